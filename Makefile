@@ -1,0 +1,89 @@
+# `make` alone lists the tasks. Each sets up what it needs, so a fresh clone can start with any of them; what is up to date is left alone.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+# A virtual environment that happens to be active in the caller's shell must not become ours.
+unexport VIRTUAL_ENV UV_PROJECT_ENVIRONMENT
+
+UV_VERSION := 0.13.9
+# Asked to run, not just looked for: a pyenv shim named `uv` may be on PATH and fail.
+UV := $(shell uv --version >/dev/null 2>&1 && command -v uv || echo .tools/bin/uv)
+PY := .venv/bin/python
+BIN := .venv/bin
+# The folders count too: their time changes when a proto is taken away.
+PROTOS := $(shell find protos)
+CHECKS := check-style check-types check-imports check-protos check-sql check-shapes
+
+.PHONY: help setup gen openapi check $(CHECKS) test demo up bench fmt clean
+
+help: ## List the tasks
+	@sed -nE 's/^([a-z-]+):.*## (.*)/\1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r task text; do printf '  make %-14s %s\n' "$$task" "$$text"; done
+
+setup: .venv/.stamp ## Install Python's packages into .venv, and uv into .tools if there is none
+
+gen: gen/descriptor.binpb ## Generate stubs and the descriptor set from protos/
+
+openapi: gen/openapi.json ## Write gen/openapi.json, the REST interface as OpenAPI 3
+
+demo: gen ## Run flows 1 and 2 through the real gateway on this machine, and tell the story
+	@$(PY) -m localcloud demo
+
+up: gen ## Start the whole suite on this machine and keep it running until Ctrl-C
+	@$(PY) -m localcloud up
+
+test: gen ## Run the tests; PYTEST="-k gateway" narrows them
+	@$(PY) -m pytest -n 2 --dist loadgroup $(PYTEST)
+
+bench: gen ## Measure; writes what it found to the terminal
+	@$(PY) -m benchmarks
+
+check: gen ## Check style, types, import contracts, protos, SQL and the shape of compose files
+	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target $(CHECKS)
+	@echo "make check: all good"
+
+check-style: gen ## ... ruff, rules and format
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+
+check-types: gen ## ... mypy, strict
+	@$(BIN)/mypy
+
+check-imports: gen ## ... who may import whom
+	@$(BIN)/lint-imports --no-logo
+
+# The descriptor set carries the imports, so that buf needs no registry; --path keeps it from judging google's protos.
+check-protos: gen ## ... buf lint and buf format
+	@$(BIN)/buf lint gen/descriptor.binpb --path convergence
+	@$(BIN)/buf format --diff --exit-code protos
+
+check-sql: gen ## ... every SQL statement, analyzed by ZetaSQL against our DDL
+	@$(PY) -m tools.check_sql
+
+check-shapes: gen ## ... docker-compose.yml against the compose specification
+	@$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec docker-compose.yml
+
+fmt: gen ## Format Python and protos, and mend what can be mended
+	@$(BIN)/ruff check --fix-only --quiet .
+	@$(BIN)/ruff format .
+	@$(BIN)/buf format --write protos
+
+clean: ## Remove all that was installed or generated; the local cloud's data in .local stays
+	rm -rf .venv .tools gen .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+
+.tools/bin/uv:
+	@echo "installing uv $(UV_VERSION) into .tools"
+	@python3 -m venv .tools >/dev/null 2>&1 && .tools/bin/python -m pip install -q --disable-pip-version-check uv==$(UV_VERSION) \
+	  || { rm -rf .tools; python3 -m pip install -q --disable-pip-version-check --target .tools uv==$(UV_VERSION); } \
+	  || { rm -rf .tools; echo "Install uv (https://docs.astral.sh/uv), or Python's venv or pip (Debian: apt-get install python3-venv)" >&2; exit 1; }
+
+.venv/.stamp: pyproject.toml uv.lock .python-version | $(filter .tools/%,$(UV))
+	@$(UV) sync --frozen --quiet --extra local
+	@touch $@
+
+gen/descriptor.binpb: $(PROTOS) tools/genproto.py .venv/.stamp
+	@$(PY) tools/genproto.py
+
+gen/openapi.json: gen/descriptor.binpb tools/openapi.py
+	@$(PY) -m tools.openapi >$@
