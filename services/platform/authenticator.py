@@ -1,0 +1,25 @@
+"""Asks auth who holds an API key. The key itself never travels."""
+
+import grpc
+from convergence.auth.v1 import authentication_service_pb2 as messages
+from convergence.auth.v1.authentication_service_pb2_grpc import AuthenticationServiceStub
+
+from services.platform.access import KeyHolder
+
+
+class RemoteAuthenticator:
+    """`access.Authenticator` over a channel to auth."""
+
+    def __init__(self, channel: grpc.aio.Channel) -> None:
+        self._stub = AuthenticationServiceStub(channel)
+
+    async def authenticate(self, api_key_sha256: str) -> KeyHolder:
+        """See `access.Authenticator`. Raises Unavailable if auth does not answer."""
+        answer = await self._stub.AuthenticateApiKey(messages.AuthenticateApiKeyRequest(api_key_sha256=api_key_sha256))
+        return KeyHolder(
+            tenant_id=answer.tenant_id,
+            api_key_id=answer.api_key_id,
+            scopes=tuple(answer.scopes),
+            tenant_active=answer.tenant_active,
+            subscription_active=answer.subscription_active,
+        )

@@ -1,0 +1,149 @@
+"""The only caller of BigQuery's client.
+
+A statement is a named block with typed parameters. It is sent again, with jitter, while what went wrong can heal and its deadline has not
+passed; so every mutating block has to be safe to replay, and says in its comment why it is. Every submission is counted.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import timedelta
+from types import TracebackType
+from typing import Any, Self
+
+import requests.adapters
+import structlog
+from google.api_core import exceptions as google
+from google.auth.credentials import AnonymousCredentials
+from google.cloud import bigquery
+
+from services.platform import metrics
+from services.platform.errors import Unavailable
+from services.platform.parameters import to_parameter
+from services.platform.settings import ServiceSettings
+from services.platform.sql import Block
+from services.platform.transient import backoff, is_transient
+
+NotFound = google.NotFound
+"""Raised where a dataset or a table does not exist."""
+
+NO_RETRY: Any = None
+"""For the client's methods: its own retries last for minutes, ours end at the deadline."""
+
+_log = structlog.get_logger()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class QueryResult:
+    """What a block answered."""
+
+    rows: list[dict[str, Any]]
+    """Column name to value; empty for DML."""
+    affected: int
+    """Rows changed by DML; 0 for a query, and for a script."""
+
+
+class BigQuery:
+    """One process's way to BigQuery. Blocking calls run in a bounded pool of threads; leaving the context waits for them."""
+
+    def __init__(self, settings: ServiceSettings, *, service: str) -> None:
+        self._settings = settings
+        self._labels = {"service": service, "managed-by": "convergence"}
+        self._pool = ThreadPoolExecutor(settings.bigquery_threads, thread_name_prefix="bigquery")
+        # On GCP: the application's default credentials. The emulator's address is read from BIGQUERY_EMULATOR_HOST by the client itself.
+        credentials = AnonymousCredentials() if settings.bigquery_emulator_host else None  # type: ignore[no-untyped-call]
+        options = {"api_endpoint": settings.bigquery_emulator_host} if settings.bigquery_emulator_host else None
+        self.client = bigquery.Client(project=settings.project, location=settings.location, credentials=credentials, client_options=options)
+        adapter = requests.adapters.HTTPAdapter(pool_maxsize=settings.bigquery_threads)
+        for scheme in ("http://", "https://"):
+            self.client._http.mount(scheme, adapter)  # noqa: SLF001 - the pool's size has no public setting
+
+    def control(self) -> str:
+        """`project.dataset` of the control dataset."""
+        return f"{self._settings.project}.{self._settings.control_dataset}"
+
+    def tenant(self, tenant_id: str) -> str:
+        """`project.dataset` of a tenant's dataset. `tenant_id` has been checked where the request came in."""
+        return f"{self._settings.datasets_project}.{tenant_id}"
+
+    async def query(
+        self,
+        block: Block,
+        params: Mapping[str, object],
+        *,
+        dataset: str,
+        labels: Mapping[str, str] | None = None,
+        seconds: float | None = None,
+    ) -> QueryResult:
+        """Runs a block whose bare table names stand in `dataset` (`project.dataset`).
+
+        `seconds` bounds it with all its retries (default: the setting for short statements). Raises Unavailable when it could not be
+        done in that time: whether it ran then, nobody knows, and the same ids may be sent again. Raises NotFound for a missing dataset
+        or table, and BigQuery's own error for what no retry heals.
+        """
+        config = bigquery.QueryJobConfig(
+            default_dataset=dataset,
+            query_parameters=[to_parameter(name, kind, params[name]) for name, kind in block.params.items()],
+            labels={**self._labels, "statement": block.name, **(labels or {})},
+        )
+        if unknown := params.keys() - block.params.keys():
+            raise TypeError(f"block {block.name} declares no parameter {sorted(unknown)}")
+
+        def send(timeout: float) -> QueryResult:
+            metrics.BIGQUERY_JOBS.labels(block.name).inc()
+            for table in block.written:
+                metrics.BIGQUERY_STATEMENTS.labels(table, "dml").inc()
+            for table in block.read:
+                metrics.BIGQUERY_STATEMENTS.labels(table, "read").inc()
+            rows = self.client.query_and_wait(
+                block.sql, job_config=config, api_timeout=timeout, wait_timeout=timeout, retry=NO_RETRY, job_retry=NO_RETRY
+            )
+            return QueryResult(rows=[dict(row.items()) for row in rows], affected=rows.num_dml_affected_rows or 0)
+
+        return await self.call(block.name, send, seconds=seconds)
+
+    async def stream(self, table: str, rows: Sequence[Mapping[str, object]], ids: Sequence[str]) -> None:
+        """Appends rows (JSON values) to `project.dataset.table` with `ids` as insert ids, so that a replay is dropped.
+
+        Only for append-only logs of tables that have existed for a while: BigQuery may refuse a table just made (NotFound), and streamed
+        rows cannot be changed for up to 90 minutes. Raises as `query` does.
+        """
+
+        def send(timeout: float) -> None:
+            metrics.BIGQUERY_STATEMENTS.labels(table.rsplit(".", 1)[-1], "stream").inc()
+            failed = self.client.insert_rows_json(table, rows, row_ids=list(ids), timeout=timeout, retry=NO_RETRY)
+            if failed:
+                raise ValueError(f"{table} refused streamed rows: {failed[0]['errors']}")
+
+        await self.call("stream", send)
+
+    async def call[Answer](self, what: str, send: Callable[[float], Answer], *, seconds: float | None = None) -> Answer:
+        """Runs the blocking `send(timeout in seconds)` in the pool, again while its error is transient and the deadline has not passed.
+
+        Raises Unavailable then; any other error as it is.
+        """
+        deadline = time.monotonic() + (seconds or self._settings.bigquery_deadline_seconds)
+        for wait in backoff():
+            left = max(0.1, deadline - time.monotonic())
+            try:
+                return await asyncio.get_running_loop().run_in_executor(self._pool, send, left)
+            except Exception as error:
+                if not is_transient(error):
+                    raise
+                if time.monotonic() + wait >= deadline:
+                    _log.warning("bigquery_unavailable", statement=what, error=type(error).__name__)
+                    raise Unavailable(
+                        "BIGQUERY_UNAVAILABLE", "BigQuery does not answer. Try again in a moment.", retry_after=timedelta(seconds=5)
+                    ) from error
+                metrics.BIGQUERY_RETRIES.labels(what).inc()
+            await asyncio.sleep(wait)
+        raise AssertionError("backoff never ends")
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        await asyncio.to_thread(self._pool.shutdown)
+        self.client.close()  # type: ignore[no-untyped-call]

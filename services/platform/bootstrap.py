@@ -1,0 +1,60 @@
+"""Makes the control dataset and its tables, and adds new columns to old ones. Run it before each deployment; running it again changes
+nothing: `python -m services.platform.bootstrap`.
+"""
+
+import asyncio
+
+from google.cloud import bigquery
+
+from services.platform import log
+from services.platform.bigquery import NO_RETRY, BigQuery
+from services.platform.ddl import Table, load_tables
+from services.platform.settings import ServiceSettings
+
+SECONDS = 60.0
+
+
+async def bootstrap(settings: ServiceSettings, bq: BigQuery) -> list[str]:
+    """Brings the control dataset up to the DDL in `configs/bigquery/control`. Answers what it made, e.g. `["tenant_profiles"]`, or
+    `["tenant_profiles.status"]` for an added column.
+    """
+    dataset = bigquery.Dataset(bq.control())
+    dataset.location = settings.location
+    dataset.labels = {"managed-by": "convergence"}
+    await bq.call(
+        "create_dataset",
+        lambda timeout: bq.client.create_dataset(dataset, exists_ok=True, timeout=timeout, retry=NO_RETRY),
+        seconds=SECONDS,
+    )
+    there = await bq.call("list_tables", lambda timeout: {table.table_id for table in bq.client.list_tables(bq.control(), timeout=timeout)})
+    made = []
+    for name, table in load_tables(settings.configs_dir / "bigquery" / "control").items():
+        if name in there:
+            made += await _add_columns(bq, table)
+        else:
+            await bq.query(table.create, {}, dataset=bq.control(), seconds=SECONDS)
+            made.append(name)
+    return made
+
+
+async def _add_columns(bq: BigQuery, table: Table) -> list[str]:
+    known = await bq.call(
+        "get_table", lambda timeout: {field.name for field in bq.client.get_table(f"{bq.control()}.{table.name}", timeout=timeout).schema}
+    )
+    missing = [column for column in table.columns if column not in known]
+    for column in missing:
+        await bq.query(table.add_column(column), {}, dataset=bq.control(), seconds=SECONDS)
+    return [f"{table.name}.{column}" for column in missing]
+
+
+async def main() -> None:
+    """The command."""
+    settings = ServiceSettings()
+    log.configure("bootstrap", settings.log_level)
+    async with BigQuery(settings, service="bootstrap") as bq:
+        made = await bootstrap(settings, bq)
+    print(f"{bq.control()}: {', '.join(made) if made else 'up to date'}")
+
+
+if __name__ == "__main__":
+    asyncio.run(main())

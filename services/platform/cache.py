@@ -1,0 +1,60 @@
+"""Answers kept for a short time, with one load in flight a key."""
+
+import asyncio
+import time
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Hashable
+
+
+class TtlCache[Key: Hashable, Value]:
+    """At most `size` answers, each for `seconds`; the least recently used goes first. Errors are not kept.
+
+    Sixty calls that ask for the same key at once cause one load, and all sixty hear its answer or its error.
+    """
+
+    def __init__(self, *, seconds: float, size: int, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._seconds = seconds
+        self._size = size
+        self._monotonic = monotonic
+        self._kept: OrderedDict[Key, tuple[float, Value]] = OrderedDict()
+        self._loading: dict[Key, asyncio.Task[Value]] = {}
+
+    def peek(self, key: Key) -> Value | None:
+        """The answer that is kept for `key`, or None."""
+        kept = self._kept.get(key)
+        if kept is None or kept[0] <= self._monotonic():
+            return None
+        self._kept.move_to_end(key)
+        return kept[1]
+
+    async def get(self, key: Key, load: Callable[[Key], Awaitable[Value]]) -> Value:
+        """The kept answer, else what `load(key)` answers. Raises what `load` raises."""
+        kept = self.peek(key)
+        if kept is not None:
+            return kept
+        task = self._loading.get(key)
+        if task is None:
+            task = asyncio.create_task(self._load(key, load))
+            self._loading[key] = task
+        # A caller that hangs up must not take the answer from the others.
+        return await asyncio.shield(task)
+
+    def forget(self, key: Key) -> None:
+        """Drops the answer for `key`, also one that is being loaded."""
+        self._kept.pop(key, None)
+        self._loading.pop(key, None)
+
+    async def _load(self, key: Key, load: Callable[[Key], Awaitable[Value]]) -> Value:
+        # The age counts from before the load: an answer may already be old when it arrives.
+        asked = self._monotonic()
+        try:
+            value = await load(key)
+            if self._loading.get(key) is asyncio.current_task():
+                self._kept[key] = (asked + self._seconds, value)
+                self._kept.move_to_end(key)
+                while len(self._kept) > self._size:
+                    self._kept.popitem(last=False)
+            return value
+        finally:
+            if self._loading.get(key) is asyncio.current_task():
+                del self._loading[key]

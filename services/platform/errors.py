@@ -1,0 +1,172 @@
+"""The error tree, and the one table from reasons to gRPC codes.
+
+    ConvergenceError
+    ├── Unauthenticated      who are you?                        401
+    ├── PermissionDenied     known, but not allowed              403
+    ├── NotFound             no such thing                       404
+    ├── InvalidArgument      a field is bad; names it            400
+    ├── FailedPrecondition   something has to be done first      400
+    ├── ResourceExhausted    a limit; says when to try again     429
+    ├── Unavailable          a dependency; try again             503
+    └── Internal             a bug, or broken data               500
+
+On the wire they are `google.rpc.Status` with `ErrorInfo` (AIP-193); `from_rpc` makes them errors again on the other side, so a peer's
+refusal travels to the first caller as it is. Messages tell the caller what to do next and never hold a secret or a dependency's own text.
+"""
+
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import ClassVar
+
+import grpc
+from convergence.errors.v1.error_reason_pb2 import ErrorReason
+from google.protobuf import duration_pb2
+from google.rpc import error_details_pb2, status_pb2
+from grpc_status import rpc_status
+
+DOMAIN = "convergence"
+PREFIX = "ERROR_REASON_"
+
+
+class ConvergenceError(Exception):
+    """Something a caller is told about. `reason` is a name of `ErrorReason` without its prefix; `metadata` holds facts for machines."""
+
+    code: ClassVar[grpc.StatusCode] = grpc.StatusCode.INTERNAL
+
+    def __init__(
+        self,
+        reason: str,
+        message: str,
+        *,
+        metadata: Mapping[str, str] | None = None,
+        field: str | None = None,
+        retry_after: timedelta | None = None,
+    ) -> None:
+        """Raises ValueError for a reason that is not in the proto, or that belongs to another class."""
+        ErrorReason.Value(PREFIX + reason)
+        if not isinstance(self, REASONS.get(reason, ConvergenceError)):
+            raise ValueError(f"{reason} is not a reason of {type(self).__name__}")  # noqa: TRY004 - a value, not a type, is wrong
+        super().__init__(message)
+        self.reason = reason
+        self.message = message
+        self.metadata = dict(metadata or {})
+        self.field = field
+        self.retry_after = retry_after
+
+
+class Unauthenticated(ConvergenceError):
+    """The caller has not proven who it is."""
+
+    code = grpc.StatusCode.UNAUTHENTICATED
+
+
+class PermissionDenied(ConvergenceError):
+    """The caller is known and may not do this."""
+
+    code = grpc.StatusCode.PERMISSION_DENIED
+
+
+class NotFound(ConvergenceError):
+    """What was asked for does not exist, or is not the caller's to see."""
+
+    code = grpc.StatusCode.NOT_FOUND
+
+
+class InvalidArgument(ConvergenceError):
+    """A field is missing or bad."""
+
+    code = grpc.StatusCode.INVALID_ARGUMENT
+
+    def __init__(self, field: str, message: str) -> None:
+        """`field` is its path as the caller wrote it, e.g. `parameters.date`; `message` says what it takes."""
+        super().__init__("BAD_FIELD", f"{field}: {message}", metadata={"field": field}, field=field)
+
+
+class FailedPrecondition(ConvergenceError):
+    """Something else has to be done first."""
+
+    code = grpc.StatusCode.FAILED_PRECONDITION
+
+
+class ResourceExhausted(ConvergenceError):
+    """A limit is reached; `retry_after` says when it is worth trying again."""
+
+    code = grpc.StatusCode.RESOURCE_EXHAUSTED
+
+
+class Unavailable(ConvergenceError):
+    """A dependency does not answer. Nothing is half-written; the same call may be made again."""
+
+    code = grpc.StatusCode.UNAVAILABLE
+
+
+class Internal(ConvergenceError):
+    """A bug, or data that cannot be right."""
+
+
+REASONS: dict[str, type[ConvergenceError]] = {
+    "API_KEY_MISSING": Unauthenticated,
+    "API_KEY_INVALID": Unauthenticated,
+    "ADMIN_KEY_MISSING": Unauthenticated,
+    "ADMIN_KEY_INVALID": Unauthenticated,
+    "ADMIN_ROLE_DENIED": PermissionDenied,
+    "TENANT_MISMATCH": PermissionDenied,
+    "TENANT_NOT_ACTIVE": PermissionDenied,
+    "SUBSCRIPTION_NOT_ACTIVE": PermissionDenied,
+    "CALLER_DENIED": PermissionDenied,
+    "TOO_MANY_FAILED_ATTEMPTS": ResourceExhausted,
+    "BAD_FIELD": InvalidArgument,
+    "TENANT_NOT_FOUND": NotFound,
+    "API_KEY_NOT_FOUND": NotFound,
+    "CREDENTIALS_NOT_FOUND": NotFound,
+    "TEMPLATE_NOT_FOUND": NotFound,
+    "RUN_NOT_FOUND": NotFound,
+    "CREDENTIALS_MISSING": FailedPrecondition,
+    "DATASET_NOT_OURS": FailedPrecondition,
+    "DAILY_LIMIT_REACHED": ResourceExhausted,
+    "MONTHLY_LIMIT_REACHED": ResourceExhausted,
+    "CONCURRENT_LIMIT_REACHED": ResourceExhausted,
+    "BIGQUERY_UNAVAILABLE": Unavailable,
+    "KMS_UNAVAILABLE": Unavailable,
+    "SERVICE_UNAVAILABLE": Unavailable,
+    "SEAL_BROKEN": Internal,
+    "INTERNAL": Internal,
+}
+
+
+def to_status(error: ConvergenceError, request_id: str = "") -> status_pb2.Status:
+    """The error as it goes over the wire, with the request id for whoever reads the logs."""
+    status = status_pb2.Status(code=error.code.value[0], message=error.message)
+    status.details.add().Pack(error_details_pb2.ErrorInfo(reason=error.reason, domain=DOMAIN, metadata=error.metadata))
+    if error.field:
+        violation = error_details_pb2.BadRequest.FieldViolation(field=error.field, description=error.message)
+        status.details.add().Pack(error_details_pb2.BadRequest(field_violations=[violation]))
+    if error.retry_after is not None:
+        delay = duration_pb2.Duration()
+        delay.FromTimedelta(error.retry_after)
+        status.details.add().Pack(error_details_pb2.RetryInfo(retry_delay=delay))
+    if request_id:
+        status.details.add().Pack(error_details_pb2.RequestInfo(request_id=request_id))
+    return status
+
+
+def from_rpc(call: grpc.aio.AioRpcError, peer: str) -> ConvergenceError:
+    """What a peer answered, as the error it raised. A peer that did not answer at all is UNAVAILABLE; one that broke is INTERNAL."""
+    status = rpc_status.from_call(call)
+    info, bad, retry = error_details_pb2.ErrorInfo(), error_details_pb2.BadRequest(), error_details_pb2.RetryInfo()
+    for detail in status.details if status else ():
+        for message in (info, bad, retry):
+            detail.Unpack(message)
+    if info.domain == DOMAIN and info.reason in REASONS:
+        if bad.field_violations:
+            field = bad.field_violations[0].field
+            return InvalidArgument(field, call.details().removeprefix(f"{field}: ") if call.details() else "")
+        after = retry.retry_delay.ToTimedelta() if retry.HasField("retry_delay") else None
+        return REASONS[info.reason](info.reason, call.details() or "", metadata=info.metadata, retry_after=after)
+    if call.code() in {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.CANCELLED}:
+        return Unavailable(
+            "SERVICE_UNAVAILABLE",
+            f"The {peer} service does not answer. Try again in a moment.",
+            retry_after=timedelta(seconds=2),
+        )
+    return Internal("INTERNAL", f"The {peer} service gave no usable answer ({call.code().name}).")

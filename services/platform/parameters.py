@@ -1,0 +1,48 @@
+"""Python values to typed query parameters, by the GoogleSQL type that a block declares."""
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from google.cloud.bigquery import ArrayQueryParameter, ScalarQueryParameter, StructQueryParameter
+from google.cloud.bigquery.query import ScalarQueryParameterType, StructQueryParameterType
+
+type Parameter = ArrayQueryParameter | ScalarQueryParameter | StructQueryParameter
+
+_WRAPPED = re.compile(r"(ARRAY|STRUCT)<(.*)>", re.DOTALL)
+
+
+def to_parameter(name: str | None, kind: str, value: Any) -> Parameter:
+    """`value` as a parameter of GoogleSQL type `kind`, e.g. `ARRAY<STRUCT<tenant_id STRING, seq INT64>>` for a list of mappings.
+
+    JSON wants JSON text. Raises TypeError where value and type do not fit.
+    """
+    match = _WRAPPED.fullmatch(kind.strip())
+    if match is None:
+        return ScalarQueryParameter(name, kind.strip(), value)
+    if match[1] == "STRUCT":
+        if not isinstance(value, Mapping):
+            raise TypeError(f"@{name}: {kind} wants a mapping")
+        fields = struct_fields(match[2])
+        return StructQueryParameter(name, *[to_parameter(field, of, value[field]) for field, of in fields.items()])
+    if not isinstance(value, Sequence) or isinstance(value, str | bytes):
+        raise TypeError(f"@{name}: {kind} wants a sequence")
+    inner = match[2].strip()
+    if inner.startswith("STRUCT"):
+        fields = struct_fields(inner.removeprefix("STRUCT<").removesuffix(">"))
+        of = StructQueryParameterType(*[ScalarQueryParameterType(kind, name=field) for field, kind in fields.items()])  # type: ignore[no-untyped-call]
+        return ArrayQueryParameter(name, of, [to_parameter(None, inner, entry) for entry in value])
+    return ArrayQueryParameter(name, inner, list(value))
+
+
+def struct_fields(inside: str) -> dict[str, str]:
+    """`a STRING, b ARRAY<STRING>` as a mapping of names to types, in order."""
+    fields, depth, start = list[str](), 0, 0
+    for position, char in enumerate(inside):
+        depth += {"<": 1, ">": -1}.get(char, 0)
+        if char == "," and depth == 0:
+            fields.append(inside[start:position])
+            start = position + 1
+    fields.append(inside[start:])
+    pairs = (field.strip().split(None, 1) for field in fields)
+    return {name: kind.strip() for name, kind in pairs}

@@ -1,0 +1,73 @@
+"""A service's server: grpc.aio behind mTLS, with health, reflection and the steps around every call."""
+
+import asyncio
+import signal
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import grpc
+import structlog
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_health.v1.health import aio as health_aio
+from grpc_reflection.v1alpha import reflection
+
+from services.platform.access import AccessControl, Authenticator
+from services.platform.calls import Steps, report
+from services.platform.metrics import serve_metrics
+from services.platform.settings import ServiceSettings
+from services.platform.validation import validation
+
+_log = structlog.get_logger()
+MAX_MESSAGE_BYTES = 4 * 1024 * 1024
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Served:
+    """One proto service and what answers it."""
+
+    name: str
+    """Full name, e.g. `convergence.auth.v1.QuotaService`."""
+    add: Callable[[Any, Any], None]
+    """The generated `add_..._to_server`."""
+    servicer: object
+
+
+def build_server(
+    settings: ServiceSettings, *, name: str, authenticator: Authenticator, served: Sequence[Served]
+) -> tuple[grpc.aio.Server, health_aio.HealthServicer]:
+    """A server that is not started yet. Raises OSError without certificates, RuntimeError if the port is taken."""
+    steps = Steps([report, AccessControl(settings, authenticator), validation(settings)])
+    server = grpc.aio.server(
+        interceptors=[steps],
+        # Without so_reuseport off, a second server on the same port would silently share its calls.
+        options=[("grpc.so_reuseport", 0), ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES)],
+    )
+    for one in served:
+        one.add(one.servicer, server)
+    health = health_aio.HealthServicer()
+    health_pb2_grpc.add_HealthServicer_to_server(health, server)
+    reflection.enable_server_reflection([*(one.name for one in served), health_pb2.DESCRIPTOR.services_by_name["Health"].full_name], server)
+    pair = ((settings.tls_dir / f"{name}.key").read_bytes(), (settings.tls_dir / f"{name}.pem").read_bytes())
+    root = (settings.tls_dir / "ca.pem").read_bytes()
+    credentials = grpc.ssl_server_credentials([pair], root_certificates=root, require_client_auth=True)
+    server.add_secure_port(settings.listen, credentials)
+    return server, health
+
+
+async def serve(settings: ServiceSettings, *, name: str, authenticator: Authenticator, served: Sequence[Served]) -> None:
+    """Serves until SIGTERM or SIGINT, then refuses new calls and lets the ones under way end within `grace_seconds`."""
+    server, health = build_server(settings, name=name, authenticator=authenticator, served=served)
+    if settings.metrics_port is not None:
+        serve_metrics(settings.listen.rsplit(":", 1)[0], settings.metrics_port)
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    await server.start()
+    for service in ("", *(one.name for one in served)):
+        await health.set(service, health_pb2.HealthCheckResponse.SERVING)
+    _log.info("serving", address=settings.listen)
+    await stop.wait()
+    _log.info("stopping", grace_seconds=settings.grace_seconds)
+    await health.enter_graceful_shutdown()
+    await server.stop(settings.grace_seconds)

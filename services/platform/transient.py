@@ -1,0 +1,46 @@
+"""What is worth trying again: one list, read by whoever talks to BigQuery.
+
+From BigQuery's "Error messages" (backendError, rateLimitExceeded, jobRateLimitExceeded: retry with backoff) and "Multi-statement
+transactions" (conflicting transactions are cancelled: retry). The emulator's word for the latter is "Failed to commit".
+"""
+
+import random
+from collections.abc import Iterator
+
+import requests.exceptions
+from google.api_core import exceptions as google
+from google.auth import exceptions as auth
+
+UNREACHABLE = (
+    google.ServiceUnavailable,
+    google.BadGateway,
+    google.GatewayTimeout,
+    google.InternalServerError,
+    google.RetryError,
+    requests.exceptions.ConnectionError,
+    requests.exceptions.Timeout,
+    requests.exceptions.ChunkedEncodingError,
+    auth.TransportError,
+    ConnectionError,
+    TimeoutError,
+)
+CONFLICTS = ("aborted due to concurrent update", "could not serialize access", "failed to commit", "transaction conflict", "conflict on")
+RATE_LIMITS = ("ratelimitexceeded", "jobratelimitexceeded", "exceeded rate limits", "too many dml statements")
+
+
+def is_transient(error: Exception) -> bool:
+    """Whether the same statement may pass if it is sent again a little later."""
+    if isinstance(error, (*UNREACHABLE, google.TooManyRequests)):
+        return True
+    if isinstance(error, google.GoogleAPICallError):
+        text = f"{error.message} {error.errors}".lower()
+        return any(word in text for word in (*CONFLICTS, *RATE_LIMITS))
+    return False
+
+
+def backoff(*, first: float = 0.05, most: float = 1.0) -> Iterator[float]:
+    """Seconds to wait before each next try: full jitter under a ceiling that doubles from `first` to `most`."""
+    ceiling = first
+    while True:
+        yield random.uniform(ceiling / 4, ceiling)  # noqa: S311 - spreads retries, protects nothing
+        ceiling = min(most, ceiling * 2)
