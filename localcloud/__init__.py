@@ -1,0 +1,11 @@
+"""The embedded default: everything Convergence needs, on loopback, from installed packages.
+
+A stack is a set of parts, each a child process with a readiness check and a log file of its own (`part.py` says what a part is, `parts.py`
+lists them): BigQuery and KMS stand-ins that speak Google's wire protocols, then the four services, then the gateway. `Stack` starts them
+in the order they need each other, tells at once when one dies, and leaves nothing behind: a part cannot outlive its supervisor.
+
+The services do not know that they run here. They are given addresses and a key by environment variables, as in production.
+
+    with Stack(LocalSettings()) as stack:
+        print(stack.env["GATEWAY_URL"])
+"""

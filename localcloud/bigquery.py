@@ -1,0 +1,78 @@
+"""`python -m localcloud.bigquery`: BigQuery on a laptop. REST on one port, the Storage API on another, data in a directory.
+
+It is `local-bigquery` from PyPI, made to start without a network and to end without losing its journal.
+"""
+
+import argparse
+import fcntl
+import os
+import signal
+import sys
+from pathlib import Path
+from types import FrameType
+
+import duckdb
+import uvicorn
+from duckdb_extensions import import_extension
+from local_bigquery.engine import database
+from local_bigquery.grpc import server as storage
+from local_bigquery.settings import settings
+
+from localcloud.settings import LocalSettings
+
+# In the order they are loaded; each comes from a wheel of its own.
+EXTENSIONS = ("icu", "ducklake", "spatial")
+
+
+def main() -> None:
+    """Serves until SIGTERM or SIGINT, then closes the database and exits with status 0."""
+    options = _arguments()
+    use_home(options.home)
+    settings.bigquery_host, settings.bigquery_port = options.host, options.port
+    settings.grpc_port, settings.data_dir = options.storage_port, options.data_dir
+    settings.default_project_id = options.project
+    # The first connection loads the extensions and attaches every project: a second that no caller shall wait for.
+    connection = database.connection()
+    # uvicorn stops gracefully and then raises the signal again, which would end us before the database is closed.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, _exit)
+    storage_server, _ = storage.start(options.host, options.storage_port)
+    try:
+        uvicorn.run("local_bigquery:app", host=options.host, port=options.port, log_level="warning", timeout_graceful_shutdown=5)
+    finally:
+        storage_server.stop(grace=1).wait()
+        connection.close()
+
+
+def use_home(home: Path) -> None:
+    """Makes `home` the home directory and puts DuckDB's extensions there, once: 132 MB that any number of stacks may share."""
+    home.mkdir(parents=True, exist_ok=True)
+    os.environ["HOME"] = str(home)
+    with (home / "lock").open("w") as lock:
+        # Two stacks that start at once would otherwise write the same files.
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        installed = {path.name.removesuffix(".duckdb_extension") for path in home.glob(f".duckdb/extensions/v{duckdb.__version__}/*/*")}
+        if missing := [name for name in EXTENSIONS if name not in installed]:
+            with duckdb.connect() as connection:
+                for name in missing:
+                    import_extension(name, con=connection)
+
+
+def _exit(_number: int, _frame: FrameType | None) -> None:
+    sys.exit(0)
+
+
+def _arguments() -> argparse.Namespace:
+    local = LocalSettings()
+    parser = argparse.ArgumentParser(prog="python -m localcloud.bigquery", description="BigQuery on a laptop.")
+    parser.add_argument("--host", default=local.host, help="address to listen on (%(default)s)")
+    parser.add_argument("--port", type=int, default=local.bigquery_port, help="REST port (%(default)s)")
+    parser.add_argument("--storage-port", type=int, default=local.bigquery_storage_port, help="Storage API port (%(default)s)")
+    parser.add_argument("--data-dir", type=Path, default=local.state_dir / "bigquery", help="all its data (%(default)s)")
+    parser.add_argument("--home", type=Path, default=local.cache_dir / "duckdb-home", help="DuckDB's extensions (%(default)s)")
+    parser.add_argument("--project", default=local.project, help="project that always exists (%(default)s)")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()

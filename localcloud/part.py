@@ -1,0 +1,33 @@
+"""What a part of the stack is: a command, its environment, and how to know that it is ready."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+# Answers None when the part is ready, else what it still lacks, for people. Called every few hundredths of a second, so it must not block.
+type Ready = Callable[[], str | None]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Part:
+    """One child process of the stack."""
+
+    name: str
+    """Unique in the stack; also the log file's name."""
+    command: tuple[str, ...]
+    """Program and arguments."""
+    environment: Mapping[str, str] = field(default_factory=dict)
+    """Besides the few variables that every part gets; nothing else is inherited."""
+    ports: Mapping[str, int] = field(default_factory=dict)
+    """The ports it will listen on, by the setting that chooses them."""
+    needs: tuple[str, ...] = ()
+    """The parts that must be ready before this one is started, where the stack has them."""
+    ready: Ready | None = None
+    """None for a part that does its work and ends: it is ready when it has ended with exit status 0."""
+
+
+class PartFailed(Exception):
+    """A part did not become ready. Its text is all that a person needs: which part, what happened, the end of its log."""
+
+
+class PortInUse(Exception):
+    """A port that a part needs is taken. Its text says which part, which port and how to choose another."""

@@ -1,0 +1,115 @@
+"""The parts of the stack, in the order they are started."""
+
+import sys
+from collections.abc import Mapping
+
+from localcloud.environment import service_environment
+from localcloud.part import Part
+from localcloud.readiness import gateway_ready, grpc_serving, http_answers
+from localcloud.settings import ENV_PREFIX, SERVICES, LocalSettings
+
+PYTHON = (sys.executable, "-m")
+PARTS = ("bigquery", "kms", "bootstrap", *SERVICES, "gateway")
+
+
+def part(settings: LocalSettings, name: str, *, admin_key: str, extra: Mapping[str, str] | None = None) -> Part:
+    """One of `PARTS`. `extra` adds to its environment or overrides it. Raises `ValueError` for another name."""
+    match name:
+        case "bigquery":
+            return _bigquery(settings, extra or {})
+        case "kms":
+            return _kms(settings, extra or {})
+        case "bootstrap":
+            environment = {**service_environment(settings, admin_key=admin_key), **(extra or {})}
+            return Part(name=name, command=(*PYTHON, "services.platform.bootstrap"), environment=environment, needs=("bigquery", "kms"))
+        case "gateway":
+            return _gateway(settings, extra or {})
+        case _ if name in SERVICES:
+            return service(settings, name, admin_key=admin_key, extra=extra)
+        case _:
+            raise ValueError(f"no part is called {name!r}; there are {', '.join(PARTS)}")
+
+
+def service(
+    settings: LocalSettings,
+    name: str,
+    *,
+    admin_key: str,
+    replica: int = 0,
+    port: int | None = None,
+    metrics_port: int | None = None,
+    extra: Mapping[str, str] | None = None,
+) -> Part:
+    """One of the four services. `replica` > 0 makes one more process of it, `{name}-{replica}`, and then wants ports of its own."""
+    port, metrics_port = port or settings.port(name), metrics_port or settings.port(f"{name}_metrics")
+    listen = {"CONVERGENCE_LISTEN": f"{settings.host}:{port}", "CONVERGENCE_METRICS_PORT": str(metrics_port)}
+    return Part(
+        name=f"{name}-{replica}" if replica else name,
+        command=(*PYTHON, f"services.{name}"),
+        environment={**service_environment(settings, admin_key=admin_key), **listen, **(extra or {})},
+        ports={_variable(f"{name}_port"): port, _variable(f"{name}_metrics_port"): metrics_port},
+        needs=("bigquery", "kms", "bootstrap"),
+        ready=grpc_serving(settings.host, port, tls_dir=settings.certs_dir, server_name=f"{name}.convergence.internal"),
+    )
+
+
+def _bigquery(settings: LocalSettings, extra: Mapping[str, str]) -> Part:
+    options = {
+        "--host": settings.host,
+        "--port": settings.bigquery_port,
+        "--storage-port": settings.bigquery_storage_port,
+        "--data-dir": settings.state_dir / "bigquery",
+        "--home": settings.cache_dir / "duckdb-home",
+        "--project": settings.project,
+    }
+    return Part(
+        name="bigquery",
+        command=(*PYTHON, "localcloud.bigquery", *(str(word) for option in options.items() for word in option)),
+        environment=extra,
+        ports=_ports(settings, "bigquery", "bigquery_storage"),
+        ready=http_answers(f"http://{settings.address('bigquery')}/"),
+    )
+
+
+def _kms(settings: LocalSettings, extra: Mapping[str, str]) -> Part:
+    options = {
+        "--host": settings.host,
+        "--port": settings.kms_port,
+        "--data-dir": settings.state_dir / "kms",
+        "--key": settings.kms_key,
+    }
+    return Part(
+        name="kms",
+        command=(*PYTHON, "localcloud.kms", *(str(word) for option in options.items() for word in option)),
+        environment=extra,
+        ports=_ports(settings, "kms"),
+        ready=grpc_serving(settings.host, settings.kms_port),
+    )
+
+
+def _gateway(settings: LocalSettings, extra: Mapping[str, str]) -> Part:
+    upstreams = {f"GATEWAY_{name.upper()}_HOST": settings.host for name in SERVICES}
+    upstreams |= {f"GATEWAY_{name.upper()}_PORT": str(settings.port(name)) for name in SERVICES}
+    environment = {
+        "GATEWAY_LISTEN_HOST": settings.host,
+        "GATEWAY_LISTEN_PORT": str(settings.gateway_port),
+        "GATEWAY_ADMIN_PORT": str(settings.envoy_admin_port),
+        "GATEWAY_TLS_DIR": str(settings.certs_dir),
+        "GATEWAY_CONFIG_OUT": str(settings.state_dir / "envoy.yaml"),
+    }
+    return Part(
+        name="gateway",
+        command=(*PYTHON, "localcloud.gateway"),
+        environment={**upstreams, **environment, **extra},
+        ports=_ports(settings, "gateway", "envoy_admin"),
+        needs=SERVICES,
+        ready=gateway_ready(f"http://{settings.address('gateway')}", f"http://{settings.address('envoy_admin')}"),
+    )
+
+
+def _ports(settings: LocalSettings, *names: str) -> dict[str, int]:
+    return {_variable(f"{name}_port"): settings.port(name) for name in names}
+
+
+def _variable(setting: str) -> str:
+    return f"{ENV_PREFIX}{setting.upper()}"

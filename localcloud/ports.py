@@ -1,0 +1,50 @@
+"""Which ports are free, and how to say that one is not."""
+
+import random
+import socket
+from collections.abc import Iterable
+
+from localcloud.part import Part, PortInUse
+
+HOST = "127.0.0.1"
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports on loopback that nobody listens on now, none twice."""
+    found: list[int] = []
+    # Below the range from which the kernel picks for outgoing connections, so that none of those takes it before the part does.
+    candidates = random.SystemRandom().sample(range(20_000, 32_000), 12_000)
+    while len(found) < count:
+        if is_free(port := candidates.pop()):
+            found.append(port)
+    return found
+
+
+def is_free(port: int) -> bool:
+    """Whether a part could listen on the port now."""
+    with socket.socket() as probe:
+        # A port whose last connections are still winding down is free for a server, which sets this as well.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, port))
+        except OSError:
+            return False
+    return True
+
+
+def check_ports(parts: Iterable[Part]) -> None:
+    """Raises `PortInUse`, naming every port that a part needs and cannot have."""
+    taken: dict[int, str] = {}
+    problems = []
+    for part in parts:
+        for variable, port in part.ports.items():
+            if port in taken:
+                problems.append(f"port {port} is set for both {taken[port]} and {part.name}: change one, e.g. {variable}={port + 1000}")
+            elif not is_free(port):
+                problems.append(
+                    f"port {port} of {part.name} is in use: stop what listens there (`ss -ltnp 'sport = :{port}'` names it), "
+                    f"or choose another, e.g. {variable}={port + 1000}"
+                )
+            taken[port] = part.name
+    if problems:
+        raise PortInUse("\n".join(problems))

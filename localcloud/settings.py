@@ -1,0 +1,82 @@
+"""Where a local stack listens and keeps its state. Every value is a setting, so that two stacks can run side by side."""
+
+from pathlib import Path
+from typing import Self
+
+from pydantic import Field, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from localcloud.ports import free_ports
+
+ENV_PREFIX = "LOCALCLOUD_"
+SERVICES = ("auth", "credentials", "scheduler", "executor")
+
+
+class LocalSettings(BaseSettings):
+    """Read from the environment with the prefix `LOCALCLOUD_`, e.g. `LOCALCLOUD_GATEWAY_PORT=8081`, or given as keywords."""
+
+    model_config = SettingsConfigDict(env_prefix=ENV_PREFIX, frozen=True, extra="forbid")
+
+    host: str = Field(default="127.0.0.1", description="Address that every part listens on.")
+    bigquery_port: int = Field(default=9050, description="BigQuery, REST.")
+    bigquery_storage_port: int = Field(default=9060, description="BigQuery Storage Read API, gRPC.")
+    kms_port: int = Field(default=9070, description="KMS, gRPC.")
+    auth_port: int = Field(default=50051, description="auth, gRPC with mTLS.")
+    credentials_port: int = Field(default=50052, description="credentials, gRPC with mTLS.")
+    scheduler_port: int = Field(default=50053, description="scheduler, gRPC with mTLS.")
+    executor_port: int = Field(default=50054, description="executor, gRPC with mTLS.")
+    gateway_port: int = Field(default=8080, description="The gateway: REST and native gRPC.")
+    envoy_admin_port: int = Field(default=9901, description="Envoy's admin page.")
+    auth_metrics_port: int = Field(default=9101, description="auth, Prometheus metrics.")
+    credentials_metrics_port: int = Field(default=9102, description="credentials, Prometheus metrics.")
+    scheduler_metrics_port: int = Field(default=9103, description="scheduler, Prometheus metrics.")
+    executor_metrics_port: int = Field(default=9104, description="executor, Prometheus metrics.")
+    state_dir: Path = Field(default=Path(".local"), description="Data, keys, certificates and logs of this stack.")
+    cache_dir: Path = Field(default=Path(".cache"), description="What any number of stacks may share and anyone may delete.")
+    project: str = Field(default="convergence-local", description="The platform's project.")
+    location: str = Field(default="US", description="Where datasets are made.")
+    control_dataset: str = Field(default="tenants", description="The control dataset.")
+    lease_seconds: int = Field(default=30, gt=0, description="A run's slot frees itself after so long without a sign of life.")
+    start_timeout: float = Field(default=60, gt=0, description="Seconds a part may take to become ready.")
+    stop_grace: float = Field(default=10, ge=0, description="Seconds a part may take to end after SIGTERM before it is killed.")
+
+    @field_validator("state_dir", "cache_dir")
+    @classmethod
+    def _absolute(cls, path: Path) -> Path:
+        return path.absolute()
+
+    @property
+    def kms_key(self) -> str:
+        """Resource name of the key that seals tenants' credentials."""
+        return f"projects/{self.project}/locations/global/keyRings/convergence/cryptoKeys/tenant-credentials-key"
+
+    @property
+    def certs_dir(self) -> Path:
+        """Where `certs.mint` writes, and the services' `CONVERGENCE_TLS_DIR`."""
+        return self.state_dir / "certs"
+
+    @property
+    def logs_dir(self) -> Path:
+        """One `{part}.log` a part."""
+        return self.state_dir / "logs"
+
+    @property
+    def env_file(self) -> Path:
+        """What a caller needs to reach the stack; holds the admin key."""
+        return self.state_dir / "env"
+
+    def port(self, name: str) -> int:
+        """The port that setting `{name}_port` holds, e.g. of `auth` or `auth_metrics`."""
+        port: int = getattr(self, f"{name}_port")
+        return port
+
+    def address(self, name: str) -> str:
+        """`host:port` of a part, as its callers use it."""
+        return f"{self.host}:{self.port(name)}"
+
+    @classmethod
+    def on_free_ports(cls, state_dir: Path, **settings: object) -> Self:
+        """Settings for one more stack beside others: every port is free at this moment, all state is under `state_dir`."""
+        names = [name for name in cls.model_fields if name.endswith("_port") and name not in settings]
+        ports = dict(zip(names, free_ports(len(names)), strict=True))
+        return cls.model_validate({"state_dir": state_dir, **ports, **settings})
