@@ -1,0 +1,28 @@
+"""Which proto services may be reached from outside: the answer stands in the protos, nowhere else."""
+
+from pathlib import Path
+
+from google.api import annotations_pb2
+from google.protobuf import descriptor_pb2
+
+# Public from the start, though it has no RPC yet.
+ALSO_PUBLIC = frozenset({"convergence.scheduler.v1.SchedulerService"})
+
+
+def public_services(descriptor: Path) -> list[str]:
+    """Full names of all proto services in the descriptor set that have a REST binding, sorted.
+
+    Raises FileNotFoundError if `make gen` has not run yet.
+    """
+    files = descriptor_pb2.FileDescriptorSet.FromString(descriptor.read_bytes()).file
+    services = {f"{file.package}.{service.name}": service for file in files for service in file.service}
+    return sorted(name for name, service in services.items() if name in ALSO_PUBLIC or _has_rest_binding(service))
+
+
+def owner(service: str) -> str:
+    """The service of the suite that serves a proto service: `auth` for `convergence.auth.v1.QuotaService`."""
+    return service.split(".")[1]
+
+
+def _has_rest_binding(service: descriptor_pb2.ServiceDescriptorProto) -> bool:
+    return any(method.options.HasExtension(annotations_pb2.http) for method in service.method)
