@@ -15,7 +15,8 @@ import pytest
 import requests
 
 from localcloud import certs
-from localcloud.settings import SERVICES, free_ports
+from localcloud.ports import free_ports
+from localcloud.settings import SERVICES
 from tests.gateway.upstream import Upstream
 
 ORIGIN = "http://frontend.test:5173"
