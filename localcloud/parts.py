@@ -10,10 +10,11 @@ from localcloud.settings import ENV_PREFIX, SERVICES, LocalSettings
 
 PYTHON = (sys.executable, "-m")
 PARTS = ("bigquery", "kms", "bootstrap", *SERVICES, "gateway")
+WITH_SAMPLE = (*PARTS, "sample")
 
 
 def part(settings: LocalSettings, name: str, *, admin_key: str, extra: Mapping[str, str] | None = None) -> Part:
-    """One of `PARTS`. `extra` adds to its environment or overrides it. Raises `ValueError` for another name."""
+    """One of `WITH_SAMPLE`. `extra` adds to its environment or overrides it. Raises `ValueError` for another name."""
     match name:
         case "bigquery":
             return _bigquery(settings, extra or {})
@@ -24,10 +25,12 @@ def part(settings: LocalSettings, name: str, *, admin_key: str, extra: Mapping[s
             return Part(name=name, command=(*PYTHON, "services.platform.bootstrap"), environment=environment, needs=("bigquery", "kms"))
         case "gateway":
             return _gateway(settings, extra or {})
+        case "sample":
+            return _sample(settings, extra or {})
         case _ if name in SERVICES:
             return service(settings, name, admin_key=admin_key, extra=extra)
         case _:
-            raise ValueError(f"no part is called {name!r}; there are {', '.join(PARTS)}")
+            raise ValueError(f"no part is called {name!r}; there are {', '.join(WITH_SAMPLE)}")
 
 
 def service(
@@ -64,7 +67,7 @@ def _bigquery(settings: LocalSettings, extra: Mapping[str, str]) -> Part:
     }
     return Part(
         name="bigquery",
-        command=(*PYTHON, "localcloud.bigquery", *(str(word) for option in options.items() for word in option)),
+        command=_command("localcloud.bigquery", options),
         environment=extra,
         ports=_ports(settings, "bigquery", "bigquery_storage"),
         ready=http_answers(f"http://{settings.address('bigquery')}/"),
@@ -80,7 +83,7 @@ def _kms(settings: LocalSettings, extra: Mapping[str, str]) -> Part:
     }
     return Part(
         name="kms",
-        command=(*PYTHON, "localcloud.kms", *(str(word) for option in options.items() for word in option)),
+        command=_command("localcloud.kms", options),
         environment=extra,
         ports=_ports(settings, "kms"),
         ready=grpc_serving(settings.host, settings.kms_port),
@@ -105,6 +108,19 @@ def _gateway(settings: LocalSettings, extra: Mapping[str, str]) -> Part:
         needs=SERVICES,
         ready=gateway_ready(f"http://{settings.address('gateway')}", f"http://{settings.address('envoy_admin')}"),
     )
+
+
+def _sample(settings: LocalSettings, extra: Mapping[str, str]) -> Part:
+    options = {
+        "--bigquery-host": f"http://{settings.address('bigquery')}",
+        "--rows": settings.sample_rows,
+        "--credentials": settings.sample_credentials,
+    }
+    return Part(name="sample", command=_command("localcloud.sample", options), environment=extra, needs=("bigquery",))
+
+
+def _command(module: str, options: Mapping[str, object]) -> tuple[str, ...]:
+    return (*PYTHON, module, *(str(word) for option in options.items() for word in option))
 
 
 def _ports(settings: LocalSettings, *names: str) -> dict[str, int]:

@@ -10,6 +10,7 @@ from localcloud.ports import free_ports
 
 ENV_PREFIX = "LOCALCLOUD_"
 SERVICES = ("auth", "credentials", "scheduler", "executor")
+SAMPLE_TENANT = "acme_corp"
 
 
 class LocalSettings(BaseSettings):
@@ -37,6 +38,7 @@ class LocalSettings(BaseSettings):
     location: str = Field(default="US", description="Where datasets are made.")
     control_dataset: str = Field(default="tenants", description="The control dataset.")
     lease_seconds: int = Field(default=30, gt=0, description="A run's slot frees itself after so long without a sign of life.")
+    sample_rows: int = Field(default=2000, ge=0, description="Rows a day of the sample tenant's billing export.")
     start_timeout: float = Field(default=60, gt=0, description="Seconds a part may take to become ready.")
     stop_grace: float = Field(default=10, ge=0, description="Seconds a part may take to end after SIGTERM before it is killed.")
 
@@ -64,6 +66,11 @@ class LocalSettings(BaseSettings):
     def env_file(self) -> Path:
         """What a caller needs to reach the stack; holds the admin key."""
         return self.state_dir / "env"
+
+    @property
+    def sample_credentials(self) -> Path:
+        """The sample tenant's credentials, as the body of a request."""
+        return self.state_dir / "sample" / "credentials.json"
 
     def port(self, name: str) -> int:
         """The port that setting `{name}_port` holds, e.g. of `auth` or `auth_metrics`."""

@@ -12,7 +12,7 @@ from typing import Self
 from localcloud import certs
 from localcloud.environment import admin_key_of, base_environment, client_environment, write_env_file
 from localcloud.part import Part
-from localcloud.parts import PARTS, part, service
+from localcloud.parts import PARTS, WITH_SAMPLE, part, service
 from localcloud.ports import check_ports, free_ports
 from localcloud.runner import Runner
 from localcloud.settings import LocalSettings
@@ -25,8 +25,9 @@ def _say(message: str) -> None:
 class Stack:
     """A local stack, or the few parts of it that are asked for. A context manager; all its methods may be called from any thread.
 
-    `only` names the parts to start, by default all of `parts.PARTS`. `extra` adds to a part's environment, by its name. `report` is told
-    what a person must know while the stack runs. With `auto_restart` off, a part that dies stays dead until `restart`.
+    `only` names the parts to start: `parts.PARTS`, `parts.WITH_SAMPLE`, or some of those. `extra` adds to a part's environment, by its
+    name. `report` is told what a person must know while the stack runs. With `auto_restart` off, a part that dies stays dead until
+    `restart`.
     """
 
     def __init__(
@@ -44,7 +45,8 @@ class Stack:
         self._report = report
         self._admin_key = admin_key_of(self.settings)
         self._parts = [
-            part(self.settings, name, admin_key=self._admin_key, extra=self._extra.get(name)) for name in sorted(only, key=PARTS.index)
+            part(self.settings, name, admin_key=self._admin_key, extra=self._extra.get(name))
+            for name in sorted(only, key=WITH_SAMPLE.index)
         ]
         self._runners: dict[str, Runner] = {}
         # The kernel kills a part when the thread that spawned it ends, so that has to be one that lives as long as the stack.

@@ -1,0 +1,41 @@
+"""What `make up` prints: how to call the suite, in lines that work when pasted one after the other."""
+
+from datetime import date
+from pathlib import Path
+from string import Template
+
+_LINES = Template("""\
+The suite is up. Paste these, one after the other:
+
+source $env_file
+
+# The subscription system provisions a tenant and issues its API key (shown once).
+curl -sS -X PUT "$$GATEWAY_URL/api/v1/tenants/$tenant" \\
+  -H "X-Admin-Key: $$ADMIN_API_KEY" -H 'Content-Type: application/json' \\
+  -d '{"company_name": "Acme Corp", "admin_email": "ops@acme.example", "status": "ACTIVE", "plan_name": "PROFESSIONAL",
+       "subscription_status": "ACTIVE", "daily_limit": 25, "monthly_limit": 500, "concurrent_limit": 5}'
+KEY=$$(curl -sS -X POST "$$GATEWAY_URL/api/v1/tenants/$tenant/api-keys" \\
+  -H "X-Admin-Key: $$ADMIN_API_KEY" -H 'Content-Type: application/json' -d '{}' \\
+  | python3 -c 'import json, sys; print(json.load(sys.stdin)["api_key"])')
+
+# The tenant adds its cloud credentials and runs a pipeline.
+curl -sS -X POST "$$GATEWAY_URL/api/v1/tenants/$tenant/credentials" \\
+  -H "X-API-Key: $$KEY" -H 'X-User-ID: alice' -H 'Content-Type: application/json' -d @$credentials_file
+RUN=$$(curl -sS -X POST "$$GATEWAY_URL/api/v1/pipelines/run/$tenant/gcp/cost/billing" \\
+  -H "X-API-Key: $$KEY" -H 'X-User-ID: alice' -H 'Content-Type: application/json' -d '{"date": "$day"}' \\
+  | python3 -c 'import json, sys; print(json.load(sys.stdin)["pipeline_logging_id"])')
+
+# How the run goes (again, until its status is COMPLETED), and what is left of the tenant's quota.
+curl -sS "$$GATEWAY_URL/api/v1/pipelines/runs/$tenant/$$RUN" -H "X-API-Key: $$KEY" | python3 -m json.tool
+curl -sS "$$GATEWAY_URL/api/v1/tenants/$tenant/quota" -H "X-API-Key: $$KEY" | python3 -m json.tool
+
+Logs are in $logs_dir. Ctrl-C stops everything.
+""")
+
+
+def how_to_call(*, tenant: str, day: date, env_file: Path, credentials_file: Path, logs_dir: Path) -> str:
+    """The text. `day` is one that the tenant's export has rows for."""
+    here = Path.cwd()
+    paths = {"env_file": env_file, "credentials_file": credentials_file, "logs_dir": logs_dir}
+    shown = {name: path.relative_to(here) if path.is_relative_to(here) else path for name, path in paths.items()}
+    return _LINES.substitute(tenant=tenant, day=day.isoformat(), **shown)

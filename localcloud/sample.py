@@ -1,0 +1,111 @@
+"""`python -m localcloud.sample`: the sample tenant's billing export, in the tenant's own project, and the credentials to read it with."""
+
+import argparse
+import io
+import json
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
+from google.auth.credentials import AnonymousCredentials
+from google.cloud import bigquery
+
+from localcloud.files import write_private
+from localcloud.sample_rows import BILLING_ACCOUNT, rows_of_day
+from localcloud.sample_schema import ARROW_SCHEMA, bigquery_schema
+from localcloud.settings import LocalSettings
+
+PROJECT = "acme-gcp-project"
+DATASET = "billing_export"
+TABLE = f"gcp_billing_export_resource_v1_{BILLING_ACCOUNT.replace('-', '_')}"
+DAYS = 7
+EMPTY_DAY = 3  # of the seven, counted from the first: a day on which the tenant used nothing
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Sample:
+    """The loaded export."""
+
+    table: str
+    """`project.dataset.table`."""
+    days: tuple[date, ...]
+    """The UTC days it covers, the last one yesterday."""
+    empty_day: date
+    """The one of them without a row."""
+    rows: int
+    """All rows."""
+
+
+def load(bigquery_host: str, *, rows_per_day: int, last_day: date | None = None) -> Sample:
+    """Makes the export's dataset and (re)places its table, in one load job; the same call again leaves the same rows.
+
+    `bigquery_host` is the emulator's URL; `last_day` is by default yesterday (UTC).
+    """
+    last_day = last_day or datetime.now(UTC).date() - timedelta(days=1)
+    days = tuple(last_day - timedelta(days=DAYS - 1 - index) for index in range(DAYS))
+    rows = [row for day in days if day != days[EMPTY_DAY] for row in rows_of_day(day, rows_per_day)]
+    file = io.BytesIO()
+    pq.write_table(pa.Table.from_pylist(rows, schema=ARROW_SCHEMA), file, compression="zstd")
+    table = f"{PROJECT}.{DATASET}.{TABLE}"
+    with bigquery.Client(PROJECT, AnonymousCredentials(), client_options={"api_endpoint": bigquery_host}) as client:  # type: ignore[no-untyped-call]
+        client.create_dataset(f"{PROJECT}.{DATASET}", exists_ok=True)
+        nested = bigquery.ParquetOptions()  # type: ignore[no-untyped-call]
+        nested.enable_list_inference = True
+        config = bigquery.LoadJobConfig(
+            source_format=bigquery.SourceFormat.PARQUET,
+            schema=bigquery_schema(),
+            parquet_options=nested,
+            write_disposition=bigquery.WriteDisposition.WRITE_TRUNCATE,
+        )
+        client.load_table_from_file(file, table, rewind=True, job_config=config).result()
+    return Sample(table=table, days=days, empty_day=days[EMPTY_DAY], rows=len(rows))
+
+
+def write_credentials(path: Path) -> None:
+    """Writes the body of `POST /api/v1/tenants/acme_corp/credentials`, mode 0600, unless the file is there: a service account of the
+    sample tenant with a key of its own, which opens nothing but this machine's emulator.
+    """
+    if path.exists():
+        return
+    credentials = {"project_id": PROJECT, "service_account_json": json.dumps(_service_account())}
+    write_private(path, json.dumps({"provider": "GCP", "credentials": credentials}, indent=1))
+
+
+def _service_account() -> dict[str, str]:
+    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    pem = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    email = f"convergence-reader@{PROJECT}.iam.gserviceaccount.com"
+    return {
+        "type": "service_account",
+        "project_id": PROJECT,
+        "private_key_id": f"{key.public_key().public_numbers().n % 2**160:040x}",
+        "private_key": pem.decode(),
+        "client_email": email,
+        "client_id": "104815162342000000001",
+        "auth_uri": "https://accounts.google.com/o/oauth2/auth",
+        "token_uri": "https://oauth2.googleapis.com/token",
+        "auth_provider_x509_cert_url": "https://www.googleapis.com/oauth2/v1/certs",
+        "client_x509_cert_url": f"https://www.googleapis.com/robot/v1/metadata/x509/{email.replace('@', '%40')}",
+        "universe_domain": "googleapis.com",
+    }
+
+
+def main() -> None:
+    """Loads the export into the emulator and writes the credentials file."""
+    settings = LocalSettings()
+    parser = argparse.ArgumentParser(prog="python -m localcloud.sample", description="The sample tenant's billing export.")
+    parser.add_argument("--bigquery-host", default=f"http://{settings.address('bigquery')}", help="the emulator (%(default)s)")
+    parser.add_argument("--rows", type=int, default=settings.sample_rows, help="rows a day (%(default)s)")
+    parser.add_argument("--credentials", type=Path, default=settings.sample_credentials, help="where they are written (%(default)s)")
+    options = parser.parse_args()
+    sample = load(options.bigquery_host, rows_per_day=options.rows)
+    write_credentials(options.credentials)
+    print(f"{sample.table}: {sample.rows} rows from {sample.days[0]} to {sample.days[-1]}, none on {sample.empty_day}")
+
+
+if __name__ == "__main__":
+    main()

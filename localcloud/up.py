@@ -1,0 +1,51 @@
+"""`python -m localcloud up`: the whole suite with the sample tenant's data, until Ctrl-C."""
+
+import signal
+import sys
+import time
+from datetime import UTC, datetime, timedelta
+from types import FrameType
+
+from localcloud.instructions import how_to_call
+from localcloud.part import PartFailed, PortInUse
+from localcloud.parts import WITH_SAMPLE
+from localcloud.settings import SAMPLE_TENANT, LocalSettings
+from localcloud.stack import Stack
+
+ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+def up(settings: LocalSettings) -> int:
+    """Returns when everything has stopped: 0 if it was asked to stop, 1 if the stack did not come up."""
+    for number in ENDING:
+        signal.signal(number, _end)
+    began = time.monotonic()
+    try:
+        with Stack(settings, only=WITH_SAMPLE):
+            print(f"Ready after {time.monotonic() - began:.1f} s.\n")
+            yesterday = datetime.now(UTC).date() - timedelta(days=1)
+            print(
+                how_to_call(
+                    tenant=SAMPLE_TENANT,
+                    day=yesterday,
+                    env_file=settings.env_file,
+                    credentials_file=settings.sample_credentials,
+                    logs_dir=settings.logs_dir,
+                ),
+                flush=True,
+            )
+            while True:
+                signal.pause()
+    except KeyboardInterrupt:
+        print("Stopped.", flush=True)
+        return 0
+    except (PartFailed, PortInUse) as problem:
+        print(problem, file=sys.stderr)
+        return 1
+
+
+def _end(_number: int, _frame: FrameType | None) -> None:
+    # Asked twice, we go at once, and the kernel takes the parts along.
+    for number in ENDING:
+        signal.signal(number, signal.SIG_DFL)
+    raise KeyboardInterrupt
