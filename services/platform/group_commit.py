@@ -36,6 +36,14 @@ class GroupCommit[Item, Answer]:
             self._worker = asyncio.create_task(self._drain())
         return await answer
 
+    async def submit_all(self, items: Sequence[Item]) -> list[Answer]:
+        """As `submit` for each, all in the same batch or batches. Raises the first error after every one has its answer."""
+        answers = await asyncio.gather(*map(self.submit, items), return_exceptions=True)
+        for answer in answers:
+            if isinstance(answer, BaseException):
+                raise answer
+        return [answer for answer in answers if not isinstance(answer, BaseException)]
+
     async def _drain(self) -> None:
         while self._gathered:
             batch, self._gathered = self._gathered[: self._max_batch], self._gathered[self._max_batch :]

@@ -68,7 +68,7 @@ def parse_blocks(text: str, source: str) -> dict[str, Block]:
 def _parse_block(lines: list[str], first: int, source: str) -> Block:
     head = list(itertools.takewhile(lambda line: line.startswith("--") or not line.strip(), lines))
     name = head[0].split(":", 1)[1].strip()
-    params = dict(match.groups() for line in head if (match := _PARAM.match(line)))
+    params = {match[1]: match[2] for line in head if (match := _PARAM.match(line))}
     sql = "\n".join(lines[len(head) :]).strip()
     if not sql:
         raise ValueError(f"{source}:{first}: block {name} has no SQL")

@@ -1,0 +1,124 @@
+"""The quota ledger: many callers, one UPDATE. Who asks for the same thing while a statement is in flight rides in the next one."""
+
+import itertools
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from types import TracebackType
+from typing import Self
+
+from services.auth.quota import EXPIRED_FOR, LIVE_FOR, Usage, refusal
+from services.auth.store import AuthStore, Expired, Request, Settlement
+from services.platform.clock import Clock, utc_day
+from services.platform.errors import ConvergenceError, PermissionDenied
+from services.platform.group_commit import GroupCommit
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Slot:
+    """A granted reservation."""
+
+    usage_date: date
+    """The UTC day it counts on."""
+    lease_expires_at: datetime
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Renewal:
+    """What a renewal answered."""
+
+    held: frozenset[str]
+    """The ids that still hold a slot; the others lost theirs."""
+    lease_expires_at: datetime
+
+
+class Ledger:
+    """One process's way to the ledger. Any number of processes may write: the statements are exact by themselves."""
+
+    def __init__(self, store: AuthStore, clock: Clock, *, lease: timedelta) -> None:
+        self._store = store
+        self._clock = clock
+        self._lease = lease
+        self._reservations: GroupCommit[Request, Slot] = GroupCommit(self._reserve_batch)
+        self._renewals: GroupCommit[frozenset[str], Renewal] = GroupCommit(self._renew_batch)
+        self._settlements: GroupCommit[Settlement, None] = GroupCommit(self._settle_batch)
+
+    async def reserve(self, tenant_id: str, reservation_id: str, *, is_retry: bool) -> Slot:
+        """A slot for the run. The same id again answers its slot and counts nothing.
+
+        Raises ResourceExhausted with the limit that refused as its reason, or PermissionDenied without an ACTIVE subscription.
+        """
+        return await self._reservations.submit(Request(tenant_id=tenant_id, reservation_id=reservation_id, units=0 if is_retry else 1))
+
+    async def renew(self, ids: Sequence[str]) -> Renewal:
+        """Extends the leases of `ids`."""
+        return await self._renewals.submit(frozenset(ids))
+
+    async def settle(self, settlements: Sequence[Settlement]) -> None:
+        """Gives slots back and counts how their runs ended; what was settled before changes nothing."""
+        await self._settlements.submit_all(settlements)
+
+    async def expired(self) -> list[Expired]:
+        """Slots nobody renews, the oldest first."""
+        now = self._clock.now()
+        return await self._store.list_expired(now, utc_day(now) - EXPIRED_FOR)
+
+    async def usage(self, tenant_id: str) -> Usage:
+        """The tenant's row for today, made if it is missing."""
+        now = self._clock.now()
+        return (await self._usages([tenant_id], [], now, utc_day(now)))[tenant_id]
+
+    async def _reserve_batch(self, requests: Sequence[Request]) -> Sequence[Slot | Exception]:
+        now = self._clock.now()
+        today, lease_expires_at = utc_day(now), now + self._lease
+        # Two replays of one id in one batch are one request.
+        unique = list({request.reservation_id: request for request in requests}.values())
+        tenant_ids, ids = sorted({request.tenant_id for request in unique}), [request.reservation_id for request in unique]
+        await self._store.reserve(unique, now, today, lease_expires_at)
+        usages = await self._store.read_usage(tenant_ids, ids, now, today)
+        if new := [tenant_id for tenant_id in tenant_ids if tenant_id not in usages]:
+            await self._store.open_day(new, now, today)
+            await self._store.reserve([request for request in unique if request.tenant_id in new], now, today, lease_expires_at)
+            usages |= await self._store.read_usage(new, ids, now, today)
+
+        def answer(request: Request) -> Slot | ConvergenceError:
+            usage = usages.get(request.tenant_id)
+            if usage is None:
+                return PermissionDenied("SUBSCRIPTION_NOT_ACTIVE", "This tenant has no row in the ledger, and none could be made.")
+            if request.reservation_id in usage.held:
+                return Slot(usage_date=today, lease_expires_at=lease_expires_at)
+            return refusal(usage, now, is_retry=request.units == 0)
+
+        return [answer(request) for request in requests]
+
+    async def _renew_batch(self, requests: Sequence[frozenset[str]]) -> Sequence[Renewal]:
+        now = self._clock.now()
+        since, lease_expires_at = utc_day(now) - LIVE_FOR, now + self._lease
+        ids = sorted(frozenset(itertools.chain.from_iterable(requests)))
+        if not ids:
+            return [Renewal(held=frozenset(), lease_expires_at=lease_expires_at)] * len(requests)
+        await self._store.renew(ids, now, since, lease_expires_at)
+        held = await self._store.read_held(ids, now, since)
+        return [Renewal(held=held & asked, lease_expires_at=lease_expires_at) for asked in requests]
+
+    async def _settle_batch(self, settlements: Sequence[Settlement]) -> Sequence[None]:
+        unique = {one.reservation_id: one for one in settlements}
+        await self._store.settle(list(unique.values()), self._clock.now())
+        return [None] * len(settlements)
+
+    async def _usages(self, tenant_ids: Sequence[str], ids: Sequence[str], now: datetime, today: date) -> dict[str, Usage]:
+        usages = await self._store.read_usage(tenant_ids, ids, now, today)
+        if missing := [tenant_id for tenant_id in tenant_ids if tenant_id not in usages]:
+            await self._store.open_day(missing, now, today)
+            usages |= await self._store.read_usage(missing, ids, now, today)
+        return usages
+
+    async def __aenter__(self) -> Self:
+        self._stack = AsyncExitStack()
+        for group in (self._reservations, self._renewals, self._settlements):
+            await self._stack.enter_async_context(group)
+        return self
+
+    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        await self._stack.aclose()

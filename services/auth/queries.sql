@@ -1,0 +1,286 @@
+-- Auth's GoogleSQL. Reads come before the writes they serve; the ledger's four writes stand side by side at the end.
+-- The subscription that counts is the newest ACTIVE one: the subscription system may keep old ones as history.
+
+-- name: find_key_holder
+-- Keys that the subscription system wrote may leave is_active NULL, which means active.
+-- param: api_key_hash STRING
+-- param: now TIMESTAMP
+SELECT
+  k.tenant_id,
+  k.api_key_id,
+  k.scopes,
+  EXISTS (SELECT 1 FROM tenant_profiles AS p WHERE p.tenant_id = k.tenant_id AND p.status = 'ACTIVE') AS tenant_active,
+  EXISTS (SELECT 1 FROM tenant_subscriptions AS s WHERE s.tenant_id = k.tenant_id AND s.status = 'ACTIVE') AS subscription_active
+FROM tenant_api_keys AS k
+WHERE k.api_key_hash = @api_key_hash
+  AND IFNULL(k.is_active, TRUE)
+  AND (k.expires_at IS NULL OR k.expires_at > @now)
+LIMIT 1
+
+-- name: list_api_keys
+-- param: tenant_id STRING
+SELECT k.api_key_id, k.tenant_id, k.scopes, IFNULL(k.is_active, TRUE) AS is_active, k.expires_at, k.created_at, k.last_used_at
+FROM tenant_api_keys AS k
+WHERE k.tenant_id = @tenant_id
+ORDER BY k.created_at DESC, k.api_key_id
+
+-- name: insert_api_key
+-- Replayed, it changes nothing: the id is new for every key. Inserts nothing for a tenant that does not exist.
+-- param: api_key_id STRING
+-- param: tenant_id STRING
+-- param: api_key_hash STRING
+-- param: scopes ARRAY<STRING>
+-- param: expires_at TIMESTAMP
+-- param: now TIMESTAMP
+INSERT INTO tenant_api_keys (api_key_id, tenant_id, api_key_hash, is_active, scopes, expires_at, created_at)
+SELECT @api_key_id, @tenant_id, @api_key_hash, TRUE, @scopes, @expires_at, @now
+FROM (SELECT 1 AS one) AS always
+WHERE EXISTS (SELECT 1 FROM tenant_profiles AS p WHERE p.tenant_id = @tenant_id)
+  AND NOT EXISTS (SELECT 1 FROM tenant_api_keys AS k WHERE k.api_key_id = @api_key_id)
+
+-- name: revoke_api_key
+-- Replayed, it changes nothing: a revoked key stays revoked.
+-- param: tenant_id STRING
+-- param: api_key_id STRING
+UPDATE tenant_api_keys SET is_active = FALSE WHERE tenant_id = @tenant_id AND api_key_id = @api_key_id
+
+-- name: find_tenant
+-- param: tenant_id STRING
+SELECT p.tenant_id, p.created_at FROM tenant_profiles AS p WHERE p.tenant_id = @tenant_id ORDER BY p.created_at LIMIT 1
+
+-- name: put_tenant
+-- One transaction, and replayed it writes the same values again. The inserts are guarded, and the ids they insert are made from the
+-- tenant's name: should two processes create a tenant at the same instant, readers see two equal rows and fold them.
+-- Today's row of the ledger takes over the new limits, so that they hold from the next run on.
+-- param: tenant_id STRING
+-- param: company_name STRING
+-- param: admin_email STRING
+-- param: status STRING
+-- param: subscription_id STRING
+-- param: plan_name STRING
+-- param: subscription_status STRING
+-- param: daily_limit INT64
+-- param: monthly_limit INT64
+-- param: concurrent_limit INT64
+-- param: today DATE
+-- param: now TIMESTAMP
+BEGIN TRANSACTION;
+UPDATE tenant_profiles
+SET company_name = @company_name, admin_email = @admin_email, status = @status, updated_at = @now
+WHERE tenant_id = @tenant_id;
+INSERT INTO tenant_profiles (tenant_id, company_name, admin_email, status, created_at, updated_at)
+SELECT @tenant_id, @company_name, @admin_email, @status, @now, @now
+FROM (SELECT 1 AS one) AS always
+WHERE NOT EXISTS (SELECT 1 FROM tenant_profiles AS p WHERE p.tenant_id = @tenant_id);
+UPDATE tenant_subscriptions
+SET plan_name = @plan_name, status = @subscription_status, updated_at = @now,
+  daily_limit = @daily_limit, monthly_limit = @monthly_limit, concurrent_limit = @concurrent_limit
+WHERE tenant_id = @tenant_id
+  AND subscription_id = (
+    SELECT s.subscription_id FROM tenant_subscriptions AS s WHERE s.tenant_id = @tenant_id
+    ORDER BY COALESCE(s.updated_at, s.created_at) DESC LIMIT 1
+  );
+INSERT INTO tenant_subscriptions
+  (subscription_id, tenant_id, plan_name, status, daily_limit, monthly_limit, concurrent_limit, created_at, updated_at)
+SELECT @subscription_id, @tenant_id, @plan_name, @subscription_status, @daily_limit, @monthly_limit, @concurrent_limit, @now, @now
+FROM (SELECT 1 AS one) AS always
+WHERE NOT EXISTS (SELECT 1 FROM tenant_subscriptions AS s WHERE s.tenant_id = @tenant_id);
+UPDATE tenant_usage_quotas
+SET daily_limit = @daily_limit, monthly_limit = @monthly_limit, concurrent_limit = @concurrent_limit, last_updated = @now
+WHERE tenant_id = @tenant_id AND usage_date = @today;
+COMMIT TRANSACTION;
+
+-- name: read_usage
+-- What the ledger says of each tenant today, and which of @ids hold a slot: the answer to a reservation. A tenant without a row for today
+-- is missing from the answer.
+-- param: tenant_ids ARRAY<STRING>
+-- param: ids ARRAY<STRING>
+-- param: today DATE
+-- param: now TIMESTAMP
+SELECT
+  q.tenant_id,
+  q.usage_date,
+  IFNULL(q.pipelines_run_today, 0) AS pipelines_run_today,
+  IFNULL(q.pipelines_succeeded_today, 0) AS pipelines_succeeded_today,
+  IFNULL(q.pipelines_failed_today, 0) AS pipelines_failed_today,
+  IFNULL(q.pipelines_run_month, 0) AS pipelines_run_month,
+  (SELECT COUNT(*) FROM UNNEST(q.live_runs) AS l WHERE l.lease_expires_at > @now) AS concurrent_pipelines_running,
+  COALESCE(q.daily_limit, s.daily_limit) AS daily_limit,
+  COALESCE(q.monthly_limit, s.monthly_limit) AS monthly_limit,
+  COALESCE(q.concurrent_limit, s.concurrent_limit) AS concurrent_limit,
+  s.tenant_id IS NOT NULL AS subscription_active,
+  ARRAY(SELECT l.reservation_id FROM UNNEST(q.live_runs) AS l WHERE l.reservation_id IN UNNEST(@ids)) AS held
+FROM tenant_usage_quotas AS q
+LEFT JOIN (
+  SELECT a.tenant_id, a.daily_limit, a.monthly_limit, a.concurrent_limit
+  FROM tenant_subscriptions AS a
+  WHERE a.status = 'ACTIVE'
+  QUALIFY ROW_NUMBER() OVER (PARTITION BY a.tenant_id ORDER BY COALESCE(a.updated_at, a.created_at) DESC, a.subscription_id) = 1
+) AS s ON s.tenant_id = q.tenant_id
+WHERE q.usage_date = @today AND q.tenant_id IN UNNEST(@tenant_ids)
+
+-- name: open_day
+-- Makes the rows of today that are missing. An insert conflicts with nothing, so it rides behind an update that touches a row which every
+-- writer of the same tenant touches: of two at once, one is aborted and sent again, and then finds the row. Live runs come over from the
+-- tenant's last row, and so do the units of the month as long as it is the same month.
+-- param: tenant_ids ARRAY<STRING>
+-- param: today DATE
+-- param: now TIMESTAMP
+BEGIN TRANSACTION;
+UPDATE tenant_subscriptions SET updated_at = updated_at WHERE tenant_id IN UNNEST(@tenant_ids);
+INSERT INTO tenant_usage_quotas (
+  tenant_id, usage_date, pipelines_run_today, pipelines_succeeded_today, pipelines_failed_today, pipelines_run_month,
+  concurrent_pipelines_running, daily_limit, monthly_limit, concurrent_limit, live_runs, last_updated, created_at
+)
+SELECT
+  t, @today, 0, 0, 0,
+  IF(DATE_TRUNC(p.usage_date, MONTH) = DATE_TRUNC(@today, MONTH), IFNULL(p.pipelines_run_month, 0), 0),
+  IFNULL(ARRAY_LENGTH(p.live_runs), 0), s.daily_limit, s.monthly_limit, s.concurrent_limit, p.live_runs, @now, @now
+FROM UNNEST(@tenant_ids) AS t
+LEFT JOIN (
+  SELECT a.tenant_id, a.daily_limit, a.monthly_limit, a.concurrent_limit
+  FROM tenant_subscriptions AS a
+  WHERE a.status = 'ACTIVE'
+  QUALIFY ROW_NUMBER() OVER (PARTITION BY a.tenant_id ORDER BY COALESCE(a.updated_at, a.created_at) DESC, a.subscription_id) = 1
+) AS s ON s.tenant_id = t
+LEFT JOIN (
+  SELECT b.tenant_id, b.usage_date, b.pipelines_run_month, b.live_runs
+  FROM tenant_usage_quotas AS b
+  WHERE b.usage_date < @today
+  QUALIFY ROW_NUMBER() OVER (PARTITION BY b.tenant_id ORDER BY b.usage_date DESC) = 1
+) AS p ON p.tenant_id = t
+WHERE t NOT IN (SELECT c.tenant_id FROM tenant_usage_quotas AS c WHERE c.usage_date = @today);
+COMMIT TRANSACTION;
+
+-- name: list_expired
+-- param: since DATE
+-- param: now TIMESTAMP
+SELECT q.tenant_id, l.reservation_id, MIN(q.usage_date) AS usage_date, MAX(l.lease_expires_at) AS lease_expires_at
+FROM tenant_usage_quotas AS q, UNNEST(q.live_runs) AS l
+WHERE q.usage_date >= @since
+GROUP BY q.tenant_id, l.reservation_id
+HAVING MAX(l.lease_expires_at) <= @now
+ORDER BY lease_expires_at
+LIMIT 1000
+
+-- name: reserve
+-- One UPDATE, so two writers cannot grant the same unit: the second waits and reads what the first left. Replayed, it changes nothing:
+-- an id that holds a slot is not granted again. Requests of a tenant are served in order of seq; one that the units refuse takes no slot.
+-- A slot whose lease ran out does not count against the limit, but stays listed until its run is settled.
+-- param: requests ARRAY<STRUCT<tenant_id STRING, reservation_id STRING, seq INT64, units INT64>>
+-- param: today DATE
+-- param: now TIMESTAMP
+-- param: lease_expires_at TIMESTAMP
+UPDATE tenant_usage_quotas AS q
+SET
+  pipelines_run_today = IFNULL(q.pipelines_run_today, 0) + g.units,
+  pipelines_run_month = IFNULL(q.pipelines_run_month, 0) + g.units,
+  concurrent_pipelines_running = IFNULL(ARRAY_LENGTH(q.live_runs), 0) + ARRAY_LENGTH(g.granted),
+  live_runs = ARRAY_CONCAT(IFNULL(q.live_runs, []), g.granted),
+  last_updated = @now
+FROM (
+  SELECT b.tenant_id, SUM(b.units) AS units,
+    ARRAY_AGG(STRUCT(b.reservation_id AS reservation_id, @lease_expires_at AS lease_expires_at)) AS granted
+  FROM (
+    SELECT a.tenant_id, a.reservation_id, a.units, a.slots_left,
+      ROW_NUMBER() OVER (PARTITION BY a.tenant_id ORDER BY a.seq) AS slot
+    FROM (
+      SELECT r.tenant_id, r.reservation_id, r.seq, r.units, c.units_left, c.slots_left,
+        SUM(r.units) OVER (PARTITION BY r.tenant_id ORDER BY r.seq) AS units_so_far
+      FROM UNNEST(@requests) AS r
+      JOIN (
+        SELECT u.tenant_id,
+          LEAST(
+            IFNULL(COALESCE(u.daily_limit, s.daily_limit) - IFNULL(u.pipelines_run_today, 0), 1000000000),
+            IFNULL(COALESCE(u.monthly_limit, s.monthly_limit) - IFNULL(u.pipelines_run_month, 0), 1000000000)
+          ) AS units_left,
+          IFNULL(
+            COALESCE(u.concurrent_limit, s.concurrent_limit)
+              - (SELECT COUNT(*) FROM UNNEST(u.live_runs) AS l WHERE l.lease_expires_at > @now),
+            1000000000
+          ) AS slots_left
+        FROM tenant_usage_quotas AS u
+        JOIN (
+          SELECT a.tenant_id, a.daily_limit, a.monthly_limit, a.concurrent_limit
+          FROM tenant_subscriptions AS a
+          WHERE a.status = 'ACTIVE'
+          QUALIFY ROW_NUMBER() OVER (PARTITION BY a.tenant_id ORDER BY COALESCE(a.updated_at, a.created_at) DESC, a.subscription_id) = 1
+        ) AS s ON s.tenant_id = u.tenant_id
+        WHERE u.usage_date = @today
+      ) AS c ON c.tenant_id = r.tenant_id
+      WHERE r.reservation_id NOT IN (
+        SELECT l.reservation_id FROM tenant_usage_quotas AS x, UNNEST(x.live_runs) AS l
+        WHERE x.usage_date = @today AND l.reservation_id IS NOT NULL
+      )
+    ) AS a
+    WHERE a.units = 0 OR a.units_so_far <= a.units_left
+  ) AS b
+  WHERE b.slot <= b.slots_left
+  GROUP BY b.tenant_id
+) AS g
+WHERE q.tenant_id = g.tenant_id AND q.usage_date = @today
+
+-- name: renew
+-- Extends only leases that have not run out: a slot that no longer counted may have been given to another run. Replayed, it writes the same.
+-- param: ids ARRAY<STRING>
+-- param: since DATE
+-- param: now TIMESTAMP
+-- param: lease_expires_at TIMESTAMP
+UPDATE tenant_usage_quotas AS q
+SET live_runs = ARRAY(
+  SELECT AS STRUCT l.reservation_id,
+    IF(l.reservation_id IN UNNEST(@ids) AND l.lease_expires_at > @now, @lease_expires_at, l.lease_expires_at) AS lease_expires_at
+  FROM UNNEST(q.live_runs) AS l
+)
+FROM (SELECT 1 AS one) AS always
+WHERE q.usage_date >= @since
+  AND EXISTS (SELECT 1 FROM UNNEST(q.live_runs) AS l WHERE l.reservation_id IN UNNEST(@ids) AND l.lease_expires_at > @now)
+
+-- name: read_held
+-- Which of @ids hold a slot that has not run out: the answer to a renewal.
+-- param: ids ARRAY<STRING>
+-- param: since DATE
+-- param: now TIMESTAMP
+SELECT DISTINCT l.reservation_id
+FROM tenant_usage_quotas AS q, UNNEST(q.live_runs) AS l
+WHERE q.usage_date >= @since AND l.reservation_id IN UNNEST(@ids) AND l.lease_expires_at > @now
+
+-- name: settle
+-- An id counts only while some row still holds it, and the same statement takes it out of every row: settled once, and replayed it changes
+-- nothing. The outcome counts on the day of the reservation. A run that never started gives its units back.
+-- param: settlements ARRAY<STRUCT<tenant_id STRING, reservation_id STRING, usage_date DATE, outcome STRING>>
+-- param: ids ARRAY<STRING>
+-- param: since DATE
+-- param: now TIMESTAMP
+UPDATE tenant_usage_quotas AS q
+SET
+  pipelines_succeeded_today = IFNULL(q.pipelines_succeeded_today, 0) + g.succeeded,
+  pipelines_failed_today = IFNULL(q.pipelines_failed_today, 0) + g.failed,
+  pipelines_run_today = GREATEST(0, IFNULL(q.pipelines_run_today, 0) - g.given_back_today),
+  pipelines_run_month = GREATEST(0, IFNULL(q.pipelines_run_month, 0) - g.given_back_month),
+  concurrent_pipelines_running = (SELECT COUNT(*) FROM UNNEST(q.live_runs) AS l WHERE l.reservation_id NOT IN UNNEST(@ids)),
+  live_runs = ARRAY(
+    SELECT AS STRUCT l.reservation_id, l.lease_expires_at FROM UNNEST(q.live_runs) AS l WHERE l.reservation_id NOT IN UNNEST(@ids)
+  ),
+  last_updated = @now
+FROM (
+  SELECT x.tenant_id, x.usage_date,
+    COUNTIF(s.outcome = 'COMPLETED' AND x.usage_date = s.usage_date) AS succeeded,
+    COUNTIF(s.outcome = 'FAILED' AND x.usage_date = s.usage_date) AS failed,
+    COUNTIF(s.outcome = 'NOT_STARTED' AND x.usage_date = s.usage_date) AS given_back_today,
+    COUNTIF(s.outcome = 'NOT_STARTED' AND DATE_TRUNC(x.usage_date, MONTH) = DATE_TRUNC(s.usage_date, MONTH)) AS given_back_month
+  FROM UNNEST(@settlements) AS s
+  JOIN (
+    SELECT DISTINCT h.tenant_id, l.reservation_id
+    FROM tenant_usage_quotas AS h, UNNEST(h.live_runs) AS l
+    WHERE h.usage_date >= @since AND l.reservation_id IN UNNEST(@ids)
+  ) AS live ON live.tenant_id = s.tenant_id AND live.reservation_id = s.reservation_id
+  JOIN tenant_usage_quotas AS x ON x.tenant_id = s.tenant_id
+  WHERE x.usage_date >= @since
+    AND (
+      x.usage_date = s.usage_date
+      OR EXISTS (SELECT 1 FROM UNNEST(x.live_runs) AS l WHERE l.reservation_id = s.reservation_id)
+    )
+  GROUP BY x.tenant_id, x.usage_date
+) AS g
+WHERE q.tenant_id = g.tenant_id AND q.usage_date = g.usage_date

@@ -1,0 +1,150 @@
+"""Auth's tables: one typed method a statement. The SQL, and why each block is safe to replay, stands in `queries.sql`."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import date, datetime
+from pathlib import Path
+from typing import Any
+
+from services.auth.quota import Usage
+from services.auth.tenants import TenantSpec
+from services.platform.access import KeyHolder
+from services.platform.bigquery import BigQuery
+from services.platform.sql import load_blocks
+
+BLOCKS = load_blocks(Path(__file__).with_name("queries.sql"))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StoredTenant:
+    """That a tenant exists; the subscription system may not say since when."""
+
+    tenant_id: str
+    created_at: datetime | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StoredKey:
+    """A row of `tenant_api_keys`, without the hash."""
+
+    api_key_id: str
+    tenant_id: str
+    scopes: tuple[str, ...]
+    is_active: bool
+    expires_at: datetime | None
+    created_at: datetime | None
+    last_used_at: datetime | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Request:
+    """One run asks for a slot; `units` is 1, or 0 for a retry."""
+
+    tenant_id: str
+    reservation_id: str
+    units: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Settlement:
+    """How one run ended: COMPLETED, FAILED, CANCELLED or NOT_STARTED."""
+
+    tenant_id: str
+    reservation_id: str
+    usage_date: date
+    outcome: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Expired:
+    """A slot nobody renews."""
+
+    tenant_id: str
+    reservation_id: str
+    usage_date: date
+    lease_expires_at: datetime
+
+
+class AuthStore:
+    """What auth reads and writes. Every method raises Unavailable when BigQuery does not answer."""
+
+    def __init__(self, bq: BigQuery) -> None:
+        self._bq = bq
+
+    async def find_key_holder(self, api_key_hash: str, now: datetime) -> KeyHolder | None:
+        """Who holds the active, unexpired key with this hash."""
+        rows = await self._rows("find_key_holder", {"api_key_hash": api_key_hash, "now": now})
+        return KeyHolder(**{**rows[0], "scopes": tuple(rows[0]["scopes"] or ())}) if rows else None
+
+    async def list_api_keys(self, tenant_id: str) -> list[StoredKey]:
+        """All keys of a tenant, newest first."""
+        rows = await self._rows("list_api_keys", {"tenant_id": tenant_id})
+        return [StoredKey(**{**row, "scopes": tuple(row["scopes"] or ())}) for row in rows]
+
+    async def insert_api_key(self, key: StoredKey, api_key_hash: str) -> bool:
+        """Stores a new key; False if there is no such tenant, or if a replay finds the key stored already."""
+        params = {
+            "api_key_id": key.api_key_id,
+            "tenant_id": key.tenant_id,
+            "api_key_hash": api_key_hash,
+            "scopes": key.scopes,
+            "expires_at": key.expires_at,
+            "now": key.created_at,
+        }
+        return await self._change("insert_api_key", params) > 0
+
+    async def revoke_api_key(self, tenant_id: str, api_key_id: str) -> bool:
+        """Revokes a key; False if the tenant has none of this id."""
+        return await self._change("revoke_api_key", {"tenant_id": tenant_id, "api_key_id": api_key_id}) > 0
+
+    async def find_tenant(self, tenant_id: str) -> StoredTenant | None:
+        """The tenant, if it exists."""
+        rows = await self._rows("find_tenant", {"tenant_id": tenant_id})
+        return StoredTenant(**rows[0]) if rows else None
+
+    async def put_tenant(self, spec: TenantSpec, now: datetime, today: date) -> None:
+        """Creates or replaces a tenant and its subscription, and gives today's row of the ledger the new limits."""
+        await self._change("put_tenant", {**asdict(spec), "subscription_id": spec.subscription_id, "now": now, "today": today})
+
+    async def read_usage(self, tenant_ids: Sequence[str], ids: Sequence[str], now: datetime, today: date) -> dict[str, Usage]:
+        """Today's rows by tenant, each saying which of `ids` hold a slot of it. Tenants without a row for today are missing."""
+        rows = await self._rows("read_usage", {"tenant_ids": tenant_ids, "ids": ids, "now": now, "today": today})
+        return {row["tenant_id"]: Usage(**{**row, "held": frozenset(row["held"])}) for row in rows}
+
+    async def open_day(self, tenant_ids: Sequence[str], now: datetime, today: date) -> None:
+        """Makes the tenants' rows for today where they are missing."""
+        await self._change("open_day", {"tenant_ids": tenant_ids, "now": now, "today": today})
+
+    async def reserve(self, requests: Sequence[Request], now: datetime, today: date, lease_expires_at: datetime) -> None:
+        """Grants what the limits leave, in the order of `requests`. `read_usage` tells what was granted."""
+        numbered = [{**asdict(request), "seq": seq} for seq, request in enumerate(requests)]
+        await self._change("reserve", {"requests": numbered, "now": now, "today": today, "lease_expires_at": lease_expires_at})
+
+    async def renew(self, ids: Sequence[str], now: datetime, since: date, lease_expires_at: datetime) -> None:
+        """Extends the leases of `ids` that have not run out. `read_held` tells which have not."""
+        await self._change("renew", {"ids": ids, "now": now, "since": since, "lease_expires_at": lease_expires_at})
+
+    async def read_held(self, ids: Sequence[str], now: datetime, since: date) -> frozenset[str]:
+        """Which of `ids` hold a slot that has not run out."""
+        rows = await self._rows("read_held", {"ids": ids, "now": now, "since": since})
+        return frozenset(row["reservation_id"] for row in rows)
+
+    async def settle(self, settlements: Sequence[Settlement], now: datetime) -> None:
+        """Frees the slots and counts the outcomes of those that were still held."""
+        params = {
+            "settlements": [asdict(one) for one in settlements],
+            "ids": [one.reservation_id for one in settlements],
+            "since": min(one.usage_date for one in settlements),
+            "now": now,
+        }
+        await self._change("settle", params)
+
+    async def list_expired(self, now: datetime, since: date) -> list[Expired]:
+        """Slots whose lease has run out, the oldest first, at most 1,000."""
+        return [Expired(**row) for row in await self._rows("list_expired", {"now": now, "since": since})]
+
+    async def _rows(self, block: str, params: Mapping[str, object]) -> list[dict[str, Any]]:
+        return (await self._bq.query(BLOCKS[block], params, dataset=self._bq.control())).rows
+
+    async def _change(self, block: str, params: Mapping[str, object]) -> int:
+        return (await self._bq.query(BLOCKS[block], params, dataset=self._bq.control())).affected

@@ -1,0 +1,60 @@
+"""A tenant as the subscription system describes it: what is taken and what is refused, without I/O."""
+
+import re
+import uuid
+from dataclasses import dataclass
+
+from services.platform.errors import InvalidArgument
+
+STATUSES = ("ACTIVE", "INACTIVE", "SUSPENDED")
+SUBSCRIPTION_STATUSES = ("ACTIVE", "TRIALING", "PAST_DUE", "SUSPENDED", "CANCELLED", "EXPIRED")
+SCOPES = ("credentials:write", "pipelines:run", "runs:read", "schedules:write")
+NAME_LENGTH = 200
+_EMAIL = re.compile(r"[^@\s]{1,64}@[^@\s]{1,189}")
+_NAMESPACE = uuid.UUID("6f1d2a0e-4c1b-5f0e-9d1c-0c3b7a54e001")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TenantSpec:
+    """A tenant as it shall be. Limits: None is unlimited."""
+
+    tenant_id: str
+    company_name: str
+    admin_email: str
+    status: str
+    plan_name: str
+    subscription_status: str
+    daily_limit: int | None
+    monthly_limit: int | None
+    concurrent_limit: int | None
+
+    @property
+    def subscription_id(self) -> str:
+        """The id of the subscription that Convergence makes for this tenant: the same each time."""
+        return str(uuid.uuid5(_NAMESPACE, self.tenant_id))
+
+
+def check_tenant(spec: TenantSpec) -> None:
+    """Raises InvalidArgument for the first field that cannot be."""
+    for field, text in (("company_name", spec.company_name), ("plan_name", spec.plan_name)):
+        if not text.strip() or len(text) > NAME_LENGTH or not text.isprintable():
+            raise InvalidArgument(field, f"use 1 to {NAME_LENGTH} printable characters.")
+    if spec.admin_email and not _EMAIL.fullmatch(spec.admin_email):
+        raise InvalidArgument("admin_email", "give one email address, or leave it out.")
+    for field, word, words in (
+        ("status", spec.status, STATUSES),
+        ("subscription_status", spec.subscription_status, SUBSCRIPTION_STATUSES),
+    ):
+        if word not in words:
+            raise InvalidArgument(field, f"use one of {', '.join(words)}.")
+    limits = {"daily_limit": spec.daily_limit, "monthly_limit": spec.monthly_limit, "concurrent_limit": spec.concurrent_limit}
+    for field, limit in limits.items():
+        if limit is not None and limit < 0:
+            raise InvalidArgument(field, "use 0 or more, or leave it out for unlimited.")
+
+
+def check_scopes(scopes: tuple[str, ...]) -> None:
+    """Raises InvalidArgument for a scope that does not exist."""
+    for index, scope in enumerate(scopes):
+        if scope not in SCOPES:
+            raise InvalidArgument(f"scopes[{index}]", f"use some of {', '.join(SCOPES)}.")
