@@ -1,0 +1,33 @@
+"""AWS: a user's long-term access key, and optionally the role to assume with it. Forms as in AWS's IAM and STS API references."""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from services.credentials.payloads.fields import Field, read_fields, refuse_unknown
+
+FIELDS = {
+    "access_key_id": Field(
+        # ASIA... keys are temporary and worth nothing tomorrow.
+        pattern=re.compile(r"AKIA[A-Z0-9]{16}"),
+        takes="a long-term access key id, AKIA and 16 capital letters or digits",
+    ),
+    "secret_access_key": Field(pattern=re.compile(r"[A-Za-z0-9/+=]{40}"), takes="the access key's secret, 40 characters"),
+    "role_arn": Field(
+        pattern=re.compile(r"arn:aws(?:-[a-z]+){0,3}:iam::[0-9]{12}:role/[A-Za-z0-9_+=,.@/-]{1,576}"),
+        takes="a role's ARN, arn:aws:iam::<12 digits>:role/<name>",
+        optional=True,
+    ),
+    "external_id": Field(
+        pattern=re.compile(r"[A-Za-z0-9_+=,.@:/-]{2,1224}"),
+        takes="an external id, 2 to 1224 letters, digits or any of _+=,.@:/-",
+        optional=True,
+    ),
+    "region": Field(pattern=re.compile(r"[a-z]{2,3}(?:-[a-z]+){1,3}-[0-9]{1,2}"), takes="a region, e.g. eu-central-1", optional=True),
+}
+
+
+def read_aws(credentials: Mapping[str, Any]) -> dict[str, Any]:
+    """What is sealed for AWS. Raises InvalidArgument."""
+    refuse_unknown(credentials, FIELDS, path="credentials")
+    return dict(read_fields(credentials, FIELDS, path="credentials"))

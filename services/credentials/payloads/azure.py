@@ -1,0 +1,26 @@
+"""Azure: an application of the tenant's directory, its secret, and the subscription whose cost it may read."""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from services.credentials.payloads.fields import Field, read_fields, refuse_unknown
+
+_GUID = r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"
+
+FIELDS = {
+    "directory_id": Field(pattern=re.compile(_GUID), takes="the directory's (tenant's) id, a GUID"),
+    "client_id": Field(pattern=re.compile(_GUID), takes="the application's (client's) id, a GUID"),
+    "client_secret": Field(
+        # The portal shows the secret's id, a GUID, beside its value: the id is what people paste by mistake.
+        pattern=re.compile(rf"(?!{_GUID}\Z)[\x21-\x7e]{{8,256}}"),
+        takes="the client secret's value (not its id), 8 to 256 printable characters without spaces",
+    ),
+    "subscription_id": Field(pattern=re.compile(_GUID), takes="the subscription's id, a GUID"),
+}
+
+
+def read_azure(credentials: Mapping[str, Any]) -> dict[str, Any]:
+    """What is sealed for Azure. Raises InvalidArgument."""
+    refuse_unknown(credentials, FIELDS, path="credentials")
+    return dict(read_fields(credentials, FIELDS, path="credentials"))

@@ -1,0 +1,88 @@
+-- Every statement of credentials. `tenant_cloud_credentials` is its own table; the last block writes to a tenant's dataset.
+--
+-- Keys are not enforced, so two processes that set the same credentials for the first time at once may leave two rows. Both carry the same
+-- deterministic credential_id, each blob opens under it, and every reader takes the newest: one logical credential.
+
+-- name: find_credential
+-- A read.
+-- param: tenant_id STRING
+-- param: provider STRING
+SELECT credential_id, tenant_id, provider, kms_key_version, created_by_user_id, created_at, updated_by_user_id, updated_at
+FROM tenant_cloud_credentials
+WHERE tenant_id = @tenant_id AND provider = @provider
+ORDER BY COALESCE(updated_at, created_at) DESC
+LIMIT 1
+
+-- name: list_credentials
+-- A read.
+-- param: tenant_id STRING
+SELECT credential_id, tenant_id, provider, kms_key_version, created_by_user_id, created_at, updated_by_user_id, updated_at
+FROM tenant_cloud_credentials
+WHERE tenant_id = @tenant_id
+QUALIFY ROW_NUMBER() OVER (PARTITION BY provider ORDER BY COALESCE(updated_at, created_at) DESC) = 1
+ORDER BY provider
+
+-- name: find_sealed_credential
+-- A read.
+-- param: tenant_id STRING
+-- param: provider STRING
+SELECT credential_id, tenant_id, provider, encrypted_credentials, kms_key_version
+FROM tenant_cloud_credentials
+WHERE tenant_id = @tenant_id AND provider = @provider
+ORDER BY COALESCE(updated_at, created_at) DESC
+LIMIT 1
+
+-- name: insert_credential
+-- Replayed, it inserts nothing: the row is there. It also inserts nothing where another process was first; the store's caller then reads
+-- back whose row it is.
+-- param: credential_id STRING
+-- param: tenant_id STRING
+-- param: provider STRING
+-- param: encrypted_credentials BYTES
+-- param: kms_key_version STRING
+-- param: user_id STRING
+-- param: at TIMESTAMP
+INSERT INTO tenant_cloud_credentials
+  (credential_id, tenant_id, provider, encrypted_credentials, kms_key_version, created_by_user_id, created_at)
+SELECT @credential_id, @tenant_id, @provider, @encrypted_credentials, @kms_key_version, @user_id, @at
+FROM (SELECT 1)
+WHERE NOT EXISTS (
+  SELECT 1 FROM tenant_cloud_credentials AS there WHERE there.tenant_id = @tenant_id AND there.provider = @provider
+)
+
+-- name: update_credential
+-- Replayed, it writes the same values again. It names the id that the blob is sealed under, so that no row ever holds a blob that does not
+-- open under the row's own id.
+-- param: credential_id STRING
+-- param: tenant_id STRING
+-- param: provider STRING
+-- param: encrypted_credentials BYTES
+-- param: kms_key_version STRING
+-- param: user_id STRING
+-- param: at TIMESTAMP
+UPDATE tenant_cloud_credentials
+SET
+  encrypted_credentials = @encrypted_credentials,
+  kms_key_version = @kms_key_version,
+  updated_by_user_id = @user_id,
+  updated_at = @at
+WHERE tenant_id = @tenant_id AND provider = @provider AND credential_id = @credential_id
+
+-- name: delete_credentials
+-- Replayed, it deletes nothing: the rows are gone.
+-- param: tenant_id STRING
+-- param: provider STRING
+DELETE FROM tenant_cloud_credentials WHERE tenant_id = @tenant_id AND provider = @provider
+
+-- name: insert_audit_row
+-- For a table that cannot be streamed to yet. Replayed, it inserts nothing: log_id is there.
+-- param: log_id STRING
+-- param: tenant_id STRING
+-- param: user_id STRING
+-- param: action STRING
+-- param: provider STRING
+-- param: timestamp TIMESTAMP
+INSERT INTO x_meta_step_logs (log_id, tenant_id, user_id, action, provider, timestamp)
+SELECT @log_id, @tenant_id, @user_id, @action, @provider, @timestamp
+FROM (SELECT 1)
+WHERE NOT EXISTS (SELECT 1 FROM x_meta_step_logs AS there WHERE there.log_id = @log_id)

@@ -1,0 +1,65 @@
+"""The table `tenant_cloud_credentials`, and the audit rows in tenants' `x_meta_step_logs`: one method a statement."""
+
+from dataclasses import asdict
+from datetime import datetime
+from pathlib import Path
+
+from services.credentials.audit import AuditRow
+from services.credentials.credential import Credential, SealedCredential
+from services.platform.bigquery import BigQuery, NotFound, QueryResult
+from services.platform.sql import load_blocks
+
+STEP_LOGS = "x_meta_step_logs"
+
+
+class CredentialStore:
+    """Reads and writes through the statements of `queries.sql`. All methods raise Unavailable if BigQuery does not answer in time."""
+
+    def __init__(self, bq: BigQuery) -> None:
+        self._bq = bq
+        self._blocks = load_blocks(Path(__file__).with_name("queries.sql"))
+
+    async def find(self, tenant_id: str, provider: str) -> Credential | None:
+        """What is known of these credentials; None if there are none."""
+        found = await self._control("find_credential", {"tenant_id": tenant_id, "provider": provider})
+        return Credential.from_row(found.rows[0]) if found.rows else None
+
+    async def find_all(self, tenant_id: str) -> list[Credential]:
+        """One entry a provider, by its name."""
+        found = await self._control("list_credentials", {"tenant_id": tenant_id})
+        return [Credential.from_row(row) for row in found.rows]
+
+    async def find_sealed(self, tenant_id: str, provider: str) -> SealedCredential | None:
+        """The sealed blob; None if there is none."""
+        found = await self._control("find_sealed_credential", {"tenant_id": tenant_id, "provider": provider})
+        return SealedCredential.from_row(found.rows[0]) if found.rows else None
+
+    async def insert(self, sealed: SealedCredential, *, user_id: str | None, at: datetime) -> bool:
+        """Stores the first credentials. False if some are there: another writer's, or these, when the first reply was lost."""
+        done = await self._control("insert_credential", {**asdict(sealed), "user_id": user_id, "at": at})
+        return done.affected > 0
+
+    async def update(self, sealed: SealedCredential, *, user_id: str | None, at: datetime) -> bool:
+        """Replaces the blob of the row with this id. False if there is no such row (any more)."""
+        done = await self._control("update_credential", {**asdict(sealed), "user_id": user_id, "at": at})
+        return done.affected > 0
+
+    async def delete(self, tenant_id: str, provider: str) -> None:
+        """Forgets the credentials, if there are any."""
+        await self._control("delete_credentials", {"tenant_id": tenant_id, "provider": provider})
+
+    async def record(self, row: AuditRow, *, new_table: bool = False) -> None:
+        """Appends an audit row, by streaming unless the table was just made or refuses it. Raises NotFound without the table."""
+        dataset = self._bq.tenant(row.tenant_id)
+        if not new_table:
+            try:
+                await self._bq.stream(f"{dataset}.{STEP_LOGS}", [{**asdict(row), "timestamp": row.timestamp.isoformat()}], [row.log_id])
+            except (NotFound, ValueError):
+                # BigQuery may refuse streamed rows for some minutes after a table was made. None was taken, so this is no second row.
+                pass
+            else:
+                return
+        await self._bq.query(self._blocks["insert_audit_row"], asdict(row), dataset=dataset)
+
+    async def _control(self, block: str, params: dict[str, object]) -> QueryResult:
+        return await self._bq.query(self._blocks[block], params, dataset=self._bq.control())
