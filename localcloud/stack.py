@@ -151,7 +151,7 @@ class Stack:
         started: dict[str, Future[None]] = {}
         new = {one.name: self._new_runner(one) for one in parts}
         self._runners |= new
-        with ThreadPoolExecutor(len(new)) as pool:
+        with ThreadPoolExecutor(len(new) or 1) as pool:
             for name, runner in new.items():
                 started[name] = pool.submit(_start_after, [started[need] for need in runner.part.needs if need in started], runner)
             pending = set(started.values())
