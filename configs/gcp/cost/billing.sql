@@ -1,0 +1,93 @@
+-- The SQL of billing.yml. x_staging_gcp_billing stands for the run's own staging table.
+
+-- name: billing_checks
+-- One pass over the staging table measures everything: a row a check, failing_rows 0 where it holds. Reads only.
+-- Sums are compared with a tolerance: adding FLOAT64 in another order gives other last digits.
+-- param: date DATE
+-- param: source_rows INT64
+-- param: source_cost FLOAT64
+-- param: source_credits FLOAT64
+SELECT c.check_name, c.failing_rows, c.observed_value
+FROM (
+  SELECT [
+    STRUCT('rows_present' AS check_name, IF(COUNT(*) = 0, 1, 0) AS failing_rows, CAST(COUNT(*) AS STRING) AS observed_value),
+    STRUCT('rows_agree_with_source' AS check_name, ABS(COUNT(*) - @source_rows) AS failing_rows, CAST(COUNT(*) AS STRING) AS observed_value),
+    STRUCT(
+      'cost_agrees_with_source' AS check_name,
+      IF(ABS(IFNULL(SUM(r.cost), 0.0) - @source_cost) <= 1e-9 * GREATEST(1.0, IFNULL(SUM(ABS(r.cost)), 0.0)), 0, COUNT(*)) AS failing_rows,
+      CAST(IFNULL(SUM(r.cost), 0.0) AS STRING) AS observed_value),
+    STRUCT(
+      'credits_agree_with_source' AS check_name,
+      IF(ABS(IFNULL(SUM(r.credits_total), 0.0) - @source_credits) <= 1e-9 * GREATEST(1.0, IFNULL(SUM(ABS(r.cost)), 0.0)), 0, COUNT(*)) AS failing_rows,
+      CAST(IFNULL(SUM(r.credits_total), 0.0) AS STRING) AS observed_value),
+    STRUCT(
+      'usage_on_the_date' AS check_name,
+      COUNTIF(r.usage_start_time IS NULL OR DATE(r.usage_start_time) != @date) AS failing_rows,
+      CAST(COUNTIF(DATE(r.usage_start_time) = @date) AS STRING) AS observed_value),
+    STRUCT('cost_not_null' AS check_name, COUNTIF(r.cost IS NULL) AS failing_rows, CAST(COUNTIF(r.cost IS NULL) AS STRING) AS observed_value),
+    STRUCT('currency_not_null' AS check_name, COUNTIF(r.currency IS NULL) AS failing_rows, CAST(COUNTIF(r.currency IS NULL) AS STRING) AS observed_value),
+    STRUCT(
+      'one_currency' AS check_name,
+      IF(COUNT(DISTINCT r.currency) > 1, COUNT(*), 0) AS failing_rows,
+      CAST(COUNT(DISTINCT r.currency) AS STRING) AS observed_value),
+    STRUCT('service_not_null' AS check_name, COUNTIF(r.service_id IS NULL) AS failing_rows, CAST(COUNTIF(r.service_id IS NULL) AS STRING) AS observed_value),
+    STRUCT('credits_not_positive' AS check_name, COUNTIF(r.credits_total > 0) AS failing_rows, CAST(COUNTIF(r.credits_total > 0) AS STRING) AS observed_value)
+  ] AS checks
+  FROM (
+    SELECT
+      s.usage_start_time, s.cost, s.currency, s.service.id AS service_id,
+      IFNULL((SELECT SUM(credit.amount) FROM UNNEST(s.credits) AS credit), 0.0) AS credits_total
+    FROM x_staging_gcp_billing AS s
+  ) AS r
+) AS m
+CROSS JOIN UNNEST(m.checks) AS c
+
+-- name: billing_publish
+-- The fenced replace. The UPDATE of the run's own row is the fence: a run that is no longer RUNNING, or another attempt, changes 0 rows and
+-- publishes nothing. Two runs of one date both delete the other's rows first; BigQuery cancels one of two transactions that change the same
+-- table at once, and the retry then starts from what the other one committed. Replayed, it replaces the rows with the same rows.
+-- Labels go through their JSON text: the emulator has no JSON_OBJECT over arrays.
+-- param: pipeline_logging_id STRING
+-- param: attempt INT64
+-- param: date DATE
+-- param: source_rows INT64
+-- param: loaded_at TIMESTAMP
+DECLARE published BOOL DEFAULT FALSE;
+DECLARE inserted INT64 DEFAULT 0;
+BEGIN TRANSACTION;
+UPDATE x_meta_pipeline_runs SET rows_processed = @source_rows
+WHERE pipeline_logging_id = @pipeline_logging_id AND status = 'RUNNING' AND attempt = @attempt;
+IF @@row_count = 0 THEN
+  ROLLBACK TRANSACTION;
+ELSE
+  DELETE FROM billing_cost_daily WHERE usage_date = @date;
+  INSERT INTO billing_cost_daily (
+    usage_date, billing_account_id, service_id, service_description, sku_id, sku_description, usage_start_time, usage_end_time,
+    project_id, project_name, project_number, location, region, zone, resource_name, resource_global_name, labels, system_labels,
+    usage_amount, usage_unit, usage_amount_in_pricing_units, usage_pricing_unit, cost, credits_total, net_cost, cost_at_list,
+    currency, currency_conversion_rate, cost_type, invoice_month, loaded_at, pipeline_logging_id
+  )
+  SELECT
+    DATE(r.usage_start_time), r.billing_account_id, r.service.id, r.service.description, r.sku.id, r.sku.description, r.usage_start_time, r.usage_end_time,
+    r.project.id, r.project.name, r.project.number, r.location.location, r.location.region, r.location.zone, r.resource.name, r.resource.global_name,
+    r.labels_json, r.system_labels_json,
+    r.usage.amount, r.usage.unit, r.usage.amount_in_pricing_units, r.usage.pricing_unit, r.cost, r.credits_total, r.cost + r.credits_total, r.cost_at_list,
+    r.currency, r.currency_conversion_rate, r.cost_type, r.invoice.month, @loaded_at, @pipeline_logging_id
+  FROM (
+    SELECT
+      s.billing_account_id, s.service, s.sku, s.usage_start_time, s.usage_end_time, s.project, s.location, s.resource, s.usage, s.cost, s.cost_at_list,
+      s.currency, s.currency_conversion_rate, s.cost_type, s.invoice,
+      IFNULL((SELECT SUM(credit.amount) FROM UNNEST(s.credits) AS credit), 0.0) AS credits_total,
+      PARSE_JSON(CONCAT('{', IFNULL((
+        SELECT STRING_AGG(CONCAT(TO_JSON_STRING(l.key), ':', TO_JSON_STRING(l.value)), ',' ORDER BY l.key)
+        FROM UNNEST(s.labels) AS l WHERE l.key IS NOT NULL), ''), '}')) AS labels_json,
+      PARSE_JSON(CONCAT('{', IFNULL((
+        SELECT STRING_AGG(CONCAT(TO_JSON_STRING(l.key), ':', TO_JSON_STRING(l.value)), ',' ORDER BY l.key)
+        FROM UNNEST(s.system_labels) AS l WHERE l.key IS NOT NULL), ''), '}')) AS system_labels_json
+    FROM x_staging_gcp_billing AS s
+  ) AS r;
+  SET inserted = @@row_count;
+  COMMIT TRANSACTION;
+  SET published = TRUE;
+END IF;
+SELECT published, inserted AS rows_published

@@ -1,0 +1,19 @@
+"""The executor: runs pipeline templates for tenants and keeps the story of every run in the tenant's own dataset.
+
+The life of a run
+    1. `starting`   template and parameters are checked, credentials must be there, the ledger grants a slot by the run's id, the run's row
+                    is written RUNNING. Only then is the caller answered.
+    2. `live`       a task leads the run; the ledger hears three times in a lease (`leases`) that it lives. At most a set number work at
+                    once, the others wait with their slots.
+    3. `engine`     step by step: started, done or failed, each a line of x_meta_step_logs. A template's steps are objects of `steps/`.
+                    gcp/cost/billing writes, audits, publishes: into a staging table of this run, checks on it, then one transaction.
+    4. `live`       RUNNING -> COMPLETED or FAILED by compare-and-set; then the slot is settled with what the row says.
+
+RUNNING ──> COMPLETED    every step worked
+   ├──────> FAILED       a step failed, a time was up, the slot was lost, the executor stopped
+   └──────> CANCELLED    a caller's wish (to come)
+
+Who may end a run is decided by the row alone: whoever finds it RUNNING. The publishing transaction updates that same row first, so a run
+that somebody else has ended publishes nothing. If the executor dies, nobody renews: the slot expires, and any executor's `reconcile` ends
+the run FAILED and settles it. Everything between two of these steps may happen twice, and the second time changes nothing.
+"""

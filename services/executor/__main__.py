@@ -1,0 +1,87 @@
+"""`python -m services.executor`: settings -> clients -> servicer -> serve."""
+
+import asyncio
+
+import structlog
+from convergence.executor.v1.pipeline_service_pb2_grpc import add_PipelineServiceServicer_to_server
+
+from services.executor.credentials import SealedCredentials, TenantClouds
+from services.executor.engine import execute
+from services.executor.leases import LeaseKeeper
+from services.executor.ledger import Ledger
+from services.executor.live import LiveRuns
+from services.executor.loading import StagingTables
+from services.executor.reconcile import Reconciler
+from services.executor.servicer import PipelineServicer
+from services.executor.settings import ExecutorSettings
+from services.executor.starting import Starter
+from services.executor.steps import STEP_TYPES
+from services.executor.steps.step import Toolbox
+from services.executor.store import Store
+from services.executor.templates import load_catalog
+from services.executor.workers import Workers
+from services.platform import log
+from services.platform.authenticator import RemoteAuthenticator
+from services.platform.bigquery import BigQuery
+from services.platform.clock import SystemClock
+from services.platform.kms import Kms
+from services.platform.peers import peer_channel
+from services.platform.server import Served, serve
+
+NAME = "executor"
+
+
+async def main() -> None:
+    """Serves until SIGTERM; then runs may end within the grace period, while their slots are still renewed."""
+    settings = ExecutorSettings()
+    log.configure(NAME, settings.log_level)
+    catalog = load_catalog(settings.configs_dir, STEP_TYPES)
+    for error in catalog.broken.values():
+        structlog.get_logger().error("template_broken", problem=str(error))
+    clock = SystemClock()
+    async with (
+        BigQuery(settings, service=NAME) as bq,
+        Kms(settings) as kms,
+        Workers(settings.max_concurrent_runs) as workers,
+        peer_channel(settings, caller=NAME, peer="auth", address=settings.auth_address) as auth,
+        peer_channel(settings, caller=NAME, peer="credentials", address=settings.credentials_address) as peer,
+    ):
+        store, ledger, credentials = Store(bq), Ledger(auth), SealedCredentials(peer)
+        tools = Toolbox(
+            bq=bq,
+            store=store,
+            staging=StagingTables(bq, clock),
+            clouds=TenantClouds(credentials, kms, settings),
+            workers=workers,
+            clock=clock,
+            spool_dir=settings.spool_dir,
+        )
+        live = LiveRuns(
+            execute=lambda job: execute(job, tools),
+            store=store,
+            ledger=ledger,
+            clock=clock,
+            at_once=settings.max_concurrent_runs,
+            grace_seconds=settings.grace_seconds,
+        )
+        keeper = LeaseKeeper(live=live, ledger=ledger, reconciler=Reconciler(store, ledger, clock), lease_seconds=settings.lease_seconds)
+        starter = Starter(
+            catalog=catalog,
+            credentials=credentials,
+            ledger=ledger,
+            store=store,
+            live=live,
+            clock=clock,
+            lease_seconds=settings.lease_seconds,
+        )
+        served = Served(
+            name="convergence.executor.v1.PipelineService",
+            add=add_PipelineServiceServicer_to_server,
+            servicer=PipelineServicer(starter=starter, store=store, catalog=catalog),
+        )
+        async with keeper, live:
+            await serve(settings, name=NAME, authenticator=RemoteAuthenticator(auth), served=[served])
+
+
+if __name__ == "__main__":
+    asyncio.run(main())

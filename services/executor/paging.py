@@ -1,0 +1,35 @@
+"""Page tokens: opaque to callers, the key of the last run of a page to us."""
+
+import base64
+import json
+from datetime import datetime
+
+from services.platform.errors import InvalidArgument
+
+DEFAULT_SIZE, MOST = 50, 200
+
+
+def page_size(asked: int) -> int:
+    """0 means the default. Raises InvalidArgument beyond 1 to 200."""
+    if not 0 <= asked <= MOST:
+        raise InvalidArgument("page_size", f"use 1 to {MOST}; 0 means {DEFAULT_SIZE}.")
+    return asked or DEFAULT_SIZE
+
+
+def to_token(started_at: datetime, pipeline_logging_id: str) -> str:
+    """The token of the page that begins after this run."""
+    return base64.urlsafe_b64encode(json.dumps([started_at.isoformat(), pipeline_logging_id]).encode()).decode()
+
+
+def from_token(token: str) -> tuple[datetime, str] | None:
+    """Where the page begins; None for the first. Raises InvalidArgument for what is no token of ours."""
+    if not token:
+        return None
+    try:
+        started_at, pipeline_logging_id = json.loads(base64.b64decode(token, altchars=b"-_", validate=True))
+        moment = datetime.fromisoformat(started_at)
+        if moment.tzinfo is None or not isinstance(pipeline_logging_id, str):
+            raise ValueError("not ours")
+    except (ValueError, TypeError) as error:
+        raise InvalidArgument("page_token", "use next_page_token of the page before, unchanged.") from error
+    return moment, pipeline_logging_id

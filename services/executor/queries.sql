@@ -1,0 +1,122 @@
+-- Statements of the executor. The default dataset is the tenant's own.
+
+-- name: insert_run
+-- Replayed, it changes nothing: the row of this id is there. Two replays at the very same moment could both insert (INSERTs conflict with
+-- nothing): readers fold rows of one id, and finish_run changes both.
+-- param: pipeline_logging_id STRING
+-- param: tenant_id STRING
+-- param: pipeline_id STRING
+-- param: user_id STRING
+-- param: status STRING
+-- param: trigger_type STRING
+-- param: trigger_by STRING
+-- param: run_id STRING
+-- param: attempt INT64
+-- param: parameters JSON
+-- param: started_at TIMESTAMP
+-- param: deadline_at TIMESTAMP
+INSERT INTO x_meta_pipeline_runs (
+  pipeline_logging_id, tenant_id, pipeline_id, user_id, status, trigger_type, trigger_by, run_id, attempt, parameters, started_at, deadline_at
+)
+SELECT
+  @pipeline_logging_id, @tenant_id, @pipeline_id, @user_id, @status, @trigger_type, @trigger_by, @run_id, @attempt, @parameters, @started_at, @deadline_at
+FROM (SELECT 1 AS one) AS o
+WHERE NOT EXISTS (SELECT 1 FROM x_meta_pipeline_runs AS r WHERE r.pipeline_logging_id = @pipeline_logging_id)
+
+-- name: finish_run
+-- Compare-and-set: whoever finds the run RUNNING ends it, everybody after that changes nothing.
+-- param: pipeline_logging_id STRING
+-- param: status STRING
+-- param: completed_at TIMESTAMP
+-- param: rows_processed INT64
+-- param: error_message STRING
+UPDATE x_meta_pipeline_runs SET
+  status = @status,
+  completed_at = @completed_at,
+  duration_ms = TIMESTAMP_DIFF(@completed_at, started_at, MILLISECOND),
+  rows_processed = @rows_processed,
+  error_message = @error_message
+WHERE pipeline_logging_id = @pipeline_logging_id AND status = 'RUNNING'
+
+-- name: run_states
+-- Reads only. What became of these runs; a run that was never inserted is not in the answer.
+-- param: pipeline_logging_ids ARRAY<STRING>
+SELECT pipeline_logging_id, status FROM x_meta_pipeline_runs WHERE pipeline_logging_id IN UNNEST(@pipeline_logging_ids)
+
+-- name: list_runs
+-- Reads only. Rows of one id are folded to the one that has ended. Pages are cut by key, not by offset, so a new run shifts nothing.
+-- param: status STRING
+-- param: pipeline_id STRING
+-- param: began_from TIMESTAMP
+-- param: began_before TIMESTAMP
+-- param: after_started_at TIMESTAMP
+-- param: after_id STRING
+-- param: row_limit INT64
+SELECT
+  pipeline_logging_id, tenant_id, pipeline_id, user_id, status, trigger_type, trigger_by, run_id, attempt, parameters, started_at, deadline_at,
+  completed_at, duration_ms, rows_processed, error_message
+FROM x_meta_pipeline_runs
+WHERE (@status IS NULL OR status = @status)
+  AND (@pipeline_id IS NULL OR pipeline_id = @pipeline_id)
+  AND (@began_from IS NULL OR (started_at >= @began_from AND started_at < @began_before))
+  AND (@after_started_at IS NULL OR started_at < @after_started_at OR (started_at = @after_started_at AND pipeline_logging_id > @after_id))
+QUALIFY ROW_NUMBER() OVER (PARTITION BY pipeline_logging_id ORDER BY completed_at DESC) = 1
+ORDER BY started_at DESC, pipeline_logging_id
+LIMIT @row_limit
+
+-- name: get_run
+-- Reads only. Rows of one id are folded to the one that has ended.
+-- param: pipeline_logging_id STRING
+SELECT
+  pipeline_logging_id, tenant_id, pipeline_id, user_id, status, trigger_type, trigger_by, run_id, attempt, parameters, started_at, deadline_at,
+  completed_at, duration_ms, rows_processed, error_message
+FROM x_meta_pipeline_runs
+WHERE pipeline_logging_id = @pipeline_logging_id
+ORDER BY completed_at DESC
+LIMIT 1
+
+-- name: list_step_logs
+-- Reads only. A line that was written twice is folded.
+-- param: pipeline_logging_id STRING
+SELECT
+  log_id, tenant_id, user_id, pipeline_logging_id, step_id, step_type, step_index, attempt, action, provider, status, rows_processed, duration_ms,
+  error_message, metadata, timestamp
+FROM x_meta_step_logs
+WHERE pipeline_logging_id = @pipeline_logging_id
+QUALIFY ROW_NUMBER() OVER (PARTITION BY log_id ORDER BY timestamp) = 1
+ORDER BY timestamp, step_index, log_id
+
+-- name: list_dq_results
+-- Reads only. A verdict that was written twice is folded.
+-- param: pipeline_logging_id STRING
+SELECT
+  dq_result_id, tenant_id, user_id, pipeline_logging_id, step_id, table_name, check_name, severity, status, observed_value, threshold, failing_rows,
+  executed_at
+FROM x_meta_dq_results
+WHERE pipeline_logging_id = @pipeline_logging_id
+QUALIFY ROW_NUMBER() OVER (PARTITION BY dq_result_id ORDER BY executed_at) = 1
+ORDER BY executed_at
+
+-- name: insert_step_logs
+-- For a table too young to be streamed to. Replayed, it writes the lines again with the same log_ids, and readers fold them.
+-- param: logs ARRAY<STRUCT<log_id STRING, tenant_id STRING, user_id STRING, pipeline_logging_id STRING, step_id STRING, step_type STRING, step_index INT64, attempt INT64, action STRING, provider STRING, status STRING, rows_processed INT64, duration_ms INT64, error_message STRING, metadata STRING, timestamp TIMESTAMP>>
+INSERT INTO x_meta_step_logs (
+  log_id, tenant_id, user_id, pipeline_logging_id, step_id, step_type, step_index, attempt, action, provider, status, rows_processed, duration_ms,
+  error_message, metadata, timestamp
+)
+SELECT
+  l.log_id, l.tenant_id, l.user_id, l.pipeline_logging_id, l.step_id, l.step_type, l.step_index, l.attempt, l.action, l.provider, l.status,
+  l.rows_processed, l.duration_ms, l.error_message, PARSE_JSON(l.metadata), l.timestamp
+FROM UNNEST(@logs) AS l
+
+-- name: insert_dq_results
+-- For a table too young to be streamed to. Replayed, it writes the verdicts again with the same ids, and readers fold them.
+-- param: results ARRAY<STRUCT<dq_result_id STRING, tenant_id STRING, user_id STRING, pipeline_logging_id STRING, step_id STRING, table_name STRING, check_name STRING, severity STRING, status STRING, observed_value STRING, threshold STRING, failing_rows INT64, executed_at TIMESTAMP>>
+INSERT INTO x_meta_dq_results (
+  dq_result_id, tenant_id, user_id, pipeline_logging_id, step_id, table_name, check_name, severity, status, observed_value, threshold, failing_rows,
+  executed_at
+)
+SELECT
+  d.dq_result_id, d.tenant_id, d.user_id, d.pipeline_logging_id, d.step_id, d.table_name, d.check_name, d.severity, d.status, d.observed_value,
+  d.threshold, d.failing_rows, d.executed_at
+FROM UNNEST(@results) AS d

@@ -1,0 +1,124 @@
+"""What a run leaves in the tenant's dataset: the run itself, its story, and the verdicts of its checks."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, Self
+
+
+class RunStatus(StrEnum):
+    """RUNNING becomes one of the others, once."""
+
+    RUNNING = "RUNNING"
+    COMPLETED = "COMPLETED"
+    FAILED = "FAILED"
+    CANCELLED = "CANCELLED"
+
+
+class StepStatus(StrEnum):
+    """How one step stands."""
+
+    RUNNING = "RUNNING"
+    COMPLETED = "COMPLETED"
+    FAILED = "FAILED"
+    SKIPPED = "SKIPPED"
+
+    @property
+    def action(self) -> str:
+        """The word in x_meta_step_logs.action, e.g. STEP_STARTED."""
+        return "STEP_STARTED" if self is StepStatus.RUNNING else f"STEP_{self.value}"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Run:
+    """A row of x_meta_pipeline_runs."""
+
+    pipeline_logging_id: str
+    tenant_id: str
+    pipeline_id: str
+    """`{tenant_id}-gcp-cost-billing`."""
+    user_id: str | None = None
+    """What X-User-ID said; None for scheduled runs."""
+    status: RunStatus = RunStatus.RUNNING
+    trigger_type: str = "api"
+    trigger_by: str = "api"
+    run_id: str | None = None
+    """The scheduled run that this is an attempt of."""
+    attempt: int = 1
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    """JSON values, defaults filled in."""
+    started_at: datetime
+    deadline_at: datetime
+    completed_at: datetime | None = None
+    duration_ms: int | None = None
+    rows_processed: int | None = None
+    error_message: str | None = None
+
+    @classmethod
+    def from_row(cls, row: Mapping[str, Any]) -> Self:
+        """The only door from a row to a run. Rows that the flow's own INSERT wrote may lack what is ours."""
+        values = {name: row[name] for name in cls.__dataclass_fields__}
+        values["status"] = RunStatus(row["status"])
+        values["parameters"] = as_mapping(row["parameters"])
+        values["deadline_at"] = row["deadline_at"] or row["started_at"]
+        for name, default in (("pipeline_id", ""), ("trigger_type", "api"), ("trigger_by", "api"), ("attempt", 1)):
+            values[name] = row[name] if row[name] is not None else default
+        return cls(**values)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StepLog:
+    """A row of x_meta_step_logs: one line of a run's story."""
+
+    log_id: str
+    tenant_id: str
+    user_id: str | None
+    pipeline_logging_id: str
+    step_id: str
+    step_type: str
+    step_index: int
+    attempt: int
+    action: str
+    provider: str | None
+    status: str
+    rows_processed: int | None = None
+    duration_ms: int | None = None
+    error_message: str | None = None
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+    timestamp: datetime
+
+    @classmethod
+    def from_row(cls, row: Mapping[str, Any]) -> Self:
+        """The only door from a row to a line."""
+        values = {name: row[name] for name in cls.__dataclass_fields__}
+        return cls(**{**values, "metadata": as_mapping(row["metadata"])})
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DqResult:
+    """A row of x_meta_dq_results: one check's verdict."""
+
+    dq_result_id: str
+    tenant_id: str
+    user_id: str | None
+    pipeline_logging_id: str
+    step_id: str
+    table_name: str
+    check_name: str
+    severity: str
+    status: str
+    observed_value: str | None
+    threshold: str | None
+    failing_rows: int
+    executed_at: datetime
+
+    @classmethod
+    def from_row(cls, row: Mapping[str, Any]) -> Self:
+        """The only door from a row to a verdict."""
+        return cls(**{name: row[name] for name in cls.__dataclass_fields__})
+
+
+def as_mapping(value: object) -> dict[str, Any]:
+    """A JSON column, which the client hands out parsed, as a mapping. Empty for NULL and for what is no object."""
+    return dict(value) if isinstance(value, Mapping) else {}

@@ -1,0 +1,97 @@
+"""PipelineService: proto in, domain call, proto out."""
+
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+import grpc
+from convergence.executor.v1 import pipeline_service_pb2 as messages
+from convergence.executor.v1 import run_pb2
+from convergence.executor.v1.pipeline_service_pb2_grpc import PipelineServiceServicer
+from google.protobuf import json_format
+
+from services.executor.paging import from_token, page_size, to_token
+from services.executor.parameters import ParameterType, parse
+from services.executor.pipelines import PipelineName
+from services.executor.runs import RunStatus
+from services.executor.starting import Starter
+from services.executor.store import RunFilter, Store
+from services.executor.templates import Catalog
+from services.executor.wire import to_run, to_template
+from services.platform.caller import current_caller
+from services.platform.errors import InvalidArgument, NotFound
+
+type Context = grpc.aio.ServicerContext[Any, Any]
+
+ID_LENGTH = 128
+
+
+class PipelineServicer(PipelineServiceServicer):
+    """Runs pipelines for tenants and tells how the runs went."""
+
+    def __init__(self, *, starter: Starter, store: Store, catalog: Catalog) -> None:
+        self._starter, self._store, self._catalog = starter, store, catalog
+
+    async def RunPipeline(self, request: messages.RunPipelineRequest, context: Context) -> messages.RunPipelineResponse:
+        """Starts a run and answers at once."""
+        name = PipelineName.of(request.provider, request.domain, request.template)
+        run = await self._starter.start(request.tenant_id, current_caller().user_id, name, json_format.MessageToDict(request.parameters))
+        return messages.RunPipelineResponse(
+            pipeline_logging_id=run.pipeline_logging_id,
+            tenant_id=run.tenant_id,
+            status=run.status,
+            message="Pipeline triggered successfully",
+        )
+
+    async def ListRuns(self, request: messages.ListRunsRequest, context: Context) -> messages.ListRunsResponse:
+        """A tenant's runs, newest first."""
+        size = page_size(request.page_size)
+        began_from = _day(request.date)
+        wanted = RunFilter(
+            status=_status(request.status),
+            pipeline_id=_pipeline(request.pipeline).pipeline_id(request.tenant_id) if request.pipeline else None,
+            began_from=began_from,
+            began_before=began_from + timedelta(days=1) if began_from else None,
+            after=from_token(request.page_token),
+        )
+        # One more than asked for: it tells whether there is a next page.
+        runs = await self._store.list_runs(request.tenant_id, wanted, limit=size + 1)
+        token = to_token(runs[size - 1].started_at, runs[size - 1].pipeline_logging_id) if len(runs) > size else ""
+        return messages.ListRunsResponse(runs=[to_run(run) for run in runs[:size]], next_page_token=token)
+
+    async def GetRun(self, request: messages.GetRunRequest, context: Context) -> run_pb2.Run:
+        """One run with its steps and verdicts."""
+        tenant_id, identity = request.tenant_id, request.pipeline_logging_id
+        run = await self._store.get_run(tenant_id, identity) if len(identity) <= ID_LENGTH else None
+        if run is None:
+            raise NotFound("RUN_NOT_FOUND", "This tenant has no such run.")
+        steps = await self._store.list_step_logs(tenant_id, identity)
+        results = await self._store.list_dq_results(tenant_id, identity)
+        return to_run(run, steps, results)
+
+    async def ListTemplates(self, request: messages.ListTemplatesRequest, context: Context) -> messages.ListTemplatesResponse:
+        """What can be run."""
+        templates = self._catalog.templates
+        return messages.ListTemplatesResponse(templates=[to_template(templates[name]) for name in sorted(templates)])
+
+
+def _status(text: str) -> RunStatus | None:
+    if text and text not in RunStatus.__members__:
+        raise InvalidArgument("status", f"use one of {', '.join(RunStatus)}.")
+    return RunStatus(text) if text else None
+
+
+def _pipeline(text: str) -> PipelineName:
+    name = PipelineName.parse(text)
+    if name is None:
+        raise InvalidArgument("pipeline", "use `gcp/cost/billing` or `gcp-cost-billing`.")
+    return name
+
+
+def _day(text: str) -> datetime | None:
+    if not text:
+        return None
+    try:
+        day = parse(ParameterType.DATE, text)
+    except ValueError as error:
+        raise InvalidArgument("date", str(error)) from error
+    return datetime(day.year, day.month, day.day, tzinfo=UTC) if isinstance(day, date) else None

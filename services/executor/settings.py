@@ -1,0 +1,18 @@
+"""The executor's own settings, besides those that all services share."""
+
+import tempfile
+from pathlib import Path
+
+from pydantic import Field
+
+from services.platform.settings import ServiceSettings
+
+
+class ExecutorSettings(ServiceSettings):
+    """Times are in seconds."""
+
+    listen: str = "0.0.0.0:50054"
+    spool_dir: Path = Path(tempfile.gettempdir())
+    """Where exports lie while they are read, in files without a name; needs room for the largest days that are read at once."""
+    max_concurrent_runs: int = Field(default=8, ge=1)
+    """Runs that work at once in this process; the others wait, RUNNING, and keep their slots."""

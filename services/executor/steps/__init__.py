@@ -1,0 +1,12 @@
+"""The step types, one module each. A new one is a module with a `parse`, and a line here."""
+
+from collections.abc import Mapping
+
+from services.executor.steps import bigquery_extract, bigquery_publish, dq_checks
+from services.executor.steps.step import StepType
+
+STEP_TYPES: Mapping[str, StepType] = {
+    "gcp.bigquery_extract": bigquery_extract.parse,
+    "dq.checks": dq_checks.parse,
+    "bigquery.publish": bigquery_publish.parse,
+}

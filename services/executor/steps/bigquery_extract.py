@@ -1,0 +1,136 @@
+"""`gcp.bigquery_extract`: the tenant's own service account reads its billing export of one day into a staging table.
+
+Storage Read API (Arrow batches) -> Parquet on disk -> one load job. Memory is bounded by a batch; the file has no name, so nothing is left
+of it even if the process is killed. The sums are taken on the way, so that the checks can hold the staging table against the source.
+"""
+
+import contextlib
+import math
+import tempfile
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import date, timedelta
+from pathlib import Path
+from typing import IO, ClassVar
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from services.executor.exports import TableName, choose_export, named_table
+from services.executor.failures import StepFailed
+from services.executor.parameters import ParameterType
+from services.executor.staging import StagingShape, conform
+from services.executor.steps.step import Scope, Step, StepContext, StepResult
+from services.executor.tenant_cloud import TenantCloud
+from services.executor.yaml_section import Section
+
+ROW_GROUP = 50_000
+"""Rows gathered before they are written: BigQuery sends batches of a thousand, which would make poor row groups."""
+WANTED = {"date": ParameterType.DATE, "export_table": ParameterType.TABLE}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Spooled:
+    """A day of a billing export on disk."""
+
+    source: TableName
+    file: IO[bytes]
+    """Unnamed: closing it removes it."""
+    size: int
+    """Bytes."""
+    rows: int
+    cost: float
+    credits: float
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Extract:
+    """The step."""
+
+    FINDS: ClassVar[Mapping[str, str]] = {"source_rows": "INT64", "source_cost": "FLOAT64", "source_credits": "FLOAT64"}
+    shape: StagingShape
+
+    async def run(self, context: StepContext) -> StepResult:
+        """See Step."""
+        day, export = context.parameters["date"], context.parameters["export_table"]
+        if not isinstance(day, date):
+            raise TypeError("the parameter date is a date")
+        table = self.shape.table(context.run.pipeline_logging_id, context.run.attempt)
+        cloud = await context.tools.clouds.open(context.run.tenant_id, context.provider.upper())
+
+        def read(checkpoint: Callable[[], None]) -> Spooled:
+            try:
+                source = named_table(str(export), cloud.project) if export else choose_export(cloud.exports(), cloud.project)
+                return spool(cloud, source, self.shape, day, folder=context.tools.spool_dir, checkpoint=checkpoint)
+            finally:
+                cloud.close()
+
+        spooled = await context.tools.workers.run(read)
+        with spooled.file:
+            within = timedelta(seconds=context.timeout_seconds)
+            try:
+                await context.tools.staging.fill(context.run.tenant_id, table, spooled.file, spooled.size, within=within)
+            except BaseException:
+                with contextlib.suppress(Exception):  # it expires by itself
+                    await context.tools.staging.drop(context.run.tenant_id, table)
+                raise
+        return StepResult(
+            rows_processed=spooled.rows,
+            found={"source_rows": spooled.rows, "source_cost": spooled.cost, "source_credits": spooled.credits},
+            staging=(table,),
+            metadata={"source_table": str(spooled.source), "parquet_bytes": spooled.size},
+        )
+
+
+def parse(section: Section, scope: Scope) -> Step:
+    """See StepType."""
+    for name, kind in WANTED.items():
+        if name not in scope.parameters or scope.parameters[name].type is not kind:
+            raise section.error(f"gcp.bigquery_extract needs the template to declare a parameter `{name}` of type {kind}")
+    return Extract(shape=scope.staging[section.text("staging", among=scope.staging)])
+
+
+def spool(
+    cloud: TenantCloud, source: TableName, shape: StagingShape, day: date, *, folder: Path, checkpoint: Callable[[], None]
+) -> Spooled:
+    """Reads the day from `source` into an unnamed Parquet file in `folder`. Blocks. Raises StepFailed; Stopped from `checkpoint`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    schema = shape.arrow
+    file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 - handed on open, closed by whoever gets it
+    try:
+        rows, costs, credit_sums = 0, list[float](), list[float]()
+        with pq.ParquetWriter(file, schema, compression="zstd") as writer:
+            for group in _groups(conform(batch, schema) for batch in _checked(cloud.read(source, schema, day), checkpoint)):
+                writer.write_table(group, row_group_size=ROW_GROUP)
+                rows += group.num_rows
+                costs.append(_sum(group["cost"]))
+                credit_sums.append(_sum(pc.struct_field(pc.list_flatten(group["credits"]), "amount")))
+        return Spooled(source=source, file=file, size=file.tell(), rows=rows, cost=math.fsum(costs), credits=math.fsum(credit_sums))
+    except OSError as error:
+        file.close()
+        raise StepFailed("The executor could not write its spool file. Run it again in a moment.", can_heal=True) from error
+    except BaseException:
+        file.close()
+        raise
+
+
+def _checked(batches: Iterable[pa.RecordBatch], checkpoint: Callable[[], None]) -> Iterable[pa.RecordBatch]:
+    for batch in batches:
+        checkpoint()
+        yield batch
+
+
+def _groups(batches: Iterable[pa.RecordBatch]) -> Iterable[pa.Table]:
+    gathered = list[pa.RecordBatch]()
+    for batch in batches:
+        gathered.append(batch)
+        if sum(one.num_rows for one in gathered) >= ROW_GROUP:
+            yield pa.Table.from_batches(gathered)
+            gathered = []
+    if gathered:
+        yield pa.Table.from_batches(gathered)
+
+
+def _sum(values: pa.ChunkedArray) -> float:
+    return float(pc.sum(values).as_py() or 0.0)

@@ -1,0 +1,144 @@
+"""What a step type is made of."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar, Protocol
+
+from services.executor.loading import StagingTables
+from services.executor.parameters import SQL_TYPES, ParameterSpec, Value
+from services.executor.runs import Run
+from services.executor.staging import StagingShape, StagingTable, bind
+from services.executor.store import Store
+from services.executor.tenant_cloud import TenantCloud
+from services.executor.workers import Workers
+from services.executor.yaml_section import Section
+from services.platform.bigquery import BigQuery, QueryResult
+from services.platform.clock import Clock
+from services.platform.sql import Block, load_blocks
+
+RUN_VALUES = {"tenant_id": "STRING", "pipeline_id": "STRING", "pipeline_logging_id": "STRING", "attempt": "INT64", "loaded_at": "TIMESTAMP"}
+"""What every SQL block of a template may declare as a parameter, besides the template's parameters and what earlier steps found out."""
+
+
+class Clouds(Protocol):
+    """Opens tenants' clouds."""
+
+    async def open(self, tenant_id: str, provider: str) -> TenantCloud:
+        """The tenant's own cloud, for one run; the caller closes it. Raises StepFailed; Unavailable from KMS or a peer."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Toolbox:
+    """What steps work with."""
+
+    bq: BigQuery
+    store: Store
+    staging: StagingTables
+    clouds: Clouds
+    workers: Workers
+    clock: Clock
+    spool_dir: Path
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StepContext:
+    """One try of one step of one run."""
+
+    run: Run
+    provider: str
+    """Lower-case."""
+    step_id: str
+    timeout_seconds: int
+    parameters: Mapping[str, Value]
+    found: Mapping[str, object]
+    """What earlier steps found out, by name."""
+    staging: tuple[StagingTable, ...]
+    """What earlier steps have filled."""
+    tools: Toolbox
+
+    async def query(self, block: Block) -> QueryResult:
+        """Runs a block of the template in the tenant's dataset, on the run's own staging tables. Raises as BigQuery.query does."""
+        dataset = self.tools.bq.tenant(self.run.tenant_id)
+        return await self.tools.bq.query(bind(block, self.staging), self._params(block), dataset=dataset, seconds=self.timeout_seconds)
+
+    def _params(self, block: Block) -> dict[str, object]:
+        run = {
+            "tenant_id": self.run.tenant_id,
+            "pipeline_id": self.run.pipeline_id,
+            "pipeline_logging_id": self.run.pipeline_logging_id,
+            "attempt": self.run.attempt,
+            "loaded_at": self.tools.clock.now(),
+        }
+        known = {**run, **self.parameters, **self.found}
+        return {name: known[name] for name in block.params}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StepResult:
+    """What a step that worked has to tell."""
+
+    rows_processed: int | None = None
+    found: Mapping[str, object] = field(default_factory=dict)
+    """For the steps after it, by name; as the type's FINDS promises."""
+    staging: tuple[StagingTable, ...] = ()
+    """What it has filled; dropped when the run ends."""
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+    """For the step's log line; JSON values, no secrets."""
+
+
+class Step(Protocol):
+    """A step, as its part of a template made it. Frozen: one serves all runs."""
+
+    FINDS: ClassVar[Mapping[str, str]]
+    """What it finds out, name to GoogleSQL type: later steps' SQL may declare these as parameters."""
+
+    async def run(self, context: StepContext) -> StepResult:
+        """Does the work. Raises StepFailed; anything else that is raised is a bug or a dependency that does not answer.
+
+        May be called again after it failed: what it leaves behind must not disturb the next try.
+        """
+        ...
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Scope:
+    """What a step may refer to while a template is read."""
+
+    folder: Path
+    """The template's."""
+    parameters: Mapping[str, ParameterSpec]
+    found: Mapping[str, str]
+    """What earlier steps find out, name to GoogleSQL type."""
+    staging: Mapping[str, StagingShape]
+    tables: Mapping[str, Block]
+    """The tables of a tenant's dataset: the statement that makes each."""
+
+    def block(self, section: Section, key: str = "sql") -> Block:
+        """The SQL block that `key` names as `file.sql#block`. Raises TemplateError if it is not there or wants a parameter nobody gives."""
+        file, _, name = section.text(key).partition("#")
+        path = self.folder / file
+        if Path(file).name != file or not path.is_file():
+            raise section.error(f"there is no file {file} beside the template", key)
+        try:
+            block = load_blocks(path).get(name)
+        except ValueError as error:
+            raise section.error(str(error), key) from error
+        if block is None:
+            raise section.error(f"{file} has no block `{name}`", key)
+        typed = {spec.name: SQL_TYPES[spec.type] for spec in self.parameters.values() if spec.type in SQL_TYPES}
+        known = {**RUN_VALUES, **typed, **self.found}
+        for param, kind in block.params.items():
+            if known.get(param) != kind:
+                there = f"is {known[param]}" if param in known else "is not known here"
+                raise section.error(f"block {name} declares @{param} {kind}, which {there}", key)
+        return block
+
+    def table(self, section: Section, key: str = "table") -> Block:
+        """The statement that makes the table that `key` names. Raises TemplateError if there is none."""
+        return self.tables[section.text(key, among=self.tables)]
+
+
+type StepType = Callable[[Section, Scope], Step]
+"""Reads what a template says for a step of this type. Raises TemplateError."""

@@ -1,0 +1,143 @@
+"""What the executor writes into and reads from tenants' datasets. The only caller of queries.sql."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from services.executor.runs import DqResult, Run, RunStatus, StepLog
+from services.platform import bigquery
+from services.platform.bigquery import NO_RETRY, BigQuery
+from services.platform.cache import TtlCache
+from services.platform.sql import Block, load_blocks
+
+TABLE_KNOWN_SECONDS = 600.0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RunFilter:
+    """Which runs to list; None: all."""
+
+    status: RunStatus | None = None
+    pipeline_id: str | None = None
+    began_from: datetime | None = None
+    began_before: datetime | None = None
+    after: tuple[datetime, str] | None = None
+    """`started_at` and id of the last run of the page before."""
+
+
+class Store:
+    """One typed method a statement. All raise Unavailable if BigQuery does not answer; a statement may have run all the same."""
+
+    def __init__(self, bq: BigQuery) -> None:
+        self._bq = bq
+        self._sql = load_blocks(Path(__file__).with_name("queries.sql"))
+        self._tables: TtlCache[tuple[str, str], bool] = TtlCache(seconds=TABLE_KNOWN_SECONDS, size=10_000)
+
+    async def insert_run(self, run: Run, *, seconds: float) -> None:
+        """Writes the run's row, once, within `seconds`. Raises bigquery.NotFound if the tenant has no dataset."""
+        params = {name: value for name, value in asdict(run).items() if name in self._sql["insert_run"].params}
+        params["parameters"] = dict(run.parameters)
+        await self._bq.query(self._sql["insert_run"], params, dataset=self._bq.tenant(run.tenant_id), seconds=seconds)
+
+    async def finish_run(
+        self,
+        tenant_id: str,
+        run: str,
+        status: RunStatus,
+        *,
+        at: datetime,
+        rows_processed: int | None = None,
+        error_message: str | None = None,
+    ) -> RunStatus | None:
+        """Ends a run that is RUNNING, and answers how the run stands then: `status`, or what somebody else has made of it; None if there is
+        no such run. After a lost reply our own first try is that somebody, so the answer is read back, never assumed.
+        """
+        params = {
+            "pipeline_logging_id": run,
+            "status": status,
+            "completed_at": at,
+            "rows_processed": rows_processed,
+            "error_message": error_message,
+        }
+        answer = await self._bq.query(self._sql["finish_run"], params, dataset=self._bq.tenant(tenant_id))
+        if answer.affected:
+            return status
+        return (await self.run_states(tenant_id, [run])).get(run)
+
+    async def run_states(self, tenant_id: str, runs: Sequence[str]) -> dict[str, RunStatus]:
+        """How these runs stand; those without a row, and all of a tenant without a dataset, are missing."""
+        try:
+            answer = await self._bq.query(self._sql["run_states"], {"pipeline_logging_ids": list(runs)}, dataset=self._bq.tenant(tenant_id))
+        except bigquery.NotFound:
+            return {}
+        return {row["pipeline_logging_id"]: RunStatus(row["status"]) for row in answer.rows}
+
+    async def list_runs(self, tenant_id: str, wanted: RunFilter, *, limit: int) -> list[Run]:
+        """At most `limit` runs, newest first; none for a tenant without a dataset."""
+        after = wanted.after or (None, None)
+        params = {
+            "status": wanted.status,
+            "pipeline_id": wanted.pipeline_id,
+            "began_from": wanted.began_from,
+            "began_before": wanted.began_before,
+            "after_started_at": after[0],
+            "after_id": after[1],
+            "row_limit": limit,
+        }
+        return [Run.from_row(row) for row in await self._rows("list_runs", params, tenant_id)]
+
+    async def get_run(self, tenant_id: str, run: str) -> Run | None:
+        """One run; None if there is none."""
+        rows = await self._rows("get_run", {"pipeline_logging_id": run}, tenant_id)
+        return Run.from_row(rows[0]) if rows else None
+
+    async def list_step_logs(self, tenant_id: str, run: str) -> list[StepLog]:
+        """A run's story, in the order it was written."""
+        return [StepLog.from_row(row) for row in await self._rows("list_step_logs", {"pipeline_logging_id": run}, tenant_id)]
+
+    async def list_dq_results(self, tenant_id: str, run: str) -> list[DqResult]:
+        """A run's verdicts."""
+        return [DqResult.from_row(row) for row in await self._rows("list_dq_results", {"pipeline_logging_id": run}, tenant_id)]
+
+    async def log_steps(self, tenant_id: str, logs: Sequence[StepLog]) -> None:
+        """Appends lines to the story. The same log_id twice is one line to readers."""
+        rows = [{**_json_row(log), "metadata": json.dumps(log.metadata, sort_keys=True)} for log in logs]
+        await self._append(tenant_id, "x_meta_step_logs", rows, "log_id", insert="insert_step_logs", param="logs")
+
+    async def record_verdicts(self, tenant_id: str, results: Sequence[DqResult]) -> None:
+        """Appends verdicts. The same dq_result_id twice is one verdict to readers."""
+        rows = [_json_row(result) for result in results]
+        await self._append(tenant_id, "x_meta_dq_results", rows, "dq_result_id", insert="insert_dq_results", param="results")
+
+    async def ensure_table(self, tenant_id: str, table: str, create: Block) -> None:
+        """Makes `table` in the tenant's dataset with `create` unless it is there; asks once in ten minutes."""
+        name = f"{self._bq.tenant(tenant_id)}.{table}"
+
+        async def make(_: tuple[str, str]) -> bool:
+            try:
+                await self._bq.call("get_table", lambda timeout: self._bq.client.get_table(name, timeout=timeout, retry=NO_RETRY))
+            except bigquery.NotFound:
+                await self._bq.query(create, {}, dataset=self._bq.tenant(tenant_id))
+            return True
+
+        await self._tables.get((tenant_id, table), make)
+
+    async def _rows(self, block: str, params: Mapping[str, object], tenant_id: str) -> list[dict[str, Any]]:
+        try:
+            return (await self._bq.query(self._sql[block], params, dataset=self._bq.tenant(tenant_id))).rows
+        except bigquery.NotFound:
+            return []  # no credentials were ever set, so there is no dataset and no run
+
+    async def _append(self, tenant_id: str, table: str, rows: list[dict[str, Any]], key: str, *, insert: str, param: str) -> None:
+        dataset = self._bq.tenant(tenant_id)
+        try:
+            await self._bq.stream(f"{dataset}.{table}", rows, [row[key] for row in rows])
+        except bigquery.NotFound:  # also said of a table that was made a moment ago
+            await self._bq.query(self._sql[insert], {param: rows}, dataset=dataset)
+
+
+def _json_row(row: StepLog | DqResult) -> dict[str, Any]:
+    return {name: value.isoformat() if isinstance(value, datetime) else value for name, value in asdict(row).items()}

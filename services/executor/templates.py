@@ -1,0 +1,137 @@
+"""Templates: `configs/{provider}/{domain}/{template}.yml`, read once when the executor starts."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from services.executor.parameters import ParameterSpec, ParameterType, Value
+from services.executor.parameters import parse as parse_value
+from services.executor.pipelines import SEGMENT, PipelineName
+from services.executor.plan import When
+from services.executor.staging import StagingShape
+from services.executor.steps.step import Scope, Step, StepType
+from services.executor.yaml_section import Section, TemplateError
+from services.platform.ddl import load_tables
+
+NOT_TEMPLATES = frozenset({"bigquery", "envoy", "cloud_scheduler"})
+"""Folders of configs/ that hold something else."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TemplateStep:
+    """One step of a template."""
+
+    id: str
+    type: str
+    index: int
+    """From 0, in the file's order."""
+    needs: tuple[str, ...]
+    """Ids of steps above it: so there can be no circle."""
+    when: When
+    attempts: int
+    """How often it is tried in all, if what went wrong can heal."""
+    timeout_seconds: int
+    """For each try."""
+    action: Step
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Template:
+    """A pipeline that can be run."""
+
+    name: PipelineName
+    description: str
+    timeout_seconds: int
+    """A run is failed this long after it began, waiting included."""
+    parameters: tuple[ParameterSpec, ...]
+    steps: tuple[TemplateStep, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Catalog:
+    """All templates. A broken one is missing in `templates`, and `broken` says why, by path."""
+
+    templates: Mapping[PipelineName, Template]
+    broken: Mapping[str, TemplateError]
+
+
+def load_catalog(configs: Path, step_types: Mapping[str, StepType]) -> Catalog:
+    """Reads every template below `configs`. Raises ValueError only for DDL that cannot be read: that is ours, not a template's."""
+    staging = {name: StagingShape.of(table) for name, table in load_tables(configs / "bigquery" / "staging").items()}
+    tables = {name: table.create for name, table in load_tables(configs / "bigquery" / "tenant").items()}
+    scope = Scope(folder=configs, parameters={}, found={}, staging=staging, tables=tables)
+    templates, broken = dict[PipelineName, Template](), dict[str, TemplateError]()
+    for path in sorted(configs.glob("*/*/*.yml")):
+        source = path.relative_to(configs).as_posix()
+        name = PipelineName.of(*source.removesuffix(".yml").split("/"))
+        if source.split("/")[0] in NOT_TEMPLATES:
+            continue
+        try:
+            if name is None or name.path != source.removesuffix(".yml"):
+                raise TemplateError(f"{source}:1: folders and file must be named with lower-case letters, digits and underscores")
+            section = Section.read(path, source, "a template")
+            templates[name] = parse_template(name, section, replace(scope, folder=path.parent), step_types)
+        except TemplateError as error:
+            broken[source] = error
+    return Catalog(templates=templates, broken=broken)
+
+
+def parse_template(name: PipelineName, section: Section, scope: Scope, step_types: Mapping[str, StepType]) -> Template:
+    """One file's template. Raises TemplateError for the first thing that is wrong with it."""
+    parameters = {key: _parameter(key, entry) for key, entry in section.named_sections("parameters", "a parameter").items()}
+    timeout = section.integer("timeout_seconds", 3600)
+    scope = replace(scope, parameters=parameters)
+    steps = list[TemplateStep]()
+    for entry in section.sections("steps", "a step"):
+        step = _step(entry, scope, steps, step_types, timeout)
+        steps.append(step)
+        scope = replace(scope, found={**scope.found, **step.action.FINDS})
+    if not steps:
+        raise section.error("a template needs at least one step in `steps`", "steps")
+    description = section.text("description")
+    section.finish()
+    return Template(name=name, description=description, timeout_seconds=timeout, parameters=tuple(parameters.values()), steps=tuple(steps))
+
+
+def _step(section: Section, scope: Scope, above: list[TemplateStep], step_types: Mapping[str, StepType], timeout: int) -> TemplateStep:
+    identity = section.text("id")
+    if not SEGMENT.fullmatch(identity):
+        raise section.error(f"the id `{identity}` must be lower-case letters, digits and underscores", "id")
+    known = {step.id for step in above}
+    if identity in known:
+        raise section.error(f"the id `{identity}` stands twice", "id")
+    needs = section.texts("needs")
+    for need in needs:
+        if need not in known:
+            raise section.error(f"it needs `{need}`, which is no step above it", "needs")
+    kind = section.text("type", among=step_types)
+    step = TemplateStep(
+        id=identity,
+        type=kind,
+        index=len(above),
+        needs=needs,
+        when=When(section.text("when", When.ON_SUCCESS, among=tuple(When))),
+        attempts=section.integer("attempts", 1, most=10),
+        timeout_seconds=section.integer("timeout_seconds", timeout),
+        action=step_types[kind](section, scope),
+    )
+    section.finish()
+    return step
+
+
+def _parameter(name: str, section: Section) -> ParameterSpec:
+    if not SEGMENT.fullmatch(name):
+        raise section.error(f"the parameter `{name}` must be lower-case letters, digits and underscores")
+    kind = ParameterType(section.text("type", among=tuple(ParameterType)))
+    required = section.flag("required")
+    raw = section.scalar("default")
+    if required and raw is not None:
+        raise section.error(f"the parameter {name} is required, so it has no default", "default")
+    default: Value = None
+    try:
+        default = None if raw is None else parse_value(kind, raw)
+    except ValueError as error:
+        raise section.error(f"the default of {name} does not fit: {error}", "default") from error
+    spec = ParameterSpec(name=name, type=kind, required=required, default=default, description=section.text("description", ""))
+    section.finish()
+    return spec

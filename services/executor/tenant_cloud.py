@@ -1,0 +1,165 @@
+"""A tenant's own Google Cloud, seen with the tenant's own service account.
+
+The account signs its own JWT, so no token is fetched from anywhere, and the identity that BigQuery sees, real or emulated, is the tenant's.
+All calls here block: they belong into a worker thread.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import date, timedelta
+from typing import Any, NamedTuple
+from urllib.parse import urlsplit
+
+import grpc
+import pyarrow as pa
+from google.api_core import exceptions as google
+from google.auth import exceptions as google_auth
+from google.auth.transport.requests import Request
+from google.cloud import bigquery
+from google.cloud.bigquery_storage_v1 import BigQueryReadClient, types
+from google.cloud.bigquery_storage_v1.services.big_query_read.transports import BigQueryReadGrpcTransport
+from google.oauth2 import service_account
+
+from services.executor.exports import PREFIX, TableName
+from services.executor.failures import StepFailed
+from services.platform.settings import ServiceSettings
+from services.platform.transient import is_transient
+
+SECONDS = 60.0
+_TOKEN_URI = "https://oauth2.googleapis.com/token"  # noqa: S105 - an address; never called, but the library wants one
+_SCOPES = ("https://www.googleapis.com/auth/bigquery",)
+"""The narrowest that the Storage Read API takes; what the account may do is a matter of its roles."""
+_ROLES = "BigQuery Data Viewer on the export's dataset and BigQuery Read Session User on the project"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class GcpCredentials:
+    """What a tenant has given us for Google Cloud. Lives as long as one run."""
+
+    project_id: str
+    service_account: dict[str, str] = field(repr=False)
+
+
+class TenantCloud:
+    """One tenant's BigQuery, for one run."""
+
+    def __init__(self, credentials: GcpCredentials, settings: ServiceSettings) -> None:
+        """Raises StepFailed if the service account's key cannot be used."""
+        self.project = credentials.project_id
+        try:
+            # Its own token_uri is never used: a tenant must not choose whom we talk to.
+            info = {**credentials.service_account, "token_uri": _TOKEN_URI}
+            identity = service_account.Credentials.from_service_account_info(info, scopes=_SCOPES)  # type: ignore[no-untyped-call]
+            identity = identity.with_always_use_jwt_access(True)  # noqa: FBT003 - its own signature
+        except (ValueError, KeyError, google_auth.GoogleAuthError):
+            raise StepFailed("The stored service account cannot be used: its key does not parse. Set the GCP credentials again.") from None
+        host = settings.bigquery_emulator_host
+        self._client = bigquery.Client(project=self.project, credentials=identity, client_options={"api_endpoint": host} if host else None)
+        self._reader = _reader(identity, settings.bigquery_storage_emulator_host)
+
+    def close(self) -> None:
+        """Closes the connections."""
+        self._client.close()  # type: ignore[no-untyped-call]
+        self._reader.transport.close()
+
+    def exports(self) -> list[TableName]:
+        """All tables `gcp_billing_export_*` of the project, in the datasets that the account can see. Raises StepFailed."""
+        with _told(f"project {self.project}"):
+            return [
+                TableName(project=self.project, dataset=dataset.dataset_id, table=table.table_id)
+                for dataset in self._client.list_datasets(timeout=SECONDS)
+                for table in self._client.list_tables(dataset.reference, timeout=SECONDS)
+                if table.table_id.startswith(PREFIX) and table.table_type == "TABLE"
+            ]
+
+    def read(self, table: TableName, columns: pa.Schema, day: date) -> Iterator[pa.RecordBatch]:
+        """The rows whose usage began on `day` (UTC), in batches, with those of `columns` that the table has. Raises StepFailed.
+
+        The columns are whole ones: the emulator drops a column of which only a leaf is selected.
+        """
+        with _told(f"table {table}"):
+            known = {column.name for column in self._client.get_table(str(table), timeout=SECONDS).schema}
+            if missing := {"usage_start_time", "cost"} - known:
+                raise StepFailed(f"Table {table} is no billing export: it has no column {' and no '.join(sorted(missing))}.")
+            options = types.ReadSession.TableReadOptions(
+                selected_fields=[name for name in columns.names if name in known],
+                # Dates, not strings of a caller: nothing here needs quoting.
+                row_restriction=f"usage_start_time >= TIMESTAMP '{day}' AND usage_start_time < TIMESTAMP '{day + timedelta(days=1)}'",
+            )
+            session = self._reader.create_read_session(
+                parent=f"projects/{self.project}",
+                read_session=types.ReadSession(
+                    table=f"projects/{table.project}/datasets/{table.dataset}/tables/{table.table}",
+                    data_format=types.DataFormat.ARROW,
+                    read_options=options,
+                ),
+                timeout=SECONDS,
+            )
+            # One after the other: memory is bounded by one batch, however many streams the day comes in.
+            for stream in session.streams:
+                for page in self._reader.read_rows(stream.name).rows(session).pages:
+                    yield page.to_arrow()
+
+
+@contextmanager
+def _told(what: str) -> Iterator[None]:
+    """Turns what Google's clients raise into words for the tenant; never Google's own text, which may quote requests."""
+    try:
+        yield
+    except (google.Forbidden, google.Unauthorized, google.PermissionDenied, google.Unauthenticated) as error:
+        raise StepFailed(f"Google Cloud refused the service account on {what}. Grant it {_ROLES}.") from error
+    except google.NotFound as error:
+        raise StepFailed(f"Google Cloud finds no {what}. Check its name, and the project_id of the credentials.") from error
+    except google_auth.RefreshError as error:
+        raise StepFailed("Google Cloud does not accept the service account's key. Set the GCP credentials again.") from error
+    except (google.GoogleAPICallError, google_auth.GoogleAuthError, OSError) as error:
+        if is_transient(error):
+            raise StepFailed(f"BigQuery did not answer when asked for {what}. Run it again in a moment.", can_heal=True) from error
+        raise StepFailed(f"Google Cloud could not read {what}.") from error
+
+
+def _reader(identity: Any, emulator: str | None) -> Any:
+    if not emulator:
+        return BigQueryReadClient(credentials=identity)  # type: ignore[no-untyped-call]
+    address = urlsplit(emulator).netloc if "//" in emulator else emulator
+    channel = grpc.insecure_channel(address, options=[("grpc.max_receive_message_length", -1)])
+    transport = BigQueryReadGrpcTransport(channel=grpc.intercept_channel(channel, _Identity(identity)))
+    return BigQueryReadClient(transport=transport)  # type: ignore[no-untyped-call]
+
+
+class _Details(NamedTuple):
+    method: str
+    timeout: float | None
+    metadata: Any
+    credentials: Any
+    wait_for_ready: bool | None
+    compression: Any
+
+
+class _Identity(grpc.UnaryUnaryClientInterceptor, grpc.UnaryStreamClientInterceptor):  # type: ignore[misc]  # untyped upstream
+    """Sends the account's JWT over a channel without TLS, where gRPC itself would not: the emulator shall know who reads, too."""
+
+    def __init__(self, identity: Any) -> None:
+        self._identity = identity
+
+    def intercept_unary_unary(self, continuation: Callable[..., Any], client_call_details: Any, request: Any) -> Any:
+        """See grpc.UnaryUnaryClientInterceptor."""
+        return continuation(self._signed(client_call_details), request)
+
+    def intercept_unary_stream(self, continuation: Callable[..., Any], client_call_details: Any, request: Any) -> Any:
+        """See grpc.UnaryStreamClientInterceptor."""
+        return continuation(self._signed(client_call_details), request)
+
+    def _signed(self, details: Any) -> _Details:
+        if not self._identity.valid:
+            self._identity.refresh(Request())
+        metadata = [*(details.metadata or ()), ("authorization", f"Bearer {self._identity.token}")]
+        return _Details(
+            details.method,
+            details.timeout,
+            metadata,
+            details.credentials,
+            getattr(details, "wait_for_ready", None),
+            getattr(details, "compression", None),
+        )

@@ -1,0 +1,101 @@
+"""Domain types as the protos have them."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from convergence.executor.v1 import run_pb2, template_pb2
+from google.protobuf import struct_pb2, timestamp_pb2
+
+from services.executor.parameters import ParameterSpec, to_json
+from services.executor.runs import DqResult, Run, StepLog
+from services.executor.templates import Template
+
+
+def to_run(run: Run, steps: Sequence[StepLog] = (), results: Sequence[DqResult] = ()) -> run_pb2.Run:
+    """A run, with what GetRun adds."""
+    return run_pb2.Run(
+        pipeline_logging_id=run.pipeline_logging_id,
+        tenant_id=run.tenant_id,
+        pipeline_id=run.pipeline_id,
+        user_id=run.user_id,
+        status=run.status,
+        trigger_type=run.trigger_type,
+        trigger_by=run.trigger_by,
+        run_id=run.run_id,
+        attempt=run.attempt,
+        parameters=_struct(run.parameters),
+        started_at=_timestamp(run.started_at),
+        deadline_at=_timestamp(run.deadline_at),
+        completed_at=_timestamp(run.completed_at) if run.completed_at else None,
+        duration_ms=run.duration_ms,
+        rows_processed=run.rows_processed,
+        error_message=run.error_message,
+        steps=[_step_log(step) for step in steps],
+        dq_results=[_dq_result(result) for result in results],
+    )
+
+
+def to_template(template: Template) -> template_pb2.Template:
+    """What can be run."""
+    parameters = [
+        template_pb2.TemplateParameter(
+            name=spec.name, type=spec.type, required=spec.required, default=_default(spec), description=spec.description
+        )
+        for spec in template.parameters
+    ]
+    return template_pb2.Template(
+        provider=template.name.provider,
+        domain=template.name.domain,
+        template=template.name.template,
+        description=template.description,
+        parameters=parameters,
+        steps=[template_pb2.TemplateStep(id=step.id, type=step.type, needs=step.needs) for step in template.steps],
+        timeout_seconds=template.timeout_seconds,
+    )
+
+
+def _step_log(step: StepLog) -> run_pb2.StepLog:
+    return run_pb2.StepLog(
+        step_id=step.step_id,
+        step_type=step.step_type,
+        step_index=step.step_index,
+        attempt=step.attempt,
+        action=step.action,
+        status=step.status,
+        rows_processed=step.rows_processed,
+        duration_ms=step.duration_ms,
+        error_message=step.error_message,
+        metadata=_struct(step.metadata),
+        timestamp=_timestamp(step.timestamp),
+    )
+
+
+def _dq_result(result: DqResult) -> run_pb2.DqResult:
+    return run_pb2.DqResult(
+        step_id=result.step_id,
+        table_name=result.table_name,
+        check_name=result.check_name,
+        severity=result.severity,
+        status=result.status,
+        observed_value=result.observed_value,
+        threshold=result.threshold,
+        failing_rows=result.failing_rows,
+        executed_at=_timestamp(result.executed_at),
+    )
+
+
+def _timestamp(moment: datetime) -> timestamp_pb2.Timestamp:
+    message = timestamp_pb2.Timestamp()
+    message.FromDatetime(moment)
+    return message
+
+
+def _struct(value: Mapping[str, Any]) -> struct_pb2.Struct:
+    message = struct_pb2.Struct()
+    message.update(value)
+    return message
+
+
+def _default(spec: ParameterSpec) -> struct_pb2.Value:
+    return _struct({"default": to_json({spec.name: spec.default}).get(spec.name)}).fields["default"]

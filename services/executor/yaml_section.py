@@ -1,0 +1,143 @@
+"""YAML that remembers its lines, so that whatever is wrong in a template is named with file and line."""
+
+from collections.abc import Collection
+from pathlib import Path
+from typing import Self
+
+import yaml
+from yaml.constructor import ConstructorError, SafeConstructor
+
+type Scalar = str | int | float | bool | None
+
+
+class TemplateError(ValueError):
+    """A template cannot be used. The message begins with `file:line:`."""
+
+
+class Section:
+    """A mapping of a YAML file. Whoever reads it asks for every key it knows, then calls `finish`, which refuses the others."""
+
+    def __init__(self, node: yaml.Node, source: str, what: str) -> None:
+        """`what` says in messages what it is, e.g. `a step`. Raises TemplateError if the node is no mapping, or has a key twice."""
+        self.source, self._node, self._what = source, node, what
+        if not isinstance(node, yaml.MappingNode):
+            raise self.error(f"{what} must be a mapping", node)
+        self._nodes: dict[str, yaml.Node] = {}
+        for key, value in node.value:
+            if key.value in self._nodes:
+                raise self.error(f"{key.value} stands twice", key)
+            self._nodes[key.value] = value
+        self._key_nodes = {key.value: key for key, _ in node.value}
+        self._asked: set[str] = set()
+
+    @classmethod
+    def read(cls, path: Path, source: str, what: str) -> Self:
+        """The file's one mapping. Raises TemplateError for what is no YAML."""
+        try:
+            node = yaml.compose(path.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
+        except yaml.MarkedYAMLError as error:
+            line = error.problem_mark.line + 1 if error.problem_mark else 1
+            raise TemplateError(f"{source}:{line}: {error.problem or 'this is not YAML'}") from error
+        except (UnicodeDecodeError, yaml.YAMLError) as error:
+            raise TemplateError(f"{source}:1: this is not YAML") from error
+        if node is None:
+            raise TemplateError(f"{source}:1: the file is empty")
+        return cls(node, source, what)
+
+    def error(self, message: str, at: yaml.Node | str | None = None) -> TemplateError:
+        """A TemplateError at the key `at`, else at the section's own line."""
+        node = self._nodes.get(at) if isinstance(at, str) else at
+        line: int = (node or self._node).start_mark.line + 1
+        return TemplateError(f"{self.source}:{line}: {message}")
+
+    def scalar(self, key: str, default: Scalar = None) -> Scalar:
+        """The value as YAML reads it; `default` if the key is not there. Raises TemplateError if it is a list or a mapping."""
+        node = self._ask(key)
+        if node is None:
+            return default
+        try:
+            value: object = SafeConstructor().construct_object(node)
+        except (ConstructorError, ValueError):
+            value = node
+        if isinstance(node, yaml.ScalarNode) and not isinstance(value, str | int | float | bool | None):
+            return str(node.value)  # a date: YAML would make an object of it, a template means its text
+        if not isinstance(value, str | int | float | bool | None):
+            raise self.error(f"{key} must be a single value", node)
+        return value
+
+    def text(self, key: str, default: str | None = None, *, among: Collection[str] = ()) -> str:
+        """A string. Raises TemplateError if there is none and no `default`, or if it is not `among` the allowed ones."""
+        value = self.scalar(key, default)
+        if value is None:
+            raise self.error(f"{self._what} needs `{key}`")
+        if not isinstance(value, str):
+            raise self.error(f"{key} must be text", key)
+        if among and value not in among:
+            raise self.error(f"{key} is `{value}`, but must be one of {', '.join(sorted(among))}", key)
+        return value
+
+    def integer(self, key: str, default: int | None = None, *, least: int = 1, most: int = 86_400) -> int:
+        """A whole number between `least` and `most`. Raises TemplateError otherwise."""
+        value = self.scalar(key, default)
+        if value is None:
+            raise self.error(f"{self._what} needs `{key}`")
+        if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
+            raise self.error(f"{key} must be a whole number from {least} to {most}", key)
+        return value
+
+    def flag(self, key: str, *, default: bool = False) -> bool:
+        """True or false."""
+        value = self.scalar(key, default)
+        if not isinstance(value, bool):
+            raise self.error(f"{key} must be true or false", key)
+        return value
+
+    def texts(self, key: str) -> tuple[str, ...]:
+        """A list of strings; empty if the key is not there."""
+        entries = self._sequence(key)
+        for entry in entries:
+            if not isinstance(entry, yaml.ScalarNode):
+                raise self.error(f"{key} must be a list of texts", entry)
+        return tuple(str(entry.value) for entry in entries)
+
+    def sections(self, key: str, what: str) -> list[Self]:
+        """A list of mappings; empty if the key is not there."""
+        return [type(self)(entry, self.source, what) for entry in self._sequence(key)]
+
+    def named_sections(self, key: str, what: str) -> dict[str, Self]:
+        """A mapping of names to mappings; empty if the key is not there."""
+        node = self._ask(key)
+        if node is None:
+            return {}
+        outer = type(self)(node, self.source, key)
+        return {name: outer.section(name, what) for name in outer.keys}
+
+    def section(self, key: str, what: str) -> Self:
+        """The mapping at `key`. Raises TemplateError if there is none."""
+        node = self._ask(key)
+        if node is None:
+            raise self.error(f"{self._what} needs `{key}`")
+        return type(self)(node, self.source, what)
+
+    @property
+    def keys(self) -> list[str]:
+        """In the file's order."""
+        return list(self._nodes)
+
+    def finish(self) -> None:
+        """Raises TemplateError for the first key that nobody has asked for."""
+        for key, node in self._key_nodes.items():
+            if key not in self._asked:
+                raise self.error(f"{self._what} has no `{key}`", node)
+
+    def _ask(self, key: str) -> yaml.Node | None:
+        self._asked.add(key)
+        return self._nodes.get(key)
+
+    def _sequence(self, key: str) -> list[yaml.Node]:
+        node = self._ask(key)
+        if node is None:
+            return []
+        if not isinstance(node, yaml.SequenceNode):
+            raise self.error(f"{key} must be a list", node)
+        return list(node.value)
