@@ -1,0 +1,165 @@
+"""The SQL checks pass on all SQL of ours, and catch what they are for."""
+
+from pathlib import Path
+from textwrap import dedent
+
+import pytest
+
+from tools.check_sql.__main__ import ROOT, check
+from tools.check_sql.sources import block_files
+
+# One worker compiles ZetaSQL, not all of them.
+pytestmark = pytest.mark.xdist_group("zetasql")
+
+RUNS = """
+CREATE TABLE IF NOT EXISTS runs (
+  run_id STRING NOT NULL,
+  started_at TIMESTAMP,
+  attempt INT64,
+  parameters JSON,
+  labels ARRAY<STRUCT<key STRING, value STRING>>
+)
+CLUSTER BY run_id
+"""
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> Path:
+    """A repository with one table and one service, whose queries the test writes."""
+    for folder in ("configs/bigquery/control", "configs/gcp/cost", "services/auth"):
+        (tmp_path / folder).mkdir(parents=True)
+    (tmp_path / "configs/bigquery/control/runs.sql").write_text(RUNS.lstrip())
+    return tmp_path
+
+
+def problems(repository: Path, queries: str) -> list[str]:
+    """What is wrong with these queries, as `line: message`."""
+    path = repository / "services/auth/queries.sql"
+    path.write_text(dedent(queries).strip() + "\n")
+    return [str(problem).removeprefix(f"{path}:") for problem in check(repository)[1]]
+
+
+def test_all_our_sql_is_right() -> None:
+    """Every block of every service and template, and the DDL; and there is some in each file."""
+    checked, found = check(ROOT)
+    assert [str(problem) for problem in found] == []
+    assert ROOT / "services/auth/queries.sql" in block_files(ROOT)
+    assert checked > 20
+
+
+def test_what_is_right_passes(repository: Path) -> None:
+    """A statement with typed parameters, and a script with variables, branches and row counts."""
+    queries = """
+        -- name: find_runs
+        -- Reads only.
+        -- param: ids ARRAY<STRUCT<run_id STRING, seq INT64>>
+        SELECT r.run_id, l.value FROM runs AS r, UNNEST(r.labels) AS l JOIN UNNEST(@ids) AS i ON i.run_id = r.run_id ORDER BY i.seq
+
+        -- name: replace_run
+        -- A transaction.
+        -- param: run_id STRING
+        DECLARE changed INT64 DEFAULT 0;
+        DECLARE again BOOL;
+        BEGIN TRANSACTION;
+        UPDATE runs SET attempt = attempt + 1 WHERE run_id = @run_id;
+        IF @@row_count = 0 THEN
+          ROLLBACK TRANSACTION;
+        ELSEIF changed > 0 THEN
+          SET again = TRUE;
+        ELSE
+          SET changed = @@row_count;
+          COMMIT TRANSACTION;
+        END IF;
+        SELECT changed, again, '{"json": "in a string"}' AS text
+        """
+    assert problems(repository, queries) == []
+
+
+@pytest.mark.parametrize(
+    ("sql", "said"),
+    [
+        ("SELECT r.runid FROM runs AS r", "runid"),
+        ("SELECT r.run_id FROM run AS r", "Table not found: run"),
+        ("SELECT r.run_id FROM runs AS r WHERE r.attempt = 'one'", "No matching signature"),
+        ("UPDATE runs SET started_at = 1 WHERE run_id = 'a'", "TIMESTAMP"),
+        ("INSERT INTO runs (run_id, attempt) SELECT 'a'", "wrong column count"),
+        ("SELECT r.run_id, COUNT(*) AS n FROM runs AS r", "neither grouped nor aggregated"),
+        ("SELECT r.run_id FROM runs AS r WHERE r.run_id = @missing", "parameter 'missing' not found"),
+        ("DELETE FROM runs WHERE run_id = 'a' RETURNING run_id", "RETURNING"),
+        ("DELETE FROM runs WHERE run_id = 'a' THEN RETURN run_id", "THEN RETURN"),
+        ("INSERT OR IGNORE INTO runs (run_id) VALUES ('a')", "INSERT OR"),
+        ("SELECT r.run_id FROM runs AS r ORDER BY r.parameters", "JSON"),
+        ("SELECT r.run_id FROM runs AS r WHERE r.parameters = JSON '1'", "JSON"),
+        ("SELECT * FROM runs", "SELECT *"),
+        ("SELECT r.run_id FROM {table} AS r", "templating"),
+        ("SELEC 1", "SELEC"),
+    ],
+)
+def test_what_is_wrong_is_caught_with_its_line(repository: Path, sql: str, said: str) -> None:
+    """The message is ZetaSQL's or our rule's."""
+    found = problems(repository, f"-- name: bad\n-- Why.\n{sql}")
+    assert found
+    assert all(line.startswith("3: bad: ") for line in found)
+    assert said in " ".join(found)
+
+
+def test_a_parameter_must_be_used_and_have_a_type(repository: Path) -> None:
+    queries = """
+        -- name: bad
+        -- Why.
+        -- param: unused STRING
+        SELECT r.run_id FROM runs AS r
+
+        -- name: worse
+        -- Why.
+        -- param: run_id TEXT
+        SELECT r.run_id FROM runs AS r WHERE r.run_id = @run_id
+        """
+    unused, untyped = problems(repository, queries)
+    assert unused == "4: bad: parameter unused is declared and never used"
+    assert untyped == "9: worse: parameter run_id: TEXT is no GoogleSQL type"
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "SELECT r.runid FROM runs AS r",
+        "IF (SELECT COUNT(r.runid) FROM runs AS r) > 0 THEN SELECT 1; END IF",
+        "IF TRUE THEN SELECT 1; ELSE UPDATE runs SET runid = 'a' WHERE TRUE; END IF",
+        "SET known = (SELECT MAX(r.runid) FROM runs AS r)",
+        "SELECT unknown",
+    ],
+)
+def test_every_statement_of_a_script_is_analyzed(repository: Path, statement: str) -> None:
+    """In every branch, condition and assignment, and named by its own line."""
+    [found] = problems(repository, f"-- name: bad\nDECLARE known STRING;\n\nSELECT known;\n{statement};\nSELECT 2")
+    assert found.startswith("5: bad: ")
+
+
+def test_what_the_checks_do_not_know_is_refused(repository: Path) -> None:
+    """Rather than passed unseen."""
+    [found] = problems(repository, "-- name: bad\nWHILE TRUE DO SELECT 1; END WHILE;\nSELECT 2")
+    assert "do not know While" in found
+
+
+def test_a_queries_file_without_a_statement_is_a_problem(repository: Path) -> None:
+    """Or an empty file would pass for good."""
+    [found] = problems(repository, "-- nothing here")
+    assert "no statement found" in found
+
+
+def test_sql_outside_of_a_block_is_a_problem(repository: Path) -> None:
+    [found] = problems(repository, "-- hello\nSELECT 1")
+    assert found == "2: SQL before the first `-- name:`"
+
+
+def test_templates_name_blocks_that_exist(repository: Path) -> None:
+    folder = repository / "configs/gcp/cost"
+    (folder / "billing.sql").write_text("-- name: checks\nSELECT 1 AS one\n")
+    (folder / "billing.yml").write_text("steps:\n- sql: billing.sql#checks\n- sql: billing.sql#chekcs\n- sql: SELECT 1\n")
+
+    found = [str(problem).removeprefix(f"{folder}/") for problem in check(repository)[1]]
+    assert found == [
+        "billing.yml:3: sql: billing.sql has no block chekcs",
+        "billing.yml:4: sql: 'SELECT 1' is not `file.sql#block` of a file beside this one",
+    ]

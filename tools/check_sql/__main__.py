@@ -1,0 +1,35 @@
+"""Checks all SQL of the repository; exits 1 if anything is wrong with it."""
+
+import sys
+from pathlib import Path
+
+from tools.check_sql.checker import Checker
+from tools.check_sql.problem import Problem
+from tools.check_sql.sources import block_files, blocks, tables, template_problems
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def check(root: Path) -> tuple[int, list[Problem]]:
+    """How many blocks and DDL statements were checked, and what is wrong."""
+    ddl = tables(root)
+    checker = Checker(ddl.values())
+    problems = [problem for path, table in ddl.items() for problem in checker.check(table.create, path)]
+    checked = len(ddl)
+    for path, block in blocks(block_files(root)):
+        checked += 1
+        problems += [block] if isinstance(block, Problem) else checker.check(block, path)
+    return checked, [*problems, *template_problems(root)]
+
+
+def main() -> None:
+    """Prints `file:line: message` for each problem."""
+    checked, problems = check(ROOT)
+    for problem in problems:
+        print(str(problem).removeprefix(f"{ROOT}/"), file=sys.stderr)
+    print(f"SQL: {checked} statements and scripts analyzed, {len(problems)} problems")
+    raise SystemExit(1 if problems else 0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,17 @@
+"""What the checks report."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Problem:
+    """Something in a file that BigQuery, or our own rules, would refuse."""
+
+    path: Path
+    line: int
+    """From 1."""
+    message: str
+
+    def __str__(self) -> str:
+        return f"{self.path}:{self.line}: {self.message}"

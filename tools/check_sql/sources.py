@@ -1,0 +1,66 @@
+"""Where our SQL is: DDL, the services' queries, and the pipelines' templates."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import yaml
+
+from services.platform.ddl import Table, load_tables
+from services.platform.sql import Block, load_blocks
+from tools.check_sql.problem import Problem
+
+
+def tables(root: Path) -> dict[Path, Table]:
+    """All our tables with the file that makes each: control, tenants' and staging ones, which the statements may use side by side."""
+    found = {}
+    for folder in sorted((root / "configs" / "bigquery").iterdir()):
+        for name, table in load_tables(folder).items():
+            found[folder / f"{name}.sql"] = table
+    return found
+
+
+def block_files(root: Path) -> list[Path]:
+    """Every file of named blocks."""
+    templates = (path for path in root.glob("configs/*/*/*.sql") if path.parts[-3] != "bigquery")
+    return sorted([*root.glob("services/*/queries.sql"), *templates])
+
+
+def blocks(files: list[Path]) -> Iterator[tuple[Path, Block | Problem]]:
+    """Every block of the files; a Problem for a file that cannot be read or has none, so that no check passes on nothing."""
+    for path in files:
+        try:
+            found = load_blocks(path)
+        except ValueError as error:
+            line, _, message = str(error).removeprefix(f"{path}:").partition(": ")
+            yield path, Problem(path=path, line=int(line), message=message)
+            continue
+        if not found:
+            yield path, Problem(path=path, line=1, message="no statement found: each begins with a line `-- name: ...`")
+        for block in found.values():
+            yield path, block
+
+
+def template_problems(root: Path) -> Iterator[Problem]:
+    """Templates name their SQL as `file.sql#block`; what they name must exist."""
+    for path in sorted(root.glob("configs/*/*/*.yml")):
+        text = path.read_text()
+        for reference in _references(yaml.safe_load(text)):
+            file, _, name = reference.partition("#")
+            line = text.count("\n", 0, text.find(reference)) + 1
+            if not name or not (path.parent / file).is_file():
+                yield Problem(path=path, line=line, message=f"sql: {reference!r} is not `file.sql#block` of a file beside this one")
+            elif name not in load_blocks(path.parent / file):
+                yield Problem(path=path, line=line, message=f"sql: {file} has no block {name}")
+
+
+def _references(node: object) -> Iterator[str]:
+    match node:
+        case dict():
+            for key, value in node.items():
+                if key == "sql":
+                    yield str(value)
+                else:
+                    yield from _references(value)
+        case list():
+            for value in node:
+                yield from _references(value)
