@@ -1,8 +1,10 @@
 """The emulators as processes: they end in order when asked to, and know everything again when they are back."""
 
+import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+import time
+from pathlib import Path
 
 import grpc
 import pytest
@@ -13,49 +15,45 @@ from google.cloud.kms_v1.services.key_management_service.transports import KeyMa
 from localcloud.settings import LocalSettings
 from localcloud.stack import Stack
 
-
-@pytest.fixture(scope="module")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    with Stack(LocalSettings.on_free_ports(tmp_path_factory.mktemp("emulators")), only=("bigquery", "kms")) as started:
-        yield started
+pytestmark = pytest.mark.xdist_group("emulators")
 
 
-def test_bigquery_keeps_its_data_over_a_restart(stack: Stack) -> None:
+def test_bigquery_keeps_its_data_over_a_restart(emulators: Stack) -> None:
     with bigquery.Client(
-        stack.settings.project,
+        emulators.settings.project,
         AnonymousCredentials(),  # type: ignore[no-untyped-call]
-        client_options={"api_endpoint": stack.env["BIGQUERY_EMULATOR_HOST"]},
+        client_options={"api_endpoint": emulators.env["BIGQUERY_EMULATOR_HOST"]},
     ) as client:
         client.create_dataset("kept")
         client.query_and_wait("CREATE TABLE kept.numbers AS SELECT 42 AS number")
 
-        stack.stop_part("bigquery")
-        assert stack.wait("bigquery", 0) == 0
-        stack.restart("bigquery")
+        emulators.stop_part("bigquery")
+        assert emulators.wait("bigquery", 0) == 0
+        emulators.restart("bigquery")
 
         assert [row.number for row in client.query_and_wait("SELECT number FROM kept.numbers")] == [42]
 
 
-def test_kms_has_the_platforms_key_from_the_start_and_keeps_it(stack: Stack) -> None:
-    with grpc.insecure_channel(stack.env["KMS_EMULATOR_HOST"]) as channel:
+def test_kms_has_the_platforms_key_from_the_start_and_keeps_it(emulators: Stack) -> None:
+    with grpc.insecure_channel(emulators.env["KMS_EMULATOR_HOST"]) as channel:
         kms = kms_v1.KeyManagementServiceClient(transport=KeyManagementServiceGrpcTransport(channel=channel))
-        sealed = kms.encrypt({"name": stack.settings.kms_key, "plaintext": b"secret"}).ciphertext
+        sealed = kms.encrypt({"name": emulators.settings.kms_key, "plaintext": b"secret"}).ciphertext
 
-        stack.stop_part("kms")
-        assert stack.wait("kms", 0) == 0
-        stack.restart("kms")
+        emulators.stop_part("kms")
+        assert emulators.wait("kms", 0) == 0
+        emulators.restart("kms")
         # The channel would find out by itself, a second later.
         grpc.channel_ready_future(channel).result(timeout=10)
 
-        assert kms.decrypt({"name": stack.settings.kms_key, "ciphertext": sealed}).plaintext == b"secret"
+        assert kms.decrypt({"name": emulators.settings.kms_key, "ciphertext": sealed}).plaintext == b"secret"
 
 
-def test_up_says_which_port_is_in_use_and_ends_with_1(stack: Stack) -> None:
-    taken = {f"LOCALCLOUD_{name.upper()}": str(port) for name, port in stack.settings.model_dump().items() if name.endswith("_port")}
+def test_up_says_which_port_is_in_use_and_ends_with_1(emulators: Stack) -> None:
+    taken = {f"LOCALCLOUD_{name.upper()}": str(port) for name, port in emulators.settings.model_dump().items() if name.endswith("_port")}
 
     done = subprocess.run(
         [sys.executable, "-m", "localcloud", "up"],
-        env={**taken, "LOCALCLOUD_STATE_DIR": str(stack.settings.state_dir / "second")},
+        env={**taken, "LOCALCLOUD_STATE_DIR": str(emulators.settings.state_dir / "second")},
         capture_output=True,
         text=True,
         timeout=30,
@@ -63,6 +61,28 @@ def test_up_says_which_port_is_in_use_and_ends_with_1(stack: Stack) -> None:
     )
 
     assert done.returncode == 1
-    assert f"port {stack.settings.bigquery_port} of bigquery is in use" in done.stderr
-    assert f"port {stack.settings.kms_port} of kms is in use" in done.stderr
+    assert f"port {emulators.settings.bigquery_port} of bigquery is in use" in done.stderr
+    assert f"port {emulators.settings.kms_port} of kms is in use" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_up_leaves_nothing_behind_when_it_is_stopped_while_it_starts(tmp_path: Path) -> None:
+    """SIGTERM while the first parts are starting: they are stopped, nothing is written for callers, and nobody is shown a traceback."""
+    settings = LocalSettings.on_free_ports(tmp_path)
+    ports = {f"LOCALCLOUD_{name.upper()}": str(port) for name, port in settings.model_dump().items() if name.endswith("_port")}
+    command = [sys.executable, "-m", "localcloud", "up"]
+    environment = {**ports, "LOCALCLOUD_STATE_DIR": str(tmp_path)}
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as up:
+        end = time.monotonic() + 20
+        while not (tmp_path / "logs" / "bigquery.log").exists():
+            assert time.monotonic() < end
+            time.sleep(0.02)
+        children = Path(f"/proc/{up.pid}/task").glob("*/children")
+        parts = [int(pid) for path in children for pid in path.read_text().split()]
+        up.send_signal(signal.SIGTERM)
+        out, err = up.communicate(timeout=20)
+
+    assert (up.returncode, out, err) == (0, "Stopped.\n", "")
+    assert parts
+    assert not [pid for pid in parts if Path(f"/proc/{pid}").exists()]
+    assert not settings.env_file.exists()

@@ -1,7 +1,6 @@
 """The sample tenant's billing export on the real emulator."""
 
 import json
-from collections.abc import Iterator
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -12,7 +11,6 @@ from google.oauth2 import service_account
 
 from localcloud import sample
 from localcloud.sample_rows import rows_of_day
-from localcloud.settings import LocalSettings
 from localcloud.stack import Stack
 
 LAST_DAY = date(2025, 11, 17)
@@ -23,11 +21,7 @@ FROM `{table}` GROUP BY day ORDER BY day
 """
 
 
-@pytest.fixture(scope="module")
-def bigquery_host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    settings = LocalSettings.on_free_ports(tmp_path_factory.mktemp("sample"))
-    with Stack(settings, only=("bigquery",)) as stack:
-        yield stack.env["BIGQUERY_EMULATOR_HOST"]
+pytestmark = pytest.mark.xdist_group("emulators")
 
 
 def expected(count: int) -> dict[date, tuple[int, float, float]]:
@@ -40,8 +34,9 @@ def expected(count: int) -> dict[date, tuple[int, float, float]]:
     return found
 
 
-def test_loading_twice_leaves_the_same_rows(bigquery_host: str) -> None:
+def test_loading_twice_leaves_the_same_rows(emulators: Stack) -> None:
     """Sums of cost and credits by day agree with what was generated, after one load and after a second; one day of seven has no rows."""
+    bigquery_host = emulators.env["BIGQUERY_EMULATOR_HOST"]
     for _ in range(2):
         loaded = sample.load(bigquery_host, rows_per_day=300, last_day=LAST_DAY)
 
