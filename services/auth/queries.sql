@@ -1,5 +1,6 @@
 -- Auth's GoogleSQL. Reads come before the writes they serve; the ledger's four writes stand side by side at the end.
 -- The subscription that counts is the newest ACTIVE one: the subscription system may keep old ones as history.
+-- `live_runs = ARRAY_CONCAT(ARRAY(...))`: the emulator takes `column = ARRAY(...)` in a SET for a comparison of arrays.
 
 -- name: find_key_holder
 -- Keys that the subscription system wrote may leave is_active NULL, which means active.
@@ -227,11 +228,11 @@ WHERE q.tenant_id = g.tenant_id AND q.usage_date = @today
 -- param: now TIMESTAMP
 -- param: lease_expires_at TIMESTAMP
 UPDATE tenant_usage_quotas AS q
-SET live_runs = ARRAY(
+SET live_runs = ARRAY_CONCAT(ARRAY(
   SELECT AS STRUCT l.reservation_id,
     IF(l.reservation_id IN UNNEST(@ids) AND l.lease_expires_at > @now, @lease_expires_at, l.lease_expires_at) AS lease_expires_at
   FROM UNNEST(q.live_runs) AS l
-)
+))
 FROM (SELECT 1 AS one) AS always
 WHERE q.usage_date >= @since
   AND EXISTS (SELECT 1 FROM UNNEST(q.live_runs) AS l WHERE l.reservation_id IN UNNEST(@ids) AND l.lease_expires_at > @now)
@@ -259,9 +260,9 @@ SET
   pipelines_run_today = GREATEST(0, IFNULL(q.pipelines_run_today, 0) - g.given_back_today),
   pipelines_run_month = GREATEST(0, IFNULL(q.pipelines_run_month, 0) - g.given_back_month),
   concurrent_pipelines_running = (SELECT COUNT(*) FROM UNNEST(q.live_runs) AS l WHERE l.reservation_id NOT IN UNNEST(@ids)),
-  live_runs = ARRAY(
+  live_runs = ARRAY_CONCAT(ARRAY(
     SELECT AS STRUCT l.reservation_id, l.lease_expires_at FROM UNNEST(q.live_runs) AS l WHERE l.reservation_id NOT IN UNNEST(@ids)
-  ),
+  )),
   last_updated = @now
 FROM (
   SELECT x.tenant_id, x.usage_date,

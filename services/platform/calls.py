@@ -38,6 +38,7 @@ class Call:
     """Lower-case names; the last value of a name that stands twice."""
 
 
+type Handler = grpc.RpcMethodHandler[Any, Any]
 type Step = Callable[[Call], AbstractAsyncContextManager[None]]
 
 
@@ -81,9 +82,9 @@ class Steps(grpc.aio.ServerInterceptor):  # type: ignore[misc]  # untyped upstre
 
     async def intercept_service(
         self,
-        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[grpc.RpcMethodHandler[Any, Any]]],
+        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[Handler]],
         handler_call_details: grpc.HandlerCallDetails,
-    ) -> grpc.RpcMethodHandler[Any, Any]:
+    ) -> Handler:
         """See grpc.aio.ServerInterceptor."""
         path: str = handler_call_details.method
         handler: Any = await continuation(handler_call_details)

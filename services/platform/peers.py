@@ -51,7 +51,7 @@ def peer_channel(settings: ServiceSettings, *, caller: str, peer: str, address: 
     return grpc.aio.secure_channel(address, credentials, options=options, interceptors=[_PeerCalls(peer)])
 
 
-class _PeerCalls(grpc.aio.UnaryUnaryClientInterceptor[Any, Any]):  # type: ignore[misc]  # untyped upstream
+class _PeerCalls(grpc.aio.UnaryUnaryClientInterceptor):  # type: ignore[misc]  # untyped upstream
     """Passes the request id on, sets a deadline, and raises our errors in place of gRPC's."""
 
     def __init__(self, peer: str) -> None:

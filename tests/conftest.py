@@ -1,0 +1,145 @@
+"""One local stack for the whole run, shared by all workers; tests keep out of each other's way by tenant and by control dataset.
+
+The process that runs pytest starts it, in the background: a test waits only for the parts it asks for. A part that is missing fails the
+tests that need it, it never skips them.
+"""
+
+import json
+import os
+import shutil
+import tempfile
+import threading
+import time
+import traceback
+import uuid
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from localcloud.certs import mint
+from localcloud.environment import emulator_environment, read_env_file
+from localcloud.parts import part as part_of
+from localcloud.settings import LocalSettings
+from localcloud.stack import Stack
+from services.platform.bigquery import BigQuery
+from services.platform.bootstrap import bootstrap
+from services.platform.settings import ServiceSettings
+
+SHARED = "CONVERGENCE_TEST_STACK"
+START_SECONDS = 90.0
+
+
+class SharedStack:
+    """The run's stack, started in a thread of the process that runs pytest."""
+
+    def __init__(self) -> None:
+        self.state = Path(tempfile.mkdtemp(prefix="convergence-test-"))
+        cache = Path(__file__).parents[1] / ".cache"
+        self.settings = LocalSettings.on_free_ports(self.state, cache_dir=cache, sample_rows=200)
+        self._stack = Stack(self.settings, report=lambda message: None)
+        self._thread = threading.Thread(target=self._start, name="stack")
+        os.environ[SHARED] = self.settings.model_dump_json()
+        self._thread.start()
+
+    def _start(self) -> None:
+        try:
+            self._stack.start()
+        except Exception:
+            (self.state / "failed").write_text(traceback.format_exc())
+
+    def stop(self) -> None:
+        self._thread.join()
+        self._stack.stop()
+        shutil.rmtree(self.state, ignore_errors=True)
+        os.environ.pop(SHARED, None)
+
+
+_started: list[SharedStack] = []
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    parallel = getattr(config.option, "numprocesses", None) and not hasattr(config, "workerinput")
+    if parallel and not config.option.collectonly:
+        _started.append(SharedStack())
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    while _started:
+        _started.pop().stop()
+
+
+def wait_for(ready: Callable[[], object], what: str, seconds: float = START_SECONDS) -> None:
+    """Returns when `ready()` is true; fails the test after `seconds`."""
+    deadline = time.monotonic() + seconds
+    while not ready():
+        if time.monotonic() > deadline:
+            pytest.fail(f"{what} did not happen within {seconds:g} s")
+        time.sleep(0.05)
+
+
+def _wait_for_part(settings: LocalSettings, part: str) -> None:
+    failed, lacks = settings.state_dir / "failed", part_of(settings, part, admin_key="").ready
+
+    def ready() -> bool:
+        if failed.exists():
+            pytest.fail(f"the shared stack did not start:\n{failed.read_text()}")
+        return lacks is not None and lacks() is None
+
+    wait_for(ready, f"the start of {part}")
+
+
+@pytest.fixture(scope="session")
+def local() -> Iterator[LocalSettings]:
+    """Where the run's stack listens. Nothing is waited for yet."""
+    if SHARED not in os.environ:
+        _started.append(SharedStack())
+    yield LocalSettings.model_validate(json.loads(os.environ[SHARED]))
+
+
+@pytest.fixture(scope="session")
+def emulators(local: LocalSettings) -> LocalSettings:
+    """The stack's settings, with BigQuery and KMS answering."""
+    for part in ("bigquery", "kms"):
+        _wait_for_part(local, part)
+    return local
+
+
+@pytest.fixture(scope="session")
+def suite(local: LocalSettings) -> dict[str, str]:
+    """The whole suite is up: GATEWAY_URL, ADMIN_API_KEY and the emulators' addresses."""
+    _wait_for_part(local, "gateway")
+    wait_for(local.env_file.exists, "the end of the stack's start")
+    return read_env_file(local.env_file)
+
+
+@pytest.fixture(scope="session")
+def service_settings(emulators: LocalSettings, tmp_path_factory: pytest.TempPathFactory) -> ServiceSettings:
+    """Settings for a service inside the test process: the run's emulators, certificates, and a control dataset of this worker's own."""
+    certs = tmp_path_factory.mktemp("certs")
+    mint(certs)
+    host = emulator_environment(emulators)
+    return ServiceSettings(
+        listen="127.0.0.1:0",
+        tls_dir=certs,
+        project=emulators.project,
+        control_dataset=f"tenants_{uuid.uuid4().hex[:8]}",
+        bigquery_emulator_host=host["BIGQUERY_EMULATOR_HOST"],
+        bigquery_storage_emulator_host=host["BIGQUERY_STORAGE_EMULATOR_HOST"],
+        kms_emulator_host=host["KMS_EMULATOR_HOST"],
+        kms_key=emulators.kms_key,
+    )
+
+
+@pytest.fixture(scope="session")
+async def bq(service_settings: ServiceSettings) -> AsyncIterator[BigQuery]:
+    """BigQuery, with this worker's control dataset made."""
+    async with BigQuery(service_settings, service="tests") as client:
+        await bootstrap(service_settings, client)
+        yield client
+
+
+@pytest.fixture
+def tenant_id() -> str:
+    """A tenant nobody else uses."""
+    return f"t_{uuid.uuid4().hex[:12]}"
