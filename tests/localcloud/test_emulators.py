@@ -18,42 +18,44 @@ from localcloud.stack import Stack
 pytestmark = pytest.mark.xdist_group("emulators")
 
 
-def test_bigquery_keeps_its_data_over_a_restart(emulators: Stack) -> None:
+def test_bigquery_keeps_its_data_over_a_restart(own_emulators: Stack) -> None:
     with bigquery.Client(
-        emulators.settings.project,
+        own_emulators.settings.project,
         AnonymousCredentials(),  # type: ignore[no-untyped-call]
-        client_options={"api_endpoint": emulators.env["BIGQUERY_EMULATOR_HOST"]},
+        client_options={"api_endpoint": own_emulators.env["BIGQUERY_EMULATOR_HOST"]},
     ) as client:
         client.create_dataset("kept")
         client.query_and_wait("CREATE TABLE kept.numbers AS SELECT 42 AS number")
 
-        emulators.stop_part("bigquery")
-        assert emulators.wait("bigquery", 0) == 0
-        emulators.restart("bigquery")
+        own_emulators.stop_part("bigquery")
+        assert own_emulators.wait("bigquery", 0) == 0
+        own_emulators.restart("bigquery")
 
         assert [row.number for row in client.query_and_wait("SELECT number FROM kept.numbers")] == [42]
 
 
-def test_kms_has_the_platforms_key_from_the_start_and_keeps_it(emulators: Stack) -> None:
-    with grpc.insecure_channel(emulators.env["KMS_EMULATOR_HOST"]) as channel:
+def test_kms_has_the_platforms_key_from_the_start_and_keeps_it(own_emulators: Stack) -> None:
+    with grpc.insecure_channel(own_emulators.env["KMS_EMULATOR_HOST"]) as channel:
         kms = kms_v1.KeyManagementServiceClient(transport=KeyManagementServiceGrpcTransport(channel=channel))
-        sealed = kms.encrypt({"name": emulators.settings.kms_key, "plaintext": b"secret"}).ciphertext
+        sealed = kms.encrypt({"name": own_emulators.settings.kms_key, "plaintext": b"secret"}).ciphertext
 
-        emulators.stop_part("kms")
-        assert emulators.wait("kms", 0) == 0
-        emulators.restart("kms")
+        own_emulators.stop_part("kms")
+        assert own_emulators.wait("kms", 0) == 0
+        own_emulators.restart("kms")
         # The channel would find out by itself, a second later.
         grpc.channel_ready_future(channel).result(timeout=10)
 
-        assert kms.decrypt({"name": emulators.settings.kms_key, "ciphertext": sealed}).plaintext == b"secret"
+        assert kms.decrypt({"name": own_emulators.settings.kms_key, "ciphertext": sealed}).plaintext == b"secret"
 
 
-def test_up_says_which_port_is_in_use_and_ends_with_1(emulators: Stack) -> None:
-    taken = {f"LOCALCLOUD_{name.upper()}": str(port) for name, port in emulators.settings.model_dump().items() if name.endswith("_port")}
+def test_up_says_which_port_is_in_use_and_ends_with_1(own_emulators: Stack) -> None:
+    taken = {
+        f"LOCALCLOUD_{name.upper()}": str(port) for name, port in own_emulators.settings.model_dump().items() if name.endswith("_port")
+    }
 
     done = subprocess.run(
         [sys.executable, "-m", "localcloud", "up"],
-        env={**taken, "LOCALCLOUD_STATE_DIR": str(emulators.settings.state_dir / "second")},
+        env={**taken, "LOCALCLOUD_STATE_DIR": str(own_emulators.settings.state_dir / "second")},
         capture_output=True,
         text=True,
         timeout=30,
@@ -61,8 +63,8 @@ def test_up_says_which_port_is_in_use_and_ends_with_1(emulators: Stack) -> None:
     )
 
     assert done.returncode == 1
-    assert f"port {emulators.settings.bigquery_port} of bigquery is in use" in done.stderr
-    assert f"port {emulators.settings.kms_port} of kms is in use" in done.stderr
+    assert f"port {own_emulators.settings.bigquery_port} of bigquery is in use" in done.stderr
+    assert f"port {own_emulators.settings.kms_port} of kms is in use" in done.stderr
     assert "Traceback" not in done.stderr
 
 

@@ -34,9 +34,9 @@ def expected(count: int) -> dict[date, tuple[int, float, float]]:
     return found
 
 
-def test_loading_twice_leaves_the_same_rows(emulators: Stack) -> None:
+def test_loading_twice_leaves_the_same_rows(own_emulators: Stack) -> None:
     """Sums of cost and credits by day agree with what was generated, after one load and after a second; one day of seven has no rows."""
-    bigquery_host = emulators.env["BIGQUERY_EMULATOR_HOST"]
+    bigquery_host = own_emulators.env["BIGQUERY_EMULATOR_HOST"]
     for _ in range(2):
         loaded = sample.load(bigquery_host, rows_per_day=300, last_day=LAST_DAY)
 
