@@ -40,7 +40,7 @@ bench: gen ## Measure; writes what it found to the terminal
 	@$(PY) -m benchmarks
 
 check: gen ## Check style, types, import contracts, protos, SQL and the shape of compose files
-	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target $(CHECKS)
+	@$(MAKE) --no-print-directory --jobs=2 --keep-going --output-sync=target $(CHECKS)
 	@echo "make check: all good"
 
 check-style: gen ## ... ruff, rules and format

@@ -1,0 +1,39 @@
+# syntax=docker/dockerfile:1
+# One file, two images: `production` holds the four services; `local`, the default, adds the emulators and the gateway.
+# `docker run IMAGE services.auth` runs `python -m services.auth`.
+
+FROM python:3.13-slim AS base
+ENV PYTHONUNBUFFERED=1 PYTHONPATH=/app:/app/gen PATH=/app/.venv/bin:$PATH
+WORKDIR /app
+
+FROM base AS packages
+RUN pip install --no-cache-dir uv==0.13.9
+ENV UV_LINK_MODE=copy UV_COMPILE_BYTECODE=1 UV_PYTHON_DOWNLOADS=never
+COPY pyproject.toml uv.lock .python-version ./
+RUN --mount=type=cache,target=/root/.cache/uv uv sync --frozen --no-install-project --no-default-groups
+
+FROM packages AS generated
+RUN --mount=type=cache,target=/root/.cache/uv uv sync --frozen --no-install-project --no-default-groups --group build
+COPY tools/genproto.py tools/
+COPY protos protos
+RUN python tools/genproto.py
+
+FROM packages AS local-packages
+RUN --mount=type=cache,target=/root/.cache/uv uv sync --frozen --no-install-project --no-default-groups --extra local
+
+FROM base AS runtime
+# Volumes that are mounted here take over the owner, so that a process without rights can write to them.
+RUN useradd --uid 10001 --no-create-home --home-dir /data convergence \
+    && install --directory --owner=convergence --mode=0700 /data /data/certs /data/bigquery /data/kms /data/cache /data/spool
+COPY --from=generated /app/gen gen
+COPY configs configs
+COPY services services
+USER convergence
+ENTRYPOINT ["python", "-m"]
+
+FROM runtime AS production
+COPY --from=packages /app/.venv .venv
+
+FROM runtime AS local
+COPY --from=local-packages /app/.venv .venv
+COPY localcloud localcloud

@@ -1,0 +1,29 @@
+"""`python -m localcloud.healthcheck PART`: whether a part that runs in this container is ready; Docker asks (docker-compose.yml)."""
+
+import sys
+
+from localcloud.part import Ready
+from localcloud.readiness import gateway_ready, grpc_serving, http_answers
+from localcloud.settings import SERVICES, LocalSettings
+
+HERE = "127.0.0.1"
+
+
+def check_of(name: str, settings: LocalSettings) -> Ready:
+    """The part's own check. Raises ValueError for a part that has none."""
+    match name:
+        case "bigquery":
+            return http_answers(f"http://{HERE}:{settings.bigquery_port}/")
+        case "kms":
+            return grpc_serving(HERE, settings.kms_port)
+        case "gateway":
+            return gateway_ready(f"http://{HERE}:{settings.gateway_port}", f"http://{HERE}:{settings.envoy_admin_port}")
+        case _ if name in SERVICES:
+            return grpc_serving(HERE, settings.port(name), tls_dir=settings.certs_dir, server_name=f"{name}.convergence.internal")
+        case _:
+            raise ValueError(f"no part is called {name!r}: bigquery, kms, gateway, {', '.join(SERVICES)}")
+
+
+if __name__ == "__main__":
+    # A text is the reason why not, which sys.exit prints and turns into status 1.
+    sys.exit(check_of(sys.argv[1], LocalSettings())())
