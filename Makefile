@@ -85,5 +85,5 @@ clean: ## Remove all that was installed or generated; the local cloud's data in 
 gen/descriptor.binpb: $(PROTOS) tools/genproto.py .venv/.stamp
 	@$(PY) tools/genproto.py
 
-gen/openapi.json: gen/descriptor.binpb tools/openapi.py
+gen/openapi.json: gen/descriptor.binpb tools/openapi.py tools/openapi_schema.py
 	@$(PY) -m tools.openapi >$@
