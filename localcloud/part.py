@@ -21,6 +21,8 @@ class Part:
     """The ports it will listen on, by the setting that chooses them."""
     needs: tuple[str, ...] = ()
     """The parts that must be ready before this one is started, where the stack has them."""
+    uses: tuple[str, ...] = ()
+    """The parts it calls while it runs: it may start before them, but is stopped before them, so that it can finish its work."""
     ready: Ready | None = None
     """None for a part that does its work and ends: it is ready when it has ended with exit status 0."""
 

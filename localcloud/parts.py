@@ -11,6 +11,8 @@ from localcloud.settings import ENV_PREFIX, SERVICES, LocalSettings
 PYTHON = (sys.executable, "-m")
 PARTS = ("bigquery", "kms", "bootstrap", *SERVICES, "gateway")
 WITH_SAMPLE = (*PARTS, "sample")
+# Which services a service calls.
+CALLS = {"auth": (), "credentials": ("auth",), "executor": ("auth", "credentials"), "scheduler": ("auth", "executor")}
 
 
 def part(settings: LocalSettings, name: str, *, admin_key: str, extra: Mapping[str, str] | None = None) -> Part:
@@ -52,6 +54,7 @@ def service(
         environment={**service_environment(settings, admin_key=admin_key), **listen, **(extra or {})},
         ports={_variable(f"{name}_port"): port, _variable(f"{name}_metrics_port"): metrics_port},
         needs=("bigquery", "kms", "bootstrap"),
+        uses=CALLS[name],
         ready=grpc_serving(settings.host, port, tls_dir=settings.certs_dir, server_name=f"{name}.convergence.internal"),
     )
 

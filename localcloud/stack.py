@@ -74,10 +74,10 @@ class Stack:
         return self
 
     def stop(self) -> None:
-        """Stops every part, the last one started first; parts that nothing left needs are stopped side by side."""
+        """Stops every part, the last one started first; parts that nothing left needs or uses are stopped side by side."""
         left = dict(reversed(self._runners.items()))
         while left:
-            needed = {need for runner in left.values() for need in runner.part.needs}
+            needed = {need for runner in left.values() for need in (*runner.part.needs, *runner.part.uses)}
             batch = [left.pop(name) for name in list(left) if name not in needed]
             with ThreadPoolExecutor(len(batch)) as pool:
                 list(pool.map(Runner.stop, batch))

@@ -177,16 +177,16 @@ def test_a_part_that_ignores_sigterm_is_killed_after_the_grace(stack: Stack, sai
 
 
 def test_parts_are_stopped_in_reverse(stack: Stack, tmp_path: Path) -> None:
-    """What others need is stopped last."""
+    """What others need to start, or use while they run, is stopped after them."""
     order = tmp_path / "order"
-    for name, needs in (("store", ()), ("service", ("store",)), ("gateway", ("service",))):
+    for name, needs, uses in (("store", (), ()), ("caller", ("store",), ("called",)), ("called", ("store",), ())):
         ready = tmp_path / name
         script = f"trap 'echo {name} >> {order}; exit' TERM; touch {ready}; while :; do sleep 0.02; done"
-        stack.add(shell(name, script, needs=needs, ready=lambda ready=ready: None if ready.exists() else "no trap yet"))
+        stack.add(shell(name, script, needs=needs, uses=uses, ready=lambda ready=ready: None if ready.exists() else "no trap yet"))
 
     stack.stop()
 
-    assert order.read_text().split() == ["gateway", "service", "store"]
+    assert order.read_text().split() == ["caller", "called", "store"]
 
 
 def test_nothing_of_the_callers_environment_reaches_a_part(stack: Stack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
