@@ -79,7 +79,7 @@ clean: ## Remove all that was installed or generated; the local cloud's data in 
 	  || { rm -rf .tools; echo "Install uv (https://docs.astral.sh/uv), or Python's venv or pip (Debian: apt-get install python3-venv)" >&2; exit 1; }
 
 .venv/.stamp: pyproject.toml uv.lock .python-version | $(filter .tools/%,$(UV))
-	@$(UV) sync --frozen --quiet --extra local
+	@$(UV) sync --frozen --quiet --extra local || { echo "uv failed, see above. Without network it needs python3.13 on PATH." >&2; exit 1; }
 	@touch $@
 
 gen/descriptor.binpb: $(PROTOS) tools/genproto.py .venv/.stamp
