@@ -78,8 +78,10 @@ clean: ## Remove all that was installed or generated; the local cloud's data in 
 	  || { rm -rf .tools; python3 -m pip install -q --disable-pip-version-check --target .tools uv==$(UV_VERSION); } \
 	  || { rm -rf .tools; echo "Install uv (https://docs.astral.sh/uv), or Python's venv or pip (Debian: apt-get install python3-venv)" >&2; exit 1; }
 
+# The second try is for networks whose proxy signs with a certificate that only the system knows.
 .venv/.stamp: pyproject.toml uv.lock .python-version | $(filter .tools/%,$(UV))
-	@$(UV) sync --frozen --quiet --extra local || { echo "uv failed, see above. Without network it needs python3.13 on PATH." >&2; exit 1; }
+	@$(UV) sync --frozen --quiet --extra local 2>/dev/null || UV_SYSTEM_CERTS=1 $(UV) sync --frozen --quiet --extra local \
+	  || { echo "uv failed, see above. Without network it needs python3.13 on PATH." >&2; exit 1; }
 	@touch $@
 
 gen/descriptor.binpb: $(PROTOS) tools/genproto.py .venv/.stamp
