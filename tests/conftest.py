@@ -12,9 +12,11 @@ import threading
 import time
 import traceback
 import uuid
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
 
+import grpc
 import pytest
 
 from localcloud.certs import mint
@@ -22,8 +24,10 @@ from localcloud.environment import emulator_environment, read_env_file
 from localcloud.parts import part as part_of
 from localcloud.settings import LocalSettings
 from localcloud.stack import Stack
+from services.platform.access import Authenticator
 from services.platform.bigquery import BigQuery
 from services.platform.bootstrap import bootstrap
+from services.platform.server import Served, build_server
 from services.platform.settings import ServiceSettings
 
 SHARED = "CONVERGENCE_TEST_STACK"
@@ -37,7 +41,7 @@ class SharedStack:
         self.state = Path(tempfile.mkdtemp(prefix="convergence-test-"))
         cache = Path(__file__).parents[1] / ".cache"
         self.settings = LocalSettings.on_free_ports(self.state, cache_dir=cache, sample_rows=200)
-        self._stack = Stack(self.settings, report=lambda message: None)
+        self._stack = Stack(self.settings, report=_quiet)
         self._thread = threading.Thread(target=self._start, name="stack")
         os.environ[SHARED] = self.settings.model_dump_json()
         self._thread.start()
@@ -45,7 +49,7 @@ class SharedStack:
     def _start(self) -> None:
         try:
             self._stack.start()
-        except Exception:
+        except Exception:  # noqa: BLE001 - whatever it was, the tests that need the stack tell it
             (self.state / "failed").write_text(traceback.format_exc())
 
     def stop(self) -> None:
@@ -56,6 +60,10 @@ class SharedStack:
 
 
 _started: list[SharedStack] = []
+
+
+def _quiet(message: str) -> None:
+    """Tests kill parts on purpose."""
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -90,11 +98,11 @@ def _wait_for_part(settings: LocalSettings, part: str) -> None:
 
 
 @pytest.fixture(scope="session")
-def local() -> Iterator[LocalSettings]:
+def local() -> LocalSettings:
     """Where the run's stack listens. Nothing is waited for yet."""
     if SHARED not in os.environ:
         _started.append(SharedStack())
-    yield LocalSettings.model_validate(json.loads(os.environ[SHARED]))
+    return LocalSettings.model_validate(json.loads(os.environ[SHARED]))
 
 
 @pytest.fixture(scope="session")
@@ -143,3 +151,25 @@ async def bq(service_settings: ServiceSettings) -> AsyncIterator[BigQuery]:
 def tenant_id() -> str:
     """A tenant nobody else uses."""
     return f"t_{uuid.uuid4().hex[:12]}"
+
+
+@asynccontextmanager
+async def serving(settings: ServiceSettings, *, name: str, authenticator: Authenticator, served: Sequence[Served]) -> AsyncIterator[str]:
+    """A service inside the test process, with all the steps around its calls; gives its address."""
+    built = build_server(settings, name=name, authenticator=authenticator, served=served)
+    await built.server.start()
+    try:
+        yield f"127.0.0.1:{built.port}"
+    finally:
+        await built.server.stop(None)
+
+
+def channel_as(settings: ServiceSettings, *, caller: str, peer: str, address: str) -> grpc.aio.Channel:
+    """A plain mTLS channel to `peer` with the certificate of `caller`: errors stay gRPC's own."""
+    credentials = grpc.ssl_channel_credentials(
+        root_certificates=(settings.tls_dir / "ca.pem").read_bytes(),
+        private_key=(settings.tls_dir / f"{caller}.key").read_bytes(),
+        certificate_chain=(settings.tls_dir / f"{caller}.pem").read_bytes(),
+    )
+    options = [("grpc.ssl_target_name_override", f"{peer}.convergence.internal")]
+    return grpc.aio.secure_channel(address, credentials, options=options)

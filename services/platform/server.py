@@ -33,9 +33,17 @@ class Served:
     servicer: object
 
 
-def build_server(
-    settings: ServiceSettings, *, name: str, authenticator: Authenticator, served: Sequence[Served]
-) -> tuple[grpc.aio.Server, health_aio.HealthServicer]:
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Built:
+    """A server that is not started yet."""
+
+    server: grpc.aio.Server
+    health: health_aio.HealthServicer
+    port: int
+    """Where it will listen; the kernel's choice if `listen` ends in `:0`."""
+
+
+def build_server(settings: ServiceSettings, *, name: str, authenticator: Authenticator, served: Sequence[Served]) -> Built:
     """A server that is not started yet. Raises OSError without certificates, RuntimeError if the port is taken."""
     steps = Steps([report, AccessControl(settings, authenticator), validation(settings)])
     server = grpc.aio.server(
@@ -51,13 +59,14 @@ def build_server(
     pair = ((settings.tls_dir / f"{name}.key").read_bytes(), (settings.tls_dir / f"{name}.pem").read_bytes())
     root = (settings.tls_dir / "ca.pem").read_bytes()
     credentials = grpc.ssl_server_credentials([pair], root_certificates=root, require_client_auth=True)
-    server.add_secure_port(settings.listen, credentials)
-    return server, health
+    port = server.add_secure_port(settings.listen, credentials)
+    return Built(server=server, health=health, port=port)
 
 
 async def serve(settings: ServiceSettings, *, name: str, authenticator: Authenticator, served: Sequence[Served]) -> None:
     """Serves until SIGTERM or SIGINT, then refuses new calls and lets the ones under way end within `grace_seconds`."""
-    server, health = build_server(settings, name=name, authenticator=authenticator, served=served)
+    built = build_server(settings, name=name, authenticator=authenticator, served=served)
+    server, health = built.server, built.health
     if settings.metrics_port is not None:
         serve_metrics(settings.listen.rsplit(":", 1)[0], settings.metrics_port)
     stop = asyncio.Event()

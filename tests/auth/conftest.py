@@ -45,7 +45,7 @@ type Provision = Callable[..., Awaitable[str]]
 
 @pytest.fixture
 def provision(store: AuthStore, clock: SetClock, tenant_id: str) -> Provision:
-    """A factory of tenants: `await provision(daily_limit=25)`; several by `name`."""
+    """Makes tenants, several by `name`."""
 
     async def make(
         *,

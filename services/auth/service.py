@@ -1,0 +1,48 @@
+"""What auth serves: its five proto services, each with what answers it."""
+
+from convergence.auth.v1 import (
+    api_key_service_pb2_grpc,
+    authentication_service_pb2_grpc,
+    ledger_service_pb2_grpc,
+    quota_service_pb2_grpc,
+    tenant_service_pb2_grpc,
+)
+
+from services.auth.ledger import Ledger
+from services.auth.ledger_servicer import LedgerServicer
+from services.auth.servicer import ApiKeyServicer, AuthenticationServicer, QuotaServicer, TenantServicer
+from services.auth.store import AuthStore
+from services.platform.access import Authenticator
+from services.platform.clock import Clock
+from services.platform.server import Served
+
+
+def served(store: AuthStore, ledger: Ledger, authenticator: Authenticator, clock: Clock) -> list[Served]:
+    """The servicers, ready for `serve`."""
+    return [
+        Served(
+            name="convergence.auth.v1.TenantService",
+            add=tenant_service_pb2_grpc.add_TenantServiceServicer_to_server,
+            servicer=TenantServicer(store, clock),
+        ),
+        Served(
+            name="convergence.auth.v1.ApiKeyService",
+            add=api_key_service_pb2_grpc.add_ApiKeyServiceServicer_to_server,
+            servicer=ApiKeyServicer(store, clock),
+        ),
+        Served(
+            name="convergence.auth.v1.QuotaService",
+            add=quota_service_pb2_grpc.add_QuotaServiceServicer_to_server,
+            servicer=QuotaServicer(ledger),
+        ),
+        Served(
+            name="convergence.auth.v1.AuthenticationService",
+            add=authentication_service_pb2_grpc.add_AuthenticationServiceServicer_to_server,
+            servicer=AuthenticationServicer(authenticator),
+        ),
+        Served(
+            name="convergence.auth.v1.LedgerService",
+            add=ledger_service_pb2_grpc.add_LedgerServiceServicer_to_server,
+            servicer=LedgerServicer(ledger),
+        ),
+    ]

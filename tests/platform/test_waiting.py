@@ -1,0 +1,132 @@
+"""What gathers, remembers and slows down: group commit, cache, throttle. Time is passed in; nothing sleeps."""
+
+import asyncio
+from collections.abc import Iterator, Sequence
+from datetime import timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from services.platform.cache import TtlCache
+from services.platform.errors import Unavailable
+from services.platform.group_commit import GroupCommit
+from services.platform.throttle import FailureThrottle
+
+
+class Time:
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+async def test_who_comes_while_a_batch_is_in_flight_rides_in_the_next() -> None:
+    batches: list[list[int]] = []
+    gate = asyncio.Event()
+
+    async def flush(items: Sequence[int]) -> Sequence[int]:
+        batches.append(list(items))
+        await gate.wait()
+        return [item * 10 for item in items]
+
+    async with GroupCommit(flush) as group:
+        first = asyncio.create_task(group.submit(1))
+        while not batches:
+            await asyncio.sleep(0)
+        others = [asyncio.create_task(group.submit(n)) for n in (2, 3, 4)]
+        await asyncio.sleep(0)
+        gate.set()
+        assert await asyncio.gather(first, *others) == [10, 20, 30, 40]
+    assert batches == [[1], [2, 3, 4]]
+
+
+async def test_an_error_reaches_its_own_caller_and_a_failed_flush_everyone() -> None:
+    async def flush(items: Sequence[int]) -> Sequence[int | Exception]:
+        if 99 in items:
+            raise ConnectionError
+        return [KeyError(item) if item == 2 else item for item in items]
+
+    async with GroupCommit(flush) as group:
+        answers = await asyncio.gather(*(group.submit(n) for n in (1, 2, 3)), return_exceptions=True)
+        failed = await asyncio.gather(*(group.submit(n) for n in (98, 99)), return_exceptions=True)
+        after = await group.submit(5)
+    assert (answers[0], type(answers[1]), answers[2], after) == (1, KeyError, 3, 5)
+    assert [type(error) for error in failed] == [ConnectionError, ConnectionError]
+
+
+async def test_leaving_flushes_what_was_gathered_and_refuses_what_comes_later() -> None:
+    flushed: list[int] = []
+
+    async def flush(items: Sequence[int]) -> Sequence[None]:
+        await asyncio.sleep(0)
+        flushed.extend(items)
+        return [None] * len(items)
+
+    async with GroupCommit(flush, max_batch=2) as group:
+        tasks = [asyncio.create_task(group.submit(n)) for n in range(5)]
+        await asyncio.sleep(0)
+    await asyncio.gather(*tasks)
+    assert flushed == [0, 1, 2, 3, 4]
+    with pytest.raises(Unavailable):
+        await group.submit(6)
+
+
+async def test_sixty_callers_cause_one_load() -> None:
+    loads = 0
+
+    async def load(key: str) -> str:
+        nonlocal loads
+        loads += 1
+        await asyncio.sleep(0)
+        return key.upper()
+
+    cache: TtlCache[str, str] = TtlCache(seconds=3, size=10)
+    assert await asyncio.gather(*(cache.get("a", load) for _ in range(60))) == ["A"] * 60
+    assert loads == 1
+
+
+async def test_an_answer_ages_from_before_it_was_asked_for() -> None:
+    time = Time()
+
+    async def slow(key: str) -> str:
+        time.now += 2
+        return key
+
+    cache: TtlCache[str, str] = TtlCache(seconds=3, size=10, monotonic=time)
+    await cache.get("a", slow)
+    assert cache.peek("a") == "a"
+    time.now += 1
+    assert cache.peek("a") is None
+
+
+async def test_errors_are_not_kept_and_the_oldest_goes_first() -> None:
+    answers: Iterator[str | Exception] = iter([ConnectionError(), "fine"])
+
+    async def load(key: str) -> str:
+        answer = next(answers, key)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    cache: TtlCache[str, str] = TtlCache(seconds=3, size=2)
+    with pytest.raises(ConnectionError):
+        await cache.get("a", load)
+    assert await cache.get("a", load) == "fine"
+    await cache.get("b", load)
+    await cache.get("c", load)
+    assert [cache.peek(key) for key in "abc"] == [None, "b", "c"]
+
+
+@given(st.integers(1, 50), st.floats(0, 600))
+def test_an_address_may_fail_so_often_a_minute_and_then_waits(per_minute: int, later: float) -> None:
+    throttle = FailureThrottle(per_minute=per_minute)
+    for _ in range(per_minute):
+        assert throttle.wait("1.2.3.4", 0.0) is None
+        throttle.failed("1.2.3.4", 0.0)
+    wait = throttle.wait("1.2.3.4", 0.0)
+    assert wait is not None
+    assert timedelta(0) < wait <= timedelta(seconds=61)
+    assert throttle.wait("1.2.3.4", wait.total_seconds()) is None
+    assert throttle.wait("5.6.7.8", later) is None
