@@ -46,11 +46,11 @@ class Gateway:
         return await asyncio.to_thread(requests.request, method, self.url + path, timeout=10, **options)
 
     async def ready(self) -> None:
-        """Returns once /healthz says 200. Raises TimeoutError."""
+        """Returns once /readyz says 200. Raises TimeoutError."""
         async with asyncio.timeout(READY_WITHIN):
             while True:
                 with contextlib.suppress(requests.ConnectionError):
-                    if (await self.call("GET", "/healthz")).ok:
+                    if (await self.call("GET", "/readyz")).ok:
                         return
                 await asyncio.sleep(0.02)
 

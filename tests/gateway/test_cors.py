@@ -5,6 +5,9 @@ import pytest
 from tests.gateway.conftest import ORIGIN, Gateway
 from tests.gateway.upstream import Upstream
 
+# One Envoy for all of these.
+pytestmark = pytest.mark.xdist_group("gateway")
+
 TENANT = "/api/v1/tenants/acme"
 
 

@@ -14,6 +14,9 @@ from grpc_status import rpc_status
 from tests.gateway.conftest import TIMEOUT_SECONDS, Gateway
 from tests.gateway.upstream import Upstream
 
+# One Envoy for all of these.
+pytestmark = pytest.mark.xdist_group("gateway")
+
 QUOTA = "/api/v1/tenants/acme/quota"
 TENANT = "/api/v1/tenants/acme"
 

@@ -35,7 +35,7 @@ async def all_up(tmp_path: Path, tls_dir: Path) -> AsyncIterator[tuple[Gateway, 
 
 
 async def test_a_service_that_is_down_is_503_and_back_within_a_second(all_up: tuple[Gateway, dict[str, Upstream]]) -> None:
-    """For both kinds of client; the others are not touched; /healthz tells."""
+    """For both kinds of client; the others are not touched; /readyz tells, and /healthz is the gateway's own."""
     gateway, upstreams = all_up
     await upstreams["auth"].stop()
 
@@ -47,8 +47,9 @@ async def test_a_service_that_is_down_is_503_and_back_within_a_second(all_up: tu
     assert refused.value.code() is grpc.StatusCode.UNAVAILABLE
     assert not refused.value.details().startswith("{")
     assert (await gateway.call("GET", "/api/v1/tenants/acme/credentials")).status_code == 200
-    unready = await until(gateway, "/healthz", 503)
+    unready = await until(gateway, "/readyz", 503)
     assert unready.json()["code"] == 14
+    assert (await gateway.call("GET", "/healthz")).json() == {"status": "ok"}
 
     await upstreams["auth"].start()
     began = time.monotonic()

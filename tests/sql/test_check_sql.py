@@ -153,6 +153,13 @@ def test_sql_outside_of_a_block_is_a_problem(repository: Path) -> None:
     assert found == "2: SQL before the first `-- name:`"
 
 
+def test_sql_in_python_is_a_problem(repository: Path) -> None:
+    """Prose that begins with the same word is not."""
+    path = repository / "services/auth/store.py"
+    path.write_text('"""Select what you like."""\n\nQUERY = f"SELECT {1} FROM runs"\nNOTE = "update the set"\n')
+    assert [(problem.path, problem.line) for problem in check(repository)[1]] == [(path, 3)]
+
+
 def test_templates_name_blocks_that_exist(repository: Path) -> None:
     folder = repository / "configs/gcp/cost"
     (folder / "billing.sql").write_text("-- name: checks\nSELECT 1 AS one\n")

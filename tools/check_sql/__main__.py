@@ -5,7 +5,7 @@ from pathlib import Path
 
 from tools.check_sql.checker import Checker
 from tools.check_sql.problem import Problem
-from tools.check_sql.sources import block_files, blocks, tables, template_problems
+from tools.check_sql.sources import added_columns, block_files, blocks, stray_sql, tables, template_problems
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -14,12 +14,13 @@ def check(root: Path) -> tuple[int, list[Problem]]:
     """How many blocks and DDL statements were checked, and what is wrong."""
     ddl = tables(root)
     checker = Checker(ddl.values())
-    problems = [problem for path, table in ddl.items() for problem in checker.check(table.create, path)]
-    checked = len(ddl)
+    statements = [(path, block) for path, table in ddl.items() for block in (table.create, added_columns(table))]
+    problems = [problem for path, block in statements for problem in checker.check(block, path)]
+    checked = len(statements)
     for path, block in blocks(block_files(root)):
         checked += 1
         problems += [block] if isinstance(block, Problem) else checker.check(block, path)
-    return checked, [*problems, *template_problems(root)]
+    return checked, [*problems, *stray_sql(root), *template_problems(root)]
 
 
 def main() -> None:

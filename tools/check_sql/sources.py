@@ -1,5 +1,7 @@
 """Where our SQL is: DDL, the services' queries, and the pipelines' templates."""
 
+import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -8,6 +10,12 @@ import yaml
 from services.platform.ddl import Table, load_tables
 from services.platform.sql import Block, load_blocks
 from tools.check_sql.problem import Problem
+
+_SQL = re.compile(
+    r"\s*(SELECT\s|WITH\s+\w+\s+AS|INSERT\s+INTO|UPDATE\s+\S+\s+SET|DELETE\s+FROM|MERGE\s|(CREATE|ALTER|DROP|TRUNCATE)\s+[A-Z]+\s)"
+)
+# Makes ALTER TABLE from a table's own DDL; what it makes is analyzed with the DDL.
+_MAY_HOLD_SQL = Path("services/platform/ddl.py")
 
 
 def tables(root: Path) -> dict[Path, Table]:
@@ -38,6 +46,21 @@ def blocks(files: list[Path]) -> Iterator[tuple[Path, Block | Problem]]:
             yield path, Problem(path=path, line=1, message="no statement found: each begins with a line `-- name: ...`")
         for block in found.values():
             yield path, block
+
+
+def added_columns(table: Table) -> Block:
+    """The statement that brings a table's first column to an older version of it: all columns' are alike."""
+    return table.add_column(next(iter(table.columns)))
+
+
+def stray_sql(root: Path) -> Iterator[Problem]:
+    """SQL in a service's Python would be analyzed by nobody."""
+    for path in sorted(root.glob("services/**/*.py")):
+        if path.relative_to(root) == _MAY_HOLD_SQL:
+            continue
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str) and _SQL.match(node.value):
+                yield Problem(path=path, line=node.lineno, message="SQL in Python: move it to a named block of queries.sql")
 
 
 def template_problems(root: Path) -> Iterator[Problem]:
