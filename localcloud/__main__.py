@@ -3,6 +3,7 @@
 import argparse
 import sys
 
+from localcloud.demo import demo
 from localcloud.settings import LocalSettings
 from localcloud.up import up
 
@@ -13,10 +14,17 @@ def main() -> int:
         prog="python -m localcloud", description="The whole suite on this machine. Ports and directories: LOCALCLOUD_* variables."
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    command = commands.add_parser("up", help="start everything, load the sample tenant's data, say how to call it, run until Ctrl-C")
-    command.add_argument("--rows", type=int, default=LocalSettings().sample_rows, help="rows a day in the sample export (%(default)s)")
+    does = {
+        up: "start everything, load the sample tenant's data, say how to call it, run until Ctrl-C",
+        demo: "run flows 1 and 2 and tell the story",
+    }
+    for function, text in does.items():
+        command = commands.add_parser(function.__name__, help=text)
+        command.add_argument("--rows", type=int, default=LocalSettings().sample_rows, help="rows a day in the sample export (%(default)s)")
+        command.set_defaults(function=function)
     options = parser.parse_args()
-    return up(LocalSettings(sample_rows=options.rows))
+    status: int = options.function(LocalSettings(sample_rows=options.rows))
+    return status
 
 
 if __name__ == "__main__":

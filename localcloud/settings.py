@@ -69,8 +69,8 @@ class LocalSettings(BaseSettings):
 
     @property
     def sample_credentials(self) -> Path:
-        """The sample tenant's credentials, as the body of a request."""
-        return self.state_dir / "sample" / "credentials.json"
+        """The sample tenant's credentials, as the body of a request. They are the tenant's, so they lie beside the state directory."""
+        return self.state_dir.with_name(f"{self.state_dir.name}-sample") / "credentials.json"
 
     def port(self, name: str) -> int:
         """The port that setting `{name}_port` holds, e.g. of `auth` or `auth_metrics`."""
