@@ -98,7 +98,7 @@ def _to_mapping(credentials: Struct) -> Mapping[str, Any]:
         raise InvalidArgument("credentials", f"use at most {MAX_BYTES // 1024} KiB.")
     try:
         values: dict[str, Any] = json_format.MessageToDict(credentials)
-    except json_format.Error:
+    except (json_format.Error, ValueError):
         raise InvalidArgument("credentials", "holds a number that JSON does not have.") from None
     return values
 
