@@ -76,14 +76,13 @@ class TenantClouds:
 
 
 def read_gcp(plaintext: bytes) -> GcpCredentials:
-    """What credentials has sealed for GCP: the JSON object `{project_id, service_account_json}`, the latter as an object or its text.
+    """What credentials seals for GCP: the JSON object `{project_id, service_account}`, the latter a key file, checked and rebuilt.
 
     Raises StepFailed for anything else, without a word of it.
     """
     try:
         payload: Any = json.loads(plaintext)
-        account: Any = payload["service_account_json"]
-        account = json.loads(account) if isinstance(account, str) else account
+        account: Any = payload["service_account"]
         return GcpCredentials(
             project_id=str(payload["project_id"]), service_account={str(key): str(value) for key, value in account.items()}
         )

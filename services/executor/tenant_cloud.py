@@ -15,8 +15,10 @@ import grpc
 import pyarrow as pa
 from google.api_core import exceptions as google
 from google.auth import exceptions as google_auth
+from google.auth.credentials import Credentials
 from google.auth.transport.requests import Request
 from google.cloud import bigquery
+from google.cloud.bigquery.retry import DEFAULT_RETRY
 from google.cloud.bigquery_storage_v1 import BigQueryReadClient, types
 from google.cloud.bigquery_storage_v1.services.big_query_read.transports import BigQueryReadGrpcTransport
 from google.oauth2 import service_account
@@ -26,7 +28,9 @@ from services.executor.failures import StepFailed
 from services.platform.settings import ServiceSettings
 from services.platform.transient import is_transient
 
-SECONDS = 60.0
+SECONDS = 30.0
+RETRY = DEFAULT_RETRY.with_timeout(SECONDS)
+"""The client's own default goes on for ten minutes."""
 _TOKEN_URI = "https://oauth2.googleapis.com/token"  # noqa: S105 - an address; never called, but the library wants one
 _SCOPES = ("https://www.googleapis.com/auth/bigquery",)
 """The narrowest that the Storage Read API takes; what the account may do is a matter of its roles."""
@@ -50,8 +54,8 @@ class TenantCloud:
         try:
             # Its own token_uri is never used: a tenant must not choose whom we talk to.
             info = {**credentials.service_account, "token_uri": _TOKEN_URI}
-            identity = service_account.Credentials.from_service_account_info(info, scopes=_SCOPES)  # type: ignore[no-untyped-call]
-            identity = identity.with_always_use_jwt_access(True)  # noqa: FBT003 - its own signature
+            account = service_account.Credentials.from_service_account_info(info, scopes=_SCOPES)  # type: ignore[no-untyped-call]
+            identity = _SelfSigned(account.with_always_use_jwt_access(True))  # noqa: FBT003 - its own signature
         except (ValueError, KeyError, google_auth.GoogleAuthError):
             raise StepFailed("The stored service account cannot be used: its key does not parse. Set the GCP credentials again.") from None
         host = settings.bigquery_emulator_host
@@ -68,8 +72,8 @@ class TenantCloud:
         with _told(f"project {self.project}"):
             return [
                 TableName(project=self.project, dataset=dataset.dataset_id, table=table.table_id)
-                for dataset in self._client.list_datasets(timeout=SECONDS)
-                for table in self._client.list_tables(dataset.reference, timeout=SECONDS)
+                for dataset in self._client.list_datasets(timeout=SECONDS, retry=RETRY)
+                for table in self._client.list_tables(dataset.reference, timeout=SECONDS, retry=RETRY)
                 if table.table_id.startswith(PREFIX) and table.table_type == "TABLE"
             ]
 
@@ -79,7 +83,7 @@ class TenantCloud:
         The columns are whole ones: the emulator drops a column of which only a leaf is selected.
         """
         with _told(f"table {table}"):
-            known = {column.name for column in self._client.get_table(str(table), timeout=SECONDS).schema}
+            known = {column.name for column in self._client.get_table(str(table), timeout=SECONDS, retry=RETRY).schema}
             if missing := {"usage_start_time", "cost"} - known:
                 raise StepFailed(f"Table {table} is no billing export: it has no column {' and no '.join(sorted(missing))}.")
             options = types.ReadSession.TableReadOptions(
@@ -96,10 +100,26 @@ class TenantCloud:
                 ),
                 timeout=SECONDS,
             )
+            schema = pa.ipc.read_schema(pa.py_buffer(session.arrow_schema.serialized_schema))
             # One after the other: memory is bounded by one batch, however many streams the day comes in.
             for stream in session.streams:
-                for page in self._reader.read_rows(stream.name).rows(session).pages:
-                    yield page.to_arrow()
+                for answer in self._reader.read_rows(stream.name):
+                    yield pa.ipc.read_record_batch(pa.py_buffer(answer.arrow_record_batch.serialized_record_batch), schema)
+
+
+class _SelfSigned(Credentials):  # type: ignore[misc]  # untyped upstream
+    """A service account that signs its JWTs itself, and nothing more: Google's own class also looks up, in the background and at an address
+    of its own, which locations the account may use.
+    """
+
+    def __init__(self, account: Any) -> None:
+        super().__init__()
+        self._account = account
+
+    def refresh(self, request: Any) -> None:
+        """See google.auth.credentials.Credentials. No I/O."""
+        self._account.refresh(request)
+        self.token, self.expiry = self._account.token, self._account.expiry
 
 
 @contextmanager

@@ -1,15 +1,15 @@
 """Domain types as the protos have them."""
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
 from typing import Any
 
 from convergence.executor.v1 import run_pb2, template_pb2
-from google.protobuf import struct_pb2, timestamp_pb2
+from google.protobuf import struct_pb2
 
 from services.executor.parameters import ParameterSpec, to_json
 from services.executor.runs import DqResult, Run, StepLog
 from services.executor.templates import Template
+from services.platform.stamps import to_timestamp
 
 
 def to_run(run: Run, steps: Sequence[StepLog] = (), results: Sequence[DqResult] = ()) -> run_pb2.Run:
@@ -25,9 +25,9 @@ def to_run(run: Run, steps: Sequence[StepLog] = (), results: Sequence[DqResult] 
         run_id=run.run_id,
         attempt=run.attempt,
         parameters=_struct(run.parameters),
-        started_at=_timestamp(run.started_at),
-        deadline_at=_timestamp(run.deadline_at),
-        completed_at=_timestamp(run.completed_at) if run.completed_at else None,
+        started_at=to_timestamp(run.started_at),
+        deadline_at=to_timestamp(run.deadline_at),
+        completed_at=to_timestamp(run.completed_at),
         duration_ms=run.duration_ms,
         rows_processed=run.rows_processed,
         error_message=run.error_message,
@@ -67,7 +67,7 @@ def _step_log(step: StepLog) -> run_pb2.StepLog:
         duration_ms=step.duration_ms,
         error_message=step.error_message,
         metadata=_struct(step.metadata),
-        timestamp=_timestamp(step.timestamp),
+        timestamp=to_timestamp(step.timestamp),
     )
 
 
@@ -81,14 +81,8 @@ def _dq_result(result: DqResult) -> run_pb2.DqResult:
         observed_value=result.observed_value,
         threshold=result.threshold,
         failing_rows=result.failing_rows,
-        executed_at=_timestamp(result.executed_at),
+        executed_at=to_timestamp(result.executed_at),
     )
-
-
-def _timestamp(moment: datetime) -> timestamp_pb2.Timestamp:
-    message = timestamp_pb2.Timestamp()
-    message.FromDatetime(moment)
-    return message
 
 
 def _struct(value: Mapping[str, Any]) -> struct_pb2.Struct:

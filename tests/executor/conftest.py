@@ -1,0 +1,168 @@
+"""A tenant on the run's emulators: its own project with its own service account, and its dataset as credentials makes it."""
+
+import json
+import uuid
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
+
+from services.executor.engine import Job
+from services.executor.ledger import Slot
+from services.executor.loading import StagingTables
+from services.executor.parameters import resolve, to_json
+from services.executor.pipelines import PipelineName
+from services.executor.runs import Run
+from services.executor.steps import STEP_TYPES
+from services.executor.steps.step import Toolbox
+from services.executor.store import Store
+from services.executor.templates import Catalog, load_catalog
+from services.executor.tenant_cloud import GcpCredentials, TenantCloud
+from services.executor.workers import Workers
+from services.platform.bigquery import BigQuery
+from services.platform.clock import SystemClock
+from services.platform.ddl import load_tables
+from services.platform.settings import ServiceSettings
+
+BILLING = PipelineName(provider="gcp", domain="cost", template="billing")
+
+
+@dataclass(kw_only=True)
+class RecordingLedger:
+    """Auth's ledger as far as the executor is concerned: everybody gets a slot, and what happened is written down."""
+
+    reserved: list[str] = field(default_factory=list)
+    lost: set[str] = field(default_factory=set)
+    orphans: list[Slot] = field(default_factory=list)
+    settled: list[tuple[str, str]] = field(default_factory=list)
+    refusal: Exception | None = None
+
+    async def reserve(self, tenant_id: str, pipeline_logging_id: str) -> Slot:
+        if self.refusal:
+            raise self.refusal
+        self.reserved.append(pipeline_logging_id)
+        return Slot(tenant_id=tenant_id, pipeline_logging_id=pipeline_logging_id, usage_date=date(2025, 11, 18))
+
+    async def renew(self, pipeline_logging_ids: list[str]) -> set[str]:
+        return set(pipeline_logging_ids) - self.lost
+
+    async def settle(self, slot: Slot, outcome: str) -> None:
+        self.settled.append((slot.pipeline_logging_id, str(outcome)))
+        self.orphans = [one for one in self.orphans if one != slot]
+
+    async def expired(self) -> list[Slot]:
+        return list(self.orphans)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tenant:
+    """A tenant, its own Google Cloud project, and its dataset."""
+
+    tenant_id: str
+    project: str
+    cloud_credentials: GcpCredentials
+    bq: BigQuery
+    host: str
+
+    async def rows(self, sql: str) -> list[dict[str, Any]]:
+        """What a query in the tenant's dataset answers, asked without our own code."""
+        config = {"default_dataset": self.bq.tenant(self.tenant_id)}
+        from google.cloud import bigquery  # noqa: PLC0415 - only here
+
+        return await self.bq.call(
+            "test", lambda timeout: [dict(row) for row in self.bq.client.query_and_wait(sql, job_config=bigquery.QueryJobConfig(**config))]
+        )
+
+    def job(self, catalog: Catalog, **parameters: object) -> Job:
+        """A run of gcp/cost/billing that has not begun."""
+        template = catalog.templates[BILLING]
+        values = resolve(template.parameters, parameters)
+        now = datetime.now(UTC)
+        run = Run(
+            pipeline_logging_id=str(uuid.uuid4()),
+            tenant_id=self.tenant_id,
+            pipeline_id=BILLING.pipeline_id(self.tenant_id),
+            user_id="alice",
+            parameters=to_json(values),
+            started_at=now,
+            deadline_at=now + timedelta(seconds=template.timeout_seconds),
+        )
+        return Job(run=run, template=template, parameters=values)
+
+
+class OwnCloud:
+    """`steps.step.Clouds` for one tenant, without KMS."""
+
+    def __init__(self, tenant: Tenant, settings: ServiceSettings) -> None:
+        self._tenant, self._settings = tenant, settings
+
+    async def open(self, tenant_id: str, provider: str) -> TenantCloud:
+        assert (tenant_id, provider) == (self._tenant.tenant_id, "GCP")
+        return TenantCloud(self._tenant.cloud_credentials, self._settings)
+
+
+@pytest.fixture(scope="session")
+def private_key() -> str:
+    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    return key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()).decode()
+
+
+@pytest.fixture(scope="session")
+def catalog() -> Catalog:
+    found = load_catalog(ServiceSettings().configs_dir, STEP_TYPES)
+    assert found.broken == {}
+    return found
+
+
+@pytest.fixture
+async def tenant(tenant_id: str, bq: BigQuery, service_settings: ServiceSettings, private_key: str) -> Tenant:
+    project = f"p-{uuid.uuid4().hex[:12]}"
+    account = {"type": "service_account", "client_email": f"reader@{project}.iam.gserviceaccount.com", "private_key": private_key}
+    await bq.call("create_dataset", lambda timeout: bq.client.create_dataset(bq.tenant(tenant_id), exists_ok=True, timeout=timeout))
+    for table in load_tables(service_settings.configs_dir / "bigquery" / "tenant").values():
+        if table.name.startswith("x_meta"):
+            await bq.query(table.create, {}, dataset=bq.tenant(tenant_id))
+    assert service_settings.bigquery_emulator_host
+    return Tenant(
+        tenant_id=tenant_id,
+        project=project,
+        cloud_credentials=GcpCredentials(project_id=project, service_account=json.loads(json.dumps(account))),
+        bq=bq,
+        host=service_settings.bigquery_emulator_host,
+    )
+
+
+@pytest.fixture
+def store(bq: BigQuery) -> Store:
+    return Store(bq)
+
+
+@pytest.fixture
+async def tools(tenant: Tenant, store: Store, service_settings: ServiceSettings, tmp_path: Path) -> AsyncIterator[Toolbox]:
+    async with Workers(2) as workers:
+        yield Toolbox(
+            bq=tenant.bq,
+            store=store,
+            staging=StagingTables(tenant.bq, SystemClock()),
+            clouds=OwnCloud(tenant, service_settings),
+            workers=workers,
+            clock=SystemClock(),
+            spool_dir=tmp_path / "spool",
+        )
+
+
+@pytest.fixture
+def begin(tenant: Tenant, store: Store, catalog: Catalog) -> Callable[..., Awaitable[Job]]:
+    """Writes the row of a run that is about to begin."""
+
+    async def write(**parameters: object) -> Job:
+        job = tenant.job(catalog, **parameters)
+        await store.insert_run(job.run, seconds=10)
+        return job
+
+    return write

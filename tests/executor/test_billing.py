@@ -1,0 +1,279 @@
+"""gcp/cost/billing on the emulator, held against the source it read."""
+
+import asyncio
+import math
+from collections import defaultdict
+from collections.abc import Awaitable, Callable
+from datetime import UTC, date, datetime
+from typing import Any
+
+import pyarrow as pa
+import pytest
+
+from services.executor.engine import Job, execute
+from services.executor.runs import RunStatus
+from services.executor.steps.step import Toolbox
+from services.executor.store import Store
+from tests.executor.billing_export import ACCOUNT, DETAILED, STANDARD, load, many, row
+from tests.executor.conftest import Tenant
+
+DAY, NEXT = date(2025, 11, 17), date(2025, 11, 18)
+type Begin = Callable[..., Awaitable[Job]]
+
+
+def export(tenant: Tenant, rows: list[dict[str, Any]], *, schema: pa.Schema = DETAILED, dataset: str = "cloud_costs") -> str:
+    kind = "" if schema is STANDARD else "resource_"
+    table = f"{tenant.project}.{dataset}.gcp_billing_export_{kind}v1_{ACCOUNT}"
+    load(tenant.host, table, rows, schema)
+    return table
+
+
+async def daily(tenant: Tenant) -> list[dict[str, Any]]:
+    return await tenant.rows("SELECT * FROM billing_cost_daily ORDER BY usage_start_time, resource_name, cost")
+
+
+async def test_a_day_is_published_exactly(tenant: Tenant, tools: Toolbox, begin: Begin, store: Store) -> None:
+    """Sums of cost and credits by service agree with the source, other days stay out, and nothing temporary is left."""
+    rows = many(DAY, 300)
+    edges = [row(NEXT, cost=1e6), row(date(2025, 11, 16), hour=23, cost=1e6)]
+    source = export(tenant, [*rows, *edges])
+    job = await begin(date="2025-11-17")
+
+    outcome = await execute(job, tools)
+
+    assert (outcome.status, outcome.rows_processed, outcome.error_message) == (RunStatus.COMPLETED, 300, None)
+    expected = defaultdict[str, list[float]](lambda: [0, 0.0, 0.0])
+    for one in rows:
+        total = expected[one["service"]["description"]]
+        total[0] += 1
+        total[1] += one["cost"]
+        total[2] += sum(credit["amount"] for credit in one["credits"])
+    found = await tenant.rows(
+        "SELECT service_description AS s, COUNT(*) AS n, SUM(cost) AS c, SUM(credits_total) AS k, SUM(net_cost) AS t "
+        "FROM billing_cost_daily WHERE usage_date = '2025-11-17' GROUP BY 1"
+    )
+    assert {one["s"]: one["n"] for one in found} == {name: total[0] for name, total in expected.items()}
+    for one in found:
+        assert math.isclose(one["c"], expected[one["s"]][1], abs_tol=1e-9)
+        assert math.isclose(one["k"], expected[one["s"]][2], abs_tol=1e-9)
+        assert math.isclose(one["t"], expected[one["s"]][1] + expected[one["s"]][2], abs_tol=1e-9)
+    left = await tenant.rows("SELECT table_name FROM INFORMATION_SCHEMA.TABLES WHERE table_name LIKE 'x_staging%'")
+    assert left == []
+    assert list(tools.spool_dir.iterdir()) == []
+    steps = await store.list_step_logs(tenant.tenant_id, job.run.pipeline_logging_id)
+    told = [(step.step_id, step.action, step.status, step.user_id) for step in steps]
+    assert told == [
+        (step, action, status, "alice")
+        for step in ("extract", "checks", "publish")
+        for action, status in (("STEP_STARTED", "RUNNING"), ("STEP_COMPLETED", "COMPLETED"))
+    ]
+    assert steps[1].metadata["source_table"] == source
+    verdicts = await store.list_dq_results(tenant.tenant_id, job.run.pipeline_logging_id)
+    assert {verdict.check_name: verdict.status for verdict in verdicts} == dict.fromkeys(
+        (
+            "rows_present",
+            "rows_agree_with_source",
+            "cost_agrees_with_source",
+            "credits_agree_with_source",
+            "usage_on_the_date",
+            "cost_not_null",
+            "currency_not_null",
+            "one_currency",
+            "service_not_null",
+            "credits_not_positive",
+        ),
+        "PASSED",
+    )
+    assert {(verdict.table_name, verdict.user_id) for verdict in verdicts} == {("billing_cost_daily", "alice")}
+
+
+async def test_every_column_arrives(tenant: Tenant, tools: Toolbox, begin: Begin) -> None:
+    """One row with all there is: each column of billing_cost_daily holds its part of the export."""
+    rich = row(
+        DAY,
+        hour=5,
+        cost=2.5,
+        labels=[{"key": "team", "value": 'o\'neil "x" \\ ü'}, {"key": "env", "value": None}],
+        system_labels=[{"key": "compute.googleapis.com/cores", "value": "4"}],
+        credits=[{"name": "a", "amount": -0.5}, {"name": "b", "amount": -0.25}, {"name": "c", "amount": None}],
+        location={"location": "us", "country": "US", "region": "us-central1", "zone": "us-central1-a"},
+    )
+    export(tenant, [rich])
+    job = await begin(date="2025-11-17")
+
+    await execute(job, tools)
+
+    [found] = await daily(tenant)
+    loaded_at = found.pop("loaded_at")
+    assert abs((datetime.now(UTC) - loaded_at).total_seconds()) < 60
+    assert found == {
+        "usage_date": DAY,
+        "billing_account_id": ACCOUNT.replace("_", "-"),
+        "service_id": "6F81-5844-456A",
+        "service_description": "Compute Engine",
+        "sku_id": "D2E8-1234-5678",
+        "sku_description": "N1 core",
+        "usage_start_time": datetime(2025, 11, 17, 5, tzinfo=UTC),
+        "usage_end_time": datetime(2025, 11, 17, 6, tzinfo=UTC),
+        "project_id": "shop",
+        "project_name": "The shop",
+        "project_number": "42",
+        "location": "us",
+        "region": "us-central1",
+        "zone": "us-central1-a",
+        "resource_name": "vm-1",
+        "resource_global_name": "//compute.googleapis.com/projects/shop/zones/z/instances/1",
+        "labels": {"team": 'o\'neil "x" \\ ü', "env": None},
+        "system_labels": {"compute.googleapis.com/cores": "4"},
+        "usage_amount": 3600.0,
+        "usage_unit": "seconds",
+        "usage_amount_in_pricing_units": 1.0,
+        "usage_pricing_unit": "hour",
+        "cost": 2.5,
+        "credits_total": -0.75,
+        "net_cost": 1.75,
+        "cost_at_list": 1.5,
+        "currency": "USD",
+        "currency_conversion_rate": 1.0,
+        "cost_type": "regular",
+        "invoice_month": "202511",
+        "pipeline_logging_id": job.run.pipeline_logging_id,
+    }
+
+
+async def test_nothing_told_is_null_and_no_credits_are_zero(tenant: Tenant, tools: Toolbox, begin: Begin) -> None:
+    """A row whose STRUCTs are NULL, and a standard export, which has no resource and no cost_at_list."""
+    export(tenant, [row(DAY, cost=4.0, project=None, location=None, usage=None, sku=None, invoice=None)], schema=STANDARD)
+
+    await execute(await begin(date="2025-11-17"), tools)
+
+    [found] = await daily(tenant)
+    gone = ("project_id", "region", "usage_amount", "sku_id", "invoice_month", "resource_name", "resource_global_name", "cost_at_list")
+    assert [found[name] for name in gone] == [None] * len(gone)
+    assert (found["cost"], found["credits_total"], found["net_cost"], found["labels"], found["system_labels"]) == (4.0, 0.0, 4.0, {}, {})
+
+
+async def test_numeric_costs_are_taken(tenant: Tenant, tools: Toolbox, begin: Begin) -> None:
+    """An export whose cost is NUMERIC and whose project number is INT64 ends in the same columns."""
+    odd = DETAILED.set(DETAILED.get_field_index("cost"), pa.field("cost", pa.decimal128(38, 9)))
+    odd = odd.set(odd.get_field_index("project"), pa.field("project", pa.struct([("id", pa.string()), ("number", pa.int64())])))
+    from decimal import Decimal  # noqa: PLC0415 - only here
+
+    load(
+        tenant.host,
+        f"{tenant.project}.d.gcp_billing_export_resource_v1_X",
+        [row(DAY, cost=Decimal("0.1"), project={"id": "shop", "number": 42})],
+        odd,
+    )
+
+    outcome = await execute(await begin(date="2025-11-17"), tools)
+
+    assert outcome.error_message is None
+    [found] = await daily(tenant)
+    assert (found["cost"], found["project_number"], found["project_name"]) == (0.1, "42", None)
+
+
+async def test_a_rerun_replaces_and_another_date_stays(tenant: Tenant, tools: Toolbox, begin: Begin) -> None:
+    """The same date twice leaves the same rows; two dates leave two partitions; what the source has lost is gone after a re-run."""
+    export(tenant, [*many(DAY, 40), *many(NEXT, 25, seed=8)])
+    for day in ("2025-11-17", "2025-11-18", "2025-11-17"):
+        assert (await execute(await begin(date=day), tools)).status is RunStatus.COMPLETED
+    counts = "SELECT usage_date AS d, COUNT(*) AS n FROM billing_cost_daily GROUP BY 1 ORDER BY 1"
+    assert await tenant.rows(counts) == [{"d": DAY, "n": 40}, {"d": NEXT, "n": 25}]
+
+    export(tenant, [*many(DAY, 10), *many(NEXT, 25, seed=8)])
+    await execute(await begin(date="2025-11-17"), tools)
+    assert await tenant.rows(counts) == [{"d": DAY, "n": 10}, {"d": NEXT, "n": 25}]
+
+
+async def test_the_same_date_twice_at_once(tenant: Tenant, tools: Toolbox, begin: Begin) -> None:
+    """Both runs complete, and the rows of one of them stand there, once."""
+    export(tenant, many(DAY, 50))
+    jobs = [await begin(date="2025-11-17") for _ in range(2)]
+
+    outcomes = await asyncio.gather(*(execute(job, tools) for job in jobs))
+
+    assert [(outcome.status, outcome.error_message) for outcome in outcomes] == [(RunStatus.COMPLETED, None)] * 2
+    found = await tenant.rows("SELECT pipeline_logging_id AS i, COUNT(*) AS n FROM billing_cost_daily GROUP BY 1")
+    assert [one["n"] for one in found] == [50]
+
+
+async def test_a_day_without_rows_completes_with_a_warning(tenant: Tenant, tools: Toolbox, begin: Begin, store: Store) -> None:
+    """Nothing was used: 0 rows are the truth, and an earlier day's rows for that date go away."""
+    export(tenant, many(NEXT, 5))
+    job = await begin(date="2025-11-17")
+
+    outcome = await execute(job, tools)
+
+    assert (outcome.status, outcome.rows_processed) == (RunStatus.COMPLETED, 0)
+    verdicts = await store.list_dq_results(tenant.tenant_id, job.run.pipeline_logging_id)
+    assert [(v.check_name, v.severity, v.failing_rows) for v in verdicts if v.status == "FAILED"] == [("rows_present", "warn", 1)]
+
+
+async def test_a_lost_fence_publishes_nothing(tenant: Tenant, tools: Toolbox, begin: Begin, store: Store) -> None:
+    """A run that was ended while it worked leaves the rows of the run before as they are."""
+    export(tenant, many(DAY, 20))
+    await execute(await begin(date="2025-11-17"), tools)
+    before = await daily(tenant)
+    job = await begin(date="2025-11-17")
+    await store.finish_run(tenant.tenant_id, job.run.pipeline_logging_id, RunStatus.FAILED, at=datetime.now(UTC), error_message="gone")
+
+    outcome = await execute(job, tools)
+
+    assert outcome.status is RunStatus.FAILED
+    assert outcome.error_message == "Step publish: The run was ended or replaced while it worked. Nothing was published."
+    assert await daily(tenant) == before
+
+
+async def test_a_failed_check_of_severity_error_publishes_nothing(tenant: Tenant, tools: Toolbox, begin: Begin, store: Store) -> None:
+    """Rows without a cost: the checks say how many, the publish step is skipped, and the table is not even made."""
+    export(tenant, [row(DAY), row(DAY, cost=None), row(DAY, currency=None)])
+    job = await begin(date="2025-11-17")
+
+    outcome = await execute(job, tools)
+
+    assert outcome.status is RunStatus.FAILED
+    assert outcome.error_message is not None
+    assert "cost_not_null (expected no NULL cost, 1 rows fail)" in outcome.error_message
+    assert "currency_not_null" in outcome.error_message
+    steps = await store.list_step_logs(tenant.tenant_id, job.run.pipeline_logging_id)
+    assert [(step.step_id, step.action) for step in steps][-2:] == [("checks", "STEP_FAILED"), ("publish", "STEP_SKIPPED")]
+    assert len(await store.list_dq_results(tenant.tenant_id, job.run.pipeline_logging_id)) == 10
+    assert await tenant.rows("SELECT table_name FROM INFORMATION_SCHEMA.TABLES WHERE table_name = 'billing_cost_daily'") == []
+
+
+async def test_the_detailed_export_is_taken_before_the_standard_one(tenant: Tenant, tools: Toolbox, begin: Begin) -> None:
+    export(tenant, [row(DAY)] * 3, schema=STANDARD)
+    export(tenant, [row(DAY)] * 2)
+    assert (await execute(await begin(date="2025-11-17"), tools)).rows_processed == 2
+
+
+async def test_export_table_names_the_export(tenant: Tenant, tools: Toolbox, begin: Begin) -> None:
+    export(tenant, [row(DAY)])
+    load(tenant.host, f"{tenant.project}.other.my_view_of_it", [row(DAY)] * 4)
+    for name in ("other.my_view_of_it", f"{tenant.project}.other.my_view_of_it"):
+        assert (await execute(await begin(date="2025-11-17", export_table=name), tools)).rows_processed == 4
+
+
+@pytest.mark.parametrize(
+    ("tables", "parameters", "message"),
+    [
+        ({}, {}, "No billing export was found in project"),
+        ({"a.gcp_billing_export_v1_X": STANDARD, "a.gcp_billing_export_v1_Y": STANDARD}, {}, "Several billing exports were found"),
+        ({"a.prices": pa.schema([("price", pa.float64())])}, {"export_table": "a.prices"}, "is no billing export: it has no column cost and no usage"),
+        ({}, {"export_table": "nowhere.nothing"}, "Google Cloud finds no table"),
+    ],
+)
+async def test_a_source_that_cannot_be_read_is_told(
+    tenant: Tenant, tools: Toolbox, begin: Begin, tables: dict[str, pa.Schema], parameters: dict[str, str], message: str
+) -> None:
+    """The tenant reads what to do; nothing of BigQuery's own text reaches it."""
+    for name, schema in tables.items():
+        load(tenant.host, f"{tenant.project}.{name}", [row(DAY)], schema)
+
+    outcome = await execute(await begin(date="2025-11-17", **parameters), tools)
+
+    assert outcome.status is RunStatus.FAILED
+    assert outcome.error_message is not None
+    assert message in outcome.error_message
+    assert "http" not in outcome.error_message
