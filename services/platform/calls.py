@@ -21,6 +21,8 @@ from services.platform.rules import OPEN_TO_PEERS, find_method
 
 _log = structlog.get_logger()
 MAX_REQUEST_ID = 128
+# Tells a gRPC client not to retry by its own policy (gRFC A6): what we answer has been retried as far as it makes sense.
+NO_RETRY = ("grpc-retry-pushback-ms", "-1")
 request_id: ContextVar[str] = ContextVar("request_id", default="")
 
 
@@ -71,7 +73,8 @@ async def report(call: Call) -> AsyncIterator[None]:
     if refusal is not None:
         if isinstance(refusal, Unavailable):
             _log.warning("unavailable", reason=refusal.reason, cause=repr(type(refusal.__cause__).__name__))
-        await call.context.abort_with_status(rpc_status.to_status(to_status(refusal, identity)))
+        status: Any = rpc_status.to_status(to_status(refusal, identity))
+        await call.context.abort_with_status(status._replace(trailing_metadata=(*status.trailing_metadata, NO_RETRY)))
 
 
 class Steps(grpc.aio.ServerInterceptor):  # type: ignore[misc]  # untyped upstream

@@ -133,6 +133,18 @@ REASONS: dict[str, type[ConvergenceError]] = {
     "INTERNAL": Internal,
 }
 
+# Said by the gateway itself, before a call reaches a service.
+GATEWAY_REASONS = frozenset(
+    {
+        "REQUEST_MALFORMED",
+        "PATH_NOT_FOUND",
+        "REQUEST_TIMEOUT",
+        "BODY_TOO_LARGE",
+        "HEADERS_TOO_LARGE",
+        "SERVICE_TIMEOUT",
+    }
+)
+
 
 def to_status(error: ConvergenceError, request_id: str = "") -> status_pb2.Status:
     """The error as it goes over the wire, with the request id for whoever reads the logs."""

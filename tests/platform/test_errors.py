@@ -8,7 +8,8 @@ from convergence.errors.v1.error_reason_pb2 import ErrorReason
 from google.rpc import error_details_pb2
 from grpc_status import rpc_status
 
-from services.platform.errors import PREFIX, REASONS, ConvergenceError, InvalidArgument, Unavailable, from_rpc, to_status
+from localcloud.gateway import REFUSALS
+from services.platform.errors import GATEWAY_REASONS, PREFIX, REASONS, ConvergenceError, InvalidArgument, Unavailable, from_rpc, to_status
 
 
 def over_the_wire(error: ConvergenceError) -> ConvergenceError:
@@ -18,7 +19,11 @@ def over_the_wire(error: ConvergenceError) -> ConvergenceError:
 
 
 def test_every_reason_of_the_proto_has_a_class_and_no_other() -> None:
-    assert {PREFIX + reason for reason in REASONS} == set(ErrorReason.keys()) - {"ERROR_REASON_UNSPECIFIED"}
+    assert {PREFIX + reason for reason in (*REASONS, *GATEWAY_REASONS)} == set(ErrorReason.keys()) - {"ERROR_REASON_UNSPECIFIED"}
+
+
+def test_the_gateways_own_refusals_have_reasons_of_the_proto() -> None:
+    assert {refusal.reason for refusal in REFUSALS.values()} == GATEWAY_REASONS | {"SERVICE_UNAVAILABLE"}
 
 
 @pytest.mark.parametrize("reason", [reason for reason in REASONS if reason != "BAD_FIELD"])

@@ -1,0 +1,103 @@
+"""Quotas and access through the gateway."""
+
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from localcloud.rest import Answer, until
+from tests.credentials.samples import Rsa
+from tests.e2e.tenants import Suite, Tenant
+
+pytestmark = pytest.mark.xdist_group("e2e")
+
+EMPTY_PROJECT = "no-billing-export"  # runs fail at once for want of an export, and admission is all that is looked at here
+
+
+def at_once(tenant: Tenant, calls: int) -> list[Answer]:
+    with ThreadPoolExecutor(calls) as pool:
+        return list(pool.map(lambda _: tenant.start("2025-11-17"), range(calls)))
+
+
+def reasons(answers: list[Answer]) -> dict[tuple[int, str], int]:
+    kinds = [(answer.status, answer.reason) for answer in answers]
+    return {kind: kinds.count(kind) for kind in kinds}
+
+
+def idle(tenant: Tenant) -> dict[str, int]:
+    return until(tenant.quota, lambda quota: quota["concurrent_pipelines_running"] == 0, seconds=60)
+
+
+def test_sixty_at_once_at_a_daily_limit_of_25(running: Suite, private_key: Rsa) -> None:
+    tenant = running.tenant(private_key, project=EMPTY_PROJECT, daily_limit=25)
+    tenant.set_credentials()
+    before = running.jobs("auth", statement="reserve")
+
+    answers = at_once(tenant, 60)
+
+    assert reasons(answers) == {(200, ""): 25, (429, "DAILY_LIMIT_REACHED"): 35}
+    assert running.jobs("auth", statement="reserve") - before <= 15
+    quota = idle(tenant)
+    assert (quota["pipelines_run_today"], quota["pipelines_failed_today"]) == (25, 25)
+    refused = next(answer for answer in answers if answer.status == 429)
+    assert any(detail["@type"].endswith("RetryInfo") for detail in refused.body["details"])
+
+
+@pytest.mark.parametrize(
+    ("plan", "reason", "admitted"),
+    [({"monthly_limit": 3}, "MONTHLY_LIMIT_REACHED", 3), ({"concurrent_limit": 2}, "CONCURRENT_LIMIT_REACHED", 2)],
+)
+def test_other_limits(running: Suite, private_key: Rsa, plan: dict[str, int], reason: str, admitted: int) -> None:
+    tenant = running.tenant(private_key, project=EMPTY_PROJECT, **plan)
+    tenant.set_credentials()
+    answers = at_once(tenant, 6)
+    granted = reasons(answers).get((200, ""), 0)
+    # Slots come free again while the calls come in; units do not.
+    assert granted == admitted or (reason.startswith("CONCURRENT") and admitted <= granted < 6)
+    assert (429, reason) in reasons(answers)
+    idle(tenant)
+
+
+def test_no_export_fails_the_run_with_what_to_do(running: Suite, private_key: Rsa) -> None:
+    tenant = running.tenant(private_key, project=EMPTY_PROJECT)
+    tenant.set_credentials()
+    run = tenant.finished(tenant.start("2025-11-17"))
+    assert run["status"] == "FAILED"
+    assert "billing export" in run["error_message"]
+
+
+def test_without_credentials_there_is_something_to_do_first(running: Suite, private_key: Rsa) -> None:
+    tenant = running.tenant(private_key)
+    answer = tenant.start("2025-11-17")
+    assert (answer.status, answer.reason) == (400, "CREDENTIALS_MISSING")
+    assert tenant.quota()["pipelines_run_today"] == 0
+
+
+@pytest.mark.parametrize(
+    ("plan", "status", "reason"),
+    [({"status": "SUSPENDED"}, 403, "TENANT_NOT_ACTIVE"), ({"subscription_status": "CANCELLED"}, 403, "SUBSCRIPTION_NOT_ACTIVE")],
+)
+def test_who_is_not_active_is_refused_everywhere(running: Suite, private_key: Rsa, plan: dict[str, str], status: int, reason: str) -> None:
+    tenant = running.tenant(private_key, **plan)
+    for answer in (tenant.start("2025-11-17"), tenant.set_credentials()):
+        assert (answer.status, answer.reason) == (status, reason)
+
+
+def test_a_revoked_key_is_dead_everywhere_within_five_seconds(running: Suite, private_key: Rsa) -> None:
+    tenant = running.tenant(private_key)
+    assert tenant.rest.call("GET", f"/api/v1/tenants/{tenant.tenant_id}/quota").status == 200
+    assert tenant.rest.call("GET", f"/api/v1/pipelines/runs/{tenant.tenant_id}").status == 200
+    assert tenant.rest.call("GET", f"/api/v1/tenants/{tenant.tenant_id}/credentials").status == 200
+    keys = running.admin.call("GET", f"/api/v1/tenants/{tenant.tenant_id}/api-keys").body["api_keys"]
+    revoked = running.admin.call("DELETE", f"/api/v1/tenants/{tenant.tenant_id}/api-keys/{keys[0]['api_key_id']}")
+    assert (revoked.status, revoked.body["api_key"]["is_active"]) == (200, False)
+
+    for path in (f"tenants/{tenant.tenant_id}/quota", f"pipelines/runs/{tenant.tenant_id}", f"tenants/{tenant.tenant_id}/credentials"):
+        refused = until(lambda path=path: tenant.rest.call("GET", f"/api/v1/{path}"), lambda answer: answer.status == 401, seconds=5)
+        assert refused.reason == "API_KEY_INVALID"
+
+
+def test_another_tenants_url_is_refused(running: Suite, private_key: Rsa) -> None:
+    mine, theirs = running.tenant(private_key), running.tenant(private_key)
+    for method, path in (("GET", "tenants/{}/quota"), ("GET", "pipelines/runs/{}"), ("POST", "pipelines/run/{}/gcp/cost/billing")):
+        answer = mine.rest.call(method, "/api/v1/" + path.format(theirs.tenant_id), {} if method == "POST" else None)
+        assert (answer.status, answer.reason) == (403, "TENANT_MISMATCH")
