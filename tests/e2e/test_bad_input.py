@@ -22,11 +22,7 @@ def tenant(running: Suite, private_key: Rsa) -> Tenant:
 
 def fields(answer: Answer) -> list[str]:
     assert set(answer.body) == {"code", "message", "details"}, answer.body
-    return [
-        violation["field"]
-        for detail in answer.body["details"]
-        for violation in detail.get("field_violations", detail.get("fieldViolations", []))
-    ]
+    return [violation["field"] for detail in answer.body["details"] for violation in detail.get("field_violations", [])]
 
 
 @pytest.mark.parametrize(

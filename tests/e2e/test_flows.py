@@ -79,10 +79,9 @@ def test_flow_1_credentials_created_then_updated(running: Suite, private_key: Rs
         "tables_created": [],
     }
     assert (between - before, after - between) == (4, 2)
-    stored = running.query(f"SELECT * FROM tenants.tenant_cloud_credentials WHERE tenant_id = '{tenant.tenant_id}'")
-    assert [(row["provider"], row["created_by_user_id"], row["updated_by_user_id"]) for row in stored] == [
-        ("GCP", "alice_uuid", "alice_uuid")
-    ]
+    columns = "provider, created_by_user_id, updated_by_user_id"
+    stored = running.query(f"SELECT {columns} FROM tenants.tenant_cloud_credentials WHERE tenant_id = '{tenant.tenant_id}'")
+    assert [tuple(row.values()) for row in stored] == [("GCP", "alice_uuid", "alice_uuid")]
     audit = tenant.rows("SELECT user_id, action, provider FROM {}.x_meta_step_logs ORDER BY timestamp")
     assert [(row["user_id"], row["action"], row["provider"]) for row in audit] == [
         ("alice_uuid", "CREDENTIAL_ADDED", "GCP"),
@@ -106,12 +105,11 @@ def test_flow_2_a_run_lands_in_the_tenants_dataset(acme: Tenant) -> None:
     assert (run["status"], run["rows_processed"], run["user_id"], run["trigger_type"]) == ("COMPLETED", "300", "alice_uuid", "api")
     assert run["pipeline_id"] == f"{acme.tenant_id}-gcp-cost-billing"
     assert cost_by_service(acme, DAY) == expected_cost(EXPORT[DAY])
-    stored = acme.rows(
-        f"SELECT status, user_id, trigger_type, attempt FROM {{}}.x_meta_pipeline_runs WHERE pipeline_logging_id = '{identity}'"
-    )
-    assert [dict(row) for row in stored] == [{"status": "COMPLETED", "user_id": "alice_uuid", "trigger_type": "api", "attempt": 1}]
-    steps = acme.rows(f"SELECT DISTINCT user_id FROM {{}}.x_meta_step_logs WHERE pipeline_logging_id = '{identity}'")
-    checks = acme.rows(f"SELECT DISTINCT user_id, check_name FROM {{}}.x_meta_dq_results WHERE pipeline_logging_id = '{identity}'")
+    this = f"WHERE pipeline_logging_id = '{identity}'"
+    stored = acme.rows(f"SELECT status, user_id, trigger_type, attempt FROM {{}}.x_meta_pipeline_runs {this}")
+    assert [tuple(row.values()) for row in stored] == [("COMPLETED", "alice_uuid", "api", 1)]
+    steps = acme.rows(f"SELECT DISTINCT user_id FROM {{}}.x_meta_step_logs {this}")
+    checks = acme.rows(f"SELECT DISTINCT user_id, check_name FROM {{}}.x_meta_dq_results {this}")
     assert [row["user_id"] for row in steps] == ["alice_uuid"]
     assert {row["user_id"] for row in checks} == {"alice_uuid"}
     assert len(checks) >= 3
@@ -147,28 +145,21 @@ def test_runs_are_listed_newest_first_with_filters_and_pages(acme: Tenant) -> No
 def test_what_can_be_run_is_listed(acme: Tenant) -> None:
     templates = acme.rest.call("GET", "/api/v1/pipelines/templates").body["templates"]
     billing = next(one for one in templates if (one["provider"], one["domain"], one["template"]) == ("gcp", "cost", "billing"))
-    assert [(parameter["name"], parameter["type"], parameter["required"]) for parameter in billing["parameters"]][0] == (
-        "date",
-        "date",
-        True,
-    )
+    date_ = next(parameter for parameter in billing["parameters"] if parameter["name"] == "date")
+    assert (date_["type"], date_["required"]) == ("date", True)
 
 
 def test_a_warm_run_costs_three_statements_before_it_answers(acme: Tenant, running: Suite) -> None:
     """Reserve and read back in auth, insert the run in the executor. The extra key lookup falls to whoever's cache is cold."""
+
+    def counted() -> list[float]:
+        statements = [("auth", "reserve"), ("auth", "read_usage"), ("executor", "insert_run")]
+        return [running.jobs(service, statement=statement) for service, statement in statements]
+
     acme.finished(acme.start(DAY))
-    quiet = (
-        running.jobs("auth", statement="reserve"),
-        running.jobs("auth", statement="read_usage"),
-        running.jobs("executor", statement="insert_run"),
-    )
+    before = counted()
     acme.finished(acme.start(DAY))
-    now = (
-        running.jobs("auth", statement="reserve"),
-        running.jobs("auth", statement="read_usage"),
-        running.jobs("executor", statement="insert_run"),
-    )
-    assert [after - before for before, after in zip(quiet, now, strict=True)] == [1, 1, 1]
+    assert [now - then for now, then in zip(counted(), before, strict=True)] == [1, 1, 1]
 
 
 def test_key_headers_are_hashed_as_documented(acme: Tenant, running: Suite) -> None:

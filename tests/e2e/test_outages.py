@@ -26,7 +26,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     settings = LocalSettings.on_free_ports(tmp_path_factory.mktemp("outages") / "state", cache_dir=cache, lease_seconds=LEASE)
     short = {"CONVERGENCE_BIGQUERY_DEADLINE_SECONDS": "4", "CONVERGENCE_KMS_DEADLINE_SECONDS": "2"}
     extra = dict.fromkeys(("auth", "credentials", "executor"), short)
-    with Stack(settings, auto_restart=False, extra=extra, report=str) as stack:
+    with Stack(settings, auto_restart=False, extra=extra, report=print) as stack:
         yield stack
 
 
