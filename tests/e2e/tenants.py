@@ -6,6 +6,7 @@ import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
+from functools import partial
 from typing import Any
 
 from google.cloud import bigquery
@@ -96,17 +97,17 @@ class Tenant:
         path = f"/api/v1/pipelines/run/{self.tenant_id}/gcp/cost/billing"
         return self.rest.call("POST", path, {"date": str(day), **parameters})
 
-    def run_of(self, pipeline_logging_id: str) -> dict[str, Any]:
-        answer = self.rest.call("GET", f"/api/v1/pipelines/runs/{self.tenant_id}/{pipeline_logging_id}")
-        assert answer.status == 200, answer.body
-        body: dict[str, Any] = answer.body
-        return body
-
     def finished(self, started: Answer, *, seconds: float = RUN_SECONDS) -> dict[str, Any]:
-        """The run's record once it is over."""
+        """The run's record once it is over; meanwhile the executor may be away."""
         assert started.status == 200, started.body
-        identity = started.body["pipeline_logging_id"]
-        return until(lambda: self.run_of(identity), lambda run: run["status"] != "RUNNING", seconds=seconds)
+        path = f"/api/v1/pipelines/runs/{self.tenant_id}/{started.body['pipeline_logging_id']}"
+
+        def over(answer: Answer) -> bool:
+            assert answer.status in {200, 503}, answer.body
+            return answer.status == 200 and answer.body["status"] != "RUNNING"
+
+        run: dict[str, Any] = until(partial(self.rest.call, "GET", path), over, seconds=seconds).body
+        return run
 
     def quota_answer(self) -> Answer:
         return self.rest.call("GET", f"/api/v1/tenants/{self.tenant_id}/quota")
