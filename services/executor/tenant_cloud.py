@@ -107,13 +107,13 @@ class TenantCloud:
                     yield pa.ipc.read_record_batch(pa.py_buffer(answer.arrow_record_batch.serialized_record_batch), schema)
 
 
-class _SelfSigned(Credentials):  # type: ignore[misc]  # untyped upstream
+class _SelfSigned(Credentials):
     """A service account that signs its JWTs itself, and nothing more: Google's own class also looks up, in the background and at an address
     of its own, which locations the account may use.
     """
 
     def __init__(self, account: Any) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self._account = account
 
     def refresh(self, request: Any) -> None:

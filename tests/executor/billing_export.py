@@ -12,30 +12,47 @@ from google.auth.credentials import AnonymousCredentials
 from google.cloud import bigquery
 
 _PAIRS = pa.list_(pa.struct([("key", pa.string()), ("value", pa.string())]))
-STANDARD = pa.schema([
-    ("billing_account_id", pa.string()),
-    ("service", pa.struct([("id", pa.string()), ("description", pa.string())])),
-    ("sku", pa.struct([("id", pa.string()), ("description", pa.string())])),
-    ("usage_start_time", pa.timestamp("us", tz="UTC")),
-    ("usage_end_time", pa.timestamp("us", tz="UTC")),
-    ("project", pa.struct([("id", pa.string()), ("number", pa.string()), ("name", pa.string()), ("labels", _PAIRS), ("ancestry_numbers", pa.string())])),
-    ("labels", _PAIRS),
-    ("system_labels", _PAIRS),
-    ("location", pa.struct([("location", pa.string()), ("country", pa.string()), ("region", pa.string()), ("zone", pa.string())])),
-    ("export_time", pa.timestamp("us", tz="UTC")),
-    ("cost", pa.float64()),
-    ("currency", pa.string()),
-    ("currency_conversion_rate", pa.float64()),
-    ("usage", pa.struct([("amount", pa.float64()), ("unit", pa.string()), ("amount_in_pricing_units", pa.float64()), ("pricing_unit", pa.string())])),
-    ("credits", pa.list_(pa.struct([("name", pa.string()), ("amount", pa.float64()), ("full_name", pa.string()), ("id", pa.string())]))),
-    ("invoice", pa.struct([("month", pa.string())])),
-    ("cost_type", pa.string()),
-])
-DETAILED = pa.schema([
-    *STANDARD,
-    ("resource", pa.struct([("name", pa.string()), ("global_name", pa.string())])),
-    ("cost_at_list", pa.float64()),
-])
+STANDARD = pa.schema(
+    [
+        ("billing_account_id", pa.string()),
+        ("service", pa.struct([("id", pa.string()), ("description", pa.string())])),
+        ("sku", pa.struct([("id", pa.string()), ("description", pa.string())])),
+        ("usage_start_time", pa.timestamp("us", tz="UTC")),
+        ("usage_end_time", pa.timestamp("us", tz="UTC")),
+        (
+            "project",
+            pa.struct(
+                [("id", pa.string()), ("number", pa.string()), ("name", pa.string()), ("labels", _PAIRS), ("ancestry_numbers", pa.string())]
+            ),
+        ),
+        ("labels", _PAIRS),
+        ("system_labels", _PAIRS),
+        ("location", pa.struct([("location", pa.string()), ("country", pa.string()), ("region", pa.string()), ("zone", pa.string())])),
+        ("export_time", pa.timestamp("us", tz="UTC")),
+        ("cost", pa.float64()),
+        ("currency", pa.string()),
+        ("currency_conversion_rate", pa.float64()),
+        (
+            "usage",
+            pa.struct(
+                [("amount", pa.float64()), ("unit", pa.string()), ("amount_in_pricing_units", pa.float64()), ("pricing_unit", pa.string())]
+            ),
+        ),
+        (
+            "credits",
+            pa.list_(pa.struct([("name", pa.string()), ("amount", pa.float64()), ("full_name", pa.string()), ("id", pa.string())])),
+        ),
+        ("invoice", pa.struct([("month", pa.string())])),
+        ("cost_type", pa.string()),
+    ]
+)
+DETAILED = pa.schema(
+    [
+        *STANDARD,
+        ("resource", pa.struct([("name", pa.string()), ("global_name", pa.string())])),
+        ("cost_at_list", pa.float64()),
+    ]
+)
 ACCOUNT = "01AB2C_3D4E5F_6A7B8C"
 
 

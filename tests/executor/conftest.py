@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
+from google.cloud import bigquery
 
 from services.executor.engine import Job
 from services.executor.ledger import Slot
@@ -71,12 +72,8 @@ class Tenant:
 
     async def rows(self, sql: str) -> list[dict[str, Any]]:
         """What a query in the tenant's dataset answers, asked without our own code."""
-        config = {"default_dataset": self.bq.tenant(self.tenant_id)}
-        from google.cloud import bigquery  # noqa: PLC0415 - only here
-
-        return await self.bq.call(
-            "test", lambda timeout: [dict(row) for row in self.bq.client.query_and_wait(sql, job_config=bigquery.QueryJobConfig(**config))]
-        )
+        config = bigquery.QueryJobConfig(default_dataset=self.bq.tenant(self.tenant_id))
+        return await self.bq.call("test", lambda _: [dict(row) for row in self.bq.client.query_and_wait(sql, job_config=config)])
 
     def job(self, catalog: Catalog, **parameters: object) -> Job:
         """A run of gcp/cost/billing that has not begun."""
@@ -132,7 +129,7 @@ def catalog() -> Catalog:
 
 @pytest.fixture
 async def tenant(tenant_id: str, bq: BigQuery, service_settings: ServiceSettings, project: str, private_key: str) -> Tenant:
-    await bq.call("empty_project", lambda timeout: _empty(bq, project))
+    await bq.call("empty_project", lambda _: _empty(bq, project))
     account = {"type": "service_account", "client_email": f"reader@{project}.iam.gserviceaccount.com", "private_key": private_key}
     await bq.call("create_dataset", lambda timeout: bq.client.create_dataset(bq.tenant(tenant_id), exists_ok=True, timeout=timeout))
     for table in load_tables(service_settings.configs_dir / "bigquery" / "tenant").values():

@@ -260,7 +260,11 @@ async def test_export_table_names_the_export(tenant: Tenant, tools: Toolbox, beg
     [
         ({}, {}, "No billing export was found in project"),
         ({"a.gcp_billing_export_v1_X": STANDARD, "a.gcp_billing_export_v1_Y": STANDARD}, {}, "Several billing exports were found"),
-        ({"a.prices": pa.schema([("price", pa.float64())])}, {"export_table": "a.prices"}, "is no billing export: it has no column cost and no usage"),
+        (
+            {"a.prices": pa.schema([("price", pa.float64())])},
+            {"export_table": "a.prices"},
+            "is no billing export: it has no column cost and no usage",
+        ),
         ({}, {"export_table": "nowhere.nothing"}, "Google Cloud finds no table"),
     ],
 )

@@ -1,0 +1,180 @@
+"""The executor's pure decisions: names, plans, the choice of an export, verdicts, page tokens, staging."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from services.executor import reconcile
+from services.executor.exports import TableName, choose_export, named_table
+from services.executor.failures import StepFailed
+from services.executor.paging import from_token, page_size, to_token
+from services.executor.pipelines import PipelineName
+from services.executor.plan import When, should_run
+from services.executor.quality import Check, judge, refuse_errors
+from services.executor.runs import RunStatus, StepStatus
+from services.executor.staging import StagingShape, bind, conform
+from services.platform.errors import InvalidArgument
+from services.platform.sql import make_block
+
+BILLING = PipelineName(provider="gcp", domain="cost", template="billing")
+RUN = "0f8fad5b-d9cb-469f-a165-70867728950e"
+
+
+@pytest.mark.parametrize("text", ["gcp/cost/billing", "gcp-cost-billing", "GCP/cost/billing"])
+def test_a_pipeline_is_named_in_either_writing(text: str) -> None:
+    assert PipelineName.parse(text) == BILLING
+    assert BILLING.pipeline_id("acme") == "acme-gcp-cost-billing"
+
+
+@pytest.mark.parametrize(
+    "text", ["", "gcp", "gcp/cost", "gcp/cost/billing/x", "gcp/../billing", "gcp/cost/Billing", "gcp/co st/billing", "//"]
+)
+def test_what_is_no_pipeline_is_none(text: str) -> None:
+    assert PipelineName.parse(text) is None
+
+
+@pytest.mark.parametrize(
+    ("when", "ended", "runs"),
+    [
+        ("on_success", {"a": StepStatus.COMPLETED}, True),
+        ("on_success", {"a": StepStatus.FAILED}, False),
+        ("on_success", {"a": StepStatus.SKIPPED}, False),
+        ("on_success", {}, False),
+        ("on_failure", {"a": StepStatus.COMPLETED}, False),
+        ("on_failure", {"a": StepStatus.COMPLETED, "b": StepStatus.FAILED}, True),
+        ("always", {"a": StepStatus.FAILED}, True),
+        ("always", {}, True),
+    ],
+)
+def test_a_step_runs_by_what_ended_before(when: str, ended: dict[str, StepStatus], runs: bool) -> None:
+    assert should_run(needs=("a",), when=When(when), ended=ended) is runs
+
+
+def table(name: str, dataset: str = "d") -> TableName:
+    return TableName(project="acme-prod", dataset=dataset, table=name)
+
+
+def test_the_detailed_export_of_an_account_wins() -> None:
+    detailed = table("gcp_billing_export_resource_v1_A")
+    assert choose_export([table("gcp_billing_export_v1_A"), detailed, table("prices")], "acme-prod") == detailed
+
+
+def test_several_exports_are_named() -> None:
+    with pytest.raises(StepFailed, match=r"acme-prod\.d\.gcp_billing_export_v1_A, acme-prod\.e\.gcp_billing_export_v1_A.*export_table"):
+        choose_export([table("gcp_billing_export_v1_A", "e"), table("gcp_billing_export_v1_A")], "acme-prod")
+
+
+def test_no_export_tells_what_to_do() -> None:
+    with pytest.raises(StepFailed, match="Turn on the Cloud Billing export"):
+        choose_export([table("other")], "acme-prod")
+
+
+def test_a_named_table_stands_in_the_credentials_project_unless_it_says_otherwise() -> None:
+    assert str(named_table("d.t", "acme-prod")) == "acme-prod.d.t"
+    assert str(named_table("other-prod.d.t", "acme-prod")) == "other-prod.d.t"
+
+
+def test_verdicts_come_in_the_templates_order_and_errors_refuse() -> None:
+    checks = [Check(name="a", severity="warn", expect="x"), Check(name="b", severity="error", expect="no NULL")]
+    measured = [
+        {"check_name": "b", "failing_rows": 2, "observed_value": "2"},
+        {"check_name": "a", "failing_rows": 1, "observed_value": None},
+    ]
+    verdicts = judge(checks, measured)
+    assert [(v.check.name, v.passed, v.failing_rows) for v in verdicts] == [("a", False, 1), ("b", False, 2)]
+    with pytest.raises(StepFailed, match=r"nothing was published: b \(expected no NULL, 2 rows fail\)"):
+        refuse_errors(verdicts)
+    refuse_errors(verdicts[:1])
+
+
+def test_a_check_that_nothing_measures_is_a_broken_template() -> None:
+    with pytest.raises(StepFailed, match="does not measure a"):
+        judge([Check(name="a", severity="warn", expect="x")], [])
+
+
+@given(st.datetimes(timezones=st.just(UTC)), st.text(max_size=40))
+def test_a_page_token_comes_back(moment: datetime, identity: str) -> None:
+    assert from_token(to_token(moment, identity)) == (moment, identity)
+
+
+@given(st.text(min_size=1))
+def test_what_is_no_token_is_refused(text: str) -> None:
+    with pytest.raises(InvalidArgument, match="page_token"):
+        from_token(text)
+
+
+def test_pages_have_a_size() -> None:
+    assert [page_size(0), page_size(200)] == [50, 200]
+    for bad in (-1, 201):
+        with pytest.raises(InvalidArgument, match="page_size"):
+            page_size(bad)
+
+
+SHAPE = StagingShape(
+    name="x_staging_it", columns={"id": "STRING", "at": "TIMESTAMP", "s": "STRUCT<a FLOAT64, b STRING>", "l": "ARRAY<STRUCT<k STRING>>"}
+)
+
+
+def test_a_staging_table_is_named_by_run_and_attempt() -> None:
+    staging = SHAPE.table(RUN, 2)
+    assert staging.name == "x_staging_it_0f8fad5b_d9cb_469f_a165_70867728950e_2"
+    block = make_block("b", "SELECT s.id FROM x_staging_it AS s JOIN x_staging_it_other AS o ON TRUE", {})
+    bound = bind(block, (staging,))
+    assert bound.sql == f"SELECT s.id FROM {staging.name} AS s JOIN x_staging_it_other AS o ON TRUE"
+    assert bound.read == block.read
+
+
+@pytest.mark.parametrize("identity", ["", "x", "0f8fad5b-d9cb-469f-a165-70867728950e; DROP", "0F8FAD5B-D9CB-469F-A165-70867728950E"])
+def test_only_a_uuid_becomes_part_of_a_name(identity: str) -> None:
+    with pytest.raises(ValueError, match="UUID"):
+        SHAPE.table(identity, 1)
+
+
+def test_a_batch_conforms_at_any_depth() -> None:
+    """Missing columns and fields are NULL, others are dropped, types are cast, NULL structs stay NULL, slices too."""
+    rows: list[dict[str, Any]] = [
+        {"x": 1, "s": {"a": 1, "z": 2}, "l": [{"k": "v", "w": 1}, {"k": None, "w": 2}], "id": "1"},
+        {"x": 1, "s": None, "l": [], "id": "2"},
+        {"x": 1, "s": {"a": None, "z": 2}, "l": [{"k": "u", "w": 1}], "id": "3"},
+    ]
+    kind = pa.schema(
+        [
+            ("x", pa.int64()),
+            ("s", pa.struct([("a", pa.int64()), ("z", pa.int64())])),
+            ("l", pa.list_(pa.struct([("k", pa.string()), ("w", pa.int64())]))),
+            ("id", pa.string()),
+        ]
+    )
+    batch = pa.RecordBatch.from_pylist(rows, schema=kind)
+    expected = [
+        {"id": "1", "at": None, "s": {"a": 1.0, "b": None}, "l": [{"k": "v"}, {"k": None}]},
+        {"id": "2", "at": None, "s": None, "l": []},
+        {"id": "3", "at": None, "s": {"a": None, "b": None}, "l": [{"k": "u"}]},
+    ]
+    assert conform(batch, SHAPE.arrow).to_pylist() == expected
+    assert conform(batch.slice(1), SHAPE.arrow).to_pylist() == expected[1:]
+
+
+def test_a_column_of_another_kind_is_told() -> None:
+    batch = pa.RecordBatch.from_pylist([{"at": "not a time"}])
+    with pytest.raises(StepFailed, match="Column at of the export is string"):
+        conform(batch, SHAPE.arrow)
+
+
+@pytest.mark.parametrize(
+    ("state", "fail_run", "outcome"),
+    [
+        (None, False, "NOT_STARTED"),
+        ("RUNNING", True, "FAILED"),
+        ("COMPLETED", False, "COMPLETED"),
+        ("FAILED", False, "FAILED"),
+        ("CANCELLED", False, "CANCELLED"),
+    ],
+)
+def test_an_expired_slot_is_settled_as_its_run_stands(state: str | None, fail_run: bool, outcome: str) -> None:
+    verdict = reconcile.judge(RunStatus(state) if state else None)
+    assert (verdict.fail_run, str(verdict.outcome)) == (fail_run, outcome)

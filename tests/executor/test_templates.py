@@ -1,0 +1,87 @@
+"""Templates: ours can be read; a broken one is named with file and line, and only that one is missing."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from services.executor.steps import STEP_TYPES
+from services.executor.templates import Catalog, load_catalog
+from services.platform.settings import REPOSITORY
+from tests.executor.conftest import BILLING
+
+
+@pytest.fixture
+def configs(tmp_path: Path) -> Path:
+    """A copy of what the executor reads."""
+    for folder in ("bigquery", "gcp"):
+        shutil.copytree(REPOSITORY / "configs" / folder, tmp_path / folder)
+    return tmp_path
+
+
+def test_ours(catalog: Catalog) -> None:
+    template = catalog.templates[BILLING]
+    assert [(step.id, step.type, step.needs) for step in template.steps] == [
+        ("extract", "gcp.bigquery_extract", ()),
+        ("checks", "dq.checks", ("extract",)),
+        ("publish", "bigquery.publish", ("checks",)),
+    ]
+    assert [(one.name, one.type, one.required) for one in template.parameters] == [("date", "date", True), ("export_table", "table", False)]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "line", "message"),
+    [
+        ("timeout_seconds: 1800", "timeout_seconds: soon", 2, "timeout_seconds must be a whole number"),
+        ("timeout_seconds: 1800", "timeout: 1800", 2, "a template has no `timeout`"),
+        ("timeout_seconds: 1800", "timeout_seconds: [1800", 4, "expected"),
+        ("    type: date", "    type: day", 6, "type is `day`, but must be one of boolean, date"),
+        ("    required: true", "    default: 2025-02-30", 7, "the default of date does not fit"),
+        ("  date:", "  Date:", 6, "the parameter `Date` must be lower-case"),
+        ("type: gcp.bigquery_extract", "type: gcp.nothing", 18, "type is `gcp.nothing`"),
+        ("staging: x_staging_gcp_billing", "staging: x_other", 19, "staging is `x_other`"),
+        ("  - id: checks", "  - id: extract", 22, "the id `extract` stands twice"),
+        ("needs: [extract]", "needs: [publish]", 24, "it needs `publish`, which is no step above it"),
+        ("billing.sql#billing_checks", "billing.sql#nothing", 26, "billing.sql has no block `nothing`"),
+        ("billing.sql#billing_checks", "../cost/billing.sql#billing_checks", 26, "there is no file"),
+        ("table: billing_cost_daily\n    checks", "table: elsewhere\n    checks", 27, "table is `elsewhere`"),
+        ("severity: warn, expect: at least 1 row", "severity: loud, expect: at least 1 row", 29, "severity is `loud`"),
+        ("needs: [checks]", "needs: [checks]\n    when: sometimes", 43, "when is `sometimes`"),
+        ("    timeout_seconds: 1500", "    timeout_seconds: 1500\n    timeout_seconds: 1", 21, "timeout_seconds stands twice"),
+    ],
+)
+def test_a_broken_template_is_named_with_file_and_line(configs: Path, old: str, new: str, line: int, message: str) -> None:
+    """The other template of the folder goes on working."""
+    good = configs / "gcp/cost/billing.yml"
+    text = good.read_text()
+    assert text.count(old) >= 1
+    (configs / "gcp/cost/broken.yml").write_text(text.replace(old, new, 1))
+
+    catalog = load_catalog(configs, STEP_TYPES)
+
+    assert set(catalog.templates) == {BILLING}
+    [(source, error)] = catalog.broken.items()
+    assert source == "gcp/cost/broken.yml"
+    assert str(error).startswith(f"gcp/cost/broken.yml:{line}: "), str(error)
+    assert message in str(error)
+
+
+def test_a_step_cannot_ask_for_what_nobody_finds_out(configs: Path) -> None:
+    """The SQL of a step declares @source_rows, but the step that finds it out is gone."""
+    text = (configs / "gcp/cost/billing.yml").read_text()
+    head, rest = text.split("  - id: extract")
+    checks = rest[rest.index("  - id: checks") :].replace("    needs: [extract]\n", "", 1)
+    (configs / "gcp/cost/broken.yml").write_text(head + checks)
+    error = load_catalog(configs, STEP_TYPES).broken["gcp/cost/broken.yml"]
+    assert "block billing_checks declares @source_rows INT64, which is not known here" in str(error)
+
+
+@pytest.mark.parametrize("text", ["", "- a list", "\t", "\x00", "a: &x [*x]"])
+def test_what_is_no_template_at_all(configs: Path, text: str) -> None:
+    (configs / "gcp/cost/broken.yml").write_text(text)
+    assert str(load_catalog(configs, STEP_TYPES).broken["gcp/cost/broken.yml"]).startswith("gcp/cost/broken.yml:")
+
+
+def test_a_badly_named_file_is_no_template(configs: Path) -> None:
+    shutil.copy(configs / "gcp/cost/billing.yml", configs / "gcp/cost/My-Billing.yml")
+    assert "lower-case" in str(load_catalog(configs, STEP_TYPES).broken["gcp/cost/My-Billing.yml"])
