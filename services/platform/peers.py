@@ -15,7 +15,9 @@ DEADLINE_SECONDS = 25.0
 
 
 def peer_channel(settings: ServiceSettings, *, caller: str, peer: str, address: str) -> grpc.aio.Channel:
-    """A channel from service `caller` to service `peer` at host:port. Connects when it is first used, and again when it was lost.
+    """A channel from service `caller` to service `peer` at host:port, or any name that gRPC resolves.
+
+    Connects when it is first used, and again when it was lost.
 
     Raises OSError if the certificates in `tls_dir` cannot be read.
     """
@@ -24,11 +26,14 @@ def peer_channel(settings: ServiceSettings, *, caller: str, peer: str, address: 
         private_key=(settings.tls_dir / f"{caller}.key").read_bytes(),
         certificate_chain=(settings.tls_dir / f"{caller}.pem").read_bytes(),
     )
-    retry = {
+    config = {
+        # Several addresses (`dns:///auth:50051`, or `ipv4:10.0.0.1:50051,10.0.0.2:50051`) share the calls.
+        "loadBalancingConfig": [{"round_robin": {}}],
         "methodConfig": [
             {
                 "name": [{}],
-                # A connection that breaks before an answer came: every RPC between peers may be replayed.
+                # A connection that breaks before an answer came: every RPC between peers may be replayed. What a service itself
+                # answers is final (see calls.NO_RETRY).
                 "retryPolicy": {
                     "maxAttempts": 3,
                     "initialBackoff": "0.1s",
@@ -37,7 +42,7 @@ def peer_channel(settings: ServiceSettings, *, caller: str, peer: str, address: 
                     "retryableStatusCodes": ["UNAVAILABLE"],
                 },
             }
-        ]
+        ],
     }
     options = [
         # The address is whatever finds the peer; its certificate must still carry the peer's own name.
@@ -45,8 +50,7 @@ def peer_channel(settings: ServiceSettings, *, caller: str, peer: str, address: 
         ("grpc.initial_reconnect_backoff_ms", 100),
         ("grpc.max_reconnect_backoff_ms", 1000),
         ("grpc.keepalive_time_ms", 30_000),
-        ("grpc.service_config", json.dumps(retry)),
-        ("grpc.lb_policy_name", "round_robin"),
+        ("grpc.service_config", json.dumps(config)),
     ]
     return grpc.aio.secure_channel(address, credentials, options=options, interceptors=[_PeerCalls(peer)])
 
