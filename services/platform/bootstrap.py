@@ -1,4 +1,4 @@
-"""Makes the control dataset and its tables, and adds new columns to old ones. Run it before each deployment; running it again changes
+"""Makes the control dataset, its tables and views, and adds new columns to old tables. Run it before each deployment; running it again changes
 nothing: `python -m services.platform.bootstrap`.
 """
 
@@ -8,7 +8,7 @@ from google.cloud import bigquery
 
 from services.platform import log
 from services.platform.bigquery import NO_RETRY, BigQuery
-from services.platform.ddl import Table, load_tables
+from services.platform.ddl import Table, load_tables, load_views
 from services.platform.settings import ServiceSettings
 
 SECONDS = 60.0
@@ -28,12 +28,17 @@ async def bootstrap(settings: ServiceSettings, bq: BigQuery) -> list[str]:
     )
     there = await bq.call("list_tables", lambda timeout: {table.table_id for table in bq.client.list_tables(bq.control(), timeout=timeout)})
     made = []
-    for name, table in load_tables(settings.configs_dir / "bigquery" / "control").items():
+    folder = settings.configs_dir / "bigquery" / "control"
+    for name, table in load_tables(folder).items():
         if name in there:
             made += await _add_columns(bq, table)
         else:
             await bq.query(table.create, {}, dataset=bq.control(), seconds=SECONDS)
             made.append(name)
+    for name, view in load_views(folder).items():
+        # Made anew each time: a view has no columns to add, only a newer text.
+        await bq.query(view.create(bq.control()), {}, dataset=bq.control(), seconds=SECONDS)
+        made += [] if name in there else [name]
     return made
 
 

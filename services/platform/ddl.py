@@ -1,4 +1,7 @@
-"""Our DDL, as files: one `CREATE TABLE IF NOT EXISTS` each, a column a line."""
+"""Our DDL, as files: one `CREATE TABLE IF NOT EXISTS` each, a column a line; or one `CREATE OR REPLACE VIEW`, its columns as comments above.
+
+A view outlives the job that makes it, so BigQuery wants the tables in it with their dataset: they are written `${control}.name`.
+"""
 
 import re
 from dataclasses import dataclass
@@ -7,6 +10,9 @@ from pathlib import Path
 from services.platform.sql import Block, make_block
 
 _TABLE = re.compile(r"CREATE TABLE IF NOT EXISTS (\w+) \(\n(.*?)\n\)", re.DOTALL)
+_VIEW = re.compile(r"^CREATE OR REPLACE VIEW (\w+) AS$", re.MULTILINE)
+_VIEW_COLUMN = re.compile(r"^-- column: (\w+) (.+)$", re.MULTILINE)
+_DATASET = re.compile(r"[A-Za-z0-9:.-]+\.\w+", re.ASCII)
 _COLUMN = re.compile(r"\s*(\w+)\s+(.+?)(\s+NOT NULL)?,?$")
 
 
@@ -30,11 +36,43 @@ class Table:
         return make_block(f"add_column_{self.name}", sql, {})
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class View:
+    """A view as its DDL file makes it."""
+
+    name: str
+    sql: str
+    """With `${control}` where the dataset belongs."""
+    columns: dict[str, str]
+    """Name to GoogleSQL type, in order, as the file says."""
+
+    @property
+    def bare(self) -> Block:
+        """With bare table names, as the checks know them."""
+        return make_block(f"create_{self.name}", self.sql.replace("${control}.", ""), {})
+
+    def create(self, dataset: str) -> Block:
+        """Makes the view, or makes it anew, over the tables of `dataset` (`project.dataset`). Raises ValueError for what cannot be one: it
+        becomes part of the text.
+        """
+        if not _DATASET.fullmatch(dataset):
+            raise ValueError(f"{dataset!r} is no `project.dataset`")
+        return make_block(f"create_{self.name}", self.sql.replace("${control}", dataset), {})
+
+
+def load_views(folder: Path) -> dict[str, View]:
+    """The views of a folder of DDL files, by name."""
+    found = ((_VIEW.search(text), text) for text in (path.read_text() for path in sorted(folder.glob("*.sql"))))
+    return {match[1]: View(name=match[1], sql=text, columns=dict(_VIEW_COLUMN.findall(text))) for match, text in found if match}
+
+
 def load_tables(folder: Path) -> dict[str, Table]:
     """The tables of a folder of DDL files, by name. Raises ValueError, naming the file, for one that is not as described above."""
     tables = {}
     for path in sorted(folder.glob("*.sql")):
         text = path.read_text()
+        if _VIEW.search(text):
+            continue
         match = _TABLE.search(text)
         if match is None:
             raise ValueError(f"{path}: expected `CREATE TABLE IF NOT EXISTS name (`, a column a line, and `)`")

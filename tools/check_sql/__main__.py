@@ -5,7 +5,7 @@ from pathlib import Path
 
 from tools.check_sql.checker import Checker
 from tools.check_sql.problem import Problem
-from tools.check_sql.sources import added_columns, block_files, blocks, stray_sql, tables, template_problems
+from tools.check_sql.sources import added_columns, block_files, blocks, stray_sql, tables, template_problems, views
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -13,8 +13,10 @@ ROOT = Path(__file__).resolve().parents[2]
 def check(root: Path) -> tuple[int, list[Problem]]:
     """How many blocks and DDL statements were checked, and what is wrong."""
     ddl = tables(root)
-    checker = Checker(ddl.values())
+    seen = views(root)
+    checker = Checker([*ddl.values(), *seen.values()])
     statements = [(path, block) for path, table in ddl.items() for block in (table.create, added_columns(table))]
+    statements += [(path, view.bare) for path, view in seen.items()]
     problems = [problem for path, block in statements for problem in checker.check(block, path)]
     checked = len(statements)
     for path, block in blocks(block_files(root)):

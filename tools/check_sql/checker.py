@@ -8,7 +8,7 @@ from zetasql.api import Analyzer
 from zetasql.core.exceptions import ServerError
 from zetasql.types import Type
 
-from services.platform.ddl import Table
+from services.platform.ddl import Table, View
 from services.platform.sql import Block
 from tools.check_sql.language import catalog, options, type_of
 from tools.check_sql.problem import Problem
@@ -21,7 +21,7 @@ _PLACE = re.compile(r" \[at (\d+):\d+\]")
 class Checker:
     """Knows our tables."""
 
-    def __init__(self, tables: Iterable[Table]) -> None:
+    def __init__(self, tables: Iterable[Table | View]) -> None:
         self._tables = list(tables)
 
     def check(self, block: Block, path: Path) -> list[Problem]:

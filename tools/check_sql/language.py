@@ -15,7 +15,7 @@ from zetasql.types import (
     ZetaSQLBuiltinFunctionOptions,
 )
 
-from services.platform.ddl import Table
+from services.platform.ddl import Table, View
 from tools.check_sql.compiled import keep_compiled
 
 keep_compiled()
@@ -37,7 +37,7 @@ def _language() -> LanguageOptions:
 LANGUAGE = _language()
 
 
-def catalog(tables: Iterable[Table] = (), variables: Mapping[str, Type] | None = None) -> SimpleCatalog:
+def catalog(tables: Iterable[Table | View] = (), variables: Mapping[str, Type] | None = None) -> SimpleCatalog:
     """Our tables, BigQuery's functions, and a script's variables."""
     builder = CatalogBuilder("convergence")
     for table in tables:

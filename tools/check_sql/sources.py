@@ -7,7 +7,7 @@ from pathlib import Path
 
 import yaml
 
-from services.platform.ddl import Table, load_tables
+from services.platform.ddl import Table, View, load_tables, load_views
 from services.platform.sql import Block, load_blocks
 from tools.check_sql.problem import Problem
 
@@ -25,6 +25,12 @@ def tables(root: Path) -> dict[Path, Table]:
         for name, table in load_tables(folder).items():
             found[folder / f"{name}.sql"] = table
     return found
+
+
+def views(root: Path) -> dict[Path, View]:
+    """Our views with the file that makes each."""
+    found = load_views(root / "configs" / "bigquery" / "control")
+    return {root / "configs" / "bigquery" / "control" / f"{name}.sql": view for name, view in found.items()}
 
 
 def block_files(root: Path) -> list[Path]:
