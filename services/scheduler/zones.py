@@ -1,0 +1,82 @@
+"""Time zones: which names there are, and what a wall clock shows around the nights on which it is moved. No I/O but reading zone data."""
+
+from datetime import UTC, datetime, timedelta
+from functools import cache
+from importlib.resources import files
+from zoneinfo import ZoneInfo
+
+from services.platform.errors import InvalidArgument
+
+_STEP = timedelta(days=1)
+"""No zone moves its clock and moves it back within a day."""
+
+
+def zone_of(name: str) -> ZoneInfo:
+    """The IANA zone of this name. Raises InvalidArgument for any other: it is never taken for UTC."""
+    if name not in _names():
+        raise InvalidArgument("timezone", "use a name of the IANA time zone database, e.g. Europe/Berlin or UTC.")
+    return ZoneInfo(name)
+
+
+def wall_clock(moment: datetime, zone: ZoneInfo) -> datetime:
+    """What the clock on the wall shows at `moment`: a datetime without zone."""
+    return moment.astimezone(zone).replace(tzinfo=None, fold=0)
+
+
+def first_moment(wall: datetime, zone: ZoneInfo) -> datetime:
+    """When the clock first shows `wall`; if it jumps over it, the moment of the jump. In UTC, and never earlier for a later `wall`."""
+    local = wall.replace(tzinfo=zone)
+    moment = local.astimezone(UTC)
+    if not is_skipped(wall, zone):
+        return moment
+    # Read with the offset before the jump, a skipped time lies behind it; read with the offset after it, before it.
+    jump = next_change(zone, local.replace(fold=1).astimezone(UTC), moment)
+    return jump if jump is not None else moment
+
+
+def is_skipped(wall: datetime, zone: ZoneInfo) -> bool:
+    """Whether the clock never shows this time, because it is put forward over it."""
+    return _offset(wall, zone, fold=0) < _offset(wall, zone, fold=1)
+
+
+def is_repeated(wall: datetime, zone: ZoneInfo) -> bool:
+    """Whether the clock shows this time twice, because it is put back over it."""
+    return _offset(wall, zone, fold=0) > _offset(wall, zone, fold=1)
+
+
+def offset_at(moment: datetime, zone: ZoneInfo) -> timedelta:
+    """How far the zone is ahead of UTC at `moment`."""
+    return moment.astimezone(zone).utcoffset() or timedelta()
+
+
+def next_change(zone: ZoneInfo, after: datetime, until: datetime) -> datetime | None:
+    """The first moment in (after, until] from which the zone has another offset than at `after`, to the second; None if it keeps it."""
+    offset, low = offset_at(after, zone), after
+    while low < until:
+        high = min(low + _STEP, until)
+        if offset_at(high, zone) != offset:
+            return _bisect(zone, offset, low, high)
+        low = high
+    return None
+
+
+def _bisect(zone: ZoneInfo, offset: timedelta, low: datetime, high: datetime) -> datetime:
+    # Changes happen at whole seconds.
+    first, last = int(low.timestamp()), -int(-high.timestamp() // 1)
+    while last - first > 1:
+        middle = (first + last) // 2
+        if offset_at(datetime.fromtimestamp(middle, UTC), zone) == offset:
+            first = middle
+        else:
+            last = middle
+    return datetime.fromtimestamp(last, UTC)
+
+
+def _offset(wall: datetime, zone: ZoneInfo, *, fold: int) -> timedelta:
+    return wall.replace(tzinfo=zone, fold=fold).utcoffset() or timedelta()
+
+
+@cache
+def _names() -> frozenset[str]:
+    # The list that tzdata ships: the system's folder also holds `localtime`, which is another zone on every machine.
+    return frozenset(files("tzdata").joinpath("zones").read_text(encoding="utf-8").split())
