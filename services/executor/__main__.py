@@ -4,6 +4,7 @@ import asyncio
 
 import structlog
 from convergence.executor.v1.pipeline_service_pb2_grpc import add_PipelineServiceServicer_to_server
+from convergence.executor.v1.run_service_pb2_grpc import add_RunServiceServicer_to_server
 
 from services.executor.credentials import SealedCredentials, TenantClouds
 from services.executor.engine import execute
@@ -12,6 +13,7 @@ from services.executor.ledger import Ledger
 from services.executor.live import LiveRuns
 from services.executor.loading import StagingTables
 from services.executor.reconcile import Reconciler
+from services.executor.run_servicer import RunServicer
 from services.executor.servicer import PipelineServicer
 from services.executor.settings import ExecutorSettings
 from services.executor.starting import Starter
@@ -64,23 +66,32 @@ async def main() -> None:
             at_once=settings.max_concurrent_runs,
             grace_seconds=settings.grace_seconds,
         )
-        keeper = LeaseKeeper(live=live, ledger=ledger, reconciler=Reconciler(store, ledger, clock), lease_seconds=settings.lease_seconds)
+        reconciler = Reconciler(store, ledger, clock)
+        keeper = LeaseKeeper(live=live, ledger=ledger, reconciler=reconciler, lease_seconds=settings.lease_seconds)
         starter = Starter(
             catalog=catalog,
             credentials=credentials,
             ledger=ledger,
             store=store,
             live=live,
+            reconciler=reconciler,
             clock=clock,
             lease_seconds=settings.lease_seconds,
         )
-        served = Served(
-            name="convergence.executor.v1.PipelineService",
-            add=add_PipelineServiceServicer_to_server,
-            servicer=PipelineServicer(starter=starter, store=store, catalog=catalog),
-        )
+        served = [
+            Served(
+                name="convergence.executor.v1.PipelineService",
+                add=add_PipelineServiceServicer_to_server,
+                servicer=PipelineServicer(starter=starter, store=store, catalog=catalog),
+            ),
+            Served(
+                name="convergence.executor.v1.RunService",
+                add=add_RunServiceServicer_to_server,
+                servicer=RunServicer(starter=starter, store=store, reconciler=reconciler),
+            ),
+        ]
         async with keeper, live:
-            await serve(settings, name=NAME, authenticator=RemoteAuthenticator(auth), served=[served])
+            await serve(settings, name=NAME, authenticator=RemoteAuthenticator(auth), served=served)
 
 
 if __name__ == "__main__":

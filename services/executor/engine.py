@@ -77,7 +77,7 @@ async def _perform(job: Job, step: TemplateStep, progress: _Progress, tools: Too
             result = await _attempt(job, step, progress, tools)
         except asyncio.CancelledError:
             stopped = "The run was stopped while this step worked."
-            await _log_step(job, step, StepStatus.FAILED, tools, attempt=attempt, error_message=stopped)
+            await _log_step(job, step, StepStatus.FAILED, tools, attempt=attempt, error_message=stopped, metadata={"can_heal": True})
             raise
         took = round((tools.clock.now() - began).total_seconds() * 1000)
         if isinstance(result, StepResult):
@@ -88,13 +88,19 @@ async def _perform(job: Job, step: TemplateStep, progress: _Progress, tools: Too
             told: dict[str, Any] = {"rows_processed": result.rows_processed, "metadata": result.metadata}
             await _log_step(job, step, StepStatus.COMPLETED, tools, attempt=attempt, duration_ms=took, **told)
             return
-        await _log_step(job, step, StepStatus.FAILED, tools, attempt=attempt, duration_ms=took, error_message=result.message)
+        why: dict[str, Any] = {"error_message": result.message, "metadata": _healing(result, progress)}
+        await _log_step(job, step, StepStatus.FAILED, tools, attempt=attempt, duration_ms=took, **why)
         if attempt < step.attempts and result.can_heal:
             await asyncio.sleep(next(waits))
             continue
         progress.ended[step.id] = StepStatus.FAILED
         progress.error_message = progress.error_message or f"Step {step.id}: {result.message}"
         return
+
+
+def _healing(failure: StepFailed, progress: _Progress) -> dict[str, Any]:
+    """Whether another attempt may work, for whoever decides on one. Said by the failure that fails the run, not by later ones."""
+    return {"can_heal": failure.can_heal} if progress.error_message is None else {}
 
 
 async def _attempt(job: Job, step: TemplateStep, progress: _Progress, tools: Toolbox) -> StepResult | StepFailed:
@@ -116,14 +122,15 @@ async def _attempt(job: Job, step: TemplateStep, progress: _Progress, tools: Too
         _log.info("step_failed", step=step.id, cause=repr(error.__cause__.__class__.__name__))
         return error
     except TimeoutError:
-        return StepFailed(f"It took longer than {step.timeout_seconds} s and was stopped.")
+        return StepFailed(f"It took longer than {step.timeout_seconds} s and was stopped.", can_heal=True)
     except Unavailable as error:
         return StepFailed(error.message, can_heal=True)
     except ConvergenceError as error:
         return StepFailed(error.message)
     except Exception:  # noqa: BLE001 - a bug fails its run, not the executor
         _log.exception("step_broke", step=step.id)
-        return StepFailed(f"Something broke on our side. Quote pipeline_logging_id {job.run.pipeline_logging_id} when you ask for help.")
+        told = f"Something broke on our side. Quote pipeline_logging_id {job.run.pipeline_logging_id} when you ask for help."
+        return StepFailed(told, can_heal=True)
 
 
 async def _drop_staging(job: Job, progress: _Progress, tools: Toolbox) -> None:

@@ -9,7 +9,10 @@ from convergence.auth.v1 import ledger_service_pb2 as messages
 from convergence.auth.v1.ledger_service_pb2_grpc import LedgerServiceStub
 
 NOT_STARTED = "NOT_STARTED"
-"""A settlement's outcome for a run that never began: its units are given back too. The others are RunStatus."""
+"""A settlement's outcome for a run that never began: its units are given back too. The others are RunStatus.
+
+A retry took no unit, so one that never began is settled as RunStatus.CANCELLED.
+"""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -28,9 +31,9 @@ class Ledger:
     def __init__(self, channel: grpc.aio.Channel) -> None:
         self._stub = LedgerServiceStub(channel)
 
-    async def reserve(self, tenant_id: str, pipeline_logging_id: str) -> Slot:
-        """Takes a slot. Raises ResourceExhausted, naming the limit, when there is none."""
-        request = messages.ReserveRequest(tenant_id=tenant_id, reservation_id=pipeline_logging_id)
+    async def reserve(self, tenant_id: str, pipeline_logging_id: str, *, is_retry: bool = False) -> Slot:
+        """Takes a slot, and, but for a retry, a unit of the limits. Raises ResourceExhausted, naming the limit, when there is none."""
+        request = messages.ReserveRequest(tenant_id=tenant_id, reservation_id=pipeline_logging_id, is_retry=is_retry)
         answer = await self._stub.Reserve(request)
         return Slot(tenant_id=tenant_id, pipeline_logging_id=pipeline_logging_id, usage_date=date.fromisoformat(answer.usage_date))
 

@@ -56,6 +56,10 @@ class LiveRuns:
         """The runs whose slots this process must renew."""
         return list(self._live)
 
+    def leads(self, pipeline_logging_id: str) -> bool:
+        """Whether this process leads the run."""
+        return pipeline_logging_id in self._live
+
     def refuse_if_stopping(self) -> None:
         """Raises Unavailable once the process is on its way out."""
         if self._stopping:

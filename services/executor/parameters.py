@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from enum import StrEnum
 
 from services.platform.errors import InvalidArgument
@@ -21,10 +21,15 @@ YEARS = range(2000, 2100)
 """A date before or after is a slip of the pen, and date arithmetic cannot overflow."""
 
 
+DATE_WORDS = {"today": timedelta(0), "yesterday": timedelta(days=-1)}
+"""What a date may also be called, seen from the day of the call (UTC), or of the slot (in the schedule's zone) for a scheduled run."""
+
+
 class ParameterType(StrEnum):
     """What a parameter takes."""
 
     DATE = "date"
+    """YYYY-MM-DD, or a word of DATE_WORDS; a run's record shows the day that the word stood for."""
     STRING = "string"
     INTEGER = "integer"
     BOOLEAN = "boolean"
@@ -47,8 +52,8 @@ class ParameterSpec:
     description: str
 
 
-def resolve(specs: Iterable[ParameterSpec], given: Mapping[str, object], *, path: str = "parameters.") -> dict[str, Value]:
-    """All declared parameters with their values, defaults filled in.
+def resolve(specs: Iterable[ParameterSpec], given: Mapping[str, object], *, today: date, path: str = "parameters.") -> dict[str, Value]:
+    """All declared parameters with their values, defaults filled in, `yesterday` and the like as the dates they are on `today`.
 
     `given` holds JSON values as protobuf's Struct has them: every number is a float. Raises InvalidArgument, naming `{path}{name}`, for an
     undeclared key, a missing required one, and a value that does not fit.
@@ -63,16 +68,18 @@ def resolve(specs: Iterable[ParameterSpec], given: Mapping[str, object], *, path
         if value is None and spec.required:
             raise InvalidArgument(f"{path}{spec.name}", f"is required. {spec.description}".strip())
         try:
-            values[spec.name] = spec.default if value is None else parse(spec.type, value)
+            values[spec.name] = spec.default if value is None else parse(spec.type, value, today=today)
         except ValueError as error:
             raise InvalidArgument(f"{path}{spec.name}", str(error)) from error
     return values
 
 
-def parse(kind: ParameterType, value: object) -> Value:
-    """One JSON value as its type. Raises ValueError, saying what it takes."""
+def parse(kind: ParameterType, value: object, *, today: date | None = None) -> Value:
+    """One JSON value as its type; without `today` a date must be one. Raises ValueError, saying what it takes."""
     if kind is ParameterType.DATE:
-        return _date(value)
+        if today is not None and isinstance(value, str) and value in DATE_WORDS:
+            return today + DATE_WORDS[value]
+        return _date(value, words=today is not None)
     if kind is ParameterType.INTEGER:
         if isinstance(value, bool) or not isinstance(value, int | float) or value != value // 1 or int(value) not in INTEGERS:
             raise ValueError("use a whole number.")
@@ -93,11 +100,12 @@ def to_json(values: Mapping[str, Value]) -> dict[str, str | int | bool]:
     return {name: value.isoformat() if isinstance(value, date) else value for name, value in values.items() if value is not None}
 
 
-def _date(value: object) -> date:
+def _date(value: object, *, words: bool) -> date:
     try:
         day = date.fromisoformat(value) if isinstance(value, str) and _DATE.fullmatch(value) else None
     except ValueError:
         day = None
     if day is None or day.year not in YEARS:
-        raise ValueError(f"use a date that exists, YYYY-MM-DD, of the years {YEARS.start} to {YEARS.stop - 1}.")
+        also = f", or {' or '.join(DATE_WORDS)}" if words else ""
+        raise ValueError(f"use a date that exists, YYYY-MM-DD, of the years {YEARS.start} to {YEARS.stop - 1}{also}.")
     return day

@@ -36,6 +36,11 @@ class PipelineName:
         """`gcp/cost/billing`."""
         return f"{self.provider}/{self.domain}/{self.template}"
 
+    @property
+    def hyphenated(self) -> str:
+        """`gcp-cost-billing`, as in the scheduler's tables."""
+        return f"{self.provider}-{self.domain}-{self.template}"
+
     def pipeline_id(self, tenant_id: str) -> str:
         """`{tenant_id}-gcp-cost-billing`, as in x_meta_pipeline_runs."""
-        return f"{tenant_id}-{self.provider}-{self.domain}-{self.template}"
+        return f"{tenant_id}-{self.hyphenated}"

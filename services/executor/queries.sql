@@ -23,6 +23,39 @@ SELECT
 FROM (SELECT 1 AS one) AS o
 WHERE NOT EXISTS (SELECT 1 FROM x_meta_pipeline_runs AS r WHERE r.pipeline_logging_id = @pipeline_logging_id)
 
+-- name: lead_run
+-- A run that several may be told to start at once, and one must lead. The guarded INSERT may happen twice at the very same moment (see
+-- insert_run), so it leaves deadline_at NULL; the UPDATE fills it where no row of this id has one. Two UPDATEs that would change the same row
+-- run one after the other, and of two concurrent callers the later UPDATE sees both rows: one leads. @deadline_at is drawn by each caller, and
+-- whether the rows carry it is the answer: replayed, nothing changes and the answer is the same. Each statement commits by itself: a job that
+-- ends in the middle leaves a row that nobody leads, and the reconciler ends it.
+-- param: pipeline_logging_id STRING
+-- param: tenant_id STRING
+-- param: pipeline_id STRING
+-- param: user_id STRING
+-- param: trigger_type STRING
+-- param: trigger_by STRING
+-- param: run_id STRING
+-- param: attempt INT64
+-- param: parameters JSON
+-- param: started_at TIMESTAMP
+-- param: deadline_at TIMESTAMP
+INSERT INTO x_meta_pipeline_runs (
+  pipeline_logging_id, tenant_id, pipeline_id, user_id, status, trigger_type, trigger_by, run_id, attempt, parameters, started_at
+)
+SELECT
+  @pipeline_logging_id, @tenant_id, @pipeline_id, @user_id, 'RUNNING', @trigger_type, @trigger_by, @run_id, @attempt, @parameters, @started_at
+FROM (SELECT 1 AS one) AS o
+WHERE NOT EXISTS (SELECT 1 FROM x_meta_pipeline_runs AS r WHERE r.pipeline_logging_id = @pipeline_logging_id);
+UPDATE x_meta_pipeline_runs SET deadline_at = @deadline_at
+WHERE pipeline_logging_id = @pipeline_logging_id AND status = 'RUNNING'
+  AND NOT EXISTS (
+    SELECT 1 FROM x_meta_pipeline_runs AS r WHERE r.pipeline_logging_id = @pipeline_logging_id AND r.deadline_at IS NOT NULL
+  );
+SELECT LOGICAL_OR(IFNULL(deadline_at = @deadline_at, FALSE)) AS leads, MIN(status) AS status
+FROM x_meta_pipeline_runs
+WHERE pipeline_logging_id = @pipeline_logging_id;
+
 -- name: finish_run
 -- Compare-and-set: whoever finds the run RUNNING ends it, everybody after that changes nothing.
 -- param: pipeline_logging_id STRING
@@ -42,6 +75,31 @@ WHERE pipeline_logging_id = @pipeline_logging_id AND status = 'RUNNING'
 -- Reads only. What became of these runs; a run that was never inserted is not in the answer.
 -- param: pipeline_logging_ids ARRAY<STRING>
 SELECT pipeline_logging_id, status FROM x_meta_pipeline_runs WHERE pipeline_logging_id IN UNNEST(@pipeline_logging_ids)
+
+-- name: overdue_runs
+-- Reads only. A row whose INSERT was cut short has no deadline; a day is longer than any run.
+-- param: since TIMESTAMP
+SELECT DISTINCT pipeline_logging_id
+FROM x_meta_pipeline_runs
+WHERE status = 'RUNNING' AND COALESCE(deadline_at, TIMESTAMP_ADD(started_at, INTERVAL 1 DAY)) < @since
+
+-- name: run_ends
+-- Reads only. What the scheduler asks: how runs stand, and of those that FAILED whether another attempt may heal it, as the line of the failed
+-- step says; a run without such a line (its executor was lost) may. Rows of one id are folded to the one that has ended.
+-- param: pipeline_logging_ids ARRAY<STRING>
+-- param: since TIMESTAMP
+SELECT
+  r.pipeline_logging_id, r.status, r.error_message,
+  r.status = 'FAILED' AND f.pipeline_logging_id IS NOT NULL AS is_final,
+  r.status = 'RUNNING' AND COALESCE(r.deadline_at, TIMESTAMP_ADD(r.started_at, INTERVAL 1 DAY)) < @since AS is_overdue
+FROM x_meta_pipeline_runs AS r
+LEFT JOIN (
+  SELECT DISTINCT l.pipeline_logging_id
+  FROM x_meta_step_logs AS l
+  WHERE l.pipeline_logging_id IN UNNEST(@pipeline_logging_ids) AND l.action = 'STEP_FAILED' AND JSON_VALUE(l.metadata, '$.can_heal') = 'false'
+) AS f ON f.pipeline_logging_id = r.pipeline_logging_id
+WHERE r.pipeline_logging_id IN UNNEST(@pipeline_logging_ids)
+QUALIFY ROW_NUMBER() OVER (PARTITION BY r.pipeline_logging_id ORDER BY r.completed_at DESC) = 1
 
 -- name: list_runs
 -- Reads only. Rows of one id are folded to the one that has ended. Pages are cut by key, not by offset, so a new run shifts nothing.

@@ -1,17 +1,23 @@
 """Ends runs that nobody leads any more: their executor was killed, or has lost touch. Safe to run anywhere, any number of times."""
 
+import uuid
 from collections import defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 
 import structlog
 
 from services.executor.ledger import NOT_STARTED, Ledger, Slot
-from services.executor.runs import RunStatus
+from services.executor.runs import Run, RunStatus
 from services.executor.store import Store
 from services.platform.clock import Clock
 from services.platform.errors import ConvergenceError
 
 LOST = "The executor that led this run was lost; run it again."
+OVERDUE = "The run was still RUNNING after its deadline, and nobody led it; run it again."
+OVERDUE_AFTER = timedelta(minutes=2)
+"""A living executor ends its run at the deadline itself, and has so long to write it down in its own words."""
 
 _log = structlog.get_logger()
 
@@ -26,20 +32,46 @@ class Verdict:
     """What to settle it with, unless the run turns out to have ended otherwise."""
 
 
-def judge(state: RunStatus | None) -> Verdict:
-    """From how the run's row stands; None: there is none, so the run never began."""
+def judge(state: RunStatus | None, pipeline_logging_id: str) -> Verdict:
+    """From how the run's row stands; None: there is none, so the run never began.
+
+    A scheduled run's attempt that never began keeps its unit: either it was a retry and took none, or one follows, which will take none.
+    """
     if state is None:
-        return Verdict(fail_run=False, outcome=NOT_STARTED)
+        return Verdict(fail_run=False, outcome=RunStatus.CANCELLED if _is_made(pipeline_logging_id) else NOT_STARTED)
     if state is RunStatus.RUNNING:
         return Verdict(fail_run=True, outcome=RunStatus.FAILED)
     return Verdict(fail_run=False, outcome=state)
 
 
+def _is_made(identity: str) -> bool:
+    """Whether the scheduler made the id (UUIDv5, of run and attempt); the executor draws its own (UUIDv4)."""
+    try:
+        return uuid.UUID(identity).version == 5  # noqa: PLR2004 - as its name says
+    except ValueError:
+        return False
+
+
 class Reconciler:
-    """Holds the ledger's expired slots against the runs' own rows."""
+    """Holds the ledger's expired slots against the runs' own rows, and ends rows that outlived their slot.
+
+    A slot that nobody renews covers every run that has one. A row RUNNING without a slot is left by an INSERT whose reply was lost and
+    that landed after the slot was settled as never begun; or by a ledger row that somebody took away. Such a row is found by its deadline:
+    in the datasets that a sweep visits anyway, in those that `doubt` names, and whenever the scheduler asks about it.
+    """
 
     def __init__(self, store: Store, ledger: Ledger, clock: Clock) -> None:
         self._store, self._ledger, self._clock = store, ledger, clock
+        self._doubts = dict[str, datetime]()
+
+    @property
+    def overdue_since(self) -> datetime:
+        """A run RUNNING whose deadline was before this is led by nobody."""
+        return self._clock.now() - OVERDUE_AFTER
+
+    def doubt(self, run: Run) -> None:
+        """Nobody knows whether this run's row was written: a sweep looks after its deadline. Forgotten if this process ends before."""
+        self._doubts[run.tenant_id] = max(run.deadline_at, self._doubts.get(run.tenant_id, run.deadline_at))
 
     async def sweep(self) -> list[Slot]:
         """Ends and settles what nobody leads; answers those slots. One tenant's trouble does not keep another's runs from being ended.
@@ -49,16 +81,29 @@ class Reconciler:
         by_tenant = defaultdict[str, list[Slot]](list)
         for slot in await self._ledger.expired():
             by_tenant[slot.tenant_id].append(slot)
+        since = self.overdue_since
+        ripe = [tenant_id for tenant_id, deadline in self._doubts.items() if deadline < since]
         settled = list[Slot]()
-        for tenant_id, slots in by_tenant.items():
+        for tenant_id in {*by_tenant, *ripe}:
             try:
-                states = await self._store.run_states(tenant_id, [slot.pipeline_logging_id for slot in slots])
-                for slot in slots:
-                    await self._end(slot, judge(states.get(slot.pipeline_logging_id)))
+                states = await self._store.run_states(tenant_id, [slot.pipeline_logging_id for slot in by_tenant[tenant_id]])
+                for slot in by_tenant[tenant_id]:
+                    await self._end(slot, judge(states.get(slot.pipeline_logging_id), slot.pipeline_logging_id))
                     settled.append(slot)
+                await self.fail_overdue(tenant_id, await self._store.overdue_runs(tenant_id, since))
+                if self._doubts.get(tenant_id, since) < since:
+                    del self._doubts[tenant_id]
             except ConvergenceError as error:
                 _log.warning("reconcile_delayed", tenant_id=tenant_id, reason=error.reason)
         return settled
+
+    async def fail_overdue(self, tenant_id: str, runs: Iterable[str]) -> dict[str, RunStatus | None]:
+        """Ends runs that are past their deadline, by compare-and-set; answers how they stand then. There is no slot to settle."""
+        ended = dict[str, RunStatus | None]()
+        for run in runs:
+            ended[run] = await self._store.finish_run(tenant_id, run, RunStatus.FAILED, at=self._clock.now(), error_message=OVERDUE)
+            _log.info("overdue_run_failed", tenant_id=tenant_id, pipeline_logging_id=run, outcome=ended[run])
+        return ended
 
     async def _end(self, slot: Slot, verdict: Verdict) -> None:
         outcome = verdict.outcome

@@ -68,6 +68,28 @@ class Run:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class RunEnd:
+    """How a run stands, for whoever decides whether to try again."""
+
+    status: RunStatus
+    error_message: str | None
+    is_final: bool
+    """It FAILED in a way that another attempt cannot heal."""
+    is_overdue: bool
+    """It is RUNNING though its deadline has long passed."""
+
+    @classmethod
+    def from_row(cls, row: Mapping[str, Any]) -> Self:
+        """The only door from a row to how a run stands."""
+        return cls(
+            status=RunStatus(row["status"]),
+            error_message=row["error_message"],
+            is_final=bool(row["is_final"]),
+            is_overdue=bool(row["is_overdue"]),
+        )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class StepLog:
     """A row of x_meta_step_logs: one line of a run's story."""
 

@@ -1,5 +1,6 @@
 """PipelineService: proto in, domain call, proto out."""
 
+import uuid
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
@@ -13,7 +14,7 @@ from services.executor.paging import from_token, page_size, to_token
 from services.executor.parameters import ParameterType, parse
 from services.executor.pipelines import PipelineName
 from services.executor.runs import RunStatus
-from services.executor.starting import Starter
+from services.executor.starting import Starter, Wanted
 from services.executor.store import RunFilter, Store
 from services.executor.templates import Catalog
 from services.executor.wire import to_run, to_template
@@ -34,11 +35,17 @@ class PipelineServicer(PipelineServiceServicer):
     async def RunPipeline(self, request: messages.RunPipelineRequest, context: Context) -> messages.RunPipelineResponse:
         """Starts a run and answers at once."""
         name = PipelineName.of(request.provider, request.domain, request.template)
-        run = await self._starter.start(request.tenant_id, current_caller().user_id, name, json_format.MessageToDict(request.parameters))
+        wanted = Wanted(
+            pipeline_logging_id=str(uuid.uuid4()),
+            tenant_id=request.tenant_id,
+            name=name,
+            given=json_format.MessageToDict(request.parameters),
+            user_id=current_caller().user_id,
+        )
         return messages.RunPipelineResponse(
-            pipeline_logging_id=run.pipeline_logging_id,
-            tenant_id=run.tenant_id,
-            status=run.status,
+            pipeline_logging_id=wanted.pipeline_logging_id,
+            tenant_id=wanted.tenant_id,
+            status=await self._starter.start(wanted),
             message="Pipeline triggered successfully",
         )
 

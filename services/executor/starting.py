@@ -1,12 +1,28 @@
 """Flow 2 up to its answer: from a request to a run that is on its way.
 
 Budget, caches warm: one BigQuery job here (the run's row), none to look things up; the ledger's two are auth's and shared by a batch.
+A scheduled run's attempt takes one more: whether it is there already is looked up first.
+
+Why an attempt runs once, though the same StartRun may arrive twice, at the same moment, at two executors
+    1. In one process the id is looked up among the live runs and those that are beginning, without a pause in between: the second call
+       joins the first.
+    2. A row with this id, however old: nothing is started, and the row's status is the answer.
+    3. Two processes that both found no row hold the same slot: a reservation is idempotent by its id.
+    4. Each writes the row, guarded, but in BigQuery two INSERTs conflict with nothing: there may be two rows. What decides is the UPDATE
+       after it, which gives the rows their deadline if none has one yet. It changes a row that both see, so one of two waits and then finds
+       that the other one was first. Each draws its deadline's microseconds, and reads back whether the deadline is its own: the answer is
+       right after a lost reply too, for the same statement sent again finds what it did the first time. See `lead_run` in queries.sql.
+    5. Who does not lead leaves a RUNNING run's slot alone, for it is the leader's. If the run has ended meanwhile, the slot is settled with
+       what the row says, which changes nothing where the leader has done it.
+    6. Who never hears (BigQuery is away for too long) does not start. A row that was written all the same is led by nobody: its slot is not
+       renewed, and the reconciler fails it; the scheduler makes another attempt.
 """
 
 import asyncio
-import uuid
-from collections.abc import Mapping
-from datetime import timedelta
+import random
+from collections.abc import Awaitable, Mapping
+from dataclasses import dataclass
+from datetime import date, timedelta
 
 import structlog
 
@@ -16,14 +32,34 @@ from services.executor.ledger import NOT_STARTED, Ledger, Slot
 from services.executor.live import LiveRuns
 from services.executor.parameters import Value, resolve, to_json
 from services.executor.pipelines import PipelineName
-from services.executor.runs import Run
+from services.executor.reconcile import Reconciler
+from services.executor.runs import Run, RunStatus
 from services.executor.store import Store
 from services.executor.templates import Catalog, Template
 from services.platform import bigquery
-from services.platform.clock import Clock
+from services.platform.clock import Clock, utc_day
 from services.platform.errors import ConvergenceError, FailedPrecondition, NotFound, Unavailable
 
 _log = structlog.get_logger()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Wanted:
+    """A run that somebody wants."""
+
+    pipeline_logging_id: str
+    tenant_id: str
+    name: PipelineName | None
+    """None: what was asked for cannot be a name."""
+    given: Mapping[str, object]
+    """The parameters, as JSON values."""
+    user_id: str | None = None
+    trigger_type: str = "api"
+    trigger_by: str = "api"
+    run_id: str | None = None
+    attempt: int = 1
+    as_of: date | None = None
+    """The day that `today` means; None: the UTC day now."""
 
 
 class Starter:
@@ -37,68 +73,114 @@ class Starter:
         ledger: Ledger,
         store: Store,
         live: LiveRuns,
+        reconciler: Reconciler,
         clock: Clock,
         lease_seconds: float,
     ) -> None:
         self._catalog, self._credentials, self._ledger = catalog, credentials, ledger
-        self._store, self._live, self._clock = store, live, clock
-        self._beginning = set[asyncio.Task[Run]]()
+        self._store, self._live, self._reconciler, self._clock = store, live, reconciler, clock
+        self._beginning = dict[str, asyncio.Task[RunStatus]]()
         # A row that lands after the slot has expired belongs to a run that was reconciled as never begun.
         self._insert_seconds = min(10.0, lease_seconds / 2)
 
-    async def start(self, tenant_id: str, user_id: str | None, name: PipelineName | None, given: Mapping[str, object]) -> Run:
-        """Starts a run and answers its row. Raises NotFound, InvalidArgument, FailedPrecondition, ResourceExhausted or Unavailable as
-        DESIGN's table says; then nothing was started, and nothing is counted for long.
-        """
-        self._live.refuse_if_stopping()
-        template = self._catalog.templates.get(name) if name else None
+    def check(self, wanted: Wanted) -> tuple[Template, dict[str, Value]]:
+        """What would run. Raises NotFound or InvalidArgument, naming `parameters.x`."""
+        template = self._catalog.templates.get(wanted.name) if wanted.name else None
         if template is None:
             raise NotFound("TEMPLATE_NOT_FOUND", "There is no such pipeline. GET /api/v1/pipelines/templates lists what can be run.")
-        parameters = resolve(template.parameters, given)
-        await self._credentials.require(tenant_id, template.name.provider.upper())
-        # A caller that hangs up must not leave a run behind that nobody leads.
-        begin = asyncio.create_task(self._begin(tenant_id, user_id, template, parameters))
-        self._beginning.add(begin)
-        begin.add_done_callback(self._beginning.discard)
-        return await asyncio.shield(begin)
+        return template, resolve(template.parameters, wanted.given, today=wanted.as_of or utc_day(self._clock.now()))
 
-    async def _begin(self, tenant_id: str, user_id: str | None, template: Template, parameters: Mapping[str, Value]) -> Run:
-        identity = str(uuid.uuid4())
-        slot = await self._ledger.reserve(tenant_id, identity)
+    def is_here(self, pipeline_logging_id: str) -> bool:
+        """Whether this process leads the run, or is about to."""
+        return self._live.leads(pipeline_logging_id) or pipeline_logging_id in self._beginning
+
+    async def start(self, wanted: Wanted) -> RunStatus:
+        """Starts a run under an id that nobody else has. Raises NotFound, InvalidArgument, FailedPrecondition, ResourceExhausted or
+        Unavailable as DESIGN's table says; then nothing was started, and nothing is counted for long.
+        """
+        self._live.refuse_if_stopping()
+        template, parameters = self.check(wanted)
+        await self._credentials.require(wanted.tenant_id, template.name.provider.upper())
+        return await self._in_background(wanted, self._begin(wanted, template, parameters))
+
+    async def start_once(self, wanted: Wanted) -> RunStatus:
+        """Starts a run under an id that the caller has made, unless it is there already; answers how it stands. Raises as `start` does."""
+        if self._live.leads(wanted.pipeline_logging_id):
+            return RunStatus.RUNNING
+        if begun := self._beginning.get(wanted.pipeline_logging_id):
+            return await asyncio.shield(begun)
+        self._live.refuse_if_stopping()
+        template, parameters = self.check(wanted)
+        return await self._in_background(wanted, self._begin_once(wanted, template, parameters))
+
+    async def _in_background(self, wanted: Wanted, begin: Awaitable[RunStatus]) -> RunStatus:
+        """A caller that hangs up must not leave a run behind that nobody leads."""
+        task = asyncio.ensure_future(begin)
+        self._beginning[wanted.pipeline_logging_id] = task
+        task.add_done_callback(lambda _: self._beginning.pop(wanted.pipeline_logging_id, None))
+        return await asyncio.shield(task)
+
+    async def _begin(self, wanted: Wanted, template: Template, parameters: Mapping[str, Value]) -> RunStatus:
+        slot = await self._ledger.reserve(wanted.tenant_id, wanted.pipeline_logging_id)
+        run = self._run(wanted, template, parameters)
+        await self._written(run, slot, self._store.insert_run(run, seconds=self._insert_seconds))
+        self._live.start(Job(run=run, template=template, parameters=parameters), slot)
+        return run.status
+
+    async def _begin_once(self, wanted: Wanted, template: Template, parameters: Mapping[str, Value]) -> RunStatus:
+        identity = wanted.pipeline_logging_id
+        states = await self._store.run_states(wanted.tenant_id, [identity])
+        if identity in states:
+            return states[identity]
+        await self._credentials.require(wanted.tenant_id, template.name.provider.upper())
+        slot = await self._ledger.reserve(wanted.tenant_id, identity, is_retry=wanted.attempt > 1)
+        run = self._run(wanted, template, parameters)
+        leads, status = await self._written(run, slot, self._store.lead_run(run, seconds=self._insert_seconds))
+        if status is not RunStatus.RUNNING:
+            await self._give_back(slot, status)
+        elif leads:
+            self._live.start(Job(run=run, template=template, parameters=parameters), slot)
+        return status
+
+    def _run(self, wanted: Wanted, template: Template, parameters: Mapping[str, Value]) -> Run:
         now = self._clock.now()
-        run = Run(
-            pipeline_logging_id=identity,
-            tenant_id=tenant_id,
-            pipeline_id=template.name.pipeline_id(tenant_id),
-            user_id=user_id,
+        drawn = timedelta(microseconds=random.randrange(1_000_000))  # noqa: S311 - tells two leaders apart, protects nothing
+        return Run(
+            pipeline_logging_id=wanted.pipeline_logging_id,
+            tenant_id=wanted.tenant_id,
+            pipeline_id=template.name.pipeline_id(wanted.tenant_id),
+            user_id=wanted.user_id,
+            trigger_type=wanted.trigger_type,
+            trigger_by=wanted.trigger_by,
+            run_id=wanted.run_id,
+            attempt=wanted.attempt,
             parameters=to_json(parameters),
             started_at=now,
-            deadline_at=now + timedelta(seconds=template.timeout_seconds),
+            deadline_at=now + timedelta(seconds=template.timeout_seconds) + drawn,
         )
-        await self._insert(run, slot)
-        self._live.start(Job(run=run, template=template, parameters=parameters), slot)
-        return run
 
-    async def _insert(self, run: Run, slot: Slot) -> None:
-        """Writes the run's row, or gives the slot back.
+    async def _written[Answer](self, run: Run, slot: Slot, write: Awaitable[Answer]) -> Answer:
+        """What writing the run's row answers; if that fails, the slot is given back.
 
         When nobody knows whether the row was written, the slot is left alone: nobody renews it, and once its lease has run out the
-        reconciler, who then can read, settles it as what it is.
+        reconciler, who then can read, settles it as what it is. It also looks for a row that lands later than that.
         """
+        never_began = NOT_STARTED if run.attempt == 1 else RunStatus.CANCELLED
         try:
-            await self._store.insert_run(run, seconds=self._insert_seconds)
+            return await write
         except Unavailable:
+            self._reconciler.doubt(run)
             raise
         except bigquery.NotFound as error:
-            await self._give_back(slot)
+            await self._give_back(slot, never_began)
             told = "This tenant's dataset is gone. Set its credentials again: that makes it anew."
             raise FailedPrecondition("CREDENTIALS_MISSING", told) from error
         except Exception:
-            await self._give_back(slot)
+            await self._give_back(slot, never_began)
             raise
 
-    async def _give_back(self, slot: Slot) -> None:
+    async def _give_back(self, slot: Slot, outcome: str) -> None:
         try:
-            await self._ledger.settle(slot, NOT_STARTED)
+            await self._ledger.settle(slot, outcome)
         except ConvergenceError as error:
             _log.warning("slot_left_to_expire", reason=error.reason)

@@ -7,9 +7,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from services.executor.runs import DqResult, Run, RunStatus, StepLog
+from services.executor.runs import DqResult, Run, RunEnd, RunStatus, StepLog
 from services.platform import bigquery
-from services.platform.bigquery import NO_RETRY, BigQuery
+from services.platform.bigquery import NO_RETRY, BigQuery, QueryResult
 from services.platform.cache import TtlCache
 from services.platform.sql import Block, load_blocks
 
@@ -38,9 +38,15 @@ class Store:
 
     async def insert_run(self, run: Run, *, seconds: float) -> None:
         """Writes the run's row, once, within `seconds`. Raises bigquery.NotFound if the tenant has no dataset."""
-        params = {name: value for name, value in asdict(run).items() if name in self._sql["insert_run"].params}
-        params["parameters"] = dict(run.parameters)
-        await self._bq.query(self._sql["insert_run"], params, dataset=self._bq.tenant(run.tenant_id), seconds=seconds)
+        await self._write_run("insert_run", run, seconds)
+
+    async def lead_run(self, run: Run, *, seconds: float) -> tuple[bool, RunStatus]:
+        """Writes the run's row unless one of its id is there; answers whether the caller is the one to lead the run, and how it stands.
+
+        `run.deadline_at` must be the caller's alone. Raises as `insert_run` does.
+        """
+        [row] = (await self._write_run("lead_run", run, seconds)).rows
+        return bool(row["leads"]), RunStatus(row["status"])
 
     async def finish_run(
         self,
@@ -74,6 +80,15 @@ class Store:
         except bigquery.NotFound:
             return {}
         return {row["pipeline_logging_id"]: RunStatus(row["status"]) for row in answer.rows}
+
+    async def overdue_runs(self, tenant_id: str, since: datetime) -> list[str]:
+        """Runs that are RUNNING though their deadline was before `since`."""
+        return [row["pipeline_logging_id"] for row in await self._rows("overdue_runs", {"since": since}, tenant_id)]
+
+    async def run_ends(self, tenant_id: str, runs: Sequence[str], since: datetime) -> dict[str, RunEnd]:
+        """How these runs stand, with why they failed; those without a row are missing. `since` as in `overdue_runs`."""
+        rows = await self._rows("run_ends", {"pipeline_logging_ids": list(runs), "since": since}, tenant_id)
+        return {row["pipeline_logging_id"]: RunEnd.from_row(row) for row in rows}
 
     async def list_runs(self, tenant_id: str, wanted: RunFilter, *, limit: int) -> list[Run]:
         """At most `limit` runs, newest first; none for a tenant without a dataset."""
@@ -124,6 +139,11 @@ class Store:
             return True
 
         await self._tables.get((tenant_id, table), make)
+
+    async def _write_run(self, block: str, run: Run, seconds: float) -> QueryResult:
+        params = {name: value for name, value in asdict(run).items() if name in self._sql[block].params}
+        params["parameters"] = dict(run.parameters)
+        return await self._bq.query(self._sql[block], params, dataset=self._bq.tenant(run.tenant_id), seconds=seconds)
 
     async def _rows(self, block: str, params: Mapping[str, object], tenant_id: str) -> list[dict[str, Any]]:
         try:

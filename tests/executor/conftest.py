@@ -1,5 +1,6 @@
 """A tenant on the run's emulators: its own project with its own service account, and its dataset as credentials makes it."""
 
+import asyncio
 import json
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -13,12 +14,15 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from google.cloud import bigquery
 
-from services.executor.engine import Job
+from services.executor.engine import Job, Outcome
 from services.executor.ledger import Slot
+from services.executor.live import LiveRuns
 from services.executor.loading import StagingTables
 from services.executor.parameters import resolve, to_json
 from services.executor.pipelines import PipelineName
-from services.executor.runs import Run
+from services.executor.reconcile import Reconciler
+from services.executor.runs import Run, RunStatus
+from services.executor.starting import Starter
 from services.executor.steps import STEP_TYPES
 from services.executor.steps.step import Toolbox
 from services.executor.store import Store
@@ -28,6 +32,7 @@ from services.executor.workers import Workers
 from services.platform.bigquery import BigQuery
 from services.platform.clock import SystemClock
 from services.platform.ddl import load_tables
+from services.platform.errors import FailedPrecondition
 from services.platform.settings import ServiceSettings
 
 BILLING = PipelineName(provider="gcp", domain="cost", template="billing")
@@ -38,15 +43,17 @@ class RecordingLedger:
     """Auth's ledger as far as the executor is concerned: everybody gets a slot, and what happened is written down."""
 
     reserved: list[str] = field(default_factory=list)
+    retries: list[str] = field(default_factory=list)
     lost: set[str] = field(default_factory=set)
     orphans: list[Slot] = field(default_factory=list)
     settled: list[tuple[str, str]] = field(default_factory=list)
     refusal: Exception | None = None
 
-    async def reserve(self, tenant_id: str, pipeline_logging_id: str) -> Slot:
+    async def reserve(self, tenant_id: str, pipeline_logging_id: str, *, is_retry: bool = False) -> Slot:
         if self.refusal:
             raise self.refusal
         self.reserved.append(pipeline_logging_id)
+        self.retries += [pipeline_logging_id] if is_retry else []
         return Slot(tenant_id=tenant_id, pipeline_logging_id=pipeline_logging_id, usage_date=date(2025, 11, 18))
 
     async def renew(self, pipeline_logging_ids: list[str]) -> set[str]:
@@ -78,7 +85,7 @@ class Tenant:
     def job(self, catalog: Catalog, **parameters: object) -> Job:
         """A run of gcp/cost/billing that has not begun."""
         template = catalog.templates[BILLING]
-        values = resolve(template.parameters, parameters)
+        values = resolve(template.parameters, parameters, today=date(2025, 11, 18))
         now = datetime.now(UTC)
         run = Run(
             pipeline_logging_id=str(uuid.uuid4()),
@@ -101,6 +108,34 @@ class OwnCloud:
     async def open(self, tenant_id: str, provider: str) -> TenantCloud:
         assert (tenant_id, provider) == (self._tenant.tenant_id, "GCP")
         return TenantCloud(self._tenant.cloud_credentials, self._settings)
+
+
+class Work:
+    """What runs do in these tests: wait until they are told how to end."""
+
+    def __init__(self) -> None:
+        self.end = asyncio.Event()
+        self.working = 0
+        self.most = 0
+
+    async def __call__(self, job: Job) -> Outcome:
+        self.working += 1
+        self.most = max(self.most, self.working)
+        try:
+            await self.end.wait()
+        finally:
+            self.working -= 1
+        return Outcome(status=RunStatus.COMPLETED, rows_processed=3)
+
+
+class Credentials:
+    """The credentials service: there are some, or not."""
+
+    missing = False
+
+    async def require(self, tenant_id: str, provider: str) -> None:
+        if self.missing:
+            raise FailedPrecondition("CREDENTIALS_MISSING", "Set the GCP credentials first.")
 
 
 @pytest.fixture(scope="session")
@@ -176,3 +211,53 @@ def begin(tenant: Tenant, store: Store, catalog: Catalog) -> Callable[..., Await
         return job
 
     return write
+
+
+@pytest.fixture
+def ledger() -> RecordingLedger:
+    return RecordingLedger()
+
+
+@pytest.fixture
+async def work() -> Work:
+    return Work()
+
+
+@pytest.fixture
+async def live(work: Work, store: Store, ledger: RecordingLedger) -> AsyncIterator[LiveRuns]:
+    runs = LiveRuns(execute=work, store=store, ledger=ledger, clock=SystemClock(), at_once=2, grace_seconds=5.0)  # type: ignore[arg-type]
+    async with runs:
+        yield runs
+        work.end.set()
+
+
+@pytest.fixture
+def credentials() -> Credentials:
+    return Credentials()
+
+
+@pytest.fixture
+def reconciler(store: Store, ledger: RecordingLedger) -> Reconciler:
+    return Reconciler(store, ledger, SystemClock())  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def make_starter(
+    catalog: Catalog, credentials: Credentials, ledger: RecordingLedger, store: Store, reconciler: Reconciler
+) -> Callable[[LiveRuns], Starter]:
+    """The way in of one executor process; several share the ledger and the store."""
+    return lambda live: Starter(
+        catalog=catalog,
+        credentials=credentials,  # type: ignore[arg-type]
+        ledger=ledger,  # type: ignore[arg-type]
+        store=store,
+        live=live,
+        reconciler=reconciler,
+        clock=SystemClock(),
+        lease_seconds=30.0,
+    )
+
+
+@pytest.fixture
+def starter(make_starter: Callable[[LiveRuns], Starter], live: LiveRuns) -> Starter:
+    return make_starter(live)

@@ -1,5 +1,6 @@
 """The executor's pure decisions: names, plans, the choice of an export, verdicts, page tokens, staging."""
 
+import uuid
 from datetime import UTC, datetime
 from typing import Any
 
@@ -176,5 +177,12 @@ def test_a_column_of_another_kind_is_told() -> None:
     ],
 )
 def test_an_expired_slot_is_settled_as_its_run_stands(state: str | None, fail_run: bool, outcome: str) -> None:
-    verdict = reconcile.judge(RunStatus(state) if state else None)
+    verdict = reconcile.judge(RunStatus(state) if state else None, RUN)
     assert (verdict.fail_run, str(verdict.outcome)) == (fail_run, outcome)
+
+
+def test_a_scheduled_attempt_that_never_began_keeps_its_unit() -> None:
+    """Its id is made (UUIDv5): it was a retry, which took none, or one follows, which will take none."""
+    made = str(uuid.uuid5(uuid.UUID(RUN), "2"))
+    assert reconcile.judge(None, made) == reconcile.Verdict(fail_run=False, outcome=RunStatus.CANCELLED)
+    assert reconcile.judge(RunStatus.RUNNING, made) == reconcile.Verdict(fail_run=True, outcome=RunStatus.FAILED)

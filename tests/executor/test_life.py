@@ -1,7 +1,7 @@
 """The life of a run around its steps: how it starts, waits, is stopped, ends once and is settled. The store is the emulator."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
@@ -10,7 +10,7 @@ import pytest
 from convergence.executor.v1 import pipeline_service_pb2 as messages
 from google.protobuf import json_format
 
-from services.executor.engine import Job, Outcome
+from services.executor.engine import Job
 from services.executor.leases import SLOT_LOST, LeaseKeeper
 from services.executor.ledger import Slot
 from services.executor.live import STOPPED, LiveRuns
@@ -24,80 +24,19 @@ from services.platform import metrics
 from services.platform.caller import Caller, set_caller
 from services.platform.clock import SystemClock
 from services.platform.errors import FailedPrecondition, InvalidArgument, NotFound, ResourceExhausted, Unavailable
-from tests.executor.conftest import RecordingLedger, Tenant
+from tests.executor.conftest import Credentials, RecordingLedger, Tenant, Work
 
 type Begin = Callable[..., Awaitable[Job]]
 DATE = {"date": "2025-11-17"}
 
 
-class Work:
-    """What runs do in these tests: wait until they are told how to end."""
-
-    def __init__(self) -> None:
-        self.end = asyncio.Event()
-        self.working = 0
-        self.most = 0
-
-    async def __call__(self, job: Job) -> Outcome:
-        self.working += 1
-        self.most = max(self.most, self.working)
-        try:
-            await self.end.wait()
-        finally:
-            self.working -= 1
-        return Outcome(status=RunStatus.COMPLETED, rows_processed=3)
-
-
-class Credentials:
-    """The credentials service: there are some, or not."""
-
-    missing = False
-
-    async def require(self, tenant_id: str, provider: str) -> None:
-        if self.missing:
-            raise FailedPrecondition("CREDENTIALS_MISSING", "Set the GCP credentials first.")
-
-
 @pytest.fixture
-def ledger() -> RecordingLedger:
-    return RecordingLedger()
-
-
-@pytest.fixture
-async def work() -> Work:
-    return Work()
-
-
-@pytest.fixture
-async def live(work: Work, store: Store, ledger: RecordingLedger) -> AsyncIterator[LiveRuns]:
-    runs = LiveRuns(execute=work, store=store, ledger=ledger, clock=SystemClock(), at_once=2, grace_seconds=5.0)  # type: ignore[arg-type]
-    async with runs:
-        yield runs
-        work.end.set()
-
-
-@pytest.fixture
-def keeper(live: LiveRuns, store: Store, ledger: RecordingLedger) -> LeaseKeeper:
-    reconciler = Reconciler(store, ledger, SystemClock())  # type: ignore[arg-type]
+def keeper(live: LiveRuns, reconciler: Reconciler, ledger: RecordingLedger) -> LeaseKeeper:
     return LeaseKeeper(live=live, ledger=ledger, reconciler=reconciler, lease_seconds=30.0)  # type: ignore[arg-type]
 
 
 @pytest.fixture
-def credentials() -> Credentials:
-    return Credentials()
-
-
-@pytest.fixture
-def servicer(catalog: Catalog, credentials: Credentials, ledger: RecordingLedger, store: Store, live: LiveRuns) -> PipelineServicer:
-    starter = Starter(
-        catalog=catalog,
-        credentials=credentials,  # type: ignore[arg-type]
-        ledger=ledger,  # type: ignore[arg-type]
-        store=store,
-        live=live,
-        clock=SystemClock(),
-        lease_seconds=30.0,
-    )
+def servicer(starter: Starter, catalog: Catalog, store: Store) -> PipelineServicer:
     return PipelineServicer(starter=starter, store=store, catalog=catalog)
 
 

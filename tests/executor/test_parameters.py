@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from services.executor.parameters import ParameterSpec, ParameterType, Value, resolve, to_json
 from services.platform.errors import InvalidArgument
 
+TODAY = date(2025, 3, 1)
 JSON = st.recursive(
     st.none() | st.booleans() | st.floats() | st.text(max_size=20),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner),
@@ -25,7 +26,10 @@ def spec(kind: str, *, required: bool = False, default: Value = None) -> Paramet
     [
         ("date", "2025-11-17", date(2025, 11, 17)),
         ("date", "2024-02-29", date(2024, 2, 29)),
+        ("date", "today", date(2025, 3, 1)),
+        ("date", "yesterday", date(2025, 2, 28)),
         ("string", "x", "x"),
+        ("string", "today", "today"),
         ("integer", 3.0, 3),
         ("boolean", False, False),
         ("table", "billing.gcp_billing_export_v1_X", "billing.gcp_billing_export_v1_X"),
@@ -33,7 +37,7 @@ def spec(kind: str, *, required: bool = False, default: Value = None) -> Paramet
     ],
 )
 def test_what_fits_is_taken(kind: str, given: object, value: Value) -> None:
-    assert resolve([spec(kind)], {"it": given}) == {"it": value}
+    assert resolve([spec(kind)], {"it": given}, today=TODAY) == {"it": value}
 
 
 @pytest.mark.parametrize(
@@ -45,6 +49,8 @@ def test_what_fits_is_taken(kind: str, given: object, value: Value) -> None:
                 "2025-02-30",
                 "2025-2-3",
                 "20251117",
+                "Today",
+                "tomorrow",
                 "2025-W01-1",
                 "1999-12-31",
                 "9999-12-31",
@@ -62,26 +68,26 @@ def test_what_fits_is_taken(kind: str, given: object, value: Value) -> None:
 )
 def test_what_does_not_fit_is_refused_by_name(kind: str, given: object) -> None:
     with pytest.raises(InvalidArgument) as refused:
-        resolve([spec(kind)], {"it": given})
+        resolve([spec(kind)], {"it": given}, today=TODAY)
     assert refused.value.field == "parameters.it"
 
 
 def test_an_undeclared_key_is_refused_by_name() -> None:
     with pytest.raises(InvalidArgument, match="it takes it") as refused:
-        resolve([spec("date")], {"dat": "2025-11-17"})
+        resolve([spec("date")], {"dat": "2025-11-17"}, today=TODAY)
     assert refused.value.field == "parameters.dat"
 
 
 @pytest.mark.parametrize("given", [{}, {"it": None}])
 def test_a_required_one_must_be_there(given: dict[str, object]) -> None:
     with pytest.raises(InvalidArgument, match="is required") as refused:
-        resolve([spec("date", required=True)], given)
+        resolve([spec("date", required=True)], given, today=TODAY)
     assert refused.value.field == "parameters.it"
 
 
 @pytest.mark.parametrize("given", [{}, {"it": None}])
 def test_a_default_is_filled_in(given: dict[str, object]) -> None:
-    values = resolve([spec("date", default=date(2025, 1, 1))], given)
+    values = resolve([spec("date", default=date(2025, 1, 1))], given, today=TODAY)
     assert to_json(values) == {"it": "2025-01-01"}
 
 
@@ -90,5 +96,5 @@ def test_any_json_is_taken_or_refused(kind: ParameterType, value: object) -> Non
     """Whatever is sent: a value of the declared type, or InvalidArgument; nothing else. What was taken is taken again from its JSON."""
     one = [spec(kind)]
     with contextlib.suppress(InvalidArgument):
-        values = resolve(one, {"it": value})
-        assert resolve(one, to_json(values)) == values
+        values = resolve(one, {"it": value}, today=TODAY)
+        assert resolve(one, to_json(values), today=TODAY) == values

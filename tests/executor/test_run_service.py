@@ -1,0 +1,260 @@
+"""RunService: what the scheduler may ask, and that an attempt runs once however often it is started. The store is the emulator."""
+
+import asyncio
+import uuid
+from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from convergence.executor.v1 import run_service_pb2 as messages
+from google.protobuf import json_format
+
+from services.executor.engine import execute
+from services.executor.live import LiveRuns
+from services.executor.reconcile import OVERDUE, OVERDUE_AFTER, Reconciler
+from services.executor.run_servicer import RunServicer
+from services.executor.runs import RunStatus, StepLog
+from services.executor.starting import Starter
+from services.executor.steps.step import Toolbox
+from services.executor.store import Store
+from services.executor.templates import Catalog
+from services.platform.clock import SystemClock
+from services.platform.errors import FailedPrecondition, InvalidArgument, NotFound, ResourceExhausted, Unavailable
+from tests.executor.conftest import Credentials, RecordingLedger, Tenant, Work
+from tests.executor.test_life import Begin
+
+YESTERDAY = {"date": "yesterday"}
+
+
+@pytest.fixture
+def servicer(starter: Starter, store: Store, reconciler: Reconciler) -> RunServicer:
+    return RunServicer(starter=starter, store=store, reconciler=reconciler)
+
+
+@pytest.fixture
+async def other(
+    make_starter: Callable[[LiveRuns], Starter], work: Work, store: Store, ledger: RecordingLedger, reconciler: Reconciler
+) -> AsyncIterator[RunServicer]:
+    """A second executor process: it shares the ledger and the store with the first, and nothing else."""
+    async with LiveRuns(execute=work, store=store, ledger=ledger, clock=SystemClock(), at_once=2, grace_seconds=5.0) as live:  # type: ignore[arg-type]
+        yield RunServicer(starter=make_starter(live), store=store, reconciler=reconciler)
+        work.end.set()
+
+
+def request(tenant: Tenant, **changes: Any) -> messages.StartRunRequest:
+    parameters = changes.pop("parameters", YESTERDAY)
+    fields = {
+        "tenant_id": tenant.tenant_id,
+        "pipeline_logging_id": str(uuid.uuid5(uuid.NAMESPACE_URL, uuid.uuid4().hex)),
+        "run_id": "a run",
+        "attempt": 1,
+        "provider": "gcp",
+        "domain": "cost",
+        "template": "billing",
+        "as_of_date": "2025-11-18",
+        "trigger_type": "scheduler",
+        "trigger_by": "cloud_scheduler",
+        **changes,
+    }
+    message = messages.StartRunRequest(**fields)
+    json_format.ParseDict(parameters, message.parameters)
+    return message
+
+
+async def states(servicer: RunServicer, tenant: Tenant, *runs: str) -> list[tuple[str, str, bool]]:
+    keys = [messages.RunKey(tenant_id=tenant.tenant_id, pipeline_logging_id=run) for run in runs]
+    answer = await servicer.GetRunStates(messages.GetRunStatesRequest(runs=keys), None)
+    assert [state.pipeline_logging_id for state in answer.states] == list(runs)
+    return [(state.status, state.error_message, state.is_final) for state in answer.states]
+
+
+async def settled(ledger: RecordingLedger, run: str) -> None:
+    async with asyncio.timeout(20):
+        while run not in dict(ledger.settled):
+            await asyncio.sleep(0.01)
+
+
+async def test_a_scheduled_run_is_recorded_without_a_user_and_with_its_real_date(
+    tenant: Tenant, servicer: RunServicer, ledger: RecordingLedger, work: Work
+) -> None:
+    """`yesterday` is the day before as_of_date. Again with the same id, while it runs and after it ended: it is answered, not started."""
+    asked = request(tenant)
+
+    answers = [(await servicer.StartRun(asked, None)).status for _ in range(2)]
+    work.end.set()
+    await settled(ledger, asked.pipeline_logging_id)
+    answers.append((await servicer.StartRun(asked, None)).status)
+
+    assert answers == ["RUNNING", "RUNNING", "COMPLETED"]
+    [row] = await tenant.rows("SELECT * EXCEPT (started_at, completed_at, duration_ms) FROM x_meta_pipeline_runs")
+    assert row.pop("deadline_at") > datetime.now(UTC)
+    assert row == {
+        "pipeline_logging_id": asked.pipeline_logging_id,
+        "tenant_id": tenant.tenant_id,
+        "pipeline_id": f"{tenant.tenant_id}-gcp-cost-billing",
+        "user_id": None,
+        "status": "COMPLETED",
+        "trigger_type": "scheduler",
+        "trigger_by": "cloud_scheduler",
+        "run_id": "a run",
+        "attempt": 1,
+        "parameters": {"date": "2025-11-17"},
+        "rows_processed": 3,
+        "error_message": None,
+    }
+    assert ledger.settled == [(asked.pipeline_logging_id, "COMPLETED")]
+    assert (ledger.reserved, ledger.retries) == ([asked.pipeline_logging_id], [])
+
+
+async def test_two_executors_told_at_once_run_it_once(
+    tenant: Tenant, servicer: RunServicer, other: RunServicer, ledger: RecordingLedger, work: Work
+) -> None:
+    """Four calls at two processes at the same moment: all say RUNNING, one leads."""
+    asked = request(tenant)
+
+    answers = await asyncio.gather(*(one.StartRun(asked, None) for one in (servicer, other, servicer, other)))
+
+    assert {answer.status for answer in answers} == {"RUNNING"}
+    assert work.most == 1
+    work.end.set()
+    await settled(ledger, asked.pipeline_logging_id)
+    assert await states(other, tenant, asked.pipeline_logging_id) == [("COMPLETED", "", False)]
+    assert ledger.settled == [(asked.pipeline_logging_id, "COMPLETED")]
+
+
+async def test_rows_that_two_inserted_at_the_very_same_moment_have_one_leader(tenant: Tenant, begin: Begin, store: Store) -> None:
+    """What BigQuery allows and the emulator does not: two rows of one id. And a lost reply: the same statement again answers the same."""
+    job = await begin(date="2025-11-17")
+    copy = "INSERT INTO x_meta_pipeline_runs (pipeline_logging_id, tenant_id, status) SELECT pipeline_logging_id, tenant_id, status"
+    await tenant.rows(f"{copy} FROM x_meta_pipeline_runs")
+    await tenant.rows("UPDATE x_meta_pipeline_runs SET deadline_at = NULL WHERE TRUE")
+    runs = [replace(job.run, deadline_at=job.run.deadline_at + timedelta(microseconds=drawn)) for drawn in range(3)]
+
+    leads = await asyncio.gather(*(store.lead_run(run, seconds=10) for run in runs))
+    again = [await store.lead_run(run, seconds=10) for run in runs]
+
+    assert sorted(leads) == [(False, RunStatus.RUNNING), (False, RunStatus.RUNNING), (True, RunStatus.RUNNING)]
+    assert again == list(leads)
+
+
+async def test_a_run_whose_start_nobody_heard_of_is_not_led(
+    tenant: Tenant, servicer: RunServicer, store: Store, ledger: RecordingLedger, work: Work, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """BigQuery took the row, its answer was lost: nothing runs, the slot is left to expire, and the same call hears RUNNING."""
+    asked, lead = request(tenant), store.lead_run
+
+    async def lost(run: Any, *, seconds: float) -> Any:
+        await lead(run, seconds=seconds)
+        raise Unavailable("BIGQUERY_UNAVAILABLE", "Gone.")
+
+    monkeypatch.setattr(store, "lead_run", lost)
+    with pytest.raises(Unavailable):
+        await servicer.StartRun(asked, None)
+
+    assert (await servicer.StartRun(asked, None)).status == "RUNNING"
+    assert (work.working, ledger.settled) == (0, [])
+
+
+async def test_a_retry_takes_no_unit_and_gives_none_back(
+    tenant: Tenant, servicer: RunServicer, ledger: RecordingLedger, credentials: Credentials
+) -> None:
+    """Its dataset is gone: the first attempt gives its unit back, a retry only its slot."""
+    await tenant.bq.call(
+        "drop", lambda timeout: tenant.bq.client.delete_dataset(tenant.bq.tenant(tenant.tenant_id), delete_contents=True, timeout=timeout)
+    )
+    first, retry = request(tenant), request(tenant, attempt=2)
+    for one in (first, retry):
+        with pytest.raises(FailedPrecondition):
+            await servicer.StartRun(one, None)
+    assert ledger.settled == [(first.pipeline_logging_id, "NOT_STARTED"), (retry.pipeline_logging_id, "CANCELLED")]
+    assert ledger.retries == [retry.pipeline_logging_id]
+
+
+async def test_refusals_write_nothing(tenant: Tenant, servicer: RunServicer, ledger: RecordingLedger, credentials: Credentials) -> None:
+    for changes, field in (
+        ({"parameters": {"date": "soon"}}, "parameters.date"),
+        ({"as_of_date": "today"}, "as_of_date"),
+        ({"attempt": 0}, "attempt"),
+        ({"trigger_type": "api"}, "trigger_type"),
+        ({"pipeline_logging_id": "x"}, "pipeline_logging_id"),
+    ):
+        with pytest.raises(InvalidArgument) as refused:
+            await servicer.StartRun(request(tenant, **changes), None)
+        assert refused.value.field == field
+    with pytest.raises(NotFound):
+        await servicer.StartRun(request(tenant, template="nothing"), None)
+    credentials.missing = True
+    with pytest.raises(FailedPrecondition):
+        await servicer.StartRun(request(tenant), None)
+    credentials.missing = False
+    ledger.refusal = ResourceExhausted("CONCURRENT_LIMIT_REACHED", "Later.", retry_after=timedelta(seconds=10))
+    with pytest.raises(ResourceExhausted):
+        await servicer.StartRun(request(tenant), None)
+    assert await tenant.rows("SELECT 1 FROM x_meta_pipeline_runs") == []
+    assert ledger.settled == []
+
+
+async def test_a_pipeline_is_checked_before_it_is_scheduled(servicer: RunServicer) -> None:
+    def asked(template: str = "billing", **parameters: Any) -> messages.CheckPipelineRequest:
+        message = messages.CheckPipelineRequest(tenant_id="acme", provider="GCP", domain="cost", template=template)
+        json_format.ParseDict(parameters, message.parameters)
+        return message
+
+    answer = await servicer.CheckPipeline(asked(**YESTERDAY), None)
+    assert (answer.pipeline_id, list(answer.date_parameters)) == ("gcp-cost-billing", ["date"])
+    with pytest.raises(InvalidArgument, match=r"parameters\.date"):
+        await servicer.CheckPipeline(asked(), None)
+    with pytest.raises(NotFound):
+        await servicer.CheckPipeline(asked("nothing", **YESTERDAY), None)
+
+
+async def test_a_failure_says_whether_another_attempt_may_heal_it(
+    tenant: Tenant, begin: Begin, servicer: RunServicer, store: Store, tools: Toolbox
+) -> None:
+    """No export in the tenant's project: final. An executor that was lost, a step that ran out of time: not."""
+    final, lost, slow = await begin(date="2025-11-17"), await begin(date="2025-11-17"), await begin(date="2025-11-17")
+    outcome = await execute(final, tools)
+    late = StepLog(
+        log_id=str(uuid.uuid4()),
+        tenant_id=tenant.tenant_id,
+        user_id=None,
+        pipeline_logging_id=slow.run.pipeline_logging_id,
+        step_id="extract",
+        step_type="gcp.bigquery_extract",
+        step_index=0,
+        attempt=1,
+        action="STEP_FAILED",
+        provider="GCP",
+        status="FAILED",
+        metadata={"can_heal": True},
+        timestamp=datetime.now(UTC),
+    )
+    await store.log_steps(tenant.tenant_id, [late])
+    for job, told in ((final, outcome.error_message), (lost, "lost"), (slow, "slow")):
+        await store.finish_run(tenant.tenant_id, job.run.pipeline_logging_id, RunStatus.FAILED, at=datetime.now(UTC), error_message=told)
+
+    answer = await states(servicer, tenant, *(job.run.pipeline_logging_id for job in (final, lost, slow)), "nothing")
+
+    assert answer[0] == ("FAILED", outcome.error_message, True)
+    assert "No billing export was found" in answer[0][1]
+    assert answer[1:] == [("FAILED", "lost", False), ("FAILED", "slow", False), ("", "", False)]
+
+
+async def test_a_row_that_outlived_its_deadline_is_failed_when_it_is_asked_about_or_swept(
+    tenant: Tenant, begin: Begin, servicer: RunServicer, reconciler: Reconciler, store: Store, catalog: Catalog
+) -> None:
+    """Nobody holds a slot for it, so no lease tells. One whose deadline has only just passed is left to its executor."""
+    asked, swept, fresh = await begin(date="2025-11-17"), await begin(date="2025-11-17"), await begin(date="2025-11-17")
+    long_ago, just_now = datetime.now(UTC) - OVERDUE_AFTER - timedelta(seconds=1), datetime.now(UTC)
+    for job, deadline in ((asked, long_ago), (swept, long_ago), (fresh, just_now)):
+        moved = f"UPDATE x_meta_pipeline_runs SET deadline_at = '{deadline:%Y-%m-%d %H:%M:%S+00}'"
+        await tenant.rows(f"{moved} WHERE pipeline_logging_id = '{job.run.pipeline_logging_id}'")
+
+    first = await states(servicer, tenant, asked.run.pipeline_logging_id, fresh.run.pipeline_logging_id)
+    reconciler.doubt(replace(swept.run, deadline_at=long_ago))
+    await servicer.ReconcileRuns(messages.ReconcileRunsRequest(), None)
+
+    assert first == [("FAILED", OVERDUE, False), ("RUNNING", "", False)]
+    assert await states(servicer, tenant, swept.run.pipeline_logging_id) == [("FAILED", OVERDUE, False)]
