@@ -1,5 +1,5 @@
-"""Makes the control dataset, its tables and views, and adds new columns to old tables. Run it before each deployment; running it again changes
-nothing: `python -m services.platform.bootstrap`.
+"""Makes the control dataset, its tables and views, and adds new columns to old tables. Run it before each deployment; running it again
+changes nothing: `python -m services.platform.bootstrap`.
 """
 
 import asyncio

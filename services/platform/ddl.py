@@ -1,4 +1,4 @@
-"""Our DDL, as files: one `CREATE TABLE IF NOT EXISTS` each, a column a line; or one `CREATE OR REPLACE VIEW`, its columns as comments above.
+"""Our DDL, as files: one `CREATE TABLE IF NOT EXISTS` each, a column a line; or one `CREATE OR REPLACE VIEW`, its columns in comments.
 
 A view outlives the job that makes it, so BigQuery wants the tables in it with their dataset: they are written `${control}.name`.
 """

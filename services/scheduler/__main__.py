@@ -1,28 +1,30 @@
-"""`python -m services.scheduler`: settings -> clients -> servicer -> serve."""
+"""`python -m services.scheduler`: settings -> clients -> servicers -> serve."""
 
 import asyncio
 
-from convergence.scheduler.v1 import scheduler_service_pb2_grpc
-
 from services.platform import log
 from services.platform.authenticator import RemoteAuthenticator
+from services.platform.bigquery import BigQuery
+from services.platform.clock import SystemClock
 from services.platform.peers import peer_channel
-from services.platform.server import Served, serve
-from services.platform.settings import ServiceSettings
-from services.scheduler.servicer import SchedulerServicer
+from services.platform.server import serve
+from services.scheduler.service import queue_service
+from services.scheduler.settings import SchedulerSettings
+
+NAME = "scheduler"
 
 
 async def main() -> None:
-    """Serves until it is told to stop."""
-    settings = ServiceSettings()
-    log.configure("scheduler", settings.log_level)
-    served = Served(
-        name="convergence.scheduler.v1.SchedulerService",
-        add=scheduler_service_pb2_grpc.add_SchedulerServiceServicer_to_server,
-        servicer=SchedulerServicer(),
-    )
-    async with peer_channel(settings, caller="scheduler", peer="auth", address=settings.auth_address) as auth:
-        await serve(settings, name="scheduler", authenticator=RemoteAuthenticator(auth), served=[served])
+    """Serves until it is told to stop; then what it has claimed is handed over."""
+    settings, clock = SchedulerSettings(), SystemClock()
+    log.configure(NAME, settings.log_level)
+    async with (
+        BigQuery(settings, service=NAME) as bq,
+        peer_channel(settings, caller=NAME, peer="auth", address=settings.auth_address) as auth,
+        peer_channel(settings, caller=NAME, peer="executor", address=settings.executor_address) as executor,
+        queue_service(settings, bq=bq, executor=executor, clock=clock) as queue,
+    ):
+        await serve(settings, name=NAME, authenticator=RemoteAuthenticator(auth), served=queue)
 
 
 if __name__ == "__main__":

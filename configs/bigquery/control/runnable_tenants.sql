@@ -13,7 +13,7 @@ SELECT
     NULL,
     GREATEST(0, LEAST(IFNULL(u.daily_limit - u.run_today, 1000000000), IFNULL(u.monthly_limit - u.run_month, 1000000000)))
   ) AS units_left,
-  GREATEST(0, u.concurrent_limit - u.live) AS slots_left
+  IF(u.concurrent_limit IS NULL, NULL, GREATEST(0, u.concurrent_limit - u.live)) AS slots_left
 FROM (SELECT DISTINCT a.tenant_id FROM `${control}.tenant_profiles` AS a WHERE a.status = 'ACTIVE') AS p
 JOIN (
   SELECT

@@ -1,0 +1,65 @@
+"""A claimed run: what one holder may do something about until its lease runs out."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Self
+
+from services.scheduler.ids import is_backfill, pipeline_logging_id
+from services.scheduler.zones import wall_clock, zone_of
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Pipeline:
+    """What a schedule runs."""
+
+    provider: str
+    domain: str
+    template: str
+    timezone: str | None
+    """None or empty: UTC."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Claim:
+    """A queue row under a claim, with its run and its schedule."""
+
+    run_id: str
+    config_id: str
+    tenant_id: str
+    pipeline_id: str
+    claimed_by: str
+    """The fence: the id of the claim, shared by all runs that were claimed at once."""
+    attempt: int
+    """From 1. Never the same twice for a run: it is one more than the failures so far."""
+    scheduled_time: datetime
+    retry_count: int
+    max_retries: int
+    parameters: Mapping[str, Any]
+    pipeline: Pipeline | None
+    """None: the schedule was deleted."""
+
+    @property
+    def pipeline_logging_id(self) -> str:
+        """This attempt's run: whoever takes the claim over starts, or finds, the same one."""
+        return pipeline_logging_id(self.run_id, self.attempt)
+
+    @property
+    def trigger_type(self) -> str:
+        """As the executor records it."""
+        return "backfill" if is_backfill(self.config_id, self.run_id, self.parameters.get("date")) else "scheduler"
+
+    def as_of_date(self) -> str:
+        """The slot's day in the schedule's zone, which `today` and `yesterday` are seen from. Raises InvalidArgument for a bad zone."""
+        zone = zone_of((self.pipeline.timezone if self.pipeline else None) or "UTC")
+        return wall_clock(self.scheduled_time, zone).date().isoformat()
+
+    @classmethod
+    def from_row(cls, row: Mapping[str, Any]) -> Self:
+        """The only door from a row to a claim."""
+        values = {name: row[name] for name in cls.__dataclass_fields__ if name in row}
+        pipeline = None
+        if row["provider"] and row["domain"] and row["pipeline_template"]:
+            pipeline = Pipeline(provider=row["provider"], domain=row["domain"], template=row["pipeline_template"], timezone=row["timezone"])
+        parameters = row["parameters"] if isinstance(row["parameters"], Mapping) else {}
+        return cls(**{**values, "pipeline_id": row["pipeline_id"] or "", "parameters": dict(parameters), "pipeline": pipeline})

@@ -1,0 +1,207 @@
+"""Starts claimed runs, follows them, and writes down how they ended: the life of a claim in the process that holds it."""
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from datetime import timedelta
+from types import TracebackType
+from typing import Self
+
+import structlog
+
+from services.platform.clock import Clock
+from services.platform.errors import ConvergenceError
+from services.platform.group_commit import GroupCommit
+from services.scheduler.claims import Claim
+from services.scheduler.executor import Executor, RunState
+from services.scheduler.outcomes import End, Refusal, RetryPolicy, completed, failed, refused
+from services.scheduler.queue_store import QueueStore, Started
+from services.scheduler.settings import SchedulerSettings
+
+SCHEDULE_GONE = "The schedule of this run was deleted, so nobody knows any more what to run."
+CANCELLED = "The run was cancelled."
+
+_log = structlog.get_logger()
+
+
+@dataclass(kw_only=True, slots=True)
+class _Held:
+    claim: Claim
+    starting: bool = False
+    """StartRun is under way or waits for its turn: no use asking how the run stands."""
+    doubt: str | None = None
+    """StartRun broke with these words; whether the run began, only its record knows."""
+
+
+class Follower:
+    """All claims of this process. Leaving the context hands them over: their leases run out at once.
+
+    A run that this process does not know to have ended stays here; whatever goes wrong is tried again with the next poll. If another
+    scheduler has taken a claim over, what is written here changes nothing, and the claim is dropped when its run has ended.
+    """
+
+    def __init__(
+        self,
+        *,
+        store: QueueStore,
+        executor: Executor,
+        clock: Clock,
+        settings: SchedulerSettings,
+        chance: Callable[[], float] = random.random,
+    ) -> None:
+        self._store, self._executor, self._clock, self._chance = store, executor, clock, chance
+        self._poll_seconds, self._lease = settings.poll_seconds, timedelta(seconds=settings.claim_lease)
+        self._policy = RetryPolicy(base=timedelta(seconds=settings.retry_base_seconds), cap=timedelta(seconds=settings.retry_cap_seconds))
+        self._room = asyncio.Semaphore(settings.starts_at_once)
+        self._held: dict[tuple[str, str], _Held] = {}
+        self._tasks = set[asyncio.Task[None]]()
+        self._started: GroupCommit[Started, None] = GroupCommit(self._record_batch)
+        self._refusals: GroupCommit[Refusal, None] = GroupCommit(self._put_back_batch)
+        self._ends: GroupCommit[End, None] = GroupCommit(self._settle_batch)
+
+    def begin(self, claims: Iterable[Claim]) -> None:
+        """Takes fresh claims and starts their runs in the background."""
+        for claim in claims:
+            held = self._held[claim.run_id, claim.claimed_by] = _Held(claim=claim)
+            self._start_soon(held)
+
+    def look_after(self, claims: Iterable[Claim]) -> None:
+        """Takes claims whose runs may have begun: the next poll tells."""
+        for claim in claims:
+            self._held[claim.run_id, claim.claimed_by] = _Held(claim=claim)
+
+    async def poll(self) -> None:
+        """Asks how the runs stand, and settles those that have ended. Raises Unavailable if the executor or BigQuery does not answer."""
+        waiting = [held for held in self._held.values() if not held.starting]
+        if not waiting:
+            return
+        states = await self._executor.states([held.claim for held in waiting])
+        ends = list[End]()
+        for held, state in zip(waiting, states, strict=True):
+            end = self._end(held, state)
+            if end is not None:
+                ends.append(end)
+            elif not state.status:
+                self._start_soon(held)
+        await self._settle(ends)
+
+    async def renew(self) -> None:
+        """Extends all leases in one statement. Raises Unavailable if BigQuery does not answer."""
+        if claims := self._claims():
+            await self._store.renew(claims, self._clock.now() + self._lease)
+
+    def _claims(self) -> list[str]:
+        return sorted({held.claim.claimed_by for held in self._held.values()})
+
+    def _end(self, held: _Held, state: RunState) -> End | None:
+        claim, now = held.claim, self._clock.now()
+        match state.status:
+            case "COMPLETED":
+                return completed(claim)
+            case "FAILED":
+                told = state.error_message or "The run failed."
+                return failed(claim, told, self._policy, now=now, chance=self._chance(), is_final=state.is_final)
+            case "CANCELLED":
+                return failed(claim, state.error_message or CANCELLED, self._policy, now=now, chance=0.0, is_final=True)
+            case "" if held.doubt is not None:
+                return failed(claim, held.doubt, self._policy, now=now, chance=self._chance(), began=False)
+            case _:
+                held.doubt = None
+                return None
+
+    def _start_soon(self, held: _Held) -> None:
+        held.starting = True
+        task = asyncio.create_task(self._start(held))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _start(self, held: _Held) -> None:
+        claim = held.claim
+        structlog.contextvars.bind_contextvars(tenant_id=claim.tenant_id, run_id=claim.run_id, attempt=claim.attempt)
+        try:
+            async with self._room:
+                await self._start_now(held)
+        except ConvergenceError as error:
+            # It was not written down. The next poll finds no such run, and starts it again.
+            _log.warning("start_delayed", reason=error.reason)
+        except Exception as error:  # noqa: BLE001 - a bug here must end in a failed attempt, not in a run that is tried for ever
+            _log.exception("start_broke")
+            held.doubt = f"The run could not be started ({type(error).__name__})."
+        finally:
+            held.starting = False
+
+    async def _start_now(self, held: _Held) -> None:
+        claim = held.claim
+        if claim.pipeline is None:
+            await self._settle([failed(claim, SCHEDULE_GONE, self._policy, now=self._clock.now(), chance=0.0, is_final=True, began=False)])
+            return
+        try:
+            await self._executor.start(claim, claim.pipeline)
+        except ConvergenceError as error:
+            _log.info("start_refused", reason=error.reason)
+            match refused(claim, error, self._policy, self._clock.now()):
+                case End() as end:
+                    await self._settle([end])
+                case Refusal() as refusal:
+                    await self._refusals.submit(refusal)
+                    self._drop(claim)
+                case None:
+                    held.doubt = error.message
+            return
+        held.starting = False
+        await self._started.submit(Started(claim=claim, started_at=self._clock.now()))
+
+    async def _settle(self, ends: Sequence[End]) -> None:
+        if ends:
+            await self._ends.submit_all(ends)
+            for end in ends:
+                _log.info("run_settled", run_id=end.claim.run_id, outcome=end.outcome, failures=end.claim.retry_count)
+                self._drop(end.claim)
+
+    def _drop(self, claim: Claim) -> None:
+        self._held.pop((claim.run_id, claim.claimed_by), None)
+
+    async def _record_batch(self, started: Sequence[Started]) -> Sequence[None]:
+        await self._store.record_started(started)
+        return [None] * len(started)
+
+    async def _put_back_batch(self, refusals: Sequence[Refusal]) -> Sequence[None]:
+        await self._store.put_back(refusals)
+        return [None] * len(refusals)
+
+    async def _settle_batch(self, ends: Sequence[End]) -> Sequence[None]:
+        await self._store.settle(ends, self._clock.now())
+        return [None] * len(ends)
+
+    async def _again_and_again(self, what: Callable[[], Awaitable[None]], every: float) -> None:
+        while True:
+            began = asyncio.get_running_loop().time()
+            try:
+                await what()
+            except ConvergenceError as error:
+                _log.warning("following_delayed", reason=error.reason)
+            except Exception:  # noqa: BLE001 - a bug here must not end the leases of all runs
+                _log.exception("following_broke")
+            await asyncio.sleep(max(0.0, every - (asyncio.get_running_loop().time() - began)))
+
+    async def __aenter__(self) -> Self:
+        self._groups = AsyncExitStack()
+        for group in (self._started, self._refusals, self._ends):
+            await self._groups.enter_async_context(group)
+        rounds = ((self.poll, self._poll_seconds), (self.renew, self._lease.total_seconds() / 3))
+        self._loops = [asyncio.create_task(self._again_and_again(what, every)) for what, every in rounds]
+        return self
+
+    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        # A StartRun that is cut off may have begun: whoever takes the claim over asks.
+        for task in (tasks := [*self._loops, *self._tasks]):
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await self._groups.aclose()
+        if claims := self._claims():
+            try:
+                await self._store.release(claims, self._clock.now())
+            except ConvergenceError as unavailable:
+                _log.warning("claims_left_to_expire", reason=unavailable.reason)

@@ -1,0 +1,74 @@
+"""Flow 3B: takes the next runs from the queue, and looks after those that nobody holds any more."""
+
+import asyncio
+import uuid
+from datetime import timedelta
+from types import TracebackType
+from typing import Self
+
+import structlog
+
+from services.platform.clock import Clock
+from services.platform.errors import ConvergenceError
+from services.scheduler.claims import Claim
+from services.scheduler.executor import Executor
+from services.scheduler.following import Follower
+from services.scheduler.queue_store import QueueStore
+
+_log = structlog.get_logger()
+
+
+class QueueProcessor:
+    """Claims, and hands what it claimed to the follower. Two BigQuery jobs before it answers, for any number of runs.
+
+    While its context is open it also looks once, at the start, for runs whose scheduler is gone.
+    """
+
+    def __init__(self, *, store: QueueStore, follower: Follower, executor: Executor, clock: Clock, lease_seconds: float) -> None:
+        self._store, self._follower, self._executor, self._clock = store, follower, executor, clock
+        self._lease = timedelta(seconds=lease_seconds)
+        self._looking: asyncio.Task[None] | None = None
+
+    async def process(self, max_runs: int) -> list[Claim]:
+        """Claims the best `max_runs` runs that are ready, and starts them in the background. Raises Unavailable if BigQuery does not
+        answer; what was claimed then waits until its lease has run out.
+        """
+        now, claimed_by = self._clock.now(), str(uuid.uuid4())
+        await self._store.claim(claimed_by, max_runs, now, now + self._lease)
+        claims = await self._store.claimed(claimed_by)
+        self._follower.begin(claims)
+        self._look_soon()
+        return claims
+
+    async def reconcile(self) -> None:
+        """Has the executor end runs that nobody leads, and takes over claims whose lease ran out. Nothing is decided here: the follower
+        asks each run's own record. Raises Unavailable if BigQuery does not answer.
+        """
+        now, claimed_by = self._clock.now(), str(uuid.uuid4())
+        # A lost reply may hide that rows were taken: their new lease runs out too, and the next tick takes them again.
+        if await self._store.take_over(claimed_by, now, now + self._lease):
+            claims = await self._store.claimed(claimed_by)
+            _log.warning("claims_taken_over", runs=len(claims))
+            self._follower.look_after(claims)
+        await self._executor.reconcile()
+
+    def _look_soon(self) -> None:
+        if self._looking is None or self._looking.done():
+            self._looking = asyncio.create_task(self._look())
+
+    async def _look(self) -> None:
+        try:
+            await self.reconcile()
+        except ConvergenceError as error:
+            _log.warning("reconcile_delayed", reason=error.reason)
+        except Exception:  # noqa: BLE001 - in the background there is nobody else to tell
+            _log.exception("reconcile_broke")
+
+    async def __aenter__(self) -> Self:
+        self._look_soon()
+        return self
+
+    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if self._looking is not None:
+            self._looking.cancel()
+            await asyncio.wait([self._looking])

@@ -1,0 +1,56 @@
+"""Flow 3A: queues every schedule whose slot has come, once. Two BigQuery jobs for any number of schedules, one when nothing is due."""
+
+import asyncio
+from dataclasses import dataclass, replace
+
+import structlog
+
+from services.platform.clock import Clock
+from services.scheduler.queue_store import MOST_DUE, Queued, QueueStore
+from services.scheduler.trigger import Plan, plan_trigger
+
+_log = structlog.get_logger()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Triggered:
+    """What a trigger did."""
+
+    triggered: int
+    """Schedules that fired."""
+    queued: int
+    skipped: int
+    """Due runs that the quota left no room for."""
+
+
+class Trigger:
+    """Any number of them may run at once: what one has queued, the others do not queue and do not count."""
+
+    def __init__(self, store: QueueStore, clock: Clock) -> None:
+        self._store, self._clock = store, clock
+
+    async def fire(self) -> Triggered:
+        """One trigger. Schedules that the subscription system wrote without a next slot get theirs by a third job, once."""
+        now = self._clock.now()
+        schedules = await self._store.due_schedules(now)
+        # Cron takes a while for thousands of schedules, and leases must be renewed meanwhile.
+        plan = _at_most(await asyncio.to_thread(plan_trigger, schedules, now))
+        for config_id in plan.unreadable:
+            _log.warning("schedule_unreadable", config_id=config_id)
+        if plan.first_slots:
+            await self._store.set_first_slots(plan.first_slots)
+        done = await self._store.enqueue(plan, now) if plan.firings else Queued(triggered=0, queued=0)
+        _log.info("triggered", due=len(schedules), triggered=done.triggered, queued=done.queued, skipped=plan.skipped_count)
+        return Triggered(triggered=done.triggered, queued=done.queued, skipped=plan.skipped_count)
+
+
+def _at_most(plan: Plan) -> Plan:
+    """As many whole schedules of the plan as fit into one statement; the others stay due."""
+    runs, count = 0, 0
+    for firing in plan.firings:
+        runs += len(firing.runs)
+        if runs > MOST_DUE:
+            _log.warning("trigger_too_large", left_due=len(plan.firings) - count)
+            break
+        count += 1
+    return replace(plan, firings=plan.firings[:count])
