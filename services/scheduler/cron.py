@@ -99,7 +99,7 @@ def latest_between(cron: str, zone: str, after: datetime, until: datetime) -> da
 
 def fire_times(cron: str, zone: str, moment: datetime, count: int) -> list[FireTime]:
     """The next `count` slots after `moment`, each with what daylight saving does to it. Raises as `next_after` does."""
-    place, elapsed = zone_of(zone), _follows_elapsed_time(cron)
+    place, elapsed = zone_of(zone), _follows_elapsed_time(_checked(cron))
     return [
         FireTime(utc=slot.utc, local=slot.utc.astimezone(place), note=_note(slot, place, elapsed=elapsed))
         for slot in islice(_slots(cron, zone, moment), count)
@@ -137,9 +137,9 @@ def _elapsed_slots(text: str, zone: ZoneInfo, moment: datetime) -> Iterator[_Slo
             known, reached, offset = change, change - _TICK, offset_at(change, zone)
 
 
-def _follows_elapsed_time(cron: str) -> bool:
-    hours = cron.split()[1]
-    return "*" in hours or "/" in hours or croniter.expand(cron)[0][1] == ["*"]
+def _follows_elapsed_time(text: str) -> bool:
+    hours = text.split()[1]
+    return "*" in hours or "/" in hours or croniter.expand(text)[0][1] == ["*"]
 
 
 def _note(slot: _Slot, zone: ZoneInfo, *, elapsed: bool) -> str:
