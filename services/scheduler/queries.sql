@@ -361,7 +361,9 @@ UPDATE tenant_pipeline_configs SET
   next_run_time = IFNULL(@next_run_time, next_run_time),
   updated_at = @now
 WHERE tenant_id = @tenant_id AND config_id = @config_id
-  AND IFNULL(schedule_cron, '') = @seen_cron AND IFNULL(timezone, 'UTC') = @seen_timezone AND IFNULL(is_active, TRUE) = @seen_is_active
+  AND IFNULL(schedule_cron, '') = @seen_cron
+  AND IFNULL(NULLIF(timezone, ''), 'UTC') = @seen_timezone
+  AND IFNULL(is_active, TRUE) = @seen_is_active
 
 -- name: delete_schedule
 -- Replayed, it changes nothing.

@@ -23,7 +23,7 @@ DEFAULTS: Mapping[str, Any] = {
     "pipeline_template": "",
     "schedule_cron": "",
 }
-"""What NULL means in a row that the subscription system wrote."""
+"""What NULL means in a row that the subscription system wrote. An empty timezone is UTC too."""
 SHOWN = 5
 
 
@@ -59,7 +59,8 @@ class Schedule:
         known: dict[str, Any] = {
             name: DEFAULTS.get(name) if row[name] is None else row[name] for name in (field.name for field in fields(cls))
         }
-        return cls(**{**known, "provider": known["provider"].lower()})
+        parameters = known["parameters"] if isinstance(known["parameters"], dict) else {}
+        return cls(**{**known, "provider": known["provider"].lower(), "timezone": known["timezone"] or "UTC", "parameters": parameters})
 
     @classmethod
     def blank(cls, *, config_id: str, tenant_id: str, provider: str, domain: str, pipeline_template: str) -> Self:

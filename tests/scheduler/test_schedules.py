@@ -1,5 +1,6 @@
 """Schedules and backfills through a real server on a BigQuery emulator, with an executor that only checks."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -32,9 +33,12 @@ PIPELINE = {"provider": "GCP", "domain": "cost", "pipeline_template": "billing"}
 
 @dataclass
 class SetClock:
+    """Goes on by a microsecond whenever it is asked, so that no two calls come at the same moment."""
+
     time: datetime = NOON
 
     def now(self) -> datetime:
+        self.time += timedelta(microseconds=1)
         return self.time
 
 
@@ -254,7 +258,6 @@ async def test_a_backfill_queues_each_day_once_ever(api: Api) -> None:
     assert jobs() - before == 2
     done = backfill_run_id(made.config_id, NOON.date() - timedelta(days=2))
     await api.rows("DELETE FROM pipeline_execution_queue WHERE tenant_id = @tenant AND run_id = @run", run=done)
-    api.clock.time += timedelta(minutes=1)
     assert await api.backfill(made.config_id, "2026-03-26", "2026-03-28") == (1, 2)
 
     queued = await api.rows(
@@ -273,6 +276,14 @@ async def test_a_backfill_queues_each_day_once_ever(api: Api) -> None:
     assert {(row["state"], row["priority"], row["retry_count"], row["max_retries"]) for row in runs} == {("PENDING", 0, 0, 2)}
     assert {(row["state"], row["priority"], row["pipeline_id"]) for row in queued} == {("QUEUED", 0, "gcp-cost-billing")}
     assert queued[0]["scheduled_time"] == datetime(2026, 3, 24, 23, tzinfo=UTC)
+
+
+async def test_two_backfills_at_once_queue_each_day_once(api: Api) -> None:
+    made = await api.create()
+    answers = await asyncio.gather(*(api.backfill(made.config_id, "2026-03-20", "2026-03-27") for _ in range(3)))
+    for table in ("pipeline_execution_queue", "scheduled_pipeline_runs"):
+        assert len(await api.rows(f"SELECT run_id FROM {table} WHERE tenant_id = @tenant")) == 8
+    assert sorted(answers) == [(0, 8), (0, 8), (8, 0)]
 
 
 async def test_a_backfill_that_cannot_be_names_its_field(api: Api) -> None:
