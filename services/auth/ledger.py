@@ -3,7 +3,7 @@
 import itertools
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from types import TracebackType
 from typing import Self
@@ -31,6 +31,17 @@ class Renewal:
     held: frozenset[str]
     """The ids that still hold a slot; the others lost theirs."""
     lease_expires_at: datetime
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Reset:
+    """What a daily reset has done."""
+
+    records_updated: int
+    """Rows of past days that were zeroed."""
+    records_archived: int
+    """Rows older than 90 days that were dropped."""
+    executed_at: datetime
 
 
 class Ledger:
@@ -62,12 +73,20 @@ class Ledger:
     async def expired(self) -> list[Expired]:
         """Slots nobody renews, the oldest first."""
         now = self._clock.now()
-        return await self._store.list_expired(now, utc_day(now) - EXPIRED_FOR)
+        found = await self._store.list_expired(now, utc_day(now) - EXPIRED_FOR)
+        # The reset moves slots into today's row. A lease that was never renewed still tells when the slot was reserved.
+        return [replace(one, usage_date=min(one.usage_date, utc_day(one.lease_expires_at - self._lease))) for one in found]
 
     async def usage(self, tenant_id: str) -> Usage:
         """The tenant's row for today, made if it is missing."""
         now = self._clock.now()
         return (await self._usages([tenant_id], [], now, utc_day(now)))[tenant_id]
+
+    async def reset(self) -> Reset:
+        """Begins the day: see `reset_day` in queries.sql. Safe at any hour, and twice."""
+        now = self._clock.now()
+        updated, archived = await self._store.reset_day(now, utc_day(now))
+        return Reset(records_updated=updated, records_archived=archived, executed_at=now)
 
     async def _reserve_batch(self, requests: Sequence[Request]) -> Sequence[Slot | Exception]:
         now = self._clock.now()

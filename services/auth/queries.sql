@@ -153,6 +153,82 @@ LEFT JOIN (
 WHERE t NOT IN (SELECT c.tenant_id FROM tenant_usage_quotas AS c WHERE c.usage_date = @today);
 COMMIT TRANSACTION;
 
+-- name: reset_day
+-- Flow 3C, in one transaction: today's rows that are missing are made as in open_day, behind an update of the rows that every open_day shares;
+-- today's rows take over what past rows still hold (also what was reserved in the last moment of yesterday, after today's row was made); then
+-- the past is zeroed, and what is older than 90 days is dropped. A tenant that is no longer ACTIVE gets a row only if it has live runs. An id
+-- in a past row has not been settled, for settling takes it out of every row; so none comes back to life. Replayed, or at any other hour, it
+-- makes no second row and carries nothing twice; it counts again what it finds then, so after a lost reply fewer rows may be archived.
+-- param: today DATE
+-- param: now TIMESTAMP
+DECLARE updated INT64 DEFAULT 0;
+DECLARE archived INT64 DEFAULT 0;
+BEGIN TRANSACTION;
+UPDATE tenant_subscriptions SET updated_at = updated_at WHERE TRUE;
+INSERT INTO tenant_usage_quotas (
+  tenant_id, usage_date, pipelines_run_today, pipelines_succeeded_today, pipelines_failed_today, pipelines_run_month,
+  concurrent_pipelines_running, daily_limit, monthly_limit, concurrent_limit, last_updated, created_at
+)
+SELECT
+  t.tenant_id, @today, 0, 0, 0,
+  IF(DATE_TRUNC(p.usage_date, MONTH) = DATE_TRUNC(@today, MONTH), IFNULL(p.pipelines_run_month, 0), 0),
+  0, s.daily_limit, s.monthly_limit, s.concurrent_limit, @now, @now
+FROM (
+  SELECT f.tenant_id
+  FROM tenant_profiles AS f
+  WHERE f.status = 'ACTIVE'
+    AND f.tenant_id IN (SELECT a.tenant_id FROM tenant_subscriptions AS a WHERE a.status = 'ACTIVE')
+  UNION DISTINCT
+  SELECT h.tenant_id FROM tenant_usage_quotas AS h WHERE h.usage_date < @today AND ARRAY_LENGTH(h.live_runs) > 0
+) AS t
+LEFT JOIN (
+  SELECT a.tenant_id, a.daily_limit, a.monthly_limit, a.concurrent_limit
+  FROM tenant_subscriptions AS a
+  WHERE a.status = 'ACTIVE'
+  QUALIFY ROW_NUMBER() OVER (PARTITION BY a.tenant_id ORDER BY COALESCE(a.updated_at, a.created_at) DESC, a.subscription_id) = 1
+) AS s ON s.tenant_id = t.tenant_id
+LEFT JOIN (
+  SELECT b.tenant_id, b.usage_date, b.pipelines_run_month
+  FROM tenant_usage_quotas AS b
+  WHERE b.usage_date < @today
+  QUALIFY ROW_NUMBER() OVER (PARTITION BY b.tenant_id ORDER BY b.usage_date DESC) = 1
+) AS p ON p.tenant_id = t.tenant_id
+WHERE t.tenant_id NOT IN (SELECT c.tenant_id FROM tenant_usage_quotas AS c WHERE c.usage_date = @today);
+UPDATE tenant_usage_quotas AS q
+SET
+  live_runs = ARRAY_CONCAT(IFNULL(q.live_runs, []), g.carried),
+  concurrent_pipelines_running = IFNULL(ARRAY_LENGTH(q.live_runs), 0) + ARRAY_LENGTH(g.carried),
+  last_updated = @now
+FROM (
+  SELECT h.tenant_id, ARRAY_AGG(STRUCT(h.reservation_id AS reservation_id, h.lease_expires_at AS lease_expires_at)) AS carried
+  FROM (
+    SELECT p.tenant_id, l.reservation_id, MAX(l.lease_expires_at) AS lease_expires_at
+    FROM tenant_usage_quotas AS p, UNNEST(p.live_runs) AS l
+    WHERE p.usage_date < @today
+      AND l.reservation_id NOT IN (
+        SELECT k.reservation_id FROM tenant_usage_quotas AS x, UNNEST(x.live_runs) AS k
+        WHERE x.usage_date = @today AND k.reservation_id IS NOT NULL
+      )
+    GROUP BY p.tenant_id, l.reservation_id
+  ) AS h
+  GROUP BY h.tenant_id
+) AS g
+WHERE q.tenant_id = g.tenant_id AND q.usage_date = @today;
+UPDATE tenant_usage_quotas
+SET
+  pipelines_run_today = 0,
+  pipelines_succeeded_today = 0,
+  pipelines_failed_today = 0,
+  concurrent_pipelines_running = 0,
+  live_runs = NULL,
+  last_updated = @now
+WHERE usage_date < @today;
+SET updated = @@row_count;
+DELETE FROM tenant_usage_quotas WHERE usage_date < DATE_SUB(@today, INTERVAL 90 DAY);
+SET archived = @@row_count;
+COMMIT TRANSACTION;
+SELECT updated AS records_updated, archived AS records_archived;
+
 -- name: list_expired
 -- param: since DATE
 -- param: now TIMESTAMP

@@ -156,6 +156,19 @@ class QuotaServicer(quota_service_pb2_grpc.QuotaServiceServicer):
             concurrent_limit=usage.concurrent_limit,
         )
 
+    async def ResetDailyQuotas(
+        self, request: quota_service_pb2.ResetDailyQuotasRequest, context: Context
+    ) -> quota_service_pb2.ResetDailyQuotasResponse:
+        """See the proto."""
+        reset = await self._ledger.reset()
+        return quota_service_pb2.ResetDailyQuotasResponse(
+            status="success",
+            records_updated=reset.records_updated,
+            records_archived=reset.records_archived,
+            message=f"Reset {reset.records_updated} daily quotas, archived {reset.records_archived} old records",
+            executed_at=to_timestamp(reset.executed_at),
+        )
+
 
 class AuthenticationServicer(authentication_service_pb2_grpc.AuthenticationServiceServicer):
     """See `authentication_service.proto`."""

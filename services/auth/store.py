@@ -12,6 +12,8 @@ from services.platform.access import KeyHolder
 from services.platform.bigquery import BigQuery
 from services.platform.sql import load_blocks
 
+RESET_SECONDS = 25.0
+"""Longer than a short statement may take, shorter than the gateway waits."""
 BLOCKS = load_blocks(Path(__file__).with_name("queries.sql"))
 
 
@@ -114,6 +116,12 @@ class AuthStore:
     async def open_day(self, tenant_ids: Sequence[str], now: datetime, today: date) -> None:
         """Makes the tenants' rows for today where they are missing."""
         await self._change("open_day", {"tenant_ids": tenant_ids, "now": now, "today": today})
+
+    async def reset_day(self, now: datetime, today: date) -> tuple[int, int]:
+        """Flow 3C; answers how many rows of past days it zeroed, and how many it dropped."""
+        params = {"now": now, "today": today}
+        [row] = (await self._bq.query(BLOCKS["reset_day"], params, dataset=self._bq.control(), seconds=RESET_SECONDS)).rows
+        return row["records_updated"], row["records_archived"]
 
     async def reserve(self, requests: Sequence[Request], now: datetime, today: date, lease_expires_at: datetime) -> None:
         """Grants what the limits leave, in the order of `requests`. `read_usage` tells what was granted."""

@@ -72,9 +72,13 @@ UPDATE x_meta_pipeline_runs SET
 WHERE pipeline_logging_id = @pipeline_logging_id AND status = 'RUNNING'
 
 -- name: run_states
--- Reads only. What became of these runs; a run that was never inserted is not in the answer.
+-- Reads only. What became of these runs; a run that was never inserted is not in the answer. Of two rows of one id the one that has ended tells:
+-- RUNNING is the last of the words.
 -- param: pipeline_logging_ids ARRAY<STRING>
-SELECT pipeline_logging_id, status FROM x_meta_pipeline_runs WHERE pipeline_logging_id IN UNNEST(@pipeline_logging_ids)
+SELECT pipeline_logging_id, MIN(status) AS status, MIN(started_at) AS started_at
+FROM x_meta_pipeline_runs
+WHERE pipeline_logging_id IN UNNEST(@pipeline_logging_ids)
+GROUP BY pipeline_logging_id
 
 -- name: overdue_runs
 -- Reads only. A row whose INSERT was cut short has no deadline; a day is longer than any run.

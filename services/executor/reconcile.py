@@ -3,15 +3,15 @@
 import uuid
 from collections import defaultdict
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 import structlog
 
 from services.executor.ledger import NOT_STARTED, Ledger, Slot
-from services.executor.runs import Run, RunStatus
+from services.executor.runs import Run, RunState, RunStatus
 from services.executor.store import Store
-from services.platform.clock import Clock
+from services.platform.clock import Clock, utc_day
 from services.platform.errors import ConvergenceError
 
 LOST = "The executor that led this run was lost; run it again."
@@ -42,6 +42,11 @@ def judge(state: RunStatus | None, pipeline_logging_id: str) -> Verdict:
     if state is RunStatus.RUNNING:
         return Verdict(fail_run=True, outcome=RunStatus.FAILED)
     return Verdict(fail_run=False, outcome=state)
+
+
+def reserved_on(slot: Slot, state: RunState | None) -> Slot:
+    """The slot with the day it was reserved on. The ledger's daily reset moves slots into today's row; a run's row keeps its day."""
+    return replace(slot, usage_date=min(slot.usage_date, utc_day(state.started_at))) if state else slot
 
 
 def _is_made(identity: str) -> bool:
@@ -88,7 +93,8 @@ class Reconciler:
             try:
                 states = await self._store.run_states(tenant_id, [slot.pipeline_logging_id for slot in by_tenant[tenant_id]])
                 for slot in by_tenant[tenant_id]:
-                    await self._end(slot, judge(states.get(slot.pipeline_logging_id), slot.pipeline_logging_id))
+                    state = states.get(slot.pipeline_logging_id)
+                    await self._end(reserved_on(slot, state), judge(state.status if state else None, slot.pipeline_logging_id))
                     settled.append(slot)
                 await self.fail_overdue(tenant_id, await self._store.overdue_runs(tenant_id, since))
                 if self._doubts.get(tenant_id, since) < since:

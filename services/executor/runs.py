@@ -68,6 +68,14 @@ class Run:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class RunState:
+    """How a run stands."""
+
+    status: RunStatus
+    started_at: datetime
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class RunEnd:
     """How a run stands, for whoever decides whether to try again."""
 

@@ -131,7 +131,7 @@ class Starter:
         identity = wanted.pipeline_logging_id
         states = await self._store.run_states(wanted.tenant_id, [identity])
         if identity in states:
-            return states[identity]
+            return states[identity].status
         await self._credentials.require(wanted.tenant_id, template.name.provider.upper())
         slot = await self._ledger.reserve(wanted.tenant_id, identity, is_retry=wanted.attempt > 1)
         run = self._run(wanted, template, parameters)

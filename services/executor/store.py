@@ -7,7 +7,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from services.executor.runs import DqResult, Run, RunEnd, RunStatus, StepLog
+from services.executor.runs import DqResult, Run, RunEnd, RunState, RunStatus, StepLog
 from services.platform import bigquery
 from services.platform.bigquery import NO_RETRY, BigQuery, QueryResult
 from services.platform.cache import TtlCache
@@ -71,15 +71,13 @@ class Store:
         answer = await self._bq.query(self._sql["finish_run"], params, dataset=self._bq.tenant(tenant_id))
         if answer.affected:
             return status
-        return (await self.run_states(tenant_id, [run])).get(run)
+        stands = (await self.run_states(tenant_id, [run])).get(run)
+        return stands.status if stands else None
 
-    async def run_states(self, tenant_id: str, runs: Sequence[str]) -> dict[str, RunStatus]:
+    async def run_states(self, tenant_id: str, runs: Sequence[str]) -> dict[str, RunState]:
         """How these runs stand; those without a row, and all of a tenant without a dataset, are missing."""
-        try:
-            answer = await self._bq.query(self._sql["run_states"], {"pipeline_logging_ids": list(runs)}, dataset=self._bq.tenant(tenant_id))
-        except bigquery.NotFound:
-            return {}
-        return {row["pipeline_logging_id"]: RunStatus(row["status"]) for row in answer.rows}
+        rows = await self._rows("run_states", {"pipeline_logging_ids": list(runs)}, tenant_id)
+        return {row["pipeline_logging_id"]: RunState(status=RunStatus(row["status"]), started_at=row["started_at"]) for row in rows}
 
     async def overdue_runs(self, tenant_id: str, since: datetime) -> list[str]:
         """Runs that are RUNNING though their deadline was before `since`."""

@@ -183,6 +183,22 @@ async def test_no_key_and_wrong_admin_keys(auth: Auth, tenant_id: str) -> None:
     assert await refusal(auth.tenants.PutTenant(put, metadata=admin(SCHEDULER))) == ("PERMISSION_DENIED", "ADMIN_ROLE_DENIED")
 
 
+async def test_only_the_scheduler_resets(auth: Auth, tenant_id: str, bq: BigQuery) -> None:
+    """Flow 3C's answer; a provisioner is refused and resets nothing."""
+    await auth.put(tenant_id)
+    insert = f"INSERT INTO tenant_usage_quotas (tenant_id, usage_date, pipelines_run_today) VALUES ('{tenant_id}', '1999-01-01', 7)"
+    await bq.query(make_block("old_row", insert, {}), {}, dataset=bq.control())
+    request = quota_service_pb2.ResetDailyQuotasRequest()
+    denied = await refusal(auth.quota.ResetDailyQuotas(request, metadata=admin()))
+
+    answer = await auth.quota.ResetDailyQuotas(request, metadata=admin(SCHEDULER))
+
+    assert denied == ("PERMISSION_DENIED", "ADMIN_ROLE_DENIED")
+    assert (answer.status, answer.records_archived) == ("success", 1)
+    assert answer.message == f"Reset {answer.records_updated} daily quotas, archived 1 old records"
+    assert answer.executed_at.seconds > 0
+
+
 async def test_the_ledger_is_for_peers_by_certificate(auth: Auth, tenant_id: str) -> None:
     await auth.put(tenant_id, daily_limit=1)
     request = ledger_service_pb2.ReserveRequest(tenant_id=tenant_id, reservation_id=str(uuid.uuid4()))
