@@ -18,7 +18,10 @@ from tests.auth.conftest import LEASE, Provision, SetClock
 
 LATE = datetime(2001, 3, 10, 23, 59, 30, tzinfo=UTC)
 YESTERDAY, TODAY = date(2001, 3, 10), date(2001, 3, 11)
-COUNTERS = "pipelines_run_today, pipelines_succeeded_today, pipelines_failed_today, concurrent_pipelines_running, IFNULL(ARRAY_LENGTH(live_runs), 0)"
+COUNTERS = (
+    "pipelines_run_today, pipelines_succeeded_today, pipelines_failed_today, concurrent_pipelines_running, "
+    "IFNULL(ARRAY_LENGTH(live_runs), 0)"
+)
 
 
 class Table:
