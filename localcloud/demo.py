@@ -21,7 +21,7 @@ def demo(settings: LocalSettings) -> int:
     """
     state = settings.state_dir / "demo"
     shutil.rmtree(state, ignore_errors=True)
-    own = LocalSettings.on_free_ports(state, cache_dir=settings.cache_dir, sample_rows=settings.sample_rows)
+    own = LocalSettings.on_free_ports(state, cache_dir=settings.cache_dir, sample_rows=settings.sample_rows, cloud_scheduler=False)
     began = time.monotonic()
     try:
         with Stack(own, only=WITH_SAMPLE, auto_restart=False) as stack:

@@ -3,13 +3,14 @@
 import sys
 from collections.abc import Mapping
 
-from localcloud.environment import service_environment
+from localcloud.cloud_scheduler import READY
+from localcloud.environment import client_environment, service_environment
 from localcloud.part import Part
-from localcloud.readiness import gateway_ready, grpc_serving, http_answers
+from localcloud.readiness import gateway_ready, grpc_serving, http_answers, log_says
 from localcloud.settings import ENV_PREFIX, SERVICES, LocalSettings
 
 PYTHON = (sys.executable, "-m")
-PARTS = ("bigquery", "kms", "bootstrap", *SERVICES, "gateway")
+PARTS = ("bigquery", "kms", "bootstrap", *SERVICES, "gateway", "cloud_scheduler")
 WITH_SAMPLE = (*PARTS, "sample")
 # Which services a service calls.
 CALLS = {"auth": (), "credentials": ("auth",), "executor": ("auth", "credentials"), "scheduler": ("auth", "executor")}
@@ -17,18 +18,15 @@ CALLS = {"auth": (), "credentials": ("auth",), "executor": ("auth", "credentials
 
 def part(settings: LocalSettings, name: str, *, admin_key: str, extra: Mapping[str, str] | None = None) -> Part:
     """One of `WITH_SAMPLE`. `extra` adds to its environment or overrides it. Raises `ValueError` for another name."""
+    plain = {"bigquery": _bigquery, "kms": _kms, "gateway": _gateway, "sample": _sample}
     match name:
-        case "bigquery":
-            return _bigquery(settings, extra or {})
-        case "kms":
-            return _kms(settings, extra or {})
+        case _ if name in plain:
+            return plain[name](settings, extra or {})
         case "bootstrap":
             environment = {**service_environment(settings, admin_key=admin_key), **(extra or {})}
             return Part(name=name, command=(*PYTHON, "services.platform.bootstrap"), environment=environment, needs=("bigquery", "kms"))
-        case "gateway":
-            return _gateway(settings, extra or {})
-        case "sample":
-            return _sample(settings, extra or {})
+        case "cloud_scheduler":
+            return _cloud_scheduler(settings, admin_key, extra or {})
         case _ if name in SERVICES:
             return service(settings, name, admin_key=admin_key, extra=extra)
         case _:
@@ -110,6 +108,17 @@ def _gateway(settings: LocalSettings, extra: Mapping[str, str]) -> Part:
         ports=_ports(settings, "gateway", "envoy_admin"),
         needs=SERVICES,
         ready=gateway_ready(f"http://{settings.address('gateway')}", f"http://{settings.address('envoy_admin')}"),
+    )
+
+
+def _cloud_scheduler(settings: LocalSettings, admin_key: str, extra: Mapping[str, str]) -> Part:
+    every = {} if settings.scheduler_every is None else {"--every": settings.scheduler_every}
+    return Part(
+        name="cloud_scheduler",
+        command=_command("localcloud.cloud_scheduler", every),
+        environment={**client_environment(settings, admin_key=admin_key), **extra},
+        needs=("gateway",),
+        ready=log_says(settings.logs_dir / "cloud_scheduler.log", READY),
     )
 
 

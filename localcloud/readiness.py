@@ -49,6 +49,15 @@ def grpc_serving(host: str, port: int, *, tls_dir: Path | None = None, server_na
     return check
 
 
+def log_says(path: Path, text: str) -> Ready:
+    """Ready when the part has said so in its log: for one that listens nowhere."""
+
+    def check() -> str | None:
+        return None if path.exists() and text in path.read_text(errors="replace") else f"its log does not say that {text}"
+
+    return check
+
+
 def gateway_ready(gateway_url: str, admin_url: str) -> Ready:
     """Ready when Envoy is live, has found every replica healthy, and answers on its public port."""
 

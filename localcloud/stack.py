@@ -47,6 +47,7 @@ class Stack:
         self._parts = [
             part(self.settings, name, admin_key=self._admin_key, extra=self._extra.get(name))
             for name in sorted(only, key=WITH_SAMPLE.index)
+            if name != "cloud_scheduler" or self.settings.cloud_scheduler
         ]
         self._runners: dict[str, Runner] = {}
         # The kernel kills a part when the thread that spawned it ends, so that has to be one that lives as long as the stack.

@@ -40,7 +40,7 @@ class SharedStack:
     def __init__(self) -> None:
         self.state = Path(tempfile.mkdtemp(prefix="convergence-test-"))
         cache = Path(__file__).parents[1] / ".cache"
-        self.settings = LocalSettings.on_free_ports(self.state, cache_dir=cache, sample_rows=200)
+        self.settings = LocalSettings.on_free_ports(self.state, cache_dir=cache, sample_rows=200, cloud_scheduler=False)
         self._stack = Stack(self.settings, report=_quiet)
         self._thread = threading.Thread(target=self._start, name="stack")
         os.environ[SHARED] = self.settings.model_dump_json()
