@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from services.platform.errors import InvalidArgument
 from services.scheduler.cron import check_cron, fire_times, latest_between, next_after, slots_between
-from services.scheduler.zones import first_moment
+from services.scheduler.zones import _names, first_moment
 
 # zone: (the night clocks go forward, the night they go back, the hours such a day has more than 24)
 NIGHTS: dict[str, tuple[date, date, float]] = {
@@ -172,6 +172,15 @@ def test_a_daily_schedule_fires_once_a_local_date(cron: str, zone: str, moment: 
     slots = slots_between(cron, zone, moment, moment + timedelta(days=400), 1000)
     days = [slot.astimezone(ZoneInfo(zone)).date() for slot in slots]
     assert all(later - earlier == timedelta(days=1) for earlier, later in pairwise(days))
+
+
+def test_in_every_zone_there_is_a_daily_schedule_fires_once_a_local_date() -> None:
+    start = datetime(2026, 1, 1, tzinfo=UTC)
+    for zone in sorted(_names()):
+        days = [
+            slot.astimezone(ZoneInfo(zone)).date() for slot in slots_between("30 2 * * *", zone, start, start + timedelta(days=366), 400)
+        ]
+        assert all(later - earlier == timedelta(days=1) for earlier, later in pairwise(days)), zone
 
 
 @given(st.sampled_from(CRONS_ELAPSED), zones, st.sampled_from((0, 1)), st.integers(-20, 20))
