@@ -1,8 +1,10 @@
 """`python -m localcloud demo`: starts the suite beside whatever else runs here, tells the story, stops it again."""
 
+import contextlib
 import shutil
 import sys
 import time
+from collections.abc import Iterator
 
 import requests
 
@@ -11,7 +13,12 @@ from localcloud.parts import WITH_SAMPLE
 from localcloud.rest import Rest
 from localcloud.settings import LocalSettings
 from localcloud.stack import Stack
-from localcloud.story import Story, Unexpected, emulated_warehouse
+from localcloud.story import Story, emulated_warehouse
+from localcloud.story_of_schedules import StoryOfSchedules
+from localcloud.teller import Teller, Unexpected
+
+# Nobody wants to watch a demo wait.
+QUICK = {"CONVERGENCE_POLL_SECONDS": "0.5", "CONVERGENCE_RETRY_BASE_SECONDS": "1"}
 
 
 def demo(settings: LocalSettings) -> int:
@@ -24,18 +31,39 @@ def demo(settings: LocalSettings) -> int:
     own = LocalSettings.on_free_ports(state, cache_dir=settings.cache_dir, sample_rows=settings.sample_rows, cloud_scheduler=False)
     began = time.monotonic()
     try:
-        with Stack(own, only=WITH_SAMPLE, auto_restart=False) as stack:
+        with Stack(own, only=WITH_SAMPLE, auto_restart=False, extra={"scheduler": QUICK}) as stack:
             print(f"The suite is up after {time.monotonic() - began:.1f} s: gateway {stack.env['GATEWAY_URL']}, logs in {own.logs_dir}")
             url = stack.env["GATEWAY_URL"]
-            Story(
-                admin=Rest(url=url, headers={"X-Admin-Key": stack.env["ADMIN_API_KEY"]}),
+            admin = Rest(url=url, headers={"X-Admin-Key": stack.env["ADMIN_API_KEY"]})
+            warehouse, teller = emulated_warehouse(stack.env["BIGQUERY_EMULATOR_HOST"], own.project), Teller()
+            tenant = Story(
+                admin=admin,
                 tenant=Rest(url=url, headers={}),
-                warehouse=emulated_warehouse(stack.env["BIGQUERY_EMULATOR_HOST"], own.project),
+                warehouse=warehouse,
                 credentials_file=own.sample_credentials,
                 project=own.project,
+                teller=teller,
+            ).run()
+            StoryOfSchedules(
+                admin=admin,
+                tenant=tenant,
+                warehouse=warehouse,
+                control_dataset=f"{own.project}.{own.control_dataset}",
+                outage=lambda: _without(stack, "kms"),
+                teller=teller,
             ).run()
     except (Unexpected, TimeoutError, requests.RequestException, PartFailed, PortInUse) as problem:
         print(f"\nThe demo FAILED: {problem}\nLogs are in {own.logs_dir}.", file=sys.stderr)
         return 1
     print(f"\nAll as expected, {time.monotonic() - began:.1f} s in all. `make up` keeps the suite running and says how to call it.")
     return 0
+
+
+@contextlib.contextmanager
+def _without(stack: Stack, part: str) -> Iterator[None]:
+    """The part is down within it."""
+    stack.stop_part(part)
+    try:
+        yield
+    finally:
+        stack.restart(part)

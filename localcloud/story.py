@@ -1,7 +1,6 @@
 """What the demo does with the suite, told step by step. Every line says what was called and what came back."""
 
 import json
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -10,10 +9,11 @@ from typing import Any
 from google.auth.credentials import AnonymousCredentials
 from google.cloud import bigquery
 
-from localcloud.rest import Answer, Rest, until
+from localcloud.rest import Rest, until
 from localcloud.sample import DATASET as EXPORT
 from localcloud.sample import PROJECT, TABLE
 from localcloud.settings import SAMPLE_TENANT
+from localcloud.teller import Teller
 
 RUN_SECONDS = 60.0
 TABLES = ["x_meta_pipeline_runs", "x_meta_step_logs", "x_meta_dq_results"]
@@ -27,10 +27,6 @@ FROM {TABLE} WHERE DATE(usage_start_time) = @day GROUP BY service"""  # noqa: S6
 DIGITS = 6  # the sums are of doubles, in no particular order
 
 
-class Unexpected(Exception):
-    """Something came back other than the story has it."""
-
-
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Story:
     """The demo's one tenant, and where the suite is."""
@@ -40,46 +36,51 @@ class Story:
     warehouse: bigquery.Client
     credentials_file: Path
     project: str
-    tell: Callable[[str], None] = print
+    teller: Teller
 
-    def run(self) -> None:
-        """Flows 1 and 2, from provisioning to the cost by service. Raises Unexpected, naming the step that went otherwise."""
+    def run(self) -> Rest:
+        """Flows 1 and 2, from provisioning to the cost by service; answers the tenant with its key. Raises Unexpected, naming the step that
+        went otherwise.
+        """
         yesterday = datetime.now(UTC).date() - timedelta(days=1)
         tenant = self._tenant_with_key()
         self._credentials(tenant)
         first = self._pipeline(tenant, yesterday)
         self._cost_by_service(yesterday, first)
         again = self._pipeline(tenant, yesterday)
-        self._expect("rows after the same day ran again", self._cost_by_service(yesterday, again), first["rows_processed"])
-        quota = self._call(tenant, "GET", f"/api/v1/tenants/{SAMPLE_TENANT}/quota").body
-        self._expect("runs counted today", (quota["pipelines_run_today"], quota["pipelines_succeeded_today"]), (2, 2))
-        self._expect("slots held now", quota["concurrent_pipelines_running"], 0)
-        refused = self._call(tenant, "GET", "/api/v1/tenants/somebody_else/quota", status=403)
-        self.tell(f"     refused with {refused.reason}")
+        self.teller.expect("rows after the same day ran again", self._cost_by_service(yesterday, again), first["rows_processed"])
+        quota = self.teller.call(tenant, "GET", f"/api/v1/tenants/{SAMPLE_TENANT}/quota").body
+        self.teller.expect("runs counted today", (quota["pipelines_run_today"], quota["pipelines_succeeded_today"]), (2, 2))
+        self.teller.expect("slots held now", quota["concurrent_pipelines_running"], 0)
+        refused = self.teller.call(tenant, "GET", "/api/v1/tenants/somebody_else/quota", status=403)
+        self.teller.tell(f"     refused with {refused.reason}")
+        return tenant
 
     def _tenant_with_key(self) -> Rest:
-        self.tell("\nThe subscription system provisions a tenant and issues its API key.")
+        self.teller.tell("\nThe subscription system provisions a tenant and issues its API key.")
         plan = {"company_name": "Acme Corp", "admin_email": "ops@acme.example", "daily_limit": 25, "concurrent_limit": 5}
-        put = self._call(self.admin, "PUT", f"/api/v1/tenants/{SAMPLE_TENANT}", plan)
-        self._expect("action", put.body["action"], "CREATED")
-        issued = self._call(self.admin, "POST", f"/api/v1/tenants/{SAMPLE_TENANT}/api-keys", {})
+        put = self.teller.call(self.admin, "PUT", f"/api/v1/tenants/{SAMPLE_TENANT}", plan)
+        self.teller.expect("action", put.body["action"], "CREATED")
+        issued = self.teller.call(self.admin, "POST", f"/api/v1/tenants/{SAMPLE_TENANT}/api-keys", {})
         key: str = issued.body["api_key"]
-        self.tell(f"     api_key {key[: len(SAMPLE_TENANT) + 8]}... (shown once)")
+        self.teller.tell(f"     api_key {key[: len(SAMPLE_TENANT) + 8]}... (shown once)")
         return self.tenant.but(X_API_Key=key, X_User_ID="alice")
 
     def _credentials(self, tenant: Rest) -> None:
-        self.tell("\nThe tenant hands over its Google Cloud credentials; KMS seals them, and its dataset is made. Then once more.")
+        self.teller.tell("\nThe tenant hands over its Google Cloud credentials; KMS seals them, and its dataset is made. Then once more.")
         body, path = json.loads(self.credentials_file.read_text()), f"/api/v1/tenants/{SAMPLE_TENANT}/credentials"
         for action, dataset, tables in (("CREATED", "CREATED", TABLES), ("UPDATED", "ALREADY_EXISTS", [])):
-            answer = self._call(tenant, "POST", path, body).body
-            self._expect("action", answer["action"], action)
-            self._expect("dataset_status", answer["dataset_status"], dataset)
-            self._expect("tables_created", answer["tables_created"], tables)
+            answer = self.teller.call(tenant, "POST", path, body).body
+            self.teller.expect("action", answer["action"], action)
+            self.teller.expect("dataset_status", answer["dataset_status"], dataset)
+            self.teller.expect("tables_created", answer["tables_created"], tables)
 
     def _pipeline(self, tenant: Rest, day: date) -> dict[str, Any]:
-        self.tell(f"\nThe pipeline gcp/cost/billing runs for {day}: the tenant's own identity reads its billing export.")
-        started = self._call(tenant, "POST", f"/api/v1/pipelines/run/{SAMPLE_TENANT}/gcp/cost/billing", {"date": day.isoformat()}).body
-        self._expect("status", started["status"], "RUNNING")
+        self.teller.tell(f"\nThe pipeline gcp/cost/billing runs for {day}: the tenant's own identity reads its billing export.")
+        started = self.teller.call(
+            tenant, "POST", f"/api/v1/pipelines/run/{SAMPLE_TENANT}/gcp/cost/billing", {"date": day.isoformat()}
+        ).body
+        self.teller.expect("status", started["status"], "RUNNING")
         told = 0
 
         def poll() -> dict[str, Any]:
@@ -87,43 +88,33 @@ class Story:
             run: dict[str, Any] = tenant.call("GET", f"/api/v1/pipelines/runs/{SAMPLE_TENANT}/{started['pipeline_logging_id']}").body
             for step in run.get("steps", [])[told:]:
                 detail = f"{step['rows_processed']} rows" if "rows_processed" in step else step.get("error_message", "")
-                self.tell(f"     {step['timestamp'][11:23]}  {step['step_id']:<8} {step['action']:<15} {detail}")
+                self.teller.tell(f"     {step['timestamp'][11:23]}  {step['step_id']:<8} {step['action']:<15} {detail}")
             told = len(run.get("steps", []))
             return run
 
         run = until(poll, lambda run: run.get("status") != "RUNNING", seconds=RUN_SECONDS)
-        self._expect("the run's status", (run["status"], run.get("error_message")), ("COMPLETED", None))
+        self.teller.expect("the run's status", (run["status"], run.get("error_message")), ("COMPLETED", None))
         warned = [check["check_name"] for check in run["dq_results"] if check["status"] != "PASSED"]
         verdict = f"{len(run['dq_results'])} checks, {f'warned by {", ".join(warned)}' if warned else 'all passed'}"
-        self.tell(f"     {run['rows_processed']} rows in {int(run['duration_ms']) / 1000:.1f} s; {verdict}")
+        self.teller.tell(f"     {run['rows_processed']} rows in {int(run['duration_ms']) / 1000:.1f} s; {verdict}")
         return run
 
     def _cost_by_service(self, day: date, run: dict[str, Any]) -> str:
         """The rows that stand in the tenant's dataset, as the run counts them."""
-        self.tell("\nThe cost by service, read back from the tenant's own dataset and held against the export.")
+        self.teller.tell("\nThe cost by service, read back from the tenant's own dataset and held against the export.")
         loaded = self._by_service(COST_BY_SERVICE, f"{self.project}.{SAMPLE_TENANT}", day)
         source = self._by_service(SOURCE_BY_SERVICE, f"{PROJECT}.{EXPORT}", day)
         for service, (entries, cost, discounts) in sorted(loaded.items(), key=lambda entry: -entry[1][1]):
-            self.tell(f"     {service:<28} {entries:>6} rows {cost:>12.4f} {discounts:>12.4f} credits")
-        self._expect("rows, cost and credits by service", loaded, source)
+            self.teller.tell(f"     {service:<28} {entries:>6} rows {cost:>12.4f} {discounts:>12.4f} credits")
+        self.teller.expect("rows, cost and credits by service", loaded, source)
         rows = str(sum(entries for entries, _, _ in loaded.values()))
-        self._expect("rows", rows, run["rows_processed"])
+        self.teller.expect("rows", rows, run["rows_processed"])
         return rows
 
     def _by_service(self, sql: str, dataset: str, day: date) -> dict[str, tuple[int, float, float]]:
         day_of = bigquery.ScalarQueryParameter("day", "DATE", day)
         rows = self.warehouse.query_and_wait(sql, job_config=bigquery.QueryJobConfig(default_dataset=dataset, query_parameters=[day_of]))
         return {row["service"]: (row["entries"], round(row["cost"], DIGITS), round(row["discounts"], DIGITS)) for row in rows}
-
-    def _call(self, caller: Rest, method: str, path: str, body: object | None = None, *, status: int = 200) -> Answer:
-        answer = caller.call(method, path, body)
-        self.tell(f"   {method} {path} -> {answer.status}")
-        self._expect(f"{method} {path}", (answer.status, answer.body if answer.status != status else None), (status, None))
-        return answer
-
-    def _expect(self, what: str, actual: object, expected: object) -> None:
-        if actual != expected:
-            raise Unexpected(f"{what}: expected {expected!r}, got {actual!r}")
 
 
 def emulated_warehouse(host: str, project: str) -> bigquery.Client:
