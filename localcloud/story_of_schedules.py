@@ -124,7 +124,7 @@ class StoryOfSchedules:
         left = {name: status[f"{name}_count"] for name in ("due", "queued", "processing", "failed_today")}
         self.teller.expect("what is left in the queue", left, dict.fromkeys(left, 0))
 
-    def _change(self, sql: str, **params: tuple[str, object]) -> None:
+    def _change(self, sql: str, **params: tuple[str, str | datetime]) -> None:
         """Writes to the control dataset behind the services' back."""
         parameters = [bigquery.ScalarQueryParameter(name, kind, value) for name, (kind, value) in params.items()]
         config = bigquery.QueryJobConfig(default_dataset=self.control_dataset, query_parameters=parameters)
