@@ -6,6 +6,7 @@ as Cloud Scheduler does it; what was missed while the machine slept is not made 
 
 import argparse
 import os
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -73,8 +74,9 @@ def main() -> None:
     threads = [threading.Thread(target=_keep_firing, args=(job, every), name=job.name, daemon=True) for job in jobs]
     for thread in threads:
         thread.start()
-    for thread in threads:
-        thread.join()
+    while all(thread.is_alive() for thread in threads):
+        time.sleep(1)
+    sys.exit("a job has stopped firing")
 
 
 if __name__ == "__main__":

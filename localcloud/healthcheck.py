@@ -1,5 +1,6 @@
 """`python -m localcloud.healthcheck PART`: whether a part that runs in this container is ready; Docker asks (docker-compose.yml)."""
 
+import os
 import sys
 
 from localcloud.part import Ready
@@ -18,10 +19,13 @@ def check_of(name: str, settings: LocalSettings) -> Ready:
             return grpc_serving(HERE, settings.kms_port)
         case "gateway":
             return gateway_ready(f"http://{HERE}:{settings.gateway_port}", f"http://{HERE}:{settings.envoy_admin_port}")
+        case "cloud_scheduler":
+            # It listens nowhere, and a thread of it that ends takes the process along; what is left to check is the way to its target.
+            return http_answers(f"{os.environ.get('GATEWAY_URL', f'http://{settings.address("gateway")}')}/healthz")
         case _ if name in SERVICES:
             return grpc_serving(HERE, settings.port(name), tls_dir=settings.certs_dir, server_name=f"{name}.convergence.internal")
         case _:
-            raise ValueError(f"no part is called {name!r}: bigquery, kms, gateway, {', '.join(SERVICES)}")
+            raise ValueError(f"no part is called {name!r}: bigquery, kms, gateway, cloud_scheduler, {', '.join(SERVICES)}")
 
 
 if __name__ == "__main__":

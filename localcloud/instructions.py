@@ -29,6 +29,7 @@ RUN=$$(curl -sS -X POST "$$GATEWAY_URL/api/v1/pipelines/run/$tenant/gcp/cost/bil
 curl -sS "$$GATEWAY_URL/api/v1/pipelines/runs/$tenant/$$RUN" -H "X-API-Key: $$KEY" | python3 -m json.tool
 curl -sS "$$GATEWAY_URL/api/v1/tenants/$tenant/quota" -H "X-API-Key: $$KEY" | python3 -m json.tool
 
+Cloud Scheduler's three jobs fire as in production (LOCALCLOUD_SCHEDULER_EVERY=10: each every ten seconds); its log tells what came back.
 Logs are in $logs_dir. Ctrl-C stops everything.
 """)
 

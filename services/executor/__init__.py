@@ -9,8 +9,11 @@ The life of a run
                     gcp/cost/billing writes, audits, publishes: into a staging table of this run, checks on it, then one transaction.
     4. `live`       RUNNING -> COMPLETED or FAILED by compare-and-set; then the slot is settled with what the row says.
 
+A scheduled run's attempt comes under an id of the scheduler's and takes the same way (`run_servicer`); `starting` tells why it starts once.
+What fails a run also says, in its step's line, whether another attempt may heal it.
+
 RUNNING ──> COMPLETED    every step worked
-   ├──────> FAILED       a step failed, a time was up, the slot was lost, the executor stopped
+   ├──────> FAILED       a step failed, a time was up, the slot was lost, the executor stopped or died
    └──────> CANCELLED    a caller's wish (to come)
 
 Who may end a run is decided by the row alone: whoever finds it RUNNING. The publishing transaction updates that same row first, so a run

@@ -1,8 +1,10 @@
 """Ends runs that nobody leads any more: their executor was killed, or has lost touch. Safe to run anywhere, any number of times."""
 
+import asyncio
+import itertools
 import uuid
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -15,6 +17,7 @@ from services.platform.clock import Clock, utc_day
 from services.platform.errors import ConvergenceError
 
 LOST = "The executor that led this run was lost; run it again."
+TENANTS_AT_ONCE = 8
 OVERDUE = "The run was still RUNNING after its deadline, and nobody led it; run it again."
 OVERDUE_AFTER = timedelta(minutes=2)
 """A living executor ends its run at the deadline itself, and has so long to write it down in its own words."""
@@ -86,21 +89,29 @@ class Reconciler:
         by_tenant = defaultdict[str, list[Slot]](list)
         for slot in await self._ledger.expired():
             by_tenant[slot.tenant_id].append(slot)
-        since = self.overdue_since
+        since, room = self.overdue_since, asyncio.Semaphore(TENANTS_AT_ONCE)
         ripe = [tenant_id for tenant_id, deadline in self._doubts.items() if deadline < since]
+
+        async def tenant(tenant_id: str) -> list[Slot]:
+            async with room:
+                return await self._sweep_tenant(tenant_id, by_tenant.get(tenant_id, []), since)
+
+        settled = await asyncio.gather(*map(tenant, {*by_tenant, *ripe}))
+        return list(itertools.chain.from_iterable(settled))
+
+    async def _sweep_tenant(self, tenant_id: str, slots: Sequence[Slot], since: datetime) -> list[Slot]:
         settled = list[Slot]()
-        for tenant_id in {*by_tenant, *ripe}:
-            try:
-                states = await self._store.run_states(tenant_id, [slot.pipeline_logging_id for slot in by_tenant[tenant_id]])
-                for slot in by_tenant[tenant_id]:
-                    state = states.get(slot.pipeline_logging_id)
-                    await self._end(reserved_on(slot, state), judge(state.status if state else None, slot.pipeline_logging_id))
-                    settled.append(slot)
-                await self.fail_overdue(tenant_id, await self._store.overdue_runs(tenant_id, since))
-                if self._doubts.get(tenant_id, since) < since:
-                    del self._doubts[tenant_id]
-            except ConvergenceError as error:
-                _log.warning("reconcile_delayed", tenant_id=tenant_id, reason=error.reason)
+        try:
+            states = await self._store.run_states(tenant_id, [slot.pipeline_logging_id for slot in slots])
+            for slot in slots:
+                state = states.get(slot.pipeline_logging_id)
+                await self._end(reserved_on(slot, state), judge(state.status if state else None, slot.pipeline_logging_id))
+                settled.append(slot)
+            await self.fail_overdue(tenant_id, await self._store.overdue_runs(tenant_id, since))
+            if self._doubts.get(tenant_id, since) < since:
+                del self._doubts[tenant_id]
+        except ConvergenceError as error:
+            _log.warning("reconcile_delayed", tenant_id=tenant_id, reason=error.reason)
         return settled
 
     async def fail_overdue(self, tenant_id: str, runs: Iterable[str]) -> dict[str, RunStatus | None]:

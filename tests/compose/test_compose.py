@@ -20,7 +20,7 @@ ROOT = Path(__file__).resolve().parents[2]
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
 PARTS: dict[str, dict[str, Any]] = COMPOSE["services"]
 # What `docker compose` itself fills in.
-FILLED_IN = {"ADMIN_API_KEY_SHA256": "0" * 64, "CORS_ORIGIN": "http://localhost:3000", "GATEWAY_PORT": "8080"}
+FILLED_IN = {"ADMIN_API_KEY": "admin_0", "ADMIN_API_KEY_SHA256": "0" * 64, "CORS_ORIGIN": "http://localhost:3000", "GATEWAY_PORT": "8080"}
 
 
 def settings_of(part: str) -> list[type[BaseSettings]]:
@@ -52,6 +52,9 @@ def test_every_variable_is_one_that_the_settings_know(part: str, monkeypatch: py
     """And every value one that they take."""
     environment = {name: _filled(value) for name, value in PARTS[part]["environment"].items()}
     known = set().union(*(variables(settings) for settings in settings_of(part)))
+    if part == "cloud_scheduler":
+        # What its jobs' placeholders stand for.
+        known |= {"GATEWAY_URL", "ADMIN_API_KEY"}
     assert set(environment) <= known
 
     for name, value in environment.items():
@@ -68,7 +71,7 @@ def test_every_command_is_a_module_that_exists(part: str) -> None:
 
 
 def test_the_whole_suite_is_there() -> None:
-    assert set(PARTS) == {"bigquery", "kms", "certs", "bootstrap", *SERVICES, "gateway"}
+    assert set(PARTS) == {"bigquery", "kms", "certs", "bootstrap", *SERVICES, "gateway", "cloud_scheduler"}
 
 
 def test_what_runs_on_is_watched_and_what_is_waited_for_says_when() -> None:
