@@ -8,6 +8,7 @@ from services.platform.bigquery import BigQuery
 from services.platform.clock import SystemClock
 from services.platform.peers import peer_channel
 from services.platform.server import serve
+from services.scheduler.schedule_servicer import schedule_served
 from services.scheduler.service import queue_service
 from services.scheduler.settings import SchedulerSettings
 
@@ -24,7 +25,7 @@ async def main() -> None:
         peer_channel(settings, caller=NAME, peer="executor", address=settings.executor_address) as executor,
         queue_service(settings, bq=bq, executor=executor, clock=clock) as queue,
     ):
-        await serve(settings, name=NAME, authenticator=RemoteAuthenticator(auth), served=queue)
+        await serve(settings, name=NAME, authenticator=RemoteAuthenticator(auth), served=[*queue, schedule_served(bq, executor, clock)])
 
 
 if __name__ == "__main__":

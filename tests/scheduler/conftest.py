@@ -119,7 +119,7 @@ class Scheduler:
 
     async def started(self) -> None:
         """Every StartRun has been answered, and written down."""
-        while tasks := list(self.follower._tasks):
+        while tasks := [task for task in (*self.follower._tasks, self.processor._looking) if task is not None and not task.done()]:
             await asyncio.gather(*tasks)
 
     async def process(self, max_runs: int = 1) -> int:
@@ -200,7 +200,10 @@ async def make_scheduler(
             await stack.enter_async_context(follower)
             lease = scheduler_settings.claim_lease
             processor = QueueProcessor(store=store, follower=follower, executor=executor, clock=clock, lease_seconds=lease)
-            return Scheduler(store=store, trigger=Trigger(store, clock), follower=follower, processor=processor)
+            await stack.enter_async_context(processor)
+            scheduler = Scheduler(store=store, trigger=Trigger(store, clock), follower=follower, processor=processor)
+            await scheduler.started()
+            return scheduler
 
         yield make
 

@@ -1,0 +1,190 @@
+"""Flow 3B on a real BigQuery emulator: claim, start, follow, settle, and what happens when somebody dies."""
+
+import asyncio
+from collections import Counter
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from services.platform.errors import FailedPrecondition, ResourceExhausted
+from services.scheduler.claims import Claim
+from services.scheduler.ids import pipeline_logging_id
+from services.scheduler.outcomes import completed
+from services.scheduler.queue_store import Started
+from tests.scheduler.conftest import LEASE, MakeScheduler, Scheduler, Tables, jobs
+from tests.scheduler.stub_executor import StubExecutor
+
+
+async def queued(tables: Tables, scheduler: Scheduler, count: int = 1, **columns: Any) -> None:
+    """So many runs in the queue, of one tenant."""
+    await tables.schedules(await tables.tenants() * count, **columns)
+    await scheduler.trigger.fire()
+
+
+async def test_a_run_that_works(tables: Tables, scheduler: Scheduler, executor: StubExecutor) -> None:
+    """Two jobs before the answer; steps 2 to 5 of the flow; the executor is asked with all it needs."""
+    await queued(tables, scheduler)
+    before = jobs()
+    (claim,) = await scheduler.processor.process(1)
+    assert jobs() - before == 2
+    await scheduler.started()
+
+    run = await tables.the_run()
+    assert (run["state"], run["queue_state"], run["attempt"]) == ("PENDING", "PROCESSING", 1)
+    assert run["pipeline_logging_id"] == claim.pipeline_logging_id == pipeline_logging_id(run["run_id"], 1)
+    (asked,) = executor.asked
+    assert (asked.run_id, asked.attempt, asked.provider, asked.trigger_type, asked.trigger_by) == (
+        run["run_id"],
+        1,
+        "gcp",
+        "scheduler",
+        "cloud_scheduler",
+    )
+    assert asked.as_of_date == run["scheduled_time"].date().isoformat()
+
+    executor.end_all()
+    await scheduler.poll()
+
+    run = await tables.the_run()
+    assert (run["state"], run["queue_state"], run["completed_at"]) == ("COMPLETED", None, tables.clock.now())
+    (config,) = (await tables.configs()).values()
+    assert (config["last_run_status"], config["last_run_time"]) == ("SUCCESS", tables.clock.now())
+
+
+async def test_eight_at_once_from_two_schedulers_start_each_run_once(
+    tables: Tables, make_scheduler: MakeScheduler, executor: StubExecutor
+) -> None:
+    one, other = await make_scheduler(), await make_scheduler()
+    await queued(tables, one, 40)
+
+    claimed = await asyncio.gather(*(side.process(6) for side in (one, other) * 4))
+
+    assert (sum(claimed), len(executor.asked), len(executor.started), set(executor.started.values())) == (40, 40, 40, {1})
+    executor.end_all()
+    await asyncio.gather(one.poll(), other.poll())
+    assert Counter((run["state"], run["queue_state"]) for run in await tables.runs()) == {("COMPLETED", None): 40}
+
+
+async def test_the_best_first_and_no_tenant_beyond_its_slots(tables: Tables, scheduler: Scheduler) -> None:
+    """A slot that is claimed and not begun is no longer free; one that has begun is the ledger's to count, which here knows of none."""
+    full, free = [*await tables.tenants(concurrent_limit=2), *await tables.tenants()]
+    await tables.schedules([full] * 3, priority=90)
+    await tables.schedules([free], priority=10)
+    await scheduler.trigger.fire()
+    now, store = tables.clock.now(), scheduler.store
+
+    async def claim(claimed_by: str) -> list[Claim]:
+        await store.claim(claimed_by, 500, now, now + LEASE)
+        return await store.claimed(claimed_by)
+
+    first = await claim("a")
+    assert [one.tenant_id for one in first] == [full, full, free]
+    assert (await claim("b"), await claim("a")) == ([], first)
+    await store.record_started([Started(claim=first[0], started_at=now)])
+    assert [one.tenant_id for one in await claim("c")] == [full]
+
+
+async def test_three_failures_and_out(tables: Tables, scheduler: Scheduler, executor: StubExecutor) -> None:
+    """DESIGN's table for max_retries 3; each retry waits, twice as long as the one before."""
+    await queued(tables, scheduler, max_retries=3)
+    seen, waits = [], []
+    for _ in range(3):
+        assert await scheduler.process() == 1
+        executor.end_all("FAILED", error_message="No rows.")
+        await scheduler.poll()
+        run = await tables.the_run()
+        seen.append((run["retry_count"], run["state"], run["queue_state"], run["priority"]))
+        assert await scheduler.process() == 0
+        if run["not_before"]:
+            waits.append(run["not_before"] - tables.clock.now())
+            tables.clock.time = run["not_before"]
+
+    assert seen == [(1, "FAILED", "QUEUED", 49), (2, "FAILED", "QUEUED", 48), (3, "FAILED", None, None)]
+    assert waits == [timedelta(minutes=1), timedelta(minutes=2)]
+    assert (run["error_message"], run["completed_at"]) == ("No rows.", tables.clock.now())
+    assert [config["last_run_status"] for config in (await tables.configs()).values()] == ["FAILED"]
+    assert [asked.attempt for asked in executor.asked] == [1, 2, 3]
+
+
+@pytest.mark.parametrize("how", ["said by the run", "said by StartRun", "cancelled", "its schedule is gone"])
+async def test_what_cannot_heal_is_final_at_once(tables: Tables, scheduler: Scheduler, executor: StubExecutor, how: str) -> None:
+    await queued(tables, scheduler)
+    if how == "said by StartRun":
+        executor.refusal = FailedPrecondition("CREDENTIALS_MISSING", "Bad credentials.")
+    if how == "its schedule is gone":
+        await tables.run("DELETE FROM tenant_pipeline_configs WHERE TRUE")
+    await scheduler.process()
+    executor.end_all("CANCELLED" if how == "cancelled" else "FAILED", error_message="Bad credentials.", is_final=how == "said by the run")
+    await scheduler.poll()
+
+    run = await tables.the_run()
+    assert (run["state"], run["retry_count"], run["queue_state"], run["completed_at"]) == ("FAILED", 1, None, tables.clock.now())
+    assert "deleted" in run["error_message"] if how == "its schedule is gone" else run["error_message"] == "Bad credentials."
+
+
+async def test_a_refused_run_goes_back_unharmed(tables: Tables, scheduler: Scheduler, executor: StubExecutor) -> None:
+    await queued(tables, scheduler)
+    executor.refusal = ResourceExhausted("DAILY_LIMIT_REACHED", "No more today.", retry_after=timedelta(hours=9))
+    assert await scheduler.process() == 1
+
+    run = await tables.the_run()
+    assert (run["state"], run["queue_state"], run["retry_count"], run["priority"]) == ("PENDING", "QUEUED", 0, 50)
+    assert (run["claimed_by"], run["not_before"]) == (None, tables.clock.now() + timedelta(hours=1))
+    assert await scheduler.process() == 0
+    executor.refusal, tables.clock.time = None, run["not_before"]
+    assert await scheduler.process() == 1
+    assert [asked.attempt for asked in executor.asked] == [1, 1]
+
+
+async def test_a_dead_scheduler_s_runs_are_taken_over(
+    tables: Tables, make_scheduler: MakeScheduler, executor: StubExecutor, scheduler: Scheduler
+) -> None:
+    """One had ended, one was running, one had never begun. The dead one, come back, writes nothing."""
+    await queued(tables, scheduler, 3)
+    claims = await scheduler.processor.process(3)
+    await scheduler.started()
+    ended, running, never = (claim.pipeline_logging_id for claim in claims)
+    executor.runs[ended].status = "COMPLETED"
+    del executor.runs[never]
+    other = await make_scheduler()
+    await other.reconcile()
+    assert all(run["claimed_by"] == claims[0].claimed_by for run in await tables.runs()), "its lease still held"
+
+    tables.clock.time += LEASE
+    await other.reconcile()
+    await scheduler.store.settle([completed(claim) for claim in claims], tables.clock.now())
+
+    runs = {run["pipeline_logging_id"]: run for run in await tables.runs()}
+    assert {one: (run["state"], run["queue_state"]) for one, run in runs.items()} == {
+        ended: ("COMPLETED", None),
+        running: ("PENDING", "PROCESSING"),
+        never: ("PENDING", "PROCESSING"),
+    }
+    assert executor.started == {ended: 1, running: 1, never: 2}
+    executor.end_all()
+    await scheduler.poll()
+    assert sum(run["queue_state"] == "PROCESSING" for run in await tables.runs()) == 2
+    await other.poll()
+    assert {(run["state"], run["queue_state"]) for run in await tables.runs()} == {("COMPLETED", None)}
+    assert executor.reconciled >= 2
+
+
+async def test_renewing_keeps_a_claim_and_stopping_hands_it_over(
+    tables: Tables, make_scheduler: MakeScheduler, scheduler: Scheduler, executor: StubExecutor
+) -> None:
+    await queued(tables, scheduler, 2)
+    await scheduler.process(2)
+    other = await make_scheduler()
+    tables.clock.time += LEASE * 0.9
+    before = jobs()
+    await scheduler.follower.renew()
+    assert jobs() - before == 1
+    tables.clock.time += LEASE * 0.9
+    assert await other.store.take_over("other", tables.clock.now(), tables.clock.now() + LEASE) == 0
+
+    await scheduler.follower.__aexit__(None, None, None)
+    await other.reconcile()
+    executor.end_all()
+    await other.poll()
+    assert {run["state"] for run in await tables.runs()} == {"COMPLETED"}
