@@ -8,7 +8,7 @@ the same transaction, inserts what is not there yet. Two triggers change the sam
 nothing to do.
 
 The lease protocol.
-    1. A claim is an opaque id, the fence. One UPDATE writes it on the best QUEUED rows, with a lease. What reads back under that id is ours.
+    1. A claim is an opaque id, the fence. One UPDATE writes it on the best QUEUED rows, with a lease. What reads back under it is ours.
     2. An attempt's `pipeline_logging_id` is made from the run and the number of its failures. Starting it is idempotent: the executor
        answers a second StartRun with the run as it stands.
     3. The process that holds claims asks the executor every few seconds how their runs stand, and renews all leases in one statement,
@@ -19,7 +19,7 @@ The lease protocol.
        such run: start it, under the same id. An executor that died is the executor's own to find (ReconcileRuns): its runs end FAILED.
     6. A holder that comes back after that finds its claim gone (4), and has started no other run than its successor (2).
 
-So a run is not lost, whoever dies, and no two attempts of it are ever under way at once. Who stops in order lets its leases run out at once.
+So a run is not lost, whoever dies, and no two attempts of it are ever under way at once. Who stops in order lets its leases run out now.
 
 The chart. A place is the run's state and the queue row's; `-` is no row. Every change of place is an edge here, and a test walks them all.
     -, -                  ──trigger──>    PENDING, QUEUED

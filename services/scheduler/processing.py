@@ -28,13 +28,17 @@ class QueueProcessor:
         self._store, self._follower, self._executor, self._clock = store, follower, executor, clock
         self._lease = timedelta(seconds=lease_seconds)
         self._looking: asyncio.Task[None] | None = None
+        self._one_at_a_time = asyncio.Lock()
 
     async def process(self, max_runs: int) -> list[Claim]:
         """Claims the best `max_runs` runs that are ready, and starts them in the background. Raises Unavailable if BigQuery does not
         answer; what was claimed then waits until its lease has run out.
         """
-        now, claimed_by = self._clock.now(), str(uuid.uuid4())
-        await self._store.claim(claimed_by, max_runs, now, now + self._lease)
+        claimed_by = str(uuid.uuid4())
+        # Two claims at once want the same rows, and one would have to begin again.
+        async with self._one_at_a_time:
+            now = self._clock.now()
+            await self._store.claim(claimed_by, max_runs, now, now + self._lease)
         claims = await self._store.claimed(claimed_by)
         self._follower.begin(claims)
         self._look_soon()

@@ -258,7 +258,6 @@ LIMIT 1
 -- param: tenant_id STRING
 -- param: run_id STRING
 -- param: now TIMESTAMP
-DECLARE changed INT64 DEFAULT 0;
 BEGIN TRANSACTION;
 UPDATE scheduled_pipeline_runs AS r
 SET
@@ -268,8 +267,7 @@ SET
     (SELECT MAX(c.max_retries) FROM tenant_pipeline_configs AS c WHERE c.tenant_id = @tenant_id AND c.config_id = r.config_id), 3)
 WHERE r.tenant_id = @tenant_id AND r.run_id = @run_id AND r.state = 'FAILED'
   AND NOT EXISTS (SELECT 1 FROM pipeline_execution_queue AS q WHERE q.run_id = @run_id);
-SET changed = @@row_count;
-IF changed = 0 THEN
+IF @@row_count = 0 THEN
   ROLLBACK TRANSACTION;
 ELSE
   INSERT INTO pipeline_execution_queue (run_id, config_id, tenant_id, pipeline_id, state, priority, scheduled_time, added_at)
@@ -278,7 +276,6 @@ ELSE
   WHERE r.tenant_id = @tenant_id AND r.run_id = @run_id;
   COMMIT TRANSACTION;
 END IF;
-SELECT changed
 
 -- ---------------------------------------------------------------------------------------------------------------------------------------
 -- Schedules: what tenants make, change and take away; and backfills.

@@ -117,7 +117,8 @@ class ScheduledRunServicer(scheduled_run_service_pb2_grpc.ScheduledRunServiceSer
         self, request: scheduled_run_service_pb2.RetryScheduledRunRequest, context: Context
     ) -> scheduled_run_pb2.ScheduledRun:
         """See the proto. `retry_count` goes on counting and `max_retries` grows: an attempt is numbered by the failures before it, and its
-        id must never come again. Raises NotFound, and FailedPrecondition for a run that has not FAILED for good.
+        id must never come again. After a lost reply the row says, by its time, whether it was this call that put it back. Raises NotFound,
+        and FailedPrecondition for a run that has not FAILED for good.
         """
         now = self._clock.now()
         await self._store.retry_run(request.tenant_id, request.run_id, now)

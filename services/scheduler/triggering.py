@@ -28,9 +28,15 @@ class Trigger:
 
     def __init__(self, store: QueueStore, clock: Clock) -> None:
         self._store, self._clock = store, clock
+        self._one_at_a_time = asyncio.Lock()
 
     async def fire(self) -> Triggered:
         """One trigger. Schedules that the subscription system wrote without a next slot get theirs by a third job, once."""
+        # Transactions of one process need not cancel each other; the second then finds nothing due.
+        async with self._one_at_a_time:
+            return await self._fire()
+
+    async def _fire(self) -> Triggered:
         now = self._clock.now()
         schedules = await self._store.due_schedules(now)
         # Cron takes a while for thousands of schedules, and leases must be renewed meanwhile.

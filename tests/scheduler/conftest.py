@@ -41,11 +41,16 @@ SELECT t.tenant_id, t.tenant_id, 'ACTIVE', t.daily_limit, t.concurrent_limit FRO
 """
 _CONFIGS = """
 INSERT INTO tenant_pipeline_configs
-  (config_id, tenant_id, provider, domain, pipeline_template, schedule_cron, timezone, priority, max_retries, catch_up, next_run_time, is_active)
-SELECT c.config_id, c.tenant_id, 'gcp', 'cost', 'billing', c.schedule_cron, c.timezone, c.priority, c.max_retries, c.catch_up, c.next_run_time, c.is_active
+  (config_id, tenant_id, provider, domain, pipeline_template,
+   schedule_cron, timezone, priority, max_retries, catch_up, next_run_time, is_active)
+SELECT c.config_id, c.tenant_id, 'gcp', 'cost', 'billing',
+  c.schedule_cron, c.timezone, c.priority, c.max_retries, c.catch_up, c.next_run_time, c.is_active
 FROM UNNEST(@configs) AS c
 """
-_CONFIG = "config_id STRING, tenant_id STRING, schedule_cron STRING, timezone STRING, priority INT64, max_retries INT64, catch_up STRING, next_run_time TIMESTAMP, is_active BOOL"
+_CONFIG = (
+    "config_id STRING, tenant_id STRING, schedule_cron STRING, timezone STRING, priority INT64, max_retries INT64, catch_up STRING, "
+    "next_run_time TIMESTAMP, is_active BOOL"
+)
 _EMPTY = """
 DELETE FROM tenant_pipeline_configs WHERE TRUE;
 DELETE FROM pipeline_execution_queue WHERE TRUE;
@@ -162,9 +167,9 @@ async def tables(bq: BigQuery, clock: SetClock) -> Tables:
 
 @pytest.fixture(scope="session")
 def scheduler_settings(service_settings: ServiceSettings) -> SchedulerSettings:
-    given = service_settings.model_dump(include={"tls_dir", "control_dataset"})
-    aliased = {"project": service_settings.project, "bigquery_emulator_host": service_settings.bigquery_emulator_host}
-    return SchedulerSettings(**given, **aliased, listen="127.0.0.1:0", poll_seconds=NEVER, claim_lease_seconds=LEASE.total_seconds())
+    given = service_settings.model_dump(include={"tls_dir", "project", "control_dataset", "bigquery_emulator_host"})
+    own = {"listen": "127.0.0.1:0", "poll_seconds": NEVER, "claim_lease_seconds": LEASE.total_seconds()}
+    return SchedulerSettings.model_validate(given | own)
 
 
 @pytest.fixture

@@ -22,6 +22,9 @@ class StubExecutor(RunServiceServicer):
     """What every StartRun is refused with."""
     reconciled: int = 0
 
+    async def CheckPipeline(self, request: messages.CheckPipelineRequest, context: Any) -> messages.CheckPipelineResponse:
+        return messages.CheckPipelineResponse()
+
     async def StartRun(self, request: messages.StartRunRequest, context: Any) -> messages.StartRunResponse:
         self.asked.append(request)
         if self.refusal is not None:

@@ -114,7 +114,7 @@ class Queue(RuleBasedStateMachine):
             identity = claim.pipeline_logging_id
             if answer in {"ok", "lost reply"}:
                 self.attempts.setdefault(identity, Attempt(run_id=claim.run_id))
-            if answer == "ok" or identity in self.attempts and answer != "lost reply":
+            if answer == "ok" or (identity in self.attempts and answer != "lost reply"):
                 continue
             error = {
                 "quota": ResourceExhausted("DAILY_LIMIT_REACHED", "x"),
