@@ -1,7 +1,7 @@
 """The executor's pure decisions: names, plans, the choice of an export, verdicts, page tokens, staging."""
 
 import uuid
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Any
 
 import pyarrow as pa
@@ -12,11 +12,12 @@ from hypothesis import strategies as st
 from services.executor import reconcile
 from services.executor.exports import TableName, choose_export, named_table
 from services.executor.failures import StepFailed
+from services.executor.ledger import Slot
 from services.executor.paging import from_token, page_size, to_token
 from services.executor.pipelines import PipelineName
 from services.executor.plan import When, should_run
 from services.executor.quality import Check, judge, refuse_errors
-from services.executor.runs import RunStatus, StepStatus
+from services.executor.runs import RunState, RunStatus, StepStatus
 from services.executor.staging import StagingShape, bind, conform
 from services.platform.errors import InvalidArgument
 from services.platform.sql import make_block
@@ -186,3 +187,12 @@ def test_a_scheduled_attempt_that_never_began_keeps_its_unit() -> None:
     made = str(uuid.uuid5(uuid.UUID(RUN), "2"))
     assert reconcile.judge(None, made) == reconcile.Verdict(fail_run=False, outcome=RunStatus.CANCELLED)
     assert reconcile.judge(RunStatus.RUNNING, made) == reconcile.Verdict(fail_run=True, outcome=RunStatus.FAILED)
+
+
+@pytest.mark.parametrize(("began", "day"), [(9, 9), (10, 10), (11, 10)])
+def test_a_slot_that_the_reset_moved_counts_on_the_day_its_run_began(began: int, day: int) -> None:
+    """Never on a later one: a run that begins just after midnight was reserved before it."""
+    slot = Slot(tenant_id="acme", pipeline_logging_id=RUN, usage_date=date(2026, 3, 10))
+    state = RunState(status=RunStatus.RUNNING, started_at=datetime(2026, 3, began, 12, tzinfo=UTC))
+    assert reconcile.reserved_on(slot, state).usage_date == date(2026, 3, day)
+    assert reconcile.reserved_on(slot, None) == slot
