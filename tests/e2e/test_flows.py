@@ -22,7 +22,7 @@ NEXT = DAY + timedelta(days=1)
 EXPORT = {DAY: many(DAY, 300, seed=1), NEXT: many(NEXT, 200, seed=2)}
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def acme(running: Suite, private_key: Rsa) -> Tenant:
     """A tenant with credentials, and a standard export in a dataset of its own naming."""
     tenant = running.tenant(private_key, daily_limit=25)
@@ -56,11 +56,12 @@ def expected_cost(rows: list[dict[str, Any]]) -> dict[str, tuple[int, float, flo
 
 def test_flow_1_credentials_created_then_updated(running: Suite, private_key: Rsa) -> None:
     tenant = running.tenant(private_key)
-    before = running.jobs("credentials")
+    statements = ("find_credential", "insert_credential", "update_credential", "create_meta_tables", "insert_audit_row")
+    before = running.jobs("credentials", *statements)
     created = tenant.set_credentials()
-    between = running.jobs("credentials")
+    between = running.jobs("credentials", *statements)
     updated = tenant.set_credentials()
-    after = running.jobs("credentials")
+    after = running.jobs("credentials", *statements)
 
     assert (created.status, created.body) == (
         200,
@@ -132,6 +133,8 @@ def test_a_day_without_rows_completes_and_says_so(acme: Tenant) -> None:
 
 
 def test_runs_are_listed_newest_first_with_filters_and_pages(acme: Tenant) -> None:
+    for _ in range(2):
+        acme.finished(acme.start(DAY))
     path = f"/api/v1/pipelines/runs/{acme.tenant_id}"
     everything = acme.rest.call("GET", f"{path}?status=COMPLETED&pipeline=gcp/cost/billing&date={datetime.now(UTC).date()}").body["runs"]
     first = acme.rest.call("GET", f"{path}?page_size=1").body
@@ -153,8 +156,7 @@ def test_a_warm_run_costs_three_statements_before_it_answers(acme: Tenant, runni
     """Reserve and read back in auth, insert the run in the executor. The extra key lookup falls to whoever's cache is cold."""
 
     def counted() -> list[float]:
-        statements = [("auth", "reserve"), ("auth", "read_usage"), ("executor", "insert_run")]
-        return [running.jobs(service, statement=statement) for service, statement in statements]
+        return [running.jobs("auth", "reserve"), running.jobs("auth", "read_usage"), running.jobs("executor", "insert_run")]
 
     acme.finished(acme.start(DAY))
     before = counted()
