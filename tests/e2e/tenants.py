@@ -62,6 +62,10 @@ class Suite:
         sent, again = (sum(self.counter(service, name, statement=statement) for statement in statements) for name in names)
         return sent - again
 
+    def all_jobs(self, service: str) -> float:
+        """All jobs of a service, counted as `jobs` does."""
+        return self.counter(service, "convergence_bigquery_jobs") - self.counter(service, "convergence_bigquery_retries")
+
     def tenant(self, private_key: Rsa, *, project: str | None = None, **plan: Any) -> "Tenant":
         """A new tenant with a key of its own; `plan` as in PUT."""
         tenant_id = f"t_{uuid.uuid4().hex[:12]}"
