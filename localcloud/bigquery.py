@@ -18,6 +18,7 @@ from local_bigquery.engine import database
 from local_bigquery.grpc import server as storage
 from local_bigquery.settings import settings
 
+from localcloud import bigquery_catalog
 from localcloud.settings import LocalSettings
 
 # In the order they are loaded; each comes from a wheel of its own.
@@ -33,6 +34,7 @@ def main() -> None:
     settings.default_project_id = options.project
     # The first connection loads the extensions and attaches every project: a second that no caller shall wait for.
     connection = database.connection()
+    bigquery_catalog.install(connection)
     # uvicorn stops gracefully and then raises the signal again, which would end us before the database is closed.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _exit)

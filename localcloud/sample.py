@@ -19,7 +19,7 @@ from localcloud.sample_rows import BILLING_ACCOUNT, rows_of_day
 from localcloud.sample_schema import ARROW_SCHEMA, bigquery_schema
 from localcloud.settings import LocalSettings
 
-PROJECT = "acme-gcp-project"
+PROJECT = "acme-sample-project"
 DATASET = "billing_export"
 TABLE = f"gcp_billing_export_resource_v1_{BILLING_ACCOUNT.replace('-', '_')}"
 DAYS = 7

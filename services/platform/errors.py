@@ -8,6 +8,7 @@
     ├── FailedPrecondition   something has to be done first      400
     ├── ResourceExhausted    a limit; says when to try again     429
     ├── Unavailable          a dependency; try again             503
+    ├── DeadlineExceeded     the caller's time is up             504
     └── Internal             a bug, or broken data               500
 
 On the wire they are `google.rpc.Status` with `ErrorInfo` (AIP-193); `from_rpc` makes them errors again on the other side, so a peer's
@@ -100,6 +101,12 @@ class Unavailable(ConvergenceError):
     code = grpc.StatusCode.UNAVAILABLE
 
 
+class DeadlineExceeded(ConvergenceError):
+    """The caller's own deadline came first. What was asked for may have been done."""
+
+    code = grpc.StatusCode.DEADLINE_EXCEEDED
+
+
 class Internal(ConvergenceError):
     """A bug, or data that cannot be right."""
 
@@ -132,21 +139,13 @@ REASONS: dict[str, type[ConvergenceError]] = {
     "BIGQUERY_UNAVAILABLE": Unavailable,
     "KMS_UNAVAILABLE": Unavailable,
     "SERVICE_UNAVAILABLE": Unavailable,
+    "SERVICE_TIMEOUT": DeadlineExceeded,
     "SEAL_BROKEN": Internal,
     "INTERNAL": Internal,
 }
 
-# Said by the gateway itself, before a call reaches a service.
-GATEWAY_REASONS = frozenset(
-    {
-        "REQUEST_MALFORMED",
-        "PATH_NOT_FOUND",
-        "REQUEST_TIMEOUT",
-        "BODY_TOO_LARGE",
-        "HEADERS_TOO_LARGE",
-        "SERVICE_TIMEOUT",
-    }
-)
+# Said by the gateway alone, before a call reaches a service.
+GATEWAY_REASONS = frozenset({"REQUEST_MALFORMED", "PATH_NOT_FOUND", "REQUEST_TIMEOUT", "BODY_TOO_LARGE", "HEADERS_TOO_LARGE"})
 
 
 def to_status(error: ConvergenceError, request_id: str = "") -> status_pb2.Status:

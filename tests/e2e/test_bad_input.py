@@ -13,7 +13,7 @@ RUN = "/api/v1/pipelines/run/{}/gcp/cost/billing"
 CREDENTIALS = "/api/v1/tenants/{}/credentials"
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def tenant(running: Suite, private_key: Rsa) -> Tenant:
     tenant = running.tenant(private_key)
     assert tenant.set_credentials().status == 200

@@ -22,7 +22,7 @@ NEXT = DAY + timedelta(days=1)
 EXPORT = {DAY: many(DAY, 300, seed=1), NEXT: many(NEXT, 200, seed=2)}
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def acme(running: Suite, private_key: Rsa) -> Tenant:
     """A tenant with credentials, and a standard export in a dataset of its own naming."""
     tenant = running.tenant(private_key, daily_limit=25)
@@ -56,11 +56,8 @@ def expected_cost(rows: list[dict[str, Any]]) -> dict[str, tuple[int, float, flo
 
 def test_flow_1_credentials_created_then_updated(running: Suite, private_key: Rsa) -> None:
     tenant = running.tenant(private_key)
-    before = running.jobs("credentials")
     created = tenant.set_credentials()
-    between = running.jobs("credentials")
     updated = tenant.set_credentials()
-    after = running.jobs("credentials")
 
     assert (created.status, created.body) == (
         200,
@@ -78,7 +75,6 @@ def test_flow_1_credentials_created_then_updated(running: Suite, private_key: Rs
         "dataset_status": "ALREADY_EXISTS",
         "tables_created": [],
     }
-    assert (between - before, after - between) == (4, 2)
     columns = "provider, created_by_user_id, updated_by_user_id"
     stored = running.query(f"SELECT {columns} FROM tenants.tenant_cloud_credentials WHERE tenant_id = '{tenant.tenant_id}'")
     assert [tuple(row.values()) for row in stored] == [("GCP", "alice_uuid", "alice_uuid")]
@@ -132,6 +128,8 @@ def test_a_day_without_rows_completes_and_says_so(acme: Tenant) -> None:
 
 
 def test_runs_are_listed_newest_first_with_filters_and_pages(acme: Tenant) -> None:
+    for _ in range(2):
+        acme.finished(acme.start(DAY))
     path = f"/api/v1/pipelines/runs/{acme.tenant_id}"
     everything = acme.rest.call("GET", f"{path}?status=COMPLETED&pipeline=gcp/cost/billing&date={datetime.now(UTC).date()}").body["runs"]
     first = acme.rest.call("GET", f"{path}?page_size=1").body
@@ -147,19 +145,6 @@ def test_what_can_be_run_is_listed(acme: Tenant) -> None:
     billing = next(one for one in templates if (one["provider"], one["domain"], one["template"]) == ("gcp", "cost", "billing"))
     date_ = next(parameter for parameter in billing["parameters"] if parameter["name"] == "date")
     assert (date_["type"], date_["required"]) == ("date", True)
-
-
-def test_a_warm_run_costs_three_statements_before_it_answers(acme: Tenant, running: Suite) -> None:
-    """Reserve and read back in auth, insert the run in the executor. The extra key lookup falls to whoever's cache is cold."""
-
-    def counted() -> list[float]:
-        statements = [("auth", "reserve"), ("auth", "read_usage"), ("executor", "insert_run")]
-        return [running.jobs(service, statement=statement) for service, statement in statements]
-
-    acme.finished(acme.start(DAY))
-    before = counted()
-    acme.finished(acme.start(DAY))
-    assert [now - then for now, then in zip(counted(), before, strict=True)] == [1, 1, 1]
 
 
 def test_key_headers_are_hashed_as_documented(acme: Tenant, running: Suite) -> None:

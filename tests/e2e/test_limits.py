@@ -31,12 +31,12 @@ def idle(tenant: Tenant) -> dict[str, int]:
 def test_sixty_at_once_at_a_daily_limit_of_25(running: Suite, private_key: Rsa) -> None:
     tenant = running.tenant(private_key, project=EMPTY_PROJECT, daily_limit=25)
     tenant.set_credentials()
-    before = running.jobs("auth", statement="reserve")
+    before = running.jobs("auth", "reserve")
 
     answers = at_once(tenant, 60)
 
     assert reasons(answers) == {(200, ""): 25, (429, "DAILY_LIMIT_REACHED"): 35}
-    assert running.jobs("auth", statement="reserve") - before <= 15
+    assert running.jobs("auth", "reserve") - before <= 15
     quota = until(tenant.quota, lambda quota: quota["pipelines_failed_today"] == 25, seconds=60)
     assert (quota["pipelines_run_today"], quota["concurrent_pipelines_running"]) == (25, 0)
     refused = next(answer for answer in answers if answer.status == 429)

@@ -20,7 +20,7 @@ DAY = date(2025, 11, 17)
 LEASE = 6
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     cache = Path(__file__).parents[2] / ".cache"
     settings = LocalSettings.on_free_ports(tmp_path_factory.mktemp("outages") / "state", cache_dir=cache, lease_seconds=LEASE)
@@ -30,12 +30,12 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
         yield stack
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def own(stack: Stack) -> Suite:
     return Suite(local=stack.settings, env=stack.env)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def acme(own: Suite, private_key: Rsa) -> Tenant:
     tenant = own.tenant(private_key, concurrent_limit=1, daily_limit=50)
     load(own.env["BIGQUERY_EMULATOR_HOST"], f"{tenant.project}.exports.gcp_billing_export_v1_{ACCOUNT}", many(DAY, 100), STANDARD)

@@ -1,10 +1,7 @@
 """Two of everything: what is exact with one process is exact with two."""
 
 import asyncio
-import uuid
 from collections import Counter
-from collections.abc import Iterator
-from pathlib import Path
 
 import grpc
 import pytest
@@ -12,25 +9,10 @@ from convergence.executor.v1 import pipeline_service_pb2 as messages
 from convergence.executor.v1.pipeline_service_pb2_grpc import PipelineServiceStub
 
 from localcloud.rest import until
-from localcloud.settings import LocalSettings
-from localcloud.stack import Stack
 from tests.credentials.samples import Rsa
 from tests.e2e.tenants import Suite
 
 pytestmark = [pytest.mark.xdist_group("outages"), pytest.mark.timeout(240)]
-
-
-@pytest.fixture(scope="module")
-def replicated(emulators: LocalSettings, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Suite, list[str]]]:
-    """A suite on the run's emulators with a second auth, and a second executor that asks the second auth."""
-    ports = {name: getattr(emulators, name) for name in ("bigquery_port", "bigquery_storage_port", "kms_port")}
-    state = tmp_path_factory.mktemp("replicas") / "state"
-    control = f"tenants_{uuid.uuid4().hex[:8]}"
-    settings = LocalSettings.on_free_ports(state, cache_dir=Path(__file__).parents[2] / ".cache", control_dataset=control, **ports)
-    parts = ("bootstrap", "auth", "credentials", "scheduler", "executor", "gateway")
-    with Stack(settings, only=parts, auto_restart=False, report=print) as stack:
-        second = stack.add_replica("executor", extra={"CONVERGENCE_AUTH_ADDRESS": stack.add_replica("auth")})
-        yield Suite(local=settings, env=stack.env), [settings.address("executor"), second]
 
 
 async def test_sixty_calls_to_two_executors_and_two_auths_admit_exactly_25(replicated: tuple[Suite, list[str]], private_key: Rsa) -> None:

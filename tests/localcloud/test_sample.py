@@ -72,7 +72,7 @@ def test_the_credentials_are_a_request_body_with_a_key_that_signs(tmp_path: Path
     assert path.stat().st_mode & 0o777 == 0o600
     body = json.loads(first)
     assert body["provider"] == "GCP"
-    assert body["credentials"]["project_id"] == "acme-gcp-project"
+    assert body["credentials"]["project_id"] == "acme-sample-project"
     account = json.loads(body["credentials"]["service_account_json"])
     assert account["type"] == "service_account"
     service_account.Credentials.from_service_account_info(account).sign_bytes(b"anything")  # type: ignore[no-untyped-call]

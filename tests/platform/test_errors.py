@@ -23,7 +23,7 @@ def test_every_reason_of_the_proto_has_a_class_and_no_other() -> None:
 
 
 def test_the_gateways_own_refusals_have_reasons_of_the_proto() -> None:
-    assert {refusal.reason for refusal in REFUSALS.values()} == GATEWAY_REASONS | {"SERVICE_UNAVAILABLE"}
+    assert {refusal.reason for refusal in REFUSALS.values()} == GATEWAY_REASONS | {"SERVICE_UNAVAILABLE", "SERVICE_TIMEOUT"}
 
 
 @pytest.mark.parametrize("reason", [reason for reason in REASONS if reason != "BAD_FIELD"])

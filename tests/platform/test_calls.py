@@ -1,0 +1,67 @@
+"""The steps around a call, through a real server: nothing of an exception leaks, and a deadline is answered in our own words."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import grpc
+import pytest
+from convergence.auth.v1 import quota_service_pb2 as messages
+from convergence.auth.v1.quota_service_pb2_grpc import QuotaServiceServicer, QuotaServiceStub, add_QuotaServiceServicer_to_server
+from google.rpc import error_details_pb2
+from grpc_status import rpc_status
+
+from services.platform.access import KeyHolder
+from services.platform.server import Served
+from services.platform.settings import ServiceSettings
+from tests.conftest import channel_as, serving
+
+type Context = grpc.aio.ServicerContext[Any, Any]
+REQUEST = messages.GetQuotaRequest(tenant_id="acme_corp")
+KEY = [("x-api-key", "whatever")]
+
+
+class Everybody:
+    async def authenticate(self, api_key_sha256: str) -> KeyHolder:
+        return KeyHolder(tenant_id="acme_corp", api_key_id=api_key_sha256, scopes=(), tenant_active=True, subscription_active=True)
+
+
+class Broken(QuotaServiceServicer):
+    """Waits for ever where the caller has a deadline, and breaks where it has none."""
+
+    async def GetQuota(self, request: messages.GetQuotaRequest, context: Context) -> messages.GetQuotaResponse:
+        if context.time_remaining() is not None:
+            await asyncio.Event().wait()
+        raise RuntimeError("password=hunter2")
+
+
+@pytest.fixture(scope="module")
+async def stub(service_settings: ServiceSettings) -> AsyncIterator[QuotaServiceStub]:
+    served = Served(name="convergence.auth.v1.QuotaService", add=add_QuotaServiceServicer_to_server, servicer=Broken())
+    async with (
+        serving(service_settings, name="auth", authenticator=Everybody(), served=[served]) as address,
+        channel_as(service_settings, caller="gateway", peer="auth", address=address) as channel,
+    ):
+        yield QuotaServiceStub(channel)
+
+
+async def refusal(call: Any) -> tuple[grpc.StatusCode, str, str]:
+    with pytest.raises(grpc.aio.AioRpcError) as refused:
+        await call
+    status = rpc_status.from_call(refused.value)
+    assert status is not None, refused.value
+    info = error_details_pb2.ErrorInfo()
+    assert status.details[0].Unpack(info)
+    return refused.value.code(), info.reason, refused.value.details() or ""
+
+
+async def test_an_exceptions_text_never_reaches_the_caller(stub: QuotaServiceStub) -> None:
+    code, reason, message = await refusal(stub.GetQuota(REQUEST, metadata=[*KEY, ("x-request-id", "request-7")]))
+    assert (code, reason) == (grpc.StatusCode.INTERNAL, "INTERNAL")
+    assert "request-7" in message
+    assert "hunter2" not in message
+
+
+async def test_a_deadline_is_answered_before_it_passes(stub: QuotaServiceStub) -> None:
+    code, reason, _ = await refusal(stub.GetQuota(REQUEST, metadata=KEY, timeout=2))
+    assert (code, reason) == (grpc.StatusCode.DEADLINE_EXCEEDED, "SERVICE_TIMEOUT")
