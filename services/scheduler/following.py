@@ -1,9 +1,8 @@
-"""Starts claimed runs, follows them, and writes down how they ended: the life of a claim in the process that holds it."""
+"""The life of a claim in the process that holds it: its run is started, followed, and settled when it has ended."""
 
 import asyncio
 import random
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import timedelta
 from types import TracebackType
@@ -13,14 +12,14 @@ import structlog
 
 from services.platform.clock import Clock
 from services.platform.errors import ConvergenceError
-from services.platform.group_commit import GroupCommit
 from services.scheduler.claims import Claim
 from services.scheduler.executor import Executor, RunState
-from services.scheduler.outcomes import End, Refusal, RetryPolicy, completed, failed, refused
+from services.scheduler.journal import Journal
+from services.scheduler.outcomes import End, Refusal, RetryPolicy, completed, failed
 from services.scheduler.queue_store import QueueStore, Started
 from services.scheduler.settings import SchedulerSettings
+from services.scheduler.starting import Doubt, Starter
 
-SCHEDULE_GONE = "The schedule of this run was deleted, so nobody knows any more what to run."
 CANCELLED = "The run was cancelled."
 
 _log = structlog.get_logger()
@@ -32,7 +31,7 @@ class _Held:
     starting: bool = False
     """StartRun is under way or waits for its turn: no use asking how the run stands."""
     doubt: str | None = None
-    """StartRun broke with these words; whether the run began, only its record knows."""
+    """See `starting.Doubt`."""
 
 
 class Follower:
@@ -54,12 +53,10 @@ class Follower:
         self._store, self._executor, self._clock, self._chance = store, executor, clock, chance
         self._poll_seconds, self._lease = settings.poll_seconds, timedelta(seconds=settings.claim_lease)
         self._policy = RetryPolicy(base=timedelta(seconds=settings.retry_base_seconds), cap=timedelta(seconds=settings.retry_cap_seconds))
-        self._room = asyncio.Semaphore(settings.starts_at_once)
+        self._starter = Starter(executor=executor, clock=clock, policy=self._policy, at_once=settings.starts_at_once)
+        self._journal = Journal(store, clock)
         self._held: dict[tuple[str, str], _Held] = {}
         self._tasks = set[asyncio.Task[None]]()
-        self._started: GroupCommit[Started, None] = GroupCommit(self._record_batch)
-        self._refusals: GroupCommit[Refusal, None] = GroupCommit(self._put_back_batch)
-        self._ends: GroupCommit[End, None] = GroupCommit(self._settle_batch)
 
     def begin(self, claims: Iterable[Claim]) -> None:
         """Takes fresh claims and starts their runs in the background."""
@@ -73,7 +70,9 @@ class Follower:
             self._held[claim.run_id, claim.claimed_by] = _Held(claim=claim)
 
     async def poll(self) -> None:
-        """Asks how the runs stand, and settles those that have ended. Raises Unavailable if the executor or BigQuery does not answer."""
+        """Asks how the runs stand, settles those that have ended, and starts those that never began. Raises Unavailable if the executor or
+        BigQuery does not answer.
+        """
         waiting = [held for held in self._held.values() if not held.starting]
         if not waiting:
             return
@@ -121,59 +120,33 @@ class Follower:
         claim = held.claim
         structlog.contextvars.bind_contextvars(tenant_id=claim.tenant_id, run_id=claim.run_id, attempt=claim.attempt)
         try:
-            async with self._room:
-                await self._start_now(held)
-        except ConvergenceError as error:
-            # It was not written down. The next poll finds no such run, and starts it again.
-            _log.warning("start_delayed", reason=error.reason)
-        except Exception as error:  # noqa: BLE001 - a bug here must end in a failed attempt, not in a run that is tried for ever
-            _log.exception("start_broke")
-            held.doubt = f"The run could not be started ({type(error).__name__})."
-        finally:
-            held.starting = False
-
-    async def _start_now(self, held: _Held) -> None:
-        claim = held.claim
-        if claim.pipeline is None:
-            await self._settle([failed(claim, SCHEDULE_GONE, self._policy, now=self._clock.now(), chance=0.0, is_final=True, began=False)])
-            return
-        try:
-            await self._executor.start(claim, claim.pipeline)
-        except ConvergenceError as error:
-            _log.info("start_refused", reason=error.reason)
-            match refused(claim, error, self._policy, self._clock.now()):
+            match await self._starter.start(claim):
+                case Started() as started:
+                    held.starting = False
+                    await self._journal.record(started)
                 case End() as end:
                     await self._settle([end])
                 case Refusal() as refusal:
-                    await self._refusals.submit(refusal)
+                    await self._journal.put_back(refusal)
                     self._drop(claim)
-                case None:
-                    held.doubt = error.message
-            return
-        held.starting = False
-        await self._started.submit(Started(claim=claim, started_at=self._clock.now()))
+                case Doubt(message=message):
+                    held.doubt = message
+        except ConvergenceError as error:
+            # It could not be written down: the next poll finds no such run, and starts it again.
+            _log.warning("start_delayed", reason=error.reason)
+        except Exception:  # noqa: BLE001 - in the background there is nobody else to tell; the claim stays, and is polled
+            _log.exception("start_broke")
+        finally:
+            held.starting = False
 
     async def _settle(self, ends: Sequence[End]) -> None:
-        if ends:
-            await self._ends.submit_all(ends)
-            for end in ends:
-                _log.info("run_settled", run_id=end.claim.run_id, outcome=end.outcome, failures=end.claim.retry_count)
-                self._drop(end.claim)
+        await self._journal.settle(ends)
+        for end in ends:
+            _log.info("run_settled", run_id=end.claim.run_id, outcome=end.outcome, failures=end.claim.retry_count)
+            self._drop(end.claim)
 
     def _drop(self, claim: Claim) -> None:
         self._held.pop((claim.run_id, claim.claimed_by), None)
-
-    async def _record_batch(self, started: Sequence[Started]) -> Sequence[None]:
-        await self._store.record_started(started)
-        return [None] * len(started)
-
-    async def _put_back_batch(self, refusals: Sequence[Refusal]) -> Sequence[None]:
-        await self._store.put_back(refusals)
-        return [None] * len(refusals)
-
-    async def _settle_batch(self, ends: Sequence[End]) -> Sequence[None]:
-        await self._store.settle(ends, self._clock.now())
-        return [None] * len(ends)
 
     async def _again_and_again(self, what: Callable[[], Awaitable[None]], every: float) -> None:
         while True:
@@ -184,12 +157,11 @@ class Follower:
                 _log.warning("following_delayed", reason=error.reason)
             except Exception:  # noqa: BLE001 - a bug here must not end the leases of all runs
                 _log.exception("following_broke")
+            # From beginning to beginning: a slow round must not put off the next one.
             await asyncio.sleep(max(0.0, every - (asyncio.get_running_loop().time() - began)))
 
     async def __aenter__(self) -> Self:
-        self._groups = AsyncExitStack()
-        for group in (self._started, self._refusals, self._ends):
-            await self._groups.enter_async_context(group)
+        await self._journal.__aenter__()
         rounds = ((self.poll, self._poll_seconds), (self.renew, self._lease.total_seconds() / 3))
         self._loops = [asyncio.create_task(self._again_and_again(what, every)) for what, every in rounds]
         return self
@@ -199,7 +171,7 @@ class Follower:
         for task in (tasks := [*self._loops, *self._tasks]):
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        await self._groups.aclose()
+        await self._journal.__aexit__(kind, error, trace)
         if claims := self._claims():
             try:
                 await self._store.release(claims, self._clock.now())

@@ -6,7 +6,8 @@
 
 -- name: due_schedules
 -- What is due, of tenants that may run now, with what their quota leaves: units that no queued run is going to take. A run that has failed
--- before has its unit; one without a retry has not. Tenants without a unit come last, so that they cannot crowd out the others.
+-- before has its unit; one without a retry has not. Backfills (priority 0) are not counted: they come last in the queue and take what is left
+-- there, so that a long one never keeps a schedule from being queued. Tenants without a unit come last, so that they cannot crowd out the others.
 -- NULL `is_active` is active; NULL `next_run_time` is a schedule nobody has computed yet.
 -- param: now TIMESTAMP
 -- param: row_limit INT64
@@ -19,7 +20,7 @@ LEFT JOIN (
   SELECT q.tenant_id, COUNT(*) AS units
   FROM pipeline_execution_queue AS q
   LEFT JOIN scheduled_pipeline_runs AS r ON r.run_id = q.run_id
-  WHERE q.state = 'QUEUED' AND IFNULL(r.retry_count, 0) = 0
+  WHERE q.state = 'QUEUED' AND IFNULL(q.priority, 50) > 0 AND IFNULL(r.retry_count, 0) = 0
   GROUP BY q.tenant_id
 ) AS w ON w.tenant_id = c.tenant_id
 WHERE IFNULL(c.is_active, TRUE) AND (c.next_run_time <= @now OR c.next_run_time IS NULL)

@@ -34,6 +34,9 @@ class Broken(QuotaServiceServicer):
             await asyncio.Event().wait()
         raise RuntimeError("password=hunter2")
 
+    async def ResetDailyQuotas(self, request: messages.ResetDailyQuotasRequest, context: Context) -> messages.ResetDailyQuotasResponse:
+        raise NotImplementedError
+
 
 @pytest.fixture(scope="module")
 async def stub(service_settings: ServiceSettings) -> AsyncIterator[QuotaServiceStub]:
