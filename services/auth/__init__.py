@@ -8,4 +8,7 @@ in order, what its limits leave, and appends the ids to `live_runs` of the tenan
 answer, so asking twice with the same id grants once. A run renews its lease while it lives; a slot whose lease ran out no longer counts
 against the limit, and stays listed until somebody has failed its run and settled it. Settling takes the id out of every row that holds it
 (today's row inherits the live runs of yesterday's) and counts the outcome on the day of the reservation, once.
+
+The view `runnable_tenants` tells the scheduler who may run and what the ledger leaves them. It is a hint that spares refusals; only a
+reservation grants.
 """
