@@ -24,9 +24,9 @@ QUICK = {"CONVERGENCE_POLL_SECONDS": "0.5", "CONVERGENCE_RETRY_BASE_SECONDS": "1
 def demo(settings: LocalSettings) -> int:
     """0 if everything came back as the story has it; 1, saying what did not, otherwise.
 
-    A stack of its own, on free ports and in `{state_dir}/demo`, made anew each time: what `up` keeps is left alone.
+    A stack of its own, on free ports and in `{state_dir}-demo`, made anew each time: what `up` keeps is left alone.
     """
-    state = settings.state_dir / "demo"
+    state = settings.state_dir.with_name(f"{settings.state_dir.name}-demo")
     shutil.rmtree(state, ignore_errors=True)
     own = LocalSettings.on_free_ports(state, cache_dir=settings.cache_dir, sample_rows=settings.sample_rows, cloud_scheduler=False)
     began = time.monotonic()

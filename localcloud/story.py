@@ -51,6 +51,9 @@ class Story:
         self.teller.expect("rows after the same day ran again", self._cost_by_service(yesterday, again), first["rows_processed"])
         quota = self.teller.call(tenant, "GET", f"/api/v1/tenants/{SAMPLE_TENANT}/quota").body
         self.teller.expect("runs counted today", (quota["pipelines_run_today"], quota["pipelines_succeeded_today"]), (2, 2))
+        self.teller.tell(
+            f"     {quota['pipelines_run_today']} of {quota['daily_limit']} runs used today, {quota['concurrent_pipelines_running']} running"
+        )
         self.teller.expect("slots held now", quota["concurrent_pipelines_running"], 0)
         refused = self.teller.call(tenant, "GET", "/api/v1/tenants/somebody_else/quota", status=403)
         self.teller.tell(f"     refused with {refused.reason}")
@@ -74,6 +77,7 @@ class Story:
             self.teller.expect("action", answer["action"], action)
             self.teller.expect("dataset_status", answer["dataset_status"], dataset)
             self.teller.expect("tables_created", answer["tables_created"], tables)
+            self.teller.tell(f"     credentials {action}, dataset {dataset}, tables made: {', '.join(tables) or 'none'}")
 
     def _pipeline(self, tenant: Rest, day: date) -> dict[str, Any]:
         self.teller.tell(f"\nThe pipeline gcp/cost/billing runs for {day}: the tenant's own identity reads its billing export.")

@@ -1,5 +1,6 @@
 -- Auth's GoogleSQL. Reads come before the writes they serve; the ledger's four writes stand side by side at the end.
 -- The subscription that counts is the newest ACTIVE one: the subscription system may keep old ones as history.
+-- A NULL month count, in a row of the subscription system, is at least today's.
 -- `live_runs = ARRAY_CONCAT(ARRAY(...))`: the emulator takes `column = ARRAY(...)` in a SET for a comparison of arrays.
 
 -- name: find_key_holder
@@ -104,13 +105,13 @@ SELECT
   IFNULL(q.pipelines_run_today, 0) AS pipelines_run_today,
   IFNULL(q.pipelines_succeeded_today, 0) AS pipelines_succeeded_today,
   IFNULL(q.pipelines_failed_today, 0) AS pipelines_failed_today,
-  IFNULL(q.pipelines_run_month, 0) AS pipelines_run_month,
+  COALESCE(q.pipelines_run_month, q.pipelines_run_today, 0) AS pipelines_run_month,
   (SELECT COUNT(*) FROM UNNEST(q.live_runs) AS l WHERE l.lease_expires_at > @now) AS concurrent_pipelines_running,
   COALESCE(q.daily_limit, s.daily_limit) AS daily_limit,
   COALESCE(q.monthly_limit, s.monthly_limit) AS monthly_limit,
   COALESCE(q.concurrent_limit, s.concurrent_limit) AS concurrent_limit,
   s.tenant_id IS NOT NULL AS subscription_active,
-  ARRAY(SELECT l.reservation_id FROM UNNEST(q.live_runs) AS l WHERE l.reservation_id IN UNNEST(@ids)) AS held
+  ARRAY(SELECT l.reservation_id FROM UNNEST(q.live_runs) AS l WHERE l.reservation_id IN UNNEST(@ids) AND l.lease_expires_at > @now) AS held
 FROM tenant_usage_quotas AS q
 LEFT JOIN (
   SELECT a.tenant_id, a.daily_limit, a.monthly_limit, a.concurrent_limit
@@ -135,7 +136,7 @@ INSERT INTO tenant_usage_quotas (
 )
 SELECT
   t, @today, 0, 0, 0,
-  IF(DATE_TRUNC(p.usage_date, MONTH) = DATE_TRUNC(@today, MONTH), IFNULL(p.pipelines_run_month, 0), 0),
+  IF(DATE_TRUNC(p.usage_date, MONTH) = DATE_TRUNC(@today, MONTH), COALESCE(p.pipelines_run_month, p.pipelines_run_today, 0), 0),
   IFNULL(ARRAY_LENGTH(p.live_runs), 0), s.daily_limit, s.monthly_limit, s.concurrent_limit, p.live_runs, @now, @now
 FROM UNNEST(@tenant_ids) AS t
 LEFT JOIN (
@@ -145,7 +146,7 @@ LEFT JOIN (
   QUALIFY ROW_NUMBER() OVER (PARTITION BY a.tenant_id ORDER BY COALESCE(a.updated_at, a.created_at) DESC, a.subscription_id) = 1
 ) AS s ON s.tenant_id = t
 LEFT JOIN (
-  SELECT b.tenant_id, b.usage_date, b.pipelines_run_month, b.live_runs
+  SELECT b.tenant_id, b.usage_date, b.pipelines_run_month, b.pipelines_run_today, b.live_runs
   FROM tenant_usage_quotas AS b
   WHERE b.usage_date < @today
   QUALIFY ROW_NUMBER() OVER (PARTITION BY b.tenant_id ORDER BY b.usage_date DESC) = 1
@@ -171,7 +172,7 @@ INSERT INTO tenant_usage_quotas (
 )
 SELECT
   t.tenant_id, @today, 0, 0, 0,
-  IF(DATE_TRUNC(p.usage_date, MONTH) = DATE_TRUNC(@today, MONTH), IFNULL(p.pipelines_run_month, 0), 0),
+  IF(DATE_TRUNC(p.usage_date, MONTH) = DATE_TRUNC(@today, MONTH), COALESCE(p.pipelines_run_month, p.pipelines_run_today, 0), 0),
   0, s.daily_limit, s.monthly_limit, s.concurrent_limit, @now, @now
 FROM (
   SELECT f.tenant_id
@@ -188,7 +189,7 @@ LEFT JOIN (
   QUALIFY ROW_NUMBER() OVER (PARTITION BY a.tenant_id ORDER BY COALESCE(a.updated_at, a.created_at) DESC, a.subscription_id) = 1
 ) AS s ON s.tenant_id = t.tenant_id
 LEFT JOIN (
-  SELECT b.tenant_id, b.usage_date, b.pipelines_run_month
+  SELECT b.tenant_id, b.usage_date, b.pipelines_run_month, b.pipelines_run_today
   FROM tenant_usage_quotas AS b
   WHERE b.usage_date < @today
   QUALIFY ROW_NUMBER() OVER (PARTITION BY b.tenant_id ORDER BY b.usage_date DESC) = 1
@@ -241,9 +242,11 @@ ORDER BY lease_expires_at
 LIMIT 1000
 
 -- name: reserve
--- One UPDATE, so two writers cannot grant the same unit: the second waits and reads what the first left. Replayed, it changes nothing:
--- an id that holds a slot is not granted again. Requests of a tenant are served in order of seq; one that the units refuse takes no slot.
--- A slot whose lease ran out does not count against the limit, but stays listed until its run is settled.
+-- One UPDATE, so two writers cannot grant the same unit: the second waits and reads what the first left. Replayed, it only puts the end of
+-- the lease off: an id that is listed takes no second unit, and if its lease has not run out, no second slot. Requests of a tenant are served
+-- in order of seq; one that the units refuse takes no slot. A slot whose lease ran out does not count against the limit, but stays listed until
+-- its run is settled, or asks again.
+-- param: ids ARRAY<STRING>
 -- param: requests ARRAY<STRUCT<tenant_id STRING, reservation_id STRING, seq INT64, units INT64>>
 -- param: today DATE
 -- param: now TIMESTAMP
@@ -251,29 +254,36 @@ LIMIT 1000
 UPDATE tenant_usage_quotas AS q
 SET
   pipelines_run_today = IFNULL(q.pipelines_run_today, 0) + g.units,
-  pipelines_run_month = IFNULL(q.pipelines_run_month, 0) + g.units,
-  concurrent_pipelines_running = IFNULL(ARRAY_LENGTH(q.live_runs), 0) + ARRAY_LENGTH(g.granted),
-  live_runs = ARRAY_CONCAT(IFNULL(q.live_runs, []), g.granted),
+  pipelines_run_month = COALESCE(q.pipelines_run_month, q.pipelines_run_today, 0) + g.units,
+  concurrent_pipelines_running =
+    (SELECT COUNT(*) FROM UNNEST(q.live_runs) AS l WHERE l.reservation_id NOT IN UNNEST(g.ids)) + ARRAY_LENGTH(g.granted),
+  live_runs = ARRAY_CONCAT(
+    ARRAY(SELECT AS STRUCT l.reservation_id, l.lease_expires_at FROM UNNEST(q.live_runs) AS l WHERE l.reservation_id NOT IN UNNEST(g.ids)),
+    g.granted
+  ),
   last_updated = @now
 FROM (
-  SELECT b.tenant_id, SUM(b.units) AS units,
+  SELECT b.tenant_id, SUM(b.units) AS units, ARRAY_AGG(b.reservation_id) AS ids,
     ARRAY_AGG(STRUCT(b.reservation_id AS reservation_id, @lease_expires_at AS lease_expires_at)) AS granted
   FROM (
     SELECT a.tenant_id, a.reservation_id, a.units, a.slots_left,
-      ROW_NUMBER() OVER (PARTITION BY a.tenant_id ORDER BY a.seq) AS slot
+      ROW_NUMBER() OVER (PARTITION BY a.tenant_id ORDER BY a.turn, a.seq) AS slot
     FROM (
-      SELECT r.tenant_id, r.reservation_id, r.seq, r.units, c.units_left, c.slots_left,
-        SUM(r.units) OVER (PARTITION BY r.tenant_id ORDER BY r.seq) AS units_so_far
+      SELECT r.tenant_id, r.reservation_id, r.seq, c.units_left, c.slots_left,
+        IF(k.reservation_id IS NULL, r.units, 0) AS units,
+        -- Who holds a slot keeps it before anybody gets one.
+        IF(IFNULL(k.alive, FALSE), 0, 1) AS turn,
+        SUM(IF(k.reservation_id IS NULL, r.units, 0)) OVER (PARTITION BY r.tenant_id ORDER BY r.seq) AS units_so_far
       FROM UNNEST(@requests) AS r
       JOIN (
         SELECT u.tenant_id,
           LEAST(
             IFNULL(COALESCE(u.daily_limit, s.daily_limit) - IFNULL(u.pipelines_run_today, 0), 1000000000),
-            IFNULL(COALESCE(u.monthly_limit, s.monthly_limit) - IFNULL(u.pipelines_run_month, 0), 1000000000)
+            IFNULL(COALESCE(u.monthly_limit, s.monthly_limit) - COALESCE(u.pipelines_run_month, u.pipelines_run_today, 0), 1000000000)
           ) AS units_left,
           IFNULL(
             COALESCE(u.concurrent_limit, s.concurrent_limit)
-              - (SELECT COUNT(*) FROM UNNEST(u.live_runs) AS l WHERE l.lease_expires_at > @now),
+              - (SELECT COUNT(*) FROM UNNEST(u.live_runs) AS l WHERE l.lease_expires_at > @now AND l.reservation_id NOT IN UNNEST(@ids)),
             1000000000
           ) AS slots_left
         FROM tenant_usage_quotas AS u
@@ -285,10 +295,12 @@ FROM (
         ) AS s ON s.tenant_id = u.tenant_id
         WHERE u.usage_date = @today
       ) AS c ON c.tenant_id = r.tenant_id
-      WHERE r.reservation_id NOT IN (
-        SELECT l.reservation_id FROM tenant_usage_quotas AS x, UNNEST(x.live_runs) AS l
-        WHERE x.usage_date = @today AND l.reservation_id IS NOT NULL
-      )
+      LEFT JOIN (
+        SELECT l.reservation_id, MAX(l.lease_expires_at) > @now AS alive
+        FROM tenant_usage_quotas AS x, UNNEST(x.live_runs) AS l
+        WHERE x.usage_date = @today AND l.reservation_id IN UNNEST(@ids)
+        GROUP BY l.reservation_id
+      ) AS k ON k.reservation_id = r.reservation_id
     ) AS a
     WHERE a.units = 0 OR a.units_so_far <= a.units_left
   ) AS b
@@ -334,7 +346,7 @@ SET
   pipelines_succeeded_today = IFNULL(q.pipelines_succeeded_today, 0) + g.succeeded,
   pipelines_failed_today = IFNULL(q.pipelines_failed_today, 0) + g.failed,
   pipelines_run_today = GREATEST(0, IFNULL(q.pipelines_run_today, 0) - g.given_back_today),
-  pipelines_run_month = GREATEST(0, IFNULL(q.pipelines_run_month, 0) - g.given_back_month),
+  pipelines_run_month = GREATEST(0, COALESCE(q.pipelines_run_month, q.pipelines_run_today, 0) - g.given_back_month),
   concurrent_pipelines_running = (SELECT COUNT(*) FROM UNNEST(q.live_runs) AS l WHERE l.reservation_id NOT IN UNNEST(@ids)),
   live_runs = ARRAY_CONCAT(ARRAY(
     SELECT AS STRUCT l.reservation_id, l.lease_expires_at FROM UNNEST(q.live_runs) AS l WHERE l.reservation_id NOT IN UNNEST(@ids)

@@ -126,7 +126,9 @@ class AuthStore:
     async def reserve(self, requests: Sequence[Request], now: datetime, today: date, lease_expires_at: datetime) -> None:
         """Grants what the limits leave, in the order of `requests`. `read_usage` tells what was granted."""
         numbered = [{**asdict(request), "seq": seq} for seq, request in enumerate(requests)]
-        await self._change("reserve", {"requests": numbered, "now": now, "today": today, "lease_expires_at": lease_expires_at})
+        ids = [request.reservation_id for request in requests]
+        params = {"ids": ids, "requests": numbered, "now": now, "today": today, "lease_expires_at": lease_expires_at}
+        await self._change("reserve", params)
 
     async def renew(self, ids: Sequence[str], now: datetime, since: date, lease_expires_at: datetime) -> None:
         """Extends the leases of `ids` that have not run out. `read_held` tells which have not."""

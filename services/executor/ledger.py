@@ -2,11 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 
 import grpc
 from convergence.auth.v1 import ledger_service_pb2 as messages
 from convergence.auth.v1.ledger_service_pb2_grpc import LedgerServiceStub
+
+from services.platform.stamps import to_datetime
 
 NOT_STARTED = "NOT_STARTED"
 """A settlement's outcome for a run that never began: its units are given back too. The others are RunStatus.
@@ -23,6 +25,8 @@ class Slot:
     pipeline_logging_id: str
     usage_date: date
     """The UTC day that it counts on."""
+    expired_at: datetime | None = None
+    """When its lease ran out; None while somebody renews it."""
 
 
 class Ledger:
@@ -53,6 +57,11 @@ class Ledger:
         """The slots that nobody renews."""
         answer = await self._stub.ListExpiredReservations(messages.ListExpiredReservationsRequest())
         return [
-            Slot(tenant_id=one.tenant_id, pipeline_logging_id=one.reservation_id, usage_date=date.fromisoformat(one.usage_date))
+            Slot(
+                tenant_id=one.tenant_id,
+                pipeline_logging_id=one.reservation_id,
+                usage_date=date.fromisoformat(one.usage_date),
+                expired_at=to_datetime(one.lease_expires_at),
+            )
             for one in answer.reservations
         ]

@@ -19,6 +19,9 @@ from services.platform.errors import ConvergenceError
 LOST = "The executor that led this run was lost; run it again."
 TENANTS_AT_ONCE = 8
 OVERDUE = "The run was still RUNNING after its deadline, and nobody led it; run it again."
+TAKEN_UP_WITHIN = timedelta(minutes=15)
+"""The scheduler starts an attempt that never began again, under the same id, at its next tick or the one after (they come every 5 minutes);
+then the slot is renewed, and its unit with it."""
 OVERDUE_AFTER = timedelta(minutes=2)
 """A living executor ends its run at the deadline itself, and has so long to write it down in its own words."""
 
@@ -35,13 +38,17 @@ class Verdict:
     """What to settle it with, unless the run turns out to have ended otherwise."""
 
 
-def judge(state: RunStatus | None, pipeline_logging_id: str) -> Verdict:
-    """From how the run's row stands; None: there is none, so the run never began.
+def judge(state: RunStatus | None, slot: Slot, now: datetime) -> Verdict | None:
+    """From how the run's row stands; None: there is none, so the run never began. Answers None where there is nothing to do yet.
 
-    A scheduled run's attempt that never began keeps its unit: either it was a retry and took none, or one follows, which will take none.
+    A scheduled run's attempt that never began is left to the scheduler for a while. If it does not take it up again, the slot is given back
+    and its unit stays counted: whether it took one, as a first attempt, nobody knows any more.
     """
+    if state is None and not _is_made(slot.pipeline_logging_id):
+        return Verdict(fail_run=False, outcome=NOT_STARTED)
     if state is None:
-        return Verdict(fail_run=False, outcome=RunStatus.CANCELLED if _is_made(pipeline_logging_id) else NOT_STARTED)
+        given_up = slot.expired_at is None or now - slot.expired_at > TAKEN_UP_WITHIN
+        return Verdict(fail_run=False, outcome=RunStatus.CANCELLED) if given_up else None
     if state is RunStatus.RUNNING:
         return Verdict(fail_run=True, outcome=RunStatus.FAILED)
     return Verdict(fail_run=False, outcome=state)
@@ -105,8 +112,10 @@ class Reconciler:
             states = await self._store.run_states(tenant_id, [slot.pipeline_logging_id for slot in slots])
             for slot in slots:
                 state = states.get(slot.pipeline_logging_id)
-                await self._end(reserved_on(slot, state), judge(state.status if state else None, slot.pipeline_logging_id))
-                settled.append(slot)
+                verdict = judge(state.status if state else None, slot, self._clock.now())
+                if verdict is not None:
+                    await self._end(reserved_on(slot, state), verdict)
+                    settled.append(slot)
             await self.fail_overdue(tenant_id, await self._store.overdue_runs(tenant_id, since))
             if self._doubts.get(tenant_id, since) < since:
                 del self._doubts[tenant_id]

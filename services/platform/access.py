@@ -63,7 +63,7 @@ class AccessControl:
         elif kind == "admin":
             caller = self._admin_caller(call, rule)
         else:
-            caller = await self._tenant_caller(call)
+            caller = await self._tenant_caller(call, rule)
         structlog.contextvars.bind_contextvars(tenant_id=caller.tenant_id or getattr(call.request, "tenant_id", None) or None)
         set_caller(caller)
         yield
@@ -82,7 +82,7 @@ class AccessControl:
             raise PermissionDenied("ADMIN_ROLE_DENIED", f"This call needs an admin key of role {rule.admin.role}.")
         return Caller(admin_role=rule.admin.role, user_id=check_user_id(call.metadata.get("x-user-id", "")))
 
-    async def _tenant_caller(self, call: Call) -> Caller:
+    async def _tenant_caller(self, call: Call, rule: access_pb2.Allow) -> Caller:
         key = call.metadata.get("x-api-key", "")
         if not key:
             raise Unauthenticated("API_KEY_MISSING", "Send the tenant's API key in X-API-Key.")
@@ -96,6 +96,9 @@ class AccessControl:
             raise PermissionDenied("TENANT_NOT_ACTIVE", "This tenant is not ACTIVE. Ask whoever runs the service to activate it.")
         if not holder.subscription_active:
             raise PermissionDenied("SUBSCRIPTION_NOT_ACTIVE", "This tenant has no ACTIVE subscription. Renew it and try again.")
+        needed = rule.tenant.scope
+        if needed and holder.scopes and needed not in holder.scopes:
+            raise PermissionDenied("SCOPE_MISSING", f"This call needs an API key with scope {needed}; this one was issued without it.")
         user_id = check_user_id(call.metadata.get("x-user-id", ""))
         return Caller(tenant_id=holder.tenant_id, api_key_id=holder.api_key_id, scopes=holder.scopes, user_id=user_id)
 

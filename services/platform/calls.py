@@ -12,11 +12,11 @@ from typing import Any
 import grpc
 import structlog
 from google.protobuf.descriptor import MethodDescriptor
-from google.protobuf.message import Message
+from google.protobuf.message import DecodeError, Message
 from grpc_status import rpc_status
 
 from services.platform import metrics
-from services.platform.errors import ConvergenceError, DeadlineExceeded, Internal, Unavailable, to_status
+from services.platform.errors import ConvergenceError, DeadlineExceeded, Internal, InvalidArgument, Unavailable, to_status
 from services.platform.rules import OPEN_TO_PEERS, find_method
 
 _log = structlog.get_logger()
@@ -109,20 +109,33 @@ class Steps(grpc.aio.ServerInterceptor):  # type: ignore[misc]  # untyped upstre
             for step in self._steps:
                 await stack.enter_async_context(step(call))
 
-        async def unary(request: Message, context: grpc.aio.ServicerContext[Any, Any]) -> Any:
+        async def unary(raw: bytes, context: grpc.aio.ServicerContext[Any, Any]) -> Any:
+            request = await _parsed(handler, raw, context)
             async with AsyncExitStack() as stack:
                 await enter(stack, request, context)
                 return await handler.unary_unary(request, context)
 
-        async def stream(request: Message, context: grpc.aio.ServicerContext[Any, Any]) -> AsyncIterator[Any]:
+        async def stream(raw: bytes, context: grpc.aio.ServicerContext[Any, Any]) -> AsyncIterator[Any]:
+            request = await _parsed(handler, raw, context)
             async with AsyncExitStack() as stack:
                 await enter(stack, request, context)
                 async for answer in handler.unary_stream(request, context):
                     yield answer
 
-        coding = {"request_deserializer": handler.request_deserializer, "response_serializer": handler.response_serializer}
+        # Parsed here, not by gRPC: it would answer UNKNOWN with Python's own words.
+        coding = {"request_deserializer": None, "response_serializer": handler.response_serializer}
         if handler.unary_unary:
             return grpc.unary_unary_rpc_method_handler(unary, **coding)
         if handler.unary_stream:
             return grpc.unary_stream_rpc_method_handler(stream, **coding)
         raise TypeError(f"{path}: the suite has no RPCs that stream requests")
+
+
+async def _parsed(handler: Any, raw: bytes, context: grpc.aio.ServicerContext[Any, Any]) -> Message:
+    try:
+        request: Message = handler.request_deserializer(raw)
+    except DecodeError:
+        bad = InvalidArgument("request", "is no message of the type that this RPC takes.")
+        await context.abort_with_status(rpc_status.to_status(to_status(bad)))
+        raise
+    return request

@@ -121,6 +121,7 @@ REASONS: dict[str, type[ConvergenceError]] = {
     "TENANT_NOT_ACTIVE": PermissionDenied,
     "SUBSCRIPTION_NOT_ACTIVE": PermissionDenied,
     "CALLER_DENIED": PermissionDenied,
+    "SCOPE_MISSING": PermissionDenied,
     "TOO_MANY_FAILED_ATTEMPTS": ResourceExhausted,
     "BAD_FIELD": InvalidArgument,
     "TENANT_NOT_FOUND": NotFound,

@@ -92,7 +92,7 @@ class Kms:
                     _log.warning("kms_unavailable", error=type(error).__name__)
                     raise Unavailable(
                         "KMS_UNAVAILABLE",
-                        "KMS does not answer. Nothing was stored; try again in a moment.",
+                        "KMS does not answer. Try again in a moment.",
                         retry_after=timedelta(seconds=5),
                     ) from error
             await asyncio.sleep(wait)

@@ -19,7 +19,17 @@ from services.platform.settings import ServiceSettings
 from services.platform.validation import validation
 
 _log = structlog.get_logger()
-MAX_MESSAGE_BYTES = 4 * 1024 * 1024
+MAX_MESSAGE_BYTES = 1024 * 1024
+"""As the gateway allows a REST body; native gRPC clients pass it too."""
+OPTIONS = (
+    # Without this, a second server on the same port would silently share its calls.
+    ("grpc.so_reuseport", 0),
+    ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
+    # The gateway and our peers ping every 30 s. By default a server takes a ping within 5 minutes of silence for abuse, and ends the
+    # connection with all calls on it ("too many pings").
+    ("grpc.http2.min_recv_ping_interval_without_data_ms", 10_000),
+    ("grpc.keepalive_permit_without_calls", 1),
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -48,8 +58,7 @@ def build_server(settings: ServiceSettings, *, name: str, authenticator: Authent
     steps = Steps([report, AccessControl(settings, authenticator), validation(settings)])
     server = grpc.aio.server(
         interceptors=[steps],
-        # Without so_reuseport off, a second server on the same port would silently share its calls.
-        options=[("grpc.so_reuseport", 0), ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES)],
+        options=OPTIONS,
     )
     for one in served:
         one.add(one.servicer, server)

@@ -140,6 +140,33 @@ async def test_a_slot_nobody_renews_frees_itself_and_stays_listed(ledger: Ledger
     assert lost not in (await ledger.renew([lost])).held
 
 
+async def test_a_run_that_asks_again_after_its_lease_takes_a_slot_but_no_second_unit(
+    ledger: Ledger, clock: SetClock, provision: Provision
+) -> None:
+    """Its executor died before the run began, and it is started again under the same id."""
+    tenant_id, again = await provision(daily_limit=1, concurrent_limit=1), new_id()
+    await ask(ledger, tenant_id, again)
+    clock.time += LEASE + timedelta(seconds=1)
+
+    slot = await ask(ledger, tenant_id, again)
+
+    usage = await ledger.usage(tenant_id)
+    assert isinstance(slot, Slot)
+    assert (usage.pipelines_run_today, usage.concurrent_pipelines_running) == (1, 1)
+    assert (await ledger.renew([again])).held == {again}
+    assert again not in {one.reservation_id for one in await ledger.expired()}
+
+
+async def test_asking_again_puts_the_end_of_the_lease_off(ledger: Ledger, clock: SetClock, provision: Provision) -> None:
+    tenant_id, again = await provision(concurrent_limit=1), new_id()
+    await ask(ledger, tenant_id, again)
+    clock.time += LEASE * 2 / 3
+    await ask(ledger, tenant_id, again)
+    clock.time += LEASE * 2 / 3
+    assert (await ledger.renew([again])).held == {again}
+    assert isinstance(await ask(ledger, tenant_id), ResourceExhausted)
+
+
 async def test_renewing_keeps_the_slot(ledger: Ledger, clock: SetClock, provision: Provision) -> None:
     tenant_id, alive, other = await provision(concurrent_limit=1), new_id(), new_id()
     await ask(ledger, tenant_id, alive)

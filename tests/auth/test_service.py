@@ -188,14 +188,16 @@ async def test_only_the_scheduler_resets(auth: Auth, tenant_id: str, bq: BigQuer
     await auth.put(tenant_id)
     insert = f"INSERT INTO tenant_usage_quotas (tenant_id, usage_date, pipelines_run_today) VALUES ('{tenant_id}', '1999-01-01', 7)"
     await bq.query(make_block("old_row", insert, {}), {}, dataset=bq.control())
+    count = "SELECT COUNT(*) AS n FROM tenant_usage_quotas WHERE usage_date < DATE_SUB(CURRENT_DATE(), INTERVAL 90 DAY)"
+    old = (await bq.query(make_block("count_old", count, {}), {}, dataset=bq.control())).rows[0]["n"]
     request = quota_service_pb2.ResetDailyQuotasRequest()
     denied = await refusal(auth.quota.ResetDailyQuotas(request, metadata=admin()))
 
     answer = await auth.quota.ResetDailyQuotas(request, metadata=admin(SCHEDULER))
 
     assert denied == ("PERMISSION_DENIED", "ADMIN_ROLE_DENIED")
-    assert (answer.status, answer.records_archived) == ("success", 1)
-    assert answer.message == f"Reset {answer.records_updated} daily quotas, archived 1 old records"
+    assert (answer.status, answer.records_archived) == ("success", old)
+    assert answer.message == f"Reset {answer.records_updated} daily quotas, archived {old} old records"
     assert answer.executed_at.seconds > 0
 
 

@@ -103,3 +103,17 @@ def test_another_tenants_url_is_refused(running: Suite, private_key: Rsa) -> Non
     for method, path in (("GET", "tenants/{}/quota"), ("GET", "pipelines/runs/{}"), ("POST", "pipelines/run/{}/gcp/cost/billing")):
         answer = mine.rest.call(method, "/api/v1/" + path.format(theirs.tenant_id), {} if method == "POST" else None)
         assert (answer.status, answer.reason) == (403, "TENANT_MISMATCH")
+
+
+def test_a_key_with_scopes_may_do_just_that(running: Suite, private_key: Rsa) -> None:
+    tenant = running.tenant(private_key)
+    issued = running.admin.call("POST", f"/api/v1/tenants/{tenant.tenant_id}/api-keys", {"scopes": ["runs:read"]})
+    reader = tenant.rest.but(X_API_Key=issued.body["api_key"])
+    assert reader.call("GET", f"/api/v1/pipelines/runs/{tenant.tenant_id}").status == 200
+    assert reader.call("GET", f"/api/v1/tenants/{tenant.tenant_id}/quota").status == 200
+    for path, body in (
+        (f"pipelines/run/{tenant.tenant_id}/gcp/cost/billing", {}),
+        (f"tenants/{tenant.tenant_id}/credentials", tenant.credentials),
+    ):
+        refused = reader.call("POST", f"/api/v1/{path}", body)
+        assert (refused.status, refused.reason) == (403, "SCOPE_MISSING")

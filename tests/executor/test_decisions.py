@@ -1,7 +1,7 @@
 """The executor's pure decisions: names, plans, the choice of an export, verdicts, page tokens, staging."""
 
 import uuid
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pyarrow as pa
@@ -24,6 +24,7 @@ from services.platform.sql import make_block
 
 BILLING = PipelineName(provider="gcp", domain="cost", template="billing")
 RUN = "0f8fad5b-d9cb-469f-a165-70867728950e"
+NOON = datetime(2026, 3, 10, 12, tzinfo=UTC)
 
 
 @pytest.mark.parametrize("text", ["gcp/cost/billing", "gcp-cost-billing", "GCP/cost/billing"])
@@ -178,15 +179,20 @@ def test_a_column_of_another_kind_is_told() -> None:
     ],
 )
 def test_an_expired_slot_is_settled_as_its_run_stands(state: str | None, fail_run: bool, outcome: str) -> None:
-    verdict = reconcile.judge(RunStatus(state) if state else None, RUN)
+    slot = Slot(tenant_id="acme", pipeline_logging_id=RUN, usage_date=date(2026, 3, 10), expired_at=NOON)
+    verdict = reconcile.judge(RunStatus(state) if state else None, slot, NOON)
+    assert verdict is not None
     assert (verdict.fail_run, str(verdict.outcome)) == (fail_run, outcome)
 
 
-def test_a_scheduled_attempt_that_never_began_keeps_its_unit() -> None:
-    """Its id is made (UUIDv5): it was a retry, which took none, or one follows, which will take none."""
+def test_a_scheduled_attempt_that_never_began_is_left_to_the_scheduler_for_a_while() -> None:
+    """Its id is made (UUIDv5). Taken up again in time, it renews the slot with its unit; if not, the slot is given back and the unit kept."""
     made = str(uuid.uuid5(uuid.UUID(RUN), "2"))
-    assert reconcile.judge(None, made) == reconcile.Verdict(fail_run=False, outcome=RunStatus.CANCELLED)
-    assert reconcile.judge(RunStatus.RUNNING, made) == reconcile.Verdict(fail_run=True, outcome=RunStatus.FAILED)
+    slot = Slot(tenant_id="acme", pipeline_logging_id=made, usage_date=date(2026, 3, 10), expired_at=NOON)
+    later = NOON + reconcile.TAKEN_UP_WITHIN + timedelta(seconds=1)
+    assert reconcile.judge(None, slot, NOON) is None
+    assert reconcile.judge(None, slot, later) == reconcile.Verdict(fail_run=False, outcome=RunStatus.CANCELLED)
+    assert reconcile.judge(RunStatus.RUNNING, slot, NOON) == reconcile.Verdict(fail_run=True, outcome=RunStatus.FAILED)
 
 
 @pytest.mark.parametrize(("began", "day"), [(9, 9), (10, 10), (11, 10)])

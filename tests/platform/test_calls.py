@@ -68,3 +68,14 @@ async def test_an_exceptions_text_never_reaches_the_caller(stub: QuotaServiceStu
 async def test_a_deadline_is_answered_before_it_passes(stub: QuotaServiceStub) -> None:
     code, reason, _ = await refusal(stub.GetQuota(REQUEST, metadata=KEY, timeout=2))
     assert (code, reason) == (grpc.StatusCode.DEADLINE_EXCEEDED, "SERVICE_TIMEOUT")
+
+
+async def test_bytes_that_are_no_message_are_a_bad_request(stub: QuotaServiceStub, service_settings: ServiceSettings) -> None:
+    """Not UNKNOWN with Python's own words, as gRPC would have it."""
+    served = Served(name="convergence.auth.v1.QuotaService", add=add_QuotaServiceServicer_to_server, servicer=Broken())
+    async with (
+        serving(service_settings, name="auth", authenticator=Everybody(), served=[served]) as address,
+        channel_as(service_settings, caller="gateway", peer="auth", address=address) as channel,
+    ):
+        code, reason, _ = await refusal(channel.unary_unary("/convergence.auth.v1.QuotaService/GetQuota")(b"\xff\xff\xff", metadata=KEY))
+    assert (code, reason) == (grpc.StatusCode.INVALID_ARGUMENT, "BAD_FIELD")

@@ -22,7 +22,7 @@ JOIN (
     COALESCE(IF(q.usage_date = CURRENT_DATE(), q.monthly_limit, NULL), s.monthly_limit) AS monthly_limit,
     COALESCE(IF(q.usage_date = CURRENT_DATE(), q.concurrent_limit, NULL), s.concurrent_limit) AS concurrent_limit,
     IF(q.usage_date = CURRENT_DATE(), IFNULL(q.pipelines_run_today, 0), 0) AS run_today,
-    IF(q.usage_date >= DATE_TRUNC(CURRENT_DATE(), MONTH), IFNULL(q.pipelines_run_month, 0), 0) AS run_month,
+    IF(q.usage_date >= DATE_TRUNC(CURRENT_DATE(), MONTH), COALESCE(q.pipelines_run_month, q.pipelines_run_today, 0), 0) AS run_month,
     IFNULL(q.live, 0) AS live
   FROM (
     SELECT b.tenant_id, b.daily_limit, b.monthly_limit, b.concurrent_limit
