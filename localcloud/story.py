@@ -51,9 +51,8 @@ class Story:
         self.teller.expect("rows after the same day ran again", self._cost_by_service(yesterday, again), first["rows_processed"])
         quota = self.teller.call(tenant, "GET", f"/api/v1/tenants/{SAMPLE_TENANT}/quota").body
         self.teller.expect("runs counted today", (quota["pipelines_run_today"], quota["pipelines_succeeded_today"]), (2, 2))
-        self.teller.tell(
-            f"     {quota['pipelines_run_today']} of {quota['daily_limit']} runs used today, {quota['concurrent_pipelines_running']} running"
-        )
+        used, limit, running = (quota[name] for name in ("pipelines_run_today", "daily_limit", "concurrent_pipelines_running"))
+        self.teller.tell(f"     {used} of {limit} runs used today, {running} running")
         self.teller.expect("slots held now", quota["concurrent_pipelines_running"], 0)
         refused = self.teller.call(tenant, "GET", "/api/v1/tenants/somebody_else/quota", status=403)
         self.teller.tell(f"     refused with {refused.reason}")

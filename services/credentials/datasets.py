@@ -1,5 +1,6 @@
 """The tenant's own dataset: what is there, and making what is not. Only datasets that carry our labels are ever touched."""
 
+import asyncio
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -15,6 +16,7 @@ META_TABLES = ("x_meta_pipeline_runs", "x_meta_step_logs", "x_meta_dq_results")
 """What every tenant's dataset holds from the start. The executor makes the tables that its templates fill."""
 
 DDL_SECONDS = 20.0
+LOOK_AGAIN_SECONDS = 0.5
 LIST_PAGE = 1000
 LABEL_LENGTH = 63
 """BigQuery's limit for a label's value; a tenant's id may have one character more."""
@@ -58,7 +60,7 @@ class TenantDatasets:
             there = await self._bq.call("get_dataset", lambda left: self._bq.client.get_dataset(name, timeout=left, retry=NO_RETRY))
         except NotFound:
             return Missing(dataset=True, tables=META_TABLES)
-        _check_labels(there, tenant_id)
+        _check_labels(await self._labelled(there), tenant_id)
         tables = await self._bq.call(
             "list_tables",
             lambda left: {table.table_id for table in self._bq.client.list_tables(name, page_size=LIST_PAGE, timeout=left, retry=NO_RETRY)},
@@ -78,10 +80,20 @@ class TenantDatasets:
                 "create_dataset",
                 lambda left: self._bq.client.create_dataset(dataset, exists_ok=True, timeout=left, retry=NO_RETRY),
             )
-            _check_labels(there, tenant_id)
+            _check_labels(await self._labelled(there), tenant_id)
         if missing.tables:
             script = ";\n".join(self._tables[table].sql.strip() for table in missing.tables)
             await self._bq.query(make_block("create_meta_tables", script, {}), {}, dataset=name, seconds=DDL_SECONDS)
+
+    async def _labelled(self, dataset: bigquery.Dataset) -> bigquery.Dataset:
+        """The dataset; looked at again if it has no label at all. The emulator shows one that is just being made before its labels."""
+        if dataset.labels:
+            return dataset
+        await asyncio.sleep(LOOK_AGAIN_SECONDS)
+        again: bigquery.Dataset = await self._bq.call(
+            "get_dataset", lambda left: self._bq.client.get_dataset(dataset.reference, timeout=left, retry=NO_RETRY)
+        )
+        return again
 
 
 def _labels(tenant_id: str) -> dict[str, str]:

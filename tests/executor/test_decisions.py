@@ -186,7 +186,7 @@ def test_an_expired_slot_is_settled_as_its_run_stands(state: str | None, fail_ru
 
 
 def test_a_scheduled_attempt_that_never_began_is_left_to_the_scheduler_for_a_while() -> None:
-    """Its id is made (UUIDv5). Taken up again in time, it renews the slot with its unit; if not, the slot is given back and the unit kept."""
+    """Its id is made (UUIDv5). Taken up again in time, it renews the slot with its unit; if not, the slot is freed and the unit kept."""
     made = str(uuid.uuid5(uuid.UUID(RUN), "2"))
     slot = Slot(tenant_id="acme", pipeline_logging_id=made, usage_date=date(2026, 3, 10), expired_at=NOON)
     later = NOON + reconcile.TAKEN_UP_WITHIN + timedelta(seconds=1)
