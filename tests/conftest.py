@@ -22,7 +22,7 @@ import pytest
 from localcloud.certs import mint
 from localcloud.environment import emulator_environment, read_env_file
 from localcloud.parts import part as part_of
-from localcloud.settings import LocalSettings
+from localcloud.settings import SERVICES, LocalSettings
 from localcloud.stack import Stack
 from services.platform.access import Authenticator
 from services.platform.bigquery import BigQuery
@@ -31,6 +31,7 @@ from services.platform.server import Served, build_server
 from services.platform.settings import ServiceSettings
 
 SHARED = "CONVERGENCE_TEST_STACK"
+PATIENT = 25.0  # seconds for a statement: a busy machine makes the emulator slow, and that is not what the tests are about
 START_SECONDS = 90.0
 
 
@@ -41,7 +42,7 @@ class SharedStack:
         self.state = Path(tempfile.mkdtemp(prefix="convergence-test-"))
         cache = Path(__file__).parents[1] / ".cache"
         self.settings = LocalSettings.on_free_ports(self.state, cache_dir=cache, sample_rows=200, cloud_scheduler=False)
-        self._stack = Stack(self.settings, report=_quiet)
+        self._stack = Stack(self.settings, report=_quiet, extra=patient())
         self._thread = threading.Thread(target=self._start, name="stack")
         os.environ[SHARED] = self.settings.model_dump_json()
         self._thread.start()
@@ -60,6 +61,11 @@ class SharedStack:
 
 
 _started: list[SharedStack] = []
+
+
+def patient() -> dict[str, dict[str, str]]:
+    """What makes the services of a stack wait for a slow emulator."""
+    return {name: {"CONVERGENCE_BIGQUERY_DEADLINE_SECONDS": str(PATIENT)} for name in SERVICES}
 
 
 def _quiet(message: str) -> None:
@@ -136,6 +142,7 @@ def service_settings(emulators: LocalSettings, tmp_path_factory: pytest.TempPath
         bigquery_storage_emulator_host=host["BIGQUERY_STORAGE_EMULATOR_HOST"],
         kms_emulator_host=host["KMS_EMULATOR_HOST"],
         kms_key=emulators.kms_key,
+        bigquery_deadline_seconds=PATIENT,
     )
 
 

@@ -27,7 +27,8 @@ OPTIONS = (
     ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
     # The gateway and our peers ping every 30 s. By default a server takes a ping within 5 minutes of silence for abuse, and ends the
     # connection with all calls on it ("too many pings").
-    ("grpc.http2.min_recv_ping_interval_without_data_ms", 10_000),
+    ("grpc.http2.max_ping_strikes", 0),
+    ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
     ("grpc.keepalive_permit_without_calls", 1),
 )
 

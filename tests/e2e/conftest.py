@@ -8,6 +8,7 @@ import pytest
 
 from localcloud.settings import LocalSettings
 from localcloud.stack import Stack
+from tests.conftest import patient
 from tests.credentials.samples import Rsa, new_rsa
 from tests.e2e.tenants import Suite
 
@@ -31,6 +32,6 @@ def replicated(emulators: LocalSettings, tmp_path_factory: pytest.TempPathFactor
     control = f"tenants_{uuid.uuid4().hex[:8]}"
     settings = LocalSettings.on_free_ports(state, cache_dir=Path(__file__).parents[2] / ".cache", control_dataset=control, **ports)
     parts = ("bootstrap", "auth", "credentials", "scheduler", "executor", "gateway")
-    with Stack(settings, only=parts, auto_restart=False, report=print) as stack:
+    with Stack(settings, only=parts, auto_restart=False, report=print, extra=patient()) as stack:
         second = stack.add_replica("executor", extra={"CONVERGENCE_AUTH_ADDRESS": stack.add_replica("auth")})
         yield Suite(local=settings, env=stack.env), [settings.address("executor"), second]
