@@ -10,7 +10,6 @@ from convergence.executor.v1 import run_pb2
 from convergence.executor.v1.pipeline_service_pb2_grpc import PipelineServiceServicer
 from google.protobuf import json_format
 
-from services.executor.paging import from_token, page_size, to_token
 from services.executor.parameters import ParameterType, parse
 from services.executor.pipelines import PipelineName
 from services.executor.runs import RunStatus
@@ -20,6 +19,7 @@ from services.executor.templates import Catalog
 from services.executor.wire import to_run, to_template
 from services.platform.caller import current_caller
 from services.platform.errors import InvalidArgument, NotFound
+from services.platform.paging import from_token, page_size, to_token
 
 type Context = grpc.aio.ServicerContext[Any, Any]
 

@@ -1,7 +1,5 @@
-"""A scheduled run as tenants see it, and the pages they come in."""
+"""A scheduled run as tenants see it, and which of them to list."""
 
-import base64
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -10,7 +8,6 @@ from typing import Any, Self
 from services.platform.errors import InvalidArgument
 
 STATES = ("PENDING", "COMPLETED", "FAILED")
-DEFAULT_SIZE, MOST = 50, 200
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -57,28 +54,6 @@ class RunFilter:
     """Slot and id of the last run of the page before."""
 
     def __post_init__(self) -> None:
-        """Raises InvalidArgument for a state that does not exist, and a size beyond 1 to 200."""
+        """Raises InvalidArgument for a state that does not exist."""
         if self.state is not None and self.state not in STATES:
             raise InvalidArgument("state", f"use one of {', '.join(STATES)}.")
-        if not 1 <= self.size <= MOST:
-            raise InvalidArgument("page_size", f"use 1 to {MOST}; 0 means {DEFAULT_SIZE}.")
-
-
-def to_token(run: ScheduledRun) -> str:
-    """The token of the page that begins after this run."""
-    assert run.scheduled_time is not None  # noqa: S101 - every row of ours has one
-    return base64.urlsafe_b64encode(json.dumps([run.scheduled_time.isoformat(), run.run_id]).encode()).decode()
-
-
-def from_token(token: str) -> tuple[datetime, str] | None:
-    """Where the page begins; None for the first. Raises InvalidArgument for what is no token of ours."""
-    if not token:
-        return None
-    try:
-        scheduled_time, run_id = json.loads(base64.b64decode(token, altchars=b"-_", validate=True))
-        moment = datetime.fromisoformat(scheduled_time)
-        if moment.tzinfo is None or not isinstance(run_id, str):
-            raise ValueError("not ours")
-    except (ValueError, TypeError) as error:
-        raise InvalidArgument("page_token", "use next_page_token of the page before, unchanged.") from error
-    return moment, run_id

@@ -14,10 +14,11 @@ from google.protobuf import struct_pb2
 
 from services.platform.clock import Clock
 from services.platform.errors import FailedPrecondition, InvalidArgument, NotFound
+from services.platform.paging import from_token, page_size, to_token
 from services.platform.stamps import to_timestamp
 from services.scheduler.processing import QueueProcessor
 from services.scheduler.queue_store import QueueStore
-from services.scheduler.scheduled_runs import DEFAULT_SIZE, RunFilter, ScheduledRun, from_token, to_token
+from services.scheduler.scheduled_runs import RunFilter, ScheduledRun
 from services.scheduler.trigger import next_trigger_time
 from services.scheduler.triggering import Trigger
 
@@ -103,12 +104,16 @@ class ScheduledRunServicer(scheduled_run_service_pb2_grpc.ScheduledRunServiceSer
             tenant_id=request.tenant_id,
             state=request.state or None,
             config_id=request.config_id or None,
-            size=request.page_size or DEFAULT_SIZE,
+            size=page_size(request.page_size),
             after=from_token(request.page_token),
         )
         # One more than asked for: it tells whether there is a next page.
         runs = await self._store.list_runs(wanted, wanted.size + 1)
-        token = to_token(runs[wanted.size - 1]) if len(runs) > wanted.size else ""
+        token = ""
+        if len(runs) > wanted.size:
+            last = runs[wanted.size - 1]
+            assert last.scheduled_time is not None  # noqa: S101 - every row of ours has one
+            token = to_token(last.scheduled_time, last.run_id)
         return scheduled_run_service_pb2.ListScheduledRunsResponse(
             scheduled_runs=[_to_run(run) for run in runs[: wanted.size]], next_page_token=token
         )

@@ -13,13 +13,13 @@ from services.executor import reconcile
 from services.executor.exports import TableName, choose_export, named_table
 from services.executor.failures import StepFailed
 from services.executor.ledger import Slot
-from services.executor.paging import from_token, page_size, to_token
 from services.executor.pipelines import PipelineName
 from services.executor.plan import When, should_run
 from services.executor.quality import Check, judge, refuse_errors
 from services.executor.runs import RunState, RunStatus, StepStatus
 from services.executor.staging import StagingShape, bind, conform
 from services.platform.errors import InvalidArgument
+from services.platform.paging import from_token, page_size, to_token
 from services.platform.sql import make_block
 
 BILLING = PipelineName(provider="gcp", domain="cost", template="billing")

@@ -1,4 +1,4 @@
-"""Page tokens: opaque to callers, the key of the last run of a page to us."""
+"""Page tokens: opaque to callers, the key of the last entry of a page, a moment and an id, to us."""
 
 import base64
 import json
@@ -16,9 +16,9 @@ def page_size(asked: int) -> int:
     return asked or DEFAULT_SIZE
 
 
-def to_token(started_at: datetime, pipeline_logging_id: str) -> str:
-    """The token of the page that begins after this run."""
-    return base64.urlsafe_b64encode(json.dumps([started_at.isoformat(), pipeline_logging_id]).encode()).decode()
+def to_token(moment: datetime, identity: str) -> str:
+    """The token of the page that begins after the entry with this key."""
+    return base64.urlsafe_b64encode(json.dumps([moment.isoformat(), identity]).encode()).decode()
 
 
 def from_token(token: str) -> tuple[datetime, str] | None:
@@ -26,10 +26,10 @@ def from_token(token: str) -> tuple[datetime, str] | None:
     if not token:
         return None
     try:
-        started_at, pipeline_logging_id = json.loads(base64.b64decode(token, altchars=b"-_", validate=True))
-        moment = datetime.fromisoformat(started_at)
-        if moment.tzinfo is None or not isinstance(pipeline_logging_id, str):
+        moment_text, identity = json.loads(base64.b64decode(token, altchars=b"-_", validate=True))
+        moment = datetime.fromisoformat(moment_text)
+        if moment.tzinfo is None or not isinstance(identity, str):
             raise ValueError("not ours")
     except (ValueError, TypeError) as error:
         raise InvalidArgument("page_token", "use next_page_token of the page before, unchanged.") from error
-    return moment, pipeline_logging_id
+    return moment, identity
