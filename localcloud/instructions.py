@@ -29,14 +29,19 @@ RUN=$$(curl -sS -X POST "$$GATEWAY_URL/api/v1/pipelines/run/$tenant/gcp/cost/bil
 curl -sS "$$GATEWAY_URL/api/v1/pipelines/runs/$tenant/$$RUN" -H "X-API-Key: $$KEY" | python3 -m json.tool
 curl -sS "$$GATEWAY_URL/api/v1/tenants/$tenant/quota" -H "X-API-Key: $$KEY" | python3 -m json.tool
 
-Cloud Scheduler's three jobs fire as in production (LOCALCLOUD_SCHEDULER_EVERY=10: each every ten seconds); its log tells what came back.
+$jobs
 Logs are in $logs_dir. Ctrl-C stops everything.
 """)
 
 
-def how_to_call(*, tenant: str, day: date, env_file: Path, credentials_file: Path, logs_dir: Path) -> str:
+_FIRING = """\
+Cloud Scheduler's three jobs fire as in production (LOCALCLOUD_SCHEDULER_EVERY=10: each every ten seconds); its log tells what came back."""
+_SILENT = "Cloud Scheduler is switched off (LOCALCLOUD_CLOUD_SCHEDULER=false): schedules wait until you call its three jobs."
+
+
+def how_to_call(*, tenant: str, day: date, env_file: Path, credentials_file: Path, logs_dir: Path, jobs_fire: bool) -> str:
     """The text. `day` is one that the tenant's export has rows for."""
     here = Path.cwd()
     paths = {"env_file": env_file, "credentials_file": credentials_file, "logs_dir": logs_dir}
     shown = {name: path.relative_to(here) if path.is_relative_to(here) else path for name, path in paths.items()}
-    return _LINES.substitute(tenant=tenant, day=day.isoformat(), **shown)
+    return _LINES.substitute(tenant=tenant, day=day.isoformat(), jobs=_FIRING if jobs_fire else _SILENT, **shown)

@@ -31,6 +31,7 @@ def up(settings: LocalSettings) -> int:
                     env_file=settings.env_file,
                     credentials_file=settings.sample_credentials,
                     logs_dir=settings.logs_dir,
+                    jobs_fire=settings.cloud_scheduler,
                 ),
                 flush=True,
             )

@@ -49,11 +49,17 @@ class ParameterSpec:
     required: bool
     default: Value
     """Taken where the caller gives none, or null."""
+    scheduled: str | None = None
+    """Taken for a scheduled run whose schedule gives none: there is nobody to ask. A JSON value as a caller would write it."""
     description: str
 
 
-def resolve(specs: Iterable[ParameterSpec], given: Mapping[str, object], *, today: date, path: str = "parameters.") -> dict[str, Value]:
+def resolve(
+    specs: Iterable[ParameterSpec], given: Mapping[str, object], *, today: date, scheduled: bool = False, path: str = "parameters."
+) -> dict[str, Value]:
     """All declared parameters with their values, defaults filled in, `yesterday` and the like as the dates they are on `today`.
+
+    `scheduled`: nobody calls, a schedule does.
 
     `given` holds JSON values as protobuf's Struct has them: every number is a float. Raises InvalidArgument, naming `{path}{name}`, for an
     undeclared key, a missing required one, and a value that does not fit.
@@ -65,6 +71,8 @@ def resolve(specs: Iterable[ParameterSpec], given: Mapping[str, object], *, toda
     values: dict[str, Value] = {}
     for spec in declared.values():
         value = given.get(spec.name)
+        if value is None and scheduled:
+            value = spec.scheduled
         if value is None and spec.required:
             raise InvalidArgument(f"{path}{spec.name}", f"is required. {spec.description}".strip())
         try:

@@ -56,6 +56,28 @@ SELECT LOGICAL_OR(IFNULL(deadline_at = @deadline_at, FALSE)) AS leads, MIN(statu
 FROM x_meta_pipeline_runs
 WHERE pipeline_logging_id = @pipeline_logging_id;
 
+-- name: record_refused
+-- A scheduled attempt that could not begin, for a reason that another attempt cannot heal: its deadline is its start. Replayed, it changes nothing.
+-- param: pipeline_logging_id STRING
+-- param: tenant_id STRING
+-- param: pipeline_id STRING
+-- param: trigger_type STRING
+-- param: trigger_by STRING
+-- param: run_id STRING
+-- param: attempt INT64
+-- param: parameters JSON
+-- param: started_at TIMESTAMP
+-- param: error_message STRING
+INSERT INTO x_meta_pipeline_runs (
+  pipeline_logging_id, tenant_id, pipeline_id, status, trigger_type, trigger_by, run_id, attempt, parameters,
+  started_at, deadline_at, completed_at, duration_ms, error_message
+)
+SELECT
+  @pipeline_logging_id, @tenant_id, @pipeline_id, 'FAILED', @trigger_type, @trigger_by, @run_id, @attempt, @parameters,
+  @started_at, @started_at, @started_at, 0, @error_message
+FROM (SELECT 1 AS one) AS o
+WHERE NOT EXISTS (SELECT 1 FROM x_meta_pipeline_runs AS r WHERE r.pipeline_logging_id = @pipeline_logging_id)
+
 -- name: finish_run
 -- Compare-and-set: whoever finds the run RUNNING ends it, everybody after that changes nothing.
 -- param: pipeline_logging_id STRING
@@ -89,12 +111,12 @@ WHERE status = 'RUNNING' AND COALESCE(deadline_at, TIMESTAMP_ADD(started_at, INT
 
 -- name: run_ends
 -- Reads only. What the scheduler asks: how runs stand, and of those that FAILED whether another attempt may heal it, as the line of the failed
--- step says; a run without such a line (its executor was lost) may. Rows of one id are folded to the one that has ended.
+-- step says; a run without such a line (its executor was lost) may; one that was refused may not. Rows of one id are folded to the one that has ended.
 -- param: pipeline_logging_ids ARRAY<STRING>
 -- param: since TIMESTAMP
 SELECT
   r.pipeline_logging_id, r.status, r.error_message,
-  r.status = 'FAILED' AND f.pipeline_logging_id IS NOT NULL AS is_final,
+  r.status = 'FAILED' AND (f.pipeline_logging_id IS NOT NULL OR r.deadline_at = r.started_at) AS is_final,
   r.status = 'RUNNING' AND COALESCE(r.deadline_at, TIMESTAMP_ADD(r.started_at, INTERVAL 1 DAY)) < @since AS is_overdue
 FROM x_meta_pipeline_runs AS r
 LEFT JOIN (

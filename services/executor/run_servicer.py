@@ -7,6 +7,7 @@ from datetime import date
 from typing import Any
 
 import grpc
+import structlog
 from convergence.executor.v1 import run_service_pb2 as messages
 from convergence.executor.v1.run_service_pb2_grpc import RunServiceServicer
 from google.protobuf import json_format
@@ -17,13 +18,16 @@ from services.executor.reconcile import OVERDUE, Reconciler
 from services.executor.runs import RunEnd, RunStatus
 from services.executor.starting import Starter, Wanted
 from services.executor.store import Store
-from services.platform.errors import InvalidArgument
+from services.platform.errors import InvalidArgument, Unavailable
+
+_log = structlog.get_logger()
 
 type Context = grpc.aio.ServicerContext[Any, Any]
 
 MOST_RUNS = 1_000
 TENANTS_AT_ONCE = 8
 TRIGGER_TYPES = ("scheduler", "backfill")
+UNKNOWN = "UNKNOWN"
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
@@ -40,6 +44,7 @@ class RunServicer(RunServiceServicer):
             tenant_id=request.tenant_id,
             name=PipelineName.of(request.provider, request.domain, request.template),
             given=json_format.MessageToDict(request.parameters),
+            trigger_type="scheduler",
         )
         template, _ = self._starter.check(wanted)
         dates = [spec.name for spec in template.parameters if spec.type is ParameterType.DATE]
@@ -50,8 +55,8 @@ class RunServicer(RunServiceServicer):
         return messages.StartRunResponse(status=await self._starter.start_once(_wanted(request)))
 
     async def GetRunStates(self, request: messages.GetRunStatesRequest, context: Context) -> messages.GetRunStatesResponse:
-        """How runs stand: those led here from memory, the others by one statement a tenant. Raises Unavailable if one tenant's rows cannot
-        be read: no answer is better than a wrong one.
+        """How runs stand: those led here from memory, the others by one statement a tenant. Where a tenant's rows cannot be read, its runs
+        are UNKNOWN, and the others' are told all the same. Raises InvalidArgument.
         """
         if len(request.runs) > MOST_RUNS:
             raise InvalidArgument("runs", f"ask about at most {MOST_RUNS} at once.")
@@ -62,18 +67,25 @@ class RunServicer(RunServiceServicer):
                 elsewhere[key.tenant_id].append(key.pipeline_logging_id)
         room = asyncio.Semaphore(TENANTS_AT_ONCE)
 
-        async def read(tenant_id: str, runs: list[str]) -> dict[str, RunEnd]:
+        async def read(tenant_id: str, runs: list[str]) -> dict[str, RunEnd] | None:
             async with room:
-                return await self._read(tenant_id, runs)
+                try:
+                    return await self._read(tenant_id, runs)
+                except Unavailable:
+                    _log.warning("runs_unreadable", tenant_id=tenant_id, runs=len(runs))
+                    return None
 
         tenants = await asyncio.gather(*(read(tenant_id, runs) for tenant_id, runs in elsewhere.items()))
         ends = dict(zip(elsewhere, tenants, strict=True))
 
         def state(key: messages.RunKey) -> messages.RunState:
             run = key.pipeline_logging_id
-            return (
-                messages.RunState(pipeline_logging_id=run, status="RUNNING") if run in here else _state(run, ends[key.tenant_id].get(run))
-            )
+            if run in here:
+                return messages.RunState(pipeline_logging_id=run, status=RunStatus.RUNNING)
+            of_tenant = ends[key.tenant_id]
+            if of_tenant is None:
+                return messages.RunState(pipeline_logging_id=run, status=UNKNOWN)
+            return _state(run, of_tenant.get(run))
 
         return messages.GetRunStatesResponse(states=map(state, request.runs))
 

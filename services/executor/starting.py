@@ -38,7 +38,7 @@ from services.executor.store import Store
 from services.executor.templates import Catalog, Template
 from services.platform import bigquery
 from services.platform.clock import Clock, utc_day
-from services.platform.errors import ConvergenceError, FailedPrecondition, NotFound, Unavailable
+from services.platform.errors import ConvergenceError, FailedPrecondition, InvalidArgument, NotFound, Unavailable
 
 _log = structlog.get_logger()
 
@@ -88,7 +88,8 @@ class Starter:
         template = self._catalog.templates.get(wanted.name) if wanted.name else None
         if template is None:
             raise NotFound("TEMPLATE_NOT_FOUND", "There is no such pipeline. GET /api/v1/pipelines/templates lists what can be run.")
-        return template, resolve(template.parameters, wanted.given, today=wanted.as_of or utc_day(self._clock.now()))
+        today = wanted.as_of or utc_day(self._clock.now())
+        return template, resolve(template.parameters, wanted.given, today=today, scheduled=wanted.trigger_type != "api")
 
     def is_here(self, pipeline_logging_id: str) -> bool:
         """Whether this process leads the run, or is about to."""
@@ -110,8 +111,12 @@ class Starter:
         if begun := self._beginning.get(wanted.pipeline_logging_id):
             return await asyncio.shield(begun)
         self._live.refuse_if_stopping()
-        template, parameters = self.check(wanted)
-        return await self._in_background(wanted, self._begin_once(wanted, template, parameters))
+        try:
+            template, parameters = self.check(wanted)
+            return await self._in_background(wanted, self._begin_once(wanted, template, parameters))
+        except (NotFound, InvalidArgument, FailedPrecondition) as refusal:
+            await self._record_refused(wanted, refusal.message)
+            raise
 
     async def _in_background(self, wanted: Wanted, begin: Awaitable[RunStatus]) -> RunStatus:
         """A caller that hangs up must not leave a run behind that nobody leads."""
@@ -141,6 +146,29 @@ class Starter:
         elif leads:
             self._live.start(Job(run=run, template=template, parameters=parameters), slot)
         return status
+
+    async def _record_refused(self, wanted: Wanted, why: str) -> None:
+        """Nobody waits for a scheduled attempt's answer, so its record says why it could not begin. Nothing is written for a tenant without
+        a dataset; the scheduler's own row says it all the same.
+        """
+        now, name = self._clock.now(), wanted.name
+        run = Run(
+            pipeline_logging_id=wanted.pipeline_logging_id,
+            tenant_id=wanted.tenant_id,
+            pipeline_id=name.pipeline_id(wanted.tenant_id) if name else "",
+            trigger_type=wanted.trigger_type,
+            trigger_by=wanted.trigger_by,
+            run_id=wanted.run_id,
+            attempt=wanted.attempt,
+            parameters=wanted.given,
+            started_at=now,
+            deadline_at=now,
+            error_message=why,
+        )
+        try:
+            await self._store.record_refused(run, seconds=self._insert_seconds)
+        except (ConvergenceError, bigquery.NotFound) as error:
+            _log.info("refusal_not_recorded", pipeline_logging_id=wanted.pipeline_logging_id, error=type(error).__name__)
 
     def _run(self, wanted: Wanted, template: Template, parameters: Mapping[str, Value]) -> Run:
         now = self._clock.now()

@@ -48,6 +48,10 @@ class Store:
         [row] = (await self._write_run("lead_run", run, seconds)).rows
         return bool(row["leads"]), RunStatus(row["status"])
 
+    async def record_refused(self, run: Run, *, seconds: float) -> None:
+        """Writes a run that could not begin as FAILED, with `run.error_message`, unless it is there. Raises as `insert_run` does."""
+        await self._write_run("record_refused", run, seconds)
+
     async def finish_run(
         self,
         tenant_id: str,

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from datetime import date
 from pathlib import Path
 
 from services.executor.parameters import ParameterSpec, ParameterType, Value
@@ -15,6 +16,8 @@ from services.platform.ddl import load_tables
 
 NOT_TEMPLATES = frozenset({"bigquery", "envoy", "cloud_scheduler"})
 """Folders of configs/ that hold something else."""
+ANY_DAY = date(2000, 1, 2)
+"""To see whether `yesterday` is a date."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -132,6 +135,14 @@ def _parameter(name: str, section: Section) -> ParameterSpec:
         default = None if raw is None else parse_value(kind, raw)
     except ValueError as error:
         raise section.error(f"the default of {name} does not fit: {error}", "default") from error
-    spec = ParameterSpec(name=name, type=kind, required=required, default=default, description=section.text("description", ""))
+    scheduled = section.text("scheduled", "") or None
+    try:
+        if scheduled is not None:
+            parse_value(kind, scheduled, today=ANY_DAY)
+    except ValueError as error:
+        raise section.error(f"what a scheduled run gets for {name} does not fit: {error}", "scheduled") from error
+    spec = ParameterSpec(
+        name=name, type=kind, required=required, default=default, scheduled=scheduled, description=section.text("description", "")
+    )
     section.finish()
     return spec

@@ -14,8 +14,8 @@ from services.scheduler.zones import first_moment, wall_clock, zone_of
 MOST_DAYS = 366
 PARAMETER = "date"
 """The date parameter that a backfill sets."""
-PRIORITY = 0
-"""Below whatever a schedule has by default: a backfill waits for the scheduled runs."""
+PRIORITY = -100
+"""Below whatever a schedule may have, also after its retries: a backfill waits for the scheduled runs."""
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
 
 

@@ -20,7 +20,7 @@ class RunState:
     """How an attempt stands."""
 
     status: str
-    """RUNNING, COMPLETED, FAILED or CANCELLED; empty: it never began."""
+    """RUNNING, COMPLETED, FAILED or CANCELLED; empty: it never began; UNKNOWN: its record cannot be read now."""
     error_message: str
     is_final: bool
 

@@ -42,7 +42,7 @@ class End:
     claim: Claim
     outcome: Outcome
     pipeline_logging_id: str | None
-    """None: the attempt never began."""
+    """None: the attempt never began, and left no record."""
     error_message: str | None = None
     not_before: datetime | None = None
     """When a retry may be claimed."""
@@ -94,7 +94,7 @@ def failed(
 def refused(claim: Claim, error: ConvergenceError, policy: RetryPolicy, now: datetime) -> End | Refusal | None:
     """What a refused start means; None: nobody knows, so the run's own record has to be asked."""
     if isinstance(error, FINAL):
-        return failed(claim, error.message, policy, now=now, chance=0.0, is_final=True, began=False)
+        return failed(claim, error.message, policy, now=now, chance=0.0, is_final=True)
     if isinstance(error, UNHARMED):
         wait = min(max(error.retry_after or REFUSED_WAIT, LEAST_WAIT), max(policy.cap, LEAST_WAIT))
         return Refusal(claim=claim, not_before=now + wait)

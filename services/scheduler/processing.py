@@ -1,7 +1,9 @@
 """Flow 3B: takes the next runs from the queue, and looks after those that nobody holds any more."""
 
 import asyncio
+import itertools
 import uuid
+from collections.abc import Sequence
 from datetime import timedelta
 from types import TracebackType
 from typing import Self
@@ -10,6 +12,7 @@ import structlog
 
 from services.platform.clock import Clock
 from services.platform.errors import ConvergenceError
+from services.platform.group_commit import GroupCommit
 from services.scheduler.claims import Claim
 from services.scheduler.executor import Executor
 from services.scheduler.following import Follower
@@ -19,7 +22,7 @@ _log = structlog.get_logger()
 
 
 class QueueProcessor:
-    """Claims, and hands what it claimed to the follower. Two BigQuery jobs before it answers, for any number of runs.
+    """Claims, and hands what it claimed to the follower. Two BigQuery jobs before it answers, for any number of runs and of callers.
 
     While its context is open it also looks once, at the start, for runs whose scheduler is gone.
     """
@@ -28,21 +31,25 @@ class QueueProcessor:
         self._store, self._follower, self._executor, self._clock = store, follower, executor, clock
         self._lease = timedelta(seconds=lease_seconds)
         self._looking: asyncio.Task[None] | None = None
-        self._one_at_a_time = asyncio.Lock()
+        self._claims: GroupCommit[int, list[Claim]] = GroupCommit(self._claim_batch)
 
     async def process(self, max_runs: int) -> list[Claim]:
         """Claims the best `max_runs` runs that are ready, and starts them in the background. Raises Unavailable if BigQuery does not
         answer; what was claimed then waits until its lease has run out.
         """
-        claimed_by = str(uuid.uuid4())
-        # Two claims at once want the same rows, and one would have to begin again.
-        async with self._one_at_a_time:
-            now = self._clock.now()
-            await self._store.claim(claimed_by, max_runs, now, now + self._lease)
-        claims = await self._store.claimed(claimed_by)
-        self._follower.begin(claims)
+        claims = await self._claims.submit(max_runs)
         self._look_soon()
         return claims
+
+    async def _claim_batch(self, wishes: Sequence[int]) -> Sequence[list[Claim]]:
+        """One claim for all who ask meanwhile: claims at once want the same rows, and all but one would have to begin again."""
+        claimed_by, now = str(uuid.uuid4()), self._clock.now()
+        await self._store.claim(claimed_by, sum(wishes), now, now + self._lease)
+        claims = await self._store.claimed(claimed_by)
+        # Here, not in `process`: a caller that hangs up must not leave runs behind that nobody starts.
+        self._follower.begin(claims)
+        rest = iter(claims)
+        return [list(itertools.islice(rest, wish)) for wish in wishes]
 
     async def reconcile(self) -> None:
         """Has the executor end runs that nobody leads, and takes over claims whose lease ran out. Nothing is decided here: the follower
@@ -73,6 +80,7 @@ class QueueProcessor:
         return self
 
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        await self._claims.__aexit__(kind, error, trace)
         if self._looking is not None:
             self._looking.cancel()
             await asyncio.wait([self._looking])

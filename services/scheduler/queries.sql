@@ -6,7 +6,7 @@
 
 -- name: due_schedules
 -- What is due, of tenants that may run now, with what their quota leaves: units that no queued run is going to take. A run that has failed
--- before has its unit; one without a retry has not. Backfills (priority 0) are not counted: they come last in the queue and take what is left
+-- before has its unit; one without a retry has not. Backfills (priority below 0) are not counted: they come last in the queue and take what is left
 -- there, so that a long one never keeps a schedule from being queued. Tenants without a unit come last, so that they cannot crowd out the others.
 -- NULL `is_active` is active; NULL `next_run_time` is a schedule nobody has computed yet.
 -- param: now TIMESTAMP
@@ -20,7 +20,7 @@ LEFT JOIN (
   SELECT q.tenant_id, COUNT(*) AS units
   FROM pipeline_execution_queue AS q
   LEFT JOIN scheduled_pipeline_runs AS r ON r.run_id = q.run_id
-  WHERE q.state = 'QUEUED' AND IFNULL(q.priority, 50) > 0 AND IFNULL(r.retry_count, 0) = 0
+  WHERE q.state = 'QUEUED' AND IFNULL(q.priority, 50) >= 0 AND IFNULL(r.retry_count, 0) = 0
   GROUP BY q.tenant_id
 ) AS w ON w.tenant_id = c.tenant_id
 WHERE IFNULL(c.is_active, TRUE) AND (c.next_run_time <= @now OR c.next_run_time IS NULL)
@@ -72,8 +72,9 @@ END IF;
 SELECT triggered, queued
 
 -- name: claim_runs
--- One guarded UPDATE: two writers of one row wait for each other, and the second finds it PROCESSING. The best by priority, then slot; of
--- each tenant no more than its concurrent limit leaves, less what was claimed and has not begun, whose slots the ledger does not count yet.
+-- One guarded UPDATE: two writers of one row wait for each other, and the second finds it PROCESSING. The best by priority, then slot; among
+-- equal priorities tenants take turns, so that a thousand runs of one do not hold up another's one. Of each tenant no more than its concurrent
+-- limit leaves, less what was claimed and has not begun, whose slots the ledger does not count yet.
 -- Replayed, it changes nothing: a claim that holds a row takes no more.
 -- param: claimed_by STRING
 -- param: max_runs INT64
@@ -93,7 +94,8 @@ FROM (
       w.run_id, w.priority, w.scheduled_time,
       IFNULL(r.retry_count, 0) + 1 AS attempt,
       t.slots_left - IFNULL(y.beginning, 0) AS free,
-      ROW_NUMBER() OVER (PARTITION BY w.tenant_id ORDER BY w.priority DESC, w.scheduled_time, w.run_id) AS place
+      ROW_NUMBER() OVER (PARTITION BY w.tenant_id ORDER BY w.priority DESC, w.scheduled_time, w.run_id) AS place,
+      ROW_NUMBER() OVER (PARTITION BY w.tenant_id, w.priority ORDER BY w.scheduled_time, w.run_id) AS turn
     FROM pipeline_execution_queue AS w
     JOIN runnable_tenants AS t ON t.tenant_id = w.tenant_id
     LEFT JOIN scheduled_pipeline_runs AS r ON r.run_id = w.run_id
@@ -109,7 +111,7 @@ FROM (
       AND NOT EXISTS (SELECT 1 FROM pipeline_execution_queue AS z WHERE z.claimed_by = @claimed_by)
   ) AS b
   WHERE b.free IS NULL OR b.place <= b.free
-  ORDER BY b.priority DESC, b.scheduled_time, b.run_id
+  ORDER BY b.priority DESC, b.turn, b.scheduled_time, b.run_id
   LIMIT @max_runs
 ) AS p
 WHERE q.run_id = p.run_id AND q.state = 'QUEUED'
@@ -166,7 +168,8 @@ WHERE q.run_id = f.run_id AND q.claimed_by = f.claimed_by AND q.state = 'PROCESS
 -- name: settle
 -- How runs ended, steps 5 and 6 of flow 3B for all of them in one transaction. Every statement is fenced by the queue row, which the last two
 -- change or delete: who lost the claim, and who sends this again, finds no such row and writes nothing.
--- A schedule's last run is the last of the batch: an UPDATE takes one source row a target. An attempt that never began has no id to keep.
+-- A schedule's last run is the last of the batch: an UPDATE takes one source row a target. An attempt that left no record has no id to keep.
+-- A run that COMPLETED has no error any more, whatever its earlier attempts had.
 -- param: ends ARRAY<STRUCT<run_id STRING, claimed_by STRING, config_id STRING, outcome STRING, pipeline_logging_id STRING, error_message STRING, not_before TIMESTAMP, seq INT64>>
 -- param: now TIMESTAMP
 BEGIN TRANSACTION;
@@ -174,7 +177,7 @@ UPDATE scheduled_pipeline_runs AS r
 SET
   state = IF(b.outcome = 'COMPLETED', 'COMPLETED', 'FAILED'),
   retry_count = IFNULL(r.retry_count, 0) + IF(b.outcome = 'COMPLETED', 0, 1),
-  error_message = IF(b.outcome = 'COMPLETED', r.error_message, b.error_message),
+  error_message = b.error_message,
   pipeline_logging_id = IFNULL(b.pipeline_logging_id, r.pipeline_logging_id),
   completed_at = IF(b.outcome = 'RETRY', NULL, @now)
 FROM (
@@ -210,10 +213,16 @@ UPDATE pipeline_execution_queue AS q SET lease_expires_at = @now
 WHERE q.state = 'PROCESSING' AND q.claimed_by IN UNNEST(@claims)
 
 -- name: scheduler_status
+-- Due is what a trigger would look at: schedules of tenants that may not run now do not count.
 -- param: now TIMESTAMP
 -- param: today TIMESTAMP
 SELECT
-  (SELECT COUNT(*) FROM tenant_pipeline_configs AS c WHERE IFNULL(c.is_active, TRUE) AND c.next_run_time <= @now) AS due_count,
+  (
+    SELECT COUNT(*)
+    FROM tenant_pipeline_configs AS c
+    JOIN runnable_tenants AS t ON t.tenant_id = c.tenant_id
+    WHERE IFNULL(c.is_active, TRUE) AND c.next_run_time <= @now
+  ) AS due_count,
   (SELECT COUNT(*) FROM pipeline_execution_queue AS q WHERE q.state = 'QUEUED') AS queued_count,
   (SELECT COUNT(*) FROM pipeline_execution_queue AS p WHERE p.state = 'PROCESSING') AS processing_count,
   (SELECT COUNT(*) FROM scheduled_pipeline_runs AS r WHERE r.state = 'FAILED' AND r.completed_at >= @today) AS failed_today_count,
@@ -250,6 +259,30 @@ SELECT
 FROM scheduled_pipeline_runs AS r
 LEFT JOIN pipeline_execution_queue AS q ON q.run_id = r.run_id
 WHERE r.tenant_id = @tenant_id AND r.run_id = @run_id
+LIMIT 1
+
+-- name: queue_standing
+-- What a queued run waits for. Runs before it: ready ones that a claim would take first, of tenants that may run.
+-- param: tenant_id STRING
+-- param: run_id STRING
+-- param: now TIMESTAMP
+SELECT
+  q.state AS queue_state, q.not_before, q.started,
+  t.tenant_id IS NOT NULL AS tenant_runnable, t.units_left, t.slots_left,
+  (
+    SELECT COUNT(*)
+    FROM pipeline_execution_queue AS o
+    JOIN runnable_tenants AS u ON u.tenant_id = o.tenant_id
+    WHERE o.state = 'QUEUED' AND (o.not_before IS NULL OR o.not_before <= @now)
+      AND (o.priority > q.priority OR (o.priority = q.priority AND o.scheduled_time < q.scheduled_time))
+  ) AS runs_before
+FROM (
+  SELECT w.tenant_id, w.state, w.priority, w.scheduled_time, w.not_before, IFNULL(r.started_at >= w.processing_started_at, FALSE) AS started
+  FROM pipeline_execution_queue AS w
+  LEFT JOIN scheduled_pipeline_runs AS r ON r.run_id = w.run_id
+  WHERE w.tenant_id = @tenant_id AND w.run_id = @run_id
+) AS q
+LEFT JOIN runnable_tenants AS t ON t.tenant_id = q.tenant_id
 LIMIT 1
 
 -- name: retry_run

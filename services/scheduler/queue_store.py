@@ -11,6 +11,7 @@ from services.platform.sql import load_blocks
 from services.scheduler.claims import Claim
 from services.scheduler.outcomes import End, Refusal
 from services.scheduler.scheduled_runs import RunFilter, ScheduledRun
+from services.scheduler.standing import Standing
 from services.scheduler.trigger import DueSchedule, FirstSlot, Plan
 
 BLOCKS = load_blocks(Path(__file__).with_name("queries.sql"))
@@ -151,6 +152,11 @@ class QueueStore:
         """One run of the tenant."""
         rows = await self._rows("get_scheduled_run", {"tenant_id": tenant_id, "run_id": run_id})
         return ScheduledRun.from_row(rows[0]) if rows else None
+
+    async def standing(self, tenant_id: str, run_id: str, now: datetime) -> Standing | None:
+        """Where the run stands in the queue; None: it has left it."""
+        rows = await self._rows("queue_standing", {"tenant_id": tenant_id, "run_id": run_id, "now": now})
+        return Standing(**rows[0]) if rows else None
 
     async def retry_run(self, tenant_id: str, run_id: str, now: datetime) -> None:
         """Puts a run that FAILED for good back into the queue. `get_run` tells: then its `added_at` is `now`."""

@@ -113,6 +113,7 @@ class ScheduleServicer(schedule_service_pb2_grpc.ScheduleServiceServicer):
                 schedule_pb2.FireTime(local=fire.local.isoformat(), utc=to_timestamp(fire.utc), note=fire.note)
                 for fire in schedule.shown_fire_times(now)
             ],
+            problem=schedule.problem,
         )
         answer.parameters.update(schedule.parameters)
         return answer

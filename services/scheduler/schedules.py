@@ -78,6 +78,16 @@ class Schedule:
         """The first slot after `now`. Raises InvalidArgument if others wrote a cron expression or a zone that cannot be."""
         return next_after(self.schedule_cron, self.timezone, now)
 
+    @property
+    def problem(self) -> str | None:
+        """Why it can never fire, if others wrote a cron expression or a zone that cannot be. Such a schedule stays where it is."""
+        try:
+            check_cron(self.schedule_cron)
+            zone_of(self.timezone)
+        except InvalidArgument as error:
+            return error.message
+        return None
+
     def shown_fire_times(self, now: datetime) -> list[FireTime]:
         """The next five, for people; none while it is inactive, or if others wrote what cannot fire."""
         try:

@@ -1,5 +1,6 @@
 """The queue's RPCs: proto in, domain call, proto out."""
 
+import asyncio
 from typing import Any
 
 import grpc
@@ -19,6 +20,7 @@ from services.platform.stamps import to_timestamp
 from services.scheduler.processing import QueueProcessor
 from services.scheduler.queue_store import QueueStore
 from services.scheduler.scheduled_runs import RunFilter, ScheduledRun
+from services.scheduler.standing import waiting
 from services.scheduler.trigger import next_trigger_time
 from services.scheduler.triggering import Trigger
 
@@ -118,6 +120,21 @@ class ScheduledRunServicer(scheduled_run_service_pb2_grpc.ScheduledRunServiceSer
             scheduled_runs=[_to_run(run) for run in runs[: wanted.size]], next_page_token=token
         )
 
+    async def GetScheduledRun(
+        self, request: scheduled_run_service_pb2.GetScheduledRunRequest, context: Context
+    ) -> scheduled_run_pb2.ScheduledRun:
+        """See the proto. Raises NotFound."""
+        now = self._clock.now()
+        run, standing = await asyncio.gather(
+            self._store.get_run(request.tenant_id, request.run_id), self._store.standing(request.tenant_id, request.run_id, now)
+        )
+        if run is None:
+            raise _no_such_run()
+        answer = _to_run(run)
+        if (found := waiting(standing, retry_count=run.retry_count, now=now)) is not None:
+            answer.waiting_for, answer.waiting_message = found.reason, found.message
+        return answer
+
     async def RetryScheduledRun(
         self, request: scheduled_run_service_pb2.RetryScheduledRunRequest, context: Context
     ) -> scheduled_run_pb2.ScheduledRun:
@@ -129,10 +146,14 @@ class ScheduledRunServicer(scheduled_run_service_pb2_grpc.ScheduledRunServiceSer
         await self._store.retry_run(request.tenant_id, request.run_id, now)
         run = await self._store.get_run(request.tenant_id, request.run_id)
         if run is None:
-            raise NotFound("SCHEDULED_RUN_NOT_FOUND", "This tenant has no such scheduled run.")
+            raise _no_such_run()
         if run.added_at != now:
             raise FailedPrecondition("RUN_NOT_RETRYABLE", "Only a run that FAILED for good can be put back into the queue.")
         return _to_run(run)
+
+
+def _no_such_run() -> NotFound:
+    return NotFound("SCHEDULED_RUN_NOT_FOUND", "This tenant has no such scheduled run. List its scheduled runs to find it.")
 
 
 def _to_run(run: ScheduledRun) -> scheduled_run_pb2.ScheduledRun:

@@ -65,8 +65,8 @@ class Plan:
     first_slots: tuple[FirstSlot, ...]
     skipped_count: int
     """Due runs that the quota leaves no room for; their schedules stay due."""
-    unreadable: tuple[str, ...]
-    """Schedules whose expression or zone cannot be read; they are left as they are."""
+    unreadable: tuple[DueSchedule, ...]
+    """Those whose expression or zone cannot be read; they are left as they are."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -80,14 +80,14 @@ def plan_trigger(schedules: Sequence[DueSchedule], now: datetime) -> Plan:
     """Every due slot, as far as its tenant's quota reaches: by priority, then by slot."""
     slots = dict[tuple[str | None, str | None, datetime | None, bool], _Slots]()
     by_tenant = defaultdict[str, list[tuple[DueSchedule, _Slots]]](list)
-    first_slots, unreadable = list[FirstSlot](), list[str]()
+    first_slots, unreadable = list[FirstSlot](), list[DueSchedule]()
     for one in schedules:
         # Many schedules share an expression and a slot, and cron is slow.
         key = (one.schedule_cron, one.timezone, one.next_run_time, one.catch_up == "all")
         try:
             found = slots[key] if key in slots else slots.setdefault(key, _slots(one, now))
         except InvalidArgument:
-            unreadable.append(one.config_id)
+            unreadable.append(one)
             continue
         if one.next_run_time is None:
             first_slots.append(FirstSlot(config_id=one.config_id, next_run_time=found.following))

@@ -41,8 +41,8 @@ class Trigger:
         schedules = await self._store.due_schedules(now)
         # Cron takes a while for thousands of schedules, and leases must be renewed meanwhile.
         plan = _at_most(await asyncio.to_thread(plan_trigger, schedules, now))
-        for config_id in plan.unreadable:
-            _log.warning("schedule_unreadable", config_id=config_id)
+        for one in plan.unreadable:
+            _log.warning("schedule_unreadable", tenant_id=one.tenant_id, config_id=one.config_id)
         if plan.first_slots:
             await self._store.set_first_slots(plan.first_slots)
         done = await self._store.enqueue(plan, now) if plan.firings else Queued(triggered=0, queued=0)

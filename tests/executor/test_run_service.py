@@ -1,6 +1,7 @@
 """RunService: what the scheduler may ask, and that an attempt runs once however often it is started. The store is the emulator."""
 
 import asyncio
+import contextlib
 import uuid
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
@@ -21,7 +22,7 @@ from services.executor.steps.step import Toolbox
 from services.executor.store import Store
 from services.executor.templates import Catalog
 from services.platform.clock import SystemClock
-from services.platform.errors import FailedPrecondition, InvalidArgument, NotFound, ResourceExhausted, Unavailable
+from services.platform.errors import ConvergenceError, FailedPrecondition, InvalidArgument, NotFound, ResourceExhausted, Unavailable
 from tests.executor.conftest import Credentials, RecordingLedger, Tenant, Work
 from tests.executor.test_life import Begin
 
@@ -172,9 +173,10 @@ async def test_a_retry_takes_no_unit_and_gives_none_back(
     assert ledger.retries == [retry.pipeline_logging_id]
 
 
-async def test_refusals_write_nothing(tenant: Tenant, servicer: RunServicer, ledger: RecordingLedger, credentials: Credentials) -> None:
+async def test_refusals_that_may_heal_and_malformed_requests_write_nothing(
+    tenant: Tenant, servicer: RunServicer, ledger: RecordingLedger
+) -> None:
     for changes, field in (
-        ({"parameters": {"date": "soon"}}, "parameters.date"),
         ({"as_of_date": "today"}, "as_of_date"),
         ({"attempt": 0}, "attempt"),
         ({"trigger_type": "api"}, "trigger_type"),
@@ -183,17 +185,55 @@ async def test_refusals_write_nothing(tenant: Tenant, servicer: RunServicer, led
         with pytest.raises(InvalidArgument) as refused:
             await servicer.StartRun(request(tenant, **changes), None)
         assert refused.value.field == field
-    with pytest.raises(NotFound):
-        await servicer.StartRun(request(tenant, template="nothing"), None)
-    credentials.missing = True
-    with pytest.raises(FailedPrecondition):
-        await servicer.StartRun(request(tenant), None)
-    credentials.missing = False
     ledger.refusal = ResourceExhausted("CONCURRENT_LIMIT_REACHED", "Later.", retry_after=timedelta(seconds=10))
     with pytest.raises(ResourceExhausted):
         await servicer.StartRun(request(tenant), None)
     assert await tenant.rows("SELECT 1 FROM x_meta_pipeline_runs") == []
     assert ledger.settled == []
+
+
+async def test_an_attempt_that_can_never_begin_leaves_a_record_that_says_why(
+    tenant: Tenant, servicer: RunServicer, ledger: RecordingLedger, credentials: Credentials
+) -> None:
+    """The id that process-queue has answered must name a run. Asked again, the same record stands; no slot was ever taken."""
+    bad, unknown, missing = request(tenant, parameters={"date": "soon"}), request(tenant, template="nothing"), request(tenant)
+    for one, error in ((bad, InvalidArgument), (unknown, NotFound), (missing, FailedPrecondition)):
+        credentials.missing = one is missing
+        with pytest.raises(error) as refused:
+            await servicer.StartRun(one, None)
+        with contextlib.suppress(ConvergenceError):
+            await servicer.StartRun(one, None)
+        columns, identity = "status, error_message, run_id, user_id", one.pipeline_logging_id
+        [row] = await tenant.rows(f"SELECT {columns} FROM x_meta_pipeline_runs WHERE pipeline_logging_id = '{identity}'")
+        assert row == {"status": "FAILED", "error_message": refused.value.message, "run_id": one.run_id, "user_id": None}
+        assert await states(servicer, tenant, one.pipeline_logging_id) == [("FAILED", refused.value.message, True)]
+    assert ledger.settled == []
+
+
+async def test_a_schedule_without_a_date_means_the_day_before_its_slot(tenant: Tenant, servicer: RunServicer) -> None:
+    begun = request(tenant, parameters={})
+    await servicer.StartRun(begun, None)
+    [row] = await tenant.rows(f"SELECT parameters FROM x_meta_pipeline_runs WHERE pipeline_logging_id = '{begun.pipeline_logging_id}'")
+    assert row == {"parameters": {"date": "2025-11-17"}}
+
+
+async def test_one_tenant_s_trouble_does_not_hide_how_the_others_runs_stand(
+    tenant: Tenant, begin: Begin, servicer: RunServicer, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job, read = await begin(date="2025-11-17"), store.run_ends
+
+    async def broken(tenant_id: str, *args: Any) -> Any:
+        if tenant_id == "elsewhere":
+            raise Unavailable("BIGQUERY_UNAVAILABLE", "Not now.")
+        return await read(tenant_id, *args)
+
+    monkeypatch.setattr(store, "run_ends", broken)
+    keys = [
+        messages.RunKey(tenant_id=tenant_id, pipeline_logging_id=job.run.pipeline_logging_id)
+        for tenant_id in (tenant.tenant_id, "elsewhere")
+    ]
+    answer = await servicer.GetRunStates(messages.GetRunStatesRequest(runs=keys), None)
+    assert [state.status for state in answer.states] == ["RUNNING", "UNKNOWN"]
 
 
 async def test_a_pipeline_is_checked_before_it_is_scheduled(servicer: RunServicer) -> None:
@@ -204,8 +244,9 @@ async def test_a_pipeline_is_checked_before_it_is_scheduled(servicer: RunService
 
     answer = await servicer.CheckPipeline(asked(**YESTERDAY), None)
     assert (answer.pipeline_id, list(answer.date_parameters)) == ("gcp-cost-billing", ["date"])
+    assert (await servicer.CheckPipeline(asked(), None)).pipeline_id == "gcp-cost-billing", "a schedule need not name the day"
     with pytest.raises(InvalidArgument, match=r"parameters\.date"):
-        await servicer.CheckPipeline(asked(), None)
+        await servicer.CheckPipeline(asked(date="soon"), None)
     with pytest.raises(NotFound):
         await servicer.CheckPipeline(asked("nothing", **YESTERDAY), None)
 

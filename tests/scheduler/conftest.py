@@ -141,8 +141,10 @@ class Scheduler:
         await self.poll()
 
 
-def jobs() -> float:
-    return sum(sample.value for metric in BIGQUERY_JOBS.collect() for sample in metric.samples if sample.name.endswith("_total"))
+def jobs(statement: str | None = None) -> float:
+    """Jobs submitted so far: of one statement, or of all."""
+    samples = [sample for metric in BIGQUERY_JOBS.collect() for sample in metric.samples if sample.name.endswith("_total")]
+    return sum(sample.value for sample in samples if statement is None or statement in sample.labels.values())
 
 
 class Nobody:

@@ -85,6 +85,26 @@ async def test_the_best_first_and_no_tenant_beyond_its_slots(tables: Tables, sch
     assert [one.tenant_id for one in await claim("c")] == [full]
 
 
+async def test_a_thousand_runs_of_one_tenant_do_not_hold_up_another_s_one(tables: Tables, scheduler: Scheduler) -> None:
+    """The crowd was queued first; among equal priorities tenants take turns, and a higher priority still comes first."""
+    crowd, one, urgent = await tables.tenants(3)
+    await tables.schedules([crowd] * 30, next_run_time=tables.clock.now() - timedelta(minutes=30))
+    await tables.schedules([one])
+    await tables.schedules([urgent] * 2, priority=60)
+    await scheduler.trigger.fire()
+    claims = await scheduler.processor.process(5)
+    assert Counter(claim.tenant_id for claim in claims) == {urgent: 2, crowd: 2, one: 1}
+
+
+async def test_callers_at_once_share_one_claim_and_each_gets_its_own_runs(tables: Tables, scheduler: Scheduler) -> None:
+    await queued(tables, scheduler, 20)
+    before = jobs("claim_runs")
+    answers = await asyncio.gather(*(scheduler.processor.process(2) for _ in range(9)))
+    claims = [claim.run_id for answer in answers for claim in answer]
+    assert ([len(answer) for answer in answers], len(set(claims))) == ([2] * 9, 18)
+    assert jobs("claim_runs") - before <= 2
+
+
 async def test_three_failures_and_out(tables: Tables, scheduler: Scheduler, executor: StubExecutor) -> None:
     """DESIGN's table for max_retries 3; each retry waits, twice as long as the one before."""
     await queued(tables, scheduler, max_retries=3)

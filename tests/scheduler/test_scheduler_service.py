@@ -187,3 +187,31 @@ async def test_a_tenant_sees_its_runs_and_puts_a_failed_one_back(
     await scheduler.poll()
     assert [asked.attempt for asked in executor.asked if asked.run_id == run_id] == [1, 2]
     assert [run.run_id for run in (await listed(state="COMPLETED")).scheduled_runs] == [run_id]
+
+
+async def test_a_tenant_is_told_why_its_run_is_not_running_yet(service: Service, tables: Tables, executor: StubExecutor) -> None:
+    """Behind another's run, then claimed and running, then ended; somebody else's run is not to be found."""
+    first, tenant_id = await tables.tenants(2)
+    await tables.schedules([first], priority=90)
+    await tables.schedules([tenant_id])
+    service.keys.tenant_id = tenant_id
+    await service.jobs.TriggerDuePipelines(TRIGGER(), metadata=ADMIN)
+    runs = {run["tenant_id"]: run["run_id"] for run in await tables.runs()}
+
+    async def asked(run_id: str) -> Any:
+        request = scheduled_run_service_pb2.GetScheduledRunRequest(tenant_id=tenant_id, run_id=run_id)
+        return await service.runs.GetScheduledRun(request, metadata=TENANT)
+
+    waits = await asked(runs[tenant_id])
+    assert (waits.state, waits.queue_state, waits.waiting_for) == ("PENDING", "QUEUED", "TURN")
+    assert waits.waiting_message.startswith("1 ready run is before it")
+    await tables.run("UPDATE tenant_profiles SET status = 'SUSPENDED' WHERE tenant_id = @t", {"t": ("STRING", tenant_id)})
+    assert (await asked(runs[tenant_id])).waiting_for == "TENANT_NOT_ACTIVE"
+    await tables.run("UPDATE tenant_profiles SET status = 'ACTIVE' WHERE tenant_id = @t", {"t": ("STRING", tenant_id)})
+    assert await refusal(asked(runs[first])) == ("NOT_FOUND", "SCHEDULED_RUN_NOT_FOUND")
+
+    await service.jobs.ProcessQueue(PROCESS(max_runs=2), metadata=ADMIN)
+    while (done := await asked(runs[tenant_id])).queue_state:
+        assert done.waiting_for in {"STARTING", ""}
+        executor.end_all()
+    assert (done.state, done.waiting_for, done.waiting_message) == ("COMPLETED", "", "")

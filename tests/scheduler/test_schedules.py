@@ -273,8 +273,8 @@ async def test_a_backfill_queues_each_day_once_ever(api: Api) -> None:
     assert [row["run_id"] for row in runs] == ids
     assert [row["run_id"] for row in queued] == [ids[0], ids[2], ids[3]]
     assert [row["parameters"] for row in runs] == [{"note": "x", "date": day.isoformat()} for day in days]
-    assert {(row["state"], row["priority"], row["retry_count"], row["max_retries"]) for row in runs} == {("PENDING", 0, 0, 2)}
-    assert {(row["state"], row["priority"], row["pipeline_id"]) for row in queued} == {("QUEUED", 0, "gcp-cost-billing")}
+    assert {(row["state"], row["priority"], row["retry_count"], row["max_retries"]) for row in runs} == {("PENDING", -100, 0, 2)}
+    assert {(row["state"], row["priority"], row["pipeline_id"]) for row in queued} == {("QUEUED", -100, "gcp-cost-billing")}
     assert queued[0]["scheduled_time"] == datetime(2026, 3, 24, 23, tzinfo=UTC)
 
 

@@ -60,7 +60,7 @@ def test_what_cannot_be_read_is_left_and_what_was_never_computed_begins() -> Non
     plan = plan_trigger(
         [due(config_id="bad", schedule_cron="every day"), due(config_id="zone", timezone="Mars/Olympus"), due(next_run_time=None)], NOW
     )
-    assert (plan.unreadable, plan.firings) == (("bad", "zone"), ())
+    assert ([one.config_id for one in plan.unreadable], plan.firings) == (["bad", "zone"], ())
     assert [one.next_run_time for one in plan.first_slots] == [NOW.replace(hour=13, minute=0)]
 
 

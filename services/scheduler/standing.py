@@ -1,0 +1,64 @@
+"""Why a queued run is not running yet: a decision over its place in the queue, without I/O. `now` is passed in."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Standing:
+    """A run's place in the queue, and what its tenant's quota leaves now."""
+
+    queue_state: str
+    """QUEUED or PROCESSING."""
+    not_before: datetime | None
+    started: bool
+    """This attempt has begun."""
+    tenant_runnable: bool
+    """Tenant and subscription are ACTIVE."""
+    units_left: int | None
+    """Runs that the day and the month still allow; None: any number."""
+    slots_left: int | None
+    """Runs that may begin at once; None: any number."""
+    runs_before: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Waiting:
+    """What a run waits for."""
+
+    reason: str
+    """See `ScheduledRun.waiting_for`."""
+    message: str
+
+
+def waiting(standing: Standing | None, *, retry_count: int, now: datetime) -> Waiting | None:
+    """What keeps the run from running; None: nothing does. The first thing that has to change before the others matter.
+
+    A run that has failed before holds its unit of the day already, so the daily and the monthly limit do not keep it.
+    """
+    if standing is None or standing.started:
+        return None
+    if standing.queue_state == "PROCESSING":
+        return Waiting(reason="STARTING", message="It was taken from the queue and is being started.")
+    return _turn(standing, retry_count, now)
+
+
+def _turn(standing: Standing, retry_count: int, now: datetime) -> Waiting:
+    if not standing.tenant_runnable:
+        return Waiting(reason="TENANT_NOT_ACTIVE", message="The tenant or its subscription is not ACTIVE. It goes on once both are.")
+    if standing.not_before is not None and standing.not_before > now:
+        why = "It has failed and is tried again" if retry_count else "It was refused for now and is tried again"
+        return Waiting(reason="BACKOFF", message=f"{why} not before {standing.not_before.isoformat(timespec='seconds')}.")
+    if not retry_count and standing.units_left is not None and standing.units_left <= 0:
+        told = "The daily or monthly limit is used up. It goes on when the limit resets; GET .../quota says when."
+        return Waiting(reason="DAILY_OR_MONTHLY_LIMIT", message=told)
+    if standing.slots_left is not None and standing.slots_left <= 0:
+        return Waiting(reason="CONCURRENT_LIMIT", message="As many runs as the plan allows are running. It goes on when one of them ends.")
+    match standing.runs_before:
+        case 0:
+            before = "It is next"
+        case 1:
+            before = "1 ready run is before it"
+        case several:
+            before = f"{several} ready runs are before it"
+    return Waiting(reason="TURN", message=f"{before}; the queue is processed every few minutes.")
