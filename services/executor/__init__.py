@@ -3,6 +3,7 @@
 The life of a run
     1. `starting`   template and parameters are checked, credentials must be there, the ledger grants a slot by the run's id, the run's row
                     is written RUNNING. Only then is the caller answered.
+                    An Idempotency-Key makes the id, so that the same key is the same run (`idempotency`).
     2. `live`       a task leads the run; the ledger hears three times in a lease (`leases`) that it lives. At most a set number work at
                     once, the others wait with their slots.
     3. `engine`     step by step: started, done or failed, each a line of x_meta_step_logs. A template's steps are objects of `steps/`.

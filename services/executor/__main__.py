@@ -8,6 +8,7 @@ from convergence.executor.v1.run_service_pb2_grpc import add_RunServiceServicer_
 
 from services.executor.credentials import SealedCredentials, TenantClouds
 from services.executor.engine import execute
+from services.executor.idempotency import KeyedStarts
 from services.executor.leases import LeaseKeeper
 from services.executor.ledger import Ledger
 from services.executor.live import LiveRuns
@@ -82,7 +83,7 @@ async def main() -> None:
             Served(
                 name="convergence.executor.v1.PipelineService",
                 add=add_PipelineServiceServicer_to_server,
-                servicer=PipelineServicer(starter=starter, store=store, catalog=catalog),
+                servicer=PipelineServicer(starter=starter, keyed=KeyedStarts(starter, store, clock), store=store, catalog=catalog),
             ),
             Served(
                 name="convergence.executor.v1.RunService",

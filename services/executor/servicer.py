@@ -10,6 +10,7 @@ from convergence.executor.v1 import run_pb2
 from convergence.executor.v1.pipeline_service_pb2_grpc import PipelineServiceServicer
 from google.protobuf import json_format
 
+from services.executor.idempotency import KeyedStarts, key_of
 from services.executor.parameters import ParameterType, parse
 from services.executor.pipelines import PipelineName
 from services.executor.runs import RunStatus
@@ -29,11 +30,11 @@ ID_LENGTH = 128
 class PipelineServicer(PipelineServiceServicer):
     """Runs pipelines for tenants and tells how the runs went."""
 
-    def __init__(self, *, starter: Starter, store: Store, catalog: Catalog) -> None:
-        self._starter, self._store, self._catalog = starter, store, catalog
+    def __init__(self, *, starter: Starter, keyed: KeyedStarts, store: Store, catalog: Catalog) -> None:
+        self._starter, self._keyed, self._store, self._catalog = starter, keyed, store, catalog
 
     async def RunPipeline(self, request: messages.RunPipelineRequest, context: Context) -> messages.RunPipelineResponse:
-        """Starts a run and answers at once."""
+        """Starts a run and answers at once; with an Idempotency-Key it answers the key's run, started now or before."""
         name = PipelineName.of(request.provider, request.domain, request.template)
         wanted = Wanted(
             pipeline_logging_id=str(uuid.uuid4()),
@@ -42,10 +43,16 @@ class PipelineServicer(PipelineServiceServicer):
             given=json_format.MessageToDict(request.parameters),
             user_id=current_caller().user_id,
         )
+        identity, key = wanted.pipeline_logging_id, key_of(context)
+        if key is None:
+            await self._starter.start(wanted)
+        else:
+            identity = await self._keyed.start(wanted, key)
+        # The answer to the same key is the same, also when its run has ended meanwhile.
         return messages.RunPipelineResponse(
-            pipeline_logging_id=wanted.pipeline_logging_id,
+            pipeline_logging_id=identity,
             tenant_id=wanted.tenant_id,
-            status=await self._starter.start(wanted),
+            status=RunStatus.RUNNING,
             message="Pipeline triggered successfully",
         )
 

@@ -115,7 +115,8 @@ class Starter:
             template, parameters = self.check(wanted)
             return await self._in_background(wanted, self._begin_once(wanted, template, parameters))
         except (NotFound, InvalidArgument, FailedPrecondition) as refusal:
-            await self._record_refused(wanted, refusal.message)
+            if wanted.run_id is not None:
+                await self._record_refused(wanted, refusal.message)
             raise
 
     async def _in_background(self, wanted: Wanted, begin: Awaitable[RunStatus]) -> RunStatus:

@@ -99,6 +99,16 @@ class Tenant:
         return Job(run=run, template=template, parameters=values)
 
 
+class PlainCall:
+    """A call without headers."""
+
+    def invocation_metadata(self) -> tuple[tuple[str, str], ...]:
+        return ()
+
+
+CALL: Any = PlainCall()
+
+
 class OwnCloud:
     """`steps.step.Clouds` for one tenant, without KMS."""
 

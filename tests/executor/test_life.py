@@ -11,6 +11,7 @@ from convergence.executor.v1 import pipeline_service_pb2 as messages
 from google.protobuf import json_format
 
 from services.executor.engine import Job
+from services.executor.idempotency import KeyedStarts
 from services.executor.leases import SLOT_LOST, LeaseKeeper
 from services.executor.ledger import Slot
 from services.executor.live import STOPPED, LiveRuns
@@ -24,7 +25,7 @@ from services.platform import metrics
 from services.platform.caller import Caller, set_caller
 from services.platform.clock import SystemClock
 from services.platform.errors import FailedPrecondition, InvalidArgument, NotFound, ResourceExhausted, Unavailable
-from tests.executor.conftest import Credentials, RecordingLedger, Tenant, Work
+from tests.executor.conftest import CALL, Credentials, RecordingLedger, Tenant, Work
 
 type Begin = Callable[..., Awaitable[Job]]
 DATE = {"date": "2025-11-17"}
@@ -37,7 +38,7 @@ def keeper(live: LiveRuns, reconciler: Reconciler, ledger: RecordingLedger) -> L
 
 @pytest.fixture
 def servicer(starter: Starter, catalog: Catalog, store: Store) -> PipelineServicer:
-    return PipelineServicer(starter=starter, store=store, catalog=catalog)
+    return PipelineServicer(starter=starter, keyed=KeyedStarts(starter, store, SystemClock()), store=store, catalog=catalog)
 
 
 def slot(run: Run) -> Slot:
@@ -68,7 +69,7 @@ async def test_run_pipeline_answers_and_goes_on(
     jobs = metrics.BIGQUERY_JOBS.labels("insert_run")._value
     before = jobs.get()
 
-    answer = await servicer.RunPipeline(request(tenant), None)
+    answer = await servicer.RunPipeline(request(tenant), CALL)
 
     assert jobs.get() - before == 1
     assert json_format.MessageToDict(answer, preserving_proto_field_name=True) == {
@@ -105,7 +106,7 @@ async def test_bad_parameters_reserve_nothing(
 ) -> None:
     set_caller(Caller(tenant_id=tenant.tenant_id))
     with pytest.raises(InvalidArgument) as refused:
-        await servicer.RunPipeline(request(tenant, parameters), None)
+        await servicer.RunPipeline(request(tenant, parameters), CALL)
     assert refused.value.field == field
     assert ledger.reserved == []
 
@@ -117,14 +118,14 @@ async def test_refusals_write_nothing(
     set_caller(Caller(tenant_id=tenant.tenant_id))
     for template in ("nothing", "../billing", "billing'"):
         with pytest.raises(NotFound):
-            await servicer.RunPipeline(request(tenant, template=template), None)
+            await servicer.RunPipeline(request(tenant, template=template), CALL)
     credentials.missing = True
     with pytest.raises(FailedPrecondition):
-        await servicer.RunPipeline(request(tenant), None)
+        await servicer.RunPipeline(request(tenant), CALL)
     credentials.missing = False
     ledger.refusal = ResourceExhausted("DAILY_LIMIT_REACHED", "No more today.", retry_after=timedelta(hours=1))
     with pytest.raises(ResourceExhausted):
-        await servicer.RunPipeline(request(tenant), None)
+        await servicer.RunPipeline(request(tenant), CALL)
     assert await store.list_runs(tenant.tenant_id, RunFilter(), limit=10) == []
 
 
@@ -135,7 +136,7 @@ async def test_without_a_dataset_the_slot_is_given_back(tenant: Tenant, servicer
     )
     set_caller(Caller(tenant_id=tenant.tenant_id))
     with pytest.raises(FailedPrecondition, match="Set its credentials again"):
-        await servicer.RunPipeline(request(tenant), None)
+        await servicer.RunPipeline(request(tenant), CALL)
     assert ledger.settled == [(ledger.reserved[0], "NOT_STARTED")]
     listed = await servicer.ListRuns(messages.ListRunsRequest(tenant_id=tenant.tenant_id), None)
     assert list(listed.runs) == []

@@ -85,6 +85,19 @@ async def test_the_best_first_and_no_tenant_beyond_its_slots(tables: Tables, sch
     assert [one.tenant_id for one in await claim("c")] == [full]
 
 
+async def test_claims_at_once_from_two_schedulers_take_no_tenant_beyond_its_slots(tables: Tables, make_scheduler: MakeScheduler) -> None:
+    one, other = await make_scheduler(), await make_scheduler()
+    (narrow,) = await tables.tenants(concurrent_limit=2)
+    await tables.schedules([narrow] * 10)
+    await tables.schedules(await tables.tenants(3) * 2)
+    await one.trigger.fire()
+    now, sizes = tables.clock.now(), (1, 3, 2, 6, 1, 5, 2, 4)
+    claims = ((side.store, f"claim-{index}", size) for index, (side, size) in enumerate(zip((one, other) * 4, sizes, strict=True)))
+    await asyncio.gather(*(store.claim(claimed_by, size, now, now + LEASE) for store, claimed_by, size in claims))
+    taken = Counter(run["tenant_id"] for run in await tables.runs() if run["queue_state"] == "PROCESSING")
+    assert (taken.pop(narrow), sum(taken.values())) == (2, 6)
+
+
 async def test_a_thousand_runs_of_one_tenant_do_not_hold_up_another_s_one(tables: Tables, scheduler: Scheduler) -> None:
     """The crowd was queued first; among equal priorities tenants take turns, and a higher priority still comes first."""
     crowd, one, urgent = await tables.tenants(3)
