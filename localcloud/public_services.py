@@ -19,6 +19,18 @@ def public_services(descriptor: Path) -> list[str]:
     return sorted(name for name, service in services.items() if name in ALSO_PUBLIC or _has_rest_binding(service))
 
 
+def is_streaming(descriptor: Path, service: str) -> bool:
+    """Whether the proto service streams its answers: such services hold nothing else."""
+    files = descriptor_pb2.FileDescriptorSet.FromString(descriptor.read_bytes()).file
+    return any(
+        method.server_streaming
+        for file in files
+        for one in file.service
+        for method in one.method
+        if f"{file.package}.{one.name}" == service
+    )
+
+
 def owner(service: str) -> str:
     """The service of the suite that serves a proto service: `auth` for `convergence.auth.v1.QuotaService`."""
     return service.split(".")[1]

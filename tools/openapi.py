@@ -90,7 +90,10 @@ def _operation(schemas: Schemas, service: str, method: MethodDescriptorProto, na
             USER_ID,
         ],
         "responses": {
-            "200": {"description": "OK", "content": _json({"type": "array", "items": answer} if method.server_streaming else answer)},
+            "200": {
+                "description": "OK",
+                "content": {"text/event-stream": {"schema": answer}} if method.server_streaming else _json(answer),
+            },
             "default": {"description": "Refused or failed", "content": _json({"$ref": "#/components/schemas/Error"})},
         },
     }

@@ -5,6 +5,7 @@ import asyncio
 import structlog
 from convergence.executor.v1.pipeline_service_pb2_grpc import add_PipelineServiceServicer_to_server
 from convergence.executor.v1.run_service_pb2_grpc import add_RunServiceServicer_to_server
+from convergence.executor.v1.watch_service_pb2_grpc import add_WatchServiceServicer_to_server
 
 from services.executor.credentials import SealedCredentials, TenantClouds
 from services.executor.engine import execute
@@ -22,6 +23,7 @@ from services.executor.steps import STEP_TYPES
 from services.executor.steps.step import Toolbox
 from services.executor.store import Store
 from services.executor.templates import load_catalog
+from services.executor.watch_servicer import WatchServicer
 from services.executor.workers import Workers
 from services.platform import log
 from services.platform.authenticator import RemoteAuthenticator
@@ -89,6 +91,11 @@ async def main() -> None:
                 name="convergence.executor.v1.RunService",
                 add=add_RunServiceServicer_to_server,
                 servicer=RunServicer(starter=starter, store=store, reconciler=reconciler),
+            ),
+            Served(
+                name="convergence.executor.v1.WatchService",
+                add=add_WatchServiceServicer_to_server,
+                servicer=WatchServicer(store, settings),
             ),
         ]
         async with keeper, live:

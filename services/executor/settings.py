@@ -14,5 +14,9 @@ class ExecutorSettings(ServiceSettings):
     listen: str = "0.0.0.0:50054"
     spool_dir: Path = Path(tempfile.gettempdir())
     """Where exports lie while they are read, in files without a name; needs room for the largest days that are read at once."""
+    watch_poll_seconds: float = Field(default=2.0, gt=0)
+    """How often a watched run is read."""
+    watch_silence_seconds: float = Field(default=15.0, gt=0)
+    """A watcher hears something at least that often; the gateway ends streams that are silent for a minute."""
     max_concurrent_runs: int = Field(default=8, ge=1)
     """Runs that work at once in this process; the others wait, RUNNING, and keep their slots."""

@@ -31,8 +31,8 @@ def to_run(run: Run, steps: Sequence[StepLog] = (), results: Sequence[DqResult] 
         duration_ms=run.duration_ms,
         rows_processed=run.rows_processed,
         error_message=run.error_message,
-        steps=[_step_log(step) for step in steps],
-        dq_results=[_dq_result(result) for result in results],
+        steps=[to_step_log(step) for step in steps],
+        dq_results=[to_dq_result(result) for result in results],
     )
 
 
@@ -55,7 +55,8 @@ def to_template(template: Template) -> template_pb2.Template:
     )
 
 
-def _step_log(step: StepLog) -> run_pb2.StepLog:
+def to_step_log(step: StepLog) -> run_pb2.StepLog:
+    """One line of a run's story."""
     return run_pb2.StepLog(
         step_id=step.step_id,
         step_type=step.step_type,
@@ -71,7 +72,8 @@ def _step_log(step: StepLog) -> run_pb2.StepLog:
     )
 
 
-def _dq_result(result: DqResult) -> run_pb2.DqResult:
+def to_dq_result(result: DqResult) -> run_pb2.DqResult:
+    """One check's verdict."""
     return run_pb2.DqResult(
         step_id=result.step_id,
         table_name=result.table_name,
