@@ -4,6 +4,7 @@ import asyncio
 from datetime import timedelta
 
 from services.auth.key_holders import LocalAuthenticator
+from services.auth.key_usage import KeyUsage
 from services.auth.ledger import Ledger
 from services.auth.service import served
 from services.auth.settings import AuthSettings
@@ -20,9 +21,12 @@ async def main() -> None:
     log.configure("auth", settings.log_level)
     async with BigQuery(settings, service="auth") as bq:
         store = AuthStore(bq)
-        authenticator = LocalAuthenticator(store, clock)
         lease = timedelta(seconds=settings.lease_seconds)
-        async with Ledger(store, clock, lease=lease, gather_seconds=settings.settle_gather_seconds) as ledger:
+        async with (
+            KeyUsage(store, clock, seconds=settings.key_usage_seconds) as usage,
+            Ledger(store, clock, lease=lease, gather_seconds=settings.settle_gather_seconds) as ledger,
+        ):
+            authenticator = LocalAuthenticator(store, clock, usage)
             await serve(settings, name="auth", authenticator=authenticator, served=served(store, ledger, authenticator, clock))
 
 

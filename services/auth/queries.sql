@@ -11,6 +11,7 @@ SELECT
   k.tenant_id,
   k.api_key_id,
   k.scopes,
+  k.expires_at,
   EXISTS (SELECT 1 FROM tenant_profiles AS p WHERE p.tenant_id = k.tenant_id AND p.status = 'ACTIVE') AS tenant_active,
   EXISTS (SELECT 1 FROM tenant_subscriptions AS s WHERE s.tenant_id = k.tenant_id AND s.status = 'ACTIVE') AS subscription_active
 FROM tenant_api_keys AS k
@@ -39,6 +40,36 @@ SELECT @api_key_id, @tenant_id, @api_key_hash, TRUE, @scopes, @expires_at, @now
 FROM (SELECT 1 AS one) AS always
 WHERE EXISTS (SELECT 1 FROM tenant_profiles AS p WHERE p.tenant_id = @tenant_id)
   AND NOT EXISTS (SELECT 1 FROM tenant_api_keys AS k WHERE k.api_key_id = @api_key_id)
+
+-- name: rotate_api_key
+-- A new key with the old one's scopes, and an end for the old one, which is never put off. Nothing happens for a key that is not active any
+-- more. Replayed, it changes nothing: the new key's id is new for every rotation.
+-- param: tenant_id STRING
+-- param: old_api_key_id STRING
+-- param: api_key_id STRING
+-- param: api_key_hash STRING
+-- param: old_ends_at TIMESTAMP
+-- param: expires_at TIMESTAMP
+-- param: now TIMESTAMP
+BEGIN TRANSACTION;
+INSERT INTO tenant_api_keys (api_key_id, tenant_id, api_key_hash, is_active, scopes, expires_at, created_at)
+SELECT @api_key_id, k.tenant_id, @api_key_hash, TRUE, k.scopes, @expires_at, @now
+FROM tenant_api_keys AS k
+WHERE k.tenant_id = @tenant_id AND k.api_key_id = @old_api_key_id
+  AND IFNULL(k.is_active, TRUE) AND (k.expires_at IS NULL OR k.expires_at > @now)
+  AND NOT EXISTS (SELECT 1 FROM tenant_api_keys AS n WHERE n.api_key_id = @api_key_id)
+LIMIT 1;
+UPDATE tenant_api_keys SET expires_at = @old_ends_at
+WHERE tenant_id = @tenant_id AND api_key_id = @old_api_key_id
+  AND IFNULL(is_active, TRUE) AND (expires_at IS NULL OR expires_at > @old_ends_at);
+COMMIT TRANSACTION;
+
+-- name: record_key_usage
+-- One statement for all keys. Replayed, it writes the same; the later of two times stays.
+-- param: used ARRAY<STRUCT<api_key_id STRING, used_at TIMESTAMP>>
+UPDATE tenant_api_keys AS k SET last_used_at = u.used_at
+FROM UNNEST(@used) AS u
+WHERE k.api_key_id = u.api_key_id AND (k.last_used_at IS NULL OR k.last_used_at < u.used_at)
 
 -- name: revoke_api_key
 -- Replayed, it changes nothing: a revoked key stays revoked.

@@ -51,21 +51,39 @@ def refusal(usage: Usage, now: datetime, *, is_retry: bool = False) -> Permissio
         return PermissionDenied("SUBSCRIPTION_NOT_ACTIVE", "This tenant has no ACTIVE subscription. Renew it and try again.")
     limit = refusing_limit(usage, is_retry=is_retry) or "CONCURRENT"
     facts = {"tenant_id": usage.tenant_id, "limit": limit.lower()}
+    wait = CONCURRENT_RETRY if limit == "CONCURRENT" else _resets_at(limit, now) - now
+    return ResourceExhausted(f"{limit}_LIMIT_REACHED", _why(limit, usage, now), metadata=facts, retry_after=wait)
+
+
+def next_run(usage: Usage, now: datetime) -> tuple[Limit | None, str]:
+    """The limit that would refuse a run now, if any, and in words what would become of it."""
+    if not usage.subscription_active:
+        return None, "There is no ACTIVE subscription, so nothing runs. Renew it and try again."
+    limit = refusing_limit(usage)
+    return limit, _why(limit, usage, now) if limit else "The next run is admitted."
+
+
+def left(used: int, limit: int | None) -> int | None:
+    """What a limit still leaves; None: it is unlimited."""
+    return None if limit is None else max(0, limit - used)
+
+
+def _why(limit: Limit, usage: Usage, now: datetime) -> str:
+    used, of = {
+        "DAILY": (usage.pipelines_run_today, usage.daily_limit),
+        "MONTHLY": (usage.pipelines_run_month, usage.monthly_limit),
+        "CONCURRENT": (usage.concurrent_pipelines_running, usage.concurrent_limit),
+    }[limit]
+    if of == 0:
+        return f"The plan's {limit.lower()} limit is 0, so no pipeline may run. A larger plan helps at once."
     if limit == "CONCURRENT":
-        return ResourceExhausted(
-            "CONCURRENT_LIMIT_REACHED",
-            f"{usage.concurrent_limit} pipelines run at once, as many as may. Try again when one has ended.",
-            metadata=facts,
-            retry_after=CONCURRENT_RETRY,
-        )
-    resets = next_day(now) if limit == "DAILY" else next_month(now)
-    used, of = (usage.pipelines_run_today, usage.daily_limit) if limit == "DAILY" else (usage.pipelines_run_month, usage.monthly_limit)
-    return ResourceExhausted(
-        f"{limit}_LIMIT_REACHED",
-        f"{used} of {of} pipelines are used up. The count starts again at {resets:%Y-%m-%dT%H:%M:%SZ}; a larger plan helps at once.",
-        metadata=facts,
-        retry_after=resets - now,
-    )
+        return f"{of} pipelines run at once, as many as may. Try again when one has ended."
+    resets = _resets_at(limit, now)
+    return f"{used} of {of} pipelines are used up. The count starts again at {resets:%Y-%m-%dT%H:%M:%SZ}; a larger plan helps at once."
+
+
+def _resets_at(limit: Limit, now: datetime) -> datetime:
+    return next_day(now) if limit == "DAILY" else next_month(now)
 
 
 def next_day(now: datetime) -> datetime:

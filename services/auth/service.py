@@ -33,7 +33,7 @@ def served(store: AuthStore, ledger: Ledger, authenticator: Authenticator, clock
         Served(
             name="convergence.auth.v1.QuotaService",
             add=quota_service_pb2_grpc.add_QuotaServiceServicer_to_server,
-            servicer=QuotaServicer(ledger),
+            servicer=QuotaServicer(ledger, clock),
         ),
         Served(
             name="convergence.auth.v1.AuthenticationService",

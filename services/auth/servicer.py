@@ -2,7 +2,7 @@
 
 import asyncio
 import uuid
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import grpc
@@ -21,13 +21,17 @@ from convergence.auth.v1 import (
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from services.auth.ledger import Ledger
+from services.auth.quota import left, next_day, next_month, next_run
 from services.auth.store import AuthStore, StoredKey
 from services.auth.tenants import TenantSpec, check_scopes, check_tenant
 from services.platform.access import Authenticator
 from services.platform.api_keys import hash_key, new_api_key
 from services.platform.clock import Clock, utc_day
-from services.platform.errors import InvalidArgument, NotFound
+from services.platform.errors import FailedPrecondition, InvalidArgument, NotFound
 from services.platform.stamps import to_datetime, to_timestamp
+
+DEFAULT_OVERLAP, LONGEST_OVERLAP = timedelta(days=1), timedelta(days=30)
+"""How long a rotated key goes on working."""
 
 type Context = grpc.aio.ServicerContext[Any, Any]
 
@@ -89,9 +93,7 @@ class ApiKeyServicer(api_key_service_pb2_grpc.ApiKeyServiceServicer):
         now = self._clock.now()
         scopes = tuple(request.scopes)
         check_scopes(scopes)
-        expires_at = _moment("expires_at", request.expires_at) if request.HasField("expires_at") else None
-        if expires_at is not None and expires_at <= now:
-            raise InvalidArgument("expires_at", "give a moment in the future, or leave it out.")
+        expires_at = self._expiry(request, now)
         api_key = new_api_key(request.tenant_id)
         stored = StoredKey(
             api_key_id=str(uuid.uuid4()),
@@ -114,6 +116,48 @@ class ApiKeyServicer(api_key_service_pb2_grpc.ApiKeyServiceServicer):
             expires_at=to_timestamp(expires_at),
         )
 
+    async def RotateApiKey(
+        self, request: api_key_service_pb2.RotateApiKeyRequest, context: Context
+    ) -> api_key_service_pb2.RotateApiKeyResponse:
+        """See the proto. Raises InvalidArgument, NotFound, FailedPrecondition."""
+        now = self._clock.now()
+        overlap = timedelta(seconds=request.overlap_seconds) if request.HasField("overlap_seconds") else DEFAULT_OVERLAP
+        if not timedelta(0) <= overlap <= LONGEST_OVERLAP:
+            raise InvalidArgument("overlap_seconds", f"use 0 to {round(LONGEST_OVERLAP.total_seconds())}.")
+        api_key = new_api_key(request.tenant_id)
+        new = StoredKey(
+            api_key_id=str(uuid.uuid4()),
+            tenant_id=request.tenant_id,
+            scopes=(),
+            is_active=True,
+            expires_at=self._expiry(request, now),
+            created_at=now,
+            last_used_at=None,
+        )
+        await self._store.rotate_api_key(request.api_key_id, new, hash_key(api_key), old_ends_at=now + overlap)
+        # Read back: after a lost reply nobody else knows whether it was done.
+        keys = {key.api_key_id: key for key in await self._store.list_api_keys(request.tenant_id)}
+        old, made = keys.get(request.api_key_id), keys.get(new.api_key_id)
+        if old is None:
+            raise _no_such_key()
+        if made is None:
+            raise FailedPrecondition("API_KEY_NOT_ACTIVE", "This key was revoked or has expired, so it cannot be rotated. Issue a new one.")
+        return api_key_service_pb2.RotateApiKeyResponse(
+            api_key_id=made.api_key_id,
+            api_key=api_key,
+            tenant_id=made.tenant_id,
+            scopes=made.scopes,
+            expires_at=to_timestamp(made.expires_at),
+            rotated_api_key=_key_to_proto(old),
+        )
+
+    @staticmethod
+    def _expiry(request: Any, now: datetime) -> datetime | None:
+        expires_at = _moment("expires_at", request.expires_at) if request.HasField("expires_at") else None
+        if expires_at is not None and expires_at <= now:
+            raise InvalidArgument("expires_at", "give a moment in the future, or leave it out.")
+        return expires_at
+
     async def ListApiKeys(
         self, request: api_key_service_pb2.ListApiKeysRequest, context: Context
     ) -> api_key_service_pb2.ListApiKeysResponse:
@@ -131,18 +175,20 @@ class ApiKeyServicer(api_key_service_pb2_grpc.ApiKeyServiceServicer):
         for key in await self._store.list_api_keys(request.tenant_id):
             if key.api_key_id == request.api_key_id:
                 return api_key_service_pb2.RevokeApiKeyResponse(api_key=_key_to_proto(key))
-        raise NotFound("API_KEY_NOT_FOUND", f"Tenant {request.tenant_id} has no key of this id. List its keys to find it.")
+        raise _no_such_key()
 
 
 class QuotaServicer(quota_service_pb2_grpc.QuotaServiceServicer):
     """See `quota_service.proto`."""
 
-    def __init__(self, ledger: Ledger) -> None:
+    def __init__(self, ledger: Ledger, clock: Clock) -> None:
         self._ledger = ledger
+        self._clock = clock
 
     async def GetQuota(self, request: quota_service_pb2.GetQuotaRequest, context: Context) -> quota_service_pb2.GetQuotaResponse:
         """See the proto."""
-        usage = await self._ledger.usage(request.tenant_id)
+        usage, now = await self._ledger.usage(request.tenant_id), self._clock.now()
+        refusing, told = next_run(usage, now)
         return quota_service_pb2.GetQuotaResponse(
             tenant_id=usage.tenant_id,
             usage_date=usage.usage_date.isoformat(),
@@ -154,6 +200,13 @@ class QuotaServicer(quota_service_pb2_grpc.QuotaServiceServicer):
             daily_limit=usage.daily_limit,
             monthly_limit=usage.monthly_limit,
             concurrent_limit=usage.concurrent_limit,
+            remaining_today=left(usage.pipelines_run_today, usage.daily_limit),
+            remaining_this_month=left(usage.pipelines_run_month, usage.monthly_limit),
+            free_slots=left(usage.concurrent_pipelines_running, usage.concurrent_limit),
+            daily_resets_at=to_timestamp(next_day(now)),
+            monthly_resets_at=to_timestamp(next_month(now)),
+            refusing_limit=refusing or "",
+            message=told,
         )
 
     async def ResetDailyQuotas(
@@ -187,7 +240,12 @@ class AuthenticationServicer(authentication_service_pb2_grpc.AuthenticationServi
             scopes=holder.scopes,
             tenant_active=holder.tenant_active,
             subscription_active=holder.subscription_active,
+            expires_at=to_timestamp(holder.expires_at),
         )
+
+
+def _no_such_key() -> NotFound:
+    return NotFound("API_KEY_NOT_FOUND", "This tenant has no key of this id. List its keys to find it.")
 
 
 def _key_to_proto(key: StoredKey) -> api_key_pb2.ApiKey:

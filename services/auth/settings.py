@@ -9,5 +9,7 @@ class AuthSettings(ServiceSettings):
     """Times are in seconds."""
 
     listen: str = "0.0.0.0:50051"
+    key_usage_seconds: float = Field(default=60.0, gt=0)
+    """How often it is written down when keys were last used."""
     settle_gather_seconds: float = Field(default=4.0, ge=0, le=30)
     """How long the ends of runs gather before one statement writes them to the ledger. The first after a quiet time does not wait."""

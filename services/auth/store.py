@@ -95,6 +95,25 @@ class AuthStore:
         }
         return await self._change("insert_api_key", params) > 0
 
+    async def rotate_api_key(self, old_api_key_id: str, new: StoredKey, api_key_hash: str, *, old_ends_at: datetime) -> None:
+        """Stores `new` with the old key's scopes, and ends the old one then, unless it ends earlier. Nothing for a key that is not active;
+        `list_api_keys` tells.
+        """
+        params = {
+            "tenant_id": new.tenant_id,
+            "old_api_key_id": old_api_key_id,
+            "api_key_id": new.api_key_id,
+            "api_key_hash": api_key_hash,
+            "old_ends_at": old_ends_at,
+            "expires_at": new.expires_at,
+            "now": new.created_at,
+        }
+        await self._change("rotate_api_key", params)
+
+    async def record_key_usage(self, used: Mapping[str, datetime]) -> None:
+        """Writes when keys were last used, by id."""
+        await self._change("record_key_usage", {"used": [{"api_key_id": key, "used_at": at} for key, at in used.items()]})
+
     async def revoke_api_key(self, tenant_id: str, api_key_id: str) -> bool:
         """Revokes a key; False if the tenant has none of this id."""
         return await self._change("revoke_api_key", {"tenant_id": tenant_id, "api_key_id": api_key_id}) > 0

@@ -5,10 +5,10 @@ import uuid
 from dataclasses import dataclass
 
 from services.platform.errors import InvalidArgument
+from services.platform.scopes import SCOPES
 
 STATUSES = ("ACTIVE", "INACTIVE", "SUSPENDED")
 SUBSCRIPTION_STATUSES = ("ACTIVE", "TRIALING", "PAST_DUE", "SUSPENDED", "CANCELLED", "EXPIRED")
-SCOPES = ("credentials:write", "pipelines:run", "runs:read", "schedules:write")
 NAME_LENGTH = 200
 _EMAIL = re.compile(r"[^@\s]{1,64}@[^@\s]{1,189}")
 _NAMESPACE = uuid.UUID("6f1d2a0e-4c1b-5f0e-9d1c-0c3b7a54e001")

@@ -5,6 +5,7 @@ import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Protocol
 
 import structlog
@@ -14,11 +15,14 @@ from services.platform.api_keys import hash_key, is_mistyped
 from services.platform.cache import TtlCache
 from services.platform.caller import Caller, check_user_id, set_caller
 from services.platform.calls import Call
+from services.platform.clock import Clock, SystemClock
 from services.platform.errors import PermissionDenied, ResourceExhausted, Unauthenticated
 from services.platform.rules import rule_of
+from services.platform.scopes import may
 from services.platform.settings import AdminKey, ServiceSettings
 from services.platform.throttle import FailureThrottle
 
+UNKNOWN_KEY = "This API key is not known, or it was revoked or has expired. Ask for a new one."
 SAN_SUFFIX = ".convergence.internal"
 
 
@@ -31,6 +35,8 @@ class KeyHolder:
     scopes: tuple[str, ...]
     tenant_active: bool
     subscription_active: bool
+    expires_at: datetime | None = None
+    """Its last moment; None: it has none."""
 
 
 class Authenticator(Protocol):
@@ -42,13 +48,26 @@ class Authenticator(Protocol):
 
 
 class AccessControl:
-    """The step that proves the caller. Remembers a key's answer for `key_cache_seconds`, never longer than 5 seconds."""
+    """The step that proves the caller. Remembers a key's answer for `key_cache_seconds`, never longer than 5 seconds nor than the key
+    lives; that a key is not known is remembered as long, apart from the others, so that whoever guesses cannot push good answers out.
+    """
 
-    def __init__(self, settings: ServiceSettings, authenticator: Authenticator, *, monotonic: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        settings: ServiceSettings,
+        authenticator: Authenticator,
+        *,
+        monotonic: Callable[[], float] = time.monotonic,
+        clock: Clock | None = None,
+    ) -> None:
+        self._clock = clock or SystemClock()
+        self._unknown: TtlCache[str, bool] = TtlCache(seconds=settings.key_cache_seconds, size=settings.key_cache_size, monotonic=monotonic)
         self._admin_keys = settings.admin_keys
         self._authenticator = authenticator
         self._monotonic = monotonic
-        self._holders: TtlCache[str, KeyHolder] = TtlCache(seconds=settings.key_cache_seconds, size=10_000, monotonic=monotonic)
+        self._holders: TtlCache[str, KeyHolder] = TtlCache(
+            seconds=settings.key_cache_seconds, size=settings.key_cache_size, monotonic=monotonic
+        )
         self._throttle = FailureThrottle(per_minute=settings.failed_attempts_per_minute)
 
     @asynccontextmanager
@@ -96,25 +115,31 @@ class AccessControl:
             raise PermissionDenied("TENANT_NOT_ACTIVE", "This tenant is not ACTIVE. Ask whoever runs the service to activate it.")
         if not holder.subscription_active:
             raise PermissionDenied("SUBSCRIPTION_NOT_ACTIVE", "This tenant has no ACTIVE subscription. Renew it and try again.")
-        needed = rule.tenant.scope
-        if needed and holder.scopes and needed not in holder.scopes:
-            raise PermissionDenied("SCOPE_MISSING", f"This call needs an API key with scope {needed}; this one was issued without it.")
+        if not may(rule.tenant.scope, holder.scopes):
+            needed = f"This call needs an API key with scope {rule.tenant.scope}"
+            raise PermissionDenied("SCOPE_MISSING", f"{needed}; this one was issued without it. Ask for a key that has it.")
         user_id = check_user_id(call.metadata.get("x-user-id", ""))
         return Caller(tenant_id=holder.tenant_id, api_key_id=holder.api_key_id, scopes=holder.scopes, user_id=user_id)
 
     async def _holder(self, key: str, address: str) -> KeyHolder:
         hashed = hash_key(key)
         # A key that was just accepted is not held up by somebody else's failures behind the same address.
-        if (known := self._holders.peek(hashed)) is not None:
+        if (known := self._holders.peek(hashed)) is not None and not self._has_expired(known):
             return known
         self._refuse_if_throttled(address)
         try:
             if is_mistyped(key):
                 raise Unauthenticated("API_KEY_INVALID", "This API key is mistyped: its check digits do not match. Copy it again.")
+            if self._unknown.peek(hashed) or known is not None:
+                raise Unauthenticated("API_KEY_INVALID", UNKNOWN_KEY)
             return await self._holders.get(hashed, self._authenticator.authenticate)
         except Unauthenticated:
+            self._unknown.keep(hashed, value=True)
             self._throttle.failed(address, self._monotonic())
             raise
+
+    def _has_expired(self, holder: KeyHolder) -> bool:
+        return holder.expires_at is not None and holder.expires_at <= self._clock.now()
 
     def _refuse_if_throttled(self, address: str) -> None:
         wait = self._throttle.wait(address, self._monotonic())

@@ -5,6 +5,7 @@ from convergence.auth.v1 import authentication_service_pb2 as messages
 from convergence.auth.v1.authentication_service_pb2_grpc import AuthenticationServiceStub
 
 from services.platform.access import KeyHolder
+from services.platform.stamps import to_datetime
 
 
 class RemoteAuthenticator:
@@ -22,4 +23,5 @@ class RemoteAuthenticator:
             scopes=tuple(answer.scopes),
             tenant_active=answer.tenant_active,
             subscription_active=answer.subscription_active,
+            expires_at=to_datetime(answer.expires_at) if answer.HasField("expires_at") else None,
         )

@@ -39,6 +39,13 @@ class TtlCache[Key: Hashable, Value]:
         # A caller that hangs up must not take the answer from the others.
         return await asyncio.shield(task)
 
+    def keep(self, key: Key, value: Value, *, since: float | None = None) -> None:
+        """Remembers an answer; it is as old as `since` (default: now)."""
+        self._kept[key] = ((self._monotonic() if since is None else since) + self._seconds, value)
+        self._kept.move_to_end(key)
+        while len(self._kept) > self._size:
+            self._kept.popitem(last=False)
+
     def forget(self, key: Key) -> None:
         """Drops the answer for `key`, also one that is being loaded."""
         self._kept.pop(key, None)
@@ -50,10 +57,7 @@ class TtlCache[Key: Hashable, Value]:
         try:
             value = await load(key)
             if self._loading.get(key) is asyncio.current_task():
-                self._kept[key] = (asked + self._seconds, value)
-                self._kept.move_to_end(key)
-                while len(self._kept) > self._size:
-                    self._kept.popitem(last=False)
+                self.keep(key, value, since=asked)
             return value
         finally:
             if self._loading.get(key) is asyncio.current_task():

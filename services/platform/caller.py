@@ -16,7 +16,7 @@ class Caller:
     """The API key's tenant; None for admins and services."""
     api_key_id: str | None = None
     scopes: tuple[str, ...] = ()
-    """What the API key may do; empty: everything."""
+    """What the API key was issued with; empty: the default, see `scopes`."""
     admin_role: str | None = None
     service: str | None = None
     """The calling service, by its certificate."""

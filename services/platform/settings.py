@@ -66,6 +66,8 @@ class ServiceSettings(BaseSettings):
     """Names no tenant may have, besides the control dataset's and BigQuery's own."""
     key_cache_seconds: float = Field(default=3.0, ge=0, le=4.5)
     """How long an API key's answer is remembered. A revoked key must be dead within 5 seconds."""
+    key_cache_size: int = Field(default=10_000, ge=1)
+    """How many keys' answers are remembered, and as many refusals."""
     failed_attempts_per_minute: int = 100
     """Refused keys an address may show in a minute before it is told to wait."""
 

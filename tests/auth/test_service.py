@@ -26,9 +26,11 @@ from google.rpc import error_details_pb2
 from grpc_status import rpc_status
 
 from services.auth.key_holders import LocalAuthenticator
+from services.auth.key_usage import KeyUsage
 from services.auth.ledger import Ledger
 from services.auth.service import served
 from services.auth.store import AuthStore
+from services.platform import metrics
 from services.platform.bigquery import BigQuery
 from services.platform.settings import AdminKey, ServiceSettings
 from services.platform.sql import make_block
@@ -49,6 +51,7 @@ class Auth:
     authentication: authentication_service_pb2_grpc.AuthenticationServiceStub
     ledger: ledger_service_pb2_grpc.LedgerServiceStub
     ledger_as_gateway: ledger_service_pb2_grpc.LedgerServiceStub
+    used: KeyUsage
 
     async def put(self, tenant_id: str, **fields: Any) -> tenant_service_pb2.PutTenantResponse:
         request = tenant_service_pb2.PutTenantRequest(tenant_id=tenant_id, **{"company_name": "Acme", **fields})
@@ -70,6 +73,12 @@ def admin(key: str = PROVISIONER) -> Metadata:
     return [("x-admin-key", key)]
 
 
+def statements(table: str) -> float:
+    """Statements that changed the table so far."""
+    value: float = metrics.BIGQUERY_STATEMENTS.labels(table, "dml")._value.get()
+    return value
+
+
 async def refusal(call: Any) -> tuple[str, str]:
     """The code and reason that a call is refused with."""
     with pytest.raises(grpc.aio.AioRpcError) as refused:
@@ -89,8 +98,10 @@ async def auth(service_settings: ServiceSettings, bq: BigQuery) -> AsyncIterator
     ]
     settings = service_settings.model_copy(update={"admin_keys": tuple(keys), "key_cache_seconds": 0.0, "failed_attempts_per_minute": 30})
     store, clock = AuthStore(bq), SetClock()
-    authenticator = LocalAuthenticator(store, clock)
+    usage = KeyUsage(store, clock, seconds=3600)
+    authenticator = LocalAuthenticator(store, clock, usage)
     async with (
+        usage,
         Ledger(store, clock, lease=LEASE) as ledger,
         serving(settings, name="auth", authenticator=authenticator, served=served(store, ledger, authenticator, clock)) as address,
         channel_as(settings, caller="gateway", peer="auth", address=address) as gateway,
@@ -103,6 +114,7 @@ async def auth(service_settings: ServiceSettings, bq: BigQuery) -> AsyncIterator
             authentication=authentication_service_pb2_grpc.AuthenticationServiceStub(executor),
             ledger=ledger_service_pb2_grpc.LedgerServiceStub(executor),
             ledger_as_gateway=ledger_service_pb2_grpc.LedgerServiceStub(gateway),
+            used=usage,
         )
 
 
@@ -140,6 +152,61 @@ async def test_a_key_dies_by_revocation_and_by_its_date(auth: Auth, tenant_id: s
         assert await refusal(auth.usage(tenant_id, key)) == ("UNAUTHENTICATED", "API_KEY_INVALID")
     listed = await auth.keys.ListApiKeys(api_key_service_pb2.ListApiKeysRequest(tenant_id=tenant_id), metadata=admin())
     assert {key.api_key_id: key.is_active for key in listed.api_keys} == {revoked.api_key_id: False, expiring.api_key_id: True}
+
+
+async def test_a_rotated_key_works_until_its_stated_end_and_the_new_one_has_its_scopes(auth: Auth, tenant_id: str, bq: BigQuery) -> None:
+    """The end is never put off; what is not active any more, or not there, is not rotated."""
+
+    async def rotate(api_key_id: str, **fields: Any) -> api_key_service_pb2.RotateApiKeyResponse:
+        request = api_key_service_pb2.RotateApiKeyRequest(tenant_id=tenant_id, api_key_id=api_key_id, **fields)
+        answer: api_key_service_pb2.RotateApiKeyResponse = await auth.keys.RotateApiKey(request, metadata=admin())
+        return answer
+
+    await auth.put(tenant_id)
+    old = await auth.issue(tenant_id, scopes=["runs:read"])
+    new = await rotate(old.api_key_id, overlap_seconds=3600)
+    assert (list(new.scopes), new.rotated_api_key.api_key_id, new.HasField("expires_at")) == (["runs:read"], old.api_key_id, False)
+    assert abs(new.rotated_api_key.expires_at.ToDatetime(UTC) - datetime.now(UTC) - timedelta(hours=1)) < timedelta(minutes=5)
+    for key in (old.api_key, new.api_key):
+        assert (await auth.usage(tenant_id, key)).tenant_id == tenant_id
+    again = await rotate(old.api_key_id)
+    assert again.rotated_api_key.expires_at == new.rotated_api_key.expires_at
+    at_once = await rotate(new.api_key_id, overlap_seconds=0)
+    assert await refusal(auth.usage(tenant_id, new.api_key)) == ("UNAUTHENTICATED", "API_KEY_INVALID")
+    assert (await auth.usage(tenant_id, at_once.api_key)).tenant_id == tenant_id
+    assert await refusal(rotate(new.api_key_id)) == ("FAILED_PRECONDITION", "API_KEY_NOT_ACTIVE")
+    assert await refusal(rotate("nothing")) == ("NOT_FOUND", "API_KEY_NOT_FOUND")
+    assert await refusal(rotate(old.api_key_id, overlap_seconds=-1)) == ("INVALID_ARGUMENT", "BAD_FIELD")
+    listed = await auth.keys.ListApiKeys(api_key_service_pb2.ListApiKeysRequest(tenant_id=tenant_id), metadata=admin())
+    assert len(listed.api_keys) == 4
+
+
+async def test_when_a_key_was_used_is_written_in_one_statement_for_all(auth: Auth, tenant_id: str) -> None:
+    await auth.put(tenant_id)
+    used, other, idle = [await auth.issue(tenant_id) for _ in range(3)]
+    for key in (used, used, other):
+        await auth.usage(tenant_id, key.api_key)
+    before = statements("tenant_api_keys")
+    await auth.used.write()
+    await auth.used.write()
+    assert statements("tenant_api_keys") - before == 1
+    listed = await auth.keys.ListApiKeys(api_key_service_pb2.ListApiKeysRequest(tenant_id=tenant_id), metadata=admin())
+    told = {key.api_key_id: key.HasField("last_used_at") for key in listed.api_keys}
+    assert told == {used.api_key_id: True, other.api_key_id: True, idle.api_key_id: False}
+
+
+async def test_the_quota_says_what_would_become_of_the_next_run(auth: Auth, tenant_id: str) -> None:
+    await auth.put(tenant_id, daily_limit=0, concurrent_limit=2)
+    key = (await auth.issue(tenant_id)).api_key
+    none = await auth.usage(tenant_id, key)
+    assert (none.refusing_limit, none.remaining_today, none.free_slots, none.HasField("remaining_this_month")) == ("DAILY", 0, 2, False)
+    assert "limit is 0" in none.message
+    await auth.put(tenant_id, daily_limit=5)
+    some = await auth.usage(tenant_id, key)
+    assert (some.refusing_limit, some.message, some.remaining_today) == ("", "The next run is admitted.", 5)
+    midnight = some.daily_resets_at.ToDatetime(UTC)
+    assert (midnight.hour, midnight.minute, midnight > datetime.now(UTC)) == (0, 0, True)
+    assert (some.monthly_resets_at.ToDatetime(UTC).day, some.monthly_resets_at.ToDatetime(UTC) >= midnight) == (1, True)
 
 
 async def test_a_key_the_subscription_system_wrote_is_taken(auth: Auth, tenant_id: str, bq: BigQuery) -> None:

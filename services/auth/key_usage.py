@@ -1,0 +1,55 @@
+"""When API keys were last used: noted in memory, written for all keys at once, never on a request's path."""
+
+import asyncio
+import contextlib
+from datetime import datetime
+from types import TracebackType
+from typing import Self
+
+import structlog
+
+from services.auth.store import AuthStore
+from services.platform.clock import Clock
+from services.platform.errors import ConvergenceError
+
+_log = structlog.get_logger()
+
+
+class KeyUsage:
+    """Good to a minute or so: services remember a key's answer for some seconds and do not ask again, and notes are written every `seconds`
+    and when the context is left. What cannot be written is kept for the next time.
+    """
+
+    def __init__(self, store: AuthStore, clock: Clock, *, seconds: float) -> None:
+        self._store, self._clock, self._seconds = store, clock, seconds
+        self._used: dict[str, datetime] = {}
+
+    def note(self, api_key_id: str) -> None:
+        """The key was asked about, now."""
+        self._used[api_key_id] = self._clock.now()
+
+    async def write(self) -> None:
+        """Writes down what was noted, in one statement."""
+        used, self._used = self._used, {}
+        if not used:
+            return
+        try:
+            await self._store.record_key_usage(used)
+        except ConvergenceError as error:
+            _log.warning("key_usage_delayed", reason=error.reason, keys=len(used))
+            self._used = used | self._used
+
+    async def _again_and_again(self) -> None:
+        while True:
+            await asyncio.sleep(self._seconds)
+            await self.write()
+
+    async def __aenter__(self) -> Self:
+        self._loop = asyncio.create_task(self._again_and_again())
+        return self
+
+    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._loop.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await self._loop
+        await self.write()
