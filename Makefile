@@ -16,7 +16,7 @@ BIN := .venv/bin
 PROTOS := $(shell find protos)
 CHECKS := check-style check-types check-imports check-protos check-sql check-shapes
 
-.PHONY: help setup gen openapi check $(CHECKS) test demo up fmt clean
+.PHONY: help setup gen openapi check $(CHECKS) test bench demo up fmt clean
 
 help: ## List the tasks
 	@sed -nE 's/^([a-z-]+):.*## (.*)/\1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r task text; do printf '  make %-14s %s\n' "$$task" "$$text"; done
@@ -35,6 +35,9 @@ up: gen ## Start the whole suite on this machine and keep it running until Ctrl-
 
 test: gen ## Run the tests; PYTEST="-k gateway" narrows them
 	@$(PY) -m pytest -n 2 --dist loadgroup $(PYTEST)
+
+bench: gen ## Measure statements and time of what the suite does, into benchmarks/RESULTS.md; BENCH="--only trigger" narrows it
+	@$(PY) -m benchmarks $(BENCH)
 
 check: gen ## Check style, types, import contracts, protos, SQL and the shape of compose files
 	@$(MAKE) --no-print-directory --jobs=2 --keep-going --output-sync=target $(CHECKS)

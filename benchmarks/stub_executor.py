@@ -1,0 +1,46 @@
+"""An executor without pipelines: what a run does is given."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+
+from services.scheduler.claims import Claim, Pipeline
+from services.scheduler.executor import Executor, RunState
+
+
+class StubExecutor(Executor):
+    """Runs `admit`, which may refuse as the real one does, then `work` in the background; the run is COMPLETED when that has ended."""
+
+    def __init__(self, *, admit: Callable[[Claim], Awaitable[None]], work: Callable[[Claim], Awaitable[None]]) -> None:
+        self._admit, self._work = admit, work
+        self._runs: dict[str, asyncio.Task[None]] = {}
+        self.looked = asyncio.Event()
+        """Set when the scheduler has looked for lost runs."""
+
+    @property
+    def ended(self) -> int:
+        """Runs that are over."""
+        return sum(task.done() for task in self._runs.values())
+
+    async def start(self, claim: Claim, pipeline: Pipeline) -> None:
+        """See `Executor.start`."""
+        await self._admit(claim)
+        if claim.pipeline_logging_id not in self._runs:
+            self._runs[claim.pipeline_logging_id] = asyncio.create_task(_run(self._work(claim)))
+
+    async def states(self, claims: Sequence[Claim]) -> list[RunState]:
+        """See `Executor.states`."""
+        return [RunState(status=self._status(claim), error_message="", is_final=False) for claim in claims]
+
+    async def reconcile(self) -> None:
+        """Nothing is ever lost."""
+        self.looked.set()
+
+    def _status(self, claim: Claim) -> str:
+        task = self._runs.get(claim.pipeline_logging_id)
+        if task is None:
+            return ""
+        return "COMPLETED" if task.done() else "RUNNING"
+
+
+async def _run(work: Awaitable[None]) -> None:
+    await work
