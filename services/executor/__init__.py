@@ -15,7 +15,7 @@ What fails a run also says, in its step's line, whether another attempt may heal
 
 RUNNING ──> COMPLETED    every step worked
    ├──────> FAILED       a step failed, a time was up, the slot was lost, the executor stopped or died
-   └──────> CANCELLED    a caller's wish (to come)
+   └──────> CANCELLED    the tenant's wish (`cancelling`)
 
 Who may end a run is decided by the row alone: whoever finds it RUNNING. The publishing transaction updates that same row first, so a run
 that somebody else has ended publishes nothing. If the executor dies, nobody renews: the slot expires, and any executor's `reconcile` ends

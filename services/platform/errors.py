@@ -133,6 +133,7 @@ REASONS: dict[str, type[ConvergenceError]] = {
     "SCHEDULED_RUN_NOT_FOUND": NotFound,
     "CREDENTIALS_MISSING": FailedPrecondition,
     "RUN_NOT_RETRYABLE": FailedPrecondition,
+    "RUN_HAS_ENDED": FailedPrecondition,
     "DATASET_NOT_OURS": FailedPrecondition,
     "DAILY_LIMIT_REACHED": ResourceExhausted,
     "MONTHLY_LIMIT_REACHED": ResourceExhausted,
