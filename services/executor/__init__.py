@@ -6,7 +6,8 @@ The life of a run
                     An Idempotency-Key makes the id, so that the same key is the same run (`idempotency`).
     2. `live`       a task leads the run; the ledger hears three times in a lease (`leases`) that it lives. At most a set number work at
                     once, the others wait with their slots.
-    3. `engine`     step by step: started, done or failed, each a line of x_meta_step_logs. A template's steps are objects of `steps/`.
+    3. `engine`     each step once those that it needs have ended: started, done or failed, each a line of x_meta_step_logs. A
+                    template's steps are objects of `steps/`.
                     gcp/cost/billing writes, audits, publishes: into a staging table of this run, checks on it, then one transaction.
     4. `live`       RUNNING -> COMPLETED or FAILED by compare-and-set; then the slot is settled with what the row says.
 

@@ -147,7 +147,11 @@ class LiveRuns:
         for pipeline_logging_id in self.ids():
             self.stop(pipeline_logging_id, STOPPED)
         if left := [live.task for live in self._live.values()]:
-            _, unfinished = await asyncio.wait(left, timeout=CLOSING_SECONDS)
+            await asyncio.wait(left, timeout=CLOSING_SECONDS / 2)
+            for live in self._live.values():
+                if not live.closing:
+                    live.task.cancel()  # cuts its epilogue short
+            _, unfinished = await asyncio.wait(left, timeout=CLOSING_SECONDS / 2)
             for task in unfinished:
                 # Its lease runs out, and whoever reconciles next ends it.
                 task.cancel()
