@@ -14,9 +14,15 @@ The life of a run
 A scheduled run's attempt comes under an id of the scheduler's and takes the same way (`run_servicer`); `starting` tells why it starts once.
 What fails a run also says, in its step's line, whether another attempt may heal it.
 
-RUNNING ──> COMPLETED    every step worked
-   ├──────> FAILED       a step failed, a time was up, the slot was lost, the executor stopped or died
-   └──────> CANCELLED    the tenant's wish (`cancelling`)
+A run's states, and all that moves it from one to another (- is no row; tests/executor/test_chart.py holds the code to it)
+    -        ──start─────>  RUNNING      its row is written (`insert_run`)
+    -        ──lead──────>  RUNNING      the same under an id of the scheduler's or of an Idempotency-Key (`lead_run`)
+    -        ──refuse────>  FAILED       a scheduled attempt cannot begin (`record_refused`)
+    RUNNING  ──complete──>  COMPLETED    every step worked
+    RUNNING  ──fail──────>  FAILED       a step failed, a time was up, the slot was lost, the executor stopped
+    RUNNING  ──cancel────>  CANCELLED    the tenant's wish (`cancelling`)
+    RUNNING  ──reconcile─>  FAILED       nobody renews its slot: its executor died
+    RUNNING  ──outlive───>  FAILED       nobody ended it in time, and it has no slot
 
 Who may end a run is decided by the row alone: whoever finds it RUNNING. The publishing transaction updates that same row first, so a run
 that somebody else has ended publishes nothing. If the executor dies, nobody renews: the slot expires, and any executor's `reconcile` ends
