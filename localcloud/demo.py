@@ -18,7 +18,7 @@ from localcloud.story_of_schedules import StoryOfSchedules
 from localcloud.teller import Teller, Unexpected
 
 # Nobody wants to watch a demo wait.
-QUICK = {"CONVERGENCE_POLL_SECONDS": "0.5", "CONVERGENCE_RETRY_BASE_SECONDS": "1"}
+QUICK = {"CONVERGENCE_POLL_SECONDS": "0.5", "CONVERGENCE_JOURNAL_GATHER_SECONDS": "0.5", "CONVERGENCE_RETRY_BASE_SECONDS": "1"}
 
 
 def demo(settings: LocalSettings) -> int:

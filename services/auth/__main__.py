@@ -6,22 +6,23 @@ from datetime import timedelta
 from services.auth.key_holders import LocalAuthenticator
 from services.auth.ledger import Ledger
 from services.auth.service import served
+from services.auth.settings import AuthSettings
 from services.auth.store import AuthStore
 from services.platform import log
 from services.platform.bigquery import BigQuery
 from services.platform.clock import SystemClock
 from services.platform.server import serve
-from services.platform.settings import ServiceSettings
 
 
 async def main() -> None:
     """Serves until it is told to stop."""
-    settings, clock = ServiceSettings(), SystemClock()
+    settings, clock = AuthSettings(), SystemClock()
     log.configure("auth", settings.log_level)
     async with BigQuery(settings, service="auth") as bq:
         store = AuthStore(bq)
         authenticator = LocalAuthenticator(store, clock)
-        async with Ledger(store, clock, lease=timedelta(seconds=settings.lease_seconds)) as ledger:
+        lease = timedelta(seconds=settings.lease_seconds)
+        async with Ledger(store, clock, lease=lease, gather_seconds=settings.settle_gather_seconds) as ledger:
             await serve(settings, name="auth", authenticator=authenticator, served=served(store, ledger, authenticator, clock))
 
 

@@ -1,5 +1,6 @@
 """The quota ledger: many callers, one UPDATE. Who asks for the same thing while a statement is in flight rides in the next one."""
 
+import asyncio
 import itertools
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
@@ -13,6 +14,8 @@ from services.auth.store import AuthStore, Expired, Request, Settlement
 from services.platform.clock import Clock, utc_day
 from services.platform.errors import ConvergenceError, PermissionDenied
 from services.platform.group_commit import GroupCommit
+
+URGENT = frozenset({"CANCELLED", "NOT_STARTED"})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -47,13 +50,14 @@ class Reset:
 class Ledger:
     """One process's way to the ledger. Any number of processes may write: the statements are exact by themselves."""
 
-    def __init__(self, store: AuthStore, clock: Clock, *, lease: timedelta) -> None:
+    def __init__(self, store: AuthStore, clock: Clock, *, lease: timedelta, gather_seconds: float = 0.0) -> None:
+        """`gather_seconds`: how long settlements may gather, see `settle`."""
         self._store = store
         self._clock = clock
         self._lease = lease
-        self._reservations: GroupCommit[Request, Slot] = GroupCommit(self._reserve_batch)
-        self._renewals: GroupCommit[frozenset[str], Renewal] = GroupCommit(self._renew_batch)
-        self._settlements: GroupCommit[Settlement, None] = GroupCommit(self._settle_batch)
+        self._reservations: GroupCommit[Request, Slot] = GroupCommit(self._reserve_batch, ready=store.room)
+        self._renewals: GroupCommit[frozenset[str], Renewal] = GroupCommit(self._renew_batch, ready=store.room)
+        self._settlements: GroupCommit[Settlement, None] = GroupCommit(self._settle_batch, gather_seconds=gather_seconds, ready=store.room)
 
     async def reserve(self, tenant_id: str, reservation_id: str, *, is_retry: bool) -> Slot:
         """A slot for the run. The same id again answers its slot and counts nothing.
@@ -67,8 +71,16 @@ class Ledger:
         return await self._renewals.submit(frozenset(ids))
 
     async def settle(self, settlements: Sequence[Settlement]) -> None:
-        """Gives slots back and counts how their runs ended; what was settled before changes nothing."""
-        await self._settlements.submit_all(settlements)
+        """Gives slots back and counts how their runs ended; what was settled before changes nothing.
+
+        Runs that end by themselves end one by one, so they gather for a while. Whoever asks this process for a slot, or looks, sees them
+        settled; another auth process sees it after `gather_seconds` at most. A caller's own wish (CANCELLED, NOT_STARTED) does not wait.
+        """
+        settled = asyncio.ensure_future(self._settlements.submit_all(settlements))
+        if any(one.outcome in URGENT for one in settlements):
+            await asyncio.sleep(0)  # until they are among what is gathered
+            await self._settlements.hurry()
+        await settled
 
     async def expired(self) -> list[Expired]:
         """Slots nobody renews, the oldest first."""
@@ -79,6 +91,7 @@ class Ledger:
 
     async def usage(self, tenant_id: str) -> Usage:
         """The tenant's row for today, made if it is missing."""
+        await self._settlements.hurry()
         now = self._clock.now()
         return (await self._usages([tenant_id], [], now, utc_day(now)))[tenant_id]
 
@@ -89,6 +102,8 @@ class Ledger:
         return Reset(records_updated=updated, records_archived=archived, executed_at=now)
 
     async def _reserve_batch(self, requests: Sequence[Request]) -> Sequence[Slot | Exception]:
+        # A tenant whose run has just ended finds its slot free.
+        await self._settlements.hurry()
         now = self._clock.now()
         today, lease_expires_at = utc_day(now), now + self._lease
         # Two replays of one id in one batch are one request.

@@ -6,6 +6,7 @@ passed; so every mutating block has to be safe to replay, and says in its commen
 
 import asyncio
 import contextlib
+import math
 import threading
 import time
 import uuid
@@ -24,10 +25,11 @@ from google.cloud import bigquery
 
 from services.platform import metrics
 from services.platform.errors import Unavailable
+from services.platform.pacing import Pace
 from services.platform.parameters import to_parameter
 from services.platform.settings import ServiceSettings
 from services.platform.sql import Block
-from services.platform.transient import backoff, is_transient
+from services.platform.transient import backoff, is_rate_limit, is_transient
 
 NotFound = google.NotFound
 """Raised where a dataset or a table does not exist."""
@@ -63,6 +65,7 @@ class BigQuery:
 
     def __init__(self, settings: ServiceSettings, *, service: str) -> None:
         self._settings = settings
+        self._pace = Pace(statements=settings.dml_statements_per_10_seconds)
         self._labels = {"service": service, "managed-by": "convergence"}
         self._pool = ThreadPoolExecutor(settings.bigquery_threads, thread_name_prefix="bigquery")
         # On GCP: the application's default credentials. The emulator's address is read from BIGQUERY_EMULATOR_HOST by the client itself.
@@ -98,7 +101,7 @@ class BigQuery:
             return QueryResult(rows=[dict(row.items()) for row in rows], affected=rows.num_dml_affected_rows or 0)
 
         try:
-            return await self.call(block.name, send, seconds=seconds)
+            return await self.call(block.name, send, seconds=seconds, written=_tables(block, dataset))
         except (asyncio.CancelledError, Unavailable):
             # First the flag: a thread that is still handing in its job sees it, and any other job's id is in the list.
             left_alone.set()
@@ -147,7 +150,11 @@ class BigQuery:
             )
             return QueryResult(rows=[dict(row.items()) for row in rows], affected=rows.num_dml_affected_rows or 0)
 
-        return await self.call(block.name, send, seconds=seconds)
+        return await self.call(block.name, send, seconds=seconds, written=_tables(block, dataset))
+
+    async def room(self, block: Block, *, dataset: str) -> None:
+        """Returns when the budget of the tables that the block changes has room for it, so that a batch may gather until then."""
+        await self._wait_for(_tables(block, dataset), math.inf)
 
     async def stream(self, table: str, rows: Sequence[Mapping[str, object]], ids: Sequence[str]) -> None:
         """Appends rows (JSON values) to `project.dataset.table` with `ids` as insert ids, so that a replay is dropped.
@@ -164,27 +171,44 @@ class BigQuery:
 
         await self.call("stream", send)
 
-    async def call[Answer](self, what: str, send: Callable[[float], Answer], *, seconds: float | None = None) -> Answer:
+    async def call[Answer](
+        self, what: str, send: Callable[[float], Answer], *, seconds: float | None = None, written: Sequence[str] = ()
+    ) -> Answer:
         """Runs the blocking `send(timeout in seconds)` in the pool, again while its error is transient and the deadline has not passed.
 
-        Raises Unavailable then; any other error as it is.
+        `written`: one entry a statement, the table that it changes; it waits for their budget. Raises Unavailable at the deadline; any
+        other error as it is.
         """
         deadline = time.monotonic() + (seconds or self._settings.bigquery_deadline_seconds)
         for wait in backoff():
+            if not await self._wait_for(written, deadline):
+                raise _unavailable(what, None)
+            self._pace.begin(written, time.monotonic())
             left = max(0.1, deadline - time.monotonic())
             try:
-                return await asyncio.get_running_loop().run_in_executor(self._pool, send, left)
+                answer = await asyncio.get_running_loop().run_in_executor(self._pool, send, left)
             except Exception as error:
                 if not is_transient(error):
                     raise
+                if is_rate_limit(error):
+                    self._pace.refused(written, time.monotonic())
                 if time.monotonic() + wait >= deadline:
-                    _log.warning("bigquery_unavailable", statement=what, error=type(error).__name__)
-                    raise Unavailable(
-                        "BIGQUERY_UNAVAILABLE", "BigQuery does not answer. Try again in a moment.", retry_after=timedelta(seconds=5)
-                    ) from error
+                    raise _unavailable(what, error) from error
                 metrics.BIGQUERY_RETRIES.labels(what).inc()
+            else:
+                self._pace.passed(written)
+                return answer
             await asyncio.sleep(wait)
         raise AssertionError("backoff never ends")
+
+    async def _wait_for(self, written: Sequence[str], deadline: float) -> bool:
+        """Waits for the tables' budget, which others may take first; False if that would be later than `deadline`."""
+        while (wait := self._pace.wait(written, time.monotonic())) > 0:
+            if time.monotonic() + wait >= deadline:
+                return False
+            metrics.BIGQUERY_PACED_SECONDS.inc(wait)
+            await asyncio.sleep(wait)
+        return True
 
     async def __aenter__(self) -> Self:
         return self
@@ -192,3 +216,12 @@ class BigQuery:
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         await asyncio.to_thread(self._pool.shutdown)
         self.client.close()  # type: ignore[no-untyped-call]
+
+
+def _tables(block: Block, dataset: str) -> list[str]:
+    return [f"{dataset}.{table}" for table in block.written]
+
+
+def _unavailable(what: str, error: Exception | None) -> Unavailable:
+    _log.warning("bigquery_unavailable", statement=what, error=type(error).__name__ if error else "paced")
+    return Unavailable("BIGQUERY_UNAVAILABLE", "BigQuery does not answer. Try again in a moment.", retry_after=timedelta(seconds=5))

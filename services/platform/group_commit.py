@@ -5,6 +5,8 @@ is in flight, whoever comes gathers, and the next statement takes all of them. A
 """
 
 import asyncio
+import contextlib
+import math
 from collections.abc import Awaitable, Callable, Sequence
 from types import TracebackType
 from typing import Self
@@ -17,12 +19,27 @@ class GroupCommit[Item, Answer]:
 
     `flush` answers one entry an item, in the same order; an entry that is an exception is raised to that caller alone. If `flush` itself
     raises, every caller of the batch hears it: what is flushed must be safe to send again. Leaving the context flushes what is gathered.
+
+    `gather_seconds`: for what nobody waits for. After a quiet time the first item goes at once; then a batch begins at most so often,
+    unless somebody calls `hurry`. `ready` is awaited before a batch is cut: what comes while a table has to be left alone rides along.
     """
 
-    def __init__(self, flush: Callable[[Sequence[Item]], Awaitable[Sequence[Answer | Exception]]], *, max_batch: int = 500) -> None:
+    def __init__(
+        self,
+        flush: Callable[[Sequence[Item]], Awaitable[Sequence[Answer | Exception]]],
+        *,
+        max_batch: int = 500,
+        gather_seconds: float = 0.0,
+        ready: Callable[[], Awaitable[None]] | None = None,
+    ) -> None:
         self._flush = flush
         self._max_batch = max_batch
+        self._gather_seconds = gather_seconds
+        self._ready = ready
+        self._began = -math.inf
+        self._hurry = asyncio.Event()
         self._gathered: list[tuple[Item, asyncio.Future[Answer]]] = []
+        self._in_flight: list[asyncio.Future[Answer]] = []
         self._worker: asyncio.Task[None] | None = None
         self._closed = False
 
@@ -44,9 +61,29 @@ class GroupCommit[Item, Answer]:
                 raise answer
         return [answer for answer in answers if not isinstance(answer, BaseException)]
 
+    async def hurry(self) -> None:
+        """Sends what is gathered now, and returns when all of it has its answers, whatever they are."""
+        if waiting := [*self._in_flight, *(answer for _, answer in self._gathered)]:
+            self._hurry.set()
+            await asyncio.wait(waiting)
+
+    async def _pause(self) -> None:
+        left = self._began + self._gather_seconds - asyncio.get_running_loop().time()
+        if left > 0:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(left):
+                    await self._hurry.wait()
+        if self._ready is not None:
+            await self._ready()
+        self._began = asyncio.get_running_loop().time()
+
     async def _drain(self) -> None:
         while self._gathered:
+            await self._pause()
             batch, self._gathered = self._gathered[: self._max_batch], self._gathered[self._max_batch :]
+            self._in_flight = [answer for _, answer in batch]
+            if not self._gathered and not self._closed:
+                self._hurry.clear()
             try:
                 answers = await self._flush([item for item, _ in batch])
                 if len(answers) != len(batch):
@@ -66,5 +103,6 @@ class GroupCommit[Item, Answer]:
 
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self._closed = True
+        self._hurry.set()
         if self._worker is not None:
             await self._worker

@@ -7,6 +7,7 @@ BIGQUERY_STATEMENTS = Counter(
     "convergence_bigquery_statements", "Statements a table; kind is dml (counts against 25 in 10 s), read or stream", ["table", "kind"]
 )
 BIGQUERY_RETRIES = Counter("convergence_bigquery_retries", "Statements sent again after a transient error", ["statement"])
+BIGQUERY_PACED_SECONDS = Counter("convergence_bigquery_paced_seconds", "Seconds that statements waited for their table's budget")
 CALLS = Counter("convergence_rpc", "RPCs answered", ["method", "code"])
 CALL_SECONDS = Histogram("convergence_rpc_seconds", "Seconds from request to answer", ["method"])
 

@@ -53,6 +53,9 @@ class ServiceSettings(BaseSettings):
     bigquery_deadline_seconds: float = 10.0
     """For one short statement with all its retries; then the caller hears UNAVAILABLE."""
 
+    dml_statements_per_10_seconds: int = Field(default=25, ge=5)
+    """This process's budget of statements that change one table. BigQuery takes 25 from all processes together: divide by the replicas."""
+
     kms_emulator_host: str | None = Field(default=None, validation_alias="KMS_EMULATOR_HOST")
     kms_key: str = "projects/convergence-local/locations/global/keyRings/convergence/cryptoKeys/tenant-credentials-key"
     kms_deadline_seconds: float = 5.0

@@ -38,6 +38,14 @@ def is_transient(error: Exception) -> bool:
     return False
 
 
+def is_rate_limit(error: Exception) -> bool:
+    """Whether BigQuery had too many statements of this kind just now."""
+    if not isinstance(error, google.GoogleAPICallError):
+        return False
+    text = f"{error.message} {error.errors}".lower()
+    return isinstance(error, google.TooManyRequests) or any(word in text for word in RATE_LIMITS)
+
+
 def backoff(*, first: float = 0.05, most: float = 1.0) -> Iterator[float]:
     """Seconds to wait before each next try: full jitter under a ceiling that doubles from `first` to `most`."""
     ceiling = first

@@ -54,7 +54,7 @@ class Follower:
         self._poll_seconds, self._lease = settings.poll_seconds, timedelta(seconds=settings.claim_lease)
         self._policy = RetryPolicy(base=timedelta(seconds=settings.retry_base_seconds), cap=timedelta(seconds=settings.retry_cap_seconds))
         self._starter = Starter(executor=executor, clock=clock, policy=self._policy, at_once=settings.starts_at_once)
-        self._journal = Journal(store, clock)
+        self._journal = Journal(store, clock, gather_seconds=settings.journal_gather_seconds)
         self._held: dict[tuple[str, str], _Held] = {}
         self._tasks = set[asyncio.Task[None]]()
 

@@ -16,11 +16,12 @@ class Journal:
     the claim, or has written this before, changes nothing. Each method raises Unavailable if BigQuery does not answer.
     """
 
-    def __init__(self, store: QueueStore, clock: Clock) -> None:
+    def __init__(self, store: QueueStore, clock: Clock, *, gather_seconds: float = 0.0) -> None:
+        """`gather_seconds`: beginnings and ends trickle in, and nobody waits for their rows; so long they gather."""
         self._store, self._clock = store, clock
-        self._started: GroupCommit[Started, None] = GroupCommit(self._record_batch)
+        self._started: GroupCommit[Started, None] = GroupCommit(self._record_batch, gather_seconds=gather_seconds)
         self._refusals: GroupCommit[Refusal, None] = GroupCommit(self._put_back_batch)
-        self._ends: GroupCommit[End, None] = GroupCommit(self._settle_batch)
+        self._ends: GroupCommit[End, None] = GroupCommit(self._settle_batch, gather_seconds=gather_seconds)
 
     async def record(self, started: Started) -> None:
         """An attempt has begun."""

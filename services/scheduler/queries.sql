@@ -166,8 +166,8 @@ FROM UNNEST(@refusals) AS f
 WHERE q.run_id = f.run_id AND q.claimed_by = f.claimed_by AND q.state = 'PROCESSING'
 
 -- name: settle
--- How runs ended, steps 5 and 6 of flow 3B for all of them in one transaction. Every statement is fenced by the queue row, which the last two
--- change or delete: who lost the claim, and who sends this again, finds no such row and writes nothing.
+-- How runs ended, steps 5 and 6 of flow 3B for all of them in one transaction. Every statement is fenced by the queue row, which the last
+-- two change or delete: who lost the claim, and who sends this again, finds no such row and writes nothing.
 -- A schedule's last run is the last of the batch: an UPDATE takes one source row a target. An attempt that left no record has no id to keep.
 -- A run that COMPLETED has no error any more, whatever its earlier attempts had.
 -- param: ends ARRAY<STRUCT<run_id STRING, claimed_by STRING, config_id STRING, outcome STRING, pipeline_logging_id STRING, error_message STRING, not_before TIMESTAMP, seq INT64>>

@@ -73,6 +73,52 @@ async def test_leaving_flushes_what_was_gathered_and_refuses_what_comes_later() 
         await group.submit(6)
 
 
+async def test_what_nobody_waits_for_gathers_and_whoever_hurries_sends_it_now() -> None:
+    """The first goes at once; the next would gather for an hour."""
+    batches: list[list[int]] = []
+
+    async def flush(items: Sequence[int]) -> Sequence[None]:
+        batches.append(list(items))
+        return [None] * len(items)
+
+    async with GroupCommit(flush, gather_seconds=3600) as group:
+        await group.submit(1)
+        others = [asyncio.create_task(group.submit(n)) for n in (2, 3)]
+        for _ in range(10):
+            await asyncio.sleep(0)
+        assert batches == [[1]]
+        await group.hurry()
+        await asyncio.gather(*others)
+        assert batches == [[1], [2, 3]]
+        await group.hurry()
+        late = asyncio.create_task(group.submit(4))
+        await asyncio.sleep(0)
+    await late
+    assert batches == [[1], [2, 3], [4]]
+
+
+async def test_a_batch_is_cut_when_its_table_is_ready() -> None:
+    batches: list[list[int]] = []
+    ready = asyncio.Event()
+
+    async def flush(items: Sequence[int]) -> Sequence[None]:
+        batches.append(list(items))
+        return [None] * len(items)
+
+    async def wait() -> None:
+        await ready.wait()
+
+    async with GroupCommit(flush, ready=wait) as group:
+        tasks = [asyncio.create_task(group.submit(1))]
+        for _ in range(5):
+            await asyncio.sleep(0)
+        tasks.append(asyncio.create_task(group.submit(2)))
+        await asyncio.sleep(0)
+        ready.set()
+        await asyncio.gather(*tasks)
+    assert batches == [[1, 2]]
+
+
 async def test_sixty_callers_cause_one_load() -> None:
     loads = 0
 

@@ -170,7 +170,7 @@ async def tables(bq: BigQuery, clock: SetClock) -> Tables:
 @pytest.fixture(scope="session")
 def scheduler_settings(service_settings: ServiceSettings) -> SchedulerSettings:
     given = service_settings.model_dump(include={"tls_dir", "project", "control_dataset", "bigquery_emulator_host"})
-    own = {"listen": "127.0.0.1:0", "poll_seconds": NEVER, "claim_lease_seconds": LEASE.total_seconds()}
+    own = {"listen": "127.0.0.1:0", "poll_seconds": NEVER, "journal_gather_seconds": 0.0, "claim_lease_seconds": LEASE.total_seconds()}
     return SchedulerSettings.model_validate(given | own)
 
 

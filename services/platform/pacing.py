@@ -1,0 +1,58 @@
+"""How fast statements that change a table may follow each other.
+
+BigQuery takes 25 DML statements in 10 seconds a table ("Quotas and limits", DML statements; all processes together) and refuses what is
+more. Who knows that beforehand can wait a moment and let the next batch gather, instead of being refused and coming back. No I/O; `now` is
+monotonic seconds.
+"""
+
+from collections import Counter, deque
+from collections.abc import Iterable
+
+WINDOW_SECONDS = 10.0
+FIRST_PAUSE, LONGEST_PAUSE = 1.0, 8.0
+"""After BigQuery has refused all the same (other processes write too): doubled with each refusal in a row."""
+MOST_TABLES = 10_000
+
+
+class Pace:
+    """A process's budget of statements for every table: at most `statements` begin within any 10 seconds."""
+
+    def __init__(self, *, statements: int) -> None:
+        self._most = statements
+        self._begun: dict[str, deque[float]] = {}
+        self._held: dict[str, tuple[float, float]] = {}
+        """Until when a table is left alone, and for how long that was."""
+
+    def wait(self, tables: Iterable[str], now: float) -> float:
+        """Seconds until a job with one statement on each entry of `tables` (a script may name one twice) may begin; 0: now."""
+        return max((self._wait(table, count, now) for table, count in Counter(tables).items()), default=0.0)
+
+    def begin(self, tables: Iterable[str], now: float) -> None:
+        """A job with these statements begins."""
+        for table in tables:
+            self._begun.setdefault(table, deque()).append(now)
+        if len(self._begun) > MOST_TABLES:
+            self._begun = {table: begun for table, begun in self._begun.items() if begun[-1] > now - WINDOW_SECONDS}
+
+    def refused(self, tables: Iterable[str], now: float) -> None:
+        """BigQuery had too many statements on one of these."""
+        for table in set(tables):
+            until, pause = self._held.get(table, (now, 0.0))
+            longer = min(LONGEST_PAUSE, pause * 2 or FIRST_PAUSE)
+            self._held[table] = (max(until, now + longer), longer)
+
+    def passed(self, tables: Iterable[str]) -> None:
+        """A job on these tables was not refused."""
+        for table in tables:
+            self._held.pop(table, None)
+
+    def _wait(self, table: str, count: int, now: float) -> float:
+        held = max(0.0, self._held.get(table, (now, 0.0))[0] - now)
+        begun = self._begun.get(table)
+        if not begun:
+            return held
+        while begun and begun[0] <= now - WINDOW_SECONDS:
+            begun.popleft()
+        # A script of more statements than the budget may begin when the table has been quiet.
+        over = min(len(begun), len(begun) + count - self._most)
+        return max(held, begun[over - 1] + WINDOW_SECONDS - now) if over > 0 else held
