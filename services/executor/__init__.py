@@ -6,16 +6,23 @@ The life of a run
                     An Idempotency-Key makes the id, so that the same key is the same run (`idempotency`).
     2. `live`       a task leads the run; the ledger hears three times in a lease (`leases`) that it lives. At most a set number work at
                     once, the others wait with their slots.
-    3. `engine`     step by step: started, done or failed, each a line of x_meta_step_logs. A template's steps are objects of `steps/`.
+    3. `engine`     each step once those that it needs have ended: started, done or failed, each a line of x_meta_step_logs. A
+                    template's steps are objects of `steps/`.
                     gcp/cost/billing writes, audits, publishes: into a staging table of this run, checks on it, then one transaction.
     4. `live`       RUNNING -> COMPLETED or FAILED by compare-and-set; then the slot is settled with what the row says.
 
 A scheduled run's attempt comes under an id of the scheduler's and takes the same way (`run_servicer`); `starting` tells why it starts once.
 What fails a run also says, in its step's line, whether another attempt may heal it.
 
-RUNNING ──> COMPLETED    every step worked
-   ├──────> FAILED       a step failed, a time was up, the slot was lost, the executor stopped or died
-   └──────> CANCELLED    a caller's wish (to come)
+A run's states, and all that moves it from one to another (- is no row; tests/executor/test_chart.py holds the code to it)
+    -        ──start─────>  RUNNING      its row is written (`insert_run`)
+    -        ──lead──────>  RUNNING      the same under an id of the scheduler's or of an Idempotency-Key (`lead_run`)
+    -        ──refuse────>  FAILED       a scheduled attempt cannot begin (`record_refused`)
+    RUNNING  ──complete──>  COMPLETED    every step worked
+    RUNNING  ──fail──────>  FAILED       a step failed, a time was up, the slot was lost, the executor stopped
+    RUNNING  ──cancel────>  CANCELLED    the tenant's wish (`cancelling`)
+    RUNNING  ──reconcile─>  FAILED       nobody renews its slot: its executor died
+    RUNNING  ──outlive───>  FAILED       nobody ended it in time, and it has no slot
 
 Who may end a run is decided by the row alone: whoever finds it RUNNING. The publishing transaction updates that same row first, so a run
 that somebody else has ended publishes nothing. If the executor dies, nobody renews: the slot expires, and any executor's `reconcile` ends

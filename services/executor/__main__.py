@@ -7,6 +7,7 @@ from convergence.executor.v1.pipeline_service_pb2_grpc import add_PipelineServic
 from convergence.executor.v1.run_service_pb2_grpc import add_RunServiceServicer_to_server
 from convergence.executor.v1.watch_service_pb2_grpc import add_WatchServiceServicer_to_server
 
+from services.executor.cancelling import Canceller
 from services.executor.credentials import SealedCredentials, TenantClouds
 from services.executor.engine import execute
 from services.executor.idempotency import KeyedStarts
@@ -70,7 +71,7 @@ async def main() -> None:
             grace_seconds=settings.grace_seconds,
         )
         reconciler = Reconciler(store, ledger, clock)
-        keeper = LeaseKeeper(live=live, ledger=ledger, reconciler=reconciler, lease_seconds=settings.lease_seconds)
+        keeper = LeaseKeeper(live=live, store=store, ledger=ledger, reconciler=reconciler, lease_seconds=settings.lease_seconds)
         starter = Starter(
             catalog=catalog,
             credentials=credentials,
@@ -85,7 +86,13 @@ async def main() -> None:
             Served(
                 name="convergence.executor.v1.PipelineService",
                 add=add_PipelineServiceServicer_to_server,
-                servicer=PipelineServicer(starter=starter, keyed=KeyedStarts(starter, store, clock), store=store, catalog=catalog),
+                servicer=PipelineServicer(
+                    starter=starter,
+                    keyed=KeyedStarts(starter, store, clock),
+                    canceller=Canceller(store=store, ledger=ledger, live=live, clock=clock),
+                    store=store,
+                    catalog=catalog,
+                ),
             ),
             Served(
                 name="convergence.executor.v1.RunService",

@@ -1,8 +1,13 @@
-"""Executes one run: its steps in the template's order, each logged, until the last has ended."""
+"""Executes one run: each step as soon as those that it needs have ended, several at once; each is logged.
+
+First the work (`when: on_success`), then the epilogue (`on_failure`, `always`), also when the run was stopped: then for EPILOGUE_SECONDS.
+A step that fails ends those that need it, as SKIPPED; the others go on. What steps tell is put together in the template's order, never in
+the order in which they ended.
+"""
 
 import asyncio
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,11 +17,13 @@ from services.executor.failures import StepFailed
 from services.executor.parameters import Value
 from services.executor.plan import should_run
 from services.executor.runs import Run, RunStatus, StepLog, StepStatus
-from services.executor.staging import StagingTable
 from services.executor.steps.step import StepContext, StepResult, Toolbox
 from services.executor.templates import Template, TemplateStep
 from services.platform.errors import ConvergenceError, Unavailable
 from services.platform.transient import backoff
+
+EPILOGUE_SECONDS = 30.0
+"""For all steps of a stopped run's epilogue together; less than what the reconciler leaves an executor to write down how a run ended."""
 
 _log = structlog.get_logger()
 
@@ -41,78 +48,109 @@ class Outcome:
 
 @dataclass(kw_only=True, slots=True)
 class _Progress:
-    """What has happened so far."""
+    """What has happened so far, by step."""
 
     ended: dict[str, StepStatus] = field(default_factory=dict)
-    found: dict[str, object] = field(default_factory=dict)
-    staging: tuple[StagingTable, ...] = ()
-    rows_processed: int | None = None
-    error_message: str | None = None
-    """Of the first step that failed."""
+    results: dict[str, StepResult] = field(default_factory=dict)
+    failures: dict[str, str] = field(default_factory=dict)
+
+    def outcome(self, steps: tuple[TemplateStep, ...]) -> Outcome:
+        """The first failure in the template's order, the work before the epilogue; without one, the rows that the last step has told."""
+        for step in sorted(steps, key=lambda one: not one.is_work):
+            if step.id in self.failures:
+                return Outcome(status=RunStatus.FAILED, error_message=f"Step {step.id}: {self.failures[step.id]}")
+        results = (self.results[step.id] for step in reversed(steps) if step.id in self.results)
+        rows = next((result.rows_processed for result in results if result.rows_processed is not None), None)
+        return Outcome(status=RunStatus.COMPLETED, rows_processed=rows)
 
 
 async def execute(job: Job, tools: Toolbox) -> Outcome:
     """Runs all steps, and drops what was staged, whatever happens. A failed step fails the run. Raises CancelledError only."""
     progress = _Progress()
+    work = [step for step in job.template.steps if step.is_work]
+    epilogue = [step for step in job.template.steps if not step.is_work]
     try:
-        for step in job.template.steps:
-            if should_run(needs=step.needs, when=step.when, ended=progress.ended):
-                await _perform(job, step, progress, tools)
-            else:
-                progress.ended[step.id] = StepStatus.SKIPPED
-                await _log_step(job, step, StepStatus.SKIPPED, tools)
+        try:
+            await _run(job, work, progress, tools)
+        except asyncio.CancelledError:
+            await _run_stopped(job, epilogue, progress, tools)
+            raise
+        await _run(job, epilogue, progress, tools)
     finally:
         await _drop_staging(job, progress, tools)
-    if progress.error_message is not None:
-        return Outcome(status=RunStatus.FAILED, error_message=progress.error_message)
-    return Outcome(status=RunStatus.COMPLETED, rows_processed=progress.rows_processed)
+    return progress.outcome(job.template.steps)
+
+
+async def _run(job: Job, steps: Sequence[TemplateStep], progress: _Progress, tools: Toolbox, *, stopped: bool = False) -> None:
+    """These steps, each after those of them that it needs. If this is cancelled, so are they, and they have ended when it raises."""
+    before = dict(progress.ended)
+    tasks = dict[str, asyncio.Task[None]]()
+
+    async def when_due(step: TemplateStep) -> None:
+        if awaited := [tasks[need] for need in step.needs if need in tasks]:
+            await asyncio.wait(awaited)
+        ended = before | {need: progress.ended[need] for need in step.needs if need in progress.ended}
+        if should_run(needs=step.needs, when=step.when, ended=ended, stopped=stopped):
+            await _perform(job, step, progress, tools)
+        else:
+            progress.ended[step.id] = StepStatus.SKIPPED
+            await _log_step(job, step, StepStatus.SKIPPED, tools)
+
+    async with asyncio.TaskGroup() as group:
+        for step in steps:
+            tasks[step.id] = group.create_task(when_due(step))
+
+
+async def _run_stopped(job: Job, epilogue: Sequence[TemplateStep], progress: _Progress, tools: Toolbox) -> None:
+    try:
+        async with asyncio.timeout(EPILOGUE_SECONDS):
+            await _run(job, epilogue, progress, tools, stopped=True)
+    except TimeoutError:
+        _log.warning("epilogue_cut_short", seconds=EPILOGUE_SECONDS)
 
 
 async def _perform(job: Job, step: TemplateStep, progress: _Progress, tools: Toolbox) -> None:
     waits = backoff(first=1.0, most=30.0)
+    # Whether another attempt of the run may work, for whoever decides on one: what fails the run says it, not what fails after that.
+    says_healing = step.is_work or not progress.failures
     for attempt in range(1, step.attempts + 1):
         began = tools.clock.now()
         await _log_step(job, step, StepStatus.RUNNING, tools, attempt=attempt)
         try:
             result = await _attempt(job, step, progress, tools)
         except asyncio.CancelledError:
+            progress.ended[step.id] = StepStatus.FAILED
             stopped = "The run was stopped while this step worked."
             await _log_step(job, step, StepStatus.FAILED, tools, attempt=attempt, error_message=stopped, metadata={"can_heal": True})
             raise
         took = round((tools.clock.now() - began).total_seconds() * 1000)
         if isinstance(result, StepResult):
             progress.ended[step.id] = StepStatus.COMPLETED
-            progress.found.update(result.found)
-            progress.staging += result.staging
-            progress.rows_processed = progress.rows_processed if result.rows_processed is None else result.rows_processed
+            progress.results[step.id] = result
             told: dict[str, Any] = {"rows_processed": result.rows_processed, "metadata": result.metadata}
             await _log_step(job, step, StepStatus.COMPLETED, tools, attempt=attempt, duration_ms=took, **told)
             return
-        why: dict[str, Any] = {"error_message": result.message, "metadata": _healing(result, progress)}
+        why: dict[str, Any] = {"error_message": result.message, "metadata": {"can_heal": result.can_heal} if says_healing else {}}
         await _log_step(job, step, StepStatus.FAILED, tools, attempt=attempt, duration_ms=took, **why)
         if attempt < step.attempts and result.can_heal:
             await asyncio.sleep(next(waits))
             continue
         progress.ended[step.id] = StepStatus.FAILED
-        progress.error_message = progress.error_message or f"Step {step.id}: {result.message}"
+        progress.failures[step.id] = result.message
         return
-
-
-def _healing(failure: StepFailed, progress: _Progress) -> dict[str, Any]:
-    """Whether another attempt may work, for whoever decides on one. Said by the failure that fails the run, not by later ones."""
-    return {"can_heal": failure.can_heal} if progress.error_message is None else {}
 
 
 async def _attempt(job: Job, step: TemplateStep, progress: _Progress, tools: Toolbox) -> StepResult | StepFailed:
     """One try. What goes wrong comes back in words for the tenant; what they do not tell is in the log."""
+    known = [progress.results[one.id] for one in job.template.steps if one.id in step.before and one.id in progress.results]
     context = StepContext(
         run=job.run,
         provider=job.template.name.provider,
         step_id=step.id,
         timeout_seconds=step.timeout_seconds,
         parameters=job.parameters,
-        found=dict(progress.found),
-        staging=progress.staging,
+        found={name: value for result in known for name, value in result.found.items()},
+        staging=tuple(table for result in known for table in result.staging),
         tools=tools,
     )
     try:
@@ -134,7 +172,7 @@ async def _attempt(job: Job, step: TemplateStep, progress: _Progress, tools: Too
 
 
 async def _drop_staging(job: Job, progress: _Progress, tools: Toolbox) -> None:
-    for table in progress.staging:
+    for table in (table for result in progress.results.values() for table in result.staging):
         try:
             await tools.staging.drop(job.run.tenant_id, table)
         except Exception as error:  # noqa: BLE001 - it expires by itself; the run's outcome does not depend on it

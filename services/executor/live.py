@@ -1,6 +1,7 @@
 """The runs of this process, from the moment that their row is written to the moment that their slot is given back."""
 
 import asyncio
+from collections import defaultdict
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from types import TracebackType
@@ -55,6 +56,13 @@ class LiveRuns:
     def ids(self) -> list[str]:
         """The runs whose slots this process must renew."""
         return list(self._live)
+
+    def by_tenant(self) -> dict[str, list[str]]:
+        """The runs of this process, by tenant."""
+        found = defaultdict[str, list[str]](list)
+        for identity, live in self._live.items():
+            found[live.job.run.tenant_id].append(identity)
+        return found
 
     def leads(self, pipeline_logging_id: str) -> bool:
         """Whether this process leads the run."""
@@ -139,7 +147,11 @@ class LiveRuns:
         for pipeline_logging_id in self.ids():
             self.stop(pipeline_logging_id, STOPPED)
         if left := [live.task for live in self._live.values()]:
-            _, unfinished = await asyncio.wait(left, timeout=CLOSING_SECONDS)
+            await asyncio.wait(left, timeout=CLOSING_SECONDS / 2)
+            for live in self._live.values():
+                if not live.closing:
+                    live.task.cancel()  # cuts its epilogue short
+            _, unfinished = await asyncio.wait(left, timeout=CLOSING_SECONDS / 2)
             for task in unfinished:
                 # Its lease runs out, and whoever reconciles next ends it.
                 task.cancel()

@@ -51,7 +51,11 @@ class StagingTables:
                 job = cast("bigquery.LoadJob", self._bq.client.get_job(job_id, timeout=timeout))
             job.result(timeout=timeout, retry=NO_RETRY)
 
-        await self._bq.call("load_staging", load, seconds=within.total_seconds())
+        try:
+            await self._bq.call("load_staging", load, seconds=within.total_seconds())
+        except BaseException:
+            await self._bq.cancel_job(job_id)
+            raise
 
     async def drop(self, tenant_id: str, table: StagingTable) -> None:
         """Takes the table away; nothing happens if there is none. Raises Unavailable if BigQuery does not answer."""

@@ -10,6 +10,7 @@ from convergence.executor.v1 import run_pb2
 from convergence.executor.v1.pipeline_service_pb2_grpc import PipelineServiceServicer
 from google.protobuf import json_format
 
+from services.executor.cancelling import Canceller
 from services.executor.idempotency import KeyedStarts, key_of
 from services.executor.parameters import ParameterType, parse
 from services.executor.pipelines import PipelineName
@@ -30,8 +31,8 @@ ID_LENGTH = 128
 class PipelineServicer(PipelineServiceServicer):
     """Runs pipelines for tenants and tells how the runs went."""
 
-    def __init__(self, *, starter: Starter, keyed: KeyedStarts, store: Store, catalog: Catalog) -> None:
-        self._starter, self._keyed, self._store, self._catalog = starter, keyed, store, catalog
+    def __init__(self, *, starter: Starter, keyed: KeyedStarts, canceller: Canceller, store: Store, catalog: Catalog) -> None:
+        self._starter, self._keyed, self._canceller, self._store, self._catalog = starter, keyed, canceller, store, catalog
 
     async def RunPipeline(self, request: messages.RunPipelineRequest, context: Context) -> messages.RunPipelineResponse:
         """Starts a run and answers at once; with an Idempotency-Key it answers the key's run, started now or before."""
@@ -74,18 +75,27 @@ class PipelineServicer(PipelineServiceServicer):
 
     async def GetRun(self, request: messages.GetRunRequest, context: Context) -> run_pb2.Run:
         """One run with its steps and verdicts."""
-        tenant_id, identity = request.tenant_id, request.pipeline_logging_id
+        return await self._run(request.tenant_id, request.pipeline_logging_id)
+
+    async def CancelRun(self, request: messages.CancelRunRequest, context: Context) -> run_pb2.Run:
+        """Ends a run at its tenant's wish. See `cancelling`."""
+        if len(request.pipeline_logging_id) > ID_LENGTH:
+            raise NotFound("RUN_NOT_FOUND", "This tenant has no such run.")
+        await self._canceller.cancel(request.tenant_id, request.pipeline_logging_id)
+        return await self._run(request.tenant_id, request.pipeline_logging_id)
+
+    async def ListTemplates(self, request: messages.ListTemplatesRequest, context: Context) -> messages.ListTemplatesResponse:
+        """What can be run."""
+        templates = self._catalog.templates
+        return messages.ListTemplatesResponse(templates=[to_template(templates[name]) for name in sorted(templates)])
+
+    async def _run(self, tenant_id: str, identity: str) -> run_pb2.Run:
         run = await self._store.get_run(tenant_id, identity) if len(identity) <= ID_LENGTH else None
         if run is None:
             raise NotFound("RUN_NOT_FOUND", "This tenant has no such run.")
         steps = await self._store.list_step_logs(tenant_id, identity)
         results = await self._store.list_dq_results(tenant_id, identity)
         return to_run(run, steps, results)
-
-    async def ListTemplates(self, request: messages.ListTemplatesRequest, context: Context) -> messages.ListTemplatesResponse:
-        """What can be run."""
-        templates = self._catalog.templates
-        return messages.ListTemplatesResponse(templates=[to_template(templates[name]) for name in sorted(templates)])
 
 
 def _status(text: str) -> RunStatus | None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from services.executor.parameters import ParameterSpec, ParameterType, Value
 from services.executor.parameters import parse as parse_value
 from services.executor.pipelines import SEGMENT, PipelineName
-from services.executor.plan import When
+from services.executor.plan import When, before, circle, in_order
 from services.executor.staging import StagingShape
 from services.executor.steps.step import Scope, Step, StepType
 from services.executor.yaml_section import Section, TemplateError
@@ -29,13 +29,35 @@ class TemplateStep:
     index: int
     """From 0, in the file's order."""
     needs: tuple[str, ...]
-    """Ids of steps above it: so there can be no circle."""
+    """Ids of steps that must have ended first; without a circle."""
+    before: frozenset[str]
+    """These, and what they need, and so on: what it can learn from."""
     when: When
     attempts: int
     """How often it is tried in all, if what went wrong can heal."""
     timeout_seconds: int
     """For each try."""
     action: Step
+
+    @property
+    def is_work(self) -> bool:
+        """Whether it is part of the run's work; if not, of the epilogue."""
+        return self.when is When.ON_SUCCESS
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Wanted:
+    """A step of a template as far as the order of steps is concerned."""
+
+    id: str
+    section: Section
+    index: int
+    needs: tuple[str, ...]
+    when: When
+
+    @property
+    def is_work(self) -> bool:
+        return self.when is When.ON_SUCCESS
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -48,6 +70,7 @@ class Template:
     """A run is failed this long after it began, waiting included."""
     parameters: tuple[ParameterSpec, ...]
     steps: tuple[TemplateStep, ...]
+    """Each after those that it needs; else in the file's order."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -84,36 +107,61 @@ def parse_template(name: PipelineName, section: Section, scope: Scope, step_type
     parameters = {key: _parameter(key, entry) for key, entry in section.named_sections("parameters", "a parameter").items()}
     timeout = section.integer("timeout_seconds", 3600)
     scope = replace(scope, parameters=parameters)
-    steps = list[TemplateStep]()
-    for entry in section.sections("steps", "a step"):
-        step = _step(entry, scope, steps, step_types, timeout)
-        steps.append(step)
-        scope = replace(scope, found={**scope.found, **step.action.FINDS})
-    if not steps:
-        raise section.error("a template needs at least one step in `steps`", "steps")
+    steps = _steps(section, scope, step_types, timeout)
     description = section.text("description")
     section.finish()
-    return Template(name=name, description=description, timeout_seconds=timeout, parameters=tuple(parameters.values()), steps=tuple(steps))
+    return Template(name=name, description=description, timeout_seconds=timeout, parameters=tuple(parameters.values()), steps=steps)
 
 
-def _step(section: Section, scope: Scope, above: list[TemplateStep], step_types: Mapping[str, StepType], timeout: int) -> TemplateStep:
-    identity = section.text("id")
-    if not SEGMENT.fullmatch(identity):
-        raise section.error(f"the id `{identity}` must be lower-case letters, digits and underscores", "id")
-    known = {step.id for step in above}
-    if identity in known:
-        raise section.error(f"the id `{identity}` stands twice", "id")
-    needs = section.texts("needs")
-    for need in needs:
-        if need not in known:
-            raise section.error(f"it needs `{need}`, which is no step above it", "needs")
+def _steps(section: Section, scope: Scope, step_types: Mapping[str, StepType], timeout: int) -> tuple[TemplateStep, ...]:
+    wanted = dict[str, _Wanted]()
+    for index, entry in enumerate(section.sections("steps", "a step")):
+        identity = entry.text("id")
+        if not SEGMENT.fullmatch(identity):
+            raise entry.error(f"the id `{identity}` must be lower-case letters, digits and underscores", "id")
+        if identity in wanted:
+            raise entry.error(f"the id `{identity}` stands twice", "id")
+        when = When(entry.text("when", When.ON_SUCCESS, among=tuple(When)))
+        wanted[identity] = _Wanted(id=identity, section=entry, index=index, needs=entry.texts("needs"), when=when)
+    if not wanted:
+        raise section.error("a template needs at least one step in `steps`", "steps")
+    for one in wanted.values():
+        _check_needs(one, wanted)
+    needs = {identity: one.needs for identity, one in wanted.items()}
+    if round_ := circle(needs):
+        raise wanted[round_[0]].section.error(f"steps need each other in a circle: {' -> '.join(round_)}", "needs")
+    steps, finders = dict[str, TemplateStep](), dict[str, str]()
+    for identity in in_order(needs):
+        one, earlier = wanted[identity], before(identity, needs)
+        # The epilogue also runs when those before it have failed: then nothing is found out.
+        found = {name: kind for other in earlier for name, kind in steps[other].action.FINDS.items()} if one.is_work else {}
+        step = _step(one, replace(scope, found=found), earlier=earlier, step_types=step_types, timeout=timeout)
+        for name in step.action.FINDS:
+            if name in finders:
+                raise one.section.error(f"it finds out `{name}`, as the step `{finders[name]}` does", "type")
+            finders[name] = identity
+        steps[identity] = step
+    return tuple(steps.values())
+
+
+def _check_needs(one: "_Wanted", wanted: Mapping[str, "_Wanted"]) -> None:
+    for need in one.needs:
+        if need not in wanted:
+            raise one.section.error(f"it needs `{need}`, which is no step of this template", "needs")
+        if one.is_work and not wanted[need].is_work:
+            raise one.section.error(f"it needs `{need}`, which runs after all others: it is `when: {wanted[need].when}`", "needs")
+
+
+def _step(one: _Wanted, scope: Scope, *, earlier: frozenset[str], step_types: Mapping[str, StepType], timeout: int) -> TemplateStep:
+    section = one.section
     kind = section.text("type", among=step_types)
     step = TemplateStep(
-        id=identity,
+        id=one.id,
         type=kind,
-        index=len(above),
-        needs=needs,
-        when=When(section.text("when", When.ON_SUCCESS, among=tuple(When))),
+        index=one.index,
+        needs=one.needs,
+        before=earlier,
+        when=one.when,
         attempts=section.integer("attempts", 1, most=10),
         timeout_seconds=section.integer("timeout_seconds", timeout),
         action=step_types[kind](section, scope),

@@ -5,8 +5,11 @@ passed; so every mutating block has to be safe to replay, and says in its commen
 """
 
 import asyncio
+import contextlib
 import math
+import threading
 import time
+import uuid
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -34,6 +37,8 @@ NotFound = google.NotFound
 NO_RETRY: Any = None
 """For the client's methods: its own retries last for minutes, ours end at the deadline."""
 
+CANCEL_SECONDS = 3.0
+
 _log = structlog.get_logger()
 
 
@@ -45,6 +50,14 @@ class QueryResult:
     """Column name to value; empty for DML."""
     affected: int
     """Rows changed by DML; 0 for a query, and for a script."""
+
+
+def _count(block: Block) -> None:
+    metrics.BIGQUERY_JOBS.labels(block.name).inc()
+    for table in block.written:
+        metrics.BIGQUERY_STATEMENTS.labels(table, "dml").inc()
+    for table in block.read:
+        metrics.BIGQUERY_STATEMENTS.labels(table, "read").inc()
 
 
 class BigQuery:
@@ -71,6 +84,48 @@ class BigQuery:
         """`project.dataset` of a tenant's dataset. `tenant_id` has been checked where the request came in."""
         return f"{self._settings.datasets_project}.{tenant_id}"
 
+    async def query_job(self, block: Block, params: Mapping[str, object], *, dataset: str, seconds: float) -> QueryResult:
+        """As `query`, for what takes long: each try is a job with an id of ours. Whoever stops waiting for it, cancelled or out of
+        time, has BigQuery stop it (best effort: a job that is ending anyway ends).
+        """
+        config = self._config(block, params, dataset, None)
+        sent, left_alone = list[str](), threading.Event()
+
+        def send(timeout: float) -> QueryResult:
+            _count(block)
+            sent.append(f"{block.name}_{uuid.uuid4().hex}")
+            job = self.client.query(block.sql, job_config=config, job_id=sent[-1], timeout=timeout, retry=NO_RETRY, job_retry=NO_RETRY)
+            if left_alone.is_set():
+                job.cancel(timeout=timeout, retry=NO_RETRY)
+            rows = job.result(timeout=timeout, retry=NO_RETRY, job_retry=NO_RETRY)
+            return QueryResult(rows=[dict(row.items()) for row in rows], affected=rows.num_dml_affected_rows or 0)
+
+        try:
+            return await self.call(block.name, send, seconds=seconds, written=_tables(block, dataset))
+        except (asyncio.CancelledError, Unavailable):
+            # First the flag: a thread that is still handing in its job sees it, and any other job's id is in the list.
+            left_alone.set()
+            await asyncio.gather(*(self.cancel_job(job_id) for job_id in sent))
+            raise
+
+    async def cancel_job(self, job_id: str) -> None:
+        """Asks BigQuery to stop a job. Nothing happens if it has ended, or cannot be found or reached: then it ends by itself."""
+        with contextlib.suppress(google.GoogleAPICallError, Unavailable):
+            await self.call(
+                "cancel_job", lambda timeout: self.client.cancel_job(job_id, timeout=timeout, retry=NO_RETRY), seconds=CANCEL_SECONDS
+            )
+
+    def _config(
+        self, block: Block, params: Mapping[str, object], dataset: str, labels: Mapping[str, str] | None
+    ) -> bigquery.QueryJobConfig:
+        if unknown := params.keys() - block.params.keys():
+            raise TypeError(f"block {block.name} declares no parameter {sorted(unknown)}")
+        return bigquery.QueryJobConfig(
+            default_dataset=dataset,
+            query_parameters=[to_parameter(name, kind, params[name]) for name, kind in block.params.items()],
+            labels={**self._labels, "statement": block.name, **(labels or {})},
+        )
+
     async def query(
         self,
         block: Block,
@@ -86,20 +141,10 @@ class BigQuery:
         done in that time: whether it ran then, nobody knows, and the same ids may be sent again. Raises NotFound for a missing dataset
         or table, and BigQuery's own error for what no retry heals.
         """
-        config = bigquery.QueryJobConfig(
-            default_dataset=dataset,
-            query_parameters=[to_parameter(name, kind, params[name]) for name, kind in block.params.items()],
-            labels={**self._labels, "statement": block.name, **(labels or {})},
-        )
-        if unknown := params.keys() - block.params.keys():
-            raise TypeError(f"block {block.name} declares no parameter {sorted(unknown)}")
+        config = self._config(block, params, dataset, labels)
 
         def send(timeout: float) -> QueryResult:
-            metrics.BIGQUERY_JOBS.labels(block.name).inc()
-            for table in block.written:
-                metrics.BIGQUERY_STATEMENTS.labels(table, "dml").inc()
-            for table in block.read:
-                metrics.BIGQUERY_STATEMENTS.labels(table, "read").inc()
+            _count(block)
             rows = self.client.query_and_wait(
                 block.sql, job_config=config, api_timeout=timeout, wait_timeout=timeout, retry=NO_RETRY, job_retry=NO_RETRY
             )

@@ -134,6 +134,7 @@ REASONS: dict[str, type[ConvergenceError]] = {
     "CREDENTIALS_MISSING": FailedPrecondition,
     "RUN_NOT_RETRYABLE": FailedPrecondition,
     "API_KEY_NOT_ACTIVE": FailedPrecondition,
+    "RUN_HAS_ENDED": FailedPrecondition,
     "DATASET_NOT_OURS": FailedPrecondition,
     "DAILY_LIMIT_REACHED": ResourceExhausted,
     "MONTHLY_LIMIT_REACHED": ResourceExhausted,

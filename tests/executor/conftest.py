@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from google.cloud import bigquery
 
+from services.executor.cancelling import Canceller
 from services.executor.engine import Job, Outcome
 from services.executor.ledger import Slot
 from services.executor.live import LiveRuns
@@ -249,6 +250,11 @@ def credentials() -> Credentials:
 @pytest.fixture
 def reconciler(store: Store, ledger: RecordingLedger) -> Reconciler:
     return Reconciler(store, ledger, SystemClock())  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def canceller(live: LiveRuns, store: Store, ledger: RecordingLedger) -> Canceller:
+    return Canceller(store=store, ledger=ledger, live=live, clock=SystemClock())  # type: ignore[arg-type]
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ import pytest
 from convergence.executor.v1 import pipeline_service_pb2 as messages
 from google.protobuf import json_format
 
+from services.executor.cancelling import Canceller
 from services.executor.engine import Job
 from services.executor.idempotency import KeyedStarts
 from services.executor.leases import SLOT_LOST, LeaseKeeper
@@ -32,13 +33,15 @@ DATE = {"date": "2025-11-17"}
 
 
 @pytest.fixture
-def keeper(live: LiveRuns, reconciler: Reconciler, ledger: RecordingLedger) -> LeaseKeeper:
-    return LeaseKeeper(live=live, ledger=ledger, reconciler=reconciler, lease_seconds=30.0)  # type: ignore[arg-type]
+def keeper(live: LiveRuns, store: Store, reconciler: Reconciler, ledger: RecordingLedger) -> LeaseKeeper:
+    return LeaseKeeper(live=live, store=store, ledger=ledger, reconciler=reconciler, lease_seconds=30.0)  # type: ignore[arg-type]
 
 
 @pytest.fixture
-def servicer(starter: Starter, catalog: Catalog, store: Store) -> PipelineServicer:
-    return PipelineServicer(starter=starter, keyed=KeyedStarts(starter, store, SystemClock()), store=store, catalog=catalog)
+def servicer(starter: Starter, canceller: Canceller, catalog: Catalog, store: Store) -> PipelineServicer:
+    return PipelineServicer(
+        starter=starter, keyed=KeyedStarts(starter, store, SystemClock()), canceller=canceller, store=store, catalog=catalog
+    )
 
 
 def slot(run: Run) -> Slot:

@@ -53,15 +53,18 @@ class StepContext:
     timeout_seconds: int
     parameters: Mapping[str, Value]
     found: Mapping[str, object]
-    """What earlier steps found out, by name."""
+    """What the steps before it, which it needs, found out, by name."""
     staging: tuple[StagingTable, ...]
-    """What earlier steps have filled."""
+    """What the steps before it have filled."""
     tools: Toolbox
 
     async def query(self, block: Block) -> QueryResult:
-        """Runs a block of the template in the tenant's dataset, on the run's own staging tables. Raises as BigQuery.query does."""
+        """Runs a block of the template in the tenant's dataset, on the run's own staging tables; the job is stopped with the step.
+
+        Raises as BigQuery.query does.
+        """
         dataset = self.tools.bq.tenant(self.run.tenant_id)
-        return await self.tools.bq.query(bind(block, self.staging), self._params(block), dataset=dataset, seconds=self.timeout_seconds)
+        return await self.tools.bq.query_job(bind(block, self.staging), self._params(block), dataset=dataset, seconds=self.timeout_seconds)
 
     def _params(self, block: Block) -> dict[str, object]:
         run = {
@@ -110,7 +113,7 @@ class Scope:
     """The template's."""
     parameters: Mapping[str, ParameterSpec]
     found: Mapping[str, str]
-    """What earlier steps find out, name to GoogleSQL type."""
+    """What the steps that come before find out, name to GoogleSQL type."""
     staging: Mapping[str, StagingShape]
     tables: Mapping[str, Block]
     """The tables of a tenant's dataset: the statement that makes each."""

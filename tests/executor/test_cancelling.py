@@ -1,0 +1,90 @@
+"""A cancelled run is CANCELLED at once and gives its slot back, whichever executor leads it. The store is the emulator."""
+
+import asyncio
+import uuid
+from datetime import UTC, datetime
+
+import pytest
+from convergence.executor.v1 import pipeline_service_pb2 as messages
+
+from services.executor.cancelling import CANCELLED, Canceller
+from services.executor.leases import LeaseKeeper
+from services.executor.live import LiveRuns
+from services.executor.runs import RunStatus
+from services.executor.servicer import PipelineServicer
+from services.executor.store import Store
+from services.platform.clock import SystemClock
+from services.platform.errors import FailedPrecondition, NotFound
+from tests.executor.conftest import RecordingLedger, Tenant, Work
+from tests.executor.test_life import DATE, Begin, keeper, servicer, slot
+
+__all__ = ["keeper", "servicer"]
+
+
+async def left(live: LiveRuns) -> None:
+    """Returns once no run is led here any more."""
+    async with asyncio.timeout(20):
+        while live.ids():
+            await asyncio.sleep(0.01)
+
+
+async def test_a_run_is_cancelled_where_it_is_led(
+    tenant: Tenant, begin: Begin, live: LiveRuns, servicer: PipelineServicer, ledger: RecordingLedger, store: Store, work: Work
+) -> None:
+    """The answer is the run as it stands, the slot is settled before it, the work is stopped, another cancel changes nothing."""
+    job = await begin(**DATE)
+    live.start(job, slot(job.run))
+    request = messages.CancelRunRequest(tenant_id=tenant.tenant_id, pipeline_logging_id=job.run.pipeline_logging_id)
+
+    answer = await servicer.CancelRun(request, None)
+
+    assert (answer.status, answer.error_message) == ("CANCELLED", CANCELLED)
+    assert (job.run.pipeline_logging_id, "CANCELLED") in ledger.settled
+    await left(live)
+    assert work.working == 0
+    assert {outcome for _, outcome in ledger.settled} == {"CANCELLED"}
+    again = await servicer.CancelRun(request, None)
+    assert (again.status, again.completed_at) == ("CANCELLED", answer.completed_at)
+
+
+async def test_a_run_is_cancelled_through_another_executor(
+    tenant: Tenant, begin: Begin, live: LiveRuns, keeper: LeaseKeeper, ledger: RecordingLedger, store: Store, work: Work
+) -> None:
+    """Its leader sees it at its next look, and stops that run only."""
+    mine, other = await begin(**DATE), await begin(**DATE)
+    for job in (mine, other):
+        live.start(job, slot(job.run))
+    elsewhere = LiveRuns(execute=work, store=store, ledger=ledger, clock=SystemClock(), at_once=2, grace_seconds=5.0)  # type: ignore[arg-type]
+    identity = mine.run.pipeline_logging_id
+
+    await Canceller(store=store, ledger=ledger, live=elsewhere, clock=SystemClock()).cancel(tenant.tenant_id, identity)  # type: ignore[arg-type]
+    assert sorted(live.ids()) == sorted([identity, other.run.pipeline_logging_id])
+    await keeper.look()
+    async with asyncio.timeout(20):
+        while identity in live.ids():
+            await asyncio.sleep(0.01)
+
+    assert live.ids() == [other.run.pipeline_logging_id]
+    assert set(ledger.settled) == {(identity, "CANCELLED")}
+    run = await store.get_run(tenant.tenant_id, identity)
+    assert run
+    assert (run.status, run.error_message) == (RunStatus.CANCELLED, CANCELLED)
+
+
+async def test_what_cannot_be_cancelled(tenant: Tenant, begin: Begin, canceller: Canceller, ledger: RecordingLedger, store: Store) -> None:
+    """A run that has ended in another way stays as it is; one that does not exist is not found. No slot is touched."""
+    job = await begin(**DATE)
+    await store.finish_run(tenant.tenant_id, job.run.pipeline_logging_id, RunStatus.COMPLETED, at=datetime.now(UTC), rows_processed=1)
+
+    with pytest.raises(FailedPrecondition, match="COMPLETED") as refused:
+        await canceller.cancel(tenant.tenant_id, job.run.pipeline_logging_id)
+    assert (refused.value.reason, refused.value.metadata) == ("RUN_HAS_ENDED", {"status": "COMPLETED"})
+    with pytest.raises(NotFound):
+        await canceller.cancel(tenant.tenant_id, str(uuid.uuid4()))
+    with pytest.raises(NotFound):
+        await canceller.cancel(f"{tenant.tenant_id}_x", job.run.pipeline_logging_id)
+
+    assert ledger.settled == []
+    run = await store.get_run(tenant.tenant_id, job.run.pipeline_logging_id)
+    assert run
+    assert run.status is RunStatus.COMPLETED

@@ -1,0 +1,89 @@
+"""The chart of states in the package's docstring is what the code does, and all that it does."""
+
+import re
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import services.executor
+from services.executor.cancelling import Canceller
+from services.executor.engine import Job
+from services.executor.reconcile import Reconciler
+from services.executor.runs import Run, RunStatus
+from services.executor.store import Store
+from services.executor.templates import Catalog
+from services.platform.errors import FailedPrecondition, NotFound
+from tests.executor.conftest import RecordingLedger, Tenant
+from tests.executor.test_life import DATE, slot
+
+NO_ROW = "-"
+_EDGE = re.compile(r"^ {4}(\S+)\s+──([a-z]+)─+>\s+(\S+)", re.MULTILINE)
+
+
+def chart() -> dict[tuple[str, str], str]:
+    """State and event to the next state."""
+    found = {(state, event): to for state, event, to in _EDGE.findall(services.executor.__doc__ or "")}
+    assert len(found) == 8, "the chart cannot be read"
+    return found
+
+
+async def test_the_code_does_what_the_chart_says(
+    tenant: Tenant, catalog: Catalog, store: Store, ledger: RecordingLedger, canceller: Canceller, reconciler: Reconciler
+) -> None:
+    """Every event happens to a run in every state, and to none; where the chart has no edge, nothing moves."""
+    now, expected = datetime.now(UTC), chart()
+
+    async def finish(run: Run, status: RunStatus) -> None:
+        await store.finish_run(run.tenant_id, run.pipeline_logging_id, status, at=now)
+
+    async def cancel(run: Run) -> None:
+        try:
+            await canceller.cancel(run.tenant_id, run.pipeline_logging_id)
+        except (FailedPrecondition, NotFound):
+            return
+
+    async def reconcile(run: Run) -> None:
+        ledger.orphans = [slot(run)]
+        await reconciler.sweep()
+
+    async def outlive(run: Run) -> None:
+        reconciler.doubt(replace(run, deadline_at=now - timedelta(hours=1)))
+        await reconciler.sweep()
+
+    events: dict[str, Callable[[Run], Awaitable[object]]] = {
+        "start": lambda run: store.insert_run(run, seconds=20),
+        "lead": lambda run: store.lead_run(run, seconds=20),
+        "refuse": lambda run: store.record_refused(run, seconds=20),
+        "complete": lambda run: finish(run, RunStatus.COMPLETED),
+        "fail": lambda run: finish(run, RunStatus.FAILED),
+        "cancel": cancel,
+        "reconcile": reconcile,
+        "outlive": outlive,
+    }
+    assert {event for _, event in expected} == set(events)
+    for event, happens in events.items():
+        runs = {state: job.run for state, job in (await put(tenant, catalog)).items()}
+        for run in runs.values():
+            await happens(run)
+        there = {
+            row["id"]: row["status"] for row in await tenant.rows("SELECT pipeline_logging_id AS id, status FROM x_meta_pipeline_runs")
+        }
+        for state, run in runs.items():
+            assert there.pop(run.pipeline_logging_id, NO_ROW) == expected.get((state, event), state), f"{event} from {state}"
+        assert there == {}
+
+
+async def put(tenant: Tenant, catalog: Catalog) -> dict[str, Job]:
+    """One run in each state, past its deadline, one without a row, and no other row."""
+    jobs = {state: tenant.job(catalog, **DATE) for state in (NO_ROW, *RunStatus)}
+    began = "TIMESTAMP '2025-11-18 01:00:00'"
+    rows = ", ".join(
+        f"('{job.run.pipeline_logging_id}', '{tenant.tenant_id}', '{state}', 1, {began}, TIMESTAMP_ADD({began}, INTERVAL 1 HOUR))"
+        for state, job in jobs.items()
+        if state != NO_ROW
+    )
+    await tenant.rows("DELETE FROM x_meta_pipeline_runs WHERE TRUE")
+    await tenant.rows(
+        "INSERT INTO x_meta_pipeline_runs (pipeline_logging_id, tenant_id, status, attempt, started_at, deadline_at) VALUES " + rows
+    )
+    return jobs
