@@ -8,6 +8,7 @@ from benchmarks.counts import Row, measured
 from benchmarks.place import POLL_SECONDS, Place
 from benchmarks.stub_executor import StubExecutor
 from services.auth.ledger import Ledger
+from services.auth.settings import AuthSettings
 from services.auth.store import AuthStore, Settlement
 from services.platform.clock import SystemClock
 from services.scheduler.claims import Claim
@@ -18,14 +19,14 @@ from services.scheduler.triggering import Trigger
 
 SIZES = (1, 10, 100, 1000)
 MAX_RUNS = 50
-SECONDS = 180.0
+SECONDS = 400.0
 
 
 async def bench(place: Place, size: int) -> AsyncIterator[Row]:
     """Raises TimeoutError if the runs do not end."""
     await place.due(await place.tenants(), size)
     store, clock = QueueStore(place.bq), SystemClock()
-    async with Ledger(AuthStore(place.bq), clock, lease=timedelta(seconds=place.settings.lease_seconds)) as ledger:
+    async with _ledger(place, clock) as ledger:
         days = dict[str, date]()
 
         async def reserve(claim: Claim) -> None:
@@ -57,3 +58,9 @@ async def _drain(store: QueueStore, executor: StubExecutor, processor: QueueProc
             await asyncio.sleep(POLL_SECONDS / 10)
     while (status := await store.status(SystemClock().now())).processing_count + status.queued_count:
         await asyncio.sleep(POLL_SECONDS)
+
+
+def _ledger(place: Place, clock: SystemClock) -> Ledger:
+    """As auth has it in production."""
+    gather = AuthSettings().settle_gather_seconds
+    return Ledger(AuthStore(place.bq), clock, lease=timedelta(seconds=place.settings.lease_seconds), gather_seconds=gather)

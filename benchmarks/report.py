@@ -18,9 +18,7 @@ Times are ratios to one bare statement of the same run, on the emulator. DML and
 "at once". "Sent again" counts statements repeated after a transient error; they are in the jobs too. Counts are the services' own metrics.
 
 "Scheduled runs" go from the trigger to their end, with a stub for the executor that reserves and settles in a real ledger and does nothing
-else; the reads of the queue's status that tell the end are counted as well. The stub polls faster (1 s) than production does (5 s).
-
-"UNNES" is no table: `services/platform/sql.py` reads `FROM UNNEST(` so when it counts reads; subtract it."""
+else; the reads of the queue's status that tell the end are counted as well. The stub polls faster (1 s) than production does (5 s)."""
 HEADER = (
     "| what | at once | jobs | sent again | DML an operation | read an operation | time / bare UPDATE | an operation | time / bare SELECT |"
 )

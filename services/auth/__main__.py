@@ -3,6 +3,7 @@
 import asyncio
 from datetime import timedelta
 
+from services.auth.key_changes import KeyChanges
 from services.auth.key_holders import LocalAuthenticator
 from services.auth.key_usage import KeyUsage
 from services.auth.ledger import Ledger
@@ -26,8 +27,9 @@ async def main() -> None:
             KeyUsage(store, clock, seconds=settings.key_usage_seconds) as usage,
             Ledger(store, clock, lease=lease, gather_seconds=settings.settle_gather_seconds) as ledger,
         ):
-            authenticator = LocalAuthenticator(store, clock, usage)
-            await serve(settings, name="auth", authenticator=authenticator, served=served(store, ledger, authenticator, clock))
+            changes = KeyChanges()
+            authenticator = LocalAuthenticator(store, clock, usage, changes)
+            await serve(settings, name="auth", authenticator=authenticator, served=served(store, ledger, authenticator, clock, changes))
 
 
 if __name__ == "__main__":

@@ -1,5 +1,8 @@
 """Auth's own answer to "whose key is this?"."""
 
+from collections.abc import AsyncIterator
+
+from services.auth.key_changes import KeyChanges
 from services.auth.key_usage import KeyUsage
 from services.auth.store import AuthStore
 from services.platform.access import UNKNOWN_KEY, KeyHolder
@@ -8,9 +11,10 @@ from services.platform.errors import Unauthenticated
 
 
 class LocalAuthenticator:
-    """`access.Authenticator` over auth's own tables: what the other services ask for over gRPC."""
+    """`access.WatchedAuthenticator` over auth's own tables: what the other services ask for over gRPC."""
 
-    def __init__(self, store: AuthStore, clock: Clock, usage: KeyUsage) -> None:
+    def __init__(self, store: AuthStore, clock: Clock, usage: KeyUsage, changes: KeyChanges) -> None:
+        self._changes = changes
         self._store = store
         self._clock = clock
         self._usage = usage
@@ -22,3 +26,7 @@ class LocalAuthenticator:
             raise Unauthenticated("API_KEY_INVALID", UNKNOWN_KEY)
         self._usage.note(holder.api_key_id)
         return holder
+
+    def changes(self) -> AsyncIterator[str]:
+        """See `access.WatchedAuthenticator`."""
+        return self._changes.listen()

@@ -8,6 +8,7 @@ from convergence.auth.v1 import (
     tenant_service_pb2_grpc,
 )
 
+from services.auth.key_changes import KeyChanges
 from services.auth.ledger import Ledger
 from services.auth.ledger_servicer import LedgerServicer
 from services.auth.servicer import ApiKeyServicer, AuthenticationServicer, QuotaServicer, TenantServicer
@@ -17,18 +18,18 @@ from services.platform.clock import Clock
 from services.platform.server import Served
 
 
-def served(store: AuthStore, ledger: Ledger, authenticator: Authenticator, clock: Clock) -> list[Served]:
+def served(store: AuthStore, ledger: Ledger, authenticator: Authenticator, clock: Clock, changes: KeyChanges) -> list[Served]:
     """The servicers, ready for `serve`."""
     return [
         Served(
             name="convergence.auth.v1.TenantService",
             add=tenant_service_pb2_grpc.add_TenantServiceServicer_to_server,
-            servicer=TenantServicer(store, clock),
+            servicer=TenantServicer(store, clock, changes),
         ),
         Served(
             name="convergence.auth.v1.ApiKeyService",
             add=api_key_service_pb2_grpc.add_ApiKeyServiceServicer_to_server,
-            servicer=ApiKeyServicer(store, clock),
+            servicer=ApiKeyServicer(store, clock, changes),
         ),
         Served(
             name="convergence.auth.v1.QuotaService",
@@ -38,7 +39,8 @@ def served(store: AuthStore, ledger: Ledger, authenticator: Authenticator, clock
         Served(
             name="convergence.auth.v1.AuthenticationService",
             add=authentication_service_pb2_grpc.add_AuthenticationServiceServicer_to_server,
-            servicer=AuthenticationServicer(authenticator),
+            servicer=AuthenticationServicer(authenticator, changes),
+            stop=changes.close,
         ),
         Served(
             name="convergence.auth.v1.LedgerService",

@@ -2,6 +2,7 @@
 
 import asyncio
 import uuid
+from collections.abc import AsyncIterator
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -20,6 +21,7 @@ from convergence.auth.v1 import (
 )
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from services.auth.key_changes import KeyChanges
 from services.auth.ledger import Ledger
 from services.auth.quota import left, next_day, next_month, next_run
 from services.auth.store import AuthStore, StoredKey
@@ -39,9 +41,10 @@ type Context = grpc.aio.ServicerContext[Any, Any]
 class TenantServicer(tenant_service_pb2_grpc.TenantServiceServicer):
     """See `tenant_service.proto`."""
 
-    def __init__(self, store: AuthStore, clock: Clock) -> None:
+    def __init__(self, store: AuthStore, clock: Clock, changes: KeyChanges) -> None:
         self._store = store
         self._clock = clock
+        self._changes = changes
         self._one_at_a_time = asyncio.Lock()
 
     async def PutTenant(self, request: tenant_service_pb2.PutTenantRequest, context: Context) -> tenant_service_pb2.PutTenantResponse:
@@ -63,6 +66,7 @@ class TenantServicer(tenant_service_pb2_grpc.TenantServiceServicer):
             now = self._clock.now()
             known = await self._store.find_tenant(spec.tenant_id)
             await self._store.put_tenant(spec, now, utc_day(now))
+        self._changes.announce(spec.tenant_id)
         tenant = tenant_pb2.Tenant(
             tenant_id=spec.tenant_id,
             company_name=spec.company_name,
@@ -82,9 +86,10 @@ class TenantServicer(tenant_service_pb2_grpc.TenantServiceServicer):
 class ApiKeyServicer(api_key_service_pb2_grpc.ApiKeyServiceServicer):
     """See `api_key_service.proto`."""
 
-    def __init__(self, store: AuthStore, clock: Clock) -> None:
+    def __init__(self, store: AuthStore, clock: Clock, changes: KeyChanges) -> None:
         self._store = store
         self._clock = clock
+        self._changes = changes
 
     async def CreateApiKey(
         self, request: api_key_service_pb2.CreateApiKeyRequest, context: Context
@@ -135,6 +140,7 @@ class ApiKeyServicer(api_key_service_pb2_grpc.ApiKeyServiceServicer):
             last_used_at=None,
         )
         await self._store.rotate_api_key(request.api_key_id, new, hash_key(api_key), old_ends_at=now + overlap)
+        self._changes.announce(request.tenant_id)
         # Read back: after a lost reply nobody else knows whether it was done.
         keys = {key.api_key_id: key for key in await self._store.list_api_keys(request.tenant_id)}
         old, made = keys.get(request.api_key_id), keys.get(new.api_key_id)
@@ -172,6 +178,7 @@ class ApiKeyServicer(api_key_service_pb2_grpc.ApiKeyServiceServicer):
     ) -> api_key_service_pb2.RevokeApiKeyResponse:
         """See the proto. Raises NotFound."""
         await self._store.revoke_api_key(request.tenant_id, request.api_key_id)
+        self._changes.announce(request.tenant_id)
         for key in await self._store.list_api_keys(request.tenant_id):
             if key.api_key_id == request.api_key_id:
                 return api_key_service_pb2.RevokeApiKeyResponse(api_key=_key_to_proto(key))
@@ -226,8 +233,18 @@ class QuotaServicer(quota_service_pb2_grpc.QuotaServiceServicer):
 class AuthenticationServicer(authentication_service_pb2_grpc.AuthenticationServiceServicer):
     """See `authentication_service.proto`."""
 
-    def __init__(self, authenticator: Authenticator) -> None:
+    def __init__(self, authenticator: Authenticator, changes: KeyChanges) -> None:
         self._authenticator = authenticator
+        self._changes = changes
+
+    async def WatchKeyChanges(
+        self, request: authentication_service_pb2.WatchKeyChangesRequest, context: Context
+    ) -> AsyncIterator[authentication_service_pb2.KeyChange]:
+        """See the proto."""
+        listening = self._changes.listen()
+        yield authentication_service_pb2.KeyChange()
+        async for tenant_id in listening:
+            yield authentication_service_pb2.KeyChange(tenant_id=tenant_id)
 
     async def AuthenticateApiKey(
         self, request: authentication_service_pb2.AuthenticateApiKeyRequest, context: Context

@@ -52,7 +52,8 @@ async def main() -> None:
         peer_channel(settings, caller=NAME, peer="auth", address=settings.auth_address) as auth,
         peer_channel(settings, caller=NAME, peer="credentials", address=settings.credentials_address) as peer,
     ):
-        store, ledger, credentials = Store(bq), Ledger(auth), SealedCredentials(peer)
+        store, ledger = Store(bq), Ledger(auth)
+        credentials = SealedCredentials(peer, known_seconds=settings.credentials_known_seconds, known_most=settings.credentials_known_most)
         tools = Toolbox(
             bq=bq,
             store=store,

@@ -16,8 +16,6 @@ from services.platform.kms import Kms
 from services.platform.seal import seal_name
 from services.platform.settings import ServiceSettings
 
-KNOWN_SECONDS = 5.0
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SealedCredential:
@@ -32,9 +30,9 @@ class SealedCredential:
 class SealedCredentials:
     """The credentials service's peer-only side."""
 
-    def __init__(self, channel: grpc.aio.Channel) -> None:
+    def __init__(self, channel: grpc.aio.Channel, *, known_seconds: float, known_most: int) -> None:
         self._stub = SealedCredentialServiceStub(channel)
-        self._there: TtlCache[tuple[str, str], SealedCredential] = TtlCache(seconds=KNOWN_SECONDS, size=10_000)
+        self._there: TtlCache[tuple[str, str], SealedCredential] = TtlCache(seconds=known_seconds, size=known_most)
 
     async def require(self, tenant_id: str, provider: str) -> None:
         """Raises FailedPrecondition (CREDENTIALS_MISSING) if the tenant has set none for `provider` (upper-case). That there are some is

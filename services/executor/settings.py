@@ -14,6 +14,10 @@ class ExecutorSettings(ServiceSettings):
     listen: str = "0.0.0.0:50054"
     spool_dir: Path = Path(tempfile.gettempdir())
     """Where exports lie while they are read, in files without a name; needs room for the largest days that are read at once."""
+    credentials_known_seconds: float = Field(default=5.0, ge=0, le=60)
+    """How long it is remembered that a tenant has credentials; a run itself always fetches them anew."""
+    credentials_known_most: int = Field(default=10_000, ge=1)
+    """Of how many tenants that is remembered."""
     watch_poll_seconds: float = Field(default=2.0, gt=0)
     """How often a watched run is read."""
     watch_silence_seconds: float = Field(default=15.0, gt=0)

@@ -47,6 +47,14 @@ class Authenticator(Protocol):
         ...
 
 
+class WatchedAuthenticator(Authenticator, Protocol):
+    """One that also tells what is not as it was."""
+
+    def changes(self) -> AsyncIterator[str]:
+        """Tenants whose keys or standing have changed, as it happens; empty: something may have been missed, so anybody's."""
+        ...
+
+
 class AccessControl:
     """The step that proves the caller. Remembers a key's answer for `key_cache_seconds`, never longer than 5 seconds nor than the key
     lives; that a key is not known is remembered as long, apart from the others, so that whoever guesses cannot push good answers out.
@@ -86,6 +94,10 @@ class AccessControl:
         structlog.contextvars.bind_contextvars(tenant_id=caller.tenant_id or getattr(call.request, "tenant_id", None) or None)
         set_caller(caller)
         yield
+
+    def forget(self, tenant_id: str) -> None:
+        """Forgets what is remembered of the tenant's keys; of all if it is empty."""
+        self._holders.forget_where(lambda holder: tenant_id in {"", holder.tenant_id})
 
     def _admin_caller(self, call: Call, rule: access_pb2.Allow) -> Caller:
         key = call.metadata.get("x-admin-key", "")

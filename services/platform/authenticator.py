@@ -1,15 +1,22 @@
 """Asks auth who holds an API key. The key itself never travels."""
 
+import asyncio
+from collections.abc import AsyncIterator
+
 import grpc
+import structlog
 from convergence.auth.v1 import authentication_service_pb2 as messages
 from convergence.auth.v1.authentication_service_pb2_grpc import AuthenticationServiceStub
 
 from services.platform.access import KeyHolder
 from services.platform.stamps import to_datetime
+from services.platform.transient import backoff
+
+_log = structlog.get_logger()
 
 
 class RemoteAuthenticator:
-    """`access.Authenticator` over a channel to auth."""
+    """`access.WatchedAuthenticator` over a channel to auth."""
 
     def __init__(self, channel: grpc.aio.Channel) -> None:
         self._stub = AuthenticationServiceStub(channel)
@@ -25,3 +32,13 @@ class RemoteAuthenticator:
             subscription_active=answer.subscription_active,
             expires_at=to_datetime(answer.expires_at) if answer.HasField("expires_at") else None,
         )
+
+    async def changes(self) -> AsyncIterator[str]:
+        """See `access.WatchedAuthenticator`. Empty whenever listening begins anew. Never ends."""
+        for wait in backoff(first=0.5, most=5.0):
+            try:
+                async for change in self._stub.WatchKeyChanges(messages.WatchKeyChangesRequest()):
+                    yield change.tenant_id
+            except grpc.aio.AioRpcError as error:
+                _log.info("key_changes_interrupted", code=error.code().name)
+            await asyncio.sleep(wait)

@@ -51,6 +51,11 @@ class TtlCache[Key: Hashable, Value]:
         self._kept.pop(key, None)
         self._loading.pop(key, None)
 
+    def forget_where(self, unwanted: Callable[[Value], bool]) -> None:
+        """Drops the answers that are `unwanted`, and all that are being loaded: they may be, too."""
+        self._kept = OrderedDict((key, kept) for key, kept in self._kept.items() if not unwanted(kept[1]))
+        self._loading.clear()
+
     async def _load(self, key: Key, load: Callable[[Key], Awaitable[Value]]) -> Value:
         # The age counts from before the load: an answer may already be old when it arrives.
         asked = self._monotonic()

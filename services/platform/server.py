@@ -2,7 +2,7 @@
 
 import asyncio
 import signal
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +12,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_health.v1.health import aio as health_aio
 from grpc_reflection.v1alpha import reflection
 
-from services.platform.access import AccessControl, Authenticator
+from services.platform.access import AccessControl, Authenticator, WatchedAuthenticator
 from services.platform.calls import Steps, report
 from services.platform.metrics import serve_metrics
 from services.platform.settings import ServiceSettings
@@ -42,6 +42,8 @@ class Served:
     add: Callable[[Any, Any], None]
     """The generated `add_..._to_server`."""
     servicer: object
+    stop: Callable[[], None] = lambda: None
+    """Called when the server begins to stop: ends streams that have no end of their own."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -49,6 +51,7 @@ class Built:
     """A server that is not started yet."""
 
     server: grpc.aio.Server
+    access: AccessControl
     health: health_aio.HealthServicer
     port: int
     """Where it will listen; the kernel's choice if `listen` ends in `:0`."""
@@ -56,7 +59,8 @@ class Built:
 
 def build_server(settings: ServiceSettings, *, name: str, authenticator: Authenticator, served: Sequence[Served]) -> Built:
     """A server that is not started yet. Raises OSError without certificates, RuntimeError if the port is taken."""
-    steps = Steps([report, AccessControl(settings, authenticator), validation(settings)])
+    access = AccessControl(settings, authenticator)
+    steps = Steps([report, access, validation(settings)])
     server = grpc.aio.server(
         interceptors=[steps],
         options=OPTIONS,
@@ -70,10 +74,10 @@ def build_server(settings: ServiceSettings, *, name: str, authenticator: Authent
     root = (settings.tls_dir / "ca.pem").read_bytes()
     credentials = grpc.ssl_server_credentials([pair], root_certificates=root, require_client_auth=True)
     port = server.add_secure_port(settings.listen, credentials)
-    return Built(server=server, health=health, port=port)
+    return Built(server=server, access=access, health=health, port=port)
 
 
-async def serve(settings: ServiceSettings, *, name: str, authenticator: Authenticator, served: Sequence[Served]) -> None:
+async def serve(settings: ServiceSettings, *, name: str, authenticator: WatchedAuthenticator, served: Sequence[Served]) -> None:
     """Serves until SIGTERM or SIGINT, then refuses new calls and lets the ones under way end within `grace_seconds`."""
     built = build_server(settings, name=name, authenticator=authenticator, served=served)
     server, health = built.server, built.health
@@ -86,7 +90,16 @@ async def serve(settings: ServiceSettings, *, name: str, authenticator: Authenti
     for service in ("", *(one.name for one in served)):
         await health.set(service, health_pb2.HealthCheckResponse.SERVING)
     _log.info("serving", address=settings.listen)
+    forgetting = asyncio.create_task(_forget(built.access, authenticator.changes()))
     await stop.wait()
     _log.info("stopping", grace_seconds=settings.grace_seconds)
+    forgetting.cancel()
+    for one in served:
+        one.stop()
     await health.enter_graceful_shutdown()
     await server.stop(settings.grace_seconds)
+
+
+async def _forget(access: AccessControl, key_changes: AsyncIterator[str]) -> None:
+    async for tenant_id in key_changes:
+        access.forget(tenant_id)

@@ -1,5 +1,6 @@
 """Auth through a real server: who may call what, and how a key lives and dies."""
 
+import asyncio
 import uuid
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -25,12 +26,14 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from google.rpc import error_details_pb2
 from grpc_status import rpc_status
 
+from services.auth.key_changes import KeyChanges
 from services.auth.key_holders import LocalAuthenticator
 from services.auth.key_usage import KeyUsage
 from services.auth.ledger import Ledger
 from services.auth.service import served
 from services.auth.store import AuthStore
 from services.platform import metrics
+from services.platform.authenticator import RemoteAuthenticator
 from services.platform.bigquery import BigQuery
 from services.platform.settings import AdminKey, ServiceSettings
 from services.platform.sql import make_block
@@ -52,6 +55,7 @@ class Auth:
     ledger: ledger_service_pb2_grpc.LedgerServiceStub
     ledger_as_gateway: ledger_service_pb2_grpc.LedgerServiceStub
     used: KeyUsage
+    remote: RemoteAuthenticator
 
     async def put(self, tenant_id: str, **fields: Any) -> tenant_service_pb2.PutTenantResponse:
         request = tenant_service_pb2.PutTenantRequest(tenant_id=tenant_id, **{"company_name": "Acme", **fields})
@@ -99,11 +103,12 @@ async def auth(service_settings: ServiceSettings, bq: BigQuery) -> AsyncIterator
     settings = service_settings.model_copy(update={"admin_keys": tuple(keys), "key_cache_seconds": 0.0, "failed_attempts_per_minute": 30})
     store, clock = AuthStore(bq), SetClock()
     usage = KeyUsage(store, clock, seconds=3600)
-    authenticator = LocalAuthenticator(store, clock, usage)
+    changes = KeyChanges()
+    authenticator = LocalAuthenticator(store, clock, usage, changes)
     async with (
         usage,
         Ledger(store, clock, lease=LEASE) as ledger,
-        serving(settings, name="auth", authenticator=authenticator, served=served(store, ledger, authenticator, clock)) as address,
+        serving(settings, name="auth", authenticator=authenticator, served=served(store, ledger, authenticator, clock, changes)) as address,
         channel_as(settings, caller="gateway", peer="auth", address=address) as gateway,
         channel_as(settings, caller="executor", peer="auth", address=address) as executor,
     ):
@@ -115,6 +120,7 @@ async def auth(service_settings: ServiceSettings, bq: BigQuery) -> AsyncIterator
             ledger=ledger_service_pb2_grpc.LedgerServiceStub(executor),
             ledger_as_gateway=ledger_service_pb2_grpc.LedgerServiceStub(gateway),
             used=usage,
+            remote=RemoteAuthenticator(executor),
         )
 
 
@@ -179,6 +185,21 @@ async def test_a_rotated_key_works_until_its_stated_end_and_the_new_one_has_its_
     assert await refusal(rotate(old.api_key_id, overlap_seconds=-1)) == ("INVALID_ARGUMENT", "BAD_FIELD")
     listed = await auth.keys.ListApiKeys(api_key_service_pb2.ListApiKeysRequest(tenant_id=tenant_id), metadata=admin())
     assert len(listed.api_keys) == 4
+
+
+async def test_whose_keys_have_changed_is_told_as_it_happens(auth: Auth, tenant_id: str) -> None:
+    """Whoever listens hears first that it listens, then of each revocation, rotation and change of the tenant."""
+    await auth.put(tenant_id)
+    key = await auth.issue(tenant_id)
+    changes = auth.remote.changes()
+    async with asyncio.timeout(20):
+        assert await anext(changes) == ""
+        revoke = api_key_service_pb2.RevokeApiKeyRequest(tenant_id=tenant_id, api_key_id=key.api_key_id)
+        await auth.keys.RevokeApiKey(revoke, metadata=admin())
+        assert await anext(changes) == tenant_id
+        await auth.put(tenant_id, status="SUSPENDED")
+        assert await anext(changes) == tenant_id
+    await changes.aclose()  # type: ignore[attr-defined]
 
 
 async def test_when_a_key_was_used_is_written_in_one_statement_for_all(auth: Auth, tenant_id: str) -> None:

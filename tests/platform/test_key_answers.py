@@ -81,3 +81,15 @@ async def test_that_a_key_is_unknown_is_remembered_apart_and_not_for_long(clock:
     time.now += 3.1
     keys.holder = holder()
     assert await accepted(access, "b")
+
+
+async def test_what_has_changed_is_forgotten_at_once_and_the_rest_is_not(clock: SetClock) -> None:
+    keys = Counting()
+    access = AccessControl(ServiceSettings(), keys, monotonic=Time(), clock=clock)
+    keys.holder = holder()
+    assert await accepted(access, "key")
+    access.forget("somebody_else")
+    keys.holder = None
+    assert await accepted(access, "key")
+    access.forget("acme")
+    assert not await accepted(access, "key")
