@@ -74,7 +74,8 @@ SELECT triggered, queued
 -- name: claim_runs
 -- One guarded UPDATE: two writers of one row wait for each other, and the second finds it PROCESSING. The best by priority, then slot; among
 -- equal priorities tenants take turns, so that a thousand runs of one do not hold up another's one. Of each tenant no more than its concurrent
--- limit leaves, less what was claimed and has not begun, whose slots the ledger does not count yet.
+-- limit leaves, and no more new runs than its daily and monthly limits leave (one that has failed before has its unit), both less what was
+-- claimed and has not begun, which the ledger does not count yet: what would be refused must not take the turn of what would run.
 -- Replayed, it changes nothing: a claim that holds a row takes no more.
 -- param: claimed_by STRING
 -- param: max_runs INT64
@@ -94,6 +95,10 @@ FROM (
       w.run_id, w.priority, w.scheduled_time,
       IFNULL(r.retry_count, 0) + 1 AS attempt,
       t.slots_left - IFNULL(y.beginning, 0) AS free,
+      t.units_left - IFNULL(y.beginning, 0) AS units,
+      COUNTIF(IFNULL(r.retry_count, 0) = 0) OVER (
+        PARTITION BY w.tenant_id ORDER BY w.priority DESC, w.scheduled_time, w.run_id ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
+      ) AS unit,
       ROW_NUMBER() OVER (PARTITION BY w.tenant_id ORDER BY w.priority DESC, w.scheduled_time, w.run_id) AS place,
       ROW_NUMBER() OVER (PARTITION BY w.tenant_id, w.priority ORDER BY w.scheduled_time, w.run_id) AS turn
     FROM pipeline_execution_queue AS w
@@ -110,7 +115,8 @@ FROM (
       AND (w.not_before IS NULL OR w.not_before <= @now)
       AND NOT EXISTS (SELECT 1 FROM pipeline_execution_queue AS z WHERE z.claimed_by = @claimed_by)
   ) AS b
-  WHERE b.free IS NULL OR b.place <= b.free
+  WHERE (b.free IS NULL OR b.place <= b.free)
+    AND (b.units IS NULL OR b.unit <= b.units OR b.attempt > 1)
   ORDER BY b.priority DESC, b.turn, b.scheduled_time, b.run_id
   LIMIT @max_runs
 ) AS p

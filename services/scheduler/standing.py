@@ -46,12 +46,12 @@ def waiting(standing: Standing | None, *, retry_count: int, now: datetime) -> Wa
 def _turn(standing: Standing, retry_count: int, now: datetime) -> Waiting:
     if not standing.tenant_runnable:
         return Waiting(reason="TENANT_NOT_ACTIVE", message="The tenant or its subscription is not ACTIVE. It goes on once both are.")
-    if standing.not_before is not None and standing.not_before > now:
-        why = "It has failed and is tried again" if retry_count else "It was refused for now and is tried again"
-        return Waiting(reason="BACKOFF", message=f"{why} not before {standing.not_before.isoformat(timespec='seconds')}.")
     if not retry_count and standing.units_left is not None and standing.units_left <= 0:
         told = "The daily or monthly limit is used up. It goes on when the limit resets; GET .../quota says when."
         return Waiting(reason="DAILY_OR_MONTHLY_LIMIT", message=told)
+    if standing.not_before is not None and standing.not_before > now:
+        why = "It has failed and is tried again" if retry_count else "It was refused for now and is tried again"
+        return Waiting(reason="BACKOFF", message=f"{why} not before {standing.not_before.isoformat(timespec='seconds')}.")
     if standing.slots_left is not None and standing.slots_left <= 0:
         return Waiting(reason="CONCURRENT_LIMIT", message="As many runs as the plan allows are running. It goes on when one of them ends.")
     match standing.runs_before:

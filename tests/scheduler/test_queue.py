@@ -98,6 +98,24 @@ async def test_claims_at_once_from_two_schedulers_take_no_tenant_beyond_its_slot
     assert (taken.pop(narrow), sum(taken.values())) == (2, 6)
 
 
+async def test_what_the_quota_would_refuse_does_not_take_the_turn_of_what_would_run(tables: Tables, scheduler: Scheduler) -> None:
+    """Two of the rich one's five; none of the tenant whose limit went down after they were queued, but for the one that has its unit."""
+    poor, rich = await tables.tenants(2)
+    await tables.schedules([poor] * 3, priority=90)
+    await tables.schedules([rich] * 5)
+    await scheduler.trigger.fire()
+    runs = [run["run_id"] for run in await tables.runs() if run["tenant_id"] == poor]
+    await tables.run("UPDATE scheduled_pipeline_runs SET retry_count = 1 WHERE run_id = @r", {"r": ("STRING", runs[0])})
+    for tenant_id, limit in ((poor, 0), (rich, 2)):
+        limits: dict[str, tuple[str, object]] = {"t": ("STRING", tenant_id), "n": ("INT64", limit)}
+        await tables.run("UPDATE tenant_subscriptions SET daily_limit = @n WHERE tenant_id = @t", limits)
+
+    claims = await scheduler.processor.process(8)
+
+    assert Counter(claim.tenant_id for claim in claims) == {poor: 1, rich: 2}
+    assert [claim.run_id for claim in claims if claim.tenant_id == poor] == [runs[0]]
+
+
 async def test_a_thousand_runs_of_one_tenant_do_not_hold_up_another_s_one(tables: Tables, scheduler: Scheduler) -> None:
     """The crowd was queued first; among equal priorities tenants take turns, and a higher priority still comes first."""
     crowd, one, urgent = await tables.tenants(3)

@@ -25,6 +25,7 @@ NEXT = Standing(queue_state="QUEUED", not_before=None, started=False, tenant_run
             "BACKOFF",
             "failed and is tried again not before 2026-03-01T12:02",
         ),
+        ({"not_before": NOW + timedelta(minutes=2), "units_left": 0}, 0, "DAILY_OR_MONTHLY_LIMIT", "used up"),
         ({"not_before": NOW + timedelta(minutes=2)}, 0, "BACKOFF", "refused for now"),
         ({"not_before": NOW}, 0, "TURN", "It is next"),
         ({"tenant_runnable": False, "not_before": NOW + timedelta(minutes=2)}, 0, "TENANT_NOT_ACTIVE", "ACTIVE"),
