@@ -33,6 +33,8 @@ The chart. A place is the run's state and the queue row's; `-` is no row. Every 
     FAILED, PROCESSING    ──fail──>       FAILED, QUEUED
     PENDING, PROCESSING   ──give up──>    FAILED, -              retry_count + 1; the last retry, or nothing would heal it
     FAILED, PROCESSING    ──give up──>    FAILED, -
+    PENDING, QUEUED       ──delete──>     FAILED, -              its schedule was taken away
+    FAILED, QUEUED        ──delete──>     FAILED, -
     FAILED, -             ──retry──>      PENDING, QUEUED        somebody asks for it
 Renewing and taking over change the holder, never the place.
 """

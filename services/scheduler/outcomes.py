@@ -23,6 +23,7 @@ LEAST_WAIT = timedelta(seconds=5)
 REFUSED_WAIT = timedelta(seconds=60)
 """After a refusal that does not say when to try again."""
 ERROR_LENGTH = 2000
+SCHEDULE_GONE = "The schedule of this run was deleted, so nobody knows any more what to run."
 
 
 class Outcome(StrEnum):

@@ -403,10 +403,26 @@ WHERE tenant_id = @tenant_id AND config_id = @config_id
   AND IFNULL(is_active, TRUE) = @seen_is_active
 
 -- name: delete_schedule
--- Replayed, it changes nothing.
+-- What is still queued ends with its schedule, for nobody could say any more what to run; what is claimed goes on. The rows that it takes from
+-- the queue are those that a claim changes, so of a claim and this one comes after the other. Replayed, it changes nothing.
 -- param: tenant_id STRING
 -- param: config_id STRING
-DELETE FROM tenant_pipeline_configs WHERE tenant_id = @tenant_id AND config_id = @config_id
+-- param: error_message STRING
+-- param: now TIMESTAMP
+DECLARE gone INT64 DEFAULT 0;
+BEGIN TRANSACTION;
+DELETE FROM tenant_pipeline_configs WHERE tenant_id = @tenant_id AND config_id = @config_id;
+SET gone = @@row_count;
+IF gone = 0 THEN
+  ROLLBACK TRANSACTION;
+ELSE
+  UPDATE scheduled_pipeline_runs AS r SET state = 'FAILED', error_message = @error_message, completed_at = @now
+  WHERE r.tenant_id = @tenant_id AND r.config_id = @config_id
+    AND r.run_id IN (SELECT q.run_id FROM pipeline_execution_queue AS q WHERE q.config_id = @config_id AND q.state = 'QUEUED');
+  DELETE FROM pipeline_execution_queue WHERE tenant_id = @tenant_id AND config_id = @config_id AND state = 'QUEUED';
+  COMMIT TRANSACTION;
+END IF;
+SELECT gone
 
 -- name: backfill
 -- Rides behind an UPDATE of the schedule's own row, so that two backfills of it come one after the other. What was queued before is decided

@@ -9,6 +9,7 @@ from pathlib import Path
 from services.platform.bigquery import BigQuery, QueryResult
 from services.platform.sql import load_blocks
 from services.scheduler.backfills import PRIORITY, BackfillRun
+from services.scheduler.outcomes import SCHEDULE_GONE
 from services.scheduler.schedules import Change, Schedule
 
 
@@ -59,9 +60,10 @@ class ScheduleStore:
         }
         return (await self._run("update_schedule", params)).affected > 0
 
-    async def delete(self, tenant_id: str, config_id: str) -> bool:
-        """Takes the schedule away; False if there is none."""
-        return (await self._run("delete_schedule", {"tenant_id": tenant_id, "config_id": config_id})).affected > 0
+    async def delete(self, tenant_id: str, config_id: str, now: datetime) -> bool:
+        """Takes the schedule away, and ends what it has in the queue; False if there is none."""
+        params = {"tenant_id": tenant_id, "config_id": config_id, "error_message": SCHEDULE_GONE, "now": now}
+        return bool((await self._run("delete_schedule", params)).rows[0]["gone"])
 
     async def backfill(self, schedule: Schedule, runs: Sequence[BackfillRun], now: datetime) -> Backfilled:
         """Queues those of `runs` that were never queued. Nothing if the schedule is gone."""

@@ -63,7 +63,7 @@ class Scheduling:
 
     async def delete(self, tenant_id: str, config_id: str) -> None:
         """Raises NotFound; also when the schedule went with this very call and its answer was lost on the way."""
-        if not await self._store.delete(tenant_id, config_id):
+        if not await self._store.delete(tenant_id, config_id, self._clock.now()):
             raise _not_found(tenant_id, config_id)
 
     async def backfill(self, tenant_id: str, config_id: str, start_date: str, end_date: str) -> tuple[int, int]:

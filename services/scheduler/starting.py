@@ -9,10 +9,8 @@ from services.platform.clock import Clock
 from services.platform.errors import ConvergenceError
 from services.scheduler.claims import Claim
 from services.scheduler.executor import Executor
-from services.scheduler.outcomes import End, Refusal, RetryPolicy, failed, refused
+from services.scheduler.outcomes import SCHEDULE_GONE, End, Refusal, RetryPolicy, failed, refused
 from services.scheduler.queue_store import Started
-
-SCHEDULE_GONE = "The schedule of this run was deleted, so nobody knows any more what to run."
 
 _log = structlog.get_logger()
 

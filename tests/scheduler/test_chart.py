@@ -8,6 +8,7 @@ from uuid import uuid4
 import services.scheduler
 from services.scheduler.claims import Claim
 from services.scheduler.outcomes import End, Outcome, Refusal
+from services.scheduler.schedule_store import ScheduleStore
 from services.scheduler.trigger import Firing, Plan, QueuedRun
 from tests.scheduler.conftest import LEASE, Scheduler, Tables
 
@@ -34,7 +35,7 @@ FROM UNNEST(@places) AS p WHERE p.queue_state != '-';
 def chart() -> dict[tuple[Place, str], Place]:
     """Place and event to the next place."""
     found = {((a, b), event): (c, d) for a, b, event, c, d in _EDGE.findall(services.scheduler.__doc__ or "")}
-    assert len(found) == 12, "the chart cannot be read"
+    assert len(found) == 14, "the chart cannot be read"
     return found
 
 
@@ -84,6 +85,7 @@ async def test_the_statements_do_what_the_chart_says(tables: Tables, scheduler: 
         "retry": retry,
         "renew": lambda _: store.renew(["holder"], now + LEASE),
         "take over": lambda _: store.take_over("another", now + LEASE, now + 2 * LEASE),
+        "delete": lambda _: ScheduleStore(tables.bq).delete(tenant_id, config_id, now),
     }
     assert {event for _, event in expected} < set(events)
     for event, happens in events.items():
