@@ -1,0 +1,122 @@
+"""RunPipeline up to its answer, so many callers at once: real ledger, store and templates; what the runs would do is left out."""
+
+import asyncio
+import uuid
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from functools import partial
+from typing import Any
+
+from benchmarks.counts import Row, measured
+from benchmarks.place import Place
+from services.auth.ledger import Ledger
+from services.auth.settings import AuthSettings
+from services.auth.store import AuthStore, Settlement
+from services.executor.engine import Job, Outcome
+from services.executor.ledger import Slot
+from services.executor.live import LiveRuns
+from services.executor.pipelines import PipelineName
+from services.executor.reconcile import Reconciler
+from services.executor.runs import RunStatus
+from services.executor.starting import Starter, Wanted
+from services.executor.steps import STEP_TYPES
+from services.executor.store import Store
+from services.executor.templates import load_catalog
+from services.platform.bigquery import BigQuery
+from services.platform.clock import SystemClock
+from services.platform.ddl import load_tables
+
+SIZES = (1, 10, 100)
+"""A thousand would need hundreds of tenants: 25 statements in 10 seconds are a tenant's own table's budget too."""
+
+
+class LocalLedger:
+    """The executor's way to the ledger, without the network."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+        self.settled = 0
+
+    async def reserve(self, tenant_id: str, run: str, *, is_retry: bool = False) -> Slot:
+        """See `services.executor.ledger.Ledger`."""
+        slot = await self._ledger.reserve(tenant_id, run, is_retry=is_retry)
+        return Slot(tenant_id=tenant_id, pipeline_logging_id=run, usage_date=slot.usage_date)
+
+    async def settle(self, slot: Slot, outcome: str) -> None:
+        """See `services.executor.ledger.Ledger`."""
+        end = Settlement(
+            tenant_id=slot.tenant_id, reservation_id=slot.pipeline_logging_id, usage_date=slot.usage_date, outcome=str(outcome)
+        )
+        await self._ledger.settle([end])
+        self.settled += 1
+
+
+class Credentials:
+    """Everybody has some."""
+
+    async def require(self, tenant_id: str, provider: str) -> None:
+        """Does nothing."""
+
+
+async def bench(place: Place, size: int) -> AsyncIterator[Row]:
+    """The day's rows and the tenants' tables are there before."""
+    tenants = await place.tenants()
+    await _datasets(place, tenants)
+    clock, answered = SystemClock(), asyncio.Event()
+
+    async def work(_: Job) -> Outcome:
+        await answered.wait()
+        return Outcome(status=RunStatus.COMPLETED, rows_processed=0)
+
+    gather = AuthSettings().settle_gather_seconds
+    lease = timedelta(seconds=place.settings.lease_seconds)
+    async with Ledger(AuthStore(place.bq), clock, lease=lease, gather_seconds=gather) as real:
+        ledger: Any = LocalLedger(real)
+        credentials: Any = Credentials()
+        store = Store(place.bq)
+        live = LiveRuns(execute=work, store=store, ledger=ledger, clock=clock, at_once=size, grace_seconds=60.0)
+        starter = Starter(
+            catalog=load_catalog(place.settings.configs_dir, STEP_TYPES),
+            credentials=credentials,
+            ledger=ledger,
+            store=store,
+            live=live,
+            reconciler=Reconciler(store, ledger, clock),
+            clock=clock,
+            lease_seconds=place.settings.lease_seconds,
+        )
+        await asyncio.gather(*(real.usage(tenant) for tenant in tenants))
+        async with live:
+            with measured("RunPipeline", size) as row:
+                await asyncio.gather(*(starter.start(_wanted(tenants[index % len(tenants)])) for index in range(size)))
+            answered.set()
+            while ledger.settled < size:
+                await asyncio.sleep(0.05)
+    await _drop(place, tenants)
+    yield row
+
+
+def _wanted(tenant_id: str) -> Wanted:
+    name = PipelineName.of("gcp", "cost", "billing")
+    return Wanted(pipeline_logging_id=str(uuid.uuid4()), tenant_id=tenant_id, name=name, given={"date": "2025-11-17"})
+
+
+async def _datasets(place: Place, tenants: list[str]) -> None:
+    tables = load_tables(place.settings.configs_dir / "bigquery" / "tenant")
+    for name in map(place.bq.tenant, tenants):
+        await place.bq.call("create_dataset", partial(_create, place.bq, name))
+        await place.bq.query(tables["x_meta_pipeline_runs"].create, {}, dataset=name)
+
+
+async def _drop(place: Place, tenants: list[str]) -> None:
+    """The emulator is slower for each dataset that is there."""
+    for name in map(place.bq.tenant, tenants):
+        await place.bq.call("drop_dataset", partial(_delete, place.bq, name))
+
+
+def _create(bq: BigQuery, name: str, timeout: float) -> None:
+    bq.client.create_dataset(name, exists_ok=True, timeout=timeout)
+
+
+def _delete(bq: BigQuery, name: str, timeout: float) -> None:
+    bq.client.delete_dataset(name, delete_contents=True, timeout=timeout)
