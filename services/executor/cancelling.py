@@ -13,10 +13,10 @@ import structlog
 from services.executor.ledger import Ledger, Slot
 from services.executor.live import LiveRuns
 from services.executor.runs import RunStatus
-from services.executor.store import Store
+from services.executor.store import Store, no_such_run
 from services.platform import bigquery
 from services.platform.clock import Clock, utc_day
-from services.platform.errors import ConvergenceError, FailedPrecondition, NotFound
+from services.platform.errors import ConvergenceError, FailedPrecondition
 
 CANCELLED = "The run was cancelled."
 
@@ -39,7 +39,7 @@ class Canceller:
         except bigquery.NotFound:
             stands = None  # no credentials were ever set, so there is no dataset and no run
         if stands is None:
-            raise NotFound("RUN_NOT_FOUND", "This tenant has no such run.")
+            raise no_such_run()
         if stands is not RunStatus.CANCELLED:
             told = f"The run has ended {stands}, so there is nothing to cancel."
             raise FailedPrecondition("RUN_HAS_ENDED", told, metadata={"status": stands})

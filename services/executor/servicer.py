@@ -16,16 +16,14 @@ from services.executor.parameters import ParameterType, parse
 from services.executor.pipelines import PipelineName
 from services.executor.runs import RunStatus
 from services.executor.starting import Starter, Wanted
-from services.executor.store import RunFilter, Store
+from services.executor.store import ID_LENGTH, RunFilter, Store, no_such_run
 from services.executor.templates import Catalog
 from services.executor.wire import to_run, to_template
 from services.platform.caller import current_caller
-from services.platform.errors import InvalidArgument, NotFound
+from services.platform.errors import InvalidArgument
 from services.platform.paging import from_token, page_size, to_token
 
 type Context = grpc.aio.ServicerContext[Any, Any]
-
-ID_LENGTH = 128
 
 
 class PipelineServicer(PipelineServiceServicer):
@@ -80,7 +78,7 @@ class PipelineServicer(PipelineServiceServicer):
     async def CancelRun(self, request: messages.CancelRunRequest, context: Context) -> run_pb2.Run:
         """Ends a run at its tenant's wish. See `cancelling`."""
         if len(request.pipeline_logging_id) > ID_LENGTH:
-            raise NotFound("RUN_NOT_FOUND", "This tenant has no such run.")
+            raise no_such_run()
         await self._canceller.cancel(request.tenant_id, request.pipeline_logging_id)
         return await self._run(request.tenant_id, request.pipeline_logging_id)
 
@@ -90,9 +88,7 @@ class PipelineServicer(PipelineServiceServicer):
         return messages.ListTemplatesResponse(templates=[to_template(templates[name]) for name in sorted(templates)])
 
     async def _run(self, tenant_id: str, identity: str) -> run_pb2.Run:
-        run = await self._store.get_run(tenant_id, identity) if len(identity) <= ID_LENGTH else None
-        if run is None:
-            raise NotFound("RUN_NOT_FOUND", "This tenant has no such run.")
+        run = await self._store.the_run(tenant_id, identity)
         steps = await self._store.list_step_logs(tenant_id, identity)
         results = await self._store.list_dq_results(tenant_id, identity)
         return to_run(run, steps, results)

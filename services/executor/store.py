@@ -11,9 +11,12 @@ from services.executor.runs import DqResult, Run, RunEnd, RunState, RunStatus, S
 from services.platform import bigquery
 from services.platform.bigquery import NO_RETRY, BigQuery, QueryResult
 from services.platform.cache import TtlCache
+from services.platform.errors import NotFound
 from services.platform.sql import Block, load_blocks
 
 TABLE_KNOWN_SECONDS = 600.0
+ID_LENGTH = 128
+"""What is longer is no run's id, and does not go into a query."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -111,6 +114,13 @@ class Store:
         rows = await self._rows("get_run", {"pipeline_logging_id": run}, tenant_id)
         return Run.from_row(rows[0]) if rows else None
 
+    async def the_run(self, tenant_id: str, run: str) -> Run:
+        """One run. Raises NotFound if there is none."""
+        found = await self.get_run(tenant_id, run) if len(run) <= ID_LENGTH else None
+        if found is None:
+            raise no_such_run()
+        return found
+
     async def list_step_logs(self, tenant_id: str, run: str) -> list[StepLog]:
         """A run's story, in the order it was written."""
         return [StepLog.from_row(row) for row in await self._rows("list_step_logs", {"pipeline_logging_id": run}, tenant_id)]
@@ -159,6 +169,11 @@ class Store:
             await self._bq.stream(f"{dataset}.{table}", rows, [row[key] for row in rows])
         except bigquery.NotFound:  # also said of a table that was made a moment ago
             await self._bq.query(self._sql[insert], {param: rows}, dataset=dataset)
+
+
+def no_such_run() -> NotFound:
+    """What a caller hears of a run that is not the tenant's, or not there."""
+    return NotFound("RUN_NOT_FOUND", "This tenant has no such run. List its runs to find it.")
 
 
 def _json_row(row: StepLog | DqResult) -> dict[str, Any]:

@@ -7,9 +7,6 @@ from datetime import datetime
 
 from services.executor.runs import DqResult, Run, RunStatus, StepLog
 from services.executor.store import Store
-from services.platform.errors import NotFound
-
-ID_LENGTH = 128
 
 
 class Waiting:
@@ -36,7 +33,7 @@ class Watch:
         """The run as it stands, each line of its story once, in order, and the run again when it has ended. Raises NotFound; Unavailable if
         BigQuery does not answer for longer than a statement may take.
         """
-        run, last = await self._run(), self.monotonic()
+        run, last = await self.store.the_run(self.tenant_id, self.pipeline_logging_id), self.monotonic()
         yield run
         while True:
             # The run was read before its story: if it has ended, the story is whole.
@@ -50,13 +47,7 @@ class Watch:
                 yield Waiting()
                 last = self.monotonic()
             await asyncio.sleep(self.poll_seconds)
-            run = await self._run()
-
-    async def _run(self) -> Run:
-        run = await self.store.get_run(self.tenant_id, self.pipeline_logging_id) if len(self.pipeline_logging_id) <= ID_LENGTH else None
-        if run is None:
-            raise NotFound("RUN_NOT_FOUND", "This tenant has no such run.")
-        return run
+            run = await self.store.the_run(self.tenant_id, self.pipeline_logging_id)
 
     async def _news(self, *, with_results: bool) -> list[StepLog | DqResult]:
         steps = [one for one in await self.store.list_step_logs(self.tenant_id, self.pipeline_logging_id) if self._is_new(one.log_id)]
