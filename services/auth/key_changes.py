@@ -1,7 +1,7 @@
 """Tells the other services at once whose keys or standing have changed, so that they forget what they remember."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 
 
 class KeyChanges:
@@ -18,14 +18,12 @@ class KeyChanges:
         for listener in self._listeners:
             listener.put_nowait(tenant_id)
 
-    def listen(self) -> AsyncIterator[str]:
-        """Tenant ids, from this call on. Ends when the process stops."""
+    async def listen(self) -> AsyncGenerator[str]:
+        """An empty text, which says that listening has begun; then tenant ids. Ends when the process stops."""
         queue = asyncio.Queue[str | None]()
         self._listeners.add(queue)
-        return self._told(queue)
-
-    async def _told(self, queue: asyncio.Queue[str | None]) -> AsyncIterator[str]:
         try:
+            yield ""
             while not self._closed and (tenant_id := await queue.get()) is not None:
                 yield tenant_id
         finally:

@@ -3,6 +3,7 @@
 import asyncio
 import uuid
 from collections.abc import AsyncIterator
+from contextlib import aclosing
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -241,10 +242,9 @@ class AuthenticationServicer(authentication_service_pb2_grpc.AuthenticationServi
         self, request: authentication_service_pb2.WatchKeyChangesRequest, context: Context
     ) -> AsyncIterator[authentication_service_pb2.KeyChange]:
         """See the proto."""
-        listening = self._changes.listen()
-        yield authentication_service_pb2.KeyChange()
-        async for tenant_id in listening:
-            yield authentication_service_pb2.KeyChange(tenant_id=tenant_id)
+        async with aclosing(self._changes.listen()) as changes:
+            async for tenant_id in changes:
+                yield authentication_service_pb2.KeyChange(tenant_id=tenant_id)
 
     async def AuthenticateApiKey(
         self, request: authentication_service_pb2.AuthenticateApiKeyRequest, context: Context

@@ -144,10 +144,17 @@ class AccessControl:
                 raise Unauthenticated("API_KEY_INVALID", "This API key is mistyped: its check digits do not match. Copy it again.")
             if self._unknown.peek(hashed) or known is not None:
                 raise Unauthenticated("API_KEY_INVALID", UNKNOWN_KEY)
-            return await self._holders.get(hashed, self._authenticator.authenticate)
+            return await self._holders.get(hashed, self._ask)
         except Unauthenticated:
-            self._unknown.keep(hashed, value=True)
             self._throttle.failed(address, self._monotonic())
+            raise
+
+    async def _ask(self, hashed: str) -> KeyHolder:
+        try:
+            return await self._authenticator.authenticate(hashed)
+        except Unauthenticated:
+            # Only auth's own word is remembered: a remembered refusal that renewed itself would never end for whoever keeps trying.
+            self._unknown.keep(hashed, value=True)
             raise
 
     def _has_expired(self, holder: KeyHolder) -> bool:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from services.auth.key_changes import KeyChanges
 from services.platform.access import AccessControl, KeyHolder
 from services.platform.errors import Unauthenticated
 from services.platform.rules import find_method
@@ -93,3 +94,25 @@ async def test_what_has_changed_is_forgotten_at_once_and_the_rest_is_not(clock: 
     assert await accepted(access, "key")
     access.forget("acme")
     assert not await accepted(access, "key")
+
+
+async def test_a_remembered_refusal_ends_for_whoever_keeps_trying(clock: SetClock) -> None:
+    """A client that polls until its key is there must not renew its own refusal."""
+    keys, time = Counting(), Time()
+    access = AccessControl(ServiceSettings(key_cache_seconds=3.0), keys, monotonic=time, clock=clock)
+    assert not await accepted(access, "early")
+    keys.holder = holder()
+    tries = 0
+    while not await accepted(access, "early"):
+        tries += 1
+        time.now += 1.0
+        assert tries <= 3
+    assert sum(keys.asked.values()) == 2
+
+
+async def test_a_listener_that_leaves_at_once_is_forgotten() -> None:
+    changes = KeyChanges()
+    listening = changes.listen()
+    assert await anext(listening) == ""
+    await listening.aclose()
+    assert not changes._listeners
