@@ -1,6 +1,5 @@
 """The quota ledger: many callers, one UPDATE. Who asks for the same thing while a statement is in flight rides in the next one."""
 
-import asyncio
 import itertools
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
@@ -76,11 +75,7 @@ class Ledger:
         Runs that end by themselves end one by one, so they gather for a while. Whoever asks this process for a slot, or looks, sees them
         settled; another auth process sees it after `gather_seconds` at most. A caller's own wish (CANCELLED, NOT_STARTED) does not wait.
         """
-        settled = asyncio.ensure_future(self._settlements.submit_all(settlements))
-        if any(one.outcome in URGENT for one in settlements):
-            await asyncio.sleep(0)  # until they are among what is gathered
-            await self._settlements.hurry()
-        await settled
+        await self._settlements.submit_all(settlements, urgent=any(one.outcome in URGENT for one in settlements))
 
     async def expired(self) -> list[Expired]:
         """Slots nobody renews, the oldest first."""

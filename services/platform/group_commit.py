@@ -45,17 +45,25 @@ class GroupCommit[Item, Answer]:
 
     async def submit(self, item: Item) -> Answer:
         """What `flush` answers for `item`. Raises Unavailable after the context was left."""
+        return await self._gather(item)
+
+    def _gather(self, item: Item) -> asyncio.Future[Answer]:
         if self._closed:
             raise Unavailable("SERVICE_UNAVAILABLE", "This service is stopping. Try again in a moment.")
         answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
         self._gathered.append((item, answer))
         if self._worker is None or self._worker.done():
             self._worker = asyncio.create_task(self._drain())
-        return await answer
+        return answer
 
-    async def submit_all(self, items: Sequence[Item]) -> list[Answer]:
-        """As `submit` for each, all in the same batch or batches. Raises the first error after every one has its answer."""
-        answers = await asyncio.gather(*map(self.submit, items), return_exceptions=True)
+    async def submit_all(self, items: Sequence[Item], *, urgent: bool = False) -> list[Answer]:
+        """As `submit` for each, all in the same batch or batches; `urgent` ones take along what is gathered, now. Raises the first error
+        after every one has its answer.
+        """
+        gathered = [self._gather(item) for item in items]
+        if urgent and gathered:
+            self._hurry.set()
+        answers = await asyncio.gather(*gathered, return_exceptions=True)
         for answer in answers:
             if isinstance(answer, BaseException):
                 raise answer
@@ -63,8 +71,10 @@ class GroupCommit[Item, Answer]:
 
     async def hurry(self) -> None:
         """Sends what is gathered now, and returns when all of it has its answers, whatever they are."""
-        if waiting := [*self._in_flight, *(answer for _, answer in self._gathered)]:
+        # Set with nothing gathered, it would send the next item alone.
+        if self._gathered:
             self._hurry.set()
+        if waiting := [*self._in_flight, *(answer for _, answer in self._gathered)]:
             await asyncio.wait(waiting)
 
     async def _pause(self) -> None:

@@ -32,14 +32,15 @@ class Pace:
         for table in tables:
             self._begun.setdefault(table, deque()).append(now)
         if len(self._begun) > MOST_TABLES:
-            self._begun = {table: begun for table, begun in self._begun.items() if begun[-1] > now - WINDOW_SECONDS}
+            self._begun = {table: begun for table, begun in self._begun.items() if begun and begun[-1] > now - WINDOW_SECONDS}
 
     def refused(self, tables: Iterable[str], now: float) -> None:
-        """BigQuery had too many statements on one of these."""
+        """BigQuery had too many statements on one of these. What was under way together is refused together: that is one refusal."""
         for table in set(tables):
             until, pause = self._held.get(table, (now, 0.0))
-            longer = min(LONGEST_PAUSE, pause * 2 or FIRST_PAUSE)
-            self._held[table] = (max(until, now + longer), longer)
+            if until <= now:
+                longer = min(LONGEST_PAUSE, pause * 2 or FIRST_PAUSE)
+                self._held[table] = (now + longer, longer)
 
     def passed(self, tables: Iterable[str]) -> None:
         """A job on these tables was not refused."""

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.platform.pacing import FIRST_PAUSE, LONGEST_PAUSE, WINDOW_SECONDS, Pace
+from services.platform.pacing import FIRST_PAUSE, LONGEST_PAUSE, MOST_TABLES, WINDOW_SECONDS, Pace
 
 MOST = 5
 
@@ -53,3 +53,19 @@ def test_a_refused_table_is_left_alone_for_longer_each_time_until_it_takes_one()
     pace.passed(["a"])
     pace.refused(["a"], now)
     assert pace.wait(["a"], now) == FIRST_PAUSE
+
+
+def test_statements_refused_together_are_one_refusal() -> None:
+    pace = Pace(statements=MOST)
+    for now in (0.0, 0.0, 0.5):
+        pace.refused(["a"], now)
+    assert pace.wait(["a"], 0.5) == FIRST_PAUSE - 0.5
+
+
+def test_tables_that_were_only_asked_about_are_forgotten_with_the_others() -> None:
+    pace = Pace(statements=MOST)
+    pace.begin(["asked"], 0.0)
+    assert pace.wait(["asked"], WINDOW_SECONDS) == 0.0
+    for number in range(MOST_TABLES + 1):
+        pace.begin([f"t{number}"], WINDOW_SECONDS)
+    assert len(pace._begun) == MOST_TABLES + 1

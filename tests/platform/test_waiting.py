@@ -97,6 +97,25 @@ async def test_what_nobody_waits_for_gathers_and_whoever_hurries_sends_it_now() 
     assert batches == [[1], [2, 3], [4]]
 
 
+async def test_hurrying_with_nothing_gathered_changes_nothing_and_the_urgent_take_all_along() -> None:
+    """Each reservation and each look hurries: what comes later gathers all the same."""
+    batches: list[list[int]] = []
+
+    async def flush(items: Sequence[int]) -> Sequence[None]:
+        batches.append(list(items))
+        return [None] * len(items)
+
+    async with GroupCommit(flush, gather_seconds=3600) as group:
+        await group.submit(1)
+        await group.hurry()
+        late = asyncio.create_task(group.submit(2))
+        for _ in range(10):
+            await asyncio.sleep(0)
+        assert batches == [[1]]
+        await asyncio.gather(late, group.submit_all([3], urgent=True))
+        assert batches == [[1], [2, 3]]
+
+
 async def test_a_batch_is_cut_when_its_table_is_ready() -> None:
     batches: list[list[int]] = []
     ready = asyncio.Event()
