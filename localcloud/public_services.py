@@ -14,26 +14,22 @@ def public_services(descriptor: Path) -> list[str]:
 
     Raises FileNotFoundError if `make gen` has not run yet.
     """
-    files = descriptor_pb2.FileDescriptorSet.FromString(descriptor.read_bytes()).file
-    services = {f"{file.package}.{service.name}": service for file in files for service in file.service}
-    return sorted(name for name, service in services.items() if name in ALSO_PUBLIC or _has_rest_binding(service))
+    return sorted(name for name, service in _services(descriptor).items() if name in ALSO_PUBLIC or _has_rest_binding(service))
 
 
-def is_streaming(descriptor: Path, service: str) -> bool:
-    """Whether the proto service streams its answers: such services hold nothing else."""
-    files = descriptor_pb2.FileDescriptorSet.FromString(descriptor.read_bytes()).file
-    return any(
-        method.server_streaming
-        for file in files
-        for one in file.service
-        for method in one.method
-        if f"{file.package}.{one.name}" == service
-    )
+def streaming_services(descriptor: Path) -> frozenset[str]:
+    """Full names of the proto services that stream their answers: such services hold nothing else. Raises as `public_services` does."""
+    return frozenset(name for name, service in _services(descriptor).items() if any(method.server_streaming for method in service.method))
 
 
 def owner(service: str) -> str:
     """The service of the suite that serves a proto service: `auth` for `convergence.auth.v1.QuotaService`."""
     return service.split(".")[1]
+
+
+def _services(descriptor: Path) -> dict[str, descriptor_pb2.ServiceDescriptorProto]:
+    files = descriptor_pb2.FileDescriptorSet.FromString(descriptor.read_bytes()).file
+    return {f"{file.package}.{service.name}": service for file in files for service in file.service}
 
 
 def _has_rest_binding(service: descriptor_pb2.ServiceDescriptorProto) -> bool:

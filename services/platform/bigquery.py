@@ -22,6 +22,7 @@ import structlog
 from google.api_core import exceptions as google
 from google.auth.credentials import AnonymousCredentials
 from google.cloud import bigquery
+from google.cloud.bigquery.table import RowIterator
 
 from services.platform import metrics
 from services.platform.errors import Unavailable
@@ -98,7 +99,7 @@ class BigQuery:
             if left_alone.is_set():
                 job.cancel(timeout=timeout, retry=NO_RETRY)
             rows = job.result(timeout=timeout, retry=NO_RETRY, job_retry=NO_RETRY)
-            return QueryResult(rows=[dict(row.items()) for row in rows], affected=rows.num_dml_affected_rows or 0)
+            return _result(rows)
 
         try:
             return await self.call(block.name, send, seconds=seconds, written=_tables(block, dataset))
@@ -148,7 +149,7 @@ class BigQuery:
             rows = self.client.query_and_wait(
                 block.sql, job_config=config, api_timeout=timeout, wait_timeout=timeout, retry=NO_RETRY, job_retry=NO_RETRY
             )
-            return QueryResult(rows=[dict(row.items()) for row in rows], affected=rows.num_dml_affected_rows or 0)
+            return _result(rows)
 
         return await self.call(block.name, send, seconds=seconds, written=_tables(block, dataset))
 
@@ -216,6 +217,10 @@ class BigQuery:
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         await asyncio.to_thread(self._pool.shutdown)
         self.client.close()  # type: ignore[no-untyped-call]
+
+
+def _result(rows: RowIterator) -> QueryResult:
+    return QueryResult(rows=[dict(row.items()) for row in rows], affected=rows.num_dml_affected_rows or 0)
 
 
 def _tables(block: Block, dataset: str) -> list[str]:

@@ -30,20 +30,19 @@ RATE_LIMITS = ("ratelimitexceeded", "jobratelimitexceeded", "exceeded rate limit
 
 def is_transient(error: Exception) -> bool:
     """Whether the same statement may pass if it is sent again a little later."""
-    if isinstance(error, (*UNREACHABLE, google.TooManyRequests)):
-        return True
-    if isinstance(error, google.GoogleAPICallError):
-        text = f"{error.message} {error.errors}".lower()
-        return any(word in text for word in (*CONFLICTS, *RATE_LIMITS))
-    return False
+    return isinstance(error, UNREACHABLE) or is_rate_limit(error) or _says(error, CONFLICTS)
 
 
 def is_rate_limit(error: Exception) -> bool:
     """Whether BigQuery had too many statements of this kind just now."""
+    return isinstance(error, google.TooManyRequests) or _says(error, RATE_LIMITS)
+
+
+def _says(error: Exception, words: tuple[str, ...]) -> bool:
     if not isinstance(error, google.GoogleAPICallError):
         return False
     text = f"{error.message} {error.errors}".lower()
-    return isinstance(error, google.TooManyRequests) or any(word in text for word in RATE_LIMITS)
+    return any(word in text for word in words)
 
 
 def backoff(*, first: float = 0.05, most: float = 1.0) -> Iterator[float]:

@@ -1,7 +1,7 @@
 """What gathers, remembers and slows down: group commit, cache, throttle. Time is passed in; nothing sleeps."""
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from datetime import timedelta
 
 import pytest
@@ -73,14 +73,20 @@ async def test_leaving_flushes_what_was_gathered_and_refuses_what_comes_later() 
         await group.submit(6)
 
 
-async def test_what_nobody_waits_for_gathers_and_whoever_hurries_sends_it_now() -> None:
-    """The first goes at once; the next would gather for an hour."""
+def recording() -> tuple[list[list[int]], Callable[[Sequence[int]], Awaitable[Sequence[None]]]]:
+    """Batches as they were flushed, and a flush that answers nothing."""
     batches: list[list[int]] = []
 
     async def flush(items: Sequence[int]) -> Sequence[None]:
         batches.append(list(items))
         return [None] * len(items)
 
+    return batches, flush
+
+
+async def test_what_nobody_waits_for_gathers_and_whoever_hurries_sends_it_now() -> None:
+    """The first goes at once; the next would gather for an hour."""
+    batches, flush = recording()
     async with GroupCommit(flush, gather_seconds=3600) as group:
         await group.submit(1)
         others = [asyncio.create_task(group.submit(n)) for n in (2, 3)]
@@ -99,12 +105,7 @@ async def test_what_nobody_waits_for_gathers_and_whoever_hurries_sends_it_now() 
 
 async def test_hurrying_with_nothing_gathered_changes_nothing_and_the_urgent_take_all_along() -> None:
     """Each reservation and each look hurries: what comes later gathers all the same."""
-    batches: list[list[int]] = []
-
-    async def flush(items: Sequence[int]) -> Sequence[None]:
-        batches.append(list(items))
-        return [None] * len(items)
-
+    batches, flush = recording()
     async with GroupCommit(flush, gather_seconds=3600) as group:
         await group.submit(1)
         await group.hurry()
@@ -117,12 +118,8 @@ async def test_hurrying_with_nothing_gathered_changes_nothing_and_the_urgent_tak
 
 
 async def test_a_batch_is_cut_when_its_table_is_ready() -> None:
-    batches: list[list[int]] = []
+    batches, flush = recording()
     ready = asyncio.Event()
-
-    async def flush(items: Sequence[int]) -> Sequence[None]:
-        batches.append(list(items))
-        return [None] * len(items)
 
     async def wait() -> None:
         await ready.wait()
