@@ -2,7 +2,7 @@
 
 -- name: billing_checks
 -- One pass over the staging table measures everything: a row a check, failing_rows 0 where it holds. Reads only.
--- Sums are compared with a tolerance: adding FLOAT64 in another order gives other last digits.
+-- Sums are compared with a tolerance: adding FLOAT64 in another order gives other last digits. A sum that disagrees fails with no row, too.
 -- param: date DATE
 -- param: source_rows INT64
 -- param: source_cost FLOAT64
@@ -14,11 +14,11 @@ FROM (
     STRUCT('rows_agree_with_source' AS check_name, ABS(COUNT(*) - @source_rows) AS failing_rows, CAST(COUNT(*) AS STRING) AS observed_value),
     STRUCT(
       'cost_agrees_with_source' AS check_name,
-      IF(ABS(IFNULL(SUM(r.cost), 0.0) - @source_cost) <= 1e-9 * GREATEST(1.0, IFNULL(SUM(ABS(r.cost)), 0.0)), 0, COUNT(*)) AS failing_rows,
+      IF(ABS(IFNULL(SUM(r.cost), 0.0) - @source_cost) <= 1e-9 * GREATEST(1.0, IFNULL(SUM(ABS(r.cost)), 0.0)), 0, GREATEST(COUNT(*), 1)) AS failing_rows,
       CAST(IFNULL(SUM(r.cost), 0.0) AS STRING) AS observed_value),
     STRUCT(
       'credits_agree_with_source' AS check_name,
-      IF(ABS(IFNULL(SUM(r.credits_total), 0.0) - @source_credits) <= 1e-9 * GREATEST(1.0, IFNULL(SUM(ABS(r.cost)), 0.0)), 0, COUNT(*)) AS failing_rows,
+      IF(ABS(IFNULL(SUM(r.credits_total), 0.0) - @source_credits) <= 1e-9 * GREATEST(1.0, IFNULL(SUM(ABS(r.cost)), 0.0)), 0, GREATEST(COUNT(*), 1)) AS failing_rows,
       CAST(IFNULL(SUM(r.credits_total), 0.0) AS STRING) AS observed_value),
     STRUCT(
       'usage_on_the_date' AS check_name,
