@@ -15,7 +15,7 @@ import grpc
 from services.executor.parameters import to_json
 from services.executor.starting import Starter, Wanted
 from services.executor.store import Store
-from services.platform.clock import Clock, utc_day
+from services.platform.clock import Clock
 from services.platform.errors import InvalidArgument
 
 HEADER: Final = "Idempotency-Key"
@@ -78,7 +78,7 @@ class KeyedStarts:
         run = await self._store.get_run(wanted.tenant_id, identity)
         if run is None:
             return
-        # Seen from the day the run began: `yesterday` sent again after midnight is the same wish.
-        template, parameters = self._starter.check(replace(wanted, as_of=utc_day(run.started_at)))
+        # Seen from the moment the run began: `yesterday` sent again after midnight is the same wish.
+        template, parameters = self._starter.check(replace(wanted, called_at=run.started_at))
         if (run.pipeline_id, dict(run.parameters)) != (template.name.pipeline_id(wanted.tenant_id), to_json(parameters)):
             raise InvalidArgument(HEADER, "was used for another pipeline or other parameters in the last 24 hours. Use a new key.")

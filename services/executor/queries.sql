@@ -56,6 +56,75 @@ SELECT LOGICAL_OR(IFNULL(deadline_at = @deadline_at, FALSE)) AS leads, MIN(statu
 FROM x_meta_pipeline_runs
 WHERE pipeline_logging_id = @pipeline_logging_id;
 
+-- name: overlapping_run
+-- Reads only. Another run of the pipeline that works on one of these days; days in text, YYYY-MM-DD, are in order. A run whose deadline has
+-- passed works no more, whatever its row says.
+-- param: pipeline_logging_id STRING
+-- param: pipeline_id STRING
+-- param: started_at TIMESTAMP
+-- param: first_day DATE
+-- param: last_day DATE
+SELECT MIN(r.pipeline_logging_id) AS other
+FROM x_meta_pipeline_runs AS r
+WHERE r.pipeline_id = @pipeline_id AND r.status = 'RUNNING' AND r.deadline_at > @started_at
+    AND r.pipeline_logging_id != @pipeline_logging_id
+    AND COALESCE(JSON_VALUE(r.parameters, '$.start_date'), JSON_VALUE(r.parameters, '$.date')) <= CAST(@last_day AS STRING)
+    AND COALESCE(JSON_VALUE(r.parameters, '$.end_date'), JSON_VALUE(r.parameters, '$.date')) >= CAST(@first_day AS STRING)
+
+-- name: lead_alone
+-- As lead_run, but only while no other run of the pipeline works on one of the days. Two that come at the same moment may both be inserted,
+-- without a deadline. What decides is the UPDATE: it also touches the rows of all other RUNNING runs of the pipeline, so that two of them
+-- change a row in common, run one after the other, and the later one finds that the earlier one has its deadline. Who is not let in takes its
+-- row away again. Replayed, it changes nothing once a deadline was drawn, and else decides anew.
+-- param: pipeline_logging_id STRING
+-- param: tenant_id STRING
+-- param: pipeline_id STRING
+-- param: user_id STRING
+-- param: trigger_type STRING
+-- param: trigger_by STRING
+-- param: run_id STRING
+-- param: attempt INT64
+-- param: parameters JSON
+-- param: started_at TIMESTAMP
+-- param: deadline_at TIMESTAMP
+-- param: first_day DATE
+-- param: last_day DATE
+INSERT INTO x_meta_pipeline_runs (
+  pipeline_logging_id, tenant_id, pipeline_id, user_id, status, trigger_type, trigger_by, run_id, attempt, parameters, started_at
+)
+SELECT
+  @pipeline_logging_id, @tenant_id, @pipeline_id, @user_id, 'RUNNING', @trigger_type, @trigger_by, @run_id, @attempt, @parameters, @started_at
+FROM (SELECT 1 AS one) AS o
+WHERE NOT EXISTS (SELECT 1 FROM x_meta_pipeline_runs AS r WHERE r.pipeline_logging_id = @pipeline_logging_id);
+UPDATE x_meta_pipeline_runs
+SET deadline_at = IF(pipeline_logging_id = @pipeline_logging_id, @deadline_at, deadline_at)
+WHERE pipeline_id = @pipeline_id AND status = 'RUNNING' AND (
+  pipeline_logging_id != @pipeline_logging_id
+  OR NOT EXISTS (
+    SELECT 1 FROM x_meta_pipeline_runs AS r WHERE r.pipeline_logging_id = @pipeline_logging_id AND r.deadline_at IS NOT NULL
+  ) AND NOT EXISTS (
+    SELECT 1 FROM x_meta_pipeline_runs AS r
+    WHERE r.pipeline_id = @pipeline_id AND r.status = 'RUNNING' AND r.deadline_at > @started_at
+    AND r.pipeline_logging_id != @pipeline_logging_id
+    AND COALESCE(JSON_VALUE(r.parameters, '$.start_date'), JSON_VALUE(r.parameters, '$.date')) <= CAST(@last_day AS STRING)
+    AND COALESCE(JSON_VALUE(r.parameters, '$.end_date'), JSON_VALUE(r.parameters, '$.date')) >= CAST(@first_day AS STRING)
+  )
+);
+DELETE FROM x_meta_pipeline_runs
+WHERE pipeline_logging_id = @pipeline_logging_id AND status = 'RUNNING' AND NOT EXISTS (
+  SELECT 1 FROM x_meta_pipeline_runs AS r WHERE r.pipeline_logging_id = @pipeline_logging_id AND r.deadline_at IS NOT NULL
+);
+SELECT
+  (SELECT LOGICAL_OR(r.deadline_at = @deadline_at) FROM x_meta_pipeline_runs AS r WHERE r.pipeline_logging_id = @pipeline_logging_id) AS leads,
+  (SELECT MIN(r.status) FROM x_meta_pipeline_runs AS r WHERE r.pipeline_logging_id = @pipeline_logging_id) AS status,
+  (
+    SELECT MIN(r.pipeline_logging_id) FROM x_meta_pipeline_runs AS r
+    WHERE r.pipeline_id = @pipeline_id AND r.status = 'RUNNING' AND r.deadline_at > @started_at
+    AND r.pipeline_logging_id != @pipeline_logging_id
+    AND COALESCE(JSON_VALUE(r.parameters, '$.start_date'), JSON_VALUE(r.parameters, '$.date')) <= CAST(@last_day AS STRING)
+    AND COALESCE(JSON_VALUE(r.parameters, '$.end_date'), JSON_VALUE(r.parameters, '$.date')) >= CAST(@first_day AS STRING)
+  ) AS other;
+
 -- name: record_refused
 -- A scheduled attempt that could not begin, for a reason that another attempt cannot heal: its deadline is its start. Replayed, it changes nothing.
 -- param: pipeline_logging_id STRING

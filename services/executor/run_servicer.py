@@ -126,7 +126,7 @@ def _wanted(request: messages.StartRunRequest) -> Wanted:
         trigger_by=request.trigger_by,
         run_id=request.run_id,
         attempt=request.attempt,
-        as_of=_day(request.as_of_date),
+        slot_day=_day(request.as_of_date),
     )
 
 

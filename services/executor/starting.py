@@ -22,7 +22,7 @@ import asyncio
 import random
 from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 
 import structlog
 
@@ -31,14 +31,15 @@ from services.executor.engine import Job
 from services.executor.ledger import NOT_STARTED, Ledger, Slot
 from services.executor.live import LiveRuns
 from services.executor.parameters import Value, resolve, to_json
+from services.executor.period import unfilled
 from services.executor.pipelines import PipelineName
 from services.executor.reconcile import Reconciler
 from services.executor.runs import Run, RunStatus
 from services.executor.store import Store
-from services.executor.templates import Catalog, Template
+from services.executor.templates import Catalog, Overlap, Template
 from services.platform import bigquery
-from services.platform.clock import Clock, utc_day
-from services.platform.errors import ConvergenceError, FailedPrecondition, InvalidArgument, NotFound, Unavailable
+from services.platform.clock import Clock
+from services.platform.errors import AlreadyExists, ConvergenceError, FailedPrecondition, InvalidArgument, NotFound, Unavailable
 
 _log = structlog.get_logger()
 
@@ -58,8 +59,10 @@ class Wanted:
     trigger_by: str = "api"
     run_id: str | None = None
     attempt: int = 1
-    as_of: date | None = None
-    """The day that `today` means; None: the UTC day now."""
+    slot_day: date | None = None
+    """The day that `today` means for a scheduled run; None: the day of the call."""
+    called_at: datetime | None = None
+    """None: now."""
 
 
 class Starter:
@@ -88,16 +91,24 @@ class Starter:
         template = self._catalog.templates.get(wanted.name) if wanted.name else None
         if template is None:
             raise NotFound("TEMPLATE_NOT_FOUND", "There is no such pipeline. GET /api/v1/pipelines/templates lists what can be run.")
-        today = wanted.as_of or utc_day(self._clock.now())
-        return template, resolve(template.parameters, wanted.given, today=today, scheduled=wanted.trigger_type != "api")
+        parameters = resolve(
+            template.parameters,
+            wanted.given,
+            now=wanted.called_at or self._clock.now(),
+            slot_day=wanted.slot_day,
+            scheduled=wanted.trigger_type != "api",
+            unfilled=unfilled(wanted.given),
+        )
+        template.period_of(parameters)
+        return template, parameters
 
     def is_here(self, pipeline_logging_id: str) -> bool:
         """Whether this process leads the run, or is about to."""
         return self._live.leads(pipeline_logging_id) or pipeline_logging_id in self._beginning
 
     async def start(self, wanted: Wanted) -> RunStatus:
-        """Starts a run under an id that nobody else has. Raises NotFound, InvalidArgument, FailedPrecondition, ResourceExhausted or
-        Unavailable as DESIGN's table says; then nothing was started, and nothing is counted for long.
+        """Starts a run under an id that nobody else has. Raises NotFound, InvalidArgument, FailedPrecondition, AlreadyExists (the template
+        says `overlap: refuse`), ResourceExhausted or Unavailable; then nothing was started, and nothing is counted for long.
         """
         self._live.refuse_if_stopping()
         template, parameters = self.check(wanted)
@@ -127,6 +138,8 @@ class Starter:
         return await asyncio.shield(task)
 
     async def _begin(self, wanted: Wanted, template: Template, parameters: Mapping[str, Value]) -> RunStatus:
+        if template.overlap is Overlap.REFUSE:
+            return await self._lead(wanted, template, parameters)
         slot = await self._ledger.reserve(wanted.tenant_id, wanted.pipeline_logging_id)
         run = self._run(wanted, template, parameters)
         await self._written(run, slot, self._store.insert_run(run, seconds=self._insert_seconds))
@@ -139,14 +152,26 @@ class Starter:
         if identity in states:
             return states[identity].status
         await self._credentials.require(wanted.tenant_id, template.name.provider.upper())
-        slot = await self._ledger.reserve(wanted.tenant_id, identity, is_retry=wanted.attempt > 1)
+        return await self._lead(wanted, template, parameters)
+
+    async def _lead(self, wanted: Wanted, template: Template, parameters: Mapping[str, Value]) -> RunStatus:
+        """Reserves, and starts the run if it is this call that leads it. An overlap is looked for twice: first without a slot, so that it
+        is what a caller hears even where a limit is reached as well, and then for good, as the row is written.
+        """
         run = self._run(wanted, template, parameters)
-        leads, status = await self._written(run, slot, self._store.lead_run(run, seconds=self._insert_seconds))
-        if status is not RunStatus.RUNNING:
-            await self._give_back(slot, status)
-        elif leads:
+        alone = template.period_of(parameters) if template.overlap is Overlap.REFUSE else None
+        if alone and (other := await self._store.overlapping_run(run, alone)):
+            raise _overlaps(other)
+        slot = await self._ledger.reserve(wanted.tenant_id, run.pipeline_logging_id, is_retry=wanted.attempt > 1)
+        lead = await self._written(run, slot, self._store.lead_run(run, alone, seconds=self._insert_seconds))
+        if lead.status is None:
+            await self._give_back(slot, _never_began(run))
+            raise _overlaps(lead.other)
+        if lead.status is not RunStatus.RUNNING:
+            await self._give_back(slot, lead.status)
+        elif lead.is_ours:
             self._live.start(Job(run=run, template=template, parameters=parameters), slot)
-        return status
+        return lead.status
 
     async def _record_refused(self, wanted: Wanted, why: str) -> None:
         """Nobody waits for a scheduled attempt's answer, so its record says why it could not begin. Nothing is written for a tenant without
@@ -194,18 +219,17 @@ class Starter:
         When nobody knows whether the row was written, the slot is left alone: nobody renews it, and once its lease has run out the
         reconciler, who then can read, settles it as what it is. It also looks for a row that lands later than that.
         """
-        never_began = NOT_STARTED if run.attempt == 1 else RunStatus.CANCELLED
         try:
             return await write
         except Unavailable:
             self._reconciler.doubt(run)
             raise
         except bigquery.NotFound as error:
-            await self._give_back(slot, never_began)
+            await self._give_back(slot, _never_began(run))
             told = "This tenant's dataset is gone. Set its credentials again: that makes it anew."
             raise FailedPrecondition("CREDENTIALS_MISSING", told) from error
         except Exception:
-            await self._give_back(slot, never_began)
+            await self._give_back(slot, _never_began(run))
             raise
 
     async def _give_back(self, slot: Slot, outcome: str) -> None:
@@ -213,3 +237,15 @@ class Starter:
             await self._ledger.settle(slot, outcome)
         except ConvergenceError as error:
             _log.warning("slot_left_to_expire", reason=error.reason)
+
+
+def _never_began(run: Run) -> str:
+    return NOT_STARTED if run.attempt == 1 else RunStatus.CANCELLED
+
+
+def _overlaps(other: str | None) -> ConvergenceError:
+    if other is None:  # it has ended since
+        told = "Another run of this pipeline worked on one of these days and has just ended. Try again."
+        return Unavailable("SERVICE_UNAVAILABLE", told, retry_after=timedelta(seconds=1))
+    told = f"Run {other} of this pipeline is working on one of these days. Wait until it has ended, or cancel it."
+    return AlreadyExists("RUN_OVERLAPS", told, metadata={"pipeline_logging_id": other})

@@ -5,8 +5,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
+from services.executor.period import Period
 from services.executor.runs import DqResult, Run, RunEnd, RunState, RunStatus, StepLog
 from services.platform import bigquery
 from services.platform.bigquery import NO_RETRY, BigQuery, QueryResult
@@ -31,6 +32,18 @@ class RunFilter:
     """`started_at` and id of the last run of the page before."""
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Lead:
+    """Who leads a run that several may have been told to start."""
+
+    is_ours: bool
+    """The caller does."""
+    status: RunStatus | None
+    """How the run stands; None: it was not let in."""
+    other: str | None = None
+    """The id of the run that keeps it out."""
+
+
 class Store:
     """One typed method a statement. All raise Unavailable if BigQuery does not answer; a statement may have run all the same."""
 
@@ -43,13 +56,25 @@ class Store:
         """Writes the run's row, once, within `seconds`. Raises bigquery.NotFound if the tenant has no dataset."""
         await self._write_run("insert_run", run, seconds)
 
-    async def lead_run(self, run: Run, *, seconds: float) -> tuple[bool, RunStatus]:
-        """Writes the run's row unless one of its id is there; answers whether the caller is the one to lead the run, and how it stands.
-
-        `run.deadline_at` must be the caller's alone. Raises as `insert_run` does.
+    async def lead_run(self, run: Run, alone: Period | None = None, *, seconds: float) -> Lead:
+        """Writes the run's row unless one of its id is there; with `alone`, also unless another run of the pipeline works on one of these
+        days. `run.deadline_at` must be the caller's alone. Raises as `insert_run` does.
         """
-        [row] = (await self._write_run("lead_run", run, seconds)).rows
-        return bool(row["leads"]), RunStatus(row["status"])
+        block = "lead_alone" if alone else "lead_run"
+        [row] = (await self._write_run(block, run, seconds, **_days(alone))).rows
+        status = None if row["status"] is None else RunStatus(row["status"])
+        return Lead(is_ours=bool(row["leads"]), status=status, other=row.get("other"))
+
+    async def overlapping_run(self, run: Run, period: Period) -> str | None:
+        """The id of another run of the same pipeline that works on one of these days; None if there is none."""
+        params = {
+            "pipeline_logging_id": run.pipeline_logging_id,
+            "pipeline_id": run.pipeline_id,
+            "started_at": run.started_at,
+            **_days(period),
+        }
+        [row] = await self._rows("overlapping_run", params, run.tenant_id) or [{"other": None}]
+        return cast("str | None", row["other"])
 
     async def record_refused(self, run: Run, *, seconds: float) -> None:
         """Writes a run that could not begin as FAILED, with `run.error_message`, unless it is there. Raises as `insert_run` does."""
@@ -152,8 +177,8 @@ class Store:
 
         await self._tables.get((tenant_id, table), make)
 
-    async def _write_run(self, block: str, run: Run, seconds: float) -> QueryResult:
-        params = {name: value for name, value in asdict(run).items() if name in self._sql[block].params}
+    async def _write_run(self, block: str, run: Run, seconds: float, **more: object) -> QueryResult:
+        params = {name: value for name, value in asdict(run).items() if name in self._sql[block].params} | more
         params["parameters"] = dict(run.parameters)
         return await self._bq.query(self._sql[block], params, dataset=self._bq.tenant(run.tenant_id), seconds=seconds)
 
@@ -174,6 +199,10 @@ class Store:
 def no_such_run() -> NotFound:
     """What a caller hears of a run that is not the tenant's, or not there."""
     return NotFound("RUN_NOT_FOUND", "This tenant has no such run. List its runs to find it.")
+
+
+def _days(period: Period | None) -> dict[str, object]:
+    return {"first_day": period.first, "last_day": period.last} if period else {}
 
 
 def _json_row(row: StepLog | DqResult) -> dict[str, Any]:

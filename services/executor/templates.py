@@ -2,11 +2,12 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import date
+from enum import StrEnum
 from pathlib import Path
 
-from services.executor.parameters import ParameterSpec, ParameterType, Value
-from services.executor.parameters import parse as parse_value
+from services.executor.parameter_specs import read_parameters
+from services.executor.parameters import ParameterSpec, Value
+from services.executor.period import DAY, MOST_DAYS, Period, has_period, period_of
 from services.executor.pipelines import SEGMENT, PipelineName
 from services.executor.plan import When, before, circle, in_order
 from services.executor.staging import StagingShape
@@ -16,8 +17,14 @@ from services.platform.ddl import load_tables
 
 NOT_TEMPLATES = frozenset({"bigquery", "envoy", "cloud_scheduler"})
 """Folders of configs/ that hold something else."""
-ANY_DAY = date(2000, 1, 2)
-"""To see whether `yesterday` is a date."""
+
+
+class Overlap(StrEnum):
+    """What happens to a run while another one of the pipeline works on one of its days."""
+
+    ALLOW = "allow"
+    """Both run; publishing is fenced and replaces whole days."""
+    REFUSE = "refuse"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -69,8 +76,15 @@ class Template:
     timeout_seconds: int
     """A run is failed this long after it began, waiting included."""
     parameters: tuple[ParameterSpec, ...]
+    most_days: int
+    """That one run may cover, if it covers days. See `period`."""
+    overlap: Overlap
     steps: tuple[TemplateStep, ...]
     """Each after those that it needs; else in the file's order."""
+
+    def period_of(self, values: Mapping[str, Value]) -> Period | None:
+        """The days that a run with these parameters covers. Raises InvalidArgument; see `period`."""
+        return period_of(values, most_days=self.most_days)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -94,7 +108,7 @@ def load_catalog(configs: Path, step_types: Mapping[str, StepType]) -> Catalog:
             continue
         try:
             if name is None or name.path != source.removesuffix(".yml"):
-                raise TemplateError(f"{source}:1: folders and file must be named with lower-case letters, digits and underscores")
+                raise TemplateError(f"{source}:1:1: folders and file must be named with lower-case letters, digits and underscores")
             section = Section.read(path, source, "a template")
             templates[name] = parse_template(name, section, replace(scope, folder=path.parent), step_types)
         except TemplateError as error:
@@ -104,13 +118,33 @@ def load_catalog(configs: Path, step_types: Mapping[str, StepType]) -> Catalog:
 
 def parse_template(name: PipelineName, section: Section, scope: Scope, step_types: Mapping[str, StepType]) -> Template:
     """One file's template. Raises TemplateError for the first thing that is wrong with it."""
-    parameters = {key: _parameter(key, entry) for key, entry in section.named_sections("parameters", "a parameter").items()}
+    parameters = read_parameters(section)
     timeout = section.integer("timeout_seconds", 3600)
+    overlap, most_days = _period(section, parameters)
     scope = replace(scope, parameters=parameters)
     steps = _steps(section, scope, step_types, timeout)
     description = section.text("description")
     section.finish()
-    return Template(name=name, description=description, timeout_seconds=timeout, parameters=tuple(parameters.values()), steps=steps)
+    return Template(
+        name=name,
+        description=description,
+        timeout_seconds=timeout,
+        parameters=tuple(parameters.values()),
+        most_days=most_days,
+        overlap=overlap,
+        steps=steps,
+    )
+
+
+def _period(section: Section, parameters: Mapping[str, ParameterSpec]) -> tuple[Overlap, int]:
+    try:
+        covers_days = has_period({name: spec.type for name, spec in parameters.items()})
+    except ValueError as error:
+        raise section.error(str(error), "parameters") from error
+    overlap = Overlap(section.text("overlap", Overlap.ALLOW, among=tuple(Overlap)))
+    if overlap is Overlap.REFUSE and not covers_days:
+        raise section.error(f"`overlap: refuse` is about days, so it needs the parameter {DAY}", "overlap")
+    return overlap, section.integer("most_days", MOST_DAYS, most=366)
 
 
 def _steps(section: Section, scope: Scope, step_types: Mapping[str, StepType], timeout: int) -> tuple[TemplateStep, ...]:
@@ -168,29 +202,3 @@ def _step(one: _Wanted, scope: Scope, *, earlier: frozenset[str], step_types: Ma
     )
     section.finish()
     return step
-
-
-def _parameter(name: str, section: Section) -> ParameterSpec:
-    if not SEGMENT.fullmatch(name):
-        raise section.error(f"the parameter `{name}` must be lower-case letters, digits and underscores")
-    kind = ParameterType(section.text("type", among=tuple(ParameterType)))
-    required = section.flag("required")
-    raw = section.scalar("default")
-    if required and raw is not None:
-        raise section.error(f"the parameter {name} is required, so it has no default", "default")
-    default: Value = None
-    try:
-        default = None if raw is None else parse_value(kind, raw)
-    except ValueError as error:
-        raise section.error(f"the default of {name} does not fit: {error}", "default") from error
-    scheduled = section.text("scheduled", "") or None
-    try:
-        if scheduled is not None:
-            parse_value(kind, scheduled, today=ANY_DAY)
-    except ValueError as error:
-        raise section.error(f"what a scheduled run gets for {name} does not fit: {error}", "scheduled") from error
-    spec = ParameterSpec(
-        name=name, type=kind, required=required, default=default, scheduled=scheduled, description=section.text("description", "")
-    )
-    section.finish()
-    return spec

@@ -6,7 +6,7 @@ from typing import Any
 from convergence.executor.v1 import run_pb2, template_pb2
 from google.protobuf import struct_pb2
 
-from services.executor.parameters import ParameterSpec, to_json
+from services.executor.parameters import ParameterSpec
 from services.executor.runs import DqResult, Run, StepLog
 from services.executor.templates import Template
 from services.platform.stamps import to_timestamp
@@ -94,4 +94,4 @@ def _struct(value: Mapping[str, Any]) -> struct_pb2.Struct:
 
 
 def _default(spec: ParameterSpec) -> struct_pb2.Value:
-    return _struct({"default": to_json({spec.name: spec.default}).get(spec.name)}).fields["default"]
+    return _struct({"default": spec.default}).fields["default"]

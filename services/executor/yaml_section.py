@@ -1,4 +1,4 @@
-"""YAML that remembers its lines, so that whatever is wrong in a template is named with file and line."""
+"""YAML that remembers where it stood, so that whatever is wrong in a template is named with file, line and column."""
 
 from collections.abc import Collection
 from pathlib import Path
@@ -11,7 +11,7 @@ type Scalar = str | int | float | bool | None
 
 
 class TemplateError(ValueError):
-    """A template cannot be used. The message begins with `file:line:`."""
+    """A template cannot be used. The message begins with `file:line:column:`, both from 1, as compilers and editors have it."""
 
 
 class Section:
@@ -36,19 +36,17 @@ class Section:
         try:
             node = yaml.compose(path.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
         except yaml.MarkedYAMLError as error:
-            line = error.problem_mark.line + 1 if error.problem_mark else 1
-            raise TemplateError(f"{source}:{line}: {error.problem or 'this is not YAML'}") from error
-        except (UnicodeDecodeError, yaml.YAMLError) as error:
-            raise TemplateError(f"{source}:1: this is not YAML") from error
+            raise TemplateError(f"{_place(source, error.problem_mark)}: {error.problem or 'this is not YAML'}") from error
+        except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+            raise TemplateError(f"{_place(source)}: this is not YAML that can be read") from error
         if node is None:
-            raise TemplateError(f"{source}:1: the file is empty")
+            raise TemplateError(f"{_place(source)}: the file is empty")
         return cls(node, source, what)
 
     def error(self, message: str, at: yaml.Node | str | None = None) -> TemplateError:
-        """A TemplateError at the key `at`, else at the section's own line."""
+        """A TemplateError where the value of the key `at` stands, else where the section does."""
         node = self._nodes.get(at) if isinstance(at, str) else at
-        line: int = (node or self._node).start_mark.line + 1
-        return TemplateError(f"{self.source}:{line}: {message}")
+        return TemplateError(f"{_place(self.source, (node or self._node).start_mark)}: {message}")
 
     def scalar(self, key: str, default: Scalar = None) -> Scalar:
         """The value as YAML reads it; `default` if the key is not there. Raises TemplateError if it is a list or a mapping."""
@@ -141,3 +139,7 @@ class Section:
         if not isinstance(node, yaml.SequenceNode):
             raise self.error(f"{key} must be a list", node)
         return list(node.value)
+
+
+def _place(source: str, mark: yaml.Mark | None = None) -> str:
+    return f"{source}:{mark.line + 1}:{mark.column + 1}" if mark else f"{source}:1:1"

@@ -5,6 +5,7 @@
     ├── PermissionDenied     known, but not allowed              403
     ├── NotFound             no such thing                       404
     ├── InvalidArgument      a field is bad; names it            400
+    ├── AlreadyExists        it is there; says which             409
     ├── FailedPrecondition   something has to be done first      400
     ├── ResourceExhausted    a limit; says when to try again     429
     ├── Unavailable          a dependency; try again             503
@@ -83,6 +84,12 @@ class InvalidArgument(ConvergenceError):
         super().__init__("BAD_FIELD", f"{field}: {message}", metadata={"field": field}, field=field)
 
 
+class AlreadyExists(ConvergenceError):
+    """Something of the kind is there already; `metadata` names it."""
+
+    code = grpc.StatusCode.ALREADY_EXISTS
+
+
 class FailedPrecondition(ConvergenceError):
     """Something else has to be done first."""
 
@@ -135,6 +142,7 @@ REASONS: dict[str, type[ConvergenceError]] = {
     "RUN_NOT_RETRYABLE": FailedPrecondition,
     "API_KEY_NOT_ACTIVE": FailedPrecondition,
     "RUN_HAS_ENDED": FailedPrecondition,
+    "RUN_OVERLAPS": AlreadyExists,
     "DATASET_NOT_OURS": FailedPrecondition,
     "DAILY_LIMIT_REACHED": ResourceExhausted,
     "MONTHLY_LIMIT_REACHED": ResourceExhausted,

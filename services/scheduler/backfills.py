@@ -7,9 +7,10 @@ from datetime import date, datetime, time, timedelta
 from typing import Any
 
 from services.platform.errors import InvalidArgument
+from services.platform.time_zones import zone_of
 from services.scheduler.ids import backfill_run_id
 from services.scheduler.schedules import Schedule
-from services.scheduler.zones import first_moment, wall_clock, zone_of
+from services.scheduler.zones import first_moment, wall_clock
 
 MOST_DAYS = 366
 PARAMETER = "date"

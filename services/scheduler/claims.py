@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Self
 
+from services.platform.time_zones import zone_of
 from services.scheduler.ids import is_backfill, pipeline_logging_id
-from services.scheduler.zones import wall_clock, zone_of
+from services.scheduler.zones import wall_clock
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

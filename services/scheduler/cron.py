@@ -23,7 +23,8 @@ from zoneinfo import ZoneInfo
 from croniter import croniter
 
 from services.platform.errors import InvalidArgument
-from services.scheduler.zones import first_moment, is_repeated, next_change, offset_at, wall_clock, zone_of
+from services.platform.time_zones import zone_of
+from services.scheduler.zones import first_moment, is_repeated, next_change, offset_at, wall_clock
 
 _FIELDS: Final = 5
 _LENGTH: Final = 200

@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from services.platform.errors import (
+    AlreadyExists,
     ConvergenceError,
     FailedPrecondition,
     InvalidArgument,
@@ -17,7 +18,7 @@ from services.scheduler.claims import Claim
 
 FINAL = (NotFound, InvalidArgument, FailedPrecondition)
 """Refusals to start that another attempt cannot heal."""
-UNHARMED = (ResourceExhausted, Unavailable, PermissionDenied)
+UNHARMED = (AlreadyExists, ResourceExhausted, Unavailable, PermissionDenied)
 """Refusals to start that are not the run's fault: it waits, and loses nothing."""
 LEAST_WAIT = timedelta(seconds=5)
 REFUSED_WAIT = timedelta(seconds=60)

@@ -6,8 +6,8 @@ from datetime import datetime
 from typing import Any, Self
 
 from services.platform.errors import InvalidArgument
+from services.platform.time_zones import zone_of
 from services.scheduler.cron import FireTime, check_cron, fire_times, next_after
-from services.scheduler.zones import zone_of
 
 PRIORITIES, RETRIES = range(101), range(11)
 CATCH_UPS = ("latest", "all")

@@ -1,21 +1,10 @@
-"""Time zones: which names there are, and what a wall clock shows around the nights on which it is moved. No I/O but reading zone data."""
+"""Time zones: what a wall clock shows around the nights on which it is moved. Pure."""
 
 from datetime import UTC, datetime, timedelta
-from functools import cache
-from importlib.resources import files
 from zoneinfo import ZoneInfo
-
-from services.platform.errors import InvalidArgument
 
 _STEP = timedelta(days=1)
 """No zone moves its clock and moves it back within a day."""
-
-
-def zone_of(name: str) -> ZoneInfo:
-    """The IANA zone of this name. Raises InvalidArgument for any other: it is never taken for UTC."""
-    if name not in _names():
-        raise InvalidArgument("timezone", "use a name of the IANA time zone database, e.g. Europe/Berlin or UTC.")
-    return ZoneInfo(name)
 
 
 def wall_clock(moment: datetime, zone: ZoneInfo) -> datetime:
@@ -74,9 +63,3 @@ def _bisect(zone: ZoneInfo, offset: timedelta, low: datetime, high: datetime) ->
 
 def _offset(wall: datetime, zone: ZoneInfo, *, fold: int) -> timedelta:
     return wall.replace(tzinfo=zone, fold=fold).utcoffset() or timedelta()
-
-
-@cache
-def _names() -> frozenset[str]:
-    # The list that tzdata ships: the system's folder also holds `localtime`, which is another zone on every machine.
-    return frozenset(files("tzdata").joinpath("zones").read_text(encoding="utf-8").split())

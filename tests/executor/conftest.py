@@ -86,7 +86,7 @@ class Tenant:
     def job(self, catalog: Catalog, **parameters: object) -> Job:
         """A run of gcp/cost/billing that has not begun."""
         template = catalog.templates[BILLING]
-        values = resolve(template.parameters, parameters, today=date(2025, 11, 18))
+        values = resolve(template.parameters, parameters, now=datetime(2025, 11, 18, tzinfo=UTC))
         now = datetime.now(UTC)
         run = Run(
             pipeline_logging_id=str(uuid.uuid4()),

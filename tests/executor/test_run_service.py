@@ -136,7 +136,8 @@ async def test_rows_that_two_inserted_at_the_very_same_moment_have_one_leader(te
     leads = await asyncio.gather(*(store.lead_run(run, seconds=10) for run in runs))
     again = [await store.lead_run(run, seconds=10) for run in runs]
 
-    assert sorted(leads) == [(False, RunStatus.RUNNING), (False, RunStatus.RUNNING), (True, RunStatus.RUNNING)]
+    assert sorted(lead.is_ours for lead in leads) == [False, False, True]
+    assert {lead.status for lead in leads} == {RunStatus.RUNNING}
     assert again == list(leads)
 
 
@@ -146,8 +147,8 @@ async def test_a_run_whose_start_nobody_heard_of_is_not_led(
     """BigQuery took the row, its answer was lost: nothing runs, the slot is left to expire, and the same call hears RUNNING."""
     asked, lead = request(tenant), store.lead_run
 
-    async def lost(run: Any, *, seconds: float) -> Any:
-        await lead(run, seconds=seconds)
+    async def lost(run: Any, alone: Any, *, seconds: float) -> Any:
+        await lead(run, alone, seconds=seconds)
         raise Unavailable("BIGQUERY_UNAVAILABLE", "Gone.")
 
     monkeypatch.setattr(store, "lead_run", lost)

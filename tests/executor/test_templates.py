@@ -1,5 +1,6 @@
 """Templates: ours can be read; a broken one is named with file and line, and only that one is missing."""
 
+import re
 import shutil
 from pathlib import Path
 
@@ -30,46 +31,59 @@ def test_ours(catalog: Catalog) -> None:
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "line", "message"),
+    ("old", "new", "at", "message"),
     [
-        ("timeout_seconds: 1800", "timeout_seconds: soon", 2, "timeout_seconds must be a whole number"),
-        ("timeout_seconds: 1800", "timeout: 1800", 2, "a template has no `timeout`"),
-        ("timeout_seconds: 1800", "timeout_seconds: [1800", 4, "expected"),
-        ("    type: date", "    type: day", 6, "type is `day`, but must be one of boolean, date"),
-        ("    required: true", "    default: 2025-02-30", 7, "the default of date does not fit"),
-        ("  date:", "  Date:", 6, "the parameter `Date` must be lower-case"),
-        ("type: gcp.bigquery_extract", "type: gcp.nothing", 20, "type is `gcp.nothing`"),
-        ("staging: x_staging_gcp_billing", "staging: x_other", 21, "staging is `x_other`"),
-        ("  - id: checks", "  - id: extract", 24, "the id `extract` stands twice"),
-        ("needs: [extract]", "needs: [publish]", 26, "steps need each other in a circle: checks -> publish -> checks"),
-        ("billing.sql#billing_checks", "billing.sql#nothing", 28, "billing.sql has no block `nothing`"),
-        ("billing.sql#billing_checks", "../cost/billing.sql#billing_checks", 28, "there is no file"),
-        ("table: billing_cost_daily\n    checks", "table: elsewhere\n    checks", 29, "table is `elsewhere`"),
-        ("needs: [extract]", "needs: [nothing]", 26, "it needs `nothing`, which is no step of this template"),
+        ("timeout_seconds: 1800", "timeout_seconds: soon", "soon", "timeout_seconds must be a whole number"),
+        ("timeout_seconds: 1800", "timeout: 1800", "timeout: 1800", "a template has no `timeout`"),
+        ("timeout_seconds: 1800", "timeout_seconds: [1800", ":\n  date:", "expected"),
+        ("    type: date", "    type: day", "day", "type is `day`, but must be one of boolean, choice, date"),
+        ("    type: table", "    type: date\n    default: 2025-02-30", "2025-02-30", "the default of export_table does not fit"),
+        ("    type: date", "    type: date\n    timezone: Mars/Base", "Mars/Base", "use a name of the IANA time zone database"),
+        ("    type: date", "    type: date\n    choices: [a]", "[a]", "a parameter of type choice, and no other"),
+        ("    type: table", "    type: choice", "choice", "a parameter of type choice, and no other"),
+        ("  date:", "  Date:", "type: date", "the parameter `Date` must be lower-case"),
+        ("  export_table:", "  start_date: {type: date}\n  export_table:", "date:", "start_date and end_date go together"),
+        ("timeout_seconds: 1800", "timeout_seconds: 1800\noverlap: queue", "queue", "overlap is `queue`, but must be one of allow, refuse"),
+        ("type: gcp.bigquery_extract", "type: gcp.nothing", "gcp.nothing", "type is `gcp.nothing`"),
+        ("staging: x_staging_gcp_billing", "staging: x_other", "x_other", "staging is `x_other`"),
+        ("  - id: checks", "  - id: extract", "extract\n    type: dq.checks", "the id `extract` stands twice"),
+        ("needs: [extract]", "needs: [publish]", "[publish]", "steps need each other in a circle: checks -> publish -> checks"),
+        ("billing.sql#billing_checks", "billing.sql#nothing", "billing.sql#nothing", "billing.sql has no block `nothing`"),
+        ("billing.sql#billing_checks", "../cost/billing.sql#billing_checks", "../cost", "there is no file"),
+        ("table: billing_cost_daily\n    checks", "table: elsewhere\n    checks", "elsewhere", "table is `elsewhere`"),
+        ("needs: [extract]", "needs: [nothing]", "[nothing]", "it needs `nothing`, which is no step of this template"),
         (
             "needs: [extract]",
             "needs: [extract]\n    when: always",
-            45,
+            "[checks]",
             "it needs `checks`, which runs after all others: it is `when: always`",
         ),
-        ("severity: warn, expect: at least 1 row", "severity: loud, expect: at least 1 row", 31, "severity is `loud`"),
-        ("needs: [checks]", "needs: [checks]\n    when: sometimes", 45, "when is `sometimes`"),
-        ("    timeout_seconds: 1500", "    timeout_seconds: 1500\n    timeout_seconds: 1", 23, "timeout_seconds stands twice"),
+        ("severity: warn", "severity: loud", "loud", "severity is `loud`"),
+        ("needs: [checks]", "needs: [checks]\n    when: sometimes", "sometimes", "when is `sometimes`"),
+        (
+            "    timeout_seconds: 1500",
+            "    timeout_seconds: 1500\n    timeout_seconds: 1",
+            "timeout_seconds: 1\n",
+            "timeout_seconds stands twice",
+        ),
     ],
 )
-def test_a_broken_template_is_named_with_file_and_line(configs: Path, old: str, new: str, line: int, message: str) -> None:
-    """The other template of the folder goes on working."""
+def test_a_broken_template_is_named_with_file_line_and_column(configs: Path, old: str, new: str, at: str, message: str) -> None:
+    """The place is where the wrong thing stands. The other template of the folder goes on working."""
     good = configs / "gcp/cost/billing.yml"
-    text = good.read_text()
-    assert text.count(old) >= 1
-    (configs / "gcp/cost/broken.yml").write_text(text.replace(old, new, 1))
+    assert old in good.read_text()
+    text = good.read_text().replace(old, new, 1)
+    (configs / "gcp/cost/broken.yml").write_text(text)
 
     catalog = load_catalog(configs, STEP_TYPES)
 
-    assert set(catalog.templates) == {BILLING}
+    assert BILLING in catalog.templates
     [(source, error)] = catalog.broken.items()
     assert source == "gcp/cost/broken.yml"
-    assert str(error).startswith(f"gcp/cost/broken.yml:{line}: "), str(error)
+    place = re.match(r"gcp/cost/broken\.yml:(\d+):(\d+): ", str(error))
+    assert place, str(error)
+    line, column = int(place[1]), int(place[2])
+    assert "".join(text.splitlines(keepends=True)[line - 1 :])[column - 1 :].startswith(at), str(error)
     assert message in str(error)
 
 

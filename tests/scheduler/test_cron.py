@@ -11,8 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services.platform.errors import InvalidArgument
+from services.platform.time_zones import zone_names
 from services.scheduler.cron import check_cron, fire_times, latest_between, next_after, slots_between
-from services.scheduler.zones import _names, first_moment
+from services.scheduler.zones import first_moment
 
 # zone: (the night clocks go forward, the night they go back, the hours such a day has more than 24)
 NIGHTS: dict[str, tuple[date, date, float]] = {
@@ -176,7 +177,7 @@ def test_a_daily_schedule_fires_once_a_local_date(cron: str, zone: str, moment: 
 
 def test_in_every_zone_there_is_a_daily_schedule_fires_once_a_local_date() -> None:
     start = datetime(2026, 1, 1, tzinfo=UTC)
-    for zone in sorted(_names()):
+    for zone in sorted(zone_names()):
         days = [
             slot.astimezone(ZoneInfo(zone)).date() for slot in slots_between("30 2 * * *", zone, start, start + timedelta(days=366), 400)
         ]

@@ -1,0 +1,78 @@
+"""Which days a run covers."""
+
+from collections.abc import Mapping
+from datetime import UTC, date, datetime
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from services.executor.parameters import ParameterSpec, ParameterType, resolve
+from services.executor.period import MOST_DAYS, Period, has_period, period_of, unfilled
+from services.platform.errors import InvalidArgument
+
+DATE = ParameterType.DATE
+SPECS = [
+    ParameterSpec(name="date", type=DATE, scheduled="yesterday", description=""),
+    ParameterSpec(name="start_date", type=DATE, description=""),
+    ParameterSpec(name="end_date", type=DATE, description=""),
+]
+
+
+def period(given: Mapping[str, object], *, scheduled: bool = False) -> Period | None:
+    """As the starter puts it together."""
+    now = datetime(2025, 3, 1, tzinfo=UTC)
+    return period_of(resolve(SPECS, given, now=now, scheduled=scheduled, unfilled=unfilled(given)))
+
+
+@pytest.mark.parametrize(
+    ("given", "first", "last"),
+    [
+        ({"date": "2025-11-17"}, "2025-11-17", "2025-11-17"),
+        ({"date": "yesterday"}, "2025-02-28", "2025-02-28"),
+        ({"start_date": "2024-02-01", "end_date": "2024-02-29"}, "2024-02-01", "2024-02-29"),
+        ({"date": None, "start_date": "2025-01-01", "end_date": "2025-01-31"}, "2025-01-01", "2025-01-31"),
+    ],
+)
+@pytest.mark.parametrize("scheduled", [True, False])
+def test_a_day_or_a_range(given: Mapping[str, object], first: str, last: str, scheduled: bool) -> None:
+    found = period(given, scheduled=scheduled)
+    assert found == Period(first=date.fromisoformat(first), last=date.fromisoformat(last))
+
+
+@pytest.mark.parametrize(
+    ("given", "field"),
+    [
+        ({}, "date"),
+        ({"date": "2025-11-17", "start_date": "2025-11-17"}, "date"),
+        ({"start_date": "2025-11-17"}, "end_date"),
+        ({"end_date": "2025-11-17"}, "start_date"),
+        ({"start_date": "2025-11-17", "end_date": "2025-11-16"}, "end_date"),
+        ({"start_date": "2025-01-01", "end_date": "2025-02-01"}, "end_date"),
+    ],
+)
+def test_what_means_no_days_is_refused_by_name(given: Mapping[str, object], field: str) -> None:
+    with pytest.raises(InvalidArgument) as refused:
+        period(given)
+    assert refused.value.field == f"parameters.{field}"
+
+
+def test_a_schedule_that_says_nothing_means_its_day() -> None:
+    assert period({}, scheduled=True) == Period(first=date(2025, 2, 28), last=date(2025, 2, 28))
+
+
+@given(st.dates(date(2000, 1, 1), date(2090, 1, 1)), st.integers(1, MOST_DAYS))
+def test_a_range_is_each_of_its_days_once(first: date, days: int) -> None:
+    last = date.fromordinal(first.toordinal() + days - 1)
+    found = period({"start_date": first.isoformat(), "end_date": last.isoformat()})
+    assert found is not None
+    assert [day.toordinal() - first.toordinal() for day in found.days] == list(range(days))
+
+
+def test_what_a_template_may_declare() -> None:
+    assert has_period({"date": DATE, "start_date": DATE, "end_date": DATE})
+    assert has_period({"date": DATE})
+    assert not has_period({"month": ParameterType.MONTH})
+    for half in ({"date": DATE, "start_date": DATE}, {"start_date": DATE, "end_date": DATE}, {"date": ParameterType.STRING}):
+        with pytest.raises(ValueError, match="date"):
+            has_period(half)
