@@ -15,6 +15,7 @@ import structlog
 
 from services.executor.failures import StepFailed
 from services.executor.parameters import Value
+from services.executor.period import Period
 from services.executor.plan import should_run
 from services.executor.runs import Run, RunStatus, StepLog, StepStatus
 from services.executor.steps.step import StepContext, StepResult, Toolbox
@@ -35,6 +36,11 @@ class Job:
     run: Run
     template: Template
     parameters: Mapping[str, Value]
+
+    @property
+    def period(self) -> Period | None:
+        """The days that it covers, if its template is run for days."""
+        return self.template.period_of(self.parameters)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -149,6 +155,7 @@ async def _attempt(job: Job, step: TemplateStep, progress: _Progress, tools: Too
         step_id=step.id,
         timeout_seconds=step.timeout_seconds,
         parameters=job.parameters,
+        period=job.period,
         found={name: value for result in known for name, value in result.found.items()},
         staging=tuple(table for result in known for table in result.staging),
         tools=tools,

@@ -121,7 +121,7 @@ def parse_template(name: PipelineName, section: Section, scope: Scope, step_type
     parameters = read_parameters(section)
     timeout = section.integer("timeout_seconds", 3600)
     overlap, most_days = _period(section, parameters)
-    scope = replace(scope, parameters=parameters)
+    scope = replace(scope, parameters=parameters, covers_days=DAY in parameters)
     steps = _steps(section, scope, step_types, timeout)
     description = section.text("description")
     section.finish()

@@ -7,7 +7,7 @@ All calls here block: they belong into a worker thread.
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import date, timedelta
+from datetime import timedelta
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
@@ -25,6 +25,7 @@ from google.oauth2 import service_account
 
 from services.executor.exports import PREFIX, TableName
 from services.executor.failures import StepFailed
+from services.executor.period import Period
 from services.platform.settings import ServiceSettings
 from services.platform.transient import is_transient
 
@@ -77,19 +78,19 @@ class TenantCloud:
                 if table.table_id.startswith(PREFIX) and table.table_type == "TABLE"
             ]
 
-    def read(self, table: TableName, columns: pa.Schema, day: date) -> Iterator[pa.RecordBatch]:
-        """The rows whose usage began on `day` (UTC), in batches, with those of `columns` that the table has. Raises StepFailed.
+    def read(self, table: TableName, columns: pa.Schema, period: Period) -> Iterator[pa.RecordBatch]:
+        """The rows whose usage began on a day (UTC) of `period`, in batches, with those of `columns` that the table has. Raises StepFailed.
 
         The columns are whole ones: the emulator drops a column of which only a leaf is selected.
         """
         with _told(f"table {table}"):
-            known = {column.name for column in self._client.get_table(str(table), timeout=SECONDS, retry=RETRY).schema}
+            found = self._client.get_table(str(table), timeout=SECONDS, retry=RETRY)
+            known = {column.name for column in found.schema}
             if missing := {"usage_start_time", "cost"} - known:
                 raise StepFailed(f"Table {table} is no billing export: it has no column {' and no '.join(sorted(missing))}.")
             options = types.ReadSession.TableReadOptions(
                 selected_fields=[name for name in columns.names if name in known],
-                # Dates, not strings of a caller: nothing here needs quoting.
-                row_restriction=f"usage_start_time >= TIMESTAMP '{day}' AND usage_start_time < TIMESTAMP '{day + timedelta(days=1)}'",
+                row_restriction=restriction(period, by_ingestion=is_by_ingestion(found)),
             )
             session = self._reader.create_read_session(
                 parent=f"projects/{self.project}",
@@ -105,6 +106,22 @@ class TenantCloud:
             for stream in session.streams:
                 for answer in self._reader.read_rows(stream.name):
                     yield pa.ipc.read_record_batch(pa.py_buffer(answer.arrow_record_batch.serialized_record_batch), schema)
+
+
+def restriction(period: Period, *, by_ingestion: bool) -> str:
+    """Which rows the Storage Read API shall send. Dates, not strings of a caller: nothing here needs quoting.
+
+    `by_ingestion`: the table is partitioned by the time at which rows arrived, as exports are. No row arrives before its usage, though it
+    may arrive weeks after it: so older partitions are not read, and a run's cost does not grow with the history. A day is left for clocks.
+    """
+    rows = f"usage_start_time >= TIMESTAMP '{period.first}' AND usage_start_time < TIMESTAMP '{period.last + timedelta(days=1)}'"
+    return f"_PARTITIONTIME >= TIMESTAMP '{period.first - timedelta(days=1)}' AND {rows}" if by_ingestion else rows
+
+
+def is_by_ingestion(table: bigquery.Table) -> bool:
+    """Whether a table is partitioned by when its rows arrived (BigQuery, "Ingestion-time partitioning"): it names no column."""
+    partitioning = table.time_partitioning
+    return partitioning is not None and partitioning.field is None
 
 
 class _SelfSigned(Credentials):

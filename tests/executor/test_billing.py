@@ -186,6 +186,49 @@ async def test_a_rerun_replaces_and_another_date_stays(tenant: Tenant, tools: To
     assert await tenant.rows(counts) == [{"d": DAY, "n": 10}, {"d": NEXT, "n": 25}]
 
 
+async def test_a_month_is_read_at_once_and_replaced_day_for_day(tenant: Tenant, tools: Toolbox, begin: Begin, store: Store) -> None:
+    """Each day as the export has it now; a day of which the export knows nothing any more is empty; the days around it stay."""
+    days = [date(2025, 11, day) for day in range(1, 31)]
+    rows = [row(day, hour=hour, cost=day.day + hour / 8) for day in days for hour in (0, 23)]
+    around = [row(date(2025, 10, 31), hour=23, cost=7.0), row(date(2025, 12, 1), cost=7.0)]
+    export(tenant, [*rows, *around])
+    for outside in ("2025-10-31", "2025-12-01", "2025-11-05"):
+        assert (await execute(await begin(date=outside), tools)).status is RunStatus.COMPLETED
+    left = [one for one in rows if one["usage_start_time"].day != 5]
+    export(tenant, [*left, *around])
+    job = await begin(start_date="2025-11-01", end_date="2025-11-30")
+
+    outcome = await execute(job, tools)
+
+    assert (outcome.status, outcome.rows_processed, outcome.error_message) == (RunStatus.COMPLETED, 58, None)
+    found = await tenant.rows("SELECT usage_date, COUNT(*) AS n, SUM(cost) AS c FROM billing_cost_daily GROUP BY 1 ORDER BY 1")
+    expected = [(day, 2, 2 * day.day + 23 / 8) for day in days if day.day != 5]
+    assert [(one["usage_date"], one["n"], one["c"]) for one in found] == [
+        (date(2025, 10, 31), 1, 7.0),
+        *expected,
+        (date(2025, 12, 1), 1, 7.0),
+    ]
+    publish = (await store.list_step_logs(tenant.tenant_id, job.run.pipeline_logging_id))[-1]
+    gone = {"usage_date": "2025-11-05", "currency": "USD", "cost_before": 12.875, "cost_after": 0.0, "cost_moved": -12.875}
+    assert publish.metadata["moved"] == [gone]
+
+
+async def test_rows_that_arrive_late_are_told_as_what_the_cost_of_the_day_moved(
+    tenant: Tenant, tools: Toolbox, begin: Begin, store: Store
+) -> None:
+    """By currency, credits included; a day that is published for the first time has not moved."""
+    rows = [row(DAY, cost=1.1), row(DAY, hour=2, cost=2.0, currency="EUR")]
+    moved = []
+    for late in ([], [row(DAY, hour=9, cost=0.7, credits=[{"name": "a", "amount": -0.5}])]):
+        export(tenant, [*rows, *late])
+        job = await begin(date="2025-11-17")
+        assert (await execute(job, tools)).status is RunStatus.COMPLETED
+        moved.append((await store.list_step_logs(tenant.tenant_id, job.run.pipeline_logging_id))[-1].metadata["moved"])
+    euro = {"usage_date": "2025-11-17", "currency": "EUR", "cost_before": 2.0, "cost_after": 2.0, "cost_moved": 0.0}
+    dollar = {"usage_date": "2025-11-17", "currency": "USD", "cost_before": 1.1, "cost_after": 1.3, "cost_moved": 0.2}
+    assert moved == [[], [euro, dollar]]
+
+
 async def test_the_same_date_twice_at_once(tenant: Tenant, tools: Toolbox, begin: Begin) -> None:
     """Both runs complete, and the rows of one of them stand there, once."""
     export(tenant, many(DAY, 50))

@@ -244,7 +244,7 @@ async def test_a_pipeline_is_checked_before_it_is_scheduled(servicer: RunService
         return message
 
     answer = await servicer.CheckPipeline(asked(**YESTERDAY), None)
-    assert (answer.pipeline_id, list(answer.date_parameters)) == ("gcp-cost-billing", ["date"])
+    assert (answer.pipeline_id, list(answer.date_parameters)) == ("gcp-cost-billing", ["date", "start_date", "end_date"])
     assert (await servicer.CheckPipeline(asked(), None)).pipeline_id == "gcp-cost-billing", "a schedule need not name the day"
     with pytest.raises(InvalidArgument, match=r"parameters\.date"):
         await servicer.CheckPipeline(asked(date="soon"), None)

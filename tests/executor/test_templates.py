@@ -27,7 +27,8 @@ def test_ours(catalog: Catalog) -> None:
         ("checks", "dq.checks", ("extract",)),
         ("publish", "bigquery.publish", ("checks",)),
     ]
-    assert [(one.name, one.type, one.required) for one in template.parameters] == [("date", "date", True), ("export_table", "table", False)]
+    parameters = [("date", "date"), ("start_date", "date"), ("end_date", "date"), ("export_table", "table")]
+    assert [(one.name, one.type) for one in template.parameters] == parameters
 
 
 @pytest.mark.parametrize(
@@ -42,7 +43,7 @@ def test_ours(catalog: Catalog) -> None:
         ("    type: date", "    type: date\n    choices: [a]", "[a]", "a parameter of type choice, and no other"),
         ("    type: table", "    type: choice", "choice", "a parameter of type choice, and no other"),
         ("  date:", "  Date:", "type: date", "the parameter `Date` must be lower-case"),
-        ("  export_table:", "  start_date: {type: date}\n  export_table:", "date:", "start_date and end_date go together"),
+        ("  end_date:", "  other_date:", "date:", "start_date and end_date go together"),
         ("timeout_seconds: 1800", "timeout_seconds: 1800\noverlap: queue", "queue", "overlap is `queue`, but must be one of allow, refuse"),
         ("type: gcp.bigquery_extract", "type: gcp.nothing", "gcp.nothing", "type is `gcp.nothing`"),
         ("staging: x_staging_gcp_billing", "staging: x_other", "x_other", "staging is `x_other`"),

@@ -1,4 +1,4 @@
-"""`gcp.bigquery_extract`: the tenant's own service account reads its billing export of one day into a staging table.
+"""`gcp.bigquery_extract`: the tenant's own service account reads its billing export of the run's days into a staging table.
 
 Storage Read API (Arrow batches) -> Parquet on disk -> one load job. Memory is bounded by a batch; the file has no name, so nothing is left
 of it even if the process is killed. The sums are taken on the way, so that the checks can hold the staging table against the source.
@@ -9,7 +9,7 @@ import math
 import tempfile
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import IO, ClassVar
 
@@ -20,6 +20,7 @@ import pyarrow.parquet as pq
 from services.executor.exports import TableName, choose_export, named_table
 from services.executor.failures import StepFailed
 from services.executor.parameters import ParameterType
+from services.executor.period import DAY, Period
 from services.executor.staging import StagingShape, conform
 from services.executor.steps.step import Scope, Step, StepContext, StepResult
 from services.executor.tenant_cloud import TenantCloud
@@ -27,12 +28,13 @@ from services.executor.yaml_section import Section
 
 ROW_GROUP = 50_000
 """Rows gathered before they are written: BigQuery sends batches of a thousand, which would make poor row groups."""
-WANTED = {"date": ParameterType.DATE, "export_table": ParameterType.TABLE}
+EXPORT = "export_table"
+"""The parameter that names the export, where it is not to be looked for."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Spooled:
-    """A day of a billing export on disk."""
+    """Some days of a billing export on disk."""
 
     source: TableName
     file: IO[bytes]
@@ -53,16 +55,16 @@ class Extract:
 
     async def run(self, context: StepContext) -> StepResult:
         """See Step."""
-        day, export = context.parameters["date"], context.parameters["export_table"]
-        if not isinstance(day, date):
-            raise TypeError("the parameter date is a date")
+        period, export = context.period, context.parameters[EXPORT]
+        if period is None:
+            raise TypeError("the template is run for days")
         table = self.shape.table(context.run.pipeline_logging_id, context.run.attempt)
         cloud = await context.tools.clouds.open(context.run.tenant_id, context.provider.upper())
 
         def read(checkpoint: Callable[[], None]) -> Spooled:
             try:
                 source = named_table(str(export), cloud.project) if export else choose_export(cloud.exports(), cloud.project)
-                return spool(cloud, source, self.shape, day, folder=context.tools.spool_dir, checkpoint=checkpoint)
+                return spool(cloud, source, self.shape, period, folder=context.tools.spool_dir, checkpoint=checkpoint)
             finally:
                 cloud.close()
 
@@ -85,23 +87,24 @@ class Extract:
 
 def parse(section: Section, scope: Scope) -> Step:
     """See StepType."""
-    for name, kind in WANTED.items():
-        if name not in scope.parameters or scope.parameters[name].type is not kind:
-            raise section.error(f"gcp.bigquery_extract needs the template to declare a parameter `{name}` of type {kind}")
+    if not scope.covers_days:
+        raise section.error(f"gcp.bigquery_extract reads days: the template must declare a parameter `{DAY}` of type {ParameterType.DATE}")
+    if EXPORT not in scope.parameters or scope.parameters[EXPORT].type is not ParameterType.TABLE:
+        raise section.error(f"gcp.bigquery_extract needs the template to declare a parameter `{EXPORT}` of type {ParameterType.TABLE}")
     return Extract(shape=scope.staging[section.text("staging", among=scope.staging)])
 
 
 def spool(
-    cloud: TenantCloud, source: TableName, shape: StagingShape, day: date, *, folder: Path, checkpoint: Callable[[], None]
+    cloud: TenantCloud, source: TableName, shape: StagingShape, period: Period, *, folder: Path, checkpoint: Callable[[], None]
 ) -> Spooled:
-    """Reads the day from `source` into an unnamed Parquet file in `folder`. Blocks. Raises StepFailed; Stopped from `checkpoint`."""
+    """Reads the period from `source` into an unnamed Parquet file in `folder`. Blocks. Raises StepFailed; Stopped from `checkpoint`."""
     folder.mkdir(parents=True, exist_ok=True)
     schema = shape.arrow
     file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 - handed on open, closed by whoever gets it
     try:
         rows, costs, credit_sums = 0, list[float](), list[float]()
         with pq.ParquetWriter(file, schema, compression="zstd") as writer:
-            for group in _groups(conform(batch, schema) for batch in _checked(cloud.read(source, schema, day), checkpoint)):
+            for group in _groups(conform(batch, schema) for batch in _checked(cloud.read(source, schema, period), checkpoint)):
                 writer.write_table(group, row_group_size=ROW_GROUP)
                 rows += group.num_rows
                 costs.append(_sum(group["cost"]))

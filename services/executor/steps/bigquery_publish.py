@@ -2,12 +2,15 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar, Final
 
 from services.executor.failures import RunLost
 from services.executor.steps.step import Scope, Step, StepContext, StepResult
 from services.executor.yaml_section import Section
 from services.platform.sql import Block
+
+DIGITS: Final = 6
+"""After the point, of money in a run's story: what a sum of FLOAT64 has beyond them is noise."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -16,7 +19,9 @@ class Publish:
 
     FINDS: ClassVar[Mapping[str, str]] = {}
     block: Block
-    """A script whose last statement answers `published BOOL, rows_published INT64`."""
+    """A script whose last statement answers `published BOOL, rows_published INT64`, and may answer what became of days that were there
+    before: `moved ARRAY<STRUCT<usage_date DATE, currency STRING, cost_before FLOAT64, cost_after FLOAT64>>`.
+    """
     table: str
     create: Block
     """Makes `table`."""
@@ -29,7 +34,23 @@ class Publish:
         outcome = answer.rows[0]
         if not outcome["published"]:
             raise RunLost
-        return StepResult(rows_processed=outcome["rows_published"], metadata={"table": self.table})
+        return StepResult(rows_processed=outcome["rows_published"], metadata={"table": self.table} | _moved(outcome))
+
+
+def _moved(outcome: Mapping[str, Any]) -> dict[str, object]:
+    if "moved" not in outcome:
+        return {}
+    days = [
+        {
+            "usage_date": day["usage_date"].isoformat(),
+            "currency": day["currency"],
+            "cost_before": round(day["cost_before"], DIGITS),
+            "cost_after": round(day["cost_after"], DIGITS),
+            "cost_moved": round(day["cost_after"] - day["cost_before"], DIGITS),
+        }
+        for day in outcome["moved"]
+    ]
+    return {"moved": days}
 
 
 def parse(section: Section, scope: Scope) -> Step:

@@ -7,6 +7,7 @@ from typing import Any, ClassVar, Protocol
 
 from services.executor.loading import StagingTables
 from services.executor.parameters import SQL_TYPES, ParameterSpec, Value
+from services.executor.period import Period
 from services.executor.runs import Run
 from services.executor.staging import StagingShape, StagingTable, bind
 from services.executor.store import Store
@@ -19,6 +20,10 @@ from services.platform.sql import Block, load_blocks
 
 RUN_VALUES = {"tenant_id": "STRING", "pipeline_id": "STRING", "pipeline_logging_id": "STRING", "attempt": "INT64", "loaded_at": "TIMESTAMP"}
 """What every SQL block of a template may declare as a parameter, besides the template's parameters and what earlier steps found out."""
+
+
+PERIOD_VALUES = {"first_day": "DATE", "last_day": "DATE"}
+"""And these, in a template that is run for days (see `period`)."""
 
 
 class Clouds(Protocol):
@@ -52,6 +57,8 @@ class StepContext:
     step_id: str
     timeout_seconds: int
     parameters: Mapping[str, Value]
+    period: Period | None
+    """The days that the run covers, if its template is run for days."""
     found: Mapping[str, object]
     """What the steps before it, which it needs, found out, by name."""
     staging: tuple[StagingTable, ...]
@@ -74,7 +81,8 @@ class StepContext:
             "attempt": self.run.attempt,
             "loaded_at": self.tools.clock.now(),
         }
-        known = {**run, **self.parameters, **self.found}
+        days = {"first_day": self.period.first, "last_day": self.period.last} if self.period else {}
+        known = {**run, **days, **self.parameters, **self.found}
         return {name: known[name] for name in block.params}
 
 
@@ -112,6 +120,8 @@ class Scope:
     folder: Path
     """The template's."""
     parameters: Mapping[str, ParameterSpec]
+    covers_days: bool = False
+    """It is run for days. See `period`."""
     found: Mapping[str, str]
     """What the steps that come before find out, name to GoogleSQL type."""
     staging: Mapping[str, StagingShape]
@@ -131,7 +141,7 @@ class Scope:
         if block is None:
             raise section.error(f"{file} has no block `{name}`", key)
         typed = {spec.name: SQL_TYPES[spec.type] for spec in self.parameters.values() if spec.type in SQL_TYPES}
-        known = {**RUN_VALUES, **typed, **self.found}
+        known = {**RUN_VALUES, **(PERIOD_VALUES if self.covers_days else {}), **typed, **self.found}
         for param, kind in block.params.items():
             if known.get(param) != kind:
                 there = f"is {known[param]}" if param in known else "is not known here"
