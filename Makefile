@@ -61,8 +61,9 @@ check-protos: gen ## ... buf lint and buf format
 check-sql: gen ## ... every SQL statement, analyzed by ZetaSQL against our DDL
 	@$(PY) -m tools.check_sql
 
-check-shapes: gen ## ... docker-compose.yml against the compose specification
+check-shapes: gen ## ... docker-compose.yml against the compose specification, and templates against their schema
 	@$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec docker-compose.yml
+	@$(BIN)/check-jsonschema --schemafile configs/template.schema.json configs/gcp/*/*.yml
 
 fmt: gen ## Format Python and protos, and mend what can be mended
 	@$(BIN)/ruff check --fix-only --quiet .

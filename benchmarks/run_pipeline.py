@@ -12,6 +12,7 @@ from benchmarks.place import Place
 from services.auth.ledger import Ledger
 from services.auth.settings import AuthSettings
 from services.auth.store import AuthStore, Settlement
+from services.executor.catalog import load_catalog
 from services.executor.engine import Job, Outcome
 from services.executor.ledger import Slot
 from services.executor.live import LiveRuns
@@ -21,7 +22,6 @@ from services.executor.runs import RunStatus
 from services.executor.starting import Starter, Wanted
 from services.executor.steps import STEP_TYPES
 from services.executor.store import Store
-from services.executor.templates import load_catalog
 from services.platform.bigquery import BigQuery
 from services.platform.clock import SystemClock
 from services.platform.ddl import load_tables

@@ -2,7 +2,6 @@
 
 import asyncio
 
-import structlog
 from convergence.executor.v1.pipeline_service_pb2_grpc import add_PipelineServiceServicer_to_server
 from convergence.executor.v1.run_service_pb2_grpc import add_RunServiceServicer_to_server
 from convergence.executor.v1.watch_service_pb2_grpc import add_WatchServiceServicer_to_server
@@ -14,6 +13,7 @@ from services.executor.idempotency import KeyedStarts
 from services.executor.leases import LeaseKeeper
 from services.executor.ledger import Ledger
 from services.executor.live import LiveRuns
+from services.executor.live_catalog import LiveCatalog
 from services.executor.loading import StagingTables
 from services.executor.reconcile import Reconciler
 from services.executor.run_servicer import RunServicer
@@ -23,7 +23,6 @@ from services.executor.starting import Starter
 from services.executor.steps import STEP_TYPES
 from services.executor.steps.step import Toolbox
 from services.executor.store import Store
-from services.executor.templates import load_catalog
 from services.executor.watch_servicer import WatchServicer
 from services.executor.workers import Workers
 from services.platform import log
@@ -41,11 +40,9 @@ async def main() -> None:
     """Serves until SIGTERM; then runs may end within the grace period, while their slots are still renewed."""
     settings = ExecutorSettings()
     log.configure(NAME, settings.log_level)
-    catalog = load_catalog(settings.configs_dir, STEP_TYPES)
-    for error in catalog.broken.values():
-        structlog.get_logger().error("template_broken", problem=str(error))
     clock = SystemClock()
     async with (
+        LiveCatalog(settings.configs_dir, STEP_TYPES, poll_seconds=settings.template_poll_seconds) as catalog,
         BigQuery(settings, service=NAME) as bq,
         Kms(settings) as kms,
         Workers(settings.max_concurrent_runs) as workers,

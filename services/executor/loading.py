@@ -22,14 +22,10 @@ class StagingTables:
         self._bq = bq
         self._clock = clock
 
-    async def fill(self, tenant_id: str, table: StagingTable, parquet: IO[bytes], size: int, *, within: timedelta) -> None:
-        """Makes `table` anew and loads the Parquet file (`size` bytes) into it, in one job. A table of an earlier try is dropped.
-
-        Raises Unavailable if BigQuery does not answer; then the table may be there or not, and `fill` may be called again.
-        """
-        name = f"{self._bq.tenant(tenant_id)}.{table.name}"
+    async def make(self, tenant_id: str, table: StagingTable) -> None:
+        """Makes `table`, empty. A table of an earlier try is dropped. Raises as `fill` does."""
         await self.drop(tenant_id, table)
-        made = bigquery.Table(name, schema=table.shape.bigquery)
+        made = bigquery.Table(f"{self._bq.tenant(tenant_id)}.{table.name}", schema=table.shape.bigquery)
         # An expiration is a property of the table that a load into it keeps; a load job that makes the table could not set one.
         made.expires = self._clock.now() + LIFE
 
@@ -37,6 +33,14 @@ class StagingTables:
             self._bq.client.create_table(made, exists_ok=True, timeout=timeout, retry=NO_RETRY)
 
         await self._bq.call("create_staging", create, seconds=SHORT_SECONDS)
+
+    async def fill(self, tenant_id: str, table: StagingTable, parquet: IO[bytes], size: int, *, within: timedelta) -> None:
+        """Makes `table` anew and loads the Parquet file (`size` bytes) into it, in one job.
+
+        Raises Unavailable if BigQuery does not answer; then the table may be there or not, and `fill` may be called again.
+        """
+        await self.make(tenant_id, table)
+        name = f"{self._bq.tenant(tenant_id)}.{table.name}"
         job_id = f"load_{table.name}_{uuid.uuid4().hex}"
 
         def load(timeout: float) -> None:

@@ -11,13 +11,13 @@ from convergence.executor.v1.pipeline_service_pb2_grpc import PipelineServiceSer
 from google.protobuf import json_format
 
 from services.executor.cancelling import Canceller
+from services.executor.catalog import Templates
 from services.executor.idempotency import KeyedStarts, key_of
 from services.executor.parameters import ParameterType, parse
 from services.executor.pipelines import PipelineName
 from services.executor.runs import RunStatus
 from services.executor.starting import Starter, Wanted
 from services.executor.store import ID_LENGTH, RunFilter, Store, no_such_run
-from services.executor.templates import Catalog
 from services.executor.wire import to_run, to_template
 from services.platform.caller import current_caller
 from services.platform.errors import InvalidArgument
@@ -29,7 +29,7 @@ type Context = grpc.aio.ServicerContext[Any, Any]
 class PipelineServicer(PipelineServiceServicer):
     """Runs pipelines for tenants and tells how the runs went."""
 
-    def __init__(self, *, starter: Starter, keyed: KeyedStarts, canceller: Canceller, store: Store, catalog: Catalog) -> None:
+    def __init__(self, *, starter: Starter, keyed: KeyedStarts, canceller: Canceller, store: Store, catalog: Templates) -> None:
         self._starter, self._keyed, self._canceller, self._store, self._catalog = starter, keyed, canceller, store, catalog
 
     async def RunPipeline(self, request: messages.RunPipelineRequest, context: Context) -> messages.RunPipelineResponse:

@@ -18,6 +18,8 @@ class ExecutorSettings(ServiceSettings):
     """How long it is remembered that a tenant has credentials; a run itself always fetches them anew."""
     credentials_known_most: int = Field(default=10_000, ge=1)
     """Of how many tenants that is remembered."""
+    template_poll_seconds: float = Field(default=5.0, gt=0)
+    """How often the templates' files are looked at; new and changed ones are read without a restart."""
     watch_poll_seconds: float = Field(default=2.0, gt=0)
     """How often a watched run is read."""
     watch_silence_seconds: float = Field(default=15.0, gt=0)

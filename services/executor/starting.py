@@ -26,6 +26,7 @@ from datetime import date, datetime, timedelta
 
 import structlog
 
+from services.executor.catalog import Templates
 from services.executor.credentials import SealedCredentials
 from services.executor.engine import Job
 from services.executor.ledger import NOT_STARTED, Ledger, Slot
@@ -36,7 +37,7 @@ from services.executor.pipelines import PipelineName
 from services.executor.reconcile import Reconciler
 from services.executor.runs import Run, RunStatus
 from services.executor.store import Store
-from services.executor.templates import Catalog, Overlap, Template
+from services.executor.templates import Overlap, Template
 from services.platform import bigquery
 from services.platform.clock import Clock
 from services.platform.errors import AlreadyExists, ConvergenceError, FailedPrecondition, InvalidArgument, NotFound, Unavailable
@@ -71,7 +72,7 @@ class Starter:
     def __init__(
         self,
         *,
-        catalog: Catalog,
+        catalog: Templates,
         credentials: SealedCredentials,
         ledger: Ledger,
         store: Store,

@@ -1,22 +1,16 @@
-"""Templates: `configs/{provider}/{domain}/{template}.yml`, read once when the executor starts."""
+"""Templates: what `configs/{provider}/{domain}/{template}.yml` says, read strictly."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from pathlib import Path
 
 from services.executor.parameter_specs import read_parameters
 from services.executor.parameters import ParameterSpec, Value
 from services.executor.period import DAY, MOST_DAYS, Period, has_period, period_of
 from services.executor.pipelines import SEGMENT, PipelineName
 from services.executor.plan import When, before, circle, in_order
-from services.executor.staging import StagingShape
 from services.executor.steps.step import Scope, Step, StepType
-from services.executor.yaml_section import Section, TemplateError
-from services.platform.ddl import load_tables
-
-NOT_TEMPLATES = frozenset({"bigquery", "envoy", "cloud_scheduler"})
-"""Folders of configs/ that hold something else."""
+from services.executor.yaml_section import Section
 
 
 class Overlap(StrEnum):
@@ -85,35 +79,6 @@ class Template:
     def period_of(self, values: Mapping[str, Value]) -> Period | None:
         """The days that a run with these parameters covers. Raises InvalidArgument; see `period`."""
         return period_of(values, most_days=self.most_days)
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Catalog:
-    """All templates. A broken one is missing in `templates`, and `broken` says why, by path."""
-
-    templates: Mapping[PipelineName, Template]
-    broken: Mapping[str, TemplateError]
-
-
-def load_catalog(configs: Path, step_types: Mapping[str, StepType]) -> Catalog:
-    """Reads every template below `configs`. Raises ValueError only for DDL that cannot be read: that is ours, not a template's."""
-    staging = {name: StagingShape.of(table) for name, table in load_tables(configs / "bigquery" / "staging").items()}
-    tables = {name: table.create for name, table in load_tables(configs / "bigquery" / "tenant").items()}
-    scope = Scope(folder=configs, parameters={}, found={}, staging=staging, tables=tables)
-    templates, broken = dict[PipelineName, Template](), dict[str, TemplateError]()
-    for path in sorted(configs.glob("*/*/*.yml")):
-        source = path.relative_to(configs).as_posix()
-        name = PipelineName.of(*source.removesuffix(".yml").split("/"))
-        if source.split("/")[0] in NOT_TEMPLATES:
-            continue
-        try:
-            if name is None or name.path != source.removesuffix(".yml"):
-                raise TemplateError(f"{source}:1:1: folders and file must be named with lower-case letters, digits and underscores")
-            section = Section.read(path, source, "a template")
-            templates[name] = parse_template(name, section, replace(scope, folder=path.parent), step_types)
-        except TemplateError as error:
-            broken[source] = error
-    return Catalog(templates=templates, broken=broken)
 
 
 def parse_template(name: PipelineName, section: Section, scope: Scope, step_types: Mapping[str, StepType]) -> Template:

@@ -1,6 +1,6 @@
 """Counters, as Prometheus reads them. The statement budget of each flow is asserted from these."""
 
-from prometheus_client import Counter, Histogram, start_http_server
+from prometheus_client import Counter, Gauge, Histogram, start_http_server
 
 BIGQUERY_JOBS = Counter("convergence_bigquery_jobs", "Query and load jobs submitted to BigQuery, retries included", ["statement"])
 BIGQUERY_STATEMENTS = Counter(
@@ -8,6 +8,7 @@ BIGQUERY_STATEMENTS = Counter(
 )
 BIGQUERY_RETRIES = Counter("convergence_bigquery_retries", "Statements sent again after a transient error", ["statement"])
 BIGQUERY_PACED_SECONDS = Counter("convergence_bigquery_paced_seconds", "Seconds that statements waited for their table's budget")
+TEMPLATES = Gauge("convergence_templates", "Templates that the executor has read", ["state"])
 CALLS = Counter("convergence_rpc", "RPCs answered", ["method", "code"])
 CALL_SECONDS = Histogram("convergence_rpc_seconds", "Seconds from request to answer", ["method"])
 

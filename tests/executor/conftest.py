@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from google.cloud import bigquery
 
 from services.executor.cancelling import Canceller
+from services.executor.catalog import Catalog, load_catalog
 from services.executor.engine import Job, Outcome
 from services.executor.ledger import Slot
 from services.executor.live import LiveRuns
@@ -27,7 +28,6 @@ from services.executor.starting import Starter
 from services.executor.steps import STEP_TYPES
 from services.executor.steps.step import Toolbox
 from services.executor.store import Store
-from services.executor.templates import Catalog, load_catalog
 from services.executor.tenant_cloud import GcpCredentials, TenantCloud
 from services.executor.workers import Workers
 from services.platform.bigquery import BigQuery

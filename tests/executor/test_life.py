@@ -11,6 +11,7 @@ from convergence.executor.v1 import pipeline_service_pb2 as messages
 from google.protobuf import json_format
 
 from services.executor.cancelling import Canceller
+from services.executor.catalog import Catalog
 from services.executor.engine import Job
 from services.executor.idempotency import KeyedStarts
 from services.executor.leases import SLOT_LOST, LeaseKeeper
@@ -21,7 +22,6 @@ from services.executor.runs import Run, RunStatus
 from services.executor.servicer import PipelineServicer
 from services.executor.starting import Starter
 from services.executor.store import RunFilter, Store
-from services.executor.templates import Catalog
 from services.platform import metrics
 from services.platform.caller import Caller, set_caller
 from services.platform.clock import SystemClock

@@ -12,6 +12,7 @@ import pytest
 from convergence.executor.v1 import run_service_pb2 as messages
 from google.protobuf import json_format
 
+from services.executor.catalog import Catalog
 from services.executor.engine import execute
 from services.executor.live import LiveRuns
 from services.executor.reconcile import OVERDUE, OVERDUE_AFTER, Reconciler
@@ -20,7 +21,6 @@ from services.executor.runs import RunStatus, StepLog
 from services.executor.starting import Starter
 from services.executor.steps.step import Toolbox
 from services.executor.store import Store
-from services.executor.templates import Catalog
 from services.platform.clock import SystemClock
 from services.platform.errors import ConvergenceError, FailedPrecondition, InvalidArgument, NotFound, ResourceExhausted, Unavailable
 from tests.executor.conftest import Credentials, RecordingLedger, Tenant, Work

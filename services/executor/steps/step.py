@@ -16,7 +16,7 @@ from services.executor.workers import Workers
 from services.executor.yaml_section import Section
 from services.platform.bigquery import BigQuery, QueryResult
 from services.platform.clock import Clock
-from services.platform.sql import Block, load_blocks
+from services.platform.sql import Block, parse_blocks
 
 RUN_VALUES = {"tenant_id": "STRING", "pipeline_id": "STRING", "pipeline_logging_id": "STRING", "attempt": "INT64", "loaded_at": "TIMESTAMP"}
 """What every SQL block of a template may declare as a parameter, besides the template's parameters and what earlier steps found out."""
@@ -135,8 +135,8 @@ class Scope:
         if Path(file).name != file or not path.is_file():
             raise section.error(f"there is no file {file} beside the template", key)
         try:
-            block = load_blocks(path).get(name)
-        except ValueError as error:
+            block = parse_blocks(path.read_text(encoding="utf-8"), file).get(name)
+        except (OSError, ValueError) as error:
             raise section.error(str(error), key) from error
         if block is None:
             raise section.error(f"{file} has no block `{name}`", key)

@@ -1,0 +1,83 @@
+"""The JSON Schema that editors check templates with says what the code reads."""
+
+import json
+from pathlib import Path
+from typing import Any, override
+
+import jsonschema
+import pytest
+import yaml
+
+from services.executor import catalog as catalogs
+from services.executor.parameters import ParameterType
+from services.executor.plan import When
+from services.executor.quality import SEVERITIES
+from services.executor.steps import STEP_TYPES
+from services.executor.templates import Overlap
+from services.executor.yaml_section import Section
+from services.platform.settings import REPOSITORY
+
+CONFIGS = REPOSITORY / "configs"
+SCHEMA: dict[str, Any] = json.loads((CONFIGS / "template.schema.json").read_text())
+DEFINED = SCHEMA["$defs"]
+TEMPLATES = sorted(path for path in CONFIGS.glob("*/*/*.yml") if path.parts[-3] not in catalogs.NOT_TEMPLATES)
+
+
+def test_it_is_a_schema() -> None:
+    jsonschema.Draft7Validator.check_schema(SCHEMA)
+
+
+@pytest.mark.parametrize("path", TEMPLATES, ids=lambda path: path.stem)
+def test_ours_fit_it(path: Path) -> None:
+    jsonschema.validate(plain(path.read_text()), SCHEMA)
+
+
+def test_it_has_the_keys_that_the_code_asks_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Readers ask for every key they know, also for those that a template leaves out."""
+    asked = dict[str, set[str]]()
+
+    class Recording(Section):
+        @override
+        def finish(self) -> None:
+            super().finish()
+            name = str(self.scalar("type")) if self._what == "a step" else self._what
+            asked.setdefault(name, set()).update(self._asked)
+
+    monkeypatch.setattr(catalogs, "Section", Recording)
+    assert not catalogs.load_catalog(CONFIGS, STEP_TYPES).broken
+    known = {"a template": SCHEMA, "a parameter": DEFINED["parameter"], "a check": DEFINED["check"]}
+    assert asked == {name: set(known.get(name, DEFINED.get(name))["properties"]) for name in asked}
+    assert asked.keys() >= known.keys()
+
+
+def test_it_has_the_words_that_the_code_knows() -> None:
+    assert set(DEFINED["step"]["properties"]["type"]["enum"]) == set(STEP_TYPES)
+    assert [one["then"]["$ref"] for one in DEFINED["step"]["allOf"]] == [f"#/$defs/{name}" for name in STEP_TYPES]
+    assert set(DEFINED["parameter"]["properties"]["type"]["enum"]) == set(ParameterType)
+    assert set(DEFINED["when"]["enum"]) == set(When)
+    assert set(SCHEMA["properties"]["overlap"]["enum"]) == set(Overlap)
+    assert set(DEFINED["check"]["properties"]["severity"]["enum"]) == set(SEVERITIES)
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("timeout_seconds: 1800", "timeout_seconds: soon"),
+        ("timeout_seconds: 1800", "timeout: 1800"),
+        ("type: date", "type: day"),
+        ("type: table", "type: choice"),
+        ("type: gcp.bigquery_extract", "type: gcp.nothing"),
+        ("staging: x_staging_gcp_billing", "table: billing_cost_daily"),
+        ("severity: warn", "severity: loud"),
+    ],
+)
+def test_what_the_code_refuses_an_editor_marks(old: str, new: str) -> None:
+    text = (CONFIGS / "gcp/cost/billing.yml").read_text()
+    assert old in text
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate(plain(text.replace(old, new, 1)), SCHEMA)
+
+
+def plain(text: str) -> Any:
+    """As editors read YAML: dates are texts."""
+    return json.loads(json.dumps(yaml.safe_load(text), default=str))
