@@ -15,6 +15,7 @@ from services.executor.ledger import Ledger
 from services.executor.live import LiveRuns
 from services.executor.live_catalog import LiveCatalog
 from services.executor.loading import StagingTables
+from services.executor.previewing import Previewer, Prices
 from services.executor.reconcile import Reconciler
 from services.executor.run_servicer import RunServicer
 from services.executor.servicer import PipelineServicer
@@ -88,6 +89,7 @@ async def main() -> None:
                     starter=starter,
                     keyed=KeyedStarts(starter, store, clock),
                     canceller=Canceller(store=store, ledger=ledger, live=live, clock=clock),
+                    previewer=Previewer(tools, Prices(query=settings.query_usd_per_tib, storage_read=settings.storage_read_usd_per_tib)),
                     store=store,
                     catalog=catalog,
                 ),

@@ -83,7 +83,7 @@ async def execute(job: Job, tools: Toolbox) -> Outcome:
             raise
         await _run(job, epilogue, progress, tools)
     finally:
-        await _drop_staging(job, progress, tools)
+        await drop_staging(job, progress.results, tools)
     return progress.outcome(job.template.steps)
 
 
@@ -148,18 +148,7 @@ async def _perform(job: Job, step: TemplateStep, progress: _Progress, tools: Too
 
 async def _attempt(job: Job, step: TemplateStep, progress: _Progress, tools: Toolbox) -> StepResult | StepFailed:
     """One try. What goes wrong comes back in words for the tenant; what they do not tell is in the log."""
-    known = [progress.results[one.id] for one in job.template.steps if one.id in step.before and one.id in progress.results]
-    context = StepContext(
-        run=job.run,
-        provider=job.template.name.provider,
-        step_id=step.id,
-        timeout_seconds=step.timeout_seconds,
-        parameters=job.parameters,
-        period=job.period,
-        found={name: value for result in known for name, value in result.found.items()},
-        staging=tuple(table for result in known for table in result.staging),
-        tools=tools,
-    )
+    context = context_of(job, step, progress.results, tools)
     try:
         async with asyncio.timeout(step.timeout_seconds):
             return await step.action.run(context)
@@ -178,8 +167,25 @@ async def _attempt(job: Job, step: TemplateStep, progress: _Progress, tools: Too
         return StepFailed(told, can_heal=True)
 
 
-async def _drop_staging(job: Job, progress: _Progress, tools: Toolbox) -> None:
-    for table in (table for result in progress.results.values() for table in result.staging):
+def context_of(job: Job, step: TemplateStep, results: Mapping[str, StepResult], tools: Toolbox) -> StepContext:
+    """What a step gets to see, of the results of those before it."""
+    known = [results[one.id] for one in job.template.steps if one.id in step.before and one.id in results]
+    return StepContext(
+        run=job.run,
+        provider=job.template.name.provider,
+        step_id=step.id,
+        timeout_seconds=step.timeout_seconds,
+        parameters=job.parameters,
+        period=job.period,
+        found={name: value for result in known for name, value in result.found.items()},
+        staging=tuple(table for result in known for table in result.staging),
+        tools=tools,
+    )
+
+
+async def drop_staging(job: Job, results: Mapping[str, StepResult], tools: Toolbox) -> None:
+    """Drops what the steps have staged; what cannot be dropped expires by itself."""
+    for table in (table for result in results.values() for table in result.staging):
         try:
             await tools.staging.drop(job.run.tenant_id, table)
         except Exception as error:  # noqa: BLE001 - it expires by itself; the run's outcome does not depend on it

@@ -15,10 +15,11 @@ from services.executor.catalog import Templates
 from services.executor.idempotency import KeyedStarts, key_of
 from services.executor.parameters import ParameterType, parse
 from services.executor.pipelines import PipelineName
+from services.executor.previewing import Previewer
 from services.executor.runs import RunStatus
 from services.executor.starting import Starter, Wanted
 from services.executor.store import ID_LENGTH, RunFilter, Store, no_such_run
-from services.executor.wire import to_run, to_template
+from services.executor.wire import to_preview, to_run, to_template
 from services.platform.caller import current_caller
 from services.platform.errors import InvalidArgument
 from services.platform.paging import from_token, page_size, to_token
@@ -29,19 +30,15 @@ type Context = grpc.aio.ServicerContext[Any, Any]
 class PipelineServicer(PipelineServiceServicer):
     """Runs pipelines for tenants and tells how the runs went."""
 
-    def __init__(self, *, starter: Starter, keyed: KeyedStarts, canceller: Canceller, store: Store, catalog: Templates) -> None:
-        self._starter, self._keyed, self._canceller, self._store, self._catalog = starter, keyed, canceller, store, catalog
+    def __init__(
+        self, *, starter: Starter, keyed: KeyedStarts, canceller: Canceller, previewer: Previewer, store: Store, catalog: Templates
+    ) -> None:
+        self._starter, self._keyed, self._canceller, self._previewer = starter, keyed, canceller, previewer
+        self._store, self._catalog = store, catalog
 
     async def RunPipeline(self, request: messages.RunPipelineRequest, context: Context) -> messages.RunPipelineResponse:
         """Starts a run and answers at once; with an Idempotency-Key it answers the key's run, started now or before."""
-        name = PipelineName.of(request.provider, request.domain, request.template)
-        wanted = Wanted(
-            pipeline_logging_id=str(uuid.uuid4()),
-            tenant_id=request.tenant_id,
-            name=name,
-            given=json_format.MessageToDict(request.parameters),
-            user_id=current_caller().user_id,
-        )
+        wanted = _wanted(request)
         identity, key = wanted.pipeline_logging_id, key_of(context)
         if key is None:
             await self._starter.start(wanted)
@@ -54,6 +51,11 @@ class PipelineServicer(PipelineServiceServicer):
             status=RunStatus.RUNNING,
             message="Pipeline triggered successfully",
         )
+
+    async def ValidatePipeline(self, request: messages.ValidatePipelineRequest, context: Context) -> messages.ValidatePipelineResponse:
+        """A dry run. See `previewing`."""
+        job = await self._starter.prepare(_wanted(request))
+        return to_preview(job, await self._previewer.preview(job))
 
     async def ListRuns(self, request: messages.ListRunsRequest, context: Context) -> messages.ListRunsResponse:
         """A tenant's runs, newest first."""
@@ -92,6 +94,16 @@ class PipelineServicer(PipelineServiceServicer):
         steps = await self._store.list_step_logs(tenant_id, identity)
         results = await self._store.list_dq_results(tenant_id, identity)
         return to_run(run, steps, results)
+
+
+def _wanted(request: messages.RunPipelineRequest | messages.ValidatePipelineRequest) -> Wanted:
+    return Wanted(
+        pipeline_logging_id=str(uuid.uuid4()),
+        tenant_id=request.tenant_id,
+        name=PipelineName.of(request.provider, request.domain, request.template),
+        given=json_format.MessageToDict(request.parameters),
+        user_id=current_caller().user_id,
+    )
 
 
 def _status(text: str) -> RunStatus | None:

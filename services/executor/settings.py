@@ -20,6 +20,10 @@ class ExecutorSettings(ServiceSettings):
     """Of how many tenants that is remembered."""
     template_poll_seconds: float = Field(default=5.0, gt=0)
     """How often the templates' files are looked at; new and changed ones are read without a restart."""
+    query_usd_per_tib: float = Field(default=6.25, ge=0)
+    """What BigQuery charges for queries on demand, for dry runs to tell; 0 for who pays for slots."""
+    storage_read_usd_per_tib: float = Field(default=1.1, ge=0)
+    """What the Storage Read API charges."""
     watch_poll_seconds: float = Field(default=2.0, gt=0)
     """How often a watched run is read."""
     watch_silence_seconds: float = Field(default=15.0, gt=0)

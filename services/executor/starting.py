@@ -103,6 +103,12 @@ class Starter:
         template.period_of(parameters)
         return template, parameters
 
+    async def prepare(self, wanted: Wanted) -> Job:
+        """The run as it would begin, for a dry run. Raises what `start` raises before it takes a slot."""
+        template, parameters = self.check(wanted)
+        await self._credentials.require(wanted.tenant_id, template.name.provider.upper())
+        return Job(run=self._run(wanted, template, parameters), template=template, parameters=parameters)
+
     def is_here(self, pipeline_logging_id: str) -> bool:
         """Whether this process leads the run, or is about to."""
         return self._live.leads(pipeline_logging_id) or pipeline_logging_id in self._beginning

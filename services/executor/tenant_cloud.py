@@ -46,6 +46,16 @@ class GcpCredentials:
     service_account: dict[str, str] = field(repr=False)
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Estimate:
+    """What a read session says that it would read."""
+
+    size: int
+    """Bytes, uncompressed."""
+    rows: int
+    """Before any row is left out, so at most that many; 0 if BigQuery does not tell."""
+
+
 class TenantCloud:
     """One tenant's BigQuery, for one run."""
 
@@ -84,28 +94,38 @@ class TenantCloud:
         The columns are whole ones: the emulator drops a column of which only a leaf is selected.
         """
         with _told(f"table {table}"):
-            found = self._client.get_table(str(table), timeout=SECONDS, retry=RETRY)
-            known = {column.name for column in found.schema}
-            if missing := {"usage_start_time", "cost"} - known:
-                raise StepFailed(f"Table {table} is no billing export: it has no column {' and no '.join(sorted(missing))}.")
-            options = types.ReadSession.TableReadOptions(
-                selected_fields=[name for name in columns.names if name in known],
-                row_restriction=restriction(period, by_ingestion=is_by_ingestion(found)),
-            )
-            session = self._reader.create_read_session(
-                parent=f"projects/{self.project}",
-                read_session=types.ReadSession(
-                    table=f"projects/{table.project}/datasets/{table.dataset}/tables/{table.table}",
-                    data_format=types.DataFormat.ARROW,
-                    read_options=options,
-                ),
-                timeout=SECONDS,
-            )
+            session = self._session(table, columns, period)
             schema = pa.ipc.read_schema(pa.py_buffer(session.arrow_schema.serialized_schema))
             # One after the other: memory is bounded by one batch, however many streams the day comes in.
             for stream in session.streams:
                 for answer in self._reader.read_rows(stream.name):
                     yield pa.ipc.read_record_batch(pa.py_buffer(answer.arrow_record_batch.serialized_record_batch), schema)
+
+    def estimate(self, table: TableName, columns: pa.Schema, period: Period) -> Estimate:
+        """What `read` would send, asked the same way and of the same rights. Raises StepFailed."""
+        with _told(f"table {table}"):
+            session = self._session(table, columns, period)
+            return Estimate(size=session.estimated_total_bytes_scanned, rows=session.estimated_row_count)
+
+    def _session(self, table: TableName, columns: pa.Schema, period: Period) -> types.ReadSession:
+        found = self._client.get_table(str(table), timeout=SECONDS, retry=RETRY)
+        known = {column.name for column in found.schema}
+        if missing := {"usage_start_time", "cost"} - known:
+            raise StepFailed(f"Table {table} is no billing export: it has no column {' and no '.join(sorted(missing))}.")
+        options = types.ReadSession.TableReadOptions(
+            selected_fields=[name for name in columns.names if name in known],
+            row_restriction=restriction(period, by_ingestion=is_by_ingestion(found)),
+        )
+        session: types.ReadSession = self._reader.create_read_session(
+            parent=f"projects/{self.project}",
+            read_session=types.ReadSession(
+                table=f"projects/{table.project}/datasets/{table.dataset}/tables/{table.table}",
+                data_format=types.DataFormat.ARROW,
+                read_options=options,
+            ),
+            timeout=SECONDS,
+        )
+        return session
 
 
 def restriction(period: Period, *, by_ingestion: bool) -> str:

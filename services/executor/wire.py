@@ -3,10 +3,13 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from convergence.executor.v1 import pipeline_service_pb2 as messages
 from convergence.executor.v1 import run_pb2, template_pb2
 from google.protobuf import struct_pb2
 
-from services.executor.parameters import ParameterSpec
+from services.executor.engine import Job
+from services.executor.parameter_specs import CALENDAR
+from services.executor.previewing import Preview
 from services.executor.runs import DqResult, Run, StepLog
 from services.executor.templates import Template
 from services.platform.stamps import to_timestamp
@@ -40,7 +43,14 @@ def to_template(template: Template) -> template_pb2.Template:
     """What can be run."""
     parameters = [
         template_pb2.TemplateParameter(
-            name=spec.name, type=spec.type, required=spec.required, default=_default(spec), description=spec.description
+            name=spec.name,
+            type=spec.type,
+            required=spec.required,
+            default=_value(spec.default),
+            description=spec.description,
+            choices=spec.choices,
+            timezone=str(spec.zone) if spec.type in CALENDAR else "",
+            scheduled=_value(spec.scheduled),
         )
         for spec in template.parameters
     ]
@@ -52,6 +62,8 @@ def to_template(template: Template) -> template_pb2.Template:
         parameters=parameters,
         steps=[template_pb2.TemplateStep(id=step.id, type=step.type, needs=step.needs) for step in template.steps],
         timeout_seconds=template.timeout_seconds,
+        overlap=template.overlap,
+        most_days=template.most_days,
     )
 
 
@@ -87,11 +99,35 @@ def to_dq_result(result: DqResult) -> run_pb2.DqResult:
     )
 
 
+def to_preview(job: Job, preview: Preview) -> messages.ValidatePipelineResponse:
+    """What a dry run found."""
+    period = job.period
+    return messages.ValidatePipelineResponse(
+        valid=not preview.problems,
+        problems=[messages.PipelineProblem(step_id=step_id, message=message) for step_id, message in preview.problems.items()],
+        parameters=_struct(job.run.parameters),
+        first_day=period.first.isoformat() if period else "",
+        last_day=period.last.isoformat() if period else "",
+        steps=[
+            messages.StepPreview(
+                step_id=step.step_id,
+                step_type=step.step_type,
+                bytes_read=step.bytes_read,
+                cost_usd=step.cost_usd,
+                metadata=_struct(step.metadata),
+            )
+            for step in preview.steps
+        ],
+        bytes_read=sum(step.bytes_read for step in preview.steps),
+        cost_usd=sum(step.cost_usd for step in preview.steps),
+    )
+
+
 def _struct(value: Mapping[str, Any]) -> struct_pb2.Struct:
     message = struct_pb2.Struct()
     message.update(value)
     return message
 
 
-def _default(spec: ParameterSpec) -> struct_pb2.Value:
-    return _struct({"default": spec.default}).fields["default"]
+def _value(value: object) -> struct_pb2.Value:
+    return _struct({"it": value}).fields["it"]

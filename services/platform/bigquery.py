@@ -109,6 +109,20 @@ class BigQuery:
             await asyncio.gather(*(self.cancel_job(job_id) for job_id in sent))
             raise
 
+    async def dry_run(self, block: Block, params: Mapping[str, object], *, dataset: str) -> int:
+        """The bytes that BigQuery says the block would read, without running it; of a script only what BigQuery can foresee.
+
+        It costs nothing and changes nothing, so it is counted as no statement. Raises as `query` does.
+        """
+        config = self._config(block, params, dataset, None)
+        config.dry_run = True
+
+        def send(timeout: float) -> int:
+            job = self.client.query(block.sql, job_config=config, timeout=timeout, retry=NO_RETRY, job_retry=NO_RETRY)
+            return int(job.total_bytes_processed or 0)
+
+        return await self.call(f"dry_run_{block.name}", send)
+
     async def cancel_job(self, job_id: str) -> None:
         """Asks BigQuery to stop a job. Nothing happens if it has ended, or cannot be found or reached: then it ends by itself."""
         with contextlib.suppress(google.GoogleAPICallError, Unavailable):

@@ -17,10 +17,12 @@ from services.executor.idempotency import KeyedStarts
 from services.executor.leases import SLOT_LOST, LeaseKeeper
 from services.executor.ledger import Slot
 from services.executor.live import STOPPED, LiveRuns
+from services.executor.previewing import Previewer, Prices
 from services.executor.reconcile import LOST, Reconciler
 from services.executor.runs import Run, RunStatus
 from services.executor.servicer import PipelineServicer
 from services.executor.starting import Starter
+from services.executor.steps.step import Toolbox
 from services.executor.store import RunFilter, Store
 from services.platform import metrics
 from services.platform.caller import Caller, set_caller
@@ -38,9 +40,14 @@ def keeper(live: LiveRuns, store: Store, reconciler: Reconciler, ledger: Recordi
 
 
 @pytest.fixture
-def servicer(starter: Starter, canceller: Canceller, catalog: Catalog, store: Store) -> PipelineServicer:
+def servicer(starter: Starter, canceller: Canceller, catalog: Catalog, store: Store, tools: Toolbox) -> PipelineServicer:
     return PipelineServicer(
-        starter=starter, keyed=KeyedStarts(starter, store, SystemClock()), canceller=canceller, store=store, catalog=catalog
+        starter=starter,
+        keyed=KeyedStarts(starter, store, SystemClock()),
+        canceller=canceller,
+        previewer=Previewer(tools, Prices(query=6.25, storage_read=1.1)),
+        store=store,
+        catalog=catalog,
     )
 
 
@@ -262,7 +269,8 @@ async def test_templates_are_listed(servicer: PipelineServicer) -> None:
     assert template["parameters"][0] | {"description": ""} == {
         "name": "date",
         "type": "date",
-        "required": True,
         "default": None,
+        "scheduled": "yesterday",
+        "timezone": "UTC",
         "description": "",
     }

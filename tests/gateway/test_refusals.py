@@ -129,6 +129,7 @@ async def test_a_request_that_is_not_http_is_400_in_json(gateway: Gateway) -> No
         (grpc.StatusCode.PERMISSION_DENIED, 403),
         (grpc.StatusCode.NOT_FOUND, 404),
         (grpc.StatusCode.INVALID_ARGUMENT, 400),
+        (grpc.StatusCode.ALREADY_EXISTS, 409),
         (grpc.StatusCode.FAILED_PRECONDITION, 400),
         (grpc.StatusCode.RESOURCE_EXHAUSTED, 429),
         (grpc.StatusCode.UNAVAILABLE, 503),

@@ -22,8 +22,8 @@ from services.executor.failures import StepFailed
 from services.executor.parameters import ParameterType
 from services.executor.period import DAY, Period
 from services.executor.staging import StagingShape, conform
-from services.executor.steps.step import Scope, Step, StepContext, StepResult
-from services.executor.tenant_cloud import TenantCloud
+from services.executor.steps.step import Reading, Scope, Step, StepContext, StepPreview, StepResult
+from services.executor.tenant_cloud import Estimate, TenantCloud
 from services.executor.yaml_section import Section
 
 ROW_GROUP = 50_000
@@ -55,16 +55,13 @@ class Extract:
 
     async def run(self, context: StepContext) -> StepResult:
         """See Step."""
-        period, export = context.period, context.parameters[EXPORT]
-        if period is None:
-            raise TypeError("the template is run for days")
+        period, export = self._wanted(context)
         table = self.shape.table(context.run.pipeline_logging_id, context.run.attempt)
         cloud = await context.tools.clouds.open(context.run.tenant_id, context.provider.upper())
 
         def read(checkpoint: Callable[[], None]) -> Spooled:
             try:
-                source = named_table(str(export), cloud.project) if export else choose_export(cloud.exports(), cloud.project)
-                return spool(cloud, source, self.shape, period, folder=context.tools.spool_dir, checkpoint=checkpoint)
+                return spool(cloud, _source(cloud, export), self.shape, period, folder=context.tools.spool_dir, checkpoint=checkpoint)
             finally:
                 cloud.close()
 
@@ -83,6 +80,39 @@ class Extract:
             staging=(table,),
             metadata={"source_table": str(spooled.source), "parquet_bytes": spooled.size},
         )
+
+    async def preview(self, context: StepContext) -> StepPreview:
+        """See Previewed. A read session is opened, which tells how much it would send, and never read."""
+        period, export = self._wanted(context)
+        cloud = await context.tools.clouds.open(context.run.tenant_id, context.provider.upper())
+
+        def look(_: Callable[[], None]) -> tuple[TableName, Estimate]:
+            try:
+                source = _source(cloud, export)
+                return source, cloud.estimate(source, self.shape.arrow, period)
+            finally:
+                cloud.close()
+
+        source, estimate = await context.tools.workers.run(look)
+        table = self.shape.table(context.run.pipeline_logging_id, context.run.attempt)
+        await context.tools.staging.make(context.run.tenant_id, table)
+        return StepPreview(
+            bytes_read=estimate.size,
+            reading=Reading.STORAGE_READ,
+            staging=(table,),
+            staged_bytes=estimate.size,
+            metadata={"source_table": str(source), "estimated_rows": estimate.rows},
+        )
+
+    def _wanted(self, context: StepContext) -> tuple[Period, str | None]:
+        if context.period is None:
+            raise TypeError("the template is run for days")
+        export = context.parameters[EXPORT]
+        return context.period, None if export is None else str(export)
+
+
+def _source(cloud: TenantCloud, export: str | None) -> TableName:
+    return named_table(export, cloud.project) if export else choose_export(cloud.exports(), cloud.project)
 
 
 def parse(section: Section, scope: Scope) -> Step:

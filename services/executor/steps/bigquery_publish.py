@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Final
 
 from services.executor.failures import RunLost
-from services.executor.steps.step import Scope, Step, StepContext, StepResult
+from services.executor.steps.step import Scope, Step, StepContext, StepPreview, StepResult
 from services.executor.yaml_section import Section
 from services.platform.sql import Block
 
@@ -35,6 +35,11 @@ class Publish:
         if not outcome["published"]:
             raise RunLost
         return StepResult(rows_processed=outcome["rows_published"], metadata={"table": self.table} | _moved(outcome))
+
+    async def preview(self, context: StepContext) -> StepPreview:
+        """See Previewed."""
+        await context.tools.store.ensure_table(context.run.tenant_id, self.table, self.create)
+        return StepPreview(bytes_read=await context.dry_run(self.block))
 
 
 def _moved(outcome: Mapping[str, Any]) -> dict[str, object]:

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from services.executor.quality import SEVERITIES, Check, Verdict, judge, refuse_errors
 from services.executor.runs import DqResult
-from services.executor.steps.step import Scope, Step, StepContext, StepResult
+from services.executor.steps.step import Scope, Step, StepContext, StepPreview, StepResult
 from services.executor.yaml_section import Section
 from services.platform.sql import Block
 
@@ -32,6 +32,10 @@ class Checks:
         refuse_errors(verdicts)
         failed = [verdict.check.name for verdict in verdicts if not verdict.passed]
         return StepResult(metadata={"passed": len(verdicts) - len(failed), "warnings": failed})
+
+    async def preview(self, context: StepContext) -> StepPreview:
+        """See Previewed."""
+        return StepPreview(bytes_read=await context.dry_run(self.block))
 
     def _result(self, verdict: Verdict, context: StepContext) -> DqResult:
         return DqResult(

@@ -2,8 +2,9 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 from pathlib import Path
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 from services.executor.loading import StagingTables
 from services.executor.parameters import SQL_TYPES, ParameterSpec, Value
@@ -73,6 +74,11 @@ class StepContext:
         dataset = self.tools.bq.tenant(self.run.tenant_id)
         return await self.tools.bq.query_job(bind(block, self.staging), self._params(block), dataset=dataset, seconds=self.timeout_seconds)
 
+    async def dry_run(self, block: Block) -> int:
+        """The bytes that BigQuery says such a query would read. Nothing is run. Raises as BigQuery.query does."""
+        dataset = self.tools.bq.tenant(self.run.tenant_id)
+        return await self.tools.bq.dry_run(bind(block, self.staging), self._params(block), dataset=dataset)
+
     def _params(self, block: Block) -> dict[str, object]:
         run = {
             "tenant_id": self.run.tenant_id,
@@ -97,6 +103,37 @@ class StepResult:
     """What it has filled; dropped when the run ends."""
     metadata: Mapping[str, Any] = field(default_factory=dict)
     """For the step's log line; JSON values, no secrets."""
+
+
+class Reading(StrEnum):
+    """How a step reads: each has a price of its own."""
+
+    QUERY = "query"
+    STORAGE_READ = "storage_read"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StepPreview:
+    """What a step would read."""
+
+    bytes_read: int
+    """As BigQuery estimates it, without what the steps before it would stage."""
+    reading: Reading = Reading.QUERY
+    staging: tuple[StagingTable, ...] = ()
+    """Made empty, so that the SQL of the steps after it can be looked at; dropped afterwards."""
+    staged_bytes: int = 0
+    """That would be in them."""
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+    """JSON values, no secrets."""
+
+
+@runtime_checkable
+class Previewed(Protocol):
+    """A step that can tell what it would read."""
+
+    async def preview(self, context: StepContext) -> StepPreview:
+        """Looks, and changes nothing but empty staging tables. `context.found` holds zeros. Raises StepFailed for what `run` would."""
+        ...
 
 
 class Step(Protocol):

@@ -1,0 +1,103 @@
+"""A dry run tells what a run would read and fail with, and leaves no trace."""
+
+import math
+from dataclasses import replace
+
+import pytest
+
+from services.executor.engine import execute
+from services.executor.previewing import LEAST_BYTES, TIB, Previewer, Prices
+from services.executor.runs import RunStatus
+from services.executor.starting import Starter, Wanted
+from services.executor.steps.bigquery_publish import Publish
+from services.executor.steps.step import Reading, Toolbox
+from services.platform.errors import InvalidArgument
+from services.platform.sql import make_block
+from tests.executor.billing_export import STANDARD, many
+from tests.executor.conftest import BILLING, RecordingLedger, Tenant
+from tests.executor.test_billing import DAY, export
+
+PRICES = Prices(query=6.25, storage_read=1.1)
+
+
+@pytest.fixture
+def previewer(tools: Toolbox) -> Previewer:
+    return Previewer(tools, PRICES)
+
+
+def wanted(tenant: Tenant, **parameters: object) -> Wanted:
+    return Wanted(pipeline_logging_id="7c1d94f2-5f0b-4e0e-9a53-2b8f5a4f61d7", tenant_id=tenant.tenant_id, name=BILLING, given=parameters)
+
+
+async def test_what_a_run_would_read_and_cost(tenant: Tenant, starter: Starter, previewer: Previewer, ledger: RecordingLedger) -> None:
+    """As much as the export's rows hold, once to read them and once for each query over them. No slot, no row, no table is left."""
+    source = export(tenant, many(DAY, 5000))
+    job = await starter.prepare(wanted(tenant, date="2025-11-17"))
+
+    found = await previewer.preview(job)
+
+    assert found.problems == {}
+    assert [step.step_id for step in found.steps] == ["extract", "checks", "publish"]
+    extract, checks, publish = found.steps
+    assert extract.metadata == {"source_table": source, "estimated_rows": 5000}
+    assert extract.bytes_read > 5000 * 8
+    assert (checks.bytes_read, publish.bytes_read) == (extract.bytes_read, extract.bytes_read)
+    assert math.isclose(extract.cost_usd, extract.bytes_read / TIB * 1.1)
+    assert math.isclose(publish.cost_usd, LEAST_BYTES / TIB * 6.25), "a query costs ten MiB at least"
+    assert ledger.reserved == []
+    assert await tenant.rows("SELECT 1 FROM x_meta_pipeline_runs") == []
+    assert await tenant.rows("SELECT 1 FROM x_meta_step_logs") == []
+    assert await tenant.rows("SELECT table_name FROM INFORMATION_SCHEMA.TABLES WHERE table_name LIKE 'x_staging%'") == []
+    assert await tenant.rows("SELECT 1 FROM billing_cost_daily") == []
+
+
+async def test_a_run_after_it_is_as_any_other(tenant: Tenant, tools: Toolbox, starter: Starter, previewer: Previewer) -> None:
+    export(tenant, many(DAY, 30))
+    job = await starter.prepare(wanted(tenant, date="2025-11-17"))
+    await previewer.preview(job)
+    await tools.store.insert_run(job.run, seconds=10)
+    assert (await execute(job, tools)).status is RunStatus.COMPLETED
+
+
+async def test_a_source_that_is_not_there_is_a_problem(tenant: Tenant, starter: Starter, previewer: Previewer) -> None:
+    """Told by the step that would fail, in the words of the run; what needs it is not looked at."""
+    found = await previewer.preview(
+        await starter.prepare(wanted(tenant, date="2025-11-17", export_table="nowhere.gcp_billing_export_v1_X"))
+    )
+    assert list(found.problems) == ["extract"]
+    assert "finds no table" in found.problems["extract"]
+    assert found.steps == []
+
+
+async def test_a_table_that_is_no_export_is_a_problem(tenant: Tenant, starter: Starter, previewer: Previewer) -> None:
+    table = export(tenant, many(DAY, 3), schema=STANDARD.remove(STANDARD.get_field_index("cost")))
+    found = await previewer.preview(await starter.prepare(wanted(tenant, date="2025-11-17", export_table=table)))
+    assert "it has no column cost" in found.problems["extract"]
+
+
+async def test_sql_that_does_not_fit_the_tables_is_a_problem(tenant: Tenant, starter: Starter, previewer: Previewer) -> None:
+    """BigQuery's own words stay in the log."""
+    export(tenant, many(DAY, 3))
+    job = await starter.prepare(wanted(tenant, date="2025-11-17"))
+    extract, checks, publish = job.template.steps
+    assert isinstance(publish.action, Publish)
+    renamed = replace(publish.action, block=make_block("renamed", "SELECT s.no_such_column FROM x_staging_gcp_billing AS s", {}))
+    job = replace(job, template=replace(job.template, steps=(extract, checks, replace(publish, action=renamed))))
+    found = await previewer.preview(job)
+    assert list(found.problems) == ["publish"]
+    assert found.problems["publish"].startswith("BigQuery refuses this step's SQL.")
+    assert [step.step_id for step in found.steps] == ["extract", "checks"]
+
+
+async def test_what_a_run_would_be_refused_for_is_refused(tenant: Tenant, starter: Starter) -> None:
+    with pytest.raises(InvalidArgument) as refused:
+        await starter.prepare(wanted(tenant, start_date="2025-11-17"))
+    assert refused.value.field == "parameters.end_date"
+
+
+@pytest.mark.parametrize(
+    ("reading", "size", "cost"), [(Reading.QUERY, TIB, 6.25), (Reading.STORAGE_READ, TIB, 1.1), (Reading.STORAGE_READ, 0, 0)]
+)
+def test_prices(reading: Reading, size: int, cost: float) -> None:
+    assert PRICES.of(reading, size) == cost
+    assert replace(PRICES, query=0.0).of(Reading.QUERY, 0) == 0.0
