@@ -1,0 +1,54 @@
+"""The bare script: BigQuery's own clients, a session, batches into a Parquet file, a load job. Prints what it measured, as JSON."""
+
+import json
+import resource
+import sys
+import tempfile
+import time
+from urllib.parse import urlsplit
+
+import grpc
+import pyarrow as pa
+import pyarrow.parquet as pq
+from google.auth.credentials import AnonymousCredentials
+from google.cloud import bigquery
+from google.cloud.bigquery_storage_v1 import BigQueryReadClient, types
+from google.cloud.bigquery_storage_v1.services.big_query_read.transports import BigQueryReadGrpcTransport
+
+
+def main() -> None:
+    """The command."""
+    given = json.loads(sys.argv[1])
+    began = time.monotonic()
+    project, dataset, table = given["source"].split(".")
+    address = urlsplit(given["bigquery_storage_emulator_host"]).netloc or given["bigquery_storage_emulator_host"]
+    channel = grpc.insecure_channel(address, options=[("grpc.max_receive_message_length", -1)])
+    reader = BigQueryReadClient(transport=BigQueryReadGrpcTransport(channel=channel))  # type: ignore[no-untyped-call]
+    session = reader.create_read_session(
+        parent=f"projects/{project}",
+        read_session=types.ReadSession(
+            table=f"projects/{project}/datasets/{dataset}/tables/{table}",
+            data_format=types.DataFormat.ARROW,
+            read_options=types.ReadSession.TableReadOptions(row_restriction=f"DATE(usage_start_time) = '{given['day']}'"),
+        ),
+    )
+    schema = pa.ipc.read_schema(pa.py_buffer(session.arrow_schema.serialized_schema))
+    with tempfile.TemporaryFile() as file:
+        with pq.ParquetWriter(file, schema, compression="zstd") as writer:
+            for stream in session.streams:
+                for answer in reader.read_rows(stream.name):  # type: ignore[no-untyped-call]
+                    writer.write_batch(pa.ipc.read_record_batch(pa.py_buffer(answer.arrow_record_batch.serialized_record_batch), schema))
+        size = file.tell()
+        options = {"api_endpoint": given["bigquery_emulator_host"]}
+        client = bigquery.Client(given["project"], AnonymousCredentials(), client_options=options)  # type: ignore[no-untyped-call]
+        client.create_dataset("bulk_bare", exists_ok=True)
+        nested = bigquery.ParquetOptions()  # type: ignore[no-untyped-call]
+        nested.enable_list_inference = True
+        config = bigquery.LoadJobConfig(source_format="PARQUET", parquet_options=nested, write_disposition="WRITE_TRUNCATE")
+        client.load_table_from_file(file, "bulk_bare.loaded", rewind=True, size=size, job_config=config).result()
+    took = time.monotonic() - began
+    print(json.dumps({"seconds": took, "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,100 @@
+"""The executor's side: one run of gcp/cost/billing with its own parts, without the services around it. Prints what it measured, as JSON."""
+
+import asyncio
+import json
+import resource
+import sys
+import tempfile
+import time
+import uuid
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
+
+from services.executor.catalog import load_catalog
+from services.executor.engine import Job, execute
+from services.executor.loading import StagingTables
+from services.executor.parameters import resolve, to_json
+from services.executor.pipelines import PipelineName
+from services.executor.runs import Run, RunStatus
+from services.executor.steps import STEP_TYPES
+from services.executor.steps.step import Toolbox
+from services.executor.store import Store
+from services.executor.tenant_cloud import GcpCredentials, TenantCloud
+from services.executor.workers import Workers
+from services.platform.bigquery import BigQuery
+from services.platform.clock import SystemClock
+from services.platform.ddl import load_tables
+from services.platform.settings import ServiceSettings
+from services.platform.sql import make_block
+
+TENANT = "bulk"
+_TOLD = """
+SELECT COUNT(*) AS published, ROUND(SUM(b.cost), 6) AS cost, ROUND(SUM(b.credits_total), 6) AS credits FROM billing_cost_daily AS b
+"""
+
+
+class OneCloud:
+    """`steps.step.Clouds` for the one tenant, without KMS."""
+
+    def __init__(self, project: str, settings: ServiceSettings) -> None:
+        key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+        pem = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()).decode()
+        account = {"type": "service_account", "client_email": f"reader@{project}.iam.gserviceaccount.com", "private_key": pem}
+        self._credentials, self._settings = GcpCredentials(project_id=project, service_account=account), settings
+
+    async def open(self, tenant_id: str, provider: str) -> TenantCloud:
+        """See `steps.step.Clouds`."""
+        return TenantCloud(self._credentials, self._settings)
+
+
+async def measure(given: dict[str, str]) -> dict[str, Any]:
+    """One run."""
+    names = ("project", "bigquery_emulator_host", "bigquery_storage_emulator_host")
+    settings = ServiceSettings.model_validate({name: given[name] for name in names} | {"control_dataset": "bulk_control"})
+    clock = SystemClock()
+    async with BigQuery(settings, service="bench") as bq, Workers(1) as workers:
+        dataset = bq.tenant(TENANT)
+        await bq.call("create_dataset", lambda timeout: bq.client.create_dataset(dataset, exists_ok=True, timeout=timeout))
+        for table in load_tables(settings.configs_dir / "bigquery" / "tenant").values():
+            await bq.query(table.create, {}, dataset=dataset)
+        store = Store(bq)
+        with tempfile.TemporaryDirectory() as spool:
+            clouds = OneCloud(given["source"].split(".")[0], settings)
+            tools = Toolbox(
+                bq=bq, store=store, staging=StagingTables(bq, clock), clouds=clouds, workers=workers, clock=clock, spool_dir=Path(spool)
+            )
+            job = _job(settings, given["day"])
+            await store.insert_run(job.run, seconds=10)
+            began = time.monotonic()
+            outcome = await execute(job, tools)
+            took = time.monotonic() - began
+        if outcome.status is not RunStatus.COMPLETED:
+            raise RuntimeError(outcome.error_message)
+        logs = await store.list_step_logs(TENANT, job.run.pipeline_logging_id)
+        [told] = (await bq.query(make_block("told", _TOLD, {}), {}, dataset=dataset)).rows
+    steps = {log.step_id: log.duration_ms / 1000 for log in logs if log.duration_ms is not None}
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    return {"seconds": took, "peak_mb": peak, "steps": steps, "told": "{published:,} rows, {cost} and {credits}".format(**told)}
+
+
+def _job(settings: ServiceSettings, day: str) -> Job:
+    template = load_catalog(settings.configs_dir, STEP_TYPES).templates[PipelineName(provider="gcp", domain="cost", template="billing")]
+    now = datetime.now(UTC)
+    parameters = resolve(template.parameters, {"date": day}, now=now)
+    run = Run(
+        pipeline_logging_id=str(uuid.uuid4()),
+        tenant_id=TENANT,
+        pipeline_id=template.name.pipeline_id(TENANT),
+        parameters=to_json(parameters),
+        started_at=now,
+        deadline_at=now + timedelta(hours=1),
+    )
+    return Job(run=run, template=template, parameters=parameters)
+
+
+if __name__ == "__main__":
+    print(json.dumps(asyncio.run(measure(json.loads(sys.argv[1])))))
