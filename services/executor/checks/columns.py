@@ -30,7 +30,7 @@ class Column:
         if self.array is None:
             return f"s.{_quoted(self.path)}"
         inner = self.path.removeprefix(f"{self.array}.")
-        return f"IFNULL((SELECT SUM(e.{_quoted(inner)}) FROM UNNEST(s.{_quoted(self.array)}) AS e), 0)"  # noqa: S608 - columns of our DDL
+        return f"IFNULL((SELECT SUM(e.{_quoted(inner)}) FROM UNNEST(s.{_quoted(self.array)}) AS e), 0)"
 
     @property
     def text(self) -> str:

@@ -78,8 +78,11 @@ def _bounds(section: Section) -> tuple[float | None, float | None]:
 
 
 def _source(section: Section, known: Known, kind: str) -> str:
-    fitting = {name for name, found in known.found.items() if found == kind}
-    return section.text("source", among=fitting or {f"what an earlier step finds out as {kind}"})
+    source = section.text("source")
+    if known.found.get(source) != kind:
+        fitting = sorted(name for name, found in known.found.items() if found == kind)
+        raise section.error(f"no earlier step finds out `{source}` as {kind}; there is {', '.join(fitting) or 'none'}", "source")
+    return source
 
 
 def _not_null(section: Section, known: Known) -> Rule:
