@@ -149,10 +149,13 @@ class SumAgrees:
         else:
             most = f"{RELATIVE} * GREATEST(1.0, m.{tag}_size)"
             total[f"{tag}_size"] = f"IFNULL(SUM(ABS(r.{tag})), 0)"
+        agrees = f"ABS(m.{tag}_sum - @{self.source}) <= {most}"
+        if self.column.kind == "FLOAT64":
+            agrees = f"{agrees} AND NOT IS_NAN(m.{tag}_sum)"
         return Measure(
             each={tag: self.column.sql},
             total=total,
-            failing_rows=f"IF(ABS(m.{tag}_sum - @{self.source}) <= {most}, 0, {ALL_ROWS})",
+            failing_rows=f"IF({agrees}, 0, {ALL_ROWS})",
             observed_value=f"CAST(m.{tag}_sum AS STRING)",
             values=values,
             given={self.source: self.column.kind},
