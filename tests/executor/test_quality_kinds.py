@@ -87,7 +87,7 @@ async def test_what_breaks_a_rule_fails_it(
 
 
 async def test_sums_that_disagree_with_the_source(tenant: Tenant, tools: Toolbox, tmp_path: Path) -> None:
-    """The source is off by a little: more than rounding is told, half a cent is allowed where the template says so; whole numbers are exact."""
+    """More than rounding is told, half a cent is allowed where the template says so, whole numbers are exact."""
     text = """
 checks:
   - {name: strict, kind: sum_agrees, column: price, source: source_price, severity: warn}
