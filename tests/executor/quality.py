@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from services.executor.parameters import ParameterSpec, ParameterType, Value
+from services.executor.period import period_of
 from services.executor.runs import DqResult, Run
 from services.executor.staging import StagingShape
 from services.executor.steps import dq_checks
@@ -67,7 +68,10 @@ def step(folder: Path, checks: str, *, head: str = HEAD, parameters: Mapping[str
     kinds = {"date": ParameterType.DATE} if parameters is None else parameters
     specs = {name: ParameterSpec(name=name, type=kind, required=False, default=None, description="") for name, kind in kinds.items()}
     tables = {name: table.create for name, table in load_tables(REPOSITORY / "configs/bigquery/tenant").items()}
-    made = dq_checks.parse(section, Scope(folder=folder, parameters=specs, found=FOUND, staging={SHAPE.name: SHAPE}, tables=tables))
+    made = dq_checks.parse(
+        section,
+        Scope(folder=folder, parameters=specs, covers_days="date" in specs, found=FOUND, staging={SHAPE.name: SHAPE}, tables=tables),
+    )
     section.finish()
     assert isinstance(made, Checks)
     return made
@@ -96,6 +100,7 @@ async def run_checks(
     found: Mapping[str, object] | None = None,
 ) -> Checked:
     """Stages the rows as a run does, and checks them. What is not told was found at the source as the rows have it. Raises StepFailed."""
+    values: Mapping[str, Value] = {"date": DAY} if parameters is None else parameters
     now = datetime.now(UTC)
     run = Run(
         pipeline_logging_id=str(uuid.uuid4()), tenant_id=tenant_id, pipeline_id="x", started_at=now, deadline_at=now + timedelta(hours=1)
@@ -108,7 +113,8 @@ async def run_checks(
         provider="gcp",
         step_id="checks",
         timeout_seconds=60,
-        parameters={"date": DAY} if parameters is None else parameters,
+        parameters=values,
+        period=period_of(values),
         found={
             "source_rows": len(rows),
             "source_price": float(sum(row["price"] or 0 for row in rows)),

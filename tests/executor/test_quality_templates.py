@@ -46,7 +46,7 @@ NUMBERS = "this check takes FLOAT64 or INT64"
         ("kind: row_count, min: 3, max: 2", "3, max", "min is more than max"),
         ("kind: row_count, min: 0.5", "0.5", "min must be a whole number"),
         ("kind: row_count, min: -1", "-1", "min must be a whole number"),
-        ("kind: row_count, source: source_rows, min: 1", "min", "a check has no `min`"),
+        ("kind: row_count, source: source_rows, min: 1", "source_rows", "row_count takes either `source`, or"),
         (
             "kind: row_count, source: source_price",
             "source_price",
@@ -139,15 +139,15 @@ checks:
         "_dq1_values": "ARRAY<STRING>",
         "_dq2_days": "INT64",
         "_dq2_within": "FLOAT64",
-        "_first_day": "DATE",
-        "_last_day": "DATE",
+        "first_day": "DATE",
+        "last_day": "DATE",
         "source_rows": "INT64",
     }
     for value in ("0.25", "77", "OR TRUE", "0.35"):
         assert value not in block.sql
     assert "s.`price` < @_dq0_min OR s.`price` > @_dq0_max OR IS_NAN(s.`price`)" in block.sql
     assert "s.`shop`.`id` NOT IN UNNEST(@_dq1_values)" in block.sql
-    assert "p.`usage_date` >= DATE_SUB(@_first_day, INTERVAL @_dq2_days DAY) AND p.`usage_date` < @_first_day" in block.sql
+    assert "p.`usage_date` >= DATE_SUB(@first_day, INTERVAL @_dq2_days DAY) AND p.`usage_date` < @first_day" in block.sql
     assert len(re.findall(r"\bFROM x_staging_sale\b", block.sql)) == 3
     assert set(block.read) >= {"x_staging_sale", "billing_cost_daily"}
     assert block.written == ()

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import yaml
 
+from services.executor.catalog import load_catalog
 from services.executor.steps import STEP_TYPES
 from services.executor.steps.dq_checks import Checks
-from services.executor.templates import load_catalog
 from services.platform.ddl import Table, View, load_tables, load_views
 from services.platform.sql import Block, load_blocks
 from tools.check_sql.problem import Problem

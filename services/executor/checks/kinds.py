@@ -122,13 +122,15 @@ def _range(section: Section, known: Known) -> Rule:
 
 
 def _row_count(section: Section, known: Known) -> Rule:
-    if "source" in section.keys:
+    least, most = _bounds(section)
+    if section.text("source", ""):
+        if (least, most) != (None, None):
+            raise section.error("row_count takes either `source`, or `min` and `max`", "source")
         return RowCount(least=None, most=None, source=_source(section, known, "INT64"))
-    least, most = (section.integer(key, least=0, most=2**53) if key in section.keys else None for key in ("min", "max"))
     if least is None and most is None:
         raise section.error("row_count needs `min`, `max` or `source`")
-    _bounds(section)
-    return RowCount(least=least, most=most, source=None)
+    whole = (section.integer(key, least=0, most=_MOST) if bound is not None else None for key, bound in (("min", least), ("max", most)))
+    return RowCount(least=next(whole), most=next(whole), source=None)
 
 
 def _volume(section: Section, known: Known) -> Rule:

@@ -12,8 +12,8 @@ from services.executor.checks.row_kinds import between
 
 RELATIVE = 1e-9
 """Of the sum of the absolute values: adding FLOAT64 in another order gives other last digits."""
-FIRST_DAY, LAST_DAY, NOW = "_first_day", "_last_day", "_now"
-"""Query parameters that the run gives: the days that it covers, both included, and the time."""
+FIRST_DAY, LAST_DAY, NOW = "first_day", "last_day", "loaded_at"
+"""Query parameters that every run gives (the days, if it covers days): the days that it covers, both included, and the time."""
 
 
 class Before(StrEnum):

@@ -7,9 +7,8 @@ from typing import Any, ClassVar
 
 from services.executor.checks.compose import Composed, compose, shown
 from services.executor.checks.kinds import KINDS, Known, read_columns
-from services.executor.checks.load_kinds import FIRST_DAY, LAST_DAY, NOW, Volume
+from services.executor.checks.load_kinds import Volume
 from services.executor.checks.measure import Rule
-from services.executor.period import DAY, period_of
 from services.executor.pipelines import SEGMENT
 from services.executor.quality import SEVERITIES, Check, Verdict, judge, refuse_errors
 from services.executor.runs import DqResult
@@ -19,8 +18,6 @@ from services.platform.sql import Block
 
 CUSTOM = "custom"
 """The kind of a check that a block of the template measures."""
-ANY_DAYS = 366
-"""Whether a run covers too many is decided where it is started."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -38,9 +35,8 @@ class Checks:
     async def run(self, context: StepContext) -> StepResult:
         """See Step. The verdicts are recorded before they are acted upon."""
         tools, run = context.tools, context.run
-        if self.create:
-            await tools.store.ensure_table(run.tenant_id, self.table, self.create)
-        answer = await context.query(self.query.block, {**self.query.values, **self._given(context)})
+        await self._make_table(context)
+        answer = await context.query(self.query.block, self.query.values)
         verdicts = judge(self.checks, answer.rows)
         await tools.store.record_verdicts(run.tenant_id, [self._result(verdict, context) for verdict in verdicts])
         refuse_errors(verdicts)
@@ -50,16 +46,14 @@ class Checks:
             metadata["samples"] = samples
         return StepResult(metadata=metadata)
 
-    def _given(self, context: StepContext) -> dict[str, object]:
-        """What the composed query declares of the run."""
-        period = period_of(context.parameters, most_days=ANY_DAYS)
-        days = {FIRST_DAY: period.first, LAST_DAY: period.last} if period else {}
-        known: dict[str, object] = {NOW: context.tools.clock.now(), **days}
-        return {name: value for name, value in known.items() if name in self.query.block.params}
-
     async def preview(self, context: StepContext) -> StepPreview:
         """See Previewed."""
-        return StepPreview(bytes_read=await context.dry_run(self.block))
+        await self._make_table(context)
+        return StepPreview(bytes_read=await context.dry_run(self.query.block, self.query.values))
+
+    async def _make_table(self, context: StepContext) -> None:
+        if self.create:
+            await context.tools.store.ensure_table(context.run.tenant_id, self.table, self.create)
 
     def _result(self, verdict: Verdict, context: StepContext) -> DqResult:
         return DqResult(
@@ -95,7 +89,7 @@ def parse(section: Section, scope: Scope) -> Step:
             raise entry.error(f"the check {check.name} stands twice", "name")
         if known is None or kind == CUSTOM:
             entry.text("expect")
-            block = scope.block(entry if "sql" in entry.keys else section)
+            block = scope.block(entry if entry.text("sql", "") else section)
             blocks[block.name] = block
         else:
             if not SEGMENT.fullmatch(check.name):
@@ -116,4 +110,4 @@ def parse(section: Section, scope: Scope) -> Step:
 
 def _known(section: Section, scope: Scope, create: Block) -> Known:
     staging = scope.staging[section.text("staging", among=scope.staging)]
-    return Known(staging=staging, table=section.text("table"), create=create, covers_days=DAY in scope.parameters, found=scope.found)
+    return Known(staging=staging, table=section.text("table"), create=create, covers_days=scope.covers_days, found=scope.found)
