@@ -2,15 +2,19 @@
 
 import json
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from google.protobuf.json_format import MessageToDict
 from hypothesis import given
 from hypothesis import strategies as st
 
 from services.executor.checks.samples import MOST_BYTES, read_sample
 from services.executor.failures import StepFailed
 from services.executor.quality import Check, judge, refuse_errors
+from services.executor.runs import DqResult
+from services.executor.wire import to_dq_result
 
 NAMES = st.lists(st.text(min_size=1, max_size=5), unique=True, max_size=6)
 
@@ -87,3 +91,23 @@ def test_a_check_that_samples_nothing_has_no_sample() -> None:
     assert verdict.sample == [{"id": "x"}]
     [verdict] = judge([check("a", sampled=("id",))], [row("a", 0, None)])
     assert verdict.sample == []
+
+
+def test_an_api_caller_sees_the_sample() -> None:
+    verdict = DqResult(
+        dq_result_id="1",
+        tenant_id="acme",
+        user_id=None,
+        pipeline_logging_id="2",
+        step_id="checks",
+        table_name="t",
+        check_name="a",
+        severity="warn",
+        status="FAILED",
+        observed_value="1",
+        threshold="x",
+        failing_rows=1,
+        sample_rows=[{"id": "ü", "shop.id": None}],
+        executed_at=datetime(2026, 1, 1, tzinfo=UTC),
+    )
+    assert MessageToDict(to_dq_result(verdict))["sampleRows"] == [{"id": "ü", "shop.id": None}]

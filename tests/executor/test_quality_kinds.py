@@ -202,3 +202,17 @@ async def test_a_custom_block_alone_is_sent_as_it_is(tenant: Tenant, tools: Tool
     assert (checks.query.block, checks.query.values) == (load_blocks(tmp_path / "sale.sql")["odd"], {})
     checked = await run_checks(checks, tools, tenant.tenant_id, [sale(pieces=1), sale(pieces=3), sale()])
     assert (checked.failing, checked.verdicts["odd"].threshold, checked.verdicts["odd"].sample_rows) == ({"odd": 2}, "even", ())
+
+
+async def test_custom_blocks_without_a_declared_check(tenant: Tenant, tools: Toolbox, tmp_path: Path) -> None:
+    """Two blocks, three checks, one job."""
+    text = """table: billing_cost_daily
+sql: sale.sql#two
+checks:
+  - {name: first, severity: warn, expect: x}
+  - {name: odd, sql: 'sale.sql#odd', severity: warn, expect: x}
+  - {name: second, severity: warn, expect: x}
+"""
+    checks = step(tmp_path, text, head="type: dq.checks\n")
+    checked = await run_checks(checks, tools, tenant.tenant_id, [sale(pieces=1)])
+    assert (list(checked.verdicts), checked.failing) == (["first", "odd", "second"], {"odd": 1, "second": 1})

@@ -1,9 +1,7 @@
 """All checks of a step -> one query.
 
-SELECT check_name, failing_rows, observed_value, sample_rows
-r   every row of the staging table, with what the checks ask of each     one pass
-m   one row: what they ask of all
-UNION ALL   each custom block
+Declared checks share one pass: `r` is every row of the staging table `s` with what they ask of each, `m` one row with what they ask of all,
+and from that comes a row a check. Custom blocks are further arms of a UNION ALL.
 """
 
 from collections.abc import Mapping, Sequence

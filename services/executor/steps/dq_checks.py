@@ -89,8 +89,9 @@ def parse(section: Section, scope: Scope) -> Step:
             raise entry.error(f"the check {check.name} stands twice", "name")
         if known is None or kind == CUSTOM:
             entry.text("expect")
-            block = scope.block(entry if entry.text("sql", "") else section)
-            blocks[block.name] = block
+            holder = entry if entry.text("sql", "") else section
+            block = scope.block(holder)
+            blocks[holder.text("sql")] = block
         else:
             if not SEGMENT.fullmatch(check.name):
                 raise entry.error(f"the name `{check.name}` must be lower-case letters, digits and underscores", "name")
