@@ -1,9 +1,11 @@
 """From what a checks query measured to verdicts."""
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from services.executor.checks.samples import Sample, read_sample
 from services.executor.failures import StepFailed
 
 SEVERITIES = ("error", "warn")
@@ -18,6 +20,8 @@ class Check:
     """error: its failure fails the run before anything is published; warn: it is only recorded."""
     expect: str
     """What it is held against, in words."""
+    sampled: tuple[str, ...] = ()
+    """The columns that its sample shows; empty: there is none."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -27,6 +31,8 @@ class Verdict:
     check: Check
     failing_rows: int
     observed_value: str | None
+    sample: Sample
+    """Some of the rows that break the rule; empty unless the check samples."""
 
     @property
     def passed(self) -> bool:
@@ -35,15 +41,24 @@ class Verdict:
 
 
 def judge(checks: Sequence[Check], measured: Iterable[Mapping[str, Any]]) -> list[Verdict]:
-    """A verdict a check, in the template's order. Raises StepFailed if the query has not measured one of them."""
-    found = {row["check_name"]: row for row in measured}
-    missing = [check.name for check in checks if check.name not in found]
-    if missing:
-        raise StepFailed(f"The checks query does not measure {', '.join(missing)}; this template is broken.")
-    return [
-        Verdict(check=check, failing_rows=int(found[check.name]["failing_rows"]), observed_value=found[check.name]["observed_value"])
-        for check in checks
-    ]
+    """A verdict a check, in the template's order. Raises StepFailed unless the query has measured each of them once, and nothing else."""
+    rows = list(measured)
+    answered, wanted = Counter(row["check_name"] for row in rows), {check.name for check in checks}
+    wrong = {
+        "does not measure": [name for name in wanted if name not in answered],
+        "measures what is no check:": [name for name in answered if name not in wanted],
+        "measures more than once:": [name for name, count in answered.items() if count > 1],
+    }
+    for how, names in wrong.items():
+        if names:
+            raise StepFailed(f"The checks query {how} {', '.join(sorted(str(name) for name in names))}; this template is broken.")
+    found = {row["check_name"]: row for row in rows}
+    return [_verdict(check, found[check.name]) for check in checks]
+
+
+def _verdict(check: Check, row: Mapping[str, Any]) -> Verdict:
+    sample = read_sample(check.sampled, row["sample_rows"]) if check.sampled else []
+    return Verdict(check=check, failing_rows=int(row["failing_rows"]), observed_value=row["observed_value"], sample=sample)
 
 
 def refuse_errors(verdicts: Iterable[Verdict]) -> None:

@@ -240,12 +240,12 @@ QUALIFY ROW_NUMBER() OVER (PARTITION BY log_id ORDER BY timestamp) = 1
 ORDER BY timestamp, step_index, log_id
 
 -- name: list_dq_results
--- Reads only. A verdict that was written twice is folded.
+-- Reads only. A verdict that was written twice is folded. A tenant's table may be older than sample_rows, which is NULL then.
 -- param: pipeline_logging_id STRING
 SELECT
   dq_result_id, tenant_id, user_id, pipeline_logging_id, step_id, table_name, check_name, severity, status, observed_value, threshold, failing_rows,
-  executed_at
-FROM x_meta_dq_results
+  executed_at, TO_JSON(d).sample_rows AS sample_rows
+FROM x_meta_dq_results AS d
 WHERE pipeline_logging_id = @pipeline_logging_id
 QUALIFY ROW_NUMBER() OVER (PARTITION BY dq_result_id ORDER BY executed_at) = 1
 ORDER BY executed_at
@@ -264,12 +264,16 @@ FROM UNNEST(@logs) AS l
 
 -- name: insert_dq_results
 -- For a table too young to be streamed to. Replayed, it writes the verdicts again with the same ids, and readers fold them.
--- param: results ARRAY<STRUCT<dq_result_id STRING, tenant_id STRING, user_id STRING, pipeline_logging_id STRING, step_id STRING, table_name STRING, check_name STRING, severity STRING, status STRING, observed_value STRING, threshold STRING, failing_rows INT64, executed_at TIMESTAMP>>
+-- param: results ARRAY<STRUCT<dq_result_id STRING, tenant_id STRING, user_id STRING, pipeline_logging_id STRING, step_id STRING, table_name STRING, check_name STRING, severity STRING, status STRING, observed_value STRING, threshold STRING, failing_rows INT64, executed_at TIMESTAMP, sample_rows STRING>>
 INSERT INTO x_meta_dq_results (
   dq_result_id, tenant_id, user_id, pipeline_logging_id, step_id, table_name, check_name, severity, status, observed_value, threshold, failing_rows,
-  executed_at
+  executed_at, sample_rows
 )
 SELECT
   d.dq_result_id, d.tenant_id, d.user_id, d.pipeline_logging_id, d.step_id, d.table_name, d.check_name, d.severity, d.status, d.observed_value,
-  d.threshold, d.failing_rows, d.executed_at
+  d.threshold, d.failing_rows, d.executed_at, PARSE_JSON(d.sample_rows)
 FROM UNNEST(@results) AS d
+
+-- name: add_sample_rows
+-- For a tenant's table that is older than the column. Replayed, it changes nothing.
+ALTER TABLE x_meta_dq_results ADD COLUMN IF NOT EXISTS sample_rows JSON

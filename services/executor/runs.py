@@ -1,6 +1,6 @@
 """What a run leaves in the tenant's dataset: the run itself, its story, and the verdicts of its checks."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -141,12 +141,15 @@ class DqResult:
     observed_value: str | None
     threshold: str | None
     failing_rows: int
+    sample_rows: Sequence[Mapping[str, str | None]] = ()
+    """Some of the rows that break the rule, with declared columns only."""
     executed_at: datetime
 
     @classmethod
     def from_row(cls, row: Mapping[str, Any]) -> Self:
         """The only door from a row to a verdict."""
-        return cls(**{name: row[name] for name in cls.__dataclass_fields__})
+        values = {name: row[name] for name in cls.__dataclass_fields__}
+        return cls(**{**values, "sample_rows": row["sample_rows"] or ()})
 
 
 def as_mapping(value: object) -> dict[str, Any]:

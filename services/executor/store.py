@@ -161,7 +161,7 @@ class Store:
 
     async def record_verdicts(self, tenant_id: str, results: Sequence[DqResult]) -> None:
         """Appends verdicts. The same dq_result_id twice is one verdict to readers."""
-        rows = [_json_row(result) for result in results]
+        rows = [{**_json_row(one), "sample_rows": json.dumps(one.sample_rows) if one.sample_rows else None} for one in results]
         await self._append(tenant_id, "x_meta_dq_results", rows, "dq_result_id", insert="insert_dq_results", param="results")
 
     async def ensure_table(self, tenant_id: str, table: str, create: Block) -> None:
@@ -191,9 +191,18 @@ class Store:
     async def _append(self, tenant_id: str, table: str, rows: list[dict[str, Any]], key: str, *, insert: str, param: str) -> None:
         dataset = self._bq.tenant(tenant_id)
         try:
-            await self._bq.stream(f"{dataset}.{table}", rows, [row[key] for row in rows])
+            # What is NULL is left out: the table may be older than the column.
+            told = [{name: value for name, value in row.items() if value is not None} for row in rows]
+            await self._bq.stream(f"{dataset}.{table}", told, [row[key] for row in rows])
+            return
         except bigquery.NotFound:  # also said of a table that was made a moment ago
-            await self._bq.query(self._sql[insert], {param: rows}, dataset=dataset)
+            pass
+        except bigquery.RowsRefused:
+            if table != "x_meta_dq_results":
+                raise
+            # A table that is older than sample_rows; streams see a new column only after minutes.
+            await self._bq.query(self._sql["add_sample_rows"], {}, dataset=dataset)
+        await self._bq.query(self._sql[insert], {param: rows}, dataset=dataset)
 
 
 def no_such_run() -> NotFound:

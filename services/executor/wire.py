@@ -96,6 +96,7 @@ def to_dq_result(result: DqResult) -> run_pb2.DqResult:
         threshold=result.threshold,
         failing_rows=result.failing_rows,
         executed_at=to_timestamp(result.executed_at),
+        sample_rows=[_struct(row) for row in result.sample_rows],
     )
 
 

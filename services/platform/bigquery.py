@@ -43,6 +43,10 @@ CANCEL_SECONDS = 3.0
 _log = structlog.get_logger()
 
 
+class RowsRefused(ValueError):
+    """Streamed rows do not fit their table; none was appended."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class QueryResult:
     """What a block answered."""
@@ -175,14 +179,14 @@ class BigQuery:
         """Appends rows (JSON values) to `project.dataset.table` with `ids` as insert ids, so that a replay is dropped.
 
         Only for append-only logs of tables that have existed for a while: BigQuery may refuse a table just made (NotFound), and streamed
-        rows cannot be changed for up to 90 minutes. Raises as `query` does.
+        rows cannot be changed for up to 90 minutes. Raises RowsRefused, else as `query` does.
         """
 
         def send(timeout: float) -> None:
             metrics.BIGQUERY_STATEMENTS.labels(table.rsplit(".", 1)[-1], "stream").inc()
             failed = self.client.insert_rows_json(table, rows, row_ids=list(ids), timeout=timeout, retry=NO_RETRY)
             if failed:
-                raise ValueError(f"{table} refused streamed rows: {failed[0]['errors']}")
+                raise RowsRefused(f"{table} refused streamed rows: {failed[0]['errors']}")
 
         await self.call("stream", send)
 

@@ -72,6 +72,7 @@ async def test_a_day_is_published_exactly(tenant: Tenant, tools: Toolbox, begin:
     assert {verdict.check_name: verdict.status for verdict in verdicts} == dict.fromkeys(
         (
             "rows_present",
+            "rows_as_usual",
             "rows_agree_with_source",
             "cost_agrees_with_source",
             "credits_agree_with_source",
@@ -269,7 +270,7 @@ async def test_a_lost_fence_publishes_nothing(tenant: Tenant, tools: Toolbox, be
 
 
 async def test_a_failed_check_of_severity_error_publishes_nothing(tenant: Tenant, tools: Toolbox, begin: Begin, store: Store) -> None:
-    """Rows without a cost: the checks say how many, the publish step is skipped, and the table is not even made."""
+    """Rows without a cost: the checks say how many, show which, the publish step is skipped, and nothing is published."""
     export(tenant, [row(DAY), row(DAY, cost=None), row(DAY, currency=None)])
     job = await begin(date="2025-11-17")
 
@@ -281,8 +282,12 @@ async def test_a_failed_check_of_severity_error_publishes_nothing(tenant: Tenant
     assert "currency_not_null" in outcome.error_message
     steps = await store.list_step_logs(tenant.tenant_id, job.run.pipeline_logging_id)
     assert [(step.step_id, step.action) for step in steps][-2:] == [("checks", "STEP_FAILED"), ("publish", "STEP_SKIPPED")]
-    assert len(await store.list_dq_results(tenant.tenant_id, job.run.pipeline_logging_id)) == 10
-    assert await tenant.rows("SELECT table_name FROM INFORMATION_SCHEMA.TABLES WHERE table_name = 'billing_cost_daily'") == []
+    verdicts = {one.check_name: one for one in await store.list_dq_results(tenant.tenant_id, job.run.pipeline_logging_id)}
+    assert len(verdicts) == 11
+    [shown] = verdicts["cost_not_null"].sample_rows
+    told = {"service.id": "6F81-5844-456A", "sku.id": "D2E8-1234-5678", "project.id": "shop", "currency": "USD"}
+    assert {**shown, "usage_start_time": None} == {"cost": None, "usage_start_time": None, **told}
+    assert await daily(tenant) == []
 
 
 async def test_the_detailed_export_is_taken_before_the_standard_one(tenant: Tenant, tools: Toolbox, begin: Begin) -> None:

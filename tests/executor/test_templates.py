@@ -92,10 +92,10 @@ def test_a_step_cannot_ask_for_what_nobody_finds_out(configs: Path) -> None:
     """The SQL of a step declares @source_rows, but the step that finds it out is gone."""
     text = (configs / "gcp/cost/billing.yml").read_text()
     head, rest = text.split("  - id: extract")
-    checks = rest[rest.index("  - id: checks") :].replace("    needs: [extract]\n", "", 1)
-    (configs / "gcp/cost/broken.yml").write_text(head + checks)
+    publish = rest[rest.index("  - id: publish") :].replace("    needs: [checks]\n", "", 1)
+    (configs / "gcp/cost/broken.yml").write_text(head + publish)
     error = load_catalog(configs, STEP_TYPES).broken["gcp/cost/broken.yml"]
-    assert "block billing_checks declares @source_rows INT64, which is not known here" in str(error)
+    assert "block billing_publish declares @source_rows INT64, which is not known here" in str(error)
 
 
 @pytest.mark.parametrize("text", ["", "- a list", "\t", "\x00", "a: &x [*x]"])

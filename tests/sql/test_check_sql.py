@@ -5,8 +5,13 @@ from textwrap import dedent
 
 import pytest
 
+from services.platform.ddl import Table
+from services.platform.sql import make_block
+from tests.executor.quality import SHAPE, step
+from tests.executor.test_template_schema import EVERY_KIND
 from tools.check_sql.__main__ import ROOT, check
-from tools.check_sql.sources import block_files
+from tools.check_sql.checker import Checker
+from tools.check_sql.sources import block_files, tables
 
 # One worker compiles ZetaSQL, not all of them.
 pytestmark = pytest.mark.xdist_group("zetasql")
@@ -45,6 +50,29 @@ def test_all_our_sql_is_right() -> None:
     assert [str(problem) for problem in found] == []
     assert ROOT / "services/auth/queries.sql" in block_files(ROOT)
     assert checked > 20
+
+
+def test_every_kind_of_check_composes_what_bigquery_takes(tmp_path: Path) -> None:
+    """All in one query, with two custom blocks beside them; and what is not typed right is found."""
+    every = "".join(f"  - {check.replace('name: a', f'name: c{place}')}\n" for place, check in enumerate(EVERY_KIND))
+    more = """
+  - {name: d, kind: accepted_values, column: pieces, values: [1, 2]}
+  - {name: e, kind: freshness, column: sold_at, within: 1d, before: last_day}
+  - {name: f, kind: range, column: pieces, min: 1, max: 2.5}
+  - {name: g, kind: row_count, min: 1, max: 2}
+  - {name: h, kind: sum_agrees, column: parts.amount, source: source_parts, within: 0.005}
+  - {name: i, kind: sum_agrees, column: pieces, source: source_pieces}
+  - {name: first, sql: 'sale.sql#two', expect: x}
+  - {name: second, sql: 'sale.sql#two', expect: x}
+  - {name: odd, sql: 'sale.sql#odd', expect: x}
+"""
+    text = every.replace("source: n}", "source: source_rows}").replace("source: f}", "source: source_price}") + more.lstrip("\n")
+    block = step(tmp_path, f"sample: [id, shop.owner.name, sold_at]\nchecks:\n{text}").query.block
+    staging = Table(name=SHAPE.name, sql="", columns=SHAPE.columns)
+    checker = Checker([staging, *tables(ROOT).values()])
+    assert [str(problem) for problem in checker.check(block, tmp_path)] == []
+    wrong = make_block(block.name, block.sql.replace("s.`pieces`", "s.`id`"), block.params)
+    assert checker.check(wrong, tmp_path) != []
 
 
 def test_what_is_right_passes(repository: Path) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from tools.check_sql.checker import Checker
 from tools.check_sql.problem import Problem
-from tools.check_sql.sources import added_columns, block_files, blocks, stray_sql, tables, template_problems, views
+from tools.check_sql.sources import added_columns, block_files, blocks, composed, stray_sql, tables, template_problems, views
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -22,6 +22,9 @@ def check(root: Path) -> tuple[int, list[Problem]]:
     for path, block in blocks(block_files(root)):
         checked += 1
         problems += [block] if isinstance(block, Problem) else checker.check(block, path)
+    for path, block in composed(root):
+        checked += 1
+        problems += checker.check(block, path)
     return checked, [*problems, *stray_sql(root), *template_problems(root)]
 
 

@@ -7,6 +7,9 @@ from pathlib import Path
 
 import yaml
 
+from services.executor.catalog import load_catalog
+from services.executor.steps import STEP_TYPES
+from services.executor.steps.dq_checks import Checks
 from services.platform.ddl import Table, View, load_tables, load_views
 from services.platform.sql import Block, load_blocks
 from tools.check_sql.problem import Problem
@@ -14,8 +17,8 @@ from tools.check_sql.problem import Problem
 _SQL = re.compile(
     r"\s*(SELECT\s|WITH\s+\w+\s+AS|INSERT\s+INTO|UPDATE\s+\S+\s+SET|DELETE\s+FROM|MERGE\s|(CREATE|ALTER|DROP|TRUNCATE)\s+[A-Z]+\s)"
 )
-# Makes ALTER TABLE from a table's own DDL; what it makes is analyzed with the DDL.
-_MAY_HOLD_SQL = Path("services/platform/ddl.py")
+# The one makes ALTER TABLE from a table's own DDL, the other one query of a step's checks; what they make is analyzed, too.
+_MAY_HOLD_SQL = {Path("services/platform/ddl.py"), Path("services/executor/checks/compose.py")}
 
 
 def tables(root: Path) -> dict[Path, Table]:
@@ -59,10 +62,18 @@ def added_columns(table: Table) -> Block:
     return table.add_column(next(iter(table.columns)))
 
 
+def composed(root: Path) -> Iterator[tuple[Path, Block]]:
+    """The query of every step of a template that checks quality. A template that cannot be read is the executor's to name."""
+    for template in load_catalog(root / "configs", STEP_TYPES).templates.values():
+        for step in template.steps:
+            if isinstance(step.action, Checks):
+                yield root / "configs" / f"{template.name.path}.yml", step.action.query.block
+
+
 def stray_sql(root: Path) -> Iterator[Problem]:
     """SQL in a service's Python would be analyzed by nobody."""
     for path in sorted(root.glob("services/**/*.py")):
-        if path.relative_to(root) == _MAY_HOLD_SQL:
+        if path.relative_to(root) in _MAY_HOLD_SQL:
             continue
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.Constant) and isinstance(node.value, str) and _SQL.match(node.value):

@@ -11,6 +11,7 @@ CREATE TABLE IF NOT EXISTS x_meta_dq_results (
   observed_value STRING,
   threshold STRING,
   failing_rows INT64,
-  executed_at TIMESTAMP
+  executed_at TIMESTAMP,
+  sample_rows JSON
 )
 CLUSTER BY pipeline_logging_id

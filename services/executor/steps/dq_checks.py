@@ -2,14 +2,22 @@
 
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import ClassVar
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar
 
+from services.executor.checks.compose import Composed, compose, shown
+from services.executor.checks.kinds import KINDS, Known, read_columns
+from services.executor.checks.load_kinds import Volume
+from services.executor.checks.measure import Rule
+from services.executor.pipelines import SEGMENT
 from services.executor.quality import SEVERITIES, Check, Verdict, judge, refuse_errors
 from services.executor.runs import DqResult
 from services.executor.steps.step import Scope, Step, StepContext, StepPreview, StepResult
 from services.executor.yaml_section import Section
 from services.platform.sql import Block
+
+CUSTOM = "custom"
+"""The kind of a check that a block of the template measures."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -17,25 +25,35 @@ class Checks:
     """The step."""
 
     FINDS: ClassVar[Mapping[str, str]] = {}
-    block: Block
-    """Answers a row a check: check_name STRING, failing_rows INT64, observed_value STRING."""
+    query: Composed
     table: str
     """The table that the checked rows are for."""
+    create: Block | None
+    """Makes `table`, if the query reads it."""
     checks: tuple[Check, ...]
 
     async def run(self, context: StepContext) -> StepResult:
         """See Step. The verdicts are recorded before they are acted upon."""
         tools, run = context.tools, context.run
-        answer = await context.query(self.block)
+        await self._make_table(context)
+        answer = await context.query(self.query.block, self.query.values)
         verdicts = judge(self.checks, answer.rows)
         await tools.store.record_verdicts(run.tenant_id, [self._result(verdict, context) for verdict in verdicts])
         refuse_errors(verdicts)
-        failed = [verdict.check.name for verdict in verdicts if not verdict.passed]
-        return StepResult(metadata={"passed": len(verdicts) - len(failed), "warnings": failed})
+        failed = [verdict for verdict in verdicts if not verdict.passed]
+        metadata: dict[str, Any] = {"passed": len(verdicts) - len(failed), "warnings": [verdict.check.name for verdict in failed]}
+        if samples := {verdict.check.name: verdict.sample for verdict in failed if verdict.sample}:
+            metadata["samples"] = samples
+        return StepResult(metadata=metadata)
 
     async def preview(self, context: StepContext) -> StepPreview:
         """See Previewed."""
-        return StepPreview(bytes_read=await context.dry_run(self.block))
+        await self._make_table(context)
+        return StepPreview(bytes_read=await context.dry_run(self.query.block, self.query.values))
+
+    async def _make_table(self, context: StepContext) -> None:
+        if self.create:
+            await context.tools.store.ensure_table(context.run.tenant_id, self.table, self.create)
 
     def _result(self, verdict: Verdict, context: StepContext) -> DqResult:
         return DqResult(
@@ -51,20 +69,46 @@ class Checks:
             observed_value=verdict.observed_value,
             threshold=verdict.check.expect,
             failing_rows=verdict.failing_rows,
+            sample_rows=verdict.sample,
             executed_at=context.tools.clock.now(),
         )
 
 
 def parse(section: Section, scope: Scope) -> Step:
     """See StepType."""
-    checks = list[Check]()
-    for entry in section.sections("checks", "a check"):
-        check = Check(name=entry.text("name"), severity=entry.text("severity", "error", among=SEVERITIES), expect=entry.text("expect"))
-        if any(check.name == other.name for other in checks):
-            raise entry.error(f"the check {check.name} stands twice", "name")
-        checks.append(check)
-        entry.finish()
-    if not checks:
+    create, entries = scope.table(section), section.sections("checks", "a check")
+    if not entries:
         raise section.error("dq.checks needs at least one check in `checks`")
-    scope.table(section)
-    return Checks(block=scope.block(section), table=section.text("table"), checks=tuple(checks))
+    kinds = [entry.text("kind", CUSTOM, among={CUSTOM, *KINDS}) for entry in entries]
+    known = _known(section, scope, create) if set(kinds) != {CUSTOM} else None
+    sample = read_columns(section, "sample", known.staging) if known else ()
+    checks, rules, blocks = dict[str, Check](), dict[str, Rule](), dict[str, Block]()
+    for entry, kind in zip(entries, kinds, strict=True):
+        check = Check(name=entry.text("name"), severity=entry.text("severity", "error", among=SEVERITIES), expect=entry.text("expect", ""))
+        if check.name in checks:
+            raise entry.error(f"the check {check.name} stands twice", "name")
+        if known is None or kind == CUSTOM:
+            entry.text("expect")
+            holder = entry if entry.text("sql", "") else section
+            block = scope.block(holder)
+            blocks[holder.text("sql")] = block
+        else:
+            if not SEGMENT.fullmatch(check.name):
+                raise entry.error(f"the name `{check.name}` must be lower-case letters, digits and underscores", "name")
+            rule = rules[check.name] = KINDS[kind](entry, known)
+            check = replace(check, expect=check.expect or rule.expect, sampled=tuple(one.path for one in shown(rule, sample)))
+        checks[check.name] = check
+        entry.finish()
+    if "sql" in section.keys and not any(kind == CUSTOM and "sql" not in entry.keys for entry, kind in zip(entries, kinds, strict=True)):
+        raise section.error("no check is measured by this block: each has a `kind`, or a `sql` of its own", "sql")
+    return Checks(
+        query=compose(rules, list(blocks.values()), staging=known.staging if known else None, sample=sample),
+        table=section.text("table"),
+        create=create if any(isinstance(rule, Volume) for rule in rules.values()) else None,
+        checks=tuple(checks.values()),
+    )
+
+
+def _known(section: Section, scope: Scope, create: Block) -> Known:
+    staging = scope.staging[section.text("staging", among=scope.staging)]
+    return Known(staging=staging, table=section.text("table"), create=create, covers_days=scope.covers_days, found=scope.found)

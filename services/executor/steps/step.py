@@ -66,20 +66,21 @@ class StepContext:
     """What the steps before it have filled."""
     tools: Toolbox
 
-    async def query(self, block: Block) -> QueryResult:
+    async def query(self, block: Block, own: Mapping[str, object] | None = None) -> QueryResult:
         """Runs a block of the template in the tenant's dataset, on the run's own staging tables; the job is stopped with the step.
 
-        Raises as BigQuery.query does.
+        `own`: parameters that only the step knows. Raises as BigQuery.query does.
         """
         dataset = self.tools.bq.tenant(self.run.tenant_id)
-        return await self.tools.bq.query_job(bind(block, self.staging), self._params(block), dataset=dataset, seconds=self.timeout_seconds)
+        params = self._params(block, own or {})
+        return await self.tools.bq.query_job(bind(block, self.staging), params, dataset=dataset, seconds=self.timeout_seconds)
 
-    async def dry_run(self, block: Block) -> int:
+    async def dry_run(self, block: Block, own: Mapping[str, object] | None = None) -> int:
         """The bytes that BigQuery says such a query would read. Nothing is run. Raises as BigQuery.query does."""
         dataset = self.tools.bq.tenant(self.run.tenant_id)
-        return await self.tools.bq.dry_run(bind(block, self.staging), self._params(block), dataset=dataset)
+        return await self.tools.bq.dry_run(bind(block, self.staging), self._params(block, own or {}), dataset=dataset)
 
-    def _params(self, block: Block) -> dict[str, object]:
+    def _params(self, block: Block, own: Mapping[str, object]) -> dict[str, object]:
         run = {
             "tenant_id": self.run.tenant_id,
             "pipeline_id": self.run.pipeline_id,
@@ -88,7 +89,7 @@ class StepContext:
             "loaded_at": self.tools.clock.now(),
         }
         days = {"first_day": self.period.first, "last_day": self.period.last} if self.period else {}
-        known = {**run, **days, **self.parameters, **self.found}
+        known = {**run, **days, **self.parameters, **self.found, **own}
         return {name: known[name] for name in block.params}
 
 

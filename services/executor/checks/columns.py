@@ -1,0 +1,65 @@
+"""Columns of a staging table, as a template names them: `cost`, `service.id`."""
+
+import re
+from dataclasses import dataclass
+
+from services.executor.staging import StagingShape
+from services.platform.parameters import struct_fields
+
+NUMBERS = ("FLOAT64", "INT64")
+_PATH = re.compile(r"[A-Za-z_]\w{0,127}(\.[A-Za-z_]\w{0,127}){0,5}", re.ASCII)
+_WRAPPED = re.compile(r"(ARRAY|STRUCT)<(.*)>", re.DOTALL)
+_TEXT_LENGTH = 200
+"""Characters of a value that a sample shows."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Column:
+    """A single value of each row, or of each element of an ARRAY of the row."""
+
+    path: str
+    """As the template writes it."""
+    kind: str
+    """GoogleSQL type of the value; neither STRUCT nor ARRAY."""
+    array: str | None = None
+    """The part of the path that is an ARRAY, if one is."""
+
+    @property
+    def sql(self) -> str:
+        """The value of the row `s`; of an ARRAY's elements their sum, 0 if there is none."""
+        if self.array is None:
+            return f"s.{_quoted(self.path)}"
+        inner = self.path.removeprefix(f"{self.array}.")
+        return f"IFNULL((SELECT SUM(e.{_quoted(inner)}) FROM UNNEST(s.{_quoted(self.array)}) AS e), 0)"
+
+    @property
+    def text(self) -> str:
+        """The value of the row `s` as a sample shows it."""
+        return f"SUBSTR({self.sql}, 1, {_TEXT_LENGTH})" if self.kind == "STRING" else f"CAST({self.sql} AS STRING)"
+
+
+def find_column(shape: StagingShape, path: str, *, repeated: bool = False) -> Column:
+    """The column of that path; `repeated`: it may lead through an ARRAY. Raises ValueError, saying what is wrong, if there is none."""
+    if not _PATH.fullmatch(path):
+        raise ValueError(f"`{path}` is no column: letters, digits and underscores, with dots between the parts")
+    array, fields = None, shape.columns
+    parts = path.split(".")
+    for depth, part in enumerate(parts, 1):
+        here = ".".join(parts[:depth])
+        if part not in fields:
+            raise ValueError(f"{shape.name} has no column `{here}`")
+        kind = fields[part].strip()
+        match = _WRAPPED.fullmatch(kind)
+        if match and match[1] == "ARRAY":
+            if not repeated or array:
+                raise ValueError(f"`{here}` is an ARRAY, which this check cannot look into")
+            array, kind = here, match[2].strip()
+            match = _WRAPPED.fullmatch(kind)
+        fields = struct_fields(match[2]) if match else {}
+    if fields or array == path:
+        raise ValueError(f"`{path}` is no single value: name one of its parts")
+    return Column(path=path, kind=kind, array=array)
+
+
+def _quoted(path: str) -> str:
+    return ".".join(f"`{part}`" for part in path.split("."))

@@ -1,0 +1,81 @@
+"""All checks of a step -> one query.
+
+Declared checks share one pass: `r` is every row of the staging table `s` with what they ask of each, `m` one row with what they ask of all,
+and from that comes a row a check. Custom blocks are further arms of a UNION ALL.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from services.executor.checks.columns import Column
+from services.executor.checks.measure import Measure, Rule
+from services.executor.staging import StagingShape
+from services.platform.sql import Block, make_block
+
+NAME = "dq_checks"
+"""The composed query's, for the counters."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Composed:
+    """A query, and what it brings along."""
+
+    block: Block
+    """Answers a row a check: check_name STRING, failing_rows INT64, observed_value STRING, and maybe sample_rows STRING."""
+    values: Mapping[str, object]
+    """Its own parameters."""
+
+
+def compose(rules: Mapping[str, Rule], blocks: Sequence[Block], *, staging: StagingShape | None, sample: Sequence[Column]) -> Composed:
+    """The query for these rules, by check name (lower-case letters, digits, underscores), and custom blocks, each a query without parts
+    after it. A custom block alone stays as it is. `staging` is there if there are rules; `sample`: what samples show besides.
+    """
+    if staging is None:
+        [first, *others] = blocks
+        if not others:
+            return Composed(block=first, values={})
+    measures = {name: rule.measure(f"dq{place}", shown(rule, sample)) for place, (name, rule) in enumerate(rules.items())}
+    arms = [_declared(measures, staging)] if staging else []
+    arms += [_custom(block) for block in blocks]
+    params = {name: kind for block in blocks for name, kind in block.params.items()}
+    values = dict[str, object]()
+    for measure in measures.values():
+        params |= measure.given
+        params |= {name: kind for name, (kind, _) in measure.values.items()}
+        values |= {name: value for name, (_, value) in measure.values.items()}
+    return Composed(block=make_block(NAME, "\nUNION ALL\n".join(arms), params), values=values)
+
+
+def shown(rule: Rule, sample: Sequence[Column]) -> tuple[Column, ...]:
+    """What samples of the rule's rows show: its own columns, then the declared ones; nothing if it is no rule for rows."""
+    return tuple(dict.fromkeys([*rule.columns, *sample])) if rule.columns else ()
+
+
+def _declared(measures: Mapping[str, Measure], staging: StagingShape) -> str:
+    each = [f"{sql} AS {name}" for measure in measures.values() for name, sql in measure.each.items()]
+    total = [f"{sql} AS {name}" for measure in measures.values() for name, sql in measure.total.items()]
+    beside = [f"\nCROSS JOIN {sql} AS {name}" for measure in measures.values() for name, sql in measure.beside.items()]
+    structs = [
+        f"STRUCT('{name}' AS check_name, {measure.failing_rows} AS failing_rows,"
+        f" {measure.observed_value} AS observed_value, {measure.sample_rows} AS sample_rows)"
+        for name, measure in measures.items()
+    ]
+    return (
+        "SELECT c.check_name, c.failing_rows, c.observed_value, c.sample_rows\n"
+        f"FROM (\n  SELECT [\n    {_lines(structs)}\n  ] AS checks\n"
+        f"  FROM (\n    SELECT\n    {_lines(['COUNT(*) AS row_count', *total])}\n"
+        f"    FROM (\n    SELECT\n    {_lines(each or ['TRUE AS is_row'])}\n    FROM {staging.name} AS s\n    ) AS r\n  ) AS m"
+        f"{''.join(beside)}\n) AS q\nCROSS JOIN UNNEST(q.checks) AS c"
+    )
+
+
+def _custom(block: Block) -> str:
+    # The block may end in a comment, hence the line of its own.
+    return (
+        "SELECT b.check_name, b.failing_rows, b.observed_value, CAST(NULL AS STRING) AS sample_rows\n"
+        f"FROM (\n{block.sql.rstrip().removesuffix(';')}\n) AS b"
+    )
+
+
+def _lines(parts: Sequence[str]) -> str:
+    return ",\n    ".join(parts)

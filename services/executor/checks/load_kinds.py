@@ -1,0 +1,162 @@
+"""Rules for all staged rows together: how many, how recent, what they add up to."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from enum import StrEnum
+from typing import ClassVar
+
+from services.executor.checks.columns import Column
+from services.executor.checks.measure import ALL_ROWS, TABLE_ROWS, Measure
+from services.executor.checks.row_kinds import between
+
+RELATIVE = 1e-9
+"""Of the sum of the absolute values: adding FLOAT64 in another order gives other last digits."""
+FIRST_DAY, LAST_DAY, NOW = "first_day", "last_day", "loaded_at"
+"""Query parameters that every run gives (the days, if it covers days): the days that it covers, both included, and the time."""
+
+
+class Before(StrEnum):
+    """What time it is for a check of freshness."""
+
+    NOW = "now"
+    LAST_DAY = "last_day"
+    """The end, in UTC, of the last day that the run covers, or now, if that is earlier."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RowCount:
+    """So many rows were staged. Each missing one fails, and each one too many."""
+
+    columns: ClassVar[tuple[Column, ...]] = ()
+    least: int | None
+    most: int | None
+    source: str | None
+    """The found value that it has to be, if there is one."""
+
+    @property
+    def expect(self) -> str:
+        """See Rule."""
+        if self.source:
+            return "as many rows as were read from the source"
+        return f"{between(self.least, self.most)} {'row' if (self.least, self.most) == (1, None) else 'rows'}"
+
+    def measure(self, tag: str, shown: Sequence[Column]) -> Measure:
+        """See Rule."""
+        off = [f"ABS({TABLE_ROWS} - @{self.source})"] if self.source else []
+        off += [] if self.least is None else [f"GREATEST(@_{tag}_min - {TABLE_ROWS}, 0)"]
+        off += [] if self.most is None else [f"GREATEST({TABLE_ROWS} - @_{tag}_max, 0)"]
+        bounds = {f"_{tag}_min": self.least, f"_{tag}_max": self.most}
+        return Measure(
+            failing_rows=" + ".join(off),
+            observed_value=f"CAST({TABLE_ROWS} AS STRING)",
+            values={name: ("INT64", bound) for name, bound in bounds.items() if bound is not None},
+            given={self.source: "INT64"} if self.source else {},
+        )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Volume:
+    """As many rows a day as usual: as the mean of those days, of the `days` before the run's, that have rows in the published table."""
+
+    columns: ClassVar[tuple[Column, ...]] = ()
+    table: str
+    """The published table."""
+    partition: str
+    """Its column of type DATE by which it is partitioned."""
+    days: int
+    within: float
+    """What it may be off, as a part of the mean."""
+
+    @property
+    def expect(self) -> str:
+        """See Rule."""
+        return f"within {self.within:.0%} of the mean of the {self.days} days before"
+
+    def measure(self, tag: str, shown: Sequence[Column]) -> Measure:
+        """See Rule."""
+        day, past = f"p.`{self.partition}`", f"{tag}_past"
+        mean = f"SAFE_DIVIDE({past}.row_count, {past}.day_count)"
+        rows = f"{TABLE_ROWS} / (DATE_DIFF(@{LAST_DAY}, @{FIRST_DAY}, DAY) + 1)"
+        told, usual = f"CAST(ROUND({rows}, 1) AS STRING), ' rows a day, '", f"CAST(ROUND({mean}, 1) AS STRING), ' before'"
+        return Measure(
+            beside={
+                past: f"(SELECT COUNT(*) AS row_count, COUNT(DISTINCT {day}) AS day_count FROM {self.table} AS p"
+                f" WHERE {day} >= DATE_SUB(@{FIRST_DAY}, INTERVAL @_{tag}_days DAY) AND {day} < @{FIRST_DAY})"
+            },
+            failing_rows=f"IF({past}.day_count > 0 AND ABS({rows} - {mean}) > @_{tag}_within * {mean}, {ALL_ROWS}, 0)",
+            observed_value=f"IF({past}.day_count > 0, CONCAT({told}, {usual}), CONCAT({told}, 'nothing before'))",
+            values={f"_{tag}_days": ("INT64", self.days), f"_{tag}_within": ("FLOAT64", self.within)},
+            given={FIRST_DAY: "DATE", LAST_DAY: "DATE"},
+        )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Freshness:
+    """The latest time among the rows is recent. Times to come count for nothing: one wrong clock would hide that all else is old."""
+
+    columns: ClassVar[tuple[Column, ...]] = ()
+    column: Column
+    within: timedelta
+    before: Before
+
+    @property
+    def expect(self) -> str:
+        """See Rule."""
+        hours = self.within / timedelta(hours=1)
+        return f"{self.column.path} at most {hours:g} h before {'now' if self.before is Before.NOW else 'the end of the last day'}"
+
+    def measure(self, tag: str, shown: Sequence[Column]) -> Measure:
+        """See Rule."""
+        end, given = f"@{NOW}", {NOW: "TIMESTAMP"}
+        if self.before is Before.LAST_DAY:
+            end, given = f"LEAST({end}, TIMESTAMP(DATE_ADD(@{LAST_DAY}, INTERVAL 1 DAY)))", {**given, LAST_DAY: "DATE"}
+        latest = f"m.{tag}_latest"
+        return Measure(
+            each={tag: f"IF({self.column.sql} <= {end}, {self.column.sql}, NULL)"},
+            total={f"{tag}_latest": f"MAX(r.{tag})"},
+            failing_rows=f"IF({latest} >= TIMESTAMP_SUB({end}, INTERVAL @_{tag}_within SECOND), 0, {ALL_ROWS})",
+            observed_value=f"FORMAT_TIMESTAMP('%Y-%m-%dT%H:%M:%SZ', {latest})",
+            values={f"_{tag}_within": ("INT64", int(self.within.total_seconds()))},
+            given=given,
+        )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SumAgrees:
+    """The rows add up to what was read at the source. NaN agrees with nothing."""
+
+    columns: ClassVar[tuple[Column, ...]] = ()
+    column: Column
+    source: str
+    """The found value, of the column's type."""
+    within: float | None
+    """What it may be off; None: nothing for INT64, RELATIVE for FLOAT64."""
+
+    @property
+    def expect(self) -> str:
+        """See Rule."""
+        return f"the sum of {self.column.path} that was read from the source"
+
+    def measure(self, tag: str, shown: Sequence[Column]) -> Measure:
+        """See Rule."""
+        total = {f"{tag}_sum": f"IFNULL(SUM(r.{tag}), 0)"}
+        values: dict[str, tuple[str, object]] = {}
+        if self.within is not None:
+            most, values = f"@_{tag}_within", {f"_{tag}_within": ("FLOAT64", self.within)}
+        elif self.column.kind == "INT64":
+            most = "0"
+        else:
+            most = f"{RELATIVE} * GREATEST(1.0, m.{tag}_size)"
+            total[f"{tag}_size"] = f"IFNULL(SUM(ABS(r.{tag})), 0)"
+        agrees = f"ABS(m.{tag}_sum - @{self.source}) <= {most}"
+        if self.column.kind == "FLOAT64":
+            agrees = f"{agrees} AND NOT IS_NAN(m.{tag}_sum)"
+        return Measure(
+            each={tag: self.column.sql},
+            total=total,
+            failing_rows=f"IF({agrees}, 0, {ALL_ROWS})",
+            observed_value=f"CAST(m.{tag}_sum AS STRING)",
+            values=values,
+            given={self.source: self.column.kind},
+        )

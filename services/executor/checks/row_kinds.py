@@ -1,0 +1,108 @@
+"""Rules that single rows keep or break. NULL breaks none but not_null."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from services.executor.checks.columns import Column
+from services.executor.checks.measure import Measure, broken_rows
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class NotNull:
+    """Each row has a value."""
+
+    column: Column
+
+    @property
+    def expect(self) -> str:
+        """See Rule."""
+        return f"no NULL {self.column.path}"
+
+    @property
+    def columns(self) -> tuple[Column, ...]:
+        """See Rule."""
+        return (self.column,)
+
+    def measure(self, tag: str, shown: Sequence[Column]) -> Measure:
+        """See Rule."""
+        return broken_rows(tag, f"{self.column.sql} IS NULL", shown)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Unique:
+    """No two rows have the same values; all rows that share theirs break it. A row with a NULL among them is not compared."""
+
+    columns: tuple[Column, ...]
+
+    @property
+    def expect(self) -> str:
+        """See Rule."""
+        return f"no two rows with the same {', '.join(column.path for column in self.columns)}"
+
+    def measure(self, tag: str, shown: Sequence[Column]) -> Measure:
+        """See Rule."""
+        known = " AND ".join(f"{column.sql} IS NOT NULL" for column in self.columns)
+        key = ", ".join(column.sql for column in self.columns)
+        return broken_rows(tag, f"{known} AND COUNT(*) OVER (PARTITION BY {key}) > 1", shown)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class AcceptedValues:
+    """Each value is one of these."""
+
+    column: Column
+    values: tuple[str, ...] | tuple[int, ...]
+
+    @property
+    def expect(self) -> str:
+        """See Rule."""
+        return f"{self.column.path} one of {', '.join(str(value) for value in self.values)}"
+
+    @property
+    def columns(self) -> tuple[Column, ...]:
+        """See Rule."""
+        return (self.column,)
+
+    def measure(self, tag: str, shown: Sequence[Column]) -> Measure:
+        """See Rule."""
+        values = {f"_{tag}_values": (f"ARRAY<{self.column.kind}>", list(self.values))}
+        # IN says NULL of NULL, which is not true.
+        return broken_rows(tag, f"{self.column.sql} NOT IN UNNEST(@_{tag}_values)", shown, values=values)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Range:
+    """Each number lies between two, both included. NaN lies nowhere."""
+
+    column: Column
+    least: float | None
+    most: float | None
+    """At least one of the two is there."""
+
+    @property
+    def expect(self) -> str:
+        """See Rule."""
+        return f"{self.column.path} {between(self.least, self.most)}"
+
+    @property
+    def columns(self) -> tuple[Column, ...]:
+        """See Rule."""
+        return (self.column,)
+
+    def measure(self, tag: str, shown: Sequence[Column]) -> Measure:
+        """See Rule."""
+        bounds = {f"_{tag}_min": ("<", self.least), f"_{tag}_max": (">", self.most)}
+        bounds = {name: bound for name, bound in bounds.items() if bound[1] is not None}
+        broken = [f"{self.column.sql} {sign} @{name}" for name, (sign, _) in bounds.items()]
+        if self.column.kind == "FLOAT64":
+            # It is neither less nor more than anything.
+            broken.append(f"IS_NAN({self.column.sql})")
+        kind = "INT64" if all(isinstance(bound, int) for _, bound in bounds.values()) else "FLOAT64"
+        return broken_rows(tag, " OR ".join(broken), shown, values={name: (kind, bound) for name, (_, bound) in bounds.items()})
+
+
+def between(least: float | None, most: float | None) -> str:
+    """In words. At least one of the two is there."""
+    if most is None:
+        return f"at least {least}"
+    return f"at most {most}" if least is None else f"from {least} to {most}"
