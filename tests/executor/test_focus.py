@@ -9,8 +9,10 @@ from typing import Any
 
 import pytest
 
+from services.executor.catalog import Catalog
 from services.executor.engine import Job, Outcome, execute
 from services.executor.pipelines import PipelineName
+from services.executor.previewing import Previewer, Prices
 from services.executor.runs import RunStatus
 from services.executor.steps.step import Step, StepContext, StepResult, Toolbox
 from services.executor.store import Store
@@ -310,6 +312,16 @@ async def test_several_days_in_one_run(tenant: Tenant, bill: Bill, begin: Begin,
     assert (outcome.status, outcome.rows_processed, outcome.error_message) == (RunStatus.COMPLETED, 50, None)
     assert_to_the_cent(await published(tenant), totals(rows))
     assert_to_the_cent(await published(tenant, NEXT), totals(more))
+
+
+async def test_a_dry_run_leaves_no_trace(tenant: Tenant, tools: Toolbox, bill: Bill, catalog: Catalog) -> None:
+    """All three steps' SQL fits the tables."""
+    await bill(awkward(DAY, 20, 11))
+    found = await Previewer(tools, Prices(query=6.25, storage_read=1.1)).preview(tenant.job(catalog, FOCUS, date=DAY.isoformat()))
+    assert found.problems == {}
+    assert [step.step_id for step in found.steps] == ["stage", "conformance", "publish"]
+    assert await published(tenant) == {}
+    assert await tenant.rows("SELECT table_name FROM INFORMATION_SCHEMA.TABLES WHERE table_name LIKE 'x_staging%'") == []
 
 
 async def test_a_rerun_replaces_and_another_date_stays(tenant: Tenant, bill: Bill, shape: Shape) -> None:

@@ -1,12 +1,12 @@
 """`bigquery.sql`: a script of the template fills the run's own staging table from tables of the tenant's dataset, as the suite itself."""
 
-import contextlib
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 
 from services.executor.failures import StepFailed
-from services.executor.staging import StagingShape
-from services.executor.steps.step import Scope, Step, StepContext, StepResult
+from services.executor.staging import StagingShape, StagingTable
+from services.executor.steps.step import Scope, Step, StepContext, StepPreview, StepResult
 from services.executor.yaml_section import Section
 from services.platform.sql import Block
 
@@ -28,25 +28,37 @@ class Sql:
 
     async def run(self, context: StepContext) -> StepResult:
         """See Step. What is missing may come: another attempt may find it."""
-        tools, tenant_id = context.tools, context.run.tenant_id
-        table = self.shape.table(context.run.pipeline_logging_id, context.run.attempt)
-        for name, create in self.reads.items():
-            await tools.store.ensure_table(tenant_id, name, create)
-        try:
-            await tools.staging.make(tenant_id, table)
-            [told] = (await replace(context, staging=(*context.staging, table)).query(self.block)).rows
+        async with self._staging(context) as (table, there):
+            [told] = (await there.query(self.block)).rows
             if told[MISSING] is not None:
                 raise StepFailed(told[MISSING], can_heal=True)
-        except BaseException:
-            with contextlib.suppress(Exception):  # it expires by itself
-                await tools.staging.drop(tenant_id, table)
-            raise
         return StepResult(
             rows_processed=told[ROWS],
             found={name: told[name] for name in self.FINDS},
             staging=(table,),
             metadata={"staged_from": list(self.reads)},
         )
+
+    async def preview(self, context: StepContext) -> StepPreview:
+        """See Previewed. It is taken to stage as much as it reads."""
+        async with self._staging(context) as (table, there):
+            size = await there.dry_run(self.block)
+        return StepPreview(bytes_read=size, staging=(table,), staged_bytes=size, metadata={"staged_from": list(self.reads)})
+
+    @asynccontextmanager
+    async def _staging(self, context: StepContext) -> AsyncIterator[tuple[StagingTable, StepContext]]:
+        """The run's own staging table, empty, and the context with it; dropped again if what is done with it fails."""
+        tools, tenant_id = context.tools, context.run.tenant_id
+        table = self.shape.table(context.run.pipeline_logging_id, context.run.attempt)
+        for name, create in self.reads.items():
+            await tools.store.ensure_table(tenant_id, name, create)
+        try:
+            await tools.staging.make(tenant_id, table)
+            yield table, replace(context, staging=(*context.staging, table))
+        except BaseException:
+            with suppress(Exception):  # it expires by itself
+                await tools.staging.drop(tenant_id, table)
+            raise
 
 
 def parse(section: Section, scope: Scope) -> Step:
