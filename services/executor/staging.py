@@ -1,8 +1,8 @@
 """Staging tables: what a run reads lands here first, is checked here, and is published from here.
 
-A file of `configs/bigquery/staging/` gives the columns, and with them what is read from the source. Each run makes a table of its own with
-these columns, named by run and attempt. SQL is written against the file's name; `bind` puts the run's own name in its place, and that is
-the only text that is ever substituted in SQL.
+A file of `configs/bigquery/staging/` gives the columns, and with them what is read from the source; a tenant's own table gives those of
+`x_staging_{table}`. Each run makes a table of its own with these columns, named by run and attempt. SQL is written against the shape's
+name; `bind` puts the run's own name in its place, and that is the only text that is ever substituted in SQL.
 """
 
 import re
@@ -38,7 +38,7 @@ class StagingShape:
     """The columns of one kind of staging table."""
 
     name: str
-    """As the file and the SQL call it, e.g. x_staging_gcp_billing."""
+    """As the DDL and the SQL call it, e.g. x_staging_gcp_billing."""
     columns: dict[str, str]
     """Name to GoogleSQL type."""
 

@@ -30,6 +30,11 @@ class Table:
         """Makes the table unless it is there; changes nothing on replay."""
         return Block(name=f"create_{self.name}", sql=self.sql, params={})
 
+    @property
+    def staging(self) -> "Table":
+        """`x_staging_{name}`: where a run gathers what it will publish. The same columns, none of them NOT NULL; never made so named."""
+        return Table(name=f"x_staging_{self.name}", sql=self.sql, columns=self.columns)
+
     def add_column(self, column: str) -> Block:
         """Adds a column that an older version of the table lacks; changes nothing on replay."""
         sql = f"ALTER TABLE {self.name} ADD COLUMN IF NOT EXISTS {column} {self.columns[column]}"

@@ -83,15 +83,15 @@ class Tenant:
         config = bigquery.QueryJobConfig(default_dataset=self.bq.tenant(self.tenant_id))
         return await self.bq.call("test", lambda _: [dict(row) for row in self.bq.client.query_and_wait(sql, job_config=config)])
 
-    def job(self, catalog: Catalog, **parameters: object) -> Job:
-        """A run of gcp/cost/billing that has not begun."""
-        template = catalog.templates[BILLING]
+    def job(self, catalog: Catalog, pipeline: PipelineName = BILLING, /, **parameters: object) -> Job:
+        """A run that has not begun."""
+        template = catalog.templates[pipeline]
         values = resolve(template.parameters, parameters, now=datetime(2025, 11, 18, tzinfo=UTC))
         now = datetime.now(UTC)
         run = Run(
             pipeline_logging_id=str(uuid.uuid4()),
             tenant_id=self.tenant_id,
-            pipeline_id=BILLING.pipeline_id(self.tenant_id),
+            pipeline_id=pipeline.pipeline_id(self.tenant_id),
             user_id="alice",
             parameters=to_json(values),
             started_at=now,
@@ -216,8 +216,8 @@ async def tools(tenant: Tenant, store: Store, service_settings: ServiceSettings,
 def begin(tenant: Tenant, store: Store, catalog: Catalog) -> Callable[..., Awaitable[Job]]:
     """Writes the row of a run that is about to begin."""
 
-    async def write(**parameters: object) -> Job:
-        job = tenant.job(catalog, **parameters)
+    async def write(pipeline: PipelineName = BILLING, /, **parameters: object) -> Job:
+        job = tenant.job(catalog, pipeline, **parameters)
         await store.insert_run(job.run, seconds=10)
         return job
 

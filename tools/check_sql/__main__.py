@@ -14,7 +14,7 @@ def check(root: Path) -> tuple[int, list[Problem]]:
     """How many blocks and DDL statements were checked, and what is wrong."""
     ddl = tables(root)
     seen = views(root)
-    checker = Checker([*ddl.values(), *seen.values()])
+    checker = Checker([*ddl.values(), *(table.staging for table in ddl.values()), *seen.values()])
     statements = [(path, block) for path, table in ddl.items() for block in (table.create, added_columns(table))]
     statements += [(path, view.bare) for path, view in seen.items()]
     problems = [problem for path, block in statements for problem in checker.check(block, path)]

@@ -2,11 +2,12 @@
 
 from collections.abc import Mapping
 
-from services.executor.steps import bigquery_extract, bigquery_publish, dq_checks
+from services.executor.steps import bigquery_extract, bigquery_publish, bigquery_sql, dq_checks
 from services.executor.steps.step import StepType
 
 STEP_TYPES: Mapping[str, StepType] = {
     "gcp.bigquery_extract": bigquery_extract.parse,
+    "bigquery.sql": bigquery_sql.parse,
     "dq.checks": dq_checks.parse,
     "bigquery.publish": bigquery_publish.parse,
 }

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, ClassVar, Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 from services.executor.loading import StagingTables
 from services.executor.parameters import SQL_TYPES, ParameterSpec, Value
@@ -140,8 +140,10 @@ class Previewed(Protocol):
 class Step(Protocol):
     """A step, as its part of a template made it. Frozen: one serves all runs."""
 
-    FINDS: ClassVar[Mapping[str, str]]
-    """What it finds out, name to GoogleSQL type: later steps' SQL may declare these as parameters."""
+    @property
+    def FINDS(self) -> Mapping[str, str]:
+        """What it finds out, name to GoogleSQL type: later steps' SQL may declare these as parameters."""
+        ...
 
     async def run(self, context: StepContext) -> StepResult:
         """Does the work. Raises StepFailed; anything else that is raised is a bug or a dependency that does not answer.

@@ -1,0 +1,76 @@
+"""`bigquery.sql`: a script of the template fills the run's own staging table from tables of the tenant's dataset, as the suite itself."""
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, replace
+
+from services.executor.failures import StepFailed
+from services.executor.staging import StagingShape, StagingTable
+from services.executor.steps.step import Scope, Step, StepContext, StepPreview, StepResult
+from services.executor.yaml_section import Section
+from services.platform.sql import Block
+
+ROWS, MISSING = "rows_staged", "missing"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Sql:
+    """The step."""
+
+    FINDS: Mapping[str, str]
+    block: Block
+    """A script whose last statement answers one row: `rows_staged INT64`, a column for each of FINDS, and `missing STRING`: what has to be
+    there first, in words for the tenant; NULL if nothing.
+    """
+    shape: StagingShape
+    reads: Mapping[str, Block]
+    """The tenant's tables that the script reads, each with what makes it: one that no run has made yet has no rows."""
+
+    async def run(self, context: StepContext) -> StepResult:
+        """See Step. What is missing may come: another attempt may find it."""
+        async with self._staging(context) as (table, there):
+            [told] = (await there.query(self.block)).rows
+            if told[MISSING] is not None:
+                raise StepFailed(told[MISSING], can_heal=True)
+        return StepResult(
+            rows_processed=told[ROWS],
+            found={name: told[name] for name in self.FINDS},
+            staging=(table,),
+            metadata={"staged_from": list(self.reads)},
+        )
+
+    async def preview(self, context: StepContext) -> StepPreview:
+        """See Previewed. It is taken to stage as much as it reads."""
+        async with self._staging(context) as (table, there):
+            size = await there.dry_run(self.block)
+        return StepPreview(bytes_read=size, staging=(table,), staged_bytes=size, metadata={"staged_from": list(self.reads)})
+
+    @asynccontextmanager
+    async def _staging(self, context: StepContext) -> AsyncIterator[tuple[StagingTable, StepContext]]:
+        """The run's own staging table, empty, and the context with it; dropped again if what is done with it fails."""
+        tools, tenant_id = context.tools, context.run.tenant_id
+        table = self.shape.table(context.run.pipeline_logging_id, context.run.attempt)
+        for name, create in self.reads.items():
+            await tools.store.ensure_table(tenant_id, name, create)
+        try:
+            await tools.staging.make(tenant_id, table)
+            yield table, replace(context, staging=(*context.staging, table))
+        except BaseException:
+            with suppress(Exception):  # it expires by itself
+                await tools.staging.drop(tenant_id, table)
+            raise
+
+
+def parse(section: Section, scope: Scope) -> Step:
+    """See StepType."""
+    finds = section.section("finds", "finds")
+    reads = section.texts("reads")
+    for name in reads:
+        if name not in scope.tables:
+            raise section.error(f"it reads `{name}`, which is no table of a tenant's dataset", "reads")
+    return Sql(
+        FINDS={name: finds.text(name) for name in finds.keys},
+        block=scope.block(section),
+        shape=scope.staging[section.text("staging", among=scope.staging)],
+        reads={name: scope.tables[name] for name in reads},
+    )

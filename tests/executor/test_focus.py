@@ -1,0 +1,352 @@
+"""gcp/cost/focus on the emulator: what gcp/cost/billing has loaded, as FOCUS 1.2, held against the export it came from."""
+
+import re
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from services.executor.catalog import Catalog
+from services.executor.engine import Job, Outcome, execute
+from services.executor.pipelines import PipelineName
+from services.executor.previewing import Previewer, Prices
+from services.executor.runs import RunStatus
+from services.executor.steps.step import Step, StepContext, StepResult, Toolbox
+from services.executor.store import Store
+from services.platform.sql import Block, make_block
+from tests.executor.awkward_costs import Total, awkward, totals
+from tests.executor.billing_export import ACCOUNT, load, row
+from tests.executor.conftest import Tenant
+
+FOCUS = PipelineName(provider="gcp", domain="cost", template="focus")
+DAY, NEXT = date(2025, 11, 17), date(2025, 11, 18)
+CENT = Decimal("0.005")
+type Begin = Callable[..., Awaitable[Job]]
+type Bill = Callable[..., Awaitable[None]]
+type Shape = Callable[..., Awaitable[Outcome]]
+
+
+@pytest.fixture
+def bill(tenant: Tenant, tools: Toolbox, begin: Begin, store: Store) -> Bill:
+    """gcp/cost/billing of the days, from an export with these rows."""
+
+    async def run(rows: list[dict[str, Any]], *days: date, **period: str) -> None:
+        load(tenant.host, f"{tenant.project}.costs.gcp_billing_export_resource_v1_{ACCOUNT}", rows)
+        for parameters in [period] if period else [{"date": day.isoformat()} for day in days or (DAY,)]:
+            job = await begin(**parameters)
+            outcome = await execute(job, tools)
+            assert (outcome.status, outcome.error_message) == (RunStatus.COMPLETED, None)
+            await store.finish_run(tenant.tenant_id, job.run.pipeline_logging_id, outcome.status, at=datetime.now(UTC))
+
+    return run
+
+
+@pytest.fixture
+def shape(tools: Toolbox, begin: Begin) -> Shape:
+    """gcp/cost/focus of a day; `tamper` is done to what it has staged, before anything is checked."""
+
+    async def run(day: date = DAY, *, tamper: str = "") -> Outcome:
+        job = await begin(FOCUS, date=day.isoformat())
+        return await execute(tampered(job, make_block("tamper", tamper, {})) if tamper else job, tools)
+
+    return run
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tampered:
+    """A step whose staging table somebody lays hands on."""
+
+    step: Step
+    block: Block
+
+    @property
+    def FINDS(self) -> Mapping[str, str]:
+        return self.step.FINDS
+
+    async def run(self, context: StepContext) -> StepResult:
+        result = await self.step.run(context)
+        await replace(context, staging=result.staging).query(self.block)
+        return result
+
+
+def tampered(job: Job, block: Block) -> Job:
+    first, *others = job.template.steps
+    return replace(job, template=replace(job.template, steps=(replace(first, action=Tampered(step=first.action, block=block)), *others)))
+
+
+async def published(tenant: Tenant, day: date = DAY) -> dict[str, Total]:
+    found = await tenant.rows(
+        "SELECT BillingCurrency AS c, COUNT(*) AS n, SUM(BilledCost) AS b, SUM(EffectiveCost) AS e, SUM(ContractedCost) AS k, "
+        f"SUM(ListCost) AS l FROM focus_cost_daily WHERE x_UsageDate = '{day}' GROUP BY 1"
+    )
+    assert all(one["b"] == one["e"] for one in found)
+    return {one["c"]: Total(rows=one["n"], net=one["b"], cost=one["k"], listed=one["l"]) for one in found}
+
+
+def assert_to_the_cent(found: dict[str, Total], expected: dict[str, Total]) -> None:
+    assert {currency: total.rows for currency, total in found.items()} == {currency: total.rows for currency, total in expected.items()}
+    for currency, total in found.items():
+        for name in ("net", "cost", "listed"):
+            assert abs(getattr(total, name) - getattr(expected[currency], name)) < CENT, (currency, name)
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+async def test_sums_agree_with_the_source_to_the_cent(tenant: Tenant, bill: Bill, shape: Shape, seed: int) -> None:
+    """Awkward rows in three currencies; other days stay out; nothing temporary is left."""
+    rows = awkward(DAY, 700, seed)
+    await bill([*rows, *awkward(NEXT, 50, seed + 10)], DAY, NEXT)
+
+    outcome = await shape()
+
+    assert (outcome.status, outcome.rows_processed, outcome.error_message) == (RunStatus.COMPLETED, 700, None)
+    assert_to_the_cent(await published(tenant), totals(rows))
+    assert await published(tenant, NEXT) == {}
+    assert await tenant.rows("SELECT table_name FROM INFORMATION_SCHEMA.TABLES WHERE table_name LIKE 'x_staging%'") == []
+
+
+async def test_every_column_arrives(tenant: Tenant, bill: Bill, shape: Shape) -> None:
+    """One row with all there is. What is not named here is NULL."""
+    await bill(
+        [
+            row(
+                DAY,
+                hour=5,
+                cost=2.5,
+                cost_at_list=4.0,
+                labels=[{"key": "team", "value": "ü"}],
+                system_labels=[{"key": "compute.googleapis.com/cores", "value": "4"}],
+                credits=[{"name": "a", "amount": -0.75}],
+                location={"location": "us-central1", "country": "US", "region": "us-central1", "zone": "us-central1-a"},
+                usage={"amount": 7200.0, "unit": "seconds", "amount_in_pricing_units": 2.0, "pricing_unit": "hour"},
+            )
+        ]
+    )
+    await shape()
+
+    [found] = await tenant.rows("SELECT * FROM focus_cost_daily")
+    assert abs((datetime.now(UTC) - found.pop("x_LoadedAt")).total_seconds()) < 60
+    assert len(found.pop("x_PipelineLoggingId")) == 36
+    assert {name: value for name, value in found.items() if value is not None} == {
+        "x_UsageDate": DAY,
+        "AvailabilityZone": "us-central1-a",
+        "BilledCost": Decimal("1.75"),
+        "BillingAccountId": ACCOUNT.replace("_", "-"),
+        "BillingAccountType": "Billing Account",
+        "BillingCurrency": "USD",
+        "BillingPeriodStart": datetime(2025, 11, 1, tzinfo=UTC),
+        "BillingPeriodEnd": datetime(2025, 12, 1, tzinfo=UTC),
+        "ChargeCategory": "Usage",
+        "ChargeDescription": "N1 core",
+        "ChargeFrequency": "Usage-Based",
+        "ChargePeriodStart": datetime(2025, 11, 17, 5, tzinfo=UTC),
+        "ChargePeriodEnd": datetime(2025, 11, 17, 6, tzinfo=UTC),
+        "ConsumedQuantity": 7200.0,
+        "ConsumedUnit": "seconds",
+        "ContractedCost": Decimal("2.5"),
+        "ContractedUnitPrice": 1.25,
+        "EffectiveCost": Decimal("1.75"),
+        "InvoiceIssuerName": "Google Cloud",
+        "ListCost": Decimal(4),
+        "ListUnitPrice": 2.0,
+        "PricingCategory": "Standard",
+        "PricingQuantity": 2.0,
+        "PricingUnit": "hour",
+        "ProviderName": "Google Cloud",
+        "PublisherName": "Google Cloud",
+        "RegionId": "us-central1",
+        "RegionName": "us-central1",
+        "ResourceId": "//compute.googleapis.com/projects/shop/zones/z/instances/1",
+        "ResourceName": "vm-1",
+        "ResourceType": "instances",
+        "ServiceCategory": "Compute",
+        "ServiceName": "Compute Engine",
+        "ServiceSubcategory": "Virtual Machines",
+        "SkuId": "D2E8-1234-5678",
+        "SkuMeter": "N1 core",
+        "SubAccountId": "shop",
+        "SubAccountName": "The shop",
+        "SubAccountType": "Project",
+        "Tags": {"team": "ü"},
+        "x_CostType": "regular",
+        "x_CreditsTotal": Decimal("-0.75"),
+        "x_CurrencyConversionRate": 1.0,
+        "x_InvoiceMonth": "202511",
+        "x_Location": "us-central1",
+        "x_ProjectNumber": "42",
+        "x_ServiceId": "6F81-5844-456A",
+        "x_SystemLabels": {"compute.googleapis.com/cores": "4"},
+    }
+
+
+async def test_what_a_charge_is(tenant: Tenant, bill: Bill, shape: Shape) -> None:
+    """By what the row tells; an adjustment corrects if the invoice of its usage, by Pacific time, was written before."""
+    told: dict[str, dict[str, Any]] = {
+        "usage": {},
+        "spot": {"sku": {"id": "S", "description": "Spot Preemptible N2 Core"}},
+        "refund": {"cost": -1.0},
+        "tax": {"cost_type": "tax"},
+        "rounding": {"cost_type": "rounding_error"},
+        "now": {"cost_type": "adjustment"},
+        "later": {"cost_type": "adjustment", "invoice": {"month": "202601"}},
+        "promotion": {"cost": 0.0, "usage": None, "credits": [{"name": "p", "amount": -5.0}]},
+        "unmeasured": {"usage": {"amount": 0.0, "unit": "seconds", "amount_in_pricing_units": 0.0, "pricing_unit": "hour"}},
+        "undated": {"invoice": None},
+    }
+    await bill([row(DAY, resource={"name": name, "global_name": None}, **changes) for name, changes in told.items()])
+    await shape()
+
+    columns = "ChargeCategory, ChargeClass, ChargeFrequency, PricingCategory, PricingQuantity, ContractedUnitPrice, ConsumedUnit, SkuId"
+    found = {
+        one.pop("ResourceName"): tuple(one.values())
+        for one in await tenant.rows(
+            f"SELECT ResourceName, {columns}, FORMAT_DATE('%Y%m', DATE(BillingPeriodStart)) AS m FROM focus_cost_daily"
+        )
+    }
+    sku, once = "D2E8-1234-5678", "One-Time"
+    assert found == {
+        "usage": ("Usage", None, "Usage-Based", "Standard", 1.0, 1.0, "seconds", sku, "202511"),
+        "spot": ("Usage", None, "Usage-Based", "Dynamic", 1.0, 1.0, "seconds", "S", "202511"),
+        "refund": ("Usage", None, "Usage-Based", "Standard", 1.0, None, "seconds", sku, "202511"),
+        "tax": ("Tax", None, once, None, None, None, None, None, "202511"),
+        "rounding": ("Adjustment", None, once, None, None, None, None, sku, "202511"),
+        "now": ("Adjustment", None, once, None, None, None, None, sku, "202511"),
+        "later": ("Adjustment", "Correction", once, None, None, None, None, sku, "202601"),
+        "promotion": ("Credit", None, once, None, None, None, None, sku, "202511"),
+        "unmeasured": ("Usage", None, "Usage-Based", "Standard", 0.0, None, "seconds", sku, "202511"),
+        "undated": ("Usage", None, "Usage-Based", "Standard", 1.0, 1.0, "seconds", sku, "202511"),
+    }
+
+
+async def test_a_broken_mapping_publishes_nothing(tenant: Tenant, bill: Bill, shape: Shape) -> None:
+    """Whatever is done to the staged rows, the conformance step names it, and the rows of the run before stand as they were."""
+    rows = [
+        row(DAY, cost=10.0, cost_at_list=12.0),
+        row(DAY, cost=10.0, cost_at_list=12.0, currency="EUR", credits=[{"name": "c", "amount": -3.0}]),
+        row(DAY, cost=0.5, cost_type="tax"),
+    ]
+    await bill(rows)
+    assert (await shape()).status is RunStatus.COMPLETED
+    before = await published(tenant)
+    sums = {"billed_cost_agrees", "effective_cost_agrees", "contracted_cost_agrees", "list_cost_agrees"}
+    staged, tax, euros = "x_staging_focus_cost_daily", "WHERE ChargeCategory = 'Tax'", "WHERE BillingCurrency = 'EUR'"
+    for tamper, broken in {
+        f"UPDATE {staged} SET BilledCost = BilledCost + 0.006 {tax}": {"billed_cost_agrees"},
+        f"UPDATE {staged} SET EffectiveCost = ContractedCost, ContractedCost = BilledCost, ListCost = 0 WHERE TRUE": sums
+        - {"billed_cost_agrees"},
+        f"UPDATE {staged} SET BillingCurrency = IF(BillingCurrency = 'EUR', 'USD', 'EUR') WHERE ChargeCategory = 'Usage'": {
+            "billed_cost_agrees",
+            "effective_cost_agrees",
+        },
+        f"DELETE FROM {staged} {euros}": {"rows_agree_with_source", *sums},
+        f"DELETE FROM {staged} WHERE TRUE": {"rows_agree_with_source", *sums},
+        f"UPDATE {staged} SET BillingCurrency = NULL {tax}": {"mandatory_not_null", *sums},
+        f"UPDATE {staged} SET ProviderName = NULL {tax}": {"mandatory_not_null"},
+        f"UPDATE {staged} SET ChargeClass = 'Corrected' {tax}": {"values_allowed"},
+        f"UPDATE {staged} SET ServiceSubcategory = 'Object Storage', BillingPeriodEnd = BillingPeriodStart, ListUnitPrice = -0.1, "
+        f"x_UsageDate = '2025-11-18' {euros}": {"values_allowed", "periods_in_order", "prices_not_negative", "charges_on_the_date"},
+        f"UPDATE {staged} SET PricingQuantity = 1.0, PricingUnit = 'hour' {tax}": {"nulls_as_specified"},
+        f"UPDATE {staged} SET BillingCurrency = 'eur' {euros}": {"currency_is_iso_4217", *sums},
+    }.items():
+        outcome = await shape(tamper=tamper)
+        assert outcome.status is RunStatus.FAILED, tamper
+        assert outcome.error_message is not None
+        assert outcome.error_message.startswith("Step conformance: Quality checks failed, nothing was published"), tamper
+        assert set(re.findall(r"(\w+) \(expected", outcome.error_message)) == broken, tamper
+    assert await published(tenant) == before
+    assert_to_the_cent(before, totals(rows))
+
+
+async def test_conformance_is_recorded(tenant: Tenant, bill: Bill, tools: Toolbox, begin: Begin, store: Store) -> None:
+    """What the source lacks is a warning: usage without a SKU, a service that the mapping does not know."""
+    await bill([row(DAY), row(DAY, sku=None), row(DAY, currency="EUR", service={"id": "X", "description": "Quantum Bakery"})])
+    job = await begin(FOCUS, date=DAY.isoformat())
+    await execute(job, tools)
+
+    verdicts = {one.check_name: one for one in await store.list_dq_results(tenant.tenant_id, job.run.pipeline_logging_id)}
+    assert len(verdicts) == 14
+    failed = {name: (one.severity, one.failing_rows, one.observed_value) for name, one in verdicts.items() if one.status == "FAILED"}
+    assert failed == {"usage_is_priced": ("warn", 1, "1"), "services_have_a_category": ("warn", 1, "Quantum Bakery")}
+    assert verdicts["billed_cost_agrees"].observed_value == "EUR 1.00, USD 2.00"
+
+
+async def test_a_day_that_billing_never_loaded_is_no_day_without_cost(
+    tenant: Tenant, tools: Toolbox, bill: Bill, shape: Shape, begin: Begin, store: Store
+) -> None:
+    """Without any run of gcp/cost/billing; with one of another date, and one that failed; then with one that found no rows."""
+
+    async def assert_refused() -> None:
+        job = await begin(FOCUS, date=DAY.isoformat())
+        outcome = await execute(job, tools)
+        missing = "Step stage: gcp/cost/billing has never loaded 2025-11-17. Run it for these days first."
+        assert (outcome.status, outcome.error_message) == (RunStatus.FAILED, missing)
+        lines = await store.list_step_logs(tenant.tenant_id, job.run.pipeline_logging_id)
+        assert [line.metadata for line in lines if line.action == "STEP_FAILED"] == [{"can_heal": True}]
+        assert await tenant.rows("SELECT table_name FROM INFORMATION_SCHEMA.TABLES WHERE table_name LIKE 'x_staging%'") == []
+
+    await assert_refused()
+    await bill([row(NEXT)], NEXT)
+    failed = await begin(date=DAY.isoformat())
+    await store.finish_run(tenant.tenant_id, failed.run.pipeline_logging_id, RunStatus.FAILED, at=datetime.now(UTC), error_message="gone")
+    await assert_refused()
+    assert await tenant.rows("SELECT table_name FROM INFORMATION_SCHEMA.TABLES WHERE table_name = 'focus_cost_daily'") == []
+
+    await bill([row(NEXT)], DAY)
+    outcome = await shape()
+    assert (outcome.status, outcome.rows_processed, outcome.error_message) == (RunStatus.COMPLETED, 0, None)
+
+
+async def test_several_days_in_one_run(tenant: Tenant, bill: Bill, begin: Begin, tools: Toolbox) -> None:
+    """As gcp/cost/billing takes them: each is replaced; all must be loaded, a day without rows by a run of a range that has it."""
+    rows, more = awkward(DAY, 30, 8), awkward(NEXT, 20, 9)
+    await bill([*rows, *more], DAY)
+
+    refused = await execute(await begin(FOCUS, start_date="2025-11-17", end_date="2025-11-19"), tools)
+    missing = "gcp/cost/billing has never loaded 2025-11-18, 2025-11-19. Run it for these days first."
+    assert (refused.status, refused.error_message) == (RunStatus.FAILED, f"Step stage: {missing}")
+
+    await bill([*rows, *more], start_date="2025-11-18", end_date="2025-11-19")
+    outcome = await execute(await begin(FOCUS, start_date="2025-11-17", end_date="2025-11-19"), tools)
+    assert (outcome.status, outcome.rows_processed, outcome.error_message) == (RunStatus.COMPLETED, 50, None)
+    assert_to_the_cent(await published(tenant), totals(rows))
+    assert_to_the_cent(await published(tenant, NEXT), totals(more))
+
+
+async def test_a_dry_run_leaves_no_trace(tenant: Tenant, tools: Toolbox, bill: Bill, catalog: Catalog) -> None:
+    """All three steps' SQL fits the tables."""
+    await bill(awkward(DAY, 20, 11))
+    found = await Previewer(tools, Prices(query=6.25, storage_read=1.1)).preview(tenant.job(catalog, FOCUS, date=DAY.isoformat()))
+    assert found.problems == {}
+    assert [step.step_id for step in found.steps] == ["stage", "conformance", "publish"]
+    assert await published(tenant) == {}
+    assert await tenant.rows("SELECT table_name FROM INFORMATION_SCHEMA.TABLES WHERE table_name LIKE 'x_staging%'") == []
+
+
+async def test_a_rerun_replaces_and_another_date_stays(tenant: Tenant, bill: Bill, shape: Shape) -> None:
+    first, other = awkward(DAY, 40, 4), awkward(NEXT, 25, 5)
+    await bill([*first, *other], DAY, NEXT)
+    for day in (DAY, NEXT, DAY):
+        assert (await shape(day)).status is RunStatus.COMPLETED
+    assert_to_the_cent(await published(tenant), totals(first))
+
+    again = awkward(DAY, 10, 6)
+    await bill([*again, *other], DAY)
+    await shape()
+    assert_to_the_cent(await published(tenant), totals(again))
+    assert_to_the_cent(await published(tenant, NEXT), totals(other))
+
+
+async def test_a_lost_fence_publishes_nothing(tenant: Tenant, tools: Toolbox, bill: Bill, shape: Shape, begin: Begin, store: Store) -> None:
+    """A run that was ended while it worked leaves the rows of the run before as they are."""
+    await bill(awkward(DAY, 20, 7))
+    await shape()
+    before = await published(tenant)
+    job = await begin(FOCUS, date=DAY.isoformat())
+    await store.finish_run(tenant.tenant_id, job.run.pipeline_logging_id, RunStatus.FAILED, at=datetime.now(UTC), error_message="gone")
+
+    outcome = await execute(job, tools)
+
+    assert outcome.error_message == "Step publish: The run was ended or replaced while it worked. Nothing was published."
+    assert await published(tenant) == before

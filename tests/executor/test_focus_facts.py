@@ -1,0 +1,80 @@
+"""gcp/cost/focus held to the facts of FOCUS 1.2, in focus_1_2.json: its table, and the lists in its SQL; and what its template may say."""
+
+import json
+import re
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from services.executor.catalog import load_catalog
+from services.executor.steps import STEP_TYPES
+from services.platform.ddl import Table, load_tables
+from services.platform.settings import REPOSITORY
+from services.platform.sql import load_blocks
+
+FACTS: dict[str, Any] = json.loads(Path(__file__).with_name("focus_1_2.json").read_text())
+COLUMNS: dict[str, dict[str, Any]] = FACTS["columns"]
+TYPES = {"String": {"STRING"}, "Date/Time": {"TIMESTAMP"}, "Decimal": {"NUMERIC", "FLOAT64"}, "JSON": {"JSON"}}
+BLOCKS = load_blocks(REPOSITORY / "configs" / "gcp" / "cost" / "focus.sql")
+QUOTED = re.compile(r"'([^']*)'")
+
+
+@pytest.fixture(scope="module")
+def table() -> Table:
+    return load_tables(REPOSITORY / "configs" / "bigquery" / "tenant")["focus_cost_daily"]
+
+
+def test_the_table_has_every_column_and_only_x_ones_besides(table: Table) -> None:
+    assert len([one for one in COLUMNS.values() if one["level"] == "Mandatory"]) == 21
+    assert {name for name in table.columns if not name.startswith("x_")} == set(COLUMNS)
+    for name, fact in COLUMNS.items():
+        assert table.columns[name] in TYPES[fact["type"]], name
+    assert {name: kind for name, kind in table.columns.items() if name.endswith("Cost")} == dict.fromkeys(
+        ("BilledCost", "ContractedCost", "EffectiveCost", "ListCost", "PricingCurrencyEffectiveCost"), "NUMERIC"
+    )
+
+
+def test_null_is_allowed_where_the_specification_allows_it(table: Table) -> None:
+    strict = {name for name, fact in COLUMNS.items() if not fact["nulls"]}
+    assert set(re.findall(r"^  (\w+) \w+ NOT NULL", table.sql, re.MULTILINE)) == strict | {"x_UsageDate"}
+    assert set(re.findall(r"IF\(f\.(\w+) IS NULL, '\1', NULL\)", BLOCKS["focus_conformance"].sql)) == strict
+
+
+def test_the_conformance_step_knows_the_allowed_values() -> None:
+    found = {name: QUOTED.findall(values) for name, values in re.findall(r"f\.(\w+) NOT IN \(([^)]*)\)", BLOCKS["focus_conformance"].sql)}
+    assert found == {
+        name: FACTS["allowed_values"][name] for name in ("ChargeCategory", "ChargeClass", "ChargeFrequency", "PricingCategory")
+    }
+    pairs = re.findall(r"\('([^']+)'(?: AS category)?, \[([^\]]+)\]", BLOCKS["focus_conformance"].sql)
+    assert {category: QUOTED.findall(values) for category, values in pairs} == FACTS["service_subcategories"]
+    assert set(FACTS["service_subcategories"]) == set(FACTS["allowed_values"]["ServiceCategory"])
+
+
+def test_every_service_has_a_category_that_exists() -> None:
+    known = re.findall(
+        r"\('([^']+)'(?: AS service)?, '([^']+)'(?: AS category)?, '([^']+)'(?: AS subcategory)?\)", BLOCKS["focus_stage"].sql
+    )
+    assert len(known) > 50
+    assert len({service for service, _, _ in known}) == len(known), "a service that stands twice would double its rows"
+    assert [one for one in known if one[2] not in FACTS["service_subcategories"][one[1]]] == []
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("reads: [billing_cost_daily]", "reads: [invoices]", "it reads `invoices`, which is no table of a tenant's dataset"),
+        ("source_rows: INT64", "source_rows: STRING", "declares @source_rows INT64, which is STRING"),
+        ("      source_rows: INT64\n", "", "declares @source_rows INT64, which is not known here"),
+        ("staging: x_staging_focus_cost_daily", "staging: focus_cost_daily", "staging is `focus_cost_daily`, but must be one of"),
+    ],
+)
+def test_a_step_that_reads_or_finds_what_is_not_there_is_named(tmp_path: Path, old: str, new: str, message: str) -> None:
+    for folder in ("bigquery", "gcp"):
+        shutil.copytree(REPOSITORY / "configs" / folder, tmp_path / folder)
+    template = tmp_path / "gcp" / "cost" / "focus.yml"
+    text = template.read_text()
+    assert text.count(old) == 1
+    template.write_text(text.replace(old, new))
+    assert message in str(load_catalog(tmp_path, STEP_TYPES).broken["gcp/cost/focus.yml"])
