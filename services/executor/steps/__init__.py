@@ -2,11 +2,14 @@
 
 from collections.abc import Mapping
 
-from services.executor.steps import bigquery_extract, bigquery_publish, dq_checks
+from services.executor.steps import bigquery_extract, bigquery_publish, dq_checks, notify
 from services.executor.steps.step import StepType
 
 STEP_TYPES: Mapping[str, StepType] = {
     "gcp.bigquery_extract": bigquery_extract.parse,
     "dq.checks": dq_checks.parse,
     "bigquery.publish": bigquery_publish.parse,
+    "notify.slack": notify.parse_slack,
+    "notify.webhook": notify.parse_webhook,
+    "notify.email": notify.parse_email,
 }
