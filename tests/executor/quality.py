@@ -11,6 +11,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from services.executor.engine import RUNNING
 from services.executor.parameters import ParameterSpec, ParameterType, Value
 from services.executor.period import period_of
 from services.executor.runs import DqResult, Run
@@ -123,6 +124,7 @@ async def run_checks(
             **(found or {}),
         },
         staging=(table,),
+        outcome=RUNNING,
         tools=tools,
     )
     result = await checks.run(context)

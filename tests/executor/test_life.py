@@ -264,7 +264,7 @@ async def test_runs_are_listed_in_pages(tenant: Tenant, begin: Begin, servicer: 
 
 async def test_templates_are_listed(servicer: PipelineServicer) -> None:
     answer = await servicer.ListTemplates(messages.ListTemplatesRequest(), None)
-    [template] = json_format.MessageToDict(answer, preserving_proto_field_name=True)["templates"]
+    template, _ = json_format.MessageToDict(answer, preserving_proto_field_name=True)["templates"]
     assert (template["provider"], template["domain"], template["template"]) == ("gcp", "cost", "billing")
     assert template["parameters"][0] | {"description": ""} == {
         "name": "date",
