@@ -19,6 +19,7 @@ import pyarrow.parquet as pq
 
 from services.executor.exports import TableName, choose_export, named_table
 from services.executor.failures import StepFailed
+from services.executor.flattening import flatten, source_schema
 from services.executor.parameters import ParameterType
 from services.executor.period import DAY, Period
 from services.executor.staging import StagingShape, conform
@@ -89,7 +90,7 @@ class Extract:
         def look(_: Callable[[], None]) -> tuple[TableName, Estimate]:
             try:
                 source = _source(cloud, export)
-                return source, cloud.estimate(source, self.shape.arrow, period)
+                return source, cloud.estimate(source, source_schema(self.shape.arrow), period)
             finally:
                 cloud.close()
 
@@ -129,13 +130,13 @@ def spool(
 ) -> Spooled:
     """Reads the period from `source` into an unnamed Parquet file in `folder`. Blocks. Raises StepFailed; Stopped from `checkpoint`."""
     folder.mkdir(parents=True, exist_ok=True)
-    schema = shape.arrow
+    staged, wanted = shape.arrow, source_schema(shape.arrow)
     file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 - handed on open, closed by whoever gets it
     try:
         rows, costs, credit_sums = 0, list[float](), list[float]()
-        with pq.ParquetWriter(file, schema, compression="zstd") as writer:
-            for group in _groups(conform(batch, schema) for batch in _checked(cloud.read(source, schema, period), checkpoint)):
-                writer.write_table(group, row_group_size=ROW_GROUP)
+        with pq.ParquetWriter(file, staged, compression="zstd") as writer:
+            for group in _groups(conform(batch, wanted) for batch in _checked(cloud.read(source, wanted, period), checkpoint)):
+                writer.write_table(flatten(group, staged), row_group_size=ROW_GROUP)
                 rows += group.num_rows
                 costs.append(_sum(group["cost"]))
                 credit_sums.append(_sum(pc.struct_field(pc.list_flatten(group["credits"]), "amount")))
