@@ -16,7 +16,7 @@ BIN := .venv/bin
 PROTOS := $(shell find protos)
 CHECKS := check-style check-types check-imports check-protos check-sql check-shapes
 
-.PHONY: help setup gen openapi check $(CHECKS) test bench demo up fmt clean
+.PHONY: help setup gen openapi check $(CHECKS) test bench bench-bulk demo up fmt clean
 
 help: ## List the tasks
 	@sed -nE 's/^([a-z-]+):.*## (.*)/\1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r task text; do printf '  make %-14s %s\n' "$$task" "$$text"; done
@@ -38,6 +38,9 @@ test: gen ## Run the tests; PYTEST="-k gateway" narrows them
 
 bench: gen ## Measure statements and time of what the suite does, into benchmarks/RESULTS.md; BENCH="--only trigger" narrows it
 	@$(PY) -m benchmarks $(BENCH)
+
+bench-bulk: gen ## Measure a day of a million rows against a bare script, into benchmarks/BULK.md
+	@$(PY) -m benchmarks.bulk
 
 check: gen ## Check style, types, import contracts, protos, SQL and the shape of compose files
 	@$(MAKE) --no-print-directory --jobs=2 --keep-going --output-sync=target $(CHECKS)

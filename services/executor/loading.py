@@ -6,6 +6,7 @@ from typing import IO, cast
 
 from google.api_core import exceptions as google
 from google.cloud import bigquery
+from google.cloud.bigquery import client
 
 from services.executor.staging import LIFE, StagingTable
 from services.platform import metrics
@@ -13,6 +14,9 @@ from services.platform.bigquery import NO_RETRY, BigQuery
 from services.platform.clock import Clock
 
 SHORT_SECONDS = 30.0
+# What is uploaded at once is held in memory, twice, by every run that loads; the client's own 100 MB would be most of what a run needs, and
+# it has no setting for them. BigQuery takes multiples of 256 KiB ("Resumable uploads").
+client._DEFAULT_CHUNKSIZE = 8 * 2**20  # noqa: SLF001
 
 
 class StagingTables:

@@ -27,7 +27,7 @@ from services.executor.steps.step import Reading, Scope, Step, StepContext, Step
 from services.executor.tenant_cloud import Estimate, TenantCloud
 from services.executor.yaml_section import Section
 
-ROW_GROUP = 50_000
+ROW_GROUP = 20_000
 """Rows gathered before they are written: BigQuery sends batches of a thousand, which would make poor row groups."""
 EXPORT = "export_table"
 """The parameter that names the export, where it is not to be looked for."""
