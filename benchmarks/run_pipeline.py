@@ -13,12 +13,12 @@ from services.auth.ledger import Ledger
 from services.auth.settings import AuthSettings
 from services.auth.store import AuthStore, Settlement
 from services.executor.catalog import load_catalog
-from services.executor.engine import Job, Outcome
+from services.executor.engine import Job
 from services.executor.ledger import Slot
 from services.executor.live import LiveRuns
 from services.executor.pipelines import PipelineName
 from services.executor.reconcile import Reconciler
-from services.executor.runs import RunStatus
+from services.executor.runs import Outcome, RunStatus
 from services.executor.starting import Starter, Wanted
 from services.executor.steps import STEP_TYPES
 from services.executor.store import Store

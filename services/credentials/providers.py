@@ -1,4 +1,4 @@
-"""The clouds whose credentials are taken."""
+"""Whose credentials are taken: clouds, and where notifications of runs go."""
 
 from enum import StrEnum
 
@@ -11,6 +11,8 @@ class Provider(StrEnum):
     GCP = "GCP"
     AWS = "AWS"
     AZURE = "AZURE"
+    SLACK = "SLACK"
+    WEBHOOK = "WEBHOOK"
 
 
 def to_provider(text: str) -> Provider:

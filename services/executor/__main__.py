@@ -1,6 +1,7 @@
 """`python -m services.executor`: settings -> clients -> servicer -> serve."""
 
 import asyncio
+import ssl
 
 from convergence.executor.v1.pipeline_service_pb2_grpc import add_PipelineServiceServicer_to_server
 from convergence.executor.v1.run_service_pb2_grpc import add_RunServiceServicer_to_server
@@ -15,6 +16,12 @@ from services.executor.ledger import Ledger
 from services.executor.live import LiveRuns
 from services.executor.live_catalog import LiveCatalog
 from services.executor.loading import StagingTables
+from services.executor.notify.addresses import is_public
+from services.executor.notify.delivery import Delivery
+from services.executor.notify.https import Guard, Poster
+from services.executor.notify.mail import Mailer, MailServer
+from services.executor.notify.notifier import Limits, Notifier
+from services.executor.notify.targets import TenantTargets
 from services.executor.previewing import Previewer, Prices
 from services.executor.reconcile import Reconciler
 from services.executor.run_servicer import RunServicer
@@ -52,11 +59,21 @@ async def main() -> None:
     ):
         store, ledger = Store(bq), Ledger(auth)
         credentials = SealedCredentials(peer, known_seconds=settings.credentials_known_seconds, known_most=settings.credentials_known_most)
+        tls = ssl.create_default_context()
+        guard = Guard(lambda address: settings.notify_allow_private_targets or is_public(address))
+        delivery = Delivery(
+            targets=TenantTargets(credentials, kms),
+            poster=Poster(guard, tls, clock),
+            mailer=Mailer(MailServer.of(settings), tls),
+            clock=clock,
+        )
+        notifier = Notifier(delivery, Limits.of(settings))
         tools = Toolbox(
             bq=bq,
             store=store,
             staging=StagingTables(bq, clock),
             clouds=TenantClouds(credentials, kms, settings),
+            notifier=notifier,
             workers=workers,
             clock=clock,
             spool_dir=settings.spool_dir,
@@ -105,7 +122,7 @@ async def main() -> None:
                 servicer=WatchServicer(store, settings),
             ),
         ]
-        async with keeper, live:
+        async with notifier, keeper, live:
             await serve(settings, name=NAME, authenticator=RemoteAuthenticator(auth), served=served)
 
 

@@ -43,7 +43,7 @@ class Canceller:
         if stands is not RunStatus.CANCELLED:
             told = f"The run has ended {stands}, so there is nothing to cancel."
             raise FailedPrecondition("RUN_HAS_ENDED", told, metadata={"status": stands})
-        self._live.stop(pipeline_logging_id, CANCELLED)
+        self._live.stop(pipeline_logging_id, CANCELLED, status=RunStatus.CANCELLED)
         # CANCELLED counts on no day, so any day will do.
         slot = Slot(tenant_id=tenant_id, pipeline_logging_id=pipeline_logging_id, usage_date=utc_day(now))
         try:

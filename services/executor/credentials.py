@@ -54,6 +54,16 @@ class SealedCredentials:
         )
 
 
+async def open_credentials(sealed: SealedCredentials, kms: Kms, tenant_id: str, provider: str) -> bytes:
+    """What the tenant has set for `provider` (upper-case), in the clear. Raises FailedPrecondition (CREDENTIALS_MISSING), Internal
+    (SEAL_BROKEN), Unavailable.
+    """
+    found = await sealed.get(tenant_id, provider)
+    # The name is made of what was asked for, not of what was answered: another tenant's blob does not open here.
+    name = seal_name(tenant_id=tenant_id, provider=provider, credential_id=found.credential_id)
+    return await kms.decrypt(found.ciphertext, name)
+
+
 class TenantClouds:
     """Opens tenants' clouds; `steps.step.Clouds`."""
 
@@ -65,10 +75,7 @@ class TenantClouds:
     async def open(self, tenant_id: str, provider: str) -> TenantCloud:
         """See `steps.step.Clouds`."""
         try:
-            found = await self._sealed.get(tenant_id, provider)
-            # The name is made of what was asked for, not of what was answered: another tenant's blob does not open here.
-            name = seal_name(tenant_id=tenant_id, provider=provider, credential_id=found.credential_id)
-            return TenantCloud(read_gcp(await self._kms.decrypt(found.ciphertext, name)), self._settings)
+            return TenantCloud(read_gcp(await open_credentials(self._sealed, self._kms, tenant_id, provider)), self._settings)
         except (FailedPrecondition, Internal):
             raise StepFailed(f"The stored {provider} credentials are gone or do not open. Set them again.") from None
 

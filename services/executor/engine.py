@@ -17,7 +17,7 @@ from services.executor.failures import StepFailed
 from services.executor.parameters import Value
 from services.executor.period import Period
 from services.executor.plan import should_run
-from services.executor.runs import Run, RunStatus, StepLog, StepStatus
+from services.executor.runs import Outcome, Run, RunStatus, StepLog, StepStatus
 from services.executor.steps.step import StepContext, StepResult, Toolbox
 from services.executor.templates import Template, TemplateStep
 from services.platform.errors import ConvergenceError, Unavailable
@@ -25,6 +25,8 @@ from services.platform.transient import backoff
 
 EPILOGUE_SECONDS = 30.0
 """For all steps of a stopped run's epilogue together; less than what the reconciler leaves an executor to write down how a run ended."""
+RUNNING = Outcome(status=RunStatus.RUNNING)
+"""As far as a step of the run's work can know."""
 
 _log = structlog.get_logger()
 
@@ -42,14 +44,10 @@ class Job:
         """The days that it covers, if its template is run for days."""
         return self.template.period_of(self.parameters)
 
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Outcome:
-    """How a run ended."""
-
-    status: RunStatus
-    rows_processed: int | None = None
-    error_message: str | None = None
+    def overdue(self) -> Outcome:
+        """How it ends when its time is up."""
+        told = f"The run took longer than {self.template.timeout_seconds} s and was stopped."
+        return Outcome(status=RunStatus.FAILED, error_message=told)
 
 
 @dataclass(kw_only=True, slots=True)
@@ -59,6 +57,13 @@ class _Progress:
     ended: dict[str, StepStatus] = field(default_factory=dict)
     results: dict[str, StepResult] = field(default_factory=dict)
     failures: dict[str, str] = field(default_factory=dict)
+    stopped: Outcome | None = None
+
+    def seen_by(self, step: TemplateStep, steps: tuple[TemplateStep, ...]) -> Outcome:
+        """What a step of the epilogue sees is what the run is about to end as; while the work goes on, it is RUNNING."""
+        if step.is_work:
+            return RUNNING
+        return self.stopped or self.outcome(steps)
 
     def outcome(self, steps: tuple[TemplateStep, ...]) -> Outcome:
         """The first failure in the template's order, the work before the epilogue; without one, the rows that the last step has told."""
@@ -78,7 +83,9 @@ async def execute(job: Job, tools: Toolbox) -> Outcome:
     try:
         try:
             await _run(job, work, progress, tools)
-        except asyncio.CancelledError:
+        except asyncio.CancelledError as stop:
+            # Whoever stops a run says how it ends; its own deadline says nothing.
+            progress.stopped = next((told for told in stop.args if isinstance(told, Outcome)), job.overdue())
             await _run_stopped(job, epilogue, progress, tools)
             raise
         await _run(job, epilogue, progress, tools)
@@ -148,7 +155,7 @@ async def _perform(job: Job, step: TemplateStep, progress: _Progress, tools: Too
 
 async def _attempt(job: Job, step: TemplateStep, progress: _Progress, tools: Toolbox) -> StepResult | StepFailed:
     """One try. What goes wrong comes back in words for the tenant; what they do not tell is in the log."""
-    context = context_of(job, step, progress.results, tools)
+    context = context_of(job, step, progress.results, tools, outcome=progress.seen_by(step, job.template.steps))
     try:
         async with asyncio.timeout(step.timeout_seconds):
             return await step.action.run(context)
@@ -167,7 +174,9 @@ async def _attempt(job: Job, step: TemplateStep, progress: _Progress, tools: Too
         return StepFailed(told, can_heal=True)
 
 
-def context_of(job: Job, step: TemplateStep, results: Mapping[str, StepResult], tools: Toolbox) -> StepContext:
+def context_of(
+    job: Job, step: TemplateStep, results: Mapping[str, StepResult], tools: Toolbox, *, outcome: Outcome = RUNNING
+) -> StepContext:
     """What a step gets to see, of the results of those before it."""
     known = [results[one.id] for one in job.template.steps if one.id in step.before and one.id in results]
     return StepContext(
@@ -179,6 +188,7 @@ def context_of(job: Job, step: TemplateStep, results: Mapping[str, StepResult], 
         period=job.period,
         found={name: value for result in known for name, value in result.found.items()},
         staging=tuple(table for result in known for table in result.staging),
+        outcome=outcome,
         tools=tools,
     )
 

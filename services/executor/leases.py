@@ -48,7 +48,7 @@ class LeaseKeeper:
         for tenant_id, runs in self._live.by_tenant().items():
             for run, state in (await self._store.run_states(tenant_id, runs)).items():
                 if state.status is not RunStatus.RUNNING:
-                    self._live.stop(run, ENDED_ELSEWHERE)
+                    self._live.stop(run, ENDED_ELSEWHERE, status=state.status)
 
     async def sweep(self) -> None:
         """One look for slots that nobody renews. Raises Unavailable if auth does not answer."""

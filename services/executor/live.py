@@ -9,9 +9,9 @@ from typing import Self
 
 import structlog
 
-from services.executor.engine import Job, Outcome
+from services.executor.engine import Job
 from services.executor.ledger import Ledger, Slot
-from services.executor.runs import RunStatus
+from services.executor.runs import Outcome, RunStatus
 from services.executor.store import Store
 from services.platform.clock import Clock
 from services.platform.errors import Unavailable
@@ -80,12 +80,14 @@ class LiveRuns:
         # Eager: a task that is cancelled before its first step would never come to write down how it ended.
         live.task = asyncio.Task(self._lead(live), loop=asyncio.get_running_loop(), eager_start=True)
 
-    def stop(self, pipeline_logging_id: str, reason: str) -> None:
-        """Fails a run with `reason` in words for the tenant. Nothing happens if it is not here or is ending anyway."""
+    def stop(self, pipeline_logging_id: str, reason: str, *, status: RunStatus = RunStatus.FAILED) -> None:
+        """Fails a run with `reason` in words for the tenant, and tells its epilogue so, or what its row says already (`status`). Nothing
+        happens if it is not here or is ending anyway.
+        """
         live = self._live.get(pipeline_logging_id)
         if live is not None and not live.closing and live.stop_reason is None:
             live.stop_reason = reason
-            live.task.cancel()
+            live.task.cancel(Outcome(status=status, error_message=reason))
 
     async def _lead(self, live: _Live) -> None:
         run = live.job.run
@@ -103,8 +105,7 @@ class LiveRuns:
             async with asyncio.timeout(left), self._room:
                 return await self._execute(live.job)
         except TimeoutError:
-            told = f"The run took longer than {live.job.template.timeout_seconds} s and was stopped."
-            return Outcome(status=RunStatus.FAILED, error_message=told)
+            return live.job.overdue()
         except asyncio.CancelledError:
             if live.stop_reason is None:
                 raise

@@ -15,6 +15,12 @@ _MONTH = re.compile(r"\d{4}-(0[1-9]|1[0-2])", re.ASCII)
 _PROJECT = r"(?:[a-z0-9.-]+:)?[a-z][a-z0-9-]{4,28}[a-z0-9]"
 TABLE = re.compile(rf"(?:(?P<project>{_PROJECT})\.)?(?P<dataset>\w{{1,1024}})\.(?P<table>[\w-]{{1,1024}})", re.ASCII)
 """`dataset.table` or `project.dataset.table` (BigQuery, "Name tables"; ASCII only)."""
+EMAIL = re.compile(
+    r"(?=[^@]{1,64}@.{3,189}\Z)[\w!#$%&'*+/=?^`{|}~-]+(?:\.[\w!#$%&'*+/=?^`{|}~-]+)*"
+    r"@(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z][a-z0-9-]{0,61}[a-z0-9]",
+    re.ASCII | re.IGNORECASE,
+)
+"""An address of mail as people have them (RFC 5321, ASCII, nothing quoted): nothing in it can end a header or begin a second address."""
 STRING_LENGTH = 1024
 INTEGERS = range(-(2**53), 2**53 + 1)
 """JSON numbers are doubles; beyond these they are not exact."""
@@ -41,6 +47,7 @@ class ParameterType(StrEnum):
     CHOICE = "choice"
     """One of the texts that the template lists."""
     TABLE = "table"
+    EMAIL = "email"
 
 
 SQL_TYPES = {
@@ -50,6 +57,7 @@ SQL_TYPES = {
     ParameterType.INTEGER: "INT64",
     ParameterType.BOOLEAN: "BOOL",
     ParameterType.CHOICE: "STRING",
+    ParameterType.EMAIL: "STRING",
 }
 """How a parameter reaches SQL. A table does not: no identifier is a query parameter."""
 
@@ -135,6 +143,8 @@ def parse(kind: ParameterType, value: object, *, today: date | None = None) -> V
         raise ValueError(f"use a string of 1 to {STRING_LENGTH} printable characters.")
     if kind is ParameterType.TABLE and not TABLE.fullmatch(value):
         raise ValueError("use `dataset.table` or `project.dataset.table`.")
+    if kind is ParameterType.EMAIL and not EMAIL.fullmatch(value):
+        raise ValueError("use one address of mail, name@example.com.")
     return value
 
 

@@ -68,6 +68,15 @@ class Run:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Outcome:
+    """How a run ended, or is about to end."""
+
+    status: RunStatus
+    rows_processed: int | None = None
+    error_message: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class RunState:
     """How a run stands."""
 

@@ -2,9 +2,11 @@
 
 import tempfile
 from pathlib import Path
+from typing import Literal, Self
 
-from pydantic import Field
+from pydantic import Field, SecretStr, model_validator
 
+from services.executor.parameters import EMAIL
 from services.platform.settings import ServiceSettings
 
 
@@ -30,3 +32,33 @@ class ExecutorSettings(ServiceSettings):
     """A watcher hears something at least that often; the gateway ends streams that are silent for a minute."""
     max_concurrent_runs: int = Field(default=8, ge=1)
     """Runs that work at once in this process; the others wait, RUNNING, and keep their slots."""
+
+    notify_allow_private_targets: bool = False
+    """Whether notifications may go to addresses that are not the public internet's: for a laptop, never where tenants are strangers."""
+    notify_queue: int = Field(default=1000, ge=1)
+    """Notifications that wait or are under way at once in this process; more are dropped. One tenant may hold a quarter."""
+    notify_at_once: int = Field(default=32, ge=1)
+    """Notifications that are being sent at the same moment."""
+    notify_try_seconds: float = Field(default=10.0, gt=0)
+    """For one try of one notification."""
+    notify_seconds: float = Field(default=300.0, gt=0)
+    """For all tries of one notification together."""
+    notify_flush_seconds: float = Field(default=5.0, ge=0)
+    """What a stopping executor leaves notifications after its runs have ended, at most a quarter of the grace period."""
+    notify_smtp_host: str | None = None
+    """The mail server that notifications go through; None: no mail is sent."""
+    notify_smtp_port: int = 587
+    notify_smtp_tls: Literal["starttls", "tls", "none"] = "starttls"
+    """`tls` from the first byte (port 465). `none` is for a laptop."""
+    notify_smtp_from: str = ""
+    """The address that mail comes from."""
+    notify_smtp_user: str | None = None
+    notify_smtp_password: SecretStr | None = None
+
+    @model_validator(mode="after")
+    def _mail_is_whole(self) -> Self:
+        if self.notify_smtp_host is not None and not EMAIL.fullmatch(self.notify_smtp_from):
+            raise ValueError("CONVERGENCE_NOTIFY_SMTP_HOST needs CONVERGENCE_NOTIFY_SMTP_FROM, an address of mail")
+        if (self.notify_smtp_user is None) != (self.notify_smtp_password is None):
+            raise ValueError("set CONVERGENCE_NOTIFY_SMTP_USER and CONVERGENCE_NOTIFY_SMTP_PASSWORD, or neither")
+        return self

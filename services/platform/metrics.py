@@ -11,6 +11,7 @@ BIGQUERY_PACED_SECONDS = Counter("convergence_bigquery_paced_seconds", "Seconds 
 TEMPLATES = Gauge("convergence_templates", "Templates that the executor has read", ["state"])
 CALLS = Counter("convergence_rpc", "RPCs answered", ["method", "code"])
 CALL_SECONDS = Histogram("convergence_rpc_seconds", "Seconds from request to answer", ["method"])
+NOTIFICATIONS = Counter("convergence_notifications", "Run notifications by how they ended", ["kind", "ending"])
 
 
 def serve_metrics(host: str, port: int) -> None:

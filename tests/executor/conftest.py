@@ -16,14 +16,14 @@ from google.cloud import bigquery
 
 from services.executor.cancelling import Canceller
 from services.executor.catalog import Catalog, load_catalog
-from services.executor.engine import Job, Outcome
+from services.executor.engine import Job
 from services.executor.ledger import Slot
 from services.executor.live import LiveRuns
 from services.executor.loading import StagingTables
 from services.executor.parameters import resolve, to_json
 from services.executor.pipelines import PipelineName
 from services.executor.reconcile import Reconciler
-from services.executor.runs import Run, RunStatus
+from services.executor.runs import Outcome, Run, RunStatus
 from services.executor.starting import Starter
 from services.executor.steps import STEP_TYPES
 from services.executor.steps.step import Toolbox

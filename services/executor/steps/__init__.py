@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from services.executor.steps import bigquery_extract, bigquery_publish, bigquery_sql, dq_checks
+from services.executor.steps import bigquery_extract, bigquery_publish, bigquery_sql, dq_checks, notify
 from services.executor.steps.step import StepType
 
 STEP_TYPES: Mapping[str, StepType] = {
@@ -10,4 +10,7 @@ STEP_TYPES: Mapping[str, StepType] = {
     "bigquery.sql": bigquery_sql.parse,
     "dq.checks": dq_checks.parse,
     "bigquery.publish": bigquery_publish.parse,
+    "notify.slack": notify.parse_slack,
+    "notify.webhook": notify.parse_webhook,
+    "notify.email": notify.parse_email,
 }

@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 from services.executor.loading import StagingTables
+from services.executor.notify.notification import Notification
 from services.executor.parameters import SQL_TYPES, ParameterSpec, Value
 from services.executor.period import Period
-from services.executor.runs import Run
+from services.executor.runs import Outcome, Run
 from services.executor.staging import StagingShape, StagingTable, bind
 from services.executor.store import Store
 from services.executor.tenant_cloud import TenantCloud
@@ -35,6 +36,14 @@ class Clouds(Protocol):
         ...
 
 
+class Notifications(Protocol):
+    """Takes what is to be told about runs."""
+
+    def accept(self, notification: Notification) -> bool:
+        """Returns at once: whether it will be tried to deliver it."""
+        ...
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Toolbox:
     """What steps work with."""
@@ -43,6 +52,7 @@ class Toolbox:
     store: Store
     staging: StagingTables
     clouds: Clouds
+    notifier: Notifications
     workers: Workers
     clock: Clock
     spool_dir: Path
@@ -64,6 +74,8 @@ class StepContext:
     """What the steps before it, which it needs, found out, by name."""
     staging: tuple[StagingTable, ...]
     """What the steps before it have filled."""
+    outcome: Outcome
+    """In the epilogue, what the run is about to end as, in words for the tenant; RUNNING before that."""
     tools: Toolbox
 
     async def query(self, block: Block, own: Mapping[str, object] | None = None) -> QueryResult:

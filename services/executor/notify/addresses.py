@@ -1,0 +1,26 @@
+"""Which addresses are the public internet's."""
+
+from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
+
+GLOBAL_UNICAST = IPv6Network("2000::/3")
+"""All that IANA has given out for the internet ("IPv6 Address Space"). The rest is local, multicast or wraps other addresses."""
+NAT64 = IPv6Network("64:ff9b::/96")
+"""The well-known prefix (RFC 6052): an IPv4 address in its last 32 bits, as DNS64 gives it out in networks that only speak IPv6."""
+
+
+def is_public(text: str) -> bool:
+    """Whether an address, as the resolver writes it, is somewhere outside, and no way back in.
+
+    What wraps an IPv4 address is judged by that address; 6to4 and Teredo, which nobody uses any more, are refused as they are.
+    """
+    try:
+        address = ip_address(text)
+    except ValueError:
+        return False
+    if isinstance(address, IPv6Address):
+        wrapped = address.ipv4_mapped or (IPv4Address(address.packed[-4:]) if address in NAT64 else None)
+        if wrapped is None:
+            tunnel = address.sixtofour is not None or address.teredo is not None
+            return address in GLOBAL_UNICAST and address.is_global and not tunnel and address.scope_id is None
+        address = wrapped
+    return address.is_global and not (address.is_multicast or address.is_reserved or address.is_unspecified)

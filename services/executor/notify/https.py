@@ -1,0 +1,91 @@
+"""Posts to a target over https, and to nobody else.
+
+The guard stands where sockets are opened, so that nothing gets around it: it is given a name, resolves it, judges all addresses, and
+connects to one of those that it has judged. TLS and the Host header still go by the name.
+"""
+
+import ssl
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpcore
+
+from services.executor.notify.answers import NotDelivered, judge_answer
+from services.executor.notify.resolver import look_up
+from services.platform.clock import Clock
+
+CONNECT_SECONDS = 3.0
+"""For each address; a name may have one that does not answer."""
+ADDRESSES = 4
+"""So many of a name's addresses are tried; all are judged."""
+
+type Resolve = Callable[[str, int], Awaitable[list[str]]]
+"""A name's addresses. Raises OSError, UnicodeError."""
+
+
+class AddressRefused(Exception):
+    """The name leads to an address that is not the public internet's."""
+
+
+class Guard(httpcore.AsyncNetworkBackend):
+    """Opens connections to names whose addresses are all `allowed`."""
+
+    def __init__(self, allowed: Callable[[str], bool], resolve: Resolve = look_up) -> None:
+        self._allowed, self._resolve = allowed, resolve
+        self._inner = httpcore.AnyIOBackend()
+
+    async def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,
+        local_address: str | None = None,
+        socket_options: Iterable[Any] | None = None,
+    ) -> httpcore.AsyncNetworkStream:
+        """See httpcore. Raises AddressRefused, httpcore.ConnectError, httpcore.ConnectTimeout."""
+        try:
+            addresses = await self._resolve(host, port)
+        except (OSError, UnicodeError) as error:
+            raise httpcore.ConnectError from error
+        if not all(self._allowed(address) for address in addresses):
+            raise AddressRefused
+        failure: Exception = httpcore.ConnectError()
+        for address in addresses[:ADDRESSES]:
+            try:
+                return await self._inner.connect_tcp(address, port, timeout=CONNECT_SECONDS)
+            except (httpcore.ConnectError, httpcore.ConnectTimeout) as error:
+                failure = error
+        raise failure
+
+
+class Poster:
+    """Sends one request, on a connection of its own, and reads the status and the headers of its answer (httpcore: 100 KiB at most)."""
+
+    def __init__(self, guard: Guard, tls: ssl.SSLContext, clock: Clock) -> None:
+        self._guard, self._tls, self._clock = guard, tls, clock
+
+    async def post(self, url: str, body: bytes, headers: Mapping[str, str]) -> str:
+        """The target's host, once it has answered 2xx. Raises NotDelivered. Whoever calls sets the time."""
+        parts = urlsplit(url)
+        host = parts.hostname or ""
+        if parts.scheme != "https" or not host or "@" in parts.netloc:
+            raise NotDelivered("not_https", again=False, host=host)
+        sent = {"content-type": "application/json", "user-agent": "convergence", **headers}
+        try:
+            async with (
+                httpcore.AsyncConnectionPool(ssl_context=self._tls, network_backend=self._guard, max_connections=1) as pool,
+                pool.stream("POST", url, headers=list(sent.items()), content=body) as answer,
+            ):
+                known = {name.lower(): value for name, value in answer.headers}
+                after = known.get(b"retry-after", b"").decode("ascii", "replace")
+                failure = judge_answer(answer.status, after, now=self._clock.now())
+        except AddressRefused:
+            raise NotDelivered("address_refused", again=False, host=host) from None
+        except (httpcore.NetworkError, httpcore.TimeoutException, httpcore.ProtocolError) as error:
+            # `from None`: the library's own words may hold the address, which is a secret.
+            raise NotDelivered(type(error).__name__, again=True, host=host) from None
+        if failure is not None:
+            failure.host = host
+            raise failure
+        return host

@@ -1,0 +1,53 @@
+"""Tenants' targets: credentials like the clouds', opened for one try."""
+
+import json
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from services.executor.credentials import SealedCredentials, open_credentials
+from services.executor.notify.answers import NotDelivered
+from services.executor.notify.notification import Kind
+from services.platform.errors import ConvergenceError, Unavailable
+from services.platform.kms import Kms
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Target:
+    """Where a tenant wants to hear of its runs."""
+
+    url: str = field(repr=False)
+    signing_secret: str | None = field(default=None, repr=False)
+    """WEBHOOK only."""
+
+
+class Targets(Protocol):
+    """Knows tenants' targets."""
+
+    async def open(self, tenant_id: str, kind: Kind) -> Target:
+        """The tenant's target for SLACK or WEBHOOK. Raises NotDelivered."""
+        ...
+
+
+class TenantTargets:
+    """Opens them; see Targets."""
+
+    def __init__(self, sealed: SealedCredentials, kms: Kms) -> None:
+        self._sealed, self._kms = sealed, kms
+
+    async def open(self, tenant_id: str, kind: Kind) -> Target:
+        """See Targets."""
+        try:
+            return read_target(await open_credentials(self._sealed, self._kms, tenant_id, kind))
+        except ConvergenceError as error:
+            raise NotDelivered(error.reason.lower(), again=isinstance(error, Unavailable)) from None
+
+
+def read_target(plaintext: bytes) -> Target:
+    """What credentials seals: `{webhook_url}` for SLACK, `{url, signing_secret}` for WEBHOOK. Raises NotDelivered for anything else."""
+    try:
+        payload: Any = json.loads(plaintext)
+        if "webhook_url" in payload:
+            return Target(url=str(payload["webhook_url"]))
+        return Target(url=str(payload["url"]), signing_secret=str(payload["signing_secret"]))
+    except (ValueError, KeyError, TypeError):
+        raise NotDelivered("target_unreadable", again=False) from None

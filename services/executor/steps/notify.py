@@ -1,0 +1,112 @@
+"""`notify.slack`, `notify.webhook`, `notify.email`: hands a message about the run to the notifier, and is done.
+
+Meant for a template's epilogue: with `when: always` it tells how the run ends, with `when: on_failure` only that it failed. Where it stands
+in the run's work, the run is still RUNNING.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
+from typing import ClassVar
+
+from services.executor.notify.notification import Kind, Notification, Report
+from services.executor.notify.wording import Wording, for_slack, one_line
+from services.executor.parameters import EMAIL, ParameterType
+from services.executor.steps.step import Scope, Step, StepContext, StepResult
+from services.executor.yaml_section import Section
+
+RUN_WORDS = (
+    *("tenant_id", "pipeline", "pipeline_logging_id", "attempt", "status"),
+    *("rows_processed", "error_message", "started_at", "reported_at", "summary"),
+)
+"""What a message may name besides the template's parameters."""
+ERROR_LENGTH = 1000
+SUBJECT_LENGTH = 200
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Notify:
+    """The step."""
+
+    FINDS: ClassVar[Mapping[str, str]] = {}
+    kind: Kind
+    message: Wording
+    subject: Wording
+    to: Wording
+    """EMAIL: an address, or the one parameter that holds it."""
+
+    async def run(self, context: StepContext) -> StepResult:
+        """See Step. Waits for nothing and never fails: whether the message arrives is another story."""
+        report = report_of(context)
+        words = _words(report, context)
+        to = self.to.fill(words)
+        if self.kind is Kind.EMAIL and not to:
+            return StepResult(metadata={"notification": "dropped", "reason": "no address was given"})
+        notification = Notification(
+            id=f"{report.pipeline_logging_id}_{context.step_id}",
+            kind=self.kind,
+            report=report,
+            text=self.message.fill(words, for_slack if self.kind is Kind.SLACK else str),
+            to=to,
+            subject=one_line(self.subject.fill(words), SUBJECT_LENGTH),
+        )
+        accepted = context.tools.notifier.accept(notification)
+        return StepResult(metadata={"notification": "queued" if accepted else "dropped"})
+
+
+def report_of(context: StepContext) -> Report:
+    """How the run stands at this step."""
+    run, outcome = context.run, context.outcome
+    return Report(
+        tenant_id=run.tenant_id,
+        pipeline=run.pipeline_id.removeprefix(f"{run.tenant_id}-"),
+        pipeline_logging_id=run.pipeline_logging_id,
+        attempt=run.attempt,
+        status=outcome.status,
+        dates={name: value.isoformat() for name, value in context.parameters.items() if isinstance(value, date)},
+        rows_processed=outcome.rows_processed,
+        error_message=outcome.error_message[:ERROR_LENGTH] if outcome.error_message else None,
+        started_at=run.started_at,
+        reported_at=context.tools.clock.now(),
+    )
+
+
+def _words(report: Report, context: StepContext) -> dict[str, str]:
+    parameters = {name: "" if value is None else str(value) for name, value in context.parameters.items()}
+    found = {name: getattr(report, name) for name in RUN_WORDS}
+    return {**parameters, **{name: "" if value is None else str(value) for name, value in found.items()}}
+
+
+def parse_slack(section: Section, scope: Scope) -> Step:
+    """See StepType."""
+    return _notify(Kind.SLACK, section, scope)
+
+
+def parse_webhook(section: Section, scope: Scope) -> Step:
+    """See StepType."""
+    return _notify(Kind.WEBHOOK, section, scope)
+
+
+def parse_email(section: Section, scope: Scope) -> Step:
+    """See StepType. `to` is an address, or `{parameter}` of type email: such a parameter is checked when the run is asked for."""
+    to = section.text("to")
+    emails = {f"{{{spec.name}}}" for spec in scope.parameters.values() if spec.type is ParameterType.EMAIL}
+    if to not in emails and not EMAIL.fullmatch(to):
+        raise section.error("to must be one address of mail, or {name} of a parameter of type email", "to")
+    return _notify(Kind.EMAIL, section, scope, to=to)
+
+
+def _notify(kind: Kind, section: Section, scope: Scope, *, to: str = "") -> Notify:
+    def wording(key: str, text: str) -> Wording:
+        try:
+            return Wording.parse(text, {*RUN_WORDS, *scope.parameters})
+        except ValueError as error:
+            raise section.error(f"{key}: {error}", key) from error
+
+    subject = section.text("subject", "{pipeline} {status}") if kind is Kind.EMAIL else ""
+    return Notify(
+        kind=kind,
+        message=wording("message", section.text("message", "{summary}")),
+        subject=wording("subject", subject),
+        to=wording("to", to),
+    )
