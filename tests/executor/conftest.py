@@ -20,6 +20,7 @@ from services.executor.engine import Job
 from services.executor.ledger import Slot
 from services.executor.live import LiveRuns
 from services.executor.loading import StagingTables
+from services.executor.notify.notification import Notification
 from services.executor.parameters import resolve, to_json
 from services.executor.pipelines import PipelineName
 from services.executor.reconcile import Reconciler
@@ -121,6 +122,13 @@ class OwnCloud:
         return TenantCloud(self._tenant.cloud_credentials, self._settings)
 
 
+class Unheard:
+    """`steps.step.Notifications` for runs that have nothing to tell."""
+
+    def accept(self, notification: Notification) -> bool:
+        raise AssertionError("nobody has asked for a notification")
+
+
 class Work:
     """What runs do in these tests: wait until they are told how to end."""
 
@@ -206,6 +214,7 @@ async def tools(tenant: Tenant, store: Store, service_settings: ServiceSettings,
             store=store,
             staging=StagingTables(tenant.bq, SystemClock()),
             clouds=OwnCloud(tenant, service_settings),
+            notifier=Unheard(),
             workers=workers,
             clock=SystemClock(),
             spool_dir=tmp_path / "spool",
