@@ -59,6 +59,7 @@ class Mailer:
                 sender=server.sender,
                 recipients=[notification.to],
                 hostname=server.host,
+                local_hostname=server.sender.rpartition("@")[2],  # else it would look up this machine's name
                 port=server.port,
                 username=server.user,
                 password=server.password,
@@ -71,11 +72,12 @@ class Mailer:
             raise _of_reply(max(one.code for one in error.recipients), server) from None
         except aiosmtplib.SMTPResponseException as error:
             raise _of_reply(error.code, server) from None
-        except (aiosmtplib.SMTPNotSupported, ValueError) as error:
+        except OSError as error:
+            # Not reached, cut off, or late: aiosmtplib's own errors for these are OSErrors, too.
+            raise NotDelivered(type(error).__name__, again=True, host=server.host) from None
+        except (aiosmtplib.SMTPException, ValueError) as error:
             # No STARTTLS, no AUTH, or a header that cannot be one: the same tomorrow.
             raise NotDelivered(type(error).__name__, again=False, host=server.host) from None
-        except (aiosmtplib.SMTPException, OSError) as error:
-            raise NotDelivered(type(error).__name__, again=True, host=server.host) from None
         return server.host
 
 
