@@ -9,6 +9,7 @@ The life of a run
     3. `engine`     each step once those that it needs have ended: started, done or failed, each a line of x_meta_step_logs. A
                     template's steps are objects of `steps/`.
                     gcp/cost/billing writes, audits, publishes: into a staging table of this run, checks on it, then one transaction.
+                    `notify` steps hand over what is to be told of the run, and it goes on (`notify/`).
     4. `live`       RUNNING -> COMPLETED or FAILED by compare-and-set; then the slot is settled with what the row says.
 
 A scheduled run's attempt comes under an id of the scheduler's and takes the same way (`run_servicer`); `starting` tells why it starts once.

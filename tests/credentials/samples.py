@@ -60,3 +60,5 @@ AZURE = {
     "client_secret": "abc8Q~defGHIjklMNOpqrSTUvwxYZ0123456789-",
     "subscription_id": "A1FFC958-D2C7-493E-9F1E-125A0477F536",
 }
+SLACK = {"webhook_url": "https://hooks.slack.com/services/T00000000/B00000000/XXXXXXXXXXXXXXXXXXXXXXXX"}
+WEBHOOK = {"url": "https://example.com:8443/hooks/runs?team=finops", "signing_secret": "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"}

@@ -26,7 +26,7 @@ def test_providers_come_in_either_case(text: str) -> None:
 def test_other_providers_are_refused(text: str) -> None:
     with pytest.raises(InvalidArgument) as caught:
         to_provider(text)
-    assert caught.value.message == "provider: must be GCP, AWS, AZURE, in either case."
+    assert caught.value.message == "provider: must be GCP, AWS, AZURE, SLACK, WEBHOOK, in either case."
 
 
 @pytest.mark.parametrize("sent", [AWS, AWS | AWS_ROLE, AWS | {"region": "us-gov-west-1"}])

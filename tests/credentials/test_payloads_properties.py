@@ -6,10 +6,10 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from services.credentials.payloads import aws, azure, gcp, to_plaintext
+from services.credentials.payloads import aws, azure, gcp, targets, to_plaintext
 from services.credentials.providers import Provider
 from services.platform.errors import InvalidArgument, to_status
-from tests.credentials.samples import AWS, AWS_ROLE, AZURE, key_file, new_rsa
+from tests.credentials.samples import AWS, AWS_ROLE, AZURE, SLACK, WEBHOOK, key_file, new_rsa
 from tests.credentials.samples import gcp as gcp_sample
 
 RSA = new_rsa()
@@ -19,8 +19,20 @@ MARK = "s3kr1t"
 texts = st.text(max_size=60).map(lambda text: MARK + text)
 odd = st.one_of(texts, st.none(), st.booleans(), st.floats(allow_nan=False), st.lists(texts, max_size=2))
 values = st.recursive(odd, lambda inner: st.dictionaries(texts, inner, max_size=3), max_leaves=6)
-SAMPLES: dict[Provider, dict[str, Any]] = {Provider.GCP: gcp_sample(RSA), Provider.AWS: AWS | AWS_ROLE, Provider.AZURE: AZURE}
-NAMES = {Provider.GCP: ["project_id", "service_account_json"], Provider.AWS: list(aws.FIELDS), Provider.AZURE: list(azure.FIELDS)}
+SAMPLES: dict[Provider, dict[str, Any]] = {
+    Provider.GCP: gcp_sample(RSA),
+    Provider.AWS: AWS | AWS_ROLE,
+    Provider.AZURE: AZURE,
+    Provider.SLACK: SLACK,
+    Provider.WEBHOOK: WEBHOOK,
+}
+NAMES = {
+    Provider.GCP: ["project_id", "service_account_json"],
+    Provider.AWS: list(aws.FIELDS),
+    Provider.AZURE: list(azure.FIELDS),
+    Provider.SLACK: list(targets.SLACK_FIELDS),
+    Provider.WEBHOOK: list(targets.WEBHOOK_FIELDS),
+}
 
 
 def check(provider: Provider, sent: dict[str, Any]) -> None:

@@ -96,13 +96,13 @@ async def test_the_blob_opens_under_its_own_name_only(credentials: Suite, kms: K
 
 async def test_providers_side_by_side_and_forgotten_one_by_one(credentials: Suite, tables: Tables, tenant_id: str, rsa: Rsa) -> None:
     """One entry a provider, by name, without the secret; deleting one leaves the others and the dataset."""
-    for provider, sent in (("GCP", gcp(rsa)), ("azure", AZURE), ("Aws", AWS)):
+    for provider, sent in (("GCP", gcp(rsa)), ("azure", AZURE), ("Aws", AWS), ("slack", SLACK), ("WEBHOOK", WEBHOOK)):
         await set_credentials(credentials, tenant_id, sent, provider=provider, user_id=None)
     asked = messages.ListCredentialsRequest(tenant_id=tenant_id)
 
     listed = (await credentials.servicer.ListCredentials(asked, None)).credentials
 
-    assert [entry.provider for entry in listed] == ["AWS", "AZURE", "GCP"]
+    assert [entry.provider for entry in listed] == ["AWS", "AZURE", "GCP", "SLACK", "WEBHOOK"]
     assert all(entry.tenant_id == tenant_id and entry.HasField("created_at") and entry.kms_key_version for entry in listed)
     assert not any(entry.HasField("updated_at") or entry.HasField("created_by_user_id") for entry in listed)
 
@@ -111,7 +111,7 @@ async def test_providers_side_by_side_and_forgotten_one_by_one(credentials: Suit
     done = await credentials.servicer.DeleteCredentials(forget, None)
 
     assert (done.provider, done.action, done.message) == ("AWS", "DELETED", "AWS credentials deleted successfully")
-    assert sorted(row["provider"] for row in await tables.stored(tenant_id)) == ["AZURE", "GCP"]
+    assert sorted(row["provider"] for row in await tables.stored(tenant_id)) == ["AZURE", "GCP", "SLACK", "WEBHOOK"]
     last = (await tables.audit(tenant_id))[-1]
     assert (last["action"], last["provider"], last["user_id"]) == ("CREDENTIAL_DELETED", "AWS", "carol")
     with pytest.raises(NotFound) as caught:
@@ -141,6 +141,8 @@ async def test_bad_input_reaches_neither_bigquery_nor_kms(
         ("GCP", gcp(rsa) | {"project_id": float("inf")}, "credentials"),
         ("AWS", AWS | {"secret_access_key": "x"}, "credentials.secret_access_key"),
         ("AZURE", AZURE | {"client_secret": 7}, "credentials.client_secret"),
+        ("SLACK", {"webhook_url": "http://hooks.slack.com/services/x"}, "credentials.webhook_url"),
+        ("WEBHOOK", WEBHOOK | {"signing_secret": "short"}, "credentials.signing_secret"),
     ]
     for provider, sent, field in hostile:
         with pytest.raises(InvalidArgument) as caught:

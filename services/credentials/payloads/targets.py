@@ -11,8 +11,10 @@ from services.credentials.payloads.fields import Field, read_fields, refuse_unkn
 
 _LABEL = "[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
 _URL = Field(
-    # No user, no password, no fragment, no IPv6 literal; a port may stand there.
-    pattern=re.compile(rf"(?=.{{1,2048}}\Z)https://(?:{_LABEL}\.)*{_LABEL}(?::[0-9]{{1,5}})?(?:[/?][\x21\x22\x24-\x5b\x5d-\x7e]*)?"),
+    # No user, no password, no fragment, and no address instead of a name, however it is written; a port may stand there.
+    pattern=re.compile(
+        rf"(?=.{{1,2048}}\Z)https://(?:{_LABEL}\.)*(?=[A-Za-z]){_LABEL}(?::[0-9]{{1,5}})?(?:[/?][\x21\x22\x24-\x5b\x5d-\x7e]*)?"
+    ),
     takes="an https address, https://<host name>/<path>, at most 2,048 characters",
 )
 
