@@ -57,8 +57,8 @@ class ExecutorSettings(ServiceSettings):
 
     @model_validator(mode="after")
     def _mail_is_whole(self) -> Self:
-        if self.notify_smtp_host is not None and not EMAIL.fullmatch(self.notify_smtp_from):
+        if self.notify_smtp_host and not EMAIL.fullmatch(self.notify_smtp_from):
             raise ValueError("CONVERGENCE_NOTIFY_SMTP_HOST needs CONVERGENCE_NOTIFY_SMTP_FROM, an address of mail")
-        if (self.notify_smtp_user is None) != (self.notify_smtp_password is None):
+        if bool(self.notify_smtp_user) != bool(self.notify_smtp_password):
             raise ValueError("set CONVERGENCE_NOTIFY_SMTP_USER and CONVERGENCE_NOTIFY_SMTP_PASSWORD, or neither")
         return self

@@ -19,7 +19,7 @@ from services.platform.errors import FailedPrecondition, Internal, InvalidArgume
 from services.platform.kms import Kms
 from services.platform.seal import seal_name
 from tests.credentials.conftest import Budget, Suite, Tables
-from tests.credentials.samples import AWS, AZURE, Rsa, gcp
+from tests.credentials.samples import AWS, AZURE, SLACK, WEBHOOK, Rsa, gcp
 
 FIRST = {"find_credential": 1, "create_meta_tables": 1, "insert_credential": 1, "insert_audit_row": 1}
 LATER = {"find_credential": 1, "update_credential": 1}

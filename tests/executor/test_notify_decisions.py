@@ -2,10 +2,12 @@
 
 import base64
 import json
+import re
 import uuid
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, ip_network
+from typing import Any
 
 import pytest
 import standardwebhooks
@@ -15,6 +17,7 @@ from hypothesis import strategies as st
 from services.executor.notify.addresses import is_public
 from services.executor.notify.answers import LONGEST_WAIT, judge_answer, judge_reply, seconds_of
 from services.executor.notify.signature import sign
+from services.platform.settings import REPOSITORY
 
 NOW = datetime(2025, 11, 18, 6, 0, tzinfo=UTC)
 SPECIAL = [
@@ -142,3 +145,18 @@ def test_an_old_delivery_is_refused_by_the_receiver() -> None:
     headers = sign("sixteen-letters!", message_id="one", timestamp=int(old.timestamp()), body=b"{}")
     with pytest.raises(standardwebhooks.WebhookVerificationError, match="too old"):
         standardwebhooks.Webhook(b"sixteen-letters!").verify(b"{}", headers)
+
+
+def test_the_guides_own_lines_verify_a_signature() -> None:
+    """docs/notifications.md, taken as it stands."""
+    [lines] = re.findall(r"```python\n(.+?)```", (REPOSITORY / "docs" / "notifications.md").read_text(), re.DOTALL)
+    told: dict[str, Any] = {}
+    exec(lines, told)
+    now = int(datetime.now(UTC).timestamp())
+    for secret in ("sixteen-letters!", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"):
+        headers = sign(secret, message_id="one", timestamp=now, body=b"{}")
+        assert told["is_ours"](headers, b"{}", secret)
+        assert not told["is_ours"](headers, b"{ }", secret)
+        assert not told["is_ours"](headers, b"{}", "another-secret-16")
+        old = sign(secret, message_id="one", timestamp=now - 301, body=b"{}")
+        assert not told["is_ours"](old, b"{}", secret)

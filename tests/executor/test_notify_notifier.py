@@ -264,7 +264,7 @@ async def test_stopping_waits_for_a_bounded_time(ca: trustme.CA, endings: Ending
             await server.heard.wait()
             began = time.monotonic()
         assert 0.4 < time.monotonic() - began < 3
-    assert endings.of("one") == ("dropped", "", 1)
+    assert endings.of("one") == ("dropped", "no_answer", 1)
 
 
 async def test_accepting_returns_at_once(slow: Slow) -> None:

@@ -39,7 +39,7 @@ from services.platform.clock import SystemClock
 from services.platform.errors import FailedPrecondition, InvalidArgument
 from services.platform.kms import Kms
 from services.platform.seal import seal_name
-from services.platform.settings import ServiceSettings
+from services.platform.settings import REPOSITORY, ServiceSettings
 from tests.executor.conftest import RecordingLedger
 from tests.executor.notify_targets import BROKEN, OK, answers, hangs, limits, poster, serving, to_loopback, trusting
 from tests.executor.test_life import Begin, ended, slot
@@ -410,3 +410,10 @@ def test_an_address_is_checked_when_the_run_is_asked_for(template: MakeTemplate,
 def test_addresses_that_people_have(template: MakeTemplate, address: str) -> None:
     values = resolve(template(ALWAYS).parameters, {"date": "2025-11-17", "mail": address}, today=date(2025, 11, 18))
     assert values["mail"] == address
+
+
+def test_the_guides_own_template_works(template: MakeTemplate) -> None:
+    """docs/notifications.md, its steps behind our parameters."""
+    guide = (REPOSITORY / "docs" / "notifications.md").read_text()
+    steps = guide.split("# ... the run's work ...\n")[1].split("```")[0].replace("{alerts_to}", "{mail}")
+    assert [step.type for step in template("\n" + steps).steps[1:]] == ["notify.slack", "notify.webhook", "notify.email"]

@@ -28,14 +28,14 @@ class MailServer:
     @classmethod
     def of(cls, settings: ExecutorSettings) -> Self | None:
         """What the operator has set up; None without a host."""
-        if settings.notify_smtp_host is None:
+        if not settings.notify_smtp_host:
             return None
         return cls(
             host=settings.notify_smtp_host,
             port=settings.notify_smtp_port,
             tls=settings.notify_smtp_tls,
             sender=settings.notify_smtp_from,
-            user=settings.notify_smtp_user,
+            user=settings.notify_smtp_user or None,
             password=settings.notify_smtp_password.get_secret_value() if settings.notify_smtp_password else None,
         )
 

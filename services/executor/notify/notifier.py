@@ -61,8 +61,8 @@ class _Told:
 
     tries: int = 0
     host: str = ""
-    reason: str = ""
-    """Of the last try that did not work."""
+    reason: str = "no_room"
+    """Why it is not delivered yet."""
 
 
 class Notifier:
@@ -109,7 +109,7 @@ class Notifier:
             try:
                 # Who waits for the next try holds no room.
                 async with tenant.room, self._room:
-                    told.tries += 1
+                    told.tries, told.reason = told.tries + 1, "no_answer"
                     told.host = await self._once(notification)
             except NotDelivered as failure:
                 told.host, told.reason = failure.host, failure.reason
