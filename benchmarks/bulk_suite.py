@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from services.executor.catalog import load_catalog
 from services.executor.engine import Job, execute
 from services.executor.loading import StagingTables
+from services.executor.notify.notification import Notification
 from services.executor.parameters import resolve, to_json
 from services.executor.pipelines import PipelineName
 from services.executor.runs import Run, RunStatus
@@ -51,6 +52,14 @@ class OneCloud:
         return TenantCloud(self._credentials, self._settings)
 
 
+class NobodyTold:
+    """`steps.step.Notifications` for a run that has nothing to tell."""
+
+    def accept(self, notification: Notification) -> bool:
+        """See `steps.step.Notifications`."""
+        return False
+
+
 async def measure(given: dict[str, str]) -> dict[str, Any]:
     """One run."""
     names = ("project", "bigquery_emulator_host", "bigquery_storage_emulator_host")
@@ -65,7 +74,14 @@ async def measure(given: dict[str, str]) -> dict[str, Any]:
         with tempfile.TemporaryDirectory() as spool:
             clouds = OneCloud(given["source"].split(".")[0], settings)
             tools = Toolbox(
-                bq=bq, store=store, staging=StagingTables(bq, clock), clouds=clouds, workers=workers, clock=clock, spool_dir=Path(spool)
+                bq=bq,
+                store=store,
+                staging=StagingTables(bq, clock),
+                clouds=clouds,
+                notifier=NobodyTold(),
+                workers=workers,
+                clock=clock,
+                spool_dir=Path(spool),
             )
             job = _job(settings, given["day"])
             await store.insert_run(job.run, seconds=10)

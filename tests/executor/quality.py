@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 
 from services.executor.parameters import ParameterSpec, ParameterType, Value
 from services.executor.period import period_of
-from services.executor.runs import DqResult, Run
+from services.executor.runs import DqResult, Outcome, Run, RunStatus
 from services.executor.staging import StagingShape
 from services.executor.steps import dq_checks
 from services.executor.steps.dq_checks import Checks
@@ -123,6 +123,7 @@ async def run_checks(
             **(found or {}),
         },
         staging=(table,),
+        outcome=Outcome(status=RunStatus.RUNNING),
         tools=tools,
     )
     result = await checks.run(context)

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 
 from services.executor.catalog import Catalog
-from services.executor.engine import Job, Outcome, execute
+from services.executor.engine import Job, execute
 from services.executor.pipelines import PipelineName
 from services.executor.previewing import Previewer, Prices
-from services.executor.runs import RunStatus
+from services.executor.runs import Outcome, RunStatus
 from services.executor.steps.step import Step, StepContext, StepResult, Toolbox
 from services.executor.store import Store
 from services.platform.sql import Block, make_block
