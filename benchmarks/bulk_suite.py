@@ -52,11 +52,11 @@ class OneCloud:
         return TenantCloud(self._credentials, self._settings)
 
 
-class Nobody:
-    """`steps.step.Notifications`: billing notifies nobody."""
+class NobodyTold:
+    """`steps.step.Notifications` for a run that has nothing to tell."""
 
     def accept(self, notification: Notification) -> bool:
-        """Drops it."""
+        """See `steps.step.Notifications`."""
         return False
 
 
@@ -78,10 +78,10 @@ async def measure(given: dict[str, str]) -> dict[str, Any]:
                 store=store,
                 staging=StagingTables(bq, clock),
                 clouds=clouds,
+                notifier=NobodyTold(),
                 workers=workers,
                 clock=clock,
                 spool_dir=Path(spool),
-                notifier=Nobody(),
             )
             job = _job(settings, given["day"])
             await store.insert_run(job.run, seconds=10)

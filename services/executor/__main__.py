@@ -59,12 +59,11 @@ async def main() -> None:
     ):
         store, ledger = Store(bq), Ledger(auth)
         credentials = SealedCredentials(peer, known_seconds=settings.credentials_known_seconds, known_most=settings.credentials_known_most)
-        tls = ssl.create_default_context()
         guard = Guard(lambda address: settings.notify_allow_private_targets or is_public(address))
         delivery = Delivery(
             targets=TenantTargets(credentials, kms),
-            poster=Poster(guard, tls, clock),
-            mailer=Mailer(MailServer.of(settings), tls),
+            poster=Poster(guard, ssl.create_default_context(), clock),
+            mailer=Mailer(MailServer.of(settings), ssl.create_default_context()),
             clock=clock,
         )
         notifier = Notifier(delivery, Limits.of(settings))

@@ -2,6 +2,7 @@
 
 import base64
 import contextlib
+import uuid
 from pathlib import Path
 
 import grpc
@@ -46,15 +47,24 @@ def test_no_plaintext_anywhere(running: Suite, sealed: tuple[Tenant, Tenant], pr
     tenant = sealed[0]
     tenant.finished(tenant.start("2025-11-17"))
     broken = {"provider": "GCP", "credentials": {**tenant.credentials["credentials"], "project_id": "Not A Project"}}
-    refused = tenant.rest.call("POST", f"/api/v1/tenants/{tenant.tenant_id}/credentials", broken)
+    token = uuid.uuid4().hex
+    hook = {"url": f"https://example.com/{token}", "signing_secret": token}
+    answers = [
+        tenant.rest.call("POST", f"/api/v1/tenants/{tenant.tenant_id}/credentials", sent)
+        for sent in (
+            broken,
+            {"provider": "SLACK", "credentials": {"webhook_url": f"http://example.com/{token}"}},
+            {"provider": "WEBHOOK", "credentials": hook},
+        )
+    ]
     listed = tenant.rest.call("GET", f"/api/v1/tenants/{tenant.tenant_id}/credentials")
 
-    secrets = needles(private_key)
     (tmp_path / "proof").write_text(private_key.pkcs8)
-    assert holds_secret(tmp_path, secrets), "the search itself finds nothing"
+    assert holds_secret(tmp_path, needles(private_key)), "the search itself finds nothing"
+    secrets = [*needles(private_key), token.encode()]
     assert holds_secret(running.local.state_dir, secrets) == []
-    assert refused.status == 400
-    for answer in (refused, listed):
+    assert [answer.status for answer in answers] == [400, 400, 200]
+    for answer in (*answers, listed):
         assert not any(secret.decode("latin-1") in str(answer.body) for secret in secrets)
     keys = (tenant.rest.headers["X-API-Key"], running.env["ADMIN_API_KEY"])
     logs = b"".join(path.read_bytes() for path in running.local.logs_dir.glob("*.log"))

@@ -11,10 +11,9 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from services.executor.engine import RUNNING
 from services.executor.parameters import ParameterSpec, ParameterType, Value
 from services.executor.period import period_of
-from services.executor.runs import DqResult, Run
+from services.executor.runs import DqResult, Outcome, Run, RunStatus
 from services.executor.staging import StagingShape
 from services.executor.steps import dq_checks
 from services.executor.steps.dq_checks import Checks
@@ -124,7 +123,7 @@ async def run_checks(
             **(found or {}),
         },
         staging=(table,),
-        outcome=RUNNING,
+        outcome=Outcome(status=RunStatus.RUNNING),
         tools=tools,
     )
     result = await checks.run(context)

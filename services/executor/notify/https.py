@@ -63,6 +63,7 @@ class Poster:
     """Sends one request, on a connection of its own, and reads the status and the headers of its answer (httpcore: 100 KiB at most)."""
 
     def __init__(self, guard: Guard, tls: ssl.SSLContext, clock: Clock) -> None:
+        """`tls` is this poster's own: it is made to speak HTTP only."""
         self._guard, self._tls, self._clock = guard, tls, clock
 
     async def post(self, url: str, body: bytes, headers: Mapping[str, str]) -> str:

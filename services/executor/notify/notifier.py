@@ -61,7 +61,7 @@ class _Told:
 
     tries: int = 0
     host: str = ""
-    reason: str = "no_room"
+    reason: str = "no_answer"
     """Why it is not delivered yet."""
 
 
@@ -109,7 +109,7 @@ class Notifier:
             try:
                 # Who waits for the next try holds no room.
                 async with tenant.room, self._room:
-                    told.tries, told.reason = told.tries + 1, "no_answer"
+                    told.tries += 1
                     told.host = await self._once(notification)
             except NotDelivered as failure:
                 told.host, told.reason = failure.host, failure.reason
