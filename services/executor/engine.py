@@ -143,7 +143,10 @@ async def _perform(job: Job, step: TemplateStep, progress: _Progress, tools: Too
             told: dict[str, Any] = {"rows_processed": result.rows_processed, "metadata": result.metadata}
             await _log_step(job, step, StepStatus.COMPLETED, tools, attempt=attempt, duration_ms=took, **told)
             return
-        why: dict[str, Any] = {"error_message": result.message, "metadata": {"can_heal": result.can_heal} if says_healing else {}}
+        why: dict[str, Any] = {
+            "error_message": result.message,
+            "metadata": {**result.metadata, **({"can_heal": result.can_heal} if says_healing else {})},
+        }
         await _log_step(job, step, StepStatus.FAILED, tools, attempt=attempt, duration_ms=took, **why)
         if attempt < step.attempts and result.can_heal:
             await asyncio.sleep(next(waits))

@@ -61,9 +61,15 @@ def _verdict(check: Check, row: Mapping[str, Any]) -> Verdict:
     return Verdict(check=check, failing_rows=int(row["failing_rows"]), observed_value=row["observed_value"], sample=sample)
 
 
-def refuse_errors(verdicts: Iterable[Verdict]) -> None:
+def refuse_errors(verdicts: Sequence[Verdict]) -> None:
     """Raises StepFailed, naming the checks, if one of severity error has failed."""
     broken = [verdict for verdict in verdicts if not verdict.passed and verdict.check.severity == "error"]
     if broken:
         told = "; ".join(f"{v.check.name} (expected {v.check.expect}, {v.failing_rows} rows fail)" for v in broken)
-        raise StepFailed(f"Quality checks failed, nothing was published: {told}.")
+        raise StepFailed(f"Quality checks failed, nothing was published: {told}.", metadata=shown_samples(verdicts))
+
+
+def shown_samples(verdicts: Iterable[Verdict]) -> dict[str, Any]:
+    """The samples for the step's log line, by check; empty if there is none."""
+    samples = {verdict.check.name: verdict.sample for verdict in verdicts if verdict.sample}
+    return {"samples": samples} if samples else {}

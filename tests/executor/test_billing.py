@@ -282,6 +282,7 @@ async def test_a_failed_check_of_severity_error_publishes_nothing(tenant: Tenant
     assert "currency_not_null" in outcome.error_message
     steps = await store.list_step_logs(tenant.tenant_id, job.run.pipeline_logging_id)
     assert [(step.step_id, step.action) for step in steps][-2:] == [("checks", "STEP_FAILED"), ("publish", "STEP_SKIPPED")]
+    assert (steps[-2].metadata["samples"].keys(), steps[-2].metadata["can_heal"]) == ({"cost_not_null", "currency_not_null"}, False)
     verdicts = {one.check_name: one for one in await store.list_dq_results(tenant.tenant_id, job.run.pipeline_logging_id)}
     assert len(verdicts) == 11
     [shown] = verdicts["cost_not_null"].sample_rows

@@ -3,14 +3,14 @@
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from services.executor.checks.compose import Composed, compose, shown
 from services.executor.checks.kinds import KINDS, Known, read_columns
 from services.executor.checks.load_kinds import Volume
 from services.executor.checks.measure import Rule
 from services.executor.pipelines import SEGMENT
-from services.executor.quality import SEVERITIES, Check, Verdict, judge, refuse_errors
+from services.executor.quality import SEVERITIES, Check, Verdict, judge, refuse_errors, shown_samples
 from services.executor.runs import DqResult
 from services.executor.steps.step import Scope, Step, StepContext, StepPreview, StepResult
 from services.executor.yaml_section import Section
@@ -41,10 +41,8 @@ class Checks:
         await tools.store.record_verdicts(run.tenant_id, [self._result(verdict, context) for verdict in verdicts])
         refuse_errors(verdicts)
         failed = [verdict for verdict in verdicts if not verdict.passed]
-        metadata: dict[str, Any] = {"passed": len(verdicts) - len(failed), "warnings": [verdict.check.name for verdict in failed]}
-        if samples := {verdict.check.name: verdict.sample for verdict in failed if verdict.sample}:
-            metadata["samples"] = samples
-        return StepResult(metadata=metadata)
+        told = {"passed": len(verdicts) - len(failed), "warnings": [verdict.check.name for verdict in failed]}
+        return StepResult(metadata=told | shown_samples(verdicts))
 
     async def preview(self, context: StepContext) -> StepPreview:
         """See Previewed."""
