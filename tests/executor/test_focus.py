@@ -336,7 +336,7 @@ async def test_a_dry_run_leaves_no_trace(tenant: Tenant, tools: Toolbox, bill: B
 
 async def test_a_rerun_replaces_and_another_date_stays(tenant: Tenant, bill: Bill, shape: Shape) -> None:
     first, other = awkward(DAY, 40, 4), awkward(NEXT, 25, 5)
-    await bill([*first, *other], DAY, NEXT)
+    await bill([*first, *other], start_date=DAY.isoformat(), end_date=NEXT.isoformat())
     for day in (DAY, NEXT, DAY):
         assert (await shape(day)).status is RunStatus.COMPLETED
     assert_to_the_cent(await published(tenant), totals(first))
