@@ -101,7 +101,7 @@ def resolve(
     """All declared parameters with their values, defaults filled in, `yesterday` and the like as the dates they are.
 
     `now` is the moment of the call; `slot_day` the day of a scheduled run's slot, in its schedule's zone. `scheduled`: nobody calls, a
-    schedule does. For `unfilled` nothing is filled in where nothing is given.
+    schedule does. `unfilled` may be missing: for them no default is filled in.
 
     `given` holds JSON values as protobuf's Struct has them: every number is a float. Raises InvalidArgument, naming `{path}{name}`, for an
     undeclared key, a missing required one, and a value that does not fit.
@@ -115,7 +115,7 @@ def resolve(
         value = given.get(spec.name)
         if value is None and spec.name not in unfilled:
             value = spec.scheduled if scheduled and spec.scheduled is not None else spec.default
-        if value is None and spec.required:
+        if value is None and spec.required and spec.name not in unfilled:
             raise InvalidArgument(f"{path}{spec.name}", f"is required. {spec.description}".strip())
         try:
             today = slot_day or now.astimezone(spec.zone).date()

@@ -13,7 +13,7 @@ from services.platform.errors import InvalidArgument
 
 DATE = ParameterType.DATE
 SPECS = [
-    ParameterSpec(name="date", type=DATE, scheduled="yesterday", description=""),
+    ParameterSpec(name="date", type=DATE, required=True, scheduled="yesterday", description=""),
     ParameterSpec(name="start_date", type=DATE, description=""),
     ParameterSpec(name="end_date", type=DATE, description=""),
 ]
