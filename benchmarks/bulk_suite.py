@@ -18,7 +18,7 @@ from services.executor.catalog import load_catalog
 from services.executor.engine import Job, execute
 from services.executor.loading import StagingTables
 from services.executor.notify.notification import Notification
-from services.executor.parameters import resolve, to_json
+from services.executor.parameters import to_json
 from services.executor.pipelines import PipelineName
 from services.executor.runs import Run, RunStatus
 from services.executor.steps import STEP_TYPES
@@ -100,7 +100,7 @@ async def measure(given: dict[str, str]) -> dict[str, Any]:
 def _job(settings: ServiceSettings, day: str) -> Job:
     template = load_catalog(settings.configs_dir, STEP_TYPES).templates[PipelineName(provider="gcp", domain="cost", template="billing")]
     now = datetime.now(UTC)
-    parameters = resolve(template.parameters, {"date": day}, now=now)
+    parameters = template.values_of({"date": day}, now=now)
     run = Run(
         pipeline_logging_id=str(uuid.uuid4()),
         tenant_id=TENANT,

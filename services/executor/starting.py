@@ -31,8 +31,7 @@ from services.executor.credentials import SealedCredentials
 from services.executor.engine import Job
 from services.executor.ledger import NOT_STARTED, Ledger, Slot
 from services.executor.live import LiveRuns
-from services.executor.parameters import Value, resolve, to_json
-from services.executor.period import unfilled
+from services.executor.parameters import Value, to_json
 from services.executor.pipelines import PipelineName
 from services.executor.reconcile import Reconciler
 from services.executor.runs import Run, RunStatus
@@ -92,14 +91,8 @@ class Starter:
         template = self._catalog.templates.get(wanted.name) if wanted.name else None
         if template is None:
             raise NotFound("TEMPLATE_NOT_FOUND", "There is no such pipeline. GET /api/v1/pipelines/templates lists what can be run.")
-        parameters = resolve(
-            template.parameters,
-            wanted.given,
-            now=wanted.called_at or self._clock.now(),
-            slot_day=wanted.slot_day,
-            scheduled=wanted.trigger_type != "api",
-            unfilled=unfilled(wanted.given),
-        )
+        now, scheduled = wanted.called_at or self._clock.now(), wanted.trigger_type != "api"
+        parameters = template.values_of(wanted.given, now=now, slot_day=wanted.slot_day, scheduled=scheduled)
         template.period_of(parameters)
         return template, parameters
 

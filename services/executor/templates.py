@@ -2,11 +2,12 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from datetime import date, datetime
 from enum import StrEnum
 
 from services.executor.parameter_specs import read_parameters
-from services.executor.parameters import ParameterSpec, Value
-from services.executor.period import DAY, MOST_DAYS, Period, has_period, period_of
+from services.executor.parameters import ParameterSpec, Value, resolve
+from services.executor.period import DAY, MOST_DAYS, Period, has_period, period_of, unfilled
 from services.executor.pipelines import SEGMENT, PipelineName
 from services.executor.plan import When, before, circle, in_order
 from services.executor.steps.step import Scope, Step, StepType
@@ -75,6 +76,12 @@ class Template:
     overlap: Overlap
     steps: tuple[TemplateStep, ...]
     """Each after those that it needs; else in the file's order."""
+
+    def values_of(
+        self, given: Mapping[str, object], *, now: datetime, slot_day: date | None = None, scheduled: bool = False
+    ) -> dict[str, Value]:
+        """A run's parameters, defaults filled in. Raises InvalidArgument; see `parameters.resolve`."""
+        return resolve(self.parameters, given, now=now, slot_day=slot_day, scheduled=scheduled, unfilled=unfilled(given))
 
     def period_of(self, values: Mapping[str, Value]) -> Period | None:
         """The days that a run with these parameters covers. Raises InvalidArgument; see `period`."""

@@ -21,7 +21,7 @@ from services.executor.ledger import Slot
 from services.executor.live import LiveRuns
 from services.executor.loading import StagingTables
 from services.executor.notify.notification import Notification
-from services.executor.parameters import resolve, to_json
+from services.executor.parameters import to_json
 from services.executor.pipelines import PipelineName
 from services.executor.reconcile import Reconciler
 from services.executor.runs import Outcome, Run, RunStatus
@@ -87,7 +87,7 @@ class Tenant:
     def job(self, catalog: Catalog, pipeline: PipelineName = BILLING, /, **parameters: object) -> Job:
         """A run that has not begun."""
         template = catalog.templates[pipeline]
-        values = resolve(template.parameters, parameters, now=datetime(2025, 11, 18, tzinfo=UTC))
+        values = template.values_of(parameters, now=datetime(2025, 11, 18, tzinfo=UTC))
         now = datetime.now(UTC)
         run = Run(
             pipeline_logging_id=str(uuid.uuid4()),

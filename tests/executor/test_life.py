@@ -269,6 +269,7 @@ async def test_templates_are_listed(servicer: PipelineServicer) -> None:
     assert template["parameters"][0] | {"description": ""} == {
         "name": "date",
         "type": "date",
+        "required": True,
         "default": None,
         "scheduled": "yesterday",
         "timezone": "UTC",
