@@ -8,7 +8,7 @@ from datetime import date, datetime, timedelta
 from types import TracebackType
 from typing import Self
 
-from services.auth.quota import EXPIRED_FOR, LIVE_FOR, Usage, refusal
+from services.auth.quota import EXPIRED_FOR, LIVE_FOR, Usage, refusal, refusing_limit
 from services.auth.store import AuthStore, Expired, Request, Settlement
 from services.platform.clock import Clock, utc_day
 from services.platform.errors import ConvergenceError, PermissionDenied
@@ -106,10 +106,11 @@ class Ledger:
         tenant_ids, ids = sorted({request.tenant_id for request in unique}), [request.reservation_id for request in unique]
         await self._store.reserve(unique, now, today, lease_expires_at)
         usages = await self._store.read_usage(tenant_ids, ids, now, today)
-        if new := [tenant_id for tenant_id in tenant_ids if tenant_id not in usages]:
-            await self._store.open_day(new, now, today)
-            await self._store.reserve([request for request in unique if request.tenant_id in new], now, today, lease_expires_at)
-            usages |= await self._store.read_usage(new, ids, now, today)
+        if missing := [tenant_id for tenant_id in tenant_ids if tenant_id not in usages]:
+            await self._store.open_day(missing, now, today)
+        if again := [request for request in unique if _may_have_missed(request, usages.get(request.tenant_id))]:
+            await self._store.reserve(again, now, today, lease_expires_at)
+            usages |= await self._store.read_usage(sorted({request.tenant_id for request in again}), ids, now, today)
 
         def answer(request: Request) -> Slot | ConvergenceError:
             usage = usages.get(request.tenant_id)
@@ -151,3 +152,13 @@ class Ledger:
 
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         await self._stack.aclose()
+
+
+def _may_have_missed(request: Request, usage: Usage | None) -> bool:
+    """Whether a request without a slot would get one now: its row was not there when it asked, and this process or another one has made it
+    since; or a slot has come free in between.
+    """
+    if usage is None:
+        return True
+    held = request.reservation_id in usage.held
+    return not held and usage.subscription_active and refusing_limit(usage, is_retry=request.units == 0) is None

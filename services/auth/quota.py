@@ -77,7 +77,8 @@ def _why(limit: Limit, usage: Usage, now: datetime) -> str:
     if of == 0:
         return f"The plan's {limit.lower()} limit is 0, so no pipeline may run. A larger plan helps at once."
     if limit == "CONCURRENT":
-        return f"{of} pipelines run at once, as many as may. Try again when one has ended."
+        many = "As many pipelines ran at once as may" if of is None else f"{of} pipelines run at once, as many as may"
+        return f"{many}. Try again when one has ended."
     resets = _resets_at(limit, now)
     return f"{used} of {of} pipelines are used up. The count starts again at {resets:%Y-%m-%dT%H:%M:%SZ}; a larger plan helps at once."
 

@@ -2,11 +2,13 @@
 
 import asyncio
 import uuid
-from datetime import UTC, datetime, timedelta
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
 from services.auth.ledger import Ledger, Slot
+from services.auth.quota import Usage
 from services.auth.store import AuthStore, Settlement
 from services.platform.bigquery import BigQuery
 from services.platform.clock import utc_day
@@ -247,3 +249,38 @@ async def test_the_first_run_of_the_day_makes_one_row_however_many_ask(
 
     block = make_block("count_rows", "SELECT COUNT(*) AS n FROM tenant_usage_quotas WHERE tenant_id = @t", {"t": "STRING"})
     assert (await bq.query(block, {"t": tenant_id}, dataset=bq.control())).rows == [{"n": 1}]
+
+
+class Interrupted(AuthStore):
+    """Something happens between the statement that reserves and the one that reads what it granted."""
+
+    meanwhile: Callable[[], Awaitable[object]] | None = None
+
+    async def read_usage(self, tenant_ids: Sequence[str], ids: Sequence[str], now: datetime, today: date) -> dict[str, Usage]:
+        happens, self.meanwhile = self.meanwhile, None
+        if happens is not None:
+            await happens()
+        return await super().read_usage(tenant_ids, ids, now, today)
+
+
+async def test_a_day_that_another_process_opens_meanwhile_refuses_nobody(
+    bq: BigQuery, ledger: Ledger, clock: SetClock, provision: Provision
+) -> None:
+    """The row was not there for the UPDATE, and is there for the SELECT."""
+    unlimited, limited = await provision(name="_a"), await provision(name="_b", daily_limit=1)
+    store = Interrupted(bq)
+    store.meanwhile = lambda: asyncio.gather(ledger.usage(unlimited), ledger.usage(limited))
+    async with Ledger(store, clock, lease=LEASE) as slow:
+        answers = await asyncio.gather(ask(slow, unlimited), ask(slow, limited), ask(slow, limited))
+    assert [type(answer) for answer in answers] == [Slot, Slot, ResourceExhausted]
+
+
+async def test_a_slot_that_comes_free_meanwhile_is_taken(bq: BigQuery, ledger: Ledger, clock: SetClock, provision: Provision) -> None:
+    tenant_id, first = await provision(concurrent_limit=1), new_id()
+    slot = await ask(ledger, tenant_id, first)
+    store = Interrupted(bq)
+    store.meanwhile = lambda: ledger.settle([settlement(tenant_id, first, slot)])
+    async with Ledger(store, clock, lease=LEASE) as other:
+        answers = await asyncio.gather(ask(other, tenant_id), ask(other, tenant_id))
+    assert {type(answer) for answer in answers} == {Slot, ResourceExhausted}
+    assert (await ledger.usage(tenant_id)).pipelines_run_today == 2
