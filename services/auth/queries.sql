@@ -3,11 +3,12 @@
 -- A NULL month count, in a row of the subscription system, is at least today's.
 -- `live_runs = ARRAY_CONCAT(ARRAY(...))`: the emulator takes `column = ARRAY(...)` in a SET for a comparison of arrays.
 
--- name: find_key_holder
+-- name: find_key_holders
 -- Keys that the subscription system wrote may leave is_active NULL, which means active.
--- param: api_key_hash STRING
+-- param: api_key_hashes ARRAY<STRING>
 -- param: now TIMESTAMP
 SELECT
+  k.api_key_hash,
   k.tenant_id,
   k.api_key_id,
   k.scopes,
@@ -15,10 +16,9 @@ SELECT
   EXISTS (SELECT 1 FROM tenant_profiles AS p WHERE p.tenant_id = k.tenant_id AND p.status = 'ACTIVE') AS tenant_active,
   EXISTS (SELECT 1 FROM tenant_subscriptions AS s WHERE s.tenant_id = k.tenant_id AND s.status = 'ACTIVE') AS subscription_active
 FROM tenant_api_keys AS k
-WHERE k.api_key_hash = @api_key_hash
+WHERE k.api_key_hash IN UNNEST(@api_key_hashes)
   AND IFNULL(k.is_active, TRUE)
   AND (k.expires_at IS NULL OR k.expires_at > @now)
-LIMIT 1
 
 -- name: list_api_keys
 -- param: tenant_id STRING

@@ -112,7 +112,7 @@ class ApiKeyServicer(api_key_service_pb2_grpc.ApiKeyServiceServicer):
         )
         # Nothing inserted: there is no such tenant, or the statement ran before its answer was lost.
         inserted = await self._store.insert_api_key(stored, hash_key(api_key))
-        if not inserted and await self._store.find_key_holder(hash_key(api_key), now) is None:
+        if not inserted and not await self._store.find_key_holders([hash_key(api_key)], now):
             raise NotFound("TENANT_NOT_FOUND", f"There is no tenant {request.tenant_id}. Provision it with PUT first.")
         return api_key_service_pb2.CreateApiKeyResponse(
             api_key_id=stored.api_key_id,

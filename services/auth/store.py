@@ -73,10 +73,10 @@ class AuthStore:
     def __init__(self, bq: BigQuery) -> None:
         self._bq = bq
 
-    async def find_key_holder(self, api_key_hash: str, now: datetime) -> KeyHolder | None:
-        """Who holds the active, unexpired key with this hash."""
-        rows = await self._rows("find_key_holder", {"api_key_hash": api_key_hash, "now": now})
-        return KeyHolder(**{**rows[0], "scopes": tuple(rows[0]["scopes"] or ())}) if rows else None
+    async def find_key_holders(self, api_key_hashes: Sequence[str], now: datetime) -> dict[str, KeyHolder]:
+        """Who holds the active, unexpired keys with these hashes, by hash; a hash that is nobody's is missing."""
+        rows = await self._rows("find_key_holders", {"api_key_hashes": api_key_hashes, "now": now})
+        return {row.pop("api_key_hash"): KeyHolder(**{**row, "scopes": tuple(row["scopes"] or ())}) for row in rows}
 
     async def list_api_keys(self, tenant_id: str) -> list[StoredKey]:
         """All keys of a tenant, newest first."""

@@ -22,15 +22,14 @@ WHERE tenant_id = @tenant_id
 QUALIFY ROW_NUMBER() OVER (PARTITION BY provider ORDER BY COALESCE(updated_at, created_at) DESC) = 1
 ORDER BY provider
 
--- name: find_sealed_credential
+-- name: find_sealed_credentials
 -- A read.
--- param: tenant_id STRING
--- param: provider STRING
+-- param: tenant_ids ARRAY<STRING>
+-- param: providers ARRAY<STRING>
 SELECT credential_id, tenant_id, provider, encrypted_credentials, kms_key_version
 FROM tenant_cloud_credentials
-WHERE tenant_id = @tenant_id AND provider = @provider
-ORDER BY COALESCE(updated_at, created_at) DESC
-LIMIT 1
+WHERE tenant_id IN UNNEST(@tenant_ids) AND provider IN UNNEST(@providers)
+QUALIFY ROW_NUMBER() OVER (PARTITION BY tenant_id, provider ORDER BY COALESCE(updated_at, created_at) DESC) = 1
 
 -- name: insert_credential
 -- Replayed, it inserts nothing: the row is there. It also inserts nothing where another process was first; the store's caller then reads

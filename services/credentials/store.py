@@ -1,5 +1,6 @@
 """The table `tenant_cloud_credentials`, and the audit rows in tenants' `x_meta_step_logs`: one method a statement."""
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
@@ -7,9 +8,13 @@ from pathlib import Path
 from services.credentials.audit import AuditRow
 from services.credentials.credential import Credential, SealedCredential
 from services.platform.bigquery import BigQuery, NotFound, QueryResult
+from services.platform.group_commit import GroupCommit
 from services.platform.sql import load_blocks
 
 STEP_LOGS = "x_meta_step_logs"
+LOOK_UPS_AT_ONCE = 4
+BLOBS_AT_ONCE = 100
+"""Of 64 KiB at most: an answer stays below BigQuery's 10 MB."""
 
 
 class CredentialStore:
@@ -18,6 +23,9 @@ class CredentialStore:
     def __init__(self, bq: BigQuery) -> None:
         self._bq = bq
         self._blocks = load_blocks(Path(__file__).with_name("queries.sql"))
+        self._look_ups: GroupCommit[tuple[str, str], SealedCredential | None] = GroupCommit(
+            self._find_sealed, max_batch=BLOBS_AT_ONCE, at_once=LOOK_UPS_AT_ONCE
+        )
 
     async def find(self, tenant_id: str, provider: str) -> Credential | None:
         """What is known of these credentials; None if there are none."""
@@ -30,9 +38,14 @@ class CredentialStore:
         return [Credential.from_row(row) for row in found.rows]
 
     async def find_sealed(self, tenant_id: str, provider: str) -> SealedCredential | None:
-        """The sealed blob; None if there is none."""
-        found = await self._control("find_sealed_credential", {"tenant_id": tenant_id, "provider": provider})
-        return SealedCredential.from_row(found.rows[0]) if found.rows else None
+        """The sealed blob; None if there is none. Runs of many tenants that begin at once share a statement."""
+        return await self._look_ups.submit((tenant_id, provider))
+
+    async def _find_sealed(self, wanted: Sequence[tuple[str, str]]) -> Sequence[SealedCredential | None]:
+        tenant_ids, providers = (sorted(set(names)) for names in zip(*wanted, strict=True))
+        found = await self._control("find_sealed_credentials", {"tenant_ids": tenant_ids, "providers": providers})
+        known = {(row["tenant_id"], row["provider"]): SealedCredential.from_row(row) for row in found.rows}
+        return [known.get(one) for one in wanted]
 
     async def insert(self, sealed: SealedCredential, *, user_id: str | None, at: datetime) -> bool:
         """Stores the first credentials. False if some are there: another writer's, or these, when the first reply was lost."""

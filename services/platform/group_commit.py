@@ -22,6 +22,8 @@ class GroupCommit[Item, Answer]:
 
     `gather_seconds`: for what nobody waits for. After a quiet time the first item goes at once; then a batch begins at most so often,
     unless somebody calls `hurry`. `ready` is awaited before a batch is cut: what comes while a table has to be left alone rides along.
+
+    `at_once`: so many batches may be in flight. More than one is for reads, which need no order: one that hangs holds up no other.
     """
 
     def __init__(
@@ -31,7 +33,9 @@ class GroupCommit[Item, Answer]:
         max_batch: int = 500,
         gather_seconds: float = 0.0,
         ready: Callable[[], Awaitable[None]] | None = None,
+        at_once: int = 1,
     ) -> None:
+        self._at_once = at_once
         self._flush = flush
         self._max_batch = max_batch
         self._gather_seconds = gather_seconds
@@ -39,8 +43,8 @@ class GroupCommit[Item, Answer]:
         self._began = -math.inf
         self._hurry = asyncio.Event()
         self._gathered: list[tuple[Item, asyncio.Future[Answer]]] = []
-        self._in_flight: list[asyncio.Future[Answer]] = []
-        self._worker: asyncio.Task[None] | None = None
+        self._in_flight = set[asyncio.Future[Answer]]()
+        self._workers = set[asyncio.Task[None]]()
         self._closed = False
 
     async def submit(self, item: Item) -> Answer:
@@ -52,8 +56,9 @@ class GroupCommit[Item, Answer]:
             raise Unavailable("SERVICE_UNAVAILABLE", "This service is stopping. Try again in a moment.")
         answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
         self._gathered.append((item, answer))
-        if self._worker is None or self._worker.done():
-            self._worker = asyncio.create_task(self._drain())
+        self._workers = {worker for worker in self._workers if not worker.done()}
+        if len(self._workers) < self._at_once:
+            self._workers.add(asyncio.create_task(self._drain()))
         return answer
 
     async def submit_all(self, items: Sequence[Item], *, urgent: bool = False) -> list[Answer]:
@@ -91,7 +96,8 @@ class GroupCommit[Item, Answer]:
         while self._gathered:
             await self._pause()
             batch, self._gathered = self._gathered[: self._max_batch], self._gathered[self._max_batch :]
-            self._in_flight = [answer for _, answer in batch]
+            answering = {answer for _, answer in batch}
+            self._in_flight |= answering
             if not self._gathered and not self._closed:
                 self._hurry.clear()
             try:
@@ -100,6 +106,7 @@ class GroupCommit[Item, Answer]:
                     raise RuntimeError(f"flush answered {len(answers)} of {len(batch)} items")
             except Exception as error:  # noqa: BLE001 - whatever went wrong belongs to the callers of this batch
                 answers = [error] * len(batch)
+            self._in_flight -= answering
             for (_, future), answer in zip(batch, answers, strict=True):
                 if future.done():  # its caller has hung up
                     continue
@@ -114,5 +121,4 @@ class GroupCommit[Item, Answer]:
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self._closed = True
         self._hurry.set()
-        if self._worker is not None:
-            await self._worker
+        await asyncio.gather(*self._workers)
