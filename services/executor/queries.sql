@@ -1,27 +1,17 @@
 -- Statements of the executor. The default dataset is the tenant's own.
 
 -- name: insert_run
--- Replayed, it changes nothing: the row of this id is there. Two replays at the very same moment could both insert (INSERTs conflict with
--- nothing): readers fold rows of one id, and finish_run changes both.
--- param: pipeline_logging_id STRING
--- param: tenant_id STRING
--- param: pipeline_id STRING
--- param: user_id STRING
--- param: status STRING
--- param: trigger_type STRING
--- param: trigger_by STRING
--- param: run_id STRING
--- param: attempt INT64
--- param: parameters JSON
--- param: started_at TIMESTAMP
--- param: deadline_at TIMESTAMP
+-- The runs of a tenant that begin at the same moment. Replayed, it changes nothing: the rows of these ids are there. Two replays at the very
+-- same moment could both insert (INSERTs conflict with nothing): readers fold rows of one id, and finish_run changes both.
+-- param: runs ARRAY<STRUCT<pipeline_logging_id STRING, tenant_id STRING, pipeline_id STRING, user_id STRING, status STRING, trigger_type STRING, trigger_by STRING, run_id STRING, attempt INT64, parameters STRING, started_at TIMESTAMP, deadline_at TIMESTAMP>>
 INSERT INTO x_meta_pipeline_runs (
   pipeline_logging_id, tenant_id, pipeline_id, user_id, status, trigger_type, trigger_by, run_id, attempt, parameters, started_at, deadline_at
 )
 SELECT
-  @pipeline_logging_id, @tenant_id, @pipeline_id, @user_id, @status, @trigger_type, @trigger_by, @run_id, @attempt, @parameters, @started_at, @deadline_at
-FROM (SELECT 1 AS one) AS o
-WHERE NOT EXISTS (SELECT 1 FROM x_meta_pipeline_runs AS r WHERE r.pipeline_logging_id = @pipeline_logging_id)
+  n.pipeline_logging_id, n.tenant_id, n.pipeline_id, n.user_id, n.status, n.trigger_type, n.trigger_by, n.run_id, n.attempt,
+  PARSE_JSON(n.parameters), n.started_at, n.deadline_at
+FROM UNNEST(@runs) AS n
+WHERE NOT EXISTS (SELECT 1 FROM x_meta_pipeline_runs AS r WHERE r.pipeline_logging_id = n.pipeline_logging_id)
 
 -- name: lead_run
 -- A run that several may be told to start at once, and one must lead. The guarded INSERT may happen twice at the very same moment (see

@@ -14,6 +14,8 @@ class ExecutorSettings(ServiceSettings):
     """Times are in seconds."""
 
     listen: str = "0.0.0.0:50054"
+    bigquery_threads: int = 64
+    """A run's own statements may take minutes, and each holds a thread; calls must find one all the same."""
     spool_dir: Path = Path(tempfile.gettempdir())
     """Where exports lie while they are read, in files without a name; needs room for the largest days that are read at once."""
     credentials_known_seconds: float = Field(default=5.0, ge=0, le=60)

@@ -1,6 +1,7 @@
 """What the executor writes into and reads from tenants' datasets. The only caller of queries.sql."""
 
 import json
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
@@ -13,6 +14,7 @@ from services.platform import bigquery
 from services.platform.bigquery import NO_RETRY, BigQuery, QueryResult
 from services.platform.cache import TtlCache
 from services.platform.errors import NotFound
+from services.platform.group_commit import GroupCommits
 from services.platform.sql import Block, load_blocks
 
 TABLE_KNOWN_SECONDS = 600.0
@@ -44,6 +46,15 @@ class Lead:
     """The id of the run that keeps it out."""
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Beginning:
+    """A run's row that is to be written."""
+
+    run: Run
+    deadline: float
+    """In monotonic seconds."""
+
+
 class Store:
     """One typed method a statement. All raise Unavailable if BigQuery does not answer; a statement may have run all the same."""
 
@@ -51,10 +62,18 @@ class Store:
         self._bq = bq
         self._sql = load_blocks(Path(__file__).with_name("queries.sql"))
         self._tables: TtlCache[tuple[str, str], bool] = TtlCache(seconds=TABLE_KNOWN_SECONDS, size=10_000)
+        self._beginnings: GroupCommits[str, _Beginning, None] = GroupCommits(self._insert_runs)
+
+    @property
+    def patience_seconds(self) -> float:
+        """How long a short statement may take with all its retries."""
+        return self._bq.patience_seconds
 
     async def insert_run(self, run: Run, *, seconds: float) -> None:
-        """Writes the run's row, once, within `seconds`. Raises bigquery.NotFound if the tenant has no dataset."""
-        await self._write_run("insert_run", run, seconds)
+        """Writes the run's row, once, within `seconds`; those of a tenant that come meanwhile share the next statement. Raises
+        bigquery.NotFound if the tenant has no dataset.
+        """
+        await self._beginnings.submit(run.tenant_id, _Beginning(run=run, deadline=time.monotonic() + seconds))
 
     async def lead_run(self, run: Run, alone: Period | None = None, *, seconds: float) -> Lead:
         """Writes the run's row unless one of its id is there; with `alone`, also unless another run of the pipeline works on one of these
@@ -176,6 +195,13 @@ class Store:
             return True
 
         await self._tables.get((tenant_id, table), make)
+
+    async def _insert_runs(self, tenant_id: str, beginnings: Sequence[_Beginning]) -> Sequence[None]:
+        # Who has waited longest has least time left, and no row may land later than its run's.
+        left = min(beginning.deadline for beginning in beginnings) - time.monotonic()
+        runs = [{**asdict(one.run), "parameters": json.dumps(dict(one.run.parameters))} for one in beginnings]
+        await self._bq.query(self._sql["insert_run"], {"runs": runs}, dataset=self._bq.tenant(tenant_id), seconds=left)
+        return [None] * len(beginnings)
 
     async def _write_run(self, block: str, run: Run, seconds: float, **more: object) -> QueryResult:
         params = {name: value for name, value in asdict(run).items() if name in self._sql[block].params} | more

@@ -81,6 +81,11 @@ class BigQuery:
         for scheme in ("http://", "https://"):
             self.client._http.mount(scheme, adapter)  # noqa: SLF001 - the pool's size has no public setting
 
+    @property
+    def patience_seconds(self) -> float:
+        """How long a short statement may take with all its retries."""
+        return self._settings.bigquery_deadline_seconds
+
     def control(self) -> str:
         """`project.dataset` of the control dataset."""
         return f"{self._settings.project}.{self._settings.control_dataset}"
@@ -198,14 +203,13 @@ class BigQuery:
         `written`: one entry a statement, the table that it changes; it waits for their budget. Raises Unavailable at the deadline; any
         other error as it is.
         """
-        deadline = time.monotonic() + (seconds or self._settings.bigquery_deadline_seconds)
+        deadline = time.monotonic() + (self._settings.bigquery_deadline_seconds if seconds is None else seconds)
         for wait in backoff():
             if not await self._wait_for(written, deadline):
                 raise _unavailable(what, None)
             self._pace.begin(written, time.monotonic())
-            left = max(0.1, deadline - time.monotonic())
             try:
-                answer = await asyncio.get_running_loop().run_in_executor(self._pool, send, left)
+                answer = await asyncio.get_running_loop().run_in_executor(self._pool, _in_time, send, deadline)
             except Exception as error:
                 if not is_transient(error):
                     raise
@@ -235,6 +239,14 @@ class BigQuery:
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         await asyncio.to_thread(self._pool.shutdown)
         self.client.close()  # type: ignore[no-untyped-call]
+
+
+def _in_time[Answer](send: Callable[[float], Answer], deadline: float) -> Answer:
+    """Sends, with what time is left when a thread is free: nobody waits any more for what would begin after the deadline."""
+    left = deadline - time.monotonic()
+    if left <= 0:
+        raise TimeoutError
+    return send(left)
 
 
 def _result(rows: RowIterator) -> QueryResult:

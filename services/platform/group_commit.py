@@ -7,9 +7,11 @@ is in flight, whoever comes gathers, and the next statement takes all of them. A
 import asyncio
 import contextlib
 import math
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Hashable, Sequence
+from functools import partial
 from types import TracebackType
 from typing import Self
+from weakref import WeakValueDictionary
 
 from services.platform.errors import Unavailable
 
@@ -122,3 +124,20 @@ class GroupCommit[Item, Answer]:
         self._closed = True
         self._hurry.set()
         await asyncio.gather(*self._workers)
+
+
+class GroupCommits[Key: Hashable, Item, Answer]:
+    """A `GroupCommit` for each key, there as long as something of that key is gathered or in flight. It has no context to leave: whoever
+    submits waits for the answer.
+    """
+
+    def __init__(self, flush: Callable[[Key, Sequence[Item]], Awaitable[Sequence[Answer | Exception]]]) -> None:
+        self._flush = flush
+        self._groups: WeakValueDictionary[Key, GroupCommit[Item, Answer]] = WeakValueDictionary()
+
+    async def submit(self, key: Key, item: Item) -> Answer:
+        """What `flush` answers for `item`, which shares a batch with items of the same key only."""
+        group = self._groups.get(key)
+        if group is None:
+            group = self._groups[key] = GroupCommit(partial(self._flush, key))
+        return await group.submit(item)

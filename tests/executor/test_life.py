@@ -71,6 +71,17 @@ async def ended(store: Store, ledger: RecordingLedger, run: Run) -> Run:
     return found
 
 
+async def test_sixty_runs_of_one_tenant_that_begin_at_once_share_few_statements(tenant: Tenant, store: Store, catalog: Catalog) -> None:
+    """BigQuery takes 25 in ten seconds on the tenant's table: written one by one, most of them would not begin in time."""
+    jobs = [tenant.job(catalog, date="2025-11-17") for _ in range(60)]
+    counted = metrics.BIGQUERY_JOBS.labels("insert_run")._value
+    before = counted.get()
+    await asyncio.gather(*(store.insert_run(job.run, seconds=10) for job in jobs))
+    assert counted.get() - before <= 3
+    states = await store.run_states(tenant.tenant_id, [job.run.pipeline_logging_id for job in jobs])
+    assert [state.status for state in states.values()] == [RunStatus.RUNNING] * 60
+
+
 async def test_run_pipeline_answers_and_goes_on(
     tenant: Tenant, servicer: PipelineServicer, store: Store, ledger: RecordingLedger, work: Work
 ) -> None:

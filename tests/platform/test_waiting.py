@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from services.platform.cache import TtlCache
 from services.platform.errors import Unavailable
-from services.platform.group_commit import GroupCommit
+from services.platform.group_commit import GroupCommit, GroupCommits
 from services.platform.throttle import FailureThrottle
 
 
@@ -40,6 +40,48 @@ async def test_who_comes_while_a_batch_is_in_flight_rides_in_the_next() -> None:
         gate.set()
         assert await asyncio.gather(first, *others) == [10, 20, 30, 40]
     assert batches == [[1], [2, 3, 4]]
+
+
+async def test_a_read_that_hangs_holds_up_nobody_while_others_may_be_in_flight() -> None:
+    batches: list[list[int]] = []
+    gate = asyncio.Event()
+
+    async def flush(items: Sequence[int]) -> Sequence[int]:
+        batches.append(list(items))
+        if 1 in items:
+            await gate.wait()
+        return items
+
+    async with GroupCommit(flush, at_once=2) as group:
+        hangs = asyncio.create_task(group.submit(1))
+        while not batches:
+            await asyncio.sleep(0)
+        assert await asyncio.gather(*(group.submit(n) for n in (2, 3))) == [2, 3]
+        assert not hangs.done()
+        gate.set()
+        assert await hangs == 1
+    assert batches == [[1], [2, 3]]
+
+
+async def test_items_of_one_key_share_a_batch_and_those_of_another_do_not_wait_for_it() -> None:
+    batches: list[tuple[str, list[int]]] = []
+    gate = asyncio.Event()
+
+    async def flush(key: str, items: Sequence[int]) -> Sequence[int]:
+        batches.append((key, list(items)))
+        if key == "a":
+            await gate.wait()
+        return items
+
+    groups: GroupCommits[str, int, int] = GroupCommits(flush)
+    first = [asyncio.create_task(groups.submit("a", n)) for n in (1, 2)]
+    while not batches:
+        await asyncio.sleep(0)
+    later = [asyncio.create_task(groups.submit("a", n)) for n in (3, 4)]
+    assert await groups.submit("b", 5) == 5
+    gate.set()
+    assert await asyncio.gather(*first, *later) == [1, 2, 3, 4]
+    assert batches == [("a", [1, 2]), ("b", [5]), ("a", [3, 4])]
 
 
 async def test_an_error_reaches_its_own_caller_and_a_failed_flush_everyone() -> None:
