@@ -176,13 +176,15 @@ def to_status(error: ConvergenceError, request_id: str = "") -> status_pb2.Statu
 
 
 def from_rpc(call: grpc.aio.AioRpcError, peer: str) -> ConvergenceError:
-    """What a peer answered, as the error it raised. A peer that did not answer at all is UNAVAILABLE; one that broke is INTERNAL."""
+    """What a peer answered, as the error it raised. A peer that did not answer, or not within the time that we gave it, is UNAVAILABLE; one
+    that broke is INTERNAL.
+    """
     status = rpc_status.from_call(call)
     info, bad, retry = error_details_pb2.ErrorInfo(), error_details_pb2.BadRequest(), error_details_pb2.RetryInfo()
     for detail in status.details if status else ():
         for message in (info, bad, retry):
             detail.Unpack(message)
-    if info.domain == DOMAIN and info.reason in REASONS:
+    if info.domain == DOMAIN and info.reason in REASONS and call.code() is not grpc.StatusCode.DEADLINE_EXCEEDED:
         if bad.field_violations:
             field = bad.field_violations[0].field
             return InvalidArgument(field, call.details().removeprefix(f"{field}: ") if call.details() else "")

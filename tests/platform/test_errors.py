@@ -9,7 +9,17 @@ from google.rpc import error_details_pb2
 from grpc_status import rpc_status
 
 from localcloud.gateway import REFUSALS
-from services.platform.errors import GATEWAY_REASONS, PREFIX, REASONS, ConvergenceError, InvalidArgument, Unavailable, from_rpc, to_status
+from services.platform.errors import (
+    GATEWAY_REASONS,
+    PREFIX,
+    REASONS,
+    ConvergenceError,
+    DeadlineExceeded,
+    InvalidArgument,
+    Unavailable,
+    from_rpc,
+    to_status,
+)
 
 
 def over_the_wire(error: ConvergenceError) -> ConvergenceError:
@@ -26,7 +36,7 @@ def test_the_gateways_own_refusals_have_reasons_of_the_proto() -> None:
     assert {refusal.reason for refusal in REFUSALS.values()} == GATEWAY_REASONS | {"SERVICE_UNAVAILABLE", "SERVICE_TIMEOUT"}
 
 
-@pytest.mark.parametrize("reason", [reason for reason in REASONS if reason != "BAD_FIELD"])
+@pytest.mark.parametrize("reason", [reason for reason in REASONS if reason not in {"BAD_FIELD", "SERVICE_TIMEOUT"}])
 def test_an_error_is_the_same_after_it_crossed_a_service(reason: str) -> None:
     error = REASONS[reason](reason, "Do this next.", metadata={"tenant_id": "acme"}, retry_after=timedelta(seconds=7))
     again = over_the_wire(error)
@@ -66,3 +76,9 @@ def test_a_peer_that_does_not_answer_is_unavailable(code: grpc.StatusCode) -> No
 def test_a_reason_belongs_to_its_class() -> None:
     with pytest.raises(ValueError, match="is not a reason of"):
         Unavailable("API_KEY_MISSING", "no")
+
+
+def test_a_peer_that_was_too_slow_for_us_is_unavailable_to_our_caller_who_would_have_waited() -> None:
+    error = over_the_wire(DeadlineExceeded("SERVICE_TIMEOUT", "This took longer than you wait."))
+    assert (type(error), error.reason) == (Unavailable, "SERVICE_UNAVAILABLE")
+    assert error.retry_after is not None
