@@ -14,37 +14,30 @@ FROM UNNEST(@runs) AS n
 WHERE NOT EXISTS (SELECT 1 FROM x_meta_pipeline_runs AS r WHERE r.pipeline_logging_id = n.pipeline_logging_id)
 
 -- name: lead_run
--- A run that several may be told to start at once, and one must lead. The guarded INSERT may happen twice at the very same moment (see
--- insert_run), so it leaves deadline_at NULL; the UPDATE fills it where no row of this id has one. Two UPDATEs that would change the same row
--- run one after the other, and of two concurrent callers the later UPDATE sees both rows: one leads. @deadline_at is drawn by each caller, and
--- whether the rows carry it is the answer: replayed, nothing changes and the answer is the same. Each statement commits by itself: a job that
--- ends in the middle leaves a row that nobody leads, and the reconciler ends it.
--- param: pipeline_logging_id STRING
--- param: tenant_id STRING
--- param: pipeline_id STRING
--- param: user_id STRING
--- param: trigger_type STRING
--- param: trigger_by STRING
--- param: run_id STRING
--- param: attempt INT64
--- param: parameters JSON
--- param: started_at TIMESTAMP
--- param: deadline_at TIMESTAMP
+-- Runs that several may be told to start at once, and one must lead each; those of a tenant that come together. The guarded INSERT may happen
+-- twice at the very same moment (see insert_run), so it leaves deadline_at NULL; the UPDATE fills it where no row of the id has one. Two UPDATEs
+-- that would change the same row run one after the other, and of two concurrent callers the later UPDATE sees both rows: one leads. deadline_at
+-- is drawn by each caller, and whether the rows carry it is the answer: replayed, nothing changes and the answer is the same. Each statement
+-- commits by itself: a job that ends in the middle leaves rows that nobody leads, and the reconciler ends them.
+-- param: runs ARRAY<STRUCT<pipeline_logging_id STRING, tenant_id STRING, pipeline_id STRING, user_id STRING, trigger_type STRING, trigger_by STRING, run_id STRING, attempt INT64, parameters STRING, started_at TIMESTAMP, deadline_at TIMESTAMP>>
 INSERT INTO x_meta_pipeline_runs (
   pipeline_logging_id, tenant_id, pipeline_id, user_id, status, trigger_type, trigger_by, run_id, attempt, parameters, started_at
 )
 SELECT
-  @pipeline_logging_id, @tenant_id, @pipeline_id, @user_id, 'RUNNING', @trigger_type, @trigger_by, @run_id, @attempt, @parameters, @started_at
-FROM (SELECT 1 AS one) AS o
-WHERE NOT EXISTS (SELECT 1 FROM x_meta_pipeline_runs AS r WHERE r.pipeline_logging_id = @pipeline_logging_id);
-UPDATE x_meta_pipeline_runs SET deadline_at = @deadline_at
-WHERE pipeline_logging_id = @pipeline_logging_id AND status = 'RUNNING'
+  n.pipeline_logging_id, n.tenant_id, n.pipeline_id, n.user_id, 'RUNNING', n.trigger_type, n.trigger_by, n.run_id, n.attempt,
+  PARSE_JSON(n.parameters), n.started_at
+FROM UNNEST(@runs) AS n
+WHERE NOT EXISTS (SELECT 1 FROM x_meta_pipeline_runs AS r WHERE r.pipeline_logging_id = n.pipeline_logging_id);
+UPDATE x_meta_pipeline_runs AS r SET deadline_at = n.deadline_at
+FROM UNNEST(@runs) AS n
+WHERE r.pipeline_logging_id = n.pipeline_logging_id AND r.status = 'RUNNING'
   AND NOT EXISTS (
-    SELECT 1 FROM x_meta_pipeline_runs AS r WHERE r.pipeline_logging_id = @pipeline_logging_id AND r.deadline_at IS NOT NULL
+    SELECT 1 FROM x_meta_pipeline_runs AS d WHERE d.pipeline_logging_id = n.pipeline_logging_id AND d.deadline_at IS NOT NULL
   );
-SELECT LOGICAL_OR(IFNULL(deadline_at = @deadline_at, FALSE)) AS leads, MIN(status) AS status
-FROM x_meta_pipeline_runs
-WHERE pipeline_logging_id = @pipeline_logging_id;
+SELECT r.pipeline_logging_id, MIN(r.deadline_at) AS deadline_at, MIN(r.status) AS status
+FROM x_meta_pipeline_runs AS r
+WHERE r.pipeline_logging_id IN (SELECT n.pipeline_logging_id FROM UNNEST(@runs) AS n)
+GROUP BY r.pipeline_logging_id;
 
 -- name: overlapping_run
 -- Reads only. Another run of the pipeline that works on one of these days; days in text, YYYY-MM-DD, are in order. A run whose deadline has

@@ -148,9 +148,8 @@ class Starter:
 
     async def _begin_once(self, wanted: Wanted, template: Template, parameters: Mapping[str, Value]) -> RunStatus:
         identity = wanted.pipeline_logging_id
-        states = await self._store.run_states(wanted.tenant_id, [identity])
-        if identity in states:
-            return states[identity].status
+        if state := await self._store.run_state(wanted.tenant_id, identity):
+            return state.status
         await self._credentials.require(wanted.tenant_id, template.name.provider.upper())
         return await self._lead(wanted, template, parameters)
 

@@ -63,6 +63,8 @@ class Store:
         self._sql = load_blocks(Path(__file__).with_name("queries.sql"))
         self._tables: TtlCache[tuple[str, str], bool] = TtlCache(seconds=TABLE_KNOWN_SECONDS, size=10_000)
         self._beginnings: GroupCommits[str, _Beginning, None] = GroupCommits(self._insert_runs)
+        self._leads: GroupCommits[str, _Beginning, Lead] = GroupCommits(self._lead_runs)
+        self._states: GroupCommits[str, str, RunState | None] = GroupCommits(self._states_of)
 
     @property
     def patience_seconds(self) -> float:
@@ -77,12 +79,13 @@ class Store:
 
     async def lead_run(self, run: Run, alone: Period | None = None, *, seconds: float) -> Lead:
         """Writes the run's row unless one of its id is there; with `alone`, also unless another run of the pipeline works on one of these
-        days. `run.deadline_at` must be the caller's alone. Raises as `insert_run` does.
+        days, and else in a statement that is shared as in `insert_run`. `run.deadline_at` must be the caller's alone. Raises as that does.
         """
-        block = "lead_alone" if alone else "lead_run"
-        [row] = (await self._write_run(block, run, seconds, **_days(alone))).rows
+        if alone is None:
+            return await self._leads.submit(run.tenant_id, _Beginning(run=run, deadline=time.monotonic() + seconds))
+        [row] = (await self._write_run("lead_alone", run, seconds, **_days(alone))).rows
         status = None if row["status"] is None else RunStatus(row["status"])
-        return Lead(is_ours=bool(row["leads"]), status=status, other=row.get("other"))
+        return Lead(is_ours=bool(row["leads"]), status=status, other=row["other"])
 
     async def overlapping_run(self, run: Run, period: Period) -> str | None:
         """The id of another run of the same pipeline that works on one of these days; None if there is none."""
@@ -129,6 +132,10 @@ class Store:
         """How these runs stand; those without a row, and all of a tenant without a dataset, are missing."""
         rows = await self._rows("run_states", {"pipeline_logging_ids": list(runs)}, tenant_id)
         return {row["pipeline_logging_id"]: RunState(status=RunStatus(row["status"]), started_at=row["started_at"]) for row in rows}
+
+    async def run_state(self, tenant_id: str, run: str) -> RunState | None:
+        """How a run stands; None without a row. Runs of a tenant that are asked about meanwhile share the next statement."""
+        return await self._states.submit(tenant_id, run)
 
     async def overdue_runs(self, tenant_id: str, since: datetime) -> list[str]:
         """Runs that are RUNNING though their deadline was before `since`."""
@@ -197,11 +204,29 @@ class Store:
         await self._tables.get((tenant_id, table), make)
 
     async def _insert_runs(self, tenant_id: str, beginnings: Sequence[_Beginning]) -> Sequence[None]:
+        await self._write_runs("insert_run", tenant_id, beginnings)
+        return [None] * len(beginnings)
+
+    async def _lead_runs(self, tenant_id: str, beginnings: Sequence[_Beginning]) -> Sequence[Lead]:
+        # An UPDATE takes one source row for a target row, so of two callers in this process the first one is sent.
+        first = {one.run.pipeline_logging_id: one for one in reversed(beginnings)}
+        rows = {row["pipeline_logging_id"]: row for row in await self._write_runs("lead_run", tenant_id, list(first.values()))}
+
+        def lead(run: Run) -> Lead:
+            row = rows[run.pipeline_logging_id]
+            return Lead(is_ours=row["deadline_at"] == run.deadline_at, status=RunStatus(row["status"]))
+
+        return [lead(one.run) for one in beginnings]
+
+    async def _write_runs(self, block: str, tenant_id: str, beginnings: Sequence[_Beginning]) -> list[dict[str, Any]]:
         # Who has waited longest has least time left, and no row may land later than its run's.
         left = min(beginning.deadline for beginning in beginnings) - time.monotonic()
         runs = [{**asdict(one.run), "parameters": json.dumps(dict(one.run.parameters))} for one in beginnings]
-        await self._bq.query(self._sql["insert_run"], {"runs": runs}, dataset=self._bq.tenant(tenant_id), seconds=left)
-        return [None] * len(beginnings)
+        return (await self._bq.query(self._sql[block], {"runs": runs}, dataset=self._bq.tenant(tenant_id), seconds=left)).rows
+
+    async def _states_of(self, tenant_id: str, runs: Sequence[str]) -> Sequence[RunState | None]:
+        states = await self.run_states(tenant_id, runs)
+        return [states.get(run) for run in runs]
 
     async def _write_run(self, block: str, run: Run, seconds: float, **more: object) -> QueryResult:
         params = {name: value for name, value in asdict(run).items() if name in self._sql[block].params} | more

@@ -23,7 +23,7 @@ from services.executor.runs import Run, RunStatus
 from services.executor.servicer import PipelineServicer
 from services.executor.starting import Starter
 from services.executor.steps.step import Toolbox
-from services.executor.store import RunFilter, Store
+from services.executor.store import Lead, RunFilter, Store
 from services.platform import metrics
 from services.platform.caller import Caller, set_caller
 from services.platform.clock import SystemClock
@@ -71,15 +71,24 @@ async def ended(store: Store, ledger: RecordingLedger, run: Run) -> Run:
     return found
 
 
-async def test_sixty_runs_of_one_tenant_that_begin_at_once_share_few_statements(tenant: Tenant, store: Store, catalog: Catalog) -> None:
+@pytest.mark.parametrize("statement", ["insert_run", "lead_run"])
+async def test_sixty_runs_of_one_tenant_that_begin_at_once_share_few_statements(
+    tenant: Tenant, store: Store, catalog: Catalog, statement: str
+) -> None:
     """BigQuery takes 25 in ten seconds on the tenant's table: written one by one, most of them would not begin in time."""
-    jobs = [tenant.job(catalog, date="2025-11-17") for _ in range(60)]
-    counted = metrics.BIGQUERY_JOBS.labels("insert_run")._value
+    runs = [tenant.job(catalog, date="2025-11-17").run for _ in range(60)]
+    write: Callable[..., Awaitable[object]] = getattr(store, statement)
+    counted = metrics.BIGQUERY_JOBS.labels(statement)._value
     before = counted.get()
-    await asyncio.gather(*(store.insert_run(job.run, seconds=10) for job in jobs))
+    answers = await asyncio.gather(*(write(run, seconds=20) for run in runs))
     assert counted.get() - before <= 3
-    states = await store.run_states(tenant.tenant_id, [job.run.pipeline_logging_id for job in jobs])
+    states = await store.run_states(tenant.tenant_id, [run.pipeline_logging_id for run in runs])
     assert [state.status for state in states.values()] == [RunStatus.RUNNING] * 60
+    if statement == "lead_run":
+        assert answers == [Lead(is_ours=True, status=RunStatus.RUNNING)] * 60
+        others = [replace(run, deadline_at=run.deadline_at + timedelta(seconds=1)) for run in runs]
+        late = await asyncio.gather(*(store.lead_run(run, seconds=20) for run in others))
+        assert late == [Lead(is_ours=False, status=RunStatus.RUNNING)] * 60
 
 
 async def test_run_pipeline_answers_and_goes_on(
