@@ -7,7 +7,7 @@ from pathlib import Path
 
 import structlog
 
-from benchmarks import claim, end_to_end, ledger, run_pipeline, trigger
+from benchmarks import claim, end_to_end, ledger, run_pipeline, trigger, whole
 from benchmarks.counts import Row
 from benchmarks.floor import measure_floor
 from benchmarks.place import Place, emulators, place_on
@@ -20,6 +20,7 @@ BENCHMARKS: Mapping[str, tuple[Callable[[Place, int], AsyncIterator[Row]], tuple
     "claim": (claim.bench, claim.SIZES),
     "run_pipeline": (run_pipeline.bench, run_pipeline.SIZES),
     "end_to_end": (end_to_end.bench, end_to_end.SIZES),
+    "whole": (whole.bench, whole.SIZES),
 }
 
 

@@ -1,0 +1,58 @@
+"""The whole suite, as processes: so many RunPipeline calls at once through the gateway, then as many scheduled runs from a full queue.
+
+Five calls a tenant; what the runs do is next to nothing. Unlike the other benchmarks this one has emulators of its own.
+"""
+
+import asyncio
+import tempfile
+import time
+from collections import Counter
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+from benchmarks.counts import Row, fill
+from benchmarks.crowd import CALLS, PLANS, make_due, new_crowd, settle_in
+from benchmarks.place import Place
+from benchmarks.whole_stack import MAX_RUNS, WholeStack, drain, run_all, whole_stack
+
+SIZES = (100, 1000)
+EXACT = [(limits, admitted) for limits, admitted in PLANS if "concurrent_limit" not in limits]
+"""What these admit does not depend on how fast runs end."""
+PATIENT = {"CONVERGENCE_BIGQUERY_DEADLINE_SECONDS": "120", "CONVERGENCE_LEASE_SECONDS": "240"}
+
+
+async def bench(_: Place, size: int) -> AsyncIterator[Row]:
+    """Raises RuntimeError if not exactly those are admitted that the limits allow."""
+    with tempfile.TemporaryDirectory(prefix="convergence-bench-") as state, whole_stack(Path(state), auths=2, extra=PATIENT) as whole:
+        crowd = new_crowd(
+            max(1, size // CALLS), plans=[(limits, admitted) for limits, admitted in PLANS if "concurrent_limit" not in limits]
+        )
+        await settle_in(crowd, whole.settings)
+        row, before = Row(name="RunPipeline, the whole suite", at_once=size), whole.counted()
+        began = time.monotonic()
+        async with whole.gateway_channel() as channel:
+            told = await run_all(channel, [crowd[call % len(crowd)] for call in range(size)])
+        row.seconds = time.monotonic() - began
+        fill(row, before, whole.counted())
+        admitted = Counter(one.member.tenant_id for one in told if one.code == "OK")
+        if wrong := [member.tenant_id for member in crowd if admitted[member.tenant_id] != member.admitted]:
+            raise RuntimeError(f"{len(wrong)} tenants were not admitted as their limits say: {Counter(one.code for one in told)}")
+        yield row
+        await asyncio.to_thread(_idle, whole)
+        await make_due([member.tenant_id for member in crowd if not member.limits], size, whole.settings)
+        row, before, began = (
+            Row(name=f"scheduled runs, max_runs {MAX_RUNS}, the whole suite", at_once=size),
+            whole.counted(),
+            time.monotonic(),
+        )
+        await asyncio.to_thread(drain, whole, size)
+        row.seconds = time.monotonic() - began
+        fill(row, before, whole.counted())
+        yield row
+
+
+def _idle(whole: WholeStack) -> None:
+    """Returns when no run holds a slot any more."""
+    left = "SELECT COUNT(*) AS n FROM tenants.tenant_usage_quotas AS q, UNNEST(q.live_runs) AS l"
+    while whole.query(left)[0]["n"]:
+        time.sleep(1.0)

@@ -1,0 +1,165 @@
+"""The four services as real processes behind their gateway, a crowd of tenants, and everybody's counters added up."""
+
+import asyncio
+import time
+import urllib.request
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import grpc
+from convergence.executor.v1 import pipeline_service_pb2 as messages
+from convergence.executor.v1.pipeline_service_pb2_grpc import PipelineServiceStub
+from prometheus_client.parser import text_string_to_metric_families
+
+from benchmarks.counts import statements_of
+from benchmarks.crowd import Member
+from localcloud.environment import emulator_environment
+from localcloud.parts import service
+from localcloud.ports import free_ports
+from localcloud.rest import Rest, until
+from localcloud.settings import SERVICES, LocalSettings
+from localcloud.stack import Stack
+from localcloud.story import emulated_warehouse
+from services.platform.settings import REPOSITORY, ServiceSettings
+
+PARTS = ("bigquery", "kms", "bootstrap", *SERVICES, "gateway")
+ANSWER_SECONDS = 300.0
+DRAIN_SECONDS = 3000.0
+STATUS_SECONDS = 0.5
+MAX_RUNS = 50
+OK = 200
+SHARED_TABLES = ("tenant_usage_quotas", "pipeline_execution_queue", "scheduled_pipeline_runs", "tenant_pipeline_configs", "tenant_api_keys")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Told:
+    """What a caller of RunPipeline hears."""
+
+    member: Member
+    code: str
+    """OK, or gRPC's word."""
+    message: str = ""
+    pipeline_logging_id: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class WholeStack:
+    """A stack that is up; its templates are those in `benchmarks/templates`."""
+
+    stack: Stack
+    metrics_ports: Sequence[int]
+
+    @property
+    def local(self) -> LocalSettings:
+        """Where it listens."""
+        return self.stack.settings
+
+    @property
+    def settings(self) -> ServiceSettings:
+        """What a client of BigQuery and KMS needs to write into its tables."""
+        return ServiceSettings.model_validate(
+            {name.lower(): value for name, value in emulator_environment(self.local).items()}
+            | {"project": self.local.project, "control_dataset": self.local.control_dataset, "kms_key": self.local.kms_key}
+        )
+
+    @property
+    def admin(self) -> Rest:
+        """Whoever has the admin key, at the gateway."""
+        return Rest(url=self.stack.env["GATEWAY_URL"], headers={"X-Admin-Key": self.stack.env["ADMIN_API_KEY"]})
+
+    def counted(self) -> Counter[tuple[str, ...]]:
+        """What all service processes have sent to BigQuery, see `counts.statements_of`."""
+        return sum((statements_of(text_string_to_metric_families(self._page(port))) for port in self.metrics_ports), Counter())
+
+    def _page(self, port: int) -> str:
+        with urllib.request.urlopen(f"http://{self.local.host}:{port}/metrics", timeout=60) as page:
+            text: str = page.read().decode()
+        return text
+
+    def query(self, sql: str) -> list[dict[str, Any]]:
+        """Rows, asked without our own code and past any proxy; tables are named `dataset.table`."""
+        with emulated_warehouse(emulator_environment(self.local)["BIGQUERY_EMULATOR_HOST"], self.local.project) as client:
+            return [dict(row.items()) for row in client.query_and_wait(sql)]
+
+    def gateway_channel(self) -> grpc.aio.Channel:
+        """A client's way in."""
+        return grpc.aio.insecure_channel(self.local.address("gateway"))
+
+
+@contextmanager
+def whole_stack(
+    state: Path, *, auths: int = 1, extra: Mapping[str, str] | None = None, settings: LocalSettings | None = None
+) -> Iterator[WholeStack]:
+    """Starts everything below `state`; with two `auths` the other services share their calls between both. `extra` is put into the
+    services' environment.
+    """
+    local = settings or LocalSettings.on_free_ports(state / "state", cache_dir=REPOSITORY / ".cache", cloud_scheduler=False)
+    port, metrics_port = free_ports(2)
+    addresses = [local.address("auth"), f"{local.host}:{port}"][:auths]
+    common = {"CONVERGENCE_AUTH_ADDRESS": f"ipv4:{','.join(addresses)}", "CONVERGENCE_CONFIGS_DIR": str(_configs(state)), **(extra or {})}
+    environment = dict.fromkeys(SERVICES, common) | {"gateway": {"GATEWAY_TIMEOUT_SECONDS": f"{ANSWER_SECONDS:g}"}}
+    with Stack(local, only=PARTS, auto_restart=False, extra=environment) as stack:
+        metrics = [local.port(f"{name}_metrics") for name in SERVICES]
+        if auths > 1:
+            key = stack.env["ADMIN_API_KEY"]
+            stack.add(service(local, "auth", admin_key=key, replica=1, port=port, metrics_port=metrics_port, extra=common))
+            metrics.append(metrics_port)
+        yield WholeStack(stack=stack, metrics_ports=metrics)
+
+
+async def run_all(channel: grpc.aio.Channel, calls: Sequence[Member]) -> list[Told]:
+    """All these RunPipeline calls at once; the answers in the same order."""
+    stub = PipelineServiceStub(channel)
+
+    async def run(member: Member) -> Told:
+        request = messages.RunPipelineRequest(tenant_id=member.tenant_id, provider="gcp", domain="cost", template="tiny")
+        try:
+            answer = await stub.RunPipeline(request, metadata=[("x-api-key", member.api_key)], timeout=ANSWER_SECONDS)
+        except grpc.aio.AioRpcError as refused:
+            return Told(member=member, code=refused.code().name, message=refused.details() or "")
+        return Told(member=member, code="OK", pipeline_logging_id=answer.pipeline_logging_id)
+
+    return list(await asyncio.gather(*map(run, calls)))
+
+
+def drain(whole: WholeStack, runs: int) -> None:
+    """Triggers what is due, and has the queue processed, `MAX_RUNS` at a time, until nothing is left of these runs.
+
+    Raises TimeoutError if that takes too long, RuntimeError if not all were queued.
+    """
+    triggered = whole.admin.call("POST", "/api/v1/scheduler/trigger", {})
+    if triggered.body.get("queued_count") != runs:
+        raise RuntimeError(f"{runs} runs were due: {triggered.body}")
+    deadline = time.monotonic() + DRAIN_SECONDS
+    while (left := _left(whole)).queued:
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"the queue is not empty after {DRAIN_SECONDS:g} s: {left}")
+        if left.processing:
+            time.sleep(STATUS_SECONDS)
+        else:
+            whole.admin.call("POST", "/api/v1/scheduler/process-queue", {"max_runs": MAX_RUNS})
+    until(lambda: _left(whole), lambda found: not found.processing, seconds=DRAIN_SECONDS, every=STATUS_SECONDS)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Left:
+    queued: int
+    processing: int
+
+
+def _left(whole: WholeStack) -> _Left:
+    found = until(lambda: whole.admin.call("GET", "/api/v1/scheduler/status"), lambda answer: answer.status == OK, seconds=ANSWER_SECONDS)
+    return _Left(queued=found.body["queued_count"], processing=found.body["processing_count"])
+
+
+def _configs(state: Path) -> Path:
+    """The repository's DDL beside the benchmarks' own templates."""
+    folder = state / "configs"
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, target in (("bigquery", REPOSITORY / "configs" / "bigquery"), ("gcp", Path(__file__).parent / "templates" / "gcp")):
+        (folder / name).symlink_to(target)
+    return folder

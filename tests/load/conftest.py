@@ -1,0 +1,75 @@
+"""A crowd of tenants before the whole suite, as real processes: services -> a proxy that is as strict as BigQuery -> the emulator."""
+
+import asyncio
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, nullcontext
+from dataclasses import dataclass, field
+from os import environ
+from pathlib import Path
+
+import pytest
+
+from benchmarks.crowd import Member, new_crowd, settle_in
+from benchmarks.whole_stack import WholeStack, whole_stack
+from localcloud.settings import LocalSettings
+from tests.strict_bigquery import StrictBigQuery, strict_bigquery
+
+TENANTS = int(environ.get("CONVERGENCE_LOAD_TENANTS", "10"))
+"""Each makes five calls. 200 are a thousand calls, which take minutes on a small machine."""
+PATIENT = {"CONVERGENCE_BIGQUERY_DEADLINE_SECONDS": "120", "CONVERGENCE_LEASE_SECONDS": "240"}
+"""A small machine is slow, and everything is lost now and then: that is not to end in 503."""
+
+
+@dataclass(kw_only=True)
+class Gate(StrictBigQuery):
+    """Also holds back the work of runs, while it is closed: so long no slot comes free. With `rules` off it only does that."""
+
+    rules: bool
+    opened: threading.Event = field(default_factory=threading.Event)
+
+    @contextmanager
+    def statement(self, sql: str, dataset: str) -> Iterator[None]:
+        if "'own_row'" in sql:
+            self.opened.wait()
+        with super().statement(sql, dataset) if self.rules else nullcontext():
+            yield
+
+
+@dataclass(frozen=True, kw_only=True)
+class Load:
+    """A suite that is up, and who calls it."""
+
+    whole: WholeStack
+    gate: Gate
+    crowd: list[Member]
+
+
+@dataclass(frozen=True, kw_only=True)
+class World:
+    """What the crowd meets."""
+
+    auths: int
+    strict: bool
+
+
+@pytest.fixture(
+    scope="session",
+    params=[World(auths=1, strict=False), World(auths=2, strict=True)],
+    ids=["one auth, the emulator", "two auths, as BigQuery is"],
+)
+def load(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Load]:
+    """Where it is strict, every seventh statement that changes something loses its answer."""
+    world: World = request.param
+    state = tmp_path_factory.mktemp("load")
+    local = LocalSettings.on_free_ports(state / "state", cache_dir=Path(__file__).parents[2] / ".cache", cloud_scheduler=False)
+    gate = Gate(upstream=local.address("bigquery"), rules=world.strict, lose_every=7 * world.strict, longest_delay=0.05 * world.strict)
+    with ExitStack() as stack:
+        stack.enter_context(strict_bigquery(gate))
+        whole = stack.enter_context(
+            whole_stack(state, auths=world.auths, settings=local, extra={**PATIENT, "BIGQUERY_EMULATOR_HOST": gate.url})
+        )
+        stack.callback(gate.opened.set)
+        crowd = new_crowd(TENANTS)
+        asyncio.run(settle_in(crowd, whole.settings))
+        yield Load(whole=whole, gate=gate, crowd=crowd)

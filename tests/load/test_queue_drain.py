@@ -1,0 +1,38 @@
+"""A full queue, drained by real executors: what a run costs on the tables that all tenants share."""
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import Callable
+
+import pytest
+
+from benchmarks.counts import Row, fill
+from benchmarks.crowd import CALLS, make_due
+from benchmarks.whole_stack import SHARED_TABLES, drain
+from tests.load.conftest import Load
+
+pytestmark = [pytest.mark.xdist_group("load"), pytest.mark.timeout(3600)]
+
+
+A_RUN, A_SECOND = 0.2, 0.5
+"""Statements on a table that all tenants share. What gathers is written every few seconds: where few runs end in that time, that counts."""
+
+
+async def test_runs_change_shared_tables_in_few_statements(load: Load, record_property: Callable[[str, object], None]) -> None:
+    """All end well and once, though answers are lost on the way."""
+    load.gate.opened.set()
+    unlimited = [member.tenant_id for member in load.crowd if not member.limits]
+    runs = CALLS * len(load.crowd)
+    await make_due(unlimited, runs, load.whole.settings)
+    row, before, began = Row(name="drain", at_once=runs), load.whole.counted(), time.monotonic()
+
+    await asyncio.to_thread(drain, load.whole, runs)
+
+    took = time.monotonic() - began
+    fill(row, before, load.whole.counted())
+    spent = {table: row.statements[table, "dml"] for table in SHARED_TABLES}
+    record_property("drain", f"{runs} runs in {took:.0f} s: {spent}, {row.again} of {row.jobs} jobs sent again")
+    assert max(spent.values()) <= max(A_RUN * runs, A_SECOND * took)
+    rows = await asyncio.to_thread(load.whole.query, "SELECT state, retry_count FROM tenants.scheduled_pipeline_runs")
+    assert Counter((one["state"], one["retry_count"]) for one in rows) == {("COMPLETED", 0): runs}
