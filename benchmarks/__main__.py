@@ -35,7 +35,7 @@ async def measure(local: LocalSettings, *, only: Collection[str], sizes: Collect
                 async for row in bench(place, size):
                     print(f"{row.name}, {size} at once: {row.seconds:.2f} s, {row.jobs} jobs", flush=True)
                     rows.append(row)
-                output.write_text(report(rows, floor))
+                    output.write_text(report(rows, floor))
 
 
 def main() -> None:

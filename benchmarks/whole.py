@@ -13,7 +13,7 @@ from pathlib import Path
 from benchmarks.counts import Row, fill
 from benchmarks.crowd import CALLS, PLANS, make_due, new_crowd, settle_in
 from benchmarks.place import Place
-from benchmarks.whole_stack import MAX_RUNS, WholeStack, drain, run_all, whole_stack
+from benchmarks.whole_stack import MAX_RUNS, OK, WholeStack, drain, run_all, whole_stack
 
 SIZES = (100, 1000)
 EXACT = [(limits, admitted) for limits, admitted in PLANS if "concurrent_limit" not in limits]
@@ -22,12 +22,15 @@ PATIENT = {"CONVERGENCE_BIGQUERY_DEADLINE_SECONDS": "120", "CONVERGENCE_LEASE_SE
 
 
 async def bench(_: Place, size: int) -> AsyncIterator[Row]:
-    """Raises RuntimeError if not exactly those are admitted that the limits allow."""
+    """The day's rows are there before. Raises RuntimeError if not exactly those are admitted that the limits allow."""
     with tempfile.TemporaryDirectory(prefix="convergence-bench-") as state, whole_stack(Path(state), auths=2, extra=PATIENT) as whole:
         crowd = new_crowd(
             max(1, size // CALLS), plans=[(limits, admitted) for limits, admitted in PLANS if "concurrent_limit" not in limits]
         )
         await settle_in(crowd, whole.settings)
+        opened = await asyncio.to_thread(whole.admin.call, "POST", "/api/v1/scheduler/reset-daily-quotas", {})
+        if opened.status != OK:
+            raise RuntimeError(f"the day could not be opened: {opened.body}")
         row, before = Row(name="RunPipeline, the whole suite", at_once=size), whole.counted()
         began = time.monotonic()
         async with whole.gateway_channel() as channel:
