@@ -135,14 +135,13 @@ def drain(whole: WholeStack, runs: int) -> None:
     if triggered.body.get("queued_count") != runs:
         raise RuntimeError(f"{runs} runs were due: {triggered.body}")
     deadline = time.monotonic() + DRAIN_SECONDS
-    while (left := _left(whole)).queued:
+    while (left := _left(whole)).queued or left.processing:
         if time.monotonic() > deadline:
             raise TimeoutError(f"the queue is not empty after {DRAIN_SECONDS:g} s: {left}")
-        if left.processing:
-            time.sleep(STATUS_SECONDS)
-        else:
+        if not left.processing:
             whole.admin.call("POST", "/api/v1/scheduler/process-queue", {"max_runs": MAX_RUNS})
-    until(lambda: _left(whole), lambda found: not found.processing, seconds=DRAIN_SECONDS, every=STATUS_SECONDS)
+        # What was refused for a while is not ready yet.
+        time.sleep(STATUS_SECONDS)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
