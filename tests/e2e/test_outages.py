@@ -2,8 +2,9 @@
 
 import signal
 from collections.abc import Iterator
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -63,6 +64,34 @@ def test_an_executor_killed_in_mid_run_gives_its_slot_back(stack: Stack, acme: T
     assert (run["status"], quota["concurrent_pipelines_running"], again["status"]) == ("FAILED", 0, "COMPLETED")
     assert "run it again" in run["error_message"]
     assert loaded(acme) == 100
+
+
+def test_an_executor_killed_between_load_and_replace_leaves_no_hole_and_no_duplicate(own: Suite, stack: Stack, acme: Tenant) -> None:
+    """The day stays as it was published before until the next run replaces it. A staging table is all that is left, and that expires."""
+    before = acme.finished(acme.start(DAY))
+    assert (before["status"], loaded(acme)) == ("COMPLETED", 100)
+
+    def killed_in_between() -> dict[str, Any]:
+        """A run whose executor dies when the export is staged. Where it was quicker than us, it is told again."""
+        started = acme.start(DAY)
+        assert started.status == 200
+        run = started.body["pipeline_logging_id"]
+        story = f"SELECT step_id, action FROM {{}}.x_meta_step_logs WHERE pipeline_logging_id = '{run}'"
+        until(lambda: acme.rows(story), lambda lines: {"step_id": "extract", "action": "STEP_COMPLETED"} in lines, seconds=20, every=0.01)
+        stack.kill("executor")
+        stack.restart("executor")
+        return acme.finished(started, seconds=LEASE * 10)
+
+    until(killed_in_between, lambda run: run["status"] == "FAILED", seconds=120)
+    assert loaded(acme) == 100
+    with own.warehouse as client:
+        left = [client.get_table(table) for table in client.list_tables(acme.tenant_id) if table.table_id.startswith("x_staging")]
+    assert left
+    assert all(table.expires is not None and table.expires - table.created <= timedelta(hours=25) for table in left)
+    until(acme.quota, lambda quota: quota["concurrent_pipelines_running"] == 0, seconds=LEASE * 5)
+
+    again = acme.finished(until(lambda: acme.start(DAY), lambda answer: answer.status == 200, seconds=LEASE * 5))
+    assert (again["status"], again["rows_processed"], loaded(acme)) == ("COMPLETED", "100", 100)
 
 
 def test_a_stopping_executor_finishes_or_fails_its_runs(stack: Stack, acme: Tenant) -> None:
