@@ -2,6 +2,7 @@
 
 import asyncio
 import ssl
+from dataclasses import replace
 
 from convergence.executor.v1.pipeline_service_pb2_grpc import add_PipelineServiceServicer_to_server
 from convergence.executor.v1.run_service_pb2_grpc import add_RunServiceServicer_to_server
@@ -42,6 +43,8 @@ from services.platform.peers import peer_channel
 from services.platform.server import Served, serve
 
 NAME = "executor"
+PREVIEWERS = 2
+"""Threads that look at sources for dry runs."""
 
 
 async def main() -> None:
@@ -54,6 +57,7 @@ async def main() -> None:
         BigQuery(settings, service=NAME) as bq,
         Kms(settings) as kms,
         Workers(settings.max_concurrent_runs) as workers,
+        Workers(PREVIEWERS) as previewers,
         peer_channel(settings, caller=NAME, peer="auth", address=settings.auth_address) as auth,
         peer_channel(settings, caller=NAME, peer="credentials", address=settings.credentials_address) as peer,
     ):
@@ -97,6 +101,7 @@ async def main() -> None:
             clock=clock,
             lease_seconds=settings.lease_seconds,
         )
+        prices = Prices(query=settings.query_usd_per_tib, storage_read=settings.storage_read_usd_per_tib)
         served = [
             Served(
                 name="convergence.executor.v1.PipelineService",
@@ -105,7 +110,7 @@ async def main() -> None:
                     starter=starter,
                     keyed=KeyedStarts(starter, store, clock),
                     canceller=Canceller(store=store, ledger=ledger, live=live, clock=clock),
-                    previewer=Previewer(tools, Prices(query=settings.query_usd_per_tib, storage_read=settings.storage_read_usd_per_tib)),
+                    previewer=Previewer(replace(tools, workers=previewers), prices),
                     store=store,
                     catalog=catalog,
                 ),

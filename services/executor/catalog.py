@@ -53,6 +53,8 @@ def load_catalog(configs: Path, step_types: Mapping[str, StepType]) -> Catalog:
             templates[name] = parse_template(name, section, replace(scope, folder=path.parent), step_types)
         except TemplateError as error:
             broken[source] = error
+        except Exception as error:  # noqa: BLE001 - whatever one file makes our code run into, the others can be run
+            broken[source] = TemplateError(f"{source}:1:1: it cannot be read ({type(error).__name__})")
     return Catalog(templates=templates, broken=broken)
 
 

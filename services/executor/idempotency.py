@@ -80,5 +80,8 @@ class KeyedStarts:
             return
         # Seen from the moment the run began: `yesterday` sent again after midnight is the same wish.
         template, parameters = self._starter.check(replace(wanted, called_at=run.started_at))
-        if (run.pipeline_id, dict(run.parameters)) != (template.name.pipeline_id(wanted.tenant_id), to_json(parameters)):
+        # What neither side gave is a default, and a template may have got another one since.
+        meant, known = to_json(parameters), dict(run.parameters)
+        differs = any(meant.get(name) != known.get(name) for name in known.keys() | {name for name in wanted.given if name in meant})
+        if run.pipeline_id != template.name.pipeline_id(wanted.tenant_id) or differs:
             raise InvalidArgument(HEADER, "was used for another pipeline or other parameters in the last 24 hours. Use a new key.")

@@ -55,7 +55,7 @@ class LiveCatalog:
                     found = await asyncio.to_thread(load_catalog, self._configs, self._step_types)
                     self._now, self._seen = carried_over(self._now, found), stamps
                     _tell(self._now)
-            except (OSError, ValueError) as error:
+            except Exception as error:  # noqa: BLE001 - whatever stands in the files, they are looked at again
                 _log.error("templates_unreadable", problem=str(error))
 
 

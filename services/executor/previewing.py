@@ -4,9 +4,10 @@ Steps look in the order in which they would run. What one would stage is made as
 steps after it; how much would be in it is added to what that SQL reads.
 """
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import Any, Final
 
 import structlog
@@ -16,9 +17,11 @@ from services.executor.engine import Job, context_of, drop_staging
 from services.executor.failures import StepFailed
 from services.executor.steps.step import Previewed, Reading, StepPreview, StepResult, Toolbox
 from services.executor.templates import TemplateStep
-from services.platform.errors import ConvergenceError, Unavailable
+from services.platform.errors import ConvergenceError, ResourceExhausted, Unavailable
 
 TIB: Final = 2**40
+AT_ONCE: Final = 2
+"""Dry runs of a tenant."""
 LEAST_BYTES: Final = 10 * 2**20
 """That BigQuery charges for a query on demand (BigQuery, "Pricing")."""
 ZEROS: Final[Mapping[str, object]] = {
@@ -71,10 +74,26 @@ class Previewer:
     """Looks at what runs would do."""
 
     def __init__(self, tools: Toolbox, prices: Prices) -> None:
+        """`tools.workers` should be dry runs' own: those that runs wait for are not theirs to fill."""
         self._tools, self._prices = tools, prices
+        self._under_way = Counter[str]()
 
     async def preview(self, job: Job) -> Preview:
-        """What this run would do. Raises Unavailable if something does not answer: then nobody knows."""
+        """What this run would do. Raises Unavailable if something does not answer: then nobody knows; ResourceExhausted if the tenant has
+        AT_ONCE dry runs under way: they spend no quota, so they must not stand in others' way.
+        """
+        tenant_id = job.run.tenant_id
+        if self._under_way[tenant_id] >= AT_ONCE:
+            told = f"{AT_ONCE} dry runs of this tenant are under way. Try again when one has ended."
+            raise ResourceExhausted("CONCURRENT_LIMIT_REACHED", told, retry_after=timedelta(seconds=5))
+        self._under_way[tenant_id] += 1
+        try:
+            return await self._preview(job)
+        finally:
+            self._under_way[tenant_id] -= 1
+            self._under_way += Counter()
+
+    async def _preview(self, job: Job) -> Preview:
         found, results, staged = Preview(), dict[str, StepResult](), dict[str, int]()
         try:
             for step in job.template.steps:

@@ -4,7 +4,7 @@ import json
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, cast
 
@@ -13,11 +13,13 @@ from services.executor.runs import DqResult, Run, RunEnd, RunState, RunStatus, S
 from services.platform import bigquery
 from services.platform.bigquery import NO_RETRY, BigQuery, QueryResult
 from services.platform.cache import TtlCache
-from services.platform.errors import NotFound
+from services.platform.errors import NotFound, Unavailable
 from services.platform.group_commit import GroupCommits
 from services.platform.sql import Block, load_blocks
 
 TABLE_KNOWN_SECONDS = 600.0
+LEAST_SECONDS = 1.0
+"""What writing a run's row is worth trying in."""
 ID_LENGTH = 128
 """What is longer is no run's id, and does not go into a query."""
 
@@ -203,22 +205,27 @@ class Store:
 
         await self._tables.get((tenant_id, table), make)
 
-    async def _insert_runs(self, tenant_id: str, beginnings: Sequence[_Beginning]) -> Sequence[None]:
-        await self._write_runs("insert_run", tenant_id, beginnings)
-        return [None] * len(beginnings)
+    async def _insert_runs(self, tenant_id: str, beginnings: Sequence[_Beginning]) -> Sequence[Exception | None]:
+        in_time = _in_time(beginnings)
+        await self._write_runs("insert_run", tenant_id, in_time)
+        return [None if one in in_time else _too_late() for one in beginnings]
 
-    async def _lead_runs(self, tenant_id: str, beginnings: Sequence[_Beginning]) -> Sequence[Lead]:
+    async def _lead_runs(self, tenant_id: str, beginnings: Sequence[_Beginning]) -> Sequence[Lead | Exception]:
         # An UPDATE takes one source row for a target row, so of two callers in this process the first one is sent.
-        first = {one.run.pipeline_logging_id: one for one in reversed(beginnings)}
+        first = {one.run.pipeline_logging_id: one for one in reversed(_in_time(beginnings))}
         rows = {row["pipeline_logging_id"]: row for row in await self._write_runs("lead_run", tenant_id, list(first.values()))}
 
-        def lead(run: Run) -> Lead:
-            row = rows[run.pipeline_logging_id]
+        def lead(run: Run) -> Lead | Exception:
+            row = rows.get(run.pipeline_logging_id)
+            if row is None:
+                return _too_late()
             return Lead(is_ours=row["deadline_at"] == run.deadline_at, status=RunStatus(row["status"]))
 
         return [lead(one.run) for one in beginnings]
 
     async def _write_runs(self, block: str, tenant_id: str, beginnings: Sequence[_Beginning]) -> list[dict[str, Any]]:
+        if not beginnings:
+            return []
         # Who has waited longest has least time left, and no row may land later than its run's.
         left = min(beginning.deadline for beginning in beginnings) - time.monotonic()
         runs = [{**asdict(one.run), "parameters": json.dumps(dict(one.run.parameters))} for one in beginnings]
@@ -263,6 +270,16 @@ def no_such_run() -> NotFound:
 
 def _days(period: Period | None) -> dict[str, object]:
     return {"first_day": period.first, "last_day": period.last} if period else {}
+
+
+def _in_time(beginnings: Sequence[_Beginning]) -> list[_Beginning]:
+    """Without those whose time is all but up: they would take the others' time away."""
+    now = time.monotonic()
+    return [one for one in beginnings if one.deadline - now >= LEAST_SECONDS]
+
+
+def _too_late() -> Unavailable:
+    return Unavailable("BIGQUERY_UNAVAILABLE", "BigQuery did not answer in time. Try again in a moment.", retry_after=timedelta(seconds=2))
 
 
 def _json_row(row: StepLog | DqResult) -> dict[str, Any]:

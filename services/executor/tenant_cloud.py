@@ -78,15 +78,20 @@ class TenantCloud:
         self._client.close()  # type: ignore[no-untyped-call]
         self._reader.transport.close()
 
-    def exports(self) -> list[TableName]:
-        """All tables `gcp_billing_export_*` of the project, in the datasets that the account can see. Raises StepFailed."""
+    def exports(self, checkpoint: Callable[[], None]) -> list[TableName]:
+        """All tables `gcp_billing_export_*` of the project, in the datasets that the account can see; `checkpoint` is called for each.
+        Raises StepFailed.
+        """
         with _told(f"project {self.project}"):
-            return [
-                TableName(project=self.project, dataset=dataset.dataset_id, table=table.table_id)
-                for dataset in self._client.list_datasets(timeout=SECONDS, retry=RETRY)
-                for table in self._client.list_tables(dataset.reference, timeout=SECONDS, retry=RETRY)
-                if table.table_id.startswith(PREFIX) and table.table_type == "TABLE"
-            ]
+            found = list[TableName]()
+            for dataset in self._client.list_datasets(timeout=SECONDS, retry=RETRY):
+                checkpoint()
+                found += [
+                    TableName(project=self.project, dataset=dataset.dataset_id, table=table.table_id)
+                    for table in self._client.list_tables(dataset.reference, timeout=SECONDS, retry=RETRY)
+                    if table.table_id.startswith(PREFIX) and table.table_type == "TABLE"
+                ]
+            return found
 
     def read(self, table: TableName, columns: pa.Schema, period: Period) -> Iterator[pa.RecordBatch]:
         """The rows whose usage began on a day (UTC) of `period`, in batches, with those of `columns` that the table has. Raises StepFailed.
@@ -135,13 +140,17 @@ def restriction(period: Period, *, by_ingestion: bool) -> str:
     may arrive weeks after it: so older partitions are not read, and a run's cost does not grow with the history. A day is left for clocks.
     """
     rows = f"usage_start_time >= TIMESTAMP '{period.first}' AND usage_start_time < TIMESTAMP '{period.last + timedelta(days=1)}'"
-    return f"_PARTITIONTIME >= TIMESTAMP '{period.first - timedelta(days=1)}' AND {rows}" if by_ingestion else rows
+    # NULL: rows that were streamed a moment ago have no partition yet.
+    since = f"(_PARTITIONTIME >= TIMESTAMP '{period.first - timedelta(days=1)}' OR _PARTITIONTIME IS NULL)"
+    return f"{since} AND {rows}" if by_ingestion else rows
 
 
 def is_by_ingestion(table: bigquery.Table) -> bool:
-    """Whether a table is partitioned by when its rows arrived (BigQuery, "Ingestion-time partitioning"): it names no column."""
+    """Whether a table is partitioned by the day or hour in which its rows arrived (BigQuery, "Ingestion-time partitioning"): it names no
+    column. Of months and years a partition's time is its first day, which may lie before the rows' usage.
+    """
     partitioning = table.time_partitioning
-    return partitioning is not None and partitioning.field is None
+    return partitioning is not None and partitioning.field is None and partitioning.type_ in {"DAY", "HOUR"}
 
 
 class _SelfSigned(Credentials):

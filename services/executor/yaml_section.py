@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Self
 
 import yaml
-from yaml.constructor import ConstructorError, SafeConstructor
+from yaml.constructor import SafeConstructor
 
 type Scalar = str | int | float | bool | None
 
@@ -24,6 +24,8 @@ class Section:
             raise self.error(f"{what} must be a mapping", node)
         self._nodes: dict[str, yaml.Node] = {}
         for key, value in node.value:
+            if not isinstance(key, yaml.ScalarNode):
+                raise self.error(f"{what} has a key that is no text", key)
             if key.value in self._nodes:
                 raise self.error(f"{key.value} stands twice", key)
             self._nodes[key.value] = value
@@ -55,7 +57,7 @@ class Section:
             return default
         try:
             value: object = SafeConstructor().construct_object(node)
-        except (ConstructorError, ValueError):
+        except Exception:  # noqa: BLE001 - PyYAML raises whatever its own code runs into, e.g. for `!!int ""`
             value = node
         if isinstance(node, yaml.ScalarNode) and not isinstance(value, str | int | float | bool | None):
             return str(node.value)  # a date: YAML would make an object of it, a template means its text

@@ -1,6 +1,8 @@
 """A dry run tells what a run would read and fail with, and leaves no trace."""
 
+import asyncio
 import math
+import uuid
 from dataclasses import replace
 
 import pytest
@@ -11,7 +13,7 @@ from services.executor.runs import RunStatus
 from services.executor.starting import Starter, Wanted
 from services.executor.steps.bigquery_publish import Publish
 from services.executor.steps.step import Reading, Toolbox
-from services.platform.errors import InvalidArgument
+from services.platform.errors import InvalidArgument, ResourceExhausted
 from services.platform.sql import make_block
 from tests.executor.billing_export import STANDARD, many
 from tests.executor.conftest import BILLING, RecordingLedger, Tenant
@@ -57,6 +59,16 @@ async def test_a_run_after_it_is_as_any_other(tenant: Tenant, tools: Toolbox, st
     await previewer.preview(job)
     await tools.store.insert_run(job.run, seconds=10)
     assert (await execute(job, tools)).status is RunStatus.COMPLETED
+
+
+async def test_a_tenant_has_two_under_way_at_most(tenant: Tenant, starter: Starter, previewer: Previewer) -> None:
+    """They spend no quota, so something else must bound them; another tenant's are not counted with them."""
+    export(tenant, many(DAY, 3))
+    job = await starter.prepare(wanted(tenant, date="2025-11-17"))
+    jobs = [replace(job, run=replace(job.run, pipeline_logging_id=str(uuid.uuid4()))) for _ in range(3)]
+    answers = await asyncio.gather(*(previewer.preview(one) for one in jobs), return_exceptions=True)
+    assert [isinstance(answer, ResourceExhausted) for answer in answers] == [False, False, True]
+    assert (await previewer.preview(job)).problems == {}
 
 
 async def test_a_source_that_is_not_there_is_a_problem(tenant: Tenant, starter: Starter, previewer: Previewer) -> None:

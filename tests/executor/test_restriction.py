@@ -15,7 +15,7 @@ ROWS = "usage_start_time >= TIMESTAMP '2025-11-01' AND usage_start_time < TIMEST
 def test_partitions_older_than_the_usage_are_not_read() -> None:
     """Newer ones are: rows arrive late."""
     assert restriction(MONTH, by_ingestion=False) == ROWS
-    assert restriction(MONTH, by_ingestion=True) == f"_PARTITIONTIME >= TIMESTAMP '2025-10-31' AND {ROWS}"
+    assert restriction(MONTH, by_ingestion=True) == f"(_PARTITIONTIME >= TIMESTAMP '2025-10-31' OR _PARTITIONTIME IS NULL) AND {ROWS}"
 
 
 @pytest.mark.parametrize(
@@ -24,6 +24,9 @@ def test_partitions_older_than_the_usage_are_not_read() -> None:
         (None, False),
         (bigquery.TimePartitioning(field="usage_start_time"), False),
         (bigquery.TimePartitioning(), True),
+        (bigquery.TimePartitioning(type_="HOUR"), True),
+        (bigquery.TimePartitioning(type_="MONTH"), False),
+        (bigquery.TimePartitioning(type_="YEAR"), False),
     ],
 )
 def test_what_is_partitioned_by_ingestion(partitioning: bigquery.TimePartitioning | None, *, expected: bool) -> None:

@@ -141,6 +141,19 @@ async def test_rows_that_two_inserted_at_the_very_same_moment_have_one_leader(te
     assert again == list(leads)
 
 
+async def test_one_whose_time_is_up_takes_nobody_elses_away(tenant: Tenant, begin: Begin, store: Store) -> None:
+    """Rows that gather share a statement, but not the time of who has least of it left."""
+    run = (await begin(date="2025-11-17")).run
+    late, early = (replace(run, pipeline_logging_id=str(uuid.uuid4())) for _ in range(2))
+    answers = await asyncio.gather(store.insert_run(late, seconds=0.01), store.insert_run(early, seconds=20), return_exceptions=True)
+    assert [type(answer).__name__ for answer in answers] == ["Unavailable", "NoneType"]
+    leads = await asyncio.gather(store.lead_run(late, seconds=0.01), store.lead_run(early, seconds=20), return_exceptions=True)
+    assert [type(lead).__name__ for lead in leads] == ["Unavailable", "Lead"]
+    assert set(await store.run_states(tenant.tenant_id, [late.pipeline_logging_id, early.pipeline_logging_id])) == {
+        early.pipeline_logging_id
+    }
+
+
 async def test_a_run_whose_start_nobody_heard_of_is_not_led(
     tenant: Tenant, servicer: RunServicer, store: Store, ledger: RecordingLedger, work: Work, monkeypatch: pytest.MonkeyPatch
 ) -> None:

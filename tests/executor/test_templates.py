@@ -98,7 +98,20 @@ def test_a_step_cannot_ask_for_what_nobody_finds_out(configs: Path) -> None:
     assert "block billing_publish declares @source_rows INT64, which is not known here" in str(error)
 
 
-@pytest.mark.parametrize("text", ["", "- a list", "\t", "\x00", "a: &x [*x]"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "- a list",
+        "\t",
+        "\x00",
+        "a: &x [*x]",
+        "parameters: {{date}}",
+        "? [a]\n: b",
+        "timeout_seconds: !!int ''",
+        "description: !!bool zz",
+    ],
+)
 def test_what_is_no_template_at_all(configs: Path, text: str) -> None:
     (configs / "gcp/cost/broken.yml").write_text(text)
     assert str(load_catalog(configs, STEP_TYPES).broken["gcp/cost/broken.yml"]).startswith("gcp/cost/broken.yml:")

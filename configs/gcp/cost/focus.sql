@@ -27,7 +27,7 @@ INSERT INTO x_staging_focus_cost_daily (
 )
 SELECT
   s.usage_date, s.zone, SAFE_CAST(s.net_cost AS NUMERIC), s.billing_account_id, 'Billing Account', s.currency,
-  TIMESTAMP(s.billing_month), TIMESTAMP(DATE_ADD(s.billing_month, INTERVAL 1 MONTH)),
+  TIMESTAMP(s.billing_month, 'America/Los_Angeles'), TIMESTAMP(DATE_ADD(s.billing_month, INTERVAL 1 MONTH), 'America/Los_Angeles'),
   s.category, IF(s.cost_type = 'adjustment' AND s.usage_month < s.invoice_month, 'Correction', NULL),
   s.sku_description, IF(s.category = 'Usage', 'Usage-Based', 'One-Time'), s.usage_start_time, s.usage_end_time,
   IF(s.category = 'Usage', s.consumed, NULL), IF(s.category = 'Usage' AND s.consumed IS NOT NULL, s.usage_unit, NULL),
@@ -58,7 +58,7 @@ FROM (
     SAFE_DIVIDE(IFNULL(b.cost_at_list, b.cost), IF(b.usage_pricing_unit IS NULL, NULL, b.usage_amount_in_pricing_units)) AS list_unit_price,
     b.currency, b.currency_conversion_rate, b.cost_type, b.invoice_month,
     FORMAT_TIMESTAMP('%Y%m', b.usage_start_time, 'America/Los_Angeles') AS usage_month,
-    SAFE.PARSE_DATE('%Y%m', IFNULL(b.invoice_month, FORMAT_TIMESTAMP('%Y%m', b.usage_start_time))) AS billing_month,
+    SAFE.PARSE_DATE('%Y%m', IFNULL(b.invoice_month, FORMAT_TIMESTAMP('%Y%m', b.usage_start_time, 'America/Los_Angeles'))) AS billing_month,
     CASE
       WHEN b.cost_type = 'tax' THEN 'Tax'
       WHEN b.cost_type != 'regular' THEN 'Adjustment'
@@ -293,10 +293,10 @@ FROM (
   ) AS r
   CROSS JOIN (
     SELECT
-      IFNULL(SUM(IF(ABS(d.billed - d.net_cost) <= 0.005, 0, d.staged)), 0) AS billed_off,
-      IFNULL(SUM(IF(ABS(d.effective - d.net_cost) <= 0.005, 0, d.staged)), 0) AS effective_off,
-      IFNULL(SUM(IF(ABS(d.contracted - d.cost) <= 0.005, 0, d.staged)), 0) AS contracted_off,
-      IFNULL(SUM(IF(ABS(d.listed - d.list_cost) <= 0.005, 0, d.staged)), 0) AS listed_off,
+      IFNULL(SUM(IF(ABS(d.billed - d.net_cost) <= GREATEST(0.005, 1e-9 * ABS(d.net_cost)), 0, d.staged)), 0) AS billed_off,
+      IFNULL(SUM(IF(ABS(d.effective - d.net_cost) <= GREATEST(0.005, 1e-9 * ABS(d.net_cost)), 0, d.staged)), 0) AS effective_off,
+      IFNULL(SUM(IF(ABS(d.contracted - d.cost) <= GREATEST(0.005, 1e-9 * ABS(d.cost)), 0, d.staged)), 0) AS contracted_off,
+      IFNULL(SUM(IF(ABS(d.listed - d.list_cost) <= GREATEST(0.005, 1e-9 * ABS(d.list_cost)), 0, d.staged)), 0) AS listed_off,
       STRING_AGG(CONCAT(d.currency, ' ', FORMAT('%.2f', d.billed)), ', ' ORDER BY d.currency) AS billed,
       STRING_AGG(CONCAT(d.currency, ' ', FORMAT('%.2f', d.effective)), ', ' ORDER BY d.currency) AS effective,
       STRING_AGG(CONCAT(d.currency, ' ', FORMAT('%.2f', d.contracted)), ', ' ORDER BY d.currency) AS contracted,

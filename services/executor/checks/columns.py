@@ -35,7 +35,10 @@ class Column:
     @property
     def text(self) -> str:
         """The value of the row `s` as a sample shows it."""
-        return f"SUBSTR({self.sql}, 1, {_TEXT_LENGTH})" if self.kind == "STRING" else f"CAST({self.sql} AS STRING)"
+        if self.kind == "STRING":
+            return f"SUBSTR({self.sql}, 1, {_TEXT_LENGTH})"
+        # BigQuery casts no JSON to STRING.
+        return f"SUBSTR(TO_JSON_STRING({self.sql}), 1, {_TEXT_LENGTH})" if self.kind == "JSON" else f"CAST({self.sql} AS STRING)"
 
 
 def find_column(shape: StagingShape, path: str, *, repeated: bool = False) -> Column:

@@ -43,7 +43,7 @@ class RowCount:
 
     def measure(self, tag: str, shown: Sequence[Column]) -> Measure:
         """See Rule."""
-        off = [f"ABS({TABLE_ROWS} - @{self.source})"] if self.source else []
+        off = [f"IFNULL(ABS({TABLE_ROWS} - @{self.source}), {ALL_ROWS})"] if self.source else []
         off += [] if self.least is None else [f"GREATEST(@_{tag}_min - {TABLE_ROWS}, 0)"]
         off += [] if self.most is None else [f"GREATEST({TABLE_ROWS} - @_{tag}_max, 0)"]
         bounds = {f"_{tag}_min": self.least, f"_{tag}_max": self.most}

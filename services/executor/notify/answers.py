@@ -39,7 +39,7 @@ def seconds_of(retry_after: str | None, *, now: datetime) -> float:
         return min(float(text[:9]) if len(text) <= 9 else LONGEST_WAIT, LONGEST_WAIT)  # noqa: PLR2004 - as many digits
     try:
         moment = parsedate_to_datetime(text)
-    except ValueError:
+    except (ValueError, OverflowError):
         return 0.0
     if moment.tzinfo is None:
         return 0.0

@@ -62,7 +62,8 @@ class Extract:
 
         def read(checkpoint: Callable[[], None]) -> Spooled:
             try:
-                return spool(cloud, _source(cloud, export), self.shape, period, folder=context.tools.spool_dir, checkpoint=checkpoint)
+                source = _source(cloud, export, checkpoint)
+                return spool(cloud, source, self.shape, period, folder=context.tools.spool_dir, checkpoint=checkpoint)
             finally:
                 cloud.close()
 
@@ -87,9 +88,9 @@ class Extract:
         period, export = self._wanted(context)
         cloud = await context.tools.clouds.open(context.run.tenant_id, context.provider.upper())
 
-        def look(_: Callable[[], None]) -> tuple[TableName, Estimate]:
+        def look(checkpoint: Callable[[], None]) -> tuple[TableName, Estimate]:
             try:
-                source = _source(cloud, export)
+                source = _source(cloud, export, checkpoint)
                 return source, cloud.estimate(source, source_schema(self.shape.arrow), period)
             finally:
                 cloud.close()
@@ -112,8 +113,8 @@ class Extract:
         return context.period, None if export is None else str(export)
 
 
-def _source(cloud: TenantCloud, export: str | None) -> TableName:
-    return named_table(export, cloud.project) if export else choose_export(cloud.exports(), cloud.project)
+def _source(cloud: TenantCloud, export: str | None, checkpoint: Callable[[], None]) -> TableName:
+    return named_table(export, cloud.project) if export else choose_export(cloud.exports(checkpoint), cloud.project)
 
 
 def parse(section: Section, scope: Scope) -> Step:
