@@ -20,6 +20,7 @@ from services.executor.plan import should_run
 from services.executor.runs import Outcome, Run, RunStatus, StepLog, StepStatus
 from services.executor.steps.step import StepContext, StepResult, Toolbox
 from services.executor.templates import Template, TemplateStep
+from services.platform import bigquery
 from services.platform.errors import ConvergenceError, Unavailable
 from services.platform.transient import backoff
 
@@ -167,10 +168,12 @@ async def _attempt(job: Job, step: TemplateStep, progress: _Progress, tools: Too
         return error
     except TimeoutError:
         return StepFailed(f"It took longer than {step.timeout_seconds} s and was stopped.", can_heal=True)
-    except Unavailable as error:
-        return StepFailed(error.message, can_heal=True)
     except ConvergenceError as error:
-        return StepFailed(error.message)
+        return StepFailed(error.message, can_heal=isinstance(error, Unavailable))
+    except bigquery.BadRequest:
+        _log.exception("step_sql_refused", step=step.id)
+        told = "BigQuery refuses this step's SQL, or what it makes of these rows. Tell whoever runs this service."
+        return StepFailed(told)
     except Exception:  # noqa: BLE001 - a bug fails its run, not the executor
         _log.exception("step_broke", step=step.id)
         told = f"Something broke on our side. Quote pipeline_logging_id {job.run.pipeline_logging_id} when you ask for help."

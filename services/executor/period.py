@@ -65,6 +65,8 @@ def period_of(values: Mapping[str, Value], *, most_days: int = MOST_DAYS, path: 
             raise InvalidArgument(f"{path}{name}", f"is required, for {' and '.join(RANGE)} go together.")
     if not isinstance(first, date) or not isinstance(last, date):
         raise TypeError("start_date and end_date are dates")
-    if not first <= last < first + timedelta(days=most_days):
-        raise InvalidArgument(f"{path}{RANGE[1]}", f"use {RANGE[0]} or a later day, of at most {most_days} days in all.")
+    if last < first:
+        raise InvalidArgument(f"{path}{RANGE[1]}", f"use {RANGE[0]} or a later day.")
+    if last >= first + timedelta(days=most_days):
+        raise InvalidArgument(f"{path}{RANGE[1]}", f"one run covers at most {most_days} days, {RANGE[0]} and {RANGE[1]} included.")
     return Period(first=first, last=last)

@@ -33,6 +33,7 @@ from services.platform.sql import Block
 from services.platform.transient import backoff, is_rate_limit, is_transient
 
 NotFound = google.NotFound
+BadRequest = google.BadRequest
 """Raised where a dataset or a table does not exist."""
 
 NO_RETRY: Any = None

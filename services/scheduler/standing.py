@@ -53,7 +53,10 @@ def _turn(standing: Standing, retry_count: int, now: datetime) -> Waiting:
         why = "It has failed and is tried again" if retry_count else "It was refused for now and is tried again"
         return Waiting(reason="BACKOFF", message=f"{why} not before {standing.not_before.isoformat(timespec='seconds')}.")
     if standing.slots_left is not None and standing.slots_left <= 0:
-        return Waiting(reason="CONCURRENT_LIMIT", message="As many runs as the plan allows are running. It goes on when one of them ends.")
+        return Waiting(
+            reason="CONCURRENT_LIMIT",
+            message="As many runs as the plan allows at once are running, or it allows none: GET .../quota tells. It goes on when one ends.",
+        )
     match standing.runs_before:
         case 0:
             before = "It is next"

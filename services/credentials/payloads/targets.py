@@ -10,11 +10,10 @@ from typing import Any
 from services.credentials.payloads.fields import Field, read_fields, refuse_unknown
 
 _LABEL = "[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
+_PORT = "(?:[0-9]{1,4}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5])"
 _URL = Field(
     # No user, no password, no fragment, and no address instead of a name, however it is written; a port may stand there.
-    pattern=re.compile(
-        rf"(?=.{{1,2048}}\Z)https://(?:{_LABEL}\.)*(?=[A-Za-z]){_LABEL}(?::[0-9]{{1,5}})?(?:[/?][\x21\x22\x24-\x5b\x5d-\x7e]*)?"
-    ),
+    pattern=re.compile(rf"(?=.{{1,2048}}\Z)https://(?:{_LABEL}\.)*(?=[A-Za-z]){_LABEL}(?::{_PORT})?(?:[/?][\x21\x22\x24-\x5b\x5d-\x7e]*)?"),
     takes="an https address, https://<host name>/<path>, at most 2,048 characters",
 )
 

@@ -79,6 +79,9 @@ def parse(section: Section, scope: Scope) -> Step:
         raise section.error("dq.checks needs at least one check in `checks`")
     kinds = [entry.text("kind", CUSTOM, among={CUSTOM, *KINDS}) for entry in entries]
     known = _known(section, scope, create) if set(kinds) != {CUSTOM} else None
+    if known is None and (needless := {"staging", "sample"} & set(section.keys)):
+        told = "only declared checks read `staging` and `sample`: a custom block names its tables itself"
+        raise section.error(told, min(needless))
     sample = read_columns(section, "sample", known.staging) if known else ()
     checks, rules, blocks = dict[str, Check](), dict[str, Rule](), dict[str, Block]()
     for entry, kind in zip(entries, kinds, strict=True):

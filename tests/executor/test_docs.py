@@ -1,0 +1,45 @@
+"""What the guides show can be copied: it loads as it stands there, and fits the schema that editors use."""
+
+import json
+import re
+import shutil
+from pathlib import Path
+
+import jsonschema
+import yaml
+
+from services.executor.catalog import load_catalog
+from services.executor.steps import STEP_TYPES
+from services.platform.settings import REPOSITORY
+
+DOCS = REPOSITORY / "docs"
+OWN = """-- name: one_currency
+SELECT 'one_currency' AS check_name, IF(COUNT(DISTINCT s.currency) > 1, COUNT(*), 0) AS failing_rows, 'x' AS observed_value
+FROM x_staging_gcp_billing AS s
+"""
+
+
+def example(guide: str) -> str:
+    """The guide's first YAML."""
+    found = re.search(r"```yaml\n(.*?)```", (DOCS / guide).read_text(), re.DOTALL)
+    assert found
+    return found[1]
+
+
+def check(configs: Path, text: str) -> None:
+    for folder in ("bigquery", "gcp"):
+        shutil.copytree(REPOSITORY / "configs" / folder, configs / folder)
+    (configs / "gcp/cost/own.sql").write_text(OWN)
+    (configs / "gcp/cost/own.yml").write_text(text)
+    assert load_catalog(configs, STEP_TYPES).broken == {}
+    schema = json.loads((REPOSITORY / "configs/template.schema.json").read_text())
+    jsonschema.validate(json.loads(json.dumps(yaml.safe_load(text), default=str)), schema)
+
+
+def test_the_guide_to_templates(tmp_path: Path) -> None:
+    check(tmp_path, example("templates.md"))
+
+
+def test_the_guide_to_data_quality(tmp_path: Path) -> None:
+    head, _ = example("templates.md").split("  - {id: publish")
+    check(tmp_path, head + example("data-quality.md"))
