@@ -55,7 +55,7 @@ def _turn(standing: Standing, retry_count: int, now: datetime) -> Waiting:
     if standing.slots_left is not None and standing.slots_left <= 0:
         return Waiting(
             reason="CONCURRENT_LIMIT",
-            message="As many runs as the plan allows at once are running, or it allows none: GET .../quota tells. It goes on when one ends.",
+            message="As many runs as the plan allows at once are running, or it allows none (GET .../quota). It goes on when one ends.",
         )
     match standing.runs_before:
         case 0:
