@@ -132,8 +132,9 @@ def drain(whole: WholeStack, runs: int) -> None:
     Raises TimeoutError if that takes too long, RuntimeError if not all were queued.
     """
     triggered = whole.admin.call("POST", "/api/v1/scheduler/trigger", {})
-    if triggered.body.get("queued_count") != runs:
-        raise RuntimeError(f"{runs} runs were due: {triggered.body}")
+    # The queue is asked, not the trigger: where BigQuery's answer was lost, the statement that is sent again finds nothing left to queue.
+    if (queued := _left(whole).queued) != runs:
+        raise RuntimeError(f"{runs} runs were due, {queued} are queued: {triggered.body}")
     deadline = time.monotonic() + DRAIN_SECONDS
     while (left := _left(whole)).queued or left.processing:
         if time.monotonic() > deadline:

@@ -1,23 +1,48 @@
 """Which ports are free, and how to say that one is not."""
 
+import fcntl
+import os
 import random
 import socket
+import tempfile
 from collections.abc import Iterable
+from functools import cache
+from pathlib import Path
+from typing import IO
 
 from localcloud.part import Part, PortInUse
 
 HOST = "127.0.0.1"
+_claimed = set[int]()
 
 
 def free_ports(count: int) -> list[int]:
-    """Ports on loopback that nobody listens on now, none twice."""
+    """Ports on loopback that nobody listens on now, and that no other process which asks here gets while this one lives; none twice."""
     found: list[int] = []
     # Below the range from which the kernel picks for outgoing connections, so that none of those takes it before the part does.
     candidates = random.SystemRandom().sample(range(20_000, 32_000), 12_000)
     while len(found) < count:
-        if is_free(port := candidates.pop()):
+        if is_free(port := candidates.pop()) and _claim(port):
             found.append(port)
     return found
+
+
+def _claim(port: int) -> bool:
+    """Between finding a port and listening on it lie seconds, in which a second test process would find it, too."""
+    if port in _claimed:
+        return False
+    try:
+        fcntl.lockf(_ledger(), fcntl.LOCK_EX | fcntl.LOCK_NB, 1, port)
+    except OSError:
+        return False
+    _claimed.add(port)
+    return True
+
+
+@cache
+def _ledger() -> IO[bytes]:
+    """A file of which each byte is a port. What a process has locked of it the kernel frees with the process, however that ends."""
+    return (Path(tempfile.gettempdir()) / f"convergence-ports-{os.getuid()}").open("ab")
 
 
 def is_free(port: int) -> bool:
