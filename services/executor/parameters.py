@@ -115,8 +115,8 @@ def resolve(
         value = given.get(spec.name)
         if value is None and spec.name not in unfilled:
             value = spec.scheduled if scheduled and spec.scheduled is not None else spec.default
-        if value is None and spec.required and spec.name not in unfilled:
-            raise InvalidArgument(f"{path}{spec.name}", f"is required. {spec.description}".strip())
+            if value is None and spec.required:
+                raise InvalidArgument(f"{path}{spec.name}", f"is required. {spec.description}".strip())
         try:
             today = slot_day or now.astimezone(spec.zone).date()
             values[spec.name] = None if value is None else spec.parse(value, today=today)

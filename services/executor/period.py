@@ -27,6 +27,11 @@ class Period:
         """At least one."""
         return [self.first + timedelta(days=day) for day in range((self.last - self.first).days + 1)]
 
+    @property
+    def params(self) -> dict[str, date]:
+        """As every SQL block sees them that declares them."""
+        return {"first_day": self.first, "last_day": self.last}
+
 
 def has_period(types: Mapping[str, ParameterType]) -> bool:
     """Whether a template with these parameters is run for days. Raises ValueError, saying what is missing, for one that declares only half

@@ -85,7 +85,7 @@ class Store:
         """
         if alone is None:
             return await self._leads.submit(run.tenant_id, _Beginning(run=run, deadline=time.monotonic() + seconds))
-        [row] = (await self._write_run("lead_alone", run, seconds, **_days(alone))).rows
+        [row] = (await self._write_run("lead_alone", run, seconds, **alone.params)).rows
         status = None if row["status"] is None else RunStatus(row["status"])
         return Lead(is_ours=bool(row["leads"]), status=status, other=row["other"])
 
@@ -95,7 +95,7 @@ class Store:
             "pipeline_logging_id": run.pipeline_logging_id,
             "pipeline_id": run.pipeline_id,
             "started_at": run.started_at,
-            **_days(period),
+            **period.params,
         }
         [row] = await self._rows("overlapping_run", params, run.tenant_id) or [{"other": None}]
         return cast("str | None", row["other"])
@@ -266,10 +266,6 @@ class Store:
 def no_such_run() -> NotFound:
     """What a caller hears of a run that is not the tenant's, or not there."""
     return NotFound("RUN_NOT_FOUND", "This tenant has no such run. List its runs to find it.")
-
-
-def _days(period: Period | None) -> dict[str, object]:
-    return {"first_day": period.first, "last_day": period.last} if period else {}
 
 
 def _in_time(beginnings: Sequence[_Beginning]) -> list[_Beginning]:

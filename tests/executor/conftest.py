@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import shutil
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
@@ -35,7 +36,7 @@ from services.platform.bigquery import BigQuery
 from services.platform.clock import SystemClock
 from services.platform.ddl import load_tables
 from services.platform.errors import FailedPrecondition
-from services.platform.settings import ServiceSettings
+from services.platform.settings import REPOSITORY, ServiceSettings
 
 BILLING = PipelineName(provider="gcp", domain="cost", template="billing")
 
@@ -172,6 +173,14 @@ def project() -> str:
 def _empty(bq: BigQuery, project: str) -> None:
     for dataset in bq.client.list_datasets(project):
         bq.client.delete_dataset(dataset.reference, delete_contents=True, not_found_ok=True)
+
+
+@pytest.fixture
+def configs(tmp_path: Path) -> Path:
+    """A copy of what the executor reads."""
+    for folder in ("bigquery", "gcp"):
+        shutil.copytree(REPOSITORY / "configs" / folder, tmp_path / folder)
+    return tmp_path
 
 
 @pytest.fixture(scope="session")

@@ -2,7 +2,6 @@
 
 import json
 import re
-import shutil
 from pathlib import Path
 
 import jsonschema
@@ -27,8 +26,6 @@ def example(guide: str) -> str:
 
 
 def check(configs: Path, text: str) -> None:
-    for folder in ("bigquery", "gcp"):
-        shutil.copytree(REPOSITORY / "configs" / folder, configs / folder)
     (configs / "gcp/cost/own.sql").write_text(OWN)
     (configs / "gcp/cost/own.yml").write_text(text)
     assert load_catalog(configs, STEP_TYPES).broken == {}
@@ -36,10 +33,10 @@ def check(configs: Path, text: str) -> None:
     jsonschema.validate(json.loads(json.dumps(yaml.safe_load(text), default=str)), schema)
 
 
-def test_the_guide_to_templates(tmp_path: Path) -> None:
-    check(tmp_path, example("templates.md"))
+def test_the_guide_to_templates(configs: Path) -> None:
+    check(configs, example("templates.md"))
 
 
-def test_the_guide_to_data_quality(tmp_path: Path) -> None:
+def test_the_guide_to_data_quality(configs: Path) -> None:
     head, _ = example("templates.md").split("  - {id: publish")
-    check(tmp_path, head + example("data-quality.md"))
+    check(configs, head + example("data-quality.md"))

@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import shutil
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
@@ -12,18 +11,9 @@ from structlog.testing import capture_logs
 from services.executor.live_catalog import LiveCatalog
 from services.executor.pipelines import PipelineName
 from services.executor.steps import STEP_TYPES
-from services.platform.settings import REPOSITORY
 from tests.executor.conftest import BILLING
 
 OTHER = PipelineName(provider="gcp", domain="cost", template="other")
-
-
-@pytest.fixture
-def configs(tmp_path: Path) -> Path:
-    """A copy of what the executor reads."""
-    for folder in ("bigquery", "gcp"):
-        shutil.copytree(REPOSITORY / "configs" / folder, tmp_path / folder)
-    return tmp_path
 
 
 @pytest.fixture

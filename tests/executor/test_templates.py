@@ -8,16 +8,7 @@ import pytest
 
 from services.executor.catalog import Catalog, load_catalog
 from services.executor.steps import STEP_TYPES
-from services.platform.settings import REPOSITORY
 from tests.executor.conftest import BILLING
-
-
-@pytest.fixture
-def configs(tmp_path: Path) -> Path:
-    """A copy of what the executor reads."""
-    for folder in ("bigquery", "gcp"):
-        shutil.copytree(REPOSITORY / "configs" / folder, tmp_path / folder)
-    return tmp_path
 
 
 def test_ours(catalog: Catalog) -> None:

@@ -56,18 +56,12 @@ class Extract:
 
     async def run(self, context: StepContext) -> StepResult:
         """See Step."""
-        period, export = self._wanted(context)
         table = self.shape.table(context.run.pipeline_logging_id, context.run.attempt)
-        cloud = await context.tools.clouds.open(context.run.tenant_id, context.provider.upper())
 
-        def read(checkpoint: Callable[[], None]) -> Spooled:
-            try:
-                source = _source(cloud, export, checkpoint)
-                return spool(cloud, source, self.shape, period, folder=context.tools.spool_dir, checkpoint=checkpoint)
-            finally:
-                cloud.close()
+        def read(cloud: TenantCloud, source: TableName, period: Period, checkpoint: Callable[[], None]) -> Spooled:
+            return spool(cloud, source, self.shape, period, folder=context.tools.spool_dir, checkpoint=checkpoint)
 
-        spooled = await context.tools.workers.run(read)
+        spooled = await _at_source(context, read)
         with spooled.file:
             within = timedelta(seconds=context.timeout_seconds)
             try:
@@ -85,17 +79,11 @@ class Extract:
 
     async def preview(self, context: StepContext) -> StepPreview:
         """See Previewed. A read session is opened, which tells how much it would send, and never read."""
-        period, export = self._wanted(context)
-        cloud = await context.tools.clouds.open(context.run.tenant_id, context.provider.upper())
 
-        def look(checkpoint: Callable[[], None]) -> tuple[TableName, Estimate]:
-            try:
-                source = _source(cloud, export, checkpoint)
-                return source, cloud.estimate(source, source_schema(self.shape.arrow), period)
-            finally:
-                cloud.close()
+        def look(cloud: TenantCloud, source: TableName, period: Period, _: Callable[[], None]) -> tuple[TableName, Estimate]:
+            return source, cloud.estimate(source, source_schema(self.shape.arrow), period)
 
-        source, estimate = await context.tools.workers.run(look)
+        source, estimate = await _at_source(context, look)
         table = self.shape.table(context.run.pipeline_logging_id, context.run.attempt)
         await context.tools.staging.make(context.run.tenant_id, table)
         return StepPreview(
@@ -106,15 +94,22 @@ class Extract:
             metadata={"source_table": str(source), "estimated_rows": estimate.rows},
         )
 
-    def _wanted(self, context: StepContext) -> tuple[Period, str | None]:
-        if context.period is None:
-            raise TypeError("the template is run for days")
-        export = context.parameters[EXPORT]
-        return context.period, None if export is None else str(export)
 
+async def _at_source[Answer](context: StepContext, use: Callable[[TenantCloud, TableName, Period, Callable[[], None]], Answer]) -> Answer:
+    """What `use(cloud, source, period, checkpoint)` answers, in a worker; the tenant's cloud is closed after it. Raises StepFailed."""
+    period, export = context.period, context.parameters[EXPORT]
+    if period is None:
+        raise TypeError("the template is run for days")
+    cloud = await context.tools.clouds.open(context.run.tenant_id, context.provider.upper())
 
-def _source(cloud: TenantCloud, export: str | None, checkpoint: Callable[[], None]) -> TableName:
-    return named_table(export, cloud.project) if export else choose_export(cloud.exports(checkpoint), cloud.project)
+    def work(checkpoint: Callable[[], None]) -> Answer:
+        try:
+            source = named_table(str(export), cloud.project) if export else choose_export(cloud.exports(checkpoint), cloud.project)
+            return use(cloud, source, period, checkpoint)
+        finally:
+            cloud.close()
+
+    return await context.tools.workers.run(work)
 
 
 def parse(section: Section, scope: Scope) -> Step:

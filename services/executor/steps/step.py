@@ -100,7 +100,7 @@ class StepContext:
             "attempt": self.run.attempt,
             "loaded_at": self.tools.clock.now(),
         }
-        days = {"first_day": self.period.first, "last_day": self.period.last} if self.period else {}
+        days = self.period.params if self.period else {}
         known = {**run, **days, **self.parameters, **self.found, **own}
         return {name: known[name] for name in block.params}
 
