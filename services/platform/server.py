@@ -21,10 +21,15 @@ from services.platform.validation import validation
 _log = structlog.get_logger()
 MAX_MESSAGE_BYTES = 1024 * 1024
 """As the gateway allows a REST body; native gRPC clients pass it too."""
+MAX_METADATA_BYTES = 16 * 1024
+"""Room for what the gateway lets in, 7 KiB in at most 100 headers, as gRPC counts it, with 32 bytes more for each, and for what the gateway
+adds. Beyond its limit, else 8 KiB, gRPC refuses some calls and takes others.
+"""
 OPTIONS = (
     # Without this, a second server on the same port would silently share its calls.
     ("grpc.so_reuseport", 0),
     ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
+    ("grpc.max_metadata_size", MAX_METADATA_BYTES),
     # The gateway and our peers ping every 30 s. By default a server takes a ping within 5 minutes of silence for abuse, and ends the
     # connection with all calls on it ("too many pings").
     ("grpc.http2.max_ping_strikes", 0),

@@ -88,6 +88,12 @@ async def test_headers_that_no_service_would_take_are_431(gateway: Gateway) -> N
     assert (status, code, reason) == (431, 3, "HEADERS_TOO_LARGE")
 
 
+async def test_no_service_refuses_the_headers_that_pass(gateway: Gateway, auth: Upstream) -> None:
+    """Nor many small ones, for each of which gRPC counts 32 bytes more: beyond its limit it refuses some calls and takes others."""
+    headers = {f"x-header-{number:02}": "v" * 70 for number in range(80)}
+    assert {(await gateway.call("GET", QUOTA, headers=headers)).status_code for _ in range(20)} == {200}
+
+
 async def test_a_service_that_does_not_answer_in_time_is_504(gateway: Gateway, auth: Upstream) -> None:
     async def never(_: object, __: grpc.aio.ServicerContext[Any, Any]) -> Message:
         await asyncio.sleep(TIMEOUT_SECONDS * 10)

@@ -10,14 +10,16 @@ import grpc
 # Importing the stubs puts their descriptors into the pool.
 from convergence.auth.v1 import api_key_service_pb2, authentication_service_pb2, ledger_service_pb2, quota_service_pb2, tenant_service_pb2
 from convergence.credentials.v1 import credential_service_pb2, sealed_credential_service_pb2
-from convergence.executor.v1 import pipeline_service_pb2
-from convergence.scheduler.v1 import scheduler_service_pb2
+from convergence.executor.v1 import pipeline_service_pb2, watch_service_pb2
+from convergence.scheduler.v1 import schedule_service_pb2, scheduled_run_service_pb2, scheduler_service_pb2
 from google.protobuf import descriptor_pool, message_factory
 from google.protobuf.descriptor import MethodDescriptor
 from google.protobuf.message import Message
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_health.v1.health import aio as health_aio
 from grpc_reflection.v1alpha import reflection
+
+from services.platform.server import OPTIONS
 
 STUBS = (
     api_key_service_pb2,
@@ -28,6 +30,9 @@ STUBS = (
     credential_service_pb2,
     sealed_credential_service_pb2,
     pipeline_service_pb2,
+    watch_service_pb2,
+    schedule_service_pb2,
+    scheduled_run_service_pb2,
     scheduler_service_pb2,
 )
 
@@ -58,7 +63,9 @@ class Upstream(grpc.GenericRpcHandler):  # type: ignore[misc]  # grpc has no typ
     async def start(self) -> None:
         certificate = self.identity or self.name
         key, chain, ca = ((self.tls_dir / file).read_bytes() for file in (f"{certificate}.key", f"{certificate}.pem", "ca.pem"))
-        self.server = grpc.aio.server(options=[("grpc.so_reuseport", 0)])
+        # As the services are, but for the limit of a message, so that only the gateway's own can be met.
+        options = dict(OPTIONS) | {"grpc.max_receive_message_length": -1}
+        self.server = grpc.aio.server(options=list(options.items()))
         health = health_aio.HealthServicer()
         health_pb2_grpc.add_HealthServicer_to_server(health, self.server)
         reflection.enable_server_reflection([health_pb2.DESCRIPTOR.services_by_name["Health"].full_name], self.server)
