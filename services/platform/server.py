@@ -13,6 +13,7 @@ from grpc_health.v1.health import aio as health_aio
 from grpc_reflection.v1alpha import reflection
 
 from services.platform.access import AccessControl, Authenticator, WatchedAuthenticator
+from services.platform.body_fields import only_known_body_fields
 from services.platform.calls import Steps, report
 from services.platform.metrics import serve_metrics
 from services.platform.settings import ServiceSettings
@@ -65,7 +66,8 @@ class Built:
 def build_server(settings: ServiceSettings, *, name: str, authenticator: Authenticator, served: Sequence[Served]) -> Built:
     """A server that is not started yet. Raises OSError without certificates, RuntimeError if the port is taken."""
     access = AccessControl(settings, authenticator)
-    steps = Steps([report, access, validation(settings)])
+    # A misspelt field is told before a missing one: the caller has most likely sent that very field.
+    steps = Steps([report, access, only_known_body_fields, validation(settings)])
     server = grpc.aio.server(
         interceptors=[steps],
         options=OPTIONS,
