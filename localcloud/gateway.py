@@ -86,6 +86,7 @@ def render(settings: GatewaySettings) -> str:
     public = public_services(settings.descriptor)
     services = sorted({owner(service) for service in public})
     common = {name.upper(): value for name, value in settings.model_dump().items()}
+    scripts = {"BODY_FIELDS": (CONFIGS / "body_fields.lua").read_text()}
     streams = streaming_services(settings.descriptor)
     longest = {service: settings.stream_seconds if service in streams else settings.timeout_seconds for service in public}
     routes = [common | {"SERVICE": service, "CLUSTER": owner(service), "LONGEST_SECONDS": longest[service]} for service in public]
@@ -99,7 +100,7 @@ def render(settings: GatewaySettings) -> str:
         "PUBLIC_SERVICES": ", ".join(public),
         "MIN_HEALTHY": ", ".join(f"{name}: {{value: 1}}" for name in services),
     }
-    return Template(edge).substitute(_escaped(common) | blocks)
+    return Template(edge).substitute(_escaped(common | scripts) | blocks)
 
 
 def _block(edge: str, name: str, file: str, each: Iterable[Mapping[str, object]]) -> str:

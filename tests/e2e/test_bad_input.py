@@ -36,6 +36,7 @@ def fields(answer: Answer) -> list[str]:
         (RUN, {"date": "2025-11-17", "export_table": f"a.b; {SQL}"}, "parameters.export_table"),
         (CREDENTIALS, {}, "provider"),
         (CREDENTIALS, {"provider": "GCP"}, "credentials"),
+        (CREDENTIALS, {"provider": "GCP", "project_id": "acme-gcp-project", "service_account_json": "{}"}, "project_id"),
         (CREDENTIALS, {"provider": SQL, "credentials": {"a": 1}}, "provider"),
         (CREDENTIALS, {"provider": "GCP", "credentials": {"project_id": SQL, "service_account_json": "{}"}}, "credentials.project_id"),
         (
@@ -51,6 +52,46 @@ def test_a_bad_body_names_its_field(tenant: Tenant, path: str, body: object, fie
     assert (answer.status, fields(answer)) == (400, [field])
     assert "DROP TABLE" not in answer.body["message"]
     assert tenant.quota()["pipelines_run_today"] == before
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        ({"expire_at": "2030-01-01T00:00:00Z"}, "expire_at"),
+        ({"scopes": ["runs:read"], "scope": ["runs:read"]}, "scope"),
+        ({"expiresAt": "2030-01-01T00:00:00Z", "tenantId": "other"}, "tenantId"),
+    ],
+)
+def test_no_key_is_made_where_a_field_is_misspelt(running: Suite, tenant: Tenant, body: object, field: str) -> None:
+    path = f"/api/v1/tenants/{tenant.tenant_id}/api-keys"
+    before = running.admin.call("GET", path).body
+    answer = running.admin.call("POST", path, body)
+    assert (answer.status, answer.reason, fields(answer)) == (400, "BAD_FIELD", [field])
+    assert answer.body["message"] == f"{field}: is no field of this request's body. It takes scopes, expires_at."
+    assert running.admin.call("GET", path).body == before
+
+
+def test_a_schedule_stays_as_it_is_where_a_field_is_misspelt(tenant: Tenant) -> None:
+    """Also by DELETE, for which the transcoder reads a body too."""
+    path = f"/api/v1/tenants/{tenant.tenant_id}/schedules"
+    pipeline = {"provider": "gcp", "domain": "cost", "pipeline_template": "billing", "parameters": {"date": "yesterday"}}
+    made = tenant.rest.call("POST", path, {**pipeline, "schedule_cron": "0 6 1 1 *"})
+    assert made.status == 200, made.body
+    path = f"{path}/{made.body['config_id']}"
+    before = tenant.rest.call("GET", path).body
+    for method, body, field in (
+        ("PATCH", {"is_actve": False}, "is_actve"),
+        ("PATCH", {"is_active": False, "config_id": made.body["config_id"]}, "config_id"),
+        ("DELETE", {"dry_run": True}, "dry_run"),
+    ):
+        answer = tenant.rest.call(method, path, body)
+        assert (answer.status, fields(answer)) == (400, [field])
+    assert tenant.rest.call("GET", path).body == before
+
+
+def test_who_calls_is_asked_before_what_is_sent(tenant: Tenant) -> None:
+    answer = tenant.rest.but(X_API_Key="nobody").call("POST", CREDENTIALS.format(tenant.tenant_id), {"surprise": 1})
+    assert (answer.status, answer.reason) == (401, "API_KEY_INVALID")
 
 
 @pytest.mark.parametrize("data", [b"{", b"[1, 2]", b"\xff\xfe", b'"text"'])

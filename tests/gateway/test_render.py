@@ -33,6 +33,15 @@ def test_every_public_service_has_a_route_and_every_service_a_cluster() -> None:
     assert endpoint["address"]["socket_address"] == {"address": "10.0.0.9", "port_value": 4444}
 
 
+def test_native_calls_are_not_held_up() -> None:
+    """Filters that wait for the end of a body are off on their routes."""
+    listener = yaml.safe_load(render(GatewaySettings()))["static_resources"]["listeners"][0]
+    manager = listener["filter_chains"][0]["filters"][0]["typed_config"]
+    routes = [route for route in manager["route_config"]["virtual_hosts"][0]["routes"] if "grpc" in route["match"]]
+    off = [{name for name, its in route["typed_per_filter_config"].items() if its["disabled"]} for route in routes]
+    assert off == [{"envoy.filters.http.buffer", "envoy.filters.http.lua"}] * len(routes)
+
+
 @pytest.mark.parametrize("missing", ["descriptor", "tls_dir"])
 def test_what_is_missing_is_told_with_what_to_do(tmp_path: Path, tls_dir: Path, missing: str) -> None:
     settings = {"GATEWAY_TLS_DIR": str(tls_dir), "GATEWAY_CONFIG_OUT": str(tmp_path / "envoy.yaml")}
