@@ -25,6 +25,11 @@ from localcloud.settings import LocalSettings
 EXTENSIONS = ("icu", "ducklake", "spatial")
 
 
+# DuckDB asks at every statement whether pandas can be imported. Where it is not installed, that is a search of the file system under a lock
+# that all threads want: a third of the emulator's time. None says for good that there is none.
+sys.modules.setdefault("pandas", None)  # type: ignore[arg-type]  # typeshed knows modules only
+
+
 def main() -> None:
     """Serves until SIGTERM or SIGINT, then closes the database and exits with status 0."""
     options = _arguments()
