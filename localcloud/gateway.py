@@ -18,6 +18,8 @@ from localcloud.public_services import owner, public_services, streaming_service
 
 ROOT = Path(__file__).resolve().parents[1]
 CONFIGS = ROOT / "configs" / "envoy"
+LEAST_IDLE_SECONDS = 60
+"""Watched runs say something four times in that time."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -77,6 +79,11 @@ class GatewaySettings(BaseSettings):
         """Host and port of one of the four services."""
         return str(getattr(self, f"{service}_host")), int(getattr(self, f"{service}_port"))
 
+    @property
+    def idle_seconds(self) -> int:
+        """So long a connection's stream may be silent."""
+        return max(LEAST_IDLE_SECONDS, self.timeout_seconds)
+
 
 def render(settings: GatewaySettings) -> str:
     """Envoy's configuration as YAML.
@@ -85,7 +92,7 @@ def render(settings: GatewaySettings) -> str:
     """
     public = public_services(settings.descriptor)
     services = sorted({owner(service) for service in public})
-    common = {name.upper(): value for name, value in settings.model_dump().items()}
+    common = {name.upper(): value for name, value in settings.model_dump().items()} | {"IDLE_SECONDS": settings.idle_seconds}
     scripts = {"BODY_FIELDS": (CONFIGS / "body_fields.lua").read_text()}
     streams = streaming_services(settings.descriptor)
     longest = {service: settings.stream_seconds if service in streams else settings.timeout_seconds for service in public}

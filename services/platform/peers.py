@@ -10,9 +10,6 @@ from services.platform.calls import request_id
 from services.platform.errors import from_rpc
 from services.platform.settings import ServiceSettings
 
-DEADLINE_SECONDS = 25.0
-"""Longer than one statement with all its retries, shorter than the gateway's 30 s."""
-
 
 def peer_channel(settings: ServiceSettings, *, caller: str, peer: str, address: str) -> grpc.aio.Channel:
     """A channel from service `caller` to service `peer` at host:port, or any name that gRPC resolves.
@@ -52,14 +49,14 @@ def peer_channel(settings: ServiceSettings, *, caller: str, peer: str, address: 
         ("grpc.keepalive_time_ms", 30_000),
         ("grpc.service_config", json.dumps(config)),
     ]
-    return grpc.aio.secure_channel(address, credentials, options=options, interceptors=[_PeerCalls(peer)])
+    return grpc.aio.secure_channel(address, credentials, options=options, interceptors=[_PeerCalls(peer, settings.peer_deadline_seconds)])
 
 
 class _PeerCalls(grpc.aio.UnaryUnaryClientInterceptor):  # type: ignore[misc]  # untyped upstream
     """Passes the request id on, sets a deadline, and raises our errors in place of gRPC's."""
 
-    def __init__(self, peer: str) -> None:
-        self._peer = peer
+    def __init__(self, peer: str, deadline_seconds: float) -> None:
+        self._peer, self._deadline_seconds = peer, deadline_seconds
 
     async def intercept_unary_unary(
         self,
@@ -72,7 +69,7 @@ class _PeerCalls(grpc.aio.UnaryUnaryClientInterceptor):  # type: ignore[misc]  #
             metadata["x-request-id"] = identity
         details = grpc.aio.ClientCallDetails(
             method=client_call_details.method,
-            timeout=client_call_details.timeout or DEADLINE_SECONDS,
+            timeout=client_call_details.timeout or self._deadline_seconds,
             metadata=metadata,
             credentials=client_call_details.credentials,
             wait_for_ready=client_call_details.wait_for_ready,

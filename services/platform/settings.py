@@ -38,6 +38,8 @@ class ServiceSettings(BaseSettings):
     credentials_address: str = "credentials:50052"
     scheduler_address: str = "scheduler:50053"
     executor_address: str = "executor:50054"
+    peer_deadline_seconds: float = Field(default=25.0, gt=0)
+    """For one call between services: longer than a short statement with all its retries, shorter than the gateway waits."""
 
     project: str = Field(default="convergence-local", validation_alias="GOOGLE_CLOUD_PROJECT")
     """The platform's project: bills the jobs and holds the control dataset."""

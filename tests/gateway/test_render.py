@@ -42,6 +42,13 @@ def test_native_calls_are_not_held_up() -> None:
     assert off == [{"envoy.filters.http.buffer", "envoy.filters.http.lua"}] * len(routes)
 
 
+@pytest.mark.parametrize(("timeout", "idle"), [(30, "60s"), (300, "300s")])
+def test_a_call_that_is_waited_for_is_not_taken_for_an_idle_one(timeout: int, idle: str) -> None:
+    listener = yaml.safe_load(render(GatewaySettings(timeout_seconds=timeout)))["static_resources"]["listeners"][0]
+    manager = listener["filter_chains"][0]["filters"][0]["typed_config"]
+    assert (manager["stream_idle_timeout"], manager["request_timeout"]) == (idle, f"{timeout}s")
+
+
 @pytest.mark.parametrize("missing", ["descriptor", "tls_dir"])
 def test_what_is_missing_is_told_with_what_to_do(tmp_path: Path, tls_dir: Path, missing: str) -> None:
     settings = {"GATEWAY_TLS_DIR": str(tls_dir), "GATEWAY_CONFIG_OUT": str(tmp_path / "envoy.yaml")}
