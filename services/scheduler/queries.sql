@@ -122,6 +122,13 @@ FROM (
 ) AS p
 WHERE q.run_id = p.run_id AND q.state = 'QUEUED'
 
+-- name: lapsed_claims
+-- Reads only, so that a tick which finds nothing to take over, as nearly all do, changes nothing in a table that many write.
+-- param: now TIMESTAMP
+SELECT COUNT(*) AS lapsed
+FROM pipeline_execution_queue AS q
+WHERE q.state = 'PROCESSING' AND (q.lease_expires_at IS NULL OR q.lease_expires_at <= @now)
+
 -- name: take_over
 -- Runs whose holder let its lease run out. The new claim shuts the old holder out; of two that take over at once the second finds a lease.
 -- Replayed, it takes what has run out since, under the same claim.
@@ -172,20 +179,20 @@ FROM UNNEST(@refusals) AS f
 WHERE q.run_id = f.run_id AND q.claimed_by = f.claimed_by AND q.state = 'PROCESSING'
 
 -- name: settle
--- How runs ended, steps 5 and 6 of flow 3B for all of them in one transaction. Every statement is fenced by the queue row, which the last
--- two change or delete: who lost the claim, and who sends this again, finds no such row and writes nothing.
+-- How runs ended for good, steps 5 and 6 of flow 3B for all of them in one transaction, one statement a table. Each is fenced by the queue row,
+-- which the last one deletes: who lost the claim, and who sends this again, finds no such row and writes nothing.
 -- A schedule's last run is the last of the batch: an UPDATE takes one source row a target. An attempt that left no record has no id to keep.
 -- A run that COMPLETED has no error any more, whatever its earlier attempts had.
--- param: ends ARRAY<STRUCT<run_id STRING, claimed_by STRING, config_id STRING, outcome STRING, pipeline_logging_id STRING, error_message STRING, not_before TIMESTAMP, seq INT64>>
+-- param: ends ARRAY<STRUCT<run_id STRING, claimed_by STRING, config_id STRING, outcome STRING, pipeline_logging_id STRING, error_message STRING, seq INT64>>
 -- param: now TIMESTAMP
 BEGIN TRANSACTION;
 UPDATE scheduled_pipeline_runs AS r
 SET
-  state = IF(b.outcome = 'COMPLETED', 'COMPLETED', 'FAILED'),
+  state = b.outcome,
   retry_count = IFNULL(r.retry_count, 0) + IF(b.outcome = 'COMPLETED', 0, 1),
   error_message = b.error_message,
   pipeline_logging_id = IFNULL(b.pipeline_logging_id, r.pipeline_logging_id),
-  completed_at = IF(b.outcome = 'RETRY', NULL, @now)
+  completed_at = @now
 FROM (
   SELECT e.run_id, e.outcome, e.error_message, e.pipeline_logging_id
   FROM UNNEST(@ends) AS e
@@ -202,13 +209,39 @@ FROM (
 WHERE c.config_id = b.config_id;
 DELETE FROM pipeline_execution_queue AS q
 WHERE q.state = 'PROCESSING'
-  AND EXISTS (SELECT 1 FROM UNNEST(@ends) AS e WHERE e.run_id = q.run_id AND e.claimed_by = q.claimed_by AND e.outcome != 'RETRY');
+  AND EXISTS (SELECT 1 FROM UNNEST(@ends) AS e WHERE e.run_id = q.run_id AND e.claimed_by = q.claimed_by);
+COMMIT TRANSACTION;
+
+-- name: requeue
+-- Runs that FAILED and go back into the queue, a step down: as `settle`, but the queue row stays, and loses its claim.
+-- param: ends ARRAY<STRUCT<run_id STRING, claimed_by STRING, config_id STRING, pipeline_logging_id STRING, error_message STRING, not_before TIMESTAMP>>
+-- param: now TIMESTAMP
+BEGIN TRANSACTION;
+UPDATE scheduled_pipeline_runs AS r
+SET
+  state = 'FAILED',
+  retry_count = IFNULL(r.retry_count, 0) + 1,
+  error_message = b.error_message,
+  pipeline_logging_id = IFNULL(b.pipeline_logging_id, r.pipeline_logging_id),
+  completed_at = NULL
+FROM (
+  SELECT e.run_id, e.error_message, e.pipeline_logging_id
+  FROM UNNEST(@ends) AS e
+  JOIN pipeline_execution_queue AS q ON q.run_id = e.run_id AND q.claimed_by = e.claimed_by AND q.state = 'PROCESSING'
+) AS b
+WHERE r.run_id = b.run_id;
+UPDATE tenant_pipeline_configs AS c SET last_run_time = @now, last_run_status = 'FAILED'
+WHERE c.config_id IN (
+  SELECT e.config_id
+  FROM UNNEST(@ends) AS e
+  JOIN pipeline_execution_queue AS q ON q.run_id = e.run_id AND q.claimed_by = e.claimed_by AND q.state = 'PROCESSING'
+);
 UPDATE pipeline_execution_queue AS q
 SET
   state = 'QUEUED', priority = IFNULL(q.priority, 50) - 1, not_before = e.not_before,
   claimed_by = NULL, lease_expires_at = NULL, processing_started_at = NULL
 FROM UNNEST(@ends) AS e
-WHERE q.run_id = e.run_id AND q.claimed_by = e.claimed_by AND q.state = 'PROCESSING' AND e.outcome = 'RETRY';
+WHERE q.run_id = e.run_id AND q.claimed_by = e.claimed_by AND q.state = 'PROCESSING';
 COMMIT TRANSACTION;
 
 -- name: release_claims

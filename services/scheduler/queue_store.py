@@ -9,7 +9,7 @@ from typing import Any
 from services.platform.bigquery import BigQuery
 from services.platform.sql import load_blocks
 from services.scheduler.claims import Claim
-from services.scheduler.outcomes import End, Refusal
+from services.scheduler.outcomes import End, Outcome, Refusal
 from services.scheduler.scheduled_runs import RunFilter, ScheduledRun
 from services.scheduler.standing import Standing
 from services.scheduler.trigger import DueSchedule, FirstSlot, Plan
@@ -85,6 +85,9 @@ class QueueStore:
 
     async def take_over(self, claimed_by: str, now: datetime, lease_expires_at: datetime) -> int:
         """Brings runs whose lease ran out under the id `claimed_by`; how many. `claimed` tells which."""
+        [found] = await self._rows("lapsed_claims", {"now": now})
+        if not found["lapsed"]:
+            return 0
         return await self._change("take_over", {"claimed_by": claimed_by, "now": now, "lease_expires_at": lease_expires_at})
 
     async def record_started(self, started: Sequence[Started]) -> None:
@@ -114,7 +117,9 @@ class QueueStore:
         await self._change("put_back", {"refusals": rows})
 
     async def settle(self, ends: Sequence[End], now: datetime) -> None:
-        """Writes down how attempts ended, of claims that still hold; the others are somebody else's."""
+        """Writes down how attempts ended, of claims that still hold; the others are somebody else's. Those that go back into the queue are
+        few: they have a transaction of their own, so that the others' has one statement a table.
+        """
         rows = [
             {
                 "run_id": one.claim.run_id,
@@ -128,7 +133,12 @@ class QueueStore:
             }
             for seq, one in enumerate(ends)
         ]
-        await self._change("settle", {"ends": rows, "now": now}, seconds=SCRIPT_SECONDS)
+        for block, some in (
+            ("requeue", [row for row in rows if row["outcome"] is Outcome.RETRY]),
+            ("settle", [row for row in rows if row["outcome"] is not Outcome.RETRY]),
+        ):
+            if some:
+                await self._change(block, {"ends": some, "now": now}, seconds=SCRIPT_SECONDS)
 
     async def status(self, now: datetime) -> QueueStatus:
         """How the queue stands; failures count from midnight UTC."""
