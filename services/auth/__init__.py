@@ -9,8 +9,8 @@ answer, so asking twice with the same id grants once. A run renews its lease whi
 against the limit, and stays listed until somebody has failed its run and settled it. Settling takes the id out of every row that holds it
 (today's row inherits the live runs of yesterday's) and counts the outcome on the day of the reservation, once.
 
-Ends of runs come one by one and nobody waits for them, so settlements gather for some seconds; whoever asks this process for a slot or
-looks at the quota makes them go first. What is cancelled or never began does not wait.
+Ends of runs come one by one and nobody waits for them, so settlements gather for some seconds. A tenant that asks this process for a slot
+that it lacks, or looks at its quota, makes its own go first; so does what is cancelled or never began.
 
 The view `runnable_tenants` tells the scheduler who may run and what the ledger leaves them. It is a hint that spares refusals; only a
 reservation grants.

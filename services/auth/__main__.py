@@ -1,7 +1,6 @@
 """`python -m services.auth`: settings -> clients -> servicers -> serve."""
 
 import asyncio
-from datetime import timedelta
 
 from services.auth.key_changes import KeyChanges
 from services.auth.key_holders import LocalAuthenticator
@@ -22,10 +21,9 @@ async def main() -> None:
     log.configure("auth", settings.log_level)
     async with BigQuery(settings, service="auth") as bq:
         store = AuthStore(bq)
-        lease = timedelta(seconds=settings.lease_seconds)
         async with (
             KeyUsage(store, clock, seconds=settings.key_usage_seconds) as usage,
-            Ledger(store, clock, lease=lease, gather_seconds=settings.settle_gather_seconds) as ledger,
+            Ledger.of(store, clock, settings) as ledger,
         ):
             changes = KeyChanges()
             authenticator = LocalAuthenticator(store, clock, usage, changes)

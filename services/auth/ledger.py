@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import Self
 
 from services.auth.quota import EXPIRED_FOR, LIVE_FOR, Usage, refusal, refusing_limit
+from services.auth.settings import AuthSettings
 from services.auth.store import AuthStore, Expired, Request, Settlement
 from services.platform.clock import Clock, utc_day
 from services.platform.errors import ConvergenceError, PermissionDenied
@@ -49,14 +50,30 @@ class Reset:
 class Ledger:
     """One process's way to the ledger. Any number of processes may write: the statements are exact by themselves."""
 
-    def __init__(self, store: AuthStore, clock: Clock, *, lease: timedelta, gather_seconds: float = 0.0) -> None:
-        """`gather_seconds`: how long settlements may gather, see `settle`."""
+    def __init__(
+        self, store: AuthStore, clock: Clock, *, lease: timedelta, gather_seconds: float = 0.0, reserve_seconds: float = 0.0
+    ) -> None:
+        """`gather_seconds`: how long settlements may gather, see `settle`. `reserve_seconds`: how far apart batches of reservations begin,
+        at least; one that comes alone does not wait.
+        """
         self._store = store
         self._clock = clock
         self._lease = lease
-        self._reservations: GroupCommit[Request, Slot] = GroupCommit(self._reserve_batch, ready=store.room)
+        self._reservations: GroupCommit[Request, Slot] = GroupCommit(self._reserve_batch, gather_seconds=reserve_seconds, ready=store.room)
         self._renewals: GroupCommit[frozenset[str], Renewal] = GroupCommit(self._renew_batch, ready=store.room)
+        self._checks: GroupCommit[frozenset[str], frozenset[str]] = GroupCommit(self._check_batch)
         self._settlements: GroupCommit[Settlement, None] = GroupCommit(self._settle_batch, gather_seconds=gather_seconds, ready=store.room)
+
+    @classmethod
+    def of(cls, store: AuthStore, clock: Clock, settings: AuthSettings) -> Self:
+        """As an auth process has it."""
+        return cls(
+            store,
+            clock,
+            lease=timedelta(seconds=settings.lease_seconds),
+            gather_seconds=settings.settle_gather_seconds,
+            reserve_seconds=settings.reserve_gather_seconds,
+        )
 
     async def reserve(self, tenant_id: str, reservation_id: str, *, is_retry: bool) -> Slot:
         """A slot for the run. The same id again answers its slot and counts nothing.
@@ -69,11 +86,16 @@ class Ledger:
         """Extends the leases of `ids`."""
         return await self._renewals.submit(frozenset(ids))
 
+    async def check(self, ids: Sequence[str]) -> frozenset[str]:
+        """Which of `ids` hold a slot, as any process's statements have left it."""
+        return await self._checks.submit(frozenset(ids))
+
     async def settle(self, settlements: Sequence[Settlement]) -> None:
         """Gives slots back and counts how their runs ended; what was settled before changes nothing.
 
-        Runs that end by themselves end one by one, so they gather for a while. Whoever asks this process for a slot, or looks, sees them
-        settled; another auth process sees it after `gather_seconds` at most. A caller's own wish (CANCELLED, NOT_STARTED) does not wait.
+        Runs that end by themselves end one by one, so they gather for a while. A tenant that asks this process for a slot that it lacks, or
+        looks, sees its own settled; another auth process sees them after `gather_seconds` at most. A caller's own wish (CANCELLED,
+        NOT_STARTED) does not wait.
         """
         await self._settlements.submit_all(settlements, urgent=any(one.outcome in URGENT for one in settlements))
 
@@ -86,7 +108,7 @@ class Ledger:
 
     async def usage(self, tenant_id: str) -> Usage:
         """The tenant's row for today, made if it is missing."""
-        await self._settlements.hurry()
+        await self._settled({tenant_id})
         now = self._clock.now()
         return (await self._usages([tenant_id], [], now, utc_day(now)))[tenant_id]
 
@@ -97,8 +119,6 @@ class Ledger:
         return Reset(records_updated=updated, records_archived=archived, executed_at=now)
 
     async def _reserve_batch(self, requests: Sequence[Request]) -> Sequence[Slot | Exception]:
-        # A tenant whose run has just ended finds its slot free.
-        await self._settlements.hurry()
         now = self._clock.now()
         today, lease_expires_at = utc_day(now), now + self._lease
         # Two replays of one id in one batch are one request.
@@ -108,7 +128,9 @@ class Ledger:
         usages = await self._store.read_usage(tenant_ids, ids, now, today)
         if missing := [tenant_id for tenant_id in tenant_ids if tenant_id not in usages]:
             await self._store.open_day(missing, now, today)
-        if again := [request for request in unique if _may_have_missed(request, usages.get(request.tenant_id))]:
+        # A tenant whose run has just ended finds its slot free.
+        freed = await self._settled({one.tenant_id for one in unique if _lacks_a_slot(one, usages.get(one.tenant_id))})
+        if again := [one for one in unique if one.tenant_id in freed or _may_have_missed(one, usages.get(one.tenant_id))]:
             await self._store.reserve(again, now, today, lease_expires_at)
             usages |= await self._store.read_usage(sorted({request.tenant_id for request in again}), ids, now, today)
 
@@ -122,15 +144,27 @@ class Ledger:
 
         return [answer(request) for request in requests]
 
+    async def _settled(self, tenant_ids: set[str]) -> set[str]:
+        """Settles what has ended but is still gathered here, if it is of one of these tenants; of which of them it was."""
+        ended = tenant_ids.intersection(one.tenant_id for one in self._settlements.pending())
+        if ended:
+            await self._settlements.hurry()
+        return ended
+
     async def _renew_batch(self, requests: Sequence[frozenset[str]]) -> Sequence[Renewal]:
         now = self._clock.now()
-        since, lease_expires_at = utc_day(now) - LIVE_FOR, now + self._lease
-        ids = sorted(frozenset(itertools.chain.from_iterable(requests)))
-        if not ids:
-            return [Renewal(held=frozenset(), lease_expires_at=lease_expires_at)] * len(requests)
-        await self._store.renew(ids, now, since, lease_expires_at)
-        held = await self._store.read_held(ids, now, since)
-        return [Renewal(held=held & asked, lease_expires_at=lease_expires_at) for asked in requests]
+        lease_expires_at = now + self._lease
+        if ids := _all_of(requests):
+            await self._store.renew(ids, now, utc_day(now) - LIVE_FOR, lease_expires_at)
+        return [Renewal(held=held, lease_expires_at=lease_expires_at) for held in await self._held(requests, now)]
+
+    async def _check_batch(self, requests: Sequence[frozenset[str]]) -> Sequence[frozenset[str]]:
+        return await self._held(requests, self._clock.now())
+
+    async def _held(self, requests: Sequence[frozenset[str]], now: datetime) -> list[frozenset[str]]:
+        ids = _all_of(requests)
+        held = await self._store.read_held(ids, now, utc_day(now) - LIVE_FOR) if ids else frozenset()
+        return [held & asked for asked in requests]
 
     async def _settle_batch(self, settlements: Sequence[Settlement]) -> Sequence[None]:
         unique = {one.reservation_id: one for one in settlements}
@@ -146,12 +180,23 @@ class Ledger:
 
     async def __aenter__(self) -> Self:
         self._stack = AsyncExitStack()
-        for group in (self._reservations, self._renewals, self._settlements):
+        for group in (self._reservations, self._renewals, self._checks, self._settlements):
             await self._stack.enter_async_context(group)
         return self
 
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         await self._stack.aclose()
+
+
+def _all_of(requests: Sequence[frozenset[str]]) -> list[str]:
+    return sorted(frozenset(itertools.chain.from_iterable(requests)))
+
+
+def _lacks_a_slot(request: Request, usage: Usage | None) -> bool:
+    """Whether only the concurrent limit keeps a request out."""
+    if usage is None or request.reservation_id in usage.held:
+        return False
+    return refusing_limit(usage, is_retry=request.units == 0) == "CONCURRENT"
 
 
 def _may_have_missed(request: Request, usage: Usage | None) -> bool:

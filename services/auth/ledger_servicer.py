@@ -1,5 +1,6 @@
 """The ledger's RPCs, for peers only: proto in, domain call, proto out."""
 
+from collections.abc import Sequence
 from datetime import date
 from typing import Any
 
@@ -15,7 +16,7 @@ from services.platform.stamps import to_timestamp
 type Context = grpc.aio.ServicerContext[Any, Any]
 
 OUTCOMES = ("COMPLETED", "FAILED", "CANCELLED", "NOT_STARTED")
-MOST_RENEWED, MOST_SETTLED = 10_000, 1_000
+MOST_IDS, MOST_SETTLED = 10_000, 1_000
 
 
 class LedgerServicer(LedgerServiceServicer):
@@ -31,10 +32,12 @@ class LedgerServicer(LedgerServiceServicer):
 
     async def Renew(self, request: messages.RenewRequest, context: Context) -> messages.RenewResponse:
         """See the proto. Raises InvalidArgument."""
-        if len(request.reservation_ids) > MOST_RENEWED:
-            raise InvalidArgument("reservation_ids", f"send at most {MOST_RENEWED} at once.")
-        renewal = await self._ledger.renew(request.reservation_ids)
+        renewal = await self._ledger.renew(_ids(request.reservation_ids))
         return messages.RenewResponse(held_reservation_ids=sorted(renewal.held), lease_expires_at=to_timestamp(renewal.lease_expires_at))
+
+    async def CheckReservations(self, request: messages.CheckReservationsRequest, context: Context) -> messages.CheckReservationsResponse:
+        """See the proto. Raises InvalidArgument."""
+        return messages.CheckReservationsResponse(held_reservation_ids=sorted(await self._ledger.check(_ids(request.reservation_ids))))
 
     async def Settle(self, request: messages.SettleRequest, context: Context) -> messages.SettleResponse:
         """See the proto. Raises InvalidArgument."""
@@ -58,6 +61,12 @@ class LedgerServicer(LedgerServiceServicer):
                 for one in await self._ledger.expired()
             ]
         )
+
+
+def _ids(asked: Sequence[str]) -> Sequence[str]:
+    if len(asked) > MOST_IDS:
+        raise InvalidArgument("reservation_ids", f"send at most {MOST_IDS} at once.")
+    return asked
 
 
 def _settlement(index: int, one: messages.Settlement) -> Settlement:

@@ -118,7 +118,7 @@ async def main() -> None:
             Served(
                 name="convergence.executor.v1.RunService",
                 add=add_RunServiceServicer_to_server,
-                servicer=RunServicer(starter=starter, store=store, reconciler=reconciler),
+                servicer=RunServicer(starter=starter, ledger=ledger, store=store, reconciler=reconciler),
             ),
             Served(
                 name="convergence.executor.v1.WatchService",

@@ -2,13 +2,11 @@
 
 1. The row decides: RUNNING -> CANCELLED by compare-and-set. From then on the publishing transaction's fence refuses. A run that has
    published just before is CANCELLED with its whole day in place: never with a part of it.
-2. The slot is settled at once, by whoever cancels. The leader settles it again, which changes nothing; if auth does not answer here,
-   that is what settles it, or the reconciler once the lease has run out.
+2. The slot is settled at once, by whoever cancels. The leader settles it again, which changes nothing. If auth does not answer here, the
+   caller hears so and may call again; else the leader settles it when its work has ended, or the reconciler once the lease has run out.
 3. If this process leads the run, its task is stopped at once: it cancels its BigQuery job and drops what was staged. Any other leader
-   sees its own runs' rows every five seconds (`leases.LOOK_SECONDS`), and hears with its next renewal that the slot is gone.
+   looks every five seconds whether its runs still hold their slots (`leases.LOOK_SECONDS`).
 """
-
-import structlog
 
 from services.executor.ledger import Ledger, Slot
 from services.executor.live import LiveRuns
@@ -16,11 +14,9 @@ from services.executor.runs import RunStatus
 from services.executor.store import Store, no_such_run
 from services.platform import bigquery
 from services.platform.clock import Clock, utc_day
-from services.platform.errors import ConvergenceError, FailedPrecondition
+from services.platform.errors import FailedPrecondition
 
 CANCELLED = "The run was cancelled."
-
-_log = structlog.get_logger()
 
 
 class Canceller:
@@ -31,7 +27,7 @@ class Canceller:
 
     async def cancel(self, tenant_id: str, pipeline_logging_id: str) -> None:
         """Ends the run CANCELLED; one that is CANCELLED already stays as it is. Raises NotFound, FailedPrecondition if it has ended in
-        another way, Unavailable: then it may be CANCELLED, and the call may be made again.
+        another way, Unavailable: then it may be CANCELLED, its slot may not be free yet, and the call may be made again.
         """
         now = self._clock.now()
         try:
@@ -46,7 +42,4 @@ class Canceller:
         self._live.stop(pipeline_logging_id, CANCELLED, status=RunStatus.CANCELLED)
         # CANCELLED counts on no day, so any day will do.
         slot = Slot(tenant_id=tenant_id, pipeline_logging_id=pipeline_logging_id, usage_date=utc_day(now))
-        try:
-            await self._ledger.settle(slot, RunStatus.CANCELLED)
-        except ConvergenceError as error:
-            _log.warning("slot_left_to_leader", reason=error.reason, pipeline_logging_id=pipeline_logging_id)
+        await self._ledger.settle(slot, RunStatus.CANCELLED)

@@ -46,6 +46,11 @@ class Ledger:
         answer = await self._stub.Renew(messages.RenewRequest(reservation_ids=pipeline_logging_ids))
         return set(answer.held_reservation_ids)
 
+    async def held(self, pipeline_logging_ids: Sequence[str]) -> set[str]:
+        """Which of these runs, of any tenants and led by anybody, hold a slot. Renews nothing."""
+        answer = await self._stub.CheckReservations(messages.CheckReservationsRequest(reservation_ids=pipeline_logging_ids))
+        return set(answer.held_reservation_ids)
+
     async def settle(self, slot: Slot, outcome: str) -> None:
         """Gives a slot back and counts how its run ended."""
         settlement = messages.Settlement(

@@ -12,6 +12,7 @@ from convergence.executor.v1 import run_service_pb2 as messages
 from convergence.executor.v1.run_service_pb2_grpc import RunServiceServicer
 from google.protobuf import json_format
 
+from services.executor.ledger import Ledger
 from services.executor.parameters import ParameterType, parse
 from services.executor.pipelines import PipelineName
 from services.executor.reconcile import OVERDUE, Reconciler
@@ -34,8 +35,8 @@ _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 class RunServicer(RunServiceServicer):
     """What the scheduler needs of the executor. See `run_service.proto`."""
 
-    def __init__(self, *, starter: Starter, store: Store, reconciler: Reconciler) -> None:
-        self._starter, self._store, self._reconciler = starter, store, reconciler
+    def __init__(self, *, starter: Starter, ledger: Ledger, store: Store, reconciler: Reconciler) -> None:
+        self._starter, self._ledger, self._store, self._reconciler = starter, ledger, store, reconciler
 
     async def CheckPipeline(self, request: messages.CheckPipelineRequest, context: Context) -> messages.CheckPipelineResponse:
         """Whether a pipeline exists and takes these parameters. Raises NotFound, InvalidArgument."""
@@ -55,16 +56,19 @@ class RunServicer(RunServiceServicer):
         return messages.StartRunResponse(status=await self._starter.start_once(_wanted(request)))
 
     async def GetRunStates(self, request: messages.GetRunStatesRequest, context: Context) -> messages.GetRunStatesResponse:
-        """How runs stand: those led here from memory, the others by one statement a tenant. Where a tenant's rows cannot be read, its runs
-        are UNKNOWN, and the others' are told all the same. Raises InvalidArgument.
+        """How runs stand. Whoever has a slot is RUNNING: of those led here this process knows, of all others one look at the ledger tells,
+        for all tenants. How the rest has ended, or that it never began, takes a statement a tenant; where that cannot be read, its runs are
+        UNKNOWN, and the others' are told all the same. Raises InvalidArgument, or Unavailable if auth does not answer.
         """
         if len(request.runs) > MOST_RUNS:
             raise InvalidArgument("runs", f"ask about at most {MOST_RUNS} at once.")
-        here = {key.pipeline_logging_id for key in request.runs if self._starter.is_here(key.pipeline_logging_id)}
-        elsewhere = defaultdict[str, list[str]](list)
+        running = {key.pipeline_logging_id for key in request.runs if self._starter.is_here(key.pipeline_logging_id)}
+        if elsewhere := [key.pipeline_logging_id for key in request.runs if key.pipeline_logging_id not in running]:
+            running |= await self._ledger.held(elsewhere)
+        to_read = defaultdict[str, list[str]](list)
         for key in request.runs:
-            if key.pipeline_logging_id not in here:
-                elsewhere[key.tenant_id].append(key.pipeline_logging_id)
+            if key.pipeline_logging_id not in running:
+                to_read[key.tenant_id].append(key.pipeline_logging_id)
         room = asyncio.Semaphore(TENANTS_AT_ONCE)
 
         async def read(tenant_id: str, runs: list[str]) -> dict[str, RunEnd] | None:
@@ -75,12 +79,12 @@ class RunServicer(RunServiceServicer):
                     _log.warning("runs_unreadable", tenant_id=tenant_id, runs=len(runs))
                     return None
 
-        tenants = await asyncio.gather(*(read(tenant_id, runs) for tenant_id, runs in elsewhere.items()))
-        ends = dict(zip(elsewhere, tenants, strict=True))
+        tenants = await asyncio.gather(*(read(tenant_id, runs) for tenant_id, runs in to_read.items()))
+        ends = dict(zip(to_read, tenants, strict=True))
 
         def state(key: messages.RunKey) -> messages.RunState:
             run = key.pipeline_logging_id
-            if run in here:
+            if run in running:
                 return messages.RunState(pipeline_logging_id=run, status=RunStatus.RUNNING)
             of_tenant = ends[key.tenant_id]
             if of_tenant is None:

@@ -45,7 +45,7 @@ class GroupCommit[Item, Answer]:
         self._began = -math.inf
         self._hurry = asyncio.Event()
         self._gathered: list[tuple[Item, asyncio.Future[Answer]]] = []
-        self._in_flight = set[asyncio.Future[Answer]]()
+        self._in_flight: list[tuple[Item, asyncio.Future[Answer]]] = []
         self._workers = set[asyncio.Task[None]]()
         self._closed = False
 
@@ -76,12 +76,16 @@ class GroupCommit[Item, Answer]:
                 raise answer
         return [answer for answer in answers if not isinstance(answer, BaseException)]
 
+    def pending(self) -> list[Item]:
+        """What has no answer yet: in flight, then gathered."""
+        return [item for item, _ in (*self._in_flight, *self._gathered)]
+
     async def hurry(self) -> None:
         """Sends what is gathered now, and returns when all of it has its answers, whatever they are."""
         # Set with nothing gathered, it would send the next item alone.
         if self._gathered:
             self._hurry.set()
-        if waiting := [*self._in_flight, *(answer for _, answer in self._gathered)]:
+        if waiting := [answer for _, answer in (*self._in_flight, *self._gathered)]:
             await asyncio.wait(waiting)
 
     async def _pause(self) -> None:
@@ -99,7 +103,7 @@ class GroupCommit[Item, Answer]:
             await self._pause()
             batch, self._gathered = self._gathered[: self._max_batch], self._gathered[self._max_batch :]
             answering = {answer for _, answer in batch}
-            self._in_flight |= answering
+            self._in_flight += batch
             if not self._gathered and not self._closed:
                 self._hurry.clear()
             try:
@@ -108,7 +112,7 @@ class GroupCommit[Item, Answer]:
                     raise RuntimeError(f"flush answered {len(answers)} of {len(batch)} items")
             except Exception as error:  # noqa: BLE001 - whatever went wrong belongs to the callers of this batch
                 answers = [error] * len(batch)
-            self._in_flight -= answering
+            self._in_flight = [(item, answer) for item, answer in self._in_flight if answer not in answering]
             for (_, future), answer in zip(batch, answers, strict=True):
                 if future.done():  # its caller has hung up
                     continue

@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from types import TracebackType
@@ -12,6 +12,7 @@ import structlog
 
 from services.platform.clock import Clock
 from services.platform.errors import ConvergenceError
+from services.platform.rhythm import keep_doing
 from services.scheduler.claims import Claim
 from services.scheduler.executor import Executor, RunState
 from services.scheduler.journal import Journal
@@ -148,22 +149,10 @@ class Follower:
     def _drop(self, claim: Claim) -> None:
         self._held.pop((claim.run_id, claim.claimed_by), None)
 
-    async def _again_and_again(self, what: Callable[[], Awaitable[None]], every: float) -> None:
-        while True:
-            began = asyncio.get_running_loop().time()
-            try:
-                await what()
-            except ConvergenceError as error:
-                _log.warning("following_delayed", reason=error.reason)
-            except Exception:  # noqa: BLE001 - a bug here must not end the leases of all runs
-                _log.exception("following_broke")
-            # From beginning to beginning: a slow round must not put off the next one.
-            await asyncio.sleep(max(0.0, every - (asyncio.get_running_loop().time() - began)))
-
     async def __aenter__(self) -> Self:
         await self._journal.__aenter__()
         rounds = ((self.poll, self._poll_seconds), (self.renew, self._lease.total_seconds() / 3))
-        self._loops = [asyncio.create_task(self._again_and_again(what, every)) for what, every in rounds]
+        self._loops = [asyncio.create_task(keep_doing(what, every=every, name="following")) for what, every in rounds]
         return self
 
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:

@@ -284,3 +284,38 @@ async def test_a_slot_that_comes_free_meanwhile_is_taken(bq: BigQuery, ledger: L
         answers = await asyncio.gather(ask(other, tenant_id), ask(other, tenant_id))
     assert {type(answer) for answer in answers} == {Slot, ResourceExhausted}
     assert (await ledger.usage(tenant_id)).pipelines_run_today == 2
+
+
+async def test_a_gathered_settlement_goes_first_when_its_tenant_lacks_the_slot_and_for_nobody_else(
+    store: AuthStore, clock: SetClock, provision: Provision
+) -> None:
+    """Settlements of an hour gather; the first one, which would go at once, has gone."""
+    full, other = await provision(name="_a", concurrent_limit=1), await provision(name="_b", concurrent_limit=1)
+    async with Ledger(store, clock, lease=LEASE, gather_seconds=3600) as ledger:
+        gone, ended = new_id(), new_id()
+        await ledger.settle([settlement(other, gone, await ask(ledger, other, gone))])
+        slot = await ask(ledger, full, ended)
+        gathered = asyncio.create_task(ledger.settle([settlement(full, ended, slot)]))
+        await asyncio.sleep(0)
+
+        assert isinstance(await ask(ledger, other), Slot)
+        assert not gathered.done()
+        assert isinstance(await ask(ledger, full), Slot)
+        await gathered
+        usage = await ledger.usage(full)
+    assert (usage.pipelines_run_today, usage.concurrent_pipelines_running) == (2, 1)
+
+
+async def test_one_look_tells_for_any_tenants_which_runs_hold_a_slot(ledger: Ledger, clock: SetClock, provision: Provision) -> None:
+    """Reserved by this process or another; not what has ended, what never was, and what nobody has renewed. Looking renews nothing."""
+    one, other = await provision(name="_a"), await provision(name="_b")
+    mine, theirs, ended = new_id(), new_id(), new_id()
+    for tenant_id, run in ((one, mine), (other, theirs)):
+        await ask(ledger, tenant_id, run)
+    await ledger.settle([settlement(one, ended, await ask(ledger, one, ended))])
+
+    assert await ledger.check([mine, theirs, ended, new_id()]) == {mine, theirs}
+    assert await ledger.check([theirs]) == {theirs}
+    assert await ledger.check([]) == frozenset()
+    clock.time += LEASE
+    assert await ledger.check([mine, theirs]) == frozenset()

@@ -60,7 +60,10 @@ class RecordingLedger:
         return Slot(tenant_id=tenant_id, pipeline_logging_id=pipeline_logging_id, usage_date=date(2025, 11, 18))
 
     async def renew(self, pipeline_logging_ids: list[str]) -> set[str]:
-        return set(pipeline_logging_ids) - self.lost
+        return await self.held(pipeline_logging_ids)
+
+    async def held(self, pipeline_logging_ids: list[str]) -> set[str]:
+        return set(pipeline_logging_ids).intersection(self.reserved) - self.lost - {run for run, _ in self.settled}
 
     async def settle(self, slot: Slot, outcome: str) -> None:
         self.settled.append((slot.pipeline_logging_id, str(outcome)))

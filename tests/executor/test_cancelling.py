@@ -13,12 +13,18 @@ from services.executor.live import LiveRuns
 from services.executor.runs import RunStatus
 from services.executor.servicer import PipelineServicer
 from services.executor.store import Store
+from services.platform import metrics
 from services.platform.clock import SystemClock
-from services.platform.errors import FailedPrecondition, NotFound
+from services.platform.errors import FailedPrecondition, NotFound, Unavailable
 from tests.executor.conftest import RecordingLedger, Tenant, Work
 from tests.executor.test_life import DATE, Begin, keeper, servicer, slot
 
 __all__ = ["keeper", "servicer"]
+
+
+def jobs() -> float:
+    """Sent to BigQuery by this process so far."""
+    return sum(sample.value for metric in metrics.BIGQUERY_JOBS.collect() for sample in metric.samples if sample.name.endswith("_total"))
 
 
 async def left(live: LiveRuns) -> None:
@@ -50,10 +56,16 @@ async def test_a_run_is_cancelled_where_it_is_led(
 async def test_a_run_is_cancelled_through_another_executor(
     tenant: Tenant, begin: Begin, live: LiveRuns, keeper: LeaseKeeper, ledger: RecordingLedger, store: Store, work: Work
 ) -> None:
-    """Its leader sees it at its next look, and stops that run only."""
+    """Its leader sees at its next look that the slot is gone, and stops that run only. A look at runs that hold theirs reads no tenant's
+    rows.
+    """
     mine, other = await begin(**DATE), await begin(**DATE)
     for job in (mine, other):
+        ledger.reserved.append(job.run.pipeline_logging_id)
         live.start(job, slot(job.run))
+    before = jobs()
+    await keeper.look()
+    assert jobs() == before
     elsewhere = LiveRuns(execute=work, store=store, ledger=ledger, clock=SystemClock(), at_once=2, grace_seconds=5.0)  # type: ignore[arg-type]
     identity = mine.run.pipeline_logging_id
 
@@ -69,6 +81,25 @@ async def test_a_run_is_cancelled_through_another_executor(
     run = await store.get_run(tenant.tenant_id, identity)
     assert run
     assert (run.status, run.error_message) == (RunStatus.CANCELLED, CANCELLED)
+
+
+async def test_a_caller_hears_when_the_slot_is_not_free_yet(
+    tenant: Tenant, begin: Begin, canceller: Canceller, ledger: RecordingLedger, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The run is CANCELLED all the same, and the same call again gives its slot back."""
+    job, settle = await begin(**DATE), ledger.settle
+
+    async def away(*_: object) -> None:
+        raise Unavailable("SERVICE_UNAVAILABLE", "Not now.")
+
+    monkeypatch.setattr(ledger, "settle", away)
+    with pytest.raises(Unavailable):
+        await canceller.cancel(tenant.tenant_id, job.run.pipeline_logging_id)
+    assert (state := await store.run_state(tenant.tenant_id, job.run.pipeline_logging_id))
+    assert state.status is RunStatus.CANCELLED
+    monkeypatch.setattr(ledger, "settle", settle)
+    await canceller.cancel(tenant.tenant_id, job.run.pipeline_logging_id)
+    assert ledger.settled == [(job.run.pipeline_logging_id, "CANCELLED")]
 
 
 async def test_what_cannot_be_cancelled(tenant: Tenant, begin: Begin, canceller: Canceller, ledger: RecordingLedger, store: Store) -> None:

@@ -199,6 +199,7 @@ async def test_a_lost_slot_stops_its_run(
     """The other run goes on."""
     lost, kept = await begin(**DATE), await begin(**DATE)
     for job in (lost, kept):
+        ledger.reserved.append(job.run.pipeline_logging_id)
         live.start(job, slot(job.run))
     ledger.lost = {lost.run.pipeline_logging_id}
     await keeper.renew()

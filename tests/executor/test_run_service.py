@@ -30,8 +30,8 @@ YESTERDAY = {"date": "yesterday"}
 
 
 @pytest.fixture
-def servicer(starter: Starter, store: Store, reconciler: Reconciler) -> RunServicer:
-    return RunServicer(starter=starter, store=store, reconciler=reconciler)
+def servicer(starter: Starter, ledger: RecordingLedger, store: Store, reconciler: Reconciler) -> RunServicer:
+    return RunServicer(starter=starter, ledger=ledger, store=store, reconciler=reconciler)  # type: ignore[arg-type]
 
 
 @pytest.fixture
@@ -40,7 +40,7 @@ async def other(
 ) -> AsyncIterator[RunServicer]:
     """A second executor process: it shares the ledger and the store with the first, and nothing else."""
     async with LiveRuns(execute=work, store=store, ledger=ledger, clock=SystemClock(), at_once=2, grace_seconds=5.0) as live:  # type: ignore[arg-type]
-        yield RunServicer(starter=make_starter(live), store=store, reconciler=reconciler)
+        yield RunServicer(starter=make_starter(live), ledger=ledger, store=store, reconciler=reconciler)  # type: ignore[arg-type]
         work.end.set()
 
 
@@ -229,6 +229,30 @@ async def test_a_schedule_without_a_date_means_the_day_before_its_slot(tenant: T
     await servicer.StartRun(begun, None)
     [row] = await tenant.rows(f"SELECT parameters FROM x_meta_pipeline_runs WHERE pipeline_logging_id = '{begun.pipeline_logging_id}'")
     assert row == {"parameters": {"date": "2025-11-17"}}
+
+
+async def test_runs_that_another_executor_leads_are_known_without_reading_their_tenants_rows(
+    tenant: Tenant,
+    servicer: RunServicer,
+    other: RunServicer,
+    store: Store,
+    ledger: RecordingLedger,
+    work: Work,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """They hold their slots; once they have none, the row tells."""
+    asked, read = request(tenant), store.run_ends
+    await servicer.StartRun(asked, None)
+
+    async def never(*_: Any) -> Any:
+        raise AssertionError("a tenant's rows were read")
+
+    monkeypatch.setattr(store, "run_ends", never)
+    assert await states(other, tenant, asked.pipeline_logging_id) == [("RUNNING", "", False)]
+    monkeypatch.setattr(store, "run_ends", read)
+    work.end.set()
+    await settled(ledger, asked.pipeline_logging_id)
+    assert await states(other, tenant, asked.pipeline_logging_id) == [("COMPLETED", "", False)]
 
 
 async def test_one_tenant_s_trouble_does_not_hide_how_the_others_runs_stand(

@@ -134,10 +134,10 @@ async def test_what_nobody_waits_for_gathers_and_whoever_hurries_sends_it_now() 
         others = [asyncio.create_task(group.submit(n)) for n in (2, 3)]
         for _ in range(10):
             await asyncio.sleep(0)
-        assert batches == [[1]]
+        assert (batches, group.pending()) == ([[1]], [2, 3])
         await group.hurry()
         await asyncio.gather(*others)
-        assert batches == [[1], [2, 3]]
+        assert (batches, group.pending()) == ([[1], [2, 3]], [])
         await group.hurry()
         late = asyncio.create_task(group.submit(4))
         await asyncio.sleep(0)
@@ -146,7 +146,7 @@ async def test_what_nobody_waits_for_gathers_and_whoever_hurries_sends_it_now() 
 
 
 async def test_hurrying_with_nothing_gathered_changes_nothing_and_the_urgent_take_all_along() -> None:
-    """Each reservation and each look hurries: what comes later gathers all the same."""
+    """What comes later gathers all the same."""
     batches, flush = recording()
     async with GroupCommit(flush, gather_seconds=3600) as group:
         await group.submit(1)
@@ -172,6 +172,7 @@ async def test_a_batch_is_cut_when_its_table_is_ready() -> None:
             await asyncio.sleep(0)
         tasks.append(asyncio.create_task(group.submit(2)))
         await asyncio.sleep(0)
+        assert group.pending() == [1, 2]
         ready.set()
         await asyncio.gather(*tasks)
     assert batches == [[1, 2]]

@@ -1,0 +1,27 @@
+"""What a service does again and again while it lives."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import NoReturn
+
+import structlog
+
+from services.platform.errors import ConvergenceError
+
+_log = structlog.get_logger()
+
+
+async def keep_doing(what: Callable[[], Awaitable[None]], *, every: float, name: str) -> NoReturn:
+    """Does it now, and then every so many seconds, until it is cancelled. Whatever goes wrong is logged under `name` and tried again the
+    next time: a bug in one round must not end the leases of all runs.
+    """
+    while True:
+        began = asyncio.get_running_loop().time()
+        try:
+            await what()
+        except ConvergenceError as error:
+            _log.warning(f"{name}_delayed", reason=error.reason)
+        except Exception:  # noqa: BLE001 - see above
+            _log.exception(f"{name}_broke")
+        # From beginning to beginning: a slow round must not put off the next one.
+        await asyncio.sleep(max(0.0, every - (asyncio.get_running_loop().time() - began)))
