@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from datetime import date, timedelta
+from datetime import date
 
 from benchmarks.counts import Row, measured
 from benchmarks.place import POLL_SECONDS, Place
@@ -26,7 +26,7 @@ async def bench(place: Place, size: int) -> AsyncIterator[Row]:
     """Raises TimeoutError if the runs do not end."""
     await place.due(await place.tenants(), size)
     store, clock = QueueStore(place.bq), SystemClock()
-    async with _ledger(place, clock) as ledger:
+    async with Ledger.of(AuthStore(place.bq), clock, AuthSettings()) as ledger:
         days = dict[str, date]()
 
         async def reserve(claim: Claim) -> None:
@@ -58,9 +58,3 @@ async def _drain(store: QueueStore, executor: StubExecutor, processor: QueueProc
             await asyncio.sleep(POLL_SECONDS / 10)
     while (status := await store.status(SystemClock().now())).processing_count + status.queued_count:
         await asyncio.sleep(POLL_SECONDS)
-
-
-def _ledger(place: Place, clock: SystemClock) -> Ledger:
-    """As auth has it in production."""
-    gather = AuthSettings().settle_gather_seconds
-    return Ledger(AuthStore(place.bq), clock, lease=timedelta(seconds=place.settings.lease_seconds), gather_seconds=gather)

@@ -3,7 +3,6 @@
 import asyncio
 import uuid
 from collections.abc import AsyncIterator
-from datetime import timedelta
 from functools import partial
 from typing import Any
 
@@ -68,9 +67,7 @@ async def bench(place: Place, size: int) -> AsyncIterator[Row]:
         await answered.wait()
         return Outcome(status=RunStatus.COMPLETED, rows_processed=0)
 
-    gather = AuthSettings().settle_gather_seconds
-    lease = timedelta(seconds=place.settings.lease_seconds)
-    async with Ledger(AuthStore(place.bq), clock, lease=lease, gather_seconds=gather) as real:
+    async with Ledger.of(AuthStore(place.bq), clock, AuthSettings()) as real:
         ledger: Any = LocalLedger(real)
         credentials: Any = Credentials()
         store = Store(place.bq)

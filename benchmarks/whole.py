@@ -13,12 +13,11 @@ from pathlib import Path
 from benchmarks.counts import Row, fill
 from benchmarks.crowd import CALLS, PLANS, make_due, new_crowd, settle_in
 from benchmarks.place import Place
-from benchmarks.whole_stack import MAX_RUNS, OK, WholeStack, drain, run_all, whole_stack
+from benchmarks.whole_stack import MAX_RUNS, OK, PATIENT, WholeStack, drain, run_all, whole_stack
 
 SIZES = (100, 1000)
 EXACT = [(limits, admitted) for limits, admitted in PLANS if "concurrent_limit" not in limits]
 """What these admit does not depend on how fast runs end."""
-PATIENT = {"CONVERGENCE_BIGQUERY_DEADLINE_SECONDS": "120", "CONVERGENCE_LEASE_SECONDS": "240"}
 
 
 async def bench(_: Place, size: int) -> AsyncIterator[Row]:

@@ -64,8 +64,9 @@ _started: list[SharedStack] = []
 
 
 def patient() -> dict[str, dict[str, str]]:
-    """What makes the services of a stack wait for a slow emulator."""
-    return {name: {"CONVERGENCE_BIGQUERY_DEADLINE_SECONDS": str(PATIENT)} for name in SERVICES}
+    """What makes the services of a stack wait for a slow emulator, and not for more calls: tests make one after the other."""
+    settings = {"CONVERGENCE_BIGQUERY_DEADLINE_SECONDS": str(PATIENT), "CONVERGENCE_RESERVE_GATHER_SECONDS": "0"}
+    return dict.fromkeys(SERVICES, settings)
 
 
 def _quiet(message: str) -> None:

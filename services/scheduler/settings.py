@@ -13,7 +13,7 @@ class SchedulerSettings(ServiceSettings):
     """How often the executor is asked about the runs that this process has claimed."""
     claim_lease_seconds: float | None = Field(default=None, gt=0)
     """How long a claim holds without being renewed; it is renewed three times in that time. None: `lease_seconds`."""
-    journal_gather_seconds: float = Field(default=8.0, ge=0, le=30)
+    journal_gather_seconds: float = Field(default=15.0, ge=0, le=30)
     """How long the beginnings and ends of runs gather before they are written in one go. The first after a quiet time does not wait."""
     starts_at_once: int = Field(default=64, ge=1)
     """StartRun calls under way at once in this process."""

@@ -11,14 +11,12 @@ from pathlib import Path
 import pytest
 
 from benchmarks.crowd import Member, new_crowd, settle_in
-from benchmarks.whole_stack import WholeStack, whole_stack
+from benchmarks.whole_stack import PATIENT, WholeStack, whole_stack
 from localcloud.settings import LocalSettings
 from tests.strict_bigquery import StrictBigQuery, strict_bigquery
 
 TENANTS = int(environ.get("CONVERGENCE_LOAD_TENANTS", "10"))
 """Each makes five calls. 200 are a thousand calls, which take minutes on a small machine."""
-PATIENT = {"CONVERGENCE_BIGQUERY_DEADLINE_SECONDS": "120", "CONVERGENCE_LEASE_SECONDS": "240"}
-"""A small machine is slow, and everything is lost now and then: that is not to end in 503."""
 
 
 @dataclass(kw_only=True)
