@@ -36,7 +36,7 @@ PATIENT = {
     "CONVERGENCE_BIGQUERY_DEADLINE_SECONDS": "120",
     "CONVERGENCE_PEER_DEADLINE_SECONDS": "240",
     "CONVERGENCE_LEASE_SECONDS": "240",
-    "CONVERGENCE_BIGQUERY_THREADS": "8",
+    "CONVERGENCE_BIGQUERY_THREADS": "24",
 }
 """A small machine is slow: that is not to end in 503. And where BigQuery does all statements at once, the emulator has two cores for them:
 the ledger's few are not to wait behind hundreds of others.
