@@ -297,6 +297,11 @@ async def test_the_ledger_is_for_peers_by_certificate(auth: Auth, tenant_id: str
     assert slot.usage_date == datetime.now(UTC).date().isoformat()
     another = ledger_service_pb2.ReserveRequest(tenant_id=tenant_id, reservation_id=str(uuid.uuid4()))
     assert await refusal(auth.ledger.Reserve(another)) == ("RESOURCE_EXHAUSTED", "DAILY_LIMIT_REACHED")
+    check = ledger_service_pb2.CheckReservationsRequest(reservation_ids=[request.reservation_id, another.reservation_id])
+    assert await refusal(auth.ledger_as_gateway.CheckReservations(check)) == ("PERMISSION_DENIED", "CALLER_DENIED")
+    assert list((await auth.ledger.CheckReservations(check)).held_reservation_ids) == [request.reservation_id]
+    too_many = ledger_service_pb2.CheckReservationsRequest(reservation_ids=["x"] * 10_001)
+    assert await refusal(auth.ledger.CheckReservations(too_many)) == ("INVALID_ARGUMENT", "BAD_FIELD")
 
 
 async def test_peers_ask_with_the_hash(auth: Auth, tenant_id: str) -> None:
