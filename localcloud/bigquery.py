@@ -5,11 +5,14 @@ It is `local-bigquery` from PyPI, made to start without a network and to end wit
 
 import argparse
 import fcntl
+import importlib.util
 import os
 import signal
 import sys
+from collections.abc import Sequence
+from importlib.abc import MetaPathFinder
 from pathlib import Path
-from types import FrameType
+from types import FrameType, ModuleType
 
 import duckdb
 import uvicorn
@@ -25,15 +28,11 @@ from localcloud.settings import LocalSettings
 EXTENSIONS = ("icu", "ducklake", "spatial")
 
 
-# DuckDB asks at every statement whether pandas can be imported. Where it is not installed, that is a search of the file system under a lock
-# that all threads want: a third of the emulator's time. None says for good that there is none.
-sys.modules.setdefault("pandas", None)  # type: ignore[arg-type]  # typeshed knows modules only
-
-
 def main() -> None:
     """Serves until SIGTERM or SIGINT, then closes the database and exits with status 0."""
     options = _arguments()
     use_home(options.home)
+    say_at_once_that_there_is_no_pandas()
     settings.bigquery_host, settings.bigquery_port = options.host, options.port
     settings.grpc_port, settings.data_dir = options.storage_port, options.data_dir
     settings.default_project_id = options.project
@@ -63,6 +62,20 @@ def use_home(home: Path) -> None:
             with duckdb.connect() as connection:
                 for name in missing:
                     import_extension(name, con=connection)
+
+
+def say_at_once_that_there_is_no_pandas() -> None:
+    """DuckDB asks at every statement whether pandas can be imported. Where it is not installed, Python searches the file system for it each
+    time, under a lock that all threads want: a third of the emulator's time.
+    """
+    if importlib.util.find_spec("pandas") is None:
+        sys.meta_path.insert(0, _NoPandas())
+
+
+class _NoPandas(MetaPathFinder):
+    def find_spec(self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None) -> None:
+        if fullname == "pandas":
+            raise ModuleNotFoundError("No module named 'pandas'", name=fullname)
 
 
 def _exit(_number: int, _frame: FrameType | None) -> None:
