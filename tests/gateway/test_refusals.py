@@ -54,6 +54,27 @@ async def test_a_body_that_is_no_such_message_is_400_and_told_why(gateway: Gatew
     assert auth.seen == []
 
 
+@pytest.mark.parametrize(
+    "body",
+    [
+        '{"provider": "GCP", "credentials": "SECRET"}',
+        '{"provider": "GCP", "credentials": ["SECRET"]}',
+        '{"provider": {"a": "SECRET"}}',
+        '{"provider": "GCP", "credentials": {"service_account_json": "{"private_key": "SECRET"}"}}',
+        '{"provider": "GCP", "credentials": {"service_account_json": "SECRET',
+        "SECRET",
+    ],
+)
+async def test_credentials_that_cannot_be_read_are_not_quoted(gateway: Gateway, upstreams: dict[str, Upstream], body: str) -> None:
+    answer = await gateway.call("POST", f"{TENANT}/credentials", data=body)
+
+    status, code, reason, message = refusal(answer)
+    assert (status, code, reason) == (400, 3, "REQUEST_MALFORMED")
+    assert "provider" in message
+    assert "SECRET" not in answer.text
+    assert upstreams["credentials"].seen == []
+
+
 async def test_an_unknown_query_parameter_is_400_and_named(gateway: Gateway, auth: Upstream) -> None:
     status, code, reason, message = refusal(await gateway.call("GET", f"{QUOTA}?nope=1"))
 
