@@ -14,9 +14,10 @@ The lease protocol.
     3. The process that holds claims asks the executor every few seconds how their runs stand, and renews all leases in one statement,
        three times in a lease.
     4. Everything that is written about a claimed run names the claim in its WHERE. Zero rows: the claim is lost, and nothing is written.
-    5. When a lease has run out, any scheduler takes the row over by writing a claim of its own: on every process-queue tick, and when it
-       starts. That decides nothing. Then it does what any holder does: ask for the run's own record. Ended: settle. Running: follow. No
-       such run: start it, under the same id. An executor that died is the executor's own to find (ReconcileRuns): its runs end FAILED.
+    5. When a lease has run out, any scheduler takes the row over by writing a claim of its own: on every process-queue tick, when it
+       starts, and once a lease. That decides nothing. Then it does what any holder does: ask for the run's own record. Ended: settle.
+       Running: follow. No such run: start it, under the same id. An executor that died is the executor's own to find (ReconcileRuns): its
+       runs end FAILED.
     6. A holder that comes back after that finds its claim gone (4), and has started no other run than its successor (2).
 
 So a run is not lost, whoever dies, and no two attempts of it are ever under way at once. Who stops in order lets its leases run out now.

@@ -13,6 +13,7 @@ import structlog
 from services.platform.clock import Clock
 from services.platform.errors import ConvergenceError
 from services.platform.group_commit import GroupCommit
+from services.platform.rhythm import keep_doing
 from services.scheduler.claims import Claim
 from services.scheduler.executor import Executor
 from services.scheduler.following import Follower
@@ -24,7 +25,7 @@ _log = structlog.get_logger()
 class QueueProcessor:
     """Claims, and hands what it claimed to the follower. Two BigQuery jobs before it answers, for any number of runs and of callers.
 
-    While its context is open it also looks once, at the start, for runs whose scheduler is gone.
+    While its context is open it also looks by itself, once a lease, for runs whose scheduler is gone.
     """
 
     def __init__(self, *, store: QueueStore, follower: Follower, executor: Executor, clock: Clock, lease_seconds: float) -> None:
@@ -67,6 +68,9 @@ class QueueProcessor:
         if self._looking is None or self._looking.done():
             self._looking = asyncio.create_task(self._look())
 
+    async def _look_again(self) -> None:
+        self._look_soon()
+
     async def _look(self) -> None:
         try:
             await self.reconcile()
@@ -77,10 +81,12 @@ class QueueProcessor:
 
     async def __aenter__(self) -> Self:
         self._look_soon()
+        self._looking_again = asyncio.create_task(keep_doing(self._look_again, every=self._lease.total_seconds(), name="reconcile"))
         return self
 
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         await self._claims.__aexit__(kind, error, trace)
-        if self._looking is not None:
-            self._looking.cancel()
-            await asyncio.wait([self._looking])
+        looks = [look for look in (self._looking, self._looking_again) if look is not None]
+        for look in looks:
+            look.cancel()
+        await asyncio.wait(looks)

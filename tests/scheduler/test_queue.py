@@ -5,12 +5,15 @@ from collections import Counter
 from datetime import timedelta
 from typing import Any
 
+import grpc
 import pytest
 
 from services.platform.errors import FailedPrecondition, ResourceExhausted
 from services.scheduler.claims import Claim
+from services.scheduler.executor import Executor
 from services.scheduler.ids import pipeline_logging_id
 from services.scheduler.outcomes import completed
+from services.scheduler.processing import QueueProcessor
 from services.scheduler.queue_store import Started
 from tests.scheduler.conftest import LEASE, MakeScheduler, Scheduler, Tables, jobs
 from tests.scheduler.stub_executor import StubExecutor
@@ -219,6 +222,24 @@ async def test_a_dead_scheduler_s_runs_are_taken_over(
     await other.poll()
     assert {(run["state"], run["queue_state"]) for run in await tables.runs()} == {("COMPLETED", None)}
     assert executor.reconciled >= 2
+
+
+async def test_runs_of_a_dead_scheduler_are_looked_for_without_any_tick(
+    tables: Tables, scheduler: Scheduler, executor: StubExecutor, to_executor: grpc.aio.Channel, make_scheduler: MakeScheduler
+) -> None:
+    """Cloud Scheduler ticks every five minutes; a claim that nobody holds waits for no more than a lease."""
+    await queued(tables, scheduler)
+    await scheduler.processor.process(1)
+    other = await make_scheduler()
+    looking = QueueProcessor(
+        store=other.store, follower=other.follower, executor=Executor(to_executor), clock=tables.clock, lease_seconds=0.05
+    )
+    async with looking:
+        tables.clock.time += LEASE
+        before = (await tables.the_run())["claimed_by"]
+        async with asyncio.timeout(30):
+            while (await tables.the_run())["claimed_by"] == before:
+                await asyncio.sleep(0.05)
 
 
 async def test_renewing_keeps_a_claim_and_stopping_hands_it_over(
