@@ -103,10 +103,11 @@ class AccessControl:
         key = call.metadata.get("x-admin-key", "")
         if not key:
             raise Unauthenticated("ADMIN_KEY_MISSING", f"Send an admin key of role {rule.admin.role} in X-Admin-Key.")
-        address = client_address(call)
-        self._refuse_if_throttled(address)
         roles = _roles_of(hash_key(key), self._admin_keys)
         if not roles:
+            # Only now: whoever shows bad keys behind Cloud Scheduler's address must not stop its jobs.
+            address = client_address(call)
+            self._refuse_if_throttled(address)
             self._throttle.failed(address, self._monotonic())
             raise Unauthenticated("ADMIN_KEY_INVALID", "This admin key is not known. Send one that the service is configured with.")
         if rule.admin.role not in roles:

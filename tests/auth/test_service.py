@@ -356,6 +356,12 @@ async def test_an_address_that_keeps_guessing_has_to_wait(auth: Auth, tenant_id:
     guesser, neighbour = ("x-forwarded-for", "9.9.9.9, 203.0.113.7"), ("x-forwarded-for", "203.0.113.8")
     reasons = [(await refusal(auth.usage(tenant_id, f"{tenant_id}_api_v1_{n:038}", guesser)))[1] for n in range(32)]
     assert (reasons[0], reasons[-1]) == ("API_KEY_INVALID", "TOO_MANY_FAILED_ATTEMPTS")
+    listing = api_key_service_pb2.ListApiKeysRequest(tenant_id=tenant_id)
+    assert (await auth.keys.ListApiKeys(listing, metadata=[*admin(), guesser])).api_keys, "a good admin key is not held up"
+    assert await refusal(auth.keys.ListApiKeys(listing, metadata=[*admin("bad"), guesser])) == (
+        "RESOURCE_EXHAUSTED",
+        "TOO_MANY_FAILED_ATTEMPTS",
+    )
     assert await refusal(auth.usage(tenant_id, key.api_key, guesser)) == ("RESOURCE_EXHAUSTED", "TOO_MANY_FAILED_ATTEMPTS")
     assert (await auth.usage(tenant_id, key.api_key, neighbour)).tenant_id == tenant_id
 
