@@ -23,9 +23,7 @@ EXACT = [(limits, admitted) for limits, admitted in PLANS if "concurrent_limit" 
 async def bench(_: Place, size: int) -> AsyncIterator[Row]:
     """The day's rows are there before. Raises RuntimeError if not exactly those are admitted that the limits allow."""
     with tempfile.TemporaryDirectory(prefix="convergence-bench-") as state, whole_stack(Path(state), auths=2, extra=PATIENT) as whole:
-        crowd = new_crowd(
-            max(1, size // CALLS), plans=[(limits, admitted) for limits, admitted in PLANS if "concurrent_limit" not in limits]
-        )
+        crowd = new_crowd(max(1, size // CALLS), plans=EXACT)
         await settle_in(crowd, whole.settings)
         opened = await asyncio.to_thread(whole.admin.call, "POST", "/api/v1/scheduler/reset-daily-quotas", {})
         if opened.status != OK:

@@ -11,9 +11,8 @@ from typing import Self
 import structlog
 
 from services.platform.clock import Clock
-from services.platform.errors import ConvergenceError
 from services.platform.group_commit import GroupCommit
-from services.platform.rhythm import keep_doing
+from services.platform.rhythm import attempt, keep_doing
 from services.scheduler.claims import Claim
 from services.scheduler.executor import Executor
 from services.scheduler.following import Follower
@@ -66,18 +65,10 @@ class QueueProcessor:
 
     def _look_soon(self) -> None:
         if self._looking is None or self._looking.done():
-            self._looking = asyncio.create_task(self._look())
+            self._looking = asyncio.create_task(attempt(self.reconcile, name="reconcile"))
 
     async def _look_again(self) -> None:
         self._look_soon()
-
-    async def _look(self) -> None:
-        try:
-            await self.reconcile()
-        except ConvergenceError as error:
-            _log.warning("reconcile_delayed", reason=error.reason)
-        except Exception:  # noqa: BLE001 - in the background there is nobody else to tell
-            _log.exception("reconcile_broke")
 
     async def __aenter__(self) -> Self:
         self._look_soon()

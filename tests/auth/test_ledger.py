@@ -13,9 +13,9 @@ from services.auth.store import AuthStore, Settlement
 from services.platform.bigquery import BigQuery
 from services.platform.clock import utc_day
 from services.platform.errors import PermissionDenied, ResourceExhausted
-from services.platform.metrics import BIGQUERY_JOBS
 from services.platform.sql import make_block
 from tests.auth.conftest import LEASE, Provision, SetClock
+from tests.counting import jobs
 
 
 def new_id() -> str:
@@ -27,10 +27,6 @@ async def ask(ledger: Ledger, tenant_id: str, reservation_id: str | None = None,
         return await ledger.reserve(tenant_id, reservation_id or new_id(), is_retry=is_retry)
     except ResourceExhausted as refused:
         return refused
-
-
-def jobs() -> float:
-    return sum(sample.value for metric in BIGQUERY_JOBS.collect() for sample in metric.samples if sample.name.endswith("_total"))
 
 
 def settlement(tenant_id: str, reservation_id: str, slot: object, outcome: str = "COMPLETED") -> Settlement:

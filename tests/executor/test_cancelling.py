@@ -13,18 +13,13 @@ from services.executor.live import LiveRuns
 from services.executor.runs import RunStatus
 from services.executor.servicer import PipelineServicer
 from services.executor.store import Store
-from services.platform import metrics
 from services.platform.clock import SystemClock
 from services.platform.errors import FailedPrecondition, NotFound, Unavailable
+from tests.counting import jobs
 from tests.executor.conftest import RecordingLedger, Tenant, Work
 from tests.executor.test_life import DATE, Begin, keeper, servicer, slot
 
 __all__ = ["keeper", "servicer"]
-
-
-def jobs() -> float:
-    """Sent to BigQuery by this process so far."""
-    return sum(sample.value for metric in metrics.BIGQUERY_JOBS.collect() for sample in metric.samples if sample.name.endswith("_total"))
 
 
 async def left(live: LiveRuns) -> None:

@@ -14,7 +14,6 @@ from convergence.executor.v1.run_service_pb2_grpc import add_RunServiceServicer_
 
 from services.platform.access import KeyHolder
 from services.platform.bigquery import BigQuery
-from services.platform.metrics import BIGQUERY_JOBS
 from services.platform.peers import peer_channel
 from services.platform.server import Served
 from services.platform.settings import ServiceSettings
@@ -139,12 +138,6 @@ class Scheduler:
     async def reconcile(self) -> None:
         await self.processor.reconcile()
         await self.poll()
-
-
-def jobs(statement: str | None = None) -> float:
-    """Jobs submitted so far: of one statement, or of all."""
-    samples = [sample for metric in BIGQUERY_JOBS.collect() for sample in metric.samples if sample.name.endswith("_total")]
-    return sum(sample.value for sample in samples if statement is None or statement in sample.labels.values())
 
 
 class Nobody:

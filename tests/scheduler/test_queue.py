@@ -15,7 +15,8 @@ from services.scheduler.ids import pipeline_logging_id
 from services.scheduler.outcomes import completed
 from services.scheduler.processing import QueueProcessor
 from services.scheduler.queue_store import Started
-from tests.scheduler.conftest import LEASE, MakeScheduler, Scheduler, Tables, jobs
+from tests.counting import jobs
+from tests.scheduler.conftest import LEASE, MakeScheduler, Scheduler, Tables
 from tests.scheduler.stub_executor import StubExecutor
 
 

@@ -16,7 +16,6 @@ from google.protobuf import json_format
 from services.platform.access import KeyHolder
 from services.platform.bigquery import BigQuery
 from services.platform.errors import InvalidArgument, NotFound
-from services.platform.metrics import BIGQUERY_JOBS
 from services.platform.peers import peer_channel
 from services.platform.server import Served
 from services.platform.settings import ServiceSettings
@@ -26,6 +25,7 @@ from services.scheduler.schedule_servicer import schedule_served
 from services.scheduler.schedule_store import ScheduleStore
 from services.scheduler.schedules import Change
 from tests.conftest import channel_as, serving
+from tests.counting import jobs
 
 NOON = datetime(2026, 3, 28, 12, tzinfo=UTC)
 PIPELINE = {"provider": "GCP", "domain": "cost", "pipeline_template": "billing"}
@@ -139,10 +139,6 @@ async def refusal(call: Any) -> tuple[str, str]:
     with pytest.raises(grpc.aio.AioRpcError) as refused:
         await call
     return refused.value.code().name, (refused.value.details() or "").partition(":")[0]
-
-
-def jobs() -> float:
-    return sum(sample.value for metric in BIGQUERY_JOBS.collect() for sample in metric.samples if sample.name.endswith("_total"))
 
 
 async def test_a_schedule_lives(api: Api) -> None:

@@ -7,7 +7,8 @@ import pytest
 
 from services.scheduler.trigger import DueSchedule, plan_trigger
 from services.scheduler.triggering import Triggered
-from tests.scheduler.conftest import MakeScheduler, Scheduler, Tables, full_hour, jobs
+from tests.counting import jobs
+from tests.scheduler.conftest import MakeScheduler, Scheduler, Tables, full_hour
 
 NOW = datetime(2026, 3, 10, 12, 30, tzinfo=UTC)
 
