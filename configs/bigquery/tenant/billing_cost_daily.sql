@@ -1,3 +1,7 @@
+-- One row of the Google Cloud billing export each, its structs flattened; one column for each leaf of the export's standard and detailed
+-- schema. A column that an export lacks is NULL. `labels`, `system_labels`, `project_labels` are objects of key to value; `tags`, `credits`
+-- and `project_ancestors` are the export's lists, entry by entry; `other_columns` holds what the export has and this table has no column for,
+-- by the export's own names. `source_table` is the table that was read. New columns stand at the end: older tables are given them there.
 CREATE TABLE IF NOT EXISTS billing_cost_daily (
   usage_date DATE NOT NULL,
   billing_account_id STRING,
@@ -30,7 +34,35 @@ CREATE TABLE IF NOT EXISTS billing_cost_daily (
   cost_type STRING,
   invoice_month STRING,
   loaded_at TIMESTAMP,
-  pipeline_logging_id STRING
+  pipeline_logging_id STRING,
+  export_time TIMESTAMP,
+  country STRING,
+  project_ancestry_numbers STRING,
+  project_labels JSON,
+  project_ancestors JSON,
+  tags JSON,
+  credits JSON,
+  price_effective_price FLOAT64,
+  price_tier_start_amount FLOAT64,
+  price_unit STRING,
+  price_pricing_unit_quantity FLOAT64,
+  price_list_price FLOAT64,
+  price_effective_price_default FLOAT64,
+  price_list_price_consumption_model FLOAT64,
+  cost_at_effective_price_default FLOAT64,
+  cost_at_list_consumption_model FLOAT64,
+  consumption_model_id STRING,
+  consumption_model_description STRING,
+  subscription_instance_id STRING,
+  transaction_type STRING,
+  seller_name STRING,
+  adjustment_info_id STRING,
+  adjustment_info_description STRING,
+  adjustment_info_mode STRING,
+  adjustment_info_type STRING,
+  invoice_publisher_type STRING,
+  source_table STRING,
+  other_columns JSON
 )
 PARTITION BY usage_date
 CLUSTER BY service_id
