@@ -34,7 +34,7 @@ up: gen ## Start the whole suite on this machine and keep it running until Ctrl-
 	@$(PY) -m localcloud up
 
 test: gen ## Run the tests; PYTEST="-k gateway" narrows them
-	@$(PY) -m pytest -n 2 --dist loadgroup $(PYTEST)
+	@$(PY) -m pytest -n 2 --dist loadscope $(PYTEST)
 
 bench: gen ## Measure statements and time of what the suite does, into benchmarks/RESULTS.md; BENCH="--only trigger" narrows it
 	@$(PY) -m benchmarks $(BENCH)

@@ -29,6 +29,7 @@ from services.platform.bigquery import BigQuery
 from services.platform.bootstrap import bootstrap
 from services.platform.server import Served, build_server
 from services.platform.settings import ServiceSettings
+from tests.grouping import GroupScheduling, heaviest_first
 
 SHARED = "CONVERGENCE_TEST_STACK"
 PATIENT = 25.0  # seconds for a statement: a busy machine makes the emulator slow, and that is not what the tests are about
@@ -82,6 +83,16 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_unconfigure(config: pytest.Config) -> None:
     while _started:
         _started.pop().stop()
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> GroupScheduling:
+    return GroupScheduling(config, log)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if hasattr(config, "workerinput"):
+        heaviest_first(items)
 
 
 def wait_for(ready: Callable[[], object], what: str, seconds: float = START_SECONDS) -> None:

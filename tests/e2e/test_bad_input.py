@@ -6,8 +6,6 @@ from localcloud.rest import Answer
 from tests.credentials.samples import Rsa
 from tests.e2e.tenants import Suite, Tenant
 
-pytestmark = pytest.mark.xdist_group("e2e")
-
 SQL = "x'; DROP TABLE tenants.tenant_profiles; --"
 RUN = "/api/v1/pipelines/run/{}/gcp/cost/billing"
 CREDENTIALS = "/api/v1/tenants/{}/credentials"

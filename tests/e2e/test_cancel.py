@@ -11,7 +11,7 @@ from tests.credentials.samples import Rsa
 from tests.e2e.tenants import Suite
 from tests.executor.billing_export import ACCOUNT, DETAILED, load, many
 
-pytestmark = [pytest.mark.xdist_group("e2e"), pytest.mark.timeout(180)]
+pytestmark = pytest.mark.timeout(180)
 
 
 def _stopped(run: dict[str, Any]) -> bool:

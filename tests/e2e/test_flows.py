@@ -14,8 +14,6 @@ from tests.credentials.samples import Rsa
 from tests.e2e.tenants import Suite, Tenant
 from tests.executor.billing_export import ACCOUNT, STANDARD, load, many
 
-pytestmark = pytest.mark.xdist_group("e2e")
-
 UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 DAY = date(2025, 11, 17)
 NEXT = DAY + timedelta(days=1)

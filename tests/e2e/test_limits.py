@@ -11,8 +11,6 @@ from localcloud.rest import Answer, until
 from tests.credentials.samples import Rsa
 from tests.e2e.tenants import Suite, Tenant
 
-pytestmark = pytest.mark.xdist_group("e2e")
-
 EMPTY_PROJECT = "no-billing-export"  # runs fail at once for want of an export, and admission is all that is looked at here
 
 

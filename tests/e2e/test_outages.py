@@ -15,13 +15,13 @@ from tests.credentials.samples import Rsa
 from tests.e2e.tenants import Suite, Tenant
 from tests.executor.billing_export import ACCOUNT, STANDARD, load, many
 
-pytestmark = [pytest.mark.xdist_group("outages"), pytest.mark.timeout(240)]
+pytestmark = pytest.mark.timeout(240)
 
 DAY = date(2025, 11, 17)
 LEASE = 6
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     cache = Path(__file__).parents[2] / ".cache"
     settings = LocalSettings.on_free_ports(tmp_path_factory.mktemp("outages") / "state", cache_dir=cache, lease_seconds=LEASE)
@@ -31,12 +31,12 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
         yield stack
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def own(stack: Stack) -> Suite:
     return Suite(local=stack.settings, env=stack.env)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def acme(own: Suite, private_key: Rsa) -> Tenant:
     tenant = own.tenant(private_key, concurrent_limit=1, daily_limit=50)
     load(own.env["BIGQUERY_EMULATOR_HOST"], f"{tenant.project}.exports.gcp_billing_export_v1_{ACCOUNT}", many(DAY, 100), STANDARD)

@@ -15,7 +15,7 @@ from localcloud.rest import until
 from tests.credentials.samples import Rsa
 from tests.e2e.tenants import Suite, Tenant
 
-pytestmark = [pytest.mark.xdist_group("outages"), pytest.mark.timeout(240)]
+pytestmark = pytest.mark.timeout(240)
 
 
 def billing(tenant: Tenant) -> messages.RunPipelineRequest:

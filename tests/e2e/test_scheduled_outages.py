@@ -15,7 +15,7 @@ from tests.credentials.samples import Rsa
 from tests.e2e.tenants import Suite
 from tests.executor.billing_export import ACCOUNT, STANDARD, load, many
 
-pytestmark = [pytest.mark.xdist_group("scheduled_outages"), pytest.mark.timeout(240)]
+pytestmark = pytest.mark.timeout(240)
 
 DAY = date(2025, 11, 17)
 LEASE, COUNT = 6, 6

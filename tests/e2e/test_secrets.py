@@ -15,8 +15,6 @@ from services.platform.seal import seal_name
 from tests.credentials.samples import Rsa
 from tests.e2e.tenants import Suite, Tenant
 
-pytestmark = pytest.mark.xdist_group("e2e")
-
 
 def needles(key: Rsa) -> list[bytes]:
     """Pieces of the private key that appear in whichever way it is written down: PEM lines, and their bytes."""

@@ -2,13 +2,9 @@
 
 from datetime import date
 
-import pytest
-
 from tests.credentials.samples import Rsa
 from tests.e2e.tenants import Suite
 from tests.executor.billing_export import ACCOUNT, STANDARD, load, many
-
-pytestmark = pytest.mark.xdist_group("e2e")
 
 VALIDATE = "/api/v1/pipelines/validate/{}/gcp/cost/{}"
 

@@ -10,7 +10,7 @@ import requests
 from tests.credentials.samples import Rsa
 from tests.e2e.tenants import Suite, Tenant
 
-pytestmark = [pytest.mark.xdist_group("e2e"), pytest.mark.timeout(180)]
+pytestmark = pytest.mark.timeout(180)
 
 
 def events(tenant: Tenant, run: str) -> Iterator[dict[str, Any]]:

@@ -18,8 +18,6 @@ from tests.gateway.conftest import Gateway
 from tests.gateway.upstream import Seen, Upstream
 
 # One Envoy for all of these.
-pytestmark = pytest.mark.xdist_group("gateway")
-
 TENANT = "/api/v1/tenants/acme"
 MEBIBYTE = 1024 * 1024
 PUBLIC = methods_of(public_services(GatewaySettings().descriptor))

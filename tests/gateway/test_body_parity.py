@@ -1,6 +1,5 @@
 """The filter that collects a body's names reads any text as the transcoder does."""
 
-import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -9,8 +8,6 @@ from tests.gateway.test_body_fields import told
 from tests.gateway.upstream import Upstream
 
 # One Envoy for all of these.
-pytestmark = pytest.mark.xdist_group("gateway")
-
 RUN = "/api/v1/pipelines/run/acme/gcp/cost/billing"
 
 letters = st.sampled_from(["a", "z", "_", "é", ",", ":", "{", "}", "[", "]", " ", "\\u0061", "\\u005c", "\\\\", "\\/", "\\q", '\\"', "\\'"])

@@ -6,8 +6,6 @@ from tests.gateway.conftest import ORIGIN, Gateway
 from tests.gateway.upstream import Upstream
 
 # One Envoy for all of these.
-pytestmark = pytest.mark.xdist_group("gateway")
-
 TENANT = "/api/v1/tenants/acme"
 
 

@@ -12,8 +12,6 @@ from tests.gateway.conftest import Gateway
 from tests.gateway.upstream import Upstream
 
 # One Envoy for all of these.
-pytestmark = pytest.mark.xdist_group("gateway")
-
 QUOTA = "/api/v1/tenants/acme/quota"
 PEERS_ONLY = [
     "/convergence.auth.v1.AuthenticationService/AuthenticateApiKey",

@@ -15,8 +15,6 @@ from tests.gateway.conftest import TIMEOUT_SECONDS, Gateway
 from tests.gateway.upstream import Upstream
 
 # One Envoy for all of these.
-pytestmark = pytest.mark.xdist_group("gateway")
-
 QUOTA = "/api/v1/tenants/acme/quota"
 TENANT = "/api/v1/tenants/acme"
 

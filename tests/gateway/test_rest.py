@@ -12,8 +12,6 @@ from tests.gateway.conftest import Gateway
 from tests.gateway.upstream import Upstream
 
 # One Envoy for all of these.
-pytestmark = pytest.mark.xdist_group("gateway")
-
 type Context = grpc.aio.ServicerContext[Any, Any]
 
 

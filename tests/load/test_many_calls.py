@@ -13,7 +13,7 @@ from benchmarks.whole_stack import Told, run_all
 from localcloud.rest import Rest, until
 from tests.load.conftest import Load
 
-pytestmark = [pytest.mark.xdist_group("load"), pytest.mark.timeout(1800)]
+pytestmark = pytest.mark.timeout(1800)
 
 SECONDS = 900.0
 BIGQUERYS_WORDS = ("bigquery", "dml", "transaction", "table", "insert", "update", "quota exceeded", "streaming", "query", "job", "http")

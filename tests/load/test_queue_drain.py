@@ -12,7 +12,7 @@ from benchmarks.crowd import CALLS, make_due
 from benchmarks.whole_stack import SHARED_TABLES, drain
 from tests.load.conftest import Load
 
-pytestmark = [pytest.mark.xdist_group("load"), pytest.mark.timeout(3600)]
+pytestmark = pytest.mark.timeout(3600)
 
 
 A_RUN, A_SECOND = 0.2, 0.5

@@ -7,15 +7,12 @@ import time
 from pathlib import Path
 
 import grpc
-import pytest
 from google.auth.credentials import AnonymousCredentials
 from google.cloud import bigquery, kms_v1
 from google.cloud.kms_v1.services.key_management_service.transports import KeyManagementServiceGrpcTransport
 
 from localcloud.settings import LocalSettings
 from localcloud.stack import Stack
-
-pytestmark = pytest.mark.xdist_group("emulators")
 
 
 def test_bigquery_keeps_its_data_over_a_restart(own_emulators: Stack) -> None:

@@ -4,7 +4,6 @@ import json
 from datetime import date, timedelta
 from pathlib import Path
 
-import pytest
 from google.auth.credentials import AnonymousCredentials
 from google.cloud import bigquery
 from google.oauth2 import service_account
@@ -19,9 +18,6 @@ SELECT DATE(usage_start_time) AS day, COUNT(*) AS row_count, SUM(cost) AS cost,
   SUM((SELECT SUM(credit.amount) FROM UNNEST(credits) AS credit)) AS credits
 FROM `{table}` GROUP BY day ORDER BY day
 """
-
-
-pytestmark = pytest.mark.xdist_group("emulators")
 
 
 def expected(count: int) -> dict[date, tuple[int, float, float]]:

@@ -14,8 +14,6 @@ from tools.check_sql.checker import Checker
 from tools.check_sql.sources import block_files, tables
 
 # One worker compiles ZetaSQL, not all of them.
-pytestmark = pytest.mark.xdist_group("zetasql")
-
 RUNS = """
 CREATE TABLE IF NOT EXISTS runs (
   run_id STRING NOT NULL,
