@@ -165,6 +165,19 @@ async def test_volume_is_held_against_the_days_before(tenant: Tenant, tools: Too
     assert await usual(13, **two_days) == (13, "6.5 rows a day, 4 before")
 
 
+async def test_volume_counts_its_own_rows_of_a_shared_table(tenant: Tenant, tools: Toolbox, tmp_path: Path) -> None:
+    """Rows of another provider are not counted, rows from before there was a column to tell them apart are."""
+    own = "{name: usual, kind: volume, within: 50%, severity: warn, only: {column: source_table, value: ours}}"
+    checks = step(tmp_path, f"checks:\n  - {own}\n")
+    await tools.store.ensure_table(tenant.tenant_id, "billing_cost_daily", checks.create)  # type: ignore[arg-type]
+    await tenant.rows(
+        f"INSERT INTO billing_cost_daily (usage_date, source_table) SELECT DATE '{DAY - timedelta(days=1)}', source "
+        "FROM UNNEST(['ours', NULL, 'theirs', 'theirs', 'theirs', 'theirs', 'theirs', 'theirs']) AS source"
+    )
+    told = await run_checks(checks, tools, tenant.tenant_id, [sale(), sale()])
+    assert told.verdicts["usual"].observed_value == "2 rows a day, 2 before"
+
+
 async def test_freshness_now(tenant: Tenant, tools: Toolbox, tmp_path: Path) -> None:
     checks = step(tmp_path, "checks:\n  - {name: recent, kind: freshness, column: sold_at, within: 2d, severity: warn}\n", parameters={})
     now = datetime.now(UTC)

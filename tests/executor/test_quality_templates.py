@@ -65,6 +65,11 @@ NUMBERS = "this check takes FLOAT64 or INT64"
         ("kind: volume, within: half", "half", "within must be a percentage from 1% to 999%"),
         ("kind: volume, within: 0%", "0%", "within must be a percentage"),
         ("kind: volume, within: 50%, days: 0", "0}", "days must be a whole number from 1 to 366"),
+        ("kind: volume, within: 50%, only: GCP", "GCP", "only must be a mapping"),
+        ("kind: volume, within: 50%, only: {column: cost}", "{column", "only needs `value`"),
+        ("kind: volume, within: 50%, only: {column: cost, value: x}", "cost, value", "`cost` is no column of type STRING of the table"),
+        ("kind: volume, within: 50%, only: {column: 'a OR b', value: x}", "'a OR b'", "`a OR b` is no column of type STRING"),
+        ("kind: volume, within: 50%, only: {column: currency, value: x, or: y}", "or: y", "only has no `or`"),
         ("kind: custom, expect: x", None, "a step needs `sql`"),
         ("kind: custom, sql: 'sale.sql#odd'", "{", "a check needs `expect`"),
         ("kind: custom, expect: x, sql: 'sale.sql#none'", "'sale.sql#none'", "sale.sql has no block `none`"),
@@ -119,7 +124,7 @@ sample: [id]
 checks:
   - {name: fair, kind: range, column: price, min: 0.25, max: 77}
   - {name: known_shop, kind: accepted_values, column: shop.id, values: ["'x' OR TRUE", 12]}
-  - {name: usual, kind: volume, within: 35%}
+  - {name: usual, kind: volume, within: 35%, only: {column: currency, value: "'x' OR TRUE"}}
   - {name: first, sql: 'sale.sql#two', expect: x}
   - {name: second, kind: custom, sql: 'sale.sql#two', expect: x}
   - {name: odd, sql: 'sale.sql#odd', expect: x}
@@ -132,6 +137,7 @@ checks:
         "_dq1_values": ["'x' OR TRUE", "12"],
         "_dq2_days": 7,
         "_dq2_within": 0.35,
+        "_dq2_only": "'x' OR TRUE",
     }
     assert block.params == {
         "_dq0_min": "FLOAT64",
@@ -139,6 +145,7 @@ checks:
         "_dq1_values": "ARRAY<STRING>",
         "_dq2_days": "INT64",
         "_dq2_within": "FLOAT64",
+        "_dq2_only": "STRING",
         "first_day": "DATE",
         "last_day": "DATE",
         "source_rows": "INT64",
@@ -148,6 +155,7 @@ checks:
     assert "s.`price` < @_dq0_min OR s.`price` > @_dq0_max OR IS_NAN(s.`price`)" in block.sql
     assert "s.`shop`.`id` NOT IN UNNEST(@_dq1_values)" in block.sql
     assert "p.`usage_date` >= DATE_SUB(@first_day, INTERVAL @_dq2_days DAY) AND p.`usage_date` < @first_day" in block.sql
+    assert " AND (p.`currency` = @_dq2_only OR p.`currency` IS NULL)" in block.sql
     assert len(re.findall(r"\bFROM x_staging_sale\b", block.sql)) == 3
     assert set(block.read) >= {"x_staging_sale", "billing_cost_daily"}
     assert block.written == ()

@@ -9,6 +9,7 @@ from datetime import timedelta
 from services.executor.checks.columns import NUMBERS, Column, find_column
 from services.executor.checks.load_kinds import Before, Freshness, RowCount, SumAgrees, Volume
 from services.executor.checks.measure import Rule
+from services.executor.checks.own_rows import read_own_rows
 from services.executor.checks.row_kinds import AcceptedValues, NotNull, Range, Unique
 from services.executor.period import DAY
 from services.executor.staging import StagingShape
@@ -143,7 +144,8 @@ def _volume(section: Section, known: Known) -> Rule:
     if not known.covers_days:
         raise section.error(f"volume is about days, so the template needs the parameter {DAY}")
     days = section.integer("days", 7, most=366)
-    return Volume(table=known.table, partition=partition[1], days=days, within=int(percent[1]) / 100)
+    only = read_own_rows(section, known.create)
+    return Volume(table=known.table, partition=partition[1], days=days, within=int(percent[1]) / 100, only=only)
 
 
 def _freshness(section: Section, known: Known) -> Rule:

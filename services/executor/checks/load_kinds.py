@@ -8,6 +8,7 @@ from typing import ClassVar
 
 from services.executor.checks.columns import Column
 from services.executor.checks.measure import ALL_ROWS, TABLE_ROWS, Measure
+from services.executor.checks.own_rows import OwnRows
 from services.executor.checks.row_kinds import between
 
 RELATIVE = 1e-9
@@ -67,6 +68,8 @@ class Volume:
     days: int
     within: float
     """What it may be off, as a part of the mean."""
+    only: OwnRows | None
+    """The rows of the published table that count, if not all do."""
 
     @property
     def expect(self) -> str:
@@ -78,15 +81,20 @@ class Volume:
         day, past = f"p.`{self.partition}`", f"{tag}_past"
         mean = f"SAFE_DIVIDE({past}.row_count, {past}.day_count)"
         rows = f"{TABLE_ROWS} / (DATE_DIFF(@{LAST_DAY}, @{FIRST_DAY}, DAY) + 1)"
+        own = f" AND {self.only.condition(f'_{tag}_only', 'p')}" if self.only else ""
         told, usual = f"CAST(ROUND({rows}, 1) AS STRING), ' rows a day, '", f"CAST(ROUND({mean}, 1) AS STRING), ' before'"
         return Measure(
             beside={
                 past: f"(SELECT COUNT(*) AS row_count, COUNT(DISTINCT {day}) AS day_count FROM {self.table} AS p"
-                f" WHERE {day} >= DATE_SUB(@{FIRST_DAY}, INTERVAL @_{tag}_days DAY) AND {day} < @{FIRST_DAY})"
+                f" WHERE {day} >= DATE_SUB(@{FIRST_DAY}, INTERVAL @_{tag}_days DAY) AND {day} < @{FIRST_DAY}{own})"
             },
             failing_rows=f"IF({past}.day_count > 0 AND ABS({rows} - {mean}) > @_{tag}_within * {mean}, {ALL_ROWS}, 0)",
             observed_value=f"IF({past}.day_count > 0, CONCAT({told}, {usual}), CONCAT({told}, 'nothing before'))",
-            values={f"_{tag}_days": ("INT64", self.days), f"_{tag}_within": ("FLOAT64", self.within)},
+            values={
+                f"_{tag}_days": ("INT64", self.days),
+                f"_{tag}_within": ("FLOAT64", self.within),
+                **({f"_{tag}_only": ("STRING", self.only.value)} if self.only else {}),
+            },
             given={FIRST_DAY: "DATE", LAST_DAY: "DATE"},
         )
 
