@@ -25,6 +25,7 @@ from services.executor.steps import STEP_TYPES
 from services.executor.steps.step import Toolbox
 from services.executor.store import Store
 from services.executor.tenant_cloud import GcpCredentials, TenantCloud
+from services.executor.turns import Turns
 from services.executor.workers import Workers
 from services.platform.bigquery import BigQuery
 from services.platform.clock import SystemClock
@@ -70,7 +71,7 @@ async def measure(given: dict[str, str]) -> dict[str, Any]:
         await bq.call("create_dataset", lambda timeout: bq.client.create_dataset(dataset, exists_ok=True, timeout=timeout))
         for table in load_tables(settings.configs_dir / "bigquery" / "tenant").values():
             await bq.query(table.create, {}, dataset=dataset)
-        store = Store(bq)
+        store = Store(bq, ddl=settings.configs_dir / "bigquery" / "tenant")
         with tempfile.TemporaryDirectory() as spool:
             clouds = OneCloud(given["source"].split(".")[0], settings)
             tools = Toolbox(
@@ -82,6 +83,7 @@ async def measure(given: dict[str, str]) -> dict[str, Any]:
                 workers=workers,
                 clock=clock,
                 spool_dir=Path(spool),
+                turns=Turns(),
             )
             job = _job(settings, given["day"])
             await store.insert_run(job.run, seconds=10)

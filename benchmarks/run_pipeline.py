@@ -24,6 +24,7 @@ from services.executor.store import Store
 from services.platform.bigquery import BigQuery
 from services.platform.clock import SystemClock
 from services.platform.ddl import load_tables
+from services.platform.settings import REPOSITORY
 
 SIZES = (1, 10, 100)
 """A thousand would need hundreds of tenants: 25 statements in 10 seconds are a tenant's own table's budget too."""
@@ -70,7 +71,7 @@ async def bench(place: Place, size: int) -> AsyncIterator[Row]:
     async with Ledger.of(AuthStore(place.bq), clock, AuthSettings()) as real:
         ledger: Any = LocalLedger(real)
         credentials: Any = Credentials()
-        store = Store(place.bq)
+        store = Store(place.bq, ddl=REPOSITORY / "configs" / "bigquery" / "tenant")
         live = LiveRuns(execute=work, store=store, ledger=ledger, clock=clock, at_once=size, grace_seconds=60.0)
         starter = Starter(
             catalog=load_catalog(place.settings.configs_dir, STEP_TYPES),

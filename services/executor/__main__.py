@@ -32,6 +32,7 @@ from services.executor.starting import Starter
 from services.executor.steps import STEP_TYPES
 from services.executor.steps.step import Toolbox
 from services.executor.store import Store
+from services.executor.turns import Turns
 from services.executor.watch_servicer import WatchServicer
 from services.executor.workers import Workers
 from services.platform import log
@@ -61,7 +62,7 @@ async def main() -> None:
         peer_channel(settings, caller=NAME, peer="auth", address=settings.auth_address) as auth,
         peer_channel(settings, caller=NAME, peer="credentials", address=settings.credentials_address) as peer,
     ):
-        store, ledger = Store(bq), Ledger(auth)
+        store, ledger = Store(bq, ddl=settings.configs_dir / "bigquery" / "tenant"), Ledger(auth)
         credentials = SealedCredentials(peer, known_seconds=settings.credentials_known_seconds, known_most=settings.credentials_known_most)
         guard = Guard(lambda address: settings.notify_allow_private_targets or is_public(address))
         delivery = Delivery(
@@ -80,6 +81,7 @@ async def main() -> None:
             workers=workers,
             clock=clock,
             spool_dir=settings.spool_dir,
+            turns=Turns(),
         )
         live = LiveRuns(
             execute=lambda job: execute(job, tools),

@@ -35,10 +35,9 @@ class Catalog:
 
 def load_catalog(configs: Path, step_types: Mapping[str, StepType]) -> Catalog:
     """Reads every template below `configs`. Raises ValueError only for DDL that cannot be read: that is ours, not a template's."""
-    made = load_tables(configs / "bigquery" / "tenant").values()
-    shapes = [*load_tables(configs / "bigquery" / "staging").values(), *(table.staging for table in made)]
+    tables = load_tables(configs / "bigquery" / "tenant")
+    shapes = [*load_tables(configs / "bigquery" / "staging").values(), *(table.staging for table in tables.values())]
     staging = {table.name: StagingShape.of(table) for table in shapes}
-    tables = {table.name: table.create for table in made}
     scope = Scope(folder=configs, parameters={}, found={}, staging=staging, tables=tables)
     templates, broken = dict[PipelineName, Template](), dict[str, TemplateError]()
     for path in sorted(configs.glob("*/*/*.yml")):

@@ -131,7 +131,7 @@ FROM (SELECT 1 AS one) AS o
 WHERE NOT EXISTS (SELECT 1 FROM x_meta_pipeline_runs AS r WHERE r.pipeline_logging_id = @pipeline_logging_id)
 
 -- name: finish_run
--- Compare-and-set: whoever finds the run RUNNING ends it, everybody after that changes nothing.
+-- Ends a run as COMPLETED. Compare-and-set: the first who finds the run RUNNING ends it, everybody after that changes nothing.
 -- param: pipeline_logging_id STRING
 -- param: status STRING
 -- param: completed_at TIMESTAMP
@@ -144,6 +144,33 @@ UPDATE x_meta_pipeline_runs SET
   rows_processed = @rows_processed,
   error_message = @error_message
 WHERE pipeline_logging_id = @pipeline_logging_id AND status = 'RUNNING'
+
+-- name: end_run
+-- Ends a run otherwise than by completing: first its publishing fence is closed, then the row says so, so that nothing of a run that is seen to
+-- have ended is published afterwards (services/executor/steps/publish_script.py). Whether the fence row is there yet or not: a publisher that
+-- has not made it finds the CLOSED one, made here; one that has made it meets the first UPDATE, which waits for its transaction or cancels it.
+-- Compare-and-set, as finish_run: replayed, or for a run that has ended, it changes nothing.
+-- param: pipeline_logging_id STRING
+-- param: status STRING
+-- param: completed_at TIMESTAMP
+-- param: rows_processed INT64
+-- param: error_message STRING
+INSERT INTO x_meta_publish_fences (pipeline_logging_id, state, updated_at)
+SELECT DISTINCT r.pipeline_logging_id, 'CLOSED', @completed_at
+FROM x_meta_pipeline_runs AS r
+WHERE r.pipeline_logging_id = @pipeline_logging_id AND r.status = 'RUNNING'
+  AND NOT EXISTS (SELECT 1 FROM x_meta_publish_fences AS f WHERE f.pipeline_logging_id = @pipeline_logging_id AND f.state = 'CLOSED');
+UPDATE x_meta_publish_fences SET state = 'CLOSED', updated_at = @completed_at
+WHERE pipeline_logging_id = @pipeline_logging_id AND state = 'OPEN'
+  AND EXISTS (SELECT 1 FROM x_meta_pipeline_runs AS r WHERE r.pipeline_logging_id = @pipeline_logging_id AND r.status = 'RUNNING');
+UPDATE x_meta_pipeline_runs SET
+  status = @status,
+  completed_at = @completed_at,
+  duration_ms = TIMESTAMP_DIFF(@completed_at, started_at, MILLISECOND),
+  rows_processed = @rows_processed,
+  error_message = @error_message
+WHERE pipeline_logging_id = @pipeline_logging_id AND status = 'RUNNING';
+SELECT MIN(r.status) AS status FROM x_meta_pipeline_runs AS r WHERE r.pipeline_logging_id = @pipeline_logging_id
 
 -- name: run_states
 -- Reads only. What became of these runs; a run that was never inserted is not in the answer. Of two rows of one id the one that has ended tells:

@@ -13,11 +13,13 @@ from services.executor.runs import DqResult, Run, RunEnd, RunState, RunStatus, S
 from services.platform import bigquery
 from services.platform.bigquery import NO_RETRY, BigQuery, QueryResult
 from services.platform.cache import TtlCache
+from services.platform.ddl import load_tables
 from services.platform.errors import NotFound, Unavailable
 from services.platform.group_commit import GroupCommits
 from services.platform.sql import Block, load_blocks
 
 TABLE_KNOWN_SECONDS = 600.0
+FENCES = "x_meta_publish_fences"
 LEAST_SECONDS = 1.0
 """What writing a run's row is worth trying in."""
 ID_LENGTH = 128
@@ -60,8 +62,10 @@ class _Beginning:
 class Store:
     """One typed method a statement. All raise Unavailable if BigQuery does not answer; a statement may have run all the same."""
 
-    def __init__(self, bq: BigQuery) -> None:
+    def __init__(self, bq: BigQuery, *, ddl: Path) -> None:
+        """`ddl` is the folder with the DDL of tenants' tables."""
         self._bq = bq
+        self._fences = load_tables(ddl)[FENCES]
         self._sql = load_blocks(Path(__file__).with_name("queries.sql"))
         self._tables: TtlCache[tuple[str, str], bool] = TtlCache(seconds=TABLE_KNOWN_SECONDS, size=10_000)
         self._beginnings: GroupCommits[str, _Beginning, None] = GroupCommits(self._insert_runs)
@@ -114,8 +118,9 @@ class Store:
         rows_processed: int | None = None,
         error_message: str | None = None,
     ) -> RunStatus | None:
-        """Ends a run that is RUNNING, and answers how the run stands then: `status`, or what somebody else has made of it; None if there is
-        no such run. After a lost reply our own first try is that somebody, so the answer is read back, never assumed.
+        """Ends a run that is RUNNING, and answers its status then: `status`, or how it had ended before; None if there is no such run.
+        After a lost reply our own first try may have ended it, so the answer is read back, never assumed. Unless it has COMPLETED, nothing
+        of it is published from then on.
         """
         params = {
             "pipeline_logging_id": run,
@@ -124,11 +129,15 @@ class Store:
             "rows_processed": rows_processed,
             "error_message": error_message,
         }
+        if status is not RunStatus.COMPLETED:
+            await self.ensure_table(tenant_id, self._fences.name, self._fences.create)
+            [row] = (await self._bq.query(self._sql["end_run"], params, dataset=self._bq.tenant(tenant_id))).rows
+            return None if row["status"] is None else RunStatus(row["status"])
         answer = await self._bq.query(self._sql["finish_run"], params, dataset=self._bq.tenant(tenant_id))
         if answer.affected:
             return status
-        stands = (await self.run_states(tenant_id, [run])).get(run)
-        return stands.status if stands else None
+        state = (await self.run_states(tenant_id, [run])).get(run)
+        return state.status if state else None
 
     async def run_states(self, tenant_id: str, runs: Sequence[str]) -> dict[str, RunState]:
         """How these runs stand; those without a row, and all of a tenant without a dataset, are missing."""

@@ -37,16 +37,27 @@ class Block:
     read: tuple[str, ...] = ()
     """The tables it reads."""
 
+    @property
+    def is_query(self) -> bool:
+        """Whether it is one SELECT, so that it may stand in parentheses in another statement."""
+        bare = _without_text(self.sql).strip().removesuffix(";")
+        return ";" not in bare and re.match(r"(SELECT|WITH|\()", bare.lstrip(), re.IGNORECASE) is not None
+
 
 def make_block(name: str, sql: str, params: dict[str, str], line: int = 1) -> Block:
     """A block, with the tables it touches read off its text."""
-    bare = re.sub(r"--[^\n]*|'[^'\n]*'", " ", sql)
+    bare = _without_text(sql)
     written = tuple(_DML.findall(bare))
     ctes = set(_WITH.findall(bare))
     read = sorted(
         {table for table in _READ.findall(bare) if table.upper() not in {"UNNEST", "SELECT"} and table not in ctes} - set(written)
     )
     return Block(name=name, sql=sql, params=params, line=line, written=written, read=tuple(read))
+
+
+def _without_text(sql: str) -> str:
+    """The SQL without comments and quoted text."""
+    return re.sub(r"--[^\n]*|'[^'\n]*'", " ", sql)
 
 
 def parse_blocks(text: str, source: str) -> dict[str, Block]:

@@ -31,6 +31,7 @@ from services.executor.steps import STEP_TYPES
 from services.executor.steps.step import Toolbox
 from services.executor.store import Store
 from services.executor.tenant_cloud import GcpCredentials, TenantCloud
+from services.executor.turns import Turns
 from services.executor.workers import Workers
 from services.platform.bigquery import BigQuery
 from services.platform.clock import SystemClock
@@ -214,8 +215,8 @@ async def tenant(tenant_id: str, bq: BigQuery, service_settings: ServiceSettings
 
 
 @pytest.fixture
-def store(bq: BigQuery) -> Store:
-    return Store(bq)
+def store(bq: BigQuery, service_settings: ServiceSettings) -> Store:
+    return Store(bq, ddl=service_settings.configs_dir / "bigquery" / "tenant")
 
 
 @pytest.fixture
@@ -230,6 +231,7 @@ async def tools(tenant: Tenant, store: Store, service_settings: ServiceSettings,
             workers=workers,
             clock=SystemClock(),
             spool_dir=tmp_path / "spool",
+            turns=Turns(),
         )
 
 

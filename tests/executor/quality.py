@@ -67,7 +67,7 @@ def step(folder: Path, checks: str, *, head: str = HEAD, parameters: Mapping[str
     section.text("type")
     kinds = {"date": ParameterType.DATE} if parameters is None else parameters
     specs = {name: ParameterSpec(name=name, type=kind, required=False, default=None, description="") for name, kind in kinds.items()}
-    tables = {name: table.create for name, table in load_tables(REPOSITORY / "configs/bigquery/tenant").items()}
+    tables = load_tables(REPOSITORY / "configs/bigquery/tenant")
     made = dq_checks.parse(
         section,
         Scope(folder=folder, parameters=specs, covers_days="date" in specs, found=FOUND, staging={SHAPE.name: SHAPE}, tables=tables),

@@ -4,7 +4,7 @@ import asyncio
 import math
 from collections import defaultdict
 from collections.abc import Awaitable, Callable
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pyarrow as pa
@@ -183,7 +183,7 @@ async def test_a_rerun_replaces_and_another_date_stays(tenant: Tenant, tools: To
     assert await tenant.rows(counts) == [{"d": DAY, "n": 40}, {"d": NEXT, "n": 25}]
 
     export(tenant, [*many(DAY, 10), *many(NEXT, 25, seed=8)])
-    await execute(await begin(date="2025-11-17"), tools)
+    await execute(await begin(date="2025-11-17", accept_less=True), tools)
     assert await tenant.rows(counts) == [{"d": DAY, "n": 10}, {"d": NEXT, "n": 25}]
 
 
@@ -197,7 +197,7 @@ async def test_a_month_is_read_at_once_and_replaced_day_for_day(tenant: Tenant, 
         assert (await execute(await begin(date=outside), tools)).status is RunStatus.COMPLETED
     left = [one for one in rows if one["usage_start_time"].day != 5]
     export(tenant, [*left, *around])
-    job = await begin(start_date="2025-11-01", end_date="2025-11-30")
+    job = await begin(start_date="2025-11-01", end_date="2025-11-30", accept_less=True)
 
     outcome = await execute(job, tools)
 
@@ -252,6 +252,50 @@ async def test_a_day_without_rows_completes_with_a_warning(tenant: Tenant, tools
     assert (outcome.status, outcome.rows_processed) == (RunStatus.COMPLETED, 0)
     verdicts = await store.list_dq_results(tenant.tenant_id, job.run.pipeline_logging_id)
     assert [(v.check_name, v.severity, v.failing_rows) for v in verdicts if v.status == "FAILED"] == [("rows_present", "warn", 1)]
+
+
+FIRST = date(2025, 11, 1)
+KEPT = {"cost": 2.0, "credits": [{"name": "c", "amount": -2.0}]}
+LESS: list[tuple[str, list[dict[str, Any]], str | None]] = [
+    ("no rows", [], "would keep 0 of 4 rows and 0.00 of 8.00 USD"),
+    ("less than half of the rows", [{"cost": 8.0}], "would keep 1 of 4 rows and 8.00 of 8.00 USD"),
+    ("less than half of the cost", [{"cost": 0.9}] * 4, "would keep 4 of 4 rows and 3.60 of 8.00 USD"),
+    ("less in another currency", [{"cost": 2.0, "currency": "EUR"}] * 4, "would keep 0 of 4 rows and 0.00 of 8.00 USD"),
+    ("half of it", [{"cost": 2.0}] * 2, None),
+    ("credits do not count", [KEPT] * 4, None),
+]
+
+
+async def test_a_read_that_found_much_less_replaces_nothing_unless_the_caller_says_so(
+    tenant: Tenant, tools: Toolbox, begin: Begin, store: Store
+) -> None:
+    """One day for each case: those that would lose more than half of their rows, or of their cost before credits, are named, and no day is
+    replaced; with `accept_less` all are. Half of it is no loss of more than half.
+    """
+    days = [FIRST + timedelta(days=number) for number in range(len(LESS))]
+    period = {"start_date": days[0].isoformat(), "end_date": days[-1].isoformat()}
+    export(tenant, [row(day, hour=hour, cost=2.0) for day in days for hour in range(4)])
+    assert (await execute(await begin(**period), tools)).status is RunStatus.COMPLETED
+    before = await daily(tenant)
+    left = [row(day, **changes) for day, (_, rows, _) in zip(days, LESS, strict=True) for changes in rows]
+    export(tenant, [*left, row(NEXT)])
+
+    job = await begin(**period)
+    refused = await execute(job, tools)
+
+    lost = [f"{day} {words}" for day, (_, _, words) in zip(days, LESS, strict=True) if words]
+    assert refused.status is RunStatus.FAILED
+    assert refused.error_message == (
+        f"Step publish: Nothing was published, for a day would lose more than half of what it holds: {'; '.join(lost)}. "
+        "Check that the export is complete and is the right one; if less is right, run it again with accept_less: true."
+    )
+    [line] = [line for line in await store.list_step_logs(tenant.tenant_id, job.run.pipeline_logging_id) if line.action == "STEP_FAILED"]
+    assert [one["usage_date"] for one in line.metadata["too_little"]] == [words[:10] for words in lost]
+    assert await daily(tenant) == before
+
+    accepted = await execute(await begin(**period, accept_less=True), tools)
+    assert (accepted.status, accepted.rows_processed) == (RunStatus.COMPLETED, len(left))
+    assert len(await daily(tenant)) == len(left)
 
 
 async def test_a_lost_fence_publishes_nothing(tenant: Tenant, tools: Toolbox, begin: Begin, store: Store) -> None:

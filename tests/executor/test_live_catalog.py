@@ -56,8 +56,8 @@ async def test_one_that_breaks_goes_on_as_it_was_and_is_told(configs: Path, live
     put(path, good.replace("timeout_seconds: 1800", "timeout_seconds: 1900"))
     await becomes(lambda: live.templates[BILLING].timeout_seconds == 1900)
     sql = configs / "gcp/cost/billing.sql"
-    put(sql, sql.read_text().replace("rows_published", "rows_published_now"))
-    await becomes(lambda: "rows_published_now" in str(live.templates[BILLING].steps[-1].action))
+    put(sql, sql.read_text().replace("AS s\n", "AS s -- now\n"))
+    await becomes(lambda: "AS s -- now" in str(live.templates[BILLING].steps[-1].action))
 
 
 async def test_tables_that_cannot_be_read_leave_all_as_it_was(configs: Path, live: LiveCatalog) -> None:

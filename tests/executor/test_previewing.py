@@ -93,7 +93,7 @@ async def test_sql_that_does_not_fit_the_tables_is_a_problem(tenant: Tenant, sta
     job = await starter.prepare(wanted(tenant, date="2025-11-17"))
     extract, checks, publish = job.template.steps
     assert isinstance(publish.action, Publish)
-    renamed = replace(publish.action, block=make_block("renamed", "SELECT s.no_such_column FROM x_staging_gcp_billing AS s", {}))
+    renamed = replace(publish.action, script=make_block("renamed", "SELECT s.no_such_column FROM x_staging_gcp_billing AS s", {}))
     job = replace(job, template=replace(job.template, steps=(extract, checks, replace(publish, action=renamed))))
     found = await previewer.preview(job)
     assert list(found.problems) == ["publish"]

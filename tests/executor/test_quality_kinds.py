@@ -167,7 +167,7 @@ async def test_volume_is_held_against_the_days_before(tenant: Tenant, tools: Too
 
 async def test_volume_counts_its_own_rows_of_a_shared_table(tenant: Tenant, tools: Toolbox, tmp_path: Path) -> None:
     """Rows of another provider are not counted, rows from before there was a column to tell them apart are."""
-    own = "{name: usual, kind: volume, within: 50%, severity: warn, only: {column: source_table, value: ours}}"
+    own = "{name: usual, kind: volume, within: 50%, severity: warn, only: {column: source_table, value: ours, or_null: true}}"
     checks = step(tmp_path, f"checks:\n  - {own}\n")
     await tools.store.ensure_table(tenant.tenant_id, "billing_cost_daily", checks.create)  # type: ignore[arg-type]
     await tenant.rows(

@@ -36,7 +36,7 @@ EVERY_KIND = (
     "{name: a, kind: row_count, source: n}",
     "{name: a, kind: sum_agrees, column: price, source: f}",
     "{name: a, kind: unique, columns: [id, shop.id]}",
-    "{name: a, kind: volume, within: 50%, only: {column: source, value: GCP}}",
+    "{name: a, kind: volume, within: 50%, only: {column: source, value: GCP, or_null: true}}",
 )
 
 

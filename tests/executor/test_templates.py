@@ -18,7 +18,7 @@ def test_ours(catalog: Catalog) -> None:
         ("checks", "dq.checks", ("extract",)),
         ("publish", "bigquery.publish", ("checks",)),
     ]
-    parameters = [("date", "date"), ("start_date", "date"), ("end_date", "date"), ("export_table", "table")]
+    parameters = [("date", "date"), ("start_date", "date"), ("end_date", "date"), ("export_table", "table"), ("accept_less", "boolean")]
     assert [(one.name, one.type) for one in template.parameters] == parameters
 
 
@@ -79,14 +79,16 @@ def test_a_broken_template_is_named_with_file_line_and_column(configs: Path, old
     assert message in str(error)
 
 
-def test_a_step_cannot_ask_for_what_nobody_finds_out(configs: Path) -> None:
+def test_a_step_cannot_ask_for_what_no_step_before_it_finds_out(configs: Path) -> None:
     """The SQL of a step declares @source_rows, but the step that finds it out is gone."""
     text = (configs / "gcp/cost/billing.yml").read_text()
     head, rest = text.split("  - id: extract")
     publish = rest[rest.index("  - id: publish") :].replace("    needs: [checks]\n", "", 1)
+    sql = (configs / "gcp/cost/billing.sql").read_text()
+    (configs / "gcp/cost/billing.sql").write_text(sql.replace("name: billing_rows", "name: billing_rows\n-- param: source_rows INT64"))
     (configs / "gcp/cost/broken.yml").write_text(head + publish)
     error = load_catalog(configs, STEP_TYPES).broken["gcp/cost/broken.yml"]
-    assert "block billing_publish declares @source_rows INT64, which is not known here" in str(error)
+    assert "block billing_rows declares @source_rows INT64, which is not known here" in str(error)
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ import yaml
 
 from services.executor.catalog import load_catalog
 from services.executor.steps import STEP_TYPES
+from services.executor.steps.bigquery_publish import Publish
 from services.executor.steps.dq_checks import Checks
 from services.platform.ddl import Table, View, load_tables, load_views
 from services.platform.sql import Block, load_blocks
@@ -17,8 +18,13 @@ from tools.check_sql.problem import Problem
 _SQL = re.compile(
     r"\s*(SELECT\s|WITH\s+\w+\s+AS|INSERT\s+INTO|UPDATE\s+\S+\s+SET|DELETE\s+FROM|MERGE\s|(CREATE|ALTER|DROP|TRUNCATE)\s+[A-Z]+\s)"
 )
-# The one makes ALTER TABLE from a table's own DDL, the other one query of a step's checks; what they make is analyzed, too.
-_MAY_HOLD_SQL = {Path("services/platform/ddl.py"), Path("services/executor/checks/compose.py")}
+# They make ALTER TABLE from a table's own DDL, the query of a step's checks, the script that publishes; what they make is analyzed, too.
+_MAY_HOLD_SQL = {
+    Path("services/platform/ddl.py"),
+    Path("services/executor/checks/compose.py"),
+    Path("services/executor/steps/publish_script.py"),
+    Path("services/executor/steps/bigquery_publish.py"),
+}
 
 
 def tables(root: Path) -> dict[Path, Table]:
@@ -63,11 +69,13 @@ def added_columns(table: Table) -> Block:
 
 
 def composed(root: Path) -> Iterator[tuple[Path, Block]]:
-    """The query of every step of a template that checks quality. A template that cannot be read is the executor's to name."""
+    """What steps compose: checks' queries and publishing scripts. A template that cannot be read is the executor's to name."""
     for template in load_catalog(root / "configs", STEP_TYPES).templates.values():
         for step in template.steps:
             if isinstance(step.action, Checks):
                 yield root / "configs" / f"{template.name.path}.yml", step.action.query.block
+            if isinstance(step.action, Publish):
+                yield root / "configs" / f"{template.name.path}.yml", step.action.script
 
 
 def stray_sql(root: Path) -> Iterator[Problem]:

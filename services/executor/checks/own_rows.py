@@ -1,7 +1,8 @@
-"""Which rows of a shared table a template means: `only: {column: x_Provider, value: GCP}`.
+"""Which rows of a shared table a template means: `only: {column: x_Provider, value: GCP, or_null: true}`.
 
 Several templates may publish into one table, each its own provider's rows. What a template counts, replaces or deletes there must be its
-own rows only. A row that is NULL in the column is older than the column, from when there was one template: it is counted as its own.
+own rows only. A row that is NULL in the column is older than the column, from when one template alone published into the table: that
+template says `or_null`.
 """
 
 import re
@@ -17,17 +18,19 @@ _COLUMN = re.compile(r"[A-Za-z_]\w{0,127}", re.ASCII)
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class OwnRows:
-    """The rows whose `column`, a STRING, has `value` or is NULL."""
+    """The rows whose `column`, a STRING, has `value`."""
 
     column: str
     """A checked identifier."""
     value: str
     """Reaches SQL as a query parameter."""
+    or_null: bool
+    """Also those where it is NULL."""
 
     def condition(self, param: str, table: str = "") -> str:
         """A boolean expression; `param` is the query parameter that holds `value`, `table` the alias before the column, if there is one."""
         column = f"{table}.`{self.column}`" if table else f"`{self.column}`"
-        return f"({column} = @{param} OR {column} IS NULL)"
+        return f"({column} = @{param} OR {column} IS NULL)" if self.or_null else f"{column} = @{param}"
 
 
 def read_own_rows(section: Section, create: Block) -> OwnRows | None:
@@ -39,5 +42,6 @@ def read_own_rows(section: Section, create: Block) -> OwnRows | None:
     column, value = only.text("column"), only.text("value")
     if not _COLUMN.fullmatch(column) or not re.search(rf"^\s+{column} STRING\b", create.sql, re.MULTILINE):
         raise only.error(f"`{column}` is no column of type STRING of the table", "column")
+    or_null = only.flag("or_null")
     only.finish()
-    return OwnRows(column=column, value=value)
+    return OwnRows(column=column, value=value, or_null=or_null)

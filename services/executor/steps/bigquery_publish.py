@@ -1,16 +1,24 @@
-"""`bigquery.publish`: one transaction puts what was staged and checked into its table, if the run still holds its fence."""
+"""`bigquery.publish`: one transaction puts what was staged and checked in place of what the run's days hold, unless the run has ended."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Final
 
-from services.executor.failures import RunLost
+from services.executor.checks.own_rows import read_own_rows
+from services.executor.failures import RunLost, StepFailed
+from services.executor.parameters import ParameterType
+from services.executor.period import DAY
+from services.executor.steps.publish_script import ACCEPT_LESS, FENCES, OUTSIDE, OWN, Replacement, publish_script
 from services.executor.steps.step import Scope, Step, StepContext, StepPreview, StepResult
 from services.executor.yaml_section import Section
-from services.platform.sql import Block
+from services.platform import bigquery
+from services.platform.ddl import Table
+from services.platform.sql import Block, make_block
 
 DIGITS: Final = 6
-"""After the point, of money in a run's story: what a sum of FLOAT64 has beyond them is noise."""
+"""After the point, of money in a step's log line: what a sum of FLOAT64 has beyond them is noise."""
+MAX_DAYS_NAMED: Final = 5
+"""In an error message."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -18,46 +26,116 @@ class Publish:
     """The step."""
 
     FINDS: ClassVar[Mapping[str, str]] = {}
-    block: Block
-    """A script whose last statement answers `published BOOL, rows_published INT64`, and may answer what became of days that were there
-    before: `moved ARRAY<STRUCT<usage_date DATE, currency STRING, cost_before FLOAT64, cost_after FLOAT64>>`.
-    """
-    table: str
-    create: Block
-    """Makes `table`."""
+    replacement: Replacement
+    script: Block
+    """See `publish_script`."""
+    fences: Table
 
     async def run(self, context: StepContext) -> StepResult:
-        """See Step. Raises RunLost if the fence refused."""
-        tools, run = context.tools, context.run
-        await tools.store.ensure_table(run.tenant_id, self.table, self.create)
-        answer = await context.query(self.block)
-        outcome = answer.rows[0]
+        """See Step. Raises RunLost if the run has ended; StepFailed if a day would lose too much, or a row is none of the run's."""
+        await self._make_tables(context)
+        # One at a time into a table: BigQuery cancels all but one of the transactions that change it, each after seconds of work.
+        async with context.tools.turns.of(context.run.tenant_id, self.replacement.table.name):
+            try:
+                [outcome] = (await context.query(self.script, self._own)).rows
+            except bigquery.BadRequest as error:
+                if OUTSIDE not in str(error):
+                    raise
+                name = self.replacement.table.name
+                message = f"Nothing was published, for a row for {name} lies outside the days or the provider of this run."
+                raise StepFailed(f"{message} Correct the template's query.") from error
         if not outcome["published"]:
-            raise RunLost
-        return StepResult(rows_processed=outcome["rows_published"], metadata={"table": self.table} | _moved(outcome))
+            raise _too_little(outcome["changes"]) or RunLost()
+        return StepResult(
+            rows_processed=outcome["rows_published"],
+            metadata={"table": self.replacement.table.name, "moved": [_moved(day) for day in outcome["changes"]]},
+        )
 
     async def preview(self, context: StepContext) -> StepPreview:
         """See Previewed."""
-        await context.tools.store.ensure_table(context.run.tenant_id, self.table, self.create)
-        return StepPreview(bytes_read=await context.dry_run(self.block))
+        await self._make_tables(context)
+        return StepPreview(bytes_read=await context.dry_run(self.script, self._own))
 
+    async def _make_tables(self, context: StepContext) -> None:
+        for table in (self.replacement.table, self.fences):
+            await context.tools.store.ensure_table(context.run.tenant_id, table.name, table.create)
 
-def _moved(outcome: Mapping[str, Any]) -> dict[str, object]:
-    if "moved" not in outcome:
-        return {}
-    days = [
-        {
-            "usage_date": day["usage_date"].isoformat(),
-            "currency": day["currency"],
-            "cost_before": round(day["cost_before"], DIGITS),
-            "cost_after": round(day["cost_after"], DIGITS),
-            "cost_moved": round(day["cost_after"] - day["cost_before"], DIGITS),
-        }
-        for day in outcome["moved"]
-    ]
-    return {"moved": days}
+    @property
+    def _own(self) -> Mapping[str, object]:
+        return {OWN: self.replacement.own.value} if self.replacement.own else {}
 
 
 def parse(section: Section, scope: Scope) -> Step:
-    """See StepType."""
-    return Publish(block=scope.block(section), table=section.text("table"), create=scope.table(section))
+    """See StepType. Whatever cannot be composed into the fenced replace is refused here."""
+    table = scope.table(section)
+    if not scope.covers_days:
+        raise section.error(f"bigquery.publish replaces days: the template must declare a parameter `{DAY}` of type {ParameterType.DATE}")
+    if ACCEPT_LESS not in scope.parameters or scope.parameters[ACCEPT_LESS].type is not ParameterType.BOOLEAN:
+        told = f"bigquery.publish refuses a day that would lose more than half of its rows, unless the caller gives `{ACCEPT_LESS}`"
+        raise section.error(f"{told}: the template must declare that parameter, of type {ParameterType.BOOLEAN}")
+    replacement = Replacement(
+        table=table,
+        day=_column(section, "day", table, ("DATE",)) or "",
+        own=read_own_rows(section, table.create),
+        currency=_column(section, "currency", table, ("STRING",), required=False),
+        cost=_column(section, "cost", table, ("FLOAT64", "NUMERIC"), required=False),
+        net_cost=_column(section, "net_cost", table, ("FLOAT64", "NUMERIC"), required=False),
+    )
+    return Publish(replacement=replacement, script=publish_script(replacement, _rows(section, scope, table)), fences=scope.tables[FENCES])
+
+
+def _rows(section: Section, scope: Scope, table: Table) -> Block:
+    """The query of the template, or all columns of the staging table as they stand."""
+    if ("sql" in section.keys) == ("staging" in section.keys):
+        raise section.error("bigquery.publish needs either `sql`, a query for the rows, or `staging`, whose rows are taken as they are")
+    if "sql" in section.keys:
+        block = scope.block(section)
+        if not block.is_query:
+            raise section.error(f"the block {block.name} must be one SELECT: the step itself makes the transaction around it", "sql")
+        return block
+    shape = scope.staging[section.text("staging", among=scope.staging)]
+    if missing := [name for name in table.columns if name not in shape.columns]:
+        raise section.error(f"{shape.name} has no column {missing[0]}, which {table.name} has", "staging")
+    return make_block("staged_rows", f"SELECT {', '.join(table.columns)}\nFROM {shape.name}", {})
+
+
+def _column(section: Section, key: str, table: Table, types: Sequence[str], *, required: bool = True) -> str | None:
+    name = section.text(key) if required else section.text(key, "")
+    if not name:
+        return None
+    if table.columns.get(name) not in types:
+        raise section.error(f"`{name}` is no column of type {' or '.join(types)} of {table.name}", key)
+    return name
+
+
+def _too_little(changes: Sequence[Mapping[str, Any]]) -> StepFailed | None:
+    """What to say where a day would lose more than half of its rows or of its cost before credits; None: it was not for that."""
+    lost = [change for change in changes if change["is_too_little"]]
+    if not lost:
+        return None
+    days = [
+        f"{change['usage_date']} would keep {change['rows_after']} of {change['rows_before']} rows and "
+        f"{change['cost_after']:.2f} of {change['cost_before']:.2f} {change['currency'] or 'of cost'}"
+        for change in lost[:MAX_DAYS_NAMED]
+    ]
+    more = f"; and {len(lost) - MAX_DAYS_NAMED} more" if len(lost) > MAX_DAYS_NAMED else ""
+    message = (
+        f"Nothing was published, for a day would lose more than half of what it holds: {'; '.join(days)}{more}. "
+        f"Check that the export is complete and is the right one; if less is right, run it again with {ACCEPT_LESS}: true."
+    )
+    return StepFailed(message, can_heal=True, metadata={"too_little": [_moved(change) | _rows_of(change) for change in lost]})
+
+
+def _rows_of(change: Mapping[str, Any]) -> dict[str, object]:
+    return {"rows_before": change["rows_before"], "rows_after": change["rows_after"]}
+
+
+def _moved(change: Mapping[str, Any]) -> dict[str, object]:
+    before, after = change["net_before"], change["net_after"]
+    return {
+        "usage_date": change["usage_date"].isoformat(),
+        "currency": change["currency"],
+        "cost_before": round(before, DIGITS),
+        "cost_after": round(after, DIGITS),
+        "cost_moved": round(after - before, DIGITS),
+    }

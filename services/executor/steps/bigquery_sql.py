@@ -8,6 +8,7 @@ from services.executor.failures import StepFailed
 from services.executor.staging import StagingShape, StagingTable
 from services.executor.steps.step import Scope, Step, StepContext, StepPreview, StepResult
 from services.executor.yaml_section import Section
+from services.platform.ddl import Table
 from services.platform.sql import Block
 
 ROWS, MISSING = "rows_staged", "missing"
@@ -23,8 +24,8 @@ class Sql:
     there first, in words for the tenant; NULL if nothing.
     """
     shape: StagingShape
-    reads: Mapping[str, Block]
-    """The tenant's tables that the script reads, each with what makes it: one that no run has made yet has no rows."""
+    reads: tuple[Table, ...]
+    """The tenant's tables that the script reads: one that no run has made yet has no rows."""
 
     async def run(self, context: StepContext) -> StepResult:
         """See Step. What is missing may come: another attempt may find it."""
@@ -36,22 +37,22 @@ class Sql:
             rows_processed=told[ROWS],
             found={name: told[name] for name in self.FINDS},
             staging=(table,),
-            metadata={"staged_from": list(self.reads)},
+            metadata={"staged_from": [one.name for one in self.reads]},
         )
 
     async def preview(self, context: StepContext) -> StepPreview:
         """See Previewed. It is taken to stage as much as it reads."""
         async with self._staging(context) as (table, there):
             size = await there.dry_run(self.block)
-        return StepPreview(bytes_read=size, staging=(table,), staged_bytes=size, metadata={"staged_from": list(self.reads)})
+        return StepPreview(bytes_read=size, staging=(table,), staged_bytes=size, metadata={"staged_from": [one.name for one in self.reads]})
 
     @asynccontextmanager
     async def _staging(self, context: StepContext) -> AsyncIterator[tuple[StagingTable, StepContext]]:
         """The run's own staging table, empty, and the context with it; dropped again if what is done with it fails."""
         tools, tenant_id = context.tools, context.run.tenant_id
         table = self.shape.table(context.run.pipeline_logging_id, context.run.attempt)
-        for name, create in self.reads.items():
-            await tools.store.ensure_table(tenant_id, name, create)
+        for read in self.reads:
+            await tools.store.ensure_table(tenant_id, read.name, read.create)
         try:
             await tools.staging.make(tenant_id, table)
             yield table, replace(context, staging=(*context.staging, table))
@@ -72,5 +73,5 @@ def parse(section: Section, scope: Scope) -> Step:
         FINDS={name: finds.text(name) for name in finds.keys},
         block=scope.block(section),
         shape=scope.staging[section.text("staging", among=scope.staging)],
-        reads={name: scope.tables[name] for name in reads},
+        reads=tuple(scope.tables[name] for name in reads),
     )

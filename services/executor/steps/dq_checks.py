@@ -74,7 +74,7 @@ class Checks:
 
 def parse(section: Section, scope: Scope) -> Step:
     """See StepType."""
-    create, entries = scope.table(section), section.sections("checks", "a check")
+    create, entries = scope.table(section).create, section.sections("checks", "a check")
     if not entries:
         raise section.error("dq.checks needs at least one check in `checks`")
     kinds = [entry.text("kind", CUSTOM, among={CUSTOM, *KINDS}) for entry in entries]

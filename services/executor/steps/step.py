@@ -14,10 +14,12 @@ from services.executor.runs import Outcome, Run
 from services.executor.staging import StagingShape, StagingTable, bind
 from services.executor.store import Store
 from services.executor.tenant_cloud import TenantCloud
+from services.executor.turns import Turns
 from services.executor.workers import Workers
 from services.executor.yaml_section import Section
 from services.platform.bigquery import BigQuery, QueryResult
 from services.platform.clock import Clock
+from services.platform.ddl import Table
 from services.platform.sql import Block, parse_blocks
 
 RUN_VALUES = {"tenant_id": "STRING", "pipeline_id": "STRING", "pipeline_logging_id": "STRING", "attempt": "INT64", "loaded_at": "TIMESTAMP"}
@@ -56,6 +58,8 @@ class Toolbox:
     workers: Workers
     clock: Clock
     spool_dir: Path
+    turns: Turns
+    """Of publishing into a tenant's table."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -177,8 +181,8 @@ class Scope:
     found: Mapping[str, str]
     """What the steps that come before find out, name to GoogleSQL type."""
     staging: Mapping[str, StagingShape]
-    tables: Mapping[str, Block]
-    """The tables of a tenant's dataset: the statement that makes each."""
+    tables: Mapping[str, Table]
+    """The tables of a tenant's dataset, by name."""
 
     def block(self, section: Section, key: str = "sql") -> Block:
         """The SQL block that `key` names as `file.sql#block`. Raises TemplateError if it is not there or wants a parameter nobody gives."""
@@ -200,8 +204,8 @@ class Scope:
                 raise section.error(f"block {name} declares @{param} {kind}, which {there}", key)
         return block
 
-    def table(self, section: Section, key: str = "table") -> Block:
-        """The statement that makes the table that `key` names. Raises TemplateError if there is none."""
+    def table(self, section: Section, key: str = "table") -> Table:
+        """The table of a tenant's dataset that `key` names. Raises TemplateError if there is none."""
         return self.tables[section.text(key, among=self.tables)]
 
 

@@ -1,0 +1,146 @@
+"""The fenced replace, composed: the one script by which rows get from staging into a tenant's table.
+
+    1. The run's fence row is made, OPEN, if the run is RUNNING (x_meta_publish_fences).
+    2. One transaction: what the days hold is measured, they are deleted, the new rows inserted, the difference is measured, and last the
+       fence row is changed where it is still OPEN and no day would lose too much. No row changed: rollback.
+
+Why it is safe
+    - A run that ends otherwise than by completing (cancel, reconcile, deadline, failure) has its fence closed before its row says so. That
+      UPDATE and the one in step 2 change the same row, so BigQuery runs them one after the other or cancels the transaction: once a run is
+      seen to have ended, nothing of it is published any more.
+    - The fence comes last, so it is held for the moment of the commit; and only publishing and ending runs change its table, so a publish
+      is cancelled only by another publish into its table, of which one always commits, or by the end of a run.
+    - Replayed, it replaces the rows with the same rows. Of two runs of one day BigQuery cancels one, as both delete, and its retry starts
+      from what the other one committed.
+    - A row outside the run's days, or of another provider, would not be replaced by the next run: ERROR ends the script, nothing changes.
+"""
+
+from dataclasses import dataclass
+
+from services.executor.checks.own_rows import OwnRows
+from services.platform.ddl import Table
+from services.platform.sql import Block, make_block
+
+FENCES = "x_meta_publish_fences"
+RUNS = "x_meta_pipeline_runs"
+OUTSIDE = "a row to publish lies outside the days or the provider of the run"
+"""The text of the error that ends the script for such a row."""
+PARAMS = {"pipeline_logging_id": "STRING", "loaded_at": "TIMESTAMP", "first_day": "DATE", "last_day": "DATE"}
+ACCEPT_LESS = "accept_less"
+"""The parameter by which a caller says that days may lose more than half of what they hold."""
+OWN = "_publish_own"
+"""The query parameter that holds the value of `OwnRows`."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Replacement:
+    """What a publish replaces, by the names of the table's columns. All names stand in our DDL."""
+
+    table: Table
+    day: str
+    """A DATE: rows of the run's days are replaced."""
+    own: OwnRows | None
+    """Which rows of these days are the template's; None: all."""
+    currency: str | None
+    """What sums are kept apart by; None: the table has none."""
+    cost: str | None
+    """Before credits: a day must not lose more than half of it unless the caller accepts less."""
+    net_cost: str | None
+    """Whose change is recorded for each day that was published before."""
+
+
+def publish_script(replacement: Replacement, rows: Block) -> Block:
+    """The script that puts `rows` (a query that yields every column of the table by name) in place of what the days hold.
+
+    Its last statement answers `published BOOL`, `rows_published INT64` and `changes`, one entry for each day and currency that held rows
+    before: `usage_date DATE, currency STRING, rows_before INT64, rows_after INT64, cost_before FLOAT64, cost_after FLOAT64,
+    net_before FLOAT64, net_after FLOAT64, is_too_little BOOL`.
+    """
+    table, day = replacement.table, replacement.day
+    columns = list(table.columns)
+    own = f" AND {replacement.own.condition(OWN, 't')}" if replacement.own else ""
+    is_new = f" AND n.{replacement.own.column} = @{OWN}" if replacement.own else ""
+    is_inside = f"n.{day} BETWEEN @first_day AND @last_day{is_new}"
+    selected = [f"IF({is_inside}, n.{name}, ERROR('{OUTSIDE}')) AS {name}" if name == day else f"n.{name}" for name in columns]
+    query = rows.sql.rstrip().removesuffix(";")
+    changes = _changes(replacement, f"WHERE t.{day} BETWEEN @first_day AND @last_day{own}", query)
+    params = PARAMS | {ACCEPT_LESS: "BOOL"} | rows.params | ({OWN: "STRING"} if replacement.own else {})
+    return make_block(
+        f"publish_{table.name}",
+        f"""\
+DECLARE published BOOL DEFAULT FALSE;
+DECLARE inserted INT64 DEFAULT 0;
+DECLARE changes ARRAY<STRUCT<
+  usage_date DATE, currency STRING, rows_before INT64, rows_after INT64, cost_before FLOAT64, cost_after FLOAT64,
+  net_before FLOAT64, net_after FLOAT64, is_too_little BOOL>>;
+INSERT INTO {FENCES} (pipeline_logging_id, state, updated_at)
+SELECT DISTINCT r.pipeline_logging_id, 'OPEN', @loaded_at
+FROM {RUNS} AS r
+WHERE r.pipeline_logging_id = @pipeline_logging_id AND r.status = 'RUNNING'
+  AND NOT EXISTS (SELECT 1 FROM {FENCES} AS f WHERE f.pipeline_logging_id = @pipeline_logging_id);
+BEGIN TRANSACTION;
+SET changes = {changes};
+DELETE FROM {table.name} AS t WHERE t.{day} BETWEEN @first_day AND @last_day{own};
+INSERT INTO {table.name} ({", ".join(columns)})
+SELECT {", ".join(selected)}
+FROM (
+{query}
+) AS n;
+SET inserted = @@row_count;
+UPDATE {FENCES} SET updated_at = @loaded_at
+WHERE pipeline_logging_id = @pipeline_logging_id AND state = 'OPEN'
+  AND NOT EXISTS (SELECT 1 FROM {FENCES} AS f WHERE f.pipeline_logging_id = @pipeline_logging_id AND f.state = 'CLOSED')
+  AND (IFNULL(@{ACCEPT_LESS}, FALSE) OR NOT EXISTS (SELECT 1 FROM UNNEST(changes) AS c WHERE c.is_too_little));
+IF @@row_count = 0 THEN
+  ROLLBACK TRANSACTION;
+  -- For the answer: the emulator takes variables back with the transaction.
+  SET changes = {changes};
+ELSE
+  COMMIT TRANSACTION;
+  SET published = TRUE;
+END IF;
+SELECT published, IF(published, inserted, 0) AS rows_published, changes""",
+        params,
+    )
+
+
+def _changes(replacement: Replacement, of_the_run: str, query: str) -> str:
+    """What the days hold beside what they would hold: an array, empty for days that hold nothing yet."""
+    return f"""ARRAY(
+  SELECT AS STRUCT
+    q.usage_date, q.currency, q.rows_before, q.rows_after, q.cost_before, q.cost_after, q.net_before, q.net_after,
+    q.day_after * 2 < q.day_before OR (q.cost_before > 0.0 AND q.cost_after * 2.0 < q.cost_before) AS is_too_little
+  FROM (
+    SELECT
+      g.usage_date, g.currency, g.rows_before, g.rows_after, g.cost_before, g.cost_after, g.net_before, g.net_after,
+      SUM(g.rows_before) OVER (PARTITION BY g.usage_date) AS day_before, SUM(g.rows_after) OVER (PARTITION BY g.usage_date) AS day_after
+    FROM (
+      SELECT
+        d.usage_date, d.currency,
+        COUNTIF(d.is_old) AS rows_before, COUNTIF(NOT d.is_old) AS rows_after,
+        IFNULL(SUM(IF(d.is_old, d.cost, 0.0)), 0.0) AS cost_before, IFNULL(SUM(IF(d.is_old, 0.0, d.cost)), 0.0) AS cost_after,
+        IFNULL(SUM(IF(d.is_old, d.net_cost, 0.0)), 0.0) AS net_before, IFNULL(SUM(IF(d.is_old, 0.0, d.net_cost)), 0.0) AS net_after
+      FROM (
+        SELECT TRUE AS is_old, {_measured(replacement, "t")}
+        FROM {replacement.table.name} AS t
+        {of_the_run}
+        UNION ALL
+        SELECT FALSE AS is_old, {_measured(replacement, "n")}
+        FROM (
+{query}
+        ) AS n
+      ) AS d
+      GROUP BY d.usage_date, d.currency
+    ) AS g
+  ) AS q
+  WHERE q.day_before > 0
+  ORDER BY q.usage_date, q.currency)"""
+
+
+def _measured(replacement: Replacement, alias: str) -> str:
+    currency = f"{alias}.{replacement.currency}" if replacement.currency else "CAST(NULL AS STRING)"
+    amounts = [
+        f"CAST({alias}.{column} AS FLOAT64) AS {name}" if column else f"0.0 AS {name}"
+        for name, column in (("cost", replacement.cost), ("net_cost", replacement.net_cost))
+    ]
+    return f"{alias}.{replacement.day} AS usage_date, {currency} AS currency, {', '.join(amounts)}"
