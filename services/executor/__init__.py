@@ -25,7 +25,8 @@ A run's states, and all that moves it from one to another (- is no row; tests/ex
     RUNNING  ──reconcile─>  FAILED       nobody renews its slot: its executor died
     RUNNING  ──outlive───>  FAILED       nobody ended it in time, and it has no slot
 
-Who may end a run is decided by the row alone: the first who finds it RUNNING. A run that ends otherwise than by completing has its publishing
-fence closed before its row says so, so it publishes nothing from then on (`steps/publish_script`). If the executor dies, nobody renews: the slot expires, and any executor's `reconcile` ends
-the run FAILED and settles it. Everything between two of these steps may happen twice, and the second time changes nothing.
+Who may end a run is decided by the row alone: the first who finds it RUNNING. A run that ends otherwise than by completing has its
+publishing fence closed before its row says so, so it publishes nothing from then on (`steps/publish_script`). If the executor dies, nothing
+renews the slot: it expires, and any executor's `reconcile` ends the run FAILED and settles it. Everything between two of these steps may
+happen twice, and the second time changes nothing.
 """

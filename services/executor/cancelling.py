@@ -1,8 +1,8 @@
 """Ends a run at its tenant's wish, whichever executor leads it.
 
 1. The row decides: RUNNING -> CANCELLED by compare-and-set, with the run's publishing fence closed before it, so that nothing is published
-   afterwards (`end_run` in queries.sql). A run that has
-   published just before is CANCELLED with its whole day in place: never with a part of it.
+   afterwards (`end_run` in queries.sql). A run that has published just before is CANCELLED with its whole day in place: never with a part
+   of it.
 2. The slot is settled at once, by whoever cancels. The leader settles it again, which changes nothing. If auth does not answer here, the
    caller hears so and may call again; else the leader settles it when its work has ended, or the reconciler once the lease has run out.
 3. If this process leads the run, its task is stopped at once: it cancels its BigQuery job and drops what was staged. Any other leader
