@@ -1,73 +1,18 @@
-"""The proxy's rules, each shown on its own; and what our client makes of them."""
+"""The strict proxy before the emulator: what our client makes of its refusals. Its rules stand in test_strict_rules.py."""
 
-import threading
-from contextlib import ExitStack
+import asyncio
 
 import pytest
+from google.api_core.exceptions import Forbidden
+from google.cloud import bigquery
 
 from services.platform.bigquery import BigQuery
 from services.platform.errors import Unavailable
 from services.platform.settings import ServiceSettings
 from services.platform.sql import Block, make_block
-from tests.strict_bigquery import OUTSTANDING, RATE, RUNNING, Refused, StrictBigQuery, strict_bigquery
+from tests.strict_bigquery import Iam, StrictBigQuery, strict_bigquery
 
-UPDATE = "UPDATE t SET a = 1 WHERE TRUE"
-TRANSACTION = f"BEGIN TRANSACTION; {UPDATE}; COMMIT TRANSACTION;"
-
-
-def rules(**changes: int) -> StrictBigQuery:
-    return StrictBigQuery(upstream="nowhere", **changes)  # type: ignore[arg-type]
-
-
-def refusal(proxy: StrictBigQuery, sql: str) -> str:
-    with pytest.raises(Refused) as refused, proxy.statement(sql, "d"):
-        pass
-    return refused.value.message
-
-
-def test_the_26th_statement_in_ten_seconds_is_refused_on_its_table_only() -> None:
-    proxy = rules()
-    for _ in range(RATE):
-        with proxy.statement("INSERT INTO t (a) VALUES (1)", "d"):
-            pass
-    assert "too many DML statements" in refusal(proxy, UPDATE)
-    with proxy.statement(UPDATE, "other"), proxy.statement("SELECT a FROM t", "d"):
-        pass
-
-
-def test_two_run_twenty_wait_and_one_more_is_refused() -> None:
-    proxy, running, done = rules(rate=1000), threading.Semaphore(0), threading.Event()
-
-    def mutate() -> None:
-        with proxy.statement(UPDATE, "d"):
-            running.release()
-            done.wait(10)
-
-    threads = [threading.Thread(target=mutate) for _ in range(OUTSTANDING)]
-    for thread in threads:
-        thread.start()
-    for _ in range(RUNNING):
-        assert running.acquire(timeout=5)
-    while proxy._outstanding["d.t"] < OUTSTANDING:
-        done.wait(0.01)
-    assert not running.acquire(blocking=False), "the third waits"
-    assert "outstanding" in refusal(proxy, UPDATE)
-    done.set()
-    for thread in threads:
-        thread.join()
-
-
-def test_streamed_rows_are_not_changed_and_of_two_transactions_one_is_cancelled() -> None:
-    proxy = rules()
-    with ExitStack() as stack:
-        stack.enter_context(proxy.statement(TRANSACTION, "d"))
-        assert "aborted due to concurrent update" in refusal(proxy, TRANSACTION)
-    with proxy.statement(TRANSACTION, "d"):
-        pass
-    proxy.streamed("d", "t")
-    assert "streaming buffer" in refusal(proxy, UPDATE)
-    with proxy.statement("INSERT INTO t (a) VALUES (1)", "d"):
-        pass
+MAKER, WORKER = "maker@p", "worker@p"
 
 
 @pytest.fixture
@@ -75,13 +20,24 @@ def settings(service_settings: ServiceSettings) -> ServiceSettings:
     return service_settings.model_copy(update={"bigquery_deadline_seconds": 1.5})
 
 
+@pytest.fixture
+def upstream(service_settings: ServiceSettings) -> str:
+    return (service_settings.bigquery_emulator_host or "").removeprefix("http://")
+
+
+def through(settings: ServiceSettings, url: str, seconds: float = 20.0) -> BigQuery:
+    """A process whose BigQuery stands at `url`."""
+    return BigQuery(settings.model_copy(update={"bigquery_emulator_host": url, "bigquery_deadline_seconds": seconds}), service="auth")
+
+
 def change(tenant_id: str) -> Block:
     return make_block("change", f"UPDATE tenant_profiles SET company_name = 'x' WHERE tenant_id = '{tenant_id}'", {})
 
 
-async def test_refusals_of_bigquery_are_waited_out_or_told_in_our_words(bq: BigQuery, settings: ServiceSettings, tenant_id: str) -> None:
+async def test_refusals_of_bigquery_are_waited_out_or_told_in_our_words(
+    bq: BigQuery, settings: ServiceSettings, upstream: str, tenant_id: str
+) -> None:
     """A budget of our own keeps below BigQuery's; where others have used that up, the caller hears UNAVAILABLE and none of its words."""
-    upstream = (settings.bigquery_emulator_host or "").removeprefix("http://")
     with strict_bigquery(StrictBigQuery(upstream=upstream, rate=5)) as proxy:
         for budget, refused in ((5, 0), (25, 1)):
             tight = settings.model_copy(update={"bigquery_emulator_host": proxy.url, "dml_statements_per_10_seconds": budget})
@@ -95,11 +51,57 @@ async def test_refusals_of_bigquery_are_waited_out_or_told_in_our_words(bq: BigQ
             assert (proxy.refused["rateLimitExceeded"] > 0) == bool(refused)
 
 
-async def test_a_lost_answer_is_asked_for_again(settings: ServiceSettings, tenant_id: str) -> None:
-    upstream = (settings.bigquery_emulator_host or "").removeprefix("http://")
+async def test_a_lost_answer_is_asked_for_again(bq: BigQuery, settings: ServiceSettings, upstream: str, tenant_id: str) -> None:
     with strict_bigquery(StrictBigQuery(upstream=upstream, lose_every=2)) as proxy:
-        patient = settings.model_copy(update={"bigquery_emulator_host": proxy.url, "bigquery_deadline_seconds": 20.0})
-        async with BigQuery(patient, service="auth") as client:
+        async with through(settings, proxy.url) as client:
             for _ in range(3):
                 await client.query(change(tenant_id), {}, dataset=client.control())
     assert proxy.refused["lost"] == 2
+
+
+async def test_a_transaction_and_a_plain_statement_meet_and_both_are_done(
+    bq: BigQuery, settings: ServiceSettings, upstream: str, tenant_id: str
+) -> None:
+    """The plain one waits for the transaction that is there, and cancels the one that comes; a statement takes its time."""
+    insert = f"INSERT INTO tenant_profiles (tenant_id, status) VALUES ('{tenant_id}', 'ACTIVE')"
+    script = make_block("script", f"BEGIN TRANSACTION; {change(tenant_id).sql}; {insert}; COMMIT TRANSACTION;", {})
+    with strict_bigquery(StrictBigQuery(upstream=upstream, seconds=(0.2, 0.2))) as proxy:
+        async with through(settings, proxy.url) as client:
+            began = asyncio.get_running_loop().time()
+            await asyncio.gather(*(client.query(block, {}, dataset=client.control()) for block in (script, script, change(tenant_id))))
+            assert asyncio.get_running_loop().time() - began >= 0.4
+    rows = await bq.query(
+        make_block("rows", f"SELECT COUNT(*) AS n FROM tenant_profiles WHERE tenant_id = '{tenant_id}'", {}), {}, dataset=bq.control()
+    )
+    assert rows.rows == [{"n": 2}]
+    assert proxy.aborted.total() == proxy.refused["invalidQuery"] > 0
+
+
+async def test_an_account_does_only_what_it_was_given(bq: BigQuery, settings: ServiceSettings, upstream: str, tenant_id: str) -> None:
+    """Each account comes by a URL of its own."""
+    project = settings.project
+    iam = Iam(roles={MAKER: {project: {"bigquery.user"}}, WORKER: {project: {"bigquery.jobUser"}}})
+    name, table = f"{project}.{tenant_id}", make_block("table", "CREATE TABLE IF NOT EXISTS notes (a INT64)", {})
+    write = make_block("write", "INSERT INTO notes (a) VALUES (1)", {})
+    with strict_bigquery(StrictBigQuery(upstream=upstream, iam=iam, young_seconds=60.0)) as proxy:
+        async with through(settings, proxy.url_of(MAKER)) as maker, through(settings, proxy.url_of(WORKER)) as worker:
+            with pytest.raises(Forbidden, match=r"bigquery\.datasets\.create"):
+                await worker.call("make", lambda timeout: worker.client.create_dataset(bq.control(), exists_ok=True, timeout=timeout))
+            await maker.call("make", lambda timeout: maker.client.create_dataset(name, timeout=timeout))
+            await maker.query(table, {}, dataset=name)
+            for forbidden in (worker.query(write, {}, dataset=name), worker.stream(f"{name}.notes", [{"a": 2}], ["2"])):
+                with pytest.raises(Forbidden, match="Access Denied"):
+                    await forbidden
+            dataset = await maker.call("get", lambda timeout: maker.client.get_dataset(name, timeout=timeout))
+            dataset.access_entries = [
+                bigquery.AccessEntry("OWNER", "userByEmail", MAKER),
+                bigquery.AccessEntry("WRITER", "userByEmail", WORKER),
+            ]
+            await maker.call("grant", lambda timeout: maker.client.update_dataset(dataset, ["access_entries"], timeout=timeout))
+            await worker.query(write, {}, dataset=name)
+            await worker.stream(f"{name}.notes", [{"a": 3}], ["3"])
+            rows = await worker.query(make_block("rows", "SELECT a FROM notes", {}), {}, dataset=name)
+            await maker.call("drop", lambda timeout: maker.client.delete_dataset(name, delete_contents=True, timeout=timeout))
+    assert rows.rows == [{"a": 1}], "a young table accepts what is streamed into it, and loses it"
+    assert proxy.refused["swallowed"] == 1
+    assert proxy.refused["accessDenied"] >= 3
