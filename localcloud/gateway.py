@@ -37,10 +37,26 @@ class Refusal:
 # By HTTP status.
 REFUSALS = {
     400: Refusal(code=3, reason="REQUEST_MALFORMED"),
+    403: Refusal(
+        code=3,
+        reason="REQUEST_MALFORMED",
+        message="Connections are not upgraded (WebSocket). Send a plain request; GET ...:watch streams a run.",
+    ),
     404: Refusal(code=5, reason="PATH_NOT_FOUND"),
+    405: Refusal(code=12, reason="METHOD_NOT_ALLOWED", message="A stream has no HEAD. Send GET, or HEAD for the run that it watches."),
     408: Refusal(code=4, reason="REQUEST_TIMEOUT", message="The request did not arrive completely in time."),
     413: Refusal(code=3, reason="BODY_TOO_LARGE", message="The body is larger than 1 MiB."),
+    415: Refusal(
+        code=3,
+        reason="CONTENT_ENCODING_NOT_SUPPORTED",
+        message="Compressed bodies are not read. Send the JSON as it is, without Content-Encoding.",
+    ),
     431: Refusal(code=3, reason="HEADERS_TOO_LARGE", message="The headers are larger than 7 KiB."),
+    501: Refusal(
+        code=12,
+        reason="CONTENT_ENCODING_NOT_SUPPORTED",
+        message="Of transfer encodings only chunked is read. Send the JSON as it is, with its length or chunked.",
+    ),
     502: Refusal(code=14, reason="SERVICE_UNAVAILABLE", message="The service cannot be reached. Try again."),
     503: Refusal(code=14, reason="SERVICE_UNAVAILABLE", message="The service cannot be reached. Try again."),
     504: Refusal(code=4, reason="SERVICE_TIMEOUT", message="The service did not answer in time. What was asked for may have been done."),
@@ -93,7 +109,7 @@ def render(settings: GatewaySettings) -> str:
     public = public_services(settings.descriptor)
     services = sorted({owner(service) for service in public})
     common = {name.upper(): value for name, value in settings.model_dump().items()} | {"IDLE_SECONDS": settings.idle_seconds}
-    scripts = {"BODY_FIELDS": (CONFIGS / "body_fields.lua").read_text()}
+    scripts = {name.upper(): (CONFIGS / f"{name}.lua").read_text() for name in ("body_fields", "manners")}
     streams = streaming_services(settings.descriptor)
     longest = {service: settings.stream_seconds if service in streams else settings.timeout_seconds for service in public}
     routes = [common | {"SERVICE": service, "CLUSTER": owner(service), "LONGEST_SECONDS": longest[service]} for service in public]

@@ -32,6 +32,13 @@ ERROR = {
         "details": {"type": "array", "items": {"type": "object", "required": ["@type"], "properties": {"@type": {"type": "string"}}}},
     },
 }
+REFERENCE = {"$ref": "#/components/schemas/Error"}
+RETRY_AFTER = {
+    "description": "Seconds until it is worth trying again, at least 1.",
+    "required": True,
+    "schema": {"type": "integer", "minimum": 1},
+}
+RETRIED = {"429": "A limit is reached, or too many keys of this address were refused", "503": "A service, BigQuery or KMS does not answer"}
 USER_ID = {
     "name": "X-User-ID",
     "in": "header",
@@ -94,7 +101,11 @@ def _operation(schemas: Schemas, service: str, method: MethodDescriptorProto, na
                 "description": "OK",
                 "content": {"text/event-stream": {"schema": answer}} if method.server_streaming else _json(answer),
             },
-            "default": {"description": "Refused or failed", "content": _json({"$ref": "#/components/schemas/Error"})},
+            **{
+                status: {"description": why, "headers": {"Retry-After": RETRY_AFTER}, "content": _json(REFERENCE)}
+                for status, why in RETRIED.items()
+            },
+            "default": {"description": "Refused or failed", "content": _json(REFERENCE)},
         },
     }
     if body:

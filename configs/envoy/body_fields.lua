@@ -11,6 +11,9 @@ local NAME_BYTES = 64
 -- Stands for all names that did not fit. No field is called so, so that such a body is refused.
 local AND_MORE = "..."
 
+-- Windows tools write it before a file's text. The transcoder does not know it; RFC 8259 lets a reader pass over it.
+local BYTE_ORDER_MARK = "\239\187\191"
+
 local SPACE, DOUBLE_QUOTE, SINGLE_QUOTE, COMMA, BACKSLASH = 0x20, 0x22, 0x27, 0x2C, 0x5C
 local OPEN_BRACE, CLOSE_BRACE, OPEN_BRACKET, CLOSE_BRACKET = 0x7B, 0x7D, 0x5B, 0x5D
 local byte = string.byte
@@ -78,6 +81,11 @@ end
 
 function envoy_on_request(handle)
   local body = handle:body()
-  local names = body and body_fields(body:getBytes(0, body:length())) or ""
+  local text = body and body:getBytes(0, body:length()) or ""
+  if text:sub(1, 3) == BYTE_ORDER_MARK then
+    text = text:sub(4)
+    body:setBytes(text)
+  end
+  local names = body_fields(text)
   if names ~= "" then handle:headers():replace(HEADER, names) end
 end

@@ -1,6 +1,7 @@
 """The steps around every RPC: each is an async context manager over the call, entered in order before the servicer sees the request."""
 
 import asyncio
+import math
 import time
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
@@ -82,7 +83,15 @@ async def report(call: Call) -> AsyncIterator[None]:
         if isinstance(refusal, Unavailable):
             _log.warning("unavailable", reason=refusal.reason, cause=repr(type(refusal.__cause__).__name__))
         status: Any = rpc_status.to_status(to_status(refusal, identity))
-        await call.context.abort_with_status(status._replace(trailing_metadata=(*status.trailing_metadata, NO_RETRY)))
+        trailing = (*status.trailing_metadata, NO_RETRY, *_retry_after(refusal))
+        await call.context.abort_with_status(status._replace(trailing_metadata=trailing))
+
+
+def _retry_after(refusal: ConvergenceError) -> tuple[tuple[str, str], ...]:
+    """RetryInfo for REST clients, whose libraries wait by this header: the gateway passes it on. Whole seconds, rounded up, at least 1."""
+    if refusal.retry_after is None:
+        return ()
+    return (("retry-after", str(max(1, math.ceil(refusal.retry_after.total_seconds())))),)
 
 
 class Steps(grpc.aio.ServerInterceptor):  # type: ignore[misc]  # untyped upstream

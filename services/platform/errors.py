@@ -34,6 +34,8 @@ class ConvergenceError(Exception):
     """Something a caller is told about. `reason` is a name of `ErrorReason` without its prefix; `metadata` holds facts for machines."""
 
     code: ClassVar[grpc.StatusCode] = grpc.StatusCode.INTERNAL
+    usual_wait: ClassVar[timedelta | None] = None
+    """What `retry_after` is where nothing better is known."""
 
     def __init__(
         self,
@@ -53,7 +55,7 @@ class ConvergenceError(Exception):
         self.message = message
         self.metadata = dict(metadata or {})
         self.field = field
-        self.retry_after = retry_after
+        self.retry_after = self.usual_wait if retry_after is None else retry_after
 
 
 class Unauthenticated(ConvergenceError):
@@ -106,6 +108,7 @@ class Unavailable(ConvergenceError):
     """A dependency does not answer. Nothing is half-written; the same call may be made again."""
 
     code = grpc.StatusCode.UNAVAILABLE
+    usual_wait = timedelta(seconds=2)
 
 
 class DeadlineExceeded(ConvergenceError):
@@ -156,7 +159,17 @@ REASONS: dict[str, type[ConvergenceError]] = {
 }
 
 # Said by the gateway alone, before a call reaches a service.
-GATEWAY_REASONS = frozenset({"REQUEST_MALFORMED", "PATH_NOT_FOUND", "REQUEST_TIMEOUT", "BODY_TOO_LARGE", "HEADERS_TOO_LARGE"})
+GATEWAY_REASONS = frozenset(
+    {
+        "REQUEST_MALFORMED",
+        "PATH_NOT_FOUND",
+        "REQUEST_TIMEOUT",
+        "BODY_TOO_LARGE",
+        "HEADERS_TOO_LARGE",
+        "CONTENT_ENCODING_NOT_SUPPORTED",
+        "METHOD_NOT_ALLOWED",
+    }
+)
 
 
 def to_status(error: ConvergenceError, request_id: str = "") -> status_pb2.Status:
@@ -191,9 +204,5 @@ def from_rpc(call: grpc.aio.AioRpcError, peer: str) -> ConvergenceError:
         after = retry.retry_delay.ToTimedelta() if retry.HasField("retry_delay") else None
         return REASONS[info.reason](info.reason, call.details() or "", metadata=info.metadata, retry_after=after)
     if call.code() in {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.CANCELLED}:
-        return Unavailable(
-            "SERVICE_UNAVAILABLE",
-            f"The {peer} service does not answer. Try again in a moment.",
-            retry_after=timedelta(seconds=2),
-        )
+        return Unavailable("SERVICE_UNAVAILABLE", f"The {peer} service does not answer. Try again in a moment.")
     return Internal("INTERNAL", f"The {peer} service gave no usable answer ({call.code().name}).")

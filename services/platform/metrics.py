@@ -1,6 +1,12 @@
-"""Counters, as Prometheus reads them. The statement budget of each flow is asserted from these."""
+"""Counters, as Prometheus reads them, and the health that probes ask for. The statement budget of each flow is asserted from these."""
 
-from prometheus_client import Counter, Gauge, Histogram, start_http_server
+import threading
+from collections.abc import Callable, Iterable
+from socketserver import ThreadingMixIn
+from typing import Any
+from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
+
+from prometheus_client import Counter, Gauge, Histogram, make_wsgi_app
 
 BIGQUERY_JOBS = Counter("convergence_bigquery_jobs", "Query and load jobs submitted to BigQuery, retries included", ["statement"])
 BIGQUERY_STATEMENTS = Counter(
@@ -14,6 +20,33 @@ CALL_SECONDS = Histogram("convergence_rpc_seconds", "Seconds from request to ans
 NOTIFICATIONS = Counter("convergence_notifications", "Run notifications by how they ended", ["kind", "ending"])
 
 
-def serve_metrics(host: str, port: int) -> None:
-    """Answers `GET /metrics` on host:port from a thread of its own, until the process ends. Raises OSError if the port is taken."""
-    start_http_server(port, addr=host)
+type StartResponse = Callable[[str, list[tuple[str, str]]], object]
+
+
+class _Server(ThreadingMixIn, WSGIServer):
+    daemon_threads = True
+
+
+class _Silent(WSGIRequestHandler):
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - as the standard library calls it
+        """Nothing: whoever scrapes does it every few seconds."""
+
+
+def serve_metrics(host: str, port: int, *, is_serving: Callable[[], bool]) -> None:
+    """Answers on host:port over plain HTTP, from threads of its own, until the process ends. Raises OSError if the port is taken.
+
+    `GET /metrics` is for Prometheus. `GET /healthz` is for probes that have no client certificate, as a kubelet's: 200 while the service's
+    gRPC health says SERVING, else 503.
+    """
+    prometheus = make_wsgi_app()
+
+    def app(environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
+        if environ["PATH_INFO"] != "/healthz":
+            answer: Iterable[bytes] = prometheus(environ, start_response)
+            return answer
+        serving = is_serving()
+        start_response("200 OK" if serving else "503 Service Unavailable", [("Content-Type", "application/json")])
+        return [b'{"status": "SERVING"}' if serving else b'{"status": "NOT_SERVING"}']
+
+    server = make_server(host, port, app, _Server, _Silent)
+    threading.Thread(target=server.serve_forever, name="metrics", daemon=True).start()

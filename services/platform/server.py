@@ -2,6 +2,7 @@
 
 import asyncio
 import signal
+import threading
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -16,6 +17,7 @@ from services.platform.access import AccessControl, Authenticator, WatchedAuthen
 from services.platform.body_fields import only_known_body_fields
 from services.platform.calls import Steps, report
 from services.platform.metrics import serve_metrics
+from services.platform.query_fields import only_queries_that_count
 from services.platform.settings import ServiceSettings
 from services.platform.validation import validation
 
@@ -67,7 +69,7 @@ def build_server(settings: ServiceSettings, *, name: str, authenticator: Authent
     """A server that is not started yet. Raises OSError without certificates, RuntimeError if the port is taken."""
     access = AccessControl(settings, authenticator)
     # A misspelt field is told before a missing one: the caller has most likely sent that very field.
-    steps = Steps([report, access, only_known_body_fields, validation(settings)])
+    steps = Steps([report, access, only_queries_that_count, only_known_body_fields, validation(settings)])
     server = grpc.aio.server(
         interceptors=[steps],
         options=OPTIONS,
@@ -88,14 +90,16 @@ async def serve(settings: ServiceSettings, *, name: str, authenticator: WatchedA
     """Serves until SIGTERM or SIGINT, then refuses new calls and lets the ones under way end within `grace_seconds`."""
     built = build_server(settings, name=name, authenticator=authenticator, served=served)
     server, health = built.server, built.health
+    # As gRPC health is told, for threads that cannot ask it.
+    serving, stop = threading.Event(), asyncio.Event()
     if settings.metrics_port is not None:
-        serve_metrics(settings.listen.rsplit(":", 1)[0], settings.metrics_port)
-    stop = asyncio.Event()
+        serve_metrics(settings.listen.rsplit(":", 1)[0], settings.metrics_port, is_serving=serving.is_set)
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     await server.start()
     for service in ("", *(one.name for one in served)):
         await health.set(service, health_pb2.HealthCheckResponse.SERVING)
+    serving.set()
     _log.info("serving", address=settings.listen)
     forgetting = asyncio.create_task(_forget(built.access, authenticator.changes()))
     await stop.wait()
@@ -103,6 +107,7 @@ async def serve(settings: ServiceSettings, *, name: str, authenticator: WatchedA
     forgetting.cancel()
     for one in served:
         one.stop()
+    serving.clear()
     await health.enter_graceful_shutdown()
     await server.stop(settings.grace_seconds)
 

@@ -41,6 +41,7 @@ async def test_a_service_that_is_down_is_503_and_back_within_a_second(all_up: tu
 
     answer = await gateway.call("GET", QUOTA)
     assert (answer.status_code, answer.json()["code"], answer.json()["details"][0]["reason"]) == (503, 14, "SERVICE_UNAVAILABLE")
+    assert int(answer.headers["retry-after"]) >= 1
     async with grpc.aio.insecure_channel(gateway.target) as channel:
         with pytest.raises(grpc.aio.AioRpcError) as refused:
             await quota_service_pb2_grpc.QuotaServiceStub(channel).GetQuota(quota_service_pb2.GetQuotaRequest(tenant_id="acme"))
@@ -49,6 +50,7 @@ async def test_a_service_that_is_down_is_503_and_back_within_a_second(all_up: tu
     assert (await gateway.call("GET", "/api/v1/tenants/acme/credentials")).status_code == 200
     unready = await until(gateway, "/readyz", 503)
     assert unready.json()["code"] == 14
+    assert int(unready.headers["retry-after"]) >= 1
     assert (await gateway.call("GET", "/healthz")).json() == {"status": "ok"}
 
     await upstreams["auth"].start()

@@ -69,7 +69,10 @@ def test_a_call_is_described_as_it_is_made(document: dict[str, Any]) -> None:
 def test_errors_have_one_shape_and_everything_a_description(document: dict[str, Any]) -> None:
     for operation in operations(document).values():
         assert operation["summary"]
-        assert operation["responses"]["default"]["content"]["application/json"]["schema"] == {"$ref": "#/components/schemas/Error"}
+        for status in ("429", "503", "default"):
+            answer = operation["responses"][status]
+            assert answer["content"]["application/json"]["schema"] == {"$ref": "#/components/schemas/Error"}
+            assert ("Retry-After" in answer.get("headers", {})) == (status != "default")
     for name, schema in document["components"]["schemas"].items():
         assert schema["description"], name
         assert all(schema["properties"].values()), name

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from typing import Any
 
 import grpc
@@ -12,6 +13,7 @@ from google.rpc import error_details_pb2
 from grpc_status import rpc_status
 
 from services.platform.access import KeyHolder
+from services.platform.errors import ResourceExhausted
 from services.platform.server import Served
 from services.platform.settings import ServiceSettings
 from tests.conftest import channel_as, serving
@@ -79,3 +81,31 @@ async def test_bytes_that_are_no_message_are_a_bad_request(stub: QuotaServiceStu
     ):
         code, reason, _ = await refusal(channel.unary_unary("/convergence.auth.v1.QuotaService/GetQuota")(b"\xff\xff\xff", metadata=KEY))
     assert (code, reason) == (grpc.StatusCode.INVALID_ARGUMENT, "BAD_FIELD")
+
+
+@pytest.mark.parametrize(("wait", "heard"), [(None, None), (0.0, "1"), (0.2, "1"), (59.0, "59"), (59.001, "60"), (86400.0, "86400")])
+async def test_how_long_to_wait_is_said_to_rest_clients_too(
+    service_settings: ServiceSettings, wait: float | None, heard: str | None
+) -> None:
+    """In whole seconds, never too early; the gateway passes the metadata on as a header."""
+
+    class Full(Broken):
+        async def GetQuota(self, request: messages.GetQuotaRequest, context: Context) -> messages.GetQuotaResponse:
+            after = None if wait is None else timedelta(seconds=wait)
+            raise ResourceExhausted("DAILY_LIMIT_REACHED", "Come back tomorrow.", retry_after=after)
+
+    served = Served(name="convergence.auth.v1.QuotaService", add=add_QuotaServiceServicer_to_server, servicer=Full())
+    async with (
+        serving(service_settings, name="auth", authenticator=Everybody(), served=[served]) as address,
+        channel_as(service_settings, caller="gateway", peer="auth", address=address) as channel,
+    ):
+        with pytest.raises(grpc.aio.AioRpcError) as refused:
+            await QuotaServiceStub(channel).GetQuota(REQUEST, metadata=KEY)
+    assert dict(refused.value.trailing_metadata() or ()).get("retry-after") == heard
+
+
+async def test_a_query_that_would_be_dropped_is_refused(stub: QuotaServiceStub) -> None:
+    metadata = [*KEY, ("x-envoy-original-path", "/api/v1/tenants/acme_corp/quota?tenant_id=other")]
+    code, reason, message = await refusal(stub.GetQuota(REQUEST, metadata=metadata))
+    assert (code, reason) == (grpc.StatusCode.INVALID_ARGUMENT, "BAD_FIELD")
+    assert message.startswith("tenant_id: stands in the path")

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import AsyncIterator
 from typing import Any
 
+import requests
 from convergence.auth.v1 import quota_service_pb2 as messages
 from convergence.auth.v1.quota_service_pb2_grpc import QuotaServiceServicer, QuotaServiceStub, add_QuotaServiceServicer_to_server
 
@@ -67,3 +68,43 @@ async def test_what_auth_says_has_changed_is_asked_for_again_and_nothing_else(se
         await serving
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().remove_signal_handler(number)
+
+
+class Slow(Quotas):
+    """Answers only once the service is stopping, so that it is still there to be looked at."""
+
+    def __init__(self) -> None:
+        self.called, self.stopping = asyncio.Event(), asyncio.Event()
+
+    async def GetQuota(self, request: messages.GetQuotaRequest, context: Any) -> messages.GetQuotaResponse:
+        self.called.set()
+        await self.stopping.wait()
+        return messages.GetQuotaResponse()
+
+
+async def test_a_probe_without_a_certificate_hears_how_the_service_is(service_settings: ServiceSettings) -> None:
+    """Over plain HTTP on the metrics port: 200 while it serves, 503 as soon as it is stopping; metrics beside it."""
+    port, metrics_port = free_ports(2)
+    settings = service_settings.model_copy(update={"listen": f"127.0.0.1:{port}", "metrics_port": metrics_port})
+    slow = Slow()
+    served = Served(name="convergence.auth.v1.QuotaService", add=add_QuotaServiceServicer_to_server, servicer=slow)
+    serving = asyncio.create_task(serve(settings, name="auth", authenticator=Auth(), served=[served]))
+
+    async def get(path: str) -> tuple[int, str]:
+        answer = await asyncio.to_thread(requests.get, f"http://127.0.0.1:{metrics_port}{path}", timeout=5)
+        return answer.status_code, answer.text
+
+    async with channel_as(settings, caller="gateway", peer="auth", address=settings.listen) as channel:
+        call = QuotaServiceStub(channel).GetQuota(REQUEST, metadata=[("x-api-key", "whatever")], wait_for_ready=True)
+        await slow.called.wait()
+        assert await get("/healthz") == (200, '{"status": "SERVING"}')
+        assert "convergence_rpc" in (await get("/metrics"))[1]
+        signal.raise_signal(signal.SIGTERM)
+        async with asyncio.timeout(10):
+            while await get("/healthz") != (503, '{"status": "NOT_SERVING"}'):
+                await asyncio.sleep(0.02)
+        slow.stopping.set()
+        await call
+        await serving
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().remove_signal_handler(number)

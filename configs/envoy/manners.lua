@@ -1,0 +1,42 @@
+-- What REST clients expect of HTTP and neither Envoy nor its transcoder does. It sees answers after the transcoder; native gRPC calls pass as
+-- they are.
+
+-- Seconds, where whoever refused does not say when to try again: Envoy itself, which finds a service again within a second.
+local RETRY_AFTER = "2"
+
+function envoy_on_request(handle)
+  local headers = handle:headers()
+  local encoding = headers:get("content-encoding") or ""
+  if encoding ~= "" and encoding:lower() ~= "identity" then
+    handle:respond({[":status"] = "415", ["accept-encoding"] = "identity"}, "")
+    return
+  end
+  local override = headers:get("x-http-method-override") or headers:get("x-http-method") or headers:get("x-method-override")
+  if override and override:upper() ~= headers:get(":method") then
+    handle:respond({[":status"] = "400"}, "X-HTTP-Method-Override is not read here. Send the request with the method itself, e.g. PATCH or DELETE.")
+    return
+  end
+  if headers:get(":method") == "HEAD" then
+    -- A stream ends when its run does: whoever asks for its headers would wait as long.
+    if headers:get(":path"):find("^[^?]*:watch") then
+      handle:respond({[":status"] = "405", ["allow"] = "GET"}, "")
+      return
+    end
+    headers:replace(":method", "GET")
+    handle:streamInfo():dynamicMetadata():set("convergence", "head", true)
+  end
+end
+
+function envoy_on_response(handle)
+  local headers = handle:headers()
+  if (headers:get("content-type") or ""):find("^application/grpc") then return end
+  -- For gRPC clients, which services cannot tell from REST ones.
+  headers:remove("grpc-retry-pushback-ms")
+  local status = headers:get(":status")
+  if (status == "429" or status == "503") and not headers:get("retry-after") then headers:add("retry-after", RETRY_AFTER) end
+  local ours = handle:streamInfo():dynamicMetadata():get("convergence")
+  if ours and ours.head then
+    -- Its length stays said, as HTTP has it.
+    for chunk in handle:bodyChunks() do chunk:setBytes("") end
+  end
+end
