@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from urllib.parse import unquote
 
 from google.api import annotations_pb2
-from google.protobuf.descriptor import FieldDescriptor, MethodDescriptor
+from google.protobuf.descriptor import Descriptor, MethodDescriptor
 
 from services.platform.calls import Call
 from services.platform.errors import InvalidArgument
@@ -49,14 +49,15 @@ def check_query(method: MethodDescriptor, query: str) -> None:
 
 def _resolve(method: MethodDescriptor, name: str) -> tuple[str, bool] | None:
     """The field's path as the proto spells it, and whether it is repeated; None if there is none."""
-    message, found = method.input_type, list[FieldDescriptor]()
+    message: Descriptor | None = method.input_type
+    names, repeated = list[str](), False
     for segment in name.split("."):
-        fields = [] if message is None else [field for field in message.fields if segment in {field.name, field.json_name}]
-        if not fields:
+        found = next((field for field in message.fields if segment in {field.name, field.json_name}), None) if message else None
+        if found is None:
             return None
-        found.append(fields[0])
-        message = fields[0].message_type
-    return ".".join(field.name for field in found), found[-1].is_repeated
+        names.append(found.name)
+        message, repeated = found.message_type, found.is_repeated
+    return ".".join(names), repeated
 
 
 @asynccontextmanager

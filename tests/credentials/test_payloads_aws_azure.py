@@ -45,7 +45,7 @@ def test_empty_optional_fields_count_as_absent() -> None:
         ("access_key_id", None),
         ("access_key_id", "ASIAIOSFODNN7EXAMPLE"),
         ("access_key_id", "akiaiosfodnn7example"),
-        ("access_key_id", "AKIAIOSFODNN7EXAMPLE\n"),
+        ("access_key_id", "AKIAIOSFODNN7 EXAMPLE"),
         ("access_key_id", 7.0),
         ("secret_access_key", None),
         ("secret_access_key", "short"),
@@ -84,3 +84,17 @@ def test_azure_takes_the_secrets_value_not_its_id(value: object) -> None:
 @pytest.mark.parametrize(("provider", "sent"), [(Provider.AWS, AWS), (Provider.AZURE, AZURE)])
 def test_unknown_keys_are_refused_by_name(provider: Provider, sent: dict[str, str]) -> None:
     assert refused(provider, {**sent, "session_token": "x"}) == "credentials.session_token"
+
+
+@pytest.mark.parametrize(
+    "around", ["{}\n", " {}\r\n", "\ufeff{}", "\u00ef\u00bb\u00bf{}", '"{}"', "'{}'\n", "\u201c{}\u201d", "\u200b{}\xa0", '\ufeff"{}" ']
+)
+@pytest.mark.parametrize(("provider", "sent"), [(Provider.AWS, AWS | AWS_ROLE), (Provider.AZURE, AZURE)])
+def test_what_pasting_leaves_around_a_value_is_taken_off(provider: Provider, sent: dict[str, str], around: str) -> None:
+    pasted = {name: around.format(value) for name, value in sent.items()}
+    assert to_plaintext(provider, pasted) == to_plaintext(provider, sent)
+
+
+@pytest.mark.parametrize("value", ['"abc8Q~defGHIjkl', "abc8Q~defGHIjkl'", " \n ", '""'])
+def test_half_a_pair_of_quotes_is_no_part_of_a_secret(value: str) -> None:
+    assert refused(Provider.AZURE, AZURE | {"client_secret": value}) == "credentials.client_secret"

@@ -13,7 +13,8 @@ FIELDS = {
     "client_id": Field(pattern=re.compile(_GUID), takes="the application's (client's) id, a GUID"),
     "client_secret": Field(
         # The portal shows the secret's id, a GUID, beside its value: the id is what people paste by mistake.
-        pattern=re.compile(rf"(?!{_GUID}\Z)[\x21-\x7e]{{8,256}}"),
+        # No secret has quotes around it: they come from where it was copied.
+        pattern=re.compile(rf"(?!{_GUID}\Z)(?![\"'`])[\x21-\x7e]{{8,256}}(?<![\"'`])"),
         takes="the client secret's value (not its id), 8 to 256 printable characters without spaces",
     ),
     "subscription_id": Field(pattern=re.compile(_GUID), takes="the subscription's id, a GUID"),

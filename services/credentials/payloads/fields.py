@@ -5,9 +5,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from services.credentials.payloads.pasted import trim, unquote
 from services.platform.errors import InvalidArgument
 
-_PLAIN_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
+PLAIN_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
+"""Only what can be a name is repeated; anything else may be a secret that slipped into the wrong place."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -24,11 +26,15 @@ class Field:
 def read_fields(values: Mapping[str, Any], fields: Mapping[str, Field], *, path: str) -> dict[str, str]:
     """The table's fields that `values` holds, each checked; whatever else it holds is left out.
 
-    `path` is where `values` stands in the request. An empty string and null count as absent.
+    `path` is where `values` stands in the request. An empty string and null count as absent. What pasting leaves around a value (white
+    space, a byte order mark, quotes) is taken off.
     """
     read: dict[str, str] = {}
     for name, field in fields.items():
         value = values.get(name)
+        if isinstance(value, str):
+            value = trim(value)
+            value = value if field.pattern.fullmatch(value) else unquote(value)
         if value is None or value == "":
             if not field.optional:
                 raise InvalidArgument(f"{path}.{name}", f"is required: {field.takes}.")
@@ -43,6 +49,5 @@ def refuse_unknown(values: Mapping[str, Any], known: Iterable[str], *, path: str
     """Raises InvalidArgument for a key that is not known: a typing error in an optional one would otherwise pass in silence."""
     known = sorted(known)
     for name in sorted(values.keys() - known):
-        # Only what can be a name is repeated; anything else may be a secret that slipped into the wrong place.
-        field = f"{path}.{name}" if _PLAIN_NAME.fullmatch(name) else path
+        field = f"{path}.{name}" if PLAIN_NAME.fullmatch(name) else path
         raise InvalidArgument(field, f"unknown key; use {', '.join(known)}.")

@@ -4,16 +4,15 @@ The key file is rebuilt from the fields that we allow, never stored as it came: 
 `token_uri` of its own and have the executor send a signed token there.
 """
 
-import json
 import re
 from collections.abc import Mapping
 from typing import Any
 
 from services.credentials.payloads.fields import Field, read_fields, refuse_unknown
-from services.credentials.payloads.private_key import is_rsa_private_key
+from services.credentials.payloads.key_file import KEY_FILE, parse_key_file
+from services.credentials.payloads.pasted import trim
+from services.credentials.payloads.private_key import read_private_key
 from services.platform.errors import InvalidArgument
-
-KEY_FILE = "credentials.service_account_json"
 
 _PROJECT = Field(
     # "Creating and managing projects": 6 to 30 characters; older ones may carry their domain in front.
@@ -28,9 +27,13 @@ KEY_FILE_FIELDS = {
     "type": Field(pattern=re.compile("service_account"), takes="service_account; other kinds of credentials are not taken"),
     "project_id": _PROJECT,
     "client_email": Field(
-        # Not only ...gserviceaccount.com: Google's sovereign clouds have domains of their own.
-        pattern=re.compile(r"[A-Za-z0-9][A-Za-z0-9._%+-]{0,127}@(?:[A-Za-z0-9-]{1,63}\.){1,8}[A-Za-z]{2,63}"),
-        takes="the service account's e-mail address",
+        # <name>@<project>.iam..., also with the domain of a domain-scoped project (two labels or more), and Google's own (developer,
+        # appspot, ...). Another universe has its one-label prefix after the project: <name>@<project>.s3ns.iam...
+        pattern=re.compile(
+            r"[A-Za-z0-9][A-Za-z0-9._%+-]{0,127}@(?:(?:[A-Za-z0-9-]{1,63}(?:\.[A-Za-z0-9-]{1,63}){2,7}|[A-Za-z0-9-]{1,63})\.iam\.|[a-z]{1,63}\.)"
+            r"gserviceaccount\.com"
+        ),
+        takes="a service account's e-mail address in googleapis.com, <name>@<project>.iam.gserviceaccount.com; no other universe is served",
     ),
     "private_key_id": Field(pattern=_NAME, takes="the private key's id", optional=True),
     "client_id": Field(pattern=_NAME, takes="the service account's numeric id, as text", optional=True),
@@ -44,27 +47,47 @@ GOOGLES_OWN = {
 }
 """What a key file says about Google, said by us."""
 
+_GOOGLE_URI = re.compile(r"https://(?:[a-z0-9-]+\.)*(?:google|googleapis)\.com/[\x21-\x7e]*")
+_LEAVE = "leave the key file as Google issued it"
+
+GOOGLES_FIELDS = {
+    "universe_domain": Field(
+        pattern=re.compile(r"googleapis\.com", re.IGNORECASE),
+        takes="googleapis.com: only googleapis.com is served, Google's public cloud. Create the key of a service account there",
+        optional=True,
+    ),
+    "token_uri": Field(pattern=_GOOGLE_URI, takes=f"Google's own, {GOOGLES_OWN['token_uri']}; {_LEAVE}", optional=True),
+    "auth_uri": Field(pattern=_GOOGLE_URI, takes=f"Google's own, {GOOGLES_OWN['auth_uri']}; {_LEAVE}", optional=True),
+}
+"""What a key file may say about Google: it is replaced, so nothing else than what is meant by it may stand there."""
+
+_NEXT = "Create a key of a service account (gcloud iam service-accounts keys create) and send that file, whose type is service_account."
+_OTHER_KINDS = {
+    "authorized_user": f"is a person's login, which gcloud keeps. {_NEXT}",
+    "external_account": f"is a configuration of workload identity federation, which holds no key. {_NEXT}",
+    "external_account_authorized_user": f"is a login of workforce identity federation, which holds no key. {_NEXT}",
+    "impersonated_service_account": f"borrows another identity, and holds no key of the service account. {_NEXT}",
+    "gdch_service_account": f"is of Google Distributed Cloud; only Google's public cloud is served. {_NEXT}",
+}
+
 
 def read_gcp(credentials: Mapping[str, Any]) -> dict[str, Any]:
     """What is sealed for GCP. Raises InvalidArgument."""
     refuse_unknown(credentials, [*FIELDS, "service_account_json"], path="credentials")
     project = read_fields(credentials, FIELDS, path="credentials")
-    key_file = _parse(credentials.get("service_account_json"))
+    key_file = parse_key_file(credentials.get("service_account_json"))
+    _check_kind(key_file)
+    # Before the others, which another universe's key would fail too.
+    read_fields(key_file, GOOGLES_FIELDS, path=KEY_FILE)
     account = read_fields(key_file, KEY_FILE_FIELDS, path=KEY_FILE)
-    if not is_rsa_private_key(account["private_key"]):
-        raise InvalidArgument(f"{KEY_FILE}.private_key", "must be an RSA private key in PEM, without a password, as Google issued it.")
+    account["private_key"] = read_private_key(account["private_key"], field=f"{KEY_FILE}.private_key")
     return {"project_id": project["project_id"], "service_account": {**account, **GOOGLES_OWN}}
 
 
-def _parse(value: object) -> Mapping[str, Any]:
-    """The key file as an object. What went wrong in a parser is not kept: its exception holds the text."""
-    if value is None or value == "":
-        raise InvalidArgument(KEY_FILE, "is required: the service account's key file, as JSON.")
-    if isinstance(value, str):
-        try:
-            value = json.loads(value)
-        except (ValueError, RecursionError):
-            value = None
-    if not isinstance(value, Mapping):
-        raise InvalidArgument(KEY_FILE, "must be the key file's JSON object, as it is or as a string.")
-    return value
+def _check_kind(key_file: Mapping[str, Any]) -> None:
+    """Names the kind of credentials that this is instead of a key file, and what to do."""
+    kind = key_file.get("type")
+    if isinstance(kind, str) and trim(kind) in _OTHER_KINDS:
+        raise InvalidArgument(f"{KEY_FILE}.type", _OTHER_KINDS[trim(kind)])
+    if kind is None and ("installed" in key_file or "web" in key_file):
+        raise InvalidArgument(f"{KEY_FILE}.type", f"is required: this is an OAuth client's file, not a service account's. {_NEXT}")

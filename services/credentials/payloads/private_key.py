@@ -1,22 +1,65 @@
-"""Whether a text is a private key that a service account can sign with."""
+"""A service account's private key, however its line breaks have fared, as the PEM that Google issued."""
 
 import re
+import textwrap
 
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
+from services.credentials.payloads.pasted import trim, unquote
+from services.platform.errors import InvalidArgument
+
 MAX_LENGTH = 4096
 """Characters: an RSA key of 4096 bits, the longest Google takes, has 3,300. Checking a longer one costs seconds of this service's time."""
 
-_PEM = re.compile(r"\s*-----BEGIN (RSA )?PRIVATE KEY-----\s[A-Za-z0-9+/=\s]+-----END (RSA )?PRIVATE KEY-----\s*")
+_BROKEN = "must be an RSA private key in PEM, without a password, as Google issued it."
+# Backslash and n, escaped once or more often: the key went through an environment variable, or was made JSON twice.
+_WRITTEN_BREAK = re.compile(r"\\+[nr]")
+_PEM = re.compile(r"-----BEGIN ([A-Z ]+)-----(.*)-----END \1-----", re.DOTALL)
+_BASE64 = re.compile(r"[A-Za-z0-9+/]+=*")
+_LINE = 64
+
+_OTHER_KINDS = {
+    "ENCRYPTED PRIVATE KEY": "is locked with a password. Send the key as Google issued it, without one.",
+    "CERTIFICATE": "is a certificate. Send the private key, as it stands in the key file that Google issued.",
+    "PUBLIC KEY": "is the public key. Send the private key, as it stands in the key file that Google issued.",
+    "EC PRIVATE KEY": "is no RSA key. Send the key as Google issued it.",
+}
 
 
-def is_rsa_private_key(text: str) -> bool:
-    """True for one RSA key in PEM (PKCS#8 or PKCS#1) without a password, whose numbers fit together."""
-    if len(text) > MAX_LENGTH or not _PEM.fullmatch(text):
-        return False
+def read_private_key(text: str, *, field: str) -> str:
+    """One RSA key in PEM (PKCS#8 or PKCS#1) whose numbers fit together, with line breaks where they belong.
+
+    Raises InvalidArgument for `field`, saying what is wrong with the text and never what stands in it.
+    """
+    text = _WRITTEN_BREAK.sub("\n", unquote(trim(text)))
+    found = _PEM.fullmatch(text.strip()) if len(text) <= MAX_LENGTH else None
+    if found is None:
+        raise InvalidArgument(field, _cause(text))
+    label, body = found[1], "".join(found[2].split())
+    if label in _OTHER_KINDS:
+        raise InvalidArgument(field, _OTHER_KINDS[label])
+    if "Proc-Type:4,ENCRYPTED" in body:
+        raise InvalidArgument(field, _OTHER_KINDS["ENCRYPTED PRIVATE KEY"])
+    if label not in {"PRIVATE KEY", "RSA PRIVATE KEY"} or not _BASE64.fullmatch(body):
+        raise InvalidArgument(field, _BROKEN)
+    pem = "\n".join((f"-----BEGIN {label}-----", *textwrap.wrap(body, _LINE), f"-----END {label}-----", ""))
+    if not _is_rsa(pem):
+        raise InvalidArgument(field, _BROKEN)
+    return pem
+
+
+def _cause(text: str) -> str:
+    if text.startswith("-----BEGIN ") and "-----END " not in text:
+        return "breaks off: its last line, -----END PRIVATE KEY-----, is missing. Copy it whole from the key file."
+    if "-----BEGIN " not in text:
+        return "has no line -----BEGIN PRIVATE KEY-----. Copy it whole from the key file that Google issued."
+    return _BROKEN
+
+
+def _is_rsa(pem: str) -> bool:
     try:
-        return isinstance(load_pem_private_key(text.strip().encode(), password=None), RSAPrivateKey)
+        return isinstance(load_pem_private_key(pem.encode(), password=None), RSAPrivateKey)
     except (ValueError, TypeError, UnsupportedAlgorithm):
         return False

@@ -1,0 +1,99 @@
+"""A service account's key file out of the text that a caller sends: as it is, or wrapped once or twice more by a tool on its way."""
+
+import base64
+import binascii
+import json
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from services.credentials.payloads.fields import PLAIN_NAME
+from services.credentials.payloads.pasted import trim, unquote
+from services.platform.errors import InvalidArgument
+
+KEY_FILE = "credentials.service_account_json"
+
+_LAYERS = 4
+"""So often a text is unwrapped: a string of a string of JSON, in Base64, in quotes."""
+_BASE64 = re.compile(r"[A-Za-z0-9+/_-]{100,}={0,2}")
+_GENERAL = "must be the key file's JSON object, as it is or as a string."
+_CAUSES = (
+    (re.compile("-----BEGIN "), "is a private key alone. Send the whole key file, the JSON that Google issued with it."),
+    (re.compile(r"[^{}\"\n]{1,512}\.(?i:json|p12|pem|key)\Z"), "is the name of a file. Send what stands in that file."),
+    (re.compile(r"\{\s*'"), "has single quotes, as Python prints an object; JSON has double ones. Send the key file as Google issued it."),
+    (re.compile(r"\{\s*[\u201c-\u201f]"), "has typographic quotes; JSON has plain ones. Send the key file as Google issued it."),
+    (re.compile(r"(?s)\{.*[^}]\Z"), "breaks off before its closing brace. Copy the whole key file."),
+    (re.compile(r"[A-Za-z0-9+/_\s-]{100,}=*\Z"), "is Base64, but of no key file. Send the key file in JSON; P12 keys are not taken."),
+)
+"""How a text that is no JSON looks, and what it is then."""
+
+
+class _GivenTwice(Exception):
+    """A key that an object holds twice."""
+
+
+def parse_key_file(value: object) -> Mapping[str, Any]:
+    """The key file's object. Raises InvalidArgument naming what is wrong; what a parser said is not kept, for it holds the text."""
+    if value is None or (isinstance(value, str) and not trim(value)):
+        raise InvalidArgument(KEY_FILE, "is required: the service account's key file, as JSON.")
+    for _ in range(_LAYERS):
+        if isinstance(value, str):
+            value = _unwrap(trim(value))
+    if not isinstance(value, Mapping):
+        raise InvalidArgument(KEY_FILE, _GENERAL)
+    if "privateKeyData" in value:
+        raise InvalidArgument(KEY_FILE, "is the answer of Google's API to a new key. Send what its privateKeyData holds.")
+    return value
+
+
+def _unwrap(text: str) -> object:
+    """What the text holds: JSON's value, or a text that is nearer to it. Raises InvalidArgument if neither is known."""
+    holds = _from_json(text)
+    if holds is None and (inner := unquote(text)) != text:
+        return inner
+    if holds is None and '\\"' in text:
+        # The inside of a JSON string, without the quotes around it.
+        holds = _from_json(f'"{text}"')
+    if holds is None:
+        holds = _from_base64(text.rpartition(";base64,")[2] if text.startswith("data:") else text)
+    if holds is None:
+        raise InvalidArgument(KEY_FILE, _cause(text))
+    return holds
+
+
+def _from_json(text: str) -> object:
+    """None if it is none. Line breaks inside strings are taken: shells expand the ones of the private key."""
+    twice = ""
+    try:
+        return json.loads(text, strict=False, object_pairs_hook=_each_once)
+    except _GivenTwice as found:
+        twice = str(found)
+    except (ValueError, RecursionError):
+        return None
+    field = f"{KEY_FILE}.{twice}" if PLAIN_NAME.fullmatch(twice) else KEY_FILE
+    raise InvalidArgument(field, "stands in the key file twice. Send the file as Google issued it.")
+
+
+def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    once: dict[str, Any] = {}
+    for name, value in pairs:
+        if name in once:
+            raise _GivenTwice(name)
+        once[name] = value
+    return once
+
+
+def _from_base64(text: str) -> str | None:
+    """The text behind Base64 in either alphabet, as Terraform and Kubernetes hand key files out; None if it is none."""
+    packed = "".join(text.split())
+    if not _BASE64.fullmatch(packed):
+        return None
+    plain = packed.rstrip("=").replace("-", "+").replace("_", "/")
+    try:
+        return base64.b64decode(plain + "=" * (-len(plain) % 4)).decode("utf-8-sig")
+    except (binascii.Error, UnicodeDecodeError):
+        return None
+
+
+def _cause(text: str) -> str:
+    return next((cause for pattern, cause in _CAUSES if pattern.match(text)), _GENERAL)
