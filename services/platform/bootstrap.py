@@ -7,7 +7,7 @@ import asyncio
 from google.cloud import bigquery
 
 from services.platform import log
-from services.platform.bigquery import NO_RETRY, BigQuery
+from services.platform.bigquery import NO_RETRY, BigQuery, NotFound
 from services.platform.ddl import Table, load_tables, load_views
 from services.platform.settings import ServiceSettings
 
@@ -21,11 +21,17 @@ async def bootstrap(settings: ServiceSettings, bq: BigQuery) -> list[str]:
     dataset = bigquery.Dataset(bq.control())
     dataset.location = settings.location
     dataset.labels = {"managed-by": "convergence"}
-    await bq.call(
-        "create_dataset",
-        lambda timeout: bq.client.create_dataset(dataset, exists_ok=True, timeout=timeout, retry=NO_RETRY),
-        seconds=SECONDS,
-    )
+    try:
+        # First: to create it again, BigQuery asks for the right to create datasets, before it says that it is there.
+        await bq.call(
+            "get_dataset", lambda timeout: bq.client.get_dataset(dataset.reference, timeout=timeout, retry=NO_RETRY), seconds=SECONDS
+        )
+    except NotFound:
+        await bq.call(
+            "create_dataset",
+            lambda timeout: bq.client.create_dataset(dataset, exists_ok=True, timeout=timeout, retry=NO_RETRY),
+            seconds=SECONDS,
+        )
     there = await bq.call("list_tables", lambda timeout: {table.table_id for table in bq.client.list_tables(bq.control(), timeout=timeout)})
     made = []
     folder = settings.configs_dir / "bigquery" / "control"

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from services.credentials.dataset_access import DatasetAccess
 from services.credentials.datasets import TenantDatasets
 from services.credentials.lifecycle import Lifecycle
 from services.credentials.servicer import CredentialServicer, SealedCredentialServicer
@@ -49,9 +50,9 @@ async def kms(service_settings: ServiceSettings) -> AsyncIterator[Kms]:
 def process(bq: BigQuery, kms: Kms, service_settings: ServiceSettings) -> Callable[..., Suite]:
     """Makes what one process of the service holds; tests that need two make two."""
 
-    def make(*, kms: Kms = kms, bq: BigQuery = bq) -> Suite:
+    def make(*, kms: Kms = kms, bq: BigQuery = bq, access: DatasetAccess | None = None) -> Suite:
         store = CredentialStore(bq)
-        datasets = TenantDatasets(bq, location=service_settings.location, ddl=DDL)
+        datasets = TenantDatasets(bq, location=service_settings.location, ddl=DDL, access=access or DatasetAccess())
         lifecycle = Lifecycle(store, datasets, kms, SystemClock())
         return Suite(
             store=store,

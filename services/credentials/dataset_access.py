@@ -1,0 +1,38 @@
+"""Which accounts have rights in a tenant's dataset. No I/O."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from google.cloud.bigquery import AccessEntry
+
+_LEVEL = {
+    "READER": 1,
+    "WRITER": 2,
+    "OWNER": 3,
+    "roles/bigquery.dataViewer": 1,
+    "roles/bigquery.dataEditor": 2,
+    "roles/bigquery.dataOwner": 3,
+}
+"""What the REST API calls the dataset's basic roles, in both of its ways."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DatasetAccess:
+    """Accounts (their e-mail addresses) that are to have rights in every tenant's dataset."""
+
+    writers: tuple[str, ...] = ()
+    owners: tuple[str, ...] = ()
+
+    def lacking(self, entries: Iterable[AccessEntry]) -> tuple[AccessEntry, ...]:
+        """What has to be added to a dataset's entries. An account that may do more already lacks nothing; nothing is ever taken away."""
+        levels: dict[str, int] = {}
+        for entry in entries:
+            if entry.entity_type == "userByEmail":
+                account = str(entry.entity_id).lower()
+                levels[account] = max(levels.get(account, 0), _LEVEL.get(entry.role or "", 0))
+        wanted = {**dict.fromkeys(self.writers, "WRITER"), **dict.fromkeys(self.owners, "OWNER")}
+        return tuple(
+            AccessEntry(role=role, entity_type="userByEmail", entity_id=account)
+            for account, role in wanted.items()
+            if levels.get(account.lower(), 0) < _LEVEL[role]
+        )
