@@ -28,7 +28,7 @@ class ServiceSettings(BaseSettings):
     listen: str = "0.0.0.0:50051"
     """host:port of the gRPC server."""
     metrics_port: int | None = None
-    """Prometheus metrics over HTTP, on the host of `listen`; None: off."""
+    """Prometheus metrics, and `/healthz` for probes, over plain HTTP on the host of `listen`; None: off."""
     tls_dir: Path = Path("/etc/convergence/tls")
     """Holds `ca.pem`, `{service}.pem` and `{service}.key`."""
     grace_seconds: float = 20.0

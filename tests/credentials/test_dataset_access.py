@@ -18,7 +18,7 @@ from services.platform.settings import ServiceSettings
 from services.platform.sql import make_block
 from tests.credentials.conftest import DDL, Budget, Suite
 from tests.credentials.samples import AWS
-from tests.credentials.test_set_credentials import LATER, set_credentials
+from tests.credentials.test_set_credentials import set_credentials
 from tests.strict_bigquery import Iam, StrictBigQuery, strict_bigquery
 
 CREDENTIALS, SUCCESSOR, EXECUTOR = (f"{name}@acme.iam.gserviceaccount.com" for name in ("credentials", "credentials-2", "executor"))
@@ -91,7 +91,7 @@ async def test_the_executor_may_write_where_credentials_made_a_place(
         granting = process(bq=mine, access=ACCESS)
         spent = Budget()
         await set_credentials(granting, old, AWS, provider="AWS")
-        assert spent.jobs() == LATER
+        assert sum(spent.jobs().values()) == 2
         spent = Budget()
         await set_credentials(granting, tenant_id, AWS, provider="AWS")
         assert sum(spent.jobs().values()) == 4

@@ -107,7 +107,7 @@ def test_private_keys_that_cannot_sign(rsa: Rsa) -> None:
     """Each is named by what it is; two keys at once, text around one, or one so long that checking it would take seconds, are as bad."""
     legacy = rsa.pkcs1.replace("-----\n", "-----\nProc-Type: 4,ENCRYPTED\nDEK-Info: AES-128-CBC,00\n\n", 1)
     broken = {
-        "not a key": "has no line -----BEGIN PRIVATE KEY-----",
+        "not a key": "has no line that begins with -----BEGIN",
         rsa.pkcs8[:-200]: "breaks off",
         rsa.pkcs8.replace(rsa.pkcs8[400:420], "A" * 20): "must be an RSA private key",
         rsa.locked: "is locked with a password",
@@ -120,7 +120,7 @@ def test_private_keys_that_cannot_sign(rsa: Rsa) -> None:
         "note: keep safe\n" + rsa.pkcs8: "must be an RSA private key",
         rsa.pkcs8.replace("\n", "\n" * 200): "must be an RSA private key",
         "-----BEGIN PRIVATE KEY-----\n\x00\ud800\n-----END PRIVATE KEY-----\n": "must be an RSA private key",
-        "[REDACTED]": "has no line -----BEGIN PRIVATE KEY-----",
+        "[REDACTED]": "has no line that begins with -----BEGIN",
     }
     for key, said in broken.items():
         error = refusal(gcp(rsa, private_key=key))

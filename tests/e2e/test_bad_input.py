@@ -53,6 +53,20 @@ def test_a_bad_body_names_its_field(tenant: Tenant, path: str, body: object, fie
 
 
 @pytest.mark.parametrize(
+    ("query", "field"),
+    [
+        ("status=COMPLETED&status=FAILED", "status"),
+        ("page_size=3&pageSize=4", "page_size"),
+        ("status", "status"),
+        ("tenant_id={}", "tenant_id"),
+    ],
+)
+def test_a_query_says_a_thing_once(tenant: Tenant, query: str, field: str) -> None:
+    answer = tenant.rest.call("GET", f"/api/v1/pipelines/runs/{tenant.tenant_id}?{query.format(tenant.tenant_id)}")
+    assert (answer.status, answer.reason, fields(answer)) == (400, "BAD_FIELD", [field])
+
+
+@pytest.mark.parametrize(
     ("body", "field"),
     [
         ({"expire_at": "2030-01-01T00:00:00Z"}, "expire_at"),

@@ -1,5 +1,6 @@
 """Quotas and access through the gateway."""
 
+import math
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -40,7 +41,9 @@ def test_sixty_at_once_at_a_daily_limit_of_25(running: Suite, private_key: Rsa) 
     quota = until(tenant.quota, lambda quota: quota["pipelines_failed_today"] == 25, seconds=60)
     assert (quota["pipelines_run_today"], quota["concurrent_pipelines_running"]) == (25, 0)
     refused = next(answer for answer in answers if answer.status == 429)
-    assert any(detail["@type"].endswith("RetryInfo") for detail in refused.body["details"])
+    [wait] = [detail["retry_delay"] for detail in refused.body["details"] if detail["@type"].endswith("RetryInfo")]
+    assert int(refused.headers["Retry-After"]) == math.ceil(float(wait.removesuffix("s")))
+    assert "grpc-retry-pushback-ms" not in refused.headers
 
 
 @pytest.mark.parametrize(

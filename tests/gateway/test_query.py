@@ -10,9 +10,6 @@ from tests.gateway.conftest import Gateway
 from tests.gateway.test_manners import exchange
 from tests.gateway.upstream import Upstream
 
-# One Envoy for all of these.
-pytestmark = pytest.mark.xdist_group("gateway")
-
 RUNS = "/api/v1/pipelines/runs/acme"
 
 

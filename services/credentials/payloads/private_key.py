@@ -52,9 +52,9 @@ def read_private_key(text: str, *, field: str) -> str:
 
 def _cause(text: str) -> str:
     if text.startswith("-----BEGIN ") and "-----END " not in text:
-        return "breaks off: its last line, -----END PRIVATE KEY-----, is missing. Copy it whole from the key file."
+        return "breaks off: its last line, which begins with -----END, is missing. Copy it whole from the key file."
     if "-----BEGIN " not in text:
-        return "has no line -----BEGIN PRIVATE KEY-----. Copy it whole from the key file that Google issued."
+        return "has no line that begins with -----BEGIN. Copy it whole from the key file that Google issued."
     return _BROKEN
 
 
