@@ -80,7 +80,9 @@ class Schedule:
 
     @property
     def problem(self) -> str | None:
-        """Why it can never fire, if others wrote a cron expression or a zone that cannot be. Such a schedule stays where it is."""
+        """What is wrong with a cron expression or a zone that others wrote, or that was taken before it was refused here. A schedule that
+        cannot be read stays where it is; one that is only ambiguous goes on firing as `shown_fire_times` says.
+        """
         try:
             check_cron(self.schedule_cron)
             zone_of(self.timezone)
