@@ -152,7 +152,7 @@ WHERE q.state = 'PROCESSING' AND (q.lease_expires_at IS NULL OR q.lease_expires_
 SELECT
   q.run_id, q.config_id, q.tenant_id, q.pipeline_id, q.claimed_by, IFNULL(q.attempt, 1) AS attempt, q.scheduled_time,
   IFNULL(r.retry_count, 0) AS retry_count, IFNULL(r.max_retries, 3) AS max_retries, r.parameters,
-  c.provider, c.domain, c.pipeline_template, c.timezone
+  c.provider, c.domain, c.pipeline_template
 FROM pipeline_execution_queue AS q
 LEFT JOIN scheduled_pipeline_runs AS r ON r.run_id = q.run_id
 LEFT JOIN tenant_pipeline_configs AS c ON c.config_id = q.config_id
