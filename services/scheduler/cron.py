@@ -145,9 +145,9 @@ def _read(cron: str) -> _Read:
     try:
         plain = parse_cron(cron).plain
     except InvalidArgument:
-        plain = _as_croniter_has_it(cron)
-        if plain is None:
+        if (before := _as_croniter_has_it(cron)) is None:
             raise
+        plain = before
     hours = cron.split()[1]
     return _Read(plain=plain, elapsed="*" in hours or "/" in hours or croniter.expand(plain)[0][1] == ["*"])
 
