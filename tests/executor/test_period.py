@@ -10,6 +10,8 @@ from hypothesis import strategies as st
 
 from services.executor.parameters import ParameterSpec, ParameterType, resolve
 from services.executor.period import MOST_DAYS, Period, check_days, days_not_over, has_period, period_of, unfilled
+from services.executor.runs import Run
+from services.executor.wire import to_run
 from services.platform.errors import InvalidArgument
 
 DATE = ParameterType.DATE
@@ -96,6 +98,19 @@ def test_no_day_that_is_not_over_is_loaded_unless_it_is_named(given: Mapping[str
 )
 def test_a_record_tells_which_of_its_days_were_not_over(parameters: Mapping[str, object], expected: list[str]) -> None:
     assert [day.isoformat() for day in days_not_over(parameters, datetime(2025, 3, 1, 0, 0, 1, tzinfo=UTC))] == expected
+
+
+def test_a_run_says_it() -> None:
+    began = datetime(2025, 3, 1, 12, tzinfo=UTC)
+    run = Run(
+        pipeline_logging_id="r",
+        tenant_id="t",
+        pipeline_id="t-gcp-cost-billing",
+        parameters={"start_date": "2025-02-28", "end_date": "2025-03-01"},
+        started_at=began,
+        deadline_at=began,
+    )
+    assert list(to_run(run).days_not_over) == ["2025-03-01"]
 
 
 def test_a_schedule_that_says_nothing_means_its_day() -> None:
