@@ -17,7 +17,7 @@ def zone_of(name: str) -> ZoneInfo:
 
 
 NO_PLACE = frozenset({"Factory"})
-"""In the database, but where nobody lives: tzdata's word for a machine that was never given a zone (tzdata, `factory`)."""
+"""In the database, but no place: what a machine reports that was never given a zone (tzdata, `factory`)."""
 
 
 @cache

@@ -1,4 +1,4 @@
-"""What the five fields of a cron expression say, read strictly: what other crons read otherwise, or nobody means, is refused. Pure.
+"""What the five fields of a cron expression say, read strictly: what other crons read otherwise, or cannot be meant, is refused. Pure.
 
 A field is a list of values, ranges (`1-5`), `*`, and steps over them (`*/15`, `10-40/10`, `5/15`: from 5 on). Months and days of the week
 also have their English names, JAN to DEC and SUN to SAT; 7 is Sunday, too. Day of month and day of week both given: either is enough, as

@@ -13,7 +13,7 @@ from services.scheduler.ids import slot_run_id
 MOST_CAUGHT_UP = 100
 """Missed slots of one schedule that one trigger queues with `catch_up` all; the others stay due."""
 MOST_DAYS = 31
-"""Missed slots that are queued with `catch_up` days, each of another UTC day; older ones are left out, and told."""
+"""Missed slots that are queued with `catch_up` days, each of another UTC day; older ones are left out, and the answer says so."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

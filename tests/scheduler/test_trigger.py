@@ -62,7 +62,7 @@ def test_of_every_day_that_was_missed_a_slot_is_queued(cron: str, zone: str, sin
     ("catch_up", "missed", "queued", "left_out"),
     [("days", 40, 31, True), ("days", 31, 31, False), ("latest", 3, 1, True), ("all", 40, 40, False)],
 )
-def test_days_that_are_left_out_are_told(catch_up: str, missed: int, queued: int, left_out: bool) -> None:
+def test_days_that_are_left_out_are_reported(catch_up: str, missed: int, queued: int, left_out: bool) -> None:
     first = NOW.replace(minute=0) - timedelta(days=missed - 1)
     (firing,) = plan_trigger([due(schedule_cron="0 12 * * *", next_run_time=first, catch_up=catch_up)], NOW).firings
     assert len(firing.runs) == queued
@@ -120,7 +120,7 @@ async def test_a_due_schedule_is_queued_with_all_it_needs(tables: Tables, schedu
     assert following == full_hour(tables.clock.now()) + timedelta(hours=1)
 
 
-async def test_nights_that_were_missed_are_queued_and_what_is_left_out_is_told(tables: Tables, scheduler: Scheduler) -> None:
+async def test_nights_that_were_missed_are_queued_and_what_is_left_out_is_reported(tables: Tables, scheduler: Scheduler) -> None:
     """In two jobs, however many schedules."""
     (tenant_id,) = await tables.tenants()
     first = tables.clock.now().replace(hour=3, minute=0, second=0, microsecond=0) - timedelta(days=4)

@@ -248,7 +248,7 @@ def test_a_subquery_that_bigquery_cannot_decorrelate_is_refused(repository: Path
     assert all(said in line and "BigQuery cannot turn" in line for line in found), found
 
 
-def test_such_a_subquery_is_told_with_its_own_line(repository: Path) -> None:
+def test_such_a_subquery_is_reported_with_its_own_line(repository: Path) -> None:
     sql = "SELECT\n  r.run_id,\n  (SELECT COUNT(*) FROM runs AS o WHERE o.attempt > r.attempt) AS n\nFROM runs AS r"
     (found,) = problems(repository, f"-- name: bad\n-- Why.\nDECLARE x INT64;\n{sql}")
     assert found.startswith("6: bad: ")
