@@ -64,7 +64,10 @@ def test_every_kind_of_check_composes_what_bigquery_takes(tmp_path: Path) -> Non
   - {name: second, sql: 'sale.sql#two', expect: x}
   - {name: odd, sql: 'sale.sql#odd', expect: x}
 """
-    text = every.replace("source: n}", "source: source_rows}").replace("source: f}", "source: source_price}") + more.lstrip("\n")
+    named = {"source: n}": "source: source_rows}", "source: f}": "source: source_price}", "column: source,": "column: currency,"}
+    for sample, real in named.items():
+        every = every.replace(sample, real)
+    text = every + more.lstrip("\n")
     block = step(tmp_path, f"sample: [id, shop.owner.name, sold_at]\nchecks:\n{text}").query.block
     staging = Table(name=SHAPE.name, sql="", columns=SHAPE.columns)
     checker = Checker([staging, *tables(ROOT).values()])
