@@ -29,7 +29,7 @@ YEARS = range(2000, 2100)
 
 
 DATE_WORDS = {"today": timedelta(0), "yesterday": timedelta(days=-1)}
-"""What a date may also be called. See `ParameterSpec.zone` for where the day is looked at."""
+"""What a date may also be called, seen from the day in `ParameterSpec.zone`; `period` takes less for the days of a run."""
 MONTH_WORDS = {"this_month": 0, "last_month": -1}
 """What a month may also be called."""
 
@@ -74,7 +74,7 @@ class ParameterSpec:
     scheduled: str | None = None
     """Taken before `default` for a scheduled run whose schedule gives none: there is nobody to ask. A JSON value, too."""
     zone: tzinfo = UTC
-    """Where it is looked what day `today` is, for calls. A scheduled run looks at its slot's day, in its schedule's zone."""
+    """Where it is looked what day `today` is, for calls. A scheduled run looks at its slot's day in UTC."""
     choices: tuple[str, ...] = ()
     """For CHOICE."""
     description: str
@@ -100,8 +100,8 @@ def resolve(
 ) -> dict[str, Value]:
     """All declared parameters with their values, defaults filled in, `yesterday` and the like as the dates they are.
 
-    `now` is the moment of the call; `slot_day` the day of a scheduled run's slot, in its schedule's zone. `scheduled`: nobody calls, a
-    schedule does. `unfilled` may be missing: for them no default is filled in.
+    `now` is the moment of the call; `slot_day` the UTC day of a scheduled run's slot. `scheduled`: nobody calls, a schedule does.
+    `unfilled` may be missing: for them no default is filled in.
 
     `given` holds JSON values as protobuf's Struct has them: every number is a float. Raises InvalidArgument, naming `{path}{name}`, for an
     undeclared key, a missing required one, and a value that does not fit.

@@ -60,7 +60,7 @@ class Wanted:
     run_id: str | None = None
     attempt: int = 1
     slot_day: date | None = None
-    """The day that `today` means for a scheduled run; None: the day of the call."""
+    """The UTC day of a scheduled run's slot, which `yesterday` and the like are seen from; None: the day of the call."""
     called_at: datetime | None = None
     """None: now."""
 
@@ -94,6 +94,8 @@ class Starter:
         now, scheduled = wanted.called_at or self._clock.now(), wanted.trigger_type != "api"
         parameters = template.values_of(wanted.given, now=now, slot_day=wanted.slot_day, scheduled=scheduled)
         template.period_of(parameters)
+        # Held against the clock, not `called_at`: whether a day is over does not depend on when a key was first used.
+        template.check_days(wanted.given, parameters, now=self._clock.now())
         return template, parameters
 
     async def prepare(self, wanted: Wanted) -> Job:

@@ -7,7 +7,7 @@ from enum import StrEnum
 
 from services.executor.parameter_specs import read_parameters
 from services.executor.parameters import ParameterSpec, Value, resolve
-from services.executor.period import DAY, MOST_DAYS, Period, has_period, period_of, unfilled
+from services.executor.period import DAY, MOST_DAYS, Period, check_days, check_defaults, has_period, period_of, unfilled
 from services.executor.pipelines import SEGMENT, PipelineName
 from services.executor.plan import When, before, circle, in_order
 from services.executor.steps.step import Scope, Step, StepType
@@ -83,6 +83,16 @@ class Template:
         """A run's parameters, defaults filled in. Raises InvalidArgument; see `parameters.resolve`."""
         return resolve(self.parameters, given, now=now, slot_day=slot_day, scheduled=scheduled, unfilled=unfilled(given))
 
+    def check_days(self, given: Mapping[str, object], values: Mapping[str, Value], *, now: datetime) -> None:
+        """Raises InvalidArgument for days that are not to be loaded at `now`; see `period`."""
+        if self.covers_days:
+            check_days(given, values, now)
+
+    @property
+    def covers_days(self) -> bool:
+        """Whether it is run for days. See `period`."""
+        return any(spec.name == DAY for spec in self.parameters)
+
     def period_of(self, values: Mapping[str, Value]) -> Period | None:
         """The days that a run with these parameters covers. Raises InvalidArgument; see `period`."""
         return period_of(values, most_days=self.most_days)
@@ -111,6 +121,7 @@ def parse_template(name: PipelineName, section: Section, scope: Scope, step_type
 def _period(section: Section, parameters: Mapping[str, ParameterSpec]) -> tuple[Overlap, int]:
     try:
         covers_days = has_period({name: spec.type for name, spec in parameters.items()})
+        check_defaults(parameters)
     except ValueError as error:
         raise section.error(str(error), "parameters") from error
     overlap = Overlap(section.text("overlap", Overlap.ALLOW, among=tuple(Overlap)))

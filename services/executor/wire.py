@@ -9,6 +9,7 @@ from google.protobuf import struct_pb2
 
 from services.executor.engine import Job
 from services.executor.parameter_specs import CALENDAR
+from services.executor.period import days_not_over
 from services.executor.previewing import Preview
 from services.executor.runs import DqResult, Run, StepLog
 from services.executor.templates import Template
@@ -36,6 +37,7 @@ def to_run(run: Run, steps: Sequence[StepLog] = (), results: Sequence[DqResult] 
         error_message=run.error_message,
         steps=[to_step_log(step) for step in steps],
         dq_results=[to_dq_result(result) for result in results],
+        days_not_over=[day.isoformat() for day in days_not_over(run.parameters, run.started_at)],
     )
 
 
@@ -109,6 +111,7 @@ def to_preview(job: Job, preview: Preview) -> messages.ValidatePipelineResponse:
         parameters=_struct(job.run.parameters),
         first_day=period.first.isoformat() if period else "",
         last_day=period.last.isoformat() if period else "",
+        days_not_over=[day.isoformat() for day in (period.not_over(job.run.started_at) if period else [])],
         steps=[
             messages.StepPreview(
                 step_id=step.step_id,

@@ -24,7 +24,7 @@ So a run is not lost, whoever dies, and no two attempts of it are ever under way
 
 The chart. A place is the run's state and the queue row's; `-` is no row. Every change of place is an edge here, and a test walks them all.
     -, -                  ──trigger──>    PENDING, QUEUED
-    PENDING, QUEUED       ──claim──>      PENDING, PROCESSING
+    PENDING, QUEUED       ──claim──>      PENDING, PROCESSING    unless its schedule is paused: then it waits
     FAILED, QUEUED        ──claim──>      FAILED, PROCESSING
     PENDING, PROCESSING   ──refuse──>     PENDING, QUEUED        no quota, no executor: unharmed
     FAILED, PROCESSING    ──refuse──>     FAILED, QUEUED

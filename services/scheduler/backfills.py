@@ -1,16 +1,14 @@
-"""A backfill: one run of a schedule for each day of a range. Which days, and what their runs are; no I/O."""
+"""A backfill: one run of a schedule for each UTC day of a range. Which days, and what their runs are; no I/O."""
 
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
 from services.platform.errors import InvalidArgument
-from services.platform.time_zones import zone_of
 from services.scheduler.ids import backfill_run_id
 from services.scheduler.schedules import Schedule
-from services.scheduler.zones import first_moment, wall_clock
 
 MOST_DAYS = 366
 PARAMETER = "date"
@@ -26,17 +24,17 @@ class BackfillRun:
 
     run_id: str
     scheduled_time: datetime
-    """The day's first moment in the schedule's zone, in UTC."""
+    """The day's first moment in UTC."""
     parameters: dict[str, Any]
 
 
 def days_between(start: str, end: str, today: date) -> Sequence[date]:
-    """The days from `start` to `end`, both included. `today` is the schedule's. Raises InvalidArgument, naming the field that is wrong."""
+    """The days from `start` to `end`, both included. `today` is the UTC day. Raises InvalidArgument, naming the field that is wrong."""
     first, last = _day("start_date", start), _day("end_date", end)
     if last < first:
         raise InvalidArgument("end_date", "use a day not before start_date.")
     if last > today:
-        raise InvalidArgument("end_date", f"use a day not in the future; in the schedule's zone it is {today.isoformat()}.")
+        raise InvalidArgument("end_date", f"use a day not in the future; days are UTC days, and in UTC it is {today.isoformat()}.")
     if (last - first).days > MOST_DAYS:
         raise InvalidArgument("end_date", f"use a day at most {MOST_DAYS} days after start_date; send a longer range in parts.")
     return [first + timedelta(days=number) for number in range((last - first).days + 1)]
@@ -50,18 +48,12 @@ def check_takes_a_day(date_parameters: Sequence[str]) -> None:
         )
 
 
-def today_of(schedule: Schedule, now: datetime) -> date:
-    """The day it is in the schedule's zone. Raises InvalidArgument if others wrote a zone that cannot be."""
-    return wall_clock(now, zone_of(schedule.timezone)).date()
-
-
-def runs_of(schedule: Schedule, days: Sequence[date]) -> Iterator[BackfillRun]:
-    """One run a day."""
-    zone = zone_of(schedule.timezone)
+def runs_of(schedule: Schedule, days: Sequence[date], today: date) -> Iterator[BackfillRun]:
+    """One run a day. `today` is the UTC day, which is not over."""
     for day in days:
         yield BackfillRun(
-            run_id=backfill_run_id(schedule.config_id, day),
-            scheduled_time=first_moment(datetime.combine(day, time()), zone),
+            run_id=backfill_run_id(schedule.config_id, day, is_over=day < today),
+            scheduled_time=datetime.combine(day, time(), UTC),
             parameters={**schedule.parameters, PARAMETER: day.isoformat()},
         )
 

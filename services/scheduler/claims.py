@@ -5,9 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Self
 
-from services.platform.time_zones import zone_of
+from services.platform.clock import utc_day
 from services.scheduler.ids import is_backfill, pipeline_logging_id
-from services.scheduler.zones import wall_clock
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -17,8 +16,6 @@ class Pipeline:
     provider: str
     domain: str
     template: str
-    timezone: str | None
-    """None or empty: UTC."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -51,9 +48,8 @@ class Claim:
         return "backfill" if is_backfill(self.config_id, self.run_id, self.parameters.get("date")) else "scheduler"
 
     def as_of_date(self) -> str:
-        """The slot's day in the schedule's zone, which `today` and `yesterday` are seen from. Raises InvalidArgument for a bad zone."""
-        zone = zone_of((self.pipeline.timezone if self.pipeline else None) or "UTC")
-        return wall_clock(self.scheduled_time, zone).date().isoformat()
+        """The slot's day, which `yesterday` is seen from: in UTC, wherever the schedule's clock hangs, as the days are that runs load."""
+        return utc_day(self.scheduled_time).isoformat()
 
     @classmethod
     def from_row(cls, row: Mapping[str, Any]) -> Self:
@@ -61,6 +57,6 @@ class Claim:
         values = {name: row[name] for name in cls.__dataclass_fields__ if name in row}
         pipeline = None
         if row["provider"] and row["domain"] and row["pipeline_template"]:
-            pipeline = Pipeline(provider=row["provider"], domain=row["domain"], template=row["pipeline_template"], timezone=row["timezone"])
+            pipeline = Pipeline(provider=row["provider"], domain=row["domain"], template=row["pipeline_template"])
         parameters = row["parameters"] if isinstance(row["parameters"], Mapping) else {}
         return cls(**{**values, "pipeline_id": row["pipeline_id"] or "", "parameters": dict(parameters), "pipeline": pipeline})

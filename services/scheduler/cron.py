@@ -1,14 +1,15 @@
 """When a schedule fires: five-field cron, read in the schedule's own zone, on every night of the year.
 
-croniter knows the calendar, without zones: which times of a wall clock an expression names. What happens to them on the nights on which
-the clock is moved is decided here, by the hour field:
+`cron_fields` says what an expression means; croniter knows the calendar, without zones: which times of a wall clock an expression names.
+What happens to them on the nights on which the clock is moved is decided here, by the hour field:
 
 - **Fixed hours** (`2`, `1,2`, `9-17`): a job for a time of day. Each named time fires once: the first time the clock shows it, and if the
   clock jumps over it, at the moment of the jump (02:30 -> 03:00). Two named times that fall on one moment are one slot.
 - **Elapsed time** (`*`, `*/6`, `8-18/2`, or all 24 hours): a job for every so often. It fires whenever the clock shows a matching time, so
   on the night that has an hour twice also the second time, and not for an hour that is not there: hourly is 23 and 25 times on those days.
 
-Day of month and day of week both given: either is enough, as cron has it. Everything is pure: the same question has the same answer.
+An expression that was written into the tables by others, or before it was refused here, goes on as croniter has it: a schedule that has
+fired does not stop for being badly written. Everything is pure: the same question has the same answer.
 """
 
 import re
@@ -24,14 +25,12 @@ from croniter import croniter
 
 from services.platform.errors import InvalidArgument
 from services.platform.time_zones import zone_of
+from services.scheduler.cron_fields import FIELDS, LENGTH, parse_cron
 from services.scheduler.zones import first_moment, is_repeated, next_change, offset_at, wall_clock
 
-_FIELDS: Final = 5
-_LENGTH: Final = 200
 _SURPRISES: Final = re.compile(r"\b0*(\w+)-0*\1\b|\b[HR]\b", re.IGNORECASE)
 """croniter takes `3-3` for all values of the field, and draws lots for `R`."""
 _TICK: Final = timedelta(microseconds=1)
-_HELP: Final = "use five fields: minute, hour, day of month, month, day of week, e.g. `30 2 * * *`"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -53,22 +52,8 @@ class _Slot:
 
 
 def check_cron(cron: str) -> str:
-    """The expression with single spaces. Raises InvalidArgument unless it has five fields and fires at all."""
-    fields = cron.split()
-    if cron.startswith("@"):
-        raise InvalidArgument("schedule_cron", f"names such as @daily are not taken; {_HELP}.")
-    if len(fields) != _FIELDS or len(cron) > _LENGTH:
-        raise InvalidArgument("schedule_cron", f"{_HELP}.")
-    text = " ".join(fields)
-    if _SURPRISES.search(text):
-        raise InvalidArgument("schedule_cron", f"ranges of one (`3-3`) and random times (`R`, `H`) are not taken; {_HELP}.")
-    try:
-        _next_wall(text, datetime(2000, 1, 1))  # noqa: DTZ001 - a wall clock has no zone
-    except ValueError as error:
-        never = "failed to find next date" in str(error)
-        why = "no such date ever comes" if never else "it cannot be read as cron"
-        raise InvalidArgument("schedule_cron", f"{why}; {_HELP}.") from error
-    return text
+    """The expression with single spaces. Raises InvalidArgument for one that is not to be taken: see `cron_fields`."""
+    return parse_cron(cron).text
 
 
 def next_after(cron: str, zone: str, moment: datetime) -> datetime:
@@ -100,7 +85,7 @@ def latest_between(cron: str, zone: str, after: datetime, until: datetime) -> da
 
 def fire_times(cron: str, zone: str, moment: datetime, count: int) -> list[FireTime]:
     """The next `count` slots after `moment`, each with what daylight saving does to it. Raises as `next_after` does."""
-    place, elapsed = zone_of(zone), _follows_elapsed_time(_checked(cron))
+    place, elapsed = zone_of(zone), _read(cron).elapsed
     return [
         FireTime(utc=slot.utc, local=slot.utc.astimezone(place), note=_note(slot, place, elapsed=elapsed))
         for slot in islice(_slots(cron, zone, moment), count)
@@ -108,9 +93,9 @@ def fire_times(cron: str, zone: str, moment: datetime, count: int) -> list[FireT
 
 
 def _slots(cron: str, zone: str, moment: datetime) -> Iterator[_Slot]:
-    text, place = _checked(cron), zone_of(zone)
-    walk = _elapsed_slots if _follows_elapsed_time(text) else _fixed_slots
-    return walk(text, place, moment.astimezone(UTC))
+    read, place = _read(cron), zone_of(zone)
+    walk = _elapsed_slots if read.elapsed else _fixed_slots
+    return walk(read.plain, place, moment.astimezone(UTC))
 
 
 def _fixed_slots(text: str, zone: ZoneInfo, moment: datetime) -> Iterator[_Slot]:
@@ -138,11 +123,6 @@ def _elapsed_slots(text: str, zone: ZoneInfo, moment: datetime) -> Iterator[_Slo
             known, reached, offset = change, change - _TICK, offset_at(change, zone)
 
 
-def _follows_elapsed_time(text: str) -> bool:
-    hours = text.split()[1]
-    return "*" in hours or "/" in hours or croniter.expand(text)[0][1] == ["*"]
-
-
 def _note(slot: _Slot, zone: ZoneInfo, *, elapsed: bool) -> str:
     shown, named = wall_clock(slot.utc, zone), f"{slot.wall:%H:%M}"
     if shown != slot.wall:
@@ -152,9 +132,37 @@ def _note(slot: _Slot, zone: ZoneInfo, *, elapsed: bool) -> str:
     return ""
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Read:
+    plain: str
+    """For croniter."""
+    elapsed: bool
+    """It follows elapsed time."""
+
+
 @lru_cache(maxsize=4096)
-def _checked(cron: str) -> str:
-    return check_cron(cron)
+def _read(cron: str) -> _Read:
+    try:
+        plain = parse_cron(cron).plain
+    except InvalidArgument:
+        if (before := _as_croniter_has_it(cron)) is None:
+            raise
+        plain = before
+    hours = cron.split()[1]
+    return _Read(plain=plain, elapsed="*" in hours or "/" in hours or croniter.expand(plain)[0][1] == ["*"])
+
+
+def _as_croniter_has_it(cron: str) -> str | None:
+    """The expression, if it fires though `cron_fields` refuses it."""
+    fields = cron.split()
+    text = " ".join(fields)
+    if len(fields) != len(FIELDS) or len(cron) > LENGTH or _SURPRISES.search(text):
+        return None
+    try:
+        _next_wall(text, datetime(2000, 1, 1))  # noqa: DTZ001 - a wall clock has no zone
+    except ValueError:
+        return None
+    return text
 
 
 @lru_cache(maxsize=4096)

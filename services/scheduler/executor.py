@@ -32,9 +32,7 @@ class Executor:
         self._stub = RunServiceStub(channel)
 
     async def start(self, claim: Claim, pipeline: Pipeline) -> None:
-        """Starts the claim's attempt, once: again with the same claim, or its successor, starts nothing. Raises InvalidArgument also for a
-        zone that does not exist.
-        """
+        """Starts the claim's attempt, once: again with the same claim, or its successor, starts nothing."""
         parameters = struct_pb2.Struct()
         parameters.update(claim.parameters)
         await self._stub.StartRun(

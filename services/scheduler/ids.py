@@ -8,6 +8,8 @@ from typing import Final
 from uuid import UUID, uuid5
 
 _NO_UUID: Final = UUID("5b0c3f0a-92de-5a37-8f0e-1f6a0d7c3e03")
+_BACKFILLS: Final = {True: "backfill", False: "backfill of a part"}
+"""By whether the day is over."""
 
 
 def slot_run_id(config_id: str, scheduled_time: datetime) -> str:
@@ -17,14 +19,16 @@ def slot_run_id(config_id: str, scheduled_time: datetime) -> str:
     return str(uuid5(_namespace(config_id), scheduled_time.astimezone(UTC).isoformat()))
 
 
-def backfill_run_id(config_id: str, day: date) -> str:
-    """The run that a backfill queues for a day: the same in every backfill, and never that of a slot."""
-    return str(uuid5(_namespace(config_id), f"backfill|{day.isoformat()}"))
+def backfill_run_id(config_id: str, day: date, *, is_over: bool = True) -> str:
+    """The run that a backfill queues for a day: the same in every backfill, and never that of a slot. A day that is not over has one more,
+    so that its part does not pass for the day: a backfill after its end queues it again.
+    """
+    return str(uuid5(_namespace(config_id), f"{_BACKFILLS[is_over]}|{day.isoformat()}"))
 
 
 def is_backfill(config_id: str, run_id: str, day: object) -> bool:
     """Whether a backfill queued the run. `day` is the run's parameter `date` as it stands in the row, whatever that is."""
-    return isinstance(day, str) and run_id == str(uuid5(_namespace(config_id), f"backfill|{day}"))
+    return isinstance(day, str) and run_id in {str(uuid5(_namespace(config_id), f"{kind}|{day}")) for kind in _BACKFILLS.values()}
 
 
 def pipeline_logging_id(run_id: str, attempt: int) -> str:

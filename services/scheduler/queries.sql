@@ -7,7 +7,7 @@
 -- name: due_schedules
 -- What is due, of tenants that may run now, with what their quota leaves: units that no queued run is going to take. A run that has failed
 -- before has its unit; one without a retry has not. Backfills (priority below 0) are not counted: they come last in the queue and take what is left
--- there, so that a long one never keeps a schedule from being queued. Tenants without a unit come last, so that they cannot crowd out the others.
+-- there, so that a long one never keeps a schedule from being queued. Nor are runs of a paused schedule: they wait until it goes on. Tenants without a unit come last, so that they cannot crowd out the others.
 -- NULL `is_active` is active; NULL `next_run_time` is a schedule nobody has computed yet.
 -- param: now TIMESTAMP
 -- param: row_limit INT64
@@ -21,6 +21,9 @@ LEFT JOIN (
   FROM pipeline_execution_queue AS q
   LEFT JOIN scheduled_pipeline_runs AS r ON r.run_id = q.run_id
   WHERE q.state = 'QUEUED' AND IFNULL(q.priority, 50) >= 0 AND IFNULL(r.retry_count, 0) = 0
+    AND NOT EXISTS (
+      SELECT 1 FROM tenant_pipeline_configs AS d WHERE d.tenant_id = q.tenant_id AND d.config_id = q.config_id AND NOT IFNULL(d.is_active, TRUE)
+    )
   GROUP BY q.tenant_id
 ) AS w ON w.tenant_id = c.tenant_id
 WHERE IFNULL(c.is_active, TRUE) AND (c.next_run_time <= @now OR c.next_run_time IS NULL)
@@ -75,7 +78,8 @@ SELECT triggered, queued
 -- One guarded UPDATE: two writers of one row wait for each other, and the second finds it PROCESSING. The best by priority, then slot; among
 -- equal priorities tenants take turns, so that a thousand runs of one do not hold up another's one. Of each tenant no more than its concurrent
 -- limit leaves, and no more new runs than its daily and monthly limits leave (one that has failed before has its unit), both less what was
--- claimed and has not begun, which the ledger does not count yet: what would be refused must not take the turn of what would run.
+-- claimed and has not begun, which the ledger does not count yet: what would be refused must not take the turn of what would run. For the same
+-- reason runs of a paused schedule are left out before turns are counted: they stay QUEUED as they are, until the schedule goes on.
 -- Replayed, it changes nothing: a claim that holds a row takes no more.
 -- param: claimed_by STRING
 -- param: max_runs INT64
@@ -114,6 +118,9 @@ FROM (
     WHERE w.state = 'QUEUED'
       AND (w.not_before IS NULL OR w.not_before <= @now)
       AND NOT EXISTS (SELECT 1 FROM pipeline_execution_queue AS z WHERE z.claimed_by = @claimed_by)
+      AND NOT EXISTS (
+        SELECT 1 FROM tenant_pipeline_configs AS c WHERE c.tenant_id = w.tenant_id AND c.config_id = w.config_id AND NOT IFNULL(c.is_active, TRUE)
+      )
   ) AS b
   WHERE (b.free IS NULL OR b.place <= b.free)
     AND (b.units IS NULL OR b.unit <= b.units OR b.attempt > 1)
@@ -145,7 +152,7 @@ WHERE q.state = 'PROCESSING' AND (q.lease_expires_at IS NULL OR q.lease_expires_
 SELECT
   q.run_id, q.config_id, q.tenant_id, q.pipeline_id, q.claimed_by, IFNULL(q.attempt, 1) AS attempt, q.scheduled_time,
   IFNULL(r.retry_count, 0) AS retry_count, IFNULL(r.max_retries, 3) AS max_retries, r.parameters,
-  c.provider, c.domain, c.pipeline_template, c.timezone
+  c.provider, c.domain, c.pipeline_template
 FROM pipeline_execution_queue AS q
 LEFT JOIN scheduled_pipeline_runs AS r ON r.run_id = q.run_id
 LEFT JOIN tenant_pipeline_configs AS c ON c.config_id = q.config_id
@@ -252,7 +259,8 @@ UPDATE pipeline_execution_queue AS q SET lease_expires_at = @now
 WHERE q.state = 'PROCESSING' AND q.claimed_by IN UNNEST(@claims)
 
 -- name: scheduler_status
--- Due is what a trigger would look at: schedules of tenants that may not run now do not count.
+-- Due is what a trigger would look at: schedules of tenants that may not run now do not count. What a paused schedule has queued waits for its
+-- tenant, not for us: it is queued, but never the slot that has waited longest.
 -- param: now TIMESTAMP
 -- param: today TIMESTAMP
 SELECT
@@ -265,7 +273,12 @@ SELECT
   (SELECT COUNT(*) FROM pipeline_execution_queue AS q WHERE q.state = 'QUEUED') AS queued_count,
   (SELECT COUNT(*) FROM pipeline_execution_queue AS p WHERE p.state = 'PROCESSING') AS processing_count,
   (SELECT COUNT(*) FROM scheduled_pipeline_runs AS r WHERE r.state = 'FAILED' AND r.completed_at >= @today) AS failed_today_count,
-  (SELECT MIN(o.scheduled_time) FROM pipeline_execution_queue AS o WHERE o.state = 'QUEUED') AS oldest_queued_time
+  (
+    SELECT MIN(o.scheduled_time)
+    FROM pipeline_execution_queue AS o
+    LEFT JOIN tenant_pipeline_configs AS d ON d.tenant_id = o.tenant_id AND d.config_id = o.config_id
+    WHERE o.state = 'QUEUED' AND IFNULL(d.is_active, TRUE)
+  ) AS oldest_queued_time
 
 -- name: list_scheduled_runs
 -- Pages are cut by key, not by offset, so a new run shifts nothing.
@@ -301,27 +314,40 @@ WHERE r.tenant_id = @tenant_id AND r.run_id = @run_id
 LIMIT 1
 
 -- name: queue_standing
--- What a queued run waits for. Runs before it: ready ones that a claim would take first, of tenants that may run.
+-- What a queued run waits for. Runs before it: ready ones that a claim would take first, of tenants that may run. They are counted beside the
+-- run, which is read a second time (m), not in a subquery of its row: BigQuery has no join for one that compares by order.
 -- param: tenant_id STRING
 -- param: run_id STRING
 -- param: now TIMESTAMP
 SELECT
-  q.state AS queue_state, q.not_before, q.started,
-  t.tenant_id IS NOT NULL AS tenant_runnable, t.units_left, t.slots_left,
-  (
-    SELECT COUNT(*)
-    FROM pipeline_execution_queue AS o
-    JOIN runnable_tenants AS u ON u.tenant_id = o.tenant_id
-    WHERE o.state = 'QUEUED' AND (o.not_before IS NULL OR o.not_before <= @now)
-      AND (o.priority > q.priority OR (o.priority = q.priority AND o.scheduled_time < q.scheduled_time))
-  ) AS runs_before
+  q.state AS queue_state, q.not_before, q.started, q.schedule_paused,
+  t.tenant_id IS NOT NULL AS tenant_runnable, t.units_left, t.slots_left, b.runs_before
 FROM (
-  SELECT w.tenant_id, w.state, w.priority, w.scheduled_time, w.not_before, IFNULL(r.started_at >= w.processing_started_at, FALSE) AS started
+  SELECT
+    w.tenant_id, w.state, w.not_before, IFNULL(r.started_at >= w.processing_started_at, FALSE) AS started,
+    EXISTS (
+      SELECT 1 FROM tenant_pipeline_configs AS c WHERE c.tenant_id = w.tenant_id AND c.config_id = w.config_id AND NOT IFNULL(c.is_active, TRUE)
+    ) AS schedule_paused
   FROM pipeline_execution_queue AS w
   LEFT JOIN scheduled_pipeline_runs AS r ON r.run_id = w.run_id
   WHERE w.tenant_id = @tenant_id AND w.run_id = @run_id
 ) AS q
 LEFT JOIN runnable_tenants AS t ON t.tenant_id = q.tenant_id
+CROSS JOIN (
+  SELECT COUNT(*) AS runs_before
+  FROM pipeline_execution_queue AS o
+  JOIN runnable_tenants AS u ON u.tenant_id = o.tenant_id
+  CROSS JOIN pipeline_execution_queue AS m
+  WHERE m.tenant_id = @tenant_id AND m.run_id = @run_id
+    AND o.state = 'QUEUED' AND (o.not_before IS NULL OR o.not_before <= @now)
+    AND (
+      IFNULL(o.priority, 50) > IFNULL(m.priority, 50)
+      OR (IFNULL(o.priority, 50) = IFNULL(m.priority, 50) AND o.scheduled_time < m.scheduled_time)
+    )
+    AND NOT EXISTS (
+      SELECT 1 FROM tenant_pipeline_configs AS d WHERE d.tenant_id = o.tenant_id AND d.config_id = o.config_id AND NOT IFNULL(d.is_active, TRUE)
+    )
+) AS b
 LIMIT 1
 
 -- name: retry_run

@@ -10,13 +10,14 @@ from services.platform.time_zones import zone_of
 from services.scheduler.cron import FireTime, check_cron, fire_times, next_after
 
 PRIORITIES, RETRIES = range(101), range(11)
-CATCH_UPS = ("latest", "all")
+CATCH_UPS = ("latest", "days", "all")
+"""What becomes of missed slots: the last of them runs, the last of each UTC day, or each."""
 DEFAULTS: Mapping[str, Any] = {
     "is_active": True,
     "priority": 50,
     "max_retries": 3,
     "timezone": "UTC",
-    "catch_up": "latest",
+    "catch_up": "days",
     "parameters": {},
     "provider": "",
     "domain": "",
@@ -44,7 +45,7 @@ class Schedule:
     parameters: dict[str, Any]
     max_retries: int
     catch_up: str
-    """latest or all."""
+    """One of CATCH_UPS."""
     next_run_time: datetime | None
     """The schedule's own next slot, or one that has come and waits for the trigger; None only where others left it out."""
     last_run_time: datetime | None
@@ -80,7 +81,9 @@ class Schedule:
 
     @property
     def problem(self) -> str | None:
-        """Why it can never fire, if others wrote a cron expression or a zone that cannot be. Such a schedule stays where it is."""
+        """What is wrong with a cron expression or a zone that others wrote, or that was taken before it was refused here. A schedule that
+        cannot be read stays where it is; one that is only ambiguous goes on firing as `shown_fire_times` says.
+        """
         try:
             check_cron(self.schedule_cron)
             zone_of(self.timezone)

@@ -4,9 +4,9 @@ import uuid
 from dataclasses import replace
 from datetime import timedelta
 
-from services.platform.clock import Clock
+from services.platform.clock import Clock, utc_day
 from services.platform.errors import NotFound, Unavailable
-from services.scheduler.backfills import PARAMETER, check_takes_a_day, days_between, runs_of, today_of
+from services.scheduler.backfills import PARAMETER, check_takes_a_day, days_between, runs_of
 from services.scheduler.pipeline_check import PipelineCheck
 from services.scheduler.schedule_store import ScheduleStore
 from services.scheduler.schedules import Change, Schedule, is_rescheduled
@@ -27,9 +27,11 @@ class Scheduling:
         """A new schedule, its first slot after now. One statement. Raises InvalidArgument, NotFound without such a template."""
         now = self._clock.now()
         schedule = wish.checked().applied_to(blank)
-        await self._pipelines.check(schedule, schedule.parameters)
+        dates = await self._pipelines.check(schedule, schedule.parameters)
         schedule = replace(
             schedule,
+            # A night that is missed is a day that is never loaded; what is not run for days would only do the same again.
+            catch_up=wish.catch_up or ("days" if PARAMETER in dates else "latest"),
             config_id=str(uuid.uuid4()),
             next_run_time=schedule.next_slot(now),
             created_by_user_id=user_id,
@@ -70,10 +72,10 @@ class Scheduling:
         """How many days were queued now, and how many had been before. Raises InvalidArgument, NotFound."""
         now = self._clock.now()
         schedule = await self.get(tenant_id, config_id)
-        days = days_between(start_date, end_date, today_of(schedule, now))
+        days = days_between(start_date, end_date, utc_day(now))
         dates = await self._pipelines.check(schedule, {**schedule.parameters, PARAMETER: days[0].isoformat()})
         check_takes_a_day(dates)
-        done = await self._store.backfill(schedule, list(runs_of(schedule, days)), now)
+        done = await self._store.backfill(schedule, list(runs_of(schedule, days, utc_day(now))), now)
         if done.known < len(days):  # it was taken away after it was read
             raise _not_found(tenant_id, config_id)
         return done.queued, len(days) - done.queued

@@ -1,6 +1,7 @@
 """The queue's RPCs: proto in, domain call, proto out."""
 
 import asyncio
+from collections.abc import Sequence
 from typing import Any
 
 import grpc
@@ -21,12 +22,14 @@ from services.scheduler.processing import QueueProcessor
 from services.scheduler.queue_store import QueueStore
 from services.scheduler.scheduled_runs import RunFilter, ScheduledRun
 from services.scheduler.standing import waiting
-from services.scheduler.trigger import next_trigger_time
+from services.scheduler.trigger import LeftOut, next_trigger_time
 from services.scheduler.triggering import Trigger
 
 type Context = grpc.aio.ServicerContext[Any, Any]
 
 MOST_RUNS = 500
+MOST_LEFT_OUT = 100
+"""Schedules that a trigger's answer names; the log has them all."""
 PROCESSING, IDLE = "PROCESSING", "IDLE"
 
 
@@ -46,6 +49,7 @@ class SchedulerServicer(scheduler_service_pb2_grpc.SchedulerServiceServicer):
             queued_count=done.queued,
             skipped_count=done.skipped,
             next_trigger_time=to_timestamp(next_trigger_time(self._clock.now())),
+            left_out=_to_left_out(done.left_out) if done.left_out else None,
         )
 
     async def ProcessQueue(
@@ -150,6 +154,16 @@ class ScheduledRunServicer(scheduled_run_service_pb2_grpc.ScheduledRunServiceSer
         if run.added_at != now:
             raise FailedPrecondition("RUN_NOT_RETRYABLE", "Only a run that FAILED for good can be put back into the queue.")
         return _to_run(run)
+
+
+def _to_left_out(left_out: Sequence[LeftOut]) -> scheduler_service_pb2.LeftOut:
+    slots = [
+        scheduler_service_pb2.LeftOutSlots(
+            tenant_id=one.tenant_id, config_id=one.config_id, first=to_timestamp(one.first), before=to_timestamp(one.before)
+        )
+        for one in left_out[:MOST_LEFT_OUT]
+    ]
+    return scheduler_service_pb2.LeftOut(schedule_count=len(left_out), schedules=slots)
 
 
 def _no_such_run() -> NotFound:

@@ -13,6 +13,8 @@ class Standing:
     not_before: datetime | None
     started: bool
     """This attempt has begun."""
+    schedule_paused: bool
+    """Its schedule exists and is not active."""
     tenant_runnable: bool
     """Tenant and subscription are ACTIVE."""
     units_left: int | None
@@ -46,6 +48,8 @@ def waiting(standing: Standing | None, *, retry_count: int, now: datetime) -> Wa
 def _turn(standing: Standing, retry_count: int, now: datetime) -> Waiting:
     if not standing.tenant_runnable:
         return Waiting(reason="TENANT_NOT_ACTIVE", message="The tenant or its subscription is not ACTIVE. It goes on once both are.")
+    if standing.schedule_paused:
+        return Waiting(reason="SCHEDULE_PAUSED", message="Its schedule is paused. It goes on once the schedule's is_active is true again.")
     if not retry_count and standing.units_left is not None and standing.units_left <= 0:
         told = "The daily or monthly limit is used up. It goes on when the limit resets; GET .../quota says when."
         return Waiting(reason="DAILY_OR_MONTHLY_LIMIT", message=told)

@@ -3,14 +3,17 @@
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, time, timedelta
 
+from services.platform.clock import utc_day
 from services.platform.errors import InvalidArgument
 from services.scheduler.cron import latest_between, next_after, slots_between
 from services.scheduler.ids import slot_run_id
 
 MOST_CAUGHT_UP = 100
-"""Missed slots of one schedule that one trigger queues; the others stay due."""
+"""Missed slots of one schedule that one trigger queues with `catch_up` all; the others stay due."""
+MOST_DAYS = 31
+"""Missed slots that are queued with `catch_up` days, each of another UTC day; older ones are left out, and the answer says so."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -24,11 +27,21 @@ class DueSchedule:
     """None or empty: UTC."""
     priority: int
     catch_up: str | None
-    """`all`; anything else is `latest`."""
+    """See `schedules.CATCH_UPS`; None or empty is the default for a row that says nothing."""
     next_run_time: datetime | None
     """The slot that has come, whatever the expression says of it; None: nobody has computed one yet."""
     units_left: int | None
     """How many runs the tenant's quota leaves room for, beside those in the queue; None: any number."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LeftOut:
+    """Slots of whole UTC days that a schedule missed and that are not queued: those from `first` on that come before `before`."""
+
+    tenant_id: str
+    config_id: str
+    first: datetime
+    before: datetime
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -47,6 +60,7 @@ class Firing:
     seen: datetime
     next_run_time: datetime
     runs: tuple[QueuedRun, ...]
+    left_out: LeftOut | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -72,18 +86,19 @@ class Plan:
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Slots:
     due: tuple[datetime, ...]
+    """The earliest first."""
     following: datetime
     """The slot after the last of `due`."""
 
 
 def plan_trigger(schedules: Sequence[DueSchedule], now: datetime) -> Plan:
     """Every due slot, as far as its tenant's quota reaches: by priority, then by slot."""
-    slots = dict[tuple[str | None, str | None, datetime | None, bool], _Slots]()
+    slots = dict[tuple[str | None, str | None, datetime | None, str | None], _Slots]()
     by_tenant = defaultdict[str, list[tuple[DueSchedule, _Slots]]](list)
     first_slots, unreadable = list[FirstSlot](), list[DueSchedule]()
     for one in schedules:
         # Many schedules share an expression and a slot, and cron is slow.
-        key = (one.schedule_cron, one.timezone, one.next_run_time, one.catch_up == "all")
+        key = (one.schedule_cron, one.timezone, one.next_run_time, one.catch_up)
         try:
             found = slots[key] if key in slots else slots.setdefault(key, _slots(one, now))
         except InvalidArgument:
@@ -110,13 +125,25 @@ def _slots(one: DueSchedule, now: datetime) -> _Slots:
     cron, zone, first = one.schedule_cron or "", one.timezone or "UTC", one.next_run_time
     if first is None:
         return _Slots(due=(), following=next_after(cron, zone, now))
-    if one.catch_up != "all":
+    if one.catch_up == "latest":
         return _Slots(due=(latest_between(cron, zone, first, now) or first,), following=next_after(cron, zone, now))
+    if one.catch_up != "all":
+        return _Slots(due=_one_a_day(cron, zone, first, now), following=next_after(cron, zone, now))
     # One more than is caught up at most: it is where the schedule stands afterwards.
     due = [first, *slots_between(cron, zone, first, now, MOST_CAUGHT_UP)]
     if len(due) > MOST_CAUGHT_UP:
         return _Slots(due=tuple(due[:MOST_CAUGHT_UP]), following=due[MOST_CAUGHT_UP])
     return _Slots(due=tuple(due), following=next_after(cron, zone, now))
+
+
+def _one_a_day(cron: str, zone: str, first: datetime, now: datetime) -> tuple[datetime, ...]:
+    """The last slot of each UTC day from `first` to `now`: a later one of the same day would load the same day again."""
+    found, until = list[datetime](), now
+    while len(found) < MOST_DAYS and until >= first:
+        slot = latest_between(cron, zone, first, until) or first
+        found.append(slot)
+        until = datetime.combine(utc_day(slot), time(), UTC) - timedelta(microseconds=1)
+    return tuple(reversed(found))
 
 
 def _within_quota(due: list[tuple[DueSchedule, _Slots]]) -> tuple[list[Firing], int]:
@@ -137,8 +164,11 @@ def _within_quota(due: list[tuple[DueSchedule, _Slots]]) -> tuple[list[Firing], 
 
 def _firing(one: DueSchedule, slots: _Slots, count: int) -> Firing:
     assert one.next_run_time is not None  # noqa: S101 - such a schedule has no slots
+    first, queued = one.next_run_time, slots.due[0]
+    leaves_days = utc_day(first) < utc_day(queued)
     return Firing(
         config_id=one.config_id,
+        left_out=LeftOut(tenant_id=one.tenant_id, config_id=one.config_id, first=first, before=queued) if leaves_days else None,
         seen=one.next_run_time,
         next_run_time=slots.due[count] if count < len(slots.due) else slots.following,
         runs=tuple(QueuedRun(run_id=slot_run_id(one.config_id, slot), scheduled_time=slot) for slot in slots.due[:count]),

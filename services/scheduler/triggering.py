@@ -7,7 +7,7 @@ import structlog
 
 from services.platform.clock import Clock
 from services.scheduler.queue_store import MOST_DUE, Queued, QueueStore
-from services.scheduler.trigger import Plan, plan_trigger
+from services.scheduler.trigger import LeftOut, Plan, plan_trigger
 
 _log = structlog.get_logger()
 
@@ -21,6 +21,8 @@ class Triggered:
     queued: int
     skipped: int
     """Due runs that the quota left no room for."""
+    left_out: tuple[LeftOut, ...] = ()
+    """Days that schedules missed and that are not queued."""
 
 
 class Trigger:
@@ -47,7 +49,11 @@ class Trigger:
             await self._store.set_first_slots(plan.first_slots)
         done = await self._store.enqueue(plan, now) if plan.firings else Queued(triggered=0, queued=0)
         _log.info("triggered", due=len(schedules), triggered=done.triggered, queued=done.queued, skipped=plan.skipped_count)
-        return Triggered(triggered=done.triggered, queued=done.queued, skipped=plan.skipped_count)
+        # A trigger that came second has queued nothing, and leaves nothing out.
+        left_out = tuple(one.left_out for one in plan.firings if one.left_out) if done.triggered else ()
+        for gap in left_out:
+            _log.warning("slots_left_out", tenant_id=gap.tenant_id, config_id=gap.config_id, first=gap.first, before=gap.before)
+        return Triggered(triggered=done.triggered, queued=done.queued, skipped=plan.skipped_count, left_out=left_out)
 
 
 def _at_most(plan: Plan) -> Plan:

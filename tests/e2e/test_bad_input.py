@@ -30,6 +30,8 @@ def fields(answer: Answer) -> list[str]:
         (RUN, {"date": "2025-02-30"}, "parameters.date"),
         (RUN, {"date": 20251117}, "parameters.date"),
         (RUN, {"date": SQL}, "parameters.date"),
+        (RUN, {"date": "today"}, "parameters.date"),
+        (RUN, {"start_date": "yesterday", "end_date": "2099-12-31"}, "parameters.end_date"),
         (RUN, {"date": "2025-11-17", "surprise": 1}, "parameters.surprise"),
         (RUN, {"date": "2025-11-17", "export_table": f"a.b; {SQL}"}, "parameters.export_table"),
         (CREDENTIALS, {}, "provider"),

@@ -1,5 +1,6 @@
 """Which days a run covers."""
 
+import re
 from collections.abc import Mapping
 from datetime import UTC, date, datetime
 
@@ -8,7 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.executor.parameters import ParameterSpec, ParameterType, resolve
-from services.executor.period import MOST_DAYS, Period, has_period, period_of, unfilled
+from services.executor.period import MOST_DAYS, Period, check_days, days_not_over, has_period, period_of, unfilled
+from services.executor.runs import Run
+from services.executor.wire import to_run
 from services.platform.errors import InvalidArgument
 
 DATE = ParameterType.DATE
@@ -55,6 +58,59 @@ def test_what_means_no_days_is_refused_by_name(given: Mapping[str, object], fiel
     with pytest.raises(InvalidArgument) as refused:
         period(given)
     assert refused.value.field == f"parameters.{field}"
+
+
+@pytest.mark.parametrize(
+    ("given", "field", "said"),
+    [
+        ({"date": "today"}, "date", "2025-03-01 in UTC) is not over"),
+        ({"start_date": "yesterday", "end_date": "today"}, "end_date", "Use yesterday"),
+        ({"start_date": "today", "end_date": "today"}, "start_date", "by its date"),
+        ({"date": "2025-03-02"}, "date", "2025-03-02 is still to come; in UTC it is 2025-03-01"),
+        ({"start_date": "2025-02-20", "end_date": "2025-03-02"}, "end_date", "still to come"),
+        ({"date": "2025-03-01"}, None, ""),
+        ({"date": "yesterday"}, None, ""),
+        ({"start_date": "2025-02-27", "end_date": "2025-03-01"}, None, ""),
+        ({}, None, ""),
+    ],
+)
+def test_no_day_that_is_not_over_is_loaded_unless_it_is_named(given: Mapping[str, object], field: str | None, said: str) -> None:
+    now = datetime(2025, 3, 1, 23, 59, tzinfo=UTC)
+    values = resolve(SPECS, given, now=now, scheduled=True, unfilled=unfilled(given))
+    if field is None:
+        check_days(given, values, now)
+        return
+    with pytest.raises(InvalidArgument, match=re.escape(said)) as refused:
+        check_days(given, values, now)
+    assert refused.value.field == f"parameters.{field}"
+
+
+@pytest.mark.parametrize(
+    ("parameters", "expected"),
+    [
+        ({"date": "2025-02-28"}, []),
+        ({"date": "2025-03-01"}, ["2025-03-01"]),
+        ({"start_date": "2025-02-27", "end_date": "2025-03-01"}, ["2025-03-01"]),
+        ({"month": "2025-03"}, []),
+        ({"date": "yesterday"}, []),  # of a start that was refused, whose record has what was asked for
+        ({"date": 7}, []),
+    ],
+)
+def test_a_record_tells_which_of_its_days_were_not_over(parameters: Mapping[str, object], expected: list[str]) -> None:
+    assert [day.isoformat() for day in days_not_over(parameters, datetime(2025, 3, 1, 0, 0, 1, tzinfo=UTC))] == expected
+
+
+def test_a_run_says_it() -> None:
+    began = datetime(2025, 3, 1, 12, tzinfo=UTC)
+    run = Run(
+        pipeline_logging_id="r",
+        tenant_id="t",
+        pipeline_id="t-gcp-cost-billing",
+        parameters={"start_date": "2025-02-28", "end_date": "2025-03-01"},
+        started_at=began,
+        deadline_at=began,
+    )
+    assert list(to_run(run).days_not_over) == ["2025-03-01"]
 
 
 def test_a_schedule_that_says_nothing_means_its_day() -> None:

@@ -283,8 +283,9 @@ async def test_a_pipeline_is_checked_before_it_is_scheduled(servicer: RunService
     answer = await servicer.CheckPipeline(asked(**YESTERDAY), None)
     assert (answer.pipeline_id, list(answer.date_parameters)) == ("gcp-cost-billing", ["date", "start_date", "end_date"])
     assert (await servicer.CheckPipeline(asked(), None)).pipeline_id == "gcp-cost-billing", "a schedule need not name the day"
-    with pytest.raises(InvalidArgument, match=r"parameters\.date"):
-        await servicer.CheckPipeline(asked(date="soon"), None)
+    for bad in ("soon", "today", "2099-01-01"):
+        with pytest.raises(InvalidArgument, match=r"parameters\.date"):
+            await servicer.CheckPipeline(asked(date=bad), None)
     with pytest.raises(NotFound):
         await servicer.CheckPipeline(asked("nothing", **YESTERDAY), None)
 

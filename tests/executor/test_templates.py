@@ -31,6 +31,8 @@ def test_ours(catalog: Catalog) -> None:
         ("    type: date", "    type: day", "day", "type is `day`, but must be one of boolean, choice, date"),
         ("    type: table", "    type: date\n    default: 2025-02-30", "2025-02-30", "the default of export_table does not fit"),
         ("    type: date", "    type: date\n    timezone: Mars/Base", "Mars/Base", "use a name of the IANA time zone database"),
+        ("    type: date", "    type: date\n    timezone: Asia/Tokyo", "date:", "the days of a run are UTC days, so date has no timezone"),
+        ("scheduled: yesterday", "scheduled: today", "date:", "today is never over, so it is no default of date: use yesterday"),
         ("    type: date", "    type: date\n    choices: [a]", "[a]", "a parameter of type choice, and no other"),
         ("    type: table", "    type: choice", "choice", "a parameter of type choice, and no other"),
         ("  date:", "  Date:", "type: date", "the parameter `Date` must be lower-case"),

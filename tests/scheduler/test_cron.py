@@ -139,7 +139,77 @@ def test_an_expression_that_cannot_fire_names_its_field(cron: str) -> None:
     assert refused.value.field == "schedule_cron"
 
 
-@pytest.mark.parametrize("zone", ["", "Mars/Olympus", "europe/berlin", "localtime", "../etc/passwd", "America", "CEST", "+02:00", "UTC "])
+@pytest.mark.parametrize(
+    ("cron", "said"),
+    [
+        ("*/90 * * * *", ["minute: ", "at most 59", "once an hour", "`0`", "hour `*/2`"]),
+        ("*/60 * * * *", ["minute: ", "at most 59", "write `0`"]),
+        ("5/70 * * * *", ["minute: ", "at most 54", "write `5`"]),
+        ("1-5/30 * * * *", ["minute: ", "at most 4", "write `1`"]),
+        ("0,59/2 * * * *", ["minute: ", "`59/2`"]),
+        ("*/0 * * * *", ["minute: ", "`*/0`"]),
+        ("60 * * * *", ["minute: ", "0 to 59"]),
+        ("H 2 * * *", ["minute: ", "`H`"]),
+        ("0 */25 * * *", ["hour: ", "at most 23", "once a day"]),
+        ("0 */48 * * *", ["hour: ", "day of month `*/2`"]),
+        ("0 22-2 * * *", ["hour: ", "`22-23,0-2`"]),
+        ("0 3-3 * * *", ["hour: ", "write `3`"]),
+        ("0 0 */31 * *", ["day of month: ", "at most 30", "write `1`"]),
+        ("0 0 L * *", ["day of month: ", "`L`", "1 to 31"]),
+        ("0 0 ? * 1", ["day of month: ", "`?`", "`*`"]),
+        ("0 0 1,,2 * *", ["day of month: ", "lists"]),
+        ("0 0 31 4,6 *", ["day of month: ", "`4,6`", "no such date"]),
+        ("0 0 1 */12 *", ["month: ", "at most 11"]),
+        ("0 0 * MARCH *", ["month: ", "JAN to DEC"]),
+        ("0 0 * 11-2 *", ["month: ", "`11-12,1-2`"]),
+        ("0 0 * * */7", ["day of week: ", "at most 6", "write `0`"]),
+        ("0 0 * * 1#2", ["day of week: ", "`1#2`"]),
+        ("0 0 * * SAT-MON", ["day of week: ", "`6,0-1`"]),
+        ("0 0 * * 8", ["day of week: ", "0 to 6"]),
+        ("0 0 */2 * 1", ["day of month `*/2`", "day of week `1`", "both", "either", "`1-31/2`"]),
+        ("0 0 1 * */2", ["day of month `1`", "day of week `*/2`", "both", "either", "`0-6/2`"]),
+        ("0 0 */3 * */2", ["day of month `*/3`", "day of week `*/2`", "both", "either"]),
+        ("0 0 1-31 * 1", ["day of month `1-31`", "both", "either"]),
+        ("0 0 * * * 2026", ["6 fields", "years"]),
+        ("@daily", ["`0 0 * * *`"]),
+        ("@reboot", ["five fields"]),
+    ],
+)
+def test_what_others_read_otherwise_is_refused_by_the_name_of_its_field(cron: str, said: list[str]) -> None:
+    with pytest.raises(InvalidArgument) as refused:
+        check_cron(cron)
+    assert [word for word in said if word not in refused.value.message] == [], refused.value.message
+
+
+@pytest.mark.parametrize(
+    ("cron", "days"),
+    [
+        ("0 0 1 * MON", "1 Tue, 7 Mon, 14 Mon, 21 Mon"),  # either, as everywhere
+        ("0 0 1-31/10 * 1", "1 Tue, 7 Mon, 11 Fri, 14 Mon"),
+        ("0 0 */10 * *", "1 Tue, 11 Fri, 21 Mon, 31 Thu"),
+        ("0 0 * * FRI-SUN", "4 Fri, 5 Sat, 6 Sun, 11 Fri"),
+        ("0 0 * * 6-7", "5 Sat, 6 Sun, 12 Sat, 13 Sun"),
+        ("0 0 * dec 7,0", "6 Sun, 13 Sun, 20 Sun, 27 Sun"),
+        ("0 0 05,05 * *", "5 Sat, 5 Tue, 5 Fri, 5 Fri"),
+        ("0 12/6 29 * *", "29 Tue, 29 Tue, 29 Fri, 29 Fri"),
+    ],
+)
+def test_what_all_read_alike_is_taken(cron: str, days: str) -> None:
+    slots = fire_times(check_cron(cron), "UTC", datetime(2026, 11, 30, 23, tzinfo=UTC), 4)
+    assert ", ".join(f"{slot.utc.day} {slot.utc:%a}" for slot in slots) == days
+
+
+def test_a_schedule_that_was_taken_before_goes_on() -> None:
+    """As it fired until now: its row was written before such an expression was refused, or by others."""
+    start = datetime(2026, 11, 26, tzinfo=UTC)
+    assert [slot.day for slot in slots_between("0 0 */2 * 1", "UTC", start, start + timedelta(days=5), 9)] == [27, 29, 30, 1]
+    assert [slot.hour for slot in slots_between("*/90 * * * *", "UTC", start, start + timedelta(hours=3), 9)] == [1, 2, 3]
+
+
+@pytest.mark.parametrize(
+    "zone",
+    ["", "Mars/Olympus", "Factory", "europe/berlin", "localtime", "posixrules", "../etc/passwd", "America", "CEST", "+02:00", "UTC "],
+)
 def test_an_unknown_zone_is_refused(zone: str) -> None:
     with pytest.raises(InvalidArgument) as refused:
         next_after("0 2 * * *", zone, datetime(2026, 1, 1, tzinfo=UTC))

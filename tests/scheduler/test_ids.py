@@ -29,3 +29,5 @@ def test_a_backfill_is_told_by_its_id() -> None:
     assert is_backfill(CONFIG, run_id, "2026-03-29")
     assert not any(is_backfill(CONFIG, run_id, day) for day in ("2026-03-28", "yesterday", None, 7))
     assert not is_backfill(CONFIG, slot_run_id(CONFIG, SLOT), "2026-03-29")
+    part = backfill_run_id(CONFIG, DAY, is_over=False)
+    assert (part != run_id, is_backfill(CONFIG, part, "2026-03-29")) == (True, True)

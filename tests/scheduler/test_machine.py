@@ -233,7 +233,7 @@ class Queue(RuleBasedStateMachine):
             retry_count=0,
             max_retries=3,
             parameters={},
-            pipeline=Pipeline(provider="gcp", domain="cost", template="billing", timezone=None),
+            pipeline=Pipeline(provider="gcp", domain="cost", template="billing"),
         )
 
 

@@ -15,6 +15,7 @@ from services.scheduler.ids import pipeline_logging_id
 from services.scheduler.outcomes import completed
 from services.scheduler.processing import QueueProcessor
 from services.scheduler.queue_store import Started
+from services.scheduler.standing import Standing
 from tests.counting import jobs
 from tests.scheduler.conftest import LEASE, MakeScheduler, Scheduler, Tables
 from tests.scheduler.stub_executor import StubExecutor
@@ -129,6 +130,31 @@ async def test_a_thousand_runs_of_one_tenant_do_not_hold_up_another_s_one(tables
     await scheduler.trigger.fire()
     claims = await scheduler.processor.process(5)
     assert Counter(claim.tenant_id for claim in claims) == {urgent: 2, crowd: 2, one: 1}
+
+
+async def test_runs_of_a_paused_schedule_wait_until_it_goes_on(tables: Tables, scheduler: Scheduler) -> None:
+    """They keep neither another schedule from being queued nor another run from its turn; unpaused, the best comes first again."""
+    (tenant_id,) = await tables.tenants(daily_limit=2)
+    paused = await tables.schedules([tenant_id] * 2, priority=90)
+    await scheduler.trigger.fire()
+    await tables.run("UPDATE tenant_pipeline_configs SET is_active = FALSE WHERE TRUE")
+    (other,) = await tables.schedules([tenant_id], priority=10)
+    assert (await scheduler.trigger.fire()).queued == 1
+    now, places = tables.clock.now(), dict[str, Standing]()
+    for run in await tables.runs():
+        found = await scheduler.store.standing(tenant_id, run["run_id"], now)
+        assert found is not None
+        places[run["config_id"]] = found
+    assert {config_id: one.schedule_paused for config_id, one in places.items()} == {**dict.fromkeys(paused, True), other: False}
+    assert (places[other].runs_before, (await scheduler.store.status(now)).queued_count) == (0, 3)
+
+    before = jobs()
+    assert [claim.config_id for claim in await scheduler.processor.process(5)] == [other]
+    assert jobs() - before == 2
+    await scheduler.started()
+    assert (await scheduler.store.status(now)).oldest_queued_time is None
+    await tables.run("UPDATE tenant_pipeline_configs SET is_active = TRUE WHERE TRUE")
+    assert {claim.config_id for claim in await scheduler.processor.process(5)} == set(paused)
 
 
 async def test_callers_at_once_share_one_claim_and_each_gets_its_own_runs(tables: Tables, scheduler: Scheduler) -> None:

@@ -146,7 +146,7 @@ async def test_a_schedule_lives(api: Api) -> None:
     before = jobs()
     made = await api.create(parameters={"date": "yesterday", "note": "x"})
     spent = [jobs() - before]
-    assert (made.provider, made.priority, made.max_retries, made.is_active, made.catch_up) == ("gcp", 50, 3, True, "latest")
+    assert (made.provider, made.priority, made.max_retries, made.is_active, made.catch_up) == ("gcp", 50, 3, True, "days")
     assert (made.created_by_user_id, json_format.MessageToDict(made.parameters)) == ("alice", {"date": "yesterday", "note": "x"})
     assert made.next_run_time.ToDatetime(UTC) == datetime(2026, 3, 29, 1, tzinfo=UTC)
     assert [fire.local for fire in made.next_fire_times][:2] == ["2026-03-29T03:00:00+02:00", "2026-03-30T02:30:00+02:00"]
@@ -160,6 +160,7 @@ async def test_a_schedule_lives(api: Api) -> None:
     assert [one.config_id for one in await api.all()] == [made.config_id, other.config_id]
     spent.append(jobs() - before)
     assert (other.is_active, other.priority, other.max_retries, len(other.next_fire_times)) == (False, 0, 0, 0)
+    assert other.catch_up == "latest"
 
     before = jobs()
     changed = await api.patch(made.config_id, priority=0, max_retries=0)
@@ -180,9 +181,9 @@ async def test_a_schedule_lives(api: Api) -> None:
 async def test_bad_input_names_its_field_and_stores_nothing(api: Api) -> None:
     cases: list[tuple[dict[str, Any], str]] = [
         ({"schedule_cron": "* * * * * *"}, "schedule_cron"),
-        ({"schedule_cron": "* * 31 2 *"}, "schedule_cron"),
+        ({"schedule_cron": "*/90 * * * *"}, "schedule_cron"),
         ({"schedule_cron": ""}, "schedule_cron"),
-        ({"timezone": "Mars/Olympus"}, "timezone"),
+        ({"timezone": "Factory"}, "timezone"),
         ({"priority": 101}, "priority"),
         ({"priority": -1}, "priority"),
         ({"max_retries": 11}, "max_retries"),
@@ -241,7 +242,7 @@ async def test_a_row_of_the_subscription_system_is_read_and_mended(api: Api) -> 
     )
     (read,) = await api.all()
     assert (read.provider, read.is_active, read.priority, read.max_retries, read.timezone) == ("gcp", True, 50, 3, "UTC")
-    assert (read.catch_up, len(read.parameters.fields), len(read.next_fire_times), read.HasField("created_at")) == ("latest", 0, 0, False)
+    assert (read.catch_up, len(read.parameters.fields), len(read.next_fire_times), read.HasField("created_at")) == ("days", 0, 0, False)
     assert not (await api.patch("cfg-1", is_active=False)).is_active
     assert await refusal(api.patch("cfg-1", is_active=True)) == ("INVALID_ARGUMENT", "schedule_cron")
     assert (await api.patch("cfg-1", is_active=True, schedule_cron="0 * * * *")).next_run_time.ToDatetime(UTC) == NOON + timedelta(hours=1)
@@ -255,6 +256,7 @@ async def test_a_backfill_queues_each_day_once_ever(api: Api) -> None:
     done = backfill_run_id(made.config_id, NOON.date() - timedelta(days=2))
     await api.rows("DELETE FROM pipeline_execution_queue WHERE tenant_id = @tenant AND run_id = @run", run=done)
     assert await api.backfill(made.config_id, "2026-03-26", "2026-03-28") == (1, 2)
+    assert await api.backfill(made.config_id, "2026-03-28", "2026-03-28") == (0, 1)
 
     queued = await api.rows(
         "SELECT run_id, state, priority, scheduled_time, pipeline_id FROM pipeline_execution_queue WHERE tenant_id = @tenant"
@@ -265,13 +267,17 @@ async def test_a_backfill_queues_each_day_once_ever(api: Api) -> None:
         " ORDER BY scheduled_time"
     )
     days = [NOON.date() - timedelta(days=back) for back in (3, 2, 1, 0)]
-    ids = [backfill_run_id(made.config_id, day) for day in days]
+    ids = [backfill_run_id(made.config_id, day, is_over=day < NOON.date()) for day in days]
     assert [row["run_id"] for row in runs] == ids
     assert [row["run_id"] for row in queued] == [ids[0], ids[2], ids[3]]
     assert [row["parameters"] for row in runs] == [{"note": "x", "date": day.isoformat()} for day in days]
     assert {(row["state"], row["priority"], row["retry_count"], row["max_retries"]) for row in runs} == {("PENDING", -100, 0, 2)}
     assert {(row["state"], row["priority"], row["pipeline_id"]) for row in queued} == {("QUEUED", -100, "gcp-cost-billing")}
-    assert queued[0]["scheduled_time"] == datetime(2026, 3, 24, 23, tzinfo=UTC)
+    assert queued[0]["scheduled_time"] == datetime(2026, 3, 25, tzinfo=UTC)
+
+    # The last day was not over: what was loaded of it is not the day, which a backfill after its end queues again.
+    api.clock.time += timedelta(days=1)
+    assert await api.backfill(made.config_id, "2026-03-27", "2026-03-28") == (1, 1)
 
 
 async def test_two_backfills_at_once_queue_each_day_once(api: Api) -> None:

@@ -8,7 +8,16 @@ import pytest
 from services.scheduler.standing import Standing, waiting
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
-NEXT = Standing(queue_state="QUEUED", not_before=None, started=False, tenant_runnable=True, units_left=3, slots_left=None, runs_before=0)
+NEXT = Standing(
+    queue_state="QUEUED",
+    not_before=None,
+    started=False,
+    schedule_paused=False,
+    tenant_runnable=True,
+    units_left=3,
+    slots_left=None,
+    runs_before=0,
+)
 
 
 @pytest.mark.parametrize(
@@ -29,7 +38,9 @@ NEXT = Standing(queue_state="QUEUED", not_before=None, started=False, tenant_run
         ({"not_before": NOW + timedelta(minutes=2)}, 0, "BACKOFF", "refused for now"),
         ({"not_before": NOW}, 0, "TURN", "It is next"),
         ({"tenant_runnable": False, "not_before": NOW + timedelta(minutes=2)}, 0, "TENANT_NOT_ACTIVE", "ACTIVE"),
-        ({"queue_state": "PROCESSING", "tenant_runnable": False}, 0, "STARTING", "started"),
+        ({"schedule_paused": True, "tenant_runnable": False}, 0, "TENANT_NOT_ACTIVE", "ACTIVE"),
+        ({"schedule_paused": True, "units_left": 0, "not_before": NOW + timedelta(minutes=2)}, 1, "SCHEDULE_PAUSED", "is_active"),
+        ({"queue_state": "PROCESSING", "tenant_runnable": False, "schedule_paused": True}, 0, "STARTING", "started"),
     ],
 )
 def test_what_keeps_a_run_waiting(changes: dict[str, object], retries: int, reason: str, told: str) -> None:

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from services.scheduler.trigger import DueSchedule, plan_trigger
+from services.scheduler.trigger import DueSchedule, LeftOut, plan_trigger
 from services.scheduler.triggering import Triggered
 from tests.counting import jobs
 from tests.scheduler.conftest import MakeScheduler, Scheduler, Tables, full_hour
@@ -30,11 +30,51 @@ def due(**fields: object) -> DueSchedule:
 def test_missed_slots_run_once_or_each() -> None:
     """`latest` runs the last slot, `all` each of them; both stand at their own next slot afterwards."""
     since = NOW - timedelta(hours=3, minutes=30)
-    latest = plan_trigger([due(next_run_time=since)], NOW).firings[0]
+    latest = plan_trigger([due(next_run_time=since, catch_up="latest")], NOW).firings[0]
     every = plan_trigger([due(next_run_time=since, catch_up="all")], NOW).firings[0]
     assert [run.scheduled_time.hour for run in latest.runs] == [12]
     assert [run.scheduled_time.hour for run in every.runs] == [9, 10, 11, 12]
     assert latest.next_run_time == every.next_run_time == NOW.replace(hour=13, minute=0)
+
+
+@pytest.mark.parametrize("catch_up", [None, "days"])
+@pytest.mark.parametrize(
+    ("cron", "zone", "since", "slots"),
+    [
+        ("0 3 * * *", "UTC", "2026-03-07T03:00", ["07T03", "08T03", "09T03", "10T03"]),
+        ("0 4 * * *", "Pacific/Auckland", "2026-03-07T15:00", ["07T15", "08T15", "09T15"]),
+        ("0 */6 * * *", "UTC", "2026-03-08T12:00", ["08T18", "09T18", "10T12"]),  # one a UTC day: the others would load it again
+        ("0 3 * * 1", "UTC", "2026-02-23T03:00", ["23T03", "02T03", "09T03"]),
+        ("0 3 * * *", "UTC", "2026-03-07T01:30", ["07T03", "08T03", "09T03", "10T03"]),  # a slot of an earlier time table
+        ("0 3 * * *", "UTC", "2026-03-07T13:30", ["07T13", "08T03", "09T03", "10T03"]),
+        ("0 12 * * *", "UTC", "2026-03-10T12:00", ["10T12"]),
+    ],
+)
+def test_of_every_day_that_was_missed_a_slot_is_queued(cron: str, zone: str, since: str, slots: list[str], catch_up: str | None) -> None:
+    """Oldest first, and nothing is left out."""
+    first = datetime.fromisoformat(since).replace(tzinfo=UTC)
+    (firing,) = plan_trigger([due(schedule_cron=cron, timezone=zone, next_run_time=first, catch_up=catch_up)], NOW).firings
+    assert [f"{run.scheduled_time:%dT%H}" for run in firing.runs] == slots
+    assert (firing.left_out, firing.next_run_time > NOW) == (None, True)
+
+
+@pytest.mark.parametrize(
+    ("catch_up", "missed", "queued", "left_out"),
+    [("days", 40, 31, True), ("days", 31, 31, False), ("latest", 3, 1, True), ("all", 40, 40, False)],
+)
+def test_days_that_are_left_out_are_reported(catch_up: str, missed: int, queued: int, left_out: bool) -> None:
+    first = NOW.replace(minute=0) - timedelta(days=missed - 1)
+    (firing,) = plan_trigger([due(schedule_cron="0 12 * * *", next_run_time=first, catch_up=catch_up)], NOW).firings
+    assert len(firing.runs) == queued
+    gap = LeftOut(tenant_id="t", config_id="c", first=first, before=first + timedelta(days=missed - queued))
+    assert firing.left_out == (gap if left_out else None)
+
+
+def test_the_quota_lets_the_oldest_days_pass_and_the_others_stay_due() -> None:
+    first = NOW.replace(hour=3, minute=0) - timedelta(days=3)
+    plan = plan_trigger([due(schedule_cron="0 3 * * *", next_run_time=first, units_left=2)], NOW)
+    assert [run.scheduled_time for run in plan.firings[0].runs] == [first, first + timedelta(days=1)]
+    assert (plan.firings[0].next_run_time, plan.skipped_count, plan.firings[0].left_out) == (first + timedelta(days=2), 2, None)
 
 
 def test_a_hundred_slots_at_a_time_and_the_rest_stays_due() -> None:
@@ -78,6 +118,21 @@ async def test_a_due_schedule_is_queued_with_all_it_needs(tables: Tables, schedu
     assert (run["retry_count"], run["max_retries"], run["priority"]) == (0, 3, 50)
     following = (await tables.configs())[config_id]["next_run_time"]
     assert following == full_hour(tables.clock.now()) + timedelta(hours=1)
+
+
+async def test_nights_that_were_missed_are_queued_and_what_is_left_out_is_reported(tables: Tables, scheduler: Scheduler) -> None:
+    """In two jobs, however many schedules."""
+    (tenant_id,) = await tables.tenants()
+    first = tables.clock.now().replace(hour=3, minute=0, second=0, microsecond=0) - timedelta(days=4)
+    (nightly,) = await tables.schedules([tenant_id], schedule_cron="0 3 * * *", next_run_time=first)
+    (latest,) = await tables.schedules([tenant_id], schedule_cron="0 3 * * *", next_run_time=first, catch_up="latest")
+    before = jobs()
+    done = await scheduler.trigger.fire()
+    assert jobs() - before == 2
+    slots = {one: [run["scheduled_time"] for run in await tables.runs() if run["config_id"] == one] for one in (nightly, latest)}
+    assert slots[nightly][:4] == [first + timedelta(days=day) for day in range(4)]
+    assert slots[latest] == slots[nightly][-1:]
+    assert done.left_out == (LeftOut(tenant_id=tenant_id, config_id=latest, first=first, before=slots[latest][0]),)
 
 
 async def test_five_triggers_from_two_schedulers_queue_each_slot_once(tables: Tables, make_scheduler: MakeScheduler) -> None:

@@ -64,7 +64,10 @@ def test_every_kind_of_check_composes_what_bigquery_takes(tmp_path: Path) -> Non
   - {name: second, sql: 'sale.sql#two', expect: x}
   - {name: odd, sql: 'sale.sql#odd', expect: x}
 """
-    text = every.replace("source: n}", "source: source_rows}").replace("source: f}", "source: source_price}") + more.lstrip("\n")
+    named = {"source: n}": "source: source_rows}", "source: f}": "source: source_price}", "column: source,": "column: currency,"}
+    for sample, real in named.items():
+        every = every.replace(sample, real)
+    text = every + more.lstrip("\n")
     block = step(tmp_path, f"sample: [id, shop.owner.name, sold_at]\nchecks:\n{text}").query.block
     staging = Table(name=SHAPE.name, sql="", columns=SHAPE.columns)
     checker = Checker([staging, *tables(ROOT).values()])
@@ -196,3 +199,81 @@ def test_templates_name_blocks_that_exist(repository: Path) -> None:
         "billing.yml:3: sql: billing.sql has no block chekcs",
         "billing.yml:4: sql: 'SELECT 1' is not `file.sql#block` of a file beside this one",
     ]
+
+
+@pytest.mark.parametrize(
+    ("sql", "said"),
+    [
+        # A count of what comes before, as a place in a queue is asked for: an inequality, and an OR.
+        ("SELECT (SELECT COUNT(*) FROM runs AS o WHERE o.attempt > r.attempt) AS n FROM runs AS r", "runs.attempt must stand"),
+        ("SELECT (SELECT COUNT(*) FROM runs AS o WHERE o.run_id = r.run_id OR o.attempt = 1) AS n FROM runs AS r", "runs.run_id must"),
+        (
+            "SELECT (SELECT COUNT(*) FROM runs AS o WHERE o.run_id = r.run_id AND o.attempt > r.attempt) AS n FROM runs AS r",
+            "runs.attempt must",
+        ),
+        (
+            "SELECT r.run_id FROM runs AS r WHERE EXISTS (SELECT 1 FROM runs AS o WHERE o.attempt BETWEEN r.attempt AND 9)",
+            "runs.attempt must",
+        ),
+        ("SELECT r.run_id FROM runs AS r WHERE r.attempt IN (SELECT o.attempt + r.attempt FROM runs AS o)", "runs.attempt must"),
+        ("SELECT ARRAY(SELECT o.run_id FROM runs AS o WHERE STARTS_WITH(o.run_id, r.run_id)) AS ids FROM runs AS r", "runs.run_id must"),
+        ("SELECT (SELECT MAX(o.attempt) FROM runs AS o WHERE o.attempt + r.attempt = 3) AS n FROM runs AS r", "runs.attempt must"),
+        ("SELECT (SELECT MAX(o.attempt) FROM runs AS o WHERE r.run_id = 'a') AS n FROM runs AS r", "runs.run_id must"),
+        ("SELECT (SELECT COUNT(*) FROM runs AS o LEFT JOIN runs AS p ON p.run_id = r.run_id) AS n FROM runs AS r", "runs.run_id must"),
+        ("SELECT (SELECT COUNT(*) FROM UNNEST(r.labels) AS l JOIN runs AS o ON o.run_id = l.key) AS n FROM runs AS r", "runs.labels must"),
+        (
+            "UPDATE runs AS r SET attempt = (SELECT MAX(o.attempt) FROM runs AS o WHERE o.started_at < r.started_at) WHERE TRUE",
+            "started_at must",
+        ),
+        (
+            "DELETE FROM runs AS r WHERE EXISTS (SELECT 1 FROM UNNEST(@ids) AS i JOIN runs AS o ON o.run_id = i AND o.attempt < r.attempt)",
+            "must",
+        ),
+        (
+            ("DELETE FROM runs AS r WHERE NOT EXISTS (SELECT 1 FROM runs AS o WHERE o.run_id = r.run_id AND"
+             " NOT EXISTS (SELECT 1 FROM runs AS p WHERE p.run_id = o.run_id))"),
+            "inside a correlated subquery",
+        ),
+        (
+            "SELECT (SELECT o.attempt FROM runs AS o WHERE o.run_id = r.run_id ORDER BY o.started_at LIMIT 1) AS n FROM runs AS r",
+            "with LIMIT",
+        ),
+        (
+            "WITH w AS (SELECT r.attempt FROM runs AS r) SELECT (SELECT COUNT(*) FROM w WHERE w.attempt < r.attempt) AS n FROM runs AS r",
+            "must",
+        ),
+    ],
+)  # fmt: skip
+def test_a_subquery_that_bigquery_cannot_decorrelate_is_refused(repository: Path, sql: str, said: str) -> None:
+    declared = "-- param: ids ARRAY<STRING>\n" if "@ids" in sql else ""
+    found = problems(repository, f"-- name: bad\n-- Why.\n{declared}{sql}")
+    assert found
+    assert all(said in line and "BigQuery cannot turn" in line for line in found), found
+
+
+def test_such_a_subquery_is_reported_with_its_own_line(repository: Path) -> None:
+    sql = "SELECT\n  r.run_id,\n  (SELECT COUNT(*) FROM runs AS o WHERE o.attempt > r.attempt) AS n\nFROM runs AS r"
+    (found,) = problems(repository, f"-- name: bad\n-- Why.\nDECLARE x INT64;\n{sql}")
+    assert found.startswith("6: bad: ")
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "SELECT (SELECT COUNT(*) FROM runs AS o WHERE o.run_id = r.run_id AND o.attempt > 1) AS n FROM runs AS r",
+        ("SELECT r.run_id FROM runs AS r WHERE NOT EXISTS (SELECT 1 FROM runs AS o"
+         " WHERE r.run_id = o.run_id AND IFNULL(o.attempt, 0) = r.attempt)"),
+        "SELECT r.run_id FROM runs AS r WHERE r.run_id NOT IN (SELECT o.run_id FROM runs AS o WHERE o.attempt > 3 LIMIT 5)",
+        "SELECT (SELECT COUNT(*) FROM UNNEST(r.labels) AS l WHERE l.key > r.run_id) AS n FROM runs AS r",
+        "SELECT r.run_id FROM runs AS r WHERE EXISTS (SELECT 1 FROM UNNEST(@ids) AS i WHERE i >= r.run_id LIMIT 1)",
+        "SELECT (SELECT MAX(o.attempt) FROM runs AS o JOIN runs AS p ON p.run_id = o.run_id AND o.run_id = r.run_id) AS n FROM runs AS r",
+        "UPDATE runs AS r SET attempt = (SELECT MAX(o.attempt) FROM runs AS o WHERE o.run_id = r.run_id) WHERE TRUE",
+        ("SELECT r.run_id FROM runs AS r CROSS JOIN (SELECT COUNT(*) AS n FROM runs AS o CROSS JOIN runs AS p"
+         " WHERE o.attempt > p.attempt) AS b"),
+        ("SELECT (SELECT COUNT(*) FROM runs AS o"
+         " WHERE o.run_id = r.run_id AND o.attempt IN (SELECT p.attempt FROM runs AS p)) AS n FROM runs AS r"),
+    ],
+)  # fmt: skip
+def test_a_subquery_that_is_a_join_passes(repository: Path, sql: str) -> None:
+    declared = "-- param: ids ARRAY<STRING>\n" if "@ids" in sql else ""
+    assert problems(repository, f"-- name: good\n-- Why.\n{declared}{sql}") == []

@@ -1,4 +1,4 @@
-"""Checks one block: its parameters, our rules, and every statement in it."""
+"""Checks one block: its parameters, our rules, and every statement in it, its correlated subqueries included."""
 
 import re
 from collections.abc import Iterable, Iterator
@@ -10,6 +10,7 @@ from zetasql.types import Type
 
 from services.platform.ddl import Table, View
 from services.platform.sql import Block
+from tools.check_sql.correlation import not_a_join
 from tools.check_sql.language import catalog, options, type_of
 from tools.check_sql.problem import Problem
 from tools.check_sql.rules import broken_rules
@@ -62,6 +63,8 @@ class Checker:
             except ServerError as error:
                 yield _placed(error, part.line)
                 continue
+            for start, message in not_a_join(tree):
+                yield part.line + part.text.encode()[:start].count(b"\n"), message
             if part.declares:
                 variables |= {name: type_of(kind) if kind else tree.type for name, kind in part.declares.items()}
                 known = catalog(mentioned, variables)

@@ -8,6 +8,7 @@ from zetasql.types import (
     ErrorMessageMode,
     LanguageFeature,
     LanguageOptions,
+    ParseLocationRecordType,
     ProductMode,
     SimpleCatalog,
     SimpleConstant,
@@ -55,6 +56,7 @@ def options(params: Mapping[str, str]) -> AnalyzerOptions:
     return AnalyzerOptions(
         language_options=LANGUAGE,
         error_message_mode=ErrorMessageMode.ERROR_MESSAGE_ONE_LINE,
+        parse_location_record_type=ParseLocationRecordType.PARSE_LOCATION_RECORD_FULL_NODE_SCOPE,
         query_parameters=[AnalyzerOptions.QueryParameter(name=name.lower(), type=type_of(kind)) for name, kind in params.items()],
         system_variables=[AnalyzerOptions.SystemVariable(name_path=["row_count"], type=type_of("INT64"))],
     )

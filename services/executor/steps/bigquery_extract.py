@@ -74,7 +74,7 @@ class Extract:
             rows_processed=spooled.rows,
             found={"source_rows": spooled.rows, "source_cost": spooled.cost, "source_credits": spooled.credits},
             staging=(table,),
-            metadata={"source_table": str(spooled.source), "parquet_bytes": spooled.size},
+            metadata={"source_table": str(spooled.source), "parquet_bytes": spooled.size, **context.days_not_over},
         )
 
     async def preview(self, context: StepContext) -> StepPreview:
@@ -91,7 +91,7 @@ class Extract:
             reading=Reading.STORAGE_READ,
             staging=(table,),
             staged_bytes=estimate.size,
-            metadata={"source_table": str(source), "estimated_rows": estimate.rows},
+            metadata={"source_table": str(source), "estimated_rows": estimate.rows, **context.days_not_over},
         )
 
 

@@ -37,14 +37,19 @@ class Sql:
             rows_processed=told[ROWS],
             found={name: told[name] for name in self.FINDS},
             staging=(table,),
-            metadata={"staged_from": [one.name for one in self.reads]},
+            metadata={"staged_from": [one.name for one in self.reads], **context.days_not_over},
         )
 
     async def preview(self, context: StepContext) -> StepPreview:
         """See Previewed. It is taken to stage as much as it reads."""
         async with self._staging(context) as (table, there):
             size = await there.dry_run(self.block)
-        return StepPreview(bytes_read=size, staging=(table,), staged_bytes=size, metadata={"staged_from": [one.name for one in self.reads]})
+        return StepPreview(
+            bytes_read=size,
+            staging=(table,),
+            staged_bytes=size,
+            metadata={"staged_from": [one.name for one in self.reads], **context.days_not_over},
+        )
 
     @asynccontextmanager
     async def _staging(self, context: StepContext) -> AsyncIterator[tuple[StagingTable, StepContext]]:

@@ -82,6 +82,12 @@ class StepContext:
     """In the epilogue, what the run is about to end as, in words for the tenant; RUNNING before that."""
     tools: Toolbox
 
+    @property
+    def days_not_over(self) -> dict[str, list[str]]:
+        """For a step's metadata: which of the run's days were not over as it began, so that only part of them can be read; empty: none."""
+        days = self.period.not_over(self.run.started_at) if self.period else []
+        return {"days_not_over": [day.isoformat() for day in days]} if days else {}
+
     async def query(self, block: Block, own: Mapping[str, object] | None = None) -> QueryResult:
         """Runs a block of the template in the tenant's dataset, on the run's own staging tables; the job is stopped with the step.
 
