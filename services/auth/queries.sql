@@ -45,7 +45,8 @@ WHERE EXISTS (SELECT 1 FROM tenant_profiles AS p WHERE p.tenant_id = @tenant_id)
 
 -- name: rotate_api_key
 -- A new key with the old one's scopes, and an end for the old one, which is never put off. Nothing happens for a key that is not active any
--- more. Replayed, it changes nothing: the new key's id is new for every rotation.
+-- more. Replayed, it changes nothing: the new key's id is new for every rotation. Plain statements, for keys are changed whenever their use
+-- is written down: should it break off between the two, the old key goes on, and the next rotation ends it.
 -- param: tenant_id STRING
 -- param: old_api_key_id STRING
 -- param: api_key_id STRING
@@ -53,7 +54,6 @@ WHERE EXISTS (SELECT 1 FROM tenant_profiles AS p WHERE p.tenant_id = @tenant_id)
 -- param: old_ends_at TIMESTAMP
 -- param: expires_at TIMESTAMP
 -- param: now TIMESTAMP
-BEGIN TRANSACTION;
 INSERT INTO tenant_api_keys (api_key_id, tenant_id, api_key_hash, is_active, scopes, expires_at, created_at)
 SELECT @api_key_id, k.tenant_id, @api_key_hash, TRUE, k.scopes, @expires_at, @now
 FROM tenant_api_keys AS k
@@ -64,7 +64,7 @@ LIMIT 1;
 UPDATE tenant_api_keys SET expires_at = @old_ends_at
 WHERE tenant_id = @tenant_id AND api_key_id = @old_api_key_id
   AND IFNULL(is_active, TRUE) AND (expires_at IS NULL OR expires_at > @old_ends_at);
-COMMIT TRANSACTION;
+SELECT TRUE AS done
 
 -- name: record_key_usage
 -- One statement for all keys. Replayed, it writes the same; the later of two times stays.

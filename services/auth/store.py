@@ -140,7 +140,7 @@ class AuthStore:
         await self._change("open_day", {"tenant_ids": tenant_ids, "now": now, "today": today}, seconds=SCRIPT_SECONDS)
 
     async def reset_day(self, now: datetime, today: date) -> tuple[int, int]:
-        """Flow 3C; answers how many rows of past days it zeroed, and how many it dropped."""
+        """Flow 3C; answers how many rows of past days there were, which are zero now, and how many it dropped."""
         params = {"now": now, "today": today}
         [row] = (await self._bq.query(BLOCKS["reset_day"], params, dataset=self._bq.control(), seconds=RESET_SECONDS)).rows
         return row["records_updated"], row["records_archived"]
