@@ -192,6 +192,14 @@ WHERE q.run_id = f.run_id AND q.claimed_by = f.claimed_by AND q.state = 'PROCESS
 -- A run that COMPLETED has no error any more, whatever its earlier attempts had.
 -- param: ends ARRAY<STRUCT<run_id STRING, claimed_by STRING, config_id STRING, outcome STRING, pipeline_logging_id STRING, error_message STRING, seq INT64>>
 -- param: now TIMESTAMP
+UPDATE tenant_pipeline_configs AS c SET last_run_time = @now, last_run_status = b.last_run_status
+FROM (
+  SELECT e.config_id, IF(e.outcome = 'COMPLETED', 'SUCCESS', 'FAILED') AS last_run_status
+  FROM UNNEST(@ends) AS e
+  JOIN pipeline_execution_queue AS q ON q.run_id = e.run_id AND q.claimed_by = e.claimed_by AND q.state = 'PROCESSING'
+  QUALIFY ROW_NUMBER() OVER (PARTITION BY e.config_id ORDER BY e.seq DESC) = 1
+) AS b
+WHERE c.config_id = b.config_id;
 UPDATE scheduled_pipeline_runs AS r
 SET
   state = b.outcome,
@@ -205,14 +213,6 @@ FROM (
   JOIN pipeline_execution_queue AS q ON q.run_id = e.run_id AND q.claimed_by = e.claimed_by AND q.state = 'PROCESSING'
 ) AS b
 WHERE r.run_id = b.run_id;
-UPDATE tenant_pipeline_configs AS c SET last_run_time = @now, last_run_status = b.last_run_status
-FROM (
-  SELECT e.config_id, IF(e.outcome = 'COMPLETED', 'SUCCESS', 'FAILED') AS last_run_status
-  FROM UNNEST(@ends) AS e
-  JOIN pipeline_execution_queue AS q ON q.run_id = e.run_id AND q.claimed_by = e.claimed_by AND q.state = 'PROCESSING'
-  QUALIFY ROW_NUMBER() OVER (PARTITION BY e.config_id ORDER BY e.seq DESC) = 1
-) AS b
-WHERE c.config_id = b.config_id;
 DELETE FROM pipeline_execution_queue AS q
 WHERE q.state = 'PROCESSING'
   AND EXISTS (SELECT 1 FROM UNNEST(@ends) AS e WHERE e.run_id = q.run_id AND e.claimed_by = q.claimed_by);
@@ -223,6 +223,12 @@ SELECT TRUE AS done
 -- statement, so the priority falls once.
 -- param: ends ARRAY<STRUCT<run_id STRING, claimed_by STRING, config_id STRING, pipeline_logging_id STRING, error_message STRING, not_before TIMESTAMP>>
 -- param: now TIMESTAMP
+UPDATE tenant_pipeline_configs AS c SET last_run_time = @now, last_run_status = 'FAILED'
+WHERE c.config_id IN (
+  SELECT e.config_id
+  FROM UNNEST(@ends) AS e
+  JOIN pipeline_execution_queue AS q ON q.run_id = e.run_id AND q.claimed_by = e.claimed_by AND q.state = 'PROCESSING'
+);
 UPDATE scheduled_pipeline_runs AS r
 SET
   state = 'FAILED',
@@ -236,12 +242,6 @@ FROM (
   JOIN pipeline_execution_queue AS q ON q.run_id = e.run_id AND q.claimed_by = e.claimed_by AND q.state = 'PROCESSING'
 ) AS b
 WHERE r.run_id = b.run_id;
-UPDATE tenant_pipeline_configs AS c SET last_run_time = @now, last_run_status = 'FAILED'
-WHERE c.config_id IN (
-  SELECT e.config_id
-  FROM UNNEST(@ends) AS e
-  JOIN pipeline_execution_queue AS q ON q.run_id = e.run_id AND q.claimed_by = e.claimed_by AND q.state = 'PROCESSING'
-);
 UPDATE pipeline_execution_queue AS q
 SET
   state = 'QUEUED', priority = IFNULL(q.priority, 50) - 1, not_before = e.not_before,
@@ -274,7 +274,8 @@ SELECT
   (SELECT MIN(o.scheduled_time) FROM pipeline_execution_queue AS o WHERE o.state = 'QUEUED') AS oldest_queued_time
 
 -- name: list_scheduled_runs
--- Pages are cut by key, not by offset, so a new run shifts nothing.
+-- Pages are cut by key, not by offset, so a new run shifts nothing. A run whose end is being written, its queue row last (`settle`), is PENDING
+-- until that is done: who sees that it has ended sees all of it.
 -- param: tenant_id STRING
 -- param: state STRING
 -- param: config_id STRING
@@ -282,13 +283,18 @@ SELECT
 -- param: before_id STRING
 -- param: row_limit INT64
 SELECT
-  r.run_id, r.config_id, r.tenant_id, r.pipeline_id, r.state, q.state AS queue_state, r.scheduled_time,
+  r.run_id, r.config_id, r.tenant_id, r.pipeline_id,
+  IF(q.state = 'PROCESSING' AND (r.state = 'COMPLETED' OR IFNULL(q.attempt, 1) <= IFNULL(r.retry_count, 0)), 'PENDING', r.state) AS state,
+  q.state AS queue_state, r.scheduled_time,
   COALESCE(q.priority, r.priority, 50) AS priority, r.parameters, r.pipeline_logging_id, IFNULL(r.retry_count, 0) AS retry_count,
   IFNULL(r.max_retries, 3) AS max_retries, r.error_message, r.created_at, r.started_at, r.completed_at, q.not_before, q.added_at
 FROM scheduled_pipeline_runs AS r
 LEFT JOIN pipeline_execution_queue AS q ON q.run_id = r.run_id
 WHERE r.tenant_id = @tenant_id
-  AND (@state IS NULL OR r.state = @state)
+  AND (
+    @state IS NULL
+    OR IF(q.state = 'PROCESSING' AND (r.state = 'COMPLETED' OR IFNULL(q.attempt, 1) <= IFNULL(r.retry_count, 0)), 'PENDING', r.state) = @state
+  )
   AND (@config_id IS NULL OR r.config_id = @config_id)
   AND (@before IS NULL OR r.scheduled_time < @before OR (r.scheduled_time = @before AND r.run_id > @before_id))
 ORDER BY r.scheduled_time DESC, r.run_id
@@ -298,7 +304,9 @@ LIMIT @row_limit
 -- param: tenant_id STRING
 -- param: run_id STRING
 SELECT
-  r.run_id, r.config_id, r.tenant_id, r.pipeline_id, r.state, q.state AS queue_state, r.scheduled_time,
+  r.run_id, r.config_id, r.tenant_id, r.pipeline_id,
+  IF(q.state = 'PROCESSING' AND (r.state = 'COMPLETED' OR IFNULL(q.attempt, 1) <= IFNULL(r.retry_count, 0)), 'PENDING', r.state) AS state,
+  q.state AS queue_state, r.scheduled_time,
   COALESCE(q.priority, r.priority, 50) AS priority, r.parameters, r.pipeline_logging_id, IFNULL(r.retry_count, 0) AS retry_count,
   IFNULL(r.max_retries, 3) AS max_retries, r.error_message, r.created_at, r.started_at, r.completed_at, q.not_before, q.added_at
 FROM scheduled_pipeline_runs AS r
