@@ -41,7 +41,7 @@ class Reset:
     """What a daily reset has done."""
 
     records_updated: int
-    """Rows of past days that were zeroed."""
+    """Rows of past days: all of them are zero now."""
     records_archived: int
     """Rows older than 90 days that were dropped."""
     executed_at: datetime
@@ -103,7 +103,7 @@ class Ledger:
         """Slots nobody renews, the oldest first."""
         now = self._clock.now()
         found = await self._store.list_expired(now, utc_day(now) - EXPIRED_FOR)
-        # The reset moves slots into today's row. A lease that was never renewed still tells when the slot was reserved.
+        # Slots move into today's row at midnight. A lease that was never renewed still tells when the slot was reserved.
         return [replace(one, usage_date=min(one.usage_date, utc_day(one.lease_expires_at - self._lease))) for one in found]
 
     async def usage(self, tenant_id: str) -> Usage:

@@ -1,6 +1,8 @@
 -- Auth's GoogleSQL. Reads come before the writes they serve; the ledger's four writes stand side by side at the end.
 -- The subscription that counts is the newest ACTIVE one: the subscription system may keep old ones as history.
 -- A NULL month count, in a row of the subscription system, is at least today's.
+-- A row of the ledger is made closed (`concurrent_pipelines_running` -1) and opened by one plain UPDATE that moves the live runs of past rows
+-- into it: see open_day. A closed row grants nothing, and reads as one that is not there.
 -- `live_runs = ARRAY_CONCAT(ARRAY(...))`: the emulator takes `column = ARRAY(...)` in a SET for a comparison of arrays.
 
 -- name: find_key_holders
@@ -43,7 +45,8 @@ WHERE EXISTS (SELECT 1 FROM tenant_profiles AS p WHERE p.tenant_id = @tenant_id)
 
 -- name: rotate_api_key
 -- A new key with the old one's scopes, and an end for the old one, which is never put off. Nothing happens for a key that is not active any
--- more. Replayed, it changes nothing: the new key's id is new for every rotation.
+-- more. Replayed, it changes nothing: the new key's id is new for every rotation. Plain statements, for keys are changed whenever their use
+-- is written down: should it break off between the two, the old key goes on, and the next rotation ends it.
 -- param: tenant_id STRING
 -- param: old_api_key_id STRING
 -- param: api_key_id STRING
@@ -51,7 +54,6 @@ WHERE EXISTS (SELECT 1 FROM tenant_profiles AS p WHERE p.tenant_id = @tenant_id)
 -- param: old_ends_at TIMESTAMP
 -- param: expires_at TIMESTAMP
 -- param: now TIMESTAMP
-BEGIN TRANSACTION;
 INSERT INTO tenant_api_keys (api_key_id, tenant_id, api_key_hash, is_active, scopes, expires_at, created_at)
 SELECT @api_key_id, k.tenant_id, @api_key_hash, TRUE, k.scopes, @expires_at, @now
 FROM tenant_api_keys AS k
@@ -62,7 +64,7 @@ LIMIT 1;
 UPDATE tenant_api_keys SET expires_at = @old_ends_at
 WHERE tenant_id = @tenant_id AND api_key_id = @old_api_key_id
   AND IFNULL(is_active, TRUE) AND (expires_at IS NULL OR expires_at > @old_ends_at);
-COMMIT TRANSACTION;
+SELECT TRUE AS done
 
 -- name: record_key_usage
 -- One statement for all keys. Replayed, it writes the same; the later of two times stays.
@@ -82,9 +84,9 @@ UPDATE tenant_api_keys SET is_active = FALSE WHERE tenant_id = @tenant_id AND ap
 SELECT p.tenant_id, p.created_at FROM tenant_profiles AS p WHERE p.tenant_id = @tenant_id ORDER BY p.created_at LIMIT 1
 
 -- name: put_tenant
--- One transaction, and replayed it writes the same values again. The inserts are guarded, and the ids they insert are made from the
--- tenant's name: should two processes create a tenant at the same instant, readers see two equal rows and fold them.
--- Today's row of the ledger takes over the new limits, so that they hold from the next run on.
+-- Replayed, it writes the same values again. The inserts are guarded, and the ids they insert are made from the tenant's name: should two
+-- processes create a tenant at the same instant, readers see two equal rows and fold them. Then today's row of the ledger takes over the new
+-- limits, so that they hold from the next run on; outside the transaction, which the ledger's writers would cancel for ever.
 -- param: tenant_id STRING
 -- param: company_name STRING
 -- param: admin_email STRING
@@ -118,14 +120,15 @@ INSERT INTO tenant_subscriptions
 SELECT @subscription_id, @tenant_id, @plan_name, @subscription_status, @daily_limit, @monthly_limit, @concurrent_limit, @now, @now
 FROM (SELECT 1 AS one) AS always
 WHERE NOT EXISTS (SELECT 1 FROM tenant_subscriptions AS s WHERE s.tenant_id = @tenant_id);
+COMMIT TRANSACTION;
 UPDATE tenant_usage_quotas
 SET daily_limit = @daily_limit, monthly_limit = @monthly_limit, concurrent_limit = @concurrent_limit, last_updated = @now
 WHERE tenant_id = @tenant_id AND usage_date = @today;
-COMMIT TRANSACTION;
+SELECT TRUE AS done
 
 -- name: read_usage
--- What the ledger says of each tenant today, and which of @ids hold a slot: the answer to a reservation. A tenant without a row for today
--- is missing from the answer.
+-- What the ledger says of each tenant today, and which of @ids hold a slot: the answer to a reservation. A tenant without an open row for
+-- today is missing from the answer.
 -- param: tenant_ids ARRAY<STRING>
 -- param: ids ARRAY<STRING>
 -- param: today DATE
@@ -150,12 +153,15 @@ LEFT JOIN (
   WHERE a.status = 'ACTIVE'
   QUALIFY ROW_NUMBER() OVER (PARTITION BY a.tenant_id ORDER BY COALESCE(a.updated_at, a.created_at) DESC, a.subscription_id) = 1
 ) AS s ON s.tenant_id = q.tenant_id
-WHERE q.usage_date = @today AND q.tenant_id IN UNNEST(@tenant_ids)
+WHERE q.usage_date = @today AND q.tenant_id IN UNNEST(@tenant_ids) AND IFNULL(q.concurrent_pipelines_running, 0) >= 0
 
 -- name: open_day
--- Makes the rows of today that are missing. An insert conflicts with nothing, so it rides behind an update that touches a row which every
--- writer of the same tenant touches: of two at once, one is aborted and sent again, and then finds the row. Live runs come over from the
--- tenant's last row, and so do the units of the month as long as it is the same month.
+-- Makes the rows of today that are missing, and opens them. An insert conflicts with nothing, so it rides behind an update that touches a row
+-- which every writer of the same tenant touches: of two at once, one is aborted and sent again, and then finds the row. The ledger itself is
+-- only appended to in the transaction: whoever changes the ledger never cancels it. The row begins with the units of the month as long as it
+-- is the same month. Then live runs are moved over from the tenant's past rows by one plain UPDATE: a run that is settled at the same moment
+-- is taken out of a row that this one changes too, so one of the two comes after the other, and no settled run comes back to life. Replayed,
+-- it finds the row, and moves what there is to move.
 -- param: tenant_ids ARRAY<STRING>
 -- param: today DATE
 -- param: now TIMESTAMP
@@ -163,12 +169,12 @@ BEGIN TRANSACTION;
 UPDATE tenant_subscriptions SET updated_at = updated_at WHERE tenant_id IN UNNEST(@tenant_ids);
 INSERT INTO tenant_usage_quotas (
   tenant_id, usage_date, pipelines_run_today, pipelines_succeeded_today, pipelines_failed_today, pipelines_run_month,
-  concurrent_pipelines_running, daily_limit, monthly_limit, concurrent_limit, live_runs, last_updated, created_at
+  concurrent_pipelines_running, daily_limit, monthly_limit, concurrent_limit, last_updated, created_at
 )
 SELECT
   t, @today, 0, 0, 0,
   IF(DATE_TRUNC(p.usage_date, MONTH) = DATE_TRUNC(@today, MONTH), COALESCE(p.pipelines_run_month, p.pipelines_run_today, 0), 0),
-  IFNULL(ARRAY_LENGTH(p.live_runs), 0), s.daily_limit, s.monthly_limit, s.concurrent_limit, p.live_runs, @now, @now
+  -1, s.daily_limit, s.monthly_limit, s.concurrent_limit, @now, @now
 FROM UNNEST(@tenant_ids) AS t
 LEFT JOIN (
   SELECT a.tenant_id, a.daily_limit, a.monthly_limit, a.concurrent_limit
@@ -177,63 +183,26 @@ LEFT JOIN (
   QUALIFY ROW_NUMBER() OVER (PARTITION BY a.tenant_id ORDER BY COALESCE(a.updated_at, a.created_at) DESC, a.subscription_id) = 1
 ) AS s ON s.tenant_id = t
 LEFT JOIN (
-  SELECT b.tenant_id, b.usage_date, b.pipelines_run_month, b.pipelines_run_today, b.live_runs
+  SELECT b.tenant_id, b.usage_date, b.pipelines_run_month, b.pipelines_run_today
   FROM tenant_usage_quotas AS b
   WHERE b.usage_date < @today
   QUALIFY ROW_NUMBER() OVER (PARTITION BY b.tenant_id ORDER BY b.usage_date DESC) = 1
 ) AS p ON p.tenant_id = t
 WHERE t NOT IN (SELECT c.tenant_id FROM tenant_usage_quotas AS c WHERE c.usage_date = @today);
 COMMIT TRANSACTION;
-
--- name: reset_day
--- Flow 3C, in one transaction: today's rows that are missing are made as in open_day, behind an update of the rows that every open_day shares;
--- today's rows take over what past rows still hold (also what was reserved in the last moment of yesterday, after today's row was made); then
--- the past is zeroed, and what is older than 90 days is dropped. A tenant that is no longer ACTIVE gets a row only if it has live runs. An id
--- in a past row has not been settled, for settling takes it out of every row; so none comes back to life. Replayed, or at any other hour, it
--- makes no second row and carries nothing twice; it counts again what it finds then, so after a lost reply fewer rows may be archived.
--- param: today DATE
--- param: now TIMESTAMP
-DECLARE updated INT64 DEFAULT 0;
-DECLARE archived INT64 DEFAULT 0;
-BEGIN TRANSACTION;
-UPDATE tenant_subscriptions SET updated_at = updated_at WHERE TRUE;
-INSERT INTO tenant_usage_quotas (
-  tenant_id, usage_date, pipelines_run_today, pipelines_succeeded_today, pipelines_failed_today, pipelines_run_month,
-  concurrent_pipelines_running, daily_limit, monthly_limit, concurrent_limit, last_updated, created_at
-)
-SELECT
-  t.tenant_id, @today, 0, 0, 0,
-  IF(DATE_TRUNC(p.usage_date, MONTH) = DATE_TRUNC(@today, MONTH), COALESCE(p.pipelines_run_month, p.pipelines_run_today, 0), 0),
-  0, s.daily_limit, s.monthly_limit, s.concurrent_limit, @now, @now
-FROM (
-  SELECT f.tenant_id
-  FROM tenant_profiles AS f
-  WHERE f.status = 'ACTIVE'
-    AND f.tenant_id IN (SELECT a.tenant_id FROM tenant_subscriptions AS a WHERE a.status = 'ACTIVE')
-  UNION DISTINCT
-  SELECT h.tenant_id FROM tenant_usage_quotas AS h WHERE h.usage_date < @today AND ARRAY_LENGTH(h.live_runs) > 0
-) AS t
-LEFT JOIN (
-  SELECT a.tenant_id, a.daily_limit, a.monthly_limit, a.concurrent_limit
-  FROM tenant_subscriptions AS a
-  WHERE a.status = 'ACTIVE'
-  QUALIFY ROW_NUMBER() OVER (PARTITION BY a.tenant_id ORDER BY COALESCE(a.updated_at, a.created_at) DESC, a.subscription_id) = 1
-) AS s ON s.tenant_id = t.tenant_id
-LEFT JOIN (
-  SELECT b.tenant_id, b.usage_date, b.pipelines_run_month, b.pipelines_run_today
-  FROM tenant_usage_quotas AS b
-  WHERE b.usage_date < @today
-  QUALIFY ROW_NUMBER() OVER (PARTITION BY b.tenant_id ORDER BY b.usage_date DESC) = 1
-) AS p ON p.tenant_id = t.tenant_id
-WHERE t.tenant_id NOT IN (SELECT c.tenant_id FROM tenant_usage_quotas AS c WHERE c.usage_date = @today);
 UPDATE tenant_usage_quotas AS q
 SET
-  live_runs = ARRAY_CONCAT(IFNULL(q.live_runs, []), g.carried),
-  concurrent_pipelines_running = IFNULL(ARRAY_LENGTH(q.live_runs), 0) + ARRAY_LENGTH(g.carried),
+  live_runs = IF(q.usage_date = @today, ARRAY_CONCAT(IFNULL(q.live_runs, []), IFNULL(g.moved, [])), NULL),
+  concurrent_pipelines_running = IF(q.usage_date = @today, IFNULL(ARRAY_LENGTH(q.live_runs), 0) + IFNULL(ARRAY_LENGTH(g.moved), 0), 0),
   last_updated = @now
 FROM (
-  SELECT h.tenant_id, ARRAY_AGG(STRUCT(h.reservation_id AS reservation_id, h.lease_expires_at AS lease_expires_at)) AS carried
-  FROM (
+  SELECT
+    d.tenant_id,
+    ARRAY_AGG(
+      IF(h.reservation_id IS NULL, NULL, STRUCT(h.reservation_id AS reservation_id, h.lease_expires_at AS lease_expires_at)) IGNORE NULLS
+    ) AS moved
+  FROM (SELECT DISTINCT c.tenant_id FROM tenant_usage_quotas AS c WHERE c.usage_date = @today AND c.tenant_id IN UNNEST(@tenant_ids)) AS d
+  LEFT JOIN (
     SELECT p.tenant_id, l.reservation_id, MAX(l.lease_expires_at) AS lease_expires_at
     FROM tenant_usage_quotas AS p, UNNEST(p.live_runs) AS l
     WHERE p.usage_date < @today
@@ -242,24 +211,118 @@ FROM (
         WHERE x.usage_date = @today AND k.reservation_id IS NOT NULL
       )
     GROUP BY p.tenant_id, l.reservation_id
-  ) AS h
-  GROUP BY h.tenant_id
+  ) AS h ON h.tenant_id = d.tenant_id
+  GROUP BY d.tenant_id
 ) AS g
-WHERE q.tenant_id = g.tenant_id AND q.usage_date = @today;
-UPDATE tenant_usage_quotas
+WHERE q.tenant_id = g.tenant_id
+  AND (
+    (q.usage_date = @today AND (q.concurrent_pipelines_running < 0 OR ARRAY_LENGTH(g.moved) > 0))
+    OR (q.usage_date < @today AND ARRAY_LENGTH(q.live_runs) > 0)
+  )
+
+-- name: reset_day
+-- Flow 3C. Today's rows that are missing are made as in open_day, in a transaction that is as short; a tenant that is no longer ACTIVE gets one
+-- only if it has live runs. All else is plain: it waits for whoever writes the ledger, and is cancelled by nobody. Today's rows take over what
+-- past rows still hold (also what was reserved in the last moment of yesterday, after today's row was made) in the same UPDATE that zeroes
+-- the past: an id in a past row has not been settled, for settling takes it out of every row, so none comes back to life. It changes only
+-- rows that are not zero yet, of a day or two, so that it meets no other writer in ninety partitions. Then what is older than 90 days is
+-- dropped. Replayed, or at any other hour, it makes no second row and carries nothing twice; every row of a past day counts as updated, for it
+-- is zero now; what was archived is counted by the one that did it.
+-- param: today DATE
+-- param: now TIMESTAMP
+DECLARE missing ARRAY<STRING>;
+DECLARE updated INT64 DEFAULT 0;
+DECLARE archived INT64 DEFAULT 0;
+SET missing = ARRAY(
+  SELECT t.tenant_id
+  FROM (
+    SELECT f.tenant_id
+    FROM tenant_profiles AS f
+    WHERE f.status = 'ACTIVE'
+      AND f.tenant_id IN (SELECT a.tenant_id FROM tenant_subscriptions AS a WHERE a.status = 'ACTIVE')
+    UNION DISTINCT
+    SELECT h.tenant_id FROM tenant_usage_quotas AS h WHERE h.usage_date < @today AND ARRAY_LENGTH(h.live_runs) > 0
+  ) AS t
+  WHERE t.tenant_id NOT IN (SELECT c.tenant_id FROM tenant_usage_quotas AS c WHERE c.usage_date = @today)
+);
+IF ARRAY_LENGTH(missing) > 0 THEN
+  BEGIN TRANSACTION;
+  UPDATE tenant_subscriptions SET updated_at = updated_at WHERE tenant_id IN UNNEST(missing);
+  INSERT INTO tenant_usage_quotas (
+    tenant_id, usage_date, pipelines_run_today, pipelines_succeeded_today, pipelines_failed_today, pipelines_run_month,
+    concurrent_pipelines_running, daily_limit, monthly_limit, concurrent_limit, last_updated, created_at
+  )
+  SELECT
+    t, @today, 0, 0, 0,
+    IF(DATE_TRUNC(p.usage_date, MONTH) = DATE_TRUNC(@today, MONTH), COALESCE(p.pipelines_run_month, p.pipelines_run_today, 0), 0),
+    -1, s.daily_limit, s.monthly_limit, s.concurrent_limit, @now, @now
+  FROM UNNEST(missing) AS t
+  LEFT JOIN (
+    SELECT a.tenant_id, a.daily_limit, a.monthly_limit, a.concurrent_limit
+    FROM tenant_subscriptions AS a
+    WHERE a.status = 'ACTIVE'
+    QUALIFY ROW_NUMBER() OVER (PARTITION BY a.tenant_id ORDER BY COALESCE(a.updated_at, a.created_at) DESC, a.subscription_id) = 1
+  ) AS s ON s.tenant_id = t
+  LEFT JOIN (
+    SELECT b.tenant_id, b.usage_date, b.pipelines_run_month, b.pipelines_run_today
+    FROM tenant_usage_quotas AS b
+    WHERE b.usage_date < @today
+    QUALIFY ROW_NUMBER() OVER (PARTITION BY b.tenant_id ORDER BY b.usage_date DESC) = 1
+  ) AS p ON p.tenant_id = t
+  WHERE t NOT IN (SELECT c.tenant_id FROM tenant_usage_quotas AS c WHERE c.usage_date = @today);
+  COMMIT TRANSACTION;
+END IF;
+UPDATE tenant_usage_quotas AS q
 SET
-  pipelines_run_today = 0,
-  pipelines_succeeded_today = 0,
-  pipelines_failed_today = 0,
-  concurrent_pipelines_running = 0,
-  live_runs = NULL,
+  pipelines_run_today = IF(q.usage_date = @today, q.pipelines_run_today, 0),
+  pipelines_succeeded_today = IF(q.usage_date = @today, q.pipelines_succeeded_today, 0),
+  pipelines_failed_today = IF(q.usage_date = @today, q.pipelines_failed_today, 0),
+  live_runs = CASE
+    WHEN q.usage_date = @today THEN ARRAY_CONCAT(IFNULL(q.live_runs, []), IFNULL(g.moved, []))
+    WHEN g.has_today THEN NULL
+    ELSE q.live_runs
+  END,
+  concurrent_pipelines_running = CASE
+    WHEN q.usage_date = @today THEN IFNULL(ARRAY_LENGTH(q.live_runs), 0) + IFNULL(ARRAY_LENGTH(g.moved), 0)
+    ELSE 0
+  END,
   last_updated = @now
-WHERE usage_date < @today;
-SET updated = @@row_count;
+FROM (
+  SELECT
+    d.tenant_id, d.has_today,
+    ARRAY_AGG(
+      IF(h.reservation_id IS NULL, NULL, STRUCT(h.reservation_id AS reservation_id, h.lease_expires_at AS lease_expires_at)) IGNORE NULLS
+    ) AS moved
+  FROM (
+    SELECT c.tenant_id, LOGICAL_OR(c.usage_date = @today) AS has_today FROM tenant_usage_quotas AS c GROUP BY c.tenant_id
+  ) AS d
+  LEFT JOIN (
+    SELECT p.tenant_id, l.reservation_id, MAX(l.lease_expires_at) AS lease_expires_at
+    FROM tenant_usage_quotas AS p, UNNEST(p.live_runs) AS l
+    WHERE p.usage_date < @today
+      AND l.reservation_id NOT IN (
+        SELECT k.reservation_id FROM tenant_usage_quotas AS x, UNNEST(x.live_runs) AS k
+        WHERE x.usage_date = @today AND k.reservation_id IS NOT NULL
+      )
+    GROUP BY p.tenant_id, l.reservation_id
+  ) AS h ON h.tenant_id = d.tenant_id
+  GROUP BY d.tenant_id, d.has_today
+) AS g
+WHERE q.tenant_id = g.tenant_id
+  AND (
+    (q.usage_date = @today AND (q.concurrent_pipelines_running < 0 OR ARRAY_LENGTH(g.moved) > 0))
+    OR (
+      q.usage_date < @today
+      AND (
+        IFNULL(q.pipelines_run_today, -1) != 0 OR IFNULL(q.pipelines_succeeded_today, -1) != 0 OR IFNULL(q.pipelines_failed_today, -1) != 0
+        OR IFNULL(q.concurrent_pipelines_running, -1) != 0 OR (g.has_today AND ARRAY_LENGTH(q.live_runs) > 0)
+      )
+    )
+  );
+SET updated = (SELECT COUNT(*) FROM tenant_usage_quotas AS u WHERE u.usage_date < @today);
 DELETE FROM tenant_usage_quotas WHERE usage_date < DATE_SUB(@today, INTERVAL 90 DAY);
 SET archived = @@row_count;
-COMMIT TRANSACTION;
-SELECT updated AS records_updated, archived AS records_archived;
+SELECT updated AS records_updated, archived AS records_archived
 
 -- name: list_expired
 -- param: since DATE
@@ -324,7 +387,7 @@ FROM (
           WHERE a.status = 'ACTIVE'
           QUALIFY ROW_NUMBER() OVER (PARTITION BY a.tenant_id ORDER BY COALESCE(a.updated_at, a.created_at) DESC, a.subscription_id) = 1
         ) AS s ON s.tenant_id = u.tenant_id
-        WHERE u.usage_date = @today
+        WHERE u.usage_date = @today AND IFNULL(u.concurrent_pipelines_running, 0) >= 0
       ) AS c ON c.tenant_id = r.tenant_id
       LEFT JOIN (
         SELECT l.reservation_id, MAX(l.lease_expires_at) > @now AS alive

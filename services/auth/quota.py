@@ -13,7 +13,7 @@ CONCURRENT_RETRY = timedelta(seconds=10)
 EXPIRED_FOR = timedelta(days=7)
 """How far back slots are looked for that nobody renews. A run lives for hours at most."""
 LIVE_FOR = timedelta(days=2)
-"""How far back the rows of runs that are alive may lie: today's row inherits them, yesterday's keeps them until the reset."""
+"""How far back the rows of runs that are alive may lie: they move into today's row when it is opened, and with the reset."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

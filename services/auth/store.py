@@ -14,6 +14,8 @@ from services.platform.sql import load_blocks
 
 RESET_SECONDS = 25.0
 """Longer than a short statement may take, shorter than the gateway waits."""
+SCRIPT_SECONDS = 25.0
+"""For a script of several statements, a second or two each, with its retries; as long as a caller waits."""
 BLOCKS = load_blocks(Path(__file__).with_name("queries.sql"))
 
 
@@ -125,7 +127,8 @@ class AuthStore:
 
     async def put_tenant(self, spec: TenantSpec, now: datetime, today: date) -> None:
         """Creates or replaces a tenant and its subscription, and gives today's row of the ledger the new limits."""
-        await self._change("put_tenant", {**asdict(spec), "subscription_id": spec.subscription_id, "now": now, "today": today})
+        params = {**asdict(spec), "subscription_id": spec.subscription_id, "now": now, "today": today}
+        await self._change("put_tenant", params, seconds=SCRIPT_SECONDS)
 
     async def read_usage(self, tenant_ids: Sequence[str], ids: Sequence[str], now: datetime, today: date) -> dict[str, Usage]:
         """Today's rows by tenant, each saying which of `ids` hold a slot of it. Tenants without a row for today are missing."""
@@ -133,11 +136,11 @@ class AuthStore:
         return {row["tenant_id"]: Usage(**{**row, "held": frozenset(row["held"])}) for row in rows}
 
     async def open_day(self, tenant_ids: Sequence[str], now: datetime, today: date) -> None:
-        """Makes the tenants' rows for today where they are missing."""
-        await self._change("open_day", {"tenant_ids": tenant_ids, "now": now, "today": today})
+        """Makes the tenants' rows for today where they are missing, and opens them: what is alive moves into them."""
+        await self._change("open_day", {"tenant_ids": tenant_ids, "now": now, "today": today}, seconds=SCRIPT_SECONDS)
 
     async def reset_day(self, now: datetime, today: date) -> tuple[int, int]:
-        """Flow 3C; answers how many rows of past days it zeroed, and how many it dropped."""
+        """Flow 3C; answers how many rows of past days there were, which are zero now, and how many it dropped."""
         params = {"now": now, "today": today}
         [row] = (await self._bq.query(BLOCKS["reset_day"], params, dataset=self._bq.control(), seconds=RESET_SECONDS)).rows
         return row["records_updated"], row["records_archived"]
@@ -179,5 +182,5 @@ class AuthStore:
     async def _rows(self, block: str, params: Mapping[str, object]) -> list[dict[str, Any]]:
         return (await self._bq.query(BLOCKS[block], params, dataset=self._bq.control())).rows
 
-    async def _change(self, block: str, params: Mapping[str, object]) -> int:
-        return (await self._bq.query(BLOCKS[block], params, dataset=self._bq.control())).affected
+    async def _change(self, block: str, params: Mapping[str, object], *, seconds: float | None = None) -> int:
+        return (await self._bq.query(BLOCKS[block], params, dataset=self._bq.control(), seconds=seconds)).affected

@@ -19,6 +19,8 @@ The lease protocol.
        Running: follow. No such run: start it, under the same id. An executor that died is the executor's own to find (ReconcileRuns): its
        runs end FAILED.
     6. A holder that comes back after that finds its claim gone (4), and has started no other run than its successor (2).
+    7. An end is written in steps: the schedule, the run, and the queue row last. What broke off in between is done again, by the holder or
+       its successor, and comes to the same: failures are counted by the number of the attempt.
 
 So a run is not lost, whoever dies, and no two attempts of it are ever under way at once. Who stops in order lets its leases run out now.
 

@@ -81,8 +81,11 @@ def completed(claim: Claim) -> End:
 def failed(
     claim: Claim, message: str, policy: RetryPolicy, *, now: datetime, chance: float, is_final: bool = False, began: bool = True
 ) -> End:
-    """Step 6: one failure more; back to the queue while that is below `max_retries` and another attempt may help."""
-    failures = claim.retry_count + 1
+    """Step 6: one failure more; back to the queue while that is below `max_retries` and another attempt may help.
+
+    Failures are counted by the number of the attempt: `retry_count` may have counted this one already, if its settlement broke off.
+    """
+    failures = claim.attempt
     again = not is_final and failures < claim.max_retries
     return End(
         claim=claim,

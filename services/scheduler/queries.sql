@@ -3,6 +3,9 @@
 -- ======== The queue: trigger, claim, renew, take over, settle, retry ========
 -- Reads come first. Whatever changes a claimed row names its claim: `q.claimed_by = ... AND q.state = 'PROCESSING'`. That is the fence: who
 -- has lost the claim changes nothing.
+-- No transaction changes rows of the queue (some insert). BigQuery cancels a transaction whose table a plain statement is changing, and the
+-- queue is changed all the time: by claims, renewals, ends. So what may be written in steps is written in plain statements, which wait for
+-- each other, the queue's row last: while it is there, the steps are done again.
 
 -- name: due_schedules
 -- What is due, of tenants that may run now, with what their quota leaves: units that no queued run is going to take. A run that has failed
@@ -41,6 +44,8 @@ WHERE c.config_id = s.config_id AND c.next_run_time IS NULL
 -- The UPDATE is the compare-and-set: it changes the rows that two triggers share, so BigQuery cancels one of two that meet, and its second
 -- try finds them changed. What is inserted belongs to a schedule that now stands where this trigger puts it, and to a run that never was:
 -- `scheduled_pipeline_runs` keeps its rows for ever. So a replay, and a trigger that came second, change nothing and count nothing.
+-- A transaction, for a schedule must not move on without its run; it changes one table, and that first: it needs a moment in which nobody
+-- else does, and holds up who comes later, rather than losing at its end to whoever came meanwhile.
 -- param: firings ARRAY<STRUCT<config_id STRING, seen TIMESTAMP, next_run_time TIMESTAMP>>
 -- param: runs ARRAY<STRUCT<run_id STRING, config_id STRING, next_run_time TIMESTAMP, scheduled_time TIMESTAMP>>
 -- param: now TIMESTAMP
@@ -186,26 +191,14 @@ FROM UNNEST(@refusals) AS f
 WHERE q.run_id = f.run_id AND q.claimed_by = f.claimed_by AND q.state = 'PROCESSING'
 
 -- name: settle
--- How runs ended for good, steps 5 and 6 of flow 3B for all of them in one transaction, one statement a table. Each is fenced by the queue row,
--- which the last one deletes: who lost the claim, and who sends this again, finds no such row and writes nothing.
+-- How runs ended for good, steps 5 and 6 of flow 3B for all of them, one plain statement a table. Each is fenced by the queue row, which the
+-- last one deletes: who lost the claim, and who sends this again, finds no such row and writes nothing. Should it break off before that, the
+-- claim is still there, and is settled again by its holder or by whoever takes it over: the same is written once more, for failures are
+-- counted by the number of the attempt.
 -- A schedule's last run is the last of the batch: an UPDATE takes one source row a target. An attempt that left no record has no id to keep.
 -- A run that COMPLETED has no error any more, whatever its earlier attempts had.
 -- param: ends ARRAY<STRUCT<run_id STRING, claimed_by STRING, config_id STRING, outcome STRING, pipeline_logging_id STRING, error_message STRING, seq INT64>>
 -- param: now TIMESTAMP
-BEGIN TRANSACTION;
-UPDATE scheduled_pipeline_runs AS r
-SET
-  state = b.outcome,
-  retry_count = IFNULL(r.retry_count, 0) + IF(b.outcome = 'COMPLETED', 0, 1),
-  error_message = b.error_message,
-  pipeline_logging_id = IFNULL(b.pipeline_logging_id, r.pipeline_logging_id),
-  completed_at = @now
-FROM (
-  SELECT e.run_id, e.outcome, e.error_message, e.pipeline_logging_id
-  FROM UNNEST(@ends) AS e
-  JOIN pipeline_execution_queue AS q ON q.run_id = e.run_id AND q.claimed_by = e.claimed_by AND q.state = 'PROCESSING'
-) AS b
-WHERE r.run_id = b.run_id;
 UPDATE tenant_pipeline_configs AS c SET last_run_time = @now, last_run_status = b.last_run_status
 FROM (
   SELECT e.config_id, IF(e.outcome = 'COMPLETED', 'SUCCESS', 'FAILED') AS last_run_status
@@ -214,42 +207,55 @@ FROM (
   QUALIFY ROW_NUMBER() OVER (PARTITION BY e.config_id ORDER BY e.seq DESC) = 1
 ) AS b
 WHERE c.config_id = b.config_id;
-DELETE FROM pipeline_execution_queue AS q
-WHERE q.state = 'PROCESSING'
-  AND EXISTS (SELECT 1 FROM UNNEST(@ends) AS e WHERE e.run_id = q.run_id AND e.claimed_by = q.claimed_by);
-COMMIT TRANSACTION;
-
--- name: requeue
--- Runs that FAILED and go back into the queue, a step down: as `settle`, but the queue row stays, and loses its claim.
--- param: ends ARRAY<STRUCT<run_id STRING, claimed_by STRING, config_id STRING, pipeline_logging_id STRING, error_message STRING, not_before TIMESTAMP>>
--- param: now TIMESTAMP
-BEGIN TRANSACTION;
 UPDATE scheduled_pipeline_runs AS r
 SET
-  state = 'FAILED',
-  retry_count = IFNULL(r.retry_count, 0) + 1,
+  state = b.outcome,
+  retry_count = IF(b.outcome = 'COMPLETED', IFNULL(r.retry_count, 0), b.attempt),
   error_message = b.error_message,
   pipeline_logging_id = IFNULL(b.pipeline_logging_id, r.pipeline_logging_id),
-  completed_at = NULL
+  completed_at = @now
 FROM (
-  SELECT e.run_id, e.error_message, e.pipeline_logging_id
+  SELECT e.run_id, e.outcome, e.error_message, e.pipeline_logging_id, IFNULL(q.attempt, 1) AS attempt
   FROM UNNEST(@ends) AS e
   JOIN pipeline_execution_queue AS q ON q.run_id = e.run_id AND q.claimed_by = e.claimed_by AND q.state = 'PROCESSING'
 ) AS b
 WHERE r.run_id = b.run_id;
+DELETE FROM pipeline_execution_queue AS q
+WHERE q.state = 'PROCESSING'
+  AND EXISTS (SELECT 1 FROM UNNEST(@ends) AS e WHERE e.run_id = q.run_id AND e.claimed_by = q.claimed_by);
+SELECT TRUE AS done
+
+-- name: requeue
+-- Runs that FAILED and go back into the queue, a step down: as `settle`, but the queue row stays, and loses its claim. That is the last
+-- statement, so the priority falls once.
+-- param: ends ARRAY<STRUCT<run_id STRING, claimed_by STRING, config_id STRING, pipeline_logging_id STRING, error_message STRING, not_before TIMESTAMP>>
+-- param: now TIMESTAMP
 UPDATE tenant_pipeline_configs AS c SET last_run_time = @now, last_run_status = 'FAILED'
 WHERE c.config_id IN (
   SELECT e.config_id
   FROM UNNEST(@ends) AS e
   JOIN pipeline_execution_queue AS q ON q.run_id = e.run_id AND q.claimed_by = e.claimed_by AND q.state = 'PROCESSING'
 );
+UPDATE scheduled_pipeline_runs AS r
+SET
+  state = 'FAILED',
+  retry_count = b.attempt,
+  error_message = b.error_message,
+  pipeline_logging_id = IFNULL(b.pipeline_logging_id, r.pipeline_logging_id),
+  completed_at = NULL
+FROM (
+  SELECT e.run_id, e.error_message, e.pipeline_logging_id, IFNULL(q.attempt, 1) AS attempt
+  FROM UNNEST(@ends) AS e
+  JOIN pipeline_execution_queue AS q ON q.run_id = e.run_id AND q.claimed_by = e.claimed_by AND q.state = 'PROCESSING'
+) AS b
+WHERE r.run_id = b.run_id;
 UPDATE pipeline_execution_queue AS q
 SET
   state = 'QUEUED', priority = IFNULL(q.priority, 50) - 1, not_before = e.not_before,
   claimed_by = NULL, lease_expires_at = NULL, processing_started_at = NULL
 FROM UNNEST(@ends) AS e
 WHERE q.run_id = e.run_id AND q.claimed_by = e.claimed_by AND q.state = 'PROCESSING';
-COMMIT TRANSACTION;
+SELECT TRUE AS done
 
 -- name: release_claims
 -- A scheduler that stops hands its runs over: their leases run out now. Replayed, it writes the same.
@@ -281,7 +287,8 @@ SELECT
   ) AS oldest_queued_time
 
 -- name: list_scheduled_runs
--- Pages are cut by key, not by offset, so a new run shifts nothing.
+-- Pages are cut by key, not by offset, so a new run shifts nothing. A run whose end is being written, its queue row last (`settle`), is PENDING
+-- until that is done: who sees that it has ended sees all of it.
 -- param: tenant_id STRING
 -- param: state STRING
 -- param: config_id STRING
@@ -289,13 +296,18 @@ SELECT
 -- param: before_id STRING
 -- param: row_limit INT64
 SELECT
-  r.run_id, r.config_id, r.tenant_id, r.pipeline_id, r.state, q.state AS queue_state, r.scheduled_time,
+  r.run_id, r.config_id, r.tenant_id, r.pipeline_id,
+  IF(q.state = 'PROCESSING' AND (r.state = 'COMPLETED' OR IFNULL(q.attempt, 1) <= IFNULL(r.retry_count, 0)), 'PENDING', r.state) AS state,
+  q.state AS queue_state, r.scheduled_time,
   COALESCE(q.priority, r.priority, 50) AS priority, r.parameters, r.pipeline_logging_id, IFNULL(r.retry_count, 0) AS retry_count,
   IFNULL(r.max_retries, 3) AS max_retries, r.error_message, r.created_at, r.started_at, r.completed_at, q.not_before, q.added_at
 FROM scheduled_pipeline_runs AS r
 LEFT JOIN pipeline_execution_queue AS q ON q.run_id = r.run_id
 WHERE r.tenant_id = @tenant_id
-  AND (@state IS NULL OR r.state = @state)
+  AND (
+    @state IS NULL
+    OR IF(q.state = 'PROCESSING' AND (r.state = 'COMPLETED' OR IFNULL(q.attempt, 1) <= IFNULL(r.retry_count, 0)), 'PENDING', r.state) = @state
+  )
   AND (@config_id IS NULL OR r.config_id = @config_id)
   AND (@before IS NULL OR r.scheduled_time < @before OR (r.scheduled_time = @before AND r.run_id > @before_id))
 ORDER BY r.scheduled_time DESC, r.run_id
@@ -305,7 +317,9 @@ LIMIT @row_limit
 -- param: tenant_id STRING
 -- param: run_id STRING
 SELECT
-  r.run_id, r.config_id, r.tenant_id, r.pipeline_id, r.state, q.state AS queue_state, r.scheduled_time,
+  r.run_id, r.config_id, r.tenant_id, r.pipeline_id,
+  IF(q.state = 'PROCESSING' AND (r.state = 'COMPLETED' OR IFNULL(q.attempt, 1) <= IFNULL(r.retry_count, 0)), 'PENDING', r.state) AS state,
+  q.state AS queue_state, r.scheduled_time,
   COALESCE(q.priority, r.priority, 50) AS priority, r.parameters, r.pipeline_logging_id, IFNULL(r.retry_count, 0) AS retry_count,
   IFNULL(r.max_retries, 3) AS max_retries, r.error_message, r.created_at, r.started_at, r.completed_at, q.not_before, q.added_at
 FROM scheduled_pipeline_runs AS r
@@ -353,7 +367,8 @@ LIMIT 1
 -- name: retry_run
 -- FAILED -> PENDING is the compare-and-set; two that retry the same run change the same row. retry_count goes on counting, because attempts
 -- are numbered by it and an attempt's id must never come again; max_retries grows by what the schedule allows. Replayed, it changes nothing:
--- the run is PENDING. `added_at` tells the caller whether it was this call that put it back.
+-- the run is PENDING. `added_at` tells the caller whether it was this call that put it back. A transaction, for a run must not be PENDING
+-- without a place in the queue; it changes one table, and into the queue it only inserts.
 -- param: tenant_id STRING
 -- param: run_id STRING
 -- param: now TIMESTAMP
@@ -375,6 +390,7 @@ ELSE
   WHERE r.tenant_id = @tenant_id AND r.run_id = @run_id;
   COMMIT TRANSACTION;
 END IF;
+SELECT TRUE AS done
 
 -- ---------------------------------------------------------------------------------------------------------------------------------------
 -- Schedules: what tenants make, change and take away; and backfills.
@@ -407,7 +423,7 @@ FROM (SELECT 1 AS one) AS always
 WHERE NOT EXISTS (SELECT 1 FROM tenant_pipeline_configs AS c WHERE c.config_id = @config_id)
 
 -- name: get_schedule
--- Reads only. Rows of one id are folded.
+-- Reads only. Of rows of one id it is the one that was changed last, as in list_schedules.
 -- param: tenant_id STRING
 -- param: config_id STRING
 SELECT
@@ -415,6 +431,7 @@ SELECT
   c.max_retries, c.catch_up, c.next_run_time, c.last_run_time, c.last_run_status, c.created_by_user_id, c.created_at, c.updated_at
 FROM tenant_pipeline_configs AS c
 WHERE c.tenant_id = @tenant_id AND c.config_id = @config_id
+ORDER BY c.updated_at DESC
 LIMIT 1
 
 -- name: list_schedules
@@ -462,31 +479,32 @@ WHERE tenant_id = @tenant_id AND config_id = @config_id
   AND IFNULL(is_active, TRUE) = @seen_is_active
 
 -- name: delete_schedule
--- What is still queued ends with its schedule, for nobody could say any more what to run; what is claimed goes on. The rows that it takes from
--- the queue are those that a claim changes, so of a claim and this one comes after the other. Replayed, it changes nothing.
+-- What is still queued ends with its schedule, for it would be unknown what to run; what is claimed goes on. Three plain statements: the
+-- schedule first, so that nothing more is queued for it; then the runs; then, of the queue, only those that the second one has ended. What was
+-- claimed or put back in between stays in the queue: a claim finds that it has no schedule, and ends it FAILED in the same words. Replayed,
+-- it ends what is left.
 -- param: tenant_id STRING
 -- param: config_id STRING
 -- param: error_message STRING
 -- param: now TIMESTAMP
 DECLARE gone INT64 DEFAULT 0;
-BEGIN TRANSACTION;
 DELETE FROM tenant_pipeline_configs WHERE tenant_id = @tenant_id AND config_id = @config_id;
 SET gone = @@row_count;
-IF gone = 0 THEN
-  ROLLBACK TRANSACTION;
-ELSE
-  UPDATE scheduled_pipeline_runs AS r SET state = 'FAILED', error_message = @error_message, completed_at = @now
-  WHERE r.tenant_id = @tenant_id AND r.config_id = @config_id
-    AND r.run_id IN (SELECT q.run_id FROM pipeline_execution_queue AS q WHERE q.config_id = @config_id AND q.state = 'QUEUED');
-  DELETE FROM pipeline_execution_queue WHERE tenant_id = @tenant_id AND config_id = @config_id AND state = 'QUEUED';
-  COMMIT TRANSACTION;
-END IF;
+UPDATE scheduled_pipeline_runs AS r SET state = 'FAILED', error_message = @error_message, completed_at = @now
+WHERE r.tenant_id = @tenant_id AND r.config_id = @config_id
+  AND r.run_id IN (SELECT q.run_id FROM pipeline_execution_queue AS q WHERE q.config_id = @config_id AND q.state = 'QUEUED');
+DELETE FROM pipeline_execution_queue
+WHERE tenant_id = @tenant_id AND config_id = @config_id AND state = 'QUEUED'
+  AND run_id IN (
+    SELECT r.run_id FROM scheduled_pipeline_runs AS r
+    WHERE r.tenant_id = @tenant_id AND r.config_id = @config_id AND r.state = 'FAILED' AND r.completed_at = @now
+  );
 SELECT gone
 
 -- name: backfill
--- Rides behind an UPDATE of the schedule's own row, so that two backfills of it come one after the other. What was queued before is decided
--- by scheduled_pipeline_runs, which keeps its rows for ever; so the queue, whose rows go, is filled first. A schedule that is gone queues
--- nothing. Replayed, it changes nothing, and counts by @now what the first time queued.
+-- Rides behind an UPDATE of the schedule's own row, so that two backfills of it come one after the other; all else is inserted. What was
+-- queued before is decided by scheduled_pipeline_runs, which keeps its rows for ever; so the queue, whose rows go, is filled first. A schedule
+-- that is gone queues nothing. Replayed, it changes nothing, and counts by @now what the first time queued.
 -- param: tenant_id STRING
 -- param: config_id STRING
 -- param: pipeline_id STRING

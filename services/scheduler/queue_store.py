@@ -118,7 +118,8 @@ class QueueStore:
 
     async def settle(self, ends: Sequence[End], now: datetime) -> None:
         """Writes down how attempts ended, of claims that still hold; the others are somebody else's. Those that go back into the queue are
-        few: they have a transaction of their own, so that the others' has one statement a table.
+        few: they have a script of their own, so that the others' has one statement a table. After an error the same ends may be written
+        again, whatever has been written of them.
         """
         rows = [
             {

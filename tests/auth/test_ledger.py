@@ -197,7 +197,30 @@ async def test_midnight_keeps_the_slot_once_and_counts_on_the_day_of_the_reserva
     assert isinstance(refused, ResourceExhausted)
     assert refused.reason == "CONCURRENT_LIMIT_REACHED"
     assert (after.concurrent_pipelines_running, after.pipelines_succeeded_today) == (1, 0)
-    assert (yesterday.pipelines_succeeded_today, yesterday.concurrent_pipelines_running, yesterday.pipelines_run_today) == (1, 1, 2)
+    assert (yesterday.pipelines_succeeded_today, yesterday.concurrent_pipelines_running, yesterday.pipelines_run_today) == (1, 0, 2)
+
+
+async def test_a_day_that_was_made_and_not_opened_grants_nothing_before_what_is_alive_has_moved_in(
+    ledger: Ledger, clock: SetClock, provision: Provision, bq: BigQuery
+) -> None:
+    """Who opened it died between its two statements."""
+    clock.time = datetime(2026, 3, 10, 23, 59, 30, tzinfo=UTC)
+    tenant_id, over = await provision(concurrent_limit=1), new_id()
+    slot = await ask(ledger, tenant_id, over)
+    clock.time += timedelta(seconds=50)
+    closed = (
+        "INSERT INTO tenant_usage_quotas (tenant_id, usage_date, pipelines_run_today, concurrent_pipelines_running) VALUES (@t, @d, 0, -1)"
+    )
+    params = {"t": tenant_id, "d": utc_day(clock.now())}
+    await bq.query(make_block("closed", closed, {"t": "STRING", "d": "DATE"}), params, dataset=bq.control())
+
+    refused = await ask(ledger, tenant_id)
+    await ledger.settle([settlement(tenant_id, over, slot)])
+
+    assert isinstance(refused, ResourceExhausted)
+    assert refused.reason == "CONCURRENT_LIMIT_REACHED"
+    assert isinstance(await ask(ledger, tenant_id), Slot)
+    assert (await ledger.usage(tenant_id)).pipelines_run_today == 1
 
 
 async def test_a_new_month_starts_at_zero(ledger: Ledger, clock: SetClock, provision: Provision) -> None:

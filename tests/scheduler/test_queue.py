@@ -188,6 +188,29 @@ async def test_three_failures_and_out(tables: Tables, scheduler: Scheduler, exec
     assert [asked.attempt for asked in executor.asked] == [1, 2, 3]
 
 
+async def test_a_settlement_that_broke_off_is_done_again_and_counts_its_failure_once(
+    tables: Tables, scheduler: Scheduler, make_scheduler: MakeScheduler, executor: StubExecutor
+) -> None:
+    """A scheduler died before the last of its statements; until that is made up for, nobody sees the run ended."""
+    await queued(tables, scheduler, max_retries=2)
+    assert await scheduler.process() == 1
+    executor.end_all("FAILED", error_message="No rows.")
+    await tables.run("UPDATE scheduled_pipeline_runs SET state = 'FAILED', retry_count = 1, error_message = 'No rows.' WHERE TRUE")
+    run = await tables.the_run()
+    meanwhile = await scheduler.store.get_run(run["tenant_id"], run["run_id"])
+
+    tables.clock.time += LEASE
+    other = await make_scheduler()
+    await other.reconcile()
+
+    run = await tables.the_run()
+    assert (run["state"], run["queue_state"], run["retry_count"], run["priority"]) == ("FAILED", "QUEUED", 1, 49)
+    told = await scheduler.store.get_run(run["tenant_id"], run["run_id"])
+    assert meanwhile is not None
+    assert told is not None
+    assert (meanwhile.state, told.state, told.queue_state) == ("PENDING", "FAILED", "QUEUED")
+
+
 @pytest.mark.parametrize("how", ["said by the run", "said by StartRun", "cancelled", "its schedule is gone"])
 async def test_what_cannot_heal_is_final_at_once(tables: Tables, scheduler: Scheduler, executor: StubExecutor, how: str) -> None:
     await queued(tables, scheduler)

@@ -248,6 +248,18 @@ async def test_a_row_of_the_subscription_system_is_read_and_mended(api: Api) -> 
     assert (await api.patch("cfg-1", is_active=True, schedule_cron="0 * * * *")).next_run_time.ToDatetime(UTC) == NOON + timedelta(hours=1)
 
 
+async def test_of_two_rows_of_one_id_the_one_changed_last_is_read(api: Api) -> None:
+    made = await api.create(schedule_cron="0 4 * * *")
+    for cron, updated_at in (("0 5 * * *", "2026-04-01"), ("0 6 * * *", "2020-01-01")):
+        await api.rows(
+            "INSERT INTO tenant_pipeline_configs (config_id, tenant_id, provider, domain, pipeline_template, schedule_cron, updated_at)"
+            f" VALUES (@config, @tenant, 'gcp', 'cost', 'billing', '{cron}', TIMESTAMP '{updated_at}')",
+            config=made.config_id,
+        )
+    (listed,) = await api.all()
+    assert (await api.get(made.config_id)).schedule_cron == listed.schedule_cron == "0 5 * * *"
+
+
 async def test_a_backfill_queues_each_day_once_ever(api: Api) -> None:
     made = await api.create(parameters={"note": "x"}, max_retries=2)
     before = jobs()

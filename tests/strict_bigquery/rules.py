@@ -55,6 +55,8 @@ class StrictBigQuery:
     _waiting: dict[str, deque[object]] = field(default_factory=lambda: defaultdict(deque))
     _outstanding: Counter[str] = field(default_factory=Counter)
     _begun: dict[str, deque[float]] = field(default_factory=lambda: defaultdict(deque))
+    _upstream: dict[str, threading.Lock] = field(default_factory=lambda: defaultdict(threading.Lock))
+    """The emulator gets mutations of a table one at a time: BigQuery makes two that meet come out as if they had come so, it cannot."""
     _streamed: set[str] = field(default_factory=set)
     _made: dict[str, float] = field(default_factory=dict)
     _count: Counter[str] = field(default_factory=Counter)
@@ -74,6 +76,8 @@ class StrictBigQuery:
         last = max((number for number, one in enumerate(script) if one.kind in CHANGES), default=-1)
         with ExitStack() as held:
             self._walk(script[: last + 1], held)
+            for table in sorted({one.table for one in script if one.kind is Kind.MUTATION}):
+                held.enter_context(self._upstream[table])
             yield
         for one in script[last + 1 :]:
             self._take_time(one)
