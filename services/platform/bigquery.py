@@ -96,6 +96,11 @@ class BigQuery:
         """How long a script of some statements, a transaction say, may take with all its retries."""
         return self._settings.bigquery_script_seconds
 
+    @property
+    def stream_after_seconds(self) -> float:
+        """How old a table has to be before rows are streamed to it."""
+        return self._settings.stream_after_seconds
+
     def control(self) -> str:
         """`project.dataset` of the control dataset."""
         return f"{self._settings.project}.{self._settings.control_dataset}"
