@@ -81,7 +81,7 @@ class Store:
             "x_meta_dq_results",
             key="dq_result_id",
             insert=self._sql["insert_dq_results"],
-            add_columns=self._sql["add_sample_rows"],
+            add_columns=lambda dataset: bq.query(self._sql["add_sample_rows"], {}, dataset=dataset),
         )
         self._absent: TtlCache[str, bool] = TtlCache(seconds=ABSENT_KNOWN_SECONDS, size=10_000)
         self._beginnings: GroupCommits[str, _Beginning, None] = GroupCommits(self._insert_runs)

@@ -5,7 +5,7 @@ refuse its rows or take them and lose them ("Streaming data into BigQuery", meta
 is looked at first, and what a stream refuses is inserted: no row is lost for the way it went.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -26,10 +26,17 @@ class AppendOnlyTable:
     """One such table in all tenants' datasets. Rows are JSON values by column; the same value of column `key` twice is one row to readers."""
 
     def __init__(
-        self, bq: BigQuery, table: str, *, key: str, insert: Block, add_columns: Block | None = None, clock: Clock | None = None
+        self,
+        bq: BigQuery,
+        table: str,
+        *,
+        key: str,
+        insert: Block,
+        add_columns: Callable[[str], Awaitable[object]] | None = None,
+        clock: Clock | None = None,
     ) -> None:
-        """`insert` takes the rows as its only parameter. `add_columns` is run before rows are inserted that a stream has refused: the
-        table may be older than one of its columns.
+        """`insert` takes the rows as its only parameter. `add_columns(dataset)` is called before rows are inserted that a stream has
+        refused: the table may be older than one of its columns.
         """
         self._bq, self._table, self._key, self._insert_block, self._add_columns = bq, table, key, insert, add_columns
         [self._param] = insert.params
@@ -53,7 +60,7 @@ class AppendOnlyTable:
             except (NotFound, RowsRefused) as refusal:
                 self._refused.keep(dataset, value=True)
                 if self._add_columns and isinstance(refusal, RowsRefused):
-                    await self._bq.query(self._add_columns, {}, dataset=dataset)
+                    await self._add_columns(dataset)
             else:
                 return
         await self._inserts.submit_all(dataset, rows)
