@@ -68,25 +68,25 @@ class FakeBigQuery:
 
     def answer(self, kind: str, path: str, job_id: str, body: Any) -> tuple[int, dict[str, Any]]:
         """Status and body. Runs in the thread of its request."""
-        if kind == "query":
-            job = self._take({"jobReference": {"projectId": "p", "jobId": f"server_{len(self.jobs)}", "location": "US"}})
-            return self._results(job, float(body["timeoutMs"]) / 1000)
-        if kind in {"insert", "upload"}:
-            if body["jobReference"]["jobId"] in self.jobs:
-                return _error("duplicate")
-            return 200, _resource(self._take(body))
-        if kind == "stream":
-            return 200, {"insertErrors": [{"index": 0, "errors": [{"reason": "invalid"}]}]} if self.refuse_rows else {}
-        if kind in {"table", "dataset"}:
-            found = self.tables.get(path[path.index("/datasets") :])
-            return (200, found) if found else _error("notFound")
-        job_ = self.jobs.get(job_id)
-        if job_ is None:
-            return _error("notFound")
+        match kind:
+            case "query":
+                job = self._take({"jobReference": {"projectId": "p", "jobId": f"server_{len(self.jobs)}", "location": "US"}})
+                return self._results(job, float(body["timeoutMs"]) / 1000)
+            case "insert" | "upload":
+                return _error("duplicate") if job_id in self.jobs else (200, _resource(self._take(body)))
+            case "stream":
+                return 200, {"insertErrors": [{"index": 0, "errors": [{"reason": "invalid"}]}]} if self.refuse_rows else {}
+            case "table" | "dataset":
+                found = self.tables.get(path[path.index("/datasets") :])
+                return (200, found) if found else _error("notFound")
+            case _:
+                return self._of_job(kind, self.jobs[job_id]) if job_id in self.jobs else _error("notFound")
+
+    def _of_job(self, kind: str, job: FakeJob) -> tuple[int, dict[str, Any]]:
         if kind == "cancel":
-            job_.cancelled.set()
-            return 200, {"job": _resource(job_)}
-        return (200, _resource(job_)) if kind == "get" else self._results(job_, SERVER_WAITS)
+            job.cancelled.set()
+            return 200, {"job": _resource(job)}
+        return (200, _resource(job)) if kind == "get" else self._results(job, SERVER_WAITS)
 
     def fault(self, kind: str) -> int | str:
         """What the next request of the kind meets."""
@@ -150,11 +150,9 @@ class _Handler(BaseHTTPRequestHandler):
     def handle_any(self) -> None:
         raw = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         path = self.path.split("?")[0]
-        for method, pattern, kind in _ROUTES:
-            if method == self.command and (match := re.fullmatch(pattern, path)):
-                break
-        else:
-            raise AssertionError(f"no such route: {self.command} {path}")
+        kind, match = next(
+            (kind, match) for method, pattern, kind in _ROUTES if method == self.command and (match := re.fullmatch(pattern, path))
+        )
         # A file comes as MIME parts: first the job, then its bytes.
         text = re.search(rb"\{.*?\}\r?\n--", raw, re.DOTALL) if kind == "upload" else None
         body = json.loads(text[0][:-2] if text else raw or b"{}")

@@ -288,8 +288,8 @@ class Store:
         _log.error("run_tables_not_found", dataset=dataset, dataset_location=there.location, our_location=self._bq.client.location)
         raise Unavailable(
             "BIGQUERY_UNAVAILABLE",
-            "This tenant's dataset is there, but its run tables cannot be read. Set the tenant's credentials again, which makes tables that "
-            "are missing; if that changes nothing, whoever runs this service finds the cause in its log as run_tables_not_found.",
+            "This tenant's dataset is there, but its run tables cannot be read. Set the tenant's credentials again, which makes missing "
+            "tables; if that changes nothing, whoever runs this service finds the cause in its log as run_tables_not_found.",
             retry_after=timedelta(minutes=1),
         )
 

@@ -23,7 +23,7 @@ type Row = Mapping[str, Any]
 
 
 class AppendOnlyTable:
-    """One such table in all tenants' datasets. Rows are JSON values by column; the same value of column `key` twice is one row to readers."""
+    """One such table in all tenants' datasets. Rows are JSON values by column; two with the same `key` column are one row to readers."""
 
     def __init__(
         self,

@@ -192,9 +192,10 @@ class BigQuery:
     async def query(self, block: Block, params: Mapping[str, object], *, dataset: str, seconds: float | None = None) -> QueryResult:
         """Runs a block whose bare table names stand in `dataset` (`project.dataset`).
 
-        `seconds` bounds it with all its retries and polls (default: the setting for short statements); at the end of it the job is
-        stopped, as far as its id is known. Raises Unavailable when it could not be done in that time: whether it ran then is unknown, and
-        the same ids may be sent again. Raises NotFound for a missing dataset or table, and BigQuery's own error for what no retry heals.
+        `seconds` bounds it with all its retries and polls (default: the setting for short statements, or that for scripts); at the end
+        the job is stopped, if its id is known. Raises Unavailable when it could not be done in that time: whether it ran then is unknown,
+        and the same ids may be sent again. Raises NotFound for a missing dataset or table, and BigQuery's own error for what no retry
+        heals.
         """
         config = self._config(block, params, dataset)
 
@@ -205,7 +206,8 @@ class BigQuery:
             )
             return _result(block, rows)
 
-        return await self.call(block.name, send, seconds=seconds, written=_tables(block, dataset))
+        usual = self.script_seconds if block.is_script else self.patience_seconds
+        return await self.call(block.name, send, seconds=usual if seconds is None else seconds, written=_tables(block, dataset))
 
     async def room(self, block: Block, *, dataset: str) -> None:
         """Returns when the budget of the tables that the block changes has room for it, so that a batch may gather until then."""

@@ -22,7 +22,9 @@ _NAME = re.compile(r"--\s*name:\s*(\w+)\s*$")
 _PARAM = re.compile(r"--\s*param:\s*(\w+)\s+(.+?)\s*$")
 _DML = re.compile(r"\b(?:UPDATE|INSERT(?:\s+INTO)?|DELETE(?:\s+FROM)?|MERGE(?:\s+INTO)?)\s+([A-Za-z_]\w*)", re.IGNORECASE)
 _READ = re.compile(r"\b(?:FROM|JOIN)\s+([A-Za-z_]\w*)\b(?!\s*\()", re.IGNORECASE)
-_CONFIRMED = re.compile(r"\bSELECT\s+TRUE\s+AS\s+done\s*;?\s*$", re.IGNORECASE)
+CONFIRMATION = "SELECT TRUE AS done"
+"""The end of a script that answers nothing else."""
+_CONFIRMED = re.compile(rf"\b{CONFIRMATION}\s*;?\s*$".replace(" ", r"\s+"), re.IGNORECASE)
 _WITH = re.compile(r"\b([A-Za-z_]\w*)\s+AS\s*\(\s*(?:SELECT|WITH)\b", re.IGNORECASE)
 
 
@@ -42,6 +44,8 @@ class Block:
     """The tables it reads."""
     is_confirmed: bool = False
     """Whether it answers a row when it has come to its end, so that an answer without one is none."""
+    is_script: bool = False
+    """Whether it is several statements, each of which takes its time."""
 
     @property
     def is_query(self) -> bool:
@@ -58,7 +62,16 @@ def make_block(name: str, sql: str, params: dict[str, str], line: int = 1) -> Bl
     read = sorted(
         {table for table in _READ.findall(bare) if table.upper() not in {"UNNEST", "SELECT"} and table not in ctes} - set(written)
     )
-    return Block(name=name, sql=sql, params=params, line=line, written=written, read=tuple(read), is_confirmed=bool(_CONFIRMED.search(bare)))
+    return Block(
+        name=name,
+        sql=sql,
+        params=params,
+        line=line,
+        written=written,
+        read=tuple(read),
+        is_confirmed=bool(_CONFIRMED.search(bare)),
+        is_script=";" in bare.rstrip().rstrip(";"),
+    )
 
 
 def _without_text(sql: str) -> str:

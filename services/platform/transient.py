@@ -27,7 +27,7 @@ UNREACHABLE = (
 )
 CONFLICTS = ("aborted due to concurrent update", "could not serialize access", "failed to commit", "transaction conflict", "conflict on")
 RATE_LIMITS = ("ratelimitexceeded", "jobratelimitexceeded", "exceeded rate limits", "too many dml statements")
-# As BadRequest, in words that an ended job has too: "The job encountered an (internal) error during execution", "Retrying the job may solve".
+# As BadRequest, and in words that an ended job has: "The job encountered an internal error during execution", "Retrying the job may solve".
 BROKEN_JOBS = ("jobbackenderror", "jobinternalerror", "job encountered an", "retrying the job may solve")
 
 

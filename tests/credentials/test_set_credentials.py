@@ -38,9 +38,7 @@ async def set_credentials(
     return await suite.servicer.SetCredentials(request, None)
 
 
-async def test_created_then_updated(
-    credentials: Suite, process: Callable[..., Suite], tables: Tables, tenant_id: str, rsa: Rsa
-) -> None:
+async def test_created_then_updated(credentials: Suite, process: Callable[..., Suite], tables: Tables, tenant_id: str, rsa: Rsa) -> None:
     """Four jobs the first time, two later; the row, the audit rows and both answers are as flow 1 says."""
     spent = Budget()
     first = await set_credentials(credentials, tenant_id, gcp(rsa), provider="gcp")
@@ -149,7 +147,7 @@ async def test_bad_input_reaches_neither_bigquery_nor_kms(
         ("GCP", {}, "credentials.project_id"),
         ("GCP", gcp(rsa, private_key=None), "credentials.service_account_json.private_key"),
         ("GCP", gcp(rsa) | {"project_id": "x'; DROP TABLE tenant_cloud_credentials; --"}, "credentials.project_id"),
-        ("GCP", gcp(rsa) | {"project_id": float("inf")}, "credentials"),
+        ("GCP", gcp(rsa) | {"project_id": float("inf")}, "credentials.project_id"),
         ("AWS", AWS | {"secret_access_key": "x"}, "credentials.secret_access_key"),
         ("AZURE", AZURE | {"client_secret": 7}, "credentials.client_secret"),
         ("SLACK", {"webhook_url": "http://hooks.slack.com/services/x"}, "credentials.webhook_url"),

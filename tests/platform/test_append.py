@@ -1,6 +1,7 @@
 """Rows of the tenants' logs: streamed to old tables, inserted into young, altered and unwilling ones. Against a scripted BigQuery."""
 
 import asyncio
+import itertools
 import json
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -43,7 +44,9 @@ def fake() -> Iterator[FakeBigQuery]:
 @pytest.fixture
 def log(fake: FakeBigQuery) -> AppendOnlyTable:
     client = BigQuery(ServiceSettings(project="p", bigquery_emulator_host=fake.url), service="tests")
-    return AppendOnlyTable(client, "log", key="log_id", insert=INSERT, add_columns=lambda dataset: client.query(ADD, {}, dataset=dataset), clock=Noon())
+    return AppendOnlyTable(
+        client, "log", key="log_id", insert=INSERT, add_columns=lambda dataset: client.query(ADD, {}, dataset=dataset), clock=Noon()
+    )
 
 
 def inserted(fake: FakeBigQuery) -> list[list[str]]:
@@ -64,7 +67,7 @@ async def test_rows_are_streamed_to_an_old_table_whose_age_is_looked_at_once(fak
 async def test_rows_of_a_young_table_are_inserted_and_share_statements(fake: FakeBigQuery, log: AppendOnlyTable) -> None:
     made(fake, timedelta(minutes=9))
     await asyncio.gather(*(log.append("p.d", rows(str(n))) for n in range(20)))
-    assert sorted(sum(inserted(fake), []), key=int) == [str(n) for n in range(20)]
+    assert sorted(itertools.chain.from_iterable(inserted(fake)), key=int) == [str(n) for n in range(20)]
     assert (fake.count()["stream"], len(inserted(fake)) <= 3) == (0, True)
 
 

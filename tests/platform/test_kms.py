@@ -19,7 +19,7 @@ KEY = "projects/p/locations/l/keyRings/r/cryptoKeys/k"
 DAMAGED = "The checksum in field plaintext_crc32c did not match the data in field plaintext."
 
 
-class ScriptedKms(grpc.GenericRpcHandler):
+class ScriptedKms(grpc.GenericRpcHandler):  # type: ignore[misc]  # grpc is untyped
     """Refuses as it is told, and then seals by turning the bytes round."""
 
     def __init__(self) -> None:
@@ -30,8 +30,8 @@ class ScriptedKms(grpc.GenericRpcHandler):
         method = handler_call_details.method.rpartition("/")[2]
         request: Any = {"Encrypt": types.EncryptRequest, "Decrypt": types.DecryptRequest}[method]
         response: Any = {"Encrypt": types.EncryptResponse, "Decrypt": types.DecryptResponse}[method]
-        answer = {"Encrypt": self._encrypt, "Decrypt": self._decrypt}[method]
-        return grpc.unary_unary_rpc_method_handler(answer, request.deserialize, response.serialize)
+        answers: dict[str, Any] = {"Encrypt": self._encrypt, "Decrypt": self._decrypt}
+        return grpc.unary_unary_rpc_method_handler(answers[method], request.deserialize, response.serialize)
 
     async def _refuse(self, context: grpc.aio.ServicerContext[Any, Any]) -> None:
         self.calls += 1
@@ -75,8 +75,16 @@ async def kms(scripted: ScriptedKms) -> AsyncIterator[Kms]:
 @pytest.mark.parametrize(
     ("code", "says", "remedy"),
     [
-        (grpc.StatusCode.FAILED_PRECONDITION, "k/cryptoKeyVersions/1 is not enabled, current state is: DISABLED.", "enable the key's version"),
-        (grpc.StatusCode.FAILED_PRECONDITION, "k/cryptoKeyVersions/1 is not enabled, current state is: DESTROYED.", "opens nothing any more"),
+        (
+            grpc.StatusCode.FAILED_PRECONDITION,
+            "k/cryptoKeyVersions/1 is not enabled, current state is: DISABLED.",
+            "enable the key's version",
+        ),
+        (
+            grpc.StatusCode.FAILED_PRECONDITION,
+            "k/cryptoKeyVersions/1 is not enabled, current state is: DESTROYED.",
+            "opens nothing any more",
+        ),
         (grpc.StatusCode.PERMISSION_DENIED, "Permission 'cloudkms.cryptoKeyVersions.useToDecrypt' denied.", "grant"),
         (grpc.StatusCode.NOT_FOUND, f"{KEY} not found.", "CONVERGENCE_KMS_KEY"),
         (grpc.StatusCode.UNAUTHENTICATED, "no credentials", "service account"),
