@@ -8,9 +8,8 @@ from pathlib import Path
 from google.cloud import bigquery
 
 from services.platform.bigquery import NO_RETRY, BigQuery, NotFound
-from services.platform.ddl import load_tables
+from services.platform.ddl import create_tables, load_tables
 from services.platform.errors import FailedPrecondition
-from services.platform.sql import CONFIRMATION, make_block
 
 META_TABLES = ("x_meta_pipeline_runs", "x_meta_step_logs", "x_meta_dq_results")
 """What every tenant's dataset holds from the start. The executor makes the tables that its templates fill."""
@@ -81,8 +80,8 @@ class TenantDatasets:
             )
             _check_labels(await self._labelled(there), tenant_id)
         if missing.tables:
-            script = ";\n".join([*(self._tables[table].sql.strip() for table in missing.tables), CONFIRMATION])
-            await self._bq.query(make_block("create_meta_tables", script, {}), {}, dataset=name)
+            script = create_tables("create_meta_tables", [self._tables[table] for table in missing.tables])
+            await self._bq.query(script, {}, dataset=name)
 
     async def _labelled(self, dataset: bigquery.Dataset) -> bigquery.Dataset:
         """The dataset; looked at again if it has no label at all. The emulator shows one that is just being made before its labels."""

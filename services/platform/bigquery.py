@@ -115,6 +115,7 @@ class BigQuery:
 
         def insert(job_id: str, timeout: float) -> bigquery.QueryJob:
             _count(block)
+            _end_by_itself(config, timeout)
             return self.client.query(block.sql, job_config=config, job_id=job_id, timeout=timeout, retry=NO_RETRY, job_retry=NO_RETRY)
 
         def read(job: bigquery.QueryJob, timeout: float) -> QueryResult:
@@ -201,6 +202,7 @@ class BigQuery:
 
         def send(timeout: float) -> QueryResult:
             _count(block)
+            _end_by_itself(config, timeout)
             rows = self.client.query_and_wait(
                 block.sql, job_config=config, api_timeout=timeout, wait_timeout=timeout, retry=NO_RETRY, job_retry=NO_RETRY
             )
@@ -281,6 +283,11 @@ def _in_time[Answer](send: Callable[[float], Answer], deadline: float) -> Answer
         raise TimeoutError
     with working_until(deadline):
         return send(left)
+
+
+def _end_by_itself(config: bigquery.QueryJobConfig, seconds: float) -> None:
+    """Has BigQuery stop the job too, best effort: this process may be gone by then, or may never have heard the job's id."""
+    config.job_timeout_ms = math.ceil(seconds * 1000)
 
 
 def _result(block: Block, rows: RowIterator) -> QueryResult:

@@ -22,9 +22,7 @@ _NAME = re.compile(r"--\s*name:\s*(\w+)\s*$")
 _PARAM = re.compile(r"--\s*param:\s*(\w+)\s+(.+?)\s*$")
 _DML = re.compile(r"\b(?:UPDATE|INSERT(?:\s+INTO)?|DELETE(?:\s+FROM)?|MERGE(?:\s+INTO)?)\s+([A-Za-z_]\w*)", re.IGNORECASE)
 _READ = re.compile(r"\b(?:FROM|JOIN)\s+([A-Za-z_]\w*)\b(?!\s*\()", re.IGNORECASE)
-CONFIRMATION = "SELECT TRUE AS done"
-"""The end of a script that answers nothing else."""
-_CONFIRMED = re.compile(rf"\b{CONFIRMATION}\s*;?\s*$".replace(" ", r"\s+"), re.IGNORECASE)
+_CONFIRMED = re.compile(r"\bSELECT\s+TRUE\s+AS\s+done\s*;?\s*$", re.IGNORECASE)
 _WITH = re.compile(r"\b([A-Za-z_]\w*)\s+AS\s*\(\s*(?:SELECT|WITH)\b", re.IGNORECASE)
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import io
+import json
 import time
 from collections import deque
 from collections.abc import Iterator
@@ -47,6 +48,7 @@ async def test_a_statement_takes_no_longer_than_it_may_and_its_job_is_cancelled(
     assert time.monotonic() - began < 1.2
     assert (fake.count()["query"], fake.count()["cancel"]) == (1, 1)
     assert fake.jobs["server_0"].cancelled.is_set()
+    assert 0 < int(json.loads(fake.requests[0][1])["jobTimeoutMs"]) <= 600, "what we lose sight of, BigQuery stops itself"
 
 
 async def test_a_silent_server_holds_nobody_beyond_the_deadline(fake: FakeBigQuery, client: BigQuery) -> None:
