@@ -105,9 +105,7 @@ class Store:
         """
         if alone is None:
             return await self._leads.submit(run.tenant_id, _Beginning(run=run, deadline=time.monotonic() + seconds))
-        row = next(iter((await self._write_run("lead_alone", run, seconds, **alone.params)).rows), None)
-        if row is None:  # it ends with a SELECT of one row: it broke on the way
-            raise _too_late()
+        row = _only_row(await self._write_run("lead_alone", run, seconds, **alone.params))
         status = None if row["status"] is None else RunStatus(row["status"])
         return Lead(is_ours=bool(row["leads"]), status=status, other=row["other"])
 
@@ -149,7 +147,7 @@ class Store:
         }
         if status is not RunStatus.COMPLETED:
             await self.ensure_table(tenant_id, self._fences.name, self._fences.create)
-            [row] = (await self._bq.query(self._sql["end_run"], params, dataset=self._bq.tenant(tenant_id))).rows
+            row = _only_row(await self._bq.query(self._sql["end_run"], params, dataset=self._bq.tenant(tenant_id)))
             return None if row["status"] is None else RunStatus(row["status"])
         answer = await self._bq.query(self._sql["finish_run"], params, dataset=self._bq.tenant(tenant_id))
         if answer.affected:
@@ -303,6 +301,13 @@ def _in_time(beginnings: Sequence[_Beginning]) -> list[_Beginning]:
     """Without those whose time is all but up: they would take the others' time away."""
     now = time.monotonic()
     return [one for one in beginnings if one.deadline - now >= LEAST_SECONDS]
+
+
+def _only_row(result: QueryResult) -> dict[str, Any]:
+    """What a script ends with. Without it the script broke on the way (see `sql`), and may be sent again."""
+    if not result.rows:
+        raise _too_late()
+    return result.rows[0]
 
 
 def _too_late() -> Unavailable:

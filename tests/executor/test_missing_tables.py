@@ -27,7 +27,8 @@ def fake() -> Iterator[FakeBigQuery]:
 
 @pytest.fixture
 def store(fake: FakeBigQuery) -> Store:
-    return Store(BigQuery(ServiceSettings(project="p", bigquery_emulator_host=fake.url), service="executor"))
+    settings = ServiceSettings(project="p", bigquery_emulator_host=fake.url)
+    return Store(BigQuery(settings, service="executor"), ddl=settings.configs_dir / "bigquery" / "tenant")
 
 
 async def test_a_tenant_without_a_dataset_has_no_runs(fake: FakeBigQuery, store: Store) -> None:

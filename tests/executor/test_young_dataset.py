@@ -56,7 +56,7 @@ async def test_lines_and_verdicts_come_as_they_were_written(tenant: Tenant, serv
     )
     before = jobs("insert_step_logs"), jobs("insert_dq_results")
     async with BigQuery(service_settings.model_copy(update={"stream_after_seconds": 600.0}), service="tests") as young:
-        store = Store(young)
+        store = Store(young, ddl=service_settings.configs_dir / "bigquery" / "tenant")
         await asyncio.gather(
             *(store.log_steps(tenant.tenant_id, [one]) for one in lines), store.record_verdicts(tenant.tenant_id, [verdict])
         )
