@@ -1,4 +1,4 @@
-"""A tenant's first ten minutes: its runs' lines and verdicts are inserted, and all of them are there."""
+"""A tenant's first ten minutes: its runs' lines and verdicts are inserted, and all of them are there. Streamed, BigQuery may lose them."""
 
 import asyncio
 import uuid
@@ -10,6 +10,7 @@ from services.platform.bigquery import BigQuery
 from services.platform.settings import ServiceSettings
 from tests.counting import jobs
 from tests.executor.conftest import Tenant
+from tests.strict_bigquery import StrictBigQuery, strict_bigquery
 
 RUN = "1f0e7a52-3c1e-4b8e-9d53-5f4b7a0c1d2e"
 NOW = datetime(2025, 11, 18, 12, 0, 0, 123456, tzinfo=UTC)
@@ -55,13 +56,20 @@ async def test_lines_and_verdicts_come_as_they_were_written(tenant: Tenant, serv
         sample_rows=[{"a": "1"}],
     )
     before = jobs("insert_step_logs"), jobs("insert_dq_results")
-    async with BigQuery(service_settings.model_copy(update={"stream_after_seconds": 600.0}), service="tests") as young:
-        store = Store(young, ddl=service_settings.configs_dir / "bigquery" / "tenant")
+    rules = StrictBigQuery(upstream=tenant.host.removeprefix("http://"), young_seconds=3600.0)
+    for table in ("x_meta_step_logs", "x_meta_dq_results"):
+        rules.table_made(f"{tenant.tenant_id}.{table}")
+    with strict_bigquery(rules):
+        changes = {"bigquery_emulator_host": rules.url, "stream_after_seconds": 600.0}
+        store = Store(
+            BigQuery(service_settings.model_copy(update=changes), service="tests"), ddl=service_settings.configs_dir / "bigquery" / "tenant"
+        )
         await asyncio.gather(
             *(store.log_steps(tenant.tenant_id, [one]) for one in lines), store.record_verdicts(tenant.tenant_id, [verdict])
         )
 
         assert sorted(await store.list_step_logs(tenant.tenant_id, RUN), key=lambda one: one.step_index) == lines
         assert await store.list_dq_results(tenant.tenant_id, RUN) == [verdict]
+    assert rules.refused["swallowed"] == 0
     assert jobs("insert_step_logs") - before[0] <= 2
     assert jobs("insert_dq_results") - before[1] == 1
