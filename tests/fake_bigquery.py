@@ -16,7 +16,7 @@ from typing import Any
 LOST = 0
 """A fault: the request is done, and its answer lost."""
 SERVER_WAITS = 10.0
-"""So long getQueryResults waits for the end of a job unless it is told otherwise (REST reference)."""
+"""So long getQueryResults waits for the end of a job unless the request says otherwise (REST reference)."""
 TEXTS = {
     "jobBackendError": "The job encountered an error during execution. Retrying the job may solve the problem.",
     "jobInternalError": "The job encountered an internal error during execution and was unable to complete successfully.",

@@ -287,7 +287,7 @@ class Store:
         raise Unavailable(
             "BIGQUERY_UNAVAILABLE",
             "This tenant's dataset is there, but its run tables cannot be read. Set the tenant's credentials again, which makes missing "
-            "tables; if that changes nothing, whoever runs this service finds the cause in its log as run_tables_not_found.",
+            "tables; if that changes nothing, the operator finds the cause in the log as run_tables_not_found.",
             retry_after=timedelta(minutes=1),
         )
 

@@ -55,8 +55,8 @@ class AppendOnlyTable:
         if not self._refused.peek(dataset) and await self._is_old.get(dataset, self._look):
             try:
                 # What is NULL is left out: the table may be older than the column.
-                told = [{name: value for name, value in row.items() if value is not None} for row in rows]
-                await self._bq.stream(f"{dataset}.{self._table}", told, [row[self._key] for row in rows])
+                filled = [{name: value for name, value in row.items() if value is not None} for row in rows]
+                await self._bq.stream(f"{dataset}.{self._table}", filled, [row[self._key] for row in rows])
             except (NotFound, RowsRefused) as refusal:
                 self._refused.keep(dataset, value=True)
                 if self._add_columns and isinstance(refusal, RowsRefused):

@@ -22,7 +22,7 @@ class NotSeenYet(TimeoutError):
 
 
 class UnconfirmedScript(TimeoutError):
-    """A script came back as a success without the row that it ends with (see `Block.is_confirmed`): whether it ran, nobody can tell."""
+    """A script came back as a success without the row that it ends with (see `Block.is_confirmed`): whether it ran is unknown."""
 
 
 class SentJob[Answer]:

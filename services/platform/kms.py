@@ -77,7 +77,7 @@ class Kms:
             raise InvalidArgument(
                 "credentials",
                 f"are {len(plaintext)} bytes, more than this service's KMS key takes ({MAX_HSM_BYTES} under an HSM key). Leave out what is "
-                "not needed, or ask whoever runs this service for a software key. Nothing was stored.",
+                "not needed, or ask this service's operator for a software key. Nothing was stored.",
             ) from error
         if not (answer.verified_plaintext_crc32c and answer.verified_additional_authenticated_data_crc32c):
             raise _garbled()
@@ -113,7 +113,7 @@ class Kms:
                 self._log_refusal(error, _UNUSABLE[type(error)])
                 raise Internal(
                     "KMS_KEY_UNUSABLE",
-                    "The key that seals credentials cannot be used at the moment, and nothing was changed. Tell whoever runs this service; "
+                    "The key that seals credentials cannot be used at the moment, and nothing was changed. Tell this service's operator; "
                     "its log says why as kms_refused. If the key is gone for good, set the credentials again once there is a new one.",
                 ) from error
             except (*_TRANSIENT, google.InvalidArgument) as error:

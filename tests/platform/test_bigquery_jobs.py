@@ -51,7 +51,7 @@ async def test_a_statement_takes_no_longer_than_it_may_and_its_job_is_cancelled(
     assert 0 < int(json.loads(fake.requests[0][1])["jobTimeoutMs"]) <= 600, "what we lose sight of, BigQuery stops itself"
 
 
-async def test_a_silent_server_holds_nobody_beyond_the_deadline(fake: FakeBigQuery, client: BigQuery) -> None:
+async def test_a_silent_server_holds_no_caller_beyond_the_deadline(fake: FakeBigQuery, client: BigQuery) -> None:
     """Here the first answer comes at once, and the poll after it hangs: the client gives each poll two minutes at least."""
     began = time.monotonic()
     fake.endings += ["never"]

@@ -20,7 +20,7 @@ DAMAGED = "The checksum in field plaintext_crc32c did not match the data in fiel
 
 
 class ScriptedKms(grpc.GenericRpcHandler):  # type: ignore[misc]  # grpc is untyped
-    """Refuses as it is told, and then seals by turning the bytes round."""
+    """Refuses as scripted, and then seals by turning the bytes round."""
 
     def __init__(self) -> None:
         self.refusals = deque[tuple[grpc.StatusCode, str]]()
@@ -91,7 +91,7 @@ async def kms(scripted: ScriptedKms) -> AsyncIterator[Kms]:
     ],
 )
 @pytest.mark.parametrize("way", ["encrypt", "decrypt"])
-async def test_what_only_the_operator_can_mend_is_told_once_and_by_name(
+async def test_what_only_the_operator_can_mend_is_logged_once_and_by_name(
     scripted: ScriptedKms, kms: Kms, code: grpc.StatusCode, says: str, remedy: str, way: str
 ) -> None:
     scripted.refusals.append((code, says))

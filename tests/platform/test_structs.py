@@ -1,4 +1,4 @@
-"""Structs as they come in: NaN and infinities, which only native gRPC clients can send, are told by their place."""
+"""Structs as they come in: NaN and infinities, which only native gRPC clients can send, are refused by their place."""
 
 import math
 from collections.abc import Mapping
