@@ -82,7 +82,7 @@ class GatewaySettings(BaseSettings):
     tls_dir: Path = Field(Path(".local/certs"), description="Holds ca.pem, gateway.pem and gateway.key.")
     descriptor: Path = Field(ROOT / "gen/descriptor.binpb", description="The descriptor set that `make gen` writes.")
     cors_origin: str = Field("http://localhost:3000", description="The frontend's origin; browsers on other pages are kept out.")
-    timeout_seconds: int = Field(30, gt=0, description="A call that takes longer is answered 504.")
+    timeout_seconds: int = Field(60, gt=0, description="A call that takes longer is answered 504.")
     stream_seconds: int = Field(7200, gt=0, description="A stream that lasts longer is ended; its reader may open another.")
     config_out: Path = Field(Path(".local/envoy.yaml"), description="Where the configuration is written for Envoy to read.")
 

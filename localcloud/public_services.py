@@ -5,16 +5,13 @@ from pathlib import Path
 from google.api import annotations_pb2
 from google.protobuf import descriptor_pb2
 
-# Public from the start, though it has no RPC yet.
-ALSO_PUBLIC = frozenset({"convergence.scheduler.v1.SchedulerService"})
-
 
 def public_services(descriptor: Path) -> list[str]:
     """Full names of all proto services in the descriptor set that have a REST binding, sorted.
 
     Raises FileNotFoundError if `make gen` has not run yet.
     """
-    return sorted(name for name, service in _services(descriptor).items() if name in ALSO_PUBLIC or _has_rest_binding(service))
+    return sorted(name for name, service in _services(descriptor).items() if _has_rest_binding(service))
 
 
 def streaming_services(descriptor: Path) -> frozenset[str]:

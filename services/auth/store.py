@@ -116,9 +116,9 @@ class AuthStore:
         """Writes when keys were last used, by id."""
         await self._change("record_key_usage", {"used": [{"api_key_id": key, "used_at": at} for key, at in used.items()]})
 
-    async def revoke_api_key(self, tenant_id: str, api_key_id: str) -> bool:
-        """Revokes a key; False if the tenant has none of this id."""
-        return await self._change("revoke_api_key", {"tenant_id": tenant_id, "api_key_id": api_key_id}) > 0
+    async def revoke_api_key(self, tenant_id: str, api_key_id: str) -> None:
+        """Revokes a key; nothing happens if the tenant has none of this id."""
+        await self._change("revoke_api_key", {"tenant_id": tenant_id, "api_key_id": api_key_id})
 
     async def find_tenant(self, tenant_id: str) -> StoredTenant | None:
         """The tenant, if it exists."""

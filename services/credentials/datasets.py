@@ -12,14 +12,12 @@ from google.cloud import bigquery
 
 from services.credentials.dataset_access import DatasetAccess
 from services.platform.bigquery import NO_RETRY, BigQuery, NotFound
-from services.platform.ddl import load_tables
+from services.platform.ddl import create_tables, load_tables
 from services.platform.errors import FailedPrecondition, Unavailable
-from services.platform.sql import make_block
 
 META_TABLES = ("x_meta_pipeline_runs", "x_meta_step_logs", "x_meta_dq_results")
 """What every tenant's dataset holds from the start. The executor makes the tables that its templates fill."""
 
-DDL_SECONDS = 20.0
 LOOK_AGAIN_SECONDS = 0.5
 LIST_PAGE = 1000
 GRANT_TRIES = 3
@@ -98,8 +96,8 @@ class TenantDatasets:
         if missing.access:
             await self._grant(name)
         if missing.tables:
-            script = ";\n".join(self._tables[table].sql.strip() for table in missing.tables)
-            await self._bq.query(make_block("create_meta_tables", script, {}), {}, dataset=name, seconds=DDL_SECONDS)
+            script = create_tables("create_meta_tables", [self._tables[table] for table in missing.tables])
+            await self._bq.query(script, {}, dataset=name)
 
     async def _grant(self, name: str) -> None:
         """Adds the rights that are lacking to the ones that are there, the creator's among them: BigQuery takes the list as a whole, so it

@@ -12,15 +12,19 @@ from weakref import WeakValueDictionary
 import structlog
 
 from services.credentials.audit import Action, audit_row
-from services.credentials.credential import Credential, SealedCredential, new_credential_id
+from services.credentials.credential import SealedCredential, new_credential_id
 from services.credentials.datasets import DatasetStatus, TenantDatasets
 from services.credentials.providers import Provider
 from services.credentials.store import STEP_LOGS, CredentialStore
 from services.platform.bigquery import NotFound as TableNotFound
+from services.platform.cache import TtlCache
 from services.platform.clock import Clock
 from services.platform.errors import NotFound
 from services.platform.kms import Kms
 from services.platform.seal import seal_name
+
+ID_KNOWN_SECONDS = 600.0
+"""So long the audit row of a new dataset takes a job, which setting the credentials again then has to spare."""
 
 _log = structlog.get_logger()
 
@@ -43,6 +47,7 @@ class Lifecycle:
         self._datasets = datasets
         self._kms = kms
         self._clock = clock
+        self._ids: TtlCache[tuple[str, Provider], str] = TtlCache(seconds=ID_KNOWN_SECONDS, size=10_000)
         self._queues: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._running: set[asyncio.Task[object]] = set()
 
@@ -57,13 +62,14 @@ class Lifecycle:
         await self._to_the_end(tenant_id, self._delete(tenant_id, provider, user_id))
 
     async def _set(self, tenant_id: str, provider: Provider, plaintext: bytes, user_id: str | None) -> SetUp:
-        known, missing = await asyncio.gather(self._store.find(tenant_id, provider), self._datasets.look(tenant_id))
+        known, missing = await asyncio.gather(self._known_id(tenant_id, provider), self._datasets.look(tenant_id))
         # Before anything is written: without KMS nothing happens at all.
         sealed = await self._seal(tenant_id, provider, known, plaintext)
         # Before the credential: whoever has credentials has the tables that its runs are written to. If the call breaks off here, the
         # dataset is empty and the next call finds it.
         await self._datasets.make(tenant_id, missing)
         created = await self._write(known, sealed, user_id)
+        self._ids.keep((tenant_id, provider), sealed.credential_id)
         # If the call breaks off here, the credential is good, and the next call says UPDATED.
         action = Action.CREDENTIAL_ADDED if created else Action.CREDENTIAL_UPDATED
         row = audit_row(action, tenant_id=tenant_id, provider=provider, user_id=user_id, at=self._clock.now())
@@ -81,8 +87,15 @@ class Lifecycle:
             # Somebody has dropped the tenant's dataset. A secret must still go when its owner wants it gone.
             _log.warning("audit_row_has_no_table", tenant_id=tenant_id, action=row.action, provider=provider, user_id=user_id)
 
-    async def _seal(self, tenant_id: str, provider: Provider, known: Credential | None, plaintext: bytes) -> SealedCredential:
-        identity = known.credential_id if known else new_credential_id(tenant_id=tenant_id, provider=provider)
+    async def _known_id(self, tenant_id: str, provider: Provider) -> str | None:
+        """The id of the credentials that are there, or were a moment ago; None: there are none."""
+        if written := self._ids.peek((tenant_id, provider)):
+            return written
+        known = await self._store.find(tenant_id, provider)
+        return known.credential_id if known else None
+
+    async def _seal(self, tenant_id: str, provider: Provider, known: str | None, plaintext: bytes) -> SealedCredential:
+        identity = known or new_credential_id(tenant_id=tenant_id, provider=provider)
         sealed = await self._kms.encrypt(plaintext, seal_name(tenant_id=tenant_id, provider=provider, credential_id=identity))
         return SealedCredential(
             credential_id=identity,
@@ -92,7 +105,7 @@ class Lifecycle:
             kms_key_version=sealed.key_version,
         )
 
-    async def _write(self, known: Credential | None, sealed: SealedCredential, user_id: str | None) -> bool:
+    async def _write(self, known: str | None, sealed: SealedCredential, user_id: str | None) -> bool:
         """True if the credential is new."""
         now = self._clock.now()
         # An update that finds no row was overtaken by a deletion; then these are the first credentials again.

@@ -75,13 +75,8 @@ DELETE FROM tenant_cloud_credentials WHERE tenant_id = @tenant_id AND provider =
 
 -- name: insert_audit_row
 -- For a table that cannot be streamed to yet. Replayed, it inserts nothing: log_id is there.
--- param: log_id STRING
--- param: tenant_id STRING
--- param: user_id STRING
--- param: action STRING
--- param: provider STRING
--- param: timestamp TIMESTAMP
+-- param: rows ARRAY<STRUCT<log_id STRING, tenant_id STRING, user_id STRING, action STRING, provider STRING, timestamp TIMESTAMP>>
 INSERT INTO x_meta_step_logs (log_id, tenant_id, user_id, action, provider, timestamp)
-SELECT @log_id, @tenant_id, @user_id, @action, @provider, @timestamp
-FROM (SELECT 1)
-WHERE NOT EXISTS (SELECT 1 FROM x_meta_step_logs AS there WHERE there.log_id = @log_id)
+SELECT a.log_id, a.tenant_id, a.user_id, a.action, a.provider, a.timestamp
+FROM UNNEST(@rows) AS a
+WHERE NOT EXISTS (SELECT 1 FROM x_meta_step_logs AS there WHERE there.log_id = a.log_id)

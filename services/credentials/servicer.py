@@ -11,7 +11,6 @@ from convergence.credentials.v1 import (
     sealed_credential_service_pb2,
     sealed_credential_service_pb2_grpc,
 )
-from google.protobuf import json_format
 from google.protobuf.struct_pb2 import Struct
 
 from services.credentials.credential import Credential
@@ -22,6 +21,7 @@ from services.credentials.store import CredentialStore
 from services.platform.caller import current_caller
 from services.platform.errors import FailedPrecondition, InvalidArgument
 from services.platform.stamps import to_timestamp
+from services.platform.structs import to_mapping
 
 type Context = grpc.aio.ServicerContext[Any, Any]
 
@@ -96,11 +96,7 @@ class SealedCredentialServicer(sealed_credential_service_pb2_grpc.SealedCredenti
 def _to_mapping(credentials: Struct) -> Mapping[str, Any]:
     if credentials.ByteSize() > MAX_BYTES:
         raise InvalidArgument("credentials", f"use at most {MAX_BYTES // 1024} KiB.")
-    try:
-        values: dict[str, Any] = json_format.MessageToDict(credentials)
-    except (json_format.Error, ValueError):
-        raise InvalidArgument("credentials", "holds a number that JSON does not have.") from None
-    return values
+    return to_mapping(credentials, "credentials")
 
 
 def _to_proto(credential: Credential) -> credential_pb2.Credential:

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from services.credentials.audit import AuditRow
 from services.credentials.credential import Credential, SealedCredential
-from services.platform.bigquery import BigQuery, NotFound, QueryResult
+from services.platform.append import AppendOnlyTable
+from services.platform.bigquery import BigQuery, QueryResult
 from services.platform.group_commit import GroupCommit
 from services.platform.sql import load_blocks
 
@@ -23,6 +24,7 @@ class CredentialStore:
     def __init__(self, bq: BigQuery) -> None:
         self._bq = bq
         self._blocks = load_blocks(Path(__file__).with_name("queries.sql"))
+        self._step_logs = AppendOnlyTable(bq, STEP_LOGS, key="log_id", insert=self._blocks["insert_audit_row"])
         self._look_ups: GroupCommit[tuple[str, str], SealedCredential | None] = GroupCommit(
             self._find_sealed, max_batch=BLOBS_AT_ONCE, at_once=LOOK_UPS_AT_ONCE
         )
@@ -62,17 +64,9 @@ class CredentialStore:
         await self._control("delete_credentials", {"tenant_id": tenant_id, "provider": provider})
 
     async def record(self, row: AuditRow, *, new_table: bool = False) -> None:
-        """Appends an audit row, by streaming unless the table was just made or refuses it. Raises NotFound without the table."""
-        dataset = self._bq.tenant(row.tenant_id)
-        if not new_table:
-            try:
-                await self._bq.stream(f"{dataset}.{STEP_LOGS}", [{**asdict(row), "timestamp": row.timestamp.isoformat()}], [row.log_id])
-            except (NotFound, ValueError):
-                # BigQuery may refuse streamed rows for some minutes after a table was made. None was taken, so this is no second row.
-                pass
-            else:
-                return
-        await self._bq.query(self._blocks["insert_audit_row"], asdict(row), dataset=dataset)
+        """Appends an audit row; `new_table` says that its table was just made. Raises NotFound without the table."""
+        audit = {**asdict(row), "timestamp": row.timestamp.isoformat()}
+        await self._step_logs.append(self._bq.tenant(row.tenant_id), [audit], is_new=new_table)
 
     async def _control(self, block: str, params: dict[str, object]) -> QueryResult:
         return await self._bq.query(self._blocks[block], params, dataset=self._bq.control())

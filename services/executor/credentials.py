@@ -56,7 +56,7 @@ class SealedCredentials:
 
 async def open_credentials(sealed: SealedCredentials, kms: Kms, tenant_id: str, provider: str) -> bytes:
     """What the tenant has set for `provider` (upper-case), in the clear. Raises FailedPrecondition (CREDENTIALS_MISSING), Internal
-    (SEAL_BROKEN), Unavailable.
+    (SEAL_BROKEN, KMS_KEY_UNUSABLE), Unavailable.
     """
     found = await sealed.get(tenant_id, provider)
     # The name is made of what was asked for, not of what was answered: another tenant's blob does not open here.
@@ -76,7 +76,9 @@ class TenantClouds:
         """See `steps.step.Clouds`."""
         try:
             return TenantCloud(read_gcp(await open_credentials(self._sealed, self._kms, tenant_id, provider)), self._settings)
-        except (FailedPrecondition, Internal):
+        except (FailedPrecondition, Internal) as error:
+            if error.reason == "KMS_KEY_UNUSABLE":  # the operator can mend it, and then another attempt works
+                raise StepFailed(error.message, can_heal=True) from error
             raise StepFailed(f"The stored {provider} credentials are gone or do not open. Set them again.") from None
 
 

@@ -1,30 +1,32 @@
 """Makes, fills and drops staging tables in the tenants' dataset, with the platform's own identity."""
 
-import uuid
 from datetime import timedelta
-from typing import IO, cast
+from typing import IO
 
-from google.api_core import exceptions as google
 from google.cloud import bigquery
-from google.cloud.bigquery import client
 
 from services.executor.staging import LIFE, StagingTable
 from services.platform import metrics
-from services.platform.bigquery import NO_RETRY, BigQuery
+from services.platform.bigquery import CHUNK_BYTES, NO_RETRY, BigQuery
 from services.platform.clock import Clock
+from services.platform.transient import backoff
 
 SHORT_SECONDS = 30.0
-# What is uploaded at once is held in memory, twice, by every run that loads; the client's own 100 MB would be most of what a run needs, and
-# it has no setting for them. BigQuery takes multiples of 256 KiB ("Resumable uploads").
-client._DEFAULT_CHUNKSIZE = 8 * 2**20  # noqa: SLF001
+MAX_LOADS = 6
+"""Jobs for one file, each of which sends it anew; a step that is tried again makes as many more."""
+FIRST_WAIT_SECONDS, MAX_WAIT_SECONDS = 1.0, 30.0
+"""Before a file is sent again: what a load job dies of (backendError, say) takes some seconds to heal."""
+UPLOAD_RETRIES = 3
+"""Of one chunk, by the client itself, after 1, 2 and 4 s: a large file is not begun anew for one answer that got lost."""
 
 
 class StagingTables:
     """All staging tables of all tenants."""
 
-    def __init__(self, bq: BigQuery, clock: Clock) -> None:
+    def __init__(self, bq: BigQuery, clock: Clock, *, first_wait_seconds: float = FIRST_WAIT_SECONDS) -> None:
         self._bq = bq
         self._clock = clock
+        self._first_wait_seconds = first_wait_seconds
 
     async def make(self, tenant_id: str, table: StagingTable) -> None:
         """Makes `table`, empty. A table of an earlier try is dropped. Raises as `fill` does."""
@@ -39,31 +41,39 @@ class StagingTables:
         await self._bq.call("create_staging", create, seconds=SHORT_SECONDS)
 
     async def fill(self, tenant_id: str, table: StagingTable, parquet: IO[bytes], size: int, *, within: timedelta) -> None:
-        """Makes `table` anew and loads the Parquet file (`size` bytes) into it, in one job.
+        """Makes `table` anew and loads the Parquet file (`size` bytes) into it, in one job. One that dies is followed by another, into
+        the same table: a load that failed has written nothing, and one that has written is never followed (WRITE_EMPTY).
 
-        Raises Unavailable if BigQuery does not answer; then the table may be there or not, and `fill` may be called again.
+        Raises Unavailable if BigQuery does not answer, or all jobs die; then the table may be there or not, and `fill` may be called again.
         """
         await self.make(tenant_id, table)
         name = f"{self._bq.tenant(tenant_id)}.{table.name}"
-        job_id = f"load_{table.name}_{uuid.uuid4().hex}"
 
-        def load(timeout: float) -> None:
+        def upload(job_id: str, timeout: float) -> bigquery.LoadJob:
             metrics.BIGQUERY_JOBS.labels("load_staging").inc()
             metrics.BIGQUERY_STATEMENTS.labels(table.shape.name, "load").inc()
-            try:
-                job = self._bq.client.load_table_from_file(
-                    parquet, name, rewind=True, size=size, job_id=job_id, job_config=_load_config(table), timeout=timeout
-                )
-            except google.Conflict:
-                # The reply to an earlier try was lost, but its job runs: one job id, one load.
-                job = cast("bigquery.LoadJob", self._bq.client.get_job(job_id, timeout=timeout))
+            return self._bq.client.load_table_from_file(
+                parquet,
+                name,
+                rewind=True,
+                size=size,
+                job_id=job_id,
+                job_config=_load_config(table),
+                num_retries=UPLOAD_RETRIES if size > CHUNK_BYTES else 0,
+                timeout=timeout,
+            )
+
+        def wait(job: bigquery.LoadJob, timeout: float) -> None:
             job.result(timeout=timeout, retry=NO_RETRY)
 
-        try:
-            await self._bq.call("load_staging", load, seconds=within.total_seconds())
-        except BaseException:
-            await self._bq.cancel_job(job_id)
-            raise
+        await self._bq.run_job(
+            "load_staging",
+            upload,
+            wait,
+            seconds=within.total_seconds(),
+            waits=backoff(first=self._first_wait_seconds, most=MAX_WAIT_SECONDS),
+            max_jobs=MAX_LOADS,
+        )
 
     async def drop(self, tenant_id: str, table: StagingTable) -> None:
         """Takes the table away; nothing happens if there is none. Raises Unavailable if BigQuery does not answer."""

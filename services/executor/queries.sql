@@ -261,7 +261,8 @@ QUALIFY ROW_NUMBER() OVER (PARTITION BY dq_result_id ORDER BY executed_at) = 1
 ORDER BY executed_at
 
 -- name: insert_step_logs
--- For a table too young to be streamed to. Replayed, it writes the lines again with the same log_ids, and readers fold them.
+-- For a table too young to be streamed to; lines of several runs share a statement. Replayed, it writes the lines again with the same
+-- log_ids, and readers fold them.
 -- param: logs ARRAY<STRUCT<log_id STRING, tenant_id STRING, user_id STRING, pipeline_logging_id STRING, step_id STRING, step_type STRING, step_index INT64, attempt INT64, action STRING, provider STRING, status STRING, rows_processed INT64, duration_ms INT64, error_message STRING, metadata STRING, timestamp TIMESTAMP>>
 INSERT INTO x_meta_step_logs (
   log_id, tenant_id, user_id, pipeline_logging_id, step_id, step_type, step_index, attempt, action, provider, status, rows_processed, duration_ms,

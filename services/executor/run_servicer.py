@@ -10,7 +10,6 @@ import grpc
 import structlog
 from convergence.executor.v1 import run_service_pb2 as messages
 from convergence.executor.v1.run_service_pb2_grpc import RunServiceServicer
-from google.protobuf import json_format
 
 from services.executor.ledger import Ledger
 from services.executor.parameters import ParameterType, parse
@@ -20,6 +19,7 @@ from services.executor.runs import RunEnd, RunStatus
 from services.executor.starting import Starter, Wanted
 from services.executor.store import Store
 from services.platform.errors import InvalidArgument, Unavailable
+from services.platform.structs import to_mapping
 
 _log = structlog.get_logger()
 
@@ -44,7 +44,7 @@ class RunServicer(RunServiceServicer):
             pipeline_logging_id="",
             tenant_id=request.tenant_id,
             name=PipelineName.of(request.provider, request.domain, request.template),
-            given=json_format.MessageToDict(request.parameters),
+            given=to_mapping(request.parameters, "parameters"),
             trigger_type="scheduler",
         )
         template, _ = self._starter.check(wanted)
@@ -125,7 +125,7 @@ def _wanted(request: messages.StartRunRequest) -> Wanted:
         pipeline_logging_id=request.pipeline_logging_id,
         tenant_id=request.tenant_id,
         name=PipelineName.of(request.provider, request.domain, request.template),
-        given=json_format.MessageToDict(request.parameters),
+        given=to_mapping(request.parameters, "parameters"),
         trigger_type=request.trigger_type,
         trigger_by=request.trigger_by,
         run_id=request.run_id,

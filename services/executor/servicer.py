@@ -8,7 +8,6 @@ import grpc
 from convergence.executor.v1 import pipeline_service_pb2 as messages
 from convergence.executor.v1 import run_pb2
 from convergence.executor.v1.pipeline_service_pb2_grpc import PipelineServiceServicer
-from google.protobuf import json_format
 
 from services.executor.cancelling import Canceller
 from services.executor.catalog import Templates
@@ -23,6 +22,7 @@ from services.executor.wire import to_preview, to_run, to_template
 from services.platform.caller import current_caller
 from services.platform.errors import InvalidArgument
 from services.platform.paging import from_token, page_size, to_token
+from services.platform.structs import to_mapping
 
 type Context = grpc.aio.ServicerContext[Any, Any]
 
@@ -101,7 +101,7 @@ def _wanted(request: messages.RunPipelineRequest | messages.ValidatePipelineRequ
         pipeline_logging_id=str(uuid.uuid4()),
         tenant_id=request.tenant_id,
         name=PipelineName.of(request.provider, request.domain, request.template),
-        given=json_format.MessageToDict(request.parameters),
+        given=to_mapping(request.parameters, "parameters"),
         user_id=current_caller().user_id,
     )
 

@@ -8,9 +8,12 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, cast
 
+import structlog
+
 from services.executor.period import Period
 from services.executor.runs import DqResult, Run, RunEnd, RunState, RunStatus, StepLog
 from services.platform import bigquery
+from services.platform.append import AppendOnlyTable
 from services.platform.bigquery import NO_RETRY, BigQuery, QueryResult
 from services.platform.cache import TtlCache
 from services.platform.ddl import load_tables
@@ -20,10 +23,14 @@ from services.platform.sql import Block, load_blocks
 
 TABLE_KNOWN_SECONDS = 600.0
 FENCES = "x_meta_publish_fences"
+ABSENT_KNOWN_SECONDS = 60.0
+"""It only matters where BigQuery says notFound of a tenant's table: that a dataset was made meanwhile is never overlooked."""
 LEAST_SECONDS = 1.0
 """What writing a run's row is worth trying in."""
 ID_LENGTH = 128
 """What is longer is no run's id, and does not go into a query."""
+
+_log = structlog.get_logger()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -68,6 +75,15 @@ class Store:
         self._fences = load_tables(ddl)[FENCES]
         self._sql = load_blocks(Path(__file__).with_name("queries.sql"))
         self._tables: TtlCache[tuple[str, str], bool] = TtlCache(seconds=TABLE_KNOWN_SECONDS, size=10_000)
+        self._step_logs = AppendOnlyTable(bq, "x_meta_step_logs", key="log_id", insert=self._sql["insert_step_logs"])
+        self._dq_results = AppendOnlyTable(
+            bq,
+            "x_meta_dq_results",
+            key="dq_result_id",
+            insert=self._sql["insert_dq_results"],
+            add_columns=lambda dataset: bq.query(self._sql["add_sample_rows"], {}, dataset=dataset),
+        )
+        self._absent: TtlCache[str, bool] = TtlCache(seconds=ABSENT_KNOWN_SECONDS, size=10_000)
         self._beginnings: GroupCommits[str, _Beginning, None] = GroupCommits(self._insert_runs)
         self._leads: GroupCommits[str, _Beginning, Lead] = GroupCommits(self._lead_runs)
         self._states: GroupCommits[str, str, RunState | None] = GroupCommits(self._states_of)
@@ -89,7 +105,7 @@ class Store:
         """
         if alone is None:
             return await self._leads.submit(run.tenant_id, _Beginning(run=run, deadline=time.monotonic() + seconds))
-        [row] = (await self._write_run("lead_alone", run, seconds, **alone.params)).rows
+        row = _only_row(await self._write_run("lead_alone", run, seconds, **alone.params))
         status = None if row["status"] is None else RunStatus(row["status"])
         return Lead(is_ours=bool(row["leads"]), status=status, other=row["other"])
 
@@ -131,7 +147,7 @@ class Store:
         }
         if status is not RunStatus.COMPLETED:
             await self.ensure_table(tenant_id, self._fences.name, self._fences.create)
-            [row] = (await self._bq.query(self._sql["end_run"], params, dataset=self._bq.tenant(tenant_id))).rows
+            row = _only_row(await self._bq.query(self._sql["end_run"], params, dataset=self._bq.tenant(tenant_id)))
             return None if row["status"] is None else RunStatus(row["status"])
         answer = await self._bq.query(self._sql["finish_run"], params, dataset=self._bq.tenant(tenant_id))
         if answer.affected:
@@ -194,12 +210,12 @@ class Store:
     async def log_steps(self, tenant_id: str, logs: Sequence[StepLog]) -> None:
         """Appends lines to the story. The same log_id twice is one line to readers."""
         rows = [{**_json_row(log), "metadata": json.dumps(log.metadata, sort_keys=True)} for log in logs]
-        await self._append(tenant_id, "x_meta_step_logs", rows, "log_id", insert="insert_step_logs", param="logs")
+        await self._step_logs.append(self._bq.tenant(tenant_id), rows)
 
     async def record_verdicts(self, tenant_id: str, results: Sequence[DqResult]) -> None:
         """Appends verdicts. The same dq_result_id twice is one verdict to readers."""
         rows = [{**_json_row(one), "sample_rows": json.dumps(one.sample_rows) if one.sample_rows else None} for one in results]
-        await self._append(tenant_id, "x_meta_dq_results", rows, "dq_result_id", insert="insert_dq_results", param="results")
+        await self._dq_results.append(self._bq.tenant(tenant_id), rows)
 
     async def ensure_table(self, tenant_id: str, table: str, create: Block) -> None:
         """Makes `table` in the tenant's dataset with `create` unless it is there; asks once in ten minutes."""
@@ -253,23 +269,27 @@ class Store:
         try:
             return (await self._bq.query(self._sql[block], params, dataset=self._bq.tenant(tenant_id))).rows
         except bigquery.NotFound:
+            await self._check_absent(self._bq.tenant(tenant_id))
             return []  # no credentials were ever set, so there is no dataset and no run
 
-    async def _append(self, tenant_id: str, table: str, rows: list[dict[str, Any]], key: str, *, insert: str, param: str) -> None:
-        dataset = self._bq.tenant(tenant_id)
-        try:
-            # What is NULL is left out: the table may be older than the column.
-            told = [{name: value for name, value in row.items() if value is not None} for row in rows]
-            await self._bq.stream(f"{dataset}.{table}", told, [row[key] for row in rows])
+    async def _check_absent(self, dataset: str) -> None:
+        """BigQuery says notFound also of a dataset in another location than ours, and of a table that somebody has dropped. Neither means
+        that there are no runs: raises Unavailable, so that no live run is taken for one that never began.
+        """
+        if self._absent.peek(dataset):
             return
-        except bigquery.NotFound:  # also said of a table that was made a moment ago
-            pass
-        except bigquery.RowsRefused:
-            if table != "x_meta_dq_results":
-                raise
-            # A table that is older than sample_rows; streams see a new column only after minutes.
-            await self._bq.query(self._sql["add_sample_rows"], {}, dataset=dataset)
-        await self._bq.query(self._sql[insert], {param: rows}, dataset=dataset)
+        try:
+            there = await self._bq.call("get_dataset", lambda left: self._bq.client.get_dataset(dataset, timeout=left, retry=NO_RETRY))
+        except bigquery.NotFound:
+            self._absent.keep(dataset, value=True)
+            return
+        _log.error("run_tables_not_found", dataset=dataset, dataset_location=there.location, our_location=self._bq.client.location)
+        raise Unavailable(
+            "BIGQUERY_UNAVAILABLE",
+            "This tenant's dataset is there, but its run tables cannot be read. Set the tenant's credentials again, which makes missing "
+            "tables; if that changes nothing, the operator finds the cause in the log as run_tables_not_found.",
+            retry_after=timedelta(minutes=1),
+        )
 
 
 def no_such_run() -> NotFound:
@@ -281,6 +301,13 @@ def _in_time(beginnings: Sequence[_Beginning]) -> list[_Beginning]:
     """Without those whose time is all but up: they would take the others' time away."""
     now = time.monotonic()
     return [one for one in beginnings if one.deadline - now >= LEAST_SECONDS]
+
+
+def _only_row(result: QueryResult) -> dict[str, Any]:
+    """What a script ends with. Without it the script broke on the way (see `sql`), and may be sent again."""
+    if not result.rows:
+        raise _too_late()
+    return result.rows[0]
 
 
 def _too_late() -> Unavailable:

@@ -7,25 +7,26 @@ passed; so every mutating block has to be safe to replay, and says in its commen
 import asyncio
 import contextlib
 import math
-import threading
 import time
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import timedelta
 from types import TracebackType
 from typing import Any, Self
 
-import requests.adapters
 import structlog
 from google.api_core import exceptions as google
 from google.auth.credentials import AnonymousCredentials
 from google.cloud import bigquery
+from google.cloud.bigquery import client as google_client
 from google.cloud.bigquery.table import RowIterator
 
 from services.platform import metrics
+from services.platform.deadlines import CANCEL_SECONDS, DeadlineAdapter, working_until
 from services.platform.errors import Unavailable
+from services.platform.jobs import NO_RETRY, JobDied, SentJob, UnconfirmedScript
 from services.platform.pacing import Pace
 from services.platform.parameters import to_parameter
 from services.platform.settings import ServiceSettings
@@ -33,13 +34,15 @@ from services.platform.sql import Block
 from services.platform.transient import backoff, is_rate_limit, is_transient
 
 NotFound = google.NotFound
+"""Raised where a dataset or a table does not exist; also for one that is in another location than the job."""
 BadRequest = google.BadRequest
-"""Raised where a dataset or a table does not exist."""
+"""Raised for SQL, or rows, that BigQuery refuses."""
 
-NO_RETRY: Any = None
-"""For the client's methods: its own retries last for minutes, ours end at the deadline."""
+__all__ = ["CHUNK_BYTES", "NO_RETRY", "BadRequest", "BigQuery", "NotFound", "QueryResult", "RowsRefused"]
 
-CANCEL_SECONDS = 3.0
+CHUNK_BYTES = 8 * 2**20
+"""What is uploaded at once is held in memory, twice, by every run that loads; the client's own 100 MB would be most of what a run needs.
+BigQuery takes multiples of 256 KiB ("Resumable uploads")."""
 
 _log = structlog.get_logger()
 
@@ -78,14 +81,25 @@ class BigQuery:
         credentials = AnonymousCredentials() if settings.bigquery_emulator_host else None  # type: ignore[no-untyped-call]
         options = {"api_endpoint": settings.bigquery_emulator_host} if settings.bigquery_emulator_host else None
         self.client = bigquery.Client(project=settings.project, location=settings.location, credentials=credentials, client_options=options)
-        adapter = requests.adapters.HTTPAdapter(pool_maxsize=settings.bigquery_threads)
+        adapter = DeadlineAdapter(pool_maxsize=settings.bigquery_threads)
         for scheme in ("http://", "https://"):
-            self.client._http.mount(scheme, adapter)  # noqa: SLF001 - the pool's size has no public setting
+            self.client._http.mount(scheme, adapter)  # noqa: SLF001 - neither the pool's size nor a statement's deadline has a public setting
+        google_client._DEFAULT_CHUNKSIZE = CHUNK_BYTES  # noqa: SLF001 - nor has this
 
     @property
     def patience_seconds(self) -> float:
         """How long a short statement may take with all its retries."""
         return self._settings.bigquery_deadline_seconds
+
+    @property
+    def script_seconds(self) -> float:
+        """How long a script of some statements, a transaction say, may take with all its retries."""
+        return self._settings.bigquery_script_seconds
+
+    @property
+    def stream_after_seconds(self) -> float:
+        """How old a table has to be before rows are streamed to it."""
+        return self._settings.stream_after_seconds
 
     def control(self) -> str:
         """`project.dataset` of the control dataset."""
@@ -96,35 +110,62 @@ class BigQuery:
         return f"{self._settings.datasets_project}.{tenant_id}"
 
     async def query_job(self, block: Block, params: Mapping[str, object], *, dataset: str, seconds: float) -> QueryResult:
-        """As `query`, for what takes long: each try is a job with an id of ours. Whoever stops waiting for it, cancelled or out of
-        time, has BigQuery stop it (best effort: a job that is ending anyway ends).
-        """
-        config = self._config(block, params, dataset, None)
-        sent, left_alone = list[str](), threading.Event()
+        """As `query`, for what takes long: a job with an id of ours, as in `run_job`."""
+        config = self._config(block, params, dataset)
 
-        def send(timeout: float) -> QueryResult:
+        def insert(job_id: str, timeout: float) -> bigquery.QueryJob:
             _count(block)
-            sent.append(f"{block.name}_{uuid.uuid4().hex}")
-            job = self.client.query(block.sql, job_config=config, job_id=sent[-1], timeout=timeout, retry=NO_RETRY, job_retry=NO_RETRY)
-            if left_alone.is_set():
-                job.cancel(timeout=timeout, retry=NO_RETRY)
-            rows = job.result(timeout=timeout, retry=NO_RETRY, job_retry=NO_RETRY)
-            return _result(rows)
+            _end_by_itself(config, timeout)
+            return self.client.query(block.sql, job_config=config, job_id=job_id, timeout=timeout, retry=NO_RETRY, job_retry=NO_RETRY)
 
-        try:
-            return await self.call(block.name, send, seconds=seconds, written=_tables(block, dataset))
-        except (asyncio.CancelledError, Unavailable):
-            # First the flag: a thread that is still handing in its job sees it, and any other job's id is in the list.
-            left_alone.set()
-            await asyncio.gather(*(self.cancel_job(job_id) for job_id in sent))
-            raise
+        def read(job: bigquery.QueryJob, timeout: float) -> QueryResult:
+            return _result(block, job.result(timeout=timeout, retry=NO_RETRY, job_retry=NO_RETRY))
+
+        return await self.run_job(block.name, insert, read, seconds=seconds, written=_tables(block, dataset))
+
+    async def run_job[Answer](
+        self,
+        what: str,
+        insert: Callable[[str, float], Any],
+        read: Callable[[Any, float], Answer],
+        *,
+        seconds: float,
+        written: Sequence[str] = (),
+        waits: Iterator[float] | None = None,
+        max_jobs: int | None = None,
+    ) -> Answer:
+        """Runs a job to its end, in `seconds`. See `SentJob` for `insert` and `read`, and `call` for `written`.
+
+        A poll that fails is made again; a job that has died of what another may be spared is followed by a new one, after the next of
+        `waits` and at most `max_jobs` in all. A job that is waited for no more, because the task was cancelled or time is up, is stopped
+        (best effort: one that is ending anyway ends). Raises Unavailable where no job could be brought to its end, else the job's error.
+        """
+        deadline = time.monotonic() + seconds
+        for number, wait in enumerate(waits or backoff(first=0.1, most=8.0), 1):
+            job = SentJob(self.client, f"{what}_{uuid.uuid4().hex}", insert, read)
+            try:
+                await self.call(what, job.begin, seconds=deadline - time.monotonic(), written=written)
+                return await self.call(what, job.finish, seconds=deadline - time.monotonic())
+            except JobDied as died:
+                if isinstance(cause := died.__cause__, Exception) and is_rate_limit(cause):
+                    self._pace.refused(written, time.monotonic())
+                if number == max_jobs or time.monotonic() + wait >= deadline:
+                    raise _unavailable(what, died.__cause__) from died
+            except (asyncio.CancelledError, Unavailable):
+                # First the flag: a thread that is still handing the job in sees it.
+                job.abandon()
+                await self.cancel_job(job.job_id)
+                raise
+            metrics.BIGQUERY_RETRIES.labels(what).inc()
+            await asyncio.sleep(wait)
+        raise AssertionError("backoff never ends")
 
     async def dry_run(self, block: Block, params: Mapping[str, object], *, dataset: str) -> int:
         """The bytes that BigQuery says the block would read, without running it; of a script only what BigQuery can foresee.
 
         It costs nothing and changes nothing, so it is counted as no statement. Raises as `query` does.
         """
-        config = self._config(block, params, dataset, None)
+        config = self._config(block, params, dataset)
         config.dry_run = True
 
         def send(timeout: float) -> int:
@@ -140,42 +181,35 @@ class BigQuery:
                 "cancel_job", lambda timeout: self.client.cancel_job(job_id, timeout=timeout, retry=NO_RETRY), seconds=CANCEL_SECONDS
             )
 
-    def _config(
-        self, block: Block, params: Mapping[str, object], dataset: str, labels: Mapping[str, str] | None
-    ) -> bigquery.QueryJobConfig:
+    def _config(self, block: Block, params: Mapping[str, object], dataset: str) -> bigquery.QueryJobConfig:
         if unknown := params.keys() - block.params.keys():
             raise TypeError(f"block {block.name} declares no parameter {sorted(unknown)}")
         return bigquery.QueryJobConfig(
             default_dataset=dataset,
             query_parameters=[to_parameter(name, kind, params[name]) for name, kind in block.params.items()],
-            labels={**self._labels, "statement": block.name, **(labels or {})},
+            labels={**self._labels, "statement": block.name},
         )
 
-    async def query(
-        self,
-        block: Block,
-        params: Mapping[str, object],
-        *,
-        dataset: str,
-        labels: Mapping[str, str] | None = None,
-        seconds: float | None = None,
-    ) -> QueryResult:
+    async def query(self, block: Block, params: Mapping[str, object], *, dataset: str, seconds: float | None = None) -> QueryResult:
         """Runs a block whose bare table names stand in `dataset` (`project.dataset`).
 
-        `seconds` bounds it with all its retries (default: the setting for short statements). Raises Unavailable when it could not be
-        done in that time: whether it ran then, nobody knows, and the same ids may be sent again. Raises NotFound for a missing dataset
-        or table, and BigQuery's own error for what no retry heals.
+        `seconds` bounds it with all its retries and polls (default: the setting for short statements, or that for scripts); at the end
+        the job is stopped, if its id is known. Raises Unavailable when it could not be done in that time: whether it ran then is unknown,
+        and the same ids may be sent again. Raises NotFound for a missing dataset or table, and BigQuery's own error for what no retry
+        heals.
         """
-        config = self._config(block, params, dataset, labels)
+        config = self._config(block, params, dataset)
 
         def send(timeout: float) -> QueryResult:
             _count(block)
+            _end_by_itself(config, timeout)
             rows = self.client.query_and_wait(
                 block.sql, job_config=config, api_timeout=timeout, wait_timeout=timeout, retry=NO_RETRY, job_retry=NO_RETRY
             )
-            return _result(rows)
+            return _result(block, rows)
 
-        return await self.call(block.name, send, seconds=seconds, written=_tables(block, dataset))
+        usual = self.script_seconds if block.is_script else self.patience_seconds
+        return await self.call(block.name, send, seconds=usual if seconds is None else seconds, written=_tables(block, dataset))
 
     async def room(self, block: Block, *, dataset: str) -> None:
         """Returns when the budget of the tables that the block changes has room for it, so that a batch may gather until then."""
@@ -204,7 +238,7 @@ class BigQuery:
         `written`: one entry a statement, the table that it changes; it waits for their budget. Raises Unavailable at the deadline; any
         other error as it is.
         """
-        deadline = time.monotonic() + (self._settings.bigquery_deadline_seconds if seconds is None else seconds)
+        deadline = time.monotonic() + (self.patience_seconds if seconds is None else seconds)
         for wait in backoff():
             if not await self._wait_for(written, deadline):
                 raise _unavailable(what, None)
@@ -247,17 +281,26 @@ def _in_time[Answer](send: Callable[[float], Answer], deadline: float) -> Answer
     left = deadline - time.monotonic()
     if left <= 0:
         raise TimeoutError
-    return send(left)
+    with working_until(deadline):
+        return send(left)
 
 
-def _result(rows: RowIterator) -> QueryResult:
-    return QueryResult(rows=[dict(row.items()) for row in rows], affected=rows.num_dml_affected_rows or 0)
+def _end_by_itself(config: bigquery.QueryJobConfig, seconds: float) -> None:
+    """Has BigQuery stop the job too, best effort: this process may be gone by then, or may never have heard the job's id."""
+    config.job_timeout_ms = math.ceil(seconds * 1000)
+
+
+def _result(block: Block, rows: RowIterator) -> QueryResult:
+    result = QueryResult(rows=[dict(row.items()) for row in rows], affected=rows.num_dml_affected_rows or 0)
+    if block.is_confirmed and not result.rows:
+        raise UnconfirmedScript(f"{block.name} did not come to its end")
+    return result
 
 
 def _tables(block: Block, dataset: str) -> list[str]:
     return [f"{dataset}.{table}" for table in block.written]
 
 
-def _unavailable(what: str, error: Exception | None) -> Unavailable:
+def _unavailable(what: str, error: BaseException | None) -> Unavailable:
     _log.warning("bigquery_unavailable", statement=what, error=type(error).__name__ if error else "paced")
     return Unavailable("BIGQUERY_UNAVAILABLE", "BigQuery does not answer. Try again in a moment.", retry_after=timedelta(seconds=5))

@@ -46,11 +46,6 @@ class TtlCache[Key: Hashable, Value]:
         while len(self._kept) > self._size:
             self._kept.popitem(last=False)
 
-    def forget(self, key: Key) -> None:
-        """Drops the answer for `key`, also one that is being loaded."""
-        self._kept.pop(key, None)
-        self._loading.pop(key, None)
-
     def forget_where(self, unwanted: Callable[[Value], bool]) -> None:
         """Drops the answers that are `unwanted`, and all that are being loaded: they may be, too."""
         self._kept = OrderedDict((key, kept) for key, kept in self._kept.items() if not unwanted(kept[1]))

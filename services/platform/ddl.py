@@ -65,6 +65,11 @@ class View:
         return make_block(f"create_{self.name}", self.sql.replace("${control}", dataset), {})
 
 
+def create_tables(name: str, tables: list[Table]) -> Block:
+    """A script that makes those of the tables that are not there, and says so at its end; see `sql` for why."""
+    return make_block(name, ";\n".join([*(table.sql.strip() for table in tables), "SELECT TRUE AS done"]), {})
+
+
 def load_views(folder: Path) -> dict[str, View]:
     """The views of a folder of DDL files, by name."""
     found = ((_VIEW.search(text), text) for text in (path.read_text() for path in sorted(folder.glob("*.sql"))))

@@ -155,6 +155,7 @@ REASONS: dict[str, type[ConvergenceError]] = {
     "SERVICE_UNAVAILABLE": Unavailable,
     "SERVICE_TIMEOUT": DeadlineExceeded,
     "SEAL_BROKEN": Internal,
+    "KMS_KEY_UNUSABLE": Internal,
     "INTERNAL": Internal,
 }
 

@@ -135,13 +135,26 @@ class GroupCommits[Key: Hashable, Item, Answer]:
     submits waits for the answer.
     """
 
-    def __init__(self, flush: Callable[[Key, Sequence[Item]], Awaitable[Sequence[Answer | Exception]]]) -> None:
-        self._flush = flush
+    def __init__(
+        self,
+        flush: Callable[[Key, Sequence[Item]], Awaitable[Sequence[Answer | Exception]]],
+        *,
+        ready: Callable[[Key], Awaitable[None]] | None = None,
+    ) -> None:
+        self._flush, self._ready = flush, ready
         self._groups: WeakValueDictionary[Key, GroupCommit[Item, Answer]] = WeakValueDictionary()
 
     async def submit(self, key: Key, item: Item) -> Answer:
         """What `flush` answers for `item`, which shares a batch with items of the same key only."""
+        return await self._group(key).submit(item)
+
+    async def submit_all(self, key: Key, items: Sequence[Item]) -> list[Answer]:
+        """As `submit` for each. See `GroupCommit.submit_all`."""
+        return await self._group(key).submit_all(items)
+
+    def _group(self, key: Key) -> GroupCommit[Item, Answer]:
         group = self._groups.get(key)
         if group is None:
-            group = self._groups[key] = GroupCommit(partial(self._flush, key))
-        return await group.submit(item)
+            ready = partial(self._ready, key) if self._ready else None
+            group = self._groups[key] = GroupCommit(partial(self._flush, key), ready=ready)
+        return group

@@ -1,7 +1,5 @@
 """Who may call which RPC, read from the protos: every method's `convergence.access.v1.allow` option."""
 
-from collections.abc import Iterable
-
 from convergence.access.v1 import access_pb2
 from google.protobuf import descriptor_pool
 from google.protobuf.descriptor import MethodDescriptor
@@ -24,9 +22,3 @@ def rule_of(method: MethodDescriptor) -> access_pb2.Allow | None:
     """Who may call `method`; None if it does not say, and then nobody may."""
     options = method.GetOptions()
     return options.Extensions[access_pb2.allow] if options.HasExtension(access_pb2.allow) else None
-
-
-def methods_of(services: Iterable[str]) -> list[MethodDescriptor]:
-    """All methods of the named proto services, for tests that walk them."""
-    pool = descriptor_pool.Default()
-    return [method for name in services for method in pool.FindServiceByName(name).methods]

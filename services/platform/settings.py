@@ -38,8 +38,8 @@ class ServiceSettings(BaseSettings):
     credentials_address: str = "credentials:50052"
     scheduler_address: str = "scheduler:50053"
     executor_address: str = "executor:50054"
-    peer_deadline_seconds: float = Field(default=25.0, gt=0)
-    """For one call between services: longer than a short statement with all its retries, shorter than the gateway waits."""
+    peer_deadline_seconds: float = Field(default=35.0, gt=0)
+    """For one call between services: as long as two short statements with all their retries, shorter than the gateway waits."""
 
     project: str = Field(default="convergence-local", validation_alias="GOOGLE_CLOUD_PROJECT")
     """The platform's project: bills the jobs and holds the control dataset."""
@@ -52,8 +52,12 @@ class ServiceSettings(BaseSettings):
     bigquery_storage_emulator_host: str | None = Field(default=None, validation_alias="BIGQUERY_STORAGE_EMULATOR_HOST")
     bigquery_threads: int = 16
     """BigQuery's client blocks: so many statements at most are under way at once in a process."""
-    bigquery_deadline_seconds: float = 10.0
-    """For one short statement with all its retries; then the caller hears UNAVAILABLE."""
+    bigquery_deadline_seconds: float = Field(default=15.0, gt=0)
+    """For one short statement, which takes BigQuery 1-2 s, with all its retries; then the caller hears UNAVAILABLE."""
+    bigquery_script_seconds: float = Field(default=45.0, gt=0)
+    """For one script of up to seven statements, a transaction say, with all its retries. Shorter than the gateway waits."""
+    stream_after_seconds: float = Field(default=600.0, ge=0)
+    """Rows are streamed only to tables that are older, and were altered longer ago; BigQuery may lose or refuse them before that."""
 
     dml_statements_per_10_seconds: int = Field(default=25, ge=5)
     """This process's budget of statements that change one table. BigQuery takes 25 from all processes together: divide by the replicas."""

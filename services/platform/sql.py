@@ -7,6 +7,9 @@
     UPDATE tenant_api_keys SET is_active = FALSE WHERE tenant_id = @tenant_id AND api_key_id = @api_key_id
 
 Tables are bare names, resolved against the job's default dataset. Values come in as the declared parameters only.
+
+A script that answers nothing else ends with `SELECT TRUE AS done`: one that breaks on the way has been seen to come back as a success
+without rows (googleapis/google-cloud-go #3304), and is sent again when that row is missing.
 """
 
 import itertools
@@ -19,6 +22,7 @@ _NAME = re.compile(r"--\s*name:\s*(\w+)\s*$")
 _PARAM = re.compile(r"--\s*param:\s*(\w+)\s+(.+?)\s*$")
 _DML = re.compile(r"\b(?:UPDATE|INSERT(?:\s+INTO)?|DELETE(?:\s+FROM)?|MERGE(?:\s+INTO)?)\s+([A-Za-z_]\w*)", re.IGNORECASE)
 _READ = re.compile(r"\b(?:FROM|JOIN)\s+([A-Za-z_]\w*)\b(?!\s*\()", re.IGNORECASE)
+_CONFIRMED = re.compile(r"\bSELECT\s+TRUE\s+AS\s+done\s*;?\s*$", re.IGNORECASE)
 _WITH = re.compile(r"\b([A-Za-z_]\w*)\s+AS\s*\(\s*(?:SELECT|WITH)\b", re.IGNORECASE)
 
 
@@ -36,6 +40,10 @@ class Block:
     """One entry a DML statement: the table it changes."""
     read: tuple[str, ...] = ()
     """The tables it reads."""
+    is_confirmed: bool = False
+    """Whether it answers a row when it has come to its end, so that an answer without one is none."""
+    is_script: bool = False
+    """Whether it is several statements, each of which takes its time."""
 
     @property
     def is_query(self) -> bool:
@@ -52,7 +60,16 @@ def make_block(name: str, sql: str, params: dict[str, str], line: int = 1) -> Bl
     read = sorted(
         {table for table in _READ.findall(bare) if table.upper() not in {"UNNEST", "SELECT"} and table not in ctes} - set(written)
     )
-    return Block(name=name, sql=sql, params=params, line=line, written=written, read=tuple(read))
+    return Block(
+        name=name,
+        sql=sql,
+        params=params,
+        line=line,
+        written=written,
+        read=tuple(read),
+        is_confirmed=bool(_CONFIRMED.search(bare)),
+        is_script=";" in bare.rstrip().rstrip(";"),
+    )
 
 
 def _without_text(sql: str) -> str:

@@ -1,7 +1,8 @@
 """What is worth trying again: one list, read by whoever talks to BigQuery.
 
-From BigQuery's "Error messages" (backendError, rateLimitExceeded, jobRateLimitExceeded: retry with backoff) and "Multi-statement
-transactions" (conflicting transactions are cancelled: retry). The emulator's word for the latter is "Failed to commit".
+From BigQuery's "Error messages" (backendError, rateLimitExceeded, jobRateLimitExceeded: retry with backoff; jobBackendError and
+jobInternalError: retry the job under a new id, though they are answered with status 400) and "Multi-statement transactions" (conflicting
+transactions are cancelled: retry). The emulator's word for the latter is "Failed to commit".
 """
 
 import random
@@ -26,11 +27,15 @@ UNREACHABLE = (
 )
 CONFLICTS = ("aborted due to concurrent update", "could not serialize access", "failed to commit", "transaction conflict", "conflict on")
 RATE_LIMITS = ("ratelimitexceeded", "jobratelimitexceeded", "exceeded rate limits", "too many dml statements")
+# As BadRequest, and in words that an ended job has: "The job encountered an internal error during execution", "Retrying the job may solve".
+BROKEN_JOBS = ("jobbackenderror", "jobinternalerror", "job encountered an", "retrying the job may solve")
 
 
 def is_transient(error: Exception) -> bool:
     """Whether the same statement may pass if it is sent again a little later."""
-    return isinstance(error, UNREACHABLE) or is_rate_limit(error) or _says(error, CONFLICTS)
+    if isinstance(error, auth.GoogleAuthError) and error.retryable:  # e.g. RefreshError: the metadata server does not answer just now
+        return True
+    return isinstance(error, UNREACHABLE) or is_rate_limit(error) or _says(error, CONFLICTS) or _says(error, BROKEN_JOBS)
 
 
 def is_rate_limit(error: Exception) -> bool:

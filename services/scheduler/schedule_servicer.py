@@ -6,15 +6,14 @@ from typing import Any
 
 import grpc
 from convergence.scheduler.v1 import schedule_pb2, schedule_service_pb2, schedule_service_pb2_grpc
-from google.protobuf import json_format
 from google.protobuf.struct_pb2 import Struct
 
 from services.platform.bigquery import BigQuery
 from services.platform.caller import current_caller
 from services.platform.clock import Clock
-from services.platform.errors import InvalidArgument
 from services.platform.server import Served
 from services.platform.stamps import to_timestamp
+from services.platform.structs import to_mapping
 from services.scheduler.pipeline_check import PipelineCheck
 from services.scheduler.schedule_store import ScheduleStore
 from services.scheduler.schedules import Change, Schedule
@@ -134,9 +133,6 @@ def _given(request: Any, field: str, decode: Callable[[Any], Any] = lambda value
 
 
 def _to_mapping(parameters: Struct) -> dict[str, Any]:
-    try:
-        values: dict[str, Any] = json_format.MessageToDict(parameters)
-    except (json_format.Error, ValueError):
-        raise InvalidArgument("parameters", "holds a number that JSON does not have.") from None
+    values = to_mapping(parameters, "parameters")
     # A Struct's numbers are doubles; what was written as a whole number is stored as one.
     return {name: int(value) if isinstance(value, float) and value.is_integer() else value for name, value in values.items()}

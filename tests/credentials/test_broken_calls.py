@@ -81,7 +81,7 @@ async def test_every_statement_may_be_sent_twice(credentials: Suite, bq: BigQuer
 async def test_an_update_that_a_deletion_overtook_stores_all_the_same(credentials: Suite, tables: Tables, tenant_id: str) -> None:
     """Between its look-up and its write another process has deleted the row."""
     await credentials.lifecycle._write(None, sealed(tenant_id, b"first"), "alice")
-    known = await credentials.store.find(tenant_id, "AWS")
+    known = await credentials.lifecycle._known_id(tenant_id, Provider.AWS)
     await credentials.store.delete(tenant_id, "AWS")
 
     assert await credentials.lifecycle._write(known, sealed(tenant_id, b"second"), "bob") is True

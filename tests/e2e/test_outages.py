@@ -25,7 +25,8 @@ LEASE = 6
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     cache = Path(__file__).parents[2] / ".cache"
     settings = LocalSettings.on_free_ports(tmp_path_factory.mktemp("outages") / "state", cache_dir=cache, lease_seconds=LEASE)
-    short = {"CONVERGENCE_BIGQUERY_DEADLINE_SECONDS": "4", "CONVERGENCE_KMS_DEADLINE_SECONDS": "2"}
+    seconds = {"BIGQUERY_DEADLINE": "4", "BIGQUERY_SCRIPT": "8", "KMS_DEADLINE": "2"}
+    short = {f"CONVERGENCE_{name}_SECONDS": value for name, value in seconds.items()}
     extra = dict.fromkeys(("auth", "credentials", "executor"), short)
     with Stack(settings, auto_restart=False, extra=extra, report=print) as stack:
         yield stack

@@ -1,0 +1,51 @@
+"""No request to BigQuery outlives the statement that it belongs to.
+
+google-cloud-bigquery has no bound for a whole statement. `query_and_wait` spends `api_timeout` on its first request and then `wait_timeout`
+on polls; each poll waits up to 10 s at the server and at least 120 s at the socket, whatever time is left (3.47:
+`_job_helpers._wait_or_cancel`, `client._MIN_GET_QUERY_RESULTS_TIMEOUT`). So the bound is set where every request passes: a thread that
+works for a statement says until when, and each request it sends ends by then.
+"""
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import requests
+import urllib3
+from requests.adapters import HTTPAdapter
+
+CANCEL_SECONDS = 3.0
+"""What stopping a job may take, also when its statement's time is up."""
+
+_work = threading.local()
+
+
+@contextmanager
+def working_until(deadline: float) -> Iterator[None]:
+    """While it is entered, this thread's requests end at `deadline` (monotonic seconds)."""
+    _work.deadline = deadline
+    try:
+        yield
+    finally:
+        del _work.deadline
+
+
+class DeadlineAdapter(HTTPAdapter):
+    """Sends with what time is left. Raises TimeoutError at the deadline: unlike requests' own time-outs, no library sends that again."""
+
+    def send(self, request: requests.PreparedRequest, *args: Any, **options: Any) -> requests.Response:
+        """See `HTTPAdapter.send`; requests itself passes all but the request by name."""
+        deadline: float | None = getattr(_work, "deadline", None)
+        if deadline is None:
+            return super().send(request, *args, **options)
+        if request.path_url.split("?")[0].endswith("/cancel"):
+            deadline = max(deadline, time.monotonic() + CANCEL_SECONDS)
+        left = deadline - time.monotonic()
+        if left <= 0:
+            raise TimeoutError
+        try:
+            return super().send(request, *args, **{**options, "timeout": urllib3.Timeout(total=left)})
+        except requests.Timeout as error:
+            raise TimeoutError from error
