@@ -127,27 +127,27 @@ class TenantCloud:
         return ExportDays(days=days, size=size)
 
     def read(
-        self, table: TableName, columns: pa.Schema, period: Period, checkpoint: Callable[[], None] = lambda: None
+        self, table: TableName, columns: pa.Schema | None, period: Period, checkpoint: Callable[[], None] = lambda: None
     ) -> Iterator[pa.RecordBatch]:
-        """The rows whose usage began on a day (UTC) of `period`, in batches, with those of `columns` that the table has. Raises StepFailed;
-        what `checkpoint` raises while a view is queried.
+        """The rows whose usage began on a day (UTC) of `period`, in batches, with those of `columns` that the table has; None: all of them.
+        Raises StepFailed; what `checkpoint` raises while a view is queried.
 
         The columns are whole ones: the emulator drops a column of which only a leaf is selected.
         """
         with self._explained(f"table {table}", Role.READ_SESSION_USER):
             found = self._described(table)
-            wanted = [name for name in columns.names if name in _columns(found)]
+            wanted = _wanted(found, columns)
             if found.table_type == "TABLE":
                 session = self._session(found, wanted, period)
             else:
                 session = self._session_of_view(found, wanted, period, checkpoint)
             yield from self._batches(session)
 
-    def estimate(self, table: TableName, columns: pa.Schema, period: Period) -> Estimate:
+    def estimate(self, table: TableName, columns: pa.Schema | None, period: Period) -> Estimate:
         """What `read` would read, asked the same way and of the same rights. Raises StepFailed."""
         with self._explained(f"table {table}", Role.READ_SESSION_USER):
             found = self._described(table)
-            wanted = [name for name in columns.names if name in _columns(found)]
+            wanted = _wanted(found, columns)
             if found.table_type == "TABLE":
                 session = self._session(found, wanted, period)
                 return Estimate(size=session.estimated_total_bytes_scanned, rows=session.estimated_row_count)
@@ -218,6 +218,10 @@ class TenantCloud:
 
 def _columns(table: bigquery.Table) -> dict[str, str]:
     return {column.name: column.field_type for column in table.schema}
+
+
+def _wanted(found: bigquery.Table, columns: pa.Schema | None) -> list[str]:
+    return [name for name in _columns(found) if columns is None or name in columns.names]
 
 
 def _is_done(job: bigquery.QueryJob) -> bool:
