@@ -1,6 +1,7 @@
 """`python -m localcloud.bigquery`: BigQuery on a laptop. REST on one port, the Storage API on another, data in a directory.
 
-It is `local-bigquery` from PyPI, made to start without a network and to end without losing its journal.
+It is `local-bigquery` from PyPI, made to start without a network, to end without losing its journal, and to be as BigQuery is where our
+pipelines would notice.
 """
 
 import argparse
@@ -21,7 +22,7 @@ from local_bigquery.engine import database
 from local_bigquery.grpc import server as storage
 from local_bigquery.settings import settings
 
-from localcloud import bigquery_catalog
+from localcloud import bigquery_catalog, bigquery_partitions, bigquery_storage
 from localcloud.settings import LocalSettings
 
 # In the order they are loaded; each comes from a wheel of its own.
@@ -39,6 +40,8 @@ def main() -> None:
     # The first connection loads the extensions and attaches every project: a second that no caller shall wait for.
     connection = database.connection()
     bigquery_catalog.install(connection)
+    bigquery_partitions.install()
+    bigquery_storage.install()
     # uvicorn stops gracefully and then raises the signal again, which would end us before the database is closed.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _exit)
