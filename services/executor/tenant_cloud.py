@@ -93,8 +93,9 @@ class TenantCloud:
                 ]
             return found
 
-    def read(self, table: TableName, columns: pa.Schema, period: Period) -> Iterator[pa.RecordBatch]:
-        """The rows whose usage began on a day (UTC) of `period`, in batches, with those of `columns` that the table has. Raises StepFailed.
+    def read(self, table: TableName, columns: pa.Schema | None, period: Period) -> Iterator[pa.RecordBatch]:
+        """The rows whose usage began on a day (UTC) of `period`, in batches, with those of `columns` that the table has; None: all
+        of them, so that what Google adds to its exports is read from the first day on. Raises StepFailed.
 
         The columns are whole ones: the emulator drops a column of which only a leaf is selected.
         """
@@ -106,19 +107,19 @@ class TenantCloud:
                 for answer in self._reader.read_rows(stream.name):
                     yield pa.ipc.read_record_batch(pa.py_buffer(answer.arrow_record_batch.serialized_record_batch), schema)
 
-    def estimate(self, table: TableName, columns: pa.Schema, period: Period) -> Estimate:
+    def estimate(self, table: TableName, columns: pa.Schema | None, period: Period) -> Estimate:
         """What `read` would send, asked the same way and of the same rights. Raises StepFailed."""
         with _told(f"table {table}"):
             session = self._session(table, columns, period)
             return Estimate(size=session.estimated_total_bytes_scanned, rows=session.estimated_row_count)
 
-    def _session(self, table: TableName, columns: pa.Schema, period: Period) -> types.ReadSession:
+    def _session(self, table: TableName, columns: pa.Schema | None, period: Period) -> types.ReadSession:
         found = self._client.get_table(str(table), timeout=SECONDS, retry=RETRY)
         known = {column.name for column in found.schema}
         if missing := {"usage_start_time", "cost"} - known:
             raise StepFailed(f"Table {table} is no billing export: it has no column {' and no '.join(sorted(missing))}.")
         options = types.ReadSession.TableReadOptions(
-            selected_fields=[name for name in columns.names if name in known],
+            selected_fields=[] if columns is None else [name for name in columns.names if name in known],
             row_restriction=restriction(period, by_ingestion=is_by_ingestion(found)),
         )
         session: types.ReadSession = self._reader.create_read_session(

@@ -1,10 +1,10 @@
 """Rules that single rows keep or break. NULL breaks none but not_null."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from services.executor.checks.columns import Column
-from services.executor.checks.measure import Measure, broken_rows
+from services.executor.checks.measure import SAMPLED_ROWS, Measure, broken_rows
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -99,6 +99,32 @@ class Range:
             broken.append(f"IS_NAN({self.column.sql})")
         kind = "INT64" if all(isinstance(bound, int) for _, bound in bounds.values()) else "FLOAT64"
         return broken_rows(tag, " OR ".join(broken), shown, values={name: (kind, bound) for name, (_, bound) in bounds.items()})
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Finite:
+    """Each number is one: neither NaN nor infinite, of which no sum comes back."""
+
+    columns: tuple[Column, ...]
+    """FLOAT64."""
+
+    @property
+    def expect(self) -> str:
+        """See Rule."""
+        return f"neither NaN nor infinite: {', '.join(column.path for column in self.columns)}"
+
+    def measure(self, tag: str, shown: Sequence[Column]) -> Measure:
+        """See Rule. What is observed are the columns in which such values stand, of some rows."""
+        odd = {column.path: f"(IS_NAN({column.sql}) OR IS_INF({column.sql}))" for column in self.columns}
+        rows = broken_rows(tag, " OR ".join(odd.values()), shown)
+        # ARRAY_TO_STRING leaves NULLs out.
+        where = f"ARRAY_TO_STRING([{', '.join(f"IF({broken}, '{path}', NULL)" for path, broken in odd.items())}], ', ')"
+        return replace(
+            rows,
+            each={**rows.each, f"{tag}_in": f"NULLIF({where}, '')"},
+            total={**rows.total, f"{tag}_columns": f"STRING_AGG(DISTINCT r.{tag}_in, ', ' LIMIT {SAMPLED_ROWS})"},
+            observed_value=f"IFNULL(m.{tag}_columns, 'none')",
+        )
 
 
 def between(least: float | None, most: float | None) -> str:

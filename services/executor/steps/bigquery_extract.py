@@ -5,7 +5,6 @@ of it even if the process is killed. The sums are taken on the way, so that the 
 """
 
 import contextlib
-import math
 import tempfile
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -19,10 +18,10 @@ import pyarrow.parquet as pq
 
 from services.executor.exports import TableName, choose_export, named_table
 from services.executor.failures import StepFailed
-from services.executor.flattening import flatten, source_schema
+from services.executor.flattening import exact_sum, flatten, source_credits
 from services.executor.parameters import ParameterType
 from services.executor.period import DAY, Period
-from services.executor.staging import StagingShape, conform
+from services.executor.staging import StagingShape
 from services.executor.steps.step import Reading, Scope, Step, StepContext, StepPreview, StepResult
 from services.executor.tenant_cloud import Estimate, TenantCloud
 from services.executor.yaml_section import Section
@@ -81,7 +80,7 @@ class Extract:
         """See Previewed. A read session is opened, which tells how much it would send, and never read."""
 
         def look(cloud: TenantCloud, source: TableName, period: Period, _: Callable[[], None]) -> tuple[TableName, Estimate]:
-            return source, cloud.estimate(source, source_schema(self.shape.arrow), period)
+            return source, cloud.estimate(source, None, period)
 
         source, estimate = await _at_source(context, look)
         table = self.shape.table(context.run.pipeline_logging_id, context.run.attempt)
@@ -126,17 +125,18 @@ def spool(
 ) -> Spooled:
     """Reads the period from `source` into an unnamed Parquet file in `folder`. Blocks. Raises StepFailed; Stopped from `checkpoint`."""
     folder.mkdir(parents=True, exist_ok=True)
-    staged, wanted = shape.arrow, source_schema(shape.arrow)
+    staged = shape.arrow
     file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 - handed on open, closed by whoever gets it
     try:
         rows, costs, credit_sums = 0, list[float](), list[float]()
         with pq.ParquetWriter(file, staged, compression="zstd") as writer:
-            for group in _groups(conform(batch, wanted) for batch in _checked(cloud.read(source, wanted, period), checkpoint)):
-                writer.write_table(flatten(group, staged), row_group_size=ROW_GROUP)
+            for group in _groups(_checked(cloud.read(source, None, period), checkpoint)):
+                table = flatten(group, staged, str(source))
+                writer.write_table(table, row_group_size=ROW_GROUP)
                 rows += group.num_rows
-                costs.append(_sum(group["cost"]))
-                credit_sums.append(_sum(pc.struct_field(pc.list_flatten(group["credits"]), "amount")))
-        return Spooled(source=source, file=file, size=file.tell(), rows=rows, cost=math.fsum(costs), credits=math.fsum(credit_sums))
+                costs.append(_sum(table["cost"]))
+                credit_sums.append(source_credits(group))
+        return Spooled(source=source, file=file, size=file.tell(), rows=rows, cost=exact_sum(costs), credits=exact_sum(credit_sums))
     except OSError as error:
         file.close()
         raise StepFailed("The executor could not write its spool file. Run it again in a moment.", can_heal=True) from error
