@@ -41,7 +41,9 @@ def exact_sum(amounts: Iterable[float]) -> float:
     values = list(amounts)
     try:
         return math.fsum(values)
-    except (ValueError, OverflowError):  # infinities of both signs, or a sum beyond what a double holds
+    except ValueError:  # infinities of both signs
+        return math.nan
+    except OverflowError:  # beyond what a double holds
         return sum(values)
 
 

@@ -51,11 +51,12 @@ def object_text(fields: Mapping[str, pa.Array], rows: int) -> pa.Array:
 
 def compact_object(fields: Mapping[str, pa.Array], rows: int) -> pa.Array:
     """An object a row of these texts, without those that are NULL; NULL for a row that has none."""
-    pairs = [pc.binary_join_element_wise(f"{json.dumps(name)}:", text, "") for name, text in fields.items() if text.null_count < rows]
+    # Each with a comma before it, for Arrow's own way to leave NULLs out loses the rows that have nothing else.
+    pairs = [pc.binary_join_element_wise(f",{json.dumps(name)}:", text, "") for name, text in fields.items() if text.null_count < rows]
     if not pairs:
         return pa.nulls(rows, pa.string())
-    joined = pc.binary_join_element_wise(*pairs, ",", null_handling="skip")
-    return pc.if_else(pc.equal(joined, ""), None, pc.binary_join_element_wise("{", joined, "}", ""))
+    joined = pc.binary_join_element_wise(*(pair.fill_null("") for pair in pairs), "")
+    return pc.if_else(pc.equal(joined, ""), None, pc.binary_join_element_wise("{", pc.utf8_slice_codeunits(joined, 1), "}", ""))
 
 
 def list_text(lists: pa.Array, entries: pa.Array) -> pa.Array:

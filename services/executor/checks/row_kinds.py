@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from services.executor.checks.columns import Column
-from services.executor.checks.measure import SAMPLED_ROWS, Measure, broken_rows
+from services.executor.checks.measure import Measure, broken_rows
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -114,16 +114,19 @@ class Finite:
         return f"neither NaN nor infinite: {', '.join(column.path for column in self.columns)}"
 
     def measure(self, tag: str, shown: Sequence[Column]) -> Measure:
-        """See Rule. What is observed are the columns in which such values stand, of some rows."""
-        odd = {column.path: f"(IS_NAN({column.sql}) OR IS_INF({column.sql}))" for column in self.columns}
+        """See Rule. What is observed says in which columns such values stand, in how many rows each."""
+        odd = {f"{tag}_{place}": f"(IS_NAN({column.sql}) OR IS_INF({column.sql}))" for place, column in enumerate(self.columns)}
         rows = broken_rows(tag, " OR ".join(odd.values()), shown)
-        # ARRAY_TO_STRING leaves NULLs out.
-        where = f"ARRAY_TO_STRING([{', '.join(f"IF({broken}, '{path}', NULL)" for path, broken in odd.items())}], ', ')"
+        found = [
+            f"IF(m.{name} > 0, CONCAT(CAST(m.{name} AS STRING), ' in {column.path}'), NULL)"
+            for name, column in zip(odd, self.columns, strict=True)
+        ]
         return replace(
             rows,
-            each={**rows.each, f"{tag}_in": f"NULLIF({where}, '')"},
-            total={**rows.total, f"{tag}_columns": f"STRING_AGG(DISTINCT r.{tag}_in, ', ' LIMIT {SAMPLED_ROWS})"},
-            observed_value=f"IFNULL(m.{tag}_columns, 'none')",
+            each={**rows.each, **odd},
+            total={**rows.total, **{name: f"COUNTIF(r.{name})" for name in odd}},
+            # It leaves NULLs out.
+            observed_value=f"ARRAY_TO_STRING([{', '.join(found)}], ', ')",
         )
 
 
