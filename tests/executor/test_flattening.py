@@ -72,7 +72,7 @@ def test_what_is_new_in_an_export_is_kept_by_its_own_names() -> None:
     label = pa.list_(pa.struct([("key", pa.string()), ("value", pa.string()), ("source", pa.string())]))
     new = {"Carbon": pa.float64(), "reviewers": pa.list_(pa.string()), "never": pa.string(), "region_tags": label}
     schema = pa.schema({field.name: field.type for field in MODERN} | {"price": price, "labels": label} | new)
-    plain = {"Carbon": None, "reviewers": [], "region_tags": []}
+    plain: dict[str, Any] = {"Carbon": None, "reviewers": [], "region_tags": []}
     rows = [
         full(DAY.date(), **plain),
         full(DAY.date(), Carbon=0.25, reviewers=["a", "ü"], region_tags=[{"key": "k", "value": None, "source": "s"}]),

@@ -88,7 +88,7 @@ OLD_ROWS = """
 
 
 async def make_old(tenant: Tenant) -> None:
-    drop = ";\n".join(f"DROP TABLE IF EXISTS {name}" for name in OLD_TABLES)
+    drop = ";\n".join(f"DROP TABLE IF EXISTS {name}" for name in NOW_TABLES)
     create = ";\n".join(f"CREATE TABLE {name} {columns}" for name, columns in OLD_TABLES.items())
     await tenant.rows(f"{drop};\n{create};\n{OLD_ROWS}")
 
