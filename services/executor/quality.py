@@ -65,8 +65,13 @@ def refuse_errors(verdicts: Sequence[Verdict]) -> None:
     """Raises StepFailed, naming the checks, if one of severity error has failed."""
     broken = [verdict for verdict in verdicts if not verdict.passed and verdict.check.severity == "error"]
     if broken:
-        told = "; ".join(f"{v.check.name} (expected {v.check.expect}, {v.failing_rows} rows fail)" for v in broken)
+        told = "; ".join(f"{v.check.name} (expected {v.check.expect}, {v.failing_rows} rows fail{_observed(v)})" for v in broken)
         raise StepFailed(f"Quality checks failed, nothing was published: {told}.", metadata=shown_samples(verdicts))
+
+
+def _observed(verdict: Verdict) -> str:
+    is_count = verdict.observed_value in {None, str(verdict.failing_rows)}
+    return "" if is_count else f", observed: {verdict.observed_value}"
 
 
 def shown_samples(verdicts: Iterable[Verdict]) -> dict[str, Any]:

@@ -284,7 +284,3 @@ SELECT
   d.dq_result_id, d.tenant_id, d.user_id, d.pipeline_logging_id, d.step_id, d.table_name, d.check_name, d.severity, d.status, d.observed_value,
   d.threshold, d.failing_rows, d.executed_at, PARSE_JSON(d.sample_rows)
 FROM UNNEST(@results) AS d
-
--- name: add_sample_rows
--- For a tenant's table that is older than the column. Replayed, it changes nothing.
-ALTER TABLE x_meta_dq_results ADD COLUMN IF NOT EXISTS sample_rows JSON

@@ -13,7 +13,7 @@ from typing import Any
 import pyarrow as pa
 from google.cloud.bigquery import SchemaField
 
-from services.executor.failures import StepFailed
+from services.executor.casting import cast_column
 from services.platform.ddl import Table
 from services.platform.parameters import struct_fields
 from services.platform.sql import Block
@@ -88,17 +88,11 @@ def conform(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
 
     Raises StepFailed, naming the column, where a value does not fit the type.
     """
-    columns = []
-    for field in schema:
-        index = batch.schema.get_field_index(field.name)
-        if index < 0:
-            columns.append(pa.nulls(batch.num_rows, field.type))
-            continue
-        try:
-            columns.append(batch.column(index).cast(field.type))
-        except (pa.ArrowInvalid, pa.ArrowNotImplementedError, pa.ArrowTypeError) as error:
-            found = batch.schema.field(index).type
-            raise StepFailed(f"Column {field.name} of the export is {found}, which is not what billing exports have.") from error
+    places = [batch.schema.get_field_index(field.name) for field in schema]
+    columns = [
+        pa.nulls(batch.num_rows, field.type) if place < 0 else cast_column(batch.column(place), field.type, field.name)
+        for field, place in zip(schema, places, strict=True)
+    ]
     return pa.RecordBatch.from_arrays(columns, schema=schema)
 
 

@@ -1,6 +1,7 @@
 """What the executor writes into and reads from tenants' datasets. The only caller of queries.sql."""
 
 import json
+import math
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -16,12 +17,12 @@ from services.platform import bigquery
 from services.platform.append import AppendOnlyTable
 from services.platform.bigquery import NO_RETRY, BigQuery, QueryResult
 from services.platform.cache import TtlCache
-from services.platform.ddl import load_tables
+from services.platform.ddl import load_tables, read_table
 from services.platform.errors import NotFound, Unavailable
 from services.platform.group_commit import GroupCommits
 from services.platform.sql import Block, load_blocks
+from services.platform.tenant_tables import TenantTables
 
-TABLE_KNOWN_SECONDS = 600.0
 FENCES = "x_meta_publish_fences"
 ABSENT_KNOWN_SECONDS = 60.0
 """It only matters where BigQuery says notFound of a tenant's table: that a dataset was made meanwhile is never overlooked."""
@@ -72,17 +73,11 @@ class Store:
     def __init__(self, bq: BigQuery, *, ddl: Path) -> None:
         """`ddl` is the folder with the DDL of tenants' tables."""
         self._bq = bq
-        self._fences = load_tables(ddl)[FENCES]
+        self._ddl = load_tables(ddl)
         self._sql = load_blocks(Path(__file__).with_name("queries.sql"))
-        self._tables: TtlCache[tuple[str, str], bool] = TtlCache(seconds=TABLE_KNOWN_SECONDS, size=10_000)
-        self._step_logs = AppendOnlyTable(bq, "x_meta_step_logs", key="log_id", insert=self._sql["insert_step_logs"])
-        self._dq_results = AppendOnlyTable(
-            bq,
-            "x_meta_dq_results",
-            key="dq_result_id",
-            insert=self._sql["insert_dq_results"],
-            add_columns=lambda dataset: bq.query(self._sql["add_sample_rows"], {}, dataset=dataset),
-        )
+        self._tables = TenantTables(bq)
+        self._step_logs = self._append_only("x_meta_step_logs", key="log_id", insert="insert_step_logs")
+        self._dq_results = self._append_only("x_meta_dq_results", key="dq_result_id", insert="insert_dq_results")
         self._absent: TtlCache[str, bool] = TtlCache(seconds=ABSENT_KNOWN_SECONDS, size=10_000)
         self._beginnings: GroupCommits[str, _Beginning, None] = GroupCommits(self._insert_runs)
         self._leads: GroupCommits[str, _Beginning, Lead] = GroupCommits(self._lead_runs)
@@ -146,7 +141,7 @@ class Store:
             "error_message": error_message,
         }
         if status is not RunStatus.COMPLETED:
-            await self.ensure_table(tenant_id, self._fences.name, self._fences.create)
+            await self._tables.ensure(tenant_id, self._ddl[FENCES])
             row = _only_row(await self._bq.query(self._sql["end_run"], params, dataset=self._bq.tenant(tenant_id)))
             return None if row["status"] is None else RunStatus(row["status"])
         answer = await self._bq.query(self._sql["finish_run"], params, dataset=self._bq.tenant(tenant_id))
@@ -209,7 +204,7 @@ class Store:
 
     async def log_steps(self, tenant_id: str, logs: Sequence[StepLog]) -> None:
         """Appends lines to the story. The same log_id twice is one line to readers."""
-        rows = [{**_json_row(log), "metadata": json.dumps(log.metadata, sort_keys=True)} for log in logs]
+        rows = [{**_json_row(log), "metadata": json.dumps(_finite(log.metadata), sort_keys=True)} for log in logs]
         await self._step_logs.append(self._bq.tenant(tenant_id), rows)
 
     async def record_verdicts(self, tenant_id: str, results: Sequence[DqResult]) -> None:
@@ -218,17 +213,16 @@ class Store:
         await self._dq_results.append(self._bq.tenant(tenant_id), rows)
 
     async def ensure_table(self, tenant_id: str, table: str, create: Block) -> None:
-        """Makes `table` in the tenant's dataset with `create` unless it is there; asks once in ten minutes."""
-        name = f"{self._bq.tenant(tenant_id)}.{table}"
+        """Brings `table` of the tenant's dataset up to its DDL, `create`; asks once in ten minutes."""
+        await self._tables.ensure(tenant_id, read_table(create.sql, table))
 
-        async def make(_: tuple[str, str]) -> bool:
-            try:
-                await self._bq.call("get_table", lambda timeout: self._bq.client.get_table(name, timeout=timeout, retry=NO_RETRY))
-            except bigquery.NotFound:
-                await self._bq.query(create, {}, dataset=self._bq.tenant(tenant_id))
-            return True
+    def _append_only(self, table: str, *, key: str, insert: str) -> AppendOnlyTable:
+        """A table of x_meta lines. Where it is older than one of its columns, it is brought up to its DDL before it refuses a row twice."""
 
-        await self._tables.get((tenant_id, table), make)
+        async def add_columns(dataset: str) -> None:
+            await self._tables.ensure(dataset.rpartition(".")[2], self._ddl[table])
+
+        return AppendOnlyTable(self._bq, table, key=key, insert=self._sql[insert], add_columns=add_columns)
 
     async def _insert_runs(self, tenant_id: str, beginnings: Sequence[_Beginning]) -> Sequence[Exception | None]:
         in_time = _in_time(beginnings)
@@ -316,3 +310,16 @@ def _too_late() -> Unavailable:
 
 def _json_row(row: StepLog | DqResult) -> dict[str, Any]:
     return {name: value.isoformat() if isinstance(value, datetime) else value for name, value in asdict(row).items()}
+
+
+def _finite(value: Any) -> Any:
+    """A JSON value with texts for NaN and the infinities, which are no numbers of JSON: BigQuery would refuse the row."""
+    match value:
+        case float() if not math.isfinite(value):
+            return str(value)
+        case Mapping():
+            return {key: _finite(inner) for key, inner in value.items()}
+        case list() | tuple():
+            return [_finite(inner) for inner in value]
+        case _:
+            return value

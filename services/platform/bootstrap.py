@@ -53,8 +53,8 @@ async def _add_columns(bq: BigQuery, table: Table) -> list[str]:
         "get_table", lambda timeout: {field.name for field in bq.client.get_table(f"{bq.control()}.{table.name}", timeout=timeout).schema}
     )
     missing = [column for column in table.columns if column not in known]
-    for column in missing:
-        await bq.query(table.add_column(column), {}, dataset=bq.control(), seconds=SECONDS)
+    if missing:
+        await bq.query(table.add_columns(missing), {}, dataset=bq.control(), seconds=SECONDS)
     return [f"{table.name}.{column}" for column in missing]
 
 

@@ -4,6 +4,7 @@ A view outlives the job that makes it, so BigQuery wants the tables in it with t
 """
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -35,10 +36,10 @@ class Table:
         """`x_staging_{name}`: where a run gathers what it will publish. The same columns, none of them NOT NULL; never made so named."""
         return Table(name=f"x_staging_{self.name}", sql=self.sql, columns=self.columns)
 
-    def add_column(self, column: str) -> Block:
-        """Adds a column that an older version of the table lacks; changes nothing on replay."""
-        sql = f"ALTER TABLE {self.name} ADD COLUMN IF NOT EXISTS {column} {self.columns[column]}"
-        return make_block(f"add_column_{self.name}", sql, {})
+    def add_columns(self, columns: Iterable[str]) -> Block:
+        """Adds columns that an older version of the table lacks, in one statement; changes nothing on replay."""
+        added = ", ".join(f"ADD COLUMN IF NOT EXISTS {column} {self.columns[column]}" for column in columns)
+        return make_block(f"add_columns_{self.name}", f"ALTER TABLE {self.name} {added}", {})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -78,19 +79,20 @@ def load_views(folder: Path) -> dict[str, View]:
 
 def load_tables(folder: Path) -> dict[str, Table]:
     """The tables of a folder of DDL files, by name. Raises ValueError, naming the file, for one that is not as described above."""
-    tables = {}
-    for path in sorted(folder.glob("*.sql")):
-        text = path.read_text()
-        if _VIEW.search(text):
-            continue
-        match = _TABLE.search(text)
-        if match is None:
-            raise ValueError(f"{path}: expected `CREATE TABLE IF NOT EXISTS name (`, a column a line, and `)`")
-        columns = {}
-        for line in match[2].splitlines():
-            column = _COLUMN.fullmatch(line)
-            if column is None:
-                raise ValueError(f"{path}: cannot read the column `{line.strip()}`")
-            columns[column[1]] = column[2]
-        tables[match[1]] = Table(name=match[1], sql=text, columns=columns)
-    return tables
+    texts = ((path, path.read_text()) for path in sorted(folder.glob("*.sql")))
+    tables = [read_table(text, str(path)) for path, text in texts if not _VIEW.search(text)]
+    return {table.name: table for table in tables}
+
+
+def read_table(text: str, source: str) -> Table:
+    """The table that this DDL makes. Raises ValueError, naming `source`, for one that is not as described above."""
+    match = _TABLE.search(text)
+    if match is None:
+        raise ValueError(f"{source}: expected `CREATE TABLE IF NOT EXISTS name (`, a column a line, and `)`")
+    columns = {}
+    for line in match[2].splitlines():
+        column = _COLUMN.fullmatch(line)
+        if column is None:
+            raise ValueError(f"{source}: cannot read the column `{line.strip()}`")
+        columns[column[1]] = column[2]
+    return Table(name=match[1], sql=text, columns=columns)

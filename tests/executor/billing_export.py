@@ -4,6 +4,7 @@ import io
 import random
 from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
 from typing import Any
 
 import pyarrow as pa
@@ -11,7 +12,7 @@ import pyarrow.parquet as pq
 from google.auth.credentials import AnonymousCredentials
 from google.cloud import bigquery
 
-_PAIRS = pa.list_(pa.struct([("key", pa.string()), ("value", pa.string())]))
+PAIRS = pa.list_(pa.struct([("key", pa.string()), ("value", pa.string())]))
 STANDARD = pa.schema(
     [
         ("billing_account_id", pa.string()),
@@ -22,11 +23,11 @@ STANDARD = pa.schema(
         (
             "project",
             pa.struct(
-                [("id", pa.string()), ("number", pa.string()), ("name", pa.string()), ("labels", _PAIRS), ("ancestry_numbers", pa.string())]
+                [("id", pa.string()), ("number", pa.string()), ("name", pa.string()), ("labels", PAIRS), ("ancestry_numbers", pa.string())]
             ),
         ),
-        ("labels", _PAIRS),
-        ("system_labels", _PAIRS),
+        ("labels", PAIRS),
+        ("system_labels", PAIRS),
         ("location", pa.struct([("location", pa.string()), ("country", pa.string()), ("region", pa.string()), ("zone", pa.string())])),
         ("export_time", pa.timestamp("us", tz="UTC")),
         ("cost", pa.float64()),
@@ -53,6 +54,55 @@ DETAILED = pa.schema(
         ("cost_at_list", pa.float64()),
     ]
 )
+_NUMERIC = pa.decimal128(38, 9)
+MODERN = pa.schema(
+    {field.name: field.type for field in DETAILED}
+    | {
+        "project": pa.struct(
+            [
+                ("id", pa.string()),
+                ("number", pa.string()),
+                ("name", pa.string()),
+                ("labels", PAIRS),
+                ("ancestry_numbers", pa.string()),
+                ("ancestors", pa.list_(pa.struct([("resource_name", pa.string()), ("display_name", pa.string())]))),
+            ]
+        ),
+        "tags": pa.list_(pa.struct([("key", pa.string()), ("value", pa.string()), ("inherited", pa.bool_()), ("namespace", pa.string())])),
+        "transaction_type": pa.string(),
+        "seller_name": pa.string(),
+        "invoice": pa.struct([("month", pa.string()), ("publisher_type", pa.string())]),
+        "credits": pa.list_(
+            pa.struct(
+                [
+                    ("name", pa.string()),
+                    ("amount", pa.float64()),
+                    ("full_name", pa.string()),
+                    ("id", pa.string()),
+                    ("type", pa.string()),
+                ]
+            )
+        ),
+        "adjustment_info": pa.struct([("id", pa.string()), ("description", pa.string()), ("mode", pa.string()), ("type", pa.string())]),
+        "subscription": pa.struct([("instance_id", pa.string())]),
+        "price": pa.struct(
+            [
+                ("effective_price", _NUMERIC),
+                ("tier_start_amount", _NUMERIC),
+                ("unit", pa.string()),
+                ("pricing_unit_quantity", _NUMERIC),
+                ("list_price", _NUMERIC),
+                ("effective_price_default", _NUMERIC),
+                ("list_price_consumption_model", _NUMERIC),
+            ]
+        ),
+        "cost_at_effective_price_default": pa.float64(),
+        "cost_at_list_consumption_model": pa.float64(),
+        "consumption_model": pa.struct([("id", pa.string()), ("description", pa.string())]),
+    }
+)
+"""The detailed export since July 2025."""
+MODERN_STANDARD = pa.schema([field for field in MODERN if field.name not in {"resource", "subscription"}])
 ACCOUNT = "01AB2C_3D4E5F_6A7B8C"
 
 
@@ -81,6 +131,31 @@ def row(day: date, hour: int = 0, **changes: object) -> dict[str, Any]:
         "cost_at_list": 1.5,
         **changes,
     }
+
+
+def full(day: date, hour: int = 0, **changes: object) -> dict[str, Any]:
+    """One row of `day` in which each column of MODERN has a value of its own; each of its lists has an entry."""
+    ancestors = [{"resource_name": "projects/42", "display_name": "The shop"}, {"resource_name": "organizations/1", "display_name": "acme"}]
+    prices = {"effective_price": "0.031611", "tier_start_amount": "0", "pricing_unit_quantity": "1", "list_price": "0.04"}
+    prices |= {"effective_price_default": "0.035", "list_price_consumption_model": "0.038"}
+    told: dict[str, object] = {
+        "project": row(day)["project"] | {"ancestors": ancestors},
+        "labels": [{"key": "team", "value": "shop"}],
+        "system_labels": [{"key": "compute.googleapis.com/cores", "value": "4"}],
+        "tags": [{"key": "env", "value": "prod", "inherited": True, "namespace": "1234567890"}],
+        "credits": [{"name": "CUD", "amount": -0.25, "full_name": "Committed use", "id": "c-1", "type": "COMMITTED_USAGE_DISCOUNT"}],
+        "location": {"location": "us-central1", "country": "US", "region": "us-central1", "zone": "us-central1-a"},
+        "transaction_type": "GOOGLE",
+        "seller_name": "A shop of others",
+        "invoice": {"month": f"{day:%Y%m}", "publisher_type": "GOOGLE"},
+        "adjustment_info": {"id": "a-1", "description": "a refund", "mode": "MANUAL_ADJUSTMENT", "type": "GOODWILL"},
+        "subscription": {"instance_id": "s-1"},
+        "price": {name: Decimal(price) for name, price in prices.items()} | {"unit": "hour"},
+        "cost_at_effective_price_default": 1.125,
+        "cost_at_list_consumption_model": 1.25,
+        "consumption_model": {"id": "D97B-0795-975B", "description": "Compute Flexible CUD"},
+    }
+    return row(day, hour, **{**told, **changes})
 
 
 def many(day: date, count: int, seed: int = 7) -> list[dict[str, Any]]:

@@ -5,6 +5,7 @@ import math
 from collections import defaultdict
 from collections.abc import Awaitable, Callable
 from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
 from typing import Any
 
 import pyarrow as pa
@@ -14,9 +15,12 @@ from services.executor.engine import Job, execute
 from services.executor.runs import RunStatus
 from services.executor.steps.step import Toolbox
 from services.executor.store import Store
-from tests.executor.billing_export import ACCOUNT, DETAILED, STANDARD, load, many, row
+from services.platform.ddl import load_tables
+from services.platform.settings import REPOSITORY
+from tests.executor.billing_export import ACCOUNT, DETAILED, MODERN, STANDARD, full, load, many, row
 from tests.executor.conftest import Tenant
 
+DDL = load_tables(REPOSITORY / "configs" / "bigquery" / "tenant")
 DAY, NEXT = date(2025, 11, 17), date(2025, 11, 18)
 type Begin = Callable[..., Awaitable[Job]]
 
@@ -73,6 +77,8 @@ async def test_a_day_is_published_exactly(tenant: Tenant, tools: Toolbox, begin:
         (
             "rows_present",
             "rows_as_usual",
+            "amounts_finite",
+            "credits_finite",
             "rows_agree_with_source",
             "cost_agrees_with_source",
             "credits_agree_with_source",
@@ -89,17 +95,24 @@ async def test_a_day_is_published_exactly(tenant: Tenant, tools: Toolbox, begin:
 
 
 async def test_every_column_arrives(tenant: Tenant, tools: Toolbox, begin: Begin) -> None:
-    """One row with all there is: each column of billing_cost_daily holds its part of the export."""
-    rich = row(
+    """One row with all there is today: each column of billing_cost_daily holds its part of the export, and what is new stands beside."""
+    rich = full(
         DAY,
         hour=5,
         cost=2.5,
         labels=[{"key": "team", "value": 'o\'neil "x" \\ ü'}, {"key": "env", "value": None}],
-        system_labels=[{"key": "compute.googleapis.com/cores", "value": "4"}],
-        credits=[{"name": "a", "amount": -0.5}, {"name": "b", "amount": -0.25}, {"name": "c", "amount": None}],
-        location={"location": "us", "country": "US", "region": "us-central1", "zone": "us-central1-a"},
+        credits=[
+            {"name": "a", "amount": -0.5, "full_name": "A", "id": "a-1", "type": "PROMOTION"},
+            {"name": "b", "amount": -0.25, "full_name": None, "id": None, "type": "FREE_TIER"},
+            {"name": "c", "amount": None, "full_name": None, "id": None, "type": None},
+        ],
+        price=full(DAY)["price"] | {"new_thing": Decimal("0.1")},
+        new_column={"at": datetime(2025, 11, 17, 5, tzinfo=UTC), "nothing": None},
     )
-    export(tenant, [rich])
+    price = pa.struct([*MODERN.field("price").type, ("new_thing", pa.decimal128(38, 9))])
+    new = pa.struct([("at", pa.timestamp("us", tz="UTC")), ("nothing", pa.string())])
+    schema = pa.schema({field.name: field.type for field in MODERN} | {"price": price, "new_column": new})
+    source = export(tenant, [rich], schema=schema)
     job = await begin(date="2025-11-17")
 
     await execute(job, tools)
@@ -119,7 +132,7 @@ async def test_every_column_arrives(tenant: Tenant, tools: Toolbox, begin: Begin
         "project_id": "shop",
         "project_name": "The shop",
         "project_number": "42",
-        "location": "us",
+        "location": "us-central1",
         "region": "us-central1",
         "zone": "us-central1-a",
         "resource_name": "vm-1",
@@ -139,7 +152,36 @@ async def test_every_column_arrives(tenant: Tenant, tools: Toolbox, begin: Begin
         "cost_type": "regular",
         "invoice_month": "202511",
         "pipeline_logging_id": job.run.pipeline_logging_id,
+        "export_time": datetime(2025, 11, 17, 10, tzinfo=UTC),
+        "country": "US",
+        "project_ancestry_numbers": "/1/2/",
+        "project_labels": {"a": "b"},
+        "project_ancestors": rich["project"]["ancestors"],
+        "tags": rich["tags"],
+        "credits": rich["credits"],
+        "price_effective_price": 0.031611,
+        "price_tier_start_amount": 0.0,
+        "price_unit": "hour",
+        "price_pricing_unit_quantity": 1.0,
+        "price_list_price": 0.04,
+        "price_effective_price_default": 0.035,
+        "price_list_price_consumption_model": 0.038,
+        "cost_at_effective_price_default": 1.125,
+        "cost_at_list_consumption_model": 1.25,
+        "consumption_model_id": "D97B-0795-975B",
+        "consumption_model_description": "Compute Flexible CUD",
+        "subscription_instance_id": "s-1",
+        "transaction_type": "GOOGLE",
+        "seller_name": "A shop of others",
+        "adjustment_info_id": "a-1",
+        "adjustment_info_description": "a refund",
+        "adjustment_info_mode": "MANUAL_ADJUSTMENT",
+        "adjustment_info_type": "GOODWILL",
+        "invoice_publisher_type": "GOOGLE",
+        "source_table": source,
+        "other_columns": {"price": {"new_thing": 0.1}, "new_column": {"at": "2025-11-17T05:00:00Z"}},
     }
+    assert list(found) == [name for name in DDL["billing_cost_daily"].columns if name != "loaded_at"]
 
 
 async def test_nothing_told_is_null_and_no_credits_are_zero(tenant: Tenant, tools: Toolbox, begin: Begin) -> None:
@@ -149,17 +191,17 @@ async def test_nothing_told_is_null_and_no_credits_are_zero(tenant: Tenant, tool
     await execute(await begin(date="2025-11-17"), tools)
 
     [found] = await daily(tenant)
-    gone = ("project_id", "region", "usage_amount", "sku_id", "invoice_month", "resource_name", "resource_global_name", "cost_at_list")
-    assert [found[name] for name in gone] == [None] * len(gone)
+    gone = {"project_id", "region", "usage_amount", "sku_id", "invoice_month", "resource_name", "resource_global_name", "cost_at_list"}
+    gone |= {"tags", "project_ancestors", "price_list_price", "consumption_model_id", "subscription_instance_id", "other_columns"}
+    assert {name for name in gone if found[name] is not None} == set()
     assert (found["cost"], found["credits_total"], found["net_cost"], found["labels"], found["system_labels"]) == (4.0, 0.0, 4.0, {}, {})
+    assert (found["project_labels"], found["credits"]) == ({}, [])
 
 
 async def test_numeric_costs_are_taken(tenant: Tenant, tools: Toolbox, begin: Begin) -> None:
     """An export whose cost is NUMERIC and whose project number is INT64 ends in the same columns."""
     odd = DETAILED.set(DETAILED.get_field_index("cost"), pa.field("cost", pa.decimal128(38, 9)))
     odd = odd.set(odd.get_field_index("project"), pa.field("project", pa.struct([("id", pa.string()), ("number", pa.int64())])))
-    from decimal import Decimal  # noqa: PLC0415 - only here
-
     load(
         tenant.host,
         f"{tenant.project}.d.gcp_billing_export_resource_v1_X",
@@ -328,11 +370,40 @@ async def test_a_failed_check_of_severity_error_publishes_nothing(tenant: Tenant
     assert [(step.step_id, step.action) for step in steps][-2:] == [("checks", "STEP_FAILED"), ("publish", "STEP_SKIPPED")]
     assert (steps[-2].metadata["samples"].keys(), steps[-2].metadata["can_heal"]) == ({"cost_not_null", "currency_not_null"}, False)
     verdicts = {one.check_name: one for one in await store.list_dq_results(tenant.tenant_id, job.run.pipeline_logging_id)}
-    assert len(verdicts) == 11
+    assert len(verdicts) == 13
     [shown] = verdicts["cost_not_null"].sample_rows
     told = {"service.id": "6F81-5844-456A", "sku.id": "D2E8-1234-5678", "project.id": "shop", "currency": "USD"}
     assert {**shown, "usage_start_time": None} == {"cost": None, "usage_start_time": None, **told}
     assert await daily(tenant) == []
+
+
+async def test_amounts_that_are_no_numbers_publish_nothing_and_are_named_with_their_row(
+    tenant: Tenant, tools: Toolbox, begin: Begin, store: Store
+) -> None:
+    """Infinities of both signs in one row's credits, NaN of a quantity, an infinite cost; the day stays as it was."""
+    export(tenant, [row(DAY)])
+    assert (await execute(await begin(date="2025-11-17"), tools)).status is RunStatus.COMPLETED
+    before = await daily(tenant)
+    both = [{"name": "a", "amount": math.inf}, {"name": "b", "amount": -math.inf}]
+    quantity = {"amount": math.nan, "unit": "seconds", "amount_in_pricing_units": 1.0, "pricing_unit": "hour"}
+    export(tenant, [row(DAY), row(DAY, hour=3, credits=both), row(DAY, usage=quantity), row(DAY, cost=-math.inf)])
+    job = await begin(date="2025-11-17")
+
+    outcome = await execute(job, tools)
+
+    assert outcome.status is RunStatus.FAILED
+    assert outcome.error_message is not None
+    assert outcome.error_message.startswith("Step checks: Quality checks failed, nothing was published: amounts_finite (")
+    assert ", 2 rows fail, observed: 1 in cost, 1 in usage.amount); credits_finite (expected no credits.amount " in outcome.error_message
+    verdicts = {one.check_name: one for one in await store.list_dq_results(tenant.tenant_id, job.run.pipeline_logging_id)}
+    amounts, credits_ = verdicts["amounts_finite"], verdicts["credits_finite"]
+    assert (amounts.failing_rows, amounts.observed_value) == (2, "1 in cost, 1 in usage.amount")
+    shown_amounts = {tuple(str(float(one[name] or 0)) for name in ("cost", "usage.amount")) for one in amounts.sample_rows}
+    assert shown_amounts == {("-inf", "3600.0"), ("1.0", "nan")}
+    [shown] = credits_.sample_rows
+    assert (credits_.failing_rows, str(shown["credits_total"]).lower(), shown["sku.id"]) == (1, "nan", "D2E8-1234-5678")
+    assert str(shown["usage_start_time"]).startswith("2025-11-17 03:00:00")
+    assert await daily(tenant) == before
 
 
 async def test_the_detailed_export_is_taken_before_the_standard_one(tenant: Tenant, tools: Toolbox, begin: Begin) -> None:

@@ -9,6 +9,7 @@ import yaml
 
 from services.executor.catalog import load_catalog
 from services.executor.steps import STEP_TYPES
+from services.platform.ddl import load_tables
 from services.platform.settings import REPOSITORY
 
 DOCS = REPOSITORY / "docs"
@@ -40,3 +41,9 @@ def test_the_guide_to_templates(configs: Path) -> None:
 def test_the_guide_to_data_quality(configs: Path) -> None:
     head, _ = example("templates.md").split("  - {id: publish")
     check(configs, head + example("data-quality.md"))
+
+
+def test_the_guide_to_billing_names_every_column() -> None:
+    columns = load_tables(REPOSITORY / "configs" / "bigquery" / "tenant")["billing_cost_daily"].columns
+    told = re.findall(r"`(\w+)`", "".join(re.findall(r"^\| ([^|]*) \|", (DOCS / "billing.md").read_text(), re.MULTILINE)[1:]))
+    assert sorted(told) == sorted(columns)

@@ -32,6 +32,7 @@ checks:
   - {name: fair, kind: range, column: price, min: 0, max: 9.5, severity: warn}
   - {name: above, kind: range, column: price, min: 0, severity: warn}
   - {name: some, kind: range, column: pieces, min: 1, max: 9, severity: warn}
+  - {name: finite, kind: finite, columns: [price], severity: warn}
   - {name: recent, kind: freshness, column: sold_at, within: 12h, before: last_day, severity: warn}
   - {name: price_sum, kind: sum_agrees, column: price, source: source_price, severity: warn}
   - {name: piece_sum, kind: sum_agrees, column: pieces, source: source_pieces, severity: warn}
@@ -60,7 +61,7 @@ async def test_rows_that_keep_every_rule_pass(tenant: Tenant, tools: Toolbox, tm
     )  # fmt: skip
     assert math.isclose(float(observed["part_sum"] or 0), 0.7)
     assert {tuple(one.sample_rows) for one in checked.verdicts.values()} == {()}
-    assert checked.result.metadata == {"passed": 14, "warnings": []}
+    assert checked.result.metadata == {"passed": 15, "warnings": []}
 
 
 @pytest.mark.parametrize(
@@ -73,8 +74,9 @@ async def test_rows_that_keep_every_rule_pass(tenant: Tenant, tools: Toolbox, tm
         ([sale(shop={"id": "S1", "owner": None}), sale(shop={"id": "s1 ", "owner": None})], {"known_shop": 2}),
         ([sale(pieces=3), sale(pieces=0), sale(pieces=10)], {"even": 3, "some": 2, "odd": 1}),
         ([sale(price=-0.01), sale(price=9.51)], {"fair": 2, "above": 1}),
-        ([sale(price=math.nan), sale()], {"fair": 1, "above": 1, "price_sum": 2}),
-        ([sale(price=math.inf)], {"fair": 1, "price_sum": 1}),
+        ([sale(price=math.nan), sale()], {"fair": 1, "above": 1, "finite": 1, "price_sum": 2}),
+        ([sale(price=math.inf)], {"fair": 1, "finite": 1, "price_sum": 1}),
+        ([sale(price=-math.inf), sale(price=math.inf)], {"fair": 2, "above": 1, "finite": 2, "price_sum": 2}),
         ([sale(sold_at=NOON - timedelta(seconds=1)), sale(sold_at=NOON + timedelta(hours=12, seconds=1))], {"recent": 2}),
         ([sale(sold_at=None)], {"recent": 1}),
     ],
@@ -125,7 +127,7 @@ async def test_a_failed_row_is_shown_with_declared_columns_only(tenant: Tenant, 
 
 
 async def test_all_checks_are_one_job(tenant: Tenant, tools: Toolbox, tmp_path: Path) -> None:
-    """Fourteen checks, two custom blocks: one job, and one statement on the published table's history."""
+    """Fifteen checks, two custom blocks: one job, and one statement on the published table's history."""
     text = ALL + (
         "  - {name: usual, kind: volume, within: 50%, severity: warn}\n"
         "  - {name: first, sql: 'sale.sql#two', expect: x}\n  - {name: second, sql: 'sale.sql#two', expect: x, severity: warn}\n"

@@ -15,7 +15,11 @@ NUMBERS = "this check takes FLOAT64 or INT64"
 @pytest.mark.parametrize(
     ("check", "at", "message"),
     [
-        ("kind: magic", "magic", "kind is `magic`, but must be one of accepted_values, custom, freshness, not_null, range, row_count"),
+        (
+            "kind: magic",
+            "magic",
+            "kind is `magic`, but must be one of accepted_values, custom, finite, freshness, not_null, range",
+        ),
         ("kind: not_null", "{", "a check needs `column`"),
         ("kind: not_null, column: colour", "colour", "x_staging_sale has no column `colour`"),
         ("kind: not_null, column: shop.name", "shop.name", "x_staging_sale has no column `shop.name`"),
@@ -57,6 +61,8 @@ NUMBERS = "this check takes FLOAT64 or INT64"
         ("kind: sum_agrees, column: price, source: source_rows", "source_rows", "no earlier step finds out `source_rows` as FLOAT64"),
         ("kind: sum_agrees, column: parts, source: source_parts", "parts,", "`parts` is no single value"),
         ("kind: sum_agrees, column: price, source: source_price, within: -1", "-1", "within must be a number of at least 0"),
+        ("kind: finite", "{", "finite needs at least one column in `columns`"),
+        ("kind: finite, columns: [pieces]", "[pieces", "`pieces` is INT64, this check takes FLOAT64"),
         ("kind: freshness, column: sold_at", "{", "a check needs `within`"),
         ("kind: freshness, column: sold_at, within: 36", "36", "within must be text"),
         ("kind: freshness, column: sold_at, within: 36 hours", "36 hours", "within must be a time like 30m, 36h or 2d"),

@@ -30,6 +30,7 @@ DAILY = make_block("daily", "(\n  d DATE,\n  source STRING\n)\nPARTITION BY d", 
 KNOWN = Known(staging=SHAPE, table="daily", create=DAILY, covers_days=True, found={"n": "INT64", "f": "FLOAT64"})
 EVERY_KIND = (
     "{name: a, kind: accepted_values, column: id, values: [x]}",
+    "{name: a, kind: finite, columns: [price]}",
     "{name: a, kind: freshness, column: sold_at, within: 36h}",
     "{name: a, kind: not_null, column: id}",
     "{name: a, kind: range, column: price, min: 0}",

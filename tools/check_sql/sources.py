@@ -64,8 +64,8 @@ def blocks(files: list[Path]) -> Iterator[tuple[Path, Block | Problem]]:
 
 
 def added_columns(table: Table) -> Block:
-    """The statement that brings a table's first column to an older version of it: all columns' are alike."""
-    return table.add_column(next(iter(table.columns)))
+    """The statement that brings all of a table's columns to an older version of it."""
+    return table.add_columns(table.columns)
 
 
 def composed(root: Path) -> Iterator[tuple[Path, Block]]:

@@ -10,7 +10,7 @@ from services.executor.checks.columns import NUMBERS, Column, find_column
 from services.executor.checks.load_kinds import Before, Freshness, RowCount, SumAgrees, Volume
 from services.executor.checks.measure import Rule
 from services.executor.checks.own_rows import read_own_rows
-from services.executor.checks.row_kinds import AcceptedValues, NotNull, Range, Unique
+from services.executor.checks.row_kinds import AcceptedValues, Finite, NotNull, Range, Unique
 from services.executor.period import DAY
 from services.executor.staging import StagingShape
 from services.executor.yaml_section import Section
@@ -90,14 +90,22 @@ def _not_null(section: Section, known: Known) -> Rule:
     return NotNull(column=_column(section, known))
 
 
-def _unique(section: Section, known: Known) -> Rule:
+def _columns(section: Section, known: Known, kind: str, *types: str) -> tuple[Column, ...]:
     columns = read_columns(section, "columns", known.staging)
     if not columns:
-        raise section.error("unique needs at least one column in `columns`", "columns")
+        raise section.error(f"{kind} needs at least one column in `columns`", "columns")
     for column in columns:
-        if column.kind not in COMPARABLE:
-            raise section.error(f"`{column.path}` is {column.kind}, this check takes {' or '.join(COMPARABLE)}", "columns")
-    return Unique(columns=columns)
+        if column.kind not in types:
+            raise section.error(f"`{column.path}` is {column.kind}, this check takes {' or '.join(types)}", "columns")
+    return columns
+
+
+def _unique(section: Section, known: Known) -> Rule:
+    return Unique(columns=_columns(section, known, "unique", *COMPARABLE))
+
+
+def _finite(section: Section, known: Known) -> Rule:
+    return Finite(columns=_columns(section, known, "finite", "FLOAT64"))
 
 
 def _accepted_values(section: Section, known: Known) -> Rule:
@@ -165,6 +173,7 @@ def _sum_agrees(section: Section, known: Known) -> Rule:
 
 KINDS: dict[str, Callable[[Section, Known], Rule]] = {
     "accepted_values": _accepted_values,
+    "finite": _finite,
     "freshness": _freshness,
     "not_null": _not_null,
     "range": _range,

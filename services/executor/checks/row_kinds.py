@@ -1,7 +1,7 @@
 """Rules that single rows keep or break. NULL breaks none but not_null."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from services.executor.checks.columns import Column
 from services.executor.checks.measure import Measure, broken_rows
@@ -99,6 +99,35 @@ class Range:
             broken.append(f"IS_NAN({self.column.sql})")
         kind = "INT64" if all(isinstance(bound, int) for _, bound in bounds.values()) else "FLOAT64"
         return broken_rows(tag, " OR ".join(broken), shown, values={name: (kind, bound) for name, (_, bound) in bounds.items()})
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Finite:
+    """Each number is one: neither NaN nor infinite, of which no sum comes back."""
+
+    columns: tuple[Column, ...]
+    """FLOAT64."""
+
+    @property
+    def expect(self) -> str:
+        """See Rule."""
+        return f"neither NaN nor infinite: {', '.join(column.path for column in self.columns)}"
+
+    def measure(self, tag: str, shown: Sequence[Column]) -> Measure:
+        """See Rule. What is observed says in which columns such values stand, in how many rows each."""
+        odd = {f"{tag}_{place}": f"(IS_NAN({column.sql}) OR IS_INF({column.sql}))" for place, column in enumerate(self.columns)}
+        rows = broken_rows(tag, " OR ".join(odd.values()), shown)
+        found = [
+            f"IF(m.{name} > 0, CONCAT(CAST(m.{name} AS STRING), ' in {column.path}'), NULL)"
+            for name, column in zip(odd, self.columns, strict=True)
+        ]
+        return replace(
+            rows,
+            each={**rows.each, **odd},
+            total={**rows.total, **{name: f"COUNTIF(r.{name})" for name in odd}},
+            # It leaves NULLs out.
+            observed_value=f"ARRAY_TO_STRING([{', '.join(found)}], ', ')",
+        )
 
 
 def between(least: float | None, most: float | None) -> str:

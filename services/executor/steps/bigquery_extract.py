@@ -5,7 +5,6 @@ of it even if the process is killed. The sums are taken on the way, so that the 
 """
 
 import contextlib
-import math
 import tempfile
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -20,10 +19,10 @@ import pyarrow.parquet as pq
 from services.executor.export_source import Source, find_source
 from services.executor.exports import TableName
 from services.executor.failures import StepFailed
-from services.executor.flattening import flatten, source_schema
+from services.executor.flattening import exact_sum, flatten, source_credits
 from services.executor.parameters import ParameterType
 from services.executor.period import DAY, Period
-from services.executor.staging import StagingShape, conform
+from services.executor.staging import StagingShape
 from services.executor.steps.step import Reading, Scope, Step, StepContext, StepPreview, StepResult
 from services.executor.tenant_cloud import Estimate, TenantCloud
 from services.executor.yaml_section import Section
@@ -75,7 +74,12 @@ class Extract:
             rows_processed=spooled.rows,
             found={"source_rows": spooled.rows, "source_cost": spooled.cost, "source_credits": spooled.credits},
             staging=(table,),
-            metadata={"source_table": str(source.table), "source_reason": source.reason, "parquet_bytes": spooled.size, **context.days_not_over},
+            metadata={
+                "source_table": str(source.table),
+                "source_reason": source.reason,
+                "parquet_bytes": spooled.size,
+                **context.days_not_over,
+            },
         )
 
     async def preview(self, context: StepContext) -> StepPreview:
@@ -84,7 +88,7 @@ class Extract:
         """
 
         def look(cloud: TenantCloud, source: Source, period: Period, _: Callable[[], None]) -> tuple[Source, Estimate]:
-            return source, cloud.estimate(source.table, source_schema(self.shape.arrow), period)
+            return source, cloud.estimate(source.table, None, period)
 
         source, estimate = await _at_source(context, look)
         table = self.shape.table(context.run.pipeline_logging_id, context.run.attempt)
@@ -94,8 +98,17 @@ class Extract:
             reading=Reading.QUERY if estimate.by_query else Reading.STORAGE_READ,
             staging=(table,),
             staged_bytes=estimate.size,
-            metadata={"source_table": str(source.table), "source_reason": source.reason, "estimated_rows": estimate.rows, **context.days_not_over},
+            metadata={
+                "source_table": str(source.table),
+                "source_reason": source.reason,
+                "estimated_rows": estimate.rows,
+                **context.days_not_over,
+            },
         )
+
+
+def _origin(source: Source) -> dict[str, object]:
+    return {"source_table": str(source.table), "source_reason": source.reason}
 
 
 async def _at_source[Answer](context: StepContext, use: Callable[[TenantCloud, Source, Period, Callable[[], None]], Answer]) -> Answer:
@@ -128,17 +141,18 @@ def spool(
 ) -> Spooled:
     """Reads the period from `source` into an unnamed Parquet file in `folder`. Blocks. Raises StepFailed; Stopped from `checkpoint`."""
     folder.mkdir(parents=True, exist_ok=True)
-    staged, wanted = shape.arrow, source_schema(shape.arrow)
+    staged = shape.arrow
     file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 - handed on open, closed by whoever gets it
     try:
         rows, costs, credit_sums = 0, list[float](), list[float]()
         with pq.ParquetWriter(file, staged, compression="zstd") as writer:
-            for group in _groups(conform(batch, wanted) for batch in _checked(cloud.read(source, wanted, period, checkpoint), checkpoint)):
-                writer.write_table(flatten(group, staged), row_group_size=ROW_GROUP)
+            for group in _groups(_checked(cloud.read(source, None, period, checkpoint), checkpoint)):
+                table = flatten(group, staged, str(source))
+                writer.write_table(table, row_group_size=ROW_GROUP)
                 rows += group.num_rows
-                costs.append(_sum(group["cost"]))
-                credit_sums.append(_sum(pc.struct_field(pc.list_flatten(group["credits"]), "amount")))
-        return Spooled(source=source, file=file, size=file.tell(), rows=rows, cost=math.fsum(costs), credits=math.fsum(credit_sums))
+                costs.append(_sum(table["cost"]))
+                credit_sums.append(source_credits(group))
+        return Spooled(source=source, file=file, size=file.tell(), rows=rows, cost=exact_sum(costs), credits=exact_sum(credit_sums))
     except OSError as error:
         file.close()
         raise StepFailed("The executor could not write its spool file. Run it again in a moment.", can_heal=True) from error
