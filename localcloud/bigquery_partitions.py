@@ -1,7 +1,7 @@
 """Gives the emulator's ingestion-partitioned tables their pseudo-column, however they were made.
 
-local-bigquery stores `_PARTITIONTIME` as a hidden column, but only in tables that `CREATE TABLE ... PARTITION BY _PARTITIONDATE` made with a
-list of columns. Tables made over REST, by load jobs or as the result of a query had none, though their description says that they are
+local-bigquery stores `_PARTITIONTIME` as a hidden column, but only in tables that `CREATE TABLE ... PARTITION BY _PARTITIONDATE` made with
+a list of columns. Tables made over REST, by load jobs or as the result of a query had none, though their description says that they are
 partitioned by ingestion time: reading them by partition failed, while BigQuery reads them all alike.
 """
 
@@ -39,7 +39,9 @@ def record(project: str, dataset: str, table: str, resource: Table) -> None:
     add_partition_time((project, dataset, table))
 
 
-def write(cursor: duckdb.DuckDBPyConnection, query: str, params: dict[str, Any] | None, reference: Reference, *args: Any, **named: Any) -> bool:
+def write(
+    cursor: duckdb.DuckDBPyConnection, query: str, params: dict[str, Any] | None, reference: Reference, *args: Any, **named: Any
+) -> bool:
     """`tables.write`: rows of a load, copy or query job. It makes the table anew to replace all rows, without the pseudo-column."""
     created = _write(cursor, query, params, reference, *args, **named)
     add_partition_time(reference)
@@ -56,13 +58,15 @@ def add_partition_time(reference: Reference) -> None:
     path, rebuilt = database.quote(*reference), database.quote(*reference[:2], f"{reference[2]}__rebuilt")
     with database.cursor() as cursor:
         try:
-            found = cursor.execute(f"SELECT column_name, column_type, \"null\", \"default\" FROM (DESCRIBE {path})").fetchall()  # noqa: S608
+            found = cursor.execute(f'SELECT column_name, column_type, "null", "default" FROM (DESCRIBE {path})').fetchall()  # noqa: S608
         except duckdb.CatalogException:
             return  # described, but without columns yet
         if any(name == tables.INGESTION_TIME for name, *_ in found):
             return
         columns = [_column(*column) for column in found]
-        columns.append(f"{database.quote(tables.INGESTION_TIME)} TIMESTAMPTZ DEFAULT CAST(date_trunc('{unit}', current_timestamp) AS TIMESTAMPTZ)")
+        columns.append(
+            f"{database.quote(tables.INGESTION_TIME)} TIMESTAMPTZ DEFAULT CAST(date_trunc('{unit}', current_timestamp) AS TIMESTAMPTZ)"
+        )
         with _transaction(cursor):
             cursor.execute(f"CREATE TABLE {rebuilt} ({', '.join(columns)})")
             cursor.execute(f"INSERT INTO {rebuilt} BY NAME SELECT * FROM {path}")  # noqa: S608

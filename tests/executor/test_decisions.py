@@ -10,7 +10,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.executor import reconcile
-from services.executor.exports import TableName, choose_export, named_table
 from services.executor.failures import StepFailed
 from services.executor.ledger import Slot
 from services.executor.pipelines import PipelineName
@@ -55,30 +54,6 @@ def test_what_is_no_pipeline_is_none(text: str) -> None:
 )
 def test_a_step_runs_by_what_ended_before(when: str, ended: dict[str, StepStatus], runs: bool) -> None:
     assert should_run(needs=("a",), when=When(when), ended=ended) is runs
-
-
-def table(name: str, dataset: str = "d") -> TableName:
-    return TableName(project="acme-prod", dataset=dataset, table=name)
-
-
-def test_the_detailed_export_of_an_account_wins() -> None:
-    detailed = table("gcp_billing_export_resource_v1_A")
-    assert choose_export([table("gcp_billing_export_v1_A"), detailed, table("prices")], "acme-prod") == detailed
-
-
-def test_several_exports_are_named() -> None:
-    with pytest.raises(StepFailed, match=r"acme-prod\.d\.gcp_billing_export_v1_A, acme-prod\.e\.gcp_billing_export_v1_A.*export_table"):
-        choose_export([table("gcp_billing_export_v1_A", "e"), table("gcp_billing_export_v1_A")], "acme-prod")
-
-
-def test_no_export_tells_what_to_do() -> None:
-    with pytest.raises(StepFailed, match="Turn on the Cloud Billing export"):
-        choose_export([table("other")], "acme-prod")
-
-
-def test_a_named_table_stands_in_the_credentials_project_unless_it_says_otherwise() -> None:
-    assert str(named_table("d.t", "acme-prod")) == "acme-prod.d.t"
-    assert str(named_table("other-prod.d.t", "acme-prod")) == "other-prod.d.t"
 
 
 def test_verdicts_come_in_the_templates_order_and_errors_refuse() -> None:

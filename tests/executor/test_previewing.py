@@ -41,7 +41,8 @@ async def test_what_a_run_would_read_and_cost(tenant: Tenant, starter: Starter, 
     assert found.problems == {}
     assert [step.step_id for step in found.steps] == ["extract", "checks", "publish"]
     extract, checks, publish = found.steps
-    assert extract.metadata == {"source_table": source, "estimated_rows": 5000}
+    reason = f"It is the only usage cost export of project {tenant.project}."
+    assert extract.metadata == {"source_table": source, "source_reason": reason, "estimated_rows": 5000}
     assert extract.bytes_read > 5000 * 8
     assert (checks.bytes_read, publish.bytes_read) == (extract.bytes_read, extract.bytes_read)
     assert math.isclose(extract.cost_usd, extract.bytes_read / TIB * 1.1)

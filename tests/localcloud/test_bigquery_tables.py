@@ -1,4 +1,4 @@
-"""What the emulator's tables are like where BigQuery's are otherwise than local-bigquery's: partitions by ingestion, and what can be read."""
+"""The emulator's tables are as BigQuery's where local-bigquery's are not: partitions by ingestion, and what can be read."""
 
 from collections.abc import Callable, Iterator
 
@@ -70,7 +70,7 @@ def as_the_result_of_a_query(client: bigquery.Client) -> None:
 
 def by_sql(client: bigquery.Client) -> None:
     client.query_and_wait(f"CREATE TABLE {TABLE} (id INT64 NOT NULL, labels ARRAY<STRING>) PARTITION BY _PARTITIONDATE")
-    client.query_and_wait(f"INSERT INTO {TABLE} (id, labels) SELECT 1, ['a'] UNION ALL SELECT 2, []")  # noqa: S608
+    client.query_and_wait(f"INSERT INTO {TABLE} (id, labels) SELECT 1, ['a'] UNION ALL SELECT 2, []")
 
 
 @pytest.mark.parametrize("make", [over_rest, by_a_load_job, over_rest_and_replaced_by_a_load_job, as_the_result_of_a_query, by_sql])
@@ -84,7 +84,7 @@ def test_a_table_partitioned_by_ingestion_is_read_by_partition(
     found = client.get_table(TABLE)
     assert ([column.name for column in found.schema], found.time_partitioning.field) == (["id", "labels"], None)
     today = "_PARTITIONTIME = TIMESTAMP_TRUNC(CURRENT_TIMESTAMP(), DAY)"
-    [row] = client.query_and_wait(f"SELECT COUNTIF({today}) AS new, COUNT(*) AS every, SUM(ARRAY_LENGTH(labels)) AS labels FROM {TABLE}")  # noqa: S608
+    [row] = client.query_and_wait(f"SELECT COUNTIF({today}) AS new, COUNT(*) AS every, SUM(ARRAY_LENGTH(labels)) AS labels FROM {TABLE}")
     assert (row.new, row.every, row.labels) == (2, 2, 1)
     assert session(reader, f"partitions.{TABLE}", "_PARTITIONTIME >= TIMESTAMP '2020-01-01'").estimated_row_count == 2
     assert session(reader, f"partitions.{TABLE}", "_PARTITIONTIME < TIMESTAMP '2020-01-01'").estimated_row_count == 0

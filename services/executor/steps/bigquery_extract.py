@@ -17,7 +17,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from services.executor.exports import TableName, choose_export, named_table
+from services.executor.export_source import Source, find_source
+from services.executor.exports import TableName
 from services.executor.failures import StepFailed
 from services.executor.flattening import flatten, source_schema
 from services.executor.parameters import ParameterType
@@ -58,10 +59,10 @@ class Extract:
         """See Step."""
         table = self.shape.table(context.run.pipeline_logging_id, context.run.attempt)
 
-        def read(cloud: TenantCloud, source: TableName, period: Period, checkpoint: Callable[[], None]) -> Spooled:
-            return spool(cloud, source, self.shape, period, folder=context.tools.spool_dir, checkpoint=checkpoint)
+        def read(cloud: TenantCloud, source: Source, period: Period, checkpoint: Callable[[], None]) -> tuple[Source, Spooled]:
+            return source, spool(cloud, source.table, self.shape, period, folder=context.tools.spool_dir, checkpoint=checkpoint)
 
-        spooled = await _at_source(context, read)
+        source, spooled = await _at_source(context, read)
         with spooled.file:
             within = timedelta(seconds=context.timeout_seconds)
             try:
@@ -74,28 +75,30 @@ class Extract:
             rows_processed=spooled.rows,
             found={"source_rows": spooled.rows, "source_cost": spooled.cost, "source_credits": spooled.credits},
             staging=(table,),
-            metadata={"source_table": str(spooled.source), "parquet_bytes": spooled.size},
+            metadata={"source_table": str(source.table), "source_reason": source.reason, "parquet_bytes": spooled.size},
         )
 
     async def preview(self, context: StepContext) -> StepPreview:
-        """See Previewed. A read session is opened, which tells how much it would send, and never read."""
+        """See Previewed. A read session is opened, which says how much it would send, and never read; on a view, a query is run dry. Where
+        a standard and a detailed export have to be compared, they are, as in a run.
+        """
 
-        def look(cloud: TenantCloud, source: TableName, period: Period, _: Callable[[], None]) -> tuple[TableName, Estimate]:
-            return source, cloud.estimate(source, source_schema(self.shape.arrow), period)
+        def look(cloud: TenantCloud, source: Source, period: Period, _: Callable[[], None]) -> tuple[Source, Estimate]:
+            return source, cloud.estimate(source.table, source_schema(self.shape.arrow), period)
 
         source, estimate = await _at_source(context, look)
         table = self.shape.table(context.run.pipeline_logging_id, context.run.attempt)
         await context.tools.staging.make(context.run.tenant_id, table)
         return StepPreview(
-            bytes_read=estimate.size,
-            reading=Reading.STORAGE_READ,
+            bytes_read=estimate.size + source.compared_bytes,
+            reading=Reading.QUERY if estimate.by_query else Reading.STORAGE_READ,
             staging=(table,),
             staged_bytes=estimate.size,
-            metadata={"source_table": str(source), "estimated_rows": estimate.rows},
+            metadata={"source_table": str(source.table), "source_reason": source.reason, "estimated_rows": estimate.rows},
         )
 
 
-async def _at_source[Answer](context: StepContext, use: Callable[[TenantCloud, TableName, Period, Callable[[], None]], Answer]) -> Answer:
+async def _at_source[Answer](context: StepContext, use: Callable[[TenantCloud, Source, Period, Callable[[], None]], Answer]) -> Answer:
     """What `use(cloud, source, period, checkpoint)` answers, in a worker; the tenant's cloud is closed after it. Raises StepFailed."""
     period, export = context.period, context.parameters[EXPORT]
     if period is None:
@@ -104,8 +107,7 @@ async def _at_source[Answer](context: StepContext, use: Callable[[TenantCloud, T
 
     def work(checkpoint: Callable[[], None]) -> Answer:
         try:
-            source = named_table(str(export), cloud.project) if export else choose_export(cloud.exports(checkpoint), cloud.project)
-            return use(cloud, source, period, checkpoint)
+            return use(cloud, find_source(cloud, str(export) if export else None, period, checkpoint), period, checkpoint)
         finally:
             cloud.close()
 
@@ -131,7 +133,7 @@ def spool(
     try:
         rows, costs, credit_sums = 0, list[float](), list[float]()
         with pq.ParquetWriter(file, staged, compression="zstd") as writer:
-            for group in _groups(conform(batch, wanted) for batch in _checked(cloud.read(source, wanted, period), checkpoint)):
+            for group in _groups(conform(batch, wanted) for batch in _checked(cloud.read(source, wanted, period, checkpoint), checkpoint)):
                 writer.write_table(flatten(group, staged), row_group_size=ROW_GROUP)
                 rows += group.num_rows
                 costs.append(_sum(group["cost"]))

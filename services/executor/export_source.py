@@ -1,0 +1,52 @@
+"""Finds the table that a run of a billing pipeline reads: the one that its parameter names, or the export of the tenant's project."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from services.executor.export_days import prefer
+from services.executor.exports import TableName, choose_exports, named_table, nothing_found
+from services.executor.failures import StepFailed
+from services.executor.period import Period
+from services.executor.tenant_cloud import TenantCloud
+
+MOST_VIEWS = 20
+"""Views whose columns are looked at, to name one that a tenant may have meant."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Source:
+    """The table to read."""
+
+    table: TableName
+    reason: str
+    """Why this one, in words for the tenant."""
+    compared_bytes: int = 0
+    """Read to choose it, as BigQuery estimates it."""
+
+
+def find_source(cloud: TenantCloud, named: str | None, period: Period, checkpoint: Callable[[], None]) -> Source:
+    """Blocks. `named`: the parameter export_table. Raises StepFailed, saying what to do; what `checkpoint` raises."""
+    if named:
+        return Source(table=named_table(named, cloud.project), reason="It is named by export_table.")
+    listing = cloud.list_tables(checkpoint)
+    exports = choose_exports(listing.tables)
+    if exports is None:
+        billing = [one for one in listing.tables if one.kind is not None]
+        views = [one for one in listing.tables if one.kind is None and not one.is_table][:MOST_VIEWS]
+        beside = [*billing, *(view for view in views if cloud.looks_like_usage(view.name, checkpoint))]
+        raise nothing_found(cloud.project, beside, listing.hidden)
+    if exports.standard:
+        return _of_both(cloud, exports.standard, exports.table, period, checkpoint)
+    return Source(table=exports.table, reason=f"It is the only usage cost export of project {cloud.project}.")
+
+
+def _of_both(cloud: TenantCloud, standard: TableName, detailed: TableName, period: Period, checkpoint: Callable[[], None]) -> Source:
+    has = cloud.days_of(detailed, period, checkpoint)
+    try:
+        beside = cloud.days_of(standard, period, checkpoint)
+    except StepFailed as error:
+        if error.can_heal:
+            raise
+        return Source(table=detailed, reason=f"The standard export cannot be read beside it: {error.message}", compared_bytes=has.size)
+    preferred = prefer(standard=beside.days, detailed=has.days, period=period)
+    return Source(table=detailed if preferred.detailed else standard, reason=preferred.reason, compared_bytes=has.size + beside.size)

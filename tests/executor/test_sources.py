@@ -1,0 +1,257 @@
+"""A tenant's project on the emulator: which of its tables is read, and views as well as tables."""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import pyarrow as pa
+import pytest
+from google.api_core import exceptions as google
+from google.auth.credentials import AnonymousCredentials
+from google.cloud import bigquery
+
+from services.executor.engine import execute
+from services.executor.export_days import DayTotals
+from services.executor.export_rows import TOTALS, totals_by_day
+from services.executor.export_source import find_source
+from services.executor.exports import Listed, TableName, named_table
+from services.executor.failures import StepFailed
+from services.executor.period import Period
+from services.executor.previewing import Previewer, Prices
+from services.executor.runs import RunStatus
+from services.executor.steps.step import Toolbox
+from services.executor.store import Store
+from services.executor.tenant_cloud import ExportDays, Listing, TenantCloud
+from services.platform.settings import ServiceSettings
+from tests.executor.billing_export import ACCOUNT, STANDARD, load, row
+from tests.executor.conftest import Tenant
+from tests.executor.test_billing import DAY, NEXT, Begin, daily, export
+
+PERIOD = Period(first=DAY, last=DAY)
+COLUMNS = pa.schema([("cost", pa.float64()), ("service", pa.struct([("id", pa.string())])), ("resource", pa.string())])
+FOCUS = pa.schema([("BilledCost", pa.decimal128(38, 9)), ("ChargePeriodStart", pa.timestamp("us", tz="UTC"))])
+PRICES = pa.schema([("pricing_as_of_time", pa.timestamp("us", tz="UTC"))])
+
+
+def unhurried() -> None:
+    """A checkpoint of a run that goes on."""
+
+
+@pytest.fixture
+def cloud(tenant: Tenant, service_settings: ServiceSettings) -> Iterator[TenantCloud]:
+    cloud = TenantCloud(tenant.cloud_credentials, service_settings)
+    yield cloud
+    cloud.close()
+
+
+def sql(tenant: Tenant, *statements: str) -> None:
+    with bigquery.Client(tenant.project, AnonymousCredentials(), client_options={"api_endpoint": tenant.host}) as client:  # type: ignore[no-untyped-call]
+        for statement in statements:
+            client.query_and_wait(statement)
+
+
+def other_kinds(tenant: Tenant) -> None:
+    """What Google and tenants put beside usage exports."""
+    load(tenant.host, f"{tenant.project}.gcp_billing_immutable_{ACCOUNT}_us.gcp_billing_export_focus_{ACCOUNT}", [], FOCUS)
+    load(tenant.host, f"{tenant.project}.cloud_costs.cloud_pricing_export", [], PRICES)
+    sql(
+        tenant,
+        "CREATE VIEW cloud_costs.costs AS SELECT TIMESTAMP '2025-11-17' AS usage_start_time, 1.0 AS cost",
+        "CREATE VIEW cloud_costs.other AS SELECT 1 AS one",
+        f"CREATE VIEW cloud_costs.gcp_billing_export_resource_v1_{ACCOUNT} AS SELECT 1 AS one",
+    )
+
+
+async def test_other_kinds_of_exports_are_named_where_there_is_no_usage_and_passed_over_where_there_is(
+    tenant: Tenant, cloud: TenantCloud
+) -> None:
+    other_kinds(tenant)
+    with pytest.raises(StepFailed) as failed:
+        find_source(cloud, None, PERIOD, unhurried)
+    for part in ("(Google's FOCUS export)", "(a pricing export)", ".costs (a view with a usage cost export's columns)", "(a view)"):
+        assert part in failed.value.message
+    assert "cloud_costs.other" not in failed.value.message
+
+    standard = export(tenant, [row(DAY)], schema=STANDARD)
+    found = find_source(cloud, None, PERIOD, unhurried)
+    assert (str(found.table), found.reason) == (standard, f"It is the only usage cost export of project {tenant.project}.")
+
+
+async def test_days_before_the_detailed_export_are_read_from_the_standard_one(
+    tenant: Tenant, tools: Toolbox, begin: Begin, store: Store, previewer: Previewer
+) -> None:
+    """A run over them, and a dry run, say which one it was and why; days that both have come from the detailed one."""
+    standard = export(tenant, [row(DAY, cost=5.0), row(DAY, cost=6.0), row(NEXT, cost=9.0)], schema=STANDARD)
+    detailed = export(tenant, [row(NEXT, cost=9.0)])
+
+    job = await begin(date=DAY.isoformat())
+    outcome = await execute(job, tools)
+    preview = await previewer.preview(await begin(date=NEXT.isoformat()))
+
+    assert (outcome.status, outcome.rows_processed) == (RunStatus.COMPLETED, 2)
+    assert [one["cost"] for one in await daily(tenant)] == [5.0, 6.0]
+    told = next(log.metadata for log in await store.list_step_logs(tenant.tenant_id, job.run.pipeline_logging_id) if log.metadata)
+    reason = "The standard export has all the days; the detailed one has no rows, or less than half of the cost, on 2025-11-17."
+    assert (told["source_table"], told["source_reason"]) == (standard, reason)
+    assert preview.problems == {}
+    assert preview.steps[0].metadata["source_table"] == detailed
+    assert preview.steps[0].metadata["source_reason"] == "The detailed export has all the days that the standard one has."
+
+
+@pytest.fixture
+def previewer(tools: Toolbox) -> Previewer:
+    return Previewer(tools, Prices(query=6.25, storage_read=1.1))
+
+
+async def test_a_view_over_an_export_is_read_by_a_query_and_estimated_by_a_dry_one(
+    tenant: Tenant, tools: Toolbox, begin: Begin, cloud: TenantCloud, previewer: Previewer
+) -> None:
+    table = export(tenant, [row(DAY, cost=5.0), row(DAY, cost=6.0), row(NEXT, cost=9.0)])
+    sql(
+        tenant,
+        f"CREATE VIEW cloud_costs.seen AS SELECT * FROM `{table}` WHERE cost > 5",
+        f"CREATE MATERIALIZED VIEW cloud_costs.kept AS SELECT usage_start_time, cost, service FROM `{table}`",
+    )
+    kept = named_table("cloud_costs.kept", tenant.project)
+    batches = list(cloud.read(kept, COLUMNS, PERIOD))
+    assert sorted(cost for batch in batches for cost in batch["cost"].to_pylist()) == [5.0, 6.0]
+    assert batches[0].schema.names == ["cost", "service"], "what the view has of what is wanted"
+    assert cloud.estimate(kept, COLUMNS, PERIOD).by_query
+
+    named = {"date": DAY.isoformat(), "export_table": "cloud_costs.seen"}
+    assert (await previewer.preview(await begin(**named))).problems == {}
+    outcome = await execute(await begin(**named), tools)
+    assert (outcome.status, outcome.error_message, outcome.rows_processed) == (RunStatus.COMPLETED, None, 1)
+    [published] = await daily(tenant)
+    assert (published["cost"], published["resource_name"]) == (6.0, "vm-1")
+
+
+@dataclass
+class StubJob:
+    """A query job that never ends."""
+
+    cancelled: int = 0
+    asked: int = 0
+
+    def result(self, **_: object) -> None:
+        self.asked += 1
+        raise TimeoutError
+
+    def cancel(self, **_: object) -> None:
+        self.cancelled += 1
+
+
+async def test_a_query_on_a_view_is_looked_after(tenant: Tenant, cloud: TenantCloud, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is cancelled with its run; without the right to run it, the role is named."""
+    export(tenant, [])
+    sql(tenant, "CREATE VIEW cloud_costs.seen AS SELECT TIMESTAMP '2025-11-17' AS usage_start_time, 1.0 AS cost")
+    seen, job = named_table("cloud_costs.seen", tenant.project), StubJob()
+
+    class Stopped(Exception):
+        pass
+
+    def checkpoint() -> None:
+        if job.asked == 3:
+            raise Stopped
+
+    monkeypatch.setattr(cloud._client, "query", lambda *_, **__: job)
+    with pytest.raises(Stopped):
+        list(cloud.read(seen, COLUMNS, PERIOD, checkpoint))
+    assert (job.asked, job.cancelled) == (3, 1)
+
+    def refuse(*_: object, **__: object) -> None:
+        raise google.Forbidden("Access Denied: Project team: User does not have bigquery.jobs.create permission in project team.")  # type: ignore[no-untyped-call]
+
+    monkeypatch.setattr(cloud._client, "query", refuse)
+    for ask in (lambda: list(cloud.read(seen, COLUMNS, PERIOD)), lambda: cloud.estimate(seen, COLUMNS, PERIOD)):
+        with pytest.raises(StepFailed, match=rf"Grant it BigQuery Job User \(roles/bigquery.jobUser\) on project {tenant.project}"):
+            ask()
+
+
+async def test_an_export_partitioned_by_ingestion_is_read_however_it_was_made(tenant: Tenant, cloud: TenantCloud) -> None:
+    table = bigquery.Table(
+        f"{tenant.project}.cloud_costs.gcp_billing_export_v1_{ACCOUNT}",
+        [bigquery.SchemaField("usage_start_time", "TIMESTAMP"), bigquery.SchemaField("cost", "FLOAT")],
+    )
+    table.time_partitioning = bigquery.TimePartitioning()
+    with bigquery.Client(tenant.project, AnonymousCredentials(), client_options={"api_endpoint": tenant.host}) as client:  # type: ignore[no-untyped-call]
+        client.create_dataset("cloud_costs", exists_ok=True)
+        client.create_table(table)
+        rows = [{"usage_start_time": f"{day}T10:00:00Z", "cost": 2.0} for day in (DAY, DAY, NEXT)]
+        assert client.insert_rows_json(table, rows) == []
+    source = find_source(cloud, None, PERIOD, unhurried)
+    assert cloud.days_of(source.table, PERIOD, unhurried).days == {DAY: DayTotals(rows=2, cost=4.0)}
+
+
+@dataclass
+class Project:
+    """A tenant's cloud, as far as `find_source` asks it."""
+
+    listing: Listing
+    held: Mapping[str, ExportDays | StepFailed] = field(default_factory=dict)
+    project: str = "team"
+
+    def list_tables(self, _: Callable[[], None]) -> Listing:
+        return self.listing
+
+    def looks_like_usage(self, table: TableName, _: Callable[[], None]) -> bool:
+        return table.table.startswith("like")
+
+    def days_of(self, export: TableName, _: Period, __: Callable[[], None]) -> ExportDays:
+        held = self.held[export.table]
+        if isinstance(held, StepFailed):
+            raise held
+        return held
+
+
+def listed(*tables: str, kind: str = "TABLE") -> list[Listed]:
+    return [Listed(name=TableName(project="team", dataset="d", table=table), type=kind) for table in tables]
+
+
+BOTH = (f"gcp_billing_export_v1_{ACCOUNT}", f"gcp_billing_export_resource_v1_{ACCOUNT}")
+HELD = ExportDays(days={DAY: DayTotals(rows=1, cost=1.0)}, size=40)
+
+
+def test_a_standard_export_that_may_not_be_read_does_not_stand_in_the_detailed_ones_way() -> None:
+    refused = StepFailed("Google Cloud refused the service account.")
+    cloud: Any = Project(Listing(tables=listed(*BOTH), hidden=[]), {BOTH[0]: refused, BOTH[1]: HELD})
+    found = find_source(cloud, None, PERIOD, unhurried)
+    assert (found.table.table, found.compared_bytes) == (BOTH[1], 40)
+    assert found.reason == "The standard export cannot be read beside it: Google Cloud refused the service account."
+
+
+def test_an_export_that_does_not_answer_is_not_taken_for_one_without_rows() -> None:
+    away = StepFailed("BigQuery did not answer.", can_heal=True)
+    for broken in BOTH:
+        cloud: Any = Project(Listing(tables=listed(*BOTH), hidden=[]), {**dict.fromkeys(BOTH, HELD), broken: away})
+        with pytest.raises(StepFailed, match="did not answer"):
+            find_source(cloud, None, PERIOD, unhurried)
+
+
+def test_what_is_read_to_compare_is_counted() -> None:
+    cloud: Any = Project(Listing(tables=listed(*BOTH), hidden=[]), dict.fromkeys(BOTH, HELD))
+    assert find_source(cloud, None, PERIOD, unhurried).compared_bytes == 80
+
+
+def test_a_named_table_is_taken_at_its_word() -> None:
+    found = find_source(Project(Listing(tables=[], hidden=[])), "fin-project.billing.costs", PERIOD, unhurried)  # type: ignore[arg-type]
+    assert (str(found.table), found.reason) == ("fin-project.billing.costs", "It is named by export_table.")
+
+
+def test_only_some_views_are_looked_at() -> None:
+    views = listed(*(f"like_{number:02}" for number in range(30)), kind="VIEW")
+    with pytest.raises(StepFailed, match="and 12 more"):
+        find_source(Project(Listing(tables=views, hidden=[])), None, PERIOD, unhurried)  # type: ignore[arg-type]
+
+
+def test_totals_are_of_utc_days() -> None:
+    batch = pa.RecordBatch.from_pylist(
+        [
+            {"usage_start_time": row(DAY, hour=23)["usage_start_time"], "cost": 1.5},
+            {"usage_start_time": row(DAY)["usage_start_time"], "cost": None},
+            {"usage_start_time": row(NEXT)["usage_start_time"], "cost": -2.0},
+            {"usage_start_time": None, "cost": 7.0},
+        ],
+        schema=TOTALS,
+    )
+    assert totals_by_day(batch) == {DAY: DayTotals(rows=2, cost=1.5), NEXT: DayTotals(rows=1, cost=-2.0)}
