@@ -1,10 +1,11 @@
-"""`python -m localcloud.sample`: the sample tenant's billing export, in the tenant's own project, and the credentials to read it with."""
+"""`python -m localcloud.sample`: the sample tenant's billing exports, in the tenant's own project, and the credentials for them."""
 
 import argparse
 import io
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 
 import pyarrow as pa
@@ -14,55 +15,93 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from google.auth.credentials import AnonymousCredentials
 from google.cloud import bigquery
 
+from localcloud import sample_beside as beside
 from localcloud.files import write_private
-from localcloud.sample_rows import BILLING_ACCOUNT, rows_of_day
-from localcloud.sample_schema import ARROW_SCHEMA, bigquery_schema
+from localcloud.sample_day import rows_of_day
+from localcloud.sample_rows import Row, late_usage_of_day
+from localcloud.sample_schema import DETAILED, STANDARD, bigquery_schema
 from localcloud.settings import LocalSettings
 
 PROJECT = "acme-sample-project"
 DATASET = "billing_export"
-TABLE = f"gcp_billing_export_resource_v1_{BILLING_ACCOUNT.replace('-', '_')}"
+TABLE = f"gcp_billing_export_resource_v1_{beside.ACCOUNT}"
+STANDARD_TABLE = f"gcp_billing_export_v1_{beside.ACCOUNT}"
 DAYS = 7
+BEFORE = 3
+"""Days that only the standard export has: the detailed one was turned on later."""
 EMPTY_DAY = 3  # of the seven, counted from the first: a day on which the tenant used nothing
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Sample:
-    """The loaded export."""
+    """The loaded exports."""
 
     table: str
-    """`project.dataset.table`."""
+    """The detailed one, `project.dataset.table`."""
+    standard: str
+    """The other one, which has BEFORE days more."""
     days: tuple[date, ...]
-    """The UTC days it covers, the last one yesterday."""
+    """The UTC days that the detailed one covers, the last one yesterday."""
     empty_day: date
     """The one of them without a row."""
     rows: int
-    """All rows."""
+    """All rows of the detailed one."""
 
 
 def load(bigquery_host: str, *, rows_per_day: int, last_day: date | None = None) -> Sample:
-    """Makes the export's dataset and (re)places its table, in one load job; the same call again leaves the same rows.
+    """Makes the exports' datasets and (re)places their tables, a load job each; the same call again leaves the same rows.
 
-    `bigquery_host` is the emulator's URL; `last_day` is by default yesterday (UTC).
+    `bigquery_host` is the emulator's URL; `last_day` is by default yesterday (UTC). What arrives two days late has not arrived for it yet.
     """
     last_day = last_day or datetime.now(UTC).date() - timedelta(days=1)
     days = tuple(last_day - timedelta(days=DAYS - 1 - index) for index in range(DAYS))
-    rows = [row for day in days if day != days[EMPTY_DAY] for row in rows_of_day(day, rows_per_day)]
-    file = io.BytesIO()
-    pq.write_table(pa.Table.from_pylist(rows, schema=ARROW_SCHEMA), file, compression="zstd")
-    table = f"{PROJECT}.{DATASET}.{TABLE}"
+    earlier = [days[0] - timedelta(days=back) for back in range(BEFORE, 0, -1)]
+    arrived = datetime.combine(last_day + timedelta(days=2), time(), UTC)
+    rows = list(_rows((day for day in days if day != days[EMPTY_DAY]), rows_per_day, arrived))
+    detailed = pa.Table.from_pylist(rows, schema=DETAILED)
+    before = pa.Table.from_pylist(list(_rows(earlier, rows_per_day, arrived)), schema=STANDARD)
+    dataset, focus = f"{PROJECT}.{DATASET}", f"{PROJECT}.{beside.FOCUS_DATASET}"
     with bigquery.Client(PROJECT, AnonymousCredentials(), client_options={"api_endpoint": bigquery_host}) as client:  # type: ignore[no-untyped-call]
-        client.create_dataset(f"{PROJECT}.{DATASET}", exists_ok=True)
-        nested = bigquery.ParquetOptions()  # type: ignore[no-untyped-call]
-        nested.enable_list_inference = True
-        config = bigquery.LoadJobConfig(
-            source_format=bigquery.SourceFormat.PARQUET,
-            schema=bigquery_schema(),
-            parquet_options=nested,
-            write_disposition=bigquery.WriteDisposition.WRITE_TRUNCATE,
-        )
-        client.load_table_from_file(file, table, rewind=True, job_config=config).result()
-    return Sample(table=table, days=days, empty_day=days[EMPTY_DAY], rows=len(rows))
+        for parent in (dataset, focus):
+            client.create_dataset(parent, exists_ok=True)
+        tables = [
+            (f"{dataset}.{TABLE}", detailed),
+            (f"{dataset}.{STANDARD_TABLE}", pa.concat_tables([before, detailed.select(STANDARD.names)])),
+            (f"{dataset}.{beside.PRICING_TABLE}", beside.prices(last_day)),
+            (f"{focus}.{beside.FOCUS_TABLE}", beside.focus_rows(rows)),
+        ]
+        for name, table in tables:
+            _replace(client, name, table)
+        client.query_and_wait(beside.view(f"{dataset}.{beside.VIEW}", f"{dataset}.{TABLE}"))
+    return Sample(
+        table=f"{dataset}.{TABLE}", standard=f"{dataset}.{STANDARD_TABLE}", days=days, empty_day=days[EMPTY_DAY], rows=detailed.num_rows
+    )
+
+
+def _rows(days: Iterable[date], rows_per_day: int, arrived: datetime) -> Iterable[Row]:
+    for day in days:
+        yield from rows_of_day(day, rows_per_day)
+        yield from (row for row in late_usage_of_day(day, rows_per_day) if row["export_time"] < arrived)
+
+
+def _replace(client: bigquery.Client, name: str, rows: pa.Table) -> None:
+    """Usage is partitioned by the day on which rows arrived, as Google's exports are."""
+    is_usage = set(STANDARD.names) <= set(rows.schema.names)
+    file = io.BytesIO()
+    pq.write_table(rows, file, compression="zstd")
+    nested = bigquery.ParquetOptions()  # type: ignore[no-untyped-call]
+    nested.enable_list_inference = True
+    config = bigquery.LoadJobConfig(
+        source_format=bigquery.SourceFormat.PARQUET,
+        schema=bigquery_schema(rows.schema),
+        parquet_options=nested,
+        time_partitioning=bigquery.TimePartitioning() if is_usage else None,
+        write_disposition=bigquery.WriteDisposition.WRITE_TRUNCATE,
+    )
+    client.load_table_from_file(file, name, rewind=True, job_config=config).result()
+    if is_usage:
+        # One load is one day's arrival; these rows came day by day.
+        client.query_and_wait(f"UPDATE `{name}` SET _PARTITIONTIME = TIMESTAMP_TRUNC(export_time, DAY) WHERE TRUE")  # noqa: S608
 
 
 def write_credentials(path: Path) -> None:

@@ -1,4 +1,5 @@
-"""The columns of Google's detailed usage cost export (`gcp_billing_export_resource_v1_*`), as Google documents them.
+"""The columns of Google's usage cost exports, as Google documents them: of the detailed one (`gcp_billing_export_resource_v1_*`), and of
+the standard one, which has all but two of them.
 
 https://docs.cloud.google.com/billing/docs/how-to/export-data-bigquery-tables/detailed-usage
 """
@@ -48,18 +49,31 @@ COLUMNS: Mapping[str, pa.DataType] = {
     "invoice": _strings("month", "publisher_type"),
     "cost_type": pa.string(),
     "adjustment_info": _strings("id", "description", "mode", "type"),
-    "price": _struct(effective_price=NUMERIC, tier_start_amount=NUMERIC, unit=pa.string(), pricing_unit_quantity=NUMERIC),
+    "price": _struct(
+        effective_price=NUMERIC,
+        tier_start_amount=NUMERIC,
+        unit=pa.string(),
+        pricing_unit_quantity=NUMERIC,
+        list_price=NUMERIC,
+        effective_price_default=NUMERIC,
+        list_price_consumption_model=NUMERIC,
+    ),
     "cost_at_list": pa.float64(),
     "transaction_type": pa.string(),
     "seller_name": pa.string(),
+    "cost_at_effective_price_default": NUMERIC,
+    "cost_at_list_consumption_model": NUMERIC,
+    "consumption_model": _strings("id", "description"),
     "resource": _strings("name", "global_name"),
+    "subscription": _strings("instance_id"),
 }
-ARROW_SCHEMA = pa.schema(list(COLUMNS.items()))
+DETAILED = pa.schema(list(COLUMNS.items()))
+STANDARD = pa.schema([field for field in DETAILED if field.name not in {"resource", "subscription"}])
 
 
-def bigquery_schema() -> list[SchemaField]:
+def bigquery_schema(columns: pa.Schema) -> list[SchemaField]:
     """The same columns as BigQuery knows them."""
-    return _fields(ARROW_SCHEMA)
+    return _fields(columns)
 
 
 def _fields(fields: Iterable[pa.Field]) -> list[SchemaField]:

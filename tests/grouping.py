@@ -18,6 +18,7 @@ GROUPS: dict[str, str] = {
     "tests/gateway/": "gateway",
     "tests/localcloud/test_emulators.py": "emulators",
     "tests/localcloud/test_sample.py": "emulators",
+    "tests/localcloud/test_bigquery_tables.py": "emulators",
 }
 """The beginning of a node id to its group, the most expensive first: started last, it would keep one worker busy while the other idles. Of
 two that fit, the one that stands first counts.

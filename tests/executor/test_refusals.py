@@ -30,7 +30,7 @@ def over_rest(code: int, message: str, why: str, **info: Any) -> Exception:
     response = requests.Response()
     response.status_code, response._content = code, json.dumps({"error": error}).encode()
     response.request = requests.Request("GET", "https://bigquery.googleapis.com/bigquery/v2/projects/shop").prepare()
-    raised: Exception = google.from_http_response(response)
+    raised: Exception = google.from_http_response(response)  # type: ignore[no-untyped-call]
     return raised
 
 
@@ -57,7 +57,7 @@ class Aborted(grpc.RpcError, grpc.Call):  # type: ignore[misc]  # untyped upstre
 
 def over_grpc(code: grpc.StatusCode, message: str, **info: Any) -> Exception:
     """As `google.cloud.bigquery_storage` raises it."""
-    raised: Exception = google.from_grpc_error(Aborted(code, f"{message} {SECRET}", info))
+    raised: Exception = google.from_grpc_error(Aborted(code, f"{message} {SECRET}", info))  # type: ignore[no-untyped-call]
     return raised
 
 

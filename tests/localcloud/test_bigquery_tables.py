@@ -1,6 +1,7 @@
 """The emulator's tables are as BigQuery's where local-bigquery's are not: partitions by ingestion, and what can be read."""
 
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import grpc
 import pytest
@@ -11,8 +12,6 @@ from google.cloud.bigquery_storage_v1 import BigQueryReadClient, types
 from google.cloud.bigquery_storage_v1.services.big_query_read.transports import BigQueryReadGrpcTransport
 
 from localcloud.stack import Stack
-
-pytestmark = pytest.mark.xdist_group("emulators")
 
 BY_INGESTION = bigquery.TimePartitioning()
 COLUMNS = [bigquery.SchemaField("id", "INTEGER", mode="REQUIRED"), bigquery.SchemaField("labels", "STRING", mode="REPEATED")]
@@ -103,3 +102,17 @@ def test_views_are_not_read_by_the_storage_api_but_what_a_query_selects_from_the
     job = client.query("SELECT id FROM partitioned.seen")
     job.result()
     assert session(reader, str(job.destination)).estimated_row_count == 1
+
+
+def test_tables_made_at_the_same_moment_do_not_get_in_each_others_way(client: bigquery.Client) -> None:
+    names = [f"partitioned.at_once_{number}" for number in range(3)]
+
+    def load(name: str) -> int:
+        config = bigquery.LoadJobConfig(time_partitioning=BY_INGESTION, schema=COLUMNS, write_disposition="WRITE_TRUNCATE")
+        client.load_table_from_json(ROWS, name, job_config=config).result()
+        [row] = client.query_and_wait(f"SELECT COUNT(*) AS rows_of_today FROM {name} WHERE _PARTITIONTIME IS NOT NULL")
+        found: int = row.rows_of_today
+        return found
+
+    with ThreadPoolExecutor(len(names)) as pool:
+        assert list(pool.map(load, names)) == [2] * len(names)
