@@ -1,4 +1,4 @@
-"""What stands in the sample tenant's project beside its usage cost exports, and is none: Google's FOCUS export, the pricing export, a view.
+"""What is in the sample tenant's project beside its usage cost exports: Google's FOCUS export, the pricing export, a view.
 
 https://docs.cloud.google.com/billing/docs/how-to/export-data-bigquery-tables
 """
@@ -52,7 +52,7 @@ def view(name: str, export: str) -> str:
 
 
 def focus_rows(usage: Iterable[Row]) -> pa.Table:
-    """The same costs as Google's FOCUS export has them, one row a day and service: nobody reads them here, they are only in the way."""
+    """The same costs as Google's FOCUS export has them, one row a day and service. Nothing here reads them."""
 
     def key(row: Row) -> tuple[date, str]:
         return row["usage_start_time"].date(), row["service"]["description"]

@@ -1,4 +1,4 @@
-"""Which rows of an export are read, and what is told of them by day: the same for tables and for views, each in its own language."""
+"""Which rows of an export are read, of tables and of views, and what they add up to by day."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, time, timedelta

@@ -1,4 +1,4 @@
-"""Which tables of a tenant's project are its billing exports, told by their names, and what else Google or the tenant puts beside them.
+"""Which tables of a tenant's project are its billing exports, by their names, and what else Google or the tenant puts beside them.
 
 Google names them (Cloud Billing, "Billing data tables"): usage cost `gcp_billing_export_v1_{account}` (standard) and
 `gcp_billing_export_resource_v1_{account}` (detailed), FOCUS `gcp_billing_export_focus_{account}` in a dataset
@@ -143,7 +143,7 @@ def choose_exports(listed: Iterable[Listed]) -> Exports | None:
     """The exports of the one account that a project's tables have; None if there is none. Raises StepFailed, naming them, if there are
     several accounts', or several of one.
 
-    A name that ends in more than an account's id is somebody's copy: it is taken only where no other one is there.
+    A name that ends in more than an account's id is a copy: it is taken only where no other one is there.
     """
     found = [(one.name, match) for one in sorted(listed) if one.is_table and (match := _USAGE.fullmatch(one.name.table))]
     found = [(name, match) for name, match in found if re.fullmatch(_ACCOUNT, match["account"])] or found
@@ -161,21 +161,21 @@ def nothing_found(project: str, beside: Sequence[Listed], hidden: Sequence[str])
     """What to tell a tenant whose project has no usage cost export. `beside`: what looks like billing data there; `hidden`: datasets whose
     tables the service account may not list.
     """
-    told = [f"No billing export was found in project {project}: no dataset that the service account can see holds a table {WANTED}."]
+    sentences = [f"No billing export was found in project {project}: no dataset that the service account can see holds a table {WANTED}."]
     if beside:
         more = len(beside) - MOST_NAMED
         names = [f"{one.name} ({_description(one)})" for one in sorted(beside)[:MOST_NAMED]]
-        told.append(f"What was found: {', '.join(names)}{f' and {more} more' if more > 0 else ''}.")
+        sentences.append(f"What was found: {', '.join(names)}{f' and {more} more' if more > 0 else ''}.")
     if any(not one.is_table and (one.kind is None or one.kind.is_usage) for one in beside):
-        told.append("A view is read only where export_table names it.")
+        sentences.append("A view is read only where export_table names it.")
     if hidden:
-        told.append(f"The service account may not list the tables of {', '.join(hidden[:MOST_NAMED])}.")
-    told.append(
+        sentences.append(f"The service account may not list the tables of {', '.join(hidden[:MOST_NAMED])}.")
+    sentences.append(
         "Turn on the Cloud Billing export of standard or detailed usage cost to BigQuery, and grant the service account BigQuery Data "
         f"Viewer on its dataset and BigQuery Read Session User on project {project}. If the export is in another project, name it with the "
         "parameter export_table = project.dataset.table."
     )
-    return StepFailed(" ".join(told))
+    return StepFailed(" ".join(sentences))
 
 
 def _description(one: Listed) -> str:

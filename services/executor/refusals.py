@@ -68,7 +68,7 @@ def explain(error: Exception, asked: Asked) -> StepFailed:
 
 
 def lacks_role(error: Exception) -> bool:
-    """Whether an account may not do something, for no other reason than that nobody has granted it."""
+    """Whether all that an account lacks is a role."""
     unknown = Asked(what="", project="", role=Role.DATA_VIEWER)
     return isinstance(error, google.Forbidden) and not is_transient(error) and _organisation(error, _said(error), unknown) is None
 
@@ -150,10 +150,10 @@ def _said(error: Exception) -> _Said:
 
 def _disabled(error: Exception, said: _Said, asked: Asked) -> tuple[str, str, str]:
     """The API, its service, and the project that it is off in."""
-    told: Any = (error.metadata if isinstance(error, google.GoogleAPICallError) else None) or {}
-    service = told.get("service", "")
+    details: Any = (error.metadata if isinstance(error, google.GoogleAPICallError) else None) or {}
+    service = details.get("service", "")
     if service not in _APIS:
         is_storage = "bigquery storage" in said.text or (asked.role is Role.READ_SESSION_USER and "bigquery api" not in said.text)
         service = "bigquerystorage.googleapis.com" if is_storage else "bigquery.googleapis.com"
-    match = _PROJECT.search(told.get("consumer", "")) or re.search(rf"has not been used in {_PROJECT.pattern}", said.text)
+    match = _PROJECT.search(details.get("consumer", "")) or re.search(rf"has not been used in {_PROJECT.pattern}", said.text)
     return _APIS[service], service, match["project"] if match else asked.project

@@ -40,7 +40,7 @@ def listed(table: str, dataset: str = "d", kind: str = "TABLE") -> Listed:
         (name(f"my_{STANDARD}"), None),
     ],
 )
-def test_a_table_is_told_by_its_name(table: TableName, kind: Kind | None) -> None:
+def test_a_tables_name_says_what_it_is(table: TableName, kind: Kind | None) -> None:
     assert kind_of_name(table) is kind
 
 
@@ -104,7 +104,7 @@ def test_what_was_found_instead_is_named_and_what_to_do() -> None:
         assert part in message
 
 
-def test_an_empty_project_is_told_the_two_causes_and_no_more() -> None:
+def test_for_an_empty_project_both_causes_are_named_and_no_more() -> None:
     message = nothing_found("acme-prod", [], []).message
     assert "What was found" not in message
     assert "view" not in message

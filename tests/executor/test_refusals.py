@@ -175,16 +175,18 @@ CASES = {
 @pytest.mark.parametrize(("error", "message"), CASES.values(), ids=CASES)
 def test_each_cause_has_its_sentence(error: Exception, message: str) -> None:
     """None of it is Google's text; only what passes by itself can heal."""
-    told = explain(error, Asked(what=TABLE, project="team", role=Role.READ_SESSION_USER))
-    assert message in told.message
-    assert told.can_heal is (message == TRANSIENT)
-    assert SECRET not in told.message
-    assert "http" not in told.message
+    failed = explain(error, Asked(what=TABLE, project="team", role=Role.READ_SESSION_USER))
+    assert message in failed.message
+    assert failed.can_heal is (message == TRANSIENT)
+    assert SECRET not in failed.message
+    assert "http" not in failed.message
 
 
 def test_a_view_that_cannot_be_queried_is_not_the_tables_fault() -> None:
-    told = explain(over_rest(400, "Unrecognized name: prise", "invalidQuery"), Asked(what="view a.b.c", project="team", role=Role.JOB_USER))
-    assert told.message.startswith("BigQuery cannot run a query on view a.b.c.")
+    failed = explain(
+        over_rest(400, "Unrecognized name: prise", "invalidQuery"), Asked(what="view a.b.c", project="team", role=Role.JOB_USER)
+    )
+    assert failed.message.startswith("BigQuery cannot run a query on view a.b.c.")
 
 
 @pytest.mark.parametrize(

@@ -90,9 +90,9 @@ async def test_days_before_the_detailed_export_are_read_from_the_standard_one(
 
     assert (outcome.status, outcome.rows_processed) == (RunStatus.COMPLETED, 2)
     assert [one["cost"] for one in await daily(tenant)] == [5.0, 6.0]
-    told = next(log.metadata for log in await store.list_step_logs(tenant.tenant_id, job.run.pipeline_logging_id) if log.metadata)
+    metadata = next(log.metadata for log in await store.list_step_logs(tenant.tenant_id, job.run.pipeline_logging_id) if log.metadata)
     reason = "The standard export has all the days; the detailed one has no rows, or less than half of the cost, on 2025-11-17."
-    assert (told["source_table"], told["source_reason"]) == (standard, reason)
+    assert (metadata["source_table"], metadata["source_reason"]) == (standard, reason)
     assert preview.problems == {}
     assert preview.steps[0].metadata["source_table"] == detailed
     assert preview.steps[0].metadata["source_reason"] == "The detailed export has all the days that the standard one has."

@@ -40,7 +40,7 @@ def expected(count: int, *backs: int) -> dict[date, tuple[int, float, float]]:
 
 def test_loading_twice_leaves_the_same_rows(own_emulators: Stack) -> None:
     """Sums of cost and credits by day agree with what was generated, after one load and after a second; one day of seven has no rows. The
-    standard export begins three days earlier; beside both stand other kinds of tables.
+    standard export begins three days earlier; beside both are other kinds of tables.
     """
     bigquery_host = own_emulators.env["BIGQUERY_EMULATOR_HOST"]
     for _ in range(2):
