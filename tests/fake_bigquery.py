@@ -21,7 +21,7 @@ TEXTS = {
     "jobBackendError": "The job encountered an error during execution. Retrying the job may solve the problem.",
     "jobInternalError": "The job encountered an internal error during execution and was unable to complete successfully.",
 }
-CODES = {"backendError": 503, "notFound": 404, "duplicate": 409, "rateLimitExceeded": 403}
+CODES = {"backendError": 503, "notFound": 404, "duplicate": 409, "rateLimitExceeded": 403, "accessDenied": 403}
 _ROUTES = (
     ("POST", r"/upload/.*/jobs", "upload"),
     ("POST", r".*/queries", "query"),

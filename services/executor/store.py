@@ -262,25 +262,30 @@ class Store:
     async def _rows(self, block: str, params: Mapping[str, object], tenant_id: str) -> list[dict[str, Any]]:
         try:
             return (await self._bq.query(self._sql[block], params, dataset=self._bq.tenant(tenant_id))).rows
-        except bigquery.NotFound:
+        except (bigquery.NotFound, bigquery.Forbidden):
             await self._check_absent(self._bq.tenant(tenant_id))
             return []  # no credentials were ever set, so there is no dataset and no run
 
     async def _check_absent(self, dataset: str) -> None:
-        """BigQuery says notFound also of a dataset in another location than ours, and of a table that somebody has dropped. Neither means
-        that there are no runs: raises Unavailable, so that no live run is taken for one that never began.
+        """BigQuery says notFound also of a dataset in another location than ours and of a table that was dropped, and accessDenied of what
+        an account must not know of. None of these means that there are no runs: raises Unavailable, so that no live run is taken for one
+        that never began.
         """
         if self._absent.peek(dataset):
             return
+        location = None
         try:
             there = await self._bq.call("get_dataset", lambda left: self._bq.client.get_dataset(dataset, timeout=left, retry=NO_RETRY))
+            location = there.location
         except bigquery.NotFound:
             self._absent.keep(dataset, value=True)
             return
-        _log.error("run_tables_not_found", dataset=dataset, dataset_location=there.location, our_location=self._bq.client.location)
+        except bigquery.Forbidden:
+            pass  # it may be there
+        _log.error("run_tables_not_found", dataset=dataset, dataset_location=location, our_location=self._bq.client.location)
         raise Unavailable(
             "BIGQUERY_UNAVAILABLE",
-            "This tenant's dataset is there, but its run tables cannot be read. Set the tenant's credentials again, which makes missing "
+            "This tenant's run tables cannot be read, though it may have some. Set the tenant's credentials again, which makes missing "
             "tables; if that changes nothing, the operator finds the cause in the log as run_tables_not_found.",
             retry_after=timedelta(minutes=1),
         )

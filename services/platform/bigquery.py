@@ -35,10 +35,12 @@ from services.platform.transient import backoff, is_rate_limit, is_transient
 
 NotFound = google.NotFound
 """Raised where a dataset or a table does not exist; also for one that is in another location than the job."""
+Forbidden = google.Forbidden
+"""Raised for missing rights; also for what does not exist, where the account may not know that ("or perhaps it does not exist")."""
 BadRequest = google.BadRequest
 """Raised for SQL, or rows, that BigQuery refuses."""
 
-__all__ = ["CHUNK_BYTES", "NO_RETRY", "BadRequest", "BigQuery", "NotFound", "QueryResult", "RowsRefused"]
+__all__ = ["CHUNK_BYTES", "NO_RETRY", "BadRequest", "BigQuery", "Forbidden", "NotFound", "QueryResult", "RowsRefused"]
 
 CHUNK_BYTES = 8 * 2**20
 """What is uploaded at once is held in memory, twice, by every run that loads; the client's own 100 MB would be most of what a run needs.

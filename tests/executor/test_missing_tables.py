@@ -48,6 +48,14 @@ async def test_a_dataset_that_is_elsewhere_is_not_taken_for_an_empty_one(fake: F
     assert (line["dataset"], line["dataset_location"], line["our_location"]) == ("p.acme", "EU", "US")
 
 
+async def test_where_we_may_not_look_there_may_be_runs(fake: FakeBigQuery, store: Store) -> None:
+    fake.endings.clear()
+    fake.endings.append("accessDenied")
+    fake.faults["dataset"].append("accessDenied")
+    with pytest.raises(Unavailable):
+        await store.run_states("acme", ["7"])
+
+
 async def test_the_reconciler_leaves_runs_alone_that_it_cannot_see(fake: FakeBigQuery, store: Store) -> None:
     fake.tables["/datasets/acme"] = {"datasetReference": {"projectId": "p", "datasetId": "acme"}, "location": "EU"}
     ledger: Any = RecordingLedger()
