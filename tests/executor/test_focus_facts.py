@@ -68,7 +68,11 @@ def test_every_service_has_a_category_that_exists() -> None:
         ("reads: [billing_cost_daily]", "reads: [invoices]", "it reads `invoices`, which is no table of a tenant's dataset"),
         ("source_rows: INT64", "source_rows: STRING", "declares @source_rows INT64, which is STRING"),
         ("      source_rows: INT64\n", "", "declares @source_rows INT64, which is not known here"),
-        ("staging: x_staging_focus_cost_daily", "staging: focus_cost_daily", "staging is `focus_cost_daily`, but must be one of"),
+        (
+            "staging: x_staging_focus_cost_daily\n    finds",
+            "staging: focus_cost_daily\n    finds",
+            "staging is `focus_cost_daily`, but must be one of",
+        ),
     ],
 )
 def test_a_step_that_reads_or_finds_what_is_not_there_is_named(tmp_path: Path, old: str, new: str, message: str) -> None:

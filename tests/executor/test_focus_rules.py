@@ -13,6 +13,7 @@ from services.executor.engine import Job, execute
 from services.executor.pipelines import PipelineName
 from services.executor.runs import RunStatus
 from services.executor.steps.step import Toolbox
+from services.executor.store import Store
 from tests.executor.conftest import Tenant
 from tests.executor.focus_cases import CHARGES, DETAILS, EVERYTHING, FLEXIBLE
 from tests.executor.focus_source import DAY, insert, source_row
@@ -183,7 +184,21 @@ async def test_sums_of_random_rows(focus: Focus) -> None:
     assert found == expected
 
 
-async def test_a_day_is_loaded_when_a_run_began_after_it(tenant: Tenant, tools: Toolbox, begin: Begin, store: Any) -> None:
+async def test_another_providers_rows_of_the_day_stay(tenant: Tenant, focus: Focus) -> None:
+    """Rows that are older than the column x_Provider are replaced, as GCP's own."""
+    [first] = await focus([source_row()])
+    kept = f"SELECT * REPLACE ('AWS' AS x_Provider, 'aws' AS x_SourceId) FROM focus_cost_daily WHERE x_UsageDate = '{DAY}'"
+    await tenant.rows(f"INSERT INTO focus_cost_daily {kept}")
+    await tenant.rows("UPDATE focus_cost_daily SET x_Provider = NULL WHERE x_Provider = 'GCP'")
+    found = await focus([source_row(sku_id="another")])
+    assert sorted((row["x_SourceId"], row["SkuId"]) for row in found) == [
+        (first["x_SourceId"], "SKU"),
+        (first["x_SourceId"], "another"),
+        ("aws", "SKU"),
+    ]
+
+
+async def test_a_day_is_loaded_when_a_run_began_after_it(tenant: Tenant, tools: Toolbox, begin: Begin, store: Store) -> None:
     """A run of gcp/cost/billing over a day that is not over has not seen all of it. Rows that it has loaded are there all the same."""
     today = datetime.now(UTC).date()
     early = await begin(date=today.isoformat())

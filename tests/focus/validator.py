@@ -39,7 +39,15 @@ def broken_rules(file: Path, report: Path) -> tuple[dict[str, str], int]:
         pytest.fail(f"the validator is not installed: {MAKE}")
     # It opens a file of its own by a path relative to where its package stands.
     [packages] = HOME.glob("lib/python3*/site-packages")
-    command = [HOME / "bin" / "focus-validator", "--data-file", file, "--data-format", "parquet", "--validate-version", "1.2.0.1"]
+    command: list[str | Path] = [
+        HOME / "bin" / "focus-validator",
+        "--data-file",
+        file,
+        "--data-format",
+        "parquet",
+        "--validate-version",
+        "1.2.0.1",
+    ]
     command += ["--block-download", "--applicability-criteria", "ALL", "--output-type", "unittest", "--output-destination", report]
     done = subprocess.run(command, cwd=packages, capture_output=True, text=True, timeout=100, check=False)
     if done.returncode or not report.is_file():
