@@ -221,6 +221,7 @@ CHARGES: Final[dict[str, tuple[Columns, Columns]]] = {
         {"service_id": "A1E8-BE35-7EBC", "service_description": "Pub/Sub", "sku_description": "Subscription Message Backlog"},
         {**ON_DEMAND, "ServiceSubcategory": "Messaging"},
     ),
+    "metered under a subscription": ({"sku_description": "Bytes of data ingested in US under subscription"}, ON_DEMAND),
     "spot": ({"sku_description": "Spot Preemptible N2 Core"}, {**USAGE, "PricingCategory": "Dynamic"}),
     "spot GPU": ({"sku_description": "Nvidia L4 GPU attached to Spot Preemptible VMs"}, {**USAGE, "PricingCategory": "Dynamic"}),
     "spot pod": ({"sku_description": "Autopilot Pod mCPU (spot)"}, {**USAGE, "PricingCategory": "Dynamic"}),

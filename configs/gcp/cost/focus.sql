@@ -215,8 +215,9 @@ source AS (
     IFNULL(b.service_id = '2062-016F-44A2', FALSE)
       OR IFNULL(REGEXP_CONTAINS(b.service_description, r'(?i)^((google )?cloud )?((standard|enhanced|premium) )?support$'), FALSE)
       OR IFNULL(REGEXP_CONTAINS(b.service_description, r'(?i)^google workspace\b'), FALSE)
-      -- A subscription of Pub/Sub is no contract, but a reader of a topic.
+      -- A subscription of Pub/Sub is no contract, but a reader of a topic; and usage `under subscription` is metered.
       OR IFNULL(REGEXP_CONTAINS(b.sku_description, r'(?i)\bsubscription\b'), FALSE)
+        AND NOT IFNULL(REGEXP_CONTAINS(b.sku_description, r'(?i)\bunder (a )?subscription\b'), FALSE)
         AND NOT IFNULL(REGEXP_CONTAINS(b.service_description, r'(?i)pub/sub'), FALSE) AS is_flat_fee,
     LOWER(REGEXP_REPLACE(b.service_description, r'(?i)^(google )?(cloud )?', '')) AS service_key,
     JSON_VALUE(b.system_labels, '$."compute.googleapis.com/reservation_name"') AS reservation_name,
