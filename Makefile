@@ -33,7 +33,7 @@ demo: gen ## Run flows 1, 2 and 3 through the real gateway on this machine, and 
 up: gen ## Start the whole suite on this machine and keep it running until Ctrl-C
 	@$(PY) -m localcloud up
 
-test: gen ## Run the tests; PYTEST="-k gateway" narrows them
+test: gen .cache/focus-validator/.stamp ## Run the tests; PYTEST="-k gateway" narrows them
 	@$(PY) -m pytest -n 2 --dist loadscope $(PYTEST)
 
 bench: gen ## Measure statements and time of what the suite does, into benchmarks/RESULTS.md; BENCH="--only trigger" narrows it
@@ -86,6 +86,13 @@ clean: ## Remove all that was installed or generated; the local cloud's data in 
 .venv/.stamp: pyproject.toml uv.lock .python-version | $(filter .tools/%,$(UV))
 	@$(UV) sync --frozen --quiet --extra local 2>/dev/null || UV_SYSTEM_CERTS=1 $(UV) sync --frozen --quiet --extra local \
 	  || { echo "uv failed, see above. Without network it needs python3.13 on PATH." >&2; exit 1; }
+	@touch $@
+
+# The FinOps Foundation's validator, which is no package of ours: tests/focus starts it as a program.
+.cache/focus-validator/.stamp: tests/focus/requirements.txt .venv/.stamp
+	@$(UV) venv --quiet --clear --python $(PY) .cache/focus-validator
+	@INSTALL="$(UV) pip install --quiet --no-deps --python .cache/focus-validator/bin/python -r $<"; \
+	  $$INSTALL 2>/dev/null || UV_SYSTEM_CERTS=1 $$INSTALL || { echo "uv failed, see above." >&2; exit 1; }
 	@touch $@
 
 gen/descriptor.binpb: $(PROTOS) tools/genproto.py .venv/.stamp

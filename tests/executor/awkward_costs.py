@@ -25,7 +25,7 @@ class Total:
 
     rows: int = 0
     net: Decimal = Decimal(0)
-    cost: Decimal = Decimal(0)
+    contracted: Decimal = Decimal(0)
     listed: Decimal = Decimal(0)
 
 
@@ -71,12 +71,15 @@ def awkward(day: date, count: int, seed: int) -> list[dict[str, Any]]:
 
 
 def totals(rows: Iterable[dict[str, Any]]) -> dict[str, Total]:
-    """By currency. Every number counts as it is written."""
+    """By currency. Every number counts as it is written; what has no price of its own is worth what is billed for it."""
     found = defaultdict[str, Total](Total)
     for one in rows:
-        total, cost = found[one["currency"]], Decimal(repr(one["cost"]))
+        total, cost, listed = found[one["currency"]], Decimal(repr(one["cost"])), one["cost_at_list"]
+        net = cost + sum((Decimal(repr(credit["amount"])) for credit in one["credits"]), Decimal(0))
+        only_credits = not cost and net and not (one["usage"] or {}).get("amount")
+        is_priced = one["cost_type"] == "regular" and not only_credits
         total.rows += 1
-        total.cost += cost
-        total.net += cost + sum((Decimal(repr(credit["amount"])) for credit in one["credits"]), Decimal(0))
-        total.listed += cost if one["cost_at_list"] is None else Decimal(repr(one["cost_at_list"]))
+        total.net += net
+        total.contracted += cost if is_priced else net
+        total.listed += net if not is_priced else cost if listed is None else Decimal(repr(listed))
     return dict(found)

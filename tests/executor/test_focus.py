@@ -83,13 +83,13 @@ async def published(tenant: Tenant, day: date = DAY) -> dict[str, Total]:
         f"SUM(ListCost) AS l FROM focus_cost_daily WHERE x_UsageDate = '{day}' GROUP BY 1"
     )
     assert all(one["b"] == one["e"] for one in found)
-    return {one["c"]: Total(rows=one["n"], net=one["b"], cost=one["k"], listed=one["l"]) for one in found}
+    return {one["c"]: Total(rows=one["n"], net=one["b"], contracted=one["k"], listed=one["l"]) for one in found}
 
 
 def assert_to_the_cent(found: dict[str, Total], expected: dict[str, Total]) -> None:
     assert {currency: total.rows for currency, total in found.items()} == {currency: total.rows for currency, total in expected.items()}
     for currency, total in found.items():
-        for name in ("net", "cost", "listed"):
+        for name in ("net", "contracted", "listed"):
             assert abs(getattr(total, name) - getattr(expected[currency], name)) < CENT, (currency, name)
 
 
@@ -107,85 +107,13 @@ async def test_sums_agree_with_the_source_to_the_cent(tenant: Tenant, bill: Bill
     assert await tenant.rows("SELECT table_name FROM INFORMATION_SCHEMA.TABLES WHERE table_name LIKE 'x_staging%'") == []
 
 
-async def test_every_column_arrives(tenant: Tenant, bill: Bill, shape: Shape) -> None:
-    """One row with all there is. What is not named here is NULL."""
-    await bill(
-        [
-            row(
-                DAY,
-                hour=5,
-                cost=2.5,
-                cost_at_list=4.0,
-                labels=[{"key": "team", "value": "ü"}],
-                system_labels=[{"key": "compute.googleapis.com/cores", "value": "4"}],
-                credits=[{"name": "a", "amount": -0.75}],
-                location={"location": "us-central1", "country": "US", "region": "us-central1", "zone": "us-central1-a"},
-                usage={"amount": 7200.0, "unit": "seconds", "amount_in_pricing_units": 2.0, "pricing_unit": "hour"},
-            )
-        ]
-    )
-    await shape()
-
-    [found] = await tenant.rows("SELECT * FROM focus_cost_daily")
-    assert abs((datetime.now(UTC) - found.pop("x_LoadedAt")).total_seconds()) < 60
-    assert len(found.pop("x_PipelineLoggingId")) == 36
-    assert {name: value for name, value in found.items() if value is not None} == {
-        "x_UsageDate": DAY,
-        "AvailabilityZone": "us-central1-a",
-        "BilledCost": Decimal("1.75"),
-        "BillingAccountId": ACCOUNT.replace("_", "-"),
-        "BillingAccountType": "Billing Account",
-        "BillingCurrency": "USD",
-        "BillingPeriodStart": datetime(2025, 11, 1, 7, tzinfo=UTC),
-        "BillingPeriodEnd": datetime(2025, 12, 1, 8, tzinfo=UTC),
-        "ChargeCategory": "Usage",
-        "ChargeDescription": "N1 core",
-        "ChargeFrequency": "Usage-Based",
-        "ChargePeriodStart": datetime(2025, 11, 17, 5, tzinfo=UTC),
-        "ChargePeriodEnd": datetime(2025, 11, 17, 6, tzinfo=UTC),
-        "ConsumedQuantity": 7200.0,
-        "ConsumedUnit": "seconds",
-        "ContractedCost": Decimal("2.5"),
-        "ContractedUnitPrice": 1.25,
-        "EffectiveCost": Decimal("1.75"),
-        "InvoiceIssuerName": "Google Cloud",
-        "ListCost": Decimal(4),
-        "ListUnitPrice": 2.0,
-        "PricingCategory": "Standard",
-        "PricingQuantity": 2.0,
-        "PricingUnit": "hour",
-        "ProviderName": "Google Cloud",
-        "PublisherName": "Google Cloud",
-        "RegionId": "us-central1",
-        "RegionName": "us-central1",
-        "ResourceId": "//compute.googleapis.com/projects/shop/zones/z/instances/1",
-        "ResourceName": "vm-1",
-        "ResourceType": "instances",
-        "ServiceCategory": "Compute",
-        "ServiceName": "Compute Engine",
-        "ServiceSubcategory": "Virtual Machines",
-        "SkuId": "D2E8-1234-5678",
-        "SkuMeter": "N1 core",
-        "SubAccountId": "shop",
-        "SubAccountName": "The shop",
-        "SubAccountType": "Project",
-        "Tags": {"team": "ü"},
-        "x_CostType": "regular",
-        "x_CreditsTotal": Decimal("-0.75"),
-        "x_CurrencyConversionRate": 1.0,
-        "x_InvoiceMonth": "202511",
-        "x_Location": "us-central1",
-        "x_ProjectNumber": "42",
-        "x_ServiceId": "6F81-5844-456A",
-        "x_SystemLabels": {"compute.googleapis.com/cores": "4"},
-    }
-
-
 async def test_what_a_charge_is(tenant: Tenant, bill: Bill, shape: Shape) -> None:
     """By what the row tells; an adjustment corrects if the invoice of its usage, by Pacific time, was written before."""
     told: dict[str, dict[str, Any]] = {
         "usage": {},
         "spot": {"sku": {"id": "S", "description": "Spot Preemptible N2 Core"}},
+        "spot GPU": {"sku": {"id": "S", "description": "Nvidia L4 GPU attached to Spot Preemptible VMs running in Americas"}},
+        "fee": {"sku": {"id": "S", "description": "Commitment v1: N2 Cpu in Americas for 1 Year"}},
         "refund": {"cost": -1.0},
         "tax": {"cost_type": "tax"},
         "rounding": {"cost_type": "rounding_error"},
@@ -200,15 +128,17 @@ async def test_what_a_charge_is(tenant: Tenant, bill: Bill, shape: Shape) -> Non
 
     columns = "ChargeCategory, ChargeClass, ChargeFrequency, PricingCategory, PricingQuantity, ContractedUnitPrice, ConsumedUnit, SkuId"
     found = {
-        one.pop("ResourceName"): tuple(one.values())
+        one.pop("ResourceId"): tuple(one.values())
         for one in await tenant.rows(
-            f"SELECT ResourceName, {columns}, FORMAT_DATE('%Y%m', DATE(BillingPeriodStart)) AS m FROM focus_cost_daily"
+            f"SELECT ResourceId, {columns}, FORMAT_DATE('%Y%m', DATE(BillingPeriodStart)) AS m FROM focus_cost_daily"
         )
     }
     sku, once = "D2E8-1234-5678", "One-Time"
     assert found == {
         "usage": ("Usage", None, "Usage-Based", "Standard", 1.0, 1.0, "seconds", sku, "202511"),
         "spot": ("Usage", None, "Usage-Based", "Dynamic", 1.0, 1.0, "seconds", "S", "202511"),
+        "spot GPU": ("Usage", None, "Usage-Based", "Dynamic", 1.0, 1.0, "seconds", "S", "202511"),
+        "fee": ("Purchase", None, "Recurring", "Standard", 1.0, 1.0, None, "S", "202511"),
         "refund": ("Usage", None, "Usage-Based", "Standard", 1.0, None, "seconds", sku, "202511"),
         "tax": ("Tax", None, once, None, None, None, None, None, "202511"),
         "rounding": ("Adjustment", None, once, None, None, None, None, sku, "202511"),
@@ -228,8 +158,12 @@ STAGED, TAX, EUROS = "x_staging_focus_cost_daily", "WHERE ChargeCategory = 'Tax'
     "breaks",
     [
         {
-            f"UPDATE {STAGED} SET BilledCost = BilledCost + 0.006 {TAX}": {"billed_cost_agrees"},
-            f"UPDATE {STAGED} SET EffectiveCost = 0, ContractedCost = 0, ListCost = 0 WHERE TRUE": SUMS - {"billed_cost_agrees"},
+            f"UPDATE {STAGED} SET BilledCost = BilledCost + 0.006 {TAX}": {"billed_cost_agrees", "unpriced_as_billed"},
+            f"UPDATE {STAGED} SET EffectiveCost = 0, ContractedCost = 0, ListCost = 0 WHERE TRUE": {
+                "unpriced_as_billed",
+                *SUMS,
+            }
+            - {"billed_cost_agrees"},
             f"UPDATE {STAGED} SET BillingCurrency = IF(BillingCurrency = 'EUR', 'USD', 'EUR') WHERE ChargeCategory = 'Usage'": {
                 "billed_cost_agrees",
                 "effective_cost_agrees",
@@ -247,6 +181,7 @@ STAGED, TAX, EUROS = "x_staging_focus_cost_daily", "WHERE ChargeCategory = 'Tax'
             f"UPDATE {STAGED} SET ServiceSubcategory = 'Object Storage', BillingPeriodEnd = BillingPeriodStart, ListUnitPrice = -0.1, "
             f"x_UsageDate = '2025-11-18' {EUROS}": {"values_allowed", "periods_in_order", "prices_not_negative", "charges_on_the_date"},
             f"UPDATE {STAGED} SET PricingQuantity = 1.0, PricingUnit = 'hour' {TAX}": {"nulls_as_specified"},
+            f"UPDATE {STAGED} SET ChargeCategory = 'Purchase', ConsumedQuantity = NULL, ConsumedUnit = NULL {EUROS}": {"values_allowed"},
         },
     ],
     ids=["costs", "rows", "values"],
@@ -276,7 +211,7 @@ async def test_conformance_is_recorded(tenant: Tenant, bill: Bill, tools: Toolbo
     await execute(job, tools)
 
     verdicts = {one.check_name: one for one in await store.list_dq_results(tenant.tenant_id, job.run.pipeline_logging_id)}
-    assert len(verdicts) == 14
+    assert len(verdicts) == 15
     failed = {name: (one.severity, one.failing_rows, one.observed_value) for name, one in verdicts.items() if one.status == "FAILED"}
     assert failed == {"usage_is_priced": ("warn", 1, "1"), "services_have_a_category": ("warn", 1, "Quantum Bakery")}
     assert verdicts["billed_cost_agrees"].observed_value == "EUR 1.00, USD 2.00"

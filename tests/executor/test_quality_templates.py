@@ -130,7 +130,7 @@ sample: [id]
 checks:
   - {name: fair, kind: range, column: price, min: 0.25, max: 77}
   - {name: known_shop, kind: accepted_values, column: shop.id, values: ["'x' OR TRUE", 12]}
-  - {name: usual, kind: volume, within: 35%, only: {column: currency, value: "'x' OR TRUE"}}
+  - {name: usual, kind: volume, within: 35%, only: {column: currency, value: "'x' OR TRUE", or_null: true}}
   - {name: first, sql: 'sale.sql#two', expect: x}
   - {name: second, kind: custom, sql: 'sale.sql#two', expect: x}
   - {name: odd, sql: 'sale.sql#odd', expect: x}

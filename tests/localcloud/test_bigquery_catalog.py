@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pytest
 from local_bigquery.catalog import datasets, tables
 from local_bigquery.engine import database
@@ -13,7 +14,7 @@ from local_bigquery.settings import settings
 from local_bigquery.sql.rules import partitions
 
 from localcloud import bigquery_catalog
-from localcloud.bigquery import use_home
+from localcloud.bigquery import look_for_long_numbers_first, use_home
 
 PROJECTS = ("here", "there", "nowhere", "HERE", "emulator", "memory", "bq")
 DATASETS = ("d", "D", "e", "_hidden", "gone", "missing", "main", "local", "_results", "information_schema")
@@ -159,3 +160,21 @@ def test_another_text_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(RuntimeError, match=r"local-bigquery has changed: .*hidden"):
         bigquery_catalog.install(None)  # type: ignore[arg-type]
     assert database.fetch is fetch
+
+
+@pytest.mark.usefixtures("catalog")
+def test_a_faster_parse_json_answers_as_before() -> None:
+    """Whole numbers of more than 64 bits are refused, all else that is JSON is read."""
+    wide = ('{"a": 18446744073709551616}', "-9223372036854775809")
+    others = (None, "", "null", "{x", '{"a": "12345678901234567890"}', '{"a": 18446744073709551615}', "0.1234567890123456789", "1e400")
+
+    def parsed(text: str | None) -> object:
+        try:
+            return database.fetch("SELECT bq.main.parse_json($1)::VARCHAR", [text])
+        except duckdb.Error as error:
+            return str(error).splitlines()[0]
+
+    before = {text: parsed(text) for text in (*wide, *others)}
+    look_for_long_numbers_first(database.connection())
+    assert {text: parsed(text) for text in before} == before
+    assert {text for text, told in before.items() if "precision" in str(told)} == set(wide)

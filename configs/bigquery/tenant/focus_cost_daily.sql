@@ -71,7 +71,19 @@ CREATE TABLE IF NOT EXISTS focus_cost_daily (
   x_ServiceId STRING,
   x_SystemLabels JSON,
   x_LoadedAt TIMESTAMP,
-  x_PipelineLoggingId STRING
+  x_PipelineLoggingId STRING,
+  x_Provider STRING,
+  x_SourceId STRING,
+  x_FocusVersion STRING,
+  x_NetCost NUMERIC,
+  x_CostAtEffectivePriceDefault NUMERIC,
+  x_CostAtListConsumptionModel NUMERIC,
+  x_ConsumptionModelId STRING,
+  x_ConsumptionModelDescription STRING,
+  x_SubscriptionInstanceId STRING,
+  x_PublisherType STRING,
+  x_Credits JSON,
+  x_ProviderColumns JSON
 )
 PARTITION BY x_UsageDate
 CLUSTER BY ServiceName
