@@ -12,8 +12,6 @@ from services.platform.access import KeyHolder
 from services.platform.bigquery import BigQuery
 from services.platform.sql import load_blocks
 
-SCRIPT_SECONDS = 45.0
-"""For a script of up to seven statements, a second or two each, with its retries."""
 BLOCKS = load_blocks(Path(__file__).with_name("queries.sql"))
 
 
@@ -126,7 +124,7 @@ class AuthStore:
     async def put_tenant(self, spec: TenantSpec, now: datetime, today: date) -> None:
         """Creates or replaces a tenant and its subscription, and gives today's row of the ledger the new limits."""
         params = {**asdict(spec), "subscription_id": spec.subscription_id, "now": now, "today": today}
-        await self._change("put_tenant", params, seconds=SCRIPT_SECONDS)
+        await self._change("put_tenant", params)
 
     async def read_usage(self, tenant_ids: Sequence[str], ids: Sequence[str], now: datetime, today: date) -> dict[str, Usage]:
         """Today's rows by tenant, each saying which of `ids` hold a slot of it. Tenants without a row for today are missing."""
@@ -135,12 +133,12 @@ class AuthStore:
 
     async def open_day(self, tenant_ids: Sequence[str], now: datetime, today: date) -> None:
         """Makes the tenants' rows for today where they are missing, and opens them: what is alive moves into them."""
-        await self._change("open_day", {"tenant_ids": tenant_ids, "now": now, "today": today}, seconds=SCRIPT_SECONDS)
+        await self._change("open_day", {"tenant_ids": tenant_ids, "now": now, "today": today})
 
     async def reset_day(self, now: datetime, today: date) -> tuple[int, int]:
         """Flow 3C; answers how many rows of past days there were, which are zero now, and how many it dropped."""
         params = {"now": now, "today": today}
-        [row] = (await self._bq.query(BLOCKS["reset_day"], params, dataset=self._bq.control(), seconds=SCRIPT_SECONDS)).rows
+        row = (await self._bq.query(BLOCKS["reset_day"], params, dataset=self._bq.control())).only_row
         return row["records_updated"], row["records_archived"]
 
     async def room(self) -> None:
@@ -180,5 +178,5 @@ class AuthStore:
     async def _rows(self, block: str, params: Mapping[str, object]) -> list[dict[str, Any]]:
         return (await self._bq.query(BLOCKS[block], params, dataset=self._bq.control())).rows
 
-    async def _change(self, block: str, params: Mapping[str, object], *, seconds: float | None = None) -> int:
-        return (await self._bq.query(BLOCKS[block], params, dataset=self._bq.control(), seconds=seconds)).affected
+    async def _change(self, block: str, params: Mapping[str, object]) -> int:
+        return (await self._bq.query(BLOCKS[block], params, dataset=self._bq.control())).affected

@@ -17,10 +17,10 @@ from services.platform import bigquery
 from services.platform.append import AppendOnlyTable
 from services.platform.bigquery import NO_RETRY, BigQuery, QueryResult
 from services.platform.cache import TtlCache
-from services.platform.ddl import load_tables, read_table
+from services.platform.ddl import Table, load_tables
 from services.platform.errors import NotFound, Unavailable
 from services.platform.group_commit import GroupCommits
-from services.platform.sql import Block, load_blocks
+from services.platform.sql import load_blocks
 from services.platform.tenant_tables import TenantTables
 
 FENCES = "x_meta_publish_fences"
@@ -100,7 +100,7 @@ class Store:
         """
         if alone is None:
             return await self._leads.submit(run.tenant_id, _Beginning(run=run, deadline=time.monotonic() + seconds))
-        row = _only_row(await self._write_run("lead_alone", run, seconds, **alone.params))
+        row = (await self._write_run("lead_alone", run, seconds, **alone.params)).only_row
         status = None if row["status"] is None else RunStatus(row["status"])
         return Lead(is_ours=bool(row["leads"]), status=status, other=row["other"])
 
@@ -142,7 +142,7 @@ class Store:
         }
         if status is not RunStatus.COMPLETED:
             await self._tables.ensure(tenant_id, self._ddl[FENCES])
-            row = _only_row(await self._bq.query(self._sql["end_run"], params, dataset=self._bq.tenant(tenant_id)))
+            row = (await self._bq.query(self._sql["end_run"], params, dataset=self._bq.tenant(tenant_id))).only_row
             return None if row["status"] is None else RunStatus(row["status"])
         answer = await self._bq.query(self._sql["finish_run"], params, dataset=self._bq.tenant(tenant_id))
         if answer.affected:
@@ -212,9 +212,9 @@ class Store:
         rows = [{**_json_row(one), "sample_rows": json.dumps(one.sample_rows) if one.sample_rows else None} for one in results]
         await self._dq_results.append(self._bq.tenant(tenant_id), rows)
 
-    async def ensure_table(self, tenant_id: str, table: str, create: Block) -> None:
-        """Brings `table` of the tenant's dataset up to its DDL, `create`; asks once in ten minutes."""
-        await self._tables.ensure(tenant_id, read_table(create.sql, table))
+    async def ensure_table(self, tenant_id: str, table: Table) -> None:
+        """Brings `table` of the tenant's dataset up to its DDL; asks once in ten minutes."""
+        await self._tables.ensure(tenant_id, table)
 
     def _append_only(self, table: str, *, key: str, insert: str) -> AppendOnlyTable:
         """A table of x_meta lines. Where it is older than one of its columns, it is brought up to its DDL before it refuses a row twice."""
@@ -300,13 +300,6 @@ def _in_time(beginnings: Sequence[_Beginning]) -> list[_Beginning]:
     """Without those whose time is all but up: they would take the others' time away."""
     now = time.monotonic()
     return [one for one in beginnings if one.deadline - now >= LEAST_SECONDS]
-
-
-def _only_row(result: QueryResult) -> dict[str, Any]:
-    """What a script ends with. Without it the script broke on the way (see `sql`), and may be sent again."""
-    if not result.rows:
-        raise _too_late()
-    return result.rows[0]
 
 
 def _too_late() -> Unavailable:

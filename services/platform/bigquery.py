@@ -62,6 +62,14 @@ class QueryResult:
     affected: int
     """Rows changed by DML; 0 for a query, and for a script."""
 
+    @property
+    def only_row(self) -> dict[str, Any]:
+        """The row that a script ends with. Raises Unavailable without one: then it broke on the way (see `sql`), and may be sent again."""
+        if not self.rows:
+            raise _unavailable("script", None)
+        [row] = self.rows
+        return row
+
 
 def _count(block: Block) -> None:
     metrics.BIGQUERY_JOBS.labels(block.name).inc()

@@ -102,7 +102,7 @@ async def test_every_day_is_published_once_or_not_at_all(tenant: Tenant, executo
     both, rules = executors
     days = [FIRST + timedelta(days=number) for number in range(RUNS)]
     jobs = [await begin(date=day.isoformat()) for day in days]
-    await both[0].store.ensure_table(tenant.tenant_id, BILLING_TABLE, load_tables(DDL)[BILLING_TABLE].create)
+    await both[0].store.ensure_table(tenant.tenant_id, load_tables(DDL)[BILLING_TABLE])
     ends = {number: job for number, job in enumerate(jobs) if number % 3 == 0}
 
     publishes = [publish(job, both[number % 2]) for number, job in enumerate(jobs)]

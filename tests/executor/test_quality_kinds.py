@@ -133,7 +133,7 @@ async def test_all_checks_are_one_job(tenant: Tenant, tools: Toolbox, tmp_path: 
         "  - {name: first, sql: 'sale.sql#two', expect: x}\n  - {name: second, sql: 'sale.sql#two', expect: x, severity: warn}\n"
     )
     checks = step(tmp_path, text)
-    await tools.store.ensure_table(tenant.tenant_id, "billing_cost_daily", checks.create)  # type: ignore[arg-type]
+    await tools.store.ensure_table(tenant.tenant_id, checks.published)  # type: ignore[arg-type]
     before = {sample.labels["statement"]: sample.value for sample in _jobs()}
     await run_checks(checks, tools, tenant.tenant_id, [sale()])
     after = {sample.labels["statement"]: sample.value for sample in _jobs()}
@@ -171,7 +171,7 @@ async def test_volume_counts_its_own_rows_of_a_shared_table(tenant: Tenant, tool
     """Rows of another provider are not counted, rows from before there was a column to tell them apart are."""
     own = "{name: usual, kind: volume, within: 50%, severity: warn, only: {column: source_table, value: ours, or_null: true}}"
     checks = step(tmp_path, f"checks:\n  - {own}\n")
-    await tools.store.ensure_table(tenant.tenant_id, "billing_cost_daily", checks.create)  # type: ignore[arg-type]
+    await tools.store.ensure_table(tenant.tenant_id, checks.published)  # type: ignore[arg-type]
     await tenant.rows(
         f"INSERT INTO billing_cost_daily (usage_date, source_table) SELECT DATE '{DAY - timedelta(days=1)}', source "
         "FROM UNNEST(['ours', NULL, 'theirs', 'theirs', 'theirs', 'theirs', 'theirs', 'theirs']) AS source"

@@ -177,8 +177,8 @@ checks:
 
 def test_the_published_table_is_made_only_for_checks_that_read_it(tmp_path: Path) -> None:
     count = "checks:\n  - {name: few, kind: row_count, min: 1, max: 2}\n"
-    assert step(tmp_path, count).create is None
-    assert step(tmp_path, count + "  - {name: usual, kind: volume, within: 9%}\n").create is not None
+    assert step(tmp_path, count).published is None
+    assert step(tmp_path, count + "  - {name: usual, kind: volume, within: 9%}\n").published is not None
 
 
 @pytest.mark.parametrize(

@@ -37,7 +37,7 @@ class Publish:
         # One at a time into a table: BigQuery cancels all but one of the transactions that change it, each after seconds of work.
         async with context.tools.turns.of(context.run.tenant_id, self.replacement.table.name):
             try:
-                [outcome] = (await context.query(self.script, self._own)).rows
+                outcome = (await context.query(self.script, self._own)).only_row
             except bigquery.BadRequest as error:
                 if OUTSIDE not in str(error):
                     raise
@@ -58,7 +58,7 @@ class Publish:
 
     async def _make_tables(self, context: StepContext) -> None:
         for table in (self.replacement.table, self.fences):
-            await context.tools.store.ensure_table(context.run.tenant_id, table.name, table.create)
+            await context.tools.store.ensure_table(context.run.tenant_id, table)
 
     @property
     def _own(self) -> Mapping[str, object]:

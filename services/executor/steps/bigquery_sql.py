@@ -57,7 +57,7 @@ class Sql:
         tools, tenant_id = context.tools, context.run.tenant_id
         table = self.shape.table(context.run.pipeline_logging_id, context.run.attempt)
         for read in self.reads:
-            await tools.store.ensure_table(tenant_id, read.name, read.create)
+            await tools.store.ensure_table(tenant_id, read)
         try:
             await tools.staging.make(tenant_id, table)
             yield table, replace(context, staging=(*context.staging, table))

@@ -14,6 +14,7 @@ from services.executor.quality import SEVERITIES, Check, Verdict, judge, refuse_
 from services.executor.runs import DqResult
 from services.executor.steps.step import Scope, Step, StepContext, StepPreview, StepResult
 from services.executor.yaml_section import Section
+from services.platform.ddl import Table
 from services.platform.sql import Block
 
 CUSTOM = "custom"
@@ -28,8 +29,8 @@ class Checks:
     query: Composed
     table: str
     """The table that the checked rows are for."""
-    create: Block | None
-    """Makes `table`, if the query reads it."""
+    published: Table | None
+    """`table`, if the query reads it."""
     checks: tuple[Check, ...]
 
     async def run(self, context: StepContext) -> StepResult:
@@ -50,8 +51,8 @@ class Checks:
         return StepPreview(bytes_read=await context.dry_run(self.query.block, self.query.values))
 
     async def _make_table(self, context: StepContext) -> None:
-        if self.create:
-            await context.tools.store.ensure_table(context.run.tenant_id, self.table, self.create)
+        if self.published:
+            await context.tools.store.ensure_table(context.run.tenant_id, self.published)
 
     def _result(self, verdict: Verdict, context: StepContext) -> DqResult:
         return DqResult(
@@ -74,11 +75,11 @@ class Checks:
 
 def parse(section: Section, scope: Scope) -> Step:
     """See StepType."""
-    create, entries = scope.table(section).create, section.sections("checks", "a check")
+    published, entries = scope.table(section), section.sections("checks", "a check")
     if not entries:
         raise section.error("dq.checks needs at least one check in `checks`")
     kinds = [entry.text("kind", CUSTOM, among={CUSTOM, *KINDS}) for entry in entries]
-    known = _known(section, scope, create) if set(kinds) != {CUSTOM} else None
+    known = _known(section, scope, published) if set(kinds) != {CUSTOM} else None
     if known is None and (needless := {"staging", "sample"} & set(section.keys)):
         told = "only declared checks read `staging` and `sample`: a custom block names its tables itself"
         raise section.error(told, min(needless))
@@ -105,11 +106,11 @@ def parse(section: Section, scope: Scope) -> Step:
     return Checks(
         query=compose(rules, list(blocks.values()), staging=known.staging if known else None, sample=sample),
         table=section.text("table"),
-        create=create if any(isinstance(rule, Volume) for rule in rules.values()) else None,
+        published=published if any(isinstance(rule, Volume) for rule in rules.values()) else None,
         checks=tuple(checks.values()),
     )
 
 
-def _known(section: Section, scope: Scope, create: Block) -> Known:
+def _known(section: Section, scope: Scope, published: Table) -> Known:
     staging = scope.staging[section.text("staging", among=scope.staging)]
-    return Known(staging=staging, table=section.text("table"), create=create, covers_days=scope.covers_days, found=scope.found)
+    return Known(staging=staging, table=section.text("table"), create=published.create, covers_days=scope.covers_days, found=scope.found)
