@@ -1,7 +1,7 @@
 -- What REST clients expect of HTTP and neither Envoy nor its transcoder does. It sees answers after the transcoder; native gRPC calls pass as
 -- they are.
 
--- Seconds, where whoever refused does not say when to try again: Envoy itself, which finds a service again within a second.
+-- Seconds, where the refusal does not say when to try again: Envoy itself, which finds a service again within a second.
 local RETRY_AFTER = "2"
 
 function envoy_on_request(handle)
@@ -17,7 +17,7 @@ function envoy_on_request(handle)
     return
   end
   if headers:get(":method") == "HEAD" then
-    -- A stream ends when its run does: whoever asks for its headers would wait as long.
+    -- A stream ends when its run does, so a HEAD would wait as long.
     if headers:get(":path"):find("^[^?]*:watch") then
       handle:respond({[":status"] = "405", ["allow"] = "GET"}, "")
       return

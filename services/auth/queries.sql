@@ -158,7 +158,7 @@ WHERE q.usage_date = @today AND q.tenant_id IN UNNEST(@tenant_ids) AND IFNULL(q.
 -- name: open_day
 -- Makes the rows of today that are missing, and opens them. An insert conflicts with nothing, so it rides behind an update that touches a row
 -- which every writer of the same tenant touches: of two at once, one is aborted and sent again, and then finds the row. The ledger itself is
--- only appended to in the transaction: whoever changes the ledger never cancels it. The row begins with the units of the month as long as it
+-- only appended to in the transaction, so a change of the ledger never cancels it. The row begins with the units of the month as long as it
 -- is the same month. Then live runs are moved over from the tenant's past rows by one plain UPDATE: a run that is settled at the same moment
 -- is taken out of a row that this one changes too, so one of the two comes after the other, and no settled run comes back to life. Replayed,
 -- it finds the row, and moves what there is to move.
@@ -222,7 +222,7 @@ WHERE q.tenant_id = g.tenant_id
 
 -- name: reset_day
 -- Flow 3C. Today's rows that are missing are made as in open_day, in a transaction that is as short; a tenant that is no longer ACTIVE gets one
--- only if it has live runs. All else is plain: it waits for whoever writes the ledger, and is cancelled by nobody. Today's rows take over what
+-- only if it has live runs. All else is plain: it waits for other writers of the ledger, and nothing cancels it. Today's rows take over what
 -- past rows still hold (also what was reserved in the last moment of yesterday, after today's row was made) in the same UPDATE that zeroes
 -- the past: an id in a past row has not been settled, for settling takes it out of every row, so none comes back to life. It changes only
 -- rows that are not zero yet, of a day or two, so that it meets no other writer in ninety partitions. Then what is older than 90 days is

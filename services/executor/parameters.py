@@ -100,7 +100,7 @@ def resolve(
 ) -> dict[str, Value]:
     """All declared parameters with their values, defaults filled in, `yesterday` and the like as the dates they are.
 
-    `now` is the moment of the call; `slot_day` the UTC day of a scheduled run's slot. `scheduled`: nobody calls, a schedule does.
+    `now` is the moment of the call; `slot_day` the UTC day of a scheduled run's slot. `scheduled`: a schedule starts the run.
     `unfilled` may be missing: for them no default is filled in.
 
     `given` holds JSON values as protobuf's Struct has them: every number is a float. Raises InvalidArgument, naming `{path}{name}`, for an

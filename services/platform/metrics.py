@@ -29,7 +29,7 @@ class _Server(ThreadingMixIn, WSGIServer):
 
 class _Silent(WSGIRequestHandler):
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - as the standard library calls it
-        """Nothing: whoever scrapes does it every few seconds."""
+        """Nothing: metrics are scraped every few seconds."""
 
 
 def serve_metrics(host: str, port: int, *, is_serving: Callable[[], bool]) -> None:

@@ -90,7 +90,7 @@ async def serve(settings: ServiceSettings, *, name: str, authenticator: WatchedA
     """Serves until SIGTERM or SIGINT, then refuses new calls and lets the ones under way end within `grace_seconds`."""
     built = build_server(settings, name=name, authenticator=authenticator, served=served)
     server, health = built.server, built.health
-    # As gRPC health is told, for threads that cannot ask it.
+    # The same state as gRPC health, for threads that cannot ask that.
     serving, stop = threading.Event(), asyncio.Event()
     if settings.metrics_port is not None:
         serve_metrics(settings.listen.rsplit(":", 1)[0], settings.metrics_port, is_serving=serving.is_set)

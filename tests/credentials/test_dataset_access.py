@@ -1,4 +1,4 @@
-"""Who has rights in a tenant's dataset, as BigQuery's IAM has it: a new dataset is its creator's, and nobody else's."""
+"""Who has rights in a tenant's dataset, as BigQuery's IAM has it: a new dataset is its creator's alone."""
 
 import uuid
 from collections.abc import Callable, Iterator
@@ -138,7 +138,7 @@ async def test_rights_that_are_there_are_not_granted_again(bq: BigQuery, tenant_
 async def test_a_dataset_that_is_not_ours_to_share_still_serves(
     bq: BigQuery, as_account: Callable[[str], BigQuery], tenant_id: str
 ) -> None:
-    """Made by an account that is gone: whoever took its place may lack the right to grant, and have the others from the project."""
+    """Made by an account that is gone: the one in its place may lack the right to grant, and have the others from the project."""
     async with as_account(CREDENTIALS) as first:
         access = DatasetAccess(writers=(SUCCESSOR,), owners=(CREDENTIALS,))
         made = TenantDatasets(first, location="US", ddl=DDL, access=access)

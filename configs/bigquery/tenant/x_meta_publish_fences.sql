@@ -1,5 +1,5 @@
 -- Who may still publish. A publishing transaction changes the row of its run last, and only while it is OPEN; a run that ends in any other way
--- than by completing closes its row first (services/executor/queries.sql, end_run). A table of its own: BigQuery lets nobody else change a
+-- than by completing closes its row first (services/executor/queries.sql, end_run). A table of its own: BigQuery lets no other statement change a
 -- table that an open transaction has changed, and cancels a transaction whose table somebody else changes meanwhile ("Multi-statement
 -- transactions"), and x_meta_pipeline_runs is changed by every run of the tenant.
 CREATE TABLE IF NOT EXISTS x_meta_publish_fences (

@@ -71,8 +71,8 @@ def parse(section: Section, scope: Scope) -> Step:
     if not scope.covers_days:
         raise section.error(f"bigquery.publish replaces days: the template must declare a parameter `{DAY}` of type {ParameterType.DATE}")
     if ACCEPT_LESS not in scope.parameters or scope.parameters[ACCEPT_LESS].type is not ParameterType.BOOLEAN:
-        told = f"bigquery.publish refuses a day that would lose more than half of its rows, unless the caller gives `{ACCEPT_LESS}`"
-        raise section.error(f"{told}: the template must declare that parameter, of type {ParameterType.BOOLEAN}")
+        rule = f"bigquery.publish refuses a day that would lose more than half of its rows, unless the caller gives `{ACCEPT_LESS}`"
+        raise section.error(f"{rule}: the template must declare that parameter, of type {ParameterType.BOOLEAN}")
     replacement = Replacement(
         table=table,
         day=_column(section, "day", table, ("DATE",)) or "",
