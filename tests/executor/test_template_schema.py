@@ -26,7 +26,7 @@ SCHEMA: dict[str, Any] = json.loads((CONFIGS / "template.schema.json").read_text
 DEFINED = SCHEMA["$defs"]
 TEMPLATES = sorted(path for path in CONFIGS.glob("*/*/*.yml") if path.parts[-3] not in catalogs.NOT_TEMPLATES)
 
-DAILY = make_block("daily", "(\n  d DATE,\n  source STRING\n)\nPARTITION BY d", {})
+DAILY = make_block("daily", "(\n  d DATE,\n  currency STRING\n)\nPARTITION BY d", {})
 KNOWN = Known(staging=SHAPE, table="daily", create=DAILY, covers_days=True, found={"n": "INT64", "f": "FLOAT64"})
 EVERY_KIND = (
     "{name: a, kind: accepted_values, column: id, values: [x]}",
@@ -37,7 +37,7 @@ EVERY_KIND = (
     "{name: a, kind: row_count, source: n}",
     "{name: a, kind: sum_agrees, column: price, source: f}",
     "{name: a, kind: unique, columns: [id, shop.id]}",
-    "{name: a, kind: volume, within: 50%, only: {column: source, value: GCP, or_null: true}}",
+    "{name: a, kind: volume, within: 50%, only: {column: currency, value: GCP, or_null: true}}",
 )
 
 
