@@ -10,6 +10,7 @@ from services.platform.bigquery import BigQuery, QueryResult
 from services.platform.sql import load_blocks
 from services.scheduler.backfills import PRIORITY, BackfillRun
 from services.scheduler.outcomes import SCHEDULE_GONE
+from services.scheduler.queue_store import SCRIPT_SECONDS
 from services.scheduler.schedules import Change, Schedule
 
 
@@ -63,7 +64,7 @@ class ScheduleStore:
     async def delete(self, tenant_id: str, config_id: str, now: datetime) -> bool:
         """Takes the schedule away, and ends what it has in the queue; False if there is none."""
         params = {"tenant_id": tenant_id, "config_id": config_id, "error_message": SCHEDULE_GONE, "now": now}
-        return bool((await self._run("delete_schedule", params)).rows[0]["gone"])
+        return bool((await self._run("delete_schedule", params, seconds=SCRIPT_SECONDS)).rows[0]["gone"])
 
     async def backfill(self, schedule: Schedule, runs: Sequence[BackfillRun], now: datetime) -> Backfilled:
         """Queues those of `runs` that were never queued. Nothing if the schedule is gone."""
@@ -76,8 +77,8 @@ class ScheduleStore:
             "runs": [{**asdict(run), "parameters": json.dumps(run.parameters)} for run in runs],
             "now": now,
         }
-        counted = (await self._run("backfill", params)).rows[0]
+        counted = (await self._run("backfill", params, seconds=SCRIPT_SECONDS)).rows[0]
         return Backfilled(queued=counted["queued"], known=counted["known"])
 
-    async def _run(self, block: str, params: Mapping[str, object]) -> QueryResult:
-        return await self._bq.query(self._blocks[block], params, dataset=self._bq.control())
+    async def _run(self, block: str, params: Mapping[str, object], *, seconds: float | None = None) -> QueryResult:
+        return await self._bq.query(self._blocks[block], params, dataset=self._bq.control(), seconds=seconds)
