@@ -13,7 +13,7 @@ from services.platform.errors import InvalidArgument
 from tests.platform.test_rules import METHODS, is_public
 
 PUBLIC = {method.name: method for method in METHODS if is_public(method)}
-STRUCTS = {"RunPipeline", "ValidatePipeline"}
+STRUCTS = ("RunPipeline", "ValidatePipeline")
 FLAT = [method for name, method in PUBLIC.items() if name not in STRUCTS]
 
 
