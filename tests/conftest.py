@@ -17,6 +17,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import grpc
+import hypothesis
 import pytest
 
 from localcloud.certs import mint
@@ -30,6 +31,10 @@ from services.platform.bootstrap import bootstrap
 from services.platform.server import Served, build_server
 from services.platform.settings import ServiceSettings
 from tests.grouping import GroupScheduling, heaviest_first
+
+# A busy machine is slow at drawing examples, too, and that is not what the tests are about.
+hypothesis.settings.register_profile("patient", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
+hypothesis.settings.load_profile("patient")
 
 SHARED = "CONVERGENCE_TEST_STACK"
 PATIENT = 25.0  # seconds for a statement: a busy machine makes the emulator slow, and that is not what the tests are about

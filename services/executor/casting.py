@@ -14,15 +14,15 @@ from services.executor.failures import StepFailed
 
 def cast_column(values: pa.Array, kind: pa.DataType, column: str) -> pa.Array:
     """`values` as `kind`. At any depth, what a STRUCT lacks is NULL, what it has more is dropped; names are told apart as BigQuery does,
-    in any case. Raises StepFailed, naming `column` or the part of it that does not fit.
+    in any case. An empty text is NULL: copies that have been CSV have no other NULL. Raises StepFailed, naming `column` or the part of it
+    that does not fit.
     """
-    if values.type == kind:
-        return values
     if not pa.types.is_struct(kind):
         try:
-            return _cast(values, kind)
+            found = values if values.type == kind else _cast(values, kind)
         except (pa.ArrowException, ValueError, OverflowError) as error:
             raise misfit(values, kind, column) from error
+        return pc.if_else(pc.equal(found, ""), None, found) if pa.types.is_string(kind) else found
     parts = []
     for field in kind:
         found = part(values, field.name, column)
@@ -57,6 +57,8 @@ def _cast(values: pa.Array, kind: pa.DataType) -> pa.Array:
         if not (pa.types.is_timestamp(found) or pa.types.is_date(found)):
             # Arrow would take a number for microseconds, which it may be or not.
             raise ValueError("no time")
+    if pa.types.is_boolean(found) and not pa.types.is_boolean(kind):
+        raise ValueError("true and false are no amounts")
     if pa.types.is_string(kind) and pa.types.is_floating(found):
         # A number without a fraction: project.number or invoice.month that were once in a spreadsheet.
         return values.cast(pa.int64()).cast(kind)

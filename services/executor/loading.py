@@ -1,7 +1,11 @@
 """Makes, fills and drops staging tables in the tenants' dataset, with the platform's own identity."""
 
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from datetime import timedelta
-from typing import IO
+from typing import IO, Any
+from weakref import WeakValueDictionary
 
 from google.cloud import bigquery
 
@@ -27,16 +31,21 @@ class StagingTables:
         self._bq = bq
         self._clock = clock
         self._first_wait_seconds = first_wait_seconds
+        self._locks = WeakValueDictionary[str, Any]()
 
     async def make(self, tenant_id: str, table: StagingTable) -> None:
         """Makes `table`, empty. A table of an earlier try is dropped. Raises as `fill` does."""
         await self.drop(tenant_id, table)
-        made = bigquery.Table(f"{self._bq.tenant(tenant_id)}.{table.name}", schema=table.shape.bigquery)
+        name = f"{self._bq.tenant(tenant_id)}.{table.name}"
+        made = bigquery.Table(name, schema=table.shape.bigquery)
         # An expiration is a property of the table that a load into it keeps; a load job that makes the table could not set one.
         made.expires = self._clock.now() + LIFE
 
+        alone = self._alone(name)
+
         def create(timeout: float) -> None:
-            self._bq.client.create_table(made, exists_ok=True, timeout=timeout, retry=NO_RETRY)
+            with alone(timeout):
+                self._bq.client.create_table(made, exists_ok=True, timeout=timeout, retry=NO_RETRY)
 
         await self._bq.call("create_staging", create, seconds=SHORT_SECONDS)
 
@@ -48,20 +57,22 @@ class StagingTables:
         """
         await self.make(tenant_id, table)
         name = f"{self._bq.tenant(tenant_id)}.{table.name}"
+        alone = self._alone(name)
 
         def upload(job_id: str, timeout: float) -> bigquery.LoadJob:
             metrics.BIGQUERY_JOBS.labels("load_staging").inc()
             metrics.BIGQUERY_STATEMENTS.labels(table.shape.name, "load").inc()
-            return self._bq.client.load_table_from_file(
-                parquet,
-                name,
-                rewind=True,
-                size=size,
-                job_id=job_id,
-                job_config=_load_config(table),
-                num_retries=UPLOAD_RETRIES if size > CHUNK_BYTES else 0,
-                timeout=timeout,
-            )
+            with alone(timeout):
+                return self._bq.client.load_table_from_file(
+                    parquet,
+                    name,
+                    rewind=True,
+                    size=size,
+                    job_id=job_id,
+                    job_config=_load_config(table),
+                    num_retries=UPLOAD_RETRIES if size > CHUNK_BYTES else 0,
+                    timeout=timeout,
+                )
 
         def wait(job: bigquery.LoadJob, timeout: float) -> None:
             job.result(timeout=timeout, retry=NO_RETRY)
@@ -79,10 +90,30 @@ class StagingTables:
         """Takes the table away; nothing happens if there is none. Raises Unavailable if BigQuery does not answer."""
         name = f"{self._bq.tenant(tenant_id)}.{table.name}"
 
+        alone = self._alone(name)
+
         def delete(timeout: float) -> None:
-            self._bq.client.delete_table(name, not_found_ok=True, timeout=timeout, retry=NO_RETRY)
+            with alone(timeout):
+                self._bq.client.delete_table(name, not_found_ok=True, timeout=timeout, retry=NO_RETRY)
 
         await self._bq.call("drop_staging", delete, seconds=SHORT_SECONDS)
+
+    def _alone(self, name: str) -> Callable[[float], AbstractContextManager[None]]:
+        """One call at a time on a table. A call that is cancelled goes on in its thread, and would make again what is dropped beside it."""
+        lock = self._locks.get(name)
+        if lock is None:
+            lock = self._locks[name] = threading.Lock()
+
+        @contextmanager
+        def alone(timeout: float) -> Iterator[None]:
+            if not lock.acquire(timeout=timeout):
+                raise TimeoutError
+            try:
+                yield
+            finally:
+                lock.release()
+
+        return alone
 
 
 def _load_config(table: StagingTable) -> bigquery.LoadJobConfig:

@@ -298,37 +298,42 @@ async def test_a_day_without_rows_completes_with_a_warning(tenant: Tenant, tools
 
 FIRST = date(2025, 11, 1)
 KEPT = {"cost": 2.0, "credits": [{"name": "c", "amount": -2.0}]}
-LESS: list[tuple[str, list[dict[str, Any]], str | None]] = [
-    ("no rows", [], "would keep 0 of 4 rows and 0.00 of 8.00 USD"),
-    ("less than half of the rows", [{"cost": 8.0}], "would keep 1 of 4 rows and 8.00 of 8.00 USD"),
-    ("less than half of the cost", [{"cost": 0.9}] * 4, "would keep 4 of 4 rows and 3.60 of 8.00 USD"),
-    ("less in another currency", [{"cost": 2.0, "currency": "EUR"}] * 4, "would keep 0 of 4 rows and 0.00 of 8.00 USD"),
-    ("half of it", [{"cost": 2.0}] * 2, None),
-    ("credits do not count", [KEPT] * 4, None),
+USD: list[dict[str, Any]] = [{"cost": 2.0}] * 4
+CREDIT = {"cost": 0.0, "currency": "EUR", "credits": [{"name": "c", "amount": -20.0}]}
+LESS: list[tuple[str, list[dict[str, Any]], list[dict[str, Any]], str | None]] = [
+    ("no rows", USD, [], "would keep 0 of 4 USD rows and 0.00 of 8.00 USD"),
+    ("less than half of the rows", USD, [{"cost": 8.0}], "would keep 1 of 4 USD rows and 8.00 of 8.00 USD"),
+    ("less than half of the cost", USD, [{"cost": 0.9}] * 4, "would keep 4 of 4 USD rows and 3.60 of 8.00 USD"),
+    ("another currency", USD, [{"cost": 2.0, "currency": "EUR"}] * 4, "would keep 0 of 4 USD rows and 0.00 of 8.00 USD"),
+    ("a currency less", [*USD, {"cost": -9.0, "currency": "EUR"}], USD, "would keep 0 of 1 EUR rows and 0.00 of 9.00 EUR"),
+    ("a currency of credits less", [*USD, CREDIT], USD, "would keep 0 of 1 EUR rows"),
+    ("fewer refunds", [{"cost": -2.0}] * 4, [{"cost": -0.9}] * 4, "would keep 4 of 4 USD rows and 3.60 of 8.00 USD"),
+    ("half of it", USD, USD[:2], None),
+    ("credits do not count", USD, [KEPT] * 4, None),
 ]
 
 
 async def test_a_read_that_found_much_less_replaces_nothing_unless_the_caller_says_so(
     tenant: Tenant, tools: Toolbox, begin: Begin, store: Store
 ) -> None:
-    """One day for each case: those that would lose more than half of their rows, or of their cost before credits, are named, and no day is
-    replaced; with `accept_less` all are. Half of it is no loss of more than half.
+    """One day for each case: those that would lose more than half of their rows or of their cost before credits, by size, or a currency,
+    are named, and no day is replaced; with `accept_less` all are. Half of it is no loss of more than half.
     """
     days = [FIRST + timedelta(days=number) for number in range(len(LESS))]
     period = {"start_date": days[0].isoformat(), "end_date": days[-1].isoformat()}
-    export(tenant, [row(day, hour=hour, cost=2.0) for day in days for hour in range(4)])
+    export(tenant, [row(day, **changes) for day, (_, rows, _, _) in zip(days, LESS, strict=True) for changes in rows])
     assert (await execute(await begin(**period), tools)).status is RunStatus.COMPLETED
     before = await daily(tenant)
-    left = [row(day, **changes) for day, (_, rows, _) in zip(days, LESS, strict=True) for changes in rows]
+    left = [row(day, **changes) for day, (_, _, rows, _) in zip(days, LESS, strict=True) for changes in rows]
     export(tenant, [*left, row(NEXT)])
 
     job = await begin(**period)
     refused = await execute(job, tools)
 
-    lost = [f"{day} {words}" for day, (_, _, words) in zip(days, LESS, strict=True) if words]
+    lost = [f"{day} {words}" for day, (_, _, _, words) in zip(days, LESS, strict=True) if words]
     assert refused.status is RunStatus.FAILED
     assert refused.error_message == (
-        f"Step publish: Nothing was published, for a day would lose more than half of what it holds: {'; '.join(lost)}. "
+        f"Step publish: Nothing was published, for a day would lose more than half of what it holds: {'; '.join(lost[:5])}; and 2 more. "
         "Check that the export is complete and is the right one; if less is right, run it again with accept_less: true."
     )
     [line] = [line for line in await store.list_step_logs(tenant.tenant_id, job.run.pipeline_logging_id) if line.action == "STEP_FAILED"]

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from services.executor.casting import cast_column
 from services.executor.failures import StepFailed
 from services.executor.flattening import credits_json, credits_total, exact_sum, flatten, labels_json
 from services.executor.staging import StagingShape
@@ -149,3 +150,20 @@ def test_what_an_export_lacks_is_null_and_costs_nothing_to_find() -> None:
     [found] = staged([{"usage_start_time": DAY, "cost": 2.0, "currency": "USD"}], least)
     there = {name: value for name, value in found.items() if value is not None}
     assert there == {"usage_start_time": DAY, "cost": 2.0, "currency": "USD", "credits_total": 0.0, "source_table": "p.d.t"}
+
+
+@pytest.mark.parametrize(
+    ("kind", "values", "expected"),
+    [
+        (pa.string(), ["", "a", None], [None, "a", None]),
+        (pa.struct([("id", pa.string())]), [{"id": ""}, {"id": "x"}, None], [{"id": None}, {"id": "x"}, None]),
+    ],
+)
+def test_an_empty_text_is_null(kind: pa.DataType, values: list[object], expected: list[object]) -> None:
+    """A copy that has been CSV has no other NULL; taken for a text, it would make usage a purchase and a committed one."""
+    assert cast_column(pa.array(values, kind), kind, "column").to_pylist() == expected
+
+
+def test_true_is_no_amount() -> None:
+    with pytest.raises(StepFailed, match="Column cost of the export is bool"):
+        cast_column(pa.array([True]), pa.float64(), "cost")

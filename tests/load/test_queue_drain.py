@@ -34,7 +34,8 @@ async def test_runs_change_shared_tables_in_few_statements(load: Load, record_pr
     fill(row, before, load.whole.counted())
     spent = {table: row.statements[table, "dml"] for table in SHARED_TABLES}
     record_property("drain", f"{runs} runs in {took:.0f} s: {spent}, {row.again} of {row.jobs} jobs sent again")
-    assert max(spent.values()) <= max(A_RUN * runs, A_SECOND * took)
+    # What is sent again because its answer was lost is the proxy's doing.
+    assert max(spent.values()) - row.again <= max(A_RUN * runs, A_SECOND * took)
     states = await asyncio.to_thread(load.whole.query, "SELECT state FROM tenants.scheduled_pipeline_runs")
     assert Counter(row["state"] for row in states) == {"COMPLETED": runs}
     completed = "SELECT run_id FROM {}.x_meta_pipeline_runs WHERE run_id IS NOT NULL AND status = 'COMPLETED'"

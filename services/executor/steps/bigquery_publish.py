@@ -113,17 +113,19 @@ def _too_little(changes: Sequence[Mapping[str, Any]]) -> StepFailed | None:
     lost = [change for change in changes if change["is_too_little"]]
     if not lost:
         return None
-    days = [
-        f"{change['usage_date']} would keep {change['rows_after']} of {change['rows_before']} rows and "
-        f"{change['cost_after']:.2f} of {change['cost_before']:.2f} {change['currency'] or 'of cost'}"
-        for change in lost[:MAX_DAYS_NAMED]
-    ]
+    days = [_what_is_kept(change) for change in lost[:MAX_DAYS_NAMED]]
     more = f"; and {len(lost) - MAX_DAYS_NAMED} more" if len(lost) > MAX_DAYS_NAMED else ""
     message = (
         f"Nothing was published, for a day would lose more than half of what it holds: {'; '.join(days)}{more}. "
         f"Check that the export is complete and is the right one; if less is right, run it again with {ACCEPT_LESS}: true."
     )
     return StepFailed(message, can_heal=True, metadata={"too_little": [_moved(change) | _rows_of(change) for change in lost]})
+
+
+def _what_is_kept(change: Mapping[str, Any]) -> str:
+    currency = f" {change['currency']}" if change["currency"] else ""
+    rows = f"{change['usage_date']} would keep {change['rows_after']} of {change['rows_before']}{currency} rows"
+    return f"{rows} and {change['cost_after']:.2f} of {change['cost_before']:.2f}{currency}" if change["cost_before"] else rows
 
 
 def _rows_of(change: Mapping[str, Any]) -> dict[str, object]:

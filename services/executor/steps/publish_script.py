@@ -44,7 +44,7 @@ class Replacement:
     currency: str | None
     """What sums are kept apart by; None: the table has none."""
     cost: str | None
-    """Before credits: a day must not lose more than half of it unless the caller accepts less."""
+    """Before credits: a day must not lose more than half of it, by size, unless the caller accepts less."""
     net_cost: str | None
     """Whose change is recorded for each day that was published before."""
 
@@ -54,7 +54,8 @@ def publish_script(replacement: Replacement, rows: Block) -> Block:
 
     Its last statement answers `published BOOL`, `rows_published INT64` and `changes`, one entry for each day and currency that held rows
     before: `usage_date DATE, currency STRING, rows_before INT64, rows_after INT64, cost_before FLOAT64, cost_after FLOAT64,
-    net_before FLOAT64, net_after FLOAT64, is_too_little BOOL`.
+    net_before FLOAT64, net_after FLOAT64, is_too_little BOOL`. `cost_*` are sums of sizes. Too little: the day would lose more than half of
+    its rows, or the currency all of its rows or more than half of its cost.
     """
     table, day = replacement.table, replacement.day
     columns = list(table.columns)
@@ -109,7 +110,7 @@ def _changes(replacement: Replacement, of_the_run: str, query: str) -> str:
     return f"""ARRAY(
   SELECT AS STRUCT
     q.usage_date, q.currency, q.rows_before, q.rows_after, q.cost_before, q.cost_after, q.net_before, q.net_after,
-    q.day_after * 2 < q.day_before OR (q.cost_before > 0.0 AND q.cost_after * 2.0 < q.cost_before) AS is_too_little
+    q.day_after * 2 < q.day_before OR (q.rows_before > 0 AND q.rows_after = 0) OR q.cost_after * 2.0 < q.cost_before AS is_too_little
   FROM (
     SELECT
       g.usage_date, g.currency, g.rows_before, g.rows_after, g.cost_before, g.cost_after, g.net_before, g.net_after,
@@ -139,8 +140,7 @@ def _changes(replacement: Replacement, of_the_run: str, query: str) -> str:
 
 def _measured(replacement: Replacement, alias: str) -> str:
     currency = f"{alias}.{replacement.currency}" if replacement.currency else "CAST(NULL AS STRING)"
-    amounts = [
-        f"CAST({alias}.{column} AS FLOAT64) AS {name}" if column else f"0.0 AS {name}"
-        for name, column in (("cost", replacement.cost), ("net_cost", replacement.net_cost))
-    ]
-    return f"{alias}.{replacement.day} AS usage_date, {currency} AS currency, {', '.join(amounts)}"
+    # By size: a day of refunds must not lose them either.
+    cost = f"ABS(CAST({alias}.{replacement.cost} AS FLOAT64))" if replacement.cost else "0.0"
+    net_cost = f"CAST({alias}.{replacement.net_cost} AS FLOAT64)" if replacement.net_cost else "0.0"
+    return f"{alias}.{replacement.day} AS usage_date, {currency} AS currency, {cost} AS cost, {net_cost} AS net_cost"
