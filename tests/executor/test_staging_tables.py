@@ -4,6 +4,7 @@ import asyncio
 import threading
 import time
 import uuid
+from typing import Any
 
 import pytest
 
@@ -19,7 +20,7 @@ async def test_what_is_dropped_is_not_made_again_by_a_call_that_was_cancelled(
     table = StagingShape(name="x_staging_slow", columns={"a": "INT64"}).table(str(uuid.uuid4()), 1)
     began, create = threading.Event(), tools.bq.client.create_table
 
-    def slowly(*args: object, **options: object) -> object:
+    def slowly(*args: Any, **options: Any) -> object:
         began.set()
         time.sleep(0.3)
         return create(*args, **options)
