@@ -84,8 +84,8 @@ def list_json(lists: pa.Array) -> pa.Array:
 
 
 def labels_json(labels: pa.Array) -> pa.Array:
-    """Each row's labels as the text of one JSON object, keys in order. A label without a key is left out; of a key that stands twice, the
-    first one counts.
+    """Each row's labels as the text of one JSON object, keys in order. A label without a key (NULL or empty) is left out; of a key that
+    stands twice, the first one counts.
     """
     # Rows of one resource bear the same labels: most texts are made once.
     return per_value(list_json(labels), _as_object)
@@ -144,7 +144,8 @@ def find(columns: Mapping[str, pa.Array], path: str) -> pa.Array | None:
 def _as_object(text: str) -> str:
     # Backwards, so that the first one of a key is the one that stays.
     labels = {label.get("key"): label.get("value") for label in reversed(json.loads(text))}
-    texts = {str(key): value if isinstance(value, str | None) else json.dumps(value) for key, value in labels.items() if key is not None}
+    keyed = {str(key): value for key, value in labels.items() if key not in {None, ""}}
+    texts = {key: value if isinstance(value, str | None) else json.dumps(value) for key, value in keyed.items()}
     return json.dumps(texts, sort_keys=True, ensure_ascii=False)
 
 

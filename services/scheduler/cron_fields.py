@@ -1,8 +1,9 @@
 """What the five fields of a cron expression say, read strictly: what other crons read otherwise, or cannot be meant, is refused. Pure.
 
-A field is a list of values, ranges (`1-5`), `*`, and steps over them (`*/15`, `10-40/10`, `5/15`: from 5 on). Months and days of the week
-also have their English names, JAN to DEC and SUN to SAT; 7 is Sunday, too. Day of month and day of week both given: either is enough, as
-cron has it, unless one of them is a star with a step, or all its days: there crons differ.
+A field is a list of values, ranges (`1-5`), `*`, and steps over the last two (`*/15`, `10-40/10`). A step on a single value (`5/15`) means
+from 5 on to some, and 5 alone, or nothing, to others. Months and days of the week also have their English names, JAN to DEC and SUN to SAT;
+7 is Sunday, too. Day of month and day of week both given: either is enough, as cron has it, unless one of them is a star with a step, or
+all its days: there crons differ.
 """
 
 import re
@@ -98,7 +99,7 @@ def _values(one: _Field, text: str) -> frozenset[int]:
     for item in text.split(","):
         match = _ITEM.fullmatch(item)
         if match is None:
-            one.refuse(f"`{item}` cannot be read; use {one.takes}, ranges (`a-b`), lists (`a,b`), `*`, and steps (`*/n`)")
+            one.refuse(f"`{item}` cannot be read; use {one.takes}, ranges (`a-b`), lists (`a,b`), `*`, and steps (`*/n`, `a-b/n`)")
         found |= set(_items(one, match))
     return frozenset(one.low if value == one.also else value for value in found)
 
@@ -106,6 +107,8 @@ def _values(one: _Field, text: str) -> frozenset[int]:
 def _items(one: _Field, match: re.Match[str]) -> range:
     item, step = match[0], None if match["step"] is None else int(match["step"])
     first = one.low if match["star"] else _value(one, match["first"])
+    if step is not None and not match["star"] and match["last"] is None:
+        _refuse_step_on_one(one, match, step, first)
     if match["last"] is not None:
         last = _value(one, match["last"])
         if last == one.low and match["last"].isalpha() and one.also is not None and first > last:
@@ -116,7 +119,7 @@ def _items(one: _Field, match: re.Match[str]) -> range:
             head = "" if first > one.high else f"{first}," if first == one.high else f"{first}-{one.high},"
             one.refuse(f"`{item}` runs backwards; write `{head}{one.low if last == one.low else f'{one.low}-{last}'}`")
     else:
-        last = one.high if match["star"] or step is not None else first
+        last = one.high if match["star"] else first
     if step is not None and not 0 < step <= last - first:
         _refuse_step(one, match, step, first, last)
     return range(first, last + 1, step or 1)
@@ -129,6 +132,17 @@ def _value(one: _Field, text: str) -> int:
     if value is None or not (one.low <= value <= one.high or value == one.also):
         one.refuse(f"`{text}` is no value of it; use {one.takes}")
     return value
+
+
+def _refuse_step_on_one(one: _Field, match: re.Match[str], step: int, first: int) -> Never:
+    item, alone = match[0], match["first"]
+    if not 0 < step <= one.high - first:
+        one.refuse(f"`{item}` is a step on a single value, with nothing after it to step to; write `{alone}`")
+    last = next((name for name, value in one.names.items() if value == one.high), "") if alone.isalpha() else one.high
+    one.refuse(
+        f"`{item}` is a step on a single value, which is read in two ways: some crons go on from {alone}, others fire at {alone} alone or "
+        f"refuse it. Write `{alone}-{last}/{step}` to go on from {alone}, or `{alone}`"
+    )
 
 
 def _refuse_step(one: _Field, match: re.Match[str], step: int, first: int, last: int) -> Never:

@@ -15,7 +15,7 @@
 -- param: now TIMESTAMP
 -- param: row_limit INT64
 SELECT
-  c.config_id, c.tenant_id, c.schedule_cron, c.timezone, IFNULL(c.priority, 50) AS priority, c.catch_up, c.next_run_time,
+  c.config_id, c.tenant_id, c.schedule_cron, c.timezone, IFNULL(c.priority, 50) AS priority, c.catch_up, c.parameters, c.next_run_time,
   t.units_left - IFNULL(w.units, 0) AS units_left
 FROM tenant_pipeline_configs AS c
 JOIN runnable_tenants AS t ON t.tenant_id = c.tenant_id

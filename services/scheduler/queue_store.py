@@ -56,7 +56,7 @@ class QueueStore:
 
     async def due_schedules(self, now: datetime) -> list[DueSchedule]:
         """Active schedules whose slot has come, of tenants that may run, at most `MOST_DUE`."""
-        return [DueSchedule(**row) for row in await self._rows("due_schedules", {"now": now, "row_limit": MOST_DUE})]
+        return [DueSchedule.from_row(row) for row in await self._rows("due_schedules", {"now": now, "row_limit": MOST_DUE})]
 
     async def set_first_slots(self, schedules: Sequence[FirstSlot]) -> None:
         """Gives schedules without a next slot theirs."""

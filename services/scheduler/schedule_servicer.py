@@ -101,7 +101,7 @@ class ScheduleServicer(schedule_service_pb2_grpc.ScheduleServiceServicer):
             is_active=schedule.is_active,
             priority=schedule.priority,
             max_retries=schedule.max_retries,
-            catch_up=schedule.catch_up,
+            catch_up=schedule.effective_catch_up,
             next_run_time=to_timestamp(schedule.next_run_time),
             last_run_time=to_timestamp(schedule.last_run_time),
             last_run_status=schedule.last_run_status,

@@ -7,17 +7,15 @@ from typing import Any, Self
 
 from services.platform.errors import InvalidArgument
 from services.platform.time_zones import zone_of
+from services.scheduler.catch_up import CATCH_UPS, default_catch_up
 from services.scheduler.cron import FireTime, check_cron, fire_times, next_after
 
 PRIORITIES, RETRIES = range(101), range(11)
-CATCH_UPS = ("latest", "days", "all")
-"""What becomes of missed slots: the last of them runs, the last of each UTC day, or each."""
 DEFAULTS: Mapping[str, Any] = {
     "is_active": True,
     "priority": 50,
     "max_retries": 3,
     "timezone": "UTC",
-    "catch_up": "days",
     "parameters": {},
     "provider": "",
     "domain": "",
@@ -44,8 +42,8 @@ class Schedule:
     priority: int
     parameters: dict[str, Any]
     max_retries: int
-    catch_up: str
-    """One of CATCH_UPS."""
+    catch_up: str | None
+    """One of CATCH_UPS; None or empty follows the parameters, see `effective_catch_up`."""
     next_run_time: datetime | None
     """The schedule's own next slot, or one that has come and waits for the trigger; None only where others left it out."""
     last_run_time: datetime | None
@@ -69,6 +67,11 @@ class Schedule:
         row = dict.fromkeys(field.name for field in fields(cls))
         named = {"provider": provider, "domain": domain, "pipeline_template": pipeline_template}
         return cls.from_row({**row, **named, "config_id": config_id, "tenant_id": tenant_id})
+
+    @property
+    def effective_catch_up(self) -> str:
+        """One of CATCH_UPS, as far as the schedule says one: else the default for its parameters."""
+        return self.catch_up or default_catch_up(self.parameters)
 
     @property
     def pipeline_id(self) -> str:

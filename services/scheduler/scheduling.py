@@ -30,8 +30,8 @@ class Scheduling:
         dates = await self._pipelines.check(schedule, schedule.parameters)
         schedule = replace(
             schedule,
-            # A night that is missed is a day that is never loaded; what is not run for days would only do the same again.
-            catch_up=wish.catch_up or ("days" if PARAMETER in dates else "latest"),
+            # What is not run for days would only do the same again. What is follows its parameters, also when they are changed.
+            catch_up=wish.catch_up or (None if PARAMETER in dates else "latest"),
             config_id=str(uuid.uuid4()),
             next_run_time=schedule.next_slot(now),
             created_by_user_id=user_id,

@@ -1,12 +1,14 @@
 """What a trigger queues: decisions over what is due, without I/O. `now` is passed in."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
+from typing import Any, Self
 
 from services.platform.clock import utc_day
 from services.platform.errors import InvalidArgument
+from services.scheduler.catch_up import default_catch_up
 from services.scheduler.cron import latest_between, next_after, slots_between
 from services.scheduler.ids import slot_run_id
 
@@ -26,12 +28,19 @@ class DueSchedule:
     timezone: str | None
     """None or empty: UTC."""
     priority: int
-    catch_up: str | None
-    """See `schedules.CATCH_UPS`; None or empty is the default for a row that says nothing."""
+    catch_up: str
+    """One of `catch_up.CATCH_UPS`."""
     next_run_time: datetime | None
     """The slot that has come, whatever the expression says of it; None: nobody has computed one yet."""
     units_left: int | None
     """How many runs the tenant's quota leaves room for, beside those in the queue; None: any number."""
+
+    @classmethod
+    def from_row(cls, row: Mapping[str, Any]) -> Self:
+        """The only door from a row to a due schedule: where it does not say what to catch up, its parameters decide."""
+        parameters = row["parameters"] if isinstance(row["parameters"], Mapping) else {}
+        known = {name: value for name, value in row.items() if name != "parameters"}
+        return cls(**{**known, "catch_up": row["catch_up"] or default_catch_up(parameters)})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -93,7 +102,7 @@ class _Slots:
 
 def plan_trigger(schedules: Sequence[DueSchedule], now: datetime) -> Plan:
     """Every due slot, as far as its tenant's quota reaches: by priority, then by slot."""
-    slots = dict[tuple[str | None, str | None, datetime | None, str | None], _Slots]()
+    slots = dict[tuple[str | None, str | None, datetime | None, str], _Slots]()
     by_tenant = defaultdict[str, list[tuple[DueSchedule, _Slots]]](list)
     first_slots, unreadable = list[FirstSlot](), list[DueSchedule]()
     for one in schedules:

@@ -2,6 +2,7 @@
 
 import base64
 import json
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -172,6 +173,23 @@ WRAPPED: dict[str, Callable[[str], str]] = {
     "Base64 in lines": lambda text: base64.encodebytes(text.encode()).decode(),
     "Base64 for URLs": lambda text: base64.urlsafe_b64encode(f"\ufeff{text}".encode()).decode().rstrip("="),
     "Base64 of a string": lambda text: base64_of(json.dumps(text)),
+    "Base64 of UTF-16 with its mark": lambda text: base64.b64encode(text.encode("utf-16")).decode(),
+    "Base64 of UTF-16": lambda text: base64.b64encode(text.encode("utf-16-le")).decode(),
+    "Base64 of UTF-16, the other way round": lambda text: base64.b64encode(text.encode("utf-16-be")).decode(),
+    "Markdown": lambda text: f"```json\n{json.dumps(json.loads(text), indent=2)}\n```\n",
+    "Markdown without its language": lambda text: f"~~~\r\n{text}\r\n~~~",
+    "Markdown in a line": lambda text: f"```{text}```",
+    "Markdown without its end": lambda text: f"```json\n{text}",
+    "Markdown of Base64": lambda text: f"```\n{base64_of(text)}\n```",
+    ".env": lambda text: f"GOOGLE_CREDENTIALS={text}",
+    ".env in quotes": lambda text: f'GOOGLE_CREDENTIALS = "{text}"\n',
+    ".env, escaped": lambda text: f"KEY={json.dumps(text)}",
+    ".env in Base64": lambda text: f"KEY={base64_of(text + ' ')}",
+    "shell": lambda text: f"export GOOGLE_CREDENTIALS='{text}'",
+    "PowerShell": lambda text: f"$env:GOOGLE_CREDENTIALS = '{text}'",
+    "Markdown of a shell": lambda text: f"```sh\nexport KEY='{text}'\n```",
+    "array of one": lambda text: f"[{text}]",
+    "array of one string": lambda text: json.dumps([text]),
     "a browser's data URL": lambda text: f"data:application/json;base64,{base64_of(text)}",
 }
 
@@ -191,6 +209,18 @@ NO_KEY_FILES: dict[str, tuple[Callable[[str], str], str]] = {
     "word processor": (lambda text: text.replace('"', "\u201c"), "has typographic quotes"),
     "cut off": (lambda text: text[:-40], "breaks off"),
     "P12": (lambda _: base64.b64encode(bytes(range(128, 256))).decode(), "is Base64, but of no key file"),
+    "two files": (lambda text: f"{text}\n{text}", "holds more than one JSON object"),
+    "two files with a comma": (lambda text: f"{text}, {text}", "holds more than one JSON object"),
+    "array of two": (lambda text: f"[{text}, {text}]", "is a list of more than one"),
+    "comma after the last field": (lambda text: f"{text[:-1]},\n}}", "has a comma at its end"),
+    "comma after the brace": (lambda text: f"{text},\n", "has a comma at its end"),
+    "comma in an array": (lambda text: f"[{text},]", "has a comma at its end"),
+    "comma in Markdown": (lambda text: f"```json\n{text[:-1]},}}\n```", "has a comma at its end"),
+    "more text": (lambda text: f"{text} # keep safe", "has more text after its closing brace"),
+    "UTF-16 as Latin-1": (lambda text: text.encode("utf-16").decode("latin-1"), "is UTF-16"),
+    "UTF-16 as ASCII": (lambda text: text.encode("utf-16-be").decode("ascii"), "is UTF-16"),
+    "UTF-16 as UTF-8": (lambda text: text.encode("utf-16").decode("utf-8", "replace"), "is UTF-16"),
+    "UTF-8 as UTF-16": (lambda text: text.encode().decode("utf-16-le", "replace"), "is UTF-16"),
     "answer of the API": (lambda text: json.dumps({"privateKeyData": base64_of(text)}), "is the answer of Google's API"),
     "wrapped without end": (lambda text: json.dumps(json.dumps(json.dumps(json.dumps(text)))), "must be the key file's JSON object"),
 }
@@ -202,6 +232,19 @@ def test_what_is_no_key_file_is_named(rsa: Rsa, make: Callable[[str], str], said
     error = refusal({**sent, "service_account_json": make(sent["service_account_json"])})
     assert error.field == FILE
     assert error.message.startswith(f"{FILE}: {said}")
+    assert error.__context__ is None
+    assert [word for word in ("BEGIN PRIVATE", "acme", "gserviceaccount", "keep safe") if word in error.message] == []
+
+
+def test_an_array_of_one_object_is_read(rsa: Rsa) -> None:
+    assert to_plaintext(Provider.GCP, {**gcp(rsa), "service_account_json": [key_file(rsa)]}) == to_plaintext(Provider.GCP, gcp(rsa))
+
+
+@pytest.mark.parametrize("text", ["```x{}y", "{{}}{}y", "KEY={}y", "export {}y", '{{"a": 1}}{},{}', "[{{}},{}", "{{,{}y"])
+def test_white_space_without_end_is_refused_at_once(rsa: Rsa, text: str) -> None:
+    began = time.process_time()
+    assert refusal({**gcp(rsa), "service_account_json": text.format(" " * 60_000, " " * 60_000) + "y"}).field == FILE
+    assert time.process_time() - began < 1
 
 
 def test_a_key_that_stands_twice_is_named(rsa: Rsa) -> None:

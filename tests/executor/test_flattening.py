@@ -8,7 +8,7 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from services.executor.casting import cast_column
@@ -47,13 +47,14 @@ def test_credits_are_summed_row_by_row(rows: list[list[float | None] | None], sk
 
 
 @given(st.lists(st.none() | st.lists(LABEL, max_size=4), max_size=8), st.integers(0, 3))
+@example([[{"key": "", "value": "a"}, {"key": "b", "value": ""}, {"key": None, "value": "c"}], [{"key": "", "value": None}]], 0)
 def test_labels_are_one_object_a_row(rows: list[list[dict[str, str | None]] | None], skipped: int) -> None:
     texts = labels_json(pa.array(rows, PAIRS).slice(skipped)).to_pylist()
     expected = []
     for row in rows[skipped:]:
         first = dict[str, str | None]()
         for label in row or []:
-            if label["key"] is not None:
+            if label["key"]:
                 first.setdefault(label["key"], label["value"])
         expected.append(first)
     assert [json.loads(text) for text in texts] == expected

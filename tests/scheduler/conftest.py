@@ -41,14 +41,14 @@ SELECT t.tenant_id, t.tenant_id, 'ACTIVE', t.daily_limit, t.concurrent_limit FRO
 _CONFIGS = """
 INSERT INTO tenant_pipeline_configs
   (config_id, tenant_id, provider, domain, pipeline_template,
-   schedule_cron, timezone, priority, max_retries, catch_up, next_run_time, is_active)
+   schedule_cron, timezone, priority, max_retries, catch_up, next_run_time, is_active, parameters)
 SELECT c.config_id, c.tenant_id, 'gcp', 'cost', 'billing',
-  c.schedule_cron, c.timezone, c.priority, c.max_retries, c.catch_up, c.next_run_time, c.is_active
+  c.schedule_cron, c.timezone, c.priority, c.max_retries, c.catch_up, c.next_run_time, c.is_active, PARSE_JSON(c.parameters)
 FROM UNNEST(@configs) AS c
 """
 _CONFIG = (
     "config_id STRING, tenant_id STRING, schedule_cron STRING, timezone STRING, priority INT64, max_retries INT64, catch_up STRING, "
-    "next_run_time TIMESTAMP, is_active BOOL"
+    "next_run_time TIMESTAMP, is_active BOOL, parameters STRING"
 )
 _EMPTY = """
 DELETE FROM tenant_pipeline_configs WHERE TRUE;
@@ -85,6 +85,7 @@ class Tables:
             "max_retries": None,
             "catch_up": None,
             "is_active": None,
+            "parameters": None,
             "next_run_time": self.clock.now() - timedelta(minutes=1),
         }
         rows = [{**default, **columns, "config_id": str(uuid.uuid4()), "tenant_id": tenant_id} for tenant_id in tenant_ids]

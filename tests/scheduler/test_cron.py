@@ -1,5 +1,6 @@
 """When schedules fire: by hand on the nights on which clocks are moved, and by property on all others."""
 
+import re
 from datetime import UTC, date, datetime, timedelta
 from itertools import pairwise
 from typing import Literal
@@ -144,7 +145,17 @@ def test_an_expression_that_cannot_fire_names_its_field(cron: str) -> None:
     [
         ("*/90 * * * *", ["minute: ", "at most 59", "once an hour", "`0`", "hour `*/2`"]),
         ("*/60 * * * *", ["minute: ", "at most 59", "write `0`"]),
-        ("5/70 * * * *", ["minute: ", "at most 54", "write `5`"]),
+        ("5/70 * * * *", ["minute: ", "`5/70`", "write `5`"]),
+        ("5/0 * * * *", ["minute: ", "`5/0`", "write `5`"]),
+        ("5/20 * * * *", ["minute: ", "two ways", "`5-59/20`", "`5`"]),
+        ("30,5/20 * * * *", ["minute: ", "`5/20`", "`5-59/20`"]),
+        ("0 12/6 * * *", ["hour: ", "`12-23/6`", "`12`"]),
+        ("0 0 1/7 * *", ["day of month: ", "`1-31/7`"]),
+        ("0 0 31 2/2 *", ["month: ", "`2-12/2`"]),
+        ("0 0 1 feb/3 *", ["month: ", "`feb-DEC/3`", "`feb`"]),
+        ("0 0 1 * MON/2", ["day of week: ", "`MON-SAT/2`", "`MON`"]),
+        ("0 0 * * 1/2", ["day of week: ", "`1-6/2`"]),
+        ("0 0 * * 7/2", ["day of week: ", "write `7`"]),
         ("1-5/30 * * * *", ["minute: ", "at most 4", "write `1`"]),
         ("0,59/2 * * * *", ["minute: ", "`59/2`"]),
         ("*/0 * * * *", ["minute: ", "`*/0`"]),
@@ -181,6 +192,16 @@ def test_what_others_read_otherwise_is_refused_by_the_name_of_its_field(cron: st
     assert [word for word in said if word not in refused.value.message] == [], refused.value.message
 
 
+@pytest.mark.parametrize("proposed", ["5-59/20 * * * *", "0 12-23/6 * * *", "0 0 31 2-12/2 *", "0 0 1 feb-DEC/3 *", "0 0 1 * MON-SAT/2"])
+def test_what_is_proposed_for_a_step_on_a_single_value_is_taken_and_fires_as_it_did(proposed: str) -> None:
+    start = datetime(2026, 11, 26, tzinfo=UTC)
+    before = re.sub(r"-(59|23|12|DEC|SAT)/", "/", proposed)
+    assert check_cron(proposed) == proposed
+    assert slots_between(proposed, "UTC", start, start + timedelta(days=500), 20) == slots_between(
+        before, "UTC", start, start + timedelta(days=500), 20
+    )
+
+
 @pytest.mark.parametrize(
     ("cron", "days"),
     [
@@ -191,7 +212,7 @@ def test_what_others_read_otherwise_is_refused_by_the_name_of_its_field(cron: st
         ("0 0 * * 6-7", "5 Sat, 6 Sun, 12 Sat, 13 Sun"),
         ("0 0 * dec 7,0", "6 Sun, 13 Sun, 20 Sun, 27 Sun"),
         ("0 0 05,05 * *", "5 Sat, 5 Tue, 5 Fri, 5 Fri"),
-        ("0 12/6 29 * *", "29 Tue, 29 Tue, 29 Fri, 29 Fri"),
+        ("0 12-23/6 29 * *", "29 Tue, 29 Tue, 29 Fri, 29 Fri"),
     ],
 )
 def test_what_all_read_alike_is_taken(cron: str, days: str) -> None:
@@ -203,6 +224,8 @@ def test_a_schedule_that_was_taken_before_goes_on() -> None:
     """As it fired until now: its row was written before such an expression was refused, or by others."""
     start = datetime(2026, 11, 26, tzinfo=UTC)
     assert [slot.day for slot in slots_between("0 0 */2 * 1", "UTC", start, start + timedelta(days=5), 9)] == [27, 29, 30, 1]
+    assert [slot.minute for slot in slots_between("5/20 * * * *", "UTC", start, start + timedelta(hours=1), 9)] == [5, 25, 45]
+    assert [slot.day for slot in slots_between("0 0 1 * MON/2", "UTC", start, start + timedelta(days=6), 9)] == [27, 30, 1, 2]
     assert [slot.hour for slot in slots_between("*/90 * * * *", "UTC", start, start + timedelta(hours=3), 9)] == [1, 2, 3]
 
 

@@ -161,6 +161,10 @@ async def test_a_schedule_lives(api: Api) -> None:
     spent.append(jobs() - before)
     assert (other.is_active, other.priority, other.max_retries, len(other.next_fire_times)) == (False, 0, 0, 0)
     assert other.catch_up == "latest"
+    fixed = await api.patch(made.config_id, parameters={"date": "2026-03-01"})
+    assert (fixed.catch_up, fixed) == ("latest", await api.get(made.config_id))
+    made = await api.patch(made.config_id, parameters={"date": "yesterday", "note": "x"})
+    assert made.catch_up == "days"
 
     before = jobs()
     changed = await api.patch(made.config_id, priority=0, max_retries=0)

@@ -1,4 +1,4 @@
-"""A service account's key file out of the text that a caller sends: as it is, or wrapped once or twice more by a tool on its way."""
+"""A service account's key file out of what a caller sends: as it is, or wrapped once or twice more by a tool on its way."""
 
 import base64
 import binascii
@@ -16,12 +16,26 @@ KEY_FILE = "credentials.service_account_json"
 _LAYERS = 4
 """So often a text is unwrapped: a string of a string of JSON, in Base64, in quotes."""
 _BASE64 = re.compile(r"[A-Za-z0-9+/_-]{100,}={0,2}")
+_FENCE = re.compile(r"(`{3,}|~{3,})(?:[\w.+-]{0,20}\s)?")
+"""How a block of Markdown begins, with or without its language."""
+_ASSIGNMENT = re.compile(r"(?s)(?:(?:export|set)\s+|\$env:)?[A-Za-z_]\w{0,127}\s{0,8}=\s{0,8}(?P<value>[^\s=].*)", re.ASCII)
+"""A line of a .env file, or of a shell."""
 _GENERAL = "must be the key file's JSON object, as it is or as a string."
 _CAUSES = (
     (re.compile("-----BEGIN "), "is a private key alone. Send the whole key file, the JSON that Google issued with it."),
     (re.compile(r"[^{}\"\n]{1,512}\.(?i:json|p12|pem|key)\Z"), "is the name of a file. Send what stands in that file."),
     (re.compile(r"\{\s*'"), "has single quotes, as Python prints an object; JSON has double ones. Send the key file as Google issued it."),
     (re.compile(r"\{\s*[\u201c-\u201f]"), "has typographic quotes; JSON has plain ones. Send the key file as Google issued it."),
+    (
+        re.compile(r"(?s)[^\x00]{0,4}\x00|\u00ff\u00fe|\u00fe\u00ff|\ufffd\ufffd|[\u227b\u7b22\u0a7b\u7b0a\u0d7b\u7b0d]"),
+        "is UTF-16 that was read as another encoding, as of a file that PowerShell wrote with `>`. Save it as UTF-8, and send that.",
+    ),
+    (re.compile(r"\{[^{}]*\}\s*+,?+\s*+\{"), "holds more than one JSON object. Send one key file alone."),
+    (
+        re.compile(r"(?s)[\[{].*,\s*[\]}]\s*\Z|\{[^{}]*\}\s*,\s*\Z"),
+        "has a comma at its end, after its last field or its closing brace; JSON has none there. Send the key file as Google issued it.",
+    ),
+    (re.compile(r"\{[^{}]*\}\s*[^\s}]"), "has more text after its closing brace. Send the key file's JSON object alone."),
     (re.compile(r"(?s)\{.*[^}]\Z"), "breaks off before its closing brace. Copy the whole key file."),
     (re.compile(r"[A-Za-z0-9+/_\s-]{100,}=*\Z"), "is Base64, but of no key file. Send the key file in JSON; P12 keys are not taken."),
 )
@@ -39,6 +53,10 @@ def parse_key_file(value: object) -> Mapping[str, Any]:
     for _ in range(_LAYERS):
         if isinstance(value, str):
             value = _unwrap(trim(value))
+        elif isinstance(value, list) and len(value) == 1:
+            value = value[0]
+    if isinstance(value, list) and len(value) > 1:
+        raise InvalidArgument(KEY_FILE, "is a list of more than one. Send one key file alone.")
     if not isinstance(value, Mapping):
         raise InvalidArgument(KEY_FILE, _GENERAL)
     if "privateKeyData" in value:
@@ -49,6 +67,8 @@ def parse_key_file(value: object) -> Mapping[str, Any]:
 def _unwrap(text: str) -> object:
     """What the text holds: JSON's value, or a text that is nearer to it. Raises InvalidArgument if neither is known."""
     holds = _from_json(text)
+    if holds is None and (fence := _FENCE.match(text)):
+        return text[fence.end() :].removesuffix(fence[1])
     if holds is None and (inner := unquote(text)) != text:
         return inner
     if holds is None and '\\"' in text:
@@ -56,6 +76,8 @@ def _unwrap(text: str) -> object:
         holds = _from_json(f'"{text}"')
     if holds is None:
         holds = _from_base64(text.rpartition(";base64,")[2] if text.startswith("data:") else text)
+    if holds is None and (assigned := _ASSIGNMENT.fullmatch(text)):
+        return assigned["value"]
     if holds is None:
         raise InvalidArgument(KEY_FILE, _cause(text))
     return holds
@@ -84,14 +106,17 @@ def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _from_base64(text: str) -> str | None:
-    """The text behind Base64 in either alphabet, as Terraform and Kubernetes hand key files out; None if it is none."""
+    """The text behind Base64 in either alphabet, as Terraform and Kubernetes hand key files out; in UTF-8, or in UTF-16,
+    as PowerShell writes. None if it is none.
+    """
     packed = "".join(text.split())
     if not _BASE64.fullmatch(packed):
         return None
     plain = packed.rstrip("=").replace("-", "+").replace("_", "/")
     try:
-        return base64.b64decode(plain + "=" * (-len(plain) % 4)).decode("utf-8-sig")
-    except (binascii.Error, UnicodeDecodeError):
+        content = base64.b64decode(plain + "=" * (-len(plain) % 4))
+        return content.decode(json.detect_encoding(content))
+    except (binascii.Error, UnicodeError):
         return None
 
 
