@@ -5,7 +5,7 @@ from datetime import date
 
 import pytest
 
-from services.executor.export_days import Days, choose
+from services.executor.export_days import Days, Sizes, choose
 from services.executor.period import Period
 
 OCTOBER = Period(first=date(2025, 10, 1), last=date(2025, 10, 4))
@@ -74,8 +74,8 @@ def test_each_day_is_read_from_the_export_that_has_it(standard: Days, detailed: 
 
 def test_days_that_are_many_are_not_all_named() -> None:
     month = Period(first=date(2025, 10, 1), last=date(2025, 10, 31))
-    standard = {day: {"USD": 1.0} for day in month.days}
-    odd = {day: {"USD": 1.0} for day in month.days if day.day % 2}
+    standard: Days = {day: {"USD": 1.0} for day in month.days}
+    odd: dict[date, Sizes] = {day: {"USD": 1.0} for day in month.days if day.day % 2}
     assert "on 2025-10-02, 2025-10-04, 2025-10-06 and 12 more days." in choose(standard=standard, detailed=odd, period=month).reason
     odd |= {day: {"USD": 1.0} for day in month.days if day.day > 9}
     assert "2025-10-06 and 1 more day." in choose(standard=standard, detailed=odd, period=month).reason

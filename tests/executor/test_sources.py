@@ -141,7 +141,8 @@ async def test_days_that_only_one_export_has_are_read_from_it(
 async def by_day(tenant: Tenant) -> dict[tuple[date, str], tuple[int, float, int]]:
     """Of each day and source that was published: its rows, their cost, and how many of them name a resource."""
     rows = await tenant.rows(
-        "SELECT usage_date, source_table, COUNT(*) AS n, SUM(cost) AS cost, COUNT(resource_name) AS named FROM billing_cost_daily GROUP BY 1, 2"
+        "SELECT usage_date, source_table, COUNT(*) AS n, SUM(cost) AS cost, COUNT(resource_name) AS named "
+        "FROM billing_cost_daily GROUP BY 1, 2"
     )
     return {(one["usage_date"], one["source_table"]): (one["n"], one["cost"], one["named"]) for one in rows}
 
