@@ -1,19 +1,21 @@
 """Which rows of an export are read, of tables and of views, and what they add up to by day."""
 
-from collections.abc import Sequence
-from datetime import UTC, datetime, time, timedelta
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Final
 
 import pyarrow as pa
 import pyarrow.compute as pc
 from google.cloud import bigquery
 
-from services.executor.export_days import Days, DayTotals
-from services.executor.exports import COST, TIME
+from services.executor.export_days import Days
+from services.executor.exports import COST, CURRENCY, TIME
 from services.executor.period import Period
+from services.executor.staging import conform
 
-TOTALS: Final = pa.schema([(TIME, pa.timestamp("us", tz="UTC")), (COST, pa.float64())])
-"""All that `totals_by_day` reads of an export."""
+TOTALS: Final = pa.schema([(TIME, pa.timestamp("us", tz="UTC")), (COST, pa.float64()), (CURRENCY, pa.string())])
+"""All that `sizes_by_day` reads of an export."""
 
 
 def selection(view: bigquery.TableReference, columns: Sequence[str], period: Period) -> tuple[str, list[bigquery.ScalarQueryParameter]]:
@@ -44,8 +46,16 @@ def is_by_ingestion(table: bigquery.Table) -> bool:
     return partitioning is not None and partitioning.field is None and partitioning.type_ in {"DAY", "HOUR"}
 
 
-def totals_by_day(batch: pa.RecordBatch) -> Days:
-    """Rows and cost of each UTC day, of rows with the columns of TOTALS. Those without a time are left out; a NULL cost adds nothing."""
-    days = pa.table({"day": pc.cast(batch[TIME], pa.date32()), COST: batch[COST].fill_null(0.0)})
-    grouped = days.group_by("day").aggregate([(COST, "sum"), ([], "count_all")]).to_pylist()
-    return {one["day"]: DayTotals(rows=one["count_all"], cost=one[f"{COST}_sum"]) for one in grouped if one["day"] is not None}
+def sizes_by_day(batches: Iterable[pa.RecordBatch]) -> Days:
+    """The absolute costs of each UTC day and currency, added up, of rows with what their table has of TOTALS. Those without a time are left
+    out; a NULL cost adds nothing. Raises StepFailed, naming a column whose values cannot be read.
+    """
+    days = defaultdict[date, dict[str | None, float]](dict)
+    for batch in batches:
+        read = conform(batch, TOTALS)
+        rows = {"day": pc.cast(read[TIME], pa.date32()), CURRENCY: read[CURRENCY], COST: pc.abs(read[COST].fill_null(0.0))}
+        for one in pa.table(rows).group_by(["day", CURRENCY]).aggregate([(COST, "sum")]).to_pylist():
+            if one["day"] is not None:
+                sizes = days[one["day"]]
+                sizes[one[CURRENCY]] = sizes.get(one[CURRENCY], 0.0) + one[f"{COST}_sum"]
+    return dict(days)

@@ -1,9 +1,9 @@
-"""Finds the table that a run of a billing pipeline reads: the one that its parameter names, or the export of the tenant's project."""
+"""Finds what a run of a billing pipeline reads: the table that its parameter names, or the exports of the tenant's project."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from services.executor.export_days import prefer
+from services.executor.export_days import choose
 from services.executor.exports import TableName, choose_exports, named_table, nothing_found
 from services.executor.failures import StepFailed
 from services.executor.period import Period
@@ -14,20 +14,34 @@ MOST_VIEWS = 20
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Source:
-    """The table to read."""
+class Part:
+    """Days that are read from one table."""
 
     table: TableName
+    period: Period
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Source:
+    """What to read."""
+
+    parts: tuple[Part, ...]
+    """Each day of the run is in one of them; in order of days."""
     reason: str
-    """Why this one, in words for the tenant."""
+    """Why these tables, in words for the tenant."""
     compared_bytes: int = 0
-    """Read to choose it, as BigQuery estimates it."""
+    """Read to choose them, as BigQuery estimates it."""
+
+    @property
+    def tables(self) -> list[TableName]:
+        """Each once, in the order in which they are first read."""
+        return list(dict.fromkeys(part.table for part in self.parts))
 
 
 def find_source(cloud: TenantCloud, named: str | None, period: Period, checkpoint: Callable[[], None]) -> Source:
     """Blocks. `named`: the parameter export_table. Raises StepFailed, saying what to do; what `checkpoint` raises."""
     if named:
-        return Source(table=named_table(named, cloud.project), reason="It is named by export_table.")
+        return Source(parts=(Part(table=named_table(named, cloud.project), period=period),), reason="It is named by export_table.")
     listing = cloud.list_tables(checkpoint)
     exports = choose_exports(listing.tables)
     if exports is None:
@@ -37,7 +51,7 @@ def find_source(cloud: TenantCloud, named: str | None, period: Period, checkpoin
         raise nothing_found(cloud.project, beside, listing.hidden)
     if exports.standard:
         return _of_both(cloud, exports.standard, exports.table, period, checkpoint)
-    return Source(table=exports.table, reason=f"It is the only usage cost export of project {cloud.project}.")
+    return Source(parts=(Part(table=exports.table, period=period),), reason=f"It is the only usage cost export of project {cloud.project}.")
 
 
 def _of_both(cloud: TenantCloud, standard: TableName, detailed: TableName, period: Period, checkpoint: Callable[[], None]) -> Source:
@@ -47,6 +61,8 @@ def _of_both(cloud: TenantCloud, standard: TableName, detailed: TableName, perio
     except StepFailed as error:
         if error.can_heal:
             raise
-        return Source(table=detailed, reason=f"The standard export cannot be read beside it: {error.message}", compared_bytes=has.size)
-    preferred = prefer(standard=beside.days, detailed=has.days, period=period)
-    return Source(table=detailed if preferred.detailed else standard, reason=preferred.reason, compared_bytes=has.size + beside.size)
+        reason = f"The standard export cannot be read beside it: {error.message}"
+        return Source(parts=(Part(table=detailed, period=period),), reason=reason, compared_bytes=has.size)
+    choice = choose(standard=beside.days, detailed=has.days, period=period)
+    parts = tuple(Part(table=detailed if one.detailed else standard, period=one.period) for one in choice.stretches)
+    return Source(parts=parts, reason=choice.reason, compared_bytes=has.size + beside.size)

@@ -14,8 +14,8 @@ from enum import StrEnum
 from services.executor.failures import StepFailed
 from services.executor.parameters import TABLE
 
-TIME, COST = "usage_start_time", "cost"
-"""What no usage cost export is without."""
+TIME, COST, CURRENCY = "usage_start_time", "cost", "currency"
+"""Columns of usage cost exports. None is without a time and a cost."""
 WANTED = "gcp_billing_export_v1_* or gcp_billing_export_resource_v1_*"
 MOST_NAMED = 8
 """Tables that an answer names."""
@@ -116,24 +116,27 @@ def kind_of_name(name: TableName) -> Kind | None:
 
 
 def is_usage(columns: Collection[str]) -> bool:
-    """Whether a table with these columns can be read as a usage cost export."""
-    return {TIME, COST} <= set(columns)
+    """Whether a table with these columns can be read as a usage cost export. BigQuery's names mean the same in any case."""
+    return {TIME, COST} <= {column.lower() for column in columns}
 
 
 def check_usage(name: TableName, columns: Mapping[str, str]) -> None:
     """Raises StepFailed, saying what the table is and what to name instead, unless its columns (name to BigQuery's type) are those of a
     usage cost export.
     """
-    if is_usage(columns):
-        if columns[TIME] != "TIMESTAMP":
-            raise StepFailed(f"Table {name} is no billing export: its column {TIME} is {columns[TIME]}, where exports have TIMESTAMP.")
+    types = {column.lower(): kind for column, kind in columns.items()}
+    if is_usage(types):
+        if types[TIME] != "TIMESTAMP":
+            raise StepFailed(
+                f"Table {name} is no billing export: its column {TIME} is {types[TIME]}, where exports have TIMESTAMP. "
+                "Cast it in the copy, or name the export that Google writes with export_table."
+            )
         return
-    known = {column.lower() for column in columns}
-    kind = next((kind for some, kind in _COLUMNS if some <= known), kind_of_name(name))
+    kind = next((kind for some, kind in _COLUMNS if some <= types.keys()), kind_of_name(name))
     if kind in {Kind.FOCUS, Kind.PRICING, Kind.COMMITMENTS}:
         what = f"{kind}, no usage cost export"
     else:
-        what = f"no billing export: it has no column {' and no '.join(column for column in (COST, TIME) if column not in columns)}"
+        what = f"no billing export: it has no column {' and no '.join(column for column in (COST, TIME) if column not in types)}"
     raise StepFailed(
         f"Table {name} is {what}. Name a standard or detailed usage cost export ({WANTED}) with export_table, or leave it out."
     )

@@ -85,13 +85,14 @@ def bind(block: Block, tables: tuple[StagingTable, ...]) -> Block:
 
 def conform(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
     """The batch with exactly the columns of `schema`, cast to their types; what it lacks, at any depth, is NULL, what is more is dropped.
+    Names are told apart as BigQuery does, in any case.
 
     Raises StepFailed, naming the column, where a value does not fit the type.
     """
-    places = [batch.schema.get_field_index(field.name) for field in schema]
+    found = dict(zip((name.lower() for name in batch.schema.names), batch.columns, strict=True))
     columns = [
-        pa.nulls(batch.num_rows, field.type) if place < 0 else cast_column(batch.column(place), field.type, field.name)
-        for field, place in zip(schema, places, strict=True)
+        cast_column(found[name], field.type, field.name) if (name := field.name.lower()) in found else pa.nulls(batch.num_rows, field.type)
+        for field in schema
     ]
     return pa.RecordBatch.from_arrays(columns, schema=schema)
 

@@ -5,10 +5,9 @@ The identity that BigQuery sees, real or emulated, is the tenant's. All calls he
 
 import concurrent.futures
 import contextlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import date
 from typing import Final
 
 import pyarrow as pa
@@ -18,12 +17,11 @@ from google.cloud import bigquery
 from google.cloud.bigquery.retry import DEFAULT_RETRY
 from google.cloud.bigquery_storage_v1 import types
 
-from services.executor.export_days import Days, DayTotals
-from services.executor.export_rows import TOTALS, is_by_ingestion, restriction, selection, totals_by_day
+from services.executor.export_days import Days
+from services.executor.export_rows import TOTALS, is_by_ingestion, restriction, selection, sizes_by_day
 from services.executor.exports import Listed, TableName, check_usage, is_usage
 from services.executor.period import Period
 from services.executor.refusals import Asked, Role, explain, lacks_role
-from services.executor.staging import conform
 from services.executor.tenant_identity import identity_of, storage_reader
 from services.platform.settings import ServiceSettings
 
@@ -114,17 +112,12 @@ class TenantCloud:
             return False
 
     def days_of(self, export: TableName, period: Period, checkpoint: Callable[[], None]) -> ExportDays:
-        """What an export holds of each day, from two of its columns. Raises StepFailed."""
-        days, size = dict[date, DayTotals](), 0
+        """What an export holds of each day and currency, from three of its columns. Raises StepFailed."""
         with self._explained(f"table {export}", Role.READ_SESSION_USER):
-            session = self._session(self._described(export), TOTALS.names, period)
-            size = session.estimated_total_bytes_scanned
-            for batch in self._batches(session):
-                checkpoint()
-                for day, totals in totals_by_day(conform(batch, TOTALS)).items():
-                    before = days.get(day, DayTotals(rows=0, cost=0.0))
-                    days[day] = DayTotals(rows=before.rows + totals.rows, cost=before.cost + totals.cost)
-        return ExportDays(days=days, size=size)
+            found = self._described(export)
+            session = self._session(found, _wanted(found, TOTALS), period)
+            days = sizes_by_day(checked(self._batches(session), checkpoint))
+        return ExportDays(days=days, size=session.estimated_total_bytes_scanned)
 
     def read(
         self, table: TableName, columns: pa.Schema | None, period: Period, checkpoint: Callable[[], None] = lambda: None
@@ -216,12 +209,20 @@ class TenantCloud:
             raise explain(error, Asked(what=what, project=self.project, role=role)) from error
 
 
+def checked(batches: Iterable[pa.RecordBatch], checkpoint: Callable[[], None]) -> Iterator[pa.RecordBatch]:
+    """The batches; `checkpoint` is called before each is handed on, and ends it by what it raises."""
+    for batch in batches:
+        checkpoint()
+        yield batch
+
+
 def _columns(table: bigquery.Table) -> dict[str, str]:
     return {column.name: column.field_type for column in table.schema}
 
 
 def _wanted(found: bigquery.Table, columns: pa.Schema | None) -> list[str]:
-    return [name for name in _columns(found) if columns is None or name in columns.names]
+    wanted = None if columns is None else {name.lower() for name in columns.names}
+    return [name for name in _columns(found) if wanted is None or name.lower() in wanted]
 
 
 def _is_done(job: bigquery.QueryJob) -> bool:

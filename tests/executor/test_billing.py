@@ -413,7 +413,7 @@ async def test_amounts_that_are_no_numbers_publish_nothing_and_are_named_with_th
 
 async def test_the_detailed_export_is_taken_before_the_standard_one(tenant: Tenant, tools: Toolbox, begin: Begin) -> None:
     export(tenant, [row(DAY)] * 3, schema=STANDARD)
-    export(tenant, [row(DAY)] * 2)
+    export(tenant, [row(DAY, cost=1.5)] * 2)
     assert (await execute(await begin(date="2025-11-17"), tools)).rows_processed == 2
 
 

@@ -1,14 +1,9 @@
 """Which of a project's tables is read, and what is said of those that are not."""
 
-import re
-from datetime import date
-
 import pytest
 
-from services.executor.export_days import Days, DayTotals, prefer
 from services.executor.exports import Kind, Listed, TableName, check_usage, choose_exports, kind_of_name, named_table, nothing_found
 from services.executor.failures import StepFailed
-from services.executor.period import Period
 
 ACCOUNT = "01AB23_CD45EF_67AB89"
 STANDARD, DETAILED = f"gcp_billing_export_v1_{ACCOUNT}", f"gcp_billing_export_resource_v1_{ACCOUNT}"
@@ -128,6 +123,11 @@ def test_a_long_list_is_cut() -> None:
         (name("t"), {"price": "FLOAT"}, "is no billing export: it has no column cost and no usage_start_time"),
         (name(STANDARD), {"cost": "FLOAT"}, "is no billing export: it has no column usage_start_time"),
         (name("t"), {**USAGE, "usage_start_time": "DATE"}, "its column usage_start_time is DATE, where exports have TIMESTAMP"),
+        (
+            name("t"),
+            {"Usage_Start_Time": "DATETIME", "COST": "FLOAT"},
+            "DATETIME, where exports have TIMESTAMP. Cast it in the copy",
+        ),
     ],
 )
 def test_a_table_of_another_kind_is_refused_for_what_it_is(table: TableName, columns: dict[str, str], message: str) -> None:
@@ -140,40 +140,6 @@ def test_a_table_of_another_kind_is_refused_for_what_it_is(table: TableName, col
 
 def test_any_table_with_an_exports_columns_is_read_if_it_is_named() -> None:
     check_usage(name("my_copy"), USAGE)
+    check_usage(name("my_copy"), {column.upper(): kind for column, kind in USAGE.items()})
     assert str(named_table("d.t", "acme-prod")) == "acme-prod.d.t"
     assert str(named_table("other-prod.d.t", "acme-prod")) == "other-prod.d.t"
-
-
-NOVEMBER = Period(first=date(2025, 11, 17), last=date(2025, 11, 19))
-
-
-def days(*costs: float | None) -> Days:
-    """Costs of NOVEMBER's days; None: no rows."""
-    return {day: DayTotals(rows=3, cost=cost) for day, cost in zip(NOVEMBER.days, costs, strict=True) if cost is not None}
-
-
-@pytest.mark.parametrize(
-    ("standard", "detailed", "is_detailed", "reason"),
-    [
-        (days(5, 5, 5), days(5, 5, 5), True, "has all the days"),
-        (days(5, 5, 5), days(4.9, 5, 5.1), True, "has all the days"),
-        (days(None, None, None), days(None, None, None), True, "has all the days"),
-        (days(5, None, 5), days(5, None, 5), True, "has all the days"),
-        (days(None, None, 5), days(5, 5, 5), True, "has all the days"),
-        (days(5, 5, 5), days(None, 5, 5), False, "The standard export has all the days; the detailed one has no rows, .* on 2025-11-17."),
-        (days(5, 5, 5), days(None, None, None), False, "on 2025-11-17, 2025-11-18, 2025-11-19"),
-        (days(5, 5, 5), days(5, 2.4, 5), False, "on 2025-11-18"),
-        (days(5, 5, 5), days(5, 2.5, 5), True, "has all the days"),
-        (days(5, 5, None), days(None, None, 5), False, "Neither export has all the days: .* The standard one has more"),
-        (days(5, None, 1), days(None, 5, 5), True, "Neither export has all the days: .* The detailed one has more"),
-        (days(5, 5, None), days(None, 5, 5), True, "Neither export has all the days: .* The detailed one has as many"),
-        (days(-5, 5, 5), days(-5, 5, 5), True, "has all the days"),
-        (days(-5, 5, 5), days(-1, 5, 5), False, "on 2025-11-17"),
-        (days(0, 5, 5), days(0, 5, 5), True, "has all the days"),
-        (days(0, 5, 5), days(None, 5, 5), False, "on 2025-11-17"),
-    ],
-)
-def test_the_export_that_has_the_days_is_read(standard: Days, detailed: Days, is_detailed: bool, reason: str) -> None:
-    preferred = prefer(standard=standard, detailed=detailed, period=NOVEMBER)
-    assert preferred.detailed is is_detailed
-    assert re.search(reason, preferred.reason)

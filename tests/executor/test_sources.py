@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import date, timedelta
 from typing import Any
 
 import pyarrow as pa
@@ -10,10 +11,9 @@ from google.api_core import exceptions as google
 from google.auth.credentials import AnonymousCredentials
 from google.cloud import bigquery
 
-from services.executor.engine import execute
-from services.executor.export_days import DayTotals
-from services.executor.export_rows import TOTALS, totals_by_day
-from services.executor.export_source import find_source
+from services.executor.engine import Job, execute
+from services.executor.export_rows import TOTALS, sizes_by_day
+from services.executor.export_source import Part, find_source
 from services.executor.exports import Listed, TableName, named_table
 from services.executor.failures import StepFailed
 from services.executor.period import Period
@@ -74,28 +74,88 @@ async def test_other_kinds_of_exports_are_named_where_there_is_no_usage_and_pass
 
     standard = export(tenant, [row(DAY)], schema=STANDARD)
     found = find_source(cloud, None, PERIOD, unhurried)
-    assert (str(found.table), found.reason) == (standard, f"It is the only usage cost export of project {tenant.project}.")
+    assert ([str(table) for table in found.tables], found.reason) == (
+        [standard],
+        f"It is the only usage cost export of project {tenant.project}.",
+    )
 
 
-async def test_days_before_the_detailed_export_are_read_from_the_standard_one(
+async def metadata_of(store: Store, job: Job) -> Mapping[str, Any]:
+    logs = await store.list_step_logs(job.run.tenant_id, job.run.pipeline_logging_id)
+    return next(log.metadata for log in logs if "source_table" in log.metadata)
+
+
+async def test_each_day_of_a_run_is_read_from_the_export_that_has_it(
     tenant: Tenant, tools: Toolbox, begin: Begin, store: Store, previewer: Previewer
 ) -> None:
-    """A run over them, and a dry run, say which one it was and why; days that both have come from the detailed one."""
-    standard = export(tenant, [row(DAY, cost=5.0), row(DAY, cost=6.0), row(NEXT, cost=9.0)], schema=STANDARD)
-    detailed = export(tenant, [row(NEXT, cost=9.0)])
+    """The detailed one was turned on at mid-day of NEXT: until then the standard one is read, and from then on the detailed one. A run over
+    all the days says so, and so does a dry one.
+    """
+    last = NEXT + timedelta(days=1)
+    hours = [row(NEXT, hour=hour) for hour in range(20)]
+    standard = export(tenant, [row(DAY, cost=5.0), row(DAY, cost=6.0), *hours, row(last, cost=9.0)], schema=STANDARD)
+    detailed = export(tenant, [*hours[8:], row(last, cost=9.0)])
+    given = {"start_date": DAY.isoformat(), "end_date": last.isoformat()}
+    reason = (
+        "The detailed export has no rows on 2025-11-17, and less than 99% of the standard one's cost in USD on 2025-11-18. "
+        "These days are read from the standard export, the others from the detailed one."
+    )
+    origin = {
+        "source_table": f"{standard}, {detailed}",
+        "source_reason": reason,
+        "sources": [
+            {"source_table": standard, "first_day": "2025-11-17", "last_day": "2025-11-18"},
+            {"source_table": detailed, "first_day": "2025-11-19", "last_day": "2025-11-19"},
+        ],
+    }
 
-    job = await begin(date=DAY.isoformat())
+    preview = await previewer.preview(await begin(**given))
+    job = await begin(**given)
     outcome = await execute(job, tools)
-    preview = await previewer.preview(await begin(date=NEXT.isoformat()))
 
-    assert (outcome.status, outcome.rows_processed) == (RunStatus.COMPLETED, 2)
-    assert [one["cost"] for one in await daily(tenant)] == [5.0, 6.0]
-    metadata = next(log.metadata for log in await store.list_step_logs(tenant.tenant_id, job.run.pipeline_logging_id) if log.metadata)
-    reason = "The standard export has all the days; the detailed one has no rows, or less than half of the cost, on 2025-11-17."
-    assert (metadata["source_table"], metadata["source_reason"]) == (standard, reason)
     assert preview.problems == {}
-    assert preview.steps[0].metadata["source_table"] == detailed
-    assert preview.steps[0].metadata["source_reason"] == "The detailed export has all the days that the standard one has."
+    assert {**preview.steps[0].metadata, **origin} == preview.steps[0].metadata
+    assert (outcome.status, outcome.error_message, outcome.rows_processed) == (RunStatus.COMPLETED, None, 23)
+    metadata = await metadata_of(store, job)
+    assert {**metadata, **origin} == metadata
+    found = await by_day(tenant)
+    assert found == {(DAY, standard): (2, 11.0, 0), (NEXT, standard): (20, 20.0, 0), (last, detailed): (1, 9.0, 1)}
+
+
+async def test_days_that_only_one_export_has_are_read_from_it(
+    tenant: Tenant, tools: Toolbox, begin: Begin, store: Store, previewer: Previewer
+) -> None:
+    last = NEXT + timedelta(days=1)
+    standard = export(tenant, [row(DAY, cost=5.0)], schema=STANDARD)
+    detailed = export(tenant, [row(last, cost=9.0)])
+
+    outcome = await execute(await begin(start_date=DAY.isoformat(), end_date=last.isoformat()), tools)
+    alone = await previewer.preview(await begin(date=last.isoformat()))
+
+    assert (outcome.status, outcome.error_message, outcome.rows_processed) == (RunStatus.COMPLETED, None, 2)
+    assert await by_day(tenant) == {(DAY, standard): (1, 5.0, 0), (last, detailed): (1, 9.0, 1)}
+    assert alone.steps[0].metadata["source_table"] == detailed
+    assert "sources" not in alone.steps[0].metadata
+
+
+async def by_day(tenant: Tenant) -> dict[tuple[date, str], tuple[int, float, int]]:
+    """Of each day and source that was published: its rows, their cost, and how many of them name a resource."""
+    rows = await tenant.rows(
+        "SELECT usage_date, source_table, COUNT(*) AS n, SUM(cost) AS cost, COUNT(resource_name) AS named "
+        "FROM billing_cost_daily GROUP BY 1, 2"
+    )
+    return {(one["usage_date"], one["source_table"]): (one["n"], one["cost"], one["named"]) for one in rows}
+
+
+async def test_a_copys_names_may_be_in_any_case(tenant: Tenant, tools: Toolbox, begin: Begin, cloud: TenantCloud) -> None:
+    shouted = pa.schema([(field.name.upper(), field.type) for field in STANDARD])
+    table = f"{tenant.project}.cloud_costs.shouted"
+    load(tenant.host, table, [{name.upper(): value for name, value in one.items()} for one in (row(DAY, cost=5.0), row(NEXT))], shouted)
+    assert cloud.days_of(named_table(table, ""), PERIOD, unhurried).days == {DAY: {"USD": 5.0}}
+
+    outcome = await execute(await begin(date=DAY.isoformat(), export_table="cloud_costs.shouted"), tools)
+    assert (outcome.status, outcome.error_message, outcome.rows_processed) == (RunStatus.COMPLETED, None, 1)
+    assert await by_day(tenant) == {(DAY, table): (1, 5.0, 0)}
 
 
 @pytest.fixture
@@ -180,7 +240,7 @@ async def test_an_export_partitioned_by_ingestion_is_read_however_it_was_made(te
         rows = [{"usage_start_time": f"{day}T10:00:00Z", "cost": 2.0} for day in (DAY, DAY, NEXT)]
         assert client.insert_rows_json(table, rows) == []
     source = find_source(cloud, None, PERIOD, unhurried)
-    assert cloud.days_of(source.table, PERIOD, unhurried).days == {DAY: DayTotals(rows=2, cost=4.0)}
+    assert cloud.days_of(source.parts[0].table, PERIOD, unhurried).days == {DAY: {None: 4.0}}
 
 
 @dataclass
@@ -209,14 +269,14 @@ def listed(*tables: str, kind: str = "TABLE") -> list[Listed]:
 
 
 BOTH = (f"gcp_billing_export_v1_{ACCOUNT}", f"gcp_billing_export_resource_v1_{ACCOUNT}")
-HELD = ExportDays(days={DAY: DayTotals(rows=1, cost=1.0)}, size=40)
+HELD = ExportDays(days={DAY: {"USD": 1.0}}, size=40)
 
 
 def test_a_standard_export_that_may_not_be_read_does_not_stand_in_the_detailed_ones_way() -> None:
     refused = StepFailed("Google Cloud refused the service account.")
     cloud: Any = Project(Listing(tables=listed(*BOTH), hidden=[]), {BOTH[0]: refused, BOTH[1]: HELD})
     found = find_source(cloud, None, PERIOD, unhurried)
-    assert (found.table.table, found.compared_bytes) == (BOTH[1], 40)
+    assert ([table.table for table in found.tables], found.compared_bytes) == ([BOTH[1]], 40)
     assert found.reason == "The standard export cannot be read beside it: Google Cloud refused the service account."
 
 
@@ -235,7 +295,10 @@ def test_what_is_read_to_compare_is_counted() -> None:
 
 def test_a_named_table_is_taken_at_its_word() -> None:
     found = find_source(Project(Listing(tables=[], hidden=[])), "fin-project.billing.costs", PERIOD, unhurried)  # type: ignore[arg-type]
-    assert (str(found.table), found.reason) == ("fin-project.billing.costs", "It is named by export_table.")
+    assert (found.parts, found.reason) == (
+        (Part(table=named_table("fin-project.billing.costs", "team"), period=PERIOD),),
+        "It is named by export_table.",
+    )
 
 
 def test_only_some_views_are_looked_at() -> None:
@@ -244,14 +307,16 @@ def test_only_some_views_are_looked_at() -> None:
         find_source(Project(Listing(tables=views, hidden=[])), None, PERIOD, unhurried)  # type: ignore[arg-type]
 
 
-def test_totals_are_of_utc_days() -> None:
-    batch = pa.RecordBatch.from_pylist(
-        [
-            {"usage_start_time": row(DAY, hour=23)["usage_start_time"], "cost": 1.5},
-            {"usage_start_time": row(DAY)["usage_start_time"], "cost": None},
-            {"usage_start_time": row(NEXT)["usage_start_time"], "cost": -2.0},
-            {"usage_start_time": None, "cost": 7.0},
-        ],
-        schema=TOTALS,
-    )
-    assert totals_by_day(batch) == {DAY: DayTotals(rows=2, cost=1.5), NEXT: DayTotals(rows=1, cost=-2.0)}
+def test_sizes_are_of_utc_days_and_currencies() -> None:
+    """Refunds add to them, and they go on from batch to batch."""
+    rows = [
+        {"usage_start_time": row(DAY, hour=23)["usage_start_time"], "cost": 1.5, "currency": "USD"},
+        {"usage_start_time": row(DAY)["usage_start_time"], "cost": None, "currency": "USD"},
+        {"usage_start_time": row(DAY)["usage_start_time"], "cost": -1.0, "currency": "USD"},
+        {"usage_start_time": row(DAY)["usage_start_time"], "cost": 300.0, "currency": "JPY"},
+        {"usage_start_time": row(NEXT)["usage_start_time"], "cost": -2.0, "currency": None},
+        {"usage_start_time": None, "cost": 7.0, "currency": "USD"},
+    ]
+    batch = pa.RecordBatch.from_pylist(rows, schema=TOTALS)
+    other = pa.RecordBatch.from_pylist([{name.upper(): value for name, value in rows[0].items()}])
+    assert sizes_by_day([batch, other]) == {DAY: {"USD": 4.0, "JPY": 300.0}, NEXT: {None: 2.0}}

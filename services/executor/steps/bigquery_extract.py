@@ -6,7 +6,7 @@ of it even if the process is killed. The sums are taken on the way, so that the 
 
 import contextlib
 import tempfile
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -16,15 +16,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from services.executor.export_source import Source, find_source
-from services.executor.exports import TableName
+from services.executor.export_source import Part, Source, find_source
 from services.executor.failures import StepFailed
 from services.executor.flattening import exact_sum, flatten, source_credits
 from services.executor.parameters import ParameterType
-from services.executor.period import DAY, Period
+from services.executor.period import DAY
 from services.executor.staging import StagingShape
 from services.executor.steps.step import Reading, Scope, Step, StepContext, StepPreview, StepResult
-from services.executor.tenant_cloud import Estimate, TenantCloud
+from services.executor.tenant_cloud import Estimate, TenantCloud, checked
 from services.executor.yaml_section import Section
 
 ROW_GROUP = 20_000
@@ -37,7 +36,6 @@ EXPORT = "export_table"
 class Spooled:
     """Some days of a billing export on disk."""
 
-    source: TableName
     file: IO[bytes]
     """Unnamed: closing it removes it."""
     size: int
@@ -58,8 +56,8 @@ class Extract:
         """See Step."""
         table = self.shape.table(context.run.pipeline_logging_id, context.run.attempt)
 
-        def read(cloud: TenantCloud, source: Source, period: Period, checkpoint: Callable[[], None]) -> tuple[Source, Spooled]:
-            return source, spool(cloud, source.table, self.shape, period, folder=context.tools.spool_dir, checkpoint=checkpoint)
+        def read(cloud: TenantCloud, source: Source, checkpoint: Callable[[], None]) -> tuple[Source, Spooled]:
+            return source, spool(cloud, source.parts, self.shape, folder=context.tools.spool_dir, checkpoint=checkpoint)
 
         source, spooled = await _at_source(context, read)
         with spooled.file:
@@ -74,12 +72,7 @@ class Extract:
             rows_processed=spooled.rows,
             found={"source_rows": spooled.rows, "source_cost": spooled.cost, "source_credits": spooled.credits},
             staging=(table,),
-            metadata={
-                "source_table": str(source.table),
-                "source_reason": source.reason,
-                "parquet_bytes": spooled.size,
-                **context.days_not_over,
-            },
+            metadata={**_origin(source), "parquet_bytes": spooled.size, **context.days_not_over},
         )
 
     async def preview(self, context: StepContext) -> StepPreview:
@@ -87,32 +80,34 @@ class Extract:
         a standard and a detailed export have to be compared, they are, as in a run.
         """
 
-        def look(cloud: TenantCloud, source: Source, period: Period, _: Callable[[], None]) -> tuple[Source, Estimate]:
-            return source, cloud.estimate(source.table, None, period)
+        def look(cloud: TenantCloud, source: Source, _: Callable[[], None]) -> tuple[Source, list[Estimate]]:
+            return source, [cloud.estimate(part.table, None, part.period) for part in source.parts]
 
-        source, estimate = await _at_source(context, look)
+        source, estimates = await _at_source(context, look)
+        size = sum(estimate.size for estimate in estimates)
         table = self.shape.table(context.run.pipeline_logging_id, context.run.attempt)
         await context.tools.staging.make(context.run.tenant_id, table)
         return StepPreview(
-            bytes_read=estimate.size + source.compared_bytes,
-            reading=Reading.QUERY if estimate.by_query else Reading.STORAGE_READ,
+            bytes_read=size + source.compared_bytes,
+            reading=Reading.QUERY if any(estimate.by_query for estimate in estimates) else Reading.STORAGE_READ,
             staging=(table,),
-            staged_bytes=estimate.size,
-            metadata={
-                "source_table": str(source.table),
-                "source_reason": source.reason,
-                "estimated_rows": estimate.rows,
-                **context.days_not_over,
-            },
+            staged_bytes=size,
+            metadata={**_origin(source), "estimated_rows": sum(estimate.rows for estimate in estimates), **context.days_not_over},
         )
 
 
 def _origin(source: Source) -> dict[str, object]:
-    return {"source_table": str(source.table), "source_reason": source.reason}
+    """What was read, and why; of two tables also which days are of which."""
+    origin: dict[str, object] = {"source_table": ", ".join(str(table) for table in source.tables), "source_reason": source.reason}
+    if len(source.parts) > 1:
+        origin["sources"] = [
+            {"source_table": str(one.table), "first_day": str(one.period.first), "last_day": str(one.period.last)} for one in source.parts
+        ]
+    return origin
 
 
-async def _at_source[Answer](context: StepContext, use: Callable[[TenantCloud, Source, Period, Callable[[], None]], Answer]) -> Answer:
-    """What `use(cloud, source, period, checkpoint)` answers, in a worker; the tenant's cloud is closed after it. Raises StepFailed."""
+async def _at_source[Answer](context: StepContext, use: Callable[[TenantCloud, Source, Callable[[], None]], Answer]) -> Answer:
+    """What `use(cloud, source, checkpoint)` answers, in a worker; the tenant's cloud is closed after it. Raises StepFailed."""
     period, export = context.period, context.parameters[EXPORT]
     if period is None:
         raise TypeError("the template is run for days")
@@ -120,7 +115,7 @@ async def _at_source[Answer](context: StepContext, use: Callable[[TenantCloud, S
 
     def work(checkpoint: Callable[[], None]) -> Answer:
         try:
-            return use(cloud, find_source(cloud, str(export) if export else None, period, checkpoint), period, checkpoint)
+            return use(cloud, find_source(cloud, str(export) if export else None, period, checkpoint), checkpoint)
         finally:
             cloud.close()
 
@@ -136,23 +131,23 @@ def parse(section: Section, scope: Scope) -> Step:
     return Extract(shape=scope.staging[section.text("staging", among=scope.staging)])
 
 
-def spool(
-    cloud: TenantCloud, source: TableName, shape: StagingShape, period: Period, *, folder: Path, checkpoint: Callable[[], None]
-) -> Spooled:
-    """Reads the period from `source` into an unnamed Parquet file in `folder`. Blocks. Raises StepFailed; Stopped from `checkpoint`."""
+def spool(cloud: TenantCloud, parts: Sequence[Part], shape: StagingShape, *, folder: Path, checkpoint: Callable[[], None]) -> Spooled:
+    """Reads the parts, one after the other, into one unnamed Parquet file in `folder`. Blocks. Raises StepFailed; Stopped from
+    `checkpoint`.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     staged = shape.arrow
     file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 - handed on open, closed by whoever gets it
     try:
         rows, costs, credit_sums = 0, list[float](), list[float]()
         with pq.ParquetWriter(file, staged, compression="zstd") as writer:
-            for group in _groups(_checked(cloud.read(source, None, period, checkpoint), checkpoint)):
-                table = flatten(group, staged, str(source))
+            for part, group in _read(cloud, parts, checkpoint):
+                table = flatten(group, staged, str(part.table))
                 writer.write_table(table, row_group_size=ROW_GROUP)
                 rows += group.num_rows
                 costs.append(_sum(table["cost"]))
                 credit_sums.append(source_credits(group))
-        return Spooled(source=source, file=file, size=file.tell(), rows=rows, cost=exact_sum(costs), credits=exact_sum(credit_sums))
+        return Spooled(file=file, size=file.tell(), rows=rows, cost=exact_sum(costs), credits=exact_sum(credit_sums))
     except OSError as error:
         file.close()
         raise StepFailed("The executor could not write its spool file. Run it again in a moment.", can_heal=True) from error
@@ -161,10 +156,11 @@ def spool(
         raise
 
 
-def _checked(batches: Iterable[pa.RecordBatch], checkpoint: Callable[[], None]) -> Iterable[pa.RecordBatch]:
-    for batch in batches:
-        checkpoint()
-        yield batch
+def _read(cloud: TenantCloud, parts: Sequence[Part], checkpoint: Callable[[], None]) -> Iterator[tuple[Part, pa.Table]]:
+    # A group is of one part: two exports have different columns.
+    for part in parts:
+        for group in _groups(checked(cloud.read(part.table, None, part.period, checkpoint), checkpoint)):
+            yield part, group
 
 
 def _groups(batches: Iterable[pa.RecordBatch]) -> Iterable[pa.Table]:
