@@ -277,7 +277,7 @@ async def test_accepting_returns_at_once(slow: Slow) -> None:
 
 def tasks_of_ours() -> set[asyncio.Task[object]]:
     """Without those of gRPC servers that other tests of the session keep up, which come and go."""
-    return {task for task in asyncio.all_tasks() if "AioServer" not in repr(task.get_coro())}
+    return {task for task in asyncio.all_tasks() if "AioServer" not in repr(task)}
 
 
 async def test_nothing_is_left_open(ca: trustme.CA, endings: Endings) -> None:
