@@ -13,7 +13,7 @@ from services.executor.failures import StepFailed
 
 
 def cast_column(values: pa.Array, kind: pa.DataType, column: str) -> pa.Array:
-    """`values` as `kind`. At any depth, what a STRUCT lacks is NULL, what it has more is dropped; names are told apart as BigQuery does,
+    """`values` as `kind`. At any depth, what a STRUCT lacks is NULL, what it has more is dropped; names match as BigQuery's do,
     in any case. An empty text is NULL: copies that have been CSV have no other NULL. Raises StepFailed, naming `column` or the part of it
     that does not fit.
     """

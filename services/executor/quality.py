@@ -65,8 +65,8 @@ def refuse_errors(verdicts: Sequence[Verdict]) -> None:
     """Raises StepFailed, naming the checks, if one of severity error has failed."""
     broken = [verdict for verdict in verdicts if not verdict.passed and verdict.check.severity == "error"]
     if broken:
-        told = "; ".join(f"{v.check.name} (expected {v.check.expect}, {v.failing_rows} rows fail{_observed(v)})" for v in broken)
-        raise StepFailed(f"Quality checks failed, nothing was published: {told}.", metadata=shown_samples(verdicts))
+        failures = "; ".join(f"{v.check.name} (expected {v.check.expect}, {v.failing_rows} rows fail{_observed(v)})" for v in broken)
+        raise StepFailed(f"Quality checks failed, nothing was published: {failures}.", metadata=shown_samples(verdicts))
 
 
 def _observed(verdict: Verdict) -> str:

@@ -85,7 +85,7 @@ def bind(block: Block, tables: tuple[StagingTable, ...]) -> Block:
 
 def conform(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
     """The batch with exactly the columns of `schema`, cast to their types; what it lacks, at any depth, is NULL, what is more is dropped.
-    Names are told apart as BigQuery does, in any case.
+    Names match as BigQuery's do, in any case.
 
     Raises StepFailed, naming the column, where a value does not fit the type.
     """

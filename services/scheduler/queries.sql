@@ -44,8 +44,8 @@ WHERE c.config_id = s.config_id AND c.next_run_time IS NULL
 -- The UPDATE is the compare-and-set: it changes the rows that two triggers share, so BigQuery cancels one of two that meet, and its second
 -- try finds them changed. What is inserted belongs to a schedule that now stands where this trigger puts it, and to a run that never was:
 -- `scheduled_pipeline_runs` keeps its rows for ever. So a replay, and a trigger that came second, change nothing and count nothing.
--- A transaction, for a schedule must not move on without its run; it changes one table, and that first: it needs a moment in which nobody
--- else does, and holds up who comes later, rather than losing at its end to whoever came meanwhile.
+-- A transaction, for a schedule must not move on without its run; it changes one table, and that first: it needs a moment in which nothing
+-- else does, and holds up what comes later, rather than losing at its end to what came meanwhile.
 -- param: firings ARRAY<STRUCT<config_id STRING, seen TIMESTAMP, next_run_time TIMESTAMP>>
 -- param: runs ARRAY<STRUCT<run_id STRING, config_id STRING, next_run_time TIMESTAMP, scheduled_time TIMESTAMP>>
 -- param: now TIMESTAMP
@@ -193,7 +193,7 @@ WHERE q.run_id = f.run_id AND q.claimed_by = f.claimed_by AND q.state = 'PROCESS
 -- name: settle
 -- How runs ended for good, steps 5 and 6 of flow 3B for all of them, one plain statement a table. Each is fenced by the queue row, which the
 -- last one deletes: who lost the claim, and who sends this again, finds no such row and writes nothing. Should it break off before that, the
--- claim is still there, and is settled again by its holder or by whoever takes it over: the same is written once more, for failures are
+-- claim is still there, and is settled again by its holder or by the one that takes it over: the same is written once more, for failures are
 -- counted by the number of the attempt.
 -- A schedule's last run is the last of the batch: an UPDATE takes one source row a target. An attempt that left no record has no id to keep.
 -- A run that COMPLETED has no error any more, whatever its earlier attempts had.
