@@ -14,24 +14,24 @@ from typing import Any
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from services.executor.catalog import load_catalog
-from services.executor.engine import Job, execute
-from services.executor.loading import StagingTables
 from services.executor.notify.notification import Notification
-from services.executor.parameters import to_json
-from services.executor.pipelines import PipelineName
-from services.executor.runs import Run, RunStatus
+from services.executor.publish_turns import Turns
+from services.executor.records import Run, RunStatus
+from services.executor.runs.execute import Job, execute
+from services.executor.sources.gcp.bigquery import GcpCredentials, TenantCloud
+from services.executor.staging.tables import StagingTables
 from services.executor.steps import STEP_TYPES
-from services.executor.steps.step import Toolbox
 from services.executor.store import Store
-from services.executor.tenant_cloud import GcpCredentials, TenantCloud
-from services.executor.turns import Turns
+from services.executor.templates.catalog import load_catalog
+from services.executor.templates.name import PipelineName
+from services.executor.templates.parameters import to_json
+from services.executor.templates.step import Toolbox
 from services.executor.workers import Workers
-from services.platform.bigquery import BigQuery
+from services.platform.bigquery.client import BigQuery
+from services.platform.bigquery.ddl import load_tables
+from services.platform.bigquery.sql import make_block
 from services.platform.clock import SystemClock
-from services.platform.ddl import load_tables
 from services.platform.settings import ServiceSettings
-from services.platform.sql import make_block
 
 TENANT = "bulk"
 _TOLD = """

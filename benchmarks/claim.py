@@ -7,11 +7,11 @@ from benchmarks.counts import Row, measured
 from benchmarks.place import Place
 from benchmarks.stub_executor import StubExecutor
 from services.platform.clock import SystemClock
-from services.scheduler.claims import Claim
-from services.scheduler.following import Follower
-from services.scheduler.processing import QueueProcessor
-from services.scheduler.queue_store import QueueStore
-from services.scheduler.triggering import Trigger
+from services.scheduler.queue.claim_watcher import Follower
+from services.scheduler.queue.claims import Claim
+from services.scheduler.queue.processor import QueueProcessor
+from services.scheduler.queue.store import QueueStore
+from services.scheduler.queue.trigger import Trigger
 
 SIZES = (1, 10, 100, 1000)
 

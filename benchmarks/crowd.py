@@ -6,14 +6,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
-from services.platform.api_keys import hash_key, new_api_key
-from services.platform.bigquery import BigQuery
+from services.platform.access.api_keys import hash_key, new_api_key
+from services.platform.bigquery.client import BigQuery
+from services.platform.bigquery.ddl import load_tables
+from services.platform.bigquery.sql import Block, make_block
 from services.platform.clock import SystemClock
-from services.platform.ddl import load_tables
-from services.platform.kms import Kms
-from services.platform.seal import seal_name
+from services.platform.kms.client import Kms
+from services.platform.kms.credential_aad import seal_name
 from services.platform.settings import ServiceSettings
-from services.platform.sql import Block, make_block
 
 CALLS = 5
 """Each tenant of a crowd makes so many."""

@@ -11,11 +11,11 @@ from services.auth.ledger import Ledger
 from services.auth.settings import AuthSettings
 from services.auth.store import AuthStore, Settlement
 from services.platform.clock import SystemClock
-from services.scheduler.claims import Claim
-from services.scheduler.following import Follower
-from services.scheduler.processing import QueueProcessor
-from services.scheduler.queue_store import QueueStore
-from services.scheduler.triggering import Trigger
+from services.scheduler.queue.claim_watcher import Follower
+from services.scheduler.queue.claims import Claim
+from services.scheduler.queue.processor import QueueProcessor
+from services.scheduler.queue.store import QueueStore
+from services.scheduler.queue.trigger import Trigger
 
 SIZES = (1, 10, 100, 1000)
 MAX_RUNS = 50

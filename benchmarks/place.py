@@ -10,9 +10,9 @@ from pathlib import Path
 from localcloud.environment import emulator_environment
 from localcloud.settings import LocalSettings
 from localcloud.stack import Stack
-from services.platform.bigquery import BigQuery
+from services.platform.bigquery.client import BigQuery
+from services.platform.bigquery.sql import make_block
 from services.platform.bootstrap import bootstrap
-from services.platform.sql import make_block
 from services.scheduler.settings import SchedulerSettings
 
 REPOSITORY = Path(__file__).resolve().parents[1]

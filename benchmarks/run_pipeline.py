@@ -11,19 +11,19 @@ from benchmarks.place import Place
 from services.auth.ledger import Ledger
 from services.auth.settings import AuthSettings
 from services.auth.store import AuthStore, Settlement
-from services.executor.catalog import load_catalog
-from services.executor.engine import Job
-from services.executor.ledger import Slot
-from services.executor.live import LiveRuns
-from services.executor.pipelines import PipelineName
-from services.executor.reconcile import Reconciler
-from services.executor.runs import Outcome, RunStatus
-from services.executor.starting import Starter, Wanted
+from services.executor.records import Outcome, RunStatus
+from services.executor.runs.active import LiveRuns
+from services.executor.runs.execute import Job
+from services.executor.runs.quota import Slot
+from services.executor.runs.reconcile import Reconciler
+from services.executor.runs.start import Starter, Wanted
 from services.executor.steps import STEP_TYPES
 from services.executor.store import Store
-from services.platform.bigquery import BigQuery
+from services.executor.templates.catalog import load_catalog
+from services.executor.templates.name import PipelineName
+from services.platform.bigquery.client import BigQuery
+from services.platform.bigquery.ddl import load_tables
 from services.platform.clock import SystemClock
-from services.platform.ddl import load_tables
 from services.platform.settings import REPOSITORY
 
 SIZES = (1, 10, 100)
@@ -38,12 +38,12 @@ class LocalLedger:
         self.settled = 0
 
     async def reserve(self, tenant_id: str, run: str, *, is_retry: bool = False) -> Slot:
-        """See `services.executor.ledger.Ledger`."""
+        """See `services.executor.runs.quota.Ledger`."""
         slot = await self._ledger.reserve(tenant_id, run, is_retry=is_retry)
         return Slot(tenant_id=tenant_id, pipeline_logging_id=run, usage_date=slot.usage_date)
 
     async def settle(self, slot: Slot, outcome: str) -> None:
-        """See `services.executor.ledger.Ledger`."""
+        """See `services.executor.runs.quota.Ledger`."""
         end = Settlement(
             tenant_id=slot.tenant_id, reservation_id=slot.pipeline_logging_id, usage_date=slot.usage_date, outcome=str(outcome)
         )

@@ -3,8 +3,8 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 
-from services.scheduler.claims import Claim, Pipeline
-from services.scheduler.executor import Executor, RunState
+from services.scheduler.queue.claims import Claim, Pipeline
+from services.scheduler.queue.executor_client import Executor, RunState
 
 
 class StubExecutor(Executor):

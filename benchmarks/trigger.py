@@ -5,8 +5,8 @@ from collections.abc import AsyncIterator
 from benchmarks.counts import Row, measured
 from benchmarks.place import Place
 from services.platform.clock import SystemClock
-from services.scheduler.queue_store import QueueStore
-from services.scheduler.triggering import Trigger
+from services.scheduler.queue.store import QueueStore
+from services.scheduler.queue.trigger import Trigger
 
 SIZES = (1, 10, 100, 1000, 10_000)
 

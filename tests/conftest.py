@@ -25,8 +25,8 @@ from localcloud.environment import emulator_environment, read_env_file
 from localcloud.parts import part as part_of
 from localcloud.settings import SERVICES, LocalSettings
 from localcloud.stack import Stack
-from services.platform.access import Authenticator
-from services.platform.bigquery import BigQuery
+from services.platform.access.control import Authenticator
+from services.platform.bigquery.client import BigQuery
 from services.platform.bootstrap import bootstrap
 from services.platform.server import Served, build_server
 from services.platform.settings import ServiceSettings

@@ -1,5 +1,5 @@
 -- Tells the services which fields a REST body names. The transcoder, which comes next, drops the ones that it does not know in silence; the
--- services compare and refuse (services/platform/body_fields.py). Nothing is refused here: what is no JSON is the transcoder's to refuse.
+-- services compare and refuse (services/platform/rpc/body_fields.py). Nothing is refused here: what is no JSON is the transcoder's to refuse.
 --
 -- Text is read as the transcoder reads it, which takes more than JSON has: 'single quotes', bare keys, any character after a backslash.
 

@@ -2,15 +2,15 @@
 
 import asyncio
 
-from services.auth.key_changes import KeyChanges
-from services.auth.key_holders import LocalAuthenticator
+from services.auth.authenticator import LocalAuthenticator
+from services.auth.key_change_feed import KeyChanges
 from services.auth.key_usage import KeyUsage
 from services.auth.ledger import Ledger
 from services.auth.service import served
 from services.auth.settings import AuthSettings
 from services.auth.store import AuthStore
 from services.platform import log
-from services.platform.bigquery import BigQuery
+from services.platform.bigquery.client import BigQuery
 from services.platform.clock import SystemClock
 from services.platform.server import serve
 

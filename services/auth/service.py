@@ -8,12 +8,15 @@ from convergence.auth.v1 import (
     tenant_service_pb2_grpc,
 )
 
-from services.auth.key_changes import KeyChanges
+from services.auth.key_change_feed import KeyChanges
 from services.auth.ledger import Ledger
-from services.auth.ledger_servicer import LedgerServicer
-from services.auth.servicer import ApiKeyServicer, AuthenticationServicer, QuotaServicer, TenantServicer
+from services.auth.servicers.api_key import ApiKeyServicer
+from services.auth.servicers.authentication import AuthenticationServicer
+from services.auth.servicers.ledger import LedgerServicer
+from services.auth.servicers.quota import QuotaServicer
+from services.auth.servicers.tenant import TenantServicer
 from services.auth.store import AuthStore
-from services.platform.access import Authenticator
+from services.platform.access.control import Authenticator
 from services.platform.clock import Clock
 from services.platform.server import Served
 

@@ -8,9 +8,9 @@ from typing import Any
 
 from services.auth.quota import Usage
 from services.auth.tenants import TenantSpec
-from services.platform.access import KeyHolder
-from services.platform.bigquery import BigQuery
-from services.platform.sql import load_blocks
+from services.platform.access.control import KeyHolder
+from services.platform.bigquery.client import BigQuery
+from services.platform.bigquery.sql import load_blocks
 
 BLOCKS = load_blocks(Path(__file__).with_name("queries.sql"))
 

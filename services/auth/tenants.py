@@ -4,8 +4,8 @@ import re
 import uuid
 from dataclasses import dataclass
 
+from services.platform.access.scopes import SCOPES
 from services.platform.errors import InvalidArgument
-from services.platform.scopes import SCOPES
 
 STATUSES = ("ACTIVE", "INACTIVE", "SUSPENDED")
 SUBSCRIPTION_STATUSES = ("ACTIVE", "TRIALING", "PAST_DUE", "SUSPENDED", "CANCELLED", "EXPIRED")

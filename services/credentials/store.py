@@ -7,10 +7,10 @@ from pathlib import Path
 
 from services.credentials.audit import AuditRow
 from services.credentials.credential import Credential, SealedCredential
-from services.platform.append import AppendOnlyTable
-from services.platform.bigquery import BigQuery, QueryResult
+from services.platform.bigquery.append import AppendOnlyTable
+from services.platform.bigquery.client import BigQuery, QueryResult
+from services.platform.bigquery.sql import load_blocks
 from services.platform.group_commit import GroupCommit
-from services.platform.sql import load_blocks
 
 STEP_LOGS = "x_meta_step_logs"
 LOOK_UPS_AT_ONCE = 4

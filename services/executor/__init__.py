@@ -1,18 +1,18 @@
 """The executor: runs pipeline templates for tenants and keeps the story of every run in the tenant's own dataset.
 
-The life of a run
-    1. `starting`   template and parameters are checked, credentials must be there, the ledger grants a slot by the run's id, the run's row
+The life of a run (`runs/`)
+    1. `start`      template and parameters are checked, credentials must be there, the ledger grants a slot by the run's id, the run's row
                     is written RUNNING. Only then is the caller answered.
                     An Idempotency-Key makes the id, so that the same key is the same run (`idempotency`).
-    2. `live`       a task leads the run; the ledger hears three times in a lease (`leases`) that it lives. At most a set number work at
+    2. `active`     a task leads the run; the ledger hears three times in a lease (`leases`) that it lives. At most a set number work at
                     once, the others wait with their slots.
-    3. `engine`     each step once those that it needs have ended: started, done or failed, each a line of x_meta_step_logs. A
+    3. `execute`    each step once those that it needs have ended: started, done or failed, each a line of x_meta_step_logs. A
                     template's steps are objects of `steps/`.
                     gcp/cost/billing writes, audits, publishes: into a staging table of this run, checks on it, then one transaction.
                     `notify` steps hand over what is to be told of the run, and it goes on (`notify/`).
-    4. `live`       RUNNING -> COMPLETED or FAILED by compare-and-set; then the slot is settled with what the row says.
+    4. `active`     RUNNING -> COMPLETED or FAILED by compare-and-set; then the slot is settled with what the row says.
 
-A scheduled run's attempt comes under an id of the scheduler's and takes the same way (`run_servicer`); `starting` tells why it starts once.
+A scheduled run's attempt comes under an id of the scheduler's and takes the same way (`servicers/run`); `start` tells why it starts once.
 What fails a run also says, in its step's line, whether another attempt may heal it.
 
 A run's states, and all that moves it from one to another (- is no row; tests/executor/test_chart.py holds the code to it)
@@ -21,7 +21,7 @@ A run's states, and all that moves it from one to another (- is no row; tests/ex
     -        ──refuse────>  FAILED       a scheduled attempt cannot begin (`record_refused`)
     RUNNING  ──complete──>  COMPLETED    every step worked
     RUNNING  ──fail──────>  FAILED       a step failed, a time was up, the slot was lost, the executor stopped
-    RUNNING  ──cancel────>  CANCELLED    the tenant's wish (`cancelling`)
+    RUNNING  ──cancel────>  CANCELLED    the tenant's wish (`cancel`)
     RUNNING  ──reconcile─>  FAILED       nobody renews its slot: its executor died
     RUNNING  ──outlive───>  FAILED       nobody ended it in time, and it has no slot
 

@@ -6,7 +6,7 @@ from typing import Literal, Self
 
 from pydantic import Field, SecretStr, model_validator
 
-from services.executor.parameters import EMAIL
+from services.platform.identifiers import EMAIL
 from services.platform.settings import ServiceSettings
 
 

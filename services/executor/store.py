@@ -11,17 +11,16 @@ from typing import Any, cast
 
 import structlog
 
-from services.executor.period import Period
-from services.executor.runs import DqResult, Run, RunEnd, RunState, RunStatus, StepLog
-from services.platform import bigquery
-from services.platform.append import AppendOnlyTable
-from services.platform.bigquery import NO_RETRY, BigQuery, QueryResult
+from services.executor.records import DqResult, Period, Run, RunEnd, RunState, RunStatus, StepLog
+from services.platform.bigquery import client as bigquery
+from services.platform.bigquery.append import AppendOnlyTable
+from services.platform.bigquery.client import NO_RETRY, BigQuery, QueryResult
+from services.platform.bigquery.ddl import Table, load_tables
+from services.platform.bigquery.sql import load_blocks
+from services.platform.bigquery.tenant_tables import TenantTables
 from services.platform.cache import TtlCache
-from services.platform.ddl import Table, load_tables
 from services.platform.errors import NotFound, Unavailable
 from services.platform.group_commit import GroupCommits
-from services.platform.sql import load_blocks
-from services.platform.tenant_tables import TenantTables
 
 FENCES = "x_meta_publish_fences"
 ABSENT_KNOWN_SECONDS = 60.0

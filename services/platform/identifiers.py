@@ -8,6 +8,16 @@ from services.platform.errors import InvalidArgument
 TENANT_ID = re.compile(r"[a-z0-9][a-z0-9_]{2,63}")
 """Also a valid dataset id: letters, digits and underscores, up to 1,024 characters (BigQuery, "Name datasets")."""
 
+_PROJECT = r"(?:[a-z0-9.-]+:)?[a-z][a-z0-9-]{4,28}[a-z0-9]"
+TABLE = re.compile(rf"(?:(?P<project>{_PROJECT})\.)?(?P<dataset>\w{{1,1024}})\.(?P<table>[\w-]{{1,1024}})", re.ASCII)
+"""`dataset.table` or `project.dataset.table` (BigQuery, "Name tables"; ASCII only)."""
+EMAIL = re.compile(
+    r"(?=[^@]{1,64}@.{3,189}\Z)[\w!#$%&'*+/=?^`{|}~-]+(?:\.[\w!#$%&'*+/=?^`{|}~-]+)*"
+    r"@(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z][a-z0-9-]{0,61}[a-z0-9]",
+    re.ASCII | re.IGNORECASE,
+)
+"""An address of mail as people have them (RFC 5321, ASCII, nothing quoted): nothing in it can end a header or begin a second address."""
+
 ALWAYS_RESERVED = frozenset({"information_schema", "tenants"})
 
 

@@ -13,13 +13,13 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_health.v1.health import aio as health_aio
 from grpc_reflection.v1alpha import reflection
 
-from services.platform.access import AccessControl, Authenticator, WatchedAuthenticator
-from services.platform.body_fields import only_known_body_fields
-from services.platform.calls import Steps, report
+from services.platform.access.control import AccessControl, Authenticator, WatchedAuthenticator
 from services.platform.metrics import serve_metrics
-from services.platform.query_fields import only_queries_that_count
+from services.platform.rpc.body_fields import only_known_body_fields
+from services.platform.rpc.calls import Steps, report
+from services.platform.rpc.query_fields import only_queries_that_count
+from services.platform.rpc.validation import validation
 from services.platform.settings import ServiceSettings
-from services.platform.validation import validation
 
 _log = structlog.get_logger()
 MAX_MESSAGE_BYTES = 1024 * 1024

@@ -3,13 +3,12 @@
 import asyncio
 
 from services.platform import log
-from services.platform.authenticator import RemoteAuthenticator
-from services.platform.bigquery import BigQuery
+from services.platform.access.authenticator import RemoteAuthenticator
+from services.platform.bigquery.client import BigQuery
 from services.platform.clock import SystemClock
-from services.platform.peers import peer_channel
+from services.platform.rpc.peers import peer_channel
 from services.platform.server import serve
-from services.scheduler.schedule_servicer import schedule_served
-from services.scheduler.service import queue_service
+from services.scheduler.service import queue_service, schedule_served
 from services.scheduler.settings import SchedulerSettings
 
 NAME = "scheduler"

@@ -4,18 +4,23 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import grpc
-from convergence.scheduler.v1 import scheduled_run_service_pb2_grpc, scheduler_service_pb2_grpc
+from convergence.scheduler.v1 import schedule_service_pb2_grpc, scheduled_run_service_pb2_grpc, scheduler_service_pb2_grpc
 
-from services.platform.bigquery import BigQuery
+from services.platform.bigquery.client import BigQuery
 from services.platform.clock import Clock
 from services.platform.server import Served
-from services.scheduler.executor import Executor
-from services.scheduler.following import Follower
-from services.scheduler.processing import QueueProcessor
-from services.scheduler.queue_store import QueueStore
-from services.scheduler.servicer import ScheduledRunServicer, SchedulerServicer
+from services.scheduler.queue.claim_watcher import Follower
+from services.scheduler.queue.executor_client import Executor
+from services.scheduler.queue.processor import QueueProcessor
+from services.scheduler.queue.store import QueueStore
+from services.scheduler.queue.trigger import Trigger
+from services.scheduler.schedules.changes import Scheduling
+from services.scheduler.schedules.pipeline_check import PipelineCheck
+from services.scheduler.schedules.store import ScheduleStore
+from services.scheduler.servicers.schedule import ScheduleServicer
+from services.scheduler.servicers.scheduled_run import ScheduledRunServicer
+from services.scheduler.servicers.scheduler import SchedulerServicer
 from services.scheduler.settings import SchedulerSettings
-from services.scheduler.triggering import Trigger
 
 
 @asynccontextmanager
@@ -39,3 +44,13 @@ async def queue_service(
                 servicer=ScheduledRunServicer(store, clock),
             ),
         ]
+
+
+def schedule_served(bq: BigQuery, executor: grpc.aio.Channel, clock: Clock) -> Served:
+    """The servicer, ready for `serve`."""
+    store = ScheduleStore(bq)
+    return Served(
+        name="convergence.scheduler.v1.ScheduleService",
+        add=schedule_service_pb2_grpc.add_ScheduleServiceServicer_to_server,
+        servicer=ScheduleServicer(Scheduling(store, PipelineCheck(executor), clock), store, clock),
+    )

@@ -8,7 +8,7 @@ import pytest
 from services.auth.ledger import Ledger
 from services.auth.store import AuthStore
 from services.auth.tenants import TenantSpec
-from services.platform.bigquery import BigQuery
+from services.platform.bigquery.client import BigQuery
 from services.platform.clock import utc_day
 
 LEASE = timedelta(seconds=60)

@@ -5,11 +5,11 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from services.auth.key_changes import KeyChanges
-from services.auth.key_holders import LocalAuthenticator
+from services.auth.authenticator import LocalAuthenticator
+from services.auth.key_change_feed import KeyChanges
 from services.auth.key_usage import KeyUsage
 from services.auth.store import AuthStore, StoredKey
-from services.platform.api_keys import hash_key
+from services.platform.access.api_keys import hash_key
 from services.platform.errors import Unauthenticated
 from services.platform.metrics import BIGQUERY_JOBS
 from tests.auth.conftest import Provision, SetClock

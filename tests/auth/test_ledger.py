@@ -10,10 +10,10 @@ import pytest
 from services.auth.ledger import Ledger, Slot
 from services.auth.quota import Usage
 from services.auth.store import AuthStore, Settlement
-from services.platform.bigquery import BigQuery
+from services.platform.bigquery.client import BigQuery
+from services.platform.bigquery.sql import make_block
 from services.platform.clock import utc_day
 from services.platform.errors import PermissionDenied, ResourceExhausted
-from services.platform.sql import make_block
 from tests.auth.conftest import LEASE, Provision, SetClock
 from tests.counting import jobs
 

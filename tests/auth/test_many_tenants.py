@@ -12,11 +12,11 @@ import pytest
 from services.auth.ledger import Ledger, Slot
 from services.auth.store import AuthStore, Settlement
 from services.platform import metrics
-from services.platform.bigquery import BigQuery
+from services.platform.bigquery.client import BigQuery
+from services.platform.bigquery.sql import make_block
 from services.platform.clock import utc_day
 from services.platform.errors import ConvergenceError, ResourceExhausted
 from services.platform.settings import ServiceSettings
-from services.platform.sql import make_block
 from tests.auth.conftest import LEASE, SetClock
 from tests.strict_bigquery import StrictBigQuery, strict_bigquery
 

@@ -10,10 +10,10 @@ import pytest
 
 from services.auth.ledger import Ledger, Slot
 from services.auth.store import AuthStore, Settlement
-from services.platform.bigquery import BigQuery
+from services.platform.bigquery.client import BigQuery
+from services.platform.bigquery.sql import make_block
 from services.platform.errors import ResourceExhausted
 from services.platform.metrics import BIGQUERY_JOBS
-from services.platform.sql import make_block
 from tests.auth.conftest import LEASE, Provision, SetClock
 
 LATE = datetime(2001, 3, 10, 23, 59, 30, tzinfo=UTC)

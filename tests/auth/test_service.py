@@ -26,17 +26,17 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from google.rpc import error_details_pb2
 from grpc_status import rpc_status
 
-from services.auth.key_changes import KeyChanges
-from services.auth.key_holders import LocalAuthenticator
+from services.auth.authenticator import LocalAuthenticator
+from services.auth.key_change_feed import KeyChanges
 from services.auth.key_usage import KeyUsage
 from services.auth.ledger import Ledger
 from services.auth.service import served
 from services.auth.store import AuthStore
 from services.platform import metrics
-from services.platform.authenticator import RemoteAuthenticator
-from services.platform.bigquery import BigQuery
+from services.platform.access.authenticator import RemoteAuthenticator
+from services.platform.bigquery.client import BigQuery
+from services.platform.bigquery.sql import make_block
 from services.platform.settings import AdminKey, ServiceSettings
-from services.platform.sql import make_block
 from tests.auth.conftest import LEASE, SetClock
 from tests.conftest import channel_as, serving
 

@@ -10,15 +10,16 @@ import pytest
 
 from services.credentials.dataset_access import DatasetAccess
 from services.credentials.datasets import TenantDatasets
-from services.credentials.lifecycle import Lifecycle
-from services.credentials.servicer import CredentialServicer, SealedCredentialServicer
+from services.credentials.servicers.credential import CredentialServicer
+from services.credentials.servicers.sealed_credential import SealedCredentialServicer
+from services.credentials.set_credentials import Lifecycle
 from services.credentials.store import CredentialStore
 from services.platform import metrics
-from services.platform.bigquery import BigQuery
+from services.platform.bigquery.client import BigQuery
+from services.platform.bigquery.sql import make_block
 from services.platform.clock import SystemClock
-from services.platform.kms import Kms
+from services.platform.kms.client import Kms
 from services.platform.settings import ServiceSettings
-from services.platform.sql import make_block
 from tests.credentials.samples import Rsa, new_rsa
 
 DDL = Path(__file__).parents[2] / "configs" / "bigquery" / "tenant"

@@ -7,13 +7,13 @@ from datetime import UTC, datetime
 import pytest
 
 from services.credentials.credential import SealedCredential, new_credential_id
-from services.credentials.lifecycle import Lifecycle
 from services.credentials.payloads import to_plaintext
 from services.credentials.providers import Provider
-from services.platform.bigquery import BigQuery, NotFound
+from services.credentials.set_credentials import Lifecycle
+from services.platform.bigquery.client import BigQuery, NotFound
 from services.platform.errors import Unavailable
-from services.platform.kms import Kms
-from services.platform.seal import seal_name
+from services.platform.kms.client import Kms
+from services.platform.kms.credential_aad import seal_name
 from services.platform.settings import ServiceSettings
 from tests.credentials.conftest import Budget, Suite, Tables
 from tests.credentials.samples import AWS, AWS_ROLE

@@ -11,11 +11,11 @@ from google.cloud.bigquery import AccessEntry
 from services.credentials.dataset_access import DatasetAccess
 from services.credentials.datasets import TenantDatasets
 from services.credentials.settings import CredentialsSettings
-from services.platform.bigquery import BigQuery
+from services.platform.bigquery.client import BigQuery
+from services.platform.bigquery.sql import make_block
 from services.platform.bootstrap import bootstrap
 from services.platform.errors import Unavailable
 from services.platform.settings import ServiceSettings
-from services.platform.sql import make_block
 from tests.credentials.conftest import DDL, Budget, Suite
 from tests.credentials.samples import AWS
 from tests.credentials.test_set_credentials import set_credentials

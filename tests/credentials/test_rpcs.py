@@ -12,10 +12,10 @@ from convergence.credentials.v1 import credential_service_pb2_grpc, sealed_crede
 from convergence.credentials.v1 import sealed_credential_service_pb2 as sealed_messages
 from google.protobuf import struct_pb2
 
-from services.platform.access import KeyHolder
-from services.platform.api_keys import hash_key
+from services.platform.access.api_keys import hash_key
+from services.platform.access.control import KeyHolder
 from services.platform.errors import ConvergenceError, FailedPrecondition, InvalidArgument, PermissionDenied, Unauthenticated
-from services.platform.peers import peer_channel
+from services.platform.rpc.peers import peer_channel
 from services.platform.server import Served, build_server
 from services.platform.settings import ServiceSettings
 from tests.credentials.conftest import Suite, Tables

@@ -14,11 +14,11 @@ from google.protobuf import struct_pb2
 from services.credentials.datasets import META_TABLES
 from services.credentials.payloads import to_plaintext
 from services.credentials.providers import Provider
-from services.platform.bigquery import BigQuery
-from services.platform.caller import Caller, set_caller
+from services.platform.access.caller import Caller, set_caller
+from services.platform.bigquery.client import BigQuery
 from services.platform.errors import FailedPrecondition, Internal, InvalidArgument, NotFound
-from services.platform.kms import Kms
-from services.platform.seal import seal_name
+from services.platform.kms.client import Kms
+from services.platform.kms.credential_aad import seal_name
 from tests.credentials.conftest import Budget, Suite, Tables
 from tests.credentials.samples import AWS, AZURE, SLACK, WEBHOOK, Rsa, gcp
 

@@ -11,7 +11,7 @@ from google.api_core.exceptions import InvalidArgument
 from google.cloud import kms_v1
 from google.cloud.kms_v1.services.key_management_service.transports import KeyManagementServiceGrpcTransport
 
-from services.platform.seal import seal_name
+from services.platform.kms.credential_aad import seal_name
 from tests.credentials.samples import Rsa
 from tests.e2e.tenants import Suite, Tenant
 

@@ -15,27 +15,27 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from google.cloud import bigquery
 
-from services.executor.cancelling import Canceller
-from services.executor.catalog import Catalog, load_catalog
-from services.executor.engine import Job
-from services.executor.ledger import Slot
-from services.executor.live import LiveRuns
-from services.executor.loading import StagingTables
 from services.executor.notify.notification import Notification
-from services.executor.parameters import to_json
-from services.executor.pipelines import PipelineName
-from services.executor.reconcile import Reconciler
-from services.executor.runs import Outcome, Run, RunStatus
-from services.executor.starting import Starter
+from services.executor.publish_turns import Turns
+from services.executor.records import Outcome, Run, RunStatus
+from services.executor.runs.active import LiveRuns
+from services.executor.runs.cancel import Canceller
+from services.executor.runs.execute import Job
+from services.executor.runs.quota import Slot
+from services.executor.runs.reconcile import Reconciler
+from services.executor.runs.start import Starter
+from services.executor.sources.gcp.bigquery import GcpCredentials, TenantCloud
+from services.executor.staging.tables import StagingTables
 from services.executor.steps import STEP_TYPES
-from services.executor.steps.step import Toolbox
 from services.executor.store import Store
-from services.executor.tenant_cloud import GcpCredentials, TenantCloud
-from services.executor.turns import Turns
+from services.executor.templates.catalog import Catalog, load_catalog
+from services.executor.templates.name import PipelineName
+from services.executor.templates.parameters import to_json
+from services.executor.templates.step import Toolbox
 from services.executor.workers import Workers
-from services.platform.bigquery import BigQuery
+from services.platform.bigquery.client import BigQuery
+from services.platform.bigquery.ddl import load_tables
 from services.platform.clock import SystemClock
-from services.platform.ddl import load_tables
 from services.platform.errors import FailedPrecondition
 from services.platform.settings import REPOSITORY, ServiceSettings
 
@@ -117,7 +117,7 @@ CALL: Any = PlainCall()
 
 
 class OwnCloud:
-    """`steps.step.Clouds` for one tenant, without KMS."""
+    """`templates.step.Clouds` for one tenant, without KMS."""
 
     def __init__(self, tenant: Tenant, settings: ServiceSettings) -> None:
         self._tenant, self._settings = tenant, settings
@@ -128,7 +128,7 @@ class OwnCloud:
 
 
 class Unheard:
-    """`steps.step.Notifications` for runs that have nothing to tell."""
+    """`templates.step.Notifications` for runs that have nothing to tell."""
 
     def accept(self, notification: Notification) -> bool:
         raise AssertionError("nobody has asked for a notification")

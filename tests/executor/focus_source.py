@@ -7,7 +7,7 @@ from typing import Any
 
 from google.cloud import bigquery
 
-from services.platform.ddl import load_tables
+from services.platform.bigquery.ddl import load_tables
 from services.platform.settings import REPOSITORY
 from tests.executor.conftest import Tenant
 

@@ -12,7 +12,7 @@ import trustme
 from services.executor.notify.https import Guard, Poster
 from services.executor.notify.notification import Kind, Notification, Report
 from services.executor.notify.notifier import Limits
-from services.executor.runs import RunStatus
+from services.executor.records import RunStatus
 from services.platform.clock import SystemClock
 
 NAME = "hooks.example.com"

@@ -11,15 +11,15 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from services.executor.parameters import ParameterSpec, ParameterType, Value
-from services.executor.period import period_of
-from services.executor.runs import DqResult, Outcome, Run, RunStatus
-from services.executor.staging import StagingShape
+from services.executor.records import DqResult, Outcome, Run, RunStatus
+from services.executor.staging.shape import StagingShape
 from services.executor.steps import dq_checks
 from services.executor.steps.dq_checks import Checks
-from services.executor.steps.step import Scope, StepContext, StepResult, Toolbox
-from services.executor.yaml_section import Section
-from services.platform.ddl import load_tables
+from services.executor.templates.parameters import ParameterSpec, ParameterType, Value
+from services.executor.templates.period import period_of
+from services.executor.templates.section import Section
+from services.executor.templates.step import Scope, StepContext, StepResult, Toolbox
+from services.platform.bigquery.ddl import load_tables
 from services.platform.settings import REPOSITORY
 
 DAY = date(2025, 11, 17)

@@ -11,11 +11,11 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from services.executor.engine import Job, execute
-from services.executor.runs import RunStatus
-from services.executor.steps.step import Toolbox
+from services.executor.records import RunStatus
+from services.executor.runs.execute import Job, execute
 from services.executor.store import Store
-from services.platform.ddl import load_tables
+from services.executor.templates.step import Toolbox
+from services.platform.bigquery.ddl import load_tables
 from services.platform.settings import REPOSITORY
 from tests.executor.billing_export import ACCOUNT, DETAILED, MODERN, STANDARD, full, load, many, row
 from tests.executor.conftest import Tenant

@@ -7,11 +7,11 @@ from datetime import UTC, datetime
 import pytest
 from convergence.executor.v1 import pipeline_service_pb2 as messages
 
-from services.executor.cancelling import CANCELLED, Canceller
-from services.executor.leases import LeaseKeeper
-from services.executor.live import LiveRuns
-from services.executor.runs import RunStatus
-from services.executor.servicer import PipelineServicer
+from services.executor.records import RunStatus
+from services.executor.runs.active import LiveRuns
+from services.executor.runs.cancel import CANCELLED, Canceller
+from services.executor.runs.leases import LeaseKeeper
+from services.executor.servicers.pipeline import PipelineServicer
 from services.executor.store import Store
 from services.platform.clock import SystemClock
 from services.platform.errors import FailedPrecondition, NotFound, Unavailable

@@ -6,12 +6,12 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import services.executor
-from services.executor.cancelling import Canceller
-from services.executor.catalog import Catalog
-from services.executor.engine import Job
-from services.executor.reconcile import Reconciler
-from services.executor.runs import Run, RunStatus
+from services.executor.records import Run, RunStatus
+from services.executor.runs.cancel import Canceller
+from services.executor.runs.execute import Job
+from services.executor.runs.reconcile import Reconciler
 from services.executor.store import Store
+from services.executor.templates.catalog import Catalog
 from services.platform.errors import FailedPrecondition, NotFound
 from tests.executor.conftest import RecordingLedger, Tenant
 from tests.executor.test_life import DATE, slot

@@ -9,17 +9,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.executor import reconcile
-from services.executor.failures import StepFailed
-from services.executor.ledger import Slot
-from services.executor.pipelines import PipelineName
-from services.executor.plan import When, should_run
-from services.executor.quality import Check, judge, refuse_errors
-from services.executor.runs import RunState, RunStatus, StepStatus
-from services.executor.staging import StagingShape, bind, conform
+from services.executor.checks.verdicts import Check, judge, refuse_errors
+from services.executor.errors import StepFailed
+from services.executor.records import RunState, RunStatus, StepStatus
+from services.executor.runs import reconcile
+from services.executor.runs.quota import Slot
+from services.executor.staging.shape import StagingShape, bind, conform
+from services.executor.templates.graph import When, should_run
+from services.executor.templates.name import PipelineName
+from services.platform.bigquery.sql import make_block
 from services.platform.errors import InvalidArgument
-from services.platform.paging import from_token, page_size, to_token
-from services.platform.sql import make_block
+from services.platform.rpc.paging import from_token, page_size, to_token
 
 BILLING = PipelineName(provider="gcp", domain="cost", template="billing")
 RUN = "0f8fad5b-d9cb-469f-a165-70867728950e"

@@ -7,9 +7,9 @@ from pathlib import Path
 import jsonschema
 import yaml
 
-from services.executor.catalog import load_catalog
 from services.executor.steps import STEP_TYPES
-from services.platform.ddl import load_tables
+from services.executor.templates.catalog import load_catalog
+from services.platform.bigquery.ddl import load_tables
 from services.platform.settings import REPOSITORY
 
 DOCS = REPOSITORY / "docs"

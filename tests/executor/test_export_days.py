@@ -5,8 +5,8 @@ from datetime import date
 
 import pytest
 
-from services.executor.export_days import Days, Sizes, choose
-from services.executor.period import Period
+from services.executor.records import Period
+from services.executor.sources.gcp.export_days import Days, Sizes, choose
 
 OCTOBER = Period(first=date(2025, 10, 1), last=date(2025, 10, 4))
 type Held = float | dict[str | None, float] | None

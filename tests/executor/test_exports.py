@@ -2,8 +2,17 @@
 
 import pytest
 
-from services.executor.exports import Kind, Listed, TableName, check_usage, choose_exports, kind_of_name, named_table, nothing_found
-from services.executor.failures import StepFailed
+from services.executor.errors import StepFailed
+from services.executor.sources.gcp.exports import (
+    Kind,
+    Listed,
+    TableName,
+    check_usage,
+    choose_exports,
+    kind_of_name,
+    named_table,
+    nothing_found,
+)
 
 ACCOUNT = "01AB23_CD45EF_67AB89"
 STANDARD, DETAILED = f"gcp_billing_export_v1_{ACCOUNT}", f"gcp_billing_export_resource_v1_{ACCOUNT}"

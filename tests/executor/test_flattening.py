@@ -11,11 +11,11 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from services.executor.casting import cast_column
-from services.executor.failures import StepFailed
-from services.executor.flattening import credits_json, credits_total, exact_sum, flatten, labels_json
-from services.executor.staging import StagingShape
-from services.platform.ddl import load_tables
+from services.executor.errors import StepFailed
+from services.executor.sources.gcp.flatten import credits_json, credits_total, exact_sum, flatten, labels_json
+from services.executor.staging.casting import cast_column
+from services.executor.staging.shape import StagingShape
+from services.platform.bigquery.ddl import load_tables
 from services.platform.settings import REPOSITORY
 from tests.executor.billing_export import MODERN, PAIRS, full
 

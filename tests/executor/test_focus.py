@@ -9,14 +9,14 @@ from typing import Any
 
 import pytest
 
-from services.executor.catalog import Catalog
-from services.executor.engine import Job, execute
-from services.executor.pipelines import PipelineName
-from services.executor.previewing import Previewer, Prices
-from services.executor.runs import Outcome, RunStatus
-from services.executor.steps.step import Step, StepContext, StepResult, Toolbox
+from services.executor.records import Outcome, RunStatus
+from services.executor.runs.execute import Job, execute
+from services.executor.runs.preview import Previewer, Prices
 from services.executor.store import Store
-from services.platform.sql import Block, make_block
+from services.executor.templates.catalog import Catalog
+from services.executor.templates.name import PipelineName
+from services.executor.templates.step import Step, StepContext, StepResult, Toolbox
+from services.platform.bigquery.sql import Block, make_block
 from tests.executor.awkward_costs import Total, awkward, totals
 from tests.executor.billing_export import ACCOUNT, load, row
 from tests.executor.conftest import Tenant

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from services.executor.catalog import load_catalog
 from services.executor.steps import STEP_TYPES
-from services.platform.ddl import Table, load_tables
+from services.executor.templates.catalog import load_catalog
+from services.platform.bigquery.ddl import Table, load_tables
+from services.platform.bigquery.sql import load_blocks
 from services.platform.settings import REPOSITORY
-from services.platform.sql import load_blocks
 
 FACTS: dict[str, Any] = json.loads(Path(__file__).with_name("focus_1_2.json").read_text())
 COLUMNS: dict[str, dict[str, Any]] = FACTS["columns"]

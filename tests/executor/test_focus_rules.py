@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from services.executor.engine import Job, execute
-from services.executor.pipelines import PipelineName
-from services.executor.runs import RunStatus
-from services.executor.steps.step import Toolbox
+from services.executor.records import RunStatus
+from services.executor.runs.execute import Job, execute
 from services.executor.store import Store
+from services.executor.templates.name import PipelineName
+from services.executor.templates.step import Toolbox
 from tests.executor.conftest import Tenant
 from tests.executor.focus_cases import CHARGES, DETAILS, EVERYTHING, FLEXIBLE
 from tests.executor.focus_source import DAY, insert, source_row

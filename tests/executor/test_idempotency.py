@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from services.executor.idempotency import KEPT, KeyedStarts, key_of, run_ids
-from services.executor.live import LiveRuns
-from services.executor.pipelines import PipelineName
-from services.executor.starting import Starter, Wanted
+from services.executor.runs.active import LiveRuns
+from services.executor.runs.idempotency import KEPT, KeyedStarts, key_of, run_ids
+from services.executor.runs.start import Starter, Wanted
 from services.executor.store import Store
+from services.executor.templates.name import PipelineName
 from services.platform.clock import SystemClock
 from services.platform.errors import InvalidArgument, ResourceExhausted
 from tests.auth.conftest import SetClock
@@ -82,7 +82,7 @@ async def test_after_24_hours_a_key_means_a_new_run(tenant: Tenant, starter: Sta
 async def test_a_key_that_was_used_on_many_days_still_means_one_run(
     tenant: Tenant, starter: Starter, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("services.executor.idempotency.PAGE", 2)
+    monkeypatch.setattr("services.executor.runs.idempotency.PAGE", 2)
     clock = SetClock()
     clock.time = datetime.now(UTC)
     keyed, seen = KeyedStarts(starter, store, clock), list[str]()

@@ -10,22 +10,22 @@ import pytest
 from convergence.executor.v1 import pipeline_service_pb2 as messages
 from google.protobuf import json_format
 
-from services.executor.cancelling import Canceller
-from services.executor.catalog import Catalog
-from services.executor.engine import Job
-from services.executor.idempotency import KeyedStarts
-from services.executor.leases import SLOT_LOST, LeaseKeeper
-from services.executor.ledger import Slot
-from services.executor.live import STOPPED, LiveRuns
-from services.executor.previewing import Previewer, Prices
-from services.executor.reconcile import LOST, Reconciler
-from services.executor.runs import Run, RunStatus
-from services.executor.servicer import PipelineServicer
-from services.executor.starting import Starter
-from services.executor.steps.step import Toolbox
+from services.executor.records import Run, RunStatus
+from services.executor.runs.active import STOPPED, LiveRuns
+from services.executor.runs.cancel import Canceller
+from services.executor.runs.execute import Job
+from services.executor.runs.idempotency import KeyedStarts
+from services.executor.runs.leases import SLOT_LOST, LeaseKeeper
+from services.executor.runs.preview import Previewer, Prices
+from services.executor.runs.quota import Slot
+from services.executor.runs.reconcile import LOST, Reconciler
+from services.executor.runs.start import Starter
+from services.executor.servicers.pipeline import PipelineServicer
 from services.executor.store import Lead, RunFilter, Store
+from services.executor.templates.catalog import Catalog
+from services.executor.templates.step import Toolbox
 from services.platform import metrics
-from services.platform.caller import Caller, set_caller
+from services.platform.access.caller import Caller, set_caller
 from services.platform.clock import SystemClock
 from services.platform.errors import FailedPrecondition, InvalidArgument, NotFound, ResourceExhausted, Unavailable
 from tests.executor.conftest import CALL, Credentials, RecordingLedger, Tenant, Work

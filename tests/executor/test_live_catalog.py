@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
-from services.executor.live_catalog import LiveCatalog
-from services.executor.pipelines import PipelineName
 from services.executor.steps import STEP_TYPES
+from services.executor.templates.name import PipelineName
+from services.executor.templates.reload import LiveCatalog
 from tests.executor.conftest import BILLING
 
 OTHER = PipelineName(provider="gcp", domain="cost", template="other")
@@ -69,7 +69,7 @@ async def test_tables_that_cannot_be_read_leave_all_as_it_was(configs: Path, liv
 
 async def test_what_has_not_changed_is_not_read_again(configs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     reads = list[Path]()
-    monkeypatch.setattr("services.executor.live_catalog._tell", lambda _: reads.append(configs))
+    monkeypatch.setattr("services.executor.templates.reload._tell", lambda _: reads.append(configs))
     async with LiveCatalog(configs, STEP_TYPES, poll_seconds=0.001):
         await asyncio.sleep(0.2)
         assert len(reads) == 1

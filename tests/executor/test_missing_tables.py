@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from services.executor.ledger import Slot
-from services.executor.reconcile import Reconciler
+from services.executor.runs.quota import Slot
+from services.executor.runs.reconcile import Reconciler
 from services.executor.store import Store
-from services.platform.bigquery import BigQuery
+from services.platform.bigquery.client import BigQuery
 from services.platform.clock import SystemClock
 from services.platform.errors import Unavailable
 from services.platform.settings import ServiceSettings

@@ -16,11 +16,7 @@ import standardwebhooks
 import trustme
 import yaml
 
-from services.executor.cancelling import Canceller
-from services.executor.credentials import SealedCredential
-from services.executor.engine import Job, execute
-from services.executor.failures import StepFailed
-from services.executor.live import STOPPED, LiveRuns
+from services.executor.errors import StepFailed
 from services.executor.notify.addresses import is_public
 from services.executor.notify.answers import NotDelivered
 from services.executor.notify.delivery import Delivery
@@ -29,18 +25,22 @@ from services.executor.notify.mail import Mailer
 from services.executor.notify.notification import Kind, Notification
 from services.executor.notify.notifier import Notifier
 from services.executor.notify.targets import Target, TenantTargets
-from services.executor.parameters import resolve, to_json
-from services.executor.pipelines import PipelineName
-from services.executor.runs import Run, RunStatus
+from services.executor.records import Run, RunStatus
+from services.executor.runs.active import STOPPED, LiveRuns
+from services.executor.runs.cancel import Canceller
+from services.executor.runs.execute import Job, execute
+from services.executor.sources.credentials import SealedCredential
 from services.executor.steps import STEP_TYPES
-from services.executor.steps.step import Scope, StepContext, StepResult, Toolbox
 from services.executor.store import Store
-from services.executor.templates import Template, parse_template
-from services.executor.yaml_section import Section, TemplateError
+from services.executor.templates.name import PipelineName
+from services.executor.templates.parameters import resolve, to_json
+from services.executor.templates.section import Section, TemplateError
+from services.executor.templates.step import Scope, StepContext, StepResult, Toolbox
+from services.executor.templates.template import Template, parse_template
 from services.platform.clock import SystemClock
 from services.platform.errors import FailedPrecondition, InvalidArgument
-from services.platform.kms import Kms
-from services.platform.seal import seal_name
+from services.platform.kms.client import Kms
+from services.platform.kms.credential_aad import seal_name
 from services.platform.settings import REPOSITORY, ServiceSettings
 from tests.executor.conftest import RecordingLedger
 from tests.executor.notify_targets import BROKEN, OK, answers, hangs, limits, poster, serving, to_loopback, trusting
@@ -91,7 +91,7 @@ def template(tmp_path: Path) -> Callable[..., Template]:
 
 @dataclass(kw_only=True)
 class Heard:
-    """`steps.step.Notifications` that keep what they are given."""
+    """`templates.step.Notifications` that keep what they are given."""
 
     room: bool = True
     told: list[Notification] = field(default_factory=list)

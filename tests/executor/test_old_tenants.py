@@ -4,15 +4,15 @@ from collections.abc import Awaitable, Callable
 from datetime import date
 from typing import Any
 
-from services.executor.engine import Job, execute
-from services.executor.pipelines import PipelineName
-from services.executor.runs import RunStatus
-from services.executor.steps.step import Toolbox
+from services.executor.records import RunStatus
+from services.executor.runs.execute import Job, execute
 from services.executor.store import Store
+from services.executor.templates.name import PipelineName
+from services.executor.templates.step import Toolbox
 from services.platform import metrics
-from services.platform.ddl import load_tables
+from services.platform.bigquery.ddl import load_tables
+from services.platform.bigquery.tenant_tables import TenantTables
 from services.platform.settings import REPOSITORY
-from services.platform.tenant_tables import TenantTables
 from tests.executor.billing_export import MODERN, full, load
 from tests.executor.conftest import Tenant
 

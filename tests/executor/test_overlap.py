@@ -8,12 +8,13 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from services.executor.catalog import Catalog
-from services.executor.live import LiveRuns
-from services.executor.period import Period, period_of
-from services.executor.starting import Starter, Wanted
+from services.executor.records import Period
+from services.executor.runs.active import LiveRuns
+from services.executor.runs.start import Starter, Wanted
 from services.executor.store import Store
-from services.executor.templates import Overlap
+from services.executor.templates.catalog import Catalog
+from services.executor.templates.period import period_of
+from services.executor.templates.template import Overlap
 from services.platform.clock import SystemClock
 from services.platform.errors import AlreadyExists, ResourceExhausted
 from tests.executor.conftest import BILLING, RecordingLedger, Tenant, Work

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.executor.parameters import ParameterSpec, ParameterType, Value, resolve, to_json
+from services.executor.templates.parameters import ParameterSpec, ParameterType, Value, resolve, to_json
 from services.platform.errors import InvalidArgument
 
 NOW = datetime(2025, 3, 1, 0, 30, tzinfo=UTC)

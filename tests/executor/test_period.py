@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.executor.parameters import ParameterSpec, ParameterType, resolve
-from services.executor.period import MOST_DAYS, Period, check_days, days_not_over, has_period, period_of, unfilled
-from services.executor.runs import Run
-from services.executor.wire import to_run
+from services.executor.records import Period, Run
+from services.executor.servicers.to_proto import to_run
+from services.executor.templates.parameters import ParameterSpec, ParameterType, resolve
+from services.executor.templates.period import MOST_DAYS, check_days, days_not_over, has_period, period_of, unfilled
 from services.platform.errors import InvalidArgument
 
 DATE = ParameterType.DATE

@@ -7,14 +7,14 @@ from dataclasses import replace
 
 import pytest
 
-from services.executor.engine import execute
-from services.executor.previewing import LEAST_BYTES, TIB, Previewer, Prices
-from services.executor.runs import RunStatus
-from services.executor.starting import Starter, Wanted
+from services.executor.records import RunStatus
+from services.executor.runs.execute import execute
+from services.executor.runs.preview import LEAST_BYTES, TIB, Previewer, Prices
+from services.executor.runs.start import Starter, Wanted
 from services.executor.steps.bigquery_publish import Publish
-from services.executor.steps.step import Reading, Toolbox
+from services.executor.templates.step import Reading, Toolbox
+from services.platform.bigquery.sql import make_block
 from services.platform.errors import InvalidArgument, ResourceExhausted
-from services.platform.sql import make_block
 from tests.executor.billing_export import STANDARD, many
 from tests.executor.conftest import BILLING, RecordingLedger, Tenant
 from tests.executor.test_billing import DAY, export

@@ -9,19 +9,19 @@ from os import environ
 
 import pytest
 
-from services.executor.engine import Job, context_of
-from services.executor.failures import RunLost
-from services.executor.loading import StagingTables
-from services.executor.runs import RunStatus
+from services.executor.errors import RunLost
+from services.executor.publish_turns import Turns
+from services.executor.records import RunStatus
+from services.executor.runs.execute import Job, context_of
+from services.executor.staging.tables import StagingTables
 from services.executor.steps.bigquery_publish import Publish
-from services.executor.steps.step import Toolbox
 from services.executor.store import Store
-from services.executor.turns import Turns
-from services.platform.bigquery import BigQuery
+from services.executor.templates.step import Toolbox
+from services.platform.bigquery.client import BigQuery
+from services.platform.bigquery.ddl import load_tables
+from services.platform.bigquery.sql import make_block
 from services.platform.clock import SystemClock
-from services.platform.ddl import load_tables
 from services.platform.settings import REPOSITORY, ServiceSettings
-from services.platform.sql import make_block
 from tests.executor.conftest import Tenant
 from tests.executor.test_billing import Begin
 from tests.strict_bigquery import StrictBigQuery, strict_bigquery

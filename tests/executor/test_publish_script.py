@@ -5,15 +5,15 @@ from pathlib import Path
 
 import pytest
 
-from services.executor.catalog import load_catalog
-from services.executor.engine import Job, execute
-from services.executor.runs import RunStatus
+from services.executor.records import RunStatus
+from services.executor.runs.execute import Job, execute
 from services.executor.steps import STEP_TYPES
 from services.executor.steps.bigquery_publish import Publish
 from services.executor.steps.publish_script import publish_script
-from services.executor.steps.step import Toolbox
+from services.executor.templates.catalog import load_catalog
+from services.executor.templates.step import Toolbox
+from services.platform.bigquery.sql import Block, load_blocks, make_block
 from services.platform.settings import REPOSITORY
-from services.platform.sql import Block, load_blocks, make_block
 from tests.executor.billing_export import many, row
 from tests.executor.conftest import Tenant
 from tests.executor.test_billing import DAY, NEXT, Begin, daily, export

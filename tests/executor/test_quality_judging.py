@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.executor.checks.samples import MOST_BYTES, read_sample
-from services.executor.failures import StepFailed
-from services.executor.quality import Check, judge, refuse_errors
-from services.executor.runs import DqResult
-from services.executor.wire import to_dq_result
+from services.executor.checks.verdicts import Check, judge, refuse_errors
+from services.executor.errors import StepFailed
+from services.executor.records import DqResult
+from services.executor.servicers.to_proto import to_dq_result
 
 NAMES = st.lists(st.text(min_size=1, max_size=5), unique=True, max_size=6)
 

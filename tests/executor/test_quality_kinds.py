@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from services.executor.failures import StepFailed
-from services.executor.steps.step import Toolbox
+from services.executor.errors import StepFailed
+from services.executor.templates.step import Toolbox
 from services.platform import metrics
-from services.platform.sql import load_blocks
+from services.platform.bigquery.sql import load_blocks
 from tests.executor.conftest import Tenant
 from tests.executor.quality import DAY, NOON, run_checks, sale, step
 

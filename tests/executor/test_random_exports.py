@@ -7,9 +7,9 @@ import math
 from collections import defaultdict
 from collections.abc import Awaitable, Callable
 
-from services.executor.engine import Job, execute
-from services.executor.runs import RunStatus
-from services.executor.steps.step import Toolbox
+from services.executor.records import RunStatus
+from services.executor.runs.execute import Job, execute
+from services.executor.templates.step import Toolbox
 from tests.executor.billing_export import load
 from tests.executor.conftest import Tenant
 from tests.executor.random_exports import Key, Money, money, random_exports

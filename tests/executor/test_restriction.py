@@ -5,8 +5,8 @@ from datetime import date
 import pytest
 from google.cloud import bigquery
 
-from services.executor.export_rows import is_by_ingestion, restriction
-from services.executor.period import Period
+from services.executor.records import Period
+from services.executor.sources.gcp.export_rows import is_by_ingestion, restriction
 
 MONTH = Period(first=date(2025, 11, 1), last=date(2025, 11, 30))
 ROWS = "usage_start_time >= TIMESTAMP '2025-11-01' AND usage_start_time < TIMESTAMP '2025-12-01'"

@@ -12,15 +12,15 @@ import pytest
 from convergence.executor.v1 import run_service_pb2 as messages
 from google.protobuf import json_format
 
-from services.executor.catalog import Catalog
-from services.executor.engine import execute
-from services.executor.live import LiveRuns
-from services.executor.reconcile import OVERDUE, OVERDUE_AFTER, Reconciler
-from services.executor.run_servicer import RunServicer
-from services.executor.runs import RunStatus, StepLog
-from services.executor.starting import Starter
-from services.executor.steps.step import Toolbox
+from services.executor.records import RunStatus, StepLog
+from services.executor.runs.active import LiveRuns
+from services.executor.runs.execute import execute
+from services.executor.runs.reconcile import OVERDUE, OVERDUE_AFTER, Reconciler
+from services.executor.runs.start import Starter
+from services.executor.servicers.run import RunServicer
 from services.executor.store import Store
+from services.executor.templates.catalog import Catalog
+from services.executor.templates.step import Toolbox
 from services.platform.clock import SystemClock
 from services.platform.errors import ConvergenceError, FailedPrecondition, InvalidArgument, NotFound, ResourceExhausted, Unavailable
 from tests.executor.conftest import Credentials, RecordingLedger, Tenant, Work

@@ -11,17 +11,16 @@ from google.api_core import exceptions as google
 from google.auth.credentials import AnonymousCredentials
 from google.cloud import bigquery
 
-from services.executor.engine import Job, execute
-from services.executor.export_rows import TOTALS, sizes_by_day
-from services.executor.export_source import Part, find_source
-from services.executor.exports import Listed, TableName, named_table
-from services.executor.failures import StepFailed
-from services.executor.period import Period
-from services.executor.previewing import Previewer, Prices
-from services.executor.runs import RunStatus
-from services.executor.steps.step import Toolbox
+from services.executor.errors import StepFailed
+from services.executor.records import Period, RunStatus
+from services.executor.runs.execute import Job, execute
+from services.executor.runs.preview import Previewer, Prices
+from services.executor.sources.gcp.bigquery import ExportDays, Listing, TenantCloud
+from services.executor.sources.gcp.export_rows import TOTALS, sizes_by_day
+from services.executor.sources.gcp.export_source import Part, find_source
+from services.executor.sources.gcp.exports import Listed, TableName, named_table
 from services.executor.store import Store
-from services.executor.tenant_cloud import ExportDays, Listing, TenantCloud
+from services.executor.templates.step import Toolbox
 from services.platform.settings import ServiceSettings
 from tests.executor.billing_export import ACCOUNT, STANDARD, load, row
 from tests.executor.conftest import Tenant

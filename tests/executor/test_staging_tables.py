@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from services.executor.staging import StagingShape
-from services.executor.steps.step import Toolbox
+from services.executor.staging.shape import StagingShape
+from services.executor.templates.step import Toolbox
 from tests.executor.conftest import Tenant
 
 

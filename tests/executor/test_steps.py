@@ -10,14 +10,14 @@ from typing import ClassVar
 
 from google.cloud.bigquery import QueryJob
 
-from services.executor.engine import Job, execute
-from services.executor.failures import StepFailed
-from services.executor.plan import When, before
-from services.executor.runs import RunStatus
-from services.executor.steps.step import StepContext, StepResult, Toolbox
+from services.executor.errors import StepFailed
+from services.executor.records import RunStatus
+from services.executor.runs.execute import Job, execute
 from services.executor.store import Store
-from services.executor.templates import TemplateStep
-from services.platform.sql import make_block
+from services.executor.templates.graph import When, before
+from services.executor.templates.step import StepContext, StepResult, Toolbox
+from services.executor.templates.template import TemplateStep
+from services.platform.bigquery.sql import make_block
 from tests.executor.conftest import Tenant
 from tests.executor.test_life import DATE, Begin
 

@@ -8,17 +8,17 @@ import jsonschema
 import pytest
 import yaml
 
-from services.executor import catalog as catalogs
 from services.executor.checks.kinds import KINDS, Known
-from services.executor.parameters import ParameterType
-from services.executor.plan import When
-from services.executor.quality import SEVERITIES
+from services.executor.checks.verdicts import SEVERITIES
 from services.executor.steps import STEP_TYPES
 from services.executor.steps.dq_checks import CUSTOM
-from services.executor.templates import Overlap
-from services.executor.yaml_section import Section
+from services.executor.templates import catalog as catalogs
+from services.executor.templates.graph import When
+from services.executor.templates.parameters import ParameterType
+from services.executor.templates.section import Section
+from services.executor.templates.template import Overlap
+from services.platform.bigquery.sql import make_block
 from services.platform.settings import REPOSITORY
-from services.platform.sql import make_block
 from tests.executor.quality import SHAPE
 
 CONFIGS = REPOSITORY / "configs"

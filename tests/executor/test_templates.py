@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from services.executor.catalog import Catalog, load_catalog
 from services.executor.steps import STEP_TYPES
+from services.executor.templates.catalog import Catalog, load_catalog
 from tests.executor.conftest import BILLING
 
 

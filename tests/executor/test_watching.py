@@ -7,9 +7,9 @@ from datetime import UTC, datetime
 
 import pytest
 
-from services.executor.runs import Run, RunStatus, StepLog
+from services.executor.records import Run, RunStatus, StepLog
+from services.executor.runs.watch import Event, Waiting, Watch
 from services.executor.store import Store
-from services.executor.watching import Event, Waiting, Watch
 from services.platform.errors import NotFound
 from tests.executor.conftest import Tenant
 from tests.executor.test_life import Begin

@@ -4,9 +4,9 @@ import asyncio
 import uuid
 from datetime import UTC, datetime
 
-from services.executor.runs import DqResult, StepLog
+from services.executor.records import DqResult, StepLog
 from services.executor.store import Store
-from services.platform.bigquery import BigQuery
+from services.platform.bigquery.client import BigQuery
 from services.platform.settings import ServiceSettings
 from tests.counting import jobs
 from tests.executor.conftest import Tenant

@@ -4,12 +4,12 @@ from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
-from services.executor.engine import Job, execute
-from services.executor.pipelines import PipelineName
-from services.executor.runs import RunStatus
-from services.executor.steps.step import Toolbox
+from services.executor.records import RunStatus
+from services.executor.runs.execute import Job, execute
 from services.executor.store import Store
-from services.platform.ddl import load_tables
+from services.executor.templates.name import PipelineName
+from services.executor.templates.step import Toolbox
+from services.platform.bigquery.ddl import load_tables
 from services.platform.settings import REPOSITORY
 from tests.executor.awkward_costs import awkward
 from tests.executor.billing_export import ACCOUNT, load

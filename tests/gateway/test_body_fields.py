@@ -13,7 +13,7 @@ from google.protobuf.descriptor import FieldDescriptor, MethodDescriptor
 
 from localcloud.gateway import GatewaySettings
 from localcloud.public_services import public_services
-from services.platform.body_fields import HEADER, body_fields, check_body_fields
+from services.platform.rpc.body_fields import HEADER, body_fields, check_body_fields
 from tests.gateway.conftest import Gateway
 from tests.gateway.upstream import Seen, Upstream
 

@@ -4,8 +4,8 @@ import pytest
 from google.protobuf.descriptor import MethodDescriptor
 
 from services.platform.errors import InvalidArgument
-from services.platform.query_fields import HEADER, check_query
-from services.platform.rules import find_method
+from services.platform.rpc.query_fields import HEADER, check_query
+from services.platform.rpc.rules import find_method
 from tests.gateway.conftest import Gateway
 from tests.gateway.test_manners import exchange
 from tests.gateway.upstream import Upstream

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.platform.api_keys import hash_key, is_mistyped, new_api_key
+from services.platform.access.api_keys import hash_key, is_mistyped, new_api_key
 
 DIGITS = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 

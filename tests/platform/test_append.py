@@ -8,10 +8,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from services.platform.append import AGE_KNOWN_SECONDS, AppendOnlyTable
-from services.platform.bigquery import BigQuery, NotFound
+from services.platform.bigquery.append import AGE_KNOWN_SECONDS, AppendOnlyTable
+from services.platform.bigquery.client import BigQuery, NotFound
+from services.platform.bigquery.sql import make_block
 from services.platform.settings import ServiceSettings
-from services.platform.sql import make_block
 from tests.fake_bigquery import FakeBigQuery, fake_bigquery
 
 NOW = datetime(2025, 11, 18, 12, tzinfo=UTC)

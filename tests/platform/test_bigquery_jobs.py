@@ -12,13 +12,13 @@ from typing import Any
 import pytest
 from google.api_core import exceptions as google
 
-from services.executor import loading
-from services.executor.loading import StagingTables
-from services.executor.staging import StagingShape, StagingTable
-from services.platform.bigquery import BadRequest, BigQuery
+from services.executor.staging import tables as loading
+from services.executor.staging.shape import StagingShape, StagingTable
+from services.executor.staging.tables import StagingTables
+from services.platform.bigquery.client import BadRequest, BigQuery
+from services.platform.bigquery.sql import make_block
 from services.platform.errors import Unavailable
 from services.platform.settings import ServiceSettings
-from services.platform.sql import make_block
 from tests.fake_bigquery import LOST, FakeBigQuery, fake_bigquery
 
 SELECT = make_block("look", "SELECT TRUE AS done", {})

@@ -7,9 +7,9 @@ from google.api import annotations_pb2
 from google.protobuf import message_factory
 from google.protobuf.descriptor import MethodDescriptor
 
-from services.platform.body_fields import HEADER, body_fields, check_body_fields, only_known_body_fields
-from services.platform.calls import Call
 from services.platform.errors import InvalidArgument
+from services.platform.rpc.body_fields import HEADER, body_fields, check_body_fields, only_known_body_fields
+from services.platform.rpc.calls import Call
 from tests.platform.test_rules import METHODS, is_public
 
 PUBLIC = {method.name: method for method in METHODS if is_public(method)}

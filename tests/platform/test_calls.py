@@ -12,7 +12,7 @@ from convergence.auth.v1.quota_service_pb2_grpc import QuotaServiceServicer, Quo
 from google.rpc import error_details_pb2
 from grpc_status import rpc_status
 
-from services.platform.access import KeyHolder
+from services.platform.access.control import KeyHolder
 from services.platform.errors import ResourceExhausted
 from services.platform.server import Served
 from services.platform.settings import ServiceSettings

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from services.platform.ddl import load_tables, load_views
+from services.platform.bigquery.ddl import load_tables, load_views
 from services.platform.settings import REPOSITORY
 
 CONTROL = REPOSITORY / "configs" / "bigquery" / "control"

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from services.auth.key_changes import KeyChanges
-from services.platform.access import AccessControl, KeyHolder
+from services.auth.key_change_feed import KeyChanges
+from services.platform.access.control import AccessControl, KeyHolder
 from services.platform.errors import Unauthenticated
-from services.platform.rules import find_method
+from services.platform.rpc.rules import find_method
 from services.platform.settings import ServiceSettings
 from tests.auth.conftest import SetClock
 from tests.platform.test_waiting import Time

@@ -11,7 +11,7 @@ from google.cloud.kms_v1 import types
 from structlog.testing import capture_logs
 
 from services.platform.errors import Internal, InvalidArgument, Unavailable
-from services.platform.kms import Kms
+from services.platform.kms.client import Kms
 from services.platform.settings import ServiceSettings
 
 SECRET, NAME = b"the secret", b"v1|acme|GCP|7"

@@ -5,7 +5,7 @@ import threading
 
 import pytest
 
-from services.platform.bigquery import BigQuery
+from services.platform.bigquery.client import BigQuery
 from services.platform.errors import Unavailable
 from services.platform.settings import ServiceSettings
 

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.platform.pacing import FIRST_PAUSE, LONGEST_PAUSE, MOST_TABLES, WINDOW_SECONDS, Pace
+from services.platform.bigquery.dml_rate_limiter import FIRST_PAUSE, LONGEST_PAUSE, MOST_TABLES, WINDOW_SECONDS, Pace
 
 MOST = 5
 

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 import structlog
 
-from services.platform import rhythm
+from services.platform import periodic as rhythm
 from services.platform.errors import Unavailable
 
 

@@ -9,7 +9,7 @@ from google.api import annotations_pb2
 from google.protobuf import descriptor_pb2
 from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
 
-from services.platform.rules import rule_of
+from services.platform.rpc.rules import rule_of
 
 DESCRIPTORS = Path(__file__).parents[2] / "gen" / "descriptor.binpb"
 ROLES = {"provisioner", "scheduler"}

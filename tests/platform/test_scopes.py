@@ -2,7 +2,7 @@
 
 import pytest
 
-from services.platform.scopes import DEFAULT_SCOPES, SCOPES, may
+from services.platform.access.scopes import DEFAULT_SCOPES, SCOPES, may
 
 
 @pytest.mark.parametrize("scope", SCOPES)

@@ -2,8 +2,8 @@
 
 import pytest
 
-from services.platform.parameters import struct_fields, to_parameter
-from services.platform.sql import make_block, parse_blocks
+from services.platform.bigquery.query_parameters import struct_fields, to_parameter
+from services.platform.bigquery.sql import make_block, parse_blocks
 
 TEXT = """-- What this file is.
 

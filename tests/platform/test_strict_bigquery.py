@@ -6,10 +6,10 @@ import pytest
 from google.api_core.exceptions import Forbidden
 from google.cloud import bigquery
 
-from services.platform.bigquery import BigQuery
+from services.platform.bigquery.client import BigQuery
+from services.platform.bigquery.sql import Block, make_block
 from services.platform.errors import Unavailable
 from services.platform.settings import ServiceSettings
-from services.platform.sql import Block, make_block
 from tests.strict_bigquery import Iam, StrictBigQuery, strict_bigquery
 
 MAKER, WORKER = "maker@p", "worker@p"

@@ -10,12 +10,12 @@ from convergence.credentials.v1 import credential_service_pb2
 from convergence.executor.v1 import pipeline_service_pb2, run_service_pb2
 from google.protobuf.struct_pb2 import Struct
 
-from services.credentials.servicer import CredentialServicer
-from services.executor.run_servicer import RunServicer
-from services.executor.servicer import PipelineServicer
-from services.platform.caller import Caller, set_caller
+from services.credentials.servicers.credential import CredentialServicer
+from services.executor.servicers.pipeline import PipelineServicer
+from services.executor.servicers.run import RunServicer
+from services.platform.access.caller import Caller, set_caller
 from services.platform.errors import InvalidArgument
-from services.platform.structs import MAX_PATH, to_mapping
+from services.platform.rpc.structs import MAX_PATH, to_mapping
 
 
 def struct(values: Mapping[str, Any]) -> Struct:

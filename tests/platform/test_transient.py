@@ -6,7 +6,7 @@ import pytest
 from google.api_core import exceptions as google
 from google.auth import exceptions as auth
 
-from services.platform.transient import is_rate_limit, is_transient
+from services.platform.bigquery.transient import is_rate_limit, is_transient
 
 
 def refused(kind: type[google.GoogleAPICallError], message: str, reason: str = "") -> google.GoogleAPICallError:

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from services.platform.access.throttle import FailureThrottle
 from services.platform.cache import TtlCache
 from services.platform.errors import Unavailable
 from services.platform.group_commit import GroupCommit, GroupCommits
-from services.platform.throttle import FailureThrottle
 
 
 class Time:

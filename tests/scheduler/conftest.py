@@ -12,18 +12,18 @@ import grpc
 import pytest
 from convergence.executor.v1.run_service_pb2_grpc import add_RunServiceServicer_to_server
 
-from services.platform.access import KeyHolder
-from services.platform.bigquery import BigQuery
-from services.platform.peers import peer_channel
+from services.platform.access.control import KeyHolder
+from services.platform.bigquery.client import BigQuery
+from services.platform.bigquery.sql import make_block
+from services.platform.rpc.peers import peer_channel
 from services.platform.server import Served
 from services.platform.settings import ServiceSettings
-from services.platform.sql import make_block
-from services.scheduler.executor import Executor
-from services.scheduler.following import Follower
-from services.scheduler.processing import QueueProcessor
-from services.scheduler.queue_store import QueueStore
+from services.scheduler.queue.claim_watcher import Follower
+from services.scheduler.queue.executor_client import Executor
+from services.scheduler.queue.processor import QueueProcessor
+from services.scheduler.queue.store import QueueStore
+from services.scheduler.queue.trigger import Trigger
 from services.scheduler.settings import SchedulerSettings
-from services.scheduler.triggering import Trigger
 from tests.auth.conftest import SetClock
 from tests.conftest import serving
 from tests.scheduler.stub_executor import StubExecutor

@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from services.scheduler.catch_up import default_catch_up
-from services.scheduler.schedules import Change, Schedule
-from services.scheduler.trigger import DueSchedule
+from services.scheduler.cron.catch_up import default_catch_up
+from services.scheduler.queue.trigger_plan import DueSchedule
+from services.scheduler.schedules.schedule import Change, Schedule
 
 PARAMETERS: list[tuple[dict[str, Any], str]] = [
     ({"date": "2026-11-05"}, "latest"),

@@ -6,10 +6,10 @@ from datetime import timedelta
 from uuid import uuid4
 
 import services.scheduler
-from services.scheduler.claims import Claim
-from services.scheduler.outcomes import End, Outcome, Refusal
-from services.scheduler.schedule_store import ScheduleStore
-from services.scheduler.trigger import Firing, Plan, QueuedRun
+from services.scheduler.queue.claims import Claim
+from services.scheduler.queue.outcomes import End, Outcome, Refusal
+from services.scheduler.queue.trigger_plan import Firing, Plan, QueuedRun
+from services.scheduler.schedules.store import ScheduleStore
 from tests.scheduler.conftest import LEASE, Scheduler, Tables
 
 type Place = tuple[str, str]

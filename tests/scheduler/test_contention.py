@@ -13,16 +13,16 @@ import pytest
 from services.auth.ledger import Ledger
 from services.auth.store import AuthStore, Settlement
 from services.auth.tenants import TenantSpec
-from services.platform.bigquery import BigQuery
+from services.platform.bigquery.client import BigQuery
 from services.platform.clock import utc_day
 from services.platform.settings import ServiceSettings
-from services.scheduler.backfills import BackfillRun
 from services.scheduler.ids import backfill_run_id
-from services.scheduler.journal import Journal
-from services.scheduler.outcomes import End, Outcome
-from services.scheduler.queue_store import QueueStore
-from services.scheduler.schedule_store import ScheduleStore
-from services.scheduler.triggering import Trigger
+from services.scheduler.queue.outcomes import End, Outcome
+from services.scheduler.queue.store import QueueStore
+from services.scheduler.queue.trigger import Trigger
+from services.scheduler.queue.writer import Journal
+from services.scheduler.schedules.backfills import BackfillRun
+from services.scheduler.schedules.store import ScheduleStore
 from tests.auth.conftest import SetClock
 from tests.scheduler.conftest import Tables
 from tests.strict_bigquery import StrictBigQuery, strict_bigquery

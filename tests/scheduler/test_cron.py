@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from services.platform.errors import InvalidArgument
 from services.platform.time_zones import zone_names
-from services.scheduler.cron import check_cron, fire_times, latest_between, next_after, slots_between
-from services.scheduler.zones import first_moment
+from services.scheduler.cron.expression import check_cron, fire_times, latest_between, next_after, slots_between
+from services.scheduler.cron.zones import first_moment
 
 # zone: (the night clocks go forward, the night they go back, the hours such a day has more than 24)
 NIGHTS: dict[str, tuple[date, date, float]] = {

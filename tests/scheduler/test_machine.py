@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from services.platform.errors import FailedPrecondition, NotFound, ResourceExhausted, Unavailable
-from services.scheduler.claims import Claim, Pipeline
-from services.scheduler.outcomes import End, Outcome, Refusal, RetryPolicy, completed, failed, refused
-from services.scheduler.trigger import DueSchedule, plan_trigger
+from services.scheduler.queue.claims import Claim, Pipeline
+from services.scheduler.queue.outcomes import End, Outcome, Refusal, RetryPolicy, completed, failed, refused
+from services.scheduler.queue.trigger_plan import DueSchedule, plan_trigger
 
 LEASE = timedelta(seconds=60)
 POLICY = RetryPolicy(base=timedelta(seconds=60), cap=timedelta(hours=1))

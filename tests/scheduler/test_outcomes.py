@@ -5,8 +5,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from services.scheduler.claims import Claim, Pipeline
-from services.scheduler.outcomes import Outcome, RetryPolicy, failed
+from services.scheduler.queue.claims import Claim, Pipeline
+from services.scheduler.queue.outcomes import Outcome, RetryPolicy, failed
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 POLICY = RetryPolicy(base=timedelta(minutes=1), cap=timedelta(hours=1))

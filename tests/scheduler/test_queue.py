@@ -9,13 +9,13 @@ import grpc
 import pytest
 
 from services.platform.errors import FailedPrecondition, ResourceExhausted
-from services.scheduler.claims import Claim
-from services.scheduler.executor import Executor
 from services.scheduler.ids import pipeline_logging_id
-from services.scheduler.outcomes import completed
-from services.scheduler.processing import QueueProcessor
-from services.scheduler.queue_store import Started
-from services.scheduler.standing import Standing
+from services.scheduler.queue.claims import Claim
+from services.scheduler.queue.executor_client import Executor
+from services.scheduler.queue.outcomes import completed
+from services.scheduler.queue.position import Standing
+from services.scheduler.queue.processor import QueueProcessor
+from services.scheduler.queue.store import Started
 from tests.counting import jobs
 from tests.scheduler.conftest import LEASE, MakeScheduler, Scheduler, Tables
 from tests.scheduler.stub_executor import StubExecutor

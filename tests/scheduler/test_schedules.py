@@ -13,17 +13,17 @@ from convergence.executor.v1 import run_service_pb2, run_service_pb2_grpc
 from convergence.scheduler.v1 import schedule_pb2, schedule_service_pb2, schedule_service_pb2_grpc
 from google.protobuf import json_format
 
-from services.platform.access import KeyHolder
-from services.platform.bigquery import BigQuery
+from services.platform.access.control import KeyHolder
+from services.platform.bigquery.client import BigQuery
+from services.platform.bigquery.sql import make_block
 from services.platform.errors import InvalidArgument, NotFound
-from services.platform.peers import peer_channel
+from services.platform.rpc.peers import peer_channel
 from services.platform.server import Served
 from services.platform.settings import ServiceSettings
-from services.platform.sql import make_block
 from services.scheduler.ids import backfill_run_id
-from services.scheduler.schedule_servicer import schedule_served
-from services.scheduler.schedule_store import ScheduleStore
-from services.scheduler.schedules import Change
+from services.scheduler.schedules.schedule import Change
+from services.scheduler.schedules.store import ScheduleStore
+from services.scheduler.service import schedule_served
 from tests.conftest import channel_as, serving
 from tests.counting import jobs
 

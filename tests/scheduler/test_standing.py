@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from services.scheduler.standing import Standing, waiting
+from services.scheduler.queue.position import Standing, waiting
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 NEXT = Standing(

@@ -5,8 +5,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from services.scheduler.trigger import DueSchedule, LeftOut, plan_trigger
-from services.scheduler.triggering import Triggered
+from services.scheduler.queue.trigger import Triggered
+from services.scheduler.queue.trigger_plan import DueSchedule, LeftOut, plan_trigger
 from tests.counting import jobs
 from tests.scheduler.conftest import MakeScheduler, Scheduler, Tables, full_hour
 

@@ -5,8 +5,8 @@ from textwrap import dedent
 
 import pytest
 
-from services.platform.ddl import Table
-from services.platform.sql import make_block
+from services.platform.bigquery.ddl import Table
+from services.platform.bigquery.sql import make_block
 from tests.executor.quality import SHAPE, step
 from tests.executor.test_template_schema import EVERY_KIND
 from tools.check_sql.__main__ import ROOT, check

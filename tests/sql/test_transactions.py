@@ -9,11 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from services.platform.sql import Block, load_blocks
+from services.platform.bigquery.sql import Block, load_blocks
 from tests.strict_bigquery.script import Kind, parse
 
 SERVICES = Path(__file__).parents[2] / "services"
-BLOCKS = [block for service in ("auth", "scheduler") for block in load_blocks(SERVICES / service / "queries.sql").values()]
+PARTS = ("auth", "scheduler/queue", "scheduler/schedules")
+BLOCKS = [block for part in PARTS for block in load_blocks(SERVICES / part / "queries.sql").values()]
 CHANGED_WITHOUT_A_PAUSE = {"tenant_usage_quotas", "pipeline_execution_queue"}
 """By reservations, renewals and settlements; by claims, renewals and ends."""
 MOST = 4

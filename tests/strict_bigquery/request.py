@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from services.platform.sql import make_block
+from services.platform.bigquery.sql import make_block
 from tests.strict_bigquery.iam import OWNER, READER, WRITER, Iam
 from tests.strict_bigquery.script import CHANGES, parse
 

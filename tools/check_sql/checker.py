@@ -8,8 +8,8 @@ from zetasql.api import Analyzer
 from zetasql.core.exceptions import ServerError
 from zetasql.types import Type
 
-from services.platform.ddl import Table, View
-from services.platform.sql import Block
+from services.platform.bigquery.ddl import Table, View
+from services.platform.bigquery.sql import Block
 from tools.check_sql.correlation import not_a_join
 from tools.check_sql.language import catalog, options, type_of
 from tools.check_sql.problem import Problem

@@ -16,7 +16,7 @@ from zetasql.types import (
     ZetaSQLBuiltinFunctionOptions,
 )
 
-from services.platform.ddl import Table, View
+from services.platform.bigquery.ddl import Table, View
 from tools.check_sql.compiled import keep_compiled
 
 keep_compiled()

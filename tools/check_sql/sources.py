@@ -7,12 +7,12 @@ from pathlib import Path
 
 import yaml
 
-from services.executor.catalog import load_catalog
 from services.executor.steps import STEP_TYPES
 from services.executor.steps.bigquery_publish import Publish
 from services.executor.steps.dq_checks import Checks
-from services.platform.ddl import Table, View, load_tables, load_views
-from services.platform.sql import Block, load_blocks
+from services.executor.templates.catalog import load_catalog
+from services.platform.bigquery.ddl import Table, View, load_tables, load_views
+from services.platform.bigquery.sql import Block, load_blocks
 from tools.check_sql.problem import Problem
 
 _SQL = re.compile(
@@ -20,12 +20,12 @@ _SQL = re.compile(
 )
 # They make ALTER TABLE from a table's own DDL, the query of a step's checks, the script that publishes; what they make is analyzed, too.
 _MAY_HOLD_SQL = {
-    Path("services/platform/ddl.py"),
+    Path("services/platform/bigquery/ddl.py"),
     Path("services/executor/checks/compose.py"),
     Path("services/executor/steps/publish_script.py"),
     Path("services/executor/steps/bigquery_publish.py"),
     # Reads a view in a tenant's own project, whose columns are not ours: there is no DDL to analyze it with.
-    Path("services/executor/export_rows.py"),
+    Path("services/executor/sources/gcp/export_rows.py"),
 }
 
 
@@ -47,7 +47,7 @@ def views(root: Path) -> dict[Path, View]:
 def block_files(root: Path) -> list[Path]:
     """Every file of named blocks."""
     templates = (path for path in root.glob("configs/*/*/*.sql") if path.parts[-3] != "bigquery")
-    return sorted([*root.glob("services/*/queries.sql"), *templates])
+    return sorted([*root.glob("services/**/queries.sql"), *templates])
 
 
 def blocks(files: list[Path]) -> Iterator[tuple[Path, Block | Problem]]:

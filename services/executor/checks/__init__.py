@@ -6,5 +6,5 @@
     `compose`     all checks of a step, custom blocks included, -> one query with one pass over the staging table
 
 Identifiers come from the template, are checked against a pattern and against the staging table's columns, and are quoted. Values are query
-parameters, without exception. `quality` judges what the query answers.
+parameters, without exception. `verdicts` judges what the query answers.
 """

@@ -3,8 +3,8 @@
 import re
 from dataclasses import dataclass
 
-from services.executor.staging import StagingShape
-from services.platform.parameters import struct_fields
+from services.executor.staging.shape import StagingShape
+from services.platform.bigquery.query_parameters import struct_fields
 
 NUMBERS = ("FLOAT64", "INT64")
 _PATH = re.compile(r"[A-Za-z_]\w{0,127}(\.[A-Za-z_]\w{0,127}){0,5}", re.ASCII)

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 from services.executor.checks.columns import Column
 from services.executor.checks.measure import Measure, Rule
-from services.executor.staging import StagingShape
-from services.platform.sql import Block, make_block
+from services.executor.staging.shape import StagingShape
+from services.platform.bigquery.sql import Block, make_block
 
 NAME = "dq_checks"
 """The composed query's, for the counters."""

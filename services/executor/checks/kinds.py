@@ -11,10 +11,10 @@ from services.executor.checks.load_kinds import Before, Freshness, RowCount, Sum
 from services.executor.checks.measure import Rule
 from services.executor.checks.own_rows import read_own_rows
 from services.executor.checks.row_kinds import AcceptedValues, Finite, NotNull, Range, Unique
-from services.executor.period import DAY
-from services.executor.staging import StagingShape
-from services.executor.yaml_section import Section
-from services.platform.sql import Block
+from services.executor.staging.shape import StagingShape
+from services.executor.templates.period import DAY
+from services.executor.templates.section import Section
+from services.platform.bigquery.sql import Block
 
 COMPARABLE = ("BOOL", "DATE", "INT64", "STRING", "TIMESTAMP")
 """What BigQuery can partition by."""

@@ -8,8 +8,8 @@ template says `or_null`.
 import re
 from dataclasses import dataclass
 
-from services.executor.yaml_section import Section
-from services.platform.sql import Block
+from services.executor.templates.section import Section
+from services.platform.bigquery.sql import Block
 
 ONLY = "only"
 """The key."""

@@ -6,7 +6,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from services.executor.runs import RunStatus
+from services.executor.records import RunStatus
 
 
 class Kind(StrEnum):

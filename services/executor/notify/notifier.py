@@ -12,7 +12,7 @@ from services.executor.notify.answers import NotDelivered
 from services.executor.notify.notification import Notification
 from services.executor.settings import ExecutorSettings
 from services.platform import metrics
-from services.platform.transient import backoff
+from services.platform.backoff import backoff
 
 FIRST_WAIT, MOST_WAIT = 1.0, 60.0
 """Seconds between tries."""

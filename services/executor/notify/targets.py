@@ -4,11 +4,11 @@ import json
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from services.executor.credentials import SealedCredentials, open_credentials
 from services.executor.notify.answers import NotDelivered
 from services.executor.notify.notification import Kind
+from services.executor.sources.credentials import SealedCredentials, open_credentials
 from services.platform.errors import ConvergenceError, Unavailable
-from services.platform.kms import Kms
+from services.platform.kms.client import Kms
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -2,8 +2,9 @@
 
 from collections.abc import Mapping
 
-from services.executor.steps import bigquery_extract, bigquery_publish, bigquery_sql, dq_checks, notify
-from services.executor.steps.step import StepType
+from services.executor.steps import bigquery_publish, bigquery_sql, dq_checks, notify
+from services.executor.steps import extract as bigquery_extract
+from services.executor.templates.step import StepType
 
 STEP_TYPES: Mapping[str, StepType] = {
     "gcp.bigquery_extract": bigquery_extract.parse,

@@ -5,15 +5,15 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Final
 
 from services.executor.checks.own_rows import read_own_rows
-from services.executor.failures import RunLost, StepFailed
-from services.executor.parameters import ParameterType
-from services.executor.period import DAY
+from services.executor.errors import RunLost, StepFailed
 from services.executor.steps.publish_script import ACCEPT_LESS, FENCES, OUTSIDE, OWN, Replacement, publish_script
-from services.executor.steps.step import Scope, Step, StepContext, StepPreview, StepResult
-from services.executor.yaml_section import Section
-from services.platform import bigquery
-from services.platform.ddl import Table
-from services.platform.sql import Block, make_block
+from services.executor.templates.parameters import ParameterType
+from services.executor.templates.period import DAY
+from services.executor.templates.section import Section
+from services.executor.templates.step import Scope, Step, StepContext, StepPreview, StepResult
+from services.platform.bigquery import client as bigquery
+from services.platform.bigquery.ddl import Table
+from services.platform.bigquery.sql import Block, make_block
 
 DIGITS: Final = 6
 """After the point, of money in a step's log line: what a sum of FLOAT64 has beyond them is noise."""

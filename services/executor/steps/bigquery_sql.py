@@ -4,12 +4,12 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 
-from services.executor.failures import StepFailed
-from services.executor.staging import StagingShape, StagingTable
-from services.executor.steps.step import Scope, Step, StepContext, StepPreview, StepResult
-from services.executor.yaml_section import Section
-from services.platform.ddl import Table
-from services.platform.sql import Block
+from services.executor.errors import StepFailed
+from services.executor.staging.shape import StagingShape, StagingTable
+from services.executor.templates.section import Section
+from services.executor.templates.step import Scope, Step, StepContext, StepPreview, StepResult
+from services.platform.bigquery.ddl import Table
+from services.platform.bigquery.sql import Block
 
 ROWS, MISSING = "rows_staged", "missing"
 

@@ -9,13 +9,13 @@ from services.executor.checks.compose import Composed, compose, shown
 from services.executor.checks.kinds import KINDS, Known, read_columns
 from services.executor.checks.load_kinds import Volume
 from services.executor.checks.measure import Rule
-from services.executor.pipelines import SEGMENT
-from services.executor.quality import SEVERITIES, Check, Verdict, judge, refuse_errors, shown_samples
-from services.executor.runs import DqResult
-from services.executor.steps.step import Scope, Step, StepContext, StepPreview, StepResult
-from services.executor.yaml_section import Section
-from services.platform.ddl import Table
-from services.platform.sql import Block
+from services.executor.checks.verdicts import SEVERITIES, Check, Verdict, judge, refuse_errors, shown_samples
+from services.executor.records import DqResult
+from services.executor.templates.name import SEGMENT
+from services.executor.templates.section import Section
+from services.executor.templates.step import Scope, Step, StepContext, StepPreview, StepResult
+from services.platform.bigquery.ddl import Table
+from services.platform.bigquery.sql import Block
 
 CUSTOM = "custom"
 """The kind of a check that a block of the template measures."""

@@ -11,9 +11,10 @@ from typing import ClassVar
 
 from services.executor.notify.notification import Kind, Notification, Report
 from services.executor.notify.wording import Wording, for_slack, one_line
-from services.executor.parameters import EMAIL, ParameterType
-from services.executor.steps.step import Scope, Step, StepContext, StepResult
-from services.executor.yaml_section import Section
+from services.executor.templates.parameters import ParameterType
+from services.executor.templates.section import Section
+from services.executor.templates.step import Scope, Step, StepContext, StepResult
+from services.platform.identifiers import EMAIL
 
 RUN_WORDS = (
     *("tenant_id", "pipeline", "pipeline_logging_id", "attempt", "status"),

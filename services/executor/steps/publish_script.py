@@ -18,8 +18,8 @@ Why it is safe
 from dataclasses import dataclass
 
 from services.executor.checks.own_rows import OwnRows
-from services.platform.ddl import Table
-from services.platform.sql import Block, make_block
+from services.platform.bigquery.ddl import Table
+from services.platform.bigquery.sql import Block, make_block
 
 FENCES = "x_meta_publish_fences"
 RUNS = "x_meta_pipeline_runs"

@@ -1,0 +1,151 @@
+"""The RPCs of API keys: proto in, domain call, proto out."""
+
+import uuid
+from datetime import datetime, timedelta
+from typing import Any
+
+import grpc
+from convergence.auth.v1 import (
+    api_key_pb2,
+    api_key_service_pb2,
+    api_key_service_pb2_grpc,
+)
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from services.auth.key_change_feed import KeyChanges
+from services.auth.store import AuthStore, StoredKey
+from services.auth.tenants import check_scopes
+from services.platform.access.api_keys import hash_key, new_api_key
+from services.platform.clock import Clock
+from services.platform.errors import FailedPrecondition, InvalidArgument, NotFound
+from services.platform.timestamps import to_datetime, to_timestamp
+
+DEFAULT_OVERLAP, LONGEST_OVERLAP = timedelta(days=1), timedelta(days=30)
+"""How long a rotated key goes on working."""
+
+type Context = grpc.aio.ServicerContext[Any, Any]
+
+
+class ApiKeyServicer(api_key_service_pb2_grpc.ApiKeyServiceServicer):
+    """See `api_key_service.proto`."""
+
+    def __init__(self, store: AuthStore, clock: Clock, changes: KeyChanges) -> None:
+        self._store = store
+        self._clock = clock
+        self._changes = changes
+
+    async def CreateApiKey(
+        self, request: api_key_service_pb2.CreateApiKeyRequest, context: Context
+    ) -> api_key_service_pb2.CreateApiKeyResponse:
+        """See the proto. Raises InvalidArgument, NotFound."""
+        now = self._clock.now()
+        scopes = tuple(request.scopes)
+        check_scopes(scopes)
+        expires_at = self._expiry(request, now)
+        api_key = new_api_key(request.tenant_id)
+        stored = StoredKey(
+            api_key_id=str(uuid.uuid4()),
+            tenant_id=request.tenant_id,
+            scopes=scopes,
+            is_active=True,
+            expires_at=expires_at,
+            created_at=now,
+            last_used_at=None,
+        )
+        # Nothing inserted: there is no such tenant, or the statement ran before its answer was lost.
+        inserted = await self._store.insert_api_key(stored, hash_key(api_key))
+        if not inserted and not await self._store.find_key_holders([hash_key(api_key)], now):
+            raise NotFound("TENANT_NOT_FOUND", f"There is no tenant {request.tenant_id}. Provision it with PUT first.")
+        return api_key_service_pb2.CreateApiKeyResponse(
+            api_key_id=stored.api_key_id,
+            api_key=api_key,
+            tenant_id=stored.tenant_id,
+            scopes=scopes,
+            expires_at=to_timestamp(expires_at),
+        )
+
+    async def RotateApiKey(
+        self, request: api_key_service_pb2.RotateApiKeyRequest, context: Context
+    ) -> api_key_service_pb2.RotateApiKeyResponse:
+        """See the proto. Raises InvalidArgument, NotFound, FailedPrecondition."""
+        now = self._clock.now()
+        overlap = timedelta(seconds=request.overlap_seconds) if request.HasField("overlap_seconds") else DEFAULT_OVERLAP
+        if not timedelta(0) <= overlap <= LONGEST_OVERLAP:
+            raise InvalidArgument("overlap_seconds", f"use 0 to {round(LONGEST_OVERLAP.total_seconds())}.")
+        api_key = new_api_key(request.tenant_id)
+        new = StoredKey(
+            api_key_id=str(uuid.uuid4()),
+            tenant_id=request.tenant_id,
+            scopes=(),
+            is_active=True,
+            expires_at=self._expiry(request, now),
+            created_at=now,
+            last_used_at=None,
+        )
+        await self._store.rotate_api_key(request.api_key_id, new, hash_key(api_key), old_ends_at=now + overlap)
+        self._changes.announce(request.tenant_id)
+        # Read back: after a lost reply nobody else knows whether it was done.
+        keys = {key.api_key_id: key for key in await self._store.list_api_keys(request.tenant_id)}
+        old, made = keys.get(request.api_key_id), keys.get(new.api_key_id)
+        if old is None:
+            raise _no_such_key()
+        if made is None:
+            raise FailedPrecondition("API_KEY_NOT_ACTIVE", "This key was revoked or has expired, so it cannot be rotated. Issue a new one.")
+        return api_key_service_pb2.RotateApiKeyResponse(
+            api_key_id=made.api_key_id,
+            api_key=api_key,
+            tenant_id=made.tenant_id,
+            scopes=made.scopes,
+            expires_at=to_timestamp(made.expires_at),
+            rotated_api_key=_key_to_proto(old),
+        )
+
+    @staticmethod
+    def _expiry(request: Any, now: datetime) -> datetime | None:
+        expires_at = _moment("expires_at", request.expires_at) if request.HasField("expires_at") else None
+        if expires_at is not None and expires_at <= now:
+            raise InvalidArgument("expires_at", "give a moment in the future, or leave it out.")
+        return expires_at
+
+    async def ListApiKeys(
+        self, request: api_key_service_pb2.ListApiKeysRequest, context: Context
+    ) -> api_key_service_pb2.ListApiKeysResponse:
+        """See the proto. Raises NotFound."""
+        keys = await self._store.list_api_keys(request.tenant_id)
+        if not keys and await self._store.find_tenant(request.tenant_id) is None:
+            raise NotFound("TENANT_NOT_FOUND", f"There is no tenant {request.tenant_id}.")
+        return api_key_service_pb2.ListApiKeysResponse(api_keys=map(_key_to_proto, keys))
+
+    async def RevokeApiKey(
+        self, request: api_key_service_pb2.RevokeApiKeyRequest, context: Context
+    ) -> api_key_service_pb2.RevokeApiKeyResponse:
+        """See the proto. Raises NotFound."""
+        await self._store.revoke_api_key(request.tenant_id, request.api_key_id)
+        self._changes.announce(request.tenant_id)
+        for key in await self._store.list_api_keys(request.tenant_id):
+            if key.api_key_id == request.api_key_id:
+                return api_key_service_pb2.RevokeApiKeyResponse(api_key=_key_to_proto(key))
+        raise _no_such_key()
+
+
+def _no_such_key() -> NotFound:
+    return NotFound("API_KEY_NOT_FOUND", "This tenant has no key of this id. List its keys to find it.")
+
+
+def _key_to_proto(key: StoredKey) -> api_key_pb2.ApiKey:
+    return api_key_pb2.ApiKey(
+        api_key_id=key.api_key_id,
+        tenant_id=key.tenant_id,
+        scopes=key.scopes,
+        is_active=key.is_active,
+        expires_at=to_timestamp(key.expires_at),
+        created_at=to_timestamp(key.created_at),
+        last_used_at=to_timestamp(key.last_used_at),
+    )
+
+
+def _moment(field: str, stamp: Timestamp) -> datetime:
+    try:
+        return to_datetime(stamp)
+    except (ValueError, OverflowError):
+        raise InvalidArgument(field, "give a time such as 2026-12-31T23:59:59Z.") from None

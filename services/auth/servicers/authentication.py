@@ -1,0 +1,47 @@
+"""What services ask about API keys: proto in, domain call, proto out."""
+
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+from typing import Any
+
+import grpc
+from convergence.auth.v1 import (
+    authentication_service_pb2,
+    authentication_service_pb2_grpc,
+)
+
+from services.auth.key_change_feed import KeyChanges
+from services.platform.access.control import Authenticator
+from services.platform.timestamps import to_timestamp
+
+type Context = grpc.aio.ServicerContext[Any, Any]
+
+
+class AuthenticationServicer(authentication_service_pb2_grpc.AuthenticationServiceServicer):
+    """See `authentication_service.proto`."""
+
+    def __init__(self, authenticator: Authenticator, changes: KeyChanges) -> None:
+        self._authenticator = authenticator
+        self._changes = changes
+
+    async def WatchKeyChanges(
+        self, request: authentication_service_pb2.WatchKeyChangesRequest, context: Context
+    ) -> AsyncIterator[authentication_service_pb2.KeyChange]:
+        """See the proto."""
+        async with aclosing(self._changes.listen()) as changes:
+            async for tenant_id in changes:
+                yield authentication_service_pb2.KeyChange(tenant_id=tenant_id)
+
+    async def AuthenticateApiKey(
+        self, request: authentication_service_pb2.AuthenticateApiKeyRequest, context: Context
+    ) -> authentication_service_pb2.AuthenticateApiKeyResponse:
+        """See the proto. Raises Unauthenticated."""
+        holder = await self._authenticator.authenticate(request.api_key_sha256)
+        return authentication_service_pb2.AuthenticateApiKeyResponse(
+            tenant_id=holder.tenant_id,
+            api_key_id=holder.api_key_id,
+            scopes=holder.scopes,
+            tenant_active=holder.tenant_active,
+            subscription_active=holder.subscription_active,
+            expires_at=to_timestamp(holder.expires_at),
+        )

@@ -1,0 +1,79 @@
+"""The ledger's RPCs, for peers only: proto in, domain call, proto out."""
+
+from collections.abc import Sequence
+from datetime import date
+from typing import Any
+
+import grpc
+from convergence.auth.v1 import ledger_service_pb2 as messages
+from convergence.auth.v1.ledger_service_pb2_grpc import LedgerServiceServicer
+
+from services.auth.ledger import Ledger
+from services.auth.store import Settlement
+from services.platform.errors import InvalidArgument
+from services.platform.timestamps import to_timestamp
+
+type Context = grpc.aio.ServicerContext[Any, Any]
+
+OUTCOMES = ("COMPLETED", "FAILED", "CANCELLED", "NOT_STARTED")
+MOST_IDS, MOST_SETTLED = 10_000, 1_000
+
+
+class LedgerServicer(LedgerServiceServicer):
+    """See `ledger_service.proto`."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+
+    async def Reserve(self, request: messages.ReserveRequest, context: Context) -> messages.ReserveResponse:
+        """See the proto. Raises ResourceExhausted, PermissionDenied."""
+        slot = await self._ledger.reserve(request.tenant_id, request.reservation_id, is_retry=request.is_retry)
+        return messages.ReserveResponse(usage_date=slot.usage_date.isoformat(), lease_expires_at=to_timestamp(slot.lease_expires_at))
+
+    async def Renew(self, request: messages.RenewRequest, context: Context) -> messages.RenewResponse:
+        """See the proto. Raises InvalidArgument."""
+        renewal = await self._ledger.renew(_ids(request.reservation_ids))
+        return messages.RenewResponse(held_reservation_ids=sorted(renewal.held), lease_expires_at=to_timestamp(renewal.lease_expires_at))
+
+    async def CheckReservations(self, request: messages.CheckReservationsRequest, context: Context) -> messages.CheckReservationsResponse:
+        """See the proto. Raises InvalidArgument."""
+        return messages.CheckReservationsResponse(held_reservation_ids=sorted(await self._ledger.check(_ids(request.reservation_ids))))
+
+    async def Settle(self, request: messages.SettleRequest, context: Context) -> messages.SettleResponse:
+        """See the proto. Raises InvalidArgument."""
+        if len(request.settlements) > MOST_SETTLED:
+            raise InvalidArgument("settlements", f"send at most {MOST_SETTLED} at once.")
+        await self._ledger.settle([_settlement(index, one) for index, one in enumerate(request.settlements)])
+        return messages.SettleResponse()
+
+    async def ListExpiredReservations(
+        self, request: messages.ListExpiredReservationsRequest, context: Context
+    ) -> messages.ListExpiredReservationsResponse:
+        """See the proto."""
+        return messages.ListExpiredReservationsResponse(
+            reservations=[
+                messages.ExpiredReservation(
+                    tenant_id=one.tenant_id,
+                    reservation_id=one.reservation_id,
+                    usage_date=one.usage_date.isoformat(),
+                    lease_expires_at=to_timestamp(one.lease_expires_at),
+                )
+                for one in await self._ledger.expired()
+            ]
+        )
+
+
+def _ids(asked: Sequence[str]) -> Sequence[str]:
+    if len(asked) > MOST_IDS:
+        raise InvalidArgument("reservation_ids", f"send at most {MOST_IDS} at once.")
+    return asked
+
+
+def _settlement(index: int, one: messages.Settlement) -> Settlement:
+    if one.outcome not in OUTCOMES:
+        raise InvalidArgument(f"settlements[{index}].outcome", f"use one of {', '.join(OUTCOMES)}.")
+    try:
+        usage_date = date.fromisoformat(one.usage_date)
+    except ValueError:
+        raise InvalidArgument(f"settlements[{index}].usage_date", "give the day that Reserve answered, YYYY-MM-DD.") from None
+    return Settlement(tenant_id=one.tenant_id, reservation_id=one.reservation_id, usage_date=usage_date, outcome=one.outcome)

@@ -1,0 +1,34 @@
+"""What credentials serves: its two proto services, each with what answers it."""
+
+from convergence.credentials.v1 import credential_service_pb2_grpc, sealed_credential_service_pb2_grpc
+
+from services.credentials.dataset_access import DatasetAccess
+from services.credentials.datasets import TenantDatasets
+from services.credentials.servicers.credential import CredentialServicer
+from services.credentials.servicers.sealed_credential import SealedCredentialServicer
+from services.credentials.set_credentials import Lifecycle
+from services.credentials.settings import CredentialsSettings
+from services.credentials.store import CredentialStore
+from services.platform.bigquery.client import BigQuery
+from services.platform.clock import Clock
+from services.platform.kms.client import Kms
+from services.platform.server import Served
+
+
+def served(settings: CredentialsSettings, bq: BigQuery, kms: Kms, clock: Clock) -> list[Served]:
+    """The servicers, ready for `serve`."""
+    store = CredentialStore(bq)
+    access = DatasetAccess(writers=settings.dataset_writers, owners=settings.dataset_owners)
+    datasets = TenantDatasets(bq, location=settings.location, ddl=settings.configs_dir / "bigquery" / "tenant", access=access)
+    return [
+        Served(
+            name="convergence.credentials.v1.CredentialService",
+            add=credential_service_pb2_grpc.add_CredentialServiceServicer_to_server,
+            servicer=CredentialServicer(Lifecycle(store, datasets, kms, clock), store),
+        ),
+        Served(
+            name="convergence.credentials.v1.SealedCredentialService",
+            add=sealed_credential_service_pb2_grpc.add_SealedCredentialServiceServicer_to_server,
+            servicer=SealedCredentialServicer(store),
+        ),
+    ]

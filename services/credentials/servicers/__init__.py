@@ -1,0 +1,1 @@
+"""One module a proto service: proto in, domain call, proto out."""

@@ -1,0 +1,84 @@
+"""The RPCs of credentials: proto in, domain call, proto out."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import grpc
+from convergence.credentials.v1 import (
+    credential_pb2,
+    credential_service_pb2,
+    credential_service_pb2_grpc,
+)
+from google.protobuf.struct_pb2 import Struct
+
+from services.credentials.credential import Credential
+from services.credentials.payloads import MAX_BYTES, to_plaintext
+from services.credentials.providers import to_provider
+from services.credentials.set_credentials import Lifecycle
+from services.credentials.store import CredentialStore
+from services.platform.access.caller import current_caller
+from services.platform.errors import InvalidArgument
+from services.platform.rpc.structs import to_mapping
+from services.platform.timestamps import to_timestamp
+
+type Context = grpc.aio.ServicerContext[Any, Any]
+
+
+class CredentialServicer(credential_service_pb2_grpc.CredentialServiceServicer):
+    """See `credential_service.proto`."""
+
+    def __init__(self, lifecycle: Lifecycle, store: CredentialStore) -> None:
+        self._lifecycle = lifecycle
+        self._store = store
+
+    async def SetCredentials(
+        self, request: credential_service_pb2.SetCredentialsRequest, context: Context
+    ) -> credential_service_pb2.SetCredentialsResponse:
+        """See the proto. Raises InvalidArgument, FailedPrecondition."""
+        provider = to_provider(request.provider)
+        plaintext = to_plaintext(provider, _to_mapping(request.credentials))
+        done = await self._lifecycle.set(request.tenant_id, provider, plaintext, user_id=current_caller().user_id)
+        return credential_service_pb2.SetCredentialsResponse(
+            tenant_id=request.tenant_id,
+            provider=provider,
+            action="CREATED" if done.created else "UPDATED",
+            dataset_status=done.dataset_status,
+            tables_created=done.tables_created,
+            message=f"{provider} credentials {'added' if done.created else 'updated'} successfully",
+        )
+
+    async def ListCredentials(
+        self, request: credential_service_pb2.ListCredentialsRequest, context: Context
+    ) -> credential_service_pb2.ListCredentialsResponse:
+        """See the proto."""
+        credentials = await self._store.find_all(request.tenant_id)
+        return credential_service_pb2.ListCredentialsResponse(credentials=map(_to_proto, credentials))
+
+    async def DeleteCredentials(
+        self, request: credential_service_pb2.DeleteCredentialsRequest, context: Context
+    ) -> credential_service_pb2.DeleteCredentialsResponse:
+        """See the proto. Raises InvalidArgument, NotFound."""
+        provider = to_provider(request.provider)
+        await self._lifecycle.delete(request.tenant_id, provider, user_id=current_caller().user_id)
+        return credential_service_pb2.DeleteCredentialsResponse(
+            tenant_id=request.tenant_id, provider=provider, action="DELETED", message=f"{provider} credentials deleted successfully"
+        )
+
+
+def _to_mapping(credentials: Struct) -> Mapping[str, Any]:
+    if credentials.ByteSize() > MAX_BYTES:
+        raise InvalidArgument("credentials", f"use at most {MAX_BYTES // 1024} KiB.")
+    return to_mapping(credentials, "credentials")
+
+
+def _to_proto(credential: Credential) -> credential_pb2.Credential:
+    return credential_pb2.Credential(
+        credential_id=credential.credential_id,
+        tenant_id=credential.tenant_id,
+        provider=credential.provider,
+        kms_key_version=credential.kms_key_version or "",
+        created_by_user_id=credential.created_by_user_id,
+        created_at=to_timestamp(credential.created_at),
+        updated_by_user_id=credential.updated_by_user_id,
+        updated_at=to_timestamp(credential.updated_at),
+    )

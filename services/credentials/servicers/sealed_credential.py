@@ -1,0 +1,41 @@
+"""What the executor fetches: proto in, domain call, proto out."""
+
+from typing import Any
+
+import grpc
+from convergence.credentials.v1 import (
+    sealed_credential_service_pb2,
+    sealed_credential_service_pb2_grpc,
+)
+
+from services.credentials.providers import to_provider
+from services.credentials.store import CredentialStore
+from services.platform.errors import FailedPrecondition
+
+type Context = grpc.aio.ServicerContext[Any, Any]
+
+
+class SealedCredentialServicer(sealed_credential_service_pb2_grpc.SealedCredentialServiceServicer):
+    """See `sealed_credential_service.proto`."""
+
+    def __init__(self, store: CredentialStore) -> None:
+        self._store = store
+
+    async def GetSealedCredential(
+        self, request: sealed_credential_service_pb2.GetSealedCredentialRequest, context: Context
+    ) -> sealed_credential_service_pb2.GetSealedCredentialResponse:
+        """See the proto. Raises InvalidArgument, FailedPrecondition."""
+        provider = to_provider(request.provider)
+        sealed = await self._store.find_sealed(request.tenant_id, provider)
+        if sealed is None:
+            raise FailedPrecondition(
+                "CREDENTIALS_MISSING",
+                f"There are no {provider} credentials yet. POST them to /api/v1/tenants/{request.tenant_id}/credentials first.",
+                metadata={"tenant_id": request.tenant_id, "provider": provider},
+            )
+        return sealed_credential_service_pb2.GetSealedCredentialResponse(
+            credential_id=sealed.credential_id,
+            tenant_id=sealed.tenant_id,
+            provider=sealed.provider,
+            encrypted_credentials=sealed.encrypted_credentials,
+        )

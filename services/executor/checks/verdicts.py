@@ -1,0 +1,80 @@
+"""From what a checks query measured to verdicts."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from services.executor.checks.samples import Sample, read_sample
+from services.executor.errors import StepFailed
+
+SEVERITIES = ("error", "warn")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Check:
+    """One check of a template: the SQL measures, this judges."""
+
+    name: str
+    severity: str
+    """error: its failure fails the run before anything is published; warn: it is only recorded."""
+    expect: str
+    """What it is held against, in words."""
+    sampled: tuple[str, ...] = ()
+    """The columns that its sample shows; empty: there is none."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Verdict:
+    """How one check came out."""
+
+    check: Check
+    failing_rows: int
+    observed_value: str | None
+    sample: Sample
+    """Some of the rows that break the rule; empty unless the check samples."""
+
+    @property
+    def passed(self) -> bool:
+        """True if no row breaks the rule."""
+        return self.failing_rows == 0
+
+
+def judge(checks: Sequence[Check], measured: Iterable[Mapping[str, Any]]) -> list[Verdict]:
+    """A verdict a check, in the template's order. Raises StepFailed unless the query has measured each of them once, and nothing else."""
+    rows = list(measured)
+    answered, wanted = Counter(row["check_name"] for row in rows), {check.name for check in checks}
+    wrong = {
+        "does not measure": [name for name in wanted if name not in answered],
+        "measures what is no check:": [name for name in answered if name not in wanted],
+        "measures more than once:": [name for name, count in answered.items() if count > 1],
+    }
+    for how, names in wrong.items():
+        if names:
+            raise StepFailed(f"The checks query {how} {', '.join(sorted(str(name) for name in names))}; this template is broken.")
+    found = {row["check_name"]: row for row in rows}
+    return [_verdict(check, found[check.name]) for check in checks]
+
+
+def _verdict(check: Check, row: Mapping[str, Any]) -> Verdict:
+    sample = read_sample(check.sampled, row["sample_rows"]) if check.sampled else []
+    return Verdict(check=check, failing_rows=int(row["failing_rows"]), observed_value=row["observed_value"], sample=sample)
+
+
+def refuse_errors(verdicts: Sequence[Verdict]) -> None:
+    """Raises StepFailed, naming the checks, if one of severity error has failed."""
+    broken = [verdict for verdict in verdicts if not verdict.passed and verdict.check.severity == "error"]
+    if broken:
+        failures = "; ".join(f"{v.check.name} (expected {v.check.expect}, {v.failing_rows} rows fail{_observed(v)})" for v in broken)
+        raise StepFailed(f"Quality checks failed, nothing was published: {failures}.", metadata=shown_samples(verdicts))
+
+
+def _observed(verdict: Verdict) -> str:
+    is_count = verdict.observed_value in {None, str(verdict.failing_rows)}
+    return "" if is_count else f", observed: {verdict.observed_value}"
+
+
+def shown_samples(verdicts: Iterable[Verdict]) -> dict[str, Any]:
+    """The samples for the step's log line, by check; empty if there is none."""
+    samples = {verdict.check.name: verdict.sample for verdict in verdicts if verdict.sample}
+    return {"samples": samples} if samples else {}

@@ -1,0 +1,243 @@
+"""Executes one run: each step as soon as those that it needs have ended, several at once; each is logged.
+
+First the work (`when: on_success`), then the epilogue (`on_failure`, `always`), also when the run was stopped: then for EPILOGUE_SECONDS.
+A step that fails ends those that need it, as SKIPPED; the others go on. What steps tell is put together in the template's order, never in
+the order in which they ended.
+"""
+
+import asyncio
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import structlog
+
+from services.executor.errors import StepFailed
+from services.executor.records import Outcome, Period, Run, RunStatus, StepLog, StepStatus
+from services.executor.templates.graph import should_run
+from services.executor.templates.parameters import Value
+from services.executor.templates.step import StepContext, StepResult, Toolbox
+from services.executor.templates.template import Template, TemplateStep
+from services.platform.backoff import backoff
+from services.platform.bigquery import client as bigquery
+from services.platform.errors import ConvergenceError, Unavailable
+
+EPILOGUE_SECONDS = 30.0
+"""For all steps of a stopped run's epilogue together; less than what the reconciler leaves an executor to write down how a run ended."""
+RUNNING = Outcome(status=RunStatus.RUNNING)
+"""As far as a step of the run's work can know."""
+
+_log = structlog.get_logger()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Job:
+    """A run, and what it executes."""
+
+    run: Run
+    template: Template
+    parameters: Mapping[str, Value]
+
+    @property
+    def period(self) -> Period | None:
+        """The days that it covers, if its template is run for days."""
+        return self.template.period_of(self.parameters)
+
+    def overdue(self) -> Outcome:
+        """How it ends when its time is up."""
+        told = f"The run took longer than {self.template.timeout_seconds} s and was stopped."
+        return Outcome(status=RunStatus.FAILED, error_message=told)
+
+
+@dataclass(kw_only=True, slots=True)
+class _Progress:
+    """What has happened so far, by step."""
+
+    ended: dict[str, StepStatus] = field(default_factory=dict)
+    results: dict[str, StepResult] = field(default_factory=dict)
+    failures: dict[str, str] = field(default_factory=dict)
+    stopped: Outcome | None = None
+
+    def seen_by(self, step: TemplateStep, steps: tuple[TemplateStep, ...]) -> Outcome:
+        """What a step of the epilogue sees is what the run is about to end as; while the work goes on, it is RUNNING."""
+        if step.is_work:
+            return RUNNING
+        return self.stopped or self.outcome(steps)
+
+    def outcome(self, steps: tuple[TemplateStep, ...]) -> Outcome:
+        """The first failure in the template's order, the work before the epilogue; without one, the rows that the last step has told."""
+        for step in sorted(steps, key=lambda one: not one.is_work):
+            if step.id in self.failures:
+                return Outcome(status=RunStatus.FAILED, error_message=f"Step {step.id}: {self.failures[step.id]}")
+        results = (self.results[step.id] for step in reversed(steps) if step.id in self.results)
+        rows = next((result.rows_processed for result in results if result.rows_processed is not None), None)
+        return Outcome(status=RunStatus.COMPLETED, rows_processed=rows)
+
+
+async def execute(job: Job, tools: Toolbox) -> Outcome:
+    """Runs all steps, and drops what was staged, whatever happens. A failed step fails the run. Raises CancelledError only."""
+    progress = _Progress()
+    work = [step for step in job.template.steps if step.is_work]
+    epilogue = [step for step in job.template.steps if not step.is_work]
+    try:
+        try:
+            await _run(job, work, progress, tools)
+        except asyncio.CancelledError as stop:
+            # Whoever stops a run says how it ends; its own deadline says nothing.
+            progress.stopped = next((told for told in stop.args if isinstance(told, Outcome)), job.overdue())
+            await _run_stopped(job, epilogue, progress, tools)
+            raise
+        await _run(job, epilogue, progress, tools)
+    finally:
+        await drop_staging(job, progress.results, tools)
+    return progress.outcome(job.template.steps)
+
+
+async def _run(job: Job, steps: Sequence[TemplateStep], progress: _Progress, tools: Toolbox, *, stopped: bool = False) -> None:
+    """These steps, each after those of them that it needs. If this is cancelled, so are they, and they have ended when it raises."""
+    before = dict(progress.ended)
+    tasks = dict[str, asyncio.Task[None]]()
+
+    async def when_due(step: TemplateStep) -> None:
+        if awaited := [tasks[need] for need in step.needs if need in tasks]:
+            await asyncio.wait(awaited)
+        ended = before | {need: progress.ended[need] for need in step.needs if need in progress.ended}
+        if should_run(needs=step.needs, when=step.when, ended=ended, stopped=stopped):
+            await _perform(job, step, progress, tools)
+        else:
+            progress.ended[step.id] = StepStatus.SKIPPED
+            await _log_step(job, step, StepStatus.SKIPPED, tools)
+
+    async with asyncio.TaskGroup() as group:
+        for step in steps:
+            tasks[step.id] = group.create_task(when_due(step))
+
+
+async def _run_stopped(job: Job, epilogue: Sequence[TemplateStep], progress: _Progress, tools: Toolbox) -> None:
+    try:
+        async with asyncio.timeout(EPILOGUE_SECONDS):
+            await _run(job, epilogue, progress, tools, stopped=True)
+    except TimeoutError:
+        _log.warning("epilogue_cut_short", seconds=EPILOGUE_SECONDS)
+
+
+async def _perform(job: Job, step: TemplateStep, progress: _Progress, tools: Toolbox) -> None:
+    waits = backoff(first=1.0, most=30.0)
+    # Whether another attempt of the run may work, for whoever decides on one: what fails the run says it, not what fails after that.
+    says_healing = step.is_work or not progress.failures
+    for attempt in range(1, step.attempts + 1):
+        began = tools.clock.now()
+        await _log_step(job, step, StepStatus.RUNNING, tools, attempt=attempt)
+        try:
+            result = await _attempt(job, step, progress, tools)
+        except asyncio.CancelledError:
+            progress.ended[step.id] = StepStatus.FAILED
+            stopped = "The run was stopped while this step worked."
+            await _log_step(job, step, StepStatus.FAILED, tools, attempt=attempt, error_message=stopped, metadata={"can_heal": True})
+            raise
+        took = round((tools.clock.now() - began).total_seconds() * 1000)
+        if isinstance(result, StepResult):
+            progress.ended[step.id] = StepStatus.COMPLETED
+            progress.results[step.id] = result
+            told: dict[str, Any] = {"rows_processed": result.rows_processed, "metadata": result.metadata}
+            await _log_step(job, step, StepStatus.COMPLETED, tools, attempt=attempt, duration_ms=took, **told)
+            return
+        why: dict[str, Any] = {
+            "error_message": result.message,
+            "metadata": {**result.metadata, **({"can_heal": result.can_heal} if says_healing else {})},
+        }
+        await _log_step(job, step, StepStatus.FAILED, tools, attempt=attempt, duration_ms=took, **why)
+        if attempt < step.attempts and result.can_heal:
+            await asyncio.sleep(next(waits))
+            continue
+        progress.ended[step.id] = StepStatus.FAILED
+        progress.failures[step.id] = result.message
+        return
+
+
+async def _attempt(job: Job, step: TemplateStep, progress: _Progress, tools: Toolbox) -> StepResult | StepFailed:
+    """One try. What goes wrong comes back in words for the tenant; what they do not tell is in the log."""
+    context = context_of(job, step, progress.results, tools, outcome=progress.seen_by(step, job.template.steps))
+    try:
+        async with asyncio.timeout(step.timeout_seconds):
+            return await step.action.run(context)
+    except StepFailed as error:
+        _log.info("step_failed", step=step.id, cause=repr(error.__cause__.__class__.__name__))
+        return error
+    except TimeoutError:
+        return StepFailed(f"It took longer than {step.timeout_seconds} s and was stopped.", can_heal=True)
+    except ConvergenceError as error:
+        return StepFailed(error.message, can_heal=isinstance(error, Unavailable))
+    except bigquery.BadRequest:
+        _log.exception("step_sql_refused", step=step.id)
+        told = "BigQuery refuses this step's SQL, or what it makes of these rows. Tell whoever runs this service."
+        return StepFailed(told)
+    except Exception:  # noqa: BLE001 - a bug fails its run, not the executor
+        _log.exception("step_broke", step=step.id)
+        told = f"Something broke on our side. Quote pipeline_logging_id {job.run.pipeline_logging_id} when you ask for help."
+        return StepFailed(told, can_heal=True)
+
+
+def context_of(
+    job: Job, step: TemplateStep, results: Mapping[str, StepResult], tools: Toolbox, *, outcome: Outcome = RUNNING
+) -> StepContext:
+    """What a step gets to see, of the results of those before it."""
+    known = [results[one.id] for one in job.template.steps if one.id in step.before and one.id in results]
+    return StepContext(
+        run=job.run,
+        provider=job.template.name.provider,
+        step_id=step.id,
+        timeout_seconds=step.timeout_seconds,
+        parameters=job.parameters,
+        period=job.period,
+        found={name: value for result in known for name, value in result.found.items()},
+        staging=tuple(table for result in known for table in result.staging),
+        outcome=outcome,
+        tools=tools,
+    )
+
+
+async def drop_staging(job: Job, results: Mapping[str, StepResult], tools: Toolbox) -> None:
+    """Drops what the steps have staged; what cannot be dropped expires by itself."""
+    for table in (table for result in results.values() for table in result.staging):
+        try:
+            await tools.staging.drop(job.run.tenant_id, table)
+        except Exception as error:  # noqa: BLE001 - it expires by itself; the run's outcome does not depend on it
+            _log.warning("staging_left", table=table.name, error=type(error).__name__)
+
+
+async def _log_step(
+    job: Job,
+    step: TemplateStep,
+    status: StepStatus,
+    tools: Toolbox,
+    *,
+    attempt: int = 1,
+    rows_processed: int | None = None,
+    duration_ms: int | None = None,
+    error_message: str | None = None,
+    metadata: Mapping[str, Any] | None = None,
+) -> None:
+    line = StepLog(
+        log_id=str(uuid.uuid4()),
+        tenant_id=job.run.tenant_id,
+        user_id=job.run.user_id,
+        pipeline_logging_id=job.run.pipeline_logging_id,
+        step_id=step.id,
+        step_type=step.type,
+        step_index=step.index,
+        attempt=attempt,
+        action=status.action,
+        provider=job.template.name.provider.upper(),
+        status=status,
+        rows_processed=rows_processed,
+        duration_ms=duration_ms,
+        error_message=error_message,
+        metadata=metadata or {},
+        timestamp=tools.clock.now(),
+    )
+    try:
+        await tools.store.log_steps(job.run.tenant_id, [line])
+    except Exception as error:  # noqa: BLE001 - a line less in the story; the work itself is not undone for it
+        _log.warning("step_log_lost", step=step.id, status=status, error=type(error).__name__)

@@ -1,0 +1,132 @@
+"""A dry run of a pipeline: what it would read and cost, and what it would fail with. Nothing is published, and no slot is taken.
+
+Steps look in the order in which they would run. What one would stage is made as an empty table, so that BigQuery can check the SQL of the
+steps after it; how much would be in it is added to what that SQL reads.
+"""
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
+from typing import Any, Final
+
+import structlog
+from google.api_core.exceptions import GoogleAPICallError
+
+from services.executor.errors import StepFailed
+from services.executor.runs.execute import Job, context_of, drop_staging
+from services.executor.templates.step import Previewed, Reading, StepPreview, StepResult, Toolbox
+from services.executor.templates.template import TemplateStep
+from services.platform.errors import ConvergenceError, ResourceExhausted, Unavailable
+
+TIB: Final = 2**40
+AT_ONCE: Final = 2
+"""Dry runs of a tenant."""
+LEAST_BYTES: Final = 10 * 2**20
+"""That BigQuery charges for a query on demand (BigQuery, "Pricing")."""
+ZEROS: Final[Mapping[str, object]] = {
+    "INT64": 0,
+    "FLOAT64": 0.0,
+    "STRING": "",
+    "BOOL": False,
+    "DATE": date(2000, 1, 1),
+    "TIMESTAMP": datetime(2000, 1, 1, tzinfo=UTC),
+}
+
+_log = structlog.get_logger()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Prices:
+    """In US dollars a TiB."""
+
+    query: float
+    storage_read: float
+
+    def of(self, reading: Reading, size: int) -> float:
+        """What reading `size` bytes costs."""
+        if reading is Reading.STORAGE_READ:
+            return size / TIB * self.storage_read
+        return max(size, LEAST_BYTES) / TIB * self.query
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PricedStep:
+    """What one step would read."""
+
+    step_id: str
+    step_type: str
+    bytes_read: int
+    cost_usd: float
+    metadata: Mapping[str, Any]
+
+
+@dataclass(kw_only=True, slots=True)
+class Preview:
+    """What a dry run found."""
+
+    steps: list[PricedStep] = field(default_factory=list)
+    problems: dict[str, str] = field(default_factory=dict)
+    """By step, in words for the tenant."""
+
+
+class Previewer:
+    """Looks at what runs would do."""
+
+    def __init__(self, tools: Toolbox, prices: Prices) -> None:
+        """`tools.workers` should be dry runs' own: those that runs wait for are not theirs to fill."""
+        self._tools, self._prices = tools, prices
+        self._under_way = Counter[str]()
+
+    async def preview(self, job: Job) -> Preview:
+        """What this run would do. Raises Unavailable if something does not answer: then nobody knows; ResourceExhausted if the tenant has
+        AT_ONCE dry runs under way: they spend no quota, so they must not stand in others' way.
+        """
+        tenant_id = job.run.tenant_id
+        if self._under_way[tenant_id] >= AT_ONCE:
+            told = f"{AT_ONCE} dry runs of this tenant are under way. Try again when one has ended."
+            raise ResourceExhausted("CONCURRENT_LIMIT_REACHED", told, retry_after=timedelta(seconds=5))
+        self._under_way[tenant_id] += 1
+        try:
+            return await self._preview(job)
+        finally:
+            self._under_way[tenant_id] -= 1
+            self._under_way += Counter()
+
+    async def _preview(self, job: Job) -> Preview:
+        found, results, staged = Preview(), dict[str, StepResult](), dict[str, int]()
+        try:
+            for step in job.template.steps:
+                if not step.is_work or found.problems.keys() & step.before:
+                    continue
+                seen = await self._look(job, step, results, found)
+                results[step.id] = StepResult(found=_zeros(step.action.FINDS), staging=seen.staging if seen else ())
+                if seen:
+                    size = seen.bytes_read + sum(staged.get(one, 0) for one in step.before)
+                    staged[step.id] = seen.staged_bytes
+                    cost = self._prices.of(seen.reading, size)
+                    found.steps.append(
+                        PricedStep(step_id=step.id, step_type=step.type, bytes_read=size, cost_usd=cost, metadata=seen.metadata)
+                    )
+        finally:
+            await drop_staging(job, results, self._tools)
+        return found
+
+    async def _look(self, job: Job, step: TemplateStep, results: Mapping[str, StepResult], found: Preview) -> StepPreview | None:
+        if not isinstance(step.action, Previewed):
+            return None
+        try:
+            return await step.action.preview(context_of(job, step, results, self._tools))
+        except Unavailable:
+            raise
+        except (StepFailed, ConvergenceError) as error:
+            found.problems[step.id] = error.message
+        except GoogleAPICallError:
+            _log.exception("preview_refused", step=step.id)
+            told = "BigQuery refuses this step's SQL. Tell whoever runs this service: the template and the tables do not fit."
+            found.problems[step.id] = told
+        return None
+
+
+def _zeros(finds: Mapping[str, str]) -> dict[str, object]:
+    return {name: [] if kind.startswith("ARRAY") else ZEROS.get(kind) for name, kind in finds.items()}

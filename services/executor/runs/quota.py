@@ -1,0 +1,72 @@
+"""The quota ledger, which auth keeps: a run holds a slot by its own id from reserve to settle."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+
+import grpc
+from convergence.auth.v1 import ledger_service_pb2 as messages
+from convergence.auth.v1.ledger_service_pb2_grpc import LedgerServiceStub
+
+from services.platform.timestamps import to_datetime
+
+NOT_STARTED = "NOT_STARTED"
+"""A settlement's outcome for a run that never began: its units are given back too. The others are RunStatus.
+
+A retry took no unit, so one that never began is settled as RunStatus.CANCELLED.
+"""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Slot:
+    """What a run holds."""
+
+    tenant_id: str
+    pipeline_logging_id: str
+    usage_date: date
+    """The UTC day that it counts on."""
+    expired_at: datetime | None = None
+    """When its lease ran out; None while somebody renews it."""
+
+
+class Ledger:
+    """Auth's LedgerService. All may be replayed; all raise Unavailable if auth does not answer."""
+
+    def __init__(self, channel: grpc.aio.Channel) -> None:
+        self._stub = LedgerServiceStub(channel)
+
+    async def reserve(self, tenant_id: str, pipeline_logging_id: str, *, is_retry: bool = False) -> Slot:
+        """Takes a slot, and, but for a retry, a unit of the limits. Raises ResourceExhausted, naming the limit, when there is none."""
+        request = messages.ReserveRequest(tenant_id=tenant_id, reservation_id=pipeline_logging_id, is_retry=is_retry)
+        answer = await self._stub.Reserve(request)
+        return Slot(tenant_id=tenant_id, pipeline_logging_id=pipeline_logging_id, usage_date=date.fromisoformat(answer.usage_date))
+
+    async def renew(self, pipeline_logging_ids: Sequence[str]) -> set[str]:
+        """Renews these slots in one call, and answers which of them are still held."""
+        answer = await self._stub.Renew(messages.RenewRequest(reservation_ids=pipeline_logging_ids))
+        return set(answer.held_reservation_ids)
+
+    async def held(self, pipeline_logging_ids: Sequence[str]) -> set[str]:
+        """Which of these runs, of any tenants and led by anybody, hold a slot. Renews nothing."""
+        answer = await self._stub.CheckReservations(messages.CheckReservationsRequest(reservation_ids=pipeline_logging_ids))
+        return set(answer.held_reservation_ids)
+
+    async def settle(self, slot: Slot, outcome: str) -> None:
+        """Gives a slot back and counts how its run ended."""
+        settlement = messages.Settlement(
+            tenant_id=slot.tenant_id, reservation_id=slot.pipeline_logging_id, usage_date=slot.usage_date.isoformat(), outcome=outcome
+        )
+        await self._stub.Settle(messages.SettleRequest(settlements=[settlement]))
+
+    async def expired(self) -> list[Slot]:
+        """The slots that nobody renews."""
+        answer = await self._stub.ListExpiredReservations(messages.ListExpiredReservationsRequest())
+        return [
+            Slot(
+                tenant_id=one.tenant_id,
+                pipeline_logging_id=one.reservation_id,
+                usage_date=date.fromisoformat(one.usage_date),
+                expired_at=to_datetime(one.lease_expires_at),
+            )
+            for one in answer.reservations
+        ]

@@ -1,0 +1,129 @@
+"""PipelineService: proto in, domain call, proto out."""
+
+import uuid
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+import grpc
+from convergence.executor.v1 import pipeline_service_pb2 as messages
+from convergence.executor.v1 import run_pb2
+from convergence.executor.v1.pipeline_service_pb2_grpc import PipelineServiceServicer
+
+from services.executor.records import RunStatus
+from services.executor.runs.cancel import Canceller
+from services.executor.runs.idempotency import KeyedStarts, key_of
+from services.executor.runs.preview import Previewer
+from services.executor.runs.start import Starter, Wanted
+from services.executor.servicers.to_proto import to_preview, to_run, to_template
+from services.executor.store import ID_LENGTH, RunFilter, Store, no_such_run
+from services.executor.templates.catalog import Templates
+from services.executor.templates.name import PipelineName
+from services.executor.templates.parameters import ParameterType, parse
+from services.platform.access.caller import current_caller
+from services.platform.errors import InvalidArgument
+from services.platform.rpc.paging import from_token, page_size, to_token
+from services.platform.rpc.structs import to_mapping
+
+type Context = grpc.aio.ServicerContext[Any, Any]
+
+
+class PipelineServicer(PipelineServiceServicer):
+    """Runs pipelines for tenants and tells how the runs went."""
+
+    def __init__(
+        self, *, starter: Starter, keyed: KeyedStarts, canceller: Canceller, previewer: Previewer, store: Store, catalog: Templates
+    ) -> None:
+        self._starter, self._keyed, self._canceller, self._previewer = starter, keyed, canceller, previewer
+        self._store, self._catalog = store, catalog
+
+    async def RunPipeline(self, request: messages.RunPipelineRequest, context: Context) -> messages.RunPipelineResponse:
+        """Starts a run and answers at once; with an Idempotency-Key it answers the key's run, started now or before."""
+        wanted = _wanted(request)
+        identity, key = wanted.pipeline_logging_id, key_of(context)
+        if key is None:
+            await self._starter.start(wanted)
+        else:
+            identity = await self._keyed.start(wanted, key)
+        # The answer to the same key is the same, also when its run has ended meanwhile.
+        return messages.RunPipelineResponse(
+            pipeline_logging_id=identity,
+            tenant_id=wanted.tenant_id,
+            status=RunStatus.RUNNING,
+            message="Pipeline triggered successfully",
+        )
+
+    async def ValidatePipeline(self, request: messages.ValidatePipelineRequest, context: Context) -> messages.ValidatePipelineResponse:
+        """A dry run. See `runs/preview`."""
+        job = await self._starter.prepare(_wanted(request))
+        return to_preview(job, await self._previewer.preview(job))
+
+    async def ListRuns(self, request: messages.ListRunsRequest, context: Context) -> messages.ListRunsResponse:
+        """A tenant's runs, newest first."""
+        size = page_size(request.page_size)
+        began_from = _day(request.date)
+        wanted = RunFilter(
+            status=_status(request.status),
+            pipeline_id=_pipeline(request.pipeline).pipeline_id(request.tenant_id) if request.pipeline else None,
+            began_from=began_from,
+            began_before=began_from + timedelta(days=1) if began_from else None,
+            after=from_token(request.page_token),
+        )
+        # One more than asked for: it tells whether there is a next page.
+        runs = await self._store.list_runs(request.tenant_id, wanted, limit=size + 1)
+        token = to_token(runs[size - 1].started_at, runs[size - 1].pipeline_logging_id) if len(runs) > size else ""
+        return messages.ListRunsResponse(runs=[to_run(run) for run in runs[:size]], next_page_token=token)
+
+    async def GetRun(self, request: messages.GetRunRequest, context: Context) -> run_pb2.Run:
+        """One run with its steps and verdicts."""
+        return await self._run(request.tenant_id, request.pipeline_logging_id)
+
+    async def CancelRun(self, request: messages.CancelRunRequest, context: Context) -> run_pb2.Run:
+        """Ends a run at its tenant's wish. See `runs/cancel`."""
+        if len(request.pipeline_logging_id) > ID_LENGTH:
+            raise no_such_run()
+        await self._canceller.cancel(request.tenant_id, request.pipeline_logging_id)
+        return await self._run(request.tenant_id, request.pipeline_logging_id)
+
+    async def ListTemplates(self, request: messages.ListTemplatesRequest, context: Context) -> messages.ListTemplatesResponse:
+        """What can be run."""
+        templates = self._catalog.templates
+        return messages.ListTemplatesResponse(templates=[to_template(templates[name]) for name in sorted(templates)])
+
+    async def _run(self, tenant_id: str, identity: str) -> run_pb2.Run:
+        run = await self._store.the_run(tenant_id, identity)
+        steps = await self._store.list_step_logs(tenant_id, identity)
+        results = await self._store.list_dq_results(tenant_id, identity)
+        return to_run(run, steps, results)
+
+
+def _wanted(request: messages.RunPipelineRequest | messages.ValidatePipelineRequest) -> Wanted:
+    return Wanted(
+        pipeline_logging_id=str(uuid.uuid4()),
+        tenant_id=request.tenant_id,
+        name=PipelineName.of(request.provider, request.domain, request.template),
+        given=to_mapping(request.parameters, "parameters"),
+        user_id=current_caller().user_id,
+    )
+
+
+def _status(text: str) -> RunStatus | None:
+    if text and text not in RunStatus.__members__:
+        raise InvalidArgument("status", f"use one of {', '.join(RunStatus)}.")
+    return RunStatus(text) if text else None
+
+
+def _pipeline(text: str) -> PipelineName:
+    name = PipelineName.parse(text)
+    if name is None:
+        raise InvalidArgument("pipeline", "use `gcp/cost/billing` or `gcp-cost-billing`.")
+    return name
+
+
+def _day(text: str) -> datetime | None:
+    if not text:
+        return None
+    try:
+        day = parse(ParameterType.DATE, text)
+    except ValueError as error:
+        raise InvalidArgument("date", str(error)) from error
+    return datetime(day.year, day.month, day.day, tzinfo=UTC) if isinstance(day, date) else None

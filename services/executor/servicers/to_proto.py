@@ -1,0 +1,137 @@
+"""Domain types as the protos have them."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from convergence.executor.v1 import pipeline_service_pb2 as messages
+from convergence.executor.v1 import run_pb2, template_pb2
+from google.protobuf import struct_pb2
+
+from services.executor.records import DqResult, Run, StepLog
+from services.executor.runs.execute import Job
+from services.executor.runs.preview import Preview
+from services.executor.templates.declared import CALENDAR
+from services.executor.templates.period import days_not_over
+from services.executor.templates.template import Template
+from services.platform.timestamps import to_timestamp
+
+
+def to_run(run: Run, steps: Sequence[StepLog] = (), results: Sequence[DqResult] = ()) -> run_pb2.Run:
+    """A run, with what GetRun adds."""
+    return run_pb2.Run(
+        pipeline_logging_id=run.pipeline_logging_id,
+        tenant_id=run.tenant_id,
+        pipeline_id=run.pipeline_id,
+        user_id=run.user_id,
+        status=run.status,
+        trigger_type=run.trigger_type,
+        trigger_by=run.trigger_by,
+        run_id=run.run_id,
+        attempt=run.attempt,
+        parameters=_struct(run.parameters),
+        started_at=to_timestamp(run.started_at),
+        deadline_at=to_timestamp(run.deadline_at),
+        completed_at=to_timestamp(run.completed_at),
+        duration_ms=run.duration_ms,
+        rows_processed=run.rows_processed,
+        error_message=run.error_message,
+        steps=[to_step_log(step) for step in steps],
+        dq_results=[to_dq_result(result) for result in results],
+        days_not_over=[day.isoformat() for day in days_not_over(run.parameters, run.started_at)],
+    )
+
+
+def to_template(template: Template) -> template_pb2.Template:
+    """What can be run."""
+    parameters = [
+        template_pb2.TemplateParameter(
+            name=spec.name,
+            type=spec.type,
+            required=spec.required,
+            default=_value(spec.default),
+            description=spec.description,
+            choices=spec.choices,
+            timezone=str(spec.zone) if spec.type in CALENDAR else "",
+            scheduled=_value(spec.scheduled),
+        )
+        for spec in template.parameters
+    ]
+    return template_pb2.Template(
+        provider=template.name.provider,
+        domain=template.name.domain,
+        template=template.name.template,
+        description=template.description,
+        parameters=parameters,
+        steps=[template_pb2.TemplateStep(id=step.id, type=step.type, needs=step.needs) for step in template.steps],
+        timeout_seconds=template.timeout_seconds,
+        overlap=template.overlap,
+        most_days=template.most_days,
+    )
+
+
+def to_step_log(step: StepLog) -> run_pb2.StepLog:
+    """One line of a run's story."""
+    return run_pb2.StepLog(
+        step_id=step.step_id,
+        step_type=step.step_type,
+        step_index=step.step_index,
+        attempt=step.attempt,
+        action=step.action,
+        status=step.status,
+        rows_processed=step.rows_processed,
+        duration_ms=step.duration_ms,
+        error_message=step.error_message,
+        metadata=_struct(step.metadata),
+        timestamp=to_timestamp(step.timestamp),
+    )
+
+
+def to_dq_result(result: DqResult) -> run_pb2.DqResult:
+    """One check's verdict."""
+    return run_pb2.DqResult(
+        step_id=result.step_id,
+        table_name=result.table_name,
+        check_name=result.check_name,
+        severity=result.severity,
+        status=result.status,
+        observed_value=result.observed_value,
+        threshold=result.threshold,
+        failing_rows=result.failing_rows,
+        executed_at=to_timestamp(result.executed_at),
+        sample_rows=[_struct(row) for row in result.sample_rows],
+    )
+
+
+def to_preview(job: Job, preview: Preview) -> messages.ValidatePipelineResponse:
+    """What a dry run found."""
+    period = job.period
+    return messages.ValidatePipelineResponse(
+        valid=not preview.problems,
+        problems=[messages.PipelineProblem(step_id=step_id, message=message) for step_id, message in preview.problems.items()],
+        parameters=_struct(job.run.parameters),
+        first_day=period.first.isoformat() if period else "",
+        last_day=period.last.isoformat() if period else "",
+        days_not_over=[day.isoformat() for day in (period.not_over(job.run.started_at) if period else [])],
+        steps=[
+            messages.StepPreview(
+                step_id=step.step_id,
+                step_type=step.step_type,
+                bytes_read=step.bytes_read,
+                cost_usd=step.cost_usd,
+                metadata=_struct(step.metadata),
+            )
+            for step in preview.steps
+        ],
+        bytes_read=sum(step.bytes_read for step in preview.steps),
+        cost_usd=sum(step.cost_usd for step in preview.steps),
+    )
+
+
+def _struct(value: Mapping[str, Any]) -> struct_pb2.Struct:
+    message = struct_pb2.Struct()
+    message.update(value)
+    return message
+
+
+def _value(value: object) -> struct_pb2.Value:
+    return _struct({"it": value}).fields["it"]

@@ -1,0 +1,1 @@
+"""Where a run's data comes from: the tenant's credentials, and the clouds that they open."""

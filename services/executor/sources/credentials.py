@@ -1,0 +1,58 @@
+"""Tenants' credentials: fetched sealed from the credentials service, opened here with KMS, for one run."""
+
+from dataclasses import dataclass, field
+
+import grpc
+from convergence.credentials.v1 import sealed_credential_service_pb2 as messages
+from convergence.credentials.v1.sealed_credential_service_pb2_grpc import SealedCredentialServiceStub
+
+from services.platform.cache import TtlCache
+from services.platform.kms.client import Kms
+from services.platform.kms.credential_aad import seal_name
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SealedCredential:
+    """Ciphertext, and what its seal names."""
+
+    tenant_id: str
+    provider: str
+    credential_id: str
+    ciphertext: bytes = field(repr=False)
+
+
+class SealedCredentials:
+    """The credentials service's peer-only side."""
+
+    def __init__(self, channel: grpc.aio.Channel, *, known_seconds: float, known_most: int) -> None:
+        self._stub = SealedCredentialServiceStub(channel)
+        self._there: TtlCache[tuple[str, str], SealedCredential] = TtlCache(seconds=known_seconds, size=known_most)
+
+    async def require(self, tenant_id: str, provider: str) -> None:
+        """Raises FailedPrecondition (CREDENTIALS_MISSING) if the tenant has set none for `provider` (upper-case). That there are some is
+        remembered for a few seconds, that there are none never is.
+        """
+        await self._there.get((tenant_id, provider), self._fetch)
+
+    async def get(self, tenant_id: str, provider: str) -> SealedCredential:
+        """The credentials as they are now, never remembered ones: a tenant that has just mended them runs with the new ones."""
+        return await self._fetch((tenant_id, provider))
+
+    async def _fetch(self, key: tuple[str, str]) -> SealedCredential:
+        answer = await self._stub.GetSealedCredential(messages.GetSealedCredentialRequest(tenant_id=key[0], provider=key[1]))
+        return SealedCredential(
+            tenant_id=answer.tenant_id,
+            provider=answer.provider,
+            credential_id=answer.credential_id,
+            ciphertext=answer.encrypted_credentials,
+        )
+
+
+async def open_credentials(sealed: SealedCredentials, kms: Kms, tenant_id: str, provider: str) -> bytes:
+    """What the tenant has set for `provider` (upper-case), in the clear. Raises FailedPrecondition (CREDENTIALS_MISSING), Internal
+    (SEAL_BROKEN, KMS_KEY_UNUSABLE), Unavailable.
+    """
+    found = await sealed.get(tenant_id, provider)
+    # The name is made of what was asked for, not of what was answered: another tenant's blob does not open here.
+    name = seal_name(tenant_id=tenant_id, provider=provider, credential_id=found.credential_id)
+    return await kms.decrypt(found.ciphertext, name)

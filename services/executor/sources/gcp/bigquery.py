@@ -1,0 +1,251 @@
+"""A tenant's own Google Cloud, seen with the tenant's own service account.
+
+The identity that BigQuery sees, real or emulated, is the tenant's. All calls here block: they belong into a worker thread.
+"""
+
+import concurrent.futures
+import contextlib
+import json
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import pyarrow as pa
+from google.api_core import exceptions as google
+from google.auth import exceptions as google_auth
+from google.cloud import bigquery
+from google.cloud.bigquery.retry import DEFAULT_RETRY
+from google.cloud.bigquery_storage_v1 import types
+
+from services.executor.errors import StepFailed
+from services.executor.records import Period
+from services.executor.sources.gcp.export_days import Days
+from services.executor.sources.gcp.export_rows import TOTALS, is_by_ingestion, restriction, selection, sizes_by_day
+from services.executor.sources.gcp.exports import Listed, TableName, check_usage, is_usage
+from services.executor.sources.gcp.identity import identity_of, storage_reader
+from services.executor.sources.gcp.refusals import Asked, Role, explain, lacks_role
+from services.platform.settings import ServiceSettings
+
+SECONDS = 30.0
+"""For each call that reads no rows."""
+RETRY = DEFAULT_RETRY.with_timeout(SECONDS)
+"""The client's own default goes on for ten minutes."""
+LOOK_SECONDS = 5.0
+"""How long a query on a view is waited for before it is looked whether the run goes on."""
+LABELS: Final = {"managed-by": "convergence", "service": "executor", "statement": "read_view"}
+_FAILURES = (google.GoogleAPICallError, google_auth.GoogleAuthError, OSError)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class GcpCredentials:
+    """What a tenant has given us for Google Cloud. Lives as long as one run."""
+
+    project_id: str
+    service_account: dict[str, str] = field(repr=False)
+
+
+def read_gcp(plaintext: bytes) -> GcpCredentials:
+    """What credentials seals for GCP: the JSON object `{project_id, service_account}`, the latter a key file, checked and rebuilt.
+
+    Raises StepFailed for anything else, without a word of it.
+    """
+    try:
+        payload: Any = json.loads(plaintext)
+        account: Any = payload["service_account"]
+        return GcpCredentials(
+            project_id=str(payload["project_id"]), service_account={str(key): str(value) for key, value in account.items()}
+        )
+    except (ValueError, KeyError, TypeError, AttributeError):
+        raise StepFailed("The stored GCP credentials cannot be read. Set them again.") from None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Estimate:
+    """What reading an export would read."""
+
+    size: int
+    """Bytes, uncompressed."""
+    rows: int
+    """Before any row is left out, so at most that many; 0 if BigQuery does not tell, as for views."""
+    by_query: bool = False
+    """It is a view, which a query job reads, and not the Storage Read API."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Listing:
+    """The tables of a project."""
+
+    tables: list[Listed]
+    """Those that are views or have a name that speaks of billing."""
+    hidden: list[str]
+    """Datasets whose tables the account may not list."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ExportDays:
+    """What an export holds of some days."""
+
+    days: Days
+    size: int
+    """Bytes read, as BigQuery estimates it."""
+
+
+class TenantCloud:
+    """One tenant's BigQuery, for one run."""
+
+    def __init__(self, credentials: GcpCredentials, settings: ServiceSettings) -> None:
+        """Raises StepFailed if the service account's key cannot be used."""
+        self.project = credentials.project_id
+        identity, host = identity_of(credentials.service_account), settings.bigquery_emulator_host
+        self._client = bigquery.Client(project=self.project, credentials=identity, client_options={"api_endpoint": host} if host else None)
+        self._reader = storage_reader(identity, settings.bigquery_storage_emulator_host)
+
+    def close(self) -> None:
+        """Closes the connections."""
+        self._client.close()  # type: ignore[no-untyped-call]
+        self._reader.transport.close()
+
+    def list_tables(self, checkpoint: Callable[[], None]) -> Listing:
+        """What the project's datasets hold, as far as the account can see; `checkpoint` is called for each. Raises StepFailed."""
+        tables, hidden = list[Listed](), list[str]()
+        with self._explained(f"project {self.project}", Role.DATA_VIEWER):
+            for dataset in self._client.list_datasets(timeout=SECONDS, retry=RETRY):
+                checkpoint()
+                try:
+                    tables += self._tables_of(dataset.reference)
+                except google.GoogleAPICallError as error:
+                    if not lacks_role(error):
+                        raise
+                    hidden.append(f"{self.project}.{dataset.dataset_id}")
+        return Listing(tables=tables, hidden=hidden)
+
+    def looks_like_usage(self, table: TableName, checkpoint: Callable[[], None]) -> bool:
+        """Whether a table has the columns of a usage cost export; False as well if the account may not look."""
+        checkpoint()
+        try:
+            return is_usage(_columns(self._client.get_table(str(table), timeout=SECONDS, retry=RETRY)))
+        except _FAILURES:
+            return False
+
+    def days_of(self, export: TableName, period: Period, checkpoint: Callable[[], None]) -> ExportDays:
+        """What an export holds of each day and currency, from three of its columns. Raises StepFailed."""
+        with self._explained(f"table {export}", Role.READ_SESSION_USER):
+            found = self._described(export)
+            session = self._session(found, _wanted(found, TOTALS), period)
+            days = sizes_by_day(checked(self._batches(session), checkpoint))
+        return ExportDays(days=days, size=session.estimated_total_bytes_scanned)
+
+    def read(
+        self, table: TableName, columns: pa.Schema | None, period: Period, checkpoint: Callable[[], None] = lambda: None
+    ) -> Iterator[pa.RecordBatch]:
+        """The rows whose usage began on a day (UTC) of `period`, in batches, with those of `columns` that the table has; None: all of them.
+        Raises StepFailed; what `checkpoint` raises while a view is queried.
+
+        The columns are whole ones: the emulator drops a column of which only a leaf is selected.
+        """
+        with self._explained(f"table {table}", Role.READ_SESSION_USER):
+            found = self._described(table)
+            wanted = _wanted(found, columns)
+            if found.table_type == "TABLE":
+                session = self._session(found, wanted, period)
+            else:
+                session = self._session_of_view(found, wanted, period, checkpoint)
+            yield from self._batches(session)
+
+    def estimate(self, table: TableName, columns: pa.Schema | None, period: Period) -> Estimate:
+        """What `read` would read, asked the same way and of the same rights. Raises StepFailed."""
+        with self._explained(f"table {table}", Role.READ_SESSION_USER):
+            found = self._described(table)
+            wanted = _wanted(found, columns)
+            if found.table_type == "TABLE":
+                session = self._session(found, wanted, period)
+                return Estimate(size=session.estimated_total_bytes_scanned, rows=session.estimated_row_count)
+        with self._explained(f"view {table}", Role.JOB_USER):
+            job = self._query(found, wanted, period, dry_run=True)
+            return Estimate(size=job.total_bytes_processed or 0, rows=0, by_query=True)
+
+    def _tables_of(self, dataset: bigquery.DatasetReference) -> Iterator[Listed]:
+        for table in self._client.list_tables(dataset, timeout=SECONDS, retry=RETRY):
+            name = TableName(project=table.project, dataset=table.dataset_id, table=table.table_id)
+            one = Listed(name=name, type=table.table_type)
+            if one.kind is not None or not one.is_table:
+                yield one
+
+    def _described(self, table: TableName) -> bigquery.Table:
+        with self._explained(f"table {table}", Role.DATA_VIEWER):
+            found = self._client.get_table(str(table), timeout=SECONDS, retry=RETRY)
+        check_usage(table, _columns(found))
+        return found
+
+    def _session(self, found: bigquery.Table, columns: Sequence[str], period: Period) -> types.ReadSession:
+        restricted = restriction(period, by_ingestion=is_by_ingestion(found))
+        return self._open(found.reference, types.ReadSession.TableReadOptions(selected_fields=columns, row_restriction=restricted))
+
+    def _session_of_view(
+        self, found: bigquery.Table, columns: Sequence[str], period: Period, checkpoint: Callable[[], None]
+    ) -> types.ReadSession:
+        """The Storage Read API reads tables only: a query job selects the view's rows into its anonymous result, which is one."""
+        with self._explained(f"view {found.reference}", Role.JOB_USER):
+            job = self._query(found, columns, period)
+            try:
+                while not _is_done(job):
+                    checkpoint()
+            except BaseException:
+                with contextlib.suppress(Exception):  # it costs nothing more than it has
+                    job.cancel(timeout=SECONDS, retry=None)
+                raise
+        return self._open(job.destination, types.ReadSession.TableReadOptions())
+
+    def _query(self, found: bigquery.Table, columns: Sequence[str], period: Period, *, dry_run: bool = False) -> bigquery.QueryJob:
+        sql, parameters = selection(found.reference, columns, period)
+        config = bigquery.QueryJobConfig(labels=LABELS, dry_run=dry_run, use_query_cache=not dry_run, query_parameters=parameters)
+        return self._client.query(sql, job_config=config, timeout=SECONDS, retry=RETRY, job_retry=None)
+
+    def _open(self, table: bigquery.TableReference, options: types.ReadSession.TableReadOptions) -> types.ReadSession:
+        session: types.ReadSession = self._reader.create_read_session(
+            parent=f"projects/{self.project}",
+            read_session=types.ReadSession(table=table.path.removeprefix("/"), data_format=types.DataFormat.ARROW, read_options=options),
+            timeout=SECONDS,
+        )
+        return session
+
+    def _batches(self, session: types.ReadSession) -> Iterator[pa.RecordBatch]:
+        schema = pa.ipc.read_schema(pa.py_buffer(session.arrow_schema.serialized_schema))
+        # One after the other: memory is bounded by one batch, however many streams the day comes in.
+        for stream in session.streams:
+            for answer in self._reader.read_rows(stream.name):
+                yield pa.ipc.read_record_batch(pa.py_buffer(answer.arrow_record_batch.serialized_record_batch), schema)
+
+    @contextmanager
+    def _explained(self, what: str, role: Role) -> Iterator[None]:
+        """Turns what Google's clients raise into words for the tenant."""
+        try:
+            yield
+        except _FAILURES as error:
+            raise explain(error, Asked(what=what, project=self.project, role=role)) from error
+
+
+def checked(batches: Iterable[pa.RecordBatch], checkpoint: Callable[[], None]) -> Iterator[pa.RecordBatch]:
+    """The batches; `checkpoint` is called before each is handed on, and ends it by what it raises."""
+    for batch in batches:
+        checkpoint()
+        yield batch
+
+
+def _columns(table: bigquery.Table) -> dict[str, str]:
+    return {column.name: column.field_type for column in table.schema}
+
+
+def _wanted(found: bigquery.Table, columns: pa.Schema | None) -> list[str]:
+    wanted = None if columns is None else {name.lower() for name in columns.names}
+    return [name for name in _columns(found) if wanted is None or name.lower() in wanted]
+
+
+def _is_done(job: bigquery.QueryJob) -> bool:
+    """Waits for a job, LOOK_SECONDS at most. Raises what has ended it."""
+    try:
+        job.result(timeout=LOOK_SECONDS, retry=RETRY, job_retry=None)
+    except concurrent.futures.TimeoutError:
+        return False
+    return True

@@ -1,0 +1,82 @@
+"""Which of an account's two exports is read for each day, by what they hold of it.
+
+The detailed export holds every row of the standard one, from the moment at which it was turned on (or the start of the month before, in a
+multi-region): of earlier days only the standard one has rows, and of the day itself the detailed one may have a part.
+"""
+
+import itertools
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+
+from services.executor.records import Period
+
+FULL = 0.99
+"""Of the standard export's size: the hundredth is for the two being written at different moments."""
+MOST_NAMED = 3
+"""Stretches of days that a reason names."""
+
+type Sizes = Mapping[str | None, float]
+"""What an export holds of one UTC day: for each currency the sum of absolute costs before credits, so that refunds do not hide usage."""
+type Days = Mapping[date, Sizes]
+"""Days without rows are absent."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Stretch:
+    """Days, one after the other, that are read from the same export."""
+
+    detailed: bool
+    period: Period
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Choice:
+    """Which export is read for which days, and why, in words for the tenant."""
+
+    stretches: tuple[Stretch, ...]
+    """In order, without gaps."""
+    reason: str
+
+
+def choose(*, standard: Days, detailed: Days, period: Period) -> Choice:
+    """The detailed export for each day of the period on which it is not short of the standard one, else the standard one."""
+    absent = [day for day in period.days if day in standard and day not in detailed]
+    lacking = {day: short_in(detailed[day], standard[day]) for day in period.days if day in standard and day in detailed}
+    short = {day: currencies for day, currencies in lacking.items() if currencies}
+    runs = itertools.groupby(period.days, key=lambda day: day not in absent and day not in short)
+    stretches = [Stretch(detailed=detailed, period=_span(run)) for detailed, run in runs]
+    return Choice(stretches=tuple(stretches), reason=_reason(absent, short, mixed=len(stretches) > 1))
+
+
+def short_in(detailed: Sizes, standard: Sizes) -> list[str]:
+    """The currencies in which a day's detailed rows have less than FULL of the standard ones' size. A size that is no number is not taken
+    for less: the checks speak of it.
+    """
+    return [currency or "no currency" for currency, size in standard.items() if detailed.get(currency, 0.0) < FULL * size]
+
+
+def _reason(absent: Sequence[date], short: Mapping[date, Sequence[str]], *, mixed: bool) -> str:
+    less = f"less than {FULL:.0%} of the standard one's cost"
+    if not absent and not short:
+        return f"On no day does the detailed export have {less}, in any currency."
+    lacks = [f"no rows on {_named(absent)}"] if absent else []
+    currencies = sorted({currency for some in short.values() for currency in some})
+    lacks += [f"{less} in {' or '.join(currencies)} on {_named(short)}"] if short else []
+    what = "These days are read from the standard export, the others from the detailed one." if mixed else "The standard export is read."
+    return f"The detailed export has {', and '.join(lacks)}. {what}"
+
+
+def _named(days: Iterable[date]) -> str:
+    """Days in order, as stretches."""
+    # Of days one after the other, the ordinals less their places are the same.
+    runs = itertools.groupby(enumerate(days), key=lambda one: one[1].toordinal() - one[0])
+    spans = [_span(day for _, day in run) for _, run in runs]
+    names = [str(span.first) if span.first == span.last else f"{span.first} to {span.last}" for span in spans[:MOST_NAMED]]
+    more = sum(len(span.days) for span in spans[MOST_NAMED:])
+    return f"{', '.join(names)}{f' and {more} more days' if more > 1 else ' and 1 more day' if more else ''}"
+
+
+def _span(run: Iterable[date]) -> Period:
+    days = list(run)
+    return Period(first=days[0], last=days[-1])

@@ -1,0 +1,190 @@
+"""Which tables of a tenant's project are its billing exports, by their names, and what else Google or the tenant puts beside them.
+
+Google names them (Cloud Billing, "Billing data tables"): usage cost `gcp_billing_export_v1_{account}` (standard) and
+`gcp_billing_export_resource_v1_{account}` (detailed), FOCUS `gcp_billing_export_focus_{account}` in a dataset
+`gcp_billing_immutable_{account}_{location}`, prices `cloud_pricing_export`, commitments `cud_subscriptions_export`; the account's hyphens
+are underscores. Only usage cost is read here.
+"""
+
+import re
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from services.executor.errors import StepFailed
+from services.platform.identifiers import TABLE
+
+TIME, COST, CURRENCY = "usage_start_time", "cost", "currency"
+"""Columns of usage cost exports. None is without a time and a cost."""
+WANTED = "gcp_billing_export_v1_* or gcp_billing_export_resource_v1_*"
+MOST_NAMED = 8
+"""Tables that an answer names."""
+
+_ACCOUNT = "[0-9A-F]{6}(_[0-9A-F]{6}){2}"
+_USAGE = re.compile(r"gcp_billing_export_(?P<detailed>resource_)?v1_(?P<account>\w+)", re.ASCII)
+_TYPES = {
+    "VIEW": "a view",
+    "MATERIALIZED_VIEW": "a materialized view",
+    "EXTERNAL": "an external table",
+    "SNAPSHOT": "a snapshot of a table",
+}
+
+
+class Kind(StrEnum):
+    """What a table with billing data is."""
+
+    STANDARD = "a standard usage cost export"
+    DETAILED = "a detailed usage cost export"
+    FOCUS = "Google's FOCUS export"
+    PRICING = "a pricing export"
+    COMMITMENTS = "an export of committed use discounts"
+    OTHER = "no export that Google documents"
+
+    @property
+    def is_usage(self) -> bool:
+        """Whether it is read here."""
+        return self in {Kind.STANDARD, Kind.DETAILED}
+
+
+_OTHERS = (
+    (re.compile(r"gcp_billing_export_focus_.*|gcp_billing_immutable_.*"), Kind.FOCUS),
+    (re.compile(r"cloud_pricing_export.*"), Kind.PRICING),
+    (re.compile(r"cud_.*_?export.*"), Kind.COMMITMENTS),
+    (re.compile(r"gcp_billing_export_.*"), Kind.OTHER),
+)
+_COLUMNS = (
+    ({"billedcost", "chargeperiodstart"}, Kind.FOCUS),
+    ({"pricing_as_of_time"}, Kind.PRICING),
+    ({"cud_product", "subscription"}, Kind.COMMITMENTS),
+)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, order=True)
+class TableName:
+    """A table, in full. All three parts are checked or come from BigQuery itself."""
+
+    project: str
+    dataset: str
+    table: str
+
+    def __str__(self) -> str:
+        return f"{self.project}.{self.dataset}.{self.table}"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, order=True)
+class Listed:
+    """A table as a dataset's list has it."""
+
+    name: TableName
+    type: str
+    """BigQuery's: TABLE, VIEW, MATERIALIZED_VIEW, EXTERNAL, SNAPSHOT."""
+
+    @property
+    def is_table(self) -> bool:
+        """Whether it holds rows of its own, which the Storage Read API sends."""
+        return self.type == "TABLE"
+
+    @property
+    def kind(self) -> Kind | None:
+        """By its name; None if nothing in it speaks of billing."""
+        return kind_of_name(self.name)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Exports:
+    """The usage cost exports of one billing account."""
+
+    table: TableName
+    """The detailed one, or the only one."""
+    standard: TableName | None
+    """Beside a detailed one."""
+
+
+def named_table(text: str, project: str) -> TableName:
+    """The table that the parameter `export_table` names; without a project, in `project`. Raises StepFailed if it names none."""
+    match = TABLE.fullmatch(text)
+    if match is None:
+        raise StepFailed("The parameter export_table must be `dataset.table` or `project.dataset.table`.")
+    return TableName(project=match["project"] or project, dataset=match["dataset"], table=match["table"])
+
+
+def kind_of_name(name: TableName) -> Kind | None:
+    """What a table is by its name; None if nothing in it speaks of billing."""
+    if match := _USAGE.fullmatch(name.table):
+        return Kind.DETAILED if match["detailed"] else Kind.STANDARD
+    return next((kind for pattern, kind in _OTHERS if pattern.fullmatch(name.table) or pattern.fullmatch(name.dataset)), None)
+
+
+def is_usage(columns: Collection[str]) -> bool:
+    """Whether a table with these columns can be read as a usage cost export. BigQuery's names mean the same in any case."""
+    return {TIME, COST} <= {column.lower() for column in columns}
+
+
+def check_usage(name: TableName, columns: Mapping[str, str]) -> None:
+    """Raises StepFailed, saying what the table is and what to name instead, unless its columns (name to BigQuery's type) are those of a
+    usage cost export.
+    """
+    types = {column.lower(): kind for column, kind in columns.items()}
+    if is_usage(types):
+        if types[TIME] != "TIMESTAMP":
+            raise StepFailed(
+                f"Table {name} is no billing export: its column {TIME} is {types[TIME]}, where exports have TIMESTAMP. "
+                "Cast it in the copy, or name the export that Google writes with export_table."
+            )
+        return
+    kind = next((kind for some, kind in _COLUMNS if some <= types.keys()), kind_of_name(name))
+    if kind in {Kind.FOCUS, Kind.PRICING, Kind.COMMITMENTS}:
+        what = f"{kind}, no usage cost export"
+    else:
+        what = f"no billing export: it has no column {' and no '.join(column for column in (COST, TIME) if column not in types)}"
+    raise StepFailed(
+        f"Table {name} is {what}. Name a standard or detailed usage cost export ({WANTED}) with export_table, or leave it out."
+    )
+
+
+def choose_exports(listed: Iterable[Listed]) -> Exports | None:
+    """The exports of the one account that a project's tables have; None if there is none. Raises StepFailed, naming them, if there are
+    several accounts', or several of one.
+
+    A name that ends in more than an account's id is a copy: it is taken only where no other one is there.
+    """
+    found = [(one.name, match) for one in sorted(listed) if one.is_table and (match := _USAGE.fullmatch(one.name.table))]
+    found = [(name, match) for name, match in found if re.fullmatch(_ACCOUNT, match["account"])] or found
+    detailed = [name for name, match in found if match["detailed"]]
+    standard = [name for name, match in found if not match["detailed"]]
+    if len({match["account"] for _, match in found}) > 1 or len(detailed) > 1 or len(standard) > 1:
+        names = ", ".join(str(name) for name, _ in found)
+        raise StepFailed(f"Several billing exports were found: {names}. Say which one to read with the parameter export_table.")
+    if not found:
+        return None
+    return Exports(table=(detailed or standard)[0], standard=standard[0] if standard and detailed else None)
+
+
+def nothing_found(project: str, beside: Sequence[Listed], hidden: Sequence[str]) -> StepFailed:
+    """What to tell a tenant whose project has no usage cost export. `beside`: what looks like billing data there; `hidden`: datasets whose
+    tables the service account may not list.
+    """
+    sentences = [f"No billing export was found in project {project}: no dataset that the service account can see holds a table {WANTED}."]
+    if beside:
+        more = len(beside) - MOST_NAMED
+        names = [f"{one.name} ({_description(one)})" for one in sorted(beside)[:MOST_NAMED]]
+        sentences.append(f"What was found: {', '.join(names)}{f' and {more} more' if more > 0 else ''}.")
+    if any(not one.is_table and (one.kind is None or one.kind.is_usage) for one in beside):
+        sentences.append("A view is read only where export_table names it.")
+    if hidden:
+        sentences.append(f"The service account may not list the tables of {', '.join(hidden[:MOST_NAMED])}.")
+    sentences.append(
+        "Turn on the Cloud Billing export of standard or detailed usage cost to BigQuery, and grant the service account BigQuery Data "
+        f"Viewer on its dataset and BigQuery Read Session User on project {project}. If the export is in another project, name it with the "
+        "parameter export_table = project.dataset.table."
+    )
+    return StepFailed(" ".join(sentences))
+
+
+def _description(one: Listed) -> str:
+    if one.is_table:
+        return one.kind or Kind.OTHER
+    what = _TYPES.get(one.type, "no table")
+    if one.kind is None:
+        return f"{what} with a usage cost export's columns"
+    return what if one.kind.is_usage else f"{what}, by its name {one.kind}"

@@ -1,0 +1,92 @@
+"""How a tenant's service account proves to BigQuery who it is: it signs its own JWT, so no token is fetched from anywhere."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+from urllib.parse import urlsplit
+
+import grpc
+from google.auth import exceptions as google_auth
+from google.auth.credentials import Credentials
+from google.auth.transport.requests import Request
+from google.cloud.bigquery_storage_v1 import BigQueryReadClient
+from google.cloud.bigquery_storage_v1.services.big_query_read.transports import BigQueryReadGrpcTransport
+from google.oauth2 import service_account
+
+from services.executor.errors import StepFailed
+
+_TOKEN_URI = "https://oauth2.googleapis.com/token"  # noqa: S105 - an address; never called, but the library wants one
+_SCOPES = ("https://www.googleapis.com/auth/bigquery",)
+"""The narrowest that the Storage Read API takes; what the account may do is a matter of its roles."""
+
+
+def identity_of(key_file: Mapping[str, str]) -> Credentials:
+    """The credentials of a service account's key. Raises StepFailed if it cannot be used."""
+    try:
+        # Its own token_uri is never used: a tenant must not choose whom we talk to.
+        info = {**key_file, "token_uri": _TOKEN_URI}
+        account = service_account.Credentials.from_service_account_info(info, scopes=_SCOPES)  # type: ignore[no-untyped-call]
+        return _SelfSigned(account.with_always_use_jwt_access(True))  # noqa: FBT003 - its own signature
+    except (ValueError, KeyError, google_auth.GoogleAuthError):
+        raise StepFailed("The stored service account cannot be used: its key does not parse. Set the GCP credentials again.") from None
+
+
+def storage_reader(identity: Credentials, emulator: str | None) -> Any:
+    """A client of the Storage Read API, Google's or the emulator's at this address."""
+    if not emulator:
+        return BigQueryReadClient(credentials=identity)  # type: ignore[no-untyped-call]
+    address = urlsplit(emulator).netloc if "//" in emulator else emulator
+    channel = grpc.insecure_channel(address, options=[("grpc.max_receive_message_length", -1)])
+    transport = BigQueryReadGrpcTransport(channel=grpc.intercept_channel(channel, _Identity(identity)))
+    return BigQueryReadClient(transport=transport)  # type: ignore[no-untyped-call]
+
+
+class _SelfSigned(Credentials):
+    """A service account that signs its JWTs itself, and nothing more: Google's own class also looks up, in the background and at an address
+    of its own, which locations the account may use.
+    """
+
+    def __init__(self, account: Any) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self._account = account
+
+    def refresh(self, request: Any) -> None:
+        """See google.auth.credentials.Credentials. No I/O."""
+        self._account.refresh(request)
+        self.token, self.expiry = self._account.token, self._account.expiry
+
+
+class _Details(NamedTuple):
+    method: str
+    timeout: float | None
+    metadata: Any
+    credentials: Any
+    wait_for_ready: bool | None
+    compression: Any
+
+
+class _Identity(grpc.UnaryUnaryClientInterceptor, grpc.UnaryStreamClientInterceptor):  # type: ignore[misc]  # untyped upstream
+    """Sends the account's JWT over a channel without TLS, where gRPC itself would not: the emulator shall know who reads, too."""
+
+    def __init__(self, identity: Any) -> None:
+        self._identity = identity
+
+    def intercept_unary_unary(self, continuation: Callable[..., Any], client_call_details: Any, request: Any) -> Any:
+        """See grpc.UnaryUnaryClientInterceptor."""
+        return continuation(self._signed(client_call_details), request)
+
+    def intercept_unary_stream(self, continuation: Callable[..., Any], client_call_details: Any, request: Any) -> Any:
+        """See grpc.UnaryStreamClientInterceptor."""
+        return continuation(self._signed(client_call_details), request)
+
+    def _signed(self, details: Any) -> _Details:
+        if not self._identity.valid:
+            self._identity.refresh(Request())
+        metadata = [*(details.metadata or ()), ("authorization", f"Bearer {self._identity.token}")]
+        return _Details(
+            details.method,
+            details.timeout,
+            metadata,
+            details.credentials,
+            getattr(details, "wait_for_ready", None),
+            getattr(details, "compression", None),
+        )

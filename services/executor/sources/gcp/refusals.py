@@ -1,0 +1,159 @@
+"""What Google Cloud's errors mean for a tenant: one sentence for each cause, with what to do next.
+
+Read from `error.errors[].reason`, ErrorInfo and the message, over REST and gRPC alike (Google Cloud APIs, "Errors"; BigQuery, "Error
+messages"; VPC Service Controls, "Troubleshooting"). Google's own text is matched and never passed on: it may quote requests.
+"""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+from google.api_core import exceptions as google
+from google.auth import exceptions as google_auth
+
+from services.executor.errors import StepFailed
+from services.platform.bigquery.transient import is_transient
+
+
+class Role(Enum):
+    """A role that a tenant's service account may lack, and on what it is granted."""
+
+    DATA_VIEWER = "BigQuery Data Viewer (roles/bigquery.dataViewer) on the dataset"
+    READ_SESSION_USER = "BigQuery Read Session User (roles/bigquery.readSessionUser) on project {project}"
+    JOB_USER = "BigQuery Job User (roles/bigquery.jobUser) on project {project}"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Asked:
+    """What a tenant's Google Cloud was asked for."""
+
+    what: str
+    """In words: `table p.d.t`."""
+    project: str
+    """The credentials' project: sessions and jobs run there."""
+    role: Role
+    """What lets an account ask for this, if the error does not name the permission."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Said:
+    """What an error says, in lower case."""
+
+    reasons: frozenset[str]
+    text: str
+
+    def has(self, *reasons: str, text: Iterable[str] = ()) -> bool:
+        return not self.reasons.isdisjoint(reasons) or any(part in self.text for part in text)
+
+
+_PERMISSIONS = {
+    "bigquery.readsessions.": Role.READ_SESSION_USER,
+    "bigquery.jobs.": Role.JOB_USER,
+    "bigquery.tables.": Role.DATA_VIEWER,
+    "bigquery.datasets.": Role.DATA_VIEWER,
+}
+_APIS = {"bigquerystorage.googleapis.com": "BigQuery Storage API", "bigquery.googleapis.com": "BigQuery API"}
+_PROJECT = re.compile(r"projects?[/ ](?P<project>[a-z0-9][a-z0-9:.-]*[a-z0-9])")
+_NO_KEY = (google.Unauthorized, google_auth.RefreshError)
+
+
+def explain(error: Exception, asked: Asked) -> StepFailed:
+    """What to tell the tenant. Only what may pass by itself can heal."""
+    if is_transient(error):
+        return StepFailed(f"BigQuery did not answer when asked for {asked.what}. Run it again in a moment.", can_heal=True)
+    said = _said(error)
+    return StepFailed(_organisation(error, said, asked) or _access(error, said, asked) or _request(error, asked))
+
+
+def lacks_role(error: Exception) -> bool:
+    """Whether all that an account lacks is a role."""
+    unknown = Asked(what="", project="", role=Role.DATA_VIEWER)
+    return isinstance(error, google.Forbidden) and not is_transient(error) and _organisation(error, _said(error), unknown) is None
+
+
+def _organisation(error: Exception, said: _Said, asked: Asked) -> str | None:
+    """What a project, its organisation or a limit forbids to everybody."""
+    if said.has("service_disabled", "accessnotconfigured", text=("has not been used in project", "api is not enabled")):
+        api, service, project = _disabled(error, said, asked)
+        return f"The {api} is not enabled in project {project}. Enable {service} there, wait some minutes, and run it again."
+    if said.has(
+        "security_policy_violated",
+        "policyviolation",
+        "vpcservicecontrols",
+        text=("vpcservicecontrols", "prohibited by organization's policy"),
+    ):
+        return (
+            f"VPC Service Controls of the organisation forbid reading {asked.what} from outside its perimeter. Ask its administrator for "
+            "an ingress rule that lets this service account use the BigQuery and BigQuery Storage APIs."
+        )
+    if said.has(
+        "billing_disabled",
+        "billingnotenabled",
+        "accountdisabled",
+        text=(
+            "billing account for the owning project is disabled",
+            "has billing disabled",
+            "billing has not been enabled",
+            "not configured billing",
+        ),
+    ):
+        return f"Billing is off for project {asked.project} or that of {asked.what}. Link it to an active billing account and run it again."
+    if said.has("quotaexceeded"):
+        return f"A BigQuery quota of project {asked.project} is used up. Raise it, or run it again when it is free again."
+    if said.has("responsetoolarge"):
+        return f"BigQuery returns less of one query than {asked.what} has of these days. Run fewer days at once."
+    return None
+
+
+def _access(error: Exception, said: _Said, asked: Asked) -> str | None:
+    """What the service account may not do."""
+    if isinstance(error, _NO_KEY):
+        return (
+            "Google Cloud does not accept the service account's key: the key or the account was disabled or deleted, or the key has "
+            "expired. Make a new key, and set the GCP credentials again."
+        )
+    if not isinstance(error, google.Forbidden):
+        return None
+    if said.has(text=("policy tag", "finegrainedget", "fine-grained reader")):
+        return (
+            f"Columns of {asked.what} are protected by policy tags. Grant the service account Fine-Grained Reader "
+            "(roles/datacatalog.categoryFineGrainedReader) on these tags."
+        )
+    role = next((role for permission, role in _PERMISSIONS.items() if permission in said.text), asked.role)
+    return (
+        f"Google Cloud refused the service account on {asked.what}. Grant it {role.value.format(project=asked.project)}, "
+        "and check that the name is right: BigQuery answers the same for what is not there."
+    )
+
+
+def _request(error: Exception, asked: Asked) -> str:
+    if isinstance(error, google.NotFound):
+        return f"Google Cloud finds no {asked.what}. Check its name, and the project_id of the credentials."
+    if asked.role is Role.JOB_USER and isinstance(error, google.BadRequest):
+        return f"BigQuery cannot run a query on {asked.what}. Open it in BigQuery to see why, or name the table under it with export_table."
+    return f"Google Cloud could not read {asked.what}."
+
+
+def _said(error: Exception) -> _Said:
+    if not isinstance(error, google.GoogleAPICallError):
+        return _Said(reasons=frozenset(), text=str(error).lower())
+    # Over REST `errors` are objects with a reason; over gRPC it holds the RpcError.
+    listed = [one for one in error.errors or () if isinstance(one, dict)]
+    reasons = {error.reason, *(one.get("reason") for one in listed)}
+    texts = [error.message, *(one.get("message") for one in listed)]
+    return _Said(
+        reasons=frozenset(str(reason).lower() for reason in reasons if reason), text=" ".join(str(text) for text in texts if text).lower()
+    )
+
+
+def _disabled(error: Exception, said: _Said, asked: Asked) -> tuple[str, str, str]:
+    """The API, its service, and the project that it is off in."""
+    details: Any = (error.metadata if isinstance(error, google.GoogleAPICallError) else None) or {}
+    service = details.get("service", "")
+    if service not in _APIS:
+        is_storage = "bigquery storage" in said.text or (asked.role is Role.READ_SESSION_USER and "bigquery api" not in said.text)
+        service = "bigquerystorage.googleapis.com" if is_storage else "bigquery.googleapis.com"
+    match = _PROJECT.search(details.get("consumer", "")) or re.search(rf"has not been used in {_PROJECT.pattern}", said.text)
+    return _APIS[service], service, match["project"] if match else asked.project

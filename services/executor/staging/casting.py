@@ -1,0 +1,80 @@
+"""An export's column as a staging column has it: cast where its values mean the same, refused by its name where they do not.
+
+Exports that Google writes need little of this (prices are NUMERIC); copies of them hold what their way here has made of the types.
+"""
+
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from services.executor.errors import StepFailed
+
+
+def cast_column(values: pa.Array, kind: pa.DataType, column: str) -> pa.Array:
+    """`values` as `kind`. At any depth, what a STRUCT lacks is NULL, what it has more is dropped; names match as BigQuery's do,
+    in any case. An empty text is NULL: copies that have been CSV have no other NULL. Raises StepFailed, naming `column` or the part of it
+    that does not fit.
+    """
+    if not pa.types.is_struct(kind):
+        try:
+            found = values if values.type == kind else _cast(values, kind)
+        except (pa.ArrowException, ValueError, OverflowError) as error:
+            raise misfit(values, kind, column) from error
+        return pc.if_else(pc.equal(found, ""), None, found) if pa.types.is_string(kind) else found
+    parts = []
+    for field in kind:
+        found = part(values, field.name, column)
+        parts.append(pa.nulls(len(values), field.type) if found is None else cast_column(found, field.type, f"{column}.{field.name}"))
+    return pa.StructArray.from_arrays(parts, fields=list(kind), mask=values.is_null())
+
+
+def part(values: pa.Array, name: str, column: str) -> pa.Array | None:
+    """A STRUCT's part; None if it has none of that name. Raises StepFailed, naming `column`, if it is no STRUCT."""
+    if not pa.types.is_struct(values.type):
+        raise misfit(values, pa.struct([(name, pa.null())]), column)
+    for place, field in enumerate(values.type):
+        if field.name.lower() == name.lower():
+            return pc.struct_field(values, [place])
+    return None
+
+
+def misfit(values: pa.Array, kind: pa.DataType, column: str) -> StepFailed:
+    """What the tenant reads of a column that cannot be taken."""
+    wanted = "a STRUCT" if pa.types.is_struct(kind) else "a list of STRUCTs" if pa.types.is_list(kind) else str(kind)
+    return StepFailed(
+        f"Column {column} of the export is {values.type}, and not all of its values can be read as {wanted}, as billing exports have it. "
+        "Name the export that Google writes in export_table, or cast the column in the copy."
+    )
+
+
+def _cast(values: pa.Array, kind: pa.DataType) -> pa.Array:
+    found = values.type
+    if pa.types.is_timestamp(kind):
+        if pa.types.is_string(found):
+            return _each(values, kind, _timestamp)
+        if not (pa.types.is_timestamp(found) or pa.types.is_date(found)):
+            # Arrow would take a number for microseconds, which it may be or not.
+            raise ValueError("no time")
+    if pa.types.is_boolean(found) and not pa.types.is_boolean(kind):
+        raise ValueError("true and false are no amounts")
+    if pa.types.is_string(kind) and pa.types.is_floating(found):
+        # A number without a fraction: project.number or invoice.month that were once in a spreadsheet.
+        return values.cast(pa.int64()).cast(kind)
+    return values.cast(kind)
+
+
+def _each(values: pa.Array, kind: pa.DataType, made: Callable[[str], object]) -> pa.Array:
+    distinct = values.dictionary_encode()
+    return pa.array(list(_made(distinct.dictionary.to_pylist(), made)), kind).take(distinct.indices)
+
+
+def _made(texts: list[str | None], made: Callable[[str], object]) -> Iterator[object]:
+    return (None if text is None else made(text) for text in texts)
+
+
+def _timestamp(text: str) -> datetime:
+    """ISO 8601, or as BigQuery prints it (`2025-11-17 10:00:00 UTC`); without an offset it is UTC."""
+    found = datetime.fromisoformat(text.strip().removesuffix(" UTC"))
+    return found.astimezone(UTC) if found.tzinfo else found.replace(tzinfo=UTC)

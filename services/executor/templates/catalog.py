@@ -1,0 +1,64 @@
+"""All templates: the files below `configs/`, and which of them can be run."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Protocol
+
+from services.executor.staging.shape import StagingShape
+from services.executor.templates.name import PipelineName
+from services.executor.templates.section import Section, TemplateError
+from services.executor.templates.step import Scope, StepType
+from services.executor.templates.template import Template, parse_template
+from services.platform.bigquery.ddl import load_tables
+
+NOT_TEMPLATES = frozenset({"bigquery", "envoy", "cloud_scheduler"})
+"""Folders of configs/ that hold something else."""
+
+
+class Templates(Protocol):
+    """Where to look templates up, now."""
+
+    @property
+    def templates(self) -> Mapping[PipelineName, Template]:
+        """Those that can be run."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Catalog:
+    """All templates. A broken one is missing in `templates`, and `broken` says why, by path."""
+
+    templates: Mapping[PipelineName, Template]
+    broken: Mapping[str, TemplateError]
+
+
+def load_catalog(configs: Path, step_types: Mapping[str, StepType]) -> Catalog:
+    """Reads every template below `configs`. Raises ValueError only for DDL that cannot be read: that is ours, not a template's."""
+    tables = load_tables(configs / "bigquery" / "tenant")
+    shapes = [*load_tables(configs / "bigquery" / "staging").values(), *(table.staging for table in tables.values())]
+    staging = {table.name: StagingShape.of(table) for table in shapes}
+    scope = Scope(folder=configs, parameters={}, found={}, staging=staging, tables=tables)
+    templates, broken = dict[PipelineName, Template](), dict[str, TemplateError]()
+    for path in sorted(configs.glob("*/*/*.yml")):
+        source = path.relative_to(configs).as_posix()
+        name = PipelineName.of(*source.removesuffix(".yml").split("/"))
+        if source.split("/")[0] in NOT_TEMPLATES:
+            continue
+        try:
+            if name is None or name.path != source.removesuffix(".yml"):
+                raise TemplateError(f"{source}:1:1: folders and file must be named with lower-case letters, digits and underscores")
+            section = Section.read(path, source, "a template")
+            templates[name] = parse_template(name, section, replace(scope, folder=path.parent), step_types)
+        except TemplateError as error:
+            broken[source] = error
+        except Exception as error:  # noqa: BLE001 - whatever one file makes our code run into, the others can be run
+            broken[source] = TemplateError(f"{source}:1:1: it cannot be read ({type(error).__name__})")
+    return Catalog(templates=templates, broken=broken)
+
+
+def carried_over(before: Catalog, now: Catalog) -> Catalog:
+    """What is read anew, but a template that has just been broken goes on as it was: a slip of the pen fails nobody's runs."""
+    broken = {name for source in now.broken if (name := PipelineName.parse(source.removesuffix(".yml")))}
+    kept = {name: template for name, template in before.templates.items() if name in broken}
+    return replace(now, templates={**kept, **now.templates})

@@ -1,0 +1,71 @@
+"""What a template's `parameters` say, as ParameterSpecs."""
+
+from datetime import date
+from zoneinfo import ZoneInfo
+
+from services.executor.templates.name import SEGMENT
+from services.executor.templates.parameters import ParameterSpec, ParameterType
+from services.executor.templates.section import Section
+from services.platform.errors import InvalidArgument
+from services.platform.time_zones import zone_of
+
+ANY_DAY = date(2000, 1, 2)
+"""To see whether `yesterday` is a date."""
+CALENDAR = frozenset({ParameterType.DATE, ParameterType.MONTH})
+
+
+def read_parameters(section: Section) -> dict[str, ParameterSpec]:
+    """By name, in the file's order. Raises TemplateError for the first thing that is wrong with one."""
+    return {name: _parameter(name, entry) for name, entry in section.named_sections("parameters", "a parameter").items()}
+
+
+def _parameter(name: str, section: Section) -> ParameterSpec:
+    if not SEGMENT.fullmatch(name):
+        raise section.error(f"the parameter `{name}` must be lower-case letters, digits and underscores")
+    kind = ParameterType(section.text("type", among=tuple(ParameterType)))
+    spec = ParameterSpec(
+        name=name,
+        type=kind,
+        required=section.flag("required"),
+        default=_json(section, "default"),
+        scheduled=section.text("scheduled", "") or None,
+        zone=_zone(section, kind),
+        choices=_choices(section, kind),
+        description=section.text("description", ""),
+    )
+    if spec.required and spec.default is not None:
+        raise section.error(f"the parameter {name} is required, so it has no default", "default")
+    for key, value in (("default", spec.default), ("scheduled", spec.scheduled)):
+        try:
+            if value is not None:
+                spec.parse(value, today=ANY_DAY)
+        except ValueError as error:
+            raise section.error(f"the {key} of {name} does not fit: {error}", key) from error
+    section.finish()
+    return spec
+
+
+def _json(section: Section, key: str) -> str | int | bool | None:
+    value = section.scalar(key)
+    if isinstance(value, float):
+        raise section.error(f"{key} must be text, a whole number, true or false", key)
+    return value
+
+
+def _zone(section: Section, kind: ParameterType) -> ZoneInfo:
+    name = section.text("timezone", "UTC")
+    if name != "UTC" and kind not in CALENDAR:
+        raise section.error(f"only a {' or a '.join(sorted(CALENDAR))} has a timezone", "timezone")
+    try:
+        return zone_of(name)
+    except InvalidArgument as error:
+        raise section.error(error.message, "timezone") from error
+
+
+def _choices(section: Section, kind: ParameterType) -> tuple[str, ...]:
+    choices = section.texts("choices")
+    if bool(choices) != (kind is ParameterType.CHOICE):
+        raise section.error("a parameter of type choice, and no other, lists its `choices`", "choices" if choices else "type")
+    if len(set(choices)) < len(choices):
+        raise section.error("one of the choices stands twice", "choices")
+    return choices

@@ -1,0 +1,77 @@
+"""The catalog as the files are now: whoever adds or mends a template need not restart the executor."""
+
+import asyncio
+import contextlib
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import structlog
+
+from services.executor.templates.catalog import Catalog, carried_over, load_catalog
+from services.executor.templates.name import PipelineName
+from services.executor.templates.step import StepType
+from services.executor.templates.template import Template
+from services.platform import metrics
+
+FILES = ("*/*/*.yml", "*/*/*.sql")
+"""Templates, their SQL, and the DDL; what is mounted as a link is followed."""
+
+_log = structlog.get_logger()
+
+
+class LiveCatalog:
+    """Looks at the files every `poll_seconds`, and reads all anew when one has changed. A run goes on with the template it began with."""
+
+    def __init__(self, configs: Path, step_types: Mapping[str, StepType], *, poll_seconds: float) -> None:
+        """Reads the templates. Raises ValueError for DDL that cannot be read."""
+        self._configs, self._step_types, self._poll_seconds = configs, step_types, poll_seconds
+        self._seen = _stamps(configs)
+        self._now = load_catalog(configs, step_types)
+        _tell(self._now)
+
+    @property
+    def templates(self) -> Mapping[PipelineName, Template]:
+        """Those that can be run."""
+        return self._now.templates
+
+    async def __aenter__(self) -> Self:
+        self._following = asyncio.create_task(self._follow())
+        return self
+
+    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._following.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await self._following
+
+    async def _follow(self) -> None:
+        while True:
+            await asyncio.sleep(self._poll_seconds)
+            try:
+                # Taken before the files are read: what changes in between is read again.
+                stamps = await asyncio.to_thread(_stamps, self._configs)
+                if stamps != self._seen:
+                    found = await asyncio.to_thread(load_catalog, self._configs, self._step_types)
+                    self._now, self._seen = carried_over(self._now, found), stamps
+                    _tell(self._now)
+            except Exception as error:  # noqa: BLE001 - whatever stands in the files, they are looked at again
+                _log.error("templates_unreadable", problem=str(error))
+
+
+def _tell(catalog: Catalog) -> None:
+    metrics.TEMPLATES.labels("good").set(len(catalog.templates))
+    metrics.TEMPLATES.labels("broken").set(len(catalog.broken))
+    for error in catalog.broken.values():
+        _log.error("template_broken", problem=str(error))
+    _log.info("templates_read", templates=[name.path for name in sorted(catalog.templates)])
+
+
+def _stamps(configs: Path) -> dict[str, tuple[int, int]]:
+    """When each file was last changed, in ns, and its size in bytes."""
+    found = dict[str, tuple[int, int]]()
+    for path in (path for pattern in FILES for path in configs.glob(pattern)):
+        with contextlib.suppress(FileNotFoundError):
+            stat = path.stat()
+            found[str(path)] = (stat.st_mtime_ns, stat.st_size)
+    return found

@@ -1,0 +1,188 @@
+"""Templates: what `configs/{provider}/{domain}/{template}.yml` says, read strictly."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import date, datetime
+from enum import StrEnum
+
+from services.executor.records import Period
+from services.executor.templates.declared import read_parameters
+from services.executor.templates.graph import When, before, circle, in_order
+from services.executor.templates.name import SEGMENT, PipelineName
+from services.executor.templates.parameters import ParameterSpec, Value, resolve
+from services.executor.templates.period import DAY, MOST_DAYS, check_days, check_defaults, has_period, period_of, unfilled
+from services.executor.templates.section import Section
+from services.executor.templates.step import Scope, Step, StepType
+
+
+class Overlap(StrEnum):
+    """What happens to a run while another one of the pipeline works on one of its days."""
+
+    ALLOW = "allow"
+    """Both run; publishing is fenced and replaces whole days."""
+    REFUSE = "refuse"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TemplateStep:
+    """One step of a template."""
+
+    id: str
+    type: str
+    index: int
+    """From 0, in the file's order."""
+    needs: tuple[str, ...]
+    """Ids of steps that must have ended first; without a circle."""
+    before: frozenset[str]
+    """These, and what they need, and so on: what it can learn from."""
+    when: When
+    attempts: int
+    """How often it is tried in all, if what went wrong can heal."""
+    timeout_seconds: int
+    """For each try."""
+    action: Step
+
+    @property
+    def is_work(self) -> bool:
+        """Whether it is part of the run's work; if not, of the epilogue."""
+        return self.when is When.ON_SUCCESS
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Wanted:
+    """A step of a template as far as the order of steps is concerned."""
+
+    id: str
+    section: Section
+    index: int
+    needs: tuple[str, ...]
+    when: When
+
+    @property
+    def is_work(self) -> bool:
+        return self.when is When.ON_SUCCESS
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Template:
+    """A pipeline that can be run."""
+
+    name: PipelineName
+    description: str
+    timeout_seconds: int
+    """A run is failed this long after it began, waiting included."""
+    parameters: tuple[ParameterSpec, ...]
+    most_days: int
+    """That one run may cover, if it covers days. See `period`."""
+    overlap: Overlap
+    steps: tuple[TemplateStep, ...]
+    """Each after those that it needs; else in the file's order."""
+
+    def values_of(
+        self, given: Mapping[str, object], *, now: datetime, slot_day: date | None = None, scheduled: bool = False
+    ) -> dict[str, Value]:
+        """A run's parameters, defaults filled in. Raises InvalidArgument; see `parameters.resolve`."""
+        return resolve(self.parameters, given, now=now, slot_day=slot_day, scheduled=scheduled, unfilled=unfilled(given))
+
+    def check_days(self, given: Mapping[str, object], values: Mapping[str, Value], *, now: datetime) -> None:
+        """Raises InvalidArgument for days that are not to be loaded at `now`; see `period`."""
+        if self.covers_days:
+            check_days(given, values, now)
+
+    @property
+    def covers_days(self) -> bool:
+        """Whether it is run for days. See `period`."""
+        return any(spec.name == DAY for spec in self.parameters)
+
+    def period_of(self, values: Mapping[str, Value]) -> Period | None:
+        """The days that a run with these parameters covers. Raises InvalidArgument; see `period`."""
+        return period_of(values, most_days=self.most_days)
+
+
+def parse_template(name: PipelineName, section: Section, scope: Scope, step_types: Mapping[str, StepType]) -> Template:
+    """One file's template. Raises TemplateError for the first thing that is wrong with it."""
+    parameters = read_parameters(section)
+    timeout = section.integer("timeout_seconds", 3600)
+    overlap, most_days = _period(section, parameters)
+    scope = replace(scope, parameters=parameters, covers_days=DAY in parameters)
+    steps = _steps(section, scope, step_types, timeout)
+    description = section.text("description")
+    section.finish()
+    return Template(
+        name=name,
+        description=description,
+        timeout_seconds=timeout,
+        parameters=tuple(parameters.values()),
+        most_days=most_days,
+        overlap=overlap,
+        steps=steps,
+    )
+
+
+def _period(section: Section, parameters: Mapping[str, ParameterSpec]) -> tuple[Overlap, int]:
+    try:
+        covers_days = has_period({name: spec.type for name, spec in parameters.items()})
+        check_defaults(parameters)
+    except ValueError as error:
+        raise section.error(str(error), "parameters") from error
+    overlap = Overlap(section.text("overlap", Overlap.ALLOW, among=tuple(Overlap)))
+    if overlap is Overlap.REFUSE and not covers_days:
+        raise section.error(f"`overlap: refuse` is about days, so it needs the parameter {DAY}", "overlap")
+    return overlap, section.integer("most_days", MOST_DAYS, most=366)
+
+
+def _steps(section: Section, scope: Scope, step_types: Mapping[str, StepType], timeout: int) -> tuple[TemplateStep, ...]:
+    wanted = dict[str, _Wanted]()
+    for index, entry in enumerate(section.sections("steps", "a step")):
+        identity = entry.text("id")
+        if not SEGMENT.fullmatch(identity):
+            raise entry.error(f"the id `{identity}` must be lower-case letters, digits and underscores", "id")
+        if identity in wanted:
+            raise entry.error(f"the id `{identity}` stands twice", "id")
+        when = When(entry.text("when", When.ON_SUCCESS, among=tuple(When)))
+        wanted[identity] = _Wanted(id=identity, section=entry, index=index, needs=entry.texts("needs"), when=when)
+    if not wanted:
+        raise section.error("a template needs at least one step in `steps`", "steps")
+    for one in wanted.values():
+        _check_needs(one, wanted)
+    needs = {identity: one.needs for identity, one in wanted.items()}
+    if round_ := circle(needs):
+        raise wanted[round_[0]].section.error(f"steps need each other in a circle: {' -> '.join(round_)}", "needs")
+    steps, finders = dict[str, TemplateStep](), dict[str, str]()
+    for identity in in_order(needs):
+        one, earlier = wanted[identity], before(identity, needs)
+        # The epilogue also runs when those before it have failed: then nothing is found out.
+        found = {name: kind for other in earlier for name, kind in steps[other].action.FINDS.items()} if one.is_work else {}
+        step = _step(one, replace(scope, found=found), earlier=earlier, step_types=step_types, timeout=timeout)
+        for name in step.action.FINDS:
+            if name in finders:
+                raise one.section.error(f"it finds out `{name}`, as the step `{finders[name]}` does", "type")
+            finders[name] = identity
+        steps[identity] = step
+    return tuple(steps.values())
+
+
+def _check_needs(one: "_Wanted", wanted: Mapping[str, "_Wanted"]) -> None:
+    for need in one.needs:
+        if need not in wanted:
+            raise one.section.error(f"it needs `{need}`, which is no step of this template", "needs")
+        if one.is_work and not wanted[need].is_work:
+            raise one.section.error(f"it needs `{need}`, which runs after all others: it is `when: {wanted[need].when}`", "needs")
+
+
+def _step(one: _Wanted, scope: Scope, *, earlier: frozenset[str], step_types: Mapping[str, StepType], timeout: int) -> TemplateStep:
+    section = one.section
+    kind = section.text("type", among=step_types)
+    step = TemplateStep(
+        id=one.id,
+        type=kind,
+        index=one.index,
+        needs=one.needs,
+        before=earlier,
+        when=one.when,
+        attempts=section.integer("attempts", 1, most=10),
+        timeout_seconds=section.integer("timeout_seconds", timeout),
+        action=step_types[kind](section, scope),
+    )
+    section.finish()
+    return step

@@ -1,0 +1,44 @@
+"""Asks auth who holds an API key. The key itself never travels."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import grpc
+import structlog
+from convergence.auth.v1 import authentication_service_pb2 as messages
+from convergence.auth.v1.authentication_service_pb2_grpc import AuthenticationServiceStub
+
+from services.platform.access.control import KeyHolder
+from services.platform.backoff import backoff
+from services.platform.timestamps import to_datetime
+
+_log = structlog.get_logger()
+
+
+class RemoteAuthenticator:
+    """`access.WatchedAuthenticator` over a channel to auth."""
+
+    def __init__(self, channel: grpc.aio.Channel) -> None:
+        self._stub = AuthenticationServiceStub(channel)
+
+    async def authenticate(self, api_key_sha256: str) -> KeyHolder:
+        """See `access.Authenticator`. Raises Unavailable if auth does not answer."""
+        answer = await self._stub.AuthenticateApiKey(messages.AuthenticateApiKeyRequest(api_key_sha256=api_key_sha256))
+        return KeyHolder(
+            tenant_id=answer.tenant_id,
+            api_key_id=answer.api_key_id,
+            scopes=tuple(answer.scopes),
+            tenant_active=answer.tenant_active,
+            subscription_active=answer.subscription_active,
+            expires_at=to_datetime(answer.expires_at) if answer.HasField("expires_at") else None,
+        )
+
+    async def changes(self) -> AsyncIterator[str]:
+        """See `access.WatchedAuthenticator`. Empty whenever listening begins anew. Never ends."""
+        for wait in backoff(first=0.5, most=5.0):
+            try:
+                async for change in self._stub.WatchKeyChanges(messages.WatchKeyChangesRequest()):
+                    yield change.tenant_id
+            except grpc.aio.AioRpcError as error:
+                _log.info("key_changes_interrupted", code=error.code().name)
+            await asyncio.sleep(wait)

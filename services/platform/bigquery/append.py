@@ -1,0 +1,86 @@
+"""Appends rows to an append-only table of the tenants' datasets: streamed where BigQuery keeps streamed rows, else by INSERT.
+
+Streaming costs no job and waits for no other statement, but for some minutes after a table was made, made again or altered, BigQuery may
+refuse its rows or take them and lose them ("Streaming data into BigQuery", metadata errors for streaming inserts). So the age of the table
+is looked at first, and what a stream refuses is inserted: no row is lost for the way it went.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from datetime import timedelta
+from typing import Any
+
+from services.platform.bigquery.client import NO_RETRY, BadRequest, BigQuery, NotFound, RowsRefused
+from services.platform.bigquery.sql import Block
+from services.platform.cache import TtlCache
+from services.platform.clock import Clock, SystemClock
+from services.platform.group_commit import GroupCommits
+
+AGE_KNOWN_SECONDS = 60.0
+"""A table that is dropped and made again is seen to be young after so long."""
+KNOWN_DATASETS = 10_000
+
+type Row = Mapping[str, Any]
+
+
+class AppendOnlyTable:
+    """One such table in all tenants' datasets. Rows are JSON values by column; two with the same `key` column are one row to readers."""
+
+    def __init__(
+        self,
+        bq: BigQuery,
+        table: str,
+        *,
+        key: str,
+        insert: Block,
+        add_columns: Callable[[str], Awaitable[object]] | None = None,
+        clock: Clock | None = None,
+    ) -> None:
+        """`insert` takes the rows as its only parameter. `add_columns(dataset)` is called before rows are inserted that a stream has
+        refused: the table may be older than one of its columns.
+        """
+        self._bq, self._table, self._key, self._insert_block, self._add_columns = bq, table, key, insert, add_columns
+        [self._param] = insert.params
+        self._clock = clock or SystemClock()
+        self._is_old: TtlCache[str, bool] = TtlCache(seconds=AGE_KNOWN_SECONDS, size=KNOWN_DATASETS)
+        self._refused: TtlCache[str, bool] = TtlCache(seconds=bq.stream_after_seconds, size=KNOWN_DATASETS)
+        self._inserts: GroupCommits[str, Row, None] = GroupCommits(self._insert, ready=self._room)
+
+    async def append(self, dataset: str, rows: Sequence[Row], *, is_new: bool = False) -> None:
+        """Appends `rows` in `dataset` (`project.dataset`); what others append there meanwhile by INSERT shares the next statement.
+
+        `is_new`: the caller has just made the table. Raises as `BigQuery.query` does: NotFound without the table.
+        """
+        if is_new:
+            self._is_old.keep(dataset, value=False)
+        if not self._refused.peek(dataset) and await self._is_old.get(dataset, self._look):
+            try:
+                # What is NULL is left out: the table may be older than the column.
+                filled = [{name: value for name, value in row.items() if value is not None} for row in rows]
+                await self._bq.stream(f"{dataset}.{self._table}", filled, [row[self._key] for row in rows])
+            except (NotFound, RowsRefused) as refusal:
+                self._refused.keep(dataset, value=True)
+                if self._add_columns and isinstance(refusal, RowsRefused):
+                    await self._add_columns(dataset)
+            else:
+                return
+        await self._inserts.submit_all(dataset, rows)
+
+    async def _look(self, dataset: str) -> bool:
+        """Whether the table has been there for long enough, by its metadata: no statement, no cost."""
+        name = f"{dataset}.{self._table}"
+        try:
+            there = await self._bq.call("get_table", lambda left: self._bq.client.get_table(name, timeout=left, retry=NO_RETRY))
+        except NotFound:
+            return False  # the INSERT says so, if it is really not there
+        return there.created is None or self._clock.now() - there.created >= timedelta(seconds=self._bq.stream_after_seconds)
+
+    async def _room(self, dataset: str) -> None:
+        await self._bq.room(self._insert_block, dataset=dataset)
+
+    async def _insert(self, dataset: str, rows: Sequence[Row]) -> Sequence[Exception | None]:
+        try:
+            await self._bq.query(self._insert_block, {self._param: rows}, dataset=dataset)
+        except BadRequest as error:
+            # One bad row must not take its neighbours with it.
+            return [error] if len(rows) == 1 else [(await self._insert(dataset, [row]))[0] for row in rows]
+        return [None] * len(rows)

@@ -1,0 +1,98 @@
+"""Our DDL, as files: one `CREATE TABLE IF NOT EXISTS` each, a column a line; or one `CREATE OR REPLACE VIEW`, its columns in comments.
+
+A view outlives the job that makes it, so BigQuery wants the tables in it with their dataset: they are written `${control}.name`.
+"""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from services.platform.bigquery.sql import Block, make_block
+
+_TABLE = re.compile(r"CREATE TABLE IF NOT EXISTS (\w+) \(\n(.*?)\n\)", re.DOTALL)
+_VIEW = re.compile(r"^CREATE OR REPLACE VIEW (\w+) AS$", re.MULTILINE)
+_VIEW_COLUMN = re.compile(r"^-- column: (\w+) (.+)$", re.MULTILINE)
+_DATASET = re.compile(r"[A-Za-z0-9:.-]+\.\w+", re.ASCII)
+_COLUMN = re.compile(r"\s*(\w+)\s+(.+?)(\s+NOT NULL)?,?$")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Table:
+    """A table as its DDL file makes it."""
+
+    name: str
+    sql: str
+    columns: dict[str, str]
+    """Name to GoogleSQL type, in order."""
+
+    @property
+    def create(self) -> Block:
+        """Makes the table unless it is there; changes nothing on replay."""
+        return Block(name=f"create_{self.name}", sql=self.sql, params={})
+
+    @property
+    def staging(self) -> "Table":
+        """`x_staging_{name}`: where a run gathers what it will publish. The same columns, none of them NOT NULL; never made so named."""
+        return Table(name=f"x_staging_{self.name}", sql=self.sql, columns=self.columns)
+
+    def add_columns(self, columns: Iterable[str]) -> Block:
+        """Adds columns that an older version of the table lacks, in one statement; changes nothing on replay."""
+        added = ", ".join(f"ADD COLUMN IF NOT EXISTS {column} {self.columns[column]}" for column in columns)
+        return make_block(f"add_columns_{self.name}", f"ALTER TABLE {self.name} {added}", {})
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class View:
+    """A view as its DDL file makes it."""
+
+    name: str
+    sql: str
+    """With `${control}` where the dataset belongs."""
+    columns: dict[str, str]
+    """Name to GoogleSQL type, in order, as the file says."""
+
+    @property
+    def bare(self) -> Block:
+        """With bare table names, as the checks know them."""
+        return make_block(f"create_{self.name}", self.sql.replace("${control}.", ""), {})
+
+    def create(self, dataset: str) -> Block:
+        """Makes the view, or makes it anew, over the tables of `dataset` (`project.dataset`). Raises ValueError for what cannot be one: it
+        becomes part of the text.
+        """
+        if not _DATASET.fullmatch(dataset):
+            raise ValueError(f"{dataset!r} is no `project.dataset`")
+        return make_block(f"create_{self.name}", self.sql.replace("${control}", dataset), {})
+
+
+def create_tables(name: str, tables: list[Table]) -> Block:
+    """A script that makes those of the tables that are not there, and says so at its end; see `sql` for why."""
+    return make_block(name, ";\n".join([*(table.sql.strip() for table in tables), "SELECT TRUE AS done"]), {})
+
+
+def load_views(folder: Path) -> dict[str, View]:
+    """The views of a folder of DDL files, by name."""
+    found = ((_VIEW.search(text), text) for text in (path.read_text() for path in sorted(folder.glob("*.sql"))))
+    return {match[1]: View(name=match[1], sql=text, columns=dict(_VIEW_COLUMN.findall(text))) for match, text in found if match}
+
+
+def load_tables(folder: Path) -> dict[str, Table]:
+    """The tables of a folder of DDL files, by name. Raises ValueError, naming the file, for one that is not as described above."""
+    texts = ((path, path.read_text()) for path in sorted(folder.glob("*.sql")))
+    tables = [read_table(text, str(path)) for path, text in texts if not _VIEW.search(text)]
+    return {table.name: table for table in tables}
+
+
+def read_table(text: str, source: str) -> Table:
+    """The table that this DDL makes. Raises ValueError, naming `source`, for one that is not as described above."""
+    match = _TABLE.search(text)
+    if match is None:
+        raise ValueError(f"{source}: expected `CREATE TABLE IF NOT EXISTS name (`, a column a line, and `)`")
+    columns = {}
+    for line in match[2].splitlines():
+        column = _COLUMN.fullmatch(line)
+        if column is None:
+            raise ValueError(f"{source}: cannot read the column `{line.strip()}`")
+        columns[column[1]] = column[2]
+    return Table(name=match[1], sql=text, columns=columns)

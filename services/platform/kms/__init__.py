@@ -1,0 +1,1 @@
+"""Cloud KMS: the client, and the associated data that credentials are sealed with."""

@@ -1,0 +1,150 @@
+"""The steps around every RPC: each is an async context manager over the call, entered in order before the servicer sees the request."""
+
+import asyncio
+import math
+import time
+import uuid
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from typing import Any
+
+import grpc
+import structlog
+from google.protobuf.descriptor import MethodDescriptor
+from google.protobuf.message import DecodeError, Message
+from grpc_status import rpc_status
+
+from services.platform import metrics
+from services.platform.errors import ConvergenceError, DeadlineExceeded, Internal, InvalidArgument, Unavailable, to_status
+from services.platform.rpc.rules import OPEN_TO_PEERS, find_method
+
+_log = structlog.get_logger()
+MAX_REQUEST_ID = 128
+# Seconds: we give up so long before the caller's deadline that our answer, which says more than gRPC's own, still reaches it.
+DEADLINE_MARGIN = 0.25
+# Tells a gRPC client not to retry by its own policy (gRFC A6): what we answer has been retried as far as it makes sense.
+NO_RETRY = ("grpc-retry-pushback-ms", "-1")
+request_id: ContextVar[str] = ContextVar("request_id", default="")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Call:
+    """One RPC, before it is answered."""
+
+    path: str
+    """`/package.Service/Method`."""
+    method: MethodDescriptor | None
+    """None if no proto describes it."""
+    request: Message
+    context: grpc.aio.ServicerContext[Any, Any]
+    metadata: dict[str, str] = field(repr=False)
+    """Lower-case names; the last value of a name that stands twice."""
+
+
+type Handler = grpc.RpcMethodHandler[Any, Any]
+type Step = Callable[[Call], AbstractAsyncContextManager[None]]
+
+
+@asynccontextmanager
+async def report(call: Call) -> AsyncIterator[None]:
+    """Outermost: gives the call its request id, logs and counts how it ended, and turns what is raised into a status. No exception's own
+    text ever reaches the caller.
+    """
+    identity = call.metadata.get("x-request-id", "")
+    identity = identity if 0 < len(identity) <= MAX_REQUEST_ID and identity.isprintable() else str(uuid.uuid4())
+    request_id.set(identity)
+    structlog.contextvars.bind_contextvars(request_id=identity, rpc=call.path, tenant_id=getattr(call.request, "tenant_id", "") or None)
+    began, code, refusal = time.monotonic(), "OK", None
+    left = call.context.time_remaining()
+    deadline = asyncio.timeout(max(0.0, left - DEADLINE_MARGIN) if left is not None else None)
+    try:
+        async with deadline:
+            yield
+    except ConvergenceError as error:
+        refusal = error
+    except (grpc.aio.BaseError, asyncio.CancelledError):
+        code = "CANCELLED"
+        raise
+    except Exception as error:  # noqa: BLE001 - the last line of defence: no exception's text may reach a caller
+        if isinstance(error, TimeoutError) and deadline.expired():
+            refusal = DeadlineExceeded("SERVICE_TIMEOUT", "This took longer than you wait. What you asked for may have been done.")
+        else:
+            _log.exception("unexpected_error")
+            refusal = Internal("INTERNAL", f"Something broke on our side. Quote request id {identity} when you ask for help.")
+    finally:
+        code = refusal.code.name if refusal else code
+        seconds = time.monotonic() - began
+        metrics.CALLS.labels(call.path, code).inc()
+        metrics.CALL_SECONDS.labels(call.path).observe(seconds)
+        _log.info("rpc", code=code, reason=refusal.reason if refusal else None, ms=round(seconds * 1000, 1))
+    if refusal is not None:
+        if isinstance(refusal, Unavailable):
+            _log.warning("unavailable", reason=refusal.reason, cause=repr(type(refusal.__cause__).__name__))
+        status: Any = rpc_status.to_status(to_status(refusal, identity))
+        trailing = (*status.trailing_metadata, NO_RETRY, *_retry_after(refusal))
+        await call.context.abort_with_status(status._replace(trailing_metadata=trailing))
+
+
+def _retry_after(refusal: ConvergenceError) -> tuple[tuple[str, str], ...]:
+    """RetryInfo for REST clients, whose libraries wait by this header: the gateway passes it on. Whole seconds, rounded up, at least 1."""
+    if refusal.retry_after is None:
+        return ()
+    return (("retry-after", str(max(1, math.ceil(refusal.retry_after.total_seconds())))),)
+
+
+class Steps(grpc.aio.ServerInterceptor):  # type: ignore[misc]  # untyped upstream
+    """Wraps every handler in `steps`, outermost first. gRPC's own health and reflection pass by."""
+
+    def __init__(self, steps: Sequence[Step]) -> None:
+        self._steps = tuple(steps)
+
+    async def intercept_service(
+        self,
+        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[Handler]],
+        handler_call_details: grpc.HandlerCallDetails,
+    ) -> Handler:
+        """See grpc.aio.ServerInterceptor."""
+        path: str = handler_call_details.method
+        handler: Any = await continuation(handler_call_details)
+        if handler is None or path.startswith(OPEN_TO_PEERS):
+            return handler  # None is UNIMPLEMENTED
+        method = find_method(path)
+
+        async def enter(stack: AsyncExitStack, request: Message, context: grpc.aio.ServicerContext[Any, Any]) -> None:
+            metadata = {key.lower(): value for key, value in context.invocation_metadata() or () if isinstance(value, str)}
+            call = Call(path=path, method=method, request=request, context=context, metadata=metadata)
+            for step in self._steps:
+                await stack.enter_async_context(step(call))
+
+        async def unary(raw: bytes, context: grpc.aio.ServicerContext[Any, Any]) -> Any:
+            request = await _parsed(handler, raw, context)
+            async with AsyncExitStack() as stack:
+                await enter(stack, request, context)
+                return await handler.unary_unary(request, context)
+
+        async def stream(raw: bytes, context: grpc.aio.ServicerContext[Any, Any]) -> AsyncIterator[Any]:
+            request = await _parsed(handler, raw, context)
+            async with AsyncExitStack() as stack:
+                await enter(stack, request, context)
+                async for answer in handler.unary_stream(request, context):
+                    yield answer
+
+        # Parsed here, not by gRPC: it would answer UNKNOWN with Python's own words.
+        coding = {"request_deserializer": None, "response_serializer": handler.response_serializer}
+        if handler.unary_unary:
+            return grpc.unary_unary_rpc_method_handler(unary, **coding)
+        if handler.unary_stream:
+            return grpc.unary_stream_rpc_method_handler(stream, **coding)
+        raise TypeError(f"{path}: the suite has no RPCs that stream requests")
+
+
+async def _parsed(handler: Any, raw: bytes, context: grpc.aio.ServicerContext[Any, Any]) -> Message:
+    try:
+        request: Message = handler.request_deserializer(raw)
+    except DecodeError:
+        bad = InvalidArgument("request", "is no message of the type that this RPC takes.")
+        await context.abort_with_status(rpc_status.to_status(to_status(bad)))
+        raise
+    return request

@@ -1,0 +1,81 @@
+"""The way to another service of the suite: an mTLS channel whose refusals are the errors of `errors`."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import grpc
+
+from services.platform.errors import from_rpc
+from services.platform.rpc.calls import request_id
+from services.platform.settings import ServiceSettings
+
+
+def peer_channel(settings: ServiceSettings, *, caller: str, peer: str, address: str) -> grpc.aio.Channel:
+    """A channel from service `caller` to service `peer` at host:port, or any name that gRPC resolves.
+
+    Connects when it is first used, and again when it was lost.
+
+    Raises OSError if the certificates in `tls_dir` cannot be read.
+    """
+    credentials = grpc.ssl_channel_credentials(
+        root_certificates=(settings.tls_dir / "ca.pem").read_bytes(),
+        private_key=(settings.tls_dir / f"{caller}.key").read_bytes(),
+        certificate_chain=(settings.tls_dir / f"{caller}.pem").read_bytes(),
+    )
+    config = {
+        # Several addresses (`dns:///auth:50051`, or `ipv4:10.0.0.1:50051,10.0.0.2:50051`) share the calls.
+        "loadBalancingConfig": [{"round_robin": {}}],
+        "methodConfig": [
+            {
+                "name": [{}],
+                # A connection that breaks before an answer came: every RPC between peers may be replayed. What a service itself
+                # answers is final (see calls.NO_RETRY).
+                "retryPolicy": {
+                    "maxAttempts": 3,
+                    "initialBackoff": "0.1s",
+                    "maxBackoff": "1s",
+                    "backoffMultiplier": 3,
+                    "retryableStatusCodes": ["UNAVAILABLE"],
+                },
+            }
+        ],
+    }
+    options = [
+        # The address is whatever finds the peer; its certificate must still carry the peer's own name.
+        ("grpc.ssl_target_name_override", f"{peer}.convergence.internal"),
+        ("grpc.initial_reconnect_backoff_ms", 100),
+        ("grpc.max_reconnect_backoff_ms", 1000),
+        ("grpc.keepalive_time_ms", 30_000),
+        ("grpc.service_config", json.dumps(config)),
+    ]
+    return grpc.aio.secure_channel(address, credentials, options=options, interceptors=[_PeerCalls(peer, settings.peer_deadline_seconds)])
+
+
+class _PeerCalls(grpc.aio.UnaryUnaryClientInterceptor):  # type: ignore[misc]  # untyped upstream
+    """Passes the request id on, sets a deadline, and raises our errors in place of gRPC's."""
+
+    def __init__(self, peer: str, deadline_seconds: float) -> None:
+        self._peer, self._deadline_seconds = peer, deadline_seconds
+
+    async def intercept_unary_unary(
+        self,
+        continuation: Callable[[grpc.aio.ClientCallDetails, Any], Any],
+        client_call_details: grpc.aio.ClientCallDetails,
+        request: Any,
+    ) -> Any:
+        metadata = grpc.aio.Metadata(*(client_call_details.metadata or ()))
+        if identity := request_id.get():
+            metadata["x-request-id"] = identity
+        details = grpc.aio.ClientCallDetails(
+            method=client_call_details.method,
+            timeout=client_call_details.timeout or self._deadline_seconds,
+            metadata=metadata,
+            credentials=client_call_details.credentials,
+            wait_for_ready=client_call_details.wait_for_ready,
+        )
+        try:
+            call = await continuation(details, request)
+            return await call
+        except grpc.aio.AioRpcError as error:
+            raise from_rpc(error, self._peer) from error

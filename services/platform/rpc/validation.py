@@ -1,0 +1,53 @@
+"""Looks at the fields that the proto calls REQUIRED, and at every `tenant_id`, so that no servicer has to."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from google.api import field_behavior_pb2
+from google.protobuf.message import Message
+
+from services.platform.errors import InvalidArgument
+from services.platform.identifiers import check_tenant_id
+from services.platform.rpc.calls import Call, Step
+from services.platform.settings import ServiceSettings
+
+
+def check_fields(message: Message, *, reserved: frozenset[str], path: str = "") -> None:
+    """Raises InvalidArgument, naming the field's path, for the first REQUIRED field that is empty or tenant_id that cannot be one."""
+    for field in message.DESCRIPTOR.fields:
+        name = f"{path}{field.name}"
+        if _is_required(field) and not _is_set(message, field):
+            raise InvalidArgument(name, "is required.")
+        if field.name == "tenant_id":
+            check_tenant_id(getattr(message, field.name), reserved)
+        if field.message_type is None or field.message_type.file.package == "google.protobuf":
+            continue
+        if field.is_repeated:
+            for index, entry in enumerate(getattr(message, field.name)):
+                check_fields(entry, reserved=reserved, path=f"{name}[{index}].")
+        elif message.HasField(field.name):
+            check_fields(getattr(message, field.name), reserved=reserved, path=f"{name}.")
+
+
+def validation(settings: ServiceSettings) -> Step:
+    """The step that checks a request's fields."""
+    reserved = frozenset((settings.control_dataset, *settings.reserved_tenant_ids))
+
+    @asynccontextmanager
+    async def validate(call: Call) -> AsyncIterator[None]:
+        check_fields(call.request, reserved=reserved)
+        yield
+
+    return validate
+
+
+def _is_required(field: Any) -> bool:
+    behaviors = field.GetOptions().Extensions[field_behavior_pb2.field_behavior]
+    return field_behavior_pb2.REQUIRED in behaviors
+
+
+def _is_set(message: Message, field: Any) -> bool:
+    if field.has_presence:
+        return message.HasField(field.name)
+    return bool(getattr(message, field.name))

@@ -1,0 +1,172 @@
+"""When a schedule fires: five-field cron, read in the schedule's own zone, on every night of the year.
+
+`fields` says what an expression means; croniter knows the calendar, without zones: which times of a wall clock an expression names.
+What happens to them on the nights on which the clock is moved is decided here, by the hour field:
+
+- **Fixed hours** (`2`, `1,2`, `9-17`): a job for a time of day. Each named time fires once: the first time the clock shows it, and if the
+  clock jumps over it, at the moment of the jump (02:30 -> 03:00). Two named times that fall on one moment are one slot.
+- **Elapsed time** (`*`, `*/6`, `8-18/2`, or all 24 hours): a job for every so often. It fires whenever the clock shows a matching time, so
+  on the night that has an hour twice also the second time, and not for an hour that is not there: hourly is 23 and 25 times on those days.
+
+An expression that was written into the tables by others, or before it was refused here, goes on as croniter has it: a schedule that has
+fired does not stop for being badly written. Everything is pure: the same question has the same answer.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+from itertools import islice, takewhile
+from typing import Final
+from zoneinfo import ZoneInfo
+
+from croniter import croniter
+
+from services.platform.errors import InvalidArgument
+from services.platform.time_zones import zone_of
+from services.scheduler.cron.fields import FIELDS, LENGTH, parse_cron
+from services.scheduler.cron.zones import first_moment, is_repeated, next_change, offset_at, wall_clock
+
+_SURPRISES: Final = re.compile(r"\b0*(\w+)-0*\1\b|\b[HR]\b", re.IGNORECASE)
+"""croniter takes `3-3` for all values of the field, and draws lots for `R`."""
+_TICK: Final = timedelta(microseconds=1)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FireTime:
+    """One slot, for people."""
+
+    utc: datetime
+    local: datetime
+    """The same moment in the schedule's zone."""
+    note: str
+    """What daylight saving does to it; empty: nothing."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Slot:
+    utc: datetime
+    wall: datetime
+    """The time that the expression names; the clock may have jumped over it."""
+
+
+def check_cron(cron: str) -> str:
+    """The expression with single spaces. Raises InvalidArgument for one that is not to be taken: see `fields`."""
+    return parse_cron(cron).text
+
+
+def next_after(cron: str, zone: str, moment: datetime) -> datetime:
+    """The first slot after `moment` (which must have a timezone), in UTC. Raises InvalidArgument for a bad expression or zone."""
+    return next(_slots(cron, zone, moment)).utc
+
+
+def slots_between(cron: str, zone: str, after: datetime, until: datetime, limit: int) -> list[datetime]:
+    """The slots in (after, until], in UTC; the first `limit` of them. Raises as `next_after` does."""
+    return [slot.utc for slot in islice(takewhile(lambda slot: slot.utc <= until, _slots(cron, zone, after)), limit)]
+
+
+def latest_between(cron: str, zone: str, after: datetime, until: datetime) -> datetime | None:
+    """The last slot in (after, until], in UTC, found without walking through all before it. Raises as `next_after` does."""
+    window = timedelta(minutes=1)
+    while True:
+        start = max(after, until - window)
+        found = slots_between(cron, zone, start, until, 1)
+        if found:
+            break
+        if start == after:
+            return None
+        window *= 2
+    latest = found[0]
+    while (following := next_after(cron, zone, latest)) <= until:
+        latest = following
+    return latest
+
+
+def fire_times(cron: str, zone: str, moment: datetime, count: int) -> list[FireTime]:
+    """The next `count` slots after `moment`, each with what daylight saving does to it. Raises as `next_after` does."""
+    place, elapsed = zone_of(zone), _read(cron).elapsed
+    return [
+        FireTime(utc=slot.utc, local=slot.utc.astimezone(place), note=_note(slot, place, elapsed=elapsed))
+        for slot in islice(_slots(cron, zone, moment), count)
+    ]
+
+
+def _slots(cron: str, zone: str, moment: datetime) -> Iterator[_Slot]:
+    read, place = _read(cron), zone_of(zone)
+    walk = _elapsed_slots if read.elapsed else _fixed_slots
+    return walk(read.plain, place, moment.astimezone(UTC))
+
+
+def _fixed_slots(text: str, zone: ZoneInfo, moment: datetime) -> Iterator[_Slot]:
+    # A later wall never has an earlier first moment, so the walls before the one at `moment` need no look.
+    wall = wall_clock(moment, zone)
+    while True:
+        wall = _next_wall(text, wall)
+        utc = first_moment(wall, zone)
+        if utc > moment:
+            yield _Slot(utc=utc, wall=wall)
+            moment = utc
+
+
+def _elapsed_slots(text: str, zone: ZoneInfo, moment: datetime) -> Iterator[_Slot]:
+    # As long as the offset stays, the wall clock is UTC moved by it; where it changes, begin again at that very moment.
+    known, reached, offset = moment, moment, offset_at(moment, zone)
+    while True:
+        wall = _next_wall(text, (reached + offset).replace(tzinfo=None))
+        utc = wall.replace(tzinfo=UTC) - offset
+        change = next_change(zone, known, utc)
+        if change is None:
+            yield _Slot(utc=utc, wall=wall)
+            known = reached = utc
+        else:
+            known, reached, offset = change, change - _TICK, offset_at(change, zone)
+
+
+def _note(slot: _Slot, zone: ZoneInfo, *, elapsed: bool) -> str:
+    shown, named = wall_clock(slot.utc, zone), f"{slot.wall:%H:%M}"
+    if shown != slot.wall:
+        return f"{named} does not exist on {slot.wall:%Y-%m-%d}: it runs at {shown:%H:%M}."
+    if is_repeated(slot.wall, zone):
+        return f"{named} comes twice on {slot.wall:%Y-%m-%d}: it runs {'both times' if elapsed else 'the first time'}."
+    return ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Read:
+    plain: str
+    """For croniter."""
+    elapsed: bool
+    """It follows elapsed time."""
+
+
+@lru_cache(maxsize=4096)
+def _read(cron: str) -> _Read:
+    try:
+        plain = parse_cron(cron).plain
+    except InvalidArgument:
+        if (before := _as_croniter_has_it(cron)) is None:
+            raise
+        plain = before
+    hours = cron.split()[1]
+    return _Read(plain=plain, elapsed="*" in hours or "/" in hours or croniter.expand(plain)[0][1] == ["*"])
+
+
+def _as_croniter_has_it(cron: str) -> str | None:
+    """The expression, if it fires though `fields` refuses it."""
+    fields = cron.split()
+    text = " ".join(fields)
+    if len(fields) != len(FIELDS) or len(cron) > LENGTH or _SURPRISES.search(text):
+        return None
+    try:
+        _next_wall(text, datetime(2000, 1, 1))  # noqa: DTZ001 - a wall clock has no zone
+    except ValueError:
+        return None
+    return text
+
+
+@lru_cache(maxsize=4096)
+def _next_wall(text: str, wall: datetime) -> datetime:
+    # Many schedules share an expression, and are asked about at the same moment.
+    found: datetime = croniter(text, wall).get_next(datetime)
+    return found

@@ -1,0 +1,168 @@
+"""The life of a claim in the process that holds it: its run is started, followed, and settled when it has ended."""
+
+import asyncio
+import random
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from types import TracebackType
+from typing import Self
+
+import structlog
+
+from services.platform.clock import Clock
+from services.platform.errors import ConvergenceError
+from services.platform.periodic import keep_doing
+from services.scheduler.queue.claims import Claim
+from services.scheduler.queue.executor_client import Executor, RunState
+from services.scheduler.queue.outcomes import End, Refusal, RetryPolicy, completed, failed
+from services.scheduler.queue.start_runs import Doubt, Starter
+from services.scheduler.queue.store import QueueStore, Started
+from services.scheduler.queue.writer import Journal
+from services.scheduler.settings import SchedulerSettings
+
+CANCELLED = "The run was cancelled."
+
+_log = structlog.get_logger()
+
+
+@dataclass(kw_only=True, slots=True)
+class _Held:
+    claim: Claim
+    starting: bool = False
+    """StartRun is under way or waits for its turn: no use asking how the run stands."""
+    doubt: str | None = None
+    """See `starting.Doubt`."""
+
+
+class Follower:
+    """All claims of this process. Leaving the context hands them over: their leases run out at once.
+
+    A run that this process does not know to have ended stays here; whatever goes wrong is tried again with the next poll. If another
+    scheduler has taken a claim over, what is written here changes nothing, and the claim is dropped when its run has ended.
+    """
+
+    def __init__(
+        self,
+        *,
+        store: QueueStore,
+        executor: Executor,
+        clock: Clock,
+        settings: SchedulerSettings,
+        chance: Callable[[], float] = random.random,
+    ) -> None:
+        self._store, self._executor, self._clock, self._chance = store, executor, clock, chance
+        self._poll_seconds, self._lease = settings.poll_seconds, timedelta(seconds=settings.claim_lease)
+        self._policy = RetryPolicy(base=timedelta(seconds=settings.retry_base_seconds), cap=timedelta(seconds=settings.retry_cap_seconds))
+        self._starter = Starter(executor=executor, clock=clock, policy=self._policy, at_once=settings.starts_at_once)
+        self._journal = Journal(store, clock, gather_seconds=settings.journal_gather_seconds)
+        self._held: dict[tuple[str, str], _Held] = {}
+        self._tasks = set[asyncio.Task[None]]()
+
+    def begin(self, claims: Iterable[Claim]) -> None:
+        """Takes fresh claims and starts their runs in the background."""
+        for claim in claims:
+            held = self._held[claim.run_id, claim.claimed_by] = _Held(claim=claim)
+            self._start_soon(held)
+
+    def look_after(self, claims: Iterable[Claim]) -> None:
+        """Takes claims whose runs may have begun: the next poll tells."""
+        for claim in claims:
+            self._held[claim.run_id, claim.claimed_by] = _Held(claim=claim)
+
+    async def poll(self) -> None:
+        """Asks how the runs stand, settles those that have ended, and starts those that never began. Raises Unavailable if the executor or
+        BigQuery does not answer.
+        """
+        waiting = [held for held in self._held.values() if not held.starting]
+        if not waiting:
+            return
+        states = await self._executor.states([held.claim for held in waiting])
+        ends = list[End]()
+        for held, state in zip(waiting, states, strict=True):
+            end = self._end(held, state)
+            if end is not None:
+                ends.append(end)
+            elif not state.status:
+                self._start_soon(held)
+        await self._settle(ends)
+
+    async def renew(self) -> None:
+        """Extends all leases in one statement. Raises Unavailable if BigQuery does not answer."""
+        if claims := self._claims():
+            await self._store.renew(claims, self._clock.now() + self._lease)
+
+    def _claims(self) -> list[str]:
+        return sorted({held.claim.claimed_by for held in self._held.values()})
+
+    def _end(self, held: _Held, state: RunState) -> End | None:
+        claim, now = held.claim, self._clock.now()
+        match state.status:
+            case "COMPLETED":
+                return completed(claim)
+            case "FAILED":
+                told = state.error_message or "The run failed."
+                return failed(claim, told, self._policy, now=now, chance=self._chance(), is_final=state.is_final)
+            case "CANCELLED":
+                return failed(claim, state.error_message or CANCELLED, self._policy, now=now, chance=0.0, is_final=True)
+            case "" if held.doubt is not None:
+                return failed(claim, held.doubt, self._policy, now=now, chance=self._chance(), began=False)
+            case _:
+                held.doubt = None
+                return None
+
+    def _start_soon(self, held: _Held) -> None:
+        held.starting = True
+        task = asyncio.create_task(self._start(held))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _start(self, held: _Held) -> None:
+        claim = held.claim
+        structlog.contextvars.bind_contextvars(tenant_id=claim.tenant_id, run_id=claim.run_id, attempt=claim.attempt)
+        try:
+            match await self._starter.start(claim):
+                case Started() as started:
+                    held.starting = False
+                    await self._journal.record(started)
+                case End() as end:
+                    await self._settle([end])
+                case Refusal() as refusal:
+                    await self._journal.put_back(refusal)
+                    self._drop(claim)
+                case Doubt(message=message):
+                    held.doubt = message
+        except ConvergenceError as error:
+            # It could not be written down: the next poll finds no such run, and starts it again.
+            _log.warning("start_delayed", reason=error.reason)
+        except Exception:  # noqa: BLE001 - in the background there is nobody else to tell; the claim stays, and is polled
+            _log.exception("start_broke")
+        finally:
+            held.starting = False
+
+    async def _settle(self, ends: Sequence[End]) -> None:
+        await self._journal.settle(ends)
+        for end in ends:
+            _log.info("run_settled", run_id=end.claim.run_id, outcome=end.outcome, failures=end.claim.retry_count)
+            self._drop(end.claim)
+
+    def _drop(self, claim: Claim) -> None:
+        self._held.pop((claim.run_id, claim.claimed_by), None)
+
+    async def __aenter__(self) -> Self:
+        await self._journal.__aenter__()
+        rounds = ((self.poll, self._poll_seconds), (self.renew, self._lease.total_seconds() / 3))
+        self._loops = [asyncio.create_task(keep_doing(what, every=every, name="following")) for what, every in rounds]
+        return self
+
+    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        # A StartRun that is cut off may have begun: whoever takes the claim over asks.
+        for task in (tasks := [*self._loops, *self._tasks]):
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await self._journal.__aexit__(kind, error, trace)
+        if claims := self._claims():
+            try:
+                await self._store.release(claims, self._clock.now())
+            except ConvergenceError as unavailable:
+                _log.warning("claims_left_to_expire", reason=unavailable.reason)

@@ -1,0 +1,65 @@
+"""The scheduler's way to the executor."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import batched
+
+import grpc
+from convergence.executor.v1 import run_service_pb2 as messages
+from convergence.executor.v1.run_service_pb2_grpc import RunServiceStub
+from google.protobuf import struct_pb2
+
+from services.scheduler.queue.claims import Claim, Pipeline
+
+AT_ONCE = 1000
+TRIGGER_BY = "cloud_scheduler"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RunState:
+    """How an attempt stands."""
+
+    status: str
+    """RUNNING, COMPLETED, FAILED or CANCELLED; empty: it never began; UNKNOWN: its record cannot be read now."""
+    error_message: str
+    is_final: bool
+
+
+class Executor:
+    """RunService over a channel. Raises what the executor raises, and Unavailable if it does not answer."""
+
+    def __init__(self, channel: grpc.aio.Channel) -> None:
+        self._stub = RunServiceStub(channel)
+
+    async def start(self, claim: Claim, pipeline: Pipeline) -> None:
+        """Starts the claim's attempt, once: again with the same claim, or its successor, starts nothing."""
+        parameters = struct_pb2.Struct()
+        parameters.update(claim.parameters)
+        await self._stub.StartRun(
+            messages.StartRunRequest(
+                tenant_id=claim.tenant_id,
+                pipeline_logging_id=claim.pipeline_logging_id,
+                run_id=claim.run_id,
+                attempt=claim.attempt,
+                provider=pipeline.provider,
+                domain=pipeline.domain,
+                template=pipeline.template,
+                parameters=parameters,
+                as_of_date=claim.as_of_date(),
+                trigger_type=claim.trigger_type,
+                trigger_by=TRIGGER_BY,
+            )
+        )
+
+    async def states(self, claims: Sequence[Claim]) -> list[RunState]:
+        """How the claims' attempts stand, in the same order."""
+        found = list[RunState]()
+        for some in batched(claims, AT_ONCE, strict=False):
+            keys = [messages.RunKey(tenant_id=one.tenant_id, pipeline_logging_id=one.pipeline_logging_id) for one in some]
+            answer = await self._stub.GetRunStates(messages.GetRunStatesRequest(runs=keys))
+            found += [RunState(status=one.status, error_message=one.error_message, is_final=one.is_final) for one in answer.states]
+        return found
+
+    async def reconcile(self) -> None:
+        """Has the executor end runs that nobody leads any more."""
+        await self._stub.ReconcileRuns(messages.ReconcileRunsRequest())

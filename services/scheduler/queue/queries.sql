@@ -1,0 +1,391 @@
+-- The queue: trigger, claim, renew, take over, settle, retry. What schedules' owners do is in ../schedules/queries.sql.
+-- Reads come first. Whatever changes a claimed row names its claim: `q.claimed_by = ... AND q.state = 'PROCESSING'`. That is the fence: who
+-- has lost the claim changes nothing.
+-- No transaction changes rows of the queue (some insert). BigQuery cancels a transaction whose table a plain statement is changing, and the
+-- queue is changed all the time: by claims, renewals, ends. So what may be written in steps is written in plain statements, which wait for
+-- each other, the queue's row last: while it is there, the steps are done again.
+
+-- name: due_schedules
+-- What is due, of tenants that may run now, with what their quota leaves: units that no queued run is going to take. A run that has failed
+-- before has its unit; one without a retry has not. Backfills (priority below 0) are not counted: they come last in the queue and take what is left
+-- there, so that a long one never keeps a schedule from being queued. Nor are runs of a paused schedule: they wait until it goes on. Tenants without a unit come last, so that they cannot crowd out the others.
+-- NULL `is_active` is active; NULL `next_run_time` is a schedule nobody has computed yet.
+-- param: now TIMESTAMP
+-- param: row_limit INT64
+SELECT
+  c.config_id, c.tenant_id, c.schedule_cron, c.timezone, IFNULL(c.priority, 50) AS priority, c.catch_up, c.parameters, c.next_run_time,
+  t.units_left - IFNULL(w.units, 0) AS units_left
+FROM tenant_pipeline_configs AS c
+JOIN runnable_tenants AS t ON t.tenant_id = c.tenant_id
+LEFT JOIN (
+  SELECT q.tenant_id, COUNT(*) AS units
+  FROM pipeline_execution_queue AS q
+  LEFT JOIN scheduled_pipeline_runs AS r ON r.run_id = q.run_id
+  WHERE q.state = 'QUEUED' AND IFNULL(q.priority, 50) >= 0 AND IFNULL(r.retry_count, 0) = 0
+    AND NOT EXISTS (
+      SELECT 1 FROM tenant_pipeline_configs AS d WHERE d.tenant_id = q.tenant_id AND d.config_id = q.config_id AND NOT IFNULL(d.is_active, TRUE)
+    )
+  GROUP BY q.tenant_id
+) AS w ON w.tenant_id = c.tenant_id
+WHERE IFNULL(c.is_active, TRUE) AND (c.next_run_time <= @now OR c.next_run_time IS NULL)
+ORDER BY IF(t.units_left - IFNULL(w.units, 0) <= 0, 1, 0), priority DESC, c.next_run_time, c.config_id
+LIMIT @row_limit
+
+-- name: set_first_slots
+-- Gives schedules that the subscription system wrote without one their next slot. Replayed, it changes nothing.
+-- param: schedules ARRAY<STRUCT<config_id STRING, next_run_time TIMESTAMP>>
+UPDATE tenant_pipeline_configs AS c SET next_run_time = s.next_run_time
+FROM UNNEST(@schedules) AS s
+WHERE c.config_id = s.config_id AND c.next_run_time IS NULL
+
+-- name: enqueue
+-- The UPDATE is the compare-and-set: it changes the rows that two triggers share, so BigQuery cancels one of two that meet, and its second
+-- try finds them changed. What is inserted belongs to a schedule that now stands where this trigger puts it, and to a run that never was:
+-- `scheduled_pipeline_runs` keeps its rows for ever. So a replay, and a trigger that came second, change nothing and count nothing.
+-- A transaction, for a schedule must not move on without its run; it changes one table, and that first: it needs a moment in which nothing
+-- else does, and holds up what comes later, rather than losing at its end to what came meanwhile.
+-- param: firings ARRAY<STRUCT<config_id STRING, seen TIMESTAMP, next_run_time TIMESTAMP>>
+-- param: runs ARRAY<STRUCT<run_id STRING, config_id STRING, next_run_time TIMESTAMP, scheduled_time TIMESTAMP>>
+-- param: now TIMESTAMP
+DECLARE triggered INT64 DEFAULT 0;
+DECLARE queued INT64 DEFAULT 0;
+BEGIN TRANSACTION;
+UPDATE tenant_pipeline_configs AS c SET next_run_time = f.next_run_time
+FROM UNNEST(@firings) AS f
+WHERE c.config_id = f.config_id AND c.next_run_time = f.seen;
+SET triggered = @@row_count;
+IF triggered = 0 THEN
+  ROLLBACK TRANSACTION;
+ELSE
+  INSERT INTO pipeline_execution_queue (run_id, config_id, tenant_id, pipeline_id, state, priority, scheduled_time, added_at)
+  SELECT
+    n.run_id, c.config_id, c.tenant_id, CONCAT(LOWER(c.provider), '-', c.domain, '-', c.pipeline_template), 'QUEUED', IFNULL(c.priority, 50),
+    n.scheduled_time, @now
+  FROM UNNEST(@runs) AS n
+  JOIN tenant_pipeline_configs AS c ON c.config_id = n.config_id AND c.next_run_time = n.next_run_time
+  WHERE n.run_id NOT IN (SELECT r.run_id FROM scheduled_pipeline_runs AS r);
+  INSERT INTO scheduled_pipeline_runs
+    (run_id, config_id, tenant_id, pipeline_id, state, scheduled_time, priority, parameters, retry_count, max_retries, created_at)
+  SELECT
+    n.run_id, c.config_id, c.tenant_id, CONCAT(LOWER(c.provider), '-', c.domain, '-', c.pipeline_template), 'PENDING', n.scheduled_time,
+    IFNULL(c.priority, 50), c.parameters, 0, IFNULL(c.max_retries, 3), @now
+  FROM UNNEST(@runs) AS n
+  JOIN tenant_pipeline_configs AS c ON c.config_id = n.config_id AND c.next_run_time = n.next_run_time
+  WHERE n.run_id NOT IN (SELECT r.run_id FROM scheduled_pipeline_runs AS r);
+  SET queued = @@row_count;
+  COMMIT TRANSACTION;
+END IF;
+SELECT triggered, queued
+
+-- name: claim_runs
+-- One guarded UPDATE: two writers of one row wait for each other, and the second finds it PROCESSING. The best by priority, then slot; among
+-- equal priorities tenants take turns, so that a thousand runs of one do not hold up another's one. Of each tenant no more than its concurrent
+-- limit leaves, and no more new runs than its daily and monthly limits leave (one that has failed before has its unit), both less what was
+-- claimed and has not begun, which the ledger does not count yet: what would be refused must not take the turn of what would run. For the same
+-- reason runs of a paused schedule are left out before turns are counted: they stay QUEUED as they are, until the schedule goes on.
+-- Replayed, it changes nothing: a claim that holds a row takes no more.
+-- param: claimed_by STRING
+-- param: max_runs INT64
+-- param: now TIMESTAMP
+-- param: lease_expires_at TIMESTAMP
+UPDATE pipeline_execution_queue AS q
+SET
+  state = 'PROCESSING',
+  claimed_by = @claimed_by,
+  attempt = p.attempt,
+  processing_started_at = @now,
+  lease_expires_at = @lease_expires_at
+FROM (
+  SELECT b.run_id, b.attempt
+  FROM (
+    SELECT
+      w.run_id, w.priority, w.scheduled_time,
+      IFNULL(r.retry_count, 0) + 1 AS attempt,
+      t.slots_left - IFNULL(y.beginning, 0) AS free,
+      t.units_left - IFNULL(y.beginning, 0) AS units,
+      COUNTIF(IFNULL(r.retry_count, 0) = 0) OVER (
+        PARTITION BY w.tenant_id ORDER BY w.priority DESC, w.scheduled_time, w.run_id ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
+      ) AS unit,
+      ROW_NUMBER() OVER (PARTITION BY w.tenant_id ORDER BY w.priority DESC, w.scheduled_time, w.run_id) AS place,
+      ROW_NUMBER() OVER (PARTITION BY w.tenant_id, w.priority ORDER BY w.scheduled_time, w.run_id) AS turn
+    FROM pipeline_execution_queue AS w
+    JOIN runnable_tenants AS t ON t.tenant_id = w.tenant_id
+    LEFT JOIN scheduled_pipeline_runs AS r ON r.run_id = w.run_id
+    LEFT JOIN (
+      SELECT x.tenant_id, COUNT(*) AS beginning
+      FROM pipeline_execution_queue AS x
+      LEFT JOIN scheduled_pipeline_runs AS s ON s.run_id = x.run_id
+      WHERE x.state = 'PROCESSING' AND (s.started_at IS NULL OR s.started_at < x.processing_started_at)
+      GROUP BY x.tenant_id
+    ) AS y ON y.tenant_id = w.tenant_id
+    WHERE w.state = 'QUEUED'
+      AND (w.not_before IS NULL OR w.not_before <= @now)
+      AND NOT EXISTS (SELECT 1 FROM pipeline_execution_queue AS z WHERE z.claimed_by = @claimed_by)
+      AND NOT EXISTS (
+        SELECT 1 FROM tenant_pipeline_configs AS c WHERE c.tenant_id = w.tenant_id AND c.config_id = w.config_id AND NOT IFNULL(c.is_active, TRUE)
+      )
+  ) AS b
+  WHERE (b.free IS NULL OR b.place <= b.free)
+    AND (b.units IS NULL OR b.unit <= b.units OR b.attempt > 1)
+  ORDER BY b.priority DESC, b.turn, b.scheduled_time, b.run_id
+  LIMIT @max_runs
+) AS p
+WHERE q.run_id = p.run_id AND q.state = 'QUEUED'
+
+-- name: lapsed_claims
+-- Reads only, so that a tick which finds nothing to take over, as nearly all do, changes nothing in a table that many write.
+-- param: now TIMESTAMP
+SELECT COUNT(*) AS lapsed
+FROM pipeline_execution_queue AS q
+WHERE q.state = 'PROCESSING' AND (q.lease_expires_at IS NULL OR q.lease_expires_at <= @now)
+
+-- name: take_over
+-- Runs whose holder let its lease run out. The new claim shuts the old holder out; of two that take over at once the second finds a lease.
+-- Replayed, it takes what has run out since, under the same claim.
+-- param: claimed_by STRING
+-- param: now TIMESTAMP
+-- param: lease_expires_at TIMESTAMP
+UPDATE pipeline_execution_queue AS q
+SET claimed_by = @claimed_by, lease_expires_at = @lease_expires_at
+WHERE q.state = 'PROCESSING' AND (q.lease_expires_at IS NULL OR q.lease_expires_at <= @now)
+
+-- name: claimed_runs
+-- What a claim holds, with all that is needed to start it: the answer to a claim. A deleted schedule leaves `provider` NULL.
+-- param: claimed_by STRING
+SELECT
+  q.run_id, q.config_id, q.tenant_id, q.pipeline_id, q.claimed_by, IFNULL(q.attempt, 1) AS attempt, q.scheduled_time,
+  IFNULL(r.retry_count, 0) AS retry_count, IFNULL(r.max_retries, 3) AS max_retries, r.parameters,
+  c.provider, c.domain, c.pipeline_template
+FROM pipeline_execution_queue AS q
+LEFT JOIN scheduled_pipeline_runs AS r ON r.run_id = q.run_id
+LEFT JOIN tenant_pipeline_configs AS c ON c.config_id = q.config_id
+WHERE q.claimed_by = @claimed_by AND q.state = 'PROCESSING'
+ORDER BY q.priority DESC, q.scheduled_time, q.run_id
+
+-- name: record_started
+-- One statement for all that began meanwhile; from now on their slots count in the ledger, not here. Replayed, it writes the same.
+-- param: started ARRAY<STRUCT<run_id STRING, claimed_by STRING, pipeline_logging_id STRING, started_at TIMESTAMP>>
+UPDATE scheduled_pipeline_runs AS r SET pipeline_logging_id = b.pipeline_logging_id, started_at = b.started_at
+FROM (
+  SELECT s.run_id, s.pipeline_logging_id, s.started_at
+  FROM UNNEST(@started) AS s
+  JOIN pipeline_execution_queue AS q ON q.run_id = s.run_id AND q.claimed_by = s.claimed_by AND q.state = 'PROCESSING'
+) AS b
+WHERE r.run_id = b.run_id
+
+-- name: renew_claims
+-- One statement for all claims of a process. A claim that was taken over has another name by now, and is not touched.
+-- param: claims ARRAY<STRING>
+-- param: lease_expires_at TIMESTAMP
+UPDATE pipeline_execution_queue AS q SET lease_expires_at = @lease_expires_at
+WHERE q.state = 'PROCESSING' AND q.claimed_by IN UNNEST(@claims)
+
+-- name: put_back
+-- Refused runs go back unharmed: priority and retries as they were. Replayed, it changes nothing: the claim is gone from the row.
+-- param: refusals ARRAY<STRUCT<run_id STRING, claimed_by STRING, not_before TIMESTAMP>>
+UPDATE pipeline_execution_queue AS q
+SET state = 'QUEUED', not_before = f.not_before, claimed_by = NULL, lease_expires_at = NULL, processing_started_at = NULL
+FROM UNNEST(@refusals) AS f
+WHERE q.run_id = f.run_id AND q.claimed_by = f.claimed_by AND q.state = 'PROCESSING'
+
+-- name: settle
+-- How runs ended for good, steps 5 and 6 of flow 3B for all of them, one plain statement a table. Each is fenced by the queue row, which the
+-- last one deletes: who lost the claim, and who sends this again, finds no such row and writes nothing. Should it break off before that, the
+-- claim is still there, and is settled again by its holder or by the one that takes it over: the same is written once more, for failures are
+-- counted by the number of the attempt.
+-- A schedule's last run is the last of the batch: an UPDATE takes one source row a target. An attempt that left no record has no id to keep.
+-- A run that COMPLETED has no error any more, whatever its earlier attempts had.
+-- param: ends ARRAY<STRUCT<run_id STRING, claimed_by STRING, config_id STRING, outcome STRING, pipeline_logging_id STRING, error_message STRING, seq INT64>>
+-- param: now TIMESTAMP
+UPDATE tenant_pipeline_configs AS c SET last_run_time = @now, last_run_status = b.last_run_status
+FROM (
+  SELECT e.config_id, IF(e.outcome = 'COMPLETED', 'SUCCESS', 'FAILED') AS last_run_status
+  FROM UNNEST(@ends) AS e
+  JOIN pipeline_execution_queue AS q ON q.run_id = e.run_id AND q.claimed_by = e.claimed_by AND q.state = 'PROCESSING'
+  QUALIFY ROW_NUMBER() OVER (PARTITION BY e.config_id ORDER BY e.seq DESC) = 1
+) AS b
+WHERE c.config_id = b.config_id;
+UPDATE scheduled_pipeline_runs AS r
+SET
+  state = b.outcome,
+  retry_count = IF(b.outcome = 'COMPLETED', IFNULL(r.retry_count, 0), b.attempt),
+  error_message = b.error_message,
+  pipeline_logging_id = IFNULL(b.pipeline_logging_id, r.pipeline_logging_id),
+  completed_at = @now
+FROM (
+  SELECT e.run_id, e.outcome, e.error_message, e.pipeline_logging_id, IFNULL(q.attempt, 1) AS attempt
+  FROM UNNEST(@ends) AS e
+  JOIN pipeline_execution_queue AS q ON q.run_id = e.run_id AND q.claimed_by = e.claimed_by AND q.state = 'PROCESSING'
+) AS b
+WHERE r.run_id = b.run_id;
+DELETE FROM pipeline_execution_queue AS q
+WHERE q.state = 'PROCESSING'
+  AND EXISTS (SELECT 1 FROM UNNEST(@ends) AS e WHERE e.run_id = q.run_id AND e.claimed_by = q.claimed_by);
+SELECT TRUE AS done
+
+-- name: requeue
+-- Runs that FAILED and go back into the queue, a step down: as `settle`, but the queue row stays, and loses its claim. That is the last
+-- statement, so the priority falls once.
+-- param: ends ARRAY<STRUCT<run_id STRING, claimed_by STRING, config_id STRING, pipeline_logging_id STRING, error_message STRING, not_before TIMESTAMP>>
+-- param: now TIMESTAMP
+UPDATE tenant_pipeline_configs AS c SET last_run_time = @now, last_run_status = 'FAILED'
+WHERE c.config_id IN (
+  SELECT e.config_id
+  FROM UNNEST(@ends) AS e
+  JOIN pipeline_execution_queue AS q ON q.run_id = e.run_id AND q.claimed_by = e.claimed_by AND q.state = 'PROCESSING'
+);
+UPDATE scheduled_pipeline_runs AS r
+SET
+  state = 'FAILED',
+  retry_count = b.attempt,
+  error_message = b.error_message,
+  pipeline_logging_id = IFNULL(b.pipeline_logging_id, r.pipeline_logging_id),
+  completed_at = NULL
+FROM (
+  SELECT e.run_id, e.error_message, e.pipeline_logging_id, IFNULL(q.attempt, 1) AS attempt
+  FROM UNNEST(@ends) AS e
+  JOIN pipeline_execution_queue AS q ON q.run_id = e.run_id AND q.claimed_by = e.claimed_by AND q.state = 'PROCESSING'
+) AS b
+WHERE r.run_id = b.run_id;
+UPDATE pipeline_execution_queue AS q
+SET
+  state = 'QUEUED', priority = IFNULL(q.priority, 50) - 1, not_before = e.not_before,
+  claimed_by = NULL, lease_expires_at = NULL, processing_started_at = NULL
+FROM UNNEST(@ends) AS e
+WHERE q.run_id = e.run_id AND q.claimed_by = e.claimed_by AND q.state = 'PROCESSING';
+SELECT TRUE AS done
+
+-- name: release_claims
+-- A scheduler that stops hands its runs over: their leases run out now. Replayed, it writes the same.
+-- param: claims ARRAY<STRING>
+-- param: now TIMESTAMP
+UPDATE pipeline_execution_queue AS q SET lease_expires_at = @now
+WHERE q.state = 'PROCESSING' AND q.claimed_by IN UNNEST(@claims)
+
+-- name: scheduler_status
+-- Due is what a trigger would look at: schedules of tenants that may not run now do not count. What a paused schedule has queued waits for its
+-- tenant, not for us: it is queued, but never the slot that has waited longest.
+-- param: now TIMESTAMP
+-- param: today TIMESTAMP
+SELECT
+  (
+    SELECT COUNT(*)
+    FROM tenant_pipeline_configs AS c
+    JOIN runnable_tenants AS t ON t.tenant_id = c.tenant_id
+    WHERE IFNULL(c.is_active, TRUE) AND c.next_run_time <= @now
+  ) AS due_count,
+  (SELECT COUNT(*) FROM pipeline_execution_queue AS q WHERE q.state = 'QUEUED') AS queued_count,
+  (SELECT COUNT(*) FROM pipeline_execution_queue AS p WHERE p.state = 'PROCESSING') AS processing_count,
+  (SELECT COUNT(*) FROM scheduled_pipeline_runs AS r WHERE r.state = 'FAILED' AND r.completed_at >= @today) AS failed_today_count,
+  (
+    SELECT MIN(o.scheduled_time)
+    FROM pipeline_execution_queue AS o
+    LEFT JOIN tenant_pipeline_configs AS d ON d.tenant_id = o.tenant_id AND d.config_id = o.config_id
+    WHERE o.state = 'QUEUED' AND IFNULL(d.is_active, TRUE)
+  ) AS oldest_queued_time
+
+-- name: list_scheduled_runs
+-- Pages are cut by key, not by offset, so a new run shifts nothing. A run whose end is being written, its queue row last (`settle`), is PENDING
+-- until that is done: who sees that it has ended sees all of it.
+-- param: tenant_id STRING
+-- param: state STRING
+-- param: config_id STRING
+-- param: before TIMESTAMP
+-- param: before_id STRING
+-- param: row_limit INT64
+SELECT
+  r.run_id, r.config_id, r.tenant_id, r.pipeline_id,
+  IF(q.state = 'PROCESSING' AND (r.state = 'COMPLETED' OR IFNULL(q.attempt, 1) <= IFNULL(r.retry_count, 0)), 'PENDING', r.state) AS state,
+  q.state AS queue_state, r.scheduled_time,
+  COALESCE(q.priority, r.priority, 50) AS priority, r.parameters, r.pipeline_logging_id, IFNULL(r.retry_count, 0) AS retry_count,
+  IFNULL(r.max_retries, 3) AS max_retries, r.error_message, r.created_at, r.started_at, r.completed_at, q.not_before, q.added_at
+FROM scheduled_pipeline_runs AS r
+LEFT JOIN pipeline_execution_queue AS q ON q.run_id = r.run_id
+WHERE r.tenant_id = @tenant_id
+  AND (
+    @state IS NULL
+    OR IF(q.state = 'PROCESSING' AND (r.state = 'COMPLETED' OR IFNULL(q.attempt, 1) <= IFNULL(r.retry_count, 0)), 'PENDING', r.state) = @state
+  )
+  AND (@config_id IS NULL OR r.config_id = @config_id)
+  AND (@before IS NULL OR r.scheduled_time < @before OR (r.scheduled_time = @before AND r.run_id > @before_id))
+ORDER BY r.scheduled_time DESC, r.run_id
+LIMIT @row_limit
+
+-- name: get_scheduled_run
+-- param: tenant_id STRING
+-- param: run_id STRING
+SELECT
+  r.run_id, r.config_id, r.tenant_id, r.pipeline_id,
+  IF(q.state = 'PROCESSING' AND (r.state = 'COMPLETED' OR IFNULL(q.attempt, 1) <= IFNULL(r.retry_count, 0)), 'PENDING', r.state) AS state,
+  q.state AS queue_state, r.scheduled_time,
+  COALESCE(q.priority, r.priority, 50) AS priority, r.parameters, r.pipeline_logging_id, IFNULL(r.retry_count, 0) AS retry_count,
+  IFNULL(r.max_retries, 3) AS max_retries, r.error_message, r.created_at, r.started_at, r.completed_at, q.not_before, q.added_at
+FROM scheduled_pipeline_runs AS r
+LEFT JOIN pipeline_execution_queue AS q ON q.run_id = r.run_id
+WHERE r.tenant_id = @tenant_id AND r.run_id = @run_id
+LIMIT 1
+
+-- name: queue_standing
+-- What a queued run waits for. Runs before it: ready ones that a claim would take first, of tenants that may run. They are counted beside the
+-- run, which is read a second time (m), not in a subquery of its row: BigQuery has no join for one that compares by order.
+-- param: tenant_id STRING
+-- param: run_id STRING
+-- param: now TIMESTAMP
+SELECT
+  q.state AS queue_state, q.not_before, q.started, q.schedule_paused,
+  t.tenant_id IS NOT NULL AS tenant_runnable, t.units_left, t.slots_left, b.runs_before
+FROM (
+  SELECT
+    w.tenant_id, w.state, w.not_before, IFNULL(r.started_at >= w.processing_started_at, FALSE) AS started,
+    EXISTS (
+      SELECT 1 FROM tenant_pipeline_configs AS c WHERE c.tenant_id = w.tenant_id AND c.config_id = w.config_id AND NOT IFNULL(c.is_active, TRUE)
+    ) AS schedule_paused
+  FROM pipeline_execution_queue AS w
+  LEFT JOIN scheduled_pipeline_runs AS r ON r.run_id = w.run_id
+  WHERE w.tenant_id = @tenant_id AND w.run_id = @run_id
+) AS q
+LEFT JOIN runnable_tenants AS t ON t.tenant_id = q.tenant_id
+CROSS JOIN (
+  SELECT COUNT(*) AS runs_before
+  FROM pipeline_execution_queue AS o
+  JOIN runnable_tenants AS u ON u.tenant_id = o.tenant_id
+  CROSS JOIN pipeline_execution_queue AS m
+  WHERE m.tenant_id = @tenant_id AND m.run_id = @run_id
+    AND o.state = 'QUEUED' AND (o.not_before IS NULL OR o.not_before <= @now)
+    AND (
+      IFNULL(o.priority, 50) > IFNULL(m.priority, 50)
+      OR (IFNULL(o.priority, 50) = IFNULL(m.priority, 50) AND o.scheduled_time < m.scheduled_time)
+    )
+    AND NOT EXISTS (
+      SELECT 1 FROM tenant_pipeline_configs AS d WHERE d.tenant_id = o.tenant_id AND d.config_id = o.config_id AND NOT IFNULL(d.is_active, TRUE)
+    )
+) AS b
+LIMIT 1
+
+-- name: retry_run
+-- FAILED -> PENDING is the compare-and-set; two that retry the same run change the same row. retry_count goes on counting, because attempts
+-- are numbered by it and an attempt's id must never come again; max_retries grows by what the schedule allows. Replayed, it changes nothing:
+-- the run is PENDING. `added_at` tells the caller whether it was this call that put it back. A transaction, for a run must not be PENDING
+-- without a place in the queue; it changes one table, and into the queue it only inserts.
+-- param: tenant_id STRING
+-- param: run_id STRING
+-- param: now TIMESTAMP
+BEGIN TRANSACTION;
+UPDATE scheduled_pipeline_runs AS r
+SET
+  state = 'PENDING',
+  completed_at = NULL,
+  max_retries = IFNULL(r.retry_count, 0) + IFNULL(
+    (SELECT MAX(c.max_retries) FROM tenant_pipeline_configs AS c WHERE c.tenant_id = @tenant_id AND c.config_id = r.config_id), 3)
+WHERE r.tenant_id = @tenant_id AND r.run_id = @run_id AND r.state = 'FAILED'
+  AND NOT EXISTS (SELECT 1 FROM pipeline_execution_queue AS q WHERE q.run_id = @run_id);
+IF @@row_count = 0 THEN
+  ROLLBACK TRANSACTION;
+ELSE
+  INSERT INTO pipeline_execution_queue (run_id, config_id, tenant_id, pipeline_id, state, priority, scheduled_time, added_at)
+  SELECT r.run_id, r.config_id, r.tenant_id, r.pipeline_id, 'QUEUED', IFNULL(r.priority, 50), r.scheduled_time, @now
+  FROM scheduled_pipeline_runs AS r
+  WHERE r.tenant_id = @tenant_id AND r.run_id = @run_id;
+  COMMIT TRANSACTION;
+END IF;
+SELECT TRUE AS done

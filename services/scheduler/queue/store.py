@@ -1,0 +1,180 @@
+"""The queue's side of the scheduler's tables: one typed method a statement. The SQL, with why it is safe, stands in `queries.sql`."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from services.platform.bigquery.client import BigQuery
+from services.platform.bigquery.sql import load_blocks
+from services.scheduler.queue.claims import Claim
+from services.scheduler.queue.outcomes import End, Outcome, Refusal
+from services.scheduler.queue.position import Standing
+from services.scheduler.queue.scheduled_runs import RunFilter, ScheduledRun
+from services.scheduler.queue.trigger_plan import DueSchedule, FirstSlot, Plan
+
+BLOCKS = load_blocks(Path(__file__).with_name("queries.sql"))
+MOST_DUE = 10_000
+"""Schedules, and runs, of one trigger: what fits into a request to BigQuery (10 MB). The others stay due."""
+SCRIPT_SECONDS = 45.0
+"""For a script of up to seven statements, a second or two each, with its retries: of two transactions on a table one is cancelled."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Queued:
+    """What a trigger did, counted by the transaction that did it."""
+
+    triggered: int
+    queued: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Started:
+    """An attempt that the executor has begun."""
+
+    claim: Claim
+    started_at: datetime
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class QueueStatus:
+    """How the queue stands."""
+
+    due_count: int
+    queued_count: int
+    processing_count: int
+    failed_today_count: int
+    oldest_queued_time: datetime | None
+
+
+class QueueStore:
+    """Every method raises Unavailable when BigQuery does not answer; what it was to write may be written all the same."""
+
+    def __init__(self, bq: BigQuery) -> None:
+        self._bq = bq
+
+    async def due_schedules(self, now: datetime) -> list[DueSchedule]:
+        """Active schedules whose slot has come, of tenants that may run, at most `MOST_DUE`."""
+        return [DueSchedule.from_row(row) for row in await self._rows("due_schedules", {"now": now, "row_limit": MOST_DUE})]
+
+    async def set_first_slots(self, schedules: Sequence[FirstSlot]) -> None:
+        """Gives schedules without a next slot theirs."""
+        rows = [{"config_id": one.config_id, "next_run_time": one.next_run_time} for one in schedules]
+        await self._change("set_first_slots", {"schedules": rows})
+
+    async def enqueue(self, plan: Plan, now: datetime) -> Queued:
+        """Queues the plan's runs of those schedules that still stand where they were seen."""
+        firings = [{"config_id": one.config_id, "seen": one.seen, "next_run_time": one.next_run_time} for one in plan.firings]
+        runs = [
+            {"run_id": run.run_id, "config_id": one.config_id, "next_run_time": one.next_run_time, "scheduled_time": run.scheduled_time}
+            for one in plan.firings
+            for run in one.runs
+        ]
+        rows = await self._rows("enqueue", {"firings": firings, "runs": runs, "now": now}, seconds=SCRIPT_SECONDS)
+        return Queued(**rows[0])
+
+    async def claim(self, claimed_by: str, max_runs: int, now: datetime, lease_expires_at: datetime) -> None:
+        """Claims the best runs under the id `claimed_by`. `claimed` tells which."""
+        params = {"claimed_by": claimed_by, "max_runs": max_runs, "now": now, "lease_expires_at": lease_expires_at}
+        await self._change("claim_runs", params)
+
+    async def claimed(self, claimed_by: str) -> list[Claim]:
+        """What a claim holds, the best first."""
+        return [Claim.from_row(row) for row in await self._rows("claimed_runs", {"claimed_by": claimed_by})]
+
+    async def take_over(self, claimed_by: str, now: datetime, lease_expires_at: datetime) -> int:
+        """Brings runs whose lease ran out under the id `claimed_by`; how many. `claimed` tells which."""
+        [found] = await self._rows("lapsed_claims", {"now": now})
+        if not found["lapsed"]:
+            return 0
+        return await self._change("take_over", {"claimed_by": claimed_by, "now": now, "lease_expires_at": lease_expires_at})
+
+    async def record_started(self, started: Sequence[Started]) -> None:
+        """Writes down that attempts have begun, of claims that still hold."""
+        rows = [
+            {
+                "run_id": one.claim.run_id,
+                "claimed_by": one.claim.claimed_by,
+                "pipeline_logging_id": one.claim.pipeline_logging_id,
+                "started_at": one.started_at,
+            }
+            for one in started
+        ]
+        await self._change("record_started", {"started": rows})
+
+    async def renew(self, claims: Sequence[str], lease_expires_at: datetime) -> None:
+        """Extends the leases of all runs that these claims still hold."""
+        await self._change("renew_claims", {"claims": claims, "lease_expires_at": lease_expires_at})
+
+    async def release(self, claims: Sequence[str], now: datetime) -> None:
+        """Lets the leases of these claims run out now."""
+        await self._change("release_claims", {"claims": claims, "now": now})
+
+    async def put_back(self, refusals: Sequence[Refusal]) -> None:
+        """Puts refused runs back as they were, those whose claim still holds."""
+        rows = [{"run_id": one.claim.run_id, "claimed_by": one.claim.claimed_by, "not_before": one.not_before} for one in refusals]
+        await self._change("put_back", {"refusals": rows})
+
+    async def settle(self, ends: Sequence[End], now: datetime) -> None:
+        """Writes down how attempts ended, of claims that still hold; the others are somebody else's. Those that go back into the queue are
+        few: they have a script of their own, so that the others' has one statement a table. After an error the same ends may be written
+        again, whatever has been written of them.
+        """
+        rows = [
+            {
+                "run_id": one.claim.run_id,
+                "claimed_by": one.claim.claimed_by,
+                "config_id": one.claim.config_id,
+                "outcome": one.outcome,
+                "pipeline_logging_id": one.pipeline_logging_id,
+                "error_message": one.error_message,
+                "not_before": one.not_before,
+                "seq": seq,
+            }
+            for seq, one in enumerate(ends)
+        ]
+        for block, some in (
+            ("requeue", [row for row in rows if row["outcome"] is Outcome.RETRY]),
+            ("settle", [row for row in rows if row["outcome"] is not Outcome.RETRY]),
+        ):
+            if some:
+                await self._change(block, {"ends": some, "now": now}, seconds=SCRIPT_SECONDS)
+
+    async def status(self, now: datetime) -> QueueStatus:
+        """How the queue stands; failures count from midnight UTC."""
+        today = now.replace(hour=0, minute=0, second=0, microsecond=0)
+        return QueueStatus(**(await self._rows("scheduler_status", {"now": now, "today": today}))[0])
+
+    async def list_runs(self, wanted: RunFilter, limit: int) -> list[ScheduledRun]:
+        """A tenant's runs, the latest slot first."""
+        before, before_id = wanted.after or (None, None)
+        params = {
+            "tenant_id": wanted.tenant_id,
+            "state": wanted.state,
+            "config_id": wanted.config_id,
+            "before": before,
+            "before_id": before_id,
+            "row_limit": limit,
+        }
+        return [ScheduledRun.from_row(row) for row in await self._rows("list_scheduled_runs", params)]
+
+    async def get_run(self, tenant_id: str, run_id: str) -> ScheduledRun | None:
+        """One run of the tenant."""
+        rows = await self._rows("get_scheduled_run", {"tenant_id": tenant_id, "run_id": run_id})
+        return ScheduledRun.from_row(rows[0]) if rows else None
+
+    async def standing(self, tenant_id: str, run_id: str, now: datetime) -> Standing | None:
+        """Where the run stands in the queue; None: it has left it."""
+        rows = await self._rows("queue_standing", {"tenant_id": tenant_id, "run_id": run_id, "now": now})
+        return Standing(**rows[0]) if rows else None
+
+    async def retry_run(self, tenant_id: str, run_id: str, now: datetime) -> None:
+        """Puts a run that FAILED for good back into the queue. `get_run` tells: then its `added_at` is `now`."""
+        await self._change("retry_run", {"tenant_id": tenant_id, "run_id": run_id, "now": now}, seconds=SCRIPT_SECONDS)
+
+    async def _rows(self, block: str, params: Mapping[str, object], *, seconds: float | None = None) -> list[dict[str, Any]]:
+        return (await self._bq.query(BLOCKS[block], params, dataset=self._bq.control(), seconds=seconds)).rows
+
+    async def _change(self, block: str, params: Mapping[str, object], *, seconds: float | None = None) -> int:
+        return (await self._bq.query(BLOCKS[block], params, dataset=self._bq.control(), seconds=seconds)).affected

@@ -1,0 +1,68 @@
+"""Flow 3A: queues every schedule whose slot has come, once. Two BigQuery jobs for any number of schedules, one when nothing is due."""
+
+import asyncio
+from dataclasses import dataclass, replace
+
+import structlog
+
+from services.platform.clock import Clock
+from services.scheduler.queue.store import MOST_DUE, Queued, QueueStore
+from services.scheduler.queue.trigger_plan import LeftOut, Plan, plan_trigger
+
+_log = structlog.get_logger()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Triggered:
+    """What a trigger did."""
+
+    triggered: int
+    """Schedules that fired."""
+    queued: int
+    skipped: int
+    """Due runs that the quota left no room for."""
+    left_out: tuple[LeftOut, ...] = ()
+    """Days that schedules missed and that are not queued."""
+
+
+class Trigger:
+    """Any number of them may run at once: what one has queued, the others do not queue and do not count."""
+
+    def __init__(self, store: QueueStore, clock: Clock) -> None:
+        self._store, self._clock = store, clock
+        self._one_at_a_time = asyncio.Lock()
+
+    async def fire(self) -> Triggered:
+        """One trigger. Schedules that the subscription system wrote without a next slot get theirs by a third job, once."""
+        # Transactions of one process need not cancel each other; the second then finds nothing due.
+        async with self._one_at_a_time:
+            return await self._fire()
+
+    async def _fire(self) -> Triggered:
+        now = self._clock.now()
+        schedules = await self._store.due_schedules(now)
+        # Cron takes a while for thousands of schedules, and leases must be renewed meanwhile.
+        plan = _at_most(await asyncio.to_thread(plan_trigger, schedules, now))
+        for one in plan.unreadable:
+            _log.warning("schedule_unreadable", tenant_id=one.tenant_id, config_id=one.config_id)
+        if plan.first_slots:
+            await self._store.set_first_slots(plan.first_slots)
+        done = await self._store.enqueue(plan, now) if plan.firings else Queued(triggered=0, queued=0)
+        _log.info("triggered", due=len(schedules), triggered=done.triggered, queued=done.queued, skipped=plan.skipped_count)
+        # A trigger that came second has queued nothing, and leaves nothing out.
+        left_out = tuple(one.left_out for one in plan.firings if one.left_out) if done.triggered else ()
+        for gap in left_out:
+            _log.warning("slots_left_out", tenant_id=gap.tenant_id, config_id=gap.config_id, first=gap.first, before=gap.before)
+        return Triggered(triggered=done.triggered, queued=done.queued, skipped=plan.skipped_count, left_out=left_out)
+
+
+def _at_most(plan: Plan) -> Plan:
+    """As many whole schedules of the plan as fit into one statement; the others stay due."""
+    runs, count = 0, 0
+    for firing in plan.firings:
+        runs += len(firing.runs)
+        if runs > MOST_DUE:
+            _log.warning("trigger_too_large", left_due=len(plan.firings) - count)
+            break
+        count += 1
+    return replace(plan, firings=plan.firings[:count])

@@ -1,0 +1,184 @@
+"""What a trigger queues: decisions over what is due, without I/O. `now` is passed in."""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, time, timedelta
+from typing import Any, Self
+
+from services.platform.clock import utc_day
+from services.platform.errors import InvalidArgument
+from services.scheduler.cron.catch_up import default_catch_up
+from services.scheduler.cron.expression import latest_between, next_after, slots_between
+from services.scheduler.ids import slot_run_id
+
+MOST_CAUGHT_UP = 100
+"""Missed slots of one schedule that one trigger queues with `catch_up` all; the others stay due."""
+MOST_DAYS = 31
+"""Missed slots that are queued with `catch_up` days, each of another UTC day; older ones are left out, and the answer says so."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DueSchedule:
+    """A schedule whose slot has come, of a tenant that may run."""
+
+    config_id: str
+    tenant_id: str
+    schedule_cron: str | None
+    timezone: str | None
+    """None or empty: UTC."""
+    priority: int
+    catch_up: str
+    """One of `catch_up.CATCH_UPS`."""
+    next_run_time: datetime | None
+    """The slot that has come, whatever the expression says of it; None: nobody has computed one yet."""
+    units_left: int | None
+    """How many runs the tenant's quota leaves room for, beside those in the queue; None: any number."""
+
+    @classmethod
+    def from_row(cls, row: Mapping[str, Any]) -> Self:
+        """The only door from a row to a due schedule: where it does not say what to catch up, its parameters decide."""
+        parameters = row["parameters"] if isinstance(row["parameters"], Mapping) else {}
+        known = {name: value for name, value in row.items() if name != "parameters"}
+        return cls(**{**known, "catch_up": row["catch_up"] or default_catch_up(parameters)})
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LeftOut:
+    """Slots of whole UTC days that a schedule missed and that are not queued: those from `first` on that come before `before`."""
+
+    tenant_id: str
+    config_id: str
+    first: datetime
+    before: datetime
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class QueuedRun:
+    """A slot to be queued."""
+
+    run_id: str
+    scheduled_time: datetime
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Firing:
+    """A schedule that moves on from the slot it was seen at, and leaves runs behind."""
+
+    config_id: str
+    seen: datetime
+    next_run_time: datetime
+    runs: tuple[QueuedRun, ...]
+    left_out: LeftOut | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FirstSlot:
+    """Where a schedule that has no next slot yet begins."""
+
+    config_id: str
+    next_run_time: datetime
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Plan:
+    """All that one trigger does."""
+
+    firings: tuple[Firing, ...]
+    first_slots: tuple[FirstSlot, ...]
+    skipped_count: int
+    """Due runs that the quota leaves no room for; their schedules stay due."""
+    unreadable: tuple[DueSchedule, ...]
+    """Those whose expression or zone cannot be read; they are left as they are."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Slots:
+    due: tuple[datetime, ...]
+    """The earliest first."""
+    following: datetime
+    """The slot after the last of `due`."""
+
+
+def plan_trigger(schedules: Sequence[DueSchedule], now: datetime) -> Plan:
+    """Every due slot, as far as its tenant's quota reaches: by priority, then by slot."""
+    slots = dict[tuple[str | None, str | None, datetime | None, str], _Slots]()
+    by_tenant = defaultdict[str, list[tuple[DueSchedule, _Slots]]](list)
+    first_slots, unreadable = list[FirstSlot](), list[DueSchedule]()
+    for one in schedules:
+        # Many schedules share an expression and a slot, and cron is slow.
+        key = (one.schedule_cron, one.timezone, one.next_run_time, one.catch_up)
+        try:
+            found = slots[key] if key in slots else slots.setdefault(key, _slots(one, now))
+        except InvalidArgument:
+            unreadable.append(one)
+            continue
+        if one.next_run_time is None:
+            first_slots.append(FirstSlot(config_id=one.config_id, next_run_time=found.following))
+        else:
+            by_tenant[one.tenant_id].append((one, found))
+    firings, skipped = list[Firing](), 0
+    for due in by_tenant.values():
+        fired, left = _within_quota(due)
+        firings += fired
+        skipped += left
+    return Plan(firings=tuple(firings), first_slots=tuple(first_slots), skipped_count=skipped, unreadable=tuple(unreadable))
+
+
+def next_trigger_time(now: datetime) -> datetime:
+    """When the hourly job comes again: the next full hour."""
+    return now.replace(minute=0, second=0, microsecond=0) + timedelta(hours=1)
+
+
+def _slots(one: DueSchedule, now: datetime) -> _Slots:
+    cron, zone, first = one.schedule_cron or "", one.timezone or "UTC", one.next_run_time
+    if first is None:
+        return _Slots(due=(), following=next_after(cron, zone, now))
+    if one.catch_up == "latest":
+        return _Slots(due=(latest_between(cron, zone, first, now) or first,), following=next_after(cron, zone, now))
+    if one.catch_up != "all":
+        return _Slots(due=_one_a_day(cron, zone, first, now), following=next_after(cron, zone, now))
+    # One more than is caught up at most: it is where the schedule stands afterwards.
+    due = [first, *slots_between(cron, zone, first, now, MOST_CAUGHT_UP)]
+    if len(due) > MOST_CAUGHT_UP:
+        return _Slots(due=tuple(due[:MOST_CAUGHT_UP]), following=due[MOST_CAUGHT_UP])
+    return _Slots(due=tuple(due), following=next_after(cron, zone, now))
+
+
+def _one_a_day(cron: str, zone: str, first: datetime, now: datetime) -> tuple[datetime, ...]:
+    """The last slot of each UTC day from `first` to `now`: a later one of the same day would load the same day again."""
+    found, until = list[datetime](), now
+    while len(found) < MOST_DAYS and until >= first:
+        slot = latest_between(cron, zone, first, until) or first
+        found.append(slot)
+        until = datetime.combine(utc_day(slot), time(), UTC) - timedelta(microseconds=1)
+    return tuple(reversed(found))
+
+
+def _within_quota(due: list[tuple[DueSchedule, _Slots]]) -> tuple[list[Firing], int]:
+    """What one tenant's quota lets pass, and how many runs it does not."""
+    queue = sorted(
+        ((one, slots, index) for one, slots in due for index in range(len(slots.due))),
+        key=lambda entry: (-entry[0].priority, entry[1].due[entry[2]], entry[0].config_id),
+    )
+    left = due[0][0].units_left
+    passing = len(queue) if left is None else min(len(queue), max(0, left))
+    # A schedule's slots share its priority, so what passes of them is always the earliest.
+    count = defaultdict[str, int](int)
+    for one, _, _ in queue[:passing]:
+        count[one.config_id] += 1
+    firings = [_firing(one, slots, count[one.config_id]) for one, slots in due if count[one.config_id]]
+    return firings, len(queue) - passing
+
+
+def _firing(one: DueSchedule, slots: _Slots, count: int) -> Firing:
+    assert one.next_run_time is not None  # noqa: S101 - such a schedule has no slots
+    first, queued = one.next_run_time, slots.due[0]
+    leaves_days = utc_day(first) < utc_day(queued)
+    return Firing(
+        config_id=one.config_id,
+        left_out=LeftOut(tenant_id=one.tenant_id, config_id=one.config_id, first=first, before=queued) if leaves_days else None,
+        seen=one.next_run_time,
+        next_run_time=slots.due[count] if count < len(slots.due) else slots.following,
+        runs=tuple(QueuedRun(run_id=slot_run_id(one.config_id, slot), scheduled_time=slot) for slot in slots.due[:count]),
+    )

@@ -1,0 +1,1 @@
+"""Schedules, as their tenants make, change, delete and backfill them."""

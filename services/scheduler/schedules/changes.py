@@ -1,0 +1,85 @@
+"""What tenants do with their schedules: the way from a wish to a row."""
+
+import uuid
+from dataclasses import replace
+from datetime import timedelta
+
+from services.platform.clock import Clock, utc_day
+from services.platform.errors import NotFound, Unavailable
+from services.scheduler.schedules.backfills import PARAMETER, check_takes_a_day, days_between, runs_of
+from services.scheduler.schedules.pipeline_check import PipelineCheck
+from services.scheduler.schedules.schedule import Change, Schedule, is_rescheduled
+from services.scheduler.schedules.store import ScheduleStore
+
+_TRIES = 5
+"""Each lost to another PATCH of the same schedule's time table, at the same moment."""
+
+
+class Scheduling:
+    """Makes, changes, backfills and takes away schedules. Parameters are checked when they are saved, by the executor."""
+
+    def __init__(self, store: ScheduleStore, pipelines: PipelineCheck, clock: Clock) -> None:
+        self._store = store
+        self._pipelines = pipelines
+        self._clock = clock
+
+    async def create(self, blank: Schedule, wish: Change, *, user_id: str | None) -> Schedule:
+        """A new schedule, its first slot after now. One statement. Raises InvalidArgument, NotFound without such a template."""
+        now = self._clock.now()
+        schedule = wish.checked().applied_to(blank)
+        dates = await self._pipelines.check(schedule, schedule.parameters)
+        schedule = replace(
+            schedule,
+            # What is not run for days would only do the same again. What is follows its parameters, also when they are changed.
+            catch_up=wish.catch_up or (None if PARAMETER in dates else "latest"),
+            config_id=str(uuid.uuid4()),
+            next_run_time=schedule.next_slot(now),
+            created_by_user_id=user_id,
+            created_at=now,
+            updated_at=now,
+        )
+        await self._store.insert(schedule)
+        return schedule
+
+    async def get(self, tenant_id: str, config_id: str) -> Schedule:
+        """Raises NotFound."""
+        schedule = await self._store.find(tenant_id, config_id)
+        if schedule is None:
+            raise _not_found(tenant_id, config_id)
+        return schedule
+
+    async def change(self, tenant_id: str, config_id: str, wish: Change) -> Schedule:
+        """The schedule as it is now. Two statements, more only where others change its time table too. Raises InvalidArgument, NotFound."""
+        change, now = wish.checked(), self._clock.now()
+        for attempt in range(_TRIES):
+            seen = await self.get(tenant_id, config_id)
+            changed = change.applied_to(seen)
+            if change.parameters is not None and attempt == 0:
+                await self._pipelines.check(changed, change.parameters)
+            next_run_time = changed.next_slot(now) if is_rescheduled(seen, changed) else None
+            if await self._store.update(seen, change, next_run_time=next_run_time, now=now):
+                return replace(changed, next_run_time=next_run_time or seen.next_run_time, updated_at=now)
+        raise Unavailable(
+            "SERVICE_UNAVAILABLE", "Others are changing this schedule right now. Try again in a moment.", retry_after=timedelta(seconds=2)
+        )
+
+    async def delete(self, tenant_id: str, config_id: str) -> None:
+        """Raises NotFound; also when the schedule went with this very call and its answer was lost on the way."""
+        if not await self._store.delete(tenant_id, config_id, self._clock.now()):
+            raise _not_found(tenant_id, config_id)
+
+    async def backfill(self, tenant_id: str, config_id: str, start_date: str, end_date: str) -> tuple[int, int]:
+        """How many days were queued now, and how many had been before. Raises InvalidArgument, NotFound."""
+        now = self._clock.now()
+        schedule = await self.get(tenant_id, config_id)
+        days = days_between(start_date, end_date, utc_day(now))
+        dates = await self._pipelines.check(schedule, {**schedule.parameters, PARAMETER: days[0].isoformat()})
+        check_takes_a_day(dates)
+        done = await self._store.backfill(schedule, list(runs_of(schedule, days, utc_day(now))), now)
+        if done.known < len(days):  # it was taken away after it was read
+            raise _not_found(tenant_id, config_id)
+        return done.queued, len(days) - done.queued
+
+
+def _not_found(tenant_id: str, config_id: str) -> NotFound:
+    return NotFound("SCHEDULE_NOT_FOUND", f"Tenant {tenant_id} has no schedule {config_id[:100]!r}. List its schedules to find it.")

@@ -1,0 +1,32 @@
+"""Asks the executor whether a pipeline exists and takes the parameters that a schedule would give it."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import grpc
+from convergence.executor.v1 import run_service_pb2 as messages
+from convergence.executor.v1.run_service_pb2_grpc import RunServiceStub
+
+from services.scheduler.schedules.schedule import Schedule
+
+
+class PipelineCheck:
+    """`RunService.CheckPipeline` over a channel to the executor."""
+
+    def __init__(self, channel: grpc.aio.Channel) -> None:
+        self._stub = RunServiceStub(channel)
+
+    async def check(self, schedule: Schedule, parameters: Mapping[str, Any]) -> tuple[str, ...]:
+        """The names of the pipeline's date parameters.
+
+        Raises NotFound without such a template, InvalidArgument naming `parameters.x` for what it does not take, Unavailable if the
+        executor does not answer.
+        """
+        request = messages.CheckPipelineRequest(
+            tenant_id=schedule.tenant_id,
+            provider=schedule.provider,
+            domain=schedule.domain,
+            template=schedule.pipeline_template,
+        )
+        request.parameters.update(parameters)
+        return tuple((await self._stub.CheckPipeline(request)).date_parameters)

@@ -1,0 +1,141 @@
+"""A schedule: what it may say, what a change makes of it, and when that gives it a new next slot. No I/O."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from datetime import datetime
+from typing import Any, Self
+
+from services.platform.errors import InvalidArgument
+from services.platform.time_zones import zone_of
+from services.scheduler.cron.catch_up import CATCH_UPS, default_catch_up
+from services.scheduler.cron.expression import FireTime, check_cron, fire_times, next_after
+
+PRIORITIES, RETRIES = range(101), range(11)
+DEFAULTS: Mapping[str, Any] = {
+    "is_active": True,
+    "priority": 50,
+    "max_retries": 3,
+    "timezone": "UTC",
+    "parameters": {},
+    "provider": "",
+    "domain": "",
+    "pipeline_template": "",
+    "schedule_cron": "",
+}
+"""What NULL means in a row that the subscription system wrote. An empty timezone is UTC too."""
+SHOWN = 5
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Schedule:
+    """A row of `tenant_pipeline_configs`."""
+
+    config_id: str
+    tenant_id: str
+    provider: str
+    """Lower-case, e.g. gcp."""
+    domain: str
+    pipeline_template: str
+    schedule_cron: str
+    timezone: str
+    is_active: bool
+    priority: int
+    parameters: dict[str, Any]
+    max_retries: int
+    catch_up: str | None
+    """One of CATCH_UPS; None or empty follows the parameters, see `effective_catch_up`."""
+    next_run_time: datetime | None
+    """The schedule's own next slot, or one that has come and waits for the trigger; None only where others left it out."""
+    last_run_time: datetime | None
+    last_run_status: str | None
+    created_by_user_id: str | None
+    created_at: datetime | None
+    updated_at: datetime | None
+
+    @classmethod
+    def from_row(cls, row: Mapping[str, Any]) -> Self:
+        """The only door from a row to a schedule: fills in what NULL means, and writes the provider as paths have it."""
+        known: dict[str, Any] = {
+            name: DEFAULTS.get(name) if row[name] is None else row[name] for name in (field.name for field in fields(cls))
+        }
+        parameters = known["parameters"] if isinstance(known["parameters"], dict) else {}
+        return cls(**{**known, "provider": known["provider"].lower(), "timezone": known["timezone"] or "UTC", "parameters": parameters})
+
+    @classmethod
+    def blank(cls, *, config_id: str, tenant_id: str, provider: str, domain: str, pipeline_template: str) -> Self:
+        """A new schedule that says nothing yet."""
+        row = dict.fromkeys(field.name for field in fields(cls))
+        named = {"provider": provider, "domain": domain, "pipeline_template": pipeline_template}
+        return cls.from_row({**row, **named, "config_id": config_id, "tenant_id": tenant_id})
+
+    @property
+    def effective_catch_up(self) -> str:
+        """One of CATCH_UPS, as far as the schedule says one: else the default for its parameters."""
+        return self.catch_up or default_catch_up(self.parameters)
+
+    @property
+    def pipeline_id(self) -> str:
+        """E.g. `gcp-cost-billing`."""
+        return f"{self.provider}-{self.domain}-{self.pipeline_template}"
+
+    def next_slot(self, now: datetime) -> datetime:
+        """The first slot after `now`. Raises InvalidArgument if others wrote a cron expression or a zone that cannot be."""
+        return next_after(self.schedule_cron, self.timezone, now)
+
+    @property
+    def problem(self) -> str | None:
+        """What is wrong with a cron expression or a zone that others wrote, or that was taken before it was refused here. A schedule that
+        cannot be read stays where it is; one that is only ambiguous goes on firing as `shown_fire_times` says.
+        """
+        try:
+            check_cron(self.schedule_cron)
+            zone_of(self.timezone)
+        except InvalidArgument as error:
+            return error.message
+        return None
+
+    def shown_fire_times(self, now: datetime) -> list[FireTime]:
+        """The next five, for people; none while it is inactive, or if others wrote what cannot fire."""
+        try:
+            return fire_times(self.schedule_cron, self.timezone, now, SHOWN) if self.is_active else []
+        except InvalidArgument:
+            return []
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Change:
+    """What a caller says of a schedule; None leaves a field as it is."""
+
+    schedule_cron: str | None = None
+    timezone: str | None = None
+    is_active: bool | None = None
+    priority: int | None = None
+    parameters: dict[str, Any] | None = None
+    max_retries: int | None = None
+    catch_up: str | None = None
+
+    def checked(self) -> Self:
+        """The same, its cron expression with single spaces. Raises InvalidArgument for the first field that cannot be."""
+        if self.timezone is not None:
+            zone_of(self.timezone)
+        if self.priority is not None and self.priority not in PRIORITIES:
+            raise InvalidArgument("priority", f"use {PRIORITIES[0]} to {PRIORITIES[-1]}; the higher, the earlier a run is taken.")
+        if self.max_retries is not None and self.max_retries not in RETRIES:
+            raise InvalidArgument("max_retries", f"use {RETRIES[0]} to {RETRIES[-1]}.")
+        if self.catch_up is not None and self.catch_up not in CATCH_UPS:
+            raise InvalidArgument("catch_up", f"use one of {', '.join(CATCH_UPS)}.")
+        return self if self.schedule_cron is None else replace(self, schedule_cron=check_cron(self.schedule_cron))
+
+    def applied_to(self, schedule: Schedule) -> Schedule:
+        """The schedule with what is given here; its next slot stays."""
+        return replace(schedule, **{field.name: value for field in fields(self) if (value := getattr(self, field.name)) is not None})
+
+
+def is_rescheduled(before: Schedule, after: Schedule) -> bool:
+    """Whether a change gives the schedule a new next slot.
+
+    Only another time table does, and waking up: what it missed while it slept stays missed. Everything else leaves the slot to the trigger,
+    which may be moving it right now.
+    """
+    woken = after.is_active and not before.is_active
+    return woken or (before.schedule_cron, before.timezone) != (after.schedule_cron, after.timezone)

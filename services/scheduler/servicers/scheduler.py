@@ -1,0 +1,98 @@
+"""The queue's own RPCs: proto in, domain call, proto out."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import grpc
+from convergence.scheduler.v1 import (
+    scheduler_service_pb2,
+    scheduler_service_pb2_grpc,
+)
+
+from services.platform.clock import Clock
+from services.platform.errors import InvalidArgument
+from services.platform.timestamps import to_timestamp
+from services.scheduler.queue.processor import QueueProcessor
+from services.scheduler.queue.store import QueueStore
+from services.scheduler.queue.trigger import Trigger
+from services.scheduler.queue.trigger_plan import LeftOut, next_trigger_time
+
+type Context = grpc.aio.ServicerContext[Any, Any]
+
+MOST_RUNS = 500
+MOST_LEFT_OUT = 100
+"""Schedules that a trigger's answer names; the log has them all."""
+PROCESSING, IDLE = "PROCESSING", "IDLE"
+
+
+class SchedulerServicer(scheduler_service_pb2_grpc.SchedulerServiceServicer):
+    """See `scheduler_service.proto`."""
+
+    def __init__(self, *, trigger: Trigger, processor: QueueProcessor, store: QueueStore, clock: Clock) -> None:
+        self._trigger, self._processor, self._store, self._clock = trigger, processor, store, clock
+
+    async def TriggerDuePipelines(
+        self, request: scheduler_service_pb2.TriggerDuePipelinesRequest, context: Context
+    ) -> scheduler_service_pb2.TriggerDuePipelinesResponse:
+        """See the proto."""
+        done = await self._trigger.fire()
+        return scheduler_service_pb2.TriggerDuePipelinesResponse(
+            triggered_count=done.triggered,
+            queued_count=done.queued,
+            skipped_count=done.skipped,
+            next_trigger_time=to_timestamp(next_trigger_time(self._clock.now())),
+            left_out=_to_left_out(done.left_out) if done.left_out else None,
+        )
+
+    async def ProcessQueue(
+        self, request: scheduler_service_pb2.ProcessQueueRequest, context: Context
+    ) -> scheduler_service_pb2.ProcessQueueResponse:
+        """See the proto. Raises InvalidArgument."""
+        if not 0 <= request.max_runs <= MOST_RUNS:
+            raise InvalidArgument("max_runs", f"use 1 to {MOST_RUNS}; 0 means 1.")
+        claims = await self._processor.process(request.max_runs or 1)
+        if not claims:
+            return scheduler_service_pb2.ProcessQueueResponse(processed=False, status=IDLE, message="No run is ready in the queue")
+        first, others = claims[0], len(claims) - 1
+        also = f", and {others} more" if others else ""
+        return scheduler_service_pb2.ProcessQueueResponse(
+            processed=True,
+            pipeline_logging_id=first.pipeline_logging_id,
+            tenant_id=first.tenant_id,
+            pipeline_id=first.pipeline_id,
+            status=PROCESSING,
+            message=f"Pipeline started processing for tenant {first.tenant_id}{also}",
+            runs=[
+                scheduler_service_pb2.ProcessedRun(
+                    run_id=claim.run_id,
+                    pipeline_logging_id=claim.pipeline_logging_id,
+                    tenant_id=claim.tenant_id,
+                    pipeline_id=claim.pipeline_id,
+                    status=PROCESSING,
+                )
+                for claim in claims
+            ],
+        )
+
+    async def GetSchedulerStatus(
+        self, request: scheduler_service_pb2.GetSchedulerStatusRequest, context: Context
+    ) -> scheduler_service_pb2.GetSchedulerStatusResponse:
+        """See the proto."""
+        status = await self._store.status(self._clock.now())
+        return scheduler_service_pb2.GetSchedulerStatusResponse(
+            due_count=status.due_count,
+            queued_count=status.queued_count,
+            processing_count=status.processing_count,
+            failed_today_count=status.failed_today_count,
+            oldest_queued_time=to_timestamp(status.oldest_queued_time),
+        )
+
+
+def _to_left_out(left_out: Sequence[LeftOut]) -> scheduler_service_pb2.LeftOut:
+    slots = [
+        scheduler_service_pb2.LeftOutSlots(
+            tenant_id=one.tenant_id, config_id=one.config_id, first=to_timestamp(one.first), before=to_timestamp(one.before)
+        )
+        for one in left_out[:MOST_LEFT_OUT]
+    ]
+    return scheduler_service_pb2.LeftOut(schedule_count=len(left_out), schedules=slots)
