@@ -12,7 +12,7 @@ from services.platform.bigquery.ddl import load_tables
 from services.platform.bigquery.sql import Block, make_block
 from services.platform.clock import SystemClock
 from services.platform.kms.client import Kms
-from services.platform.kms.credential_aad import seal_name
+from services.platform.kms.credential_aad import associated_data
 from services.platform.settings import ServiceSettings
 
 CALLS = 5
@@ -97,7 +97,7 @@ async def make_due(tenants: Sequence[str], schedules: int, settings: ServiceSett
 
 
 async def _seal(kms: Kms, tenant_id: str) -> bytes:
-    name = seal_name(tenant_id=tenant_id, provider="GCP", credential_id=tenant_id)
+    name = associated_data(tenant_id=tenant_id, provider="GCP", credential_id=tenant_id)
     return (await kms.encrypt(b'{"project_id": "p", "service_account": {}}', name)).ciphertext
 
 

@@ -72,7 +72,7 @@ async def bench(place: Place, size: int) -> AsyncIterator[Row]:
         ledger: Any = LocalLedger(real)
         credentials: Any = Credentials()
         store = Store(place.bq, ddl=REPOSITORY / "configs" / "bigquery" / "tenant")
-        live = LiveRuns(execute=work, store=store, ledger=ledger, clock=clock, at_once=size, grace_seconds=60.0)
+        live = LiveRuns(execute=work, store=store, ledger=ledger, clock=clock, max_concurrent=size, grace_seconds=60.0)
         starter = Starter(
             catalog=load_catalog(place.settings.configs_dir, STEP_TYPES),
             credentials=credentials,

@@ -24,7 +24,7 @@ class LocalAuthenticator:
         self._store = store
         self._clock = clock
         self._usage = usage
-        self._look_ups: GroupCommit[str, KeyHolder | None] = GroupCommit(self._look_up, at_once=LOOK_UPS_AT_ONCE)
+        self._look_ups: GroupCommit[str, KeyHolder | None] = GroupCommit(self._look_up, max_concurrent=LOOK_UPS_AT_ONCE)
 
     async def authenticate(self, api_key_sha256: str) -> KeyHolder:
         """See `access.Authenticator`."""

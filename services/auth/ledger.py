@@ -51,18 +51,22 @@ class Ledger:
     """One process's way to the ledger. Any number of processes may write: the statements are exact by themselves."""
 
     def __init__(
-        self, store: AuthStore, clock: Clock, *, lease: timedelta, gather_seconds: float = 0.0, reserve_seconds: float = 0.0
+        self, store: AuthStore, clock: Clock, *, lease: timedelta, batch_window_seconds: float = 0.0, reserve_seconds: float = 0.0
     ) -> None:
-        """`gather_seconds`: how long settlements may gather, see `settle`. `reserve_seconds`: how far apart batches of reservations begin,
-        at least; one that comes alone does not wait.
+        """`batch_window_seconds`: how long settlements may gather, see `settle`. `reserve_seconds`: how far apart batches of reservations
+        begin, at least; one that comes alone does not wait.
         """
         self._store = store
         self._clock = clock
         self._lease = lease
-        self._reservations: GroupCommit[Request, Slot] = GroupCommit(self._reserve_batch, gather_seconds=reserve_seconds, ready=store.room)
-        self._renewals: GroupCommit[frozenset[str], Renewal] = GroupCommit(self._renew_batch, ready=store.room)
+        self._reservations: GroupCommit[Request, Slot] = GroupCommit(
+            self._reserve_batch, batch_window_seconds=reserve_seconds, before_flush=store.wait_for_budget
+        )
+        self._renewals: GroupCommit[frozenset[str], Renewal] = GroupCommit(self._renew_batch, before_flush=store.wait_for_budget)
         self._checks: GroupCommit[frozenset[str], frozenset[str]] = GroupCommit(self._check_batch)
-        self._settlements: GroupCommit[Settlement, None] = GroupCommit(self._settle_batch, gather_seconds=gather_seconds, ready=store.room)
+        self._settlements: GroupCommit[Settlement, None] = GroupCommit(
+            self._settle_batch, batch_window_seconds=batch_window_seconds, before_flush=store.wait_for_budget
+        )
 
     @classmethod
     def of(cls, store: AuthStore, clock: Clock, settings: AuthSettings) -> Self:
@@ -71,7 +75,7 @@ class Ledger:
             store,
             clock,
             lease=timedelta(seconds=settings.lease_seconds),
-            gather_seconds=settings.settle_gather_seconds,
+            batch_window_seconds=settings.settle_gather_seconds,
             reserve_seconds=settings.reserve_gather_seconds,
         )
 
@@ -94,7 +98,7 @@ class Ledger:
         """Gives slots back and counts how their runs ended; what was settled before changes nothing.
 
         Runs that end by themselves end one by one, so they gather for a while. A tenant that asks this process for a slot that it lacks, or
-        looks, sees its own settled; another auth process sees them after `gather_seconds` at most. A caller's own wish (CANCELLED,
+        looks, sees its own settled; another auth process sees them after `batch_window_seconds` at most. A caller's own wish (CANCELLED,
         NOT_STARTED) does not wait.
         """
         await self._settlements.submit_all(settlements, urgent=any(one.outcome in URGENT for one in settlements))
@@ -148,7 +152,7 @@ class Ledger:
         """Settles what has ended but is still gathered here, if it is of one of these tenants; of which of them it was."""
         ended = tenant_ids.intersection(one.tenant_id for one in self._settlements.pending())
         if ended:
-            await self._settlements.hurry()
+            await self._settlements.flush_now()
         return ended
 
     async def _renew_batch(self, requests: Sequence[frozenset[str]]) -> Sequence[Renewal]:

@@ -141,9 +141,9 @@ class AuthStore:
         row = (await self._bq.query(BLOCKS["reset_day"], params, dataset=self._bq.control())).only_row
         return row["records_updated"], row["records_archived"]
 
-    async def room(self) -> None:
+    async def wait_for_budget(self) -> None:
         """Returns when the ledger's table takes another statement."""
-        await self._bq.room(BLOCKS["reserve"], dataset=self._bq.control())
+        await self._bq.wait_for_budget(BLOCKS["reserve"], dataset=self._bq.control())
 
     async def reserve(self, requests: Sequence[Request], now: datetime, today: date, lease_expires_at: datetime) -> None:
         """Grants what the limits leave, in the order of `requests`. `read_usage` tells what was granted."""

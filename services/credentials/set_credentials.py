@@ -21,7 +21,7 @@ from services.platform.cache import TtlCache
 from services.platform.clock import Clock
 from services.platform.errors import NotFound
 from services.platform.kms.client import Kms
-from services.platform.kms.credential_aad import seal_name
+from services.platform.kms.credential_aad import associated_data
 
 ID_KNOWN_SECONDS = 600.0
 """So long the audit row of a new dataset takes a job, which setting the credentials again then has to spare."""
@@ -69,7 +69,7 @@ class Lifecycle:
         # dataset is empty and the next call finds it.
         await self._datasets.make(tenant_id, missing)
         created = await self._write(known, sealed, user_id)
-        self._ids.keep((tenant_id, provider), sealed.credential_id)
+        self._ids.put((tenant_id, provider), sealed.credential_id)
         # If the call breaks off here, the credential is good, and the next call says UPDATED.
         action = Action.CREDENTIAL_ADDED if created else Action.CREDENTIAL_UPDATED
         row = audit_row(action, tenant_id=tenant_id, provider=provider, user_id=user_id, at=self._clock.now())
@@ -89,14 +89,14 @@ class Lifecycle:
 
     async def _known_id(self, tenant_id: str, provider: Provider) -> str | None:
         """The id of the credentials that are there, or were a moment ago; None: there are none."""
-        if written := self._ids.peek((tenant_id, provider)):
+        if written := self._ids.get_cached((tenant_id, provider)):
             return written
         known = await self._store.find(tenant_id, provider)
         return known.credential_id if known else None
 
     async def _seal(self, tenant_id: str, provider: Provider, known: str | None, plaintext: bytes) -> SealedCredential:
         identity = known or new_credential_id(tenant_id=tenant_id, provider=provider)
-        sealed = await self._kms.encrypt(plaintext, seal_name(tenant_id=tenant_id, provider=provider, credential_id=identity))
+        sealed = await self._kms.encrypt(plaintext, associated_data(tenant_id=tenant_id, provider=provider, credential_id=identity))
         return SealedCredential(
             credential_id=identity,
             tenant_id=tenant_id,

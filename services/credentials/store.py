@@ -26,7 +26,7 @@ class CredentialStore:
         self._blocks = load_blocks(Path(__file__).with_name("queries.sql"))
         self._step_logs = AppendOnlyTable(bq, STEP_LOGS, key="log_id", insert=self._blocks["insert_audit_row"])
         self._look_ups: GroupCommit[tuple[str, str], SealedCredential | None] = GroupCommit(
-            self._find_sealed, max_batch=BLOBS_AT_ONCE, at_once=LOOK_UPS_AT_ONCE
+            self._find_sealed, max_batch=BLOBS_AT_ONCE, max_concurrent=LOOK_UPS_AT_ONCE
         )
 
     async def find(self, tenant_id: str, provider: str) -> Credential | None:

@@ -87,7 +87,7 @@ async def executor_service(
             store=store,
             ledger=ledger,
             clock=clock,
-            at_once=settings.max_concurrent_runs,
+            max_concurrent=settings.max_concurrent_runs,
             grace_seconds=settings.grace_seconds,
         )
         reconciler = Reconciler(store, ledger, clock)

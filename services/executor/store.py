@@ -83,9 +83,9 @@ class Store:
         self._states: GroupCommits[str, str, RunState | None] = GroupCommits(self._states_of)
 
     @property
-    def patience_seconds(self) -> float:
+    def statement_deadline_seconds(self) -> float:
         """How long a short statement may take with all its retries."""
-        return self._bq.patience_seconds
+        return self._bq.statement_deadline_seconds
 
     async def insert_run(self, run: Run, *, seconds: float) -> None:
         """Writes the run's row, once, within `seconds`; those of a tenant that come meanwhile share the next statement. Raises
@@ -270,14 +270,14 @@ class Store:
         an account must not know of. None of these means that there are no runs: raises Unavailable, so that no live run is taken for one
         that never began.
         """
-        if self._absent.peek(dataset):
+        if self._absent.get_cached(dataset):
             return
         location = None
         try:
             there = await self._bq.call("get_dataset", lambda left: self._bq.client.get_dataset(dataset, timeout=left, retry=NO_RETRY))
             location = there.location
         except bigquery.NotFound:
-            self._absent.keep(dataset, value=True)
+            self._absent.put(dataset, value=True)
             return
         except bigquery.Forbidden:
             pass  # it may be there

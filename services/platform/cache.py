@@ -19,7 +19,7 @@ class TtlCache[Key: Hashable, Value]:
         self._kept: OrderedDict[Key, tuple[float, Value]] = OrderedDict()
         self._loading: dict[Key, asyncio.Task[Value]] = {}
 
-    def peek(self, key: Key) -> Value | None:
+    def get_cached(self, key: Key) -> Value | None:
         """The answer that is kept for `key`, or None."""
         kept = self._kept.get(key)
         if kept is None or kept[0] <= self._monotonic():
@@ -29,7 +29,7 @@ class TtlCache[Key: Hashable, Value]:
 
     async def get(self, key: Key, load: Callable[[Key], Awaitable[Value]]) -> Value:
         """The kept answer, else what `load(key)` answers. Raises what `load` raises."""
-        kept = self.peek(key)
+        kept = self.get_cached(key)
         if kept is not None:
             return kept
         task = self._loading.get(key)
@@ -39,14 +39,14 @@ class TtlCache[Key: Hashable, Value]:
         # A caller that hangs up must not take the answer from the others.
         return await asyncio.shield(task)
 
-    def keep(self, key: Key, value: Value, *, since: float | None = None) -> None:
+    def put(self, key: Key, value: Value, *, since: float | None = None) -> None:
         """Remembers an answer; it is as old as `since` (default: now)."""
         self._kept[key] = ((self._monotonic() if since is None else since) + self._seconds, value)
         self._kept.move_to_end(key)
         while len(self._kept) > self._size:
             self._kept.popitem(last=False)
 
-    def forget_where(self, unwanted: Callable[[Value], bool]) -> None:
+    def invalidate_if(self, unwanted: Callable[[Value], bool]) -> None:
         """Drops the answers that are `unwanted`, and all that are being loaded: they may be, too."""
         self._kept = OrderedDict((key, kept) for key, kept in self._kept.items() if not unwanted(kept[1]))
         self._loading.clear()
@@ -57,7 +57,7 @@ class TtlCache[Key: Hashable, Value]:
         try:
             value = await load(key)
             if self._loading.get(key) is asyncio.current_task():
-                self.keep(key, value, since=asked)
+                self.put(key, value, since=asked)
             return value
         finally:
             if self._loading.get(key) is asyncio.current_task():

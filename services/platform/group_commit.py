@@ -22,10 +22,11 @@ class GroupCommit[Item, Answer]:
     `flush` answers one entry an item, in the same order; an entry that is an exception is raised to that caller alone. If `flush` itself
     raises, every caller of the batch hears it: what is flushed must be safe to send again. Leaving the context flushes what is gathered.
 
-    `gather_seconds`: for what nobody waits for. After a quiet time the first item goes at once; then a batch begins at most so often,
-    unless somebody calls `hurry`. `ready` is awaited before a batch is cut: what comes while a table has to be left alone rides along.
+    `batch_window_seconds`: for what nobody waits for. After a quiet time the first item goes at once; then a batch begins at most so often,
+    unless somebody calls `flush_now`. `before_flush` is awaited before a batch is cut: what comes while a table has to be left alone rides
+    along.
 
-    `at_once`: so many batches may be in flight. More than one is for reads, which need no order: one that hangs holds up no other.
+    `max_concurrent`: so many batches may be in flight. More than one is for reads, which need no order: one that hangs holds up no other.
     """
 
     def __init__(
@@ -33,17 +34,17 @@ class GroupCommit[Item, Answer]:
         flush: Callable[[Sequence[Item]], Awaitable[Sequence[Answer | Exception]]],
         *,
         max_batch: int = 500,
-        gather_seconds: float = 0.0,
-        ready: Callable[[], Awaitable[None]] | None = None,
-        at_once: int = 1,
+        batch_window_seconds: float = 0.0,
+        before_flush: Callable[[], Awaitable[None]] | None = None,
+        max_concurrent: int = 1,
     ) -> None:
-        self._at_once = at_once
+        self._max_concurrent = max_concurrent
         self._flush = flush
         self._max_batch = max_batch
-        self._gather_seconds = gather_seconds
-        self._ready = ready
+        self._batch_window_seconds = batch_window_seconds
+        self._before_flush = before_flush
         self._began = -math.inf
-        self._hurry = asyncio.Event()
+        self._flush_requested = asyncio.Event()
         self._gathered: list[tuple[Item, asyncio.Future[Answer]]] = []
         self._in_flight: list[tuple[Item, asyncio.Future[Answer]]] = []
         self._workers = set[asyncio.Task[None]]()
@@ -59,7 +60,7 @@ class GroupCommit[Item, Answer]:
         answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
         self._gathered.append((item, answer))
         self._workers = {worker for worker in self._workers if not worker.done()}
-        if len(self._workers) < self._at_once:
+        if len(self._workers) < self._max_concurrent:
             self._workers.add(asyncio.create_task(self._drain()))
         return answer
 
@@ -69,7 +70,7 @@ class GroupCommit[Item, Answer]:
         """
         gathered = [self._gather(item) for item in items]
         if urgent and gathered:
-            self._hurry.set()
+            self._flush_requested.set()
         answers = await asyncio.gather(*gathered, return_exceptions=True)
         for answer in answers:
             if isinstance(answer, BaseException):
@@ -80,22 +81,22 @@ class GroupCommit[Item, Answer]:
         """What has no answer yet: in flight, then gathered."""
         return [item for item, _ in (*self._in_flight, *self._gathered)]
 
-    async def hurry(self) -> None:
+    async def flush_now(self) -> None:
         """Sends what is gathered now, and returns when all of it has its answers, whatever they are."""
         # Set with nothing gathered, it would send the next item alone.
         if self._gathered:
-            self._hurry.set()
+            self._flush_requested.set()
         if waiting := [answer for _, answer in (*self._in_flight, *self._gathered)]:
             await asyncio.wait(waiting)
 
     async def _pause(self) -> None:
-        left = self._began + self._gather_seconds - asyncio.get_running_loop().time()
+        left = self._began + self._batch_window_seconds - asyncio.get_running_loop().time()
         if left > 0:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(left):
-                    await self._hurry.wait()
-        if self._ready is not None:
-            await self._ready()
+                    await self._flush_requested.wait()
+        if self._before_flush is not None:
+            await self._before_flush()
         self._began = asyncio.get_running_loop().time()
 
     async def _drain(self) -> None:
@@ -105,7 +106,7 @@ class GroupCommit[Item, Answer]:
             answering = {answer for _, answer in batch}
             self._in_flight += batch
             if not self._gathered and not self._closed:
-                self._hurry.clear()
+                self._flush_requested.clear()
             try:
                 answers = await self._flush([item for item, _ in batch])
                 if len(answers) != len(batch):
@@ -126,7 +127,7 @@ class GroupCommit[Item, Answer]:
 
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self._closed = True
-        self._hurry.set()
+        self._flush_requested.set()
         await asyncio.gather(*self._workers)
 
 
@@ -139,9 +140,9 @@ class GroupCommits[Key: Hashable, Item, Answer]:
         self,
         flush: Callable[[Key, Sequence[Item]], Awaitable[Sequence[Answer | Exception]]],
         *,
-        ready: Callable[[Key], Awaitable[None]] | None = None,
+        before_flush: Callable[[Key], Awaitable[None]] | None = None,
     ) -> None:
-        self._flush, self._ready = flush, ready
+        self._flush, self._before_flush = flush, before_flush
         self._groups: WeakValueDictionary[Key, GroupCommit[Item, Answer]] = WeakValueDictionary()
 
     async def submit(self, key: Key, item: Item) -> Answer:
@@ -155,6 +156,6 @@ class GroupCommits[Key: Hashable, Item, Answer]:
     def _group(self, key: Key) -> GroupCommit[Item, Answer]:
         group = self._groups.get(key)
         if group is None:
-            ready = partial(self._ready, key) if self._ready else None
-            group = self._groups[key] = GroupCommit(partial(self._flush, key), ready=ready)
+            before_flush = partial(self._before_flush, key) if self._before_flush else None
+            group = self._groups[key] = GroupCommit(partial(self._flush, key), before_flush=before_flush)
         return group

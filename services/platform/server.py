@@ -16,7 +16,7 @@ from grpc_reflection.v1alpha import reflection
 from services.platform.access.control import AccessControl, Authenticator, WatchedAuthenticator
 from services.platform.metrics import serve_metrics
 from services.platform.rpc.body_fields import only_known_body_fields
-from services.platform.rpc.calls import Steps, report
+from services.platform.rpc.calls import InterceptorChain, report
 from services.platform.rpc.query_fields import only_queries_that_count
 from services.platform.rpc.validation import validation
 from services.platform.settings import ServiceSettings
@@ -69,9 +69,9 @@ def build_server(settings: ServiceSettings, *, name: str, authenticator: Authent
     """A server that is not started yet. Raises OSError without certificates, RuntimeError if the port is taken."""
     access = AccessControl(settings, authenticator)
     # A misspelt field is told before a missing one: the caller has most likely sent that very field.
-    steps = Steps([report, access, only_queries_that_count, only_known_body_fields, validation(settings)])
+    interceptors = InterceptorChain([report, access, only_queries_that_count, only_known_body_fields, validation(settings)])
     server = grpc.aio.server(
-        interceptors=[steps],
+        interceptors=[interceptors],
         options=OPTIONS,
     )
     for one in served:

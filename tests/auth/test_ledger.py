@@ -310,7 +310,7 @@ async def test_a_gathered_settlement_goes_first_when_its_tenant_lacks_the_slot_a
 ) -> None:
     """Settlements of an hour gather; the first one, which would go at once, has gone."""
     full, other = await provision(name="_a", concurrent_limit=1), await provision(name="_b", concurrent_limit=1)
-    async with Ledger(store, clock, lease=LEASE, gather_seconds=3600) as ledger:
+    async with Ledger(store, clock, lease=LEASE, batch_window_seconds=3600) as ledger:
         gone, ended = new_id(), new_id()
         await ledger.settle([settlement(other, gone, await ask(ledger, other, gone))])
         slot = await ask(ledger, full, ended)

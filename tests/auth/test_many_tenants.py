@@ -58,7 +58,7 @@ async def tenants(bq: BigQuery, tenant_id: str) -> list[str]:
 @asynccontextmanager
 async def process(settings: ServiceSettings, clock: SetClock) -> AsyncIterator[Ledger]:
     """An auth process: a BigQuery client, a budget and a ledger of its own."""
-    async with BigQuery(settings, service="auth") as bq, Ledger(AuthStore(bq), clock, lease=LEASE, gather_seconds=1.0) as ledger:
+    async with BigQuery(settings, service="auth") as bq, Ledger(AuthStore(bq), clock, lease=LEASE, batch_window_seconds=1.0) as ledger:
         yield ledger
 
 

@@ -13,7 +13,7 @@ from services.credentials.set_credentials import Lifecycle
 from services.platform.bigquery.client import BigQuery, NotFound
 from services.platform.errors import Unavailable
 from services.platform.kms.client import Kms
-from services.platform.kms.credential_aad import seal_name
+from services.platform.kms.credential_aad import associated_data
 from services.platform.settings import ServiceSettings
 from tests.credentials.conftest import Budget, Suite, Tables
 from tests.credentials.samples import AWS, AWS_ROLE
@@ -58,7 +58,7 @@ async def test_first_calls_in_two_processes(process: Callable[..., Suite], table
 
     found = await one.store.find_sealed(tenant_id, "AWS")
     assert found
-    name = seal_name(tenant_id=tenant_id, provider="AWS", credential_id=found.credential_id)
+    name = associated_data(tenant_id=tenant_id, provider="AWS", credential_id=found.credential_id)
     assert await kms.decrypt(found.encrypted_credentials, name) in {PLAIN, other}
     assert {row["credential_id"] for row in await tables.stored(tenant_id)} == {new_credential_id(tenant_id=tenant_id, provider="AWS")}
     assert len(await one.store.find_all(tenant_id)) == 1

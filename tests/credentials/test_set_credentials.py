@@ -18,7 +18,7 @@ from services.platform.access.caller import Caller, set_caller
 from services.platform.bigquery.client import BigQuery
 from services.platform.errors import FailedPrecondition, Internal, InvalidArgument, NotFound
 from services.platform.kms.client import Kms
-from services.platform.kms.credential_aad import seal_name
+from services.platform.kms.credential_aad import associated_data
 from tests.credentials.conftest import Budget, Suite, Tables
 from tests.credentials.samples import AWS, AZURE, SLACK, WEBHOOK, Rsa, gcp
 
@@ -94,13 +94,13 @@ async def test_the_blob_opens_under_its_own_name_only(credentials: Suite, kms: K
     [theirs] = await tables.stored(other)
     name = {"tenant_id": mine.tenant_id, "provider": mine.provider, "credential_id": mine.credential_id}
 
-    assert await kms.decrypt(mine.encrypted_credentials, seal_name(**name)) == to_plaintext(Provider.GCP, gcp(rsa))
+    assert await kms.decrypt(mine.encrypted_credentials, associated_data(**name)) == to_plaintext(Provider.GCP, gcp(rsa))
     assert b"PRIVATE KEY" not in mine.encrypted_credentials
     for wrong in (name | {"tenant_id": other}, name | {"provider": "AWS"}, name | {"credential_id": theirs["credential_id"]}):
         with pytest.raises(Internal):
-            await kms.decrypt(mine.encrypted_credentials, seal_name(**wrong))
+            await kms.decrypt(mine.encrypted_credentials, associated_data(**wrong))
     with pytest.raises(Internal):
-        await kms.decrypt(theirs["encrypted_credentials"], seal_name(**name))
+        await kms.decrypt(theirs["encrypted_credentials"], associated_data(**name))
 
 
 async def test_providers_side_by_side_and_forgotten_one_by_one(credentials: Suite, tables: Tables, tenant_id: str, rsa: Rsa) -> None:
@@ -240,7 +240,7 @@ async def test_of_two_rows_of_one_credential_the_newest_counts(
     """What two processes leave that were first at the same moment: one logical credential, in every reader and after every change."""
     await set_credentials(credentials, tenant_id, gcp(rsa))
     [row] = await tables.stored(tenant_id)
-    name = seal_name(tenant_id=tenant_id, provider="GCP", credential_id=row["credential_id"])
+    name = associated_data(tenant_id=tenant_id, provider="GCP", credential_id=row["credential_id"])
     newer = await kms.encrypt(json.dumps({"newer": True}).encode(), name)
     at = row["created_at"] + timedelta(milliseconds=5)
     await tables.duplicate(tenant_id, encrypted=newer.ciphertext, provider="GCP", credential_id=row["credential_id"], at=at)

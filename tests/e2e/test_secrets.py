@@ -11,7 +11,7 @@ from google.api_core.exceptions import InvalidArgument
 from google.cloud import kms_v1
 from google.cloud.kms_v1.services.key_management_service.transports import KeyManagementServiceGrpcTransport
 
-from services.platform.kms.credential_aad import seal_name
+from services.platform.kms.credential_aad import associated_data
 from tests.credentials.samples import Rsa
 from tests.e2e.tenants import Suite, Tenant
 
@@ -76,7 +76,7 @@ def test_a_blob_opens_under_its_own_name_only(running: Suite, sealed: tuple[Tena
         kms = kms_v1.KeyManagementServiceClient(transport=KeyManagementServiceGrpcTransport(channel=channel))
 
         def opened(ciphertext: bytes, tenant_id: str, credential_id: str) -> bytes:
-            name = seal_name(tenant_id=tenant_id, provider="GCP", credential_id=credential_id)
+            name = associated_data(tenant_id=tenant_id, provider="GCP", credential_id=credential_id)
             request = {"name": running.local.kms_key, "ciphertext": ciphertext, "additional_authenticated_data": name}
             plaintext: bytes = kms.decrypt(request=request).plaintext
             return plaintext

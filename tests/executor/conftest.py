@@ -259,7 +259,7 @@ async def work() -> Work:
 
 @pytest.fixture
 async def live(work: Work, store: Store, ledger: RecordingLedger) -> AsyncIterator[LiveRuns]:
-    runs = LiveRuns(execute=work, store=store, ledger=ledger, clock=SystemClock(), at_once=2, grace_seconds=5.0)  # type: ignore[arg-type]
+    runs = LiveRuns(execute=work, store=store, ledger=ledger, clock=SystemClock(), max_concurrent=2, grace_seconds=5.0)  # type: ignore[arg-type]
     async with runs:
         yield runs
         work.end.set()

@@ -110,9 +110,9 @@ def poster(ca: trustme.CA, guard: Guard | None = None) -> Poster:
 
 
 def limits(
-    *, queue: int = 100, at_once: int = 8, try_seconds: float = 5.0, all_seconds: float = 20.0, flush_seconds: float = 5.0
+    *, queue: int = 100, max_concurrent: int = 8, try_seconds: float = 5.0, all_seconds: float = 20.0, flush_seconds: float = 5.0
 ) -> Limits:
-    return Limits(queue=queue, at_once=at_once, try_seconds=try_seconds, all_seconds=all_seconds, flush_seconds=flush_seconds)
+    return Limits(queue=queue, max_concurrent=max_concurrent, try_seconds=try_seconds, all_seconds=all_seconds, flush_seconds=flush_seconds)
 
 
 def notification(

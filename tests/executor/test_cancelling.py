@@ -61,7 +61,7 @@ async def test_a_run_is_cancelled_through_another_executor(
     before = jobs()
     await keeper.look()
     assert jobs() == before
-    elsewhere = LiveRuns(execute=work, store=store, ledger=ledger, clock=SystemClock(), at_once=2, grace_seconds=5.0)  # type: ignore[arg-type]
+    elsewhere = LiveRuns(execute=work, store=store, ledger=ledger, clock=SystemClock(), max_concurrent=2, grace_seconds=5.0)  # type: ignore[arg-type]
     identity = mine.run.pipeline_logging_id
 
     await Canceller(store=store, ledger=ledger, live=elsewhere, clock=SystemClock()).cancel(tenant.tenant_id, identity)  # type: ignore[arg-type]

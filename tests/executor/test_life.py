@@ -212,7 +212,7 @@ async def test_stopping_lets_runs_end_and_fails_the_rest(begin: Begin, ledger: R
     """SIGTERM: new runs are refused; what does not end in time is failed with what to do, and settled."""
     job = await begin(**DATE)
     clock = SystemClock()
-    async with LiveRuns(execute=work, store=store, ledger=ledger, clock=clock, at_once=2, grace_seconds=5.0) as live:  # type: ignore[arg-type]
+    async with LiveRuns(execute=work, store=store, ledger=ledger, clock=clock, max_concurrent=2, grace_seconds=5.0) as live:  # type: ignore[arg-type]
         live.start(job, slot(job.run))
     run = await ended(store, ledger, job.run)
     assert (run.status, run.error_message) == (RunStatus.FAILED, STOPPED)

@@ -207,7 +207,7 @@ async def settled(is_so: Callable[[], bool]) -> None:
 
 async def test_a_full_queue_drops_and_says_so(slow: Slow, endings: Endings) -> None:
     """One tenant has a quarter of it, all together have the whole; what was accepted is delivered."""
-    async with Notifier(slow, limits(queue=8, at_once=4)) as queue:
+    async with Notifier(slow, limits(queue=8, max_concurrent=4)) as queue:
         accepted = [queue.accept(notification(tenant_id=f"t{number % 6}", identity=str(number))) for number in range(18)]
         slow.go.set()
         await endings.wait(*map(str, range(18)))
@@ -223,7 +223,7 @@ async def test_a_tenant_whose_targets_hang_leaves_room_for_others(slow: Slow, en
     async def deliver(told: Notification) -> str:
         return NAME if told.report.tenant_id == "good" else await slow(told)
 
-    async with Notifier(deliver, limits(queue=40, at_once=8)) as queue:
+    async with Notifier(deliver, limits(queue=40, max_concurrent=8)) as queue:
         accepted = [queue.accept(notification(tenant_id="bad", identity=f"bad{number}")) for number in range(12)]
         assert queue.accept(notification(tenant_id="good", identity="good"))
         await endings.wait("good")
@@ -237,7 +237,7 @@ async def test_who_waits_for_its_next_try_holds_no_room(endings: Endings) -> Non
             raise NotDelivered("answered_503", again=True, wait=30.0)
         return NAME
 
-    async with Notifier(deliver, limits(at_once=1, flush_seconds=0.0)) as queue:
+    async with Notifier(deliver, limits(max_concurrent=1, flush_seconds=0.0)) as queue:
         queue.accept(notification(identity="again"))
         queue.accept(notification(identity="other"))
         await endings.wait("other")

@@ -40,7 +40,7 @@ from services.executor.templates.template import Template, parse_template
 from services.platform.clock import SystemClock
 from services.platform.errors import FailedPrecondition, InvalidArgument
 from services.platform.kms.client import Kms
-from services.platform.kms.credential_aad import seal_name
+from services.platform.kms.credential_aad import associated_data
 from services.platform.settings import REPOSITORY, ServiceSettings
 from tests.executor.conftest import RecordingLedger
 from tests.executor.notify_targets import BROKEN, OK, answers, hangs, limits, poster, serving, to_loopback, trusting
@@ -125,7 +125,7 @@ async def leading(tools: Toolbox, store: Store, ledger: RecordingLedger) -> Asyn
         store=store,
         ledger=ledger,  # type: ignore[arg-type]
         clock=SystemClock(),
-        at_once=2,
+        max_concurrent=2,
         grace_seconds=8.0,
     )
     async with runs:
@@ -340,7 +340,7 @@ class OneSealed:
     async def get(self, tenant_id: str, provider: str) -> SealedCredential:
         if tenant_id == "nobody":
             raise FailedPrecondition("CREDENTIALS_MISSING", "Set them first.")
-        name = seal_name(tenant_id=self._sealed_for or tenant_id, provider=provider, credential_id="c1")
+        name = associated_data(tenant_id=self._sealed_for or tenant_id, provider=provider, credential_id="c1")
         sealed = await self._kms.encrypt(json.dumps(self._payload).encode(), name)
         return SealedCredential(tenant_id=tenant_id, provider=provider, credential_id="c1", ciphertext=sealed.ciphertext)
 

@@ -32,7 +32,7 @@ def catalog(catalog: Catalog) -> Catalog:
 @pytest.fixture
 async def other(make_starter: Callable[[LiveRuns], Starter], work: Work, store: Store, ledger: RecordingLedger) -> AsyncIterator[Starter]:
     """A second executor process: it shares the ledger and the store with the first, and nothing else."""
-    async with LiveRuns(execute=work, store=store, ledger=ledger, clock=SystemClock(), at_once=9, grace_seconds=5.0) as live:  # type: ignore[arg-type]
+    async with LiveRuns(execute=work, store=store, ledger=ledger, clock=SystemClock(), max_concurrent=9, grace_seconds=5.0) as live:  # type: ignore[arg-type]
         yield make_starter(live)
         work.end.set()
 

@@ -39,7 +39,7 @@ async def other(
     make_starter: Callable[[LiveRuns], Starter], work: Work, store: Store, ledger: RecordingLedger, reconciler: Reconciler
 ) -> AsyncIterator[RunServicer]:
     """A second executor process: it shares the ledger and the store with the first, and nothing else."""
-    async with LiveRuns(execute=work, store=store, ledger=ledger, clock=SystemClock(), at_once=2, grace_seconds=5.0) as live:  # type: ignore[arg-type]
+    async with LiveRuns(execute=work, store=store, ledger=ledger, clock=SystemClock(), max_concurrent=2, grace_seconds=5.0) as live:  # type: ignore[arg-type]
         yield RunServicer(starter=make_starter(live), ledger=ledger, store=store, reconciler=reconciler)  # type: ignore[arg-type]
         work.end.set()
 

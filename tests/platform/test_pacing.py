@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.platform.bigquery.dml_rate_limiter import FIRST_PAUSE, LONGEST_PAUSE, MOST_TABLES, WINDOW_SECONDS, Pace
+from services.platform.bigquery.dml_rate_limiter import FIRST_PAUSE, LONGEST_PAUSE, MOST_TABLES, WINDOW_SECONDS, DmlRateLimiter
 
 MOST = 5
 
@@ -11,7 +11,7 @@ MOST = 5
 @given(st.lists(st.tuples(st.floats(0, 3), st.sampled_from(["a", "b"]), st.integers(1, 3)), max_size=60))
 def test_never_more_than_the_budget_begins_within_any_window(calls: list[tuple[float, str, int]]) -> None:
     """Each call waits as it is told; whatever came before, no 10 seconds hold more, and nobody waits longer than a window."""
-    pace, now = Pace(statements=MOST), 0.0
+    pace, now = DmlRateLimiter(statements=MOST), 0.0
     begun: dict[str, list[float]] = {"a": [], "b": []}
     for gap, table, count in calls:
         now += gap
@@ -27,7 +27,7 @@ def test_never_more_than_the_budget_begins_within_any_window(calls: list[tuple[f
 
 
 def test_below_the_budget_nothing_waits_and_tables_do_not_share() -> None:
-    pace = Pace(statements=MOST)
+    pace = DmlRateLimiter(statements=MOST)
     for _ in range(MOST):
         assert pace.wait(["a"], 1.0) == 0.0
         pace.begin(["a"], 1.0)
@@ -36,14 +36,14 @@ def test_below_the_budget_nothing_waits_and_tables_do_not_share() -> None:
 
 
 def test_a_script_larger_than_the_budget_waits_for_a_quiet_table_only() -> None:
-    pace = Pace(statements=MOST)
+    pace = DmlRateLimiter(statements=MOST)
     assert pace.wait(["a"] * 9, 0.0) == 0.0
     pace.begin(["a"] * 9, 0.0)
     assert (pace.wait(["a"] * 9, 4.0), pace.wait(["a"] * 9, 10.0)) == (6.0, 0.0)
 
 
 def test_a_refused_table_is_left_alone_for_longer_each_time_until_it_takes_one() -> None:
-    pace, now, pauses = Pace(statements=MOST), 0.0, list[float]()
+    pace, now, pauses = DmlRateLimiter(statements=MOST), 0.0, list[float]()
     for _ in range(5):
         pace.refused(["a", "a"], now)
         pauses.append(pace.wait(["a"], now))
@@ -56,14 +56,14 @@ def test_a_refused_table_is_left_alone_for_longer_each_time_until_it_takes_one()
 
 
 def test_statements_refused_together_are_one_refusal() -> None:
-    pace = Pace(statements=MOST)
+    pace = DmlRateLimiter(statements=MOST)
     for now in (0.0, 0.0, 0.5):
         pace.refused(["a"], now)
     assert pace.wait(["a"], 0.5) == FIRST_PAUSE - 0.5
 
 
 def test_tables_that_were_only_asked_about_are_forgotten_with_the_others() -> None:
-    pace = Pace(statements=MOST)
+    pace = DmlRateLimiter(statements=MOST)
     pace.begin(["asked"], 0.0)
     assert pace.wait(["asked"], WINDOW_SECONDS) == 0.0
     for number in range(MOST_TABLES + 1):

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 import structlog
 
-from services.platform import periodic as rhythm
+from services.platform import periodic
 from services.platform.errors import Unavailable
 
 
@@ -22,7 +22,7 @@ async def test_a_round_that_fails_is_logged_and_the_next_one_comes() -> None:
         enough.set()
 
     with structlog.testing.capture_logs() as logs:
-        task = asyncio.create_task(rhythm.keep_doing(what, every=0.0, name="leases"))
+        task = asyncio.create_task(periodic.run_periodically(what, every=0.0, name="leases"))
         async with asyncio.timeout(5):
             await enough.wait()
         task.cancel()
@@ -47,6 +47,6 @@ async def test_a_slow_round_does_not_put_off_the_next_one(monkeypatch: pytest.Mo
 
     monkeypatch.setattr(asyncio, "sleep", wait)
     with pytest.raises(asyncio.CancelledError):
-        await rhythm.keep_doing(what, every=0.1, name="leases")
+        await periodic.run_periodically(what, every=0.1, name="leases")
     assert 0 <= waits[0] <= 0.1 - 0.04
     assert waits[1] == 0

@@ -52,7 +52,7 @@ async def test_a_read_that_hangs_holds_up_nobody_while_others_may_be_in_flight()
             await gate.wait()
         return items
 
-    async with GroupCommit(flush, at_once=2) as group:
+    async with GroupCommit(flush, max_concurrent=2) as group:
         hangs = asyncio.create_task(group.submit(1))
         while not batches:
             await asyncio.sleep(0)
@@ -129,16 +129,16 @@ def recording() -> tuple[list[list[int]], Callable[[Sequence[int]], Awaitable[Se
 async def test_what_nobody_waits_for_gathers_and_whoever_hurries_sends_it_now() -> None:
     """The first goes at once; the next would gather for an hour."""
     batches, flush = recording()
-    async with GroupCommit(flush, gather_seconds=3600) as group:
+    async with GroupCommit(flush, batch_window_seconds=3600) as group:
         await group.submit(1)
         others = [asyncio.create_task(group.submit(n)) for n in (2, 3)]
         for _ in range(10):
             await asyncio.sleep(0)
         assert (batches, group.pending()) == ([[1]], [2, 3])
-        await group.hurry()
+        await group.flush_now()
         await asyncio.gather(*others)
         assert (batches, group.pending()) == ([[1], [2, 3]], [])
-        await group.hurry()
+        await group.flush_now()
         late = asyncio.create_task(group.submit(4))
         await asyncio.sleep(0)
     await late
@@ -148,9 +148,9 @@ async def test_what_nobody_waits_for_gathers_and_whoever_hurries_sends_it_now() 
 async def test_hurrying_with_nothing_gathered_changes_nothing_and_the_urgent_take_all_along() -> None:
     """What comes later gathers all the same."""
     batches, flush = recording()
-    async with GroupCommit(flush, gather_seconds=3600) as group:
+    async with GroupCommit(flush, batch_window_seconds=3600) as group:
         await group.submit(1)
-        await group.hurry()
+        await group.flush_now()
         late = asyncio.create_task(group.submit(2))
         for _ in range(10):
             await asyncio.sleep(0)
@@ -166,7 +166,7 @@ async def test_a_batch_is_cut_when_its_table_is_ready() -> None:
     async def wait() -> None:
         await ready.wait()
 
-    async with GroupCommit(flush, ready=wait) as group:
+    async with GroupCommit(flush, before_flush=wait) as group:
         tasks = [asyncio.create_task(group.submit(1))]
         for _ in range(5):
             await asyncio.sleep(0)
@@ -201,9 +201,9 @@ async def test_an_answer_ages_from_before_it_was_asked_for() -> None:
 
     cache: TtlCache[str, str] = TtlCache(seconds=3, size=10, monotonic=time)
     await cache.get("a", slow)
-    assert cache.peek("a") == "a"
+    assert cache.get_cached("a") == "a"
     time.now += 1
-    assert cache.peek("a") is None
+    assert cache.get_cached("a") is None
 
 
 async def test_errors_are_not_kept_and_the_oldest_goes_first() -> None:
@@ -221,7 +221,7 @@ async def test_errors_are_not_kept_and_the_oldest_goes_first() -> None:
     assert await cache.get("a", load) == "fine"
     await cache.get("b", load)
     await cache.get("c", load)
-    assert [cache.peek(key) for key in "abc"] == [None, "b", "c"]
+    assert [cache.get_cached(key) for key in "abc"] == [None, "b", "c"]
 
 
 @given(st.integers(1, 50), st.floats(0, 600))

@@ -52,7 +52,7 @@ class Process:
 async def process(settings: ServiceSettings, clock: SetClock) -> AsyncIterator[Process]:
     async with BigQuery(settings, service="tests") as bq:
         auth, queue = AuthStore(bq), QueueStore(bq)
-        async with Ledger(auth, clock, lease=LONG) as ledger, Journal(queue, clock, gather_seconds=GATHER_SECONDS) as journal:
+        async with Ledger(auth, clock, lease=LONG) as ledger, Journal(queue, clock, batch_window_seconds=GATHER_SECONDS) as journal:
             schedules, trigger = ScheduleStore(bq), Trigger(queue, clock)
             yield Process(ledger=ledger, auth=auth, queue=queue, journal=journal, schedules=schedules, trigger=trigger)
 

@@ -28,7 +28,7 @@ class Limits:
 
     queue: int
     """Notifications under way at once, waiting ones included; more are dropped."""
-    at_once: int
+    max_concurrent: int
     """Of these, being tried at this moment."""
     try_seconds: float
     """For one try, from the first byte to the last."""
@@ -42,7 +42,7 @@ class Limits:
         """What the operator has set."""
         return cls(
             queue=settings.notify_queue,
-            at_once=settings.notify_at_once,
+            max_concurrent=settings.notify_at_once,
             try_seconds=settings.notify_try_seconds,
             all_seconds=settings.notify_seconds,
             flush_seconds=min(settings.notify_flush_seconds, settings.grace_seconds / 4),
@@ -71,14 +71,14 @@ class Notifier:
     def __init__(self, deliver: Callable[[Notification], Awaitable[str]], limits: Limits, *, first_wait: float = FIRST_WAIT) -> None:
         """`deliver` tries once: it answers the host, or raises NotDelivered."""
         self._deliver, self._limits, self._first_wait = deliver, limits, first_wait
-        self._room = asyncio.Semaphore(limits.at_once)
+        self._room = asyncio.Semaphore(limits.max_concurrent)
         self._tenants: dict[str, _Tenant] = {}
         self._stopping = False
 
     def accept(self, notification: Notification) -> bool:
         """Takes a notification, and answers at once; false if it was dropped, because too many are waiting or the process is stopping."""
         tenant_id = notification.report.tenant_id
-        tenant = self._tenants.get(tenant_id) or _Tenant(room=asyncio.Semaphore(max(1, self._limits.at_once // SHARE)))
+        tenant = self._tenants.get(tenant_id) or _Tenant(room=asyncio.Semaphore(max(1, self._limits.max_concurrent // SHARE)))
         waiting = sum(len(one.tasks) for one in self._tenants.values())
         if self._stopping or waiting >= self._limits.queue or len(tenant.tasks) >= max(1, self._limits.queue // SHARE):
             _ended(notification, "dropped", reason="stopping" if self._stopping else "queue_full")

@@ -44,11 +44,11 @@ class LiveRuns:
         store: Store,
         ledger: Ledger,
         clock: Clock,
-        at_once: int,
+        max_concurrent: int,
         grace_seconds: float,
     ) -> None:
         self._execute, self._store, self._ledger, self._clock = execute, store, ledger, clock
-        self._room = asyncio.Semaphore(at_once)
+        self._room = asyncio.Semaphore(max_concurrent)
         self._grace_seconds = grace_seconds
         self._live: dict[str, _Live] = {}
         self._stopping = False

@@ -13,7 +13,7 @@ from services.executor.runs.quota import Ledger
 from services.executor.runs.reconcile import Reconciler
 from services.executor.store import Store
 from services.platform.errors import ConvergenceError
-from services.platform.periodic import keep_doing
+from services.platform.periodic import run_periodically
 
 ENDED_ELSEWHERE = "The run was ended from outside while it worked."
 LOOK_SECONDS = 5.0
@@ -72,7 +72,7 @@ class LeaseKeeper:
 
     async def __aenter__(self) -> Self:
         rhythms = ((self.renew, self._every), (self.sweep, self._every), (self.look, LOOK_SECONDS))
-        self._tasks = [asyncio.create_task(keep_doing(what, every=every, name="leases")) for what, every in rhythms]
+        self._tasks = [asyncio.create_task(run_periodically(what, every=every, name="leases")) for what, every in rhythms]
         return self
 
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:

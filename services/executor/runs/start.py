@@ -84,7 +84,7 @@ class Starter:
         self._store, self._live, self._reconciler, self._clock = store, live, reconciler, clock
         self._beginning = dict[str, asyncio.Task[RunStatus]]()
         # A row that lands after the slot has expired belongs to a run that was reconciled as never begun.
-        self._insert_seconds = min(store.patience_seconds, lease_seconds / 2)
+        self._insert_seconds = min(store.statement_deadline_seconds, lease_seconds / 2)
 
     def check(self, wanted: Wanted) -> tuple[Template, dict[str, Value]]:
         """What would run. Raises NotFound or InvalidArgument, naming `parameters.x`."""

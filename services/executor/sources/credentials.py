@@ -8,7 +8,7 @@ from convergence.credentials.v1.sealed_credential_service_pb2_grpc import Sealed
 
 from services.platform.cache import TtlCache
 from services.platform.kms.client import Kms
-from services.platform.kms.credential_aad import seal_name
+from services.platform.kms.credential_aad import associated_data
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -54,5 +54,5 @@ async def open_credentials(sealed: SealedCredentials, kms: Kms, tenant_id: str, 
     """
     found = await sealed.get(tenant_id, provider)
     # The name is made of what was asked for, not of what was answered: another tenant's blob does not open here.
-    name = seal_name(tenant_id=tenant_id, provider=provider, credential_id=found.credential_id)
+    name = associated_data(tenant_id=tenant_id, provider=provider, credential_id=found.credential_id)
     return await kms.decrypt(found.ciphertext, name)

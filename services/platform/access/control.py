@@ -97,7 +97,7 @@ class AccessControl:
 
     def forget(self, tenant_id: str) -> None:
         """Forgets what is remembered of the tenant's keys; of all if it is empty."""
-        self._holders.forget_where(lambda holder: tenant_id in {"", holder.tenant_id})
+        self._holders.invalidate_if(lambda holder: tenant_id in {"", holder.tenant_id})
 
     def _admin_caller(self, call: Call, rule: access_pb2.Allow) -> Caller:
         key = call.metadata.get("x-admin-key", "")
@@ -137,13 +137,13 @@ class AccessControl:
     async def _holder(self, key: str, address: str) -> KeyHolder:
         hashed = hash_key(key)
         # A key that was just accepted is not held up by somebody else's failures behind the same address.
-        if (known := self._holders.peek(hashed)) is not None and not self._has_expired(known):
+        if (known := self._holders.get_cached(hashed)) is not None and not self._has_expired(known):
             return known
         self._refuse_if_throttled(address)
         try:
             if is_mistyped(key):
                 raise Unauthenticated("API_KEY_INVALID", "This API key is mistyped: its check digits do not match. Copy it again.")
-            if self._unknown.peek(hashed) or known is not None:
+            if self._unknown.get_cached(hashed) or known is not None:
                 raise Unauthenticated("API_KEY_INVALID", UNKNOWN_KEY)
             return await self._holders.get(hashed, self._ask)
         except Unauthenticated:
@@ -155,7 +155,7 @@ class AccessControl:
             return await self._authenticator.authenticate(hashed)
         except Unauthenticated:
             # Only auth's own word is remembered: a remembered refusal that renewed itself would never end for whoever keeps trying.
-            self._unknown.keep(hashed, value=True)
+            self._unknown.put(hashed, value=True)
             raise
 
     def _has_expired(self, holder: KeyHolder) -> bool:

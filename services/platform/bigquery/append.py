@@ -43,7 +43,7 @@ class AppendOnlyTable:
         self._clock = clock or SystemClock()
         self._is_old: TtlCache[str, bool] = TtlCache(seconds=AGE_KNOWN_SECONDS, size=KNOWN_DATASETS)
         self._refused: TtlCache[str, bool] = TtlCache(seconds=bq.stream_after_seconds, size=KNOWN_DATASETS)
-        self._inserts: GroupCommits[str, Row, None] = GroupCommits(self._insert, ready=self._room)
+        self._inserts: GroupCommits[str, Row, None] = GroupCommits(self._insert, before_flush=self._wait_for_budget)
 
     async def append(self, dataset: str, rows: Sequence[Row], *, is_new: bool = False) -> None:
         """Appends `rows` in `dataset` (`project.dataset`); what others append there meanwhile by INSERT shares the next statement.
@@ -51,14 +51,14 @@ class AppendOnlyTable:
         `is_new`: the caller has just made the table. Raises as `BigQuery.query` does: NotFound without the table.
         """
         if is_new:
-            self._is_old.keep(dataset, value=False)
-        if not self._refused.peek(dataset) and await self._is_old.get(dataset, self._look):
+            self._is_old.put(dataset, value=False)
+        if not self._refused.get_cached(dataset) and await self._is_old.get(dataset, self._look):
             try:
                 # What is NULL is left out: the table may be older than the column.
                 filled = [{name: value for name, value in row.items() if value is not None} for row in rows]
                 await self._bq.stream(f"{dataset}.{self._table}", filled, [row[self._key] for row in rows])
             except (NotFound, RowsRefused) as refusal:
-                self._refused.keep(dataset, value=True)
+                self._refused.put(dataset, value=True)
                 if self._add_columns and isinstance(refusal, RowsRefused):
                     await self._add_columns(dataset)
             else:
@@ -74,8 +74,8 @@ class AppendOnlyTable:
             return False  # the INSERT says so, if it is really not there
         return there.created is None or self._clock.now() - there.created >= timedelta(seconds=self._bq.stream_after_seconds)
 
-    async def _room(self, dataset: str) -> None:
-        await self._bq.room(self._insert_block, dataset=dataset)
+    async def _wait_for_budget(self, dataset: str) -> None:
+        await self._bq.wait_for_budget(self._insert_block, dataset=dataset)
 
     async def _insert(self, dataset: str, rows: Sequence[Row]) -> Sequence[Exception | None]:
         try:

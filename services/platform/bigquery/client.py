@@ -26,7 +26,7 @@ from google.cloud.bigquery.table import RowIterator
 from services.platform import metrics
 from services.platform.backoff import backoff
 from services.platform.bigquery.deadlines import CANCEL_SECONDS, DeadlineAdapter, working_until
-from services.platform.bigquery.dml_rate_limiter import Pace
+from services.platform.bigquery.dml_rate_limiter import DmlRateLimiter
 from services.platform.bigquery.jobs import NO_RETRY, JobDied, SentJob, UnconfirmedScript
 from services.platform.bigquery.query_parameters import to_parameter
 from services.platform.bigquery.sql import Block
@@ -85,7 +85,7 @@ class BigQuery:
 
     def __init__(self, settings: ServiceSettings, *, service: str) -> None:
         self._settings = settings
-        self._pace = Pace(statements=settings.dml_statements_per_10_seconds)
+        self._rate_limiter = DmlRateLimiter(statements=settings.dml_statements_per_10_seconds)
         self._labels = {"service": service, "managed-by": "convergence"}
         self._pool = ThreadPoolExecutor(settings.bigquery_threads, thread_name_prefix="bigquery")
         # On GCP: the application's default credentials. The emulator's address is read from BIGQUERY_EMULATOR_HOST by the client itself.
@@ -98,7 +98,7 @@ class BigQuery:
         google_client._DEFAULT_CHUNKSIZE = CHUNK_BYTES  # noqa: SLF001 - nor has this
 
     @property
-    def patience_seconds(self) -> float:
+    def statement_deadline_seconds(self) -> float:
         """How long a short statement may take with all its retries."""
         return self._settings.bigquery_deadline_seconds
 
@@ -159,7 +159,7 @@ class BigQuery:
                 return await self.call(what, job.finish, seconds=deadline - time.monotonic())
             except JobDied as died:
                 if isinstance(cause := died.__cause__, Exception) and is_rate_limit(cause):
-                    self._pace.refused(written, time.monotonic())
+                    self._rate_limiter.refused(written, time.monotonic())
                 if number == max_jobs or time.monotonic() + wait >= deadline:
                     raise _unavailable(what, died.__cause__) from died
             except (asyncio.CancelledError, Unavailable):
@@ -219,10 +219,10 @@ class BigQuery:
             )
             return _result(block, rows)
 
-        usual = self.script_seconds if block.is_script else self.patience_seconds
+        usual = self.script_seconds if block.is_script else self.statement_deadline_seconds
         return await self.call(block.name, send, seconds=usual if seconds is None else seconds, written=_tables(block, dataset))
 
-    async def room(self, block: Block, *, dataset: str) -> None:
+    async def wait_for_budget(self, block: Block, *, dataset: str) -> None:
         """Returns when the budget of the tables that the block changes has room for it, so that a batch may gather until then."""
         await self._wait_for(_tables(block, dataset), math.inf)
 
@@ -249,30 +249,30 @@ class BigQuery:
         `written`: one entry a statement, the table that it changes; it waits for their budget. Raises Unavailable at the deadline; any
         other error as it is.
         """
-        deadline = time.monotonic() + (self.patience_seconds if seconds is None else seconds)
+        deadline = time.monotonic() + (self.statement_deadline_seconds if seconds is None else seconds)
         for wait in backoff():
             if not await self._wait_for(written, deadline):
                 raise _unavailable(what, None)
-            self._pace.begin(written, time.monotonic())
+            self._rate_limiter.begin(written, time.monotonic())
             try:
                 answer = await asyncio.get_running_loop().run_in_executor(self._pool, _in_time, send, deadline)
             except Exception as error:
                 if not is_transient(error):
                     raise
                 if is_rate_limit(error):
-                    self._pace.refused(written, time.monotonic())
+                    self._rate_limiter.refused(written, time.monotonic())
                 if time.monotonic() + wait >= deadline:
                     raise _unavailable(what, error) from error
                 metrics.BIGQUERY_RETRIES.labels(what).inc()
             else:
-                self._pace.passed(written)
+                self._rate_limiter.passed(written)
                 return answer
             await asyncio.sleep(wait)
         raise AssertionError("backoff never ends")
 
     async def _wait_for(self, written: Sequence[str], deadline: float) -> bool:
         """Waits for the tables' budget, which others may take first; False if that would be later than `deadline`."""
-        while (wait := self._pace.wait(written, time.monotonic())) > 0:
+        while (wait := self._rate_limiter.wait(written, time.monotonic())) > 0:
             if time.monotonic() + wait >= deadline:
                 return False
             metrics.BIGQUERY_PACED_SECONDS.inc(wait)

@@ -14,7 +14,7 @@ FIRST_PAUSE, LONGEST_PAUSE = 1.0, 8.0
 MOST_TABLES = 10_000
 
 
-class Pace:
+class DmlRateLimiter:
     """A process's budget of statements for every table: at most `statements` begin within any 10 seconds."""
 
     def __init__(self, *, statements: int) -> None:

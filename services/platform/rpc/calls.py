@@ -44,7 +44,7 @@ class Call:
 
 
 type Handler = grpc.RpcMethodHandler[Any, Any]
-type Step = Callable[[Call], AbstractAsyncContextManager[None]]
+type Interceptor = Callable[[Call], AbstractAsyncContextManager[None]]
 
 
 @asynccontextmanager
@@ -94,11 +94,11 @@ def _retry_after(refusal: ConvergenceError) -> tuple[tuple[str, str], ...]:
     return (("retry-after", str(max(1, math.ceil(refusal.retry_after.total_seconds())))),)
 
 
-class Steps(grpc.aio.ServerInterceptor):  # type: ignore[misc]  # untyped upstream
-    """Wraps every handler in `steps`, outermost first. gRPC's own health and reflection pass by."""
+class InterceptorChain(grpc.aio.ServerInterceptor):  # type: ignore[misc]  # untyped upstream
+    """Wraps every handler in `interceptors`, outermost first. gRPC's own health and reflection pass by."""
 
-    def __init__(self, steps: Sequence[Step]) -> None:
-        self._steps = tuple(steps)
+    def __init__(self, interceptors: Sequence[Interceptor]) -> None:
+        self._interceptors = tuple(interceptors)
 
     async def intercept_service(
         self,
@@ -115,7 +115,7 @@ class Steps(grpc.aio.ServerInterceptor):  # type: ignore[misc]  # untyped upstre
         async def enter(stack: AsyncExitStack, request: Message, context: grpc.aio.ServicerContext[Any, Any]) -> None:
             metadata = {key.lower(): value for key, value in context.invocation_metadata() or () if isinstance(value, str)}
             call = Call(path=path, method=method, request=request, context=context, metadata=metadata)
-            for step in self._steps:
+            for step in self._interceptors:
                 await stack.enter_async_context(step(call))
 
         async def unary(raw: bytes, context: grpc.aio.ServicerContext[Any, Any]) -> Any:

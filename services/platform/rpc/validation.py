@@ -9,7 +9,7 @@ from google.protobuf.message import Message
 
 from services.platform.errors import InvalidArgument
 from services.platform.identifiers import check_tenant_id
-from services.platform.rpc.calls import Call, Step
+from services.platform.rpc.calls import Call, Interceptor
 from services.platform.settings import ServiceSettings
 
 
@@ -30,7 +30,7 @@ def check_fields(message: Message, *, reserved: frozenset[str], path: str = "") 
             check_fields(getattr(message, field.name), reserved=reserved, path=f"{name}.")
 
 
-def validation(settings: ServiceSettings) -> Step:
+def validation(settings: ServiceSettings) -> Interceptor:
     """The step that checks a request's fields."""
     reserved = frozenset((settings.control_dataset, *settings.reserved_tenant_ids))
 

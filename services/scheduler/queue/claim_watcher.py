@@ -12,7 +12,7 @@ import structlog
 
 from services.platform.clock import Clock
 from services.platform.errors import ConvergenceError
-from services.platform.periodic import keep_doing
+from services.platform.periodic import run_periodically
 from services.scheduler.queue.claims import Claim
 from services.scheduler.queue.executor_client import Executor, RunState
 from services.scheduler.queue.outcomes import End, Refusal, RetryPolicy, completed, failed
@@ -54,8 +54,8 @@ class Follower:
         self._store, self._executor, self._clock, self._chance = store, executor, clock, chance
         self._poll_seconds, self._lease = settings.poll_seconds, timedelta(seconds=settings.claim_lease)
         self._policy = RetryPolicy(base=timedelta(seconds=settings.retry_base_seconds), cap=timedelta(seconds=settings.retry_cap_seconds))
-        self._starter = Starter(executor=executor, clock=clock, policy=self._policy, at_once=settings.starts_at_once)
-        self._journal = Journal(store, clock, gather_seconds=settings.journal_gather_seconds)
+        self._starter = Starter(executor=executor, clock=clock, policy=self._policy, max_concurrent=settings.starts_at_once)
+        self._journal = Journal(store, clock, batch_window_seconds=settings.journal_gather_seconds)
         self._held: dict[tuple[str, str], _Held] = {}
         self._tasks = set[asyncio.Task[None]]()
 
@@ -152,7 +152,7 @@ class Follower:
     async def __aenter__(self) -> Self:
         await self._journal.__aenter__()
         rounds = ((self.poll, self._poll_seconds), (self.renew, self._lease.total_seconds() / 3))
-        self._loops = [asyncio.create_task(keep_doing(what, every=every, name="following")) for what, every in rounds]
+        self._loops = [asyncio.create_task(run_periodically(what, every=every, name="following")) for what, every in rounds]
         return self
 
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:

@@ -12,7 +12,7 @@ import structlog
 
 from services.platform.clock import Clock
 from services.platform.group_commit import GroupCommit
-from services.platform.periodic import attempt, keep_doing
+from services.platform.periodic import run_once, run_periodically
 from services.scheduler.queue.claim_watcher import Follower
 from services.scheduler.queue.claims import Claim
 from services.scheduler.queue.executor_client import Executor
@@ -65,14 +65,14 @@ class QueueProcessor:
 
     def _look_soon(self) -> None:
         if self._looking is None or self._looking.done():
-            self._looking = asyncio.create_task(attempt(self.reconcile, name="reconcile"))
+            self._looking = asyncio.create_task(run_once(self.reconcile, name="reconcile"))
 
     async def _look_again(self) -> None:
         self._look_soon()
 
     async def __aenter__(self) -> Self:
         self._look_soon()
-        self._looking_again = asyncio.create_task(keep_doing(self._look_again, every=self._lease.total_seconds(), name="reconcile"))
+        self._looking_again = asyncio.create_task(run_periodically(self._look_again, every=self._lease.total_seconds(), name="reconcile"))
         return self
 
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:

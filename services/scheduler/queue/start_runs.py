@@ -26,9 +26,9 @@ class Doubt:
 class Starter:
     """A bounded number of StartRun calls at once."""
 
-    def __init__(self, *, executor: Executor, clock: Clock, policy: RetryPolicy, at_once: int) -> None:
+    def __init__(self, *, executor: Executor, clock: Clock, policy: RetryPolicy, max_concurrent: int) -> None:
         self._executor, self._clock, self._policy = executor, clock, policy
-        self._room = asyncio.Semaphore(at_once)
+        self._room = asyncio.Semaphore(max_concurrent)
 
     async def start(self, claim: Claim) -> Started | End | Refusal | Doubt:
         """Starts the claim's attempt, unless it has begun before. Raises nothing that the executor says."""

@@ -16,12 +16,12 @@ class Journal:
     the claim, or has written this before, changes nothing. Each method raises Unavailable if BigQuery does not answer.
     """
 
-    def __init__(self, store: QueueStore, clock: Clock, *, gather_seconds: float = 0.0) -> None:
-        """`gather_seconds`: beginnings and ends trickle in, and nobody waits for their rows; so long they gather."""
+    def __init__(self, store: QueueStore, clock: Clock, *, batch_window_seconds: float = 0.0) -> None:
+        """`batch_window_seconds`: beginnings and ends trickle in, and nobody waits for their rows; so long they gather."""
         self._store, self._clock = store, clock
-        self._started: GroupCommit[Started, None] = GroupCommit(self._record_batch, gather_seconds=gather_seconds)
+        self._started: GroupCommit[Started, None] = GroupCommit(self._record_batch, batch_window_seconds=batch_window_seconds)
         self._refusals: GroupCommit[Refusal, None] = GroupCommit(self._put_back_batch)
-        self._ends: GroupCommit[End, None] = GroupCommit(self._settle_batch, gather_seconds=gather_seconds)
+        self._ends: GroupCommit[End, None] = GroupCommit(self._settle_batch, batch_window_seconds=batch_window_seconds)
 
     async def record(self, started: Started) -> None:
         """An attempt has begun."""
