@@ -3,7 +3,7 @@
 import asyncio
 
 from services.auth.authenticator import LocalAuthenticator
-from services.auth.key_change_feed import KeyChanges
+from services.auth.key_change_feed import KeyChangeFeed
 from services.auth.key_usage import KeyUsage
 from services.auth.ledger import Ledger
 from services.auth.service import served
@@ -25,7 +25,7 @@ async def main() -> None:
             KeyUsage(store, clock, seconds=settings.key_usage_seconds) as usage,
             Ledger.of(store, clock, settings) as ledger,
         ):
-            changes = KeyChanges()
+            changes = KeyChangeFeed()
             authenticator = LocalAuthenticator(store, clock, usage, changes)
             await serve(settings, name="auth", authenticator=authenticator, served=served(store, ledger, authenticator, clock, changes))
 

@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Sequence
 
-from services.auth.key_change_feed import KeyChanges
+from services.auth.key_change_feed import KeyChangeFeed
 from services.auth.key_usage import KeyUsage
 from services.auth.store import AuthStore
 from services.platform.access.control import UNKNOWN_KEY, KeyHolder
@@ -19,7 +19,7 @@ class LocalAuthenticator:
     Whoever asks while statements are in flight shares the next one: hundreds of tenants that come at once are not looked up one by one.
     """
 
-    def __init__(self, store: AuthStore, clock: Clock, usage: KeyUsage, changes: KeyChanges) -> None:
+    def __init__(self, store: AuthStore, clock: Clock, usage: KeyUsage, changes: KeyChangeFeed) -> None:
         self._changes = changes
         self._store = store
         self._clock = clock
@@ -36,7 +36,7 @@ class LocalAuthenticator:
 
     def changes(self) -> AsyncIterator[str]:
         """See `access.WatchedAuthenticator`."""
-        return self._changes.listen()
+        return self._changes.subscribe()
 
     async def _look_up(self, hashes: Sequence[str]) -> Sequence[KeyHolder | None]:
         holders = await self._store.find_key_holders(sorted(set(hashes)), self._clock.now())

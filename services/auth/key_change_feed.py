@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncGenerator
 
 
-class KeyChanges:
+class KeyChangeFeed:
     """What this process has changed, to everybody who listens to it. A push may be lost, and another auth process has listeners of its own:
     what services remember is bounded by `key_cache_seconds` in any case.
     """
@@ -13,12 +13,12 @@ class KeyChanges:
         self._listeners = set[asyncio.Queue[str | None]]()
         self._closed = False
 
-    def announce(self, tenant_id: str) -> None:
+    def publish(self, tenant_id: str) -> None:
         """A key of the tenant, or the tenant itself, is not what it was."""
         for listener in self._listeners:
             listener.put_nowait(tenant_id)
 
-    async def listen(self) -> AsyncGenerator[str]:
+    async def subscribe(self) -> AsyncGenerator[str]:
         """An empty text, which says that listening has begun; then tenant ids. Ends when the process stops."""
         queue = asyncio.Queue[str | None]()
         self._listeners.add(queue)

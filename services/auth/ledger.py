@@ -10,7 +10,7 @@ from typing import Self
 
 from services.auth.quota import EXPIRED_FOR, LIVE_FOR, Usage, refusal, refusing_limit
 from services.auth.settings import AuthSettings
-from services.auth.store import AuthStore, Expired, Request, Settlement
+from services.auth.store import AuthStore, ExpiredReservation, ReservationRequest, Settlement
 from services.platform.clock import Clock, utc_day
 from services.platform.errors import ConvergenceError, PermissionDenied
 from services.platform.group_commit import GroupCommit
@@ -19,7 +19,7 @@ URGENT = frozenset({"CANCELLED", "NOT_STARTED"})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Slot:
+class Reservation:
     """A granted reservation."""
 
     usage_date: date
@@ -59,7 +59,7 @@ class Ledger:
         self._store = store
         self._clock = clock
         self._lease = lease
-        self._reservations: GroupCommit[Request, Slot] = GroupCommit(
+        self._reservations: GroupCommit[ReservationRequest, Reservation] = GroupCommit(
             self._reserve_batch, batch_window_seconds=reserve_seconds, before_flush=store.wait_for_budget
         )
         self._renewals: GroupCommit[frozenset[str], Renewal] = GroupCommit(self._renew_batch, before_flush=store.wait_for_budget)
@@ -79,12 +79,14 @@ class Ledger:
             reserve_seconds=settings.reserve_gather_seconds,
         )
 
-    async def reserve(self, tenant_id: str, reservation_id: str, *, is_retry: bool) -> Slot:
+    async def reserve(self, tenant_id: str, reservation_id: str, *, is_retry: bool) -> Reservation:
         """A slot for the run. The same id again answers its slot and counts nothing.
 
         Raises ResourceExhausted with the limit that refused as its reason, or PermissionDenied without an ACTIVE subscription.
         """
-        return await self._reservations.submit(Request(tenant_id=tenant_id, reservation_id=reservation_id, units=0 if is_retry else 1))
+        return await self._reservations.submit(
+            ReservationRequest(tenant_id=tenant_id, reservation_id=reservation_id, units=0 if is_retry else 1)
+        )
 
     async def renew(self, ids: Sequence[str]) -> Renewal:
         """Extends the leases of `ids`."""
@@ -103,7 +105,7 @@ class Ledger:
         """
         await self._settlements.submit_all(settlements, urgent=any(one.outcome in URGENT for one in settlements))
 
-    async def expired(self) -> list[Expired]:
+    async def expired(self) -> list[ExpiredReservation]:
         """Slots nobody renews, the oldest first."""
         now = self._clock.now()
         found = await self._store.list_expired(now, utc_day(now) - EXPIRED_FOR)
@@ -122,7 +124,7 @@ class Ledger:
         updated, archived = await self._store.reset_day(now, utc_day(now))
         return Reset(records_updated=updated, records_archived=archived, executed_at=now)
 
-    async def _reserve_batch(self, requests: Sequence[Request]) -> Sequence[Slot | Exception]:
+    async def _reserve_batch(self, requests: Sequence[ReservationRequest]) -> Sequence[Reservation | Exception]:
         now = self._clock.now()
         today, lease_expires_at = utc_day(now), now + self._lease
         # Two replays of one id in one batch are one request.
@@ -138,12 +140,12 @@ class Ledger:
             await self._store.reserve(again, now, today, lease_expires_at)
             usages |= await self._store.read_usage(sorted({request.tenant_id for request in again}), ids, now, today)
 
-        def answer(request: Request) -> Slot | ConvergenceError:
+        def answer(request: ReservationRequest) -> Reservation | ConvergenceError:
             usage = usages.get(request.tenant_id)
             if usage is None:
                 return PermissionDenied("SUBSCRIPTION_NOT_ACTIVE", "This tenant has no row in the ledger, and none could be made.")
             if request.reservation_id in usage.held:
-                return Slot(usage_date=today, lease_expires_at=lease_expires_at)
+                return Reservation(usage_date=today, lease_expires_at=lease_expires_at)
             return refusal(usage, now, is_retry=request.units == 0)
 
         return [answer(request) for request in requests]
@@ -196,14 +198,14 @@ def _all_of(requests: Sequence[frozenset[str]]) -> list[str]:
     return sorted(frozenset(itertools.chain.from_iterable(requests)))
 
 
-def _lacks_a_slot(request: Request, usage: Usage | None) -> bool:
+def _lacks_a_slot(request: ReservationRequest, usage: Usage | None) -> bool:
     """Whether only the concurrent limit keeps a request out."""
     if usage is None or request.reservation_id in usage.held:
         return False
     return refusing_limit(usage, is_retry=request.units == 0) == "CONCURRENT"
 
 
-def _may_have_missed(request: Request, usage: Usage | None) -> bool:
+def _may_have_missed(request: ReservationRequest, usage: Usage | None) -> bool:
     """Whether a request without a slot would get one now: its row was not there when it asked, and this process or another one has made it
     since; or a slot has come free in between.
     """

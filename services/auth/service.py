@@ -8,7 +8,7 @@ from convergence.auth.v1 import (
     tenant_service_pb2_grpc,
 )
 
-from services.auth.key_change_feed import KeyChanges
+from services.auth.key_change_feed import KeyChangeFeed
 from services.auth.ledger import Ledger
 from services.auth.servicers.api_key import ApiKeyServicer
 from services.auth.servicers.authentication import AuthenticationServicer
@@ -21,7 +21,7 @@ from services.platform.clock import Clock
 from services.platform.server import Served
 
 
-def served(store: AuthStore, ledger: Ledger, authenticator: Authenticator, clock: Clock, changes: KeyChanges) -> list[Served]:
+def served(store: AuthStore, ledger: Ledger, authenticator: Authenticator, clock: Clock, changes: KeyChangeFeed) -> list[Served]:
     """The servicers, ready for `serve`."""
     return [
         Served(

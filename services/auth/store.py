@@ -37,7 +37,7 @@ class StoredKey:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Request:
+class ReservationRequest:
     """One run asks for a slot; `units` is 1, or 0 for a retry."""
 
     tenant_id: str
@@ -56,7 +56,7 @@ class Settlement:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Expired:
+class ExpiredReservation:
     """A slot nobody renews."""
 
     tenant_id: str
@@ -145,7 +145,7 @@ class AuthStore:
         """Returns when the ledger's table takes another statement."""
         await self._bq.wait_for_budget(BLOCKS["reserve"], dataset=self._bq.control())
 
-    async def reserve(self, requests: Sequence[Request], now: datetime, today: date, lease_expires_at: datetime) -> None:
+    async def reserve(self, requests: Sequence[ReservationRequest], now: datetime, today: date, lease_expires_at: datetime) -> None:
         """Grants what the limits leave, in the order of `requests`. `read_usage` tells what was granted."""
         numbered = [{**asdict(request), "seq": seq} for seq, request in enumerate(requests)]
         ids = [request.reservation_id for request in requests]
@@ -171,9 +171,9 @@ class AuthStore:
         }
         await self._change("settle", params)
 
-    async def list_expired(self, now: datetime, since: date) -> list[Expired]:
+    async def list_expired(self, now: datetime, since: date) -> list[ExpiredReservation]:
         """Slots whose lease has run out, the oldest first, at most 1,000."""
-        return [Expired(**row) for row in await self._rows("list_expired", {"now": now, "since": since})]
+        return [ExpiredReservation(**row) for row in await self._rows("list_expired", {"now": now, "since": since})]
 
     async def _rows(self, block: str, params: Mapping[str, object]) -> list[dict[str, Any]]:
         return (await self._bq.query(BLOCKS[block], params, dataset=self._bq.control())).rows

@@ -6,7 +6,7 @@ from services.credentials.dataset_access import DatasetAccess
 from services.credentials.datasets import TenantDatasets
 from services.credentials.servicers.credential import CredentialServicer
 from services.credentials.servicers.sealed_credential import SealedCredentialServicer
-from services.credentials.set_credentials import Lifecycle
+from services.credentials.set_credentials import CredentialChanges
 from services.credentials.settings import CredentialsSettings
 from services.credentials.store import CredentialStore
 from services.platform.bigquery.client import BigQuery
@@ -24,7 +24,7 @@ def served(settings: CredentialsSettings, bq: BigQuery, kms: Kms, clock: Clock) 
         Served(
             name="convergence.credentials.v1.CredentialService",
             add=credential_service_pb2_grpc.add_CredentialServiceServicer_to_server,
-            servicer=CredentialServicer(Lifecycle(store, datasets, kms, clock), store),
+            servicer=CredentialServicer(CredentialChanges(store, datasets, kms, clock), store),
         ),
         Served(
             name="convergence.credentials.v1.SealedCredentialService",

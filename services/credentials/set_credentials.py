@@ -39,7 +39,7 @@ class SetUp:
     tables_created: tuple[str, ...]
 
 
-class Lifecycle:
+class CredentialChanges:
     """Sets and forgets credentials. Raises Unavailable if BigQuery or KMS does not answer; the same call may be made again."""
 
     def __init__(self, store: CredentialStore, datasets: TenantDatasets, kms: Kms, clock: Clock) -> None:

@@ -34,7 +34,7 @@ class CredentialStore:
         found = await self._control("find_credential", {"tenant_id": tenant_id, "provider": provider})
         return Credential.from_row(found.rows[0]) if found.rows else None
 
-    async def find_all(self, tenant_id: str) -> list[Credential]:
+    async def list_all(self, tenant_id: str) -> list[Credential]:
         """One entry a provider, by its name."""
         found = await self._control("list_credentials", {"tenant_id": tenant_id})
         return [Credential.from_row(row) for row in found.rows]

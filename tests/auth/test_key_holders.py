@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from services.auth.authenticator import LocalAuthenticator
-from services.auth.key_change_feed import KeyChanges
+from services.auth.key_change_feed import KeyChangeFeed
 from services.auth.key_usage import KeyUsage
 from services.auth.store import AuthStore, StoredKey
 from services.platform.access.api_keys import hash_key
@@ -18,7 +18,7 @@ from tests.auth.conftest import Provision, SetClock
 @pytest.fixture
 async def authenticator(store: AuthStore, clock: SetClock) -> AsyncIterator[LocalAuthenticator]:
     async with KeyUsage(store, clock, seconds=60) as usage:
-        yield LocalAuthenticator(store, clock, usage, KeyChanges())
+        yield LocalAuthenticator(store, clock, usage, KeyChangeFeed())
 
 
 async def test_forty_keys_that_are_shown_at_once_take_few_statements(

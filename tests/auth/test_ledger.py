@@ -7,7 +7,7 @@ from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
-from services.auth.ledger import Ledger, Slot
+from services.auth.ledger import Ledger, Reservation
 from services.auth.quota import Usage
 from services.auth.store import AuthStore, Settlement
 from services.platform.bigquery.client import BigQuery
@@ -22,7 +22,9 @@ def new_id() -> str:
     return str(uuid.uuid4())
 
 
-async def ask(ledger: Ledger, tenant_id: str, reservation_id: str | None = None, *, is_retry: bool = False) -> Slot | ResourceExhausted:
+async def ask(
+    ledger: Ledger, tenant_id: str, reservation_id: str | None = None, *, is_retry: bool = False
+) -> Reservation | ResourceExhausted:
     try:
         return await ledger.reserve(tenant_id, reservation_id or new_id(), is_retry=is_retry)
     except ResourceExhausted as refused:
@@ -30,7 +32,7 @@ async def ask(ledger: Ledger, tenant_id: str, reservation_id: str | None = None,
 
 
 def settlement(tenant_id: str, reservation_id: str, slot: object, outcome: str = "COMPLETED") -> Settlement:
-    assert isinstance(slot, Slot)
+    assert isinstance(slot, Reservation)
     return Settlement(tenant_id=tenant_id, reservation_id=reservation_id, usage_date=slot.usage_date, outcome=outcome)
 
 
@@ -61,7 +63,7 @@ async def test_two_processes_admit_exactly_what_mixed_limits_allow(
 
     granted = dict.fromkeys(tenants, 0)
     for name, answer in zip([name for name in tenants for _ in range(12)], answers, strict=True):
-        granted[name] += isinstance(answer, Slot)
+        granted[name] += isinstance(answer, Reservation)
     assert granted == {"a": 5, "b": 3, "c": 4, "d": 12}
     for name, tenant_id in tenants.items():
         assert (await ledger.usage(tenant_id)).pipelines_run_today == granted[name]
@@ -73,7 +75,7 @@ async def test_the_same_id_again_is_granted_once(ledger: Ledger, provision: Prov
     answers = await asyncio.gather(*(ask(ledger, tenant_id, reservation_id) for _ in range(5)))
     again = await ask(ledger, tenant_id, reservation_id)
 
-    assert all(isinstance(answer, Slot) for answer in (*answers, again))
+    assert all(isinstance(answer, Reservation) for answer in (*answers, again))
     assert (await ledger.usage(tenant_id)).pipelines_run_today == 1
 
 
@@ -100,7 +102,7 @@ async def test_settling_frees_the_slot_and_counts_once(ledger: Ledger, provision
     assert refused.reason == "CONCURRENT_LIMIT_REACHED"
     counts = usage.pipelines_succeeded_today, usage.pipelines_failed_today, usage.concurrent_pipelines_running, usage.pipelines_run_today
     assert counts == (1, 1, 0, 2)
-    assert isinstance(await ask(ledger, tenant_id), Slot)
+    assert isinstance(await ask(ledger, tenant_id), Reservation)
 
 
 async def test_a_run_that_never_started_gives_its_units_back(ledger: Ledger, provision: Provision) -> None:
@@ -111,7 +113,7 @@ async def test_a_run_that_never_started_gives_its_units_back(ledger: Ledger, pro
 
     usage = await ledger.usage(tenant_id)
     assert (usage.pipelines_run_today, usage.pipelines_run_month, usage.concurrent_pipelines_running) == (0, 0, 0)
-    assert isinstance(await ask(ledger, tenant_id), Slot)
+    assert isinstance(await ask(ledger, tenant_id), Reservation)
 
 
 async def test_a_retry_takes_a_slot_but_no_unit(ledger: Ledger, provision: Provision) -> None:
@@ -121,7 +123,7 @@ async def test_a_retry_takes_a_slot_but_no_unit(ledger: Ledger, provision: Provi
     retry, another = await ask(ledger, tenant_id, is_retry=True), await ask(ledger, tenant_id, is_retry=True)
 
     usage = await ledger.usage(tenant_id)
-    assert isinstance(retry, Slot)
+    assert isinstance(retry, Reservation)
     assert isinstance(another, ResourceExhausted)
     assert (usage.pipelines_run_today, usage.concurrent_pipelines_running) == (1, 2)
 
@@ -133,7 +135,7 @@ async def test_a_slot_nobody_renews_frees_itself_and_stays_listed(ledger: Ledger
 
     clock.time += LEASE + timedelta(seconds=1)
 
-    assert isinstance(await ask(ledger, tenant_id), Slot)
+    assert isinstance(await ask(ledger, tenant_id), Reservation)
     assert lost in {one.reservation_id for one in await ledger.expired()}
     assert lost not in (await ledger.renew([lost])).held
 
@@ -149,7 +151,7 @@ async def test_a_run_that_asks_again_after_its_lease_takes_a_slot_but_no_second_
     slot = await ask(ledger, tenant_id, again)
 
     usage = await ledger.usage(tenant_id)
-    assert isinstance(slot, Slot)
+    assert isinstance(slot, Reservation)
     assert (usage.pipelines_run_today, usage.concurrent_pipelines_running) == (1, 1)
     assert (await ledger.renew([again])).held == {again}
     assert again not in {one.reservation_id for one in await ledger.expired()}
@@ -219,7 +221,7 @@ async def test_a_day_that_was_made_and_not_opened_grants_nothing_before_what_is_
 
     assert isinstance(refused, ResourceExhausted)
     assert refused.reason == "CONCURRENT_LIMIT_REACHED"
-    assert isinstance(await ask(ledger, tenant_id), Slot)
+    assert isinstance(await ask(ledger, tenant_id), Reservation)
     assert (await ledger.usage(tenant_id)).pipelines_run_today == 1
 
 
@@ -233,7 +235,7 @@ async def test_a_new_month_starts_at_zero(ledger: Ledger, clock: SetClock, provi
 
     assert isinstance(refused, ResourceExhausted)
     assert (refused.reason, refused.retry_after) == ("MONTHLY_LIMIT_REACHED", timedelta(hours=12))
-    assert isinstance(await ask(ledger, tenant_id), Slot)
+    assert isinstance(await ask(ledger, tenant_id), Reservation)
 
 
 async def test_without_an_active_subscription_nothing_runs(ledger: Ledger, provision: Provision) -> None:
@@ -253,7 +255,7 @@ async def test_rows_of_the_subscription_system_leave_what_they_do_not_know_null(
 
     first, second = await ask(ledger, tenant_id), await ask(ledger, tenant_id)
 
-    assert isinstance(first, Slot)
+    assert isinstance(first, Reservation)
     assert isinstance(second, ResourceExhausted)
     assert second.reason == "DAILY_LIMIT_REACHED"
 
@@ -291,7 +293,7 @@ async def test_a_day_that_another_process_opens_meanwhile_refuses_nobody(
     store.meanwhile = lambda: asyncio.gather(ledger.usage(unlimited), ledger.usage(limited))
     async with Ledger(store, clock, lease=LEASE) as slow:
         answers = await asyncio.gather(ask(slow, unlimited), ask(slow, limited), ask(slow, limited))
-    assert [type(answer) for answer in answers] == [Slot, Slot, ResourceExhausted]
+    assert [type(answer) for answer in answers] == [Reservation, Reservation, ResourceExhausted]
 
 
 async def test_a_slot_that_comes_free_meanwhile_is_taken(bq: BigQuery, ledger: Ledger, clock: SetClock, provision: Provision) -> None:
@@ -301,7 +303,7 @@ async def test_a_slot_that_comes_free_meanwhile_is_taken(bq: BigQuery, ledger: L
     store.meanwhile = lambda: ledger.settle([settlement(tenant_id, first, slot)])
     async with Ledger(store, clock, lease=LEASE) as other:
         answers = await asyncio.gather(ask(other, tenant_id), ask(other, tenant_id))
-    assert {type(answer) for answer in answers} == {Slot, ResourceExhausted}
+    assert {type(answer) for answer in answers} == {Reservation, ResourceExhausted}
     assert (await ledger.usage(tenant_id)).pipelines_run_today == 2
 
 
@@ -317,9 +319,9 @@ async def test_a_gathered_settlement_goes_first_when_its_tenant_lacks_the_slot_a
         gathered = asyncio.create_task(ledger.settle([settlement(full, ended, slot)]))
         await asyncio.sleep(0)
 
-        assert isinstance(await ask(ledger, other), Slot)
+        assert isinstance(await ask(ledger, other), Reservation)
         assert not gathered.done()
-        assert isinstance(await ask(ledger, full), Slot)
+        assert isinstance(await ask(ledger, full), Reservation)
         await gathered
         usage = await ledger.usage(full)
     assert (usage.pipelines_run_today, usage.concurrent_pipelines_running) == (2, 1)

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from services.auth.ledger import Ledger, Slot
+from services.auth.ledger import Ledger, Reservation
 from services.auth.store import AuthStore, Settlement
 from services.platform import metrics
 from services.platform.bigquery.client import BigQuery
@@ -67,7 +67,7 @@ def spent() -> float:
     return value
 
 
-async def outcome(ledger: Ledger, tenant_id: str, call: int) -> Slot | ConvergenceError:
+async def outcome(ledger: Ledger, tenant_id: str, call: int) -> Reservation | ConvergenceError:
     try:
         return await ledger.reserve(tenant_id, f"{tenant_id}-{call}", is_retry=False)
     except ConvergenceError as refused:
@@ -93,8 +93,8 @@ async def test_a_thousand_calls_of_two_hundred_tenants_are_admitted_exactly_and_
             answers = await asyncio.gather(*(outcome(ledgers[n % processes], *call) for n, call in enumerate(calls)))
             assert spent() - before <= CALLS / 25
 
-            granted = [call for call, answer in zip(calls, answers, strict=True) if isinstance(answer, Slot)]
-            refused: list[Any] = [answer for answer in answers if not isinstance(answer, Slot)]
+            granted = [call for call, answer in zip(calls, answers, strict=True) if isinstance(answer, Reservation)]
+            refused: list[Any] = [answer for answer in answers if not isinstance(answer, Reservation)]
             assert {type(answer) for answer in refused} == {ResourceExhausted}
             assert not any("DML" in answer.message or "ransaction" in answer.message for answer in refused)
             count = Counter(tenant_id for tenant_id, _ in granted)

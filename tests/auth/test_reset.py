@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from services.auth.ledger import Ledger, Slot
+from services.auth.ledger import Ledger, Reservation
 from services.auth.store import AuthStore, Settlement
 from services.platform.bigquery.client import BigQuery
 from services.platform.bigquery.sql import make_block
@@ -208,4 +208,4 @@ async def test_a_new_month_starts_at_zero_with_the_reset(ledger: Ledger, clock: 
     await ledger.reset()
 
     assert (await ledger.usage(tenant_id)).pipelines_run_month == 0
-    assert isinstance(await ledger.reserve(tenant_id, str(uuid.uuid4()), is_retry=False), Slot)
+    assert isinstance(await ledger.reserve(tenant_id, str(uuid.uuid4()), is_retry=False), Reservation)

@@ -27,7 +27,7 @@ from google.rpc import error_details_pb2
 from grpc_status import rpc_status
 
 from services.auth.authenticator import LocalAuthenticator
-from services.auth.key_change_feed import KeyChanges
+from services.auth.key_change_feed import KeyChangeFeed
 from services.auth.key_usage import KeyUsage
 from services.auth.ledger import Ledger
 from services.auth.service import served
@@ -103,7 +103,7 @@ async def auth(service_settings: ServiceSettings, bq: BigQuery) -> AsyncIterator
     settings = service_settings.model_copy(update={"admin_keys": tuple(keys), "key_cache_seconds": 0.0, "failed_attempts_per_minute": 30})
     store, clock = AuthStore(bq), SetClock()
     usage = KeyUsage(store, clock, seconds=3600)
-    changes = KeyChanges()
+    changes = KeyChangeFeed()
     authenticator = LocalAuthenticator(store, clock, usage, changes)
     async with (
         usage,

@@ -12,7 +12,7 @@ from services.credentials.dataset_access import DatasetAccess
 from services.credentials.datasets import TenantDatasets
 from services.credentials.servicers.credential import CredentialServicer
 from services.credentials.servicers.sealed_credential import SealedCredentialServicer
-from services.credentials.set_credentials import Lifecycle
+from services.credentials.set_credentials import CredentialChanges
 from services.credentials.store import CredentialStore
 from services.platform import metrics
 from services.platform.bigquery.client import BigQuery
@@ -31,7 +31,7 @@ class Suite:
 
     store: CredentialStore
     datasets: TenantDatasets
-    lifecycle: Lifecycle
+    changes: CredentialChanges
     servicer: CredentialServicer
     sealed: SealedCredentialServicer
 
@@ -54,12 +54,12 @@ def process(bq: BigQuery, kms: Kms, service_settings: ServiceSettings) -> Callab
     def make(*, kms: Kms = kms, bq: BigQuery = bq, access: DatasetAccess | None = None) -> Suite:
         store = CredentialStore(bq)
         datasets = TenantDatasets(bq, location=service_settings.location, ddl=DDL, access=access or DatasetAccess())
-        lifecycle = Lifecycle(store, datasets, kms, SystemClock())
+        changes = CredentialChanges(store, datasets, kms, SystemClock())
         return Suite(
             store=store,
             datasets=datasets,
-            lifecycle=lifecycle,
-            servicer=CredentialServicer(lifecycle, store),
+            changes=changes,
+            servicer=CredentialServicer(changes, store),
             sealed=SealedCredentialServicer(store),
         )
 

@@ -9,7 +9,7 @@ import pytest
 from services.credentials.credential import SealedCredential, new_credential_id
 from services.credentials.payloads import to_plaintext
 from services.credentials.providers import Provider
-from services.credentials.set_credentials import Lifecycle
+from services.credentials.set_credentials import CredentialChanges
 from services.platform.bigquery.client import BigQuery, NotFound
 from services.platform.errors import Unavailable
 from services.platform.kms.client import Kms
@@ -39,7 +39,7 @@ def sealed(tenant_id: str, blob: bytes) -> SealedCredential:
 async def test_many_first_calls_at_once(credentials: Suite, tables: Tables, tenant_id: str) -> None:
     """Within a process they queue: one makes the dataset and the row, the others replace it."""
     spent = Budget()
-    done = await asyncio.gather(*(credentials.lifecycle.set(tenant_id, Provider.AWS, PLAIN, user_id="alice") for _ in range(3)))
+    done = await asyncio.gather(*(credentials.changes.set(tenant_id, Provider.AWS, PLAIN, user_id="alice") for _ in range(3)))
 
     assert sorted(one.created for one in done) == [False, False, True]
     assert sorted(len(one.tables_created) for one in done) == [0, 0, 3]
@@ -53,7 +53,7 @@ async def test_first_calls_in_two_processes(process: Callable[..., Suite], table
     other = to_plaintext(Provider.AWS, AWS | AWS_ROLE)
     one, two = process(), process()
     await asyncio.gather(
-        one.lifecycle.set(tenant_id, Provider.AWS, PLAIN, user_id="alice"), two.lifecycle.set(tenant_id, Provider.AWS, other, user_id="bob")
+        one.changes.set(tenant_id, Provider.AWS, PLAIN, user_id="alice"), two.changes.set(tenant_id, Provider.AWS, other, user_id="bob")
     )
 
     found = await one.store.find_sealed(tenant_id, "AWS")
@@ -61,30 +61,30 @@ async def test_first_calls_in_two_processes(process: Callable[..., Suite], table
     name = associated_data(tenant_id=tenant_id, provider="AWS", credential_id=found.credential_id)
     assert await kms.decrypt(found.encrypted_credentials, name) in {PLAIN, other}
     assert {row["credential_id"] for row in await tables.stored(tenant_id)} == {new_credential_id(tenant_id=tenant_id, provider="AWS")}
-    assert len(await one.store.find_all(tenant_id)) == 1
+    assert len(await one.store.list_all(tenant_id)) == 1
     assert {row["user_id"] for row in await tables.audit(tenant_id)} == {"alice", "bob"}
 
 
 async def test_every_statement_may_be_sent_twice(credentials: Suite, bq: BigQuery, kms: Kms, tables: Tables, tenant_id: str) -> None:
     """Sent again after a lost reply, a first set is still CREATED; where another process was first, it is UPDATED."""
-    lifecycle = Lifecycle(credentials.store, credentials.datasets, kms, FixedClock())
+    changes = CredentialChanges(credentials.store, credentials.datasets, kms, FixedClock())
 
-    assert await lifecycle._write(None, sealed(tenant_id, b"first"), "alice") is True
-    assert await lifecycle._write(None, sealed(tenant_id, b"first"), "alice") is True
+    assert await changes._write(None, sealed(tenant_id, b"first"), "alice") is True
+    assert await changes._write(None, sealed(tenant_id, b"first"), "alice") is True
     assert [row["encrypted_credentials"] for row in await tables.stored(tenant_id)] == [b"first"]
 
-    assert await credentials.lifecycle._write(None, sealed(tenant_id, b"second"), "bob") is False
+    assert await credentials.changes._write(None, sealed(tenant_id, b"second"), "bob") is False
     [row] = await tables.stored(tenant_id)
     assert (row["encrypted_credentials"], row["created_by_user_id"], row["updated_by_user_id"]) == (b"second", "alice", "bob")
 
 
 async def test_an_update_that_a_deletion_overtook_stores_all_the_same(credentials: Suite, tables: Tables, tenant_id: str) -> None:
     """Between its look-up and its write another process has deleted the row."""
-    await credentials.lifecycle._write(None, sealed(tenant_id, b"first"), "alice")
-    known = await credentials.lifecycle._known_id(tenant_id, Provider.AWS)
+    await credentials.changes._write(None, sealed(tenant_id, b"first"), "alice")
+    known = await credentials.changes._known_id(tenant_id, Provider.AWS)
     await credentials.store.delete(tenant_id, "AWS")
 
-    assert await credentials.lifecycle._write(known, sealed(tenant_id, b"second"), "bob") is True
+    assert await credentials.changes._write(known, sealed(tenant_id, b"second"), "bob") is True
     assert [row["encrypted_credentials"] for row in await tables.stored(tenant_id)] == [b"second"]
 
 
@@ -94,12 +94,12 @@ async def test_without_kms_nothing_is_written(
     """Neither a row nor a dataset; and with KMS back, the same call works."""
     async with Kms(service_settings.model_copy(update={"kms_emulator_host": NOBODY, "kms_deadline_seconds": 0.3})) as gone:
         with pytest.raises(Unavailable) as caught:
-            await process(kms=gone).lifecycle.set(tenant_id, Provider.AWS, PLAIN, user_id=None)
+            await process(kms=gone).changes.set(tenant_id, Provider.AWS, PLAIN, user_id=None)
 
     assert caught.value.reason == "KMS_UNAVAILABLE"
     assert await tables.stored(tenant_id) == []
     assert tenant_id not in {dataset.dataset_id for dataset in bq.client.list_datasets()}
-    done = await process().lifecycle.set(tenant_id, Provider.AWS, PLAIN, user_id=None)
+    done = await process().changes.set(tenant_id, Provider.AWS, PLAIN, user_id=None)
     assert done.created
 
 
@@ -107,7 +107,7 @@ async def test_without_bigquery_a_call_says_so(process: Callable[..., Suite], se
     away = service_settings.model_copy(update={"bigquery_emulator_host": f"http://{NOBODY}", "bigquery_deadline_seconds": 0.3})
     async with BigQuery(away, service="tests") as gone:
         with pytest.raises(Unavailable) as caught:
-            await process(bq=gone).lifecycle.set(tenant_id, Provider.AWS, PLAIN, user_id=None)
+            await process(bq=gone).changes.set(tenant_id, Provider.AWS, PLAIN, user_id=None)
 
     assert caught.value.reason == "BIGQUERY_UNAVAILABLE"
 
@@ -115,7 +115,7 @@ async def test_without_bigquery_a_call_says_so(process: Callable[..., Suite], se
 async def test_a_call_that_broke_off_after_the_dataset_is_continued(credentials: Suite, tables: Tables, tenant_id: str) -> None:
     await credentials.datasets.make(tenant_id, await credentials.datasets.look(tenant_id))
 
-    done = await credentials.lifecycle.set(tenant_id, Provider.AWS, PLAIN, user_id="alice")
+    done = await credentials.changes.set(tenant_id, Provider.AWS, PLAIN, user_id="alice")
 
     assert (done.created, done.dataset_status, done.tables_created) == (True, "ALREADY_EXISTS", ())
     assert [row["action"] for row in await tables.audit(tenant_id)] == ["CREDENTIAL_ADDED"]
@@ -123,12 +123,12 @@ async def test_a_call_that_broke_off_after_the_dataset_is_continued(credentials:
 
 async def test_who_hangs_up_does_not_escape_the_audit(credentials: Suite, tables: Tables, tenant_id: str) -> None:
     """The steps of a call run to their end, whether or not somebody waits for the answer."""
-    call = asyncio.create_task(credentials.lifecycle.set(tenant_id, Provider.AWS, PLAIN, user_id="mallory"))
+    call = asyncio.create_task(credentials.changes.set(tenant_id, Provider.AWS, PLAIN, user_id="mallory"))
     await asyncio.sleep(0.01)
     call.cancel()
     with pytest.raises(asyncio.CancelledError):
         await call
-    await asyncio.gather(*credentials.lifecycle._running)
+    await asyncio.gather(*credentials.changes._running)
 
     assert len(await tables.stored(tenant_id)) == 1
     assert [row["user_id"] for row in await tables.audit(tenant_id)] == ["mallory"]
@@ -147,16 +147,16 @@ async def test_a_table_that_refuses_streaming_gets_its_audit_row_by_dml(
     async with RefusesStreams(service_settings, service="tests") as bq:
         suite = process(bq=bq)
         for user in ("alice", "bob"):
-            await suite.lifecycle.set(tenant_id, Provider.AWS, PLAIN, user_id=user)
+            await suite.changes.set(tenant_id, Provider.AWS, PLAIN, user_id=user)
 
     assert [row["user_id"] for row in await tables.audit(tenant_id)] == ["alice", "bob"]
 
 
 async def test_credentials_can_be_deleted_without_a_dataset(credentials: Suite, tables: Tables, bq: BigQuery, tenant_id: str) -> None:
     """Somebody has dropped it; the secret goes all the same."""
-    await credentials.lifecycle.set(tenant_id, Provider.AWS, PLAIN, user_id=None)
+    await credentials.changes.set(tenant_id, Provider.AWS, PLAIN, user_id=None)
     bq.client.delete_dataset(bq.tenant(tenant_id), delete_contents=True)
 
-    await credentials.lifecycle.delete(tenant_id, Provider.AWS, user_id=None)
+    await credentials.changes.delete(tenant_id, Provider.AWS, user_id=None)
 
     assert await tables.stored(tenant_id) == []

@@ -248,11 +248,11 @@ async def test_of_two_rows_of_one_credential_the_newest_counts(
 
     found = await credentials.sealed.GetSealedCredential(asked, None)
     assert await kms.decrypt(found.encrypted_credentials, name) == b'{"newer": true}'
-    assert len(await credentials.store.find_all(tenant_id)) == 1
+    assert len(await credentials.store.list_all(tenant_id)) == 1
 
     assert (await set_credentials(credentials, tenant_id, gcp(rsa))).action == "UPDATED"
     found = await credentials.sealed.GetSealedCredential(asked, None)
     assert await kms.decrypt(found.encrypted_credentials, name) == to_plaintext(Provider.GCP, gcp(rsa))
-    assert len(await credentials.store.find_all(tenant_id)) == 1
-    await credentials.lifecycle.delete(tenant_id, Provider.GCP, user_id=None)
+    assert len(await credentials.store.list_all(tenant_id)) == 1
+    await credentials.changes.delete(tenant_id, Provider.GCP, user_id=None)
     assert await tables.stored(tenant_id) == []

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from services.auth.key_change_feed import KeyChanges
+from services.auth.key_change_feed import KeyChangeFeed
 from services.platform.access.control import AccessControl, KeyHolder
 from services.platform.errors import Unauthenticated
 from services.platform.rpc.rules import find_method
@@ -111,8 +111,8 @@ async def test_a_remembered_refusal_ends_for_whoever_keeps_trying(clock: SetCloc
 
 
 async def test_a_listener_that_leaves_at_once_is_forgotten() -> None:
-    changes = KeyChanges()
-    listening = changes.listen()
+    changes = KeyChangeFeed()
+    listening = changes.subscribe()
     assert await anext(listening) == ""
     await listening.aclose()
     assert not changes._listeners

@@ -12,7 +12,7 @@ from convergence.auth.v1 import (
 )
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from services.auth.key_change_feed import KeyChanges
+from services.auth.key_change_feed import KeyChangeFeed
 from services.auth.store import AuthStore, StoredKey
 from services.auth.tenants import check_scopes
 from services.platform.access.api_keys import hash_key, new_api_key
@@ -29,7 +29,7 @@ type Context = grpc.aio.ServicerContext[Any, Any]
 class ApiKeyServicer(api_key_service_pb2_grpc.ApiKeyServiceServicer):
     """See `api_key_service.proto`."""
 
-    def __init__(self, store: AuthStore, clock: Clock, changes: KeyChanges) -> None:
+    def __init__(self, store: AuthStore, clock: Clock, changes: KeyChangeFeed) -> None:
         self._store = store
         self._clock = clock
         self._changes = changes
@@ -83,7 +83,7 @@ class ApiKeyServicer(api_key_service_pb2_grpc.ApiKeyServiceServicer):
             last_used_at=None,
         )
         await self._store.rotate_api_key(request.api_key_id, new, hash_key(api_key), old_ends_at=now + overlap)
-        self._changes.announce(request.tenant_id)
+        self._changes.publish(request.tenant_id)
         # Read back: after a lost reply nobody else knows whether it was done.
         keys = {key.api_key_id: key for key in await self._store.list_api_keys(request.tenant_id)}
         old, made = keys.get(request.api_key_id), keys.get(new.api_key_id)
@@ -121,7 +121,7 @@ class ApiKeyServicer(api_key_service_pb2_grpc.ApiKeyServiceServicer):
     ) -> api_key_service_pb2.RevokeApiKeyResponse:
         """See the proto. Raises NotFound."""
         await self._store.revoke_api_key(request.tenant_id, request.api_key_id)
-        self._changes.announce(request.tenant_id)
+        self._changes.publish(request.tenant_id)
         for key in await self._store.list_api_keys(request.tenant_id):
             if key.api_key_id == request.api_key_id:
                 return api_key_service_pb2.RevokeApiKeyResponse(api_key=_key_to_proto(key))

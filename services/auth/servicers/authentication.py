@@ -10,7 +10,7 @@ from convergence.auth.v1 import (
     authentication_service_pb2_grpc,
 )
 
-from services.auth.key_change_feed import KeyChanges
+from services.auth.key_change_feed import KeyChangeFeed
 from services.platform.access.control import Authenticator
 from services.platform.timestamps import to_timestamp
 
@@ -20,7 +20,7 @@ type Context = grpc.aio.ServicerContext[Any, Any]
 class AuthenticationServicer(authentication_service_pb2_grpc.AuthenticationServiceServicer):
     """See `authentication_service.proto`."""
 
-    def __init__(self, authenticator: Authenticator, changes: KeyChanges) -> None:
+    def __init__(self, authenticator: Authenticator, changes: KeyChangeFeed) -> None:
         self._authenticator = authenticator
         self._changes = changes
 
@@ -28,7 +28,7 @@ class AuthenticationServicer(authentication_service_pb2_grpc.AuthenticationServi
         self, request: authentication_service_pb2.WatchKeyChangesRequest, context: Context
     ) -> AsyncIterator[authentication_service_pb2.KeyChange]:
         """See the proto."""
-        async with aclosing(self._changes.listen()) as changes:
+        async with aclosing(self._changes.subscribe()) as changes:
             async for tenant_id in changes:
                 yield authentication_service_pb2.KeyChange(tenant_id=tenant_id)
 

@@ -10,7 +10,7 @@ from convergence.auth.v1 import (
     tenant_service_pb2_grpc,
 )
 
-from services.auth.key_change_feed import KeyChanges
+from services.auth.key_change_feed import KeyChangeFeed
 from services.auth.store import AuthStore
 from services.auth.tenants import TenantSpec, check_tenant
 from services.platform.clock import Clock, utc_day
@@ -22,7 +22,7 @@ type Context = grpc.aio.ServicerContext[Any, Any]
 class TenantServicer(tenant_service_pb2_grpc.TenantServiceServicer):
     """See `tenant_service.proto`."""
 
-    def __init__(self, store: AuthStore, clock: Clock, changes: KeyChanges) -> None:
+    def __init__(self, store: AuthStore, clock: Clock, changes: KeyChangeFeed) -> None:
         self._store = store
         self._clock = clock
         self._changes = changes
@@ -47,7 +47,7 @@ class TenantServicer(tenant_service_pb2_grpc.TenantServiceServicer):
             now = self._clock.now()
             known = await self._store.find_tenant(spec.tenant_id)
             await self._store.put_tenant(spec, now, utc_day(now))
-        self._changes.announce(spec.tenant_id)
+        self._changes.publish(spec.tenant_id)
         tenant = tenant_pb2.Tenant(
             tenant_id=spec.tenant_id,
             company_name=spec.company_name,

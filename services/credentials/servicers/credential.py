@@ -14,7 +14,7 @@ from google.protobuf.struct_pb2 import Struct
 from services.credentials.credential import Credential
 from services.credentials.payloads import MAX_BYTES, to_plaintext
 from services.credentials.providers import to_provider
-from services.credentials.set_credentials import Lifecycle
+from services.credentials.set_credentials import CredentialChanges
 from services.credentials.store import CredentialStore
 from services.platform.access.caller import current_caller
 from services.platform.errors import InvalidArgument
@@ -27,8 +27,8 @@ type Context = grpc.aio.ServicerContext[Any, Any]
 class CredentialServicer(credential_service_pb2_grpc.CredentialServiceServicer):
     """See `credential_service.proto`."""
 
-    def __init__(self, lifecycle: Lifecycle, store: CredentialStore) -> None:
-        self._lifecycle = lifecycle
+    def __init__(self, changes: CredentialChanges, store: CredentialStore) -> None:
+        self._changes = changes
         self._store = store
 
     async def SetCredentials(
@@ -37,7 +37,7 @@ class CredentialServicer(credential_service_pb2_grpc.CredentialServiceServicer):
         """See the proto. Raises InvalidArgument, FailedPrecondition."""
         provider = to_provider(request.provider)
         plaintext = to_plaintext(provider, _to_mapping(request.credentials))
-        done = await self._lifecycle.set(request.tenant_id, provider, plaintext, user_id=current_caller().user_id)
+        done = await self._changes.set(request.tenant_id, provider, plaintext, user_id=current_caller().user_id)
         return credential_service_pb2.SetCredentialsResponse(
             tenant_id=request.tenant_id,
             provider=provider,
@@ -51,7 +51,7 @@ class CredentialServicer(credential_service_pb2_grpc.CredentialServiceServicer):
         self, request: credential_service_pb2.ListCredentialsRequest, context: Context
     ) -> credential_service_pb2.ListCredentialsResponse:
         """See the proto."""
-        credentials = await self._store.find_all(request.tenant_id)
+        credentials = await self._store.list_all(request.tenant_id)
         return credential_service_pb2.ListCredentialsResponse(credentials=map(_to_proto, credentials))
 
     async def DeleteCredentials(
@@ -59,7 +59,7 @@ class CredentialServicer(credential_service_pb2_grpc.CredentialServiceServicer):
     ) -> credential_service_pb2.DeleteCredentialsResponse:
         """See the proto. Raises InvalidArgument, NotFound."""
         provider = to_provider(request.provider)
-        await self._lifecycle.delete(request.tenant_id, provider, user_id=current_caller().user_id)
+        await self._changes.delete(request.tenant_id, provider, user_id=current_caller().user_id)
         return credential_service_pb2.DeleteCredentialsResponse(
             tenant_id=request.tenant_id, provider=provider, action="DELETED", message=f"{provider} credentials deleted successfully"
         )

@@ -41,7 +41,7 @@ class ScheduleStore:
         found = await self._run("get_schedule", {"tenant_id": tenant_id, "config_id": config_id})
         return Schedule.from_row(found.rows[0]) if found.rows else None
 
-    async def find_all(self, tenant_id: str) -> list[Schedule]:
+    async def list_all(self, tenant_id: str) -> list[Schedule]:
         """All schedules of a tenant, by pipeline, then by config_id."""
         found = await self._run("list_schedules", {"tenant_id": tenant_id})
         return [Schedule.from_row(row) for row in found.rows]

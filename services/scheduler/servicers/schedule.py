@@ -51,7 +51,7 @@ class ScheduleServicer(schedule_service_pb2_grpc.ScheduleServiceServicer):
         self, request: schedule_service_pb2.ListSchedulesRequest, context: Context
     ) -> schedule_service_pb2.ListSchedulesResponse:
         """See the proto."""
-        schedules, now = await self._store.find_all(request.tenant_id), self._clock.now()
+        schedules, now = await self._store.list_all(request.tenant_id), self._clock.now()
         return schedule_service_pb2.ListSchedulesResponse(schedules=[self._to_proto(schedule, now) for schedule in schedules])
 
     async def GetSchedule(self, request: schedule_service_pb2.GetScheduleRequest, context: Context) -> schedule_pb2.Schedule:
