@@ -7,7 +7,7 @@ from benchmarks.counts import Row, measured
 from benchmarks.place import Place
 from benchmarks.stub_executor import StubExecutor
 from services.platform.clock import SystemClock
-from services.scheduler.queue.claim_watcher import Follower
+from services.scheduler.queue.claim_watcher import ClaimWatcher
 from services.scheduler.queue.claims import Claim
 from services.scheduler.queue.processor import QueueProcessor
 from services.scheduler.queue.store import QueueStore
@@ -21,9 +21,9 @@ async def bench(place: Place, size: int) -> AsyncIterator[Row]:
     await place.due(await place.tenants(), size)
     store, clock, executor = QueueStore(place.bq), SystemClock(), StubExecutor(admit=_never, work=_never)
     await Trigger(store, clock).fire()
-    async with Follower(store=store, executor=executor, clock=clock, settings=place.settings) as follower:
+    async with ClaimWatcher(store=store, executor=executor, clock=clock, settings=place.settings) as watcher:
         lease = place.settings.claim_lease
-        async with QueueProcessor(store=store, follower=follower, executor=executor, clock=clock, lease_seconds=lease) as processor:
+        async with QueueProcessor(store=store, watcher=watcher, executor=executor, clock=clock, lease_seconds=lease) as processor:
             await executor.looked.wait()
             with measured("claim", size) as row:
                 claims = await processor.process(size)

@@ -11,7 +11,7 @@ from services.auth.ledger import Ledger
 from services.auth.settings import AuthSettings
 from services.auth.store import AuthStore, Settlement
 from services.platform.clock import SystemClock
-from services.scheduler.queue.claim_watcher import Follower
+from services.scheduler.queue.claim_watcher import ClaimWatcher
 from services.scheduler.queue.claims import Claim
 from services.scheduler.queue.processor import QueueProcessor
 from services.scheduler.queue.store import QueueStore
@@ -40,10 +40,10 @@ async def bench(place: Place, size: int) -> AsyncIterator[Row]:
         executor = StubExecutor(admit=reserve, work=settle)
         with measured(f"scheduled runs, max_runs {MAX_RUNS}", size) as row:
             await Trigger(store, clock).fire()
-            async with Follower(store=store, executor=executor, clock=clock, settings=place.settings) as follower:
+            async with ClaimWatcher(store=store, executor=executor, clock=clock, settings=place.settings) as watcher:
                 lease = place.settings.claim_lease
                 async with (
-                    QueueProcessor(store=store, follower=follower, executor=executor, clock=clock, lease_seconds=lease) as processor,
+                    QueueProcessor(store=store, watcher=watcher, executor=executor, clock=clock, lease_seconds=lease) as processor,
                     asyncio.timeout(SECONDS),
                 ):
                     await _drain(store, executor, processor, size)

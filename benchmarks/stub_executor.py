@@ -4,10 +4,10 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 
 from services.scheduler.queue.claims import Claim, Pipeline
-from services.scheduler.queue.executor_client import Executor, RunState
+from services.scheduler.queue.executor_client import AttemptState, ExecutorClient
 
 
-class StubExecutor(Executor):
+class StubExecutor(ExecutorClient):
     """Runs `admit`, which may refuse as the real one does, then `work` in the background; the run is COMPLETED when that has ended."""
 
     def __init__(self, *, admit: Callable[[Claim], Awaitable[None]], work: Callable[[Claim], Awaitable[None]]) -> None:
@@ -22,14 +22,14 @@ class StubExecutor(Executor):
         return sum(task.done() for task in self._runs.values())
 
     async def start(self, claim: Claim, pipeline: Pipeline) -> None:
-        """See `Executor.start`."""
+        """See `ExecutorClient.start`."""
         await self._admit(claim)
         if claim.pipeline_logging_id not in self._runs:
             self._runs[claim.pipeline_logging_id] = asyncio.create_task(_run(self._work(claim)))
 
-    async def states(self, claims: Sequence[Claim]) -> list[RunState]:
-        """See `Executor.states`."""
-        return [RunState(status=self._status(claim), error_message="", is_final=False) for claim in claims]
+    async def states(self, claims: Sequence[Claim]) -> list[AttemptState]:
+        """See `ExecutorClient.states`."""
+        return [AttemptState(status=self._status(claim), error_message="", is_final=False) for claim in claims]
 
     async def reconcile(self) -> None:
         """Nothing is ever lost."""

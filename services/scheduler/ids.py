@@ -12,7 +12,7 @@ _BACKFILLS: Final = {True: "backfill", False: "backfill of a part"}
 """By whether the day is over."""
 
 
-def slot_run_id(config_id: str, scheduled_time: datetime) -> str:
+def fire_run_id(config_id: str, scheduled_time: datetime) -> str:
     """The run of a schedule's slot. Raises ValueError for a time without a zone, which would be another moment on another machine."""
     if scheduled_time.tzinfo is None:
         raise ValueError("scheduled_time must have a timezone.")

@@ -9,12 +9,12 @@ from convergence.scheduler.v1 import schedule_service_pb2_grpc, scheduled_run_se
 from services.platform.bigquery.client import BigQuery
 from services.platform.clock import Clock
 from services.platform.server import Served
-from services.scheduler.queue.claim_watcher import Follower
-from services.scheduler.queue.executor_client import Executor
+from services.scheduler.queue.claim_watcher import ClaimWatcher
+from services.scheduler.queue.executor_client import ExecutorClient
 from services.scheduler.queue.processor import QueueProcessor
 from services.scheduler.queue.store import QueueStore
 from services.scheduler.queue.trigger import Trigger
-from services.scheduler.schedules.changes import Scheduling
+from services.scheduler.schedules.changes import ScheduleChanges
 from services.scheduler.schedules.pipeline_check import PipelineCheck
 from services.scheduler.schedules.store import ScheduleStore
 from services.scheduler.servicers.schedule import ScheduleServicer
@@ -28,10 +28,10 @@ async def queue_service(
     settings: SchedulerSettings, *, bq: BigQuery, executor: grpc.aio.Channel, clock: Clock
 ) -> AsyncIterator[list[Served]]:
     """The queue's servicers, ready for `serve`. Runs are followed while the context is open; leaving it hands them over."""
-    store, runs = QueueStore(bq), Executor(executor)
-    follower = Follower(store=store, executor=runs, clock=clock, settings=settings)
-    processor = QueueProcessor(store=store, follower=follower, executor=runs, clock=clock, lease_seconds=settings.claim_lease)
-    async with follower, processor:
+    store, runs = QueueStore(bq), ExecutorClient(executor)
+    watcher = ClaimWatcher(store=store, executor=runs, clock=clock, settings=settings)
+    processor = QueueProcessor(store=store, watcher=watcher, executor=runs, clock=clock, lease_seconds=settings.claim_lease)
+    async with watcher, processor:
         yield [
             Served(
                 name="convergence.scheduler.v1.SchedulerService",
@@ -52,5 +52,5 @@ def schedule_served(bq: BigQuery, executor: grpc.aio.Channel, clock: Clock) -> S
     return Served(
         name="convergence.scheduler.v1.ScheduleService",
         add=schedule_service_pb2_grpc.add_ScheduleServiceServicer_to_server,
-        servicer=ScheduleServicer(Scheduling(store, PipelineCheck(executor), clock), store, clock),
+        servicer=ScheduleServicer(ScheduleChanges(store, PipelineCheck(executor), clock), store, clock),
     )

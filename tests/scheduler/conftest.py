@@ -18,8 +18,8 @@ from services.platform.bigquery.sql import make_block
 from services.platform.rpc.peers import peer_channel
 from services.platform.server import Served
 from services.platform.settings import ServiceSettings
-from services.scheduler.queue.claim_watcher import Follower
-from services.scheduler.queue.executor_client import Executor
+from services.scheduler.queue.claim_watcher import ClaimWatcher
+from services.scheduler.queue.executor_client import ExecutorClient
 from services.scheduler.queue.processor import QueueProcessor
 from services.scheduler.queue.store import QueueStore
 from services.scheduler.queue.trigger import Trigger
@@ -119,12 +119,12 @@ class Scheduler:
 
     store: QueueStore
     trigger: Trigger
-    follower: Follower
+    watcher: ClaimWatcher
     processor: QueueProcessor
 
     async def started(self) -> None:
         """Every StartRun has been answered, and written down."""
-        while tasks := [task for task in (*self.follower._tasks, self.processor._looking) if task is not None and not task.done()]:
+        while tasks := [task for task in (*self.watcher._tasks, self.processor._looking) if task is not None and not task.done()]:
             await asyncio.gather(*tasks)
 
     async def process(self, max_runs: int = 1) -> int:
@@ -133,7 +133,7 @@ class Scheduler:
         return len(claims)
 
     async def poll(self) -> None:
-        await self.follower.poll()
+        await self.watcher.poll()
         await self.started()
 
     async def reconcile(self) -> None:
@@ -196,13 +196,13 @@ async def make_scheduler(
     async with AsyncExitStack() as stack:
 
         async def make() -> Scheduler:
-            store, executor = QueueStore(bq), Executor(to_executor)
-            follower = Follower(store=store, executor=executor, clock=clock, settings=scheduler_settings, chance=lambda: CHANCE)
-            await stack.enter_async_context(follower)
+            store, executor = QueueStore(bq), ExecutorClient(to_executor)
+            watcher = ClaimWatcher(store=store, executor=executor, clock=clock, settings=scheduler_settings, chance=lambda: CHANCE)
+            await stack.enter_async_context(watcher)
             lease = scheduler_settings.claim_lease
-            processor = QueueProcessor(store=store, follower=follower, executor=executor, clock=clock, lease_seconds=lease)
+            processor = QueueProcessor(store=store, watcher=watcher, executor=executor, clock=clock, lease_seconds=lease)
             await stack.enter_async_context(processor)
-            scheduler = Scheduler(store=store, trigger=Trigger(store, clock), follower=follower, processor=processor)
+            scheduler = Scheduler(store=store, trigger=Trigger(store, clock), watcher=watcher, processor=processor)
             await scheduler.started()
             return scheduler
 

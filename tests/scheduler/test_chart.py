@@ -7,7 +7,7 @@ from uuid import uuid4
 
 import services.scheduler
 from services.scheduler.queue.claims import Claim
-from services.scheduler.queue.outcomes import End, Outcome, Refusal
+from services.scheduler.queue.outcomes import ClaimOutcome, End, Refusal
 from services.scheduler.queue.trigger_plan import Firing, Plan, QueuedRun
 from services.scheduler.schedules.store import ScheduleStore
 from tests.scheduler.conftest import LEASE, Scheduler, Tables
@@ -62,14 +62,14 @@ async def test_the_statements_do_what_the_chart_says(tables: Tables, scheduler: 
             pipeline=None,
         )
 
-    async def settle(outcome: Outcome, ids: list[str]) -> None:
+    async def settle(outcome: ClaimOutcome, ids: list[str]) -> None:
         ends = [End(claim=claim(one), outcome=outcome, pipeline_logging_id=None, error_message="x", not_before=now) for one in ids]
         await store.settle(ends, now)
 
     async def trigger(ids: list[str]) -> None:
         runs = tuple(QueuedRun(run_id=one, scheduled_time=slot) for one in ids)
         firing = Firing(config_id=config_id, seen=slot, next_run_time=slot + timedelta(hours=1), runs=runs)
-        await store.enqueue(Plan(firings=(firing,), first_slots=(), skipped_count=0, unreadable=()), now)
+        await store.enqueue(Plan(firings=(firing,), first_fire_times=(), skipped_count=0, unreadable=()), now)
 
     async def retry(ids: list[str]) -> None:
         for one in ids:
@@ -79,9 +79,9 @@ async def test_the_statements_do_what_the_chart_says(tables: Tables, scheduler: 
         "trigger": trigger,
         "claim": lambda _: store.claim("another", 500, now, now + LEASE),
         "refuse": lambda ids: store.put_back([Refusal(claim=claim(one), not_before=now) for one in ids]),
-        "complete": lambda ids: settle(Outcome.COMPLETED, ids),
-        "fail": lambda ids: settle(Outcome.RETRY, ids),
-        "give up": lambda ids: settle(Outcome.FAILED, ids),
+        "complete": lambda ids: settle(ClaimOutcome.COMPLETED, ids),
+        "fail": lambda ids: settle(ClaimOutcome.RETRY, ids),
+        "give up": lambda ids: settle(ClaimOutcome.FAILED, ids),
         "retry": retry,
         "renew": lambda _: store.renew(["holder"], now + LEASE),
         "take over": lambda _: store.take_over("another", now + LEASE, now + 2 * LEASE),

@@ -17,10 +17,10 @@ from services.platform.bigquery.client import BigQuery
 from services.platform.clock import utc_day
 from services.platform.settings import ServiceSettings
 from services.scheduler.ids import backfill_run_id
-from services.scheduler.queue.outcomes import End, Outcome
+from services.scheduler.queue.outcomes import ClaimOutcome, End
 from services.scheduler.queue.store import QueueStore
 from services.scheduler.queue.trigger import Trigger
-from services.scheduler.queue.writer import Journal
+from services.scheduler.queue.writer import QueueWriter
 from services.scheduler.schedules.backfills import BackfillRun
 from services.scheduler.schedules.store import ScheduleStore
 from tests.auth.conftest import SetClock
@@ -43,7 +43,7 @@ class Process:
     ledger: Ledger
     auth: AuthStore
     queue: QueueStore
-    journal: Journal
+    journal: QueueWriter
     schedules: ScheduleStore
     trigger: Trigger
 
@@ -52,7 +52,7 @@ class Process:
 async def process(settings: ServiceSettings, clock: SetClock) -> AsyncIterator[Process]:
     async with BigQuery(settings, service="tests") as bq:
         auth, queue = AuthStore(bq), QueueStore(bq)
-        async with Ledger(auth, clock, lease=LONG) as ledger, Journal(queue, clock, batch_window_seconds=GATHER_SECONDS) as journal:
+        async with Ledger(auth, clock, lease=LONG) as ledger, QueueWriter(queue, clock, batch_window_seconds=GATHER_SECONDS) as journal:
             schedules, trigger = ScheduleStore(bq), Trigger(queue, clock)
             yield Process(ledger=ledger, auth=auth, queue=queue, journal=journal, schedules=schedules, trigger=trigger)
 
@@ -101,10 +101,10 @@ class Traffic:
         await process.queue.claim(claimed_by, 6, self.now, self.now + LONG)
         if not (claims := await process.queue.claimed(claimed_by)):
             return
-        outcomes = {1: Outcome.RETRY}
+        outcomes = {1: ClaimOutcome.RETRY}
         await process.journal.settle(
             [
-                End(claim=claim, outcome=outcomes.get(claim.attempt, Outcome.COMPLETED), pipeline_logging_id=None, not_before=self.now)
+                End(claim=claim, outcome=outcomes.get(claim.attempt, ClaimOutcome.COMPLETED), pipeline_logging_id=None, not_before=self.now)
                 for claim in claims
             ]
         )

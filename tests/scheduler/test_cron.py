@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from services.platform.errors import InvalidArgument
 from services.platform.time_zones import zone_names
-from services.scheduler.cron.expression import check_cron, fire_times, latest_between, next_after, slots_between
+from services.scheduler.cron.expression import check_cron, fire_times, fire_times_between, latest_between, next_after
 from services.scheduler.cron.zones import first_moment
 
 # zone: (the night clocks go forward, the night they go back, the hours such a day has more than 24)
@@ -52,7 +52,7 @@ def day(zone: str, on: date) -> tuple[datetime, datetime]:
 
 
 def locals_on(cron: str, zone: str, on: date) -> list[str]:
-    return [f"{slot.astimezone(ZoneInfo(zone)):%H:%M%z}" for slot in slots_between(cron, zone, *day(zone, on), 5000)]
+    return [f"{slot.astimezone(ZoneInfo(zone)):%H:%M%z}" for slot in fire_times_between(cron, zone, *day(zone, on), 5000)]
 
 
 @pytest.mark.parametrize(
@@ -92,11 +92,11 @@ def test_hourly_fires_every_real_hour(zone: str) -> None:
     """23 and 25 times where the clock moves by an hour; every half hour, twice as often."""
     forward, back, hours = NIGHTS[zone]
     for on, length in ((forward, 24 - hours), (back, 24 + hours)):
-        halves = slots_between("*/30 * * * *", zone, *day(zone, on), 5000)
+        halves = fire_times_between("*/30 * * * *", zone, *day(zone, on), 5000)
         assert len(halves) == length * 2
         assert {later - earlier for earlier, later in pairwise(halves)} == {timedelta(minutes=30)}
         if hours != 0.5:
-            hourly = slots_between("0 * * * *", zone, *day(zone, on), 5000)
+            hourly = fire_times_between("0 * * * *", zone, *day(zone, on), 5000)
             assert len(hourly) == length
             assert {later - earlier for earlier, later in pairwise(hourly)} == {timedelta(hours=1)}
 
@@ -197,7 +197,7 @@ def test_what_is_proposed_for_a_step_on_a_single_value_is_taken_and_fires_as_it_
     start = datetime(2026, 11, 26, tzinfo=UTC)
     before = re.sub(r"-(59|23|12|DEC|SAT)/", "/", proposed)
     assert check_cron(proposed) == proposed
-    assert slots_between(proposed, "UTC", start, start + timedelta(days=500), 20) == slots_between(
+    assert fire_times_between(proposed, "UTC", start, start + timedelta(days=500), 20) == fire_times_between(
         before, "UTC", start, start + timedelta(days=500), 20
     )
 
@@ -223,10 +223,10 @@ def test_what_all_read_alike_is_taken(cron: str, days: str) -> None:
 def test_a_schedule_that_was_taken_before_goes_on() -> None:
     """As it fired until now: its row was written before such an expression was refused, or by others."""
     start = datetime(2026, 11, 26, tzinfo=UTC)
-    assert [slot.day for slot in slots_between("0 0 */2 * 1", "UTC", start, start + timedelta(days=5), 9)] == [27, 29, 30, 1]
-    assert [slot.minute for slot in slots_between("5/20 * * * *", "UTC", start, start + timedelta(hours=1), 9)] == [5, 25, 45]
-    assert [slot.day for slot in slots_between("0 0 1 * MON/2", "UTC", start, start + timedelta(days=6), 9)] == [27, 30, 1, 2]
-    assert [slot.hour for slot in slots_between("*/90 * * * *", "UTC", start, start + timedelta(hours=3), 9)] == [1, 2, 3]
+    assert [slot.day for slot in fire_times_between("0 0 */2 * 1", "UTC", start, start + timedelta(days=5), 9)] == [27, 29, 30, 1]
+    assert [slot.minute for slot in fire_times_between("5/20 * * * *", "UTC", start, start + timedelta(hours=1), 9)] == [5, 25, 45]
+    assert [slot.day for slot in fire_times_between("0 0 1 * MON/2", "UTC", start, start + timedelta(days=6), 9)] == [27, 30, 1, 2]
+    assert [slot.hour for slot in fire_times_between("*/90 * * * *", "UTC", start, start + timedelta(hours=3), 9)] == [1, 2, 3]
 
 
 @pytest.mark.parametrize(
@@ -248,7 +248,7 @@ def test_spaces_are_folded_and_leap_days_come() -> None:
 @settings(max_examples=60, deadline=None)
 def test_slots_are_next_after_again_and_again(cron: str, zone: str, moment: datetime) -> None:
     """Strictly later each time, and the same whether asked one by one or at once, from the slot before or from in between."""
-    slots = slots_between(cron, zone, moment, moment + timedelta(days=3650), 6)
+    slots = fire_times_between(cron, zone, moment, moment + timedelta(days=3650), 6)
     asked = moment
     for slot in slots:
         following = next_after(cron, zone, asked)
@@ -263,7 +263,7 @@ def test_slots_are_next_after_again_and_again(cron: str, zone: str, moment: date
 @given(st.sampled_from(["30 1 * * *", "30 2 * * *", "0 0 * * *", "59 23 * * *", "15 3 * * *"]), zones, moments)
 @settings(max_examples=25, deadline=None)
 def test_a_daily_schedule_fires_once_a_local_date(cron: str, zone: str, moment: datetime) -> None:
-    slots = slots_between(cron, zone, moment, moment + timedelta(days=400), 1000)
+    slots = fire_times_between(cron, zone, moment, moment + timedelta(days=400), 1000)
     days = [slot.astimezone(ZoneInfo(zone)).date() for slot in slots]
     assert all(later - earlier == timedelta(days=1) for earlier, later in pairwise(days))
 
@@ -272,7 +272,8 @@ def test_in_every_zone_there_is_a_daily_schedule_fires_once_a_local_date() -> No
     start = datetime(2026, 1, 1, tzinfo=UTC)
     for zone in sorted(zone_names()):
         days = [
-            slot.astimezone(ZoneInfo(zone)).date() for slot in slots_between("30 2 * * *", zone, start, start + timedelta(days=366), 400)
+            slot.astimezone(ZoneInfo(zone)).date()
+            for slot in fire_times_between("30 2 * * *", zone, start, start + timedelta(days=366), 400)
         ]
         assert all(later - earlier == timedelta(days=1) for earlier, later in pairwise(days)), zone
 
@@ -284,4 +285,4 @@ def test_elapsed_time_is_what_the_clock_shows(cron: str, zone: str, night: Liter
     start = datetime.combine(NIGHTS[zone][night], datetime.min.time(), UTC) + timedelta(hours=hours)
     minutes = [start + timedelta(minutes=minute) for minute in range(1, 24 * 60 + 1)]
     expected = [one for one in minutes if croniter.match(cron, one.astimezone(ZoneInfo(zone)).replace(tzinfo=None, fold=0))]
-    assert slots_between(cron, zone, start, minutes[-1], 5000) == expected
+    assert fire_times_between(cron, zone, start, minutes[-1], 5000) == expected

@@ -13,7 +13,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from services.platform.errors import FailedPrecondition, NotFound, ResourceExhausted, Unavailable
 from services.scheduler.queue.claims import Claim, Pipeline
-from services.scheduler.queue.outcomes import End, Outcome, Refusal, RetryPolicy, completed, failed, refused
+from services.scheduler.queue.outcomes import ClaimOutcome, End, Refusal, RetryPolicy, completed, failed, on_start_refused
 from services.scheduler.queue.trigger_plan import DueSchedule, plan_trigger
 
 LEASE = timedelta(seconds=60)
@@ -121,7 +121,7 @@ class Queue(RuleBasedStateMachine):
                 "no template": NotFound("TEMPLATE_NOT_FOUND", "x"),
                 "no credentials": FailedPrecondition("CREDENTIALS_MISSING", "x"),
             }.get(answer, Unavailable("SERVICE_UNAVAILABLE", "x"))
-            match refused(claim, error, POLICY, self.now):
+            match on_start_refused(claim, error, POLICY, self.now):
                 case End() as end:
                     self.settle(who, end)
                 case Refusal() as refusal:
@@ -208,13 +208,13 @@ class Queue(RuleBasedStateMachine):
         if row := self.fenced(end.claim):
             assert end.claim.attempt == row.retry_count + 1, "an attempt is counted once"
             row.claimed_by = None
-            if end.outcome is Outcome.COMPLETED:
+            if end.outcome is ClaimOutcome.COMPLETED:
                 row.state, row.queue_state = "COMPLETED", None
             else:
                 row.retry_count += 1
-                row.state, row.queue_state = "FAILED", "QUEUED" if end.outcome is Outcome.RETRY else None
+                row.state, row.queue_state = "FAILED", "QUEUED" if end.outcome is ClaimOutcome.RETRY else None
                 row.not_before = end.not_before
-                assert (end.outcome is Outcome.RETRY) <= (row.retry_count < row.claim.max_retries)
+                assert (end.outcome is ClaimOutcome.RETRY) <= (row.retry_count < row.claim.max_retries)
         del self.processes[who].held[end.claim.run_id]
 
     def fenced(self, claim: Claim) -> Row | None:

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from services.scheduler.queue.claims import Claim, Pipeline
-from services.scheduler.queue.outcomes import Outcome, RetryPolicy, failed
+from services.scheduler.queue.outcomes import ClaimOutcome, RetryPolicy, failed
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 POLICY = RetryPolicy(base=timedelta(minutes=1), cap=timedelta(hours=1))
@@ -31,10 +31,10 @@ def claim(retry_count: int, max_retries: int) -> Claim:
 @pytest.mark.parametrize(("max_retries", "attempts"), [(0, 1), (1, 1), (2, 2), (3, 3), (10, 10)])
 def test_max_retries_counts_attempts(max_retries: int, attempts: int) -> None:
     """The first one included: 0 and 1 both mean one attempt."""
-    ends = list[Outcome]()
-    while not ends or ends[-1] is Outcome.RETRY:
+    ends = list[ClaimOutcome]()
+    while not ends or ends[-1] is ClaimOutcome.RETRY:
         ends.append(failed(claim(len(ends), max_retries), "No rows.", POLICY, now=NOW, chance=0.5).outcome)
-    assert ends == [Outcome.RETRY] * (attempts - 1) + [Outcome.FAILED]
+    assert ends == [ClaimOutcome.RETRY] * (attempts - 1) + [ClaimOutcome.FAILED]
 
 
 def test_a_slot_is_seen_from_utc() -> None:

@@ -11,9 +11,9 @@ import pytest
 from services.platform.errors import FailedPrecondition, ResourceExhausted
 from services.scheduler.ids import pipeline_logging_id
 from services.scheduler.queue.claims import Claim
-from services.scheduler.queue.executor_client import Executor
+from services.scheduler.queue.executor_client import ExecutorClient
 from services.scheduler.queue.outcomes import completed
-from services.scheduler.queue.position import Standing
+from services.scheduler.queue.position import QueuePosition
 from services.scheduler.queue.processor import QueueProcessor
 from services.scheduler.queue.store import Started
 from tests.counting import jobs
@@ -140,9 +140,9 @@ async def test_runs_of_a_paused_schedule_wait_until_it_goes_on(tables: Tables, s
     await tables.run("UPDATE tenant_pipeline_configs SET is_active = FALSE WHERE TRUE")
     (other,) = await tables.schedules([tenant_id], priority=10)
     assert (await scheduler.trigger.fire()).queued == 1
-    now, places = tables.clock.now(), dict[str, Standing]()
+    now, places = tables.clock.now(), dict[str, QueuePosition]()
     for run in await tables.runs():
-        found = await scheduler.store.standing(tenant_id, run["run_id"], now)
+        found = await scheduler.store.position(tenant_id, run["run_id"], now)
         assert found is not None
         places[run["config_id"]] = found
     assert {config_id: one.schedule_paused for config_id, one in places.items()} == {**dict.fromkeys(paused, True), other: False}
@@ -197,7 +197,7 @@ async def test_a_settlement_that_broke_off_is_done_again_and_counts_its_failure_
     executor.end_all("FAILED", error_message="No rows.")
     await tables.run("UPDATE scheduled_pipeline_runs SET state = 'FAILED', retry_count = 1, error_message = 'No rows.' WHERE TRUE")
     run = await tables.the_run()
-    meanwhile = await scheduler.store.get_run(run["tenant_id"], run["run_id"])
+    meanwhile = await scheduler.store.find_run(run["tenant_id"], run["run_id"])
 
     tables.clock.time += LEASE
     other = await make_scheduler()
@@ -205,7 +205,7 @@ async def test_a_settlement_that_broke_off_is_done_again_and_counts_its_failure_
 
     run = await tables.the_run()
     assert (run["state"], run["queue_state"], run["retry_count"], run["priority"]) == ("FAILED", "QUEUED", 1, 49)
-    told = await scheduler.store.get_run(run["tenant_id"], run["run_id"])
+    told = await scheduler.store.find_run(run["tenant_id"], run["run_id"])
     assert meanwhile is not None
     assert told is not None
     assert (meanwhile.state, told.state, told.queue_state) == ("PENDING", "FAILED", "QUEUED")
@@ -282,7 +282,7 @@ async def test_runs_of_a_dead_scheduler_are_looked_for_without_any_tick(
     await scheduler.processor.process(1)
     other = await make_scheduler()
     looking = QueueProcessor(
-        store=other.store, follower=other.follower, executor=Executor(to_executor), clock=tables.clock, lease_seconds=0.05
+        store=other.store, watcher=other.watcher, executor=ExecutorClient(to_executor), clock=tables.clock, lease_seconds=0.05
     )
     async with looking:
         tables.clock.time += LEASE
@@ -300,12 +300,12 @@ async def test_renewing_keeps_a_claim_and_stopping_hands_it_over(
     other = await make_scheduler()
     tables.clock.time += LEASE * 0.9
     before = jobs()
-    await scheduler.follower.renew()
+    await scheduler.watcher.renew()
     assert jobs() - before == 1
     tables.clock.time += LEASE * 0.9
     assert await other.store.take_over("other", tables.clock.now(), tables.clock.now() + LEASE) == 0
 
-    await scheduler.follower.__aexit__(None, None, None)
+    await scheduler.watcher.__aexit__(None, None, None)
     await other.reconcile()
     executor.end_all()
     await other.poll()

@@ -5,10 +5,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from services.scheduler.queue.position import Standing, waiting
+from services.scheduler.queue.position import QueuePosition, waiting
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
-NEXT = Standing(
+NEXT = QueuePosition(
     queue_state="QUEUED",
     not_before=None,
     started=False,

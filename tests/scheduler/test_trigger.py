@@ -101,7 +101,7 @@ def test_what_cannot_be_read_is_left_and_what_was_never_computed_begins() -> Non
         [due(config_id="bad", schedule_cron="every day"), due(config_id="zone", timezone="Mars/Olympus"), due(next_run_time=None)], NOW
     )
     assert ([one.config_id for one in plan.unreadable], plan.firings) == (["bad", "zone"], ())
-    assert [one.next_run_time for one in plan.first_slots] == [NOW.replace(hour=13, minute=0)]
+    assert [one.next_run_time for one in plan.first_fire_times] == [NOW.replace(hour=13, minute=0)]
 
 
 async def test_a_due_schedule_is_queued_with_all_it_needs(tables: Tables, scheduler: Scheduler) -> None:

@@ -45,7 +45,7 @@ class FireTime:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class _Slot:
+class _Fire:
     utc: datetime
     wall: datetime
     """The time that the expression names; the clock may have jumped over it."""
@@ -58,12 +58,12 @@ def check_cron(cron: str) -> str:
 
 def next_after(cron: str, zone: str, moment: datetime) -> datetime:
     """The first slot after `moment` (which must have a timezone), in UTC. Raises InvalidArgument for a bad expression or zone."""
-    return next(_slots(cron, zone, moment)).utc
+    return next(_fires(cron, zone, moment)).utc
 
 
-def slots_between(cron: str, zone: str, after: datetime, until: datetime, limit: int) -> list[datetime]:
+def fire_times_between(cron: str, zone: str, after: datetime, until: datetime, limit: int) -> list[datetime]:
     """The slots in (after, until], in UTC; the first `limit` of them. Raises as `next_after` does."""
-    return [slot.utc for slot in islice(takewhile(lambda slot: slot.utc <= until, _slots(cron, zone, after)), limit)]
+    return [fire.utc for fire in islice(takewhile(lambda fire: fire.utc <= until, _fires(cron, zone, after)), limit)]
 
 
 def latest_between(cron: str, zone: str, after: datetime, until: datetime) -> datetime | None:
@@ -71,7 +71,7 @@ def latest_between(cron: str, zone: str, after: datetime, until: datetime) -> da
     window = timedelta(minutes=1)
     while True:
         start = max(after, until - window)
-        found = slots_between(cron, zone, start, until, 1)
+        found = fire_times_between(cron, zone, start, until, 1)
         if found:
             break
         if start == after:
@@ -87,29 +87,29 @@ def fire_times(cron: str, zone: str, moment: datetime, count: int) -> list[FireT
     """The next `count` slots after `moment`, each with what daylight saving does to it. Raises as `next_after` does."""
     place, elapsed = zone_of(zone), _read(cron).elapsed
     return [
-        FireTime(utc=slot.utc, local=slot.utc.astimezone(place), note=_note(slot, place, elapsed=elapsed))
-        for slot in islice(_slots(cron, zone, moment), count)
+        FireTime(utc=fire.utc, local=fire.utc.astimezone(place), note=_note(fire, place, elapsed=elapsed))
+        for fire in islice(_fires(cron, zone, moment), count)
     ]
 
 
-def _slots(cron: str, zone: str, moment: datetime) -> Iterator[_Slot]:
+def _fires(cron: str, zone: str, moment: datetime) -> Iterator[_Fire]:
     read, place = _read(cron), zone_of(zone)
-    walk = _elapsed_slots if read.elapsed else _fixed_slots
+    walk = _elapsed_fires if read.elapsed else _fixed_fires
     return walk(read.plain, place, moment.astimezone(UTC))
 
 
-def _fixed_slots(text: str, zone: ZoneInfo, moment: datetime) -> Iterator[_Slot]:
+def _fixed_fires(text: str, zone: ZoneInfo, moment: datetime) -> Iterator[_Fire]:
     # A later wall never has an earlier first moment, so the walls before the one at `moment` need no look.
     wall = wall_clock(moment, zone)
     while True:
         wall = _next_wall(text, wall)
         utc = first_moment(wall, zone)
         if utc > moment:
-            yield _Slot(utc=utc, wall=wall)
+            yield _Fire(utc=utc, wall=wall)
             moment = utc
 
 
-def _elapsed_slots(text: str, zone: ZoneInfo, moment: datetime) -> Iterator[_Slot]:
+def _elapsed_fires(text: str, zone: ZoneInfo, moment: datetime) -> Iterator[_Fire]:
     # As long as the offset stays, the wall clock is UTC moved by it; where it changes, begin again at that very moment.
     known, reached, offset = moment, moment, offset_at(moment, zone)
     while True:
@@ -117,18 +117,18 @@ def _elapsed_slots(text: str, zone: ZoneInfo, moment: datetime) -> Iterator[_Slo
         utc = wall.replace(tzinfo=UTC) - offset
         change = next_change(zone, known, utc)
         if change is None:
-            yield _Slot(utc=utc, wall=wall)
+            yield _Fire(utc=utc, wall=wall)
             known = reached = utc
         else:
             known, reached, offset = change, change - _TICK, offset_at(change, zone)
 
 
-def _note(slot: _Slot, zone: ZoneInfo, *, elapsed: bool) -> str:
-    shown, named = wall_clock(slot.utc, zone), f"{slot.wall:%H:%M}"
-    if shown != slot.wall:
-        return f"{named} does not exist on {slot.wall:%Y-%m-%d}: it runs at {shown:%H:%M}."
-    if is_repeated(slot.wall, zone):
-        return f"{named} comes twice on {slot.wall:%Y-%m-%d}: it runs {'both times' if elapsed else 'the first time'}."
+def _note(fire: _Fire, zone: ZoneInfo, *, elapsed: bool) -> str:
+    shown, named = wall_clock(fire.utc, zone), f"{fire.wall:%H:%M}"
+    if shown != fire.wall:
+        return f"{named} does not exist on {fire.wall:%Y-%m-%d}: it runs at {shown:%H:%M}."
+    if is_repeated(fire.wall, zone):
+        return f"{named} comes twice on {fire.wall:%Y-%m-%d}: it runs {'both times' if elapsed else 'the first time'}."
     return ""
 
 

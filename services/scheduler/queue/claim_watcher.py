@@ -14,11 +14,11 @@ from services.platform.clock import Clock
 from services.platform.errors import ConvergenceError
 from services.platform.periodic import run_periodically
 from services.scheduler.queue.claims import Claim
-from services.scheduler.queue.executor_client import Executor, RunState
+from services.scheduler.queue.executor_client import AttemptState, ExecutorClient
 from services.scheduler.queue.outcomes import End, Refusal, RetryPolicy, completed, failed
-from services.scheduler.queue.start_runs import Doubt, Starter
+from services.scheduler.queue.start_runs import AttemptStarter, UnknownStart
 from services.scheduler.queue.store import QueueStore, Started
-from services.scheduler.queue.writer import Journal
+from services.scheduler.queue.writer import QueueWriter
 from services.scheduler.settings import SchedulerSettings
 
 CANCELLED = "The run was cancelled."
@@ -31,11 +31,11 @@ class _Held:
     claim: Claim
     starting: bool = False
     """StartRun is under way or waits for its turn: no use asking how the run stands."""
-    doubt: str | None = None
-    """See `starting.Doubt`."""
+    unknown_start: str | None = None
+    """See `start_runs.UnknownStart`."""
 
 
-class Follower:
+class ClaimWatcher:
     """All claims of this process. Leaving the context hands them over: their leases run out at once.
 
     A run that this process does not know to have ended stays here; whatever goes wrong is tried again with the next poll. If another
@@ -46,7 +46,7 @@ class Follower:
         self,
         *,
         store: QueueStore,
-        executor: Executor,
+        executor: ExecutorClient,
         clock: Clock,
         settings: SchedulerSettings,
         chance: Callable[[], float] = random.random,
@@ -54,18 +54,18 @@ class Follower:
         self._store, self._executor, self._clock, self._chance = store, executor, clock, chance
         self._poll_seconds, self._lease = settings.poll_seconds, timedelta(seconds=settings.claim_lease)
         self._policy = RetryPolicy(base=timedelta(seconds=settings.retry_base_seconds), cap=timedelta(seconds=settings.retry_cap_seconds))
-        self._starter = Starter(executor=executor, clock=clock, policy=self._policy, max_concurrent=settings.starts_at_once)
-        self._journal = Journal(store, clock, batch_window_seconds=settings.journal_gather_seconds)
+        self._starter = AttemptStarter(executor=executor, clock=clock, policy=self._policy, max_concurrent=settings.starts_at_once)
+        self._writer = QueueWriter(store, clock, batch_window_seconds=settings.journal_gather_seconds)
         self._held: dict[tuple[str, str], _Held] = {}
         self._tasks = set[asyncio.Task[None]]()
 
-    def begin(self, claims: Iterable[Claim]) -> None:
+    def start(self, claims: Iterable[Claim]) -> None:
         """Takes fresh claims and starts their runs in the background."""
         for claim in claims:
             held = self._held[claim.run_id, claim.claimed_by] = _Held(claim=claim)
             self._start_soon(held)
 
-    def look_after(self, claims: Iterable[Claim]) -> None:
+    def adopt(self, claims: Iterable[Claim]) -> None:
         """Takes claims whose runs may have begun: the next poll tells."""
         for claim in claims:
             self._held[claim.run_id, claim.claimed_by] = _Held(claim=claim)
@@ -95,7 +95,7 @@ class Follower:
     def _claims(self) -> list[str]:
         return sorted({held.claim.claimed_by for held in self._held.values()})
 
-    def _end(self, held: _Held, state: RunState) -> End | None:
+    def _end(self, held: _Held, state: AttemptState) -> End | None:
         claim, now = held.claim, self._clock.now()
         match state.status:
             case "COMPLETED":
@@ -105,10 +105,10 @@ class Follower:
                 return failed(claim, told, self._policy, now=now, chance=self._chance(), is_final=state.is_final)
             case "CANCELLED":
                 return failed(claim, state.error_message or CANCELLED, self._policy, now=now, chance=0.0, is_final=True)
-            case "" if held.doubt is not None:
-                return failed(claim, held.doubt, self._policy, now=now, chance=self._chance(), began=False)
+            case "" if held.unknown_start is not None:
+                return failed(claim, held.unknown_start, self._policy, now=now, chance=self._chance(), began=False)
             case _:
-                held.doubt = None
+                held.unknown_start = None
                 return None
 
     def _start_soon(self, held: _Held) -> None:
@@ -124,14 +124,14 @@ class Follower:
             match await self._starter.start(claim):
                 case Started() as started:
                     held.starting = False
-                    await self._journal.record(started)
+                    await self._writer.record(started)
                 case End() as end:
                     await self._settle([end])
                 case Refusal() as refusal:
-                    await self._journal.put_back(refusal)
-                    self._drop(claim)
-                case Doubt(message=message):
-                    held.doubt = message
+                    await self._writer.put_back(refusal)
+                    self._forget(claim)
+                case UnknownStart(message=message):
+                    held.unknown_start = message
         except ConvergenceError as error:
             # It could not be written down: the next poll finds no such run, and starts it again.
             _log.warning("start_delayed", reason=error.reason)
@@ -141,16 +141,16 @@ class Follower:
             held.starting = False
 
     async def _settle(self, ends: Sequence[End]) -> None:
-        await self._journal.settle(ends)
+        await self._writer.settle(ends)
         for end in ends:
             _log.info("run_settled", run_id=end.claim.run_id, outcome=end.outcome, failures=end.claim.retry_count)
-            self._drop(end.claim)
+            self._forget(end.claim)
 
-    def _drop(self, claim: Claim) -> None:
+    def _forget(self, claim: Claim) -> None:
         self._held.pop((claim.run_id, claim.claimed_by), None)
 
     async def __aenter__(self) -> Self:
-        await self._journal.__aenter__()
+        await self._writer.__aenter__()
         rounds = ((self.poll, self._poll_seconds), (self.renew, self._lease.total_seconds() / 3))
         self._loops = [asyncio.create_task(run_periodically(what, every=every, name="following")) for what, every in rounds]
         return self
@@ -160,7 +160,7 @@ class Follower:
         for task in (tasks := [*self._loops, *self._tasks]):
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        await self._journal.__aexit__(kind, error, trace)
+        await self._writer.__aexit__(kind, error, trace)
         if claims := self._claims():
             try:
                 await self._store.release(claims, self._clock.now())

@@ -16,7 +16,7 @@ TRIGGER_BY = "cloud_scheduler"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class RunState:
+class AttemptState:
     """How an attempt stands."""
 
     status: str
@@ -25,7 +25,7 @@ class RunState:
     is_final: bool
 
 
-class Executor:
+class ExecutorClient:
     """RunService over a channel. Raises what the executor raises, and Unavailable if it does not answer."""
 
     def __init__(self, channel: grpc.aio.Channel) -> None:
@@ -51,13 +51,13 @@ class Executor:
             )
         )
 
-    async def states(self, claims: Sequence[Claim]) -> list[RunState]:
+    async def states(self, claims: Sequence[Claim]) -> list[AttemptState]:
         """How the claims' attempts stand, in the same order."""
-        found = list[RunState]()
+        found = list[AttemptState]()
         for some in batched(claims, AT_ONCE, strict=False):
             keys = [messages.RunKey(tenant_id=one.tenant_id, pipeline_logging_id=one.pipeline_logging_id) for one in some]
             answer = await self._stub.GetRunStates(messages.GetRunStatesRequest(runs=keys))
-            found += [RunState(status=one.status, error_message=one.error_message, is_final=one.is_final) for one in answer.states]
+            found += [AttemptState(status=one.status, error_message=one.error_message, is_final=one.is_final) for one in answer.states]
         return found
 
     async def reconcile(self) -> None:

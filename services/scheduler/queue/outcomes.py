@@ -18,7 +18,7 @@ from services.scheduler.queue.claims import Claim
 
 FINAL = (NotFound, InvalidArgument, FailedPrecondition)
 """Refusals to start that another attempt cannot heal."""
-UNHARMED = (AlreadyExists, ResourceExhausted, Unavailable, PermissionDenied)
+NOT_COUNTED = (AlreadyExists, ResourceExhausted, Unavailable, PermissionDenied)
 """Refusals to start that are not the run's fault: it waits, and loses nothing."""
 LEAST_WAIT = timedelta(seconds=5)
 REFUSED_WAIT = timedelta(seconds=60)
@@ -27,7 +27,7 @@ ERROR_LENGTH = 2000
 SCHEDULE_GONE = "The schedule of this run was deleted, so nobody knows any more what to run."
 
 
-class Outcome(StrEnum):
+class ClaimOutcome(StrEnum):
     """How a claim ends."""
 
     COMPLETED = "COMPLETED"
@@ -42,7 +42,7 @@ class End:
     """How an attempt ended, to be written down by whoever still holds the claim."""
 
     claim: Claim
-    outcome: Outcome
+    outcome: ClaimOutcome
     pipeline_logging_id: str | None
     """None: the attempt never began, and left no record."""
     error_message: str | None = None
@@ -75,7 +75,7 @@ class RetryPolicy:
 
 def completed(claim: Claim) -> End:
     """Step 5."""
-    return End(claim=claim, outcome=Outcome.COMPLETED, pipeline_logging_id=claim.pipeline_logging_id)
+    return End(claim=claim, outcome=ClaimOutcome.COMPLETED, pipeline_logging_id=claim.pipeline_logging_id)
 
 
 def failed(
@@ -89,18 +89,18 @@ def failed(
     again = not is_final and failures < claim.max_retries
     return End(
         claim=claim,
-        outcome=Outcome.RETRY if again else Outcome.FAILED,
+        outcome=ClaimOutcome.RETRY if again else ClaimOutcome.FAILED,
         pipeline_logging_id=claim.pipeline_logging_id if began else None,
         error_message=message[:ERROR_LENGTH],
         not_before=now + policy.wait(failures, chance) if again else None,
     )
 
 
-def refused(claim: Claim, error: ConvergenceError, policy: RetryPolicy, now: datetime) -> End | Refusal | None:
+def on_start_refused(claim: Claim, error: ConvergenceError, policy: RetryPolicy, now: datetime) -> End | Refusal | None:
     """What a refused start means; None: nobody knows, so the run's own record has to be asked."""
     if isinstance(error, FINAL):
         return failed(claim, error.message, policy, now=now, chance=0.0, is_final=True)
-    if isinstance(error, UNHARMED):
+    if isinstance(error, NOT_COUNTED):
         wait = min(max(error.retry_after or REFUSED_WAIT, LEAST_WAIT), max(policy.cap, LEAST_WAIT))
         return Refusal(claim=claim, not_before=now + wait)
     return None

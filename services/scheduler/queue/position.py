@@ -5,7 +5,7 @@ from datetime import datetime
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Standing:
+class QueuePosition:
     """A run's place in the queue, and what its tenant's quota leaves now."""
 
     queue_state: str
@@ -33,35 +33,35 @@ class Waiting:
     message: str
 
 
-def waiting(standing: Standing | None, *, retry_count: int, now: datetime) -> Waiting | None:
+def waiting(position: QueuePosition | None, *, retry_count: int, now: datetime) -> Waiting | None:
     """What keeps the run from running; None: nothing does. The first thing that has to change before the others matter.
 
     A run that has failed before holds its unit of the day already, so the daily and the monthly limit do not keep it.
     """
-    if standing is None or standing.started:
+    if position is None or position.started:
         return None
-    if standing.queue_state == "PROCESSING":
+    if position.queue_state == "PROCESSING":
         return Waiting(reason="STARTING", message="It was taken from the queue and is being started.")
-    return _turn(standing, retry_count, now)
+    return _turn(position, retry_count, now)
 
 
-def _turn(standing: Standing, retry_count: int, now: datetime) -> Waiting:
-    if not standing.tenant_runnable:
+def _turn(position: QueuePosition, retry_count: int, now: datetime) -> Waiting:
+    if not position.tenant_runnable:
         return Waiting(reason="TENANT_NOT_ACTIVE", message="The tenant or its subscription is not ACTIVE. It goes on once both are.")
-    if standing.schedule_paused:
+    if position.schedule_paused:
         return Waiting(reason="SCHEDULE_PAUSED", message="Its schedule is paused. It goes on once the schedule's is_active is true again.")
-    if not retry_count and standing.units_left is not None and standing.units_left <= 0:
+    if not retry_count and position.units_left is not None and position.units_left <= 0:
         told = "The daily or monthly limit is used up. It goes on when the limit resets; GET .../quota says when."
         return Waiting(reason="DAILY_OR_MONTHLY_LIMIT", message=told)
-    if standing.not_before is not None and standing.not_before > now:
+    if position.not_before is not None and position.not_before > now:
         why = "It has failed and is tried again" if retry_count else "It was refused for now and is tried again"
-        return Waiting(reason="BACKOFF", message=f"{why} not before {standing.not_before.isoformat(timespec='seconds')}.")
-    if standing.slots_left is not None and standing.slots_left <= 0:
+        return Waiting(reason="BACKOFF", message=f"{why} not before {position.not_before.isoformat(timespec='seconds')}.")
+    if position.slots_left is not None and position.slots_left <= 0:
         return Waiting(
             reason="CONCURRENT_LIMIT",
             message="As many runs as the plan allows at once are running, or it allows none (GET .../quota). It goes on when one ends.",
         )
-    match standing.runs_before:
+    match position.runs_before:
         case 0:
             before = "It is next"
         case 1:

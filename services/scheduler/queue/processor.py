@@ -13,9 +13,9 @@ import structlog
 from services.platform.clock import Clock
 from services.platform.group_commit import GroupCommit
 from services.platform.periodic import run_once, run_periodically
-from services.scheduler.queue.claim_watcher import Follower
+from services.scheduler.queue.claim_watcher import ClaimWatcher
 from services.scheduler.queue.claims import Claim
-from services.scheduler.queue.executor_client import Executor
+from services.scheduler.queue.executor_client import ExecutorClient
 from services.scheduler.queue.store import QueueStore
 
 _log = structlog.get_logger()
@@ -27,8 +27,8 @@ class QueueProcessor:
     While its context is open it also looks by itself, once a lease, for runs whose scheduler is gone.
     """
 
-    def __init__(self, *, store: QueueStore, follower: Follower, executor: Executor, clock: Clock, lease_seconds: float) -> None:
-        self._store, self._follower, self._executor, self._clock = store, follower, executor, clock
+    def __init__(self, *, store: QueueStore, watcher: ClaimWatcher, executor: ExecutorClient, clock: Clock, lease_seconds: float) -> None:
+        self._store, self._watcher, self._executor, self._clock = store, watcher, executor, clock
         self._lease = timedelta(seconds=lease_seconds)
         self._looking: asyncio.Task[None] | None = None
         self._claims: GroupCommit[int, list[Claim]] = GroupCommit(self._claim_batch)
@@ -41,15 +41,15 @@ class QueueProcessor:
         self._look_soon()
         return claims
 
-    async def _claim_batch(self, wishes: Sequence[int]) -> Sequence[list[Claim]]:
+    async def _claim_batch(self, asked_for: Sequence[int]) -> Sequence[list[Claim]]:
         """One claim for all who ask meanwhile: claims at once want the same rows, and all but one would have to begin again."""
         claimed_by, now = str(uuid.uuid4()), self._clock.now()
-        await self._store.claim(claimed_by, sum(wishes), now, now + self._lease)
+        await self._store.claim(claimed_by, sum(asked_for), now, now + self._lease)
         claims = await self._store.claimed(claimed_by)
         # Here, not in `process`: a caller that hangs up must not leave runs behind that nobody starts.
-        self._follower.begin(claims)
+        self._watcher.start(claims)
         rest = iter(claims)
-        return [list(itertools.islice(rest, wish)) for wish in wishes]
+        return [list(itertools.islice(rest, asked)) for asked in asked_for]
 
     async def reconcile(self) -> None:
         """Has the executor end runs that nobody leads, and takes over claims whose lease ran out. Nothing is decided here: the follower
@@ -60,7 +60,7 @@ class QueueProcessor:
         if await self._store.take_over(claimed_by, now, now + self._lease):
             claims = await self._store.claimed(claimed_by)
             _log.warning("claims_taken_over", runs=len(claims))
-            self._follower.look_after(claims)
+            self._watcher.adopt(claims)
         await self._executor.reconcile()
 
     def _look_soon(self) -> None:

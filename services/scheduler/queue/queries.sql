@@ -31,7 +31,7 @@ WHERE IFNULL(c.is_active, TRUE) AND (c.next_run_time <= @now OR c.next_run_time 
 ORDER BY IF(t.units_left - IFNULL(w.units, 0) <= 0, 1, 0), priority DESC, c.next_run_time, c.config_id
 LIMIT @row_limit
 
--- name: set_first_slots
+-- name: set_first_fire_times
 -- Gives schedules that the subscription system wrote without one their next slot. Replayed, it changes nothing.
 -- param: schedules ARRAY<STRUCT<config_id STRING, next_run_time TIMESTAMP>>
 UPDATE tenant_pipeline_configs AS c SET next_run_time = s.next_run_time
@@ -325,7 +325,7 @@ LEFT JOIN pipeline_execution_queue AS q ON q.run_id = r.run_id
 WHERE r.tenant_id = @tenant_id AND r.run_id = @run_id
 LIMIT 1
 
--- name: queue_standing
+-- name: queue_position
 -- What a queued run waits for. Runs before it: ready ones that a claim would take first, of tenants that may run. They are counted beside the
 -- run, which is read a second time (m), not in a subquery of its row: BigQuery has no join for one that compares by order.
 -- param: tenant_id STRING

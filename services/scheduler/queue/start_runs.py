@@ -8,29 +8,29 @@ import structlog
 from services.platform.clock import Clock
 from services.platform.errors import ConvergenceError
 from services.scheduler.queue.claims import Claim
-from services.scheduler.queue.executor_client import Executor
-from services.scheduler.queue.outcomes import SCHEDULE_GONE, End, Refusal, RetryPolicy, failed, refused
+from services.scheduler.queue.executor_client import ExecutorClient
+from services.scheduler.queue.outcomes import SCHEDULE_GONE, End, Refusal, RetryPolicy, failed, on_start_refused
 from services.scheduler.queue.store import Started
 
 _log = structlog.get_logger()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Doubt:
+class UnknownStart:
     """StartRun broke; whether the run began, only its own record knows."""
 
     message: str
     """Why the attempt failed, should there be no such run."""
 
 
-class Starter:
+class AttemptStarter:
     """A bounded number of StartRun calls at once."""
 
-    def __init__(self, *, executor: Executor, clock: Clock, policy: RetryPolicy, max_concurrent: int) -> None:
+    def __init__(self, *, executor: ExecutorClient, clock: Clock, policy: RetryPolicy, max_concurrent: int) -> None:
         self._executor, self._clock, self._policy = executor, clock, policy
         self._room = asyncio.Semaphore(max_concurrent)
 
-    async def start(self, claim: Claim) -> Started | End | Refusal | Doubt:
+    async def start(self, claim: Claim) -> Started | End | Refusal | UnknownStart:
         """Starts the claim's attempt, unless it has begun before. Raises nothing that the executor says."""
         if claim.pipeline is None:
             return failed(claim, SCHEDULE_GONE, self._policy, now=self._clock.now(), chance=0.0, is_final=True, began=False)
@@ -39,8 +39,8 @@ class Starter:
                 await self._executor.start(claim, claim.pipeline)
         except ConvergenceError as error:
             _log.info("start_refused", reason=error.reason)
-            return refused(claim, error, self._policy, self._clock.now()) or Doubt(message=error.message)
+            return on_start_refused(claim, error, self._policy, self._clock.now()) or UnknownStart(message=error.message)
         except Exception as error:  # noqa: BLE001 - a bug here must end in a failed attempt, not in a run that is tried for ever
             _log.exception("start_broke")
-            return Doubt(message=f"The run could not be started ({type(error).__name__}).")
+            return UnknownStart(message=f"The run could not be started ({type(error).__name__}).")
         return Started(claim=claim, started_at=self._clock.now())

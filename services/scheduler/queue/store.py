@@ -9,10 +9,10 @@ from typing import Any
 from services.platform.bigquery.client import BigQuery
 from services.platform.bigquery.sql import load_blocks
 from services.scheduler.queue.claims import Claim
-from services.scheduler.queue.outcomes import End, Outcome, Refusal
-from services.scheduler.queue.position import Standing
+from services.scheduler.queue.outcomes import ClaimOutcome, End, Refusal
+from services.scheduler.queue.position import QueuePosition
 from services.scheduler.queue.scheduled_runs import RunFilter, ScheduledRun
-from services.scheduler.queue.trigger_plan import DueSchedule, FirstSlot, Plan
+from services.scheduler.queue.trigger_plan import DueSchedule, FirstFireTime, Plan
 
 BLOCKS = load_blocks(Path(__file__).with_name("queries.sql"))
 MOST_DUE = 10_000
@@ -58,10 +58,10 @@ class QueueStore:
         """Active schedules whose slot has come, of tenants that may run, at most `MOST_DUE`."""
         return [DueSchedule.from_row(row) for row in await self._rows("due_schedules", {"now": now, "row_limit": MOST_DUE})]
 
-    async def set_first_slots(self, schedules: Sequence[FirstSlot]) -> None:
+    async def set_first_fire_times(self, schedules: Sequence[FirstFireTime]) -> None:
         """Gives schedules without a next slot theirs."""
         rows = [{"config_id": one.config_id, "next_run_time": one.next_run_time} for one in schedules]
-        await self._change("set_first_slots", {"schedules": rows})
+        await self._change("set_first_fire_times", {"schedules": rows})
 
     async def enqueue(self, plan: Plan, now: datetime) -> Queued:
         """Queues the plan's runs of those schedules that still stand where they were seen."""
@@ -135,8 +135,8 @@ class QueueStore:
             for seq, one in enumerate(ends)
         ]
         for block, some in (
-            ("requeue", [row for row in rows if row["outcome"] is Outcome.RETRY]),
-            ("settle", [row for row in rows if row["outcome"] is not Outcome.RETRY]),
+            ("requeue", [row for row in rows if row["outcome"] is ClaimOutcome.RETRY]),
+            ("settle", [row for row in rows if row["outcome"] is not ClaimOutcome.RETRY]),
         ):
             if some:
                 await self._change(block, {"ends": some, "now": now}, seconds=SCRIPT_SECONDS)
@@ -159,18 +159,18 @@ class QueueStore:
         }
         return [ScheduledRun.from_row(row) for row in await self._rows("list_scheduled_runs", params)]
 
-    async def get_run(self, tenant_id: str, run_id: str) -> ScheduledRun | None:
+    async def find_run(self, tenant_id: str, run_id: str) -> ScheduledRun | None:
         """One run of the tenant."""
         rows = await self._rows("get_scheduled_run", {"tenant_id": tenant_id, "run_id": run_id})
         return ScheduledRun.from_row(rows[0]) if rows else None
 
-    async def standing(self, tenant_id: str, run_id: str, now: datetime) -> Standing | None:
+    async def position(self, tenant_id: str, run_id: str, now: datetime) -> QueuePosition | None:
         """Where the run stands in the queue; None: it has left it."""
-        rows = await self._rows("queue_standing", {"tenant_id": tenant_id, "run_id": run_id, "now": now})
-        return Standing(**rows[0]) if rows else None
+        rows = await self._rows("queue_position", {"tenant_id": tenant_id, "run_id": run_id, "now": now})
+        return QueuePosition(**rows[0]) if rows else None
 
     async def retry_run(self, tenant_id: str, run_id: str, now: datetime) -> None:
-        """Puts a run that FAILED for good back into the queue. `get_run` tells: then its `added_at` is `now`."""
+        """Puts a run that FAILED for good back into the queue. `find_run` tells: then its `added_at` is `now`."""
         await self._change("retry_run", {"tenant_id": tenant_id, "run_id": run_id, "now": now}, seconds=SCRIPT_SECONDS)
 
     async def _rows(self, block: str, params: Mapping[str, object], *, seconds: float | None = None) -> list[dict[str, Any]]:

@@ -45,8 +45,8 @@ class Trigger:
         plan = _at_most(await asyncio.to_thread(plan_trigger, schedules, now))
         for one in plan.unreadable:
             _log.warning("schedule_unreadable", tenant_id=one.tenant_id, config_id=one.config_id)
-        if plan.first_slots:
-            await self._store.set_first_slots(plan.first_slots)
+        if plan.first_fire_times:
+            await self._store.set_first_fire_times(plan.first_fire_times)
         done = await self._store.enqueue(plan, now) if plan.firings else Queued(triggered=0, queued=0)
         _log.info("triggered", due=len(schedules), triggered=done.triggered, queued=done.queued, skipped=plan.skipped_count)
         # A trigger that came second has queued nothing, and leaves nothing out.

@@ -9,8 +9,8 @@ from typing import Any, Self
 from services.platform.clock import utc_day
 from services.platform.errors import InvalidArgument
 from services.scheduler.cron.catch_up import default_catch_up
-from services.scheduler.cron.expression import latest_between, next_after, slots_between
-from services.scheduler.ids import slot_run_id
+from services.scheduler.cron.expression import fire_times_between, latest_between, next_after
+from services.scheduler.ids import fire_run_id
 
 MOST_CAUGHT_UP = 100
 """Missed slots of one schedule that one trigger queues with `catch_up` all; the others stay due."""
@@ -73,7 +73,7 @@ class Firing:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class FirstSlot:
+class FirstFireTime:
     """Where a schedule that has no next slot yet begins."""
 
     config_id: str
@@ -85,7 +85,7 @@ class Plan:
     """All that one trigger does."""
 
     firings: tuple[Firing, ...]
-    first_slots: tuple[FirstSlot, ...]
+    first_fire_times: tuple[FirstFireTime, ...]
     skipped_count: int
     """Due runs that the quota leaves no room for; their schedules stay due."""
     unreadable: tuple[DueSchedule, ...]
@@ -93,7 +93,7 @@ class Plan:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class _Slots:
+class _DueTimes:
     due: tuple[datetime, ...]
     """The earliest first."""
     following: datetime
@@ -102,19 +102,19 @@ class _Slots:
 
 def plan_trigger(schedules: Sequence[DueSchedule], now: datetime) -> Plan:
     """Every due slot, as far as its tenant's quota reaches: by priority, then by slot."""
-    slots = dict[tuple[str | None, str | None, datetime | None, str], _Slots]()
-    by_tenant = defaultdict[str, list[tuple[DueSchedule, _Slots]]](list)
-    first_slots, unreadable = list[FirstSlot](), list[DueSchedule]()
+    times = dict[tuple[str | None, str | None, datetime | None, str], _DueTimes]()
+    by_tenant = defaultdict[str, list[tuple[DueSchedule, _DueTimes]]](list)
+    first_fire_times, unreadable = list[FirstFireTime](), list[DueSchedule]()
     for one in schedules:
         # Many schedules share an expression and a slot, and cron is slow.
         key = (one.schedule_cron, one.timezone, one.next_run_time, one.catch_up)
         try:
-            found = slots[key] if key in slots else slots.setdefault(key, _slots(one, now))
+            found = times[key] if key in times else times.setdefault(key, _due_times(one, now))
         except InvalidArgument:
             unreadable.append(one)
             continue
         if one.next_run_time is None:
-            first_slots.append(FirstSlot(config_id=one.config_id, next_run_time=found.following))
+            first_fire_times.append(FirstFireTime(config_id=one.config_id, next_run_time=found.following))
         else:
             by_tenant[one.tenant_id].append((one, found))
     firings, skipped = list[Firing](), 0
@@ -122,7 +122,7 @@ def plan_trigger(schedules: Sequence[DueSchedule], now: datetime) -> Plan:
         fired, left = _within_quota(due)
         firings += fired
         skipped += left
-    return Plan(firings=tuple(firings), first_slots=tuple(first_slots), skipped_count=skipped, unreadable=tuple(unreadable))
+    return Plan(firings=tuple(firings), first_fire_times=tuple(first_fire_times), skipped_count=skipped, unreadable=tuple(unreadable))
 
 
 def next_trigger_time(now: datetime) -> datetime:
@@ -130,35 +130,35 @@ def next_trigger_time(now: datetime) -> datetime:
     return now.replace(minute=0, second=0, microsecond=0) + timedelta(hours=1)
 
 
-def _slots(one: DueSchedule, now: datetime) -> _Slots:
+def _due_times(one: DueSchedule, now: datetime) -> _DueTimes:
     cron, zone, first = one.schedule_cron or "", one.timezone or "UTC", one.next_run_time
     if first is None:
-        return _Slots(due=(), following=next_after(cron, zone, now))
+        return _DueTimes(due=(), following=next_after(cron, zone, now))
     if one.catch_up == "latest":
-        return _Slots(due=(latest_between(cron, zone, first, now) or first,), following=next_after(cron, zone, now))
+        return _DueTimes(due=(latest_between(cron, zone, first, now) or first,), following=next_after(cron, zone, now))
     if one.catch_up != "all":
-        return _Slots(due=_one_a_day(cron, zone, first, now), following=next_after(cron, zone, now))
+        return _DueTimes(due=_one_a_day(cron, zone, first, now), following=next_after(cron, zone, now))
     # One more than is caught up at most: it is where the schedule stands afterwards.
-    due = [first, *slots_between(cron, zone, first, now, MOST_CAUGHT_UP)]
+    due = [first, *fire_times_between(cron, zone, first, now, MOST_CAUGHT_UP)]
     if len(due) > MOST_CAUGHT_UP:
-        return _Slots(due=tuple(due[:MOST_CAUGHT_UP]), following=due[MOST_CAUGHT_UP])
-    return _Slots(due=tuple(due), following=next_after(cron, zone, now))
+        return _DueTimes(due=tuple(due[:MOST_CAUGHT_UP]), following=due[MOST_CAUGHT_UP])
+    return _DueTimes(due=tuple(due), following=next_after(cron, zone, now))
 
 
 def _one_a_day(cron: str, zone: str, first: datetime, now: datetime) -> tuple[datetime, ...]:
     """The last slot of each UTC day from `first` to `now`: a later one of the same day would load the same day again."""
     found, until = list[datetime](), now
     while len(found) < MOST_DAYS and until >= first:
-        slot = latest_between(cron, zone, first, until) or first
-        found.append(slot)
-        until = datetime.combine(utc_day(slot), time(), UTC) - timedelta(microseconds=1)
+        fire_time = latest_between(cron, zone, first, until) or first
+        found.append(fire_time)
+        until = datetime.combine(utc_day(fire_time), time(), UTC) - timedelta(microseconds=1)
     return tuple(reversed(found))
 
 
-def _within_quota(due: list[tuple[DueSchedule, _Slots]]) -> tuple[list[Firing], int]:
+def _within_quota(due: list[tuple[DueSchedule, _DueTimes]]) -> tuple[list[Firing], int]:
     """What one tenant's quota lets pass, and how many runs it does not."""
     queue = sorted(
-        ((one, slots, index) for one, slots in due for index in range(len(slots.due))),
+        ((one, times, index) for one, times in due for index in range(len(times.due))),
         key=lambda entry: (-entry[0].priority, entry[1].due[entry[2]], entry[0].config_id),
     )
     left = due[0][0].units_left
@@ -167,18 +167,18 @@ def _within_quota(due: list[tuple[DueSchedule, _Slots]]) -> tuple[list[Firing], 
     count = defaultdict[str, int](int)
     for one, _, _ in queue[:passing]:
         count[one.config_id] += 1
-    firings = [_firing(one, slots, count[one.config_id]) for one, slots in due if count[one.config_id]]
+    firings = [_firing(one, times, count[one.config_id]) for one, times in due if count[one.config_id]]
     return firings, len(queue) - passing
 
 
-def _firing(one: DueSchedule, slots: _Slots, count: int) -> Firing:
+def _firing(one: DueSchedule, times: _DueTimes, count: int) -> Firing:
     assert one.next_run_time is not None  # noqa: S101 - such a schedule has no slots
-    first, queued = one.next_run_time, slots.due[0]
+    first, queued = one.next_run_time, times.due[0]
     leaves_days = utc_day(first) < utc_day(queued)
     return Firing(
         config_id=one.config_id,
         left_out=LeftOut(tenant_id=one.tenant_id, config_id=one.config_id, first=first, before=queued) if leaves_days else None,
         seen=one.next_run_time,
-        next_run_time=slots.due[count] if count < len(slots.due) else slots.following,
-        runs=tuple(QueuedRun(run_id=slot_run_id(one.config_id, slot), scheduled_time=slot) for slot in slots.due[:count]),
+        next_run_time=times.due[count] if count < len(times.due) else times.following,
+        runs=tuple(QueuedRun(run_id=fire_run_id(one.config_id, fire_time), scheduled_time=fire_time) for fire_time in times.due[:count]),
     )

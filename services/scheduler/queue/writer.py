@@ -11,7 +11,7 @@ from services.scheduler.queue.outcomes import End, Refusal
 from services.scheduler.queue.store import QueueStore, Started
 
 
-class Journal:
+class QueueWriter:
     """While one statement is in flight, the next batch gathers. Every entry is fenced by its claim, and may be sent again: whoever has lost
     the claim, or has written this before, changes nothing. Each method raises Unavailable if BigQuery does not answer.
     """

@@ -15,7 +15,7 @@ _TRIES = 5
 """Each lost to another PATCH of the same schedule's time table, at the same moment."""
 
 
-class Scheduling:
+class ScheduleChanges:
     """Makes, changes, backfills and takes away schedules. Parameters are checked when they are saved, by the executor."""
 
     def __init__(self, store: ScheduleStore, pipelines: PipelineCheck, clock: Clock) -> None:
@@ -23,17 +23,17 @@ class Scheduling:
         self._pipelines = pipelines
         self._clock = clock
 
-    async def create(self, blank: Schedule, wish: Change, *, user_id: str | None) -> Schedule:
+    async def create(self, blank: Schedule, requested: Change, *, user_id: str | None) -> Schedule:
         """A new schedule, its first slot after now. One statement. Raises InvalidArgument, NotFound without such a template."""
         now = self._clock.now()
-        schedule = wish.checked().applied_to(blank)
+        schedule = requested.checked().applied_to(blank)
         dates = await self._pipelines.check(schedule, schedule.parameters)
         schedule = replace(
             schedule,
             # What is not run for days would only do the same again. What is follows its parameters, also when they are changed.
-            catch_up=wish.catch_up or (None if PARAMETER in dates else "latest"),
+            catch_up=requested.catch_up or (None if PARAMETER in dates else "latest"),
             config_id=str(uuid.uuid4()),
-            next_run_time=schedule.next_slot(now),
+            next_run_time=schedule.next_fire_time(now),
             created_by_user_id=user_id,
             created_at=now,
             updated_at=now,
@@ -48,15 +48,15 @@ class Scheduling:
             raise _not_found(tenant_id, config_id)
         return schedule
 
-    async def change(self, tenant_id: str, config_id: str, wish: Change) -> Schedule:
+    async def change(self, tenant_id: str, config_id: str, requested: Change) -> Schedule:
         """The schedule as it is now. Two statements, more only where others change its time table too. Raises InvalidArgument, NotFound."""
-        change, now = wish.checked(), self._clock.now()
+        change, now = requested.checked(), self._clock.now()
         for attempt in range(_TRIES):
             seen = await self.get(tenant_id, config_id)
             changed = change.applied_to(seen)
             if change.parameters is not None and attempt == 0:
                 await self._pipelines.check(changed, change.parameters)
-            next_run_time = changed.next_slot(now) if is_rescheduled(seen, changed) else None
+            next_run_time = changed.next_fire_time(now) if is_rescheduled(seen, changed) else None
             if await self._store.update(seen, change, next_run_time=next_run_time, now=now):
                 return replace(changed, next_run_time=next_run_time or seen.next_run_time, updated_at=now)
         raise Unavailable(

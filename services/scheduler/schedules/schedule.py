@@ -78,7 +78,7 @@ class Schedule:
         """E.g. `gcp-cost-billing`."""
         return f"{self.provider}-{self.domain}-{self.pipeline_template}"
 
-    def next_slot(self, now: datetime) -> datetime:
+    def next_fire_time(self, now: datetime) -> datetime:
         """The first slot after `now`. Raises InvalidArgument if others wrote a cron expression or a zone that cannot be."""
         return next_after(self.schedule_cron, self.timezone, now)
 

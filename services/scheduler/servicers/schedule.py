@@ -12,7 +12,7 @@ from services.platform.access.caller import current_caller
 from services.platform.clock import Clock
 from services.platform.rpc.structs import to_mapping
 from services.platform.timestamps import to_timestamp
-from services.scheduler.schedules.changes import Scheduling
+from services.scheduler.schedules.changes import ScheduleChanges
 from services.scheduler.schedules.schedule import Change, Schedule
 from services.scheduler.schedules.store import ScheduleStore
 
@@ -22,8 +22,8 @@ type Context = grpc.aio.ServicerContext[Any, Any]
 class ScheduleServicer(schedule_service_pb2_grpc.ScheduleServiceServicer):
     """See `schedule_service.proto`."""
 
-    def __init__(self, scheduling: Scheduling, store: ScheduleStore, clock: Clock) -> None:
-        self._scheduling = scheduling
+    def __init__(self, changes: ScheduleChanges, store: ScheduleStore, clock: Clock) -> None:
+        self._changes = changes
         self._store = store
         self._clock = clock
 
@@ -36,7 +36,7 @@ class ScheduleServicer(schedule_service_pb2_grpc.ScheduleServiceServicer):
             domain=request.domain,
             pipeline_template=request.pipeline_template,
         )
-        wish = Change(
+        requested = Change(
             schedule_cron=request.schedule_cron,
             timezone=request.timezone or None,
             is_active=_given(request, "is_active"),
@@ -45,7 +45,7 @@ class ScheduleServicer(schedule_service_pb2_grpc.ScheduleServiceServicer):
             max_retries=_given(request, "max_retries"),
             catch_up=request.catch_up or None,
         )
-        return self._to_proto(await self._scheduling.create(blank, wish, user_id=current_caller().user_id), self._clock.now())
+        return self._to_proto(await self._changes.create(blank, requested, user_id=current_caller().user_id), self._clock.now())
 
     async def ListSchedules(
         self, request: schedule_service_pb2.ListSchedulesRequest, context: Context
@@ -56,11 +56,11 @@ class ScheduleServicer(schedule_service_pb2_grpc.ScheduleServiceServicer):
 
     async def GetSchedule(self, request: schedule_service_pb2.GetScheduleRequest, context: Context) -> schedule_pb2.Schedule:
         """See the proto. Raises NotFound."""
-        return self._to_proto(await self._scheduling.get(request.tenant_id, request.config_id), self._clock.now())
+        return self._to_proto(await self._changes.get(request.tenant_id, request.config_id), self._clock.now())
 
     async def UpdateSchedule(self, request: schedule_service_pb2.UpdateScheduleRequest, context: Context) -> schedule_pb2.Schedule:
         """See the proto. Raises InvalidArgument, NotFound."""
-        wish = Change(
+        requested = Change(
             schedule_cron=_given(request, "schedule_cron"),
             timezone=_given(request, "timezone"),
             is_active=_given(request, "is_active"),
@@ -69,20 +69,20 @@ class ScheduleServicer(schedule_service_pb2_grpc.ScheduleServiceServicer):
             max_retries=_given(request, "max_retries"),
             catch_up=_given(request, "catch_up"),
         )
-        return self._to_proto(await self._scheduling.change(request.tenant_id, request.config_id, wish), self._clock.now())
+        return self._to_proto(await self._changes.change(request.tenant_id, request.config_id, requested), self._clock.now())
 
     async def DeleteSchedule(
         self, request: schedule_service_pb2.DeleteScheduleRequest, context: Context
     ) -> schedule_service_pb2.DeleteScheduleResponse:
         """See the proto. Raises NotFound."""
-        await self._scheduling.delete(request.tenant_id, request.config_id)
+        await self._changes.delete(request.tenant_id, request.config_id)
         return schedule_service_pb2.DeleteScheduleResponse(config_id=request.config_id, action="DELETED")
 
     async def BackfillSchedule(
         self, request: schedule_service_pb2.BackfillScheduleRequest, context: Context
     ) -> schedule_service_pb2.BackfillScheduleResponse:
         """See the proto. Raises InvalidArgument, NotFound."""
-        enqueued, skipped = await self._scheduling.backfill(request.tenant_id, request.config_id, request.start_date, request.end_date)
+        enqueued, skipped = await self._changes.backfill(request.tenant_id, request.config_id, request.start_date, request.end_date)
         return schedule_service_pb2.BackfillScheduleResponse(config_id=request.config_id, enqueued_count=enqueued, skipped_count=skipped)
 
     @staticmethod

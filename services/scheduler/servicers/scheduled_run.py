@@ -55,13 +55,13 @@ class ScheduledRunServicer(scheduled_run_service_pb2_grpc.ScheduledRunServiceSer
     ) -> scheduled_run_pb2.ScheduledRun:
         """See the proto. Raises NotFound."""
         now = self._clock.now()
-        run, standing = await asyncio.gather(
-            self._store.get_run(request.tenant_id, request.run_id), self._store.standing(request.tenant_id, request.run_id, now)
+        run, position = await asyncio.gather(
+            self._store.find_run(request.tenant_id, request.run_id), self._store.position(request.tenant_id, request.run_id, now)
         )
         if run is None:
             raise _no_such_run()
         answer = _to_run(run)
-        if (found := waiting(standing, retry_count=run.retry_count, now=now)) is not None:
+        if (found := waiting(position, retry_count=run.retry_count, now=now)) is not None:
             answer.waiting_for, answer.waiting_message = found.reason, found.message
         return answer
 
@@ -74,7 +74,7 @@ class ScheduledRunServicer(scheduled_run_service_pb2_grpc.ScheduledRunServiceSer
         """
         now = self._clock.now()
         await self._store.retry_run(request.tenant_id, request.run_id, now)
-        run = await self._store.get_run(request.tenant_id, request.run_id)
+        run = await self._store.find_run(request.tenant_id, request.run_id)
         if run is None:
             raise _no_such_run()
         if run.added_at != now:
