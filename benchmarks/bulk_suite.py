@@ -14,8 +14,8 @@ from typing import Any
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
+from services.executor.keyed_locks import Turns
 from services.executor.notify.notification import Notification
-from services.executor.publish_turns import Turns
 from services.executor.records import Run, RunStatus
 from services.executor.runs.execute import Job, execute
 from services.executor.sources.gcp.bigquery import GcpCredentials, TenantCloud

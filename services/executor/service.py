@@ -10,19 +10,19 @@ from convergence.executor.v1.pipeline_service_pb2_grpc import add_PipelineServic
 from convergence.executor.v1.run_service_pb2_grpc import add_RunServiceServicer_to_server
 from convergence.executor.v1.watch_service_pb2_grpc import add_WatchServiceServicer_to_server
 
+from services.executor.keyed_locks import Turns
 from services.executor.notify.addresses import is_public
 from services.executor.notify.delivery import Delivery
+from services.executor.notify.destinations import TenantTargets
 from services.executor.notify.https import Guard, Poster
 from services.executor.notify.mail import Mailer, MailServer
 from services.executor.notify.notifier import Limits, Notifier
-from services.executor.notify.targets import TenantTargets
-from services.executor.publish_turns import Turns
 from services.executor.runs.active import LiveRuns
 from services.executor.runs.cancel import Canceller
+from services.executor.runs.dry_run import Previewer, Prices
 from services.executor.runs.execute import execute
 from services.executor.runs.idempotency import KeyedStarts
 from services.executor.runs.leases import LeaseKeeper
-from services.executor.runs.preview import Previewer, Prices
 from services.executor.runs.quota import Ledger
 from services.executor.runs.reconcile import Reconciler
 from services.executor.runs.start import Starter

@@ -15,8 +15,8 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from google.cloud import bigquery
 
+from services.executor.keyed_locks import Turns
 from services.executor.notify.notification import Notification
-from services.executor.publish_turns import Turns
 from services.executor.records import Outcome, Run, RunStatus
 from services.executor.runs.active import LiveRuns
 from services.executor.runs.cancel import Canceller

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from services.executor.records import Outcome, RunStatus
+from services.executor.runs.dry_run import Previewer, Prices
 from services.executor.runs.execute import Job, execute
-from services.executor.runs.preview import Previewer, Prices
 from services.executor.store import Store
 from services.executor.templates.catalog import Catalog
 from services.executor.templates.name import PipelineName

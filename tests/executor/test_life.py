@@ -13,10 +13,10 @@ from google.protobuf import json_format
 from services.executor.records import Run, RunStatus
 from services.executor.runs.active import STOPPED, LiveRuns
 from services.executor.runs.cancel import Canceller
+from services.executor.runs.dry_run import Previewer, Prices
 from services.executor.runs.execute import Job
 from services.executor.runs.idempotency import KeyedStarts
 from services.executor.runs.leases import SLOT_LOST, LeaseKeeper
-from services.executor.runs.preview import Previewer, Prices
 from services.executor.runs.quota import Slot
 from services.executor.runs.reconcile import LOST, Reconciler
 from services.executor.runs.start import Starter

@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.executor.notify.addresses import is_public
-from services.executor.notify.answers import LONGEST_WAIT, judge_answer, judge_reply, seconds_of
+from services.executor.notify.responses import LONGEST_WAIT, judge_answer, judge_reply, seconds_of
 from services.executor.notify.signature import sign
 from services.platform.settings import REPOSITORY
 

@@ -9,9 +9,9 @@ import pytest
 import trustme
 
 from services.executor.notify.addresses import is_public
-from services.executor.notify.answers import NotDelivered
 from services.executor.notify.https import Guard, Poster
 from services.executor.notify.resolver import look_up
+from services.executor.notify.responses import NotDelivered
 from services.platform.clock import SystemClock
 from tests.executor.notify_targets import NAME, OK, Server, answers, hangs, poster, serving, to_loopback
 

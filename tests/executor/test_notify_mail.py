@@ -15,9 +15,9 @@ import trustme
 from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword
 from pydantic import SecretStr, ValidationError
 
-from services.executor.notify.answers import NotDelivered
 from services.executor.notify.mail import Mailer, MailServer, compose
 from services.executor.notify.notification import Kind
+from services.executor.notify.responses import NotDelivered
 from services.executor.settings import ExecutorSettings
 from tests.executor.notify_targets import notification, trusting
 

@@ -9,12 +9,12 @@ import standardwebhooks
 import structlog
 import trustme
 
-from services.executor.notify.answers import NotDelivered
 from services.executor.notify.delivery import Delivery
+from services.executor.notify.destinations import Target
 from services.executor.notify.mail import Mailer
 from services.executor.notify.notification import Kind, Notification
 from services.executor.notify.notifier import Limits, Notifier
-from services.executor.notify.targets import Target
+from services.executor.notify.responses import NotDelivered
 from services.platform.clock import SystemClock
 from tests.executor.notify_targets import (
     BROKEN,

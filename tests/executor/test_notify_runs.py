@@ -18,13 +18,13 @@ import yaml
 
 from services.executor.errors import StepFailed
 from services.executor.notify.addresses import is_public
-from services.executor.notify.answers import NotDelivered
 from services.executor.notify.delivery import Delivery
+from services.executor.notify.destinations import Target, TenantTargets
 from services.executor.notify.https import Guard
 from services.executor.notify.mail import Mailer
 from services.executor.notify.notification import Kind, Notification
 from services.executor.notify.notifier import Notifier
-from services.executor.notify.targets import Target, TenantTargets
+from services.executor.notify.responses import NotDelivered
 from services.executor.records import Run, RunStatus
 from services.executor.runs.active import STOPPED, LiveRuns
 from services.executor.runs.cancel import Canceller

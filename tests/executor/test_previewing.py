@@ -8,8 +8,8 @@ from dataclasses import replace
 import pytest
 
 from services.executor.records import RunStatus
+from services.executor.runs.dry_run import LEAST_BYTES, TIB, Previewer, Prices
 from services.executor.runs.execute import execute
-from services.executor.runs.preview import LEAST_BYTES, TIB, Previewer, Prices
 from services.executor.runs.start import Starter, Wanted
 from services.executor.steps.bigquery_publish import Publish
 from services.executor.templates.step import Reading, Toolbox

@@ -10,7 +10,7 @@ from os import environ
 import pytest
 
 from services.executor.errors import RunLost
-from services.executor.publish_turns import Turns
+from services.executor.keyed_locks import Turns
 from services.executor.records import RunStatus
 from services.executor.runs.execute import Job, context_of
 from services.executor.staging.tables import StagingTables

@@ -13,8 +13,8 @@ from google.cloud import bigquery
 
 from services.executor.errors import StepFailed
 from services.executor.records import Period, RunStatus
+from services.executor.runs.dry_run import Previewer, Prices
 from services.executor.runs.execute import Job, execute
-from services.executor.runs.preview import Previewer, Prices
 from services.executor.sources.gcp.bigquery import ExportDays, Listing, TenantCloud
 from services.executor.sources.gcp.export_rows import TOTALS, sizes_by_day
 from services.executor.sources.gcp.export_source import Part, find_source

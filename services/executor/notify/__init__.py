@@ -2,8 +2,8 @@
 
     steps/notify    makes a `Notification` of the run's outcome so far, and gives it to the notifier; no I/O
     `notifier`      a bounded queue in memory; tries each notification until it is delivered, refused or too old
-    `delivery`      one try: opens the tenant's target (`targets`), then posts (`https`) or mails (`mail`) to it
-    `addresses`, `answers`, `signature`, `wording`    the decisions, without I/O
+    `delivery`      one try: opens the tenant's target (`destinations`), then posts (`https`) or mails (`mail`) to it
+    `addresses`, `responses`, `signature`, `message_template`    the decisions, without I/O
 
 A notification can neither delay nor fail the run that it reports on: the step waits for nothing, and what goes wrong later is logged here.
 It is delivered at least once, with one id for all its tries, or not at all: what is queued when the process dies is gone.

@@ -2,11 +2,11 @@
 
 import json
 
+from services.executor.notify.destinations import Targets
 from services.executor.notify.https import Poster
 from services.executor.notify.mail import Mailer
 from services.executor.notify.notification import Kind, Notification
 from services.executor.notify.signature import sign
-from services.executor.notify.targets import Targets
 from services.platform.clock import Clock
 
 

@@ -11,8 +11,8 @@ from urllib.parse import urlsplit
 
 import httpcore
 
-from services.executor.notify.answers import NotDelivered, judge_answer
 from services.executor.notify.resolver import look_up
+from services.executor.notify.responses import NotDelivered, judge_answer
 from services.platform.clock import Clock
 
 CONNECT_SECONDS = 3.0

@@ -9,8 +9,8 @@ from typing import Literal, Self
 
 import aiosmtplib
 
-from services.executor.notify.answers import NotDelivered, judge_reply
 from services.executor.notify.notification import Notification
+from services.executor.notify.responses import NotDelivered, judge_reply
 from services.executor.settings import ExecutorSettings
 
 

@@ -8,8 +8,8 @@ from typing import Self
 
 import structlog
 
-from services.executor.notify.answers import NotDelivered
 from services.executor.notify.notification import Notification
+from services.executor.notify.responses import NotDelivered
 from services.executor.settings import ExecutorSettings
 from services.platform import metrics
 from services.platform.backoff import backoff

@@ -11,8 +11,8 @@ from convergence.executor.v1.pipeline_service_pb2_grpc import PipelineServiceSer
 
 from services.executor.records import RunStatus
 from services.executor.runs.cancel import Canceller
+from services.executor.runs.dry_run import Previewer
 from services.executor.runs.idempotency import KeyedStarts, key_of
-from services.executor.runs.preview import Previewer
 from services.executor.runs.start import Starter, Wanted
 from services.executor.servicers.to_proto import to_preview, to_run, to_template
 from services.executor.store import ID_LENGTH, RunFilter, Store, no_such_run
@@ -53,7 +53,7 @@ class PipelineServicer(PipelineServiceServicer):
         )
 
     async def ValidatePipeline(self, request: messages.ValidatePipelineRequest, context: Context) -> messages.ValidatePipelineResponse:
-        """A dry run. See `runs/preview`."""
+        """A dry run. See `runs/dry_run`."""
         job = await self._starter.prepare(_wanted(request))
         return to_preview(job, await self._previewer.preview(job))
 

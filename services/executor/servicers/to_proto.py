@@ -8,8 +8,8 @@ from convergence.executor.v1 import run_pb2, template_pb2
 from google.protobuf import struct_pb2
 
 from services.executor.records import DqResult, Run, StepLog
+from services.executor.runs.dry_run import Preview
 from services.executor.runs.execute import Job
-from services.executor.runs.preview import Preview
 from services.executor.templates.declared import CALENDAR
 from services.executor.templates.period import days_not_over
 from services.executor.templates.template import Template

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from datetime import date
 from typing import ClassVar
 
+from services.executor.notify.message_template import Wording, for_slack, one_line
 from services.executor.notify.notification import Kind, Notification, Report
-from services.executor.notify.wording import Wording, for_slack, one_line
 from services.executor.templates.parameters import ParameterType
 from services.executor.templates.section import Section
 from services.executor.templates.step import Scope, Step, StepContext, StepResult

@@ -6,8 +6,8 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
+from services.executor.keyed_locks import Turns
 from services.executor.notify.notification import Notification
-from services.executor.publish_turns import Turns
 from services.executor.records import Outcome, Period, Run
 from services.executor.sources.gcp.bigquery import TenantCloud
 from services.executor.staging.shape import StagingShape, StagingTable, bind

@@ -4,8 +4,8 @@ import json
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from services.executor.notify.answers import NotDelivered
 from services.executor.notify.notification import Kind
+from services.executor.notify.responses import NotDelivered
 from services.executor.sources.credentials import SealedCredentials, open_credentials
 from services.platform.errors import ConvergenceError, Unavailable
 from services.platform.kms.client import Kms
