@@ -14,11 +14,11 @@ from typing import Any
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from services.executor.keyed_locks import Turns
+from services.executor.keyed_locks import KeyedLocks
 from services.executor.notify.notification import Notification
 from services.executor.records import Run, RunStatus
 from services.executor.runs.execute import Job, execute
-from services.executor.sources.gcp.bigquery import GcpCredentials, TenantCloud
+from services.executor.sources.gcp.bigquery import GcpBilling, GcpCredentials
 from services.executor.staging.tables import StagingTables
 from services.executor.steps import STEP_TYPES
 from services.executor.store import Store
@@ -48,9 +48,9 @@ class OneCloud:
         account = {"type": "service_account", "client_email": f"reader@{project}.iam.gserviceaccount.com", "private_key": pem}
         self._credentials, self._settings = GcpCredentials(project_id=project, service_account=account), settings
 
-    async def open(self, tenant_id: str, provider: str) -> TenantCloud:
+    async def open(self, tenant_id: str, provider: str) -> GcpBilling:
         """See `steps.step.Clouds`."""
-        return TenantCloud(self._credentials, self._settings)
+        return GcpBilling(self._credentials, self._settings)
 
 
 class NobodyTold:
@@ -83,7 +83,7 @@ async def measure(given: dict[str, str]) -> dict[str, Any]:
                 workers=workers,
                 clock=clock,
                 spool_dir=Path(spool),
-                turns=Turns(),
+                publish_locks=KeyedLocks(),
             )
             job = _job(settings, given["day"])
             await store.insert_run(job.run, seconds=10)

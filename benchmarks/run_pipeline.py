@@ -11,12 +11,12 @@ from benchmarks.place import Place
 from services.auth.ledger import Ledger
 from services.auth.settings import AuthSettings
 from services.auth.store import AuthStore, Settlement
-from services.executor.records import Outcome, RunStatus
-from services.executor.runs.active import LiveRuns
+from services.executor.records import RunOutcome, RunStatus
+from services.executor.runs.active import ActiveRuns
 from services.executor.runs.execute import Job
-from services.executor.runs.quota import Slot
+from services.executor.runs.quota import Reservation
 from services.executor.runs.reconcile import Reconciler
-from services.executor.runs.start import Starter, Wanted
+from services.executor.runs.start import RunRequest, RunStarter
 from services.executor.steps import STEP_TYPES
 from services.executor.store import Store
 from services.executor.templates.catalog import load_catalog
@@ -33,21 +33,21 @@ SIZES = (1, 10, 100)
 class LocalLedger:
     """The executor's way to the ledger, without the network."""
 
-    def __init__(self, ledger: Ledger) -> None:
-        self._ledger = ledger
+    def __init__(self, quota: Ledger) -> None:
+        self._quota = quota
         self.settled = 0
 
-    async def reserve(self, tenant_id: str, run: str, *, is_retry: bool = False) -> Slot:
-        """See `services.executor.runs.quota.Ledger`."""
-        slot = await self._ledger.reserve(tenant_id, run, is_retry=is_retry)
-        return Slot(tenant_id=tenant_id, pipeline_logging_id=run, usage_date=slot.usage_date)
+    async def reserve(self, tenant_id: str, run: str, *, is_retry: bool = False) -> Reservation:
+        """See `services.executor.runs.quota.QuotaClient`."""
+        slot = await self._quota.reserve(tenant_id, run, is_retry=is_retry)
+        return Reservation(tenant_id=tenant_id, pipeline_logging_id=run, usage_date=slot.usage_date)
 
-    async def settle(self, slot: Slot, outcome: str) -> None:
-        """See `services.executor.runs.quota.Ledger`."""
+    async def settle(self, slot: Reservation, outcome: str) -> None:
+        """See `services.executor.runs.quota.QuotaClient`."""
         end = Settlement(
             tenant_id=slot.tenant_id, reservation_id=slot.pipeline_logging_id, usage_date=slot.usage_date, outcome=str(outcome)
         )
-        await self._ledger.settle([end])
+        await self._quota.settle([end])
         self.settled += 1
 
 
@@ -64,39 +64,39 @@ async def bench(place: Place, size: int) -> AsyncIterator[Row]:
     await _datasets(place, tenants)
     clock, answered = SystemClock(), asyncio.Event()
 
-    async def work(_: Job) -> Outcome:
+    async def work(_: Job) -> RunOutcome:
         await answered.wait()
-        return Outcome(status=RunStatus.COMPLETED, rows_processed=0)
+        return RunOutcome(status=RunStatus.COMPLETED, rows_processed=0)
 
     async with Ledger.of(AuthStore(place.bq), clock, AuthSettings()) as real:
-        ledger: Any = LocalLedger(real)
+        quota: Any = LocalLedger(real)
         credentials: Any = Credentials()
         store = Store(place.bq, ddl=REPOSITORY / "configs" / "bigquery" / "tenant")
-        live = LiveRuns(execute=work, store=store, ledger=ledger, clock=clock, max_concurrent=size, grace_seconds=60.0)
-        starter = Starter(
+        active = ActiveRuns(execute=work, store=store, quota=quota, clock=clock, max_concurrent=size, grace_seconds=60.0)
+        starter = RunStarter(
             catalog=load_catalog(place.settings.configs_dir, STEP_TYPES),
             credentials=credentials,
-            ledger=ledger,
+            quota=quota,
             store=store,
-            live=live,
-            reconciler=Reconciler(store, ledger, clock),
+            active=active,
+            reconciler=Reconciler(store, quota, clock),
             clock=clock,
             lease_seconds=place.settings.lease_seconds,
         )
         await asyncio.gather(*(real.usage(tenant) for tenant in tenants))
-        async with live:
+        async with active:
             with measured("RunPipeline", size) as row:
                 await asyncio.gather(*(starter.start(_wanted(tenants[index % len(tenants)])) for index in range(size)))
             answered.set()
-            while ledger.settled < size:
+            while quota.settled < size:
                 await asyncio.sleep(0.05)
     await _drop(place, tenants)
     yield row
 
 
-def _wanted(tenant_id: str) -> Wanted:
+def _wanted(tenant_id: str) -> RunRequest:
     name = PipelineName.of("gcp", "cost", "billing")
-    return Wanted(pipeline_logging_id=str(uuid.uuid4()), tenant_id=tenant_id, name=name, given={"date": "2025-11-17"})
+    return RunRequest(pipeline_logging_id=str(uuid.uuid4()), tenant_id=tenant_id, name=name, given={"date": "2025-11-17"})
 
 
 async def _datasets(place: Place, tenants: list[str]) -> None:

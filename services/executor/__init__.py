@@ -17,8 +17,8 @@ What fails a run also says, in its step's line, whether another attempt may heal
 
 A run's states, and all that moves it from one to another (- is no row; tests/executor/test_chart.py holds the code to it)
     -        ──start─────>  RUNNING      its row is written (`insert_run`)
-    -        ──lead──────>  RUNNING      the same under an id of the scheduler's or of an Idempotency-Key (`lead_run`)
-    -        ──refuse────>  FAILED       a scheduled attempt cannot begin (`record_refused`)
+    -        ──claim─────>  RUNNING      the same under an id of the scheduler's or of an Idempotency-Key (`claim_run`)
+    -        ──refuse────>  FAILED       a scheduled attempt cannot begin (`insert_refused_run`)
     RUNNING  ──complete──>  COMPLETED    every step worked
     RUNNING  ──fail──────>  FAILED       a step failed, a time was up, the slot was lost, the executor stopped
     RUNNING  ──cancel────>  CANCELLED    the tenant's wish (`cancel`)

@@ -13,7 +13,7 @@ SELECT
 FROM UNNEST(@runs) AS n
 WHERE NOT EXISTS (SELECT 1 FROM x_meta_pipeline_runs AS r WHERE r.pipeline_logging_id = n.pipeline_logging_id)
 
--- name: lead_run
+-- name: claim_run
 -- Runs that several may be told to start at once, and one must lead each; those of a tenant that come together. The guarded INSERT may happen
 -- twice at the very same moment (see insert_run), so it leaves deadline_at NULL; the UPDATE fills it where no row of the id has one. Two UPDATEs
 -- that would change the same row run one after the other, and of two concurrent callers the later UPDATE sees both rows: one leads. deadline_at
@@ -54,8 +54,8 @@ WHERE r.pipeline_id = @pipeline_id AND r.status = 'RUNNING' AND r.deadline_at > 
     AND COALESCE(JSON_VALUE(r.parameters, '$.start_date'), JSON_VALUE(r.parameters, '$.date')) <= CAST(@last_day AS STRING)
     AND COALESCE(JSON_VALUE(r.parameters, '$.end_date'), JSON_VALUE(r.parameters, '$.date')) >= CAST(@first_day AS STRING)
 
--- name: lead_alone
--- As lead_run, but only while no other run of the pipeline works on one of the days. Two that come at the same moment may both be inserted,
+-- name: claim_run_exclusively
+-- As claim_run, but only while no other run of the pipeline works on one of the days. Two that come at the same moment may both be inserted,
 -- without a deadline. What decides is the UPDATE: it also touches the rows of all other RUNNING runs of the pipeline, so that two of them
 -- change a row in common, run one after the other, and the later one finds that the earlier one has its deadline. Who is not let in takes its
 -- row away again. Replayed, it changes nothing once a deadline was drawn, and else decides anew.
@@ -108,7 +108,7 @@ SELECT
     AND COALESCE(JSON_VALUE(r.parameters, '$.end_date'), JSON_VALUE(r.parameters, '$.date')) >= CAST(@first_day AS STRING)
   ) AS other;
 
--- name: record_refused
+-- name: insert_refused_run
 -- A scheduled attempt that could not begin, for a reason that another attempt cannot heal: its deadline is its start. Replayed, it changes nothing.
 -- param: pipeline_logging_id STRING
 -- param: tenant_id STRING

@@ -92,7 +92,7 @@ class Run:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Outcome:
+class RunOutcome:
     """How a run ended, or is about to end."""
 
     status: RunStatus

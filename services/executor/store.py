@@ -46,7 +46,7 @@ class RunFilter:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Lead:
+class ClaimResult:
     """Who leads a run that several may have been told to start."""
 
     is_ours: bool
@@ -79,7 +79,7 @@ class Store:
         self._dq_results = self._append_only("x_meta_dq_results", key="dq_result_id", insert="insert_dq_results")
         self._absent: TtlCache[str, bool] = TtlCache(seconds=ABSENT_KNOWN_SECONDS, size=10_000)
         self._beginnings: GroupCommits[str, _Beginning, None] = GroupCommits(self._insert_runs)
-        self._leads: GroupCommits[str, _Beginning, Lead] = GroupCommits(self._lead_runs)
+        self._claims: GroupCommits[str, _Beginning, ClaimResult] = GroupCommits(self._claim_runs)
         self._states: GroupCommits[str, str, RunState | None] = GroupCommits(self._states_of)
 
     @property
@@ -93,15 +93,15 @@ class Store:
         """
         await self._beginnings.submit(run.tenant_id, _Beginning(run=run, deadline=time.monotonic() + seconds))
 
-    async def lead_run(self, run: Run, alone: Period | None = None, *, seconds: float) -> Lead:
+    async def claim_run(self, run: Run, alone: Period | None = None, *, seconds: float) -> ClaimResult:
         """Writes the run's row unless one of its id is there; with `alone`, also unless another run of the pipeline works on one of these
         days, and else in a statement that is shared as in `insert_run`. `run.deadline_at` must be the caller's alone. Raises as that does.
         """
         if alone is None:
-            return await self._leads.submit(run.tenant_id, _Beginning(run=run, deadline=time.monotonic() + seconds))
-        row = (await self._write_run("lead_alone", run, seconds, **alone.params)).only_row
+            return await self._claims.submit(run.tenant_id, _Beginning(run=run, deadline=time.monotonic() + seconds))
+        row = (await self._write_run("claim_run_exclusively", run, seconds, **alone.params)).only_row
         status = None if row["status"] is None else RunStatus(row["status"])
-        return Lead(is_ours=bool(row["leads"]), status=status, other=row["other"])
+        return ClaimResult(is_ours=bool(row["leads"]), status=status, other=row["other"])
 
     async def overlapping_run(self, run: Run, period: Period) -> str | None:
         """The id of another run of the same pipeline that works on one of these days; None if there is none."""
@@ -114,9 +114,9 @@ class Store:
         [row] = await self._rows("overlapping_run", params, run.tenant_id) or [{"other": None}]
         return cast("str | None", row["other"])
 
-    async def record_refused(self, run: Run, *, seconds: float) -> None:
+    async def insert_refused_run(self, run: Run, *, seconds: float) -> None:
         """Writes a run that could not begin as FAILED, with `run.error_message`, unless it is there. Raises as `insert_run` does."""
-        await self._write_run("record_refused", run, seconds)
+        await self._write_run("insert_refused_run", run, seconds)
 
     async def finish_run(
         self,
@@ -181,14 +181,14 @@ class Store:
         }
         return [Run.from_row(row) for row in await self._rows("list_runs", params, tenant_id)]
 
-    async def get_run(self, tenant_id: str, run: str) -> Run | None:
+    async def find_run(self, tenant_id: str, run: str) -> Run | None:
         """One run; None if there is none."""
         rows = await self._rows("get_run", {"pipeline_logging_id": run}, tenant_id)
         return Run.from_row(rows[0]) if rows else None
 
-    async def the_run(self, tenant_id: str, run: str) -> Run:
+    async def require_run(self, tenant_id: str, run: str) -> Run:
         """One run. Raises NotFound if there is none."""
-        found = await self.get_run(tenant_id, run) if len(run) <= ID_LENGTH else None
+        found = await self.find_run(tenant_id, run) if len(run) <= ID_LENGTH else None
         if found is None:
             raise no_such_run()
         return found
@@ -228,18 +228,18 @@ class Store:
         await self._write_runs("insert_run", tenant_id, in_time)
         return [None if one in in_time else _too_late() for one in beginnings]
 
-    async def _lead_runs(self, tenant_id: str, beginnings: Sequence[_Beginning]) -> Sequence[Lead | Exception]:
+    async def _claim_runs(self, tenant_id: str, beginnings: Sequence[_Beginning]) -> Sequence[ClaimResult | Exception]:
         # An UPDATE takes one source row for a target row, so of two callers in this process the first one is sent.
         first = {one.run.pipeline_logging_id: one for one in reversed(_in_time(beginnings))}
-        rows = {row["pipeline_logging_id"]: row for row in await self._write_runs("lead_run", tenant_id, list(first.values()))}
+        rows = {row["pipeline_logging_id"]: row for row in await self._write_runs("claim_run", tenant_id, list(first.values()))}
 
-        def lead(run: Run) -> Lead | Exception:
+        def claim_result(run: Run) -> ClaimResult | Exception:
             row = rows.get(run.pipeline_logging_id)
             if row is None:
                 return _too_late()
-            return Lead(is_ours=row["deadline_at"] == run.deadline_at, status=RunStatus(row["status"]))
+            return ClaimResult(is_ours=row["deadline_at"] == run.deadline_at, status=RunStatus(row["status"]))
 
-        return [lead(one.run) for one in beginnings]
+        return [claim_result(one.run) for one in beginnings]
 
     async def _write_runs(self, block: str, tenant_id: str, beginnings: Sequence[_Beginning]) -> list[dict[str, Any]]:
         if not beginnings:

@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import Self
 
 
-class Stopped(Exception):
+class Cancelled(Exception):
     """What a worker raises to end itself: the run that it works for is over."""
 
 
@@ -19,17 +19,17 @@ class Workers:
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="worker")
 
     async def run[Answer](self, work: Callable[[Callable[[], None]], Answer]) -> Answer:
-        """What `work(checkpoint)` answers. If the caller is cancelled, the next `checkpoint()` raises Stopped in the thread: a thread
-        cannot be stopped from outside. So `work` itself closes what it has opened.
+        """What `work(check_cancelled)` answers. If the caller is cancelled, the next `check_cancelled()` raises Cancelled in the thread: a
+        thread cannot be stopped from outside. So `work` itself closes what it has opened.
         """
         stopped = threading.Event()
 
-        def checkpoint() -> None:
+        def check_cancelled() -> None:
             if stopped.is_set():
-                raise Stopped
+                raise Cancelled
 
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._pool, work, checkpoint)
+            return await asyncio.get_running_loop().run_in_executor(self._pool, work, check_cancelled)
         except asyncio.CancelledError:
             stopped.set()
             raise

@@ -66,11 +66,11 @@ async def test_the_same_idempotency_key_twenty_times_at_once_is_one_run(replicat
     async with as_the_gateway(suite, executors) as channels:
         calls = (PipelineServiceStub(channels[call % 2]).RunPipeline(billing(tenant), metadata=metadata, timeout=60) for call in range(20))
         answers = await asyncio.gather(*calls)
-    keyed = replace(tenant, rest=tenant.rest.but(Idempotency_Key="order-1"))
-    again = await asyncio.to_thread(keyed.start, "2025-11-17")
+    idempotent_starts = replace(tenant, rest=tenant.rest.but(Idempotency_Key="order-1"))
+    again = await asyncio.to_thread(idempotent_starts.start, "2025-11-17")
     assert {answer.pipeline_logging_id for answer in answers} == {again.body["pipeline_logging_id"]}
     assert {(answer.status, answer.message) for answer in answers} == {(again.body["status"], again.body["message"])}
     rows = await asyncio.to_thread(tenant.rows, "SELECT pipeline_logging_id FROM {}.x_meta_pipeline_runs")
     assert len(rows) == 1
     assert (await asyncio.to_thread(tenant.quota))["pipelines_run_today"] == 1
-    assert (await asyncio.to_thread(keyed.start, "2025-11-16")).status == 400
+    assert (await asyncio.to_thread(idempotent_starts.start, "2025-11-16")).status == 400

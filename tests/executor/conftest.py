@@ -15,16 +15,16 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from google.cloud import bigquery
 
-from services.executor.keyed_locks import Turns
+from services.executor.keyed_locks import KeyedLocks
 from services.executor.notify.notification import Notification
-from services.executor.records import Outcome, Run, RunStatus
-from services.executor.runs.active import LiveRuns
+from services.executor.records import Run, RunOutcome, RunStatus
+from services.executor.runs.active import ActiveRuns
 from services.executor.runs.cancel import Canceller
 from services.executor.runs.execute import Job
-from services.executor.runs.quota import Slot
+from services.executor.runs.quota import Reservation
 from services.executor.runs.reconcile import Reconciler
-from services.executor.runs.start import Starter
-from services.executor.sources.gcp.bigquery import GcpCredentials, TenantCloud
+from services.executor.runs.start import RunStarter
+from services.executor.sources.gcp.bigquery import GcpBilling, GcpCredentials
 from services.executor.staging.tables import StagingTables
 from services.executor.steps import STEP_TYPES
 from services.executor.store import Store
@@ -49,16 +49,16 @@ class RecordingLedger:
     reserved: list[str] = field(default_factory=list)
     retries: list[str] = field(default_factory=list)
     lost: set[str] = field(default_factory=set)
-    orphans: list[Slot] = field(default_factory=list)
+    orphans: list[Reservation] = field(default_factory=list)
     settled: list[tuple[str, str]] = field(default_factory=list)
     refusal: Exception | None = None
 
-    async def reserve(self, tenant_id: str, pipeline_logging_id: str, *, is_retry: bool = False) -> Slot:
+    async def reserve(self, tenant_id: str, pipeline_logging_id: str, *, is_retry: bool = False) -> Reservation:
         if self.refusal:
             raise self.refusal
         self.reserved.append(pipeline_logging_id)
         self.retries += [pipeline_logging_id] if is_retry else []
-        return Slot(tenant_id=tenant_id, pipeline_logging_id=pipeline_logging_id, usage_date=date(2025, 11, 18))
+        return Reservation(tenant_id=tenant_id, pipeline_logging_id=pipeline_logging_id, usage_date=date(2025, 11, 18))
 
     async def renew(self, pipeline_logging_ids: list[str]) -> set[str]:
         return await self.held(pipeline_logging_ids)
@@ -66,11 +66,11 @@ class RecordingLedger:
     async def held(self, pipeline_logging_ids: list[str]) -> set[str]:
         return set(pipeline_logging_ids).intersection(self.reserved) - self.lost - {run for run, _ in self.settled}
 
-    async def settle(self, slot: Slot, outcome: str) -> None:
+    async def settle(self, slot: Reservation, outcome: str) -> None:
         self.settled.append((slot.pipeline_logging_id, str(outcome)))
         self.orphans = [one for one in self.orphans if one != slot]
 
-    async def expired(self) -> list[Slot]:
+    async def list_expired(self) -> list[Reservation]:
         return list(self.orphans)
 
 
@@ -122,9 +122,9 @@ class OwnCloud:
     def __init__(self, tenant: Tenant, settings: ServiceSettings) -> None:
         self._tenant, self._settings = tenant, settings
 
-    async def open(self, tenant_id: str, provider: str) -> TenantCloud:
+    async def open(self, tenant_id: str, provider: str) -> GcpBilling:
         assert (tenant_id, provider) == (self._tenant.tenant_id, "GCP")
-        return TenantCloud(self._tenant.cloud_credentials, self._settings)
+        return GcpBilling(self._tenant.cloud_credentials, self._settings)
 
 
 class Unheard:
@@ -142,14 +142,14 @@ class Work:
         self.working = 0
         self.most = 0
 
-    async def __call__(self, job: Job) -> Outcome:
+    async def __call__(self, job: Job) -> RunOutcome:
         self.working += 1
         self.most = max(self.most, self.working)
         try:
             await self.end.wait()
         finally:
             self.working -= 1
-        return Outcome(status=RunStatus.COMPLETED, rows_processed=3)
+        return RunOutcome(status=RunStatus.COMPLETED, rows_processed=3)
 
 
 class Credentials:
@@ -231,7 +231,7 @@ async def tools(tenant: Tenant, store: Store, service_settings: ServiceSettings,
             workers=workers,
             clock=SystemClock(),
             spool_dir=tmp_path / "spool",
-            turns=Turns(),
+            publish_locks=KeyedLocks(),
         )
 
 
@@ -248,7 +248,7 @@ def begin(tenant: Tenant, store: Store, catalog: Catalog) -> Callable[..., Await
 
 
 @pytest.fixture
-def ledger() -> RecordingLedger:
+def quota() -> RecordingLedger:
     return RecordingLedger()
 
 
@@ -258,8 +258,8 @@ async def work() -> Work:
 
 
 @pytest.fixture
-async def live(work: Work, store: Store, ledger: RecordingLedger) -> AsyncIterator[LiveRuns]:
-    runs = LiveRuns(execute=work, store=store, ledger=ledger, clock=SystemClock(), max_concurrent=2, grace_seconds=5.0)  # type: ignore[arg-type]
+async def active(work: Work, store: Store, quota: RecordingLedger) -> AsyncIterator[ActiveRuns]:
+    runs = ActiveRuns(execute=work, store=store, quota=quota, clock=SystemClock(), max_concurrent=2, grace_seconds=5.0)  # type: ignore[arg-type]
     async with runs:
         yield runs
         work.end.set()
@@ -271,26 +271,26 @@ def credentials() -> Credentials:
 
 
 @pytest.fixture
-def reconciler(store: Store, ledger: RecordingLedger) -> Reconciler:
-    return Reconciler(store, ledger, SystemClock())  # type: ignore[arg-type]
+def reconciler(store: Store, quota: RecordingLedger) -> Reconciler:
+    return Reconciler(store, quota, SystemClock())  # type: ignore[arg-type]
 
 
 @pytest.fixture
-def canceller(live: LiveRuns, store: Store, ledger: RecordingLedger) -> Canceller:
-    return Canceller(store=store, ledger=ledger, live=live, clock=SystemClock())  # type: ignore[arg-type]
+def canceller(active: ActiveRuns, store: Store, quota: RecordingLedger) -> Canceller:
+    return Canceller(store=store, quota=quota, active=active, clock=SystemClock())  # type: ignore[arg-type]
 
 
 @pytest.fixture
 def make_starter(
-    catalog: Catalog, credentials: Credentials, ledger: RecordingLedger, store: Store, reconciler: Reconciler
-) -> Callable[[LiveRuns], Starter]:
+    catalog: Catalog, credentials: Credentials, quota: RecordingLedger, store: Store, reconciler: Reconciler
+) -> Callable[[ActiveRuns], RunStarter]:
     """The way in of one executor process; several share the ledger and the store."""
-    return lambda live: Starter(
+    return lambda active: RunStarter(
         catalog=catalog,
         credentials=credentials,  # type: ignore[arg-type]
-        ledger=ledger,  # type: ignore[arg-type]
+        quota=quota,  # type: ignore[arg-type]
         store=store,
-        live=live,
+        active=active,
         reconciler=reconciler,
         clock=SystemClock(),
         lease_seconds=30.0,
@@ -298,5 +298,5 @@ def make_starter(
 
 
 @pytest.fixture
-def starter(make_starter: Callable[[LiveRuns], Starter], live: LiveRuns) -> Starter:
-    return make_starter(live)
+def starter(make_starter: Callable[[ActiveRuns], RunStarter], active: ActiveRuns) -> RunStarter:
+    return make_starter(active)

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 import trustme
 
 from services.executor.notify.https import Guard, Poster
-from services.executor.notify.notification import Kind, Notification, Report
+from services.executor.notify.notification import Notification, NotificationKind, Report
 from services.executor.notify.notifier import Limits
 from services.executor.records import RunStatus
 from services.platform.clock import SystemClock
@@ -116,7 +116,7 @@ def limits(
 
 
 def notification(
-    *, kind: Kind = Kind.WEBHOOK, tenant_id: str = "acme", identity: str = "one", to: str = "", text: str = "told"
+    *, kind: NotificationKind = NotificationKind.WEBHOOK, tenant_id: str = "acme", identity: str = "one", to: str = "", text: str = "told"
 ) -> Notification:
     began = datetime(2025, 11, 18, 6, 0, tzinfo=UTC)
     report = Report(

@@ -11,7 +11,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from services.executor.records import DqResult, Outcome, Run, RunStatus
+from services.executor.records import DqResult, Run, RunOutcome, RunStatus
 from services.executor.staging.shape import StagingShape
 from services.executor.steps import dq_checks
 from services.executor.steps.dq_checks import Checks
@@ -70,7 +70,7 @@ def step(folder: Path, checks: str, *, head: str = HEAD, parameters: Mapping[str
     tables = load_tables(REPOSITORY / "configs/bigquery/tenant")
     made = dq_checks.parse(
         section,
-        Scope(folder=folder, parameters=specs, covers_days="date" in specs, found=FOUND, staging={SHAPE.name: SHAPE}, tables=tables),
+        Scope(folder=folder, parameters=specs, covers_days="date" in specs, outputs=FOUND, staging={SHAPE.name: SHAPE}, tables=tables),
     )
     section.finish()
     assert isinstance(made, Checks)
@@ -99,7 +99,7 @@ async def run_checks(
     parameters: Mapping[str, Value] | None = None,
     found: Mapping[str, object] | None = None,
 ) -> Checked:
-    """Stages the rows as a run does, and checks them. What is not told was found at the source as the rows have it. Raises StepFailed."""
+    """Stages the rows as a run does, and checks them. What is not told was found at the source as the rows have it. Raises StepError."""
     values: Mapping[str, Value] = {"date": DAY} if parameters is None else parameters
     now = datetime.now(UTC)
     run = Run(
@@ -115,7 +115,7 @@ async def run_checks(
         timeout_seconds=60,
         parameters=values,
         period=period_of(values),
-        found={
+        outputs={
             "source_rows": len(rows),
             "source_price": float(sum(row["price"] or 0 for row in rows)),
             "source_pieces": sum(row["pieces"] or 0 for row in rows),
@@ -123,7 +123,7 @@ async def run_checks(
             **(found or {}),
         },
         staging=(table,),
-        outcome=Outcome(status=RunStatus.RUNNING),
+        outcome=RunOutcome(status=RunStatus.RUNNING),
         tools=tools,
     )
     result = await checks.run(context)

@@ -28,7 +28,7 @@ def chart() -> dict[tuple[str, str], str]:
 
 
 async def test_the_code_does_what_the_chart_says(
-    tenant: Tenant, catalog: Catalog, store: Store, ledger: RecordingLedger, canceller: Canceller, reconciler: Reconciler
+    tenant: Tenant, catalog: Catalog, store: Store, quota: RecordingLedger, canceller: Canceller, reconciler: Reconciler
 ) -> None:
     """Every event happens to a run in every state, and to none; where the chart has no edge, nothing moves."""
     now, expected = datetime.now(UTC), chart()
@@ -43,17 +43,17 @@ async def test_the_code_does_what_the_chart_says(
             return
 
     async def reconcile(run: Run) -> None:
-        ledger.orphans = [slot(run)]
-        await reconciler.sweep()
+        quota.orphans = [slot(run)]
+        await reconciler.reconcile_expired()
 
     async def outlive(run: Run) -> None:
-        reconciler.doubt(replace(run, deadline_at=now - timedelta(hours=1)))
-        await reconciler.sweep()
+        reconciler.note_unconfirmed_insert(replace(run, deadline_at=now - timedelta(hours=1)))
+        await reconciler.reconcile_expired()
 
     events: dict[str, Callable[[Run], Awaitable[object]]] = {
         "start": lambda run: store.insert_run(run, seconds=20),
-        "lead": lambda run: store.lead_run(run, seconds=20),
-        "refuse": lambda run: store.record_refused(run, seconds=20),
+        "claim": lambda run: store.claim_run(run, seconds=20),
+        "refuse": lambda run: store.insert_refused_run(run, seconds=20),
         "complete": lambda run: finish(run, RunStatus.COMPLETED),
         "fail": lambda run: finish(run, RunStatus.FAILED),
         "cancel": cancel,

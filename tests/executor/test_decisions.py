@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.executor.checks.verdicts import Check, judge, refuse_errors
-from services.executor.errors import StepFailed
+from services.executor.errors import StepError
 from services.executor.records import RunState, RunStatus, StepStatus
 from services.executor.runs import reconcile
-from services.executor.runs.quota import Slot
+from services.executor.runs.quota import Reservation
 from services.executor.staging.shape import StagingShape, bind, conform
 from services.executor.templates.graph import When, should_run
 from services.executor.templates.name import PipelineName
@@ -64,13 +64,13 @@ def test_verdicts_come_in_the_templates_order_and_errors_refuse() -> None:
     ]
     verdicts = judge(checks, measured)
     assert [(v.check.name, v.passed, v.failing_rows) for v in verdicts] == [("a", False, 1), ("b", False, 2)]
-    with pytest.raises(StepFailed, match=r"nothing was published: b \(expected no NULL, 2 rows fail\)"):
+    with pytest.raises(StepError, match=r"nothing was published: b \(expected no NULL, 2 rows fail\)"):
         refuse_errors(verdicts)
     refuse_errors(verdicts[:1])
 
 
 def test_a_check_that_nothing_measures_is_a_broken_template() -> None:
-    with pytest.raises(StepFailed, match="does not measure a"):
+    with pytest.raises(StepError, match="does not measure a"):
         judge([Check(name="a", severity="warn", expect="x")], [])
 
 
@@ -139,7 +139,7 @@ def test_a_batch_conforms_at_any_depth() -> None:
 
 def test_a_column_of_another_kind_is_told() -> None:
     batch = pa.RecordBatch.from_pylist([{"at": "not a time"}])
-    with pytest.raises(StepFailed, match="Column at of the export is string"):
+    with pytest.raises(StepError, match="Column at of the export is string"):
         conform(batch, SHAPE.arrow)
 
 
@@ -154,8 +154,8 @@ def test_a_column_of_another_kind_is_told() -> None:
     ],
 )
 def test_an_expired_slot_is_settled_as_its_run_stands(state: str | None, fail_run: bool, outcome: str) -> None:
-    slot = Slot(tenant_id="acme", pipeline_logging_id=RUN, usage_date=date(2026, 3, 10), expired_at=NOON)
-    verdict = reconcile.judge(RunStatus(state) if state else None, slot, NOON)
+    slot = Reservation(tenant_id="acme", pipeline_logging_id=RUN, usage_date=date(2026, 3, 10), expired_at=NOON)
+    verdict = reconcile.decide(RunStatus(state) if state else None, slot, NOON)
     assert verdict is not None
     assert (verdict.fail_run, str(verdict.outcome)) == (fail_run, outcome)
 
@@ -163,17 +163,17 @@ def test_an_expired_slot_is_settled_as_its_run_stands(state: str | None, fail_ru
 def test_a_scheduled_attempt_that_never_began_is_left_to_the_scheduler_for_a_while() -> None:
     """Its id is made (UUIDv5). Taken up again in time, it renews the slot with its unit; if not, the slot is freed and the unit kept."""
     made = str(uuid.uuid5(uuid.UUID(RUN), "2"))
-    slot = Slot(tenant_id="acme", pipeline_logging_id=made, usage_date=date(2026, 3, 10), expired_at=NOON)
+    slot = Reservation(tenant_id="acme", pipeline_logging_id=made, usage_date=date(2026, 3, 10), expired_at=NOON)
     later = NOON + reconcile.TAKEN_UP_WITHIN + timedelta(seconds=1)
-    assert reconcile.judge(None, slot, NOON) is None
-    assert reconcile.judge(None, slot, later) == reconcile.Verdict(fail_run=False, outcome=RunStatus.CANCELLED)
-    assert reconcile.judge(RunStatus.RUNNING, slot, NOON) == reconcile.Verdict(fail_run=True, outcome=RunStatus.FAILED)
+    assert reconcile.decide(None, slot, NOON) is None
+    assert reconcile.decide(None, slot, later) == reconcile.ReconcileAction(fail_run=False, outcome=RunStatus.CANCELLED)
+    assert reconcile.decide(RunStatus.RUNNING, slot, NOON) == reconcile.ReconcileAction(fail_run=True, outcome=RunStatus.FAILED)
 
 
 @pytest.mark.parametrize(("began", "day"), [(9, 9), (10, 10), (11, 10)])
 def test_a_slot_that_the_reset_moved_counts_on_the_day_its_run_began(began: int, day: int) -> None:
     """Never on a later one: a run that begins just after midnight was reserved before it."""
-    slot = Slot(tenant_id="acme", pipeline_logging_id=RUN, usage_date=date(2026, 3, 10))
+    slot = Reservation(tenant_id="acme", pipeline_logging_id=RUN, usage_date=date(2026, 3, 10))
     state = RunState(status=RunStatus.RUNNING, started_at=datetime(2026, 3, began, 12, tzinfo=UTC))
     assert reconcile.reserved_on(slot, state).usage_date == date(2026, 3, day)
     assert reconcile.reserved_on(slot, None) == slot

@@ -2,9 +2,9 @@
 
 import pytest
 
-from services.executor.errors import StepFailed
+from services.executor.errors import StepError
 from services.executor.sources.gcp.exports import (
-    Kind,
+    ExportKind,
     Listed,
     TableName,
     check_usage,
@@ -31,20 +31,20 @@ def listed(table: str, dataset: str = "d", kind: str = "TABLE") -> Listed:
 @pytest.mark.parametrize(
     ("table", "kind"),
     [
-        (name(STANDARD), Kind.STANDARD),
-        (name("gcp_billing_export_v1_A"), Kind.STANDARD),
-        (name(DETAILED), Kind.DETAILED),
-        (name(*FOCUS), Kind.FOCUS),
-        (name("anything", FOCUS[1]), Kind.FOCUS),
-        (name("cloud_pricing_export"), Kind.PRICING),
-        (name("cud_subscriptions_export"), Kind.COMMITMENTS),
-        (name(f"gcp_billing_export_{ACCOUNT}"), Kind.OTHER),
-        (name("gcp_billing_export_v2_A"), Kind.OTHER),
+        (name(STANDARD), ExportKind.STANDARD),
+        (name("gcp_billing_export_v1_A"), ExportKind.STANDARD),
+        (name(DETAILED), ExportKind.DETAILED),
+        (name(*FOCUS), ExportKind.FOCUS),
+        (name("anything", FOCUS[1]), ExportKind.FOCUS),
+        (name("cloud_pricing_export"), ExportKind.PRICING),
+        (name("cud_subscriptions_export"), ExportKind.COMMITMENTS),
+        (name(f"gcp_billing_export_{ACCOUNT}"), ExportKind.OTHER),
+        (name("gcp_billing_export_v2_A"), ExportKind.OTHER),
         (name("prices"), None),
         (name(f"my_{STANDARD}"), None),
     ],
 )
-def test_a_tables_name_says_what_it_is(table: TableName, kind: Kind | None) -> None:
+def test_a_tables_name_says_what_it_is(table: TableName, kind: ExportKind | None) -> None:
     assert kind_of_name(table) is kind
 
 
@@ -79,7 +79,7 @@ def test_nothing_else_is_taken_for_one(tables: list[Listed]) -> None:
     ],
 )
 def test_several_exports_are_named(tables: list[Listed]) -> None:
-    with pytest.raises(StepFailed, match=r"Several billing exports were found: .* export_table") as failed:
+    with pytest.raises(StepError, match=r"Several billing exports were found: .* export_table") as failed:
         choose_exports(tables)
     assert all(str(one.name) in failed.value.message for one in tables)
 
@@ -140,11 +140,11 @@ def test_a_long_list_is_cut() -> None:
     ],
 )
 def test_a_table_of_another_kind_is_refused_for_what_it_is(table: TableName, columns: dict[str, str], message: str) -> None:
-    with pytest.raises(StepFailed) as failed:
+    with pytest.raises(StepError) as failed:
         check_usage(table, columns)
     assert failed.value.message.startswith(f"Table {table} is ")
     assert message in failed.value.message
-    assert failed.value.can_heal is False
+    assert failed.value.is_retryable is False
 
 
 def test_any_table_with_an_exports_columns_is_read_if_it_is_named() -> None:

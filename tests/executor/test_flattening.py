@@ -11,7 +11,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from services.executor.errors import StepFailed
+from services.executor.errors import StepError
 from services.executor.sources.gcp.flatten import credits_json, credits_total, exact_sum, flatten, labels_json
 from services.executor.staging.casting import cast_column
 from services.executor.staging.shape import StagingShape
@@ -140,7 +140,7 @@ def test_what_copies_make_of_the_types_is_read(column: str, kind: pa.DataType, v
 )  # fmt: skip
 def test_what_cannot_be_read_is_named(column: str, kind: pa.DataType, value: object, named: str) -> None:
     left = [field for field in MODERN if field.name != column]
-    with pytest.raises(StepFailed, match=f"Column {named}") as told:
+    with pytest.raises(StepError, match=f"Column {named}") as told:
         staged([full(DAY.date()) | {column: value}], pa.schema([*left, pa.field(column, kind)]))
     assert "cast the column in the copy" in str(told.value)
 
@@ -166,5 +166,5 @@ def test_an_empty_text_is_null(kind: pa.DataType, values: list[object], expected
 
 
 def test_true_is_no_amount() -> None:
-    with pytest.raises(StepFailed, match="Column cost of the export is bool"):
+    with pytest.raises(StepError, match="Column cost of the export is bool"):
         cast_column(pa.array([True]), pa.float64(), "cost")

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from services.executor.records import Outcome, RunStatus
-from services.executor.runs.dry_run import Previewer, Prices
+from services.executor.records import RunOutcome, RunStatus
+from services.executor.runs.dry_run import DryRunner, Prices
 from services.executor.runs.execute import Job, execute
 from services.executor.store import Store
 from services.executor.templates.catalog import Catalog
@@ -26,7 +26,7 @@ DAY, NEXT = date(2025, 11, 17), date(2025, 11, 18)
 CENT = Decimal("0.005")
 type Begin = Callable[..., Awaitable[Job]]
 type Bill = Callable[..., Awaitable[None]]
-type Shape = Callable[..., Awaitable[Outcome]]
+type Shape = Callable[..., Awaitable[RunOutcome]]
 
 
 @pytest.fixture
@@ -48,7 +48,7 @@ def bill(tenant: Tenant, tools: Toolbox, begin: Begin, store: Store) -> Bill:
 def shape(tools: Toolbox, begin: Begin) -> Shape:
     """gcp/cost/focus of a day; `tamper` is done to what it has staged, before anything is checked."""
 
-    async def run(day: date = DAY, *, tamper: str = "", **given: object) -> Outcome:
+    async def run(day: date = DAY, *, tamper: str = "", **given: object) -> RunOutcome:
         job = await begin(FOCUS, date=day.isoformat(), **given)
         return await execute(tampered(job, make_block("tamper", tamper, {})) if tamper else job, tools)
 
@@ -63,8 +63,8 @@ class Tampered:
     block: Block
 
     @property
-    def FINDS(self) -> Mapping[str, str]:
-        return self.step.FINDS
+    def OUTPUTS(self) -> Mapping[str, str]:
+        return self.step.OUTPUTS
 
     async def run(self, context: StepContext) -> StepResult:
         result = await self.step.run(context)
@@ -262,7 +262,7 @@ async def test_several_days_in_one_run(tenant: Tenant, bill: Bill, begin: Begin,
 async def test_a_dry_run_leaves_no_trace(tenant: Tenant, tools: Toolbox, bill: Bill, catalog: Catalog) -> None:
     """All three steps' SQL fits the tables."""
     await bill(awkward(DAY, 20, 11))
-    found = await Previewer(tools, Prices(query=6.25, storage_read=1.1)).preview(tenant.job(catalog, FOCUS, date=DAY.isoformat()))
+    found = await DryRunner(tools, Prices(query=6.25, storage_read=1.1)).dry_run(tenant.job(catalog, FOCUS, date=DAY.isoformat()))
     assert found.problems == {}
     assert [step.step_id for step in found.steps] == ["stage", "conformance", "publish"]
     assert await published(tenant) == {}

@@ -11,17 +11,17 @@ from convergence.executor.v1 import pipeline_service_pb2 as messages
 from google.protobuf import json_format
 
 from services.executor.records import Run, RunStatus
-from services.executor.runs.active import STOPPED, LiveRuns
+from services.executor.runs.active import STOPPED, ActiveRuns
 from services.executor.runs.cancel import Canceller
-from services.executor.runs.dry_run import Previewer, Prices
+from services.executor.runs.dry_run import DryRunner, Prices
 from services.executor.runs.execute import Job
-from services.executor.runs.idempotency import KeyedStarts
-from services.executor.runs.leases import SLOT_LOST, LeaseKeeper
-from services.executor.runs.quota import Slot
+from services.executor.runs.idempotency import IdempotentStarts
+from services.executor.runs.leases import SLOT_LOST, LeaseRenewer
+from services.executor.runs.quota import Reservation
 from services.executor.runs.reconcile import LOST, Reconciler
-from services.executor.runs.start import Starter
+from services.executor.runs.start import RunStarter
 from services.executor.servicers.pipeline import PipelineServicer
-from services.executor.store import Lead, RunFilter, Store
+from services.executor.store import ClaimResult, RunFilter, Store
 from services.executor.templates.catalog import Catalog
 from services.executor.templates.step import Toolbox
 from services.platform import metrics
@@ -35,24 +35,24 @@ DATE = {"date": "2025-11-17"}
 
 
 @pytest.fixture
-def keeper(live: LiveRuns, store: Store, reconciler: Reconciler, ledger: RecordingLedger) -> LeaseKeeper:
-    return LeaseKeeper(live=live, store=store, ledger=ledger, reconciler=reconciler, lease_seconds=30.0)  # type: ignore[arg-type]
+def renewer(active: ActiveRuns, store: Store, reconciler: Reconciler, quota: RecordingLedger) -> LeaseRenewer:
+    return LeaseRenewer(active=active, store=store, quota=quota, reconciler=reconciler, lease_seconds=30.0)  # type: ignore[arg-type]
 
 
 @pytest.fixture
-def servicer(starter: Starter, canceller: Canceller, catalog: Catalog, store: Store, tools: Toolbox) -> PipelineServicer:
+def servicer(starter: RunStarter, canceller: Canceller, catalog: Catalog, store: Store, tools: Toolbox) -> PipelineServicer:
     return PipelineServicer(
         starter=starter,
-        keyed=KeyedStarts(starter, store, SystemClock()),
+        idempotent_starts=IdempotentStarts(starter, store, SystemClock()),
         canceller=canceller,
-        previewer=Previewer(tools, Prices(query=6.25, storage_read=1.1)),
+        dry_runner=DryRunner(tools, Prices(query=6.25, storage_read=1.1)),
         store=store,
         catalog=catalog,
     )
 
 
-def slot(run: Run) -> Slot:
-    return Slot(tenant_id=run.tenant_id, pipeline_logging_id=run.pipeline_logging_id, usage_date=date(2025, 11, 18))
+def slot(run: Run) -> Reservation:
+    return Reservation(tenant_id=run.tenant_id, pipeline_logging_id=run.pipeline_logging_id, usage_date=date(2025, 11, 18))
 
 
 def request(tenant: Tenant, parameters: dict[str, object] | None = None, template: str = "billing") -> messages.RunPipelineRequest:
@@ -61,17 +61,17 @@ def request(tenant: Tenant, parameters: dict[str, object] | None = None, templat
     return message
 
 
-async def ended(store: Store, ledger: RecordingLedger, run: Run) -> Run:
+async def ended(store: Store, quota: RecordingLedger, run: Run) -> Run:
     """The run as it stands once its slot is settled."""
     async with asyncio.timeout(20):
-        while run.pipeline_logging_id not in dict(ledger.settled):
+        while run.pipeline_logging_id not in dict(quota.settled):
             await asyncio.sleep(0.01)
-    found = await store.get_run(run.tenant_id, run.pipeline_logging_id)
+    found = await store.find_run(run.tenant_id, run.pipeline_logging_id)
     assert found
     return found
 
 
-@pytest.mark.parametrize("statement", ["insert_run", "lead_run"])
+@pytest.mark.parametrize("statement", ["insert_run", "claim_run"])
 async def test_sixty_runs_of_one_tenant_that_begin_at_once_share_few_statements(
     tenant: Tenant, store: Store, catalog: Catalog, statement: str
 ) -> None:
@@ -84,15 +84,15 @@ async def test_sixty_runs_of_one_tenant_that_begin_at_once_share_few_statements(
     assert counted.get() - before <= 3
     states = await store.run_states(tenant.tenant_id, [run.pipeline_logging_id for run in runs])
     assert [state.status for state in states.values()] == [RunStatus.RUNNING] * 60
-    if statement == "lead_run":
-        assert answers == [Lead(is_ours=True, status=RunStatus.RUNNING)] * 60
+    if statement == "claim_run":
+        assert answers == [ClaimResult(is_ours=True, status=RunStatus.RUNNING)] * 60
         others = [replace(run, deadline_at=run.deadline_at + timedelta(seconds=1)) for run in runs]
-        late = await asyncio.gather(*(store.lead_run(run, seconds=20) for run in others))
-        assert late == [Lead(is_ours=False, status=RunStatus.RUNNING)] * 60
+        late = await asyncio.gather(*(store.claim_run(run, seconds=20) for run in others))
+        assert late == [ClaimResult(is_ours=False, status=RunStatus.RUNNING)] * 60
 
 
 async def test_run_pipeline_answers_and_goes_on(
-    tenant: Tenant, servicer: PipelineServicer, store: Store, ledger: RecordingLedger, work: Work
+    tenant: Tenant, servicer: PipelineServicer, store: Store, quota: RecordingLedger, work: Work
 ) -> None:
     """The documented answer, one BigQuery job before it, then the run's record and its settlement."""
     set_caller(Caller(tenant_id=tenant.tenant_id, user_id="alice"))
@@ -103,7 +103,7 @@ async def test_run_pipeline_answers_and_goes_on(
 
     assert jobs.get() - before == 1
     assert json_format.MessageToDict(answer, preserving_proto_field_name=True) == {
-        "pipeline_logging_id": ledger.reserved[0],
+        "pipeline_logging_id": quota.reserved[0],
         "tenant_id": tenant.tenant_id,
         "status": "RUNNING",
         "message": "Pipeline triggered successfully",
@@ -114,12 +114,12 @@ async def test_run_pipeline_answers_and_goes_on(
     assert (dict(running.parameters), running.attempt, running.HasField("run_id")) == (DATE, 1, False)
     assert not running.HasField("completed_at")
     work.end.set()
-    run = await store.get_run(tenant.tenant_id, answer.pipeline_logging_id)
+    run = await store.find_run(tenant.tenant_id, answer.pipeline_logging_id)
     assert run
-    done = await ended(store, ledger, run)
+    done = await ended(store, quota, run)
     assert (done.status, done.rows_processed, done.error_message) == (RunStatus.COMPLETED, 3, None)
     assert done.duration_ms is not None
-    assert ledger.settled == [(answer.pipeline_logging_id, "COMPLETED")]
+    assert quota.settled == [(answer.pipeline_logging_id, "COMPLETED")]
 
 
 @pytest.mark.parametrize(
@@ -132,17 +132,17 @@ async def test_run_pipeline_answers_and_goes_on(
     ],
 )
 async def test_bad_parameters_reserve_nothing(
-    tenant: Tenant, servicer: PipelineServicer, ledger: RecordingLedger, parameters: dict[str, object], field: str
+    tenant: Tenant, servicer: PipelineServicer, quota: RecordingLedger, parameters: dict[str, object], field: str
 ) -> None:
     set_caller(Caller(tenant_id=tenant.tenant_id))
     with pytest.raises(InvalidArgument) as refused:
         await servicer.RunPipeline(request(tenant, parameters), CALL)
     assert refused.value.field == field
-    assert ledger.reserved == []
+    assert quota.reserved == []
 
 
 async def test_refusals_write_nothing(
-    tenant: Tenant, servicer: PipelineServicer, store: Store, ledger: RecordingLedger, credentials: Credentials
+    tenant: Tenant, servicer: PipelineServicer, store: Store, quota: RecordingLedger, credentials: Credentials
 ) -> None:
     """No such template, no credentials, no room: each as DESIGN's table says, and no run is recorded."""
     set_caller(Caller(tenant_id=tenant.tenant_id))
@@ -153,13 +153,13 @@ async def test_refusals_write_nothing(
     with pytest.raises(FailedPrecondition):
         await servicer.RunPipeline(request(tenant), CALL)
     credentials.missing = False
-    ledger.refusal = ResourceExhausted("DAILY_LIMIT_REACHED", "No more today.", retry_after=timedelta(hours=1))
+    quota.refusal = ResourceExhausted("DAILY_LIMIT_REACHED", "No more today.", retry_after=timedelta(hours=1))
     with pytest.raises(ResourceExhausted):
         await servicer.RunPipeline(request(tenant), CALL)
     assert await store.list_runs(tenant.tenant_id, RunFilter(), limit=10) == []
 
 
-async def test_without_a_dataset_the_slot_is_given_back(tenant: Tenant, servicer: PipelineServicer, ledger: RecordingLedger) -> None:
+async def test_without_a_dataset_the_slot_is_given_back(tenant: Tenant, servicer: PipelineServicer, quota: RecordingLedger) -> None:
     """A tenant whose dataset was deleted is told what to do."""
     await tenant.bq.call(
         "drop", lambda timeout: tenant.bq.client.delete_dataset(tenant.bq.tenant(tenant.tenant_id), delete_contents=True, timeout=timeout)
@@ -167,81 +167,81 @@ async def test_without_a_dataset_the_slot_is_given_back(tenant: Tenant, servicer
     set_caller(Caller(tenant_id=tenant.tenant_id))
     with pytest.raises(FailedPrecondition, match="Set its credentials again"):
         await servicer.RunPipeline(request(tenant), CALL)
-    assert ledger.settled == [(ledger.reserved[0], "NOT_STARTED")]
+    assert quota.settled == [(quota.reserved[0], "NOT_STARTED")]
     listed = await servicer.ListRuns(messages.ListRunsRequest(tenant_id=tenant.tenant_id), None)
     assert list(listed.runs) == []
 
 
-async def test_only_so_many_work_at_once(begin: Begin, live: LiveRuns, ledger: RecordingLedger, work: Work, store: Store) -> None:
+async def test_only_so_many_work_at_once(begin: Begin, active: ActiveRuns, quota: RecordingLedger, work: Work, store: Store) -> None:
     """The third of three waits, RUNNING, and its slot is renewed like the others'."""
     jobs = [await begin(**DATE) for _ in range(3)]
     for job in jobs:
-        live.start(job, slot(job.run))
-    assert sorted(live.ids()) == sorted(job.run.pipeline_logging_id for job in jobs)
+        active.start(job, slot(job.run))
+    assert sorted(active.ids()) == sorted(job.run.pipeline_logging_id for job in jobs)
     work.end.set()
     for job in jobs:
-        assert (await ended(store, ledger, job.run)).status is RunStatus.COMPLETED
+        assert (await ended(store, quota, job.run)).status is RunStatus.COMPLETED
     assert work.most == 2
-    assert live.ids() == []
+    assert active.ids() == []
 
 
-async def test_a_run_past_its_deadline_is_failed(begin: Begin, live: LiveRuns, ledger: RecordingLedger, store: Store) -> None:
+async def test_a_run_past_its_deadline_is_failed(begin: Begin, active: ActiveRuns, quota: RecordingLedger, store: Store) -> None:
     job = await begin(**DATE)
     late = replace(job, run=replace(job.run, deadline_at=datetime.now(UTC)))
-    live.start(late, slot(late.run))
-    run = await ended(store, ledger, late.run)
+    active.start(late, slot(late.run))
+    run = await ended(store, quota, late.run)
     assert (run.status, run.error_message) == (RunStatus.FAILED, "The run took longer than 1800 s and was stopped.")
 
 
 async def test_a_lost_slot_stops_its_run(
-    begin: Begin, live: LiveRuns, keeper: LeaseKeeper, ledger: RecordingLedger, store: Store, work: Work
+    begin: Begin, active: ActiveRuns, renewer: LeaseRenewer, quota: RecordingLedger, store: Store, work: Work
 ) -> None:
     """The other run goes on."""
     lost, kept = await begin(**DATE), await begin(**DATE)
     for job in (lost, kept):
-        ledger.reserved.append(job.run.pipeline_logging_id)
-        live.start(job, slot(job.run))
-    ledger.lost = {lost.run.pipeline_logging_id}
-    await keeper.renew()
-    run = await ended(store, ledger, lost.run)
+        quota.reserved.append(job.run.pipeline_logging_id)
+        active.start(job, slot(job.run))
+    quota.lost = {lost.run.pipeline_logging_id}
+    await renewer.renew()
+    run = await ended(store, quota, lost.run)
     assert (run.status, run.error_message) == (RunStatus.FAILED, SLOT_LOST)
-    assert live.ids() == [kept.run.pipeline_logging_id]
+    assert active.ids() == [kept.run.pipeline_logging_id]
 
 
-async def test_stopping_lets_runs_end_and_fails_the_rest(begin: Begin, ledger: RecordingLedger, store: Store, work: Work) -> None:
+async def test_stopping_lets_runs_end_and_fails_the_rest(begin: Begin, quota: RecordingLedger, store: Store, work: Work) -> None:
     """SIGTERM: new runs are refused; what does not end in time is failed with what to do, and settled."""
     job = await begin(**DATE)
     clock = SystemClock()
-    async with LiveRuns(execute=work, store=store, ledger=ledger, clock=clock, max_concurrent=2, grace_seconds=5.0) as live:  # type: ignore[arg-type]
-        live.start(job, slot(job.run))
-    run = await ended(store, ledger, job.run)
+    async with ActiveRuns(execute=work, store=store, quota=quota, clock=clock, max_concurrent=2, grace_seconds=5.0) as active:  # type: ignore[arg-type]
+        active.start(job, slot(job.run))
+    run = await ended(store, quota, job.run)
     assert (run.status, run.error_message) == (RunStatus.FAILED, STOPPED)
-    assert ledger.settled == [(job.run.pipeline_logging_id, "FAILED")]
+    assert quota.settled == [(job.run.pipeline_logging_id, "FAILED")]
     with pytest.raises(Unavailable):
-        live.refuse_if_stopping()
+        active.refuse_if_stopping()
 
 
 async def test_expired_slots_are_reconciled(
-    tenant: Tenant, begin: Begin, keeper: LeaseKeeper, ledger: RecordingLedger, store: Store
+    tenant: Tenant, begin: Begin, renewer: LeaseRenewer, quota: RecordingLedger, store: Store
 ) -> None:
     """Executor killed in mid-run, killed after the run ended, killed before it began; and a tenant that has no dataset."""
     dead, done = await begin(**DATE), await begin(**DATE)
     await store.finish_run(tenant.tenant_id, done.run.pipeline_logging_id, RunStatus.COMPLETED, at=datetime.now(UTC), rows_processed=1)
-    never = Slot(tenant_id=tenant.tenant_id, pipeline_logging_id="never", usage_date=date(2025, 11, 18))
-    nobody = Slot(tenant_id=f"{tenant.tenant_id}_x", pipeline_logging_id="nobody", usage_date=date(2025, 11, 18))
-    ledger.orphans = [slot(dead.run), slot(done.run), never, nobody]
+    never = Reservation(tenant_id=tenant.tenant_id, pipeline_logging_id="never", usage_date=date(2025, 11, 18))
+    nobody = Reservation(tenant_id=f"{tenant.tenant_id}_x", pipeline_logging_id="nobody", usage_date=date(2025, 11, 18))
+    quota.orphans = [slot(dead.run), slot(done.run), never, nobody]
 
-    await keeper.sweep()
-    await keeper.sweep()
+    await renewer.reconcile()
+    await renewer.reconcile()
 
-    assert dict(ledger.settled) == {
+    assert dict(quota.settled) == {
         dead.run.pipeline_logging_id: "FAILED",
         done.run.pipeline_logging_id: "COMPLETED",
         "never": "NOT_STARTED",
         "nobody": "NOT_STARTED",
     }
-    assert len(ledger.settled) == 4
-    run = await store.get_run(tenant.tenant_id, dead.run.pipeline_logging_id)
+    assert len(quota.settled) == 4
+    run = await store.find_run(tenant.tenant_id, dead.run.pipeline_logging_id)
     assert run
     assert (run.status, run.error_message) == (RunStatus.FAILED, LOST)
 
@@ -252,7 +252,7 @@ async def test_a_run_ends_once(tenant: Tenant, begin: Begin, store: Store) -> No
     identity, now = job.run.pipeline_logging_id, datetime.now(UTC)
     ends = (RunStatus.FAILED, RunStatus.COMPLETED)
     answers = await asyncio.gather(*(store.finish_run(tenant.tenant_id, identity, status, at=now) for status in ends))
-    run = await store.get_run(tenant.tenant_id, identity)
+    run = await store.find_run(tenant.tenant_id, identity)
     assert run
     assert answers == [run.status, run.status]
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from services.executor.runs.quota import Slot
+from services.executor.runs.quota import Reservation
 from services.executor.runs.reconcile import Reconciler
 from services.executor.store import Store
 from services.platform.bigquery.client import BigQuery
@@ -58,9 +58,9 @@ async def test_where_we_may_not_look_there_may_be_runs(fake: FakeBigQuery, store
 
 async def test_the_reconciler_leaves_runs_alone_that_it_cannot_see(fake: FakeBigQuery, store: Store) -> None:
     fake.tables["/datasets/acme"] = {"datasetReference": {"projectId": "p", "datasetId": "acme"}, "location": "EU"}
-    ledger: Any = RecordingLedger()
-    slot = await ledger.reserve("acme", "1f0e7a52-3c1e-4b8e-9d53-5f4b7a0c1d2e")
-    ledger.orphans.append(Slot(tenant_id="acme", pipeline_logging_id=slot.pipeline_logging_id, usage_date=slot.usage_date))
+    quota: Any = RecordingLedger()
+    slot = await quota.reserve("acme", "1f0e7a52-3c1e-4b8e-9d53-5f4b7a0c1d2e")
+    quota.orphans.append(Reservation(tenant_id="acme", pipeline_logging_id=slot.pipeline_logging_id, usage_date=slot.usage_date))
 
-    assert await Reconciler(store, ledger, SystemClock()).sweep() == []
-    assert ledger.settled == []
+    assert await Reconciler(store, quota, SystemClock()).reconcile_expired() == []
+    assert quota.settled == []

@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.executor.notify.addresses import is_public
-from services.executor.notify.responses import LONGEST_WAIT, judge_answer, judge_reply, seconds_of
+from services.executor.notify.responses import LONGEST_WAIT, judge_reply, judge_response, seconds_of
 from services.executor.notify.signature import sign
 from services.platform.settings import REPOSITORY
 
@@ -73,7 +73,7 @@ def test_only_global_unicast_or_what_wraps_a_public_address_is_public(address: I
 @pytest.mark.parametrize("status", range(100, 600))
 def test_what_an_answer_means(status: int) -> None:
     """2xx is delivered; 408, 425, 429 and 5xx are tried again after what they ask for; all else ends it, redirects too."""
-    failure = judge_answer(status, "7", now=NOW)
+    failure = judge_response(status, "7", now=NOW)
     again = status in {408, 425, 429} or status >= 500
     assert (failure is None) == (200 <= status < 300)
     assert failure is None or (failure.again, failure.wait) == (again, 7.0 if again else 0.0)

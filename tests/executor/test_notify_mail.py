@@ -16,12 +16,12 @@ from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword
 from pydantic import SecretStr, ValidationError
 
 from services.executor.notify.mail import Mailer, MailServer, compose
-from services.executor.notify.notification import Kind
+from services.executor.notify.notification import NotificationKind
 from services.executor.notify.responses import NotDelivered
 from services.executor.settings import ExecutorSettings
 from tests.executor.notify_targets import notification, trusting
 
-MAIL = notification(kind=Kind.EMAIL, to="ops@example.com", text="It worked: 3 rows. Grüße")
+MAIL = notification(kind=NotificationKind.EMAIL, to="ops@example.com", text="It worked: 3 rows. Grüße")
 
 
 @dataclass(kw_only=True)

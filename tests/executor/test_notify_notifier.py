@@ -10,9 +10,9 @@ import structlog
 import trustme
 
 from services.executor.notify.delivery import Delivery
-from services.executor.notify.destinations import Target
+from services.executor.notify.destinations import Destination
 from services.executor.notify.mail import Mailer
-from services.executor.notify.notification import Kind, Notification
+from services.executor.notify.notification import Notification, NotificationKind
 from services.executor.notify.notifier import Limits, Notifier
 from services.executor.notify.responses import NotDelivered
 from services.platform.clock import SystemClock
@@ -63,18 +63,18 @@ async def endings() -> AsyncIterator[Endings]:
 
 
 class OneTarget:
-    """`Targets` for tenants who all have the same one."""
+    """`Destinations` for tenants who all have the same one."""
 
-    def __init__(self, target: Target) -> None:
-        self.target = target
+    def __init__(self, destination: Destination) -> None:
+        self.destination = destination
 
-    async def open(self, tenant_id: str, kind: Kind) -> Target:
-        return self.target
+    async def open(self, tenant_id: str, kind: NotificationKind) -> Destination:
+        return self.destination
 
 
 def notifier(ca: trustme.CA, url: str, bounds: Limits | None = None) -> Notifier:
-    targets = OneTarget(Target(url=url, signing_secret=SECRET))
-    delivery = Delivery(targets=targets, poster=poster(ca), mailer=Mailer(None, trusting(ca)), clock=SystemClock())
+    destinations = OneTarget(Destination(url=url, signing_secret=SECRET))
+    delivery = Delivery(destinations=destinations, poster=poster(ca), mailer=Mailer(None, trusting(ca)), clock=SystemClock())
     return Notifier(delivery, bounds or limits(), first_wait=0.05)
 
 
@@ -111,7 +111,7 @@ async def test_a_target_that_is_broken_for_a_while_hears_once_with_one_id(ca: tr
 
 async def test_slack_is_told_what_slack_understands(ca: trustme.CA, endings: Endings) -> None:
     async with serving(ca, answers(OK)) as server, notifier(ca, server.url()) as queue:
-        assert queue.accept(notification(kind=Kind.SLACK))
+        assert queue.accept(notification(kind=NotificationKind.SLACK))
         await endings.wait("one")
     [request] = server.requests
     assert (request.body, "webhook-signature" in request.headers) == (b'{"text": "told"}', False)
@@ -161,7 +161,7 @@ async def test_logs_hold_the_host_and_no_more(ca: trustme.CA, endings: Endings) 
         queue.accept(notification(text="secret"))
         await endings.wait("one")
     [line] = endings.lines
-    assert (line["host"], line["kind"]) == (NAME, Kind.WEBHOOK)
+    assert (line["host"], line["kind"]) == (NAME, NotificationKind.WEBHOOK)
     assert "secret" not in str(line)
 
 
@@ -287,10 +287,10 @@ async def test_nothing_is_left_open(ca: trustme.CA, endings: Endings) -> None:
         url = {"hang": hanging.url(), "good": good.url(), "none": f"https://{NAME}:1/"}
 
         class Each:
-            async def open(self, tenant_id: str, kind: Kind) -> Target:
-                return Target(url=url[tenant_id], signing_secret=SECRET)
+            async def open(self, tenant_id: str, kind: NotificationKind) -> Destination:
+                return Destination(url=url[tenant_id], signing_secret=SECRET)
 
-        delivery = Delivery(targets=Each(), poster=poster(ca), mailer=Mailer(None, trusting(ca)), clock=SystemClock())
+        delivery = Delivery(destinations=Each(), poster=poster(ca), mailer=Mailer(None, trusting(ca)), clock=SystemClock())
         async with Notifier(delivery, limits(try_seconds=0.3, all_seconds=1.0), first_wait=0.05) as queue:
             for tenant_id in url:
                 queue.accept(notification(tenant_id=tenant_id, identity=tenant_id))

@@ -16,17 +16,17 @@ import standardwebhooks
 import trustme
 import yaml
 
-from services.executor.errors import StepFailed
+from services.executor.errors import StepError
 from services.executor.notify.addresses import is_public
 from services.executor.notify.delivery import Delivery
-from services.executor.notify.destinations import Target, TenantTargets
+from services.executor.notify.destinations import Destination, TenantDestinations
 from services.executor.notify.https import Guard
 from services.executor.notify.mail import Mailer
-from services.executor.notify.notification import Kind, Notification
+from services.executor.notify.notification import Notification, NotificationKind
 from services.executor.notify.notifier import Notifier
 from services.executor.notify.responses import NotDelivered
 from services.executor.records import Run, RunStatus
-from services.executor.runs.active import STOPPED, LiveRuns
+from services.executor.runs.active import STOPPED, ActiveRuns
 from services.executor.runs.cancel import Canceller
 from services.executor.runs.execute import Job, execute
 from services.executor.sources.credentials import SealedCredential
@@ -82,7 +82,7 @@ def template(tmp_path: Path) -> Callable[..., Template]:
             """
         path.write_text(textwrap.dedent(head).rstrip() + textwrap.indent(textwrap.dedent(steps), "  "))
         section = Section.read(path, "told.yml", "a template")
-        scope = Scope(folder=tmp_path, parameters={}, found={}, staging={}, tables={})
+        scope = Scope(folder=tmp_path, parameters={}, outputs={}, staging={}, tables={})
         types = {**STEP_TYPES, "test.work": lambda _section, _scope: Scripted(does=work or three)}
         return parse_template(NAME, section, scope, types)
 
@@ -119,11 +119,11 @@ def job_of(begin: Begin) -> Callable[..., Awaitable[Job]]:
 
 
 @asynccontextmanager
-async def leading(tools: Toolbox, store: Store, ledger: RecordingLedger) -> AsyncIterator[LiveRuns]:
-    runs = LiveRuns(
+async def leading(tools: Toolbox, store: Store, quota: RecordingLedger) -> AsyncIterator[ActiveRuns]:
+    runs = ActiveRuns(
         execute=lambda job: execute(job, tools),
         store=store,
-        ledger=ledger,  # type: ignore[arg-type]
+        quota=quota,  # type: ignore[arg-type]
         clock=SystemClock(),
         max_concurrent=2,
         grace_seconds=8.0,
@@ -162,7 +162,7 @@ async def test_a_run_that_worked_tells_its_rows(tools: Toolbox, store: Store, he
     assert (outcome.status, outcome.rows_processed) == (RunStatus.COMPLETED, 3)
     slack, webhook = sorted(heard.told, key=lambda told: told.kind)
     assert slack.text == "&lt;!channel&gt; R&amp;D: gcp-cost-billing of 2025-11-17 COMPLETED <https://example.com|see>, 3 rows"
-    assert (slack.kind, slack.id) == (Kind.SLACK, f"{job.run.pipeline_logging_id}_tell")
+    assert (slack.kind, slack.id) == (NotificationKind.SLACK, f"{job.run.pipeline_logging_id}_tell")
     assert webhook.text.startswith("gcp-cost-billing for 2025-11-17 COMPLETED, 3 rows after ")
     report = webhook.report
     assert (report.tenant_id, report.pipeline, report.status) == (job.run.tenant_id, "gcp-cost-billing", RunStatus.COMPLETED)
@@ -174,7 +174,7 @@ async def test_a_run_that_failed_tells_why(tools: Toolbox, heard: Heard, templat
     """The reason is the tenant's text, cut; a mail's subject is one line."""
 
     async def fails(_: StepContext) -> StepResult:
-        raise StepFailed("Line one.\r\nBcc: everybody@example.com" + "x" * 5000)
+        raise StepError("Line one.\r\nBcc: everybody@example.com" + "x" * 5000)
 
     steps = """
       - id: tell
@@ -211,7 +211,7 @@ async def forever(_: StepContext) -> StepResult:
 
 
 async def test_a_stopped_run_tells_how_it_ends(
-    tools: Toolbox, store: Store, ledger: RecordingLedger, heard: Heard, template: MakeTemplate, job_of: JobOf
+    tools: Toolbox, store: Store, quota: RecordingLedger, heard: Heard, template: MakeTemplate, job_of: JobOf
 ) -> None:
     """Cancelled, out of time, and with its executor stopped: the status that its row has or gets, and the reason."""
     working = asyncio.Event()
@@ -221,20 +221,20 @@ async def test_a_stopped_run_tells_how_it_ends(
         return await forever(_)
 
     jobs = {why: await job_of(template(ALWAYS, works)) for why in ("cancelled", "late", "stopped")}
-    async with leading(replace(tools, notifier=heard), store, ledger) as live:
-        canceller = Canceller(store=store, ledger=ledger, live=live, clock=SystemClock())  # type: ignore[arg-type]
-        live.start(jobs["cancelled"], slot(jobs["cancelled"].run))
+    async with leading(replace(tools, notifier=heard), store, quota) as active:
+        canceller = Canceller(store=store, quota=quota, active=active, clock=SystemClock())  # type: ignore[arg-type]
+        active.start(jobs["cancelled"], slot(jobs["cancelled"].run))
         await working.wait()
         await canceller.cancel(jobs["cancelled"].run.tenant_id, jobs["cancelled"].run.pipeline_logging_id)
 
         late = replace(jobs["late"], run=replace(jobs["late"].run, deadline_at=datetime.now(UTC) + timedelta(seconds=0.5)))
-        live.start(late, slot(late.run))
-        rows = {why: await ended(store, ledger, jobs[why].run) for why in ("cancelled", "late")}
+        active.start(late, slot(late.run))
+        rows = {why: await ended(store, quota, jobs[why].run) for why in ("cancelled", "late")}
 
         working.clear()
-        live.start(jobs["stopped"], slot(jobs["stopped"].run))
+        active.start(jobs["stopped"], slot(jobs["stopped"].run))
         await working.wait()
-    rows["stopped"] = await ended(store, ledger, jobs["stopped"].run)
+    rows["stopped"] = await ended(store, quota, jobs["stopped"].run)
 
     told = {told.report.pipeline_logging_id: told.report for told in heard.told}
     for why, status, message in (
@@ -248,20 +248,20 @@ async def test_a_stopped_run_tells_how_it_ends(
 
 
 class OneTarget:
-    """`Targets`: the same for all."""
+    """`Destinations`: the same for all."""
 
     def __init__(self, url: str, *, hangs: bool = False) -> None:
         self._url, self._hangs = url, hangs
 
-    async def open(self, tenant_id: str, kind: Kind) -> Target:
+    async def open(self, tenant_id: str, kind: NotificationKind) -> Destination:
         if self._hangs:
             await asyncio.Event().wait()
-        return Target(url=self._url, signing_secret=SECRET)
+        return Destination(url=self._url, signing_secret=SECRET)
 
 
 @pytest.mark.timeout(300)
 async def test_no_target_changes_a_runs_outcome_or_its_time(
-    ca: trustme.CA, tools: Toolbox, store: Store, ledger: RecordingLedger, template: MakeTemplate, job_of: JobOf
+    ca: trustme.CA, tools: Toolbox, store: Store, quota: RecordingLedger, template: MakeTemplate, job_of: JobOf
 ) -> None:
     """One that hangs, refuses, answers 500 or redirects inside, and credentials or KMS that hang: the run ends as without a notification,
     long before the notification does; and what is inside hears nothing.
@@ -273,7 +273,7 @@ async def test_no_target_changes_a_runs_outcome_or_its_time(
         hanging, broken, redirecting = [
             await stack.enter_async_context(serving(ca, answer)) for answer in (hangs, answers(BROKEN), answers(moved))
         ]
-        targets = {
+        destinations = {
             "none": None,
             "hangs": OneTarget(hanging.url()),
             "refuses": OneTarget("https://hooks.example.com:1/hook"),
@@ -282,17 +282,17 @@ async def test_no_target_changes_a_runs_outcome_or_its_time(
             "is inside": OneTarget(inside.url()),
             "is not told": OneTarget("", hangs=True),
         }
-        for what, target in targets.items():
+        for what, destination in destinations.items():
             guard = Guard(is_public if what == "is inside" else lambda _: True, to_loopback)
             delivery = Delivery(
-                targets=target or OneTarget(""), poster=poster(ca, guard), mailer=Mailer(None, trusting(ca)), clock=SystemClock()
+                destinations=destination or OneTarget(""), poster=poster(ca, guard), mailer=Mailer(None, trusting(ca)), clock=SystemClock()
             )
             bounds = limits(try_seconds=60, all_seconds=60, flush_seconds=0.5)
-            job = await job_of(template(ALWAYS if target else ""))
-            async with Notifier(delivery, bounds) as notifier, leading(replace(tools, notifier=notifier), store, ledger) as live:
+            job = await job_of(template(ALWAYS if destination else ""))
+            async with Notifier(delivery, bounds) as notifier, leading(replace(tools, notifier=notifier), store, quota) as active:
                 began = time.monotonic()
-                live.start(job, slot(job.run))
-                row = await ended(store, ledger, job.run)
+                active.start(job, slot(job.run))
+                row = await ended(store, quota, job.run)
                 took[what] = time.monotonic() - began
                 if what in {"hangs", "is not told"}:
                     assert notifier._tenants, "the notification has ended before the run"
@@ -307,7 +307,7 @@ async def test_a_whole_run_tells_a_webhook(
     ca: trustme.CA,
     tools: Toolbox,
     store: Store,
-    ledger: RecordingLedger,
+    quota: RecordingLedger,
     template: MakeTemplate,
     job_of: JobOf,
     service_settings: ServiceSettings,
@@ -317,14 +317,14 @@ async def test_a_whole_run_tells_a_webhook(
         job = await job_of(template(ALWAYS))
         sealed = OneSealed(kms, {"url": server.url(), "signing_secret": SECRET})
         delivery = Delivery(
-            targets=TenantTargets(sealed, kms),  # type: ignore[arg-type]
+            destinations=TenantDestinations(sealed, kms),  # type: ignore[arg-type]
             poster=poster(ca),
             mailer=Mailer(None, trusting(ca)),
             clock=SystemClock(),
         )
-        async with Notifier(delivery, limits()) as notifier, leading(replace(tools, notifier=notifier), store, ledger) as live:
-            live.start(job, slot(job.run))
-            await ended(store, ledger, job.run)
+        async with Notifier(delivery, limits()) as notifier, leading(replace(tools, notifier=notifier), store, quota) as active:
+            active.start(job, slot(job.run))
+            await ended(store, quota, job.run)
     told = [standardwebhooks.Webhook(SECRET.encode()).verify(request.body, request.headers) for request in server.requests]
     assert len(told) == 2
     assert (told[0], told[1]["type"], told[1]["data"]["tenant_id"]) == (told[1], "run.completed", job.run.tenant_id)
@@ -348,9 +348,9 @@ class OneSealed:
 async def test_targets_open_for_their_tenant_only(service_settings: ServiceSettings) -> None:
     async with Kms(service_settings) as kms:
 
-        async def opened(payload: dict[str, str], tenant_id: str = "acme", sealed_for: str | None = None) -> Target:
+        async def opened(payload: dict[str, str], tenant_id: str = "acme", sealed_for: str | None = None) -> Destination:
             sealed = OneSealed(kms, payload, sealed_for=sealed_for)
-            return await TenantTargets(sealed, kms).open(tenant_id, Kind.SLACK)  # type: ignore[arg-type]
+            return await TenantDestinations(sealed, kms).open(tenant_id, NotificationKind.SLACK)  # type: ignore[arg-type]
 
         assert (await opened({"webhook_url": "https://hooks.slack.com/x"})).url == "https://hooks.slack.com/x"
         assert "secret" not in repr(await opened({"url": "https://a.example/secret", "signing_secret": "secret"}))

@@ -9,8 +9,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from services.executor.records import Period
-from services.executor.runs.active import LiveRuns
-from services.executor.runs.start import Starter, Wanted
+from services.executor.runs.active import ActiveRuns
+from services.executor.runs.start import RunRequest, RunStarter
 from services.executor.store import Store
 from services.executor.templates.catalog import Catalog
 from services.executor.templates.period import period_of
@@ -30,19 +30,21 @@ def catalog(catalog: Catalog) -> Catalog:
 
 
 @pytest.fixture
-async def other(make_starter: Callable[[LiveRuns], Starter], work: Work, store: Store, ledger: RecordingLedger) -> AsyncIterator[Starter]:
+async def other(
+    make_starter: Callable[[ActiveRuns], RunStarter], work: Work, store: Store, quota: RecordingLedger
+) -> AsyncIterator[RunStarter]:
     """A second executor process: it shares the ledger and the store with the first, and nothing else."""
-    async with LiveRuns(execute=work, store=store, ledger=ledger, clock=SystemClock(), max_concurrent=9, grace_seconds=5.0) as live:  # type: ignore[arg-type]
-        yield make_starter(live)
+    async with ActiveRuns(execute=work, store=store, quota=quota, clock=SystemClock(), max_concurrent=9, grace_seconds=5.0) as active:  # type: ignore[arg-type]
+        yield make_starter(active)
         work.end.set()
 
 
-def wanted(tenant: Tenant, **parameters: object) -> Wanted:
-    return Wanted(pipeline_logging_id=str(uuid.uuid4()), tenant_id=tenant.tenant_id, name=BILLING, given=parameters or {"date": DAY})
+def wanted(tenant: Tenant, **parameters: object) -> RunRequest:
+    return RunRequest(pipeline_logging_id=str(uuid.uuid4()), tenant_id=tenant.tenant_id, name=BILLING, given=parameters or {"date": DAY})
 
 
 async def test_a_second_one_hears_the_firsts_id_and_leaves_nothing_behind(
-    tenant: Tenant, starter: Starter, ledger: RecordingLedger
+    tenant: Tenant, starter: RunStarter, quota: RecordingLedger
 ) -> None:
     first = wanted(tenant)
     await starter.start(first)
@@ -51,29 +53,31 @@ async def test_a_second_one_hears_the_firsts_id_and_leaves_nothing_behind(
     assert refused.value.metadata == {"pipeline_logging_id": first.pipeline_logging_id}
     await starter.start(wanted(tenant, date="2025-11-18"))
     assert len(await tenant.rows("SELECT 1 FROM x_meta_pipeline_runs")) == 2
-    assert first.pipeline_logging_id in ledger.reserved
-    assert len(ledger.reserved) == 2
+    assert first.pipeline_logging_id in quota.reserved
+    assert len(quota.reserved) == 2
 
 
-async def test_the_overlap_is_what_a_caller_hears_also_at_a_limit(tenant: Tenant, starter: Starter, ledger: RecordingLedger) -> None:
+async def test_the_overlap_is_what_a_caller_hears_also_at_a_limit(tenant: Tenant, starter: RunStarter, quota: RecordingLedger) -> None:
     await starter.start(wanted(tenant))
-    ledger.refusal = ResourceExhausted("CONCURRENT_LIMIT_REACHED", "Too many.")
+    quota.refusal = ResourceExhausted("CONCURRENT_LIMIT_REACHED", "Too many.")
     with pytest.raises(AlreadyExists):
         await starter.start(wanted(tenant))
     with pytest.raises(ResourceExhausted):
         await starter.start(wanted(tenant, date="2025-11-18"))
 
 
-async def test_a_run_that_has_ended_is_in_nobodys_way(tenant: Tenant, starter: Starter, ledger: RecordingLedger, work: Work) -> None:
+async def test_a_run_that_has_ended_is_in_nobodys_way(tenant: Tenant, starter: RunStarter, quota: RecordingLedger, work: Work) -> None:
     await starter.start(wanted(tenant))
     work.end.set()
     async with asyncio.timeout(10):
-        while not ledger.settled:
+        while not quota.settled:
             await asyncio.sleep(0.02)
     await starter.start(wanted(tenant))
 
 
-async def test_many_at_once_over_two_processes_are_one(tenant: Tenant, starter: Starter, other: Starter, ledger: RecordingLedger) -> None:
+async def test_many_at_once_over_two_processes_are_one(
+    tenant: Tenant, starter: RunStarter, other: RunStarter, quota: RecordingLedger
+) -> None:
     """All of them may pass the first look; the row decides."""
     answers = await asyncio.gather(*(one.start(wanted(tenant)) for one in [starter, other] * 4), return_exceptions=True)
     assert sorted(str(answer) for answer in answers if not isinstance(answer, AlreadyExists)) == ["RUNNING"], answers
@@ -82,11 +86,11 @@ async def test_many_at_once_over_two_processes_are_one(tenant: Tenant, starter: 
     assert {answer.metadata["pipeline_logging_id"] for answer in answers if isinstance(answer, AlreadyExists)} == {
         row["pipeline_logging_id"]
     }
-    assert sorted(outcome for _, outcome in ledger.settled) == ["NOT_STARTED"] * (len(ledger.reserved) - 1)
+    assert sorted(outcome for _, outcome in quota.settled) == ["NOT_STARTED"] * (len(quota.reserved) - 1)
 
 
 @pytest.mark.parametrize(
-    ("live", "asked", "overlap"),
+    ("active", "asked", "overlap"),
     [
         ({"date": "2025-11-17"}, {"start_date": "2025-11-01", "end_date": "2025-11-30"}, True),
         ({"start_date": "2025-11-01", "end_date": "2025-11-30"}, {"date": "2025-11-30"}, True),
@@ -96,20 +100,20 @@ async def test_many_at_once_over_two_processes_are_one(tenant: Tenant, starter: 
     ],
 )
 async def test_ranges_overlap_where_they_share_a_day(
-    begin: Begin, store: Store, live: dict[str, str], asked: dict[str, str], *, overlap: bool
+    begin: Begin, store: Store, active: dict[str, str], asked: dict[str, str], *, overlap: bool
 ) -> None:
     job = await begin(date=DAY)
     days = {name: datetime.fromisoformat(value).date() for name, value in asked.items()}
     period = period_of({"date": None, "start_date": None, "end_date": None, **days})
     assert isinstance(period, Period)
-    ahead = replace(job.run, pipeline_logging_id=str(uuid.uuid4()), parameters=live)
+    ahead = replace(job.run, pipeline_logging_id=str(uuid.uuid4()), parameters=active)
     await store.finish_run(job.run.tenant_id, job.run.pipeline_logging_id, job.run.status.COMPLETED, at=datetime.now(UTC))
     await store.insert_run(ahead, seconds=10)
     asking = replace(job.run, pipeline_logging_id=str(uuid.uuid4()), parameters=asked, started_at=datetime.now(UTC))
 
     found = await store.overlapping_run(asking, period)
-    lead = await store.lead_run(asking, period, seconds=10)
-    again = await store.lead_run(asking, period, seconds=10)
+    lead = await store.claim_run(asking, period, seconds=10)
+    again = await store.claim_run(asking, period, seconds=10)
 
     assert found == (ahead.pipeline_logging_id if overlap else None)
     assert (lead.is_ours, lead.status, lead.other) == ((False, None, found) if overlap else (True, "RUNNING", None))

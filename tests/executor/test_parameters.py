@@ -120,10 +120,10 @@ def test_any_json_is_taken_or_refused(kind: ParameterType, value: object) -> Non
         ("America/New_York", True, date(2024, 3, 1), "2024-02-29"),
     ],
 )
-def test_yesterday_is_seen_from_the_stated_zone_or_from_the_slot(zone: str, scheduled: bool, slot_day: date | None, expected: str) -> None:
+def test_yesterday_is_seen_from_the_stated_zone_or_from_the_slot(zone: str, scheduled: bool, fire_day: date | None, expected: str) -> None:
     """Half past midnight in UTC is still the day before in New York. A slot's day is given, in UTC."""
     one = replace(spec("date", default="yesterday"), zone=ZoneInfo(zone))
-    assert to_json(resolve([one], {}, now=NOW, slot_day=slot_day, scheduled=scheduled)) == {"it": expected}
+    assert to_json(resolve([one], {}, now=NOW, fire_day=fire_day, scheduled=scheduled)) == {"it": expected}
 
 
 def test_a_schedule_has_its_own_default() -> None:

@@ -8,9 +8,9 @@ from dataclasses import replace
 import pytest
 
 from services.executor.records import RunStatus
-from services.executor.runs.dry_run import LEAST_BYTES, TIB, Previewer, Prices
+from services.executor.runs.dry_run import LEAST_BYTES, TIB, DryRunner, Prices
 from services.executor.runs.execute import execute
-from services.executor.runs.start import Starter, Wanted
+from services.executor.runs.start import RunRequest, RunStarter
 from services.executor.steps.bigquery_publish import Publish
 from services.executor.templates.step import Reading, Toolbox
 from services.platform.bigquery.sql import make_block
@@ -23,20 +23,22 @@ PRICES = Prices(query=6.25, storage_read=1.1)
 
 
 @pytest.fixture
-def previewer(tools: Toolbox) -> Previewer:
-    return Previewer(tools, PRICES)
+def dry_runner(tools: Toolbox) -> DryRunner:
+    return DryRunner(tools, PRICES)
 
 
-def wanted(tenant: Tenant, **parameters: object) -> Wanted:
-    return Wanted(pipeline_logging_id="7c1d94f2-5f0b-4e0e-9a53-2b8f5a4f61d7", tenant_id=tenant.tenant_id, name=BILLING, given=parameters)
+def wanted(tenant: Tenant, **parameters: object) -> RunRequest:
+    return RunRequest(
+        pipeline_logging_id="7c1d94f2-5f0b-4e0e-9a53-2b8f5a4f61d7", tenant_id=tenant.tenant_id, name=BILLING, given=parameters
+    )
 
 
-async def test_what_a_run_would_read_and_cost(tenant: Tenant, starter: Starter, previewer: Previewer, ledger: RecordingLedger) -> None:
+async def test_what_a_run_would_read_and_cost(tenant: Tenant, starter: RunStarter, dry_runner: DryRunner, quota: RecordingLedger) -> None:
     """As much as the export's rows hold, once to read them and once for each query over them. No slot, no row, no table is left."""
     source = export(tenant, many(DAY, 5000))
     job = await starter.prepare(wanted(tenant, date="2025-11-17"))
 
-    found = await previewer.preview(job)
+    found = await dry_runner.dry_run(job)
 
     assert found.problems == {}
     assert [step.step_id for step in found.steps] == ["extract", "checks", "publish"]
@@ -47,34 +49,34 @@ async def test_what_a_run_would_read_and_cost(tenant: Tenant, starter: Starter, 
     assert (checks.bytes_read, publish.bytes_read) == (extract.bytes_read, extract.bytes_read)
     assert math.isclose(extract.cost_usd, extract.bytes_read / TIB * 1.1)
     assert math.isclose(publish.cost_usd, LEAST_BYTES / TIB * 6.25), "a query costs ten MiB at least"
-    assert ledger.reserved == []
+    assert quota.reserved == []
     assert await tenant.rows("SELECT 1 FROM x_meta_pipeline_runs") == []
     assert await tenant.rows("SELECT 1 FROM x_meta_step_logs") == []
     assert await tenant.rows("SELECT table_name FROM INFORMATION_SCHEMA.TABLES WHERE table_name LIKE 'x_staging%'") == []
     assert await tenant.rows("SELECT 1 FROM billing_cost_daily") == []
 
 
-async def test_a_run_after_it_is_as_any_other(tenant: Tenant, tools: Toolbox, starter: Starter, previewer: Previewer) -> None:
+async def test_a_run_after_it_is_as_any_other(tenant: Tenant, tools: Toolbox, starter: RunStarter, dry_runner: DryRunner) -> None:
     export(tenant, many(DAY, 30))
     job = await starter.prepare(wanted(tenant, date="2025-11-17"))
-    await previewer.preview(job)
+    await dry_runner.dry_run(job)
     await tools.store.insert_run(job.run, seconds=10)
     assert (await execute(job, tools)).status is RunStatus.COMPLETED
 
 
-async def test_a_tenant_has_two_under_way_at_most(tenant: Tenant, starter: Starter, previewer: Previewer) -> None:
+async def test_a_tenant_has_two_under_way_at_most(tenant: Tenant, starter: RunStarter, dry_runner: DryRunner) -> None:
     """They spend no quota, so something else must bound them; another tenant's are not counted with them."""
     export(tenant, many(DAY, 3))
     job = await starter.prepare(wanted(tenant, date="2025-11-17"))
     jobs = [replace(job, run=replace(job.run, pipeline_logging_id=str(uuid.uuid4()))) for _ in range(3)]
-    answers = await asyncio.gather(*(previewer.preview(one) for one in jobs), return_exceptions=True)
+    answers = await asyncio.gather(*(dry_runner.dry_run(one) for one in jobs), return_exceptions=True)
     assert [isinstance(answer, ResourceExhausted) for answer in answers] == [False, False, True]
-    assert (await previewer.preview(job)).problems == {}
+    assert (await dry_runner.dry_run(job)).problems == {}
 
 
-async def test_a_source_that_is_not_there_is_a_problem(tenant: Tenant, starter: Starter, previewer: Previewer) -> None:
+async def test_a_source_that_is_not_there_is_a_problem(tenant: Tenant, starter: RunStarter, dry_runner: DryRunner) -> None:
     """Told by the step that would fail, in the words of the run; what needs it is not looked at."""
-    found = await previewer.preview(
+    found = await dry_runner.dry_run(
         await starter.prepare(wanted(tenant, date="2025-11-17", export_table="nowhere.gcp_billing_export_v1_X"))
     )
     assert list(found.problems) == ["extract"]
@@ -82,13 +84,13 @@ async def test_a_source_that_is_not_there_is_a_problem(tenant: Tenant, starter: 
     assert found.steps == []
 
 
-async def test_a_table_that_is_no_export_is_a_problem(tenant: Tenant, starter: Starter, previewer: Previewer) -> None:
+async def test_a_table_that_is_no_export_is_a_problem(tenant: Tenant, starter: RunStarter, dry_runner: DryRunner) -> None:
     table = export(tenant, many(DAY, 3), schema=STANDARD.remove(STANDARD.get_field_index("cost")))
-    found = await previewer.preview(await starter.prepare(wanted(tenant, date="2025-11-17", export_table=table)))
+    found = await dry_runner.dry_run(await starter.prepare(wanted(tenant, date="2025-11-17", export_table=table)))
     assert "it has no column cost" in found.problems["extract"]
 
 
-async def test_sql_that_does_not_fit_the_tables_is_a_problem(tenant: Tenant, starter: Starter, previewer: Previewer) -> None:
+async def test_sql_that_does_not_fit_the_tables_is_a_problem(tenant: Tenant, starter: RunStarter, dry_runner: DryRunner) -> None:
     """BigQuery's own words stay in the log."""
     export(tenant, many(DAY, 3))
     job = await starter.prepare(wanted(tenant, date="2025-11-17"))
@@ -96,13 +98,13 @@ async def test_sql_that_does_not_fit_the_tables_is_a_problem(tenant: Tenant, sta
     assert isinstance(publish.action, Publish)
     renamed = replace(publish.action, script=make_block("renamed", "SELECT s.no_such_column FROM x_staging_gcp_billing AS s", {}))
     job = replace(job, template=replace(job.template, steps=(extract, checks, replace(publish, action=renamed))))
-    found = await previewer.preview(job)
+    found = await dry_runner.dry_run(job)
     assert list(found.problems) == ["publish"]
     assert found.problems["publish"].startswith("BigQuery refuses this step's SQL.")
     assert [step.step_id for step in found.steps] == ["extract", "checks"]
 
 
-async def test_what_a_run_would_be_refused_for_is_refused(tenant: Tenant, starter: Starter) -> None:
+async def test_what_a_run_would_be_refused_for_is_refused(tenant: Tenant, starter: RunStarter) -> None:
     with pytest.raises(InvalidArgument) as refused:
         await starter.prepare(wanted(tenant, start_date="2025-11-17"))
     assert refused.value.field == "parameters.end_date"

@@ -9,8 +9,8 @@ from os import environ
 
 import pytest
 
-from services.executor.errors import RunLost
-from services.executor.keyed_locks import Turns
+from services.executor.errors import FenceLost
+from services.executor.keyed_locks import KeyedLocks
 from services.executor.records import RunStatus
 from services.executor.runs.execute import Job, context_of
 from services.executor.staging.tables import StagingTables
@@ -51,7 +51,7 @@ async def executors(tenant: Tenant, tools: Toolbox, service_settings: ServiceSet
                 bq = await stack.enter_async_context(BigQuery(settings, service="executor"))
                 store = Store(bq, ddl=DDL)
                 staging = StagingTables(bq, SystemClock())
-                found.append(replace(tools, bq=bq, store=store, staging=staging, turns=Turns()))
+                found.append(replace(tools, bq=bq, store=store, staging=staging, publish_locks=KeyedLocks()))
             yield found, rules
 
 
@@ -79,7 +79,7 @@ async def publish(job: Job, tools: Toolbox) -> bool:
     context = replace(context_of(job, job.template.steps[-1], {}, tools), staging=(table,))  # type: ignore[arg-type]
     try:
         result = await action.run(context)
-    except RunLost:
+    except FenceLost:
         return False
     assert result.rows_processed == ROWS
     await tools.store.finish_run(job.run.tenant_id, job.run.pipeline_logging_id, RunStatus.COMPLETED, at=datetime.now(UTC))

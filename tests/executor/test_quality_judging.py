@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from services.executor.checks.samples import MOST_BYTES, read_sample
 from services.executor.checks.verdicts import Check, judge, refuse_errors
-from services.executor.errors import StepFailed
+from services.executor.errors import StepError
 from services.executor.records import DqResult
 from services.executor.servicers.to_proto import to_dq_result
 
@@ -45,7 +45,7 @@ def test_no_other_answer_is_judged(wanted: set[str], answered: list[str]) -> Non
     if sorted(answered) == sorted(wanted):
         assert len(judge(checks, answer)) == len(wanted)
         return
-    with pytest.raises(StepFailed, match="this template is broken"):
+    with pytest.raises(StepError, match="this template is broken"):
         judge(checks, answer)
 
 
@@ -58,14 +58,14 @@ def test_no_other_answer_is_judged(wanted: set[str], answered: list[str]) -> Non
     ],
 )
 def test_what_is_wrong_with_an_answer_is_told(answered: list[str], message: str) -> None:
-    with pytest.raises(StepFailed) as error:
+    with pytest.raises(StepError) as error:
         judge([check("a"), check("b")], [row(name) for name in answered])
     assert error.value.message == message
 
 
 def test_only_errors_fail_the_run() -> None:
     refuse_errors(judge([check("a"), check("b", "error")], [row("a", 3), row("b")]))
-    with pytest.raises(StepFailed, match=r"b \(expected x, 2 rows fail\)"):
+    with pytest.raises(StepError, match=r"b \(expected x, 2 rows fail\)"):
         refuse_errors(judge([check("a"), check("b", "error")], [row("a", 3), row("b", 2)]))
 
 

@@ -177,7 +177,7 @@ def test_each_cause_has_its_sentence(error: Exception, message: str) -> None:
     """None of it is Google's text; only what passes by itself can heal."""
     failed = explain(error, Asked(what=TABLE, project="team", role=Role.READ_SESSION_USER))
     assert message in failed.message
-    assert failed.can_heal is (message == TRANSIENT)
+    assert failed.is_retryable is (message == TRANSIENT)
     assert SECRET not in failed.message
     assert "http" not in failed.message
 

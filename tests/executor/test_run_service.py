@@ -13,10 +13,10 @@ from convergence.executor.v1 import run_service_pb2 as messages
 from google.protobuf import json_format
 
 from services.executor.records import RunStatus, StepLog
-from services.executor.runs.active import LiveRuns
+from services.executor.runs.active import ActiveRuns
 from services.executor.runs.execute import execute
 from services.executor.runs.reconcile import OVERDUE, OVERDUE_AFTER, Reconciler
-from services.executor.runs.start import Starter
+from services.executor.runs.start import RunStarter
 from services.executor.servicers.run import RunServicer
 from services.executor.store import Store
 from services.executor.templates.catalog import Catalog
@@ -30,17 +30,17 @@ YESTERDAY = {"date": "yesterday"}
 
 
 @pytest.fixture
-def servicer(starter: Starter, ledger: RecordingLedger, store: Store, reconciler: Reconciler) -> RunServicer:
-    return RunServicer(starter=starter, ledger=ledger, store=store, reconciler=reconciler)  # type: ignore[arg-type]
+def servicer(starter: RunStarter, quota: RecordingLedger, store: Store, reconciler: Reconciler) -> RunServicer:
+    return RunServicer(starter=starter, quota=quota, store=store, reconciler=reconciler)  # type: ignore[arg-type]
 
 
 @pytest.fixture
 async def other(
-    make_starter: Callable[[LiveRuns], Starter], work: Work, store: Store, ledger: RecordingLedger, reconciler: Reconciler
+    make_starter: Callable[[ActiveRuns], RunStarter], work: Work, store: Store, quota: RecordingLedger, reconciler: Reconciler
 ) -> AsyncIterator[RunServicer]:
     """A second executor process: it shares the ledger and the store with the first, and nothing else."""
-    async with LiveRuns(execute=work, store=store, ledger=ledger, clock=SystemClock(), max_concurrent=2, grace_seconds=5.0) as live:  # type: ignore[arg-type]
-        yield RunServicer(starter=make_starter(live), ledger=ledger, store=store, reconciler=reconciler)  # type: ignore[arg-type]
+    async with ActiveRuns(execute=work, store=store, quota=quota, clock=SystemClock(), max_concurrent=2, grace_seconds=5.0) as active:  # type: ignore[arg-type]
+        yield RunServicer(starter=make_starter(active), quota=quota, store=store, reconciler=reconciler)  # type: ignore[arg-type]
         work.end.set()
 
 
@@ -71,21 +71,21 @@ async def states(servicer: RunServicer, tenant: Tenant, *runs: str) -> list[tupl
     return [(state.status, state.error_message, state.is_final) for state in answer.states]
 
 
-async def settled(ledger: RecordingLedger, run: str) -> None:
+async def settled(quota: RecordingLedger, run: str) -> None:
     async with asyncio.timeout(20):
-        while run not in dict(ledger.settled):
+        while run not in dict(quota.settled):
             await asyncio.sleep(0.01)
 
 
 async def test_a_scheduled_run_is_recorded_without_a_user_and_with_its_real_date(
-    tenant: Tenant, servicer: RunServicer, ledger: RecordingLedger, work: Work
+    tenant: Tenant, servicer: RunServicer, quota: RecordingLedger, work: Work
 ) -> None:
     """`yesterday` is the day before as_of_date. Again with the same id, while it runs and after it ended: it is answered, not started."""
     asked = request(tenant)
 
     answers = [(await servicer.StartRun(asked, None)).status for _ in range(2)]
     work.end.set()
-    await settled(ledger, asked.pipeline_logging_id)
+    await settled(quota, asked.pipeline_logging_id)
     answers.append((await servicer.StartRun(asked, None)).status)
 
     assert answers == ["RUNNING", "RUNNING", "COMPLETED"]
@@ -105,12 +105,12 @@ async def test_a_scheduled_run_is_recorded_without_a_user_and_with_its_real_date
         "rows_processed": 3,
         "error_message": None,
     }
-    assert ledger.settled == [(asked.pipeline_logging_id, "COMPLETED")]
-    assert (ledger.reserved, ledger.retries) == ([asked.pipeline_logging_id], [])
+    assert quota.settled == [(asked.pipeline_logging_id, "COMPLETED")]
+    assert (quota.reserved, quota.retries) == ([asked.pipeline_logging_id], [])
 
 
 async def test_two_executors_told_at_once_run_it_once(
-    tenant: Tenant, servicer: RunServicer, other: RunServicer, ledger: RecordingLedger, work: Work
+    tenant: Tenant, servicer: RunServicer, other: RunServicer, quota: RecordingLedger, work: Work
 ) -> None:
     """Four calls at two processes at the same moment: all say RUNNING, one leads."""
     asked = request(tenant)
@@ -120,9 +120,9 @@ async def test_two_executors_told_at_once_run_it_once(
     assert {answer.status for answer in answers} == {"RUNNING"}
     assert work.most == 1
     work.end.set()
-    await settled(ledger, asked.pipeline_logging_id)
+    await settled(quota, asked.pipeline_logging_id)
     assert await states(other, tenant, asked.pipeline_logging_id) == [("COMPLETED", "", False)]
-    assert ledger.settled == [(asked.pipeline_logging_id, "COMPLETED")]
+    assert quota.settled == [(asked.pipeline_logging_id, "COMPLETED")]
 
 
 async def test_rows_that_two_inserted_at_the_very_same_moment_have_one_leader(tenant: Tenant, begin: Begin, store: Store) -> None:
@@ -133,8 +133,8 @@ async def test_rows_that_two_inserted_at_the_very_same_moment_have_one_leader(te
     await tenant.rows("UPDATE x_meta_pipeline_runs SET deadline_at = NULL WHERE TRUE")
     runs = [replace(job.run, deadline_at=job.run.deadline_at + timedelta(microseconds=drawn)) for drawn in range(3)]
 
-    leads = await asyncio.gather(*(store.lead_run(run, seconds=10) for run in runs))
-    again = [await store.lead_run(run, seconds=10) for run in runs]
+    leads = await asyncio.gather(*(store.claim_run(run, seconds=10) for run in runs))
+    again = [await store.claim_run(run, seconds=10) for run in runs]
 
     assert sorted(lead.is_ours for lead in leads) == [False, False, True]
     assert {lead.status for lead in leads} == {RunStatus.RUNNING}
@@ -147,7 +147,7 @@ async def test_one_whose_time_is_up_takes_nobody_elses_away(tenant: Tenant, begi
     late, early = (replace(run, pipeline_logging_id=str(uuid.uuid4())) for _ in range(2))
     answers = await asyncio.gather(store.insert_run(late, seconds=0.01), store.insert_run(early, seconds=20), return_exceptions=True)
     assert [type(answer).__name__ for answer in answers] == ["Unavailable", "NoneType"]
-    leads = await asyncio.gather(store.lead_run(late, seconds=0.01), store.lead_run(early, seconds=20), return_exceptions=True)
+    leads = await asyncio.gather(store.claim_run(late, seconds=0.01), store.claim_run(early, seconds=20), return_exceptions=True)
     assert [type(lead).__name__ for lead in leads] == ["Unavailable", "Lead"]
     assert set(await store.run_states(tenant.tenant_id, [late.pipeline_logging_id, early.pipeline_logging_id])) == {
         early.pipeline_logging_id
@@ -155,25 +155,25 @@ async def test_one_whose_time_is_up_takes_nobody_elses_away(tenant: Tenant, begi
 
 
 async def test_a_run_whose_start_nobody_heard_of_is_not_led(
-    tenant: Tenant, servicer: RunServicer, store: Store, ledger: RecordingLedger, work: Work, monkeypatch: pytest.MonkeyPatch
+    tenant: Tenant, servicer: RunServicer, store: Store, quota: RecordingLedger, work: Work, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """BigQuery took the row, its answer was lost: nothing runs, the slot is left to expire, and the same call hears RUNNING."""
-    asked, lead = request(tenant), store.lead_run
+    asked, lead = request(tenant), store.claim_run
 
     async def lost(run: Any, alone: Any, *, seconds: float) -> Any:
         await lead(run, alone, seconds=seconds)
         raise Unavailable("BIGQUERY_UNAVAILABLE", "Gone.")
 
-    monkeypatch.setattr(store, "lead_run", lost)
+    monkeypatch.setattr(store, "claim_run", lost)
     with pytest.raises(Unavailable):
         await servicer.StartRun(asked, None)
 
     assert (await servicer.StartRun(asked, None)).status == "RUNNING"
-    assert (work.working, ledger.settled) == (0, [])
+    assert (work.working, quota.settled) == (0, [])
 
 
 async def test_a_retry_takes_no_unit_and_gives_none_back(
-    tenant: Tenant, servicer: RunServicer, ledger: RecordingLedger, credentials: Credentials
+    tenant: Tenant, servicer: RunServicer, quota: RecordingLedger, credentials: Credentials
 ) -> None:
     """Its dataset is gone: the first attempt gives its unit back, a retry only its slot."""
     await tenant.bq.call(
@@ -183,12 +183,12 @@ async def test_a_retry_takes_no_unit_and_gives_none_back(
     for one in (first, retry):
         with pytest.raises(FailedPrecondition):
             await servicer.StartRun(one, None)
-    assert ledger.settled == [(first.pipeline_logging_id, "NOT_STARTED"), (retry.pipeline_logging_id, "CANCELLED")]
-    assert ledger.retries == [retry.pipeline_logging_id]
+    assert quota.settled == [(first.pipeline_logging_id, "NOT_STARTED"), (retry.pipeline_logging_id, "CANCELLED")]
+    assert quota.retries == [retry.pipeline_logging_id]
 
 
 async def test_refusals_that_may_heal_and_malformed_requests_write_nothing(
-    tenant: Tenant, servicer: RunServicer, ledger: RecordingLedger
+    tenant: Tenant, servicer: RunServicer, quota: RecordingLedger
 ) -> None:
     for changes, field in (
         ({"as_of_date": "today"}, "as_of_date"),
@@ -199,15 +199,15 @@ async def test_refusals_that_may_heal_and_malformed_requests_write_nothing(
         with pytest.raises(InvalidArgument) as refused:
             await servicer.StartRun(request(tenant, **changes), None)
         assert refused.value.field == field
-    ledger.refusal = ResourceExhausted("CONCURRENT_LIMIT_REACHED", "Later.", retry_after=timedelta(seconds=10))
+    quota.refusal = ResourceExhausted("CONCURRENT_LIMIT_REACHED", "Later.", retry_after=timedelta(seconds=10))
     with pytest.raises(ResourceExhausted):
         await servicer.StartRun(request(tenant), None)
     assert await tenant.rows("SELECT 1 FROM x_meta_pipeline_runs") == []
-    assert ledger.settled == []
+    assert quota.settled == []
 
 
 async def test_an_attempt_that_can_never_begin_leaves_a_record_that_says_why(
-    tenant: Tenant, servicer: RunServicer, ledger: RecordingLedger, credentials: Credentials
+    tenant: Tenant, servicer: RunServicer, quota: RecordingLedger, credentials: Credentials
 ) -> None:
     """The id that process-queue has answered must name a run. Asked again, the same record stands; no slot was ever taken."""
     bad, unknown, missing = request(tenant, parameters={"date": "soon"}), request(tenant, template="nothing"), request(tenant)
@@ -221,7 +221,7 @@ async def test_an_attempt_that_can_never_begin_leaves_a_record_that_says_why(
         [row] = await tenant.rows(f"SELECT {columns} FROM x_meta_pipeline_runs WHERE pipeline_logging_id = '{identity}'")
         assert row == {"status": "FAILED", "error_message": refused.value.message, "run_id": one.run_id, "user_id": None}
         assert await states(servicer, tenant, one.pipeline_logging_id) == [("FAILED", refused.value.message, True)]
-    assert ledger.settled == []
+    assert quota.settled == []
 
 
 async def test_a_schedule_without_a_date_means_the_day_before_its_slot(tenant: Tenant, servicer: RunServicer) -> None:
@@ -236,7 +236,7 @@ async def test_runs_that_another_executor_leads_are_known_without_reading_their_
     servicer: RunServicer,
     other: RunServicer,
     store: Store,
-    ledger: RecordingLedger,
+    quota: RecordingLedger,
     work: Work,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -251,7 +251,7 @@ async def test_runs_that_another_executor_leads_are_known_without_reading_their_
     assert await states(other, tenant, asked.pipeline_logging_id) == [("RUNNING", "", False)]
     monkeypatch.setattr(store, "run_ends", read)
     work.end.set()
-    await settled(ledger, asked.pipeline_logging_id)
+    await settled(quota, asked.pipeline_logging_id)
     assert await states(other, tenant, asked.pipeline_logging_id) == [("COMPLETED", "", False)]
 
 
@@ -333,7 +333,7 @@ async def test_a_row_that_outlived_its_deadline_is_failed_when_it_is_asked_about
         await tenant.rows(f"{moved} WHERE pipeline_logging_id = '{job.run.pipeline_logging_id}'")
 
     first = await states(servicer, tenant, asked.run.pipeline_logging_id, fresh.run.pipeline_logging_id)
-    reconciler.doubt(replace(swept.run, deadline_at=long_ago))
+    reconciler.note_unconfirmed_insert(replace(swept.run, deadline_at=long_ago))
     await servicer.ReconcileRuns(messages.ReconcileRunsRequest(), None)
 
     assert first == [("FAILED", OVERDUE, False), ("RUNNING", "", False)]

@@ -11,13 +11,13 @@ from google.api_core import exceptions as google
 from google.auth.credentials import AnonymousCredentials
 from google.cloud import bigquery
 
-from services.executor.errors import StepFailed
+from services.executor.errors import StepError
 from services.executor.records import Period, RunStatus
-from services.executor.runs.dry_run import Previewer, Prices
+from services.executor.runs.dry_run import DryRunner, Prices
 from services.executor.runs.execute import Job, execute
-from services.executor.sources.gcp.bigquery import ExportDays, Listing, TenantCloud
+from services.executor.sources.gcp.bigquery import ExportDays, GcpBilling, Listing
 from services.executor.sources.gcp.export_rows import TOTALS, sizes_by_day
-from services.executor.sources.gcp.export_source import Part, find_source
+from services.executor.sources.gcp.export_source import ExportPart, select_exports
 from services.executor.sources.gcp.exports import Listed, TableName, named_table
 from services.executor.store import Store
 from services.executor.templates.step import Toolbox
@@ -37,8 +37,8 @@ def unhurried() -> None:
 
 
 @pytest.fixture
-def cloud(tenant: Tenant, service_settings: ServiceSettings) -> Iterator[TenantCloud]:
-    cloud = TenantCloud(tenant.cloud_credentials, service_settings)
+def cloud(tenant: Tenant, service_settings: ServiceSettings) -> Iterator[GcpBilling]:
+    cloud = GcpBilling(tenant.cloud_credentials, service_settings)
     yield cloud
     cloud.close()
 
@@ -62,17 +62,17 @@ def other_kinds(tenant: Tenant) -> None:
 
 
 async def test_other_kinds_of_exports_are_named_where_there_is_no_usage_and_passed_over_where_there_is(
-    tenant: Tenant, cloud: TenantCloud
+    tenant: Tenant, cloud: GcpBilling
 ) -> None:
     other_kinds(tenant)
-    with pytest.raises(StepFailed) as failed:
-        find_source(cloud, None, PERIOD, unhurried)
+    with pytest.raises(StepError) as failed:
+        select_exports(cloud, None, PERIOD, unhurried)
     for part in ("(Google's FOCUS export)", "(a pricing export)", ".costs (a view with a usage cost export's columns)", "(a view)"):
         assert part in failed.value.message
     assert "cloud_costs.other" not in failed.value.message
 
     standard = export(tenant, [row(DAY)], schema=STANDARD)
-    found = find_source(cloud, None, PERIOD, unhurried)
+    found = select_exports(cloud, None, PERIOD, unhurried)
     assert ([str(table) for table in found.tables], found.reason) == (
         [standard],
         f"It is the only usage cost export of project {tenant.project}.",
@@ -85,7 +85,7 @@ async def metadata_of(store: Store, job: Job) -> Mapping[str, Any]:
 
 
 async def test_each_day_of_a_run_is_read_from_the_export_that_has_it(
-    tenant: Tenant, tools: Toolbox, begin: Begin, store: Store, previewer: Previewer
+    tenant: Tenant, tools: Toolbox, begin: Begin, store: Store, dry_runner: DryRunner
 ) -> None:
     """The detailed one was turned on at mid-day of NEXT: until then the standard one is read, and from then on the detailed one. A run over
     all the days says so, and so does a dry one.
@@ -108,12 +108,12 @@ async def test_each_day_of_a_run_is_read_from_the_export_that_has_it(
         ],
     }
 
-    preview = await previewer.preview(await begin(**given))
+    dry_run = await dry_runner.dry_run(await begin(**given))
     job = await begin(**given)
     outcome = await execute(job, tools)
 
-    assert preview.problems == {}
-    assert {**preview.steps[0].metadata, **origin} == preview.steps[0].metadata
+    assert dry_run.problems == {}
+    assert {**dry_run.steps[0].metadata, **origin} == dry_run.steps[0].metadata
     assert (outcome.status, outcome.error_message, outcome.rows_processed) == (RunStatus.COMPLETED, None, 23)
     metadata = await metadata_of(store, job)
     assert {**metadata, **origin} == metadata
@@ -122,14 +122,14 @@ async def test_each_day_of_a_run_is_read_from_the_export_that_has_it(
 
 
 async def test_days_that_only_one_export_has_are_read_from_it(
-    tenant: Tenant, tools: Toolbox, begin: Begin, store: Store, previewer: Previewer
+    tenant: Tenant, tools: Toolbox, begin: Begin, store: Store, dry_runner: DryRunner
 ) -> None:
     last = NEXT + timedelta(days=1)
     standard = export(tenant, [row(DAY, cost=5.0)], schema=STANDARD)
     detailed = export(tenant, [row(last, cost=9.0)])
 
     outcome = await execute(await begin(start_date=DAY.isoformat(), end_date=last.isoformat()), tools)
-    alone = await previewer.preview(await begin(date=last.isoformat()))
+    alone = await dry_runner.dry_run(await begin(date=last.isoformat()))
 
     assert (outcome.status, outcome.error_message, outcome.rows_processed) == (RunStatus.COMPLETED, None, 2)
     assert await by_day(tenant) == {(DAY, standard): (1, 5.0, 0), (last, detailed): (1, 9.0, 1)}
@@ -146,7 +146,7 @@ async def by_day(tenant: Tenant) -> dict[tuple[date, str], tuple[int, float, int
     return {(one["usage_date"], one["source_table"]): (one["n"], one["cost"], one["named"]) for one in rows}
 
 
-async def test_a_copys_names_may_be_in_any_case(tenant: Tenant, tools: Toolbox, begin: Begin, cloud: TenantCloud) -> None:
+async def test_a_copys_names_may_be_in_any_case(tenant: Tenant, tools: Toolbox, begin: Begin, cloud: GcpBilling) -> None:
     shouted = pa.schema([(field.name.upper(), field.type) for field in STANDARD])
     table = f"{tenant.project}.cloud_costs.shouted"
     load(tenant.host, table, [{name.upper(): value for name, value in one.items()} for one in (row(DAY, cost=5.0), row(NEXT))], shouted)
@@ -158,12 +158,12 @@ async def test_a_copys_names_may_be_in_any_case(tenant: Tenant, tools: Toolbox, 
 
 
 @pytest.fixture
-def previewer(tools: Toolbox) -> Previewer:
-    return Previewer(tools, Prices(query=6.25, storage_read=1.1))
+def dry_runner(tools: Toolbox) -> DryRunner:
+    return DryRunner(tools, Prices(query=6.25, storage_read=1.1))
 
 
 async def test_a_view_over_an_export_is_read_by_a_query_and_estimated_by_a_dry_one(
-    tenant: Tenant, tools: Toolbox, begin: Begin, cloud: TenantCloud, previewer: Previewer
+    tenant: Tenant, tools: Toolbox, begin: Begin, cloud: GcpBilling, dry_runner: DryRunner
 ) -> None:
     table = export(tenant, [row(DAY, cost=5.0), row(DAY, cost=6.0), row(NEXT, cost=9.0)])
     sql(
@@ -178,7 +178,7 @@ async def test_a_view_over_an_export_is_read_by_a_query_and_estimated_by_a_dry_o
     assert cloud.estimate(kept, COLUMNS, PERIOD).by_query
 
     named = {"date": DAY.isoformat(), "export_table": "cloud_costs.seen"}
-    assert (await previewer.preview(await begin(**named))).problems == {}
+    assert (await dry_runner.dry_run(await begin(**named))).problems == {}
     outcome = await execute(await begin(**named), tools)
     assert (outcome.status, outcome.error_message, outcome.rows_processed) == (RunStatus.COMPLETED, None, 1)
     [published] = await daily(tenant)
@@ -200,22 +200,22 @@ class StubJob:
         self.cancelled += 1
 
 
-async def test_a_query_on_a_view_is_looked_after(tenant: Tenant, cloud: TenantCloud, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_query_on_a_view_is_looked_after(tenant: Tenant, cloud: GcpBilling, monkeypatch: pytest.MonkeyPatch) -> None:
     """It is cancelled with its run; without the right to run it, the role is named."""
     export(tenant, [])
     sql(tenant, "CREATE VIEW cloud_costs.seen AS SELECT TIMESTAMP '2025-11-17' AS usage_start_time, 1.0 AS cost")
     seen, job = named_table("cloud_costs.seen", tenant.project), StubJob()
 
-    class Stopped(Exception):
+    class Cancelled(Exception):
         pass
 
-    def checkpoint() -> None:
+    def check_cancelled() -> None:
         if job.asked == 3:
-            raise Stopped
+            raise Cancelled
 
     monkeypatch.setattr(cloud._client, "query", lambda *_, **__: job)
-    with pytest.raises(Stopped):
-        list(cloud.read(seen, COLUMNS, PERIOD, checkpoint))
+    with pytest.raises(Cancelled):
+        list(cloud.read(seen, COLUMNS, PERIOD, check_cancelled))
     assert (job.asked, job.cancelled) == (3, 1)
 
     def refuse(*_: object, **__: object) -> None:
@@ -223,11 +223,11 @@ async def test_a_query_on_a_view_is_looked_after(tenant: Tenant, cloud: TenantCl
 
     monkeypatch.setattr(cloud._client, "query", refuse)
     for ask in (lambda: list(cloud.read(seen, COLUMNS, PERIOD)), lambda: cloud.estimate(seen, COLUMNS, PERIOD)):
-        with pytest.raises(StepFailed, match=rf"Grant it BigQuery Job User \(roles/bigquery.jobUser\) on project {tenant.project}"):
+        with pytest.raises(StepError, match=rf"Grant it BigQuery Job User \(roles/bigquery.jobUser\) on project {tenant.project}"):
             ask()
 
 
-async def test_an_export_partitioned_by_ingestion_is_read_however_it_was_made(tenant: Tenant, cloud: TenantCloud) -> None:
+async def test_an_export_partitioned_by_ingestion_is_read_however_it_was_made(tenant: Tenant, cloud: GcpBilling) -> None:
     table = bigquery.Table(
         f"{tenant.project}.cloud_costs.gcp_billing_export_v1_{ACCOUNT}",
         [bigquery.SchemaField("usage_start_time", "TIMESTAMP"), bigquery.SchemaField("cost", "FLOAT")],
@@ -238,16 +238,16 @@ async def test_an_export_partitioned_by_ingestion_is_read_however_it_was_made(te
         client.create_table(table)
         rows = [{"usage_start_time": f"{day}T10:00:00Z", "cost": 2.0} for day in (DAY, DAY, NEXT)]
         assert client.insert_rows_json(table, rows) == []
-    source = find_source(cloud, None, PERIOD, unhurried)
+    source = select_exports(cloud, None, PERIOD, unhurried)
     assert cloud.days_of(source.parts[0].table, PERIOD, unhurried).days == {DAY: {None: 4.0}}
 
 
 @dataclass
 class Project:
-    """A tenant's cloud, as far as `find_source` asks it."""
+    """A tenant's cloud, as far as `select_exports` asks it."""
 
     listing: Listing
-    held: Mapping[str, ExportDays | StepFailed] = field(default_factory=dict)
+    held: Mapping[str, ExportDays | StepError] = field(default_factory=dict)
     project: str = "team"
 
     def list_tables(self, _: Callable[[], None]) -> Listing:
@@ -258,7 +258,7 @@ class Project:
 
     def days_of(self, export: TableName, _: Period, __: Callable[[], None]) -> ExportDays:
         held = self.held[export.table]
-        if isinstance(held, StepFailed):
+        if isinstance(held, StepError):
             raise held
         return held
 
@@ -272,38 +272,38 @@ HELD = ExportDays(days={DAY: {"USD": 1.0}}, size=40)
 
 
 def test_a_standard_export_that_may_not_be_read_does_not_stand_in_the_detailed_ones_way() -> None:
-    refused = StepFailed("Google Cloud refused the service account.")
+    refused = StepError("Google Cloud refused the service account.")
     cloud: Any = Project(Listing(tables=listed(*BOTH), hidden=[]), {BOTH[0]: refused, BOTH[1]: HELD})
-    found = find_source(cloud, None, PERIOD, unhurried)
+    found = select_exports(cloud, None, PERIOD, unhurried)
     assert ([table.table for table in found.tables], found.compared_bytes) == ([BOTH[1]], 40)
     assert found.reason == "The standard export cannot be read beside it: Google Cloud refused the service account."
 
 
 def test_an_export_that_does_not_answer_is_not_taken_for_one_without_rows() -> None:
-    away = StepFailed("BigQuery did not answer.", can_heal=True)
+    away = StepError("BigQuery did not answer.", is_retryable=True)
     for broken in BOTH:
         cloud: Any = Project(Listing(tables=listed(*BOTH), hidden=[]), {**dict.fromkeys(BOTH, HELD), broken: away})
-        with pytest.raises(StepFailed, match="did not answer"):
-            find_source(cloud, None, PERIOD, unhurried)
+        with pytest.raises(StepError, match="did not answer"):
+            select_exports(cloud, None, PERIOD, unhurried)
 
 
 def test_what_is_read_to_compare_is_counted() -> None:
     cloud: Any = Project(Listing(tables=listed(*BOTH), hidden=[]), dict.fromkeys(BOTH, HELD))
-    assert find_source(cloud, None, PERIOD, unhurried).compared_bytes == 80
+    assert select_exports(cloud, None, PERIOD, unhurried).compared_bytes == 80
 
 
 def test_a_named_table_is_taken_at_its_word() -> None:
-    found = find_source(Project(Listing(tables=[], hidden=[])), "fin-project.billing.costs", PERIOD, unhurried)  # type: ignore[arg-type]
+    found = select_exports(Project(Listing(tables=[], hidden=[])), "fin-project.billing.costs", PERIOD, unhurried)  # type: ignore[arg-type]
     assert (found.parts, found.reason) == (
-        (Part(table=named_table("fin-project.billing.costs", "team"), period=PERIOD),),
+        (ExportPart(table=named_table("fin-project.billing.costs", "team"), period=PERIOD),),
         "It is named by export_table.",
     )
 
 
 def test_only_some_views_are_looked_at() -> None:
     views = listed(*(f"like_{number:02}" for number in range(30)), kind="VIEW")
-    with pytest.raises(StepFailed, match="and 12 more"):
-        find_source(Project(Listing(tables=views, hidden=[])), None, PERIOD, unhurried)  # type: ignore[arg-type]
+    with pytest.raises(StepError, match="and 12 more"):
+        select_exports(Project(Listing(tables=views, hidden=[])), None, PERIOD, unhurried)  # type: ignore[arg-type]
 
 
 def test_sizes_are_of_utc_days_and_currencies() -> None:

@@ -10,11 +10,11 @@ from typing import ClassVar
 
 from google.cloud.bigquery import QueryJob
 
-from services.executor.errors import StepFailed
+from services.executor.errors import StepError
 from services.executor.records import RunStatus
 from services.executor.runs.execute import Job, execute
 from services.executor.store import Store
-from services.executor.templates.graph import When, before
+from services.executor.templates.graph import When, ancestors
 from services.executor.templates.step import StepContext, StepResult, Toolbox
 from services.executor.templates.template import TemplateStep
 from services.platform.bigquery.sql import make_block
@@ -31,7 +31,7 @@ type Does = Callable[[StepContext], Awaitable[StepResult]]
 class Scripted:
     """A step that does what the test says."""
 
-    FINDS: ClassVar[Mapping[str, str]] = {}
+    OUTPUTS: ClassVar[Mapping[str, str]] = {}
     does: Does
 
     async def run(self, context: StepContext) -> StepResult:
@@ -51,7 +51,7 @@ class Steps:
             type="test",
             index=len(self.made),
             needs=needs,
-            before=before(identity, known),
+            ancestors=ancestors(identity, known),
             when=when,
             attempts=1,
             timeout_seconds=timeout_seconds,
@@ -80,15 +80,15 @@ async def test_independent_steps_work_at_once_and_what_they_tell_has_an_order(to
     async def slow(_: StepContext) -> StepResult:
         await meeting.wait()
         await fast_ended.wait()
-        return StepResult(rows_processed=1, found={"slow": 1})
+        return StepResult(rows_processed=1, outputs={"slow": 1})
 
     async def fast(_: StepContext) -> StepResult:
         await meeting.wait()
         fast_ended.set()
-        return StepResult(rows_processed=2, found={"fast": 2})
+        return StepResult(rows_processed=2, outputs={"fast": 2})
 
     async def look(context: StepContext) -> StepResult:
-        seen[context.step_id] = list(context.found)
+        seen[context.step_id] = list(context.outputs)
         return StepResult()
 
     steps.add("slow", slow)
@@ -108,14 +108,14 @@ async def test_the_first_failure_in_the_templates_order_is_the_runs(tools: Toolb
 
     async def a(_: StepContext) -> StepResult:
         await b_failed.wait()
-        raise StepFailed("a is broken", can_heal=True)
+        raise StepError("a is broken", is_retryable=True)
 
     async def b(_: StepContext) -> StepResult:
         b_failed.set()
-        raise StepFailed("b is broken")
+        raise StepError("b is broken")
 
     async def last(_: StepContext) -> StepResult:
-        raise StepFailed("the epilogue is broken")
+        raise StepError("the epilogue is broken")
 
     steps.add("tell", last, when=When.ON_FAILURE)
     steps.add("a", a)

@@ -27,7 +27,7 @@ DEFINED = SCHEMA["$defs"]
 TEMPLATES = sorted(path for path in CONFIGS.glob("*/*/*.yml") if path.parts[-3] not in catalogs.NOT_TEMPLATES)
 
 DAILY = make_block("daily", "(\n  d DATE,\n  currency STRING\n)\nPARTITION BY d", {})
-KNOWN = Known(staging=SHAPE, table="daily", create=DAILY, covers_days=True, found={"n": "INT64", "f": "FLOAT64"})
+KNOWN = Known(staging=SHAPE, table="daily", create=DAILY, covers_days=True, outputs={"n": "INT64", "f": "FLOAT64"})
 EVERY_KIND = (
     "{name: a, kind: accepted_values, column: id, values: [x]}",
     "{name: a, kind: finite, columns: [price]}",

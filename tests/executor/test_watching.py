@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 import pytest
 
 from services.executor.records import Run, RunStatus, StepLog
-from services.executor.runs.watch import Event, Waiting, Watch
+from services.executor.runs.watch import Event, Heartbeat, Watch
 from services.executor.store import Store
 from services.platform.errors import NotFound
 from tests.executor.conftest import Tenant
@@ -35,7 +35,7 @@ def line(run: Run, action: str) -> StepLog:
 async def told(events: AsyncIterator[Event]) -> Event:
     """The next event that is more than a sign of life."""
     async with asyncio.timeout(20):
-        while isinstance(event := await anext(events), Waiting):
+        while isinstance(event := await anext(events), Heartbeat):
             pass
     return event
 
@@ -43,7 +43,7 @@ async def told(events: AsyncIterator[Event]) -> Event:
 async def test_each_line_is_told_once_and_while_the_run_lives(tenant: Tenant, begin: Begin, store: Store) -> None:
     job = await begin(date="2025-11-17")
     events = Watch(
-        store=store, tenant_id=tenant.tenant_id, pipeline_logging_id=job.run.pipeline_logging_id, poll_seconds=0.02, silence_seconds=60
+        store=store, tenant_id=tenant.tenant_id, pipeline_logging_id=job.run.pipeline_logging_id, poll_seconds=0.02, heartbeat_seconds=60
     ).events()
     first = await told(events)
     assert isinstance(first, Run)
@@ -64,9 +64,9 @@ async def test_each_line_is_told_once_and_while_the_run_lives(tenant: Tenant, be
 async def test_silence_is_filled_and_what_is_not_there_is_refused(tenant: Tenant, begin: Begin, store: Store) -> None:
     job = await begin(date="2025-11-17")
     quiet = Watch(
-        store=store, tenant_id=tenant.tenant_id, pipeline_logging_id=job.run.pipeline_logging_id, poll_seconds=0.01, silence_seconds=0.0
+        store=store, tenant_id=tenant.tenant_id, pipeline_logging_id=job.run.pipeline_logging_id, poll_seconds=0.01, heartbeat_seconds=0.0
     ).events()
-    assert [type(await anext(quiet)) for _ in range(3)] == [Run, Waiting, Waiting]
-    nobody = Watch(store=store, tenant_id=tenant.tenant_id, pipeline_logging_id="nothing", poll_seconds=0.01, silence_seconds=60)
+    assert [type(await anext(quiet)) for _ in range(3)] == [Run, Heartbeat, Heartbeat]
+    nobody = Watch(store=store, tenant_id=tenant.tenant_id, pipeline_logging_id="nothing", poll_seconds=0.01, heartbeat_seconds=60)
     with pytest.raises(NotFound):
         await anext(nobody.events())

@@ -49,8 +49,8 @@ NAME = {"tenant_id": "acme", "provider": "gcp", "domain": "cost", "template": "b
 START: dict[str, Any] = {**NAME, "pipeline_logging_id": "0" * 8 + "-0000-0000-0000-" + "0" * 12, "attempt": 1, "trigger_type": "scheduler"}
 NONE: Any = SimpleNamespace(start_once=None, prepare=None)
 """Nothing of it is called: a request is read whole first."""
-PIPELINES = PipelineServicer(starter=NONE, keyed=NONE, canceller=NONE, previewer=NONE, store=NONE, catalog=NONE)
-RUNS = RunServicer(starter=NONE, ledger=NONE, store=NONE, reconciler=NONE)
+PIPELINES = PipelineServicer(starter=NONE, idempotent_starts=NONE, canceller=NONE, dry_runner=NONE, store=NONE, catalog=NONE)
+RUNS = RunServicer(starter=NONE, quota=NONE, store=NONE, reconciler=NONE)
 
 
 @pytest.mark.parametrize(

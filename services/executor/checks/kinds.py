@@ -37,7 +37,7 @@ class Known:
     """Makes `table`, which the checked rows are for."""
     covers_days: bool
     """Whether the template is run for days."""
-    found: Mapping[str, str]
+    outputs: Mapping[str, str]
     """What earlier steps find out, name to GoogleSQL type."""
 
 
@@ -80,8 +80,8 @@ def _bounds(section: Section) -> tuple[float | None, float | None]:
 
 def _source(section: Section, known: Known, kind: str) -> str:
     source = section.text("source")
-    if known.found.get(source) != kind:
-        fitting = sorted(name for name, found in known.found.items() if found == kind)
+    if known.outputs.get(source) != kind:
+        fitting = sorted(name for name, found in known.outputs.items() if found == kind)
         raise section.error(f"no earlier step finds out `{source}` as {kind}; there is {', '.join(fitting) or 'none'}", "source")
     return source
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from services.executor.checks.samples import Sample, read_sample
-from services.executor.errors import StepFailed
+from services.executor.errors import StepError
 
 SEVERITIES = ("error", "warn")
 
@@ -41,7 +41,7 @@ class Verdict:
 
 
 def judge(checks: Sequence[Check], measured: Iterable[Mapping[str, Any]]) -> list[Verdict]:
-    """A verdict a check, in the template's order. Raises StepFailed unless the query has measured each of them once, and nothing else."""
+    """A verdict a check, in the template's order. Raises StepError unless the query has measured each of them once, and nothing else."""
     rows = list(measured)
     answered, wanted = Counter(row["check_name"] for row in rows), {check.name for check in checks}
     wrong = {
@@ -51,7 +51,7 @@ def judge(checks: Sequence[Check], measured: Iterable[Mapping[str, Any]]) -> lis
     }
     for how, names in wrong.items():
         if names:
-            raise StepFailed(f"The checks query {how} {', '.join(sorted(str(name) for name in names))}; this template is broken.")
+            raise StepError(f"The checks query {how} {', '.join(sorted(str(name) for name in names))}; this template is broken.")
     found = {row["check_name"]: row for row in rows}
     return [_verdict(check, found[check.name]) for check in checks]
 
@@ -62,11 +62,11 @@ def _verdict(check: Check, row: Mapping[str, Any]) -> Verdict:
 
 
 def refuse_errors(verdicts: Sequence[Verdict]) -> None:
-    """Raises StepFailed, naming the checks, if one of severity error has failed."""
+    """Raises StepError, naming the checks, if one of severity error has failed."""
     broken = [verdict for verdict in verdicts if not verdict.passed and verdict.check.severity == "error"]
     if broken:
         failures = "; ".join(f"{v.check.name} (expected {v.check.expect}, {v.failing_rows} rows fail{_observed(v)})" for v in broken)
-        raise StepFailed(f"Quality checks failed, nothing was published: {failures}.", metadata=shown_samples(verdicts))
+        raise StepError(f"Quality checks failed, nothing was published: {failures}.", metadata=shown_samples(verdicts))
 
 
 def _observed(verdict: Verdict) -> str:

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 import httpcore
 
 from services.executor.notify.resolver import look_up
-from services.executor.notify.responses import NotDelivered, judge_answer
+from services.executor.notify.responses import NotDelivered, judge_response
 from services.platform.clock import Clock
 
 CONNECT_SECONDS = 3.0
@@ -80,7 +80,7 @@ class Poster:
             ):
                 known = {name.lower(): value for name, value in answer.headers}
                 after = known.get(b"retry-after", b"").decode("ascii", "replace")
-                failure = judge_answer(answer.status, after, now=self._clock.now())
+                failure = judge_response(answer.status, after, now=self._clock.now())
         except AddressRefused:
             raise NotDelivered("address_refused", again=False, host=host) from None
         except (httpcore.NetworkError, httpcore.TimeoutException, httpcore.ProtocolError) as error:

@@ -10,7 +10,7 @@ TEXT_LENGTH = 4000
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Wording:
+class MessageTemplate:
     """Text with gaps."""
 
     parts: tuple[tuple[str, str | None], ...]

@@ -9,7 +9,7 @@ from typing import Any
 from services.executor.records import RunStatus
 
 
-class Kind(StrEnum):
+class NotificationKind(StrEnum):
     """How it travels. The first two are credentials providers, too: a tenant's target is a secret."""
 
     SLACK = "SLACK"
@@ -70,7 +70,7 @@ class Notification:
 
     id: str
     """The same for all tries, so that a receiver can tell a second try from a second message. Holds no full stop."""
-    kind: Kind
+    kind: NotificationKind
     report: Report
     text: str = field(repr=False)
     to: str = field(default="", repr=False)

@@ -18,7 +18,7 @@ class NotDelivered(Exception):
         self.reason, self.again, self.host, self.wait = reason, again, host, wait
 
 
-def judge_answer(status: int, retry_after: str | None, *, now: datetime) -> NotDelivered | None:
+def judge_response(status: int, retry_after: str | None, *, now: datetime) -> NotDelivered | None:
     """None for an HTTP answer that says delivered; what else it says for all others. Nobody is redirected: a 3xx is the end."""
     if 200 <= status < 300:  # noqa: PLR2004 - HTTP's own
         return None

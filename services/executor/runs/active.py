@@ -9,9 +9,9 @@ from typing import Self
 
 import structlog
 
-from services.executor.records import Outcome, RunStatus
+from services.executor.records import RunOutcome, RunStatus
 from services.executor.runs.execute import Job
-from services.executor.runs.quota import Ledger, Slot
+from services.executor.runs.quota import QuotaClient, Reservation
 from services.executor.store import Store
 from services.platform.backoff import backoff
 from services.platform.clock import Clock
@@ -25,96 +25,96 @@ _log = structlog.get_logger()
 
 
 @dataclass(kw_only=True, slots=True)
-class _Live:
+class _ActiveRun:
     job: Job
-    slot: Slot
+    reservation: Reservation
     task: asyncio.Task[None] = field(init=False)
     stop_reason: str | None = None
     closing: bool = False
     """Its outcome is being written: too late to stop it."""
 
 
-class LiveRuns:
+class ActiveRuns:
     """Starts, bounds and stops runs. Leaving the context lets them end within the grace period and fails the rest."""
 
     def __init__(
         self,
         *,
-        execute: Callable[[Job], Awaitable[Outcome]],
+        execute: Callable[[Job], Awaitable[RunOutcome]],
         store: Store,
-        ledger: Ledger,
+        quota: QuotaClient,
         clock: Clock,
         max_concurrent: int,
         grace_seconds: float,
     ) -> None:
-        self._execute, self._store, self._ledger, self._clock = execute, store, ledger, clock
+        self._execute, self._store, self._quota, self._clock = execute, store, quota, clock
         self._room = asyncio.Semaphore(max_concurrent)
         self._grace_seconds = grace_seconds
-        self._live: dict[str, _Live] = {}
+        self._active: dict[str, _ActiveRun] = {}
         self._stopping = False
 
     def ids(self) -> list[str]:
         """The runs whose slots this process must renew."""
-        return list(self._live)
+        return list(self._active)
 
     def by_tenant(self) -> dict[str, list[str]]:
         """The runs of this process, by tenant."""
         found = defaultdict[str, list[str]](list)
-        for identity, live in self._live.items():
-            found[live.job.run.tenant_id].append(identity)
+        for identity, active in self._active.items():
+            found[active.job.run.tenant_id].append(identity)
         return found
 
-    def leads(self, pipeline_logging_id: str) -> bool:
+    def is_active(self, pipeline_logging_id: str) -> bool:
         """Whether this process leads the run."""
-        return pipeline_logging_id in self._live
+        return pipeline_logging_id in self._active
 
     def refuse_if_stopping(self) -> None:
         """Raises Unavailable once the process is on its way out."""
         if self._stopping:
             raise Unavailable("SERVICE_UNAVAILABLE", "The executor is being restarted. Try again in a moment.")
 
-    def start(self, job: Job, slot: Slot) -> None:
+    def start(self, job: Job, reservation: Reservation) -> None:
         """Takes over a run whose row is written; returns at once."""
-        live = _Live(job=job, slot=slot)
-        self._live[slot.pipeline_logging_id] = live
+        active = _ActiveRun(job=job, reservation=reservation)
+        self._active[reservation.pipeline_logging_id] = active
         # Eager: a task that is cancelled before its first step would never come to write down how it ended.
-        live.task = asyncio.Task(self._lead(live), loop=asyncio.get_running_loop(), eager_start=True)
+        active.task = asyncio.Task(self._supervise(active), loop=asyncio.get_running_loop(), eager_start=True)
 
     def stop(self, pipeline_logging_id: str, reason: str, *, status: RunStatus = RunStatus.FAILED) -> None:
         """Fails a run with `reason` in words for the tenant, and tells its epilogue so, or what its row says already (`status`). Nothing
         happens if it is not here or is ending anyway.
         """
-        live = self._live.get(pipeline_logging_id)
-        if live is not None and not live.closing and live.stop_reason is None:
-            live.stop_reason = reason
-            live.task.cancel(Outcome(status=status, error_message=reason))
+        active = self._active.get(pipeline_logging_id)
+        if active is not None and not active.closing and active.stop_reason is None:
+            active.stop_reason = reason
+            active.task.cancel(RunOutcome(status=status, error_message=reason))
 
-    async def _lead(self, live: _Live) -> None:
-        run = live.job.run
+    async def _supervise(self, active: _ActiveRun) -> None:
+        run = active.job.run
         structlog.contextvars.bind_contextvars(tenant_id=run.tenant_id, pipeline_logging_id=run.pipeline_logging_id)
         try:
-            outcome = await self._bounded(live)
-            live.closing = True
-            await self._close(live, outcome)
+            outcome = await self._bounded(active)
+            active.closing = True
+            await self._close(active, outcome)
         finally:
-            del self._live[run.pipeline_logging_id]
+            del self._active[run.pipeline_logging_id]
 
-    async def _bounded(self, live: _Live) -> Outcome:
-        left = (live.job.run.deadline_at - self._clock.now()).total_seconds()
+    async def _bounded(self, active: _ActiveRun) -> RunOutcome:
+        left = (active.job.run.deadline_at - self._clock.now()).total_seconds()
         try:
             async with asyncio.timeout(left), self._room:
-                return await self._execute(live.job)
+                return await self._execute(active.job)
         except TimeoutError:
-            return live.job.overdue()
+            return active.job.overdue()
         except asyncio.CancelledError:
-            if live.stop_reason is None:
+            if active.stop_reason is None:
                 raise
-            live.task.uncancel()
-            return Outcome(status=RunStatus.FAILED, error_message=live.stop_reason)
+            active.task.uncancel()
+            return RunOutcome(status=RunStatus.FAILED, error_message=active.stop_reason)
 
-    async def _close(self, live: _Live, outcome: Outcome) -> None:
+    async def _close(self, active: _ActiveRun, outcome: RunOutcome) -> None:
         """Writes down how the run ended, then gives its slot back. Tries for as long as the process lives: the slot is renewed so long."""
-        run = live.job.run
+        run = active.job.run
         status: RunStatus | None = None
         for wait in backoff(first=0.2, most=10.0):
             try:
@@ -126,7 +126,7 @@ class LiveRuns:
                     rows_processed=outcome.rows_processed,
                     error_message=outcome.error_message,
                 )
-                await self._ledger.settle(live.slot, status or outcome.status)
+                await self._quota.settle(active.reservation, status or outcome.status)
             except Unavailable as error:
                 _log.warning("close_delayed", reason=error.reason)
                 await asyncio.sleep(wait)
@@ -142,16 +142,16 @@ class LiveRuns:
 
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self._stopping = True
-        tasks = [live.task for live in self._live.values()]
+        tasks = [active.task for active in self._active.values()]
         if tasks:
             await asyncio.wait(tasks, timeout=max(0.0, self._grace_seconds - CLOSING_SECONDS))
         for pipeline_logging_id in self.ids():
             self.stop(pipeline_logging_id, STOPPED)
-        if left := [live.task for live in self._live.values()]:
+        if left := [active.task for active in self._active.values()]:
             await asyncio.wait(left, timeout=CLOSING_SECONDS / 2)
-            for live in self._live.values():
-                if not live.closing:
-                    live.task.cancel()  # cuts its epilogue short
+            for active in self._active.values():
+                if not active.closing:
+                    active.task.cancel()  # cuts its epilogue short
             _, unfinished = await asyncio.wait(left, timeout=CLOSING_SECONDS / 2)
             for task in unfinished:
                 # Its lease runs out, and whoever reconciles next ends it.

@@ -10,8 +10,8 @@
 """
 
 from services.executor.records import RunStatus
-from services.executor.runs.active import LiveRuns
-from services.executor.runs.quota import Ledger, Slot
+from services.executor.runs.active import ActiveRuns
+from services.executor.runs.quota import QuotaClient, Reservation
 from services.executor.store import Store, no_such_run
 from services.platform.bigquery import client as bigquery
 from services.platform.clock import Clock, utc_day
@@ -23,8 +23,8 @@ CANCELLED = "The run was cancelled."
 class Canceller:
     """Cancels runs."""
 
-    def __init__(self, *, store: Store, ledger: Ledger, live: LiveRuns, clock: Clock) -> None:
-        self._store, self._ledger, self._live, self._clock = store, ledger, live, clock
+    def __init__(self, *, store: Store, quota: QuotaClient, active: ActiveRuns, clock: Clock) -> None:
+        self._store, self._quota, self._active, self._clock = store, quota, active, clock
 
     async def cancel(self, tenant_id: str, pipeline_logging_id: str) -> None:
         """Ends the run CANCELLED; one that is CANCELLED already stays as it is. Raises NotFound, FailedPrecondition if it has ended in
@@ -40,7 +40,7 @@ class Canceller:
         if stands is not RunStatus.CANCELLED:
             told = f"The run has ended {stands}, so there is nothing to cancel."
             raise FailedPrecondition("RUN_HAS_ENDED", told, metadata={"status": stands})
-        self._live.stop(pipeline_logging_id, CANCELLED, status=RunStatus.CANCELLED)
+        self._active.stop(pipeline_logging_id, CANCELLED, status=RunStatus.CANCELLED)
         # CANCELLED counts on no day, so any day will do.
-        slot = Slot(tenant_id=tenant_id, pipeline_logging_id=pipeline_logging_id, usage_date=utc_day(now))
-        await self._ledger.settle(slot, RunStatus.CANCELLED)
+        reservation = Reservation(tenant_id=tenant_id, pipeline_logging_id=pipeline_logging_id, usage_date=utc_day(now))
+        await self._quota.settle(reservation, RunStatus.CANCELLED)

@@ -13,9 +13,9 @@ from typing import Any, Final
 import structlog
 from google.api_core.exceptions import GoogleAPICallError
 
-from services.executor.errors import StepFailed
+from services.executor.errors import StepError
 from services.executor.runs.execute import Job, context_of, drop_staging
-from services.executor.templates.step import Previewed, Reading, StepPreview, StepResult, Toolbox
+from services.executor.templates.step import DryRunnable, Reading, StepDryRun, StepResult, Toolbox
 from services.executor.templates.template import TemplateStep
 from services.platform.errors import ConvergenceError, ResourceExhausted, Unavailable
 
@@ -62,7 +62,7 @@ class PricedStep:
 
 
 @dataclass(kw_only=True, slots=True)
-class Preview:
+class DryRun:
     """What a dry run found."""
 
     steps: list[PricedStep] = field(default_factory=list)
@@ -70,7 +70,7 @@ class Preview:
     """By step, in words for the tenant."""
 
 
-class Previewer:
+class DryRunner:
     """Looks at what runs would do."""
 
     def __init__(self, tools: Toolbox, prices: Prices) -> None:
@@ -78,7 +78,7 @@ class Previewer:
         self._tools, self._prices = tools, prices
         self._under_way = Counter[str]()
 
-    async def preview(self, job: Job) -> Preview:
+    async def dry_run(self, job: Job) -> DryRun:
         """What this run would do. Raises Unavailable if something does not answer: then nobody knows; ResourceExhausted if the tenant has
         AT_ONCE dry runs under way: they spend no quota, so they must not stand in others' way.
         """
@@ -88,21 +88,21 @@ class Previewer:
             raise ResourceExhausted("CONCURRENT_LIMIT_REACHED", told, retry_after=timedelta(seconds=5))
         self._under_way[tenant_id] += 1
         try:
-            return await self._preview(job)
+            return await self._dry_run(job)
         finally:
             self._under_way[tenant_id] -= 1
             self._under_way += Counter()
 
-    async def _preview(self, job: Job) -> Preview:
-        found, results, staged = Preview(), dict[str, StepResult](), dict[str, int]()
+    async def _dry_run(self, job: Job) -> DryRun:
+        found, results, staged = DryRun(), dict[str, StepResult](), dict[str, int]()
         try:
             for step in job.template.steps:
-                if not step.is_work or found.problems.keys() & step.before:
+                if not step.is_work or found.problems.keys() & step.ancestors:
                     continue
-                seen = await self._look(job, step, results, found)
-                results[step.id] = StepResult(found=_zeros(step.action.FINDS), staging=seen.staging if seen else ())
+                seen = await self._dry_run_step(job, step, results, found)
+                results[step.id] = StepResult(outputs=_zeros(step.action.OUTPUTS), staging=seen.staging if seen else ())
                 if seen:
-                    size = seen.bytes_read + sum(staged.get(one, 0) for one in step.before)
+                    size = seen.bytes_read + sum(staged.get(one, 0) for one in step.ancestors)
                     staged[step.id] = seen.staged_bytes
                     cost = self._prices.of(seen.reading, size)
                     found.steps.append(
@@ -112,14 +112,14 @@ class Previewer:
             await drop_staging(job, results, self._tools)
         return found
 
-    async def _look(self, job: Job, step: TemplateStep, results: Mapping[str, StepResult], found: Preview) -> StepPreview | None:
-        if not isinstance(step.action, Previewed):
+    async def _dry_run_step(self, job: Job, step: TemplateStep, results: Mapping[str, StepResult], found: DryRun) -> StepDryRun | None:
+        if not isinstance(step.action, DryRunnable):
             return None
         try:
-            return await step.action.preview(context_of(job, step, results, self._tools))
+            return await step.action.dry_run(context_of(job, step, results, self._tools))
         except Unavailable:
             raise
-        except (StepFailed, ConvergenceError) as error:
+        except (StepError, ConvergenceError) as error:
             found.problems[step.id] = error.message
         except GoogleAPICallError:
             _log.exception("preview_refused", step=step.id)

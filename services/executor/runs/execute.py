@@ -13,8 +13,8 @@ from typing import Any
 
 import structlog
 
-from services.executor.errors import StepFailed
-from services.executor.records import Outcome, Period, Run, RunStatus, StepLog, StepStatus
+from services.executor.errors import StepError
+from services.executor.records import Period, Run, RunOutcome, RunStatus, StepLog, StepStatus
 from services.executor.templates.graph import should_run
 from services.executor.templates.parameters import Value
 from services.executor.templates.step import StepContext, StepResult, Toolbox
@@ -23,9 +23,9 @@ from services.platform.backoff import backoff
 from services.platform.bigquery import client as bigquery
 from services.platform.errors import ConvergenceError, Unavailable
 
-EPILOGUE_SECONDS = 30.0
+FINALIZER_SECONDS = 30.0
 """For all steps of a stopped run's epilogue together; less than what the reconciler leaves an executor to write down how a run ended."""
-RUNNING = Outcome(status=RunStatus.RUNNING)
+RUNNING = RunOutcome(status=RunStatus.RUNNING)
 """As far as a step of the run's work can know."""
 
 _log = structlog.get_logger()
@@ -44,10 +44,10 @@ class Job:
         """The days that it covers, if its template is run for days."""
         return self.template.period_of(self.parameters)
 
-    def overdue(self) -> Outcome:
+    def overdue(self) -> RunOutcome:
         """How it ends when its time is up."""
         told = f"The run took longer than {self.template.timeout_seconds} s and was stopped."
-        return Outcome(status=RunStatus.FAILED, error_message=told)
+        return RunOutcome(status=RunStatus.FAILED, error_message=told)
 
 
 @dataclass(kw_only=True, slots=True)
@@ -57,38 +57,38 @@ class _Progress:
     ended: dict[str, StepStatus] = field(default_factory=dict)
     results: dict[str, StepResult] = field(default_factory=dict)
     failures: dict[str, str] = field(default_factory=dict)
-    stopped: Outcome | None = None
+    stopped: RunOutcome | None = None
 
-    def seen_by(self, step: TemplateStep, steps: tuple[TemplateStep, ...]) -> Outcome:
+    def seen_by(self, step: TemplateStep, steps: tuple[TemplateStep, ...]) -> RunOutcome:
         """What a step of the epilogue sees is what the run is about to end as; while the work goes on, it is RUNNING."""
         if step.is_work:
             return RUNNING
         return self.stopped or self.outcome(steps)
 
-    def outcome(self, steps: tuple[TemplateStep, ...]) -> Outcome:
+    def outcome(self, steps: tuple[TemplateStep, ...]) -> RunOutcome:
         """The first failure in the template's order, the work before the epilogue; without one, the rows that the last step has told."""
         for step in sorted(steps, key=lambda one: not one.is_work):
             if step.id in self.failures:
-                return Outcome(status=RunStatus.FAILED, error_message=f"Step {step.id}: {self.failures[step.id]}")
+                return RunOutcome(status=RunStatus.FAILED, error_message=f"Step {step.id}: {self.failures[step.id]}")
         results = (self.results[step.id] for step in reversed(steps) if step.id in self.results)
         rows = next((result.rows_processed for result in results if result.rows_processed is not None), None)
-        return Outcome(status=RunStatus.COMPLETED, rows_processed=rows)
+        return RunOutcome(status=RunStatus.COMPLETED, rows_processed=rows)
 
 
-async def execute(job: Job, tools: Toolbox) -> Outcome:
+async def execute(job: Job, tools: Toolbox) -> RunOutcome:
     """Runs all steps, and drops what was staged, whatever happens. A failed step fails the run. Raises CancelledError only."""
     progress = _Progress()
     work = [step for step in job.template.steps if step.is_work]
-    epilogue = [step for step in job.template.steps if not step.is_work]
+    finalizers = [step for step in job.template.steps if not step.is_work]
     try:
         try:
             await _run(job, work, progress, tools)
         except asyncio.CancelledError as stop:
             # Whoever stops a run says how it ends; its own deadline says nothing.
-            progress.stopped = next((told for told in stop.args if isinstance(told, Outcome)), job.overdue())
-            await _run_stopped(job, epilogue, progress, tools)
+            progress.stopped = next((told for told in stop.args if isinstance(told, RunOutcome)), job.overdue())
+            await _run_stopped(job, finalizers, progress, tools)
             raise
-        await _run(job, epilogue, progress, tools)
+        await _run(job, finalizers, progress, tools)
     finally:
         await drop_staging(job, progress.results, tools)
     return progress.outcome(job.template.steps)
@@ -114,18 +114,18 @@ async def _run(job: Job, steps: Sequence[TemplateStep], progress: _Progress, too
             tasks[step.id] = group.create_task(when_due(step))
 
 
-async def _run_stopped(job: Job, epilogue: Sequence[TemplateStep], progress: _Progress, tools: Toolbox) -> None:
+async def _run_stopped(job: Job, finalizers: Sequence[TemplateStep], progress: _Progress, tools: Toolbox) -> None:
     try:
-        async with asyncio.timeout(EPILOGUE_SECONDS):
-            await _run(job, epilogue, progress, tools, stopped=True)
+        async with asyncio.timeout(FINALIZER_SECONDS):
+            await _run(job, finalizers, progress, tools, stopped=True)
     except TimeoutError:
-        _log.warning("epilogue_cut_short", seconds=EPILOGUE_SECONDS)
+        _log.warning("epilogue_cut_short", seconds=FINALIZER_SECONDS)
 
 
 async def _perform(job: Job, step: TemplateStep, progress: _Progress, tools: Toolbox) -> None:
     waits = backoff(first=1.0, most=30.0)
     # Whether another attempt of the run may work, for whoever decides on one: what fails the run says it, not what fails after that.
-    says_healing = step.is_work or not progress.failures
+    says_retryable = step.is_work or not progress.failures
     for attempt in range(1, step.attempts + 1):
         began = tools.clock.now()
         await _log_step(job, step, StepStatus.RUNNING, tools, attempt=attempt)
@@ -145,10 +145,10 @@ async def _perform(job: Job, step: TemplateStep, progress: _Progress, tools: Too
             return
         why: dict[str, Any] = {
             "error_message": result.message,
-            "metadata": {**result.metadata, **({"can_heal": result.can_heal} if says_healing else {})},
+            "metadata": {**result.metadata, **({"can_heal": result.is_retryable} if says_retryable else {})},
         }
         await _log_step(job, step, StepStatus.FAILED, tools, attempt=attempt, duration_ms=took, **why)
-        if attempt < step.attempts and result.can_heal:
+        if attempt < step.attempts and result.is_retryable:
             await asyncio.sleep(next(waits))
             continue
         progress.ended[step.id] = StepStatus.FAILED
@@ -156,34 +156,34 @@ async def _perform(job: Job, step: TemplateStep, progress: _Progress, tools: Too
         return
 
 
-async def _attempt(job: Job, step: TemplateStep, progress: _Progress, tools: Toolbox) -> StepResult | StepFailed:
+async def _attempt(job: Job, step: TemplateStep, progress: _Progress, tools: Toolbox) -> StepResult | StepError:
     """One try. What goes wrong comes back in words for the tenant; what they do not tell is in the log."""
     context = context_of(job, step, progress.results, tools, outcome=progress.seen_by(step, job.template.steps))
     try:
         async with asyncio.timeout(step.timeout_seconds):
             return await step.action.run(context)
-    except StepFailed as error:
+    except StepError as error:
         _log.info("step_failed", step=step.id, cause=repr(error.__cause__.__class__.__name__))
         return error
     except TimeoutError:
-        return StepFailed(f"It took longer than {step.timeout_seconds} s and was stopped.", can_heal=True)
+        return StepError(f"It took longer than {step.timeout_seconds} s and was stopped.", is_retryable=True)
     except ConvergenceError as error:
-        return StepFailed(error.message, can_heal=isinstance(error, Unavailable))
+        return StepError(error.message, is_retryable=isinstance(error, Unavailable))
     except bigquery.BadRequest:
         _log.exception("step_sql_refused", step=step.id)
         told = "BigQuery refuses this step's SQL, or what it makes of these rows. Tell whoever runs this service."
-        return StepFailed(told)
+        return StepError(told)
     except Exception:  # noqa: BLE001 - a bug fails its run, not the executor
         _log.exception("step_broke", step=step.id)
         told = f"Something broke on our side. Quote pipeline_logging_id {job.run.pipeline_logging_id} when you ask for help."
-        return StepFailed(told, can_heal=True)
+        return StepError(told, is_retryable=True)
 
 
 def context_of(
-    job: Job, step: TemplateStep, results: Mapping[str, StepResult], tools: Toolbox, *, outcome: Outcome = RUNNING
+    job: Job, step: TemplateStep, results: Mapping[str, StepResult], tools: Toolbox, *, outcome: RunOutcome = RUNNING
 ) -> StepContext:
     """What a step gets to see, of the results of those before it."""
-    known = [results[one.id] for one in job.template.steps if one.id in step.before and one.id in results]
+    known = [results[one.id] for one in job.template.steps if one.id in step.ancestors and one.id in results]
     return StepContext(
         run=job.run,
         provider=job.template.name.provider,
@@ -191,7 +191,7 @@ def context_of(
         timeout_seconds=step.timeout_seconds,
         parameters=job.parameters,
         period=job.period,
-        found={name: value for result in known for name, value in result.found.items()},
+        outputs={name: value for result in known for name, value in result.outputs.items()},
         staging=tuple(table for result in known for table in result.staging),
         outcome=outcome,
         tools=tools,

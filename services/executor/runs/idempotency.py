@@ -1,7 +1,7 @@
 """`Idempotency-Key`: the same key of a tenant starts one run within 24 hours, however often and wherever it is sent.
 
-A run's id is made from the key, so that all who send it ask for the same run, and `Starter.start_once` starts that once. A key that is used
-again after its 24 hours means the next run of a row of ids, also made from the key: everybody walks the same row.
+A run's id is made from the key, so that all who send it ask for the same run, and `RunStarter.start_once` starts that once. A key that is
+used again after its 24 hours means the next run of a row of ids, also made from the key: everybody walks the same row.
 """
 
 from collections.abc import Sequence
@@ -12,16 +12,16 @@ from uuid import UUID, uuid5
 
 import grpc
 
-from services.executor.runs.start import Starter, Wanted
+from services.executor.runs.start import RunRequest, RunStarter
 from services.executor.store import Store
 from services.executor.templates.parameters import to_json
 from services.platform.clock import Clock
 from services.platform.errors import InvalidArgument
 
 HEADER: Final = "Idempotency-Key"
-KEPT = timedelta(hours=24)
+WINDOW = timedelta(hours=24)
 LENGTH = 255
-PAGE = 32
+LOOKUP_PAGE = 32
 """Ids that are looked up at once; a key is hardly ever used on so many days."""
 _NAMESPACE: Final = UUID("7c1d94f2-5f0b-5e0e-9a53-2b8f5a4f61d7")
 
@@ -39,25 +39,25 @@ def key_of(context: grpc.aio.ServicerContext[Any, Any]) -> str | None:
 
 def run_ids(tenant_id: str, key: str, first: int = 0) -> Sequence[str]:
     """The ids of the key's runs, from its `first`-th use (from 0) on: a page of them."""
-    return [str(uuid5(_NAMESPACE, f"{tenant_id}|{use}|{key}")) for use in range(first, first + PAGE)]
+    return [str(uuid5(_NAMESPACE, f"{tenant_id}|{use}|{key}")) for use in range(first, first + LOOKUP_PAGE)]
 
 
-class KeyedStarts:
+class IdempotentStarts:
     """Starts runs under keys."""
 
-    def __init__(self, starter: Starter, store: Store, clock: Clock) -> None:
+    def __init__(self, starter: RunStarter, store: Store, clock: Clock) -> None:
         self._starter, self._store, self._clock = starter, store, clock
 
-    async def start(self, wanted: Wanted, key: str) -> str:
-        """The id of the key's run, which is started unless it was in the last 24 hours. Raises as `Starter.start` does, and InvalidArgument
-        if the key was used for another run: for what was refused nothing is kept, so the same key may be sent again.
+    async def start(self, request: RunRequest, key: str) -> str:
+        """The id of the key's run, which is started unless it was in the last 24 hours. Raises as `RunStarter.start` does, and
+        InvalidArgument if the key was used for another run: for what was refused nothing is kept, so the same key may be sent again.
         """
-        self._starter.check(wanted)
-        identity, is_new = await self._place(wanted.tenant_id, key)
+        self._starter.check(request)
+        identity, is_new = await self._place(request.tenant_id, key)
         if is_new:
-            await self._starter.start_once(replace(wanted, pipeline_logging_id=identity))
+            await self._starter.start_once(replace(request, pipeline_logging_id=identity))
         # Also after a start: another call of the same key, with other parameters, may have been first.
-        await self._refuse_another(wanted, identity)
+        await self._refuse_another(request, identity)
         return identity
 
     async def _place(self, tenant_id: str, key: str) -> tuple[str, bool]:
@@ -68,20 +68,20 @@ class KeyedStarts:
             states = await self._store.run_states(tenant_id, ids)
             if ids[-1] not in states:
                 break
-            first += PAGE
+            first += LOOKUP_PAGE
         used = [one for one in ids if one in states]
-        if used and self._clock.now() - states[used[-1]].started_at < KEPT:
+        if used and self._clock.now() - states[used[-1]].started_at < WINDOW:
             return used[-1], False
         return ids[len(used)], True
 
-    async def _refuse_another(self, wanted: Wanted, identity: str) -> None:
-        run = await self._store.get_run(wanted.tenant_id, identity)
+    async def _refuse_another(self, request: RunRequest, identity: str) -> None:
+        run = await self._store.find_run(request.tenant_id, identity)
         if run is None:
             return
         # Seen from the moment the run began: `yesterday` sent again after midnight is the same wish.
-        template, parameters = self._starter.check(replace(wanted, called_at=run.started_at))
+        template, parameters = self._starter.check(replace(request, called_at=run.started_at))
         # What neither side gave is a default, and a template may have got another one since.
         meant, known = to_json(parameters), dict(run.parameters)
-        differs = any(meant.get(name) != known.get(name) for name in known.keys() | {name for name in wanted.given if name in meant})
-        if run.pipeline_id != template.name.pipeline_id(wanted.tenant_id) or differs:
+        differs = any(meant.get(name) != known.get(name) for name in known.keys() | {name for name in request.given if name in meant})
+        if run.pipeline_id != template.name.pipeline_id(request.tenant_id) or differs:
             raise InvalidArgument(HEADER, "was used for another pipeline or other parameters in the last 24 hours. Use a new key.")

@@ -8,55 +8,55 @@ from typing import Self
 import structlog
 
 from services.executor.records import RunState, RunStatus
-from services.executor.runs.active import LiveRuns
-from services.executor.runs.quota import Ledger
+from services.executor.runs.active import ActiveRuns
+from services.executor.runs.quota import QuotaClient
 from services.executor.runs.reconcile import Reconciler
 from services.executor.store import Store
 from services.platform.errors import ConvergenceError
 from services.platform.periodic import run_periodically
 
 ENDED_ELSEWHERE = "The run was ended from outside while it worked."
-LOOK_SECONDS = 5.0
+CHECK_SECONDS = 5.0
 """How long a run goes on working at most after another executor has cancelled it, but for the statement that tells."""
 SLOT_LOST = "The run lost its slot, because its executor was out of touch for too long; run it again."
 
 _log = structlog.get_logger()
 
 
-class LeaseKeeper:
+class LeaseRenewer:
     """Renews all live runs in one call, three times in a lease, and stops those whose slot is gone; in between it looks whether they are.
     Beside that, and never in its way, it sweeps up after dead executors: with many orphans that takes longer than a lease.
 
     Runs while its context is open.
     """
 
-    def __init__(self, *, live: LiveRuns, store: Store, ledger: Ledger, reconciler: Reconciler, lease_seconds: float) -> None:
-        self._live, self._store, self._ledger, self._reconciler = live, store, ledger, reconciler
+    def __init__(self, *, active: ActiveRuns, store: Store, quota: QuotaClient, reconciler: Reconciler, lease_seconds: float) -> None:
+        self._active, self._store, self._quota, self._reconciler = active, store, quota, reconciler
         self._every = lease_seconds / 3
 
     async def renew(self) -> None:
         """One renewal. Raises Unavailable if auth does not answer."""
-        if asked := self._live.ids():
-            await self._stop(set(asked) - await self._ledger.renew(asked))
+        if asked := self._active.ids():
+            await self._stop(set(asked) - await self._quota.renew(asked))
 
-    async def look(self) -> None:
+    async def check_held(self) -> None:
         """Whether all runs here still hold their slots, in one statement for all tenants: who ends a run from outside, as a cancel through
         another executor does, settles its slot. Raises Unavailable if auth does not answer.
         """
-        if asked := self._live.ids():
-            await self._stop(set(asked) - await self._ledger.held(asked))
+        if asked := self._active.ids():
+            await self._stop(set(asked) - await self._quota.held(asked))
 
     async def _stop(self, lost: set[str]) -> None:
         """Stops runs that have no slot any more, in the words of their rows if these say that they have ended."""
-        for tenant_id, runs in self._live.by_tenant().items():
+        for tenant_id, runs in self._active.by_tenant().items():
             if gone := lost.intersection(runs):
                 states = await self._states(tenant_id, sorted(gone))
                 for run in gone:
                     # It may have ended, and given its slot back, while we asked: then this stops nothing.
                     if (state := states.get(run)) is None or state.status is RunStatus.RUNNING:
-                        self._live.stop(run, SLOT_LOST)
+                        self._active.stop(run, SLOT_LOST)
                     else:
-                        self._live.stop(run, ENDED_ELSEWHERE, status=state.status)
+                        self._active.stop(run, ENDED_ELSEWHERE, status=state.status)
 
     async def _states(self, tenant_id: str, runs: Sequence[str]) -> Mapping[str, RunState]:
         """How the rows stand; that they cannot be read keeps no run going that has no slot."""
@@ -66,12 +66,12 @@ class LeaseKeeper:
             _log.warning("rows_unreadable", tenant_id=tenant_id, reason=error.reason)
             return {}
 
-    async def sweep(self) -> None:
+    async def reconcile(self) -> None:
         """One look for slots that nobody renews. Raises Unavailable if auth does not answer."""
-        await self._reconciler.sweep()
+        await self._reconciler.reconcile_expired()
 
     async def __aenter__(self) -> Self:
-        rhythms = ((self.renew, self._every), (self.sweep, self._every), (self.look, LOOK_SECONDS))
+        rhythms = ((self.renew, self._every), (self.reconcile, self._every), (self.check_held, CHECK_SECONDS))
         self._tasks = [asyncio.create_task(run_periodically(what, every=every, name="leases")) for what, every in rhythms]
         return self
 

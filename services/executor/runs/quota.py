@@ -18,7 +18,7 @@ A retry took no unit, so one that never began is settled as RunStatus.CANCELLED.
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Slot:
+class Reservation:
     """What a run holds."""
 
     tenant_id: str
@@ -29,17 +29,17 @@ class Slot:
     """When its lease ran out; None while somebody renews it."""
 
 
-class Ledger:
+class QuotaClient:
     """Auth's LedgerService. All may be replayed; all raise Unavailable if auth does not answer."""
 
     def __init__(self, channel: grpc.aio.Channel) -> None:
         self._stub = LedgerServiceStub(channel)
 
-    async def reserve(self, tenant_id: str, pipeline_logging_id: str, *, is_retry: bool = False) -> Slot:
+    async def reserve(self, tenant_id: str, pipeline_logging_id: str, *, is_retry: bool = False) -> Reservation:
         """Takes a slot, and, but for a retry, a unit of the limits. Raises ResourceExhausted, naming the limit, when there is none."""
         request = messages.ReserveRequest(tenant_id=tenant_id, reservation_id=pipeline_logging_id, is_retry=is_retry)
         answer = await self._stub.Reserve(request)
-        return Slot(tenant_id=tenant_id, pipeline_logging_id=pipeline_logging_id, usage_date=date.fromisoformat(answer.usage_date))
+        return Reservation(tenant_id=tenant_id, pipeline_logging_id=pipeline_logging_id, usage_date=date.fromisoformat(answer.usage_date))
 
     async def renew(self, pipeline_logging_ids: Sequence[str]) -> set[str]:
         """Renews these slots in one call, and answers which of them are still held."""
@@ -51,18 +51,21 @@ class Ledger:
         answer = await self._stub.CheckReservations(messages.CheckReservationsRequest(reservation_ids=pipeline_logging_ids))
         return set(answer.held_reservation_ids)
 
-    async def settle(self, slot: Slot, outcome: str) -> None:
+    async def settle(self, reservation: Reservation, outcome: str) -> None:
         """Gives a slot back and counts how its run ended."""
         settlement = messages.Settlement(
-            tenant_id=slot.tenant_id, reservation_id=slot.pipeline_logging_id, usage_date=slot.usage_date.isoformat(), outcome=outcome
+            tenant_id=reservation.tenant_id,
+            reservation_id=reservation.pipeline_logging_id,
+            usage_date=reservation.usage_date.isoformat(),
+            outcome=outcome,
         )
         await self._stub.Settle(messages.SettleRequest(settlements=[settlement]))
 
-    async def expired(self) -> list[Slot]:
+    async def list_expired(self) -> list[Reservation]:
         """The slots that nobody renews."""
         answer = await self._stub.ListExpiredReservations(messages.ListExpiredReservationsRequest())
         return [
-            Slot(
+            Reservation(
                 tenant_id=one.tenant_id,
                 pipeline_logging_id=one.reservation_id,
                 usage_date=date.fromisoformat(one.usage_date),

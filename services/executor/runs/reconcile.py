@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 import structlog
 
 from services.executor.records import Run, RunState, RunStatus
-from services.executor.runs.quota import NOT_STARTED, Ledger, Slot
+from services.executor.runs.quota import NOT_STARTED, QuotaClient, Reservation
 from services.executor.store import Store
 from services.platform.clock import Clock, utc_day
 from services.platform.errors import ConvergenceError
@@ -29,7 +29,7 @@ _log = structlog.get_logger()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Verdict:
+class ReconcileAction:
     """What to do about a slot that nobody renews."""
 
     fail_run: bool
@@ -38,25 +38,25 @@ class Verdict:
     """What to settle it with, unless the run turns out to have ended otherwise."""
 
 
-def judge(state: RunStatus | None, slot: Slot, now: datetime) -> Verdict | None:
+def decide(state: RunStatus | None, reservation: Reservation, now: datetime) -> ReconcileAction | None:
     """From how the run's row stands; None: there is none, so the run never began. Answers None where there is nothing to do yet.
 
     A scheduled run's attempt that never began is left to the scheduler for a while. If it does not take it up again, the slot is given back
     and its unit stays counted: whether it took one, as a first attempt, nobody knows any more.
     """
-    if state is None and not _is_made(slot.pipeline_logging_id):
-        return Verdict(fail_run=False, outcome=NOT_STARTED)
+    if state is None and not _is_made(reservation.pipeline_logging_id):
+        return ReconcileAction(fail_run=False, outcome=NOT_STARTED)
     if state is None:
-        given_up = slot.expired_at is None or now - slot.expired_at > TAKEN_UP_WITHIN
-        return Verdict(fail_run=False, outcome=RunStatus.CANCELLED) if given_up else None
+        given_up = reservation.expired_at is None or now - reservation.expired_at > TAKEN_UP_WITHIN
+        return ReconcileAction(fail_run=False, outcome=RunStatus.CANCELLED) if given_up else None
     if state is RunStatus.RUNNING:
-        return Verdict(fail_run=True, outcome=RunStatus.FAILED)
-    return Verdict(fail_run=False, outcome=state)
+        return ReconcileAction(fail_run=True, outcome=RunStatus.FAILED)
+    return ReconcileAction(fail_run=False, outcome=state)
 
 
-def reserved_on(slot: Slot, state: RunState | None) -> Slot:
+def reserved_on(reservation: Reservation, state: RunState | None) -> Reservation:
     """The slot with the day it was reserved on. The ledger's daily reset moves slots into today's row; a run's row keeps its day."""
-    return replace(slot, usage_date=min(slot.usage_date, utc_day(state.started_at))) if state else slot
+    return replace(reservation, usage_date=min(reservation.usage_date, utc_day(state.started_at))) if state else reservation
 
 
 def _is_made(identity: str) -> bool:
@@ -72,53 +72,53 @@ class Reconciler:
 
     A slot that nobody renews covers every run that has one. A row RUNNING without a slot is left by an INSERT whose reply was lost and
     that landed after the slot was settled as never begun; or by a ledger row that somebody took away. Such a row is found by its deadline:
-    in the datasets that a sweep visits anyway, in those that `doubt` names, and whenever the scheduler asks about it.
+    in the datasets that a sweep visits anyway, in those that `note_unconfirmed_insert` names, and whenever the scheduler asks about it.
     """
 
-    def __init__(self, store: Store, ledger: Ledger, clock: Clock) -> None:
-        self._store, self._ledger, self._clock = store, ledger, clock
-        self._doubts = dict[str, datetime]()
+    def __init__(self, store: Store, quota: QuotaClient, clock: Clock) -> None:
+        self._store, self._quota, self._clock = store, quota, clock
+        self._unconfirmed = dict[str, datetime]()
 
     @property
     def overdue_since(self) -> datetime:
         """A run RUNNING whose deadline was before this is led by nobody."""
         return self._clock.now() - OVERDUE_AFTER
 
-    def doubt(self, run: Run) -> None:
+    def note_unconfirmed_insert(self, run: Run) -> None:
         """Nobody knows whether this run's row was written: a sweep looks after its deadline. Forgotten if this process ends before."""
-        self._doubts[run.tenant_id] = max(run.deadline_at, self._doubts.get(run.tenant_id, run.deadline_at))
+        self._unconfirmed[run.tenant_id] = max(run.deadline_at, self._unconfirmed.get(run.tenant_id, run.deadline_at))
 
-    async def sweep(self) -> list[Slot]:
+    async def reconcile_expired(self) -> list[Reservation]:
         """Ends and settles what nobody leads; answers those slots. One tenant's trouble does not keep another's runs from being ended.
 
         Raises Unavailable if auth does not answer.
         """
-        by_tenant = defaultdict[str, list[Slot]](list)
-        for slot in await self._ledger.expired():
-            by_tenant[slot.tenant_id].append(slot)
+        by_tenant = defaultdict[str, list[Reservation]](list)
+        for reservation in await self._quota.list_expired():
+            by_tenant[reservation.tenant_id].append(reservation)
         since, room = self.overdue_since, asyncio.Semaphore(TENANTS_AT_ONCE)
-        ripe = [tenant_id for tenant_id, deadline in self._doubts.items() if deadline < since]
+        ripe = [tenant_id for tenant_id, deadline in self._unconfirmed.items() if deadline < since]
 
-        async def tenant(tenant_id: str) -> list[Slot]:
+        async def tenant(tenant_id: str) -> list[Reservation]:
             async with room:
-                return await self._sweep_tenant(tenant_id, by_tenant.get(tenant_id, []), since)
+                return await self._reconcile_tenant(tenant_id, by_tenant.get(tenant_id, []), since)
 
         settled = await asyncio.gather(*map(tenant, {*by_tenant, *ripe}))
         return list(itertools.chain.from_iterable(settled))
 
-    async def _sweep_tenant(self, tenant_id: str, slots: Sequence[Slot], since: datetime) -> list[Slot]:
-        settled = list[Slot]()
+    async def _reconcile_tenant(self, tenant_id: str, reservations: Sequence[Reservation], since: datetime) -> list[Reservation]:
+        settled = list[Reservation]()
         try:
-            states = await self._store.run_states(tenant_id, [slot.pipeline_logging_id for slot in slots])
-            for slot in slots:
-                state = states.get(slot.pipeline_logging_id)
-                verdict = judge(state.status if state else None, slot, self._clock.now())
-                if verdict is not None:
-                    await self._end(reserved_on(slot, state), verdict)
-                    settled.append(slot)
+            states = await self._store.run_states(tenant_id, [reservation.pipeline_logging_id for reservation in reservations])
+            for reservation in reservations:
+                state = states.get(reservation.pipeline_logging_id)
+                action = decide(state.status if state else None, reservation, self._clock.now())
+                if action is not None:
+                    await self._end(reserved_on(reservation, state), action)
+                    settled.append(reservation)
             await self.fail_overdue(tenant_id, await self._store.overdue_runs(tenant_id, since))
-            if self._doubts.get(tenant_id, since) < since:
-                del self._doubts[tenant_id]
+            if self._unconfirmed.get(tenant_id, since) < since:
+                del self._unconfirmed[tenant_id]
         except ConvergenceError as error:
             _log.warning("reconcile_delayed", tenant_id=tenant_id, reason=error.reason)
         return settled
@@ -131,12 +131,12 @@ class Reconciler:
             _log.info("overdue_run_failed", tenant_id=tenant_id, pipeline_logging_id=run, outcome=ended[run])
         return ended
 
-    async def _end(self, slot: Slot, verdict: Verdict) -> None:
-        outcome = verdict.outcome
-        if verdict.fail_run:
+    async def _end(self, reservation: Reservation, action: ReconcileAction) -> None:
+        outcome = action.outcome
+        if action.fail_run:
             stands = await self._store.finish_run(
-                slot.tenant_id, slot.pipeline_logging_id, RunStatus.FAILED, at=self._clock.now(), error_message=LOST
+                reservation.tenant_id, reservation.pipeline_logging_id, RunStatus.FAILED, at=self._clock.now(), error_message=LOST
             )
             outcome = stands or outcome
-        await self._ledger.settle(slot, outcome)
-        _log.info("run_reconciled", tenant_id=slot.tenant_id, pipeline_logging_id=slot.pipeline_logging_id, outcome=outcome)
+        await self._quota.settle(reservation, outcome)
+        _log.info("run_reconciled", tenant_id=reservation.tenant_id, pipeline_logging_id=reservation.pipeline_logging_id, outcome=outcome)

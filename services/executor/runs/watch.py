@@ -9,11 +9,11 @@ from services.executor.records import DqResult, Run, RunStatus, StepLog
 from services.executor.store import Store
 
 
-class Waiting:
+class Heartbeat:
     """Nothing new for a while: a sign of life for whatever stands between."""
 
 
-type Event = Run | StepLog | DqResult | Waiting
+type Event = Run | StepLog | DqResult | Heartbeat
 
 
 @dataclass(kw_only=True, slots=True)
@@ -24,16 +24,16 @@ class Watch:
     tenant_id: str
     pipeline_logging_id: str
     poll_seconds: float
-    silence_seconds: float
+    heartbeat_seconds: float
     """Longest time without an event."""
     monotonic: Callable[[], float] = field(default_factory=lambda: asyncio.get_running_loop().time)
-    _told: set[str] = field(default_factory=set)
+    _sent: set[str] = field(default_factory=set)
 
     async def events(self) -> AsyncIterator[Event]:
         """The run as it stands, each line of its story once, in order, and the run again when it has ended. Raises NotFound; Unavailable if
         BigQuery does not answer for longer than a statement may take.
         """
-        run, last = await self.store.the_run(self.tenant_id, self.pipeline_logging_id), self.monotonic()
+        run, last = await self.store.require_run(self.tenant_id, self.pipeline_logging_id), self.monotonic()
         yield run
         while True:
             # The run was read before its story: if it has ended, the story is whole.
@@ -43,11 +43,11 @@ class Watch:
             if run.status is not RunStatus.RUNNING:
                 yield run
                 return
-            if self.monotonic() - last >= self.silence_seconds:
-                yield Waiting()
+            if self.monotonic() - last >= self.heartbeat_seconds:
+                yield Heartbeat()
                 last = self.monotonic()
             await asyncio.sleep(self.poll_seconds)
-            run = await self.store.the_run(self.tenant_id, self.pipeline_logging_id)
+            run = await self.store.require_run(self.tenant_id, self.pipeline_logging_id)
 
     async def _news(self, *, with_results: bool) -> list[StepLog | DqResult]:
         steps = [one for one in await self.store.list_step_logs(self.tenant_id, self.pipeline_logging_id) if self._is_new(one.log_id)]
@@ -59,8 +59,8 @@ class Watch:
         return sorted([*steps, *results], key=_moment)
 
     def _is_new(self, identity: str) -> bool:
-        is_new = identity not in self._told
-        self._told.add(identity)
+        is_new = identity not in self._sent
+        self._sent.add(identity)
         return is_new
 
 

@@ -11,10 +11,10 @@ from convergence.executor.v1.pipeline_service_pb2_grpc import PipelineServiceSer
 
 from services.executor.records import RunStatus
 from services.executor.runs.cancel import Canceller
-from services.executor.runs.dry_run import Previewer
-from services.executor.runs.idempotency import KeyedStarts, key_of
-from services.executor.runs.start import Starter, Wanted
-from services.executor.servicers.to_proto import to_preview, to_run, to_template
+from services.executor.runs.dry_run import DryRunner
+from services.executor.runs.idempotency import IdempotentStarts, key_of
+from services.executor.runs.start import RunRequest, RunStarter
+from services.executor.servicers.to_proto import to_dry_run, to_run, to_template
 from services.executor.store import ID_LENGTH, RunFilter, Store, no_such_run
 from services.executor.templates.catalog import Templates
 from services.executor.templates.name import PipelineName
@@ -31,19 +31,26 @@ class PipelineServicer(PipelineServiceServicer):
     """Runs pipelines for tenants and tells how the runs went."""
 
     def __init__(
-        self, *, starter: Starter, keyed: KeyedStarts, canceller: Canceller, previewer: Previewer, store: Store, catalog: Templates
+        self,
+        *,
+        starter: RunStarter,
+        idempotent_starts: IdempotentStarts,
+        canceller: Canceller,
+        dry_runner: DryRunner,
+        store: Store,
+        catalog: Templates,
     ) -> None:
-        self._starter, self._keyed, self._canceller, self._previewer = starter, keyed, canceller, previewer
+        self._starter, self._idempotent_starts, self._canceller, self._dry_runner = starter, idempotent_starts, canceller, dry_runner
         self._store, self._catalog = store, catalog
 
     async def RunPipeline(self, request: messages.RunPipelineRequest, context: Context) -> messages.RunPipelineResponse:
         """Starts a run and answers at once; with an Idempotency-Key it answers the key's run, started now or before."""
-        wanted = _wanted(request)
+        wanted = _to_request(request)
         identity, key = wanted.pipeline_logging_id, key_of(context)
         if key is None:
             await self._starter.start(wanted)
         else:
-            identity = await self._keyed.start(wanted, key)
+            identity = await self._idempotent_starts.start(wanted, key)
         # The answer to the same key is the same, also when its run has ended meanwhile.
         return messages.RunPipelineResponse(
             pipeline_logging_id=identity,
@@ -54,8 +61,8 @@ class PipelineServicer(PipelineServiceServicer):
 
     async def ValidatePipeline(self, request: messages.ValidatePipelineRequest, context: Context) -> messages.ValidatePipelineResponse:
         """A dry run. See `runs/dry_run`."""
-        job = await self._starter.prepare(_wanted(request))
-        return to_preview(job, await self._previewer.preview(job))
+        job = await self._starter.prepare(_to_request(request))
+        return to_dry_run(job, await self._dry_runner.dry_run(job))
 
     async def ListRuns(self, request: messages.ListRunsRequest, context: Context) -> messages.ListRunsResponse:
         """A tenant's runs, newest first."""
@@ -90,14 +97,14 @@ class PipelineServicer(PipelineServiceServicer):
         return messages.ListTemplatesResponse(templates=[to_template(templates[name]) for name in sorted(templates)])
 
     async def _run(self, tenant_id: str, identity: str) -> run_pb2.Run:
-        run = await self._store.the_run(tenant_id, identity)
+        run = await self._store.require_run(tenant_id, identity)
         steps = await self._store.list_step_logs(tenant_id, identity)
         results = await self._store.list_dq_results(tenant_id, identity)
         return to_run(run, steps, results)
 
 
-def _wanted(request: messages.RunPipelineRequest | messages.ValidatePipelineRequest) -> Wanted:
-    return Wanted(
+def _to_request(request: messages.RunPipelineRequest | messages.ValidatePipelineRequest) -> RunRequest:
+    return RunRequest(
         pipeline_logging_id=str(uuid.uuid4()),
         tenant_id=request.tenant_id,
         name=PipelineName.of(request.provider, request.domain, request.template),

@@ -12,9 +12,9 @@ from convergence.executor.v1 import run_service_pb2 as messages
 from convergence.executor.v1.run_service_pb2_grpc import RunServiceServicer
 
 from services.executor.records import RunEnd, RunStatus
-from services.executor.runs.quota import Ledger
+from services.executor.runs.quota import QuotaClient
 from services.executor.runs.reconcile import OVERDUE, Reconciler
-from services.executor.runs.start import Starter, Wanted
+from services.executor.runs.start import RunRequest, RunStarter
 from services.executor.store import Store
 from services.executor.templates.name import PipelineName
 from services.executor.templates.parameters import ParameterType, parse
@@ -35,12 +35,12 @@ _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 class RunServicer(RunServiceServicer):
     """What the scheduler needs of the executor. See `run_service.proto`."""
 
-    def __init__(self, *, starter: Starter, ledger: Ledger, store: Store, reconciler: Reconciler) -> None:
-        self._starter, self._ledger, self._store, self._reconciler = starter, ledger, store, reconciler
+    def __init__(self, *, starter: RunStarter, quota: QuotaClient, store: Store, reconciler: Reconciler) -> None:
+        self._starter, self._quota, self._store, self._reconciler = starter, quota, store, reconciler
 
     async def CheckPipeline(self, request: messages.CheckPipelineRequest, context: Context) -> messages.CheckPipelineResponse:
         """Whether a pipeline exists and takes these parameters. Raises NotFound, InvalidArgument."""
-        wanted = Wanted(
+        wanted = RunRequest(
             pipeline_logging_id="",
             tenant_id=request.tenant_id,
             name=PipelineName.of(request.provider, request.domain, request.template),
@@ -52,8 +52,8 @@ class RunServicer(RunServiceServicer):
         return messages.CheckPipelineResponse(pipeline_id=template.name.hyphenated, date_parameters=dates)
 
     async def StartRun(self, request: messages.StartRunRequest, context: Context) -> messages.StartRunResponse:
-        """Starts an attempt of a scheduled run, once. Raises as `Starter.start` does."""
-        return messages.StartRunResponse(status=await self._starter.start_once(_wanted(request)))
+        """Starts an attempt of a scheduled run, once. Raises as `RunStarter.start` does."""
+        return messages.StartRunResponse(status=await self._starter.start_once(_to_request(request)))
 
     async def GetRunStates(self, request: messages.GetRunStatesRequest, context: Context) -> messages.GetRunStatesResponse:
         """How runs stand. Whoever has a slot is RUNNING: of those led here this process knows, of all others one look at the ledger tells,
@@ -64,7 +64,7 @@ class RunServicer(RunServiceServicer):
             raise InvalidArgument("runs", f"ask about at most {MOST_RUNS} at once.")
         running = {key.pipeline_logging_id for key in request.runs if self._starter.is_here(key.pipeline_logging_id)}
         if elsewhere := [key.pipeline_logging_id for key in request.runs if key.pipeline_logging_id not in running]:
-            running |= await self._ledger.held(elsewhere)
+            running |= await self._quota.held(elsewhere)
         to_read = defaultdict[str, list[str]](list)
         for key in request.runs:
             if key.pipeline_logging_id not in running:
@@ -95,7 +95,7 @@ class RunServicer(RunServiceServicer):
 
     async def ReconcileRuns(self, request: messages.ReconcileRunsRequest, context: Context) -> messages.ReconcileRunsResponse:
         """Ends runs whose slot nobody renews, now. Raises Unavailable if auth does not answer."""
-        return messages.ReconcileRunsResponse(settled_count=len(await self._reconciler.sweep()))
+        return messages.ReconcileRunsResponse(settled_count=len(await self._reconciler.reconcile_expired()))
 
     async def _read(self, tenant_id: str, runs: list[str]) -> dict[str, RunEnd]:
         """A tenant's runs; those that outlived their deadline are ended first."""
@@ -114,14 +114,14 @@ def _state(run: str, end: RunEnd | None) -> messages.RunState:
     return messages.RunState(pipeline_logging_id=run, status=end.status, error_message=why, is_final=end.is_final)
 
 
-def _wanted(request: messages.StartRunRequest) -> Wanted:
+def _to_request(request: messages.StartRunRequest) -> RunRequest:
     if not _UUID.fullmatch(request.pipeline_logging_id):
         raise InvalidArgument("pipeline_logging_id", "use a UUID in lower case.")
     if request.attempt < 1:
         raise InvalidArgument("attempt", "use 1 for the first attempt, then 2, 3, ...")
     if request.trigger_type not in TRIGGER_TYPES:
         raise InvalidArgument("trigger_type", f"use one of {', '.join(TRIGGER_TYPES)}.")
-    return Wanted(
+    return RunRequest(
         pipeline_logging_id=request.pipeline_logging_id,
         tenant_id=request.tenant_id,
         name=PipelineName.of(request.provider, request.domain, request.template),
@@ -130,7 +130,7 @@ def _wanted(request: messages.StartRunRequest) -> Wanted:
         trigger_by=request.trigger_by,
         run_id=request.run_id,
         attempt=request.attempt,
-        slot_day=_day(request.as_of_date),
+        fire_day=_day(request.as_of_date),
     )
 
 

@@ -8,7 +8,7 @@ from convergence.executor.v1 import run_pb2, template_pb2
 from google.protobuf import struct_pb2
 
 from services.executor.records import DqResult, Run, StepLog
-from services.executor.runs.dry_run import Preview
+from services.executor.runs.dry_run import DryRun
 from services.executor.runs.execute import Job
 from services.executor.templates.declared import CALENDAR
 from services.executor.templates.period import days_not_over
@@ -102,12 +102,12 @@ def to_dq_result(result: DqResult) -> run_pb2.DqResult:
     )
 
 
-def to_preview(job: Job, preview: Preview) -> messages.ValidatePipelineResponse:
+def to_dry_run(job: Job, dry_run: DryRun) -> messages.ValidatePipelineResponse:
     """What a dry run found."""
     period = job.period
     return messages.ValidatePipelineResponse(
-        valid=not preview.problems,
-        problems=[messages.PipelineProblem(step_id=step_id, message=message) for step_id, message in preview.problems.items()],
+        valid=not dry_run.problems,
+        problems=[messages.PipelineProblem(step_id=step_id, message=message) for step_id, message in dry_run.problems.items()],
         parameters=_struct(job.run.parameters),
         first_day=period.first.isoformat() if period else "",
         last_day=period.last.isoformat() if period else "",
@@ -120,10 +120,10 @@ def to_preview(job: Job, preview: Preview) -> messages.ValidatePipelineResponse:
                 cost_usd=step.cost_usd,
                 metadata=_struct(step.metadata),
             )
-            for step in preview.steps
+            for step in dry_run.steps
         ],
-        bytes_read=sum(step.bytes_read for step in preview.steps),
-        cost_usd=sum(step.cost_usd for step in preview.steps),
+        bytes_read=sum(step.bytes_read for step in dry_run.steps),
+        cost_usd=sum(step.cost_usd for step in dry_run.steps),
     )
 
 

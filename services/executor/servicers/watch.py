@@ -29,7 +29,7 @@ class WatchServicer(WatchServiceServicer):
             tenant_id=request.tenant_id,
             pipeline_logging_id=request.pipeline_logging_id,
             poll_seconds=self._settings.watch_poll_seconds,
-            silence_seconds=self._settings.watch_silence_seconds,
+            heartbeat_seconds=self._settings.watch_silence_seconds,
         )
         async for event in watch.events():
             yield _to_event(event)

@@ -24,9 +24,9 @@ class SealedCredential:
 class SealedCredentials:
     """The credentials service's peer-only side."""
 
-    def __init__(self, channel: grpc.aio.Channel, *, known_seconds: float, known_most: int) -> None:
+    def __init__(self, channel: grpc.aio.Channel, *, cache_seconds: float, cache_size: int) -> None:
         self._stub = SealedCredentialServiceStub(channel)
-        self._there: TtlCache[tuple[str, str], SealedCredential] = TtlCache(seconds=known_seconds, size=known_most)
+        self._there: TtlCache[tuple[str, str], SealedCredential] = TtlCache(seconds=cache_seconds, size=cache_size)
 
     async def require(self, tenant_id: str, provider: str) -> None:
         """Raises FailedPrecondition (CREDENTIALS_MISSING) if the tenant has set none for `provider` (upper-case). That there are some is

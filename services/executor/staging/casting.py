@@ -9,12 +9,12 @@ from datetime import UTC, datetime
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from services.executor.errors import StepFailed
+from services.executor.errors import StepError
 
 
 def cast_column(values: pa.Array, kind: pa.DataType, column: str) -> pa.Array:
     """`values` as `kind`. At any depth, what a STRUCT lacks is NULL, what it has more is dropped; names match as BigQuery's do,
-    in any case. An empty text is NULL: copies that have been CSV have no other NULL. Raises StepFailed, naming `column` or the part of it
+    in any case. An empty text is NULL: copies that have been CSV have no other NULL. Raises StepError, naming `column` or the part of it
     that does not fit.
     """
     if not pa.types.is_struct(kind):
@@ -31,7 +31,7 @@ def cast_column(values: pa.Array, kind: pa.DataType, column: str) -> pa.Array:
 
 
 def part(values: pa.Array, name: str, column: str) -> pa.Array | None:
-    """A STRUCT's part; None if it has none of that name. Raises StepFailed, naming `column`, if it is no STRUCT."""
+    """A STRUCT's part; None if it has none of that name. Raises StepError, naming `column`, if it is no STRUCT."""
     if not pa.types.is_struct(values.type):
         raise misfit(values, pa.struct([(name, pa.null())]), column)
     for place, field in enumerate(values.type):
@@ -40,10 +40,10 @@ def part(values: pa.Array, name: str, column: str) -> pa.Array | None:
     return None
 
 
-def misfit(values: pa.Array, kind: pa.DataType, column: str) -> StepFailed:
+def misfit(values: pa.Array, kind: pa.DataType, column: str) -> StepError:
     """What the tenant reads of a column that cannot be taken."""
     wanted = "a STRUCT" if pa.types.is_struct(kind) else "a list of STRUCTs" if pa.types.is_list(kind) else str(kind)
-    return StepFailed(
+    return StepError(
         f"Column {column} of the export is {values.type}, and not all of its values can be read as {wanted}, as billing exports have it. "
         "Name the export that Google writes in export_table, or cast the column in the copy."
     )

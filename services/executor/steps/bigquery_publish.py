@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Final
 
 from services.executor.checks.own_rows import read_own_rows
-from services.executor.errors import RunLost, StepFailed
+from services.executor.errors import FenceLost, StepError
 from services.executor.steps.publish_script import ACCEPT_LESS, FENCES, OUTSIDE, OWN, Replacement, publish_script
 from services.executor.templates.parameters import ParameterType
 from services.executor.templates.period import DAY
 from services.executor.templates.section import Section
-from services.executor.templates.step import Scope, Step, StepContext, StepPreview, StepResult
+from services.executor.templates.step import Scope, Step, StepContext, StepDryRun, StepResult
 from services.platform.bigquery import client as bigquery
 from services.platform.bigquery.ddl import Table
 from services.platform.bigquery.sql import Block, make_block
@@ -25,17 +25,17 @@ MAX_DAYS_NAMED: Final = 5
 class Publish:
     """The step."""
 
-    FINDS: ClassVar[Mapping[str, str]] = {}
+    OUTPUTS: ClassVar[Mapping[str, str]] = {}
     replacement: Replacement
     script: Block
     """See `publish_script`."""
     fences: Table
 
     async def run(self, context: StepContext) -> StepResult:
-        """See Step. Raises RunLost if the run has ended; StepFailed if a day would lose too much, or a row is none of the run's."""
+        """See Step. Raises FenceLost if the run has ended; StepError if a day would lose too much, or a row is none of the run's."""
         await self._make_tables(context)
         # One at a time into a table: BigQuery cancels all but one of the transactions that change it, each after seconds of work.
-        async with context.tools.turns.of(context.run.tenant_id, self.replacement.table.name):
+        async with context.tools.publish_locks.of(context.run.tenant_id, self.replacement.table.name):
             try:
                 outcome = (await context.query(self.script, self._own)).only_row
             except bigquery.BadRequest as error:
@@ -43,18 +43,18 @@ class Publish:
                     raise
                 name = self.replacement.table.name
                 message = f"Nothing was published, for a row for {name} lies outside the days or the provider of this run."
-                raise StepFailed(f"{message} Correct the template's query.") from error
+                raise StepError(f"{message} Correct the template's query.") from error
         if not outcome["published"]:
-            raise _too_little(outcome["changes"]) or RunLost()
+            raise _too_little(outcome["changes"]) or FenceLost()
         return StepResult(
             rows_processed=outcome["rows_published"],
             metadata={"table": self.replacement.table.name, "moved": [_moved(day) for day in outcome["changes"]]},
         )
 
-    async def preview(self, context: StepContext) -> StepPreview:
+    async def dry_run(self, context: StepContext) -> StepDryRun:
         """See Previewed."""
         await self._make_tables(context)
-        return StepPreview(bytes_read=await context.dry_run(self.script, self._own))
+        return StepDryRun(bytes_read=await context.dry_run(self.script, self._own))
 
     async def _make_tables(self, context: StepContext) -> None:
         for table in (self.replacement.table, self.fences):
@@ -108,7 +108,7 @@ def _column(section: Section, key: str, table: Table, types: Sequence[str], *, r
     return name
 
 
-def _too_little(changes: Sequence[Mapping[str, Any]]) -> StepFailed | None:
+def _too_little(changes: Sequence[Mapping[str, Any]]) -> StepError | None:
     """What to say where a day would lose more than half of its rows or of its cost before credits; None: it was not for that."""
     lost = [change for change in changes if change["is_too_little"]]
     if not lost:
@@ -119,7 +119,7 @@ def _too_little(changes: Sequence[Mapping[str, Any]]) -> StepFailed | None:
         f"Nothing was published, for a day would lose more than half of what it holds: {'; '.join(days)}{more}. "
         f"Check that the export is complete and is the right one; if less is right, run it again with {ACCEPT_LESS}: true."
     )
-    return StepFailed(message, can_heal=True, metadata={"too_little": [_moved(change) | _rows_of(change) for change in lost]})
+    return StepError(message, is_retryable=True, metadata={"too_little": [_moved(change) | _rows_of(change) for change in lost]})
 
 
 def _what_is_kept(change: Mapping[str, Any]) -> str:

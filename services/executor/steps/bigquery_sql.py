@@ -4,10 +4,10 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 
-from services.executor.errors import StepFailed
+from services.executor.errors import StepError
 from services.executor.staging.shape import StagingShape, StagingTable
 from services.executor.templates.section import Section
-from services.executor.templates.step import Scope, Step, StepContext, StepPreview, StepResult
+from services.executor.templates.step import Scope, Step, StepContext, StepDryRun, StepResult
 from services.platform.bigquery.ddl import Table
 from services.platform.bigquery.sql import Block
 
@@ -18,7 +18,7 @@ ROWS, MISSING = "rows_staged", "missing"
 class Sql:
     """The step."""
 
-    FINDS: Mapping[str, str]
+    OUTPUTS: Mapping[str, str]
     block: Block
     """A script whose last statement answers one row: `rows_staged INT64`, a column for each of FINDS, and `missing STRING`: what has to be
     there first, in words for the tenant; NULL if nothing.
@@ -32,19 +32,19 @@ class Sql:
         async with self._staging(context) as (table, there):
             [told] = (await there.query(self.block)).rows
             if told[MISSING] is not None:
-                raise StepFailed(told[MISSING], can_heal=True)
+                raise StepError(told[MISSING], is_retryable=True)
         return StepResult(
             rows_processed=told[ROWS],
-            found={name: told[name] for name in self.FINDS},
+            outputs={name: told[name] for name in self.OUTPUTS},
             staging=(table,),
             metadata={"staged_from": [one.name for one in self.reads], **context.days_not_over},
         )
 
-    async def preview(self, context: StepContext) -> StepPreview:
+    async def dry_run(self, context: StepContext) -> StepDryRun:
         """See Previewed. It is taken to stage as much as it reads."""
         async with self._staging(context) as (table, there):
             size = await there.dry_run(self.block)
-        return StepPreview(
+        return StepDryRun(
             bytes_read=size,
             staging=(table,),
             staged_bytes=size,
@@ -75,7 +75,7 @@ def parse(section: Section, scope: Scope) -> Step:
         if name not in scope.tables:
             raise section.error(f"it reads `{name}`, which is no table of a tenant's dataset", "reads")
     return Sql(
-        FINDS={name: finds.text(name) for name in finds.keys},
+        OUTPUTS={name: finds.text(name) for name in finds.keys},
         block=scope.block(section),
         shape=scope.staging[section.text("staging", among=scope.staging)],
         reads=tuple(scope.tables[name] for name in reads),

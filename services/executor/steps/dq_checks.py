@@ -13,7 +13,7 @@ from services.executor.checks.verdicts import SEVERITIES, Check, Verdict, judge,
 from services.executor.records import DqResult
 from services.executor.templates.name import SEGMENT
 from services.executor.templates.section import Section
-from services.executor.templates.step import Scope, Step, StepContext, StepPreview, StepResult
+from services.executor.templates.step import Scope, Step, StepContext, StepDryRun, StepResult
 from services.platform.bigquery.ddl import Table
 from services.platform.bigquery.sql import Block
 
@@ -25,7 +25,7 @@ CUSTOM = "custom"
 class Checks:
     """The step."""
 
-    FINDS: ClassVar[Mapping[str, str]] = {}
+    OUTPUTS: ClassVar[Mapping[str, str]] = {}
     query: Composed
     table: str
     """The table that the checked rows are for."""
@@ -45,10 +45,10 @@ class Checks:
         told = {"passed": len(verdicts) - len(failed), "warnings": [verdict.check.name for verdict in failed]}
         return StepResult(metadata=told | shown_samples(verdicts))
 
-    async def preview(self, context: StepContext) -> StepPreview:
+    async def dry_run(self, context: StepContext) -> StepDryRun:
         """See Previewed."""
         await self._make_table(context)
-        return StepPreview(bytes_read=await context.dry_run(self.query.block, self.query.values))
+        return StepDryRun(bytes_read=await context.dry_run(self.query.block, self.query.values))
 
     async def _make_table(self, context: StepContext) -> None:
         if self.published:
@@ -113,4 +113,6 @@ def parse(section: Section, scope: Scope) -> Step:
 
 def _known(section: Section, scope: Scope, published: Table) -> Known:
     staging = scope.staging[section.text("staging", among=scope.staging)]
-    return Known(staging=staging, table=section.text("table"), create=published.create, covers_days=scope.covers_days, found=scope.found)
+    return Known(
+        staging=staging, table=section.text("table"), create=published.create, covers_days=scope.covers_days, outputs=scope.outputs
+    )

@@ -16,15 +16,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from services.executor.errors import StepFailed
-from services.executor.sources.gcp.bigquery import Estimate, TenantCloud, checked
-from services.executor.sources.gcp.export_source import Part, Source, find_source
+from services.executor.errors import StepError
+from services.executor.sources.gcp.bigquery import Estimate, GcpBilling, checked
+from services.executor.sources.gcp.export_source import ExportPart, ExportSelection, select_exports
 from services.executor.sources.gcp.flatten import exact_sum, flatten, source_credits
 from services.executor.staging.shape import StagingShape
 from services.executor.templates.parameters import ParameterType
 from services.executor.templates.period import DAY
 from services.executor.templates.section import Section
-from services.executor.templates.step import Reading, Scope, Step, StepContext, StepPreview, StepResult
+from services.executor.templates.step import Reading, Scope, Step, StepContext, StepDryRun, StepResult
 
 ROW_GROUP = 20_000
 """Rows gathered before they are written: BigQuery sends batches of a thousand, which would make poor row groups."""
@@ -49,15 +49,15 @@ class Spooled:
 class Extract:
     """The step."""
 
-    FINDS: ClassVar[Mapping[str, str]] = {"source_rows": "INT64", "source_cost": "FLOAT64", "source_credits": "FLOAT64"}
+    OUTPUTS: ClassVar[Mapping[str, str]] = {"source_rows": "INT64", "source_cost": "FLOAT64", "source_credits": "FLOAT64"}
     shape: StagingShape
 
     async def run(self, context: StepContext) -> StepResult:
         """See Step."""
         table = self.shape.table(context.run.pipeline_logging_id, context.run.attempt)
 
-        def read(cloud: TenantCloud, source: Source, checkpoint: Callable[[], None]) -> tuple[Source, Spooled]:
-            return source, spool(cloud, source.parts, self.shape, folder=context.tools.spool_dir, checkpoint=checkpoint)
+        def read(cloud: GcpBilling, source: ExportSelection, check_cancelled: Callable[[], None]) -> tuple[ExportSelection, Spooled]:
+            return source, spool(cloud, source.parts, self.shape, folder=context.tools.spool_dir, check_cancelled=check_cancelled)
 
         source, spooled = await _at_source(context, read)
         with spooled.file:
@@ -70,24 +70,24 @@ class Extract:
                 raise
         return StepResult(
             rows_processed=spooled.rows,
-            found={"source_rows": spooled.rows, "source_cost": spooled.cost, "source_credits": spooled.credits},
+            outputs={"source_rows": spooled.rows, "source_cost": spooled.cost, "source_credits": spooled.credits},
             staging=(table,),
             metadata={**_origin(source), "parquet_bytes": spooled.size, **context.days_not_over},
         )
 
-    async def preview(self, context: StepContext) -> StepPreview:
+    async def dry_run(self, context: StepContext) -> StepDryRun:
         """See Previewed. A read session is opened, which says how much it would send, and never read; on a view, a query is run dry. Where
         a standard and a detailed export have to be compared, they are, as in a run.
         """
 
-        def look(cloud: TenantCloud, source: Source, _: Callable[[], None]) -> tuple[Source, list[Estimate]]:
+        def look(cloud: GcpBilling, source: ExportSelection, _: Callable[[], None]) -> tuple[ExportSelection, list[Estimate]]:
             return source, [cloud.estimate(part.table, None, part.period) for part in source.parts]
 
         source, estimates = await _at_source(context, look)
         size = sum(estimate.size for estimate in estimates)
         table = self.shape.table(context.run.pipeline_logging_id, context.run.attempt)
         await context.tools.staging.make(context.run.tenant_id, table)
-        return StepPreview(
+        return StepDryRun(
             bytes_read=size + source.compared_bytes,
             reading=Reading.QUERY if any(estimate.by_query for estimate in estimates) else Reading.STORAGE_READ,
             staging=(table,),
@@ -96,7 +96,7 @@ class Extract:
         )
 
 
-def _origin(source: Source) -> dict[str, object]:
+def _origin(source: ExportSelection) -> dict[str, object]:
     """What was read, and why; of two tables also which days are of which."""
     origin: dict[str, object] = {"source_table": ", ".join(str(table) for table in source.tables), "source_reason": source.reason}
     if len(source.parts) > 1:
@@ -106,16 +106,16 @@ def _origin(source: Source) -> dict[str, object]:
     return origin
 
 
-async def _at_source[Answer](context: StepContext, use: Callable[[TenantCloud, Source, Callable[[], None]], Answer]) -> Answer:
-    """What `use(cloud, source, checkpoint)` answers, in a worker; the tenant's cloud is closed after it. Raises StepFailed."""
+async def _at_source[Answer](context: StepContext, use: Callable[[GcpBilling, ExportSelection, Callable[[], None]], Answer]) -> Answer:
+    """What `use(cloud, source, check_cancelled)` answers, in a worker; the tenant's cloud is closed after it. Raises StepError."""
     period, export = context.period, context.parameters[EXPORT]
     if period is None:
         raise TypeError("the template is run for days")
     cloud = await context.tools.clouds.open(context.run.tenant_id, context.provider.upper())
 
-    def work(checkpoint: Callable[[], None]) -> Answer:
+    def work(check_cancelled: Callable[[], None]) -> Answer:
         try:
-            return use(cloud, find_source(cloud, str(export) if export else None, period, checkpoint), checkpoint)
+            return use(cloud, select_exports(cloud, str(export) if export else None, period, check_cancelled), check_cancelled)
         finally:
             cloud.close()
 
@@ -131,9 +131,11 @@ def parse(section: Section, scope: Scope) -> Step:
     return Extract(shape=scope.staging[section.text("staging", among=scope.staging)])
 
 
-def spool(cloud: TenantCloud, parts: Sequence[Part], shape: StagingShape, *, folder: Path, checkpoint: Callable[[], None]) -> Spooled:
-    """Reads the parts, one after the other, into one unnamed Parquet file in `folder`. Blocks. Raises StepFailed; Stopped from
-    `checkpoint`.
+def spool(
+    cloud: GcpBilling, parts: Sequence[ExportPart], shape: StagingShape, *, folder: Path, check_cancelled: Callable[[], None]
+) -> Spooled:
+    """Reads the parts, one after the other, into one unnamed Parquet file in `folder`. Blocks. Raises StepError; Stopped from
+    `check_cancelled`.
     """
     folder.mkdir(parents=True, exist_ok=True)
     staged = shape.arrow
@@ -141,7 +143,7 @@ def spool(cloud: TenantCloud, parts: Sequence[Part], shape: StagingShape, *, fol
     try:
         rows, costs, credit_sums = 0, list[float](), list[float]()
         with pq.ParquetWriter(file, staged, compression="zstd") as writer:
-            for part, group in _read(cloud, parts, checkpoint):
+            for part, group in _read(cloud, parts, check_cancelled):
                 table = flatten(group, staged, str(part.table))
                 writer.write_table(table, row_group_size=ROW_GROUP)
                 rows += group.num_rows
@@ -150,16 +152,16 @@ def spool(cloud: TenantCloud, parts: Sequence[Part], shape: StagingShape, *, fol
         return Spooled(file=file, size=file.tell(), rows=rows, cost=exact_sum(costs), credits=exact_sum(credit_sums))
     except OSError as error:
         file.close()
-        raise StepFailed("The executor could not write its spool file. Run it again in a moment.", can_heal=True) from error
+        raise StepError("The executor could not write its spool file. Run it again in a moment.", is_retryable=True) from error
     except BaseException:
         file.close()
         raise
 
 
-def _read(cloud: TenantCloud, parts: Sequence[Part], checkpoint: Callable[[], None]) -> Iterator[tuple[Part, pa.Table]]:
+def _read(cloud: GcpBilling, parts: Sequence[ExportPart], check_cancelled: Callable[[], None]) -> Iterator[tuple[ExportPart, pa.Table]]:
     # A group is of one part: two exports have different columns.
     for part in parts:
-        for group in _groups(checked(cloud.read(part.table, None, part.period, checkpoint), checkpoint)):
+        for group in _groups(checked(cloud.read(part.table, None, part.period, check_cancelled), check_cancelled)):
             yield part, group
 
 

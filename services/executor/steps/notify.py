@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from datetime import date
 from typing import ClassVar
 
-from services.executor.notify.message_template import Wording, for_slack, one_line
-from services.executor.notify.notification import Kind, Notification, Report
+from services.executor.notify.message_template import MessageTemplate, for_slack, one_line
+from services.executor.notify.notification import Notification, NotificationKind, Report
 from services.executor.templates.parameters import ParameterType
 from services.executor.templates.section import Section
 from services.executor.templates.step import Scope, Step, StepContext, StepResult
@@ -29,11 +29,11 @@ SUBJECT_LENGTH = 200
 class Notify:
     """The step."""
 
-    FINDS: ClassVar[Mapping[str, str]] = {}
-    kind: Kind
-    message: Wording
-    subject: Wording
-    to: Wording
+    OUTPUTS: ClassVar[Mapping[str, str]] = {}
+    kind: NotificationKind
+    message: MessageTemplate
+    subject: MessageTemplate
+    to: MessageTemplate
     """EMAIL: an address, or the one parameter that holds it."""
 
     async def run(self, context: StepContext) -> StepResult:
@@ -41,13 +41,13 @@ class Notify:
         report = report_of(context)
         words = _words(report, context)
         to = self.to.fill(words)
-        if self.kind is Kind.EMAIL and not to:
+        if self.kind is NotificationKind.EMAIL and not to:
             return StepResult(metadata={"notification": "dropped", "reason": "no address was given"})
         notification = Notification(
             id=f"{report.pipeline_logging_id}_{context.step_id}",
             kind=self.kind,
             report=report,
-            text=self.message.fill(words, for_slack if self.kind is Kind.SLACK else str),
+            text=self.message.fill(words, for_slack if self.kind is NotificationKind.SLACK else str),
             to=to,
             subject=one_line(self.subject.fill(words), SUBJECT_LENGTH),
         )
@@ -80,12 +80,12 @@ def _words(report: Report, context: StepContext) -> dict[str, str]:
 
 def parse_slack(section: Section, scope: Scope) -> Step:
     """See StepType."""
-    return _notify(Kind.SLACK, section, scope)
+    return _notify(NotificationKind.SLACK, section, scope)
 
 
 def parse_webhook(section: Section, scope: Scope) -> Step:
     """See StepType."""
-    return _notify(Kind.WEBHOOK, section, scope)
+    return _notify(NotificationKind.WEBHOOK, section, scope)
 
 
 def parse_email(section: Section, scope: Scope) -> Step:
@@ -94,17 +94,17 @@ def parse_email(section: Section, scope: Scope) -> Step:
     emails = {f"{{{spec.name}}}" for spec in scope.parameters.values() if spec.type is ParameterType.EMAIL}
     if to not in emails and not EMAIL.fullmatch(to):
         raise section.error("to must be one address of mail, or {name} of a parameter of type email", "to")
-    return _notify(Kind.EMAIL, section, scope, to=to)
+    return _notify(NotificationKind.EMAIL, section, scope, to=to)
 
 
-def _notify(kind: Kind, section: Section, scope: Scope, *, to: str = "") -> Notify:
-    def wording(key: str, text: str) -> Wording:
+def _notify(kind: NotificationKind, section: Section, scope: Scope, *, to: str = "") -> Notify:
+    def wording(key: str, text: str) -> MessageTemplate:
         try:
-            return Wording.parse(text, {*RUN_WORDS, *scope.parameters})
+            return MessageTemplate.parse(text, {*RUN_WORDS, *scope.parameters})
         except ValueError as error:
             raise section.error(f"{key}: {error}", key) from error
 
-    subject = section.text("subject", "{pipeline} {status}") if kind is Kind.EMAIL else ""
+    subject = section.text("subject", "{pipeline} {status}") if kind is NotificationKind.EMAIL else ""
     return Notify(
         kind=kind,
         message=wording("message", section.text("message", "{summary}")),

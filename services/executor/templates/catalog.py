@@ -38,7 +38,7 @@ def load_catalog(configs: Path, step_types: Mapping[str, StepType]) -> Catalog:
     tables = load_tables(configs / "bigquery" / "tenant")
     shapes = [*load_tables(configs / "bigquery" / "staging").values(), *(table.staging for table in tables.values())]
     staging = {table.name: StagingShape.of(table) for table in shapes}
-    scope = Scope(folder=configs, parameters={}, found={}, staging=staging, tables=tables)
+    scope = Scope(folder=configs, parameters={}, outputs={}, staging=staging, tables=tables)
     templates, broken = dict[PipelineName, Template](), dict[str, TemplateError]()
     for path in sorted(configs.glob("*/*/*.yml")):
         source = path.relative_to(configs).as_posix()

@@ -30,7 +30,7 @@ def should_run(*, needs: tuple[str, ...], when: When, ended: Mapping[str, StepSt
     return all(ended.get(step) is StepStatus.COMPLETED for step in needs)
 
 
-def circle(needs: Mapping[str, tuple[str, ...]]) -> list[str]:
+def find_cycle(needs: Mapping[str, tuple[str, ...]]) -> list[str]:
     """Steps that need each other in a circle, each the one after it, the first one again at the end; empty if there is none."""
     try:
         TopologicalSorter(needs).prepare()
@@ -40,7 +40,7 @@ def circle(needs: Mapping[str, tuple[str, ...]]) -> list[str]:
     return []
 
 
-def in_order(needs: Mapping[str, tuple[str, ...]]) -> list[str]:
+def topological_order(needs: Mapping[str, tuple[str, ...]]) -> list[str]:
     """The steps, each after all that it needs; else as they come. `needs` must be without a circle."""
     order, left = list[str](), list(needs)
     while left:
@@ -50,6 +50,6 @@ def in_order(needs: Mapping[str, tuple[str, ...]]) -> list[str]:
     return order
 
 
-def before(step: str, needs: Mapping[str, tuple[str, ...]]) -> frozenset[str]:
+def ancestors(step: str, needs: Mapping[str, tuple[str, ...]]) -> frozenset[str]:
     """All that a step needs, and that they need, and so on."""
-    return frozenset(needs[step]).union(*(before(need, needs) for need in needs[step]))
+    return frozenset(needs[step]).union(*(ancestors(need, needs) for need in needs[step]))

@@ -85,14 +85,14 @@ def resolve(
     given: Mapping[str, object],
     *,
     now: datetime,
-    slot_day: date | None = None,
+    fire_day: date | None = None,
     scheduled: bool = False,
     unfilled: Collection[str] = (),
     path: str = "parameters.",
 ) -> dict[str, Value]:
     """All declared parameters with their values, defaults filled in, `yesterday` and the like as the dates they are.
 
-    `now` is the moment of the call; `slot_day` the UTC day of a scheduled run's slot. `scheduled`: a schedule starts the run.
+    `now` is the moment of the call; `fire_day` the UTC day of a scheduled run's slot. `scheduled`: a schedule starts the run.
     `unfilled` may be missing: for them no default is filled in.
 
     `given` holds JSON values as protobuf's Struct has them: every number is a float. Raises InvalidArgument, naming `{path}{name}`, for an
@@ -110,7 +110,7 @@ def resolve(
             if value is None and spec.required:
                 raise InvalidArgument(f"{path}{spec.name}", f"is required. {spec.description}".strip())
         try:
-            today = slot_day or now.astimezone(spec.zone).date()
+            today = fire_day or now.astimezone(spec.zone).date()
             values[spec.name] = None if value is None else spec.parse(value, today=today)
         except ValueError as error:
             raise InvalidArgument(f"{path}{spec.name}", str(error)) from error

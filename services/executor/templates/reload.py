@@ -21,7 +21,7 @@ FILES = ("*/*/*.yml", "*/*/*.sql")
 _log = structlog.get_logger()
 
 
-class LiveCatalog:
+class ReloadingCatalog:
     """Looks at the files every `poll_seconds`, and reads all anew when one has changed. A run goes on with the template it began with."""
 
     def __init__(self, configs: Path, step_types: Mapping[str, StepType], *, poll_seconds: float) -> None:

@@ -6,10 +6,10 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
-from services.executor.keyed_locks import Turns
+from services.executor.keyed_locks import KeyedLocks
 from services.executor.notify.notification import Notification
-from services.executor.records import Outcome, Period, Run
-from services.executor.sources.gcp.bigquery import TenantCloud
+from services.executor.records import Period, Run, RunOutcome
+from services.executor.sources.gcp.bigquery import GcpBilling
 from services.executor.staging.shape import StagingShape, StagingTable, bind
 from services.executor.staging.tables import StagingTables
 from services.executor.store import Store
@@ -32,8 +32,8 @@ PERIOD_VALUES = {"first_day": "DATE", "last_day": "DATE"}
 class Clouds(Protocol):
     """Opens tenants' clouds."""
 
-    async def open(self, tenant_id: str, provider: str) -> TenantCloud:
-        """The tenant's own cloud, for one run; the caller closes it. Raises StepFailed; Unavailable from KMS or a peer."""
+    async def open(self, tenant_id: str, provider: str) -> GcpBilling:
+        """The tenant's own cloud, for one run; the caller closes it. Raises StepError; Unavailable from KMS or a peer."""
         ...
 
 
@@ -57,7 +57,7 @@ class Toolbox:
     workers: Workers
     clock: Clock
     spool_dir: Path
-    turns: Turns
+    publish_locks: KeyedLocks
     """Of publishing into a tenant's table."""
 
 
@@ -73,11 +73,11 @@ class StepContext:
     parameters: Mapping[str, Value]
     period: Period | None
     """The days that the run covers, if its template is run for days."""
-    found: Mapping[str, object]
+    outputs: Mapping[str, object]
     """What the steps before it, which it needs, found out, by name."""
     staging: tuple[StagingTable, ...]
     """What the steps before it have filled."""
-    outcome: Outcome
+    outcome: RunOutcome
     """In the epilogue, what the run is about to end as, in words for the tenant; RUNNING before that."""
     tools: Toolbox
 
@@ -110,7 +110,7 @@ class StepContext:
             "loaded_at": self.tools.clock.now(),
         }
         days = self.period.params if self.period else {}
-        known = {**run, **days, **self.parameters, **self.found, **own}
+        known = {**run, **days, **self.parameters, **self.outputs, **own}
         return {name: known[name] for name in block.params}
 
 
@@ -119,7 +119,7 @@ class StepResult:
     """What a step that worked has to tell."""
 
     rows_processed: int | None = None
-    found: Mapping[str, object] = field(default_factory=dict)
+    outputs: Mapping[str, object] = field(default_factory=dict)
     """For the steps after it, by name; as the type's FINDS promises."""
     staging: tuple[StagingTable, ...] = ()
     """What it has filled; dropped when the run ends."""
@@ -135,7 +135,7 @@ class Reading(StrEnum):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class StepPreview:
+class StepDryRun:
     """What a step would read."""
 
     bytes_read: int
@@ -150,11 +150,11 @@ class StepPreview:
 
 
 @runtime_checkable
-class Previewed(Protocol):
+class DryRunnable(Protocol):
     """A step that can tell what it would read."""
 
-    async def preview(self, context: StepContext) -> StepPreview:
-        """Looks, and changes nothing but empty staging tables. `context.found` holds zeros. Raises StepFailed for what `run` would."""
+    async def dry_run(self, context: StepContext) -> StepDryRun:
+        """Looks, and changes nothing but empty staging tables. `context.outputs` holds zeros. Raises StepError for what `run` would."""
         ...
 
 
@@ -162,12 +162,12 @@ class Step(Protocol):
     """A step, as its part of a template made it. Frozen: one serves all runs."""
 
     @property
-    def FINDS(self) -> Mapping[str, str]:
+    def OUTPUTS(self) -> Mapping[str, str]:
         """What it finds out, name to GoogleSQL type: later steps' SQL may declare these as parameters."""
         ...
 
     async def run(self, context: StepContext) -> StepResult:
-        """Does the work. Raises StepFailed; anything else that is raised is a bug or a dependency that does not answer.
+        """Does the work. Raises StepError; anything else that is raised is a bug or a dependency that does not answer.
 
         May be called again after it failed: what it leaves behind must not disturb the next try.
         """
@@ -183,7 +183,7 @@ class Scope:
     parameters: Mapping[str, ParameterSpec]
     covers_days: bool = False
     """It is run for days. See `period`."""
-    found: Mapping[str, str]
+    outputs: Mapping[str, str]
     """What the steps that come before find out, name to GoogleSQL type."""
     staging: Mapping[str, StagingShape]
     tables: Mapping[str, Table]
@@ -202,7 +202,7 @@ class Scope:
         if block is None:
             raise section.error(f"{file} has no block `{name}`", key)
         typed = {spec.name: SQL_TYPES[spec.type] for spec in self.parameters.values() if spec.type in SQL_TYPES}
-        known = {**RUN_VALUES, **(PERIOD_VALUES if self.covers_days else {}), **typed, **self.found}
+        known = {**RUN_VALUES, **(PERIOD_VALUES if self.covers_days else {}), **typed, **self.outputs}
         for param, kind in block.params.items():
             if known.get(param) != kind:
                 there = f"is {known[param]}" if param in known else "is not known here"

@@ -7,7 +7,7 @@ from enum import StrEnum
 
 from services.executor.records import Period
 from services.executor.templates.declared import read_parameters
-from services.executor.templates.graph import When, before, circle, in_order
+from services.executor.templates.graph import When, ancestors, find_cycle, topological_order
 from services.executor.templates.name import SEGMENT, PipelineName
 from services.executor.templates.parameters import ParameterSpec, Value, resolve
 from services.executor.templates.period import DAY, MOST_DAYS, check_days, check_defaults, has_period, period_of, unfilled
@@ -33,7 +33,7 @@ class TemplateStep:
     """From 0, in the file's order."""
     needs: tuple[str, ...]
     """Ids of steps that must have ended first; without a circle."""
-    before: frozenset[str]
+    ancestors: frozenset[str]
     """These, and what they need, and so on: what it can learn from."""
     when: When
     attempts: int
@@ -49,7 +49,7 @@ class TemplateStep:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class _Wanted:
+class _DeclaredStep:
     """A step of a template as far as the order of steps is concerned."""
 
     id: str
@@ -79,10 +79,10 @@ class Template:
     """Each after those that it needs; else in the file's order."""
 
     def values_of(
-        self, given: Mapping[str, object], *, now: datetime, slot_day: date | None = None, scheduled: bool = False
+        self, given: Mapping[str, object], *, now: datetime, fire_day: date | None = None, scheduled: bool = False
     ) -> dict[str, Value]:
         """A run's parameters, defaults filled in. Raises InvalidArgument; see `parameters.resolve`."""
-        return resolve(self.parameters, given, now=now, slot_day=slot_day, scheduled=scheduled, unfilled=unfilled(given))
+        return resolve(self.parameters, given, now=now, fire_day=fire_day, scheduled=scheduled, unfilled=unfilled(given))
 
     def check_days(self, given: Mapping[str, object], values: Mapping[str, Value], *, now: datetime) -> None:
         """Raises InvalidArgument for days that are not to be loaded at `now`; see `period`."""
@@ -132,7 +132,7 @@ def _period(section: Section, parameters: Mapping[str, ParameterSpec]) -> tuple[
 
 
 def _steps(section: Section, scope: Scope, step_types: Mapping[str, StepType], timeout: int) -> tuple[TemplateStep, ...]:
-    wanted = dict[str, _Wanted]()
+    wanted = dict[str, _DeclaredStep]()
     for index, entry in enumerate(section.sections("steps", "a step")):
         identity = entry.text("id")
         if not SEGMENT.fullmatch(identity):
@@ -140,29 +140,29 @@ def _steps(section: Section, scope: Scope, step_types: Mapping[str, StepType], t
         if identity in wanted:
             raise entry.error(f"the id `{identity}` stands twice", "id")
         when = When(entry.text("when", When.ON_SUCCESS, among=tuple(When)))
-        wanted[identity] = _Wanted(id=identity, section=entry, index=index, needs=entry.texts("needs"), when=when)
+        wanted[identity] = _DeclaredStep(id=identity, section=entry, index=index, needs=entry.texts("needs"), when=when)
     if not wanted:
         raise section.error("a template needs at least one step in `steps`", "steps")
     for one in wanted.values():
         _check_needs(one, wanted)
     needs = {identity: one.needs for identity, one in wanted.items()}
-    if round_ := circle(needs):
+    if round_ := find_cycle(needs):
         raise wanted[round_[0]].section.error(f"steps need each other in a circle: {' -> '.join(round_)}", "needs")
-    steps, finders = dict[str, TemplateStep](), dict[str, str]()
-    for identity in in_order(needs):
-        one, earlier = wanted[identity], before(identity, needs)
+    steps, producers = dict[str, TemplateStep](), dict[str, str]()
+    for identity in topological_order(needs):
+        one, earlier = wanted[identity], ancestors(identity, needs)
         # The epilogue also runs when those before it have failed: then nothing is found out.
-        found = {name: kind for other in earlier for name, kind in steps[other].action.FINDS.items()} if one.is_work else {}
-        step = _step(one, replace(scope, found=found), earlier=earlier, step_types=step_types, timeout=timeout)
-        for name in step.action.FINDS:
-            if name in finders:
-                raise one.section.error(f"it finds out `{name}`, as the step `{finders[name]}` does", "type")
-            finders[name] = identity
+        found = {name: kind for other in earlier for name, kind in steps[other].action.OUTPUTS.items()} if one.is_work else {}
+        step = _step(one, replace(scope, outputs=found), earlier=earlier, step_types=step_types, timeout=timeout)
+        for name in step.action.OUTPUTS:
+            if name in producers:
+                raise one.section.error(f"it finds out `{name}`, as the step `{producers[name]}` does", "type")
+            producers[name] = identity
         steps[identity] = step
     return tuple(steps.values())
 
 
-def _check_needs(one: "_Wanted", wanted: Mapping[str, "_Wanted"]) -> None:
+def _check_needs(one: "_DeclaredStep", wanted: Mapping[str, "_DeclaredStep"]) -> None:
     for need in one.needs:
         if need not in wanted:
             raise one.section.error(f"it needs `{need}`, which is no step of this template", "needs")
@@ -170,7 +170,7 @@ def _check_needs(one: "_Wanted", wanted: Mapping[str, "_Wanted"]) -> None:
             raise one.section.error(f"it needs `{need}`, which runs after all others: it is `when: {wanted[need].when}`", "needs")
 
 
-def _step(one: _Wanted, scope: Scope, *, earlier: frozenset[str], step_types: Mapping[str, StepType], timeout: int) -> TemplateStep:
+def _step(one: _DeclaredStep, scope: Scope, *, earlier: frozenset[str], step_types: Mapping[str, StepType], timeout: int) -> TemplateStep:
     section = one.section
     kind = section.text("type", among=step_types)
     step = TemplateStep(
@@ -178,7 +178,7 @@ def _step(one: _Wanted, scope: Scope, *, earlier: frozenset[str], step_types: Ma
         type=kind,
         index=one.index,
         needs=one.needs,
-        before=earlier,
+        ancestors=earlier,
         when=one.when,
         attempts=section.integer("attempts", 1, most=10),
         timeout_seconds=section.integer("timeout_seconds", timeout),

@@ -18,7 +18,7 @@ from google.cloud import bigquery
 from google.cloud.bigquery.retry import DEFAULT_RETRY
 from google.cloud.bigquery_storage_v1 import types
 
-from services.executor.errors import StepFailed
+from services.executor.errors import StepError
 from services.executor.records import Period
 from services.executor.sources.gcp.export_days import Days
 from services.executor.sources.gcp.export_rows import TOTALS, is_by_ingestion, restriction, selection, sizes_by_day
@@ -48,7 +48,7 @@ class GcpCredentials:
 def read_gcp(plaintext: bytes) -> GcpCredentials:
     """What credentials seals for GCP: the JSON object `{project_id, service_account}`, the latter a key file, checked and rebuilt.
 
-    Raises StepFailed for anything else, without a word of it.
+    Raises StepError for anything else, without a word of it.
     """
     try:
         payload: Any = json.loads(plaintext)
@@ -57,7 +57,7 @@ def read_gcp(plaintext: bytes) -> GcpCredentials:
             project_id=str(payload["project_id"]), service_account={str(key): str(value) for key, value in account.items()}
         )
     except (ValueError, KeyError, TypeError, AttributeError):
-        raise StepFailed("The stored GCP credentials cannot be read. Set them again.") from None
+        raise StepError("The stored GCP credentials cannot be read. Set them again.") from None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -91,11 +91,11 @@ class ExportDays:
     """Bytes read, as BigQuery estimates it."""
 
 
-class TenantCloud:
+class GcpBilling:
     """One tenant's BigQuery, for one run."""
 
     def __init__(self, credentials: GcpCredentials, settings: ServiceSettings) -> None:
-        """Raises StepFailed if the service account's key cannot be used."""
+        """Raises StepError if the service account's key cannot be used."""
         self.project = credentials.project_id
         identity, host = identity_of(credentials.service_account), settings.bigquery_emulator_host
         self._client = bigquery.Client(project=self.project, credentials=identity, client_options={"api_endpoint": host} if host else None)
@@ -106,12 +106,12 @@ class TenantCloud:
         self._client.close()  # type: ignore[no-untyped-call]
         self._reader.transport.close()
 
-    def list_tables(self, checkpoint: Callable[[], None]) -> Listing:
-        """What the project's datasets hold, as far as the account can see; `checkpoint` is called for each. Raises StepFailed."""
+    def list_tables(self, check_cancelled: Callable[[], None]) -> Listing:
+        """What the project's datasets hold, as far as the account can see; `check_cancelled` is called for each. Raises StepError."""
         tables, hidden = list[Listed](), list[str]()
-        with self._explained(f"project {self.project}", Role.DATA_VIEWER):
+        with self._translate_errors(f"project {self.project}", Role.DATA_VIEWER):
             for dataset in self._client.list_datasets(timeout=SECONDS, retry=RETRY):
-                checkpoint()
+                check_cancelled()
                 try:
                     tables += self._tables_of(dataset.reference)
                 except google.GoogleAPICallError as error:
@@ -120,48 +120,48 @@ class TenantCloud:
                     hidden.append(f"{self.project}.{dataset.dataset_id}")
         return Listing(tables=tables, hidden=hidden)
 
-    def looks_like_usage(self, table: TableName, checkpoint: Callable[[], None]) -> bool:
+    def looks_like_usage(self, table: TableName, check_cancelled: Callable[[], None]) -> bool:
         """Whether a table has the columns of a usage cost export; False as well if the account may not look."""
-        checkpoint()
+        check_cancelled()
         try:
             return is_usage(_columns(self._client.get_table(str(table), timeout=SECONDS, retry=RETRY)))
         except _FAILURES:
             return False
 
-    def days_of(self, export: TableName, period: Period, checkpoint: Callable[[], None]) -> ExportDays:
-        """What an export holds of each day and currency, from three of its columns. Raises StepFailed."""
-        with self._explained(f"table {export}", Role.READ_SESSION_USER):
+    def days_of(self, export: TableName, period: Period, check_cancelled: Callable[[], None]) -> ExportDays:
+        """What an export holds of each day and currency, from three of its columns. Raises StepError."""
+        with self._translate_errors(f"table {export}", Role.READ_SESSION_USER):
             found = self._described(export)
             session = self._session(found, _wanted(found, TOTALS), period)
-            days = sizes_by_day(checked(self._batches(session), checkpoint))
+            days = sizes_by_day(checked(self._batches(session), check_cancelled))
         return ExportDays(days=days, size=session.estimated_total_bytes_scanned)
 
     def read(
-        self, table: TableName, columns: pa.Schema | None, period: Period, checkpoint: Callable[[], None] = lambda: None
+        self, table: TableName, columns: pa.Schema | None, period: Period, check_cancelled: Callable[[], None] = lambda: None
     ) -> Iterator[pa.RecordBatch]:
         """The rows whose usage began on a day (UTC) of `period`, in batches, with those of `columns` that the table has; None: all of them.
-        Raises StepFailed; what `checkpoint` raises while a view is queried.
+        Raises StepError; what `check_cancelled` raises while a view is queried.
 
         The columns are whole ones: the emulator drops a column of which only a leaf is selected.
         """
-        with self._explained(f"table {table}", Role.READ_SESSION_USER):
+        with self._translate_errors(f"table {table}", Role.READ_SESSION_USER):
             found = self._described(table)
             wanted = _wanted(found, columns)
             if found.table_type == "TABLE":
                 session = self._session(found, wanted, period)
             else:
-                session = self._session_of_view(found, wanted, period, checkpoint)
+                session = self._session_of_view(found, wanted, period, check_cancelled)
             yield from self._batches(session)
 
     def estimate(self, table: TableName, columns: pa.Schema | None, period: Period) -> Estimate:
-        """What `read` would read, asked the same way and of the same rights. Raises StepFailed."""
-        with self._explained(f"table {table}", Role.READ_SESSION_USER):
+        """What `read` would read, asked the same way and of the same rights. Raises StepError."""
+        with self._translate_errors(f"table {table}", Role.READ_SESSION_USER):
             found = self._described(table)
             wanted = _wanted(found, columns)
             if found.table_type == "TABLE":
                 session = self._session(found, wanted, period)
                 return Estimate(size=session.estimated_total_bytes_scanned, rows=session.estimated_row_count)
-        with self._explained(f"view {table}", Role.JOB_USER):
+        with self._translate_errors(f"view {table}", Role.JOB_USER):
             job = self._query(found, wanted, period, dry_run=True)
             return Estimate(size=job.total_bytes_processed or 0, rows=0, by_query=True)
 
@@ -173,7 +173,7 @@ class TenantCloud:
                 yield one
 
     def _described(self, table: TableName) -> bigquery.Table:
-        with self._explained(f"table {table}", Role.DATA_VIEWER):
+        with self._translate_errors(f"table {table}", Role.DATA_VIEWER):
             found = self._client.get_table(str(table), timeout=SECONDS, retry=RETRY)
         check_usage(table, _columns(found))
         return found
@@ -183,14 +183,14 @@ class TenantCloud:
         return self._open(found.reference, types.ReadSession.TableReadOptions(selected_fields=columns, row_restriction=restricted))
 
     def _session_of_view(
-        self, found: bigquery.Table, columns: Sequence[str], period: Period, checkpoint: Callable[[], None]
+        self, found: bigquery.Table, columns: Sequence[str], period: Period, check_cancelled: Callable[[], None]
     ) -> types.ReadSession:
         """The Storage Read API reads tables only: a query job selects the view's rows into its anonymous result, which is one."""
-        with self._explained(f"view {found.reference}", Role.JOB_USER):
+        with self._translate_errors(f"view {found.reference}", Role.JOB_USER):
             job = self._query(found, columns, period)
             try:
                 while not _is_done(job):
-                    checkpoint()
+                    check_cancelled()
             except BaseException:
                 with contextlib.suppress(Exception):  # it costs nothing more than it has
                     job.cancel(timeout=SECONDS, retry=None)
@@ -218,7 +218,7 @@ class TenantCloud:
                 yield pa.ipc.read_record_batch(pa.py_buffer(answer.arrow_record_batch.serialized_record_batch), schema)
 
     @contextmanager
-    def _explained(self, what: str, role: Role) -> Iterator[None]:
+    def _translate_errors(self, what: str, role: Role) -> Iterator[None]:
         """Turns what Google's clients raise into words for the tenant."""
         try:
             yield
@@ -226,10 +226,10 @@ class TenantCloud:
             raise explain(error, Asked(what=what, project=self.project, role=role)) from error
 
 
-def checked(batches: Iterable[pa.RecordBatch], checkpoint: Callable[[], None]) -> Iterator[pa.RecordBatch]:
-    """The batches; `checkpoint` is called before each is handed on, and ends it by what it raises."""
+def checked(batches: Iterable[pa.RecordBatch], check_cancelled: Callable[[], None]) -> Iterator[pa.RecordBatch]:
+    """The batches; `check_cancelled` is called before each is handed on, and ends it by what it raises."""
     for batch in batches:
-        checkpoint()
+        check_cancelled()
         yield batch
 
 

@@ -48,7 +48,7 @@ def is_by_ingestion(table: bigquery.Table) -> bool:
 
 def sizes_by_day(batches: Iterable[pa.RecordBatch]) -> Days:
     """The absolute costs of each UTC day and currency, added up, of rows with what their table has of TOTALS. Those without a time are left
-    out; a NULL cost adds nothing. Raises StepFailed, naming a column whose values cannot be read.
+    out; a NULL cost adds nothing. Raises StepError, naming a column whose values cannot be read.
     """
     days = defaultdict[date, dict[str | None, float]](dict)
     for batch in batches:

@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from services.executor.errors import StepFailed
+from services.executor.errors import StepError
 from services.platform.identifiers import TABLE
 
 TIME, COST, CURRENCY = "usage_start_time", "cost", "currency"
@@ -30,7 +30,7 @@ _TYPES = {
 }
 
 
-class Kind(StrEnum):
+class ExportKind(StrEnum):
     """What a table with billing data is."""
 
     STANDARD = "a standard usage cost export"
@@ -43,19 +43,19 @@ class Kind(StrEnum):
     @property
     def is_usage(self) -> bool:
         """Whether it is read here."""
-        return self in {Kind.STANDARD, Kind.DETAILED}
+        return self in {ExportKind.STANDARD, ExportKind.DETAILED}
 
 
 _OTHERS = (
-    (re.compile(r"gcp_billing_export_focus_.*|gcp_billing_immutable_.*"), Kind.FOCUS),
-    (re.compile(r"cloud_pricing_export.*"), Kind.PRICING),
-    (re.compile(r"cud_.*_?export.*"), Kind.COMMITMENTS),
-    (re.compile(r"gcp_billing_export_.*"), Kind.OTHER),
+    (re.compile(r"gcp_billing_export_focus_.*|gcp_billing_immutable_.*"), ExportKind.FOCUS),
+    (re.compile(r"cloud_pricing_export.*"), ExportKind.PRICING),
+    (re.compile(r"cud_.*_?export.*"), ExportKind.COMMITMENTS),
+    (re.compile(r"gcp_billing_export_.*"), ExportKind.OTHER),
 )
 _COLUMNS = (
-    ({"billedcost", "chargeperiodstart"}, Kind.FOCUS),
-    ({"pricing_as_of_time"}, Kind.PRICING),
-    ({"cud_product", "subscription"}, Kind.COMMITMENTS),
+    ({"billedcost", "chargeperiodstart"}, ExportKind.FOCUS),
+    ({"pricing_as_of_time"}, ExportKind.PRICING),
+    ({"cud_product", "subscription"}, ExportKind.COMMITMENTS),
 )
 
 
@@ -85,7 +85,7 @@ class Listed:
         return self.type == "TABLE"
 
     @property
-    def kind(self) -> Kind | None:
+    def kind(self) -> ExportKind | None:
         """By its name; None if nothing in it speaks of billing."""
         return kind_of_name(self.name)
 
@@ -101,17 +101,17 @@ class Exports:
 
 
 def named_table(text: str, project: str) -> TableName:
-    """The table that the parameter `export_table` names; without a project, in `project`. Raises StepFailed if it names none."""
+    """The table that the parameter `export_table` names; without a project, in `project`. Raises StepError if it names none."""
     match = TABLE.fullmatch(text)
     if match is None:
-        raise StepFailed("The parameter export_table must be `dataset.table` or `project.dataset.table`.")
+        raise StepError("The parameter export_table must be `dataset.table` or `project.dataset.table`.")
     return TableName(project=match["project"] or project, dataset=match["dataset"], table=match["table"])
 
 
-def kind_of_name(name: TableName) -> Kind | None:
+def kind_of_name(name: TableName) -> ExportKind | None:
     """What a table is by its name; None if nothing in it speaks of billing."""
     if match := _USAGE.fullmatch(name.table):
-        return Kind.DETAILED if match["detailed"] else Kind.STANDARD
+        return ExportKind.DETAILED if match["detailed"] else ExportKind.STANDARD
     return next((kind for pattern, kind in _OTHERS if pattern.fullmatch(name.table) or pattern.fullmatch(name.dataset)), None)
 
 
@@ -121,29 +121,27 @@ def is_usage(columns: Collection[str]) -> bool:
 
 
 def check_usage(name: TableName, columns: Mapping[str, str]) -> None:
-    """Raises StepFailed, saying what the table is and what to name instead, unless its columns (name to BigQuery's type) are those of a
+    """Raises StepError, saying what the table is and what to name instead, unless its columns (name to BigQuery's type) are those of a
     usage cost export.
     """
     types = {column.lower(): kind for column, kind in columns.items()}
     if is_usage(types):
         if types[TIME] != "TIMESTAMP":
-            raise StepFailed(
+            raise StepError(
                 f"Table {name} is no billing export: its column {TIME} is {types[TIME]}, where exports have TIMESTAMP. "
                 "Cast it in the copy, or name the export that Google writes with export_table."
             )
         return
     kind = next((kind for some, kind in _COLUMNS if some <= types.keys()), kind_of_name(name))
-    if kind in {Kind.FOCUS, Kind.PRICING, Kind.COMMITMENTS}:
+    if kind in {ExportKind.FOCUS, ExportKind.PRICING, ExportKind.COMMITMENTS}:
         what = f"{kind}, no usage cost export"
     else:
         what = f"no billing export: it has no column {' and no '.join(column for column in (COST, TIME) if column not in types)}"
-    raise StepFailed(
-        f"Table {name} is {what}. Name a standard or detailed usage cost export ({WANTED}) with export_table, or leave it out."
-    )
+    raise StepError(f"Table {name} is {what}. Name a standard or detailed usage cost export ({WANTED}) with export_table, or leave it out.")
 
 
 def choose_exports(listed: Iterable[Listed]) -> Exports | None:
-    """The exports of the one account that a project's tables have; None if there is none. Raises StepFailed, naming them, if there are
+    """The exports of the one account that a project's tables have; None if there is none. Raises StepError, naming them, if there are
     several accounts', or several of one.
 
     A name that ends in more than an account's id is a copy: it is taken only where no other one is there.
@@ -154,13 +152,13 @@ def choose_exports(listed: Iterable[Listed]) -> Exports | None:
     standard = [name for name, match in found if not match["detailed"]]
     if len({match["account"] for _, match in found}) > 1 or len(detailed) > 1 or len(standard) > 1:
         names = ", ".join(str(name) for name, _ in found)
-        raise StepFailed(f"Several billing exports were found: {names}. Say which one to read with the parameter export_table.")
+        raise StepError(f"Several billing exports were found: {names}. Say which one to read with the parameter export_table.")
     if not found:
         return None
     return Exports(table=(detailed or standard)[0], standard=standard[0] if standard and detailed else None)
 
 
-def nothing_found(project: str, beside: Sequence[Listed], hidden: Sequence[str]) -> StepFailed:
+def nothing_found(project: str, beside: Sequence[Listed], hidden: Sequence[str]) -> StepError:
     """What to tell a tenant whose project has no usage cost export. `beside`: what looks like billing data there; `hidden`: datasets whose
     tables the service account may not list.
     """
@@ -178,12 +176,12 @@ def nothing_found(project: str, beside: Sequence[Listed], hidden: Sequence[str])
         f"Viewer on its dataset and BigQuery Read Session User on project {project}. If the export is in another project, name it with the "
         "parameter export_table = project.dataset.table."
     )
-    return StepFailed(" ".join(sentences))
+    return StepError(" ".join(sentences))
 
 
 def _description(one: Listed) -> str:
     if one.is_table:
-        return one.kind or Kind.OTHER
+        return one.kind or ExportKind.OTHER
     what = _TYPES.get(one.type, "no table")
     if one.kind is None:
         return f"{what} with a usage cost export's columns"

@@ -48,7 +48,7 @@ def exact_sum(amounts: Iterable[float]) -> float:
 
 
 def credit_amounts(credits_: pa.Array) -> pa.Array:
-    """The amounts of all rows' credits, row after row. Raises StepFailed."""
+    """The amounts of all rows' credits, row after row. Raises StepError."""
     entries = pc.list_flatten(credits_)
     amounts = part(entries, "amount", "credits")
     return pa.nulls(len(entries), pa.float64()) if amounts is None else cast_column(amounts, pa.float64(), "credits.amount")
@@ -104,7 +104,7 @@ FLATTENED: Mapping[str, Flattened] = {
 
 
 def flatten(read: pa.Table, staged: pa.Schema, source: str) -> pa.Table:
-    """Rows of an export, as they were read from the table `source`, as they are staged. Raises StepFailed, naming a column whose values do
+    """Rows of an export, as they were read from the table `source`, as they are staged. Raises StepError, naming a column whose values do
     not fit.
     """
     columns = {name.lower(): _whole(read[name]) for name in read.column_names}
@@ -131,7 +131,7 @@ def flatten(read: pa.Table, staged: pa.Schema, source: str) -> pa.Table:
 
 
 def find(columns: Mapping[str, pa.Array], path: str) -> pa.Array | None:
-    """The column of that path, with dots into a STRUCT, among columns by their lower-case names; None if there is none. Raises StepFailed
+    """The column of that path, with dots into a STRUCT, among columns by their lower-case names; None if there is none. Raises StepError
     if the path leads into what is no STRUCT.
     """
     name, *parts = path.split(".")
@@ -144,8 +144,8 @@ def find(columns: Mapping[str, pa.Array], path: str) -> pa.Array | None:
 def _as_object(text: str) -> str:
     # Backwards, so that the first one of a key is the one that stays.
     labels = {label.get("key"): label.get("value") for label in reversed(json.loads(text))}
-    keyed = {str(key): value for key, value in labels.items() if key not in {None, ""}}
-    texts = {key: value if isinstance(value, str | None) else json.dumps(value) for key, value in keyed.items()}
+    idempotent_starts = {str(key): value for key, value in labels.items() if key not in {None, ""}}
+    texts = {key: value if isinstance(value, str | None) else json.dumps(value) for key, value in idempotent_starts.items()}
     return json.dumps(texts, sort_keys=True, ensure_ascii=False)
 
 

@@ -12,7 +12,7 @@ from google.cloud.bigquery_storage_v1 import BigQueryReadClient
 from google.cloud.bigquery_storage_v1.services.big_query_read.transports import BigQueryReadGrpcTransport
 from google.oauth2 import service_account
 
-from services.executor.errors import StepFailed
+from services.executor.errors import StepError
 
 _TOKEN_URI = "https://oauth2.googleapis.com/token"  # noqa: S105 - an address; never called, but the library wants one
 _SCOPES = ("https://www.googleapis.com/auth/bigquery",)
@@ -20,14 +20,14 @@ _SCOPES = ("https://www.googleapis.com/auth/bigquery",)
 
 
 def identity_of(key_file: Mapping[str, str]) -> Credentials:
-    """The credentials of a service account's key. Raises StepFailed if it cannot be used."""
+    """The credentials of a service account's key. Raises StepError if it cannot be used."""
     try:
         # Its own token_uri is never used: a tenant must not choose whom we talk to.
         info = {**key_file, "token_uri": _TOKEN_URI}
         account = service_account.Credentials.from_service_account_info(info, scopes=_SCOPES)  # type: ignore[no-untyped-call]
         return _SelfSigned(account.with_always_use_jwt_access(True))  # noqa: FBT003 - its own signature
     except (ValueError, KeyError, google_auth.GoogleAuthError):
-        raise StepFailed("The stored service account cannot be used: its key does not parse. Set the GCP credentials again.") from None
+        raise StepError("The stored service account cannot be used: its key does not parse. Set the GCP credentials again.") from None
 
 
 def storage_reader(identity: Credentials, emulator: str | None) -> Any:

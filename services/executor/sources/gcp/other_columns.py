@@ -27,7 +27,7 @@ def known_columns(fields: Iterable[pa.Field], taken: Mapping[str, frozenset[str]
 
 
 def other_columns(found: Mapping[str, pa.Array], known: Mapping[str, Known], rows: int) -> pa.Array:
-    """What the columns `found` hold beyond the `known`, the text of an object a row; NULL for a row without anything. What is known, and
+    """What the columns `outputs` hold beyond the `known`, the text of an object a row; NULL for a row without anything. What is known, and
     what is NULL everywhere, costs nothing.
     """
     texts = dict[str, pa.Array]()

@@ -13,7 +13,7 @@ from typing import Any
 from google.api_core import exceptions as google
 from google.auth import exceptions as google_auth
 
-from services.executor.errors import StepFailed
+from services.executor.errors import StepError
 from services.platform.bigquery.transient import is_transient
 
 
@@ -59,12 +59,12 @@ _PROJECT = re.compile(r"projects?[/ ](?P<project>[a-z0-9][a-z0-9:.-]*[a-z0-9])")
 _NO_KEY = (google.Unauthorized, google_auth.RefreshError)
 
 
-def explain(error: Exception, asked: Asked) -> StepFailed:
+def explain(error: Exception, asked: Asked) -> StepError:
     """What to tell the tenant. Only what may pass by itself can heal."""
     if is_transient(error):
-        return StepFailed(f"BigQuery did not answer when asked for {asked.what}. Run it again in a moment.", can_heal=True)
+        return StepError(f"BigQuery did not answer when asked for {asked.what}. Run it again in a moment.", is_retryable=True)
     said = _said(error)
-    return StepFailed(_organisation(error, said, asked) or _access(error, said, asked) or _request(error, asked))
+    return StepError(_organisation(error, said, asked) or _access(error, said, asked) or _request(error, asked))
 
 
 def lacks_role(error: Exception) -> bool:
