@@ -26,7 +26,7 @@ PLANS: Sequence[tuple[Mapping[str, int], int]] = (
 )
 """Limits, and how many of `CALLS` calls at once they admit while no run ends."""
 SEED_SECONDS = 120.0
-SETTING_UP_AT_ONCE = 4
+MAX_CONCURRENT_SETTING_UP = 4
 _KIND = "ARRAY<STRUCT<t STRING, key_hash STRING, daily_limit INT64, monthly_limit INT64, concurrent_limit INT64, sealed BYTES>>"
 _SEED = """
 INSERT INTO tenant_profiles (tenant_id, status) SELECT m.t, 'ACTIVE' FROM UNNEST(@members) AS m;
@@ -84,7 +84,7 @@ async def settle_in(crowd: Sequence[Member], settings: ServiceSettings) -> None:
         ]
         await bq.query(make_block("seed", _SEED, {"members": _KIND}), {"members": rows}, dataset=bq.control(), seconds=SEED_SECONDS)
         tables = [table.create for table in load_tables(settings.configs_dir / "bigquery" / "tenant").values() if "x_meta" in table.name]
-        room = asyncio.Semaphore(SETTING_UP_AT_ONCE)
+        room = asyncio.Semaphore(MAX_CONCURRENT_SETTING_UP)
         await asyncio.gather(*(_dataset(bq, bq.tenant(member.tenant_id), tables, room) for member in crowd))
 
 

@@ -18,7 +18,7 @@ from localcloud.public_services import owner, public_services, streaming_service
 
 ROOT = Path(__file__).resolve().parents[1]
 CONFIGS = ROOT / "configs" / "envoy"
-LEAST_IDLE_SECONDS = 60
+MIN_IDLE_SECONDS = 60
 """Watched runs say something four times in that time."""
 
 
@@ -98,7 +98,7 @@ class GatewaySettings(BaseSettings):
     @property
     def idle_seconds(self) -> int:
         """So long a connection's stream may be silent."""
-        return max(LEAST_IDLE_SECONDS, self.timeout_seconds)
+        return max(MIN_IDLE_SECONDS, self.timeout_seconds)
 
 
 def render(settings: GatewaySettings) -> str:

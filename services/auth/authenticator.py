@@ -10,7 +10,7 @@ from services.platform.clock import Clock
 from services.platform.errors import Unauthenticated
 from services.platform.group_commit import GroupCommit
 
-LOOK_UPS_AT_ONCE = 4
+MAX_CONCURRENT_LOOK_UPS = 4
 
 
 class LocalAuthenticator:
@@ -24,7 +24,7 @@ class LocalAuthenticator:
         self._store = store
         self._clock = clock
         self._usage = usage
-        self._look_ups: GroupCommit[str, KeyHolder | None] = GroupCommit(self._look_up, max_concurrent=LOOK_UPS_AT_ONCE)
+        self._look_ups: GroupCommit[str, KeyHolder | None] = GroupCommit(self._look_up, max_concurrent=MAX_CONCURRENT_LOOK_UPS)
 
     async def authenticate(self, api_key_sha256: str) -> KeyHolder:
         """See `access.Authenticator`."""

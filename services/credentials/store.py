@@ -13,8 +13,8 @@ from services.platform.bigquery.sql import load_blocks
 from services.platform.group_commit import GroupCommit
 
 STEP_LOGS = "x_meta_step_logs"
-LOOK_UPS_AT_ONCE = 4
-BLOBS_AT_ONCE = 100
+MAX_CONCURRENT_LOOK_UPS = 4
+MAX_BLOBS = 100
 """Of 64 KiB at most: an answer stays below BigQuery's 10 MB."""
 
 
@@ -26,7 +26,7 @@ class CredentialStore:
         self._blocks = load_blocks(Path(__file__).with_name("queries.sql"))
         self._step_logs = AppendOnlyTable(bq, STEP_LOGS, key="log_id", insert=self._blocks["insert_audit_row"])
         self._look_ups: GroupCommit[tuple[str, str], SealedCredential | None] = GroupCommit(
-            self._find_sealed, max_batch=BLOBS_AT_ONCE, max_concurrent=LOOK_UPS_AT_ONCE
+            self._find_sealed, max_batch=MAX_BLOBS, max_concurrent=MAX_CONCURRENT_LOOK_UPS
         )
 
     async def find(self, tenant_id: str, provider: str) -> Credential | None:

@@ -25,7 +25,7 @@ from services.platform.group_commit import GroupCommits
 FENCES = "x_meta_publish_fences"
 ABSENT_KNOWN_SECONDS = 60.0
 """It only matters where BigQuery says notFound of a tenant's table: that a dataset was made meanwhile is never overlooked."""
-LEAST_SECONDS = 1.0
+MIN_SECONDS = 1.0
 """What writing a run's row is worth trying in."""
 ID_LENGTH = 128
 """What is longer is no run's id, and does not go into a query."""
@@ -298,7 +298,7 @@ def no_such_run() -> NotFound:
 def _in_time(beginnings: Sequence[_Beginning]) -> list[_Beginning]:
     """Without those whose time is all but up: they would take the others' time away."""
     now = time.monotonic()
-    return [one for one in beginnings if one.deadline - now >= LEAST_SECONDS]
+    return [one for one in beginnings if one.deadline - now >= MIN_SECONDS]
 
 
 def _too_late() -> Unavailable:

@@ -19,7 +19,7 @@ from tests.executor.billing_export import DETAILED, MODERN, MODERN_STANDARD, STA
 
 SEEDS = range(int(os.environ.get("RANDOM_EXPORTS", "10")))
 """How many days; RANDOM_EXPORTS=100 is what a release is held against."""
-MOST_DAYS = 31
+MAX_DAYS = 31
 """Of one table: what one run may cover."""
 _COPY = {
     "cost": pa.decimal128(38, 9),
@@ -75,7 +75,7 @@ def random_exports(seeds: Iterable[int] = SEEDS, *, first: date = date(2025, 6, 
         by_table[list(SCHEMAS)[seed % len(SCHEMAS)]].append(seed)
     exports = []
     for place, (table, schema) in enumerate(SCHEMAS.items()):
-        days = {first + timedelta(days=place * MOST_DAYS + number): seed for number, seed in enumerate(by_table[table])}
+        days = {first + timedelta(days=place * MAX_DAYS + number): seed for number, seed in enumerate(by_table[table])}
         if days:
             rows = [row for day, seed in days.items() for row in _rows(day, random.Random(seed), schema)]
             exports.append(RandomExport(table=table, schema=schema, first=min(days), last=max(days), rows=rows))

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from services.executor.records import Period, Run
 from services.executor.servicers.to_proto import to_run
 from services.executor.templates.parameters import ParameterSpec, ParameterType, resolve
-from services.executor.templates.period import MOST_DAYS, check_days, days_not_over, has_period, period_of, unfilled
+from services.executor.templates.period import MAX_DAYS, check_days, days_not_over, has_period, period_of, unfilled
 from services.platform.errors import InvalidArgument
 
 DATE = ParameterType.DATE
@@ -117,7 +117,7 @@ def test_a_schedule_that_says_nothing_means_its_day() -> None:
     assert period({}, scheduled=True) == Period(first=date(2025, 2, 28), last=date(2025, 2, 28))
 
 
-@given(st.dates(date(2000, 1, 1), date(2090, 1, 1)), st.integers(1, MOST_DAYS))
+@given(st.dates(date(2000, 1, 1), date(2090, 1, 1)), st.integers(1, MAX_DAYS))
 def test_a_range_is_each_of_its_days_once(first: date, days: int) -> None:
     last = date.fromordinal(first.toordinal() + days - 1)
     found = period({"start_date": first.isoformat(), "end_date": last.isoformat()})

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from services.executor.records import RunStatus
-from services.executor.runs.dry_run import LEAST_BYTES, TIB, DryRunner, Prices
+from services.executor.runs.dry_run import MIN_BYTES, TIB, DryRunner, Prices
 from services.executor.runs.execute import execute
 from services.executor.runs.start import RunRequest, RunStarter
 from services.executor.steps.bigquery_publish import Publish
@@ -48,7 +48,7 @@ async def test_what_a_run_would_read_and_cost(tenant: Tenant, starter: RunStarte
     assert extract.bytes_read > 5000 * 8
     assert (checks.bytes_read, publish.bytes_read) == (extract.bytes_read, extract.bytes_read)
     assert math.isclose(extract.cost_usd, extract.bytes_read / TIB * 1.1)
-    assert math.isclose(publish.cost_usd, LEAST_BYTES / TIB * 6.25), "a query costs ten MiB at least"
+    assert math.isclose(publish.cost_usd, MIN_BYTES / TIB * 6.25), "a query costs ten MiB at least"
     assert quota.reserved == []
     assert await tenant.rows("SELECT 1 FROM x_meta_pipeline_runs") == []
     assert await tenant.rows("SELECT 1 FROM x_meta_step_logs") == []

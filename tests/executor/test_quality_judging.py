@@ -10,7 +10,7 @@ from google.protobuf.json_format import MessageToDict
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.executor.checks.samples import MOST_BYTES, read_sample
+from services.executor.checks.samples import MAX_BYTES, read_sample
 from services.executor.checks.verdicts import Check, judge, refuse_errors
 from services.executor.errors import StepError
 from services.executor.records import DqResult
@@ -78,10 +78,10 @@ def test_a_sample_is_a_beginning_of_the_rows_and_never_too_long(rows: list[list[
     columns = [f"c{number}" for number in range(len(rows[0]))]
     whole = [dict(zip(columns, values, strict=True)) for values in rows]
     sample = read_sample(columns, json.dumps(rows))
-    assert len(json.dumps(sample, ensure_ascii=False).encode()) <= MOST_BYTES
+    assert len(json.dumps(sample, ensure_ascii=False).encode()) <= MAX_BYTES
     assert sample[0].items() <= whole[0].items()
     assert sample[1:] == whole[1 : len(sample)]
-    if len(json.dumps(whole, ensure_ascii=False).encode()) <= MOST_BYTES:
+    if len(json.dumps(whole, ensure_ascii=False).encode()) <= MAX_BYTES:
         assert sample == whole
 
 

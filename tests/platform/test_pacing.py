@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.platform.bigquery.dml_rate_limiter import FIRST_PAUSE, LONGEST_PAUSE, MOST_TABLES, WINDOW_SECONDS, DmlRateLimiter
+from services.platform.bigquery.dml_rate_limiter import FIRST_PAUSE, LONGEST_PAUSE, MAX_TABLES, WINDOW_SECONDS, DmlRateLimiter
 
 MOST = 5
 
@@ -66,6 +66,6 @@ def test_tables_that_were_only_asked_about_are_forgotten_with_the_others() -> No
     pace = DmlRateLimiter(statements=MOST)
     pace.begin(["asked"], 0.0)
     assert pace.wait(["asked"], WINDOW_SECONDS) == 0.0
-    for number in range(MOST_TABLES + 1):
+    for number in range(MAX_TABLES + 1):
         pace.begin([f"t{number}"], WINDOW_SECONDS)
-    assert len(pace._begun) == MOST_TABLES + 1
+    assert len(pace._begun) == MAX_TABLES + 1

@@ -17,7 +17,7 @@ PARTS = ("auth", "scheduler/queue", "scheduler/schedules")
 BLOCKS = [block for part in PARTS for block in load_blocks(SERVICES / part / "queries.sql").values()]
 CHANGED_WITHOUT_A_PAUSE = {"tenant_usage_quotas", "pipeline_execution_queue"}
 """By reservations, renewals and settlements; by claims, renewals and ends."""
-MOST = 4
+MAX = 4
 """Statements between BEGIN and COMMIT: as long others wait."""
 
 
@@ -40,7 +40,7 @@ def test_no_transaction_changes_what_is_changed_without_a_pause(block: Block) ->
         mutated = {table for kind, table in inside if kind is Kind.MUTATION}
         assert mutated, "what only inserts conflicts with nothing, so this transaction keeps nothing apart"
         assert not mutated & CHANGED_WITHOUT_A_PAUSE
-        assert len(inside) <= MOST
+        assert len(inside) <= MAX
         assert inside[0][0] is Kind.MUTATION, "first, it needs one free moment; later, it loses to whoever came since its BEGIN"
 
 

@@ -16,7 +16,7 @@ from services.platform.timestamps import to_timestamp
 type Context = grpc.aio.ServicerContext[Any, Any]
 
 OUTCOMES = ("COMPLETED", "FAILED", "CANCELLED", "NOT_STARTED")
-MOST_IDS, MOST_SETTLED = 10_000, 1_000
+MAX_IDS, MAX_SETTLED = 10_000, 1_000
 
 
 class LedgerServicer(LedgerServiceServicer):
@@ -41,8 +41,8 @@ class LedgerServicer(LedgerServiceServicer):
 
     async def Settle(self, request: messages.SettleRequest, context: Context) -> messages.SettleResponse:
         """See the proto. Raises InvalidArgument."""
-        if len(request.settlements) > MOST_SETTLED:
-            raise InvalidArgument("settlements", f"send at most {MOST_SETTLED} at once.")
+        if len(request.settlements) > MAX_SETTLED:
+            raise InvalidArgument("settlements", f"send at most {MAX_SETTLED} at once.")
         await self._ledger.settle([_settlement(index, one) for index, one in enumerate(request.settlements)])
         return messages.SettleResponse()
 
@@ -64,8 +64,8 @@ class LedgerServicer(LedgerServiceServicer):
 
 
 def _ids(asked: Sequence[str]) -> Sequence[str]:
-    if len(asked) > MOST_IDS:
-        raise InvalidArgument("reservation_ids", f"send at most {MOST_IDS} at once.")
+    if len(asked) > MAX_IDS:
+        raise InvalidArgument("reservation_ids", f"send at most {MAX_IDS} at once.")
     return asked
 
 

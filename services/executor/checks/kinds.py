@@ -23,7 +23,7 @@ _TIME = re.compile(r"([1-9]\d{0,4})([mhd])", re.ASCII)
 _UNITS = {"m": timedelta(minutes=1), "h": timedelta(hours=1), "d": timedelta(days=1)}
 _PARTITION = re.compile(r"^PARTITION BY (\w+)", re.MULTILINE)
 _INT64 = range(-(2**63), 2**63)
-_MOST = 2**53
+_MAX = 2**53
 """What is further from 0 is not exact as FLOAT64; NaN is neither less nor more."""
 
 
@@ -66,7 +66,7 @@ def _number(section: Section, key: str, *, least: float = -math.inf) -> float | 
     value = section.scalar(key)
     if value is None:
         return None
-    if isinstance(value, bool) or not isinstance(value, int | float) or not max(least, -_MOST) <= value <= _MOST:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not max(least, -_MAX) <= value <= _MAX:
         raise section.error(f"{key} must be a number{'' if least == -math.inf else f' of at least {least:g}'}", key)
     return value
 
@@ -138,7 +138,7 @@ def _row_count(section: Section, known: Known) -> Rule:
         return RowCount(least=None, most=None, source=_source(section, known, "INT64"))
     if least is None and most is None:
         raise section.error("row_count needs `min`, `max` or `source`")
-    whole = (section.integer(key, least=0, most=_MOST) if bound is not None else None for key, bound in (("min", least), ("max", most)))
+    whole = (section.integer(key, least=0, most=_MAX) if bound is not None else None for key, bound in (("min", least), ("max", most)))
     return RowCount(least=next(whole), most=next(whole), source=None)
 
 

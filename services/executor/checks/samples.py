@@ -3,20 +3,20 @@
 import json
 from collections.abc import Sequence
 
-MOST_BYTES = 2048
+MAX_BYTES = 2048
 """Of a check's sample, as JSON in UTF-8."""
 
 type Sample = list[dict[str, str | None]]
 
 
 def read_sample(columns: Sequence[str], answered: str | None) -> Sample:
-    """The rows of a JSON array of arrays of texts, whose values are the `columns`, in that order; as many, whole, as MOST_BYTES hold; of a
+    """The rows of a JSON array of arrays of texts, whose values are the `columns`, in that order; as many, whole, as MAX_BYTES hold; of a
     first row that is longer by itself, as many of its values. Empty for NULL.
     """
     rows: Sample = []
     for values in json.loads(answered or "[]"):
         row = dict(zip(columns, values, strict=True))
-        while row and _size([*rows, row]) > MOST_BYTES:
+        while row and _size([*rows, row]) > MAX_BYTES:
             row = {} if rows else dict(list(row.items())[:-1])
         if not row:
             break

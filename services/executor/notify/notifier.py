@@ -14,7 +14,7 @@ from services.executor.settings import ExecutorSettings
 from services.platform import metrics
 from services.platform.backoff import backoff
 
-FIRST_WAIT, MOST_WAIT = 1.0, 60.0
+FIRST_WAIT, MAX_WAIT = 1.0, 60.0
 """Seconds between tries."""
 SHARE = 4
 """One tenant may hold a quarter of the queue, and of the room for tries: its targets may all hang, and the others' are still told."""
@@ -105,7 +105,7 @@ class Notifier:
             _ended(notification, ending, host=told.host, reason=told.reason, tries=told.tries)
 
     async def _try(self, notification: Notification, tenant: _Tenant, told: _Told) -> str:
-        for wait in backoff(first=self._first_wait, most=MOST_WAIT):
+        for wait in backoff(first=self._first_wait, most=MAX_WAIT):
             try:
                 # Who waits for the next try holds no room.
                 async with tenant.room, self._room:

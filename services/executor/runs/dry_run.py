@@ -20,9 +20,9 @@ from services.executor.templates.template import TemplateStep
 from services.platform.errors import ConvergenceError, ResourceExhausted, Unavailable
 
 TIB: Final = 2**40
-AT_ONCE: Final = 2
+MAX_CONCURRENT: Final = 2
 """Dry runs of a tenant."""
-LEAST_BYTES: Final = 10 * 2**20
+MIN_BYTES: Final = 10 * 2**20
 """That BigQuery charges for a query on demand (BigQuery, "Pricing")."""
 ZEROS: Final[Mapping[str, object]] = {
     "INT64": 0,
@@ -47,7 +47,7 @@ class Prices:
         """What reading `size` bytes costs."""
         if reading is Reading.STORAGE_READ:
             return size / TIB * self.storage_read
-        return max(size, LEAST_BYTES) / TIB * self.query
+        return max(size, MIN_BYTES) / TIB * self.query
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -80,11 +80,11 @@ class DryRunner:
 
     async def dry_run(self, job: Job) -> DryRun:
         """What this run would do. Raises Unavailable if something does not answer: then nobody knows; ResourceExhausted if the tenant has
-        AT_ONCE dry runs under way: they spend no quota, so they must not stand in others' way.
+        MAX_CONCURRENT dry runs under way: they spend no quota, so they must not stand in others' way.
         """
         tenant_id = job.run.tenant_id
-        if self._under_way[tenant_id] >= AT_ONCE:
-            told = f"{AT_ONCE} dry runs of this tenant are under way. Try again when one has ended."
+        if self._under_way[tenant_id] >= MAX_CONCURRENT:
+            told = f"{MAX_CONCURRENT} dry runs of this tenant are under way. Try again when one has ended."
             raise ResourceExhausted("CONCURRENT_LIMIT_REACHED", told, retry_after=timedelta(seconds=5))
         self._under_way[tenant_id] += 1
         try:

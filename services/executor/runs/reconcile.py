@@ -17,7 +17,7 @@ from services.platform.clock import Clock, utc_day
 from services.platform.errors import ConvergenceError
 
 LOST = "The executor that led this run was lost; run it again."
-TENANTS_AT_ONCE = 8
+MAX_CONCURRENT_TENANTS = 8
 OVERDUE = "The run was still RUNNING after its deadline, and nobody led it; run it again."
 TAKEN_UP_WITHIN = timedelta(minutes=15)
 """The scheduler starts an attempt that never began again, under the same id, at its next tick or the one after (they come every 5 minutes);
@@ -96,7 +96,7 @@ class Reconciler:
         by_tenant = defaultdict[str, list[Reservation]](list)
         for reservation in await self._quota.list_expired():
             by_tenant[reservation.tenant_id].append(reservation)
-        since, room = self.overdue_since, asyncio.Semaphore(TENANTS_AT_ONCE)
+        since, room = self.overdue_since, asyncio.Semaphore(MAX_CONCURRENT_TENANTS)
         ripe = [tenant_id for tenant_id, deadline in self._unconfirmed.items() if deadline < since]
 
         async def tenant(tenant_id: str) -> list[Reservation]:

@@ -25,8 +25,8 @@ _log = structlog.get_logger()
 
 type Context = grpc.aio.ServicerContext[Any, Any]
 
-MOST_RUNS = 1_000
-TENANTS_AT_ONCE = 8
+MAX_RUNS = 1_000
+MAX_CONCURRENT_TENANTS = 8
 TRIGGER_TYPES = ("scheduler", "backfill")
 UNKNOWN = "UNKNOWN"
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
@@ -60,8 +60,8 @@ class RunServicer(RunServiceServicer):
         for all tenants. How the rest has ended, or that it never began, takes a statement a tenant; where that cannot be read, its runs are
         UNKNOWN, and the others' are told all the same. Raises InvalidArgument, or Unavailable if auth does not answer.
         """
-        if len(request.runs) > MOST_RUNS:
-            raise InvalidArgument("runs", f"ask about at most {MOST_RUNS} at once.")
+        if len(request.runs) > MAX_RUNS:
+            raise InvalidArgument("runs", f"ask about at most {MAX_RUNS} at once.")
         running = {key.pipeline_logging_id for key in request.runs if self._starter.is_here(key.pipeline_logging_id)}
         if elsewhere := [key.pipeline_logging_id for key in request.runs if key.pipeline_logging_id not in running]:
             running |= await self._quota.held(elsewhere)
@@ -69,7 +69,7 @@ class RunServicer(RunServiceServicer):
         for key in request.runs:
             if key.pipeline_logging_id not in running:
                 to_read[key.tenant_id].append(key.pipeline_logging_id)
-        room = asyncio.Semaphore(TENANTS_AT_ONCE)
+        room = asyncio.Semaphore(MAX_CONCURRENT_TENANTS)
 
         async def read(tenant_id: str, runs: list[str]) -> dict[str, RunEnd] | None:
             async with room:

@@ -16,7 +16,7 @@ from services.platform.errors import InvalidArgument
 
 DAY = "date"
 RANGE = ("start_date", "end_date")
-MOST_DAYS = 31
+MAX_DAYS = 31
 TODAY = "today"
 
 
@@ -74,7 +74,7 @@ def unfilled(given: Mapping[str, object]) -> tuple[str, ...]:
     return names if any(given.get(name) is not None for name in names) else ()
 
 
-def period_of(values: Mapping[str, Value], *, most_days: int = MOST_DAYS, path: str = "parameters.") -> Period | None:
+def period_of(values: Mapping[str, Value], *, most_days: int = MAX_DAYS, path: str = "parameters.") -> Period | None:
     """The days that these parameters mean; None for a template without `date`. Raises InvalidArgument, naming `{path}{name}`, unless they
     mean either one day, or at most `most_days` in order.
     """

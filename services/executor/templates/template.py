@@ -10,7 +10,7 @@ from services.executor.templates.declared import read_parameters
 from services.executor.templates.graph import When, ancestors, find_cycle, topological_order
 from services.executor.templates.name import SEGMENT, PipelineName
 from services.executor.templates.parameters import ParameterSpec, Value, resolve
-from services.executor.templates.period import DAY, MOST_DAYS, check_days, check_defaults, has_period, period_of, unfilled
+from services.executor.templates.period import DAY, MAX_DAYS, check_days, check_defaults, has_period, period_of, unfilled
 from services.executor.templates.section import Section
 from services.executor.templates.step import Scope, Step, StepType
 
@@ -128,7 +128,7 @@ def _period(section: Section, parameters: Mapping[str, ParameterSpec]) -> tuple[
     overlap = Overlap(section.text("overlap", Overlap.ALLOW, among=tuple(Overlap)))
     if overlap is Overlap.REFUSE and not covers_days:
         raise section.error(f"`overlap: refuse` is about days, so it needs the parameter {DAY}", "overlap")
-    return overlap, section.integer("most_days", MOST_DAYS, most=366)
+    return overlap, section.integer("most_days", MAX_DAYS, most=366)
 
 
 def _steps(section: Section, scope: Scope, step_types: Mapping[str, StepType], timeout: int) -> tuple[TemplateStep, ...]:

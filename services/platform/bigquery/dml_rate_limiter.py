@@ -11,7 +11,7 @@ from collections.abc import Iterable
 WINDOW_SECONDS = 10.0
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 8.0
 """After BigQuery has refused all the same (other processes write too): doubled with each refusal in a row."""
-MOST_TABLES = 10_000
+MAX_TABLES = 10_000
 
 
 class DmlRateLimiter:
@@ -31,7 +31,7 @@ class DmlRateLimiter:
         """A job with these statements begins."""
         for table in tables:
             self._begun.setdefault(table, deque()).append(now)
-        if len(self._begun) > MOST_TABLES:
+        if len(self._begun) > MAX_TABLES:
             self._begun = {table: begun for table, begun in self._begun.items() if begun and begun[-1] > now - WINDOW_SECONDS}
 
     def refused(self, tables: Iterable[str], now: float) -> None:

@@ -6,13 +6,13 @@ from datetime import datetime
 
 from services.platform.errors import InvalidArgument
 
-DEFAULT_SIZE, MOST = 50, 200
+DEFAULT_SIZE, MAX_SIZE = 50, 200
 
 
 def page_size(asked: int) -> int:
     """0 means the default. Raises InvalidArgument beyond 1 to 200."""
-    if not 0 <= asked <= MOST:
-        raise InvalidArgument("page_size", f"use 1 to {MOST}; 0 means {DEFAULT_SIZE}.")
+    if not 0 <= asked <= MAX_SIZE:
+        raise InvalidArgument("page_size", f"use 1 to {MAX_SIZE}; 0 means {DEFAULT_SIZE}.")
     return asked or DEFAULT_SIZE
 
 

@@ -11,7 +11,7 @@ from google.protobuf import struct_pb2
 
 from services.scheduler.queue.claims import Claim, Pipeline
 
-AT_ONCE = 1000
+BATCH_SIZE = 1000
 TRIGGER_BY = "cloud_scheduler"
 
 
@@ -54,7 +54,7 @@ class ExecutorClient:
     async def states(self, claims: Sequence[Claim]) -> list[AttemptState]:
         """How the claims' attempts stand, in the same order."""
         found = list[AttemptState]()
-        for some in batched(claims, AT_ONCE, strict=False):
+        for some in batched(claims, BATCH_SIZE, strict=False):
             keys = [messages.RunKey(tenant_id=one.tenant_id, pipeline_logging_id=one.pipeline_logging_id) for one in some]
             answer = await self._stub.GetRunStates(messages.GetRunStatesRequest(runs=keys))
             found += [AttemptState(status=one.status, error_message=one.error_message, is_final=one.is_final) for one in answer.states]

@@ -20,7 +20,7 @@ FINAL = (NotFound, InvalidArgument, FailedPrecondition)
 """Refusals to start that another attempt cannot heal."""
 NOT_COUNTED = (AlreadyExists, ResourceExhausted, Unavailable, PermissionDenied)
 """Refusals to start that are not the run's fault: it waits, and loses nothing."""
-LEAST_WAIT = timedelta(seconds=5)
+MIN_WAIT = timedelta(seconds=5)
 REFUSED_WAIT = timedelta(seconds=60)
 """After a refusal that does not say when to try again."""
 ERROR_LENGTH = 2000
@@ -101,6 +101,6 @@ def on_start_refused(claim: Claim, error: ConvergenceError, policy: RetryPolicy,
     if isinstance(error, FINAL):
         return failed(claim, error.message, policy, now=now, chance=0.0, is_final=True)
     if isinstance(error, NOT_COUNTED):
-        wait = min(max(error.retry_after or REFUSED_WAIT, LEAST_WAIT), max(policy.cap, LEAST_WAIT))
+        wait = min(max(error.retry_after or REFUSED_WAIT, MIN_WAIT), max(policy.cap, MIN_WAIT))
         return Refusal(claim=claim, not_before=now + wait)
     return None

@@ -15,7 +15,7 @@ from services.scheduler.queue.scheduled_runs import RunFilter, ScheduledRun
 from services.scheduler.queue.trigger_plan import DueSchedule, FirstFireTime, Plan
 
 BLOCKS = load_blocks(Path(__file__).with_name("queries.sql"))
-MOST_DUE = 10_000
+MAX_DUE = 10_000
 """Schedules, and runs, of one trigger: what fits into a request to BigQuery (10 MB). The others stay due."""
 SCRIPT_SECONDS = 45.0
 """For a script of up to seven statements, a second or two each, with its retries: of two transactions on a table one is cancelled."""
@@ -55,8 +55,8 @@ class QueueStore:
         self._bq = bq
 
     async def due_schedules(self, now: datetime) -> list[DueSchedule]:
-        """Active schedules whose slot has come, of tenants that may run, at most `MOST_DUE`."""
-        return [DueSchedule.from_row(row) for row in await self._rows("due_schedules", {"now": now, "row_limit": MOST_DUE})]
+        """Active schedules whose slot has come, of tenants that may run, at most `MAX_DUE`."""
+        return [DueSchedule.from_row(row) for row in await self._rows("due_schedules", {"now": now, "row_limit": MAX_DUE})]
 
     async def set_first_fire_times(self, schedules: Sequence[FirstFireTime]) -> None:
         """Gives schedules without a next slot theirs."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import structlog
 
 from services.platform.clock import Clock
-from services.scheduler.queue.store import MOST_DUE, Queued, QueueStore
+from services.scheduler.queue.store import MAX_DUE, Queued, QueueStore
 from services.scheduler.queue.trigger_plan import LeftOut, Plan, plan_trigger
 
 _log = structlog.get_logger()
@@ -61,7 +61,7 @@ def _at_most(plan: Plan) -> Plan:
     runs, count = 0, 0
     for firing in plan.firings:
         runs += len(firing.runs)
-        if runs > MOST_DUE:
+        if runs > MAX_DUE:
             _log.warning("trigger_too_large", left_due=len(plan.firings) - count)
             break
         count += 1

@@ -12,9 +12,9 @@ from services.scheduler.cron.catch_up import default_catch_up
 from services.scheduler.cron.expression import fire_times_between, latest_between, next_after
 from services.scheduler.ids import fire_run_id
 
-MOST_CAUGHT_UP = 100
+MAX_CAUGHT_UP = 100
 """Missed slots of one schedule that one trigger queues with `catch_up` all; the others stay due."""
-MOST_DAYS = 31
+MAX_DAYS = 31
 """Missed slots that are queued with `catch_up` days, each of another UTC day; older ones are left out, and the answer says so."""
 
 
@@ -139,16 +139,16 @@ def _due_times(one: DueSchedule, now: datetime) -> _DueTimes:
     if one.catch_up != "all":
         return _DueTimes(due=_one_a_day(cron, zone, first, now), following=next_after(cron, zone, now))
     # One more than is caught up at most: it is where the schedule stands afterwards.
-    due = [first, *fire_times_between(cron, zone, first, now, MOST_CAUGHT_UP)]
-    if len(due) > MOST_CAUGHT_UP:
-        return _DueTimes(due=tuple(due[:MOST_CAUGHT_UP]), following=due[MOST_CAUGHT_UP])
+    due = [first, *fire_times_between(cron, zone, first, now, MAX_CAUGHT_UP)]
+    if len(due) > MAX_CAUGHT_UP:
+        return _DueTimes(due=tuple(due[:MAX_CAUGHT_UP]), following=due[MAX_CAUGHT_UP])
     return _DueTimes(due=tuple(due), following=next_after(cron, zone, now))
 
 
 def _one_a_day(cron: str, zone: str, first: datetime, now: datetime) -> tuple[datetime, ...]:
     """The last slot of each UTC day from `first` to `now`: a later one of the same day would load the same day again."""
     found, until = list[datetime](), now
-    while len(found) < MOST_DAYS and until >= first:
+    while len(found) < MAX_DAYS and until >= first:
         fire_time = latest_between(cron, zone, first, until) or first
         found.append(fire_time)
         until = datetime.combine(utc_day(fire_time), time(), UTC) - timedelta(microseconds=1)

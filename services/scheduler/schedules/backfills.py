@@ -10,7 +10,7 @@ from services.platform.errors import InvalidArgument
 from services.scheduler.ids import backfill_run_id
 from services.scheduler.schedules.schedule import Schedule
 
-MOST_DAYS = 366
+MAX_DAYS = 366
 PARAMETER = "date"
 """The date parameter that a backfill sets."""
 PRIORITY = -100
@@ -35,8 +35,8 @@ def days_between(start: str, end: str, today: date) -> Sequence[date]:
         raise InvalidArgument("end_date", "use a day not before start_date.")
     if last > today:
         raise InvalidArgument("end_date", f"use a day not in the future; days are UTC days, and in UTC it is {today.isoformat()}.")
-    if (last - first).days > MOST_DAYS:
-        raise InvalidArgument("end_date", f"use a day at most {MOST_DAYS} days after start_date; send a longer range in parts.")
+    if (last - first).days > MAX_DAYS:
+        raise InvalidArgument("end_date", f"use a day at most {MAX_DAYS} days after start_date; send a longer range in parts.")
     return [first + timedelta(days=number) for number in range((last - first).days + 1)]
 
 

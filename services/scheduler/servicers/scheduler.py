@@ -19,8 +19,8 @@ from services.scheduler.queue.trigger_plan import LeftOut, next_trigger_time
 
 type Context = grpc.aio.ServicerContext[Any, Any]
 
-MOST_RUNS = 500
-MOST_LEFT_OUT = 100
+MAX_RUNS = 500
+MAX_LEFT_OUT = 100
 """Schedules that a trigger's answer names; the log has them all."""
 PROCESSING, IDLE = "PROCESSING", "IDLE"
 
@@ -48,8 +48,8 @@ class SchedulerServicer(scheduler_service_pb2_grpc.SchedulerServiceServicer):
         self, request: scheduler_service_pb2.ProcessQueueRequest, context: Context
     ) -> scheduler_service_pb2.ProcessQueueResponse:
         """See the proto. Raises InvalidArgument."""
-        if not 0 <= request.max_runs <= MOST_RUNS:
-            raise InvalidArgument("max_runs", f"use 1 to {MOST_RUNS}; 0 means 1.")
+        if not 0 <= request.max_runs <= MAX_RUNS:
+            raise InvalidArgument("max_runs", f"use 1 to {MAX_RUNS}; 0 means 1.")
         claims = await self._processor.process(request.max_runs or 1)
         if not claims:
             return scheduler_service_pb2.ProcessQueueResponse(processed=False, status=IDLE, message="No run is ready in the queue")
@@ -93,6 +93,6 @@ def _to_left_out(left_out: Sequence[LeftOut]) -> scheduler_service_pb2.LeftOut:
         scheduler_service_pb2.LeftOutSlots(
             tenant_id=one.tenant_id, config_id=one.config_id, first=to_timestamp(one.first), before=to_timestamp(one.before)
         )
-        for one in left_out[:MOST_LEFT_OUT]
+        for one in left_out[:MAX_LEFT_OUT]
     ]
     return scheduler_service_pb2.LeftOut(schedule_count=len(left_out), schedules=slots)

@@ -13,7 +13,7 @@ from services.executor.records import Period
 
 FULL = 0.99
 """Of the standard export's size: the hundredth is for the two being written at different moments."""
-MOST_NAMED = 3
+MAX_NAMED = 3
 """Stretches of days that a reason names."""
 
 type Sizes = Mapping[str | None, float]
@@ -72,8 +72,8 @@ def _named(days: Iterable[date]) -> str:
     # Of days one after the other, the ordinals less their places are the same.
     runs = itertools.groupby(enumerate(days), key=lambda one: one[1].toordinal() - one[0])
     spans = [_span(day for _, day in run) for _, run in runs]
-    names = [str(span.first) if span.first == span.last else f"{span.first} to {span.last}" for span in spans[:MOST_NAMED]]
-    more = sum(len(span.days) for span in spans[MOST_NAMED:])
+    names = [str(span.first) if span.first == span.last else f"{span.first} to {span.last}" for span in spans[:MAX_NAMED]]
+    more = sum(len(span.days) for span in spans[MAX_NAMED:])
     return f"{', '.join(names)}{f' and {more} more days' if more > 1 else ' and 1 more day' if more else ''}"
 
 

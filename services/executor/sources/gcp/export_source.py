@@ -9,7 +9,7 @@ from services.executor.sources.gcp.bigquery import GcpBilling
 from services.executor.sources.gcp.export_days import choose
 from services.executor.sources.gcp.exports import TableName, choose_exports, named_table, nothing_found
 
-MOST_VIEWS = 20
+MAX_VIEWS = 20
 """Views whose columns are looked at, to name one that a tenant may have meant."""
 
 
@@ -48,7 +48,7 @@ def select_exports(cloud: GcpBilling, named: str | None, period: Period, check_c
     exports = choose_exports(listing.tables)
     if exports is None:
         billing = [one for one in listing.tables if one.kind is not None]
-        views = [one for one in listing.tables if one.kind is None and not one.is_table][:MOST_VIEWS]
+        views = [one for one in listing.tables if one.kind is None and not one.is_table][:MAX_VIEWS]
         beside = [*billing, *(view for view in views if cloud.looks_like_usage(view.name, check_cancelled))]
         raise nothing_found(cloud.project, beside, listing.hidden)
     if exports.standard:

@@ -17,7 +17,7 @@ from services.platform.identifiers import TABLE
 TIME, COST, CURRENCY = "usage_start_time", "cost", "currency"
 """Columns of usage cost exports. None is without a time and a cost."""
 WANTED = "gcp_billing_export_v1_* or gcp_billing_export_resource_v1_*"
-MOST_NAMED = 8
+MAX_NAMED = 8
 """Tables that an answer names."""
 
 _ACCOUNT = "[0-9A-F]{6}(_[0-9A-F]{6}){2}"
@@ -164,13 +164,13 @@ def nothing_found(project: str, beside: Sequence[Listed], hidden: Sequence[str])
     """
     sentences = [f"No billing export was found in project {project}: no dataset that the service account can see holds a table {WANTED}."]
     if beside:
-        more = len(beside) - MOST_NAMED
-        names = [f"{one.name} ({_description(one)})" for one in sorted(beside)[:MOST_NAMED]]
+        more = len(beside) - MAX_NAMED
+        names = [f"{one.name} ({_description(one)})" for one in sorted(beside)[:MAX_NAMED]]
         sentences.append(f"What was found: {', '.join(names)}{f' and {more} more' if more > 0 else ''}.")
     if any(not one.is_table and (one.kind is None or one.kind.is_usage) for one in beside):
         sentences.append("A view is read only where export_table names it.")
     if hidden:
-        sentences.append(f"The service account may not list the tables of {', '.join(hidden[:MOST_NAMED])}.")
+        sentences.append(f"The service account may not list the tables of {', '.join(hidden[:MAX_NAMED])}.")
     sentences.append(
         "Turn on the Cloud Billing export of standard or detailed usage cost to BigQuery, and grant the service account BigQuery Data "
         f"Viewer on its dataset and BigQuery Read Session User on project {project}. If the export is in another project, name it with the "
