@@ -112,7 +112,7 @@ def test_any_json_is_taken_or_refused(kind: ParameterType, value: object) -> Non
 
 
 @pytest.mark.parametrize(
-    ("zone", "scheduled", "slot_day", "expected"),
+    ("zone", "scheduled", "fire_day", "expected"),
     [
         ("UTC", False, None, "2025-02-28"),
         ("America/New_York", False, None, "2025-02-27"),

@@ -148,7 +148,7 @@ async def test_one_whose_time_is_up_takes_nobody_elses_away(tenant: Tenant, begi
     answers = await asyncio.gather(store.insert_run(late, seconds=0.01), store.insert_run(early, seconds=20), return_exceptions=True)
     assert [type(answer).__name__ for answer in answers] == ["Unavailable", "NoneType"]
     leads = await asyncio.gather(store.claim_run(late, seconds=0.01), store.claim_run(early, seconds=20), return_exceptions=True)
-    assert [type(lead).__name__ for lead in leads] == ["Unavailable", "Lead"]
+    assert [type(lead).__name__ for lead in leads] == ["Unavailable", "ClaimResult"]
     assert set(await store.run_states(tenant.tenant_id, [late.pipeline_logging_id, early.pipeline_logging_id])) == {
         early.pipeline_logging_id
     }
