@@ -11,8 +11,10 @@ from google.api_core import exceptions as google
 from google.cloud import bigquery
 
 from services.credentials.dataset_access import DatasetAccess
-from services.platform.bigquery.client import NO_RETRY, BigQuery, NotFound
+from services.platform.bigquery.client import BigQuery
 from services.platform.bigquery.ddl import create_tables, load_tables
+from services.platform.bigquery.errors import NotFound
+from services.platform.bigquery.jobs import NO_RETRY
 from services.platform.errors import FailedPrecondition, Unavailable
 
 META_TABLES = ("x_meta_pipeline_runs", "x_meta_step_logs", "x_meta_dq_results")

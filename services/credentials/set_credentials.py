@@ -16,7 +16,7 @@ from services.credentials.credential import SealedCredential, new_credential_id
 from services.credentials.datasets import DatasetStatus, TenantDatasets
 from services.credentials.providers import Provider
 from services.credentials.store import STEP_LOGS, CredentialStore
-from services.platform.bigquery.client import NotFound as TableNotFound
+from services.platform.bigquery.errors import NotFound as TableNotFound
 from services.platform.cache import TtlCache
 from services.platform.clock import Clock
 from services.platform.errors import NotFound

@@ -8,7 +8,8 @@ from pathlib import Path
 from services.credentials.audit import AuditRow
 from services.credentials.credential import Credential, SealedCredential
 from services.platform.bigquery.append import AppendOnlyTable
-from services.platform.bigquery.client import BigQuery, QueryResult
+from services.platform.bigquery.client import BigQuery
+from services.platform.bigquery.result import QueryResult
 from services.platform.bigquery.sql import load_blocks
 from services.platform.group_commit import GroupCommit
 

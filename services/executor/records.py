@@ -185,6 +185,30 @@ class DqResult:
         return cls(**{**values, "sample_rows": row["sample_rows"] or ()})
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RunFilter:
+    """Which runs to list; None: all."""
+
+    status: RunStatus | None = None
+    pipeline_id: str | None = None
+    began_from: datetime | None = None
+    began_before: datetime | None = None
+    after: tuple[datetime, str] | None = None
+    """`started_at` and id of the last run of the page before."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ClaimResult:
+    """Who leads a run that several may have been told to start."""
+
+    is_ours: bool
+    """The caller does."""
+    status: RunStatus | None
+    """How the run stands; None: it was not let in."""
+    other: str | None = None
+    """The id of the run that keeps it out."""
+
+
 def as_mapping(value: object) -> dict[str, Any]:
     """A JSON column, which the client hands out parsed, as a mapping. Empty for NULL and for what is no object."""
     return dict(value) if isinstance(value, Mapping) else {}

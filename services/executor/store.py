@@ -11,11 +11,13 @@ from typing import Any, cast
 
 import structlog
 
-from services.executor.records import DqResult, Period, Run, RunEnd, RunState, RunStatus, StepLog
-from services.platform.bigquery import client as bigquery
+from services.executor.records import ClaimResult, DqResult, Period, Run, RunEnd, RunFilter, RunState, RunStatus, StepLog
+from services.platform.bigquery import errors as bigquery
 from services.platform.bigquery.append import AppendOnlyTable
-from services.platform.bigquery.client import NO_RETRY, BigQuery, QueryResult
+from services.platform.bigquery.client import BigQuery
 from services.platform.bigquery.ddl import Table, load_tables
+from services.platform.bigquery.jobs import NO_RETRY
+from services.platform.bigquery.result import QueryResult
 from services.platform.bigquery.sql import load_blocks
 from services.platform.bigquery.tenant_tables import TenantTables
 from services.platform.cache import TtlCache
@@ -31,30 +33,6 @@ ID_LENGTH = 128
 """What is longer is no run's id, and does not go into a query."""
 
 _log = structlog.get_logger()
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class RunFilter:
-    """Which runs to list; None: all."""
-
-    status: RunStatus | None = None
-    pipeline_id: str | None = None
-    began_from: datetime | None = None
-    began_before: datetime | None = None
-    after: tuple[datetime, str] | None = None
-    """`started_at` and id of the last run of the page before."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ClaimResult:
-    """Who leads a run that several may have been told to start."""
-
-    is_ours: bool
-    """The caller does."""
-    status: RunStatus | None
-    """How the run stands; None: it was not let in."""
-    other: str | None = None
-    """The id of the run that keeps it out."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -7,8 +7,10 @@ import asyncio
 from google.cloud import bigquery
 
 from services.platform import log
-from services.platform.bigquery.client import NO_RETRY, BigQuery, NotFound
+from services.platform.bigquery.client import BigQuery
 from services.platform.bigquery.ddl import Table, load_tables, load_views
+from services.platform.bigquery.errors import NotFound
+from services.platform.bigquery.jobs import NO_RETRY
 from services.platform.settings import ServiceSettings
 
 SECONDS = 60.0

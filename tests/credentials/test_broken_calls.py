@@ -10,7 +10,8 @@ from services.credentials.credential import SealedCredential, new_credential_id
 from services.credentials.payloads import to_plaintext
 from services.credentials.providers import Provider
 from services.credentials.set_credentials import CredentialChanges
-from services.platform.bigquery.client import BigQuery, NotFound
+from services.platform.bigquery.client import BigQuery
+from services.platform.bigquery.errors import NotFound
 from services.platform.errors import Unavailable
 from services.platform.kms.client import Kms
 from services.platform.kms.credential_aad import associated_data

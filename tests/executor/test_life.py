@@ -10,7 +10,7 @@ import pytest
 from convergence.executor.v1 import pipeline_service_pb2 as messages
 from google.protobuf import json_format
 
-from services.executor.records import Run, RunStatus
+from services.executor.records import ClaimResult, Run, RunFilter, RunStatus
 from services.executor.runs.active import STOPPED, ActiveRuns
 from services.executor.runs.cancel import Canceller
 from services.executor.runs.dry_run import DryRunner, Prices
@@ -21,7 +21,7 @@ from services.executor.runs.quota import Reservation
 from services.executor.runs.reconcile import LOST, Reconciler
 from services.executor.runs.start import RunStarter
 from services.executor.servicers.pipeline import PipelineServicer
-from services.executor.store import ClaimResult, RunFilter, Store
+from services.executor.store import Store
 from services.executor.templates.catalog import Catalog
 from services.executor.templates.step import Toolbox
 from services.platform import metrics

@@ -9,7 +9,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from services.platform.bigquery.append import AGE_KNOWN_SECONDS, AppendOnlyTable
-from services.platform.bigquery.client import BigQuery, NotFound
+from services.platform.bigquery.client import BigQuery
+from services.platform.bigquery.errors import NotFound
 from services.platform.bigquery.sql import make_block
 from services.platform.settings import ServiceSettings
 from tests.fake_bigquery import FakeBigQuery, fake_bigquery

@@ -15,7 +15,8 @@ from google.api_core import exceptions as google
 from services.executor.staging import tables as loading
 from services.executor.staging.shape import StagingShape, StagingTable
 from services.executor.staging.tables import StagingTables
-from services.platform.bigquery.client import BadRequest, BigQuery
+from services.platform.bigquery.client import BigQuery
+from services.platform.bigquery.errors import BadRequest
 from services.platform.bigquery.sql import make_block
 from services.platform.errors import Unavailable
 from services.platform.settings import ServiceSettings

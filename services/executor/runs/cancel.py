@@ -13,7 +13,7 @@ from services.executor.records import RunStatus
 from services.executor.runs.active import ActiveRuns
 from services.executor.runs.quota import QuotaClient, Reservation
 from services.executor.store import Store, no_such_run
-from services.platform.bigquery import client as bigquery
+from services.platform.bigquery import errors as bigquery
 from services.platform.clock import Clock, utc_day
 from services.platform.errors import FailedPrecondition
 

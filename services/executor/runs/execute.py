@@ -20,7 +20,7 @@ from services.executor.templates.parameters import Value
 from services.executor.templates.step import StepContext, StepResult, Toolbox
 from services.executor.templates.template import Template, TemplateStep
 from services.platform.backoff import backoff
-from services.platform.bigquery import client as bigquery
+from services.platform.bigquery import errors as bigquery
 from services.platform.errors import ConvergenceError, Unavailable
 
 FINALIZER_SECONDS = 30.0

@@ -37,7 +37,7 @@ from services.executor.templates.catalog import Templates
 from services.executor.templates.name import PipelineName
 from services.executor.templates.parameters import Value, to_json
 from services.executor.templates.template import Overlap, Template
-from services.platform.bigquery import client as bigquery
+from services.platform.bigquery import errors as bigquery
 from services.platform.clock import Clock
 from services.platform.errors import AlreadyExists, ConvergenceError, FailedPrecondition, InvalidArgument, NotFound, Unavailable
 

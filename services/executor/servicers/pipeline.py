@@ -9,13 +9,13 @@ from convergence.executor.v1 import pipeline_service_pb2 as messages
 from convergence.executor.v1 import run_pb2
 from convergence.executor.v1.pipeline_service_pb2_grpc import PipelineServiceServicer
 
-from services.executor.records import RunStatus
+from services.executor.records import RunFilter, RunStatus
 from services.executor.runs.cancel import Canceller
 from services.executor.runs.dry_run import DryRunner
 from services.executor.runs.idempotency import IdempotentStarts, key_of
 from services.executor.runs.start import RunRequest, RunStarter
 from services.executor.servicers.to_proto import to_dry_run, to_run, to_template
-from services.executor.store import ID_LENGTH, RunFilter, Store, no_such_run
+from services.executor.store import ID_LENGTH, Store, no_such_run
 from services.executor.templates.catalog import Templates
 from services.executor.templates.name import PipelineName
 from services.executor.templates.parameters import ParameterType, parse

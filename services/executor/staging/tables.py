@@ -12,7 +12,8 @@ from google.cloud import bigquery
 from services.executor.staging.shape import LIFE, StagingTable
 from services.platform import metrics
 from services.platform.backoff import backoff
-from services.platform.bigquery.client import CHUNK_BYTES, NO_RETRY, BigQuery
+from services.platform.bigquery.client import CHUNK_BYTES, BigQuery
+from services.platform.bigquery.jobs import NO_RETRY
 from services.platform.clock import Clock
 
 SHORT_SECONDS = 30.0

@@ -9,7 +9,9 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
-from services.platform.bigquery.client import NO_RETRY, BadRequest, BigQuery, NotFound, RowsRefused
+from services.platform.bigquery.client import BigQuery
+from services.platform.bigquery.errors import BadRequest, NotFound, RowsRefused
+from services.platform.bigquery.jobs import NO_RETRY
 from services.platform.bigquery.sql import Block
 from services.platform.cache import TtlCache
 from services.platform.clock import Clock, SystemClock

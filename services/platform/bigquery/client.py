@@ -11,8 +11,6 @@ import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from datetime import timedelta
 from types import TracebackType
 from typing import Any, Self
 
@@ -27,49 +25,20 @@ from services.platform import metrics
 from services.platform.backoff import backoff
 from services.platform.bigquery.deadlines import CANCEL_SECONDS, DeadlineAdapter, working_until
 from services.platform.bigquery.dml_rate_limiter import DmlRateLimiter
+from services.platform.bigquery.errors import RowsRefused, unavailable
 from services.platform.bigquery.jobs import NO_RETRY, JobDied, SentJob, UnconfirmedScript
 from services.platform.bigquery.query_parameters import to_parameter
+from services.platform.bigquery.result import QueryResult
 from services.platform.bigquery.sql import Block
 from services.platform.bigquery.transient import is_rate_limit, is_transient
 from services.platform.errors import Unavailable
 from services.platform.settings import ServiceSettings
-
-NotFound = google.NotFound
-"""Raised where a dataset or a table does not exist; also for one that is in another location than the job."""
-Forbidden = google.Forbidden
-"""Raised for missing rights; also for what does not exist, where the account may not know that ("or perhaps it does not exist")."""
-BadRequest = google.BadRequest
-"""Raised for SQL, or rows, that BigQuery refuses."""
-
-__all__ = ["CHUNK_BYTES", "NO_RETRY", "BadRequest", "BigQuery", "Forbidden", "NotFound", "QueryResult", "RowsRefused"]
 
 CHUNK_BYTES = 8 * 2**20
 """What is uploaded at once is held in memory, twice, by every run that loads; the client's own 100 MB would be most of what a run needs.
 BigQuery takes multiples of 256 KiB ("Resumable uploads")."""
 
 _log = structlog.get_logger()
-
-
-class RowsRefused(ValueError):
-    """Streamed rows do not fit their table; none was appended."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class QueryResult:
-    """What a block answered."""
-
-    rows: list[dict[str, Any]]
-    """Column name to value; empty for DML."""
-    affected: int
-    """Rows changed by DML; 0 for a query, and for a script."""
-
-    @property
-    def only_row(self) -> dict[str, Any]:
-        """The row that a script ends with. Raises Unavailable without one: then it broke on the way (see `sql`), and may be sent again."""
-        if not self.rows:
-            raise _unavailable("script", None)
-        [row] = self.rows
-        return row
 
 
 def _count(block: Block) -> None:
@@ -161,7 +130,7 @@ class BigQuery:
                 if isinstance(cause := died.__cause__, Exception) and is_rate_limit(cause):
                     self._rate_limiter.refused(written, time.monotonic())
                 if number == max_jobs or time.monotonic() + wait >= deadline:
-                    raise _unavailable(what, died.__cause__) from died
+                    raise unavailable(what, died.__cause__) from died
             except (asyncio.CancelledError, Unavailable):
                 # First the flag: a thread that is still handing the job in sees it.
                 job.abandon()
@@ -252,7 +221,7 @@ class BigQuery:
         deadline = time.monotonic() + (self.statement_deadline_seconds if seconds is None else seconds)
         for wait in backoff():
             if not await self._wait_for(written, deadline):
-                raise _unavailable(what, None)
+                raise unavailable(what, None)
             self._rate_limiter.begin(written, time.monotonic())
             try:
                 answer = await asyncio.get_running_loop().run_in_executor(self._pool, _in_time, send, deadline)
@@ -262,7 +231,7 @@ class BigQuery:
                 if is_rate_limit(error):
                     self._rate_limiter.refused(written, time.monotonic())
                 if time.monotonic() + wait >= deadline:
-                    raise _unavailable(what, error) from error
+                    raise unavailable(what, error) from error
                 metrics.BIGQUERY_RETRIES.labels(what).inc()
             else:
                 self._rate_limiter.passed(written)
@@ -310,8 +279,3 @@ def _result(block: Block, rows: RowIterator) -> QueryResult:
 
 def _tables(block: Block, dataset: str) -> list[str]:
     return [f"{dataset}.{table}" for table in block.written]
-
-
-def _unavailable(what: str, error: BaseException | None) -> Unavailable:
-    _log.warning("bigquery_unavailable", statement=what, error=type(error).__name__ if error else "paced")
-    return Unavailable("BIGQUERY_UNAVAILABLE", "BigQuery does not answer. Try again in a moment.", retry_after=timedelta(seconds=5))

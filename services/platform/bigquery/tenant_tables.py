@@ -3,8 +3,10 @@
 A tenant's dataset may be older than the release that reads it. Rows that were there before a column have NULL in it.
 """
 
-from services.platform.bigquery.client import NO_RETRY, BigQuery, NotFound
+from services.platform.bigquery.client import BigQuery
 from services.platform.bigquery.ddl import Table
+from services.platform.bigquery.errors import NotFound
+from services.platform.bigquery.jobs import NO_RETRY
 from services.platform.cache import TtlCache
 
 KNOWN_SECONDS = 600.0

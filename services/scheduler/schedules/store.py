@@ -6,7 +6,8 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
 
-from services.platform.bigquery.client import BigQuery, QueryResult
+from services.platform.bigquery.client import BigQuery
+from services.platform.bigquery.result import QueryResult
 from services.platform.bigquery.sql import load_blocks
 from services.scheduler.queue.outcomes import SCHEDULE_GONE
 from services.scheduler.queue.store import SCRIPT_SECONDS

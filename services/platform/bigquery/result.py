@@ -1,0 +1,24 @@
+"""What a statement answers."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from services.platform.bigquery.errors import unavailable
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class QueryResult:
+    """What a block answered."""
+
+    rows: list[dict[str, Any]]
+    """Column name to value; empty for DML."""
+    affected: int
+    """Rows changed by DML; 0 for a query, and for a script."""
+
+    @property
+    def only_row(self) -> dict[str, Any]:
+        """The row that a script ends with. Raises Unavailable without one: then it broke on the way (see `sql`), and may be sent again."""
+        if not self.rows:
+            raise unavailable("script", None)
+        [row] = self.rows
+        return row
