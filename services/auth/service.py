@@ -1,4 +1,7 @@
-"""What auth serves: its five proto services, each with what answers it."""
+"""Auth as one object: its five proto services, each with what answers it."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 from convergence.auth.v1 import (
     api_key_service_pb2_grpc,
@@ -8,17 +11,31 @@ from convergence.auth.v1 import (
     tenant_service_pb2_grpc,
 )
 
+from services.auth.authenticator import LocalAuthenticator
 from services.auth.key_change_feed import KeyChangeFeed
+from services.auth.key_usage import KeyUsage
 from services.auth.ledger import Ledger
 from services.auth.servicers.api_key import ApiKeyServicer
 from services.auth.servicers.authentication import AuthenticationServicer
 from services.auth.servicers.ledger import LedgerServicer
 from services.auth.servicers.quota import QuotaServicer
 from services.auth.servicers.tenant import TenantServicer
+from services.auth.settings import AuthSettings
 from services.auth.store import AuthStore
 from services.platform.access.control import Authenticator
+from services.platform.bigquery.client import BigQuery
 from services.platform.clock import Clock
 from services.platform.server import Served
+
+
+@asynccontextmanager
+async def auth_service(settings: AuthSettings, *, bq: BigQuery, clock: Clock) -> AsyncIterator[tuple[list[Served], LocalAuthenticator]]:
+    """The servicers, ready for `serve`, and what proves their callers. Leaving the context writes what has gathered in memory."""
+    store = AuthStore(bq)
+    async with KeyUsage(store, clock, seconds=settings.key_usage_seconds) as usage, Ledger.of(store, clock, settings) as ledger:
+        changes = KeyChangeFeed()
+        authenticator = LocalAuthenticator(store, clock, usage, changes)
+        yield served(store, ledger, authenticator, clock, changes), authenticator
 
 
 def served(store: AuthStore, ledger: Ledger, authenticator: Authenticator, clock: Clock, changes: KeyChangeFeed) -> list[Served]:

@@ -8,7 +8,7 @@ from services.platform.bigquery.client import BigQuery
 from services.platform.clock import SystemClock
 from services.platform.rpc.peers import peer_channel
 from services.platform.server import serve
-from services.scheduler.service import queue_service, schedule_served
+from services.scheduler.service import scheduler_service
 from services.scheduler.settings import SchedulerSettings
 
 NAME = "scheduler"
@@ -16,15 +16,15 @@ NAME = "scheduler"
 
 async def main() -> None:
     """Serves until it is told to stop; then what it has claimed is handed over."""
-    settings, clock = SchedulerSettings(), SystemClock()
+    settings = SchedulerSettings()
     log.configure(NAME, settings.log_level)
     async with (
         BigQuery(settings, service=NAME) as bq,
         peer_channel(settings, caller=NAME, peer="auth", address=settings.auth_address) as auth,
         peer_channel(settings, caller=NAME, peer="executor", address=settings.executor_address) as executor,
-        queue_service(settings, bq=bq, executor=executor, clock=clock) as queue,
+        scheduler_service(settings, bq=bq, executor=executor, clock=SystemClock()) as served,
     ):
-        await serve(settings, name=NAME, authenticator=RemoteAuthenticator(auth), served=[*queue, schedule_served(bq, executor, clock)])
+        await serve(settings, name=NAME, authenticator=RemoteAuthenticator(auth), served=served)
 
 
 if __name__ == "__main__":

@@ -24,10 +24,19 @@ from services.scheduler.settings import SchedulerSettings
 
 
 @asynccontextmanager
+async def scheduler_service(
+    settings: SchedulerSettings, *, bq: BigQuery, executor: grpc.aio.Channel, clock: Clock
+) -> AsyncIterator[list[Served]]:
+    """The servicers, ready for `serve`. Runs are followed while the context is open; leaving it hands them over."""
+    async with queue_service(settings, bq=bq, executor=executor, clock=clock) as queue:
+        yield [*queue, schedule_served(bq, executor, clock)]
+
+
+@asynccontextmanager
 async def queue_service(
     settings: SchedulerSettings, *, bq: BigQuery, executor: grpc.aio.Channel, clock: Clock
 ) -> AsyncIterator[list[Served]]:
-    """The queue's servicers, ready for `serve`. Runs are followed while the context is open; leaving it hands them over."""
+    """The queue's part of it."""
     store, runs = QueueStore(bq), ExecutorClient(executor)
     watcher = ClaimWatcher(store=store, executor=runs, clock=clock, settings=settings)
     processor = QueueProcessor(store=store, watcher=watcher, executor=runs, clock=clock, lease_seconds=settings.claim_lease)
@@ -47,7 +56,7 @@ async def queue_service(
 
 
 def schedule_served(bq: BigQuery, executor: grpc.aio.Channel, clock: Clock) -> Served:
-    """The servicer, ready for `serve`."""
+    """The part that tenants make schedules with."""
     store = ScheduleStore(bq)
     return Served(
         name="convergence.scheduler.v1.ScheduleService",
