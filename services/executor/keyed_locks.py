@@ -1,4 +1,4 @@
-"""Turns: who works on one thing waits for the one before, in this process."""
+"""Locks by key, in this process: whoever works on a thing waits for the one before."""
 
 import asyncio
 from weakref import WeakValueDictionary
