@@ -25,6 +25,9 @@ from services.executor.runs.quota import Reservation
 from services.executor.runs.reconcile import Reconciler
 from services.executor.runs.start import RunStarter
 from services.executor.sources.gcp.bigquery import GcpBilling, GcpCredentials
+from services.executor.sources.gcp.prices import GcpPrices
+from services.executor.sources.gcp.source import GCP, GcpSource
+from services.executor.sources.source import Source, SourceType
 from services.executor.staging.tables import StagingTables
 from services.executor.steps import STEP_TYPES
 from services.executor.store import Store
@@ -116,15 +119,15 @@ class PlainCall:
 CALL: Any = PlainCall()
 
 
-class OwnCloud:
-    """`templates.step.Clouds` for one tenant, without KMS."""
+class OwnSource:
+    """`sources.source.Sources` for one tenant, without KMS."""
 
     def __init__(self, tenant: Tenant, settings: ServiceSettings) -> None:
         self._tenant, self._settings = tenant, settings
 
-    async def open(self, tenant_id: str, provider: str) -> GcpBilling:
-        assert (tenant_id, provider) == (self._tenant.tenant_id, "GCP")
-        return GcpBilling(self._tenant.cloud_credentials, self._settings)
+    async def open(self, tenant_id: str, source_type: SourceType) -> Source:
+        assert (tenant_id, source_type) == (self._tenant.tenant_id, GCP)
+        return GcpSource(GcpBilling(self._tenant.cloud_credentials, self._settings), GcpPrices(query=6.25, storage_read=1.1))
 
 
 class Unheard:
@@ -226,7 +229,7 @@ async def tools(tenant: Tenant, store: Store, service_settings: ServiceSettings,
             bq=tenant.bq,
             store=store,
             staging=StagingTables(tenant.bq, SystemClock()),
-            clouds=OwnCloud(tenant, service_settings),
+            sources=OwnSource(tenant, service_settings),
             notifier=Unheard(),
             workers=workers,
             clock=SystemClock(),

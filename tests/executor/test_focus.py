@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from services.executor.records import RunOutcome, RunStatus
-from services.executor.runs.dry_run import DryRunner, Prices
+from services.executor.runs.dry_run import DryRunner
 from services.executor.runs.execute import Job, execute
 from services.executor.store import Store
 from services.executor.templates.catalog import Catalog
@@ -268,7 +268,7 @@ async def test_several_days_in_one_run(tenant: Tenant, bill: Bill, begin: Begin,
 async def test_a_dry_run_leaves_no_trace(tenant: Tenant, tools: Toolbox, bill: Bill, catalog: Catalog) -> None:
     """All three steps' SQL fits the tables."""
     await bill(awkward(DAY, 20, 11))
-    found = await DryRunner(tools, Prices(query=6.25, storage_read=1.1)).dry_run(tenant.job(catalog, FOCUS, date=DAY.isoformat()))
+    found = await DryRunner(tools, query_usd_per_tib=6.25).dry_run(tenant.job(catalog, FOCUS, date=DAY.isoformat()))
     assert found.problems == {}
     assert [step.step_id for step in found.steps] == ["stage", "conformance", "publish"]
     assert await published(tenant) == {}
