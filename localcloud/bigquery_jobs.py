@@ -17,6 +17,8 @@ from local_bigquery.engine import database
 from local_bigquery.jobs import store
 from local_bigquery.models import Job
 
+from localcloud.bigquery_version import require_known_version
+
 SAVE = "INSERT OR REPLACE INTO emulator.jobs VALUES (?, ?, ?, ?, ?, ?)"
 REMEMBERED = 1000
 """Done jobs that are read without their table: their readers come at once, or hardly ever."""
@@ -32,10 +34,18 @@ _recent: OrderedDict[Key, str] = OrderedDict()
 
 def install() -> None:
     """Replaces the four functions of `store`. RuntimeError if its `save` is not that of 0.3.2."""
+    require_known_version()
     if SAVE not in store.save.__code__.co_consts:
         raise RuntimeError(f"local-bigquery has changed: jobs.store.save no longer runs {SAVE!r}")
     # Their callers look them up by name at every call.
     store.save, store.load, store.list_, store.delete = save, load, list_, delete
+
+
+def reset() -> None:
+    """Forgets all, for another database in the same process."""
+    with _lock:
+        _unwritten.clear()
+        _recent.clear()
 
 
 def save(job: Job) -> Job:

@@ -8,7 +8,6 @@ Upstream would have to hand the relation from `tables.write` to `results.materia
 """
 
 from collections.abc import Callable
-from importlib.metadata import version
 from typing import Any
 
 import duckdb
@@ -16,7 +15,8 @@ from local_bigquery.catalog import metadata, tabledata, tables
 from local_bigquery.engine import database, results, types
 from local_bigquery.models import Table
 
-VERSION = "0.3.2"
+from localcloud.bigquery_version import require_known_version
+
 KNOWN = 100_000
 """How many results are known by name; an older one is looked up like any other table."""
 # What a result's configuration may not have: with these, a destination is looked at before it is written.
@@ -26,7 +26,7 @@ type Cursor = duckdb.DuckDBPyConnection
 type Reference = tuple[str, str, str]
 
 _write: Callable[..., bool] = tables.write
-_list_rows: Callable[..., Any] = tabledata.list_rows
+_list_rows: Callable[..., tuple[results.Page, list[Any]]] = tabledata.list_rows
 # In the order they were written. A job's id is its own, so each is written by one thread.
 _written: dict[Reference, None] = {}
 
@@ -49,8 +49,7 @@ class Bound:
 def install() -> None:
     """Wraps `tables.write` and `tabledata.list_rows`. RuntimeError if local-bigquery is another version than this was written for."""
     global _write  # noqa: PLW0603 - others replace it too, before or after
-    if version("local-bigquery") != VERSION:
-        raise RuntimeError(f"local-bigquery is {version('local-bigquery')}; localcloud.bigquery_results fits {VERSION}")
+    require_known_version()
     # Their callers look them up by name at every call.
     _write = tables.write
     tables.write, tabledata.list_rows = write, list_rows
@@ -72,13 +71,15 @@ def write(cursor: Cursor, query: str, params: dict[str, Any] | None, reference: 
     return True
 
 
-def list_rows(
-    project: str, dataset: str, table: str, max_results: int | None, start: int, selected: str | None, int64_timestamps: bool
-) -> tuple[results.Page, list[Any]]:
-    """`tabledata.list_rows`: one page of rows, and the columns that they have."""
+def list_rows(project: str, dataset: str, table: str, *how: Any) -> tuple[results.Page, list[Any]]:
+    """`tabledata.list_rows`: one page of rows, and the columns that they have.
+
+    `how`: the most rows and the first (from 0), names of columns, and whether timestamps are whole microseconds.
+    """
+    max_results, start, selected, int64_timestamps = how
     reference = (project, dataset, table)
     if reference not in _written or selected or metadata.load(Table, *reference):
-        return _list_rows(*reference, max_results, start, selected, int64_timestamps)
+        return _list_rows(*reference, *how)
     name, limit = tables.name(*reference), results.DEFAULT_PAGE_SIZE if max_results is None else max_results
     try:
         with database.cursor() as cursor:
@@ -92,6 +93,6 @@ def list_rows(
             total = end if is_counted else cursor.execute(f"SELECT count(*) FROM {name}").fetchall()[0][0]  # noqa: S608
     except duckdb.CatalogException:
         # Deleted by now.
-        return _list_rows(*reference, max_results, start, selected, int64_timestamps)
+        return _list_rows(*reference, *how)
     page = results.Page([row for (row,) in found], total, str(end) if end < total else None)
     return page, [types.field(column, kind) for column, kind in columns]

@@ -1,9 +1,9 @@
 """Gives the emulator's new tables statistics, so that statements over tables that were never written to cost no more than others.
 
 DuckLake has no statistics of a table until its first rows come. Until then DuckDB's optimizer asks for them column by column, and DuckLake
-searches its metadata anew each time: an UPDATE of an empty table with ten columns takes 25 ms instead of 1.5. A tenant's tables are empty at
-first, and most of a test's are. Here a table that was just made is written down as what it is, one with no rows; of its columns nothing is
-known. The first rows complete that, as they do for a table whose rows were all deleted.
+searches its metadata anew each time: an UPDATE of an empty table with ten columns takes 25 ms instead of 1.5. A tenant's tables are empty
+at first, and most of a test's are. Here a table that was just made is recorded as one with no rows; of its columns nothing is said. The
+first rows complete that, as they do for a table whose rows were all deleted.
 
 DuckLake would have to remember that it found nothing, or to write this row itself.
 """
@@ -17,6 +17,8 @@ from local_bigquery.jobs import query
 from local_bigquery.models import Table
 from sqlglot import exp
 
+from localcloud.bigquery_version import require_known_version
+
 _apply: Callable[..., None] = ddl.apply
 _create: Callable[..., Table] = tables.create
 
@@ -24,6 +26,7 @@ _create: Callable[..., Table] = tables.create
 def install() -> None:
     """Wraps what makes tables: statements, and tables.insert of the API. RuntimeError if statements no longer end in `ddl.apply`."""
     global _create  # noqa: PLW0603 - others replace it too, before or after
+    require_known_version()
     if query.catalog_ddl is not ddl or "apply" not in query._run.__code__.co_names:  # noqa: SLF001
         raise RuntimeError("local-bigquery has changed: jobs.query._run no longer calls catalog.ddl.apply")
     _create = tables.create
@@ -53,13 +56,13 @@ def note_empty(project: str, dataset: str, table: str) -> None:
     if not dataset or project not in database._attached:  # noqa: SLF001
         return
     metadata = database.quote(f"__ducklake_metadata_{project}")
-    tables_without = (
-        f"FROM {metadata}.ducklake_table AS tab JOIN {metadata}.ducklake_schema AS schema USING (schema_id) "
+    without = (
+        f"SELECT table_id FROM {metadata}.ducklake_table AS tab JOIN {metadata}.ducklake_schema AS schema USING (schema_id) "  # noqa: S608
         "WHERE schema_name = ? AND table_name = ? AND tab.end_snapshot IS NULL AND schema.end_snapshot IS NULL "
         f"AND table_id NOT IN (SELECT table_id FROM {metadata}.ducklake_table_stats)"
     )
     with database.cursor() as cursor:
-        if not (found := cursor.execute(f"SELECT table_id {tables_without}", [dataset, table]).fetchall()):  # noqa: S608
+        if not (found := cursor.execute(without, [dataset, table]).fetchall()):
             return
         cursor.execute("BEGIN")
         cursor.execute(

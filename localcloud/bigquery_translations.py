@@ -30,9 +30,13 @@ from local_bigquery.sql import script, translate
 from local_bigquery.sql.translate import Context
 from sqlglot import exp
 
+from localcloud.bigquery_version import require_known_version
+
 KEPT = 2000
 # Whatever contains one of these is translated anew: it depends on more than the text and its tables.
-OTHERS = re.compile(r"information_schema|__tables|external_query|session_user|current_user|@@|\*`|\?|_session|system_time|\bml\.", re.IGNORECASE)
+OTHERS = re.compile(
+    r"information_schema|__tables|external_query|session_user|current_user|@@|\*`|\?|_session|system_time|\bml\.", re.IGNORECASE
+)
 STATEMENTS = (exp.Query, exp.Insert, exp.Update, exp.Delete)
 
 type Key = tuple[Any, ...]
@@ -65,6 +69,7 @@ class Kept[Value](OrderedDict[Key, Value]):
     """The newest few; the caller has the lock."""
 
     def keep(self, key: Key, value: Value) -> None:
+        """Adds it, as the newest."""
         self[key] = value
         self.move_to_end(key)
         if len(self) > KEPT:
@@ -80,7 +85,8 @@ _changed: dict[Reference, int] = {}
 
 
 def install() -> None:
-    """Replaces `parse` and `translate` where statements are run, and counts what the API stores. RuntimeError for another local-bigquery."""
+    """Replaces `parse` and `translate` where statements are run, and counts what the API stores. RuntimeError if others use them."""
+    require_known_version()
     for module, names in ((query, ("parse", "translate")), (script, ("parse", "translate")), (merge, ("translate",))):
         for name in names:
             if getattr(module, name, None) is not getattr(translate, name):
