@@ -67,7 +67,8 @@ def main() -> None:
         signal.signal(number, _exit)
     storage_server, _ = storage.start(options.host, options.storage_port)
     try:
-        uvicorn.run("local_bigquery:app", host=options.host, port=options.port, log_level="warning", timeout_graceful_shutdown=5)
+        with bigquery_jobs.writing():
+            uvicorn.run("local_bigquery:app", host=options.host, port=options.port, log_level="warning", timeout_graceful_shutdown=5)
     finally:
         storage_server.stop(grace=1).wait()
         connection.close()

@@ -13,7 +13,6 @@ from typing import Any
 import duckdb
 from local_bigquery.catalog import metadata, tabledata, tables
 from local_bigquery.engine import database, results, types
-from local_bigquery.models import Table
 
 from localcloud.bigquery_version import require_known_version
 
@@ -27,6 +26,7 @@ type Reference = tuple[str, str, str]
 
 _write: Callable[..., bool] = tables.write
 _list_rows: Callable[..., tuple[results.Page, list[Any]]] = tabledata.list_rows
+_save: Callable[..., Any] = metadata.save
 # In the order they were written. A job's id is its own, so each is written by one thread.
 _written: dict[Reference, None] = {}
 
@@ -47,12 +47,17 @@ class Bound:
 
 
 def install() -> None:
-    """Wraps `tables.write` and `tabledata.list_rows`. RuntimeError if local-bigquery is another version than this was written for."""
-    global _write  # noqa: PLW0603 - others replace it too, before or after
+    """Wraps `tables.write`, `tabledata.list_rows` and `metadata.save`. RuntimeError if local-bigquery is not the known version."""
+    global _write, _save
     require_known_version()
     # Their callers look them up by name at every call.
-    _write = tables.write
-    tables.write, tabledata.list_rows = write, list_rows
+    _write, _save = tables.write, metadata.save
+    tables.write, tabledata.list_rows, metadata.save = write, list_rows, save
+
+
+def reset() -> None:
+    """Forgets all, for another database in the same process."""
+    _written.clear()
 
 
 def write(cursor: Cursor, query: str, params: dict[str, Any] | None, reference: Reference, config: Any, *args: Any, **named: Any) -> bool:
@@ -71,6 +76,13 @@ def write(cursor: Cursor, query: str, params: dict[str, Any] | None, reference: 
     return True
 
 
+def save(resource: Any, *keys: str) -> Any:
+    """`metadata.save`: what the API has stored about a result (an expiration, say) decides how it is read."""
+    if len(keys) == 3:  # noqa: PLR2004 - a table's: project, dataset, table
+        _written.pop(keys, None)
+    return _save(resource, *keys)
+
+
 def list_rows(project: str, dataset: str, table: str, *how: Any) -> tuple[results.Page, list[Any]]:
     """`tabledata.list_rows`: one page of rows, and the columns that they have.
 
@@ -78,7 +90,7 @@ def list_rows(project: str, dataset: str, table: str, *how: Any) -> tuple[result
     """
     max_results, start, selected, int64_timestamps = how
     reference = (project, dataset, table)
-    if reference not in _written or selected or metadata.load(Table, *reference):
+    if reference not in _written or selected:
         return _list_rows(*reference, *how)
     name, limit = tables.name(*reference), results.DEFAULT_PAGE_SIZE if max_results is None else max_results
     try:

@@ -7,10 +7,11 @@ it was made from is as it was:
 - the text, the default project and dataset, the parameters' types (their values are bound, and are no part of it), the names of a script's
   variables (their tables' names are put in), temporary tables, and the caller;
 - what the catalog says of its tables, as committed at that moment, like local-bigquery's own look-ups: the columns of tables, and for views
-  that nothing at all has changed in their project's schema; and what the API has stored about them.
+  that nothing at all has changed in their project's schema, of which all their tables must be; and what the API has stored about them.
 
-Only queries and DML over tables are kept. What asks for more (INFORMATION_SCHEMA, wildcards, system variables, JavaScript, row access
-policies, tables that expire, results of other queries) is translated every time, and so is whatever ends in an error.
+Only queries, DML over tables and plain CREATE TABLE are kept. What asks for more (INFORMATION_SCHEMA, wildcards, system variables,
+JavaScript, row access policies, tables that expire, results of other queries) is translated every time, and so is whatever ends in an
+error.
 
 Upstream would have to keep translations by text, context and the catalog's version, and count the versions itself.
 """
@@ -22,14 +23,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from local_bigquery.catalog import metadata, row_access, tables
+from local_bigquery.catalog import metadata, names, row_access, tables
 from local_bigquery.engine import database
+from local_bigquery.errors import BigQueryError
 from local_bigquery.jobs import merge, query
 from local_bigquery.models import RowAccessPolicy, Table
 from local_bigquery.sql import script, translate
 from local_bigquery.sql.translate import Context
 from sqlglot import exp
 
+from localcloud import bigquery_catalog
 from localcloud.bigquery_version import require_known_version
 
 KEPT = 2000
@@ -37,7 +40,12 @@ KEPT = 2000
 OTHERS = re.compile(
     r"information_schema|__tables|external_query|session_user|current_user|@@|\*`|\?|_session|system_time|\bml\.", re.IGNORECASE
 )
+VIEW = "VIEW"
+MAX_DEPTH = 16
+"""Of views over views."""
 STATEMENTS = (exp.Query, exp.Insert, exp.Update, exp.Delete)
+# What a CREATE TABLE may not have: then it reads other tables, or is seen by its session only.
+READING = (exp.Query, exp.Reference, exp.TemporaryProperty, exp.Clone)
 
 type Key = tuple[Any, ...]
 type Reference = tuple[str, str, str]
@@ -87,13 +95,19 @@ _changed: dict[Reference, int] = {}
 def install() -> None:
     """Replaces `parse` and `translate` where statements are run, and counts what the API stores. RuntimeError if others use them."""
     require_known_version()
-    for module, names in ((query, ("parse", "translate")), (script, ("parse", "translate")), (merge, ("translate",))):
-        for name in names:
+    for module, functions in ((query, ("parse", "translate")), (script, ("parse", "translate")), (merge, ("translate",))):
+        for name in functions:
             if getattr(module, name, None) is not getattr(translate, name):
                 raise RuntimeError(f"local-bigquery has changed: {module.__name__} no longer uses translate.{name}")
     script.parse = parse
     query.translate = script.translate = kept_translate
     metadata.save, metadata.delete = save, delete
+
+
+def reset() -> None:
+    """Forgets all, for another database in the same process."""
+    with _lock:
+        _translations.clear()
 
 
 def parse(sql: str) -> list[exp.Expression]:
@@ -103,7 +117,7 @@ def parse(sql: str) -> list[exp.Expression]:
             _trees.move_to_end((sql,))
             return list(trees)
     trees = _parse(sql)
-    if len(trees) == 1 and isinstance(trees[0], STATEMENTS) and not OTHERS.search(sql):
+    if len(trees) == 1 and _is_plain(trees[0]) and not OTHERS.search(sql):
         with _lock:
             _trees.keep((sql,), trees)
             _texts[id(trees[0])] = (trees[0], sql)
@@ -112,16 +126,24 @@ def parse(sql: str) -> list[exp.Expression]:
     return list(trees)
 
 
+def _is_plain(tree: exp.Expression) -> bool:
+    """Whether what it becomes is decided by the text and its tables alone; for CREATE TABLE by the text."""
+    if isinstance(tree, exp.Create):
+        return tree.args.get("kind") == "TABLE" and isinstance(tree.this, exp.Schema) and tree.find(*READING) is None
+    return isinstance(tree, STATEMENTS)
+
+
 def kept_translate(tree: exp.Expression, context: Context) -> tuple[str, dict[str, Any]]:
     """`translate.translate`."""
     known = _texts.get(id(tree))
-    if known is None or known[0] is not tree or context.functions:
+    if known is None or known[0] is not tree or context.functions or bigquery_catalog.metadata_of(context.project_id) is None:
         return _translate(tree, context)
     key = _key(known[1], context)
-    schema, stored = _schema_version(context.project_id), _stored
     with _lock:
         found = _translations.get(key)
-    if found is not None and _is_current(found, schema, stored):
+    # Counted before anything is looked up: what changes after this is not missed.
+    stored, schema = _stored, _schema_version(context.project_id) if found is None or found.facts else 0
+    if found is not None and (not found.facts or _is_current(found, schema, stored)):
         context.used.clear()
         context.used.update(found.used)
         context.referenced.update(found.facts)
@@ -132,23 +154,26 @@ def kept_translate(tree: exp.Expression, context: Context) -> tuple[str, dict[st
 def save(resource: Any, *keys: str) -> Any:
     """`metadata.save`, counted."""
     saved = _save(resource, *keys)
-    _count(type(resource), keys)
+    _count(keys)
+    if isinstance(resource, RowAccessPolicy):
+        # While there is one nothing is kept, so taking the last one away needs no more than that.
+        with _lock:
+            _translations.clear()
     return saved
 
 
 def delete(model: Any, *keys: str) -> None:
     """`metadata.delete`, counted."""
     _forget(model, *keys)
-    _count(model, keys)
+    _count(keys)
 
 
-def _count(model: Any, keys: tuple[str, ...]) -> None:
+def _count(keys: tuple[str, ...]) -> None:
     global _stored  # noqa: PLW0603 - one counter for the process
     with _lock:
-        if model is Table and len(keys) == 3:  # noqa: PLR2004
-            _changed[keys] = _changed.get(keys, 0) + 1
-        elif model is RowAccessPolicy:
-            _translations.clear()
+        if len(keys) >= 3:  # noqa: PLR2004 - of a table: project, dataset, table
+            table = (keys[0], keys[1], keys[2])
+            _changed[table] = _changed.get(table, 0) + 1
         _stored += 1
 
 
@@ -167,7 +192,7 @@ def _key(text: str, context: Context) -> Key:
 
 def _schema_version(project: str) -> int:
     """DuckLake's count of the changes of a project's schema: tables, views, their columns and names."""
-    name = database.quote(f"__ducklake_metadata_{project}")
+    name = bigquery_catalog.metadata_of(project)
     found: list[tuple[int]] = database.fetch(f"SELECT max(schema_version) FROM {name}.ducklake_snapshot")  # noqa: S608
     return found[0][0]
 
@@ -184,7 +209,7 @@ def _is_current(found: Translation, schema: int, stored: int) -> bool:
 def _facts(table: Reference, schema: int) -> tuple[Any, ...] | None:
     """What a table's translations depend on. A view's columns are those of its tables, so all of the schema; None for no such table."""
     project, dataset, name = table
-    metadata_name = database.quote(f"__ducklake_metadata_{project}")
+    metadata_name = bigquery_catalog.metadata_of(project)
     rows = database.fetch(
         f"SELECT table_id, count(*), max(ducklake_column.begin_snapshot) FROM {metadata_name}.ducklake_table AS tab "  # noqa: S608
         f"JOIN {metadata_name}.ducklake_schema AS schema USING (schema_id) JOIN {metadata_name}.ducklake_column USING (table_id) "
@@ -193,8 +218,7 @@ def _facts(table: Reference, schema: int) -> tuple[Any, ...] | None:
         [dataset, name],
     )
     if not rows:
-        kinds = [kind for _, kind, _ in database.objects(project, dataset, name)]
-        return ("VIEW", schema, _changed.get(table)) if kinds == ["VIEW"] else None
+        return (VIEW, schema, _changed.get(table)) if _kind(table) == VIEW else None
     return (*rows[0], _changed.get(table))
 
 
@@ -208,12 +232,13 @@ def _translated_anew(tree: exp.Expression, context: Context, key: Key, schema: i
         context.referenced.update(before)
     facts = _all_facts(read, context.project_id, schema)
     # A change in the meantime may have come before a look-up or after it.
-    if facts is not None and (_schema_version(context.project_id), _stored) == (schema, stored) and not row_access.secured():
+    if facts is not None and _schema_version(context.project_id) == schema and not row_access.secured():
         found = Translation(
             sql=sql, variables=dict(context.variables), used=frozenset(context.used), facts=facts, schema=schema, stored=stored
         )
         with _lock:
-            _translations.keep(key, found)
+            if _stored == stored:
+                _translations.keep(key, found)
     return sql, bound
 
 
@@ -225,10 +250,33 @@ def _all_facts(read: set[Reference], project: str, schema: int) -> Facts | None:
             return None
         stored = metadata.load(Table, *table)
         facts = _facts(table, schema)
-        if facts is None or (stored and stored.expirationTime):
+        if facts is None or (stored and stored.expirationTime) or (facts[0] == VIEW and not _is_of_one_project(table)):
             return None
         found[table] = facts
     return found
+
+
+def _is_of_one_project(view: Reference, depth: int = 0) -> bool:
+    """Whether all that a view reads, through other views too, is in its own project. What is not known to be so is not."""
+    project, dataset, _ = view
+    stored = metadata.load(Table, *view)
+    query = stored and stored.view and stored.view.query
+    if not query or depth > MAX_DEPTH:
+        return False
+    try:
+        trees = _parse(query)
+    except BigQueryError:
+        return False
+    tables_read = [names.reference(table, project, dataset) for tree in trees for table in tree.find_all(exp.Table)]
+    return all(
+        table[0] == project and (_kind(table) != VIEW or _is_of_one_project(table, depth + 1))
+        for table in tables_read
+        if table[1] is not None
+    )
+
+
+def _kind(table: Reference) -> str | None:
+    return next((kind for _, kind, _ in database.objects(*table)), None)
 
 
 def _renamed(found: Translation, variables: dict[str, str]) -> str:
