@@ -30,13 +30,13 @@ from localcloud import (
     bigquery_version,
 )
 from localcloud.bigquery import use_home
-from services.platform.ddl import load_tables, load_views
-from services.platform.parameters import struct_fields, to_parameter
-from services.platform.sql import Block, load_blocks
+from services.platform.bigquery.ddl import load_tables, load_views
+from services.platform.bigquery.query_parameters import struct_fields, to_parameter
+from services.platform.bigquery.sql import Block, load_blocks
+from services.platform.settings import REPOSITORY
 
-ROOT = Path(__file__).parents[2]
+ROOT = REPOSITORY
 PROJECT = "here"
-SERVICES = ("auth", "credentials", "scheduler", "executor")
 NOW = dt.datetime(2026, 3, 4, 5, 6, 7, 89, tzinfo=dt.UTC)
 # What the installed patches replace.
 REPLACED: list[tuple[Any, str]] = [
@@ -69,8 +69,8 @@ def value(kind: str, seed: int) -> Any:
 
 
 def our_blocks() -> Iterator[Block]:
-    for service in SERVICES:
-        yield from load_blocks(ROOT / "services" / service / "queries.sql").values()
+    for path in sorted((ROOT / "services").glob("**/queries.sql")):
+        yield from load_blocks(path).values()
 
 
 def our_tables(emulator: "Emulator") -> Iterator[Any]:
