@@ -101,8 +101,8 @@ def _read(query: str, project: str, dataset: str) -> list[Reference] | None:
         trees = _parse(query)
     except BigQueryError:
         return None
-    ctes = {cte.alias_or_name for tree in trees for cte in tree.list_all(exp.CTE)}
-    found = [table for tree in trees for table in tree.list_all(exp.Table) if table.db or table.name not in ctes]
+    ctes = {cte.alias_or_name for tree in trees for cte in tree.find_all(exp.CTE)}
+    found = [table for tree in trees for table in tree.find_all(exp.Table) if table.db or table.name not in ctes]
     return [names.reference(table, project, dataset) for table in found]
 
 
