@@ -106,6 +106,7 @@ async def test_a_scheduled_run_is_recorded_without_a_user_and_with_its_real_date
     assert answers == ["RUNNING", "RUNNING", "COMPLETED"]
     [row] = await tenant.rows("SELECT * EXCEPT (started_at, completed_at, duration_ms) FROM x_meta_pipeline_runs")
     assert row.pop("deadline_at") > datetime.now(UTC)
+    assert uuid.UUID(row.pop("claimed_by")).version == 4
     assert row == {
         "pipeline_logging_id": asked.pipeline_logging_id,
         "tenant_id": tenant.tenant_id,
@@ -327,10 +328,9 @@ async def test_a_failure_says_whether_another_attempt_may_heal_it(
         timestamp=datetime.now(UTC),
     )
     await store.log_steps(tenant.tenant_id, [late])
-    for job, told in ((final, outcome.error_message), (lost, "lost"), (slow, "slow")):
-        await store.finish_run(
-            tenant.tenant_id, job.run.pipeline_logging_id, RunOutcome(status=RunStatus.FAILED, error_message=told), at=datetime.now(UTC)
-        )
+    lost_one, slow_one = (RunOutcome(status=RunStatus.FAILED, error_message=told) for told in ("lost", "slow"))
+    for job, ended in ((final, outcome), (lost, lost_one), (slow, slow_one)):
+        await store.finish_run(tenant.tenant_id, job.run.pipeline_logging_id, ended, at=datetime.now(UTC))
 
     answer = await states(servicer, tenant, *(job.run.pipeline_logging_id for job in (final, lost, slow)), "nothing")
 
