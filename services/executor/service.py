@@ -20,7 +20,7 @@ from services.executor.notify.notifier import Limits, Notifier
 from services.executor.runs.active import ActiveRuns
 from services.executor.runs.admission import Admission
 from services.executor.runs.cancel import Canceller
-from services.executor.runs.dry_run import DryRunner, Prices
+from services.executor.runs.dry_run import DryRunner
 from services.executor.runs.execute import execute
 from services.executor.runs.idempotency import IdempotentStarts
 from services.executor.runs.leases import LeaseRenewer
@@ -34,7 +34,7 @@ from services.executor.servicers.run import RunServicer
 from services.executor.servicers.watch import WatchServicer
 from services.executor.settings import ExecutorSettings
 from services.executor.sources.credentials import SealedCredentials
-from services.executor.sources.registry import TenantClouds
+from services.executor.sources.registry import TenantSources
 from services.executor.staging.tables import StagingTables
 from services.executor.steps import STEP_TYPES
 from services.executor.store import Store
@@ -78,7 +78,7 @@ async def executor_service(
             bq=bq,
             store=store,
             staging=StagingTables(bq, clock),
-            clouds=TenantClouds(sealed, kms, settings),
+            sources=TenantSources(sealed, kms, settings),
             notifier=notifier,
             workers=workers,
             clock=clock,
@@ -98,7 +98,7 @@ async def executor_service(
         admission = Admission(store=store, quota=quota, reconciler=reconciler, clock=clock, lease_seconds=settings.lease_seconds)
         preparer = RunPreparer(catalog, clock)
         starter = RunStarter(preparer=preparer, credentials=sealed, admission=admission, active=active)
-        prices = Prices(query=settings.query_usd_per_tib, storage_read=settings.storage_read_usd_per_tib)
+        dry_tools = replace(tools, workers=dry_run_workers)
         async with notifier, renewer, active:
             yield [
                 Served(
@@ -107,7 +107,7 @@ async def executor_service(
                     servicer=PipelineServicer(
                         preparer=preparer,
                         starts=IdempotentStarts(starter, store, clock),
-                        dry_runner=DryRunner(replace(tools, workers=dry_run_workers), prices, sealed),
+                        dry_runner=DryRunner(dry_tools, sealed, query_usd_per_tib=settings.query_usd_per_tib),
                         canceller=Canceller(store=store, quota=quota, active=active, clock=clock),
                         store=store,
                     ),

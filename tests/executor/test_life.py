@@ -13,7 +13,7 @@ from google.protobuf import json_format
 from services.executor.records import ClaimResult, Run, RunFilter, RunOutcome, RunStatus
 from services.executor.runs.active import STOPPED, ActiveRuns
 from services.executor.runs.cancel import Canceller
-from services.executor.runs.dry_run import DryRunner, Prices
+from services.executor.runs.dry_run import DryRunner
 from services.executor.runs.idempotency import IdempotentStarts
 from services.executor.runs.leases import SLOT_LOST, LeaseRenewer
 from services.executor.runs.prepared import PreparedRun, RunPreparer
@@ -46,7 +46,7 @@ def servicer(
     return PipelineServicer(
         preparer=preparer,
         starts=IdempotentStarts(starter, store, SystemClock()),
-        dry_runner=DryRunner(tools, Prices(query=6.25, storage_read=1.1), credentials),  # type: ignore[arg-type]
+        dry_runner=DryRunner(tools, credentials, query_usd_per_tib=6.25),  # type: ignore[arg-type]
         canceller=canceller,
         store=store,
     )

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from services.executor.records import Period, RunOutcome
+from services.executor.records import Period, Run
 from services.executor.runs.active import ActiveRuns
 from services.executor.runs.prepared import PreparedRun, RunPreparer, RunRequest
 from services.executor.runs.start import RunStarter
@@ -99,36 +99,49 @@ async def test_many_at_once_over_two_processes_are_one(
     assert sorted(outcome for _, outcome in quota.settled) == ["NOT_STARTED"] * (len(quota.reserved) - 1)
 
 
-@pytest.mark.parametrize(
-    ("active", "asked", "overlap"),
-    [
-        ({"date": "2025-11-17"}, {"start_date": "2025-11-01", "end_date": "2025-11-30"}, True),
-        ({"start_date": "2025-11-01", "end_date": "2025-11-30"}, {"date": "2025-11-30"}, True),
-        ({"start_date": "2025-11-01", "end_date": "2025-11-30"}, {"date": "2025-12-01"}, False),
-        ({"start_date": "2025-11-10", "end_date": "2025-11-20"}, {"start_date": "2025-11-20", "end_date": "2025-11-21"}, True),
-        ({"start_date": "2025-11-10", "end_date": "2025-11-20"}, {"start_date": "2025-11-01", "end_date": "2025-11-09"}, False),
-    ],
-)
-async def test_ranges_overlap_where_they_share_a_day(
-    begin: Begin, store: Store, active: dict[str, str], asked: dict[str, str], *, overlap: bool
-) -> None:
-    job = await begin(date=DAY)
+OVERLAPS = [
+    ({"date": "2025-11-17"}, {"start_date": "2025-11-01", "end_date": "2025-11-30"}, True),
+    ({"start_date": "2025-11-01", "end_date": "2025-11-30"}, {"date": "2025-11-30"}, True),
+    ({"start_date": "2025-11-01", "end_date": "2025-11-30"}, {"date": "2025-12-01"}, False),
+    ({"start_date": "2025-11-10", "end_date": "2025-11-20"}, {"start_date": "2025-11-20", "end_date": "2025-11-21"}, True),
+    ({"start_date": "2025-11-10", "end_date": "2025-11-20"}, {"start_date": "2025-11-01", "end_date": "2025-11-09"}, False),
+]
+"""What the live run works on, what the next one asks for, and whether they overlap."""
+
+
+def asking(run: Run, asked: dict[str, str]) -> tuple[Run, Period]:
     days = {name: datetime.fromisoformat(value).date() for name, value in asked.items()}
     period = period_of({"date": None, "start_date": None, "end_date": None, **days})
     assert isinstance(period, Period)
-    ahead = replace(job.run, pipeline_logging_id=str(uuid.uuid4()), parameters=active)
-    await store.finish_run(
-        job.run.tenant_id, job.run.pipeline_logging_id, RunOutcome(status=job.run.status.COMPLETED), at=datetime.now(UTC)
-    )
-    await store.insert_run(ahead, seconds=10)
-    asking = replace(job.run, pipeline_logging_id=str(uuid.uuid4()), parameters=asked, started_at=datetime.now(UTC))
+    return replace(run, pipeline_logging_id=str(uuid.uuid4()), parameters=asked, started_at=datetime.now(UTC)), period
 
-    found = await store.overlapping_run(asking, period)
-    lead = await store.claim_run(asking, period, seconds=10)
-    again = await store.claim_run(asking, period, seconds=10)
 
-    assert found == (ahead.pipeline_logging_id if overlap else None)
-    assert (lead.is_ours, lead.status, lead.other) == ((False, None, found) if overlap else (True, "RUNNING", None))
-    assert again == lead
-    late = replace(asking, started_at=ahead.deadline_at + timedelta(seconds=1))
-    assert await store.overlapping_run(late, period) is None, "a run that is past its deadline works no more"
+async def test_ranges_overlap_where_they_share_a_day(tenant: Tenant, catalog: Catalog, store: Store) -> None:
+    """Each pair on a pipeline of its own."""
+    active, asked, overlaps = zip(*OVERLAPS, strict=True)
+    run = tenant.job(catalog, date=DAY).run
+    runs = [
+        replace(run, pipeline_logging_id=str(uuid.uuid4()), pipeline_id=f"{tenant.tenant_id}-gcp-cost-{number}", parameters=parameters)
+        for number, parameters in enumerate(active)
+    ]
+    await asyncio.gather(*(store.insert_run(ahead, seconds=20) for ahead in runs))
+
+    found = await asyncio.gather(*(store.overlapping_run(*asking(one, days)) for one, days in zip(runs, asked, strict=True)))
+
+    assert found == [ahead.pipeline_logging_id if overlap else None for ahead, overlap in zip(runs, overlaps, strict=True)]
+
+
+@pytest.mark.parametrize("overlap", [True, False])
+async def test_who_works_where_ranges_overlap(begin: Begin, store: Store, *, overlap: bool) -> None:
+    """Asked twice, it is the same answer; and a run that is past its deadline works no more."""
+    ahead = (await begin(start_date="2025-11-10", end_date="2025-11-20")).run
+    follower, period = asking(ahead, {"date": "2025-11-20" if overlap else "2025-11-21"})
+
+    claim = await store.claim_run(follower, period, seconds=20)
+    again = await store.claim_run(follower, period, seconds=20)
+
+    assert (claim.is_ours, claim.status, claim.other) == ((False, None, ahead.pipeline_logging_id) if overlap else (True, "RUNNING", None))
+    assert again == claim
+    if overlap:
+        late = replace(follower, started_at=ahead.deadline_at + timedelta(seconds=1))
+        assert await store.overlapping_run(late, period) is None
