@@ -17,7 +17,10 @@ from services.platform.settings import REPOSITORY
 FACTS: dict[str, Any] = json.loads(Path(__file__).with_name("focus_1_2.json").read_text())
 COLUMNS: dict[str, dict[str, Any]] = FACTS["columns"]
 TYPES = {"String": {"STRING"}, "Date/Time": {"TIMESTAMP"}, "Decimal": {"NUMERIC", "FLOAT64"}, "JSON": {"JSON"}}
-BLOCKS = load_blocks(REPOSITORY / "configs" / "gcp" / "cost" / "focus.sql")
+BLOCKS = {
+    **load_blocks(REPOSITORY / "configs" / "gcp" / "cost" / "focus.sql"),
+    **load_blocks(REPOSITORY / "configs" / "gcp" / "cost" / "focus_checks.sql"),
+}
 QUOTED = re.compile(r"'([^']*)'")
 
 
