@@ -1,4 +1,4 @@
-"""RunService, for the scheduler: proto in, domain call, proto out."""
+"""RunService, for the scheduler: decode, call the domain, encode."""
 
 import asyncio
 import re
@@ -33,13 +33,13 @@ _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
 class RunServicer(RunServiceServicer):
-    """What the scheduler needs of the executor. See `run_service.proto`."""
+    """RunService, as the proto describes it."""
 
     def __init__(self, *, starter: RunStarter, quota: QuotaClient, store: Store, reconciler: Reconciler) -> None:
         self._starter, self._quota, self._store, self._reconciler = starter, quota, store, reconciler
 
     async def CheckPipeline(self, request: messages.CheckPipelineRequest, context: Context) -> messages.CheckPipelineResponse:
-        """Whether a pipeline exists and takes these parameters. Raises NotFound, InvalidArgument."""
+        """Checks that a pipeline exists and accepts these parameters. Raises NotFound, InvalidArgument."""
         wanted = RunRequest(
             pipeline_logging_id="",
             tenant_id=request.tenant_id,
@@ -56,9 +56,10 @@ class RunServicer(RunServiceServicer):
         return messages.StartRunResponse(status=await self._starter.start_once(_to_request(request)))
 
     async def GetRunStates(self, request: messages.GetRunStatesRequest, context: Context) -> messages.GetRunStatesResponse:
-        """How runs stand. Whoever has a slot is RUNNING: of those led here this process knows, of all others one look at the ledger tells,
-        for all tenants. How the rest has ended, or that it never began, takes a statement a tenant; where that cannot be read, its runs are
-        UNKNOWN, and the others' are told all the same. Raises InvalidArgument, or Unavailable if auth does not answer.
+        """The states of runs. A run with a reservation is RUNNING: this process knows its own active runs; one query to auth covers all
+        others, of all tenants. The rest is read with one statement a tenant: how a run ended, or that it never began. If that cannot be
+        read, the tenant's runs are UNKNOWN and the other tenants' states are still returned. Raises InvalidArgument, or Unavailable if auth
+        does not answer.
         """
         if len(request.runs) > MAX_RUNS:
             raise InvalidArgument("runs", f"ask about at most {MAX_RUNS} at once.")
@@ -94,11 +95,11 @@ class RunServicer(RunServiceServicer):
         return messages.GetRunStatesResponse(states=map(state, request.runs))
 
     async def ReconcileRuns(self, request: messages.ReconcileRunsRequest, context: Context) -> messages.ReconcileRunsResponse:
-        """Ends runs whose slot nobody renews, now. Raises Unavailable if auth does not answer."""
+        """Ends runs whose reservation has expired, now. Raises Unavailable if auth does not answer."""
         return messages.ReconcileRunsResponse(settled_count=len(await self._reconciler.reconcile_expired()))
 
     async def _read(self, tenant_id: str, runs: list[str]) -> dict[str, RunEnd]:
-        """A tenant's runs; those that outlived their deadline are ended first."""
+        """A tenant's runs; those past their deadline are ended first."""
         ends = await self._store.run_ends(tenant_id, runs, self._reconciler.overdue_since)
         overdue = [run for run, end in ends.items() if end.is_overdue]
         for run, status in (await self._reconciler.fail_overdue(tenant_id, overdue)).items():

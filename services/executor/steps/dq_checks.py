@@ -1,4 +1,6 @@
-"""`dq.checks`: one query measures all checks of the step; severity `error` fails the run, `warn` is only recorded."""
+"""`dq.checks`: one query measures all checks of the step; a failed check of severity `error` fails the run, one of `warn` is only
+recorded.
+"""
 
 import uuid
 from collections.abc import Mapping
@@ -23,7 +25,7 @@ CUSTOM = "custom"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Checks:
-    """The step."""
+    """A step of type `dq.checks`."""
 
     OUTPUTS: ClassVar[Mapping[str, str]] = {}
     query: Composed
@@ -34,7 +36,7 @@ class Checks:
     checks: tuple[Check, ...]
 
     async def run(self, context: StepContext) -> StepResult:
-        """See Step. The verdicts are recorded before they are acted upon."""
+        """Records the verdicts before it acts on them. Raises StepError if a check of severity error failed."""
         tools, run = context.tools, context.run
         await self._make_table(context)
         answer = await context.query(self.query.block, self.query.values)
@@ -46,7 +48,7 @@ class Checks:
         return StepResult(metadata=told | shown_samples(verdicts))
 
     async def dry_run(self, context: StepContext) -> StepDryRun:
-        """See Previewed."""
+        """Estimates the bytes that the query reads."""
         await self._make_table(context)
         return StepDryRun(bytes_read=await context.dry_run(self.query.block, self.query.values))
 
@@ -74,7 +76,7 @@ class Checks:
 
 
 def parse(section: Section, scope: Scope) -> Step:
-    """See StepType."""
+    """Reads `checks`, `staging`, `table`, `sample` and `sql`. Raises TemplateError."""
     published, entries = scope.table(section), section.sections("checks", "a check")
     if not entries:
         raise section.error("dq.checks needs at least one check in `checks`")
