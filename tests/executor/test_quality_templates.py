@@ -99,7 +99,7 @@ def broken(folder: Path, text: str, parameters: dict[str, ParameterType] | None 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("checks:\n  - {name: good, kind: row_count, max: 1}\n", "sale.yml:6:12: the check good stands twice"),
+        ("checks:\n  - {name: good, kind: row_count, max: 1}\n", "sale.yml:6:12: the check good occurs twice"),
         ("checks:\n  - {name: It's, kind: row_count, max: 1}\n", "sale.yml:5:12: the name `It's` must be lower-case"),
         ("sample: [labels]\nchecks:\n", "sale.yml:4:9: `labels` is an ARRAY"),
         ("sample: [labels.value]\nchecks:\n", "sale.yml:4:9: `labels` is an ARRAY"),

@@ -108,4 +108,4 @@ async def test_a_query_that_would_be_dropped_is_refused(stub: QuotaServiceStub) 
     metadata = [*KEY, ("x-envoy-original-path", "/api/v1/tenants/acme_corp/quota?tenant_id=other")]
     code, reason, message = await refusal(stub.GetQuota(REQUEST, metadata=metadata))
     assert (code, reason) == (grpc.StatusCode.INVALID_ARGUMENT, "BAD_FIELD")
-    assert message.startswith("tenant_id: stands in the path")
+    assert message.startswith("tenant_id: is already in the path")

@@ -34,7 +34,7 @@ def test_a_file_is_a_sequence_of_blocks() -> None:
     [
         ("SELECT 1", "q:1: SQL before"),
         ("-- name: a\n", "q:1: block a has no SQL"),
-        ("-- name: a\nX\n-- name: a\nY", "q:3: block a stands twice"),
+        ("-- name: a\nX\n-- name: a\nY", "q:3: block a occurs twice"),
     ],
 )
 def test_what_is_no_block_is_named_by_line(text: str, complaint: str) -> None:

@@ -84,14 +84,14 @@ class Volume:
         mean = f"SAFE_DIVIDE({past}.row_count, {past}.day_count)"
         rows = f"{TABLE_ROWS} / (DATE_DIFF(@{LAST_DAY}, @{FIRST_DAY}, DAY) + 1)"
         own = f" AND {self.only.condition(f'_{tag}_only', 'p')}" if self.only else ""
-        told, usual = f"CAST(ROUND({rows}, 1) AS STRING), ' rows a day, '", f"CAST(ROUND({mean}, 1) AS STRING), ' before'"
+        rate, usual = f"CAST(ROUND({rows}, 1) AS STRING), ' rows a day, '", f"CAST(ROUND({mean}, 1) AS STRING), ' before'"
         return Measure(
             beside={
                 past: f"(SELECT COUNT(*) AS row_count, COUNT(DISTINCT {day}) AS day_count FROM {self.table} AS p"
                 f" WHERE {day} >= DATE_SUB(@{FIRST_DAY}, INTERVAL @_{tag}_days DAY) AND {day} < @{FIRST_DAY}{own})"
             },
             failing_rows=f"IF({past}.day_count > 0 AND ABS({rows} - {mean}) > @_{tag}_within * {mean}, {ALL_ROWS}, 0)",
-            observed_value=f"IF({past}.day_count > 0, CONCAT({told}, {usual}), CONCAT({told}, 'nothing before'))",
+            observed_value=f"IF({past}.day_count > 0, CONCAT({rate}, {usual}), CONCAT({rate}, 'nothing before'))",
             values={
                 f"_{tag}_days": ("INT64", self.days),
                 f"_{tag}_within": ("FLOAT64", self.within),

@@ -56,7 +56,7 @@ class _Tenant:
 
 
 @dataclass(kw_only=True, slots=True)
-class _Told:
+class _Progress:
     """The progress of one notification, for the log."""
 
     tries: int = 0
@@ -95,29 +95,29 @@ class Notifier:
             del self._tenants[tenant_id]
 
     async def _try_until_told(self, notification: Notification, tenant: _Tenant) -> None:
-        ending, told = "dropped", _Told()
+        ending, progress = "dropped", _Progress()
         try:
             async with asyncio.timeout(self._limits.all_seconds):
-                ending = await self._try(notification, tenant, told)
+                ending = await self._try(notification, tenant, progress)
         except TimeoutError:
             ending = "expired"
         finally:
-            _ended(notification, ending, host=told.host, reason=told.reason, tries=told.tries)
+            _ended(notification, ending, host=progress.host, reason=progress.reason, tries=progress.tries)
 
-    async def _try(self, notification: Notification, tenant: _Tenant, told: _Told) -> str:
+    async def _try(self, notification: Notification, tenant: _Tenant, progress: _Progress) -> str:
         for wait in backoff(first=self._first_wait, most=MAX_WAIT):
             try:
                 # A notification that waits for its next try does not count as in flight.
                 async with tenant.room, self._room:
-                    told.tries += 1
-                    told.host = await self._once(notification)
+                    progress.tries += 1
+                    progress.host = await self._once(notification)
             except NotDelivered as failure:
-                told.host, told.reason = failure.host, failure.reason
+                progress.host, progress.reason = failure.host, failure.reason
                 if not failure.again:
                     return "refused"
                 await asyncio.sleep(max(wait, failure.wait))
             else:
-                told.reason = ""
+                progress.reason = ""
                 return "delivered"
         raise AssertionError("backoff never ends")
 
@@ -146,8 +146,8 @@ class Notifier:
         await asyncio.gather(*late, return_exceptions=True)
 
 
-def _ended(notification: Notification, ending: str, **told: object) -> None:
+def _ended(notification: Notification, ending: str, **fields: object) -> None:
     """Logs kind and host at most: a target's path is a secret, and an e-mail address is personal data."""
     metrics.NOTIFICATIONS.labels(notification.kind, ending).inc()
     write = _log.info if ending == "delivered" else _log.warning
-    write(f"notification_{ending}", kind=notification.kind, notification_id=notification.id, **told)
+    write(f"notification_{ending}", kind=notification.kind, notification_id=notification.id, **fields)

@@ -32,12 +32,12 @@ class Sql:
     async def run(self, context: StepContext) -> StepResult:
         """If data is `missing`, raises a retryable StepError: it may exist when another attempt runs."""
         async with self._staging(context) as (table, there):
-            [told] = (await there.query(self.block)).rows
-            if told[MISSING] is not None:
-                raise StepError(told[MISSING], is_retryable=True)
+            [answer] = (await there.query(self.block)).rows
+            if answer[MISSING] is not None:
+                raise StepError(answer[MISSING], is_retryable=True)
         return StepResult(
-            rows_processed=told[ROWS],
-            outputs={name: told[name] for name in self.OUTPUTS},
+            rows_processed=answer[ROWS],
+            outputs={name: answer[name] for name in self.OUTPUTS},
             staging=(table,),
             metadata={"staged_from": [one.name for one in self.reads], **context.days_not_over},
         )

@@ -44,8 +44,8 @@ class Checks:
         await tools.store.record_verdicts(run.tenant_id, [self._result(verdict, context) for verdict in verdicts])
         refuse_errors(verdicts)
         failed = [verdict for verdict in verdicts if not verdict.passed]
-        told = {"passed": len(verdicts) - len(failed), "warnings": [verdict.check.name for verdict in failed]}
-        return StepResult(metadata=told | shown_samples(verdicts))
+        summary = {"passed": len(verdicts) - len(failed), "warnings": [verdict.check.name for verdict in failed]}
+        return StepResult(metadata=summary | shown_samples(verdicts))
 
     async def dry_run(self, context: StepContext) -> StepDryRun:
         """Estimates the bytes that the query reads."""
@@ -83,14 +83,14 @@ def parse(section: Section, scope: Scope) -> Step:
     kinds = [entry.text("kind", CUSTOM, among={CUSTOM, *KINDS}) for entry in entries]
     known = _known(section, scope, published) if set(kinds) != {CUSTOM} else None
     if known is None and (needless := {"staging", "sample"} & set(section.keys)):
-        told = "only declared checks read `staging` and `sample`: a custom block names its tables itself"
-        raise section.error(told, min(needless))
+        problem = "only declared checks read `staging` and `sample`: a custom block names its tables itself"
+        raise section.error(problem, min(needless))
     sample = read_columns(section, "sample", known.staging) if known else ()
     checks, rules, blocks = dict[str, Check](), dict[str, Rule](), dict[str, Block]()
     for entry, kind in zip(entries, kinds, strict=True):
         check = Check(name=entry.text("name"), severity=entry.text("severity", "error", among=SEVERITIES), expect=entry.text("expect", ""))
         if check.name in checks:
-            raise entry.error(f"the check {check.name} stands twice", "name")
+            raise entry.error(f"the check {check.name} occurs twice", "name")
         if known is None or kind == CUSTOM:
             entry.text("expect")
             holder = entry if entry.text("sql", "") else section

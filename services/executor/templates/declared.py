@@ -67,5 +67,5 @@ def _choices(section: Section, kind: ParameterType) -> tuple[str, ...]:
     if bool(choices) != (kind is ParameterType.CHOICE):
         raise section.error("a parameter of type choice, and no other, lists its `choices`", "choices" if choices else "type")
     if len(set(choices)) < len(choices):
-        raise section.error("one of the choices stands twice", "choices")
+        raise section.error("one of the choices occurs twice", "choices")
     return choices

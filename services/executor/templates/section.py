@@ -27,7 +27,7 @@ class Section:
             if not isinstance(key, yaml.ScalarNode):
                 raise self.error(f"{what} has a key that is no text", key)
             if key.value in self._nodes:
-                raise self.error(f"{key.value} stands twice", key)
+                raise self.error(f"{key.value} occurs twice", key)
             self._nodes[key.value] = value
         self._key_nodes = {key.value: key for key, _ in node.value}
         self._asked: set[str] = set()

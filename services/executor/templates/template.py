@@ -138,7 +138,7 @@ def _steps(section: Section, scope: Scope, step_types: Mapping[str, StepType], t
         if not SEGMENT.fullmatch(identity):
             raise entry.error(f"the id `{identity}` must be lower-case letters, digits and underscores", "id")
         if identity in wanted:
-            raise entry.error(f"the id `{identity}` stands twice", "id")
+            raise entry.error(f"the id `{identity}` occurs twice", "id")
         when = When(entry.text("when", When.ON_SUCCESS, among=tuple(When)))
         wanted[identity] = _DeclaredStep(id=identity, section=entry, index=index, needs=entry.texts("needs"), when=when)
     if not wanted:
@@ -147,7 +147,7 @@ def _steps(section: Section, scope: Scope, step_types: Mapping[str, StepType], t
         _check_needs(one, wanted)
     needs = {identity: one.needs for identity, one in wanted.items()}
     if round_ := find_cycle(needs):
-        raise wanted[round_[0]].section.error(f"steps need each other in a circle: {' -> '.join(round_)}", "needs")
+        raise wanted[round_[0]].section.error(f"steps need each other in a cycle: {' -> '.join(round_)}", "needs")
     steps, producers = dict[str, TemplateStep](), dict[str, str]()
     for identity in topological_order(needs):
         one, earlier = wanted[identity], ancestors(identity, needs)

@@ -86,7 +86,7 @@ class AccessControl:
         rule = rule_of(call.method) if call.method is not None else None
         kind = rule.WhichOneof("caller") if rule is not None else None
         if rule is None or kind is None:
-            raise PermissionDenied("CALLER_DENIED", f"{call.path} has no access rule in its proto, so nobody may call it.")
+            raise PermissionDenied("CALLER_DENIED", f"{call.path} has no access rule in its proto, so every call is refused.")
         if kind == "service":
             caller = _service_caller(call, rule)
         elif kind == "admin":
@@ -127,7 +127,7 @@ class AccessControl:
                 "TENANT_MISMATCH", "This API key belongs to another tenant. Use the tenant_id that the key was issued for."
             )
         if not holder.tenant_active:
-            raise PermissionDenied("TENANT_NOT_ACTIVE", "This tenant is not ACTIVE. Ask whoever runs the service to activate it.")
+            raise PermissionDenied("TENANT_NOT_ACTIVE", "This tenant is not ACTIVE. Ask the operator of this service to activate it.")
         if not holder.subscription_active:
             raise PermissionDenied("SUBSCRIPTION_NOT_ACTIVE", "This tenant has no ACTIVE subscription. Renew it and try again.")
         if not may(rule.tenant.scope, holder.scopes):

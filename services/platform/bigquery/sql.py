@@ -88,7 +88,7 @@ def parse_blocks(text: str, source: str) -> dict[str, Block]:
     for start, end in itertools.pairwise([*starts, len(lines)]):
         block = _parse_block(lines[start:end], start + 1, source)
         if block.name in blocks:
-            raise ValueError(f"{source}:{start + 1}: block {block.name} stands twice")
+            raise ValueError(f"{source}:{start + 1}: block {block.name} occurs twice")
         blocks[block.name] = block
     return blocks
 

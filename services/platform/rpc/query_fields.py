@@ -41,7 +41,7 @@ def check_query(method: MethodDescriptor, query: str) -> None:
             continue
         path, repeated = field
         if path in in_path:
-            raise InvalidArgument(path, "stands in the path already. Leave it out of the query.")
+            raise InvalidArgument(path, "is already in the path. Leave it out of the query.")
         if not repeated and any(f"{path}.".startswith(f"{one}.") or f"{one}.".startswith(f"{path}.") for one in seen):
             raise InvalidArgument(path, "is given twice, in whatever spelling. Give it once.")
         seen.append(path)
