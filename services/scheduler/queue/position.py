@@ -12,15 +12,15 @@ class QueuePosition:
     """QUEUED or PROCESSING."""
     not_before: datetime | None
     started: bool
-    """This attempt has begun."""
+    """The executor has begun this attempt."""
     schedule_paused: bool
     """Its schedule exists and is not active."""
     tenant_runnable: bool
     """Tenant and subscription are ACTIVE."""
     units_left: int | None
-    """Runs that the day and the month still allow; None: any number."""
+    """Runs that the daily and monthly limits still allow; None: unlimited."""
     slots_left: int | None
-    """Runs that may begin at once; None: any number."""
+    """Runs that the concurrent limit still allows; None: unlimited."""
     runs_before: int
 
 
@@ -29,14 +29,14 @@ class Waiting:
     """What a run waits for."""
 
     reason: str
-    """See `ScheduledRun.waiting_for`."""
+    """A value of `ScheduledRun.waiting_for`, see the proto."""
     message: str
 
 
 def waiting(position: QueuePosition | None, *, retry_count: int, now: datetime) -> Waiting | None:
-    """What keeps the run from running; None: nothing does. The first thing that has to change before the others matter.
+    """What the run waits for, or None. Of several reasons, the one that must change first.
 
-    A run that has failed before holds its unit of the day already, so the daily and the monthly limit do not keep it.
+    A run that has failed before already holds its unit of the day, so the daily and the monthly limit do not apply.
     """
     if position is None or position.started:
         return None
