@@ -1,4 +1,4 @@
-"""When API keys were last used: noted in memory, written for all keys at once, never on a request's path."""
+"""When API keys were last used: collected in memory, written for all keys at once, never while a caller waits."""
 
 import asyncio
 import contextlib
@@ -25,7 +25,7 @@ class KeyUsage:
         self._used: dict[str, datetime] = {}
 
     def note(self, api_key_id: str) -> None:
-        """The key was asked about, now."""
+        """Records that the key was used now."""
         self._used[api_key_id] = self._clock.now()
 
     async def write(self) -> None:
