@@ -22,7 +22,15 @@ from local_bigquery.engine import database
 from local_bigquery.grpc import server as storage
 from local_bigquery.settings import settings
 
-from localcloud import bigquery_catalog, bigquery_partitions, bigquery_storage
+from localcloud import (
+    bigquery_catalog,
+    bigquery_jobs,
+    bigquery_partitions,
+    bigquery_results,
+    bigquery_statistics,
+    bigquery_storage,
+    bigquery_translations,
+)
 from localcloud.settings import LocalSettings
 
 # In the order they are loaded; each comes from a wheel of its own.
@@ -49,13 +57,18 @@ def main() -> None:
     bigquery_catalog.install(connection)
     bigquery_partitions.install()
     bigquery_storage.install()
+    bigquery_jobs.install()
+    bigquery_translations.install()
+    bigquery_results.install()
+    bigquery_statistics.install()
     look_for_long_numbers_first(connection)
     # uvicorn stops gracefully and then raises the signal again, which would end us before the database is closed.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _exit)
     storage_server, _ = storage.start(options.host, options.storage_port)
     try:
-        uvicorn.run("local_bigquery:app", host=options.host, port=options.port, log_level="warning", timeout_graceful_shutdown=5)
+        with bigquery_jobs.writing():
+            uvicorn.run("local_bigquery:app", host=options.host, port=options.port, log_level="warning", timeout_graceful_shutdown=5)
     finally:
         storage_server.stop(grace=1).wait()
         connection.close()

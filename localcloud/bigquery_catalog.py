@@ -94,7 +94,7 @@ def _code(function: Callable[..., Any]) -> CodeType:
     return code
 
 
-def _metadata(project: str) -> str | None:
+def metadata_of(project: str) -> str | None:
     """The quoted name of the database with a project's metadata; None for what is not a project."""
     if project not in database._attached:  # noqa: SLF001
         return None
@@ -109,7 +109,7 @@ def _metadata(project: str) -> str | None:
 
 def _objects(params: list[Any]) -> Rows | None:
     project, dataset, table = params
-    if metadata := _metadata(project):
+    if metadata := metadata_of(project):
         return _fetch(
             f"SELECT table_name, 'TABLE', coalesce(record_count, 0) FROM {metadata}.ducklake_table "  # noqa: S608
             f"JOIN {metadata}.ducklake_schema AS schema USING (schema_id) LEFT JOIN {metadata}.ducklake_table_stats USING (table_id) "
@@ -129,7 +129,7 @@ def _objects(params: list[Any]) -> Rows | None:
 
 def _required(params: list[Any]) -> Rows | None:
     project, dataset, table = params
-    if metadata := _metadata(project):
+    if metadata := metadata_of(project):
         return _fetch(f"{_columns_of(metadata)} AND NOT nulls_allowed ORDER BY column_order", [dataset, table])
     if _is_result(project, dataset):
         return [] if _result(table) is None else _described(params, "\"null\" = 'NO'")
@@ -138,7 +138,7 @@ def _required(params: list[Any]) -> Rows | None:
 
 def _column(params: list[Any]) -> Rows | None:
     project, dataset, table, column = params
-    if metadata := _metadata(project):
+    if metadata := metadata_of(project):
         if rows := _fetch(f"{_columns_of(metadata)} AND column_name = ?", [dataset, table, column]):
             return [(1,) for _ in rows]
         # A view's columns are stored nowhere: DuckDB finds them when it binds the view.
@@ -160,14 +160,14 @@ def _columns_of(metadata: str) -> str:
 
 def _dataset(params: list[Any]) -> Rows | None:
     project, dataset = params
-    if metadata := _metadata(project):
+    if metadata := metadata_of(project):
         return _fetch(f"SELECT 1 FROM {metadata}.ducklake_schema WHERE schema_name = ? AND end_snapshot IS NULL", [dataset])  # noqa: S608
     return None
 
 
 def _datasets(params: list[Any]) -> Rows | None:
     project, everything = params
-    if metadata := _metadata(project):
+    if metadata := metadata_of(project):
         return _fetch(
             f"SELECT schema_name FROM {metadata}.ducklake_schema WHERE end_snapshot IS NULL AND schema_name <> 'main' "  # noqa: S608
             "AND (? OR NOT starts_with(schema_name, '_')) ORDER BY schema_name",

@@ -33,7 +33,7 @@ def part(settings: LocalSettings, name: str, *, admin_key: str, extra: Mapping[s
             raise ValueError(f"no part is called {name!r}; there are {', '.join(WITH_SAMPLE)}")
 
 
-def service(
+def service(  # noqa: PLR0913 - what one replica of a service differs in from another
     settings: LocalSettings,
     name: str,
     *,

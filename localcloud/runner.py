@@ -25,7 +25,7 @@ type Spawn = Callable[[Callable[[], subprocess.Popen[bytes]]], subprocess.Popen[
 class Runner:
     """One part and its process. `environment` is what every part gets; `report` is told, in one line or more, what a person must know."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - a process is started with all of this, and nothing of it hangs together
         self,
         part: Part,
         *,

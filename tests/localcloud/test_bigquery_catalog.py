@@ -2,7 +2,6 @@
 
 import itertools
 from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
 from typing import Any
 
 import duckdb
@@ -15,6 +14,7 @@ from local_bigquery.sql.rules import partitions
 
 from localcloud import bigquery_catalog
 from localcloud.bigquery import look_for_long_numbers_first, use_home
+from services.platform.settings import REPOSITORY
 
 PROJECTS = ("here", "there", "nowhere", "HERE", "emulator", "memory", "bq")
 DATASETS = ("d", "D", "e", "_hidden", "gone", "missing", "main", "local", "_results", "information_schema")
@@ -65,7 +65,7 @@ def catalog(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     before = database.fetch, query.execute, settings.data_dir, settings.default_project_id
     with pytest.MonkeyPatch.context() as environment:
         environment.setenv("HOME", "")
-        use_home(Path(__file__).parents[2] / ".cache" / "duckdb-home")
+        use_home(REPOSITORY / ".cache" / "duckdb-home")
         settings.data_dir, settings.default_project_id = tmp_path_factory.mktemp("catalog"), "here"
         bigquery_catalog.install(database.connection())
         database.attach("there")

@@ -18,9 +18,10 @@ from localcloud.jobs import Job, RetryConfig, load_jobs
 from localcloud.parts import part
 from localcloud.settings import LocalSettings
 from localcloud.stack import Stack
+from services.platform.settings import REPOSITORY
 
 KEY = "admin_do_not_tell"
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = REPOSITORY
 
 
 @dataclass(kw_only=True)

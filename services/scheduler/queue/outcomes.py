@@ -78,7 +78,7 @@ def completed(claim: Claim) -> End:
     return End(claim=claim, outcome=ClaimOutcome.COMPLETED, pipeline_logging_id=claim.pipeline_logging_id)
 
 
-def failed(
+def failed(  # noqa: PLR0913 - a decision: whatever it depends on is passed in
     claim: Claim, message: str, policy: RetryPolicy, *, now: datetime, chance: float, is_final: bool = False, began: bool = True
 ) -> End:
     """Flow 3B step 6: one more failure. The run is queued again while failures are below `max_retries` and another attempt may succeed.
