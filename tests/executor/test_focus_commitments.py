@@ -10,8 +10,8 @@ from typing import Any, Final
 
 import pytest
 
-from localcloud.sample_day import rows_of_day
-from localcloud.sample_schema import DETAILED
+from localcloud.sample.day import rows_of_day
+from localcloud.sample.schema import DETAILED
 from services.executor.records import RunStatus
 from services.executor.runs.execute import execute
 from services.executor.runs.prepared import PreparedRun
