@@ -1,20 +1,20 @@
 """The executor: runs pipeline templates and records each run, step and check in the tenant's dataset.
 
 The life of a run (`runs/`)
-    1. `prepared`   template and parameters are checked, once, into a PreparedRun, which all that follows takes.
-       `start`      credentials must be there; `admission`: the ledger grants a slot by the run's id, the run's row is written RUNNING and
-                    claimed by this process. Only then is the caller answered.
-                    An Idempotency-Key makes the id, so that the same key is the same run (`idempotency`).
-    2. `active`     a task leads the run; the ledger hears three times in a lease (`leases`) that it lives. At most a set number work at
-                    once, the others wait with their slots.
-    3. `execute`    each step once those that it needs have ended: started, done or failed, each a line of x_meta_step_logs. A
-                    template's steps are objects of `steps/`.
+    1. `prepared`   Template and parameters are checked, once, into a PreparedRun, which all later stages take.
+       `start`      Credentials must exist. `admission`: auth reserves quota under the run's id, the run's row is written RUNNING and
+                    claimed by this process. Only then does the caller get its response.
+                    An Idempotency-Key determines the run's id, so the same key is the same run (`idempotency`).
+    2. `active`     A task executes the run; `leases` renews its reservation every lease/3 seconds. A limited number of runs execute at
+                    once; the others wait and keep their reservations.
+    3. `execute`    Each step starts once the steps it needs have ended. Its start and end are rows of x_meta_step_logs. A template's steps
+                    are objects of `steps/`.
                     gcp/cost/billing writes, audits, publishes: into a staging table of this run, checks on it, then one transaction.
                     `notify` steps queue a message and do not wait for its delivery (`notify/`).
     4. `active`     RUNNING -> COMPLETED or FAILED by compare-and-set; then the reservation is settled with the row's status.
 
-A scheduled run's attempt comes under an id of the scheduler's and takes the same way (`servicers/run`); `start` tells why it starts once.
-What fails a run also says, in the run's row (`is_final`), whether another attempt may heal it.
+An attempt of a scheduled run has an id chosen by the scheduler and takes the same path (`servicers/run`); `start` explains why it starts
+only once. The row of a run that FAILED also says whether another attempt may succeed (`is_final`).
 
 A run's states, and every transition between them (- is no row; tests/executor/test_chart.py holds the code to it)
     -        ──start─────>  RUNNING      its row is written (`insert_run`)

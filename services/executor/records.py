@@ -79,11 +79,11 @@ class Run:
     rows_processed: int | None = None
     error_message: str | None = None
     claimed_by: str | None = None
-    """The fence of who leads it: opaque, and known to the leader alone; None: the run is not led from here."""
+    """The id of the claim on this run, known only to the process that executes it; None: this process does not."""
 
     @classmethod
     def from_row(cls, row: Mapping[str, Any]) -> Self:
-        """The only door from a row to a run. Rows that the flow's own INSERT wrote may lack what is ours."""
+        """Parses a row. Columns that the documented flow's own INSERT does not write may be NULL."""
         values = {name: row[name] for name in cls.__dataclass_fields__ if name != "claimed_by"}
         values["status"] = RunStatus(row["status"])
         values["parameters"] = as_mapping(row["parameters"])
@@ -95,20 +95,20 @@ class Run:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RunOutcome:
-    """How a run ended, or is about to end."""
+    """The end of a run, or the end it is about to have."""
 
     status: RunStatus
     rows_processed: int | None = None
-    """Of a run that COMPLETED, if a step has told."""
+    """For COMPLETED, if a step has reported a number."""
     error_message: str | None = None
-    """Of one that did not, in words for the tenant."""
+    """For the others, worded for the tenant."""
     is_final: bool = False
-    """It FAILED in a way that another attempt cannot heal."""
+    """It FAILED and another attempt would fail, too."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RunState:
-    """The state of a run, for RunService."""
+    """The status of a run, with the fields needed to settle its reservation."""
 
     status: RunStatus
     started_at: datetime
@@ -116,7 +116,7 @@ class RunState:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RunEnd:
-    """The state of a run, for the scheduler's decision whether to retry."""
+    """The status of a run, for the scheduler's decision whether to retry."""
 
     status: RunStatus
     error_message: str | None

@@ -41,10 +41,10 @@ class PipelineServicer(PipelineServiceServicer):
         self._preparer, self._starts, self._dry_runner, self._canceller, self._store = preparer, starts, dry_runner, canceller, store
 
     async def RunPipeline(self, request: messages.RunPipelineRequest, context: Context) -> messages.RunPipelineResponse:
-        """Starts a run and answers at once; with an Idempotency-Key it answers the key's run, started now or before."""
+        """Starts a run and returns at once; with an Idempotency-Key it returns the key's run, whether it was started now or earlier."""
         prepared, key = self._preparer.prepare(_to_request(request)), key_of(context)
         identity = await self._starts.start(prepared, key)
-        # The answer to the same key is the same, also when its run has ended meanwhile.
+        # The response to the same key is the same even if its run has ended meanwhile.
         return messages.RunPipelineResponse(
             pipeline_logging_id=identity,
             tenant_id=request.tenant_id,
@@ -53,7 +53,7 @@ class PipelineServicer(PipelineServiceServicer):
         )
 
     async def ValidatePipeline(self, request: messages.ValidatePipelineRequest, context: Context) -> messages.ValidatePipelineResponse:
-        """A dry run. See `runs/dry_run`."""
+        """A dry run, see `runs/dry_run`."""
         prepared = self._preparer.prepare(_to_request(request))
         return to_dry_run(prepared, await self._dry_runner.dry_run(prepared))
 
@@ -85,7 +85,7 @@ class PipelineServicer(PipelineServiceServicer):
         return await self._run(request.tenant_id, request.pipeline_logging_id)
 
     async def ListTemplates(self, request: messages.ListTemplatesRequest, context: Context) -> messages.ListTemplatesResponse:
-        """What can be run."""
+        """All templates that can be run."""
         templates = self._preparer.templates
         return messages.ListTemplatesResponse(templates=[to_template(templates[name]) for name in sorted(templates)])
 

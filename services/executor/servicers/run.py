@@ -48,7 +48,7 @@ class RunServicer(RunServiceServicer):
         return messages.StartRunResponse(status=await self._starter.start_attempt(_to_request(request)))
 
     async def GetRunStates(self, request: messages.GetRunStatesRequest, context: Context) -> messages.GetRunStatesResponse:
-        """How runs stand. See `RunStates.of`. Raises InvalidArgument, or Unavailable if auth does not answer."""
+        """The states of runs, see `RunStates.of`. Raises InvalidArgument, or Unavailable if auth does not answer."""
         if len(request.runs) > MAX_RUNS:
             raise InvalidArgument("runs", f"ask about at most {MAX_RUNS} at once.")
         keys = [RunKey(tenant_id=key.tenant_id, pipeline_logging_id=key.pipeline_logging_id) for key in request.runs]

@@ -103,7 +103,7 @@ def to_dq_result(result: DqResult) -> run_pb2.DqResult:
 
 
 def to_dry_run(prepared: PreparedRun, dry_run: DryRun) -> messages.ValidatePipelineResponse:
-    """What a dry run found."""
+    """The result of a dry run."""
     run, period = prepared.run, prepared.period
     return messages.ValidatePipelineResponse(
         valid=not dry_run.problems,

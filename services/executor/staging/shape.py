@@ -87,7 +87,7 @@ def conform(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
     """The batch with exactly the columns of `schema`, cast to their types. At any depth, missing ones become NULL and extra ones are
     dropped. Names match in any case, as in BigQuery.
 
-    Raises ColumnMisfit, naming the column, where a value does not fit the type.
+    Raises ColumnMisfit, naming the column, if a value does not fit the type.
     """
     found = dict(zip((name.lower() for name in batch.schema.names), batch.columns, strict=True))
     columns = [

@@ -30,9 +30,9 @@ class Publish:
     OUTPUTS: ClassVar[Mapping[str, str]] = {}
     replacement: Replacement
     script: Block
-    """See `publish_script`."""
+    """Composed by `publish_script`."""
     meta: tuple[Table, ...]
-    """What else the script names: older ones lack a column of it."""
+    """Other tables that the script names; older ones lack a column of it."""
 
     async def run(self, context: StepContext) -> StepResult:
         """Raises FenceLost if the run has ended; StepError if a day would lose too much, or if a row is outside the run's days or

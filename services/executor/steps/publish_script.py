@@ -1,8 +1,8 @@
 """Composes the fenced replace: the only script that moves rows from staging into a tenant's table.
 
-    1. The run's fence row is made, OPEN, if the run is RUNNING and claimed by the publisher (x_meta_publish_fences).
-    2. One transaction: what the days hold is measured, they are deleted, the new rows inserted, the difference is measured, and last the
-       fence row is changed where it is still OPEN, made under the same claim, and no day would lose too much. No row changed: rollback.
+    1. The run's fence row is created, OPEN, if the run is RUNNING and claimed by this publisher (x_meta_publish_fences).
+    2. One transaction: measure what the days hold, delete it, insert the new rows, measure the difference, and last update the fence row
+       where it is still OPEN, has the same claim, and no day would lose too much. If no row was updated: rollback.
 
 Why it is safe
     - Before a run's row says FAILED or CANCELLED (cancel, reconcile, deadline, failure), its fence is closed. That UPDATE and the one in

@@ -33,7 +33,7 @@ class PipelineName:
 
     @property
     def credentials_provider(self) -> str:
-        """`GCP`, as the credentials service and x_meta_step_logs have it."""
+        """`GCP`, as in the credentials service and x_meta_step_logs."""
         return self.provider.upper()
 
     @property

@@ -26,7 +26,7 @@ class ReloadingCatalog:
     """Polls mtime and size every `poll_seconds` and reloads all templates on a change. Running runs keep their template."""
 
     def __init__(self, configs: Path, step_types: Mapping[str, StepType], *, poll_seconds: float) -> None:
-        """Reads the templates. Raises ValueError for DDL that cannot be read."""
+        """Loads the templates. Raises ValueError for unreadable DDL."""
         self._configs, self._step_types = configs, step_types
         self._periodic = Periodic("templates", (self._look, poll_seconds))
         self._seen = _stamps(configs)
@@ -47,13 +47,13 @@ class ReloadingCatalog:
 
     async def _look(self) -> None:
         try:
-            # Taken before the files are read: what changes in between is read again.
+            # Taken before the files are read: a change in between triggers another reload.
             stamps = await asyncio.to_thread(_stamps, self._configs)
             if stamps != self._seen:
                 found = await asyncio.to_thread(load_catalog, self._configs, self._step_types)
                 self._now, self._seen = carried_over(self._now, found), stamps
                 _tell(self._now)
-        except (ValueError, OSError) as error:  # what stands in the files, in words for the operator; they are looked at again
+        except (ValueError, OSError) as error:  # the operator reads it in the log; the files are checked again
             _log.error("templates_unreadable", problem=str(error))
 
 

@@ -124,9 +124,9 @@ class StepDryRun:
     """The estimate of a step."""
 
     bytes_read: int
-    """As it is estimated, without what the steps before it would stage."""
+    """The estimate, without what earlier steps would stage."""
     cost_usd: float | None = None
-    """By the prices of what it reads; None: it is a query of ours, and costs what BigQuery charges for one."""
+    """At the prices of what it reads; None: it is a query of ours, at BigQuery's price."""
     staging: tuple[StagingTable, ...] = ()
     """Created empty, so that the SQL of later steps can be analyzed; dropped afterwards."""
     staged_bytes: int = 0

@@ -156,7 +156,7 @@ class ClaimWatcher:
         return self
 
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        # A StartRun that is cut off may have begun: whoever takes the claim over asks.
+        # A StartRun that was cancelled may have begun: the process that takes the claim over polls it.
         await self._periodic.__aexit__(kind, error, trace)
         for task in (tasks := [*self._tasks]):
             task.cancel()

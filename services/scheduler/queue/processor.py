@@ -72,7 +72,7 @@ class QueueProcessor:
         self._look_soon()
 
     async def __aenter__(self) -> Self:
-        self._look_soon()  # under way before anything else: whoever waits for it need not wait for a first round
+        self._look_soon()  # started before anything else: its users need not wait for a first round
         await self._periodic.__aenter__()
         return self
 
