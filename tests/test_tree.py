@@ -25,9 +25,6 @@ LONG = {
     "services/auth/queries.sql": "all statements of a service stand in one file, each with the reason why it may be replayed",
     "services/scheduler/queue/queries.sql": "the same",
 }
-CROWDED = {"localcloud": "its samples stand beside what makes the stack"}
-NOT_YET = {"localcloud/story.py", "localcloud/teller.py", "localcloud/tether.py"}
-"""Still called so."""
 
 
 def modules(root: Path) -> Iterator[Path]:
@@ -50,7 +47,7 @@ def test_a_class_is_called_as_nothing_else_in_its_service_is(part: Path) -> None
 
 @pytest.mark.parametrize("part", PARTS, ids=named)
 def test_a_module_s_name_says_what_it_holds(part: Path) -> None:
-    assert [named(path) for path in modules(part) if path.stem in BANNED and named(path) not in NOT_YET] == []
+    assert [named(path) for path in modules(part) if path.stem in BANNED] == []
 
 
 def test_no_file_is_longer_than_can_be_read_at_once() -> None:
@@ -66,4 +63,4 @@ def test_no_folder_is_a_crowd() -> None:
     roots = [REPOSITORY / name for name in ("services", "localcloud", "tools", "configs")]
     folders = [folder for root in roots for folder in (root, *root.rglob("*")) if folder.is_dir() and folder.name != "__pycache__"]
     files = {named(folder): sum(path.is_file() for path in folder.iterdir()) for folder in folders}
-    assert {name: count for name, count in files.items() if count > MAX_FILES and name not in CROWDED} == {}
+    assert {name: count for name, count in files.items() if count > MAX_FILES} == {}
