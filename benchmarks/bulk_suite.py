@@ -1,4 +1,6 @@
-"""The executor's side: one run of gcp/cost/billing with its own parts, without the services around it. Prints what it measured, as JSON."""
+"""The executor's side: one run of gcp/cost/billing with the executor's parts, without the other services. Prints its measurements as
+JSON.
+"""
 
 import asyncio
 import json
@@ -53,15 +55,15 @@ class OneSource:
         self._credentials, self._settings = GcpCredentials(project_id=project, service_account=account), settings
 
     async def open(self, tenant_id: str, source_type: SourceType) -> Source:
-        """See `sources.source.Sources`."""
+        """The source, with the given credentials."""
         return GcpSource(GcpBilling(self._credentials, self._settings), GcpPrices(query=0.0, storage_read=0.0))
 
 
-class NobodyTold:
-    """`templates.step.Notifications` for a run that has nothing to tell."""
+class NoNotifications:
+    """`templates.step.Notifications` for a run without notifications."""
 
     def accept(self, notification: Notification) -> bool:
-        """See `templates.step.Notifications`."""
+        """Never called: the template has no notify step."""
         return False
 
 
@@ -83,7 +85,7 @@ async def measure(given: dict[str, str]) -> dict[str, Any]:
                 store=store,
                 staging=StagingTables(bq, clock),
                 sources=sources,
-                notifier=NobodyTold(),
+                notifier=NoNotifications(),
                 workers=workers,
                 clock=clock,
                 spool_dir=Path(spool),

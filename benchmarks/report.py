@@ -1,4 +1,4 @@
-"""The report: what was measured, where, and how to measure it again."""
+"""The report: results, environment, and how to repeat the measurement."""
 
 import platform
 import subprocess
@@ -48,7 +48,7 @@ def report(rows: Sequence[Row], floor: Floor) -> str:
 
 
 def machine() -> list[str]:
-    """Where and with what this was measured, as a list."""
+    """The environment of the measurement, as a list."""
     ram = sysconf("SC_PAGE_SIZE") * sysconf("SC_PHYS_PAGES") / 2**30
     packages = ", ".join(f"{name} {version(name)}" for name in PACKAGES)
     return [

@@ -1,4 +1,4 @@
-"""What `make up` prints: how to call the suite, in lines that work when pasted one after the other."""
+"""The text that `make up` prints: how to call the suite, in lines that can be pasted one after the other."""
 
 from datetime import date
 from pathlib import Path

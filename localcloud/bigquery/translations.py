@@ -119,7 +119,7 @@ def install() -> None:
 
 
 def reset() -> None:
-    """Forgets all, for another database in the same process."""
+    """Clears everything, for another database in the same process."""
     with _lock:
         _translations.clear()
 

@@ -1,4 +1,4 @@
-"""Which local-bigquery our changes to it were written for."""
+"""The version of local-bigquery that our changes were written for."""
 
 from importlib.metadata import version
 

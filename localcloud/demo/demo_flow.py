@@ -1,4 +1,4 @@
-"""What the demo does with the suite, step by step. Every line says what was called and what came back."""
+"""Flows 1 and 2 of the demo, step by step. Every line shows a call and its result."""
 
 import json
 from dataclasses import dataclass
@@ -29,7 +29,7 @@ DIGITS = 6  # the sums are of doubles, in no particular order
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DemoFlow:
-    """The demo's one tenant, and where the suite is."""
+    """The demo's tenant, and the address of the suite."""
 
     admin: Rest
     tenant: Rest
@@ -39,8 +39,8 @@ class DemoFlow:
     narrator: Narrator
 
     def run(self) -> Rest:
-        """Flows 1 and 2, from provisioning to the cost by service; answers the tenant with its key. Raises Unexpected, naming the step that
-        went otherwise.
+        """Flows 1 and 2, from provisioning to the cost by service; returns the tenant's client. Raises Unexpected, naming the step that
+        failed.
         """
         yesterday = datetime.now(UTC).date() - timedelta(days=1)
         tenant = self._tenant_with_key()
@@ -103,7 +103,7 @@ class DemoFlow:
         return run
 
     def _cost_by_service(self, day: date, run: dict[str, Any]) -> str:
-        """The rows that stand in the tenant's dataset, as the run counts them."""
+        """Compares the rows in the tenant's dataset with the run's count."""
         self.narrator.tell("\nThe cost by service, read back from the tenant's own dataset and held against the export.")
         loaded = self._by_service(COST_BY_SERVICE, f"{self.project}.{SAMPLE_TENANT}", day)
         source = self._by_service(SOURCE_BY_SERVICE, f"{PROJECT}.{EXPORT}", day)

@@ -1,4 +1,4 @@
-"""What the demo does with schedules (flow 3), step by step: a schedule fires, its run fails and heals, a day begins."""
+"""Flow 3 of the demo, step by step: a schedule fires, a run fails and is retried, a day is reset."""
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -24,20 +24,20 @@ SELECT @tenant_id, DATE_SUB(CURRENT_DATE(), INTERVAL days DAY), 7, 7 FROM UNNEST
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ScheduleFlow:
-    """The demo's tenant, which has run its pipeline by hand twice, and a way to break something."""
+    """The demo's tenant, which has run its pipeline twice by hand, and a way to cause an outage."""
 
     admin: Rest
     tenant: Rest
-    """With its key."""
+    """With the tenant's key."""
     warehouse: bigquery.Client
     control_dataset: str
     """`project.dataset`."""
     outage: Callable[[], AbstractContextManager[object]]
-    """KMS is away within it."""
+    """KMS is down while the context is open."""
     narrator: Narrator
 
     def run(self) -> None:
-        """Flow 3. Raises Unexpected, naming the step that went otherwise."""
+        """Flow 3. Raises Unexpected, naming the step that failed."""
         yesterday = datetime.now(UTC).date() - timedelta(days=1)
         first = self._due_schedule("An hourly schedule for yesterday's cost", priority=50)
         done = self._until_it_is(self._processed(first), "COMPLETED")
@@ -68,7 +68,7 @@ class ScheduleFlow:
         return config_id
 
     def _processed(self, config_id: str) -> str:
-        """Takes the schedule's run from the queue; its id."""
+        """Claims the schedule's run; returns its id."""
 
         def take() -> dict[str, Any]:
             taken: dict[str, Any] = self.admin.call("POST", "/api/v1/scheduler/process-queue", {}).body
@@ -127,7 +127,7 @@ class ScheduleFlow:
         self.narrator.expect("what is left in the queue", left, dict.fromkeys(left, 0))
 
     def _change(self, sql: str, **params: tuple[str, str | datetime]) -> None:
-        """Writes to the control dataset behind the services' back."""
+        """Changes the control dataset directly, without the services."""
         parameters = [bigquery.ScalarQueryParameter(name, kind, value) for name, (kind, value) in params.items()]
         config = bigquery.QueryJobConfig(default_dataset=self.control_dataset, query_parameters=parameters)
         self.warehouse.query_and_wait(sql, job_config=config)

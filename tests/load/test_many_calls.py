@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 import pytest
 
 from benchmarks.crowd import CALLS
-from benchmarks.whole_stack import Told, run_all
+from benchmarks.whole_stack import CallResult, run_all
 from localcloud.rest import Rest, until
 from tests.load.conftest import Load
 
@@ -29,7 +29,7 @@ def on_the_ledger(spent: Mapping[tuple[str, ...], int]) -> int:
     return spent["convergence_bigquery_statements_total", "dml", "tenant_usage_quotas"] - again
 
 
-def admitted(told: list[Told]) -> Mapping[str, int]:
+def admitted(told: list[CallResult]) -> Mapping[str, int]:
     return Counter(one.member.tenant_id for one in told if one.code == "OK")
 
 
