@@ -4,11 +4,11 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 
-# A virtual environment that happens to be active in the caller's shell must not become ours.
+# A virtual environment that happens to be active in the caller's shell must not be used.
 unexport VIRTUAL_ENV UV_PROJECT_ENVIRONMENT
 
 UV_VERSION := 0.13.9
-# Asked to run, not just looked for: a pyenv shim named `uv` may be on PATH and fail.
+# Run, not only searched for: a pyenv shim named `uv` may be on PATH and fail.
 UV := $(shell uv --version >/dev/null 2>&1 && command -v uv || echo .tools/bin/uv)
 PY := .venv/bin/python
 BIN := .venv/bin
@@ -56,7 +56,7 @@ check-types: gen ## ... mypy, strict
 check-imports: gen ## ... who may import whom
 	@$(BIN)/lint-imports --no-logo
 
-# The descriptor set carries the imports, so that buf needs no registry; --path keeps it from judging google's protos.
+# The descriptor set carries the imports, so that buf needs no registry; --path excludes Google's protos.
 check-protos: gen ## ... buf lint and buf format
 	@$(BIN)/buf lint gen/descriptor.binpb --path convergence
 	@$(BIN)/buf format --diff --exit-code protos
@@ -68,7 +68,7 @@ check-shapes: gen ## ... docker-compose.yml against the compose specification, a
 	@$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec docker-compose.yml
 	@$(BIN)/check-jsonschema --schemafile configs/template.schema.json configs/gcp/*/*.yml
 
-fmt: gen ## Format Python and protos, and mend what can be mended
+fmt: gen ## Format Python and protos, and fix what can be fixed
 	@$(BIN)/ruff check --fix-only --quiet .
 	@$(BIN)/ruff format .
 	@$(BIN)/buf format --write protos

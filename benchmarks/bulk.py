@@ -82,7 +82,7 @@ publishing. Same emulator, same table, one after the other, each in its own proc
 | gcp/cost/billing, whole run | {rows / suite["seconds"]:,.0f} | {bare["seconds"] / suite["seconds"]:.2f} | {suite["peak_mb"]:,.0f} |
 {steps}
 
-Rows and sums of cost and credits published: {suite["told"]}.
+Rows and sums of cost and credits published: {suite["published"]}.
 
 Again: `make bench-bulk`.
 """
@@ -98,9 +98,9 @@ def _make(host: str, project: str, rows: int) -> None:
 def _side(name: str, given: Mapping[str, str]) -> dict[str, Any]:
     """What a side has measured: its last line."""
     answer = subprocess.run([sys.executable, "-m", f"benchmarks.{name}", json.dumps(given)], check=True, stdout=subprocess.PIPE, text=True)
-    told: dict[str, Any] = json.loads(answer.stdout.splitlines()[-1])
-    print(f"{name}: {told}", flush=True)
-    return told
+    measured: dict[str, Any] = json.loads(answer.stdout.splitlines()[-1])
+    print(f"{name}: {measured}", flush=True)
+    return measured
 
 
 if __name__ == "__main__":

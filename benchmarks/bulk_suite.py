@@ -40,7 +40,7 @@ from services.platform.clock import SystemClock
 from services.platform.settings import ServiceSettings
 
 TENANT = "bulk"
-_TOLD = """
+_PUBLISHED = """
 SELECT COUNT(*) AS published, ROUND(SUM(b.cost), 6) AS cost, ROUND(SUM(b.credits_total), 6) AS credits FROM billing_cost_daily AS b
 """
 
@@ -99,10 +99,10 @@ async def measure(given: dict[str, str]) -> dict[str, Any]:
         if outcome.status is not RunStatus.COMPLETED:
             raise RuntimeError(outcome.error_message)
         logs = await store.list_step_logs(TENANT, job.run.pipeline_logging_id)
-        [told] = (await bq.query(make_block("told", _TOLD, {}), {}, dataset=dataset)).rows
+        [published] = (await bq.query(make_block("published", _PUBLISHED, {}), {}, dataset=dataset)).rows
     steps = {log.step_id: log.duration_ms / 1000 for log in logs if log.duration_ms is not None}
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    return {"seconds": took, "peak_mb": peak, "steps": steps, "told": "{published:,} rows, {cost} and {credits}".format(**told)}
+    return {"seconds": took, "peak_mb": peak, "steps": steps, "published": "{published:,} rows, {cost} and {credits}".format(**published)}
 
 
 def _job(settings: ServiceSettings, day: str) -> PreparedRun:

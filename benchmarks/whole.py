@@ -31,12 +31,12 @@ async def bench(_: Place, size: int) -> AsyncIterator[Row]:
         row, before = Row(name="RunPipeline, the whole suite", at_once=size), whole.counted()
         began = time.monotonic()
         async with whole.gateway_channel() as channel:
-            told = await run_all(channel, [crowd[call % len(crowd)] for call in range(size)])
+            results = await run_all(channel, [crowd[call % len(crowd)] for call in range(size)])
         row.seconds = time.monotonic() - began
         fill(row, before, whole.counted())
-        admitted = Counter(one.member.tenant_id for one in told if one.code == "OK")
+        admitted = Counter(one.member.tenant_id for one in results if one.code == "OK")
         if wrong := [member.tenant_id for member in crowd if admitted[member.tenant_id] != member.admitted]:
-            raise RuntimeError(f"{len(wrong)} tenants were not admitted as their limits say: {Counter(one.code for one in told)}")
+            raise RuntimeError(f"{len(wrong)} tenants were not admitted as their limits say: {Counter(one.code for one in results)}")
         yield row
         await asyncio.to_thread(_idle, whole)
         await make_due([member.tenant_id for member in crowd if not member.limits], size, whole.settings)

@@ -108,12 +108,12 @@ def _is_required(field: FieldDescriptorProto) -> bool:
 def _comments(descriptors: FileDescriptorSet) -> Iterator[tuple[str, str]]:
     """Full name and leading comment of top-level messages, their fields, and RPCs."""
     for file in descriptors.file:
-        told = {tuple(place.path): place.leading_comments for place in file.source_code_info.location}
+        comments = {tuple(place.path): place.leading_comments for place in file.source_code_info.location}
         # Paths are field numbers of FileDescriptorProto: 4 message_type, 6 service; within those, 2 is field or method.
         for i, message in enumerate(file.message_type):
-            yield f".{file.package}.{message.name}", told.get((4, i), "")
+            yield f".{file.package}.{message.name}", comments.get((4, i), "")
             for j, field in enumerate(message.field):
-                yield f".{file.package}.{message.name}.{field.name}", told.get((4, i, 2, j), "")
+                yield f".{file.package}.{message.name}.{field.name}", comments.get((4, i, 2, j), "")
         for i, service in enumerate(file.service):
             for j, method in enumerate(service.method):
-                yield f".{file.package}.{service.name}.{method.name}", told.get((6, i, 2, j), "")
+                yield f".{file.package}.{service.name}.{method.name}", comments.get((6, i, 2, j), "")

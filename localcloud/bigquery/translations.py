@@ -67,7 +67,7 @@ class Translation:
     dataset: str | None
     """The default dataset that `sql` and `facts` name."""
     variables: dict[str, str]
-    """A script's variable to the table that stands for it in `sql`."""
+    """A script's variable to the table that replaces it in `sql`."""
     used: frozenset[str]
     facts: Facts
     seen: OrderedDict[str | None, Versions]

@@ -55,7 +55,7 @@ def demo(settings: LocalSettings) -> int:
     except (Unexpected, TimeoutError, requests.RequestException, ProcessFailed, PortInUse) as problem:
         print(f"\nThe demo FAILED: {problem}\nLogs are in {own.logs_dir}.", file=sys.stderr)
         return 1
-    print(f"\nAll as expected, {time.monotonic() - began:.1f} s in all. `make up` keeps the suite running and says how to call it.")
+    print(f"\nAll as expected, {time.monotonic() - began:.1f} s in all. `make up` keeps the suite running and shows how to call it.")
     return 0
 
 

@@ -69,14 +69,16 @@ class DemoFlow:
         return self.tenant.but(X_API_Key=key, X_User_ID="alice")
 
     def _credentials(self, tenant: Rest) -> None:
-        self.narrator.tell("\nThe tenant hands over its Google Cloud credentials; KMS seals them, and its dataset is made. Then once more.")
+        self.narrator.tell(
+            "\nThe tenant stores its Google Cloud credentials: KMS encrypts them, and its dataset is created. Then once more."
+        )
         body, path = json.loads(self.credentials_file.read_text()), f"/api/v1/tenants/{SAMPLE_TENANT}/credentials"
         for action, dataset, tables in (("CREATED", "CREATED", TABLES), ("UPDATED", "ALREADY_EXISTS", [])):
             answer = self.narrator.call(tenant, "POST", path, body).body
             self.narrator.expect("action", answer["action"], action)
             self.narrator.expect("dataset_status", answer["dataset_status"], dataset)
             self.narrator.expect("tables_created", answer["tables_created"], tables)
-            self.narrator.tell(f"     credentials {action}, dataset {dataset}, tables made: {', '.join(tables) or 'none'}")
+            self.narrator.tell(f"     credentials {action}, dataset {dataset}, tables created: {', '.join(tables) or 'none'}")
 
     def _pipeline(self, tenant: Rest, day: date) -> dict[str, Any]:
         self.narrator.tell(f"\nThe pipeline gcp/cost/billing runs for {day}: the tenant's own identity reads its billing export.")
@@ -104,7 +106,7 @@ class DemoFlow:
 
     def _cost_by_service(self, day: date, run: dict[str, Any]) -> str:
         """Compares the rows in the tenant's dataset with the run's count."""
-        self.narrator.tell("\nThe cost by service, read back from the tenant's own dataset and held against the export.")
+        self.narrator.tell("\nThe cost by service, read back from the tenant's own dataset and compared with the export.")
         loaded = self._by_service(COST_BY_SERVICE, f"{self.project}.{SAMPLE_TENANT}", day)
         source = self._by_service(SOURCE_BY_SERVICE, f"{PROJECT}.{EXPORT}", day)
         for service, (entries, cost, discounts) in sorted(loaded.items(), key=lambda entry: -entry[1][1]):

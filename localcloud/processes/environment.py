@@ -1,4 +1,4 @@
-"""The environment of the processes, and the file that tells a caller how to reach the stack."""
+"""The environment of the processes, and the file with the variables that a caller of the stack needs."""
 
 import hashlib
 import json

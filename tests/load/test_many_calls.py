@@ -29,8 +29,8 @@ def on_the_ledger(spent: Mapping[tuple[str, ...], int]) -> int:
     return spent["convergence_bigquery_statements_total", "dml", "tenant_usage_quotas"] - again
 
 
-def admitted(told: list[CallResult]) -> Mapping[str, int]:
-    return Counter(one.member.tenant_id for one in told if one.code == "OK")
+def admitted(results: list[CallResult]) -> Mapping[str, int]:
+    return Counter(one.member.tenant_id for one in results if one.code == "OK")
 
 
 async def test_all_are_admitted_that_the_limits_allow_in_few_statements_and_counted_once(
@@ -44,15 +44,15 @@ async def test_all_are_admitted_that_the_limits_allow_in_few_statements_and_coun
     began = time.monotonic()
 
     async with load.whole.gateway_channel() as channel:
-        told = await run_all(channel, calls)
+        results = await run_all(channel, calls)
 
     took = time.monotonic() - began
     spent = load.whole.counted() - before
-    codes = Counter(one.code for one in told)
+    codes = Counter(one.code for one in results)
     record_property("calls", f"{codes} in {took:.0f} s, {on_the_ledger(spent)} statements on the ledger; {load.gate.refused}")
     assert codes.keys() == {"OK", "RESOURCE_EXHAUSTED"}
-    assert not [one.message for one in told if any(word in one.message.lower() for word in BIGQUERYS_WORDS)]
-    assert {member.tenant_id: admitted(told)[member.tenant_id] for member in load.crowd} == {
+    assert not [one.message for one in results if any(word in one.message.lower() for word in BIGQUERYS_WORDS)]
+    assert {member.tenant_id: admitted(results)[member.tenant_id] for member in load.crowd} == {
         member.tenant_id: member.admitted for member in load.crowd
     }
     assert on_the_ledger(spent) <= max(FEW_CALLS, len(calls) / 25)

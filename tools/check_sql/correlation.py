@@ -26,7 +26,7 @@ from zetasql.types import (
     ResolvedWithRefScan,
 )
 
-COLUMN = "BigQuery cannot turn this correlated subquery into a join: {} must stand in an equality with a column of the subquery; use a JOIN"
+COLUMN = "BigQuery cannot turn this correlated subquery into a join: {} must be in an equality with a column of the subquery; use a JOIN"
 NESTED = "BigQuery cannot turn a correlated subquery inside a correlated subquery into joins; use a JOIN"
 LIMITED = "BigQuery cannot turn a correlated subquery with LIMIT into a join; use an aggregate, or QUALIFY ROW_NUMBER() in a JOIN"
 _INNER, _LEFT = ResolvedJoinScanEnums.JoinType.INNER, ResolvedJoinScanEnums.JoinType.LEFT

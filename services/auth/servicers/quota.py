@@ -26,7 +26,7 @@ class QuotaServicer(quota_service_pb2_grpc.QuotaServiceServicer):
     async def GetQuota(self, request: quota_service_pb2.GetQuotaRequest, context: Context) -> quota_service_pb2.GetQuotaResponse:
         """Raises Unavailable if BigQuery does not answer."""
         usage, now = await self._ledger.usage(request.tenant_id), self._clock.now()
-        refusing, told = next_run(usage, now)
+        refusing, message = next_run(usage, now)
         return quota_service_pb2.GetQuotaResponse(
             tenant_id=usage.tenant_id,
             usage_date=usage.usage_date.isoformat(),
@@ -44,7 +44,7 @@ class QuotaServicer(quota_service_pb2_grpc.QuotaServiceServicer):
             daily_resets_at=to_timestamp(next_day(now)),
             monthly_resets_at=to_timestamp(next_month(now)),
             refusing_limit=refusing or "",
-            message=told,
+            message=message,
         )
 
     async def ResetDailyQuotas(

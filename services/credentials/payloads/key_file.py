@@ -23,7 +23,7 @@ _ASSIGNMENT = re.compile(r"(?s)(?:(?:export|set)\s+|\$env:)?[A-Za-z_]\w{0,127}\s
 _GENERAL = "must be the key file's JSON object, as it is or as a string."
 _CAUSES = (
     (re.compile("-----BEGIN "), "is a private key alone. Send the whole key file, the JSON that Google issued with it."),
-    (re.compile(r"[^{}\"\n]{1,512}\.(?i:json|p12|pem|key)\Z"), "is the name of a file. Send what stands in that file."),
+    (re.compile(r"[^{}\"\n]{1,512}\.(?i:json|p12|pem|key)\Z"), "is the name of a file. Send the content of that file."),
     (re.compile(r"\{\s*'"), "has single quotes, as Python prints an object; JSON has double ones. Send the key file as Google issued it."),
     (re.compile(r"\{\s*[\u201c-\u201f]"), "has typographic quotes; JSON has plain ones. Send the key file as Google issued it."),
     (
@@ -93,7 +93,7 @@ def _from_json(text: str) -> object:
     except (ValueError, RecursionError):
         return None
     field = f"{KEY_FILE}.{twice}" if PLAIN_NAME.fullmatch(twice) else KEY_FILE
-    raise InvalidArgument(field, "stands in the key file twice. Send the file as Google issued it.")
+    raise InvalidArgument(field, "occurs twice in the key file. Send the file as Google issued it.")
 
 
 def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

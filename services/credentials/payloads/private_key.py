@@ -22,8 +22,8 @@ _LINE = 64
 
 _OTHER_KINDS = {
     "ENCRYPTED PRIVATE KEY": "is locked with a password. Send the key as Google issued it, without one.",
-    "CERTIFICATE": "is a certificate. Send the private key, as it stands in the key file that Google issued.",
-    "PUBLIC KEY": "is the public key. Send the private key, as it stands in the key file that Google issued.",
+    "CERTIFICATE": "is a certificate. Send the private key from the key file that Google issued.",
+    "PUBLIC KEY": "is the public key. Send the private key from the key file that Google issued.",
     "EC PRIVATE KEY": "is no RSA key. Send the key as Google issued it.",
 }
 

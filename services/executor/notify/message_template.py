@@ -33,7 +33,7 @@ class MessageTemplate:
 
 
 def for_slack(value: str) -> str:
-    """A value that Slack shows literally: it can mention nobody and hide no link (Slack, "Formatting text", "Escaping text")."""
+    """A value that Slack shows literally: it can neither mention a user nor hide a link (Slack, "Formatting text", "Escaping text")."""
     return value.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 

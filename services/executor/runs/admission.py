@@ -104,8 +104,8 @@ class Admission:
             raise
         except bigquery.NotFound as error:
             await self._give_back(reservation, _never_began(run))
-            told = "This tenant's dataset is gone. Set its credentials again: that makes it anew."
-            raise FailedPrecondition("CREDENTIALS_MISSING", told) from error
+            message = "This tenant's dataset is gone. Set its credentials again: that makes it anew."
+            raise FailedPrecondition("CREDENTIALS_MISSING", message) from error
         except Exception:
             await self._give_back(reservation, _never_began(run))
             raise
@@ -123,7 +123,7 @@ def _never_began(run: Run) -> str:
 
 def _overlaps(other: str | None) -> ConvergenceError:
     if other is None:  # it has ended since
-        told = "Another run of this pipeline worked on one of these days and has just ended. Try again."
-        return Unavailable("SERVICE_UNAVAILABLE", told, retry_after=timedelta(seconds=1))
-    told = f"Run {other} of this pipeline is working on one of these days. Wait until it has ended, or cancel it."
-    return AlreadyExists("RUN_OVERLAPS", told, metadata={"pipeline_logging_id": other})
+        message = "Another run of this pipeline worked on one of these days and has just ended. Try again."
+        return Unavailable("SERVICE_UNAVAILABLE", message, retry_after=timedelta(seconds=1))
+    message = f"Run {other} of this pipeline is working on one of these days. Wait until it has ended, or cancel it."
+    return AlreadyExists("RUN_OVERLAPS", message, metadata={"pipeline_logging_id": other})

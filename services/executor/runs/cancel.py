@@ -34,14 +34,14 @@ class Canceller:
         now = self._clock.now()
         try:
             cancelled = RunOutcome(status=RunStatus.CANCELLED, error_message=CANCELLED)
-            stands = await self._store.finish_run(tenant_id, pipeline_logging_id, cancelled, at=now)
+            status = await self._store.finish_run(tenant_id, pipeline_logging_id, cancelled, at=now)
         except bigquery.NotFound:
-            stands = None  # no credentials were ever set, so there is no dataset and no run
-        if stands is None:
+            status = None  # no credentials were ever set, so there is no dataset and no run
+        if status is None:
             raise no_such_run()
-        if stands is not RunStatus.CANCELLED:
-            told = f"The run has ended {stands}, so there is nothing to cancel."
-            raise FailedPrecondition("RUN_HAS_ENDED", told, metadata={"status": stands})
+        if status is not RunStatus.CANCELLED:
+            message = f"The run has ended {status}, so there is nothing to cancel."
+            raise FailedPrecondition("RUN_HAS_ENDED", message, metadata={"status": status})
         self._active.stop(pipeline_logging_id, CANCELLED, status=RunStatus.CANCELLED)
         # CANCELLED counts on no day, so the day does not matter.
         reservation = Reservation(tenant_id=tenant_id, pipeline_logging_id=pipeline_logging_id, usage_date=utc_day(now))

@@ -72,8 +72,8 @@ class DryRunner:
         tenant_id = prepared.run.tenant_id
         await self._credentials.require(tenant_id, prepared.credentials_provider)
         if self._under_way[tenant_id] >= MAX_CONCURRENT:
-            told = f"{MAX_CONCURRENT} dry runs of this tenant are under way. Try again when one has ended."
-            raise ResourceExhausted("CONCURRENT_LIMIT_REACHED", told, retry_after=timedelta(seconds=5))
+            problem = f"{MAX_CONCURRENT} dry runs of this tenant are under way. Try again when one has ended."
+            raise ResourceExhausted("CONCURRENT_LIMIT_REACHED", problem, retry_after=timedelta(seconds=5))
         self._under_way[tenant_id] += 1
         try:
             return await self._dry_run(prepared)
@@ -113,8 +113,8 @@ class DryRunner:
             found.problems[step.id] = error.message
         except GoogleAPICallError:
             _log.exception("preview_refused", step=step.id)
-            told = "BigQuery refuses this step's SQL. Tell whoever runs this service: the template and the tables do not fit."
-            found.problems[step.id] = told
+            problem = "BigQuery refuses this step's SQL. Tell the operator of this service: the template and the tables do not fit."
+            found.problems[step.id] = problem
         return None
 
 

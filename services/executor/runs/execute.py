@@ -73,7 +73,7 @@ async def execute(prepared: PreparedRun, tools: Toolbox, progress: RunProgress |
             await _run(prepared, work, progress, tools)
         except asyncio.CancelledError as stop:
             # A cancelled run gets its outcome from the canceller; the step's own timeout says nothing about it.
-            progress.stopped = next((told for told in stop.args if isinstance(told, RunOutcome)), prepared.overdue())
+            progress.stopped = next((outcome for outcome in stop.args if isinstance(outcome, RunOutcome)), prepared.overdue())
             await _run_stopped(prepared, finalizers, progress, tools)
             raise
         await _run(prepared, finalizers, progress, tools)
@@ -132,8 +132,8 @@ async def _perform(prepared: PreparedRun, step: TemplateStep, progress: RunProgr
         if isinstance(result, StepResult):
             progress.ended[step.id] = StepStatus.COMPLETED
             progress.results[step.id] = result
-            told: dict[str, Any] = {"rows_processed": result.rows_processed, "metadata": result.metadata}
-            await _log_step(prepared, step, StepStatus.COMPLETED, tools, attempt=attempt, duration_ms=took, **told)
+            fields: dict[str, Any] = {"rows_processed": result.rows_processed, "metadata": result.metadata}
+            await _log_step(prepared, step, StepStatus.COMPLETED, tools, attempt=attempt, duration_ms=took, **fields)
             return
         why: dict[str, Any] = {
             "error_message": result.message,
@@ -164,12 +164,12 @@ async def _attempt(prepared: PreparedRun, step: TemplateStep, progress: RunProgr
         return StepError(error.message, is_retryable=isinstance(error, Unavailable))
     except bigquery.BadRequest:
         _log.exception("step_sql_refused", step=step.id)
-        told = "BigQuery refuses this step's SQL, or what it makes of these rows. Tell whoever runs this service."
-        return StepError(told)
+        message = "BigQuery refuses this step's SQL, or its result for these rows. Tell the operator of this service."
+        return StepError(message)
     except Exception:  # noqa: BLE001 - a bug fails its run, not the executor
         _log.exception("step_broke", step=step.id)
-        told = f"Something broke on our side. Quote pipeline_logging_id {prepared.run.pipeline_logging_id} when you ask for help."
-        return StepError(told, is_retryable=True)
+        message = f"Something broke on our side. Quote pipeline_logging_id {prepared.run.pipeline_logging_id} when you ask for help."
+        return StepError(message, is_retryable=True)
 
 
 def context_of(

@@ -16,9 +16,9 @@ from services.executor.store import Store
 from services.platform.clock import Clock, utc_day
 from services.platform.errors import ConvergenceError
 
-LOST = "The executor that led this run was lost; run it again."
+LOST = "The executor of this run was lost; run it again."
 MAX_CONCURRENT_TENANTS = 8
-OVERDUE = "The run was still RUNNING after its deadline, and nobody led it; run it again."
+OVERDUE = "The run was still RUNNING after its deadline, and no executor was working on it; run it again."
 TAKEN_UP_WITHIN = timedelta(minutes=15)
 """The scheduler starts an attempt that never began again, under the same id, in its next process-queue call or the one after (every 5
 minutes); then the reservation is renewed with its unit.
@@ -138,7 +138,7 @@ class Reconciler:
         outcome = action.outcome
         if action.fail_run:
             lost = RunOutcome(status=RunStatus.FAILED, error_message=LOST)
-            stands = await self._store.finish_run(reservation.tenant_id, reservation.pipeline_logging_id, lost, at=self._clock.now())
-            outcome = stands or outcome
+            status = await self._store.finish_run(reservation.tenant_id, reservation.pipeline_logging_id, lost, at=self._clock.now())
+            outcome = status or outcome
         await self._quota.settle(reservation, outcome)
         _log.info("run_reconciled", tenant_id=reservation.tenant_id, pipeline_logging_id=reservation.pipeline_logging_id, outcome=outcome)

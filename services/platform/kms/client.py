@@ -114,8 +114,8 @@ class Kms:
                 self._log_refusal(error, _UNUSABLE[type(error)])
                 raise Internal(
                     "KMS_KEY_UNUSABLE",
-                    "The key that seals credentials cannot be used at the moment, and nothing was changed. Tell this service's operator; "
-                    "its log says why as kms_refused. If the key is gone for good, set the credentials again once there is a new one.",
+                    "The key that encrypts credentials cannot be used at the moment, and nothing was changed. Tell the operator: "
+                    "the log says why as kms_refused. If the key is gone for good, set the credentials again once there is a new one.",
                 ) from error
             except (*_TRANSIENT, google.InvalidArgument) as error:
                 if not isinstance(error, _TRANSIENT) and not _is_damage(error):

@@ -102,8 +102,8 @@ class ClaimWatcher:
             case "COMPLETED":
                 return completed(claim)
             case "FAILED":
-                told = state.error_message or "The run failed."
-                return failed(claim, told, self._policy, now=now, chance=self._chance(), is_final=state.is_final)
+                message = state.error_message or "The run failed."
+                return failed(claim, message, self._policy, now=now, chance=self._chance(), is_final=state.is_final)
             case "CANCELLED":
                 return failed(claim, state.error_message or CANCELLED, self._policy, now=now, chance=0.0, is_final=True)
             case "" if held.unknown_start is not None:

@@ -24,7 +24,7 @@ MIN_WAIT = timedelta(seconds=5)
 REFUSED_WAIT = timedelta(seconds=60)
 """The wait after a refusal without RetryInfo."""
 ERROR_LENGTH = 2000
-SCHEDULE_GONE = "The schedule of this run was deleted, so nobody knows any more what to run."
+SCHEDULE_GONE = "The schedule of this run was deleted, so it is no longer known what to run."
 
 
 class ClaimOutcome(StrEnum):
