@@ -269,12 +269,12 @@ async def test_several_days_in_one_run(tenant: Tenant, bill: Bill, begin: Begin,
 
 
 async def test_a_dry_run_leaves_no_trace(tenant: Tenant, tools: Toolbox, bill: Bill, catalog: Catalog) -> None:
-    """All three steps' SQL fits the tables."""
+    """All steps' SQL fits the tables."""
     await bill(awkward(DAY, 20, 11))
     dry_runner = DryRunner(tools, Credentials(), query_usd_per_tib=6.25)  # type: ignore[arg-type]
     found = await dry_runner.dry_run(tenant.job(catalog, FOCUS, date=DAY.isoformat()))
     assert found.problems == {}
-    assert [step.step_id for step in found.steps] == ["stage", "conformance", "publish"]
+    assert [step.step_id for step in found.steps] == ["stage", "google", "conformance", "publish"]
     assert await published(tenant) == {}
     assert await tenant.rows("SELECT table_name FROM INFORMATION_SCHEMA.TABLES WHERE table_name LIKE 'x_staging%'") == []
 

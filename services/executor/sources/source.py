@@ -8,7 +8,9 @@ what reading costs, and every message to the tenant about it.
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from datetime import date
+from decimal import Decimal
+from typing import Any, Protocol, runtime_checkable
 
 import pyarrow as pa
 
@@ -79,6 +81,41 @@ class Source(Protocol):
 
     def close(self) -> None:
         """Closes the connections."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DailyTotal:
+    """What a cloud's own FOCUS data says of a UTC day in one currency."""
+
+    day: date
+    currency: str | None
+    billed_cost: Decimal
+    """The sum of BilledCost."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FocusReport:
+    """What a cloud's own FOCUS data says of a run's days."""
+
+    table: str | None
+    """Where it was read; None if there was nothing to read."""
+    note: str
+    """What was read, or why nothing was: a sentence for the tenant."""
+    totals: tuple[DailyTotal, ...] = ()
+    """Days and currencies without rows are absent."""
+
+
+@runtime_checkable
+class FocusReporter(Protocol):
+    """A source whose cloud also makes FOCUS data itself, which ours can be held against. Its calls block."""
+
+    def focus_totals(self, period: Period, check_cancelled: CheckCancelled) -> FocusReport:
+        """The totals of these days. Raises StepError; what `check_cancelled` raises."""
+        ...
+
+    def estimate_focus_totals(self, period: Period, check_cancelled: CheckCancelled) -> Estimate:
+        """What `focus_totals` would read. Raises as it does."""
         ...
 
 

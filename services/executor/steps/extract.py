@@ -8,9 +8,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 
-from services.executor.sources.source import CheckCancelled, Estimate, Export, ReadRequest, SourceType
+from services.executor.sources.source import CheckCancelled, Estimate, Export, ReadRequest, Source, SourceType
 from services.executor.sources.spool import Spooled, spool
 from services.executor.staging.shape import StagingShape
+from services.executor.steps.at_source import at_source
 from services.executor.templates.parameters import ParameterType
 from services.executor.templates.period import DAY
 from services.executor.templates.section import Section
@@ -33,11 +34,11 @@ class Extract:
         """Reads the export into a file, then loads the file into the staging table. Raises StepError."""
         table = self.shape.table(context.run.pipeline_logging_id, context.run.attempt)
 
-        def read(export: Export, check_cancelled: CheckCancelled) -> tuple[Export, Spooled]:
-            schema = self.shape.arrow
+        def read(source: Source, check_cancelled: CheckCancelled) -> tuple[Export, Spooled]:
+            export, schema = source.find(_request(context), check_cancelled), self.shape.arrow
             return export, spool(export.read(schema, check_cancelled), schema, folder=context.tools.spool_dir)
 
-        export, spooled = await self._at_source(context, read)
+        export, spooled = await at_source(context, self.source_type, read)
         with spooled.file:
             within = timedelta(seconds=context.timeout_seconds)
             try:
@@ -56,10 +57,11 @@ class Extract:
     async def dry_run(self, context: StepContext) -> StepDryRun:
         """Finds the export as a run does, and estimates it without reading."""
 
-        def look(export: Export, _: CheckCancelled) -> tuple[Export, Estimate]:
+        def look(source: Source, check_cancelled: CheckCancelled) -> tuple[Export, Estimate]:
+            export = source.find(_request(context), check_cancelled)
             return export, export.estimate()
 
-        export, estimate = await self._at_source(context, look)
+        export, estimate = await at_source(context, self.source_type, look)
         table = self.shape.table(context.run.pipeline_logging_id, context.run.attempt)
         await context.tools.staging.make(context.run.tenant_id, table)
         return StepDryRun(
@@ -70,18 +72,9 @@ class Extract:
             metadata={**export.origin, "estimated_rows": estimate.rows, **context.days_not_over},
         )
 
-    async def _at_source[Answer](self, context: StepContext, use: Callable[[Export, CheckCancelled], Answer]) -> Answer:
-        """The result of `use(export, check_cancelled)`, called in a worker; closes the source afterwards. Raises StepError."""
-        source = await context.tools.sources.open(context.run.tenant_id, self.source_type)
-        request = ReadRequest(parameters={**context.parameters, **context.outputs}, period=context.period)
 
-        def work(check_cancelled: CheckCancelled) -> Answer:
-            try:
-                return use(source.find(request, check_cancelled), check_cancelled)
-            finally:
-                source.close()
-
-        return await context.tools.workers.run(work)
+def _request(context: StepContext) -> ReadRequest:
+    return ReadRequest(parameters={**context.parameters, **context.outputs}, period=context.period)
 
 
 def extract_from(step_type: str, load: Callable[[], SourceType]) -> StepType:

@@ -9,6 +9,7 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import Any, Final
 
 import pyarrow as pa
@@ -21,10 +22,11 @@ from google.cloud.bigquery_storage_v1 import types
 from services.executor.errors import StepError
 from services.executor.records import Period
 from services.executor.sources.gcp.export_days import Days
-from services.executor.sources.gcp.export_rows import TOTALS, is_by_ingestion, restriction, selection, sizes_by_day
+from services.executor.sources.gcp.export_rows import TOTALS, focus_totals, is_by_ingestion, restriction, selection, sizes_by_day
 from services.executor.sources.gcp.exports import Listed, TableName, check_usage, is_usage
 from services.executor.sources.gcp.identity import identity_of, storage_reader
 from services.executor.sources.gcp.refusals import Asked, Role, explain, lacks_role
+from services.executor.sources.source import DailyTotal
 from services.platform.settings import ServiceSettings
 
 SECONDS = 30.0
@@ -34,6 +36,7 @@ RETRY = DEFAULT_RETRY.with_timeout(SECONDS)
 LOOK_SECONDS = 5.0
 """Seconds to wait for a query on a view before the next check for cancellation."""
 LABELS: Final = {"managed-by": "convergence", "service": "executor", "statement": "read_view"}
+FOCUS_LABELS: Final = LABELS | {"statement": "focus_totals"}
 _FAILURES = (google.GoogleAPICallError, google_auth.GoogleAuthError, OSError)
 
 
@@ -168,6 +171,26 @@ class GcpBilling:
             job = self._query(found, wanted, period, dry_run=True)
             return TableEstimate(size=job.total_bytes_processed or 0, rows=0, by_query=True)
 
+    def focus_size(self, table: TableName, period: Period) -> int:
+        """The bytes that `focus_totals` would read. Raises StepError."""
+        sql, parameters = focus_totals(table, period)
+        with self._translate_errors(f"table {table}", Role.JOB_USER):
+            config = bigquery.QueryJobConfig(labels=FOCUS_LABELS, dry_run=True, use_query_cache=False, query_parameters=parameters)
+            job = self._client.query(sql, job_config=config, timeout=SECONDS, retry=RETRY, job_retry=None)
+            return job.total_bytes_processed or 0
+
+    def focus_totals(self, table: TableName, period: Period, max_bytes: int, check_cancelled: Callable[[], None]) -> list[DailyTotal]:
+        """What Google's FOCUS export says of these days, by a query job that fails, unpaid, if it would read more than `max_bytes`. Raises
+        StepError; what `check_cancelled` raises.
+        """
+        sql, parameters = focus_totals(table, period)
+        with self._translate_errors(f"table {table}", Role.JOB_USER):
+            config = bigquery.QueryJobConfig(labels=FOCUS_LABELS, maximum_bytes_billed=max_bytes, query_parameters=parameters)
+            job = self._client.query(sql, job_config=config, timeout=SECONDS, retry=RETRY, job_retry=None)
+            _wait(job, check_cancelled)
+            rows = list(job.result(timeout=SECONDS, retry=RETRY, job_retry=None))
+        return [DailyTotal(day=row["day"], currency=row["currency"], billed_cost=row["billed_cost"] or Decimal()) for row in rows]
+
     def _tables_of(self, dataset: bigquery.DatasetReference) -> Iterator[Listed]:
         for table in self._client.list_tables(dataset, timeout=SECONDS, retry=RETRY):
             name = TableName(project=table.project, dataset=table.dataset_id, table=table.table_id)
@@ -191,13 +214,7 @@ class GcpBilling:
         """The Storage Read API reads tables only: a query job selects the view's rows into its anonymous result table, which is read."""
         with self._translate_errors(f"view {found.reference}", Role.JOB_USER):
             job = self._query(found, columns, period)
-            try:
-                while not _is_done(job):
-                    check_cancelled()
-            except BaseException:
-                with contextlib.suppress(Exception):  # it costs nothing more than it has
-                    job.cancel(timeout=SECONDS, retry=None)
-                raise
+            _wait(job, check_cancelled)
         return self._open(job.destination, types.ReadSession.TableReadOptions())
 
     def _query(self, found: bigquery.Table, columns: Sequence[str], period: Period, *, dry_run: bool = False) -> bigquery.QueryJob:
@@ -243,6 +260,17 @@ def _columns(table: bigquery.Table) -> dict[str, str]:
 def _wanted(found: bigquery.Table, columns: pa.Schema | None) -> list[str]:
     wanted = None if columns is None else {name.lower() for name in columns.names}
     return [name for name in _columns(found) if wanted is None or name.lower() in wanted]
+
+
+def _wait(job: bigquery.QueryJob, check_cancelled: Callable[[], None]) -> None:
+    """Until the job is done; it is cancelled by whatever ends the wait, also what `check_cancelled` raises."""
+    try:
+        while not _is_done(job):
+            check_cancelled()
+    except BaseException:
+        with contextlib.suppress(Exception):  # it costs nothing more than it has
+            job.cancel(timeout=SECONDS, retry=None)
+        raise
 
 
 def _is_done(job: bigquery.QueryJob) -> bool:

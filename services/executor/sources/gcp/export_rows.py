@@ -11,7 +11,7 @@ from google.cloud import bigquery
 
 from services.executor.records import Period
 from services.executor.sources.gcp.export_days import Days
-from services.executor.sources.gcp.exports import COST, CURRENCY, TIME
+from services.executor.sources.gcp.exports import COST, CURRENCY, TIME, TableName
 from services.executor.sources.gcp.refusals import misfits_explained
 from services.executor.staging.shape import conform
 
@@ -25,8 +25,23 @@ def selection(view: bigquery.TableReference, columns: Sequence[str], period: Per
     """
     selected = ", ".join(f"`{name}`" for name in columns)
     sql = f"SELECT {selected} FROM `{view}` WHERE {TIME} >= @first AND {TIME} < @after"  # noqa: S608 - names that were checked
+    return sql, _bounds(period)
+
+
+def focus_totals(table: TableName, period: Period) -> tuple[str, list[bigquery.ScalarQueryParameter]]:
+    """The query for what Google's FOCUS export says of each UTC day and currency, and its parameters: columns `day`, `currency` and
+    `billed_cost`.
+    """
+    sql = (
+        "SELECT DATE(ChargePeriodStart) AS day, BillingCurrency AS currency, CAST(SUM(BilledCost) AS NUMERIC) AS billed_cost "  # noqa: S608
+        f"FROM `{table}` WHERE ChargePeriodStart >= @first AND ChargePeriodStart < @after GROUP BY day, currency"
+    )
+    return sql, _bounds(period)
+
+
+def _bounds(period: Period) -> list[bigquery.ScalarQueryParameter]:
     bounds = {"first": period.first, "after": period.last + timedelta(days=1)}
-    return sql, [bigquery.ScalarQueryParameter(name, "TIMESTAMP", datetime.combine(day, time(), UTC)) for name, day in bounds.items()]
+    return [bigquery.ScalarQueryParameter(name, "TIMESTAMP", datetime.combine(day, time(), UTC)) for name, day in bounds.items()]
 
 
 def restriction(period: Period, *, by_ingestion: bool) -> str:

@@ -22,6 +22,7 @@ MAX_NAMED = 8
 
 _ACCOUNT = "[0-9A-F]{6}(_[0-9A-F]{6}){2}"
 _USAGE = re.compile(r"gcp_billing_export_(?P<detailed>resource_)?v1_(?P<account>\w+)", re.ASCII)
+_FOCUS = re.compile(rf"gcp_billing_export_focus_{_ACCOUNT}")
 _TYPES = {
     "VIEW": "a view",
     "MATERIALIZED_VIEW": "a materialized view",
@@ -113,6 +114,11 @@ def kind_of_name(name: TableName) -> ExportKind | None:
     if match := _USAGE.fullmatch(name.table):
         return ExportKind.DETAILED if match["detailed"] else ExportKind.STANDARD
     return next((kind for pattern, kind in _OTHERS if pattern.fullmatch(name.table) or pattern.fullmatch(name.dataset)), None)
+
+
+def is_focus_table(listed: Listed) -> bool:
+    """Whether a table is, by its name, the one that Google's FOCUS export writes."""
+    return listed.is_table and _FOCUS.fullmatch(listed.name.table) is not None
 
 
 def is_usage(columns: Collection[str]) -> bool:

@@ -6,12 +6,14 @@ from typing import Any, Final
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from services.executor.records import Period
 from services.executor.settings import ExecutorSettings
 from services.executor.sources.gcp.bigquery import GcpBilling, checked, read_gcp
 from services.executor.sources.gcp.export_source import ExportSelection, select_exports
 from services.executor.sources.gcp.flatten import exact_sum, flatten, source_credits
+from services.executor.sources.gcp.focus_export import focus_report, measured
 from services.executor.sources.gcp.prices import GcpPrices
-from services.executor.sources.source import CheckCancelled, Estimate, Export, ReadRequest, Source, SourceType
+from services.executor.sources.source import CheckCancelled, Estimate, Export, FocusReport, ReadRequest, Source, SourceType
 
 EXPORT: Final = "export_table"
 """The parameter that names the export; without it, the export is searched for."""
@@ -67,7 +69,7 @@ class GcpExport:
 
 
 class GcpSource:
-    """A tenant's project; `sources.source.Source`."""
+    """A tenant's project; `sources.source.Source` and `FocusReporter`."""
 
     def __init__(self, cloud: GcpBilling, prices: GcpPrices) -> None:
         self._cloud, self._prices = cloud, prices
@@ -79,6 +81,15 @@ class GcpSource:
         named = request.parameters[EXPORT]
         selection = select_exports(self._cloud, str(named) if named else None, request.period, check_cancelled)
         return GcpExport(self._cloud, selection, self._prices)
+
+    def focus_totals(self, period: Period, check_cancelled: CheckCancelled) -> FocusReport:
+        """See FocusReporter: of Google's FOCUS export."""
+        return focus_report(self._cloud, period, check_cancelled)
+
+    def estimate_focus_totals(self, period: Period, check_cancelled: CheckCancelled) -> Estimate:
+        """See FocusReporter."""
+        _, size = measured(self._cloud, period, check_cancelled)
+        return Estimate(bytes_read=size, staged_bytes=0, rows=0, cost_usd=self._prices.reading(size, by_query=True))
 
     def close(self) -> None:
         """Closes the connections."""
