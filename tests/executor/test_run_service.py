@@ -106,6 +106,7 @@ async def test_a_scheduled_run_is_recorded_without_a_user_and_with_its_real_date
     assert answers == ["RUNNING", "RUNNING", "COMPLETED"]
     [row] = await tenant.rows("SELECT * EXCEPT (started_at, completed_at, duration_ms) FROM x_meta_pipeline_runs")
     assert row.pop("deadline_at") > datetime.now(UTC)
+    assert row.pop("is_final") is None, "it is for those that FAILED"
     assert uuid.UUID(row.pop("claimed_by")).version == 4
     assert row == {
         "pipeline_logging_id": asked.pipeline_logging_id,

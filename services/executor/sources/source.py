@@ -86,7 +86,7 @@ class Source(Protocol):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DailyTotal:
-    """What a cloud's own FOCUS data says of a UTC day in one currency."""
+    """The total of one UTC day and currency in a cloud's own FOCUS data."""
 
     day: date
     currency: str | None
@@ -96,26 +96,26 @@ class DailyTotal:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class FocusReport:
-    """What a cloud's own FOCUS data says of a run's days."""
+    """The totals of a run's days in a cloud's own FOCUS data."""
 
     table: str | None
-    """Where it was read; None if there was nothing to read."""
+    """The table that was read; None if there was none."""
     note: str
-    """What was read, or why nothing was: a sentence for the tenant."""
+    """A sentence for the tenant: what was read, or why nothing was."""
     totals: tuple[DailyTotal, ...] = ()
     """Days and currencies without rows are absent."""
 
 
 @runtime_checkable
 class FocusReporter(Protocol):
-    """A source whose cloud also makes FOCUS data itself, which ours can be held against. Its calls block."""
+    """A source whose cloud also provides FOCUS data, to compare ours with. Its calls block."""
 
     def focus_totals(self, period: Period, check_cancelled: CheckCancelled) -> FocusReport:
         """The totals of these days. Raises StepError; what `check_cancelled` raises."""
         ...
 
     def estimate_focus_totals(self, period: Period, check_cancelled: CheckCancelled) -> Estimate:
-        """What `focus_totals` would read. Raises as it does."""
+        """The estimate of `focus_totals`. Raises as it does."""
         ...
 
 

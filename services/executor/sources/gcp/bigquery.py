@@ -180,8 +180,8 @@ class GcpBilling:
             return job.total_bytes_processed or 0
 
     def focus_totals(self, table: TableName, period: Period, max_bytes: int, check_cancelled: Callable[[], None]) -> list[DailyTotal]:
-        """What Google's FOCUS export says of these days, by a query job that fails, unpaid, if it would read more than `max_bytes`. Raises
-        StepError; what `check_cancelled` raises.
+        """The totals of these days in Google's FOCUS export. The query job fails, free of charge, if it would read more than `max_bytes`.
+        Raises StepError; what `check_cancelled` raises.
         """
         sql, parameters = focus_totals(table, period)
         with self._translate_errors(f"table {table}", Role.JOB_USER):
@@ -263,7 +263,7 @@ def _wanted(found: bigquery.Table, columns: pa.Schema | None) -> list[str]:
 
 
 def _wait(job: bigquery.QueryJob, check_cancelled: Callable[[], None]) -> None:
-    """Until the job is done; it is cancelled by whatever ends the wait, also what `check_cancelled` raises."""
+    """Waits until the job is done. If the wait ends early, also by what `check_cancelled` raises, the job is cancelled."""
     try:
         while not _is_done(job):
             check_cancelled()

@@ -29,7 +29,7 @@ def selection(view: bigquery.TableReference, columns: Sequence[str], period: Per
 
 
 def focus_totals(table: TableName, period: Period) -> tuple[str, list[bigquery.ScalarQueryParameter]]:
-    """The query for what Google's FOCUS export says of each UTC day and currency, and its parameters: columns `day`, `currency` and
+    """The query for the totals of each UTC day and currency in Google's FOCUS export, and its parameters. Columns: `day`, `currency`,
     `billed_cost`.
     """
     sql = (

@@ -117,7 +117,7 @@ def kind_of_name(name: TableName) -> ExportKind | None:
 
 
 def is_focus_table(listed: Listed) -> bool:
-    """Whether a table is, by its name, the one that Google's FOCUS export writes."""
+    """True if the table is Google's FOCUS export, by its name."""
     return listed.is_table and _FOCUS.fullmatch(listed.name.table) is not None
 
 

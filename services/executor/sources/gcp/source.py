@@ -83,11 +83,11 @@ class GcpSource:
         return GcpExport(self._cloud, selection, self._prices)
 
     def focus_totals(self, period: Period, check_cancelled: CheckCancelled) -> FocusReport:
-        """See FocusReporter: of Google's FOCUS export."""
+        """The totals of Google's FOCUS export."""
         return focus_report(self._cloud, period, check_cancelled)
 
     def estimate_focus_totals(self, period: Period, check_cancelled: CheckCancelled) -> Estimate:
-        """See FocusReporter."""
+        """The size of the query for them."""
         _, size = measured(self._cloud, period, check_cancelled)
         return Estimate(bytes_read=size, staged_bytes=0, rows=0, cost_usd=self._prices.reading(size, by_query=True))
 
