@@ -27,11 +27,7 @@ class Supervisor:
     more.
     """
 
-<<<<<<< HEAD
     def __init__(  # noqa: PLR0913 - a process is started with all of this, and no two of these belong together
-=======
-    def __init__(  # noqa: PLR0913 - a process is started with all of this, and nothing of it hangs together
->>>>>>> exec
         self,
         process: Process,
         *,
