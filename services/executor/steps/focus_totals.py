@@ -1,7 +1,7 @@
-"""`gcp.focus_totals`: totals of the cloud's own FOCUS data for the run's days, by day and currency, for a check that compares ours with them.
+"""`gcp.focus_totals`: the cloud's own FOCUS totals for the run's days, by day and currency, for a check that compares ours with them.
 
-They are read with the tenant's own identity, and only if the run's parameter asks for it. The run does not depend on them: without totals the
-step completes, and its metadata says why there are none.
+They are read with the tenant's own identity, and only if the run's parameter asks for it. The run does not depend on them: without totals
+the step completes, and its metadata says why there are none.
 """
 
 import asyncio

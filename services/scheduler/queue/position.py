@@ -29,7 +29,7 @@ class Waiting:
     """What a run waits for."""
 
     reason: str
-    """A value of `ScheduledRun.waiting_for`, see the proto."""
+    """A value of `ScheduledRun.waiting_for`, which the proto lists."""
     message: str
 
 
