@@ -1,4 +1,4 @@
-"""What this process has sent to BigQuery, as our own counters tell it."""
+"""Statements that this process has sent to BigQuery, from our own counters."""
 
 from services.platform.metrics import BIGQUERY_JOBS
 

@@ -1,4 +1,4 @@
-"""The tree stays one that a newcomer can read: small files, few of them in a folder, names that say one thing."""
+"""Keeps the tree readable: small files, few of them in a folder, names with one meaning."""
 
 import ast
 from collections import defaultdict

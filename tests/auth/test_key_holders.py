@@ -1,4 +1,4 @@
-"""Whose keys they are, for many who ask at once."""
+"""The holders of API keys, for many concurrent look-ups."""
 
 import asyncio
 from collections.abc import AsyncIterator

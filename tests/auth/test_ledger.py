@@ -1,4 +1,4 @@
-"""The quota ledger on a real BigQuery emulator: exact, cheap, and the same answer twice."""
+"""The quota ledger on a real BigQuery emulator: exact, cheap, idempotent."""
 
 import asyncio
 import uuid

@@ -1,4 +1,4 @@
-"""The ledger under load: exact, and cheap, as BigQuery is and not as the emulator is."""
+"""The ledger under load: exact and cheap, with BigQuery's limits and conflicts."""
 
 import asyncio
 import random

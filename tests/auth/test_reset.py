@@ -1,4 +1,4 @@
-"""The daily reset (flow 3C), with the clock passed in: before, during and after it runs that are alive keep their slot, once."""
+"""The daily reset (flow 3C), with the clock passed in: active runs keep their reservation, once, before, during and after it."""
 
 import asyncio
 import uuid

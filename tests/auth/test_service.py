@@ -1,4 +1,4 @@
-"""Auth through a real server: who may call what, and how a key lives and dies."""
+"""Auth through a real server: who may call what, and the life of an API key."""
 
 import asyncio
 import uuid

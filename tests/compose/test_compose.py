@@ -1,4 +1,4 @@
-"""docker-compose.yml cannot be run here, so its shape is checked, and that it says nothing the programs would not understand."""
+"""docker-compose.yml cannot be run here, so its shape is checked, and that it sets only variables that the programs read."""
 
 import json
 import re

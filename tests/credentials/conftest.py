@@ -1,4 +1,4 @@
-"""Credentials inside the test process, against the run's BigQuery and KMS."""
+"""Credentials inside the test process, on the worker's BigQuery and KMS emulators."""
 
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Credentials as tenants send them. The keys are made for the run and open nothing."""
+"""Credentials as tenants send them. The keys are generated for the run and give access to nothing."""
 
 import json
 from dataclasses import dataclass, field

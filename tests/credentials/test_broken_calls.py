@@ -1,4 +1,4 @@
-"""Calls that cross, and calls that break off: nothing half-written, and the next call makes what is missing."""
+"""Concurrent and interrupted calls: nothing is half-written, and the next call completes what is missing."""
 
 import asyncio
 from collections.abc import Callable

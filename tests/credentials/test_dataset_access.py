@@ -1,4 +1,4 @@
-"""Who has rights in a tenant's dataset, as BigQuery's IAM has it: a new dataset is its creator's alone."""
+"""Rights in a tenant's dataset, with BigQuery's IAM rules: a new dataset belongs to its creator alone."""
 
 import uuid
 from collections.abc import Callable, Iterator

@@ -1,4 +1,4 @@
-"""What is taken as a tenant's AWS or Azure credentials."""
+"""Which AWS and Azure credentials are accepted."""
 
 import json
 from typing import Any

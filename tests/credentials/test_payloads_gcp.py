@@ -1,4 +1,4 @@
-"""What is taken as a tenant's Google credentials, and what is made of it."""
+"""Which Google credentials are accepted, and how they are rebuilt."""
 
 import base64
 import json

@@ -1,4 +1,4 @@
-"""Whatever is sent: it is sealed whole, or refused by name without a word of it repeated."""
+"""Any payload is encrypted completely, or refused by the field's name without quoting its content."""
 
 import json
 from typing import Any

@@ -1,4 +1,4 @@
-"""What is taken as a tenant's Slack channel or webhook."""
+"""Which Slack and webhook targets are accepted."""
 
 import base64
 import json

@@ -1,4 +1,4 @@
-"""Flow 1 inside the service: what is answered, what stands in the tables, and what it cost."""
+"""Flow 1 inside the service: the response, the rows written, and the number of statements."""
 
 import json
 from collections.abc import Callable

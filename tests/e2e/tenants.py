@@ -1,4 +1,4 @@
-"""Tenants as the end-to-end tests have them: provisioned, with a key, on a stack that is up."""
+"""Tenants of the end-to-end tests: provisioned, with a key, on a running stack."""
 
 import json
 import urllib.request

@@ -1,4 +1,4 @@
-"""The statement budget, from the services' own counters. On a suite that nobody else calls: every job counts."""
+"""The statement budget, from the services' own counters. No other caller uses this suite, so every job counts."""
 
 from datetime import date
 

@@ -1,4 +1,4 @@
-"""A run that is cancelled through the real gateway."""
+"""Cancelling a run through the real gateway."""
 
 import uuid
 from datetime import date

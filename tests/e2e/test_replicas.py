@@ -1,4 +1,4 @@
-"""Two of everything: what is exact with one process is exact with two."""
+"""Two processes of each service: what is exact with one is exact with two."""
 
 import asyncio
 from collections import Counter

@@ -1,4 +1,4 @@
-"""A tenant's secret is nowhere in the clear: not in a table, a log, a file of the stack, an answer. And its seal is its own."""
+"""A tenant's secret is nowhere in the clear: not in a table, a log, a file of the stack or a response. Its associated data is its own."""
 
 import base64
 import contextlib

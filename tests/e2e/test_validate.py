@@ -1,4 +1,4 @@
-"""A dry run through the real gateway: what a run would read and cost, what it would fail with, and nothing spent."""
+"""A dry run through the real gateway: what a run would read, cost and fail with; no quota is used."""
 
 from datetime import date
 

@@ -1,4 +1,4 @@
-"""A run's story as server-sent events, through the real gateway."""
+"""The events of a run as server-sent events, through the real gateway."""
 
 import json
 from collections.abc import Iterator

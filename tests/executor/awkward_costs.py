@@ -1,4 +1,4 @@
-"""A day of billing export rows that are hard to add up, and what they add up to, in decimals."""
+"""A day of billing export rows that are hard to sum exactly, and their sums as decimals."""
 
 import random
 from collections import defaultdict

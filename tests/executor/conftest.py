@@ -1,4 +1,4 @@
-"""A tenant on the run's emulators: its own project with its own service account, and its dataset as credentials makes it."""
+"""A tenant on the worker's emulators: its own project with its own service account, and its dataset as credentials creates it."""
 
 import asyncio
 import shutil

@@ -1,4 +1,4 @@
-"""Rows of billing_cost_daily, put there without an export: what gcp/cost/focus makes of them is another matter than how they are loaded."""
+"""Rows of billing_cost_daily, inserted without an export: loading them is tested elsewhere."""
 
 import json
 from collections.abc import Iterable, Mapping

@@ -1,4 +1,4 @@
-"""Targets of notifications as they come: real https servers on loopback, each with a way of its own to answer."""
+"""Targets of notifications: real https servers on loopback, each with its own response."""
 
 import asyncio
 import ssl

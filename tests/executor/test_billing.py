@@ -1,4 +1,4 @@
-"""gcp/cost/billing on the emulator, held against the source it read."""
+"""gcp/cost/billing on the emulator, compared with the source it read."""
 
 import asyncio
 import math

@@ -1,4 +1,4 @@
-"""A cancelled run is CANCELLED at once and gives its slot back, whichever executor leads it. The store is the emulator."""
+"""A cancelled run is CANCELLED at once and its reservation settled, whichever executor executes it. The store is the emulator."""
 
 import asyncio
 import uuid

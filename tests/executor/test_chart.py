@@ -1,4 +1,4 @@
-"""The chart of states in the package's docstring is what the code does, and all that it does."""
+"""The chart of states in the package's docstring matches the code, transition by transition."""
 
 import asyncio
 import re

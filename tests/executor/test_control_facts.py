@@ -1,4 +1,4 @@
-"""Who leads a run, and whether it may be tried again, are said by its row: also where the row or its table is from before these columns."""
+"""The row of a run says which process has claimed it and whether it may be retried, also if row or table are older than these columns."""
 
 import asyncio
 import uuid

@@ -1,4 +1,4 @@
-"""What the guides show can be copied: it loads as it stands there, and fits the schema that editors use."""
+"""The examples in the guides can be copied: they load unchanged and fit the schema that editors use."""
 
 import json
 import re

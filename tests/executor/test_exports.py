@@ -1,4 +1,4 @@
-"""Which of a project's tables is read, and what is said of those that are not."""
+"""Which of a project's tables is read, and the errors about the others."""
 
 import pytest
 

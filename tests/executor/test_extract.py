@@ -1,4 +1,4 @@
-"""The extract step knows no cloud: here it reads one of the tests' own, whose exports are files behind a manifest, one a billing month."""
+"""The extract step knows no cloud: here it reads a test source whose exports are files behind a manifest, one a billing month."""
 
 import json
 import shutil

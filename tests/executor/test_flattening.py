@@ -1,4 +1,4 @@
-"""Lists of an export become columns; what is new in it is kept; what does not fit is named."""
+"""Lists of an export become columns; unknown columns are kept; columns that do not fit are named."""
 
 import json
 import math

@@ -1,4 +1,4 @@
-"""gcp/cost/focus on the emulator: what gcp/cost/billing has loaded, as FOCUS 1.2, held against the export it came from."""
+"""gcp/cost/focus on the emulator: the output of gcp/cost/billing as FOCUS 1.2, compared with the export."""
 
 import re
 from collections.abc import Awaitable, Callable, Mapping

@@ -1,4 +1,4 @@
-"""What commitments and credits cost in FOCUS: by example, on random days, and in a month, against what Python makes of the same rows."""
+"""Commitments and credits in FOCUS: by example, on random days, and in a month, compared with a calculation in Python."""
 
 import os
 import re

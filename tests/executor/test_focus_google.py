@@ -1,4 +1,4 @@
-"""gcp/cost/focus held against Google's own FOCUS export, as the sample tenant has it: asked as the tenant, warned of, never in the way."""
+"""gcp/cost/focus compared with Google's own FOCUS export of the sample tenant: read as the tenant, differences only warn."""
 
 import asyncio
 from collections import Counter

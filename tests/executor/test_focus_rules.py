@@ -1,4 +1,4 @@
-"""gcp/cost/focus row by row: each kind of row of an export, in one run; and random ones, held against sums made in Python."""
+"""gcp/cost/focus row by row: each kind of row of an export, in one run; and random ones, compared with sums computed in Python."""
 
 import random
 from collections import defaultdict

@@ -1,4 +1,4 @@
-"""Idempotency-Key: one run a key and day, whoever sends it and how often."""
+"""Idempotency-Key: one run for each key and day, however often and from wherever it is sent."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable

@@ -1,4 +1,4 @@
-"""Arrow values as JSON text, held against Python's own reading of the same values."""
+"""Arrow values as JSON text, compared with Python's own JSON of the same values."""
 
 import base64
 import json

@@ -1,4 +1,4 @@
-"""The life of a run around its steps: how it starts, waits, is stopped, ends once and is settled. The store is the emulator."""
+"""The life of a run around its steps: it starts, waits, is stopped, ends once and is settled. The store is the emulator."""
 
 import asyncio
 from collections.abc import Awaitable, Callable

@@ -1,4 +1,4 @@
-"""notFound means that a tenant has no runs only where its dataset is really not there. Against a scripted BigQuery."""
+"""notFound means that a tenant has no runs only if its dataset really does not exist. Against a scripted BigQuery."""
 
 from collections.abc import Iterator
 from typing import Any

@@ -1,4 +1,4 @@
-"""What notifications decide without I/O: whose address is public, what an answer means, what a signature is."""
+"""Decisions of notifications, without I/O: public addresses, responses, signatures."""
 
 import base64
 import json

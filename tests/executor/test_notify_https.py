@@ -1,4 +1,4 @@
-"""Posting to targets, over real sockets: whom we talk to, whom we never talk to, and how little of an answer is read."""
+"""Posting to targets over real sockets: which addresses are allowed, and how little of a response is read."""
 
 import asyncio
 import ssl

@@ -1,4 +1,4 @@
-"""Mail, through a real SMTP server: encrypted, with a login, one recipient, and no header of anybody's making."""
+"""Mail through a real SMTP server: encrypted, with a login, one recipient, and no header injection."""
 
 import asyncio
 import ssl

@@ -1,4 +1,4 @@
-"""The queue of notifications: what is tried again, what is given up, what is dropped, and how it ends with the process."""
+"""The queue of notifications: retries, expiry, drops, and how it ends with the process."""
 
 import asyncio
 import time

@@ -1,4 +1,4 @@
-"""Runs that tell: the template's words, what the run is about to end as, and that no target changes a run's outcome or its time."""
+"""Notifications of runs: the template's text, the outcome so far, and that no target changes a run's outcome or duration."""
 
 import asyncio
 import json

@@ -1,4 +1,4 @@
-"""A tenant whose dataset was made before the whole export was read: its tables get the new columns, its rows stay, its pipelines go on."""
+"""A tenant whose tables are older than some columns: they get the new columns, rows stay, pipelines keep working."""
 
 from collections.abc import Awaitable, Callable
 from datetime import date

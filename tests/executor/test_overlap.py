@@ -1,4 +1,4 @@
-"""`overlap: refuse`: one live run of a pipeline and a day, whoever asks, wherever, and however close together."""
+"""`overlap: refuse`: one active run for each pipeline and day, across processes and however close together."""
 
 import asyncio
 import uuid

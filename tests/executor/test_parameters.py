@@ -1,4 +1,4 @@
-"""What a caller's JSON makes of a template's parameters."""
+"""How a caller's JSON values become a template's parameters."""
 
 import contextlib
 from dataclasses import replace

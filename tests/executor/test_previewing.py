@@ -1,4 +1,4 @@
-"""A dry run tells what a run would read and fail with, and leaves no trace."""
+"""A dry run reports what a run would read and fail with, and leaves nothing behind."""
 
 import asyncio
 import math

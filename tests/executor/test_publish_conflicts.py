@@ -1,4 +1,4 @@
-"""Publishes of one tenant at once, in two executors, through a proxy that cancels transactions as BigQuery does."""
+"""Concurrent publishes of one tenant, in two executors, through a proxy that cancels transactions as BigQuery does."""
 
 import asyncio
 from collections.abc import AsyncIterator

@@ -1,4 +1,4 @@
-"""What a publish is composed of, and what cannot be composed."""
+"""How a publish is composed, and what cannot be composed."""
 
 from dataclasses import replace
 from pathlib import Path

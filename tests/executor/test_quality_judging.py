@@ -1,4 +1,4 @@
-"""From what a query answers to verdicts and samples; no answer that is not exactly what was asked is judged."""
+"""From a checks query's result to verdicts and samples; a result that does not match the checks exactly is refused."""
 
 import json
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""Every kind of check on the emulator: what passes, what fails, with how many rows, and what is shown of them."""
+"""Every kind of check on the emulator: what passes, what fails, with how many rows, and which rows are sampled."""
 
 import math
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""What a template may say of checks: what is wrong is named with its place, what is right is composed of checked names and parameters."""
+"""Checks in templates: errors are named with their position; valid ones are composed of checked names and parameters."""
 
 import re
 from pathlib import Path

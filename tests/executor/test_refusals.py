@@ -1,4 +1,4 @@
-"""What Google's errors mean for a tenant, from the payloads that Google sends over REST and over gRPC."""
+"""How Google's errors are explained to a tenant, from the payloads that Google sends over REST and gRPC."""
 
 import json
 from typing import Any

@@ -1,4 +1,4 @@
-"""Which rows of an export are asked for."""
+"""The row filter of an export."""
 
 from datetime import date
 

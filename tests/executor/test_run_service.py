@@ -1,4 +1,4 @@
-"""RunService: what the scheduler may ask, and that an attempt runs once however often it is started. The store is the emulator."""
+"""RunService: the states of runs, and that an attempt runs once however often it is started. The store is the emulator."""
 
 import asyncio
 import contextlib

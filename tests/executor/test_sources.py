@@ -1,4 +1,4 @@
-"""A tenant's project on the emulator: which of its tables is read, and views as well as tables."""
+"""A tenant's project on the emulator: which of its tables is read, views included."""
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field

@@ -1,4 +1,4 @@
-"""Staging tables as BigQuery's blocking client makes and drops them."""
+"""Staging tables, created and dropped through BigQuery's blocking client."""
 
 import asyncio
 import threading

@@ -1,4 +1,4 @@
-"""The JSON Schema that editors check templates with says what the code reads."""
+"""The JSON Schema for editors matches what the code reads."""
 
 import json
 from pathlib import Path

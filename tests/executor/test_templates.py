@@ -1,4 +1,4 @@
-"""Templates: ours can be read; a broken one is named with file and line, and only that one is missing."""
+"""Templates: ours can be loaded; a broken one is named with file and line, and only that one is missing."""
 
 import re
 import shutil

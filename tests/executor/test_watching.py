@@ -1,4 +1,4 @@
-"""Watching a run that is under way: what is told when, from the tenant's own tables."""
+"""Watching an active run: which events are sent when, from the tenant's own tables."""
 
 import asyncio
 import uuid

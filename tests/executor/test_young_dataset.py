@@ -1,4 +1,4 @@
-"""A tenant's first ten minutes: its runs' lines and verdicts are inserted, and all of them are there. Streamed, BigQuery may lose them."""
+"""A tenant's first ten minutes: step logs and verdicts are inserted, and none is lost. Streamed ones could be."""
 
 import asyncio
 import uuid

@@ -1,4 +1,4 @@
-"""A tenant whose pipelines run on the emulator, as the executor's own tests have it."""
+"""A tenant whose pipelines run on the emulator, as in the executor's own tests."""
 
 from tests.executor.conftest import begin, catalog, private_key, project, room, store, tenant, tools
 

@@ -1,4 +1,4 @@
-"""The FinOps Foundation's focus-validator as a program: rows in, the ids of the rules that they break out."""
+"""The FinOps Foundation's focus-validator as a program: rows in, ids of the violated rules out."""
 
 import subprocess
 import xml.etree.ElementTree as ET

@@ -1,4 +1,4 @@
-"""One real Envoy before four small gRPC servers, all on loopback."""
+"""One real Envoy in front of four small gRPC servers, all on loopback."""
 
 import asyncio
 import contextlib

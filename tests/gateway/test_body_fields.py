@@ -1,4 +1,4 @@
-"""What services are told of a REST body: every name that it gives a field, as the transcoder reads it, whatever it looks like."""
+"""The field names of a REST body that services get: every name that the transcoder reads, in any notation."""
 
 import json
 from typing import Any

@@ -1,4 +1,4 @@
-"""The filter that collects a body's names reads any text as the transcoder does."""
+"""The filter that collects a body's field names parses any text as the transcoder does."""
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st

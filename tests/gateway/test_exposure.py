@@ -1,4 +1,4 @@
-"""What can be reached through the gateway, and what passes it in the headers."""
+"""Which paths are reachable through the gateway, and which headers pass."""
 
 import uuid
 

@@ -1,4 +1,4 @@
-"""HTTP as people's clients speak it: old versions, HEAD, encodings, waits. Bytes on a socket where a library would tidy them up."""
+"""HTTP details: old versions, HEAD, encodings, Retry-After. Raw sockets where a library would correct them."""
 
 import asyncio
 from typing import Any

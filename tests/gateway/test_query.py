@@ -1,4 +1,4 @@
-"""What a REST call says in its query, as the transcoder reads it and as the service that has the last word does."""
+"""Query parameters, as the transcoder reads them and as the services check them."""
 
 import pytest
 from google.protobuf.descriptor import MethodDescriptor

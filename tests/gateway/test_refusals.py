@@ -1,4 +1,4 @@
-"""Whatever goes wrong, REST clients get `{code, message, details}`: from Envoy itself as from the services behind it."""
+"""For every error, REST clients get `{code, message, details}`, from Envoy itself and from the services."""
 
 import asyncio
 from typing import Any

@@ -1,4 +1,4 @@
-"""The configuration that Envoy is given."""
+"""Envoy's rendered configuration."""
 
 import subprocess
 import sys

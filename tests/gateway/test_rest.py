@@ -1,4 +1,4 @@
-"""What REST clients see of an answer, and what services see of a REST call."""
+"""What REST clients get as responses, and what services get of a REST call."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Services that are down, wrong or in trouble. These tests have a gateway of their own, because they take its services away."""
+"""Services that are down or fail. These tests have a gateway of their own, because they stop its services."""
 
 import asyncio
 import time

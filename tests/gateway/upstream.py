@@ -1,4 +1,4 @@
-"""A service of the suite as the gateway sees it: answers every RPC that the protos describe as the test says, and records the calls."""
+"""A stub of a service behind the gateway: answers every RPC of the protos as the test says, and records the calls."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field

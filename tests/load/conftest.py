@@ -1,4 +1,4 @@
-"""A crowd of tenants before the whole suite, as real processes: services -> a proxy that is as strict as BigQuery -> the emulator."""
+"""A crowd of tenants and the whole suite as real processes: services -> a proxy as strict as BigQuery -> the emulator."""
 
 import asyncio
 import threading

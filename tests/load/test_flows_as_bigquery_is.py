@@ -1,4 +1,4 @@
-"""Flows 1 to 3 through all four services while BigQuery is as it is on a bad day: rights, conflicts, lost answers, failing jobs."""
+"""Flows 1 to 3 through all four services with BigQuery's restrictions: rights, conflicts, lost responses, failing jobs."""
 
 import json
 from collections import Counter

@@ -1,4 +1,4 @@
-"""Many tenants call at once, through all four services: exact, cheap, and nobody sees BigQuery's own words."""
+"""Many tenants call at once, through all four services: exact, cheap, and no caller sees BigQuery's own errors."""
 
 import asyncio
 import random

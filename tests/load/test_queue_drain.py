@@ -1,4 +1,4 @@
-"""A full queue, drained by real executors: what a run costs on the tables that all tenants share."""
+"""A full queue, processed by real executors: the statements of a run on the shared tables."""
 
 import asyncio
 import time

@@ -1,4 +1,4 @@
-"""The emulator's faster look-ups answer as local-bigquery's own do, and stop the launcher if those have changed."""
+"""The emulator's faster look-ups return the same as local-bigquery's own, and refuse to start on any other version."""
 
 import itertools
 from collections.abc import Callable, Iterator, Sequence

@@ -1,4 +1,4 @@
-"""What makes the emulator cheaper changes none of its answers: the same calls, made to local-bigquery as it is and as we start it."""
+"""What makes the emulator cheaper changes no result: the same calls to local-bigquery unchanged and as we start it."""
 
 import datetime as dt
 import json

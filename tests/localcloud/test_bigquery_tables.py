@@ -1,4 +1,4 @@
-"""The emulator's tables are as BigQuery's where local-bigquery's are not: partitions by ingestion, and what can be read."""
+"""The emulator's tables behave like BigQuery's where local-bigquery's do not: ingestion partitions, and what can be read."""
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor

@@ -1,4 +1,4 @@
-"""Certificates for mTLS between the parts."""
+"""Certificates for mTLS between the services."""
 
 import ssl
 from datetime import UTC, datetime, timedelta

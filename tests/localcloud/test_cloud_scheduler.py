@@ -1,4 +1,4 @@
-"""The local Cloud Scheduler: the jobs as the file has them, fired over HTTP at a tiny server."""
+"""The local Cloud Scheduler: the jobs of the file, fired over HTTP at a small server."""
 
 import re
 import subprocess

@@ -1,4 +1,4 @@
-"""The emulators as processes: they end in order when asked to, and know everything again when they are back."""
+"""The emulators as processes: they stop normally on request, and have all their data after a restart."""
 
 import signal
 import subprocess

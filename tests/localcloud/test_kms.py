@@ -1,4 +1,4 @@
-"""The local KMS, asked by Google's own client, behaves as Cloud KMS documents."""
+"""The local KMS, called by Google's own client, behaves as Cloud KMS documents."""
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack

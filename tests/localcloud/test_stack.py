@@ -1,4 +1,4 @@
-"""The supervisor: what it says when something is wrong, and that it leaves nothing behind."""
+"""The supervisor: its messages when something is wrong, and that it leaves nothing behind."""
 
 import os
 import signal

@@ -1,4 +1,4 @@
-"""The OpenAPI document is valid and says what the protos say."""
+"""The OpenAPI document is valid and matches the protos."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""API keys: own ones carry check digits; foreign ones are left to the table."""
+"""API keys: own ones have check digits; others are only looked up."""
 
 from hypothesis import given
 from hypothesis import strategies as st

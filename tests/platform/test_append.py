@@ -1,4 +1,4 @@
-"""Rows of the tenants' logs: streamed to old tables, inserted into young, altered and unwilling ones. Against a scripted BigQuery."""
+"""Rows of the tenants' logs: streamed to old tables, inserted into young, altered and refusing ones. Against a scripted BigQuery."""
 
 import asyncio
 import itertools

@@ -1,4 +1,4 @@
-"""What our client makes of jobs that take long, die, or cannot be seen, and of answers that fail. Against a scripted BigQuery."""
+"""How our client handles jobs that take long, fail or cannot be read, and failing responses. Against a scripted BigQuery."""
 
 import asyncio
 import io

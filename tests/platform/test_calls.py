@@ -1,4 +1,4 @@
-"""The steps around a call, through a real server: nothing of an exception leaks, and a deadline is answered in our own words."""
+"""The interceptors around a call, through a real server: no exception text leaks, and a deadline is answered with our own error."""
 
 import asyncio
 from collections.abc import AsyncIterator

@@ -1,4 +1,4 @@
-"""Our DDL, as files: tables and views side by side."""
+"""Our DDL files: tables and views side by side."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""What is remembered of API keys, for how long; an authenticator that counts what it is asked."""
+"""The cache of API keys: what is cached and for how long; with an authenticator that counts calls."""
 
 from collections import Counter
 from datetime import timedelta

@@ -1,4 +1,4 @@
-"""What KMS refuses for good, what it refuses for a moment, and who hears what of it. Against a scripted KMS."""
+"""KMS errors, permanent and temporary, and which errors callers get. Against a scripted KMS."""
 
 from collections import deque
 from collections.abc import AsyncIterator

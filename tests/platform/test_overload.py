@@ -1,4 +1,4 @@
-"""What a process does that is asked for more than BigQuery's threads can carry."""
+"""A process that gets more calls than BigQuery's threads can carry."""
 
 import asyncio
 import threading

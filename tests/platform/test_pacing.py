@@ -1,4 +1,4 @@
-"""The budget of statements a table: decisions over times that are passed in."""
+"""The DML rate limit of a table: decisions over times that are passed in."""
 
 from hypothesis import given
 from hypothesis import strategies as st

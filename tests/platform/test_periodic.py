@@ -1,4 +1,4 @@
-"""What is done again and again goes on whatever goes wrong in a round."""
+"""Periodic tasks continue after any error in a round."""
 
 import asyncio
 

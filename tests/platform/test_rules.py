@@ -1,4 +1,4 @@
-"""Walks every RPC of every proto: each says who may call, and peers' RPCs never share a service with public ones."""
+"""Walks every RPC of every proto: each has an access rule, and peers' RPCs never share a service with public ones."""
 
 import importlib
 

@@ -1,4 +1,4 @@
-"""What keys may do: as they were issued, and a default that implies nothing new."""
+"""Scopes of API keys: as issued, and a default that new scopes do not extend."""
 
 import pytest
 

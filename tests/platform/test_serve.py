@@ -1,4 +1,4 @@
-"""`serve` itself: it listens to auth while it serves, and ends in order."""
+"""`serve` itself: it subscribes to auth's changes while it serves, and stops normally."""
 
 import asyncio
 import signal

@@ -1,4 +1,4 @@
-"""What is worth trying again, and what is not."""
+"""Which errors are retried."""
 
 from typing import Any
 

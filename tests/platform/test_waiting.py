@@ -1,4 +1,4 @@
-"""What gathers, remembers and slows down: group commit, cache, throttle. Time is passed in; nothing sleeps."""
+"""Group commit, cache and throttle. Time is passed in; nothing sleeps."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator, Sequence

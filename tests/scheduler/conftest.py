@@ -1,4 +1,4 @@
-"""Schedulers inside the test process, on this worker's control dataset and a stub executor; time stands still until it is set."""
+"""Schedulers inside the test process, on this worker's control dataset and a stub executor; tests set the time."""
 
 import asyncio
 import uuid

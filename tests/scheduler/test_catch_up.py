@@ -1,4 +1,4 @@
-"""What is caught up where a schedule does not say: by its parameters, in every place that reads a row."""
+"""The default of `catch_up`, from the parameters, in every place that reads a row."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""The chart of places in the package's docstring is what the statements do, and all that they do."""
+"""The chart of states in the package's docstring matches the statements, transition by transition."""
 
 import re
 from collections.abc import Awaitable, Callable

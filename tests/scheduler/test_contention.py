@@ -1,4 +1,4 @@
-"""Ledger and queue together as BigQuery is: transactions meet plain statements without a pause, statements take time, answers get lost."""
+"""Ledger and queue together under BigQuery's rules: transactions meet plain statements, statements take time, responses get lost."""
 
 import asyncio
 from collections import Counter

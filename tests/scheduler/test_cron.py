@@ -1,4 +1,4 @@
-"""When schedules fire: by hand on the nights on which clocks are moved, and by property on all others."""
+"""Fire times: worked examples around daylight saving, and properties on all other days."""
 
 import re
 from datetime import UTC, date, datetime, timedelta

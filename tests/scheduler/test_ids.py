@@ -1,4 +1,4 @@
-"""The ids that make doing a thing twice doing it once."""
+"""Derived ids: doing something twice is doing it once."""
 
 from datetime import UTC, date, datetime, timedelta, timezone
 from uuid import UUID, uuid5

@@ -1,4 +1,4 @@
-"""What a failure means: step 6 of flow 3B, to the letter."""
+"""What a failure means: step 6 of flow 3B."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta

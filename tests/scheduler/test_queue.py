@@ -1,4 +1,4 @@
-"""Flow 3B on a real BigQuery emulator: claim, start, follow, settle, and what happens when somebody dies."""
+"""Flow 3B on a real BigQuery emulator: claim, start, poll, settle, and what happens when a process dies."""
 
 import asyncio
 from collections import Counter

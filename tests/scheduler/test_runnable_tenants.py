@@ -1,4 +1,4 @@
-"""The view that auth owns: who may run, and what the ledger leaves them."""
+"""The view `runnable_tenants`: which tenants may run, and what the ledger leaves them."""
 
 from typing import Any
 

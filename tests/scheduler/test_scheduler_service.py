@@ -1,4 +1,4 @@
-"""The queue's RPCs through a real server: the documented answers, who may call, and what a tenant sees of its runs."""
+"""The queue's RPCs through a real server: the documented responses, who may call, and what a tenant sees of its runs."""
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass

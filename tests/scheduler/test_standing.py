@@ -1,4 +1,4 @@
-"""Why a queued run is not running yet: each answer, and which comes first."""
+"""Why a queued run is not running yet: each reason, and their order."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta

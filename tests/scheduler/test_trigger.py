@@ -1,4 +1,4 @@
-"""Flow 3A on a real BigQuery emulator: what is due is queued once, as far as the quota reaches."""
+"""Flow 3A on a real BigQuery emulator: due runs are queued once, within the quota."""
 
 import asyncio
 from datetime import UTC, datetime, timedelta

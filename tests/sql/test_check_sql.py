@@ -1,4 +1,4 @@
-"""The SQL checks pass on all SQL of ours, and catch what they are for."""
+"""The SQL checks pass on all our SQL, and detect the problems they are for."""
 
 from pathlib import Path
 from textwrap import dedent

@@ -1,4 +1,4 @@
-"""Who may mutate which table now. No I/O and no waiting; time is the order of calls."""
+"""Which statement may change which table now. No I/O and no waiting; time is the order of calls."""
 
 from collections import Counter
 from dataclasses import dataclass, field

@@ -1,4 +1,4 @@
-"""The rules over HTTP: each request is read, judged, and handed to the emulator."""
+"""The rules over HTTP: each request is parsed, judged, and passed to the emulator."""
 
 import http.client
 import json

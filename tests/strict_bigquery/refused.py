@@ -1,4 +1,4 @@
-"""What BigQuery answers when it refuses, in its own words."""
+"""BigQuery's refusals, in its own format."""
 
 
 class Refused(Exception):

@@ -1,4 +1,4 @@
-"""What a REST request to BigQuery is about, read off its method, path and body. No I/O."""
+"""The content of a REST request to BigQuery, from its method, path and body. No I/O."""
 
 import json
 import re

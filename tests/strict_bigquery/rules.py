@@ -1,4 +1,4 @@
-"""The rules at work: waits, refuses and counts. It knows statements, not HTTP."""
+"""Applies the rules: waits, refuses and counts. It knows statements, not HTTP."""
 
 import random
 import threading

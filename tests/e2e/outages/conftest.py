@@ -1,4 +1,4 @@
-"""A whole stack whose parts these tests kill: leases are short, what is out of reach is given up soon, and nothing restarts by itself."""
+"""A whole stack whose processes these tests kill: leases are short, calls to dead processes fail soon, nothing restarts by itself."""
 
 from collections.abc import Iterator
 from datetime import date

@@ -1,4 +1,4 @@
-"""What dies and comes back: an executor killed in mid-run, KMS and BigQuery gone for a while."""
+"""Processes die and come back: an executor killed during a run, KMS and BigQuery down for a while."""
 
 import signal
 from concurrent.futures import ThreadPoolExecutor

@@ -1,4 +1,4 @@
-"""The executor, then the scheduler, killed with scheduled runs in flight: every run comes to its end, and the books agree."""
+"""The executor, then the scheduler, killed with scheduled runs in progress: every run ends, and all counts agree."""
 
 from collections import Counter
 from typing import Any
