@@ -17,13 +17,13 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from benchmarks.counts import statements_of
 from benchmarks.crowd import Member
-from localcloud.environment import emulator_environment
-from localcloud.parts import service
+from localcloud.demo.demo_flow import emulated_warehouse
 from localcloud.ports import free_ports
+from localcloud.processes.environment import emulator_environment
+from localcloud.processes.suite import service
 from localcloud.rest import Rest, until
 from localcloud.settings import SERVICES, LocalSettings
 from localcloud.stack import Stack
-from localcloud.story import emulated_warehouse
 from services.platform.settings import REPOSITORY, ServiceSettings
 
 PARTS = ("bigquery", "kms", "bootstrap", *SERVICES, "gateway")
@@ -102,17 +102,22 @@ class WholeStack:
 
 @contextmanager
 def whole_stack(
-    state: Path, *, auths: int = 1, extra: Mapping[str, str] | None = None, settings: LocalSettings | None = None
+    state: Path,
+    *,
+    auths: int = 1,
+    extra: Mapping[str, str] | None = None,
+    settings: LocalSettings | None = None,
+    parts: Sequence[str] = PARTS,
 ) -> Iterator[WholeStack]:
     """Starts everything below `state`; with two `auths` the other services share their calls between both. `extra` is put into the
-    services' environment.
+    services' environment. Without "bigquery" and "kms" among the `parts`, those run already where `settings` say.
     """
     local = settings or LocalSettings.on_free_ports(state / "state", cache_dir=REPOSITORY / ".cache", cloud_scheduler=False)
     port, metrics_port = free_ports(2)
     addresses = [local.address("auth"), f"{local.host}:{port}"][:auths]
     common = {"CONVERGENCE_AUTH_ADDRESS": f"ipv4:{','.join(addresses)}", "CONVERGENCE_CONFIGS_DIR": str(_configs(state)), **(extra or {})}
     environment = dict.fromkeys(SERVICES, common) | {"gateway": {"GATEWAY_TIMEOUT_SECONDS": f"{ANSWER_SECONDS:g}"}}
-    with Stack(local, only=PARTS, auto_restart=False, extra=environment) as stack:
+    with Stack(local, only=parts, auto_restart=False, extra=environment) as stack:
         metrics = [local.port(f"{name}_metrics") for name in SERVICES]
         if auths > 1:
             key = stack.env["ADMIN_API_KEY"]

@@ -1,18 +1,10 @@
-"""One local stack for the whole run, shared by all workers; tests keep out of each other's way by tenant and by control dataset.
-
-The process that runs pytest starts it, in the background: a test waits only for the parts it asks for. A part that is missing fails the
-tests that need it, it never skips them.
+"""What tests of several folders share. A worker has emulators of its own: tests in it keep out of each other's way by tenant and by
+control dataset, and two workers use two cores. A part that is missing fails the tests that need it, it never skips them.
 """
 
-import json
 import os
-import shutil
-import tempfile
-import threading
-import time
-import traceback
 import uuid
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -21,73 +13,37 @@ import hypothesis
 import pytest
 
 from localcloud.certs import mint
-from localcloud.environment import emulator_environment, read_env_file
-from localcloud.parts import part as part_of
+from localcloud.processes.environment import emulator_environment
 from localcloud.settings import SERVICES, LocalSettings
 from localcloud.stack import Stack
 from services.platform.access.control import Authenticator
 from services.platform.bigquery.client import BigQuery
 from services.platform.bootstrap import bootstrap
 from services.platform.server import Served, build_server
-from services.platform.settings import ServiceSettings
+from services.platform.settings import REPOSITORY, ServiceSettings
 from tests.grouping import GroupScheduling, heaviest_first
 
 # A busy machine is slow at drawing examples, too, and that is not what the tests are about.
 hypothesis.settings.register_profile("patient", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
 hypothesis.settings.load_profile("patient")
 
-SHARED = "CONVERGENCE_TEST_STACK"
+CACHE = REPOSITORY / ".cache"
+# Statements of tests are small: they take a third less CPU from one thread of the emulator's.
+os.environ.setdefault("LOCALCLOUD_BIGQUERY_THREADS", "1")
 PATIENT = 25.0  # seconds for a statement: a busy machine makes the emulator slow, and that is not what the tests are about
-START_SECONDS = 90.0
-
-
-class SharedStack:
-    """The run's stack, started in a thread of the process that runs pytest."""
-
-    def __init__(self) -> None:
-        self.state = Path(tempfile.mkdtemp(prefix="convergence-test-"))
-        cache = Path(__file__).parents[1] / ".cache"
-        self.settings = LocalSettings.on_free_ports(self.state, cache_dir=cache, sample_rows=200, cloud_scheduler=False)
-        self._stack = Stack(self.settings, report=_quiet, extra=patient())
-        self._thread = threading.Thread(target=self._start, name="stack")
-        os.environ[SHARED] = self.settings.model_dump_json()
-        self._thread.start()
-
-    def _start(self) -> None:
-        try:
-            self._stack.start()
-        except Exception:  # noqa: BLE001 - whatever it was, the tests that need the stack tell it
-            (self.state / "failed").write_text(traceback.format_exc())
-
-    def stop(self) -> None:
-        self._thread.join()
-        self._stack.stop()
-        shutil.rmtree(self.state, ignore_errors=True)
-        os.environ.pop(SHARED, None)
-
-
-_started: list[SharedStack] = []
+MANY = 10_000  # statements on a table in ten seconds: all tests of a worker share the control tables
 
 
 def patient() -> dict[str, dict[str, str]]:
     """What makes the services of a stack wait for a slow emulator, and not for more calls: tests make one after the other."""
-    settings = {"CONVERGENCE_BIGQUERY_DEADLINE_SECONDS": str(PATIENT), "CONVERGENCE_RESERVE_GATHER_SECONDS": "0"}
-    return dict.fromkeys(SERVICES, settings)
-
-
-def _quiet(message: str) -> None:
-    """Tests kill parts on purpose."""
-
-
-def pytest_configure(config: pytest.Config) -> None:
-    parallel = getattr(config.option, "numprocesses", None) and not hasattr(config, "workerinput")
-    if parallel and not config.option.collectonly:
-        _started.append(SharedStack())
-
-
-def pytest_unconfigure(config: pytest.Config) -> None:
-    while _started:
-        _started.pop().stop()
+    settings = {
+        "BIGQUERY_DEADLINE_SECONDS": PATIENT,
+        "RESERVE_GATHER_SECONDS": 0,
+        "SETTLE_GATHER_SECONDS": 0.2,
+        "DML_STATEMENTS_PER_10_SECONDS": MANY,
+    }
+    common = {f"CONVERGENCE_{name}": f"{value:g}" for name, value in settings.items()}
+    return dict.fromkeys(SERVICES, common)
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> GroupScheduling:
@@ -95,73 +51,48 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> GroupSche
 
 
 @pytest.hookimpl(trylast=True)
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    if hasattr(config, "workerinput"):
-        heaviest_first(items)
-
-
-def wait_for(ready: Callable[[], object], what: str, seconds: float = START_SECONDS) -> None:
-    """Returns when `ready()` is true; fails the test after `seconds`."""
-    deadline = time.monotonic() + seconds
-    while not ready():
-        if time.monotonic() > deadline:
-            pytest.fail(f"{what} did not happen within {seconds:g} s")
-        time.sleep(0.05)
-
-
-def _wait_for_part(settings: LocalSettings, part: str) -> None:
-    failed, lacks = settings.state_dir / "failed", part_of(settings, part, admin_key="").ready
-
-    def ready() -> bool:
-        if failed.exists():
-            pytest.fail(f"the shared stack did not start:\n{failed.read_text()}")
-        return lacks is not None and lacks() is None
-
-    wait_for(ready, f"the start of {part}")
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    heaviest_first(items)
 
 
 @pytest.fixture(scope="session")
-def local() -> LocalSettings:
-    """Where the run's stack listens. Nothing is waited for yet."""
-    if SHARED not in os.environ:
-        _started.append(SharedStack())
-    return LocalSettings.model_validate(json.loads(os.environ[SHARED]))
+def emulators(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalSettings]:
+    """Where this worker's BigQuery and KMS listen."""
+    settings = LocalSettings.on_free_ports(tmp_path_factory.mktemp("emulators") / "state", cache_dir=CACHE)
+    with Stack(settings, only=("bigquery", "kms"), report=print):
+        yield settings
+
+
+def beside(emulators: LocalSettings, state: Path, **settings: object) -> LocalSettings:
+    """Settings for a stack of services that use these emulators. Without `control_dataset`, it is the one of any stack."""
+    ports = {name: getattr(emulators, name) for name in ("bigquery_port", "bigquery_storage_port", "kms_port")}
+    return LocalSettings.on_free_ports(state, cache_dir=CACHE, cloud_scheduler=False, **ports, **settings)
 
 
 @pytest.fixture(scope="session")
-def emulators(local: LocalSettings) -> LocalSettings:
-    """The stack's settings, with BigQuery and KMS answering."""
-    for part in ("bigquery", "kms"):
-        _wait_for_part(local, part)
-    return local
-
-
-@pytest.fixture(scope="session")
-def suite(local: LocalSettings) -> dict[str, str]:
-    """The whole suite is up: GATEWAY_URL, ADMIN_API_KEY and the emulators' addresses."""
-    _wait_for_part(local, "gateway")
-    wait_for(local.env_file.exists, "the end of the stack's start")
-    return read_env_file(local.env_file)
-
-
-@pytest.fixture(scope="session")
-def service_settings(emulators: LocalSettings, tmp_path_factory: pytest.TempPathFactory) -> ServiceSettings:
-    """Settings for a service inside the test process: the run's emulators, certificates, and a control dataset of this worker's own."""
+def plain_settings(tmp_path_factory: pytest.TempPathFactory) -> ServiceSettings:
+    """Settings for a service inside the test process that asks neither BigQuery nor KMS."""
     certs = tmp_path_factory.mktemp("certs")
     mint(certs)
+    return ServiceSettings(listen="127.0.0.1:0", tls_dir=certs)
+
+
+@pytest.fixture(scope="session")
+def service_settings(plain_settings: ServiceSettings, emulators: LocalSettings) -> ServiceSettings:
+    """Settings for a service inside the test process: this worker's emulators, certificates, and a control dataset of this worker's own."""
     host = emulator_environment(emulators)
-    return ServiceSettings(
-        listen="127.0.0.1:0",
-        tls_dir=certs,
-        project=emulators.project,
-        control_dataset=f"tenants_{uuid.uuid4().hex[:8]}",
-        bigquery_emulator_host=host["BIGQUERY_EMULATOR_HOST"],
-        bigquery_storage_emulator_host=host["BIGQUERY_STORAGE_EMULATOR_HOST"],
-        kms_emulator_host=host["KMS_EMULATOR_HOST"],
-        kms_key=emulators.kms_key,
-        bigquery_deadline_seconds=PATIENT,
-        stream_after_seconds=0,  # the emulator takes streamed rows at once; what age changes has tests of its own
-    )
+    own = {
+        "project": emulators.project,
+        "control_dataset": f"tenants_{uuid.uuid4().hex[:8]}",
+        "bigquery_emulator_host": host["BIGQUERY_EMULATOR_HOST"],
+        "bigquery_storage_emulator_host": host["BIGQUERY_STORAGE_EMULATOR_HOST"],
+        "kms_emulator_host": host["KMS_EMULATOR_HOST"],
+        "kms_key": emulators.kms_key,
+        "bigquery_deadline_seconds": PATIENT,
+        "dml_statements_per_10_seconds": MANY,
+        "stream_after_seconds": 0.0,  # the emulator takes streamed rows at once; what age changes has tests of its own
+    }
+    return plain_settings.model_copy(update=own)
 
 
 @pytest.fixture(scope="session")

@@ -9,10 +9,7 @@ from xdist.scheduler import LoadScopeScheduling
 
 GROUPS: dict[str, str] = {
     "tests/load/": "load",
-    "tests/e2e/test_scheduled_outages.py": "scheduled_outages",
-    "tests/e2e/test_outages.py": "outages",
-    "tests/e2e/test_replicas.py": "replicas",
-    "tests/e2e/test_budget.py": "replicas",
+    "tests/e2e/outages/": "outages",
     "tests/e2e/": "e2e",
     "tests/sql/": "zetasql",
     "tests/gateway/": "gateway",

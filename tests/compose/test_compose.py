@@ -2,7 +2,6 @@
 
 import json
 import re
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,13 +9,13 @@ import yaml
 from pydantic import AliasChoices
 from pydantic_settings import BaseSettings
 
-from localcloud.gateway import GatewaySettings
+from localcloud.gateway.envoy import GatewaySettings
 from localcloud.healthcheck import check_of
 from localcloud.settings import SERVICES, LocalSettings
 from services.executor.settings import ExecutorSettings
-from services.platform.settings import ServiceSettings
+from services.platform.settings import REPOSITORY, ServiceSettings
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = REPOSITORY
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
 PARTS: dict[str, dict[str, Any]] = COMPOSE["services"]
 # What `docker compose` itself fills in.

@@ -3,7 +3,6 @@
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,10 +18,10 @@ from services.platform.bigquery.client import BigQuery
 from services.platform.bigquery.sql import make_block
 from services.platform.clock import SystemClock
 from services.platform.kms.client import Kms
-from services.platform.settings import ServiceSettings
+from services.platform.settings import REPOSITORY, ServiceSettings
 from tests.credentials.samples import Rsa, new_rsa
 
-DDL = Path(__file__).parents[2] / "configs" / "bigquery" / "tenant"
+DDL = REPOSITORY / "configs" / "bigquery" / "tenant"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

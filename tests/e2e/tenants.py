@@ -3,7 +3,7 @@
 import json
 import urllib.request
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date
 from functools import partial
@@ -12,12 +12,20 @@ from typing import Any
 from google.cloud import bigquery
 from prometheus_client.parser import text_string_to_metric_families
 
-from localcloud.rest import Answer, Rest, until
+from localcloud import rest
+from localcloud.demo.demo_flow import emulated_warehouse
+from localcloud.rest import Answer, Rest
 from localcloud.settings import LocalSettings
-from localcloud.story import emulated_warehouse
 from tests.credentials.samples import Rsa, key_file
 
-RUN_SECONDS = 60.0
+RUN_SECONDS = 120.0
+EVERY = 0.5
+"""Seconds between two looks: each is a statement or three, and they take their time from what is waited for."""
+
+
+def until[Value](poll: Callable[[], Value], done: Callable[[Value], bool], *, seconds: float, every: float = EVERY) -> Value:
+    """`localcloud.rest.until`, without haste."""
+    return rest.until(poll, done, seconds=seconds, every=every)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

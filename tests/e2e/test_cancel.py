@@ -6,9 +6,8 @@ from typing import Any
 
 import pytest
 
-from localcloud.rest import until
 from tests.credentials.samples import Rsa
-from tests.e2e.tenants import Suite
+from tests.e2e.tenants import Suite, until
 from tests.executor.billing_export import ACCOUNT, DETAILED, load, many
 
 pytestmark = pytest.mark.timeout(180)

@@ -10,9 +10,8 @@ from typing import Any
 
 import pytest
 
-from localcloud.rest import until
 from tests.credentials.samples import Rsa
-from tests.e2e.tenants import Suite, Tenant
+from tests.e2e.tenants import Suite, Tenant, until
 from tests.executor.billing_export import ACCOUNT, STANDARD, load, many
 
 UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
@@ -21,7 +20,7 @@ NEXT = DAY + timedelta(days=1)
 EXPORT = {DAY: many(DAY, 300, seed=1), NEXT: many(NEXT, 200, seed=2)}
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def acme(running: Suite, private_key: Rsa) -> Tenant:
     """A tenant with credentials, and a standard export in a dataset of its own naming."""
     tenant = running.tenant(private_key, daily_limit=25)

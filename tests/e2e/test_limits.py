@@ -1,6 +1,7 @@
 """Quotas and access through the gateway."""
 
 import math
+import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -8,9 +9,9 @@ from functools import partial
 
 import pytest
 
-from localcloud.rest import Answer, until
+from localcloud.rest import Answer
 from tests.credentials.samples import Rsa
-from tests.e2e.tenants import Suite, Tenant
+from tests.e2e.tenants import Suite, Tenant, until
 
 EMPTY_PROJECT = "no-billing-export"  # runs fail at once for want of an export, and admission is all that is looked at here
 
@@ -29,17 +30,18 @@ def idle(tenant: Tenant) -> dict[str, int]:
     return until(tenant.quota, lambda quota: quota["concurrent_pipelines_running"] == 0, seconds=60)
 
 
-def test_sixty_at_once_at_a_daily_limit_of_25(running: Suite, private_key: Rsa) -> None:
-    tenant = running.tenant(private_key, project=EMPTY_PROJECT, daily_limit=25)
+def test_many_at_once_at_a_daily_limit(running: Suite, private_key: Rsa) -> None:
+    """What a caller sees of it; `test_replicas` has sixty at once, over two processes of each."""
+    tenant = running.tenant(private_key, project=EMPTY_PROJECT, daily_limit=10)
     tenant.set_credentials()
     before = running.jobs("auth", "reserve")
 
-    answers = at_once(tenant, 60)
+    answers = at_once(tenant, 24)
 
-    assert reasons(answers) == {(200, ""): 25, (429, "DAILY_LIMIT_REACHED"): 35}
-    assert running.jobs("auth", "reserve") - before <= 15
-    quota = until(tenant.quota, lambda quota: quota["pipelines_failed_today"] == 25, seconds=60)
-    assert (quota["pipelines_run_today"], quota["concurrent_pipelines_running"]) == (25, 0)
+    assert reasons(answers) == {(200, ""): 10, (429, "DAILY_LIMIT_REACHED"): 14}
+    assert running.jobs("auth", "reserve") - before <= 12
+    quota = until(tenant.quota, lambda quota: quota["pipelines_failed_today"] == 10, seconds=60)
+    assert (quota["pipelines_run_today"], quota["concurrent_pipelines_running"]) == (10, 0)
     refused = next(answer for answer in answers if answer.status == 429)
     [wait] = [detail["retry_delay"] for detail in refused.body["details"] if detail["@type"].endswith("RetryInfo")]
     assert int(refused.headers["Retry-After"]) == math.ceil(float(wait.removesuffix("s")))
@@ -112,7 +114,7 @@ def test_a_rotated_key_works_everywhere_until_its_stated_end_and_not_longer(runn
     tenant = running.tenant(private_key)
     keys = f"/api/v1/tenants/{tenant.tenant_id}/api-keys"
     [key] = running.admin.call("GET", keys).body["api_keys"]
-    rotated = running.admin.call("POST", f"{keys}/{key['api_key_id']}:rotate", {"overlap_seconds": 12})
+    rotated = running.admin.call("POST", f"{keys}/{key['api_key_id']}:rotate", {"overlap_seconds": 4})
     assert rotated.status == 200, rotated.body
     ends = datetime.fromisoformat(rotated.body["rotated_api_key"]["expires_at"])
     renewed = replace(tenant, rest=tenant.rest.but(X_API_Key=rotated.body["api_key"]))
@@ -121,6 +123,7 @@ def test_a_rotated_key_works_everywhere_until_its_stated_end_and_not_longer(runn
         found = statuses(tenant)
         # What was asked before the end and answered after it may have been either.
         assert found == WORKS or datetime.now(UTC) >= ends > began
+        time.sleep(0.1)
     assert statuses(tenant) == DEAD
     assert statuses(renewed) == WORKS
 

@@ -11,9 +11,8 @@ import pytest
 from convergence.executor.v1 import pipeline_service_pb2 as messages
 from convergence.executor.v1.pipeline_service_pb2_grpc import PipelineServiceStub
 
-from localcloud.rest import until
 from tests.credentials.samples import Rsa
-from tests.e2e.tenants import Suite, Tenant
+from tests.e2e.tenants import Suite, Tenant, until
 
 pytestmark = pytest.mark.timeout(240)
 

@@ -11,6 +11,7 @@ from google.api_core.exceptions import InvalidArgument
 from google.cloud import kms_v1
 from google.cloud.kms_v1.services.key_management_service.transports import KeyManagementServiceGrpcTransport
 
+from localcloud.settings import LocalSettings
 from services.platform.kms.credential_aad import associated_data
 from tests.credentials.samples import Rsa
 from tests.e2e.tenants import Suite, Tenant
@@ -41,7 +42,9 @@ def sealed(running: Suite, private_key: Rsa) -> tuple[Tenant, Tenant]:
     return tenants
 
 
-def test_no_plaintext_anywhere(running: Suite, sealed: tuple[Tenant, Tenant], private_key: Rsa, tmp_path: Path) -> None:
+def test_no_plaintext_anywhere(
+    running: Suite, emulators: LocalSettings, sealed: tuple[Tenant, Tenant], private_key: Rsa, tmp_path: Path
+) -> None:
     tenant = sealed[0]
     tenant.finished(tenant.start("2025-11-17"))
     broken = {"provider": "GCP", "credentials": {**tenant.credentials["credentials"], "project_id": "Not A Project"}}
@@ -60,12 +63,13 @@ def test_no_plaintext_anywhere(running: Suite, sealed: tuple[Tenant, Tenant], pr
     (tmp_path / "proof").write_text(private_key.pkcs8)
     assert holds_secret(tmp_path, needles(private_key)), "the search itself finds nothing"
     secrets = [*needles(private_key), token.encode()]
-    assert holds_secret(running.local.state_dir, secrets) == []
+    for stack in (running.local, emulators):
+        assert holds_secret(stack.state_dir, secrets) == []
     assert [answer.status for answer in answers] == [400, 400, 200]
     for answer in (*answers, listed):
         assert not any(secret.decode("latin-1") in str(answer.body) for secret in secrets)
     keys = (tenant.rest.headers["X-API-Key"], running.env["ADMIN_API_KEY"])
-    logs = b"".join(path.read_bytes() for path in running.local.logs_dir.glob("*.log"))
+    logs = b"".join(path.read_bytes() for stack in (running.local, emulators) for path in stack.logs_dir.glob("*.log"))
     assert not any(key.encode() in logs for key in keys)
 
 

@@ -1,7 +1,6 @@
 """A tenant on the run's emulators: its own project with its own service account, and its dataset as credentials makes it."""
 
 import asyncio
-import json
 import shutil
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -19,8 +18,10 @@ from services.executor.keyed_locks import KeyedLocks
 from services.executor.notify.notification import Notification
 from services.executor.records import Run, RunOutcome, RunStatus
 from services.executor.runs.active import ActiveRuns
+from services.executor.runs.admission import Admission
 from services.executor.runs.cancel import Canceller
-from services.executor.runs.execute import Job
+from services.executor.runs.execute import RunProgress
+from services.executor.runs.prepared import PreparedRun, RunPreparer
 from services.executor.runs.quota import Reservation
 from services.executor.runs.reconcile import Reconciler
 from services.executor.runs.start import RunStarter
@@ -41,6 +42,7 @@ from services.platform.bigquery.ddl import load_tables
 from services.platform.clock import SystemClock
 from services.platform.errors import FailedPrecondition
 from services.platform.settings import REPOSITORY, ServiceSettings
+from tests.executor.room import Room
 
 BILLING = PipelineName(provider="gcp", domain="cost", template="billing")
 
@@ -92,7 +94,7 @@ class Tenant:
         config = bigquery.QueryJobConfig(default_dataset=self.bq.tenant(self.tenant_id))
         return await self.bq.call("test", lambda _: [dict(row) for row in self.bq.client.query_and_wait(sql, job_config=config)])
 
-    def job(self, catalog: Catalog, pipeline: PipelineName = BILLING, /, **parameters: object) -> Job:
+    def job(self, catalog: Catalog, pipeline: PipelineName = BILLING, /, **parameters: object) -> PreparedRun:
         """A run that has not begun."""
         template = catalog.templates[pipeline]
         values = template.values_of(parameters, now=datetime(2025, 11, 18, tzinfo=UTC))
@@ -105,8 +107,9 @@ class Tenant:
             parameters=to_json(values),
             started_at=now,
             deadline_at=now + timedelta(seconds=template.timeout_seconds),
+            claimed_by=str(uuid.uuid4()),
         )
-        return Job(run=run, template=template, parameters=values)
+        return PreparedRun(run=run, template=template, given=parameters, values=values, period=template.period_of(values))
 
 
 class PlainCall:
@@ -145,7 +148,7 @@ class Work:
         self.working = 0
         self.most = 0
 
-    async def __call__(self, job: Job) -> RunOutcome:
+    async def __call__(self, prepared: PreparedRun, progress: RunProgress) -> RunOutcome:
         self.working += 1
         self.most = max(self.most, self.working)
         try:
@@ -177,9 +180,12 @@ def project() -> str:
     return f"p-{uuid.uuid4().hex[:12]}"
 
 
-def _empty(bq: BigQuery, project: str) -> None:
-    for dataset in bq.client.list_datasets(project):
-        bq.client.delete_dataset(dataset.reference, delete_contents=True, not_found_ok=True)
+@pytest.fixture(scope="session")
+async def room(bq: BigQuery, service_settings: ServiceSettings, project: str) -> AsyncIterator[Room]:
+    tables = load_tables(service_settings.configs_dir / "bigquery" / "tenant").values()
+    room = Room(bq, [table for table in tables if table.name.startswith("x_meta")], project=project)
+    yield room
+    await room.close()
 
 
 @pytest.fixture
@@ -198,23 +204,17 @@ def catalog() -> Catalog:
 
 
 @pytest.fixture
-async def tenant(tenant_id: str, bq: BigQuery, service_settings: ServiceSettings, project: str, private_key: str) -> AsyncIterator[Tenant]:
-    await bq.call("empty_project", lambda _: _empty(bq, project))
+async def tenant(room: Room, bq: BigQuery, service_settings: ServiceSettings, project: str, private_key: str) -> Tenant:
+    """A tenant whose dataset and project are as new."""
     account = {"type": "service_account", "client_email": f"reader@{project}.iam.gserviceaccount.com", "private_key": private_key}
-    await bq.call("create_dataset", lambda timeout: bq.client.create_dataset(bq.tenant(tenant_id), exists_ok=True, timeout=timeout))
-    for table in load_tables(service_settings.configs_dir / "bigquery" / "tenant").values():
-        if table.name.startswith("x_meta"):
-            await bq.query(table.create, {}, dataset=bq.tenant(tenant_id))
     assert service_settings.bigquery_emulator_host
-    yield Tenant(
-        tenant_id=tenant_id,
+    return Tenant(
+        tenant_id=await room.emptied(),
         project=project,
-        cloud_credentials=GcpCredentials(project_id=project, service_account=json.loads(json.dumps(account))),
+        cloud_credentials=GcpCredentials(project_id=project, service_account=account),
         bq=bq,
         host=service_settings.bigquery_emulator_host,
     )
-    # The emulator is slower by some 8 ms a statement for each dataset that is there.
-    await bq.call("drop_dataset", lambda _: bq.client.delete_dataset(bq.tenant(tenant_id), delete_contents=True, not_found_ok=True))
 
 
 @pytest.fixture
@@ -239,10 +239,10 @@ async def tools(tenant: Tenant, store: Store, service_settings: ServiceSettings,
 
 
 @pytest.fixture
-def begin(tenant: Tenant, store: Store, catalog: Catalog) -> Callable[..., Awaitable[Job]]:
+def begin(tenant: Tenant, store: Store, catalog: Catalog) -> Callable[..., Awaitable[PreparedRun]]:
     """Writes the row of a run that is about to begin."""
 
-    async def write(pipeline: PipelineName = BILLING, /, **parameters: object) -> Job:
+    async def write(pipeline: PipelineName = BILLING, /, **parameters: object) -> PreparedRun:
         job = tenant.job(catalog, pipeline, **parameters)
         await store.insert_run(job.run, seconds=10)
         return job
@@ -284,20 +284,17 @@ def canceller(active: ActiveRuns, store: Store, quota: RecordingLedger) -> Cance
 
 
 @pytest.fixture
+def preparer(catalog: Catalog) -> RunPreparer:
+    return RunPreparer(catalog, SystemClock())
+
+
+@pytest.fixture
 def make_starter(
-    catalog: Catalog, credentials: Credentials, quota: RecordingLedger, store: Store, reconciler: Reconciler
+    preparer: RunPreparer, credentials: Credentials, quota: RecordingLedger, store: Store, reconciler: Reconciler
 ) -> Callable[[ActiveRuns], RunStarter]:
     """The way in of one executor process; several share the ledger and the store."""
-    return lambda active: RunStarter(
-        catalog=catalog,
-        credentials=credentials,  # type: ignore[arg-type]
-        quota=quota,  # type: ignore[arg-type]
-        store=store,
-        active=active,
-        reconciler=reconciler,
-        clock=SystemClock(),
-        lease_seconds=30.0,
-    )
+    admission = Admission(store=store, quota=quota, reconciler=reconciler, clock=SystemClock(), lease_seconds=30.0)  # type: ignore[arg-type]
+    return lambda active: RunStarter(preparer=preparer, credentials=credentials, admission=admission, active=active)  # type: ignore[arg-type]
 
 
 @pytest.fixture

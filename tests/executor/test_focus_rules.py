@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
-from services.executor.records import RunStatus
-from services.executor.runs.execute import Job, execute
+from services.executor.records import RunOutcome, RunStatus
+from services.executor.runs.execute import execute
+from services.executor.runs.prepared import PreparedRun
 from services.executor.store import Store
 from services.executor.templates.name import PipelineName
 from services.executor.templates.step import Toolbox
@@ -20,7 +21,7 @@ from tests.executor.focus_source import DAY, insert, source_row
 
 FOCUS = PipelineName(provider="gcp", domain="cost", template="focus")
 ISSUED = {"invoice_issuer": "A reseller", "billing_account_name": "Acme"}
-type Begin = Callable[..., Awaitable[Job]]
+type Begin = Callable[..., Awaitable[PreparedRun]]
 type Focus = Callable[..., Awaitable[list[dict[str, Any]]]]
 
 
@@ -57,6 +58,7 @@ async def test_every_column_arrives(focus: Focus) -> None:
     [found] = await focus([source_row(**EVERYTHING, other_columns={"new": {"a": 1}})], **ISSUED)
     assert abs((datetime.now(UTC) - found.pop("x_LoadedAt")).total_seconds()) < 60
     assert len(found.pop("x_PipelineLoggingId")) == 36
+    assert len(found.pop("x_SourceRow")) == 32
     assert {name: value for name, value in found.items() if value is not None} == {
         "x_UsageDate": DAY,
         "AvailabilityZone": "us-central1-a",
@@ -124,6 +126,7 @@ async def test_every_column_arrives(focus: Focus) -> None:
         "x_PublisherType": "GOOGLE",
         "x_Credits": [{"name": "a", "amount": -0.75, "type": "DISCOUNT"}],
         "x_ProviderColumns": {"new": {"a": 1}},
+        "x_Derivation": "as_billed",
     }
 
 
@@ -180,6 +183,8 @@ async def test_sums_of_random_rows(focus: Focus) -> None:
     for one in await focus(rows):
         key = (one["ServiceName"], one["SubAccountId"], one["BillingCurrency"], one["x_InvoiceMonth"])
         costs = [one[name] for name in ("BilledCost", "EffectiveCost", "ContractedCost", "ListCost")]
+        if one["x_Derivation"] == "promotion" or one["x_Derivation"].endswith(":unused"):  # has no price in the source
+            costs[2:] = [Decimal(0), Decimal(0)]
         found[key] = [total + cost for total, cost in zip(found[key], costs, strict=True)]
     assert found == expected
 
@@ -202,7 +207,7 @@ async def test_a_day_is_loaded_when_a_run_began_after_it(tenant: Tenant, tools: 
     """A run of gcp/cost/billing over a day that is not over has not seen all of it. Rows that it has loaded are there all the same."""
     today = datetime.now(UTC).date()
     early = await begin(date=today.isoformat())
-    await store.finish_run(tenant.tenant_id, early.run.pipeline_logging_id, RunStatus.COMPLETED, at=datetime.now(UTC))
+    await store.finish_run(tenant.tenant_id, early.run.pipeline_logging_id, RunOutcome(status=RunStatus.COMPLETED), at=datetime.now(UTC))
     refused = await execute(await begin(FOCUS, date=today.isoformat()), tools)
     assert refused.error_message == f"Step stage: gcp/cost/billing has never loaded {today}. Run it for these days first."
 

@@ -8,9 +8,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from services.executor.records import Period
+from services.executor.records import Period, Run
 from services.executor.runs.active import ActiveRuns
-from services.executor.runs.start import RunRequest, RunStarter
+from services.executor.runs.prepared import PreparedRun, RunPreparer, RunRequest
+from services.executor.runs.start import RunStarter
 from services.executor.store import Store
 from services.executor.templates.catalog import Catalog
 from services.executor.templates.period import period_of
@@ -39,47 +40,56 @@ async def other(
         work.end.set()
 
 
-def wanted(tenant: Tenant, **parameters: object) -> RunRequest:
-    return RunRequest(pipeline_logging_id=str(uuid.uuid4()), tenant_id=tenant.tenant_id, name=BILLING, given=parameters or {"date": DAY})
+@pytest.fixture
+def wanted(tenant: Tenant, preparer: RunPreparer) -> Callable[..., PreparedRun]:
+    def prepare(**given: object) -> PreparedRun:
+        identity, given = str(uuid.uuid4()), given or {"date": DAY}
+        return preparer.prepare(RunRequest(pipeline_logging_id=identity, tenant_id=tenant.tenant_id, name=BILLING, given=given))
+
+    return prepare
 
 
 async def test_a_second_one_hears_the_firsts_id_and_leaves_nothing_behind(
-    tenant: Tenant, starter: RunStarter, quota: RecordingLedger
+    tenant: Tenant, wanted: Callable[..., PreparedRun], starter: RunStarter, quota: RecordingLedger
 ) -> None:
-    first = wanted(tenant)
+    first = wanted()
     await starter.start(first)
     with pytest.raises(AlreadyExists, match="cancel it") as refused:
-        await starter.start(wanted(tenant))
-    assert refused.value.metadata == {"pipeline_logging_id": first.pipeline_logging_id}
-    await starter.start(wanted(tenant, date="2025-11-18"))
+        await starter.start(wanted())
+    assert refused.value.metadata == {"pipeline_logging_id": first.run.pipeline_logging_id}
+    await starter.start(wanted(date="2025-11-18"))
     assert len(await tenant.rows("SELECT 1 FROM x_meta_pipeline_runs")) == 2
-    assert first.pipeline_logging_id in quota.reserved
+    assert first.run.pipeline_logging_id in quota.reserved
     assert len(quota.reserved) == 2
 
 
-async def test_the_overlap_is_what_a_caller_hears_also_at_a_limit(tenant: Tenant, starter: RunStarter, quota: RecordingLedger) -> None:
-    await starter.start(wanted(tenant))
+async def test_the_overlap_is_what_a_caller_hears_also_at_a_limit(
+    tenant: Tenant, wanted: Callable[..., PreparedRun], starter: RunStarter, quota: RecordingLedger
+) -> None:
+    await starter.start(wanted())
     quota.refusal = ResourceExhausted("CONCURRENT_LIMIT_REACHED", "Too many.")
     with pytest.raises(AlreadyExists):
-        await starter.start(wanted(tenant))
+        await starter.start(wanted())
     with pytest.raises(ResourceExhausted):
-        await starter.start(wanted(tenant, date="2025-11-18"))
+        await starter.start(wanted(date="2025-11-18"))
 
 
-async def test_a_run_that_has_ended_is_in_nobodys_way(tenant: Tenant, starter: RunStarter, quota: RecordingLedger, work: Work) -> None:
-    await starter.start(wanted(tenant))
+async def test_a_run_that_has_ended_is_in_nobodys_way(
+    tenant: Tenant, wanted: Callable[..., PreparedRun], starter: RunStarter, quota: RecordingLedger, work: Work
+) -> None:
+    await starter.start(wanted())
     work.end.set()
     async with asyncio.timeout(10):
         while not quota.settled:
             await asyncio.sleep(0.02)
-    await starter.start(wanted(tenant))
+    await starter.start(wanted())
 
 
 async def test_many_at_once_over_two_processes_are_one(
-    tenant: Tenant, starter: RunStarter, other: RunStarter, quota: RecordingLedger
+    tenant: Tenant, wanted: Callable[..., PreparedRun], starter: RunStarter, other: RunStarter, quota: RecordingLedger
 ) -> None:
     """All of them may pass the first look; the row decides."""
-    answers = await asyncio.gather(*(one.start(wanted(tenant)) for one in [starter, other] * 4), return_exceptions=True)
+    answers = await asyncio.gather(*(one.start(wanted()) for one in [starter, other] * 4), return_exceptions=True)
     assert sorted(str(answer) for answer in answers if not isinstance(answer, AlreadyExists)) == ["RUNNING"], answers
     [row] = await tenant.rows("SELECT pipeline_logging_id, deadline_at FROM x_meta_pipeline_runs")
     assert row["deadline_at"] is not None
@@ -89,34 +99,49 @@ async def test_many_at_once_over_two_processes_are_one(
     assert sorted(outcome for _, outcome in quota.settled) == ["NOT_STARTED"] * (len(quota.reserved) - 1)
 
 
-@pytest.mark.parametrize(
-    ("active", "asked", "overlap"),
-    [
-        ({"date": "2025-11-17"}, {"start_date": "2025-11-01", "end_date": "2025-11-30"}, True),
-        ({"start_date": "2025-11-01", "end_date": "2025-11-30"}, {"date": "2025-11-30"}, True),
-        ({"start_date": "2025-11-01", "end_date": "2025-11-30"}, {"date": "2025-12-01"}, False),
-        ({"start_date": "2025-11-10", "end_date": "2025-11-20"}, {"start_date": "2025-11-20", "end_date": "2025-11-21"}, True),
-        ({"start_date": "2025-11-10", "end_date": "2025-11-20"}, {"start_date": "2025-11-01", "end_date": "2025-11-09"}, False),
-    ],
-)
-async def test_ranges_overlap_where_they_share_a_day(
-    begin: Begin, store: Store, active: dict[str, str], asked: dict[str, str], *, overlap: bool
-) -> None:
-    job = await begin(date=DAY)
+OVERLAPS = [
+    ({"date": "2025-11-17"}, {"start_date": "2025-11-01", "end_date": "2025-11-30"}, True),
+    ({"start_date": "2025-11-01", "end_date": "2025-11-30"}, {"date": "2025-11-30"}, True),
+    ({"start_date": "2025-11-01", "end_date": "2025-11-30"}, {"date": "2025-12-01"}, False),
+    ({"start_date": "2025-11-10", "end_date": "2025-11-20"}, {"start_date": "2025-11-20", "end_date": "2025-11-21"}, True),
+    ({"start_date": "2025-11-10", "end_date": "2025-11-20"}, {"start_date": "2025-11-01", "end_date": "2025-11-09"}, False),
+]
+"""What the live run works on, what the next one asks for, and whether they overlap."""
+
+
+def asking(run: Run, asked: dict[str, str]) -> tuple[Run, Period]:
     days = {name: datetime.fromisoformat(value).date() for name, value in asked.items()}
     period = period_of({"date": None, "start_date": None, "end_date": None, **days})
     assert isinstance(period, Period)
-    ahead = replace(job.run, pipeline_logging_id=str(uuid.uuid4()), parameters=active)
-    await store.finish_run(job.run.tenant_id, job.run.pipeline_logging_id, job.run.status.COMPLETED, at=datetime.now(UTC))
-    await store.insert_run(ahead, seconds=10)
-    asking = replace(job.run, pipeline_logging_id=str(uuid.uuid4()), parameters=asked, started_at=datetime.now(UTC))
+    return replace(run, pipeline_logging_id=str(uuid.uuid4()), parameters=asked, started_at=datetime.now(UTC)), period
 
-    found = await store.overlapping_run(asking, period)
-    lead = await store.claim_run(asking, period, seconds=10)
-    again = await store.claim_run(asking, period, seconds=10)
 
-    assert found == (ahead.pipeline_logging_id if overlap else None)
-    assert (lead.is_ours, lead.status, lead.other) == ((False, None, found) if overlap else (True, "RUNNING", None))
-    assert again == lead
-    late = replace(asking, started_at=ahead.deadline_at + timedelta(seconds=1))
-    assert await store.overlapping_run(late, period) is None, "a run that is past its deadline works no more"
+async def test_ranges_overlap_where_they_share_a_day(tenant: Tenant, catalog: Catalog, store: Store) -> None:
+    """Each pair on a pipeline of its own."""
+    active, asked, overlaps = zip(*OVERLAPS, strict=True)
+    run = tenant.job(catalog, date=DAY).run
+    runs = [
+        replace(run, pipeline_logging_id=str(uuid.uuid4()), pipeline_id=f"{tenant.tenant_id}-gcp-cost-{number}", parameters=parameters)
+        for number, parameters in enumerate(active)
+    ]
+    await asyncio.gather(*(store.insert_run(ahead, seconds=20) for ahead in runs))
+
+    found = await asyncio.gather(*(store.overlapping_run(*asking(one, days)) for one, days in zip(runs, asked, strict=True)))
+
+    assert found == [ahead.pipeline_logging_id if overlap else None for ahead, overlap in zip(runs, overlaps, strict=True)]
+
+
+@pytest.mark.parametrize("overlap", [True, False])
+async def test_who_works_where_ranges_overlap(begin: Begin, store: Store, *, overlap: bool) -> None:
+    """Asked twice, it is the same answer; and a run that is past its deadline works no more."""
+    ahead = (await begin(start_date="2025-11-10", end_date="2025-11-20")).run
+    follower, period = asking(ahead, {"date": "2025-11-20" if overlap else "2025-11-21"})
+
+    claim = await store.claim_run(follower, period, seconds=20)
+    again = await store.claim_run(follower, period, seconds=20)
+
+    assert (claim.is_ours, claim.status, claim.other) == ((False, None, ahead.pipeline_logging_id) if overlap else (True, "RUNNING", None))
+    assert again == claim
+    if overlap:
+        late = replace(follower, started_at=ahead.deadline_at + timedelta(seconds=1))
+        assert await store.overlapping_run(late, period) is None

@@ -4,8 +4,9 @@ from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
-from services.executor.records import RunStatus
-from services.executor.runs.execute import Job, execute
+from services.executor.records import RunOutcome, RunStatus
+from services.executor.runs.execute import execute
+from services.executor.runs.prepared import PreparedRun
 from services.executor.store import Store
 from services.executor.templates.name import PipelineName
 from services.executor.templates.step import Toolbox
@@ -15,6 +16,7 @@ from tests.executor.awkward_costs import awkward
 from tests.executor.billing_export import ACCOUNT, load
 from tests.executor.conftest import Tenant
 from tests.executor.focus_cases import CHARGES, DETAILS, EVERYTHING
+from tests.executor.focus_examples import example_rows
 from tests.executor.focus_source import DAY, insert, source_row
 from tests.focus.accepted import ACCEPTED
 from tests.focus.validator import broken_rules, write_parquet
@@ -26,15 +28,20 @@ MIN_RULES = 300
 
 
 async def test_nothing_is_broken_but_what_is_accepted(
-    tenant: Tenant, tools: Toolbox, store: Store, begin: Callable[..., Awaitable[Job]], tmp_path: Path
+    tenant: Tenant, tools: Toolbox, store: Store, begin: Callable[..., Awaitable[PreparedRun]], tmp_path: Path
 ) -> None:
-    """Awkward rows through the whole pipeline, and a row of every kind. A rule that is accepted and no longer broken must go, too."""
+    """Awkward rows through the whole pipeline, a row of every kind, commitments with their usage.
+
+    A rule that is accepted and no longer broken must go, too.
+    """
     load(tenant.host, f"{tenant.project}.costs.gcp_billing_export_resource_v1_{ACCOUNT}", awkward(DAY, 200, 3))
     job = await begin(date=DAY.isoformat())
     assert (await execute(job, tools)).status is RunStatus.COMPLETED
-    await store.finish_run(tenant.tenant_id, job.run.pipeline_logging_id, RunStatus.COMPLETED, at=datetime.now(UTC))
+    await store.finish_run(tenant.tenant_id, job.run.pipeline_logging_id, RunOutcome(status=RunStatus.COMPLETED), at=datetime.now(UTC))
     kinds = [changes for changes, _ in [*CHARGES.values(), *DETAILS.values()]]
     await insert(tenant, [source_row(DAY, **changes) for changes in [*kinds, EVERYTHING]])
+    examples = example_rows()
+    await insert(tenant, examples)
     outcome = await execute(await begin(FOCUS, date=DAY.isoformat()), tools)
     assert (outcome.status, outcome.error_message) == (RunStatus.COMPLETED, None)
 

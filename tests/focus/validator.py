@@ -10,7 +10,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-HOME = Path(__file__).parents[2] / ".cache" / "focus-validator"
+from services.platform.settings import REPOSITORY
+
+HOME = REPOSITORY / ".cache" / "focus-validator"
 MAKE = "make .cache/focus-validator/.stamp"
 ARROW = {
     "STRING": pa.string(),

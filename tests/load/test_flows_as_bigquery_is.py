@@ -5,28 +5,29 @@ from collections import Counter
 from collections.abc import Iterator
 from datetime import date, timedelta
 from os import environ
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from localcloud.parts import PARTS
-from localcloud.rest import Answer, until
+from localcloud.rest import Answer
 from localcloud.settings import SERVICES, LocalSettings
 from localcloud.stack import Stack
+from tests.conftest import beside
 from tests.credentials.samples import new_rsa
-from tests.e2e.tenants import Suite, Tenant
+from tests.e2e.tenants import Suite, Tenant, until
 from tests.executor.billing_export import ACCOUNT, DETAILED, load, many
 from tests.strict_bigquery import Iam, StrictBigQuery, strict_bigquery
 
 pytestmark = pytest.mark.timeout(1800)
 
-DAYS = int(environ.get("CONVERGENCE_BACKFILL_DAYS", "4"))
+DAYS = int(environ.get("CONVERGENCE_BACKFILL_DAYS", "3"))
 """Backfilled at once. 25 take minutes on a small machine."""
 FIRST, ROWS = date(2025, 11, 1), 20
 SECONDS = 1500.0
 TENANTS_PROJECT = "convergence-tenants"
 PATIENT = {"CONVERGENCE_BIGQUERY_DEADLINE_SECONDS": "60", "CONVERGENCE_PEER_DEADLINE_SECONDS": "120", "CONVERGENCE_LEASE_SECONDS": "240"}
+PROMPT = {"CONVERGENCE_SETTLE_GATHER_SECONDS": "1", "CONVERGENCE_JOURNAL_GATHER_SECONDS": "1"}
+"""How few statements are taken is what `test_queue_drain` looks at."""
 BIGQUERYS_WORDS = (
     "dml",
     "transaction",
@@ -59,11 +60,9 @@ def roles(project: str) -> dict[str, dict[str, set[str]]]:
 
 
 @pytest.fixture(scope="module")
-def strict(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Suite, StrictBigQuery]]:
+def strict(emulators: LocalSettings, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Suite, StrictBigQuery]]:
     """The whole suite; each service comes to BigQuery as itself, by the proxy."""
-    state = tmp_path_factory.mktemp("strict") / "state"
-    cache = Path(__file__).parents[2] / ".cache"
-    local = LocalSettings.on_free_ports(state, cache_dir=cache, cloud_scheduler=False)
+    local = beside(emulators, tmp_path_factory.mktemp("strict") / "state", control_dataset="strict")
     rules = StrictBigQuery(
         upstream=local.address("bigquery"),
         seconds=(0.02, 0.08),
@@ -76,14 +75,14 @@ def strict(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Suite, St
     with strict_bigquery(rules):
         common = {
             **PATIENT,
+            **PROMPT,
             "CONVERGENCE_TENANT_PROJECT": TENANTS_PROJECT,
             "CONVERGENCE_DATASET_WRITERS": json.dumps([account("executor")]),
             "CONVERGENCE_DATASET_OWNERS": json.dumps([account("credentials")]),
         }
         extra = {name: {**common, "BIGQUERY_EMULATOR_HOST": rules.url_of(account(name))} for name in (*SERVICES, "bootstrap")}
         extra["gateway"] = {"GATEWAY_TIMEOUT_SECONDS": "150"}
-        parts = [name for name in PARTS if name != "cloud_scheduler"]
-        with Stack(local, only=parts, auto_restart=False, extra=extra, report=print) as stack:
+        with Stack(local, only=("bootstrap", *SERVICES, "gateway"), auto_restart=False, extra=extra, report=print) as stack:
             yield Suite(local=local, env=stack.env), rules
 
 

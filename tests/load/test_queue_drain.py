@@ -36,7 +36,7 @@ async def test_runs_change_shared_tables_in_few_statements(load: Load, record_pr
     record_property("drain", f"{runs} runs in {took:.0f} s: {spent}, {row.again} of {row.jobs} jobs sent again")
     # What is sent again because its answer was lost is the proxy's doing.
     assert max(spent.values()) - row.again <= max(A_RUN * runs, A_SECOND * took)
-    states = await asyncio.to_thread(load.whole.query, "SELECT state FROM tenants.scheduled_pipeline_runs")
+    states = await asyncio.to_thread(load.whole.query, f"SELECT state FROM {load.whole.local.control_dataset}.scheduled_pipeline_runs")
     assert Counter(row["state"] for row in states) == {"COMPLETED": runs}
     completed = "SELECT run_id FROM {}.x_meta_pipeline_runs WHERE run_id IS NOT NULL AND status = 'COMPLETED'"
     led = [row["run_id"] for tenant_id in unlimited for row in await asyncio.to_thread(load.whole.query, completed.format(tenant_id))]

@@ -41,11 +41,11 @@ class Broken(QuotaServiceServicer):
 
 
 @pytest.fixture(scope="module")
-async def stub(service_settings: ServiceSettings) -> AsyncIterator[QuotaServiceStub]:
+async def stub(plain_settings: ServiceSettings) -> AsyncIterator[QuotaServiceStub]:
     served = Served(name="convergence.auth.v1.QuotaService", add=add_QuotaServiceServicer_to_server, servicer=Broken())
     async with (
-        serving(service_settings, name="auth", authenticator=Everybody(), served=[served]) as address,
-        channel_as(service_settings, caller="gateway", peer="auth", address=address) as channel,
+        serving(plain_settings, name="auth", authenticator=Everybody(), served=[served]) as address,
+        channel_as(plain_settings, caller="gateway", peer="auth", address=address) as channel,
     ):
         yield QuotaServiceStub(channel)
 
@@ -72,21 +72,19 @@ async def test_a_deadline_is_answered_before_it_passes(stub: QuotaServiceStub) -
     assert (code, reason) == (grpc.StatusCode.DEADLINE_EXCEEDED, "SERVICE_TIMEOUT")
 
 
-async def test_bytes_that_are_no_message_are_a_bad_request(stub: QuotaServiceStub, service_settings: ServiceSettings) -> None:
+async def test_bytes_that_are_no_message_are_a_bad_request(stub: QuotaServiceStub, plain_settings: ServiceSettings) -> None:
     """Not UNKNOWN with Python's own words, as gRPC would have it."""
     served = Served(name="convergence.auth.v1.QuotaService", add=add_QuotaServiceServicer_to_server, servicer=Broken())
     async with (
-        serving(service_settings, name="auth", authenticator=Everybody(), served=[served]) as address,
-        channel_as(service_settings, caller="gateway", peer="auth", address=address) as channel,
+        serving(plain_settings, name="auth", authenticator=Everybody(), served=[served]) as address,
+        channel_as(plain_settings, caller="gateway", peer="auth", address=address) as channel,
     ):
         code, reason, _ = await refusal(channel.unary_unary("/convergence.auth.v1.QuotaService/GetQuota")(b"\xff\xff\xff", metadata=KEY))
     assert (code, reason) == (grpc.StatusCode.INVALID_ARGUMENT, "BAD_FIELD")
 
 
 @pytest.mark.parametrize(("wait", "heard"), [(None, None), (0.0, "1"), (0.2, "1"), (59.0, "59"), (59.001, "60"), (86400.0, "86400")])
-async def test_how_long_to_wait_is_said_to_rest_clients_too(
-    service_settings: ServiceSettings, wait: float | None, heard: str | None
-) -> None:
+async def test_how_long_to_wait_is_said_to_rest_clients_too(plain_settings: ServiceSettings, wait: float | None, heard: str | None) -> None:
     """In whole seconds, never too early; the gateway passes the metadata on as a header."""
 
     class Full(Broken):
@@ -96,8 +94,8 @@ async def test_how_long_to_wait_is_said_to_rest_clients_too(
 
     served = Served(name="convergence.auth.v1.QuotaService", add=add_QuotaServiceServicer_to_server, servicer=Full())
     async with (
-        serving(service_settings, name="auth", authenticator=Everybody(), served=[served]) as address,
-        channel_as(service_settings, caller="gateway", peer="auth", address=address) as channel,
+        serving(plain_settings, name="auth", authenticator=Everybody(), served=[served]) as address,
+        channel_as(plain_settings, caller="gateway", peer="auth", address=address) as channel,
     ):
         with pytest.raises(grpc.aio.AioRpcError) as refused:
             await QuotaServiceStub(channel).GetQuota(REQUEST, metadata=KEY)

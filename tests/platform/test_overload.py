@@ -10,7 +10,7 @@ from services.platform.errors import Unavailable
 from services.platform.settings import ServiceSettings
 
 
-async def test_what_waited_for_a_thread_until_its_deadline_is_never_sent(service_settings: ServiceSettings) -> None:
+async def test_what_waited_for_a_thread_until_its_deadline_is_never_sent() -> None:
     """Its caller hears 503 and may count on that nothing happens later."""
     gate, began, sent = threading.Event(), threading.Event(), list[float]()
 
@@ -18,7 +18,8 @@ async def test_what_waited_for_a_thread_until_its_deadline_is_never_sent(service
         began.set()
         return gate.wait(60)
 
-    async with BigQuery(service_settings.model_copy(update={"bigquery_threads": 1}), service="tests") as bq:
+    settings = ServiceSettings(project="p", bigquery_emulator_host="http://127.0.0.1:1", bigquery_threads=1)
+    async with BigQuery(settings, service="tests") as bq:
         holding = asyncio.create_task(bq.call("hold", hold, seconds=60))
         await asyncio.to_thread(began.wait)
         late = asyncio.create_task(bq.call("late", sent.append, seconds=0))

@@ -1,7 +1,6 @@
 """Walks every RPC of every proto: each says who may call, and peers' RPCs never share a service with public ones."""
 
 import importlib
-from pathlib import Path
 
 import pytest
 from convergence.access.v1 import access_pb2  # noqa: F401 - registers the option before the descriptors are read
@@ -10,8 +9,9 @@ from google.protobuf import descriptor_pb2
 from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
 
 from services.platform.rpc.rules import rule_of
+from services.platform.settings import REPOSITORY
 
-DESCRIPTORS = Path(__file__).parents[2] / "gen" / "descriptor.binpb"
+DESCRIPTORS = REPOSITORY / "gen" / "descriptor.binpb"
 ROLES = {"provisioner", "scheduler"}
 SERVICES = {"auth", "credentials", "scheduler", "executor"}
 

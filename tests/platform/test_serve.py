@@ -45,8 +45,8 @@ class Quotas(QuotaServiceServicer):
         raise NotImplementedError
 
 
-async def test_what_auth_says_has_changed_is_asked_for_again_and_nothing_else(service_settings: ServiceSettings) -> None:
-    settings = service_settings.model_copy(update={"listen": f"127.0.0.1:{free_ports(1)[0]}", "key_cache_seconds": 600.0})
+async def test_what_auth_says_has_changed_is_asked_for_again_and_nothing_else(plain_settings: ServiceSettings) -> None:
+    settings = plain_settings.model_copy(update={"listen": f"127.0.0.1:{free_ports(1)[0]}", "key_cache_seconds": 600.0})
     served = Served(name="convergence.auth.v1.QuotaService", add=add_QuotaServiceServicer_to_server, servicer=Quotas())
     auth = Auth()
     serving = asyncio.create_task(serve(settings, name="auth", authenticator=auth, served=[served]))
@@ -82,10 +82,10 @@ class Slow(Quotas):
         return messages.GetQuotaResponse()
 
 
-async def test_a_probe_without_a_certificate_hears_how_the_service_is(service_settings: ServiceSettings) -> None:
+async def test_a_probe_without_a_certificate_hears_how_the_service_is(plain_settings: ServiceSettings) -> None:
     """Over plain HTTP on the metrics port: 200 while it serves, 503 as soon as it is stopping; metrics beside it."""
     port, metrics_port = free_ports(2)
-    settings = service_settings.model_copy(update={"listen": f"127.0.0.1:{port}", "metrics_port": metrics_port})
+    settings = plain_settings.model_copy(update={"listen": f"127.0.0.1:{port}", "metrics_port": metrics_port})
     slow = Slow()
     served = Served(name="convergence.auth.v1.QuotaService", add=add_QuotaServiceServicer_to_server, servicer=slow)
     serving = asyncio.create_task(serve(settings, name="auth", authenticator=Auth(), served=[served]))

@@ -24,6 +24,8 @@ PLACES: list[Place] = [
 ]
 _EDGE = re.compile(r"^ {4}(\S+), (\S+)\s+──([a-z ]+)──>\s+(\S+), (\S+)", re.MULTILINE)
 _PLACE = """
+DELETE FROM pipeline_execution_queue WHERE TRUE;
+DELETE FROM scheduled_pipeline_runs WHERE TRUE;
 INSERT INTO scheduled_pipeline_runs (run_id, config_id, tenant_id, pipeline_id, state, scheduled_time, priority, retry_count, max_retries)
 SELECT p.run_id, @config, @tenant, 'gcp-cost-billing', p.state, @slot, 50, 1, 3 FROM UNNEST(@places) AS p;
 INSERT INTO pipeline_execution_queue (run_id, config_id, tenant_id, state, priority, scheduled_time, claimed_by, attempt, lease_expires_at)
@@ -99,7 +101,6 @@ async def test_the_statements_do_what_the_chart_says(tables: Tables, scheduler: 
 
 async def put(tables: Tables, tenant_id: str, config_id: str) -> dict[Place, str]:
     """One run in each place, and no other."""
-    await tables.run("DELETE FROM pipeline_execution_queue WHERE TRUE; DELETE FROM scheduled_pipeline_runs WHERE TRUE;")
     ids = {place: str(uuid4()) for place in PLACES}
     rows = [{"run_id": run_id, "state": state, "queue_state": queue} for (state, queue), run_id in ids.items()]
     await tables.run(

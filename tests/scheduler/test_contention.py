@@ -179,7 +179,7 @@ async def test_at_midnight_everything_is_done_once_and_no_transaction_starves(
             took = await transactions(one, other, configs, now)
             await other.schedules.delete(tenants[0], leaving, now)
             while any(run["queue_state"] for run in await tables.runs()):
-                await asyncio.sleep(0.2)
+                await asyncio.sleep(1)
             traffic.over.set()
         await traffic.settle(other.ledger, "over", yesterday)
         usages = [await one.ledger.usage(tenant_id) for tenant_id in tenants]

@@ -5,14 +5,14 @@ statements only.
 """
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 from services.platform.bigquery.sql import Block, load_blocks
+from services.platform.settings import REPOSITORY
 from tests.strict_bigquery.script import Kind, parse
 
-SERVICES = Path(__file__).parents[2] / "services"
+SERVICES = REPOSITORY / "services"
 PARTS = ("auth", "scheduler/queue", "scheduler/schedules")
 BLOCKS = [block for part in PARTS for block in load_blocks(SERVICES / part / "queries.sql").values()]
 CHANGED_WITHOUT_A_PAUSE = {"tenant_usage_quotas", "pipeline_execution_queue"}
