@@ -212,7 +212,7 @@ def test_templates_name_blocks_that_exist(repository: Path) -> None:
     ("sql", "said"),
     [
         # A count of what comes before, as a place in a queue is asked for: an inequality, and an OR.
-        ("SELECT (SELECT COUNT(*) FROM runs AS o WHERE o.attempt > r.attempt) AS n FROM runs AS r", "runs.attempt must stand"),
+        ("SELECT (SELECT COUNT(*) FROM runs AS o WHERE o.attempt > r.attempt) AS n FROM runs AS r", "runs.attempt must be"),
         ("SELECT (SELECT COUNT(*) FROM runs AS o WHERE o.run_id = r.run_id OR o.attempt = 1) AS n FROM runs AS r", "runs.run_id must"),
         (
             "SELECT (SELECT COUNT(*) FROM runs AS o WHERE o.run_id = r.run_id AND o.attempt > r.attempt) AS n FROM runs AS r",
