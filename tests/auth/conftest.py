@@ -1,7 +1,7 @@
 """A ledger on this worker's control dataset, with a clock that tests set."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 import pytest
 
@@ -10,18 +10,9 @@ from services.auth.store import AuthStore
 from services.auth.tenants import TenantSpec
 from services.platform.bigquery.client import BigQuery
 from services.platform.clock import utc_day
+from tests.set_clock import SetClock
 
 LEASE = timedelta(seconds=60)
-
-
-class SetClock:
-    """A clock that stands still until it is set."""
-
-    def __init__(self) -> None:
-        self.time = datetime.now(UTC)
-
-    def now(self) -> datetime:
-        return self.time
 
 
 @pytest.fixture

@@ -1,165 +1,36 @@
 """A tenant on the run's emulators: its own project with its own service account, and its dataset as credentials makes it."""
 
-import asyncio
-import shutil
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
-from google.cloud import bigquery
 
 from services.executor.keyed_locks import KeyedLocks
-from services.executor.notify.notification import Notification
-from services.executor.records import Run, RunOutcome, RunStatus
 from services.executor.runs.active import ActiveRuns
 from services.executor.runs.cancel import Canceller
 from services.executor.runs.execute import Job
-from services.executor.runs.quota import Reservation
 from services.executor.runs.reconcile import Reconciler
 from services.executor.runs.start import RunStarter
-from services.executor.sources.gcp.bigquery import GcpBilling, GcpCredentials
+from services.executor.sources.gcp.bigquery import GcpCredentials
 from services.executor.staging.tables import StagingTables
-from services.executor.steps import STEP_TYPES
 from services.executor.store import Store
-from services.executor.templates.catalog import Catalog, load_catalog
+from services.executor.templates.catalog import Catalog
 from services.executor.templates.name import PipelineName
-from services.executor.templates.parameters import to_json
 from services.executor.templates.step import Toolbox
 from services.executor.workers import Workers
 from services.platform.bigquery.client import BigQuery
 from services.platform.bigquery.ddl import load_tables
 from services.platform.clock import SystemClock
-from services.platform.errors import FailedPrecondition
-from services.platform.settings import REPOSITORY, ServiceSettings
+from services.platform.settings import ServiceSettings
+from tests.executor.fakes import Credentials, OwnCloud, RecordingLedger, Unheard, Work
 from tests.executor.room import Room
+from tests.executor.templates import catalog, configs
+from tests.executor.tenant import BILLING, Tenant
 
-BILLING = PipelineName(provider="gcp", domain="cost", template="billing")
-
-
-@dataclass(kw_only=True)
-class RecordingLedger:
-    """Auth's ledger as far as the executor is concerned: everybody gets a slot, and what happened is written down."""
-
-    reserved: list[str] = field(default_factory=list)
-    retries: list[str] = field(default_factory=list)
-    lost: set[str] = field(default_factory=set)
-    orphans: list[Reservation] = field(default_factory=list)
-    settled: list[tuple[str, str]] = field(default_factory=list)
-    refusal: Exception | None = None
-
-    async def reserve(self, tenant_id: str, pipeline_logging_id: str, *, is_retry: bool = False) -> Reservation:
-        if self.refusal:
-            raise self.refusal
-        self.reserved.append(pipeline_logging_id)
-        self.retries += [pipeline_logging_id] if is_retry else []
-        return Reservation(tenant_id=tenant_id, pipeline_logging_id=pipeline_logging_id, usage_date=date(2025, 11, 18))
-
-    async def renew(self, pipeline_logging_ids: list[str]) -> set[str]:
-        return await self.held(pipeline_logging_ids)
-
-    async def held(self, pipeline_logging_ids: list[str]) -> set[str]:
-        return set(pipeline_logging_ids).intersection(self.reserved) - self.lost - {run for run, _ in self.settled}
-
-    async def settle(self, slot: Reservation, outcome: str) -> None:
-        self.settled.append((slot.pipeline_logging_id, str(outcome)))
-        self.orphans = [one for one in self.orphans if one != slot]
-
-    async def list_expired(self) -> list[Reservation]:
-        return list(self.orphans)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Tenant:
-    """A tenant, its own Google Cloud project, and its dataset."""
-
-    tenant_id: str
-    project: str
-    cloud_credentials: GcpCredentials
-    bq: BigQuery
-    host: str
-
-    async def rows(self, sql: str) -> list[dict[str, Any]]:
-        """What a query in the tenant's dataset answers, asked without our own code."""
-        config = bigquery.QueryJobConfig(default_dataset=self.bq.tenant(self.tenant_id))
-        return await self.bq.call("test", lambda _: [dict(row) for row in self.bq.client.query_and_wait(sql, job_config=config)])
-
-    def job(self, catalog: Catalog, pipeline: PipelineName = BILLING, /, **parameters: object) -> Job:
-        """A run that has not begun."""
-        template = catalog.templates[pipeline]
-        values = template.values_of(parameters, now=datetime(2025, 11, 18, tzinfo=UTC))
-        now = datetime.now(UTC)
-        run = Run(
-            pipeline_logging_id=str(uuid.uuid4()),
-            tenant_id=self.tenant_id,
-            pipeline_id=pipeline.pipeline_id(self.tenant_id),
-            user_id="alice",
-            parameters=to_json(values),
-            started_at=now,
-            deadline_at=now + timedelta(seconds=template.timeout_seconds),
-        )
-        return Job(run=run, template=template, parameters=values)
-
-
-class PlainCall:
-    """A call without headers."""
-
-    def invocation_metadata(self) -> tuple[tuple[str, str], ...]:
-        return ()
-
-
-CALL: Any = PlainCall()
-
-
-class OwnCloud:
-    """`templates.step.Clouds` for one tenant, without KMS."""
-
-    def __init__(self, tenant: Tenant, settings: ServiceSettings) -> None:
-        self._tenant, self._settings = tenant, settings
-
-    async def open(self, tenant_id: str, provider: str) -> GcpBilling:
-        assert (tenant_id, provider) == (self._tenant.tenant_id, "GCP")
-        return GcpBilling(self._tenant.cloud_credentials, self._settings)
-
-
-class Unheard:
-    """`templates.step.Notifications` for runs that have nothing to tell."""
-
-    def accept(self, notification: Notification) -> bool:
-        raise AssertionError("nobody has asked for a notification")
-
-
-class Work:
-    """What runs do in these tests: wait until they are told how to end."""
-
-    def __init__(self) -> None:
-        self.end = asyncio.Event()
-        self.working = 0
-        self.most = 0
-
-    async def __call__(self, job: Job) -> RunOutcome:
-        self.working += 1
-        self.most = max(self.most, self.working)
-        try:
-            await self.end.wait()
-        finally:
-            self.working -= 1
-        return RunOutcome(status=RunStatus.COMPLETED, rows_processed=3)
-
-
-class Credentials:
-    """The credentials service: there are some, or not."""
-
-    missing = False
-
-    async def require(self, tenant_id: str, provider: str) -> None:
-        if self.missing:
-            raise FailedPrecondition("CREDENTIALS_MISSING", "Set the GCP credentials first.")
+__all__ = ["catalog", "configs"]
 
 
 @pytest.fixture(scope="session")
@@ -180,21 +51,6 @@ async def room(bq: BigQuery, service_settings: ServiceSettings, project: str) ->
     room = Room(bq, [table for table in tables if table.name.startswith("x_meta")], project=project)
     yield room
     await room.close()
-
-
-@pytest.fixture
-def configs(tmp_path: Path) -> Path:
-    """A copy of what the executor reads."""
-    for folder in ("bigquery", "gcp"):
-        shutil.copytree(REPOSITORY / "configs" / folder, tmp_path / folder)
-    return tmp_path
-
-
-@pytest.fixture(scope="session")
-def catalog() -> Catalog:
-    found = load_catalog(ServiceSettings().configs_dir, STEP_TYPES)
-    assert found.broken == {}
-    return found
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ from services.executor.templates.step import Toolbox
 from services.platform.bigquery.ddl import load_tables
 from services.platform.settings import REPOSITORY
 from tests.executor.billing_export import ACCOUNT, DETAILED, MODERN, STANDARD, full, load, many, row
-from tests.executor.conftest import Tenant
+from tests.executor.tenant import Tenant
 
 DDL = load_tables(REPOSITORY / "configs" / "bigquery" / "tenant")
 DAY, NEXT = date(2025, 11, 17), date(2025, 11, 18)

@@ -16,7 +16,8 @@ from services.executor.store import Store
 from services.platform.clock import SystemClock
 from services.platform.errors import FailedPrecondition, NotFound, Unavailable
 from tests.counting import jobs
-from tests.executor.conftest import RecordingLedger, Tenant, Work
+from tests.executor.fakes import RecordingLedger, Work
+from tests.executor.tenant import Tenant
 from tests.executor.test_life import DATE, Begin, renewer, servicer, slot
 
 __all__ = ["renewer", "servicer"]

@@ -14,7 +14,8 @@ from services.executor.runs.reconcile import Reconciler
 from services.executor.store import Store
 from services.executor.templates.catalog import Catalog
 from services.platform.errors import FailedPrecondition, NotFound
-from tests.executor.conftest import RecordingLedger, Tenant
+from tests.executor.fakes import RecordingLedger
+from tests.executor.tenant import Tenant
 from tests.executor.test_life import DATE, slot
 
 NO_ROW = "-"

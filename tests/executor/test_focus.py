@@ -19,7 +19,7 @@ from services.executor.templates.step import Step, StepContext, StepResult, Tool
 from services.platform.bigquery.sql import Block, make_block
 from tests.executor.awkward_costs import Total, awkward, totals
 from tests.executor.billing_export import ACCOUNT, load, row
-from tests.executor.conftest import Tenant
+from tests.executor.tenant import Tenant
 
 FOCUS = PipelineName(provider="gcp", domain="cost", template="focus")
 DAY, NEXT = date(2025, 11, 17), date(2025, 11, 18)

@@ -13,7 +13,7 @@ from services.platform.bigquery.client import BigQuery
 from services.platform.clock import SystemClock
 from services.platform.errors import Unavailable
 from services.platform.settings import ServiceSettings
-from tests.executor.conftest import RecordingLedger
+from tests.executor.fakes import RecordingLedger
 from tests.fake_bigquery import FakeBigQuery, fake_bigquery
 
 

@@ -42,7 +42,7 @@ from services.platform.errors import FailedPrecondition, InvalidArgument
 from services.platform.kms.client import Kms
 from services.platform.kms.credential_aad import associated_data
 from services.platform.settings import REPOSITORY, ServiceSettings
-from tests.executor.conftest import RecordingLedger
+from tests.executor.fakes import RecordingLedger
 from tests.executor.notify_targets import BROKEN, OK, answers, hangs, limits, poster, serving, to_loopback, trusting
 from tests.executor.test_life import Begin, ended, slot
 from tests.executor.test_steps import Does, Scripted

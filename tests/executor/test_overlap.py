@@ -17,7 +17,8 @@ from services.executor.templates.period import period_of
 from services.executor.templates.template import Overlap
 from services.platform.clock import SystemClock
 from services.platform.errors import AlreadyExists, ResourceExhausted
-from tests.executor.conftest import BILLING, RecordingLedger, Tenant, Work
+from tests.executor.fakes import RecordingLedger, Work
+from tests.executor.tenant import BILLING, Tenant
 from tests.executor.test_life import Begin
 
 DAY = "2025-11-17"

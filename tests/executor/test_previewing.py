@@ -16,7 +16,8 @@ from services.executor.templates.step import Reading, Toolbox
 from services.platform.bigquery.sql import make_block
 from services.platform.errors import InvalidArgument, ResourceExhausted
 from tests.executor.billing_export import STANDARD, many
-from tests.executor.conftest import BILLING, RecordingLedger, Tenant
+from tests.executor.fakes import RecordingLedger
+from tests.executor.tenant import BILLING, Tenant
 from tests.executor.test_billing import DAY, export
 
 PRICES = Prices(query=6.25, storage_read=1.1)

@@ -22,7 +22,7 @@ from services.platform.bigquery.ddl import load_tables
 from services.platform.bigquery.sql import make_block
 from services.platform.clock import SystemClock
 from services.platform.settings import REPOSITORY, ServiceSettings
-from tests.executor.conftest import Tenant
+from tests.executor.tenant import Tenant
 from tests.executor.test_billing import Begin
 from tests.strict_bigquery import StrictBigQuery, strict_bigquery
 

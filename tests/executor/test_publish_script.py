@@ -15,7 +15,7 @@ from services.executor.templates.step import Toolbox
 from services.platform.bigquery.sql import Block, load_blocks, make_block
 from services.platform.settings import REPOSITORY
 from tests.executor.billing_export import many, row
-from tests.executor.conftest import Tenant
+from tests.executor.tenant import Tenant
 from tests.executor.test_billing import DAY, NEXT, Begin, daily, export
 
 STEP = """\

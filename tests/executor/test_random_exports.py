@@ -11,8 +11,8 @@ from services.executor.records import RunStatus
 from services.executor.runs.execute import Job, execute
 from services.executor.templates.step import Toolbox
 from tests.executor.billing_export import load
-from tests.executor.conftest import Tenant
 from tests.executor.random_exports import Key, Money, money, random_exports
+from tests.executor.tenant import Tenant
 
 
 async def test_sums_of_random_exports_are_exact(tenant: Tenant, tools: Toolbox, begin: Callable[..., Awaitable[Job]]) -> None:

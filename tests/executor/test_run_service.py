@@ -23,7 +23,8 @@ from services.executor.templates.catalog import Catalog
 from services.executor.templates.step import Toolbox
 from services.platform.clock import SystemClock
 from services.platform.errors import ConvergenceError, FailedPrecondition, InvalidArgument, NotFound, ResourceExhausted, Unavailable
-from tests.executor.conftest import Credentials, RecordingLedger, Tenant, Work
+from tests.executor.fakes import Credentials, RecordingLedger, Work
+from tests.executor.tenant import Tenant
 from tests.executor.test_life import Begin
 
 YESTERDAY = {"date": "yesterday"}

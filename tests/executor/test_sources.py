@@ -23,7 +23,7 @@ from services.executor.store import Store
 from services.executor.templates.step import Toolbox
 from services.platform.settings import ServiceSettings
 from tests.executor.billing_export import ACCOUNT, STANDARD, load, row
-from tests.executor.conftest import Tenant
+from tests.executor.tenant import Tenant
 from tests.executor.test_billing import DAY, NEXT, Begin, daily, export
 
 PERIOD = Period(first=DAY, last=DAY)

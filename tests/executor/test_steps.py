@@ -18,7 +18,7 @@ from services.executor.templates.graph import When, ancestors
 from services.executor.templates.step import StepContext, StepResult, Toolbox
 from services.executor.templates.template import TemplateStep
 from services.platform.bigquery.sql import make_block
-from tests.executor.conftest import Tenant
+from tests.executor.tenant import Tenant
 from tests.executor.test_life import DATE, Begin
 
 SLOW = make_block(

@@ -11,7 +11,7 @@ from services.executor.records import Run, RunStatus, StepLog
 from services.executor.runs.watch import Event, Heartbeat, Watch
 from services.executor.store import Store
 from services.platform.errors import NotFound
-from tests.executor.conftest import Tenant
+from tests.executor.tenant import Tenant
 from tests.executor.test_life import Begin
 
 

@@ -13,9 +13,9 @@ from services.platform.bigquery.ddl import load_tables
 from services.platform.settings import REPOSITORY
 from tests.executor.awkward_costs import awkward
 from tests.executor.billing_export import ACCOUNT, load
-from tests.executor.conftest import Tenant
 from tests.executor.focus_cases import CHARGES, DETAILS, EVERYTHING
 from tests.executor.focus_source import DAY, insert, source_row
+from tests.executor.tenant import Tenant
 from tests.focus.accepted import ACCEPTED
 from tests.focus.validator import broken_rules, write_parquet
 

@@ -24,9 +24,9 @@ from services.scheduler.queue.processor import QueueProcessor
 from services.scheduler.queue.store import QueueStore
 from services.scheduler.queue.trigger import Trigger
 from services.scheduler.settings import SchedulerSettings
-from tests.auth.conftest import SetClock
 from tests.conftest import serving
 from tests.scheduler.stub_executor import StubExecutor
+from tests.set_clock import SetClock
 
 LEASE = timedelta(seconds=60)
 CHANCE = 1.0

@@ -23,8 +23,8 @@ from services.scheduler.queue.trigger import Trigger
 from services.scheduler.queue.writer import QueueWriter
 from services.scheduler.schedules.backfills import BackfillRun
 from services.scheduler.schedules.store import ScheduleStore
-from tests.auth.conftest import SetClock
 from tests.scheduler.conftest import Tables
+from tests.set_clock import SetClock
 from tests.strict_bigquery import StrictBigQuery, strict_bigquery
 
 TEN_TIMES_AS_FAST = {"seconds": (0.1, 0.2), "rate": 250}
