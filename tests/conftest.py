@@ -20,7 +20,7 @@ from services.platform.bigquery.client import BigQuery
 from services.platform.bootstrap import bootstrap
 from services.platform.server import Served, build_server
 from services.platform.settings import REPOSITORY, ServiceSettings
-from tests.grouping import GroupScheduling, heaviest_first
+from tests.support.grouping import GroupScheduling, heaviest_first
 
 # A busy machine is slow at drawing examples, too, and that is not what the tests are about.
 hypothesis.settings.register_profile("patient", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])

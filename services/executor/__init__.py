@@ -15,7 +15,7 @@ The life of a run (`runs/`)
 A scheduled run's attempt comes under an id of the scheduler's and takes the same way (`servicers/run`); `start` tells why it starts once.
 What fails a run also says, in its step's line, whether another attempt may heal it.
 
-A run's states, and all that moves it from one to another (- is no row; tests/executor/test_chart.py holds the code to it)
+A run's states, and all that moves it from one to another (- is no row; tests/integration/executor/runs/test_chart.py holds the code to it)
     -        ──start─────>  RUNNING      its row is written (`insert_run`)
     -        ──claim─────>  RUNNING      the same under an id of the scheduler's or of an Idempotency-Key (`claim_run`)
     -        ──refuse────>  FAILED       a scheduled attempt cannot begin (`insert_refused_run`)

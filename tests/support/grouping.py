@@ -8,14 +8,14 @@ import pytest
 from xdist.scheduler import LoadScopeScheduling
 
 GROUPS: dict[str, str] = {
-    "tests/load/": "load",
-    "tests/e2e/outages/": "outages",
-    "tests/e2e/": "e2e",
-    "tests/sql/": "zetasql",
-    "tests/gateway/": "gateway",
-    "tests/localcloud/test_emulators.py": "emulators",
-    "tests/localcloud/test_sample.py": "emulators",
-    "tests/localcloud/test_bigquery_tables.py": "emulators",
+    "tests/system/load/": "load",
+    "tests/system/outages/": "outages",
+    "tests/system/suite/": "suite",
+    "tests/integration/sql/": "zetasql",
+    "tests/integration/gateway/": "gateway",
+    "tests/integration/localcloud/test_emulators.py": "emulators",
+    "tests/integration/localcloud/test_sample.py": "emulators",
+    "tests/integration/localcloud/test_bigquery_tables.py": "emulators",
 }
 """The beginning of a node id to its group, the most expensive first: started last, it would keep one worker busy while the other idles. Of
 two that fit, the one that stands first counts.

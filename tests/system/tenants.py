@@ -16,7 +16,7 @@ from localcloud import rest
 from localcloud.rest import Answer, Rest
 from localcloud.settings import LocalSettings
 from localcloud.story import emulated_warehouse
-from tests.credentials.samples import Rsa, key_file
+from tests.support.credentials.samples import Rsa, key_file
 
 RUN_SECONDS = 120.0
 EVERY = 0.5

@@ -10,7 +10,7 @@ from services.auth.store import AuthStore
 from services.auth.tenants import TenantSpec
 from services.platform.bigquery.client import BigQuery
 from services.platform.clock import utc_day
-from tests.set_clock import SetClock
+from tests.support.set_clock import SetClock
 
 LEASE = timedelta(seconds=60)
 

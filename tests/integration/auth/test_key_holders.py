@@ -12,8 +12,8 @@ from services.auth.store import AuthStore, StoredKey
 from services.platform.access.api_keys import hash_key
 from services.platform.errors import Unauthenticated
 from services.platform.metrics import BIGQUERY_JOBS
-from tests.auth.conftest import Provision
-from tests.set_clock import SetClock
+from tests.integration.auth.conftest import Provision
+from tests.support.set_clock import SetClock
 
 
 @pytest.fixture

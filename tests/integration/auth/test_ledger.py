@@ -14,9 +14,9 @@ from services.platform.bigquery.client import BigQuery
 from services.platform.bigquery.sql import make_block
 from services.platform.clock import utc_day
 from services.platform.errors import PermissionDenied, ResourceExhausted
-from tests.auth.conftest import LEASE, Provision
-from tests.counting import jobs
-from tests.set_clock import SetClock
+from tests.integration.auth.conftest import LEASE, Provision
+from tests.support.counting import jobs
+from tests.support.set_clock import SetClock
 
 
 def new_id() -> str:

@@ -17,9 +17,9 @@ from services.platform.bigquery.sql import make_block
 from services.platform.clock import utc_day
 from services.platform.errors import ConvergenceError, ResourceExhausted
 from services.platform.settings import ServiceSettings
-from tests.auth.conftest import LEASE
-from tests.set_clock import SetClock
-from tests.strict_bigquery import StrictBigQuery, strict_bigquery
+from tests.integration.auth.conftest import LEASE
+from tests.support.set_clock import SetClock
+from tests.support.strict_bigquery import StrictBigQuery, strict_bigquery
 
 PROFILES = "INSERT INTO tenant_profiles (tenant_id, status) SELECT x.t, 'ACTIVE' FROM UNNEST(@rows) AS x"
 SUBSCRIPTIONS = """

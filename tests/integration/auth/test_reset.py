@@ -14,8 +14,8 @@ from services.platform.bigquery.client import BigQuery
 from services.platform.bigquery.sql import make_block
 from services.platform.errors import ResourceExhausted
 from services.platform.metrics import BIGQUERY_JOBS
-from tests.auth.conftest import LEASE, Provision
-from tests.set_clock import SetClock
+from tests.integration.auth.conftest import LEASE, Provision
+from tests.support.set_clock import SetClock
 
 LATE = datetime(2001, 3, 10, 23, 59, 30, tzinfo=UTC)
 YESTERDAY, TODAY = date(2001, 3, 10), date(2001, 3, 11)

@@ -37,9 +37,9 @@ from services.platform.access.authenticator import RemoteAuthenticator
 from services.platform.bigquery.client import BigQuery
 from services.platform.bigquery.sql import make_block
 from services.platform.settings import AdminKey, ServiceSettings
-from tests.auth.conftest import LEASE
 from tests.conftest import channel_as, serving
-from tests.set_clock import SetClock
+from tests.integration.auth.conftest import LEASE
+from tests.support.set_clock import SetClock
 
 PROVISIONER, SCHEDULER = "admin-provisioner", "admin-scheduler"
 type Metadata = list[tuple[str, str]]

@@ -19,7 +19,7 @@ from services.platform.bigquery.sql import make_block
 from services.platform.clock import SystemClock
 from services.platform.kms.client import Kms
 from services.platform.settings import REPOSITORY, ServiceSettings
-from tests.credentials.samples import Rsa, new_rsa
+from tests.support.credentials.samples import Rsa, new_rsa
 
 DDL = REPOSITORY / "configs" / "bigquery" / "tenant"
 

@@ -16,8 +16,8 @@ from services.platform.errors import Unavailable
 from services.platform.kms.client import Kms
 from services.platform.kms.credential_aad import associated_data
 from services.platform.settings import ServiceSettings
-from tests.credentials.conftest import Budget, Suite, Tables
-from tests.credentials.samples import AWS, AWS_ROLE
+from tests.integration.credentials.conftest import Budget, Suite, Tables
+from tests.support.credentials.samples import AWS, AWS_ROLE
 
 NOBODY = "127.0.0.1:9"
 """An address where nothing listens."""

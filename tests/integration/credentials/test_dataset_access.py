@@ -16,10 +16,10 @@ from services.platform.bigquery.sql import make_block
 from services.platform.bootstrap import bootstrap
 from services.platform.errors import Unavailable
 from services.platform.settings import ServiceSettings
-from tests.credentials.conftest import DDL, Budget, Suite
-from tests.credentials.samples import AWS
-from tests.credentials.test_set_credentials import set_credentials
-from tests.strict_bigquery import Iam, StrictBigQuery, strict_bigquery
+from tests.integration.credentials.conftest import DDL, Budget, Suite
+from tests.integration.credentials.test_set_credentials import set_credentials
+from tests.support.credentials.samples import AWS
+from tests.support.strict_bigquery import Iam, StrictBigQuery, strict_bigquery
 
 CREDENTIALS, SUCCESSOR, EXECUTOR = (f"{name}@acme.iam.gserviceaccount.com" for name in ("credentials", "credentials-2", "executor"))
 ACCESS = DatasetAccess(writers=(EXECUTOR,), owners=(CREDENTIALS, SUCCESSOR))

@@ -18,8 +18,8 @@ from services.platform.errors import ConvergenceError, FailedPrecondition, Inval
 from services.platform.rpc.peers import peer_channel
 from services.platform.server import Served, build_server
 from services.platform.settings import ServiceSettings
-from tests.credentials.conftest import Suite, Tables
-from tests.credentials.samples import Rsa, gcp
+from tests.integration.credentials.conftest import Suite, Tables
+from tests.support.credentials.samples import Rsa, gcp
 
 
 class Keys:

@@ -19,8 +19,8 @@ from services.platform.bigquery.client import BigQuery
 from services.platform.errors import FailedPrecondition, Internal, InvalidArgument, NotFound
 from services.platform.kms.client import Kms
 from services.platform.kms.credential_aad import associated_data
-from tests.credentials.conftest import Budget, Suite, Tables
-from tests.credentials.samples import AWS, AZURE, SLACK, WEBHOOK, Rsa, gcp
+from tests.integration.credentials.conftest import Budget, Suite, Tables
+from tests.support.credentials.samples import AWS, AZURE, SLACK, WEBHOOK, Rsa, gcp
 
 FIRST = {"find_credential": 1, "create_meta_tables": 1, "insert_credential": 1, "insert_audit_row": 1}
 LATER = {"update_credential": 1, "insert_audit_row": 1}

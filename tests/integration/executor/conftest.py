@@ -25,10 +25,10 @@ from services.platform.bigquery.client import BigQuery
 from services.platform.bigquery.ddl import load_tables
 from services.platform.clock import SystemClock
 from services.platform.settings import ServiceSettings
-from tests.executor.fakes import Credentials, OwnCloud, RecordingLedger, Unheard, Work
-from tests.executor.room import Room
-from tests.executor.templates import catalog, configs
-from tests.executor.tenant import BILLING, Tenant
+from tests.support.executor.fakes import Credentials, OwnCloud, RecordingLedger, Unheard, Work
+from tests.support.executor.room import Room
+from tests.support.executor.templates import catalog, configs
+from tests.support.executor.tenant import BILLING, Tenant
 
 __all__ = ["catalog", "configs"]
 

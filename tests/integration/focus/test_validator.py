@@ -11,13 +11,13 @@ from services.executor.templates.name import PipelineName
 from services.executor.templates.step import Toolbox
 from services.platform.bigquery.ddl import load_tables
 from services.platform.settings import REPOSITORY
-from tests.executor.awkward_costs import awkward
-from tests.executor.billing_export import ACCOUNT, load
-from tests.executor.focus_cases import CHARGES, DETAILS, EVERYTHING
-from tests.executor.focus_source import DAY, insert, source_row
-from tests.executor.tenant import Tenant
-from tests.focus.accepted import ACCEPTED
-from tests.focus.validator import broken_rules, write_parquet
+from tests.integration.focus.accepted import ACCEPTED
+from tests.integration.focus.validator import broken_rules, write_parquet
+from tests.support.executor.awkward_costs import awkward
+from tests.support.executor.billing_export import ACCOUNT, load
+from tests.support.executor.focus_cases import CHARGES, DETAILS, EVERYTHING
+from tests.support.executor.focus_source import DAY, insert, source_row
+from tests.support.executor.tenant import Tenant
 
 FOCUS = PipelineName(provider="gcp", domain="cost", template="focus")
 COLUMNS = load_tables(REPOSITORY / "configs" / "bigquery" / "tenant")["focus_cost_daily"].columns

@@ -17,7 +17,7 @@ import requests
 from localcloud import certs
 from localcloud.ports import free_ports
 from localcloud.settings import SERVICES
-from tests.gateway.upstream import Upstream
+from tests.integration.gateway.upstream import Upstream
 
 ORIGIN = "http://frontend.test:5173"
 TIMEOUT_SECONDS = 3  # a busy machine answers within it; two tests wait it out

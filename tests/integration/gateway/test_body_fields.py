@@ -14,8 +14,8 @@ from google.protobuf.descriptor import FieldDescriptor, MethodDescriptor
 from localcloud.gateway import GatewaySettings
 from localcloud.public_services import public_services
 from services.platform.rpc.body_fields import HEADER, body_fields, check_body_fields
-from tests.gateway.conftest import Gateway
-from tests.gateway.upstream import Seen, Upstream
+from tests.integration.gateway.conftest import Gateway
+from tests.integration.gateway.upstream import Seen, Upstream
 
 # One Envoy for all of these.
 TENANT = "/api/v1/tenants/acme"

@@ -3,9 +3,9 @@
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.gateway.conftest import Gateway
-from tests.gateway.test_body_fields import told
-from tests.gateway.upstream import Upstream
+from tests.integration.gateway.conftest import Gateway
+from tests.integration.gateway.test_body_fields import told
+from tests.integration.gateway.upstream import Upstream
 
 # One Envoy for all of these.
 RUN = "/api/v1/pipelines/run/acme/gcp/cost/billing"

@@ -2,8 +2,8 @@
 
 import pytest
 
-from tests.gateway.conftest import ORIGIN, Gateway
-from tests.gateway.upstream import Upstream
+from tests.integration.gateway.conftest import ORIGIN, Gateway
+from tests.integration.gateway.upstream import Upstream
 
 # One Envoy for all of these.
 TENANT = "/api/v1/tenants/acme"

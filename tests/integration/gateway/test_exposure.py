@@ -8,8 +8,8 @@ from convergence.auth.v1 import tenant_service_pb2, tenant_service_pb2_grpc
 
 from localcloud.gateway import GatewaySettings
 from localcloud.public_services import public_services
-from tests.gateway.conftest import Gateway
-from tests.gateway.upstream import Upstream
+from tests.integration.gateway.conftest import Gateway
+from tests.integration.gateway.upstream import Upstream
 
 # One Envoy for all of these.
 QUOTA = "/api/v1/tenants/acme/quota"

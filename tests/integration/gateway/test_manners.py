@@ -8,9 +8,9 @@ import pytest
 from convergence.auth.v1 import quota_service_pb2, quota_service_pb2_grpc, tenant_pb2, tenant_service_pb2
 from google.protobuf.message import Message
 
-from tests.gateway.conftest import ORIGIN, Gateway
-from tests.gateway.test_refusals import refusal
-from tests.gateway.upstream import Upstream
+from tests.integration.gateway.conftest import ORIGIN, Gateway
+from tests.integration.gateway.test_refusals import refusal
+from tests.integration.gateway.upstream import Upstream
 
 TENANT = "/api/v1/tenants/acme"
 QUOTA = f"{TENANT}/quota"

@@ -6,9 +6,9 @@ from google.protobuf.descriptor import MethodDescriptor
 from services.platform.errors import InvalidArgument
 from services.platform.rpc.query_fields import HEADER, check_query
 from services.platform.rpc.rules import find_method
-from tests.gateway.conftest import Gateway
-from tests.gateway.test_manners import exchange
-from tests.gateway.upstream import Upstream
+from tests.integration.gateway.conftest import Gateway
+from tests.integration.gateway.test_manners import exchange
+from tests.integration.gateway.upstream import Upstream
 
 RUNS = "/api/v1/pipelines/runs/acme"
 

@@ -11,8 +11,8 @@ from google.protobuf.message import Message
 from google.rpc import error_details_pb2, status_pb2
 from grpc_status import rpc_status
 
-from tests.gateway.conftest import TIMEOUT_SECONDS, Gateway
-from tests.gateway.upstream import Upstream
+from tests.integration.gateway.conftest import TIMEOUT_SECONDS, Gateway
+from tests.integration.gateway.upstream import Upstream
 
 # One Envoy for all of these.
 QUOTA = "/api/v1/tenants/acme/quota"

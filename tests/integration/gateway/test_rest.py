@@ -8,8 +8,8 @@ from convergence.auth.v1 import quota_service_pb2, tenant_pb2, tenant_service_pb
 from convergence.executor.v1 import pipeline_service_pb2, run_pb2
 from google.protobuf import struct_pb2
 
-from tests.gateway.conftest import Gateway
-from tests.gateway.upstream import Upstream
+from tests.integration.gateway.conftest import Gateway
+from tests.integration.gateway.upstream import Upstream
 
 # One Envoy for all of these.
 type Context = grpc.aio.ServicerContext[Any, Any]

@@ -14,8 +14,8 @@ from google.protobuf.message import Message
 
 from localcloud.ports import free_ports
 from localcloud.settings import SERVICES
-from tests.gateway.conftest import Gateway, envoy
-from tests.gateway.upstream import Upstream
+from tests.integration.gateway.conftest import Gateway, envoy
+from tests.integration.gateway.upstream import Upstream
 
 QUOTA = "/api/v1/tenants/acme/quota"
 

@@ -25,8 +25,8 @@ from services.scheduler.queue.store import QueueStore
 from services.scheduler.queue.trigger import Trigger
 from services.scheduler.settings import SchedulerSettings
 from tests.conftest import serving
-from tests.scheduler.stub_executor import StubExecutor
-from tests.set_clock import SetClock
+from tests.integration.scheduler.stub_executor import StubExecutor
+from tests.support.set_clock import SetClock
 
 LEASE = timedelta(seconds=60)
 CHANCE = 1.0

@@ -10,7 +10,7 @@ from services.scheduler.queue.claims import Claim
 from services.scheduler.queue.outcomes import ClaimOutcome, End, Refusal
 from services.scheduler.queue.trigger_plan import Firing, Plan, QueuedRun
 from services.scheduler.schedules.store import ScheduleStore
-from tests.scheduler.conftest import LEASE, Scheduler, Tables
+from tests.integration.scheduler.conftest import LEASE, Scheduler, Tables
 
 type Place = tuple[str, str]
 NOTHING: Place = ("-", "-")

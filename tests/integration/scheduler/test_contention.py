@@ -23,9 +23,9 @@ from services.scheduler.queue.trigger import Trigger
 from services.scheduler.queue.writer import QueueWriter
 from services.scheduler.schedules.backfills import BackfillRun
 from services.scheduler.schedules.store import ScheduleStore
-from tests.scheduler.conftest import Tables
-from tests.set_clock import SetClock
-from tests.strict_bigquery import StrictBigQuery, strict_bigquery
+from tests.integration.scheduler.conftest import Tables
+from tests.support.set_clock import SetClock
+from tests.support.strict_bigquery import StrictBigQuery, strict_bigquery
 
 TEN_TIMES_AS_FAST = {"seconds": (0.1, 0.2), "rate": 250}
 GATHER_SECONDS = 1.5

@@ -16,9 +16,9 @@ from services.scheduler.queue.outcomes import completed
 from services.scheduler.queue.position import QueuePosition
 from services.scheduler.queue.processor import QueueProcessor
 from services.scheduler.queue.store import Started
-from tests.counting import jobs
-from tests.scheduler.conftest import LEASE, MakeScheduler, Scheduler, Tables
-from tests.scheduler.stub_executor import StubExecutor
+from tests.integration.scheduler.conftest import LEASE, MakeScheduler, Scheduler, Tables
+from tests.integration.scheduler.stub_executor import StubExecutor
+from tests.support.counting import jobs
 
 
 async def queued(tables: Tables, scheduler: Scheduler, count: int = 1, **columns: Any) -> None:

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from tests.scheduler.conftest import Tables
+from tests.integration.scheduler.conftest import Tables
 
 _QUOTAS = """
 INSERT INTO tenant_usage_quotas (tenant_id, usage_date, pipelines_run_today, pipelines_run_month, daily_limit, monthly_limit, live_runs)

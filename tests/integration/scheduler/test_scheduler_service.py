@@ -25,9 +25,9 @@ from services.platform.settings import AdminKey
 from services.scheduler.service import queue_service
 from services.scheduler.settings import SchedulerSettings
 from tests.conftest import channel_as, serving
-from tests.scheduler.conftest import Scheduler, Tables, full_hour
-from tests.scheduler.stub_executor import StubExecutor
-from tests.set_clock import SetClock
+from tests.integration.scheduler.conftest import Scheduler, Tables, full_hour
+from tests.integration.scheduler.stub_executor import StubExecutor
+from tests.support.set_clock import SetClock
 
 PROVISIONER, SCHEDULER = "admin-provisioner", "admin-scheduler"
 TRIGGER, PROCESS = scheduler_service_pb2.TriggerDuePipelinesRequest, scheduler_service_pb2.ProcessQueueRequest

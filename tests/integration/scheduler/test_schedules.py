@@ -25,7 +25,7 @@ from services.scheduler.schedules.schedule import Change
 from services.scheduler.schedules.store import ScheduleStore
 from services.scheduler.service import schedule_served
 from tests.conftest import channel_as, serving
-from tests.counting import jobs
+from tests.support.counting import jobs
 
 NOON = datetime(2026, 3, 28, 12, tzinfo=UTC)
 PIPELINE = {"provider": "GCP", "domain": "cost", "pipeline_template": "billing"}

@@ -7,8 +7,8 @@ import pytest
 
 from services.scheduler.queue.trigger import Triggered
 from services.scheduler.queue.trigger_plan import DueSchedule, LeftOut, plan_trigger
-from tests.counting import jobs
-from tests.scheduler.conftest import MakeScheduler, Scheduler, Tables, full_hour
+from tests.integration.scheduler.conftest import MakeScheduler, Scheduler, Tables, full_hour
+from tests.support.counting import jobs
 
 NOW = datetime(2026, 3, 10, 12, 30, tzinfo=UTC)
 

@@ -8,8 +8,8 @@ import pytest
 from localcloud.settings import SERVICES
 from services.platform.bigquery.ddl import Table
 from services.platform.bigquery.sql import make_block
-from tests.executor.quality import SHAPE, step
-from tests.executor.test_template_schema import EVERY_KIND
+from tests.support.executor.quality import SHAPE, step
+from tests.unit.executor.templates.test_template_schema import EVERY_KIND
 from tools.check_sql.__main__ import ROOT, check
 from tools.check_sql.checker import Checker
 from tools.check_sql.problem import Problem

@@ -9,9 +9,14 @@ from pathlib import Path
 import pytest
 
 from services.platform.settings import REPOSITORY
-from tests.grouping import GROUPS, group_of, heaviest_first
+from tests.support.grouping import GROUPS, group_of, heaviest_first
 
-FILES = ["tests/load/test_a.py", "tests/e2e/test_flows.py", "tests/gateway/test_b.py", "tests/sql/test_c.py"]
+FILES = [
+    "tests/system/load/test_a.py",
+    "tests/system/suite/test_flows.py",
+    "tests/integration/gateway/test_b.py",
+    "tests/integration/sql/test_c.py",
+]
 
 
 def test_a_group_runs_in_one_worker(tmp_path: Path) -> None:
@@ -27,7 +32,7 @@ def test_a_group_runs_in_one_worker(tmp_path: Path) -> None:
             "    pathlib.Path('ran').open('a').write(f\"{__file__}|{os.environ['PYTEST_XDIST_WORKER']}\\n\")\n"
         )
     (tmp_path / "conftest.py").write_text(
-        "from tests.grouping import GroupScheduling, heaviest_first\n"
+        "from tests.support.grouping import GroupScheduling, heaviest_first\n"
         "def pytest_xdist_make_scheduler(config, log):\n    return GroupScheduling(config, log)\n"
         "def pytest_collection_modifyitems(items):\n    heaviest_first(items)\n"
     )

@@ -10,7 +10,7 @@ from services.platform.bigquery.client import BigQuery
 from services.platform.bigquery.sql import Block, make_block
 from services.platform.errors import Unavailable
 from services.platform.settings import ServiceSettings
-from tests.strict_bigquery import Iam, StrictBigQuery, strict_bigquery
+from tests.support.strict_bigquery import Iam, StrictBigQuery, strict_bigquery
 
 MAKER, WORKER = "maker@p", "worker@p"
 

@@ -8,7 +8,7 @@ from datetime import date
 from decimal import Decimal
 from typing import Any
 
-from tests.executor.billing_export import row
+from tests.support.executor.billing_export import row
 
 CURRENCIES = ("USD", "EUR", "JPY")
 SERVICES = ("Compute Engine", "BigQuery", "Cloud Storage", "Networking", "MongoDB Atlas for Ünïcode", "Invoice")

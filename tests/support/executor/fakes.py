@@ -12,7 +12,7 @@ from services.executor.runs.quota import Reservation
 from services.executor.sources.gcp.bigquery import GcpBilling
 from services.platform.errors import FailedPrecondition
 from services.platform.settings import ServiceSettings
-from tests.executor.tenant import Tenant
+from tests.support.executor.tenant import Tenant
 
 
 @dataclass(kw_only=True)

@@ -2,7 +2,7 @@
 
 from typing import Any, Final
 
-from tests.executor.focus_source import DAY
+from tests.support.executor.focus_source import DAY
 
 type Columns = dict[str, Any]
 

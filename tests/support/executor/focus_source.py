@@ -9,7 +9,7 @@ from google.cloud import bigquery
 
 from services.platform.bigquery.ddl import load_tables
 from services.platform.settings import REPOSITORY
-from tests.executor.tenant import Tenant
+from tests.support.executor.tenant import Tenant
 
 DAY = date(2025, 11, 17)
 TABLE = load_tables(REPOSITORY / "configs" / "bigquery" / "tenant")["billing_cost_daily"]

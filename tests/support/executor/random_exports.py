@@ -15,7 +15,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from tests.executor.billing_export import DETAILED, MODERN, MODERN_STANDARD, STANDARD, full
+from tests.support.executor.billing_export import DETAILED, MODERN, MODERN_STANDARD, STANDARD, full
 
 SEEDS = range(int(os.environ.get("RANDOM_EXPORTS", "10")))
 """How many days; RANDOM_EXPORTS=100 is what a release is held against."""

@@ -37,9 +37,9 @@ Where the model is stricter than BigQuery, or simpler
     answered when it is done, however short a time the caller said that it would wait.
 """
 
-from tests.strict_bigquery.iam import Iam
-from tests.strict_bigquery.proxy import strict_bigquery
-from tests.strict_bigquery.refused import Refused
-from tests.strict_bigquery.rules import OUTSTANDING, RATE, RUNNING, StrictBigQuery
+from tests.support.strict_bigquery.iam import Iam
+from tests.support.strict_bigquery.proxy import strict_bigquery
+from tests.support.strict_bigquery.refused import Refused
+from tests.support.strict_bigquery.rules import OUTSTANDING, RATE, RUNNING, StrictBigQuery
 
 __all__ = ["OUTSTANDING", "RATE", "RUNNING", "Iam", "Refused", "StrictBigQuery", "strict_bigquery"]

@@ -3,7 +3,7 @@
 from collections import Counter
 from dataclasses import dataclass, field
 
-from tests.strict_bigquery.refused import aborted
+from tests.support.strict_bigquery.refused import aborted
 
 
 @dataclass(kw_only=True)

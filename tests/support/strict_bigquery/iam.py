@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from tests.strict_bigquery.refused import access_denied
+from tests.support.strict_bigquery.refused import access_denied
 
 READER, WRITER, OWNER = 1, 2, 3
 _ENTRY = {

@@ -8,10 +8,10 @@ from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-from tests.strict_bigquery.refused import Refused
-from tests.strict_bigquery.request import Request, read
-from tests.strict_bigquery.rules import StrictBigQuery
-from tests.strict_bigquery.script import CHANGES, Kind, parse
+from tests.support.strict_bigquery.refused import Refused
+from tests.support.strict_bigquery.request import Request, read
+from tests.support.strict_bigquery.rules import StrictBigQuery
+from tests.support.strict_bigquery.script import CHANGES, Kind, parse
 
 UPSTREAM_SECONDS = 60.0
 type Answer = tuple[int, dict[str, str], bytes]

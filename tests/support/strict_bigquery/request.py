@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from services.platform.bigquery.sql import make_block
-from tests.strict_bigquery.iam import OWNER, READER, WRITER, Iam
-from tests.strict_bigquery.script import CHANGES, parse
+from tests.support.strict_bigquery.iam import OWNER, READER, WRITER, Iam
+from tests.support.strict_bigquery.script import CHANGES, parse
 
 _PATH = re.compile(
     r"/projects/(?P<project>[^/?]+)(?P<is_datasets>/datasets(?:/(?P<dataset>[^/?]+)(?P<is_tables>/tables(?:/(?P<table>[^/?]+))?)?)?)?"

@@ -8,10 +8,10 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 
-from tests.strict_bigquery import refused
-from tests.strict_bigquery.conflicts import Conflicts, Transaction
-from tests.strict_bigquery.iam import Iam
-from tests.strict_bigquery.script import CHANGES, Kind, Statement, parse, tables_dropped, tables_made
+from tests.support.strict_bigquery import refused
+from tests.support.strict_bigquery.conflicts import Conflicts, Transaction
+from tests.support.strict_bigquery.iam import Iam
+from tests.support.strict_bigquery.script import CHANGES, Kind, Statement, parse, tables_dropped, tables_made
 
 RUNNING, OUTSTANDING = 2, 22
 RATE, WINDOW_SECONDS = 25, 10.0

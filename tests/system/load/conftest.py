@@ -13,7 +13,7 @@ from benchmarks.crowd import Member, new_crowd, settle_in
 from benchmarks.whole_stack import PATIENT, WholeStack, whole_stack
 from localcloud.settings import SERVICES, LocalSettings
 from tests.conftest import beside
-from tests.strict_bigquery import StrictBigQuery, strict_bigquery
+from tests.support.strict_bigquery import StrictBigQuery, strict_bigquery
 
 LARGE = "CONVERGENCE_LOAD_TENANTS"
 TENANTS = int(environ.get(LARGE, "5"))

@@ -13,10 +13,10 @@ from localcloud.rest import Answer
 from localcloud.settings import SERVICES, LocalSettings
 from localcloud.stack import Stack
 from tests.conftest import beside
-from tests.credentials.samples import new_rsa
-from tests.e2e.tenants import Suite, Tenant, until
-from tests.executor.billing_export import ACCOUNT, DETAILED, load, many
-from tests.strict_bigquery import Iam, StrictBigQuery, strict_bigquery
+from tests.support.credentials.samples import new_rsa
+from tests.support.executor.billing_export import ACCOUNT, DETAILED, load, many
+from tests.support.strict_bigquery import Iam, StrictBigQuery, strict_bigquery
+from tests.system.tenants import Suite, Tenant, until
 
 pytestmark = pytest.mark.timeout(1800)
 

@@ -11,7 +11,7 @@ import pytest
 from benchmarks.crowd import CALLS
 from benchmarks.whole_stack import Told, run_all
 from localcloud.rest import Rest, until
-from tests.load.conftest import Load
+from tests.system.load.conftest import Load
 
 pytestmark = pytest.mark.timeout(1800)
 

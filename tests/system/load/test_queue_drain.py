@@ -10,7 +10,7 @@ import pytest
 from benchmarks.counts import Row, fill
 from benchmarks.crowd import CALLS, make_due
 from benchmarks.whole_stack import SHARED_TABLES, drain
-from tests.load.conftest import Load
+from tests.system.load.conftest import Load
 
 pytestmark = pytest.mark.timeout(3600)
 

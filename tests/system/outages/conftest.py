@@ -9,9 +9,9 @@ import pytest
 from localcloud.settings import SERVICES, LocalSettings
 from localcloud.stack import Stack
 from tests.conftest import CACHE
-from tests.credentials.samples import Rsa
-from tests.e2e.tenants import Suite, Tenant
-from tests.executor.billing_export import ACCOUNT, STANDARD, load, many
+from tests.support.credentials.samples import Rsa
+from tests.support.executor.billing_export import ACCOUNT, STANDARD, load, many
+from tests.system.tenants import Suite, Tenant
 
 DAY = date(2025, 11, 17)
 LEASE = 6

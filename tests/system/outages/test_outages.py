@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from localcloud.stack import Stack
-from tests.credentials.samples import Rsa
-from tests.e2e.outages.conftest import DAY, LEASE
-from tests.e2e.tenants import Suite, Tenant, until
+from tests.support.credentials.samples import Rsa
+from tests.system.outages.conftest import DAY, LEASE
+from tests.system.tenants import Suite, Tenant, until
 
 pytestmark = pytest.mark.timeout(240)
 

@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 
 from localcloud.stack import Stack
-from tests.credentials.samples import Rsa
-from tests.e2e.outages.conftest import DAY, LEASE, exporting
-from tests.e2e.tenants import Suite, until
+from tests.support.credentials.samples import Rsa
+from tests.system.outages.conftest import DAY, LEASE, exporting
+from tests.system.tenants import Suite, until
 
 pytestmark = pytest.mark.timeout(240)
 

@@ -7,13 +7,7 @@ import pytest
 from localcloud.settings import SERVICES, LocalSettings
 from localcloud.stack import Stack
 from tests.conftest import beside, patient
-from tests.credentials.samples import Rsa, new_rsa
-from tests.e2e.tenants import Suite
-
-
-@pytest.fixture(scope="session")
-def private_key() -> Rsa:
-    return new_rsa()
+from tests.system.tenants import Suite
 
 
 @pytest.fixture(scope="package")

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 import pytest
 
 from localcloud.rest import Answer
-from tests.credentials.samples import Rsa
-from tests.e2e.tenants import Suite, Tenant
+from tests.support.credentials.samples import Rsa
+from tests.system.tenants import Suite, Tenant
 
 SQL = "x'; DROP TABLE tenants.tenant_profiles; --"
 RUN = "/api/v1/pipelines/run/{}/gcp/cost/billing"

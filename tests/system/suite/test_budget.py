@@ -4,9 +4,9 @@ from datetime import date
 
 import pytest
 
-from tests.credentials.samples import Rsa
-from tests.e2e.tenants import Suite
-from tests.executor.billing_export import ACCOUNT, STANDARD, load, many
+from tests.support.credentials.samples import Rsa
+from tests.support.executor.billing_export import ACCOUNT, STANDARD, load, many
+from tests.system.tenants import Suite
 
 pytestmark = pytest.mark.timeout(240)
 

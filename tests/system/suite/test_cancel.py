@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from tests.credentials.samples import Rsa
-from tests.e2e.tenants import Suite, until
-from tests.executor.billing_export import ACCOUNT, DETAILED, load, many
+from tests.support.credentials.samples import Rsa
+from tests.support.executor.billing_export import ACCOUNT, DETAILED, load, many
+from tests.system.tenants import Suite, until
 
 pytestmark = pytest.mark.timeout(180)
 

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from tests.credentials.samples import Rsa
-from tests.e2e.tenants import Suite, Tenant, until
-from tests.executor.billing_export import ACCOUNT, STANDARD, load, many
+from tests.support.credentials.samples import Rsa
+from tests.support.executor.billing_export import ACCOUNT, STANDARD, load, many
+from tests.system.tenants import Suite, Tenant, until
 
 UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 DAY = date(2025, 11, 17)

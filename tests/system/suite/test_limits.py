@@ -10,8 +10,8 @@ from functools import partial
 import pytest
 
 from localcloud.rest import Answer
-from tests.credentials.samples import Rsa
-from tests.e2e.tenants import Suite, Tenant, until
+from tests.support.credentials.samples import Rsa
+from tests.system.tenants import Suite, Tenant, until
 
 EMPTY_PROJECT = "no-billing-export"  # runs fail at once for want of an export, and admission is all that is looked at here
 

@@ -11,8 +11,8 @@ import pytest
 from convergence.executor.v1 import pipeline_service_pb2 as messages
 from convergence.executor.v1.pipeline_service_pb2_grpc import PipelineServiceStub
 
-from tests.credentials.samples import Rsa
-from tests.e2e.tenants import Suite, Tenant, until
+from tests.support.credentials.samples import Rsa
+from tests.system.tenants import Suite, Tenant, until
 
 pytestmark = pytest.mark.timeout(240)
 

@@ -13,8 +13,8 @@ from google.cloud.kms_v1.services.key_management_service.transports import KeyMa
 
 from localcloud.settings import LocalSettings
 from services.platform.kms.credential_aad import associated_data
-from tests.credentials.samples import Rsa
-from tests.e2e.tenants import Suite, Tenant
+from tests.support.credentials.samples import Rsa
+from tests.system.tenants import Suite, Tenant
 
 
 def needles(key: Rsa) -> list[bytes]:

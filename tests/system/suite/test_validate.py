@@ -2,9 +2,9 @@
 
 from datetime import date
 
-from tests.credentials.samples import Rsa
-from tests.e2e.tenants import Suite
-from tests.executor.billing_export import ACCOUNT, STANDARD, load, many
+from tests.support.credentials.samples import Rsa
+from tests.support.executor.billing_export import ACCOUNT, STANDARD, load, many
+from tests.system.tenants import Suite
 
 VALIDATE = "/api/v1/pipelines/validate/{}/gcp/cost/{}"
 

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 import requests
 
-from tests.credentials.samples import Rsa
-from tests.e2e.tenants import Suite, Tenant
+from tests.support.credentials.samples import Rsa
+from tests.system.tenants import Suite, Tenant
 
 pytestmark = pytest.mark.timeout(180)
 

@@ -8,7 +8,7 @@ import pytest
 from services.credentials.payloads import to_plaintext
 from services.credentials.providers import Provider, to_provider
 from services.platform.errors import InvalidArgument
-from tests.credentials.samples import AWS, AWS_ROLE, AZURE
+from tests.support.credentials.samples import AWS, AWS_ROLE, AZURE
 
 
 def refused(provider: Provider, credentials: dict[str, Any]) -> str | None:

@@ -12,7 +12,7 @@ from google.oauth2 import service_account
 from services.credentials.payloads import to_plaintext
 from services.credentials.providers import Provider
 from services.platform.errors import InvalidArgument
-from tests.credentials.samples import Rsa, gcp, key_file
+from tests.support.credentials.samples import Rsa, gcp, key_file
 
 FILE = "credentials.service_account_json"
 

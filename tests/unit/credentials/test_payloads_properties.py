@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from services.credentials.payloads import aws, azure, gcp, targets, to_plaintext
 from services.credentials.providers import Provider
 from services.platform.errors import InvalidArgument, to_status
-from tests.credentials.samples import AWS, AWS_ROLE, AZURE, SLACK, WEBHOOK, key_file, new_rsa
-from tests.credentials.samples import gcp as gcp_sample
+from tests.support.credentials.samples import AWS, AWS_ROLE, AZURE, SLACK, WEBHOOK, key_file, new_rsa
+from tests.support.credentials.samples import gcp as gcp_sample
 
 RSA = new_rsa()
 MARK = "s3kr1t"

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from services.credentials.payloads import to_plaintext
 from services.credentials.providers import Provider
 from services.platform.errors import InvalidArgument
-from tests.credentials.samples import SLACK, WEBHOOK
+from tests.support.credentials.samples import SLACK, WEBHOOK
 
 
 @pytest.mark.parametrize(

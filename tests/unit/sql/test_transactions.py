@@ -10,7 +10,7 @@ import pytest
 
 from services.platform.bigquery.sql import Block, load_blocks
 from services.platform.settings import REPOSITORY
-from tests.strict_bigquery.script import Kind, parse
+from tests.support.strict_bigquery.script import Kind, parse
 
 SERVICES = REPOSITORY / "services"
 PARTS = ("auth", "scheduler/queue", "scheduler/schedules")

@@ -5,11 +5,11 @@ from threading import Event, Thread
 
 import pytest
 
-from tests.strict_bigquery import OUTSTANDING, RATE, RUNNING, Iam, Refused, StrictBigQuery
-from tests.strict_bigquery.conflicts import Conflicts
-from tests.strict_bigquery.iam import OWNER, READER, WRITER
-from tests.strict_bigquery.request import read
-from tests.strict_bigquery.script import Kind, Statement, parse, tables_dropped, tables_made
+from tests.support.strict_bigquery import OUTSTANDING, RATE, RUNNING, Iam, Refused, StrictBigQuery
+from tests.support.strict_bigquery.conflicts import Conflicts
+from tests.support.strict_bigquery.iam import OWNER, READER, WRITER
+from tests.support.strict_bigquery.request import read
+from tests.support.strict_bigquery.script import Kind, Statement, parse, tables_dropped, tables_made
 
 UPDATE = "UPDATE t SET a = 1 WHERE TRUE"
 INSERT = "INSERT INTO t (a) VALUES (1)"

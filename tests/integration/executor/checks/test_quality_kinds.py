@@ -12,8 +12,8 @@ from services.executor.errors import StepError
 from services.executor.templates.step import Toolbox
 from services.platform import metrics
 from services.platform.bigquery.sql import load_blocks
-from tests.executor.quality import DAY, NOON, run_checks, sale, step
-from tests.executor.tenant import Tenant
+from tests.support.executor.quality import DAY, NOON, run_checks, sale, step
+from tests.support.executor.tenant import Tenant
 
 QUOTES = 'o\'neil "x" `y` \\ ü 日本 $1 @p {z}'
 ALL = """

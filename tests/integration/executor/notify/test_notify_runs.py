@@ -42,11 +42,11 @@ from services.platform.errors import FailedPrecondition, InvalidArgument
 from services.platform.kms.client import Kms
 from services.platform.kms.credential_aad import associated_data
 from services.platform.settings import REPOSITORY, ServiceSettings
-from tests.executor.fakes import RecordingLedger
-from tests.executor.notify_targets import BROKEN, OK, answers, hangs, limits, poster, serving, to_loopback, trusting
-from tests.executor.test_life import Begin, ended, slot
-from tests.executor.test_steps import Does, Scripted
-from tests.executor.test_template_schema import SCHEMA
+from tests.integration.executor.runs.test_life import Begin, ended, slot
+from tests.integration.executor.steps.test_steps import Does, Scripted
+from tests.support.executor.fakes import RecordingLedger
+from tests.support.executor.notify_targets import BROKEN, OK, answers, hangs, limits, poster, serving, to_loopback, trusting
+from tests.unit.executor.templates.test_template_schema import SCHEMA
 
 SECRET = "sixteen-letters!"
 NAME = PipelineName(provider="gcp", domain="cost", template="billing")

@@ -15,10 +15,10 @@ from services.executor.servicers.pipeline import PipelineServicer
 from services.executor.store import Store
 from services.platform.clock import SystemClock
 from services.platform.errors import FailedPrecondition, NotFound, Unavailable
-from tests.counting import jobs
-from tests.executor.fakes import RecordingLedger, Work
-from tests.executor.tenant import Tenant
-from tests.executor.test_life import DATE, Begin, renewer, servicer, slot
+from tests.integration.executor.runs.test_life import DATE, Begin, renewer, servicer, slot
+from tests.support.counting import jobs
+from tests.support.executor.fakes import RecordingLedger, Work
+from tests.support.executor.tenant import Tenant
 
 __all__ = ["renewer", "servicer"]
 

@@ -14,9 +14,9 @@ from services.executor.runs.reconcile import Reconciler
 from services.executor.store import Store
 from services.executor.templates.catalog import Catalog
 from services.platform.errors import FailedPrecondition, NotFound
-from tests.executor.fakes import RecordingLedger
-from tests.executor.tenant import Tenant
-from tests.executor.test_life import DATE, slot
+from tests.integration.executor.runs.test_life import DATE, slot
+from tests.support.executor.fakes import RecordingLedger
+from tests.support.executor.tenant import Tenant
 
 NO_ROW = "-"
 _EDGE = re.compile(r"^ {4}(\S+)\s+──([a-z]+)─+>\s+(\S+)", re.MULTILINE)

@@ -14,9 +14,9 @@ from services.executor.store import Store
 from services.executor.templates.name import PipelineName
 from services.platform.clock import SystemClock
 from services.platform.errors import InvalidArgument, ResourceExhausted
-from tests.executor.fakes import RecordingLedger, Work
-from tests.executor.tenant import Tenant
-from tests.set_clock import SetClock
+from tests.support.executor.fakes import RecordingLedger, Work
+from tests.support.executor.tenant import Tenant
+from tests.support.set_clock import SetClock
 
 
 @pytest.fixture

@@ -28,8 +28,8 @@ from services.platform import metrics
 from services.platform.access.caller import Caller, set_caller
 from services.platform.clock import SystemClock
 from services.platform.errors import FailedPrecondition, InvalidArgument, NotFound, ResourceExhausted, Unavailable
-from tests.executor.fakes import CALL, Credentials, RecordingLedger, Work
-from tests.executor.tenant import Tenant
+from tests.support.executor.fakes import CALL, Credentials, RecordingLedger, Work
+from tests.support.executor.tenant import Tenant
 
 type Begin = Callable[..., Awaitable[Job]]
 DATE = {"date": "2025-11-17"}

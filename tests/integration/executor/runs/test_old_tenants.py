@@ -13,8 +13,8 @@ from services.platform import metrics
 from services.platform.bigquery.ddl import load_tables
 from services.platform.bigquery.tenant_tables import TenantTables
 from services.platform.settings import REPOSITORY
-from tests.executor.billing_export import MODERN, full, load
-from tests.executor.tenant import Tenant
+from tests.support.executor.billing_export import MODERN, full, load
+from tests.support.executor.tenant import Tenant
 
 FOCUS = PipelineName(provider="gcp", domain="cost", template="focus")
 DAY, OLD_DAY = date(2025, 11, 17), date(2025, 11, 16)

@@ -17,9 +17,9 @@ from services.executor.templates.period import period_of
 from services.executor.templates.template import Overlap
 from services.platform.clock import SystemClock
 from services.platform.errors import AlreadyExists, ResourceExhausted
-from tests.executor.fakes import RecordingLedger, Work
-from tests.executor.tenant import BILLING, Tenant
-from tests.executor.test_life import Begin
+from tests.integration.executor.runs.test_life import Begin
+from tests.support.executor.fakes import RecordingLedger, Work
+from tests.support.executor.tenant import BILLING, Tenant
 
 DAY = "2025-11-17"
 

@@ -15,10 +15,10 @@ from services.executor.steps.bigquery_publish import Publish
 from services.executor.templates.step import Reading, Toolbox
 from services.platform.bigquery.sql import make_block
 from services.platform.errors import InvalidArgument, ResourceExhausted
-from tests.executor.billing_export import STANDARD, many
-from tests.executor.fakes import RecordingLedger
-from tests.executor.tenant import BILLING, Tenant
-from tests.executor.test_billing import DAY, export
+from tests.integration.executor.steps.test_billing import DAY, export
+from tests.support.executor.billing_export import STANDARD, many
+from tests.support.executor.fakes import RecordingLedger
+from tests.support.executor.tenant import BILLING, Tenant
 
 PRICES = Prices(query=6.25, storage_read=1.1)
 

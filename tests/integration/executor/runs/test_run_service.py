@@ -23,9 +23,9 @@ from services.executor.templates.catalog import Catalog
 from services.executor.templates.step import Toolbox
 from services.platform.clock import SystemClock
 from services.platform.errors import ConvergenceError, FailedPrecondition, InvalidArgument, NotFound, ResourceExhausted, Unavailable
-from tests.executor.fakes import Credentials, RecordingLedger, Work
-from tests.executor.tenant import Tenant
-from tests.executor.test_life import Begin
+from tests.integration.executor.runs.test_life import Begin
+from tests.support.executor.fakes import Credentials, RecordingLedger, Work
+from tests.support.executor.tenant import Tenant
 
 YESTERDAY = {"date": "yesterday"}
 

@@ -11,8 +11,8 @@ from services.executor.records import Run, RunStatus, StepLog
 from services.executor.runs.watch import Event, Heartbeat, Watch
 from services.executor.store import Store
 from services.platform.errors import NotFound
-from tests.executor.tenant import Tenant
-from tests.executor.test_life import Begin
+from tests.integration.executor.runs.test_life import Begin
+from tests.support.executor.tenant import Tenant
 
 
 def line(run: Run, action: str) -> StepLog:

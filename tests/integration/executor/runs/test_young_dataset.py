@@ -8,9 +8,9 @@ from services.executor.records import DqResult, StepLog
 from services.executor.store import Store
 from services.platform.bigquery.client import BigQuery
 from services.platform.settings import ServiceSettings
-from tests.counting import jobs
-from tests.executor.tenant import Tenant
-from tests.strict_bigquery import StrictBigQuery, strict_bigquery
+from tests.support.counting import jobs
+from tests.support.executor.tenant import Tenant
+from tests.support.strict_bigquery import StrictBigQuery, strict_bigquery
 
 RUN = "1f0e7a52-3c1e-4b8e-9d53-5f4b7a0c1d2e"
 NOW = datetime(2025, 11, 18, 12, 0, 0, 123456, tzinfo=UTC)

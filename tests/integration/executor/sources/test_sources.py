@@ -22,9 +22,9 @@ from services.executor.sources.gcp.exports import Listed, TableName, named_table
 from services.executor.store import Store
 from services.executor.templates.step import Toolbox
 from services.platform.settings import ServiceSettings
-from tests.executor.billing_export import ACCOUNT, STANDARD, load, row
-from tests.executor.tenant import Tenant
-from tests.executor.test_billing import DAY, NEXT, Begin, daily, export
+from tests.integration.executor.steps.test_billing import DAY, NEXT, Begin, daily, export
+from tests.support.executor.billing_export import ACCOUNT, STANDARD, load, row
+from tests.support.executor.tenant import Tenant
 
 PERIOD = Period(first=DAY, last=DAY)
 COLUMNS = pa.schema([("cost", pa.float64()), ("service", pa.struct([("id", pa.string())])), ("resource", pa.string())])

@@ -10,7 +10,7 @@ import pytest
 
 from services.executor.staging.shape import StagingShape
 from services.executor.templates.step import Toolbox
-from tests.executor.tenant import Tenant
+from tests.support.executor.tenant import Tenant
 
 
 async def test_what_is_dropped_is_not_made_again_by_a_call_that_was_cancelled(

@@ -17,8 +17,8 @@ from services.executor.store import Store
 from services.executor.templates.step import Toolbox
 from services.platform.bigquery.ddl import load_tables
 from services.platform.settings import REPOSITORY
-from tests.executor.billing_export import ACCOUNT, DETAILED, MODERN, STANDARD, full, load, many, row
-from tests.executor.tenant import Tenant
+from tests.support.executor.billing_export import ACCOUNT, DETAILED, MODERN, STANDARD, full, load, many, row
+from tests.support.executor.tenant import Tenant
 
 DDL = load_tables(REPOSITORY / "configs" / "bigquery" / "tenant")
 DAY, NEXT = date(2025, 11, 17), date(2025, 11, 18)

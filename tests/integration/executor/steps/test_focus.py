@@ -17,9 +17,9 @@ from services.executor.templates.catalog import Catalog
 from services.executor.templates.name import PipelineName
 from services.executor.templates.step import Step, StepContext, StepResult, Toolbox
 from services.platform.bigquery.sql import Block, make_block
-from tests.executor.awkward_costs import Total, awkward, totals
-from tests.executor.billing_export import ACCOUNT, load, row
-from tests.executor.tenant import Tenant
+from tests.support.executor.awkward_costs import Total, awkward, totals
+from tests.support.executor.billing_export import ACCOUNT, load, row
+from tests.support.executor.tenant import Tenant
 
 FOCUS = PipelineName(provider="gcp", domain="cost", template="focus")
 DAY, NEXT = date(2025, 11, 17), date(2025, 11, 18)

@@ -14,9 +14,9 @@ from services.executor.runs.execute import Job, execute
 from services.executor.store import Store
 from services.executor.templates.name import PipelineName
 from services.executor.templates.step import Toolbox
-from tests.executor.focus_cases import CHARGES, DETAILS, EVERYTHING, FLEXIBLE
-from tests.executor.focus_source import DAY, insert, source_row
-from tests.executor.tenant import Tenant
+from tests.support.executor.focus_cases import CHARGES, DETAILS, EVERYTHING, FLEXIBLE
+from tests.support.executor.focus_source import DAY, insert, source_row
+from tests.support.executor.tenant import Tenant
 
 FOCUS = PipelineName(provider="gcp", domain="cost", template="focus")
 ISSUED = {"invoice_issuer": "A reseller", "billing_account_name": "Acme"}

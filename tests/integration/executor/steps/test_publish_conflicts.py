@@ -22,9 +22,9 @@ from services.platform.bigquery.ddl import load_tables
 from services.platform.bigquery.sql import make_block
 from services.platform.clock import SystemClock
 from services.platform.settings import REPOSITORY, ServiceSettings
-from tests.executor.tenant import Tenant
-from tests.executor.test_billing import Begin
-from tests.strict_bigquery import StrictBigQuery, strict_bigquery
+from tests.integration.executor.steps.test_billing import Begin
+from tests.support.executor.tenant import Tenant
+from tests.support.strict_bigquery import StrictBigQuery, strict_bigquery
 
 RUNS = int(environ.get("CONVERGENCE_PUBLISHES", "6"))
 """Each of a day of its own; every third one is cancelled while it publishes. 25 take some minutes on a small machine."""

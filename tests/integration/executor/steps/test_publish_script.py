@@ -14,9 +14,9 @@ from services.executor.templates.catalog import load_catalog
 from services.executor.templates.step import Toolbox
 from services.platform.bigquery.sql import Block, load_blocks, make_block
 from services.platform.settings import REPOSITORY
-from tests.executor.billing_export import many, row
-from tests.executor.tenant import Tenant
-from tests.executor.test_billing import DAY, NEXT, Begin, daily, export
+from tests.integration.executor.steps.test_billing import DAY, NEXT, Begin, daily, export
+from tests.support.executor.billing_export import many, row
+from tests.support.executor.tenant import Tenant
 
 STEP = """\
     timeout_seconds: 900

@@ -10,9 +10,9 @@ from collections.abc import Awaitable, Callable
 from services.executor.records import RunStatus
 from services.executor.runs.execute import Job, execute
 from services.executor.templates.step import Toolbox
-from tests.executor.billing_export import load
-from tests.executor.random_exports import Key, Money, money, random_exports
-from tests.executor.tenant import Tenant
+from tests.support.executor.billing_export import load
+from tests.support.executor.random_exports import Key, Money, money, random_exports
+from tests.support.executor.tenant import Tenant
 
 
 async def test_sums_of_random_exports_are_exact(tenant: Tenant, tools: Toolbox, begin: Callable[..., Awaitable[Job]]) -> None:

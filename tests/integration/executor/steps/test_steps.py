@@ -18,8 +18,8 @@ from services.executor.templates.graph import When, ancestors
 from services.executor.templates.step import StepContext, StepResult, Toolbox
 from services.executor.templates.template import TemplateStep
 from services.platform.bigquery.sql import make_block
-from tests.executor.tenant import Tenant
-from tests.executor.test_life import DATE, Begin
+from tests.integration.executor.runs.test_life import DATE, Begin
+from tests.support.executor.tenant import Tenant
 
 SLOW = make_block(
     "slow", "SELECT SUM(MOD(a * b, 7)) AS n FROM UNNEST(GENERATE_ARRAY(1, 300000)) AS a, UNNEST(GENERATE_ARRAY(1, 300000)) AS b", {}

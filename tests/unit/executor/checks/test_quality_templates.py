@@ -7,7 +7,7 @@ import pytest
 
 from services.executor.templates.parameters import ParameterType
 from services.executor.templates.section import TemplateError
-from tests.executor.quality import HEAD, step
+from tests.support.executor.quality import HEAD, step
 
 NUMBERS = "this check takes FLOAT64 or INT64"
 

@@ -13,7 +13,7 @@ from services.executor.notify.https import Guard, Poster
 from services.executor.notify.resolver import look_up
 from services.executor.notify.responses import NotDelivered
 from services.platform.clock import SystemClock
-from tests.executor.notify_targets import NAME, OK, Server, answers, hangs, poster, serving, to_loopback
+from tests.support.executor.notify_targets import NAME, OK, Server, answers, hangs, poster, serving, to_loopback
 
 
 @pytest.fixture(scope="module")

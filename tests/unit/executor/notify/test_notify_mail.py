@@ -19,7 +19,7 @@ from services.executor.notify.mail import Mailer, MailServer, compose
 from services.executor.notify.notification import NotificationKind
 from services.executor.notify.responses import NotDelivered
 from services.executor.settings import ExecutorSettings
-from tests.executor.notify_targets import notification, trusting
+from tests.support.executor.notify_targets import notification, trusting
 
 MAIL = notification(kind=NotificationKind.EMAIL, to="ops@example.com", text="It worked: 3 rows. Grüße")
 

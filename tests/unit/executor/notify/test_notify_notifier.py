@@ -16,7 +16,7 @@ from services.executor.notify.notification import Notification, NotificationKind
 from services.executor.notify.notifier import Limits, Notifier
 from services.executor.notify.responses import NotDelivered
 from services.platform.clock import SystemClock
-from tests.executor.notify_targets import (
+from tests.support.executor.notify_targets import (
     BROKEN,
     NAME,
     OK,

@@ -13,8 +13,8 @@ from services.platform.bigquery.client import BigQuery
 from services.platform.clock import SystemClock
 from services.platform.errors import Unavailable
 from services.platform.settings import ServiceSettings
-from tests.executor.fakes import RecordingLedger
-from tests.fake_bigquery import FakeBigQuery, fake_bigquery
+from tests.support.executor.fakes import RecordingLedger
+from tests.support.fake_bigquery import FakeBigQuery, fake_bigquery
 
 
 @pytest.fixture

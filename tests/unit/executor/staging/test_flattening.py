@@ -17,7 +17,7 @@ from services.executor.staging.casting import cast_column
 from services.executor.staging.shape import StagingShape
 from services.platform.bigquery.ddl import load_tables
 from services.platform.settings import REPOSITORY
-from tests.executor.billing_export import MODERN, PAIRS, full
+from tests.support.executor.billing_export import MODERN, PAIRS, full
 
 CREDITS = pa.list_(pa.struct([("amount", pa.float64())]))
 NUMBERS = pa.list_(pa.struct([("key", pa.int64()), ("value", pa.int64())]))

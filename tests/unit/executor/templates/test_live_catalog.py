@@ -11,7 +11,7 @@ from structlog.testing import capture_logs
 from services.executor.steps import STEP_TYPES
 from services.executor.templates.name import PipelineName
 from services.executor.templates.reload import ReloadingCatalog
-from tests.executor.tenant import BILLING
+from tests.support.executor.tenant import BILLING
 
 OTHER = PipelineName(provider="gcp", domain="cost", template="other")
 

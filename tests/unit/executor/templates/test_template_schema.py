@@ -19,7 +19,7 @@ from services.executor.templates.section import Section
 from services.executor.templates.template import Overlap
 from services.platform.bigquery.sql import make_block
 from services.platform.settings import REPOSITORY
-from tests.executor.quality import SHAPE
+from tests.support.executor.quality import SHAPE
 
 CONFIGS = REPOSITORY / "configs"
 SCHEMA: dict[str, Any] = json.loads((CONFIGS / "template.schema.json").read_text())

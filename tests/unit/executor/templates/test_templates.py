@@ -8,7 +8,7 @@ import pytest
 
 from services.executor.steps import STEP_TYPES
 from services.executor.templates.catalog import Catalog, load_catalog
-from tests.executor.tenant import BILLING
+from tests.support.executor.tenant import BILLING
 
 
 def test_ours(catalog: Catalog) -> None:

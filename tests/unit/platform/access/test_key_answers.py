@@ -12,8 +12,8 @@ from services.platform.access.control import AccessControl, KeyHolder
 from services.platform.errors import Unauthenticated
 from services.platform.rpc.rules import find_method
 from services.platform.settings import ServiceSettings
-from tests.platform.test_waiting import Time
-from tests.set_clock import SetClock
+from tests.support.set_clock import SetClock
+from tests.unit.platform.test_waiting import Time
 
 
 class Counting:

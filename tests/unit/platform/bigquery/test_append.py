@@ -13,7 +13,7 @@ from services.platform.bigquery.client import BigQuery
 from services.platform.bigquery.errors import NotFound
 from services.platform.bigquery.sql import make_block
 from services.platform.settings import ServiceSettings
-from tests.fake_bigquery import FakeBigQuery, fake_bigquery
+from tests.support.fake_bigquery import FakeBigQuery, fake_bigquery
 
 NOW = datetime(2025, 11, 18, 12, tzinfo=UTC)
 LOG = "/datasets/d/tables/log"

@@ -20,7 +20,7 @@ from services.platform.bigquery.errors import BadRequest
 from services.platform.bigquery.sql import make_block
 from services.platform.errors import Unavailable
 from services.platform.settings import ServiceSettings
-from tests.fake_bigquery import LOST, FakeBigQuery, fake_bigquery
+from tests.support.fake_bigquery import LOST, FakeBigQuery, fake_bigquery
 
 SELECT = make_block("look", "SELECT TRUE AS done", {})
 CHANGE = make_block("change", "UPDATE t SET a = 1 WHERE TRUE; SELECT TRUE AS done;", {})

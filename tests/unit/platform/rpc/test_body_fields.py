@@ -10,7 +10,7 @@ from google.protobuf.descriptor import MethodDescriptor
 from services.platform.errors import InvalidArgument
 from services.platform.rpc.body_fields import HEADER, body_fields, check_body_fields, only_known_body_fields
 from services.platform.rpc.calls import Call
-from tests.platform.test_rules import METHODS, is_public
+from tests.unit.platform.access.test_rules import METHODS, is_public
 
 PUBLIC = {method.name: method for method in METHODS if is_public(method)}
 STRUCTS = ("RunPipeline", "ValidatePipeline")
