@@ -1,8 +1,9 @@
 """A tenant for tests: its own Google Cloud project with its own service account, and its dataset."""
 
 import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from random import Random
 from typing import Any
 
 from google.cloud import bigquery
@@ -27,6 +28,8 @@ class Tenant:
     cloud_credentials: GcpCredentials
     bq: BigQuery
     host: str
+    ids: Random = field(default_factory=lambda: Random(0))
+    """Where runs have their ids from: the same in every test, so that the emulator knows the statements over their staging tables."""
 
     async def rows(self, sql: str) -> list[dict[str, Any]]:
         """What a query in the tenant's dataset answers, asked without our own code."""
@@ -39,7 +42,7 @@ class Tenant:
         values = template.values_of(parameters, now=datetime(2025, 11, 18, tzinfo=UTC))
         now = datetime.now(UTC)
         run = Run(
-            pipeline_logging_id=str(uuid.uuid4()),
+            pipeline_logging_id=str(uuid.UUID(int=self.ids.getrandbits(128), version=4)),
             tenant_id=self.tenant_id,
             pipeline_id=pipeline.pipeline_id(self.tenant_id),
             user_id="alice",
