@@ -3,7 +3,7 @@
 import argparse
 import sys
 
-from localcloud.demo import demo
+from localcloud.demo.demo import demo
 from localcloud.settings import LocalSettings
 from localcloud.up import up
 

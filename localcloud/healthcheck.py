@@ -3,8 +3,8 @@
 import os
 import sys
 
-from localcloud.part import Ready
-from localcloud.readiness import gateway_ready, grpc_serving, http_answers
+from localcloud.processes.process import Ready
+from localcloud.processes.readiness import gateway_ready, grpc_serving, http_answers
 from localcloud.settings import SERVICES, LocalSettings
 
 HERE = "127.0.0.1"

@@ -10,7 +10,7 @@ from functools import cache
 from pathlib import Path
 from typing import IO
 
-from localcloud.part import Part, PortInUse
+from localcloud.processes.process import Part, PortInUse
 
 HOST = "127.0.0.1"
 _claimed = set[int]()

@@ -10,11 +10,11 @@ from types import TracebackType
 from typing import Self
 
 from localcloud import certs
-from localcloud.environment import admin_key_of, base_environment, client_environment, write_env_file
-from localcloud.part import Part
-from localcloud.parts import PARTS, WITH_SAMPLE, part, service
 from localcloud.ports import check_ports, free_ports
-from localcloud.runner import Runner
+from localcloud.processes.environment import admin_key_of, base_environment, client_environment, write_env_file
+from localcloud.processes.process import Part
+from localcloud.processes.suite import PARTS, WITH_SAMPLE, part, service
+from localcloud.processes.supervisor import Runner
 from localcloud.settings import LocalSettings
 
 

@@ -7,8 +7,8 @@ from datetime import UTC, datetime, timedelta
 from types import FrameType
 
 from localcloud.instructions import how_to_call
-from localcloud.part import PartFailed, PortInUse
-from localcloud.parts import WITH_SAMPLE
+from localcloud.processes.process import PartFailed, PortInUse
+from localcloud.processes.suite import WITH_SAMPLE
 from localcloud.settings import SAMPLE_TENANT, LocalSettings
 from localcloud.stack import Stack
 

@@ -21,8 +21,8 @@ import hypothesis
 import pytest
 
 from localcloud.certs import mint
-from localcloud.environment import emulator_environment, read_env_file
-from localcloud.parts import part as part_of
+from localcloud.processes.environment import emulator_environment, read_env_file
+from localcloud.processes.suite import part as part_of
 from localcloud.settings import SERVICES, LocalSettings
 from localcloud.stack import Stack
 from services.platform.access import Authenticator

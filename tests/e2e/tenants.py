@@ -12,9 +12,9 @@ from typing import Any
 from google.cloud import bigquery
 from prometheus_client.parser import text_string_to_metric_families
 
+from localcloud.demo.demo_flow import emulated_warehouse
 from localcloud.rest import Answer, Rest, until
 from localcloud.settings import LocalSettings
-from localcloud.story import emulated_warehouse
 from tests.credentials.samples import Rsa, key_file
 
 RUN_SECONDS = 60.0

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from localcloud.parts import PARTS
+from localcloud.processes.suite import PARTS
 from localcloud.rest import Answer, until
 from localcloud.settings import SERVICES, LocalSettings
 from localcloud.stack import Stack

@@ -20,16 +20,9 @@ from local_bigquery.settings import settings
 from local_bigquery.sql import params, script, translate
 from local_bigquery.sql.translate import Context
 
-from localcloud import (
-    bigquery_catalog,
-    bigquery_jobs,
-    bigquery_partitions,
-    bigquery_results,
-    bigquery_statistics,
-    bigquery_translations,
-    bigquery_version,
-)
-from localcloud.bigquery import use_home
+from localcloud.bigquery import catalog, empty_tables, job_records, partitions, translations, version
+from localcloud.bigquery import results as own_results
+from localcloud.bigquery.emulator import use_home
 from services.platform.ddl import load_tables, load_views
 from services.platform.parameters import struct_fields, to_parameter
 from services.platform.sql import Block, load_blocks
@@ -264,7 +257,7 @@ def answers(folder: Path, ask: Callable[[Emulator], Iterator[Any]]) -> list[Any]
 
 def forget() -> None:
     database.reset()
-    for part in (bigquery_jobs, bigquery_results, bigquery_translations):
+    for part in (job_records, own_results, translations):
         part.reset()
 
 
@@ -282,8 +275,8 @@ def install(monkeypatch: pytest.MonkeyPatch) -> None:
     """As the launcher does it, and undone at the end."""
     for owner, name in REPLACED:
         monkeypatch.setattr(owner, name, getattr(owner, name))
-    bigquery_catalog.install(database.connection())
-    for part in (bigquery_partitions, bigquery_jobs, bigquery_translations, bigquery_results, bigquery_statistics):
+    catalog.install(database.connection())
+    for part in (partitions, job_records, translations, own_results, empty_tables):
         part.install()
 
 
@@ -315,16 +308,16 @@ def test_a_known_text_is_translated_once_and_to_the_same_sql(environment: pytest
             QueryParameter.model_validate(to_parameter(name, kind, value(kind, 0)).to_api_repr()) for name, kind in block.params.items()
         ]
         context = Context(PROJECT, "control", *params.bind(given))
-        return kept(bigquery_translations.parse(block.sql)[0], context), context.referenced, context.used
+        return kept(translations.parse(block.sql)[0], context), context.referenced, context.used
 
-    environment.setattr(bigquery_translations, "_translate", counted)
+    environment.setattr(translations, "_translate", counted)
     assert refusals(list(our_tables(Emulator()))) == 0
     known = 0
     for block in our_blocks():
         if not block.is_script:
             originals.clear()
             # The first time it is local-bigquery's own.
-            original, kept = [translated(block, bigquery_translations.kept_translate) for _ in range(2)]
+            original, kept = [translated(block, translations.kept_translate) for _ in range(2)]
             assert kept == original
             known += len(originals) == 1
     assert known > 30
@@ -359,7 +352,7 @@ def test_a_new_table_is_known_to_be_empty_once(environment: pytest.MonkeyPatch) 
 
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(make, range(8)))
-    lake = bigquery_catalog.metadata_of(PROJECT)
+    lake = catalog.metadata_of(PROJECT)
     found = database.fetch(f"SELECT count(*), count(DISTINCT table_id), max(record_count) FROM {lake}.ducklake_table_stats")
     assert found == [(8, 8, 1)]
 
@@ -368,9 +361,9 @@ def test_jobs_and_results_outlive_the_process(environment: pytest.MonkeyPatch) -
     """What was done is in the database: another process finds it there."""
     install(environment)
     emulator = Emulator()
-    with bigquery_jobs.writing():
+    with job_records.writing():
         before = emulator.sql("SELECT 1 AS a; SELECT 2 AS b")
-    for part in (bigquery_jobs, bigquery_results, bigquery_translations):
+    for part in (job_records, own_results, translations):
         part.reset()
     page = jobs_api.get_query_results(PROJECT, "job1", 2, None, 1, 60_000, int64_timestamps=True)
     assert [emulator.call(lambda: json.loads(page.body)), emulator.job("job1")] == before[1:]
@@ -379,7 +372,7 @@ def test_jobs_and_results_outlive_the_process(environment: pytest.MonkeyPatch) -
 
 @pytest.mark.parametrize(
     ("owner", "name", "part"),
-    [(script, "translate", bigquery_translations), (store, "save", bigquery_jobs), (query, "_run", bigquery_statistics)],
+    [(script, "translate", translations), (store, "save", job_records), (query, "_run", empty_tables)],
 )
 def test_another_local_bigquery_is_refused(monkeypatch: pytest.MonkeyPatch, owner: Any, name: str, part: Any) -> None:
     def other() -> None:
@@ -392,8 +385,8 @@ def test_another_local_bigquery_is_refused(monkeypatch: pytest.MonkeyPatch, owne
         part.install()
 
 
-@pytest.mark.parametrize("part", [bigquery_jobs, bigquery_translations, bigquery_results, bigquery_statistics])
+@pytest.mark.parametrize("part", [job_records, translations, own_results, empty_tables])
 def test_another_version_is_refused(monkeypatch: pytest.MonkeyPatch, part: Any) -> None:
-    monkeypatch.setattr(bigquery_version, "VERSION", "0.3.1")
+    monkeypatch.setattr(version, "VERSION", "0.3.1")
     with pytest.raises(RuntimeError, match=r"is that of 0\.3\.1"):
         part.install()

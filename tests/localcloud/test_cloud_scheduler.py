@@ -13,9 +13,9 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from localcloud.cloud_scheduler import READY, fire
-from localcloud.jobs import Job, RetryConfig, load_jobs
-from localcloud.parts import part
+from localcloud.cloud_scheduler.jobs import Job, RetryConfig, load_jobs
+from localcloud.cloud_scheduler.scheduler import READY, fire
+from localcloud.processes.suite import part
 from localcloud.settings import LocalSettings
 from localcloud.stack import Stack
 

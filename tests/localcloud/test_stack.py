@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from localcloud.environment import write_env_file
-from localcloud.part import Part, PartFailed, PortInUse
+from localcloud.processes.environment import write_env_file
+from localcloud.processes.process import Part, PartFailed, PortInUse
 from localcloud.settings import LocalSettings
 from localcloud.stack import Stack
 
@@ -207,7 +207,7 @@ def test_parts_die_with_a_supervisor_that_is_killed(tmp_path: Path) -> None:
     program = f"""
 import time
 from pathlib import Path
-from localcloud.part import Part
+from localcloud.processes.process import Part
 from localcloud.settings import LocalSettings
 from localcloud.stack import Stack
 with Stack(LocalSettings.on_free_ports(Path({str(tmp_path)!r})), only=()) as stack:

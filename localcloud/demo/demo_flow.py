@@ -9,11 +9,11 @@ from typing import Any
 from google.auth.credentials import AnonymousCredentials
 from google.cloud import bigquery
 
+from localcloud.demo.narrator import Teller
 from localcloud.rest import Rest, until
 from localcloud.sample import DATASET as EXPORT
 from localcloud.sample import PROJECT, TABLE
 from localcloud.settings import SAMPLE_TENANT
-from localcloud.teller import Teller
 
 RUN_SECONDS = 60.0
 TABLES = ["x_meta_pipeline_runs", "x_meta_step_logs", "x_meta_dq_results"]

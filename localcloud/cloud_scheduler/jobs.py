@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 import yaml
 from croniter import croniter
 
-JOBS = Path(__file__).resolve().parents[1] / "configs" / "cloud_scheduler" / "jobs.yaml"
+JOBS = Path(__file__).resolve().parents[2] / "configs" / "cloud_scheduler" / "jobs.yaml"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

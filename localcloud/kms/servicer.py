@@ -11,7 +11,7 @@ import google_crc32c
 import grpc
 from google.cloud.kms_v1 import types
 
-from localcloud.keyring import BrokenCiphertext, Key, KeyExists, KeyRing, UnknownKey, WrongKey
+from localcloud.kms.keyring import BrokenCiphertext, Key, KeyExists, KeyRing, UnknownKey, WrongKey
 
 SERVICE = "google.cloud.kms.v1.KeyManagementService"
 MAX_BYTES = 64 * 1024

@@ -32,8 +32,8 @@ from local_bigquery.sql import script, translate
 from local_bigquery.sql.translate import Context
 from sqlglot import exp
 
-from localcloud import bigquery_catalog
-from localcloud.bigquery_version import require_known_version
+from localcloud.bigquery import catalog
+from localcloud.bigquery.version import require_known_version
 
 KEPT = 2000
 # Whatever contains one of these is translated anew: it depends on more than the text and its tables.
@@ -136,7 +136,7 @@ def _is_plain(tree: exp.Expression) -> bool:
 def kept_translate(tree: exp.Expression, context: Context) -> tuple[str, dict[str, Any]]:
     """`translate.translate`."""
     known = _texts.get(id(tree))
-    if known is None or known[0] is not tree or context.functions or bigquery_catalog.metadata_of(context.project_id) is None:
+    if known is None or known[0] is not tree or context.functions or catalog.metadata_of(context.project_id) is None:
         return _translate(tree, context)
     key = _key(known[1], context)
     with _lock:
@@ -192,7 +192,7 @@ def _key(text: str, context: Context) -> Key:
 
 def _schema_version(project: str) -> int:
     """DuckLake's count of the changes of a project's schema: tables, views, their columns and names."""
-    name = bigquery_catalog.metadata_of(project)
+    name = catalog.metadata_of(project)
     found: list[tuple[int]] = database.fetch(f"SELECT max(schema_version) FROM {name}.ducklake_snapshot")  # noqa: S608
     return found[0][0]
 
@@ -209,7 +209,7 @@ def _is_current(found: Translation, schema: int, stored: int) -> bool:
 def _facts(table: Reference, schema: int) -> tuple[Any, ...] | None:
     """What a table's translations depend on. A view's columns are those of its tables, so all of the schema; None for no such table."""
     project, dataset, name = table
-    metadata_name = bigquery_catalog.metadata_of(project)
+    metadata_name = catalog.metadata_of(project)
     rows = database.fetch(
         f"SELECT table_id, count(*), max(ducklake_column.begin_snapshot) FROM {metadata_name}.ducklake_table AS tab "  # noqa: S608
         f"JOIN {metadata_name}.ducklake_schema AS schema USING (schema_id) JOIN {metadata_name}.ducklake_column USING (table_id) "

@@ -10,13 +10,13 @@ import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from localcloud.part import Part, PartFailed
+from localcloud.processes.process import Part, PartFailed
 
 POLL = 0.04  # seconds between two readiness checks
 BACKOFF_FIRST, BACKOFF_LAST = 1.0, 30.0  # seconds before a dead part is started again
 STEADY = 60.0  # seconds after which a part counts as well, and its next death as its first
 TAIL_LINES = 25
-TETHER = str(Path(__file__).with_name("tether.py"))
+TETHER = str(Path(__file__).with_name("die_with_parent.py"))
 
 # Runs a function in the one thread that spawns all children: the kernel kills a tethered child when the thread that spawned it ends.
 type Spawn = Callable[[Callable[[], subprocess.Popen[bytes]]], subprocess.Popen[bytes]]

@@ -14,7 +14,7 @@ import duckdb
 from local_bigquery.catalog import metadata, tabledata, tables
 from local_bigquery.engine import database, results, types
 
-from localcloud.bigquery_version import require_known_version
+from localcloud.bigquery.version import require_known_version
 
 KNOWN = 100_000
 """How many results are known by name; an older one is looked up like any other table."""

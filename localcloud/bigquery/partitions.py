@@ -30,7 +30,7 @@ _unit_of_destination: ContextVar[str | None] = ContextVar("unit_of_destination",
 def install() -> None:
     """Replaces what makes tables in local-bigquery. RuntimeError if it is another version than this was written for."""
     if version("local-bigquery") != VERSION:
-        raise RuntimeError(f"local-bigquery is {version('local-bigquery')}; localcloud.bigquery_partitions fits {VERSION}")
+        raise RuntimeError(f"local-bigquery is {version('local-bigquery')}; localcloud.partitions fits {VERSION}")
     # Their callers look them up by name at every call.
     tables.create, tables.update = create, update
     tables.write, results.materialise = write, materialise

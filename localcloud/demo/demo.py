@@ -8,14 +8,14 @@ from collections.abc import Iterator
 
 import requests
 
-from localcloud.part import PartFailed, PortInUse
-from localcloud.parts import WITH_SAMPLE
+from localcloud.demo.demo_flow import Story, emulated_warehouse
+from localcloud.demo.narrator import Teller, Unexpected
+from localcloud.demo.schedule_flow import StoryOfSchedules
+from localcloud.processes.process import PartFailed, PortInUse
+from localcloud.processes.suite import WITH_SAMPLE
 from localcloud.rest import Rest
 from localcloud.settings import LocalSettings
 from localcloud.stack import Stack
-from localcloud.story import Story, emulated_warehouse
-from localcloud.story_of_schedules import StoryOfSchedules
-from localcloud.teller import Teller, Unexpected
 
 # Nobody wants to watch a demo wait.
 QUICK = {"CONVERGENCE_POLL_SECONDS": "0.5", "CONVERGENCE_JOURNAL_GATHER_SECONDS": "0.5", "CONVERGENCE_RETRY_BASE_SECONDS": "1"}

@@ -18,8 +18,8 @@ from local_bigquery.engine import database
 from local_bigquery.jobs import query
 from sqlglot import exp
 
-from localcloud import bigquery_catalog
-from localcloud.bigquery_version import require_known_version
+from localcloud.bigquery import catalog
+from localcloud.bigquery.version import require_known_version
 
 _apply: Callable[..., None] = ddl.apply
 
@@ -49,7 +49,7 @@ def note_empty(project: str, dataset: str, table: str) -> None:
     It is a commit as DuckLake makes its own: the snapshot after the newest, whose number is a primary key. So of this one and another
     that has looked for statistics before it one fails: DuckLake's is made again, and finds the row; this one is given up.
     """
-    lake = bigquery_catalog.metadata_of(project)
+    lake = catalog.metadata_of(project)
     if not dataset or lake is None:
         return
     without = (

@@ -19,18 +19,10 @@ import duckdb
 import uvicorn
 from duckdb_extensions import import_extension
 from local_bigquery.engine import database
-from local_bigquery.grpc import server as storage
+from local_bigquery.grpc import server
 from local_bigquery.settings import settings
 
-from localcloud import (
-    bigquery_catalog,
-    bigquery_jobs,
-    bigquery_partitions,
-    bigquery_results,
-    bigquery_statistics,
-    bigquery_storage,
-    bigquery_translations,
-)
+from localcloud.bigquery import catalog, empty_tables, job_records, partitions, results, storage, translations
 from localcloud.settings import LocalSettings
 
 # In the order they are loaded; each comes from a wheel of its own.
@@ -54,20 +46,20 @@ def main() -> None:
     settings.default_project_id = options.project
     # The first connection loads the extensions and attaches every project: a second that no caller shall wait for.
     connection = database.connection()
-    bigquery_catalog.install(connection)
-    bigquery_partitions.install()
-    bigquery_storage.install()
-    bigquery_jobs.install()
-    bigquery_translations.install()
-    bigquery_results.install()
-    bigquery_statistics.install()
+    catalog.install(connection)
+    partitions.install()
+    storage.install()
+    job_records.install()
+    translations.install()
+    results.install()
+    empty_tables.install()
     look_for_long_numbers_first(connection)
     # uvicorn stops gracefully and then raises the signal again, which would end us before the database is closed.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _exit)
-    storage_server, _ = storage.start(options.host, options.storage_port)
+    storage_server, _ = server.start(options.host, options.storage_port)
     try:
-        with bigquery_jobs.writing():
+        with job_records.writing():
             uvicorn.run("local_bigquery:app", host=options.host, port=options.port, log_level="warning", timeout_graceful_shutdown=5)
     finally:
         storage_server.stop(grace=1).wait()
@@ -123,7 +115,3 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--home", type=Path, default=local.cache_dir / "duckdb-home", help="DuckDB's extensions (%(default)s)")
     parser.add_argument("--project", default=local.project, help="project that always exists (%(default)s)")
     return parser.parse_args()
-
-
-if __name__ == "__main__":
-    main()

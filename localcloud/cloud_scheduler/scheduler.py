@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 
 import requests
 
-from localcloud.jobs import Job, load_jobs
+from localcloud.cloud_scheduler.jobs import Job, load_jobs
 from localcloud.settings import LocalSettings
 
 READY = "jobs are on"
@@ -77,7 +77,3 @@ def main() -> None:
     while all(thread.is_alive() for thread in threads):
         time.sleep(1)
     sys.exit("a job has stopped firing")
-
-
-if __name__ == "__main__":
-    main()

@@ -10,8 +10,8 @@ from pathlib import Path
 import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
-from localcloud.keyring import KeyRing
-from localcloud.kms_service import SERVICE, KmsHandlers
+from localcloud.kms.keyring import KeyRing
+from localcloud.kms.servicer import SERVICE, KmsHandlers
 from localcloud.settings import LocalSettings
 
 THREADS = 8
@@ -56,7 +56,3 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--data-dir", type=Path, default=settings.state_dir / "kms", help="where the keys are kept (%(default)s)")
     parser.add_argument("--key", action="append", default=[settings.kms_key], help="one more key that shall exist from the start")
     return parser.parse_args()
-
-
-if __name__ == "__main__":
-    main()

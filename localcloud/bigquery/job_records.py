@@ -24,7 +24,7 @@ from local_bigquery.engine import database
 from local_bigquery.jobs import store
 from local_bigquery.models import Job
 
-from localcloud.bigquery_version import require_known_version
+from localcloud.bigquery.version import require_known_version
 
 SAVE = "INSERT OR REPLACE INTO emulator.jobs VALUES (?, ?, ?, ?, ?, ?)"
 WRITE_SECONDS = 0.25

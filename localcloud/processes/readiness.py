@@ -9,7 +9,7 @@ from pathlib import Path
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from localcloud.part import Ready
+from localcloud.processes.process import Ready
 
 TIMEOUT = 1.0  # seconds a check may take
 # A proxy in the developer's environment must not stand between us and loopback.

@@ -8,9 +8,9 @@ from typing import Any
 
 from google.cloud import bigquery
 
+from localcloud.demo.narrator import Teller
 from localcloud.rest import Rest, until
 from localcloud.settings import SAMPLE_TENANT
-from localcloud.teller import Teller
 
 RUN_SECONDS = 90.0
 BILLING = {"provider": "gcp", "domain": "cost", "pipeline_template": "billing", "parameters": {"date": "yesterday"}}

