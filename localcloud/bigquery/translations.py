@@ -4,10 +4,12 @@ Our services send a few hundred texts, over and over. local-bigquery parses and 
 small statement takes, most of it in looking up its tables' columns and working out types. Here a translation is used again while all that
 it was made from is as it was:
 
-- the text, the default project and dataset, the parameters' types (their values are bound, and are no part of it), the names of a script's
-  variables (their tables' names are put in), temporary tables, and the caller;
-- what the catalog says of its tables, as committed at that moment, like local-bigquery's own look-ups: the columns of tables, and for views
-  that nothing at all has changed in their project's schema, of which all their tables must be; and what the API has stored about them.
+- the text, the default project, the parameters' types (their values are bound, and are no part of it), the names of a script's variables
+  (their tables' names are put in), temporary tables, and the caller;
+- what the catalog says of its tables, as committed at that moment, like local-bigquery's own look-ups (see `table_facts`). They are looked
+  at again when anything has changed in their project's schema, or in what the API has stored.
+
+The default dataset is no part of it either, unless the text names it: every tenant's tables are alike, and the dataset's name is put in.
 
 Only queries, DML over tables and plain CREATE TABLE are kept. What asks for more (INFORMATION_SCHEMA, wildcards, system variables,
 JavaScript, row access policies, tables that expire, results of other queries) is translated every time, and so is whatever ends in an
@@ -23,16 +25,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from local_bigquery.catalog import metadata, names, row_access, tables
-from local_bigquery.engine import database
-from local_bigquery.errors import BigQueryError
+from local_bigquery.catalog import metadata, names, row_access
+from local_bigquery.engine.database import quote
 from local_bigquery.jobs import merge, query
-from local_bigquery.models import RowAccessPolicy, Table
+from local_bigquery.models import RowAccessPolicy
 from local_bigquery.sql import script, translate
 from local_bigquery.sql.translate import Context
 from sqlglot import exp
 
 from localcloud.bigquery import catalog
+from localcloud.bigquery.table_facts import Facts, facts_of, schema_version
 from localcloud.bigquery.version import require_known_version
 
 KEPT = 2000
@@ -40,16 +42,16 @@ KEPT = 2000
 OTHERS = re.compile(
     r"information_schema|__tables|external_query|session_user|current_user|@@|\*`|\?|_session|system_time|\bml\.", re.IGNORECASE
 )
-VIEW = "VIEW"
-MAX_DEPTH = 16
-"""Of views over views."""
 STATEMENTS = (exp.Query, exp.Insert, exp.Update, exp.Delete)
 # What a CREATE TABLE may not have: then it reads other tables, or is seen by its session only.
 READING = (exp.Query, exp.Reference, exp.TemporaryProperty, exp.Clone)
 
+DATASETS = 500
+"""Of how many default datasets a translation remembers when it was last seen to be right there."""
+
 type Key = tuple[Any, ...]
-type Reference = tuple[str, str, str]
-type Facts = dict[Reference, tuple[Any, ...]]
+type Versions = tuple[int, int]
+"""Of a project's schema, and of what the API has stored."""
 
 _parse: Callable[[str], list[exp.Expression]] = translate.parse
 _translate: Callable[[exp.Expression, Context], tuple[str, dict[str, Any]]] = translate.translate
@@ -62,15 +64,27 @@ class Translation:
     """What a text became, and what it depends on."""
 
     sql: str
+    dataset: str | None
+    """The default dataset that `sql` and `facts` name."""
     variables: dict[str, str]
     """A script's variable to the table that stands for it in `sql`."""
     used: frozenset[str]
     facts: Facts
-    """What the catalog said about every table."""
-    schema: int
-    """The version of the project's schema at which that was last seen to be so."""
-    stored: int
-    """... and how often the API had stored anything by then."""
+    seen: OrderedDict[str | None, Versions]
+    """By default dataset: the versions at which the facts were last seen to be so."""
+
+    def facts_in(self, dataset: str | None) -> Facts:
+        """What the facts have to be for this default dataset."""
+        return {(table[0], dataset or "" if table[1] == self.dataset else table[1], table[2]): it for table, it in self.facts.items()}
+
+    def sql_in(self, project: str, dataset: str | None, variables: dict[str, str]) -> str:
+        """The SQL over the tables of this default dataset, and of this run's variables: each has a name of its own, by chance."""
+        sql = self.sql
+        if dataset and self.dataset and dataset != self.dataset:
+            sql = sql.replace(f"{quote(project, self.dataset)}.", f"{quote(project, dataset)}.")
+        for name, table in self.variables.items():
+            sql = sql.replace(table, variables[name])
+        return sql
 
 
 class Kept[Value](OrderedDict[Key, Value]):
@@ -88,8 +102,8 @@ _lock = threading.Lock()
 _trees: Kept[list[exp.Expression]] = Kept()
 _texts: dict[int, tuple[exp.Expression, str]] = {}
 _translations: Kept[Translation] = Kept()
+# How often the API has stored anything.
 _stored = 0
-_changed: dict[Reference, int] = {}
 
 
 def install() -> None:
@@ -142,19 +156,20 @@ def kept_translate(tree: exp.Expression, context: Context) -> tuple[str, dict[st
     with _lock:
         found = _translations.get(key)
     # Counted before anything is looked up: what changes after this is not missed.
-    stored, schema = _stored, _schema_version(context.project_id) if found is None or found.facts else 0
-    if found is not None and (not found.facts or _is_current(found, schema, stored)):
+    versions = (_stored, schema_version(context.project_id)) if found is None or found.facts else (0, 0)
+    if found is not None and (facts := _current_facts(found, context, versions)) is not None:
         context.used.clear()
         context.used.update(found.used)
-        context.referenced.update(found.facts)
-        return _renamed(found, context.variables), {name: context.values[name] for name in found.used}
-    return _translated_anew(tree, context, key, schema, stored)
+        context.referenced.update(facts)
+        sql = found.sql_in(context.project_id, context.dataset_id, context.variables)
+        return sql, {name: context.values[name] for name in found.used}
+    return _translated_anew(tree, context, key, versions)
 
 
 def save(resource: Any, *keys: str) -> Any:
     """`metadata.save`, counted."""
     saved = _save(resource, *keys)
-    _count(keys)
+    _count()
     if isinstance(resource, RowAccessPolicy):
         # While there is one nothing is kept, so taking the last one away needs no more than that.
         with _lock:
@@ -165,23 +180,23 @@ def save(resource: Any, *keys: str) -> Any:
 def delete(model: Any, *keys: str) -> None:
     """`metadata.delete`, counted."""
     _forget(model, *keys)
-    _count(keys)
+    _count()
 
 
-def _count(keys: tuple[str, ...]) -> None:
+def _count() -> None:
     global _stored  # noqa: PLW0603 - one counter for the process
     with _lock:
-        if len(keys) >= 3:  # noqa: PLR2004 - of a table: project, dataset, table
-            table = (keys[0], keys[1], keys[2])
-            _changed[table] = _changed.get(table, 0) + 1
         _stored += 1
 
 
 def _key(text: str, context: Context) -> Key:
+    dataset = context.dataset_id
+    # A name that the text has, or that is refused, is not one to put another one in the place of.
+    is_any = dataset and dataset.casefold() not in text.casefold() and names.DATASET_ID.match(dataset)
     return (
         text,
         context.project_id,
-        context.dataset_id,
+        bool(dataset) if is_any else dataset,
         tuple(sorted(context.parameters.items())),
         frozenset(context.values),
         frozenset(context.variables),
@@ -190,39 +205,25 @@ def _key(text: str, context: Context) -> Key:
     )
 
 
-def _schema_version(project: str) -> int:
-    """DuckLake's count of the changes of a project's schema: tables, views, their columns and names."""
-    name = catalog.metadata_of(project)
-    found: list[tuple[int]] = database.fetch(f"SELECT max(schema_version) FROM {name}.ducklake_snapshot")  # noqa: S608
-    return found[0][0]
+def _current_facts(found: Translation, context: Context, versions: Versions) -> Facts | None:
+    """The facts of the tables in the context's dataset, if they are what the translation was made from."""
+    dataset = context.dataset_id
+    facts = found.facts_in(dataset)
+    if facts and found.seen.get(dataset) != versions:
+        if facts_of(facts, context.project_id) != facts:
+            return None
+        _see(found, dataset, versions)
+    return facts
 
 
-def _is_current(found: Translation, schema: int, stored: int) -> bool:
-    if (found.schema, found.stored) == (schema, stored):
-        return True
-    if any(_facts(table, schema) != facts for table, facts in found.facts.items()):
-        return False
-    found.schema, found.stored = schema, stored
-    return True
+def _see(found: Translation, dataset: str | None, versions: Versions) -> None:
+    with _lock:
+        found.seen[dataset] = versions
+        if len(found.seen) > DATASETS:
+            found.seen.popitem(last=False)
 
 
-def _facts(table: Reference, schema: int) -> tuple[Any, ...] | None:
-    """What a table's translations depend on. A view's columns are those of its tables, so all of the schema; None for no such table."""
-    project, dataset, name = table
-    metadata_name = catalog.metadata_of(project)
-    rows = database.fetch(
-        f"SELECT table_id, count(*), max(ducklake_column.begin_snapshot) FROM {metadata_name}.ducklake_table AS tab "  # noqa: S608
-        f"JOIN {metadata_name}.ducklake_schema AS schema USING (schema_id) JOIN {metadata_name}.ducklake_column USING (table_id) "
-        "WHERE schema_name = ? AND table_name = ? AND tab.end_snapshot IS NULL AND schema.end_snapshot IS NULL "
-        "AND ducklake_column.end_snapshot IS NULL GROUP BY table_id",
-        [dataset, name],
-    )
-    if not rows:
-        return (VIEW, schema, _changed.get(table)) if _kind(table) == VIEW else None
-    return (*rows[0], _changed.get(table))
-
-
-def _translated_anew(tree: exp.Expression, context: Context, key: Key, schema: int, stored: int) -> tuple[str, dict[str, Any]]:
+def _translated_anew(tree: exp.Expression, context: Context, key: Key, versions: Versions) -> tuple[str, dict[str, Any]]:
     before = set(context.referenced)
     context.referenced.clear()
     try:
@@ -230,58 +231,20 @@ def _translated_anew(tree: exp.Expression, context: Context, key: Key, schema: i
         read = set(context.referenced)
     finally:
         context.referenced.update(before)
-    facts = _all_facts(read, context.project_id, schema)
+    facts = facts_of(read, context.project_id)
+    stored, schema = versions
     # A change in the meantime may have come before a look-up or after it.
-    if facts is not None and _schema_version(context.project_id) == schema and not row_access.secured():
+    if facts is not None and schema_version(context.project_id) == schema and not row_access.secured():
         found = Translation(
-            sql=sql, variables=dict(context.variables), used=frozenset(context.used), facts=facts, schema=schema, stored=stored
+            sql=sql,
+            dataset=context.dataset_id,
+            variables=dict(context.variables),
+            used=frozenset(context.used),
+            facts=facts,
+            seen=OrderedDict(),
         )
+        found.seen[context.dataset_id] = versions
         with _lock:
             if _stored == stored:
                 _translations.keep(key, found)
     return sql, bound
-
-
-def _all_facts(read: set[Reference], project: str, schema: int) -> Facts | None:
-    """The facts of all tables; None if one of them is not for keeping."""
-    found: Facts = {}
-    for table in read:
-        if table[0] != project or table[1] == tables.RESULTS:
-            return None
-        stored = metadata.load(Table, *table)
-        facts = _facts(table, schema)
-        if facts is None or (stored and stored.expirationTime) or (facts[0] == VIEW and not _is_of_one_project(table)):
-            return None
-        found[table] = facts
-    return found
-
-
-def _is_of_one_project(view: Reference, depth: int = 0) -> bool:
-    """Whether all that a view reads, through other views too, is in its own project. What is not known to be so is not."""
-    project, dataset, _ = view
-    stored = metadata.load(Table, *view)
-    query = stored and stored.view and stored.view.query
-    if not query or depth > MAX_DEPTH:
-        return False
-    try:
-        trees = _parse(query)
-    except BigQueryError:
-        return False
-    tables_read = [names.reference(table, project, dataset) for tree in trees for table in tree.find_all(exp.Table)]
-    return all(
-        table[0] == project and (_kind(table) != VIEW or _is_of_one_project(table, depth + 1))
-        for table in tables_read
-        if table[1] is not None
-    )
-
-
-def _kind(table: Reference) -> str | None:
-    return next((kind for _, kind, _ in database.objects(*table)), None)
-
-
-def _renamed(found: Translation, variables: dict[str, str]) -> str:
-    """The SQL over the tables of this run's variables: each has a name of its own, by chance."""
-    sql = found.sql
-    for name, table in found.variables.items():
-        sql = sql.replace(table, variables[name])
-    return sql

@@ -323,6 +323,29 @@ def test_a_known_text_is_translated_once_and_to_the_same_sql(environment: pytest
     assert known > 30
 
 
+def test_a_text_is_translated_once_for_all_datasets(environment: pytest.MonkeyPatch) -> None:
+    """Where their tables are alike, the other dataset's name is put in; where they are not, it is translated anew."""
+    install(environment)
+    translated: list[str] = []
+
+    def counted(tree: Any, context: Context) -> Any:
+        translated.append(context.dataset_id or "")
+        return translate.translate(tree, context)
+
+    environment.setattr(translations, "_translate", counted)
+    emulator = Emulator()
+    texts = ("INSERT INTO t (a, b) VALUES (1, 'x')", "UPDATE t SET b = 'of a' WHERE a = 1", "SELECT t.* FROM t WHERE a = 1 AND b > 'a'")
+    for dataset, columns in {"one": "a INT64, b STRING", "two": "a INT64, b STRING", "three": "a STRING, b STRING"}.items():
+        emulator.sql(f"CREATE SCHEMA {dataset}; CREATE TABLE {dataset}.t ({columns})")
+    translated.clear()
+    rows = {(name, times): [emulator.sql(text, name)[0] for text in texts][-1]["rows"] for times in (1, 2) for name in ("one", "two")}
+    assert {of: len(found) for of, found in rows.items()} == {("one", 1): 1, ("two", 1): 1, ("one", 2): 2, ("two", 2): 2}
+    assert translated == ["one"] * 3
+    assert refusals([emulator.sql(texts[-1], name)[0] for name in ("three", "missing", "one")]) == 2
+    emulator.sql("ALTER TABLE two.t ADD COLUMN c INT64")
+    assert [len(emulator.sql(texts[-1], name)[0]["schema"]["fields"]) for name in ("one", "two")] == [2, 3]
+
+
 def test_threads_see_what_has_changed(environment: pytest.MonkeyPatch) -> None:
     """A column that was added before a statement began is among its columns, whoever else runs the same text."""
     install(environment)
