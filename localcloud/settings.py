@@ -21,6 +21,11 @@ class LocalSettings(BaseSettings):
     host: str = Field(default="127.0.0.1", description="Address that every part listens on.")
     bigquery_port: int = Field(default=9050, description="BigQuery, REST.")
     bigquery_storage_port: int = Field(default=9060, description="BigQuery Storage Read API, gRPC.")
+    bigquery_threads: int | None = Field(
+        default=None,
+        gt=0,
+        description="Of one statement in BigQuery: one takes the least CPU, one for each core (default) reads large tables faster.",
+    )
     kms_port: int = Field(default=9070, description="KMS, gRPC.")
     auth_port: int = Field(default=50051, description="auth, gRPC with mTLS.")
     credentials_port: int = Field(default=50052, description="credentials, gRPC with mTLS.")

@@ -54,6 +54,8 @@ def main() -> None:
     results.install()
     empty_tables.install()
     look_for_long_numbers_first(connection)
+    if options.threads:
+        connection.execute(f"SET GLOBAL threads = {options.threads}")
     # uvicorn stops gracefully and then raises the signal again, which would end us before the database is closed.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _exit)
@@ -114,4 +116,5 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--data-dir", type=Path, default=local.state_dir / "bigquery", help="all its data (%(default)s)")
     parser.add_argument("--home", type=Path, default=local.cache_dir / "duckdb-home", help="DuckDB's extensions (%(default)s)")
     parser.add_argument("--project", default=local.project, help="project that always exists (%(default)s)")
+    parser.add_argument("--threads", type=int, default=local.bigquery_threads, help="of one statement (one for each core)")
     return parser.parse_args()

@@ -58,7 +58,7 @@ def service(
 
 
 def _bigquery(settings: LocalSettings, extra: Mapping[str, str]) -> Part:
-    options = {
+    options: dict[str, object] = {
         "--host": settings.host,
         "--port": settings.bigquery_port,
         "--storage-port": settings.bigquery_storage_port,
@@ -66,6 +66,8 @@ def _bigquery(settings: LocalSettings, extra: Mapping[str, str]) -> Part:
         "--home": settings.cache_dir / "duckdb-home",
         "--project": settings.project,
     }
+    if settings.bigquery_threads:
+        options["--threads"] = settings.bigquery_threads
     return Part(
         name="bigquery",
         command=_command("localcloud.bigquery", options),
