@@ -22,7 +22,7 @@ import pytest
 
 from localcloud.certs import mint
 from localcloud.processes.environment import emulator_environment, read_env_file
-from localcloud.processes.suite import part as part_of
+from localcloud.processes.suite import make_process
 from localcloud.settings import SERVICES, LocalSettings
 from localcloud.stack import Stack
 from services.platform.access import Authenticator
@@ -113,7 +113,7 @@ def wait_for(ready: Callable[[], object], what: str, seconds: float = START_SECO
 
 
 def _wait_for_part(settings: LocalSettings, part: str) -> None:
-    failed, lacks = settings.state_dir / "failed", part_of(settings, part, admin_key="").ready
+    failed, lacks = settings.state_dir / "failed", make_process(settings, part, admin_key="").ready
 
     def ready() -> bool:
         if failed.exists():

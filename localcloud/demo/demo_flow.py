@@ -1,4 +1,4 @@
-"""What the demo does with the suite, told step by step. Every line says what was called and what came back."""
+"""What the demo does with the suite, step by step. Every line says what was called and what came back."""
 
 import json
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from typing import Any
 from google.auth.credentials import AnonymousCredentials
 from google.cloud import bigquery
 
-from localcloud.demo.narrator import Teller
+from localcloud.demo.narrator import Narrator
 from localcloud.rest import Rest, until
 from localcloud.sample import DATASET as EXPORT
 from localcloud.sample import PROJECT, TABLE
@@ -28,7 +28,7 @@ DIGITS = 6  # the sums are of doubles, in no particular order
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Story:
+class DemoFlow:
     """The demo's one tenant, and where the suite is."""
 
     admin: Rest
@@ -36,7 +36,7 @@ class Story:
     warehouse: bigquery.Client
     credentials_file: Path
     project: str
-    teller: Teller
+    narrator: Narrator
 
     def run(self) -> Rest:
         """Flows 1 and 2, from provisioning to the cost by service; answers the tenant with its key. Raises Unexpected, naming the step that
@@ -48,70 +48,70 @@ class Story:
         first = self._pipeline(tenant, yesterday)
         self._cost_by_service(yesterday, first)
         again = self._pipeline(tenant, yesterday)
-        self.teller.expect("rows after the same day ran again", self._cost_by_service(yesterday, again), first["rows_processed"])
-        quota = self.teller.call(tenant, "GET", f"/api/v1/tenants/{SAMPLE_TENANT}/quota").body
-        self.teller.expect("runs counted today", (quota["pipelines_run_today"], quota["pipelines_succeeded_today"]), (2, 2))
+        self.narrator.expect("rows after the same day ran again", self._cost_by_service(yesterday, again), first["rows_processed"])
+        quota = self.narrator.call(tenant, "GET", f"/api/v1/tenants/{SAMPLE_TENANT}/quota").body
+        self.narrator.expect("runs counted today", (quota["pipelines_run_today"], quota["pipelines_succeeded_today"]), (2, 2))
         used, limit, running = (quota[name] for name in ("pipelines_run_today", "daily_limit", "concurrent_pipelines_running"))
-        self.teller.tell(f"     {used} of {limit} runs used today, {running} running")
-        self.teller.expect("slots held now", quota["concurrent_pipelines_running"], 0)
-        refused = self.teller.call(tenant, "GET", "/api/v1/tenants/somebody_else/quota", status=403)
-        self.teller.tell(f"     refused with {refused.reason}")
+        self.narrator.tell(f"     {used} of {limit} runs used today, {running} running")
+        self.narrator.expect("slots held now", quota["concurrent_pipelines_running"], 0)
+        refused = self.narrator.call(tenant, "GET", "/api/v1/tenants/somebody_else/quota", status=403)
+        self.narrator.tell(f"     refused with {refused.reason}")
         return tenant
 
     def _tenant_with_key(self) -> Rest:
-        self.teller.tell("\nThe subscription system provisions a tenant and issues its API key.")
+        self.narrator.tell("\nThe subscription system provisions a tenant and issues its API key.")
         plan = {"company_name": "Acme Corp", "admin_email": "ops@acme.example", "daily_limit": 25, "concurrent_limit": 5}
-        put = self.teller.call(self.admin, "PUT", f"/api/v1/tenants/{SAMPLE_TENANT}", plan)
-        self.teller.expect("action", put.body["action"], "CREATED")
-        issued = self.teller.call(self.admin, "POST", f"/api/v1/tenants/{SAMPLE_TENANT}/api-keys", {})
+        put = self.narrator.call(self.admin, "PUT", f"/api/v1/tenants/{SAMPLE_TENANT}", plan)
+        self.narrator.expect("action", put.body["action"], "CREATED")
+        issued = self.narrator.call(self.admin, "POST", f"/api/v1/tenants/{SAMPLE_TENANT}/api-keys", {})
         key: str = issued.body["api_key"]
-        self.teller.tell(f"     api_key {key[: len(SAMPLE_TENANT) + 8]}... (shown once)")
+        self.narrator.tell(f"     api_key {key[: len(SAMPLE_TENANT) + 8]}... (shown once)")
         return self.tenant.but(X_API_Key=key, X_User_ID="alice")
 
     def _credentials(self, tenant: Rest) -> None:
-        self.teller.tell("\nThe tenant hands over its Google Cloud credentials; KMS seals them, and its dataset is made. Then once more.")
+        self.narrator.tell("\nThe tenant hands over its Google Cloud credentials; KMS seals them, and its dataset is made. Then once more.")
         body, path = json.loads(self.credentials_file.read_text()), f"/api/v1/tenants/{SAMPLE_TENANT}/credentials"
         for action, dataset, tables in (("CREATED", "CREATED", TABLES), ("UPDATED", "ALREADY_EXISTS", [])):
-            answer = self.teller.call(tenant, "POST", path, body).body
-            self.teller.expect("action", answer["action"], action)
-            self.teller.expect("dataset_status", answer["dataset_status"], dataset)
-            self.teller.expect("tables_created", answer["tables_created"], tables)
-            self.teller.tell(f"     credentials {action}, dataset {dataset}, tables made: {', '.join(tables) or 'none'}")
+            answer = self.narrator.call(tenant, "POST", path, body).body
+            self.narrator.expect("action", answer["action"], action)
+            self.narrator.expect("dataset_status", answer["dataset_status"], dataset)
+            self.narrator.expect("tables_created", answer["tables_created"], tables)
+            self.narrator.tell(f"     credentials {action}, dataset {dataset}, tables made: {', '.join(tables) or 'none'}")
 
     def _pipeline(self, tenant: Rest, day: date) -> dict[str, Any]:
-        self.teller.tell(f"\nThe pipeline gcp/cost/billing runs for {day}: the tenant's own identity reads its billing export.")
-        started = self.teller.call(
+        self.narrator.tell(f"\nThe pipeline gcp/cost/billing runs for {day}: the tenant's own identity reads its billing export.")
+        started = self.narrator.call(
             tenant, "POST", f"/api/v1/pipelines/run/{SAMPLE_TENANT}/gcp/cost/billing", {"date": day.isoformat()}
         ).body
-        self.teller.expect("status", started["status"], "RUNNING")
-        told = 0
+        self.narrator.expect("status", started["status"], "RUNNING")
+        shown = 0
 
         def poll() -> dict[str, Any]:
-            nonlocal told
+            nonlocal shown
             run: dict[str, Any] = tenant.call("GET", f"/api/v1/pipelines/runs/{SAMPLE_TENANT}/{started['pipeline_logging_id']}").body
-            for step in run.get("steps", [])[told:]:
+            for step in run.get("steps", [])[shown:]:
                 detail = f"{step['rows_processed']} rows" if "rows_processed" in step else step.get("error_message", "")
-                self.teller.tell(f"     {step['timestamp'][11:23]}  {step['step_id']:<8} {step['action']:<15} {detail}")
-            told = len(run.get("steps", []))
+                self.narrator.tell(f"     {step['timestamp'][11:23]}  {step['step_id']:<8} {step['action']:<15} {detail}")
+            shown = len(run.get("steps", []))
             return run
 
         run = until(poll, lambda run: run.get("status") != "RUNNING", seconds=RUN_SECONDS)
-        self.teller.expect("the run's status", (run["status"], run.get("error_message")), ("COMPLETED", None))
+        self.narrator.expect("the run's status", (run["status"], run.get("error_message")), ("COMPLETED", None))
         warned = [check["check_name"] for check in run["dq_results"] if check["status"] != "PASSED"]
         verdict = f"{len(run['dq_results'])} checks, {f'warned by {", ".join(warned)}' if warned else 'all passed'}"
-        self.teller.tell(f"     {run['rows_processed']} rows in {int(run['duration_ms']) / 1000:.1f} s; {verdict}")
+        self.narrator.tell(f"     {run['rows_processed']} rows in {int(run['duration_ms']) / 1000:.1f} s; {verdict}")
         return run
 
     def _cost_by_service(self, day: date, run: dict[str, Any]) -> str:
         """The rows that stand in the tenant's dataset, as the run counts them."""
-        self.teller.tell("\nThe cost by service, read back from the tenant's own dataset and held against the export.")
+        self.narrator.tell("\nThe cost by service, read back from the tenant's own dataset and held against the export.")
         loaded = self._by_service(COST_BY_SERVICE, f"{self.project}.{SAMPLE_TENANT}", day)
         source = self._by_service(SOURCE_BY_SERVICE, f"{PROJECT}.{EXPORT}", day)
         for service, (entries, cost, discounts) in sorted(loaded.items(), key=lambda entry: -entry[1][1]):
-            self.teller.tell(f"     {service:<28} {entries:>6} rows {cost:>12.4f} {discounts:>12.4f} credits")
-        self.teller.expect("rows, cost and credits by service", loaded, source)
+            self.narrator.tell(f"     {service:<28} {entries:>6} rows {cost:>12.4f} {discounts:>12.4f} credits")
+        self.narrator.expect("rows, cost and credits by service", loaded, source)
         rows = str(sum(entries for entries, _, _ in loaded.values()))
-        self.teller.expect("rows", rows, run["rows_processed"])
+        self.narrator.expect("rows", rows, run["rows_processed"])
         return rows
 
     def _by_service(self, sql: str, dataset: str, day: date) -> dict[str, tuple[int, float, float]]:

@@ -1,4 +1,4 @@
-"""Tells a story while it happens: what was called, what came back, and that it was as expected."""
+"""Says what the demo does while it does it: what was called, what came back, and that it was as expected."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -7,17 +7,17 @@ from localcloud.rest import Answer, Rest
 
 
 class Unexpected(Exception):
-    """Something came back other than the story has it."""
+    """Something came back other than expected."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Teller:
-    """Where the lines go."""
+class Narrator:
+    """Makes calls and prints what comes back, by `tell`, a line at a time."""
 
     tell: Callable[[str], None] = print
 
     def call(self, caller: Rest, method: str, path: str, body: object | None = None, *, status: int = 200) -> Answer:
-        """Calls, and tells it. Raises Unexpected for another status."""
+        """Calls, and says so. Raises Unexpected for another status."""
         answer = caller.call(method, path, body)
         self.tell(f"   {method} {path} -> {answer.status}")
         self.expect(f"{method} {path}", (answer.status, answer.body if answer.status != status else None), (status, None))

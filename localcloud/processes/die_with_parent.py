@@ -1,6 +1,6 @@
-"""Ties a child process to its supervisor, then becomes the command: `python tether.py SUPERVISOR_PID COMMAND ...`.
+"""Ties a child process to its supervisor, then becomes the command: `python die_with_parent.py SUPERVISOR_PID COMMAND ...`.
 
-The kernel kills a tethered process when the supervisor's spawning thread ends for whatever reason, SIGKILL included. A file of its own,
+The kernel kills a child when the supervisor's spawning thread ends for whatever reason, SIGKILL included. A file of its own,
 run as a script, because the alternative (`preexec_fn`) runs Python between fork and exec in a process full of threads.
 """
 

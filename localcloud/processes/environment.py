@@ -1,4 +1,4 @@
-"""The environment of the parts, and the file that tells a caller how to reach the stack."""
+"""The environment of the processes, and the file that tells a caller how to reach the stack."""
 
 import hashlib
 import json
@@ -9,14 +9,14 @@ from pathlib import Path
 from localcloud.files import write_private
 from localcloud.settings import SERVICES, LocalSettings
 
-# What a program needs to run at all. Nothing else of the developer's environment reaches a part: neither secrets nor proxies.
+# What a program needs to run at all. Nothing else of the developer's environment reaches a process: neither secrets nor proxies.
 INHERITED = ("PATH", "LANG", "LC_ALL", "TZ", "TMPDIR", "PYTHONPATH", "VIRTUAL_ENV")
 ADMIN_KEY_BYTES = 32
 ADMIN_ROLES = ("provisioner", "scheduler")
 
 
 def base_environment(settings: LocalSettings) -> dict[str, str]:
-    """What every part gets."""
+    """What every process gets."""
     inherited = {name: os.environ[name] for name in INHERITED if name in os.environ}
     # A home of its own: a client that misses its emulator must not find the developer's cloud login instead.
     home = settings.state_dir / "home"

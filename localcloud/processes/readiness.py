@@ -1,4 +1,4 @@
-"""How to know that a part is ready: one small check for each protocol that the parts speak. Each is a `part.Ready`."""
+"""How to know that a process is ready: one small check for each protocol that the processes speak. Each is a `process.Ready`."""
 
 import socket
 import urllib.error
@@ -50,7 +50,7 @@ def grpc_serving(host: str, port: int, *, tls_dir: Path | None = None, server_na
 
 
 def log_says(path: Path, text: str) -> Ready:
-    """Ready when the part has said so in its log: for one that listens nowhere."""
+    """Ready when the process has said so in its log: for one that listens nowhere."""
 
     def check() -> str | None:
         return None if path.exists() and text in path.read_text(errors="replace") else f"its log does not say that {text}"

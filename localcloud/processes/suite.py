@@ -1,22 +1,22 @@
-"""The parts of the stack, in the order they are started."""
+"""The processes of the stack, in the order they are started."""
 
 import sys
 from collections.abc import Mapping
 
 from localcloud.cloud_scheduler.scheduler import READY
 from localcloud.processes.environment import client_environment, service_environment
-from localcloud.processes.process import Part
+from localcloud.processes.process import Process
 from localcloud.processes.readiness import gateway_ready, grpc_serving, http_answers, log_says
 from localcloud.settings import ENV_PREFIX, SERVICES, LocalSettings
 
 PYTHON = (sys.executable, "-m")
-PARTS = ("bigquery", "kms", "bootstrap", *SERVICES, "gateway", "cloud_scheduler")
-WITH_SAMPLE = (*PARTS, "sample")
+PROCESSES = ("bigquery", "kms", "bootstrap", *SERVICES, "gateway", "cloud_scheduler")
+WITH_SAMPLE = (*PROCESSES, "sample")
 # Which services a service calls.
 CALLS = {"auth": (), "credentials": ("auth",), "executor": ("auth", "credentials"), "scheduler": ("auth", "executor")}
 
 
-def part(settings: LocalSettings, name: str, *, admin_key: str, extra: Mapping[str, str] | None = None) -> Part:
+def make_process(settings: LocalSettings, name: str, *, admin_key: str, extra: Mapping[str, str] | None = None) -> Process:
     """One of `WITH_SAMPLE`. `extra` adds to its environment or overrides it. Raises `ValueError` for another name."""
     plain = {"bigquery": _bigquery, "kms": _kms, "gateway": _gateway, "sample": _sample}
     match name:
@@ -24,13 +24,13 @@ def part(settings: LocalSettings, name: str, *, admin_key: str, extra: Mapping[s
             return plain[name](settings, extra or {})
         case "bootstrap":
             environment = {**service_environment(settings, admin_key=admin_key), **(extra or {})}
-            return Part(name=name, command=(*PYTHON, "services.platform.bootstrap"), environment=environment, needs=("bigquery", "kms"))
+            return Process(name=name, command=(*PYTHON, "services.platform.bootstrap"), environment=environment, needs=("bigquery", "kms"))
         case "cloud_scheduler":
             return _cloud_scheduler(settings, admin_key, extra or {})
         case _ if name in SERVICES:
             return service(settings, name, admin_key=admin_key, extra=extra)
         case _:
-            raise ValueError(f"no part is called {name!r}; there are {', '.join(WITH_SAMPLE)}")
+            raise ValueError(f"no process is called {name!r}; there are {', '.join(WITH_SAMPLE)}")
 
 
 def service(
@@ -42,11 +42,11 @@ def service(
     port: int | None = None,
     metrics_port: int | None = None,
     extra: Mapping[str, str] | None = None,
-) -> Part:
+) -> Process:
     """One of the four services. `replica` > 0 makes one more process of it, `{name}-{replica}`, and then wants ports of its own."""
     port, metrics_port = port or settings.port(name), metrics_port or settings.port(f"{name}_metrics")
     listen = {"CONVERGENCE_LISTEN": f"{settings.host}:{port}", "CONVERGENCE_METRICS_PORT": str(metrics_port)}
-    return Part(
+    return Process(
         name=f"{name}-{replica}" if replica else name,
         command=(*PYTHON, f"services.{name}"),
         environment={**service_environment(settings, admin_key=admin_key), **listen, **(extra or {})},
@@ -57,7 +57,7 @@ def service(
     )
 
 
-def _bigquery(settings: LocalSettings, extra: Mapping[str, str]) -> Part:
+def _bigquery(settings: LocalSettings, extra: Mapping[str, str]) -> Process:
     options: dict[str, object] = {
         "--host": settings.host,
         "--port": settings.bigquery_port,
@@ -68,7 +68,7 @@ def _bigquery(settings: LocalSettings, extra: Mapping[str, str]) -> Part:
     }
     if settings.bigquery_threads:
         options["--threads"] = settings.bigquery_threads
-    return Part(
+    return Process(
         name="bigquery",
         command=_command("localcloud.bigquery", options),
         environment=extra,
@@ -77,14 +77,14 @@ def _bigquery(settings: LocalSettings, extra: Mapping[str, str]) -> Part:
     )
 
 
-def _kms(settings: LocalSettings, extra: Mapping[str, str]) -> Part:
+def _kms(settings: LocalSettings, extra: Mapping[str, str]) -> Process:
     options = {
         "--host": settings.host,
         "--port": settings.kms_port,
         "--data-dir": settings.state_dir / "kms",
         "--key": settings.kms_key,
     }
-    return Part(
+    return Process(
         name="kms",
         command=_command("localcloud.kms", options),
         environment=extra,
@@ -93,7 +93,7 @@ def _kms(settings: LocalSettings, extra: Mapping[str, str]) -> Part:
     )
 
 
-def _gateway(settings: LocalSettings, extra: Mapping[str, str]) -> Part:
+def _gateway(settings: LocalSettings, extra: Mapping[str, str]) -> Process:
     upstreams = {f"GATEWAY_{name.upper()}_HOST": settings.host for name in SERVICES}
     upstreams |= {f"GATEWAY_{name.upper()}_PORT": str(settings.port(name)) for name in SERVICES}
     environment = {
@@ -103,7 +103,7 @@ def _gateway(settings: LocalSettings, extra: Mapping[str, str]) -> Part:
         "GATEWAY_TLS_DIR": str(settings.certs_dir),
         "GATEWAY_CONFIG_OUT": str(settings.state_dir / "envoy.yaml"),
     }
-    return Part(
+    return Process(
         name="gateway",
         command=(*PYTHON, "localcloud.gateway"),
         environment={**upstreams, **environment, **extra},
@@ -113,9 +113,9 @@ def _gateway(settings: LocalSettings, extra: Mapping[str, str]) -> Part:
     )
 
 
-def _cloud_scheduler(settings: LocalSettings, admin_key: str, extra: Mapping[str, str]) -> Part:
+def _cloud_scheduler(settings: LocalSettings, admin_key: str, extra: Mapping[str, str]) -> Process:
     every = {} if settings.scheduler_every is None else {"--every": settings.scheduler_every}
-    return Part(
+    return Process(
         name="cloud_scheduler",
         command=_command("localcloud.cloud_scheduler", every),
         environment={**client_environment(settings, admin_key=admin_key), **extra},
@@ -124,13 +124,13 @@ def _cloud_scheduler(settings: LocalSettings, admin_key: str, extra: Mapping[str
     )
 
 
-def _sample(settings: LocalSettings, extra: Mapping[str, str]) -> Part:
+def _sample(settings: LocalSettings, extra: Mapping[str, str]) -> Process:
     options = {
         "--bigquery-host": f"http://{settings.address('bigquery')}",
         "--rows": settings.sample_rows,
         "--credentials": settings.sample_credentials,
     }
-    return Part(name="sample", command=_command("localcloud.sample", options), environment=extra, needs=("bigquery",))
+    return Process(name="sample", command=_command("localcloud.sample", options), environment=extra, needs=("bigquery",))
 
 
 def _command(module: str, options: Mapping[str, object]) -> tuple[str, ...]:

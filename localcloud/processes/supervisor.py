@@ -1,4 +1,4 @@
-"""Keeps one part alive: starts it, waits until it is ready, tells when it dies, starts it again, stops it."""
+"""Keeps one process of a stack alive: starts it, waits until it is ready, reports its death, starts it again, stops it."""
 
 import contextlib
 import os
@@ -10,24 +10,24 @@ import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from localcloud.processes.process import Part, PartFailed
+from localcloud.processes.process import Process, ProcessFailed
 
 POLL = 0.04  # seconds between two readiness checks
-BACKOFF_FIRST, BACKOFF_LAST = 1.0, 30.0  # seconds before a dead part is started again
-STEADY = 60.0  # seconds after which a part counts as well, and its next death as its first
+BACKOFF_FIRST, BACKOFF_LAST = 1.0, 30.0  # seconds before a dead process is started again
+STEADY = 60.0  # seconds after which a process counts as healthy, and its next death as its first
 TAIL_LINES = 25
-TETHER = str(Path(__file__).with_name("die_with_parent.py"))
+DIE_WITH_PARENT = str(Path(__file__).with_name("die_with_parent.py"))
 
-# Runs a function in the one thread that spawns all children: the kernel kills a tethered child when the thread that spawned it ends.
+# Runs a function in the one thread that spawns all children: the kernel kills a child when the thread that spawned it ends.
 type Spawn = Callable[[Callable[[], subprocess.Popen[bytes]]], subprocess.Popen[bytes]]
 
 
-class Runner:
-    """One part and its process. `environment` is what every part gets; `report` is told, in one line or more, what a person must know."""
+class Supervisor:
+    """One process of a stack. `environment` is what every process gets; `report` is called with what a person must know, a line or more."""
 
     def __init__(
         self,
-        part: Part,
+        process: Process,
         *,
         log: Path,
         environment: Mapping[str, str],
@@ -37,112 +37,112 @@ class Runner:
         stop_grace: float,
         auto_restart: bool,
     ) -> None:
-        self.part = part
+        self.process = process
         self._log = log
-        self._environment = {**environment, **part.environment}
+        self._environment = {**environment, **process.environment}
         self._spawn = spawn
         self._report = report
         self._start_timeout = start_timeout
         self._stop_grace = stop_grace
         self._auto_restart = auto_restart
         self._lock = threading.Lock()
-        # Set when the part shall be down; each start() has one of its own, so that a late watcher of the last life changes nothing.
+        # Set when the process shall be down; each start() has one of its own, so that a late watcher of the last life changes nothing.
         self._stopped = threading.Event()
-        self._process: subprocess.Popen[bytes] | None = None
+        self._child: subprocess.Popen[bytes] | None = None
         self._backoff = BACKOFF_FIRST
         log.unlink(missing_ok=True)
 
     @property
-    def process(self) -> subprocess.Popen[bytes]:
-        """The latest process of the part, dead or alive. Raises `PartFailed` before the first start."""
-        if self._process is None:
-            raise PartFailed(f"{self.part.name} was never started")
-        return self._process
+    def child(self) -> subprocess.Popen[bytes]:
+        """What the process was last started as, dead or alive. Raises `ProcessFailed` before the first start."""
+        if self._child is None:
+            raise ProcessFailed(f"{self.process.name} was never started")
+        return self._child
 
     def start(self) -> None:
-        """Returns when the part is ready. Raises `PartFailed` if it ends first, takes too long, or is stopped meanwhile."""
+        """Returns when the process is ready. Raises `ProcessFailed` if it ends first, takes too long, or is stopped meanwhile."""
         self._stopped = threading.Event()
         self._launch(self._stopped)
 
     def stop(self) -> None:
-        """Returns when the process has ended: on SIGTERM, or killed after the grace. Does nothing if it is down already."""
+        """Returns when the child has ended: on SIGTERM, or killed after the grace. Does nothing if it is down already."""
         self._stopped.set()
         with self._lock:
-            process = self._process
-        if process is None or process.poll() is not None:
+            child = self._child
+        if child is None or child.poll() is not None:
             return
         self.signal(signal.SIGTERM)
-        # A paused process would never see the SIGTERM.
+        # A paused child would never see the SIGTERM.
         self.signal(signal.SIGCONT)
         try:
-            process.wait(self._stop_grace)
+            child.wait(self._stop_grace)
         except subprocess.TimeoutExpired:
-            self._report(f"{self.part.name} did not end within {self._stop_grace:g} s of SIGTERM: killed")
+            self._report(f"{self.process.name} did not end within {self._stop_grace:g} s of SIGTERM: killed")
             self.signal(signal.SIGKILL)
-            process.wait()
+            child.wait()
 
     def signal(self, number: signal.Signals) -> None:
-        """Sends the signal to the part's whole process group; nothing happens if it is down."""
-        process = self.process
-        if process.poll() is None:
+        """Sends the signal to the process's whole process group; nothing happens if it is down."""
+        child = self.child
+        if child.poll() is None:
             with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, number)
+                os.killpg(child.pid, number)
 
     def _launch(self, stopped: threading.Event) -> None:
         with self._lock:
             if stopped.is_set():
-                raise PartFailed(f"{self.part.name} was stopped while it started")
+                raise ProcessFailed(f"{self.process.name} was stopped while it started")
             log_start = self._log.stat().st_size if self._log.exists() else 0
-            process = self._process = self._spawn(self._popen)
-        self._await_ready(process, stopped, log_start)
-        if self.part.ready is not None:
-            threading.Thread(target=self._watch, args=(process, stopped), name=f"watch-{self.part.name}", daemon=True).start()
+            child = self._child = self._spawn(self._popen)
+        self._await_ready(child, stopped, log_start)
+        if self.process.ready is not None:
+            threading.Thread(target=self._watch, args=(child, stopped), name=f"watch-{self.process.name}", daemon=True).start()
 
     def _popen(self) -> subprocess.Popen[bytes]:
-        command = [sys.executable, "-I", "-S", TETHER, str(os.getpid()), *self.part.command]
+        command = [sys.executable, "-I", "-S", DIE_WITH_PARENT, str(os.getpid()), *self.process.command]
         with self._log.open("ab") as log:
             return subprocess.Popen(
                 command, env=self._environment, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, start_new_session=True
             )
 
-    def _await_ready(self, process: subprocess.Popen[bytes], stopped: threading.Event, log_start: int) -> None:
-        name, deadline = self.part.name, time.monotonic() + self._start_timeout
+    def _await_ready(self, child: subprocess.Popen[bytes], stopped: threading.Event, log_start: int) -> None:
+        name, deadline = self.process.name, time.monotonic() + self._start_timeout
         lacks: str | None = "it has not ended yet"
         while True:
-            status = process.poll()
+            status = child.poll()
             if stopped.is_set():
-                raise PartFailed(f"{name} was stopped while it started")
-            if status == 0 and self.part.ready is None:
+                raise ProcessFailed(f"{name} was stopped while it started")
+            if status == 0 and self.process.ready is None:
                 return
             if status is not None:
-                raise PartFailed(f"{name} died while starting: {ending(status)}{self._tail(log_start)}")
-            if self.part.ready is not None and (lacks := self.part.ready()) is None:
+                raise ProcessFailed(f"{name} died while starting: {ending(status)}{self._tail(log_start)}")
+            if self.process.ready is not None and (lacks := self.process.ready()) is None:
                 return
             if time.monotonic() > deadline:
                 self.signal(signal.SIGKILL)
-                raise PartFailed(f"{name} is not ready after {self._start_timeout:g} s: {lacks}{self._tail(log_start)}")
+                raise ProcessFailed(f"{name} is not ready after {self._start_timeout:g} s: {lacks}{self._tail(log_start)}")
             stopped.wait(POLL)
 
-    def _watch(self, process: subprocess.Popen[bytes], stopped: threading.Event) -> None:
+    def _watch(self, child: subprocess.Popen[bytes], stopped: threading.Event) -> None:
         since = time.monotonic()
-        status = process.wait()
+        status = child.wait()
         if stopped.is_set():
             return
         if time.monotonic() - since > STEADY:
             self._backoff = BACKOFF_FIRST
-        self._report(f"{self.part.name} died: {ending(status)}; its log is {self._log}")
+        self._report(f"{self.process.name} died: {ending(status)}; its log is {self._log}")
         while self._auto_restart and not stopped.is_set():
-            self._report(f"{self.part.name} starts again in {self._backoff:g} s")
+            self._report(f"{self.process.name} starts again in {self._backoff:g} s")
             if stopped.wait(self._backoff):
                 return
             self._backoff = min(self._backoff * 2, BACKOFF_LAST)
             try:
                 self._launch(stopped)
-            except PartFailed as failure:
+            except ProcessFailed as failure:
                 if not stopped.is_set():
                     self._report(str(failure))
             else:
-                self._report(f"{self.part.name} is back")
+                self._report(f"{self.process.name} is back")
                 return
 
     def _tail(self, log_start: int) -> str:
@@ -153,7 +153,7 @@ class Runner:
 
 
 def ending(status: int) -> str:
-    """How a process ended, for people, from `Popen.returncode`."""
+    """How a child ended, for people, from `Popen.returncode`."""
     if status >= 0:
         return f"exit status {status}"
     try:

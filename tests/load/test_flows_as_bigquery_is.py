@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from localcloud.processes.suite import PARTS
+from localcloud.processes.suite import PROCESSES
 from localcloud.rest import Answer, until
 from localcloud.settings import SERVICES, LocalSettings
 from localcloud.stack import Stack
@@ -82,7 +82,7 @@ def strict(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Suite, St
         }
         extra = {name: {**common, "BIGQUERY_EMULATOR_HOST": rules.url_of(account(name))} for name in (*SERVICES, "bootstrap")}
         extra["gateway"] = {"GATEWAY_TIMEOUT_SECONDS": "150"}
-        parts = [name for name in PARTS if name != "cloud_scheduler"]
+        parts = [name for name in PROCESSES if name != "cloud_scheduler"]
         with Stack(local, only=parts, auto_restart=False, extra=extra, report=print) as stack:
             yield Suite(local=local, env=stack.env), rules
 
