@@ -84,19 +84,23 @@ class Emulator:
         self._jobs = 0
 
     def sql(self, text: str, dataset: str = "control", **more: Any) -> Any:
-        """jobs.query, and jobs.getQueryResults of the same job in pages of two rows."""
-        self._jobs += 1
+        """jobs.query, jobs.getQueryResults of the same job in pages of two rows, and jobs.get."""
+        answer = self.answer(text, dataset, **more)
         job = f"job{self._jobs}"
+        pages = self.call(lambda: json.loads(jobs_api.get_query_results(PROJECT, job, 2, None, 1, 60_000, int64_timestamps=True).body))
+        return [answer, pages, self.job(job)]
+
+    def answer(self, text: str, dataset: str, **more: Any) -> Any:
+        """jobs.query alone."""
+        self._jobs += 1
         body = {
             "query": text,
-            "requestId": job,
+            "requestId": f"job{self._jobs}",
             "defaultDataset": {"projectId": PROJECT, "datasetId": dataset},
             "timeoutMs": 60_000,
             **more,
         }
-        answer = self.call(lambda: json.loads(jobs_api.run_query(PROJECT, QueryRequest.model_validate(body)).body))
-        pages = self.call(lambda: json.loads(jobs_api.get_query_results(PROJECT, job, 2, None, 1, 60_000, int64_timestamps=True).body))
-        return [answer, pages, self.job(job)]
+        return self.call(lambda: json.loads(jobs_api.run_query(PROJECT, QueryRequest.model_validate(body)).body))
 
     def block(self, block: Block, seed: int) -> Any:
         """A block of a service, with parameters."""
@@ -140,7 +144,7 @@ def changes(emulator: Emulator) -> Iterator[Any]:
     texts = ("SELECT *, a = 1 AS is_one FROM t ORDER BY 1", "SELECT v.* FROM v", "UPDATE t SET a = a WHERE a > 0")
 
     def every() -> list[Any]:
-        return [emulator.sql(text, "d") for text in texts]
+        return [emulator.answer(text, "d") for text in texts]
 
     def api(table: str, **described: Any) -> Table:
         return Table.model_validate({"tableReference": {"projectId": PROJECT, "datasetId": "d", "tableId": table}, **described})
