@@ -11,8 +11,8 @@ from google.cloud import bigquery
 
 from localcloud.demo.narrator import Narrator
 from localcloud.rest import Rest, until
-from localcloud.sample import DATASET as EXPORT
-from localcloud.sample import PROJECT, TABLE
+from localcloud.sample.tenant import DATASET as EXPORT
+from localcloud.sample.tenant import PROJECT, TABLE
 from localcloud.settings import SAMPLE_TENANT
 
 RUN_SECONDS = 60.0

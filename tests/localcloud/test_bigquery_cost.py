@@ -227,7 +227,7 @@ def scripts(emulator: Emulator) -> Iterator[Any]:
         "SELECT a FROM n WHERE FALSE",
     )
     for text in texts:
-        yield text, emulator.sql(text, "s"), emulator.sql(text, "s")
+        yield text, emulator.answer(text, "s"), emulator.sql(text, "s")
     given = [{"name": "x", "parameterType": {"type": kind}, "parameterValue": {"value": "1"}} for kind in ("INT64", "STRING", "BOOL")]
     for parameter in given:
         yield emulator.sql("SELECT @x AS x, a FROM n ORDER BY a", "s", queryParameters=[parameter], parameterMode="NAMED")

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
-from localcloud.sample_rows import HOUR, Row, base_row, catalog, costs, credit_row, price, usage_of_day
+from localcloud.sample.rows import HOUR, Row, base_row, catalog, costs, credit_row, price, usage_of_day
 
 TAX, UNUSED = 0.08, 0.1
 """Of the day's cost; of what a commitment covered, what it would have covered besides."""

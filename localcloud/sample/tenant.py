@@ -15,11 +15,11 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from google.auth.credentials import AnonymousCredentials
 from google.cloud import bigquery
 
-from localcloud import sample_beside as beside
 from localcloud.files import write_private
-from localcloud.sample_day import rows_of_day
-from localcloud.sample_rows import Row, late_usage_of_day
-from localcloud.sample_schema import DETAILED, STANDARD, bigquery_schema
+from localcloud.sample import beside
+from localcloud.sample.day import rows_of_day
+from localcloud.sample.rows import Row, late_usage_of_day
+from localcloud.sample.schema import DETAILED, STANDARD, bigquery_schema
 from localcloud.settings import LocalSettings
 
 PROJECT = "acme-sample-project"
@@ -144,7 +144,3 @@ def main() -> None:
     sample = load(options.bigquery_host, rows_per_day=options.rows)
     write_credentials(options.credentials)
     print(f"{sample.table}: {sample.rows} rows from {sample.days[0]} to {sample.days[-1]}, none on {sample.empty_day}")
-
-
-if __name__ == "__main__":
-    main()

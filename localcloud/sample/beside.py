@@ -10,8 +10,8 @@ from itertools import groupby
 
 import pyarrow as pa
 
-from localcloud.sample_rows import BILLING_ACCOUNT, Row, catalog
-from localcloud.sample_schema import NUMERIC, TIMESTAMP
+from localcloud.sample.rows import BILLING_ACCOUNT, Row, catalog
+from localcloud.sample.schema import NUMERIC, TIMESTAMP
 
 ACCOUNT = BILLING_ACCOUNT.replace("-", "_")
 FOCUS_DATASET, FOCUS_TABLE = f"gcp_billing_immutable_{ACCOUNT}_us", f"gcp_billing_export_focus_{ACCOUNT}"

@@ -14,7 +14,7 @@ from typing import Any
 import yaml
 
 BILLING_ACCOUNT = "01A2B3-C4D5E6-F7A8B9"
-CATALOG = Path(__file__).with_name("sample_catalog.yml")
+CATALOG = Path(__file__).with_name("catalog.yml")
 ORGANIZATION = {"resource_name": "organizations/720481516234", "display_name": "acme.example"}
 # Shares of all rows; of CREDITED, of those whose SKU has a credit or a commitment's price.
 CORRECTED, CREDITED, PROMOTED, UNLABELLED, LATE = 0.01, 0.8, 0.02, 0.15, 0.02
@@ -26,13 +26,13 @@ type Row = dict[str, Any]
 
 @functools.cache
 def catalog() -> dict[str, Any]:
-    """What is in sample_catalog.yml."""
+    """What is in catalog.yml."""
     read: dict[str, Any] = yaml.safe_load(CATALOG.read_text())
     return read
 
 
 def usage_of_day(day: date, count: int) -> Iterator[Row]:
-    """`count` rows of usage that started on the UTC day, as `sample_schema.COLUMNS` has them; exported within a day."""
+    """`count` rows of usage that started on the UTC day, as `schema.COLUMNS` has them; exported within a day."""
     # What the numbers are is of no importance, that they come again is.
     return _usage_rows(Random(f"convergence-sample-{day.isoformat()}"), day, count)  # noqa: S311
 
