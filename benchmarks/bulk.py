@@ -15,7 +15,7 @@ from google.auth.credentials import AnonymousCredentials
 from google.cloud import bigquery
 
 from benchmarks.place import emulators
-from localcloud.environment import emulator_environment
+from localcloud.processes.environment import emulator_environment
 
 DAY = "2025-11-17"
 SOURCE = "p-bulk.exports.gcp_billing_export_resource_v1_01AB2C_3D4E5F_6A7B8C"

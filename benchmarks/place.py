@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from localcloud.environment import emulator_environment
+from localcloud.processes.environment import emulator_environment
 from localcloud.settings import LocalSettings
 from localcloud.stack import Stack
 from services.platform.bigquery.client import BigQuery

@@ -17,13 +17,13 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from benchmarks.counts import statements_of
 from benchmarks.crowd import Member
-from localcloud.environment import emulator_environment
-from localcloud.parts import service
+from localcloud.demo.demo_flow import emulated_warehouse
 from localcloud.ports import free_ports
+from localcloud.processes.environment import emulator_environment
+from localcloud.processes.suite import service
 from localcloud.rest import Rest, until
 from localcloud.settings import SERVICES, LocalSettings
 from localcloud.stack import Stack
-from localcloud.story import emulated_warehouse
 from services.platform.settings import REPOSITORY, ServiceSettings
 
 PARTS = ("bigquery", "kms", "bootstrap", *SERVICES, "gateway")

@@ -1,9 +1,9 @@
 """The embedded default: everything Convergence needs, on loopback, from installed packages.
 
-A stack is a set of parts, each a child process with a readiness check and a log file of its own (`part.py` says what a part is, `parts.py`
-lists them): BigQuery and KMS stand-ins that speak Google's wire protocols, then the four services, then the gateway, then a Cloud Scheduler
-that fires its three jobs through it. `Stack` starts them in the order they need each other, tells at once when one dies, and leaves nothing
-behind: a part cannot outlive its supervisor.
+A stack is a set of processes, each with a readiness check and a log file of its own (`processes/process.py` says what a process is,
+`processes/suite.py` lists them): BigQuery and KMS stand-ins that speak Google's wire protocols, then the four services, then the gateway,
+then a Cloud Scheduler that fires its three jobs through it. `Stack` starts them in the order they need each other, reports at once when one
+dies, and leaves nothing behind: a process cannot outlive its supervisor.
 
 The services do not know that they run here. They are given addresses and a key by environment variables, as in production.
 

@@ -3,7 +3,7 @@
 import argparse
 import sys
 
-from localcloud.demo import demo
+from localcloud.demo.demo import demo
 from localcloud.settings import LocalSettings
 from localcloud.up import up
 
@@ -16,7 +16,7 @@ def main() -> int:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     does = {
         up: "start everything, load the sample tenant's data, say how to call it, run until Ctrl-C",
-        demo: "run flows 1, 2 and 3 and tell the story",
+        demo: "run flows 1, 2 and 3 and say what is called and what comes back",
     }
     for function, text in does.items():
         command = commands.add_parser(function.__name__, help=text)

@@ -113,7 +113,7 @@ def _key_usage(*, authority: bool) -> x509.KeyUsage:
 
 def main() -> None:
     """Mints into the directory given, by default the stack's."""
-    parser = argparse.ArgumentParser(prog="python -m localcloud.certs", description="Certificates for mTLS between the parts.")
+    parser = argparse.ArgumentParser(prog="python -m localcloud.certs", description="Certificates for mTLS between the processes.")
     parser.add_argument("directory", nargs="?", type=Path, default=LocalSettings().certs_dir, help="where (%(default)s)")
     directory = parser.parse_args().directory
     print(f"{directory}: {'minted' if mint(directory) else 'good'}")

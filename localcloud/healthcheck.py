@@ -1,17 +1,17 @@
-"""`python -m localcloud.healthcheck PART`: whether a part that runs in this container is ready; Docker asks (docker-compose.yml)."""
+"""`python -m localcloud.healthcheck PROCESS`: whether a process that runs in this container is ready; Docker asks (docker-compose.yml)."""
 
 import os
 import sys
 
-from localcloud.part import Ready
-from localcloud.readiness import gateway_ready, grpc_serving, http_answers
+from localcloud.processes.process import Ready
+from localcloud.processes.readiness import gateway_ready, grpc_serving, http_answers
 from localcloud.settings import SERVICES, LocalSettings
 
 HERE = "127.0.0.1"
 
 
 def check_of(name: str, settings: LocalSettings) -> Ready:
-    """The part's own check. Raises ValueError for a part that has none."""
+    """The process's own check. Raises ValueError for a process that has none."""
     match name:
         case "bigquery":
             return http_answers(f"http://{HERE}:{settings.bigquery_port}/")
@@ -25,7 +25,7 @@ def check_of(name: str, settings: LocalSettings) -> Ready:
         case _ if name in SERVICES:
             return grpc_serving(HERE, settings.port(name), tls_dir=settings.certs_dir, server_name=f"{name}.convergence.internal")
         case _:
-            raise ValueError(f"no part is called {name!r}: bigquery, kms, gateway, cloud_scheduler, {', '.join(SERVICES)}")
+            raise ValueError(f"no process is called {name!r}: bigquery, kms, gateway, cloud_scheduler, {', '.join(SERVICES)}")
 
 
 if __name__ == "__main__":

@@ -10,16 +10,16 @@ from functools import cache
 from pathlib import Path
 from typing import IO
 
-from localcloud.part import Part, PortInUse
+from localcloud.processes.process import PortInUse, Process
 
 HOST = "127.0.0.1"
 _claimed = set[int]()
 
 
 def free_ports(count: int) -> list[int]:
-    """Ports on loopback that nobody listens on now, and that no other process which asks here gets while this one lives; none twice."""
+    """Ports on loopback that are free now, and that no other process which asks here gets while this one lives; none twice."""
     found: list[int] = []
-    # Below the range from which the kernel picks for outgoing connections, so that none of those takes it before the part does.
+    # Below the range from which the kernel picks for outgoing connections, so that none of those takes it before the process does.
     candidates = random.SystemRandom().sample(range(20_000, 32_000), 12_000)
     while len(found) < count:
         if is_free(port := candidates.pop()) and _claim(port):
@@ -46,7 +46,7 @@ def _ledger() -> IO[bytes]:
 
 
 def is_free(port: int) -> bool:
-    """Whether a part could listen on the port now."""
+    """Whether a process could listen on the port now."""
     with socket.socket() as probe:
         # A port whose last connections are still winding down is free for a server, which sets this as well.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -57,19 +57,19 @@ def is_free(port: int) -> bool:
     return True
 
 
-def check_ports(parts: Iterable[Part]) -> None:
-    """Raises `PortInUse`, naming every port that a part needs and cannot have."""
+def check_ports(processes: Iterable[Process]) -> None:
+    """Raises `PortInUse`, naming every port that a process needs and cannot have."""
     taken: dict[int, str] = {}
     problems = []
-    for part in parts:
-        for variable, port in part.ports.items():
+    for process in processes:
+        for variable, port in process.ports.items():
             if port in taken:
-                problems.append(f"port {port} is set for both {taken[port]} and {part.name}: change one, e.g. {variable}={port + 1000}")
+                problems.append(f"port {port} is set for both {taken[port]} and {process.name}: change one, e.g. {variable}={port + 1000}")
             elif not is_free(port):
                 problems.append(
-                    f"port {port} of {part.name} is in use: stop what listens there (`ss -ltnp 'sport = :{port}'` names it), "
+                    f"port {port} of {process.name} is in use: stop what listens there (`ss -ltnp 'sport = :{port}'` names it), "
                     f"or choose another, e.g. {variable}={port + 1000}"
                 )
-            taken[port] = part.name
+            taken[port] = process.name
     if problems:
         raise PortInUse("\n".join(problems))

@@ -18,9 +18,14 @@ class LocalSettings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix=ENV_PREFIX, frozen=True, extra="forbid")
 
-    host: str = Field(default="127.0.0.1", description="Address that every part listens on.")
+    host: str = Field(default="127.0.0.1", description="Address that every process listens on.")
     bigquery_port: int = Field(default=9050, description="BigQuery, REST.")
     bigquery_storage_port: int = Field(default=9060, description="BigQuery Storage Read API, gRPC.")
+    bigquery_threads: int | None = Field(
+        default=None,
+        gt=0,
+        description="Of one statement in BigQuery: one takes the least CPU, one for each core (default) reads large tables faster.",
+    )
     kms_port: int = Field(default=9070, description="KMS, gRPC.")
     auth_port: int = Field(default=50051, description="auth, gRPC with mTLS.")
     credentials_port: int = Field(default=50052, description="credentials, gRPC with mTLS.")
@@ -41,8 +46,8 @@ class LocalSettings(BaseSettings):
     sample_rows: int = Field(default=2000, ge=0, description="Rows a day of the sample tenant's billing export.")
     cloud_scheduler: bool = Field(default=True, description="Whether the three jobs of Cloud Scheduler fire by themselves.")
     scheduler_every: float | None = Field(default=None, gt=0, description="Seconds between firings of each job, instead of its schedule.")
-    start_timeout: float = Field(default=60, gt=0, description="Seconds a part may take to become ready.")
-    stop_grace: float = Field(default=10, ge=0, description="Seconds a part may take to end after SIGTERM before it is killed.")
+    start_timeout: float = Field(default=60, gt=0, description="Seconds a process may take to become ready.")
+    stop_grace: float = Field(default=10, ge=0, description="Seconds a process may take to end after SIGTERM before it is killed.")
 
     @field_validator("state_dir", "cache_dir")
     @classmethod
@@ -61,7 +66,7 @@ class LocalSettings(BaseSettings):
 
     @property
     def logs_dir(self) -> Path:
-        """One `{part}.log` a part."""
+        """One `{process}.log` a process."""
         return self.state_dir / "logs"
 
     @property
@@ -80,7 +85,7 @@ class LocalSettings(BaseSettings):
         return port
 
     def address(self, name: str) -> str:
-        """`host:port` of a part, as its callers use it."""
+        """`host:port` of a process, as its callers use it."""
         return f"{self.host}:{self.port(name)}"
 
     @classmethod

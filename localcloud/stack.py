@@ -1,4 +1,4 @@
-"""The supervisor: starts parts in the order they need each other, keeps them alive, stops them in reverse."""
+"""A stack of processes: started in the order they need each other, kept alive, stopped in reverse."""
 
 import contextlib
 import signal
@@ -10,11 +10,11 @@ from types import TracebackType
 from typing import Self
 
 from localcloud import certs
-from localcloud.environment import admin_key_of, base_environment, client_environment, write_env_file
-from localcloud.part import Part
-from localcloud.parts import PARTS, WITH_SAMPLE, part, service
 from localcloud.ports import check_ports, free_ports
-from localcloud.runner import Runner
+from localcloud.processes.environment import admin_key_of, base_environment, client_environment, write_env_file
+from localcloud.processes.process import Process
+from localcloud.processes.suite import PROCESSES, WITH_SAMPLE, make_process, service
+from localcloud.processes.supervisor import Supervisor
 from localcloud.settings import LocalSettings
 
 
@@ -23,18 +23,18 @@ def _say(message: str) -> None:
 
 
 class Stack:
-    """A local stack, or the few parts of it that are asked for. A context manager; all its methods may be called from any thread.
+    """A local stack, or the few processes of it that are asked for. A context manager; all its methods may be called from any thread.
 
-    `only` names the parts to start: `parts.PARTS`, `parts.WITH_SAMPLE`, or some of those. `extra` adds to a part's environment, by its
-    name. `report` is told what a person must know while the stack runs. With `auto_restart` off, a part that dies stays dead until
-    `restart`.
+    `only` names the processes to start: `suite.PROCESSES`, `suite.WITH_SAMPLE`, or some of those. `extra` adds to a process's environment,
+    by its name. `report` is called with what a person must know while the stack runs. With `auto_restart` off, a process that dies stays
+    dead until `restart`.
     """
 
     def __init__(
         self,
         settings: LocalSettings | None = None,
         *,
-        only: Collection[str] = PARTS,
+        only: Collection[str] = PROCESSES,
         extra: Mapping[str, Mapping[str, str]] | None = None,
         auto_restart: bool = True,
         report: Callable[[str], None] = _say,
@@ -44,13 +44,13 @@ class Stack:
         self._auto_restart = auto_restart
         self._report = report
         self._admin_key = admin_key_of(self.settings)
-        self._parts = [
-            part(self.settings, name, admin_key=self._admin_key, extra=self._extra.get(name))
+        self._processes = [
+            make_process(self.settings, name, admin_key=self._admin_key, extra=self._extra.get(name))
             for name in sorted(only, key=WITH_SAMPLE.index)
             if name != "cloud_scheduler" or self.settings.cloud_scheduler
         ]
-        self._runners: dict[str, Runner] = {}
-        # The kernel kills a part when the thread that spawned it ends, so that has to be one that lives as long as the stack.
+        self._supervisors: dict[str, Supervisor] = {}
+        # The kernel kills a process when the thread that spawned it ends, so that has to be one that lives as long as the stack.
         self._spawner = ThreadPoolExecutor(1, thread_name_prefix="spawner")
 
     @property
@@ -59,15 +59,15 @@ class Stack:
         return client_environment(self.settings, admin_key=self._admin_key)
 
     def start(self) -> Self:
-        """Returns when every part is ready; with a gateway among them, `{state_dir}/env` is there then.
+        """Returns when every process is ready; with a gateway among them, `{state_dir}/env` is there then.
 
-        Raises `PortInUse` before anything is started. Raises `PartFailed` with everything stopped again when a part fails.
+        Raises `PortInUse` before anything is started. Raises `ProcessFailed` with everything stopped again when a process fails.
         """
-        check_ports(self._parts)
+        check_ports(self._processes)
         certs.mint(self.settings.certs_dir)
         try:
-            self._start_all(self._parts)
-            if "gateway" in self._runners:
+            self._start_all(self._processes)
+            if "gateway" in self._supervisors:
                 write_env_file(self.settings.env_file, self.env)
         except BaseException:
             self.stop()
@@ -75,25 +75,25 @@ class Stack:
         return self
 
     def stop(self) -> None:
-        """Stops every part, the last one started first; parts that nothing left needs or uses are stopped side by side."""
-        left = dict(reversed(self._runners.items()))
+        """Stops every process, the last one started first; processes that nothing left needs or uses are stopped side by side."""
+        left = dict(reversed(self._supervisors.items()))
         while left:
-            needed = {need for runner in left.values() for need in (*runner.part.needs, *runner.part.uses)}
+            needed = {need for supervisor in left.values() for need in (*supervisor.process.needs, *supervisor.process.uses)}
             batch = [left.pop(name) for name in list(left) if name not in needed]
             with ThreadPoolExecutor(len(batch)) as pool:
-                list(pool.map(Runner.stop, batch))
+                list(pool.map(Supervisor.stop, batch))
         self._spawner.shutdown()
 
-    def add(self, one: Part) -> None:
-        """Starts one more part and returns when it is ready. Raises `PortInUse`, `PartFailed`."""
-        if one.name in self._runners:
-            raise ValueError(f"there is a part called {one.name} already")
+    def add(self, one: Process) -> None:
+        """Starts one more process and returns when it is ready. Raises `PortInUse`, `ProcessFailed`."""
+        if one.name in self._supervisors:
+            raise ValueError(f"there is a process called {one.name} already")
         check_ports([one])
         self._start_all([one])
 
     def add_replica(self, name: str, *, extra: Mapping[str, str] | None = None) -> str:
-        """Starts one more process of a service on free ports and returns its address. Its part is called `{name}-1`, `{name}-2`, ..."""
-        replica = 1 + sum(known.startswith(f"{name}-") for known in self._runners)
+        """Starts one more process of a service on free ports and returns its address. It is called `{name}-1`, `{name}-2`, ..."""
+        replica = 1 + sum(known.startswith(f"{name}-") for known in self._supervisors)
         port, metrics_port = free_ports(2)
         extra = {**self._extra.get(name, {}), **(extra or {})}
         self.add(
@@ -102,39 +102,39 @@ class Stack:
         return f"{self.settings.host}:{port}"
 
     def kill(self, name: str, number: signal.Signals = signal.SIGKILL) -> None:
-        """Sends the signal to a part; after SIGKILL, returns when it is dead."""
-        runner = self._runner(name)
-        runner.signal(number)
+        """Sends the signal to a process; after SIGKILL, returns when it is dead."""
+        supervisor = self._supervisor(name)
+        supervisor.signal(number)
         if number == signal.SIGKILL:
-            runner.process.wait()
+            supervisor.child.wait()
 
     def wait(self, name: str, timeout: float) -> int | None:
-        """The exit status of a part's process, as `Popen.returncode` has it; None if it still runs after `timeout` seconds."""
+        """The exit status of a process, as `Popen.returncode` has it; None if it still runs after `timeout` seconds."""
         with contextlib.suppress(subprocess.TimeoutExpired):
-            return self._runner(name).process.wait(timeout)
+            return self._supervisor(name).child.wait(timeout)
         return None
 
-    def stop_part(self, name: str) -> None:
-        """Stops one part in order; it stays down until `restart`."""
-        self._runner(name).stop()
+    def stop_process(self, name: str) -> None:
+        """Stops one process in order; it stays down until `restart`."""
+        self._supervisor(name).stop()
 
     def restart(self, name: str) -> None:
-        """Stops the part if it is up, starts it and returns when it is ready. Raises `PartFailed`."""
-        runner = self._runner(name)
-        runner.stop()
-        runner.start()
+        """Stops the process if it is up, starts it and returns when it is ready. Raises `ProcessFailed`."""
+        supervisor = self._supervisor(name)
+        supervisor.stop()
+        supervisor.start()
 
     def pause(self, name: str) -> None:
-        """Freezes a part: it keeps its ports and connections and does nothing, like a machine that hangs."""
+        """Freezes a process: it keeps its ports and connections and does nothing, like a machine that hangs."""
         self.kill(name, signal.SIGSTOP)
 
     def resume(self, name: str) -> None:
-        """Lets a paused part go on."""
+        """Lets a paused process go on."""
         self.kill(name, signal.SIGCONT)
 
     def pid(self, name: str) -> int:
-        """Process id of the part's latest process."""
-        return self._runner(name).process.pid
+        """The id of the latest process of that name."""
+        return self._supervisor(name).child.pid
 
     def __enter__(self) -> Self:
         return self.start()
@@ -142,19 +142,21 @@ class Stack:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.stop()
 
-    def _runner(self, name: str) -> Runner:
+    def _supervisor(self, name: str) -> Supervisor:
         try:
-            return self._runners[name]
+            return self._supervisors[name]
         except KeyError:
-            raise ValueError(f"no part is called {name!r} here; there are {', '.join(self._runners)}") from None
+            raise ValueError(f"no process is called {name!r} here; there are {', '.join(self._supervisors)}") from None
 
-    def _start_all(self, parts: Iterable[Part]) -> None:
+    def _start_all(self, processes: Iterable[Process]) -> None:
         started: dict[str, Future[None]] = {}
-        new = {one.name: self._new_runner(one) for one in parts}
-        self._runners |= new
+        new = {one.name: self._new_supervisor(one) for one in processes}
+        self._supervisors |= new
         with ThreadPoolExecutor(len(new) or 1) as pool:
-            for name, runner in new.items():
-                started[name] = pool.submit(_start_after, [started[need] for need in runner.part.needs if need in started], runner)
+            for name, supervisor in new.items():
+                started[name] = pool.submit(
+                    _start_after, [started[need] for need in supervisor.process.needs if need in started], supervisor
+                )
             pending = set(started.values())
             try:
                 done, pending = wait(pending, return_when=FIRST_EXCEPTION)
@@ -163,13 +165,13 @@ class Stack:
             finally:
                 # One that was just about to start when the others were stopped is stopped the next time round.
                 while pending:
-                    for runner in new.values():
-                        runner.stop()
+                    for supervisor in new.values():
+                        supervisor.stop()
                     _, pending = wait(pending, timeout=0.1)
 
-    def _new_runner(self, one: Part) -> Runner:
+    def _new_supervisor(self, one: Process) -> Supervisor:
         self.settings.logs_dir.mkdir(parents=True, exist_ok=True)
-        return Runner(
+        return Supervisor(
             one,
             log=self.settings.logs_dir / f"{one.name}.log",
             environment=base_environment(self.settings),
@@ -181,8 +183,8 @@ class Stack:
         )
 
 
-def _start_after(needs: Iterable[Future[None]], runner: Runner) -> None:
+def _start_after(needs: Iterable[Future[None]], supervisor: Supervisor) -> None:
     for need in needs:
-        # Raises what stopped the part that this one needs.
+        # Raises what stopped the process that this one needs.
         need.result()
-    runner.start()
+    supervisor.start()

@@ -7,8 +7,8 @@ from datetime import UTC, datetime, timedelta
 from types import FrameType
 
 from localcloud.instructions import how_to_call
-from localcloud.part import PartFailed, PortInUse
-from localcloud.parts import WITH_SAMPLE
+from localcloud.processes.process import PortInUse, ProcessFailed
+from localcloud.processes.suite import WITH_SAMPLE
 from localcloud.settings import SAMPLE_TENANT, LocalSettings
 from localcloud.stack import Stack
 
@@ -40,13 +40,13 @@ def up(settings: LocalSettings) -> int:
     except KeyboardInterrupt:
         print("Stopped.", flush=True)
         return 0
-    except (PartFailed, PortInUse) as problem:
+    except (ProcessFailed, PortInUse) as problem:
         print(problem, file=sys.stderr)
         return 1
 
 
 def _end(_number: int, _frame: FrameType | None) -> None:
-    # Asked twice, we go at once, and the kernel takes the parts along.
+    # Asked twice, we go at once, and the kernel takes the processes along.
     for number in ENDING:
         signal.signal(number, signal.SIG_DFL)
     raise KeyboardInterrupt

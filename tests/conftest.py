@@ -2,6 +2,7 @@
 control dataset, and two workers use two cores. A part that is missing fails the tests that need it, it never skips them.
 """
 
+import os
 import uuid
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
@@ -12,7 +13,7 @@ import hypothesis
 import pytest
 
 from localcloud.certs import mint
-from localcloud.environment import emulator_environment
+from localcloud.processes.environment import emulator_environment
 from localcloud.settings import SERVICES, LocalSettings
 from localcloud.stack import Stack
 from services.platform.access.control import Authenticator
@@ -25,6 +26,9 @@ from tests.support.grouping import GroupScheduling, heaviest_first
 # A busy machine is slow at drawing examples, too, and that is not what the tests are about.
 hypothesis.settings.register_profile("patient", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
 hypothesis.settings.load_profile("patient")
+
+# Statements of tests are small: they take a third less CPU from one thread of the emulator's.
+os.environ.setdefault("LOCALCLOUD_BIGQUERY_THREADS", "1")
 
 CACHE = REPOSITORY / ".cache"
 PATIENT = 25.0  # seconds for a statement: a busy machine makes the emulator slow, and that is not what the tests are about

@@ -13,9 +13,9 @@ from google.cloud import bigquery
 from prometheus_client.parser import text_string_to_metric_families
 
 from localcloud import rest
+from localcloud.demo.demo_flow import emulated_warehouse
 from localcloud.rest import Answer, Rest
 from localcloud.settings import LocalSettings
-from localcloud.story import emulated_warehouse
 from tests.support.credentials.samples import Rsa, key_file
 
 RUN_SECONDS = 120.0

@@ -11,8 +11,8 @@ from google.api import annotations_pb2
 from google.protobuf import descriptor_pool
 from google.protobuf.descriptor import FieldDescriptor, MethodDescriptor
 
-from localcloud.gateway import GatewaySettings
-from localcloud.public_services import public_services
+from localcloud.gateway.envoy import GatewaySettings
+from localcloud.gateway.public_services import public_services
 from services.platform.rpc.body_fields import HEADER, body_fields, check_body_fields
 from tests.integration.gateway.conftest import Gateway
 from tests.integration.gateway.upstream import Seen, Upstream

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from localcloud.gateway import GatewaySettings, render
-from localcloud.public_services import public_services
+from localcloud.gateway.envoy import GatewaySettings, render
+from localcloud.gateway.public_services import public_services
 from localcloud.settings import SERVICES
 
 

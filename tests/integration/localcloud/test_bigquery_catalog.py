@@ -12,8 +12,8 @@ from local_bigquery.jobs import query
 from local_bigquery.settings import settings
 from local_bigquery.sql.rules import partitions
 
-from localcloud import bigquery_catalog
-from localcloud.bigquery import look_for_long_numbers_first, use_home
+from localcloud.bigquery import catalog as own_catalog
+from localcloud.bigquery.emulator import look_for_long_numbers_first, use_home
 from services.platform.settings import REPOSITORY
 
 PROJECTS = ("here", "there", "nowhere", "HERE", "emulator", "memory", "bq")
@@ -67,7 +67,7 @@ def catalog(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         environment.setenv("HOME", "")
         use_home(REPOSITORY / ".cache" / "duckdb-home")
         settings.data_dir, settings.default_project_id = tmp_path_factory.mktemp("catalog"), "here"
-        bigquery_catalog.install(database.connection())
+        own_catalog.install(database.connection())
         database.attach("there")
         database.attach("HERE")
         for statement in CATALOG.split(";"):
@@ -81,7 +81,7 @@ def answers(statement: str, *keys: Sequence[object]) -> None:
     """Both fetches give the same rows for all combinations, and some rows at all."""
     found = 0
     for params in itertools.product(*keys):
-        expected = bigquery_catalog._fetch(statement, list(params))
+        expected = own_catalog._fetch(statement, list(params))
         assert sorted(database.fetch(statement, list(params))) == sorted(expected), params
         found += bool(expected)
     assert found
@@ -89,34 +89,34 @@ def answers(statement: str, *keys: Sequence[object]) -> None:
 
 @pytest.mark.usefixtures("catalog")
 def test_tables_and_views() -> None:
-    answers(bigquery_catalog.OBJECTS, PROJECTS, DATASETS, ("plain", None))
-    answers(bigquery_catalog.OBJECTS, ["here"], ["d"], NAMES)
-    answers(bigquery_catalog.OBJECTS, ["emulator"], ["_results"], RESULTS)
+    answers(own_catalog.OBJECTS, PROJECTS, DATASETS, ("plain", None))
+    answers(own_catalog.OBJECTS, ["here"], ["d"], NAMES)
+    answers(own_catalog.OBJECTS, ["emulator"], ["_results"], RESULTS)
     names = [name for name, _, _ in database.objects("here", "d")]
     assert names == sorted(names)
 
 
 @pytest.mark.usefixtures("catalog")
 def test_required_columns() -> None:
-    answers(bigquery_catalog.REQUIRED, PROJECTS, ("d", "e", "missing"), ["plain"])
-    answers(bigquery_catalog.REQUIRED, ["here"], ["d"], NAMES)
+    answers(own_catalog.REQUIRED, PROJECTS, ("d", "e", "missing"), ["plain"])
+    answers(own_catalog.REQUIRED, ["here"], ["d"], NAMES)
     for name in RESULTS:
         params = ["emulator", "_results", name]
-        assert database.fetch(bigquery_catalog.REQUIRED, params) == bigquery_catalog._fetch(bigquery_catalog.REQUIRED, params)
+        assert database.fetch(own_catalog.REQUIRED, params) == own_catalog._fetch(own_catalog.REQUIRED, params)
 
 
 @pytest.mark.usefixtures("catalog")
 def test_columns_by_name() -> None:
-    answers(bigquery_catalog.COLUMN, PROJECTS, ("d", "missing"), ["plain"], ["id"])
-    answers(bigquery_catalog.COLUMN, ["here"], ["d"], NAMES, COLUMNS)
-    answers(bigquery_catalog.COLUMN, ["emulator"], ["_results"], RESULTS, COLUMNS)
+    answers(own_catalog.COLUMN, PROJECTS, ("d", "missing"), ["plain"], ["id"])
+    answers(own_catalog.COLUMN, ["here"], ["d"], NAMES, COLUMNS)
+    answers(own_catalog.COLUMN, ["emulator"], ["_results"], RESULTS, COLUMNS)
 
 
 @pytest.mark.usefixtures("catalog")
 def test_datasets() -> None:
-    answers(bigquery_catalog.DATASET, PROJECTS, DATASETS)
-    answers(bigquery_catalog.DATASETS, PROJECTS, (True, False))
-    assert bigquery_catalog.fetch(bigquery_catalog.DATASETS, ["here", True]) == [("_hidden",), ("d",), ("e",), ("local",)]
+    answers(own_catalog.DATASET, PROJECTS, DATASETS)
+    answers(own_catalog.DATASETS, PROJECTS, (True, False))
+    assert own_catalog.fetch(own_catalog.DATASETS, ["here", True]) == [("_hidden",), ("d",), ("e",), ("local",)]
 
 
 @pytest.mark.usefixtures("catalog")
@@ -126,24 +126,24 @@ def test_a_transaction_is_seen_when_it_commits() -> None:
             for end, seen in (("ROLLBACK", 1 - after), ("COMMIT", after)):
                 cursor.execute("BEGIN")
                 cursor.execute(change)
-                for statement in (bigquery_catalog.OBJECTS, bigquery_catalog.REQUIRED):
-                    expected = bigquery_catalog._fetch(statement, ["here", "d", "later"])
+                for statement in (own_catalog.OBJECTS, own_catalog.REQUIRED):
+                    expected = own_catalog._fetch(statement, ["here", "d", "later"])
                     assert database.fetch(statement, ["here", "d", "later"]) == expected
                 cursor.execute(end)
                 assert len(database.objects("here", "d", "later")) == seen
-                assert len(database.fetch(bigquery_catalog.REQUIRED, ["here", "d", "later"])) == seen
+                assert len(database.fetch(own_catalog.REQUIRED, ["here", "d", "later"])) == seen
 
 
 @pytest.mark.usefixtures("catalog")
 def test_nothing_lists_all_tables(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[str] = []
-    original: Callable[..., Any] = bigquery_catalog._fetch
+    original: Callable[..., Any] = own_catalog._fetch
 
     def fetch(sql: str, params: list[Any] | None = None) -> Any:
         asked.append(sql)
         return original(sql, params)
 
-    monkeypatch.setattr(bigquery_catalog, "_fetch", fetch)
+    monkeypatch.setattr(own_catalog, "_fetch", fetch)
     tables.load("here", "d", "plain")
     datasets.list_("here")
     tables.list_("here", "d")
@@ -158,7 +158,7 @@ def test_another_text_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(partitions, "_hidden", hidden)
     fetch = database.fetch
     with pytest.raises(RuntimeError, match=r"local-bigquery has changed: .*hidden"):
-        bigquery_catalog.install(None)  # type: ignore[arg-type]
+        own_catalog.install(None)  # type: ignore[arg-type]
     assert database.fetch is fetch
 
 

@@ -20,16 +20,9 @@ from local_bigquery.settings import settings
 from local_bigquery.sql import params, script, translate
 from local_bigquery.sql.translate import Context
 
-from localcloud import (
-    bigquery_catalog,
-    bigquery_jobs,
-    bigquery_partitions,
-    bigquery_results,
-    bigquery_statistics,
-    bigquery_translations,
-    bigquery_version,
-)
-from localcloud.bigquery import use_home
+from localcloud.bigquery import catalog, empty_tables, job_records, partitions, translations, version
+from localcloud.bigquery import results as own_results
+from localcloud.bigquery.emulator import use_home
 from services.platform.bigquery.ddl import load_tables, load_views
 from services.platform.bigquery.query_parameters import struct_fields, to_parameter
 from services.platform.bigquery.sql import Block, load_blocks
@@ -91,19 +84,23 @@ class Emulator:
         self._jobs = 0
 
     def sql(self, text: str, dataset: str = "control", **more: Any) -> Any:
-        """jobs.query, and jobs.getQueryResults of the same job in pages of two rows."""
-        self._jobs += 1
+        """jobs.query, jobs.getQueryResults of the same job in pages of two rows, and jobs.get."""
+        answer = self.answer(text, dataset, **more)
         job = f"job{self._jobs}"
+        pages = self.call(lambda: json.loads(jobs_api.get_query_results(PROJECT, job, 2, None, 1, 60_000, int64_timestamps=True).body))
+        return [answer, pages, self.job(job)]
+
+    def answer(self, text: str, dataset: str, **more: Any) -> Any:
+        """jobs.query alone."""
+        self._jobs += 1
         body = {
             "query": text,
-            "requestId": job,
+            "requestId": f"job{self._jobs}",
             "defaultDataset": {"projectId": PROJECT, "datasetId": dataset},
             "timeoutMs": 60_000,
             **more,
         }
-        answer = self.call(lambda: json.loads(jobs_api.run_query(PROJECT, QueryRequest.model_validate(body)).body))
-        pages = self.call(lambda: json.loads(jobs_api.get_query_results(PROJECT, job, 2, None, 1, 60_000, int64_timestamps=True).body))
-        return [answer, pages, self.job(job)]
+        return self.call(lambda: json.loads(jobs_api.run_query(PROJECT, QueryRequest.model_validate(body)).body))
 
     def block(self, block: Block, seed: int) -> Any:
         """A block of a service, with parameters."""
@@ -147,7 +144,7 @@ def changes(emulator: Emulator) -> Iterator[Any]:
     texts = ("SELECT *, a = 1 AS is_one FROM t ORDER BY 1", "SELECT v.* FROM v", "UPDATE t SET a = a WHERE a > 0")
 
     def every() -> list[Any]:
-        return [emulator.sql(text, "d") for text in texts]
+        return [emulator.answer(text, "d") for text in texts]
 
     def api(table: str, **described: Any) -> Table:
         return Table.model_validate({"tableReference": {"projectId": PROJECT, "datasetId": "d", "tableId": table}, **described})
@@ -230,7 +227,7 @@ def scripts(emulator: Emulator) -> Iterator[Any]:
         "SELECT a FROM n WHERE FALSE",
     )
     for text in texts:
-        yield text, emulator.sql(text, "s"), emulator.sql(text, "s")
+        yield text, emulator.answer(text, "s"), emulator.sql(text, "s")
     given = [{"name": "x", "parameterType": {"type": kind}, "parameterValue": {"value": "1"}} for kind in ("INT64", "STRING", "BOOL")]
     for parameter in given:
         yield emulator.sql("SELECT @x AS x, a FROM n ORDER BY a", "s", queryParameters=[parameter], parameterMode="NAMED")
@@ -264,7 +261,7 @@ def answers(folder: Path, ask: Callable[[Emulator], Iterator[Any]]) -> list[Any]
 
 def forget() -> None:
     database.reset()
-    for part in (bigquery_jobs, bigquery_results, bigquery_translations):
+    for part in (job_records, own_results, translations):
         part.reset()
 
 
@@ -282,8 +279,8 @@ def install(monkeypatch: pytest.MonkeyPatch) -> None:
     """As the launcher does it, and undone at the end."""
     for owner, name in REPLACED:
         monkeypatch.setattr(owner, name, getattr(owner, name))
-    bigquery_catalog.install(database.connection())
-    for part in (bigquery_partitions, bigquery_jobs, bigquery_translations, bigquery_results, bigquery_statistics):
+    catalog.install(database.connection())
+    for part in (partitions, job_records, translations, own_results, empty_tables):
         part.install()
 
 
@@ -315,19 +312,42 @@ def test_a_known_text_is_translated_once_and_to_the_same_sql(environment: pytest
             QueryParameter.model_validate(to_parameter(name, kind, value(kind, 0)).to_api_repr()) for name, kind in block.params.items()
         ]
         context = Context(PROJECT, "control", *params.bind(given))
-        return kept(bigquery_translations.parse(block.sql)[0], context), context.referenced, context.used
+        return kept(translations.parse(block.sql)[0], context), context.referenced, context.used
 
-    environment.setattr(bigquery_translations, "_translate", counted)
+    environment.setattr(translations, "_translate", counted)
     assert refusals(list(our_tables(Emulator()))) == 0
     known = 0
     for block in our_blocks():
         if not block.is_script:
             originals.clear()
             # The first time it is local-bigquery's own.
-            original, kept = [translated(block, bigquery_translations.kept_translate) for _ in range(2)]
+            original, kept = [translated(block, translations.kept_translate) for _ in range(2)]
             assert kept == original
             known += len(originals) == 1
     assert known > 30
+
+
+def test_a_text_is_translated_once_for_all_datasets(environment: pytest.MonkeyPatch) -> None:
+    """Where their tables are alike, the other dataset's name is put in; where they are not, it is translated anew."""
+    install(environment)
+    translated: list[str] = []
+
+    def counted(tree: Any, context: Context) -> Any:
+        translated.append(context.dataset_id or "")
+        return translate.translate(tree, context)
+
+    environment.setattr(translations, "_translate", counted)
+    emulator = Emulator()
+    texts = ("INSERT INTO t (a, b) VALUES (1, 'x')", "UPDATE t SET b = 'of a' WHERE a = 1", "SELECT t.* FROM t WHERE a = 1 AND b > 'a'")
+    for dataset, columns in {"one": "a INT64, b STRING", "two": "a INT64, b STRING", "three": "a STRING, b STRING"}.items():
+        emulator.sql(f"CREATE SCHEMA {dataset}; CREATE TABLE {dataset}.t ({columns})")
+    translated.clear()
+    rows = {(name, times): [emulator.sql(text, name)[0] for text in texts][-1]["rows"] for times in (1, 2) for name in ("one", "two")}
+    assert {of: len(found) for of, found in rows.items()} == {("one", 1): 1, ("two", 1): 1, ("one", 2): 2, ("two", 2): 2}
+    assert translated == ["one"] * 3
+    assert refusals([emulator.sql(texts[-1], name)[0] for name in ("three", "missing", "one")]) == 2
+    emulator.sql("ALTER TABLE two.t ADD COLUMN c INT64")
+    assert [len(emulator.sql(texts[-1], name)[0]["schema"]["fields"]) for name in ("one", "two")] == [2, 3]
 
 
 def test_threads_see_what_has_changed(environment: pytest.MonkeyPatch) -> None:
@@ -359,7 +379,7 @@ def test_a_new_table_is_known_to_be_empty_once(environment: pytest.MonkeyPatch) 
 
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(make, range(8)))
-    lake = bigquery_catalog.metadata_of(PROJECT)
+    lake = catalog.metadata_of(PROJECT)
     found = database.fetch(f"SELECT count(*), count(DISTINCT table_id), max(record_count) FROM {lake}.ducklake_table_stats")
     assert found == [(8, 8, 1)]
 
@@ -368,9 +388,9 @@ def test_jobs_and_results_outlive_the_process(environment: pytest.MonkeyPatch) -
     """What was done is in the database: another process finds it there."""
     install(environment)
     emulator = Emulator()
-    with bigquery_jobs.writing():
+    with job_records.writing():
         before = emulator.sql("SELECT 1 AS a; SELECT 2 AS b")
-    for part in (bigquery_jobs, bigquery_results, bigquery_translations):
+    for part in (job_records, own_results, translations):
         part.reset()
     page = jobs_api.get_query_results(PROJECT, "job1", 2, None, 1, 60_000, int64_timestamps=True)
     assert [emulator.call(lambda: json.loads(page.body)), emulator.job("job1")] == before[1:]
@@ -379,7 +399,7 @@ def test_jobs_and_results_outlive_the_process(environment: pytest.MonkeyPatch) -
 
 @pytest.mark.parametrize(
     ("owner", "name", "part"),
-    [(script, "translate", bigquery_translations), (store, "save", bigquery_jobs), (query, "_run", bigquery_statistics)],
+    [(script, "translate", translations), (store, "save", job_records), (query, "_run", empty_tables)],
 )
 def test_another_local_bigquery_is_refused(monkeypatch: pytest.MonkeyPatch, owner: Any, name: str, part: Any) -> None:
     def other() -> None:
@@ -392,8 +412,8 @@ def test_another_local_bigquery_is_refused(monkeypatch: pytest.MonkeyPatch, owne
         part.install()
 
 
-@pytest.mark.parametrize("part", [bigquery_jobs, bigquery_translations, bigquery_results, bigquery_statistics])
+@pytest.mark.parametrize("part", [job_records, translations, own_results, empty_tables])
 def test_another_version_is_refused(monkeypatch: pytest.MonkeyPatch, part: Any) -> None:
-    monkeypatch.setattr(bigquery_version, "VERSION", "0.3.1")
+    monkeypatch.setattr(version, "VERSION", "0.3.1")
     with pytest.raises(RuntimeError, match=r"is that of 0\.3\.1"):
         part.install()

@@ -24,7 +24,7 @@ def test_bigquery_keeps_its_data_over_a_restart(own_emulators: Stack) -> None:
         client.create_dataset("kept")
         client.query_and_wait("CREATE TABLE kept.numbers AS SELECT 42 AS number")
 
-        own_emulators.stop_part("bigquery")
+        own_emulators.stop_process("bigquery")
         assert own_emulators.wait("bigquery", 0) == 0
         own_emulators.restart("bigquery")
 
@@ -36,7 +36,7 @@ def test_kms_has_the_platforms_key_from_the_start_and_keeps_it(own_emulators: St
         kms = kms_v1.KeyManagementServiceClient(transport=KeyManagementServiceGrpcTransport(channel=channel))
         sealed = kms.encrypt({"name": own_emulators.settings.kms_key, "plaintext": b"secret"}).ciphertext
 
-        own_emulators.stop_part("kms")
+        own_emulators.stop_process("kms")
         assert own_emulators.wait("kms", 0) == 0
         own_emulators.restart("kms")
         # The channel would find out by itself, a second later.

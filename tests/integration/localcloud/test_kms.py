@@ -11,8 +11,8 @@ from google.api_core import exceptions
 from google.cloud import kms_v1
 from google.cloud.kms_v1.services.key_management_service.transports import KeyManagementServiceGrpcTransport
 
-from localcloud.keyring import KeyRing
-from localcloud.kms import serve
+from localcloud.kms.keyring import KeyRing
+from localcloud.kms.server import serve
 
 LOCATION = "projects/p/locations/global"
 KEY = f"{LOCATION}/keyRings/ring/cryptoKeys/key"

@@ -9,10 +9,10 @@ from google.auth.credentials import AnonymousCredentials
 from google.cloud import bigquery
 from google.oauth2 import service_account
 
-from localcloud import sample
-from localcloud import sample_beside as beside
-from localcloud.sample_day import rows_of_day
-from localcloud.sample_rows import late_usage_of_day
+from localcloud.sample import beside
+from localcloud.sample import tenant as sample
+from localcloud.sample.day import rows_of_day
+from localcloud.sample.rows import late_usage_of_day
 from localcloud.stack import Stack
 
 LAST_DAY = date(2025, 11, 17)

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from localcloud.environment import write_env_file
-from localcloud.part import Part, PartFailed, PortInUse
+from localcloud.processes.environment import write_env_file
+from localcloud.processes.process import PortInUse, Process, ProcessFailed
 from localcloud.settings import LocalSettings
 from localcloud.stack import Stack
 
@@ -35,8 +35,8 @@ def runs(pid: int) -> bool:
         return False
 
 
-def shell(name: str, script: str, **options: object) -> Part:
-    return Part(name=name, command=("sh", "-c", script), **{"ready": lambda: None, **options})  # type: ignore[arg-type]
+def shell(name: str, script: str, **options: object) -> Process:
+    return Process(name=name, command=("sh", "-c", script), **{"ready": lambda: None, **options})  # type: ignore[arg-type]
 
 
 @pytest.fixture
@@ -79,22 +79,22 @@ def test_a_part_that_dies_while_starting_takes_the_rest_down_and_shows_its_log(s
     keyring.write_text("not a key ring")
     stack = Stack(settings, only=("bigquery", "kms"))
 
-    with pytest.raises(PartFailed, match=r"(?s)^kms died while starting: exit status 1.*kms\.log.*is not a key ring"):
+    with pytest.raises(ProcessFailed, match=r"(?s)^kms died while starting: exit status 1.*kms\.log.*is not a key ring"):
         stack.start()
 
     assert not runs(stack.pid("bigquery"))
 
 
 def test_a_command_that_does_not_exist_is_told(stack: Stack) -> None:
-    with pytest.raises(PartFailed, match=r"(?s)^ghost died while starting: exit status 127.*cannot run no-such-program"):
-        stack.add(Part(name="ghost", command=("no-such-program",), ready=lambda: "nothing there"))
+    with pytest.raises(ProcessFailed, match=r"(?s)^ghost died while starting: exit status 127.*cannot run no-such-program"):
+        stack.add(Process(name="ghost", command=("no-such-program",), ready=lambda: "nothing there"))
 
 
 def test_a_part_that_is_never_ready_is_told_with_what_it_lacks(tmp_path: Path) -> None:
     settings = LocalSettings.on_free_ports(tmp_path, start_timeout=0.2)
 
     with Stack(settings, only=()) as stack:
-        with pytest.raises(PartFailed, match=r"slow is not ready after 0\.2 s: its heart does not beat"):
+        with pytest.raises(ProcessFailed, match=r"slow is not ready after 0\.2 s: its heart does not beat"):
             stack.add(shell("slow", "sleep 60", ready=lambda: "its heart does not beat"))
         assert stack.wait("slow", DEADLINE) == -signal.SIGKILL
 
@@ -103,7 +103,7 @@ def test_a_part_that_does_its_work_and_ends_is_waited_for(stack: Stack, tmp_path
     stack.add(shell("work", f"sleep 0.1; echo done > {tmp_path}/done", ready=None))
 
     assert (tmp_path / "done").read_text() == "done\n"
-    with pytest.raises(PartFailed, match="exit status 3"):
+    with pytest.raises(ProcessFailed, match="exit status 3"):
         stack.add(shell("bad-work", "exit 3", ready=None))
 
 
@@ -207,11 +207,11 @@ def test_parts_die_with_a_supervisor_that_is_killed(tmp_path: Path) -> None:
     program = f"""
 import time
 from pathlib import Path
-from localcloud.part import Part
+from localcloud.processes.process import Process
 from localcloud.settings import LocalSettings
 from localcloud.stack import Stack
 with Stack(LocalSettings.on_free_ports(Path({str(tmp_path)!r})), only=()) as stack:
-    stack.add(Part(name="part", command=("sleep", "60"), ready=lambda: None))
+    stack.add(Process(name="part", command=("sleep", "60"), ready=lambda: None))
     print(stack.pid("part"), flush=True)
     time.sleep(60)
 """

@@ -67,7 +67,7 @@ def test_an_executor_killed_between_load_and_replace_leaves_no_hole_and_no_dupli
 
 def test_a_stopping_executor_finishes_or_fails_its_runs(stack: Stack, acme: Tenant) -> None:
     started = acme.start(DAY)
-    stack.stop_part("executor")
+    stack.stop_process("executor")
     stack.restart("executor")
     until(lambda: acme.rest.call("GET", "/api/v1/pipelines/templates"), lambda answer: answer.status == 200, seconds=20)
     run = acme.finished(started, seconds=LEASE * 6)

@@ -13,9 +13,9 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from localcloud.cloud_scheduler import READY, fire
-from localcloud.jobs import Job, RetryConfig, load_jobs
-from localcloud.parts import part
+from localcloud.cloud_scheduler.jobs import Job, RetryConfig, load_jobs
+from localcloud.cloud_scheduler.scheduler import READY, fire
+from localcloud.processes.suite import make_process
 from localcloud.settings import LocalSettings
 from localcloud.stack import Stack
 from services.platform.settings import REPOSITORY
@@ -137,9 +137,9 @@ def test_it_keeps_firing_as_a_part_of_the_stack(target: Target, tmp_path: Path) 
 
 def test_it_can_be_left_out(tmp_path: Path) -> None:
     settings = LocalSettings.on_free_ports(tmp_path / "state", cloud_scheduler=False)
-    with Stack(settings, only=("cloud_scheduler",)) as stack, pytest.raises(ValueError, match="no part is called"):
+    with Stack(settings, only=("cloud_scheduler",)) as stack, pytest.raises(ValueError, match="no process is called"):
         stack.pid("cloud_scheduler")
-    assert part(settings, "cloud_scheduler", admin_key=KEY).needs == ("gateway",)
+    assert make_process(settings, "cloud_scheduler", admin_key=KEY).needs == ("gateway",)
 
 
 def test_without_a_key_it_does_not_start() -> None:

@@ -1,0 +1,120 @@
+"""`python -m localcloud.bigquery`: BigQuery on a laptop. REST on one port, the Storage API on another, data in a directory.
+
+It is `local-bigquery` from PyPI, made to start without a network, to end without losing its journal, and to be as BigQuery is where our
+pipelines would notice.
+"""
+
+import argparse
+import fcntl
+import importlib.util
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from importlib.abc import MetaPathFinder
+from pathlib import Path
+from types import FrameType, ModuleType
+
+import duckdb
+import uvicorn
+from duckdb_extensions import import_extension
+from local_bigquery.engine import database
+from local_bigquery.grpc import server
+from local_bigquery.settings import settings
+
+from localcloud.bigquery import catalog, empty_tables, job_records, partitions, results, storage, translations
+from localcloud.settings import LocalSettings
+
+# In the order they are loaded; each comes from a wheel of its own.
+EXTENSIONS = ("icu", "ducklake", "spatial")
+PARSE_JSON = """
+CREATE OR REPLACE MACRO bq.main._parse_json_exact(s) AS CASE
+    WHEN NOT regexp_matches(s, '[0-9]{19}') THEN json(s)
+    WHEN NOT _json_exact(s) THEN _raise('Invalid input to PARSE_JSON: number cannot be stored without loss of precision')
+    ELSE json(s)
+END
+"""
+
+
+def main() -> None:
+    """Serves until SIGTERM or SIGINT, then closes the database and exits with status 0."""
+    options = _arguments()
+    use_home(options.home)
+    say_at_once_that_there_is_no_pandas()
+    settings.bigquery_host, settings.bigquery_port = options.host, options.port
+    settings.grpc_port, settings.data_dir = options.storage_port, options.data_dir
+    settings.default_project_id = options.project
+    # The first connection loads the extensions and attaches every project: a second that no caller shall wait for.
+    connection = database.connection()
+    catalog.install(connection)
+    partitions.install()
+    storage.install()
+    job_records.install()
+    translations.install()
+    results.install()
+    empty_tables.install()
+    look_for_long_numbers_first(connection)
+    if options.threads:
+        connection.execute(f"SET GLOBAL threads = {options.threads}")
+    # uvicorn stops gracefully and then raises the signal again, which would end us before the database is closed.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, _exit)
+    storage_server, _ = server.start(options.host, options.storage_port)
+    try:
+        with job_records.writing():
+            uvicorn.run("local_bigquery:app", host=options.host, port=options.port, log_level="warning", timeout_graceful_shutdown=5)
+    finally:
+        storage_server.stop(grace=1).wait()
+        connection.close()
+
+
+def use_home(home: Path) -> None:
+    """Makes `home` the home directory and puts DuckDB's extensions there, once: 132 MB that any number of stacks may share."""
+    home.mkdir(parents=True, exist_ok=True)
+    os.environ["HOME"] = str(home)
+    with (home / "lock").open("w") as lock:
+        # Two stacks that start at once would otherwise write the same files.
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        installed = {path.name.removesuffix(".duckdb_extension") for path in home.glob(f".duckdb/extensions/v{duckdb.__version__}/*/*")}
+        if missing := [name for name in EXTENSIONS if name not in installed]:
+            with duckdb.connect() as connection:
+                for name in missing:
+                    import_extension(name, con=connection)
+
+
+def say_at_once_that_there_is_no_pandas() -> None:
+    """DuckDB asks at every statement whether pandas can be imported. Where it is not installed, Python searches the file system for it each
+    time, under a lock that all threads want: a third of the emulator's time.
+    """
+    if importlib.util.find_spec("pandas") is None:
+        sys.meta_path.insert(0, _NoPandas())
+
+
+class _NoPandas(MetaPathFinder):
+    def find_spec(self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None) -> None:
+        if fullname == "pandas":
+            raise ModuleNotFoundError("No module named 'pandas'", name=fullname)
+
+
+def look_for_long_numbers_first(connection: duckdb.DuckDBPyConnection) -> None:
+    """PARSE_JSON refuses whole numbers of more than 64 bits. The emulator looks for them in Python, 40 microseconds a text; only a text
+    with that many digits in a row can have one.
+    """
+    connection.execute(PARSE_JSON)
+
+
+def _exit(_number: int, _frame: FrameType | None) -> None:
+    sys.exit(0)
+
+
+def _arguments() -> argparse.Namespace:
+    local = LocalSettings()
+    parser = argparse.ArgumentParser(prog="python -m localcloud.bigquery", description="BigQuery on a laptop.")
+    parser.add_argument("--host", default=local.host, help="address to listen on (%(default)s)")
+    parser.add_argument("--port", type=int, default=local.bigquery_port, help="REST port (%(default)s)")
+    parser.add_argument("--storage-port", type=int, default=local.bigquery_storage_port, help="Storage API port (%(default)s)")
+    parser.add_argument("--data-dir", type=Path, default=local.state_dir / "bigquery", help="all its data (%(default)s)")
+    parser.add_argument("--home", type=Path, default=local.cache_dir / "duckdb-home", help="DuckDB's extensions (%(default)s)")
+    parser.add_argument("--project", default=local.project, help="project that always exists (%(default)s)")
+    parser.add_argument("--threads", type=int, default=local.bigquery_threads, help="of one statement (one for each core)")
+    return parser.parse_args()

@@ -1,0 +1,110 @@
+"""Writes and reads the rows of a query's own result with fewer questions to the emulator's catalog.
+
+Every query's rows go into a table of their own, and the answer is read from there; that stays so. But local-bigquery plans the query twice
+to learn its columns and once to run it, asks whether the new table exists already, describes it three times over to read it, and counts its
+rows before it reads them. Here the query is planned once to learn its columns, and a result that this process wrote is read as it is.
+
+Upstream would have to hand the relation from `tables.write` to `results.materialise`, and to know its own results from other tables.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import duckdb
+from local_bigquery.catalog import metadata, tabledata, tables
+from local_bigquery.engine import database, results, types
+
+from localcloud.bigquery.version import require_known_version
+
+KNOWN = 100_000
+"""How many results are known by name; an older one is looked up like any other table."""
+# What a result's configuration may not have: with these, a destination is looked at before it is written.
+SPECIAL = ("timePartitioning", "rangePartitioning", "clustering", "schemaUpdateOptions")
+
+type Cursor = duckdb.DuckDBPyConnection
+type Reference = tuple[str, str, str]
+
+_write: Callable[..., bool] = tables.write
+_list_rows: Callable[..., tuple[results.Page, list[Any]]] = tabledata.list_rows
+_save: Callable[..., Any] = metadata.save
+# In the order they were written. A job's id is its own, so each is written by one thread.
+_written: dict[Reference, None] = {}
+
+
+class Bound:
+    """A cursor that has planned a query already."""
+
+    def __init__(self, cursor: Cursor, query: str, relation: Any) -> None:
+        self._cursor, self._query, self._relation = cursor, query, relation
+
+    def sql(self, query: str, params: Any = None) -> Any:
+        """The relation, planned before if it is that query's."""
+        return self._relation if query is self._query else self._cursor.sql(query, params=params)
+
+    def execute(self, *args: Any) -> Any:
+        """As the cursor's."""
+        return self._cursor.execute(*args)
+
+
+def install() -> None:
+    """Wraps `tables.write`, `tabledata.list_rows` and `metadata.save`. RuntimeError if local-bigquery is not the known version."""
+    global _write, _save
+    require_known_version()
+    # Their callers look them up by name at every call.
+    _write, _save = tables.write, metadata.save
+    tables.write, tabledata.list_rows, metadata.save = write, list_rows, save
+
+
+def reset() -> None:
+    """Forgets all, for another database in the same process."""
+    _written.clear()
+
+
+def write(cursor: Cursor, query: str, params: dict[str, Any] | None, reference: Reference, config: Any, *args: Any, **named: Any) -> bool:
+    """`tables.write`: the rows of a load, copy or query job."""
+    is_special = config.destinationTable is not None or any(getattr(config, name, None) for name in SPECIAL)
+    if reference[1] != tables.RESULTS or is_special or config.createDisposition == "CREATE_NEVER":
+        _written.pop(reference, None)
+        return _write(cursor, query, params, reference, config, *args, **named)
+    bound = Bound(cursor, query, cursor.sql(query, params=params))
+    with database.cursor() as writer:
+        # Within a script, which may be in a transaction, results are written beside it.
+        results.materialise(bound, query, tables.name(*reference), params, False, writer if named.get("isolated") else None)  # noqa: FBT003
+    _written[reference] = None
+    if len(_written) > KNOWN:
+        _written.pop(next(iter(_written)), None)
+    return True
+
+
+def save(resource: Any, *keys: str) -> Any:
+    """`metadata.save`: what the API has stored about a result (an expiration, say) decides how it is read."""
+    if len(keys) == 3:  # noqa: PLR2004 - a table's: project, dataset, table
+        _written.pop(keys, None)
+    return _save(resource, *keys)
+
+
+def list_rows(project: str, dataset: str, table: str, *how: Any) -> tuple[results.Page, list[Any]]:
+    """`tabledata.list_rows`: one page of rows, and the columns that they have.
+
+    `how`: the most rows and the first (from 0), names of columns, and whether timestamps are whole microseconds.
+    """
+    max_results, start, selected, int64_timestamps = how
+    reference = (project, dataset, table)
+    if reference not in _written or selected:
+        return _list_rows(*reference, *how)
+    name, limit = tables.name(*reference), results.DEFAULT_PAGE_SIZE if max_results is None else max_results
+    try:
+        with database.cursor() as cursor:
+            relation = cursor.sql(f"SELECT * FROM {name} LIMIT 0")  # noqa: S608
+            columns = list(zip(relation.columns, relation.types, strict=True))
+            page_of_it = f"SELECT * FROM {name} ORDER BY rowid LIMIT {limit} OFFSET {start}"  # noqa: S608
+            found = cursor.execute(f"SELECT {types.row(columns, int64_timestamps)} FROM ({page_of_it})").fetchall()  # noqa: S608
+            end = start + len(found)
+            # A page that is not full is the last, or lies behind it.
+            is_counted = len(found) < limit and (found or not start)
+            total = end if is_counted else cursor.execute(f"SELECT count(*) FROM {name}").fetchall()[0][0]  # noqa: S608
+    except duckdb.CatalogException:
+        # Deleted by now.
+        return _list_rows(*reference, *how)
+    page = results.Page([row for (row,) in found], total, str(end) if end < total else None)
+    return page, [types.field(column, kind) for column, kind in columns]

@@ -1,0 +1,110 @@
+"""What a translation depends on of the tables it reads: their columns, and what the API has stored that decides how they may be read.
+
+Two tables with the same facts are translated to the same SQL but for their names.
+"""
+
+import functools
+import json
+from collections.abc import Iterable
+from typing import Any
+
+from local_bigquery.catalog import metadata, names, tables
+from local_bigquery.engine import database
+from local_bigquery.errors import BigQueryError
+from local_bigquery.models import Table
+from local_bigquery.sql import translate
+from sqlglot import exp
+
+from localcloud.bigquery import catalog
+
+MAX_DEPTH = 16
+"""Of views over views."""
+
+type Reference = tuple[str, str, str]
+type Facts = dict[Reference, tuple[Any, ...]]
+
+# Bound before others replace it.
+_parse = translate.parse
+
+
+def schema_version(project: str) -> int:
+    """DuckLake's count of the changes of a project's schema: tables, views, their columns and names."""
+    lake = catalog.metadata_of(project)
+    found: list[tuple[int]] = database.fetch(f"SELECT max(schema_version) FROM {lake}.ducklake_snapshot")  # noqa: S608
+    return found[0][0]
+
+
+def facts_of(read: Iterable[Reference], project: str) -> Facts | None:
+    """The facts of all these tables and views, as committed now. None if nothing may be kept that reads one of them: it is missing,
+    expires, is another query's result, or is, or reads, something of another project.
+    """
+    wanted = set(read)
+    if any(table[0] != project or table[1] == tables.RESULTS for table in wanted):
+        return None
+    found = _tables(wanted, project)
+    for table in wanted - found.keys():
+        if (facts := _view(table)) is None:
+            return None
+        found[table] = facts
+    return None if any(facts[0] for facts in found.values()) else found
+
+
+def _tables(wanted: set[Reference], project: str) -> Facts:
+    """Of each table: when it expires, its columns at all depths, and how it must be read."""
+    if not wanted:
+        return {}
+    lake = catalog.metadata_of(project)
+    rows = database.fetch(
+        "WITH columns AS (SELECT schema_name, table_name, CAST(list(row("  # noqa: S608
+        "column_id, column_order, parent_column, column_name, column_type, nulls_allowed) ORDER BY column_id) AS VARCHAR) AS all_of_them "
+        f"FROM {lake}.ducklake_table AS tab JOIN {lake}.ducklake_schema AS schema USING (schema_id) "
+        f"JOIN {lake}.ducklake_column AS col USING (table_id) "
+        f"WHERE (schema_name, table_name) IN ({', '.join(['(?, ?)'] * len(wanted))}) "
+        "AND tab.end_snapshot IS NULL AND schema.end_snapshot IS NULL AND col.end_snapshot IS NULL GROUP BY ALL) "
+        "SELECT schema_name, table_name, resource->>'$.expirationTime', all_of_them, resource->>'$.type', "
+        "resource->>'$.requirePartitionFilter', resource->>'$.timePartitioning' FROM columns LEFT JOIN emulator.tables "
+        "ON project_id = ? AND dataset_id = schema_name AND table_id = table_name",
+        [*(name for table in wanted for name in table[1:]), project],
+    )
+    return {(project, dataset, table): tuple(facts) for dataset, table, *facts in rows}
+
+
+def _view(view: Reference) -> tuple[Any, ...] | None:
+    """Of a view: nothing that expires, and its columns, which are those of its tables; None if it is no view that may be kept."""
+    if _kind(view) != "VIEW" or not _is_of_one_project(view):
+        return None
+    stored = metadata.load(Table, *view)
+    try:
+        columns = tables.columns(*view)
+    except BigQueryError:
+        return None
+    return (stored and stored.expirationTime, json.dumps([field.dump() for field in columns]))
+
+
+def _is_of_one_project(view: Reference, depth: int = 0) -> bool:
+    """Whether all that a view reads, through other views too, is in its own project. What is not known to be so is not."""
+    stored = metadata.load(Table, *view)
+    query = stored and stored.view and stored.view.query
+    if not query or depth > MAX_DEPTH:
+        return False
+    read = _read(query, *view[:2])
+    return read is not None and all(
+        table[0] == view[0] and ((kind := _kind(table)) == "TABLE" or (kind == "VIEW" and _is_of_one_project(table, depth + 1)))
+        for table in read
+    )
+
+
+@functools.lru_cache(maxsize=200)
+def _read(query: str, project: str, dataset: str) -> list[Reference] | None:
+    """The tables that a query names; None if it cannot be read."""
+    try:
+        trees = _parse(query)
+    except BigQueryError:
+        return None
+    ctes = {cte.alias_or_name for tree in trees for cte in tree.find_all(exp.CTE)}
+    found = [table for tree in trees for table in tree.find_all(exp.Table) if table.db or table.name not in ctes]
+    return [names.reference(table, project, dataset) for table in found]
+
+
+def _kind(table: Reference) -> str | None:
+    return next((kind for _, kind, _ in database.objects(*table)), None)

@@ -1,0 +1,1 @@
+"""Cloud Scheduler on a laptop: it fires the jobs of `configs/cloud_scheduler/jobs.yaml` over HTTP."""

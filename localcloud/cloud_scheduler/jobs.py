@@ -1,0 +1,108 @@
+"""The jobs of `configs/cloud_scheduler/jobs.yaml`: what is in them, when they fire, how long to wait before they are tried again."""
+
+import base64
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from pathlib import Path
+from string import Template
+from typing import Any, Self
+from zoneinfo import ZoneInfo
+
+import yaml
+from croniter import croniter
+
+JOBS = Path(__file__).resolve().parents[2] / "configs" / "cloud_scheduler" / "jobs.yaml"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RetryConfig:
+    """What Cloud Scheduler's API calls retryConfig; times in seconds."""
+
+    count: int
+    """Tries after the first one; 0: none."""
+    max_duration: float
+    """No try is begun so long after the first one; 0: unlimited."""
+    min_backoff: float
+    max_backoff: float
+    max_doublings: int
+
+    def waits(self) -> Iterator[float]:
+        """Seconds to wait before each further try: doubled `max_doublings` times, then growing by the last step, up to the most."""
+        wait = step = self.min_backoff
+        for number in range(self.count):
+            yield min(wait, self.max_backoff)
+            if number < self.max_doublings:
+                wait = step = wait * 2
+            else:
+                wait += step
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Job:
+    """One job."""
+
+    name: str
+    """The last part of its resource name."""
+    schedule: str
+    zone: ZoneInfo
+    uri: str
+    method: str
+    headers: Mapping[str, str] = field(repr=False)
+    """Among them the admin key."""
+    body: bytes
+    attempt_deadline: float
+    """Seconds a try may take."""
+    retry: RetryConfig
+
+    @classmethod
+    def of(cls, entry: Mapping[str, Any]) -> Self:
+        """From the API's shape. Raises KeyError, ValueError or ZoneInfoNotFoundError for what is no job."""
+        target, retry = entry["httpTarget"], entry["retryConfig"]
+        if not croniter.is_valid(entry["schedule"]):
+            raise ValueError(f"{entry['name']}: no schedule: {entry['schedule']}")
+        return cls(
+            name=entry["name"].rpartition("/")[2],
+            schedule=entry["schedule"],
+            zone=ZoneInfo(entry["timeZone"]),
+            uri=target["uri"],
+            method=target["httpMethod"],
+            headers=target["headers"],
+            body=base64.b64decode(target["body"], validate=True),
+            attempt_deadline=_seconds(entry["attemptDeadline"]),
+            retry=RetryConfig(
+                count=retry["retryCount"],
+                max_duration=_seconds(retry["maxRetryDuration"]),
+                min_backoff=_seconds(retry["minBackoffDuration"]),
+                max_backoff=_seconds(retry["maxBackoffDuration"]),
+                max_doublings=retry["maxDoublings"],
+            ),
+        )
+
+    def next_after(self, now: datetime, every: float | None = None) -> datetime:
+        """When it fires next; with `every`, so many seconds from now whatever its schedule says."""
+        if every is not None:
+            return now + timedelta(seconds=every)
+        moment: datetime = croniter(self.schedule, now.astimezone(self.zone)).get_next(datetime)
+        return moment.astimezone(now.tzinfo)
+
+
+def load_jobs(environment: Mapping[str, str], path: Path = JOBS) -> list[Job]:
+    """The jobs of a file, its placeholders filled in. Raises KeyError, naming it, for a placeholder that the environment lacks."""
+    return [Job.of(_filled(entry, environment)) for entry in yaml.safe_load(path.read_text())["jobs"]]
+
+
+def _filled(value: Any, environment: Mapping[str, str]) -> Any:
+    """After the YAML was read, so that no value can change its meaning."""
+    if isinstance(value, str):
+        return Template(value).substitute(environment)
+    if isinstance(value, Mapping):
+        return {key: _filled(inner, environment) for key, inner in value.items()}
+    return value
+
+
+def _seconds(duration: str) -> float:
+    """A duration as the API writes it, e.g. `60s`."""
+    if not duration.endswith("s"):
+        raise ValueError(f"a duration is seconds with an s, e.g. 60s, not {duration}")
+    return float(duration[:-1])

@@ -1,0 +1,1 @@
+"""The gateway: which proto services are public, and Envoy's configuration for them."""

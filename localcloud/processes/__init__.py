@@ -1,0 +1,1 @@
+"""The child processes of a stack: what they are, how each is started, watched and stopped."""

@@ -1,0 +1,145 @@
+"""The processes of the stack, in the order they are started."""
+
+import sys
+from collections.abc import Mapping
+
+from localcloud.cloud_scheduler.scheduler import READY
+from localcloud.processes.environment import client_environment, service_environment
+from localcloud.processes.process import Process
+from localcloud.processes.readiness import gateway_ready, grpc_serving, http_answers, log_says
+from localcloud.settings import ENV_PREFIX, SERVICES, LocalSettings
+
+PYTHON = (sys.executable, "-m")
+PROCESSES = ("bigquery", "kms", "bootstrap", *SERVICES, "gateway", "cloud_scheduler")
+WITH_SAMPLE = (*PROCESSES, "sample")
+# Which services a service calls.
+CALLS = {"auth": (), "credentials": ("auth",), "executor": ("auth", "credentials"), "scheduler": ("auth", "executor")}
+
+
+def make_process(settings: LocalSettings, name: str, *, admin_key: str, extra: Mapping[str, str] | None = None) -> Process:
+    """One of `WITH_SAMPLE`. `extra` adds to its environment or overrides it. Raises `ValueError` for another name."""
+    plain = {"bigquery": _bigquery, "kms": _kms, "gateway": _gateway, "sample": _sample}
+    match name:
+        case _ if name in plain:
+            return plain[name](settings, extra or {})
+        case "bootstrap":
+            environment = {**service_environment(settings, admin_key=admin_key), **(extra or {})}
+            return Process(name=name, command=(*PYTHON, "services.platform.bootstrap"), environment=environment, needs=("bigquery", "kms"))
+        case "cloud_scheduler":
+            return _cloud_scheduler(settings, admin_key, extra or {})
+        case _ if name in SERVICES:
+            return service(settings, name, admin_key=admin_key, extra=extra)
+        case _:
+            raise ValueError(f"no process is called {name!r}; there are {', '.join(WITH_SAMPLE)}")
+
+
+def service(
+    settings: LocalSettings,
+    name: str,
+    *,
+    admin_key: str,
+    replica: int = 0,
+    port: int | None = None,
+    metrics_port: int | None = None,
+    extra: Mapping[str, str] | None = None,
+) -> Process:
+    """One of the four services. `replica` > 0 makes one more process of it, `{name}-{replica}`, and then wants ports of its own."""
+    port, metrics_port = port or settings.port(name), metrics_port or settings.port(f"{name}_metrics")
+    listen = {"CONVERGENCE_LISTEN": f"{settings.host}:{port}", "CONVERGENCE_METRICS_PORT": str(metrics_port)}
+    return Process(
+        name=f"{name}-{replica}" if replica else name,
+        command=(*PYTHON, f"services.{name}"),
+        environment={**service_environment(settings, admin_key=admin_key), **listen, **(extra or {})},
+        ports={_variable(f"{name}_port"): port, _variable(f"{name}_metrics_port"): metrics_port},
+        needs=("bigquery", "kms", "bootstrap"),
+        uses=CALLS[name],
+        ready=grpc_serving(settings.host, port, tls_dir=settings.certs_dir, server_name=f"{name}.convergence.internal"),
+    )
+
+
+def _bigquery(settings: LocalSettings, extra: Mapping[str, str]) -> Process:
+    options: dict[str, object] = {
+        "--host": settings.host,
+        "--port": settings.bigquery_port,
+        "--storage-port": settings.bigquery_storage_port,
+        "--data-dir": settings.state_dir / "bigquery",
+        "--home": settings.cache_dir / "duckdb-home",
+        "--project": settings.project,
+    }
+    if settings.bigquery_threads:
+        options["--threads"] = settings.bigquery_threads
+    return Process(
+        name="bigquery",
+        command=_command("localcloud.bigquery", options),
+        environment=extra,
+        ports=_ports(settings, "bigquery", "bigquery_storage"),
+        ready=http_answers(f"http://{settings.address('bigquery')}/"),
+    )
+
+
+def _kms(settings: LocalSettings, extra: Mapping[str, str]) -> Process:
+    options = {
+        "--host": settings.host,
+        "--port": settings.kms_port,
+        "--data-dir": settings.state_dir / "kms",
+        "--key": settings.kms_key,
+    }
+    return Process(
+        name="kms",
+        command=_command("localcloud.kms", options),
+        environment=extra,
+        ports=_ports(settings, "kms"),
+        ready=grpc_serving(settings.host, settings.kms_port),
+    )
+
+
+def _gateway(settings: LocalSettings, extra: Mapping[str, str]) -> Process:
+    upstreams = {f"GATEWAY_{name.upper()}_HOST": settings.host for name in SERVICES}
+    upstreams |= {f"GATEWAY_{name.upper()}_PORT": str(settings.port(name)) for name in SERVICES}
+    environment = {
+        "GATEWAY_LISTEN_HOST": settings.host,
+        "GATEWAY_LISTEN_PORT": str(settings.gateway_port),
+        "GATEWAY_ADMIN_PORT": str(settings.envoy_admin_port),
+        "GATEWAY_TLS_DIR": str(settings.certs_dir),
+        "GATEWAY_CONFIG_OUT": str(settings.state_dir / "envoy.yaml"),
+    }
+    return Process(
+        name="gateway",
+        command=(*PYTHON, "localcloud.gateway"),
+        environment={**upstreams, **environment, **extra},
+        ports=_ports(settings, "gateway", "envoy_admin"),
+        needs=SERVICES,
+        ready=gateway_ready(f"http://{settings.address('gateway')}", f"http://{settings.address('envoy_admin')}"),
+    )
+
+
+def _cloud_scheduler(settings: LocalSettings, admin_key: str, extra: Mapping[str, str]) -> Process:
+    every = {} if settings.scheduler_every is None else {"--every": settings.scheduler_every}
+    return Process(
+        name="cloud_scheduler",
+        command=_command("localcloud.cloud_scheduler", every),
+        environment={**client_environment(settings, admin_key=admin_key), **extra},
+        needs=("gateway",),
+        ready=log_says(settings.logs_dir / "cloud_scheduler.log", READY),
+    )
+
+
+def _sample(settings: LocalSettings, extra: Mapping[str, str]) -> Process:
+    options = {
+        "--bigquery-host": f"http://{settings.address('bigquery')}",
+        "--rows": settings.sample_rows,
+        "--credentials": settings.sample_credentials,
+    }
+    return Process(name="sample", command=_command("localcloud.sample", options), environment=extra, needs=("bigquery",))
+
+
+def _command(module: str, options: Mapping[str, object]) -> tuple[str, ...]:
+    return (*PYTHON, module, *(str(word) for option in options.items() for word in option))
+
+
+def _ports(settings: LocalSettings, *names: str) -> dict[str, int]:
+    return {_variable(f"{name}_port"): settings.port(name) for name in names}
+
+
+def _variable(setting: str) -> str:
+    return f"{ENV_PREFIX}{setting.upper()}"
