@@ -45,6 +45,7 @@ REPLACED: list[tuple[Any, str]] = [
 ]
 # Of our blocks: queries, also over a view, INSERT, UPDATE with arrays, DELETE, scripts with variables and a transaction.
 ANSWERED = ("put_tenant", "find_key_holders", "open_day", "reserve", "read_usage", "claim_runs", "enqueue", "delete_credentials")
+LATE = "32503680000000"  # the year 3000
 TIMES = ("creationTime", "startTime", "endTime", "lastModifiedTime", "etag")
 
 type Answer = Callable[[], Any]
@@ -175,6 +176,7 @@ def changes(emulator: Emulator) -> Iterator[Any]:
         lambda: emulator.sql("ALTER TABLE d.t RENAME TO u"),
         lambda: emulator.sql("ALTER TABLE d.u RENAME TO t"),
         lambda: emulator.call(lambda: tables_api.get_table(PROJECT, "d", "t")),
+        lambda: emulator.call(lambda: tables_api.patch_table(PROJECT, "d", "t", api("t", expirationTime=LATE), None)),
         lambda: emulator.call(lambda: tables_api.patch_table(PROJECT, "d", "t", api("t", expirationTime="1"), None)),
         lambda: emulator.call(lambda: datasets.delete(PROJECT, "d", delete_contents=True)),
         lambda: emulator.call(lambda: datasets.create(PROJECT, Dataset.model_validate({"datasetReference": {"datasetId": "d"}}))),
@@ -348,6 +350,29 @@ def test_a_text_is_translated_once_for_all_datasets(environment: pytest.MonkeyPa
     assert refusals([emulator.sql(texts[-1], name)[0] for name in ("three", "missing", "one")]) == 2
     emulator.sql("ALTER TABLE two.t ADD COLUMN c INT64")
     assert [len(emulator.sql(texts[-1], name)[0]["schema"]["fields"]) for name in ("one", "two")] == [2, 3]
+
+
+def test_a_table_that_expires_is_known_until_then(environment: pytest.MonkeyPatch) -> None:
+    """Made again with the same columns it is the same; nothing is stored at the moment when it expires."""
+    install(environment)
+    emulator, translated = Emulator(), list[str]()
+
+    def counted(tree: Any, context: Context) -> Any:
+        translated.append(tree.sql())
+        return translate.translate(tree, context)
+
+    def made_and_read() -> list[Any]:
+        reference = {"projectId": PROJECT, "datasetId": "d", "tableId": "t"}
+        table = {"tableReference": reference, "schema": {"fields": [{"name": "a", "type": "INTEGER"}]}, "expirationTime": LATE}
+        made = emulator.call(lambda: tables_api.insert_table(PROJECT, "d", Table.model_validate(table)))
+        return [made, emulator.sql("SELECT a FROM t", "d"), emulator.sql("SELECT a FROM t", "d")]
+
+    environment.setattr(translations, "_translate", counted)
+    assert refusals([emulator.sql("CREATE SCHEMA d"), *made_and_read()]) == 0
+    assert refusals([emulator.call(lambda: tables_api.delete_table(PROJECT, "d", "t")), *made_and_read()]) == 0
+    assert translated.count("SELECT a FROM t") == 1
+    environment.setattr(metadata, "now", lambda: LATE)
+    assert refusals([emulator.sql("SELECT a FROM t", "d")]) == 1
 
 
 def test_threads_see_what_has_changed(environment: pytest.MonkeyPatch) -> None:
