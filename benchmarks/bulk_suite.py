@@ -19,6 +19,9 @@ from services.executor.notify.notification import Notification
 from services.executor.records import Run, RunStatus
 from services.executor.runs.execute import Job, execute
 from services.executor.sources.gcp.bigquery import GcpBilling, GcpCredentials
+from services.executor.sources.gcp.prices import GcpPrices
+from services.executor.sources.gcp.source import GcpSource
+from services.executor.sources.source import Source, SourceType
 from services.executor.staging.tables import StagingTables
 from services.executor.steps import STEP_TYPES
 from services.executor.store import Store
@@ -39,8 +42,8 @@ SELECT COUNT(*) AS published, ROUND(SUM(b.cost), 6) AS cost, ROUND(SUM(b.credits
 """
 
 
-class OneCloud:
-    """`steps.step.Clouds` for the one tenant, without KMS."""
+class OneSource:
+    """`sources.source.Sources` for the one tenant, without KMS."""
 
     def __init__(self, project: str, settings: ServiceSettings) -> None:
         key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
@@ -48,16 +51,16 @@ class OneCloud:
         account = {"type": "service_account", "client_email": f"reader@{project}.iam.gserviceaccount.com", "private_key": pem}
         self._credentials, self._settings = GcpCredentials(project_id=project, service_account=account), settings
 
-    async def open(self, tenant_id: str, provider: str) -> GcpBilling:
-        """See `steps.step.Clouds`."""
-        return GcpBilling(self._credentials, self._settings)
+    async def open(self, tenant_id: str, source_type: SourceType) -> Source:
+        """See `sources.source.Sources`."""
+        return GcpSource(GcpBilling(self._credentials, self._settings), GcpPrices(query=0.0, storage_read=0.0))
 
 
 class NobodyTold:
-    """`steps.step.Notifications` for a run that has nothing to tell."""
+    """`templates.step.Notifications` for a run that has nothing to tell."""
 
     def accept(self, notification: Notification) -> bool:
-        """See `steps.step.Notifications`."""
+        """See `templates.step.Notifications`."""
         return False
 
 
@@ -73,12 +76,12 @@ async def measure(given: dict[str, str]) -> dict[str, Any]:
             await bq.query(table.create, {}, dataset=dataset)
         store = Store(bq, ddl=settings.configs_dir / "bigquery" / "tenant")
         with tempfile.TemporaryDirectory() as spool:
-            clouds = OneCloud(given["source"].split(".")[0], settings)
+            sources = OneSource(given["source"].split(".")[0], settings)
             tools = Toolbox(
                 bq=bq,
                 store=store,
                 staging=StagingTables(bq, clock),
-                clouds=clouds,
+                sources=sources,
                 notifier=NobodyTold(),
                 workers=workers,
                 clock=clock,

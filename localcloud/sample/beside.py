@@ -52,21 +52,21 @@ def view(name: str, export: str) -> str:
 
 
 def focus_rows(usage: Iterable[Row]) -> pa.Table:
-    """The same costs as Google's FOCUS export has them, one row a day and service. Nothing here reads them."""
+    """The same costs as Google's FOCUS export has them, one row a day, service and currency: BilledCost is net of all credits."""
 
-    def key(row: Row) -> tuple[date, str]:
-        return row["usage_start_time"].date(), row["service"]["description"]
+    def key(row: Row) -> tuple[date, str, str]:
+        return row["usage_start_time"].date(), row["service"]["description"], row["currency"]
 
-    rows = [_focus_row(day, service, list(some)) for (day, service), some in groupby(sorted(usage, key=key), key)]
+    rows = [_focus_row(*of, list(some)) for of, some in groupby(sorted(usage, key=key), key)]
     return pa.Table.from_pylist(rows, schema=FOCUS)
 
 
-def _focus_row(day: date, service: str, rows: list[Row]) -> Row:
+def _focus_row(day: date, service: str, currency: str, rows: list[Row]) -> Row:
     start = datetime.combine(day, time(), UTC)
     return {
         "BilledCost": Decimal(str(round(sum(row["cost"] + sum(credit["amount"] for credit in row["credits"]) for row in rows), 6))),
         "BillingAccountId": f"billingAccounts/{BILLING_ACCOUNT}",
-        "BillingCurrency": "USD",
+        "BillingCurrency": currency,
         "ChargeCategory": "Tax" if service == "Invoice" else "Usage",
         "ChargePeriodStart": start,
         "ChargePeriodEnd": start + timedelta(days=1),

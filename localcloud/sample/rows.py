@@ -1,6 +1,6 @@
 """The rows of the sample tenant's billing export: made up, the same for the same day every time, with what real exports hold besides the
-plain case: no labels, no resource, several credits, a free tier that eats the whole cost, corrections, taxes, rows without a project, usage
-that a commitment covers and the commitment's fees, another seller's service, and rows that arrive two days late.
+plain case: no labels, no resource, several credits, a free tier that eats the whole cost, corrections, another seller's service, and rows
+that arrive two days late. What commitments cover is in sample_commitments.py, what closes an invoice in sample_day.py.
 """
 
 import functools
@@ -10,15 +10,17 @@ from decimal import Decimal
 from pathlib import Path
 from random import Random
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import yaml
 
 BILLING_ACCOUNT = "01A2B3-C4D5E6-F7A8B9"
 CATALOG = Path(__file__).with_name("catalog.yml")
 ORGANIZATION = {"resource_name": "organizations/720481516234", "display_name": "acme.example"}
-# Shares of all rows; of CREDITED, of those whose SKU has a credit or a commitment's price.
+# Shares of all rows; of CREDITED, of those whose SKU has a credit.
 CORRECTED, CREDITED, PROMOTED, UNLABELLED, LATE = 0.01, 0.8, 0.02, 0.15, 0.02
 HOUR = timedelta(hours=1)
+PACIFIC = ZoneInfo("America/Los_Angeles")
 LATE_BY = timedelta(days=2)
 
 type Row = dict[str, Any]
@@ -46,67 +48,80 @@ def late_usage_of_day(day: date, count: int) -> Iterator[Row]:
 
 def _usage_rows(random: Random, day: date, count: int) -> Iterator[Row]:
     found = catalog()
-    skus = [(service, sku) for service in found["services"] for sku in service["skus"]]
-    projects = [(_project(project), project["env"]) for project in found["projects"]]
-    for service, sku in random.choices(skus, [sku["weight"] for _, sku in skus], k=count):
-        project, environment = random.choice(projects)
-        yield _usage(random, day, service, sku) | {"project": project} | _labels(random, environment)
+    skus = [sku for service in found["services"] for sku in service["skus"]]
+    for sku in random.choices(skus, [sku["weight"] for sku in skus], k=count):
+        yield _usage(random, day, sku) | labelled(random, random.choice(found["projects"]))
 
 
-def _usage(random: Random, day: date, service: dict[str, Any], sku: dict[str, Any]) -> Row:
-    found = catalog()
-    units = found["units"][sku["units"]]
+def _usage(random: Random, day: date, sku: dict[str, Any]) -> Row:
     amount = round(random.uniform(0, 2 * sku["typical"]), 6)
     corrected = random.random() < CORRECTED
-    amount = -amount if corrected else amount
-    is_covered = random.random() < CREDITED and not corrected
-    model = found["models"][sku["model"] if "model" in sku and is_covered else "default"]
-    at_list = round(amount * sku["price"], 6)
-    cost = round(at_list * (1 - model.get("saves", 0)), 6)
-    start = datetime.combine(day, time(random.randrange(24)), UTC)
-    name = sku["resource"] and f"{sku['resource']}-{random.randrange(1, 6)}"
-    credit_names = [sku["credit"]] if "credit" in sku and is_covered else []
+    credit_names = [sku["credit"]] if "credit" in sku and random.random() < CREDITED and not corrected else []
     if random.random() < PROMOTED:
         credit_names.append("promotion")
+    row = metered(random, datetime.combine(day, time(random.randrange(24)), UTC), sku["id"], -amount if corrected else amount)
     return {
-        **base_row(day, start, start + HOUR),
-        "service": {"id": service["id"], "description": service["description"]},
-        "sku": {"id": sku["id"], "description": sku["description"]},
-        "location": random.choice(found["places"]),
-        # The export is written some hours after the usage.
-        "export_time": start + timedelta(hours=random.randrange(2, 24), minutes=random.randrange(60)),
-        **costs(cost, at_list),
-        "usage": {
-            "amount": amount * units["per_pricing_unit"],
-            "unit": units["unit"],
-            "amount_in_pricing_units": amount,
-            "pricing_unit": units["pricing_unit"],
-        },
-        "credits": [_credit(credit, cost) for credit in dict.fromkeys(credit_names)] if cost else [],
-        "price": price(sku["price"], units["pricing_unit"], saves=model.get("saves", 0)),
+        **row,
+        "location": random.choice(catalog()["places"]),
+        "credits": [_credit(credit, row["cost"]) for credit in dict.fromkeys(credit_names)] if row["cost"] else [],
         "cost_type": "adjustment" if corrected else "regular",
+        "transaction_type": None if corrected else row["transaction_type"],
         "adjustment_info": {
             "id": f"adjustment-{day:%Y%m%d}" if corrected else None,
             "description": "Correction of metered usage" if corrected else None,
             "mode": "PARTIAL_CORRECTION" if corrected else None,
             "type": "USAGE_CORRECTION" if corrected else None,
         },
-        "consumption_model": {"id": model["id"], "description": model["description"]},
-        "subscription": {"instance_id": model["subscription"]} if "subscription" in model else None,
-        "resource": {"name": name or None, "global_name": f"//example.googleapis.com/{name}" if name else None},
-        **_seller(day, service, is_regular=not corrected),
     }
 
 
-def base_row(day: date, start: datetime, end: datetime) -> Row:
-    """What all rows have."""
+def metered(random: Random, start: datetime, sku_id: str, amount: float, model: str = "default") -> Row:
+    """An hour's usage of so many pricing units of a SKU, at a consumption model's price, without credits, and without a place."""
+    service, sku = _service_and_sku(sku_id)
+    units, priced = catalog()["units"][sku["units"]], catalog()["models"][model]
+    at_list = round(amount * sku["price"], 6)
+    name = sku["resource"] and f"{sku['resource']}-{random.randrange(1, 6)}"
+    # Google names a seller only where it is another one.
+    is_google = "seller" not in service
+    row = base_row(start, start + HOUR)
+    return {
+        **row,
+        "service": {"id": service["id"], "description": service["description"]},
+        "sku": {"id": sku["id"], "description": sku["description"]},
+        # The export is written some hours after the usage.
+        "export_time": start + timedelta(hours=random.randrange(2, 24), minutes=random.randrange(60)),
+        **costs(round(at_list * (1 - priced.get("saves", 0)), 6), at_list),
+        "usage": {
+            "amount": amount * units["per_pricing_unit"],
+            "unit": units["unit"],
+            "amount_in_pricing_units": amount,
+            "pricing_unit": units["pricing_unit"],
+        },
+        "price": price(sku["price"], units["pricing_unit"], saves=priced.get("saves", 0)),
+        "cost_type": "regular",
+        "transaction_type": "GOOGLE" if is_google else "THIRD_PARTY_AGENCY",
+        "seller_name": service.get("seller"),
+        "invoice": row["invoice"] | {"publisher_type": "GOOGLE" if is_google else "PARTNER"},
+        "consumption_model": {name: priced[name] for name in ("id", "description")},
+        "resource": {"name": name or None, "global_name": f"//example.googleapis.com/{name}" if name else None},
+    }
+
+
+@functools.cache
+def _service_and_sku(sku_id: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    [found] = [(service, sku) for service in catalog()["services"] for sku in service["skus"] if sku["id"] == sku_id]
+    return found
+
+
+def base_row(start: datetime, end: datetime) -> Row:
+    """What all rows have. The month of an invoice begins at midnight in California."""
     return {
         "billing_account_id": BILLING_ACCOUNT,
         "usage_start_time": start,
         "usage_end_time": end,
         "currency": "USD",
         "currency_conversion_rate": 1.0,
-        "invoice": {"month": f"{day:%Y%m}", "publisher_type": "GOOGLE"},
+        "invoice": {"month": f"{start.astimezone(PACIFIC):%Y%m}", "publisher_type": "GOOGLE"},
         "labels": [],
         "system_labels": [],
         "tags": [],
@@ -148,28 +163,21 @@ def _credit(name: str, cost: float) -> Row:
     return credit_row(name, round(-cost * catalog()["credits"][name]["share"], 6))
 
 
-def _seller(day: date, service: dict[str, Any], *, is_regular: bool) -> Row:
-    """Google names a seller only where it is another one."""
-    is_google = "seller" not in service
-    return {
-        "transaction_type": ("GOOGLE" if is_google else "THIRD_PARTY_AGENCY") if is_regular else None,
-        "seller_name": service.get("seller"),
-        "invoice": {"month": f"{day:%Y%m}", "publisher_type": "GOOGLE" if is_google else "PARTNER"},
-    }
-
-
-def _labels(random: Random, environment: str) -> Row:
+def labelled(random: Random, project: dict[str, Any]) -> Row:
+    """The project of a usage, and its labels and tags, or none."""
     if random.random() < UNLABELLED:
-        return {}
+        return {"project": project_of(project)}
     team = random.choice(catalog()["teams"])
     return {
-        "labels": [{"key": "env", "value": environment}, {"key": "team", "value": team}],
+        "project": project_of(project),
+        "labels": [{"key": "env", "value": project["env"]}, {"key": "team", "value": team}],
         "system_labels": [{"key": "compute.googleapis.com/cores", "value": str(random.choice((2, 4, 8)))}],
         "tags": [{"key": "cost-center", "value": f"cc-{team}", "inherited": True, "namespace": "720481516234"}],
     }
 
 
-def _project(project: dict[str, Any]) -> Row:
+def project_of(project: dict[str, Any]) -> Row:
+    """A project of the catalog as the export has it."""
     folder = {"resource_name": f"folders/{project['number'][::-1]}", "display_name": project["folder"]}
     own = {"resource_name": f"projects/{project['number']}", "display_name": project["name"]}
     return {

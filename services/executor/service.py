@@ -19,7 +19,7 @@ from services.executor.notify.mail import Mailer, MailServer
 from services.executor.notify.notifier import Limits, Notifier
 from services.executor.runs.active import ActiveRuns
 from services.executor.runs.cancel import Canceller
-from services.executor.runs.dry_run import DryRunner, Prices
+from services.executor.runs.dry_run import DryRunner
 from services.executor.runs.execute import execute
 from services.executor.runs.idempotency import IdempotentStarts
 from services.executor.runs.leases import LeaseRenewer
@@ -31,7 +31,7 @@ from services.executor.servicers.run import RunServicer
 from services.executor.servicers.watch import WatchServicer
 from services.executor.settings import ExecutorSettings
 from services.executor.sources.credentials import SealedCredentials
-from services.executor.sources.registry import TenantClouds
+from services.executor.sources.registry import TenantSources
 from services.executor.staging.tables import StagingTables
 from services.executor.steps import STEP_TYPES
 from services.executor.store import Store
@@ -75,7 +75,7 @@ async def executor_service(
             bq=bq,
             store=store,
             staging=StagingTables(bq, clock),
-            clouds=TenantClouds(sealed, kms, settings),
+            sources=TenantSources(sealed, kms, settings),
             notifier=notifier,
             workers=workers,
             clock=clock,
@@ -102,7 +102,6 @@ async def executor_service(
             clock=clock,
             lease_seconds=settings.lease_seconds,
         )
-        prices = Prices(query=settings.query_usd_per_tib, storage_read=settings.storage_read_usd_per_tib)
         async with notifier, renewer, active:
             yield [
                 Served(
@@ -112,7 +111,7 @@ async def executor_service(
                         starter=starter,
                         idempotent_starts=IdempotentStarts(starter, store, clock),
                         canceller=Canceller(store=store, quota=quota, active=active, clock=clock),
-                        dry_runner=DryRunner(replace(tools, workers=dry_run_workers), prices),
+                        dry_runner=DryRunner(replace(tools, workers=dry_run_workers), query_usd_per_tib=settings.query_usd_per_tib),
                         store=store,
                         catalog=catalog,
                     ),

@@ -7,9 +7,10 @@ RULES = {
     r"\bINSERT\s+OR\s+(IGNORE|REPLACE|UPDATE)\b": "BigQuery has no INSERT OR ...: guard the insert, or MERGE",
     r"\bTHEN\s+RETURN\b": "BigQuery has no THEN RETURN: read back by the statement's own id",
     r"\bRETURNING\b": "BigQuery has no RETURNING: read back by the statement's own id",
-    r"\bSELECT\s+(DISTINCT\s+)?(\w+\.)?\*": "SELECT * changes when a table does: name the columns",
     r"[{}]": "no templating: values come in as @params, tables as bare names",
 }
+STAR = "SELECT * changes when a table does: name the columns"
+_STAR = re.compile(r"\bSELECT\s+(?:DISTINCT\s+)?(?:(\w+)\.)?\*", re.IGNORECASE)
 # Strings and comments, which no rule is about.
 _QUIET = re.compile(r"""r?'''.*?'''|r?\"\"\".*?\"\"\"|r?'(?:\\.|[^'\\\n])*'|r?"(?:\\.|[^"\\\n])*"|--[^\n]*|\#[^\n]*|/\*.*?\*/""", re.DOTALL)
 
@@ -20,3 +21,12 @@ def broken_rules(sql: str) -> Iterator[tuple[int, str]]:
     for pattern, message in RULES.items():
         for match in re.finditer(pattern, bare, re.IGNORECASE):
             yield bare.count("\n", 0, match.start()) + 1, message
+    for match in _STAR.finditer(bare):
+        if not _of_a_named_query(match[1], bare):
+            yield bare.count("\n", 0, match.start()) + 1, STAR
+
+
+def _of_a_named_query(alias: str | None, sql: str) -> bool:
+    """Whether `alias.*` are the columns of a query of the WITH clause, which names its own."""
+    source = alias and re.search(rf"\b(?:FROM|JOIN)\s+(\w+)\s+AS\s+{alias}\b", sql, re.IGNORECASE)
+    return bool(source and re.search(rf"\b{source[1]}\s+AS\s+\(", sql, re.IGNORECASE))

@@ -83,7 +83,10 @@ CREATE TABLE IF NOT EXISTS focus_cost_daily (
   x_SubscriptionInstanceId STRING,
   x_PublisherType STRING,
   x_Credits JSON,
-  x_ProviderColumns JSON
+  x_ProviderColumns JSON,
+  x_SourceRow STRING,
+  x_Derivation STRING,
+  x_CommitmentPool STRING
 )
 PARTITION BY x_UsageDate
 CLUSTER BY ServiceName

@@ -8,8 +8,10 @@
 -- export has none. A run that began earlier has seen a part of the day only.
 -- An invoice month begins at midnight in Pacific time (Cloud Billing, "Understand the billing export data": invoice.month), and so an
 -- adjustment of usage of an earlier month corrects an invoice that was already written.
--- `source` is a row of billing_cost_daily, with what its texts and lists say; what follows from that, step by step, stands beside it:
--- whether it is about a commitment, what kind of charge it is, what it costs, and at what prices.
+-- Step by step: `charges` are the rows of billing_cost_daily and what each says by itself; up to `recognized` it is decided what kind of
+-- charge each is, and for a commitment's fee and the usage that it pays for the pool in which they meet; `pools` has what follows from the
+-- sums of each pool, and `source` puts both together. Each source row becomes one of `parts` or more, and up to `priced` it is reckoned what
+-- each of them costs. docs/focus.md has the rules.
 -- param: tenant_id STRING
 -- param: first_day DATE
 -- param: last_day DATE
@@ -18,7 +20,7 @@
 -- param: loaded_at TIMESTAMP
 -- param: pipeline_logging_id STRING
 DECLARE rows_staged, source_rows INT64;
-DECLARE source_sums ARRAY<STRUCT<currency STRING, invoice_month STRING, net_cost FLOAT64, contracted_cost FLOAT64, list_cost FLOAT64>>;
+DECLARE source_sums ARRAY<STRUCT<day DATE, currency STRING, invoice_month STRING, net_cost FLOAT64, contracted_cost FLOAT64, list_cost FLOAT64>>;
 DECLARE days_not_loaded ARRAY<DATE>;
 -- Google renames services and keeps their ids. A service is looked up by its id; one without an id here by its name, in lower case and
 -- without Google's and Cloud's before it: Cloud Dataflow and Dataflow are one.
@@ -159,7 +161,8 @@ INSERT INTO x_staging_focus_cost_daily (
   x_CostType, x_CreditsTotal, x_CurrencyConversionRate, x_InvoiceMonth, x_Location, x_ProjectNumber, x_ServiceId, x_SystemLabels,
   x_LoadedAt, x_PipelineLoggingId,
   x_Provider, x_SourceId, x_FocusVersion, x_NetCost, x_CostAtEffectivePriceDefault, x_CostAtListConsumptionModel,
-  x_ConsumptionModelId, x_ConsumptionModelDescription, x_SubscriptionInstanceId, x_PublisherType, x_Credits, x_ProviderColumns
+  x_ConsumptionModelId, x_ConsumptionModelDescription, x_SubscriptionInstanceId, x_PublisherType, x_Credits, x_ProviderColumns,
+  x_SourceRow, x_Derivation, x_CommitmentPool
 )
 WITH tagged AS (
   -- Rows of one resource have the same list of tags: each list is read once.
@@ -180,7 +183,32 @@ WITH tagged AS (
   ) AS k
   GROUP BY k.tags
 ),
-source AS (
+typed AS (
+  -- Credits by their type, of the lists that have one which decides something.
+  SELECT
+    list.credits,
+    SUM(IF(one.type = 'PROMOTION', one.amount, 0)) AS promotion,
+    MIN(IF(one.type = 'PROMOTION', one.name, NULL)) AS promotion_name,
+    SUM(IF(one.type = 'FEE_UTILIZATION_OFFSET', one.amount, 0)) AS fee_offset,
+    SUM(IF(one.type = 'COMMITTED_USAGE_DISCOUNT', one.amount, 0)) AS resource_credit,
+    SUM(IF(one.type = 'COMMITTED_USAGE_DISCOUNT_DOLLAR_BASE', one.amount, 0)) AS spend_credit,
+    LOGICAL_OR(one.type = 'FEE_UTILIZATION_OFFSET') AS has_fee_offset,
+    LOGICAL_OR(one.type IN ('COMMITTED_USAGE_DISCOUNT', 'COMMITTED_USAGE_DISCOUNT_DOLLAR_BASE')) AS has_commitment_credit
+  FROM (
+    SELECT DISTINCT TO_JSON_STRING(b.credits) AS credits
+    FROM billing_cost_daily AS b
+    WHERE
+      b.usage_date BETWEEN @first_day AND @last_day
+      AND REGEXP_CONTAINS(TO_JSON_STRING(b.credits), r'"type":"(PROMOTION|FEE_UTILIZATION_OFFSET|COMMITTED_USAGE_DISCOUNT)')
+  ) AS list
+  CROSS JOIN UNNEST(JSON_QUERY_ARRAY(list.credits)) AS entry
+  CROSS JOIN UNNEST([STRUCT(
+    JSON_VALUE(entry, '$.type') AS type, IFNULL(SAFE_CAST(JSON_VALUE(entry, '$.amount') AS FLOAT64), 0) AS amount,
+    IFNULL(JSON_VALUE(entry, '$.full_name'), JSON_VALUE(entry, '$.name')) AS name
+  )]) AS one
+  GROUP BY list.credits
+),
+charges AS (
   SELECT
     b.usage_date, b.billing_account_id, b.service_id, b.service_description, b.sku_id, b.sku_description, b.usage_start_time,
     b.usage_end_time, b.project_id, b.project_name, b.project_number, b.location, b.region, b.zone, b.resource_name,
@@ -189,6 +217,7 @@ source AS (
     IF(b.usage_pricing_unit IS NULL, NULL, b.usage_amount_in_pricing_units) AS priced_amount,
     b.cost, b.credits_total, b.net_cost, b.cost_at_list, b.cost_at_effective_price_default, b.cost_at_list_consumption_model,
     b.price_list_price, b.price_effective_price, b.price_effective_price_default, b.price_tier_start_amount,
+    REGEXP_REPLACE(CAST(IFNULL(b.price_tier_start_amount, 0) AS STRING), r'\.0$', '') AS tier,
     IF(b.price_pricing_unit_quantity > 0, b.price_pricing_unit_quantity, 1) AS price_units,
     b.currency, b.currency_conversion_rate,
     -- Google prices in US dollars; the rate is what it made another currency with.
@@ -197,7 +226,8 @@ source AS (
     FORMAT_TIMESTAMP('%Y%m', b.usage_start_time, 'America/Los_Angeles') AS usage_month,
     b.consumption_model_id, b.consumption_model_description, b.subscription_instance_id, b.seller_name,
     b.adjustment_info_type, b.adjustment_info_description,
-    b.cost_type = 'adjustment' OR COALESCE(b.adjustment_info_id, b.adjustment_info_type, b.adjustment_info_mode) IS NOT NULL AS is_adjustment,
+    IFNULL(b.cost_type = 'adjustment', FALSE)
+      OR COALESCE(b.adjustment_info_id, b.adjustment_info_type, b.adjustment_info_mode) IS NOT NULL AS is_adjustment,
     IF(b.transaction_type IS NULL, IFNULL(NOT STARTS_WITH(b.seller_name, 'Google'), FALSE), STARTS_WITH(b.transaction_type, 'THIRD_PARTY'))
       AS is_third_party,
     -- Without a consumption model a row is older than they are, and so of the default one.
@@ -205,8 +235,10 @@ source AS (
       b.consumption_model_description IS NULL,
       IFNULL(b.consumption_model_id != '7754-699E-0EBF', FALSE),
       LOWER(b.consumption_model_description) != 'default') AS has_committed_price,
-    REGEXP_CONTAINS(TO_JSON_STRING(b.credits), r'"type":"COMMITTED_USAGE_DISCOUNT(_DOLLAR_BASE)?"') AS has_commitment_credit,
-    REGEXP_CONTAINS(TO_JSON_STRING(b.credits), r'"type":"FEE_UTILIZATION_OFFSET"')
+    IFNULL(typed.promotion, 0) AS promotion, typed.promotion_name, IFNULL(typed.fee_offset, 0) AS fee_offset,
+    IFNULL(typed.resource_credit, 0) AS resource_credit, IFNULL(typed.spend_credit, 0) AS spend_credit,
+    IFNULL(typed.has_commitment_credit, FALSE) AS has_commitment_credit,
+    IFNULL(typed.has_fee_offset, FALSE)
       OR IFNULL(REGEXP_CONTAINS(b.sku_description, r'(?i)^commitment\b'), FALSE)
       OR IFNULL(b.sku_id IN ('5515-81A8-03A2', 'B22F-51BE-D599'), FALSE) AS is_fee_sku,
     -- Machines are committed to by the core and the like ("Commitment v1: N2 Cpu ..."), all else by the money that is spent on it.
@@ -219,130 +251,445 @@ source AS (
       OR IFNULL(REGEXP_CONTAINS(b.sku_description, r'(?i)\bsubscription\b'), FALSE)
         AND NOT IFNULL(REGEXP_CONTAINS(b.sku_description, r'(?i)\bunder (a )?subscription\b'), FALSE)
         AND NOT IFNULL(REGEXP_CONTAINS(b.service_description, r'(?i)pub/sub'), FALSE) AS is_flat_fee,
-    LOWER(REGEXP_REPLACE(b.service_description, r'(?i)^(google )?(cloud )?', '')) AS service_key,
-    JSON_VALUE(b.system_labels, '$."compute.googleapis.com/reservation_name"') AS reservation_name,
-    IFNULL(JSON_VALUE(b.system_labels, '$."compute.googleapis.com/reservation_project_id"'), b.project_id) AS reservation_project,
-    IFNULL(JSON_VALUE(b.system_labels, '$."compute.googleapis.com/is_unused_reservation"') = 'true', FALSE) AS is_unused_reservation,
+    b.labels, b.project_labels, b.system_labels, b.tags, b.credits, b.other_columns
+  FROM billing_cost_daily AS b
+  LEFT JOIN typed ON typed.credits = TO_JSON_STRING(b.credits)
+  WHERE b.usage_date BETWEEN @first_day AND @last_day
+),
+commitments AS (
+  SELECT
+    c.*, c.has_committed_price OR c.has_commitment_credit AS is_committed,
+    -- A subscription of the BigQuery Reservation API is for slots, which no other row uses.
+    (c.is_fee_sku OR c.subscription_instance_id IS NOT NULL AND IFNULL(c.service_id != '16B8-3DDA-9F10', TRUE))
+      AND NOT (c.has_committed_price OR c.has_commitment_credit OR c.is_flat_fee OR c.is_third_party) AS is_fee,
+    IFNULL(c.cost > 0, FALSE) AND c.cost_type = 'regular' AND NOT c.is_adjustment AS takes_part
+  FROM charges AS c
+),
+kinds AS (
+  SELECT
+    c.*,
+    CASE
+      WHEN c.cost_type = 'tax' THEN 'Tax'
+      WHEN c.cost_type != 'regular' THEN 'Adjustment'
+      WHEN c.cost = 0 AND c.credits_total != 0 AND IFNULL(c.usage_amount, 0) = 0 THEN 'Credit'
+      WHEN c.is_committed THEN 'Usage'
+      WHEN c.is_fee OR c.is_flat_fee OR c.is_third_party AND c.subscription_instance_id IS NOT NULL THEN 'Purchase'
+      ELSE 'Usage'
+    END AS category,
+    -- Which SKU the row's commitment is for; a fee of the old spend-based ones says so.
+    CASE
+      WHEN c.spend_credit < 0 THEN IFNULL(c.sku_id, '')
+      WHEN c.is_fee AND NOT c.commits_resources THEN
+        IFNULL(JSON_VALUE(c.labels, '$."goog-originating-sku-id"'), JSON_VALUE(c.system_labels, '$."goog-originating-sku-id"'))
+    END AS pays_for
+  FROM commitments AS c
+),
+roles AS (
+  SELECT
+    c.*, c.category IN ('Usage', 'Purchase') AS is_priced,
+    CASE
+      WHEN NOT c.takes_part THEN NULL
+      WHEN c.has_committed_price OR c.resource_credit < 0 OR c.spend_credit < 0 THEN 'use'
+      WHEN c.is_fee THEN 'fee'
+    END AS role,
+    CASE
+      WHEN NOT c.takes_part THEN NULL
+      WHEN c.has_committed_price THEN 'consumption_model'
+      WHEN c.resource_credit < 0 THEN 'resource_based'
+      WHEN c.spend_credit < 0 THEN 'spend_based'
+      WHEN NOT c.is_fee THEN NULL
+      WHEN c.fee_offset < 0 THEN 'consumption_model'
+      WHEN c.commits_resources THEN 'resource_based'
+      WHEN c.pays_for IS NOT NULL THEN 'spend_based'
+      ELSE 'consumption_model'
+    END AS rule
+  FROM kinds AS c
+),
+recognized AS (
+  SELECT
+    c.*,
+    -- Money moves within an hour, a billing account, a currency and an invoice month only, so that each of them keeps its sums.
+    IF(
+      c.role IS NULL, NULL,
+      CONCAT(
+        FORMAT_TIMESTAMP('%Y-%m-%dT%H', c.usage_start_time), ' ', IFNULL(c.billing_account_id, ''), ' ', IFNULL(c.currency, ''), ' ',
+        IFNULL(c.invoice_month, ''))) AS ledger,
+    CASE c.rule
+      WHEN 'consumption_model' THEN IFNULL(c.subscription_instance_id, '')
+      WHEN 'spend_based' THEN c.pays_for
+      -- "N2D AMD Instance Core running in Americas" and "Commitment v1: N2D AMD Cpu in Americas for 1 Year" are both `n2d core`.
+      WHEN 'resource_based' THEN CONCAT(
+        IFNULL(c.region, ''), '/',
+        TRIM(REGEXP_REPLACE(
+          REGEXP_REPLACE(
+            REGEXP_REPLACE(
+              REGEXP_REPLACE(LOWER(c.sku_description), r'^commitment( v\d+)?: *| +(running in|attached to|in|for) .*$', ''),
+              r'\b(n1|amd|arm|predefined|custom|extended|instance|sole tenancy|tesla|vms?)\b', ''),
+            r'\bcpu\b', 'core'),
+          r' +', ' ')))
+    END AS pool,
+    IF(c.rule = 'resource_based' AND c.role = 'use' AND c.spend_credit < 0, c.pays_for, NULL) AS second_pool,
+    IF(c.rule = 'consumption_model', '', IFNULL(c.project_id, '')) AS payer,
+    -- How much of a use its commitment covers; it is bought at a price of its own, or a credit takes its cost away.
+    CASE c.rule
+      WHEN 'consumption_model' THEN 1
+      WHEN 'resource_based' THEN LEAST(1, SAFE_DIVIDE(-c.resource_credit, c.cost))
+      WHEN 'spend_based' THEN LEAST(1, SAFE_DIVIDE(-c.spend_credit, c.cost))
+    END AS covered,
+    -- What is billed for the row but for promotions, which are a form of payment.
+    c.net_cost - IF(c.is_priced, c.promotion, 0) AS kept
+  FROM roles AS c
+),
+paid_and_used AS (
+  -- The fees and the uses of a pool that one project pays; '' is the billing account, for rows without a project.
+  SELECT
+    e.ledger, side.rule, side.pool, e.payer,
+    SUM(IF(e.role = 'use', side.used, 0)) AS used, SUM(IF(e.role = 'use', e.kept, 0)) AS used_kept,
+    COUNTIF(e.role = 'fee') AS fees, SUM(IF(e.role = 'fee', e.cost, 0)) AS fee_cost,
+    SUM(IF(e.role = 'fee', e.kept - e.fee_offset, 0)) AS paid, SUM(IF(e.role = 'fee', IFNULL(e.priced_amount, 0), 0)) AS bought,
+    SUM(IF(e.role = 'fee', e.fee_offset, 0)) AS fee_offset, SUM(IF(e.role = 'fee', LEAST(e.kept, 0), 0)) AS overdrawn,
+    COUNTIF(e.role = 'fee' AND e.subscription_instance_id IS NULL) AS unnamed,
+    MIN(IF(e.role = 'fee', e.subscription_instance_id, NULL)) AS subscription,
+    MAX(IF(e.role = 'fee', e.subscription_instance_id, NULL)) AS last_subscription,
+    MIN(IF(e.role = 'fee', e.sku_description, NULL)) AS fee_name, MAX(IF(e.role = 'fee', e.sku_description, NULL)) AS last_fee_name,
+    MIN(IFNULL(e.usage_pricing_unit, '')) AS unit, MAX(IFNULL(e.usage_pricing_unit, '')) AS last_unit
+  FROM recognized AS e
+  CROSS JOIN UNNEST([
+    STRUCT(
+      e.rule AS rule, e.pool AS pool,
+      CASE e.rule WHEN 'consumption_model' THEN e.cost WHEN 'resource_based' THEN IFNULL(e.priced_amount, 0) * e.covered ELSE e.covered * e.cost END
+        AS used),
+    ('spend_based', e.second_pool, LEAST(-e.spend_credit, (1 - e.covered) * e.cost))
+  ]) AS side
+  WHERE e.role IS NOT NULL AND side.pool IS NOT NULL
+  GROUP BY e.ledger, side.rule, side.pool, e.payer
+),
+pooled AS (
+  SELECT
+    u.ledger, u.rule, u.pool, u.payer, u.used, u.used_kept, u.fees, u.fee_cost, u.paid, u.bought, u.fee_offset, u.overdrawn, u.left_over,
+    SUM(u.fees) OVER pool AS pool_fees, SUM(u.used) OVER pool AS pool_used, SUM(u.left_over) OVER pool AS pool_left_over,
+    SUM(IF(u.payer = '', u.fees, 0)) OVER pool AS account_fees, SUM(IF(u.payer = '', u.paid, 0)) OVER pool AS account_paid,
+    SUM(IF(u.payer = '', u.bought, 0)) OVER pool AS account_bought,
+    MIN(u.unit) OVER pool = MAX(u.last_unit) OVER pool AS one_unit,
+    IF(
+      SUM(u.unnamed) OVER pool = 0 AND MIN(u.subscription) OVER pool = MAX(u.last_subscription) OVER pool,
+      MIN(u.subscription) OVER pool, NULL) AS subscription,
+    IF(MIN(u.fee_name) OVER pool = MAX(u.last_fee_name) OVER pool, MIN(u.fee_name) OVER pool, NULL) AS fee_name
+  FROM (
+    -- What a project uses beyond its own fees is paid by the account's. Fees of money are no quantity: the account's pay for all.
+    SELECT
+      p.*,
+      CASE
+        WHEN p.rule = 'consumption_model' THEN 0
+        WHEN p.rule = 'spend_based' OR p.payer = '' THEN p.used
+        WHEN p.used > 1.001 * p.bought THEN p.used - p.bought
+        ELSE 0
+      END AS left_over
+    FROM paid_and_used AS p
+  ) AS u
+  WINDOW pool AS (PARTITION BY u.ledger, u.rule, u.pool)
+),
+matched AS (
+  SELECT
+    p.*, IF(share.own >= 0.999, 1, share.own) AS own_share, IF(share.of_account >= 0.999, 1, share.of_account) AS account_share,
+    CASE
+      WHEN p.rule = 'consumption_model' THEN
+        -- Google takes off a fee what is used of it. Its rounding is of the size of a hundredth of a percent.
+        p.fees > 0 AND p.used_kept > 0 AND ABS(p.used + p.fee_offset) <= GREATEST(0.001 * p.used, 0.00001)
+      WHEN p.rule = 'resource_based' AND NOT p.one_unit THEN FALSE
+      ELSE p.used > 0 AND IF(p.payer = '', 0, p.fees) + IF(p.left_over > 0, p.account_fees, 0) > 0
+    END AS uses_are_paid
+  FROM pooled AS p
+  CROSS JOIN UNNEST([STRUCT(
+    CASE
+      WHEN p.rule != 'resource_based' THEN IF(p.used > 0, 1, 0)
+      WHEN p.payer = '' THEN 0
+      ELSE IFNULL(SAFE_DIVIDE(p.used, p.bought), 0)
+    END AS own,
+    IF(p.rule != 'resource_based', IF(p.pool_used > 0, 1, 0), IFNULL(SAFE_DIVIDE(p.pool_left_over, p.account_bought), 0)) AS of_account
+  )]) AS share
+),
+pools AS (
+  SELECT
+    m.ledger, m.rule, m.pool, m.payer, m.subscription, m.fee_name, m.uses_are_paid,
+    -- What is used of this payer's fees, and what a unit of a use costs: the fees of the project itself, and of the account's its share.
+    IF(m.payer = '', m.account_share, m.own_share) AS share_used,
+    SAFE_DIVIDE(
+      IF(m.payer = '', 0, m.paid * m.own_share) + IFNULL(m.account_paid * m.account_share * SAFE_DIVIDE(m.left_over, m.pool_left_over), 0),
+      m.used) AS cost_of_use,
+    -- A fee that nothing uses is waste only where nothing else of its hour looks for a fee: else rows are missing, or named otherwise.
+    CASE m.rule
+      WHEN 'consumption_model' THEN
+        m.uses_are_paid OR m.used = 0 AND m.fee_offset = 0 AND LOGICAL_AND(m.rule != 'spend_based' OR m.used = 0 OR m.uses_are_paid) OVER hour
+      WHEN 'spend_based' THEN IF(m.payer = '', m.account_share, m.own_share) > 0
+      ELSE
+        m.one_unit
+        AND (
+          IF(m.payer = '', m.account_share, m.own_share) > 0
+          OR LOGICAL_AND(m.rule != 'resource_based' OR m.used = 0 OR m.uses_are_paid) OVER hour)
+    END AS fees_are_used,
+    SAFE_DIVIDE(m.used_kept + m.fee_offset, m.fee_cost) AS rounding_of_fees, 1 + IFNULL(SAFE_DIVIDE(m.overdrawn, m.used_kept), 0) AS rounding_of_uses
+  FROM matched AS m
+  WINDOW hour AS (PARTITION BY m.ledger)
+),
+source AS (
+  SELECT
+    r.*, pools.share_used, pools.rounding_of_fees, pools.rounding_of_uses,
+    -- Two commitments may cover a row. Where the fees of the first are not in the export, the second is the only one.
+    IF(pools.uses_are_paid, r.rule, 'spend_based') AS used_rule, IF(pools.uses_are_paid, r.pool, r.second_pool) AS used_pool,
+    CASE
+      WHEN NOT pools.uses_are_paid THEN second.subscription
+      WHEN r.rule = 'consumption_model' THEN r.subscription_instance_id
+      ELSE pools.subscription
+    END AS used_subscription,
+    IF(pools.uses_are_paid, pools.fee_name, second.fee_name) AS used_fee_name,
+    IF(pools.uses_are_paid, pools.cost_of_use, second.cost_of_use) AS cost_of_use,
+    IF(pools.uses_are_paid, r.covered, LEAST(SAFE_DIVIDE(-r.spend_credit, r.cost), 1 - r.covered)) AS used_share,
+    second.subscription AS second_subscription, second.fee_name AS second_fee_name, second.cost_of_use AS second_cost_of_use,
+    IF(pools.uses_are_paid AND second.uses_are_paid, LEAST(SAFE_DIVIDE(-r.spend_credit, r.cost), 1 - r.covered), 0) AS second_share,
+    CASE r.role
+      WHEN 'use' THEN IFNULL(pools.uses_are_paid, FALSE) OR IFNULL(second.uses_are_paid, FALSE)
+      -- A row from before these columns does not show that nothing used it.
+      WHEN 'fee' THEN
+        IFNULL(pools.fees_are_used, FALSE)
+        AND (
+          pools.share_used > 0
+          OR r.kept > 0 AND COALESCE(r.subscription_instance_id, r.consumption_model_id, r.consumption_model_description) IS NOT NULL)
+      ELSE FALSE
+    END AS is_matched,
+    LOWER(REGEXP_REPLACE(r.service_description, r'(?i)^(google )?(cloud )?', '')) AS service_key,
+    JSON_VALUE(r.system_labels, '$."compute.googleapis.com/reservation_name"') AS reservation_name,
+    IFNULL(JSON_VALUE(r.system_labels, '$."compute.googleapis.com/reservation_project_id"'), r.project_id) AS reservation_project,
+    IFNULL(JSON_VALUE(r.system_labels, '$."compute.googleapis.com/is_unused_reservation"') = 'true', FALSE) AS is_unused_reservation,
+    SAFE.PARSE_DATE('%Y%m', IFNULL(r.invoice_month, r.usage_month)) AS billing_month,
+    TO_HEX(MD5(TO_JSON_STRING(STRUCT(
+      r.billing_account_id, r.invoice_month, r.exported_cost_type, r.sku_id, r.usage_start_time, r.usage_end_time, r.project_id, r.location,
+      r.resource_id, r.usage_amount, r.cost, r.cost_at_list, r.currency, r.consumption_model_id, r.subscription_instance_id, r.labels,
+      r.system_labels, r.credits)))) AS source_row,
     -- An object of JSON is its pairs in braces; '{}' and NULL have none. Google's label keys have no `/` but what GKE puts before them
     -- (`k8s-label/`), and its system labels carry their service's name, so that no key of one scheme is one of another.
     PARSE_JSON(CONCAT('{', IFNULL(ARRAY_TO_STRING([
-      REGEXP_EXTRACT(TO_JSON_STRING(b.labels), r'^\{(.+)\}$'),
+      REGEXP_EXTRACT(TO_JSON_STRING(r.labels), r'^\{(.+)\}$'),
       REGEXP_REPLACE(
-        REGEXP_EXTRACT(TO_JSON_STRING(b.project_labels), r'^\{(.+)\}$'),
+        REGEXP_EXTRACT(TO_JSON_STRING(r.project_labels), r'^\{(.+)\}$'),
         r'"((?:[^"\\]|\\.)*)":("(?:[^"\\]|\\.)*"|[^",]+)', r'"project/\1":\2'),
       tagged.pairs,
-      REGEXP_EXTRACT(TO_JSON_STRING(b.system_labels), r'^\{(.+)\}$')
-    ], ','), ''), '}')) AS tags,
-    b.system_labels, b.credits, b.other_columns
-  FROM billing_cost_daily AS b
-  LEFT JOIN tagged ON tagged.tags = TO_JSON_STRING(b.tags)
-  WHERE b.usage_date BETWEEN @first_day AND @last_day
+      REGEXP_EXTRACT(TO_JSON_STRING(r.system_labels), r'^\{(.+)\}$')
+    ], ','), ''), '}')) AS all_tags
+  FROM recognized AS r
+  LEFT JOIN tagged ON tagged.tags = TO_JSON_STRING(r.tags)
+  LEFT JOIN pools ON pools.ledger = r.ledger AND pools.rule = r.rule AND pools.pool = r.pool AND pools.payer = r.payer
+  LEFT JOIN pools AS second
+  ON second.ledger = r.ledger AND second.rule = 'spend_based' AND second.pool = r.second_pool AND second.payer = r.payer
+),
+parts AS (
+  SELECT s.*, part
+  FROM source AS s
+  CROSS JOIN UNNEST(IF(
+    s.role IS NULL AND (s.promotion = 0 OR NOT s.is_priced),
+    ['whole'],
+    [
+      CASE WHEN s.role IS NULL THEN 'whole' WHEN NOT s.is_matched THEN 'unmatched' WHEN s.role = 'fee' THEN 'fee' ELSE 'used' END,
+      IF(s.is_matched AND s.second_share > 0, 'used_second', NULL),
+      IF(
+        s.is_matched AND s.role = 'use' AND s.rule != 'consumption_model'
+          AND (s.used_share + s.second_share < 0.999999999 OR ROUND(s.kept, 9) != 0),
+        'rest', NULL),
+      IF(
+        s.is_matched AND s.role = 'fee'
+          AND IF(s.rule = 'consumption_model', ROUND(s.kept, 9) > 0, ROUND(s.kept * (1 - s.share_used), 9) != 0),
+        'unused', NULL),
+      IF(s.is_priced AND s.promotion != 0, 'promotion', NULL)
+    ])) AS part
+  WHERE part IS NOT NULL
+),
+charged AS (
+  SELECT
+    s.*,
+    CASE s.part WHEN 'promotion' THEN 'Credit' WHEN 'unused' THEN 'Usage' ELSE s.category END AS charge_category,
+    s.is_priced AND s.part != 'promotion' AS has_price,
+    s.category = 'Usage' AND s.part != 'promotion' AS is_consumed,
+    CASE
+      WHEN s.part IN ('rest', 'promotion') THEN NULL
+      WHEN s.part = 'used_second' THEN s.second_subscription
+      WHEN s.part = 'used' THEN s.used_subscription
+      WHEN s.is_fee OR s.has_committed_price THEN s.subscription_instance_id
+    END AS commitment_id,
+    IF(s.is_fee, s.commits_resources, s.part = 'used' AND s.used_rule = 'resource_based') AS is_of_resources,
+    IF(s.is_fee, IFNULL(s.subscription_instance_id, s.resource_id), s.resource_id) AS billed_resource_id,
+    IF(
+      s.reservation_name IS NULL,
+      IF(s.is_unused_reservation, s.resource_id, NULL),
+      CONCAT(
+        '//compute.googleapis.com/', IFNULL(CONCAT('projects/', s.reservation_project, '/'), ''), IFNULL(CONCAT('zones/', s.zone, '/'), ''),
+        'reservations/', s.reservation_name)) AS reservation_id,
+    CASE s.part
+      WHEN 'used' THEN s.used_share
+      WHEN 'used_second' THEN s.second_share
+      WHEN 'rest' THEN 1 - s.used_share - s.second_share
+      WHEN 'unused' THEN IF(s.rule = 'consumption_model', SAFE_DIVIDE(s.kept, s.kept - s.fee_offset), 1 - s.share_used)
+      WHEN 'promotion' THEN 0
+      ELSE 1
+    END AS share
+  FROM parts AS s
+),
+paid AS (
+  SELECT
+    s.*, s.priced_amount * s.share AS quantity,
+    CASE
+      WHEN s.part = 'fee' THEN s.kept - s.fee_offset + IF(s.rule = 'consumption_model', s.cost * IFNULL(s.rounding_of_fees, 0), 0)
+      WHEN s.part = 'promotion' THEN s.promotion
+      WHEN s.part IN ('used', 'used_second', 'unused') THEN 0
+      ELSE s.kept
+    END AS billed,
+    CASE s.part
+      WHEN 'fee' THEN 0
+      WHEN 'used' THEN CASE s.used_rule
+        WHEN 'consumption_model' THEN s.kept * s.rounding_of_uses
+        WHEN 'resource_based' THEN IFNULL(s.priced_amount, 0) * s.share * s.cost_of_use
+        ELSE s.cost * s.share * s.cost_of_use
+      END
+      WHEN 'used_second' THEN s.cost * s.share * s.second_cost_of_use
+      WHEN 'unused' THEN IF(s.rule = 'consumption_model', s.kept, s.kept * s.share)
+      WHEN 'promotion' THEN s.promotion
+      ELSE s.kept
+    END AS effective,
+    -- What Google's own reports have for this part: what a credit covers costs nothing there, and an unused fee is a part of the fee.
+    CASE
+      WHEN s.part = 'promotion' THEN s.promotion
+      WHEN s.part IN ('used_second', 'unused') OR s.part = 'used' AND s.rule != 'consumption_model' THEN 0
+      ELSE s.kept
+    END AS exported_net,
+    CASE
+      WHEN s.part = 'promotion' THEN s.promotion
+      WHEN s.part = 'unused' THEN 0
+      WHEN s.part = 'used' AND s.rule != 'consumption_model' OR s.part = 'used_second' THEN -s.cost * s.share
+      WHEN s.part = 'rest' THEN s.credits_total - s.promotion + (s.used_share + s.second_share) * s.cost
+      ELSE s.credits_total - IF(s.is_priced, s.promotion, 0)
+    END AS exported_credits
+  FROM charged AS s
+),
+valued AS (
+  SELECT
+    s.*,
+    CASE
+      WHEN s.part IN ('unused', 'promotion') THEN s.effective
+      WHEN s.has_price THEN IFNULL(s.cost_at_effective_price_default, s.cost) * s.share
+      ELSE s.net_cost
+    END AS contracted,
+    CASE
+      WHEN s.part IN ('unused', 'promotion') THEN s.effective
+      WHEN s.has_price THEN COALESCE(s.cost_at_list, s.cost_at_effective_price_default, s.cost) * s.share
+      ELSE s.net_cost
+    END AS listed
+  FROM paid AS s
+),
+priced AS (
+  SELECT
+    s.*,
+    -- A quantity of 0 has a price all the same. `effective_price` is the committed one where there is one.
+    CASE
+      WHEN NOT s.has_price THEN NULL
+      WHEN s.quantity = 0 THEN COALESCE(s.price_effective_price_default, IF(s.has_committed_price, NULL, s.price_effective_price)) / s.price_units
+      ELSE SAFE_DIVIDE(s.contracted, s.quantity)
+    END AS contracted_price,
+    CASE
+      WHEN NOT s.has_price THEN NULL
+      WHEN s.quantity = 0 THEN s.price_list_price / s.price_units
+      ELSE SAFE_DIVIDE(s.listed, s.quantity)
+    END AS listed_price
+  FROM valued AS s
 )
 SELECT
-  s.usage_date, s.zone, SAFE_CAST(s.net_cost AS NUMERIC), s.billing_account_id, @billing_account_name, 'Billing Account', s.currency,
-  TIMESTAMP(charge.billing_month, 'America/Los_Angeles'), TIMESTAMP(DATE_ADD(charge.billing_month, INTERVAL 1 MONTH), 'America/Los_Angeles'),
-  charge.reservation_id,
-  IF(charge.reservation_id IS NULL OR charge.category != 'Usage', NULL, IF(s.is_unused_reservation, 'Unused', 'Used')),
-  charge.category,
+  s.usage_date, s.zone, SAFE_CAST(s.billed AS NUMERIC), s.billing_account_id, @billing_account_name, 'Billing Account', s.currency,
+  TIMESTAMP(s.billing_month, 'America/Los_Angeles'), TIMESTAMP(DATE_ADD(s.billing_month, INTERVAL 1 MONTH), 'America/Los_Angeles'),
+  s.reservation_id,
+  IF(s.reservation_id IS NULL OR s.charge_category != 'Usage', NULL, IF(s.is_unused_reservation, 'Unused', 'Used')),
+  s.charge_category,
   IF(
     s.is_adjustment AND s.usage_month < s.invoice_month
       AND IFNULL(s.adjustment_info_type, '') NOT IN ('GOODWILL', 'SALES_BASED_GOODWILL', 'BALANCE_TRANSFER'),
     'Correction', NULL),
-  COALESCE(s.adjustment_info_description, s.sku_description, s.service_description),
-  CASE charge.category WHEN 'Usage' THEN 'Usage-Based' WHEN 'Purchase' THEN 'Recurring' ELSE 'One-Time' END,
+  COALESCE(IF(s.part = 'promotion', s.promotion_name, NULL), s.adjustment_info_description, s.sku_description, s.service_description),
+  CASE s.charge_category WHEN 'Usage' THEN 'Usage-Based' WHEN 'Purchase' THEN 'Recurring' ELSE 'One-Time' END,
   s.usage_start_time, s.usage_end_time,
-  charge.commitment_id,
-  IF(charge.commitment_id IS NULL, NULL, IF(commitment.is_fee, s.sku_description, s.consumption_model_description)),
-  IF(charge.commitment_id IS NULL, NULL, IF(s.commits_resources, 'Usage', 'Spend')),
-  IF(charge.commitment_id IS NULL, NULL, IF(s.commits_resources, 'Resource-based CUD', 'Spend-based CUD')),
-  IF(charge.commitment_id IS NULL OR charge.category != 'Usage', NULL, 'Used'),
-  IF(charge.commitment_id IS NULL OR NOT money.is_priced, NULL, IF(s.commits_resources, s.priced_amount, s.cost)),
-  IF(
-    charge.commitment_id IS NULL OR NOT money.is_priced OR s.commits_resources AND s.priced_amount IS NULL,
-    NULL, IF(s.commits_resources, s.usage_pricing_unit, s.currency)),
-  IF(charge.category = 'Usage' AND s.usage_unit IS NOT NULL, s.usage_amount, NULL),
-  IF(charge.category = 'Usage' AND s.usage_amount IS NOT NULL, s.usage_unit, NULL),
-  SAFE_CAST(money.contracted AS NUMERIC), IF(price.contracted >= 0, price.contracted, NULL),
-  SAFE_CAST(s.net_cost AS NUMERIC), @invoice_issuer,
-  SAFE_CAST(money.listed AS NUMERIC), IF(price.listed >= 0, price.listed, NULL),
+  s.commitment_id,
   CASE
-    WHEN charge.category = 'Purchase' THEN 'Standard'
-    WHEN charge.category != 'Usage' THEN NULL
-    WHEN commitment.is_committed THEN 'Committed'
+    WHEN s.commitment_id IS NULL THEN NULL
+    WHEN s.is_fee THEN s.sku_description
+    WHEN s.part = 'used_second' THEN s.second_fee_name
+    WHEN s.has_committed_price THEN s.consumption_model_description
+    ELSE s.used_fee_name
+  END,
+  IF(s.commitment_id IS NULL, NULL, IF(s.is_of_resources, 'Usage', 'Spend')),
+  IF(s.commitment_id IS NULL, NULL, IF(s.is_of_resources, 'Resource-based CUD', 'Spend-based CUD')),
+  IF(s.commitment_id IS NULL OR s.charge_category != 'Usage', NULL, IF(s.part = 'unused', 'Unused', 'Used')),
+  CASE
+    WHEN s.commitment_id IS NULL OR NOT s.has_price THEN NULL
+    WHEN s.is_of_resources THEN s.quantity
+    WHEN s.part IN ('used', 'used_second', 'unused') THEN s.effective
+    ELSE s.cost
+  END,
+  CASE
+    WHEN s.commitment_id IS NULL OR NOT s.has_price OR s.is_of_resources AND s.quantity IS NULL THEN NULL
+    WHEN s.is_of_resources THEN s.usage_pricing_unit
+    ELSE s.currency
+  END,
+  IF(s.is_consumed AND s.usage_unit IS NOT NULL, s.usage_amount * s.share, NULL),
+  IF(s.is_consumed AND s.usage_amount IS NOT NULL, s.usage_unit, NULL),
+  SAFE_CAST(s.contracted AS NUMERIC), IF(s.contracted_price >= 0, s.contracted_price, NULL),
+  SAFE_CAST(s.effective AS NUMERIC), @invoice_issuer,
+  SAFE_CAST(s.listed AS NUMERIC), IF(s.listed_price >= 0, s.listed_price, NULL),
+  CASE
+    WHEN s.charge_category = 'Purchase' THEN 'Standard'
+    WHEN s.charge_category != 'Usage' THEN NULL
+    WHEN s.part = 'unused' OR s.is_committed AND s.part != 'rest' THEN 'Committed'
     WHEN s.is_spot_sku AND NOT s.is_third_party THEN 'Dynamic'
     ELSE 'Standard'
   END,
-  IF(s.rate IS NULL, s.currency, 'USD'), IF(price.contracted >= 0, price.contracted / IFNULL(s.rate, 1), NULL),
-  SAFE_CAST(s.net_cost / IFNULL(s.rate, 1) AS NUMERIC), IF(price.listed >= 0, price.listed / IFNULL(s.rate, 1), NULL),
-  IF(money.is_priced, s.priced_amount, NULL), IF(money.is_priced AND s.priced_amount IS NOT NULL, s.usage_pricing_unit, NULL),
+  IF(s.rate IS NULL, s.currency, 'USD'), IF(s.contracted_price >= 0, s.contracted_price / IFNULL(s.rate, 1), NULL),
+  SAFE_CAST(s.effective / IFNULL(s.rate, 1) AS NUMERIC), IF(s.listed_price >= 0, s.listed_price / IFNULL(s.rate, 1), NULL),
+  IF(s.has_price, s.quantity, NULL), IF(s.has_price AND s.quantity IS NOT NULL, s.usage_pricing_unit, NULL),
   'Google Cloud', IF(s.is_third_party, COALESCE(s.seller_name, s.service_description, 'Google Cloud'), 'Google Cloud'), s.region, s.region,
-  charge.resource_id, NULLIF(IF(commitment.is_fee, NULL, s.resource_name), charge.resource_id),
+  s.billed_resource_id, NULLIF(IF(s.is_fee, NULL, s.resource_name), s.billed_resource_id),
   CASE
-    WHEN charge.resource_id IS NULL THEN NULL
-    WHEN commitment.is_fee AND charge.commitment_id IS NOT NULL THEN 'Commitment'
-    ELSE COALESCE(REGEXP_EXTRACT(charge.resource_id, r'/([^/]+)/[^/]+$'), s.service_description, s.service_id, 'Unspecified')
+    WHEN s.billed_resource_id IS NULL THEN NULL
+    WHEN s.is_fee AND s.subscription_instance_id IS NOT NULL THEN 'Commitment'
+    ELSE COALESCE(REGEXP_EXTRACT(s.billed_resource_id, r'/([^/]+)/[^/]+$'), s.service_description, s.service_id, 'Unspecified')
   END,
   COALESCE(by_id.category, by_name.category, 'Other'), COALESCE(s.service_description, s.service_id, 'Unspecified'),
   COALESCE(by_id.subcategory, by_name.subcategory, 'Other (Other)'),
-  IF(charge.category = 'Tax', NULL, s.sku_id), IF(charge.category = 'Tax' OR s.sku_id IS NULL, NULL, s.sku_description),
+  IF(s.charge_category = 'Tax', NULL, s.sku_id), IF(s.charge_category = 'Tax' OR s.sku_id IS NULL, NULL, s.sku_description),
   IF(
-    money.is_priced,
+    s.has_price,
     CONCAT(
       s.sku_id, '/', IF(s.has_committed_price, IFNULL(s.consumption_model_id, s.consumption_model_description), 'default'), '/',
-      CAST(IFNULL(s.price_tier_start_amount, 0) AS STRING)),
+      s.tier),
     NULL),
   IF(
-    money.is_priced AND s.sku_id IS NOT NULL AND COALESCE(s.consumption_model_description, CAST(s.price_tier_start_amount AS STRING)) IS NOT NULL,
+    s.has_price AND s.sku_id IS NOT NULL
+      AND COALESCE(s.consumption_model_description, CAST(s.price_tier_start_amount AS STRING)) IS NOT NULL,
     JSON_STRIP_NULLS(JSON_OBJECT(
       'x_ConsumptionModel', s.consumption_model_description, 'x_TierStartAmount', s.price_tier_start_amount)),
     NULL),
-  s.project_id, IF(s.project_id IS NULL, NULL, IFNULL(s.project_name, s.project_id)), IF(s.project_id IS NULL, NULL, 'Project'), s.tags,
-  s.exported_cost_type, SAFE_CAST(s.credits_total AS NUMERIC), s.currency_conversion_rate, s.invoice_month, s.location, s.project_number,
-  s.service_id, s.system_labels, @loaded_at, @pipeline_logging_id,
-  'GCP', CONCAT('GCP/', s.billing_account_id), '1.2', SAFE_CAST(s.net_cost AS NUMERIC),
-  SAFE_CAST(s.cost_at_effective_price_default AS NUMERIC), SAFE_CAST(s.cost_at_list_consumption_model AS NUMERIC),
-  s.consumption_model_id, s.consumption_model_description, s.subscription_instance_id, s.invoice_publisher_type, s.credits, s.other_columns
-FROM source AS s
-CROSS JOIN UNNEST([STRUCT(
-  s.has_committed_price OR s.has_commitment_credit AS is_committed,
-  (s.is_fee_sku OR s.subscription_instance_id IS NOT NULL)
-    AND NOT (s.has_committed_price OR s.has_commitment_credit OR s.is_flat_fee OR s.is_third_party) AS is_fee
-)]) AS commitment
-CROSS JOIN UNNEST([STRUCT(
+  s.project_id, IF(s.project_id IS NULL, NULL, IFNULL(s.project_name, s.project_id)), IF(s.project_id IS NULL, NULL, 'Project'), s.all_tags,
+  s.exported_cost_type, SAFE_CAST(s.exported_credits AS NUMERIC), s.currency_conversion_rate, s.invoice_month, s.location,
+  s.project_number, s.service_id, s.system_labels, @loaded_at, @pipeline_logging_id,
+  'GCP', CONCAT('GCP/', s.billing_account_id), '1.2', SAFE_CAST(s.exported_net AS NUMERIC),
+  SAFE_CAST(s.cost_at_effective_price_default * IF(s.part IN ('unused', 'promotion'), NULL, s.share) AS NUMERIC),
+  SAFE_CAST(s.cost_at_list_consumption_model * IF(s.part IN ('unused', 'promotion'), NULL, s.share) AS NUMERIC),
+  s.consumption_model_id, s.consumption_model_description, s.subscription_instance_id, s.invoice_publisher_type, s.credits, s.other_columns,
+  s.source_row,
   CASE
-    WHEN s.cost_type = 'tax' THEN 'Tax'
-    WHEN s.cost_type != 'regular' THEN 'Adjustment'
-    WHEN s.cost = 0 AND s.credits_total != 0 AND IFNULL(s.usage_amount, 0) = 0 THEN 'Credit'
-    WHEN commitment.is_committed THEN 'Usage'
-    WHEN commitment.is_fee OR s.is_flat_fee OR s.is_third_party AND s.subscription_instance_id IS NOT NULL THEN 'Purchase'
-    ELSE 'Usage'
-  END AS category,
-  IF(commitment.is_fee OR s.has_committed_price, s.subscription_instance_id, NULL) AS commitment_id,
-  IF(commitment.is_fee, IFNULL(s.subscription_instance_id, s.resource_id), s.resource_id) AS resource_id,
-  IF(
-    s.reservation_name IS NULL,
-    IF(s.is_unused_reservation, s.resource_id, NULL),
-    CONCAT(
-      '//compute.googleapis.com/', IFNULL(CONCAT('projects/', s.reservation_project, '/'), ''), IFNULL(CONCAT('zones/', s.zone, '/'), ''),
-      'reservations/', s.reservation_name)) AS reservation_id,
-  SAFE.PARSE_DATE('%Y%m', IFNULL(s.invoice_month, s.usage_month)) AS billing_month
-)]) AS charge
-CROSS JOIN UNNEST([STRUCT(
-  IF(charge.category IN ('Usage', 'Purchase'), IFNULL(s.cost_at_effective_price_default, s.cost), s.net_cost) AS contracted,
-  IF(charge.category IN ('Usage', 'Purchase'), COALESCE(s.cost_at_list, s.cost_at_effective_price_default, s.cost), s.net_cost) AS listed,
-  charge.category IN ('Usage', 'Purchase') AS is_priced
-)]) AS money
-CROSS JOIN UNNEST([STRUCT(
-  -- A quantity of 0 has a price all the same. `effective_price` is the committed one where there is one.
-  IF(
-    money.is_priced,
-    IF(
-      s.priced_amount = 0,
-      COALESCE(s.price_effective_price_default, IF(s.has_committed_price, NULL, s.price_effective_price)) / s.price_units,
-      SAFE_DIVIDE(money.contracted, s.priced_amount)),
-    NULL) AS contracted,
-  IF(money.is_priced, IF(s.priced_amount = 0, s.price_list_price / s.price_units, SAFE_DIVIDE(money.listed, s.priced_amount)), NULL) AS listed
-)]) AS price
+    WHEN s.part = 'promotion' THEN 'promotion'
+    WHEN s.part = 'used_second' THEN 'spend_based:used_second'
+    WHEN s.part = 'used' THEN CONCAT(s.used_rule, ':used')
+    WHEN s.role IS NOT NULL THEN CONCAT(s.rule, ':', s.part)
+    WHEN s.is_priced AND s.promotion != 0 THEN 'before_promotion'
+    ELSE 'as_billed'
+  END,
+  CASE s.part WHEN 'used' THEN s.used_pool WHEN 'used_second' THEN s.second_pool WHEN 'promotion' THEN NULL ELSE s.pool END
+FROM priced AS s
 LEFT JOIN UNNEST(services) AS by_id ON by_id.id = s.service_id
 LEFT JOIN UNNEST(services) AS by_name ON by_name.name = s.service_key;
 SET rows_staged = @@row_count;
@@ -351,18 +698,18 @@ SET source_rows = (SELECT COUNT(*) FROM billing_cost_daily AS b WHERE b.usage_da
 -- list price; what is not (a tax, an adjustment, a credit without usage) is what it is billed as.
 SET source_sums = ARRAY(
   SELECT AS STRUCT
-    e.currency, e.invoice_month, SUM(e.net_cost) AS net_cost,
+    e.usage_date AS day, e.currency, e.invoice_month, SUM(e.net_cost) AS net_cost,
     SUM(IF(e.is_priced, IFNULL(e.cost_at_effective_price_default, e.cost), e.net_cost)) AS contracted_cost,
     SUM(IF(e.is_priced, COALESCE(e.cost_at_list, e.cost_at_effective_price_default, e.cost), e.net_cost)) AS list_cost
   FROM (
     SELECT
-      b.currency, b.invoice_month, b.net_cost, b.cost, b.cost_at_effective_price_default, b.cost_at_list,
+      b.usage_date, b.currency, b.invoice_month, b.net_cost, b.cost, b.cost_at_effective_price_default, b.cost_at_list,
       IFNULL(b.cost_type, 'regular') = 'regular'
         AND (IFNULL(b.cost, 1) != 0 OR IFNULL(b.credits_total, 0) = 0 OR IFNULL(b.usage_amount, 0) != 0) AS is_priced
     FROM billing_cost_daily AS b
     WHERE b.usage_date BETWEEN @first_day AND @last_day
   ) AS e
-  GROUP BY e.currency, e.invoice_month);
+  GROUP BY e.usage_date, e.currency, e.invoice_month);
 SET days_not_loaded = ARRAY(
   SELECT day
   FROM UNNEST(GENERATE_DATE_ARRAY(@first_day, @last_day)) AS day
@@ -388,21 +735,27 @@ SELECT
 
 -- name: focus_conformance
 -- One pass over the staging table measures everything: a row a check, failing_rows 0 where it holds. Reads only.
--- Sums are compared for each currency and invoice month; one that is missing on either side is 0 there. Half a cent is far above what
+-- Sums are compared for each day, currency and invoice month; one that is missing on either side is 0 there. Half a cent is far above what
 -- rounding to NUMERIC and FLOAT64's order of adding can do, and below anything that a reader could see.
 -- param: first_day DATE
 -- param: last_day DATE
 -- param: source_rows INT64
--- param: source_sums ARRAY<STRUCT<currency STRING, invoice_month STRING, net_cost FLOAT64, contracted_cost FLOAT64, list_cost FLOAT64>>
+-- param: source_sums ARRAY<STRUCT<day DATE, currency STRING, invoice_month STRING, net_cost FLOAT64, contracted_cost FLOAT64, list_cost FLOAT64>>
 SELECT c.check_name, c.failing_rows, c.observed_value
 FROM (
   SELECT [
     STRUCT(
-      'rows_agree_with_source' AS check_name, ABS(r.staged - @source_rows) AS failing_rows, CAST(r.staged AS STRING) AS observed_value),
+      'rows_agree_with_source' AS check_name, ABS(r.source_rows - @source_rows) AS failing_rows,
+      CAST(r.source_rows AS STRING) AS observed_value),
     STRUCT('billed_cost_agrees' AS check_name, t.billed_off AS failing_rows, t.billed AS observed_value),
     STRUCT('effective_cost_agrees' AS check_name, t.effective_off AS failing_rows, t.effective AS observed_value),
     STRUCT('contracted_cost_agrees' AS check_name, t.contracted_off AS failing_rows, t.contracted AS observed_value),
     STRUCT('list_cost_agrees' AS check_name, t.listed_off AS failing_rows, t.listed AS observed_value),
+    STRUCT(
+      'commitments_paid_once' AS check_name, r.paid_twice AS failing_rows, CAST(r.paid_twice AS STRING) AS observed_value),
+    STRUCT('commitments_add_up' AS check_name, p.rows_off AS failing_rows, p.off AS observed_value),
+    STRUCT('commitments_matched' AS check_name, r.unmatched AS failing_rows, p.unmatched AS observed_value),
+    STRUCT('commitments_used' AS check_name, p.rows_idle AS failing_rows, p.idle AS observed_value),
     STRUCT('unpriced_as_billed' AS check_name, r.not_as_billed AS failing_rows, CAST(r.not_as_billed AS STRING) AS observed_value),
     STRUCT('mandatory_not_null' AS check_name, r.lacking AS failing_rows, r.lacks AS observed_value),
     STRUCT('values_allowed' AS check_name, r.not_allowed AS failing_rows, r.not_allowed_in AS observed_value),
@@ -423,6 +776,7 @@ FROM (
       COUNTIF(f.odd_currency IS NOT NULL) AS odd_currency,
       LEFT(STRING_AGG(DISTINCT f.odd_currency, ', ' ORDER BY f.odd_currency), 500) AS odd_currencies,
       COUNTIF(f.periods_reversed) AS periods_reversed, COUNTIF(f.another_date) AS other_dates, COUNTIF(f.negative_price) AS negative_prices,
+      COUNTIF(f.is_first) AS source_rows, COUNTIF(f.paid_twice) AS paid_twice, COUNTIF(f.is_unmatched) AS unmatched,
       COUNTIF(f.not_as_billed) AS not_as_billed, COUNTIF(f.nulls_broken) AS nulls_broken, COUNTIF(f.unpriced) AS unpriced,
       COUNTIF(f.uncategorized IS NOT NULL) AS uncategorized,
       LEFT(STRING_AGG(DISTINCT f.uncategorized, ', ' ORDER BY f.uncategorized), 500) AS uncategorized_services
@@ -456,6 +810,17 @@ FROM (
         f.ChargePeriodEnd < f.ChargePeriodStart OR f.BillingPeriodEnd <= f.BillingPeriodStart AS periods_reversed,
         f.x_UsageDate NOT BETWEEN @first_day AND @last_day OR DATE(f.ChargePeriodStart) != f.x_UsageDate AS another_date,
         f.ListUnitPrice < 0 OR f.ContractedUnitPrice < 0 AS negative_price,
+        IFNULL(NOT REGEXP_CONTAINS(f.x_Derivation, r'^promotion$|:(used_second|rest|unused)$'), TRUE) AS is_first,
+        IFNULL(ENDS_WITH(f.x_Derivation, ':unmatched'), FALSE) AS is_unmatched,
+        CASE REGEXP_EXTRACT(f.x_Derivation, r':(.*)$')
+          WHEN 'fee' THEN f.EffectiveCost != 0 OR f.ChargeCategory != 'Purchase'
+          WHEN 'used' THEN f.BilledCost != 0 OR f.PricingCategory != 'Committed' OR f.CommitmentDiscountStatus != 'Used'
+          WHEN 'used_second' THEN f.BilledCost != 0 OR f.PricingCategory != 'Committed' OR f.CommitmentDiscountStatus != 'Used'
+          WHEN 'unused' THEN
+            f.BilledCost != 0 OR f.PricingCategory != 'Committed' OR f.CommitmentDiscountStatus != 'Unused'
+            OR f.ContractedCost != f.EffectiveCost OR f.ListCost != f.EffectiveCost
+          ELSE FALSE
+        END AS paid_twice,
         f.ChargeCategory IN ('Tax', 'Credit', 'Adjustment') AND (f.ContractedCost != f.BilledCost OR f.ListCost != f.BilledCost) AS not_as_billed,
         f.ChargeCategory = 'Tax' AND COALESCE(f.SkuId, f.SkuMeter, f.SkuPriceId, f.PricingCategory, f.PricingUnit) IS NOT NULL
           OR f.ChargeCategory = 'Tax' AND COALESCE(f.PricingQuantity, f.ListUnitPrice, f.ContractedUnitPrice) IS NOT NULL
@@ -545,15 +910,43 @@ FROM (
         FROM UNNEST(@source_sums) AS source
         FULL OUTER JOIN (
           SELECT
-            f.BillingCurrency AS currency, f.x_InvoiceMonth AS invoice_month, COUNT(*) AS staged,
-            SUM(f.BilledCost) AS billed, SUM(f.EffectiveCost) AS effective, SUM(f.ContractedCost) AS contracted, SUM(f.ListCost) AS listed
+            f.x_UsageDate AS day, f.BillingCurrency AS currency, f.x_InvoiceMonth AS invoice_month, COUNT(*) AS staged,
+            SUM(f.BilledCost) AS billed, SUM(f.EffectiveCost) AS effective,
+            -- Neither a promotion nor what is not used of a fee has a price in the source.
+            SUM(IF(IFNULL(REGEXP_CONTAINS(f.x_Derivation, r'^promotion$|:unused$'), FALSE), 0, f.ContractedCost)) AS contracted,
+            SUM(IF(IFNULL(REGEXP_CONTAINS(f.x_Derivation, r'^promotion$|:unused$'), FALSE), 0, f.ListCost)) AS listed
           FROM x_staging_focus_cost_daily AS f
-          GROUP BY f.BillingCurrency, f.x_InvoiceMonth
+          GROUP BY f.x_UsageDate, f.BillingCurrency, f.x_InvoiceMonth
         ) AS f
-        ON IFNULL(f.currency, '') = IFNULL(source.currency, '') AND IFNULL(f.invoice_month, '') = IFNULL(source.invoice_month, '')
+        ON f.day = source.day AND IFNULL(f.currency, '') = IFNULL(source.currency, '') AND IFNULL(f.invoice_month, '') = IFNULL(source.invoice_month, '')
       ) AS p
       GROUP BY p.currency
     ) AS d
   ) AS t
+  CROSS JOIN (
+    SELECT
+      IFNULL(SUM(IF(q.is_off, q.staged, 0)), 0) AS rows_off, LEFT(STRING_AGG(IF(q.is_off, q.name, NULL), ', ' ORDER BY q.name), 500) AS off,
+      IFNULL(SUM(IF(q.is_idle, q.staged, 0)), 0) AS rows_idle, LEFT(STRING_AGG(IF(q.is_idle, q.name, NULL), ', ' ORDER BY q.name), 500) AS idle,
+      LEFT(STRING_AGG(IF(q.unmatched > 0, q.name, NULL), ', ' ORDER BY q.name), 500) AS unmatched
+    FROM (
+      SELECT
+        CONCAT(o.rule, ' ', o.pool, ' on ', CAST(o.day AS STRING)) AS name, SUM(o.staged) AS staged, SUM(o.unmatched) AS unmatched,
+        LOGICAL_OR(ABS(o.effective - o.billed) > GREATEST(NUMERIC '0.005', ABS(o.billed) / 1000000000)) AS is_off,
+        SUM(o.fees) > 0 AND SUM(o.used) = 0 AS is_idle
+      FROM (
+        SELECT
+          f.x_UsageDate AS day, REGEXP_EXTRACT(f.x_Derivation, r'^(.*):') AS rule,
+          IFNULL(NULLIF(f.x_CommitmentPool, ''), 'without an id') AS pool, f.BillingCurrency AS currency, f.BillingAccountId AS account,
+          f.x_InvoiceMonth AS invoice_month, COUNT(*) AS staged, COUNTIF(ENDS_WITH(f.x_Derivation, ':unmatched')) AS unmatched,
+          COUNTIF(ENDS_WITH(f.x_Derivation, ':fee')) AS fees, COUNTIF(ENDS_WITH(f.x_Derivation, ':used')) AS used,
+          SUM(IF(ENDS_WITH(f.x_Derivation, ':fee'), f.BilledCost, 0)) AS billed,
+          SUM(IF(REGEXP_CONTAINS(f.x_Derivation, r':(used|used_second|unused)$'), f.EffectiveCost, 0)) AS effective
+        FROM x_staging_focus_cost_daily AS f
+        WHERE f.x_CommitmentPool IS NOT NULL
+        GROUP BY day, rule, pool, currency, account, invoice_month
+      ) AS o
+      GROUP BY name
+    ) AS q
+  ) AS p
 ) AS m
 CROSS JOIN UNNEST(m.checks) AS c

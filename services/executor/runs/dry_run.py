@@ -15,15 +15,13 @@ from google.api_core.exceptions import GoogleAPICallError
 
 from services.executor.errors import StepError
 from services.executor.runs.execute import Job, context_of, drop_staging
-from services.executor.templates.step import DryRunnable, Reading, StepDryRun, StepResult, Toolbox
+from services.executor.templates.step import DryRunnable, StepDryRun, StepResult, Toolbox
 from services.executor.templates.template import TemplateStep
+from services.platform.bigquery.prices import query_cost
 from services.platform.errors import ConvergenceError, ResourceExhausted, Unavailable
 
-TIB: Final = 2**40
 MAX_CONCURRENT: Final = 2
 """Dry runs of a tenant."""
-MIN_BYTES: Final = 10 * 2**20
-"""That BigQuery charges for a query on demand (BigQuery, "Pricing")."""
 ZEROS: Final[Mapping[str, object]] = {
     "INT64": 0,
     "FLOAT64": 0.0,
@@ -34,20 +32,6 @@ ZEROS: Final[Mapping[str, object]] = {
 }
 
 _log = structlog.get_logger()
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Prices:
-    """In US dollars a TiB."""
-
-    query: float
-    storage_read: float
-
-    def of(self, reading: Reading, size: int) -> float:
-        """What reading `size` bytes costs."""
-        if reading is Reading.STORAGE_READ:
-            return size / TIB * self.storage_read
-        return max(size, MIN_BYTES) / TIB * self.query
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -73,9 +57,9 @@ class DryRun:
 class DryRunner:
     """Looks at what runs would do."""
 
-    def __init__(self, tools: Toolbox, prices: Prices) -> None:
+    def __init__(self, tools: Toolbox, *, query_usd_per_tib: float) -> None:
         """`tools.workers` should be dry runs' own: those that runs wait for are not theirs to fill."""
-        self._tools, self._prices = tools, prices
+        self._tools, self._query_usd_per_tib = tools, query_usd_per_tib
         self._under_way = Counter[str]()
 
     async def dry_run(self, job: Job) -> DryRun:
@@ -104,7 +88,7 @@ class DryRunner:
                 if seen:
                     size = seen.bytes_read + sum(staged.get(one, 0) for one in step.ancestors)
                     staged[step.id] = seen.staged_bytes
-                    cost = self._prices.of(seen.reading, size)
+                    cost = seen.cost_usd if seen.cost_usd is not None else query_cost(size, usd_per_tib=self._query_usd_per_tib)
                     found.steps.append(
                         PricedStep(step_id=step.id, step_type=step.type, bytes_read=size, cost_usd=cost, metadata=seen.metadata)
                     )

@@ -1,6 +1,6 @@
 """An export's column as a staging column has it: cast where its values mean the same, refused by its name where they do not.
 
-Exports that Google writes need little of this (prices are NUMERIC); copies of them hold what their way here has made of the types.
+Exports that a cloud writes need little of this; copies of them hold what their way here has made of the types.
 """
 
 from collections.abc import Callable, Iterator
@@ -12,16 +12,26 @@ import pyarrow.compute as pc
 from services.executor.errors import StepError
 
 
+class ColumnMisfit(StepError):
+    """A column's values cannot be taken for what the staging table needs."""
+
+    def __init__(self, values: pa.Array, kind: pa.DataType, column: str) -> None:
+        wanted = "a STRUCT" if pa.types.is_struct(kind) else "a list of STRUCTs" if pa.types.is_list(kind) else str(kind)
+        self.what = f"Column {column} of the export is {values.type}, and not all of its values can be read as {wanted}"
+        """A sentence without its end, for who can tell what to do about it."""
+        super().__init__(f"{self.what}.")
+
+
 def cast_column(values: pa.Array, kind: pa.DataType, column: str) -> pa.Array:
     """`values` as `kind`. At any depth, what a STRUCT lacks is NULL, what it has more is dropped; names match as BigQuery's do,
-    in any case. An empty text is NULL: copies that have been CSV have no other NULL. Raises StepError, naming `column` or the part of it
+    in any case. An empty text is NULL: copies that have been CSV have no other NULL. Raises ColumnMisfit, naming `column` or the part of it
     that does not fit.
     """
     if not pa.types.is_struct(kind):
         try:
             found = values if values.type == kind else _cast(values, kind)
         except (pa.ArrowException, ValueError, OverflowError) as error:
-            raise misfit(values, kind, column) from error
+            raise ColumnMisfit(values, kind, column) from error
         return pc.if_else(pc.equal(found, ""), None, found) if pa.types.is_string(kind) else found
     parts = []
     for field in kind:
@@ -31,22 +41,13 @@ def cast_column(values: pa.Array, kind: pa.DataType, column: str) -> pa.Array:
 
 
 def part(values: pa.Array, name: str, column: str) -> pa.Array | None:
-    """A STRUCT's part; None if it has none of that name. Raises StepError, naming `column`, if it is no STRUCT."""
+    """A STRUCT's part; None if it has none of that name. Raises ColumnMisfit, naming `column`, if it is no STRUCT."""
     if not pa.types.is_struct(values.type):
-        raise misfit(values, pa.struct([(name, pa.null())]), column)
+        raise ColumnMisfit(values, pa.struct([(name, pa.null())]), column)
     for place, field in enumerate(values.type):
         if field.name.lower() == name.lower():
             return pc.struct_field(values, [place])
     return None
-
-
-def misfit(values: pa.Array, kind: pa.DataType, column: str) -> StepError:
-    """What the tenant reads of a column that cannot be taken."""
-    wanted = "a STRUCT" if pa.types.is_struct(kind) else "a list of STRUCTs" if pa.types.is_list(kind) else str(kind)
-    return StepError(
-        f"Column {column} of the export is {values.type}, and not all of its values can be read as {wanted}, as billing exports have it. "
-        "Name the export that Google writes in export_table, or cast the column in the copy."
-    )
 
 
 def _cast(values: pa.Array, kind: pa.DataType) -> pa.Array:

@@ -87,7 +87,7 @@ def conform(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
     """The batch with exactly the columns of `schema`, cast to their types; what it lacks, at any depth, is NULL, what is more is dropped.
     Names match as BigQuery's do, in any case.
 
-    Raises StepError, naming the column, where a value does not fit the type.
+    Raises ColumnMisfit, naming the column, where a value does not fit the type.
     """
     found = dict(zip((name.lower() for name in batch.schema.names), batch.columns, strict=True))
     columns = [

@@ -2,12 +2,13 @@
 
 from collections.abc import Mapping
 
+from services.executor.sources.registry import SOURCE_TYPES
 from services.executor.steps import bigquery_publish, bigquery_sql, dq_checks, notify
-from services.executor.steps import extract as bigquery_extract
+from services.executor.steps.extract import extract_from
 from services.executor.templates.step import StepType
 
 STEP_TYPES: Mapping[str, StepType] = {
-    "gcp.bigquery_extract": bigquery_extract.parse,
+    "gcp.bigquery_extract": extract_from("gcp.bigquery_extract", SOURCE_TYPES["GCP"]),
     "bigquery.sql": bigquery_sql.parse,
     "dq.checks": dq_checks.parse,
     "bigquery.publish": bigquery_publish.parse,

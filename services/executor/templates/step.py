@@ -2,14 +2,13 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from enum import StrEnum
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 from services.executor.keyed_locks import KeyedLocks
 from services.executor.notify.notification import Notification
 from services.executor.records import Period, Run, RunOutcome
-from services.executor.sources.gcp.bigquery import GcpBilling
+from services.executor.sources.source import Sources
 from services.executor.staging.shape import StagingShape, StagingTable, bind
 from services.executor.staging.tables import StagingTables
 from services.executor.store import Store
@@ -30,14 +29,6 @@ PERIOD_VALUES = {"first_day": "DATE", "last_day": "DATE"}
 """And these, in a template that is run for days (see `period`)."""
 
 
-class Clouds(Protocol):
-    """Opens tenants' clouds."""
-
-    async def open(self, tenant_id: str, provider: str) -> GcpBilling:
-        """The tenant's own cloud, for one run; the caller closes it. Raises StepError; Unavailable from KMS or a peer."""
-        ...
-
-
 class Notifications(Protocol):
     """Takes what is to be told about runs."""
 
@@ -53,7 +44,7 @@ class Toolbox:
     bq: BigQuery
     store: Store
     staging: StagingTables
-    clouds: Clouds
+    sources: Sources
     notifier: Notifications
     workers: Workers
     clock: Clock
@@ -128,20 +119,14 @@ class StepResult:
     """For the step's log line; JSON values, no secrets."""
 
 
-class Reading(StrEnum):
-    """How a step reads: each has a price of its own."""
-
-    QUERY = "query"
-    STORAGE_READ = "storage_read"
-
-
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StepDryRun:
     """What a step would read."""
 
     bytes_read: int
-    """As BigQuery estimates it, without what the steps before it would stage."""
-    reading: Reading = Reading.QUERY
+    """As it is estimated, without what the steps before it would stage."""
+    cost_usd: float | None = None
+    """By the prices of what it reads; None: it is a query of ours, and costs what BigQuery charges for one."""
     staging: tuple[StagingTable, ...] = ()
     """Made empty, so that the SQL of the steps after it can be looked at; dropped afterwards."""
     staged_bytes: int = 0

@@ -25,7 +25,7 @@ from services.platform.bigquery.client import BigQuery
 from services.platform.bigquery.ddl import load_tables
 from services.platform.clock import SystemClock
 from services.platform.settings import ServiceSettings
-from tests.support.executor.fakes import Credentials, OwnCloud, RecordingLedger, Unheard, Work
+from tests.support.executor.fakes import Credentials, OwnSource, RecordingLedger, Unheard, Work
 from tests.support.executor.room import Room
 from tests.support.executor.templates import catalog, configs
 from tests.support.executor.tenant import BILLING, Tenant
@@ -79,7 +79,7 @@ async def tools(tenant: Tenant, store: Store, service_settings: ServiceSettings,
             bq=tenant.bq,
             store=store,
             staging=StagingTables(tenant.bq, SystemClock()),
-            clouds=OwnCloud(tenant, service_settings),
+            sources=OwnSource(tenant, service_settings),
             notifier=Unheard(),
             workers=workers,
             clock=SystemClock(),

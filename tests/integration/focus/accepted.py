@@ -11,9 +11,12 @@ ACCEPTED = {
     "CapacityReservationStatus-C-004-C": f"{FALSE_ALARM} It wants a status in every row, also without a reservation.",
     "ChargeDescription-C-002-M": NOT_ASCII,
     "CommitmentDiscountStatus-C-004-C": f"{FALSE_ALARM} It wants a status just where CommitmentDiscountId is NULL.",
+    "ConsumedUnit-C-003-O": (
+        "A recommendation: units are Google's own words (`byte-seconds`), so that they can be looked up in its price list."
+    ),
     "EffectiveCost-C-005-C": (
-        "What commitments cost is not spread over the usage that they pay for: it stays where it was billed. Support and subscriptions pay "
-        "for no other charge, so that theirs is right; the validator cannot tell them apart."
+        "It wants no EffectiveCost of any Purchase. Support and subscriptions pay for no other charge, so that theirs is right, which the "
+        "validator cannot tell; and a commitment's fee whose usage is not in the export keeps its own."
     ),
     "InvoiceId-C-005-C": "No usage export has the number of the invoice; x_InvoiceMonth says which month's it is.",
     "ResourceType-C-002-M": NOT_ASCII,

@@ -16,6 +16,7 @@ from tests.integration.focus.validator import broken_rules, write_parquet
 from tests.support.executor.awkward_costs import awkward
 from tests.support.executor.billing_export import ACCOUNT, load
 from tests.support.executor.focus_cases import CHARGES, DETAILS, EVERYTHING
+from tests.support.executor.focus_examples import example_rows
 from tests.support.executor.focus_source import DAY, insert, source_row
 from tests.support.executor.tenant import Tenant
 
@@ -28,13 +29,18 @@ MIN_RULES = 300
 async def test_nothing_is_broken_but_what_is_accepted(
     tenant: Tenant, tools: Toolbox, store: Store, begin: Callable[..., Awaitable[Job]], tmp_path: Path
 ) -> None:
-    """Awkward rows through the whole pipeline, and a row of every kind. A rule that is accepted and no longer broken must go, too."""
+    """Awkward rows through the whole pipeline, a row of every kind, commitments with their usage.
+
+    A rule that is accepted and no longer broken must go, too.
+    """
     load(tenant.host, f"{tenant.project}.costs.gcp_billing_export_resource_v1_{ACCOUNT}", awkward(DAY, 200, 3))
     job = await begin(date=DAY.isoformat())
     assert (await execute(job, tools)).status is RunStatus.COMPLETED
     await store.finish_run(tenant.tenant_id, job.run.pipeline_logging_id, RunStatus.COMPLETED, at=datetime.now(UTC))
     kinds = [changes for changes, _ in [*CHARGES.values(), *DETAILS.values()]]
     await insert(tenant, [source_row(DAY, **changes) for changes in [*kinds, EVERYTHING]])
+    examples = example_rows()
+    await insert(tenant, examples)
     outcome = await execute(await begin(FOCUS, date=DAY.isoformat()), tools)
     assert (outcome.status, outcome.error_message) == (RunStatus.COMPLETED, None)
 

@@ -3,6 +3,7 @@
 import json
 from datetime import date, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from google.auth.credentials import AnonymousCredentials
@@ -14,6 +15,7 @@ from localcloud.sample import tenant as sample
 from localcloud.sample.day import rows_of_day
 from localcloud.sample.rows import late_usage_of_day
 from localcloud.stack import Stack
+from tests.support.executor.focus_reference import DOLLARS, PRICE, RESOURCES, as_billed, commitments
 
 LAST_DAY = date(2025, 11, 17)
 BY_DAY = """
@@ -55,7 +57,7 @@ def test_loading_twice_leaves_the_same_rows(own_emulators: Stack) -> None:
         kinds = {table.table_id: table.table_type for table in client.list_tables(f"{sample.PROJECT}.{sample.DATASET}")}
         [focus] = client.list_tables(f"{sample.PROJECT}.{beside.FOCUS_DATASET}")
         [seen] = client.query_and_wait(f"SELECT COUNT(*) AS row_count FROM {sample.DATASET}.{beside.VIEW}")
-    assert (late.row_count, late.elsewhere) == (8, 0), "in the partition of the day on which they arrived"
+    assert (late.row_count, late.elsewhere) == (10, 0), "in the partition of the day on which they arrived"
     assert kinds == {sample.TABLE: "TABLE", sample.STANDARD_TABLE: "TABLE", beside.PRICING_TABLE: "TABLE", beside.VIEW: "VIEW"}
     assert focus.table_id == beside.FOCUS_TABLE
     assert (loaded.empty_day, loaded.rows, seen.row_count) == (LAST_DAY - timedelta(days=3), loaded.rows, loaded.rows)
@@ -78,29 +80,57 @@ def test_a_day_is_the_same_every_time_and_holds_the_awkward_cases() -> None:
     assert {row["seller_name"] for row in rows if row.get("transaction_type") == "THIRD_PARTY_AGENCY"} == {"Example Search, Inc."}
 
 
-def test_commitments_cover_usage_in_all_three_ways_and_their_fees_add_up() -> None:
-    """By a credit on resources, by a credit in dollars with fees that name what they pay for, and by a price of its own."""
+def test_commitments_cover_usage_in_all_three_ways() -> None:
+    """By a credit on machines, by a credit in dollars with fees that name what they pay for, and by a price of its own: a quarter of the
+    hours each in full, beyond, in part and not at all. What is used and what pays for it lie in the same hour.
+    """
     rows = list(rows_of_day(LAST_DAY, 2000))
     kinds = {credit["type"] for row in rows for credit in row["credits"]}
     wanted = {"COMMITTED_USAGE_DISCOUNT", "COMMITTED_USAGE_DISCOUNT_DOLLAR_BASE", "FEE_UTILIZATION_OFFSET"}
     assert kinds == {*wanted, "SUSTAINED_USAGE_DISCOUNT", "FREE_TIER", "PROMOTION"}
 
-    covered = [row for row in rows if row.get("consumption_model") and row["consumption_model"]["description"] != "Default"]
-    offsets = [credit["amount"] for row in rows for credit in row["credits"] if credit["type"] == "FEE_UTILIZATION_OFFSET"]
-    assert covered
-    assert sum(row["cost"] for row in covered) == pytest.approx(-sum(offsets))
-    assert {row["subscription"]["instance_id"] for row in covered} == {
-        row["subscription"]["instance_id"] for row in rows if any(credit["type"] == "FEE_UTILIZATION_OFFSET" for credit in row["credits"])
-    }
-    for row in covered:
-        assert float(row["cost_at_effective_price_default"]) == row["cost_at_list"]
-        assert row["cost"] == pytest.approx(0.75 * row["cost_at_list"], abs=1e-6)
-    fees = [row for row in rows if row["sku"]["description"].startswith("Commitment")]
-    assert len(fees) == 5
-    assert all(row["subscription"] and row["cost"] > 0 for row in fees)
-    assert [{label["key"] for label in row["labels"]} for row in fees if row["labels"]] == [
-        {"goog-originating-sku-id", "goog-originating-service-id"}
-    ]
+    found = {(rule, name): one for (rule, _, _, name), one in commitments(as_billed(row) for row in rows).items()}
+    exact = pytest.approx
+    machines, prices = found[RESOURCES, "us-central1/n2d core"], found[PRICE, "5f7c1a52-8d0e-4b7b-9a3e-1c2d3e4f5a6b"]
+    assert [float(one.utilization) for one in (machines, prices)] == exact([0.65, 0.65], abs=1e-4)
+    assert (float(machines.fees), float(machines.savings)) == exact((24 * 0.138608, 0.65 * 24 * 8 * (0.027502 - 0.017326)), abs=1e-4)
+    assert (float(prices.fees), float(prices.savings)) == exact((24 * 0.75, 0.65 * 24 * 0.25), abs=1e-4)
+    until_noon = found[RESOURCES, "us-central1/core"]
+    assert (float(until_noon.fees), float(until_noon.contracted), float(until_noon.waste)) == exact(
+        (12 * 0.07966, 12 * 0.126444, 0), abs=1e-4
+    )
+    dollars = [found[DOLLARS, sku] for sku in ("3AC2-4C61-9C0B", "9F1A-5D27-B830")]
+    assert [float(one.effective / one.contracted) for one in dollars] == exact([0.83, 0.83], abs=1e-4)
+    unused = found[PRICE, "9e8d7c6b-5a49-4382-91f0-e1d2c3b4a596"]
+    assert (float(unused.waste), float(unused.contracted)) == exact((24 * 0.83 * 0.35, 0), abs=1e-4)
+    assert len(found) == 6
+
+
+@pytest.mark.parametrize("count", [100, 200])
+def test_a_small_day_has_every_commitment(count: int) -> None:
+    """Among them one for two projects, and one that ends at noon while its machines run on."""
+    rows = [as_billed(row) for row in rows_of_day(LAST_DAY, count)]
+    found = {(rule, name): one for (rule, _, _, name), one in commitments(rows).items()}
+    assert len(found) == 6
+    assert all(one.waste or rule != PRICE for (rule, _), one in found.items())
+    covered = {row["sku_id"]: set[Any]() for row in rows if row["credits"]}
+    for row in rows:
+        covered.get(row["sku_id"], set()).update(row["project_id"] for credit in row["credits"] if "COMMITTED" in credit["type"])
+    assert covered["6D0A-3F27-B9E4"] == {"acme-gcp-project", "acme-data-lake"}
+    ending = {bool(row["credits"]): row["usage_start_time"].hour for row in rows if row["sku_id"] == "2E27-4F75-95CD"}
+    assert ending[True] < 12 <= ending[False]
+
+
+def test_googles_focus_export_agrees_with_the_bill() -> None:
+    """By day: BilledCost is cost after all credits, and of one currency."""
+    days = [LAST_DAY - timedelta(days=1), LAST_DAY]
+    rows = [row for day in days for row in [*rows_of_day(day, 500), *late_usage_of_day(day, 500)]]
+    found = beside.focus_rows(rows).to_pylist()
+    assert {row["BillingCurrency"] for row in found} == {"USD"}
+    for day in days:
+        billed = [row for row in rows if row["usage_start_time"].date() == day]
+        net = sum(row["cost"] + sum(credit["amount"] for credit in row["credits"]) for row in billed)
+        assert float(sum(row["BilledCost"] for row in found if row["ChargePeriodStart"].date() == day)) == pytest.approx(net, abs=1e-4)
 
 
 def test_the_credentials_are_a_request_body_with_a_key_that_signs(tmp_path: Path) -> None:

@@ -125,6 +125,8 @@ def test_what_is_right_passes(repository: Path) -> None:
         ("SELECT r.run_id FROM runs AS r ORDER BY r.parameters", "JSON"),
         ("SELECT r.run_id FROM runs AS r WHERE r.parameters = JSON '1'", "JSON"),
         ("SELECT * FROM runs", "SELECT *"),
+        ("SELECT r.* FROM runs AS r", "SELECT *"),
+        ("WITH some AS (SELECT r.run_id FROM runs AS r) SELECT s.* FROM runs AS s JOIN some ON some.run_id = s.run_id", "SELECT *"),
         ("SELECT r.run_id FROM {table} AS r", "templating"),
         ("SELEC 1", "SELEC"),
     ],

@@ -10,6 +10,9 @@ from services.executor.records import RunOutcome, RunStatus
 from services.executor.runs.execute import Job
 from services.executor.runs.quota import Reservation
 from services.executor.sources.gcp.bigquery import GcpBilling
+from services.executor.sources.gcp.prices import GcpPrices
+from services.executor.sources.gcp.source import GCP, GcpSource
+from services.executor.sources.source import Source, SourceType
 from services.platform.errors import FailedPrecondition
 from services.platform.settings import ServiceSettings
 from tests.support.executor.tenant import Tenant
@@ -57,15 +60,15 @@ class PlainCall:
 CALL: Any = PlainCall()
 
 
-class OwnCloud:
-    """`templates.step.Clouds` for one tenant, without KMS."""
+class OwnSource:
+    """`sources.source.Sources` for one tenant, without KMS."""
 
     def __init__(self, tenant: Tenant, settings: ServiceSettings) -> None:
         self._tenant, self._settings = tenant, settings
 
-    async def open(self, tenant_id: str, provider: str) -> GcpBilling:
-        assert (tenant_id, provider) == (self._tenant.tenant_id, "GCP")
-        return GcpBilling(self._tenant.cloud_credentials, self._settings)
+    async def open(self, tenant_id: str, source_type: SourceType) -> Source:
+        assert (tenant_id, source_type) == (self._tenant.tenant_id, GCP)
+        return GcpSource(GcpBilling(self._tenant.cloud_credentials, self._settings), GcpPrices(query=6.25, storage_read=1.1))
 
 
 class Unheard:

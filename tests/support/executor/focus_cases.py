@@ -1,4 +1,7 @@
-"""Every kind of row that a billing export has, and what FOCUS makes of it: name -> (what of the row is special, what is expected)."""
+"""Every kind of row that a billing export has, and what FOCUS makes of it alone: name -> (what of the row is special, what is expected).
+
+Fees and usage of commitments stand here without each other, and so keep their money.
+"""
 
 from typing import Any, Final
 
@@ -22,7 +25,7 @@ def credit(kind: str, amount: float) -> Columns:
 
 
 def costs(billed: float, contracted: float, listed: float) -> Columns:
-    """Until commitments are spread over what they pay for, EffectiveCost is BilledCost."""
+    """Of a row that no money is moved from or to: EffectiveCost is BilledCost."""
     return {"BilledCost": billed, "EffectiveCost": billed, "ContractedCost": contracted, "ListCost": listed, "x_NetCost": billed}
 
 
@@ -94,7 +97,7 @@ CHARGES: Final[dict[str, tuple[Columns, Columns]]] = {
         },
     ),
     "resource commitment's usage": (
-        {"cost": 9.0, "cost_at_list": 9.0, **credit("COMMITTED_USAGE_DISCOUNT", -9.0)},
+        {"region": "where no fee is", "cost": 9.0, "cost_at_list": 9.0, **credit("COMMITTED_USAGE_DISCOUNT", -9.0)},
         {**COMMITTED, **costs(0, 9, 9), "CommitmentDiscountId": None, "CommitmentDiscountStatus": None},
     ),
     "spend commitment's usage": (credit("COMMITTED_USAGE_DISCOUNT_DOLLAR_BASE", -4.0), {**COMMITTED, **costs(6, 10, 10)}),

@@ -61,8 +61,8 @@ def read_gcp(plaintext: bytes) -> GcpCredentials:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Estimate:
-    """What reading an export would read."""
+class TableEstimate:
+    """What reading a table would read."""
 
     size: int
     """Bytes, uncompressed."""
@@ -153,17 +153,17 @@ class GcpBilling:
                 session = self._session_of_view(found, wanted, period, check_cancelled)
             yield from self._batches(session)
 
-    def estimate(self, table: TableName, columns: pa.Schema | None, period: Period) -> Estimate:
+    def estimate(self, table: TableName, columns: pa.Schema | None, period: Period) -> TableEstimate:
         """What `read` would read, asked the same way and of the same rights. Raises StepError."""
         with self._translate_errors(f"table {table}", Role.READ_SESSION_USER):
             found = self._described(table)
             wanted = _wanted(found, columns)
             if found.table_type == "TABLE":
                 session = self._session(found, wanted, period)
-                return Estimate(size=session.estimated_total_bytes_scanned, rows=session.estimated_row_count)
+                return TableEstimate(size=session.estimated_total_bytes_scanned, rows=session.estimated_row_count)
         with self._translate_errors(f"view {table}", Role.JOB_USER):
             job = self._query(found, wanted, period, dry_run=True)
-            return Estimate(size=job.total_bytes_processed or 0, rows=0, by_query=True)
+            return TableEstimate(size=job.total_bytes_processed or 0, rows=0, by_query=True)
 
     def _tables_of(self, dataset: bigquery.DatasetReference) -> Iterator[Listed]:
         for table in self._client.list_tables(dataset, timeout=SECONDS, retry=RETRY):

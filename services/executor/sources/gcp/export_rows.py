@@ -12,6 +12,7 @@ from google.cloud import bigquery
 from services.executor.records import Period
 from services.executor.sources.gcp.export_days import Days
 from services.executor.sources.gcp.exports import COST, CURRENCY, TIME
+from services.executor.sources.gcp.refusals import misfits_explained
 from services.executor.staging.shape import conform
 
 TOTALS: Final = pa.schema([(TIME, pa.timestamp("us", tz="UTC")), (COST, pa.float64()), (CURRENCY, pa.string())])
@@ -52,7 +53,8 @@ def sizes_by_day(batches: Iterable[pa.RecordBatch]) -> Days:
     """
     days = defaultdict[date, dict[str | None, float]](dict)
     for batch in batches:
-        read = conform(batch, TOTALS)
+        with misfits_explained():
+            read = conform(batch, TOTALS)
         rows = {"day": pc.cast(read[TIME], pa.date32()), CURRENCY: read[CURRENCY], COST: pc.abs(read[COST].fill_null(0.0))}
         for one in pa.table(rows).group_by(["day", CURRENCY]).aggregate([(COST, "sum")]).to_pylist():
             if one["day"] is not None:

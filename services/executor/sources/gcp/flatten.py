@@ -13,7 +13,8 @@ import pyarrow.compute as pc
 
 from services.executor.sources.gcp.json_text import is_list, json_text, list_text, object_text, per_value
 from services.executor.sources.gcp.other_columns import known_columns, other_columns
-from services.executor.staging.casting import cast_column, misfit, part
+from services.executor.sources.gcp.refusals import misfits_explained
+from services.executor.staging.casting import ColumnMisfit, cast_column, part
 
 OTHER = "other_columns_json"
 """The staging column for what the export has and the staging table does not, by the export's own names."""
@@ -48,7 +49,7 @@ def exact_sum(amounts: Iterable[float]) -> float:
 
 
 def credit_amounts(credits_: pa.Array) -> pa.Array:
-    """The amounts of all rows' credits, row after row. Raises StepError."""
+    """The amounts of all rows' credits, row after row. Raises ColumnMisfit."""
     entries = pc.list_flatten(credits_)
     amounts = part(entries, "amount", "credits")
     return pa.nulls(len(entries), pa.float64()) if amounts is None else cast_column(amounts, pa.float64(), "credits.amount")
@@ -124,14 +125,15 @@ def flatten(read: pa.Table, staged: pa.Schema, source: str) -> pa.Table:
         if not flattened:
             return cast_column(found, field.type, field.name)
         if not (is_list(found.type) and pa.types.is_struct(found.type.value_type)):
-            raise misfit(found, _ENTRIES, flattened.source)
+            raise ColumnMisfit(found, _ENTRIES, flattened.source)
         return flattened.made(found)
 
-    return pa.Table.from_arrays([made(field) for field in staged], schema=staged)
+    with misfits_explained():
+        return pa.Table.from_arrays([made(field) for field in staged], schema=staged)
 
 
 def find(columns: Mapping[str, pa.Array], path: str) -> pa.Array | None:
-    """The column of that path, with dots into a STRUCT, among columns by their lower-case names; None if there is none. Raises StepError
+    """The column of that path, with dots into a STRUCT, among columns by their lower-case names; None if there is none. Raises ColumnMisfit
     if the path leads into what is no STRUCT.
     """
     name, *parts = path.split(".")

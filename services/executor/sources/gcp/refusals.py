@@ -5,7 +5,8 @@ messages"; VPC Service Controls, "Troubleshooting"). Google's own text is matche
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any
@@ -14,6 +15,7 @@ from google.api_core import exceptions as google
 from google.auth import exceptions as google_auth
 
 from services.executor.errors import StepError
+from services.executor.staging.casting import ColumnMisfit
 from services.platform.bigquery.transient import is_transient
 
 
@@ -65,6 +67,18 @@ def explain(error: Exception, asked: Asked) -> StepError:
         return StepError(f"BigQuery did not answer when asked for {asked.what}. Run it again in a moment.", is_retryable=True)
     said = _said(error)
     return StepError(_organisation(error, said, asked) or _access(error, said, asked) or _request(error, asked))
+
+
+@contextmanager
+def misfits_explained() -> Iterator[None]:
+    """Says what to do about a column that does not fit; what Google writes fits, so it is a copy's."""
+    try:
+        yield
+    except ColumnMisfit as misfit:
+        raise StepError(
+            f"{misfit.what}, as billing exports have it. Name the export that Google writes in export_table, or cast the column in the "
+            "copy."
+        ) from misfit
 
 
 def lacks_role(error: Exception) -> bool:

@@ -13,7 +13,7 @@ from google.protobuf import json_format
 from services.executor.records import ClaimResult, Run, RunFilter, RunStatus
 from services.executor.runs.active import STOPPED, ActiveRuns
 from services.executor.runs.cancel import Canceller
-from services.executor.runs.dry_run import DryRunner, Prices
+from services.executor.runs.dry_run import DryRunner
 from services.executor.runs.execute import Job
 from services.executor.runs.idempotency import IdempotentStarts
 from services.executor.runs.leases import SLOT_LOST, LeaseRenewer
@@ -46,7 +46,7 @@ def servicer(starter: RunStarter, canceller: Canceller, catalog: Catalog, store:
         starter=starter,
         idempotent_starts=IdempotentStarts(starter, store, SystemClock()),
         canceller=canceller,
-        dry_runner=DryRunner(tools, Prices(query=6.25, storage_read=1.1)),
+        dry_runner=DryRunner(tools, query_usd_per_tib=6.25),
         store=store,
         catalog=catalog,
     )

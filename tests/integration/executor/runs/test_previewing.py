@@ -8,11 +8,13 @@ from dataclasses import replace
 import pytest
 
 from services.executor.records import RunStatus
-from services.executor.runs.dry_run import MIN_BYTES, TIB, DryRunner, Prices
+from services.executor.runs.dry_run import DryRunner
 from services.executor.runs.execute import execute
 from services.executor.runs.start import RunRequest, RunStarter
+from services.executor.sources.gcp.prices import GcpPrices
 from services.executor.steps.bigquery_publish import Publish
-from services.executor.templates.step import Reading, Toolbox
+from services.executor.templates.step import Toolbox
+from services.platform.bigquery.prices import MIN_BYTES, TIB, query_cost
 from services.platform.bigquery.sql import make_block
 from services.platform.errors import InvalidArgument, ResourceExhausted
 from tests.integration.executor.steps.test_billing import DAY, export
@@ -20,12 +22,10 @@ from tests.support.executor.billing_export import STANDARD, many
 from tests.support.executor.fakes import RecordingLedger
 from tests.support.executor.tenant import BILLING, Tenant
 
-PRICES = Prices(query=6.25, storage_read=1.1)
-
 
 @pytest.fixture
 def dry_runner(tools: Toolbox) -> DryRunner:
-    return DryRunner(tools, PRICES)
+    return DryRunner(tools, query_usd_per_tib=6.25)
 
 
 def wanted(tenant: Tenant, **parameters: object) -> RunRequest:
@@ -112,8 +112,9 @@ async def test_what_a_run_would_be_refused_for_is_refused(tenant: Tenant, starte
 
 
 @pytest.mark.parametrize(
-    ("reading", "size", "cost"), [(Reading.QUERY, TIB, 6.25), (Reading.STORAGE_READ, TIB, 1.1), (Reading.STORAGE_READ, 0, 0)]
+    ("by_query", "size", "cost"), [(True, TIB, 6.25), (True, 0, 6.25 * MIN_BYTES / TIB), (False, TIB, 1.1), (False, 0, 0)]
 )
-def test_prices(reading: Reading, size: int, cost: float) -> None:
-    assert PRICES.of(reading, size) == cost
-    assert replace(PRICES, query=0.0).of(Reading.QUERY, 0) == 0.0
+def test_prices(by_query: bool, size: int, cost: float) -> None:
+    prices = GcpPrices(query=6.25, storage_read=1.1)
+    assert prices.reading(size, by_query=by_query) == cost
+    assert query_cost(0, usd_per_tib=0.0) == 0.0

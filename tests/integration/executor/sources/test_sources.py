@@ -13,7 +13,7 @@ from google.cloud import bigquery
 
 from services.executor.errors import StepError
 from services.executor.records import Period, RunStatus
-from services.executor.runs.dry_run import DryRunner, Prices
+from services.executor.runs.dry_run import DryRunner
 from services.executor.runs.execute import Job, execute
 from services.executor.sources.gcp.bigquery import ExportDays, GcpBilling, Listing
 from services.executor.sources.gcp.export_rows import TOTALS, sizes_by_day
@@ -159,7 +159,7 @@ async def test_a_copys_names_may_be_in_any_case(tenant: Tenant, tools: Toolbox, 
 
 @pytest.fixture
 def dry_runner(tools: Toolbox) -> DryRunner:
-    return DryRunner(tools, Prices(query=6.25, storage_read=1.1))
+    return DryRunner(tools, query_usd_per_tib=6.25)
 
 
 async def test_a_view_over_an_export_is_read_by_a_query_and_estimated_by_a_dry_one(

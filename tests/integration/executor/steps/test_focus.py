@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from services.executor.records import RunOutcome, RunStatus
-from services.executor.runs.dry_run import DryRunner, Prices
+from services.executor.runs.dry_run import DryRunner
 from services.executor.runs.execute import Job, execute
 from services.executor.store import Store
 from services.executor.templates.catalog import Catalog
@@ -179,7 +179,13 @@ STAGED, TAX, EUROS = "x_staging_focus_cost_daily", "WHERE ChargeCategory = 'Tax'
             f"UPDATE {STAGED} SET ProviderName = NULL {TAX}": {"mandatory_not_null"},
             f"UPDATE {STAGED} SET ChargeClass = 'Corrected' {TAX}": {"values_allowed"},
             f"UPDATE {STAGED} SET ServiceSubcategory = 'Object Storage', BillingPeriodEnd = BillingPeriodStart, ListUnitPrice = -0.1, "
-            f"x_UsageDate = '2025-11-18' {EUROS}": {"values_allowed", "periods_in_order", "prices_not_negative", "charges_on_the_date"},
+            f"x_UsageDate = '2025-11-18' {EUROS}": {
+                "values_allowed",
+                "periods_in_order",
+                "prices_not_negative",
+                "charges_on_the_date",
+                *SUMS,
+            },
             f"UPDATE {STAGED} SET PricingQuantity = 1.0, PricingUnit = 'hour' {TAX}": {"nulls_as_specified"},
             f"UPDATE {STAGED} SET ChargeCategory = 'Purchase', ConsumedQuantity = NULL, ConsumedUnit = NULL {EUROS}": {"values_allowed"},
         },
@@ -211,7 +217,7 @@ async def test_conformance_is_recorded(tenant: Tenant, bill: Bill, tools: Toolbo
     await execute(job, tools)
 
     verdicts = {one.check_name: one for one in await store.list_dq_results(tenant.tenant_id, job.run.pipeline_logging_id)}
-    assert len(verdicts) == 15
+    assert len(verdicts) == 19
     failed = {name: (one.severity, one.failing_rows, one.observed_value) for name, one in verdicts.items() if one.status == "FAILED"}
     assert failed == {"usage_is_priced": ("warn", 1, "1"), "services_have_a_category": ("warn", 1, "Quantum Bakery")}
     assert verdicts["billed_cost_agrees"].observed_value == "EUR 1.00, USD 2.00"
@@ -262,7 +268,7 @@ async def test_several_days_in_one_run(tenant: Tenant, bill: Bill, begin: Begin,
 async def test_a_dry_run_leaves_no_trace(tenant: Tenant, tools: Toolbox, bill: Bill, catalog: Catalog) -> None:
     """All three steps' SQL fits the tables."""
     await bill(awkward(DAY, 20, 11))
-    found = await DryRunner(tools, Prices(query=6.25, storage_read=1.1)).dry_run(tenant.job(catalog, FOCUS, date=DAY.isoformat()))
+    found = await DryRunner(tools, query_usd_per_tib=6.25).dry_run(tenant.job(catalog, FOCUS, date=DAY.isoformat()))
     assert found.problems == {}
     assert [step.step_id for step in found.steps] == ["stage", "conformance", "publish"]
     assert await published(tenant) == {}

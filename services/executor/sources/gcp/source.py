@@ -1,0 +1,111 @@
+"""Google Cloud as a source of runs: the usage cost exports of a tenant's project, read as the rows of `x_staging_gcp_billing`."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, Final
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from services.executor.settings import ExecutorSettings
+from services.executor.sources.gcp.bigquery import GcpBilling, checked, read_gcp
+from services.executor.sources.gcp.export_source import ExportSelection, select_exports
+from services.executor.sources.gcp.flatten import exact_sum, flatten, source_credits
+from services.executor.sources.gcp.prices import GcpPrices
+from services.executor.sources.source import CheckCancelled, Estimate, Export, ReadRequest, Source, SourceType
+
+EXPORT: Final = "export_table"
+"""The parameter that names the export, where it is not to be looked for."""
+GROUP_ROWS: Final = 20_000
+"""Rows gathered before they are flattened: BigQuery sends batches of a thousand, which would make poor row groups."""
+
+
+class GcpExport:
+    """The tables that a run reads; `sources.source.Export`."""
+
+    def __init__(self, cloud: GcpBilling, selection: ExportSelection, prices: GcpPrices) -> None:
+        self._cloud, self._selection, self._prices = cloud, selection, prices
+        self._rows, self._costs, self._credits = 0, list[float](), list[float]()
+
+    @property
+    def origin(self) -> Mapping[str, Any]:
+        """See Export: the tables, and of two also which days are of which."""
+        found = self._selection
+        origin: dict[str, object] = {"source_table": ", ".join(str(table) for table in found.tables), "source_reason": found.reason}
+        if len(found.parts) > 1:
+            origin["sources"] = [
+                {"source_table": str(one.table), "first_day": str(one.period.first), "last_day": str(one.period.last)}
+                for one in found.parts
+            ]
+        return origin
+
+    def estimate(self) -> Estimate:
+        """See Export. A read session is opened, which says how much it would send, and never read; on a view, a query is run dry."""
+        estimates = [self._cloud.estimate(part.table, None, part.period) for part in self._selection.parts]
+        staged = sum(estimate.size for estimate in estimates)
+        size = staged + self._selection.compared_bytes
+        return Estimate(
+            bytes_read=size,
+            staged_bytes=staged,
+            rows=sum(estimate.rows for estimate in estimates),
+            cost_usd=self._prices.reading(size, by_query=any(estimate.by_query for estimate in estimates)),
+        )
+
+    def read(self, staged: pa.Schema, check_cancelled: CheckCancelled) -> Iterator[pa.Table]:
+        """See Export."""
+        for part in self._selection.parts:  # a group is of one part: two exports have different columns
+            batches = checked(self._cloud.read(part.table, None, part.period, check_cancelled), check_cancelled)
+            for group in _groups(batches):
+                table = flatten(group, staged, str(part.table))
+                self._rows += group.num_rows
+                self._costs.append(float(pc.sum(table["cost"]).as_py() or 0.0))
+                self._credits.append(source_credits(group))
+                yield table
+
+    def outputs(self) -> Mapping[str, object]:
+        """See Export."""
+        return {"source_rows": self._rows, "source_cost": exact_sum(self._costs), "source_credits": exact_sum(self._credits)}
+
+
+class GcpSource:
+    """A tenant's project; `sources.source.Source`."""
+
+    def __init__(self, cloud: GcpBilling, prices: GcpPrices) -> None:
+        self._cloud, self._prices = cloud, prices
+
+    def find(self, request: ReadRequest, check_cancelled: CheckCancelled) -> Export:
+        """See Source: the table that the parameter names, or the project's exports, which may have to be compared day by day."""
+        if request.period is None:
+            raise TypeError("the template is run for days")
+        named = request.parameters[EXPORT]
+        selection = select_exports(self._cloud, str(named) if named else None, request.period, check_cancelled)
+        return GcpExport(self._cloud, selection, self._prices)
+
+    def close(self) -> None:
+        """See Source."""
+        self._cloud.close()
+
+
+def open_gcp(plaintext: bytes, settings: ExecutorSettings) -> Source:
+    """See SourceType."""
+    return GcpSource(GcpBilling(read_gcp(plaintext), settings), GcpPrices.of(settings))
+
+
+GCP: Final = SourceType(
+    provider="GCP",
+    parameters={EXPORT: "table"},
+    reads_days=True,
+    outputs={"source_rows": "INT64", "source_cost": "FLOAT64", "source_credits": "FLOAT64"},
+    open=open_gcp,
+)
+
+
+def _groups(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.Table]:
+    gathered, rows = list[pa.RecordBatch](), 0
+    for batch in batches:
+        gathered.append(batch)
+        rows += batch.num_rows
+        if rows >= GROUP_ROWS:
+            yield pa.Table.from_batches(gathered)
+            gathered, rows = [], 0
+    if gathered:
+        yield pa.Table.from_batches(gathered)

@@ -1,0 +1,46 @@
+"""Rows on their way from a source to a staging table: one Parquet file on disk. Memory is bounded by a table of rows; the file has no name,
+so nothing is left of it even if the process is killed.
+"""
+
+import tempfile
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from services.executor.errors import StepError
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Spooled:
+    """Rows of an export on disk."""
+
+    file: IO[bytes]
+    """Unnamed: closing it removes it."""
+    size: int
+    """Bytes."""
+    rows: int
+
+
+def spool(tables: Iterable[pa.Table], schema: pa.Schema, *, folder: Path) -> Spooled:
+    """Writes the tables, all of `schema`, each as a row group, into one unnamed Parquet file in `folder`. Blocks. Raises StepError if it
+    cannot be written; what `tables` raise.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 - handed on open, closed by whoever gets it
+    try:
+        rows = 0
+        with pq.ParquetWriter(file, schema, compression="zstd") as writer:
+            for table in tables:
+                writer.write_table(table, row_group_size=max(1, table.num_rows))
+                rows += table.num_rows
+        return Spooled(file=file, size=file.tell(), rows=rows)
+    except OSError as error:
+        file.close()
+        raise StepError("The executor could not write its spool file. Run it again in a moment.", is_retryable=True) from error
+    except BaseException:
+        file.close()
+        raise
