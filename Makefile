@@ -12,6 +12,8 @@ UV_VERSION := 0.13.9
 UV := $(shell uv --version >/dev/null 2>&1 && command -v uv || echo .tools/bin/uv)
 PY := .venv/bin/python
 BIN := .venv/bin
+# Of the tests. Each has emulators of its own; some tests wait, so that a third keeps two cores busy.
+WORKERS ?= 2
 # The folders count too: their time changes when a proto is taken away.
 PROTOS := $(shell find protos)
 CHECKS := check-style check-types check-imports check-protos check-sql check-shapes
@@ -34,10 +36,10 @@ up: gen ## Start the whole suite on this machine and keep it running until Ctrl-
 	@$(PY) -m localcloud up
 
 test: gen .cache/focus-validator/.stamp ## Run the tests; PYTEST="-k gateway" narrows them
-	@$(PY) -m pytest -n 2 --dist loadscope $(PYTEST)
+	@$(PY) -m pytest -n $(WORKERS) --dist loadscope $(PYTEST)
 
 test-unit: gen ## ... those that need no emulator and no process, in seconds
-	@$(PY) -m pytest -n 2 --dist loadscope tests/unit $(PYTEST)
+	@$(PY) -m pytest -n $(WORKERS) --dist loadscope tests/unit $(PYTEST)
 
 bench: gen ## Measure statements and time of what the suite does, into benchmarks/RESULTS.md; BENCH="--only trigger" narrows it
 	@$(PY) -m benchmarks $(BENCH)
