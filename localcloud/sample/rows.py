@@ -1,6 +1,6 @@
 """The rows of the sample tenant's billing export: made up, the same for the same day every time, with what real exports hold besides the
 plain case: no labels, no resource, several credits, a free tier that eats the whole cost, corrections, another seller's service, and rows
-that arrive two days late. What commitments cover is in sample_commitments.py, what closes an invoice in sample_day.py.
+that arrive two days late. What commitments cover is in commitments.py, what closes an invoice in day.py.
 """
 
 import functools
