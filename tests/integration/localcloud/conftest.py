@@ -11,5 +11,5 @@ from localcloud.stack import Stack
 @pytest.fixture(scope="session")
 def own_emulators(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """Apart from the run's shared ones, because tests here stop them. A test that does starts them again."""
-    with Stack(LocalSettings.on_free_ports(tmp_path_factory.mktemp("emulators")), only=("bigquery", "kms")) as started:
+    with Stack(LocalSettings.on_free_ports(tmp_path_factory.mktemp("emulators"), stop_grace=60), only=("bigquery", "kms")) as started:
         yield started
