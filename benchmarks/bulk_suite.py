@@ -17,7 +17,8 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from services.executor.keyed_locks import KeyedLocks
 from services.executor.notify.notification import Notification
 from services.executor.records import Run, RunStatus
-from services.executor.runs.execute import Job, execute
+from services.executor.runs.execute import execute
+from services.executor.runs.prepared import PreparedRun
 from services.executor.sources.gcp.bigquery import GcpBilling, GcpCredentials
 from services.executor.sources.gcp.prices import GcpPrices
 from services.executor.sources.gcp.source import GcpSource
@@ -102,7 +103,7 @@ async def measure(given: dict[str, str]) -> dict[str, Any]:
     return {"seconds": took, "peak_mb": peak, "steps": steps, "told": "{published:,} rows, {cost} and {credits}".format(**told)}
 
 
-def _job(settings: ServiceSettings, day: str) -> Job:
+def _job(settings: ServiceSettings, day: str) -> PreparedRun:
     template = load_catalog(settings.configs_dir, STEP_TYPES).templates[PipelineName(provider="gcp", domain="cost", template="billing")]
     now = datetime.now(UTC)
     parameters = template.values_of({"date": day}, now=now)
@@ -113,8 +114,9 @@ def _job(settings: ServiceSettings, day: str) -> Job:
         parameters=to_json(parameters),
         started_at=now,
         deadline_at=now + timedelta(hours=1),
+        claimed_by=str(uuid.uuid4()),
     )
-    return Job(run=run, template=template, parameters=parameters)
+    return PreparedRun(run=run, template=template, given={"date": day}, values=parameters, period=template.period_of(parameters))
 
 
 if __name__ == "__main__":

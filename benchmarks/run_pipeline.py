@@ -13,10 +13,12 @@ from services.auth.settings import AuthSettings
 from services.auth.store import AuthStore, Settlement
 from services.executor.records import RunOutcome, RunStatus
 from services.executor.runs.active import ActiveRuns
-from services.executor.runs.execute import Job
+from services.executor.runs.admission import Admission
+from services.executor.runs.execute import RunProgress
+from services.executor.runs.prepared import PreparedRun, RunPreparer, RunRequest
 from services.executor.runs.quota import Reservation
 from services.executor.runs.reconcile import Reconciler
-from services.executor.runs.start import RunRequest, RunStarter
+from services.executor.runs.start import RunStarter
 from services.executor.steps import STEP_TYPES
 from services.executor.store import Store
 from services.executor.templates.catalog import load_catalog
@@ -64,7 +66,7 @@ async def bench(place: Place, size: int) -> AsyncIterator[Row]:
     await _datasets(place, tenants)
     clock, answered = SystemClock(), asyncio.Event()
 
-    async def work(_: Job) -> RunOutcome:
+    async def work(_: PreparedRun, __: RunProgress) -> RunOutcome:
         await answered.wait()
         return RunOutcome(status=RunStatus.COMPLETED, rows_processed=0)
 
@@ -73,20 +75,14 @@ async def bench(place: Place, size: int) -> AsyncIterator[Row]:
         credentials: Any = Credentials()
         store = Store(place.bq, ddl=REPOSITORY / "configs" / "bigquery" / "tenant")
         active = ActiveRuns(execute=work, store=store, quota=quota, clock=clock, max_concurrent=size, grace_seconds=60.0)
-        starter = RunStarter(
-            catalog=load_catalog(place.settings.configs_dir, STEP_TYPES),
-            credentials=credentials,
-            quota=quota,
-            store=store,
-            active=active,
-            reconciler=Reconciler(store, quota, clock),
-            clock=clock,
-            lease_seconds=place.settings.lease_seconds,
-        )
+        reconciler, lease_seconds = Reconciler(store, quota, clock), place.settings.lease_seconds
+        admission = Admission(store=store, quota=quota, reconciler=reconciler, clock=clock, lease_seconds=lease_seconds)
+        preparer = RunPreparer(load_catalog(place.settings.configs_dir, STEP_TYPES), clock)
+        starter = RunStarter(preparer=preparer, credentials=credentials, admission=admission, active=active)
         await asyncio.gather(*(real.usage(tenant) for tenant in tenants))
         async with active:
             with measured("RunPipeline", size) as row:
-                await asyncio.gather(*(starter.start(_wanted(tenants[index % len(tenants)])) for index in range(size)))
+                await asyncio.gather(*(starter.start(preparer.prepare(_wanted(tenants[index % len(tenants)]))) for index in range(size)))
             answered.set()
             while quota.settled < size:
                 await asyncio.sleep(0.05)

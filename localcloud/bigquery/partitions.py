@@ -7,7 +7,6 @@ are partitioned by ingestion time: reading them by partition failed, while BigQu
 
 from collections.abc import Callable
 from contextvars import ContextVar
-from importlib.metadata import version
 from typing import Any
 
 import duckdb
@@ -15,7 +14,7 @@ from local_bigquery.catalog import metadata, tables
 from local_bigquery.engine import database, results
 from local_bigquery.models import Table
 
-VERSION = "0.3.2"
+from localcloud.bigquery.version import require_known_version
 
 type Cursor = duckdb.DuckDBPyConnection
 type Reference = tuple[str, str, str]
@@ -29,8 +28,7 @@ _unit_of_destination: ContextVar[str | None] = ContextVar("unit_of_destination",
 
 def install() -> None:
     """Replaces what makes tables in local-bigquery. RuntimeError if it is another version than this was written for."""
-    if version("local-bigquery") != VERSION:
-        raise RuntimeError(f"local-bigquery is {version('local-bigquery')}; localcloud.partitions fits {VERSION}")
+    require_known_version()
     # Their callers look them up by name at every call.
     tables.create, tables.update = create, update
     tables.write, results.materialise = write, materialise

@@ -33,7 +33,7 @@ def make_process(settings: LocalSettings, name: str, *, admin_key: str, extra: M
             raise ValueError(f"no process is called {name!r}; there are {', '.join(WITH_SAMPLE)}")
 
 
-def service(
+def service(  # noqa: PLR0913 - what one replica of a service differs in from another
     settings: LocalSettings,
     name: str,
     *,

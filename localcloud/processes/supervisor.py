@@ -25,7 +25,7 @@ type Spawn = Callable[[Callable[[], subprocess.Popen[bytes]]], subprocess.Popen[
 class Supervisor:
     """One process of a stack. `environment` is what every process gets; `report` is called with what a person must know, a line or more."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - a process is started with all of this, and no two of these belong together
         self,
         process: Process,
         *,

@@ -1,7 +1,5 @@
 """When API keys were last used: noted in memory, written for all keys at once, never on a request's path."""
 
-import asyncio
-import contextlib
 from datetime import datetime
 from types import TracebackType
 from typing import Self
@@ -11,6 +9,7 @@ import structlog
 from services.auth.store import AuthStore
 from services.platform.clock import Clock
 from services.platform.errors import ConvergenceError
+from services.platform.periodic import Periodic
 
 _log = structlog.get_logger()
 
@@ -21,7 +20,8 @@ class KeyUsage:
     """
 
     def __init__(self, store: AuthStore, clock: Clock, *, seconds: float) -> None:
-        self._store, self._clock, self._seconds = store, clock, seconds
+        self._store, self._clock = store, clock
+        self._periodic = Periodic("key_usage", (self.write, seconds))
         self._used: dict[str, datetime] = {}
 
     def note(self, api_key_id: str) -> None:
@@ -39,17 +39,10 @@ class KeyUsage:
             _log.warning("key_usage_delayed", reason=error.reason, keys=len(used))
             self._used = used | self._used
 
-    async def _again_and_again(self) -> None:
-        while True:
-            await asyncio.sleep(self._seconds)
-            await self.write()
-
     async def __aenter__(self) -> Self:
-        self._loop = asyncio.create_task(self._again_and_again())
+        await self._periodic.__aenter__()
         return self
 
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self._loop.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await self._loop
+        await self._periodic.__aexit__(kind, error, trace)
         await self.write()

@@ -1,8 +1,9 @@
 """The executor: runs pipeline templates for tenants and keeps the story of every run in the tenant's own dataset.
 
 The life of a run (`runs/`)
-    1. `start`      template and parameters are checked, credentials must be there, the ledger grants a slot by the run's id, the run's row
-                    is written RUNNING. Only then is the caller answered.
+    1. `prepared`   template and parameters are checked, once, into a PreparedRun, which all that follows takes.
+       `start`      credentials must be there; `admission`: the ledger grants a slot by the run's id, the run's row is written RUNNING and
+                    claimed by this process. Only then is the caller answered.
                     An Idempotency-Key makes the id, so that the same key is the same run (`idempotency`).
     2. `active`     a task leads the run; the ledger hears three times in a lease (`leases`) that it lives. At most a set number work at
                     once, the others wait with their slots.
@@ -13,7 +14,7 @@ The life of a run (`runs/`)
     4. `active`     RUNNING -> COMPLETED or FAILED by compare-and-set; then the slot is settled with what the row says.
 
 A scheduled run's attempt comes under an id of the scheduler's and takes the same way (`servicers/run`); `start` tells why it starts once.
-What fails a run also says, in its step's line, whether another attempt may heal it.
+What fails a run also says, in the run's row (`is_final`), whether another attempt may heal it.
 
 A run's states, and all that moves it from one to another (- is no row; tests/integration/executor/runs/test_chart.py holds the code to it)
     -        ──start─────>  RUNNING      its row is written (`insert_run`)

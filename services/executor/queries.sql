@@ -2,24 +2,26 @@
 
 -- name: insert_run
 -- The runs of a tenant that begin at the same moment. Replayed, it changes nothing: the rows of these ids are there. Two replays at the very
--- same moment could both insert (INSERTs conflict with nothing): readers fold rows of one id, and finish_run changes both.
--- param: runs ARRAY<STRUCT<pipeline_logging_id STRING, tenant_id STRING, pipeline_id STRING, user_id STRING, status STRING, trigger_type STRING, trigger_by STRING, run_id STRING, attempt INT64, parameters STRING, started_at TIMESTAMP, deadline_at TIMESTAMP>>
+-- same moment could both insert (INSERTs conflict with nothing): readers fold rows of one id, and whatever ends the run changes both.
+-- param: runs ARRAY<STRUCT<pipeline_logging_id STRING, tenant_id STRING, pipeline_id STRING, user_id STRING, status STRING, trigger_type STRING, trigger_by STRING, run_id STRING, attempt INT64, parameters STRING, started_at TIMESTAMP, deadline_at TIMESTAMP, claimed_by STRING>>
 INSERT INTO x_meta_pipeline_runs (
-  pipeline_logging_id, tenant_id, pipeline_id, user_id, status, trigger_type, trigger_by, run_id, attempt, parameters, started_at, deadline_at
+  pipeline_logging_id, tenant_id, pipeline_id, user_id, status, trigger_type, trigger_by, run_id, attempt, parameters, started_at, deadline_at,
+  claimed_by
 )
 SELECT
   n.pipeline_logging_id, n.tenant_id, n.pipeline_id, n.user_id, n.status, n.trigger_type, n.trigger_by, n.run_id, n.attempt,
-  PARSE_JSON(n.parameters), n.started_at, n.deadline_at
+  PARSE_JSON(n.parameters), n.started_at, n.deadline_at, n.claimed_by
 FROM UNNEST(@runs) AS n
 WHERE NOT EXISTS (SELECT 1 FROM x_meta_pipeline_runs AS r WHERE r.pipeline_logging_id = n.pipeline_logging_id)
 
 -- name: claim_run
 -- Runs that several may be told to start at once, and one must lead each; those of a tenant that come together. The guarded INSERT may happen
--- twice at the very same moment (see insert_run), so it leaves deadline_at NULL; the UPDATE fills it where no row of the id has one. Two UPDATEs
--- that would change the same row run one after the other, and of two concurrent callers the later UPDATE sees both rows: one leads. deadline_at
--- is drawn by each caller, and whether the rows carry it is the answer: replayed, nothing changes and the answer is the same. Each statement
--- commits by itself: a job that ends in the middle leaves rows that nobody leads, and the reconciler ends them.
--- param: runs ARRAY<STRUCT<pipeline_logging_id STRING, tenant_id STRING, pipeline_id STRING, user_id STRING, trigger_type STRING, trigger_by STRING, run_id STRING, attempt INT64, parameters STRING, started_at TIMESTAMP, deadline_at TIMESTAMP>>
+-- twice at the very same moment (see insert_run), so it claims nothing; the UPDATE does, where no row of the id is claimed. Two UPDATEs
+-- that would change the same row run one after the other, and of two concurrent callers the later UPDATE sees both rows: one leads. claimed_by
+-- is drawn by each caller, and whether the rows carry it is the answer: replayed, nothing changes and the answer is the same. A row with a
+-- deadline is claimed: both are set together, and by an executor from before claimed_by the deadline alone. Each statement commits by itself:
+-- a job that ends in the middle leaves rows that nobody leads, and the reconciler ends them.
+-- param: runs ARRAY<STRUCT<pipeline_logging_id STRING, tenant_id STRING, pipeline_id STRING, user_id STRING, trigger_type STRING, trigger_by STRING, run_id STRING, attempt INT64, parameters STRING, started_at TIMESTAMP, deadline_at TIMESTAMP, claimed_by STRING>>
 INSERT INTO x_meta_pipeline_runs (
   pipeline_logging_id, tenant_id, pipeline_id, user_id, status, trigger_type, trigger_by, run_id, attempt, parameters, started_at
 )
@@ -28,13 +30,13 @@ SELECT
   PARSE_JSON(n.parameters), n.started_at
 FROM UNNEST(@runs) AS n
 WHERE NOT EXISTS (SELECT 1 FROM x_meta_pipeline_runs AS r WHERE r.pipeline_logging_id = n.pipeline_logging_id);
-UPDATE x_meta_pipeline_runs AS r SET deadline_at = n.deadline_at
+UPDATE x_meta_pipeline_runs AS r SET deadline_at = n.deadline_at, claimed_by = n.claimed_by
 FROM UNNEST(@runs) AS n
 WHERE r.pipeline_logging_id = n.pipeline_logging_id AND r.status = 'RUNNING'
   AND NOT EXISTS (
     SELECT 1 FROM x_meta_pipeline_runs AS d WHERE d.pipeline_logging_id = n.pipeline_logging_id AND d.deadline_at IS NOT NULL
   );
-SELECT r.pipeline_logging_id, MIN(r.deadline_at) AS deadline_at, MIN(r.status) AS status
+SELECT r.pipeline_logging_id, MIN(r.claimed_by) AS claimed_by, MIN(r.status) AS status
 FROM x_meta_pipeline_runs AS r
 WHERE r.pipeline_logging_id IN (SELECT n.pipeline_logging_id FROM UNNEST(@runs) AS n)
 GROUP BY r.pipeline_logging_id;
@@ -58,7 +60,7 @@ WHERE r.pipeline_id = @pipeline_id AND r.status = 'RUNNING' AND r.deadline_at > 
 -- As claim_run, but only while no other run of the pipeline works on one of the days. Two that come at the same moment may both be inserted,
 -- without a deadline. What decides is the UPDATE: it also touches the rows of all other RUNNING runs of the pipeline, so that two of them
 -- change a row in common, run one after the other, and the later one finds that the earlier one has its deadline. Who is not let in takes its
--- row away again. Replayed, it changes nothing once a deadline was drawn, and else decides anew.
+-- row away again. Replayed, it changes nothing once the row is claimed, and else decides anew.
 -- param: pipeline_logging_id STRING
 -- param: tenant_id STRING
 -- param: pipeline_id STRING
@@ -70,6 +72,7 @@ WHERE r.pipeline_id = @pipeline_id AND r.status = 'RUNNING' AND r.deadline_at > 
 -- param: parameters JSON
 -- param: started_at TIMESTAMP
 -- param: deadline_at TIMESTAMP
+-- param: claimed_by STRING
 -- param: first_day DATE
 -- param: last_day DATE
 INSERT INTO x_meta_pipeline_runs (
@@ -80,7 +83,9 @@ SELECT
 FROM (SELECT 1 AS one) AS o
 WHERE NOT EXISTS (SELECT 1 FROM x_meta_pipeline_runs AS r WHERE r.pipeline_logging_id = @pipeline_logging_id);
 UPDATE x_meta_pipeline_runs
-SET deadline_at = IF(pipeline_logging_id = @pipeline_logging_id, @deadline_at, deadline_at)
+SET
+  deadline_at = IF(pipeline_logging_id = @pipeline_logging_id, @deadline_at, deadline_at),
+  claimed_by = IF(pipeline_logging_id = @pipeline_logging_id, @claimed_by, claimed_by)
 WHERE pipeline_id = @pipeline_id AND status = 'RUNNING' AND (
   pipeline_logging_id != @pipeline_logging_id
   OR NOT EXISTS (
@@ -98,7 +103,7 @@ WHERE pipeline_logging_id = @pipeline_logging_id AND status = 'RUNNING' AND NOT 
   SELECT 1 FROM x_meta_pipeline_runs AS r WHERE r.pipeline_logging_id = @pipeline_logging_id AND r.deadline_at IS NOT NULL
 );
 SELECT
-  (SELECT LOGICAL_OR(r.deadline_at = @deadline_at) FROM x_meta_pipeline_runs AS r WHERE r.pipeline_logging_id = @pipeline_logging_id) AS leads,
+  (SELECT LOGICAL_OR(r.claimed_by = @claimed_by) FROM x_meta_pipeline_runs AS r WHERE r.pipeline_logging_id = @pipeline_logging_id) AS leads,
   (SELECT MIN(r.status) FROM x_meta_pipeline_runs AS r WHERE r.pipeline_logging_id = @pipeline_logging_id) AS status,
   (
     SELECT MIN(r.pipeline_logging_id) FROM x_meta_pipeline_runs AS r
@@ -109,7 +114,8 @@ SELECT
   ) AS other;
 
 -- name: insert_refused_run
--- A scheduled attempt that could not begin, for a reason that another attempt cannot heal: its deadline is its start. Replayed, it changes nothing.
+-- A scheduled attempt that could not begin, for a reason that another attempt cannot heal. That its deadline is its start says the same to an
+-- executor from before is_final. Replayed, it changes nothing.
 -- param: pipeline_logging_id STRING
 -- param: tenant_id STRING
 -- param: pipeline_id STRING
@@ -122,39 +128,37 @@ SELECT
 -- param: error_message STRING
 INSERT INTO x_meta_pipeline_runs (
   pipeline_logging_id, tenant_id, pipeline_id, status, trigger_type, trigger_by, run_id, attempt, parameters,
-  started_at, deadline_at, completed_at, duration_ms, error_message
+  started_at, deadline_at, completed_at, duration_ms, error_message, is_final
 )
 SELECT
   @pipeline_logging_id, @tenant_id, @pipeline_id, 'FAILED', @trigger_type, @trigger_by, @run_id, @attempt, @parameters,
-  @started_at, @started_at, @started_at, 0, @error_message
+  @started_at, @started_at, @started_at, 0, @error_message, TRUE
 FROM (SELECT 1 AS one) AS o
 WHERE NOT EXISTS (SELECT 1 FROM x_meta_pipeline_runs AS r WHERE r.pipeline_logging_id = @pipeline_logging_id)
 
--- name: finish_run
--- Ends a run as COMPLETED. Compare-and-set: the first who finds the run RUNNING ends it, everybody after that changes nothing.
+-- name: complete_run
+-- Compare-and-set: the first who finds the run RUNNING ends it, everybody after that changes nothing. By itself, not a case of end_run: its fence
+-- stays open, and one statement is what most runs end with.
 -- param: pipeline_logging_id STRING
--- param: status STRING
 -- param: completed_at TIMESTAMP
 -- param: rows_processed INT64
--- param: error_message STRING
 UPDATE x_meta_pipeline_runs SET
-  status = @status,
+  status = 'COMPLETED',
   completed_at = @completed_at,
   duration_ms = TIMESTAMP_DIFF(@completed_at, started_at, MILLISECOND),
-  rows_processed = @rows_processed,
-  error_message = @error_message
+  rows_processed = @rows_processed
 WHERE pipeline_logging_id = @pipeline_logging_id AND status = 'RUNNING'
 
 -- name: end_run
 -- Ends a run otherwise than by completing: first its publishing fence is closed, then the row says so, so that nothing of a run that is seen to
 -- have ended is published afterwards (services/executor/steps/publish_script.py). Whether the fence row is there yet or not: a publisher that
 -- has not made it finds the CLOSED one, made here; one that has made it meets the first UPDATE, which waits for its transaction or cancels it.
--- Compare-and-set, as finish_run: replayed, or for a run that has ended, it changes nothing.
+-- Compare-and-set, as complete_run: replayed, or for a run that has ended, it changes nothing.
 -- param: pipeline_logging_id STRING
 -- param: status STRING
 -- param: completed_at TIMESTAMP
--- param: rows_processed INT64
 -- param: error_message STRING
+-- param: is_final BOOL
 INSERT INTO x_meta_publish_fences (pipeline_logging_id, state, updated_at)
 SELECT DISTINCT r.pipeline_logging_id, 'CLOSED', @completed_at
 FROM x_meta_pipeline_runs AS r
@@ -167,8 +171,8 @@ UPDATE x_meta_pipeline_runs SET
   status = @status,
   completed_at = @completed_at,
   duration_ms = TIMESTAMP_DIFF(@completed_at, started_at, MILLISECOND),
-  rows_processed = @rows_processed,
-  error_message = @error_message
+  error_message = @error_message,
+  is_final = @is_final
 WHERE pipeline_logging_id = @pipeline_logging_id AND status = 'RUNNING';
 SELECT MIN(r.status) AS status FROM x_meta_pipeline_runs AS r WHERE r.pipeline_logging_id = @pipeline_logging_id
 
@@ -189,22 +193,29 @@ FROM x_meta_pipeline_runs
 WHERE status = 'RUNNING' AND COALESCE(deadline_at, TIMESTAMP_ADD(started_at, INTERVAL 1 DAY)) < @since
 
 -- name: run_ends
--- Reads only. What the scheduler asks: how runs stand, and of those that FAILED whether another attempt may heal it, as the line of the failed
--- step says; a run without such a line (its executor was lost) may; one that was refused may not. Rows of one id are folded to the one that has ended.
+-- Reads only. What the scheduler asks: how runs stand, and of those that FAILED whether another attempt may heal it; NULL where an executor from
+-- before is_final has ended one. Rows of one id are folded to the one that has ended.
 -- param: pipeline_logging_ids ARRAY<STRING>
 -- param: since TIMESTAMP
 SELECT
   r.pipeline_logging_id, r.status, r.error_message,
-  r.status = 'FAILED' AND (f.pipeline_logging_id IS NOT NULL OR r.deadline_at = r.started_at) AS is_final,
+  IF(r.status = 'FAILED', r.is_final, FALSE) AS is_final,
   r.status = 'RUNNING' AND COALESCE(r.deadline_at, TIMESTAMP_ADD(r.started_at, INTERVAL 1 DAY)) < @since AS is_overdue
 FROM x_meta_pipeline_runs AS r
-LEFT JOIN (
-  SELECT DISTINCT l.pipeline_logging_id
-  FROM x_meta_step_logs AS l
-  WHERE l.pipeline_logging_id IN UNNEST(@pipeline_logging_ids) AND l.action = 'STEP_FAILED' AND JSON_VALUE(l.metadata, '$.can_heal') = 'false'
-) AS f ON f.pipeline_logging_id = r.pipeline_logging_id
 WHERE r.pipeline_logging_id IN UNNEST(@pipeline_logging_ids)
 QUALIFY ROW_NUMBER() OVER (PARTITION BY r.pipeline_logging_id ORDER BY r.completed_at DESC) = 1
+
+-- name: final_before_is_final
+-- Reads only. Of FAILED runs whose rows do not say it (see run_ends), those that another attempt cannot heal: the line of the failed step says so,
+-- or the run was refused, which its deadline shows. A run without such a line (its executor was lost) may be tried again.
+-- param: pipeline_logging_ids ARRAY<STRING>
+SELECT l.pipeline_logging_id
+FROM x_meta_step_logs AS l
+WHERE l.pipeline_logging_id IN UNNEST(@pipeline_logging_ids) AND l.action = 'STEP_FAILED' AND JSON_VALUE(l.metadata, '$.can_heal') = 'false'
+UNION DISTINCT
+SELECT r.pipeline_logging_id
+FROM x_meta_pipeline_runs AS r
+WHERE r.pipeline_logging_id IN UNNEST(@pipeline_logging_ids) AND r.deadline_at = r.started_at
 
 -- name: list_runs
 -- Reads only. Rows of one id are folded to the one that has ended. Pages are cut by key, not by offset, so a new run shifts nothing.

@@ -78,11 +78,13 @@ class Run:
     duration_ms: int | None = None
     rows_processed: int | None = None
     error_message: str | None = None
+    claimed_by: str | None = None
+    """The fence of who leads it: opaque, and known to the leader alone; None: the run is not led from here."""
 
     @classmethod
     def from_row(cls, row: Mapping[str, Any]) -> Self:
         """The only door from a row to a run. Rows that the flow's own INSERT wrote may lack what is ours."""
-        values = {name: row[name] for name in cls.__dataclass_fields__}
+        values = {name: row[name] for name in cls.__dataclass_fields__ if name != "claimed_by"}
         values["status"] = RunStatus(row["status"])
         values["parameters"] = as_mapping(row["parameters"])
         values["deadline_at"] = row["deadline_at"] or row["started_at"]
@@ -97,7 +99,11 @@ class RunOutcome:
 
     status: RunStatus
     rows_processed: int | None = None
+    """Of a run that COMPLETED, if a step has told."""
     error_message: str | None = None
+    """Of one that did not, in words for the tenant."""
+    is_final: bool = False
+    """It FAILED in a way that another attempt cannot heal."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -125,7 +131,7 @@ class RunEnd:
         return cls(
             status=RunStatus(row["status"]),
             error_message=row["error_message"],
-            is_final=bool(row["is_final"]),
+            is_final=row["is_final"],
             is_overdue=bool(row["is_overdue"]),
         )
 

@@ -18,14 +18,17 @@ from services.executor.notify.https import Guard, Poster
 from services.executor.notify.mail import Mailer, MailServer
 from services.executor.notify.notifier import Limits, Notifier
 from services.executor.runs.active import ActiveRuns
+from services.executor.runs.admission import Admission
 from services.executor.runs.cancel import Canceller
 from services.executor.runs.dry_run import DryRunner
 from services.executor.runs.execute import execute
 from services.executor.runs.idempotency import IdempotentStarts
 from services.executor.runs.leases import LeaseRenewer
+from services.executor.runs.prepared import RunPreparer
 from services.executor.runs.quota import QuotaClient
 from services.executor.runs.reconcile import Reconciler
 from services.executor.runs.start import RunStarter
+from services.executor.runs.states import RunStates
 from services.executor.servicers.pipeline import PipelineServicer
 from services.executor.servicers.run import RunServicer
 from services.executor.servicers.watch import WatchServicer
@@ -83,7 +86,7 @@ async def executor_service(
             publish_locks=KeyedLocks(),
         )
         active = ActiveRuns(
-            execute=lambda job: execute(job, tools),
+            execute=lambda prepared, progress: execute(prepared, tools, progress),
             store=store,
             quota=quota,
             clock=clock,
@@ -92,34 +95,32 @@ async def executor_service(
         )
         reconciler = Reconciler(store, quota, clock)
         renewer = LeaseRenewer(active=active, store=store, quota=quota, reconciler=reconciler, lease_seconds=settings.lease_seconds)
-        starter = RunStarter(
-            catalog=catalog,
-            credentials=sealed,
-            quota=quota,
-            store=store,
-            active=active,
-            reconciler=reconciler,
-            clock=clock,
-            lease_seconds=settings.lease_seconds,
-        )
+        admission = Admission(store=store, quota=quota, reconciler=reconciler, clock=clock, lease_seconds=settings.lease_seconds)
+        preparer = RunPreparer(catalog, clock)
+        starter = RunStarter(preparer=preparer, credentials=sealed, admission=admission, active=active)
+        dry_tools = replace(tools, workers=dry_run_workers)
         async with notifier, renewer, active:
             yield [
                 Served(
                     name="convergence.executor.v1.PipelineService",
                     add=add_PipelineServiceServicer_to_server,
                     servicer=PipelineServicer(
-                        starter=starter,
-                        idempotent_starts=IdempotentStarts(starter, store, clock),
+                        preparer=preparer,
+                        starts=IdempotentStarts(starter, store, clock),
+                        dry_runner=DryRunner(dry_tools, sealed, query_usd_per_tib=settings.query_usd_per_tib),
                         canceller=Canceller(store=store, quota=quota, active=active, clock=clock),
-                        dry_runner=DryRunner(replace(tools, workers=dry_run_workers), query_usd_per_tib=settings.query_usd_per_tib),
                         store=store,
-                        catalog=catalog,
                     ),
                 ),
                 Served(
                     name="convergence.executor.v1.RunService",
                     add=add_RunServiceServicer_to_server,
-                    servicer=RunServicer(starter=starter, quota=quota, store=store, reconciler=reconciler),
+                    servicer=RunServicer(
+                        preparer=preparer,
+                        starter=starter,
+                        states=RunStates(starter=starter, quota=quota, store=store, reconciler=reconciler),
+                        reconciler=reconciler,
+                    ),
                 ),
                 Served(
                     name="convergence.executor.v1.WatchService",

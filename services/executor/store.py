@@ -9,30 +9,21 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, cast
 
-import structlog
-
-from services.executor.records import ClaimResult, DqResult, Period, Run, RunEnd, RunFilter, RunState, RunStatus, StepLog
-from services.platform.bigquery import errors as bigquery
+from services.executor.records import ClaimResult, DqResult, Period, Run, RunEnd, RunFilter, RunOutcome, RunState, RunStatus, StepLog
+from services.executor.tenant_queries import TenantQueries
 from services.platform.bigquery.append import AppendOnlyTable
 from services.platform.bigquery.client import BigQuery
-from services.platform.bigquery.ddl import Table, load_tables
-from services.platform.bigquery.jobs import NO_RETRY
+from services.platform.bigquery.ddl import Table
 from services.platform.bigquery.result import QueryResult
 from services.platform.bigquery.sql import load_blocks
-from services.platform.bigquery.tenant_tables import TenantTables
-from services.platform.cache import TtlCache
 from services.platform.errors import NotFound, Unavailable
 from services.platform.group_commit import GroupCommits
 
 FENCES = "x_meta_publish_fences"
-ABSENT_KNOWN_SECONDS = 60.0
-"""It only matters where BigQuery says notFound of a tenant's table: that a dataset was made meanwhile is never overlooked."""
 MIN_SECONDS = 1.0
 """What writing a run's row is worth trying in."""
 ID_LENGTH = 128
 """What is longer is no run's id, and does not go into a query."""
-
-_log = structlog.get_logger()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -50,12 +41,10 @@ class Store:
     def __init__(self, bq: BigQuery, *, ddl: Path) -> None:
         """`ddl` is the folder with the DDL of tenants' tables."""
         self._bq = bq
-        self._ddl = load_tables(ddl)
         self._sql = load_blocks(Path(__file__).with_name("queries.sql"))
-        self._tables = TenantTables(bq)
+        self._tenants = TenantQueries(bq, ddl=ddl)
         self._step_logs = self._append_only("x_meta_step_logs", key="log_id", insert="insert_step_logs")
         self._dq_results = self._append_only("x_meta_dq_results", key="dq_result_id", insert="insert_dq_results")
-        self._absent: TtlCache[str, bool] = TtlCache(seconds=ABSENT_KNOWN_SECONDS, size=10_000)
         self._beginnings: GroupCommits[str, _Beginning, None] = GroupCommits(self._insert_runs)
         self._claims: GroupCommits[str, _Beginning, ClaimResult] = GroupCommits(self._claim_runs)
         self._states: GroupCommits[str, str, RunState | None] = GroupCommits(self._states_of)
@@ -73,7 +62,7 @@ class Store:
 
     async def claim_run(self, run: Run, alone: Period | None = None, *, seconds: float) -> ClaimResult:
         """Writes the run's row unless one of its id is there; with `alone`, also unless another run of the pipeline works on one of these
-        days, and else in a statement that is shared as in `insert_run`. `run.deadline_at` must be the caller's alone. Raises as that does.
+        days, and else in a statement that is shared as in `insert_run`. `run.claimed_by` must be the caller's alone. Raises as that does.
         """
         if alone is None:
             return await self._claims.submit(run.tenant_id, _Beginning(run=run, deadline=time.monotonic() + seconds))
@@ -96,36 +85,22 @@ class Store:
         """Writes a run that could not begin as FAILED, with `run.error_message`, unless it is there. Raises as `insert_run` does."""
         await self._write_run("insert_refused_run", run, seconds)
 
-    async def finish_run(
-        self,
-        tenant_id: str,
-        run: str,
-        status: RunStatus,
-        *,
-        at: datetime,
-        rows_processed: int | None = None,
-        error_message: str | None = None,
-    ) -> RunStatus | None:
-        """Ends a run that is RUNNING, and answers its status then: `status`, or how it had ended before; None if there is no such run.
-        After a lost reply our own first try may have ended it, so the answer is read back, never assumed. Unless it has COMPLETED, nothing
-        of it is published from then on.
+    async def finish_run(self, tenant_id: str, run: str, outcome: RunOutcome, *, at: datetime) -> RunStatus | None:
+        """Ends a run that is RUNNING, and answers its status then: that of `outcome`, or how it had ended before; None if there is no such
+        run. After a lost reply our own first try may have ended it, so the answer is read back, never assumed. Unless it has COMPLETED,
+        nothing of it is published from then on. Raises bigquery.NotFound if the tenant has no dataset.
         """
-        params = {
-            "pipeline_logging_id": run,
-            "status": status,
-            "completed_at": at,
-            "rows_processed": rows_processed,
-            "error_message": error_message,
-        }
-        if status is not RunStatus.COMPLETED:
-            await self._tables.ensure(tenant_id, self._ddl[FENCES])
-            row = (await self._bq.query(self._sql["end_run"], params, dataset=self._bq.tenant(tenant_id))).only_row
-            return None if row["status"] is None else RunStatus(row["status"])
-        answer = await self._bq.query(self._sql["finish_run"], params, dataset=self._bq.tenant(tenant_id))
-        if answer.affected:
-            return status
-        state = (await self.run_states(tenant_id, [run])).get(run)
-        return state.status if state else None
+        ending = {"pipeline_logging_id": run, "completed_at": at}
+        if outcome.status is RunStatus.COMPLETED:
+            params = ending | {"rows_processed": outcome.rows_processed}
+            if (await self._tenants.run(self._sql["complete_run"], params, tenant_id)).affected:
+                return outcome.status
+            state = (await self.run_states(tenant_id, [run])).get(run)
+            return state.status if state else None
+        params = ending | {"status": outcome.status, "error_message": outcome.error_message, "is_final": outcome.is_final}
+        await self._tenants.ensure(tenant_id, FENCES)
+        row = (await self._tenants.run(self._sql["end_run"], params, tenant_id)).only_row
+        return None if row["status"] is None else RunStatus(row["status"])
 
     async def run_states(self, tenant_id: str, runs: Sequence[str]) -> dict[str, RunState]:
         """How these runs stand; those without a row, and all of a tenant without a dataset, are missing."""
@@ -143,6 +118,10 @@ class Store:
     async def run_ends(self, tenant_id: str, runs: Sequence[str], since: datetime) -> dict[str, RunEnd]:
         """How these runs stand, with why they failed; those without a row are missing. `since` as in `overdue_runs`."""
         rows = await self._rows("run_ends", {"pipeline_logging_ids": list(runs), "since": since}, tenant_id)
+        if silent := [row["pipeline_logging_id"] for row in rows if row["is_final"] is None]:
+            found = await self._rows("final_before_is_final", {"pipeline_logging_ids": silent}, tenant_id)
+            final = {row["pipeline_logging_id"] for row in found}
+            rows = [row | {"is_final": row["pipeline_logging_id"] in final} if row["is_final"] is None else row for row in rows]
         return {row["pipeline_logging_id"]: RunEnd.from_row(row) for row in rows}
 
     async def list_runs(self, tenant_id: str, wanted: RunFilter, *, limit: int) -> list[Run]:
@@ -191,13 +170,13 @@ class Store:
 
     async def ensure_table(self, tenant_id: str, table: Table) -> None:
         """Brings `table` of the tenant's dataset up to its DDL; asks once in ten minutes."""
-        await self._tables.ensure(tenant_id, table)
+        await self._tenants.ensure(tenant_id, table)
 
     def _append_only(self, table: str, *, key: str, insert: str) -> AppendOnlyTable:
         """A table of x_meta lines. Where it is older than one of its columns, it is brought up to its DDL before it refuses a row twice."""
 
         async def add_columns(dataset: str) -> None:
-            await self._tables.ensure(dataset.rpartition(".")[2], self._ddl[table])
+            await self._tenants.ensure(dataset.rpartition(".")[2], table)
 
         return AppendOnlyTable(self._bq, table, key=key, insert=self._sql[insert], add_columns=add_columns)
 
@@ -215,7 +194,7 @@ class Store:
             row = rows.get(run.pipeline_logging_id)
             if row is None:
                 return _too_late()
-            return ClaimResult(is_ours=row["deadline_at"] == run.deadline_at, status=RunStatus(row["status"]))
+            return ClaimResult(is_ours=row["claimed_by"] == run.claimed_by, status=RunStatus(row["status"]))
 
         return [claim_result(one.run) for one in beginnings]
 
@@ -225,7 +204,7 @@ class Store:
         # Who has waited longest has least time left, and no row may land later than its run's.
         left = min(beginning.deadline for beginning in beginnings) - time.monotonic()
         runs = [{**asdict(one.run), "parameters": json.dumps(dict(one.run.parameters))} for one in beginnings]
-        return (await self._bq.query(self._sql[block], {"runs": runs}, dataset=self._bq.tenant(tenant_id), seconds=left)).rows
+        return (await self._tenants.run(self._sql[block], {"runs": runs}, tenant_id, seconds=left)).rows
 
     async def _states_of(self, tenant_id: str, runs: Sequence[str]) -> Sequence[RunState | None]:
         states = await self.run_states(tenant_id, runs)
@@ -234,38 +213,10 @@ class Store:
     async def _write_run(self, block: str, run: Run, seconds: float, **more: object) -> QueryResult:
         params = {name: value for name, value in asdict(run).items() if name in self._sql[block].params} | more
         params["parameters"] = dict(run.parameters)
-        return await self._bq.query(self._sql[block], params, dataset=self._bq.tenant(run.tenant_id), seconds=seconds)
+        return await self._tenants.run(self._sql[block], params, run.tenant_id, seconds=seconds)
 
     async def _rows(self, block: str, params: Mapping[str, object], tenant_id: str) -> list[dict[str, Any]]:
-        try:
-            return (await self._bq.query(self._sql[block], params, dataset=self._bq.tenant(tenant_id))).rows
-        except (bigquery.NotFound, bigquery.Forbidden):
-            await self._check_absent(self._bq.tenant(tenant_id))
-            return []  # no credentials were ever set, so there is no dataset and no run
-
-    async def _check_absent(self, dataset: str) -> None:
-        """BigQuery says notFound also of a dataset in another location than ours and of a table that was dropped, and accessDenied of what
-        an account must not know of. None of these means that there are no runs: raises Unavailable, so that no live run is taken for one
-        that never began.
-        """
-        if self._absent.get_cached(dataset):
-            return
-        location = None
-        try:
-            there = await self._bq.call("get_dataset", lambda left: self._bq.client.get_dataset(dataset, timeout=left, retry=NO_RETRY))
-            location = there.location
-        except bigquery.NotFound:
-            self._absent.put(dataset, value=True)
-            return
-        except bigquery.Forbidden:
-            pass  # it may be there
-        _log.error("run_tables_not_found", dataset=dataset, dataset_location=location, our_location=self._bq.client.location)
-        raise Unavailable(
-            "BIGQUERY_UNAVAILABLE",
-            "This tenant's run tables cannot be read, though it may have some. Set the tenant's credentials again, which makes missing "
-            "tables; if that changes nothing, the operator finds the cause in the log as run_tables_not_found.",
-            retry_after=timedelta(minutes=1),
-        )
+        return await self._tenants.rows(self._sql[block], params, tenant_id)
 
 
 def no_such_run() -> NotFound:

@@ -2,16 +2,19 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import NoReturn
+from types import TracebackType
+from typing import NoReturn, Self
 
 import structlog
 
 from services.platform.errors import ConvergenceError
 
+type Work = Callable[[], Awaitable[None]]
+
 _log = structlog.get_logger()
 
 
-async def run_once(what: Callable[[], Awaitable[None]], *, name: str) -> None:
+async def run_once(what: Work, *, name: str) -> None:
     """Does it once, in the background, where there is nobody else to tell: whatever goes wrong is logged under `name`."""
     try:
         await what()
@@ -21,12 +24,29 @@ async def run_once(what: Callable[[], Awaitable[None]], *, name: str) -> None:
         _log.exception(f"{name}_broke")
 
 
-async def run_periodically(what: Callable[[], Awaitable[None]], *, every: float, name: str) -> NoReturn:
-    """Does it now, and then every so many seconds, until it is cancelled. What goes wrong is tried again the next time: a bug in one
-    round must not end the leases of all runs.
+class Periodic:
+    """While its context is open, each of its works is done at once, and then every so many seconds, beside the others. What goes wrong is
+    logged under `name` and tried again the next time: a bug in one round must not end the leases of all runs. Leaving the context cancels
+    what is under way, and waits until it has ended.
     """
-    while True:
-        began = asyncio.get_running_loop().time()
-        await run_once(what, name=name)
-        # From beginning to beginning: a slow round must not put off the next one.
-        await asyncio.sleep(max(0.0, every - (asyncio.get_running_loop().time() - began)))
+
+    def __init__(self, name: str, *works: tuple[Work, float]) -> None:
+        """Each with its seconds from the beginning of one round to the beginning of the next."""
+        self._name, self._works = name, works
+        self._tasks = list[asyncio.Task[NoReturn]]()
+
+    async def __aenter__(self) -> Self:
+        self._tasks = [asyncio.create_task(self._repeat(what, every)) for what, every in self._works]
+        return self
+
+    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.wait(self._tasks)
+
+    async def _repeat(self, what: Work, every: float) -> NoReturn:
+        while True:
+            began = asyncio.get_running_loop().time()
+            await run_once(what, name=self._name)
+            # From beginning to beginning: a slow round must not put off the next one.
+            await asyncio.sleep(max(0.0, every - (asyncio.get_running_loop().time() - began)))

@@ -1,3 +1,5 @@
+-- claimed_by: who leads the run, an id that the leader drew. is_final: it FAILED in a way that another attempt cannot heal. Both NULL in rows
+-- that an executor from before these columns has written.
 CREATE TABLE IF NOT EXISTS x_meta_pipeline_runs (
   pipeline_logging_id STRING NOT NULL,
   tenant_id STRING NOT NULL,
@@ -14,6 +16,8 @@ CREATE TABLE IF NOT EXISTS x_meta_pipeline_runs (
   completed_at TIMESTAMP,
   duration_ms INT64,
   rows_processed INT64,
-  error_message STRING
+  error_message STRING,
+  claimed_by STRING,
+  is_final BOOL
 )
 CLUSTER BY pipeline_logging_id

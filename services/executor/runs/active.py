@@ -3,14 +3,15 @@
 import asyncio
 from collections import defaultdict
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import TracebackType
 from typing import Self
 
 import structlog
 
 from services.executor.records import RunOutcome, RunStatus
-from services.executor.runs.execute import Job
+from services.executor.runs.execute import RunProgress
+from services.executor.runs.prepared import PreparedRun
 from services.executor.runs.quota import QuotaClient, Reservation
 from services.executor.store import Store
 from services.platform.backoff import backoff
@@ -26,8 +27,9 @@ _log = structlog.get_logger()
 
 @dataclass(kw_only=True, slots=True)
 class _ActiveRun:
-    job: Job
+    prepared: PreparedRun
     reservation: Reservation
+    progress: RunProgress = field(default_factory=RunProgress)
     task: asyncio.Task[None] = field(init=False)
     stop_reason: str | None = None
     closing: bool = False
@@ -40,7 +42,7 @@ class ActiveRuns:
     def __init__(
         self,
         *,
-        execute: Callable[[Job], Awaitable[RunOutcome]],
+        execute: Callable[[PreparedRun, RunProgress], Awaitable[RunOutcome]],
         store: Store,
         quota: QuotaClient,
         clock: Clock,
@@ -61,7 +63,7 @@ class ActiveRuns:
         """The runs of this process, by tenant."""
         found = defaultdict[str, list[str]](list)
         for identity, active in self._active.items():
-            found[active.job.run.tenant_id].append(identity)
+            found[active.prepared.run.tenant_id].append(identity)
         return found
 
     def is_active(self, pipeline_logging_id: str) -> bool:
@@ -73,9 +75,9 @@ class ActiveRuns:
         if self._stopping:
             raise Unavailable("SERVICE_UNAVAILABLE", "The executor is being restarted. Try again in a moment.")
 
-    def start(self, job: Job, reservation: Reservation) -> None:
+    def start(self, prepared: PreparedRun, reservation: Reservation) -> None:
         """Takes over a run whose row is written; returns at once."""
-        active = _ActiveRun(job=job, reservation=reservation)
+        active = _ActiveRun(prepared=prepared, reservation=reservation)
         self._active[reservation.pipeline_logging_id] = active
         # Eager: a task that is cancelled before its first step would never come to write down how it ended.
         active.task = asyncio.Task(self._supervise(active), loop=asyncio.get_running_loop(), eager_start=True)
@@ -90,7 +92,7 @@ class ActiveRuns:
             active.task.cancel(RunOutcome(status=status, error_message=reason))
 
     async def _supervise(self, active: _ActiveRun) -> None:
-        run = active.job.run
+        run = active.prepared.run
         structlog.contextvars.bind_contextvars(tenant_id=run.tenant_id, pipeline_logging_id=run.pipeline_logging_id)
         try:
             outcome = await self._bounded(active)
@@ -100,32 +102,25 @@ class ActiveRuns:
             del self._active[run.pipeline_logging_id]
 
     async def _bounded(self, active: _ActiveRun) -> RunOutcome:
-        left = (active.job.run.deadline_at - self._clock.now()).total_seconds()
+        left = (active.prepared.run.deadline_at - self._clock.now()).total_seconds()
         try:
             async with asyncio.timeout(left), self._room:
-                return await self._execute(active.job)
+                return await self._execute(active.prepared, active.progress)
         except TimeoutError:
-            return active.job.overdue()
+            return replace(active.prepared.overdue(), is_final=active.progress.is_final)
         except asyncio.CancelledError:
             if active.stop_reason is None:
                 raise
             active.task.uncancel()
-            return RunOutcome(status=RunStatus.FAILED, error_message=active.stop_reason)
+            return RunOutcome(status=RunStatus.FAILED, error_message=active.stop_reason, is_final=active.progress.is_final)
 
     async def _close(self, active: _ActiveRun, outcome: RunOutcome) -> None:
         """Writes down how the run ended, then gives its slot back. Tries for as long as the process lives: the slot is renewed so long."""
-        run = active.job.run
+        run = active.prepared.run
         status: RunStatus | None = None
         for wait in backoff(first=0.2, most=10.0):
             try:
-                status = status or await self._store.finish_run(
-                    run.tenant_id,
-                    run.pipeline_logging_id,
-                    outcome.status,
-                    at=self._clock.now(),
-                    rows_processed=outcome.rows_processed,
-                    error_message=outcome.error_message,
-                )
+                status = status or await self._store.finish_run(run.tenant_id, run.pipeline_logging_id, outcome, at=self._clock.now())
                 await self._quota.settle(active.reservation, status or outcome.status)
             except Unavailable as error:
                 _log.warning("close_delayed", reason=error.reason)

@@ -9,7 +9,7 @@
    looks every five seconds whether its runs still hold their slots (`leases.LOOK_SECONDS`).
 """
 
-from services.executor.records import RunStatus
+from services.executor.records import RunOutcome, RunStatus
 from services.executor.runs.active import ActiveRuns
 from services.executor.runs.quota import QuotaClient, Reservation
 from services.executor.store import Store, no_such_run
@@ -32,7 +32,8 @@ class Canceller:
         """
         now = self._clock.now()
         try:
-            stands = await self._store.finish_run(tenant_id, pipeline_logging_id, RunStatus.CANCELLED, at=now, error_message=CANCELLED)
+            cancelled = RunOutcome(status=RunStatus.CANCELLED, error_message=CANCELLED)
+            stands = await self._store.finish_run(tenant_id, pipeline_logging_id, cancelled, at=now)
         except bigquery.NotFound:
             stands = None  # no credentials were ever set, so there is no dataset and no run
         if stands is None:

@@ -14,7 +14,9 @@ import structlog
 from google.api_core.exceptions import GoogleAPICallError
 
 from services.executor.errors import StepError
-from services.executor.runs.execute import Job, context_of, drop_staging
+from services.executor.runs.execute import context_of, drop_staging
+from services.executor.runs.prepared import PreparedRun
+from services.executor.sources.credentials import SealedCredentials
 from services.executor.templates.step import DryRunnable, StepDryRun, StepResult, Toolbox
 from services.executor.templates.template import TemplateStep
 from services.platform.bigquery.prices import query_cost
@@ -57,33 +59,35 @@ class DryRun:
 class DryRunner:
     """Looks at what runs would do."""
 
-    def __init__(self, tools: Toolbox, *, query_usd_per_tib: float) -> None:
+    def __init__(self, tools: Toolbox, credentials: SealedCredentials, *, query_usd_per_tib: float) -> None:
         """`tools.workers` should be dry runs' own: those that runs wait for are not theirs to fill."""
-        self._tools, self._query_usd_per_tib = tools, query_usd_per_tib
+        self._tools, self._credentials, self._query_usd_per_tib = tools, credentials, query_usd_per_tib
         self._under_way = Counter[str]()
 
-    async def dry_run(self, job: Job) -> DryRun:
-        """What this run would do. Raises Unavailable if something does not answer: then nobody knows; ResourceExhausted if the tenant has
-        MAX_CONCURRENT dry runs under way: they spend no quota, so they must not stand in others' way.
+    async def dry_run(self, prepared: PreparedRun) -> DryRun:
+        """What this run would do. Raises FailedPrecondition if there are no credentials for it; Unavailable if something does not answer:
+        then nobody knows; ResourceExhausted if the tenant has MAX_CONCURRENT dry runs under way: they spend no quota, so they must not
+        stand in others' way.
         """
-        tenant_id = job.run.tenant_id
+        tenant_id = prepared.run.tenant_id
+        await self._credentials.require(tenant_id, prepared.credentials_provider)
         if self._under_way[tenant_id] >= MAX_CONCURRENT:
             told = f"{MAX_CONCURRENT} dry runs of this tenant are under way. Try again when one has ended."
             raise ResourceExhausted("CONCURRENT_LIMIT_REACHED", told, retry_after=timedelta(seconds=5))
         self._under_way[tenant_id] += 1
         try:
-            return await self._dry_run(job)
+            return await self._dry_run(prepared)
         finally:
             self._under_way[tenant_id] -= 1
             self._under_way += Counter()
 
-    async def _dry_run(self, job: Job) -> DryRun:
+    async def _dry_run(self, prepared: PreparedRun) -> DryRun:
         found, results, staged = DryRun(), dict[str, StepResult](), dict[str, int]()
         try:
-            for step in job.template.steps:
+            for step in prepared.template.steps:
                 if not step.is_work or found.problems.keys() & step.ancestors:
                     continue
-                seen = await self._dry_run_step(job, step, results, found)
+                seen = await self._dry_run_step(prepared, step, results, found)
                 results[step.id] = StepResult(outputs=_zeros(step.action.OUTPUTS), staging=seen.staging if seen else ())
                 if seen:
                     size = seen.bytes_read + sum(staged.get(one, 0) for one in step.ancestors)
@@ -93,14 +97,16 @@ class DryRunner:
                         PricedStep(step_id=step.id, step_type=step.type, bytes_read=size, cost_usd=cost, metadata=seen.metadata)
                     )
         finally:
-            await drop_staging(job, results, self._tools)
+            await drop_staging(prepared, results, self._tools)
         return found
 
-    async def _dry_run_step(self, job: Job, step: TemplateStep, results: Mapping[str, StepResult], found: DryRun) -> StepDryRun | None:
+    async def _dry_run_step(
+        self, prepared: PreparedRun, step: TemplateStep, results: Mapping[str, StepResult], found: DryRun
+    ) -> StepDryRun | None:
         if not isinstance(step.action, DryRunnable):
             return None
         try:
-            return await step.action.dry_run(context_of(job, step, results, self._tools))
+            return await step.action.dry_run(context_of(prepared, step, results, self._tools))
         except Unavailable:
             raise
         except (StepError, ConvergenceError) as error:

@@ -14,11 +14,11 @@ from typing import Any
 import structlog
 
 from services.executor.errors import StepError
-from services.executor.records import Period, Run, RunOutcome, RunStatus, StepLog, StepStatus
+from services.executor.records import RunOutcome, RunStatus, StepLog, StepStatus
+from services.executor.runs.prepared import PreparedRun
 from services.executor.templates.graph import should_run
-from services.executor.templates.parameters import Value
 from services.executor.templates.step import StepContext, StepResult, Toolbox
-from services.executor.templates.template import Template, TemplateStep
+from services.executor.templates.template import TemplateStep
 from services.platform.backoff import backoff
 from services.platform.bigquery import errors as bigquery
 from services.platform.errors import ConvergenceError, Unavailable
@@ -31,33 +31,16 @@ RUNNING = RunOutcome(status=RunStatus.RUNNING)
 _log = structlog.get_logger()
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Job:
-    """A run, and what it executes."""
-
-    run: Run
-    template: Template
-    parameters: Mapping[str, Value]
-
-    @property
-    def period(self) -> Period | None:
-        """The days that it covers, if its template is run for days."""
-        return self.template.period_of(self.parameters)
-
-    def overdue(self) -> RunOutcome:
-        """How it ends when its time is up."""
-        told = f"The run took longer than {self.template.timeout_seconds} s and was stopped."
-        return RunOutcome(status=RunStatus.FAILED, error_message=told)
-
-
 @dataclass(kw_only=True, slots=True)
-class _Progress:
+class RunProgress:
     """What has happened so far, by step."""
 
     ended: dict[str, StepStatus] = field(default_factory=dict)
     results: dict[str, StepResult] = field(default_factory=dict)
     failures: dict[str, str] = field(default_factory=dict)
     stopped: RunOutcome | None = None
+    is_final: bool = False
+    """A step failed in a way that another attempt of the run cannot heal."""
 
     def seen_by(self, step: TemplateStep, steps: tuple[TemplateStep, ...]) -> RunOutcome:
         """What a step of the epilogue sees is what the run is about to end as; while the work goes on, it is RUNNING."""
@@ -69,32 +52,37 @@ class _Progress:
         """The first failure in the template's order, the work before the epilogue; without one, the rows that the last step has told."""
         for step in sorted(steps, key=lambda one: not one.is_work):
             if step.id in self.failures:
-                return RunOutcome(status=RunStatus.FAILED, error_message=f"Step {step.id}: {self.failures[step.id]}")
+                why = f"Step {step.id}: {self.failures[step.id]}"
+                return RunOutcome(status=RunStatus.FAILED, error_message=why, is_final=self.is_final)
         results = (self.results[step.id] for step in reversed(steps) if step.id in self.results)
         rows = next((result.rows_processed for result in results if result.rows_processed is not None), None)
         return RunOutcome(status=RunStatus.COMPLETED, rows_processed=rows)
 
 
-async def execute(job: Job, tools: Toolbox) -> RunOutcome:
-    """Runs all steps, and drops what was staged, whatever happens. A failed step fails the run. Raises CancelledError only."""
-    progress = _Progress()
-    work = [step for step in job.template.steps if step.is_work]
-    finalizers = [step for step in job.template.steps if not step.is_work]
+async def execute(prepared: PreparedRun, tools: Toolbox, progress: RunProgress | None = None) -> RunOutcome:
+    """Runs all steps, and drops what was staged, whatever happens. A failed step fails the run. Raises CancelledError only; then
+    `progress`, which is filled in on the way, says how far it came.
+    """
+    progress = progress or RunProgress()
+    work = [step for step in prepared.template.steps if step.is_work]
+    finalizers = [step for step in prepared.template.steps if not step.is_work]
     try:
         try:
-            await _run(job, work, progress, tools)
+            await _run(prepared, work, progress, tools)
         except asyncio.CancelledError as stop:
             # Whoever stops a run says how it ends; its own deadline says nothing.
-            progress.stopped = next((told for told in stop.args if isinstance(told, RunOutcome)), job.overdue())
-            await _run_stopped(job, finalizers, progress, tools)
+            progress.stopped = next((told for told in stop.args if isinstance(told, RunOutcome)), prepared.overdue())
+            await _run_stopped(prepared, finalizers, progress, tools)
             raise
-        await _run(job, finalizers, progress, tools)
+        await _run(prepared, finalizers, progress, tools)
     finally:
-        await drop_staging(job, progress.results, tools)
-    return progress.outcome(job.template.steps)
+        await drop_staging(prepared, progress.results, tools)
+    return progress.outcome(prepared.template.steps)
 
 
-async def _run(job: Job, steps: Sequence[TemplateStep], progress: _Progress, tools: Toolbox, *, stopped: bool = False) -> None:
+async def _run(
+    prepared: PreparedRun, steps: Sequence[TemplateStep], progress: RunProgress, tools: Toolbox, *, stopped: bool = False
+) -> None:
     """These steps, each after those of them that it needs. If this is cancelled, so are they, and they have ended when it raises."""
     before = dict(progress.ended)
     tasks = dict[str, asyncio.Task[None]]()
@@ -104,61 +92,62 @@ async def _run(job: Job, steps: Sequence[TemplateStep], progress: _Progress, too
             await asyncio.wait(awaited)
         ended = before | {need: progress.ended[need] for need in step.needs if need in progress.ended}
         if should_run(needs=step.needs, when=step.when, ended=ended, stopped=stopped):
-            await _perform(job, step, progress, tools)
+            await _perform(prepared, step, progress, tools)
         else:
             progress.ended[step.id] = StepStatus.SKIPPED
-            await _log_step(job, step, StepStatus.SKIPPED, tools)
+            await _log_step(prepared, step, StepStatus.SKIPPED, tools)
 
     async with asyncio.TaskGroup() as group:
         for step in steps:
             tasks[step.id] = group.create_task(when_due(step))
 
 
-async def _run_stopped(job: Job, finalizers: Sequence[TemplateStep], progress: _Progress, tools: Toolbox) -> None:
+async def _run_stopped(prepared: PreparedRun, finalizers: Sequence[TemplateStep], progress: RunProgress, tools: Toolbox) -> None:
     try:
         async with asyncio.timeout(FINALIZER_SECONDS):
-            await _run(job, finalizers, progress, tools, stopped=True)
+            await _run(prepared, finalizers, progress, tools, stopped=True)
     except TimeoutError:
         _log.warning("epilogue_cut_short", seconds=FINALIZER_SECONDS)
 
 
-async def _perform(job: Job, step: TemplateStep, progress: _Progress, tools: Toolbox) -> None:
+async def _perform(prepared: PreparedRun, step: TemplateStep, progress: RunProgress, tools: Toolbox) -> None:
     waits = backoff(first=1.0, most=30.0)
     # Whether another attempt of the run may work, for whoever decides on one: what fails the run says it, not what fails after that.
     says_retryable = step.is_work or not progress.failures
     for attempt in range(1, step.attempts + 1):
         began = tools.clock.now()
-        await _log_step(job, step, StepStatus.RUNNING, tools, attempt=attempt)
+        await _log_step(prepared, step, StepStatus.RUNNING, tools, attempt=attempt)
         try:
-            result = await _attempt(job, step, progress, tools)
+            result = await _attempt(prepared, step, progress, tools)
         except asyncio.CancelledError:
             progress.ended[step.id] = StepStatus.FAILED
             stopped = "The run was stopped while this step worked."
-            await _log_step(job, step, StepStatus.FAILED, tools, attempt=attempt, error_message=stopped, metadata={"can_heal": True})
+            await _log_step(prepared, step, StepStatus.FAILED, tools, attempt=attempt, error_message=stopped, metadata={"can_heal": True})
             raise
         took = round((tools.clock.now() - began).total_seconds() * 1000)
         if isinstance(result, StepResult):
             progress.ended[step.id] = StepStatus.COMPLETED
             progress.results[step.id] = result
             told: dict[str, Any] = {"rows_processed": result.rows_processed, "metadata": result.metadata}
-            await _log_step(job, step, StepStatus.COMPLETED, tools, attempt=attempt, duration_ms=took, **told)
+            await _log_step(prepared, step, StepStatus.COMPLETED, tools, attempt=attempt, duration_ms=took, **told)
             return
         why: dict[str, Any] = {
             "error_message": result.message,
             "metadata": {**result.metadata, **({"can_heal": result.is_retryable} if says_retryable else {})},
         }
-        await _log_step(job, step, StepStatus.FAILED, tools, attempt=attempt, duration_ms=took, **why)
+        await _log_step(prepared, step, StepStatus.FAILED, tools, attempt=attempt, duration_ms=took, **why)
         if attempt < step.attempts and result.is_retryable:
             await asyncio.sleep(next(waits))
             continue
         progress.ended[step.id] = StepStatus.FAILED
         progress.failures[step.id] = result.message
+        progress.is_final |= says_retryable and not result.is_retryable
         return
 
 
-async def _attempt(job: Job, step: TemplateStep, progress: _Progress, tools: Toolbox) -> StepResult | StepError:
+async def _attempt(prepared: PreparedRun, step: TemplateStep, progress: RunProgress, tools: Toolbox) -> StepResult | StepError:
     """One try. What goes wrong comes back in words for the tenant; what they do not tell is in the log."""
-    context = context_of(job, step, progress.results, tools, outcome=progress.seen_by(step, job.template.steps))
+    context = context_of(prepared, step, progress.results, tools, outcome=progress.seen_by(step, prepared.template.steps))
     try:
         async with asyncio.timeout(step.timeout_seconds):
             return await step.action.run(context)
@@ -175,22 +164,22 @@ async def _attempt(job: Job, step: TemplateStep, progress: _Progress, tools: Too
         return StepError(told)
     except Exception:  # noqa: BLE001 - a bug fails its run, not the executor
         _log.exception("step_broke", step=step.id)
-        told = f"Something broke on our side. Quote pipeline_logging_id {job.run.pipeline_logging_id} when you ask for help."
+        told = f"Something broke on our side. Quote pipeline_logging_id {prepared.run.pipeline_logging_id} when you ask for help."
         return StepError(told, is_retryable=True)
 
 
 def context_of(
-    job: Job, step: TemplateStep, results: Mapping[str, StepResult], tools: Toolbox, *, outcome: RunOutcome = RUNNING
+    prepared: PreparedRun, step: TemplateStep, results: Mapping[str, StepResult], tools: Toolbox, *, outcome: RunOutcome = RUNNING
 ) -> StepContext:
     """What a step gets to see, of the results of those before it."""
-    known = [results[one.id] for one in job.template.steps if one.id in step.ancestors and one.id in results]
+    known = [results[one.id] for one in prepared.template.steps if one.id in step.ancestors and one.id in results]
     return StepContext(
-        run=job.run,
-        provider=job.template.name.provider,
+        run=prepared.run,
+        provider=prepared.template.name.provider,
         step_id=step.id,
         timeout_seconds=step.timeout_seconds,
-        parameters=job.parameters,
-        period=job.period,
+        parameters=prepared.values,
+        period=prepared.period,
         outputs={name: value for result in known for name, value in result.outputs.items()},
         staging=tuple(table for result in known for table in result.staging),
         outcome=outcome,
@@ -198,17 +187,17 @@ def context_of(
     )
 
 
-async def drop_staging(job: Job, results: Mapping[str, StepResult], tools: Toolbox) -> None:
+async def drop_staging(prepared: PreparedRun, results: Mapping[str, StepResult], tools: Toolbox) -> None:
     """Drops what the steps have staged; what cannot be dropped expires by itself."""
     for table in (table for result in results.values() for table in result.staging):
         try:
-            await tools.staging.drop(job.run.tenant_id, table)
+            await tools.staging.drop(prepared.run.tenant_id, table)
         except Exception as error:  # noqa: BLE001 - it expires by itself; the run's outcome does not depend on it
             _log.warning("staging_left", table=table.name, error=type(error).__name__)
 
 
-async def _log_step(
-    job: Job,
+async def _log_step(  # noqa: PLR0913 - the columns of a line
+    prepared: PreparedRun,
     step: TemplateStep,
     status: StepStatus,
     tools: Toolbox,
@@ -221,15 +210,15 @@ async def _log_step(
 ) -> None:
     line = StepLog(
         log_id=str(uuid.uuid4()),
-        tenant_id=job.run.tenant_id,
-        user_id=job.run.user_id,
-        pipeline_logging_id=job.run.pipeline_logging_id,
+        tenant_id=prepared.run.tenant_id,
+        user_id=prepared.run.user_id,
+        pipeline_logging_id=prepared.run.pipeline_logging_id,
         step_id=step.id,
         step_type=step.type,
         step_index=step.index,
         attempt=attempt,
         action=status.action,
-        provider=job.template.name.provider.upper(),
+        provider=prepared.credentials_provider,
         status=status,
         rows_processed=rows_processed,
         duration_ms=duration_ms,
@@ -238,6 +227,6 @@ async def _log_step(
         timestamp=tools.clock.now(),
     )
     try:
-        await tools.store.log_steps(job.run.tenant_id, [line])
+        await tools.store.log_steps(prepared.run.tenant_id, [line])
     except Exception as error:  # noqa: BLE001 - a line less in the story; the work itself is not undone for it
         _log.warning("step_log_lost", step=step.id, status=status, error=type(error).__name__)

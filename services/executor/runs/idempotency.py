@@ -5,16 +5,15 @@ used again after its 24 hours means the next run of a row of ids, also made from
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import timedelta
 from typing import Any, Final
 from uuid import UUID, uuid5
 
 import grpc
 
-from services.executor.runs.start import RunRequest, RunStarter
+from services.executor.runs.prepared import PreparedRun
+from services.executor.runs.start import RunStarter
 from services.executor.store import Store
-from services.executor.templates.parameters import to_json
 from services.platform.clock import Clock
 from services.platform.errors import InvalidArgument
 
@@ -48,16 +47,19 @@ class IdempotentStarts:
     def __init__(self, starter: RunStarter, store: Store, clock: Clock) -> None:
         self._starter, self._store, self._clock = starter, store, clock
 
-    async def start(self, request: RunRequest, key: str) -> str:
-        """The id of the key's run, which is started unless it was in the last 24 hours. Raises as `RunStarter.start` does, and
-        InvalidArgument if the key was used for another run: for what was refused nothing is kept, so the same key may be sent again.
+    async def start(self, prepared: PreparedRun, key: str | None) -> str:
+        """The id of the key's run, which is started unless it was in the last 24 hours; without a key, it is started. Raises as
+        `RunStarter.start` does, and InvalidArgument if the key was used for another run: for what was refused nothing is kept, so the same
+        key may be sent again.
         """
-        self._starter.check(request)
-        identity, is_new = await self._place(request.tenant_id, key)
+        if key is None:
+            await self._starter.start(prepared)
+            return prepared.run.pipeline_logging_id
+        identity, is_new = await self._place(prepared.run.tenant_id, key)
         if is_new:
-            await self._starter.start_once(replace(request, pipeline_logging_id=identity))
+            await self._starter.start_once(prepared.with_id(identity))
         # Also after a start: another call of the same key, with other parameters, may have been first.
-        await self._refuse_another(request, identity)
+        await self._refuse_another(prepared, identity)
         return identity
 
     async def _place(self, tenant_id: str, key: str) -> tuple[str, bool]:
@@ -74,14 +76,13 @@ class IdempotentStarts:
             return used[-1], False
         return ids[len(used)], True
 
-    async def _refuse_another(self, request: RunRequest, identity: str) -> None:
-        run = await self._store.find_run(request.tenant_id, identity)
+    async def _refuse_another(self, prepared: PreparedRun, identity: str) -> None:
+        run = await self._store.find_run(prepared.run.tenant_id, identity)
         if run is None:
             return
-        # Seen from the moment the run began: `yesterday` sent again after midnight is the same wish.
-        template, parameters = self._starter.check(replace(request, called_at=run.started_at))
+        # Seen from the moment the run began: `yesterday` sent again after midnight means the same day.
+        meant, known = prepared.parameters_seen_from(run.started_at), dict(run.parameters)
         # What neither side gave is a default, and a template may have got another one since.
-        meant, known = to_json(parameters), dict(run.parameters)
-        differs = any(meant.get(name) != known.get(name) for name in known.keys() | {name for name in request.given if name in meant})
-        if run.pipeline_id != template.name.pipeline_id(request.tenant_id) or differs:
+        names = known.keys() | {name for name in prepared.given if name in meant}
+        if run.pipeline_id != prepared.run.pipeline_id or any(meant.get(name) != known.get(name) for name in names):
             raise InvalidArgument(HEADER, "was used for another pipeline or other parameters in the last 24 hours. Use a new key.")

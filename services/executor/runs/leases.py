@@ -1,6 +1,5 @@
 """Keeps the slots of live runs, and looks after the slots of dead ones."""
 
-import asyncio
 from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Self
@@ -13,7 +12,7 @@ from services.executor.runs.quota import QuotaClient
 from services.executor.runs.reconcile import Reconciler
 from services.executor.store import Store
 from services.platform.errors import ConvergenceError
-from services.platform.periodic import run_periodically
+from services.platform.periodic import Periodic
 
 ENDED_ELSEWHERE = "The run was ended from outside while it worked."
 CHECK_SECONDS = 5.0
@@ -32,7 +31,8 @@ class LeaseRenewer:
 
     def __init__(self, *, active: ActiveRuns, store: Store, quota: QuotaClient, reconciler: Reconciler, lease_seconds: float) -> None:
         self._active, self._store, self._quota, self._reconciler = active, store, quota, reconciler
-        self._every = lease_seconds / 3
+        every = lease_seconds / 3
+        self._periodic = Periodic("leases", (self.renew, every), (self.reconcile, every), (self.check_held, CHECK_SECONDS))
 
     async def renew(self) -> None:
         """One renewal. Raises Unavailable if auth does not answer."""
@@ -71,11 +71,8 @@ class LeaseRenewer:
         await self._reconciler.reconcile_expired()
 
     async def __aenter__(self) -> Self:
-        rhythms = ((self.renew, self._every), (self.reconcile, self._every), (self.check_held, CHECK_SECONDS))
-        self._tasks = [asyncio.create_task(run_periodically(what, every=every, name="leases")) for what, every in rhythms]
+        await self._periodic.__aenter__()
         return self
 
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.wait(self._tasks)
+        await self._periodic.__aexit__(kind, error, trace)

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 
 import structlog
 
-from services.executor.records import Run, RunState, RunStatus
+from services.executor.records import Run, RunOutcome, RunState, RunStatus
 from services.executor.runs.quota import NOT_STARTED, QuotaClient, Reservation
 from services.executor.store import Store
 from services.platform.clock import Clock, utc_day
@@ -127,16 +127,16 @@ class Reconciler:
         """Ends runs that are past their deadline, by compare-and-set; answers how they stand then. There is no slot to settle."""
         ended = dict[str, RunStatus | None]()
         for run in runs:
-            ended[run] = await self._store.finish_run(tenant_id, run, RunStatus.FAILED, at=self._clock.now(), error_message=OVERDUE)
+            overdue = RunOutcome(status=RunStatus.FAILED, error_message=OVERDUE)
+            ended[run] = await self._store.finish_run(tenant_id, run, overdue, at=self._clock.now())
             _log.info("overdue_run_failed", tenant_id=tenant_id, pipeline_logging_id=run, outcome=ended[run])
         return ended
 
     async def _end(self, reservation: Reservation, action: ReconcileAction) -> None:
         outcome = action.outcome
         if action.fail_run:
-            stands = await self._store.finish_run(
-                reservation.tenant_id, reservation.pipeline_logging_id, RunStatus.FAILED, at=self._clock.now(), error_message=LOST
-            )
+            lost = RunOutcome(status=RunStatus.FAILED, error_message=LOST)
+            stands = await self._store.finish_run(reservation.tenant_id, reservation.pipeline_logging_id, lost, at=self._clock.now())
             outcome = stands or outcome
         await self._quota.settle(reservation, outcome)
         _log.info("run_reconciled", tenant_id=reservation.tenant_id, pipeline_logging_id=reservation.pipeline_logging_id, outcome=outcome)

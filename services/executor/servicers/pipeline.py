@@ -13,10 +13,9 @@ from services.executor.records import RunFilter, RunStatus
 from services.executor.runs.cancel import Canceller
 from services.executor.runs.dry_run import DryRunner
 from services.executor.runs.idempotency import IdempotentStarts, key_of
-from services.executor.runs.start import RunRequest, RunStarter
+from services.executor.runs.prepared import RunPreparer, RunRequest
 from services.executor.servicers.to_proto import to_dry_run, to_run, to_template
 from services.executor.store import ID_LENGTH, Store, no_such_run
-from services.executor.templates.catalog import Templates
 from services.executor.templates.name import PipelineName
 from services.executor.templates.parameters import ParameterType, parse
 from services.platform.access.caller import current_caller
@@ -33,36 +32,30 @@ class PipelineServicer(PipelineServiceServicer):
     def __init__(
         self,
         *,
-        starter: RunStarter,
-        idempotent_starts: IdempotentStarts,
-        canceller: Canceller,
+        preparer: RunPreparer,
+        starts: IdempotentStarts,
         dry_runner: DryRunner,
+        canceller: Canceller,
         store: Store,
-        catalog: Templates,
     ) -> None:
-        self._starter, self._idempotent_starts, self._canceller, self._dry_runner = starter, idempotent_starts, canceller, dry_runner
-        self._store, self._catalog = store, catalog
+        self._preparer, self._starts, self._dry_runner, self._canceller, self._store = preparer, starts, dry_runner, canceller, store
 
     async def RunPipeline(self, request: messages.RunPipelineRequest, context: Context) -> messages.RunPipelineResponse:
         """Starts a run and answers at once; with an Idempotency-Key it answers the key's run, started now or before."""
-        wanted = _to_request(request)
-        identity, key = wanted.pipeline_logging_id, key_of(context)
-        if key is None:
-            await self._starter.start(wanted)
-        else:
-            identity = await self._idempotent_starts.start(wanted, key)
+        prepared, key = self._preparer.prepare(_to_request(request)), key_of(context)
+        identity = await self._starts.start(prepared, key)
         # The answer to the same key is the same, also when its run has ended meanwhile.
         return messages.RunPipelineResponse(
             pipeline_logging_id=identity,
-            tenant_id=wanted.tenant_id,
+            tenant_id=request.tenant_id,
             status=RunStatus.RUNNING,
             message="Pipeline triggered successfully",
         )
 
     async def ValidatePipeline(self, request: messages.ValidatePipelineRequest, context: Context) -> messages.ValidatePipelineResponse:
         """A dry run. See `runs/dry_run`."""
-        job = await self._starter.prepare(_to_request(request))
-        return to_dry_run(job, await self._dry_runner.dry_run(job))
+        prepared = self._preparer.prepare(_to_request(request))
+        return to_dry_run(prepared, await self._dry_runner.dry_run(prepared))
 
     async def ListRuns(self, request: messages.ListRunsRequest, context: Context) -> messages.ListRunsResponse:
         """A tenant's runs, newest first."""
@@ -93,7 +86,7 @@ class PipelineServicer(PipelineServiceServicer):
 
     async def ListTemplates(self, request: messages.ListTemplatesRequest, context: Context) -> messages.ListTemplatesResponse:
         """What can be run."""
-        templates = self._catalog.templates
+        templates = self._preparer.templates
         return messages.ListTemplatesResponse(templates=[to_template(templates[name]) for name in sorted(templates)])
 
     async def _run(self, tenant_id: str, identity: str) -> run_pb2.Run:

@@ -1,42 +1,34 @@
 """RunService, for the scheduler: proto in, domain call, proto out."""
 
-import asyncio
 import re
-from collections import defaultdict
 from datetime import date
 from typing import Any
 
 import grpc
-import structlog
 from convergence.executor.v1 import run_service_pb2 as messages
 from convergence.executor.v1.run_service_pb2_grpc import RunServiceServicer
 
-from services.executor.records import RunEnd, RunStatus
-from services.executor.runs.quota import QuotaClient
-from services.executor.runs.reconcile import OVERDUE, Reconciler
-from services.executor.runs.start import RunRequest, RunStarter
-from services.executor.store import Store
+from services.executor.runs.prepared import RunPreparer, RunRequest
+from services.executor.runs.reconcile import Reconciler
+from services.executor.runs.start import RunStarter
+from services.executor.runs.states import ReportedState, RunKey, RunStates
 from services.executor.templates.name import PipelineName
 from services.executor.templates.parameters import ParameterType, parse
-from services.platform.errors import InvalidArgument, Unavailable
+from services.platform.errors import InvalidArgument
 from services.platform.rpc.structs import to_mapping
-
-_log = structlog.get_logger()
 
 type Context = grpc.aio.ServicerContext[Any, Any]
 
 MAX_RUNS = 1_000
-MAX_CONCURRENT_TENANTS = 8
 TRIGGER_TYPES = ("scheduler", "backfill")
-UNKNOWN = "UNKNOWN"
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
 class RunServicer(RunServiceServicer):
     """What the scheduler needs of the executor. See `run_service.proto`."""
 
-    def __init__(self, *, starter: RunStarter, quota: QuotaClient, store: Store, reconciler: Reconciler) -> None:
-        self._starter, self._quota, self._store, self._reconciler = starter, quota, store, reconciler
+    def __init__(self, *, preparer: RunPreparer, starter: RunStarter, states: RunStates, reconciler: Reconciler) -> None:
+        self._preparer, self._starter, self._states, self._reconciler = preparer, starter, states, reconciler
 
     async def CheckPipeline(self, request: messages.CheckPipelineRequest, context: Context) -> messages.CheckPipelineResponse:
         """Whether a pipeline exists and takes these parameters. Raises NotFound, InvalidArgument."""
@@ -47,71 +39,34 @@ class RunServicer(RunServiceServicer):
             given=to_mapping(request.parameters, "parameters"),
             trigger_type="scheduler",
         )
-        template, _ = self._starter.check(wanted)
+        template = self._preparer.prepare(wanted).template
         dates = [spec.name for spec in template.parameters if spec.type is ParameterType.DATE]
         return messages.CheckPipelineResponse(pipeline_id=template.name.hyphenated, date_parameters=dates)
 
     async def StartRun(self, request: messages.StartRunRequest, context: Context) -> messages.StartRunResponse:
-        """Starts an attempt of a scheduled run, once. Raises as `RunStarter.start` does."""
-        return messages.StartRunResponse(status=await self._starter.start_once(_to_request(request)))
+        """Starts an attempt of a scheduled run, once. Raises as `RunStarter.start_attempt` does."""
+        return messages.StartRunResponse(status=await self._starter.start_attempt(_to_request(request)))
 
     async def GetRunStates(self, request: messages.GetRunStatesRequest, context: Context) -> messages.GetRunStatesResponse:
-        """How runs stand. Whoever has a slot is RUNNING: of those led here this process knows, of all others one look at the ledger tells,
-        for all tenants. How the rest has ended, or that it never began, takes a statement a tenant; where that cannot be read, its runs are
-        UNKNOWN, and the others' are told all the same. Raises InvalidArgument, or Unavailable if auth does not answer.
-        """
+        """How runs stand. See `RunStates.of`. Raises InvalidArgument, or Unavailable if auth does not answer."""
         if len(request.runs) > MAX_RUNS:
             raise InvalidArgument("runs", f"ask about at most {MAX_RUNS} at once.")
-        running = {key.pipeline_logging_id for key in request.runs if self._starter.is_here(key.pipeline_logging_id)}
-        if elsewhere := [key.pipeline_logging_id for key in request.runs if key.pipeline_logging_id not in running]:
-            running |= await self._quota.held(elsewhere)
-        to_read = defaultdict[str, list[str]](list)
-        for key in request.runs:
-            if key.pipeline_logging_id not in running:
-                to_read[key.tenant_id].append(key.pipeline_logging_id)
-        room = asyncio.Semaphore(MAX_CONCURRENT_TENANTS)
-
-        async def read(tenant_id: str, runs: list[str]) -> dict[str, RunEnd] | None:
-            async with room:
-                try:
-                    return await self._read(tenant_id, runs)
-                except Unavailable:
-                    _log.warning("runs_unreadable", tenant_id=tenant_id, runs=len(runs))
-                    return None
-
-        tenants = await asyncio.gather(*(read(tenant_id, runs) for tenant_id, runs in to_read.items()))
-        ends = dict(zip(to_read, tenants, strict=True))
-
-        def state(key: messages.RunKey) -> messages.RunState:
-            run = key.pipeline_logging_id
-            if run in running:
-                return messages.RunState(pipeline_logging_id=run, status=RunStatus.RUNNING)
-            of_tenant = ends[key.tenant_id]
-            if of_tenant is None:
-                return messages.RunState(pipeline_logging_id=run, status=UNKNOWN)
-            return _state(run, of_tenant.get(run))
-
-        return messages.GetRunStatesResponse(states=map(state, request.runs))
+        keys = [RunKey(tenant_id=key.tenant_id, pipeline_logging_id=key.pipeline_logging_id) for key in request.runs]
+        states = zip(keys, await self._states.of(keys), strict=True)
+        return messages.GetRunStatesResponse(states=[_state(key, state) for key, state in states])
 
     async def ReconcileRuns(self, request: messages.ReconcileRunsRequest, context: Context) -> messages.ReconcileRunsResponse:
         """Ends runs whose slot nobody renews, now. Raises Unavailable if auth does not answer."""
         return messages.ReconcileRunsResponse(settled_count=len(await self._reconciler.reconcile_expired()))
 
-    async def _read(self, tenant_id: str, runs: list[str]) -> dict[str, RunEnd]:
-        """A tenant's runs; those that outlived their deadline are ended first."""
-        ends = await self._store.run_ends(tenant_id, runs, self._reconciler.overdue_since)
-        overdue = [run for run, end in ends.items() if end.is_overdue]
-        for run, status in (await self._reconciler.fail_overdue(tenant_id, overdue)).items():
-            if status is RunStatus.FAILED:
-                ends[run] = RunEnd(status=status, error_message=OVERDUE, is_final=False, is_overdue=False)
-        return ends
 
-
-def _state(run: str, end: RunEnd | None) -> messages.RunState:
-    if end is None:
-        return messages.RunState(pipeline_logging_id=run)
-    why = (end.error_message or "") if end.status is RunStatus.FAILED else ""
-    return messages.RunState(pipeline_logging_id=run, status=end.status, error_message=why, is_final=end.is_final)
+def _state(key: RunKey, state: ReportedState) -> messages.RunState:
+    return messages.RunState(
+        pipeline_logging_id=key.pipeline_logging_id,
+        status=state.status,
+        error_message=state.error_message,
+        is_final=state.is_final,
+    )
 
 
 def _to_request(request: messages.StartRunRequest) -> RunRequest:

@@ -9,7 +9,7 @@ from google.protobuf import struct_pb2
 
 from services.executor.records import DqResult, Run, StepLog
 from services.executor.runs.dry_run import DryRun
-from services.executor.runs.execute import Job
+from services.executor.runs.prepared import PreparedRun
 from services.executor.templates.declared import CALENDAR
 from services.executor.templates.period import days_not_over
 from services.executor.templates.template import Template
@@ -102,16 +102,16 @@ def to_dq_result(result: DqResult) -> run_pb2.DqResult:
     )
 
 
-def to_dry_run(job: Job, dry_run: DryRun) -> messages.ValidatePipelineResponse:
+def to_dry_run(prepared: PreparedRun, dry_run: DryRun) -> messages.ValidatePipelineResponse:
     """What a dry run found."""
-    period = job.period
+    run, period = prepared.run, prepared.period
     return messages.ValidatePipelineResponse(
         valid=not dry_run.problems,
         problems=[messages.PipelineProblem(step_id=step_id, message=message) for step_id, message in dry_run.problems.items()],
-        parameters=_struct(job.run.parameters),
+        parameters=_struct(run.parameters),
         first_day=period.first.isoformat() if period else "",
         last_day=period.last.isoformat() if period else "",
-        days_not_over=[day.isoformat() for day in (period.not_over(job.run.started_at) if period else [])],
+        days_not_over=[day.isoformat() for day in (period.not_over(run.started_at) if period else [])],
         steps=[
             messages.StepPreview(
                 step_id=step.step_id,

@@ -6,7 +6,7 @@ from typing import Any, ClassVar, Final
 
 from services.executor.checks.own_rows import read_own_rows
 from services.executor.errors import FenceLost, StepError
-from services.executor.steps.publish_script import ACCEPT_LESS, FENCES, OUTSIDE, OWN, Replacement, publish_script
+from services.executor.steps.publish_script import ACCEPT_LESS, FENCES, OUTSIDE, OWN, RUNS, Replacement, publish_script
 from services.executor.templates.parameters import ParameterType
 from services.executor.templates.period import DAY
 from services.executor.templates.section import Section
@@ -29,7 +29,8 @@ class Publish:
     replacement: Replacement
     script: Block
     """See `publish_script`."""
-    fences: Table
+    meta: tuple[Table, ...]
+    """What else the script names: older ones lack a column of it."""
 
     async def run(self, context: StepContext) -> StepResult:
         """See Step. Raises FenceLost if the run has ended; StepError if a day would lose too much, or a row is none of the run's."""
@@ -37,7 +38,7 @@ class Publish:
         # One at a time into a table: BigQuery cancels all but one of the transactions that change it, each after seconds of work.
         async with context.tools.publish_locks.of(context.run.tenant_id, self.replacement.table.name):
             try:
-                outcome = (await context.query(self.script, self._own)).only_row
+                outcome = (await context.query(self.script, self._own(context))).only_row
             except bigquery.BadRequest as error:
                 if OUTSIDE not in str(error):
                     raise
@@ -54,15 +55,15 @@ class Publish:
     async def dry_run(self, context: StepContext) -> StepDryRun:
         """See Previewed."""
         await self._make_tables(context)
-        return StepDryRun(bytes_read=await context.dry_run(self.script, self._own))
+        return StepDryRun(bytes_read=await context.dry_run(self.script, self._own(context)))
 
     async def _make_tables(self, context: StepContext) -> None:
-        for table in (self.replacement.table, self.fences):
+        for table in (self.replacement.table, *self.meta):
             await context.tools.store.ensure_table(context.run.tenant_id, table)
 
-    @property
-    def _own(self) -> Mapping[str, object]:
-        return {OWN: self.replacement.own.value} if self.replacement.own else {}
+    def _own(self, context: StepContext) -> Mapping[str, object]:
+        own = {OWN: self.replacement.own.value} if self.replacement.own else {}
+        return own | {"claimed_by": context.run.claimed_by}
 
 
 def parse(section: Section, scope: Scope) -> Step:
@@ -81,7 +82,8 @@ def parse(section: Section, scope: Scope) -> Step:
         cost=_column(section, "cost", table, ("FLOAT64", "NUMERIC"), required=False),
         net_cost=_column(section, "net_cost", table, ("FLOAT64", "NUMERIC"), required=False),
     )
-    return Publish(replacement=replacement, script=publish_script(replacement, _rows(section, scope, table)), fences=scope.tables[FENCES])
+    script = publish_script(replacement, _rows(section, scope, table))
+    return Publish(replacement=replacement, script=script, meta=(scope.tables[FENCES], scope.tables[RUNS]))
 
 
 def _rows(section: Section, scope: Scope, table: Table) -> Block:

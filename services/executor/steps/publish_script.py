@@ -1,8 +1,8 @@
 """The fenced replace, composed: the one script by which rows get from staging into a tenant's table.
 
-    1. The run's fence row is made, OPEN, if the run is RUNNING (x_meta_publish_fences).
+    1. The run's fence row is made, OPEN, if the run is RUNNING and claimed by the publisher (x_meta_publish_fences).
     2. One transaction: what the days hold is measured, they are deleted, the new rows inserted, the difference is measured, and last the
-       fence row is changed where it is still OPEN and no day would lose too much. No row changed: rollback.
+       fence row is changed where it is still OPEN, made under the same claim, and no day would lose too much. No row changed: rollback.
 
 Why it is safe
     - A run that ends otherwise than by completing (cancel, reconcile, deadline, failure) has its fence closed before its row says so. That
@@ -25,7 +25,7 @@ FENCES = "x_meta_publish_fences"
 RUNS = "x_meta_pipeline_runs"
 OUTSIDE = "a row to publish lies outside the days or the provider of the run"
 """The text of the error that ends the script for such a row."""
-PARAMS = {"pipeline_logging_id": "STRING", "loaded_at": "TIMESTAMP", "first_day": "DATE", "last_day": "DATE"}
+PARAMS = {"pipeline_logging_id": "STRING", "claimed_by": "STRING", "loaded_at": "TIMESTAMP", "first_day": "DATE", "last_day": "DATE"}
 ACCEPT_LESS = "accept_less"
 """The parameter by which a caller says that days may lose more than half of what they hold."""
 OWN = "_publish_own"
@@ -74,10 +74,10 @@ DECLARE inserted INT64 DEFAULT 0;
 DECLARE changes ARRAY<STRUCT<
   usage_date DATE, currency STRING, rows_before INT64, rows_after INT64, cost_before FLOAT64, cost_after FLOAT64,
   net_before FLOAT64, net_after FLOAT64, is_too_little BOOL>>;
-INSERT INTO {FENCES} (pipeline_logging_id, state, updated_at)
-SELECT DISTINCT r.pipeline_logging_id, 'OPEN', @loaded_at
+INSERT INTO {FENCES} (pipeline_logging_id, state, updated_at, claimed_by)
+SELECT DISTINCT r.pipeline_logging_id, 'OPEN', @loaded_at, @claimed_by
 FROM {RUNS} AS r
-WHERE r.pipeline_logging_id = @pipeline_logging_id AND r.status = 'RUNNING'
+WHERE r.pipeline_logging_id = @pipeline_logging_id AND r.status = 'RUNNING' AND r.claimed_by = @claimed_by
   AND NOT EXISTS (SELECT 1 FROM {FENCES} AS f WHERE f.pipeline_logging_id = @pipeline_logging_id);
 BEGIN TRANSACTION;
 SET changes = {changes};
@@ -89,7 +89,7 @@ FROM (
 ) AS n;
 SET inserted = @@row_count;
 UPDATE {FENCES} SET updated_at = @loaded_at
-WHERE pipeline_logging_id = @pipeline_logging_id AND state = 'OPEN'
+WHERE pipeline_logging_id = @pipeline_logging_id AND state = 'OPEN' AND claimed_by = @claimed_by
   AND NOT EXISTS (SELECT 1 FROM {FENCES} AS f WHERE f.pipeline_logging_id = @pipeline_logging_id AND f.state = 'CLOSED')
   AND (IFNULL(@{ACCEPT_LESS}, FALSE) OR NOT EXISTS (SELECT 1 FROM UNNEST(changes) AS c WHERE c.is_too_little));
 IF @@row_count = 0 THEN

@@ -13,7 +13,7 @@ class PipelineName:
     """Which template: `configs/{provider}/{domain}/{template}.yml`."""
 
     provider: str
-    """Lower-case, e.g. gcp. In upper case it names the credentials that the pipeline uses."""
+    """Lower-case, e.g. gcp."""
     domain: str
     template: str
 
@@ -30,6 +30,11 @@ class PipelineName:
         if not all(SEGMENT.fullmatch(part) for part in (provider, domain, template)):
             return None
         return cls(provider=provider, domain=domain, template=template)
+
+    @property
+    def credentials_provider(self) -> str:
+        """`GCP`, as the credentials service and x_meta_step_logs have it."""
+        return self.provider.upper()
 
     @property
     def path(self) -> str:

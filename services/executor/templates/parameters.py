@@ -80,7 +80,7 @@ class ParameterSpec:
         return parse(self.type, value, today=today)
 
 
-def resolve(
+def resolve(  # noqa: PLR0913 - what a value depends on, each given apart so that the time is passed in
     specs: Iterable[ParameterSpec],
     given: Mapping[str, object],
     *,

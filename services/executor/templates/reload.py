@@ -14,6 +14,7 @@ from services.executor.templates.name import PipelineName
 from services.executor.templates.step import StepType
 from services.executor.templates.template import Template
 from services.platform import metrics
+from services.platform.periodic import Periodic
 
 FILES = ("*/*/*.yml", "*/*/*.sql")
 """Templates, their SQL, and the DDL; what is mounted as a link is followed."""
@@ -26,7 +27,8 @@ class ReloadingCatalog:
 
     def __init__(self, configs: Path, step_types: Mapping[str, StepType], *, poll_seconds: float) -> None:
         """Reads the templates. Raises ValueError for DDL that cannot be read."""
-        self._configs, self._step_types, self._poll_seconds = configs, step_types, poll_seconds
+        self._configs, self._step_types = configs, step_types
+        self._periodic = Periodic("templates", (self._look, poll_seconds))
         self._seen = _stamps(configs)
         self._now = load_catalog(configs, step_types)
         _tell(self._now)
@@ -37,26 +39,22 @@ class ReloadingCatalog:
         return self._now.templates
 
     async def __aenter__(self) -> Self:
-        self._following = asyncio.create_task(self._follow())
+        await self._periodic.__aenter__()
         return self
 
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self._following.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await self._following
+        await self._periodic.__aexit__(kind, error, trace)
 
-    async def _follow(self) -> None:
-        while True:
-            await asyncio.sleep(self._poll_seconds)
-            try:
-                # Taken before the files are read: what changes in between is read again.
-                stamps = await asyncio.to_thread(_stamps, self._configs)
-                if stamps != self._seen:
-                    found = await asyncio.to_thread(load_catalog, self._configs, self._step_types)
-                    self._now, self._seen = carried_over(self._now, found), stamps
-                    _tell(self._now)
-            except Exception as error:  # noqa: BLE001 - whatever stands in the files, they are looked at again
-                _log.error("templates_unreadable", problem=str(error))
+    async def _look(self) -> None:
+        try:
+            # Taken before the files are read: what changes in between is read again.
+            stamps = await asyncio.to_thread(_stamps, self._configs)
+            if stamps != self._seen:
+                found = await asyncio.to_thread(load_catalog, self._configs, self._step_types)
+                self._now, self._seen = carried_over(self._now, found), stamps
+                _tell(self._now)
+        except (ValueError, OSError) as error:  # what stands in the files, in words for the operator; they are looked at again
+            _log.error("templates_unreadable", problem=str(error))
 
 
 def _tell(catalog: Catalog) -> None:

@@ -103,7 +103,7 @@ class BigQuery:
 
         return await self.run_job(block.name, insert, read, seconds=seconds, written=_tables(block, dataset))
 
-    async def run_job[Answer](
+    async def run_job[Answer](  # noqa: PLR0913 - how a job is sent, read, and bounded
         self,
         what: str,
         insert: Callable[[str, float], Any],

@@ -12,7 +12,7 @@ import structlog
 
 from services.platform.clock import Clock
 from services.platform.errors import ConvergenceError
-from services.platform.periodic import run_periodically
+from services.platform.periodic import Periodic
 from services.scheduler.queue.claims import Claim
 from services.scheduler.queue.executor_client import AttemptState, ExecutorClient
 from services.scheduler.queue.outcomes import End, Refusal, RetryPolicy, completed, failed
@@ -52,12 +52,13 @@ class ClaimWatcher:
         chance: Callable[[], float] = random.random,
     ) -> None:
         self._store, self._executor, self._clock, self._chance = store, executor, clock, chance
-        self._poll_seconds, self._lease = settings.poll_seconds, timedelta(seconds=settings.claim_lease)
+        self._lease = timedelta(seconds=settings.claim_lease)
         self._policy = RetryPolicy(base=timedelta(seconds=settings.retry_base_seconds), cap=timedelta(seconds=settings.retry_cap_seconds))
         self._starter = AttemptStarter(executor=executor, clock=clock, policy=self._policy, max_concurrent=settings.starts_at_once)
         self._writer = QueueWriter(store, clock, batch_window_seconds=settings.journal_gather_seconds)
         self._held: dict[tuple[str, str], _Held] = {}
         self._tasks = set[asyncio.Task[None]]()
+        self._periodic = Periodic("following", (self.poll, settings.poll_seconds), (self.renew, settings.claim_lease / 3))
 
     def start(self, claims: Iterable[Claim]) -> None:
         """Takes fresh claims and starts their runs in the background."""
@@ -151,13 +152,13 @@ class ClaimWatcher:
 
     async def __aenter__(self) -> Self:
         await self._writer.__aenter__()
-        rounds = ((self.poll, self._poll_seconds), (self.renew, self._lease.total_seconds() / 3))
-        self._loops = [asyncio.create_task(run_periodically(what, every=every, name="following")) for what, every in rounds]
+        await self._periodic.__aenter__()
         return self
 
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         # A StartRun that is cut off may have begun: whoever takes the claim over asks.
-        for task in (tasks := [*self._loops, *self._tasks]):
+        await self._periodic.__aexit__(kind, error, trace)
+        for task in (tasks := [*self._tasks]):
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         await self._writer.__aexit__(kind, error, trace)

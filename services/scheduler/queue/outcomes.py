@@ -78,7 +78,7 @@ def completed(claim: Claim) -> End:
     return End(claim=claim, outcome=ClaimOutcome.COMPLETED, pipeline_logging_id=claim.pipeline_logging_id)
 
 
-def failed(
+def failed(  # noqa: PLR0913 - a decision: whatever it depends on is passed in
     claim: Claim, message: str, policy: RetryPolicy, *, now: datetime, chance: float, is_final: bool = False, began: bool = True
 ) -> End:
     """Step 6: one failure more; back to the queue while that is below `max_retries` and another attempt may help.

@@ -12,7 +12,7 @@ import structlog
 
 from services.platform.clock import Clock
 from services.platform.group_commit import GroupCommit
-from services.platform.periodic import run_once, run_periodically
+from services.platform.periodic import Periodic, run_once
 from services.scheduler.queue.claim_watcher import ClaimWatcher
 from services.scheduler.queue.claims import Claim
 from services.scheduler.queue.executor_client import ExecutorClient
@@ -31,6 +31,7 @@ class QueueProcessor:
         self._store, self._watcher, self._executor, self._clock = store, watcher, executor, clock
         self._lease = timedelta(seconds=lease_seconds)
         self._looking: asyncio.Task[None] | None = None
+        self._periodic = Periodic("reconcile", (self._look_again, lease_seconds))
         self._claims: GroupCommit[int, list[Claim]] = GroupCommit(self._claim_batch)
 
     async def process(self, max_runs: int) -> list[Claim]:
@@ -71,13 +72,13 @@ class QueueProcessor:
         self._look_soon()
 
     async def __aenter__(self) -> Self:
-        self._look_soon()
-        self._looking_again = asyncio.create_task(run_periodically(self._look_again, every=self._lease.total_seconds(), name="reconcile"))
+        self._look_soon()  # under way before anything else: whoever waits for it need not wait for a first round
+        await self._periodic.__aenter__()
         return self
 
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         await self._claims.__aexit__(kind, error, trace)
-        looks = [look for look in (self._looking, self._looking_again) if look is not None]
-        for look in looks:
-            look.cancel()
-        await asyncio.wait(looks)
+        await self._periodic.__aexit__(kind, error, trace)
+        if self._looking is not None:
+            self._looking.cancel()
+            await asyncio.wait([self._looking])

@@ -10,8 +10,9 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 
 from services.executor.keyed_locks import KeyedLocks
 from services.executor.runs.active import ActiveRuns
+from services.executor.runs.admission import Admission
 from services.executor.runs.cancel import Canceller
-from services.executor.runs.execute import Job
+from services.executor.runs.prepared import PreparedRun, RunPreparer
 from services.executor.runs.reconcile import Reconciler
 from services.executor.runs.start import RunStarter
 from services.executor.sources.gcp.bigquery import GcpCredentials
@@ -89,10 +90,10 @@ async def tools(tenant: Tenant, store: Store, service_settings: ServiceSettings,
 
 
 @pytest.fixture
-def begin(tenant: Tenant, store: Store, catalog: Catalog) -> Callable[..., Awaitable[Job]]:
+def begin(tenant: Tenant, store: Store, catalog: Catalog) -> Callable[..., Awaitable[PreparedRun]]:
     """Writes the row of a run that is about to begin."""
 
-    async def write(pipeline: PipelineName = BILLING, /, **parameters: object) -> Job:
+    async def write(pipeline: PipelineName = BILLING, /, **parameters: object) -> PreparedRun:
         job = tenant.job(catalog, pipeline, **parameters)
         await store.insert_run(job.run, seconds=10)
         return job
@@ -134,20 +135,17 @@ def canceller(active: ActiveRuns, store: Store, quota: RecordingLedger) -> Cance
 
 
 @pytest.fixture
+def preparer(catalog: Catalog) -> RunPreparer:
+    return RunPreparer(catalog, SystemClock())
+
+
+@pytest.fixture
 def make_starter(
-    catalog: Catalog, credentials: Credentials, quota: RecordingLedger, store: Store, reconciler: Reconciler
+    preparer: RunPreparer, credentials: Credentials, quota: RecordingLedger, store: Store, reconciler: Reconciler
 ) -> Callable[[ActiveRuns], RunStarter]:
     """The way in of one executor process; several share the ledger and the store."""
-    return lambda active: RunStarter(
-        catalog=catalog,
-        credentials=credentials,  # type: ignore[arg-type]
-        quota=quota,  # type: ignore[arg-type]
-        store=store,
-        active=active,
-        reconciler=reconciler,
-        clock=SystemClock(),
-        lease_seconds=30.0,
-    )
+    admission = Admission(store=store, quota=quota, reconciler=reconciler, clock=SystemClock(), lease_seconds=30.0)  # type: ignore[arg-type]
+    return lambda active: RunStarter(preparer=preparer, credentials=credentials, admission=admission, active=active)  # type: ignore[arg-type]
 
 
 @pytest.fixture

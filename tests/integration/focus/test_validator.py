@@ -4,8 +4,9 @@ from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
-from services.executor.records import RunStatus
-from services.executor.runs.execute import Job, execute
+from services.executor.records import RunOutcome, RunStatus
+from services.executor.runs.execute import execute
+from services.executor.runs.prepared import PreparedRun
 from services.executor.store import Store
 from services.executor.templates.name import PipelineName
 from services.executor.templates.step import Toolbox
@@ -27,7 +28,7 @@ MIN_RULES = 300
 
 
 async def test_nothing_is_broken_but_what_is_accepted(
-    tenant: Tenant, tools: Toolbox, store: Store, begin: Callable[..., Awaitable[Job]], tmp_path: Path
+    tenant: Tenant, tools: Toolbox, store: Store, begin: Callable[..., Awaitable[PreparedRun]], tmp_path: Path
 ) -> None:
     """Awkward rows through the whole pipeline, a row of every kind, commitments with their usage.
 
@@ -36,7 +37,7 @@ async def test_nothing_is_broken_but_what_is_accepted(
     load(tenant.host, f"{tenant.project}.costs.gcp_billing_export_resource_v1_{ACCOUNT}", awkward(DAY, 200, 3))
     job = await begin(date=DAY.isoformat())
     assert (await execute(job, tools)).status is RunStatus.COMPLETED
-    await store.finish_run(tenant.tenant_id, job.run.pipeline_logging_id, RunStatus.COMPLETED, at=datetime.now(UTC))
+    await store.finish_run(tenant.tenant_id, job.run.pipeline_logging_id, RunOutcome(status=RunStatus.COMPLETED), at=datetime.now(UTC))
     kinds = [changes for changes, _ in [*CHARGES.values(), *DETAILS.values()]]
     await insert(tenant, [source_row(DAY, **changes) for changes in [*kinds, EVERYTHING]])
     examples = example_rows()

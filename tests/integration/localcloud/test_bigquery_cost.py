@@ -437,7 +437,7 @@ def test_another_local_bigquery_is_refused(monkeypatch: pytest.MonkeyPatch, owne
         part.install()
 
 
-@pytest.mark.parametrize("part", [job_records, translations, own_results, empty_tables])
+@pytest.mark.parametrize("part", [partitions, job_records, translations, own_results, empty_tables])
 def test_another_version_is_refused(monkeypatch: pytest.MonkeyPatch, part: Any) -> None:
     monkeypatch.setattr(version, "VERSION", "0.3.1")
     with pytest.raises(RuntimeError, match=r"is that of 0\.3\.1"):

@@ -7,7 +7,8 @@ from typing import Any
 
 from services.executor.notify.notification import Notification
 from services.executor.records import RunOutcome, RunStatus
-from services.executor.runs.execute import Job
+from services.executor.runs.execute import RunProgress
+from services.executor.runs.prepared import PreparedRun
 from services.executor.runs.quota import Reservation
 from services.executor.sources.gcp.bigquery import GcpBilling
 from services.executor.sources.gcp.prices import GcpPrices
@@ -86,7 +87,7 @@ class Work:
         self.working = 0
         self.most = 0
 
-    async def __call__(self, job: Job) -> RunOutcome:
+    async def __call__(self, prepared: PreparedRun, progress: RunProgress) -> RunOutcome:
         self.working += 1
         self.most = max(self.most, self.working)
         try:

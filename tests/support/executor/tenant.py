@@ -9,7 +9,7 @@ from typing import Any
 from google.cloud import bigquery
 
 from services.executor.records import Run
-from services.executor.runs.execute import Job
+from services.executor.runs.prepared import PreparedRun
 from services.executor.sources.gcp.bigquery import GcpCredentials
 from services.executor.templates.catalog import Catalog
 from services.executor.templates.name import PipelineName
@@ -36,7 +36,7 @@ class Tenant:
         config = bigquery.QueryJobConfig(default_dataset=self.bq.tenant(self.tenant_id))
         return await self.bq.call("test", lambda _: [dict(row) for row in self.bq.client.query_and_wait(sql, job_config=config)])
 
-    def job(self, catalog: Catalog, pipeline: PipelineName = BILLING, /, **parameters: object) -> Job:
+    def job(self, catalog: Catalog, pipeline: PipelineName = BILLING, /, **parameters: object) -> PreparedRun:
         """A run that has not begun."""
         template = catalog.templates[pipeline]
         values = template.values_of(parameters, now=datetime(2025, 11, 18, tzinfo=UTC))
@@ -49,5 +49,6 @@ class Tenant:
             parameters=to_json(values),
             started_at=now,
             deadline_at=now + timedelta(seconds=template.timeout_seconds),
+            claimed_by=str(uuid.uuid4()),
         )
-        return Job(run=run, template=template, parameters=values)
+        return PreparedRun(run=run, template=template, given=parameters, values=values, period=template.period_of(values))

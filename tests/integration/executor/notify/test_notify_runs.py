@@ -28,7 +28,8 @@ from services.executor.notify.responses import NotDelivered
 from services.executor.records import Run, RunStatus
 from services.executor.runs.active import STOPPED, ActiveRuns
 from services.executor.runs.cancel import Canceller
-from services.executor.runs.execute import Job, execute
+from services.executor.runs.execute import execute
+from services.executor.runs.prepared import PreparedRun
 from services.executor.sources.credentials import SealedCredential
 from services.executor.steps import STEP_TYPES
 from services.executor.store import Store
@@ -107,13 +108,13 @@ def heard() -> Heard:
 
 
 @pytest.fixture
-def job_of(begin: Begin) -> Callable[..., Awaitable[Job]]:
+def job_of(begin: Begin) -> Callable[..., Awaitable[PreparedRun]]:
     """A run of a template, its row written."""
 
-    async def make(template: Template, **parameters: object) -> Job:
+    async def make(template: Template, **parameters: object) -> PreparedRun:
         job = await begin(date="2025-11-17")
         values = resolve(template.parameters, {"date": "2025-11-17", **parameters}, now=datetime(2025, 11, 18, tzinfo=UTC))
-        return replace(job, template=template, parameters=values, run=replace(job.run, parameters=to_json(values)))
+        return replace(job, template=template, values=values, run=replace(job.run, parameters=to_json(values)))
 
     return make
 
@@ -121,7 +122,7 @@ def job_of(begin: Begin) -> Callable[..., Awaitable[Job]]:
 @asynccontextmanager
 async def leading(tools: Toolbox, store: Store, quota: RecordingLedger) -> AsyncIterator[ActiveRuns]:
     runs = ActiveRuns(
-        execute=lambda job: execute(job, tools),
+        execute=lambda prepared, progress: execute(prepared, tools, progress),
         store=store,
         quota=quota,  # type: ignore[arg-type]
         clock=SystemClock(),
@@ -139,7 +140,7 @@ async def tells(store: Store, run: Run) -> dict[str, object]:
 
 
 type MakeTemplate = Callable[..., Template]
-type JobOf = Callable[..., Awaitable[Job]]
+type JobOf = Callable[..., Awaitable[PreparedRun]]
 
 
 async def test_a_run_that_worked_tells_its_rows(tools: Toolbox, store: Store, heard: Heard, template: MakeTemplate, job_of: JobOf) -> None:

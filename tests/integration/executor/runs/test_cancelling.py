@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import pytest
 from convergence.executor.v1 import pipeline_service_pb2 as messages
 
-from services.executor.records import RunStatus
+from services.executor.records import RunOutcome, RunStatus
 from services.executor.runs.active import ActiveRuns
 from services.executor.runs.cancel import CANCELLED, Canceller
 from services.executor.runs.leases import LeaseRenewer
@@ -101,7 +101,9 @@ async def test_a_caller_hears_when_the_slot_is_not_free_yet(
 async def test_what_cannot_be_cancelled(tenant: Tenant, begin: Begin, canceller: Canceller, quota: RecordingLedger, store: Store) -> None:
     """A run that has ended in another way stays as it is; one that does not exist is not found. No slot is touched."""
     job = await begin(**DATE)
-    await store.finish_run(tenant.tenant_id, job.run.pipeline_logging_id, RunStatus.COMPLETED, at=datetime.now(UTC), rows_processed=1)
+    await store.finish_run(
+        tenant.tenant_id, job.run.pipeline_logging_id, RunOutcome(status=RunStatus.COMPLETED, rows_processed=1), at=datetime.now(UTC)
+    )
 
     with pytest.raises(FailedPrecondition, match="COMPLETED") as refused:
         await canceller.cancel(tenant.tenant_id, job.run.pipeline_logging_id)

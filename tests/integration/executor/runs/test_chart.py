@@ -7,9 +7,9 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import services.executor
-from services.executor.records import Run, RunStatus
+from services.executor.records import Run, RunOutcome, RunStatus
 from services.executor.runs.cancel import Canceller
-from services.executor.runs.execute import Job
+from services.executor.runs.prepared import PreparedRun
 from services.executor.runs.reconcile import Reconciler
 from services.executor.store import Store
 from services.executor.templates.catalog import Catalog
@@ -45,7 +45,7 @@ async def test_the_code_does_what_the_chart_says(
     now, expected = datetime.now(UTC), chart()
 
     async def finish(run: Run, status: RunStatus) -> None:
-        await store.finish_run(run.tenant_id, run.pipeline_logging_id, status, at=now)
+        await store.finish_run(run.tenant_id, run.pipeline_logging_id, RunOutcome(status=status), at=now)
 
     async def cancel(run: Run) -> None:
         try:
@@ -84,7 +84,7 @@ async def test_the_code_does_what_the_chart_says(
         assert there == {}
 
 
-async def put(tenant: Tenant, catalog: Catalog) -> dict[str, Job]:
+async def put(tenant: Tenant, catalog: Catalog) -> dict[str, PreparedRun]:
     """One run in each state, past its deadline, one without a row, and no other row."""
     jobs = {state: tenant.job(catalog, **DATE) for state in (NO_ROW, *RunStatus)}
     began = "TIMESTAMP '2025-11-18 01:00:00'"

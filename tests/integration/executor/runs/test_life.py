@@ -10,13 +10,13 @@ import pytest
 from convergence.executor.v1 import pipeline_service_pb2 as messages
 from google.protobuf import json_format
 
-from services.executor.records import ClaimResult, Run, RunFilter, RunStatus
+from services.executor.records import ClaimResult, Run, RunFilter, RunOutcome, RunStatus
 from services.executor.runs.active import STOPPED, ActiveRuns
 from services.executor.runs.cancel import Canceller
 from services.executor.runs.dry_run import DryRunner
-from services.executor.runs.execute import Job
 from services.executor.runs.idempotency import IdempotentStarts
 from services.executor.runs.leases import SLOT_LOST, LeaseRenewer
+from services.executor.runs.prepared import PreparedRun, RunPreparer
 from services.executor.runs.quota import Reservation
 from services.executor.runs.reconcile import LOST, Reconciler
 from services.executor.runs.start import RunStarter
@@ -31,7 +31,7 @@ from services.platform.errors import FailedPrecondition, InvalidArgument, NotFou
 from tests.support.executor.fakes import CALL, Credentials, RecordingLedger, Work
 from tests.support.executor.tenant import Tenant
 
-type Begin = Callable[..., Awaitable[Job]]
+type Begin = Callable[..., Awaitable[PreparedRun]]
 DATE = {"date": "2025-11-17"}
 
 
@@ -41,14 +41,15 @@ def renewer(active: ActiveRuns, store: Store, reconciler: Reconciler, quota: Rec
 
 
 @pytest.fixture
-def servicer(starter: RunStarter, canceller: Canceller, catalog: Catalog, store: Store, tools: Toolbox) -> PipelineServicer:
+def servicer(
+    preparer: RunPreparer, starter: RunStarter, canceller: Canceller, credentials: Credentials, store: Store, tools: Toolbox
+) -> PipelineServicer:
     return PipelineServicer(
-        starter=starter,
-        idempotent_starts=IdempotentStarts(starter, store, SystemClock()),
+        preparer=preparer,
+        starts=IdempotentStarts(starter, store, SystemClock()),
+        dry_runner=DryRunner(tools, credentials, query_usd_per_tib=6.25),  # type: ignore[arg-type]
         canceller=canceller,
-        dry_runner=DryRunner(tools, query_usd_per_tib=6.25),
         store=store,
-        catalog=catalog,
     )
 
 
@@ -87,7 +88,7 @@ async def test_sixty_runs_of_one_tenant_that_begin_at_once_share_few_statements(
     assert [state.status for state in states.values()] == [RunStatus.RUNNING] * 60
     if statement == "claim_run":
         assert answers == [ClaimResult(is_ours=True, status=RunStatus.RUNNING)] * 60
-        others = [replace(run, deadline_at=run.deadline_at + timedelta(seconds=1)) for run in runs]
+        others = [replace(run, claimed_by="another") for run in runs]
         late = await asyncio.gather(*(store.claim_run(run, seconds=20) for run in others))
         assert late == [ClaimResult(is_ours=False, status=RunStatus.RUNNING)] * 60
 
@@ -227,7 +228,9 @@ async def test_expired_slots_are_reconciled(
 ) -> None:
     """Executor killed in mid-run, killed after the run ended, killed before it began; and a tenant that has no dataset."""
     dead, done = await begin(**DATE), await begin(**DATE)
-    await store.finish_run(tenant.tenant_id, done.run.pipeline_logging_id, RunStatus.COMPLETED, at=datetime.now(UTC), rows_processed=1)
+    await store.finish_run(
+        tenant.tenant_id, done.run.pipeline_logging_id, RunOutcome(status=RunStatus.COMPLETED, rows_processed=1), at=datetime.now(UTC)
+    )
     never = Reservation(tenant_id=tenant.tenant_id, pipeline_logging_id="never", usage_date=date(2025, 11, 18))
     nobody = Reservation(tenant_id=f"{tenant.tenant_id}_x", pipeline_logging_id="nobody", usage_date=date(2025, 11, 18))
     quota.orphans = [slot(dead.run), slot(done.run), never, nobody]
@@ -252,7 +255,7 @@ async def test_a_run_ends_once(tenant: Tenant, begin: Begin, store: Store) -> No
     job = await begin(**DATE)
     identity, now = job.run.pipeline_logging_id, datetime.now(UTC)
     ends = (RunStatus.FAILED, RunStatus.COMPLETED)
-    answers = await asyncio.gather(*(store.finish_run(tenant.tenant_id, identity, status, at=now) for status in ends))
+    answers = await asyncio.gather(*(store.finish_run(tenant.tenant_id, identity, RunOutcome(status=status), at=now) for status in ends))
     run = await store.find_run(tenant.tenant_id, identity)
     assert run
     assert answers == [run.status, run.status]
@@ -262,7 +265,7 @@ async def test_runs_are_listed_in_pages(tenant: Tenant, begin: Begin, servicer: 
     """Newest first, filters in either writing, a token that goes on where the page ended; a replayed insert is one run."""
     jobs = [await begin(**DATE) for _ in range(3)]
     await store.insert_run(jobs[0].run, seconds=10)
-    await store.finish_run(tenant.tenant_id, jobs[1].run.pipeline_logging_id, RunStatus.FAILED, at=datetime.now(UTC))
+    await store.finish_run(tenant.tenant_id, jobs[1].run.pipeline_logging_id, RunOutcome(status=RunStatus.FAILED), at=datetime.now(UTC))
     ids = [job.run.pipeline_logging_id for job in reversed(jobs)]
 
     async def listed(**wanted: Any) -> messages.ListRunsResponse:

@@ -5,7 +5,8 @@ from datetime import date
 from typing import Any
 
 from services.executor.records import RunStatus
-from services.executor.runs.execute import Job, execute
+from services.executor.runs.execute import execute
+from services.executor.runs.prepared import PreparedRun
 from services.executor.store import Store
 from services.executor.templates.name import PipelineName
 from services.executor.templates.step import Toolbox
@@ -104,7 +105,7 @@ async def columns_of(tenant: Tenant, table: str) -> list[str]:
     return [row["column_name"] for row in await tenant.rows(sql)]
 
 
-async def test_its_pipelines_go_on(tenant: Tenant, tools: Toolbox, begin: Callable[..., Awaitable[Job]], store: Store) -> None:
+async def test_its_pipelines_go_on(tenant: Tenant, tools: Toolbox, begin: Callable[..., Awaitable[PreparedRun]], store: Store) -> None:
     """Billing, and FOCUS over a new day and an old one; what was there has NULL in the new columns and is otherwise as it was."""
     await make_old(tenant)
     old_rows: Callable[[], Awaitable[list[dict[str, Any]]]] = lambda: tenant.rows(  # noqa: E731 - asked twice

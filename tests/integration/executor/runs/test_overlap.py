@@ -10,7 +10,8 @@ import pytest
 
 from services.executor.records import Period, Run
 from services.executor.runs.active import ActiveRuns
-from services.executor.runs.start import RunRequest, RunStarter
+from services.executor.runs.prepared import PreparedRun, RunPreparer, RunRequest
+from services.executor.runs.start import RunStarter
 from services.executor.store import Store
 from services.executor.templates.catalog import Catalog
 from services.executor.templates.period import period_of
@@ -40,47 +41,56 @@ async def other(
         work.end.set()
 
 
-def wanted(tenant: Tenant, **parameters: object) -> RunRequest:
-    return RunRequest(pipeline_logging_id=str(uuid.uuid4()), tenant_id=tenant.tenant_id, name=BILLING, given=parameters or {"date": DAY})
+@pytest.fixture
+def wanted(tenant: Tenant, preparer: RunPreparer) -> Callable[..., PreparedRun]:
+    def prepare(**given: object) -> PreparedRun:
+        identity, given = str(uuid.uuid4()), given or {"date": DAY}
+        return preparer.prepare(RunRequest(pipeline_logging_id=identity, tenant_id=tenant.tenant_id, name=BILLING, given=given))
+
+    return prepare
 
 
 async def test_a_second_one_hears_the_firsts_id_and_leaves_nothing_behind(
-    tenant: Tenant, starter: RunStarter, quota: RecordingLedger
+    tenant: Tenant, wanted: Callable[..., PreparedRun], starter: RunStarter, quota: RecordingLedger
 ) -> None:
-    first = wanted(tenant)
+    first = wanted()
     await starter.start(first)
     with pytest.raises(AlreadyExists, match="cancel it") as refused:
-        await starter.start(wanted(tenant))
-    assert refused.value.metadata == {"pipeline_logging_id": first.pipeline_logging_id}
-    await starter.start(wanted(tenant, date="2025-11-18"))
+        await starter.start(wanted())
+    assert refused.value.metadata == {"pipeline_logging_id": first.run.pipeline_logging_id}
+    await starter.start(wanted(date="2025-11-18"))
     assert len(await tenant.rows("SELECT 1 FROM x_meta_pipeline_runs")) == 2
-    assert first.pipeline_logging_id in quota.reserved
+    assert first.run.pipeline_logging_id in quota.reserved
     assert len(quota.reserved) == 2
 
 
-async def test_the_overlap_is_what_a_caller_hears_also_at_a_limit(tenant: Tenant, starter: RunStarter, quota: RecordingLedger) -> None:
-    await starter.start(wanted(tenant))
+async def test_the_overlap_is_what_a_caller_hears_also_at_a_limit(
+    tenant: Tenant, wanted: Callable[..., PreparedRun], starter: RunStarter, quota: RecordingLedger
+) -> None:
+    await starter.start(wanted())
     quota.refusal = ResourceExhausted("CONCURRENT_LIMIT_REACHED", "Too many.")
     with pytest.raises(AlreadyExists):
-        await starter.start(wanted(tenant))
+        await starter.start(wanted())
     with pytest.raises(ResourceExhausted):
-        await starter.start(wanted(tenant, date="2025-11-18"))
+        await starter.start(wanted(date="2025-11-18"))
 
 
-async def test_a_run_that_has_ended_is_in_nobodys_way(tenant: Tenant, starter: RunStarter, quota: RecordingLedger, work: Work) -> None:
-    await starter.start(wanted(tenant))
+async def test_a_run_that_has_ended_is_in_nobodys_way(
+    tenant: Tenant, wanted: Callable[..., PreparedRun], starter: RunStarter, quota: RecordingLedger, work: Work
+) -> None:
+    await starter.start(wanted())
     work.end.set()
     async with asyncio.timeout(10):
         while not quota.settled:
             await asyncio.sleep(0.02)
-    await starter.start(wanted(tenant))
+    await starter.start(wanted())
 
 
 async def test_many_at_once_over_two_processes_are_one(
-    tenant: Tenant, starter: RunStarter, other: RunStarter, quota: RecordingLedger
+    tenant: Tenant, wanted: Callable[..., PreparedRun], starter: RunStarter, other: RunStarter, quota: RecordingLedger
 ) -> None:
     """All of them may pass the first look; the row decides."""
-    answers = await asyncio.gather(*(one.start(wanted(tenant)) for one in [starter, other] * 4), return_exceptions=True)
+    answers = await asyncio.gather(*(one.start(wanted()) for one in [starter, other] * 4), return_exceptions=True)
     assert sorted(str(answer) for answer in answers if not isinstance(answer, AlreadyExists)) == ["RUNNING"], answers
     [row] = await tenant.rows("SELECT pipeline_logging_id, deadline_at FROM x_meta_pipeline_runs")
     assert row["deadline_at"] is not None

@@ -10,7 +10,7 @@ import pytest
 from services.executor.records import RunStatus
 from services.executor.runs.dry_run import DryRunner
 from services.executor.runs.execute import execute
-from services.executor.runs.start import RunRequest, RunStarter
+from services.executor.runs.prepared import RunPreparer, RunRequest
 from services.executor.sources.gcp.prices import GcpPrices
 from services.executor.steps.bigquery_publish import Publish
 from services.executor.templates.step import Toolbox
@@ -19,13 +19,13 @@ from services.platform.bigquery.sql import make_block
 from services.platform.errors import InvalidArgument, ResourceExhausted
 from tests.integration.executor.steps.test_billing import DAY, export
 from tests.support.executor.billing_export import STANDARD, many
-from tests.support.executor.fakes import RecordingLedger
+from tests.support.executor.fakes import Credentials, RecordingLedger
 from tests.support.executor.tenant import BILLING, Tenant
 
 
 @pytest.fixture
-def dry_runner(tools: Toolbox) -> DryRunner:
-    return DryRunner(tools, query_usd_per_tib=6.25)
+def dry_runner(tools: Toolbox, credentials: Credentials) -> DryRunner:
+    return DryRunner(tools, credentials, query_usd_per_tib=6.25)  # type: ignore[arg-type]
 
 
 def wanted(tenant: Tenant, **parameters: object) -> RunRequest:
@@ -34,10 +34,10 @@ def wanted(tenant: Tenant, **parameters: object) -> RunRequest:
     )
 
 
-async def test_what_a_run_would_read_and_cost(tenant: Tenant, starter: RunStarter, dry_runner: DryRunner, quota: RecordingLedger) -> None:
+async def test_what_a_run_would_read_and_cost(tenant: Tenant, preparer: RunPreparer, dry_runner: DryRunner, quota: RecordingLedger) -> None:
     """As much as the export's rows hold, once to read them and once for each query over them. No slot, no row, no table is left."""
     source = export(tenant, many(DAY, 5000))
-    job = await starter.prepare(wanted(tenant, date="2025-11-17"))
+    job = preparer.prepare(wanted(tenant, date="2025-11-17"))
 
     found = await dry_runner.dry_run(job)
 
@@ -57,44 +57,42 @@ async def test_what_a_run_would_read_and_cost(tenant: Tenant, starter: RunStarte
     assert await tenant.rows("SELECT 1 FROM billing_cost_daily") == []
 
 
-async def test_a_run_after_it_is_as_any_other(tenant: Tenant, tools: Toolbox, starter: RunStarter, dry_runner: DryRunner) -> None:
+async def test_a_run_after_it_is_as_any_other(tenant: Tenant, tools: Toolbox, preparer: RunPreparer, dry_runner: DryRunner) -> None:
     export(tenant, many(DAY, 30))
-    job = await starter.prepare(wanted(tenant, date="2025-11-17"))
+    job = preparer.prepare(wanted(tenant, date="2025-11-17"))
     await dry_runner.dry_run(job)
     await tools.store.insert_run(job.run, seconds=10)
     assert (await execute(job, tools)).status is RunStatus.COMPLETED
 
 
-async def test_a_tenant_has_two_under_way_at_most(tenant: Tenant, starter: RunStarter, dry_runner: DryRunner) -> None:
+async def test_a_tenant_has_two_under_way_at_most(tenant: Tenant, preparer: RunPreparer, dry_runner: DryRunner) -> None:
     """They spend no quota, so something else must bound them; another tenant's are not counted with them."""
     export(tenant, many(DAY, 3))
-    job = await starter.prepare(wanted(tenant, date="2025-11-17"))
+    job = preparer.prepare(wanted(tenant, date="2025-11-17"))
     jobs = [replace(job, run=replace(job.run, pipeline_logging_id=str(uuid.uuid4()))) for _ in range(3)]
     answers = await asyncio.gather(*(dry_runner.dry_run(one) for one in jobs), return_exceptions=True)
     assert [isinstance(answer, ResourceExhausted) for answer in answers] == [False, False, True]
     assert (await dry_runner.dry_run(job)).problems == {}
 
 
-async def test_a_source_that_is_not_there_is_a_problem(tenant: Tenant, starter: RunStarter, dry_runner: DryRunner) -> None:
+async def test_a_source_that_is_not_there_is_a_problem(tenant: Tenant, preparer: RunPreparer, dry_runner: DryRunner) -> None:
     """Told by the step that would fail, in the words of the run; what needs it is not looked at."""
-    found = await dry_runner.dry_run(
-        await starter.prepare(wanted(tenant, date="2025-11-17", export_table="nowhere.gcp_billing_export_v1_X"))
-    )
+    found = await dry_runner.dry_run(preparer.prepare(wanted(tenant, date="2025-11-17", export_table="nowhere.gcp_billing_export_v1_X")))
     assert list(found.problems) == ["extract"]
     assert "finds no table" in found.problems["extract"]
     assert found.steps == []
 
 
-async def test_a_table_that_is_no_export_is_a_problem(tenant: Tenant, starter: RunStarter, dry_runner: DryRunner) -> None:
+async def test_a_table_that_is_no_export_is_a_problem(tenant: Tenant, preparer: RunPreparer, dry_runner: DryRunner) -> None:
     table = export(tenant, many(DAY, 3), schema=STANDARD.remove(STANDARD.get_field_index("cost")))
-    found = await dry_runner.dry_run(await starter.prepare(wanted(tenant, date="2025-11-17", export_table=table)))
+    found = await dry_runner.dry_run(preparer.prepare(wanted(tenant, date="2025-11-17", export_table=table)))
     assert "it has no column cost" in found.problems["extract"]
 
 
-async def test_sql_that_does_not_fit_the_tables_is_a_problem(tenant: Tenant, starter: RunStarter, dry_runner: DryRunner) -> None:
+async def test_sql_that_does_not_fit_the_tables_is_a_problem(tenant: Tenant, preparer: RunPreparer, dry_runner: DryRunner) -> None:
     """BigQuery's own words stay in the log."""
     export(tenant, many(DAY, 3))
-    job = await starter.prepare(wanted(tenant, date="2025-11-17"))
+    job = preparer.prepare(wanted(tenant, date="2025-11-17"))
     extract, checks, publish = job.template.steps
     assert isinstance(publish.action, Publish)
     renamed = replace(publish.action, script=make_block("renamed", "SELECT s.no_such_column FROM x_staging_gcp_billing AS s", {}))
@@ -105,9 +103,9 @@ async def test_sql_that_does_not_fit_the_tables_is_a_problem(tenant: Tenant, sta
     assert [step.step_id for step in found.steps] == ["extract", "checks"]
 
 
-async def test_what_a_run_would_be_refused_for_is_refused(tenant: Tenant, starter: RunStarter) -> None:
+async def test_what_a_run_would_be_refused_for_is_refused(tenant: Tenant, preparer: RunPreparer) -> None:
     with pytest.raises(InvalidArgument) as refused:
-        await starter.prepare(wanted(tenant, start_date="2025-11-17"))
+        preparer.prepare(wanted(tenant, start_date="2025-11-17"))
     assert refused.value.field == "parameters.end_date"
 
 

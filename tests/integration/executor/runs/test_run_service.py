@@ -12,11 +12,13 @@ import pytest
 from convergence.executor.v1 import run_service_pb2 as messages
 from google.protobuf import json_format
 
-from services.executor.records import RunStatus, StepLog
+from services.executor.records import RunOutcome, RunStatus, StepLog
 from services.executor.runs.active import ActiveRuns
 from services.executor.runs.execute import execute
+from services.executor.runs.prepared import RunPreparer
 from services.executor.runs.reconcile import OVERDUE, OVERDUE_AFTER, Reconciler
 from services.executor.runs.start import RunStarter
+from services.executor.runs.states import RunStates
 from services.executor.servicers.run import RunServicer
 from services.executor.store import Store
 from services.executor.templates.catalog import Catalog
@@ -31,17 +33,30 @@ YESTERDAY = {"date": "yesterday"}
 
 
 @pytest.fixture
-def servicer(starter: RunStarter, quota: RecordingLedger, store: Store, reconciler: Reconciler) -> RunServicer:
-    return RunServicer(starter=starter, quota=quota, store=store, reconciler=reconciler)  # type: ignore[arg-type]
+def made(preparer: RunPreparer, quota: RecordingLedger, store: Store, reconciler: Reconciler) -> Callable[[RunStarter], RunServicer]:
+    def make(starter: RunStarter) -> RunServicer:
+        states = RunStates(starter=starter, quota=quota, store=store, reconciler=reconciler)  # type: ignore[arg-type]
+        return RunServicer(preparer=preparer, starter=starter, states=states, reconciler=reconciler)
+
+    return make
+
+
+@pytest.fixture
+def servicer(made: Callable[[RunStarter], RunServicer], starter: RunStarter) -> RunServicer:
+    return made(starter)
 
 
 @pytest.fixture
 async def other(
-    make_starter: Callable[[ActiveRuns], RunStarter], work: Work, store: Store, quota: RecordingLedger, reconciler: Reconciler
+    made: Callable[[RunStarter], RunServicer],
+    make_starter: Callable[[ActiveRuns], RunStarter],
+    work: Work,
+    store: Store,
+    quota: RecordingLedger,
 ) -> AsyncIterator[RunServicer]:
     """A second executor process: it shares the ledger and the store with the first, and nothing else."""
     async with ActiveRuns(execute=work, store=store, quota=quota, clock=SystemClock(), max_concurrent=2, grace_seconds=5.0) as active:  # type: ignore[arg-type]
-        yield RunServicer(starter=make_starter(active), quota=quota, store=store, reconciler=reconciler)  # type: ignore[arg-type]
+        yield made(make_starter(active))
         work.end.set()
 
 
@@ -92,6 +107,7 @@ async def test_a_scheduled_run_is_recorded_without_a_user_and_with_its_real_date
     assert answers == ["RUNNING", "RUNNING", "COMPLETED"]
     [row] = await tenant.rows("SELECT * EXCEPT (started_at, completed_at, duration_ms) FROM x_meta_pipeline_runs")
     assert row.pop("deadline_at") > datetime.now(UTC)
+    assert uuid.UUID(row.pop("claimed_by")).version == 4
     assert row == {
         "pipeline_logging_id": asked.pipeline_logging_id,
         "tenant_id": tenant.tenant_id,
@@ -131,8 +147,8 @@ async def test_rows_that_two_inserted_at_the_very_same_moment_have_one_leader(te
     job = await begin(date="2025-11-17")
     copy = "INSERT INTO x_meta_pipeline_runs (pipeline_logging_id, tenant_id, status) SELECT pipeline_logging_id, tenant_id, status"
     await tenant.rows(f"{copy} FROM x_meta_pipeline_runs")
-    await tenant.rows("UPDATE x_meta_pipeline_runs SET deadline_at = NULL WHERE TRUE")
-    runs = [replace(job.run, deadline_at=job.run.deadline_at + timedelta(microseconds=drawn)) for drawn in range(3)]
+    await tenant.rows("UPDATE x_meta_pipeline_runs SET deadline_at = NULL, claimed_by = NULL WHERE TRUE")
+    runs = [replace(job.run, claimed_by=drawn) for drawn in "abc"]
 
     leads = await asyncio.gather(*(store.claim_run(run, seconds=10) for run in runs))
     again = [await store.claim_run(run, seconds=10) for run in runs]
@@ -313,8 +329,9 @@ async def test_a_failure_says_whether_another_attempt_may_heal_it(
         timestamp=datetime.now(UTC),
     )
     await store.log_steps(tenant.tenant_id, [late])
-    for job, told in ((final, outcome.error_message), (lost, "lost"), (slow, "slow")):
-        await store.finish_run(tenant.tenant_id, job.run.pipeline_logging_id, RunStatus.FAILED, at=datetime.now(UTC), error_message=told)
+    lost_one, slow_one = (RunOutcome(status=RunStatus.FAILED, error_message=told) for told in ("lost", "slow"))
+    for job, ended in ((final, outcome), (lost, lost_one), (slow, slow_one)):
+        await store.finish_run(tenant.tenant_id, job.run.pipeline_logging_id, ended, at=datetime.now(UTC))
 
     answer = await states(servicer, tenant, *(job.run.pipeline_logging_id for job in (final, lost, slow)), "nothing")
 

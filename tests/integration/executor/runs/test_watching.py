@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from services.executor.records import Run, RunStatus, StepLog
+from services.executor.records import Run, RunOutcome, RunStatus, StepLog
 from services.executor.runs.watch import Event, Heartbeat, Watch
 from services.executor.store import Store
 from services.platform.errors import NotFound
@@ -53,7 +53,7 @@ async def test_each_line_is_told_once_and_while_the_run_lives(tenant: Tenant, be
         step = await told(events)
         assert isinstance(step, StepLog)
         assert step.action == action
-    await store.finish_run(tenant.tenant_id, job.run.pipeline_logging_id, RunStatus.COMPLETED, at=datetime.now(UTC))
+    await store.finish_run(tenant.tenant_id, job.run.pipeline_logging_id, RunOutcome(status=RunStatus.COMPLETED), at=datetime.now(UTC))
     last = await told(events)
     assert isinstance(last, Run)
     assert last.status is RunStatus.COMPLETED

@@ -14,7 +14,8 @@ from google.cloud import bigquery
 from services.executor.errors import StepError
 from services.executor.records import Period, RunStatus
 from services.executor.runs.dry_run import DryRunner
-from services.executor.runs.execute import Job, execute
+from services.executor.runs.execute import execute
+from services.executor.runs.prepared import PreparedRun
 from services.executor.sources.gcp.bigquery import ExportDays, GcpBilling, Listing
 from services.executor.sources.gcp.export_rows import TOTALS, sizes_by_day
 from services.executor.sources.gcp.export_source import ExportPart, select_exports
@@ -24,6 +25,7 @@ from services.executor.templates.step import Toolbox
 from services.platform.settings import ServiceSettings
 from tests.integration.executor.steps.test_billing import DAY, NEXT, Begin, daily, export
 from tests.support.executor.billing_export import ACCOUNT, STANDARD, load, row
+from tests.support.executor.fakes import Credentials
 from tests.support.executor.tenant import Tenant
 
 PERIOD = Period(first=DAY, last=DAY)
@@ -79,7 +81,7 @@ async def test_other_kinds_of_exports_are_named_where_there_is_no_usage_and_pass
     )
 
 
-async def metadata_of(store: Store, job: Job) -> Mapping[str, Any]:
+async def metadata_of(store: Store, job: PreparedRun) -> Mapping[str, Any]:
     logs = await store.list_step_logs(job.run.tenant_id, job.run.pipeline_logging_id)
     return next(log.metadata for log in logs if "source_table" in log.metadata)
 
@@ -159,7 +161,7 @@ async def test_a_copys_names_may_be_in_any_case(tenant: Tenant, tools: Toolbox, 
 
 @pytest.fixture
 def dry_runner(tools: Toolbox) -> DryRunner:
-    return DryRunner(tools, query_usd_per_tib=6.25)
+    return DryRunner(tools, Credentials(), query_usd_per_tib=6.25)  # type: ignore[arg-type]
 
 
 async def test_a_view_over_an_export_is_read_by_a_query_and_estimated_by_a_dry_one(

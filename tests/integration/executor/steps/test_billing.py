@@ -11,8 +11,9 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from services.executor.records import RunStatus
-from services.executor.runs.execute import Job, execute
+from services.executor.records import RunOutcome, RunStatus
+from services.executor.runs.execute import execute
+from services.executor.runs.prepared import PreparedRun
 from services.executor.store import Store
 from services.executor.templates.step import Toolbox
 from services.platform.bigquery.ddl import load_tables
@@ -22,7 +23,7 @@ from tests.support.executor.tenant import Tenant
 
 DDL = load_tables(REPOSITORY / "configs" / "bigquery" / "tenant")
 DAY, NEXT = date(2025, 11, 17), date(2025, 11, 18)
-type Begin = Callable[..., Awaitable[Job]]
+type Begin = Callable[..., Awaitable[PreparedRun]]
 
 
 def export(tenant: Tenant, rows: list[dict[str, Any]], *, schema: pa.Schema = DETAILED, dataset: str = "cloud_costs") -> str:
@@ -351,7 +352,9 @@ async def test_a_lost_fence_publishes_nothing(tenant: Tenant, tools: Toolbox, be
     await execute(await begin(date="2025-11-17"), tools)
     before = await daily(tenant)
     job = await begin(date="2025-11-17")
-    await store.finish_run(tenant.tenant_id, job.run.pipeline_logging_id, RunStatus.FAILED, at=datetime.now(UTC), error_message="gone")
+    await store.finish_run(
+        tenant.tenant_id, job.run.pipeline_logging_id, RunOutcome(status=RunStatus.FAILED, error_message="gone"), at=datetime.now(UTC)
+    )
 
     outcome = await execute(job, tools)
 

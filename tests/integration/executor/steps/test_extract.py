@@ -27,6 +27,7 @@ from services.executor.templates.catalog import Catalog, load_catalog
 from services.executor.templates.name import PipelineName
 from services.executor.templates.step import Toolbox
 from services.platform.settings import ServiceSettings
+from tests.support.executor.fakes import Credentials
 from tests.support.executor.tenant import Tenant
 
 COSTS = PipelineName(provider="fake", domain="cost", template="costs")
@@ -170,7 +171,7 @@ async def test_another_clouds_month_is_staged_checked_and_told(
     job = tenant.job(catalog, COSTS, month="2025-11", location="anywhere")
     await store.insert_run(job.run, seconds=10)
 
-    dry = await DryRunner(tools, query_usd_per_tib=6.25).dry_run(job)
+    dry = await DryRunner(tools, Credentials(), query_usd_per_tib=6.25).dry_run(job)  # type: ignore[arg-type]
     outcome = await execute(job, tools)
 
     assert dry.problems == {}

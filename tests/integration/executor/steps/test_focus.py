@@ -11,7 +11,8 @@ import pytest
 
 from services.executor.records import RunOutcome, RunStatus
 from services.executor.runs.dry_run import DryRunner
-from services.executor.runs.execute import Job, execute
+from services.executor.runs.execute import execute
+from services.executor.runs.prepared import PreparedRun
 from services.executor.store import Store
 from services.executor.templates.catalog import Catalog
 from services.executor.templates.name import PipelineName
@@ -19,12 +20,13 @@ from services.executor.templates.step import Step, StepContext, StepResult, Tool
 from services.platform.bigquery.sql import Block, make_block
 from tests.support.executor.awkward_costs import Total, awkward, totals
 from tests.support.executor.billing_export import ACCOUNT, load, row
+from tests.support.executor.fakes import Credentials
 from tests.support.executor.tenant import Tenant
 
 FOCUS = PipelineName(provider="gcp", domain="cost", template="focus")
 DAY, NEXT = date(2025, 11, 17), date(2025, 11, 18)
 CENT = Decimal("0.005")
-type Begin = Callable[..., Awaitable[Job]]
+type Begin = Callable[..., Awaitable[PreparedRun]]
 type Bill = Callable[..., Awaitable[None]]
 type Shape = Callable[..., Awaitable[RunOutcome]]
 
@@ -39,7 +41,7 @@ def bill(tenant: Tenant, tools: Toolbox, begin: Begin, store: Store) -> Bill:
             job = await begin(**parameters)
             outcome = await execute(job, tools)
             assert (outcome.status, outcome.error_message) == (RunStatus.COMPLETED, None)
-            await store.finish_run(tenant.tenant_id, job.run.pipeline_logging_id, outcome.status, at=datetime.now(UTC))
+            await store.finish_run(tenant.tenant_id, job.run.pipeline_logging_id, outcome, at=datetime.now(UTC))
 
     return run
 
@@ -72,7 +74,7 @@ class Tampered:
         return result
 
 
-def tampered(job: Job, block: Block) -> Job:
+def tampered(job: PreparedRun, block: Block) -> PreparedRun:
     first, *others = job.template.steps
     return replace(job, template=replace(job.template, steps=(replace(first, action=Tampered(step=first.action, block=block)), *others)))
 
@@ -240,7 +242,9 @@ async def test_a_day_that_billing_never_loaded_is_no_day_without_cost(
     await assert_refused()
     await bill([row(NEXT)], NEXT)
     failed = await begin(date=DAY.isoformat())
-    await store.finish_run(tenant.tenant_id, failed.run.pipeline_logging_id, RunStatus.FAILED, at=datetime.now(UTC), error_message="gone")
+    await store.finish_run(
+        tenant.tenant_id, failed.run.pipeline_logging_id, RunOutcome(status=RunStatus.FAILED, error_message="gone"), at=datetime.now(UTC)
+    )
     await assert_refused()
     assert await tenant.rows("SELECT table_name FROM INFORMATION_SCHEMA.TABLES WHERE table_name = 'focus_cost_daily'") == []
 
@@ -268,7 +272,8 @@ async def test_several_days_in_one_run(tenant: Tenant, bill: Bill, begin: Begin,
 async def test_a_dry_run_leaves_no_trace(tenant: Tenant, tools: Toolbox, bill: Bill, catalog: Catalog) -> None:
     """All three steps' SQL fits the tables."""
     await bill(awkward(DAY, 20, 11))
-    found = await DryRunner(tools, query_usd_per_tib=6.25).dry_run(tenant.job(catalog, FOCUS, date=DAY.isoformat()))
+    dry_runner = DryRunner(tools, Credentials(), query_usd_per_tib=6.25)  # type: ignore[arg-type]
+    found = await dry_runner.dry_run(tenant.job(catalog, FOCUS, date=DAY.isoformat()))
     assert found.problems == {}
     assert [step.step_id for step in found.steps] == ["stage", "conformance", "publish"]
     assert await published(tenant) == {}
@@ -295,7 +300,9 @@ async def test_a_lost_fence_publishes_nothing(tenant: Tenant, tools: Toolbox, bi
     await shape()
     before = await published(tenant)
     job = await begin(FOCUS, date=DAY.isoformat())
-    await store.finish_run(tenant.tenant_id, job.run.pipeline_logging_id, RunStatus.FAILED, at=datetime.now(UTC), error_message="gone")
+    await store.finish_run(
+        tenant.tenant_id, job.run.pipeline_logging_id, RunOutcome(status=RunStatus.FAILED, error_message="gone"), at=datetime.now(UTC)
+    )
 
     outcome = await execute(job, tools)
 

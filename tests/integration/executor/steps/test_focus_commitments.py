@@ -13,7 +13,8 @@ import pytest
 from localcloud.sample.day import rows_of_day
 from localcloud.sample.schema import DETAILED
 from services.executor.records import RunStatus
-from services.executor.runs.execute import Job, execute
+from services.executor.runs.execute import execute
+from services.executor.runs.prepared import PreparedRun
 from services.executor.store import Store
 from services.executor.templates.name import PipelineName
 from services.executor.templates.step import Toolbox
@@ -33,7 +34,7 @@ RANDOM_DAYS: Final = int(os.environ.get("RANDOM_DAYS", "5"))
 FIRST: Final = date(2025, 10, 18)
 
 type Row = dict[str, Any]
-type Begin = Callable[..., Awaitable[Job]]
+type Begin = Callable[..., Awaitable[PreparedRun]]
 type Focus = Callable[[Sequence[Row]], Awaitable[list[Row]]]
 
 
@@ -180,7 +181,7 @@ async def test_the_sample_tenants_export(tenant: Tenant, tools: Toolbox, begin: 
         job = await begin(pipeline, date=DAY.isoformat())
         outcome = await execute(job, tools)
         assert (outcome.status, outcome.error_message) == (RunStatus.COMPLETED, None)
-        await store.finish_run(tenant.tenant_id, job.run.pipeline_logging_id, outcome.status, at=datetime.now(UTC))
+        await store.finish_run(tenant.tenant_id, job.run.pipeline_logging_id, outcome, at=datetime.now(UTC))
 
     found = await tenant.rows("SELECT * FROM focus_cost_daily")
 

@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
-from services.executor.records import RunStatus
-from services.executor.runs.execute import Job, execute
+from services.executor.records import RunOutcome, RunStatus
+from services.executor.runs.execute import execute
+from services.executor.runs.prepared import PreparedRun
 from services.executor.store import Store
 from services.executor.templates.name import PipelineName
 from services.executor.templates.step import Toolbox
@@ -20,7 +21,7 @@ from tests.support.executor.tenant import Tenant
 
 FOCUS = PipelineName(provider="gcp", domain="cost", template="focus")
 ISSUED = {"invoice_issuer": "A reseller", "billing_account_name": "Acme"}
-type Begin = Callable[..., Awaitable[Job]]
+type Begin = Callable[..., Awaitable[PreparedRun]]
 type Focus = Callable[..., Awaitable[list[dict[str, Any]]]]
 
 
@@ -206,7 +207,7 @@ async def test_a_day_is_loaded_when_a_run_began_after_it(tenant: Tenant, tools: 
     """A run of gcp/cost/billing over a day that is not over has not seen all of it. Rows that it has loaded are there all the same."""
     today = datetime.now(UTC).date()
     early = await begin(date=today.isoformat())
-    await store.finish_run(tenant.tenant_id, early.run.pipeline_logging_id, RunStatus.COMPLETED, at=datetime.now(UTC))
+    await store.finish_run(tenant.tenant_id, early.run.pipeline_logging_id, RunOutcome(status=RunStatus.COMPLETED), at=datetime.now(UTC))
     refused = await execute(await begin(FOCUS, date=today.isoformat()), tools)
     assert refused.error_message == f"Step stage: gcp/cost/billing has never loaded {today}. Run it for these days first."
 

@@ -11,8 +11,9 @@ import pytest
 
 from services.executor.errors import FenceLost
 from services.executor.keyed_locks import KeyedLocks
-from services.executor.records import RunStatus
-from services.executor.runs.execute import Job, context_of
+from services.executor.records import RunOutcome, RunStatus
+from services.executor.runs.execute import context_of
+from services.executor.runs.prepared import PreparedRun
 from services.executor.staging.tables import StagingTables
 from services.executor.steps.bigquery_publish import Publish
 from services.executor.store import Store
@@ -55,7 +56,7 @@ async def executors(tenant: Tenant, tools: Toolbox, service_settings: ServiceSet
             yield found, rules
 
 
-async def staged(job: Job, tools: Toolbox) -> tuple[Publish, object]:
+async def staged(job: PreparedRun, tools: Toolbox) -> tuple[Publish, object]:
     """The run's publish step, and the table that holds what it will publish."""
     *_, last = job.template.steps
     assert isinstance(last.action, Publish)
@@ -73,7 +74,7 @@ async def staged(job: Job, tools: Toolbox) -> tuple[Publish, object]:
     return last.action, table
 
 
-async def publish(job: Job, tools: Toolbox) -> bool:
+async def publish(job: PreparedRun, tools: Toolbox) -> bool:
     """Whether the run has published."""
     action, table = await staged(job, tools)
     context = replace(context_of(job, job.template.steps[-1], {}, tools), staging=(table,))  # type: ignore[arg-type]
@@ -82,14 +83,18 @@ async def publish(job: Job, tools: Toolbox) -> bool:
     except FenceLost:
         return False
     assert result.rows_processed == ROWS
-    await tools.store.finish_run(job.run.tenant_id, job.run.pipeline_logging_id, RunStatus.COMPLETED, at=datetime.now(UTC))
+    await tools.store.finish_run(
+        job.run.tenant_id, job.run.pipeline_logging_id, RunOutcome(status=RunStatus.COMPLETED), at=datetime.now(UTC)
+    )
     return True
 
 
-async def cancel(job: Job, tools: Toolbox, tenant: Tenant, after: float) -> int:
+async def cancel(job: PreparedRun, tools: Toolbox, tenant: Tenant, after: float) -> int:
     """How many rows the run has published when it is seen to have ended."""
     await asyncio.sleep(after)
-    await tools.store.finish_run(job.run.tenant_id, job.run.pipeline_logging_id, RunStatus.CANCELLED, at=datetime.now(UTC))
+    await tools.store.finish_run(
+        job.run.tenant_id, job.run.pipeline_logging_id, RunOutcome(status=RunStatus.CANCELLED), at=datetime.now(UTC)
+    )
     [found] = await tenant.rows(f"SELECT COUNT(*) AS n FROM billing_cost_daily WHERE pipeline_logging_id = '{job.run.pipeline_logging_id}'")
     return int(found["n"])
 

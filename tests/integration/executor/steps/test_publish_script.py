@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from services.executor.records import RunStatus
-from services.executor.runs.execute import Job, execute
+from services.executor.runs.execute import execute
+from services.executor.runs.prepared import PreparedRun
 from services.executor.steps import STEP_TYPES
 from services.executor.steps.bigquery_publish import Publish
 from services.executor.steps.publish_script import publish_script
@@ -66,7 +67,7 @@ def test_a_template_that_publishes_declares_by_what_a_caller_accepts_less(config
     assert message in str(load_catalog(configs, STEP_TYPES).broken["gcp/cost/own.yml"])
 
 
-def published_by(job: Job, rows: Block) -> Job:
+def published_by(job: PreparedRun, rows: Block) -> PreparedRun:
     """The job, with other rows to publish."""
     *others, last = job.template.steps
     assert isinstance(last.action, Publish)

@@ -8,14 +8,15 @@ from collections import defaultdict
 from collections.abc import Awaitable, Callable
 
 from services.executor.records import RunStatus
-from services.executor.runs.execute import Job, execute
+from services.executor.runs.execute import execute
+from services.executor.runs.prepared import PreparedRun
 from services.executor.templates.step import Toolbox
 from tests.support.executor.billing_export import load
 from tests.support.executor.random_exports import Key, Money, money, random_exports
 from tests.support.executor.tenant import Tenant
 
 
-async def test_sums_of_random_exports_are_exact(tenant: Tenant, tools: Toolbox, begin: Callable[..., Awaitable[Job]]) -> None:
+async def test_sums_of_random_exports_are_exact(tenant: Tenant, tools: Toolbox, begin: Callable[..., Awaitable[PreparedRun]]) -> None:
     exports = random_exports()
     for export in exports:
         load(tenant.host, f"{tenant.project}.random.{export.table}", export.rows, export.schema)

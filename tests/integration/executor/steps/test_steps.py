@@ -12,7 +12,8 @@ from google.cloud.bigquery import QueryJob
 
 from services.executor.errors import StepError
 from services.executor.records import RunStatus
-from services.executor.runs.execute import Job, execute
+from services.executor.runs.execute import execute
+from services.executor.runs.prepared import PreparedRun
 from services.executor.store import Store
 from services.executor.templates.graph import When, ancestors
 from services.executor.templates.step import StepContext, StepResult, Toolbox
@@ -59,7 +60,7 @@ class Steps:
         )
         self.made.append(step)
 
-    def job(self, job: Job) -> Job:
+    def job(self, job: PreparedRun) -> PreparedRun:
         return replace(job, template=replace(job.template, steps=tuple(self.made)))
 
 
@@ -67,7 +68,7 @@ async def nothing(_: StepContext) -> StepResult:
     return StepResult()
 
 
-async def story(store: Store, job: Job) -> dict[str, str]:
+async def story(store: Store, job: PreparedRun) -> dict[str, str]:
     """How each step ended."""
     lines = await store.list_step_logs(job.run.tenant_id, job.run.pipeline_logging_id)
     return {line.step_id: line.status for line in lines if line.status != "RUNNING"}

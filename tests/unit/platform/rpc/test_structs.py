@@ -47,10 +47,10 @@ def test_what_json_does_not_have_is_refused_by_its_path(values: dict[str, Any], 
 BAD = struct({"limit": math.nan})
 NAME = {"tenant_id": "acme", "provider": "gcp", "domain": "cost", "template": "billing"}
 START: dict[str, Any] = {**NAME, "pipeline_logging_id": "0" * 8 + "-0000-0000-0000-" + "0" * 12, "attempt": 1, "trigger_type": "scheduler"}
-NONE: Any = SimpleNamespace(start_once=None, prepare=None)
+NONE: Any = SimpleNamespace(start_attempt=None, prepare=None)
 """Nothing of it is called: a request is read whole first."""
-PIPELINES = PipelineServicer(starter=NONE, idempotent_starts=NONE, canceller=NONE, dry_runner=NONE, store=NONE, catalog=NONE)
-RUNS = RunServicer(starter=NONE, quota=NONE, store=NONE, reconciler=NONE)
+PIPELINES = PipelineServicer(preparer=NONE, starts=NONE, dry_runner=NONE, canceller=NONE, store=NONE)
+RUNS = RunServicer(preparer=NONE, starter=NONE, states=NONE, reconciler=NONE)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,129 @@
+"""A prepared run gets its slot and its row, or neither for long."""
+
+from collections.abc import Awaitable
+from dataclasses import dataclass
+from datetime import timedelta
+
+import structlog
+
+from services.executor.records import Run, RunStatus
+from services.executor.runs.prepared import PreparedRun, RunRequest
+from services.executor.runs.quota import NOT_STARTED, QuotaClient, Reservation
+from services.executor.runs.reconcile import Reconciler
+from services.executor.store import Store
+from services.executor.templates.template import Overlap
+from services.platform.bigquery import errors as bigquery
+from services.platform.clock import Clock
+from services.platform.errors import AlreadyExists, ConvergenceError, FailedPrecondition, Unavailable
+
+_log = structlog.get_logger()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Admitted:
+    """A run that the caller must lead: its row is written RUNNING and claimed, its slot is held."""
+
+    prepared: PreparedRun
+    reservation: Reservation
+
+
+class Admission:
+    """Reserves a slot by the run's id, then writes the run's row."""
+
+    def __init__(self, *, store: Store, quota: QuotaClient, reconciler: Reconciler, clock: Clock, lease_seconds: float) -> None:
+        self._store, self._quota, self._reconciler, self._clock = store, quota, reconciler, clock
+        # A row that lands after the slot has expired belongs to a run that was reconciled as never begun.
+        self._insert_seconds = min(store.statement_deadline_seconds, lease_seconds / 2)
+
+    async def status_of(self, run: Run) -> RunStatus | None:
+        """What the row of this id says; None without one. Raises Unavailable."""
+        state = await self._store.run_state(run.tenant_id, run.pipeline_logging_id)
+        return state.status if state else None
+
+    async def insert(self, prepared: PreparedRun) -> Admitted:
+        """Admits a run under an id that nobody else has. Raises ResourceExhausted, FailedPrecondition or Unavailable."""
+        reservation = await self._quota.reserve(prepared.run.tenant_id, prepared.run.pipeline_logging_id)
+        prepared = prepared.starting_at(self._clock.now())
+        await self._written(prepared.run, reservation, self._store.insert_run(prepared.run, seconds=self._insert_seconds))
+        return Admitted(prepared=prepared, reservation=reservation)
+
+    async def claim(self, prepared: PreparedRun) -> Admitted | RunStatus:
+        """Admits a run that several may be starting; answers how it stands if it is not this call's to lead. An overlap is looked for
+        twice: first without a slot, so that it is what a caller hears even where a limit is reached as well, and then for good, as the row
+        is written. Raises as `insert` does, and AlreadyExists.
+        """
+        prepared = prepared.starting_at(self._clock.now())
+        run = prepared.run
+        alone = prepared.period if prepared.template.overlap is Overlap.REFUSE else None
+        if alone and (other := await self._store.overlapping_run(run, alone)):
+            raise _overlaps(other)
+        reservation = await self._quota.reserve(run.tenant_id, run.pipeline_logging_id, is_retry=run.attempt > 1)
+        claim = await self._written(run, reservation, self._store.claim_run(run, alone, seconds=self._insert_seconds))
+        if claim.status is None:
+            await self._give_back(reservation, _never_began(run))
+            raise _overlaps(claim.other)
+        if claim.status is not RunStatus.RUNNING:
+            await self._give_back(reservation, claim.status)
+        elif claim.is_ours:
+            return Admitted(prepared=prepared, reservation=reservation)
+        return claim.status
+
+    async def insert_refused(self, request: RunRequest, why: str) -> None:
+        """Nobody waits for a scheduled attempt's answer, so its record says why it could not begin. Nothing is written for a tenant without
+        a dataset; the scheduler's own row says it all the same.
+        """
+        now, name = self._clock.now(), request.name
+        run = Run(
+            pipeline_logging_id=request.pipeline_logging_id,
+            tenant_id=request.tenant_id,
+            pipeline_id=name.pipeline_id(request.tenant_id) if name else "",
+            trigger_type=request.trigger_type,
+            trigger_by=request.trigger_by,
+            run_id=request.run_id,
+            attempt=request.attempt,
+            parameters=request.given,
+            started_at=now,
+            deadline_at=now,
+            error_message=why,
+        )
+        try:
+            await self._store.insert_refused_run(run, seconds=self._insert_seconds)
+        except (ConvergenceError, bigquery.NotFound) as error:
+            _log.info("refusal_not_recorded", pipeline_logging_id=request.pipeline_logging_id, error=type(error).__name__)
+
+    async def _written[Answer](self, run: Run, reservation: Reservation, write: Awaitable[Answer]) -> Answer:
+        """What writing the run's row answers; if that fails, the slot is given back.
+
+        When nobody knows whether the row was written, the slot is left alone: nobody renews it, and once its lease has run out the
+        reconciler, who then can read, settles it as what it is. It also looks for a row that lands later than that.
+        """
+        try:
+            return await write
+        except Unavailable:
+            self._reconciler.note_unconfirmed_insert(run)
+            raise
+        except bigquery.NotFound as error:
+            await self._give_back(reservation, _never_began(run))
+            told = "This tenant's dataset is gone. Set its credentials again: that makes it anew."
+            raise FailedPrecondition("CREDENTIALS_MISSING", told) from error
+        except Exception:
+            await self._give_back(reservation, _never_began(run))
+            raise
+
+    async def _give_back(self, reservation: Reservation, outcome: str) -> None:
+        try:
+            await self._quota.settle(reservation, outcome)
+        except ConvergenceError as error:
+            _log.warning("slot_left_to_expire", reason=error.reason)
+
+
+def _never_began(run: Run) -> str:
+    return NOT_STARTED if run.attempt == 1 else RunStatus.CANCELLED
+
+
+def _overlaps(other: str | None) -> ConvergenceError:
+    if other is None:  # it has ended since
+        told = "Another run of this pipeline worked on one of these days and has just ended. Try again."
+        return Unavailable("SERVICE_UNAVAILABLE", told, retry_after=timedelta(seconds=1))
+    told = f"Run {other} of this pipeline is working on one of these days. Wait until it has ended, or cancel it."
+    return AlreadyExists("RUN_OVERLAPS", told, metadata={"pipeline_logging_id": other})

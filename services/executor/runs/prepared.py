@@ -1,0 +1,110 @@
+"""From what a caller asks for to a run that can begin: made once, and taken by dry run, start, idempotent start and execution."""
+
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import date, datetime, timedelta
+from typing import Self
+
+from services.executor.records import Period, Run, RunOutcome, RunStatus
+from services.executor.templates.catalog import Templates
+from services.executor.templates.name import PipelineName
+from services.executor.templates.parameters import Value, to_json
+from services.executor.templates.template import Template
+from services.platform.clock import Clock
+from services.platform.errors import NotFound
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RunRequest:
+    """What a caller asks for, unchecked."""
+
+    pipeline_logging_id: str
+    tenant_id: str
+    name: PipelineName | None
+    """None: what was asked for cannot be a name."""
+    given: Mapping[str, object]
+    """The parameters, as JSON values."""
+    user_id: str | None = None
+    trigger_type: str = "api"
+    trigger_by: str = "api"
+    run_id: str | None = None
+    attempt: int = 1
+    fire_day: date | None = None
+    """The UTC day of a scheduled run's fire time, which `yesterday` and the like are seen from; None: the day of the call."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PreparedRun:
+    """A run whose template and parameters have been checked. Nothing of it is written yet, or its row is `run`."""
+
+    run: Run
+    """`claimed_by` is drawn: no other preparation has the same."""
+    template: Template
+    given: Mapping[str, object]
+    """The parameters as the caller gave them, JSON values."""
+    values: Mapping[str, Value]
+    """The same checked, with defaults filled in."""
+    period: Period | None
+    """The days that it covers; None: its template is not run for days."""
+
+    @property
+    def credentials_provider(self) -> str:
+        """Whose credentials it uses, e.g. GCP."""
+        return self.template.name.credentials_provider
+
+    def parameters_seen_from(self, moment: datetime) -> Mapping[str, object]:
+        """The parameters, defaults filled in, as JSON values, had the run been asked for through the API at `moment`."""
+        return to_json(self.template.values_of(self.given, now=moment))
+
+    def with_id(self, pipeline_logging_id: str) -> Self:
+        """The same run under another id."""
+        return replace(self, run=replace(self.run, pipeline_logging_id=pipeline_logging_id))
+
+    def starting_at(self, now: datetime) -> Self:
+        """The same run, whose time begins to count now."""
+        deadline = now + timedelta(seconds=self.template.timeout_seconds)
+        return replace(self, run=replace(self.run, started_at=now, deadline_at=deadline))
+
+    def overdue(self) -> RunOutcome:
+        """How it ends when its time is up."""
+        message = f"The run took longer than {self.template.timeout_seconds} s and was stopped."
+        return RunOutcome(status=RunStatus.FAILED, error_message=message)
+
+
+class RunPreparer:
+    """Checks what is asked for against the templates of this moment. Reads no database."""
+
+    def __init__(self, catalog: Templates, clock: Clock) -> None:
+        self._catalog, self._clock = catalog, clock
+
+    @property
+    def templates(self) -> Mapping[PipelineName, Template]:
+        """Those that can be run."""
+        return self._catalog.templates
+
+    def prepare(self, request: RunRequest) -> PreparedRun:
+        """The run as it would begin now. Raises NotFound, or InvalidArgument, naming `parameters.x`."""
+        now, name = self._clock.now(), request.name
+        template = self._catalog.templates.get(name) if name else None
+        if template is None:
+            raise NotFound("TEMPLATE_NOT_FOUND", "There is no such pipeline. GET /api/v1/pipelines/templates lists what can be run.")
+        is_scheduled = request.trigger_type != "api"
+        values = template.values_of(request.given, now=now, fire_day=request.fire_day, scheduled=is_scheduled)
+        period = template.period_of(values)
+        template.check_days(request.given, values, now=now)
+        run = Run(
+            pipeline_logging_id=request.pipeline_logging_id,
+            tenant_id=request.tenant_id,
+            pipeline_id=template.name.pipeline_id(request.tenant_id),
+            user_id=request.user_id,
+            trigger_type=request.trigger_type,
+            trigger_by=request.trigger_by,
+            run_id=request.run_id,
+            attempt=request.attempt,
+            parameters=to_json(values),
+            started_at=now,
+            deadline_at=now + timedelta(seconds=template.timeout_seconds),
+            claimed_by=str(uuid.uuid4()),
+        )
+        return PreparedRun(run=run, template=template, given=request.given, values=values, period=period)

@@ -1,0 +1,85 @@
+"""Statements in tenants' datasets, which may not be there yet, or may be older than the release that asks them."""
+
+import time
+from collections.abc import Mapping
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import structlog
+
+from services.platform.bigquery import errors as bigquery
+from services.platform.bigquery.client import BigQuery
+from services.platform.bigquery.ddl import Table, load_tables
+from services.platform.bigquery.jobs import NO_RETRY
+from services.platform.bigquery.result import QueryResult
+from services.platform.bigquery.sql import Block
+from services.platform.bigquery.tenant_tables import TenantTables
+from services.platform.cache import TtlCache
+from services.platform.errors import Unavailable
+
+RUNS = "x_meta_pipeline_runs"
+ABSENT_KNOWN_SECONDS = 60.0
+"""It only matters where BigQuery says notFound of a tenant's table: that a dataset was made meanwhile is never overlooked."""
+
+_log = structlog.get_logger()
+
+
+class TenantQueries:
+    """Runs blocks in a tenant's dataset. All methods raise Unavailable if BigQuery does not answer in time."""
+
+    def __init__(self, bq: BigQuery, *, ddl: Path) -> None:
+        """`ddl` is the folder with the DDL of tenants' tables."""
+        self._bq = bq
+        self._tables, self._ddl = TenantTables(bq), load_tables(ddl)
+        self._absent: TtlCache[str, bool] = TtlCache(seconds=ABSENT_KNOWN_SECONDS, size=10_000)
+
+    async def run(self, block: Block, params: Mapping[str, object], tenant_id: str, *, seconds: float | None = None) -> QueryResult:
+        """What the block answers, within `seconds`. Raises bigquery.NotFound if the tenant has no dataset."""
+        dataset, began = self._bq.tenant(tenant_id), time.monotonic()
+        try:
+            return await self._bq.query(block, params, dataset=dataset, seconds=seconds)
+        except bigquery.BadRequest:
+            # The table of runs may be older than a column that the block names. Asked afterwards, so that it costs nothing where it is not;
+            # and sent again whatever was found, for another process may just have added it. A block may be replayed.
+            await self.ensure(tenant_id, RUNS)
+            left = None if seconds is None else seconds - (time.monotonic() - began)
+            return await self._bq.query(block, params, dataset=dataset, seconds=left)
+
+    async def rows(self, block: Block, params: Mapping[str, object], tenant_id: str) -> list[dict[str, Any]]:
+        """The block's rows; none for a tenant that has no dataset."""
+        try:
+            return (await self.run(block, params, tenant_id)).rows
+        except (bigquery.NotFound, bigquery.Forbidden):
+            await self._check_absent(self._bq.tenant(tenant_id))
+            return []  # no credentials were ever set, so there is no dataset and no run
+
+    async def ensure(self, tenant_id: str, table: str | Table) -> None:
+        """Brings a table up to its DDL, which a name stands for where it is ours; looks once in ten minutes. Raises bigquery.NotFound if
+        the tenant has no dataset.
+        """
+        await self._tables.ensure(tenant_id, self._ddl[table] if isinstance(table, str) else table)
+
+    async def _check_absent(self, dataset: str) -> None:
+        """BigQuery says notFound also of a dataset in another location than ours and of a table that was dropped, and accessDenied of what
+        an account must not know of. None of these means that there are no runs: raises Unavailable, so that no live run is taken for one
+        that never began.
+        """
+        if self._absent.get_cached(dataset):
+            return
+        location = None
+        try:
+            there = await self._bq.call("get_dataset", lambda left: self._bq.client.get_dataset(dataset, timeout=left, retry=NO_RETRY))
+            location = there.location
+        except bigquery.NotFound:
+            self._absent.put(dataset, value=True)
+            return
+        except bigquery.Forbidden:
+            pass  # it may be there
+        _log.error("run_tables_not_found", dataset=dataset, dataset_location=location, our_location=self._bq.client.location)
+        raise Unavailable(
+            "BIGQUERY_UNAVAILABLE",
+            "This tenant's run tables cannot be read, though it may have some. Set the tenant's credentials again, which makes missing "
+            "tables; if that changes nothing, the operator finds the cause in the log as run_tables_not_found.",
+            retry_after=timedelta(minutes=1),
+        )
