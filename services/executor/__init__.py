@@ -16,7 +16,7 @@ The life of a run (`runs/`)
 An attempt of a scheduled run has an id chosen by the scheduler and takes the same path (`servicers/run`); `start` explains why it starts
 only once. The row of a run that FAILED also says whether another attempt may succeed (`is_final`).
 
-A run's states, and every transition between them (- is no row; tests/executor/test_chart.py holds the code to it)
+A run's states, and every transition between them (- is no row; a test, tests/integration/executor/runs/test_chart.py, holds the code to it)
     -        ──start─────>  RUNNING      its row is written (`insert_run`)
     -        ──claim─────>  RUNNING      the same under an id of the scheduler's or of an Idempotency-Key (`claim_run`)
     -        ──refuse────>  FAILED       a scheduled attempt cannot begin (`insert_refused_run`)
