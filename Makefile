@@ -4,19 +4,21 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 
-# A virtual environment that happens to be active in the caller's shell must not become ours.
+# A virtual environment that happens to be active in the caller's shell must not be used.
 unexport VIRTUAL_ENV UV_PROJECT_ENVIRONMENT
 
 UV_VERSION := 0.13.9
-# Asked to run, not just looked for: a pyenv shim named `uv` may be on PATH and fail.
+# Run, not only searched for: a pyenv shim named `uv` may be on PATH and fail.
 UV := $(shell uv --version >/dev/null 2>&1 && command -v uv || echo .tools/bin/uv)
 PY := .venv/bin/python
 BIN := .venv/bin
+# Of the tests. Each has emulators of its own; some tests wait, so that a third keeps two cores busy.
+WORKERS ?= 2
 # The folders count too: their time changes when a proto is taken away.
 PROTOS := $(shell find protos)
 CHECKS := check-style check-types check-imports check-protos check-sql check-shapes
 
-.PHONY: help setup gen openapi check $(CHECKS) test bench bench-bulk demo up fmt clean
+.PHONY: help setup gen openapi check $(CHECKS) test test-unit bench bench-bulk demo up fmt clean
 
 help: ## List the tasks
 	@sed -nE 's/^([a-z-]+):.*## (.*)/\1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r task text; do printf '  make %-14s %s\n' "$$task" "$$text"; done
@@ -34,7 +36,10 @@ up: gen ## Start the whole suite on this machine and keep it running until Ctrl-
 	@$(PY) -m localcloud up
 
 test: gen .cache/focus-validator/.stamp ## Run the tests; PYTEST="-k gateway" narrows them
-	@$(PY) -m pytest -n 2 --dist loadscope $(PYTEST)
+	@$(PY) -m pytest -n $(WORKERS) --dist loadscope $(PYTEST)
+
+test-unit: gen ## ... those that need no emulator and no process, in seconds
+	@$(PY) -m pytest -n $(WORKERS) --dist loadscope tests/unit $(PYTEST)
 
 bench: gen ## Measure statements and time of what the suite does, into benchmarks/RESULTS.md; BENCH="--only trigger" narrows it
 	@$(PY) -m benchmarks $(BENCH)
@@ -56,7 +61,7 @@ check-types: gen ## ... mypy, strict
 check-imports: gen ## ... who may import whom
 	@$(BIN)/lint-imports --no-logo
 
-# The descriptor set carries the imports, so that buf needs no registry; --path keeps it from judging google's protos.
+# The descriptor set carries the imports, so that buf needs no registry; --path excludes Google's protos.
 check-protos: gen ## ... buf lint and buf format
 	@$(BIN)/buf lint gen/descriptor.binpb --path convergence
 	@$(BIN)/buf format --diff --exit-code protos
@@ -68,7 +73,7 @@ check-shapes: gen ## ... docker-compose.yml against the compose specification, a
 	@$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec docker-compose.yml
 	@$(BIN)/check-jsonschema --schemafile configs/template.schema.json configs/gcp/*/*.yml
 
-fmt: gen ## Format Python and protos, and mend what can be mended
+fmt: gen ## Format Python and protos, and fix what can be fixed
 	@$(BIN)/ruff check --fix-only --quiet .
 	@$(BIN)/ruff format .
 	@$(BIN)/buf format --write protos
@@ -88,8 +93,8 @@ clean: ## Remove all that was installed or generated; the local cloud's data in 
 	  || { echo "uv failed, see above. Without network it needs python3.13 on PATH." >&2; exit 1; }
 	@touch $@
 
-# The FinOps Foundation's validator, which is no package of ours: tests/focus starts it as a program.
-.cache/focus-validator/.stamp: tests/focus/requirements.txt .venv/.stamp
+# The FinOps Foundation's validator, which is no package of ours: tests/integration/focus starts it as a program.
+.cache/focus-validator/.stamp: tests/integration/focus/requirements.txt .venv/.stamp
 	@$(UV) venv --quiet --clear --python $(PY) .cache/focus-validator
 	@INSTALL="$(UV) pip install --quiet --no-deps --python .cache/focus-validator/bin/python -r $<"; \
 	  $$INSTALL 2>/dev/null || UV_SYSTEM_CERTS=1 $$INSTALL || { echo "uv failed, see above." >&2; exit 1; }

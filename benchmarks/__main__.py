@@ -45,7 +45,7 @@ def main() -> None:
     parser.add_argument("--sizes", type=lambda text: [int(size) for size in text.split(",")], help="at once, e.g. 1,10,100")
     parser.add_argument("--output", type=Path, default=Path(__file__).with_name("RESULTS.md"), help="the report (%(default)s)")
     options = parser.parse_args()
-    # The services' own log would drown what is measured.
+    # The services' own log would disturb what is measured.
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(40))
     with emulators() as local:
         asyncio.run(measure(local, only=options.only or list(BENCHMARKS), sizes=options.sizes, output=options.output))

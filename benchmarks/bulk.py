@@ -1,6 +1,6 @@
-"""`python -m benchmarks.bulk`: one day of a million rows through gcp/cost/billing, against a bare script that does the same and no more.
+"""`python -m benchmarks.bulk`: one day of a million rows through gcp/cost/billing, compared with a bare script that only moves the rows.
 
-Each side runs in a process of its own, so that its peak memory is its own. Both read the same table of one emulator, one after the other.
+Each side runs in a process of its own, to measure its own peak memory. Both read the same table of one emulator, one after the other.
 """
 
 import argparse
@@ -82,7 +82,7 @@ publishing. Same emulator, same table, one after the other, each in its own proc
 | gcp/cost/billing, whole run | {rows / suite["seconds"]:,.0f} | {bare["seconds"] / suite["seconds"]:.2f} | {suite["peak_mb"]:,.0f} |
 {steps}
 
-Rows and sums of cost and credits published: {suite["told"]}.
+Rows and sums of cost and credits published: {suite["published"]}.
 
 Again: `make bench-bulk`.
 """
@@ -96,11 +96,11 @@ def _make(host: str, project: str, rows: int) -> None:
 
 
 def _side(name: str, given: Mapping[str, str]) -> dict[str, Any]:
-    """What a side measured of itself: its last line."""
+    """What a side has measured: its last line."""
     answer = subprocess.run([sys.executable, "-m", f"benchmarks.{name}", json.dumps(given)], check=True, stdout=subprocess.PIPE, text=True)
-    told: dict[str, Any] = json.loads(answer.stdout.splitlines()[-1])
-    print(f"{name}: {told}", flush=True)
-    return told
+    measured: dict[str, Any] = json.loads(answer.stdout.splitlines()[-1])
+    print(f"{name}: {measured}", flush=True)
+    return measured
 
 
 if __name__ == "__main__":

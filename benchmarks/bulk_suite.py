@@ -1,4 +1,6 @@
-"""The executor's side: one run of gcp/cost/billing with its own parts, without the services around it. Prints what it measured, as JSON."""
+"""The executor's side: one run of gcp/cost/billing with the executor's parts, without the other services. Prints its measurements as
+JSON.
+"""
 
 import asyncio
 import json
@@ -38,7 +40,7 @@ from services.platform.clock import SystemClock
 from services.platform.settings import ServiceSettings
 
 TENANT = "bulk"
-_TOLD = """
+_PUBLISHED = """
 SELECT COUNT(*) AS published, ROUND(SUM(b.cost), 6) AS cost, ROUND(SUM(b.credits_total), 6) AS credits FROM billing_cost_daily AS b
 """
 
@@ -53,15 +55,15 @@ class OneSource:
         self._credentials, self._settings = GcpCredentials(project_id=project, service_account=account), settings
 
     async def open(self, tenant_id: str, source_type: SourceType) -> Source:
-        """See `sources.source.Sources`."""
+        """The source, with the given credentials."""
         return GcpSource(GcpBilling(self._credentials, self._settings), GcpPrices(query=0.0, storage_read=0.0))
 
 
-class NobodyTold:
-    """`templates.step.Notifications` for a run that has nothing to tell."""
+class NoNotifications:
+    """`templates.step.Notifications` for a run without notifications."""
 
     def accept(self, notification: Notification) -> bool:
-        """See `templates.step.Notifications`."""
+        """Never called: the template has no notify step."""
         return False
 
 
@@ -83,7 +85,7 @@ async def measure(given: dict[str, str]) -> dict[str, Any]:
                 store=store,
                 staging=StagingTables(bq, clock),
                 sources=sources,
-                notifier=NobodyTold(),
+                notifier=NoNotifications(),
                 workers=workers,
                 clock=clock,
                 spool_dir=Path(spool),
@@ -97,10 +99,10 @@ async def measure(given: dict[str, str]) -> dict[str, Any]:
         if outcome.status is not RunStatus.COMPLETED:
             raise RuntimeError(outcome.error_message)
         logs = await store.list_step_logs(TENANT, job.run.pipeline_logging_id)
-        [told] = (await bq.query(make_block("told", _TOLD, {}), {}, dataset=dataset)).rows
+        [published] = (await bq.query(make_block("published", _PUBLISHED, {}), {}, dataset=dataset)).rows
     steps = {log.step_id: log.duration_ms / 1000 for log in logs if log.duration_ms is not None}
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    return {"seconds": took, "peak_mb": peak, "steps": steps, "told": "{published:,} rows, {cost} and {credits}".format(**told)}
+    return {"seconds": took, "peak_mb": peak, "steps": steps, "published": "{published:,} rows, {cost} and {credits}".format(**published)}
 
 
 def _job(settings: ServiceSettings, day: str) -> PreparedRun:

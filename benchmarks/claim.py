@@ -1,4 +1,4 @@
-"""One process-queue call that claims so many runs, until it answers."""
+"""One process-queue call that claims `size` runs, until it returns."""
 
 import asyncio
 from collections.abc import AsyncIterator

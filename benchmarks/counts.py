@@ -1,4 +1,4 @@
-"""What was sent to BigQuery, as our own metrics tell it."""
+"""Statements sent to BigQuery, from our own metrics."""
 
 import time
 from collections import Counter
@@ -18,14 +18,14 @@ class Row:
     at_once: int
     seconds: float = 0.0
     jobs: int = 0
-    """Those that were sent again included."""
+    """Repeated submissions included."""
     again: int = 0
     statements: Counter[tuple[str, str]] = field(default_factory=Counter)
     """By table and kind: dml, read, stream."""
 
 
 def statements_of(families: Iterable[Any]) -> Counter[tuple[str, ...]]:
-    """Our BigQuery counters, of a registry or a scraped page: by name, and label values in order of their names."""
+    """Our BigQuery counters, from a registry or a scraped page: by name, and label values in the order of their names."""
     return Counter(
         {
             (sample.name, *(value for _, value in sorted(sample.labels.items()))): int(sample.value)
@@ -37,7 +37,7 @@ def statements_of(families: Iterable[Any]) -> Counter[tuple[str, ...]]:
 
 
 def fill(row: Row, before: Counter[tuple[str, ...]], after: Counter[tuple[str, ...]]) -> None:
-    """Puts what was counted in between into the row."""
+    """Writes the difference of the counts into the row."""
     for (name, *labels), count in (after - before).items():
         match name, labels:
             case "convergence_bigquery_jobs_total", _:
@@ -52,7 +52,7 @@ def fill(row: Row, before: Counter[tuple[str, ...]], after: Counter[tuple[str, .
 
 @contextmanager
 def measured(name: str, at_once: int) -> Iterator[Row]:
-    """Times and counts what this process does within it. Nothing else may use BigQuery meanwhile."""
+    """Measures time and counts of this process in the context. Nothing else may use BigQuery meanwhile."""
     row = Row(name=name, at_once=at_once)
     before, began = statements_of(REGISTRY.collect()), time.monotonic()
     yield row

@@ -1,4 +1,4 @@
-"""Tenants by the hundred, written straight into the tables: provisioning them one by one is not what is measured."""
+"""Creates hundreds of tenants directly in the tables: provisioning is not measured."""
 
 import asyncio
 import uuid
@@ -16,7 +16,7 @@ from services.platform.kms.credential_aad import associated_data
 from services.platform.settings import ServiceSettings
 
 CALLS = 5
-"""Each tenant of a crowd makes so many."""
+"""Calls of each tenant of a crowd."""
 PLANS: Sequence[tuple[Mapping[str, int], int]] = (
     ({}, 5),
     ({"daily_limit": 3}, 3),
@@ -24,7 +24,7 @@ PLANS: Sequence[tuple[Mapping[str, int], int]] = (
     ({"monthly_limit": 1}, 1),
     ({"daily_limit": 0}, 0),
 )
-"""Limits, and how many of `CALLS` calls at once they admit while no run ends."""
+"""Limits, and how many of `CALLS` concurrent calls they admit while no run ends."""
 SEED_SECONDS = 120.0
 MAX_CONCURRENT_SETTING_UP = 4
 _KIND = "ARRAY<STRUCT<t STRING, key_hash STRING, daily_limit INT64, monthly_limit INT64, concurrent_limit INT64, sealed BYTES>>"
@@ -52,11 +52,11 @@ class Member:
     api_key: str = field(repr=False)
     limits: Mapping[str, int]
     admitted: int
-    """How many of its calls at once its limits admit."""
+    """How many of its concurrent calls its limits admit."""
 
 
 def new_crowd(tenants: int, *, plans: Sequence[tuple[Mapping[str, int], int]] = PLANS) -> list[Member]:
-    """So many tenants, their plans in turn."""
+    """`tenants` new tenants, with the plans in turn."""
     prefix = f"t_{uuid.uuid4().hex[:8]}"
     names = [f"{prefix}_{number:04d}" for number in range(tenants)]
     chosen = [plans[number % len(plans)] for number in range(tenants)]
@@ -67,9 +67,9 @@ def new_crowd(tenants: int, *, plans: Sequence[tuple[Mapping[str, int], int]] = 
 
 
 async def settle_in(crowd: Sequence[Member], settings: ServiceSettings) -> None:
-    """Gives the crowd what a run needs: profile, subscription, key, sealed credentials, and a dataset with its tables.
+    """Creates everything that runs need: profile, subscription, key, encrypted credentials, and a dataset with its tables.
 
-    `settings` tell where BigQuery and KMS are.
+    `settings` locates BigQuery and KMS.
     """
     async with BigQuery(settings, service="crowd") as bq, Kms(settings) as kms:
         sealed = await asyncio.gather(*(_seal(kms, member.tenant_id) for member in crowd))
@@ -89,7 +89,7 @@ async def settle_in(crowd: Sequence[Member], settings: ServiceSettings) -> None:
 
 
 async def make_due(tenants: Sequence[str], schedules: int, settings: ServiceSettings) -> None:
-    """So many schedules of `gcp/cost/tiny`, over the tenants in turn, whose slot has just come; the next one is New Year."""
+    """Creates `schedules` schedules of `gcp/cost/tiny`, distributed over the tenants, that are due now; the next fire time is New Year."""
     kinds = {"tenants": "ARRAY<STRING>", "schedules": "INT64", "due": "TIMESTAMP"}
     async with BigQuery(settings, service="crowd") as bq:
         values = {"tenants": list(tenants), "schedules": schedules, "due": SystemClock().now()}

@@ -1,4 +1,4 @@
-"""Scheduled runs from the trigger to their end, 50 at a time: each reserves and settles in a real ledger, and has nothing else to do."""
+"""Scheduled runs from the trigger to their end, 50 at a time: each reserves and settles in a real ledger and does no other work."""
 
 import asyncio
 from collections.abc import AsyncIterator

@@ -1,4 +1,4 @@
-"""What everything is held against: one bare statement at a time, sent as the services send theirs."""
+"""The baseline of all comparisons: one bare statement at a time, sent as the services send theirs."""
 
 import time
 from dataclasses import dataclass

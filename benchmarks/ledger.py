@@ -1,4 +1,4 @@
-"""Reserve and settle: so many callers at once, of twenty tenants."""
+"""Reserve and settle: `size` concurrent callers of twenty tenants."""
 
 import asyncio
 import uuid
@@ -15,7 +15,7 @@ SIZES = (1, 10, 100, 1000)
 
 
 async def bench(place: Place, size: int) -> AsyncIterator[Row]:
-    """The day's rows are there before: they are made once a day."""
+    """The day's rows exist before: they are created once a day."""
     tenants = await place.tenants()
     lease = timedelta(seconds=place.settings.lease_seconds)
     async with Ledger(AuthStore(place.bq), SystemClock(), lease=lease) as ledger:

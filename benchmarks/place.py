@@ -1,4 +1,4 @@
-"""Where a benchmark runs: BigQuery with a control dataset of its own, and rows in it."""
+"""The environment of a benchmark: BigQuery with a control dataset of its own, and rows in it."""
 
 import tempfile
 import uuid
@@ -47,14 +47,14 @@ class Place:
     bq: BigQuery
 
     async def tenants(self) -> list[str]:
-        """Empties the tables; answers new tenants without limits."""
+        """Empties the tables; returns new tenants without limits."""
         await self.run("empty", _EMPTY)
         tenants = [f"t_{uuid.uuid4().hex[:12]}" for _ in range(TENANTS)]
         await self.run("tenants", _TENANTS, tenants=("ARRAY<STRING>", tenants))
         return tenants
 
     async def due(self, tenants: list[str], schedules: int) -> None:
-        """So many schedules whose slot was the last full hour."""
+        """Creates `schedules` schedules that were due at the last full hour."""
         await self.run("due", _DUE, tenants=("ARRAY<STRING>", tenants), schedules=("INT64", schedules))
 
     async def run(self, name: str, sql: str, **params: tuple[str, object]) -> None:
@@ -65,7 +65,7 @@ class Place:
 
 @asynccontextmanager
 async def place_on(local: LocalSettings) -> AsyncIterator[Place]:
-    """A place on emulators that are up."""
+    """A place on running emulators."""
     host = emulator_environment(local)
     settings = SchedulerSettings.model_validate(
         {
@@ -84,7 +84,7 @@ async def place_on(local: LocalSettings) -> AsyncIterator[Place]:
 
 @contextmanager
 def emulators() -> Iterator[LocalSettings]:
-    """BigQuery alone, on free ports and in a temporary directory."""
+    """BigQuery only, on free ports and in a temporary directory."""
     with tempfile.TemporaryDirectory(prefix="convergence-bench-") as state:
         local = LocalSettings.on_free_ports(Path(state) / "state", cache_dir=REPOSITORY / ".cache", cloud_scheduler=False)
         with Stack(local, only=("bigquery",), auto_restart=False):

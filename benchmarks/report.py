@@ -1,4 +1,4 @@
-"""The report: what was measured, where, and how to measure it again."""
+"""The report: results, environment, and how to repeat the measurement."""
 
 import platform
 import subprocess
@@ -18,10 +18,10 @@ Times are ratios to one bare statement of the same run, on the emulator. DML and
 "at once". "Sent again" counts statements repeated after a transient error; they are in the jobs too. Counts are the services' own metrics.
 
 "Scheduled runs" go from the trigger to their end, with a stub for the executor that reserves and settles in a real ledger and does nothing
-else; the reads of the queue's status that tell the end are counted as well. The stub polls faster (1 s) than production does (5 s).
+else; the reads of the queue's status that detect the end are counted as well. The stub polls faster (1 s) than production does (5 s).
 
-"The whole suite" are real processes behind Envoy, two of them auth, with five calls a tenant and mixed limits; the scheduled runs are led
-by a real executor, and how long they take on two cores decides how many of them share a statement."""
+"The whole suite" are real processes behind Envoy, two of them auth, with five calls a tenant and mixed limits; the scheduled runs are
+started by a real executor, and how long they take on two cores decides how many of them share a statement."""
 HEADER = (
     "| what | at once | jobs | sent again | DML an operation | read an operation | time / bare UPDATE | an operation | time / bare SELECT |"
 )
@@ -48,7 +48,7 @@ def report(rows: Sequence[Row], floor: Floor) -> str:
 
 
 def machine() -> list[str]:
-    """Where and with what this was measured, as a list."""
+    """The environment of the measurement, as a list."""
     ram = sysconf("SC_PAGE_SIZE") * sysconf("SC_PHYS_PAGES") / 2**30
     packages = ", ".join(f"{name} {version(name)}" for name in PACKAGES)
     return [

@@ -1,4 +1,4 @@
-"""RunPipeline up to its answer, so many callers at once: real ledger, store and templates; what the runs would do is left out."""
+"""RunPipeline up to its response, with `size` concurrent callers: real ledger, store and templates; the runs' work is left out."""
 
 import asyncio
 import uuid
@@ -29,23 +29,23 @@ from services.platform.clock import SystemClock
 from services.platform.settings import REPOSITORY
 
 SIZES = (1, 10, 100)
-"""A thousand would need hundreds of tenants: 25 statements in 10 seconds are a tenant's own table's budget too."""
+"""A thousand would need hundreds of tenants: a tenant's own table accepts 25 statements in 10 seconds, too."""
 
 
 class LocalLedger:
-    """The executor's way to the ledger, without the network."""
+    """A QuotaClient without the network."""
 
     def __init__(self, quota: Ledger) -> None:
         self._quota = quota
         self.settled = 0
 
     async def reserve(self, tenant_id: str, run: str, *, is_retry: bool = False) -> Reservation:
-        """See `services.executor.runs.quota.QuotaClient`."""
+        """As `services.executor.runs.quota.QuotaClient`."""
         slot = await self._quota.reserve(tenant_id, run, is_retry=is_retry)
         return Reservation(tenant_id=tenant_id, pipeline_logging_id=run, usage_date=slot.usage_date)
 
     async def settle(self, slot: Reservation, outcome: str) -> None:
-        """See `services.executor.runs.quota.QuotaClient`."""
+        """As `services.executor.runs.quota.QuotaClient`."""
         end = Settlement(
             tenant_id=slot.tenant_id, reservation_id=slot.pipeline_logging_id, usage_date=slot.usage_date, outcome=str(outcome)
         )
@@ -54,14 +54,14 @@ class LocalLedger:
 
 
 class Credentials:
-    """Everybody has some."""
+    """Every tenant has credentials."""
 
     async def require(self, tenant_id: str, provider: str) -> None:
         """Does nothing."""
 
 
 async def bench(place: Place, size: int) -> AsyncIterator[Row]:
-    """The day's rows and the tenants' tables are there before."""
+    """The day's rows and the tenants' tables exist before."""
     tenants = await place.tenants()
     await _datasets(place, tenants)
     clock, answered = SystemClock(), asyncio.Event()
@@ -103,7 +103,7 @@ async def _datasets(place: Place, tenants: list[str]) -> None:
 
 
 async def _drop(place: Place, tenants: list[str]) -> None:
-    """The emulator is slower for each dataset that is there."""
+    """The emulator gets slower with each dataset."""
     for name in map(place.bq.tenant, tenants):
         await place.bq.call("drop_dataset", partial(_delete, place.bq, name))
 

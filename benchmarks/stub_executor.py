@@ -1,38 +1,39 @@
-"""An executor without pipelines: what a run does is given."""
+"""An executor without pipelines: the work of a run is a parameter."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from typing import override
 
 from services.scheduler.queue.claims import Claim, Pipeline
 from services.scheduler.queue.executor_client import AttemptState, ExecutorClient
 
 
 class StubExecutor(ExecutorClient):
-    """Runs `admit`, which may refuse as the real one does, then `work` in the background; the run is COMPLETED when that has ended."""
+    """Runs `admit`, which may refuse as the real one does, then `work` in the background; the run is COMPLETED when `work` has ended."""
 
     def __init__(self, *, admit: Callable[[Claim], Awaitable[None]], work: Callable[[Claim], Awaitable[None]]) -> None:
         self._admit, self._work = admit, work
         self._runs: dict[str, asyncio.Task[None]] = {}
         self.looked = asyncio.Event()
-        """Set when the scheduler has looked for lost runs."""
+        """Set when the scheduler has reconciled."""
 
     @property
     def ended(self) -> int:
-        """Runs that are over."""
+        """Number of runs that have ended."""
         return sum(task.done() for task in self._runs.values())
 
+    @override
     async def start(self, claim: Claim, pipeline: Pipeline) -> None:
-        """See `ExecutorClient.start`."""
         await self._admit(claim)
         if claim.pipeline_logging_id not in self._runs:
             self._runs[claim.pipeline_logging_id] = asyncio.create_task(_run(self._work(claim)))
 
+    @override
     async def states(self, claims: Sequence[Claim]) -> list[AttemptState]:
-        """See `ExecutorClient.states`."""
         return [AttemptState(status=self._status(claim), error_message="", is_final=False) for claim in claims]
 
     async def reconcile(self) -> None:
-        """Nothing is ever lost."""
+        """Does nothing: no run is ever lost."""
         self.looked.set()
 
     def _status(self, claim: Claim) -> str:

@@ -1,4 +1,4 @@
-"""The hourly trigger: so many schedules due at once; and again, when none is due any more."""
+"""The hourly trigger with `size` schedules due at once; and again, when none is due any more."""
 
 from collections.abc import AsyncIterator
 

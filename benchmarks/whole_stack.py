@@ -1,4 +1,4 @@
-"""The four services as real processes behind their gateway, a crowd of tenants, and everybody's counters added up."""
+"""The four services as real processes behind their gateway, a crowd of tenants, and the sum of all counters."""
 
 import asyncio
 import time
@@ -39,38 +39,38 @@ PATIENT = {
     "CONVERGENCE_LEASE_SECONDS": "240",
     "CONVERGENCE_BIGQUERY_THREADS": "24",
 }
-"""A small machine is slow: that is not to end in 503. And where BigQuery does all statements at once, the emulator has two cores for them:
-the ledger's few are not to wait behind hundreds of others.
+"""A small machine is slow, which must not end in 503. And while BigQuery runs all statements at once, the emulator has two cores for them:
+the ledger's few statements must not wait behind hundreds of others.
 """
 SHARED_TABLES = ("tenant_usage_quotas", "pipeline_execution_queue", "scheduled_pipeline_runs", "tenant_pipeline_configs", "tenant_api_keys")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Told:
-    """What a caller of RunPipeline hears."""
+class CallResult:
+    """The response to a caller of RunPipeline."""
 
     member: Member
     code: str
-    """OK, or gRPC's word."""
+    """OK, or the gRPC code."""
     message: str = ""
     pipeline_logging_id: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class WholeStack:
-    """A stack that is up; its templates are those in `benchmarks/templates`."""
+    """A running stack; its templates are those in `benchmarks/templates`."""
 
     stack: Stack
     metrics_ports: Sequence[int]
 
     @property
     def local(self) -> LocalSettings:
-        """Where it listens."""
+        """Its addresses."""
         return self.stack.settings
 
     @property
     def settings(self) -> ServiceSettings:
-        """What a client of BigQuery and KMS needs to write into its tables."""
+        """Settings for a client that writes into its BigQuery and KMS."""
         return ServiceSettings.model_validate(
             {name.lower(): value for name, value in emulator_environment(self.local).items()}
             | {"project": self.local.project, "control_dataset": self.local.control_dataset, "kms_key": self.local.kms_key}
@@ -78,7 +78,7 @@ class WholeStack:
 
     @property
     def admin(self) -> Rest:
-        """Whoever has the admin key, at the gateway."""
+        """A client with the admin key, at the gateway."""
         return Rest(url=self.stack.env["GATEWAY_URL"], headers={"X-Admin-Key": self.stack.env["ADMIN_API_KEY"]})
 
     def counted(self) -> Counter[tuple[str, ...]]:
@@ -91,12 +91,12 @@ class WholeStack:
         return text
 
     def query(self, sql: str) -> list[dict[str, Any]]:
-        """Rows, asked without our own code and past any proxy; tables are named `dataset.table`."""
+        """Rows, queried without our own code and without any proxy; tables are named `dataset.table`."""
         with emulated_warehouse(emulator_environment(self.local)["BIGQUERY_EMULATOR_HOST"], self.local.project) as client:
             return [dict(row.items()) for row in client.query_and_wait(sql)]
 
     def gateway_channel(self) -> grpc.aio.Channel:
-        """A client's way in."""
+        """A client's channel."""
         return grpc.aio.insecure_channel(self.local.address("gateway"))
 
 
@@ -109,8 +109,8 @@ def whole_stack(
     settings: LocalSettings | None = None,
     parts: Sequence[str] = PARTS,
 ) -> Iterator[WholeStack]:
-    """Starts everything below `state`; with two `auths` the other services share their calls between both. `extra` is put into the
-    services' environment. Without "bigquery" and "kms" among the `parts`, those run already where `settings` say.
+    """Starts everything below `state`; with two `auths` the other services distribute their calls over both. `extra` is added to the
+    services' environment. Without "bigquery" and "kms" among the `parts`, those already run at the addresses in `settings`.
     """
     local = settings or LocalSettings.on_free_ports(state / "state", cache_dir=REPOSITORY / ".cache", cloud_scheduler=False)
     port, metrics_port = free_ports(2)
@@ -126,28 +126,28 @@ def whole_stack(
         yield WholeStack(stack=stack, metrics_ports=metrics)
 
 
-async def run_all(channel: grpc.aio.Channel, calls: Sequence[Member]) -> list[Told]:
-    """All these RunPipeline calls at once; the answers in the same order."""
+async def run_all(channel: grpc.aio.Channel, calls: Sequence[Member]) -> list[CallResult]:
+    """Makes all these RunPipeline calls at once; returns the responses in the same order."""
     stub = PipelineServiceStub(channel)
 
-    async def run(member: Member) -> Told:
+    async def run(member: Member) -> CallResult:
         request = messages.RunPipelineRequest(tenant_id=member.tenant_id, provider="gcp", domain="cost", template="tiny")
         try:
             answer = await stub.RunPipeline(request, metadata=[("x-api-key", member.api_key)], timeout=ANSWER_SECONDS)
         except grpc.aio.AioRpcError as refused:
-            return Told(member=member, code=refused.code().name, message=refused.details() or "")
-        return Told(member=member, code="OK", pipeline_logging_id=answer.pipeline_logging_id)
+            return CallResult(member=member, code=refused.code().name, message=refused.details() or "")
+        return CallResult(member=member, code="OK", pipeline_logging_id=answer.pipeline_logging_id)
 
     return list(await asyncio.gather(*map(run, calls)))
 
 
 def drain(whole: WholeStack, runs: int) -> None:
-    """Triggers what is due, and has the queue processed, `MAX_RUNS` at a time, until nothing is left of these runs.
+    """Triggers what is due, and processes the queue, `MAX_RUNS` at a time, until none of these runs is left.
 
     Raises TimeoutError if that takes too long, RuntimeError if not all were queued.
     """
     triggered = whole.admin.call("POST", "/api/v1/scheduler/trigger", {})
-    # The queue is asked, not the trigger: where BigQuery's answer was lost, the statement that is sent again finds nothing left to queue.
+    # The queue is asked, not the trigger: if BigQuery's response was lost, the repeated statement finds nothing left to queue.
     if (queued := _left(whole).queued) != runs:
         raise RuntimeError(f"{runs} runs were due, {queued} are queued: {triggered.body}")
     deadline = time.monotonic() + DRAIN_SECONDS
@@ -157,7 +157,7 @@ def drain(whole: WholeStack, runs: int) -> None:
         # A call that has nothing to claim costs a statement all the same.
         if left.queued and left.processing < MAX_RUNS:
             whole.admin.call("POST", "/api/v1/scheduler/process-queue", {"max_runs": MAX_RUNS})
-        # What was refused for a while is not ready yet.
+        # Runs that were refused are not ready for a while.
         time.sleep(STATUS_SECONDS)
 
 
@@ -173,7 +173,7 @@ def _left(whole: WholeStack) -> _Left:
 
 
 def _configs(state: Path) -> Path:
-    """The repository's DDL beside the benchmarks' own templates."""
+    """The repository's DDL with the benchmarks' own templates."""
     folder = state / "configs"
     folder.mkdir(parents=True, exist_ok=True)
     for name, target in (("bigquery", REPOSITORY / "configs" / "bigquery"), ("gcp", Path(__file__).parent / "templates" / "gcp")):

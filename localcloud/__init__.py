@@ -5,7 +5,7 @@ A stack is a set of processes, each with a readiness check and a log file of its
 then a Cloud Scheduler that fires its three jobs through it. `Stack` starts them in the order they need each other, reports at once when one
 dies, and leaves nothing behind: a process cannot outlive its supervisor.
 
-The services do not know that they run here. They are given addresses and a key by environment variables, as in production.
+The services do not know that they run here. Addresses and a key are passed in environment variables, as in production.
 
     with Stack(LocalSettings()) as stack:
         print(stack.env["GATEWAY_URL"])

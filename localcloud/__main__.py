@@ -1,4 +1,4 @@
-"""`python -m localcloud`: the suite on this machine."""
+"""`python -m localcloud`: runs the suite on this machine."""
 
 import argparse
 import sys

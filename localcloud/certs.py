@@ -1,7 +1,7 @@
-"""`python -m localcloud.certs`: a certificate for each service and the gateway, all signed by one authority made for the occasion.
+"""`python -m localcloud.certs`: a certificate for each service and the gateway, signed by an authority created for this purpose.
 
-The authority's key is never written: whoever reads the directory can be one of the services, but cannot make more of them. All
-certificates are made together, and again when one of them is missing, does not fit, or ends soon.
+The authority's key is never written: a reader of the directory can act as one of the services, but cannot issue more certificates. All
+certificates are created together, and again if one is missing, does not fit, or expires soon.
 """
 
 import argparse
@@ -25,7 +25,7 @@ RENEW_BEFORE = timedelta(days=14)
 
 
 def mint(directory: Path, *, now: datetime | None = None) -> bool:
-    """Makes `ca.pem`, `{name}.pem` and `{name}.key` (0600) unless those that are there are good. Says whether it made them.
+    """Creates `ca.pem`, `{name}.pem` and `{name}.key` (0600) unless valid ones exist. Returns True if it created them.
 
     `now` is the current time (UTC), a parameter for tests.
     """
@@ -72,7 +72,7 @@ def _builder(subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePublicK
         .issuer_name(issuer)
         .public_key(key)
         .serial_number(x509.random_serial_number())
-        # Clocks of containers and their host differ a little.
+        # The clocks of containers and their host differ a little.
         .not_valid_before(now - timedelta(minutes=5))
         .not_valid_after(now + VALID)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key), critical=False)
@@ -112,7 +112,7 @@ def _key_usage(*, authority: bool) -> x509.KeyUsage:
 
 
 def main() -> None:
-    """Mints into the directory given, by default the stack's."""
+    """Creates them in the given directory, by default the stack's."""
     parser = argparse.ArgumentParser(prog="python -m localcloud.certs", description="Certificates for mTLS between the processes.")
     parser.add_argument("directory", nargs="?", type=Path, default=LocalSettings().certs_dir, help="where (%(default)s)")
     directory = parser.parse_args().directory

@@ -1,4 +1,4 @@
-"""Writes files that hold secrets: readable by their owner only from the first byte on, and never half there."""
+"""Writes files that contain secrets: readable only by their owner from the start, and never partially written."""
 
 import os
 import tempfile
@@ -6,7 +6,7 @@ from pathlib import Path
 
 
 def write_private(path: Path, text: str) -> None:
-    """Replaces the file's content in one step, mode 0600, folders 0700 where they are missing."""
+    """Replaces the file in one step, with mode 0600; creates missing folders with 0700."""
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     # mkstemp makes it 0600 whatever the umask says.
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")

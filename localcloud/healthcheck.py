@@ -1,4 +1,4 @@
-"""`python -m localcloud.healthcheck PROCESS`: whether a process that runs in this container is ready; Docker asks (docker-compose.yml)."""
+"""`python -m localcloud.healthcheck PROCESS`: checks that a process in this container is ready; used by Docker (docker-compose.yml)."""
 
 import os
 import sys
@@ -20,7 +20,7 @@ def check_of(name: str, settings: LocalSettings) -> Ready:
         case "gateway":
             return gateway_ready(f"http://{HERE}:{settings.gateway_port}", f"http://{HERE}:{settings.envoy_admin_port}")
         case "cloud_scheduler":
-            # It listens nowhere, and a thread of it that ends takes the process along; what is left to check is the way to its target.
+            # It does not listen, and if one of its threads ends, the process ends; what remains to check is the connection to its target.
             return http_answers(f"{os.environ.get('GATEWAY_URL', f'http://{settings.address("gateway")}')}/healthz")
         case _ if name in SERVICES:
             return grpc_serving(HERE, settings.port(name), tls_dir=settings.certs_dir, server_name=f"{name}.convergence.internal")
@@ -29,5 +29,5 @@ def check_of(name: str, settings: LocalSettings) -> Ready:
 
 
 if __name__ == "__main__":
-    # A text is the reason why not, which sys.exit prints and turns into status 1.
+    # A text is the problem; sys.exit prints it and exits with status 1.
     sys.exit(check_of(sys.argv[1], LocalSettings())())

@@ -1,4 +1,4 @@
-"""What `make up` prints: how to call the suite, in lines that work when pasted one after the other."""
+"""The text that `make up` prints: how to call the suite, in lines that can be pasted one after the other."""
 
 from datetime import date
 from pathlib import Path
@@ -25,7 +25,7 @@ RUN=$$(curl -sS -X POST "$$GATEWAY_URL/api/v1/pipelines/run/$tenant/gcp/cost/bil
   -H "X-API-Key: $$KEY" -H 'X-User-ID: alice' -H 'Content-Type: application/json' -d '{"date": "$day"}' \\
   | python3 -c 'import json, sys; a = json.load(sys.stdin); print(a.get("pipeline_logging_id") or sys.exit(a))')
 
-# How the run goes (again, until its status is COMPLETED), and what is left of the tenant's quota.
+# The run (repeat until its status is COMPLETED), and what is left of the tenant's quota.
 curl -sS "$$GATEWAY_URL/api/v1/pipelines/runs/$tenant/$$RUN" -H "X-API-Key: $$KEY" | python3 -m json.tool
 curl -sS "$$GATEWAY_URL/api/v1/tenants/$tenant/quota" -H "X-API-Key: $$KEY" | python3 -m json.tool
 
@@ -35,7 +35,7 @@ Logs are in $logs_dir. Ctrl-C stops everything.
 
 
 _FIRING = """\
-Cloud Scheduler's three jobs fire as in production (LOCALCLOUD_SCHEDULER_EVERY=10: each every ten seconds); its log tells what came back."""
+Cloud Scheduler's three jobs fire as in production (LOCALCLOUD_SCHEDULER_EVERY=10: each every ten seconds); its log shows the responses."""
 _SILENT = "Cloud Scheduler is switched off (LOCALCLOUD_CLOUD_SCHEDULER=false): schedules wait until you call its three jobs."
 
 

@@ -1,4 +1,4 @@
-"""Which ports are free, and how to say that one is not."""
+"""Finds free ports, and reports ports that are in use."""
 
 import fcntl
 import os
@@ -17,9 +17,9 @@ _claimed = set[int]()
 
 
 def free_ports(count: int) -> list[int]:
-    """Ports on loopback that are free now, and that no other process which asks here gets while this one lives; none twice."""
+    """Free loopback ports. No other process that uses this function gets them while this process lives; none is returned twice."""
     found: list[int] = []
-    # Below the range from which the kernel picks for outgoing connections, so that none of those takes it before the process does.
+    # Below the range from which the kernel chooses ports for outgoing connections, so that none of those takes it first.
     candidates = random.SystemRandom().sample(range(20_000, 32_000), 12_000)
     while len(found) < count:
         if is_free(port := candidates.pop()) and _claim(port):
@@ -28,7 +28,7 @@ def free_ports(count: int) -> list[int]:
 
 
 def _claim(port: int) -> bool:
-    """Between finding a port and listening on it lie seconds, in which a second test process would find it, too."""
+    """Reserves a port: seconds pass between finding it and listening on it, in which a second test process could find it, too."""
     if port in _claimed:
         return False
     try:
@@ -41,14 +41,14 @@ def _claim(port: int) -> bool:
 
 @cache
 def _ledger() -> IO[bytes]:
-    """A file of which each byte is a port. What a process has locked of it the kernel frees with the process, however that ends."""
+    """A lock file with one byte a port. The kernel releases a process's locks when it ends, however it ends."""
     return (Path(tempfile.gettempdir()) / f"convergence-ports-{os.getuid()}").open("ab")
 
 
 def is_free(port: int) -> bool:
     """Whether a process could listen on the port now."""
     with socket.socket() as probe:
-        # A port whose last connections are still winding down is free for a server, which sets this as well.
+        # A port whose last connections are still closing is free for a server, which sets this option, too.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((HOST, port))
@@ -58,7 +58,7 @@ def is_free(port: int) -> bool:
 
 
 def check_ports(processes: Iterable[Process]) -> None:
-    """Raises `PortInUse`, naming every port that a process needs and cannot have."""
+    """Raises `PortInUse`, naming every port that a process needs and that is in use."""
     taken: dict[int, str] = {}
     problems = []
     for process in processes:

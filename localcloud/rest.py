@@ -1,4 +1,4 @@
-"""A caller of the gateway, as the demo and the end-to-end tests use it."""
+"""A client of the gateway, used by the demo and the end-to-end tests."""
 
 import json
 import time
@@ -13,16 +13,16 @@ SECONDS = 35.0  # a little more than the gateway itself allows
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Answer:
-    """What came back."""
+    """A response."""
 
     status: int
     body: Any
-    """Parsed JSON; the text itself if it was none."""
+    """Parsed JSON; the text itself if it is no JSON."""
     headers: Mapping[str, str]
 
     @property
     def reason(self) -> str:
-        """The error's stable reason; empty if there is none."""
+        """The error's reason; empty if there is none."""
         details = self.body.get("details", []) if isinstance(self.body, dict) else []
         return next((detail["reason"] for detail in details if "reason" in detail), "")
 
@@ -35,11 +35,11 @@ class Rest:
     headers: Mapping[str, str]
 
     def but(self, **headers: str) -> "Rest":
-        """The same with other headers; underscores stand for hyphens."""
+        """The same client with other headers; underscores become hyphens."""
         return Rest(url=self.url, headers={**self.headers, **{name.replace("_", "-"): value for name, value in headers.items()}})
 
     def call(self, method: str, path: str, body: object | None = None, *, data: bytes | None = None) -> Answer:
-        """One request; `body` goes as JSON, `data` as it is. Raises requests' errors if there is no answer at all."""
+        """Makes one request; `body` is sent as JSON, `data` unchanged. Raises requests' errors if there is no response."""
         sent = json.dumps(body).encode() if data is None and body is not None else data
         headers = {"Content-Type": "application/json", **self.headers}
         response = requests.request(method, self.url + path, data=sent, headers=headers, timeout=SECONDS)
@@ -51,7 +51,7 @@ class Rest:
 
 
 def until[Value](poll: Callable[[], Value], done: Callable[[Value], bool], *, seconds: float, every: float = 0.1) -> Value:
-    """Polls until `done` and answers the last value. Raises TimeoutError, with that value, after `seconds`."""
+    """Polls until `done` and returns the last value. Raises TimeoutError, with that value, after `seconds`."""
     deadline = time.monotonic() + seconds
     while not done(value := poll()):
         if time.monotonic() > deadline:

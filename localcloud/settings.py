@@ -1,4 +1,4 @@
-"""Where a local stack listens and keeps its state. Every value is a setting, so that two stacks can run side by side."""
+"""Ports and state directory of a local stack. Every value is a setting, so that two stacks can run side by side."""
 
 from pathlib import Path
 from typing import Self
@@ -56,7 +56,7 @@ class LocalSettings(BaseSettings):
 
     @property
     def kms_key(self) -> str:
-        """Resource name of the key that seals tenants' credentials."""
+        """Resource name of the key that encrypts tenants' credentials."""
         return f"projects/{self.project}/locations/global/keyRings/convergence/cryptoKeys/tenant-credentials-key"
 
     @property
@@ -71,12 +71,12 @@ class LocalSettings(BaseSettings):
 
     @property
     def env_file(self) -> Path:
-        """What a caller needs to reach the stack; holds the admin key."""
+        """The file with the variables that a caller needs; contains the admin key."""
         return self.state_dir / "env"
 
     @property
     def sample_credentials(self) -> Path:
-        """The sample tenant's credentials, as the body of a request. They are the tenant's, so they lie beside the state directory."""
+        """The sample tenant's credentials, as the body of a request. They belong to the tenant, so they are beside the state directory."""
         return self.state_dir.with_name(f"{self.state_dir.name}-sample") / "credentials.json"
 
     def port(self, name: str) -> int:
@@ -90,7 +90,7 @@ class LocalSettings(BaseSettings):
 
     @classmethod
     def on_free_ports(cls, state_dir: Path, **settings: object) -> Self:
-        """Settings for one more stack beside others: every port is free at this moment, all state is under `state_dir`."""
+        """Settings for another stack: every port is free at this moment, all state is under `state_dir`."""
         names = [name for name in cls.model_fields if name.endswith("_port") and name not in settings]
         ports = dict(zip(names, free_ports(len(names)), strict=True))
         return cls.model_validate({"state_dir": state_dir, **ports, **settings})

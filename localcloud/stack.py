@@ -23,11 +23,11 @@ def _say(message: str) -> None:
 
 
 class Stack:
-    """A local stack, or the few processes of it that are asked for. A context manager; all its methods may be called from any thread.
+    """A local stack, or some of its processes. A context manager; all methods may be called from any thread.
 
     `only` names the processes to start: `suite.PROCESSES`, `suite.WITH_SAMPLE`, or some of those. `extra` adds to a process's environment,
-    by its name. `report` is called with what a person must know while the stack runs. With `auto_restart` off, a process that dies stays
-    dead until `restart`.
+    by its name. `report` is called with messages for people while the stack runs. With `auto_restart` off, a process that dies stays down
+    until `restart`.
     """
 
     def __init__(
@@ -50,12 +50,12 @@ class Stack:
             if name != "cloud_scheduler" or self.settings.cloud_scheduler
         ]
         self._supervisors: dict[str, Supervisor] = {}
-        # The kernel kills a process when the thread that spawned it ends, so that has to be one that lives as long as the stack.
+        # The kernel kills a process when the thread that spawned it ends, so this thread must live as long as the stack.
         self._spawner = ThreadPoolExecutor(1, thread_name_prefix="spawner")
 
     @property
     def env(self) -> dict[str, str]:
-        """What a caller needs: GATEWAY_URL, ADMIN_API_KEY, the emulators' addresses and the project."""
+        """Variables for a caller: GATEWAY_URL, ADMIN_API_KEY, the emulators' addresses and the project."""
         return client_environment(self.settings, admin_key=self._admin_key)
 
     def start(self) -> Self:
@@ -109,13 +109,13 @@ class Stack:
             supervisor.child.wait()
 
     def wait(self, name: str, timeout: float) -> int | None:
-        """The exit status of a process, as `Popen.returncode` has it; None if it still runs after `timeout` seconds."""
+        """The exit status of a process, as in `Popen.returncode`; None if it still runs after `timeout` seconds."""
         with contextlib.suppress(subprocess.TimeoutExpired):
             return self._supervisor(name).child.wait(timeout)
         return None
 
     def stop_process(self, name: str) -> None:
-        """Stops one process in order; it stays down until `restart`."""
+        """Stops one process normally; it stays down until `restart`."""
         self._supervisor(name).stop()
 
     def restart(self, name: str) -> None:
@@ -129,7 +129,7 @@ class Stack:
         self.kill(name, signal.SIGSTOP)
 
     def resume(self, name: str) -> None:
-        """Lets a paused process go on."""
+        """Resumes a paused process."""
         self.kill(name, signal.SIGCONT)
 
     def pid(self, name: str) -> int:
@@ -163,7 +163,7 @@ class Stack:
                 for future in done:
                     future.result()
             finally:
-                # One that was just about to start when the others were stopped is stopped the next time round.
+                # A process that was just being started when the others were stopped is stopped in the next round.
                 while pending:
                     for supervisor in new.values():
                         supervisor.stop()
@@ -185,6 +185,6 @@ class Stack:
 
 def _start_after(needs: Iterable[Future[None]], supervisor: Supervisor) -> None:
     for need in needs:
-        # Raises what stopped the process that this one needs.
+        # Raises the error of the process that this one needs.
         need.result()
     supervisor.start()

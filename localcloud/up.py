@@ -16,7 +16,7 @@ ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def up(settings: LocalSettings) -> int:
-    """Returns when everything has stopped: 0 if it was asked to stop, 1 if the stack did not come up."""
+    """Returns when everything has stopped: 0 after a request to stop, 1 if the stack did not start."""
     for number in ENDING:
         signal.signal(number, _end)
     began = time.monotonic()
@@ -46,7 +46,7 @@ def up(settings: LocalSettings) -> int:
 
 
 def _end(_number: int, _frame: FrameType | None) -> None:
-    # Asked twice, we go at once, and the kernel takes the processes along.
+    # After a second Ctrl-C we exit at once, and the kernel ends the processes.
     for number in ENDING:
         signal.signal(number, signal.SIG_DFL)
     raise KeyboardInterrupt

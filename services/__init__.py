@@ -1,1 +1,1 @@
-"""The four services of the suite, and the platform that they stand on."""
+"""The four services of the suite, and the platform that they share."""

@@ -21,15 +21,16 @@ from services.platform.bigquery.client import BigQuery
 from services.platform.bootstrap import bootstrap
 from services.platform.server import Served, build_server
 from services.platform.settings import REPOSITORY, ServiceSettings
-from tests.grouping import GroupScheduling, heaviest_first
+from tests.support.grouping import GroupScheduling, heaviest_first
 
 # A busy machine is slow at drawing examples, too, and that is not what the tests are about.
 hypothesis.settings.register_profile("patient", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
 hypothesis.settings.load_profile("patient")
 
-CACHE = REPOSITORY / ".cache"
 # Statements of tests are small: they take a third less CPU from one thread of the emulator's.
 os.environ.setdefault("LOCALCLOUD_BIGQUERY_THREADS", "1")
+
+CACHE = REPOSITORY / ".cache"
 PATIENT = 25.0  # seconds for a statement: a busy machine makes the emulator slow, and that is not what the tests are about
 MANY = 10_000  # statements on a table in ten seconds: all tests of a worker share the control tables
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from grpc_tools import protoc
 
 ROOT = Path(__file__).resolve().parents[1]
-# Envoy can only print error details whose types it knows.
+# Envoy can print only error details whose types it knows.
 ALSO_DESCRIBED = ["google/rpc/error_details.proto", "google/rpc/status.proto"]
 
 

@@ -1,6 +1,6 @@
 """The REST interface as OpenAPI 3, from the descriptor set: `python -m tools.openapi > gen/openapi.json`.
 
-Whatever the protos say about REST bindings, required fields, access and meaning shows up here; nothing is said twice.
+REST bindings, required fields, access rules and comments come from the protos; nothing is repeated here.
 """
 
 import json

@@ -1,4 +1,4 @@
-"""Proto messages as JSON schemas, the way the gateway prints and reads them."""
+"""Proto messages as JSON schemas, as the gateway prints and reads them."""
 
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -10,7 +10,7 @@ type Schema = dict[str, Any]
 Field = FieldDescriptorProto
 
 _NUMBERS = {Field.TYPE_INT32: "int32", Field.TYPE_SINT32: "int32", Field.TYPE_SFIXED32: "int32", Field.TYPE_UINT32: "uint32"}
-# In JSON these are strings: a number there holds 53 bits.
+# Strings in JSON, because a JSON number has 53 bits.
 _BIG_NUMBERS = {
     Field.TYPE_INT64: "int64",
     Field.TYPE_SINT64: "int64",
@@ -38,7 +38,7 @@ _WELL_KNOWN: dict[str, Schema] = {
 
 
 class Schemas:
-    """Collects in `components` every message that was referred to."""
+    """Collects every referenced message in `components`."""
 
     def __init__(self, descriptors: FileDescriptorSet) -> None:
         self.components: dict[str, Schema] = {}
@@ -51,27 +51,27 @@ class Schemas:
                 self._collect(f".{file.package}", message)
 
     def comment(self, name: str) -> str:
-        """What the proto says above a message, field or RPC, in one line."""
+        """The proto's comment on a message, field or RPC, in one line."""
         return " ".join(self._comments.get(name, "").split())
 
     def fields(self, message: str) -> dict[str, Schema]:
-        """The fields of a message, described."""
+        """The fields of a message, with descriptions."""
         return {field.name: self._described(message, field) for field in self._messages[message].field}
 
     def message(self, name: str, *, without: Iterable[str] = ()) -> Schema:
-        """The schema of a message, less the fields that a path holds."""
+        """The schema of a message, without the fields that are in the path."""
         properties = {field: schema for field, schema in self.fields(name).items() if field not in set(without)}
         required = [field.name for field in self._messages[name].field if field.name in properties and _is_required(field)]
         schema: Schema = {"type": "object", "description": self.comment(name), "properties": properties}
         return schema | ({"required": required} if required else {})
 
     def reference(self, name: str) -> Schema:
-        """A reference to the message's component, which is made if need be."""
+        """A reference to the message's component, which is created if necessary."""
         if name in _WELL_KNOWN:
             return dict(_WELL_KNOWN[name])
         key = name.removeprefix(".")
         if key not in self.components:
-            # Put there first, because a message may hold itself.
+            # Added first, because a message may contain itself.
             self.components[key] = {}
             self.components[key] = self.message(name)
         return {"$ref": f"#/components/schemas/{key}"}
@@ -85,7 +85,7 @@ class Schemas:
 
     def _described(self, message: str, field: FieldDescriptorProto) -> Schema:
         schema, comment = self._field(field), self.comment(f"{message}.{field.name}")
-        # What stands beside a $ref is ignored.
+        # Siblings of a $ref are ignored.
         return {"allOf": [schema], "description": comment} if "$ref" in schema else {**schema, "description": comment}
 
     def _field(self, field: FieldDescriptorProto) -> Schema:
@@ -108,12 +108,12 @@ def _is_required(field: FieldDescriptorProto) -> bool:
 def _comments(descriptors: FileDescriptorSet) -> Iterator[tuple[str, str]]:
     """Full name and leading comment of top-level messages, their fields, and RPCs."""
     for file in descriptors.file:
-        told = {tuple(place.path): place.leading_comments for place in file.source_code_info.location}
+        comments = {tuple(place.path): place.leading_comments for place in file.source_code_info.location}
         # Paths are field numbers of FileDescriptorProto: 4 message_type, 6 service; within those, 2 is field or method.
         for i, message in enumerate(file.message_type):
-            yield f".{file.package}.{message.name}", told.get((4, i), "")
+            yield f".{file.package}.{message.name}", comments.get((4, i), "")
             for j, field in enumerate(message.field):
-                yield f".{file.package}.{message.name}.{field.name}", told.get((4, i, 2, j), "")
+                yield f".{file.package}.{message.name}.{field.name}", comments.get((4, i, 2, j), "")
         for i, service in enumerate(file.service):
             for j, method in enumerate(service.method):
-                yield f".{file.package}.{service.name}.{method.name}", told.get((6, i, 2, j), "")
+                yield f".{file.package}.{service.name}.{method.name}", comments.get((6, i, 2, j), "")

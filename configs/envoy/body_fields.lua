@@ -1,14 +1,14 @@
--- Tells the services which fields a REST body names. The transcoder, which comes next, drops the ones that it does not know in silence; the
--- services compare and refuse (services/platform/rpc/body_fields.py). Nothing is refused here: what is no JSON is the transcoder's to refuse.
+-- Passes the names of a REST body's fields to the services. The transcoder, which runs next, drops unknown fields silently; the services
+-- compare and refuse (services/platform/rpc/body_fields.py). Nothing is refused here: the transcoder refuses what is no JSON.
 --
--- Text is read as the transcoder reads it, which takes more than JSON has: 'single quotes', bare keys, any character after a backslash.
+-- Text is parsed as the transcoder does, which accepts more than JSON: 'single quotes', bare keys, any character after a backslash.
 
 local HEADER = "x-internal-body-fields"
--- Several times what any request needs. The last name may go over it by 3 * NAME_BYTES.
+-- Several times the size that any request needs. The last name may go over it by 3 * NAME_BYTES.
 local HEADER_BYTES = 1024
 -- Longer than any field's name.
 local NAME_BYTES = 64
--- Stands for all names that did not fit. No field is called so, so that such a body is refused.
+-- Represents all names that did not fit. No field has this name, so such a body is refused.
 local AND_MORE = "..."
 
 -- Windows tools write it before a file's text. The transcoder does not know it; RFC 8259 lets a reader pass over it.
@@ -29,7 +29,7 @@ local function unescaped(key)
   end))
 end
 
--- A key as it may stand in a header. Cut first, so that a long one costs little: an escape has six bytes.
+-- A key as it may appear in a header. Cut first, so that a long one costs little: an escape has six bytes.
 local function encoded(key)
   local name = unescaped(key:sub(1, 6 * NAME_BYTES)):sub(1, NAME_BYTES)
   return (name:gsub("[^%w_.-]", function(char) return ("%%%02X"):format(byte(char)) end))
@@ -45,8 +45,8 @@ local function closing_quote(text, at)
   return at
 end
 
--- The keys of the object that `text` is, comma-separated, as often as they stand there; none if it is something else. A body may be 1 MiB,
--- so what happens for each byte is only what LuaJIT compiles, which are no patterns.
+-- The keys of the object that `text` is, comma-separated, repeated ones included; none if it is no object. A body may be 1 MiB,
+-- so the code for each byte uses only what LuaJIT compiles, which excludes patterns.
 local function body_fields(text)
   local names, size, depth, expects_key = {}, 0, 0, false
   local function add(key)

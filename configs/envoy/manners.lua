@@ -1,7 +1,7 @@
--- What REST clients expect of HTTP and neither Envoy nor its transcoder does. It sees answers after the transcoder; native gRPC calls pass as
--- they are.
+-- HTTP features that REST clients expect and that neither Envoy nor its transcoder has. It sees responses after the transcoder; native gRPC
+-- calls pass unchanged.
 
--- Seconds, where the refusal does not say when to try again: Envoy itself, which finds a service again within a second.
+-- Seconds, if the refusal does not say when to retry: for Envoy itself, which finds a service again within a second.
 local RETRY_AFTER = "2"
 
 function envoy_on_request(handle)

@@ -1,1 +1,3 @@
-"""BigQuery on a laptop: `local-bigquery` from PyPI, started without a network, as BigQuery where our pipelines would notice, and cheap."""
+"""BigQuery on a laptop: `local-bigquery` from PyPI, made to start without a network, to behave like BigQuery where our pipelines depend on
+it, and to use little CPU.
+"""

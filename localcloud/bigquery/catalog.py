@@ -192,7 +192,7 @@ def _described(path: list[str], condition: str) -> Rows:
 def _result(table: str) -> int | None:
     """How many rows a query's result has; None if there is no such table.
 
-    The plan of a scan is the one thing that a name leads to without a search and that tells the name as it was given and the size.
+    Only the plan of a scan is found by name without a search and contains both the exact name and the size.
     """
     path = database.quote("emulator", tables.RESULTS, table)
     try:

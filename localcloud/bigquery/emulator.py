@@ -1,7 +1,7 @@
 """`python -m localcloud.bigquery`: BigQuery on a laptop. REST on one port, the Storage API on another, data in a directory.
 
-It is `local-bigquery` from PyPI, made to start without a network, to end without losing its journal, and to be as BigQuery is where our
-pipelines would notice.
+It is `local-bigquery` from PyPI, made to start without a network, to end without losing its journal, and to behave like BigQuery where our
+pipelines depend on it.
 """
 
 import argparse
@@ -25,7 +25,7 @@ from local_bigquery.settings import settings
 from localcloud.bigquery import catalog, empty_tables, job_records, partitions, results, storage, translations
 from localcloud.settings import LocalSettings
 
-# In the order they are loaded; each comes from a wheel of its own.
+# In the order of loading; each comes from a wheel of its own.
 EXTENSIONS = ("icu", "ducklake", "spatial")
 PARSE_JSON = """
 CREATE OR REPLACE MACRO bq.main._parse_json_exact(s) AS CASE
@@ -44,7 +44,7 @@ def main() -> None:
     settings.bigquery_host, settings.bigquery_port = options.host, options.port
     settings.grpc_port, settings.data_dir = options.storage_port, options.data_dir
     settings.default_project_id = options.project
-    # The first connection loads the extensions and attaches every project: a second that no caller shall wait for.
+    # The first connection loads the extensions and attaches every project, which takes a second: done before the first caller.
     connection = database.connection()
     catalog.install(connection)
     partitions.install()
@@ -69,11 +69,11 @@ def main() -> None:
 
 
 def use_home(home: Path) -> None:
-    """Makes `home` the home directory and puts DuckDB's extensions there, once: 132 MB that any number of stacks may share."""
+    """Makes `home` the home directory and copies DuckDB's extensions there, once: 132 MB that any number of stacks can share."""
     home.mkdir(parents=True, exist_ok=True)
     os.environ["HOME"] = str(home)
     with (home / "lock").open("w") as lock:
-        # Two stacks that start at once would otherwise write the same files.
+        # Two stacks that start at the same time would otherwise write the same files.
         fcntl.flock(lock, fcntl.LOCK_EX)
         installed = {path.name.removesuffix(".duckdb_extension") for path in home.glob(f".duckdb/extensions/v{duckdb.__version__}/*/*")}
         if missing := [name for name in EXTENSIONS if name not in installed]:

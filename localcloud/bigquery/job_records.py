@@ -1,4 +1,4 @@
-"""Keeps the records of the emulator's jobs in memory, and writes those of jobs that are done to their table a moment later, together.
+"""Keeps the emulator's job records in memory, and writes those of finished jobs to their table a moment later, in one batch.
 
 local-bigquery writes a job's record into `emulator.jobs` when it is handed in, when it starts, when it is done, and once for every
 statement of a script, and reads it back two or three times. Each write is a commit that waits for the disk: 3.5 ms of CPU and, on a busy
@@ -29,7 +29,7 @@ from localcloud.bigquery.version import require_known_version
 SAVE = "INSERT OR REPLACE INTO emulator.jobs VALUES (?, ?, ?, ?, ?, ?)"
 WRITE_SECONDS = 0.25
 REMEMBERED = 1000
-"""Written jobs that are read without their table: their readers come at once, or hardly ever."""
+"""Written jobs that are still answered from memory: a job is usually read right after its end, or never."""
 
 type Key = tuple[str, str]
 type Row = tuple[str, str, str | None, str, int, str]
@@ -55,7 +55,7 @@ def install() -> None:
 
 @contextmanager
 def writing() -> Iterator[None]:
-    """Writes down in the background what is done; at the end, what is left."""
+    """Writes finished jobs in the background; at the end, the rest."""
     stopped = threading.Event()
 
     def work() -> None:
@@ -81,7 +81,7 @@ def writing() -> Iterator[None]:
 
 
 def write_down() -> None:
-    """Writes the records of the jobs that are done. duckdb.Error if the table cannot be changed: nothing is lost."""
+    """Writes the records of finished jobs. Raises duckdb.Error if the table cannot be changed; nothing is lost."""
     with _table:
         with _lock:
             rows = [row for row in _unwritten.values() if row[3] == "DONE"]
@@ -97,7 +97,7 @@ def write_down() -> None:
 
 
 def reset() -> None:
-    """Forgets all, for another database in the same process."""
+    """Clears everything, for another database in the same process."""
     with _table, _lock:
         _unwritten.clear()
         _written.clear()

@@ -56,7 +56,7 @@ def install() -> None:
 
 
 def reset() -> None:
-    """Forgets all, for another database in the same process."""
+    """Clears everything, for another database in the same process."""
     _written.clear()
 
 

@@ -22,6 +22,7 @@ MAX_DEPTH = 16
 
 type Reference = tuple[str, str, str]
 type Facts = dict[Reference, tuple[Any, ...]]
+"""Of each table first whether it will expire."""
 
 # Bound before others replace it.
 _parse = translate.parse
@@ -35,8 +36,8 @@ def schema_version(project: str) -> int:
 
 
 def facts_of(read: Iterable[Reference], project: str) -> Facts | None:
-    """The facts of all these tables and views, as committed now. None if nothing may be kept that reads one of them: it is missing,
-    expires, is another query's result, or is, or reads, something of another project.
+    """The facts of all these tables and views, as committed now. None if nothing may be kept that reads one of them: it is missing, or has
+    expired, is another query's result, or is, or reads, something of another project.
     """
     wanted = set(read)
     if any(table[0] != project or table[1] == tables.RESULTS for table in wanted):
@@ -46,11 +47,19 @@ def facts_of(read: Iterable[Reference], project: str) -> Facts | None:
         if (facts := _view(table)) is None:
             return None
         found[table] = facts
-    return None if any(facts[0] for facts in found.values()) else found
+    now = int(metadata.now())
+    if any(expires and int(expires) <= now for expires, *_ in found.values()):
+        return None
+    return {table: (bool(expires), *others) for table, (expires, *others) in found.items()}
+
+
+def expire(facts: Facts) -> bool:
+    """Whether a table among these will expire: nothing tells when it has, so the facts are to be asked for every time."""
+    return any(expires for expires, *_ in facts.values())
 
 
 def _tables(wanted: set[Reference], project: str) -> Facts:
-    """Of each table: when it expires, its columns at all depths, and how it must be read."""
+    """Of each table: when it expires, in milliseconds since 1970, its columns at all depths, and how it must be read."""
     if not wanted:
         return {}
     lake = catalog.metadata_of(project)
@@ -70,7 +79,7 @@ def _tables(wanted: set[Reference], project: str) -> Facts:
 
 
 def _view(view: Reference) -> tuple[Any, ...] | None:
-    """Of a view: nothing that expires, and its columns, which are those of its tables; None if it is no view that may be kept."""
+    """Of a view: when it expires, and its columns, which are those of its tables; None if it is no view that may be kept."""
     if _kind(view) != "VIEW" or not _is_of_one_project(view):
         return None
     stored = metadata.load(Table, *view)

@@ -12,8 +12,8 @@ it was made from is as it was:
 The default dataset is no part of it either, unless the text names it: every tenant's tables are alike, and the dataset's name is put in.
 
 Only queries, DML over tables and plain CREATE TABLE are kept. What asks for more (INFORMATION_SCHEMA, wildcards, system variables,
-JavaScript, row access policies, tables that expire, results of other queries) is translated every time, and so is whatever ends in an
-error.
+JavaScript, row access policies, tables that have expired, results of other queries) is translated every time, and so is whatever ends in
+an error.
 
 Upstream would have to keep translations by text, context and the catalog's version, and count the versions itself.
 """
@@ -34,7 +34,7 @@ from local_bigquery.sql.translate import Context
 from sqlglot import exp
 
 from localcloud.bigquery import catalog
-from localcloud.bigquery.table_facts import Facts, facts_of, schema_version
+from localcloud.bigquery.table_facts import Facts, expire, facts_of, schema_version
 from localcloud.bigquery.version import require_known_version
 
 KEPT = 2000
@@ -67,7 +67,7 @@ class Translation:
     dataset: str | None
     """The default dataset that `sql` and `facts` name."""
     variables: dict[str, str]
-    """A script's variable to the table that stands for it in `sql`."""
+    """A script's variable to the table that replaces it in `sql`."""
     used: frozenset[str]
     facts: Facts
     seen: OrderedDict[str | None, Versions]
@@ -119,7 +119,7 @@ def install() -> None:
 
 
 def reset() -> None:
-    """Forgets all, for another database in the same process."""
+    """Clears everything, for another database in the same process."""
     with _lock:
         _translations.clear()
 
@@ -209,7 +209,7 @@ def _current_facts(found: Translation, context: Context, versions: Versions) -> 
     """The facts of the tables in the context's dataset, if they are what the translation was made from."""
     dataset = context.dataset_id
     facts = found.facts_in(dataset)
-    if facts and found.seen.get(dataset) != versions:
+    if facts and (found.seen.get(dataset) != versions or expire(facts)):
         if facts_of(facts, context.project_id) != facts:
             return None
         _see(found, dataset, versions)

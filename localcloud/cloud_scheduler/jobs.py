@@ -1,4 +1,4 @@
-"""The jobs of `configs/cloud_scheduler/jobs.yaml`: what is in them, when they fire, how long to wait before they are tried again."""
+"""The jobs of `configs/cloud_scheduler/jobs.yaml`: their contents, fire times, and waits between retries."""
 
 import base64
 from collections.abc import Iterator, Mapping
@@ -17,18 +17,18 @@ JOBS = Path(__file__).resolve().parents[2] / "configs" / "cloud_scheduler" / "jo
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RetryConfig:
-    """What Cloud Scheduler's API calls retryConfig; times in seconds."""
+    """The retryConfig of Cloud Scheduler's API; times in seconds."""
 
     count: int
     """Tries after the first one; 0: none."""
     max_duration: float
-    """No try is begun so long after the first one; 0: unlimited."""
+    """No try begins later than this after the first one; 0: unlimited."""
     min_backoff: float
     max_backoff: float
     max_doublings: int
 
     def waits(self) -> Iterator[float]:
-        """Seconds to wait before each further try: doubled `max_doublings` times, then growing by the last step, up to the most."""
+        """Seconds to wait before each further try: doubled `max_doublings` times, then growing by the last step, up to the maximum."""
         wait = step = self.min_backoff
         for number in range(self.count):
             yield min(wait, self.max_backoff)
@@ -49,15 +49,15 @@ class Job:
     uri: str
     method: str
     headers: Mapping[str, str] = field(repr=False)
-    """Among them the admin key."""
+    """Includes the admin key."""
     body: bytes
     attempt_deadline: float
-    """Seconds a try may take."""
+    """Timeout in seconds of a try."""
     retry: RetryConfig
 
     @classmethod
     def of(cls, entry: Mapping[str, Any]) -> Self:
-        """From the API's shape. Raises KeyError, ValueError or ZoneInfoNotFoundError for what is no job."""
+        """From the format of the API. Raises KeyError, ValueError or ZoneInfoNotFoundError for an invalid entry."""
         target, retry = entry["httpTarget"], entry["retryConfig"]
         if not croniter.is_valid(entry["schedule"]):
             raise ValueError(f"{entry['name']}: no schedule: {entry['schedule']}")
@@ -80,7 +80,7 @@ class Job:
         )
 
     def next_after(self, now: datetime, every: float | None = None) -> datetime:
-        """When it fires next; with `every`, so many seconds from now whatever its schedule says."""
+        """The next fire time; with `every`, that many seconds from now, whatever its schedule."""
         if every is not None:
             return now + timedelta(seconds=every)
         moment: datetime = croniter(self.schedule, now.astimezone(self.zone)).get_next(datetime)
@@ -88,12 +88,12 @@ class Job:
 
 
 def load_jobs(environment: Mapping[str, str], path: Path = JOBS) -> list[Job]:
-    """The jobs of a file, its placeholders filled in. Raises KeyError, naming it, for a placeholder that the environment lacks."""
+    """The jobs of a file, with placeholders filled in. Raises KeyError, naming it, for a placeholder that the environment lacks."""
     return [Job.of(_filled(entry, environment)) for entry in yaml.safe_load(path.read_text())["jobs"]]
 
 
 def _filled(value: Any, environment: Mapping[str, str]) -> Any:
-    """After the YAML was read, so that no value can change its meaning."""
+    """Applied after the YAML is parsed, so that no value can change its structure."""
     if isinstance(value, str):
         return Template(value).substitute(environment)
     if isinstance(value, Mapping):

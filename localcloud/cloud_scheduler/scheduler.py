@@ -1,7 +1,7 @@
 """`python -m localcloud.cloud_scheduler`: Cloud Scheduler on a laptop. Fires the jobs of `configs/cloud_scheduler/jobs.yaml` over HTTP.
 
-Needs GATEWAY_URL and ADMIN_API_KEY in its environment. A job that is still being tried when its next time comes fires again after that,
-as Cloud Scheduler does it; what was missed while the machine slept is not made up for: the services' endpoints see to that.
+Needs GATEWAY_URL and ADMIN_API_KEY in its environment. If a job is still being tried at its next fire time, it fires again afterwards, as
+in Cloud Scheduler. Fire times missed while the machine slept are not caught up: the services' endpoints handle that.
 """
 
 import argparse
@@ -18,13 +18,13 @@ from localcloud.cloud_scheduler.jobs import Job, load_jobs
 from localcloud.settings import LocalSettings
 
 READY = "jobs are on"
-"""What it says once it has understood its jobs."""
-LONGEST_SLEEP = 30.0  # seconds: the machine may have slept, and a sleep does not go on then
+"""The log line that says that the jobs have been read."""
+LONGEST_SLEEP = 30.0  # seconds: the machine may have been suspended, and a sleep does not continue then
 OK = range(200, 300)
 
 
 def fire(job: Job, *, sleep: Callable[[float], None] = time.sleep, now: Callable[[], float] = time.monotonic) -> bool:
-    """Calls the job's URI until it answers 2xx or its retryConfig is used up; whether it did."""
+    """Calls the job's URI until it answers 2xx or its retryConfig is exhausted. Returns True on success."""
     began, waits, attempt = now(), job.retry.waits(), 1
     while not _attempt(job, attempt):
         wait = next(waits, None)
@@ -38,7 +38,7 @@ def fire(job: Job, *, sleep: Callable[[float], None] = time.sleep, now: Callable
 
 def _attempt(job: Job, attempt: int) -> bool:
     with requests.Session() as session:
-        # A proxy in the developer's environment must not stand between us and loopback, nor a .netrc add credentials.
+        # A proxy in the developer's environment must not be used for loopback, nor credentials from a .netrc be added.
         session.trust_env = False
         try:
             answer = session.request(job.method, job.uri, headers=job.headers, data=job.body, timeout=job.attempt_deadline)
@@ -62,7 +62,7 @@ def _say(text: str) -> None:
 
 
 def main() -> None:
-    """Fires until it is killed: whatever is cut short is fired again by its schedule."""
+    """Fires until it is killed: the schedule fires an interrupted job again."""
     local = LocalSettings()
     parser = argparse.ArgumentParser(prog="python -m localcloud.cloud_scheduler", description="Cloud Scheduler on a laptop.")
     parser.add_argument("--every", type=float, default=local.scheduler_every, help="seconds between firings, whatever the schedules say")

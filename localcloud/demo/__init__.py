@@ -1,1 +1,1 @@
-"""What `make demo` does and says: flows 1, 2 and 3 against a stack of its own."""
+"""`make demo`: runs flows 1, 2 and 3 against a stack of its own, and describes each call."""

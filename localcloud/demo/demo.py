@@ -1,4 +1,4 @@
-"""`python -m localcloud demo`: starts the suite beside whatever else runs here, shows flows 1, 2 and 3, stops it again."""
+"""`python -m localcloud demo`: starts a second suite beside any other, runs flows 1, 2 and 3, and stops it again."""
 
 import contextlib
 import shutil
@@ -17,14 +17,14 @@ from localcloud.rest import Rest
 from localcloud.settings import LocalSettings
 from localcloud.stack import Stack
 
-# The services' own waits are for production; a demo is watched.
+# The services' default intervals are for production; the demo shortens them.
 QUICK = {"CONVERGENCE_POLL_SECONDS": "0.5", "CONVERGENCE_JOURNAL_GATHER_SECONDS": "0.5", "CONVERGENCE_RETRY_BASE_SECONDS": "1"}
 
 
 def demo(settings: LocalSettings) -> int:
-    """0 if everything came back as expected; 1, saying what did not, otherwise.
+    """Returns 0 if every result was as expected; otherwise 1, after printing the difference.
 
-    A stack of its own, on free ports and in `{state_dir}-demo`, made anew each time: what `up` keeps is left alone.
+    Uses a stack of its own, on free ports and in `{state_dir}-demo`, created anew each time: data of `up` is not touched.
     """
     state = settings.state_dir.with_name(f"{settings.state_dir.name}-demo")
     shutil.rmtree(state, ignore_errors=True)
@@ -55,13 +55,13 @@ def demo(settings: LocalSettings) -> int:
     except (Unexpected, TimeoutError, requests.RequestException, ProcessFailed, PortInUse) as problem:
         print(f"\nThe demo FAILED: {problem}\nLogs are in {own.logs_dir}.", file=sys.stderr)
         return 1
-    print(f"\nAll as expected, {time.monotonic() - began:.1f} s in all. `make up` keeps the suite running and says how to call it.")
+    print(f"\nAll as expected, {time.monotonic() - began:.1f} s in all. `make up` keeps the suite running and shows how to call it.")
     return 0
 
 
 @contextlib.contextmanager
 def _without(stack: Stack, process: str) -> Iterator[None]:
-    """The process is down within it."""
+    """Stops the process while the context is open."""
     stack.stop_process(process)
     try:
         yield

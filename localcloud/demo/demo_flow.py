@@ -1,4 +1,4 @@
-"""What the demo does with the suite, step by step. Every line says what was called and what came back."""
+"""Flows 1 and 2 of the demo, step by step. Every line shows a call and its result."""
 
 import json
 from dataclasses import dataclass
@@ -29,7 +29,7 @@ DIGITS = 6  # the sums are of doubles, in no particular order
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DemoFlow:
-    """The demo's one tenant, and where the suite is."""
+    """The demo's tenant, and the address of the suite."""
 
     admin: Rest
     tenant: Rest
@@ -39,8 +39,8 @@ class DemoFlow:
     narrator: Narrator
 
     def run(self) -> Rest:
-        """Flows 1 and 2, from provisioning to the cost by service; answers the tenant with its key. Raises Unexpected, naming the step that
-        went otherwise.
+        """Flows 1 and 2, from provisioning to the cost by service; returns the tenant's client. Raises Unexpected, naming the step that
+        failed.
         """
         yesterday = datetime.now(UTC).date() - timedelta(days=1)
         tenant = self._tenant_with_key()
@@ -69,14 +69,16 @@ class DemoFlow:
         return self.tenant.but(X_API_Key=key, X_User_ID="alice")
 
     def _credentials(self, tenant: Rest) -> None:
-        self.narrator.tell("\nThe tenant hands over its Google Cloud credentials; KMS seals them, and its dataset is made. Then once more.")
+        self.narrator.tell(
+            "\nThe tenant stores its Google Cloud credentials: KMS encrypts them, and its dataset is created. Then once more."
+        )
         body, path = json.loads(self.credentials_file.read_text()), f"/api/v1/tenants/{SAMPLE_TENANT}/credentials"
         for action, dataset, tables in (("CREATED", "CREATED", TABLES), ("UPDATED", "ALREADY_EXISTS", [])):
             answer = self.narrator.call(tenant, "POST", path, body).body
             self.narrator.expect("action", answer["action"], action)
             self.narrator.expect("dataset_status", answer["dataset_status"], dataset)
             self.narrator.expect("tables_created", answer["tables_created"], tables)
-            self.narrator.tell(f"     credentials {action}, dataset {dataset}, tables made: {', '.join(tables) or 'none'}")
+            self.narrator.tell(f"     credentials {action}, dataset {dataset}, tables created: {', '.join(tables) or 'none'}")
 
     def _pipeline(self, tenant: Rest, day: date) -> dict[str, Any]:
         self.narrator.tell(f"\nThe pipeline gcp/cost/billing runs for {day}: the tenant's own identity reads its billing export.")
@@ -103,8 +105,8 @@ class DemoFlow:
         return run
 
     def _cost_by_service(self, day: date, run: dict[str, Any]) -> str:
-        """The rows that stand in the tenant's dataset, as the run counts them."""
-        self.narrator.tell("\nThe cost by service, read back from the tenant's own dataset and held against the export.")
+        """Compares the rows in the tenant's dataset with the run's count."""
+        self.narrator.tell("\nThe cost by service, read back from the tenant's own dataset and compared with the export.")
         loaded = self._by_service(COST_BY_SERVICE, f"{self.project}.{SAMPLE_TENANT}", day)
         source = self._by_service(SOURCE_BY_SERVICE, f"{PROJECT}.{EXPORT}", day)
         for service, (entries, cost, discounts) in sorted(loaded.items(), key=lambda entry: -entry[1][1]):

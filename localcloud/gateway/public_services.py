@@ -1,4 +1,4 @@
-"""Which proto services may be reached from outside: the answer stands in the protos, nowhere else."""
+"""Which proto services are reachable from outside: decided only by the protos."""
 
 from pathlib import Path
 
@@ -15,7 +15,9 @@ def public_services(descriptor: Path) -> list[str]:
 
 
 def streaming_services(descriptor: Path) -> frozenset[str]:
-    """Full names of the proto services that stream their answers: such services hold nothing else. Raises as `public_services` does."""
+    """Full names of the proto services that stream their responses; such services contain nothing else. Raises as `public_services`
+    does.
+    """
     return frozenset(name for name, service in _services(descriptor).items() if any(method.server_streaming for method in service.method))
 
 

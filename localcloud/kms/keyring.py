@@ -1,4 +1,4 @@
-"""The keys of the local KMS: AES-256, in versions, in one file that only its owner can read."""
+"""The keys of the local KMS: AES-256, with versions, in one file readable only by its owner."""
 
 import base64
 import json
@@ -18,7 +18,7 @@ KEY_BYTES, TAG_BYTES, NONCE_BYTES = 32, 8, 12
 
 
 class UnknownKey(Exception):
-    """No key, or no version of it, has this name."""
+    """There is no key, or no version of it, with this name."""
 
 
 class KeyExists(Exception):
@@ -26,16 +26,16 @@ class KeyExists(Exception):
 
 
 class WrongKey(Exception):
-    """The ciphertext was not made by any version of this key."""
+    """The ciphertext was not created by a version of this key."""
 
 
 class BrokenCiphertext(Exception):
-    """The ciphertext or its additional data was changed, or belongs to other additional data."""
+    """The ciphertext or its additional data was changed, or it was created with other additional data."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Version:
-    """One generation of a key. A ciphertext begins with the tag of the version that made it."""
+    """A version of a key. A ciphertext begins with the tag of the version that created it."""
 
     tag: str
     """8 random bytes, hex."""
@@ -50,7 +50,7 @@ class Version:
 
 @dataclass(kw_only=True, slots=True)
 class Key:
-    """A named key. New ciphertexts are made by the primary version, old ones still open with theirs."""
+    """A named key. The primary version encrypts; every version decrypts its own ciphertexts."""
 
     primary: int
     """Number of the primary version; versions count from 1."""
@@ -59,10 +59,10 @@ class Key:
 
 
 class KeyRing:
-    """All keys of one local KMS. Safe to use from several threads; every change is on disk before it is answered."""
+    """All keys of a local KMS. Thread-safe; every change is on disk before the call returns."""
 
     def __init__(self, path: Path) -> None:
-        """Reads the file if it is there. Raises `ValueError` if it is not a key ring."""
+        """Reads the file if it exists. Raises `ValueError` if it is no key ring."""
         self._path = path
         self._lock = threading.Lock()
         self._rings: set[str] = set()
@@ -90,7 +90,7 @@ class KeyRing:
             return key
 
     def ensure(self, name: str) -> None:
-        """Makes the key and its ring unless they exist."""
+        """Creates the key and its ring unless they exist."""
         with self._lock:
             if name not in self._keys:
                 self._rings.add(ring_of(name))
@@ -113,7 +113,7 @@ class KeyRing:
             return len(key.versions)
 
     def set_primary(self, name: str, number: int) -> None:
-        """Makes the version the one that encrypts. Raises `UnknownKey`, also for a version that does not exist."""
+        """Makes this version the encrypting one. Raises `UnknownKey`, also for a version that does not exist."""
         with self._lock:
             key = self.get(name)
             if not 1 <= number <= len(key.versions):
@@ -122,7 +122,7 @@ class KeyRing:
             self._save()
 
     def seal(self, name: str, number: int | None, plaintext: bytes, aad: bytes) -> tuple[int, bytes]:
-        """The version that encrypted, by default the primary one, and the ciphertext. Raises `UnknownKey`."""
+        """Encrypts with the given or the primary version. Returns the version's number and the ciphertext. Raises `UnknownKey`."""
         key = self.get(name)
         number = number or key.primary
         if number > len(key.versions):
@@ -131,7 +131,7 @@ class KeyRing:
         return number, bytes.fromhex(version.tag) + nonce + _cipher(version).encrypt(nonce, plaintext, aad)
 
     def open(self, name: str, ciphertext: bytes, aad: bytes) -> tuple[int, bytes]:
-        """The version that had encrypted, and the plaintext. Raises `UnknownKey`, `WrongKey`, `BrokenCiphertext`."""
+        """Returns the number of the version that encrypted, and the plaintext. Raises `UnknownKey`, `WrongKey`, `BrokenCiphertext`."""
         tag, nonce, sealed = ciphertext[:TAG_BYTES].hex(), ciphertext[TAG_BYTES:][:NONCE_BYTES], ciphertext[TAG_BYTES + NONCE_BYTES :]
         for number, version in enumerate(self.get(name).versions, start=1):
             if version.tag == tag:

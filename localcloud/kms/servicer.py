@@ -1,6 +1,6 @@
-"""The calls of `google.cloud.kms.v1.KeyManagementService` that envelope encryption needs, answered from a `KeyRing`.
+"""The calls of `google.cloud.kms.v1.KeyManagementService` that envelope encryption needs, implemented on a `KeyRing`.
 
-Sizes, checksums and error codes are as Cloud KMS documents them; anything else of its API is UNIMPLEMENTED.
+Sizes, checksums and error codes are those documented by Cloud KMS; everything else of its API is UNIMPLEMENTED.
 """
 
 import re
@@ -113,7 +113,7 @@ class KmsHandlers(grpc.GenericRpcHandler):  # type: ignore[misc]  # grpc is unty
 
 
 def _with_status(answer: Callable[[Any], Any]) -> Callable[[Any, grpc.ServicerContext], Any]:
-    """Turns what a handler raises into the status that Cloud KMS answers."""
+    """Maps a handler's exceptions to the statuses of Cloud KMS."""
 
     def handle(request: Any, context: grpc.ServicerContext) -> Any:
         try:
@@ -144,7 +144,7 @@ def _check_size(field: str, value: bytes) -> None:
 
 
 def _verified(request: types.EncryptRequest | types.DecryptRequest, field: str) -> bool:
-    """Whether the caller sent a checksum of the field. One that does not match is refused."""
+    """True if the caller sent a checksum of the field. A wrong checksum is refused."""
     checksum = getattr(request, f"{field}_crc32c")
     if checksum is not None and checksum != google_crc32c.value(getattr(request, field)):
         _refuse(f"The checksum in field {field}_crc32c did not match the data in field {field}.")

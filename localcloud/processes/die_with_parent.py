@@ -1,7 +1,7 @@
 """Ties a child process to its supervisor, then becomes the command: `python die_with_parent.py SUPERVISOR_PID COMMAND ...`.
 
-The kernel kills a child when the supervisor's spawning thread ends for whatever reason, SIGKILL included. A file of its own,
-run as a script, because the alternative (`preexec_fn`) runs Python between fork and exec in a process full of threads.
+The kernel kills a child when the supervisor's spawning thread ends for any reason, SIGKILL included. It is a file of its own, run as a
+script, because the alternative (`preexec_fn`) runs Python between fork and exec in a process full of threads.
 """
 
 import ctypes
@@ -13,10 +13,10 @@ PR_SET_PDEATHSIG = 1
 
 
 def main(supervisor: int, command: list[str]) -> None:
-    """Does not return: the process is the command from here on. The command's absence is said as a shell would, exit status 127."""
+    """Does not return: the process becomes the command. A missing command gives exit status 127, as in a shell."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-    # The supervisor may have died before the line above took hold.
+    # The supervisor may have died before the line above took effect.
     if os.getppid() != supervisor:
         sys.exit("the supervisor is gone")
     try:

@@ -1,4 +1,4 @@
-"""The environment of the processes, and the file that tells a caller how to reach the stack."""
+"""The environment of the processes, and the file with the variables that a caller of the stack needs."""
 
 import hashlib
 import json
@@ -9,7 +9,7 @@ from pathlib import Path
 from localcloud.files import write_private
 from localcloud.settings import SERVICES, LocalSettings
 
-# What a program needs to run at all. Nothing else of the developer's environment reaches a process: neither secrets nor proxies.
+# The variables that a program needs to run at all. Nothing else of the developer's environment is passed on: neither secrets nor proxies.
 INHERITED = ("PATH", "LANG", "LC_ALL", "TZ", "TMPDIR", "PYTHONPATH", "VIRTUAL_ENV")
 ADMIN_KEY_BYTES = 32
 ADMIN_ROLES = ("provisioner", "scheduler")
@@ -18,14 +18,14 @@ ADMIN_ROLES = ("provisioner", "scheduler")
 def base_environment(settings: LocalSettings) -> dict[str, str]:
     """What every process gets."""
     inherited = {name: os.environ[name] for name in INHERITED if name in os.environ}
-    # A home of its own: a client that misses its emulator must not find the developer's cloud login instead.
+    # A home directory of its own: a client that misses its emulator must not find the developer's cloud login.
     home = settings.state_dir / "home"
     home.mkdir(parents=True, exist_ok=True)
     return inherited | {"HOME": str(home), "PYTHONUNBUFFERED": "1", "NO_GCE_CHECK": "true"}
 
 
 def emulator_environment(settings: LocalSettings) -> dict[str, str]:
-    """What makes Google's clients talk to this stack."""
+    """Makes Google's clients talk to this stack."""
     return {
         "BIGQUERY_EMULATOR_HOST": f"http://{settings.address('bigquery')}",
         "BIGQUERY_STORAGE_EMULATOR_HOST": settings.address("bigquery_storage"),
@@ -35,7 +35,7 @@ def emulator_environment(settings: LocalSettings) -> dict[str, str]:
 
 
 def service_environment(settings: LocalSettings, *, admin_key: str) -> dict[str, str]:
-    """What every service gets, besides its own address. The admin key itself stays outside: services know its hash."""
+    """What every service gets, except its own address. The admin key itself is not passed on: services get its hash."""
     hashed = hashlib.sha256(admin_key.encode()).hexdigest()
     return {
         **emulator_environment(settings),
@@ -47,7 +47,7 @@ def service_environment(settings: LocalSettings, *, admin_key: str) -> dict[str,
         "CONVERGENCE_ADMIN_KEYS": json.dumps([{"role": role, "sha256": hashed} for role in ADMIN_ROLES]),
         "CONVERGENCE_LEASE_SECONDS": str(settings.lease_seconds),
         "CONVERGENCE_SPOOL_DIR": str(settings.state_dir / "spool"),
-        # A service that drains longer than the supervisor waits would be killed in the middle of it.
+        # A service that drains longer than the supervisor waits would be killed meanwhile.
         "CONVERGENCE_GRACE_SECONDS": f"{max(settings.stop_grace - 2, 0.5):g}",
     }
 

@@ -1,4 +1,4 @@
-"""How to know that a process is ready: one small check for each protocol that the processes speak. Each is a `process.Ready`."""
+"""Readiness checks, one for each protocol that the processes speak. Each is a `process.Ready`."""
 
 import socket
 import urllib.error
@@ -12,12 +12,12 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from localcloud.processes.process import Ready
 
 TIMEOUT = 1.0  # seconds a check may take
-# A proxy in the developer's environment must not stand between us and loopback.
+# A proxy in the developer's environment must not be used for loopback.
 _http = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
 def http_answers(url: str) -> Ready:
-    """Ready when the URL answers anything at all, an error status included."""
+    """Ready when the URL answers, with any status."""
 
     def check() -> str | None:
         status, _ = _get(url)
@@ -33,7 +33,7 @@ def grpc_serving(host: str, port: int, *, tls_dir: Path | None = None, server_na
     """
 
     def check() -> str | None:
-        # A channel whose first connection is refused waits a second before the next one; a socket knows at once.
+        # A channel whose first connection is refused waits a second before the next one; a socket fails at once.
         try:
             socket.create_connection((host, port), TIMEOUT).close()
         except OSError:
@@ -50,7 +50,7 @@ def grpc_serving(host: str, port: int, *, tls_dir: Path | None = None, server_na
 
 
 def log_says(path: Path, text: str) -> Ready:
-    """Ready when the process has said so in its log: for one that listens nowhere."""
+    """Ready when the text is in the process's log, for processes that do not listen."""
 
     def check() -> str | None:
         return None if path.exists() and text in path.read_text(errors="replace") else f"its log does not say that {text}"

@@ -43,7 +43,7 @@ def service(  # noqa: PLR0913 - what one replica of a service differs in from an
     metrics_port: int | None = None,
     extra: Mapping[str, str] | None = None,
 ) -> Process:
-    """One of the four services. `replica` > 0 makes one more process of it, `{name}-{replica}`, and then wants ports of its own."""
+    """One of the four services. `replica` > 0 is a further process of it, `{name}-{replica}`, which needs ports of its own."""
     port, metrics_port = port or settings.port(name), metrics_port or settings.port(f"{name}_metrics")
     listen = {"CONVERGENCE_LISTEN": f"{settings.host}:{port}", "CONVERGENCE_METRICS_PORT": str(metrics_port)}
     return Process(

@@ -1,4 +1,4 @@
-"""Keeps one process of a stack alive: starts it, waits until it is ready, reports its death, starts it again, stops it."""
+"""Keeps one process of a stack alive: starts it, waits until it is ready, reports its death, restarts it, stops it."""
 
 import contextlib
 import os
@@ -23,7 +23,9 @@ type Spawn = Callable[[Callable[[], subprocess.Popen[bytes]]], subprocess.Popen[
 
 
 class Supervisor:
-    """One process of a stack. `environment` is what every process gets; `report` is called with what a person must know, a line or more."""
+    """Supervises one process. `environment` is what every process gets; `report` is called with messages for people, of one line or
+    more.
+    """
 
     def __init__(  # noqa: PLR0913 - a process is started with all of this, and no two of these belong together
         self,
@@ -46,7 +48,7 @@ class Supervisor:
         self._stop_grace = stop_grace
         self._auto_restart = auto_restart
         self._lock = threading.Lock()
-        # Set when the process shall be down; each start() has one of its own, so that a late watcher of the last life changes nothing.
+        # Set when the process is to be down. Each start() has one of its own, so that a late watcher of an earlier start changes nothing.
         self._stopped = threading.Event()
         self._child: subprocess.Popen[bytes] | None = None
         self._backoff = BACKOFF_FIRST
@@ -54,7 +56,7 @@ class Supervisor:
 
     @property
     def child(self) -> subprocess.Popen[bytes]:
-        """What the process was last started as, dead or alive. Raises `ProcessFailed` before the first start."""
+        """The latest child process, dead or alive. Raises `ProcessFailed` before the first start."""
         if self._child is None:
             raise ProcessFailed(f"{self.process.name} was never started")
         return self._child
@@ -82,7 +84,7 @@ class Supervisor:
             child.wait()
 
     def signal(self, number: signal.Signals) -> None:
-        """Sends the signal to the process's whole process group; nothing happens if it is down."""
+        """Sends the signal to the process's whole process group; does nothing if it is down."""
         child = self.child
         if child.poll() is None:
             with contextlib.suppress(ProcessLookupError):

@@ -1,4 +1,4 @@
-"""What is in the sample tenant's project beside its usage cost exports: Google's FOCUS export, the pricing export, a view.
+"""Other tables in the sample tenant's project, beside its usage cost exports: Google's FOCUS export, the pricing export, a view.
 
 https://docs.cloud.google.com/billing/docs/how-to/export-data-bigquery-tables
 """

@@ -1,6 +1,6 @@
-"""The rows of the sample tenant's billing export: made up, the same for the same day every time, with what real exports hold besides the
-plain case: no labels, no resource, several credits, a free tier that eats the whole cost, corrections, another seller's service, and rows
-that arrive two days late. What commitments cover is in commitments.py, what closes an invoice in day.py.
+"""The rows of the sample tenant's billing export: synthetic, the same for the same day every time. They include the special cases of real
+exports: no labels, no resource, several credits, a free tier that covers the whole cost, corrections, another seller's service, and
+rows that arrive two days late. Usage covered by commitments is in commitments.py, rows that close an invoice in day.py.
 """
 
 import functools
@@ -28,14 +28,14 @@ type Row = dict[str, Any]
 
 @functools.cache
 def catalog() -> dict[str, Any]:
-    """What is in catalog.yml."""
+    """The contents of catalog.yml."""
     read: dict[str, Any] = yaml.safe_load(CATALOG.read_text())
     return read
 
 
 def usage_of_day(day: date, count: int) -> Iterator[Row]:
     """`count` rows of usage that started on the UTC day, as `schema.COLUMNS` has them; exported within a day."""
-    # What the numbers are is of no importance, that they come again is.
+    # The numbers do not matter, only that they are the same each time.
     return _usage_rows(Random(f"convergence-sample-{day.isoformat()}"), day, count)  # noqa: S311
 
 

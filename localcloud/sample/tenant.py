@@ -39,7 +39,7 @@ class Sample:
     table: str
     """The detailed one, `project.dataset.table`."""
     standard: str
-    """The other one, which has BEFORE days more."""
+    """The standard export, which has BEFORE days more."""
     days: tuple[date, ...]
     """The UTC days that the detailed one covers, the last one yesterday."""
     empty_day: date
@@ -49,9 +49,9 @@ class Sample:
 
 
 def load(bigquery_host: str, *, rows_per_day: int, last_day: date | None = None) -> Sample:
-    """Makes the exports' datasets and (re)places their tables, a load job each; the same call again leaves the same rows.
+    """Creates the exports' datasets and (re)places their tables, one load job each; repeating the call gives the same rows.
 
-    `bigquery_host` is the emulator's URL; `last_day` is by default yesterday (UTC). What arrives two days late has not arrived for it yet.
+    `bigquery_host` is the emulator's URL; `last_day` is by default yesterday (UTC), whose late rows have not arrived yet.
     """
     last_day = last_day or datetime.now(UTC).date() - timedelta(days=1)
     days = tuple(last_day - timedelta(days=DAYS - 1 - index) for index in range(DAYS))

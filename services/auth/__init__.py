@@ -1,17 +1,18 @@
-"""Who are you, and may you run now?
+"""Authenticates API keys and admits runs within their tenants' quota.
 
-Auth owns the tenants, their subscriptions, their API keys and the quota ledger. Services ask it with the SHA-256 of a key, never with the
-key, and remember the answer for a few seconds.
+Auth owns tenants, subscriptions, API keys and the quota ledger. The other services send it the SHA-256 of a key, never the key, and cache
+the answer for a few seconds.
 
-The ledger is a gate, not a counter. A run asks for a slot by its own id; one UPDATE for everybody who asked meanwhile grants each tenant,
-in order, what its limits leave, and appends the ids to `live_runs` of the tenant's row for today. The ids that are read back are the
-answer, so asking twice with the same id grants once. A run renews its lease while it lives; a slot whose lease ran out no longer counts
-against the limit, and stays listed until somebody has failed its run and settled it. Settling takes the id out of every row that holds it
-(today's row inherits the live runs of yesterday's) and counts the outcome on the day of the reservation, once.
+The ledger is exact. A run reserves under its own id. One UPDATE serves all requests that have arrived: it grants each tenant, in order,
+what its limits leave, and appends the granted ids to `live_runs` of the tenant's row for today. The response is read back from these ids,
+so reserving twice with the same id reserves once. A run renews its lease while it is active. A reservation whose lease has expired no
+longer counts against the limit, but stays listed until its run has been ended and settled. Settling removes the id from every row that has
+it (today's row takes over the live runs of yesterday's) and counts the outcome on the day of the reservation, once.
 
-Ends of runs come one by one and nobody waits for them, so settlements gather for some seconds. A tenant that asks this process for a slot
-that it lacks, or looks at its quota, makes its own go first; so does what is cancelled or never began.
+Runs end one by one and no caller waits for the settlement, so settlements are collected for some seconds. A tenant's own settlements are
+flushed when it asks this process for a reservation that the concurrent limit refuses, or reads its quota; settlements of cancelled runs and
+of runs that never began are flushed at once.
 
-The view `runnable_tenants` tells the scheduler who may run and what the ledger leaves them. It is a hint that spares refusals; only a
-reservation grants.
+The view `runnable_tenants` shows the scheduler which tenants may run and how many runs the ledger leaves them. It only avoids refusals;
+a reservation alone grants.
 """

@@ -13,7 +13,7 @@ NAME = "auth"
 
 
 async def main() -> None:
-    """Serves until it is told to stop."""
+    """Serves until SIGTERM."""
     settings = AuthSettings()
     log.configure(NAME, settings.log_level)
     async with (

@@ -1,4 +1,4 @@
-"""Auth's own answer to "whose key is this?"."""
+"""Authenticates API keys from auth's own tables."""
 
 from collections.abc import AsyncIterator, Sequence
 
@@ -14,9 +14,9 @@ MAX_CONCURRENT_LOOK_UPS = 4
 
 
 class LocalAuthenticator:
-    """`access.WatchedAuthenticator` over auth's own tables: what the other services ask for over gRPC.
+    """`access.WatchedAuthenticator` over auth's own tables, for auth itself and for the RPC that the other services call.
 
-    Whoever asks while statements are in flight shares the next one: hundreds of tenants that come at once are not looked up one by one.
+    Concurrent look-ups share one statement: hundreds of tenants that call at once do not cause hundreds of statements.
     """
 
     def __init__(self, store: AuthStore, clock: Clock, usage: KeyUsage, changes: KeyChangeFeed) -> None:
@@ -27,7 +27,7 @@ class LocalAuthenticator:
         self._look_ups: GroupCommit[str, KeyHolder | None] = GroupCommit(self._look_up, max_concurrent=MAX_CONCURRENT_LOOK_UPS)
 
     async def authenticate(self, api_key_sha256: str) -> KeyHolder:
-        """See `access.Authenticator`."""
+        """The holder of the key with this hash. Raises Unauthenticated for an unknown key, Unavailable if BigQuery does not answer."""
         holder = await self._look_ups.submit(api_key_sha256)
         if holder is None:
             raise Unauthenticated("API_KEY_INVALID", UNKNOWN_KEY)
@@ -35,7 +35,7 @@ class LocalAuthenticator:
         return holder
 
     def changes(self) -> AsyncIterator[str]:
-        """See `access.WatchedAuthenticator`."""
+        """The changes that this process makes, see `KeyChangeFeed.subscribe`."""
         return self._changes.subscribe()
 
     async def _look_up(self, hashes: Sequence[str]) -> Sequence[KeyHolder | None]:

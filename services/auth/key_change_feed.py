@@ -1,12 +1,12 @@
-"""Tells the other services at once whose keys or standing have changed, so that they forget what they remember."""
+"""Pushes changes of keys and tenants to the other services, so that they invalidate cached answers."""
 
 import asyncio
 from collections.abc import AsyncGenerator
 
 
 class KeyChangeFeed:
-    """What this process has changed, to everybody who listens to it. A push may be lost, and another auth process has listeners of its own:
-    what services remember is bounded by `key_cache_seconds` in any case.
+    """This process's changes, pushed to all subscribers. A push may be lost, and another auth process has subscribers of its own; so caches
+    are also bounded by `key_cache_seconds`.
     """
 
     def __init__(self) -> None:
@@ -14,12 +14,12 @@ class KeyChangeFeed:
         self._closed = False
 
     def publish(self, tenant_id: str) -> None:
-        """A key of the tenant, or the tenant itself, is not what it was."""
+        """Announces that the tenant, or one of its keys, has changed."""
         for listener in self._listeners:
             listener.put_nowait(tenant_id)
 
     async def subscribe(self) -> AsyncGenerator[str]:
-        """An empty text, which says that listening has begun; then tenant ids. Ends when the process stops."""
+        """Yields an empty string once subscribed, then tenant ids. Ends when the process stops."""
         queue = asyncio.Queue[str | None]()
         self._listeners.add(queue)
         try:
@@ -30,7 +30,7 @@ class KeyChangeFeed:
             self._listeners.discard(queue)
 
     def close(self) -> None:
-        """Ends all listening."""
+        """Ends all subscriptions."""
         self._closed = True
         for listener in self._listeners:
             listener.put_nowait(None)

@@ -1,4 +1,4 @@
-"""When API keys were last used: noted in memory, written for all keys at once, never on a request's path."""
+"""When API keys were last used: collected in memory, written for all keys at once, never while a caller waits."""
 
 from datetime import datetime
 from types import TracebackType
@@ -15,8 +15,8 @@ _log = structlog.get_logger()
 
 
 class KeyUsage:
-    """Good to a minute or so: services remember a key's answer for some seconds and do not ask again, and notes are written every `seconds`
-    and when the context is left. What cannot be written is kept for the next time.
+    """Accurate to a minute or so: services cache a key's holder for some seconds, and the notes are written every `seconds` and when the
+    context is left. If they cannot be written, they are kept for the next time.
     """
 
     def __init__(self, store: AuthStore, clock: Clock, *, seconds: float) -> None:
@@ -25,11 +25,11 @@ class KeyUsage:
         self._used: dict[str, datetime] = {}
 
     def note(self, api_key_id: str) -> None:
-        """The key was asked about, now."""
+        """Records that the key was used now."""
         self._used[api_key_id] = self._clock.now()
 
     async def write(self) -> None:
-        """Writes down what was noted, in one statement."""
+        """Writes the notes in one statement."""
         used, self._used = self._used, {}
         if not used:
             return

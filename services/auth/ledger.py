@@ -1,4 +1,4 @@
-"""The quota ledger: many callers, one UPDATE. Who asks for the same thing while a statement is in flight rides in the next one."""
+"""The quota ledger: requests that arrive while a statement is in flight share the next one."""
 
 import itertools
 from collections.abc import Sequence
@@ -23,38 +23,38 @@ class Reservation:
     """A granted reservation."""
 
     usage_date: date
-    """The UTC day it counts on."""
+    """The UTC day that it counts on."""
     lease_expires_at: datetime
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Renewal:
-    """What a renewal answered."""
+    """The result of a renewal."""
 
     held: frozenset[str]
-    """The ids that still hold a slot; the others lost theirs."""
+    """The ids that still hold a reservation."""
     lease_expires_at: datetime
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Reset:
-    """What a daily reset has done."""
+    """The result of a daily reset."""
 
     records_updated: int
-    """Rows of past days: all of them are zero now."""
+    """Rows of past days, all of which are zero now."""
     records_archived: int
-    """Rows older than 90 days that were dropped."""
+    """Rows older than 90 days that were deleted."""
     executed_at: datetime
 
 
 class Ledger:
-    """One process's way to the ledger. Any number of processes may write: the statements are exact by themselves."""
+    """A process's access to the ledger. Any number of processes may write: the statements themselves are exact."""
 
     def __init__(
         self, store: AuthStore, clock: Clock, *, lease: timedelta, batch_window_seconds: float = 0.0, reserve_seconds: float = 0.0
     ) -> None:
-        """`batch_window_seconds`: how long settlements may gather, see `settle`. `reserve_seconds`: how far apart batches of reservations
-        begin, at least; one that comes alone does not wait.
+        """`batch_window_seconds`: how long settlements are collected, see `settle`. `reserve_seconds`: minimum time between the starts of
+        two batches of reservations; the first after an idle period does not wait.
         """
         self._store = store
         self._clock = clock
@@ -70,7 +70,7 @@ class Ledger:
 
     @classmethod
     def of(cls, store: AuthStore, clock: Clock, settings: AuthSettings) -> Self:
-        """As an auth process has it."""
+        """As configured for an auth process."""
         return cls(
             store,
             clock,
@@ -80,46 +80,46 @@ class Ledger:
         )
 
     async def reserve(self, tenant_id: str, reservation_id: str, *, is_retry: bool) -> Reservation:
-        """A slot for the run. The same id again answers its slot and counts nothing.
+        """Reserves for the run. The same id again returns its reservation and counts nothing.
 
-        Raises ResourceExhausted with the limit that refused as its reason, or PermissionDenied without an ACTIVE subscription.
+        Raises ResourceExhausted with the refusing limit as its reason, or PermissionDenied without an ACTIVE subscription.
         """
         return await self._reservations.submit(
             ReservationRequest(tenant_id=tenant_id, reservation_id=reservation_id, units=0 if is_retry else 1)
         )
 
     async def renew(self, ids: Sequence[str]) -> Renewal:
-        """Extends the leases of `ids`."""
+        """Extends the leases of `ids` and returns which are still held."""
         return await self._renewals.submit(frozenset(ids))
 
     async def check(self, ids: Sequence[str]) -> frozenset[str]:
-        """Which of `ids` hold a slot, as any process's statements have left it."""
+        """Which of `ids` hold a reservation, as written by all processes."""
         return await self._checks.submit(frozenset(ids))
 
     async def settle(self, settlements: Sequence[Settlement]) -> None:
-        """Gives slots back and counts how their runs ended; what was settled before changes nothing.
+        """Ends reservations and counts how their runs ended; what was settled before changes nothing.
 
-        Runs that end by themselves end one by one, so they gather for a while. A tenant that asks this process for a slot that it lacks, or
-        looks, sees its own settled; another auth process sees them after `batch_window_seconds` at most. A caller's own wish (CANCELLED,
-        NOT_STARTED) does not wait.
+        Settlements of runs that ended by themselves are collected for `batch_window_seconds`. If a tenant asks this process for a
+        reservation that the concurrent limit refuses, or reads its quota, its own settlements are flushed first; other auth processes see
+        them after `batch_window_seconds` at most. CANCELLED and NOT_STARTED are flushed at once.
         """
         await self._settlements.submit_all(settlements, urgent=any(one.outcome in URGENT for one in settlements))
 
     async def expired(self) -> list[ExpiredReservation]:
-        """Slots nobody renews, the oldest first."""
+        """Reservations whose lease has expired, the oldest first."""
         now = self._clock.now()
         found = await self._store.list_expired(now, utc_day(now) - EXPIRED_FOR)
-        # Slots move into today's row at midnight. A lease that was never renewed still tells when the slot was reserved.
+        # Reservations move into today's row at midnight. A lease that was never renewed still shows the day of the reservation.
         return [replace(one, usage_date=min(one.usage_date, utc_day(one.lease_expires_at - self._lease))) for one in found]
 
     async def usage(self, tenant_id: str) -> Usage:
-        """The tenant's row for today, made if it is missing."""
+        """The tenant's row for today, created if it is missing."""
         await self._settled({tenant_id})
         now = self._clock.now()
         return (await self._usages([tenant_id], [], now, utc_day(now)))[tenant_id]
 
     async def reset(self) -> Reset:
-        """Begins the day: see `reset_day` in queries.sql. Safe at any hour, and twice."""
+        """Starts the day, see `reset_day` in queries.sql. Safe at any hour, and twice."""
         now = self._clock.now()
         updated, archived = await self._store.reset_day(now, utc_day(now))
         return Reset(records_updated=updated, records_archived=archived, executed_at=now)
@@ -134,7 +134,7 @@ class Ledger:
         usages = await self._store.read_usage(tenant_ids, ids, now, today)
         if missing := [tenant_id for tenant_id in tenant_ids if tenant_id not in usages]:
             await self._store.open_day(missing, now, today)
-        # A tenant whose run has just ended finds its slot free.
+        # If a run of the tenant has just ended, its reservation is free by now.
         freed = await self._settled({one.tenant_id for one in unique if _lacks_a_slot(one, usages.get(one.tenant_id))})
         if again := [one for one in unique if one.tenant_id in freed or _may_have_missed(one, usages.get(one.tenant_id))]:
             await self._store.reserve(again, now, today, lease_expires_at)
@@ -151,7 +151,7 @@ class Ledger:
         return [answer(request) for request in requests]
 
     async def _settled(self, tenant_ids: set[str]) -> set[str]:
-        """Settles what has ended but is still gathered here, if it is of one of these tenants; of which of them it was."""
+        """Flushes the collected settlements of these tenants; returns the tenants that had any."""
         ended = tenant_ids.intersection(one.tenant_id for one in self._settlements.pending())
         if ended:
             await self._settlements.flush_now()
@@ -199,15 +199,15 @@ def _all_of(requests: Sequence[frozenset[str]]) -> list[str]:
 
 
 def _lacks_a_slot(request: ReservationRequest, usage: Usage | None) -> bool:
-    """Whether only the concurrent limit keeps a request out."""
+    """True if only the concurrent limit refuses the request."""
     if usage is None or request.reservation_id in usage.held:
         return False
     return refusing_limit(usage, is_retry=request.units == 0) == "CONCURRENT"
 
 
 def _may_have_missed(request: ReservationRequest, usage: Usage | None) -> bool:
-    """Whether a request without a slot would get one now: its row was not there when it asked, and this process or another one has made it
-    since; or a slot has come free in between.
+    """True if a refused request would be granted now: its tenant's row was missing and has been created since, or a reservation has been
+    settled meanwhile.
     """
     if usage is None:
         return True

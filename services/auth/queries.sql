@@ -1,12 +1,12 @@
--- Auth's GoogleSQL. Reads come before the writes they serve; the ledger's four writes stand side by side at the end.
--- The subscription that counts is the newest ACTIVE one: the subscription system may keep old ones as history.
--- A NULL month count, in a row of the subscription system, is at least today's.
--- A row of the ledger is made closed (`concurrent_pipelines_running` -1) and opened by one plain UPDATE that moves the live runs of past rows
--- into it: see open_day. A closed row grants nothing, and reads as one that is not there.
--- `live_runs = ARRAY_CONCAT(ARRAY(...))`: the emulator takes `column = ARRAY(...)` in a SET for a comparison of arrays.
+-- Auth's GoogleSQL. Each read is in front of the writes that it serves; the ledger's four writes are together at the end. The subscription
+-- that counts is the newest ACTIVE one: the subscription system may keep old ones as history. If the month count is NULL, in a row of the
+-- subscription system, today's count is used: the month's is at least that. A row of the ledger is inserted closed
+-- (`concurrent_pipelines_running` -1) and opened by one plain UPDATE that moves the live runs of past rows into it, see open_day. A closed
+-- row grants nothing, and reads treat it as missing. `live_runs = ARRAY_CONCAT(ARRAY(...))`: the emulator takes `column = ARRAY(...)` in a
+-- SET for a comparison of arrays.
 
 -- name: find_key_holders
--- Keys that the subscription system wrote may leave is_active NULL, which means active.
+-- Keys that the subscription system wrote may have is_active NULL, which means active.
 -- param: api_key_hashes ARRAY<STRING>
 -- param: now TIMESTAMP
 SELECT
@@ -30,7 +30,7 @@ WHERE k.tenant_id = @tenant_id
 ORDER BY k.created_at DESC, k.api_key_id
 
 -- name: insert_api_key
--- Replayed, it changes nothing: the id is new for every key. Inserts nothing for a tenant that does not exist.
+-- A replay changes nothing: every key has a new id. Inserts nothing for a tenant that does not exist.
 -- param: api_key_id STRING
 -- param: tenant_id STRING
 -- param: api_key_hash STRING
@@ -44,9 +44,9 @@ WHERE EXISTS (SELECT 1 FROM tenant_profiles AS p WHERE p.tenant_id = @tenant_id)
   AND NOT EXISTS (SELECT 1 FROM tenant_api_keys AS k WHERE k.api_key_id = @api_key_id)
 
 -- name: rotate_api_key
--- A new key with the old one's scopes, and an end for the old one, which is never put off. Nothing happens for a key that is not active any
--- more. Replayed, it changes nothing: the new key's id is new for every rotation. Plain statements, for keys are changed whenever their use
--- is written down: should it break off between the two, the old key goes on, and the next rotation ends it.
+-- A new key with the old one's scopes, and an end for the old one, which is never extended. Does nothing for an inactive key. A replay
+-- changes nothing: every rotation has a new id for its key. Plain statements, because record_key_usage changes this table all the time. If
+-- it breaks off between the two, the old key keeps working, and the next rotation ends it.
 -- param: tenant_id STRING
 -- param: old_api_key_id STRING
 -- param: api_key_id STRING
@@ -67,14 +67,14 @@ WHERE tenant_id = @tenant_id AND api_key_id = @old_api_key_id
 SELECT TRUE AS done
 
 -- name: record_key_usage
--- One statement for all keys. Replayed, it writes the same; the later of two times stays.
+-- One statement for all keys. A replay writes the same; the later of two times is kept.
 -- param: used ARRAY<STRUCT<api_key_id STRING, used_at TIMESTAMP>>
 UPDATE tenant_api_keys AS k SET last_used_at = u.used_at
 FROM UNNEST(@used) AS u
 WHERE k.api_key_id = u.api_key_id AND (k.last_used_at IS NULL OR k.last_used_at < u.used_at)
 
 -- name: revoke_api_key
--- Replayed, it changes nothing: a revoked key stays revoked.
+-- A replay changes nothing: a revoked key stays revoked.
 -- param: tenant_id STRING
 -- param: api_key_id STRING
 UPDATE tenant_api_keys SET is_active = FALSE WHERE tenant_id = @tenant_id AND api_key_id = @api_key_id
@@ -84,9 +84,9 @@ UPDATE tenant_api_keys SET is_active = FALSE WHERE tenant_id = @tenant_id AND ap
 SELECT p.tenant_id, p.created_at FROM tenant_profiles AS p WHERE p.tenant_id = @tenant_id ORDER BY p.created_at LIMIT 1
 
 -- name: put_tenant
--- Replayed, it writes the same values again. The inserts are guarded, and the ids they insert are made from the tenant's name: should two
--- processes create a tenant at the same instant, readers see two equal rows and fold them. Then today's row of the ledger takes over the new
--- limits, so that they hold from the next run on; outside the transaction, which the ledger's writers would cancel for ever.
+-- A replay writes the same values again. The inserts are guarded, and their ids are derived from the tenant's id: if two processes create a
+-- tenant at the same instant, readers find two equal rows and fold them. Then today's row of the ledger gets the new limits, so that they
+-- apply from the next run on. This is outside the transaction, which the ledger's writers would cancel again and again.
 -- param: tenant_id STRING
 -- param: company_name STRING
 -- param: admin_email STRING
@@ -127,8 +127,8 @@ WHERE tenant_id = @tenant_id AND usage_date = @today;
 SELECT TRUE AS done
 
 -- name: read_usage
--- What the ledger says of each tenant today, and which of @ids hold a slot: the answer to a reservation. A tenant without an open row for
--- today is missing from the answer.
+-- The ledger's row of each tenant for today, and which of @ids hold a reservation: the response to a reservation. A tenant without an open
+-- row for today is missing in the result.
 -- param: tenant_ids ARRAY<STRING>
 -- param: ids ARRAY<STRING>
 -- param: today DATE
@@ -156,12 +156,12 @@ LEFT JOIN (
 WHERE q.usage_date = @today AND q.tenant_id IN UNNEST(@tenant_ids) AND IFNULL(q.concurrent_pipelines_running, 0) >= 0
 
 -- name: open_day
--- Makes the rows of today that are missing, and opens them. An insert conflicts with nothing, so it rides behind an update that touches a row
--- which every writer of the same tenant touches: of two at once, one is aborted and sent again, and then finds the row. The ledger itself is
--- only appended to in the transaction, so a change of the ledger never cancels it. The row begins with the units of the month as long as it
--- is the same month. Then live runs are moved over from the tenant's past rows by one plain UPDATE: a run that is settled at the same moment
--- is taken out of a row that this one changes too, so one of the two comes after the other, and no settled run comes back to life. Replayed,
--- it finds the row, and moves what there is to move.
+-- Creates today's missing rows and opens them. An INSERT conflicts with nothing, so the transaction also updates a row that every other
+-- creator of the same tenant's row updates: of two at once, one is cancelled, retried, and then finds the row. The transaction only appends
+-- to the ledger, so other changes of the ledger never cancel it. The row starts with the units of the month if it is the same month. Then
+-- one plain UPDATE moves the live runs from the tenant's past rows: a run that is settled at the same moment is removed from a row that
+-- this UPDATE changes, too, so one comes after the other, and no settled run becomes live again. A replay finds the row, and moves what is
+-- left to move.
 -- param: tenant_ids ARRAY<STRING>
 -- param: today DATE
 -- param: now TIMESTAMP
@@ -221,13 +221,13 @@ WHERE q.tenant_id = g.tenant_id
   )
 
 -- name: reset_day
--- Flow 3C. Today's rows that are missing are made as in open_day, in a transaction that is as short; a tenant that is no longer ACTIVE gets one
--- only if it has live runs. All else is plain: it waits for other writers of the ledger, and nothing cancels it. Today's rows take over what
--- past rows still hold (also what was reserved in the last moment of yesterday, after today's row was made) in the same UPDATE that zeroes
--- the past: an id in a past row has not been settled, for settling takes it out of every row, so none comes back to life. It changes only
--- rows that are not zero yet, of a day or two, so that it meets no other writer in ninety partitions. Then what is older than 90 days is
--- dropped. Replayed, or at any other hour, it makes no second row and carries nothing twice; every row of a past day counts as updated, for it
--- is zero now; what was archived is counted by the one that did it.
+-- Flow 3C. Creates today's missing rows as open_day does, in an equally short transaction; a tenant that is no longer ACTIVE gets one only
+-- if it has live runs. The rest are plain statements, which wait for other writers of the ledger and are cancelled by none. One UPDATE
+-- moves what past rows still hold into today's rows (also what was reserved in the last moment of yesterday, after today's row was created)
+-- and zeroes the past: an id in a past row has not been settled, because settling removes it from every row, so no settled run becomes live
+-- again. It changes only rows that are not zero yet, of a day or two, so that it meets no other writer in ninety partitions. Then rows
+-- older than 90 days are deleted. A replay, at any hour, creates no second row and moves nothing twice; it reports every row of a past day
+-- as updated, because all are zero; deleted rows are reported by the call that deleted them.
 -- param: today DATE
 -- param: now TIMESTAMP
 DECLARE missing ARRAY<STRING>;
@@ -336,10 +336,10 @@ ORDER BY lease_expires_at
 LIMIT 1000
 
 -- name: reserve
--- One UPDATE, so two writers cannot grant the same unit: the second waits and reads what the first left. Replayed, it only puts the end of
--- the lease off: an id that is listed takes no second unit, and if its lease has not run out, no second slot. Requests of a tenant are served
--- in order of seq; one that the units refuse takes no slot. A slot whose lease ran out does not count against the limit, but stays listed until
--- its run is settled, or asks again.
+-- One UPDATE, so two writers cannot grant the same unit: the second waits and reads what the first left. A replay only extends the lease:
+-- an id that is listed takes no second unit, and no second slot unless its lease has expired. Requests of a tenant are served in order of
+-- seq; one that is refused for its unit takes no slot. A reservation whose lease has expired does not count against the limit, but stays
+-- listed until its run is settled, or reserves again.
 -- param: ids ARRAY<STRING>
 -- param: requests ARRAY<STRUCT<tenant_id STRING, reservation_id STRING, seq INT64, units INT64>>
 -- param: today DATE
@@ -365,7 +365,7 @@ FROM (
     FROM (
       SELECT r.tenant_id, r.reservation_id, r.seq, c.units_left, c.slots_left,
         IF(k.reservation_id IS NULL, r.units, 0) AS units,
-        -- Who holds a slot keeps it before anybody gets one.
+        -- Ids that hold a slot keep it before any other id gets one.
         IF(IFNULL(k.alive, FALSE), 0, 1) AS turn,
         SUM(IF(k.reservation_id IS NULL, r.units, 0)) OVER (PARTITION BY r.tenant_id ORDER BY r.seq) AS units_so_far
       FROM UNNEST(@requests) AS r
@@ -404,7 +404,7 @@ FROM (
 WHERE q.tenant_id = g.tenant_id AND q.usage_date = @today
 
 -- name: renew
--- Extends only leases that have not run out: a slot that no longer counted may have been given to another run. Replayed, it writes the same.
+-- Extends only leases that have not expired: the slot of an expired one may have been given to another run. A replay writes the same.
 -- param: ids ARRAY<STRING>
 -- param: since DATE
 -- param: now TIMESTAMP
@@ -420,7 +420,7 @@ WHERE q.usage_date >= @since
   AND EXISTS (SELECT 1 FROM UNNEST(q.live_runs) AS l WHERE l.reservation_id IN UNNEST(@ids) AND l.lease_expires_at > @now)
 
 -- name: read_held
--- Which of @ids hold a slot that has not run out: the answer to a renewal.
+-- Which of @ids hold an unexpired reservation: the response to a renewal.
 -- param: ids ARRAY<STRING>
 -- param: since DATE
 -- param: now TIMESTAMP
@@ -429,7 +429,7 @@ FROM tenant_usage_quotas AS q, UNNEST(q.live_runs) AS l
 WHERE q.usage_date >= @since AND l.reservation_id IN UNNEST(@ids) AND l.lease_expires_at > @now
 
 -- name: settle
--- An id counts only while some row still holds it, and the same statement takes it out of every row: settled once, and replayed it changes
+-- An id counts only while a row still has it, and the same statement removes it from every row: it is settled once, and a replay changes
 -- nothing. The outcome counts on the day of the reservation. A run that never started gives its units back.
 -- param: settlements ARRAY<STRUCT<tenant_id STRING, reservation_id STRING, usage_date DATE, outcome STRING>>
 -- param: ids ARRAY<STRING>

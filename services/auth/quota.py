@@ -1,4 +1,4 @@
-"""What a tenant may still run: decisions over one row of the ledger, without I/O."""
+"""What a tenant may still run: decisions over its row of the ledger, without I/O."""
 
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
@@ -9,16 +9,16 @@ from services.platform.errors import PermissionDenied, ResourceExhausted
 type Limit = Literal["DAILY", "MONTHLY", "CONCURRENT"]
 
 CONCURRENT_RETRY = timedelta(seconds=10)
-"""A slot may come free at any moment; asking more often than this is no use."""
+"""Retry-After for a concurrent-limit refusal: a run may end at any moment, but asking more often is useless."""
 EXPIRED_FOR = timedelta(days=7)
-"""How far back slots are looked for that nobody renews. A run lives for hours at most."""
+"""How far back expired reservations are searched. A run lasts for hours at most."""
 LIVE_FOR = timedelta(days=2)
-"""How far back the rows of runs that are alive may lie: they move into today's row when it is opened, and with the reset."""
+"""How far back live runs may be recorded: they move into today's row when it is opened, and with the reset."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Usage:
-    """A tenant's row for one UTC day, with the limits that hold (None: unlimited)."""
+    """A tenant's row for one UTC day, with its limits (None: unlimited)."""
 
     tenant_id: str
     usage_date: date
@@ -27,17 +27,19 @@ class Usage:
     pipelines_failed_today: int
     pipelines_run_month: int
     concurrent_pipelines_running: int
-    """Slots whose lease has not run out."""
+    """Reservations whose lease has not expired."""
     daily_limit: int | None
     monthly_limit: int | None
     concurrent_limit: int | None
     subscription_active: bool
     held: frozenset[str]
-    """Which of the ids that were asked about hold a slot."""
+    """Which of the requested ids hold a reservation."""
 
 
 def refusing_limit(usage: Usage, *, is_retry: bool = False) -> Limit | None:
-    """The limit that would refuse a run now, the longest-lasting first; None if none would. A retry needs no unit, only a slot."""
+    """The limit that would refuse a run now, the one that lasts longest first; None if none would. A retry needs no unit, only a
+    reservation.
+    """
     if not is_retry and _reached(usage.pipelines_run_month, usage.monthly_limit):
         return "MONTHLY"
     if not is_retry and _reached(usage.pipelines_run_today, usage.daily_limit):
@@ -46,7 +48,7 @@ def refusing_limit(usage: Usage, *, is_retry: bool = False) -> Limit | None:
 
 
 def refusal(usage: Usage, now: datetime, *, is_retry: bool = False) -> PermissionDenied | ResourceExhausted:
-    """Why a run got no slot. Between the refusal and this reading a slot may have come free; then it still says when to try again."""
+    """The error for a refused run. If the limit has become free since, the error still says when to retry."""
     if not usage.subscription_active:
         return PermissionDenied("SUBSCRIPTION_NOT_ACTIVE", "This tenant has no ACTIVE subscription. Renew it and try again.")
     limit = refusing_limit(usage, is_retry=is_retry) or "CONCURRENT"
@@ -56,7 +58,7 @@ def refusal(usage: Usage, now: datetime, *, is_retry: bool = False) -> Permissio
 
 
 def next_run(usage: Usage, now: datetime) -> tuple[Limit | None, str]:
-    """The limit that would refuse a run now, if any, and in words what would become of it."""
+    """The limit that would refuse a run now, if any, and a text that says what would happen to the run."""
     if not usage.subscription_active:
         return None, "There is no ACTIVE subscription, so nothing runs. Renew it and try again."
     limit = refusing_limit(usage)
@@ -64,7 +66,7 @@ def next_run(usage: Usage, now: datetime) -> tuple[Limit | None, str]:
 
 
 def left(used: int, limit: int | None) -> int | None:
-    """What a limit still leaves; None: it is unlimited."""
+    """What is left of a limit; None: unlimited."""
     return None if limit is None else max(0, limit - used)
 
 
@@ -88,13 +90,13 @@ def _resets_at(limit: Limit, now: datetime) -> datetime:
 
 
 def next_day(now: datetime) -> datetime:
-    """Midnight UTC after `now`: when the daily count starts again."""
+    """Midnight UTC after `now`, when the daily count restarts."""
     today = now.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
     return today + timedelta(days=1)
 
 
 def next_month(now: datetime) -> datetime:
-    """The first of the next month, 00:00 UTC: when the monthly count starts again."""
+    """The first of the next month, 00:00 UTC, when the monthly count restarts."""
     first = now.astimezone(UTC).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
     return (first + timedelta(days=32)).replace(day=1)
 

@@ -1,4 +1,4 @@
-"""Auth as one object: its five proto services, each with what answers it."""
+"""Wires auth: its parts and its five proto services."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -30,7 +30,7 @@ from services.platform.server import Served
 
 @asynccontextmanager
 async def auth_service(settings: AuthSettings, *, bq: BigQuery, clock: Clock) -> AsyncIterator[tuple[list[Served], LocalAuthenticator]]:
-    """The servicers, ready for `serve`, and what proves their callers. Leaving the context writes what has gathered in memory."""
+    """The servicers, ready for `serve`, and the authenticator of their callers. Leaving the context writes what was collected in memory."""
     store = AuthStore(bq)
     async with KeyUsage(store, clock, seconds=settings.key_usage_seconds) as usage, Ledger.of(store, clock, settings) as ledger:
         changes = KeyChangeFeed()

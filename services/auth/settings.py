@@ -1,4 +1,4 @@
-"""Auth's own settings, besides those that all services share."""
+"""Auth's settings, in addition to those of all services."""
 
 from pydantic import Field
 
@@ -6,14 +6,16 @@ from services.platform.settings import ServiceSettings
 
 
 class AuthSettings(ServiceSettings):
-    """Times are in seconds."""
+    """All times are in seconds."""
 
     listen: str = "0.0.0.0:50051"
     key_usage_seconds: float = Field(default=60.0, gt=0)
-    """How often it is written down when keys were last used."""
+    """How often it is recorded when keys were last used."""
     reserve_gather_seconds: float = Field(default=1.0, ge=0, le=10)
-    """How far apart batches of reservations begin at least: a table takes 2.5 statements a second from all processes together. The first
-    after a quiet time does not wait."""
+    """Minimum time between batches of reservations: a table accepts 2.5 statements a second from all processes together. The first after an
+    idle period does not wait.
+    """
     settle_gather_seconds: float = Field(default=10.0, ge=0, le=30)
-    """How long the ends of runs gather before one statement writes them to the ledger: as long as a caller who found no slot free is told
-    to wait. The first after a quiet time does not wait."""
+    """Batch window for settling ended runs; as long as the Retry-After of a concurrent-limit refusal. The first after an idle period is
+    sent at once.
+    """

@@ -1,4 +1,4 @@
-"""Auth's tables: one typed method a statement. The SQL, and why each block is safe to replay, stands in `queries.sql`."""
+"""Auth's tables: one typed method a statement. The SQL, with the reasons why each block is safe to replay, is in `queries.sql`."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -17,7 +17,7 @@ BLOCKS = load_blocks(Path(__file__).with_name("queries.sql"))
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StoredTenant:
-    """That a tenant exists; the subscription system may not say since when."""
+    """A tenant that exists; `created_at` may be missing in rows of the subscription system."""
 
     tenant_id: str
     created_at: datetime | None
@@ -38,7 +38,7 @@ class StoredKey:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ReservationRequest:
-    """One run asks for a slot; `units` is 1, or 0 for a retry."""
+    """One run's request for a reservation; `units` is 1, or 0 for a retry."""
 
     tenant_id: str
     reservation_id: str
@@ -47,7 +47,7 @@ class ReservationRequest:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Settlement:
-    """How one run ended: COMPLETED, FAILED, CANCELLED or NOT_STARTED."""
+    """The end of one run: COMPLETED, FAILED, CANCELLED or NOT_STARTED."""
 
     tenant_id: str
     reservation_id: str
@@ -57,7 +57,7 @@ class Settlement:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ExpiredReservation:
-    """A slot nobody renews."""
+    """A reservation whose lease has expired."""
 
     tenant_id: str
     reservation_id: str
@@ -66,13 +66,13 @@ class ExpiredReservation:
 
 
 class AuthStore:
-    """What auth reads and writes. Every method raises Unavailable when BigQuery does not answer."""
+    """Auth's reads and writes. Every method raises Unavailable when BigQuery does not answer."""
 
     def __init__(self, bq: BigQuery) -> None:
         self._bq = bq
 
     async def find_key_holders(self, api_key_hashes: Sequence[str], now: datetime) -> dict[str, KeyHolder]:
-        """Who holds the active, unexpired keys with these hashes, by hash; a hash that is nobody's is missing."""
+        """The holders of the active, unexpired keys with these hashes, by hash; unknown hashes are missing."""
         rows = await self._rows("find_key_holders", {"api_key_hashes": api_key_hashes, "now": now})
         return {row.pop("api_key_hash"): KeyHolder(**{**row, "scopes": tuple(row["scopes"] or ())}) for row in rows}
 
@@ -82,7 +82,7 @@ class AuthStore:
         return [StoredKey(**{**row, "scopes": tuple(row["scopes"] or ())}) for row in rows]
 
     async def insert_api_key(self, key: StoredKey, api_key_hash: str) -> bool:
-        """Stores a new key; False if there is no such tenant, or if a replay finds the key stored already."""
+        """Stores a new key; False if there is no such tenant, or if a replay finds the key already stored."""
         params = {
             "api_key_id": key.api_key_id,
             "tenant_id": key.tenant_id,
@@ -94,8 +94,8 @@ class AuthStore:
         return await self._change("insert_api_key", params) > 0
 
     async def rotate_api_key(self, old_api_key_id: str, new: StoredKey, api_key_hash: str, *, old_ends_at: datetime) -> None:
-        """Stores `new` with the old key's scopes, and ends the old one then, unless it ends earlier. Nothing for a key that is not active;
-        `list_api_keys` tells.
+        """Stores `new` with the old key's scopes, and sets the old one's end, unless it ends earlier. Does nothing for an inactive key;
+        `list_api_keys` shows the result.
         """
         params = {
             "tenant_id": new.tenant_id,
@@ -109,60 +109,60 @@ class AuthStore:
         await self._change("rotate_api_key", params)
 
     async def record_key_usage(self, used: Mapping[str, datetime]) -> None:
-        """Writes when keys were last used, by id."""
+        """Records when keys were last used, by id."""
         await self._change("record_key_usage", {"used": [{"api_key_id": key, "used_at": at} for key, at in used.items()]})
 
     async def revoke_api_key(self, tenant_id: str, api_key_id: str) -> None:
-        """Revokes a key; nothing happens if the tenant has none of this id."""
+        """Revokes a key; does nothing if the tenant has no key of this id."""
         await self._change("revoke_api_key", {"tenant_id": tenant_id, "api_key_id": api_key_id})
 
     async def find_tenant(self, tenant_id: str) -> StoredTenant | None:
-        """The tenant, if it exists."""
+        """The tenant; None if it does not exist."""
         rows = await self._rows("find_tenant", {"tenant_id": tenant_id})
         return StoredTenant(**rows[0]) if rows else None
 
     async def put_tenant(self, spec: TenantSpec, now: datetime, today: date) -> None:
-        """Creates or replaces a tenant and its subscription, and gives today's row of the ledger the new limits."""
+        """Creates or replaces a tenant and its subscription, and sets the new limits in today's row of the ledger."""
         params = {**asdict(spec), "subscription_id": spec.subscription_id, "now": now, "today": today}
         await self._change("put_tenant", params)
 
     async def read_usage(self, tenant_ids: Sequence[str], ids: Sequence[str], now: datetime, today: date) -> dict[str, Usage]:
-        """Today's rows by tenant, each saying which of `ids` hold a slot of it. Tenants without a row for today are missing."""
+        """Today's rows by tenant, each with those of `ids` that hold a reservation. Tenants without a row for today are missing."""
         rows = await self._rows("read_usage", {"tenant_ids": tenant_ids, "ids": ids, "now": now, "today": today})
         return {row["tenant_id"]: Usage(**{**row, "held": frozenset(row["held"])}) for row in rows}
 
     async def open_day(self, tenant_ids: Sequence[str], now: datetime, today: date) -> None:
-        """Makes the tenants' rows for today where they are missing, and opens them: what is alive moves into them."""
+        """Creates the tenants' missing rows for today and opens them: live runs move into them."""
         await self._change("open_day", {"tenant_ids": tenant_ids, "now": now, "today": today})
 
     async def reset_day(self, now: datetime, today: date) -> tuple[int, int]:
-        """Flow 3C; answers how many rows of past days there were, which are zero now, and how many it dropped."""
+        """Flow 3C. Returns the number of rows of past days, which are zero now, and the number of deleted rows."""
         params = {"now": now, "today": today}
         row = (await self._bq.query(BLOCKS["reset_day"], params, dataset=self._bq.control())).only_row
         return row["records_updated"], row["records_archived"]
 
     async def wait_for_budget(self) -> None:
-        """Returns when the ledger's table takes another statement."""
+        """Waits until the rate limit of the ledger's table allows another statement."""
         await self._bq.wait_for_budget(BLOCKS["reserve"], dataset=self._bq.control())
 
     async def reserve(self, requests: Sequence[ReservationRequest], now: datetime, today: date, lease_expires_at: datetime) -> None:
-        """Grants what the limits leave, in the order of `requests`. `read_usage` tells what was granted."""
+        """Grants what the limits leave, in the order of `requests`. `read_usage` shows what was granted."""
         numbered = [{**asdict(request), "seq": seq} for seq, request in enumerate(requests)]
         ids = [request.reservation_id for request in requests]
         params = {"ids": ids, "requests": numbered, "now": now, "today": today, "lease_expires_at": lease_expires_at}
         await self._change("reserve", params)
 
     async def renew(self, ids: Sequence[str], now: datetime, since: date, lease_expires_at: datetime) -> None:
-        """Extends the leases of `ids` that have not run out. `read_held` tells which have not."""
+        """Extends the leases of those `ids` whose lease has not expired. `read_held` shows which."""
         await self._change("renew", {"ids": ids, "now": now, "since": since, "lease_expires_at": lease_expires_at})
 
     async def read_held(self, ids: Sequence[str], now: datetime, since: date) -> frozenset[str]:
-        """Which of `ids` hold a slot that has not run out."""
+        """Which of `ids` hold an unexpired reservation."""
         rows = await self._rows("read_held", {"ids": ids, "now": now, "since": since})
         return frozenset(row["reservation_id"] for row in rows)
 
     async def settle(self, settlements: Sequence[Settlement], now: datetime) -> None:
-        """Frees the slots and counts the outcomes of those that were still held."""
+        """Ends reservations and counts the outcomes of those that were still held."""
         params = {
             "settlements": [asdict(one) for one in settlements],
             "ids": [one.reservation_id for one in settlements],
@@ -172,7 +172,7 @@ class AuthStore:
         await self._change("settle", params)
 
     async def list_expired(self, now: datetime, since: date) -> list[ExpiredReservation]:
-        """Slots whose lease has run out, the oldest first, at most 1,000."""
+        """Reservations whose lease has expired, the oldest first, at most 1,000."""
         return [ExpiredReservation(**row) for row in await self._rows("list_expired", {"now": now, "since": since})]
 
     async def _rows(self, block: str, params: Mapping[str, object]) -> list[dict[str, Any]]:

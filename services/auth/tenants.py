@@ -1,4 +1,4 @@
-"""A tenant as the subscription system describes it: what is taken and what is refused, without I/O."""
+"""A tenant, as provisioned by the subscription system: which values are accepted. Pure."""
 
 import re
 import uuid
@@ -16,7 +16,7 @@ _NAMESPACE = uuid.UUID("6f1d2a0e-4c1b-5f0e-9d1c-0c3b7a54e001")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TenantSpec:
-    """A tenant as it shall be. Limits: None is unlimited."""
+    """The desired state of a tenant. Limits: None is unlimited."""
 
     tenant_id: str
     company_name: str
@@ -30,12 +30,12 @@ class TenantSpec:
 
     @property
     def subscription_id(self) -> str:
-        """The id of the subscription that Convergence makes for this tenant: the same each time."""
+        """The id of the subscription created for this tenant: derived, always the same."""
         return str(uuid.uuid5(_NAMESPACE, self.tenant_id))
 
 
 def check_tenant(spec: TenantSpec) -> None:
-    """Raises InvalidArgument for the first field that cannot be."""
+    """Raises InvalidArgument for the first invalid field."""
     for field, text in (("company_name", spec.company_name), ("plan_name", spec.plan_name)):
         if not text.strip() or len(text) > NAME_LENGTH or not text.isprintable():
             raise InvalidArgument(field, f"use 1 to {NAME_LENGTH} printable characters.")
@@ -54,7 +54,7 @@ def check_tenant(spec: TenantSpec) -> None:
 
 
 def check_scopes(scopes: tuple[str, ...]) -> None:
-    """Raises InvalidArgument for a scope that does not exist."""
+    """Raises InvalidArgument for an unknown scope."""
     for index, scope in enumerate(scopes):
         if scope not in SCOPES:
             raise InvalidArgument(f"scopes[{index}]", f"use some of {', '.join(SCOPES)}.")

@@ -14,7 +14,7 @@ from services.platform.server import serve
 
 
 async def main() -> None:
-    """Serves until it is told to stop."""
+    """Serves until SIGTERM."""
     settings = CredentialsSettings()
     log.configure("credentials", settings.log_level)
     channel = peer_channel(settings, caller="credentials", peer="auth", address=settings.auth_address)

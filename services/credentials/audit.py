@@ -1,4 +1,4 @@
-"""Who did what to a tenant's credentials: a row of the tenant's `x_meta_step_logs`."""
+"""The audit log of a tenant's credentials: rows of the tenant's `x_meta_step_logs`."""
 
 import uuid
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from enum import StrEnum
 
 
 class Action(StrEnum):
-    """What was done."""
+    """The audited action."""
 
     CREDENTIAL_ADDED = "CREDENTIAL_ADDED"
     CREDENTIAL_UPDATED = "CREDENTIAL_UPDATED"
@@ -16,10 +16,10 @@ class Action(StrEnum):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class AuditRow:
-    """One action. Its fields are columns."""
+    """One audited action. Its fields are columns."""
 
     log_id: str
-    """Made once, so that a replay is told from a second action."""
+    """Created once, so that a replay is recognised as the same action."""
     tenant_id: str
     user_id: str | None
     action: Action
@@ -28,5 +28,5 @@ class AuditRow:
 
 
 def audit_row(action: Action, *, tenant_id: str, provider: str, user_id: str | None, at: datetime) -> AuditRow:
-    """A row with an id of its own."""
+    """A row with a new id."""
     return AuditRow(log_id=str(uuid.uuid4()), tenant_id=tenant_id, user_id=user_id, action=action, provider=provider, timestamp=at)

@@ -1,4 +1,4 @@
-"""What is kept of a tenant's credentials, and its id."""
+"""What is stored of a tenant's credentials, and how their id is derived."""
 
 import uuid
 from collections.abc import Mapping
@@ -11,7 +11,7 @@ _NAMESPACE = uuid.UUID("5c7b6f7e-54a7-5d0c-9a3e-0f3b1a6c2d41")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Credential:
-    """Everything but the secret."""
+    """The stored credential without the secret."""
 
     credential_id: str
     tenant_id: str
@@ -24,13 +24,13 @@ class Credential:
 
     @classmethod
     def from_row(cls, row: Mapping[str, Any]) -> Self:
-        """From a row that has one column a field."""
+        """Parses a row; it has one column a field."""
         return cls(**row)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SealedCredential:
-    """The secret as KMS gave it back, and what its seal names."""
+    """The ciphertext, and what its associated data is made of."""
 
     credential_id: str
     tenant_id: str
@@ -40,12 +40,12 @@ class SealedCredential:
 
     @classmethod
     def from_row(cls, row: Mapping[str, Any]) -> Self:
-        """From a row that has one column a field."""
+        """Parses a row; it has one column a field."""
         return cls(**row)
 
 
 def new_credential_id(*, tenant_id: str, provider: str) -> str:
-    """The id of a tenant's first credentials for a provider: always the same, so that two first writers write the same thing twice and
-    not two things. `|` stands in neither part.
+    """The id of a tenant's first credentials for a provider. It is derived, so that two concurrent first writers write the same row.
+    Neither part contains a `|`.
     """
     return str(uuid.uuid5(_NAMESPACE, f"{tenant_id}|{provider}"))

@@ -1,4 +1,4 @@
-"""Which accounts have rights in a tenant's dataset. No I/O."""
+"""Which accounts have rights in a tenant's dataset. Pure."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -13,18 +13,18 @@ _LEVEL = {
     "roles/bigquery.dataEditor": 2,
     "roles/bigquery.dataOwner": 3,
 }
-"""What the REST API calls the dataset's basic roles, in both of its ways."""
+"""The REST API's names of the dataset's basic roles, in both spellings."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DatasetAccess:
-    """Accounts (their e-mail addresses) that are to have rights in every tenant's dataset."""
+    """The accounts (e-mail addresses) that get rights in every tenant's dataset."""
 
     writers: tuple[str, ...] = ()
     owners: tuple[str, ...] = ()
 
     def lacking(self, entries: Iterable[AccessEntry]) -> tuple[AccessEntry, ...]:
-        """What has to be added to a dataset's entries. An account that may do more already lacks nothing; nothing is ever taken away."""
+        """The entries to add to a dataset's. An account with more rights needs none; no entry is ever removed."""
         levels: dict[str, int] = {}
         for entry in entries:
             if entry.entity_type == "userByEmail":

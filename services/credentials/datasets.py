@@ -1,4 +1,4 @@
-"""The tenant's own dataset: what is there, and making what is not. Only datasets that carry our labels are ever touched."""
+"""Tenants' datasets: checks what exists and creates what is missing. Only datasets with our labels are ever changed."""
 
 import asyncio
 from dataclasses import dataclass
@@ -18,19 +18,19 @@ from services.platform.bigquery.jobs import NO_RETRY
 from services.platform.errors import FailedPrecondition, Unavailable
 
 META_TABLES = ("x_meta_pipeline_runs", "x_meta_step_logs", "x_meta_dq_results")
-"""What every tenant's dataset holds from the start. The executor makes the tables that its templates fill."""
+"""The tables that every tenant's dataset has from the start. The executor creates the tables that its templates fill."""
 
 LOOK_AGAIN_SECONDS = 0.5
 LIST_PAGE = 1000
 GRANT_TRIES = 3
 LABEL_LENGTH = 63
-"""BigQuery's limit for a label's value; a tenant's id may have one character more."""
+"""BigQuery's limit for the value of a label; a tenant's id may be one character longer."""
 
 _log = structlog.get_logger()
 
 
 class DatasetStatus(StrEnum):
-    """Whether the dataset was made now."""
+    """Whether the dataset was created now."""
 
     CREATED = "CREATED"
     ALREADY_EXISTS = "ALREADY_EXISTS"
@@ -42,21 +42,21 @@ class Missing:
 
     dataset: bool
     tables: tuple[str, ...]
-    """Of META_TABLES, in that order."""
+    """Missing ones of META_TABLES, in that order."""
     access: bool
-    """Some account has not the rights that it is to have there."""
+    """True if an account lacks its rights in the dataset."""
 
     @property
     def status(self) -> DatasetStatus:
-        """What a caller hears of the dataset, once all of this has been made."""
+        """The status to report, once everything has been created."""
         return DatasetStatus.CREATED if self.dataset else DatasetStatus.ALREADY_EXISTS
 
 
 class TenantDatasets:
-    """Looks at tenants' datasets and completes them. All methods raise Unavailable if BigQuery does not answer in time."""
+    """Checks and completes tenants' datasets. All methods raise Unavailable if BigQuery does not answer in time."""
 
     def __init__(self, bq: BigQuery, *, location: str, ddl: Path, access: DatasetAccess) -> None:
-        """`ddl` is the folder with the tables' DDL. Raises KeyError if one of META_TABLES is not there."""
+        """`ddl`: the folder with the tables' DDL. Raises KeyError if one of META_TABLES has no DDL."""
         self._bq = bq
         self._location = location
         self._access = access
@@ -64,7 +64,7 @@ class TenantDatasets:
         self._tables = {name: tables[name] for name in META_TABLES}
 
     async def look(self, tenant_id: str) -> Missing:
-        """What is missing, by metadata calls only. Raises FailedPrecondition for a dataset that is not this tenant's by its labels."""
+        """What is missing, by metadata calls only. Raises FailedPrecondition for a dataset whose labels are not this tenant's."""
         name = self._bq.tenant(tenant_id)
         try:
             there = await self._get(name)
@@ -82,8 +82,8 @@ class TenantDatasets:
         )
 
     async def make(self, tenant_id: str, missing: Missing) -> None:
-        """Makes what is missing: the dataset and rights in it by metadata calls, all tables in one job. Replayed, or raced by another
-        process, it changes nothing. Raises FailedPrecondition if somebody else has made a dataset of this name meanwhile.
+        """Creates what is missing: the dataset and its rights by metadata calls, all tables in one job. A replay, or a concurrent process,
+        changes nothing. Raises FailedPrecondition if another owner has created a dataset of this name meanwhile.
         """
         name = self._bq.tenant(tenant_id)
         if missing.dataset:
@@ -102,8 +102,8 @@ class TenantDatasets:
             await self._bq.query(script, {}, dataset=name)
 
     async def _grant(self, name: str) -> None:
-        """Adds the rights that are lacking to the ones that are there, the creator's among them: BigQuery takes the list as a whole, so it
-        is read anew and sent with its etag.
+        """Adds missing rights to the existing ones, the creator's among them. BigQuery replaces the whole list, so it is read anew and sent
+        with its etag.
         """
         for _ in range(GRANT_TRIES):
             dataset = await self._get(name)
@@ -114,9 +114,9 @@ class TenantDatasets:
             try:
                 await self._bq.call("grant_access", partial(self._update_access, dataset))
             except google.PreconditionFailed:
-                continue  # somebody has changed it meanwhile
+                continue  # changed meanwhile by another writer
             except google.Forbidden:
-                # Of an older dataset, which another account made: what is lacking may come from the project.
+                # For an older dataset created by another account: the project may grant what is missing.
                 accounts = [str(entry.entity_id) for entry in lacking]
                 _log.error("dataset_access_not_granted", dataset=name, accounts=accounts, next="Make this service's account its OWNER.")
                 return
@@ -133,7 +133,7 @@ class TenantDatasets:
         return there
 
     async def _labelled(self, dataset: bigquery.Dataset) -> bigquery.Dataset:
-        """The dataset; looked at again if it has no label at all. The emulator shows one that is just being made before its labels."""
+        """The dataset; read again if it has no labels, because the emulator shows a dataset that is being created before its labels."""
         if dataset.labels:
             return dataset
         await asyncio.sleep(LOOK_AGAIN_SECONDS)

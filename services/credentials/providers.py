@@ -1,4 +1,4 @@
-"""Whose credentials are taken: clouds, and where notifications of runs go."""
+"""The providers whose credentials are accepted: clouds, and targets of notifications."""
 
 from enum import StrEnum
 
@@ -6,7 +6,7 @@ from services.platform.errors import InvalidArgument
 
 
 class Provider(StrEnum):
-    """As stored: upper-case."""
+    """In upper case, as stored."""
 
     GCP = "GCP"
     AWS = "AWS"
@@ -16,7 +16,7 @@ class Provider(StrEnum):
 
 
 def to_provider(text: str) -> Provider:
-    """The provider that a caller names, in either case. Raises InvalidArgument for any other."""
+    """The provider of this name, in either case. Raises InvalidArgument for any other."""
     try:
         return Provider(text.upper())
     except ValueError:

@@ -1,10 +1,10 @@
--- Every statement of credentials. `tenant_cloud_credentials` is its own table; the last block writes to a tenant's dataset.
+-- All statements of credentials. `tenant_cloud_credentials` is its own table; the last block writes to a tenant's dataset.
 --
--- Keys are not enforced, so two processes that set the same credentials for the first time at once may leave two rows. Both carry the same
--- deterministic credential_id, each blob opens under it, and every reader takes the newest: one logical credential.
+-- BigQuery does not enforce keys, so two processes that set the same credentials for the first time at once may leave two rows. Both have
+-- the same derived credential_id, each ciphertext decrypts with it, and every reader takes the newest: one logical credential.
 
 -- name: find_credential
--- A read.
+-- Reads only.
 -- param: tenant_id STRING
 -- param: provider STRING
 SELECT credential_id, tenant_id, provider, kms_key_version, created_by_user_id, created_at, updated_by_user_id, updated_at
@@ -14,7 +14,7 @@ ORDER BY COALESCE(updated_at, created_at) DESC
 LIMIT 1
 
 -- name: list_credentials
--- A read.
+-- Reads only.
 -- param: tenant_id STRING
 SELECT credential_id, tenant_id, provider, kms_key_version, created_by_user_id, created_at, updated_by_user_id, updated_at
 FROM tenant_cloud_credentials
@@ -23,7 +23,7 @@ QUALIFY ROW_NUMBER() OVER (PARTITION BY provider ORDER BY COALESCE(updated_at, c
 ORDER BY provider
 
 -- name: find_sealed_credentials
--- A read.
+-- Reads only.
 -- param: tenant_ids ARRAY<STRING>
 -- param: providers ARRAY<STRING>
 SELECT credential_id, tenant_id, provider, encrypted_credentials, kms_key_version
@@ -32,8 +32,8 @@ WHERE tenant_id IN UNNEST(@tenant_ids) AND provider IN UNNEST(@providers)
 QUALIFY ROW_NUMBER() OVER (PARTITION BY tenant_id, provider ORDER BY COALESCE(updated_at, created_at) DESC) = 1
 
 -- name: insert_credential
--- Replayed, it inserts nothing: the row is there. It also inserts nothing where another process was first; the store's caller then reads
--- back whose row it is.
+-- A replay inserts nothing: the row exists. It inserts nothing either if another process was first; the caller then reads back whose row it
+-- is.
 -- param: credential_id STRING
 -- param: tenant_id STRING
 -- param: provider STRING
@@ -50,8 +50,8 @@ WHERE NOT EXISTS (
 )
 
 -- name: update_credential
--- Replayed, it writes the same values again. It names the id that the blob is sealed under, so that no row ever holds a blob that does not
--- open under the row's own id.
+-- A replay writes the same values again. It names the id in the ciphertext's associated data, so that no row ever has a ciphertext that
+-- cannot be decrypted with the row's own id.
 -- param: credential_id STRING
 -- param: tenant_id STRING
 -- param: provider STRING
@@ -68,13 +68,13 @@ SET
 WHERE tenant_id = @tenant_id AND provider = @provider AND credential_id = @credential_id
 
 -- name: delete_credentials
--- Replayed, it deletes nothing: the rows are gone.
+-- A replay deletes nothing: the rows are gone.
 -- param: tenant_id STRING
 -- param: provider STRING
 DELETE FROM tenant_cloud_credentials WHERE tenant_id = @tenant_id AND provider = @provider
 
 -- name: insert_audit_row
--- For a table that cannot be streamed to yet. Replayed, it inserts nothing: log_id is there.
+-- For a table that cannot be streamed to yet. A replay inserts nothing: log_id exists.
 -- param: rows ARRAY<STRUCT<log_id STRING, tenant_id STRING, user_id STRING, action STRING, provider STRING, timestamp TIMESTAMP>>
 INSERT INTO x_meta_step_logs (log_id, tenant_id, user_id, action, provider, timestamp)
 SELECT a.log_id, a.tenant_id, a.user_id, a.action, a.provider, a.timestamp

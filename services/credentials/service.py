@@ -1,4 +1,4 @@
-"""What credentials serves: its two proto services, each with what answers it."""
+"""Wires credentials: its parts and its two proto services."""
 
 from convergence.credentials.v1 import credential_service_pb2_grpc, sealed_credential_service_pb2_grpc
 

@@ -1,7 +1,7 @@
-"""A tenant's credentials from the first set-up to the last day: the steps, and what a broken call leaves.
+"""Sets and deletes a tenant's credentials: the steps, and what a call that breaks off leaves behind.
 
-Between processes the calls for one tenant may cross, and the statements are made for that (see `queries.sql`); within one they queue, so
-that each hears what it did itself. A call whose caller hangs up is finished all the same: nobody escapes the audit by being quick.
+Calls of different processes for one tenant may be concurrent; the statements allow for that (see `queries.sql`). Within one process they
+are queued, so that each reports its own result. A call whose caller disconnects is completed all the same, audit row included.
 """
 
 import asyncio
@@ -24,23 +24,25 @@ from services.platform.kms.client import Kms
 from services.platform.kms.credential_aad import associated_data
 
 ID_KNOWN_SECONDS = 600.0
-"""So long the audit row of a new dataset takes a job, which setting the credentials again then has to spare."""
+"""Seconds for which a credential id is cached: while the dataset is new, the audit row takes a job, and the look-up is saved in
+exchange.
+"""
 
 _log = structlog.get_logger()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SetUp:
-    """What setting credentials did."""
+    """The result of setting credentials."""
 
     created: bool
-    """False: they were there and have been replaced."""
+    """False: existing credentials were replaced."""
     dataset_status: DatasetStatus
     tables_created: tuple[str, ...]
 
 
 class CredentialChanges:
-    """Sets and forgets credentials. Raises Unavailable if BigQuery or KMS does not answer; the same call may be made again."""
+    """Sets and deletes credentials. Raises Unavailable if BigQuery or KMS does not answer; the same call may be repeated."""
 
     def __init__(self, store: CredentialStore, datasets: TenantDatasets, kms: Kms, clock: Clock) -> None:
         self._store = store
@@ -52,25 +54,25 @@ class CredentialChanges:
         self._running: set[asyncio.Task[object]] = set()
 
     async def set(self, tenant_id: str, provider: Provider, plaintext: bytes, *, user_id: str | None) -> SetUp:
-        """Seals and stores what `payloads` made, and completes the tenant's dataset. Raises FailedPrecondition (DATASET_NOT_OURS), and
-        then nothing was stored.
+        """Encrypts and stores what `payloads` returned, and completes the tenant's dataset. Raises FailedPrecondition (DATASET_NOT_OURS);
+        nothing is stored then.
         """
         return await self._to_the_end(tenant_id, self._set(tenant_id, provider, plaintext, user_id))
 
     async def delete(self, tenant_id: str, provider: Provider, *, user_id: str | None) -> None:
-        """Forgets the credentials; the dataset stays. Raises NotFound (CREDENTIALS_NOT_FOUND)."""
+        """Deletes the credentials; the dataset stays. Raises NotFound (CREDENTIALS_NOT_FOUND)."""
         await self._to_the_end(tenant_id, self._delete(tenant_id, provider, user_id))
 
     async def _set(self, tenant_id: str, provider: Provider, plaintext: bytes, user_id: str | None) -> SetUp:
         known, missing = await asyncio.gather(self._known_id(tenant_id, provider), self._datasets.look(tenant_id))
-        # Before anything is written: without KMS nothing happens at all.
+        # Before anything is written: without KMS nothing changes.
         sealed = await self._seal(tenant_id, provider, known, plaintext)
-        # Before the credential: whoever has credentials has the tables that its runs are written to. If the call breaks off here, the
+        # Before the credential: a tenant with credentials has the tables that its runs are written to. If the call breaks off here, the
         # dataset is empty and the next call finds it.
         await self._datasets.make(tenant_id, missing)
         created = await self._write(known, sealed, user_id)
         self._ids.put((tenant_id, provider), sealed.credential_id)
-        # If the call breaks off here, the credential is good, and the next call says UPDATED.
+        # If the call breaks off here, the credential is valid, and the next call reports UPDATED.
         action = Action.CREDENTIAL_ADDED if created else Action.CREDENTIAL_UPDATED
         row = audit_row(action, tenant_id=tenant_id, provider=provider, user_id=user_id, at=self._clock.now())
         await self._store.record(row, new_table=STEP_LOGS in missing.tables)
@@ -84,11 +86,11 @@ class CredentialChanges:
         try:
             await self._store.record(row)
         except TableNotFound:
-            # Somebody has dropped the tenant's dataset. A secret must still go when its owner wants it gone.
+            # The tenant's dataset was dropped. Its owner must still be able to delete the secret.
             _log.warning("audit_row_has_no_table", tenant_id=tenant_id, action=row.action, provider=provider, user_id=user_id)
 
     async def _known_id(self, tenant_id: str, provider: Provider) -> str | None:
-        """The id of the credentials that are there, or were a moment ago; None: there are none."""
+        """The id of the current, or recently cached, credentials; None: there are none."""
         if written := self._ids.get_cached((tenant_id, provider)):
             return written
         known = await self._store.find(tenant_id, provider)
@@ -113,7 +115,7 @@ class CredentialChanges:
             return False
         if await self._store.insert(sealed, user_id=user_id, at=now):
             return True
-        # A row is there after all: ours, if the first reply was lost, or that of another process, which was first.
+        # A row exists all the same: this one, if the first response was lost, or another process's, which came first.
         there = await self._store.find(sealed.tenant_id, sealed.provider)
         if there and there.created_at == now:
             return True
@@ -121,7 +123,7 @@ class CredentialChanges:
         return False
 
     async def _to_the_end[Answer](self, tenant_id: str, steps: Coroutine[None, None, Answer]) -> Answer:
-        """Runs the steps when it is the tenant's turn, whether or not somebody still waits for the answer."""
+        """Runs the steps when it is the tenant's turn, even if the caller is gone by then."""
         queue = self._queues.setdefault(tenant_id, asyncio.Lock())
 
         async def run() -> Answer:
@@ -129,7 +131,7 @@ class CredentialChanges:
                 return await steps
 
         task = asyncio.create_task(run())
-        # The loop itself holds tasks only weakly.
+        # The event loop keeps only weak references to tasks.
         self._running.add(task)
         task.add_done_callback(self._running.discard)
         return await asyncio.shield(task)

@@ -1,4 +1,4 @@
-"""Credentials' own settings, besides those that all services share."""
+"""The settings of credentials, in addition to those of all services."""
 
 from typing import Annotated
 
@@ -13,6 +13,6 @@ class CredentialsSettings(ServiceSettings):
     """Lists are JSON, e.g. `["executor@p.iam.gserviceaccount.com"]`."""
 
     dataset_writers: tuple[Account, ...] = ()
-    """Service accounts that get WRITER in each tenant's dataset: the executor's. By itself a new dataset is its creator's alone."""
+    """Service accounts that get WRITER in each tenant's dataset: the executor's. A new dataset is open to its creator only."""
     dataset_owners: tuple[Account, ...] = ()
-    """Service accounts that get OWNER there: this service's own, and its successor's before they change places."""
+    """Service accounts that get OWNER there: this service's own, and its successor's before a change of accounts."""

@@ -16,7 +16,7 @@ from services.platform.group_commit import GroupCommit
 STEP_LOGS = "x_meta_step_logs"
 MAX_CONCURRENT_LOOK_UPS = 4
 MAX_BLOBS = 100
-"""Of 64 KiB at most: an answer stays below BigQuery's 10 MB."""
+"""Maximum number in one result, 64 KiB each at most: it stays below BigQuery's 10 MB."""
 
 
 class CredentialStore:
@@ -31,7 +31,7 @@ class CredentialStore:
         )
 
     async def find(self, tenant_id: str, provider: str) -> Credential | None:
-        """What is known of these credentials; None if there are none."""
+        """The credential without its secret; None if there is none."""
         found = await self._control("find_credential", {"tenant_id": tenant_id, "provider": provider})
         return Credential.from_row(found.rows[0]) if found.rows else None
 
@@ -41,7 +41,7 @@ class CredentialStore:
         return [Credential.from_row(row) for row in found.rows]
 
     async def find_sealed(self, tenant_id: str, provider: str) -> SealedCredential | None:
-        """The sealed blob; None if there is none. Runs of many tenants that begin at once share a statement."""
+        """The ciphertext; None if there is none. Concurrent look-ups for many tenants share a statement."""
         return await self._look_ups.submit((tenant_id, provider))
 
     async def _find_sealed(self, wanted: Sequence[tuple[str, str]]) -> Sequence[SealedCredential | None]:
@@ -51,21 +51,21 @@ class CredentialStore:
         return [known.get(one) for one in wanted]
 
     async def insert(self, sealed: SealedCredential, *, user_id: str | None, at: datetime) -> bool:
-        """Stores the first credentials. False if some are there: another writer's, or these, when the first reply was lost."""
+        """Stores the first credentials. False if some exist: another writer's, or these, if the first response was lost."""
         done = await self._control("insert_credential", {**asdict(sealed), "user_id": user_id, "at": at})
         return done.affected > 0
 
     async def update(self, sealed: SealedCredential, *, user_id: str | None, at: datetime) -> bool:
-        """Replaces the blob of the row with this id. False if there is no such row (any more)."""
+        """Replaces the ciphertext of the row with this id. False if there is no such row (any more)."""
         done = await self._control("update_credential", {**asdict(sealed), "user_id": user_id, "at": at})
         return done.affected > 0
 
     async def delete(self, tenant_id: str, provider: str) -> None:
-        """Forgets the credentials, if there are any."""
+        """Deletes the credentials, if there are any."""
         await self._control("delete_credentials", {"tenant_id": tenant_id, "provider": provider})
 
     async def record(self, row: AuditRow, *, new_table: bool = False) -> None:
-        """Appends an audit row; `new_table` says that its table was just made. Raises NotFound without the table."""
+        """Appends an audit row; `new_table`: its table was just created. Raises NotFound without the table."""
         audit = {**asdict(row), "timestamp": row.timestamp.isoformat()}
         await self._step_logs.append(self._bq.tenant(row.tenant_id), [audit], is_new=new_table)
 

@@ -1,33 +1,33 @@
-"""The executor: runs pipeline templates for tenants and keeps the story of every run in the tenant's own dataset.
+"""The executor: runs pipeline templates and records each run, step and check in the tenant's dataset.
 
 The life of a run (`runs/`)
-    1. `prepared`   template and parameters are checked, once, into a PreparedRun, which all that follows takes.
-       `start`      credentials must be there; `admission`: the ledger grants a slot by the run's id, the run's row is written RUNNING and
-                    claimed by this process. Only then is the caller answered.
-                    An Idempotency-Key makes the id, so that the same key is the same run (`idempotency`).
-    2. `active`     a task leads the run; the ledger hears three times in a lease (`leases`) that it lives. At most a set number work at
-                    once, the others wait with their slots.
-    3. `execute`    each step once those that it needs have ended: started, done or failed, each a line of x_meta_step_logs. A
-                    template's steps are objects of `steps/`.
+    1. `prepared`   Template and parameters are checked, once, into a PreparedRun, which all later stages take.
+       `start`      Credentials must exist. `admission`: auth reserves quota under the run's id, the run's row is written RUNNING and
+                    claimed by this process. Only then does the caller get its response.
+                    An Idempotency-Key determines the run's id, so the same key is the same run (`idempotency`).
+    2. `active`     A task executes the run; `leases` renews its reservation every lease/3 seconds. A limited number of runs execute at
+                    once; the others wait and keep their reservations.
+    3. `execute`    Each step starts once the steps it needs have ended. Its start and end are rows of x_meta_step_logs. A template's steps
+                    are objects of `steps/`.
                     gcp/cost/billing writes, audits, publishes: into a staging table of this run, checks on it, then one transaction.
-                    `notify` steps hand over what is to be told of the run, and it goes on (`notify/`).
-    4. `active`     RUNNING -> COMPLETED or FAILED by compare-and-set; then the slot is settled with what the row says.
+                    `notify` steps queue a message and do not wait for its delivery (`notify/`).
+    4. `active`     RUNNING -> COMPLETED or FAILED by compare-and-set; then the reservation is settled with the row's status.
 
-A scheduled run's attempt comes under an id of the scheduler's and takes the same way (`servicers/run`); `start` tells why it starts once.
-What fails a run also says, in the run's row (`is_final`), whether another attempt may heal it.
+An attempt of a scheduled run has an id chosen by the scheduler and takes the same path (`servicers/run`); `start` explains why it starts
+only once. The row of a run that FAILED also says whether another attempt may succeed (`is_final`).
 
-A run's states, and all that moves it from one to another (- is no row; tests/executor/test_chart.py holds the code to it)
+A run's states, and every transition between them (- is no row; a test, tests/integration/executor/runs/test_chart.py, holds the code to it)
     -        ──start─────>  RUNNING      its row is written (`insert_run`)
     -        ──claim─────>  RUNNING      the same under an id of the scheduler's or of an Idempotency-Key (`claim_run`)
     -        ──refuse────>  FAILED       a scheduled attempt cannot begin (`insert_refused_run`)
-    RUNNING  ──complete──>  COMPLETED    every step worked
-    RUNNING  ──fail──────>  FAILED       a step failed, a time was up, the slot was lost, the executor stopped
-    RUNNING  ──cancel────>  CANCELLED    the tenant's wish (`cancel`)
-    RUNNING  ──reconcile─>  FAILED       nobody renews its slot: its executor died
-    RUNNING  ──outlive───>  FAILED       nobody ended it in time, and it has no slot
+    RUNNING  ──complete──>  COMPLETED    every step succeeded
+    RUNNING  ──fail──────>  FAILED       a step failed, a timeout passed, the reservation was lost, the executor stopped
+    RUNNING  ──cancel────>  CANCELLED    the tenant cancelled it (`cancel`)
+    RUNNING  ──reconcile─>  FAILED       its reservation expired: its executor died
+    RUNNING  ──outlive───>  FAILED       it passed its deadline and has no reservation
 
-Who may end a run is decided by the row alone: the first who finds it RUNNING. A run that ends otherwise than by completing has its
-publishing fence closed before its row says so, so it publishes nothing from then on (`steps/publish_script`). If the executor dies, nothing
-renews the slot: it expires, and any executor's `reconcile` ends the run FAILED and settles it. Everything between two of these steps may
-happen twice, and the second time changes nothing.
+Only the row decides which process ends a run: the first whose UPDATE finds it RUNNING. Before a run's row says FAILED or CANCELLED, its
+publishing fence is closed, so it publishes nothing from then on (`steps/publish_script`). If the executor dies, its reservation is not
+renewed and expires; any executor's `reconcile` then ends the run FAILED and settles the reservation. Every statement between two of these
+steps may be repeated, and the repetition changes nothing.
 """

@@ -16,7 +16,7 @@ NAME = "executor"
 
 
 async def main() -> None:
-    """Serves until SIGTERM; then runs may end within the grace period."""
+    """Serves until SIGTERM; then lets runs end within the grace period."""
     settings = ExecutorSettings()
     log.configure(NAME, settings.log_level)
     async with (

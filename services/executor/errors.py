@@ -1,15 +1,15 @@
-"""Why a step or a run did not work out, in words for the tenant."""
+"""Errors of a step or a run, worded for the tenant."""
 
 from collections.abc import Mapping
 from typing import Any
 
 
 class StepError(Exception):
-    """A step cannot be done. Its message is shown to the tenant and stored, so it holds no secret and no other system's own text."""
+    """A step failed. The message is shown to the tenant and stored, so it contains no secret and no other system's text."""
 
     def __init__(self, message: str, *, is_retryable: bool = False, metadata: Mapping[str, Any] | None = None) -> None:
-        """`is_retryable`: the same step may work if it is tried again a little later; if not, another attempt of the run is no use either.
-        `metadata`: what else is for the step's log line; JSON values, no secrets.
+        """`is_retryable`: the same step may succeed later; if false, another attempt of the run is useless, too.
+        `metadata`: more for the step's log line; JSON values, no secrets.
         """
         super().__init__(message)
         self.message = message
@@ -18,7 +18,7 @@ class StepError(Exception):
 
 
 class FenceLost(StepError):
-    """The fence refused: the run is no longer RUNNING, or another attempt has taken over. Nothing was published."""
+    """The fence refused the publish: the run is no longer RUNNING, or another attempt has replaced it. Nothing was published."""
 
     def __init__(self) -> None:
         super().__init__("The run was ended or replaced while it worked. Nothing was published.", is_retryable=True)

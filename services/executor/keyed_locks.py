@@ -1,17 +1,17 @@
-"""Locks by key, in this process: whoever works on a thing waits for the one before."""
+"""Locks by key, within this process."""
 
 import asyncio
 from weakref import WeakValueDictionary
 
 
 class KeyedLocks:
-    """A lock for each key, for as long as somebody holds or awaits it."""
+    """One lock a key, kept while it is held or awaited."""
 
     def __init__(self) -> None:
         self._locks = WeakValueDictionary[tuple[str, ...], asyncio.Lock]()
 
     def of(self, *key: str) -> asyncio.Lock:
-        """The lock of `key`; to be used as `async with publish_locks.of(...)`."""
+        """The lock of `key`, for `async with publish_locks.of(...)`."""
         lock = self._locks.get(key)
         if lock is None:
             lock = self._locks[key] = asyncio.Lock()

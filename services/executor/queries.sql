@@ -1,8 +1,8 @@
 -- Statements of the executor. The default dataset is the tenant's own.
 
 -- name: insert_run
--- The runs of a tenant that begin at the same moment. Replayed, it changes nothing: the rows of these ids are there. Two replays at the very
--- same moment could both insert (INSERTs conflict with nothing): readers fold rows of one id, and whatever ends the run changes both.
+-- Runs of a tenant that begin at the same moment. A replay changes nothing: the rows of these ids exist. Two replays at the same instant
+-- could both insert (INSERTs do not conflict): readers fold rows of one id, and the statement that ends the run changes both.
 -- param: runs ARRAY<STRUCT<pipeline_logging_id STRING, tenant_id STRING, pipeline_id STRING, user_id STRING, status STRING, trigger_type STRING, trigger_by STRING, run_id STRING, attempt INT64, parameters STRING, started_at TIMESTAMP, deadline_at TIMESTAMP, claimed_by STRING>>
 INSERT INTO x_meta_pipeline_runs (
   pipeline_logging_id, tenant_id, pipeline_id, user_id, status, trigger_type, trigger_by, run_id, attempt, parameters, started_at, deadline_at,
@@ -15,12 +15,12 @@ FROM UNNEST(@runs) AS n
 WHERE NOT EXISTS (SELECT 1 FROM x_meta_pipeline_runs AS r WHERE r.pipeline_logging_id = n.pipeline_logging_id)
 
 -- name: claim_run
--- Runs that several may be told to start at once, and one must lead each; those of a tenant that come together. The guarded INSERT may happen
--- twice at the very same moment (see insert_run), so it claims nothing; the UPDATE does, where no row of the id is claimed. Two UPDATEs
--- that would change the same row run one after the other, and of two concurrent callers the later UPDATE sees both rows: one leads. claimed_by
--- is drawn by each caller, and whether the rows carry it is the answer: replayed, nothing changes and the answer is the same. A row with a
--- deadline is claimed: both are set together, and by an executor from before claimed_by the deadline alone. Each statement commits by itself:
--- a job that ends in the middle leaves rows that nobody leads, and the reconciler ends them.
+-- Runs that several processes may be asked to start, and exactly one must execute each; concurrent runs of a tenant share the statement.
+-- The guarded INSERT may happen twice at the same instant (see insert_run), so it does not claim; the UPDATE claims if no row of the id is
+-- claimed. Two UPDATEs that would change the same row run one after the other, and of two concurrent callers the later UPDATE sees both
+-- rows: one gets the claim. Each caller's claimed_by is random, and the rows show whose it is: a replay changes nothing and gives the same
+-- result. A row with a deadline is claimed: both are set together; executors from before claimed_by set the deadline alone. Each statement
+-- commits by itself: a job that ends in the middle leaves rows that no process executes, and the reconciler ends them.
 -- param: runs ARRAY<STRUCT<pipeline_logging_id STRING, tenant_id STRING, pipeline_id STRING, user_id STRING, trigger_type STRING, trigger_by STRING, run_id STRING, attempt INT64, parameters STRING, started_at TIMESTAMP, deadline_at TIMESTAMP, claimed_by STRING>>
 INSERT INTO x_meta_pipeline_runs (
   pipeline_logging_id, tenant_id, pipeline_id, user_id, status, trigger_type, trigger_by, run_id, attempt, parameters, started_at
@@ -42,8 +42,8 @@ WHERE r.pipeline_logging_id IN (SELECT n.pipeline_logging_id FROM UNNEST(@runs) 
 GROUP BY r.pipeline_logging_id;
 
 -- name: overlapping_run
--- Reads only. Another run of the pipeline that works on one of these days; days in text, YYYY-MM-DD, are in order. A run whose deadline has
--- passed works no more, whatever its row says.
+-- Reads only. Another active run of the pipeline that covers one of these days; days as texts, YYYY-MM-DD, sort correctly. A run whose
+-- deadline has passed is not active, whatever its row says.
 -- param: pipeline_logging_id STRING
 -- param: pipeline_id STRING
 -- param: started_at TIMESTAMP
@@ -57,10 +57,10 @@ WHERE r.pipeline_id = @pipeline_id AND r.status = 'RUNNING' AND r.deadline_at > 
     AND COALESCE(JSON_VALUE(r.parameters, '$.end_date'), JSON_VALUE(r.parameters, '$.date')) >= CAST(@first_day AS STRING)
 
 -- name: claim_run_exclusively
--- As claim_run, but only while no other run of the pipeline works on one of the days. Two that come at the same moment may both be inserted,
--- without a deadline. What decides is the UPDATE: it also touches the rows of all other RUNNING runs of the pipeline, so that two of them
--- change a row in common, run one after the other, and the later one finds that the earlier one has its deadline. Who is not let in takes its
--- row away again. Replayed, it changes nothing once the row is claimed, and else decides anew.
+-- As claim_run, but only while no other active run of the pipeline covers one of the days. Two concurrent runs may both be inserted,
+-- without a deadline. The UPDATE decides: it also touches the rows of all other RUNNING runs of the pipeline, so that two of them change a
+-- common row, run one after the other, and the later one finds the deadline of the earlier. A run that is not admitted deletes its row. A
+-- replay changes nothing once the row is claimed, and otherwise decides anew.
 -- param: pipeline_logging_id STRING
 -- param: tenant_id STRING
 -- param: pipeline_id STRING
@@ -114,8 +114,8 @@ SELECT
   ) AS other;
 
 -- name: insert_refused_run
--- A scheduled attempt that could not begin, for a reason that another attempt cannot heal. That its deadline is its start says the same to an
--- executor from before is_final. Replayed, it changes nothing.
+-- A scheduled attempt that could not begin, with an error that another attempt would get, too. A deadline equal to the start says the same
+-- to executors from before is_final. A replay changes nothing.
 -- param: pipeline_logging_id STRING
 -- param: tenant_id STRING
 -- param: pipeline_id STRING
@@ -137,8 +137,8 @@ FROM (SELECT 1 AS one) AS o
 WHERE NOT EXISTS (SELECT 1 FROM x_meta_pipeline_runs AS r WHERE r.pipeline_logging_id = @pipeline_logging_id)
 
 -- name: complete_run
--- Compare-and-set: the first who finds the run RUNNING ends it, everybody after that changes nothing. By itself, not a case of end_run: its fence
--- stays open, and one statement is what most runs end with.
+-- Compare-and-set: the first that finds the run RUNNING ends it; later ones change nothing. Separate from end_run: the fence stays open,
+-- and most runs end with this one statement.
 -- param: pipeline_logging_id STRING
 -- param: completed_at TIMESTAMP
 -- param: rows_processed INT64
@@ -150,10 +150,10 @@ UPDATE x_meta_pipeline_runs SET
 WHERE pipeline_logging_id = @pipeline_logging_id AND status = 'RUNNING'
 
 -- name: end_run
--- Ends a run otherwise than by completing: first its publishing fence is closed, then the row says so, so that nothing of a run that is seen to
--- have ended is published afterwards (services/executor/steps/publish_script.py). Whether the fence row is there yet or not: a publisher that
--- has not made it finds the CLOSED one, made here; one that has made it meets the first UPDATE, which waits for its transaction or cancels it.
--- Compare-and-set, as complete_run: replayed, or for a run that has ended, it changes nothing.
+-- Ends a run as FAILED or CANCELLED: first its publish fence is closed, then its row is changed, so that a run that is seen to have ended
+-- publishes nothing afterwards (services/executor/steps/publish_script.py). This holds whether the fence row exists or not: a publisher
+-- that has not created it finds the CLOSED one inserted here; for one that has, the first UPDATE waits for its transaction or cancels it.
+-- Compare-and-set, as complete_run: a replay, or a call for a run that has ended, changes nothing.
 -- param: pipeline_logging_id STRING
 -- param: status STRING
 -- param: completed_at TIMESTAMP
@@ -177,8 +177,8 @@ WHERE pipeline_logging_id = @pipeline_logging_id AND status = 'RUNNING';
 SELECT MIN(r.status) AS status FROM x_meta_pipeline_runs AS r WHERE r.pipeline_logging_id = @pipeline_logging_id
 
 -- name: run_states
--- Reads only. What became of these runs; a run that was never inserted is not in the answer. Of two rows of one id the one that has ended tells:
--- RUNNING is the last of the words.
+-- Reads only. The states of these runs; a run that was never inserted is not in the result. Of two rows of one id the ended one counts:
+-- RUNNING sorts last.
 -- param: pipeline_logging_ids ARRAY<STRING>
 SELECT pipeline_logging_id, MIN(status) AS status, MIN(started_at) AS started_at
 FROM x_meta_pipeline_runs
@@ -186,15 +186,15 @@ WHERE pipeline_logging_id IN UNNEST(@pipeline_logging_ids)
 GROUP BY pipeline_logging_id
 
 -- name: overdue_runs
--- Reads only. A row whose INSERT was cut short has no deadline; a day is longer than any run.
+-- Reads only. A row whose claim broke off has no deadline; a day is longer than any run.
 -- param: since TIMESTAMP
 SELECT DISTINCT pipeline_logging_id
 FROM x_meta_pipeline_runs
 WHERE status = 'RUNNING' AND COALESCE(deadline_at, TIMESTAMP_ADD(started_at, INTERVAL 1 DAY)) < @since
 
 -- name: run_ends
--- Reads only. What the scheduler asks: how runs stand, and of those that FAILED whether another attempt may heal it; NULL where an executor from
--- before is_final has ended one. Rows of one id are folded to the one that has ended.
+-- Reads only. For the scheduler: the states of runs, and for FAILED ones whether another attempt would fail, too; NULL if an executor from
+-- before is_final has ended the run. Of several rows of one id, the ended one counts.
 -- param: pipeline_logging_ids ARRAY<STRING>
 -- param: since TIMESTAMP
 SELECT
@@ -206,8 +206,8 @@ WHERE r.pipeline_logging_id IN UNNEST(@pipeline_logging_ids)
 QUALIFY ROW_NUMBER() OVER (PARTITION BY r.pipeline_logging_id ORDER BY r.completed_at DESC) = 1
 
 -- name: final_before_is_final
--- Reads only. Of FAILED runs whose rows do not say it (see run_ends), those that another attempt cannot heal: the line of the failed step says so,
--- or the run was refused, which its deadline shows. A run without such a line (its executor was lost) may be tried again.
+-- Reads only. For FAILED runs without is_final (see run_ends): those that another attempt would fail, too. The log of the failed step says
+-- so, or the run was refused, which its deadline shows. A run without such a log (its executor died) may be retried.
 -- param: pipeline_logging_ids ARRAY<STRING>
 SELECT l.pipeline_logging_id
 FROM x_meta_step_logs AS l
@@ -218,7 +218,7 @@ FROM x_meta_pipeline_runs AS r
 WHERE r.pipeline_logging_id IN UNNEST(@pipeline_logging_ids) AND r.deadline_at = r.started_at
 
 -- name: list_runs
--- Reads only. Rows of one id are folded to the one that has ended. Pages are cut by key, not by offset, so a new run shifts nothing.
+-- Reads only. Of several rows of one id, the ended one counts. Pages are cut by key, not by offset, so that a new run shifts nothing.
 -- param: status STRING
 -- param: pipeline_id STRING
 -- param: began_from TIMESTAMP
@@ -239,7 +239,7 @@ ORDER BY started_at DESC, pipeline_logging_id
 LIMIT @row_limit
 
 -- name: get_run
--- Reads only. Rows of one id are folded to the one that has ended.
+-- Reads only. Of several rows of one id, the ended one counts.
 -- param: pipeline_logging_id STRING
 SELECT
   pipeline_logging_id, tenant_id, pipeline_id, user_id, status, trigger_type, trigger_by, run_id, attempt, parameters, started_at, deadline_at,
@@ -250,7 +250,7 @@ ORDER BY completed_at DESC
 LIMIT 1
 
 -- name: list_step_logs
--- Reads only. A line that was written twice is folded.
+-- Reads only. A row that was written twice is folded.
 -- param: pipeline_logging_id STRING
 SELECT
   log_id, tenant_id, user_id, pipeline_logging_id, step_id, step_type, step_index, attempt, action, provider, status, rows_processed, duration_ms,
@@ -261,7 +261,7 @@ QUALIFY ROW_NUMBER() OVER (PARTITION BY log_id ORDER BY timestamp) = 1
 ORDER BY timestamp, step_index, log_id
 
 -- name: list_dq_results
--- Reads only. A verdict that was written twice is folded. A tenant's table may be older than sample_rows, which is NULL then.
+-- Reads only. A row that was written twice is folded. A tenant's table may lack sample_rows, which is NULL then.
 -- param: pipeline_logging_id STRING
 SELECT
   dq_result_id, tenant_id, user_id, pipeline_logging_id, step_id, table_name, check_name, severity, status, observed_value, threshold, failing_rows,
@@ -272,7 +272,7 @@ QUALIFY ROW_NUMBER() OVER (PARTITION BY dq_result_id ORDER BY executed_at) = 1
 ORDER BY executed_at
 
 -- name: insert_step_logs
--- For a table too young to be streamed to; lines of several runs share a statement. Replayed, it writes the lines again with the same
+-- For a table that is too young for streaming; rows of several runs share a statement. A replay writes the rows again with the same
 -- log_ids, and readers fold them.
 -- param: logs ARRAY<STRUCT<log_id STRING, tenant_id STRING, user_id STRING, pipeline_logging_id STRING, step_id STRING, step_type STRING, step_index INT64, attempt INT64, action STRING, provider STRING, status STRING, rows_processed INT64, duration_ms INT64, error_message STRING, metadata STRING, timestamp TIMESTAMP>>
 INSERT INTO x_meta_step_logs (
@@ -285,7 +285,7 @@ SELECT
 FROM UNNEST(@logs) AS l
 
 -- name: insert_dq_results
--- For a table too young to be streamed to. Replayed, it writes the verdicts again with the same ids, and readers fold them.
+-- For a table that is too young for streaming. A replay writes the rows again with the same ids, and readers fold them.
 -- param: results ARRAY<STRUCT<dq_result_id STRING, tenant_id STRING, user_id STRING, pipeline_logging_id STRING, step_id STRING, table_name STRING, check_name STRING, severity STRING, status STRING, observed_value STRING, threshold STRING, failing_rows INT64, executed_at TIMESTAMP, sample_rows STRING>>
 INSERT INTO x_meta_dq_results (
   dq_result_id, tenant_id, user_id, pipeline_logging_id, step_id, table_name, check_name, severity, status, observed_value, threshold, failing_rows,

@@ -1,4 +1,4 @@
-"""What a run leaves in the tenant's dataset: the run itself, its story, and the verdicts of its checks."""
+"""Records in the tenant's dataset: runs, their step logs, and the results of their checks."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -10,7 +10,7 @@ from services.platform.clock import utc_day
 
 
 class RunStatus(StrEnum):
-    """RUNNING becomes one of the others, once."""
+    """RUNNING changes once, into one of the others."""
 
     RUNNING = "RUNNING"
     COMPLETED = "COMPLETED"
@@ -19,7 +19,7 @@ class RunStatus(StrEnum):
 
 
 class StepStatus(StrEnum):
-    """How one step stands."""
+    """The state of one step."""
 
     RUNNING = "RUNNING"
     COMPLETED = "COMPLETED"
@@ -28,13 +28,13 @@ class StepStatus(StrEnum):
 
     @property
     def action(self) -> str:
-        """The word in x_meta_step_logs.action, e.g. STEP_STARTED."""
+        """The value of x_meta_step_logs.action, e.g. STEP_STARTED."""
         return "STEP_STARTED" if self is StepStatus.RUNNING else f"STEP_{self.value}"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Period:
-    """From one day to another, both included."""
+    """A range of days, both ends included."""
 
     first: date
     last: date
@@ -46,11 +46,11 @@ class Period:
 
     @property
     def params(self) -> dict[str, date]:
-        """As every SQL block sees them that declares them."""
+        """The query parameters @first_day and @last_day."""
         return {"first_day": self.first, "last_day": self.last}
 
     def not_over(self, now: datetime) -> list[date]:
-        """Its days that are not over at `now`."""
+        """The days that are not over at `now`."""
         return [day for day in self.days if day >= utc_day(now)]
 
 
@@ -63,12 +63,12 @@ class Run:
     pipeline_id: str
     """`{tenant_id}-gcp-cost-billing`."""
     user_id: str | None = None
-    """What X-User-ID said; None for scheduled runs."""
+    """From X-User-ID; None for scheduled runs."""
     status: RunStatus = RunStatus.RUNNING
     trigger_type: str = "api"
     trigger_by: str = "api"
     run_id: str | None = None
-    """The scheduled run that this is an attempt of."""
+    """The scheduled run of which this is an attempt."""
     attempt: int = 1
     parameters: Mapping[str, Any] = field(default_factory=dict)
     """JSON values, defaults filled in."""
@@ -79,11 +79,11 @@ class Run:
     rows_processed: int | None = None
     error_message: str | None = None
     claimed_by: str | None = None
-    """The fence of who leads it: opaque, and known to the leader alone; None: the run is not led from here."""
+    """The id of the claim on this run, known only to the process that executes it; None: this process does not."""
 
     @classmethod
     def from_row(cls, row: Mapping[str, Any]) -> Self:
-        """The only door from a row to a run. Rows that the flow's own INSERT wrote may lack what is ours."""
+        """Parses a row. Columns that the documented flow's own INSERT does not write may be NULL."""
         values = {name: row[name] for name in cls.__dataclass_fields__ if name != "claimed_by"}
         values["status"] = RunStatus(row["status"])
         values["parameters"] = as_mapping(row["parameters"])
@@ -95,20 +95,20 @@ class Run:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RunOutcome:
-    """How a run ended, or is about to end."""
+    """The end of a run, or the end it is about to have."""
 
     status: RunStatus
     rows_processed: int | None = None
-    """Of a run that COMPLETED, if a step has told."""
+    """For COMPLETED, if a step has reported a number."""
     error_message: str | None = None
-    """Of one that did not, in words for the tenant."""
+    """For the others, worded for the tenant."""
     is_final: bool = False
-    """It FAILED in a way that another attempt cannot heal."""
+    """It FAILED and another attempt would fail, too."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RunState:
-    """How a run stands."""
+    """The status of a run, with the fields needed to settle its reservation."""
 
     status: RunStatus
     started_at: datetime
@@ -116,18 +116,18 @@ class RunState:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RunEnd:
-    """How a run stands, for whoever decides whether to try again."""
+    """The status of a run, for the scheduler's decision whether to retry."""
 
     status: RunStatus
     error_message: str | None
     is_final: bool
-    """It FAILED in a way that another attempt cannot heal."""
+    """It FAILED and another attempt would fail, too."""
     is_overdue: bool
-    """It is RUNNING though its deadline has long passed."""
+    """It is RUNNING although its deadline passed long ago."""
 
     @classmethod
     def from_row(cls, row: Mapping[str, Any]) -> Self:
-        """The only door from a row to how a run stands."""
+        """Parses a row."""
         return cls(
             status=RunStatus(row["status"]),
             error_message=row["error_message"],
@@ -138,7 +138,7 @@ class RunEnd:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StepLog:
-    """A row of x_meta_step_logs: one line of a run's story."""
+    """A row of x_meta_step_logs: the start or the end of a step."""
 
     log_id: str
     tenant_id: str
@@ -159,14 +159,14 @@ class StepLog:
 
     @classmethod
     def from_row(cls, row: Mapping[str, Any]) -> Self:
-        """The only door from a row to a line."""
+        """Parses a row."""
         values = {name: row[name] for name in cls.__dataclass_fields__}
         return cls(**{**values, "metadata": as_mapping(row["metadata"])})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DqResult:
-    """A row of x_meta_dq_results: one check's verdict."""
+    """A row of x_meta_dq_results: the verdict of one check."""
 
     dq_result_id: str
     tenant_id: str
@@ -186,7 +186,7 @@ class DqResult:
 
     @classmethod
     def from_row(cls, row: Mapping[str, Any]) -> Self:
-        """The only door from a row to a verdict."""
+        """Parses a row."""
         values = {name: row[name] for name in cls.__dataclass_fields__}
         return cls(**{**values, "sample_rows": row["sample_rows"] or ()})
 
@@ -200,21 +200,21 @@ class RunFilter:
     began_from: datetime | None = None
     began_before: datetime | None = None
     after: tuple[datetime, str] | None = None
-    """`started_at` and id of the last run of the page before."""
+    """`started_at` and id of the previous page's last run."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ClaimResult:
-    """Who leads a run that several may have been told to start."""
+    """The result of claiming a run that several processes may try to start."""
 
     is_ours: bool
-    """The caller does."""
+    """This process holds the claim."""
     status: RunStatus | None
-    """How the run stands; None: it was not let in."""
+    """The run's status; None: it was not admitted."""
     other: str | None = None
-    """The id of the run that keeps it out."""
+    """The id of the overlapping run because of which it was not admitted."""
 
 
 def as_mapping(value: object) -> dict[str, Any]:
-    """A JSON column, which the client hands out parsed, as a mapping. Empty for NULL and for what is no object."""
+    """A JSON column, parsed by the client, as a mapping. Empty for NULL and for a value that is no object."""
     return dict(value) if isinstance(value, Mapping) else {}

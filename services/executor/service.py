@@ -1,4 +1,4 @@
-"""The executor as one object: what leads runs, and what it serves."""
+"""Wires the executor: its parts and the servicers it serves."""
 
 import ssl
 from collections.abc import AsyncIterator
@@ -47,15 +47,15 @@ from services.platform.kms.client import Kms
 from services.platform.server import Served
 
 DRY_RUN_WORKERS = 2
-"""Threads that look at sources for dry runs."""
+"""Threads that read sources for dry runs."""
 
 
 @asynccontextmanager
 async def executor_service(
     settings: ExecutorSettings, *, bq: BigQuery, kms: Kms, auth: grpc.aio.Channel, credentials: grpc.aio.Channel, clock: Clock
 ) -> AsyncIterator[list[Served]]:
-    """The servicers, ready for `serve`. Runs are led while the context is open; leaving it lets them end within the grace period, while
-    their slots are still renewed.
+    """The servicers, ready for `serve`. Runs execute while the context is open; leaving it lets them end within the grace period while
+    their reservations are still renewed.
     """
     async with (
         ReloadingCatalog(settings.configs_dir, STEP_TYPES, poll_seconds=settings.template_poll_seconds) as catalog,

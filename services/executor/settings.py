@@ -1,4 +1,4 @@
-"""The executor's own settings, besides those that all services share."""
+"""The executor's settings, in addition to those of all services."""
 
 import tempfile
 from pathlib import Path
@@ -11,49 +11,49 @@ from services.platform.settings import ServiceSettings
 
 
 class ExecutorSettings(ServiceSettings):
-    """Times are in seconds."""
+    """All times are in seconds."""
 
     listen: str = "0.0.0.0:50054"
     bigquery_threads: int = 64
-    """A run's own statements may take minutes, and each holds a thread; calls must find one all the same."""
+    """Threads for BigQuery statements. A run's own statements may take minutes, each in a thread, and RPCs still need free ones."""
     spool_dir: Path = Path(tempfile.gettempdir())
-    """Where exports lie while they are read, in files without a name; needs room for the largest days that are read at once."""
+    """Directory for unnamed temporary files while exports are read; needs room for the largest days that are read at once."""
     credentials_known_seconds: float = Field(default=5.0, ge=0, le=60)
-    """How long it is remembered that a tenant has credentials; a run itself always fetches them anew."""
+    """How long it is cached that a tenant has credentials. A run itself always fetches them anew."""
     credentials_known_most: int = Field(default=10_000, ge=1)
-    """Of how many tenants that is remembered."""
+    """For how many tenants that is cached."""
     template_poll_seconds: float = Field(default=5.0, gt=0)
-    """How often the templates' files are looked at; new and changed ones are read without a restart."""
+    """How often the template files are checked for changes; new and changed ones are loaded without a restart."""
     query_usd_per_tib: float = Field(default=6.25, ge=0)
-    """What BigQuery charges for queries on demand, for dry runs to tell; 0 for who pays for slots."""
+    """BigQuery's on-demand price, for the cost estimate of dry runs; 0 where queries run in reserved slots."""
     storage_read_usd_per_tib: float = Field(default=1.1, ge=0)
-    """What the Storage Read API charges."""
+    """The Storage Read API's price, for the same."""
     watch_poll_seconds: float = Field(default=2.0, gt=0)
     """How often a watched run is read."""
     watch_silence_seconds: float = Field(default=15.0, gt=0)
-    """A watcher hears something at least that often; the gateway ends streams that are silent for a minute."""
+    """Seconds without an event after which a watcher gets a keep-alive; the gateway closes streams after a minute of silence."""
     max_concurrent_runs: int = Field(default=8, ge=1)
-    """Runs that work at once in this process; the others wait, RUNNING, and keep their slots."""
+    """Runs that execute at once in this process; the others wait, RUNNING, and keep their reservations."""
 
     notify_allow_private_targets: bool = False
-    """Whether notifications may go to addresses that are not the public internet's: for a laptop, never where tenants are strangers."""
+    """True allows notifications to private addresses: for a laptop, never in production with tenants."""
     notify_queue: int = Field(default=1000, ge=1)
-    """Notifications that wait or are under way at once in this process; more are dropped. One tenant may hold a quarter."""
+    """Notifications waiting or in flight in this process; further ones are dropped. One tenant may use a quarter."""
     notify_at_once: int = Field(default=32, ge=1)
-    """Notifications that are being sent at the same moment."""
+    """Notifications in flight at once."""
     notify_try_seconds: float = Field(default=10.0, gt=0)
-    """For one try of one notification."""
+    """Timeout of one try of one notification."""
     notify_seconds: float = Field(default=300.0, gt=0)
-    """For all tries of one notification together."""
+    """Timeout of all tries of one notification together."""
     notify_flush_seconds: float = Field(default=5.0, ge=0)
-    """What a stopping executor leaves notifications after its runs have ended, at most a quarter of the grace period."""
+    """Time for notifications after a stopping executor's runs have ended, at most a quarter of the grace period."""
     notify_smtp_host: str | None = None
-    """The mail server that notifications go through; None: no mail is sent."""
+    """The SMTP server for mail notifications; None: no mail is sent."""
     notify_smtp_port: int = 587
     notify_smtp_tls: Literal["starttls", "tls", "none"] = "starttls"
-    """`tls` from the first byte (port 465). `none` is for a laptop."""
+    """`tls`: from the first byte (port 465). `none` is for a laptop."""
     notify_smtp_from: str = ""
-    """The address that mail comes from."""
+    """The sender's address."""
     notify_smtp_user: str | None = None
     notify_smtp_password: SecretStr | None = None
 

@@ -1,4 +1,4 @@
-"""What the executor writes into and reads from tenants' datasets. The only caller of queries.sql."""
+"""Reads and writes tenants' datasets. The only caller of queries.sql."""
 
 import json
 import math
@@ -21,25 +21,25 @@ from services.platform.group_commit import GroupCommits
 
 FENCES = "x_meta_publish_fences"
 MIN_SECONDS = 1.0
-"""What writing a run's row is worth trying in."""
+"""The least time left in which writing a run's row is still tried."""
 ID_LENGTH = 128
-"""What is longer is no run's id, and does not go into a query."""
+"""Longer texts are no run ids and are not put into a query."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Beginning:
-    """A run's row that is to be written."""
+    """A run's row to be written."""
 
     run: Run
     deadline: float
-    """In monotonic seconds."""
+    """Monotonic seconds."""
 
 
 class Store:
-    """One typed method a statement. All raise Unavailable if BigQuery does not answer; a statement may have run all the same."""
+    """One typed method a statement. All raise Unavailable if BigQuery does not answer; the statement may have run all the same."""
 
     def __init__(self, bq: BigQuery, *, ddl: Path) -> None:
-        """`ddl` is the folder with the DDL of tenants' tables."""
+        """`ddl`: the folder with the DDL of tenants' tables."""
         self._bq = bq
         self._sql = load_blocks(Path(__file__).with_name("queries.sql"))
         self._tenants = TenantQueries(bq, ddl=ddl)
@@ -51,18 +51,19 @@ class Store:
 
     @property
     def statement_deadline_seconds(self) -> float:
-        """How long a short statement may take with all its retries."""
+        """Deadline in seconds of a short statement, retries included."""
         return self._bq.statement_deadline_seconds
 
     async def insert_run(self, run: Run, *, seconds: float) -> None:
-        """Writes the run's row, once, within `seconds`; those of a tenant that come meanwhile share the next statement. Raises
-        bigquery.NotFound if the tenant has no dataset.
+        """Writes the run's row, once, within `seconds`. Concurrent rows of a tenant share a statement. Raises bigquery.NotFound if the
+        tenant has no dataset.
         """
         await self._beginnings.submit(run.tenant_id, _Beginning(run=run, deadline=time.monotonic() + seconds))
 
     async def claim_run(self, run: Run, alone: Period | None = None, *, seconds: float) -> ClaimResult:
-        """Writes the run's row unless one of its id is there; with `alone`, also unless another run of the pipeline works on one of these
-        days, and else in a statement that is shared as in `insert_run`. `run.claimed_by` must be the caller's alone. Raises as that does.
+        """Writes the run's row unless one with its id exists; with `alone`, also unless another active run of the pipeline covers one of
+        these days. Without `alone`, statements are shared as in `insert_run`. `run.claimed_by` must be unique to the caller. Raises as that
+        does.
         """
         if alone is None:
             return await self._claims.submit(run.tenant_id, _Beginning(run=run, deadline=time.monotonic() + seconds))
@@ -71,7 +72,7 @@ class Store:
         return ClaimResult(is_ours=bool(row["leads"]), status=status, other=row["other"])
 
     async def overlapping_run(self, run: Run, period: Period) -> str | None:
-        """The id of another run of the same pipeline that works on one of these days; None if there is none."""
+        """The id of another active run of the pipeline that covers one of these days; None if there is none."""
         params = {
             "pipeline_logging_id": run.pipeline_logging_id,
             "pipeline_id": run.pipeline_id,
@@ -82,13 +83,13 @@ class Store:
         return cast("str | None", row["other"])
 
     async def insert_refused_run(self, run: Run, *, seconds: float) -> None:
-        """Writes a run that could not begin as FAILED, with `run.error_message`, unless it is there. Raises as `insert_run` does."""
+        """Writes a run that could not begin as FAILED, with `run.error_message`, unless it exists. Raises as `insert_run` does."""
         await self._write_run("insert_refused_run", run, seconds)
 
     async def finish_run(self, tenant_id: str, run: str, outcome: RunOutcome, *, at: datetime) -> RunStatus | None:
-        """Ends a run that is RUNNING, and answers its status then: that of `outcome`, or how it had ended before; None if there is no such
-        run. After a lost reply our own first try may have ended it, so the answer is read back, never assumed. Unless it has COMPLETED,
-        nothing of it is published from then on. Raises bigquery.NotFound if the tenant has no dataset.
+        """Ends a RUNNING run and returns its status afterwards: that of `outcome`, or the one it had ended with before; None if there is no
+        such run. After a lost reply the first try may have ended it, so the status is read back, never assumed. Unless it is COMPLETED, the
+        run publishes nothing from then on. Raises bigquery.NotFound if the tenant has no dataset.
         """
         ending = {"pipeline_logging_id": run, "completed_at": at}
         if outcome.status is RunStatus.COMPLETED:
@@ -103,20 +104,20 @@ class Store:
         return None if row["status"] is None else RunStatus(row["status"])
 
     async def run_states(self, tenant_id: str, runs: Sequence[str]) -> dict[str, RunState]:
-        """How these runs stand; those without a row, and all of a tenant without a dataset, are missing."""
+        """The states of these runs; runs without a row, and all runs of a tenant without a dataset, are missing."""
         rows = await self._rows("run_states", {"pipeline_logging_ids": list(runs)}, tenant_id)
         return {row["pipeline_logging_id"]: RunState(status=RunStatus(row["status"]), started_at=row["started_at"]) for row in rows}
 
     async def run_state(self, tenant_id: str, run: str) -> RunState | None:
-        """How a run stands; None without a row. Runs of a tenant that are asked about meanwhile share the next statement."""
+        """The state of a run; None without a row. Concurrent look-ups for a tenant share a statement."""
         return await self._states.submit(tenant_id, run)
 
     async def overdue_runs(self, tenant_id: str, since: datetime) -> list[str]:
-        """Runs that are RUNNING though their deadline was before `since`."""
+        """Runs that are RUNNING although their deadline was before `since`."""
         return [row["pipeline_logging_id"] for row in await self._rows("overdue_runs", {"since": since}, tenant_id)]
 
     async def run_ends(self, tenant_id: str, runs: Sequence[str], since: datetime) -> dict[str, RunEnd]:
-        """How these runs stand, with why they failed; those without a row are missing. `since` as in `overdue_runs`."""
+        """The states of these runs, with their errors; runs without a row are missing. `since` as in `overdue_runs`."""
         rows = await self._rows("run_ends", {"pipeline_logging_ids": list(runs), "since": since}, tenant_id)
         if silent := [row["pipeline_logging_id"] for row in rows if row["is_final"] is None]:
             found = await self._rows("final_before_is_final", {"pipeline_logging_ids": silent}, tenant_id)
@@ -151,7 +152,7 @@ class Store:
         return found
 
     async def list_step_logs(self, tenant_id: str, run: str) -> list[StepLog]:
-        """A run's story, in the order it was written."""
+        """A run's step logs, in the order in which they were written."""
         return [StepLog.from_row(row) for row in await self._rows("list_step_logs", {"pipeline_logging_id": run}, tenant_id)]
 
     async def list_dq_results(self, tenant_id: str, run: str) -> list[DqResult]:
@@ -159,21 +160,21 @@ class Store:
         return [DqResult.from_row(row) for row in await self._rows("list_dq_results", {"pipeline_logging_id": run}, tenant_id)]
 
     async def log_steps(self, tenant_id: str, logs: Sequence[StepLog]) -> None:
-        """Appends lines to the story. The same log_id twice is one line to readers."""
+        """Appends step logs. Readers fold rows with the same log_id."""
         rows = [{**_json_row(log), "metadata": json.dumps(_finite(log.metadata), sort_keys=True)} for log in logs]
         await self._step_logs.append(self._bq.tenant(tenant_id), rows)
 
     async def record_verdicts(self, tenant_id: str, results: Sequence[DqResult]) -> None:
-        """Appends verdicts. The same dq_result_id twice is one verdict to readers."""
+        """Appends verdicts. Readers fold rows with the same dq_result_id."""
         rows = [{**_json_row(one), "sample_rows": json.dumps(one.sample_rows) if one.sample_rows else None} for one in results]
         await self._dq_results.append(self._bq.tenant(tenant_id), rows)
 
     async def ensure_table(self, tenant_id: str, table: Table) -> None:
-        """Brings `table` of the tenant's dataset up to its DDL; asks once in ten minutes."""
+        """Brings `table` of the tenant's dataset up to its DDL; checks once in ten minutes."""
         await self._tenants.ensure(tenant_id, table)
 
     def _append_only(self, table: str, *, key: str, insert: str) -> AppendOnlyTable:
-        """A table of x_meta lines. Where it is older than one of its columns, it is brought up to its DDL before it refuses a row twice."""
+        """A log table. If it lacks a column of its DDL, the column is added before a refused row is inserted."""
 
         async def add_columns(dataset: str) -> None:
             await self._tenants.ensure(dataset.rpartition(".")[2], table)
@@ -186,7 +187,7 @@ class Store:
         return [None if one in in_time else _too_late() for one in beginnings]
 
     async def _claim_runs(self, tenant_id: str, beginnings: Sequence[_Beginning]) -> Sequence[ClaimResult | Exception]:
-        # An UPDATE takes one source row for a target row, so of two callers in this process the first one is sent.
+        # An UPDATE accepts one source row a target row, so of two callers in this process the first is sent.
         first = {one.run.pipeline_logging_id: one for one in reversed(_in_time(beginnings))}
         rows = {row["pipeline_logging_id"]: row for row in await self._write_runs("claim_run", tenant_id, list(first.values()))}
 
@@ -201,7 +202,7 @@ class Store:
     async def _write_runs(self, block: str, tenant_id: str, beginnings: Sequence[_Beginning]) -> list[dict[str, Any]]:
         if not beginnings:
             return []
-        # Who has waited longest has least time left, and no row may land later than its run's.
+        # The caller that has waited longest has the least time left, and no row may be written after its own deadline.
         left = min(beginning.deadline for beginning in beginnings) - time.monotonic()
         runs = [{**asdict(one.run), "parameters": json.dumps(dict(one.run.parameters))} for one in beginnings]
         return (await self._tenants.run(self._sql[block], {"runs": runs}, tenant_id, seconds=left)).rows
@@ -220,12 +221,12 @@ class Store:
 
 
 def no_such_run() -> NotFound:
-    """What a caller hears of a run that is not the tenant's, or not there."""
+    """The error for a run that does not exist or is not the tenant's."""
     return NotFound("RUN_NOT_FOUND", "This tenant has no such run. List its runs to find it.")
 
 
 def _in_time(beginnings: Sequence[_Beginning]) -> list[_Beginning]:
-    """Without those whose time is all but up: they would take the others' time away."""
+    """Without those whose time is almost up: they would shorten the time of the others."""
     now = time.monotonic()
     return [one for one in beginnings if one.deadline - now >= MIN_SECONDS]
 
@@ -239,7 +240,7 @@ def _json_row(row: StepLog | DqResult) -> dict[str, Any]:
 
 
 def _finite(value: Any) -> Any:
-    """A JSON value with texts for NaN and the infinities, which are no numbers of JSON: BigQuery would refuse the row."""
+    """A JSON value with texts for NaN and the infinities, which JSON lacks: BigQuery would refuse the row."""
     match value:
         case float() if not math.isfinite(value):
             return str(value)

@@ -1,4 +1,4 @@
-"""Statements in tenants' datasets, which may not be there yet, or may be older than the release that asks them."""
+"""Runs statements in tenants' datasets, which may not exist yet or may be older than this release."""
 
 import time
 from collections.abc import Mapping
@@ -20,7 +20,9 @@ from services.platform.errors import Unavailable
 
 RUNS = "x_meta_pipeline_runs"
 ABSENT_KNOWN_SECONDS = 60.0
-"""It only matters where BigQuery says notFound of a tenant's table: that a dataset was made meanwhile is never overlooked."""
+"""Seconds for which it is cached that a dataset is absent. It is only used after a notFound, so a dataset created meanwhile is not
+overlooked.
+"""
 
 _log = structlog.get_logger()
 
@@ -29,25 +31,25 @@ class TenantQueries:
     """Runs blocks in a tenant's dataset. All methods raise Unavailable if BigQuery does not answer in time."""
 
     def __init__(self, bq: BigQuery, *, ddl: Path) -> None:
-        """`ddl` is the folder with the DDL of tenants' tables."""
+        """`ddl`: the folder with the DDL of tenants' tables."""
         self._bq = bq
         self._tables, self._ddl = TenantTables(bq), load_tables(ddl)
         self._absent: TtlCache[str, bool] = TtlCache(seconds=ABSENT_KNOWN_SECONDS, size=10_000)
 
     async def run(self, block: Block, params: Mapping[str, object], tenant_id: str, *, seconds: float | None = None) -> QueryResult:
-        """What the block answers, within `seconds`. Raises bigquery.NotFound if the tenant has no dataset."""
+        """The block's result, within `seconds`. Raises bigquery.NotFound if the tenant has no dataset."""
         dataset, began = self._bq.tenant(tenant_id), time.monotonic()
         try:
             return await self._bq.query(block, params, dataset=dataset, seconds=seconds)
         except bigquery.BadRequest:
-            # The table of runs may be older than a column that the block names. Asked afterwards, so that it costs nothing where it is not;
-            # and sent again whatever was found, for another process may just have added it. A block may be replayed.
+            # The runs table may lack a column that the block names. Checked after the error, so that it usually costs nothing; and sent
+            # again in any case, because another process may just have added the column. A block may be replayed.
             await self.ensure(tenant_id, RUNS)
             left = None if seconds is None else seconds - (time.monotonic() - began)
             return await self._bq.query(block, params, dataset=dataset, seconds=left)
 
     async def rows(self, block: Block, params: Mapping[str, object], tenant_id: str) -> list[dict[str, Any]]:
-        """The block's rows; none for a tenant that has no dataset."""
+        """The block's rows; none for a tenant without a dataset."""
         try:
             return (await self.run(block, params, tenant_id)).rows
         except (bigquery.NotFound, bigquery.Forbidden):
@@ -55,14 +57,14 @@ class TenantQueries:
             return []  # no credentials were ever set, so there is no dataset and no run
 
     async def ensure(self, tenant_id: str, table: str | Table) -> None:
-        """Brings a table up to its DDL, which a name stands for where it is ours; looks once in ten minutes. Raises bigquery.NotFound if
-        the tenant has no dataset.
+        """Brings a table, given by name if it is one of ours, up to its DDL; checks once in ten minutes. Raises bigquery.NotFound if the
+        tenant has no dataset.
         """
         await self._tables.ensure(tenant_id, self._ddl[table] if isinstance(table, str) else table)
 
     async def _check_absent(self, dataset: str) -> None:
-        """BigQuery says notFound also of a dataset in another location than ours and of a table that was dropped, and accessDenied of what
-        an account must not know of. None of these means that there are no runs: raises Unavailable, so that no live run is taken for one
+        """BigQuery also answers notFound for a dataset in another location and for a dropped table, and accessDenied for resources that the
+        account may not know of. None of these means that there are no runs: raises Unavailable, so that an active run is not treated as one
         that never began.
         """
         if self._absent.get_cached(dataset):
@@ -75,7 +77,7 @@ class TenantQueries:
             self._absent.put(dataset, value=True)
             return
         except bigquery.Forbidden:
-            pass  # it may be there
+            pass  # it may exist
         _log.error("run_tables_not_found", dataset=dataset, dataset_location=location, our_location=self._bq.client.location)
         raise Unavailable(
             "BIGQUERY_UNAVAILABLE",

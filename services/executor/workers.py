@@ -1,4 +1,4 @@
-"""Threads for what blocks for long: reading a tenant's export. Short statements have the BigQuery wrapper's own pool."""
+"""Bounded thread pool for blocking reads of tenants' exports (minutes). Short statements use the BigQuery wrapper's own pool."""
 
 import asyncio
 import threading
@@ -9,18 +9,18 @@ from typing import Self
 
 
 class Cancelled(Exception):
-    """What a worker raises to end itself: the run that it works for is over."""
+    """Raised in a worker to end it: its run is over."""
 
 
 class Workers:
-    """A bounded pool of threads."""
+    """A bounded pool of threads. Cancellation is cooperative, through check_cancelled()."""
 
     def __init__(self, threads: int) -> None:
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="worker")
 
     async def run[Answer](self, work: Callable[[Callable[[], None]], Answer]) -> Answer:
-        """What `work(check_cancelled)` answers. If the caller is cancelled, the next `check_cancelled()` raises Cancelled in the thread: a
-        thread cannot be stopped from outside. So `work` itself closes what it has opened.
+        """Runs `work(check_cancelled)` in a thread and returns its result. If the caller is cancelled, the next `check_cancelled()` raises
+        Cancelled in the thread, because a thread cannot be stopped from outside. So `work` itself must close what it has opened.
         """
         stopped = threading.Event()
 

@@ -1,8 +1,10 @@
-"""What every service stands on. Imports no service.
+"""What all four services share. Imports no service.
 
-A call comes in through `server` (mTLS, health, reflection) and passes three steps, in this order: `rpc.calls` gives it a request id and
-turns whatever is raised into a status, `access.control` proves who calls against the rule in the proto, `rpc.validation` looks at the
-fields. Only then a servicer sees it. On its way out a service speaks to BigQuery through `bigquery` (the only caller of its client), to KMS
-through `kms` and to its peers through `rpc.peers`; all three raise the errors of `errors`, and so a peer's refusal reaches the first caller
-unchanged. `group_commit` and `cache` keep the number of statements small.
+A call enters through `server` (mTLS, health, reflection) and passes three interceptors in this order:
+    1. `rpc.calls`        gives the call a request id and turns every exception into a gRPC status
+    2. `access.control`   authenticates the caller and applies the access rule of the proto
+    3. `rpc.body_fields`, `rpc.query_fields`, `rpc.validation`   check the request's fields
+Then the servicer runs. Outgoing calls go to BigQuery through `bigquery` (the only caller of Google's client), to KMS through `kms` and to
+the other services through `rpc.peers`. All three raise the errors of `errors`, so an error of a peer reaches the first caller unchanged.
+`group_commit` and `cache` keep the number of statements small.
 """

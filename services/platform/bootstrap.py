@@ -1,5 +1,5 @@
-"""Makes the control dataset, its tables and views, and adds new columns to old tables. Run it before each deployment; running it again
-changes nothing: `python -m services.platform.bootstrap`.
+"""Creates the control dataset with its tables and views, and adds new columns to existing tables. Run it before each deployment; running it
+again changes nothing: `python -m services.platform.bootstrap`.
 """
 
 import asyncio
@@ -17,14 +17,14 @@ SECONDS = 60.0
 
 
 async def bootstrap(settings: ServiceSettings, bq: BigQuery) -> list[str]:
-    """Brings the control dataset up to the DDL in `configs/bigquery/control`. Answers what it made, e.g. `["tenant_profiles"]`, or
+    """Brings the control dataset up to the DDL in `configs/bigquery/control`. Returns what it created, e.g. `["tenant_profiles"]`, or
     `["tenant_profiles.status"]` for an added column.
     """
     dataset = bigquery.Dataset(bq.control())
     dataset.location = settings.location
     dataset.labels = {"managed-by": "convergence"}
     try:
-        # First: to create it again, BigQuery asks for the right to create datasets, before it says that it is there.
+        # Looked up first: to create it, BigQuery demands the right to create datasets even if the dataset exists.
         await bq.call(
             "get_dataset", lambda timeout: bq.client.get_dataset(dataset.reference, timeout=timeout, retry=NO_RETRY), seconds=SECONDS
         )
@@ -44,7 +44,7 @@ async def bootstrap(settings: ServiceSettings, bq: BigQuery) -> list[str]:
             await bq.query(table.create, {}, dataset=bq.control(), seconds=SECONDS)
             made.append(name)
     for name, view in load_views(folder).items():
-        # Made anew each time: a view has no columns to add, only a newer text.
+        # Replaced each time: a view has no columns to add, only a newer text.
         await bq.query(view.create(bq.control()), {}, dataset=bq.control(), seconds=SECONDS)
         made += [] if name in there else [name]
     return made
@@ -61,7 +61,7 @@ async def _add_columns(bq: BigQuery, table: Table) -> list[str]:
 
 
 async def main() -> None:
-    """The command."""
+    """The command line entry point."""
     settings = ServiceSettings()
     log.configure("bootstrap", settings.log_level)
     async with BigQuery(settings, service="bootstrap") as bq:

@@ -1,4 +1,4 @@
-"""Answers kept for a short time, with one load in flight a key."""
+"""A cache with a time to live and one load in flight a key."""
 
 import asyncio
 import time
@@ -7,9 +7,9 @@ from collections.abc import Awaitable, Callable, Hashable
 
 
 class TtlCache[Key: Hashable, Value]:
-    """At most `size` answers, each for `seconds`; the least recently used goes first. Errors are not kept.
+    """At most `size` values, each for `seconds`; the least recently used is evicted first. Errors are not cached.
 
-    Sixty calls that ask for the same key at once cause one load, and all sixty hear its answer or its error.
+    Concurrent calls for one key share one load: all get its value or its error.
     """
 
     def __init__(self, *, seconds: float, size: int, monotonic: Callable[[], float] = time.monotonic) -> None:
@@ -20,7 +20,7 @@ class TtlCache[Key: Hashable, Value]:
         self._loading: dict[Key, asyncio.Task[Value]] = {}
 
     def get_cached(self, key: Key) -> Value | None:
-        """The answer that is kept for `key`, or None."""
+        """The cached value of `key`, or None."""
         kept = self._kept.get(key)
         if kept is None or kept[0] <= self._monotonic():
             return None
@@ -28,7 +28,7 @@ class TtlCache[Key: Hashable, Value]:
         return kept[1]
 
     async def get(self, key: Key, load: Callable[[Key], Awaitable[Value]]) -> Value:
-        """The kept answer, else what `load(key)` answers. Raises what `load` raises."""
+        """The cached value, else the result of `load(key)`. Raises what `load` raises."""
         kept = self.get_cached(key)
         if kept is not None:
             return kept
@@ -36,23 +36,23 @@ class TtlCache[Key: Hashable, Value]:
         if task is None:
             task = asyncio.create_task(self._load(key, load))
             self._loading[key] = task
-        # A caller that hangs up must not take the answer from the others.
+        # If one caller disconnects, the others still get the value.
         return await asyncio.shield(task)
 
     def put(self, key: Key, value: Value, *, since: float | None = None) -> None:
-        """Remembers an answer; it is as old as `since` (default: now)."""
+        """Caches a value whose age counts from `since` (monotonic seconds; default: now)."""
         self._kept[key] = ((self._monotonic() if since is None else since) + self._seconds, value)
         self._kept.move_to_end(key)
         while len(self._kept) > self._size:
             self._kept.popitem(last=False)
 
     def invalidate_if(self, unwanted: Callable[[Value], bool]) -> None:
-        """Drops the answers that are `unwanted`, and all that are being loaded: they may be, too."""
+        """Drops the values for which `unwanted` is true, and all loads in flight: their values may be unwanted, too."""
         self._kept = OrderedDict((key, kept) for key, kept in self._kept.items() if not unwanted(kept[1]))
         self._loading.clear()
 
     async def _load(self, key: Key, load: Callable[[Key], Awaitable[Value]]) -> Value:
-        # The age counts from before the load: an answer may already be old when it arrives.
+        # TTL starts when the load was requested, not when it returned: the value may already be old on arrival.
         asked = self._monotonic()
         try:
             value = await load(key)

@@ -5,7 +5,7 @@ from typing import Protocol
 
 
 class Clock(Protocol):
-    """Tells the time."""
+    """A source of the current time."""
 
     def now(self) -> datetime:
         """The time now, with timezone UTC."""
@@ -13,13 +13,13 @@ class Clock(Protocol):
 
 
 class SystemClock:
-    """The machine's own clock."""
+    """The machine's clock."""
 
     def now(self) -> datetime:
-        """See `Clock.now`."""
+        """The current time in UTC."""
         return datetime.now(UTC)
 
 
 def utc_day(moment: datetime) -> date:
-    """The UTC calendar day of `moment` (which must have a timezone): the day that quotas count on."""
+    """The UTC calendar day of `moment` (which must have a timezone): quotas are counted by it."""
     return moment.astimezone(UTC).date()

@@ -1,19 +1,19 @@
 """The error tree, and the one table from reasons to gRPC codes.
 
     ConvergenceError
-    ├── Unauthenticated      who are you?                        401
+    ├── Unauthenticated      the caller is not authenticated     401
     ├── PermissionDenied     known, but not allowed              403
-    ├── NotFound             no such thing                       404
-    ├── InvalidArgument      a field is bad; names it            400
-    ├── AlreadyExists        it is there; says which             409
-    ├── FailedPrecondition   something has to be done first      400
-    ├── ResourceExhausted    a limit; says when to try again     429
-    ├── Unavailable          a dependency; try again             503
-    ├── DeadlineExceeded     the caller's time is up             504
+    ├── NotFound             no such resource                    404
+    ├── InvalidArgument      a bad field, which it names         400
+    ├── AlreadyExists        it exists already; names it         409
+    ├── FailedPrecondition   another step is needed first        400
+    ├── ResourceExhausted    a limit; says when to retry         429
+    ├── Unavailable          a dependency is down; retry         503
+    ├── DeadlineExceeded     the caller's deadline passed         504
     └── Internal             a bug, or broken data               500
 
-On the wire they are `google.rpc.Status` with `ErrorInfo` (AIP-193); `from_rpc` makes them errors again on the other side, so a peer's
-refusal travels to the first caller as it is. Messages tell the caller what to do next and never hold a secret or a dependency's own text.
+On the wire they are `google.rpc.Status` with `ErrorInfo` (AIP-193). `from_rpc` turns a peer's status back into the same error, so it
+reaches the first caller unchanged. Messages say what to do next and never contain a secret or another system's text.
 """
 
 from collections.abc import Mapping
@@ -31,11 +31,11 @@ PREFIX = "ERROR_REASON_"
 
 
 class ConvergenceError(Exception):
-    """Something a caller is told about. `reason` is a name of `ErrorReason` without its prefix; `metadata` holds facts for machines."""
+    """An error for a caller. `reason` is a name of `ErrorReason` without its prefix; `metadata` holds facts for machines."""
 
     code: ClassVar[grpc.StatusCode] = grpc.StatusCode.INTERNAL
     usual_wait: ClassVar[timedelta | None] = None
-    """What `retry_after` is where nothing better is known."""
+    """The default of `retry_after`."""
 
     def __init__(
         self,
@@ -59,19 +59,19 @@ class ConvergenceError(Exception):
 
 
 class Unauthenticated(ConvergenceError):
-    """The caller has not proven who it is."""
+    """The caller is not authenticated."""
 
     code = grpc.StatusCode.UNAUTHENTICATED
 
 
 class PermissionDenied(ConvergenceError):
-    """The caller is known and may not do this."""
+    """The caller is authenticated but may not do this."""
 
     code = grpc.StatusCode.PERMISSION_DENIED
 
 
 class NotFound(ConvergenceError):
-    """What was asked for does not exist, or is not the caller's to see."""
+    """The resource does not exist, or the caller may not see it."""
 
     code = grpc.StatusCode.NOT_FOUND
 
@@ -82,43 +82,43 @@ class InvalidArgument(ConvergenceError):
     code = grpc.StatusCode.INVALID_ARGUMENT
 
     def __init__(self, field: str, message: str) -> None:
-        """`field` is its path as the caller wrote it, e.g. `parameters.date`; `message` says what it takes."""
+        """`field` is the path as the caller wrote it, e.g. `parameters.date`; `message` says what the field takes."""
         super().__init__("BAD_FIELD", f"{field}: {message}", metadata={"field": field}, field=field)
 
 
 class AlreadyExists(ConvergenceError):
-    """Something of the kind is there already; `metadata` names it."""
+    """A resource of this identity exists already; `metadata` names it."""
 
     code = grpc.StatusCode.ALREADY_EXISTS
 
 
 class FailedPrecondition(ConvergenceError):
-    """Something else has to be done first."""
+    """Another step is needed first."""
 
     code = grpc.StatusCode.FAILED_PRECONDITION
 
 
 class ResourceExhausted(ConvergenceError):
-    """A limit is reached; `retry_after` says when it is worth trying again."""
+    """A limit is reached; `retry_after` says when to retry."""
 
     code = grpc.StatusCode.RESOURCE_EXHAUSTED
 
 
 class Unavailable(ConvergenceError):
-    """A dependency does not answer. Nothing is half-written; the same call may be made again."""
+    """A dependency does not answer. Nothing is half-written; the call may be repeated."""
 
     code = grpc.StatusCode.UNAVAILABLE
     usual_wait = timedelta(seconds=2)
 
 
 class DeadlineExceeded(ConvergenceError):
-    """The caller's own deadline came first. What was asked for may have been done."""
+    """The caller's own deadline passed. The call may have taken effect."""
 
     code = grpc.StatusCode.DEADLINE_EXCEEDED
 
 
 class Internal(ConvergenceError):
-    """A bug, or data that cannot be right."""
+    """A bug, or corrupt data."""
 
 
 REASONS: dict[str, type[ConvergenceError]] = {
@@ -159,7 +159,7 @@ REASONS: dict[str, type[ConvergenceError]] = {
     "INTERNAL": Internal,
 }
 
-# Said by the gateway alone, before a call reaches a service.
+# Raised by the gateway only, before a call reaches a service.
 GATEWAY_REASONS = frozenset(
     {
         "REQUEST_MALFORMED",
@@ -174,7 +174,7 @@ GATEWAY_REASONS = frozenset(
 
 
 def to_status(error: ConvergenceError, request_id: str = "") -> status_pb2.Status:
-    """The error as it goes over the wire, with the request id for whoever reads the logs."""
+    """The error as sent on the wire, with the request id that the logs carry."""
     status = status_pb2.Status(code=error.code.value[0], message=error.message)
     status.details.add().Pack(error_details_pb2.ErrorInfo(reason=error.reason, domain=DOMAIN, metadata=error.metadata))
     if error.field:
@@ -190,8 +190,8 @@ def to_status(error: ConvergenceError, request_id: str = "") -> status_pb2.Statu
 
 
 def from_rpc(call: grpc.aio.AioRpcError, peer: str) -> ConvergenceError:
-    """What a peer answered, as the error it raised. A peer that did not answer, or not within the time that we gave it, is UNAVAILABLE; one
-    that broke is INTERNAL.
+    """A peer's status as the error that it raised. No answer, or none within our deadline, is UNAVAILABLE; an unexpected error of the peer
+    is INTERNAL.
     """
     status = rpc_status.from_call(call)
     info, bad, retry = error_details_pb2.ErrorInfo(), error_details_pb2.BadRequest(), error_details_pb2.RetryInfo()

@@ -1,7 +1,7 @@
-"""Group commit: many callers, few statements.
+"""Group commit: many callers share one statement.
 
-BigQuery takes 25 DML statements in 10 seconds on a table and runs 2 at a time, but one statement may carry hundreds of rows. So while one
-is in flight, whoever comes gathers, and the next statement takes all of them. A lone caller waits for nobody.
+BigQuery accepts 25 DML statements in 10 seconds a table and runs 2 at a time, but one statement can carry hundreds of rows. So while one
+statement is in flight, new items are collected, and the next statement takes all of them. A lone caller does not wait.
 """
 
 import asyncio
@@ -17,16 +17,17 @@ from services.platform.errors import Unavailable
 
 
 class GroupCommit[Item, Answer]:
-    """Hands what was submitted to `flush` in batches of at most `max_batch`, one batch at a time, in order of arrival.
+    """Passes submitted items to `flush` in batches of at most `max_batch`, in order of arrival.
 
-    `flush` answers one entry an item, in the same order; an entry that is an exception is raised to that caller alone. If `flush` itself
-    raises, every caller of the batch hears it: what is flushed must be safe to send again. Leaving the context flushes what is gathered.
+    `flush` returns one entry an item, in the same order; an entry that is an exception is raised to that caller only. If `flush` itself
+    raises, every caller of the batch gets the error, so a flush must be safe to repeat. Leaving the context flushes what is left.
 
-    `batch_window_seconds`: for what nobody waits for. After a quiet time the first item goes at once; then a batch begins at most so often,
-    unless somebody calls `flush_now`. `before_flush` is awaited before a batch is cut: what comes while a table has to be left alone rides
-    along.
+    `batch_window_seconds`: minimum seconds between the starts of two batches, for work that no caller waits for. The first item after an
+    idle period goes at once; so does everything on `flush_now`. `before_flush` is awaited before a batch is cut: items that arrive during
+    that wait join the batch.
 
-    `max_concurrent`: so many batches may be in flight. More than one is for reads, which need no order: one that hangs holds up no other.
+    `max_concurrent`: how many batches may be in flight. More than one is for reads, which need no order: a slow one does not delay the
+    next.
     """
 
     def __init__(
@@ -51,7 +52,7 @@ class GroupCommit[Item, Answer]:
         self._closed = False
 
     async def submit(self, item: Item) -> Answer:
-        """What `flush` answers for `item`. Raises Unavailable after the context was left."""
+        """The answer of `flush` for `item`. Raises Unavailable once the context was left."""
         return await self._gather(item)
 
     def _gather(self, item: Item) -> asyncio.Future[Answer]:
@@ -65,8 +66,8 @@ class GroupCommit[Item, Answer]:
         return answer
 
     async def submit_all(self, items: Sequence[Item], *, urgent: bool = False) -> list[Answer]:
-        """As `submit` for each, all in the same batch or batches; `urgent` ones take along what is gathered, now. Raises the first error
-        after every one has its answer.
+        """As `submit` for each item, in the same batch or batches. `urgent`: flush now, along with everything collected. Raises the first
+        error once every item has its answer.
         """
         gathered = [self._gather(item) for item in items]
         if urgent and gathered:
@@ -78,12 +79,12 @@ class GroupCommit[Item, Answer]:
         return [answer for answer in answers if not isinstance(answer, BaseException)]
 
     def pending(self) -> list[Item]:
-        """What has no answer yet: in flight, then gathered."""
+        """Items without an answer: those in flight first, then those collected."""
         return [item for item, _ in (*self._in_flight, *self._gathered)]
 
     async def flush_now(self) -> None:
-        """Sends what is gathered now, and returns when all of it has its answers, whatever they are."""
-        # Set with nothing gathered, it would send the next item alone.
+        """Flushes what is collected and returns when all of it has been answered, with or without error."""
+        # With nothing collected, setting the event would send the next item alone.
         if self._gathered:
             self._flush_requested.set()
         if waiting := [answer for _, answer in (*self._in_flight, *self._gathered)]:
@@ -111,11 +112,11 @@ class GroupCommit[Item, Answer]:
                 answers = await self._flush([item for item, _ in batch])
                 if len(answers) != len(batch):
                     raise RuntimeError(f"flush answered {len(answers)} of {len(batch)} items")
-            except Exception as error:  # noqa: BLE001 - whatever went wrong belongs to the callers of this batch
+            except Exception as error:  # noqa: BLE001 - any error belongs to the callers of this batch
                 answers = [error] * len(batch)
             self._in_flight = [(item, answer) for item, answer in self._in_flight if answer not in answering]
             for (_, future), answer in zip(batch, answers, strict=True):
-                if future.done():  # its caller has hung up
+                if future.done():  # its caller was cancelled
                     continue
                 if isinstance(answer, Exception):
                     future.set_exception(answer)
@@ -132,8 +133,8 @@ class GroupCommit[Item, Answer]:
 
 
 class GroupCommits[Key: Hashable, Item, Answer]:
-    """A `GroupCommit` for each key, there as long as something of that key is gathered or in flight. It has no context to leave: whoever
-    submits waits for the answer.
+    """One `GroupCommit` a key, kept while it has items collected or in flight. It is no context manager: each caller waits for its own
+    answer.
     """
 
     def __init__(
@@ -146,11 +147,11 @@ class GroupCommits[Key: Hashable, Item, Answer]:
         self._groups: WeakValueDictionary[Key, GroupCommit[Item, Answer]] = WeakValueDictionary()
 
     async def submit(self, key: Key, item: Item) -> Answer:
-        """What `flush` answers for `item`, which shares a batch with items of the same key only."""
+        """The answer of `flush` for `item`, which shares a batch only with items of the same key."""
         return await self._group(key).submit(item)
 
     async def submit_all(self, key: Key, items: Sequence[Item]) -> list[Answer]:
-        """As `submit` for each. See `GroupCommit.submit_all`."""
+        """As `submit` for each item, in the same batch or batches of that key."""
         return await self._group(key).submit_all(items)
 
     def _group(self, key: Key) -> GroupCommit[Item, Answer]:

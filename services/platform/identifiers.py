@@ -1,4 +1,4 @@
-"""What may become part of a BigQuery name. Checked where a request enters; all else reaches SQL as a query parameter."""
+"""Text that may become part of a BigQuery name. Checked where a request arrives; everything else is passed as a query parameter."""
 
 import re
 from collections.abc import Iterable
@@ -16,13 +16,13 @@ EMAIL = re.compile(
     r"@(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z][a-z0-9-]{0,61}[a-z0-9]",
     re.ASCII | re.IGNORECASE,
 )
-"""An address of mail as people have them (RFC 5321, ASCII, nothing quoted): nothing in it can end a header or begin a second address."""
+"""An e-mail address in common form (RFC 5321, ASCII, unquoted): it cannot end a header or add a second address."""
 
 ALWAYS_RESERVED = frozenset({"information_schema", "tenants"})
 
 
 def check_tenant_id(tenant_id: str, reserved: Iterable[str]) -> None:
-    """Raises InvalidArgument unless `tenant_id` can name a tenant and so its dataset."""
+    """Raises InvalidArgument unless `tenant_id` is a valid, unreserved tenant id; it also names the tenant's dataset."""
     if not TENANT_ID.fullmatch(tenant_id):
         raise InvalidArgument(
             "tenant_id", "use 3 to 64 characters: lower-case letters, digits and underscores, not starting with an underscore."

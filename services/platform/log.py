@@ -1,6 +1,4 @@
-"""Logs as one JSON object a line, with the call's request id and tenant on every line. Nothing that came in a key header or in a request's
-body is ever logged.
-"""
+"""JSON logs, one object a line, each with the call's request id and tenant. Content of key headers and request bodies is never logged."""
 
 import logging
 import sys
@@ -11,7 +9,7 @@ LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNI
 
 
 def configure(service: str, level: str) -> None:
-    """Sends logs to standard error, each line naming `service`. Call it once, before anything is logged."""
+    """Sends logs to standard error, each line naming `service`. Call it once, before the first log line."""
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,

@@ -1,4 +1,4 @@
-"""Counters, as Prometheus reads them, and the health that probes ask for. The statement budget of each flow is asserted from these."""
+"""Prometheus counters and the health probe. Tests assert each flow's statement budget from these counters."""
 
 import threading
 from collections.abc import Callable, Iterable
@@ -29,14 +29,14 @@ class _Server(ThreadingMixIn, WSGIServer):
 
 class _Silent(WSGIRequestHandler):
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - as the standard library calls it
-        """Nothing: metrics are scraped every few seconds."""
+        """Logs nothing: metrics are scraped every few seconds."""
 
 
 def serve_metrics(host: str, port: int, *, is_serving: Callable[[], bool]) -> None:
-    """Answers on host:port over plain HTTP, from threads of its own, until the process ends. Raises OSError if the port is taken.
+    """Serves plain HTTP on host:port, in threads of its own, until the process ends. Raises OSError if the port is taken.
 
-    `GET /metrics` is for Prometheus. `GET /healthz` is for probes that have no client certificate, as a kubelet's: 200 while the service's
-    gRPC health says SERVING, else 503.
+    `GET /metrics` is for Prometheus. `GET /healthz` is for probes without a client certificate, such as a kubelet's: 200 while the
+    service's gRPC health is SERVING, else 503.
     """
     prometheus = make_wsgi_app()
 

@@ -1,4 +1,4 @@
-"""What a service does again and again while it lives."""
+"""Periodic background tasks."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -15,7 +15,7 @@ _log = structlog.get_logger()
 
 
 async def run_once(what: Work, *, name: str) -> None:
-    """Does it once, in the background, where there is nobody else to tell: whatever goes wrong is logged under `name`."""
+    """Runs it once, in the background, where no caller gets the error: errors are logged under `name`."""
     try:
         await what()
     except ConvergenceError as error:
@@ -25,13 +25,13 @@ async def run_once(what: Work, *, name: str) -> None:
 
 
 class Periodic:
-    """While its context is open, each of its works is done at once, and then every so many seconds, beside the others. What goes wrong is
-    logged under `name` and tried again the next time: a bug in one round must not end the leases of all runs. Leaving the context cancels
-    what is under way, and waits until it has ended.
+    """While its context is open, each work runs at once and then at its interval, independent of the others. Errors are logged under
+    `name`, and the next round runs on schedule: a bug in one round must not end the leases of all runs. Leaving the context cancels what is
+    in progress and waits until it has ended.
     """
 
     def __init__(self, name: str, *works: tuple[Work, float]) -> None:
-        """Each with its seconds from the beginning of one round to the beginning of the next."""
+        """Each work with its interval in seconds, from the start of one round to the start of the next."""
         self._name, self._works = name, works
         self._tasks = list[asyncio.Task[NoReturn]]()
 
@@ -48,5 +48,5 @@ class Periodic:
         while True:
             began = asyncio.get_running_loop().time()
             await run_once(what, name=self._name)
-            # From beginning to beginning: a slow round must not put off the next one.
+            # From start to start: a slow round must not delay the next one.
             await asyncio.sleep(max(0.0, every - (asyncio.get_running_loop().time() - began)))

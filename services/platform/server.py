@@ -1,4 +1,4 @@
-"""A service's server: grpc.aio behind mTLS, with health, reflection and the steps around every call."""
+"""A service's server: grpc.aio behind mTLS, with health, reflection and the interceptors around every call."""
 
 import asyncio
 import signal
@@ -23,18 +23,18 @@ from services.platform.settings import ServiceSettings
 
 _log = structlog.get_logger()
 MAX_MESSAGE_BYTES = 1024 * 1024
-"""As the gateway allows a REST body; native gRPC clients pass it too."""
+"""The gateway's limit of a REST body; native gRPC clients get the same."""
 MAX_METADATA_BYTES = 16 * 1024
-"""Room for what the gateway lets in, 7 KiB in at most 100 headers, as gRPC counts it, with 32 bytes more for each, and for what the gateway
-adds. Beyond its limit, else 8 KiB, gRPC refuses some calls and takes others.
+"""The gateway's limit (7 KiB in at most 100 headers) as gRPC counts it, with 32 bytes more a header, plus the headers that the gateway
+adds. Above the limit (default 8 KiB) gRPC refuses some calls and accepts others.
 """
 OPTIONS = (
-    # Without this, a second server on the same port would silently share its calls.
+    # Without this, a second server on the same port would silently take part of the calls.
     ("grpc.so_reuseport", 0),
     ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
     ("grpc.max_metadata_size", MAX_METADATA_BYTES),
-    # The gateway and our peers ping every 30 s. By default a server takes a ping within 5 minutes of silence for abuse, and ends the
-    # connection with all calls on it ("too many pings").
+    # The gateway and our peers ping every 30 s. By default a server treats pings within 5 minutes of silence as abuse ("too many pings")
+    # and closes the connection with all its calls.
     ("grpc.http2.max_ping_strikes", 0),
     ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
     ("grpc.keepalive_permit_without_calls", 1),
@@ -43,7 +43,7 @@ OPTIONS = (
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Served:
-    """One proto service and what answers it."""
+    """One proto service and its servicer."""
 
     name: str
     """Full name, e.g. `convergence.auth.v1.QuotaService`."""
@@ -51,24 +51,24 @@ class Served:
     """The generated `add_..._to_server`."""
     servicer: object
     stop: Callable[[], None] = lambda: None
-    """Called when the server begins to stop: ends streams that have no end of their own."""
+    """Called when the server begins to stop; ends streams that would not end by themselves."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Built:
-    """A server that is not started yet."""
+    """A server before it is started."""
 
     server: grpc.aio.Server
     access: AccessControl
     health: health_aio.HealthServicer
     port: int
-    """Where it will listen; the kernel's choice if `listen` ends in `:0`."""
+    """The port it will listen on; chosen by the kernel if `listen` ends in `:0`."""
 
 
 def build_server(settings: ServiceSettings, *, name: str, authenticator: Authenticator, served: Sequence[Served]) -> Built:
-    """A server that is not started yet. Raises OSError without certificates, RuntimeError if the port is taken."""
+    """A server before it is started. Raises OSError without certificates, RuntimeError if the port is taken."""
     access = AccessControl(settings, authenticator)
-    # A misspelt field is told before a missing one: the caller has most likely sent that very field.
+    # A misspelt field is reported before a missing one: most likely it is the same field.
     interceptors = InterceptorChain([report, access, only_queries_that_count, only_known_body_fields, validation(settings)])
     server = grpc.aio.server(
         interceptors=[interceptors],
@@ -87,10 +87,10 @@ def build_server(settings: ServiceSettings, *, name: str, authenticator: Authent
 
 
 async def serve(settings: ServiceSettings, *, name: str, authenticator: WatchedAuthenticator, served: Sequence[Served]) -> None:
-    """Serves until SIGTERM or SIGINT, then refuses new calls and lets the ones under way end within `grace_seconds`."""
+    """Serves until SIGTERM or SIGINT; then refuses new calls and lets calls in progress end within `grace_seconds`."""
     built = build_server(settings, name=name, authenticator=authenticator, served=served)
     server, health = built.server, built.health
-    # The same state as gRPC health, for threads that cannot ask that.
+    # Mirrors gRPC health for the metrics threads, which cannot ask it.
     serving, stop = threading.Event(), asyncio.Event()
     if settings.metrics_port is not None:
         serve_metrics(settings.listen.rsplit(":", 1)[0], settings.metrics_port, is_serving=serving.is_set)

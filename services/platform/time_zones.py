@@ -1,4 +1,4 @@
-"""Time zones' names: the IANA database as tzdata ships it, the same on every machine."""
+"""Time zone names: the IANA database as shipped by tzdata, the same on every machine."""
 
 from functools import cache
 from importlib.resources import files
@@ -8,8 +8,8 @@ from services.platform.errors import InvalidArgument
 
 
 def zone_of(name: str) -> ZoneInfo:
-    """The IANA zone of this name. Raises InvalidArgument for any other, tzdata's placeholder included:
-    it is never taken for UTC.
+    """The IANA zone of this name. Raises InvalidArgument for any other name, tzdata's placeholder included: an unknown name is never read
+    as UTC.
     """
     if name not in zone_names():
         raise InvalidArgument("timezone", "use a name of the IANA time zone database, e.g. Europe/Berlin or UTC.")
@@ -17,11 +17,11 @@ def zone_of(name: str) -> ZoneInfo:
 
 
 NO_PLACE = frozenset({"Factory"})
-"""In the database, but no place: what a machine reports that was never given a zone (tzdata, `factory`)."""
+"""In the database, but no place: the zone of a machine that was never given one (tzdata, `factory`)."""
 
 
 @cache
 def zone_names() -> frozenset[str]:
-    """All names that `zone_of` takes."""
-    # The list that tzdata ships: the system's folder also holds `localtime`, which is another zone on every machine.
+    """All names that `zone_of` accepts."""
+    # The list that tzdata ships: the system's folder also contains `localtime`, which is another zone on every machine.
     return frozenset(files("tzdata").joinpath("zones").read_text(encoding="utf-8").split()) - NO_PLACE

@@ -6,7 +6,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 
 def to_timestamp(moment: datetime | None) -> Timestamp | None:
-    """`moment` (which must have a timezone) as protobuf has it; None stays unset."""
+    """`moment` (with a timezone) as a protobuf timestamp; None stays unset."""
     if moment is None:
         return None
     stamp = Timestamp()

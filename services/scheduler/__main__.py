@@ -15,7 +15,7 @@ NAME = "scheduler"
 
 
 async def main() -> None:
-    """Serves until it is told to stop; then what it has claimed is handed over."""
+    """Serves until SIGTERM; then expires its leases, so that another process takes over its claims."""
     settings = SchedulerSettings()
     log.configure(NAME, settings.log_level)
     async with (

@@ -1,4 +1,4 @@
-"""The scheduler as one object: what follows runs, and what it serves."""
+"""Wires the scheduler: its parts and the servicers it serves."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -27,7 +27,7 @@ from services.scheduler.settings import SchedulerSettings
 async def scheduler_service(
     settings: SchedulerSettings, *, bq: BigQuery, executor: grpc.aio.Channel, clock: Clock
 ) -> AsyncIterator[list[Served]]:
-    """The servicers, ready for `serve`. Runs are followed while the context is open; leaving it hands them over."""
+    """The servicers, ready for `serve`. Claimed runs are watched while the context is open; leaving it expires their leases."""
     async with queue_service(settings, bq=bq, executor=executor, clock=clock) as queue:
         yield [*queue, schedule_served(bq, executor, clock)]
 
@@ -36,7 +36,7 @@ async def scheduler_service(
 async def queue_service(
     settings: SchedulerSettings, *, bq: BigQuery, executor: grpc.aio.Channel, clock: Clock
 ) -> AsyncIterator[list[Served]]:
-    """The queue's part of it."""
+    """The queue's servicers."""
     store, runs = QueueStore(bq), ExecutorClient(executor)
     watcher = ClaimWatcher(store=store, executor=runs, clock=clock, settings=settings)
     processor = QueueProcessor(store=store, watcher=watcher, executor=runs, clock=clock, lease_seconds=settings.claim_lease)
@@ -56,7 +56,7 @@ async def queue_service(
 
 
 def schedule_served(bq: BigQuery, executor: grpc.aio.Channel, clock: Clock) -> Served:
-    """The part that tenants make schedules with."""
+    """The servicer of schedules."""
     store = ScheduleStore(bq)
     return Served(
         name="convergence.scheduler.v1.ScheduleService",

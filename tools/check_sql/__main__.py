@@ -1,4 +1,4 @@
-"""Checks all SQL of the repository; exits 1 if anything is wrong with it."""
+"""Checks all SQL of the repository; exits with 1 if there is a problem."""
 
 import sys
 from pathlib import Path
@@ -11,7 +11,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def check(root: Path) -> tuple[int, list[Problem]]:
-    """How many blocks and DDL statements were checked, and what is wrong."""
+    """The number of checked blocks and DDL statements, and the problems."""
     ddl = tables(root)
     seen = views(root)
     checker = Checker([*ddl.values(), *(table.staging for table in ddl.values()), *seen.values()])

@@ -20,13 +20,13 @@ _PLACE = re.compile(r" \[at (\d+):\d+\]")
 
 
 class Checker:
-    """Knows our tables."""
+    """Checks blocks against our tables."""
 
     def __init__(self, tables: Iterable[Table | View]) -> None:
         self._tables = list(tables)
 
     def check(self, block: Block, path: Path) -> list[Problem]:
-        """All that is wrong with a block of the file `path`."""
+        """All problems of a block of the file `path`."""
         found = [(line, message) for line, message in broken_rules(block.sql)]
         try:
             tree = parse(block.sql)
@@ -51,9 +51,9 @@ class Checker:
         try:
             settings = options(block.params)
         except ServerError:
-            # A bad parameter type, told already.
+            # A bad parameter type, reported already.
             return
-        # The catalog travels with every statement, so it holds no more than the block may need.
+        # The catalog is sent with every statement, so it contains only what the block may need.
         mentioned = [table for table in self._tables if table.name in block.sql]
         known, variables = catalog(mentioned), dict[str, Type]()
         for part in parts:

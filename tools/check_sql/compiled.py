@@ -1,4 +1,4 @@
-"""Keeps ZetaSQL's compiled form: its WebAssembly takes 25 CPU seconds to compile, and would be compiled again by every process."""
+"""Caches ZetaSQL's compiled form: compiling its WebAssembly takes 25 CPU seconds, in every process."""
 
 from pathlib import Path
 

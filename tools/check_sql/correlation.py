@@ -1,9 +1,9 @@
 """Refuses correlated subqueries that BigQuery cannot turn into joins.
 
-ZetaSQL and the emulator take any subquery. BigQuery runs one that reads a table and names columns of the statement around it only as a
+ZetaSQL and the emulator accept any subquery. BigQuery runs a subquery that reads a table and names columns of the outer statement only as a
 join, and a join needs an equality of fields from both sides (BigQuery, "Troubleshoot query issues", correlated subqueries). So each such
-column must stand alone on one side of an `=` in the subquery's WHERE, its own columns on the other. What reads no table, e.g. only an array
-of the row itself, is no join and is not asked about.
+column must be alone on one side of an `=` in the subquery's WHERE, with the subquery's own columns on the other. A subquery that reads no
+table, e.g. only an array of the row, is no join and is not checked.
 """
 
 from collections.abc import Iterator
@@ -26,14 +26,14 @@ from zetasql.types import (
     ResolvedWithRefScan,
 )
 
-COLUMN = "BigQuery cannot turn this correlated subquery into a join: {} must stand in an equality with a column of the subquery; use a JOIN"
+COLUMN = "BigQuery cannot turn this correlated subquery into a join: {} must be in an equality with a column of the subquery; use a JOIN"
 NESTED = "BigQuery cannot turn a correlated subquery inside a correlated subquery into joins; use a JOIN"
 LIMITED = "BigQuery cannot turn a correlated subquery with LIMIT into a join; use an aggregate, or QUALIFY ROW_NUMBER() in a JOIN"
 _INNER, _LEFT = ResolvedJoinScanEnums.JoinType.INNER, ResolvedJoinScanEnums.JoinType.LEFT
 
 
 def not_a_join(tree: ProtoModel) -> Iterator[tuple[int, str]]:
-    """Where a subquery of the analyzed statement or expression begins (bytes from its start), and why BigQuery refuses it."""
+    """Where a subquery of the analyzed statement or expression begins (byte offset), and why BigQuery refuses it."""
     yield from _walk(tree, inside=False)
 
 
@@ -88,7 +88,7 @@ def _conjuncts(condition: ProtoModel) -> Iterator[ProtoModel]:
 
 
 def _join_key(condition: ProtoModel, outer: set[int]) -> list[Any]:
-    """The outer columns of an equality of both sides' fields; none for any other condition."""
+    """The outer columns of an equality between fields of both sides; empty for any other condition."""
     if not _calls(condition, "$equal"):
         return []
     one, other = condition.argument_list
@@ -109,7 +109,7 @@ def _refs(node: ProtoModel, among: set[int] | None = None) -> Iterator[Any]:
         if among is None or node.column.column_id in among:
             yield node
         return
-    # What a nested subquery is given it also names inside.
+    # The columns passed to a nested subquery are named inside it, too.
     passed = {id(ref) for ref in node.parameter_list} if isinstance(node, ResolvedSubqueryExpr) else set()
     for child in _children(node):
         if id(child) not in passed:

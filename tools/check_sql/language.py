@@ -1,4 +1,4 @@
-"""ZetaSQL, set up to be as near to BigQuery as it gets."""
+"""ZetaSQL, configured to be as close to BigQuery as possible."""
 
 from collections.abc import Iterable, Mapping
 
@@ -21,7 +21,7 @@ from tools.check_sql.compiled import keep_compiled
 
 keep_compiled()
 
-# ZetaSQL has them, BigQuery has not.
+# Features of ZetaSQL that BigQuery lacks.
 NOT_IN_BIGQUERY = frozenset({LanguageFeature.FEATURE_DML_RETURNING, LanguageFeature.FEATURE_JSON_TYPE_COMPARISON})
 
 
@@ -66,7 +66,7 @@ _types: dict[str, Type] = {}
 
 
 def type_of(kind: str) -> Type:
-    """ZetaSQL's type for GoogleSQL's name of it. Raises zetasql's ServerError for what is no type."""
+    """ZetaSQL's type for a GoogleSQL type name. Raises zetasql's ServerError for an unknown name."""
     if kind not in _types:
         plain = AnalyzerOptions(language_options=LANGUAGE)
         _types[kind] = Analyzer(plain, _functions).analyze_expression(f"CAST(NULL AS {kind})").type

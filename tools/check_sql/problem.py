@@ -1,4 +1,4 @@
-"""What the checks report."""
+"""A problem found by the checks."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Problem:
-    """Something in a file that BigQuery, or our own rules, would refuse."""
+    """Something in a file that BigQuery, or our own rules, refuse."""
 
     path: Path
     line: int

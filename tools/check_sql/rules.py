@@ -1,4 +1,4 @@
-"""Our own rules on SQL, and what ZetaSQL lets through though BigQuery does not."""
+"""Our own rules for SQL, and cases that ZetaSQL accepts but BigQuery does not."""
 
 import re
 from collections.abc import Iterator
@@ -11,12 +11,12 @@ RULES = {
 }
 STAR = "SELECT * changes when a table does: name the columns"
 _STAR = re.compile(r"\bSELECT\s+(?:DISTINCT\s+)?(?:(\w+)\.)?\*", re.IGNORECASE)
-# Strings and comments, which no rule is about.
+# Strings and comments, to which no rule applies.
 _QUIET = re.compile(r"""r?'''.*?'''|r?\"\"\".*?\"\"\"|r?'(?:\\.|[^'\\\n])*'|r?"(?:\\.|[^"\\\n])*"|--[^\n]*|\#[^\n]*|/\*.*?\*/""", re.DOTALL)
 
 
 def broken_rules(sql: str) -> Iterator[tuple[int, str]]:
-    """Line (from 1) and message of each break of a rule."""
+    """Line (from 1) and message of each violation."""
     bare = _QUIET.sub(lambda match: "\n" * match[0].count("\n") + " ", sql)
     for pattern, message in RULES.items():
         for match in re.finditer(pattern, bare, re.IGNORECASE):
@@ -27,6 +27,6 @@ def broken_rules(sql: str) -> Iterator[tuple[int, str]]:
 
 
 def _of_a_named_query(alias: str | None, sql: str) -> bool:
-    """Whether `alias.*` are the columns of a query of the WITH clause, which names its own."""
+    """True if `alias.*` are the columns of a query of the WITH clause, which names its own."""
     source = alias and re.search(rf"\b(?:FROM|JOIN)\s+(\w+)\s+AS\s+{alias}\b", sql, re.IGNORECASE)
     return bool(source and re.search(rf"\b{source[1]}\s+AS\s+\(", sql, re.IGNORECASE))

@@ -1,4 +1,4 @@
-"""Takes a script apart: the statements and expressions in it, each with its place and the variables that are declared by then."""
+"""Splits a script into its statements and expressions, each with its position and the variables declared before it."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -17,7 +17,7 @@ from zetasql.types import (
 
 from tools.check_sql.language import LANGUAGE
 
-# What may stand in a script but is not analyzed: said rather than passed unseen.
+# Statements that may occur in a script but are not analyzed: reported instead of skipped silently.
 UNKNOWN = frozenset(
     {
         "ASTBeginEndBlock",
@@ -39,16 +39,16 @@ class Piece:
     """Within the script, from 1."""
     is_expression: bool = False
     declares: Mapping[str, str | None] | None = None
-    """Variables that exist from here on, with their type, None where the expression gives it."""
+    """Variables declared here, with their type; None if the expression determines it."""
 
 
 def parse(sql: str) -> ASTScript:
-    """The syntax tree. Raises zetasql's ServerError for what cannot be parsed."""
+    """The syntax tree. Raises zetasql's ServerError for a syntax error."""
     return Parser(LANGUAGE).parse_script(sql)
 
 
 def pieces(sql: str, tree: ASTScript) -> Iterator[Piece]:
-    """All that has to be analyzed, in the order it is written. Raises ValueError for what the checks do not know."""
+    """Everything to analyze, in source order. Raises ValueError for statements unknown to the checks."""
     yield from _pieces(sql.encode(), tree.statement_list_node, is_expression=False)
 
 
@@ -69,7 +69,7 @@ def _pieces(source: bytes, node: Any, *, is_expression: bool) -> Iterator[Piece]
 
 
 def _parts(node: Any) -> list[tuple[Any, bool]] | None:
-    """What a control statement is made of, each with whether it is an expression; None for all else."""
+    """The parts of a control statement, each with whether it is an expression; None for any other node."""
     match node:
         case ASTStatementList():
             return [(statement, False) for statement in node.statement_list]

@@ -1,4 +1,4 @@
-"""Where our SQL is: DDL, the services' queries, and the pipelines' templates."""
+"""Finds our SQL: DDL, the services' queries, and the pipelines' templates."""
 
 import ast
 import re
@@ -18,7 +18,7 @@ from tools.check_sql.problem import Problem
 _SQL = re.compile(
     r"\s*(SELECT\s|WITH\s+\w+\s+AS|INSERT\s+INTO|UPDATE\s+\S+\s+SET|DELETE\s+FROM|MERGE\s|(CREATE|ALTER|DROP|TRUNCATE)\s+[A-Z]+\s)"
 )
-# They make ALTER TABLE from a table's own DDL, the query of a step's checks, the script that publishes; what they make is analyzed, too.
+# They compose ALTER TABLE from a table's own DDL, the query of a step's checks, and the publish script; the composed SQL is analyzed, too.
 _MAY_HOLD_SQL = {
     Path("services/platform/bigquery/ddl.py"),
     Path("services/executor/checks/compose.py"),
@@ -30,7 +30,7 @@ _MAY_HOLD_SQL = {
 
 
 def tables(root: Path) -> dict[Path, Table]:
-    """All our tables with the file that makes each: control, tenants' and staging ones, which the statements may use side by side."""
+    """All our tables with their DDL files: control, tenants' and staging ones, which statements may use together."""
     found = {}
     for folder in sorted((root / "configs" / "bigquery").iterdir()):
         for name, table in load_tables(folder).items():
@@ -39,7 +39,7 @@ def tables(root: Path) -> dict[Path, Table]:
 
 
 def views(root: Path) -> dict[Path, View]:
-    """Our views with the file that makes each."""
+    """Our views with their DDL files."""
     found = load_views(root / "configs" / "bigquery" / "control")
     return {root / "configs" / "bigquery" / "control" / f"{name}.sql": view for name, view in found.items()}
 
@@ -51,7 +51,7 @@ def block_files(root: Path) -> list[Path]:
 
 
 def blocks(files: list[Path]) -> Iterator[tuple[Path, Block | Problem]]:
-    """Every block of the files; a Problem for a file that cannot be read or has none, so that no check passes on nothing."""
+    """Every block of the files; a Problem for a file that cannot be read or has no block, so that no check passes on nothing."""
     for path in files:
         try:
             found = load_blocks(path)
@@ -66,12 +66,12 @@ def blocks(files: list[Path]) -> Iterator[tuple[Path, Block | Problem]]:
 
 
 def added_columns(table: Table) -> Block:
-    """The statement that brings all of a table's columns to an older version of it."""
+    """The statement that adds all of a table's columns to an older version of it."""
     return table.add_columns(table.columns)
 
 
 def composed(root: Path) -> Iterator[tuple[Path, Block]]:
-    """What steps compose: checks' queries and publishing scripts. A template that cannot be read is the executor's to name."""
+    """SQL composed by steps: checks' queries and publish scripts. A template that cannot be read is reported by the executor."""
     for template in load_catalog(root / "configs", STEP_TYPES).templates.values():
         for step in template.steps:
             if isinstance(step.action, Checks):
@@ -81,7 +81,7 @@ def composed(root: Path) -> Iterator[tuple[Path, Block]]:
 
 
 def stray_sql(root: Path) -> Iterator[Problem]:
-    """SQL in a service's Python would be analyzed by nobody."""
+    """SQL in a service's Python code, which would not be analyzed."""
     for path in sorted(root.glob("services/**/*.py")):
         if path.relative_to(root) in _MAY_HOLD_SQL:
             continue
@@ -91,7 +91,7 @@ def stray_sql(root: Path) -> Iterator[Problem]:
 
 
 def template_problems(root: Path) -> Iterator[Problem]:
-    """Templates name their SQL as `file.sql#block`; what they name must exist."""
+    """Templates name their SQL as `file.sql#block`; each named block must exist."""
     for path in sorted(root.glob("configs/*/*/*.yml")):
         text = path.read_text()
         for reference in _references(yaml.safe_load(text)):

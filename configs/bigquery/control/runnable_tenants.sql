@@ -1,7 +1,7 @@
--- The tenants that may run now, with what their quota leaves them today; NULL: unlimited. Owned by auth, read by the scheduler, which by it
--- decides what is worth queueing and taking; the ledger's `reserve` alone grants.
--- A tenant without a row for today has run nothing today: what it has used of the month, and what is alive, stands in its newest row. Dates
--- are bounded, so that BigQuery prunes partitions; two days before the month hold whatever may still live on its first.
+-- The tenants that may run now, with what their quota leaves them today; NULL: unlimited. Owned by auth, read by the scheduler to decide
+-- which runs are worth queueing and claiming; only the ledger's `reserve` grants. A tenant without a row for today has run nothing today:
+-- its usage of the month, and its live runs, are in its newest row. Dates are bounded, so that BigQuery prunes partitions; two days before
+-- the month contain whatever may still be live on its first day.
 -- column: tenant_id STRING
 -- column: units_left INT64
 -- column: slots_left INT64

@@ -1,7 +1,8 @@
--- What billing_cost_daily holds of a Google Cloud billing export, nested as in the export, its lists flattened. Never made under this name:
--- a run makes its own, x_staging_gcp_billing_{pipeline_logging_id}_{attempt}, with these columns and an expiration. The columns say what is
--- taken from the export; one that an export lacks (standard exports have no resource) is NULL here. The _json and _total ones are made of
--- lists while they are read, other_columns_json of all that no other column takes: see services/executor/sources/gcp/flatten.py.
+-- What billing_cost_daily takes from a Google Cloud billing export, nested as in the export, with its lists flattened. No table has this
+-- name: a run creates its own, x_staging_gcp_billing_{pipeline_logging_id}_{attempt}, with these columns and an expiration. The columns
+-- define what is read from the export; one that an export lacks (standard exports have no resource) is NULL. The _json and _total columns
+-- are made of lists while they are read, other_columns_json of everything that no other column takes: see
+-- services/executor/sources/gcp/flatten.py.
 CREATE TABLE IF NOT EXISTS x_staging_gcp_billing (
   billing_account_id STRING,
   service STRUCT<id STRING, description STRING>,

@@ -1,5 +1,5 @@
--- claimed_by: who leads the run, an id that the leader drew. is_final: it FAILED in a way that another attempt cannot heal. Both NULL in rows
--- that an executor from before these columns has written.
+-- claimed_by: the claim of the executing process, a random id. is_final: it FAILED and another attempt would fail, too. Both are NULL in
+-- rows written by executors from before these columns.
 CREATE TABLE IF NOT EXISTS x_meta_pipeline_runs (
   pipeline_logging_id STRING NOT NULL,
   tenant_id STRING NOT NULL,

@@ -1,7 +1,7 @@
--- The SQL of billing.yml. x_staging_gcp_billing stands for the run's own staging table.
+-- The SQL of billing.yml. The run's own staging table replaces x_staging_gcp_billing.
 
 -- name: billing_checks
--- What no kind of check says: a row a check, failing_rows 0 where it holds. Reads only.
+-- Rules that no check kind covers: one row a check, failing_rows 0 if it passes. Reads only.
 -- param: first_day DATE
 -- param: last_day DATE
 SELECT c.check_name, c.failing_rows, c.observed_value
@@ -22,7 +22,7 @@ FROM (
 CROSS JOIN UNNEST(m.checks) AS c
 
 -- name: billing_rows
--- What a staged row is in billing_cost_daily: each of its columns, by name. Reads only.
+-- A staged row as a row of billing_cost_daily: every column, by name. Reads only.
 -- param: loaded_at TIMESTAMP
 -- param: pipeline_logging_id STRING
 SELECT

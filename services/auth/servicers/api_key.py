@@ -1,4 +1,4 @@
-"""The RPCs of API keys: proto in, domain call, proto out."""
+"""ApiKeyService: decode, call the domain, encode."""
 
 import uuid
 from datetime import datetime, timedelta
@@ -21,13 +21,13 @@ from services.platform.errors import FailedPrecondition, InvalidArgument, NotFou
 from services.platform.timestamps import to_datetime, to_timestamp
 
 DEFAULT_OVERLAP, LONGEST_OVERLAP = timedelta(days=1), timedelta(days=30)
-"""How long a rotated key goes on working."""
+"""How long a rotated key keeps working."""
 
 type Context = grpc.aio.ServicerContext[Any, Any]
 
 
 class ApiKeyServicer(api_key_service_pb2_grpc.ApiKeyServiceServicer):
-    """See `api_key_service.proto`."""
+    """ApiKeyService, as the proto describes it."""
 
     def __init__(self, store: AuthStore, clock: Clock, changes: KeyChangeFeed) -> None:
         self._store = store
@@ -37,7 +37,7 @@ class ApiKeyServicer(api_key_service_pb2_grpc.ApiKeyServiceServicer):
     async def CreateApiKey(
         self, request: api_key_service_pb2.CreateApiKeyRequest, context: Context
     ) -> api_key_service_pb2.CreateApiKeyResponse:
-        """See the proto. Raises InvalidArgument, NotFound."""
+        """Raises InvalidArgument, NotFound."""
         now = self._clock.now()
         scopes = tuple(request.scopes)
         check_scopes(scopes)
@@ -52,7 +52,7 @@ class ApiKeyServicer(api_key_service_pb2_grpc.ApiKeyServiceServicer):
             created_at=now,
             last_used_at=None,
         )
-        # Nothing inserted: there is no such tenant, or the statement ran before its answer was lost.
+        # Nothing was inserted: there is no such tenant, or the statement ran before and its response was lost.
         inserted = await self._store.insert_api_key(stored, hash_key(api_key))
         if not inserted and not await self._store.find_key_holders([hash_key(api_key)], now):
             raise NotFound("TENANT_NOT_FOUND", f"There is no tenant {request.tenant_id}. Provision it with PUT first.")
@@ -67,7 +67,7 @@ class ApiKeyServicer(api_key_service_pb2_grpc.ApiKeyServiceServicer):
     async def RotateApiKey(
         self, request: api_key_service_pb2.RotateApiKeyRequest, context: Context
     ) -> api_key_service_pb2.RotateApiKeyResponse:
-        """See the proto. Raises InvalidArgument, NotFound, FailedPrecondition."""
+        """Raises InvalidArgument, NotFound, FailedPrecondition."""
         now = self._clock.now()
         overlap = timedelta(seconds=request.overlap_seconds) if request.HasField("overlap_seconds") else DEFAULT_OVERLAP
         if not timedelta(0) <= overlap <= LONGEST_OVERLAP:
@@ -84,7 +84,7 @@ class ApiKeyServicer(api_key_service_pb2_grpc.ApiKeyServiceServicer):
         )
         await self._store.rotate_api_key(request.api_key_id, new, hash_key(api_key), old_ends_at=now + overlap)
         self._changes.publish(request.tenant_id)
-        # Read back: after a lost reply nobody else knows whether it was done.
+        # Read back: after a lost response only the table knows whether it was done.
         keys = {key.api_key_id: key for key in await self._store.list_api_keys(request.tenant_id)}
         old, made = keys.get(request.api_key_id), keys.get(new.api_key_id)
         if old is None:
@@ -110,7 +110,7 @@ class ApiKeyServicer(api_key_service_pb2_grpc.ApiKeyServiceServicer):
     async def ListApiKeys(
         self, request: api_key_service_pb2.ListApiKeysRequest, context: Context
     ) -> api_key_service_pb2.ListApiKeysResponse:
-        """See the proto. Raises NotFound."""
+        """Newest first. Raises NotFound."""
         keys = await self._store.list_api_keys(request.tenant_id)
         if not keys and await self._store.find_tenant(request.tenant_id) is None:
             raise NotFound("TENANT_NOT_FOUND", f"There is no tenant {request.tenant_id}.")
@@ -119,7 +119,7 @@ class ApiKeyServicer(api_key_service_pb2_grpc.ApiKeyServiceServicer):
     async def RevokeApiKey(
         self, request: api_key_service_pb2.RevokeApiKeyRequest, context: Context
     ) -> api_key_service_pb2.RevokeApiKeyResponse:
-        """See the proto. Raises NotFound."""
+        """Raises NotFound."""
         await self._store.revoke_api_key(request.tenant_id, request.api_key_id)
         self._changes.publish(request.tenant_id)
         for key in await self._store.list_api_keys(request.tenant_id):

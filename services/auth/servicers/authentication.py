@@ -1,4 +1,4 @@
-"""What services ask about API keys: proto in, domain call, proto out."""
+"""AuthenticationService, for the other services: decode, call the domain, encode."""
 
 from collections.abc import AsyncIterator
 from contextlib import aclosing
@@ -18,7 +18,7 @@ type Context = grpc.aio.ServicerContext[Any, Any]
 
 
 class AuthenticationServicer(authentication_service_pb2_grpc.AuthenticationServiceServicer):
-    """See `authentication_service.proto`."""
+    """AuthenticationService, as the proto describes it."""
 
     def __init__(self, authenticator: Authenticator, changes: KeyChangeFeed) -> None:
         self._authenticator = authenticator
@@ -27,7 +27,7 @@ class AuthenticationServicer(authentication_service_pb2_grpc.AuthenticationServi
     async def WatchKeyChanges(
         self, request: authentication_service_pb2.WatchKeyChangesRequest, context: Context
     ) -> AsyncIterator[authentication_service_pb2.KeyChange]:
-        """See the proto."""
+        """An empty tenant id first, then the tenant of each change. Ends when the process stops."""
         async with aclosing(self._changes.subscribe()) as changes:
             async for tenant_id in changes:
                 yield authentication_service_pb2.KeyChange(tenant_id=tenant_id)
@@ -35,7 +35,7 @@ class AuthenticationServicer(authentication_service_pb2_grpc.AuthenticationServi
     async def AuthenticateApiKey(
         self, request: authentication_service_pb2.AuthenticateApiKeyRequest, context: Context
     ) -> authentication_service_pb2.AuthenticateApiKeyResponse:
-        """See the proto. Raises Unauthenticated."""
+        """Raises Unauthenticated."""
         holder = await self._authenticator.authenticate(request.api_key_sha256)
         return authentication_service_pb2.AuthenticateApiKeyResponse(
             tenant_id=holder.tenant_id,

@@ -1,4 +1,4 @@
-"""The ledger's RPCs, for peers only: proto in, domain call, proto out."""
+"""LedgerService, for the other services only: decode, call the domain, encode."""
 
 from collections.abc import Sequence
 from datetime import date
@@ -20,27 +20,27 @@ MAX_IDS, MAX_SETTLED = 10_000, 1_000
 
 
 class LedgerServicer(LedgerServiceServicer):
-    """See `ledger_service.proto`."""
+    """LedgerService, as the proto describes it."""
 
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
 
     async def Reserve(self, request: messages.ReserveRequest, context: Context) -> messages.ReserveResponse:
-        """See the proto. Raises ResourceExhausted, PermissionDenied."""
+        """Raises ResourceExhausted, PermissionDenied."""
         slot = await self._ledger.reserve(request.tenant_id, request.reservation_id, is_retry=request.is_retry)
         return messages.ReserveResponse(usage_date=slot.usage_date.isoformat(), lease_expires_at=to_timestamp(slot.lease_expires_at))
 
     async def Renew(self, request: messages.RenewRequest, context: Context) -> messages.RenewResponse:
-        """See the proto. Raises InvalidArgument."""
+        """Raises InvalidArgument."""
         renewal = await self._ledger.renew(_ids(request.reservation_ids))
         return messages.RenewResponse(held_reservation_ids=sorted(renewal.held), lease_expires_at=to_timestamp(renewal.lease_expires_at))
 
     async def CheckReservations(self, request: messages.CheckReservationsRequest, context: Context) -> messages.CheckReservationsResponse:
-        """See the proto. Raises InvalidArgument."""
+        """Raises InvalidArgument."""
         return messages.CheckReservationsResponse(held_reservation_ids=sorted(await self._ledger.check(_ids(request.reservation_ids))))
 
     async def Settle(self, request: messages.SettleRequest, context: Context) -> messages.SettleResponse:
-        """See the proto. Raises InvalidArgument."""
+        """Raises InvalidArgument."""
         if len(request.settlements) > MAX_SETTLED:
             raise InvalidArgument("settlements", f"send at most {MAX_SETTLED} at once.")
         await self._ledger.settle([_settlement(index, one) for index, one in enumerate(request.settlements)])
@@ -49,7 +49,7 @@ class LedgerServicer(LedgerServiceServicer):
     async def ListExpiredReservations(
         self, request: messages.ListExpiredReservationsRequest, context: Context
     ) -> messages.ListExpiredReservationsResponse:
-        """See the proto."""
+        """The oldest first."""
         return messages.ListExpiredReservationsResponse(
             reservations=[
                 messages.ExpiredReservation(

@@ -1,4 +1,4 @@
-"""The RPCs of quotas: proto in, domain call, proto out."""
+"""QuotaService: decode, call the domain, encode."""
 
 from typing import Any
 
@@ -17,16 +17,16 @@ type Context = grpc.aio.ServicerContext[Any, Any]
 
 
 class QuotaServicer(quota_service_pb2_grpc.QuotaServiceServicer):
-    """See `quota_service.proto`."""
+    """QuotaService, as the proto describes it."""
 
     def __init__(self, ledger: Ledger, clock: Clock) -> None:
         self._ledger = ledger
         self._clock = clock
 
     async def GetQuota(self, request: quota_service_pb2.GetQuotaRequest, context: Context) -> quota_service_pb2.GetQuotaResponse:
-        """See the proto."""
+        """Raises Unavailable if BigQuery does not answer."""
         usage, now = await self._ledger.usage(request.tenant_id), self._clock.now()
-        refusing, told = next_run(usage, now)
+        refusing, message = next_run(usage, now)
         return quota_service_pb2.GetQuotaResponse(
             tenant_id=usage.tenant_id,
             usage_date=usage.usage_date.isoformat(),
@@ -44,13 +44,13 @@ class QuotaServicer(quota_service_pb2_grpc.QuotaServiceServicer):
             daily_resets_at=to_timestamp(next_day(now)),
             monthly_resets_at=to_timestamp(next_month(now)),
             refusing_limit=refusing or "",
-            message=told,
+            message=message,
         )
 
     async def ResetDailyQuotas(
         self, request: quota_service_pb2.ResetDailyQuotasRequest, context: Context
     ) -> quota_service_pb2.ResetDailyQuotasResponse:
-        """See the proto."""
+        """Flow 3C. Raises Unavailable if BigQuery does not answer."""
         reset = await self._ledger.reset()
         return quota_service_pb2.ResetDailyQuotasResponse(
             status="success",

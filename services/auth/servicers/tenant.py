@@ -1,4 +1,4 @@
-"""The RPCs of tenants: proto in, domain call, proto out."""
+"""TenantService: decode, call the domain, encode."""
 
 import asyncio
 from typing import Any
@@ -20,7 +20,7 @@ type Context = grpc.aio.ServicerContext[Any, Any]
 
 
 class TenantServicer(tenant_service_pb2_grpc.TenantServiceServicer):
-    """See `tenant_service.proto`."""
+    """TenantService, as the proto describes it."""
 
     def __init__(self, store: AuthStore, clock: Clock, changes: KeyChangeFeed) -> None:
         self._store = store
@@ -29,7 +29,7 @@ class TenantServicer(tenant_service_pb2_grpc.TenantServiceServicer):
         self._one_at_a_time = asyncio.Lock()
 
     async def PutTenant(self, request: tenant_service_pb2.PutTenantRequest, context: Context) -> tenant_service_pb2.PutTenantResponse:
-        """See the proto. Raises InvalidArgument."""
+        """Raises InvalidArgument."""
         spec = TenantSpec(
             tenant_id=request.tenant_id,
             company_name=request.company_name,
@@ -42,7 +42,7 @@ class TenantServicer(tenant_service_pb2_grpc.TenantServiceServicer):
             concurrent_limit=request.concurrent_limit if request.HasField("concurrent_limit") else None,
         )
         check_tenant(spec)
-        # Provisioning is rare; one at a time spares the transactions their conflicts.
+        # Provisioning is rare; one at a time, so that the transactions do not conflict.
         async with self._one_at_a_time:
             now = self._clock.now()
             known = await self._store.find_tenant(spec.tenant_id)

@@ -1,14 +1,14 @@
-"""What a tenant sends as its credentials, checked and rebuilt: from a JSON object to the bytes that are sealed. No I/O.
+"""Checks and rebuilds the credentials that a tenant sends: from a JSON object to the bytes to encrypt. Pure.
 
-The bytes are canonical JSON (sorted keys, no spaces). The executor opens exactly this:
+The bytes are canonical JSON (sorted keys, no spaces). The executor decrypts exactly this:
 
     GCP    {"project_id": ..., "service_account": {... the key file, rebuilt ...}}
-    AWS    {"access_key_id": ..., "secret_access_key": ..., and of role_arn, external_id, region what was sent}
+    AWS    {"access_key_id": ..., "secret_access_key": ..., and those of role_arn, external_id, region that were sent}
     AZURE  {"client_id": ..., "client_secret": ..., "directory_id": ..., "subscription_id": ...}
     SLACK  {"webhook_url": ...}
     WEBHOOK  {"signing_secret": ..., "url": ...}
 
-Errors name the field as the caller wrote it and say what it takes; they never hold a value.
+Errors name the field as the caller wrote it and say what it accepts; they never contain a value.
 """
 
 import json
@@ -22,7 +22,7 @@ from services.credentials.payloads.targets import read_slack, read_webhook
 from services.credentials.providers import Provider
 
 MAX_BYTES = 64 * 1024
-"""Of what a caller sends; KMS takes no more at once either."""
+"""Maximum size of what a caller sends; KMS's limit is the same."""
 
 _READERS: dict[Provider, Callable[[Mapping[str, Any]], dict[str, Any]]] = {
     Provider.GCP: read_gcp,
@@ -34,5 +34,5 @@ _READERS: dict[Provider, Callable[[Mapping[str, Any]], dict[str, Any]]] = {
 
 
 def to_plaintext(provider: Provider, credentials: Mapping[str, Any]) -> bytes:
-    """The bytes to seal. Raises InvalidArgument, naming the field, for credentials that this provider could not have issued."""
+    """The bytes to encrypt. Raises InvalidArgument, naming the field, for credentials that this provider cannot have issued."""
     return json.dumps(_READERS[provider](credentials), sort_keys=True, separators=(",", ":")).encode()

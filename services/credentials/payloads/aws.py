@@ -1,4 +1,4 @@
-"""AWS: a user's long-term access key, and optionally the role to assume with it. Forms as in AWS's IAM and STS API references."""
+"""AWS: a user's long-term access key, and optionally a role to assume with it. Formats as in AWS's IAM and STS API references."""
 
 import re
 from collections.abc import Mapping
@@ -8,7 +8,7 @@ from services.credentials.payloads.fields import Field, read_fields, refuse_unkn
 
 FIELDS = {
     "access_key_id": Field(
-        # ASIA... keys are temporary and worth nothing tomorrow.
+        # ASIA... keys are temporary and expire within hours.
         pattern=re.compile(r"AKIA[A-Z0-9]{16}"),
         takes="a long-term access key id, AKIA and 16 capital letters or digits",
     ),
@@ -28,6 +28,6 @@ FIELDS = {
 
 
 def read_aws(credentials: Mapping[str, Any]) -> dict[str, Any]:
-    """What is sealed for AWS. Raises InvalidArgument."""
+    """The fields to encrypt for AWS. Raises InvalidArgument."""
     refuse_unknown(credentials, FIELDS, path="credentials")
     return dict(read_fields(credentials, FIELDS, path="credentials"))

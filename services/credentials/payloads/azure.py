@@ -1,4 +1,4 @@
-"""Azure: an application of the tenant's directory, its secret, and the subscription whose cost it may read."""
+"""Azure: an application in the tenant's directory, its secret, and the subscription whose cost it reads."""
 
 import re
 from collections.abc import Mapping
@@ -12,8 +12,8 @@ FIELDS = {
     "directory_id": Field(pattern=re.compile(_GUID), takes="the directory's (tenant's) id, a GUID"),
     "client_id": Field(pattern=re.compile(_GUID), takes="the application's (client's) id, a GUID"),
     "client_secret": Field(
-        # The portal shows the secret's id, a GUID, beside its value: the id is what people paste by mistake.
-        # No secret has quotes around it: they come from where it was copied.
+        # The portal shows the secret's id, a GUID, beside its value: people paste the id by mistake.
+        # No secret has quotes around it: they were copied along.
         pattern=re.compile(rf"(?!{_GUID}\Z)(?![\"'`])[\x21-\x7e]{{8,256}}(?<![\"'`])"),
         takes="the client secret's value (not its id), 8 to 256 printable characters without spaces",
     ),
@@ -22,6 +22,6 @@ FIELDS = {
 
 
 def read_azure(credentials: Mapping[str, Any]) -> dict[str, Any]:
-    """What is sealed for Azure. Raises InvalidArgument."""
+    """The fields to encrypt for Azure. Raises InvalidArgument."""
     refuse_unknown(credentials, FIELDS, path="credentials")
     return dict(read_fields(credentials, FIELDS, path="credentials"))

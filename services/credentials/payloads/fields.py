@@ -1,4 +1,4 @@
-"""A provider's fields as a table: what each takes, in a pattern for us and in words for the caller."""
+"""Tables of a provider's fields: a pattern for each, and its description for error messages."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -9,12 +9,12 @@ from services.credentials.payloads.pasted import trim, unquote
 from services.platform.errors import InvalidArgument
 
 PLAIN_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
-"""Only what can be a name is repeated; anything else may be a secret that slipped into the wrong place."""
+"""Only plain names are repeated in errors; any other text may be a misplaced secret."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Field:
-    """One field that holds text."""
+    """One text field."""
 
     pattern: re.Pattern[str]
     """The whole value must match."""
@@ -24,10 +24,10 @@ class Field:
 
 
 def read_fields(values: Mapping[str, Any], fields: Mapping[str, Field], *, path: str) -> dict[str, str]:
-    """The table's fields that `values` holds, each checked; whatever else it holds is left out.
+    """The table's fields in `values`, each checked; other keys are ignored.
 
-    `path` is where `values` stands in the request. An empty string and null count as absent. What pasting leaves around a value (white
-    space, a byte order mark, quotes) is taken off.
+    `path` is the path of `values` in the request. Empty strings and null count as absent. Remains of copying around a value (white space, a
+    byte order mark, quotes) are removed.
     """
     read: dict[str, str] = {}
     for name, field in fields.items():
@@ -46,7 +46,7 @@ def read_fields(values: Mapping[str, Any], fields: Mapping[str, Field], *, path:
 
 
 def refuse_unknown(values: Mapping[str, Any], known: Iterable[str], *, path: str) -> None:
-    """Raises InvalidArgument for a key that is not known: a typing error in an optional one would otherwise pass in silence."""
+    """Raises InvalidArgument for an unknown key: otherwise a typo in an optional one would go unnoticed."""
     known = sorted(known)
     for name in sorted(values.keys() - known):
         field = f"{path}.{name}" if PLAIN_NAME.fullmatch(name) else path

@@ -1,7 +1,7 @@
 """GCP: the project whose billing export is read, and a service account's key file.
 
-The key file is rebuilt from the fields that we allow, never stored as it came: a file of the caller's making could otherwise name a
-`token_uri` of its own and have the executor send a signed token there.
+The key file is rebuilt from the allowed fields, never stored as sent: a forged file could name a `token_uri` of its own, to which the
+executor would then send a signed token.
 """
 
 import re
@@ -15,7 +15,7 @@ from services.credentials.payloads.private_key import read_private_key
 from services.platform.errors import InvalidArgument
 
 _PROJECT = Field(
-    # "Creating and managing projects": 6 to 30 characters; older ones may carry their domain in front.
+    # "Creating and managing projects": 6 to 30 characters; older ones may have their domain in front.
     pattern=re.compile(r"(?:(?:[a-z0-9-]{1,63}\.)+[a-z]{2,63}:)?[a-z][a-z0-9-]{4,28}[a-z0-9]"),
     takes="a project id, 6 to 30 lower-case letters, digits and hyphens, starting with a letter and not ending with a hyphen",
 )
@@ -45,7 +45,7 @@ GOOGLES_OWN = {
     "token_uri": "https://oauth2.googleapis.com/token",
     "universe_domain": "googleapis.com",
 }
-"""What a key file says about Google, said by us."""
+"""Fields of a key file about Google, with the values that we store."""
 
 _GOOGLE_URI = re.compile(r"https://(?:[a-z0-9-]+\.)*(?:google|googleapis)\.com/[\x21-\x7e]*")
 _LEAVE = "leave the key file as Google issued it"
@@ -59,7 +59,7 @@ GOOGLES_FIELDS = {
     "token_uri": Field(pattern=_GOOGLE_URI, takes=f"Google's own, {GOOGLES_OWN['token_uri']}; {_LEAVE}", optional=True),
     "auth_uri": Field(pattern=_GOOGLE_URI, takes=f"Google's own, {GOOGLES_OWN['auth_uri']}; {_LEAVE}", optional=True),
 }
-"""What a key file may say about Google: it is replaced, so nothing else than what is meant by it may stand there."""
+"""Accepted values of these fields in a key file: they are replaced, so only values that mean the same are accepted."""
 
 _NEXT = "Create a key of a service account (gcloud iam service-accounts keys create) and send that file, whose type is service_account."
 _OTHER_KINDS = {
@@ -72,12 +72,12 @@ _OTHER_KINDS = {
 
 
 def read_gcp(credentials: Mapping[str, Any]) -> dict[str, Any]:
-    """What is sealed for GCP. Raises InvalidArgument."""
+    """The fields to encrypt for GCP. Raises InvalidArgument."""
     refuse_unknown(credentials, [*FIELDS, "service_account_json"], path="credentials")
     project = read_fields(credentials, FIELDS, path="credentials")
     key_file = parse_key_file(credentials.get("service_account_json"))
     _check_kind(key_file)
-    # Before the others, which another universe's key would fail too.
+    # Checked first: another universe's key would fail the other checks, too.
     read_fields(key_file, GOOGLES_FIELDS, path=KEY_FILE)
     account = read_fields(key_file, KEY_FILE_FIELDS, path=KEY_FILE)
     account["private_key"] = read_private_key(account["private_key"], field=f"{KEY_FILE}.private_key")
@@ -85,7 +85,7 @@ def read_gcp(credentials: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _check_kind(key_file: Mapping[str, Any]) -> None:
-    """Names the kind of credentials that this is instead of a key file, and what to do."""
+    """Raises InvalidArgument, naming the kind of credentials, if this is no service account's key file, and says what to do."""
     kind = key_file.get("type")
     if isinstance(kind, str) and trim(kind) in _OTHER_KINDS:
         raise InvalidArgument(f"{KEY_FILE}.type", _OTHER_KINDS[trim(kind)])

@@ -1,4 +1,4 @@
-"""A service account's key file out of what a caller sends: as it is, or wrapped once or twice more by a tool on its way."""
+"""Extracts a service account's key file from what a caller sends: as it is, or wrapped once or more by tools."""
 
 import base64
 import binascii
@@ -14,16 +14,16 @@ from services.platform.errors import InvalidArgument
 KEY_FILE = "credentials.service_account_json"
 
 _LAYERS = 4
-"""So often a text is unwrapped: a string of a string of JSON, in Base64, in quotes."""
+"""How many wrappings are removed: a JSON string in a JSON string, in Base64, in quotes."""
 _BASE64 = re.compile(r"[A-Za-z0-9+/_-]{100,}={0,2}")
 _FENCE = re.compile(r"(`{3,}|~{3,})(?:[\w.+-]{0,20}\s)?")
-"""How a block of Markdown begins, with or without its language."""
+"""The beginning of a Markdown code block, with or without a language."""
 _ASSIGNMENT = re.compile(r"(?s)(?:(?:export|set)\s+|\$env:)?[A-Za-z_]\w{0,127}\s{0,8}=\s{0,8}(?P<value>[^\s=].*)", re.ASCII)
-"""A line of a .env file, or of a shell."""
+"""A line of a .env file or of a shell."""
 _GENERAL = "must be the key file's JSON object, as it is or as a string."
 _CAUSES = (
     (re.compile("-----BEGIN "), "is a private key alone. Send the whole key file, the JSON that Google issued with it."),
-    (re.compile(r"[^{}\"\n]{1,512}\.(?i:json|p12|pem|key)\Z"), "is the name of a file. Send what stands in that file."),
+    (re.compile(r"[^{}\"\n]{1,512}\.(?i:json|p12|pem|key)\Z"), "is the name of a file. Send the content of that file."),
     (re.compile(r"\{\s*'"), "has single quotes, as Python prints an object; JSON has double ones. Send the key file as Google issued it."),
     (re.compile(r"\{\s*[\u201c-\u201f]"), "has typographic quotes; JSON has plain ones. Send the key file as Google issued it."),
     (
@@ -39,15 +39,15 @@ _CAUSES = (
     (re.compile(r"(?s)\{.*[^}]\Z"), "breaks off before its closing brace. Copy the whole key file."),
     (re.compile(r"[A-Za-z0-9+/_\s-]{100,}=*\Z"), "is Base64, but of no key file. Send the key file in JSON; P12 keys are not taken."),
 )
-"""How a text that is no JSON looks, and what it is then."""
+"""Patterns of texts that are no JSON, and what each is."""
 
 
 class _GivenTwice(Exception):
-    """A key that an object holds twice."""
+    """A key occurs twice in an object."""
 
 
 def parse_key_file(value: object) -> Mapping[str, Any]:
-    """The key file's object. Raises InvalidArgument naming what is wrong; what a parser said is not kept, for it holds the text."""
+    """The key file's object. Raises InvalidArgument naming the problem; the parser's message is dropped, because it contains the text."""
     if value is None or (isinstance(value, str) and not trim(value)):
         raise InvalidArgument(KEY_FILE, "is required: the service account's key file, as JSON.")
     for _ in range(_LAYERS):
@@ -65,14 +65,14 @@ def parse_key_file(value: object) -> Mapping[str, Any]:
 
 
 def _unwrap(text: str) -> object:
-    """What the text holds: JSON's value, or a text that is nearer to it. Raises InvalidArgument if neither is known."""
+    """The content of the text: a JSON value, or a text with one wrapping less. Raises InvalidArgument if it is neither."""
     holds = _from_json(text)
     if holds is None and (fence := _FENCE.match(text)):
         return text[fence.end() :].removesuffix(fence[1])
     if holds is None and (inner := unquote(text)) != text:
         return inner
     if holds is None and '\\"' in text:
-        # The inside of a JSON string, without the quotes around it.
+        # The content of a JSON string without its quotes.
         holds = _from_json(f'"{text}"')
     if holds is None:
         holds = _from_base64(text.rpartition(";base64,")[2] if text.startswith("data:") else text)
@@ -84,7 +84,7 @@ def _unwrap(text: str) -> object:
 
 
 def _from_json(text: str) -> object:
-    """None if it is none. Line breaks inside strings are taken: shells expand the ones of the private key."""
+    """None if it is no JSON. Line breaks in strings are accepted: shells expand those of the private key."""
     twice = ""
     try:
         return json.loads(text, strict=False, object_pairs_hook=_each_once)
@@ -93,7 +93,7 @@ def _from_json(text: str) -> object:
     except (ValueError, RecursionError):
         return None
     field = f"{KEY_FILE}.{twice}" if PLAIN_NAME.fullmatch(twice) else KEY_FILE
-    raise InvalidArgument(field, "stands in the key file twice. Send the file as Google issued it.")
+    raise InvalidArgument(field, "occurs twice in the key file. Send the file as Google issued it.")
 
 
 def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -106,8 +106,8 @@ def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _from_base64(text: str) -> str | None:
-    """The text behind Base64 in either alphabet, as Terraform and Kubernetes hand key files out; in UTF-8, or in UTF-16,
-    as PowerShell writes. None if it is none.
+    """The text in Base64 of either alphabet, as Terraform and Kubernetes pass key files; in UTF-8, or in UTF-16 as PowerShell writes it.
+    None if it is no Base64.
     """
     packed = "".join(text.split())
     if not _BASE64.fullmatch(packed):

@@ -1,4 +1,4 @@
-"""Text as people paste it: what editors, shells and spreadsheets leave around a value."""
+"""Cleans pasted text: removes what editors, shells and spreadsheets leave around a value."""
 
 import string
 
@@ -11,10 +11,10 @@ _QUOTES = {('"', '"'), ("'", "'"), ("`", "`"), ("\u201c", "\u201d"), ("\u2018", 
 
 
 def trim(text: str) -> str:
-    """The text without white space, byte order marks and characters of no width before and after it."""
+    """The text without white space, byte order marks and zero-width characters at both ends."""
     return text.strip(_AROUND).removeprefix(_MISREAD_MARK).strip(_AROUND)
 
 
 def unquote(text: str) -> str:
-    """The trimmed text without one pair of quotes around it; the text as it is if there is none."""
+    """The trimmed text without one pair of surrounding quotes, if it has any."""
     return trim(text[1:-1]) if len(text) > 1 and (text[0], text[-1]) in _QUOTES else text

@@ -1,4 +1,4 @@
-"""A service account's private key, however its line breaks have fared, as the PEM that Google issued."""
+"""Restores a service account's private key to the PEM that Google issued, whatever happened to its line breaks."""
 
 import re
 import textwrap
@@ -11,10 +11,10 @@ from services.credentials.payloads.pasted import trim, unquote
 from services.platform.errors import InvalidArgument
 
 MAX_LENGTH = 4096
-"""Characters: an RSA key of 4096 bits, the longest Google takes, has 3,300. Checking a longer one costs seconds of this service's time."""
+"""Characters: an RSA key of 4096 bits, Google's longest, has 3,300. Checking a longer one would cost seconds of CPU."""
 
 _BROKEN = "must be an RSA private key in PEM, without a password, as Google issued it."
-# Backslash and n, escaped once or more often: the key went through an environment variable, or was made JSON twice.
+# Backslash and n, escaped once or more: the key went through an environment variable, or through JSON twice.
 _WRITTEN_BREAK = re.compile(r"\\+[nr]")
 _PEM = re.compile(r"-----BEGIN ([A-Z ]+)-----(.*)-----END \1-----", re.DOTALL)
 _BASE64 = re.compile(r"[A-Za-z0-9+/]+=*")
@@ -22,16 +22,16 @@ _LINE = 64
 
 _OTHER_KINDS = {
     "ENCRYPTED PRIVATE KEY": "is locked with a password. Send the key as Google issued it, without one.",
-    "CERTIFICATE": "is a certificate. Send the private key, as it stands in the key file that Google issued.",
-    "PUBLIC KEY": "is the public key. Send the private key, as it stands in the key file that Google issued.",
+    "CERTIFICATE": "is a certificate. Send the private key from the key file that Google issued.",
+    "PUBLIC KEY": "is the public key. Send the private key from the key file that Google issued.",
     "EC PRIVATE KEY": "is no RSA key. Send the key as Google issued it.",
 }
 
 
 def read_private_key(text: str, *, field: str) -> str:
-    """One RSA key in PEM (PKCS#8 or PKCS#1) whose numbers fit together, with line breaks where they belong.
+    """One RSA key in PEM (PKCS#8 or PKCS#1) whose numbers are consistent, with correct line breaks.
 
-    Raises InvalidArgument for `field`, saying what is wrong with the text and never what stands in it.
+    Raises InvalidArgument for `field`, saying what is wrong but never quoting the text.
     """
     text = _WRITTEN_BREAK.sub("\n", unquote(trim(text)))
     found = _PEM.fullmatch(text.strip()) if len(text) <= MAX_LENGTH else None

@@ -1,4 +1,4 @@
-"""The RPCs of credentials: proto in, domain call, proto out."""
+"""CredentialService: decode, call the domain, encode."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -25,7 +25,7 @@ type Context = grpc.aio.ServicerContext[Any, Any]
 
 
 class CredentialServicer(credential_service_pb2_grpc.CredentialServiceServicer):
-    """See `credential_service.proto`."""
+    """CredentialService, as the proto describes it."""
 
     def __init__(self, changes: CredentialChanges, store: CredentialStore) -> None:
         self._changes = changes
@@ -34,7 +34,7 @@ class CredentialServicer(credential_service_pb2_grpc.CredentialServiceServicer):
     async def SetCredentials(
         self, request: credential_service_pb2.SetCredentialsRequest, context: Context
     ) -> credential_service_pb2.SetCredentialsResponse:
-        """See the proto. Raises InvalidArgument, FailedPrecondition."""
+        """Raises InvalidArgument, FailedPrecondition."""
         provider = to_provider(request.provider)
         plaintext = to_plaintext(provider, _to_mapping(request.credentials))
         done = await self._changes.set(request.tenant_id, provider, plaintext, user_id=current_caller().user_id)
@@ -50,14 +50,14 @@ class CredentialServicer(credential_service_pb2_grpc.CredentialServiceServicer):
     async def ListCredentials(
         self, request: credential_service_pb2.ListCredentialsRequest, context: Context
     ) -> credential_service_pb2.ListCredentialsResponse:
-        """See the proto."""
+        """One entry a provider, without secrets."""
         credentials = await self._store.list_all(request.tenant_id)
         return credential_service_pb2.ListCredentialsResponse(credentials=map(_to_proto, credentials))
 
     async def DeleteCredentials(
         self, request: credential_service_pb2.DeleteCredentialsRequest, context: Context
     ) -> credential_service_pb2.DeleteCredentialsResponse:
-        """See the proto. Raises InvalidArgument, NotFound."""
+        """Raises InvalidArgument, NotFound."""
         provider = to_provider(request.provider)
         await self._changes.delete(request.tenant_id, provider, user_id=current_caller().user_id)
         return credential_service_pb2.DeleteCredentialsResponse(

@@ -1,4 +1,4 @@
-"""What the executor fetches: proto in, domain call, proto out."""
+"""SealedCredentialService, for the executor: decode, call the domain, encode."""
 
 from typing import Any
 
@@ -16,7 +16,7 @@ type Context = grpc.aio.ServicerContext[Any, Any]
 
 
 class SealedCredentialServicer(sealed_credential_service_pb2_grpc.SealedCredentialServiceServicer):
-    """See `sealed_credential_service.proto`."""
+    """SealedCredentialService, as the proto describes it."""
 
     def __init__(self, store: CredentialStore) -> None:
         self._store = store
@@ -24,7 +24,7 @@ class SealedCredentialServicer(sealed_credential_service_pb2_grpc.SealedCredenti
     async def GetSealedCredential(
         self, request: sealed_credential_service_pb2.GetSealedCredentialRequest, context: Context
     ) -> sealed_credential_service_pb2.GetSealedCredentialResponse:
-        """See the proto. Raises InvalidArgument, FailedPrecondition."""
+        """Raises InvalidArgument, FailedPrecondition."""
         provider = to_provider(request.provider)
         sealed = await self._store.find_sealed(request.tenant_id, provider)
         if sealed is None:

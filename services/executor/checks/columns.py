@@ -1,4 +1,4 @@
-"""Columns of a staging table, as a template names them: `cost`, `service.id`."""
+"""Columns of a staging table, as templates name them: `cost`, `service.id`."""
 
 import re
 from dataclasses import dataclass
@@ -10,23 +10,23 @@ NUMBERS = ("FLOAT64", "INT64")
 _PATH = re.compile(r"[A-Za-z_]\w{0,127}(\.[A-Za-z_]\w{0,127}){0,5}", re.ASCII)
 _WRAPPED = re.compile(r"(ARRAY|STRUCT)<(.*)>", re.DOTALL)
 _TEXT_LENGTH = 200
-"""Characters of a value that a sample shows."""
+"""Characters of a value in a sample; the rest is cut."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Column:
-    """A single value of each row, or of each element of an ARRAY of the row."""
+    """A scalar value of each row, or of each element of an ARRAY in the row."""
 
     path: str
-    """As the template writes it."""
+    """As written in the template."""
     kind: str
     """GoogleSQL type of the value; neither STRUCT nor ARRAY."""
     array: str | None = None
-    """The part of the path that is an ARRAY, if one is."""
+    """The part of the path that is an ARRAY, if any."""
 
     @property
     def sql(self) -> str:
-        """The value of the row `s`; of an ARRAY's elements their sum, 0 if there is none."""
+        """The value in row `s`; for an ARRAY the sum over its elements, 0 if it is empty."""
         if self.array is None:
             return f"s.{_quoted(self.path)}"
         inner = self.path.removeprefix(f"{self.array}.")
@@ -34,15 +34,17 @@ class Column:
 
     @property
     def text(self) -> str:
-        """The value of the row `s` as a sample shows it."""
+        """The value in row `s` as text, for a sample."""
         if self.kind == "STRING":
             return f"SUBSTR({self.sql}, 1, {_TEXT_LENGTH})"
-        # BigQuery casts no JSON to STRING.
+        # BigQuery cannot cast JSON to STRING.
         return f"SUBSTR(TO_JSON_STRING({self.sql}), 1, {_TEXT_LENGTH})" if self.kind == "JSON" else f"CAST({self.sql} AS STRING)"
 
 
 def find_column(shape: StagingShape, path: str, *, repeated: bool = False) -> Column:
-    """The column of that path; `repeated`: it may lead through an ARRAY. Raises ValueError, saying what is wrong, if there is none."""
+    """The column at that path; `repeated`: the path may lead through an ARRAY. Raises ValueError, saying what is wrong, for any other
+    path.
+    """
     if not _PATH.fullmatch(path):
         raise ValueError(f"`{path}` is no column: letters, digits and underscores, with dots between the parts")
     array, fields = None, shape.columns

@@ -1,7 +1,7 @@
-"""All checks of a step -> one query.
+"""Composes all checks of a step into one query.
 
-Declared checks share one pass: `r` is every row of the staging table `s` with what they ask of each, `m` one row with what they ask of all,
-and from that comes a row a check. Custom blocks are further arms of a UNION ALL.
+Declared checks read the staging table once. The aliases: `s` is a row of the staging table, `r` = `s` plus the per-row expressions of all
+checks, `m` = one row with the aggregates over `r`. One result row a check is made from `m`. Custom blocks are added by UNION ALL.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,22 +13,23 @@ from services.executor.staging.shape import StagingShape
 from services.platform.bigquery.sql import Block, make_block
 
 NAME = "dq_checks"
-"""The composed query's, for the counters."""
+"""The name of the composed query in metrics."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Composed:
-    """A query, and what it brings along."""
+    """A composed query and its parameters."""
 
     block: Block
-    """Answers a row a check: check_name STRING, failing_rows INT64, observed_value STRING, and maybe sample_rows STRING."""
+    """Returns one row a check: check_name STRING, failing_rows INT64, observed_value STRING, optionally sample_rows STRING."""
     values: Mapping[str, object]
-    """Its own parameters."""
+    """Values of the query's own parameters."""
 
 
 def compose(rules: Mapping[str, Rule], blocks: Sequence[Block], *, staging: StagingShape | None, sample: Sequence[Column]) -> Composed:
-    """The query for these rules, by check name (lower-case letters, digits, underscores), and custom blocks, each a query without parts
-    after it. A custom block alone stays as it is. `staging` is there if there are rules; `sample`: what samples show besides.
+    """The query for these rules by check name (lower-case letters, digits, underscores) and for these custom blocks. Each custom block is
+    one query; if it is alone, it is sent unchanged. `staging` is required if there are rules; `sample`: columns that samples show in
+    addition.
     """
     if staging is None:
         [first, *others] = blocks
@@ -47,7 +48,7 @@ def compose(rules: Mapping[str, Rule], blocks: Sequence[Block], *, staging: Stag
 
 
 def shown(rule: Rule, sample: Sequence[Column]) -> tuple[Column, ...]:
-    """What samples of the rule's rows show: its own columns, then the declared ones; nothing if it is no rule for rows."""
+    """The columns in samples of the rule's rows: its own, then the declared ones; empty for a rule that is not about single rows."""
     return tuple(dict.fromkeys([*rule.columns, *sample])) if rule.columns else ()
 
 
@@ -70,7 +71,7 @@ def _declared(measures: Mapping[str, Measure], staging: StagingShape) -> str:
 
 
 def _custom(block: Block) -> str:
-    # The block may end in a comment, hence the line of its own.
+    # The block may end in a comment, so the parenthesis goes on a new line.
     return (
         "SELECT b.check_name, b.failing_rows, b.observed_value, CAST(NULL AS STRING) AS sample_rows\n"
         f"FROM (\n{block.sql.rstrip().removesuffix(';')}\n) AS b"

@@ -1,4 +1,4 @@
-"""What a template says of a check -> its rule."""
+"""Turns a check in a template into its rule."""
 
 import math
 import re
@@ -17,14 +17,14 @@ from services.executor.templates.section import Section
 from services.platform.bigquery.sql import Block
 
 COMPARABLE = ("BOOL", "DATE", "INT64", "STRING", "TIMESTAMP")
-"""What BigQuery can partition by."""
+"""Types that BigQuery partitions by."""
 _PERCENT = re.compile(r"([1-9]\d{0,2})%", re.ASCII)
 _TIME = re.compile(r"([1-9]\d{0,4})([mhd])", re.ASCII)
 _UNITS = {"m": timedelta(minutes=1), "h": timedelta(hours=1), "d": timedelta(days=1)}
 _PARTITION = re.compile(r"^PARTITION BY (\w+)", re.MULTILINE)
 _INT64 = range(-(2**63), 2**63)
 _MAX = 2**53
-"""What is further from 0 is not exact as FLOAT64; NaN is neither less nor more."""
+"""Numbers further from 0 are not exact as FLOAT64; NaN compares false both ways."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -34,15 +34,15 @@ class Known:
     staging: StagingShape
     table: str
     create: Block
-    """Makes `table`, which the checked rows are for."""
+    """Creates `table`, into which the checked rows will be published."""
     covers_days: bool
-    """Whether the template is run for days."""
+    """True if the template runs for days, see `templates/period`."""
     outputs: Mapping[str, str]
-    """What earlier steps find out, name to GoogleSQL type."""
+    """Outputs of earlier steps, name to GoogleSQL type."""
 
 
 def read_columns(section: Section, key: str, staging: StagingShape) -> tuple[Column, ...]:
-    """A list of columns, each a single value; empty if the key is not there. Raises TemplateError."""
+    """A list of scalar columns; empty if the key is absent. Raises TemplateError."""
     try:
         columns = tuple(find_column(staging, path) for path in section.texts(key))
     except ValueError as error:
@@ -182,4 +182,4 @@ KINDS: dict[str, Callable[[Section, Known], Rule]] = {
     "unique": _unique,
     "volume": _volume,
 }
-"""Each reads the keys of its kind. Raises TemplateError."""
+"""Kind -> the reader of that kind's keys, which raises TemplateError."""

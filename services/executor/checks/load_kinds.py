@@ -1,4 +1,4 @@
-"""Rules for all staged rows together: how many, how recent, what they add up to."""
+"""Rules for all staged rows together: how many, how recent, what sum."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,38 +12,38 @@ from services.executor.checks.own_rows import OwnRows
 from services.executor.checks.row_kinds import between
 
 RELATIVE = 1e-9
-"""Of the sum of the absolute values: adding FLOAT64 in another order gives other last digits."""
+"""Relative to the sum of absolute values: adding FLOAT64 in another order changes the last digits."""
 FIRST_DAY, LAST_DAY, NOW = "first_day", "last_day", "loaded_at"
-"""Query parameters that every run gives (the days, if it covers days): the days that it covers, both included, and the time."""
+"""Query parameters given by every run: first and last day, both included (if it runs for days), and the time of loading."""
 
 
 class Before(StrEnum):
-    """What time it is for a check of freshness."""
+    """The reference time of a freshness check."""
 
     NOW = "now"
     LAST_DAY = "last_day"
-    """The end, in UTC, of the last day that the run covers, or now, if that is earlier."""
+    """The end, in UTC, of the run's last day, or now if that is earlier."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RowCount:
-    """So many rows were staged. Each missing one fails, and each one too many."""
+    """The number of staged rows is within bounds, or equals a value. failing_rows counts the missing or surplus rows."""
 
     columns: ClassVar[tuple[Column, ...]] = ()
     least: int | None
     most: int | None
     source: str | None
-    """The found value that it has to be, if there is one."""
+    """The output of an earlier step that the count must equal, if any."""
 
     @property
     def expect(self) -> str:
-        """See Rule."""
+        """For example `at least 1 row`; `as many rows as were read from the source` with `source`."""
         if self.source:
             return "as many rows as were read from the source"
         return f"{between(self.least, self.most)} {'row' if (self.least, self.most) == (1, None) else 'rows'}"
 
     def measure(self, tag: str, shown: Sequence[Column]) -> Measure:
-        """See Rule."""
+        """failing_rows: how many rows are missing or too many."""
         off = [f"IFNULL(ABS({TABLE_ROWS} - @{self.source}), {ALL_ROWS})"] if self.source else []
         off += [] if self.least is None else [f"GREATEST(@_{tag}_min - {TABLE_ROWS}, 0)"]
         off += [] if self.most is None else [f"GREATEST({TABLE_ROWS} - @_{tag}_max, 0)"]
@@ -58,38 +58,40 @@ class RowCount:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Volume:
-    """As many rows a day as usual: as the mean of those days, of the `days` before the run's, that have rows in the published table."""
+    """Rows per day are as usual: they differ by at most `within` from the mean of those of the previous `days` days that have published
+    rows.
+    """
 
     columns: ClassVar[tuple[Column, ...]] = ()
     table: str
     """The published table."""
     partition: str
-    """Its column of type DATE by which it is partitioned."""
+    """Its DATE column that it is partitioned by."""
     days: int
     within: float
-    """What it may be off, as a part of the mean."""
+    """Allowed deviation, as a fraction of the mean."""
     only: OwnRows | None
-    """The rows of the published table that count, if not all do."""
+    """The rows of the published table that count; None: all."""
 
     @property
     def expect(self) -> str:
-        """See Rule."""
+        """For example `within 50% of the mean of the 7 days before`."""
         return f"within {self.within:.0%} of the mean of the {self.days} days before"
 
     def measure(self, tag: str, shown: Sequence[Column]) -> Measure:
-        """See Rule."""
+        """Reads the published table's partitions of those days only."""
         day, past = f"p.`{self.partition}`", f"{tag}_past"
         mean = f"SAFE_DIVIDE({past}.row_count, {past}.day_count)"
         rows = f"{TABLE_ROWS} / (DATE_DIFF(@{LAST_DAY}, @{FIRST_DAY}, DAY) + 1)"
         own = f" AND {self.only.condition(f'_{tag}_only', 'p')}" if self.only else ""
-        told, usual = f"CAST(ROUND({rows}, 1) AS STRING), ' rows a day, '", f"CAST(ROUND({mean}, 1) AS STRING), ' before'"
+        rate, usual = f"CAST(ROUND({rows}, 1) AS STRING), ' rows a day, '", f"CAST(ROUND({mean}, 1) AS STRING), ' before'"
         return Measure(
             beside={
                 past: f"(SELECT COUNT(*) AS row_count, COUNT(DISTINCT {day}) AS day_count FROM {self.table} AS p"
                 f" WHERE {day} >= DATE_SUB(@{FIRST_DAY}, INTERVAL @_{tag}_days DAY) AND {day} < @{FIRST_DAY}{own})"
             },
             failing_rows=f"IF({past}.day_count > 0 AND ABS({rows} - {mean}) > @_{tag}_within * {mean}, {ALL_ROWS}, 0)",
-            observed_value=f"IF({past}.day_count > 0, CONCAT({told}, {usual}), CONCAT({told}, 'nothing before'))",
+            observed_value=f"IF({past}.day_count > 0, CONCAT({rate}, {usual}), CONCAT({rate}, 'nothing before'))",
             values={
                 f"_{tag}_days": ("INT64", self.days),
                 f"_{tag}_within": ("FLOAT64", self.within),
@@ -101,7 +103,7 @@ class Volume:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Freshness:
-    """The latest time among the rows is recent. Times to come count for nothing: one wrong clock would hide that all else is old."""
+    """The latest time among the rows is recent. Future times are ignored: one wrong clock would hide that everything else is old."""
 
     columns: ClassVar[tuple[Column, ...]] = ()
     column: Column
@@ -110,12 +112,12 @@ class Freshness:
 
     @property
     def expect(self) -> str:
-        """See Rule."""
+        """For example `usage_end_time at most 36 h before now`."""
         hours = self.within / timedelta(hours=1)
         return f"{self.column.path} at most {hours:g} h before {'now' if self.before is Before.NOW else 'the end of the last day'}"
 
     def measure(self, tag: str, shown: Sequence[Column]) -> Measure:
-        """See Rule."""
+        """failing_rows: all rows if the latest time is too old."""
         end, given = f"@{NOW}", {NOW: "TIMESTAMP"}
         if self.before is Before.LAST_DAY:
             end, given = f"LEAST({end}, TIMESTAMP(DATE_ADD(@{LAST_DAY}, INTERVAL 1 DAY)))", {**given, LAST_DAY: "DATE"}
@@ -132,22 +134,22 @@ class Freshness:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SumAgrees:
-    """The rows add up to what was read at the source. NaN agrees with nothing."""
+    """The sum of a column equals the sum read at the source. NaN equals nothing."""
 
     columns: ClassVar[tuple[Column, ...]] = ()
     column: Column
     source: str
-    """The found value, of the column's type."""
+    """The output of an earlier step to compare with, of the column's type."""
     within: float | None
-    """What it may be off; None: nothing for INT64, RELATIVE for FLOAT64."""
+    """Allowed difference; None: 0 for INT64, RELATIVE for FLOAT64."""
 
     @property
     def expect(self) -> str:
-        """See Rule."""
+        """For example `the sum of cost that was read from the source`."""
         return f"the sum of {self.column.path} that was read from the source"
 
     def measure(self, tag: str, shown: Sequence[Column]) -> Measure:
-        """See Rule."""
+        """failing_rows: all rows if the sums differ."""
         total = {f"{tag}_sum": f"IFNULL(SUM(r.{tag}), 0)"}
         values: dict[str, tuple[str, object]] = {}
         if self.within is not None:

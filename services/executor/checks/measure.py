@@ -1,4 +1,4 @@
-"""How one check is measured, as parts of a query that measures many."""
+"""The parts that one check contributes to the query that measures all checks of a step."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -7,58 +7,60 @@ from typing import Protocol
 from services.executor.checks.columns import Column
 
 SAMPLED_ROWS = 5
-"""Of the rows that break a rule, so many are shown."""
+"""How many rows that break a rule are sampled."""
 TABLE_ROWS = "m.row_count"
 ALL_ROWS = f"GREATEST({TABLE_ROWS}, 1)"
-"""What fails where a rule is for all rows together: all of them; 1 if there is none, for 0 would mean that it holds."""
+"""failing_rows of a whole-table rule: the row count, at least 1, because 0 would mean that the rule holds."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Measure:
-    """The parts of one check. What it names in them begins with its tag, so that checks keep out of each other's way."""
+    """The parts of one check. Names in them begin with the check's tag, so that checks do not collide. `compose` explains `s`, `r` and
+    `m`.
+    """
 
     each: Mapping[str, str] = field(default_factory=dict)
-    """Name to expression over `s`, a row of the staging table."""
+    """Name -> expression over `s`, a row of the staging table."""
     total: Mapping[str, str] = field(default_factory=dict)
-    """Name to aggregate over `r`, which has what `each` names."""
+    """Name -> aggregate over `r`, which has the names of `each`."""
     beside: Mapping[str, str] = field(default_factory=dict)
-    """Name to a query of one row, in parentheses, that does not read the staging table."""
+    """Name -> a scalar subquery, in parentheses, that does not read the staging table."""
     failing_rows: str
-    """INT64, 0 where the rule holds; over `m`, which has row_count and what `total` names, and what `beside` names."""
+    """INT64, 0 if the rule holds; over `m`, which has row_count and the names of `total` and `beside`."""
     observed_value: str
-    """STRING, over the same."""
+    """STRING, over `m`."""
     sample_rows: str = "CAST(NULL AS STRING)"
-    """A JSON array of arrays of texts, over the same; NULL: no row is shown."""
+    """STRING, over `m`: a JSON array of arrays of texts; NULL: no sample."""
     values: Mapping[str, tuple[str, object]] = field(default_factory=dict)
-    """Query parameters with their GoogleSQL type and value; their names begin with `_`, which no parameter of a template does."""
+    """Query parameters with GoogleSQL type and value; their names begin with `_`, unlike a template's parameters."""
     given: Mapping[str, str] = field(default_factory=dict)
-    """Query parameters that the run gives, with their GoogleSQL type."""
+    """Query parameters that the run provides, with GoogleSQL type."""
 
 
 class Rule(Protocol):
-    """What a check of some kind asks for. Frozen."""
+    """The rule of a check. Frozen."""
 
     @property
     def expect(self) -> str:
-        """The rule in words, where the template has none."""
+        """The rule as text, used if the template has no `expect`."""
         ...
 
     @property
     def columns(self) -> tuple[Column, ...]:
-        """What a sample of rows that break the rule shows; empty: there is no sample."""
+        """The columns in a sample of rows that break the rule; empty: no sample."""
         ...
 
     def measure(self, tag: str, shown: Sequence[Column]) -> Measure:
-        """Its parts; `tag` is an identifier, `shown` what a sample shows."""
+        """The check's part of the query. `tag` is an identifier; `shown` are the columns of the sample."""
         ...
 
 
 def broken_rows(tag: str, broken: str, shown: Sequence[Column], *, values: Mapping[str, tuple[str, object]] | None = None) -> Measure:
-    """A rule that a row breaks where `broken`, over `s`, is true."""
+    """The parts of a rule that is broken by each row where `broken`, an expression over `s`, is true."""
     row = f"TO_JSON_STRING([{', '.join(column.text for column in shown)}])"
     return Measure(
         each={tag: f"IF({broken}, {row}, NULL)"},
-        # STRING_AGG leaves NULLs out before it counts to its limit.
+        # STRING_AGG drops NULLs before it applies its LIMIT.
         total={f"{tag}_n": f"COUNT(r.{tag})", f"{tag}_rows": f"STRING_AGG(r.{tag}, ',' LIMIT {SAMPLED_ROWS})"},
         failing_rows=f"m.{tag}_n",
         observed_value=f"CAST(m.{tag}_n AS STRING)",

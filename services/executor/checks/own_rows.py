@@ -1,8 +1,8 @@
-"""Which rows of a shared table a template means: `only: {column: x_Provider, value: GCP, or_null: true}`.
+"""A template's own rows in a shared table: `only: {column: x_Provider, value: GCP, or_null: true}`.
 
-Several templates may publish into one table, each its own provider's rows. What a template counts, replaces or deletes there must be its
-own rows only. A row that is NULL in the column is older than the column, from when one template alone published into the table: that
-template says `or_null`.
+Several templates may publish into one table, each the rows of its own provider. A template must count, replace and delete only its own
+rows. Rows with NULL in the column are older than the column, from when a single template published into the table: that template sets
+`or_null`.
 """
 
 import re
@@ -12,31 +12,31 @@ from services.executor.templates.section import Section
 from services.platform.bigquery.sql import Block
 
 ONLY = "only"
-"""The key."""
+"""The key in the template."""
 _COLUMN = re.compile(r"[A-Za-z_]\w{0,127}", re.ASCII)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class OwnRows:
-    """The rows whose `column`, a STRING, has `value`."""
+    """The rows whose `column`, a STRING, equals `value`."""
 
     column: str
-    """A checked identifier."""
+    """A checked identifier of the table."""
     value: str
-    """Reaches SQL as a query parameter."""
+    """Passed as a query parameter."""
     or_null: bool
-    """Also those where it is NULL."""
+    """True: rows with NULL in the column count, too."""
 
     def condition(self, param: str, table: str = "") -> str:
-        """A boolean expression; `param` is the query parameter that holds `value`, `table` the alias before the column, if there is one."""
+        """A boolean SQL expression; `param` is the query parameter with `value`, `table` the alias in front of the column, if any."""
         column = f"{table}.`{self.column}`" if table else f"`{self.column}`"
         return f"({column} = @{param} OR {column} IS NULL)" if self.or_null else f"{column} = @{param}"
 
 
 def read_own_rows(section: Section, create: Block) -> OwnRows | None:
-    """What `only` of a section says; None without it. `create` makes the table that it speaks of. Raises TemplateError."""
+    """Reads `only` of a section; None if absent. `create` is the DDL of the table it is about. Raises TemplateError."""
     if ONLY not in section.keys:
-        section.scalar(ONLY)  # so that it is a known key where it is left out
+        section.scalar(ONLY)  # marks the key as known where it is absent
         return None
     only = section.section(ONLY, ONLY)
     column, value = only.text("column"), only.text("value")

@@ -1,17 +1,17 @@
-"""Rows that break a rule, as a verdict shows them: few, with the declared columns only, and short."""
+"""Rows that break a rule, as a verdict shows them: few, short, with declared columns only."""
 
 import json
 from collections.abc import Sequence
 
 MAX_BYTES = 2048
-"""Of a check's sample, as JSON in UTF-8."""
+"""Bytes of a check's sample, as JSON in UTF-8."""
 
 type Sample = list[dict[str, str | None]]
 
 
 def read_sample(columns: Sequence[str], answered: str | None) -> Sample:
-    """The rows of a JSON array of arrays of texts, whose values are the `columns`, in that order; as many, whole, as MAX_BYTES hold; of a
-    first row that is longer by itself, as many of its values. Empty for NULL.
+    """The sample in `answered`, a JSON array of arrays of texts, with `columns` as the names of the texts, in that order. Keeps as many
+    whole rows as fit in MAX_BYTES; of a first row that is larger, as many of its values. Empty for NULL.
     """
     rows: Sample = []
     for values in json.loads(answered or "[]"):

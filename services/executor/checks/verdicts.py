@@ -1,4 +1,4 @@
-"""From what a checks query measured to verdicts."""
+"""Turns the result of a checks query into verdicts."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -13,20 +13,20 @@ SEVERITIES = ("error", "warn")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Check:
-    """One check of a template: the SQL measures, this judges."""
+    """Name, severity and expectation of one check; the query returns failing_rows."""
 
     name: str
     severity: str
-    """error: its failure fails the run before anything is published; warn: it is only recorded."""
+    """error: a failure fails the run before anything is published; warn: it is only recorded."""
     expect: str
-    """What it is held against, in words."""
+    """The rule as text."""
     sampled: tuple[str, ...] = ()
-    """The columns that its sample shows; empty: there is none."""
+    """The columns of its sample; empty: no sample."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Verdict:
-    """How one check came out."""
+    """The result of one check."""
 
     check: Check
     failing_rows: int
@@ -41,7 +41,7 @@ class Verdict:
 
 
 def judge(checks: Sequence[Check], measured: Iterable[Mapping[str, Any]]) -> list[Verdict]:
-    """A verdict a check, in the template's order. Raises StepError unless the query has measured each of them once, and nothing else."""
+    """One verdict a check, in the template's order. Raises StepError unless the query has measured exactly these checks, each once."""
     rows = list(measured)
     answered, wanted = Counter(row["check_name"] for row in rows), {check.name for check in checks}
     wrong = {
@@ -62,7 +62,7 @@ def _verdict(check: Check, row: Mapping[str, Any]) -> Verdict:
 
 
 def refuse_errors(verdicts: Sequence[Verdict]) -> None:
-    """Raises StepError, naming the checks, if one of severity error has failed."""
+    """Raises StepError, naming the checks, if a check of severity error has failed."""
     broken = [verdict for verdict in verdicts if not verdict.passed and verdict.check.severity == "error"]
     if broken:
         failures = "; ".join(f"{v.check.name} (expected {v.check.expect}, {v.failing_rows} rows fail{_observed(v)})" for v in broken)
@@ -75,6 +75,6 @@ def _observed(verdict: Verdict) -> str:
 
 
 def shown_samples(verdicts: Iterable[Verdict]) -> dict[str, Any]:
-    """The samples for the step's log line, by check; empty if there is none."""
+    """The samples for the step's log line, by check; empty if there are none."""
     samples = {verdict.check.name: verdict.sample for verdict in verdicts if verdict.sample}
     return {"samples": samples} if samples else {}

@@ -1,14 +1,14 @@
-"""Run notifications: a step hands over what is to be told, and the run goes on at once.
+"""Run notifications: a step queues a message, and the run continues at once.
 
-    steps/notify    makes a `Notification` of the run's outcome so far, and gives it to the notifier; no I/O
-    `notifier`      a bounded queue in memory; tries each notification until it is delivered, refused or too old
-    `delivery`      one try: opens the tenant's target (`destinations`), then posts (`https`) or mails (`mail`) to it
-    `addresses`, `responses`, `signature`, `message_template`    the decisions, without I/O
+    steps/notify    builds a `Notification` of the run's outcome so far and queues it; no I/O
+    `notifier`      a bounded queue in memory; tries each notification until it is delivered, refused or expired
+    `delivery`      one try: opens the tenant's target (`destinations`), then posts (`https`) or mails (`mail`)
+    `addresses`, `responses`, `signature`, `message_template`    decisions, without I/O
 
-A notification can neither delay nor fail the run that it reports on: the step waits for nothing, and what goes wrong later is logged here.
-It is delivered at least once, with one id for all its tries, or not at all: what is queued when the process dies is gone.
+A notification can neither delay nor fail its run: the step does not wait, and a later failure is only logged. It is delivered at least
+once, with one id for all tries, or not at all: the queue is lost when the process dies.
 
-Whom a tenant names as a target, we would otherwise call from inside our network. So only https is spoken, a name is resolved once, all of
-its addresses must be the public internet's, the connection goes to the very address that was judged, nobody is redirected, no proxy of the
-environment is used, and of an answer only status and headers are read.
+A tenant chooses the target that we call from inside our network. So only https is allowed; a name is resolved once; all its addresses must
+be public; the connection goes to one of exactly these addresses; no redirect is followed, no proxy of the environment is used, and only
+status and headers of a response are read.
 """

@@ -1,19 +1,19 @@
-"""Which addresses are the public internet's."""
+"""Decides which IP addresses are public."""
 
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
 
 GLOBAL_UNICAST = IPv6Network("2000::/3")
-"""All that IANA has given out for the internet ("IPv6 Address Space"). The rest is local, multicast or wraps other addresses."""
+"""The addresses that IANA has assigned for the internet ("IPv6 Address Space"). The others are local, multicast or wrap other addresses."""
 DOCUMENTATION = IPv6Network("3fff::/20")
-"""RFC 9637; the first Python 3.13 does not know of it."""
+"""RFC 9637; not known to Python 3.13.0."""
 NAT64 = IPv6Network("64:ff9b::/96")
 """The well-known prefix (RFC 6052): an IPv4 address in its last 32 bits, as DNS64 gives it out in networks that only speak IPv6."""
 
 
 def is_public(text: str) -> bool:
-    """Whether an address, as the resolver writes it, is somewhere outside, and no way back in.
+    """True if `text`, an address as the resolver returns it, is on the public internet and does not lead back inside.
 
-    What wraps an IPv4 address is judged by that address; 6to4 and Teredo, which nobody uses any more, are refused as they are.
+    An address that wraps an IPv4 address is judged by that. 6to4 and Teredo are obsolete and always refused.
     """
     try:
         address = ip_address(text)

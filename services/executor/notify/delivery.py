@@ -11,16 +11,16 @@ from services.platform.clock import Clock
 
 
 class Delivery:
-    """Knows what each kind of target is sent."""
+    """Sends each kind of notification."""
 
     def __init__(self, *, destinations: Destinations, poster: Poster, mailer: Mailer, clock: Clock) -> None:
         self._destinations, self._poster, self._mailer, self._clock = destinations, poster, mailer, clock
 
     async def __call__(self, notification: Notification) -> str:
-        """The host that has taken it. Raises NotDelivered. Whoever calls sets the time."""
+        """Tries once. Returns the host that accepted it. Raises NotDelivered. The caller sets the timeout."""
         if notification.kind is NotificationKind.EMAIL:
             return await self._mailer.send(notification)
-        # Opened for each try: a tenant that mends its target is heard.
+        # Opened for each try, so that a corrected target takes effect.
         destination = await self._destinations.open(notification.report.tenant_id, notification.kind)
         if notification.kind is NotificationKind.SLACK:
             return await self._poster.post(destination.url, json.dumps({"text": notification.text}).encode(), {})

@@ -1,4 +1,4 @@
-"""Tenants' targets: credentials like the clouds', opened for one try."""
+"""Tenants' notification targets: stored as credentials, decrypted for one try."""
 
 import json
 from dataclasses import dataclass, field
@@ -13,29 +13,29 @@ from services.platform.kms.client import Kms
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Destination:
-    """Where a tenant wants to hear of its runs."""
+    """A tenant's target."""
 
     url: str = field(repr=False)
     signing_secret: str | None = field(default=None, repr=False)
-    """WEBHOOK only."""
+    """For WEBHOOK only."""
 
 
 class Destinations(Protocol):
-    """Knows tenants' targets."""
+    """Looks up tenants' targets."""
 
     async def open(self, tenant_id: str, kind: NotificationKind) -> Destination:
-        """The tenant's target for SLACK or WEBHOOK. Raises NotDelivered."""
+        """The tenant's target for SLACK or WEBHOOK. Raises NotDelivered if there is none."""
         ...
 
 
 class TenantDestinations:
-    """Opens them; see Targets."""
+    """Decrypts targets that tenants have stored as credentials."""
 
     def __init__(self, sealed: SealedCredentials, kms: Kms) -> None:
         self._sealed, self._kms = sealed, kms
 
     async def open(self, tenant_id: str, kind: NotificationKind) -> Destination:
-        """See Targets."""
+        """Raises NotDelivered if the tenant has no target, or if it cannot be read now."""
         try:
             return read_destination(await open_credentials(self._sealed, self._kms, tenant_id, kind))
         except ConvergenceError as error:
@@ -43,7 +43,9 @@ class TenantDestinations:
 
 
 def read_destination(plaintext: bytes) -> Destination:
-    """What credentials seals: `{webhook_url}` for SLACK, `{url, signing_secret}` for WEBHOOK. Raises NotDelivered for anything else."""
+    """Parses what credentials has encrypted: `{webhook_url}` for SLACK, `{url, signing_secret}` for WEBHOOK. Raises NotDelivered
+    otherwise.
+    """
     try:
         payload: Any = json.loads(plaintext)
         if "webhook_url" in payload:

@@ -1,7 +1,7 @@
-"""Posts to a target over https, and to nobody else.
+"""Posts to a target over https, with a guard against addresses inside our network.
 
-The guard stands where sockets are opened, so that nothing gets around it: it is given a name, resolves it, judges all addresses, and
-connects to one of those that it has judged. TLS and the Host header still go by the name.
+The guard is in the function that opens sockets, so nothing bypasses it: it resolves the name, judges all its addresses and connects to one
+of exactly these (no DNS rebinding). TLS and the Host header still use the name.
 """
 
 import ssl
@@ -16,20 +16,20 @@ from services.executor.notify.responses import NotDelivered, judge_response
 from services.platform.clock import Clock
 
 CONNECT_SECONDS = 3.0
-"""For each address; a name may have one that does not answer."""
+"""Connect timeout for each address; one of a name's addresses may not answer."""
 ADDRESSES = 4
-"""So many of a name's addresses are tried; all are judged."""
+"""How many of a name's addresses are tried; all are judged."""
 
 type Resolve = Callable[[str, int], Awaitable[list[str]]]
-"""A name's addresses. Raises OSError, UnicodeError."""
+"""Returns a name's addresses. Raises OSError, UnicodeError."""
 
 
 class AddressRefused(Exception):
-    """The name leads to an address that is not the public internet's."""
+    """The name resolves to an address that is not public."""
 
 
 class Guard(httpcore.AsyncNetworkBackend):
-    """Opens connections to names whose addresses are all `allowed`."""
+    """Opens connections only to names whose addresses are all `allowed`."""
 
     def __init__(self, allowed: Callable[[str], bool], resolve: Resolve = look_up) -> None:
         self._allowed, self._resolve = allowed, resolve
@@ -43,7 +43,7 @@ class Guard(httpcore.AsyncNetworkBackend):
         local_address: str | None = None,
         socket_options: Iterable[Any] | None = None,
     ) -> httpcore.AsyncNetworkStream:
-        """See httpcore. Raises AddressRefused, httpcore.ConnectError, httpcore.ConnectTimeout."""
+        """Raises AddressRefused, httpcore.ConnectError, httpcore.ConnectTimeout."""
         try:
             addresses = await self._resolve(host, port)
         except (OSError, UnicodeError) as error:
@@ -60,14 +60,14 @@ class Guard(httpcore.AsyncNetworkBackend):
 
 
 class Poster:
-    """Sends one request, on a connection of its own, and reads the status and the headers of its answer (httpcore: 100 KiB at most)."""
+    """Sends one request on a connection of its own; reads status and headers of the response (httpcore: 100 KiB at most)."""
 
     def __init__(self, guard: Guard, tls: ssl.SSLContext, clock: Clock) -> None:
-        """`tls` is this poster's own: it is made to speak HTTP only."""
+        """`tls` must belong to this poster alone: its ALPN is restricted to HTTP/1.1."""
         self._guard, self._tls, self._clock = guard, tls, clock
 
     async def post(self, url: str, body: bytes, headers: Mapping[str, str]) -> str:
-        """The target's host, once it has answered 2xx. Raises NotDelivered. Whoever calls sets the time."""
+        """Returns the target's host once it has answered 2xx. Raises NotDelivered. The caller sets the timeout."""
         parts = urlsplit(url)
         host = parts.hostname or ""
         if parts.scheme != "https" or not host or "@" in parts.netloc:
@@ -84,7 +84,7 @@ class Poster:
         except AddressRefused:
             raise NotDelivered("address_refused", again=False, host=host) from None
         except (httpcore.NetworkError, httpcore.TimeoutException, httpcore.ProtocolError) as error:
-            # `from None`: the library's own words may hold the address, which is a secret.
+            # `from None`: the library's text may contain the URL, which is a secret.
             raise NotDelivered(type(error).__name__, again=True, host=host) from None
         if failure is not None:
             failure.host = host

@@ -16,7 +16,7 @@ from services.executor.settings import ExecutorSettings
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class MailServer:
-    """Where mail is handed over."""
+    """The operator's SMTP server."""
 
     host: str
     port: int
@@ -27,7 +27,7 @@ class MailServer:
 
     @classmethod
     def of(cls, settings: ExecutorSettings) -> Self | None:
-        """What the operator has set up; None without a host."""
+        """From the settings; None without a host."""
         if not settings.notify_smtp_host:
             return None
         return cls(
@@ -41,13 +41,13 @@ class MailServer:
 
 
 class Mailer:
-    """Sends one mail, on a connection of its own."""
+    """Sends one mail on a connection of its own."""
 
     def __init__(self, server: MailServer | None, tls: ssl.SSLContext) -> None:
         self._server, self._tls = server, tls
 
     async def send(self, notification: Notification) -> str:
-        """The server's host, once it has taken the mail. Raises NotDelivered. Whoever calls sets the time."""
+        """Returns the server's host once it has accepted the mail. Raises NotDelivered. The caller sets the timeout."""
         server = self._server
         if server is None:
             raise NotDelivered("no_mail_server", again=False)
@@ -59,7 +59,7 @@ class Mailer:
                 sender=server.sender,
                 recipients=[notification.to],
                 hostname=server.host,
-                local_hostname=server.sender.rpartition("@")[2],  # else it would look up this machine's name
+                local_hostname=server.sender.rpartition("@")[2],  # otherwise aiosmtplib looks up this machine's name
                 port=server.port,
                 username=server.user,
                 password=server.password,
@@ -73,22 +73,22 @@ class Mailer:
         except aiosmtplib.SMTPResponseException as error:
             raise _of_reply(error.code, server) from None
         except OSError as error:
-            # Not reached, cut off, or late: aiosmtplib's own errors for these are OSErrors, too.
+            # Not reached, disconnected or timed out: aiosmtplib's own errors for these are OSErrors, too.
             raise NotDelivered(type(error).__name__, again=True, host=server.host) from None
         except (aiosmtplib.SMTPException, ValueError) as error:
-            # No STARTTLS, no AUTH, or a header that cannot be one: the same tomorrow.
+            # No STARTTLS, no AUTH, or an invalid header: a retry would not help.
             raise NotDelivered(type(error).__name__, again=False, host=server.host) from None
         return server.host
 
 
 def compose(notification: Notification, sender: str) -> EmailMessage:
-    """The mail. Raises ValueError for a line break in a header: the policy refuses it."""
+    """The message. Raises ValueError for a line break in a header: the policy refuses it."""
     mail = EmailMessage(policy=SMTP)
     mail["From"], mail["To"], mail["Subject"] = sender, notification.to, notification.subject
     mail["Date"] = format_datetime(notification.report.reported_at)
-    # The same for all tries: a mail server that has taken the first one may drop the second.
+    # The same id for all tries: a server that accepted the first may drop the second.
     mail["Message-ID"] = f"<{notification.id}@{sender.rpartition('@')[2]}>"
-    mail["Auto-Submitted"] = "auto-generated"  # RFC 3834: out-of-office replies stay away
+    mail["Auto-Submitted"] = "auto-generated"  # RFC 3834: stops out-of-office replies
     mail.set_content(notification.text)
     return mail
 

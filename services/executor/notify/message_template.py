@@ -1,4 +1,4 @@
-"""A template's own words for a message: text with `{names}` for the run's values."""
+"""A template's text of a message, with `{names}` for the run's values."""
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
@@ -6,19 +6,19 @@ from string import Formatter
 from typing import Self
 
 TEXT_LENGTH = 4000
-"""Characters of a message; Slack asks for no more than these."""
+"""Maximum characters of a message; Slack's recommended limit."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class MessageTemplate:
-    """Text with gaps."""
+    """Text with placeholders."""
 
     parts: tuple[tuple[str, str | None], ...]
-    """Literal text, and the name of the value that follows it, if one does."""
+    """Pairs of literal text and the name of the value that follows it, if any."""
 
     @classmethod
     def parse(cls, text: str, known: Collection[str]) -> Self:
-        """Raises ValueError for a gap that is not a plain name among `known`. A brace is written twice."""
+        """Raises ValueError for a placeholder that is not a plain name among `known`. `{{` is a literal brace."""
         parts = list[tuple[str, str | None]]()
         for literal, name, spec, conversion in Formatter().parse(text):
             if name is not None and (name not in known or spec or conversion):
@@ -33,11 +33,11 @@ class MessageTemplate:
 
 
 def for_slack(value: str) -> str:
-    """A value that Slack shows as it is: it can mention nobody and hide no link (Slack, "Formatting text", "Escaping text")."""
+    """A value that Slack shows literally: it can neither mention a user nor hide a link (Slack, "Formatting text", "Escaping text")."""
     return value.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
 def one_line(text: str, most: int) -> str:
-    """The text as a header can hold it: what breaks lines or does not print becomes a space; cut."""
+    """The text as one header line: line breaks and unprintable characters become spaces; cut to `most` characters."""
     line = " ".join("".join(sign if sign.isprintable() else " " for sign in text).split())
     return line[:most]

@@ -1,4 +1,4 @@
-"""What is told about a run, and to whom."""
+"""A notification: the report on a run, and its target."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -10,7 +10,7 @@ from services.executor.records import RunStatus
 
 
 class NotificationKind(StrEnum):
-    """How it travels. The first two are credentials providers, too: a tenant's target is a secret."""
+    """The channel. SLACK and WEBHOOK are credential providers, too: a tenant's target is a secret."""
 
     SLACK = "SLACK"
     WEBHOOK = "WEBHOOK"
@@ -19,7 +19,7 @@ class NotificationKind(StrEnum):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Report:
-    """How a run stands."""
+    """The state of a run that a notification reports."""
 
     tenant_id: str
     pipeline: str
@@ -28,10 +28,10 @@ class Report:
     attempt: int
     status: RunStatus
     dates: Mapping[str, str]
-    """The run's parameters that are dates, YYYY-MM-DD."""
+    """The run's date parameters, YYYY-MM-DD."""
     rows_processed: int | None
     error_message: str | None
-    """In words for the tenant; cut."""
+    """Worded for the tenant; cut."""
     started_at: datetime
     reported_at: datetime
 
@@ -45,7 +45,7 @@ class Report:
         return f"{self.pipeline}{days} {self.status}{rows} after {seconds:.0f} s{why}"
 
     def payload(self) -> dict[str, Any]:
-        """As JSON: an event as Standard Webhooks shapes them."""
+        """A JSON event in the format of Standard Webhooks."""
         return {
             "type": f"run.{self.status.lower()}",
             "timestamp": self.reported_at.isoformat(),
@@ -66,14 +66,14 @@ class Report:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Notification:
-    """One message for one target."""
+    """One message to one target."""
 
     id: str
-    """The same for all tries, so that a receiver can tell a second try from a second message. Holds no full stop."""
+    """The same for all tries, so that a receiver can recognise a repeated delivery. Contains no full stop."""
     kind: NotificationKind
     report: Report
     text: str = field(repr=False)
     to: str = field(default="", repr=False)
-    """EMAIL: one address."""
+    """For EMAIL: one address."""
     subject: str = field(default="", repr=False)
-    """EMAIL: one line."""
+    """For EMAIL: one line."""

@@ -1,4 +1,4 @@
-"""The queue between runs and their notifications: bounded, in memory, and nobody's run waits for it."""
+"""The queue of notifications: bounded, in memory. No run waits for it."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -17,7 +17,7 @@ from services.platform.backoff import backoff
 FIRST_WAIT, MAX_WAIT = 1.0, 60.0
 """Seconds between tries."""
 SHARE = 4
-"""One tenant may hold a quarter of the queue, and of the room for tries: its targets may all hang, and the others' are still told."""
+"""One tenant may use at most 1/SHARE of the queue and of the concurrent tries, so that its hanging targets do not block other tenants."""
 
 _log = structlog.get_logger()
 
@@ -27,19 +27,19 @@ class Limits:
     """Times are in seconds."""
 
     queue: int
-    """Notifications under way at once, waiting ones included; more are dropped."""
+    """Maximum notifications in the process, waiting ones included; further ones are dropped."""
     max_concurrent: int
-    """Of these, being tried at this moment."""
+    """Maximum tries in flight at once."""
     try_seconds: float
-    """For one try, from the first byte to the last."""
+    """Timeout of one try."""
     all_seconds: float
-    """For all tries of one notification and the waits between them."""
+    """Timeout of all tries of one notification with the waits between them."""
     flush_seconds: float
-    """What a stopping process leaves them."""
+    """Time for deliveries after the process begins to stop."""
 
     @classmethod
     def of(cls, settings: ExecutorSettings) -> Self:
-        """What the operator has set."""
+        """From the settings."""
         return cls(
             queue=settings.notify_queue,
             max_concurrent=settings.notify_at_once,
@@ -56,8 +56,8 @@ class _Tenant:
 
 
 @dataclass(kw_only=True, slots=True)
-class _Told:
-    """What has come of a notification so far, for the log."""
+class _Progress:
+    """The progress of one notification, for the log."""
 
     tries: int = 0
     host: str = ""
@@ -66,17 +66,17 @@ class _Told:
 
 
 class Notifier:
-    """Tries what it has accepted in the background. Leaving the context gives what is left a bounded time, then drops it."""
+    """Tries accepted notifications in the background. Leaving the context gives the rest `flush_seconds`, then drops them."""
 
     def __init__(self, deliver: Callable[[Notification], Awaitable[str]], limits: Limits, *, first_wait: float = FIRST_WAIT) -> None:
-        """`deliver` tries once: it answers the host, or raises NotDelivered."""
+        """`deliver` tries once: it returns the host, or raises NotDelivered. `first_wait`: seconds before the second try."""
         self._deliver, self._limits, self._first_wait = deliver, limits, first_wait
         self._room = asyncio.Semaphore(limits.max_concurrent)
         self._tenants: dict[str, _Tenant] = {}
         self._stopping = False
 
     def accept(self, notification: Notification) -> bool:
-        """Takes a notification, and answers at once; false if it was dropped, because too many are waiting or the process is stopping."""
+        """Queues a notification and returns at once; False if it was dropped because the queue is full or the process is stopping."""
         tenant_id = notification.report.tenant_id
         tenant = self._tenants.get(tenant_id) or _Tenant(room=asyncio.Semaphore(max(1, self._limits.max_concurrent // SHARE)))
         waiting = sum(len(one.tasks) for one in self._tenants.values())
@@ -95,29 +95,29 @@ class Notifier:
             del self._tenants[tenant_id]
 
     async def _try_until_told(self, notification: Notification, tenant: _Tenant) -> None:
-        ending, told = "dropped", _Told()
+        ending, progress = "dropped", _Progress()
         try:
             async with asyncio.timeout(self._limits.all_seconds):
-                ending = await self._try(notification, tenant, told)
+                ending = await self._try(notification, tenant, progress)
         except TimeoutError:
             ending = "expired"
         finally:
-            _ended(notification, ending, host=told.host, reason=told.reason, tries=told.tries)
+            _ended(notification, ending, host=progress.host, reason=progress.reason, tries=progress.tries)
 
-    async def _try(self, notification: Notification, tenant: _Tenant, told: _Told) -> str:
+    async def _try(self, notification: Notification, tenant: _Tenant, progress: _Progress) -> str:
         for wait in backoff(first=self._first_wait, most=MAX_WAIT):
             try:
-                # Who waits for the next try holds no room.
+                # A notification that waits for its next try does not count as in flight.
                 async with tenant.room, self._room:
-                    told.tries += 1
-                    told.host = await self._once(notification)
+                    progress.tries += 1
+                    progress.host = await self._once(notification)
             except NotDelivered as failure:
-                told.host, told.reason = failure.host, failure.reason
+                progress.host, progress.reason = failure.host, failure.reason
                 if not failure.again:
                     return "refused"
                 await asyncio.sleep(max(wait, failure.wait))
             else:
-                told.reason = ""
+                progress.reason = ""
                 return "delivered"
         raise AssertionError("backoff never ends")
 
@@ -129,7 +129,7 @@ class Notifier:
             raise NotDelivered("timeout", again=True) from None
         except NotDelivered:
             raise
-        except Exception as error:  # noqa: BLE001 - a bug must not end in silence; its text may hold the target
+        except Exception as error:  # noqa: BLE001 - a bug must be logged; the error's text is not, because it may contain the target
             raise NotDelivered(f"broke_{type(error).__name__}", again=False) from None
 
     async def __aenter__(self) -> Self:
@@ -146,8 +146,8 @@ class Notifier:
         await asyncio.gather(*late, return_exceptions=True)
 
 
-def _ended(notification: Notification, ending: str, **told: object) -> None:
-    """Kind and host at most: a target's path is its secret, and an address of mail is a person's."""
+def _ended(notification: Notification, ending: str, **fields: object) -> None:
+    """Logs kind and host at most: a target's path is a secret, and an e-mail address is personal data."""
     metrics.NOTIFICATIONS.labels(notification.kind, ending).inc()
     write = _log.info if ending == "delivered" else _log.warning
-    write(f"notification_{ending}", kind=notification.kind, notification_id=notification.id, **told)
+    write(f"notification_{ending}", kind=notification.kind, notification_id=notification.id, **fields)

@@ -1,4 +1,4 @@
-"""Looks names up without holding up anything else."""
+"""DNS look-ups that do not block other work."""
 
 import asyncio
 import contextlib
@@ -7,10 +7,10 @@ import threading
 
 
 async def look_up(name: str, port: int) -> list[str]:
-    """The name's addresses, in the order in which to try them. Raises OSError, UnicodeError.
+    """The name's addresses, in the order to try them. Raises OSError, UnicodeError.
 
-    In a thread of its own, which nobody waits for: a resolver that hangs takes no thread that runs may need, and does not hold up the
-    process's end. As many threads may hang as deliveries are tried at once within the resolver's own time limit (some 10 s).
+    Runs in a daemon thread of its own: a hanging resolver blocks no thread that runs need, nor the end of the process. The number of
+    hanging threads is bounded by the deliveries tried within the resolver's own timeout (some 10 s).
     """
     loop = asyncio.get_running_loop()
     answer = loop.create_future()
@@ -29,7 +29,7 @@ async def look_up(name: str, port: int) -> list[str]:
             addresses = [str(address[0]) for *_, address in socket.getaddrinfo(name, port, type=socket.SOCK_STREAM)]
         except (OSError, UnicodeError) as error:
             failure = error
-        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
+        with contextlib.suppress(RuntimeError):  # the loop is closed: no caller is left
             loop.call_soon_threadsafe(settle, addresses, failure)
 
     threading.Thread(target=ask, name="resolver", daemon=True).start()

@@ -1,4 +1,4 @@
-"""Signs webhooks as Standard Webhooks says (standardwebhooks.com), so that receivers can use its libraries."""
+"""Signs webhooks in the format of Standard Webhooks (standardwebhooks.com), so that receivers can use its libraries."""
 
 import base64
 import hashlib
@@ -8,7 +8,7 @@ _ENCODED = "whsec_"
 
 
 def sign(secret: str, *, message_id: str, timestamp: int, body: bytes) -> dict[str, str]:
-    """The three headers of one try. `timestamp` is when it is tried, in seconds since 1970, so that receivers can refuse old ones."""
+    """The three headers of one try. `timestamp` is the time of the try, in seconds since 1970, so that receivers can refuse old ones."""
     digest = hmac.new(_key(secret), f"{message_id}.{timestamp}.".encode() + body, hashlib.sha256).digest()
     return {
         "webhook-id": message_id,
@@ -18,5 +18,5 @@ def sign(secret: str, *, message_id: str, timestamp: int, body: bytes) -> dict[s
 
 
 def _key(secret: str) -> bytes:
-    """`whsec_` and Base64 is the bytes that it encodes; any other text is its own bytes. Credentials has checked the form."""
+    """`whsec_` plus Base64 stands for the decoded bytes; any other text for its own bytes. Credentials has checked the format."""
     return base64.b64decode(secret.removeprefix(_ENCODED)) if secret.startswith(_ENCODED) else secret.encode()

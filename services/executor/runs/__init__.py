@@ -1,3 +1,3 @@
-"""A run from its start to its end: `prepared` checks it, `start` and `admission` begin it, `active` leads it in this process, `execute`
-runs its steps, `leases` keep its reservation alive, and `reconcile` ends what a dead executor left behind.
+"""The life of a run: `prepared` checks the request, `start` and `admission` begin the run, `active` holds the runs of this process,
+`execute` runs the steps, `leases` renews the reservations, and `reconcile` ends the runs of dead executors.
 """

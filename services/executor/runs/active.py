@@ -1,4 +1,4 @@
-"""The runs of this process, from the moment that their row is written to the moment that their slot is given back."""
+"""The runs of this process, from the moment when their row is written until their reservation is settled."""
 
 import asyncio
 from collections import defaultdict
@@ -20,7 +20,7 @@ from services.platform.errors import Unavailable
 
 STOPPED = "The executor was stopped while the run worked; run it again."
 CLOSING_SECONDS = 5.0
-"""Of the grace period: kept for writing down how stopped runs ended."""
+"""Part of the grace period that is reserved for recording the ends of stopped runs."""
 
 _log = structlog.get_logger()
 
@@ -56,7 +56,7 @@ class ActiveRuns:
         self._stopping = False
 
     def ids(self) -> list[str]:
-        """The runs whose slots this process must renew."""
+        """The runs whose reservations this process must renew."""
         return list(self._active)
 
     def by_tenant(self) -> dict[str, list[str]]:
@@ -67,11 +67,11 @@ class ActiveRuns:
         return found
 
     def is_active(self, pipeline_logging_id: str) -> bool:
-        """Whether this process leads the run."""
+        """True if this process executes the run."""
         return pipeline_logging_id in self._active
 
     def refuse_if_stopping(self) -> None:
-        """Raises Unavailable once the process is on its way out."""
+        """Raises Unavailable once the process is stopping."""
         if self._stopping:
             raise Unavailable("SERVICE_UNAVAILABLE", "The executor is being restarted. Try again in a moment.")
 
@@ -79,12 +79,12 @@ class ActiveRuns:
         """Takes over a run whose row is written; returns at once."""
         active = _ActiveRun(prepared=prepared, reservation=reservation)
         self._active[reservation.pipeline_logging_id] = active
-        # Eager: a task that is cancelled before its first step would never come to write down how it ended.
+        # eager_start: a task cancelled before its first step would skip _close.
         active.task = asyncio.Task(self._supervise(active), loop=asyncio.get_running_loop(), eager_start=True)
 
     def stop(self, pipeline_logging_id: str, reason: str, *, status: RunStatus = RunStatus.FAILED) -> None:
-        """Fails a run with `reason` in words for the tenant, and tells its epilogue so, or what its row says already (`status`). Nothing
-        happens if it is not here or is ending anyway.
+        """Fails a run with `reason`, worded for the tenant; its final steps see this outcome, or `status` if its row has another one
+        already. Does nothing if the run is not active here or is ending anyway.
         """
         active = self._active.get(pipeline_logging_id)
         if active is not None and not active.closing and active.stop_reason is None:
@@ -115,7 +115,7 @@ class ActiveRuns:
             return RunOutcome(status=RunStatus.FAILED, error_message=active.stop_reason, is_final=active.progress.is_final)
 
     async def _close(self, active: _ActiveRun, outcome: RunOutcome) -> None:
-        """Writes down how the run ended, then gives its slot back. Tries for as long as the process lives: the slot is renewed so long."""
+        """Records the run's end, then settles its reservation. Retries until the process exits; the lease is renewed meanwhile."""
         run = active.prepared.run
         status: RunStatus | None = None
         for wait in backoff(first=0.2, most=10.0):
@@ -125,7 +125,7 @@ class ActiveRuns:
             except Unavailable as error:
                 _log.warning("close_delayed", reason=error.reason)
                 await asyncio.sleep(wait)
-            except Exception:  # noqa: BLE001 - trying again heals nothing; the slot expires, and the reconciler looks at what is there
+            except Exception:  # noqa: BLE001 - a retry would not help; the reservation expires, and the reconciler reads the row
                 _log.exception("close_broke")
                 return
             else:
@@ -146,8 +146,8 @@ class ActiveRuns:
             await asyncio.wait(left, timeout=CLOSING_SECONDS / 2)
             for active in self._active.values():
                 if not active.closing:
-                    active.task.cancel()  # cuts its epilogue short
+                    active.task.cancel()  # cuts its final steps short
             _, unfinished = await asyncio.wait(left, timeout=CLOSING_SECONDS / 2)
             for task in unfinished:
-                # Its lease runs out, and whoever reconciles next ends it.
+                # Its lease expires, and the next reconciliation ends it.
                 task.cancel()

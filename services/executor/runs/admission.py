@@ -1,4 +1,4 @@
-"""A prepared run gets its slot and its row, or neither for long."""
+"""Admits a prepared run: it gets a reservation and a row, or soon neither."""
 
 from collections.abc import Awaitable
 from dataclasses import dataclass
@@ -21,35 +21,35 @@ _log = structlog.get_logger()
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Admitted:
-    """A run that the caller must lead: its row is written RUNNING and claimed, its slot is held."""
+    """An admitted run that the caller must execute: its row is RUNNING and claimed, its reservation is held."""
 
     prepared: PreparedRun
     reservation: Reservation
 
 
 class Admission:
-    """Reserves a slot by the run's id, then writes the run's row."""
+    """Reserves quota under the run's id, then writes the run's row."""
 
     def __init__(self, *, store: Store, quota: QuotaClient, reconciler: Reconciler, clock: Clock, lease_seconds: float) -> None:
         self._store, self._quota, self._reconciler, self._clock = store, quota, reconciler, clock
-        # A row that lands after the slot has expired belongs to a run that was reconciled as never begun.
+        # The INSERT must finish within half a lease; later, the reconciler has already settled the reservation as NOT_STARTED.
         self._insert_seconds = min(store.statement_deadline_seconds, lease_seconds / 2)
 
     async def status_of(self, run: Run) -> RunStatus | None:
-        """What the row of this id says; None without one. Raises Unavailable."""
+        """The status in the row of this id; None if there is no row. Raises Unavailable."""
         state = await self._store.run_state(run.tenant_id, run.pipeline_logging_id)
         return state.status if state else None
 
     async def insert(self, prepared: PreparedRun) -> Admitted:
-        """Admits a run under an id that nobody else has. Raises ResourceExhausted, FailedPrecondition or Unavailable."""
+        """Admits a run with a new id. Raises ResourceExhausted, FailedPrecondition or Unavailable."""
         reservation = await self._quota.reserve(prepared.run.tenant_id, prepared.run.pipeline_logging_id)
         prepared = prepared.starting_at(self._clock.now())
         await self._written(prepared.run, reservation, self._store.insert_run(prepared.run, seconds=self._insert_seconds))
         return Admitted(prepared=prepared, reservation=reservation)
 
     async def claim(self, prepared: PreparedRun) -> Admitted | RunStatus:
-        """Admits a run that several may be starting; answers how it stands if it is not this call's to lead. An overlap is looked for
-        twice: first without a slot, so that it is what a caller hears even where a limit is reached as well, and then for good, as the row
+        """Admits a run that several processes may be starting; returns its status if another one has claimed it. An overlap is checked
+        twice: first without a reservation, so that the caller gets this error even if a limit is reached as well, and finally when the row
         is written. Raises as `insert` does, and AlreadyExists.
         """
         prepared = prepared.starting_at(self._clock.now())
@@ -69,8 +69,8 @@ class Admission:
         return claim.status
 
     async def insert_refused(self, request: RunRequest, why: str) -> None:
-        """Nobody waits for a scheduled attempt's answer, so its record says why it could not begin. Nothing is written for a tenant without
-        a dataset; the scheduler's own row says it all the same.
+        """Records why a scheduled attempt could not begin, since no caller waits for its response. Writes nothing for a tenant without a
+        dataset; the scheduler's own row says it all the same.
         """
         now, name = self._clock.now(), request.name
         run = Run(
@@ -92,10 +92,10 @@ class Admission:
             _log.info("refusal_not_recorded", pipeline_logging_id=request.pipeline_logging_id, error=type(error).__name__)
 
     async def _written[Answer](self, run: Run, reservation: Reservation, write: Awaitable[Answer]) -> Answer:
-        """What writing the run's row answers; if that fails, the slot is given back.
+        """The result of writing the run's row; if that fails, the reservation is settled.
 
-        When nobody knows whether the row was written, the slot is left alone: nobody renews it, and once its lease has run out the
-        reconciler, who then can read, settles it as what it is. It also looks for a row that lands later than that.
+        If it is unknown whether the row was written, the reservation is kept without renewal. Once its lease has expired, the reconciler
+        reads the row and settles accordingly. It also looks for a row that appears later than that.
         """
         try:
             return await write
@@ -104,8 +104,8 @@ class Admission:
             raise
         except bigquery.NotFound as error:
             await self._give_back(reservation, _never_began(run))
-            told = "This tenant's dataset is gone. Set its credentials again: that makes it anew."
-            raise FailedPrecondition("CREDENTIALS_MISSING", told) from error
+            message = "This tenant's dataset is gone. Set its credentials again: that makes it anew."
+            raise FailedPrecondition("CREDENTIALS_MISSING", message) from error
         except Exception:
             await self._give_back(reservation, _never_began(run))
             raise
@@ -123,7 +123,7 @@ def _never_began(run: Run) -> str:
 
 def _overlaps(other: str | None) -> ConvergenceError:
     if other is None:  # it has ended since
-        told = "Another run of this pipeline worked on one of these days and has just ended. Try again."
-        return Unavailable("SERVICE_UNAVAILABLE", told, retry_after=timedelta(seconds=1))
-    told = f"Run {other} of this pipeline is working on one of these days. Wait until it has ended, or cancel it."
-    return AlreadyExists("RUN_OVERLAPS", told, metadata={"pipeline_logging_id": other})
+        message = "Another run of this pipeline worked on one of these days and has just ended. Try again."
+        return Unavailable("SERVICE_UNAVAILABLE", message, retry_after=timedelta(seconds=1))
+    message = f"Run {other} of this pipeline is working on one of these days. Wait until it has ended, or cancel it."
+    return AlreadyExists("RUN_OVERLAPS", message, metadata={"pipeline_logging_id": other})

@@ -1,7 +1,7 @@
-"""A dry run of a pipeline: what it would read and cost, and what it would fail with. Nothing is published, and no slot is taken.
+"""A dry run of a pipeline: what it would read and cost, and what it would fail with. Nothing is published, and no reservation is made.
 
-Steps look in the order in which they would run. What one would stage is made as an empty table, so that BigQuery can check the SQL of the
-steps after it; how much would be in it is added to what that SQL reads.
+Steps estimate in the order in which they would run. The staging table of a step is created empty, so that BigQuery can check the SQL of
+later steps; the bytes that would be in it are added to what that SQL reads.
 """
 
 from collections import Counter
@@ -23,7 +23,7 @@ from services.platform.bigquery.prices import query_cost
 from services.platform.errors import ConvergenceError, ResourceExhausted, Unavailable
 
 MAX_CONCURRENT: Final = 2
-"""Dry runs of a tenant."""
+"""Dry runs of a tenant at once."""
 ZEROS: Final[Mapping[str, object]] = {
     "INT64": 0,
     "FLOAT64": 0.0,
@@ -38,7 +38,7 @@ _log = structlog.get_logger()
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PricedStep:
-    """What one step would read."""
+    """The estimate for one step."""
 
     step_id: str
     step_type: str
@@ -49,31 +49,31 @@ class PricedStep:
 
 @dataclass(kw_only=True, slots=True)
 class DryRun:
-    """What a dry run found."""
+    """The result of a dry run."""
 
     steps: list[PricedStep] = field(default_factory=list)
     problems: dict[str, str] = field(default_factory=dict)
-    """By step, in words for the tenant."""
+    """Step id -> problem, worded for the tenant."""
 
 
 class DryRunner:
-    """Looks at what runs would do."""
+    """Estimates what runs would do."""
 
     def __init__(self, tools: Toolbox, credentials: SealedCredentials, *, query_usd_per_tib: float) -> None:
-        """`tools.workers` should be dry runs' own: those that runs wait for are not theirs to fill."""
+        """`tools.workers` must be a pool for dry runs only, so that they do not take threads from runs."""
         self._tools, self._credentials, self._query_usd_per_tib = tools, credentials, query_usd_per_tib
         self._under_way = Counter[str]()
 
     async def dry_run(self, prepared: PreparedRun) -> DryRun:
-        """What this run would do. Raises FailedPrecondition if there are no credentials for it; Unavailable if something does not answer:
-        then nobody knows; ResourceExhausted if the tenant has MAX_CONCURRENT dry runs under way: they spend no quota, so they must not
-        stand in others' way.
+        """Estimates this run. Raises FailedPrecondition without credentials for it; Unavailable if a dependency does not answer, so that
+        the result is unknown; ResourceExhausted if the tenant has MAX_CONCURRENT dry runs in progress, because dry runs use no quota and
+        must not slow down others.
         """
         tenant_id = prepared.run.tenant_id
         await self._credentials.require(tenant_id, prepared.credentials_provider)
         if self._under_way[tenant_id] >= MAX_CONCURRENT:
-            told = f"{MAX_CONCURRENT} dry runs of this tenant are under way. Try again when one has ended."
-            raise ResourceExhausted("CONCURRENT_LIMIT_REACHED", told, retry_after=timedelta(seconds=5))
+            problem = f"{MAX_CONCURRENT} dry runs of this tenant are under way. Try again when one has ended."
+            raise ResourceExhausted("CONCURRENT_LIMIT_REACHED", problem, retry_after=timedelta(seconds=5))
         self._under_way[tenant_id] += 1
         try:
             return await self._dry_run(prepared)
@@ -113,8 +113,8 @@ class DryRunner:
             found.problems[step.id] = error.message
         except GoogleAPICallError:
             _log.exception("preview_refused", step=step.id)
-            told = "BigQuery refuses this step's SQL. Tell whoever runs this service: the template and the tables do not fit."
-            found.problems[step.id] = told
+            problem = "BigQuery refuses this step's SQL. Tell the operator of this service: the template and the tables do not fit."
+            found.problems[step.id] = problem
         return None
 
 

@@ -1,8 +1,8 @@
-"""Executes one run: each step as soon as those that it needs have ended, several at once; each is logged.
+"""Executes a run: starts each step as soon as the steps it needs have ended, several at once, and logs each.
 
-First the work (`when: on_success`), then the epilogue (`on_failure`, `always`), also when the run was stopped: then for EPILOGUE_SECONDS.
-A step that fails ends those that need it, as SKIPPED; the others go on. What steps tell is put together in the template's order, never in
-the order in which they ended.
+Work steps (`when: on_success`) run first, then final steps (`on_failure`, `always`). After a cancel or timeout the final steps get
+FINALIZER_SECONDS in total. If a step fails, the steps that need it are SKIPPED; the others continue. Results are combined in the template's
+order, independent of the order in which steps end.
 """
 
 import asyncio
@@ -24,32 +24,34 @@ from services.platform.bigquery import errors as bigquery
 from services.platform.errors import ConvergenceError, Unavailable
 
 FINALIZER_SECONDS = 30.0
-"""For all steps of a stopped run's epilogue together; less than what the reconciler leaves an executor to write down how a run ended."""
+"""For all final steps of a stopped run together; less than the time that the reconciler leaves an executor to record the run's end."""
 RUNNING = RunOutcome(status=RunStatus.RUNNING)
-"""As far as a step of the run's work can know."""
+"""The outcome passed to work steps: the run has not ended yet."""
 
 _log = structlog.get_logger()
 
 
 @dataclass(kw_only=True, slots=True)
 class RunProgress:
-    """What has happened so far, by step."""
+    """The results so far, by step."""
 
     ended: dict[str, StepStatus] = field(default_factory=dict)
     results: dict[str, StepResult] = field(default_factory=dict)
     failures: dict[str, str] = field(default_factory=dict)
     stopped: RunOutcome | None = None
     is_final: bool = False
-    """A step failed in a way that another attempt of the run cannot heal."""
+    """A step failed with an error that another attempt would get, too."""
 
     def seen_by(self, step: TemplateStep, steps: tuple[TemplateStep, ...]) -> RunOutcome:
-        """What a step of the epilogue sees is what the run is about to end as; while the work goes on, it is RUNNING."""
+        """The outcome that a step sees: for final steps the run's outcome so far, for work steps RUNNING."""
         if step.is_work:
             return RUNNING
         return self.stopped or self.outcome(steps)
 
     def outcome(self, steps: tuple[TemplateStep, ...]) -> RunOutcome:
-        """The first failure in the template's order, the work before the epilogue; without one, the rows that the last step has told."""
+        """The first failure in the template's order, work steps before final ones; without a failure, the row count reported by the last
+        step.
+        """
         for step in sorted(steps, key=lambda one: not one.is_work):
             if step.id in self.failures:
                 why = f"Step {step.id}: {self.failures[step.id]}"
@@ -60,8 +62,8 @@ class RunProgress:
 
 
 async def execute(prepared: PreparedRun, tools: Toolbox, progress: RunProgress | None = None) -> RunOutcome:
-    """Runs all steps, and drops what was staged, whatever happens. A failed step fails the run. Raises CancelledError only; then
-    `progress`, which is filled in on the way, says how far it came.
+    """Runs all steps, and drops their staging tables in any case. A failed step fails the run. Raises only CancelledError; `progress`,
+    which is updated on the way, then shows what has been done.
     """
     progress = progress or RunProgress()
     work = [step for step in prepared.template.steps if step.is_work]
@@ -70,8 +72,8 @@ async def execute(prepared: PreparedRun, tools: Toolbox, progress: RunProgress |
         try:
             await _run(prepared, work, progress, tools)
         except asyncio.CancelledError as stop:
-            # Whoever stops a run says how it ends; its own deadline says nothing.
-            progress.stopped = next((told for told in stop.args if isinstance(told, RunOutcome)), prepared.overdue())
+            # A cancelled run gets its outcome from the canceller; the step's own timeout says nothing about it.
+            progress.stopped = next((outcome for outcome in stop.args if isinstance(outcome, RunOutcome)), prepared.overdue())
             await _run_stopped(prepared, finalizers, progress, tools)
             raise
         await _run(prepared, finalizers, progress, tools)
@@ -83,7 +85,9 @@ async def execute(prepared: PreparedRun, tools: Toolbox, progress: RunProgress |
 async def _run(
     prepared: PreparedRun, steps: Sequence[TemplateStep], progress: RunProgress, tools: Toolbox, *, stopped: bool = False
 ) -> None:
-    """These steps, each after those of them that it needs. If this is cancelled, so are they, and they have ended when it raises."""
+    """Runs these steps, each after those of them that it needs. On cancellation the steps are cancelled, too, and have ended when this
+    raises.
+    """
     before = dict(progress.ended)
     tasks = dict[str, asyncio.Task[None]]()
 
@@ -112,7 +116,7 @@ async def _run_stopped(prepared: PreparedRun, finalizers: Sequence[TemplateStep]
 
 async def _perform(prepared: PreparedRun, step: TemplateStep, progress: RunProgress, tools: Toolbox) -> None:
     waits = backoff(first=1.0, most=30.0)
-    # Whether another attempt of the run may work, for whoever decides on one: what fails the run says it, not what fails after that.
+    # Only the first failure decides whether the run may be retried.
     says_retryable = step.is_work or not progress.failures
     for attempt in range(1, step.attempts + 1):
         began = tools.clock.now()
@@ -128,8 +132,8 @@ async def _perform(prepared: PreparedRun, step: TemplateStep, progress: RunProgr
         if isinstance(result, StepResult):
             progress.ended[step.id] = StepStatus.COMPLETED
             progress.results[step.id] = result
-            told: dict[str, Any] = {"rows_processed": result.rows_processed, "metadata": result.metadata}
-            await _log_step(prepared, step, StepStatus.COMPLETED, tools, attempt=attempt, duration_ms=took, **told)
+            fields: dict[str, Any] = {"rows_processed": result.rows_processed, "metadata": result.metadata}
+            await _log_step(prepared, step, StepStatus.COMPLETED, tools, attempt=attempt, duration_ms=took, **fields)
             return
         why: dict[str, Any] = {
             "error_message": result.message,
@@ -146,7 +150,7 @@ async def _perform(prepared: PreparedRun, step: TemplateStep, progress: RunProgr
 
 
 async def _attempt(prepared: PreparedRun, step: TemplateStep, progress: RunProgress, tools: Toolbox) -> StepResult | StepError:
-    """One try. What goes wrong comes back in words for the tenant; what they do not tell is in the log."""
+    """One try. Errors are returned, worded for the tenant; details are logged."""
     context = context_of(prepared, step, progress.results, tools, outcome=progress.seen_by(step, prepared.template.steps))
     try:
         async with asyncio.timeout(step.timeout_seconds):
@@ -160,18 +164,18 @@ async def _attempt(prepared: PreparedRun, step: TemplateStep, progress: RunProgr
         return StepError(error.message, is_retryable=isinstance(error, Unavailable))
     except bigquery.BadRequest:
         _log.exception("step_sql_refused", step=step.id)
-        told = "BigQuery refuses this step's SQL, or what it makes of these rows. Tell whoever runs this service."
-        return StepError(told)
+        message = "BigQuery refuses this step's SQL, or its result for these rows. Tell the operator of this service."
+        return StepError(message)
     except Exception:  # noqa: BLE001 - a bug fails its run, not the executor
         _log.exception("step_broke", step=step.id)
-        told = f"Something broke on our side. Quote pipeline_logging_id {prepared.run.pipeline_logging_id} when you ask for help."
-        return StepError(told, is_retryable=True)
+        message = f"Something broke on our side. Quote pipeline_logging_id {prepared.run.pipeline_logging_id} when you ask for help."
+        return StepError(message, is_retryable=True)
 
 
 def context_of(
     prepared: PreparedRun, step: TemplateStep, results: Mapping[str, StepResult], tools: Toolbox, *, outcome: RunOutcome = RUNNING
 ) -> StepContext:
-    """What a step gets to see, of the results of those before it."""
+    """What a step sees of the results of earlier steps."""
     known = [results[one.id] for one in prepared.template.steps if one.id in step.ancestors and one.id in results]
     return StepContext(
         run=prepared.run,
@@ -188,7 +192,7 @@ def context_of(
 
 
 async def drop_staging(prepared: PreparedRun, results: Mapping[str, StepResult], tools: Toolbox) -> None:
-    """Drops what the steps have staged; what cannot be dropped expires by itself."""
+    """Drops the steps' staging tables; a table that cannot be dropped expires by itself."""
     for table in (table for result in results.values() for table in result.staging):
         try:
             await tools.staging.drop(prepared.run.tenant_id, table)
@@ -228,5 +232,5 @@ async def _log_step(  # noqa: PLR0913 - the columns of a line
     )
     try:
         await tools.store.log_steps(prepared.run.tenant_id, [line])
-    except Exception as error:  # noqa: BLE001 - a line less in the story; the work itself is not undone for it
+    except Exception as error:  # noqa: BLE001 - a step log is lost; the work itself is not undone for it
         _log.warning("step_log_lost", step=step.id, status=status, error=type(error).__name__)

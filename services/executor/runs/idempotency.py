@@ -1,7 +1,7 @@
 """`Idempotency-Key`: the same key of a tenant starts one run within 24 hours, however often and wherever it is sent.
 
-A run's id is made from the key, so that all who send it ask for the same run, and `RunStarter.start_once` starts that once. A key that is
-used again after its 24 hours means the next run of a row of ids, also made from the key: everybody walks the same row.
+Run id = UUIDv5(tenant, n, key), where n counts the 24 h windows in which the key was used. So all calls with the key ask for the same run,
+and `RunStarter.start_once` starts it once.
 """
 
 from collections.abc import Sequence
@@ -21,12 +21,12 @@ HEADER: Final = "Idempotency-Key"
 WINDOW = timedelta(hours=24)
 LENGTH = 255
 LOOKUP_PAGE = 32
-"""Ids that are looked up at once; a key is hardly ever used on so many days."""
+"""Ids that are looked up at once; a key is rarely used in so many windows."""
 _NAMESPACE: Final = UUID("7c1d94f2-5f0b-5e0e-9a53-2b8f5a4f61d7")
 
 
 def key_of(context: grpc.aio.ServicerContext[Any, Any]) -> str | None:
-    """The call's key; None without one. Raises InvalidArgument if it is too long or not printable."""
+    """The call's key; None if it has none. Raises InvalidArgument if it is too long or not printable."""
     given = [value for name, value in context.invocation_metadata() or () if name == HEADER.lower()]
     if not given:
         return None
@@ -37,20 +37,19 @@ def key_of(context: grpc.aio.ServicerContext[Any, Any]) -> str | None:
 
 
 def run_ids(tenant_id: str, key: str, first: int = 0) -> Sequence[str]:
-    """The ids of the key's runs, from its `first`-th use (from 0) on: a page of them."""
+    """A page of the key's run ids, from window number `first` (from 0) on."""
     return [str(uuid5(_NAMESPACE, f"{tenant_id}|{use}|{key}")) for use in range(first, first + LOOKUP_PAGE)]
 
 
 class IdempotentStarts:
-    """Starts runs under keys."""
+    """Starts runs with idempotency keys."""
 
     def __init__(self, starter: RunStarter, store: Store, clock: Clock) -> None:
         self._starter, self._store, self._clock = starter, store, clock
 
     async def start(self, prepared: PreparedRun, key: str | None) -> str:
-        """The id of the key's run, which is started unless it was in the last 24 hours; without a key, it is started. Raises as
-        `RunStarter.start` does, and InvalidArgument if the key was used for another run: for what was refused nothing is kept, so the same
-        key may be sent again.
+        """The id of the key's run, which is started unless it was started in the last 24 hours; without a key it is always started. Raises
+        as `RunStarter.start` does, and InvalidArgument if the key was used for another run. A refused start does not use up the key.
         """
         if key is None:
             await self._starter.start(prepared)
@@ -80,9 +79,9 @@ class IdempotentStarts:
         run = await self._store.find_run(prepared.run.tenant_id, identity)
         if run is None:
             return
-        # Seen from the moment the run began: `yesterday` sent again after midnight means the same day.
+        # Relative to the moment when the run began: `yesterday` sent again after midnight means the same day.
         meant, known = prepared.parameters_seen_from(run.started_at), dict(run.parameters)
-        # What neither side gave is a default, and a template may have got another one since.
+        # A value that neither call gave is a default, and the template's default may have changed since.
         names = known.keys() | {name for name in prepared.given if name in meant}
         if run.pipeline_id != prepared.run.pipeline_id or any(meant.get(name) != known.get(name) for name in names):
             raise InvalidArgument(HEADER, "was used for another pipeline or other parameters in the last 24 hours. Use a new key.")

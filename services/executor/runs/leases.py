@@ -1,4 +1,4 @@
-"""Keeps the slots of live runs, and looks after the slots of dead ones."""
+"""Renews the reservations of active runs, and reconciles those of dead ones."""
 
 from collections.abc import Mapping, Sequence
 from types import TracebackType
@@ -16,15 +16,15 @@ from services.platform.periodic import Periodic
 
 ENDED_ELSEWHERE = "The run was ended from outside while it worked."
 CHECK_SECONDS = 5.0
-"""How long a run goes on working at most after another executor has cancelled it, but for the statement that tells."""
+"""Seconds between checks for runs cancelled through another executor."""
 SLOT_LOST = "The run lost its slot, because its executor was out of touch for too long; run it again."
 
 _log = structlog.get_logger()
 
 
 class LeaseRenewer:
-    """Renews all live runs in one call, three times in a lease, and stops those whose slot is gone; in between it looks whether they are.
-    Beside that, and never in its way, it sweeps up after dead executors: with many orphans that takes longer than a lease.
+    """Renews all active runs in one call, three times in a lease, and stops runs whose reservation is gone; checks for such runs in
+    between. Renewing, checking and reconciling run as separate tasks, so a slow reconciliation cannot delay a renewal.
 
     Runs while its context is open.
     """
@@ -35,31 +35,31 @@ class LeaseRenewer:
         self._periodic = Periodic("leases", (self.renew, every), (self.reconcile, every), (self.check_held, CHECK_SECONDS))
 
     async def renew(self) -> None:
-        """One renewal. Raises Unavailable if auth does not answer."""
+        """Renews once. Raises Unavailable if auth does not answer."""
         if asked := self._active.ids():
             await self._stop(set(asked) - await self._quota.renew(asked))
 
     async def check_held(self) -> None:
-        """Whether all runs here still hold their slots, in one statement for all tenants: who ends a run from outside, as a cancel through
-        another executor does, settles its slot. Raises Unavailable if auth does not answer.
+        """Checks in one statement, for all tenants, that all runs here still hold their reservations: ending a run from outside, e.g. a
+        cancel through another executor, settles its reservation. Raises Unavailable if auth does not answer.
         """
         if asked := self._active.ids():
             await self._stop(set(asked) - await self._quota.held(asked))
 
     async def _stop(self, lost: set[str]) -> None:
-        """Stops runs that have no slot any more, in the words of their rows if these say that they have ended."""
+        """Stops runs without a reservation, with the outcome in their rows if these show that they have ended."""
         for tenant_id, runs in self._active.by_tenant().items():
             if gone := lost.intersection(runs):
                 states = await self._states(tenant_id, sorted(gone))
                 for run in gone:
-                    # It may have ended, and given its slot back, while we asked: then this stops nothing.
+                    # It may have ended and been settled meanwhile: then this stops nothing.
                     if (state := states.get(run)) is None or state.status is RunStatus.RUNNING:
                         self._active.stop(run, SLOT_LOST)
                     else:
                         self._active.stop(run, ENDED_ELSEWHERE, status=state.status)
 
     async def _states(self, tenant_id: str, runs: Sequence[str]) -> Mapping[str, RunState]:
-        """How the rows stand; that they cannot be read keeps no run going that has no slot."""
+        """The runs' states. If they cannot be read, runs without a reservation are stopped all the same."""
         try:
             return await self._store.run_states(tenant_id, runs)
         except ConvergenceError as error:
@@ -67,7 +67,7 @@ class LeaseRenewer:
             return {}
 
     async def reconcile(self) -> None:
-        """One look for slots that nobody renews. Raises Unavailable if auth does not answer."""
+        """Reconciles expired reservations once. Raises Unavailable if auth does not answer."""
         await self._reconciler.reconcile_expired()
 
     async def __aenter__(self) -> Self:

@@ -1,4 +1,4 @@
-"""From what a caller asks for to a run that can begin: made once, and taken by dry run, start, idempotent start and execution."""
+"""From a request to a run that can begin. Prepared once, used by dry run, start, idempotent start and execution."""
 
 import uuid
 from collections.abc import Mapping
@@ -17,12 +17,12 @@ from services.platform.errors import NotFound
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RunRequest:
-    """What a caller asks for, unchecked."""
+    """A caller's request for a run, unchecked."""
 
     pipeline_logging_id: str
     tenant_id: str
     name: PipelineName | None
-    """None: what was asked for cannot be a name."""
+    """None: the requested name is no valid name."""
     given: Mapping[str, object]
     """The parameters, as JSON values."""
     user_id: str | None = None
@@ -31,49 +31,49 @@ class RunRequest:
     run_id: str | None = None
     attempt: int = 1
     fire_day: date | None = None
-    """The UTC day of a scheduled run's fire time, which `yesterday` and the like are seen from; None: the day of the call."""
+    """The UTC day of a scheduled run's fire time, to which words such as `yesterday` are relative; None: the day of the call."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PreparedRun:
-    """A run whose template and parameters have been checked. Nothing of it is written yet, or its row is `run`."""
+    """A run with checked template and parameters. Its row is not written yet, or it is `run`."""
 
     run: Run
-    """`claimed_by` is drawn: no other preparation has the same."""
+    """Its `claimed_by` is random: no other preparation has the same."""
     template: Template
     given: Mapping[str, object]
-    """The parameters as the caller gave them, JSON values."""
+    """The parameters as given by the caller, JSON values."""
     values: Mapping[str, Value]
-    """The same checked, with defaults filled in."""
+    """The checked parameters, with defaults filled in."""
     period: Period | None
-    """The days that it covers; None: its template is not run for days."""
+    """The days that it covers; None: its template does not run for days."""
 
     @property
     def credentials_provider(self) -> str:
-        """Whose credentials it uses, e.g. GCP."""
+        """The provider whose credentials it uses, e.g. GCP."""
         return self.template.name.credentials_provider
 
     def parameters_seen_from(self, moment: datetime) -> Mapping[str, object]:
-        """The parameters, defaults filled in, as JSON values, had the run been asked for through the API at `moment`."""
+        """The parameters, defaults filled in, as JSON values, as if the run had been requested through the API at `moment`."""
         return to_json(self.template.values_of(self.given, now=moment))
 
     def with_id(self, pipeline_logging_id: str) -> Self:
-        """The same run under another id."""
+        """The same run with another id."""
         return replace(self, run=replace(self.run, pipeline_logging_id=pipeline_logging_id))
 
     def starting_at(self, now: datetime) -> Self:
-        """The same run, whose time begins to count now."""
+        """The same run, started at `now`: its timeout counts from then."""
         deadline = now + timedelta(seconds=self.template.timeout_seconds)
         return replace(self, run=replace(self.run, started_at=now, deadline_at=deadline))
 
     def overdue(self) -> RunOutcome:
-        """How it ends when its time is up."""
+        """The outcome if its deadline passes."""
         message = f"The run took longer than {self.template.timeout_seconds} s and was stopped."
         return RunOutcome(status=RunStatus.FAILED, error_message=message)
 
 
 class RunPreparer:
-    """Checks what is asked for against the templates of this moment. Reads no database."""
+    """Checks requests against the current templates. No I/O."""
 
     def __init__(self, catalog: Templates, clock: Clock) -> None:
         self._catalog, self._clock = catalog, clock
@@ -84,7 +84,7 @@ class RunPreparer:
         return self._catalog.templates
 
     def prepare(self, request: RunRequest) -> PreparedRun:
-        """The run as it would begin now. Raises NotFound, or InvalidArgument, naming `parameters.x`."""
+        """The run as it would begin now. Raises NotFound, or InvalidArgument naming `parameters.x`."""
         now, name = self._clock.now(), request.name
         template = self._catalog.templates.get(name) if name else None
         if template is None:

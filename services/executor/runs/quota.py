@@ -1,4 +1,4 @@
-"""The quota ledger, which auth keeps: a run holds a slot by its own id from reserve to settle."""
+"""A client of auth's quota ledger: a run holds a reservation under its own id from reserve to settle."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from convergence.auth.v1.ledger_service_pb2_grpc import LedgerServiceStub
 from services.platform.timestamps import to_datetime
 
 NOT_STARTED = "NOT_STARTED"
-"""A settlement's outcome for a run that never began: its units are given back too. The others are RunStatus.
+"""The outcome to settle with if a run never began: its units are given back, too. The other outcomes are RunStatus.
 
 A retry took no unit, so one that never began is settled as RunStatus.CANCELLED.
 """
@@ -19,40 +19,40 @@ A retry took no unit, so one that never began is settled as RunStatus.CANCELLED.
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Reservation:
-    """What a run holds."""
+    """A run's reservation."""
 
     tenant_id: str
     pipeline_logging_id: str
     usage_date: date
     """The UTC day that it counts on."""
     expired_at: datetime | None = None
-    """When its lease ran out; None while somebody renews it."""
+    """When its lease expired; None while it is renewed."""
 
 
 class QuotaClient:
-    """Auth's LedgerService. All may be replayed; all raise Unavailable if auth does not answer."""
+    """Auth's LedgerService. All calls may be repeated; all raise Unavailable if auth does not answer."""
 
     def __init__(self, channel: grpc.aio.Channel) -> None:
         self._stub = LedgerServiceStub(channel)
 
     async def reserve(self, tenant_id: str, pipeline_logging_id: str, *, is_retry: bool = False) -> Reservation:
-        """Takes a slot, and, but for a retry, a unit of the limits. Raises ResourceExhausted, naming the limit, when there is none."""
+        """Reserves a slot, and a unit of the limits unless it is a retry. Raises ResourceExhausted, naming the limit, if there is none."""
         request = messages.ReserveRequest(tenant_id=tenant_id, reservation_id=pipeline_logging_id, is_retry=is_retry)
         answer = await self._stub.Reserve(request)
         return Reservation(tenant_id=tenant_id, pipeline_logging_id=pipeline_logging_id, usage_date=date.fromisoformat(answer.usage_date))
 
     async def renew(self, pipeline_logging_ids: Sequence[str]) -> set[str]:
-        """Renews these slots in one call, and answers which of them are still held."""
+        """Renews these reservations in one call; returns those that are still held."""
         answer = await self._stub.Renew(messages.RenewRequest(reservation_ids=pipeline_logging_ids))
         return set(answer.held_reservation_ids)
 
     async def held(self, pipeline_logging_ids: Sequence[str]) -> set[str]:
-        """Which of these runs, of any tenants and led by anybody, hold a slot. Renews nothing."""
+        """Those of these runs that hold a reservation, of any tenants and executors. Renews nothing."""
         answer = await self._stub.CheckReservations(messages.CheckReservationsRequest(reservation_ids=pipeline_logging_ids))
         return set(answer.held_reservation_ids)
 
     async def settle(self, reservation: Reservation, outcome: str) -> None:
-        """Gives a slot back and counts how its run ended."""
+        """Ends a reservation and counts how its run ended."""
         settlement = messages.Settlement(
             tenant_id=reservation.tenant_id,
             reservation_id=reservation.pipeline_logging_id,
@@ -62,7 +62,7 @@ class QuotaClient:
         await self._stub.Settle(messages.SettleRequest(settlements=[settlement]))
 
     async def list_expired(self) -> list[Reservation]:
-        """The slots that nobody renews."""
+        """Reservations whose lease has expired."""
         answer = await self._stub.ListExpiredReservations(messages.ListExpiredReservationsRequest())
         return [
             Reservation(

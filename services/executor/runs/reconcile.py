@@ -1,4 +1,4 @@
-"""Ends runs that nobody leads any more: their executor was killed, or has lost touch. Safe to run anywhere, any number of times."""
+"""Ends the runs of executors that died or lost their connections. Safe to run in any process, any number of times."""
 
 import asyncio
 import itertools
@@ -16,33 +16,34 @@ from services.executor.store import Store
 from services.platform.clock import Clock, utc_day
 from services.platform.errors import ConvergenceError
 
-LOST = "The executor that led this run was lost; run it again."
+LOST = "The executor of this run was lost; run it again."
 MAX_CONCURRENT_TENANTS = 8
-OVERDUE = "The run was still RUNNING after its deadline, and nobody led it; run it again."
+OVERDUE = "The run was still RUNNING after its deadline, and no executor was working on it; run it again."
 TAKEN_UP_WITHIN = timedelta(minutes=15)
-"""The scheduler starts an attempt that never began again, under the same id, at its next tick or the one after (they come every 5 minutes);
-then the slot is renewed, and its unit with it."""
+"""The scheduler starts an attempt that never began again, under the same id, in its next process-queue call or the one after (every 5
+minutes); then the reservation is renewed with its unit.
+"""
 OVERDUE_AFTER = timedelta(minutes=2)
-"""A living executor ends its run at the deadline itself, and has so long to write it down in its own words."""
+"""A living executor ends its run at the deadline itself; this is the time left to it to record the end."""
 
 _log = structlog.get_logger()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ReconcileAction:
-    """What to do about a slot that nobody renews."""
+    """What to do about an expired reservation."""
 
     fail_run: bool
-    """End its run as FAILED first; by compare-and-set, for its executor may be ending it at this moment."""
+    """End its run as FAILED first; by compare-and-set, because its executor may be ending it at this moment."""
     outcome: str
-    """What to settle it with, unless the run turns out to have ended otherwise."""
+    """The outcome to settle with, unless the run turns out to have ended otherwise."""
 
 
 def decide(state: RunStatus | None, reservation: Reservation, now: datetime) -> ReconcileAction | None:
-    """From how the run's row stands; None: there is none, so the run never began. Answers None where there is nothing to do yet.
+    """Decides by the status in the run's row; None: there is no row, so the run never began. Returns None if there is nothing to do yet.
 
-    A scheduled run's attempt that never began is left to the scheduler for a while. If it does not take it up again, the slot is given back
-    and its unit stays counted: whether it took one, as a first attempt, nobody knows any more.
+    An attempt of a scheduled run that never began is left to the scheduler for a while. If it is not started again, the reservation is
+    settled and its unit stays counted: it is unknown whether it took one, as a first attempt does.
     """
     if state is None and not _is_made(reservation.pipeline_logging_id):
         return ReconcileAction(fail_run=False, outcome=NOT_STARTED)
@@ -55,12 +56,12 @@ def decide(state: RunStatus | None, reservation: Reservation, now: datetime) -> 
 
 
 def reserved_on(reservation: Reservation, state: RunState | None) -> Reservation:
-    """The slot with the day it was reserved on. The ledger's daily reset moves slots into today's row; a run's row keeps its day."""
+    """The ledger's reset moves reservations to today's row; take the earlier of the reservation's day and the run's start."""
     return replace(reservation, usage_date=min(reservation.usage_date, utc_day(state.started_at))) if state else reservation
 
 
 def _is_made(identity: str) -> bool:
-    """Whether the scheduler made the id (UUIDv5, of run and attempt); the executor draws its own (UUIDv4)."""
+    """True if the scheduler derived the id (UUIDv5, from run and attempt); the executor's own ids are random (UUIDv4)."""
     try:
         return uuid.UUID(identity).version == 5  # noqa: PLR2004 - as its name says
     except ValueError:
@@ -68,11 +69,11 @@ def _is_made(identity: str) -> bool:
 
 
 class Reconciler:
-    """Holds the ledger's expired slots against the runs' own rows, and ends rows that outlived their slot.
+    """Compares the ledger's expired reservations with the runs' rows, and ends rows that outlived their reservation.
 
-    A slot that nobody renews covers every run that has one. A row RUNNING without a slot is left by an INSERT whose reply was lost and
-    that landed after the slot was settled as never begun; or by a ledger row that somebody took away. Such a row is found by its deadline:
-    in the datasets that a sweep visits anyway, in those that `note_unconfirmed_insert` names, and whenever the scheduler asks about it.
+    Every run that has a reservation is found when it expires. A RUNNING row without one is left behind by an INSERT whose reply was lost
+    and that took effect after the reservation was settled as NOT_STARTED, or by a deleted row of the ledger. Such a row is found by its
+    deadline: in the datasets that are read anyway, in those named by `note_unconfirmed_insert`, and when the scheduler asks about the run.
     """
 
     def __init__(self, store: Store, quota: QuotaClient, clock: Clock) -> None:
@@ -81,15 +82,16 @@ class Reconciler:
 
     @property
     def overdue_since(self) -> datetime:
-        """A run RUNNING whose deadline was before this is led by nobody."""
+        """A RUNNING run whose deadline was before this has no living executor."""
         return self._clock.now() - OVERDUE_AFTER
 
     def note_unconfirmed_insert(self, run: Run) -> None:
-        """Nobody knows whether this run's row was written: a sweep looks after its deadline. Forgotten if this process ends before."""
+        """The INSERT's result is unknown: check this tenant after the run's deadline. In memory only."""
         self._unconfirmed[run.tenant_id] = max(run.deadline_at, self._unconfirmed.get(run.tenant_id, run.deadline_at))
 
     async def reconcile_expired(self) -> list[Reservation]:
-        """Ends and settles what nobody leads; answers those slots. One tenant's trouble does not keep another's runs from being ended.
+        """Ends and settles the runs of expired reservations; returns these reservations. An error for one tenant does not affect the
+        others' runs.
 
         Raises Unavailable if auth does not answer.
         """
@@ -124,7 +126,7 @@ class Reconciler:
         return settled
 
     async def fail_overdue(self, tenant_id: str, runs: Iterable[str]) -> dict[str, RunStatus | None]:
-        """Ends runs that are past their deadline, by compare-and-set; answers how they stand then. There is no slot to settle."""
+        """Ends runs that are past their deadline, by compare-and-set; returns their status then. They have no reservation to settle."""
         ended = dict[str, RunStatus | None]()
         for run in runs:
             overdue = RunOutcome(status=RunStatus.FAILED, error_message=OVERDUE)
@@ -136,7 +138,7 @@ class Reconciler:
         outcome = action.outcome
         if action.fail_run:
             lost = RunOutcome(status=RunStatus.FAILED, error_message=LOST)
-            stands = await self._store.finish_run(reservation.tenant_id, reservation.pipeline_logging_id, lost, at=self._clock.now())
-            outcome = stands or outcome
+            status = await self._store.finish_run(reservation.tenant_id, reservation.pipeline_logging_id, lost, at=self._clock.now())
+            outcome = status or outcome
         await self._quota.settle(reservation, outcome)
         _log.info("run_reconciled", tenant_id=reservation.tenant_id, pipeline_logging_id=reservation.pipeline_logging_id, outcome=outcome)

@@ -1,21 +1,21 @@
-"""Flow 2 up to its answer: from a request to a run that is on its way.
+"""Flow 2 up to its response: from a prepared run to an active one.
 
-Budget, caches warm: one BigQuery job here (the run's row), none to look things up; the ledger's two are auth's and shared by a batch.
-A scheduled run's attempt takes one more: whether it is there already is looked up first.
+Budget with warm caches: one BigQuery job here (the run's row), none for look-ups; the ledger's two are auth's, and shared by a batch. An
+attempt of a scheduled run takes one more: whether it exists already is looked up first.
 
-Why an attempt runs once, though the same StartRun may arrive twice, at the same moment, at two executors
-    1. In one process the id is looked up among the live runs and those that are beginning, without a pause in between: the second call
-       joins the first.
-    2. A row with this id, however old: nothing is started, and the row's status is the answer.
-    3. Two processes that both found no row hold the same slot: a reservation is idempotent by its id.
-    4. Each writes the row, guarded, but in BigQuery two INSERTs conflict with nothing: there may be two rows. What decides is the UPDATE
-       after it, which claims the rows if they are not claimed yet. It changes a row that both see, so one of two waits and then finds
-       that the other one was first. Each has drawn its own `claimed_by`, and reads back whether the rows carry it: the answer is right
-       after a lost reply too, for the same statement sent again finds what it did the first time. See `claim_run` in queries.sql.
-    5. Who does not lead leaves a RUNNING run's slot alone, for it is the leader's. If the run has ended meanwhile, the slot is settled with
-       what the row says, which changes nothing where the leader has done it.
-    6. Who never hears (BigQuery is away for too long) does not start. A row that was written all the same is led by nobody: its slot is not
-       renewed, and the reconciler fails it; the scheduler makes another attempt.
+Why an attempt runs once, even if the same StartRun arrives twice, at the same moment, at two executors
+    1. Within a process the id is looked up among the active runs and those that are being started, without an await in between: the
+       second call joins the first.
+    2. If a row with this id exists, however old, nothing is started, and the row's status is returned.
+    3. Two processes that both found no row hold the same reservation: it is idempotent by its id.
+    4. Each writes the row, guarded, but in BigQuery two INSERTs do not conflict: there may be two rows. The UPDATE after it decides: it
+       claims the rows if they are not claimed yet. It changes a row that both see, so one of two waits and then finds the other's claim.
+       Each has a random `claimed_by`, and reads back whether the rows have it. The result is right after a lost reply, too: the same
+       statement sent again finds what it did the first time. See `claim_run` in queries.sql.
+    5. A process without the claim does not settle the reservation of a RUNNING run. If the run has ended meanwhile, the reservation is
+       settled with the row's status, which changes nothing if the claim's holder has done it.
+    6. If BigQuery does not answer for too long, the run is not started. If its row was written all the same, no process executes it: its
+       reservation expires, the reconciler fails the run, and the scheduler makes another attempt.
 """
 
 import asyncio
@@ -38,19 +38,19 @@ class RunStarter:
         self._beginning = dict[str, asyncio.Task[RunStatus]]()
 
     def is_here(self, pipeline_logging_id: str) -> bool:
-        """Whether this process leads the run, or is about to."""
+        """True if this process executes the run, or is starting it."""
         return self._active.is_active(pipeline_logging_id) or pipeline_logging_id in self._beginning
 
     async def start(self, prepared: PreparedRun) -> RunStatus:
-        """Starts a run under an id that nobody else has. Raises FailedPrecondition, AlreadyExists (the template says `overlap: refuse`),
-        ResourceExhausted or Unavailable; then nothing was started, and nothing is counted for long.
+        """Starts a run with a new id. Raises FailedPrecondition, AlreadyExists (the template has `overlap: refuse`), ResourceExhausted or
+        Unavailable; nothing was started then, and nothing stays counted for long.
         """
         self._active.refuse_if_stopping()
         await self._credentials.require(prepared.run.tenant_id, prepared.credentials_provider)
         return await self._in_background(prepared, self._begin(prepared))
 
     async def start_once(self, prepared: PreparedRun) -> RunStatus:
-        """Starts a run under an id that the caller has made, unless it is there already; answers how it stands. Raises as `start` does."""
+        """Starts a run with an id chosen by the caller, unless it exists already; returns its status. Raises as `start` does."""
         if self.is_here(prepared.run.pipeline_logging_id):
             return await self._join(prepared.run.pipeline_logging_id)
         self._active.refuse_if_stopping()
@@ -58,7 +58,7 @@ class RunStarter:
 
     async def start_attempt(self, request: RunRequest) -> RunStatus:
         """Starts an attempt of a scheduled run as `start_once` does. Raises as that does, and NotFound or InvalidArgument, as
-        `RunPreparer.prepare` does; what another attempt cannot heal is also written down as the attempt's FAILED row.
+        `RunPreparer.prepare` does; errors that another attempt would get, too, are also recorded as the attempt's FAILED row.
         """
         if self.is_here(request.pipeline_logging_id):
             return await self._join(request.pipeline_logging_id)
@@ -76,7 +76,7 @@ class RunStarter:
         return await asyncio.shield(self._beginning[pipeline_logging_id])
 
     async def _in_background(self, prepared: PreparedRun, begin: Awaitable[RunStatus]) -> RunStatus:
-        """A caller that hangs up must not leave a run behind that nobody leads."""
+        """Runs in its own task: if the client disconnects, the start still completes."""
         identity, task = prepared.run.pipeline_logging_id, asyncio.ensure_future(begin)
         self._beginning[identity] = task
         task.add_done_callback(lambda _: self._beginning.pop(identity, None))

@@ -1,4 +1,4 @@
-"""How runs stand, asked for many tenants at once: by the scheduler, which decides whether to try again."""
+"""The states of runs of many tenants at once, for the scheduler."""
 
 import asyncio
 from collections import defaultdict
@@ -23,7 +23,7 @@ _log = structlog.get_logger()
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RunKey:
-    """Which run."""
+    """Identifies a run."""
 
     tenant_id: str
     pipeline_logging_id: str
@@ -31,27 +31,27 @@ class RunKey:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ReportedState:
-    """How a run stands."""
+    """The state of a run."""
 
     status: str
     """A RunStatus; empty: it never began; UNKNOWN."""
     error_message: str = ""
-    """Why it FAILED, in words for the tenant."""
+    """Why it FAILED, worded for the tenant."""
     is_final: bool = False
-    """It FAILED in a way that another attempt cannot heal."""
+    """It FAILED and another attempt would fail, too."""
 
 
 class RunStates:
-    """Whoever has a slot is RUNNING: of those led here this process knows, of all others one look at the ledger tells, for all tenants. How
-    the rest has ended, or that it never began, takes a statement a tenant.
+    """A run with a reservation is RUNNING: this process knows its own active runs; one query to auth covers all others, of all tenants. How
+    the rest ended, or that it never began, takes one statement a tenant.
     """
 
     def __init__(self, *, starter: RunStarter, quota: QuotaClient, store: Store, reconciler: Reconciler) -> None:
         self._starter, self._quota, self._store, self._reconciler = starter, quota, store, reconciler
 
     async def of(self, keys: Sequence[RunKey]) -> list[ReportedState]:
-        """How these runs stand, in their order. Where a tenant's dataset cannot be read, its runs are UNKNOWN, and the others' are told all
-        the same. Runs that outlived their deadline are ended first. Raises Unavailable if auth does not answer.
+        """The states of these runs, in the same order. If a tenant's dataset cannot be read, its runs are UNKNOWN, and the other tenants'
+        states are returned all the same. Runs past their deadline are ended first. Raises Unavailable if auth does not answer.
         """
         running = {key.pipeline_logging_id for key in keys if self._starter.is_here(key.pipeline_logging_id)}
         if elsewhere := [key.pipeline_logging_id for key in keys if key.pipeline_logging_id not in running]:

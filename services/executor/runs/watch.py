@@ -1,4 +1,4 @@
-"""A run's story while it is written. Read from the tenant's own tables, so that any executor can tell it, whoever leads the run."""
+"""Streams the events of a run, read from the tenant's own tables, so that any executor can serve it."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -10,7 +10,7 @@ from services.executor.store import Store
 
 
 class Heartbeat:
-    """Nothing new for a while: a sign of life for whatever stands between."""
+    """Keep-alive event for proxies; sent after `heartbeat_seconds` without an event."""
 
 
 type Event = Run | StepLog | DqResult | Heartbeat
@@ -18,7 +18,7 @@ type Event = Run | StepLog | DqResult | Heartbeat
 
 @dataclass(kw_only=True, slots=True)
 class Watch:
-    """One reader of one run."""
+    """One watcher of one run."""
 
     store: Store
     tenant_id: str
@@ -30,13 +30,13 @@ class Watch:
     _sent: set[str] = field(default_factory=set)
 
     async def events(self) -> AsyncIterator[Event]:
-        """The run as it stands, each line of its story once, in order, and the run again when it has ended. Raises NotFound; Unavailable if
-        BigQuery does not answer for longer than a statement may take.
+        """The run's status, each step log once, in order, and the run again when it has ended. Raises NotFound; Unavailable if BigQuery
+        does not answer within a statement's deadline.
         """
         run, last = await self.store.require_run(self.tenant_id, self.pipeline_logging_id), self.monotonic()
         yield run
         while True:
-            # The run was read before its story: if it has ended, the story is whole.
+            # The run was read before its step logs: if it has ended, the logs are complete.
             for line in await self._news(with_results=run.status is not RunStatus.RUNNING):
                 yield line
                 last = self.monotonic()
@@ -52,7 +52,7 @@ class Watch:
     async def _news(self, *, with_results: bool) -> list[StepLog | DqResult]:
         steps = [one for one in await self.store.list_step_logs(self.tenant_id, self.pipeline_logging_id) if self._is_new(one.log_id)]
         results = list[DqResult]()
-        # Verdicts come between the lines of their step, so there are none without a new line, save at the end.
+        # Verdicts are written between the logs of their step, so there are no new ones without a new log, except at the end.
         if steps or with_results:
             found = await self.store.list_dq_results(self.tenant_id, self.pipeline_logging_id)
             results = [one for one in found if self._is_new(one.dq_result_id)]

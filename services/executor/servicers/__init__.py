@@ -1,1 +1,1 @@
-"""One module a proto service: proto in, domain call, proto out. `to_proto` encodes what they share."""
+"""One module a proto service: decode, call the domain, encode. `to_proto` holds the encodings that they share."""

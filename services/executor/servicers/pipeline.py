@@ -1,4 +1,4 @@
-"""PipelineService: proto in, domain call, proto out."""
+"""PipelineService: starts, dry-runs, lists and cancels runs."""
 
 import uuid
 from datetime import UTC, date, datetime, timedelta
@@ -27,7 +27,7 @@ type Context = grpc.aio.ServicerContext[Any, Any]
 
 
 class PipelineServicer(PipelineServiceServicer):
-    """Runs pipelines for tenants and tells how the runs went."""
+    """Runs pipelines for tenants."""
 
     def __init__(
         self,
@@ -41,10 +41,10 @@ class PipelineServicer(PipelineServiceServicer):
         self._preparer, self._starts, self._dry_runner, self._canceller, self._store = preparer, starts, dry_runner, canceller, store
 
     async def RunPipeline(self, request: messages.RunPipelineRequest, context: Context) -> messages.RunPipelineResponse:
-        """Starts a run and answers at once; with an Idempotency-Key it answers the key's run, started now or before."""
+        """Starts a run and returns at once; with an Idempotency-Key it returns the key's run, whether it was started now or earlier."""
         prepared, key = self._preparer.prepare(_to_request(request)), key_of(context)
         identity = await self._starts.start(prepared, key)
-        # The answer to the same key is the same, also when its run has ended meanwhile.
+        # The response to the same key is the same even if its run has ended meanwhile.
         return messages.RunPipelineResponse(
             pipeline_logging_id=identity,
             tenant_id=request.tenant_id,
@@ -53,7 +53,7 @@ class PipelineServicer(PipelineServiceServicer):
         )
 
     async def ValidatePipeline(self, request: messages.ValidatePipelineRequest, context: Context) -> messages.ValidatePipelineResponse:
-        """A dry run. See `runs/dry_run`."""
+        """A dry run, see `runs/dry_run`."""
         prepared = self._preparer.prepare(_to_request(request))
         return to_dry_run(prepared, await self._dry_runner.dry_run(prepared))
 
@@ -68,24 +68,24 @@ class PipelineServicer(PipelineServiceServicer):
             began_before=began_from + timedelta(days=1) if began_from else None,
             after=from_token(request.page_token),
         )
-        # One more than asked for: it tells whether there is a next page.
+        # One more than requested, to know whether there is a next page.
         runs = await self._store.list_runs(request.tenant_id, wanted, limit=size + 1)
         token = to_token(runs[size - 1].started_at, runs[size - 1].pipeline_logging_id) if len(runs) > size else ""
         return messages.ListRunsResponse(runs=[to_run(run) for run in runs[:size]], next_page_token=token)
 
     async def GetRun(self, request: messages.GetRunRequest, context: Context) -> run_pb2.Run:
-        """One run with its steps and verdicts."""
+        """One run with its step logs and verdicts."""
         return await self._run(request.tenant_id, request.pipeline_logging_id)
 
     async def CancelRun(self, request: messages.CancelRunRequest, context: Context) -> run_pb2.Run:
-        """Ends a run at its tenant's wish. See `runs/cancel`."""
+        """Cancels a run, see `runs/cancel`."""
         if len(request.pipeline_logging_id) > ID_LENGTH:
             raise no_such_run()
         await self._canceller.cancel(request.tenant_id, request.pipeline_logging_id)
         return await self._run(request.tenant_id, request.pipeline_logging_id)
 
     async def ListTemplates(self, request: messages.ListTemplatesRequest, context: Context) -> messages.ListTemplatesResponse:
-        """What can be run."""
+        """All templates that can be run."""
         templates = self._preparer.templates
         return messages.ListTemplatesResponse(templates=[to_template(templates[name]) for name in sorted(templates)])
 

@@ -1,4 +1,4 @@
-"""RunService, for the scheduler: proto in, domain call, proto out."""
+"""RunService, for the scheduler: decode, call the domain, encode."""
 
 import re
 from datetime import date
@@ -25,13 +25,13 @@ _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
 class RunServicer(RunServiceServicer):
-    """What the scheduler needs of the executor. See `run_service.proto`."""
+    """RunService, as the proto describes it."""
 
     def __init__(self, *, preparer: RunPreparer, starter: RunStarter, states: RunStates, reconciler: Reconciler) -> None:
         self._preparer, self._starter, self._states, self._reconciler = preparer, starter, states, reconciler
 
     async def CheckPipeline(self, request: messages.CheckPipelineRequest, context: Context) -> messages.CheckPipelineResponse:
-        """Whether a pipeline exists and takes these parameters. Raises NotFound, InvalidArgument."""
+        """Checks that a pipeline exists and accepts these parameters. Raises NotFound, InvalidArgument."""
         wanted = RunRequest(
             pipeline_logging_id="",
             tenant_id=request.tenant_id,
@@ -48,7 +48,7 @@ class RunServicer(RunServiceServicer):
         return messages.StartRunResponse(status=await self._starter.start_attempt(_to_request(request)))
 
     async def GetRunStates(self, request: messages.GetRunStatesRequest, context: Context) -> messages.GetRunStatesResponse:
-        """How runs stand. See `RunStates.of`. Raises InvalidArgument, or Unavailable if auth does not answer."""
+        """The states of runs, see `RunStates.of`. Raises InvalidArgument, or Unavailable if auth does not answer."""
         if len(request.runs) > MAX_RUNS:
             raise InvalidArgument("runs", f"ask about at most {MAX_RUNS} at once.")
         keys = [RunKey(tenant_id=key.tenant_id, pipeline_logging_id=key.pipeline_logging_id) for key in request.runs]
@@ -56,7 +56,7 @@ class RunServicer(RunServiceServicer):
         return messages.GetRunStatesResponse(states=[_state(key, state) for key, state in states])
 
     async def ReconcileRuns(self, request: messages.ReconcileRunsRequest, context: Context) -> messages.ReconcileRunsResponse:
-        """Ends runs whose slot nobody renews, now. Raises Unavailable if auth does not answer."""
+        """Ends runs whose reservation has expired, now. Raises Unavailable if auth does not answer."""
         return messages.ReconcileRunsResponse(settled_count=len(await self._reconciler.reconcile_expired()))
 
 

@@ -1,4 +1,4 @@
-"""Domain types as the protos have them."""
+"""Domain types to proto messages."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -17,7 +17,7 @@ from services.platform.timestamps import to_timestamp
 
 
 def to_run(run: Run, steps: Sequence[StepLog] = (), results: Sequence[DqResult] = ()) -> run_pb2.Run:
-    """A run, with what GetRun adds."""
+    """A run; `steps` and `results` are what GetRun adds."""
     return run_pb2.Run(
         pipeline_logging_id=run.pipeline_logging_id,
         tenant_id=run.tenant_id,
@@ -42,7 +42,7 @@ def to_run(run: Run, steps: Sequence[StepLog] = (), results: Sequence[DqResult] 
 
 
 def to_template(template: Template) -> template_pb2.Template:
-    """What can be run."""
+    """A template with its parameters."""
     parameters = [
         template_pb2.TemplateParameter(
             name=spec.name,
@@ -70,7 +70,7 @@ def to_template(template: Template) -> template_pb2.Template:
 
 
 def to_step_log(step: StepLog) -> run_pb2.StepLog:
-    """One line of a run's story."""
+    """One step log."""
     return run_pb2.StepLog(
         step_id=step.step_id,
         step_type=step.step_type,
@@ -87,7 +87,7 @@ def to_step_log(step: StepLog) -> run_pb2.StepLog:
 
 
 def to_dq_result(result: DqResult) -> run_pb2.DqResult:
-    """One check's verdict."""
+    """One verdict."""
     return run_pb2.DqResult(
         step_id=result.step_id,
         table_name=result.table_name,
@@ -103,7 +103,7 @@ def to_dq_result(result: DqResult) -> run_pb2.DqResult:
 
 
 def to_dry_run(prepared: PreparedRun, dry_run: DryRun) -> messages.ValidatePipelineResponse:
-    """What a dry run found."""
+    """The result of a dry run."""
     run, period = prepared.run, prepared.period
     return messages.ValidatePipelineResponse(
         valid=not dry_run.problems,

@@ -1,4 +1,4 @@
-"""WatchService: proto in, domain call, protos out."""
+"""WatchService: decode, call the domain, encode a stream."""
 
 from collections.abc import AsyncIterator
 from typing import Any
@@ -17,13 +17,13 @@ type Context = grpc.aio.ServicerContext[Any, Any]
 
 
 class WatchServicer(WatchServiceServicer):
-    """See `watch_service.proto`."""
+    """Streams the events of a run."""
 
     def __init__(self, store: Store, settings: ExecutorSettings) -> None:
         self._store, self._settings = store, settings
 
     async def WatchRun(self, request: messages.WatchRunRequest, context: Context) -> AsyncIterator[messages.RunEvent]:
-        """See the proto. Raises NotFound."""
+        """Streams until the run has ended. Raises NotFound."""
         watch = Watch(
             store=self._store,
             tenant_id=request.tenant_id,

@@ -1,1 +1,1 @@
-"""Where a run's data comes from: the tenant's credentials, and the sources that they open. A cloud is a folder: see `source`."""
+"""Where a run's data comes from: the tenant's credentials, and the sources they open. Each cloud is a folder, see `source`."""

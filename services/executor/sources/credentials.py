@@ -1,4 +1,4 @@
-"""Tenants' credentials: fetched sealed from the credentials service, opened here with KMS, for one run."""
+"""Tenants' credentials: fetched encrypted from the credentials service and decrypted here with KMS, for one run."""
 
 from dataclasses import dataclass, field
 
@@ -13,7 +13,7 @@ from services.platform.kms.credential_aad import associated_data
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SealedCredential:
-    """Ciphertext, and what its seal names."""
+    """The ciphertext, and what its associated data is made of."""
 
     tenant_id: str
     provider: str
@@ -22,20 +22,20 @@ class SealedCredential:
 
 
 class SealedCredentials:
-    """The credentials service's peer-only side."""
+    """A client of the credentials service's SealedCredentialService."""
 
     def __init__(self, channel: grpc.aio.Channel, *, cache_seconds: float, cache_size: int) -> None:
         self._stub = SealedCredentialServiceStub(channel)
         self._there: TtlCache[tuple[str, str], SealedCredential] = TtlCache(seconds=cache_seconds, size=cache_size)
 
     async def require(self, tenant_id: str, provider: str) -> None:
-        """Raises FailedPrecondition (CREDENTIALS_MISSING) if the tenant has set none for `provider` (upper-case). That there are some is
-        remembered for a few seconds, that there are none never is.
+        """Raises FailedPrecondition (CREDENTIALS_MISSING) if the tenant has none for `provider` (upper-case). It is cached for a few
+        seconds that credentials exist, never that there are none.
         """
         await self._there.get((tenant_id, provider), self._fetch)
 
     async def get(self, tenant_id: str, provider: str) -> SealedCredential:
-        """The credentials as they are now, never remembered ones: a tenant that has just mended them runs with the new ones."""
+        """The current credentials, never cached: a tenant that has just corrected them runs with the new ones."""
         return await self._fetch((tenant_id, provider))
 
     async def _fetch(self, key: tuple[str, str]) -> SealedCredential:
@@ -49,10 +49,10 @@ class SealedCredentials:
 
 
 async def open_credentials(sealed: SealedCredentials, kms: Kms, tenant_id: str, provider: str) -> bytes:
-    """What the tenant has set for `provider` (upper-case), in the clear. Raises FailedPrecondition (CREDENTIALS_MISSING), Internal
+    """The tenant's decrypted credentials for `provider` (upper-case). Raises FailedPrecondition (CREDENTIALS_MISSING), Internal
     (SEAL_BROKEN, KMS_KEY_UNUSABLE), Unavailable.
     """
     found = await sealed.get(tenant_id, provider)
-    # The name is made of what was asked for, not of what was answered: another tenant's blob does not open here.
+    # The associated data is made of the request, not of the response: another tenant's ciphertext cannot be decrypted here.
     name = associated_data(tenant_id=tenant_id, provider=provider, credential_id=found.credential_id)
     return await kms.decrypt(found.ciphertext, name)

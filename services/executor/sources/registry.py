@@ -1,4 +1,4 @@
-"""Which clouds there are, and how a tenant's source in one is opened with the tenant's credentials."""
+"""The clouds there are, and how a tenant's source in one is opened with the tenant's credentials."""
 
 from collections.abc import Callable, Mapping
 
@@ -17,13 +17,13 @@ def _gcp() -> SourceType:
 
 
 SOURCE_TYPES: Mapping[str, Callable[[], SourceType]] = {"GCP": _gcp}
-"""By provider. A cloud is imported as the first template that reads it is loaded: an executor without templates of a cloud needs none of
+"""By provider. A cloud is imported when the first template that reads it is loaded: an executor without templates of a cloud needs none of
 its libraries.
 """
 
 
 class TenantSources:
-    """Opens tenants' sources; `sources.source.Sources`."""
+    """Opens tenants' sources with their stored credentials."""
 
     def __init__(self, sealed: SealedCredentials, kms: Kms, settings: ExecutorSettings) -> None:
         self._sealed = sealed
@@ -31,11 +31,11 @@ class TenantSources:
         self._settings = settings
 
     async def open(self, tenant_id: str, source_type: SourceType) -> Source:
-        """See `sources.source.Sources`."""
+        """Decrypts the credentials and opens the source. Raises StepError; Unavailable from KMS or a peer."""
         provider = source_type.provider
         try:
             return source_type.open(await open_credentials(self._sealed, self._kms, tenant_id, provider), self._settings)
         except (FailedPrecondition, Internal) as error:
-            if error.reason == "KMS_KEY_UNUSABLE":  # the operator can mend it, and then another attempt works
+            if error.reason == "KMS_KEY_UNUSABLE":  # once the operator has fixed it, another attempt succeeds
                 raise StepError(error.message, is_retryable=True) from error
             raise StepError(f"The stored {provider} credentials are gone or do not open. Set them again.") from None

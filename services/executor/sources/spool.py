@@ -1,5 +1,5 @@
-"""Rows on their way from a source to a staging table: one Parquet file on disk. Memory is bounded by a table of rows; the file has no name,
-so nothing is left of it even if the process is killed.
+"""Buffers rows between a source and a staging table in one Parquet file on disk. Memory is bounded by one table of rows. The file has no
+name, so it vanishes even if the process is killed.
 """
 
 import tempfile
@@ -19,18 +19,18 @@ class Spooled:
     """Rows of an export on disk."""
 
     file: IO[bytes]
-    """Unnamed: closing it removes it."""
+    """An unnamed file: closing it deletes it."""
     size: int
     """Bytes."""
     rows: int
 
 
 def spool(tables: Iterable[pa.Table], schema: pa.Schema, *, folder: Path) -> Spooled:
-    """Writes the tables, all of `schema`, each as a row group, into one unnamed Parquet file in `folder`. Blocks. Raises StepError if it
-    cannot be written; what `tables` raise.
+    """Writes the tables, all with `schema`, each as a row group, into one unnamed Parquet file in `folder`. Blocks. Raises StepError if the
+    file cannot be written, and what `tables` raises.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 - handed on open, closed by whoever gets it
+    file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 - returned open; the caller closes it
     try:
         rows = 0
         with pq.ParquetWriter(file, schema, compression="zstd") as writer:

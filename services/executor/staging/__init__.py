@@ -1,1 +1,1 @@
-"""Staging tables: their columns (`shape`), the casts into them (`casting`), and the tables of each run (`tables`)."""
+"""Staging tables: their columns (`shape`), casts into them (`casting`), and the tables of each run (`tables`)."""

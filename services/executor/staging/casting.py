@@ -1,6 +1,6 @@
-"""An export's column as a staging column has it: cast where its values mean the same, refused by its name where they do not.
+"""Casts an export's column to its staging column: only where the values keep their meaning; otherwise the column is refused by name.
 
-Exports that a cloud writes need little of this; copies of them hold what their way here has made of the types.
+Exports written by a cloud need few casts. Copies of exports may have changed types on the way.
 """
 
 from collections.abc import Callable, Iterator
@@ -13,18 +13,18 @@ from services.executor.errors import StepError
 
 
 class ColumnMisfit(StepError):
-    """A column's values cannot be taken for what the staging table needs."""
+    """A column's values cannot be converted to the staging column's type."""
 
     def __init__(self, values: pa.Array, kind: pa.DataType, column: str) -> None:
         wanted = "a STRUCT" if pa.types.is_struct(kind) else "a list of STRUCTs" if pa.types.is_list(kind) else str(kind)
         self.what = f"Column {column} of the export is {values.type}, and not all of its values can be read as {wanted}"
-        """A sentence without its end, for who can tell what to do about it."""
+        """The sentence without its end, to which the source adds what to do."""
         super().__init__(f"{self.what}.")
 
 
 def cast_column(values: pa.Array, kind: pa.DataType, column: str) -> pa.Array:
-    """`values` as `kind`. At any depth, what a STRUCT lacks is NULL, what it has more is dropped; names match as BigQuery's do,
-    in any case. An empty text is NULL: copies that have been CSV have no other NULL. Raises ColumnMisfit, naming `column` or the part of it
+    """`values` as `kind`. At any depth, missing fields of a STRUCT become NULL and extra ones are dropped; names match in any case, as in
+    BigQuery. An empty text is NULL: copies that went through CSV have no other NULL. Raises ColumnMisfit, naming `column` or the part of it
     that does not fit.
     """
     if not pa.types.is_struct(kind):
@@ -41,7 +41,7 @@ def cast_column(values: pa.Array, kind: pa.DataType, column: str) -> pa.Array:
 
 
 def part(values: pa.Array, name: str, column: str) -> pa.Array | None:
-    """A STRUCT's part; None if it has none of that name. Raises ColumnMisfit, naming `column`, if it is no STRUCT."""
+    """A field of a STRUCT; None if it has no such field. Raises ColumnMisfit, naming `column`, if it is no STRUCT."""
     if not pa.types.is_struct(values.type):
         raise ColumnMisfit(values, pa.struct([(name, pa.null())]), column)
     for place, field in enumerate(values.type):
@@ -56,12 +56,12 @@ def _cast(values: pa.Array, kind: pa.DataType) -> pa.Array:
         if pa.types.is_string(found):
             return _each(values, kind, _timestamp)
         if not (pa.types.is_timestamp(found) or pa.types.is_date(found)):
-            # Arrow would take a number for microseconds, which it may be or not.
+            # Arrow would read a number as microseconds, which may be wrong.
             raise ValueError("no time")
     if pa.types.is_boolean(found) and not pa.types.is_boolean(kind):
         raise ValueError("true and false are no amounts")
     if pa.types.is_string(kind) and pa.types.is_floating(found):
-        # A number without a fraction: project.number or invoice.month that were once in a spreadsheet.
+        # A whole number as FLOAT64: project.number or invoice.month after a spreadsheet.
         return values.cast(pa.int64()).cast(kind)
     return values.cast(kind)
 

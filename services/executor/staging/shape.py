@@ -1,8 +1,8 @@
-"""Staging tables: what a run reads lands here first, is checked here, and is published from here.
+"""Staging tables: rows that a run has read are stored here, checked here and published from here.
 
-A file of `configs/bigquery/staging/` gives the columns, and with them what is read from the source; a tenant's own table gives those of
-`x_staging_{table}`. Each run makes a table of its own with these columns, named by run and attempt. SQL is written against the shape's
-name; `bind` puts the run's own name in its place, and that is the only text that is ever substituted in SQL.
+A file of `configs/bigquery/staging/` defines the columns, which are also the columns read from the source. `x_staging_{table}` has the
+columns of a tenant's own table. Each run creates a table of its own, named by run and attempt. SQL is written with the shape's name; `bind`
+replaces it by the run's table name, the only text substitution in SQL.
 """
 
 import re
@@ -19,7 +19,7 @@ from services.platform.bigquery.query_parameters import struct_fields
 from services.platform.bigquery.sql import Block
 
 LIFE = timedelta(hours=24)
-"""BigQuery drops a staging table after this, whatever became of its run."""
+"""BigQuery drops a staging table after this time, however its run ended."""
 
 _ARROW: dict[str, pa.DataType] = {
     "STRING": pa.string(),
@@ -38,23 +38,23 @@ class StagingShape:
     """The columns of one kind of staging table."""
 
     name: str
-    """As the DDL and the SQL call it, e.g. x_staging_gcp_billing."""
+    """The name in the DDL and in SQL, e.g. x_staging_gcp_billing."""
     columns: dict[str, str]
     """Name to GoogleSQL type."""
 
     @classmethod
     def of(cls, table: Table) -> "StagingShape":
-        """From its DDL."""
+        """The shape of a DDL table."""
         return cls(name=table.name, columns=table.columns)
 
     @property
     def arrow(self) -> pa.Schema:
-        """The columns as Arrow has them."""
+        """The columns as an Arrow schema."""
         return pa.schema([(name, arrow_type(kind)) for name, kind in self.columns.items()])
 
     @property
     def bigquery(self) -> list[SchemaField]:
-        """The columns as BigQuery's API has them."""
+        """The columns as BigQuery's API describes them."""
         return [schema_field(name, kind) for name, kind in self.columns.items()]
 
     def table(self, pipeline_logging_id: str, attempt: int) -> "StagingTable":
@@ -66,16 +66,16 @@ class StagingShape:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StagingTable:
-    """One run's own table. Made by `StagingShape.table` only, which checks what its name is made of."""
+    """A run's own staging table. Created by `StagingShape.table` only, which checks the parts of its name."""
 
     shape: StagingShape
     name: str
 
 
 def bind(block: Block, tables: tuple[StagingTable, ...]) -> Block:
-    """The block with the run's own staging tables in place of the names that it is written with.
+    """The block with the run's own staging tables in place of the shapes' names.
 
-    What the counters know of it stays as it is: a table name a run would make a time series a run.
+    The block keeps its name for metrics: a label per run would explode cardinality.
     """
     sql = block.sql
     for table in tables:
@@ -84,10 +84,10 @@ def bind(block: Block, tables: tuple[StagingTable, ...]) -> Block:
 
 
 def conform(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
-    """The batch with exactly the columns of `schema`, cast to their types; what it lacks, at any depth, is NULL, what is more is dropped.
-    Names match as BigQuery's do, in any case.
+    """The batch with exactly the columns of `schema`, cast to their types. At any depth, missing ones become NULL and extra ones are
+    dropped. Names match in any case, as in BigQuery.
 
-    Raises ColumnMisfit, naming the column, where a value does not fit the type.
+    Raises ColumnMisfit, naming the column, if a value does not fit the type.
     """
     found = dict(zip((name.lower() for name in batch.schema.names), batch.columns, strict=True))
     columns = [
@@ -98,7 +98,7 @@ def conform(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
 
 
 def arrow_type(kind: str) -> pa.DataType:
-    """A GoogleSQL type as Arrow's. Raises KeyError for one that staging tables do not use."""
+    """A GoogleSQL type as an Arrow type. Raises KeyError for a type that staging tables do not use."""
     match = _WRAPPED.fullmatch(kind.strip())
     if match is None:
         return _ARROW[kind.strip()]

@@ -1,4 +1,4 @@
-"""Makes, fills and drops staging tables in the tenants' dataset, with the platform's own identity."""
+"""Creates, fills and drops staging tables in the tenants' dataset, with the platform's own identity."""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -18,11 +18,11 @@ from services.platform.clock import Clock
 
 SHORT_SECONDS = 30.0
 MAX_LOADS = 6
-"""Jobs for one file, each of which sends it anew; a step that is tried again makes as many more."""
+"""Load jobs for one file, each of which uploads it again; a retried step may use as many more."""
 FIRST_WAIT_SECONDS, MAX_WAIT_SECONDS = 1.0, 30.0
-"""Before a file is sent again: what a load job dies of (backendError, say) takes some seconds to heal."""
+"""Seconds before a file is uploaded again: temporary errors of load jobs (such as backendError) last some seconds."""
 UPLOAD_RETRIES = 3
-"""Of one chunk, by the client itself, after 1, 2 and 4 s: a large file is not begun anew for one answer that got lost."""
+"""Retries of one chunk by the client itself, after 1, 2 and 4 s: one lost response does not restart a large upload."""
 
 
 class StagingTables:
@@ -35,11 +35,11 @@ class StagingTables:
         self._locks = WeakValueDictionary[str, Any]()
 
     async def make(self, tenant_id: str, table: StagingTable) -> None:
-        """Makes `table`, empty. A table of an earlier try is dropped. Raises as `fill` does."""
+        """Creates `table`, empty. A table of an earlier try is dropped. Raises as `fill` does."""
         await self.drop(tenant_id, table)
         name = f"{self._bq.tenant(tenant_id)}.{table.name}"
         made = bigquery.Table(name, schema=table.shape.bigquery)
-        # An expiration is a property of the table that a load into it keeps; a load job that makes the table could not set one.
+        # A load into an existing table keeps its expiration; a load job that creates the table could not set one.
         made.expires = self._clock.now() + LIFE
 
         alone = self._alone(name)
@@ -51,10 +51,10 @@ class StagingTables:
         await self._bq.call("create_staging", create, seconds=SHORT_SECONDS)
 
     async def fill(self, tenant_id: str, table: StagingTable, parquet: IO[bytes], size: int, *, within: timedelta) -> None:
-        """Makes `table` anew and loads the Parquet file (`size` bytes) into it, in one job. One that dies is followed by another, into
-        the same table: a load that failed has written nothing, and one that has written is never followed (WRITE_EMPTY).
+        """Creates `table` anew and loads the Parquet file (`size` bytes) into it in one job. A failed job is followed by another into the
+        same table: a failed load has written nothing, and a load that has written is never followed by another (WRITE_EMPTY).
 
-        Raises Unavailable if BigQuery does not answer, or all jobs die; then the table may be there or not, and `fill` may be called again.
+        Raises Unavailable if BigQuery does not answer or all jobs fail; the table may exist or not then, and `fill` may be called again.
         """
         await self.make(tenant_id, table)
         name = f"{self._bq.tenant(tenant_id)}.{table.name}"
@@ -88,7 +88,7 @@ class StagingTables:
         )
 
     async def drop(self, tenant_id: str, table: StagingTable) -> None:
-        """Takes the table away; nothing happens if there is none. Raises Unavailable if BigQuery does not answer."""
+        """Drops the table; does nothing if there is none. Raises Unavailable if BigQuery does not answer."""
         name = f"{self._bq.tenant(tenant_id)}.{table.name}"
 
         alone = self._alone(name)
@@ -100,7 +100,7 @@ class StagingTables:
         await self._bq.call("drop_staging", delete, seconds=SHORT_SECONDS)
 
     def _alone(self, name: str) -> Callable[[float], AbstractContextManager[None]]:
-        """One call at a time on a table. A call that is cancelled goes on in its thread, and would make again what is dropped beside it."""
+        """One call at a time on a table. A cancelled call continues in its thread, and could create again what is dropped meanwhile."""
         lock = self._locks.get(name)
         if lock is None:
             lock = self._locks[name] = threading.Lock()
@@ -124,7 +124,7 @@ def _load_config(table: StagingTable) -> bigquery.LoadJobConfig:
     config = bigquery.LoadJobConfig(
         source_format=bigquery.SourceFormat.PARQUET,
         schema=table.shape.bigquery,
-        # The table has just been made: a load that somehow ran twice is refused, never doubled.
+        # The table was just created empty: a load that ran twice is refused, never doubled.
         write_disposition=bigquery.WriteDisposition.WRITE_EMPTY,
         create_disposition=bigquery.CreateDisposition.CREATE_NEVER,
     )

@@ -1,4 +1,4 @@
-"""The step types, one module each. A new one is a module with a `parse`, and a line here."""
+"""The step types, one module each. To add one: a module with a `parse`, and an entry here."""
 
 from collections.abc import Mapping
 

@@ -1,4 +1,4 @@
-"""How a step uses a tenant's source: opened for it with the tenant's credentials, used in a worker thread, closed."""
+"""Lets a step use a tenant's source: opens it with the tenant's credentials, uses it in a worker thread, and closes it."""
 
 from collections.abc import Callable
 
@@ -7,7 +7,7 @@ from services.executor.templates.step import StepContext
 
 
 async def at_source[Answer](context: StepContext, source_type: SourceType, use: Callable[[Source, CheckCancelled], Answer]) -> Answer:
-    """What `use(source, check_cancelled)` answers, in a worker; the source is closed after it. Raises StepError; Unavailable."""
+    """The result of `use(source, check_cancelled)`, called in a worker; closes the source afterwards. Raises StepError; Unavailable."""
     source = await context.tools.sources.open(context.run.tenant_id, source_type)
 
     def work(check_cancelled: CheckCancelled) -> Answer:

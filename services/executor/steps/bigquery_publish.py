@@ -1,4 +1,6 @@
-"""`bigquery.publish`: one transaction puts what was staged and checked in place of what the run's days hold, unless the run has ended."""
+"""`bigquery.publish`: one transaction replaces the run's days in the tenant's table by the staged and checked rows, unless the run has
+ended.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,26 +18,28 @@ from services.platform.bigquery.ddl import Table
 from services.platform.bigquery.sql import Block, make_block
 
 DIGITS: Final = 6
-"""After the point, of money in a step's log line: what a sum of FLOAT64 has beyond them is noise."""
+"""Decimal places of money in a step's log line: further ones of a FLOAT64 sum are noise."""
 MAX_DAYS_NAMED: Final = 5
-"""In an error message."""
+"""Days named in an error message."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Publish:
-    """The step."""
+    """A step of type `bigquery.publish`."""
 
     OUTPUTS: ClassVar[Mapping[str, str]] = {}
     replacement: Replacement
     script: Block
-    """See `publish_script`."""
+    """Composed by `publish_script`."""
     meta: tuple[Table, ...]
-    """What else the script names: older ones lack a column of it."""
+    """Other tables that the script names; older ones lack a column of it."""
 
     async def run(self, context: StepContext) -> StepResult:
-        """See Step. Raises FenceLost if the run has ended; StepError if a day would lose too much, or a row is none of the run's."""
+        """Raises FenceLost if the run has ended; StepError if a day would lose too much, or if a row is outside the run's days or
+        provider.
+        """
         await self._make_tables(context)
-        # One at a time into a table: BigQuery cancels all but one of the transactions that change it, each after seconds of work.
+        # One publish into a table at a time: BigQuery would cancel all but one of the transactions, each after seconds of work.
         async with context.tools.publish_locks.of(context.run.tenant_id, self.replacement.table.name):
             try:
                 outcome = (await context.query(self.script, self._own(context))).only_row
@@ -53,7 +57,7 @@ class Publish:
         )
 
     async def dry_run(self, context: StepContext) -> StepDryRun:
-        """See Previewed."""
+        """Estimates the bytes that the script reads."""
         await self._make_tables(context)
         return StepDryRun(bytes_read=await context.dry_run(self.script, self._own(context)))
 
@@ -67,7 +71,7 @@ class Publish:
 
 
 def parse(section: Section, scope: Scope) -> Step:
-    """See StepType. Whatever cannot be composed into the fenced replace is refused here."""
+    """Refuses, with TemplateError, everything that cannot be composed into the fenced replace."""
     table = scope.table(section)
     if not scope.covers_days:
         raise section.error(f"bigquery.publish replaces days: the template must declare a parameter `{DAY}` of type {ParameterType.DATE}")
@@ -87,7 +91,7 @@ def parse(section: Section, scope: Scope) -> Step:
 
 
 def _rows(section: Section, scope: Scope, table: Table) -> Block:
-    """The query of the template, or all columns of the staging table as they stand."""
+    """The template's query, or all columns of the staging table unchanged."""
     if ("sql" in section.keys) == ("staging" in section.keys):
         raise section.error("bigquery.publish needs either `sql`, a query for the rows, or `staging`, whose rows are taken as they are")
     if "sql" in section.keys:
@@ -111,7 +115,7 @@ def _column(section: Section, key: str, table: Table, types: Sequence[str], *, r
 
 
 def _too_little(changes: Sequence[Mapping[str, Any]]) -> StepError | None:
-    """What to say where a day would lose more than half of its rows or of its cost before credits; None: it was not for that."""
+    """The error if a day would lose more than half of its rows or of its cost before credits, else None."""
     lost = [change for change in changes if change["is_too_little"]]
     if not lost:
         return None

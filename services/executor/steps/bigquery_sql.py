@@ -1,4 +1,6 @@
-"""`bigquery.sql`: a script of the template fills the run's own staging table from tables of the tenant's dataset, as the suite itself."""
+"""`bigquery.sql`: a script of the template fills the run's staging table from tables of the tenant's dataset, with the platform's
+identity.
+"""
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
@@ -16,32 +18,32 @@ ROWS, MISSING = "rows_staged", "missing"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Sql:
-    """The step."""
+    """A step of type `bigquery.sql`."""
 
     OUTPUTS: Mapping[str, str]
     block: Block
-    """A script whose last statement answers one row: `rows_staged INT64`, a column for each of FINDS, and `missing STRING`: what has to be
-    there first, in words for the tenant; NULL if nothing.
+    """A script whose last statement returns one row: `rows_staged INT64`, `missing STRING` (NULL, or why the run must wait, worded for the
+    tenant), and one column for each entry of OUTPUTS.
     """
     shape: StagingShape
     reads: tuple[Table, ...]
-    """The tenant's tables that the script reads: one that no run has made yet has no rows."""
+    """The tenant's tables that the script reads. One that no run has created yet counts as empty."""
 
     async def run(self, context: StepContext) -> StepResult:
-        """See Step. What is missing may come: another attempt may find it."""
+        """If data is `missing`, raises a retryable StepError: it may exist when another attempt runs."""
         async with self._staging(context) as (table, there):
-            [told] = (await there.query(self.block)).rows
-            if told[MISSING] is not None:
-                raise StepError(told[MISSING], is_retryable=True)
+            [answer] = (await there.query(self.block)).rows
+            if answer[MISSING] is not None:
+                raise StepError(answer[MISSING], is_retryable=True)
         return StepResult(
-            rows_processed=told[ROWS],
-            outputs={name: told[name] for name in self.OUTPUTS},
+            rows_processed=answer[ROWS],
+            outputs={name: answer[name] for name in self.OUTPUTS},
             staging=(table,),
             metadata={"staged_from": [one.name for one in self.reads], **context.days_not_over},
         )
 
     async def dry_run(self, context: StepContext) -> StepDryRun:
-        """See Previewed. It is taken to stage as much as it reads."""
+        """Assumes that the step stages as many bytes as it reads."""
         async with self._staging(context) as (table, there):
             size = await there.dry_run(self.block)
         return StepDryRun(
@@ -53,7 +55,7 @@ class Sql:
 
     @asynccontextmanager
     async def _staging(self, context: StepContext) -> AsyncIterator[tuple[StagingTable, StepContext]]:
-        """The run's own staging table, empty, and the context with it; dropped again if what is done with it fails."""
+        """The run's staging table, empty, and the context that includes it; dropped again on an error."""
         tools, tenant_id = context.tools, context.run.tenant_id
         table = self.shape.table(context.run.pipeline_logging_id, context.run.attempt)
         for read in self.reads:
@@ -68,7 +70,7 @@ class Sql:
 
 
 def parse(section: Section, scope: Scope) -> Step:
-    """See StepType."""
+    """Reads `sql`, `staging`, `reads` and `finds`. Raises TemplateError."""
     finds = section.section("finds", "finds")
     reads = section.texts("reads")
     for name in reads:

@@ -1,4 +1,6 @@
-"""`dq.checks`: one query measures all checks of the step; severity `error` fails the run, `warn` is only recorded."""
+"""`dq.checks`: one query measures all checks of the step; a failed check of severity `error` fails the run, one of `warn` is only
+recorded.
+"""
 
 import uuid
 from collections.abc import Mapping
@@ -23,7 +25,7 @@ CUSTOM = "custom"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Checks:
-    """The step."""
+    """A step of type `dq.checks`."""
 
     OUTPUTS: ClassVar[Mapping[str, str]] = {}
     query: Composed
@@ -34,7 +36,7 @@ class Checks:
     checks: tuple[Check, ...]
 
     async def run(self, context: StepContext) -> StepResult:
-        """See Step. The verdicts are recorded before they are acted upon."""
+        """Records the verdicts before it acts on them. Raises StepError if a check of severity error failed."""
         tools, run = context.tools, context.run
         await self._make_table(context)
         answer = await context.query(self.query.block, self.query.values)
@@ -42,11 +44,11 @@ class Checks:
         await tools.store.record_verdicts(run.tenant_id, [self._result(verdict, context) for verdict in verdicts])
         refuse_errors(verdicts)
         failed = [verdict for verdict in verdicts if not verdict.passed]
-        told = {"passed": len(verdicts) - len(failed), "warnings": [verdict.check.name for verdict in failed]}
-        return StepResult(metadata=told | shown_samples(verdicts))
+        summary = {"passed": len(verdicts) - len(failed), "warnings": [verdict.check.name for verdict in failed]}
+        return StepResult(metadata=summary | shown_samples(verdicts))
 
     async def dry_run(self, context: StepContext) -> StepDryRun:
-        """See Previewed."""
+        """Estimates the bytes that the query reads."""
         await self._make_table(context)
         return StepDryRun(bytes_read=await context.dry_run(self.query.block, self.query.values))
 
@@ -74,21 +76,21 @@ class Checks:
 
 
 def parse(section: Section, scope: Scope) -> Step:
-    """See StepType."""
+    """Reads `checks`, `staging`, `table`, `sample` and `sql`. Raises TemplateError."""
     published, entries = scope.table(section), section.sections("checks", "a check")
     if not entries:
         raise section.error("dq.checks needs at least one check in `checks`")
     kinds = [entry.text("kind", CUSTOM, among={CUSTOM, *KINDS}) for entry in entries]
     known = _known(section, scope, published) if set(kinds) != {CUSTOM} else None
     if known is None and (needless := {"staging", "sample"} & set(section.keys)):
-        told = "only declared checks read `staging` and `sample`: a custom block names its tables itself"
-        raise section.error(told, min(needless))
+        problem = "only declared checks read `staging` and `sample`: a custom block names its tables itself"
+        raise section.error(problem, min(needless))
     sample = read_columns(section, "sample", known.staging) if known else ()
     checks, rules, blocks = dict[str, Check](), dict[str, Rule](), dict[str, Block]()
     for entry, kind in zip(entries, kinds, strict=True):
         check = Check(name=entry.text("name"), severity=entry.text("severity", "error", among=SEVERITIES), expect=entry.text("expect", ""))
         if check.name in checks:
-            raise entry.error(f"the check {check.name} stands twice", "name")
+            raise entry.error(f"the check {check.name} occurs twice", "name")
         if known is None or kind == CUSTOM:
             entry.text("expect")
             holder = entry if entry.text("sql", "") else section

@@ -1,7 +1,6 @@
-"""The extract steps (`gcp.bigquery_extract`): rows of a tenant's own billing data, read with the tenant's own credentials, into a staging
-table of the run.
+"""The extract steps (`gcp.bigquery_extract`): read a tenant's own billing data, with the tenant's own credentials, into a staging table.
 
-Source -> Parquet on disk -> one load job. Which cloud it is, only the source knows: see `sources.source`.
+Source -> Parquet on disk -> one load job. Only the source knows which cloud it is, see `sources.source`.
 """
 
 import contextlib
@@ -21,18 +20,18 @@ from services.executor.templates.step import Scope, Step, StepContext, StepDryRu
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Extract:
-    """The step."""
+    """A step that reads a source."""
 
     source_type: SourceType
     shape: StagingShape
 
     @property
     def OUTPUTS(self) -> Mapping[str, str]:
-        """See Step."""
+        """The outputs of the source type."""
         return self.source_type.outputs
 
     async def run(self, context: StepContext) -> StepResult:
-        """See Step."""
+        """Reads the export into a file, then loads the file into the staging table. Raises StepError."""
         table = self.shape.table(context.run.pipeline_logging_id, context.run.attempt)
 
         def read(source: Source, check_cancelled: CheckCancelled) -> tuple[Export, Spooled]:
@@ -56,7 +55,7 @@ class Extract:
         )
 
     async def dry_run(self, context: StepContext) -> StepDryRun:
-        """See DryRunnable. The export is found as in a run, and not read."""
+        """Finds the export as a run does, and estimates it without reading."""
 
         def look(source: Source, check_cancelled: CheckCancelled) -> tuple[Export, Estimate]:
             export = source.find(_request(context), check_cancelled)
@@ -79,7 +78,7 @@ def _request(context: StepContext) -> ReadRequest:
 
 
 def extract_from(step_type: str, load: Callable[[], SourceType]) -> StepType:
-    """The step type of this name that reads the source type that `load` answers; it is asked as a template has such a step."""
+    """The step type of this name, for the source type returned by `load`, which is called when a template has such a step."""
 
     def parse(section: Section, scope: Scope) -> Step:
         source_type = load()

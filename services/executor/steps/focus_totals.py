@@ -1,7 +1,7 @@
-"""`gcp.focus_totals`: what the cloud's own FOCUS data says of the run's days, by day and currency, for a check that holds ours against it.
+"""`gcp.focus_totals`: the cloud's own FOCUS totals for the run's days, by day and currency, for a check that compares ours with them.
 
-It is asked with the tenant's own identity, and only if the run's parameter says so. The run does not depend on the answer: without one the
-step ends well, and says why there is none.
+They are read with the tenant's own identity, and only if the run's parameter asks for it. The run does not depend on them: without totals
+the step completes, and its metadata says why there are none.
 """
 
 import asyncio
@@ -22,14 +22,14 @@ from services.executor.templates.step import Scope, Step, StepContext, StepDryRu
 from services.platform.errors import ConvergenceError
 
 SECONDS = 120.0
-"""For the answer; at most half of what the step has, so that it is always this step that ends the wait, and not the run that fails."""
+"""Timeout of the query; at most half of the step's own timeout, so that this step ends the wait before the step fails."""
 
 _log = structlog.get_logger()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class FocusTotals:
-    """The step."""
+    """A step of type `gcp.focus_totals`."""
 
     OUTPUTS: ClassVar[Mapping[str, str]] = {
         "reported_totals": "ARRAY<STRUCT<day DATE, currency STRING, billed_cost NUMERIC>>",
@@ -38,10 +38,10 @@ class FocusTotals:
     }
     source_type: SourceType
     only_if: str
-    """The boolean parameter that asks for it."""
+    """The boolean parameter that enables it."""
 
     async def run(self, context: StepContext) -> StepResult:
-        """See Step. Raises nothing but what stops the run."""
+        """Returns the totals, or a note why there are none. Raises only what cancels the run."""
         report = await self._ask(context, lambda source, period, check_cancelled: source.focus_totals(period, check_cancelled))
         if isinstance(report, str):
             report = FocusReport(table=None, note=report)
@@ -55,7 +55,7 @@ class FocusTotals:
         )
 
     async def dry_run(self, context: StepContext) -> StepDryRun:
-        """See DryRunnable. What would keep a run from comparing is a note, as in the run."""
+        """Estimates the query; a reason why there would be no totals is a note, as in a run."""
         estimate = await self._ask(context, lambda source, period, check_cancelled: source.estimate_focus_totals(period, check_cancelled))
         if isinstance(estimate, str):
             return StepDryRun(bytes_read=0, cost_usd=0.0, metadata={"note": estimate})
@@ -64,10 +64,10 @@ class FocusTotals:
     async def _ask[Answer: (FocusReport, Estimate)](
         self, context: StepContext, ask: Callable[[FocusReporter, Period, CheckCancelled], Answer]
     ) -> Answer | str:
-        """The source's answer; or why there is none, a sentence for the tenant."""
+        """The source's result, or a sentence for the tenant that says why there is none."""
         period = context.period
         if period is None:
-            raise TypeError("the template is run for days")
+            raise TypeError("the template must run for days")
         if context.parameters[self.only_if] is not True:
             return f"Nothing was compared: the parameter {self.only_if} was not set to true."
 
@@ -83,13 +83,13 @@ class FocusTotals:
             return "Nothing was compared: the answer took too long."
         except (StepError, ConvergenceError) as error:
             return f"Nothing was compared: {error.message}"
-        except Exception:  # noqa: BLE001 - the comparison is beside the run, which must not fail for it
+        except Exception:  # noqa: BLE001 - the comparison is optional: the run must not fail because of it
             _log.exception("focus_totals_broke")
             return "Nothing was compared: something broke on our side."
 
 
 def focus_totals_from(step_type: str, load: Callable[[], SourceType]) -> StepType:
-    """The step type of this name that asks sources of the type that `load` answers."""
+    """The step type of this name, for sources of the type returned by `load`."""
 
     def parse(section: Section, scope: Scope) -> Step:
         only_if = section.text("only_if")

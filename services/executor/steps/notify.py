@@ -1,7 +1,7 @@
-"""`notify.slack`, `notify.webhook`, `notify.email`: hands a message about the run to the notifier, and is done.
+"""`notify.slack`, `notify.webhook`, `notify.email`: queue a message about the run and return.
 
-Meant for a template's epilogue: with `when: always` it tells how the run ends, with `when: on_failure` only that it failed. Where it stands
-in the run's work, the run is still RUNNING.
+Meant for a template's final steps: with `when: always` they report how the run ends, with `when: on_failure` only that it failed. Among the
+work steps, the run is still RUNNING.
 """
 
 from collections.abc import Mapping
@@ -20,24 +20,24 @@ RUN_WORDS = (
     *("tenant_id", "pipeline", "pipeline_logging_id", "attempt", "status"),
     *("rows_processed", "error_message", "started_at", "reported_at", "summary"),
 )
-"""What a message may name besides the template's parameters."""
+"""Names that a message may use besides the template's parameters."""
 ERROR_LENGTH = 1000
 SUBJECT_LENGTH = 200
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Notify:
-    """The step."""
+    """A step of a `notify` type."""
 
     OUTPUTS: ClassVar[Mapping[str, str]] = {}
     kind: NotificationKind
     message: MessageTemplate
     subject: MessageTemplate
     to: MessageTemplate
-    """EMAIL: an address, or the one parameter that holds it."""
+    """For EMAIL: an address, or the one parameter that holds it."""
 
     async def run(self, context: StepContext) -> StepResult:
-        """See Step. Waits for nothing and never fails: whether the message arrives is another story."""
+        """Never waits and never fails; delivery happens later."""
         report = report_of(context)
         words = _words(report, context)
         to = self.to.fill(words)
@@ -56,7 +56,7 @@ class Notify:
 
 
 def report_of(context: StepContext) -> Report:
-    """How the run stands at this step."""
+    """The run's state at this step."""
     run, outcome = context.run, context.outcome
     return Report(
         tenant_id=run.tenant_id,
@@ -79,17 +79,17 @@ def _words(report: Report, context: StepContext) -> dict[str, str]:
 
 
 def parse_slack(section: Section, scope: Scope) -> Step:
-    """See StepType."""
+    """A message for the tenant's Slack webhook."""
     return _notify(NotificationKind.SLACK, section, scope)
 
 
 def parse_webhook(section: Section, scope: Scope) -> Step:
-    """See StepType."""
+    """A message for the tenant's webhook."""
     return _notify(NotificationKind.WEBHOOK, section, scope)
 
 
 def parse_email(section: Section, scope: Scope) -> Step:
-    """See StepType. `to` is an address, or `{parameter}` of type email: such a parameter is checked when the run is asked for."""
+    """`to` is an address, or `{parameter}` of type email, which is checked when the run is requested."""
     to = section.text("to")
     emails = {f"{{{spec.name}}}" for spec in scope.parameters.values() if spec.type is ParameterType.EMAIL}
     if to not in emails and not EMAIL.fullmatch(to):

@@ -1,18 +1,18 @@
-"""The fenced replace, composed: the one script by which rows get from staging into a tenant's table.
+"""Composes the fenced replace: the only script that moves rows from staging into a tenant's table.
 
-    1. The run's fence row is made, OPEN, if the run is RUNNING and claimed by the publisher (x_meta_publish_fences).
-    2. One transaction: what the days hold is measured, they are deleted, the new rows inserted, the difference is measured, and last the
-       fence row is changed where it is still OPEN, made under the same claim, and no day would lose too much. No row changed: rollback.
+    1. The run's fence row is created, OPEN, if the run is RUNNING and claimed by this publisher (x_meta_publish_fences).
+    2. One transaction: measure what the days hold, delete it, insert the new rows, measure the difference, and last update the fence row
+       where it is still OPEN, has the same claim, and no day would lose too much. If no row was updated: rollback.
 
 Why it is safe
-    - A run that ends otherwise than by completing (cancel, reconcile, deadline, failure) has its fence closed before its row says so. That
-      UPDATE and the one in step 2 change the same row, so BigQuery runs them one after the other or cancels the transaction: once a run is
-      seen to have ended, nothing of it is published any more.
-    - The fence comes last, so it is held for the moment of the commit; and only publishing and ending runs change its table, so a publish
-      is cancelled only by another publish into its table, of which one always commits, or by the end of a run.
-    - Replayed, it replaces the rows with the same rows. Of two runs of one day BigQuery cancels one, as both delete, and its retry starts
-      from what the other one committed.
-    - A row outside the run's days, or of another provider, would not be replaced by the next run: ERROR ends the script, nothing changes.
+    - Before a run's row says FAILED or CANCELLED (cancel, reconcile, deadline, failure), its fence is closed. That UPDATE and the one in
+      step 2 change the same row, so BigQuery runs them one after the other or cancels the transaction: once a run is seen to have ended,
+      it publishes nothing more.
+    - The fence comes last, so it is held only for the commit. Only publishing and ending runs change its table, so a publish is cancelled
+      only by another publish into its table, of which one always commits, or by the end of a run.
+    - A replay replaces the rows by the same rows. Of two concurrent runs of one day BigQuery cancels one, as both delete; its retry starts
+      from what the other has committed.
+    - The next run would not replace a row outside the run's days, or of another provider: ERROR ends the script, and nothing changes.
 """
 
 from dataclasses import dataclass
@@ -27,34 +27,34 @@ OUTSIDE = "a row to publish lies outside the days or the provider of the run"
 """The text of the error that ends the script for such a row."""
 PARAMS = {"pipeline_logging_id": "STRING", "claimed_by": "STRING", "loaded_at": "TIMESTAMP", "first_day": "DATE", "last_day": "DATE"}
 ACCEPT_LESS = "accept_less"
-"""The parameter by which a caller says that days may lose more than half of what they hold."""
+"""The parameter by which a caller allows days to lose more than half of what they hold."""
 OWN = "_publish_own"
-"""The query parameter that holds the value of `OwnRows`."""
+"""The query parameter with the value of `OwnRows`."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Replacement:
-    """What a publish replaces, by the names of the table's columns. All names stand in our DDL."""
+    """What a publish replaces, by column names of the table. All names occur in our DDL."""
 
     table: Table
     day: str
-    """A DATE: rows of the run's days are replaced."""
+    """A DATE column: rows of the run's days are replaced."""
     own: OwnRows | None
-    """Which rows of these days are the template's; None: all."""
+    """Which rows of these days belong to the template; None: all."""
     currency: str | None
-    """What sums are kept apart by; None: the table has none."""
+    """The column by which sums are kept apart; None: the table has none."""
     cost: str | None
-    """Before credits: a day must not lose more than half of it, by size, unless the caller accepts less."""
+    """Cost before credits: a day must not lose more than half of it, in absolute terms, unless the caller accepts less."""
     net_cost: str | None
-    """Whose change is recorded for each day that was published before."""
+    """The column whose change is recorded for each day that was published before."""
 
 
 def publish_script(replacement: Replacement, rows: Block) -> Block:
-    """The script that puts `rows` (a query that yields every column of the table by name) in place of what the days hold.
+    """The script that replaces what the days hold by `rows`, a query that returns every column of the table by name.
 
-    Its last statement answers `published BOOL`, `rows_published INT64` and `changes`, one entry for each day and currency that held rows
-    before: `usage_date DATE, currency STRING, rows_before INT64, rows_after INT64, cost_before FLOAT64, cost_after FLOAT64,
-    net_before FLOAT64, net_after FLOAT64, is_too_little BOOL`. `cost_*` are sums of sizes. Too little: the day would lose more than half of
+    Its last statement returns `published BOOL`, `rows_published INT64` and `changes`, one entry for each day and currency that held rows
+    before: `usage_date DATE, currency STRING, rows_before INT64, rows_after INT64, cost_before FLOAT64, cost_after FLOAT64, net_before
+    FLOAT64, net_after FLOAT64, is_too_little BOOL`. `cost_*` are sums of absolute values. Too little: the day would lose more than half of
     its rows, or the currency all of its rows or more than half of its cost.
     """
     table, day = replacement.table, replacement.day
@@ -106,7 +106,7 @@ SELECT published, IF(published, inserted, 0) AS rows_published, changes""",
 
 
 def _changes(replacement: Replacement, of_the_run: str, query: str) -> str:
-    """What the days hold beside what they would hold: an array, empty for days that hold nothing yet."""
+    """An array of the days' figures before and after; empty for days that hold nothing yet."""
     return f"""ARRAY(
   SELECT AS STRUCT
     q.usage_date, q.currency, q.rows_before, q.rows_after, q.cost_before, q.cost_after, q.net_before, q.net_after,
@@ -140,7 +140,7 @@ def _changes(replacement: Replacement, of_the_run: str, query: str) -> str:
 
 def _measured(replacement: Replacement, alias: str) -> str:
     currency = f"{alias}.{replacement.currency}" if replacement.currency else "CAST(NULL AS STRING)"
-    # By size: a day of refunds must not lose them either.
+    # Absolute values: a day of refunds must not be lost either.
     cost = f"ABS(CAST({alias}.{replacement.cost} AS FLOAT64))" if replacement.cost else "0.0"
     net_cost = f"CAST({alias}.{replacement.net_cost} AS FLOAT64)" if replacement.net_cost else "0.0"
     return f"{alias}.{replacement.day} AS usage_date, {currency} AS currency, {cost} AS cost, {net_cost} AS net_cost"

@@ -13,11 +13,11 @@ from services.executor.templates.template import Template, parse_template
 from services.platform.bigquery.ddl import load_tables
 
 NOT_TEMPLATES = frozenset({"bigquery", "envoy", "cloud_scheduler"})
-"""Folders of configs/ that hold something else."""
+"""Folders of configs/ without templates."""
 
 
 class Templates(Protocol):
-    """Where to look templates up, now."""
+    """The current templates."""
 
     @property
     def templates(self) -> Mapping[PipelineName, Template]:
@@ -27,14 +27,14 @@ class Templates(Protocol):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Catalog:
-    """All templates. A broken one is missing in `templates`, and `broken` says why, by path."""
+    """All templates. A broken one is absent from `templates`; `broken` says why, by path."""
 
     templates: Mapping[PipelineName, Template]
     broken: Mapping[str, TemplateError]
 
 
 def load_catalog(configs: Path, step_types: Mapping[str, StepType]) -> Catalog:
-    """Reads every template below `configs`. Raises ValueError only for DDL that cannot be read: that is ours, not a template's."""
+    """Reads every template below `configs`. Raises ValueError only for unreadable DDL, which is ours and not a template's."""
     tables = load_tables(configs / "bigquery" / "tenant")
     shapes = [*load_tables(configs / "bigquery" / "staging").values(), *(table.staging for table in tables.values())]
     staging = {table.name: StagingShape.of(table) for table in shapes}
@@ -52,13 +52,13 @@ def load_catalog(configs: Path, step_types: Mapping[str, StepType]) -> Catalog:
             templates[name] = parse_template(name, section, replace(scope, folder=path.parent), step_types)
         except TemplateError as error:
             broken[source] = error
-        except Exception as error:  # noqa: BLE001 - whatever one file makes our code run into, the others can be run
+        except Exception as error:  # noqa: BLE001 - whatever error a file causes, the others can still be run
             broken[source] = TemplateError(f"{source}:1:1: it cannot be read ({type(error).__name__})")
     return Catalog(templates=templates, broken=broken)
 
 
 def carried_over(before: Catalog, now: Catalog) -> Catalog:
-    """What is read anew, but a template that has just been broken goes on as it was: a slip of the pen fails nobody's runs."""
+    """The new catalog, with the last good version of each template that has just been broken: a typo fails no runs."""
     broken = {name for source in now.broken if (name := PipelineName.parse(source.removesuffix(".yml")))}
     kept = {name: template for name, template in before.templates.items() if name in broken}
     return replace(now, templates={**kept, **now.templates})

@@ -1,4 +1,4 @@
-"""What a template's `parameters` say, as ParameterSpecs."""
+"""Reads a template's `parameters` as ParameterSpecs."""
 
 from datetime import date
 from zoneinfo import ZoneInfo
@@ -10,12 +10,12 @@ from services.platform.errors import InvalidArgument
 from services.platform.time_zones import zone_of
 
 ANY_DAY = date(2000, 1, 2)
-"""To see whether `yesterday` is a date."""
+"""Any date, to check whether a value such as `yesterday` is accepted."""
 CALENDAR = frozenset({ParameterType.DATE, ParameterType.MONTH})
 
 
 def read_parameters(section: Section) -> dict[str, ParameterSpec]:
-    """By name, in the file's order. Raises TemplateError for the first thing that is wrong with one."""
+    """By name, in the file's order. Raises TemplateError for the first one that is wrong."""
     return {name: _parameter(name, entry) for name, entry in section.named_sections("parameters", "a parameter").items()}
 
 
@@ -67,5 +67,5 @@ def _choices(section: Section, kind: ParameterType) -> tuple[str, ...]:
     if bool(choices) != (kind is ParameterType.CHOICE):
         raise section.error("a parameter of type choice, and no other, lists its `choices`", "choices" if choices else "type")
     if len(set(choices)) < len(choices):
-        raise section.error("one of the choices stands twice", "choices")
+        raise section.error("one of the choices occurs twice", "choices")
     return choices

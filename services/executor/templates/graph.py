@@ -1,4 +1,4 @@
-"""Whether a step runs, given how the steps before it ended, and in which order steps can."""
+"""The graph of steps: in which order they can run, and whether a step runs, given how the steps before it ended."""
 
 from collections.abc import Mapping
 from enum import StrEnum
@@ -10,19 +10,19 @@ from services.executor.records import StepStatus
 class When(StrEnum):
     """A step's condition, as a template writes it.
 
-    The first kind is the run's work. The others are its epilogue: they begin when all of the work has ended, so what they see does not
-    depend on which of two steps was faster. They run after a failure, a time that was up and a cancel, too.
+    ON_SUCCESS steps are the run's work. The others are its final steps: they begin when all work has ended, so what they see does not
+    depend on which of two steps was faster. They also run after a failure, a timeout or a cancel.
     """
 
     ON_SUCCESS = "on_success"
     """All steps that it needs are COMPLETED."""
     ON_FAILURE = "on_failure"
-    """Some step has FAILED, or the run was stopped."""
+    """A step has FAILED, or the run was stopped."""
     ALWAYS = "always"
 
 
 def should_run(*, needs: tuple[str, ...], when: When, ended: Mapping[str, StepStatus], stopped: bool = False) -> bool:
-    """True if the step is to run, false if it is to be SKIPPED. `ended` holds how every step it may look at has ended, by id."""
+    """True if the step runs, False if it is SKIPPED. `ended` holds the final status of every step that it depends on, by id."""
     if when is When.ALWAYS:
         return True
     if when is When.ON_FAILURE:
@@ -31,17 +31,17 @@ def should_run(*, needs: tuple[str, ...], when: When, ended: Mapping[str, StepSt
 
 
 def find_cycle(needs: Mapping[str, tuple[str, ...]]) -> list[str]:
-    """Steps that need each other in a circle, each the one after it, the first one again at the end; empty if there is none."""
+    """A cycle of steps, each needing the next, with the first one repeated at the end; empty if there is none."""
     try:
         TopologicalSorter(needs).prepare()
     except CycleError as error:
-        # graphlib names them the other way round: each is needed by the one after it.
+        # graphlib returns it in the opposite order: each is needed by the next.
         return list(reversed(error.args[1]))
     return []
 
 
 def topological_order(needs: Mapping[str, tuple[str, ...]]) -> list[str]:
-    """The steps, each after all that it needs; else as they come. `needs` must be without a circle."""
+    """The steps, each after those that it needs, otherwise in the given order. `needs` must have no cycle."""
     order, left = list[str](), list(needs)
     while left:
         step = next(one for one in left if all(need in order for need in needs[one]))
@@ -51,5 +51,5 @@ def topological_order(needs: Mapping[str, tuple[str, ...]]) -> list[str]:
 
 
 def ancestors(step: str, needs: Mapping[str, tuple[str, ...]]) -> frozenset[str]:
-    """All that a step needs, and that they need, and so on."""
+    """All steps that a step needs, directly or indirectly."""
     return frozenset(needs[step]).union(*(ancestors(need, needs) for need in needs[step]))

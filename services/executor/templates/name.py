@@ -1,16 +1,16 @@
-"""A pipeline's name, in the three ways it is written."""
+"""A pipeline's name, in its three spellings."""
 
 import re
 from dataclasses import dataclass
 from typing import Self
 
 SEGMENT = re.compile(r"[a-z][a-z0-9_]{0,62}")
-"""Of a path; without hyphens, so that `gcp-cost-billing` can be read back."""
+"""A segment of the name; without hyphens, so that `gcp-cost-billing` can be parsed."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, order=True)
 class PipelineName:
-    """Which template: `configs/{provider}/{domain}/{template}.yml`."""
+    """The name of a template: `configs/{provider}/{domain}/{template}.yml`."""
 
     provider: str
     """Lower-case, e.g. gcp."""
@@ -19,13 +19,13 @@ class PipelineName:
 
     @classmethod
     def parse(cls, text: str) -> Self | None:
-        """Reads `gcp/cost/billing` or `gcp-cost-billing`; the provider in either case. None for anything else."""
+        """Parses `gcp/cost/billing` or `gcp-cost-billing`; the provider in either case. None for anything else."""
         parts = text.split("/") if "/" in text else text.split("-")
         return cls.of(*parts) if len(parts) == 3 else None  # noqa: PLR2004 - provider, domain and template
 
     @classmethod
     def of(cls, provider: str, domain: str, template: str) -> Self | None:
-        """The name made of these three; None if one of them cannot be part of a name."""
+        """The name with these three segments; None if one of them is invalid."""
         provider = provider.lower()
         if not all(SEGMENT.fullmatch(part) for part in (provider, domain, template)):
             return None
@@ -33,7 +33,7 @@ class PipelineName:
 
     @property
     def credentials_provider(self) -> str:
-        """`GCP`, as the credentials service and x_meta_step_logs have it."""
+        """`GCP`, as in the credentials service and x_meta_step_logs."""
         return self.provider.upper()
 
     @property

@@ -1,4 +1,4 @@
-"""A template's parameters, and what a caller's JSON makes of them."""
+"""A template's parameters, and how a caller's JSON values are parsed."""
 
 import re
 from collections.abc import Collection, Iterable, Mapping
@@ -15,29 +15,29 @@ _DATE = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
 _MONTH = re.compile(r"\d{4}-(0[1-9]|1[0-2])", re.ASCII)
 STRING_LENGTH = 1024
 INTEGERS = range(-(2**53), 2**53 + 1)
-"""JSON numbers are doubles; beyond these they are not exact."""
+"""JSON numbers are doubles: integers outside this range are not exact."""
 YEARS = range(2000, 2100)
-"""A date before or after is a slip of the pen, and date arithmetic cannot overflow."""
+"""Dates outside are rejected as typos; date arithmetic cannot overflow."""
 
 
 DATE_WORDS = {"today": timedelta(0), "yesterday": timedelta(days=-1)}
-"""What a date may also be called, seen from the day in `ParameterSpec.zone`; `period` takes less for the days of a run."""
+"""Names for dates, relative to today in `ParameterSpec.zone`. `period` allows fewer of them for the days of a run."""
 MONTH_WORDS = {"this_month": 0, "last_month": -1}
-"""What a month may also be called."""
+"""Names for months."""
 
 
 class ParameterType(StrEnum):
-    """What a parameter takes."""
+    """The type of a parameter."""
 
     DATE = "date"
-    """YYYY-MM-DD, or a word of DATE_WORDS; a run's record shows the day that the word stood for."""
+    """YYYY-MM-DD, or a word of DATE_WORDS; a run's record holds the date that the word stood for."""
     MONTH = "month"
-    """YYYY-MM, or a word of MONTH_WORDS; the same holds."""
+    """YYYY-MM, or a word of MONTH_WORDS, recorded likewise."""
     STRING = "string"
     INTEGER = "integer"
     BOOLEAN = "boolean"
     CHOICE = "choice"
-    """One of the texts that the template lists."""
+    """One of the texts listed by the template."""
     TABLE = "table"
     EMAIL = "email"
 
@@ -51,28 +51,28 @@ SQL_TYPES = {
     ParameterType.CHOICE: "STRING",
     ParameterType.EMAIL: "STRING",
 }
-"""How a parameter reaches SQL. A table does not: no identifier is a query parameter."""
+"""GoogleSQL types of parameters. A table has none: no identifier is a query parameter."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ParameterSpec:
-    """One key of a run's body."""
+    """One parameter of a template."""
 
     name: str
     type: ParameterType
     required: bool = False
     default: str | int | bool | None = None
-    """Taken where the caller gives none, or null. A JSON value as a caller would write it, so it may be `yesterday`."""
+    """The value if the caller gives none, or null. A JSON value as a caller would write it, e.g. `yesterday`."""
     scheduled: str | None = None
-    """Taken before `default` for a scheduled run whose schedule gives none: there is nobody to ask. A JSON value, too."""
+    """The value for a scheduled run whose schedule gives none; takes precedence over `default`. A JSON value, too."""
     zone: tzinfo = UTC
-    """Where it is looked what day `today` is, for calls. A scheduled run looks at its slot's day in UTC."""
+    """The zone in which `today` is determined for calls. For a scheduled run it is the UTC day of the fire time."""
     choices: tuple[str, ...] = ()
     """For CHOICE."""
     description: str
 
     def parse(self, value: object, *, today: date | None = None) -> Value:
-        """One JSON value as this parameter takes it; without `today`, no `yesterday` fits. Raises ValueError, saying what does."""
+        """Parses one JSON value. Without `today`, words such as `yesterday` are refused. Raises ValueError, saying what is accepted."""
         if self.type is ParameterType.CHOICE:
             if not isinstance(value, str) or value not in self.choices:
                 raise ValueError(f"use one of {', '.join(self.choices)}.")
@@ -90,13 +90,13 @@ def resolve(  # noqa: PLR0913 - what a value depends on, each given apart so tha
     unfilled: Collection[str] = (),
     path: str = "parameters.",
 ) -> dict[str, Value]:
-    """All declared parameters with their values, defaults filled in, `yesterday` and the like as the dates they are.
+    """All declared parameters with their values; defaults are filled in, and words such as `yesterday` become dates.
 
-    `now` is the moment of the call; `fire_day` the UTC day of a scheduled run's slot. `scheduled`: a schedule starts the run.
-    `unfilled` may be missing: for them no default is filled in.
+    `now` is the time of the call; `fire_day` the UTC day of a scheduled run's fire time. `scheduled`: a schedule starts the run. Parameters
+    in `unfilled` get no default.
 
-    `given` holds JSON values as protobuf's Struct has them: every number is a float. Raises InvalidArgument, naming `{path}{name}`, for an
-    undeclared key, a missing required one, and a value that does not fit.
+    `given` holds JSON values as in a protobuf Struct: every number is a float. Raises InvalidArgument, naming `{path}{name}`, for an
+    undeclared key, a missing required parameter, and a value that does not fit.
     """
     declared = {spec.name: spec for spec in specs}
     for name in given:
@@ -118,7 +118,7 @@ def resolve(  # noqa: PLR0913 - what a value depends on, each given apart so tha
 
 
 def parse(kind: ParameterType, value: object, *, today: date | None = None) -> Value:
-    """One JSON value as its type; without `today` a date must be one. Raises ValueError, saying what it takes."""
+    """Parses one JSON value of type `kind`. Without `today`, only a date is a date. Raises ValueError, saying what is accepted."""
     if kind is ParameterType.DATE:
         return _date(value, today)
     if kind is ParameterType.MONTH:
@@ -141,7 +141,7 @@ def parse(kind: ParameterType, value: object, *, today: date | None = None) -> V
 
 
 def to_json(values: Mapping[str, Value]) -> dict[str, str | int | bool]:
-    """The values as x_meta_pipeline_runs.parameters holds them; what has no value is left out."""
+    """The values as stored in x_meta_pipeline_runs.parameters; parameters without a value are left out."""
     return {name: value.isoformat() if isinstance(value, date) else value for name, value in values.items() if value is not None}
 
 

@@ -1,9 +1,10 @@
-"""The days that a run covers: the parameter `date`, or each day from `start_date` to `end_date`, where its template declares them.
+"""The days that a run covers: the parameter `date`, or every day from `start_date` to `end_date`, in templates that declare them.
 
-These three names mean this in every template: that is how `overlap: refuse` and SQL (as @first_day and @last_day) know a run's days.
+These three names have this meaning in every template: `overlap: refuse` and SQL (as @first_day and @last_day) derive a run's days from
+them.
 
-Days are UTC days, whatever zone a schedule lives in: that is what exports and tables are cut by. What is loaded of a day that is not over
-is part of it, so such a day must be asked for by its date; `today`, and any default that means it, is refused.
+Days are UTC days, whatever timezone a schedule has: exports and tables are partitioned by UTC days. Data of a day that is not over is
+incomplete, so such a day must be given as a date; `today`, and a default that means it, is refused.
 """
 
 from collections.abc import Mapping
@@ -21,8 +22,8 @@ TODAY = "today"
 
 
 def has_period(types: Mapping[str, ParameterType]) -> bool:
-    """Whether a template with these parameters is run for days. Raises ValueError, saying what is missing, for one that declares only half
-    of what it takes.
+    """True if a template with these parameters runs for days. Raises ValueError, saying what is missing, if it declares only some of the
+    parameters.
     """
     if wrong := [name for name in (DAY, *RANGE) if types.get(name, ParameterType.DATE) is not ParameterType.DATE]:
         raise ValueError(f"the parameter {wrong[0]} must be of type {ParameterType.DATE}")
@@ -33,7 +34,7 @@ def has_period(types: Mapping[str, ParameterType]) -> bool:
 
 
 def check_defaults(specs: Mapping[str, ParameterSpec]) -> None:
-    """Raises ValueError, saying what is right, for a template whose days are seen from another zone than UTC, or are `today` by default."""
+    """Raises ValueError, saying what is right, for a period parameter with a timezone other than UTC, or with `today` as default."""
     for spec in (specs[name] for name in (DAY, *RANGE) if name in specs):
         if str(spec.zone) != "UTC":
             raise ValueError(f"the days of a run are UTC days, so {spec.name} has no timezone: leave {spec.zone} away")
@@ -42,7 +43,7 @@ def check_defaults(specs: Mapping[str, ParameterSpec]) -> None:
 
 
 def check_days(given: Mapping[str, object], values: Mapping[str, Value], now: datetime, *, path: str = "parameters.") -> None:
-    """Raises InvalidArgument, naming `{path}{name}`, where a day of the run is `given` as `today`, or its value is still to come."""
+    """Raises InvalidArgument, naming `{path}{name}`, if a day of the run is `given` as `today`, or lies in the future."""
     today = utc_day(now)
     for name in (DAY, *RANGE):
         if given.get(name) == TODAY:
@@ -59,7 +60,7 @@ def check_days(given: Mapping[str, object], values: Mapping[str, Value], now: da
 
 
 def days_not_over(parameters: Mapping[str, object], began: datetime) -> list[date]:
-    """Which days were not over as a run with these parameters, as its record has them, began. None for a run that is not for days."""
+    """The days that were not over when a run with these recorded parameters began. Empty for a run that does not cover days."""
     try:
         values = {name: parse(ParameterType.DATE, parameters[name]) if name in parameters else None for name in (DAY, *RANGE)}
         period = period_of(values, most_days=366)
@@ -69,14 +70,14 @@ def days_not_over(parameters: Mapping[str, object], began: datetime) -> list[dat
 
 
 def unfilled(given: Mapping[str, object]) -> tuple[str, ...]:
-    """Which of the three get no default: whoever gives some of them means these."""
+    """Which of the three get no default: if any of date/start_date/end_date is given, none of the three gets its default."""
     names = (DAY, *RANGE)
     return names if any(given.get(name) is not None for name in names) else ()
 
 
 def period_of(values: Mapping[str, Value], *, most_days: int = MAX_DAYS, path: str = "parameters.") -> Period | None:
-    """The days that these parameters mean; None for a template without `date`. Raises InvalidArgument, naming `{path}{name}`, unless they
-    mean either one day, or at most `most_days` in order.
+    """The days of these parameters; None for a template without `date`. Raises InvalidArgument, naming `{path}{name}`, unless they are
+    either one day, or a range in order of at most `most_days` days.
     """
     if DAY not in values:
         return None

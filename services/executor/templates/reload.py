@@ -1,4 +1,4 @@
-"""The catalog as the files are now: whoever adds or mends a template need not restart the executor."""
+"""Reloads the catalog when files change: a new or corrected template needs no restart."""
 
 import asyncio
 import contextlib
@@ -17,16 +17,16 @@ from services.platform import metrics
 from services.platform.periodic import Periodic
 
 FILES = ("*/*/*.yml", "*/*/*.sql")
-"""Templates, their SQL, and the DDL; what is mounted as a link is followed."""
+"""Templates, their SQL, and the DDL; symbolic links are followed."""
 
 _log = structlog.get_logger()
 
 
 class ReloadingCatalog:
-    """Looks at the files every `poll_seconds`, and reads all anew when one has changed. A run goes on with the template it began with."""
+    """Polls mtime and size every `poll_seconds` and reloads all templates on a change. Running runs keep their template."""
 
     def __init__(self, configs: Path, step_types: Mapping[str, StepType], *, poll_seconds: float) -> None:
-        """Reads the templates. Raises ValueError for DDL that cannot be read."""
+        """Loads the templates. Raises ValueError for unreadable DDL."""
         self._configs, self._step_types = configs, step_types
         self._periodic = Periodic("templates", (self._look, poll_seconds))
         self._seen = _stamps(configs)
@@ -47,13 +47,13 @@ class ReloadingCatalog:
 
     async def _look(self) -> None:
         try:
-            # Taken before the files are read: what changes in between is read again.
+            # Taken before the files are read: a change in between triggers another reload.
             stamps = await asyncio.to_thread(_stamps, self._configs)
             if stamps != self._seen:
                 found = await asyncio.to_thread(load_catalog, self._configs, self._step_types)
                 self._now, self._seen = carried_over(self._now, found), stamps
                 _tell(self._now)
-        except (ValueError, OSError) as error:  # what stands in the files, in words for the operator; they are looked at again
+        except (ValueError, OSError) as error:  # the operator reads it in the log; the files are checked again
             _log.error("templates_unreadable", problem=str(error))
 
 
@@ -66,7 +66,7 @@ def _tell(catalog: Catalog) -> None:
 
 
 def _stamps(configs: Path) -> dict[str, tuple[int, int]]:
-    """When each file was last changed, in ns, and its size in bytes."""
+    """Each file's mtime in ns and size in bytes."""
     found = dict[str, tuple[int, int]]()
     for path in (path for pattern in FILES for path in configs.glob(pattern)):
         with contextlib.suppress(FileNotFoundError):

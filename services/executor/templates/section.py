@@ -1,4 +1,4 @@
-"""YAML that remembers where it stood, so that whatever is wrong in a template is named with file, line and column."""
+"""YAML with positions, so that an error in a template is reported with file, line and column."""
 
 from collections.abc import Collection
 from pathlib import Path
@@ -11,14 +11,14 @@ type Scalar = str | int | float | bool | None
 
 
 class TemplateError(ValueError):
-    """A template cannot be used. The message begins with `file:line:column:`, both from 1, as compilers and editors have it."""
+    """A template is invalid. The message begins with `file:line:column:`, both counted from 1, as in compilers and editors."""
 
 
 class Section:
-    """A mapping of a YAML file. Whoever reads it asks for every key it knows, then calls `finish`, which refuses the others."""
+    """A mapping of a YAML file, read strictly: keys not read before `finish()` raise TemplateError."""
 
     def __init__(self, node: yaml.Node, source: str, what: str) -> None:
-        """`what` says in messages what it is, e.g. `a step`. Raises TemplateError if the node is no mapping, or has a key twice."""
+        """`what` describes it in messages, e.g. `a step`. Raises TemplateError if the node is no mapping, or has a key twice."""
         self.source, self._node, self._what = source, node, what
         if not isinstance(node, yaml.MappingNode):
             raise self.error(f"{what} must be a mapping", node)
@@ -27,14 +27,14 @@ class Section:
             if not isinstance(key, yaml.ScalarNode):
                 raise self.error(f"{what} has a key that is no text", key)
             if key.value in self._nodes:
-                raise self.error(f"{key.value} stands twice", key)
+                raise self.error(f"{key.value} occurs twice", key)
             self._nodes[key.value] = value
         self._key_nodes = {key.value: key for key, _ in node.value}
         self._asked: set[str] = set()
 
     @classmethod
     def read(cls, path: Path, source: str, what: str) -> Self:
-        """The file's one mapping. Raises TemplateError for what is no YAML."""
+        """The file's one mapping. Raises TemplateError for invalid YAML."""
         try:
             node = yaml.compose(path.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
         except yaml.MarkedYAMLError as error:
@@ -46,27 +46,27 @@ class Section:
         return cls(node, source, what)
 
     def error(self, message: str, at: yaml.Node | str | None = None) -> TemplateError:
-        """A TemplateError where the value of the key `at` stands, else where the section does."""
+        """A TemplateError at the value of the key `at`, else at the section."""
         node = self._nodes.get(at) if isinstance(at, str) else at
         return TemplateError(f"{_place(self.source, (node or self._node).start_mark)}: {message}")
 
     def scalar(self, key: str, default: Scalar = None) -> Scalar:
-        """The value as YAML reads it; `default` if the key is not there. Raises TemplateError if it is a list or a mapping."""
+        """The value as YAML parses it; `default` if the key is absent. Raises TemplateError for a list or a mapping."""
         node = self._ask(key)
         if node is None:
             return default
         try:
             value: object = SafeConstructor().construct_object(node)
-        except Exception:  # noqa: BLE001 - PyYAML raises whatever its own code runs into, e.g. for `!!int ""`
+        except Exception:  # noqa: BLE001 - PyYAML raises errors of any type, e.g. for `!!int ""`
             value = node
         if isinstance(node, yaml.ScalarNode) and not isinstance(value, str | int | float | bool | None):
-            return str(node.value)  # a date: YAML would make an object of it, a template means its text
+            return str(node.value)  # a date: YAML would parse it, a template means its text
         if not isinstance(value, str | int | float | bool | None):
             raise self.error(f"{key} must be a single value", node)
         return value
 
     def text(self, key: str, default: str | None = None, *, among: Collection[str] = ()) -> str:
-        """A string. Raises TemplateError if there is none and no `default`, or if it is not `among` the allowed ones."""
+        """A string. Raises TemplateError if it is absent without a `default`, or not `among` the allowed ones."""
         value = self.scalar(key, default)
         if value is None:
             raise self.error(f"{self._what} needs `{key}`")
@@ -77,7 +77,7 @@ class Section:
         return value
 
     def integer(self, key: str, default: int | None = None, *, least: int = 1, most: int = 86_400) -> int:
-        """A whole number between `least` and `most`. Raises TemplateError otherwise."""
+        """An integer between `least` and `most`. Raises TemplateError otherwise."""
         value = self.scalar(key, default)
         if value is None:
             raise self.error(f"{self._what} needs `{key}`")
@@ -86,14 +86,14 @@ class Section:
         return value
 
     def flag(self, key: str, *, default: bool = False) -> bool:
-        """True or false."""
+        """True or False. Raises TemplateError otherwise."""
         value = self.scalar(key, default)
         if not isinstance(value, bool):
             raise self.error(f"{key} must be true or false", key)
         return value
 
     def texts(self, key: str) -> tuple[str, ...]:
-        """A list of strings; empty if the key is not there."""
+        """A list of strings; empty if the key is absent."""
         entries = self._sequence(key)
         for entry in entries:
             if not isinstance(entry, yaml.ScalarNode):
@@ -101,11 +101,11 @@ class Section:
         return tuple(str(entry.value) for entry in entries)
 
     def sections(self, key: str, what: str) -> list[Self]:
-        """A list of mappings; empty if the key is not there."""
+        """A list of mappings; empty if the key is absent."""
         return [type(self)(entry, self.source, what) for entry in self._sequence(key)]
 
     def named_sections(self, key: str, what: str) -> dict[str, Self]:
-        """A mapping of names to mappings; empty if the key is not there."""
+        """A mapping of names to mappings; empty if the key is absent."""
         node = self._ask(key)
         if node is None:
             return {}
@@ -113,7 +113,7 @@ class Section:
         return {name: outer.section(name, what) for name in outer.keys}
 
     def section(self, key: str, what: str) -> Self:
-        """The mapping at `key`. Raises TemplateError if there is none."""
+        """The mapping at `key`. Raises TemplateError if it is absent."""
         node = self._ask(key)
         if node is None:
             raise self.error(f"{self._what} needs `{key}`")
@@ -125,7 +125,7 @@ class Section:
         return list(self._nodes)
 
     def finish(self) -> None:
-        """Raises TemplateError for the first key that nobody has asked for."""
+        """Raises TemplateError for the first key that was not read."""
         for key, node in self._key_nodes.items():
             if key not in self._asked:
                 raise self.error(f"{self._what} has no `{key}`", node)

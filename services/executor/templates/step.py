@@ -1,4 +1,4 @@
-"""What a step type is made of."""
+"""The interface of step types: what a step gets, what it returns, and how it is parsed."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -22,18 +22,18 @@ from services.platform.bigquery.sql import Block, parse_blocks
 from services.platform.clock import Clock
 
 RUN_VALUES = {"tenant_id": "STRING", "pipeline_id": "STRING", "pipeline_logging_id": "STRING", "attempt": "INT64", "loaded_at": "TIMESTAMP"}
-"""What every SQL block of a template may declare as a parameter, besides the template's parameters and what earlier steps found out."""
+"""Parameters that every SQL block may declare, besides the template's parameters and the outputs of earlier steps."""
 
 
 PERIOD_VALUES = {"first_day": "DATE", "last_day": "DATE"}
-"""And these, in a template that is run for days (see `period`)."""
+"""And these, in a template that runs for days (see `period`)."""
 
 
 class Notifications(Protocol):
-    """Takes what is to be told about runs."""
+    """Accepts notifications about runs."""
 
     def accept(self, notification: Notification) -> bool:
-        """Returns at once: whether it will be tried to deliver it."""
+        """Queues a notification and returns at once: False if it was dropped."""
         ...
 
 
@@ -50,7 +50,7 @@ class Toolbox:
     clock: Clock
     spool_dir: Path
     publish_locks: KeyedLocks
-    """Of publishing into a tenant's table."""
+    """One lock for each tenant's table, for publishing into it."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -64,32 +64,32 @@ class StepContext:
     timeout_seconds: int
     parameters: Mapping[str, Value]
     period: Period | None
-    """The days that the run covers, if its template is run for days."""
+    """The days that the run covers; None if its template does not run for days."""
     outputs: Mapping[str, object]
-    """What the steps before it, which it needs, found out, by name."""
+    """Outputs, by name, of the earlier steps that it needs."""
     staging: tuple[StagingTable, ...]
-    """What the steps before it have filled."""
+    """Staging tables that the earlier steps have filled."""
     outcome: RunOutcome
-    """In the epilogue, what the run is about to end as, in words for the tenant; RUNNING before that."""
+    """For final steps: how the run is about to end, worded for the tenant. RUNNING before that."""
     tools: Toolbox
 
     @property
     def days_not_over(self) -> dict[str, list[str]]:
-        """For a step's metadata: which of the run's days were not over as it began, so that only part of them can be read; empty: none."""
+        """For a step's metadata: the run's days that were not over when it began, so that their data is incomplete. Empty: none."""
         days = self.period.not_over(self.run.started_at) if self.period else []
         return {"days_not_over": [day.isoformat() for day in days]} if days else {}
 
     async def query(self, block: Block, own: Mapping[str, object] | None = None) -> QueryResult:
-        """Runs a block of the template in the tenant's dataset, on the run's own staging tables; the job is stopped with the step.
+        """Runs a block of the template in the tenant's dataset, on the run's staging tables; cancelling the step cancels the job.
 
-        `own`: parameters that only the step knows. Raises as BigQuery.query does.
+        `own`: parameters of the step itself. Raises as BigQuery.query does.
         """
         dataset = self.tools.bq.tenant(self.run.tenant_id)
         params = self._params(block, own or {})
         return await self.tools.bq.query_job(bind(block, self.staging), params, dataset=dataset, seconds=self.timeout_seconds)
 
     async def dry_run(self, block: Block, own: Mapping[str, object] | None = None) -> int:
-        """The bytes that BigQuery says such a query would read. Nothing is run. Raises as BigQuery.query does."""
+        """Estimated bytes that the query would read; nothing is run. Raises as BigQuery.query does."""
         dataset = self.tools.bq.tenant(self.run.tenant_id)
         return await self.tools.bq.dry_run(bind(block, self.staging), self._params(block, own or {}), dataset=dataset)
 
@@ -108,75 +108,77 @@ class StepContext:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StepResult:
-    """What a step that worked has to tell."""
+    """The result of a step that succeeded."""
 
     rows_processed: int | None = None
     outputs: Mapping[str, object] = field(default_factory=dict)
-    """For the steps after it, by name; as the type's FINDS promises."""
+    """Outputs for later steps, by name, with the types of OUTPUTS."""
     staging: tuple[StagingTable, ...] = ()
-    """What it has filled; dropped when the run ends."""
+    """Staging tables that it has filled; dropped when the run ends."""
     metadata: Mapping[str, Any] = field(default_factory=dict)
     """For the step's log line; JSON values, no secrets."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StepDryRun:
-    """What a step would read."""
+    """The estimate of a step."""
 
     bytes_read: int
-    """As it is estimated, without what the steps before it would stage."""
+    """The estimate, without what earlier steps would stage."""
     cost_usd: float | None = None
-    """By the prices of what it reads; None: it is a query of ours, and costs what BigQuery charges for one."""
+    """At the prices of what it reads; None: it is a query of ours, at BigQuery's price."""
     staging: tuple[StagingTable, ...] = ()
-    """Made empty, so that the SQL of the steps after it can be looked at; dropped afterwards."""
+    """Created empty, so that the SQL of later steps can be analyzed; dropped afterwards."""
     staged_bytes: int = 0
-    """That would be in them."""
+    """Estimated bytes that would be staged in them."""
     metadata: Mapping[str, Any] = field(default_factory=dict)
     """JSON values, no secrets."""
 
 
 @runtime_checkable
 class DryRunnable(Protocol):
-    """A step that can tell what it would read."""
+    """A step that can estimate what it would read."""
 
     async def dry_run(self, context: StepContext) -> StepDryRun:
-        """Looks, and changes nothing but empty staging tables. `context.outputs` holds zeros. Raises StepError for what `run` would."""
+        """Estimates; changes nothing but empty staging tables. `context.outputs` holds zeros. Raises StepError where `run` would."""
         ...
 
 
 class Step(Protocol):
-    """A step, as its part of a template made it. Frozen: one serves all runs."""
+    """A step, parsed from a template. Frozen: one object serves all runs."""
 
     @property
     def OUTPUTS(self) -> Mapping[str, str]:
-        """What it finds out, name to GoogleSQL type: later steps' SQL may declare these as parameters."""
+        """Output names -> GoogleSQL types; later steps' SQL may use them as @parameters."""
         ...
 
     async def run(self, context: StepContext) -> StepResult:
-        """Does the work. Raises StepError; anything else that is raised is a bug or a dependency that does not answer.
+        """Does the work. Raises StepError; any other exception is a bug or a dependency that does not answer.
 
-        May be called again after it failed: what it leaves behind must not disturb the next try.
+        May be called again after a failure: what a try leaves behind must not disturb the next one.
         """
         ...
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Scope:
-    """What a step may refer to while a template is read."""
+    """What a step may refer to while its template is read."""
 
     folder: Path
-    """The template's."""
+    """The template's folder."""
     parameters: Mapping[str, ParameterSpec]
     covers_days: bool = False
-    """It is run for days. See `period`."""
+    """True if the template runs for days, see `period`."""
     outputs: Mapping[str, str]
-    """What the steps that come before find out, name to GoogleSQL type."""
+    """Outputs of the steps before it, name to GoogleSQL type."""
     staging: Mapping[str, StagingShape]
     tables: Mapping[str, Table]
     """The tables of a tenant's dataset, by name."""
 
     def block(self, section: Section, key: str = "sql") -> Block:
-        """The SQL block that `key` names as `file.sql#block`. Raises TemplateError if it is not there or wants a parameter nobody gives."""
+        """The SQL block that `key` names as `file.sql#block`. Raises TemplateError if it does not exist or declares an unknown
+        parameter.
+        """
         file, _, name = section.text(key).partition("#")
         path = self.folder / file
         if Path(file).name != file or not path.is_file():
@@ -201,4 +203,4 @@ class Scope:
 
 
 type StepType = Callable[[Section, Scope], Step]
-"""Reads what a template says for a step of this type. Raises TemplateError."""
+"""Parses a step of this type from its section. Raises TemplateError."""

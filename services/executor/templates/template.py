@@ -1,4 +1,4 @@
-"""Templates: what `configs/{provider}/{domain}/{template}.yml` says, read strictly."""
+"""Templates: parses `configs/{provider}/{domain}/{template}.yml`, strictly."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -16,7 +16,7 @@ from services.executor.templates.step import Scope, Step, StepType
 
 
 class Overlap(StrEnum):
-    """What happens to a run while another one of the pipeline works on one of its days."""
+    """What happens to a run that covers a day of another active run of the pipeline."""
 
     ALLOW = "allow"
     """Both run; publishing is fenced and replaces whole days."""
@@ -32,25 +32,25 @@ class TemplateStep:
     index: int
     """From 0, in the file's order."""
     needs: tuple[str, ...]
-    """Ids of steps that must have ended first; without a circle."""
+    """Ids of steps that must have ended first; acyclic."""
     ancestors: frozenset[str]
-    """These, and what they need, and so on: what it can learn from."""
+    """All steps that it needs, directly or indirectly: the ones whose outputs it can use."""
     when: When
     attempts: int
-    """How often it is tried in all, if what went wrong can heal."""
+    """How often it is tried in all, if its error is retryable."""
     timeout_seconds: int
     """For each try."""
     action: Step
 
     @property
     def is_work(self) -> bool:
-        """Whether it is part of the run's work; if not, of the epilogue."""
+        """True for a step of the run's work, False for a final step."""
         return self.when is When.ON_SUCCESS
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _DeclaredStep:
-    """A step of a template as far as the order of steps is concerned."""
+    """A declared step, as far as the order of steps is concerned."""
 
     id: str
     section: Section
@@ -70,37 +70,37 @@ class Template:
     name: PipelineName
     description: str
     timeout_seconds: int
-    """A run is failed this long after it began, waiting included."""
+    """A run fails this long after it began, waiting included."""
     parameters: tuple[ParameterSpec, ...]
     most_days: int
-    """That one run may cover, if it covers days. See `period`."""
+    """Maximum number of days of one run, if it covers days. See `period`."""
     overlap: Overlap
     steps: tuple[TemplateStep, ...]
-    """Each after those that it needs; else in the file's order."""
+    """Each after those that it needs, otherwise in the file's order."""
 
     def values_of(
         self, given: Mapping[str, object], *, now: datetime, fire_day: date | None = None, scheduled: bool = False
     ) -> dict[str, Value]:
-        """A run's parameters, defaults filled in. Raises InvalidArgument; see `parameters.resolve`."""
+        """A run's parameters, defaults filled in. Raises InvalidArgument, see `parameters.resolve`."""
         return resolve(self.parameters, given, now=now, fire_day=fire_day, scheduled=scheduled, unfilled=unfilled(given))
 
     def check_days(self, given: Mapping[str, object], values: Mapping[str, Value], *, now: datetime) -> None:
-        """Raises InvalidArgument for days that are not to be loaded at `now`; see `period`."""
+        """Raises InvalidArgument for days that must not be loaded at `now`, see `period`."""
         if self.covers_days:
             check_days(given, values, now)
 
     @property
     def covers_days(self) -> bool:
-        """Whether it is run for days. See `period`."""
+        """True if it runs for days, see `period`."""
         return any(spec.name == DAY for spec in self.parameters)
 
     def period_of(self, values: Mapping[str, Value]) -> Period | None:
-        """The days that a run with these parameters covers. Raises InvalidArgument; see `period`."""
+        """The days that a run with these parameters covers. Raises InvalidArgument, see `period`."""
         return period_of(values, most_days=self.most_days)
 
 
 def parse_template(name: PipelineName, section: Section, scope: Scope, step_types: Mapping[str, StepType]) -> Template:
-    """One file's template. Raises TemplateError for the first thing that is wrong with it."""
+    """Parses one file. Raises TemplateError for the first error in it."""
     parameters = read_parameters(section)
     timeout = section.integer("timeout_seconds", 3600)
     overlap, most_days = _period(section, parameters)
@@ -138,7 +138,7 @@ def _steps(section: Section, scope: Scope, step_types: Mapping[str, StepType], t
         if not SEGMENT.fullmatch(identity):
             raise entry.error(f"the id `{identity}` must be lower-case letters, digits and underscores", "id")
         if identity in wanted:
-            raise entry.error(f"the id `{identity}` stands twice", "id")
+            raise entry.error(f"the id `{identity}` occurs twice", "id")
         when = When(entry.text("when", When.ON_SUCCESS, among=tuple(When)))
         wanted[identity] = _DeclaredStep(id=identity, section=entry, index=index, needs=entry.texts("needs"), when=when)
     if not wanted:
@@ -147,11 +147,11 @@ def _steps(section: Section, scope: Scope, step_types: Mapping[str, StepType], t
         _check_needs(one, wanted)
     needs = {identity: one.needs for identity, one in wanted.items()}
     if round_ := find_cycle(needs):
-        raise wanted[round_[0]].section.error(f"steps need each other in a circle: {' -> '.join(round_)}", "needs")
+        raise wanted[round_[0]].section.error(f"steps need each other in a cycle: {' -> '.join(round_)}", "needs")
     steps, producers = dict[str, TemplateStep](), dict[str, str]()
     for identity in topological_order(needs):
         one, earlier = wanted[identity], ancestors(identity, needs)
-        # The epilogue also runs when those before it have failed: then nothing is found out.
+        # Final steps also run when the steps before them have failed and have no outputs.
         found = {name: kind for other in earlier for name, kind in steps[other].action.OUTPUTS.items()} if one.is_work else {}
         step = _step(one, replace(scope, outputs=found), earlier=earlier, step_types=step_types, timeout=timeout)
         for name in step.action.OUTPUTS:

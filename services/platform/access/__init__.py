@@ -1,3 +1,3 @@
-"""Who calls, and what they may do: `control` proves the caller of every RPC, by API key, admin key or certificate; `caller` holds who it
-is while the RPC runs.
+"""Authentication and authorization: `control` authenticates the caller of every RPC by API key, admin key or certificate; `caller` holds
+the authenticated caller while the RPC runs.
 """

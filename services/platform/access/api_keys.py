@@ -1,7 +1,7 @@
 """The shape of an API key: `{tenant_id}_api_v1_{32 random base62 digits}{6 check digits}`.
 
-The tenant's name in front is for people who find a key somewhere. The 32 digits are 190 random bits. The check digits (CRC-32 of all before
-them) tell a mistyped key without any I/O. Keys that the subscription system issued look otherwise; they are only looked up by their hash.
+The tenant id in front tells a person who finds a key whose it is. The 32 digits are 190 random bits. The check digits (CRC-32 of everything
+before them) detect a mistyped key without I/O. Keys issued by the subscription system have another format; they are only looked up by hash.
 """
 
 import hashlib
@@ -16,13 +16,13 @@ _OURS = re.compile(rf"[a-z0-9_]+_api_v1_[0-9A-Za-z]{{{_RANDOM + _CHECK}}}")
 
 
 def new_api_key(tenant_id: str) -> str:
-    """A key nobody has had before."""
+    """A new random key."""
     text = f"{tenant_id}_api_v1_" + "".join(secrets.choice(_DIGITS) for _ in range(_RANDOM))
     return text + _check_digits(text)
 
 
 def is_mistyped(api_key: str) -> bool:
-    """True for a key of our own shape whose check digits are wrong: no need to ask anyone."""
+    """True for a key of our format whose check digits are wrong. No look-up is needed for it."""
     return _OURS.fullmatch(api_key) is not None and _check_digits(api_key[:-_CHECK]) != api_key[-_CHECK:]
 
 

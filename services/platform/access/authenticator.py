@@ -1,4 +1,4 @@
-"""Asks auth who holds an API key. The key itself never travels."""
+"""Authenticates API keys by calling auth. Only the key's hash is sent."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -22,7 +22,9 @@ class RemoteAuthenticator:
         self._stub = AuthenticationServiceStub(channel)
 
     async def authenticate(self, api_key_sha256: str) -> KeyHolder:
-        """See `access.Authenticator`. Raises Unavailable if auth does not answer."""
+        """The tenant and scopes of the key with this hash. Raises Unauthenticated for an unknown key, Unavailable if auth does not
+        answer.
+        """
         answer = await self._stub.AuthenticateApiKey(messages.AuthenticateApiKeyRequest(api_key_sha256=api_key_sha256))
         return KeyHolder(
             tenant_id=answer.tenant_id,
@@ -34,7 +36,9 @@ class RemoteAuthenticator:
         )
 
     async def changes(self) -> AsyncIterator[str]:
-        """See `access.WatchedAuthenticator`. Empty whenever listening begins anew. Never ends."""
+        """Tenants whose keys or status have changed; an empty string after each (re)connect, when changes may have been missed. Never
+        ends.
+        """
         for wait in backoff(first=0.5, most=5.0):
             try:
                 async for change in self._stub.WatchKeyChanges(messages.WatchKeyChangesRequest()):

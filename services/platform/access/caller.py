@@ -1,4 +1,4 @@
-"""Who makes the call that is being answered. Set by `access.control`, read by servicers."""
+"""The caller of the RPC in progress. Set by `access.control`, read by servicers."""
 
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -10,25 +10,25 @@ USER_ID_LENGTH = 128
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Caller:
-    """A proven caller."""
+    """An authenticated caller."""
 
     tenant_id: str | None = None
     """The API key's tenant; None for admins and services."""
     api_key_id: str | None = None
     scopes: tuple[str, ...] = ()
-    """What the API key was issued with; empty: the default, see `scopes`."""
+    """The API key's scopes; empty: the defaults, see `scopes`."""
     admin_role: str | None = None
     service: str | None = None
     """The calling service, by its certificate."""
     user_id: str | None = None
-    """`X-User-ID`: what the frontend says, unverified."""
+    """`X-User-ID`: set by the frontend, not verified."""
 
 
 _current: ContextVar[Caller] = ContextVar("caller")
 
 
 def current_caller() -> Caller:
-    """The caller of the RPC that this task answers. Raises LookupError outside an RPC."""
+    """The caller of the RPC that this task serves. Raises LookupError outside an RPC."""
     return _current.get()
 
 
@@ -38,7 +38,7 @@ def set_caller(caller: Caller) -> None:
 
 
 def check_user_id(value: str) -> str | None:
-    """`X-User-ID` as it may be stored; None if there is none. Raises InvalidArgument if it is too long or not printable."""
+    """`X-User-ID` as stored; None if absent. Raises InvalidArgument if it is too long or not printable."""
     if len(value) > USER_ID_LENGTH or not value.isprintable():
         raise InvalidArgument("X-User-ID", f"use at most {USER_ID_LENGTH} printable characters.")
     return value or None

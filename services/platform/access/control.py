@@ -1,4 +1,4 @@
-"""Proves who calls, against the rule in the proto, before anything else in the request is looked at."""
+"""Authenticates the caller and applies the access rule of the proto, before anything else in the request is read."""
 
 import hmac
 import time
@@ -28,7 +28,7 @@ SAN_SUFFIX = ".convergence.internal"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class KeyHolder:
-    """What auth knows of an API key that is active and not expired."""
+    """The holder of an API key that is active and not expired."""
 
     tenant_id: str
     api_key_id: str
@@ -36,28 +36,30 @@ class KeyHolder:
     tenant_active: bool
     subscription_active: bool
     expires_at: datetime | None = None
-    """Its last moment; None: it has none."""
+    """When the key expires; None: never."""
 
 
 class Authenticator(Protocol):
     """Auth itself, or its client."""
 
     async def authenticate(self, api_key_sha256: str) -> KeyHolder:
-        """Who holds the key with this hash. Raises Unauthenticated if nobody does (any more)."""
+        """The holder of the key with this SHA-256. Raises Unauthenticated if the key is unknown, revoked or expired."""
         ...
 
 
 class WatchedAuthenticator(Authenticator, Protocol):
-    """One that also tells what is not as it was."""
+    """An authenticator that also reports changes, so that cached answers can be invalidated."""
 
     def changes(self) -> AsyncIterator[str]:
-        """Tenants whose keys or standing have changed, as it happens; empty: something may have been missed, so anybody's."""
+        """Tenants whose keys or status have changed, as they change. An empty string: changes may have been missed, invalidate every
+        tenant.
+        """
         ...
 
 
 class AccessControl:
-    """The step that proves the caller. Remembers a key's answer for `key_cache_seconds`, never longer than 5 seconds nor than the key
-    lives; that a key is not known is remembered as long, apart from the others, so that whoever guesses cannot push good answers out.
+    """The interceptor that authenticates the caller. Caches the holder of a key for `key_cache_seconds`, at most 5 seconds and not beyond
+    the key's expiry. Unknown keys are cached as long in a cache of their own, so that guessed keys cannot evict valid ones.
     """
 
     def __init__(
@@ -84,7 +86,7 @@ class AccessControl:
         rule = rule_of(call.method) if call.method is not None else None
         kind = rule.WhichOneof("caller") if rule is not None else None
         if rule is None or kind is None:
-            raise PermissionDenied("CALLER_DENIED", f"{call.path} has no access rule in its proto, so nobody may call it.")
+            raise PermissionDenied("CALLER_DENIED", f"{call.path} has no access rule in its proto, so every call is refused.")
         if kind == "service":
             caller = _service_caller(call, rule)
         elif kind == "admin":
@@ -96,7 +98,7 @@ class AccessControl:
         yield
 
     def forget(self, tenant_id: str) -> None:
-        """Forgets what is remembered of the tenant's keys; of all if it is empty."""
+        """Invalidates cached keys of the tenant; of all tenants if `tenant_id` is empty."""
         self._holders.invalidate_if(lambda holder: tenant_id in {"", holder.tenant_id})
 
     def _admin_caller(self, call: Call, rule: access_pb2.Allow) -> Caller:
@@ -105,7 +107,7 @@ class AccessControl:
             raise Unauthenticated("ADMIN_KEY_MISSING", f"Send an admin key of role {rule.admin.role} in X-Admin-Key.")
         roles = _roles_of(hash_key(key), self._admin_keys)
         if not roles:
-            # Only now: whoever shows bad keys behind Cloud Scheduler's address must not stop its jobs.
+            # Counted only now: bad API keys sent from Cloud Scheduler's address must not block its jobs.
             address = client_address(call)
             self._refuse_if_throttled(address)
             self._throttle.failed(address, self._monotonic())
@@ -125,7 +127,7 @@ class AccessControl:
                 "TENANT_MISMATCH", "This API key belongs to another tenant. Use the tenant_id that the key was issued for."
             )
         if not holder.tenant_active:
-            raise PermissionDenied("TENANT_NOT_ACTIVE", "This tenant is not ACTIVE. Ask whoever runs the service to activate it.")
+            raise PermissionDenied("TENANT_NOT_ACTIVE", "This tenant is not ACTIVE. Ask the operator of this service to activate it.")
         if not holder.subscription_active:
             raise PermissionDenied("SUBSCRIPTION_NOT_ACTIVE", "This tenant has no ACTIVE subscription. Renew it and try again.")
         if not may(rule.tenant.scope, holder.scopes):
@@ -136,7 +138,7 @@ class AccessControl:
 
     async def _holder(self, key: str, address: str) -> KeyHolder:
         hashed = hash_key(key)
-        # A key that was just accepted is not held up by somebody else's failures behind the same address.
+        # A key that was accepted just now is not throttled because of failures of another client behind the same address.
         if (known := self._holders.get_cached(hashed)) is not None and not self._has_expired(known):
             return known
         self._refuse_if_throttled(address)
@@ -154,7 +156,7 @@ class AccessControl:
         try:
             return await self._authenticator.authenticate(hashed)
         except Unauthenticated:
-            # Only auth's own word is remembered: a remembered refusal that renewed itself would never end for whoever keeps trying.
+            # Only auth's own answer is cached. Caching a cached refusal again would renew it for ever while the client keeps trying.
             self._unknown.put(hashed, value=True)
             raise
 
@@ -170,7 +172,7 @@ class AccessControl:
 
 
 def _roles_of(hashed: str, keys: tuple[AdminKey, ...]) -> set[str]:
-    # Every key is compared, each in constant time, so that timing tells nothing.
+    # Every key is compared, each in constant time: the time taken reveals nothing.
     return {key.role for key in keys if hmac.compare_digest(key.sha256, hashed)}
 
 
@@ -183,7 +185,7 @@ def _service_caller(call: Call, rule: access_pb2.Allow) -> Caller:
 
 
 def peer_name(call: Call) -> str | None:
-    """The name in the peer's certificate, e.g. `executor` for `executor.convergence.internal`; None without one of ours."""
+    """The service name in the peer's certificate, e.g. `executor` for `executor.convergence.internal`; None without such a certificate."""
     for value in call.context.auth_context().get("x509_subject_alternative_name", ()):
         name: str = value.decode() if isinstance(value, bytes) else value
         if name.endswith(SAN_SUFFIX):
@@ -192,7 +194,7 @@ def peer_name(call: Call) -> str | None:
 
 
 def client_address(call: Call) -> str:
-    """Where the call came from: the address that the gateway saw (the last entry of X-Forwarded-For), else the peer's own."""
+    """The client's address: as the gateway saw it (the last entry of X-Forwarded-For), else the peer's own."""
     if peer_name(call) == "gateway":
         forwarded = call.metadata.get("x-forwarded-for", "").rsplit(",", 1)[-1].strip()
         if forwarded:

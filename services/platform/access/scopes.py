@@ -1,16 +1,16 @@
-"""What an API key may do."""
+"""The scopes of API keys."""
 
 from collections.abc import Collection
 from typing import Final
 
 SCOPES: Final = ("credentials:write", "pipelines:run", "runs:read", "schedules:write")
-"""All that a key may be issued with."""
+"""All scopes that a key can have."""
 DEFAULT_SCOPES: Final = frozenset({"credentials:write", "pipelines:run", "runs:read", "schedules:write"})
-"""What a key without scopes may do. The subscription system writes keys without any, and the documented flows have to work with them: so
-these are the four that the flows need, written out. A scope that is invented later is never implied.
+"""The scopes of a key that was stored without any. The subscription system stores keys without scopes, and the documented flows must work
+with them; so these are the four scopes that the flows need, listed. A scope that is added later is never part of the default.
 """
 
 
 def may(scope: str, scopes: Collection[str]) -> bool:
-    """Whether a key that was issued with `scopes` may do what needs `scope`; an empty `scope` is for every key."""
+    """True if a key with these `scopes` may make calls that need `scope`. An empty `scope` is open to every key."""
     return not scope or scope in (scopes or DEFAULT_SCOPES)

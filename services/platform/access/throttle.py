@@ -1,4 +1,4 @@
-"""Slows down whoever tries keys: after too many refused ones, an address has to wait."""
+"""Slows down clients that guess keys: after too many refused keys an address has to wait."""
 
 import math
 from collections import OrderedDict
@@ -6,7 +6,7 @@ from datetime import timedelta
 
 
 class FailureThrottle:
-    """A bucket of `per_minute` failures an address, refilled evenly. Remembers the `size` addresses that failed last."""
+    """A token bucket of `per_minute` failures an address, refilled evenly. Keeps the `size` addresses that failed most recently."""
 
     def __init__(self, *, per_minute: int, size: int = 10_000) -> None:
         self._most = float(per_minute)

@@ -1,8 +1,8 @@
-"""Appends rows to an append-only table of the tenants' datasets: streamed where BigQuery keeps streamed rows, else by INSERT.
+"""Appends rows to an append-only table of the tenants' datasets: by streaming, or by INSERT while the table is young.
 
-Streaming costs no job and waits for no other statement, but for some minutes after a table was made, made again or altered, BigQuery may
-refuse its rows or take them and lose them ("Streaming data into BigQuery", metadata errors for streaming inserts). So the age of the table
-is looked at first, and what a stream refuses is inserted: no row is lost for the way it went.
+Streaming costs no job and waits for no other statement. But for some minutes after a table was created, re-created or altered, BigQuery may
+refuse streamed rows, or accept and lose them ("Streaming data into BigQuery", metadata errors for streaming inserts). So the table's age is
+read first, and rows that a stream refuses are inserted. No row is lost because it was streamed.
 """
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -18,14 +18,16 @@ from services.platform.clock import Clock, SystemClock
 from services.platform.group_commit import GroupCommits
 
 AGE_KNOWN_SECONDS = 60.0
-"""A table that is dropped and made again is seen to be young after so long."""
+"""Seconds for which a table's age is cached: after that, a table that was dropped and re-created is recognised as young."""
 KNOWN_DATASETS = 10_000
 
 type Row = Mapping[str, Any]
 
 
 class AppendOnlyTable:
-    """One such table in all tenants' datasets. Rows are JSON values by column; two with the same `key` column are one row to readers."""
+    """One append-only table, in all tenants' datasets. Rows are JSON values by column; readers treat two rows with the same `key` as
+    one.
+    """
 
     def __init__(
         self,
@@ -37,8 +39,8 @@ class AppendOnlyTable:
         add_columns: Callable[[str], Awaitable[object]] | None = None,
         clock: Clock | None = None,
     ) -> None:
-        """`insert` takes the rows as its only parameter. `add_columns(dataset)` is called before rows are inserted that a stream has
-        refused: the table may be older than one of its columns.
+        """`insert` takes the rows as its only parameter. `add_columns(dataset)` is called before rows that a stream has refused are
+        inserted: the table may lack a newer column.
         """
         self._bq, self._table, self._key, self._insert_block, self._add_columns = bq, table, key, insert, add_columns
         [self._param] = insert.params
@@ -48,15 +50,15 @@ class AppendOnlyTable:
         self._inserts: GroupCommits[str, Row, None] = GroupCommits(self._insert, before_flush=self._wait_for_budget)
 
     async def append(self, dataset: str, rows: Sequence[Row], *, is_new: bool = False) -> None:
-        """Appends `rows` in `dataset` (`project.dataset`); what others append there meanwhile by INSERT shares the next statement.
+        """Appends `rows` in `dataset` (`project.dataset`). Concurrent INSERTs into the same dataset share one statement.
 
-        `is_new`: the caller has just made the table. Raises as `BigQuery.query` does: NotFound without the table.
+        `is_new`: the caller has just created the table. Raises as `BigQuery.query` does, e.g. NotFound if there is no such table.
         """
         if is_new:
             self._is_old.put(dataset, value=False)
         if not self._refused.get_cached(dataset) and await self._is_old.get(dataset, self._look):
             try:
-                # What is NULL is left out: the table may be older than the column.
+                # NULLs are left out: the table may lack the column.
                 filled = [{name: value for name, value in row.items() if value is not None} for row in rows]
                 await self._bq.stream(f"{dataset}.{self._table}", filled, [row[self._key] for row in rows])
             except (NotFound, RowsRefused) as refusal:
@@ -68,12 +70,12 @@ class AppendOnlyTable:
         await self._inserts.submit_all(dataset, rows)
 
     async def _look(self, dataset: str) -> bool:
-        """Whether the table has been there for long enough, by its metadata: no statement, no cost."""
+        """True if the table is old enough to stream to, by its metadata: no statement, no cost."""
         name = f"{dataset}.{self._table}"
         try:
             there = await self._bq.call("get_table", lambda left: self._bq.client.get_table(name, timeout=left, retry=NO_RETRY))
         except NotFound:
-            return False  # the INSERT says so, if it is really not there
+            return False  # if the table does not exist, the INSERT reports it
         return there.created is None or self._clock.now() - there.created >= timedelta(seconds=self._bq.stream_after_seconds)
 
     async def _wait_for_budget(self, dataset: str) -> None:
@@ -83,6 +85,6 @@ class AppendOnlyTable:
         try:
             await self._bq.query(self._insert_block, {self._param: rows}, dataset=dataset)
         except BadRequest as error:
-            # One bad row must not take its neighbours with it.
+            # One bad row must not fail the rows beside it.
             return [error] if len(rows) == 1 else [(await self._insert(dataset, [row]))[0] for row in rows]
         return [None] * len(rows)

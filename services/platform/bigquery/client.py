@@ -1,7 +1,7 @@
 """The only caller of BigQuery's client.
 
-A statement is a named block with typed parameters. It is sent again, with jitter, while what went wrong can heal and its deadline has not
-passed; so every mutating block has to be safe to replay, and says in its comment why it is. Every submission is counted.
+A statement is a named block with typed parameters. It is retried with jitter while its error is transient and its deadline has not passed.
+So every mutating block must be safe to replay, and its comment says why it is. Every submission is counted.
 """
 
 import asyncio
@@ -35,8 +35,9 @@ from services.platform.errors import Unavailable
 from services.platform.settings import ServiceSettings
 
 CHUNK_BYTES = 8 * 2**20
-"""What is uploaded at once is held in memory, twice, by every run that loads; the client's own 100 MB would be most of what a run needs.
-BigQuery takes multiples of 256 KiB ("Resumable uploads")."""
+"""Bytes of an upload chunk. Each loading run holds a chunk in memory twice; the client's default of 100 MB would be most of a run's memory.
+BigQuery requires a multiple of 256 KiB ("Resumable uploads").
+"""
 
 _log = structlog.get_logger()
 
@@ -50,14 +51,14 @@ def _count(block: Block) -> None:
 
 
 class BigQuery:
-    """One process's way to BigQuery. Blocking calls run in a bounded pool of threads; leaving the context waits for them."""
+    """A process's BigQuery client. Blocking calls run in a bounded thread pool; leaving the context waits for them."""
 
     def __init__(self, settings: ServiceSettings, *, service: str) -> None:
         self._settings = settings
         self._rate_limiter = DmlRateLimiter(statements=settings.dml_statements_per_10_seconds)
         self._labels = {"service": service, "managed-by": "convergence"}
         self._pool = ThreadPoolExecutor(settings.bigquery_threads, thread_name_prefix="bigquery")
-        # On GCP: the application's default credentials. The emulator's address is read from BIGQUERY_EMULATOR_HOST by the client itself.
+        # On GCP: application default credentials. Google's client reads the emulator's address from BIGQUERY_EMULATOR_HOST.
         credentials = AnonymousCredentials() if settings.bigquery_emulator_host else None  # type: ignore[no-untyped-call]
         options = {"api_endpoint": settings.bigquery_emulator_host} if settings.bigquery_emulator_host else None
         self.client = bigquery.Client(project=settings.project, location=settings.location, credentials=credentials, client_options=options)
@@ -68,17 +69,17 @@ class BigQuery:
 
     @property
     def statement_deadline_seconds(self) -> float:
-        """How long a short statement may take with all its retries."""
+        """Deadline in seconds of a short statement, retries included."""
         return self._settings.bigquery_deadline_seconds
 
     @property
     def script_seconds(self) -> float:
-        """How long a script of some statements, a transaction say, may take with all its retries."""
+        """Deadline in seconds of a script of several statements, such as a transaction, retries included."""
         return self._settings.bigquery_script_seconds
 
     @property
     def stream_after_seconds(self) -> float:
-        """How old a table has to be before rows are streamed to it."""
+        """Age in seconds from which rows are streamed to a table."""
         return self._settings.stream_after_seconds
 
     def control(self) -> str:
@@ -86,11 +87,11 @@ class BigQuery:
         return f"{self._settings.project}.{self._settings.control_dataset}"
 
     def tenant(self, tenant_id: str) -> str:
-        """`project.dataset` of a tenant's dataset. `tenant_id` has been checked where the request came in."""
+        """`project.dataset` of a tenant's dataset. `tenant_id` was checked when the request arrived."""
         return f"{self._settings.datasets_project}.{tenant_id}"
 
     async def query_job(self, block: Block, params: Mapping[str, object], *, dataset: str, seconds: float) -> QueryResult:
-        """As `query`, for what takes long: a job with an id of ours, as in `run_job`."""
+        """As `query`, for long statements: runs as a job with an id chosen here, see `run_job`."""
         config = self._config(block, params, dataset)
 
         def insert(job_id: str, timeout: float) -> bigquery.QueryJob:
@@ -114,11 +115,11 @@ class BigQuery:
         waits: Iterator[float] | None = None,
         max_jobs: int | None = None,
     ) -> Answer:
-        """Runs a job to its end, in `seconds`. See `SentJob` for `insert` and `read`, and `call` for `written`.
+        """Runs a job to its end within `seconds`. `SentJob` describes `insert` and `read`, `call` describes `written`.
 
-        A poll that fails is made again; a job that has died of what another may be spared is followed by a new one, after the next of
-        `waits` and at most `max_jobs` in all. A job that is waited for no more, because the task was cancelled or time is up, is stopped
-        (best effort: one that is ending anyway ends). Raises Unavailable where no job could be brought to its end, else the job's error.
+        A failed poll is repeated. A job that ended with a retryable error is followed by a new job after the next of `waits`, with at most
+        `max_jobs` in all. If the task is cancelled or time runs out, the job is cancelled (best effort). Raises Unavailable if no job could
+        be completed, else the job's own error.
         """
         deadline = time.monotonic() + seconds
         for number, wait in enumerate(waits or backoff(first=0.1, most=8.0), 1):
@@ -132,7 +133,7 @@ class BigQuery:
                 if number == max_jobs or time.monotonic() + wait >= deadline:
                     raise unavailable(what, died.__cause__) from died
             except (asyncio.CancelledError, Unavailable):
-                # First the flag: a thread that is still handing the job in sees it.
+                # Set the flag first: a thread that is still submitting the job sees it.
                 job.abandon()
                 await self.cancel_job(job.job_id)
                 raise
@@ -141,9 +142,9 @@ class BigQuery:
         raise AssertionError("backoff never ends")
 
     async def dry_run(self, block: Block, params: Mapping[str, object], *, dataset: str) -> int:
-        """The bytes that BigQuery says the block would read, without running it; of a script only what BigQuery can foresee.
+        """Estimated bytes that the block would read, without running it; for a script, only what BigQuery can estimate.
 
-        It costs nothing and changes nothing, so it is counted as no statement. Raises as `query` does.
+        Free of charge and without effect, so it is not counted as a statement. Raises as `query` does.
         """
         config = self._config(block, params, dataset)
         config.dry_run = True
@@ -155,7 +156,7 @@ class BigQuery:
         return await self.call(f"dry_run_{block.name}", send)
 
     async def cancel_job(self, job_id: str) -> None:
-        """Asks BigQuery to stop a job. Nothing happens if it has ended, or cannot be found or reached: then it ends by itself."""
+        """Asks BigQuery to cancel a job. Does nothing if the job has ended, does not exist or cannot be reached."""
         with contextlib.suppress(google.GoogleAPICallError, Unavailable):
             await self.call(
                 "cancel_job", lambda timeout: self.client.cancel_job(job_id, timeout=timeout, retry=NO_RETRY), seconds=CANCEL_SECONDS
@@ -171,12 +172,12 @@ class BigQuery:
         )
 
     async def query(self, block: Block, params: Mapping[str, object], *, dataset: str, seconds: float | None = None) -> QueryResult:
-        """Runs a block whose bare table names stand in `dataset` (`project.dataset`).
+        """Runs a block. Its bare table names are resolved in `dataset` (`project.dataset`).
 
-        `seconds` bounds it with all its retries and polls (default: the setting for short statements, or that for scripts); at the end
-        the job is stopped, if its id is known. Raises Unavailable when it could not be done in that time: whether it ran then is unknown,
-        and the same ids may be sent again. Raises NotFound for a missing dataset or table, and BigQuery's own error for what no retry
-        heals.
+        `seconds` is the deadline including retries and polls; default: the setting for short statements, or the one for scripts. At the
+        deadline the job is cancelled if its id is known. Raises Unavailable if the deadline passed: the statement may or may not have run,
+        and the same statement may be sent again. Raises NotFound for a missing dataset or table, and BigQuery's own error if it is not
+        retryable.
         """
         config = self._config(block, params, dataset)
 
@@ -192,13 +193,13 @@ class BigQuery:
         return await self.call(block.name, send, seconds=usual if seconds is None else seconds, written=_tables(block, dataset))
 
     async def wait_for_budget(self, block: Block, *, dataset: str) -> None:
-        """Returns when the budget of the tables that the block changes has room for it, so that a batch may gather until then."""
+        """Waits until the rate limit of the tables that the block changes allows another statement; a batch can grow until then."""
         await self._wait_for(_tables(block, dataset), math.inf)
 
     async def stream(self, table: str, rows: Sequence[Mapping[str, object]], ids: Sequence[str]) -> None:
-        """Appends rows (JSON values) to `project.dataset.table` with `ids` as insert ids, so that a replay is dropped.
+        """Appends rows (JSON values) to `project.dataset.table` with `ids` as insert ids, by which BigQuery drops duplicates of a replay.
 
-        Only for append-only logs of tables that have existed for a while: BigQuery may refuse a table just made (NotFound), and streamed
+        Only for append-only tables that have existed for some minutes: BigQuery may refuse rows for a new table (NotFound), and streamed
         rows cannot be changed for up to 90 minutes. Raises RowsRefused, else as `query` does.
         """
 
@@ -213,10 +214,11 @@ class BigQuery:
     async def call[Answer](
         self, what: str, send: Callable[[float], Answer], *, seconds: float | None = None, written: Sequence[str] = ()
     ) -> Answer:
-        """Runs the blocking `send(timeout in seconds)` in the pool, again while its error is transient and the deadline has not passed.
+        """Runs the blocking `send(timeout in seconds)` in the pool, and retries it while its error is transient and the deadline has not
+        passed.
 
-        `written`: one entry a statement, the table that it changes; it waits for their budget. Raises Unavailable at the deadline; any
-        other error as it is.
+        `written`: the table that each statement changes, one entry a statement; the call waits for their rate limit. Raises Unavailable at
+        the deadline; any other error unchanged.
         """
         deadline = time.monotonic() + (self.statement_deadline_seconds if seconds is None else seconds)
         for wait in backoff():
@@ -240,7 +242,7 @@ class BigQuery:
         raise AssertionError("backoff never ends")
 
     async def _wait_for(self, written: Sequence[str], deadline: float) -> bool:
-        """Waits for the tables' budget, which others may take first; False if that would be later than `deadline`."""
+        """Waits for the tables' rate limit, which others may use up first. False if the wait would end after `deadline`."""
         while (wait := self._rate_limiter.wait(written, time.monotonic())) > 0:
             if time.monotonic() + wait >= deadline:
                 return False
@@ -257,7 +259,7 @@ class BigQuery:
 
 
 def _in_time[Answer](send: Callable[[float], Answer], deadline: float) -> Answer:
-    """Sends, with what time is left when a thread is free: nobody waits any more for what would begin after the deadline."""
+    """Calls `send` with the time that is left once a thread is free. Does not start after the deadline: the caller is gone."""
     left = deadline - time.monotonic()
     if left <= 0:
         raise TimeoutError
@@ -266,7 +268,7 @@ def _in_time[Answer](send: Callable[[float], Answer], deadline: float) -> Answer
 
 
 def _end_by_itself(config: bigquery.QueryJobConfig, seconds: float) -> None:
-    """Has BigQuery stop the job too, best effort: this process may be gone by then, or may never have heard the job's id."""
+    """Sets the job's own timeout at BigQuery (best effort), in case this process dies or never learns the job's id."""
     config.job_timeout_ms = math.ceil(seconds * 1000)
 
 

@@ -1,6 +1,7 @@
-"""Our DDL, as files: one `CREATE TABLE IF NOT EXISTS` each, a column a line; or one `CREATE OR REPLACE VIEW`, its columns in comments.
+"""Our DDL files: each holds one `CREATE TABLE IF NOT EXISTS` with a column a line, or one `CREATE OR REPLACE VIEW` with its columns in
+comments.
 
-A view outlives the job that makes it, so BigQuery wants the tables in it with their dataset: they are written `${control}.name`.
+A view is stored, so BigQuery requires qualified table names in it: they are written `${control}.name`.
 """
 
 import re
@@ -19,7 +20,7 @@ _COLUMN = re.compile(r"\s*(\w+)\s+(.+?)(\s+NOT NULL)?,?$")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Table:
-    """A table as its DDL file makes it."""
+    """A table, as its DDL file defines it."""
 
     name: str
     sql: str
@@ -28,38 +29,40 @@ class Table:
 
     @property
     def create(self) -> Block:
-        """Makes the table unless it is there; changes nothing on replay."""
+        """Creates the table if it does not exist; a replay changes nothing."""
         return Block(name=f"create_{self.name}", sql=self.sql, params={})
 
     @property
     def staging(self) -> "Table":
-        """`x_staging_{name}`: where a run gathers what it will publish. The same columns, none of them NOT NULL; never made so named."""
+        """`x_staging_{name}`: the staging table for rows to publish into this table. Same columns, none of them NOT NULL. This name is a
+        placeholder: each run creates a table with a name of its own.
+        """
         return Table(name=f"x_staging_{self.name}", sql=self.sql, columns=self.columns)
 
     def add_columns(self, columns: Iterable[str]) -> Block:
-        """Adds columns that an older version of the table lacks, in one statement; changes nothing on replay."""
+        """One statement that adds the columns an older version of the table lacks; a replay changes nothing."""
         added = ", ".join(f"ADD COLUMN IF NOT EXISTS {column} {self.columns[column]}" for column in columns)
         return make_block(f"add_columns_{self.name}", f"ALTER TABLE {self.name} {added}", {})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class View:
-    """A view as its DDL file makes it."""
+    """A view, as its DDL file defines it."""
 
     name: str
     sql: str
-    """With `${control}` where the dataset belongs."""
+    """With `${control}` in place of the dataset."""
     columns: dict[str, str]
-    """Name to GoogleSQL type, in order, as the file says."""
+    """Name to GoogleSQL type, in order, from the file's comments."""
 
     @property
     def bare(self) -> Block:
-        """With bare table names, as the checks know them."""
+        """With bare table names, as `tools/check_sql` resolves them."""
         return make_block(f"create_{self.name}", self.sql.replace("${control}.", ""), {})
 
     def create(self, dataset: str) -> Block:
-        """Makes the view, or makes it anew, over the tables of `dataset` (`project.dataset`). Raises ValueError for what cannot be one: it
-        becomes part of the text.
+        """Creates or replaces the view over the tables of `dataset` (`project.dataset`). Raises ValueError for an invalid dataset name: it
+        becomes part of the SQL text.
         """
         if not _DATASET.fullmatch(dataset):
             raise ValueError(f"{dataset!r} is no `project.dataset`")
@@ -67,7 +70,7 @@ class View:
 
 
 def create_tables(name: str, tables: list[Table]) -> Block:
-    """A script that makes those of the tables that are not there, and says so at its end; see `sql` for why."""
+    """A script that creates the missing ones of these tables and ends with a confirming row; `sql` says why."""
     return make_block(name, ";\n".join([*(table.sql.strip() for table in tables), "SELECT TRUE AS done"]), {})
 
 
@@ -78,14 +81,14 @@ def load_views(folder: Path) -> dict[str, View]:
 
 
 def load_tables(folder: Path) -> dict[str, Table]:
-    """The tables of a folder of DDL files, by name. Raises ValueError, naming the file, for one that is not as described above."""
+    """The tables of a folder of DDL files, by name. Raises ValueError, naming the file, for DDL of any other form than described above."""
     texts = ((path, path.read_text()) for path in sorted(folder.glob("*.sql")))
     tables = [read_table(text, str(path)) for path, text in texts if not _VIEW.search(text)]
     return {table.name: table for table in tables}
 
 
 def read_table(text: str, source: str) -> Table:
-    """The table that this DDL makes. Raises ValueError, naming `source`, for one that is not as described above."""
+    """The table of this DDL. Raises ValueError, naming `source`, for DDL of any other form than described above."""
     match = _TABLE.search(text)
     if match is None:
         raise ValueError(f"{source}: expected `CREATE TABLE IF NOT EXISTS name (`, a column a line, and `)`")

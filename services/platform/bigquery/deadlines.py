@@ -1,9 +1,9 @@
-"""No request to BigQuery outlives the statement that it belongs to.
+"""Ends every request to BigQuery by the deadline of the statement that it belongs to.
 
-google-cloud-bigquery has no bound for a whole statement. `query_and_wait` spends `api_timeout` on its first request and then `wait_timeout`
+google-cloud-bigquery has no limit for a whole statement. `query_and_wait` spends `api_timeout` on its first request and then `wait_timeout`
 on polls; each poll waits up to 10 s at the server and at least 120 s at the socket, whatever time is left (3.47:
-`_job_helpers._wait_or_cancel`, `client._MIN_GET_QUERY_RESULTS_TIMEOUT`). So the bound is set where every request passes: a thread that
-works for a statement says until when, and each request it sends ends by then.
+`_job_helpers._wait_or_cancel`, `client._MIN_GET_QUERY_RESULTS_TIMEOUT`). So the limit is set in the HTTP adapter, which sees every request:
+a thread declares its statement's deadline, and each request it sends ends by then.
 """
 
 import threading
@@ -17,14 +17,14 @@ import urllib3
 from requests.adapters import HTTPAdapter
 
 CANCEL_SECONDS = 3.0
-"""What stopping a job may take, also when its statement's time is up."""
+"""Timeout of a cancel request, also after its statement's deadline."""
 
 _work = threading.local()
 
 
 @contextmanager
 def working_until(deadline: float) -> Iterator[None]:
-    """While it is entered, this thread's requests end at `deadline` (monotonic seconds)."""
+    """Inside this context, this thread's requests end at `deadline` (monotonic seconds)."""
     _work.deadline = deadline
     try:
         yield
@@ -33,10 +33,10 @@ def working_until(deadline: float) -> Iterator[None]:
 
 
 class DeadlineAdapter(HTTPAdapter):
-    """Sends with what time is left. Raises TimeoutError at the deadline: unlike requests' own time-outs, no library sends that again."""
+    """Sends with the time that is left. Raises TimeoutError at the deadline: no library retries it, unlike requests' own timeouts."""
 
     def send(self, request: requests.PreparedRequest, *args: Any, **options: Any) -> requests.Response:
-        """See `HTTPAdapter.send`; requests itself passes all but the request by name."""
+        """Overwrites `timeout`; requests passes all options by name."""
         deadline: float | None = getattr(_work, "deadline", None)
         if deadline is None:
             return super().send(request, *args, **options)

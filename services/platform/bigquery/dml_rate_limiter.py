@@ -1,8 +1,7 @@
-"""How fast statements that change a table may follow each other.
+"""Limits how fast statements that change a table follow each other.
 
-BigQuery takes 25 DML statements in 10 seconds a table ("Quotas and limits", DML statements; all processes together) and refuses what is
-more. Who knows that beforehand can wait a moment and let the next batch gather, instead of being refused and coming back. No I/O; `now` is
-monotonic seconds.
+BigQuery accepts 25 DML statements in 10 seconds a table ("Quotas and limits", DML statements; all processes together) and refuses more.
+Waiting before the limit lets the next batch grow, instead of a refusal and a retry. No I/O; `now` is monotonic seconds.
 """
 
 from collections import Counter, deque
@@ -10,32 +9,32 @@ from collections.abc import Iterable
 
 WINDOW_SECONDS = 10.0
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 8.0
-"""After BigQuery has refused all the same (other processes write too): doubled with each refusal in a row."""
+"""Seconds to pause after BigQuery has refused a statement all the same (other processes write, too). Doubles with each refusal in a row."""
 MAX_TABLES = 10_000
 
 
 class DmlRateLimiter:
-    """A process's budget of statements for every table: at most `statements` begin within any 10 seconds."""
+    """One process's budget of DML statements for each table: at most `statements` begin within any 10 seconds."""
 
     def __init__(self, *, statements: int) -> None:
         self._most = statements
         self._begun: dict[str, deque[float]] = {}
         self._held: dict[str, tuple[float, float]] = {}
-        """Until when a table is left alone, and for how long that was."""
+        """Table -> (monotonic time until which it is paused, length of that pause in seconds)."""
 
     def wait(self, tables: Iterable[str], now: float) -> float:
-        """Seconds until a job with one statement on each entry of `tables` (a script may name one twice) may begin; 0: now."""
+        """Seconds until a job with one statement on each entry of `tables` may begin (a script may name a table twice); 0: now."""
         return max((self._wait(table, count, now) for table, count in Counter(tables).items()), default=0.0)
 
     def begin(self, tables: Iterable[str], now: float) -> None:
-        """A job with these statements begins."""
+        """Records that a job with these statements begins."""
         for table in tables:
             self._begun.setdefault(table, deque()).append(now)
         if len(self._begun) > MAX_TABLES:
             self._begun = {table: begun for table, begun in self._begun.items() if begun and begun[-1] > now - WINDOW_SECONDS}
 
     def refused(self, tables: Iterable[str], now: float) -> None:
-        """BigQuery had too many statements on one of these. What was under way together is refused together: that is one refusal."""
+        """Records that BigQuery refused a job for its rate. Refusals of jobs that were in flight together count as one."""
         for table in set(tables):
             until, pause = self._held.get(table, (now, 0.0))
             if until <= now:
@@ -43,7 +42,7 @@ class DmlRateLimiter:
                 self._held[table] = (now + longer, longer)
 
     def passed(self, tables: Iterable[str]) -> None:
-        """A job on these tables was not refused."""
+        """Records that a job on these tables was accepted."""
         for table in tables:
             self._held.pop(table, None)
 
@@ -54,6 +53,6 @@ class DmlRateLimiter:
             return held
         while begun and begun[0] <= now - WINDOW_SECONDS:
             begun.popleft()
-        # A script of more statements than the budget may begin when the table has been quiet.
+        # A script with more statements than the budget may begin once the table has been idle.
         over = min(len(begun), len(begun) + count - self._most)
         return max(held, begun[over - 1] + WINDOW_SECONDS - now) if over > 0 else held

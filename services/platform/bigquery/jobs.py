@@ -1,4 +1,4 @@
-"""One BigQuery job under an id of ours, handed in once and followed to its end, whatever answers get lost on the way."""
+"""One BigQuery job with an id chosen here: submitted once and followed to its end, even if responses get lost."""
 
 import threading
 from collections.abc import Callable
@@ -10,25 +10,25 @@ from google.cloud import bigquery
 from services.platform.bigquery.transient import is_transient
 
 NO_RETRY: Any = None
-"""For the client's methods: its own retries last for minutes, ours end at the deadline."""
+"""Passed to the client's methods: its own retries last minutes, ours end at the deadline."""
 
 
 class JobDied(Exception):
-    """The job has ended with an error (`__cause__`) that another job may be spared."""
+    """The job ended with an error (`__cause__`) that a new job may not hit."""
 
 
 class NotSeenYet(TimeoutError):
-    """A job that BigQuery has taken cannot be read for a moment (googleapis/python-bigquery #2134)."""
+    """A submitted job cannot be read yet (googleapis/python-bigquery #2134)."""
 
 
 class UnconfirmedScript(TimeoutError):
-    """A script came back as a success without the row that it ends with (see `Block.is_confirmed`): whether it ran is unknown."""
+    """A script reported success without its final row (see `Block.is_confirmed`): it may or may not have run."""
 
 
 class SentJob[Answer]:
-    """A job of this id. Both methods block; after a transient error the same method may be called again.
+    """A job with this id. Both methods block. After a transient error, call the same method again.
 
-    `insert(job_id, timeout)` hands the job in; `read(job, timeout)` waits for its end and reads its result.
+    `insert(job_id, timeout)` submits the job; `read(job, timeout)` waits for its end and reads its result.
     """
 
     def __init__(
@@ -45,8 +45,8 @@ class SentJob[Answer]:
         self._abandoned = threading.Event()
 
     def begin(self, timeout: float) -> None:
-        """Hands the job in. A reply that was lost is no reason for a second job, nor to send a file again: the id is looked up first, and
-        BigQuery refuses what it has already.
+        """Submits the job. If the response is lost, the job is looked up by id first and BigQuery refuses a duplicate id, so neither a
+        second job runs nor is a file sent again.
         """
         self._job = self._find(timeout) if self._is_sent else None
         if self._job is None and self._is_taken:
@@ -62,7 +62,7 @@ class SentJob[Answer]:
             self._job.cancel(timeout=timeout, retry=NO_RETRY)
 
     def finish(self, timeout: float) -> Answer:
-        """The result, once the job has ended. Raises JobDied for what a new job may heal, else the job's own error."""
+        """The result, once the job has ended. Raises JobDied for an error that a new job may not hit, else the job's own error."""
         if self._is_stale:
             self._job = self._find(timeout)
             if self._job is None:
@@ -75,12 +75,12 @@ class SentJob[Answer]:
         except Exception as error:
             if is_transient(error) and self._job.state == "DONE" and self._job.error_result:
                 raise JobDied from error
-            # Else it may have been the poll that failed, not the job: only the job itself can say.
+            # Otherwise the poll may have failed, not the job: only the job itself can say.
             self._is_stale = True
             raise
 
     def abandon(self) -> None:
-        """Has a thread that is still handing the job in stop it at once."""
+        """Makes a thread that is still submitting the job cancel it at once."""
         self._abandoned.set()
 
     def _find(self, timeout: float) -> Any:

@@ -13,9 +13,9 @@ _WRAPPED = re.compile(r"(ARRAY|STRUCT)<(.*)>", re.DOTALL)
 
 
 def to_parameter(name: str | None, kind: str, value: Any) -> Parameter:
-    """`value` as a parameter of GoogleSQL type `kind`, e.g. `ARRAY<STRUCT<tenant_id STRING, seq INT64>>` for a list of mappings.
+    """`value` as a query parameter of GoogleSQL type `kind`, e.g. `ARRAY<STRUCT<tenant_id STRING, seq INT64>>` for a list of mappings.
 
-    JSON wants the Python value, not its text. Raises TypeError where value and type do not fit.
+    A JSON parameter takes the Python value, not JSON text. Raises TypeError if value and type do not fit.
     """
     match = _WRAPPED.fullmatch(kind.strip())
     if match is None:

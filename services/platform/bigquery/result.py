@@ -1,4 +1,4 @@
-"""What a statement answers."""
+"""The result of a statement."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -8,7 +8,7 @@ from services.platform.bigquery.errors import unavailable
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class QueryResult:
-    """What a block answered."""
+    """The result of a block."""
 
     rows: list[dict[str, Any]]
     """Column name to value; empty for DML."""
@@ -17,7 +17,7 @@ class QueryResult:
 
     @property
     def only_row(self) -> dict[str, Any]:
-        """The row that a script ends with. Raises Unavailable without one: then it broke on the way (see `sql`), and may be sent again."""
+        """The last row of a script. Raises Unavailable if there is none: the script broke off (see `sql`) and may be sent again."""
         if not self.rows:
             raise unavailable("script", None)
         [row] = self.rows

@@ -1,4 +1,4 @@
-"""Named blocks of GoogleSQL: every statement of a service stands in one `queries.sql`, with the reason why it is safe.
+"""Named blocks of GoogleSQL. All statements of a service are in `queries.sql` files, each with the reason why it is safe to replay.
 
     -- name: revoke_api_key
     -- Replayed, it changes nothing: an inactive key stays inactive.
@@ -6,10 +6,10 @@
     -- param: api_key_id STRING
     UPDATE tenant_api_keys SET is_active = FALSE WHERE tenant_id = @tenant_id AND api_key_id = @api_key_id
 
-Tables are bare names, resolved against the job's default dataset. Values come in as the declared parameters only.
+Tables are bare names, resolved in the job's default dataset. Values are passed as the declared parameters only.
 
-A script that answers nothing else ends with `SELECT TRUE AS done`: one that breaks on the way has been seen to come back as a success
-without rows (googleapis/google-cloud-go #3304), and is sent again when that row is missing.
+A script without a result ends with `SELECT TRUE AS done`: a script that broke off has been seen to report success without rows
+(googleapis/google-cloud-go #3304). If that row is missing, the script is sent again.
 """
 
 import itertools
@@ -35,25 +35,25 @@ class Block:
     params: dict[str, str]
     """Name to GoogleSQL type."""
     line: int = 1
-    """Where its SQL begins in the file, from 1."""
+    """Line in the file where its SQL begins, from 1."""
     written: tuple[str, ...] = ()
-    """One entry a DML statement: the table it changes."""
+    """The table that each DML statement changes, one entry a statement."""
     read: tuple[str, ...] = ()
     """The tables it reads."""
     is_confirmed: bool = False
-    """Whether it answers a row when it has come to its end, so that an answer without one is none."""
+    """True if the block always returns a row at its end, so that an empty result means that it broke off."""
     is_script: bool = False
-    """Whether it is several statements, each of which takes its time."""
+    """True for several statements, which get a longer deadline."""
 
     @property
     def is_query(self) -> bool:
-        """Whether it is one SELECT, so that it may stand in parentheses in another statement."""
+        """True if it is one SELECT, so that it can be used as a subquery."""
         bare = _without_text(self.sql).strip().removesuffix(";")
         return ";" not in bare and re.match(r"(SELECT|WITH|\()", bare.lstrip(), re.IGNORECASE) is not None
 
 
 def make_block(name: str, sql: str, params: dict[str, str], line: int = 1) -> Block:
-    """A block, with the tables it touches read off its text."""
+    """A block; the tables that it reads and writes are parsed from its text."""
     bare = _without_text(sql)
     written = tuple(_DML.findall(bare))
     ctes = set(_WITH.findall(bare))
@@ -73,12 +73,12 @@ def make_block(name: str, sql: str, params: dict[str, str], line: int = 1) -> Bl
 
 
 def _without_text(sql: str) -> str:
-    """The SQL without comments and quoted text."""
+    """The SQL without comments and string literals."""
     return re.sub(r"--[^\n]*|'[^'\n]*'", " ", sql)
 
 
 def parse_blocks(text: str, source: str) -> dict[str, Block]:
-    """The blocks of a file's text, by name. Raises ValueError, naming `source` and line, for what is not a block."""
+    """The blocks of a file, by name. Raises ValueError, naming `source` and line, for text that is no block."""
     lines = text.splitlines()
     starts = [number for number, line in enumerate(lines) if _NAME.match(line)]
     for number, line in enumerate(lines[: starts[0] if starts else None], 1):
@@ -88,7 +88,7 @@ def parse_blocks(text: str, source: str) -> dict[str, Block]:
     for start, end in itertools.pairwise([*starts, len(lines)]):
         block = _parse_block(lines[start:end], start + 1, source)
         if block.name in blocks:
-            raise ValueError(f"{source}:{start + 1}: block {block.name} stands twice")
+            raise ValueError(f"{source}:{start + 1}: block {block.name} occurs twice")
         blocks[block.name] = block
     return blocks
 

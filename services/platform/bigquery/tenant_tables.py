@@ -1,4 +1,4 @@
-"""Tenants' tables, each brought up to its DDL before it is used: made where it is missing, given the columns that were added since.
+"""Brings tenants' tables up to their DDL before use: creates missing tables and adds columns that the DDL has gained.
 
 A tenant's dataset may be older than the release that reads it. Rows that were there before a column have NULL in it.
 """
@@ -10,21 +10,23 @@ from services.platform.bigquery.jobs import NO_RETRY
 from services.platform.cache import TtlCache
 
 KNOWN_SECONDS = 600.0
-"""How long a table is trusted to be as it was found."""
+"""Seconds for which a table that was found up to date is not checked again."""
 DDL_SECONDS = 20.0
 
 
 class TenantTables:
-    """All tables of all tenants' datasets. A table costs one metadata call in KNOWN_SECONDS, and a statement only when it is behind."""
+    """All tables of all tenants' datasets. A table costs one metadata call every KNOWN_SECONDS, and a statement only if it is behind the
+    DDL.
+    """
 
     def __init__(self, bq: BigQuery, *, known_seconds: float = KNOWN_SECONDS) -> None:
         self._bq = bq
-        # By the DDL's text: a newer one asks again.
+        # Keyed by the DDL's text: new DDL is checked again.
         self._known: TtlCache[tuple[str, str], bool] = TtlCache(seconds=known_seconds, size=10_000)
 
     async def ensure(self, tenant_id: str, table: Table) -> None:
-        """Returns when the tenant's table has all columns of its DDL. Nothing else of it is ever changed. Raises Unavailable if BigQuery
-        does not answer in time, NotFound if the tenant has no dataset.
+        """Returns once the tenant's table has all columns of its DDL. Changes nothing else about it. Raises Unavailable if BigQuery does
+        not answer in time, NotFound if the tenant has no dataset.
         """
 
         async def bring_up(_: tuple[str, str]) -> bool:
@@ -37,12 +39,12 @@ class TenantTables:
         await self._known.get((tenant_id, table.sql), bring_up)
 
     async def _missing(self, tenant_id: str, table: Table) -> list[str] | None:
-        """The columns that the table lacks; None if it is not there."""
+        """The columns that the table lacks; None if the table does not exist."""
         name = f"{self._bq.tenant(tenant_id)}.{table.name}"
         try:
             found = await self._bq.call("get_table", lambda left: self._bq.client.get_table(name, timeout=left, retry=NO_RETRY))
         except NotFound:
             return None
-        # BigQuery tells columns apart in any case.
+        # BigQuery's column names are case-insensitive.
         there = {column.name.lower() for column in found.schema}
         return [column for column in table.columns if column.lower() not in there]

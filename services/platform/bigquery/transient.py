@@ -1,8 +1,8 @@
-"""What is worth trying again: one list, read by whoever talks to BigQuery.
+"""The errors that are retried: one list for everything that calls BigQuery.
 
 From BigQuery's "Error messages" (backendError, rateLimitExceeded, jobRateLimitExceeded: retry with backoff; jobBackendError and
 jobInternalError: retry the job under a new id, though they are answered with status 400) and "Multi-statement transactions" (conflicting
-transactions are cancelled: retry). The emulator's word for the latter is "Failed to commit".
+transactions are cancelled: retry). The emulator reports the latter as "Failed to commit".
 """
 
 import requests.exceptions
@@ -24,19 +24,19 @@ UNREACHABLE = (
 )
 CONFLICTS = ("aborted due to concurrent update", "could not serialize access", "failed to commit", "transaction conflict", "conflict on")
 RATE_LIMITS = ("ratelimitexceeded", "jobratelimitexceeded", "exceeded rate limits", "too many dml statements")
-# As BadRequest, and in words that an ended job has: "The job encountered an internal error during execution", "Retrying the job may solve".
+# Reported as BadRequest, and by ended jobs as: "The job encountered an internal error during execution", "Retrying the job may solve".
 BROKEN_JOBS = ("jobbackenderror", "jobinternalerror", "job encountered an", "retrying the job may solve")
 
 
 def is_transient(error: Exception) -> bool:
-    """Whether the same statement may pass if it is sent again a little later."""
+    """True for errors worth retrying: network, 5xx, rate limits, transaction conflicts."""
     if isinstance(error, auth.GoogleAuthError) and error.retryable:  # e.g. RefreshError: the metadata server does not answer just now
         return True
     return isinstance(error, UNREACHABLE) or is_rate_limit(error) or _says(error, CONFLICTS) or _says(error, BROKEN_JOBS)
 
 
 def is_rate_limit(error: Exception) -> bool:
-    """Whether BigQuery had too many statements of this kind just now."""
+    """True if BigQuery refused the statement for its rate."""
     return isinstance(error, google.TooManyRequests) or _says(error, RATE_LIMITS)
 
 

@@ -1,1 +1,1 @@
-"""Cloud KMS: the client, and the associated data that credentials are sealed with."""
+"""Cloud KMS: the client, and the associated data that credentials are encrypted with."""

@@ -1,5 +1,5 @@
-"""Seals and opens secrets with Cloud KMS. Which of the two a service may do is a matter of its IAM role: credentials encrypts, the executor
-decrypts. CRC32C is checked both ways, as "Verifying end-to-end data integrity" in KMS's documentation asks.
+"""Encrypts and decrypts secrets with Cloud KMS. The service's IAM role decides which of the two it may do: credentials encrypts, the
+executor decrypts. CRC32C is checked both ways ("Verifying end-to-end data integrity" in KMS's documentation).
 """
 
 import asyncio
@@ -20,7 +20,7 @@ from services.platform.errors import Internal, InvalidArgument, Unavailable
 from services.platform.settings import ServiceSettings
 
 MAX_BYTES, MAX_HSM_BYTES = 64 * 1024, 8 * 1024
-"""Of a plaintext under a software key; of plaintext and associated data together under an HSM key (KMS's reference, EncryptRequest)."""
+"""Bytes of a plaintext under a software key; of plaintext and associated data together under an HSM key (KMS reference, EncryptRequest)."""
 
 _TRANSIENT = (google.ServiceUnavailable, google.DeadlineExceeded, google.InternalServerError, google.ResourceExhausted, TimeoutError)
 _UNUSABLE: dict[type[google.GoogleAPICallError], str] = {
@@ -29,22 +29,22 @@ _UNUSABLE: dict[type[google.GoogleAPICallError], str] = {
     google.Unauthenticated: "give this service the credentials of a service account",
     google.NotFound: "set CONVERGENCE_KMS_KEY to the full name of a key that exists",
 }
-"""What stays as it is until the operator does something, and what that is."""
-# Without these a channel that lost its server waits up to two minutes before it tries again.
+"""Errors that last until the operator acts, and what to do."""
+# Without these, a channel that lost its server waits up to two minutes before it reconnects.
 _RECONNECT = (("grpc.initial_reconnect_backoff_ms", 100), ("grpc.max_reconnect_backoff_ms", 1000))
 _log = structlog.get_logger()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Sealed:
-    """A ciphertext, and the key version that made it."""
+    """A ciphertext, and the key version that encrypted it."""
 
     ciphertext: bytes = field(repr=False)
     key_version: str
 
 
 class Kms:
-    """One process's way to KMS."""
+    """A process's KMS client."""
 
     def __init__(self, settings: ServiceSettings) -> None:
         self._key = settings.kms_key
@@ -58,8 +58,9 @@ class Kms:
             self._client = kms_v1.KeyManagementServiceAsyncClient()
 
     async def encrypt(self, plaintext: bytes, name: bytes) -> Sealed:
-        """Seals `plaintext` under `name`. Raises Unavailable if KMS does not answer in time, Internal (KMS_KEY_UNUSABLE) for a key that is
-        disabled, missing or not ours to use, InvalidArgument for more than the key takes: 64 KiB, or 8 KiB under an HSM key.
+        """Encrypts `plaintext` with `name` as associated data. Raises Unavailable if KMS does not answer in time, Internal
+        (KMS_KEY_UNUSABLE) for a key that is disabled, missing or not permitted, InvalidArgument for a plaintext over the limit: 64 KiB, or
+        8 KiB under an HSM key.
         """
         request = kms_v1.EncryptRequest(
             name=self._key,
@@ -86,7 +87,7 @@ class Kms:
         return Sealed(ciphertext=answer.ciphertext, key_version=answer.name)
 
     async def decrypt(self, ciphertext: bytes, name: bytes) -> bytes:
-        """Opens what was sealed under the same `name`. Raises Internal (SEAL_BROKEN) for any other, else as `encrypt`."""
+        """Decrypts what was encrypted with the same `name`. Raises Internal (SEAL_BROKEN) if it was not, else as `encrypt`."""
         request = kms_v1.DecryptRequest(
             name=self._key,
             ciphertext=ciphertext,
@@ -113,8 +114,8 @@ class Kms:
                 self._log_refusal(error, _UNUSABLE[type(error)])
                 raise Internal(
                     "KMS_KEY_UNUSABLE",
-                    "The key that seals credentials cannot be used at the moment, and nothing was changed. Tell this service's operator; "
-                    "its log says why as kms_refused. If the key is gone for good, set the credentials again once there is a new one.",
+                    "The key that encrypts credentials cannot be used at the moment, and nothing was changed. Tell the operator: "
+                    "the log says why as kms_refused. If the key is gone for good, set the credentials again once there is a new one.",
                 ) from error
             except (*_TRANSIENT, google.InvalidArgument) as error:
                 if not isinstance(error, _TRANSIENT) and not _is_damage(error):
@@ -130,7 +131,7 @@ class Kms:
         raise AssertionError("backoff never ends")
 
     def _log_refusal(self, error: google.GoogleAPICallError, remedy: str) -> None:
-        """For the operator. What KMS says names keys, versions and permissions, never what was to be sealed."""
+        """Logs it for the operator. KMS's text names keys, versions and permissions, never the plaintext."""
         _log.error("kms_refused", cause=type(error).__name__, key=self._key, kms_says=error.message, remedy=remedy)
 
     async def __aenter__(self) -> Self:
@@ -146,7 +147,7 @@ def _crc32c(data: bytes) -> int:
 
 
 def _is_damage(error: google.GoogleAPICallError) -> bool:
-    """KMS found another checksum than ours. It has no code of its own for that."""
+    """True if KMS computed another checksum than we sent. KMS has no code of its own for that."""
     return "crc32c" in error.message.lower() or "checksum" in error.message.lower()
 
 

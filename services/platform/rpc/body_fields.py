@@ -1,5 +1,5 @@
-"""Refuses a REST body that names what the request does not take. The gateway's transcoder drops such names in silence, so that a misspelt
-`expires_at` would make a key that never expires.
+"""Refuses a REST body with fields that the request does not have. The gateway's transcoder drops such fields silently: a misspelt
+`expires_at` would create a key that never expires.
 """
 
 import re
@@ -15,16 +15,16 @@ from services.platform.errors import InvalidArgument
 from services.platform.rpc.calls import Call
 
 HEADER = "x-internal-body-fields"
-"""The body's outermost keys, from the gateway's configs/envoy/body_fields.lua. A native gRPC call has no such header: nothing of it was
-dropped.
+"""The body's top-level keys, set by configs/envoy/body_fields.lua in the gateway. A native gRPC call has no such header: it cannot lose
+fields.
 """
 
 
 @cache
 def body_fields(method: MethodDescriptor) -> tuple[FieldDescriptor, ...] | None:
-    """What a REST body of `method` may name; None if that is anything, because the body is a Struct, which reaches the servicer whole."""
+    """Fields that a REST body of `method` may have; None: any, because the body is a Struct, which arrives complete."""
     rule = method.GetOptions().Extensions[annotations_pb2.http]
-    if rule.body in {"", "*"}:  # "" as with GET: the transcoder takes a body there too, and reads it as if it were "*"
+    if rule.body in {"", "*"}:  # "" as with GET: the transcoder accepts a body there, too, and reads it as if it were "*"
         in_path = re.findall(r"\{(\w+)", getattr(rule, rule.WhichOneof("pattern")))
         return tuple(field for field in method.input_type.fields if field.name not in in_path)
     message = method.input_type.fields_by_name[rule.body].message_type
@@ -32,8 +32,8 @@ def body_fields(method: MethodDescriptor) -> tuple[FieldDescriptor, ...] | None:
 
 
 def check_body_fields(method: MethodDescriptor, named: Iterable[str]) -> None:
-    """Raises InvalidArgument for the first name that the body may not have. A field has two: as in the proto and, as JSON likes it, in
-    camelCase.
+    """Raises InvalidArgument for the first name that the body may not have. A field has two names: the proto's, and its camelCase form in
+    JSON.
     """
     fields = body_fields(method)
     if fields is None:
@@ -47,7 +47,7 @@ def check_body_fields(method: MethodDescriptor, named: Iterable[str]) -> None:
 
 @asynccontextmanager
 async def only_known_body_fields(call: Call) -> AsyncIterator[None]:
-    """The step that checks what the gateway says of the body."""
+    """The interceptor that checks the header."""
     if call.method is not None and HEADER in call.metadata:
         check_body_fields(call.method, (unquote(name) for name in call.metadata[HEADER].split(",")))
     yield

@@ -1,4 +1,4 @@
-"""The steps around every RPC: each is an async context manager over the call, entered in order before the servicer sees the request."""
+"""The interceptors around every RPC: async context managers over the call, entered in order before the servicer runs."""
 
 import asyncio
 import math
@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, override
 
 import grpc
 import structlog
@@ -22,16 +22,16 @@ from services.platform.rpc.rules import OPEN_TO_PEERS, find_method
 
 _log = structlog.get_logger()
 MAX_REQUEST_ID = 128
-# Seconds: we give up so long before the caller's deadline that our answer, which says more than gRPC's own, still reaches it.
+# Seconds by which we give up before the caller's deadline, so that our error, which says more than gRPC's own, still arrives.
 DEADLINE_MARGIN = 0.25
-# Tells a gRPC client not to retry by its own policy (gRFC A6): what we answer has been retried as far as it makes sense.
+# Stops a gRPC client from retrying by its own policy (gRFC A6): our answers have already been retried where that is useful.
 NO_RETRY = ("grpc-retry-pushback-ms", "-1")
 request_id: ContextVar[str] = ContextVar("request_id", default="")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Call:
-    """One RPC, before it is answered."""
+    """One RPC."""
 
     path: str
     """`/package.Service/Method`."""
@@ -40,7 +40,7 @@ class Call:
     request: Message
     context: grpc.aio.ServicerContext[Any, Any]
     metadata: dict[str, str] = field(repr=False)
-    """Lower-case names; the last value of a name that stands twice."""
+    """Lower-case names; of a repeated name the last value."""
 
 
 type Handler = grpc.RpcMethodHandler[Any, Any]
@@ -49,8 +49,8 @@ type Interceptor = Callable[[Call], AbstractAsyncContextManager[None]]
 
 @asynccontextmanager
 async def report(call: Call) -> AsyncIterator[None]:
-    """Outermost: gives the call its request id, logs and counts how it ended, and turns what is raised into a status. No exception's own
-    text ever reaches the caller.
+    """The outermost interceptor: gives the call its request id, logs and counts its result, and turns exceptions into a status. An
+    exception's own text never reaches the caller.
     """
     identity = call.metadata.get("x-request-id", "")
     identity = identity if 0 < len(identity) <= MAX_REQUEST_ID and identity.isprintable() else str(uuid.uuid4())
@@ -88,24 +88,24 @@ async def report(call: Call) -> AsyncIterator[None]:
 
 
 def _retry_after(refusal: ConvergenceError) -> tuple[tuple[str, str], ...]:
-    """RetryInfo for REST clients, whose libraries wait by this header: the gateway passes it on. Whole seconds, rounded up, at least 1."""
+    """Retry-After for REST clients, whose libraries read this header: the gateway passes it on. Whole seconds, rounded up, at least 1."""
     if refusal.retry_after is None:
         return ()
     return (("retry-after", str(max(1, math.ceil(refusal.retry_after.total_seconds())))),)
 
 
 class InterceptorChain(grpc.aio.ServerInterceptor):  # type: ignore[misc]  # untyped upstream
-    """Wraps every handler in `interceptors`, outermost first. gRPC's own health and reflection pass by."""
+    """Wraps every handler in `interceptors`, outermost first. gRPC's own health and reflection services are not wrapped."""
 
     def __init__(self, interceptors: Sequence[Interceptor]) -> None:
         self._interceptors = tuple(interceptors)
 
+    @override
     async def intercept_service(
         self,
         continuation: Callable[[grpc.HandlerCallDetails], Awaitable[Handler]],
         handler_call_details: grpc.HandlerCallDetails,
     ) -> Handler:
-        """See grpc.aio.ServerInterceptor."""
         path: str = handler_call_details.method
         handler: Any = await continuation(handler_call_details)
         if handler is None or path.startswith(OPEN_TO_PEERS):
@@ -131,7 +131,7 @@ class InterceptorChain(grpc.aio.ServerInterceptor):  # type: ignore[misc]  # unt
                 async for answer in handler.unary_stream(request, context):
                     yield answer
 
-        # Parsed here, not by gRPC: it would answer UNKNOWN with Python's own words.
+        # Parsed here, not by gRPC, which would answer UNKNOWN with Python's error text.
         coding = {"request_deserializer": None, "response_serializer": handler.response_serializer}
         if handler.unary_unary:
             return grpc.unary_unary_rpc_method_handler(unary, **coding)

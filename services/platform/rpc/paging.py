@@ -1,4 +1,4 @@
-"""Page tokens: opaque to callers, the key of the last entry of a page, a moment and an id, to us."""
+"""Page tokens: opaque to callers; they hold the time and the id of a page's last entry."""
 
 import base64
 import json
@@ -10,19 +10,19 @@ DEFAULT_SIZE, MAX_SIZE = 50, 200
 
 
 def page_size(asked: int) -> int:
-    """0 means the default. Raises InvalidArgument beyond 1 to 200."""
+    """The page size: 0 means the default. Raises InvalidArgument unless it is 0 to 200."""
     if not 0 <= asked <= MAX_SIZE:
         raise InvalidArgument("page_size", f"use 1 to {MAX_SIZE}; 0 means {DEFAULT_SIZE}.")
     return asked or DEFAULT_SIZE
 
 
 def to_token(moment: datetime, identity: str) -> str:
-    """The token of the page that begins after the entry with this key."""
+    """The token of the page after the entry with this key."""
     return base64.urlsafe_b64encode(json.dumps([moment.isoformat(), identity]).encode()).decode()
 
 
 def from_token(token: str) -> tuple[datetime, str] | None:
-    """Where the page begins; None for the first. Raises InvalidArgument for what is no token of ours."""
+    """The entry after which the page begins; None for the first page. Raises InvalidArgument for a malformed token."""
     if not token:
         return None
     try:

@@ -1,4 +1,4 @@
-"""The way to another service of the suite: an mTLS channel whose refusals are the errors of `errors`."""
+"""mTLS channels to the other services; their errors are raised as the errors of `errors`."""
 
 import json
 from collections.abc import Callable
@@ -12,11 +12,9 @@ from services.platform.settings import ServiceSettings
 
 
 def peer_channel(settings: ServiceSettings, *, caller: str, peer: str, address: str) -> grpc.aio.Channel:
-    """A channel from service `caller` to service `peer` at host:port, or any name that gRPC resolves.
+    """A channel from service `caller` to service `peer` at `address`: host:port, or any name that gRPC resolves.
 
-    Connects when it is first used, and again when it was lost.
-
-    Raises OSError if the certificates in `tls_dir` cannot be read.
+    Connects on first use, and again after a lost connection. Raises OSError if the certificates in `tls_dir` cannot be read.
     """
     credentials = grpc.ssl_channel_credentials(
         root_certificates=(settings.tls_dir / "ca.pem").read_bytes(),
@@ -24,13 +22,13 @@ def peer_channel(settings: ServiceSettings, *, caller: str, peer: str, address: 
         certificate_chain=(settings.tls_dir / f"{caller}.pem").read_bytes(),
     )
     config = {
-        # Several addresses (`dns:///auth:50051`, or `ipv4:10.0.0.1:50051,10.0.0.2:50051`) share the calls.
+        # Several addresses (`dns:///auth:50051`, or `ipv4:10.0.0.1:50051,10.0.0.2:50051`) are load balanced.
         "loadBalancingConfig": [{"round_robin": {}}],
         "methodConfig": [
             {
                 "name": [{}],
-                # A connection that breaks before an answer came: every RPC between peers may be replayed. What a service itself
-                # answers is final (see calls.NO_RETRY).
+                # Retries a call whose connection broke before a response: every RPC between peers may be replayed. A status from the
+                # service itself is final (see calls.NO_RETRY).
                 "retryPolicy": {
                     "maxAttempts": 3,
                     "initialBackoff": "0.1s",
@@ -42,7 +40,7 @@ def peer_channel(settings: ServiceSettings, *, caller: str, peer: str, address: 
         ],
     }
     options = [
-        # The address is whatever finds the peer; its certificate must still carry the peer's own name.
+        # Any address may lead to the peer; its certificate must still carry the peer's name.
         ("grpc.ssl_target_name_override", f"{peer}.convergence.internal"),
         ("grpc.initial_reconnect_backoff_ms", 100),
         ("grpc.max_reconnect_backoff_ms", 1000),
@@ -53,7 +51,7 @@ def peer_channel(settings: ServiceSettings, *, caller: str, peer: str, address: 
 
 
 class _PeerCalls(grpc.aio.UnaryUnaryClientInterceptor):  # type: ignore[misc]  # untyped upstream
-    """Passes the request id on, sets a deadline, and raises our errors in place of gRPC's."""
+    """Passes the request id on, sets a deadline, and raises our errors instead of gRPC's."""
 
     def __init__(self, peer: str, deadline_seconds: float) -> None:
         self._peer, self._deadline_seconds = peer, deadline_seconds

@@ -1,5 +1,5 @@
-"""Refuses what a REST call's query says in vain: the gateway's transcoder takes the last of two values, lets a query overrule the path, and
-drops a name without a value, all in silence. What it does not know at all it refuses itself.
+"""Refuses query parameters that would have no effect: the gateway's transcoder silently takes the last of two values, lets a query overrule
+the path, and drops a name without a value. Unknown names it refuses itself.
 """
 
 import re
@@ -14,17 +14,17 @@ from services.platform.errors import InvalidArgument
 from services.platform.rpc.calls import Call
 
 HEADER = "x-envoy-original-path"
-"""Path and query as the caller wrote them, from the gateway, which strips any that comes from outside. A native gRPC call has none."""
+"""Path and query as sent by the client, set by the gateway, which removes the header from outside. A native gRPC call has none."""
 
 MAX_NAME = 64
-"""Characters of a name that are repeated to the caller."""
+"""Characters of a name that an error message repeats."""
 
 
 def check_query(method: MethodDescriptor, query: str) -> None:
-    """Raises InvalidArgument, naming the field, for the first parameter that would be dropped.
+    """Raises InvalidArgument, naming the field, for the first parameter that would have no effect.
 
-    `query` is what follows the `?`. Names may be percent-encoded, in either of a field's two spellings, and dotted where a field is a
-    message; a repeated field may stand there several times.
+    `query` is the part after the `?`. Names may be percent-encoded, in either of a field's two spellings, and dotted for a field of a
+    message. Only a repeated field may occur several times.
     """
     rule = method.GetOptions().Extensions[annotations_pb2.http]
     in_path = set(re.findall(r"\{(\w+)", getattr(rule, rule.WhichOneof("pattern"))))
@@ -41,14 +41,14 @@ def check_query(method: MethodDescriptor, query: str) -> None:
             continue
         path, repeated = field
         if path in in_path:
-            raise InvalidArgument(path, "stands in the path already. Leave it out of the query.")
+            raise InvalidArgument(path, "is already in the path. Leave it out of the query.")
         if not repeated and any(f"{path}.".startswith(f"{one}.") or f"{one}.".startswith(f"{path}.") for one in seen):
             raise InvalidArgument(path, "is given twice, in whatever spelling. Give it once.")
         seen.append(path)
 
 
 def _resolve(method: MethodDescriptor, name: str) -> tuple[str, bool] | None:
-    """The field's path as the proto spells it, and whether it is repeated; None if there is none."""
+    """The field's path as the proto spells it, and whether it is repeated; None if there is no such field."""
     message: Descriptor | None = method.input_type
     names, repeated = list[str](), False
     for segment in name.split("."):
@@ -62,7 +62,7 @@ def _resolve(method: MethodDescriptor, name: str) -> tuple[str, bool] | None:
 
 @asynccontextmanager
 async def only_queries_that_count(call: Call) -> AsyncIterator[None]:
-    """The step that checks what a REST call says in its query."""
+    """The interceptor that checks a REST call's query."""
     query = call.metadata.get(HEADER, "").partition("?")[2]
     if call.method is not None and query:
         check_query(call.method, query)

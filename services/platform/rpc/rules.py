@@ -1,11 +1,11 @@
-"""Who may call which RPC, read from the protos: every method's `convergence.access.v1.allow` option."""
+"""Access rules, read from the protos: the `convergence.access.v1.allow` option of every method."""
 
 from convergence.access.v1 import access_pb2
 from google.protobuf import descriptor_pool
 from google.protobuf.descriptor import MethodDescriptor
 
 OPEN_TO_PEERS = ("/grpc.health.v1.Health/", "/grpc.reflection.v1alpha.ServerReflection/", "/grpc.reflection.v1.ServerReflection/")
-"""gRPC's own services carry no rule; every mTLS peer may call them, and the gateway does not route them."""
+"""gRPC's own services have no rule. Every mTLS peer may call them; the gateway does not route them."""
 
 
 def find_method(path: str) -> MethodDescriptor | None:
@@ -19,6 +19,6 @@ def find_method(path: str) -> MethodDescriptor | None:
 
 
 def rule_of(method: MethodDescriptor) -> access_pb2.Allow | None:
-    """Who may call `method`; None if it does not say, and then nobody may."""
+    """The access rule of `method`; None if it has none, and then every call is refused."""
     options = method.GetOptions()
     return options.Extensions[access_pb2.allow] if options.HasExtension(access_pb2.allow) else None

@@ -10,14 +10,14 @@ from google.protobuf.struct_pb2 import Struct, Value
 from services.platform.errors import InvalidArgument
 
 MAX_PATH = 200
-"""Characters of a path that are repeated to the caller: names in a Struct may be of any length."""
+"""Characters of a path that an error message repeats: names in a Struct may be of any length."""
 
 
 def to_mapping(struct: Struct, field: str) -> dict[str, Any]:
-    """The struct as JSON values; numbers are floats, as a Struct has them.
+    """The struct as JSON values; all numbers are floats, as in a Struct.
 
-    Raises InvalidArgument for NaN and the infinities, which JSON does not have and only a native gRPC client can send. It names the value
-    by its path from `field`, e.g. `parameters.limits[2]`.
+    Raises InvalidArgument for NaN and infinities, which JSON lacks and only a native gRPC client can send. The error names the value by its
+    path from `field`, e.g. `parameters.limits[2]`.
     """
     for name, value in struct.fields.items():
         for path, number in _numbers(value, f"{field}.{name}"):

@@ -1,4 +1,4 @@
-"""Looks at the fields that the proto calls REQUIRED, and at every `tenant_id`, so that no servicer has to."""
+"""Checks the fields that the proto marks REQUIRED, and every `tenant_id`, before a servicer runs."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -14,7 +14,7 @@ from services.platform.settings import ServiceSettings
 
 
 def check_fields(message: Message, *, reserved: frozenset[str], path: str = "") -> None:
-    """Raises InvalidArgument, naming the field's path, for the first REQUIRED field that is empty or tenant_id that cannot be one."""
+    """Raises InvalidArgument, naming the field's path, for the first empty REQUIRED field or invalid tenant_id."""
     for field in message.DESCRIPTOR.fields:
         name = f"{path}{field.name}"
         if _is_required(field) and not _is_set(message, field):
@@ -31,7 +31,7 @@ def check_fields(message: Message, *, reserved: frozenset[str], path: str = "") 
 
 
 def validation(settings: ServiceSettings) -> Interceptor:
-    """The step that checks a request's fields."""
+    """The interceptor that checks a request's fields."""
     reserved = frozenset((settings.control_dataset, *settings.reserved_tenant_ids))
 
     @asynccontextmanager

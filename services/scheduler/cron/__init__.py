@@ -1,1 +1,1 @@
-"""When a schedule fires: expressions, the clock changes of time zones, and what becomes of missed fire times. Pure."""
+"""When a schedule fires: cron expressions, daylight saving, and missed fire times. Pure functions."""

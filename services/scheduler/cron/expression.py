@@ -1,15 +1,16 @@
-"""When a schedule fires: five-field cron, read in the schedule's own zone, on every night of the year.
+"""When a schedule fires: five-field cron, evaluated in the schedule's timezone, with rules for daylight saving.
 
-`fields` says what an expression means; croniter knows the calendar, without zones: which times of a wall clock an expression names.
-What happens to them on the nights on which the clock is moved is decided here, by the hour field:
+`fields` parses an expression. croniter finds the wall-clock times that it names, without timezones. Here is decided what happens to these
+times in the nights in which the clock changes. The hour field decides:
 
-- **Fixed hours** (`2`, `1,2`, `9-17`): a job for a time of day. Each named time fires once: the first time the clock shows it, and if the
-  clock jumps over it, at the moment of the jump (02:30 -> 03:00). Two named times that fall on one moment are one slot.
-- **Elapsed time** (`*`, `*/6`, `8-18/2`, or all 24 hours): a job for every so often. It fires whenever the clock shows a matching time, so
-  on the night that has an hour twice also the second time, and not for an hour that is not there: hourly is 23 and 25 times on those days.
+- **Fixed hours** (`2`, `1,2`, `9-17`): a job for a time of day. Each named time fires once: the first time the clock shows it; if the clock
+  skips it, at the moment of the jump (02:30 -> 03:00). Two named times at the same moment are one fire time.
+- **Elapsed time** (`*`, `*/6`, `8-18/2`, or all 24 hours): a job at intervals. It fires whenever the clock shows a matching time: twice in
+  an
+  hour that is repeated, never in an hour that is skipped. Hourly means 23 and 25 times on those days.
 
-An expression that was written into the tables by others, or before it was refused here, goes on as croniter has it: a schedule that has
-fired does not stop for being badly written. Everything is pure: the same question has the same answer.
+Expressions written into the tables by other systems, or before they were refused here, fire as croniter reads them: a schedule that has
+fired before does not stop because it is badly written. All functions are pure.
 """
 
 import re
@@ -29,45 +30,45 @@ from services.scheduler.cron.fields import FIELDS, LENGTH, parse_cron
 from services.scheduler.cron.zones import first_moment, is_repeated, next_change, offset_at, wall_clock
 
 _SURPRISES: Final = re.compile(r"\b0*(\w+)-0*\1\b|\b[HR]\b", re.IGNORECASE)
-"""croniter takes `3-3` for all values of the field, and draws lots for `R`."""
+"""croniter reads `3-3` as every value of the field, and chooses `R` at random."""
 _TICK: Final = timedelta(microseconds=1)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class FireTime:
-    """One slot, for people."""
+    """One fire time, as shown to people."""
 
     utc: datetime
     local: datetime
-    """The same moment in the schedule's zone."""
+    """The same moment in the schedule's timezone."""
     note: str
-    """What daylight saving does to it; empty: nothing."""
+    """How daylight saving shifts it; empty: not at all."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Fire:
     utc: datetime
     wall: datetime
-    """The time that the expression names; the clock may have jumped over it."""
+    """The wall-clock time that the expression names; the clock may skip it."""
 
 
 def check_cron(cron: str) -> str:
-    """The expression with single spaces. Raises InvalidArgument for one that is not to be taken: see `fields`."""
+    """The expression with single spaces. Raises InvalidArgument for one that `fields` refuses."""
     return parse_cron(cron).text
 
 
 def next_after(cron: str, zone: str, moment: datetime) -> datetime:
-    """The first slot after `moment` (which must have a timezone), in UTC. Raises InvalidArgument for a bad expression or zone."""
+    """The first fire time after `moment` (with a timezone), in UTC. Raises InvalidArgument for a bad expression or timezone."""
     return next(_fires(cron, zone, moment)).utc
 
 
 def fire_times_between(cron: str, zone: str, after: datetime, until: datetime, limit: int) -> list[datetime]:
-    """The slots in (after, until], in UTC; the first `limit` of them. Raises as `next_after` does."""
+    """The first `limit` fire times in (after, until], in UTC. Raises as `next_after` does."""
     return [fire.utc for fire in islice(takewhile(lambda fire: fire.utc <= until, _fires(cron, zone, after)), limit)]
 
 
 def latest_between(cron: str, zone: str, after: datetime, until: datetime) -> datetime | None:
-    """The last slot in (after, until], in UTC, found without walking through all before it. Raises as `next_after` does."""
+    """The last fire time in (after, until], in UTC, found without listing those before it. Raises as `next_after` does."""
     window = timedelta(minutes=1)
     while True:
         start = max(after, until - window)
@@ -84,7 +85,7 @@ def latest_between(cron: str, zone: str, after: datetime, until: datetime) -> da
 
 
 def fire_times(cron: str, zone: str, moment: datetime, count: int) -> list[FireTime]:
-    """The next `count` slots after `moment`, each with what daylight saving does to it. Raises as `next_after` does."""
+    """The next `count` fire times after `moment`, each with its note on daylight saving. Raises as `next_after` does."""
     place, elapsed = zone_of(zone), _read(cron).elapsed
     return [
         FireTime(utc=fire.utc, local=fire.utc.astimezone(place), note=_note(fire, place, elapsed=elapsed))
@@ -99,7 +100,7 @@ def _fires(cron: str, zone: str, moment: datetime) -> Iterator[_Fire]:
 
 
 def _fixed_fires(text: str, zone: ZoneInfo, moment: datetime) -> Iterator[_Fire]:
-    # A later wall never has an earlier first moment, so the walls before the one at `moment` need no look.
+    # A later wall time never has an earlier first moment, so the wall times before the one at `moment` can be skipped.
     wall = wall_clock(moment, zone)
     while True:
         wall = _next_wall(text, wall)
@@ -110,7 +111,7 @@ def _fixed_fires(text: str, zone: ZoneInfo, moment: datetime) -> Iterator[_Fire]
 
 
 def _elapsed_fires(text: str, zone: ZoneInfo, moment: datetime) -> Iterator[_Fire]:
-    # As long as the offset stays, the wall clock is UTC moved by it; where it changes, begin again at that very moment.
+    # While the offset is constant, the wall clock is UTC plus the offset. Where it changes, start again at that moment.
     known, reached, offset = moment, moment, offset_at(moment, zone)
     while True:
         wall = _next_wall(text, (reached + offset).replace(tzinfo=None))
@@ -135,9 +136,9 @@ def _note(fire: _Fire, zone: ZoneInfo, *, elapsed: bool) -> str:
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Read:
     plain: str
-    """For croniter."""
+    """The form passed to croniter."""
     elapsed: bool
-    """It follows elapsed time."""
+    """True for elapsed time, see above."""
 
 
 @lru_cache(maxsize=4096)
@@ -153,13 +154,13 @@ def _read(cron: str) -> _Read:
 
 
 def _as_croniter_has_it(cron: str) -> str | None:
-    """The expression, if it fires though `fields` refuses it."""
+    """The expression if croniter accepts it although `fields` refuses it, else None."""
     fields = cron.split()
     text = " ".join(fields)
     if len(fields) != len(FIELDS) or len(cron) > LENGTH or _SURPRISES.search(text):
         return None
     try:
-        _next_wall(text, datetime(2000, 1, 1))  # noqa: DTZ001 - a wall clock has no zone
+        _next_wall(text, datetime(2000, 1, 1))  # noqa: DTZ001 - a wall clock has no timezone
     except ValueError:
         return None
     return text
@@ -167,6 +168,6 @@ def _as_croniter_has_it(cron: str) -> str | None:
 
 @lru_cache(maxsize=4096)
 def _next_wall(text: str, wall: datetime) -> datetime:
-    # Many schedules share an expression, and are asked about at the same moment.
+    # Many schedules share an expression and are evaluated at the same moment.
     found: datetime = croniter(text, wall).get_next(datetime)
     return found

@@ -1,9 +1,9 @@
-"""What the five fields of a cron expression say, read strictly: what other crons read otherwise, or cannot be meant, is refused. Pure.
+"""Parses the five fields of a cron expression strictly: what other crons read differently, or what is probably a mistake, is refused. Pure.
 
-A field is a list of values, ranges (`1-5`), `*`, and steps over the last two (`*/15`, `10-40/10`). A step on a single value (`5/15`) means
-from 5 on to some, and 5 alone, or nothing, to others. Months and days of the week also have their English names, JAN to DEC and SUN to SAT;
-7 is Sunday, too. Day of month and day of week both given: either is enough, as cron has it, unless one of them is a star with a step, or
-all its days: there crons differ.
+A field is a list of values, ranges (`1-5`), `*`, and steps over the last two (`*/15`, `10-40/10`). A step on a single value (`5/15`) is
+refused: some crons read it as 5 and every 15th after it, others as 5 alone or as nothing. Months and weekdays may be written as English
+names, JAN to DEC and SUN to SAT; 7 is Sunday, too. If both day of month and day of week are restricted, either is enough, as usual in cron;
+refused is the combination with a star that has a step or with all days, which crons read differently.
 """
 
 import re
@@ -28,7 +28,7 @@ NICKNAMES: Final[Mapping[str, str]] = {
 _MONTHS: Final = ("JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC")
 _WEEKDAYS: Final = ("SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT")
 _LONGEST: Final = (31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
-"""Days of each month, of February in a leap year."""
+"""Days of each month; of February in a leap year."""
 _ITEM: Final = re.compile(r"(?:(?P<star>\*)|(?P<first>\w+)(?:-(?P<last>\w+))?)(?:/(?P<step>\d+))?", re.ASCII)
 
 
@@ -38,10 +38,10 @@ class _Field:
     low: int
     high: int
     once: str
-    """How often a single value of it comes, in words."""
+    """How often a single value occurs, for messages."""
     names: Mapping[str, int] = field(default_factory=dict)
     also: int | None = None
-    """A value beyond `high` that means `low`: 7 is Sunday."""
+    """A value beyond `high` that means `low`: 7 for Sunday."""
 
     def refuse(self, why: str) -> Never:
         raise InvalidArgument(FIELD, f"{self.name}: {why}.")
@@ -64,16 +64,16 @@ FIELDS: Final = (_MINUTE, _HOUR, _DAY, _MONTH, _WEEKDAY)
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CronFields:
-    """A cron expression that means the same to everybody."""
+    """A cron expression with one meaning in every cron."""
 
     text: str
-    """With single spaces, otherwise as it was given."""
+    """With single spaces, otherwise as given."""
     plain: str
-    """The same in lists of numbers and `*` only: what no reader of cron can misread."""
+    """As lists of numbers and `*` only, which every cron reads alike."""
 
 
 def parse_cron(cron: str) -> CronFields:
-    """Reads an expression. Raises InvalidArgument, naming the field of the expression in its message, for what is not to be taken."""
+    """Parses an expression. Raises InvalidArgument, naming the field of the expression, for one that is refused."""
     texts = cron.split()
     if cron.strip().startswith("@"):
         instead = NICKNAMES.get(cron.strip().lower())
@@ -155,7 +155,7 @@ def _refuse_step(one: _Field, match: re.Match[str], step: int, first: int, last:
 
 
 def _longer(one: _Field, step: int) -> str:
-    """Where a step beyond one field is a step of the next one, what comes nearest to it."""
+    """A suggestion for a step larger than its field, which belongs into the next one."""
     if one is _MINUTE and 1 < (hours := round(step / 60)) < _HOUR.high:
         return f"; every {hours} hours is minute `0` and hour `*/{hours}`"
     if one is _HOUR and 1 < (days := round(step / 24)) < _DAY.high:

@@ -1,45 +1,45 @@
-"""Time zones: what a wall clock shows around the nights on which it is moved. Pure."""
+"""Timezones: wall-clock times around daylight saving changes. Pure."""
 
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 _STEP = timedelta(days=1)
-"""No zone moves its clock and moves it back within a day."""
+"""No timezone changes its clock twice within a day."""
 
 
 def wall_clock(moment: datetime, zone: ZoneInfo) -> datetime:
-    """What the clock on the wall shows at `moment`: a datetime without zone."""
+    """The wall-clock time at `moment`: a datetime without timezone."""
     return moment.astimezone(zone).replace(tzinfo=None, fold=0)
 
 
 def first_moment(wall: datetime, zone: ZoneInfo) -> datetime:
-    """When the clock first shows `wall`; if it jumps over it, the moment of the jump. In UTC, and never earlier for a later `wall`."""
+    """When the clock first shows `wall`; if the clock skips it, the moment of the jump. In UTC, and never earlier for a later `wall`."""
     local = wall.replace(tzinfo=zone)
     moment = local.astimezone(UTC)
     if not is_skipped(wall, zone):
         return moment
-    # Read with the offset before the jump, a skipped time lies behind it; read with the offset after it, before it.
+    # With the offset before the jump a skipped time is after the jump; with the offset after it, before.
     jump = next_change(zone, local.replace(fold=1).astimezone(UTC), moment)
     return jump if jump is not None else moment
 
 
 def is_skipped(wall: datetime, zone: ZoneInfo) -> bool:
-    """Whether the clock never shows this time, because it is put forward over it."""
+    """True if the clock never shows this time because it jumps over it."""
     return _offset(wall, zone, fold=0) < _offset(wall, zone, fold=1)
 
 
 def is_repeated(wall: datetime, zone: ZoneInfo) -> bool:
-    """Whether the clock shows this time twice, because it is put back over it."""
+    """True if the clock shows this time twice because it is set back."""
     return _offset(wall, zone, fold=0) > _offset(wall, zone, fold=1)
 
 
 def offset_at(moment: datetime, zone: ZoneInfo) -> timedelta:
-    """How far the zone is ahead of UTC at `moment`."""
+    """The offset from UTC at `moment`."""
     return moment.astimezone(zone).utcoffset() or timedelta()
 
 
 def next_change(zone: ZoneInfo, after: datetime, until: datetime) -> datetime | None:
-    """The first moment in (after, until] from which the zone has another offset than at `after`, to the second; None if it keeps it."""
+    """The first moment in (after, until] with another offset than at `after`, to the second; None if the offset is constant."""
     offset, low = offset_at(after, zone), after
     while low < until:
         high = min(low + _STEP, until)
@@ -50,7 +50,7 @@ def next_change(zone: ZoneInfo, after: datetime, until: datetime) -> datetime | 
 
 
 def _bisect(zone: ZoneInfo, offset: timedelta, low: datetime, high: datetime) -> datetime:
-    # Changes happen at whole seconds.
+    # Changes happen at full seconds.
     first, last = int(low.timestamp()), -int(-high.timestamp() // 1)
     while last - first > 1:
         middle = (first + last) // 2

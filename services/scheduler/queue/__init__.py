@@ -1,3 +1,3 @@
-"""The queue: `trigger` fills it with what is due, `processor` claims from it, `claim_watcher` follows the claimed runs to their end, and
-`store` is the only module with SQL. The decisions (`trigger_plan`, `claims`, `outcomes`, `position`) are pure.
+"""The queue: `trigger` adds the runs that are due, `processor` claims them, `claim_watcher` follows claimed runs to their end, and `store`
+is the only module with SQL. The decisions (`trigger_plan`, `claims`, `outcomes`, `position`) are pure.
 """

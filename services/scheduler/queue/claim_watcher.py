@@ -1,4 +1,4 @@
-"""The life of a claim in the process that holds it: its run is started, followed, and settled when it has ended."""
+"""Starts claimed runs, polls the executor, settles ended ones, renews leases."""
 
 import asyncio
 import random
@@ -30,16 +30,16 @@ _log = structlog.get_logger()
 class _Held:
     claim: Claim
     starting: bool = False
-    """StartRun is under way or waits for its turn: no use asking how the run stands."""
+    """StartRun is in flight or waits for its turn: the run is not polled yet."""
     unknown_start: str | None = None
-    """See `start_runs.UnknownStart`."""
+    """The error message of a start whose result is unknown, see `start_runs.UnknownStart`."""
 
 
 class ClaimWatcher:
-    """All claims of this process. Leaving the context hands them over: their leases run out at once.
+    """All claims of this process. Leaving the context expires their leases at once, so that another process takes them over.
 
-    A run that this process does not know to have ended stays here; whatever goes wrong is tried again with the next poll. If another
-    scheduler has taken a claim over, what is written here changes nothing, and the claim is dropped when its run has ended.
+    A run stays here until it is known to have ended; after an error, the next poll tries again. If another scheduler has taken a claim
+    over, writes from here change nothing, and the claim is dropped when its run has ended.
     """
 
     def __init__(
@@ -61,19 +61,19 @@ class ClaimWatcher:
         self._periodic = Periodic("following", (self.poll, settings.poll_seconds), (self.renew, settings.claim_lease / 3))
 
     def start(self, claims: Iterable[Claim]) -> None:
-        """Takes fresh claims and starts their runs in the background."""
+        """Adds fresh claims and starts their runs in the background."""
         for claim in claims:
             held = self._held[claim.run_id, claim.claimed_by] = _Held(claim=claim)
             self._start_soon(held)
 
     def adopt(self, claims: Iterable[Claim]) -> None:
-        """Takes claims whose runs may have begun: the next poll tells."""
+        """Adds claims whose runs may have begun: the next poll finds out."""
         for claim in claims:
             self._held[claim.run_id, claim.claimed_by] = _Held(claim=claim)
 
     async def poll(self) -> None:
-        """Asks how the runs stand, settles those that have ended, and starts those that never began. Raises Unavailable if the executor or
-        BigQuery does not answer.
+        """Polls the states of the runs, settles those that have ended, and starts those that never began. Raises Unavailable if the
+        executor or BigQuery does not answer.
         """
         waiting = [held for held in self._held.values() if not held.starting]
         if not waiting:
@@ -102,8 +102,8 @@ class ClaimWatcher:
             case "COMPLETED":
                 return completed(claim)
             case "FAILED":
-                told = state.error_message or "The run failed."
-                return failed(claim, told, self._policy, now=now, chance=self._chance(), is_final=state.is_final)
+                message = state.error_message or "The run failed."
+                return failed(claim, message, self._policy, now=now, chance=self._chance(), is_final=state.is_final)
             case "CANCELLED":
                 return failed(claim, state.error_message or CANCELLED, self._policy, now=now, chance=0.0, is_final=True)
             case "" if held.unknown_start is not None:
@@ -134,9 +134,9 @@ class ClaimWatcher:
                 case UnknownStart(message=message):
                     held.unknown_start = message
         except ConvergenceError as error:
-            # It could not be written down: the next poll finds no such run, and starts it again.
+            # The start could not be recorded: the next poll finds no such run and starts it again.
             _log.warning("start_delayed", reason=error.reason)
-        except Exception:  # noqa: BLE001 - in the background there is nobody else to tell; the claim stays, and is polled
+        except Exception:  # noqa: BLE001 - a background task has no caller to tell; the claim stays and is polled
             _log.exception("start_broke")
         finally:
             held.starting = False
@@ -156,7 +156,7 @@ class ClaimWatcher:
         return self
 
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        # A StartRun that is cut off may have begun: whoever takes the claim over asks.
+        # A StartRun that was cancelled may have begun: the process that takes the claim over polls it.
         await self._periodic.__aexit__(kind, error, trace)
         for task in (tasks := [*self._tasks]):
             task.cancel()

@@ -1,4 +1,4 @@
-"""A claimed run: what one holder may do something about until its lease runs out."""
+"""A claimed run: what its holder may work on until the lease expires."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -20,16 +20,16 @@ class Pipeline:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Claim:
-    """A queue row under a claim, with its run and its schedule."""
+    """A queue row with its claim, its run and its schedule."""
 
     run_id: str
     config_id: str
     tenant_id: str
     pipeline_id: str
     claimed_by: str
-    """The fence: the id of the claim, shared by all runs that were claimed at once."""
+    """The fence: the id of the claim, shared by all runs that were claimed together."""
     attempt: int
-    """From 1. Never the same twice for a run: it is one more than the failures so far."""
+    """From 1. Never repeated for a run: the number of failures so far plus one."""
     scheduled_time: datetime
     retry_count: int
     max_retries: int
@@ -39,21 +39,21 @@ class Claim:
 
     @property
     def pipeline_logging_id(self) -> str:
-        """This attempt's run: whoever takes the claim over starts, or finds, the same one."""
+        """The id of this attempt: a process that takes the claim over derives the same one."""
         return pipeline_logging_id(self.run_id, self.attempt)
 
     @property
     def trigger_type(self) -> str:
-        """As the executor records it."""
+        """The trigger type that the executor records."""
         return "backfill" if is_backfill(self.config_id, self.run_id, self.parameters.get("date")) else "scheduler"
 
     def as_of_date(self) -> str:
-        """The slot's day, which `yesterday` is seen from: in UTC, wherever the schedule's clock hangs, as the days are that runs load."""
+        """The UTC day of the fire time, from which `yesterday` is counted, whatever the schedule's timezone: runs load UTC days."""
         return utc_day(self.scheduled_time).isoformat()
 
     @classmethod
     def from_row(cls, row: Mapping[str, Any]) -> Self:
-        """The only door from a row to a claim."""
+        """Parses a row."""
         values = {name: row[name] for name in cls.__dataclass_fields__ if name in row}
         pipeline = None
         if row["provider"] and row["domain"] and row["pipeline_template"]:

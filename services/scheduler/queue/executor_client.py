@@ -1,4 +1,4 @@
-"""The scheduler's way to the executor."""
+"""A client of the executor's RunService."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ TRIGGER_BY = "cloud_scheduler"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class AttemptState:
-    """How an attempt stands."""
+    """The state of an attempt."""
 
     status: str
     """RUNNING, COMPLETED, FAILED or CANCELLED; empty: it never began; UNKNOWN: its record cannot be read now."""
@@ -26,13 +26,13 @@ class AttemptState:
 
 
 class ExecutorClient:
-    """RunService over a channel. Raises what the executor raises, and Unavailable if it does not answer."""
+    """RunService over a channel. Raises the executor's errors, and Unavailable if it does not answer."""
 
     def __init__(self, channel: grpc.aio.Channel) -> None:
         self._stub = RunServiceStub(channel)
 
     async def start(self, claim: Claim, pipeline: Pipeline) -> None:
-        """Starts the claim's attempt, once: again with the same claim, or its successor, starts nothing."""
+        """Starts the claim's attempt, once: repeated with the same claim, or by its next holder, it starts nothing."""
         parameters = struct_pb2.Struct()
         parameters.update(claim.parameters)
         await self._stub.StartRun(
@@ -52,7 +52,7 @@ class ExecutorClient:
         )
 
     async def states(self, claims: Sequence[Claim]) -> list[AttemptState]:
-        """How the claims' attempts stand, in the same order."""
+        """The states of the claims' attempts, in the same order."""
         found = list[AttemptState]()
         for some in batched(claims, BATCH_SIZE, strict=False):
             keys = [messages.RunKey(tenant_id=one.tenant_id, pipeline_logging_id=one.pipeline_logging_id) for one in some]
@@ -61,5 +61,5 @@ class ExecutorClient:
         return found
 
     async def reconcile(self) -> None:
-        """Has the executor end runs that nobody leads any more."""
+        """Makes the executor end the runs of dead executors."""
         await self._stub.ReconcileRuns(messages.ReconcileRunsRequest())

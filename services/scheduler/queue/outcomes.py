@@ -1,4 +1,4 @@
-"""What becomes of a claimed run: pure decisions over how its attempt went. Time and chance are passed in."""
+"""Decides what happens to a claimed run after its attempt. Pure: time and randomness are passed in."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -17,14 +17,14 @@ from services.platform.errors import (
 from services.scheduler.queue.claims import Claim
 
 FINAL = (NotFound, InvalidArgument, FailedPrecondition)
-"""Refusals to start that another attempt cannot heal."""
+"""Errors of StartRun that another attempt would get, too."""
 NOT_COUNTED = (AlreadyExists, ResourceExhausted, Unavailable, PermissionDenied)
-"""Refusals to start that are not the run's fault: it waits, and loses nothing."""
+"""Errors of StartRun that do not count as a failure of the run: it goes back to the queue."""
 MIN_WAIT = timedelta(seconds=5)
 REFUSED_WAIT = timedelta(seconds=60)
-"""After a refusal that does not say when to try again."""
+"""The wait after a refusal without RetryInfo."""
 ERROR_LENGTH = 2000
-SCHEDULE_GONE = "The schedule of this run was deleted, so nobody knows any more what to run."
+SCHEDULE_GONE = "The schedule of this run was deleted, so it is no longer known what to run."
 
 
 class ClaimOutcome(StrEnum):
@@ -32,27 +32,27 @@ class ClaimOutcome(StrEnum):
 
     COMPLETED = "COMPLETED"
     RETRY = "RETRY"
-    """FAILED, and back in the queue."""
+    """FAILED, and queued again."""
     FAILED = "FAILED"
-    """For good."""
+    """FAILED, finally."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class End:
-    """How an attempt ended, to be written down by whoever still holds the claim."""
+    """The end of an attempt, to be written by the holder of the claim."""
 
     claim: Claim
     outcome: ClaimOutcome
     pipeline_logging_id: str | None
-    """None: the attempt never began, and left no record."""
+    """None: the attempt never began and has no record."""
     error_message: str | None = None
     not_before: datetime | None = None
-    """When a retry may be claimed."""
+    """When a retry may be claimed; before that it waits."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Refusal:
-    """A start that was refused and may be tried again, as the same attempt."""
+    """A refused start; the same attempt may be tried again."""
 
     claim: Claim
     not_before: datetime
@@ -66,24 +66,24 @@ class RetryPolicy:
     cap: timedelta
 
     def wait(self, failures: int, chance: float) -> timedelta:
-        """Before the next attempt, after the `failures`-th failure (from 1): `base`, doubled each time, at most `cap`; `chance` (0 to 1)
-        spreads it over its upper half, so that what failed together does not come back together.
+        """The wait before the next attempt after the `failures`-th failure (from 1): `base`, doubled each time, at most `cap`. `chance` (0
+        to 1) spreads it over its upper half, so that runs that failed together are not retried together.
         """
         ceiling = min(self.cap, self.base * 2.0 ** min(failures - 1, 30))
         return ceiling * (0.5 + chance / 2)
 
 
 def completed(claim: Claim) -> End:
-    """Step 5."""
+    """Flow 3B step 5: the run completed."""
     return End(claim=claim, outcome=ClaimOutcome.COMPLETED, pipeline_logging_id=claim.pipeline_logging_id)
 
 
 def failed(  # noqa: PLR0913 - a decision: whatever it depends on is passed in
     claim: Claim, message: str, policy: RetryPolicy, *, now: datetime, chance: float, is_final: bool = False, began: bool = True
 ) -> End:
-    """Step 6: one failure more; back to the queue while that is below `max_retries` and another attempt may help.
+    """Flow 3B step 6: one more failure. The run is queued again while failures are below `max_retries` and another attempt may succeed.
 
-    Failures are counted by the number of the attempt: `retry_count` may have counted this one already, if its settlement broke off.
+    Failures are counted by the attempt's number: an interrupted settlement may have counted this one in `retry_count` already.
     """
     failures = claim.attempt
     again = not is_final and failures < claim.max_retries
@@ -97,7 +97,7 @@ def failed(  # noqa: PLR0913 - a decision: whatever it depends on is passed in
 
 
 def on_start_refused(claim: Claim, error: ConvergenceError, policy: RetryPolicy, now: datetime) -> End | Refusal | None:
-    """What a refused start means; None: nobody knows, so the run's own record has to be asked."""
+    """What an error of StartRun means; None: unknown, so the state of the run must be polled."""
     if isinstance(error, FINAL):
         return failed(claim, error.message, policy, now=now, chance=0.0, is_final=True)
     if isinstance(error, NOT_COUNTED):

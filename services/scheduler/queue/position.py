@@ -12,15 +12,15 @@ class QueuePosition:
     """QUEUED or PROCESSING."""
     not_before: datetime | None
     started: bool
-    """This attempt has begun."""
+    """The executor has begun this attempt."""
     schedule_paused: bool
     """Its schedule exists and is not active."""
     tenant_runnable: bool
     """Tenant and subscription are ACTIVE."""
     units_left: int | None
-    """Runs that the day and the month still allow; None: any number."""
+    """Runs that the daily and monthly limits still allow; None: unlimited."""
     slots_left: int | None
-    """Runs that may begin at once; None: any number."""
+    """Runs that the concurrent limit still allows; None: unlimited."""
     runs_before: int
 
 
@@ -29,14 +29,14 @@ class Waiting:
     """What a run waits for."""
 
     reason: str
-    """See `ScheduledRun.waiting_for`."""
+    """A value of `ScheduledRun.waiting_for`, which the proto lists."""
     message: str
 
 
 def waiting(position: QueuePosition | None, *, retry_count: int, now: datetime) -> Waiting | None:
-    """What keeps the run from running; None: nothing does. The first thing that has to change before the others matter.
+    """What the run waits for, or None. Of several reasons, the one that must change first.
 
-    A run that has failed before holds its unit of the day already, so the daily and the monthly limit do not keep it.
+    A run that has failed before already holds its unit of the day, so the daily and the monthly limit do not apply.
     """
     if position is None or position.started:
         return None
@@ -51,8 +51,8 @@ def _turn(position: QueuePosition, retry_count: int, now: datetime) -> Waiting:
     if position.schedule_paused:
         return Waiting(reason="SCHEDULE_PAUSED", message="Its schedule is paused. It goes on once the schedule's is_active is true again.")
     if not retry_count and position.units_left is not None and position.units_left <= 0:
-        told = "The daily or monthly limit is used up. It goes on when the limit resets; GET .../quota says when."
-        return Waiting(reason="DAILY_OR_MONTHLY_LIMIT", message=told)
+        message = "The daily or monthly limit is used up. It goes on when the limit resets; GET .../quota says when."
+        return Waiting(reason="DAILY_OR_MONTHLY_LIMIT", message=message)
     if position.not_before is not None and position.not_before > now:
         why = "It has failed and is tried again" if retry_count else "It was refused for now and is tried again"
         return Waiting(reason="BACKOFF", message=f"{why} not before {position.not_before.isoformat(timespec='seconds')}.")

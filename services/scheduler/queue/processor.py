@@ -1,4 +1,4 @@
-"""Flow 3B: takes the next runs from the queue, and looks after those that nobody holds any more."""
+"""Flow 3B: claims the next runs in the queue, and takes over runs whose lease has expired."""
 
 import asyncio
 import itertools
@@ -22,9 +22,9 @@ _log = structlog.get_logger()
 
 
 class QueueProcessor:
-    """Claims, and hands what it claimed to the follower. Two BigQuery jobs before it answers, for any number of runs and of callers.
+    """Claims runs and passes them to the claim watcher. Two BigQuery jobs before it answers, for any number of runs and of callers.
 
-    While its context is open it also looks by itself, once a lease, for runs whose scheduler is gone.
+    While its context is open it also looks, once a lease, for runs of dead schedulers.
     """
 
     def __init__(self, *, store: QueueStore, watcher: ClaimWatcher, executor: ExecutorClient, clock: Clock, lease_seconds: float) -> None:
@@ -35,29 +35,29 @@ class QueueProcessor:
         self._claims: GroupCommit[int, list[Claim]] = GroupCommit(self._claim_batch)
 
     async def process(self, max_runs: int) -> list[Claim]:
-        """Claims the best `max_runs` runs that are ready, and starts them in the background. Raises Unavailable if BigQuery does not
-        answer; what was claimed then waits until its lease has run out.
+        """Claims the best `max_runs` runs that are ready and starts them in the background. Raises Unavailable if BigQuery does not answer;
+        runs that were claimed all the same wait until the lease has expired.
         """
         claims = await self._claims.submit(max_runs)
         self._look_soon()
         return claims
 
     async def _claim_batch(self, asked_for: Sequence[int]) -> Sequence[list[Claim]]:
-        """One claim for all who ask meanwhile: claims at once want the same rows, and all but one would have to begin again."""
+        """One claim for all concurrent callers: separate claims would compete for the same rows, and all but one would be repeated."""
         claimed_by, now = str(uuid.uuid4()), self._clock.now()
         await self._store.claim(claimed_by, sum(asked_for), now, now + self._lease)
         claims = await self._store.claimed(claimed_by)
-        # Here, not in `process`: a caller that hangs up must not leave runs behind that nobody starts.
+        # Here and not in `process`: if the caller disconnects, the claimed runs must still be started.
         self._watcher.start(claims)
         rest = iter(claims)
         return [list(itertools.islice(rest, asked)) for asked in asked_for]
 
     async def reconcile(self) -> None:
-        """Has the executor end runs that nobody leads, and takes over claims whose lease ran out. Nothing is decided here: the follower
-        asks each run's own record. Raises Unavailable if BigQuery does not answer.
+        """Makes the executor end runs of dead executors, and takes over claims whose lease has expired. Decides nothing: the claim watcher
+        polls each run's own record. Raises Unavailable if BigQuery does not answer.
         """
         now, claimed_by = self._clock.now(), str(uuid.uuid4())
-        # A lost reply may hide that rows were taken: their new lease runs out too, and the next tick takes them again.
+        # If the reply is lost, rows may have been taken over: their new lease expires, too, and the next call takes them again.
         if await self._store.take_over(claimed_by, now, now + self._lease):
             claims = await self._store.claimed(claimed_by)
             _log.warning("claims_taken_over", runs=len(claims))
@@ -72,7 +72,7 @@ class QueueProcessor:
         self._look_soon()
 
     async def __aenter__(self) -> Self:
-        self._look_soon()  # under way before anything else: whoever waits for it need not wait for a first round
+        self._look_soon()  # started before anything else: its users need not wait for a first round
         await self._periodic.__aenter__()
         return self
 

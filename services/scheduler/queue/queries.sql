@@ -1,15 +1,15 @@
--- The queue: trigger, claim, renew, take over, settle, retry. What schedules' owners do is in ../schedules/queries.sql.
--- Reads come first. Whatever changes a claimed row names its claim: `q.claimed_by = ... AND q.state = 'PROCESSING'`. That is the fence: who
--- has lost the claim changes nothing.
--- No transaction changes rows of the queue (some insert). BigQuery cancels a transaction whose table a plain statement is changing, and the
--- queue is changed all the time: by claims, renewals, ends. So what may be written in steps is written in plain statements, which wait for
--- each other, the queue's row last: while it is there, the steps are done again.
+-- The queue: trigger, claim, renew, take over, settle, retry. Tenants' changes of schedules are in ../schedules/queries.sql. Reads come
+-- first. Every change of a claimed row names its claim: `q.claimed_by = ... AND q.state = 'PROCESSING'`. That is the fence: a process that
+-- has lost the claim changes nothing. No transaction changes rows of the queue (some insert). BigQuery cancels a transaction whose table a
+-- plain statement is changing, and the queue is changed all the time, by claims, renewals and ends. So whatever can be written in steps is
+-- written in plain statements, which wait for each other. The queue's row is written last: while it exists, the steps are repeated.
 
 -- name: due_schedules
--- What is due, of tenants that may run now, with what their quota leaves: units that no queued run is going to take. A run that has failed
--- before has its unit; one without a retry has not. Backfills (priority below 0) are not counted: they come last in the queue and take what is left
--- there, so that a long one never keeps a schedule from being queued. Nor are runs of a paused schedule: they wait until it goes on. Tenants without a unit come last, so that they cannot crowd out the others.
--- NULL `is_active` is active; NULL `next_run_time` is a schedule nobody has computed yet.
+-- Due schedules of tenants that may run now, with what their quota leaves: units that no queued run is going to take. A run that has failed
+-- before has its unit already; a run without a retry does not. Backfills (priority below 0) are not counted: they come last in the queue,
+-- so that a long backfill never keeps a schedule from being queued. Runs of a paused schedule are not counted either: they wait until it is
+-- resumed. Tenants without a unit come last, so that they cannot crowd out the others. NULL `is_active` is active; NULL `next_run_time`:
+-- not computed yet.
 -- param: now TIMESTAMP
 -- param: row_limit INT64
 SELECT
@@ -32,18 +32,18 @@ ORDER BY IF(t.units_left - IFNULL(w.units, 0) <= 0, 1, 0), priority DESC, c.next
 LIMIT @row_limit
 
 -- name: set_first_fire_times
--- Gives schedules that the subscription system wrote without one their next slot. Replayed, it changes nothing.
+-- Sets the fire time of schedules that the subscription system wrote without one. A replay changes nothing.
 -- param: schedules ARRAY<STRUCT<config_id STRING, next_run_time TIMESTAMP>>
 UPDATE tenant_pipeline_configs AS c SET next_run_time = s.next_run_time
 FROM UNNEST(@schedules) AS s
 WHERE c.config_id = s.config_id AND c.next_run_time IS NULL
 
 -- name: enqueue
--- The UPDATE is the compare-and-set: it changes the rows that two triggers share, so BigQuery cancels one of two that meet, and its second
--- try finds them changed. What is inserted belongs to a schedule that now stands where this trigger puts it, and to a run that never was:
--- `scheduled_pipeline_runs` keeps its rows for ever. So a replay, and a trigger that came second, change nothing and count nothing.
--- A transaction, for a schedule must not move on without its run; it changes one table, and that first: it needs a moment in which nothing
--- else does, and holds up what comes later, rather than losing at its end to what came meanwhile.
+-- The UPDATE is the compare-and-set: it changes the rows that two triggers share, so BigQuery cancels one of two concurrent ones, and its
+-- retry finds them changed. Runs are inserted only for schedules that now have the fire time set by this trigger, and only if they never
+-- existed: `scheduled_pipeline_runs` keeps its rows for ever. So a replay, and a trigger that came second, change nothing and count
+-- nothing. It is a transaction because a schedule must not advance without its run. It changes one table, and that first: it needs a moment
+-- in which no other statement changes it, and then makes later ones wait, instead of being cancelled at its end.
 -- param: firings ARRAY<STRUCT<config_id STRING, seen TIMESTAMP, next_run_time TIMESTAMP>>
 -- param: runs ARRAY<STRUCT<run_id STRING, config_id STRING, next_run_time TIMESTAMP, scheduled_time TIMESTAMP>>
 -- param: now TIMESTAMP
@@ -78,12 +78,12 @@ END IF;
 SELECT triggered, queued
 
 -- name: claim_runs
--- One guarded UPDATE: two writers of one row wait for each other, and the second finds it PROCESSING. The best by priority, then slot; among
--- equal priorities tenants take turns, so that a thousand runs of one do not hold up another's one. Of each tenant no more than its concurrent
--- limit leaves, and no more new runs than its daily and monthly limits leave (one that has failed before has its unit), both less what was
--- claimed and has not begun, which the ledger does not count yet: what would be refused must not take the turn of what would run. For the same
--- reason runs of a paused schedule are left out before turns are counted: they stay QUEUED as they are, until the schedule goes on.
--- Replayed, it changes nothing: a claim that holds a row takes no more.
+-- One guarded UPDATE: two writers of one row wait for each other, and the second finds it PROCESSING. The order is priority, then fire
+-- time; among equal priorities tenants take turns, so that a thousand runs of one do not delay another's single run. No tenant gets more
+-- than its concurrent limit leaves, nor more new runs than its daily and monthly limits leave (a run that has failed before has its unit).
+-- Both are reduced by runs that are claimed and have not begun, which the ledger does not count yet: a run that would be refused must not
+-- take the turn of one that would start. For the same reason runs of a paused schedule are left out before turns are counted: they stay
+-- QUEUED until the schedule is resumed. A replay changes nothing: a claim that has rows takes no more.
 -- param: claimed_by STRING
 -- param: max_runs INT64
 -- param: now TIMESTAMP
@@ -133,15 +133,15 @@ FROM (
 WHERE q.run_id = p.run_id AND q.state = 'QUEUED'
 
 -- name: lapsed_claims
--- Reads only, so that a tick which finds nothing to take over, as nearly all do, changes nothing in a table that many write.
+-- Reads only, so that a call that finds nothing to take over, as most do, changes nothing in a table with many writers.
 -- param: now TIMESTAMP
 SELECT COUNT(*) AS lapsed
 FROM pipeline_execution_queue AS q
 WHERE q.state = 'PROCESSING' AND (q.lease_expires_at IS NULL OR q.lease_expires_at <= @now)
 
 -- name: take_over
--- Runs whose holder let its lease run out. The new claim shuts the old holder out; of two that take over at once the second finds a lease.
--- Replayed, it takes what has run out since, under the same claim.
+-- Runs whose holder let its lease expire. The new claim fences off the old holder; of two concurrent ones the second finds a new lease. A
+-- replay takes what has expired since, under the same claim.
 -- param: claimed_by STRING
 -- param: now TIMESTAMP
 -- param: lease_expires_at TIMESTAMP
@@ -150,7 +150,7 @@ SET claimed_by = @claimed_by, lease_expires_at = @lease_expires_at
 WHERE q.state = 'PROCESSING' AND (q.lease_expires_at IS NULL OR q.lease_expires_at <= @now)
 
 -- name: claimed_runs
--- What a claim holds, with all that is needed to start it: the answer to a claim. A deleted schedule leaves `provider` NULL.
+-- The rows of a claim, with everything needed to start them: the response to a claim. A deleted schedule leaves `provider` NULL.
 -- param: claimed_by STRING
 SELECT
   q.run_id, q.config_id, q.tenant_id, q.pipeline_id, q.claimed_by, IFNULL(q.attempt, 1) AS attempt, q.scheduled_time,
@@ -163,7 +163,7 @@ WHERE q.claimed_by = @claimed_by AND q.state = 'PROCESSING'
 ORDER BY q.priority DESC, q.scheduled_time, q.run_id
 
 -- name: record_started
--- One statement for all that began meanwhile; from now on their slots count in the ledger, not here. Replayed, it writes the same.
+-- One statement for all runs that have begun meanwhile; from now on the ledger counts them, not this table. A replay writes the same.
 -- param: started ARRAY<STRUCT<run_id STRING, claimed_by STRING, pipeline_logging_id STRING, started_at TIMESTAMP>>
 UPDATE scheduled_pipeline_runs AS r SET pipeline_logging_id = b.pipeline_logging_id, started_at = b.started_at
 FROM (
@@ -174,14 +174,14 @@ FROM (
 WHERE r.run_id = b.run_id
 
 -- name: renew_claims
--- One statement for all claims of a process. A claim that was taken over has another name by now, and is not touched.
+-- One statement for all claims of a process. A claim that was taken over has another id now, and is not changed.
 -- param: claims ARRAY<STRING>
 -- param: lease_expires_at TIMESTAMP
 UPDATE pipeline_execution_queue AS q SET lease_expires_at = @lease_expires_at
 WHERE q.state = 'PROCESSING' AND q.claimed_by IN UNNEST(@claims)
 
 -- name: put_back
--- Refused runs go back unharmed: priority and retries as they were. Replayed, it changes nothing: the claim is gone from the row.
+-- Refused runs go back unchanged: same priority, same retries. A replay changes nothing: the claim is gone from the row.
 -- param: refusals ARRAY<STRUCT<run_id STRING, claimed_by STRING, not_before TIMESTAMP>>
 UPDATE pipeline_execution_queue AS q
 SET state = 'QUEUED', not_before = f.not_before, claimed_by = NULL, lease_expires_at = NULL, processing_started_at = NULL
@@ -189,12 +189,11 @@ FROM UNNEST(@refusals) AS f
 WHERE q.run_id = f.run_id AND q.claimed_by = f.claimed_by AND q.state = 'PROCESSING'
 
 -- name: settle
--- How runs ended for good, steps 5 and 6 of flow 3B for all of them, one plain statement a table. Each is fenced by the queue row, which the
--- last one deletes: who lost the claim, and who sends this again, finds no such row and writes nothing. Should it break off before that, the
--- claim is still there, and is settled again by its holder or by the one that takes it over: the same is written once more, for failures are
--- counted by the number of the attempt.
--- A schedule's last run is the last of the batch: an UPDATE takes one source row a target. An attempt that left no record has no id to keep.
--- A run that COMPLETED has no error any more, whatever its earlier attempts had.
+-- Final ends of runs, steps 5 and 6 of flow 3B for all of them, one plain statement a table. Each is fenced by the queue row, which the
+-- last one deletes: a process that has lost the claim, or a replay, finds no such row and writes nothing. If it breaks off before that, the
+-- claim still exists and is settled again by its holder or the next one, with the same values: failures are counted by the attempt's
+-- number. A schedule's last run is the last of the batch: an UPDATE accepts one source row a target. An attempt without a record has no id
+-- to keep. A run that COMPLETED has no error any more, whatever its earlier attempts had.
 -- param: ends ARRAY<STRUCT<run_id STRING, claimed_by STRING, config_id STRING, outcome STRING, pipeline_logging_id STRING, error_message STRING, seq INT64>>
 -- param: now TIMESTAMP
 UPDATE tenant_pipeline_configs AS c SET last_run_time = @now, last_run_status = b.last_run_status
@@ -224,8 +223,8 @@ WHERE q.state = 'PROCESSING'
 SELECT TRUE AS done
 
 -- name: requeue
--- Runs that FAILED and go back into the queue, a step down: as `settle`, but the queue row stays, and loses its claim. That is the last
--- statement, so the priority falls once.
+-- Runs that FAILED and are queued again with lower priority: as `settle`, but the queue row stays and loses its claim. That is the last
+-- statement, so the priority is lowered once.
 -- param: ends ARRAY<STRUCT<run_id STRING, claimed_by STRING, config_id STRING, pipeline_logging_id STRING, error_message STRING, not_before TIMESTAMP>>
 -- param: now TIMESTAMP
 UPDATE tenant_pipeline_configs AS c SET last_run_time = @now, last_run_status = 'FAILED'
@@ -256,15 +255,15 @@ WHERE q.run_id = e.run_id AND q.claimed_by = e.claimed_by AND q.state = 'PROCESS
 SELECT TRUE AS done
 
 -- name: release_claims
--- A scheduler that stops hands its runs over: their leases run out now. Replayed, it writes the same.
+-- A scheduler that stops lets the leases of its runs expire now. A replay writes the same.
 -- param: claims ARRAY<STRING>
 -- param: now TIMESTAMP
 UPDATE pipeline_execution_queue AS q SET lease_expires_at = @now
 WHERE q.state = 'PROCESSING' AND q.claimed_by IN UNNEST(@claims)
 
 -- name: scheduler_status
--- Due is what a trigger would look at: schedules of tenants that may not run now do not count. What a paused schedule has queued waits for its
--- tenant, not for us: it is queued, but never the slot that has waited longest.
+-- Due is what a trigger would read: schedules of tenants that may not run now do not count. Runs of a paused schedule wait for their
+-- tenant, not for us: they count as queued, but not for the longest wait.
 -- param: now TIMESTAMP
 -- param: today TIMESTAMP
 SELECT
@@ -285,8 +284,8 @@ SELECT
   ) AS oldest_queued_time
 
 -- name: list_scheduled_runs
--- Pages are cut by key, not by offset, so a new run shifts nothing. A run whose end is being written, its queue row last (`settle`), is PENDING
--- until that is done: who sees that it has ended sees all of it.
+-- Pages are cut by key, not by offset, so that a new run shifts nothing. A run whose end is being written, with its queue row last
+-- (`settle`), is shown as PENDING until that is done: a run shown as ended is complete.
 -- param: tenant_id STRING
 -- param: state STRING
 -- param: config_id STRING
@@ -326,8 +325,8 @@ WHERE r.tenant_id = @tenant_id AND r.run_id = @run_id
 LIMIT 1
 
 -- name: queue_position
--- What a queued run waits for. Runs before it: ready ones that a claim would take first, of tenants that may run. They are counted beside the
--- run, which is read a second time (m), not in a subquery of its row: BigQuery has no join for one that compares by order.
+-- What a queued run waits for. Runs before it: ready ones that a claim would take first, of tenants that may run. They are counted beside
+-- the run, which is read a second time (m), not in a subquery of its row: BigQuery cannot decorrelate one that compares by order.
 -- param: tenant_id STRING
 -- param: run_id STRING
 -- param: now TIMESTAMP
@@ -363,10 +362,10 @@ CROSS JOIN (
 LIMIT 1
 
 -- name: retry_run
--- FAILED -> PENDING is the compare-and-set; two that retry the same run change the same row. retry_count goes on counting, because attempts
--- are numbered by it and an attempt's id must never come again; max_retries grows by what the schedule allows. Replayed, it changes nothing:
--- the run is PENDING. `added_at` tells the caller whether it was this call that put it back. A transaction, for a run must not be PENDING
--- without a place in the queue; it changes one table, and into the queue it only inserts.
+-- FAILED -> PENDING is the compare-and-set; two retries of the same run change the same row. retry_count keeps counting, because attempts
+-- are numbered by it and an attempt's id must never be repeated; max_retries grows by what the schedule allows. A replay changes nothing:
+-- the run is PENDING. `added_at` shows the caller whether it was this call that queued it. It is a transaction because a run must not be
+-- PENDING without a row in the queue; it changes one table, and only inserts into the queue.
 -- param: tenant_id STRING
 -- param: run_id STRING
 -- param: now TIMESTAMP

@@ -1,4 +1,4 @@
-"""A scheduled run as tenants see it, and which of them to list."""
+"""Scheduled runs as tenants see them, and the filter to list them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -33,11 +33,11 @@ class ScheduledRun:
     completed_at: datetime | None
     not_before: datetime | None
     added_at: datetime | None
-    """When it was put into the queue for the last time."""
+    """When it was last queued."""
 
     @classmethod
     def from_row(cls, row: Mapping[str, Any]) -> Self:
-        """The only door from a row to a run."""
+        """Parses a row."""
         parameters = row["parameters"] if isinstance(row["parameters"], Mapping) else {}
         return cls(**{**row, "pipeline_id": row["pipeline_id"] or "", "state": row["state"] or "PENDING", "parameters": dict(parameters)})
 
@@ -51,9 +51,9 @@ class RunFilter:
     config_id: str | None
     size: int
     after: tuple[datetime, str] | None
-    """Slot and id of the last run of the page before."""
+    """Fire time and id of the previous page's last run."""
 
     def __post_init__(self) -> None:
-        """Raises InvalidArgument for a state that does not exist."""
+        """Raises InvalidArgument for an unknown state."""
         if self.state is not None and self.state not in STATES:
             raise InvalidArgument("state", f"use one of {', '.join(STATES)}.")

@@ -1,4 +1,4 @@
-"""Starts claimed runs: asks the executor, and says what its answer means."""
+"""Starts claimed runs and interprets the executor's answer."""
 
 import asyncio
 from dataclasses import dataclass
@@ -17,21 +17,21 @@ _log = structlog.get_logger()
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class UnknownStart:
-    """StartRun broke; whether the run began, only its own record knows."""
+    """StartRun failed in a way that leaves unknown whether the run began; only the run's own record knows."""
 
     message: str
-    """Why the attempt failed, should there be no such run."""
+    """Why the attempt failed, if there is no such run."""
 
 
 class AttemptStarter:
-    """A bounded number of StartRun calls at once."""
+    """Makes a bounded number of StartRun calls at once."""
 
     def __init__(self, *, executor: ExecutorClient, clock: Clock, policy: RetryPolicy, max_concurrent: int) -> None:
         self._executor, self._clock, self._policy = executor, clock, policy
         self._room = asyncio.Semaphore(max_concurrent)
 
     async def start(self, claim: Claim) -> Started | End | Refusal | UnknownStart:
-        """Starts the claim's attempt, unless it has begun before. Raises nothing that the executor says."""
+        """Starts the claim's attempt, unless it has begun before. Raises none of the executor's errors."""
         if claim.pipeline is None:
             return failed(claim, SCHEDULE_GONE, self._policy, now=self._clock.now(), chance=0.0, is_final=True, began=False)
         try:
@@ -40,7 +40,7 @@ class AttemptStarter:
         except ConvergenceError as error:
             _log.info("start_refused", reason=error.reason)
             return on_start_refused(claim, error, self._policy, self._clock.now()) or UnknownStart(message=error.message)
-        except Exception as error:  # noqa: BLE001 - a bug here must end in a failed attempt, not in a run that is tried for ever
+        except Exception as error:  # noqa: BLE001 - a bug here must end as a failed attempt, not as a run that is retried for ever
             _log.exception("start_broke")
             return UnknownStart(message=f"The run could not be started ({type(error).__name__}).")
         return Started(claim=claim, started_at=self._clock.now())

@@ -1,4 +1,4 @@
-"""The queue's side of the scheduler's tables: one typed method a statement. The SQL, with why it is safe, stands in `queries.sql`."""
+"""The queue's tables: one typed method a statement. The SQL, with the reasons why it is safe, is in `queries.sql`."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,14 +16,14 @@ from services.scheduler.queue.trigger_plan import DueSchedule, FirstFireTime, Pl
 
 BLOCKS = load_blocks(Path(__file__).with_name("queries.sql"))
 MAX_DUE = 10_000
-"""Schedules, and runs, of one trigger: what fits into a request to BigQuery (10 MB). The others stay due."""
+"""Maximum schedules, and runs, of one trigger: what fits into a request to BigQuery (10 MB). The others stay due."""
 SCRIPT_SECONDS = 45.0
-"""For a script of up to seven statements, a second or two each, with its retries: of two transactions on a table one is cancelled."""
+"""Deadline of a script of up to seven statements, a second or two each, with retries: of two transactions on a table one is cancelled."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Queued:
-    """What a trigger did, counted by the transaction that did it."""
+    """What a trigger did, as counted by its transaction."""
 
     triggered: int
     queued: int
@@ -39,7 +39,7 @@ class Started:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class QueueStatus:
-    """How the queue stands."""
+    """Counts of the queue."""
 
     due_count: int
     queued_count: int
@@ -49,22 +49,22 @@ class QueueStatus:
 
 
 class QueueStore:
-    """Every method raises Unavailable when BigQuery does not answer; what it was to write may be written all the same."""
+    """Every method raises Unavailable when BigQuery does not answer; the write may have happened all the same."""
 
     def __init__(self, bq: BigQuery) -> None:
         self._bq = bq
 
     async def due_schedules(self, now: datetime) -> list[DueSchedule]:
-        """Active schedules whose slot has come, of tenants that may run, at most `MAX_DUE`."""
+        """Active schedules that are due, of tenants that may run, at most `MAX_DUE`."""
         return [DueSchedule.from_row(row) for row in await self._rows("due_schedules", {"now": now, "row_limit": MAX_DUE})]
 
     async def set_first_fire_times(self, schedules: Sequence[FirstFireTime]) -> None:
-        """Gives schedules without a next slot theirs."""
+        """Sets the fire time of schedules without one."""
         rows = [{"config_id": one.config_id, "next_run_time": one.next_run_time} for one in schedules]
         await self._change("set_first_fire_times", {"schedules": rows})
 
     async def enqueue(self, plan: Plan, now: datetime) -> Queued:
-        """Queues the plan's runs of those schedules that still stand where they were seen."""
+        """Queues the plan's runs, for those schedules whose `next_run_time` is unchanged."""
         firings = [{"config_id": one.config_id, "seen": one.seen, "next_run_time": one.next_run_time} for one in plan.firings]
         runs = [
             {"run_id": run.run_id, "config_id": one.config_id, "next_run_time": one.next_run_time, "scheduled_time": run.scheduled_time}
@@ -75,23 +75,23 @@ class QueueStore:
         return Queued(**rows[0])
 
     async def claim(self, claimed_by: str, max_runs: int, now: datetime, lease_expires_at: datetime) -> None:
-        """Claims the best runs under the id `claimed_by`. `claimed` tells which."""
+        """Claims the best runs under the id `claimed_by`; `claimed` lists them."""
         params = {"claimed_by": claimed_by, "max_runs": max_runs, "now": now, "lease_expires_at": lease_expires_at}
         await self._change("claim_runs", params)
 
     async def claimed(self, claimed_by: str) -> list[Claim]:
-        """What a claim holds, the best first."""
+        """The runs of a claim, the best first."""
         return [Claim.from_row(row) for row in await self._rows("claimed_runs", {"claimed_by": claimed_by})]
 
     async def take_over(self, claimed_by: str, now: datetime, lease_expires_at: datetime) -> int:
-        """Brings runs whose lease ran out under the id `claimed_by`; how many. `claimed` tells which."""
+        """Claims runs whose lease has expired under the id `claimed_by`. Returns their number; `claimed` lists them."""
         [found] = await self._rows("lapsed_claims", {"now": now})
         if not found["lapsed"]:
             return 0
         return await self._change("take_over", {"claimed_by": claimed_by, "now": now, "lease_expires_at": lease_expires_at})
 
     async def record_started(self, started: Sequence[Started]) -> None:
-        """Writes down that attempts have begun, of claims that still hold."""
+        """Records that attempts have begun, where the claim still holds."""
         rows = [
             {
                 "run_id": one.claim.run_id,
@@ -108,18 +108,18 @@ class QueueStore:
         await self._change("renew_claims", {"claims": claims, "lease_expires_at": lease_expires_at})
 
     async def release(self, claims: Sequence[str], now: datetime) -> None:
-        """Lets the leases of these claims run out now."""
+        """Expires the leases of these claims now."""
         await self._change("release_claims", {"claims": claims, "now": now})
 
     async def put_back(self, refusals: Sequence[Refusal]) -> None:
-        """Puts refused runs back as they were, those whose claim still holds."""
+        """Returns refused runs to the queue, where the claim still holds."""
         rows = [{"run_id": one.claim.run_id, "claimed_by": one.claim.claimed_by, "not_before": one.not_before} for one in refusals]
         await self._change("put_back", {"refusals": rows})
 
     async def settle(self, ends: Sequence[End], now: datetime) -> None:
-        """Writes down how attempts ended, of claims that still hold; the others are somebody else's. Those that go back into the queue are
-        few: they have a script of their own, so that the others' has one statement a table. After an error the same ends may be written
-        again, whatever has been written of them.
+        """Records the ends of attempts, where the claim still holds; others are skipped. Runs to be queued again are few: they have a
+        script of their own, so that the script of the others has one statement a table. After an error the same ends may be written again,
+        whatever part of them has been written.
         """
         rows = [
             {
@@ -142,12 +142,12 @@ class QueueStore:
                 await self._change(block, {"ends": some, "now": now}, seconds=SCRIPT_SECONDS)
 
     async def status(self, now: datetime) -> QueueStatus:
-        """How the queue stands; failures count from midnight UTC."""
+        """Counts of the queue; failures since midnight UTC."""
         today = now.replace(hour=0, minute=0, second=0, microsecond=0)
         return QueueStatus(**(await self._rows("scheduler_status", {"now": now, "today": today}))[0])
 
     async def list_runs(self, wanted: RunFilter, limit: int) -> list[ScheduledRun]:
-        """A tenant's runs, the latest slot first."""
+        """A tenant's runs, the latest fire time first."""
         before, before_id = wanted.after or (None, None)
         params = {
             "tenant_id": wanted.tenant_id,
@@ -165,12 +165,12 @@ class QueueStore:
         return ScheduledRun.from_row(rows[0]) if rows else None
 
     async def position(self, tenant_id: str, run_id: str, now: datetime) -> QueuePosition | None:
-        """Where the run stands in the queue; None: it has left it."""
+        """The run's place in the queue; None: it has left the queue."""
         rows = await self._rows("queue_position", {"tenant_id": tenant_id, "run_id": run_id, "now": now})
         return QueuePosition(**rows[0]) if rows else None
 
     async def retry_run(self, tenant_id: str, run_id: str, now: datetime) -> None:
-        """Puts a run that FAILED for good back into the queue. `find_run` tells: then its `added_at` is `now`."""
+        """Queues a finally FAILED run again. If it did, `find_run` returns it with `now` as its `added_at`."""
         await self._change("retry_run", {"tenant_id": tenant_id, "run_id": run_id, "now": now}, seconds=SCRIPT_SECONDS)
 
     async def _rows(self, block: str, params: Mapping[str, object], *, seconds: float | None = None) -> list[dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""Flow 3A: queues every schedule whose slot has come, once. Two BigQuery jobs for any number of schedules, one when nothing is due."""
+"""Flow 3A: queues every due schedule once. Two BigQuery jobs for any number of schedules, one when nothing is due."""
 
 import asyncio
 from dataclasses import dataclass, replace
@@ -14,26 +14,26 @@ _log = structlog.get_logger()
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Triggered:
-    """What a trigger did."""
+    """The result of a trigger."""
 
     triggered: int
     """Schedules that fired."""
     queued: int
     skipped: int
-    """Due runs that the quota left no room for."""
+    """Due runs for which the quota leaves no room."""
     left_out: tuple[LeftOut, ...] = ()
-    """Days that schedules missed and that are not queued."""
+    """Missed days that are not queued."""
 
 
 class Trigger:
-    """Any number of them may run at once: what one has queued, the others do not queue and do not count."""
+    """Any number may run at once: what one has queued, the others neither queue nor count."""
 
     def __init__(self, store: QueueStore, clock: Clock) -> None:
         self._store, self._clock = store, clock
         self._one_at_a_time = asyncio.Lock()
 
     async def fire(self) -> Triggered:
-        """One trigger. Schedules that the subscription system wrote without a next slot get theirs by a third job, once."""
+        """One trigger. Schedules that the subscription system wrote without a fire time get one by a third job, once."""
         # Transactions of one process need not cancel each other; the second then finds nothing due.
         async with self._one_at_a_time:
             return await self._fire()
@@ -49,7 +49,7 @@ class Trigger:
             await self._store.set_first_fire_times(plan.first_fire_times)
         done = await self._store.enqueue(plan, now) if plan.firings else Queued(triggered=0, queued=0)
         _log.info("triggered", due=len(schedules), triggered=done.triggered, queued=done.queued, skipped=plan.skipped_count)
-        # A trigger that came second has queued nothing, and leaves nothing out.
+        # A concurrent trigger that came second has queued nothing, and reports nothing as left out.
         left_out = tuple(one.left_out for one in plan.firings if one.left_out) if done.triggered else ()
         for gap in left_out:
             _log.warning("slots_left_out", tenant_id=gap.tenant_id, config_id=gap.config_id, first=gap.first, before=gap.before)

@@ -1,4 +1,4 @@
-"""What a trigger queues: decisions over what is due, without I/O. `now` is passed in."""
+"""Decides which runs a trigger queues. Pure: `now` is passed in."""
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -13,14 +13,14 @@ from services.scheduler.cron.expression import fire_times_between, latest_betwee
 from services.scheduler.ids import fire_run_id
 
 MAX_CAUGHT_UP = 100
-"""Missed slots of one schedule that one trigger queues with `catch_up` all; the others stay due."""
+"""Missed fire times of one schedule that one trigger queues with `catch_up` all; the others stay due."""
 MAX_DAYS = 31
-"""Missed slots that are queued with `catch_up` days, each of another UTC day; older ones are left out, and the answer says so."""
+"""Missed fire times that are queued with `catch_up` days, each of another UTC day; older ones are left out and reported."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DueSchedule:
-    """A schedule whose slot has come, of a tenant that may run."""
+    """A schedule that is due, of a tenant that may run."""
 
     config_id: str
     tenant_id: str
@@ -31,13 +31,13 @@ class DueSchedule:
     catch_up: str
     """One of `catch_up.CATCH_UPS`."""
     next_run_time: datetime | None
-    """The slot that has come, whatever the expression says of it; None: nobody has computed one yet."""
+    """The due fire time, whatever the expression says now; None: none has been computed yet."""
     units_left: int | None
-    """How many runs the tenant's quota leaves room for, beside those in the queue; None: any number."""
+    """Runs that the tenant's quota still allows, beside those in the queue; None: unlimited."""
 
     @classmethod
     def from_row(cls, row: Mapping[str, Any]) -> Self:
-        """The only door from a row to a due schedule: where it does not say what to catch up, its parameters decide."""
+        """Parses a row; a missing `catch_up` follows the parameters."""
         parameters = row["parameters"] if isinstance(row["parameters"], Mapping) else {}
         known = {name: value for name, value in row.items() if name != "parameters"}
         return cls(**{**known, "catch_up": row["catch_up"] or default_catch_up(parameters)})
@@ -45,7 +45,7 @@ class DueSchedule:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LeftOut:
-    """Slots of whole UTC days that a schedule missed and that are not queued: those from `first` on that come before `before`."""
+    """Fire times of whole UTC days that a schedule missed and that are not queued: from `first` on, before `before`."""
 
     tenant_id: str
     config_id: str
@@ -55,7 +55,7 @@ class LeftOut:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class QueuedRun:
-    """A slot to be queued."""
+    """A fire time to be queued."""
 
     run_id: str
     scheduled_time: datetime
@@ -63,7 +63,7 @@ class QueuedRun:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Firing:
-    """A schedule that moves on from the slot it was seen at, and leaves runs behind."""
+    """A schedule that advances from the fire time at which it was read, and the runs to queue for it."""
 
     config_id: str
     seen: datetime
@@ -74,7 +74,7 @@ class Firing:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class FirstFireTime:
-    """Where a schedule that has no next slot yet begins."""
+    """The first fire time of a schedule that has none."""
 
     config_id: str
     next_run_time: datetime
@@ -82,14 +82,14 @@ class FirstFireTime:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Plan:
-    """All that one trigger does."""
+    """Everything that one trigger writes."""
 
     firings: tuple[Firing, ...]
     first_fire_times: tuple[FirstFireTime, ...]
     skipped_count: int
-    """Due runs that the quota leaves no room for; their schedules stay due."""
+    """Due runs for which the quota leaves no room; their schedules stay due."""
     unreadable: tuple[DueSchedule, ...]
-    """Those whose expression or zone cannot be read; they are left as they are."""
+    """Those whose expression or timezone cannot be parsed; they stay unchanged."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -97,16 +97,16 @@ class _DueTimes:
     due: tuple[datetime, ...]
     """The earliest first."""
     following: datetime
-    """The slot after the last of `due`."""
+    """The fire time after the last of `due`."""
 
 
 def plan_trigger(schedules: Sequence[DueSchedule], now: datetime) -> Plan:
-    """Every due slot, as far as its tenant's quota reaches: by priority, then by slot."""
+    """Every due fire time within the tenant's quota: by priority, then by fire time."""
     times = dict[tuple[str | None, str | None, datetime | None, str], _DueTimes]()
     by_tenant = defaultdict[str, list[tuple[DueSchedule, _DueTimes]]](list)
     first_fire_times, unreadable = list[FirstFireTime](), list[DueSchedule]()
     for one in schedules:
-        # Many schedules share an expression and a slot, and cron is slow.
+        # Many schedules share an expression and a fire time, and cron is slow.
         key = (one.schedule_cron, one.timezone, one.next_run_time, one.catch_up)
         try:
             found = times[key] if key in times else times.setdefault(key, _due_times(one, now))
@@ -126,7 +126,7 @@ def plan_trigger(schedules: Sequence[DueSchedule], now: datetime) -> Plan:
 
 
 def next_trigger_time(now: datetime) -> datetime:
-    """When the hourly job comes again: the next full hour."""
+    """When the hourly job runs next: the next full hour."""
     return now.replace(minute=0, second=0, microsecond=0) + timedelta(hours=1)
 
 
@@ -138,7 +138,7 @@ def _due_times(one: DueSchedule, now: datetime) -> _DueTimes:
         return _DueTimes(due=(latest_between(cron, zone, first, now) or first,), following=next_after(cron, zone, now))
     if one.catch_up != "all":
         return _DueTimes(due=_one_a_day(cron, zone, first, now), following=next_after(cron, zone, now))
-    # One more than is caught up at most: it is where the schedule stands afterwards.
+    # One more than the maximum: it becomes the schedule's next fire time.
     due = [first, *fire_times_between(cron, zone, first, now, MAX_CAUGHT_UP)]
     if len(due) > MAX_CAUGHT_UP:
         return _DueTimes(due=tuple(due[:MAX_CAUGHT_UP]), following=due[MAX_CAUGHT_UP])
@@ -146,7 +146,7 @@ def _due_times(one: DueSchedule, now: datetime) -> _DueTimes:
 
 
 def _one_a_day(cron: str, zone: str, first: datetime, now: datetime) -> tuple[datetime, ...]:
-    """The last slot of each UTC day from `first` to `now`: a later one of the same day would load the same day again."""
+    """The last fire time of each UTC day from `first` to `now`: an earlier one of the same day would load the same day."""
     found, until = list[datetime](), now
     while len(found) < MAX_DAYS and until >= first:
         fire_time = latest_between(cron, zone, first, until) or first
@@ -156,14 +156,14 @@ def _one_a_day(cron: str, zone: str, first: datetime, now: datetime) -> tuple[da
 
 
 def _within_quota(due: list[tuple[DueSchedule, _DueTimes]]) -> tuple[list[Firing], int]:
-    """What one tenant's quota lets pass, and how many runs it does not."""
+    """The firings that one tenant's quota allows, and the number of runs that it does not allow."""
     queue = sorted(
         ((one, times, index) for one, times in due for index in range(len(times.due))),
         key=lambda entry: (-entry[0].priority, entry[1].due[entry[2]], entry[0].config_id),
     )
     left = due[0][0].units_left
     passing = len(queue) if left is None else min(len(queue), max(0, left))
-    # A schedule's slots share its priority, so what passes of them is always the earliest.
+    # A schedule's fire times share its priority, so the earliest are always kept.
     count = defaultdict[str, int](int)
     for one, _, _ in queue[:passing]:
         count[one.config_id] += 1
@@ -172,7 +172,7 @@ def _within_quota(due: list[tuple[DueSchedule, _DueTimes]]) -> tuple[list[Firing
 
 
 def _firing(one: DueSchedule, times: _DueTimes, count: int) -> Firing:
-    assert one.next_run_time is not None  # noqa: S101 - such a schedule has no slots
+    assert one.next_run_time is not None  # noqa: S101 - such a schedule has no fire times
     first, queued = one.next_run_time, times.due[0]
     leaves_days = utc_day(first) < utc_day(queued)
     return Firing(

@@ -1,4 +1,4 @@
-"""Writes down what became of claimed runs: many of them, few statements."""
+"""Records what happened to claimed runs: many runs, few statements."""
 
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
@@ -12,27 +12,27 @@ from services.scheduler.queue.store import QueueStore, Started
 
 
 class QueueWriter:
-    """While one statement is in flight, the next batch gathers. Every entry is fenced by its claim, and may be sent again: whoever has lost
-    the claim, or has written this before, changes nothing. Each method raises Unavailable if BigQuery does not answer.
+    """While one statement is in flight, the next batch is collected. Every entry is fenced by its claim and may be repeated: if the claim
+    is lost, or the entry was written before, it changes nothing. Each method raises Unavailable if BigQuery does not answer.
     """
 
     def __init__(self, store: QueueStore, clock: Clock, *, batch_window_seconds: float = 0.0) -> None:
-        """`batch_window_seconds`: beginnings and ends trickle in, and nobody waits for their rows; so long they gather."""
+        """`batch_window_seconds`: how long starts and ends are collected, since no caller waits for their rows."""
         self._store, self._clock = store, clock
         self._started: GroupCommit[Started, None] = GroupCommit(self._record_batch, batch_window_seconds=batch_window_seconds)
         self._refusals: GroupCommit[Refusal, None] = GroupCommit(self._put_back_batch)
         self._ends: GroupCommit[End, None] = GroupCommit(self._settle_batch, batch_window_seconds=batch_window_seconds)
 
     async def record(self, started: Started) -> None:
-        """An attempt has begun."""
+        """Records that an attempt has begun."""
         await self._started.submit(started)
 
     async def put_back(self, refusal: Refusal) -> None:
-        """A run was refused, and waits unharmed."""
+        """Returns a refused run to the queue; this counts as no failure."""
         await self._refusals.submit(refusal)
 
     async def settle(self, ends: Sequence[End]) -> None:
-        """Attempts have ended."""
+        """Records the ends of attempts."""
         await self._ends.submit_all(ends)
 
     async def _record_batch(self, started: Sequence[Started]) -> Sequence[None]:

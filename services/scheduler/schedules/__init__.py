@@ -1,1 +1,1 @@
-"""Schedules, as their tenants make, change, delete and backfill them."""
+"""Schedules: created, changed, deleted and backfilled by their tenants."""

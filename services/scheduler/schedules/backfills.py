@@ -1,4 +1,4 @@
-"""A backfill: one run of a schedule for each UTC day of a range. Which days, and what their runs are; no I/O."""
+"""A backfill: one run of a schedule for each UTC day of a range. Pure."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -14,7 +14,7 @@ MAX_DAYS = 366
 PARAMETER = "date"
 """The date parameter that a backfill sets."""
 PRIORITY = -100
-"""Below whatever a schedule may have, also after its retries: a backfill waits for the scheduled runs."""
+"""Lower than any schedule's, also after its retries: a backfill waits for the scheduled runs."""
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
 
 
@@ -24,7 +24,7 @@ class BackfillRun:
 
     run_id: str
     scheduled_time: datetime
-    """The day's first moment in UTC."""
+    """The start of the day in UTC."""
     parameters: dict[str, Any]
 
 
@@ -41,7 +41,7 @@ def days_between(start: str, end: str, today: date) -> Sequence[date]:
 
 
 def check_takes_a_day(date_parameters: Sequence[str]) -> None:
-    """Raises InvalidArgument unless the pipeline has a date parameter for the day."""
+    """Raises InvalidArgument unless the pipeline has the date parameter that a backfill sets."""
     if PARAMETER not in date_parameters:
         raise InvalidArgument(
             "config_id", f"this schedule's pipeline has no date parameter called `{PARAMETER}`, so it cannot run for a day."

@@ -1,4 +1,4 @@
-"""What tenants do with their schedules: the way from a wish to a row."""
+"""Creates, changes, backfills and deletes schedules."""
 
 import uuid
 from dataclasses import replace
@@ -12,11 +12,11 @@ from services.scheduler.schedules.schedule import Change, Schedule, is_reschedul
 from services.scheduler.schedules.store import ScheduleStore
 
 _TRIES = 5
-"""Each lost to another PATCH of the same schedule's time table, at the same moment."""
+"""Each lost to a concurrent PATCH of the same schedule's timing."""
 
 
 class ScheduleChanges:
-    """Makes, changes, backfills and takes away schedules. Parameters are checked when they are saved, by the executor."""
+    """The parameters of a schedule are checked by the executor when they are saved."""
 
     def __init__(self, store: ScheduleStore, pipelines: PipelineCheck, clock: Clock) -> None:
         self._store = store
@@ -24,13 +24,16 @@ class ScheduleChanges:
         self._clock = clock
 
     async def create(self, blank: Schedule, requested: Change, *, user_id: str | None) -> Schedule:
-        """A new schedule, its first slot after now. One statement. Raises InvalidArgument, NotFound without such a template."""
+        """A new schedule; its first fire time is after now. One statement. Raises InvalidArgument, NotFound if there is no such
+        template.
+        """
         now = self._clock.now()
         schedule = requested.checked().applied_to(blank)
         dates = await self._pipelines.check(schedule, schedule.parameters)
         schedule = replace(
             schedule,
-            # What is not run for days would only do the same again. What is follows its parameters, also when they are changed.
+            # For a pipeline that does not run for days, missed runs would only repeat each other. Otherwise it follows the parameters, also
+            # after changes.
             catch_up=requested.catch_up or (None if PARAMETER in dates else "latest"),
             config_id=str(uuid.uuid4()),
             next_run_time=schedule.next_fire_time(now),
@@ -49,7 +52,9 @@ class ScheduleChanges:
         return schedule
 
     async def change(self, tenant_id: str, config_id: str, requested: Change) -> Schedule:
-        """The schedule as it is now. Two statements, more only where others change its time table too. Raises InvalidArgument, NotFound."""
+        """The schedule after the change. Two statements; more only if the timing is changed concurrently. Raises InvalidArgument,
+        NotFound.
+        """
         change, now = requested.checked(), self._clock.now()
         for attempt in range(_TRIES):
             seen = await self.get(tenant_id, config_id)
@@ -64,19 +69,19 @@ class ScheduleChanges:
         )
 
     async def delete(self, tenant_id: str, config_id: str) -> None:
-        """Raises NotFound; also when the schedule went with this very call and its answer was lost on the way."""
+        """Raises NotFound; also if an earlier try of this call deleted it and the response was lost."""
         if not await self._store.delete(tenant_id, config_id, self._clock.now()):
             raise _not_found(tenant_id, config_id)
 
     async def backfill(self, tenant_id: str, config_id: str, start_date: str, end_date: str) -> tuple[int, int]:
-        """How many days were queued now, and how many had been before. Raises InvalidArgument, NotFound."""
+        """Returns how many days were queued now, and how many before. Raises InvalidArgument, NotFound."""
         now = self._clock.now()
         schedule = await self.get(tenant_id, config_id)
         days = days_between(start_date, end_date, utc_day(now))
         dates = await self._pipelines.check(schedule, {**schedule.parameters, PARAMETER: days[0].isoformat()})
         check_takes_a_day(dates)
         done = await self._store.backfill(schedule, list(runs_of(schedule, days, utc_day(now))), now)
-        if done.known < len(days):  # it was taken away after it was read
+        if done.known < len(days):  # it was deleted after it was read
             raise _not_found(tenant_id, config_id)
         return done.queued, len(days) - done.queued
 

@@ -1,4 +1,4 @@
-"""Asks the executor whether a pipeline exists and takes the parameters that a schedule would give it."""
+"""Asks the executor whether a pipeline exists and accepts a schedule's parameters."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -19,8 +19,8 @@ class PipelineCheck:
     async def check(self, schedule: Schedule, parameters: Mapping[str, Any]) -> tuple[str, ...]:
         """The names of the pipeline's date parameters.
 
-        Raises NotFound without such a template, InvalidArgument naming `parameters.x` for what it does not take, Unavailable if the
-        executor does not answer.
+        Raises NotFound if there is no such template, InvalidArgument naming `parameters.x` for a value that it does not accept, Unavailable
+        if the executor does not answer.
         """
         request = messages.CheckPipelineRequest(
             tenant_id=schedule.tenant_id,

@@ -1,7 +1,7 @@
--- Schedules: what tenants make, change and take away; and backfills.
+-- Schedules: what tenants create, change and delete; and backfills.
 
 -- name: insert_schedule
--- Replayed, it changes nothing: the id is new for every schedule. Two replays at the very same moment could both insert: readers fold.
+-- A replay changes nothing: every schedule has a new id. Two replays at the same instant could both insert: readers fold rows of one id.
 -- param: config_id STRING
 -- param: tenant_id STRING
 -- param: provider STRING
@@ -28,7 +28,7 @@ FROM (SELECT 1 AS one) AS always
 WHERE NOT EXISTS (SELECT 1 FROM tenant_pipeline_configs AS c WHERE c.config_id = @config_id)
 
 -- name: get_schedule
--- Reads only. Of rows of one id it is the one that was changed last, as in list_schedules.
+-- Reads only. Of several rows of one id, the one that was changed last, as in list_schedules.
 -- param: tenant_id STRING
 -- param: config_id STRING
 SELECT
@@ -51,9 +51,9 @@ QUALIFY ROW_NUMBER() OVER (PARTITION BY c.config_id ORDER BY c.updated_at DESC) 
 ORDER BY LOWER(c.provider), c.domain, c.pipeline_template, c.config_id
 
 -- name: update_schedule
--- NULL leaves a column as it is, so that a trigger that moves next_run_time, and a run that writes how it ended, lose nothing to it.
--- A new next_run_time was reckoned from the time table that was read: if another caller has changed that since, no row is changed, and the
--- caller reads again. Replayed after a lost answer it finds its own change, changes nothing, and the second reading finds nothing left to do.
+-- NULL leaves a column unchanged, so that this UPDATE overwrites neither a trigger's next_run_time nor the end of a run. A new
+-- next_run_time was computed from the timing that was read: if that was changed since, no row is changed, and the caller reads again. A
+-- replay after a lost response finds its own change and changes nothing; the second read then finds nothing left to do.
 -- param: tenant_id STRING
 -- param: config_id STRING
 -- param: seen_cron STRING
@@ -84,10 +84,10 @@ WHERE tenant_id = @tenant_id AND config_id = @config_id
   AND IFNULL(is_active, TRUE) = @seen_is_active
 
 -- name: delete_schedule
--- What is still queued ends with its schedule, for it would be unknown what to run; what is claimed goes on. Three plain statements: the
--- schedule first, so that nothing more is queued for it; then the runs; then, of the queue, only those that the second one has ended. What was
--- claimed or put back in between stays in the queue: a claim finds that it has no schedule, and ends it FAILED in the same words. Replayed,
--- it ends what is left.
+-- Queued runs end with their schedule, because it defines what to run; claimed runs go on. Three plain statements: the schedule first, so
+-- that no more runs are queued for it; then the runs; then, in the queue, only those that the second statement has ended. A run that was
+-- claimed or returned to the queue in between stays there: a claim finds that it has no schedule, and ends it FAILED with the same text. A
+-- replay ends what is left.
 -- param: tenant_id STRING
 -- param: config_id STRING
 -- param: error_message STRING
@@ -107,9 +107,9 @@ WHERE tenant_id = @tenant_id AND config_id = @config_id AND state = 'QUEUED'
 SELECT gone
 
 -- name: backfill
--- Rides behind an UPDATE of the schedule's own row, so that two backfills of it come one after the other; all else is inserted. What was
--- queued before is decided by scheduled_pipeline_runs, which keeps its rows for ever; so the queue, whose rows go, is filled first. A schedule
--- that is gone queues nothing. Replayed, it changes nothing, and counts by @now what the first time queued.
+-- Also updates the schedule's own row, so that two backfills of it run one after the other; the rest is inserted. scheduled_pipeline_runs,
+-- which keeps its rows for ever, shows what was queued before; so the queue, whose rows go, is filled first. Nothing is queued for a
+-- schedule that is gone. A replay changes nothing, and counts by @now what the first time queued.
 -- param: tenant_id STRING
 -- param: config_id STRING
 -- param: pipeline_id STRING

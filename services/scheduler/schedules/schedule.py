@@ -1,4 +1,4 @@
-"""A schedule: what it may say, what a change makes of it, and when that gives it a new next slot. No I/O."""
+"""A schedule: its fields, changes to them, and when a change moves its next fire time. Pure."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
@@ -22,7 +22,7 @@ DEFAULTS: Mapping[str, Any] = {
     "pipeline_template": "",
     "schedule_cron": "",
 }
-"""What NULL means in a row that the subscription system wrote. An empty timezone is UTC too."""
+"""The meaning of NULL in rows that the subscription system wrote. An empty timezone means UTC, too."""
 SHOWN = 5
 
 
@@ -45,7 +45,7 @@ class Schedule:
     catch_up: str | None
     """One of CATCH_UPS; None or empty follows the parameters, see `effective_catch_up`."""
     next_run_time: datetime | None
-    """The schedule's own next slot, or one that has come and waits for the trigger; None only where others left it out."""
+    """The next fire time, or a due one that waits for the trigger; None only if another system wrote the row without it."""
     last_run_time: datetime | None
     last_run_status: str | None
     created_by_user_id: str | None
@@ -54,7 +54,7 @@ class Schedule:
 
     @classmethod
     def from_row(cls, row: Mapping[str, Any]) -> Self:
-        """The only door from a row to a schedule: fills in what NULL means, and writes the provider as paths have it."""
+        """Parses a row: replaces NULLs by their meaning, and writes the provider in lower case."""
         known: dict[str, Any] = {
             name: DEFAULTS.get(name) if row[name] is None else row[name] for name in (field.name for field in fields(cls))
         }
@@ -63,14 +63,14 @@ class Schedule:
 
     @classmethod
     def blank(cls, *, config_id: str, tenant_id: str, provider: str, domain: str, pipeline_template: str) -> Self:
-        """A new schedule that says nothing yet."""
+        """A new schedule without any settings."""
         row = dict.fromkeys(field.name for field in fields(cls))
         named = {"provider": provider, "domain": domain, "pipeline_template": pipeline_template}
         return cls.from_row({**row, **named, "config_id": config_id, "tenant_id": tenant_id})
 
     @property
     def effective_catch_up(self) -> str:
-        """One of CATCH_UPS, as far as the schedule says one: else the default for its parameters."""
+        """One of CATCH_UPS: the schedule's own, else the default for its parameters."""
         return self.catch_up or default_catch_up(self.parameters)
 
     @property
@@ -79,13 +79,13 @@ class Schedule:
         return f"{self.provider}-{self.domain}-{self.pipeline_template}"
 
     def next_fire_time(self, now: datetime) -> datetime:
-        """The first slot after `now`. Raises InvalidArgument if others wrote a cron expression or a zone that cannot be."""
+        """The first fire time after `now`. Raises InvalidArgument if another system wrote an invalid cron expression or timezone."""
         return next_after(self.schedule_cron, self.timezone, now)
 
     @property
     def problem(self) -> str | None:
-        """What is wrong with a cron expression or a zone that others wrote, or that was taken before it was refused here. A schedule that
-        cannot be read stays where it is; one that is only ambiguous goes on firing as `shown_fire_times` says.
+        """What is wrong with a cron expression or timezone that another system wrote, or that was accepted before it was refused here. A
+        schedule that cannot be parsed never fires; one that is only ambiguous keeps firing, as `shown_fire_times` shows.
         """
         try:
             check_cron(self.schedule_cron)
@@ -95,7 +95,7 @@ class Schedule:
         return None
 
     def shown_fire_times(self, now: datetime) -> list[FireTime]:
-        """The next five, for people; none while it is inactive, or if others wrote what cannot fire."""
+        """The next five, as shown to people; none while it is inactive, or if it cannot fire."""
         try:
             return fire_times(self.schedule_cron, self.timezone, now, SHOWN) if self.is_active else []
         except InvalidArgument:
@@ -104,7 +104,7 @@ class Schedule:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Change:
-    """What a caller says of a schedule; None leaves a field as it is."""
+    """A caller's changes to a schedule; None leaves a field unchanged."""
 
     schedule_cron: str | None = None
     timezone: str | None = None
@@ -115,7 +115,7 @@ class Change:
     catch_up: str | None = None
 
     def checked(self) -> Self:
-        """The same, its cron expression with single spaces. Raises InvalidArgument for the first field that cannot be."""
+        """The same, with single spaces in the cron expression. Raises InvalidArgument for the first invalid field."""
         if self.timezone is not None:
             zone_of(self.timezone)
         if self.priority is not None and self.priority not in PRIORITIES:
@@ -127,15 +127,15 @@ class Change:
         return self if self.schedule_cron is None else replace(self, schedule_cron=check_cron(self.schedule_cron))
 
     def applied_to(self, schedule: Schedule) -> Schedule:
-        """The schedule with what is given here; its next slot stays."""
+        """The schedule with these changes; its next fire time stays."""
         return replace(schedule, **{field.name: value for field in fields(self) if (value := getattr(self, field.name)) is not None})
 
 
 def is_rescheduled(before: Schedule, after: Schedule) -> bool:
-    """Whether a change gives the schedule a new next slot.
+    """True if a change moves the schedule to a new next fire time.
 
-    Only another time table does, and waking up: what it missed while it slept stays missed. Everything else leaves the slot to the trigger,
-    which may be moving it right now.
+    Only a change of the timing or a reactivation does; fire times missed while inactive stay missed. Other changes leave the fire time to
+    the trigger, which may be advancing it at the same moment.
     """
     woken = after.is_active and not before.is_active
     return woken or (before.schedule_cron, before.timezone) != (after.schedule_cron, after.timezone)

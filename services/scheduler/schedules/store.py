@@ -1,4 +1,4 @@
-"""The table `tenant_pipeline_configs`, as its owner writes it, and what a backfill queues: one method a statement."""
+"""The table `tenant_pipeline_configs`, as tenants write it, and the runs that a backfill queues: one method a statement."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -17,12 +17,12 @@ from services.scheduler.schedules.schedule import Change, Schedule
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Backfilled:
-    """What became of a backfill's runs."""
+    """The result of a backfill."""
 
     queued: int
-    """By this call."""
+    """Runs queued by this call."""
     known: int
-    """Queued by this call or by one before."""
+    """Runs queued by this call or an earlier one."""
 
 
 class ScheduleStore:
@@ -48,7 +48,7 @@ class ScheduleStore:
         return [Schedule.from_row(row) for row in found.rows]
 
     async def update(self, seen: Schedule, change: Change, *, next_run_time: datetime | None, now: datetime) -> bool:
-        """Writes what `change` gives, and `next_run_time` unless it is None. False if the schedule is no longer timed as it was `seen`."""
+        """Writes the fields of `change`, and `next_run_time` unless it is None. False if the timing is no longer as it was `seen`."""
         params = {
             **asdict(change),
             "parameters": json.dumps(change.parameters) if change.parameters is not None else None,
@@ -63,12 +63,12 @@ class ScheduleStore:
         return (await self._run("update_schedule", params)).affected > 0
 
     async def delete(self, tenant_id: str, config_id: str, now: datetime) -> bool:
-        """Takes the schedule away, and ends what it has in the queue; False if there is none."""
+        """Deletes the schedule and its runs in the queue; False if there is none."""
         params = {"tenant_id": tenant_id, "config_id": config_id, "error_message": SCHEDULE_GONE, "now": now}
         return bool((await self._run("delete_schedule", params, seconds=SCRIPT_SECONDS)).rows[0]["gone"])
 
     async def backfill(self, schedule: Schedule, runs: Sequence[BackfillRun], now: datetime) -> Backfilled:
-        """Queues those of `runs` that were never queued. Nothing if the schedule is gone."""
+        """Queues those of `runs` that were never queued. Does nothing if the schedule is gone."""
         params = {
             "tenant_id": schedule.tenant_id,
             "config_id": schedule.config_id,

@@ -1,1 +1,1 @@
-"""One module a proto service: proto in, domain call, proto out."""
+"""One module a proto service: decode, call the domain, encode."""

@@ -1,4 +1,4 @@
-"""The RPCs of schedules: proto in, domain call, proto out."""
+"""ScheduleService: decode, call the domain, encode."""
 
 from collections.abc import Callable
 from datetime import datetime
@@ -20,7 +20,7 @@ type Context = grpc.aio.ServicerContext[Any, Any]
 
 
 class ScheduleServicer(schedule_service_pb2_grpc.ScheduleServiceServicer):
-    """See `schedule_service.proto`."""
+    """ScheduleService, as the proto describes it."""
 
     def __init__(self, changes: ScheduleChanges, store: ScheduleStore, clock: Clock) -> None:
         self._changes = changes
@@ -28,7 +28,7 @@ class ScheduleServicer(schedule_service_pb2_grpc.ScheduleServiceServicer):
         self._clock = clock
 
     async def CreateSchedule(self, request: schedule_service_pb2.CreateScheduleRequest, context: Context) -> schedule_pb2.Schedule:
-        """See the proto. Raises InvalidArgument, NotFound."""
+        """Raises InvalidArgument, NotFound."""
         blank = Schedule.blank(
             config_id="",
             tenant_id=request.tenant_id,
@@ -50,16 +50,16 @@ class ScheduleServicer(schedule_service_pb2_grpc.ScheduleServiceServicer):
     async def ListSchedules(
         self, request: schedule_service_pb2.ListSchedulesRequest, context: Context
     ) -> schedule_service_pb2.ListSchedulesResponse:
-        """See the proto."""
+        """Ordered by pipeline, then by config_id."""
         schedules, now = await self._store.list_all(request.tenant_id), self._clock.now()
         return schedule_service_pb2.ListSchedulesResponse(schedules=[self._to_proto(schedule, now) for schedule in schedules])
 
     async def GetSchedule(self, request: schedule_service_pb2.GetScheduleRequest, context: Context) -> schedule_pb2.Schedule:
-        """See the proto. Raises NotFound."""
+        """Raises NotFound."""
         return self._to_proto(await self._changes.get(request.tenant_id, request.config_id), self._clock.now())
 
     async def UpdateSchedule(self, request: schedule_service_pb2.UpdateScheduleRequest, context: Context) -> schedule_pb2.Schedule:
-        """See the proto. Raises InvalidArgument, NotFound."""
+        """Raises InvalidArgument, NotFound."""
         requested = Change(
             schedule_cron=_given(request, "schedule_cron"),
             timezone=_given(request, "timezone"),
@@ -74,14 +74,14 @@ class ScheduleServicer(schedule_service_pb2_grpc.ScheduleServiceServicer):
     async def DeleteSchedule(
         self, request: schedule_service_pb2.DeleteScheduleRequest, context: Context
     ) -> schedule_service_pb2.DeleteScheduleResponse:
-        """See the proto. Raises NotFound."""
+        """Raises NotFound."""
         await self._changes.delete(request.tenant_id, request.config_id)
         return schedule_service_pb2.DeleteScheduleResponse(config_id=request.config_id, action="DELETED")
 
     async def BackfillSchedule(
         self, request: schedule_service_pb2.BackfillScheduleRequest, context: Context
     ) -> schedule_service_pb2.BackfillScheduleResponse:
-        """See the proto. Raises InvalidArgument, NotFound."""
+        """Raises InvalidArgument, NotFound."""
         enqueued, skipped = await self._changes.backfill(request.tenant_id, request.config_id, request.start_date, request.end_date)
         return schedule_service_pb2.BackfillScheduleResponse(config_id=request.config_id, enqueued_count=enqueued, skipped_count=skipped)
 
@@ -121,5 +121,5 @@ def _given(request: Any, field: str, decode: Callable[[Any], Any] = lambda value
 
 def _to_mapping(parameters: Struct) -> dict[str, Any]:
     values = to_mapping(parameters, "parameters")
-    # A Struct's numbers are doubles; what was written as a whole number is stored as one.
+    # A Struct's numbers are doubles; whole numbers are stored as integers.
     return {name: int(value) if isinstance(value, float) and value.is_integer() else value for name, value in values.items()}

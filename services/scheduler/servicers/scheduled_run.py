@@ -1,4 +1,4 @@
-"""The RPCs of scheduled runs: proto in, domain call, proto out."""
+"""ScheduledRunService: decode, call the domain, encode."""
 
 import asyncio
 from typing import Any
@@ -23,7 +23,7 @@ type Context = grpc.aio.ServicerContext[Any, Any]
 
 
 class ScheduledRunServicer(scheduled_run_service_pb2_grpc.ScheduledRunServiceServicer):
-    """See `scheduled_run_service.proto`."""
+    """ScheduledRunService, as the proto describes it."""
 
     def __init__(self, store: QueueStore, clock: Clock) -> None:
         self._store, self._clock = store, clock
@@ -31,7 +31,7 @@ class ScheduledRunServicer(scheduled_run_service_pb2_grpc.ScheduledRunServiceSer
     async def ListScheduledRuns(
         self, request: scheduled_run_service_pb2.ListScheduledRunsRequest, context: Context
     ) -> scheduled_run_service_pb2.ListScheduledRunsResponse:
-        """See the proto. Raises InvalidArgument."""
+        """The latest fire time first. Raises InvalidArgument."""
         wanted = RunFilter(
             tenant_id=request.tenant_id,
             state=request.state or None,
@@ -39,7 +39,7 @@ class ScheduledRunServicer(scheduled_run_service_pb2_grpc.ScheduledRunServiceSer
             size=page_size(request.page_size),
             after=from_token(request.page_token),
         )
-        # One more than asked for: it tells whether there is a next page.
+        # One more than requested, to know whether there is a next page.
         runs = await self._store.list_runs(wanted, wanted.size + 1)
         token = ""
         if len(runs) > wanted.size:
@@ -53,7 +53,7 @@ class ScheduledRunServicer(scheduled_run_service_pb2_grpc.ScheduledRunServiceSer
     async def GetScheduledRun(
         self, request: scheduled_run_service_pb2.GetScheduledRunRequest, context: Context
     ) -> scheduled_run_pb2.ScheduledRun:
-        """See the proto. Raises NotFound."""
+        """Raises NotFound."""
         now = self._clock.now()
         run, position = await asyncio.gather(
             self._store.find_run(request.tenant_id, request.run_id), self._store.position(request.tenant_id, request.run_id, now)
@@ -68,9 +68,9 @@ class ScheduledRunServicer(scheduled_run_service_pb2_grpc.ScheduledRunServiceSer
     async def RetryScheduledRun(
         self, request: scheduled_run_service_pb2.RetryScheduledRunRequest, context: Context
     ) -> scheduled_run_pb2.ScheduledRun:
-        """See the proto. `retry_count` goes on counting and `max_retries` grows: an attempt is numbered by the failures before it, and its
-        id must never come again. After a lost reply the row says, by its time, whether it was this call that put it back. Raises NotFound,
-        and FailedPrecondition for a run that has not FAILED for good.
+        """Queues the run again. `retry_count` keeps counting and `max_retries` grows: an attempt is numbered by the failures before it, and
+        its id must never be repeated. After a lost response the row shows, by its time, whether this call queued it. Raises NotFound, and
+        FailedPrecondition for a run that has not FAILED finally.
         """
         now = self._clock.now()
         await self._store.retry_run(request.tenant_id, request.run_id, now)

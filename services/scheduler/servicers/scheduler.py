@@ -1,4 +1,4 @@
-"""The queue's own RPCs: proto in, domain call, proto out."""
+"""SchedulerService, the three jobs: decode, call the domain, encode."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -21,12 +21,12 @@ type Context = grpc.aio.ServicerContext[Any, Any]
 
 MAX_RUNS = 500
 MAX_LEFT_OUT = 100
-"""Schedules that a trigger's answer names; the log has them all."""
+"""Schedules that a trigger's response names; the log names them all."""
 PROCESSING, IDLE = "PROCESSING", "IDLE"
 
 
 class SchedulerServicer(scheduler_service_pb2_grpc.SchedulerServiceServicer):
-    """See `scheduler_service.proto`."""
+    """SchedulerService, as the proto describes it."""
 
     def __init__(self, *, trigger: Trigger, processor: QueueProcessor, store: QueueStore, clock: Clock) -> None:
         self._trigger, self._processor, self._store, self._clock = trigger, processor, store, clock
@@ -34,7 +34,7 @@ class SchedulerServicer(scheduler_service_pb2_grpc.SchedulerServiceServicer):
     async def TriggerDuePipelines(
         self, request: scheduler_service_pb2.TriggerDuePipelinesRequest, context: Context
     ) -> scheduler_service_pb2.TriggerDuePipelinesResponse:
-        """See the proto."""
+        """Flow 3A. Raises Unavailable if BigQuery does not answer."""
         done = await self._trigger.fire()
         return scheduler_service_pb2.TriggerDuePipelinesResponse(
             triggered_count=done.triggered,
@@ -47,7 +47,7 @@ class SchedulerServicer(scheduler_service_pb2_grpc.SchedulerServiceServicer):
     async def ProcessQueue(
         self, request: scheduler_service_pb2.ProcessQueueRequest, context: Context
     ) -> scheduler_service_pb2.ProcessQueueResponse:
-        """See the proto. Raises InvalidArgument."""
+        """Flow 3B. Raises InvalidArgument, Unavailable."""
         if not 0 <= request.max_runs <= MAX_RUNS:
             raise InvalidArgument("max_runs", f"use 1 to {MAX_RUNS}; 0 means 1.")
         claims = await self._processor.process(request.max_runs or 1)
@@ -77,7 +77,7 @@ class SchedulerServicer(scheduler_service_pb2_grpc.SchedulerServiceServicer):
     async def GetSchedulerStatus(
         self, request: scheduler_service_pb2.GetSchedulerStatusRequest, context: Context
     ) -> scheduler_service_pb2.GetSchedulerStatusResponse:
-        """See the proto."""
+        """Counts of the queue. Raises Unavailable if BigQuery does not answer."""
         status = await self._store.status(self._clock.now())
         return scheduler_service_pb2.GetSchedulerStatusResponse(
             due_count=status.due_count,

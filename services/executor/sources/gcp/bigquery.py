@@ -1,6 +1,6 @@
-"""A tenant's own Google Cloud, seen with the tenant's own service account.
+"""A tenant's own BigQuery, read with the tenant's own service account.
 
-The identity that BigQuery sees, real or emulated, is the tenant's. All calls here block: they belong into a worker thread.
+BigQuery, real or emulated, sees the tenant's identity. All calls block: run them in a worker thread.
 """
 
 import concurrent.futures
@@ -30,11 +30,11 @@ from services.executor.sources.source import DailyTotal
 from services.platform.settings import ServiceSettings
 
 SECONDS = 30.0
-"""For each call that reads no rows."""
+"""Timeout in seconds of each metadata call to the tenant's project."""
 RETRY = DEFAULT_RETRY.with_timeout(SECONDS)
-"""The client's own default goes on for ten minutes."""
+"""The client's own default would retry for ten minutes."""
 LOOK_SECONDS = 5.0
-"""How long a query on a view is waited for before it is looked whether the run goes on."""
+"""Seconds to wait for a query on a view before the next check for cancellation."""
 LABELS: Final = {"managed-by": "convergence", "service": "executor", "statement": "read_view"}
 FOCUS_LABELS: Final = LABELS | {"statement": "focus_totals"}
 _FAILURES = (google.GoogleAPICallError, google_auth.GoogleAuthError, OSError)
@@ -42,16 +42,17 @@ _FAILURES = (google.GoogleAPICallError, google_auth.GoogleAuthError, OSError)
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class GcpCredentials:
-    """What a tenant has given us for Google Cloud. Lives as long as one run."""
+    """A tenant's credentials for Google Cloud. Kept for one run only."""
 
     project_id: str
     service_account: dict[str, str] = field(repr=False)
 
 
 def read_gcp(plaintext: bytes) -> GcpCredentials:
-    """What credentials seals for GCP: the JSON object `{project_id, service_account}`, the latter a key file, checked and rebuilt.
+    """Parses what credentials has encrypted for GCP: the JSON object `{project_id, service_account}`, the latter a key file, checked and
+    rebuilt.
 
-    Raises StepError for anything else, without a word of it.
+    Raises StepError for anything else, without quoting it.
     """
     try:
         payload: Any = json.loads(plaintext)
@@ -65,14 +66,14 @@ def read_gcp(plaintext: bytes) -> GcpCredentials:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TableEstimate:
-    """What reading a table would read."""
+    """The estimate of reading a table."""
 
     size: int
     """Bytes, uncompressed."""
     rows: int
-    """Before any row is left out, so at most that many; 0 if BigQuery does not tell, as for views."""
+    """An upper bound, before rows are filtered; 0 if BigQuery does not say, as for views."""
     by_query: bool = False
-    """It is a view, which a query job reads, and not the Storage Read API."""
+    """True for a view, which is read by a query job and not by the Storage Read API."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -80,18 +81,18 @@ class Listing:
     """The tables of a project."""
 
     tables: list[Listed]
-    """Those that are views or have a name that speaks of billing."""
+    """Views, and tables whose names look like billing data."""
     hidden: list[str]
     """Datasets whose tables the account may not list."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ExportDays:
-    """What an export holds of some days."""
+    """What an export holds for some days."""
 
     days: Days
     size: int
-    """Bytes read, as BigQuery estimates it."""
+    """Bytes read, as estimated by BigQuery."""
 
 
 class GcpBilling:
@@ -110,7 +111,9 @@ class GcpBilling:
         self._reader.transport.close()
 
     def list_tables(self, check_cancelled: Callable[[], None]) -> Listing:
-        """What the project's datasets hold, as far as the account can see; `check_cancelled` is called for each. Raises StepError."""
+        """The tables in the project's datasets, as far as the account may see them; calls `check_cancelled` for each dataset. Raises
+        StepError.
+        """
         tables, hidden = list[Listed](), list[str]()
         with self._translate_errors(f"project {self.project}", Role.DATA_VIEWER):
             for dataset in self._client.list_datasets(timeout=SECONDS, retry=RETRY):
@@ -124,7 +127,7 @@ class GcpBilling:
         return Listing(tables=tables, hidden=hidden)
 
     def looks_like_usage(self, table: TableName, check_cancelled: Callable[[], None]) -> bool:
-        """Whether a table has the columns of a usage cost export; False as well if the account may not look."""
+        """True if a table has the columns of a usage cost export; False if the account may not read the schema."""
         check_cancelled()
         try:
             return is_usage(_columns(self._client.get_table(str(table), timeout=SECONDS, retry=RETRY)))
@@ -132,7 +135,7 @@ class GcpBilling:
             return False
 
     def days_of(self, export: TableName, period: Period, check_cancelled: Callable[[], None]) -> ExportDays:
-        """What an export holds of each day and currency, from three of its columns. Raises StepError."""
+        """The size of each day and currency in an export, from three of its columns. Raises StepError."""
         with self._translate_errors(f"table {export}", Role.READ_SESSION_USER):
             found = self._described(export)
             session = self._session(found, _wanted(found, TOTALS), period)
@@ -142,10 +145,10 @@ class GcpBilling:
     def read(
         self, table: TableName, columns: pa.Schema | None, period: Period, check_cancelled: Callable[[], None] = lambda: None
     ) -> Iterator[pa.RecordBatch]:
-        """The rows whose usage began on a day (UTC) of `period`, in batches, with those of `columns` that the table has; None: all of them.
-        Raises StepError; what `check_cancelled` raises while a view is queried.
+        """The rows whose usage began on a day (UTC) of `period`, in batches, with those of `columns` that the table has; None: all. Raises
+        StepError, and what `check_cancelled` raises while a view is queried.
 
-        The columns are whole ones: the emulator drops a column of which only a leaf is selected.
+        Columns are selected as a whole: the emulator drops a column of which only a field is selected.
         """
         with self._translate_errors(f"table {table}", Role.READ_SESSION_USER):
             found = self._described(table)
@@ -157,7 +160,7 @@ class GcpBilling:
             yield from self._batches(session)
 
     def estimate(self, table: TableName, columns: pa.Schema | None, period: Period) -> TableEstimate:
-        """What `read` would read, asked the same way and of the same rights. Raises StepError."""
+        """The estimate of `read`, by the same calls with the same rights. Raises StepError."""
         with self._translate_errors(f"table {table}", Role.READ_SESSION_USER):
             found = self._described(table)
             wanted = _wanted(found, columns)
@@ -177,8 +180,8 @@ class GcpBilling:
             return job.total_bytes_processed or 0
 
     def focus_totals(self, table: TableName, period: Period, max_bytes: int, check_cancelled: Callable[[], None]) -> list[DailyTotal]:
-        """What Google's FOCUS export says of these days, by a query job that fails, unpaid, if it would read more than `max_bytes`. Raises
-        StepError; what `check_cancelled` raises.
+        """The totals of these days in Google's FOCUS export. The query job fails, free of charge, if it would read more than `max_bytes`.
+        Raises StepError; what `check_cancelled` raises.
         """
         sql, parameters = focus_totals(table, period)
         with self._translate_errors(f"table {table}", Role.JOB_USER):
@@ -208,7 +211,7 @@ class GcpBilling:
     def _session_of_view(
         self, found: bigquery.Table, columns: Sequence[str], period: Period, check_cancelled: Callable[[], None]
     ) -> types.ReadSession:
-        """The Storage Read API reads tables only: a query job selects the view's rows into its anonymous result, which is one."""
+        """The Storage Read API reads tables only: a query job selects the view's rows into its anonymous result table, which is read."""
         with self._translate_errors(f"view {found.reference}", Role.JOB_USER):
             job = self._query(found, columns, period)
             _wait(job, check_cancelled)
@@ -229,14 +232,14 @@ class GcpBilling:
 
     def _batches(self, session: types.ReadSession) -> Iterator[pa.RecordBatch]:
         schema = pa.ipc.read_schema(pa.py_buffer(session.arrow_schema.serialized_schema))
-        # One after the other: memory is bounded by one batch, however many streams the day comes in.
+        # One after the other: memory is bounded by one batch, whatever the number of streams.
         for stream in session.streams:
             for answer in self._reader.read_rows(stream.name):
                 yield pa.ipc.read_record_batch(pa.py_buffer(answer.arrow_record_batch.serialized_record_batch), schema)
 
     @contextmanager
     def _translate_errors(self, what: str, role: Role) -> Iterator[None]:
-        """Turns what Google's clients raise into words for the tenant."""
+        """Maps Google client errors to StepError; never copies Google's text."""
         try:
             yield
         except _FAILURES as error:
@@ -244,7 +247,7 @@ class GcpBilling:
 
 
 def checked(batches: Iterable[pa.RecordBatch], check_cancelled: Callable[[], None]) -> Iterator[pa.RecordBatch]:
-    """The batches; `check_cancelled` is called before each is handed on, and ends it by what it raises."""
+    """The batches; `check_cancelled` is called before each, and its exception ends the iteration."""
     for batch in batches:
         check_cancelled()
         yield batch
@@ -260,7 +263,7 @@ def _wanted(found: bigquery.Table, columns: pa.Schema | None) -> list[str]:
 
 
 def _wait(job: bigquery.QueryJob, check_cancelled: Callable[[], None]) -> None:
-    """Until the job is done; it is cancelled by whatever ends the wait, also what `check_cancelled` raises."""
+    """Waits until the job is done. If the wait ends early, also by what `check_cancelled` raises, the job is cancelled."""
     try:
         while not _is_done(job):
             check_cancelled()
@@ -271,7 +274,7 @@ def _wait(job: bigquery.QueryJob, check_cancelled: Callable[[], None]) -> None:
 
 
 def _is_done(job: bigquery.QueryJob) -> bool:
-    """Waits for a job, LOOK_SECONDS at most. Raises what has ended it."""
+    """Waits for a job, at most LOOK_SECONDS. Raises the job's error."""
     try:
         job.result(timeout=LOOK_SECONDS, retry=RETRY, job_retry=None)
     except concurrent.futures.TimeoutError:

@@ -1,7 +1,7 @@
-"""Which of an account's two exports is read for each day, by what they hold of it.
+"""Chooses, for each day, which of an account's two exports is read, by what they hold.
 
-The detailed export holds every row of the standard one, from the moment at which it was turned on (or the start of the month before, in a
-multi-region): of earlier days only the standard one has rows, and of the day itself the detailed one may have a part.
+The detailed export has every row of the standard one from the moment when it was turned on (or from the start of the previous month, in a
+multi-region). Earlier days are only in the standard one, and the detailed one may have a part of the day itself.
 """
 
 import itertools
@@ -12,19 +12,19 @@ from datetime import date
 from services.executor.records import Period
 
 FULL = 0.99
-"""Of the standard export's size: the hundredth is for the two being written at different moments."""
+"""Fraction of the standard export's size; the rest allows for the two being written at different times."""
 MAX_NAMED = 3
-"""Stretches of days that a reason names."""
+"""Ranges of days that a reason names."""
 
 type Sizes = Mapping[str | None, float]
-"""What an export holds of one UTC day: for each currency the sum of absolute costs before credits, so that refunds do not hide usage."""
+"""An export's size on one UTC day: for each currency the sum of absolute costs before credits, so that refunds do not hide usage."""
 type Days = Mapping[date, Sizes]
 """Days without rows are absent."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Stretch:
-    """Days, one after the other, that are read from the same export."""
+    """Consecutive days that are read from the same export."""
 
     detailed: bool
     period: Period
@@ -32,7 +32,7 @@ class Stretch:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Choice:
-    """Which export is read for which days, and why, in words for the tenant."""
+    """Which export is read for which days, and why, worded for the tenant."""
 
     stretches: tuple[Stretch, ...]
     """In order, without gaps."""
@@ -40,7 +40,7 @@ class Choice:
 
 
 def choose(*, standard: Days, detailed: Days, period: Period) -> Choice:
-    """The detailed export for each day of the period on which it is not short of the standard one, else the standard one."""
+    """The detailed export for each day of the period on which it is complete compared with the standard one, else the standard one."""
     absent = [day for day in period.days if day in standard and day not in detailed]
     lacking = {day: short_in(detailed[day], standard[day]) for day in period.days if day in standard and day in detailed}
     short = {day: currencies for day, currencies in lacking.items() if currencies}
@@ -50,8 +50,8 @@ def choose(*, standard: Days, detailed: Days, period: Period) -> Choice:
 
 
 def short_in(detailed: Sizes, standard: Sizes) -> list[str]:
-    """The currencies in which a day's detailed rows have less than FULL of the standard ones' size. A size that is no number is not taken
-    for less: the checks speak of it.
+    """The currencies in which a day's detailed rows have less than FULL of the standard rows' size. NaN and infinite sizes do not count as
+    less: the checks report them.
     """
     return [currency or "no currency" for currency, size in standard.items() if detailed.get(currency, 0.0) < FULL * size]
 
@@ -68,8 +68,8 @@ def _reason(absent: Sequence[date], short: Mapping[date, Sequence[str]], *, mixe
 
 
 def _named(days: Iterable[date]) -> str:
-    """Days in order, as stretches."""
-    # Of days one after the other, the ordinals less their places are the same.
+    """Days in order, as ranges."""
+    # For consecutive days, ordinal minus position is constant.
     runs = itertools.groupby(enumerate(days), key=lambda one: one[1].toordinal() - one[0])
     spans = [_span(day for _, day in run) for _, run in runs]
     names = [str(span.first) if span.first == span.last else f"{span.first} to {span.last}" for span in spans[:MAX_NAMED]]

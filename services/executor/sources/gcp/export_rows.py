@@ -1,4 +1,4 @@
-"""Which rows of an export are read, of tables and of views, and what they add up to by day."""
+"""Which rows of an export are read, from tables and from views, and their sums by day."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
@@ -16,18 +16,20 @@ from services.executor.sources.gcp.refusals import misfits_explained
 from services.executor.staging.shape import conform
 
 TOTALS: Final = pa.schema([(TIME, pa.timestamp("us", tz="UTC")), (COST, pa.float64()), (CURRENCY, pa.string())])
-"""All that `sizes_by_day` reads of an export."""
+"""The columns that `sizes_by_day` reads of an export."""
 
 
 def selection(view: bigquery.TableReference, columns: Sequence[str], period: Period) -> tuple[str, list[bigquery.ScalarQueryParameter]]:
-    """The query that selects a period's rows from a view, and its parameters. `columns`: what the view has of what a template wants."""
+    """The query that selects a period's rows from a view, and its parameters. `columns`: the view's columns among those that the template
+    needs.
+    """
     selected = ", ".join(f"`{name}`" for name in columns)
     sql = f"SELECT {selected} FROM `{view}` WHERE {TIME} >= @first AND {TIME} < @after"  # noqa: S608 - names that were checked
     return sql, _bounds(period)
 
 
 def focus_totals(table: TableName, period: Period) -> tuple[str, list[bigquery.ScalarQueryParameter]]:
-    """The query for what Google's FOCUS export says of each UTC day and currency, and its parameters: columns `day`, `currency` and
+    """The query for the totals of each UTC day and currency in Google's FOCUS export, and its parameters. Columns: `day`, `currency`,
     `billed_cost`.
     """
     sql = (
@@ -43,28 +45,28 @@ def _bounds(period: Period) -> list[bigquery.ScalarQueryParameter]:
 
 
 def restriction(period: Period, *, by_ingestion: bool) -> str:
-    """Which rows the Storage Read API shall send. Dates, not strings of a caller: nothing here needs quoting.
+    """The row filter for the Storage Read API. It contains only dates, no text of a caller, so nothing needs quoting.
 
-    `by_ingestion`: the table is partitioned by the time at which rows arrived, as exports are. No row arrives before its usage, though it
-    may arrive weeks after it: so older partitions are not read, and a run's cost does not grow with the history. A day is left for clocks.
+    `by_ingestion`: the table is partitioned by arrival time, as exports are. No row arrives before its usage, though it may arrive weeks
+    after it: so older partitions are not read, and a run's cost does not grow with the history. One day is allowed for clock differences.
     """
     rows = f"usage_start_time >= TIMESTAMP '{period.first}' AND usage_start_time < TIMESTAMP '{period.last + timedelta(days=1)}'"
-    # NULL: rows that were streamed a moment ago have no partition yet.
+    # NULL: rows that were just streamed have no partition yet.
     since = f"(_PARTITIONTIME >= TIMESTAMP '{period.first - timedelta(days=1)}' OR _PARTITIONTIME IS NULL)"
     return f"{since} AND {rows}" if by_ingestion else rows
 
 
 def is_by_ingestion(table: bigquery.Table) -> bool:
-    """Whether a table is partitioned by the day or hour in which its rows arrived (BigQuery, "Ingestion-time partitioning"): it names no
-    column. Of months and years a partition's time is its first day, which may lie before the rows' usage.
+    """True if the table is partitioned by the day or hour of arrival (BigQuery, "Ingestion-time partitioning"): its partitioning names no
+    column. With months and years, a partition's time is its first day, which may be before the rows' usage.
     """
     partitioning = table.time_partitioning
     return partitioning is not None and partitioning.field is None and partitioning.type_ in {"DAY", "HOUR"}
 
 
 def sizes_by_day(batches: Iterable[pa.RecordBatch]) -> Days:
-    """The absolute costs of each UTC day and currency, added up, of rows with what their table has of TOTALS. Those without a time are left
-    out; a NULL cost adds nothing. Raises StepError, naming a column whose values cannot be read.
+    """The sum of absolute costs of each UTC day and currency. Rows without a time are left out; a NULL cost adds nothing. Missing columns
+    of TOTALS count as NULL. Raises StepError, naming a column whose values cannot be read.
     """
     days = defaultdict[date, dict[str | None, float]](dict)
     for batch in batches:

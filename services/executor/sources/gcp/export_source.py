@@ -1,4 +1,4 @@
-"""Finds what a run of a billing pipeline reads: the table that its parameter names, or the exports of the tenant's project."""
+"""Finds what a billing run reads: the table named by its parameter, or the exports of the tenant's project."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from services.executor.sources.gcp.export_days import choose
 from services.executor.sources.gcp.exports import TableName, choose_exports, named_table, nothing_found
 
 MAX_VIEWS = 20
-"""Views whose columns are looked at, to name one that a tenant may have meant."""
+"""Views whose columns are read, to suggest one that the tenant may have meant."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -23,18 +23,18 @@ class ExportPart:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ExportSelection:
-    """What to read."""
+    """The tables to read."""
 
     parts: tuple[ExportPart, ...]
     """Each day of the run is in one of them; in order of days."""
     reason: str
-    """Why these tables, in words for the tenant."""
+    """Why these tables, worded for the tenant."""
     compared_bytes: int = 0
-    """Read to choose them, as BigQuery estimates it."""
+    """Bytes read to choose them, as estimated by BigQuery."""
 
     @property
     def tables(self) -> list[TableName]:
-        """Each once, in the order in which they are first read."""
+        """Each table once, in the order in which they are first read."""
         return list(dict.fromkeys(part.table for part in self.parts))
 
 

@@ -1,4 +1,4 @@
-"""Which tables of a tenant's project are its billing exports, by their names, and what else Google or the tenant puts beside them.
+"""Recognises the billing exports among the tables of a tenant's project by their names, and other tables beside them.
 
 Google names them (Cloud Billing, "Billing data tables"): usage cost `gcp_billing_export_v1_{account}` (standard) and
 `gcp_billing_export_resource_v1_{account}` (detailed), FOCUS `gcp_billing_export_focus_{account}` in a dataset
@@ -15,10 +15,10 @@ from services.executor.errors import StepError
 from services.platform.identifiers import TABLE
 
 TIME, COST, CURRENCY = "usage_start_time", "cost", "currency"
-"""Columns of usage cost exports. None is without a time and a cost."""
+"""Columns of usage cost exports. Every such export has a time and a cost."""
 WANTED = "gcp_billing_export_v1_* or gcp_billing_export_resource_v1_*"
 MAX_NAMED = 8
-"""Tables that an answer names."""
+"""Tables named in an error message."""
 
 _ACCOUNT = "[0-9A-F]{6}(_[0-9A-F]{6}){2}"
 _USAGE = re.compile(r"gcp_billing_export_(?P<detailed>resource_)?v1_(?P<account>\w+)", re.ASCII)
@@ -32,7 +32,7 @@ _TYPES = {
 
 
 class ExportKind(StrEnum):
-    """What a table with billing data is."""
+    """The kind of a table with billing data."""
 
     STANDARD = "a standard usage cost export"
     DETAILED = "a detailed usage cost export"
@@ -43,7 +43,7 @@ class ExportKind(StrEnum):
 
     @property
     def is_usage(self) -> bool:
-        """Whether it is read here."""
+        """True if this kind is read here."""
         return self in {ExportKind.STANDARD, ExportKind.DETAILED}
 
 
@@ -62,7 +62,7 @@ _COLUMNS = (
 
 @dataclass(frozen=True, kw_only=True, slots=True, order=True)
 class TableName:
-    """A table, in full. All three parts are checked or come from BigQuery itself."""
+    """A fully qualified table. All three parts are checked or come from BigQuery itself."""
 
     project: str
     dataset: str
@@ -74,20 +74,20 @@ class TableName:
 
 @dataclass(frozen=True, kw_only=True, slots=True, order=True)
 class Listed:
-    """A table as a dataset's list has it."""
+    """A table as listed in a dataset."""
 
     name: TableName
     type: str
-    """BigQuery's: TABLE, VIEW, MATERIALIZED_VIEW, EXTERNAL, SNAPSHOT."""
+    """BigQuery's type: TABLE, VIEW, MATERIALIZED_VIEW, EXTERNAL, SNAPSHOT."""
 
     @property
     def is_table(self) -> bool:
-        """Whether it holds rows of its own, which the Storage Read API sends."""
+        """True if it has rows of its own, which the Storage Read API can read."""
         return self.type == "TABLE"
 
     @property
     def kind(self) -> ExportKind | None:
-        """By its name; None if nothing in it speaks of billing."""
+        """By its name; None if the name does not look like billing data."""
         return kind_of_name(self.name)
 
 
@@ -96,13 +96,13 @@ class Exports:
     """The usage cost exports of one billing account."""
 
     table: TableName
-    """The detailed one, or the only one."""
+    """The detailed export, or the only one."""
     standard: TableName | None
-    """Beside a detailed one."""
+    """The standard export, if there is also a detailed one."""
 
 
 def named_table(text: str, project: str) -> TableName:
-    """The table that the parameter `export_table` names; without a project, in `project`. Raises StepError if it names none."""
+    """The table named by the parameter `export_table`; without a project, in `project`. Raises StepError if it is no table name."""
     match = TABLE.fullmatch(text)
     if match is None:
         raise StepError("The parameter export_table must be `dataset.table` or `project.dataset.table`.")
@@ -110,19 +110,19 @@ def named_table(text: str, project: str) -> TableName:
 
 
 def kind_of_name(name: TableName) -> ExportKind | None:
-    """What a table is by its name; None if nothing in it speaks of billing."""
+    """The kind of a table by its name; None if the name does not look like billing data."""
     if match := _USAGE.fullmatch(name.table):
         return ExportKind.DETAILED if match["detailed"] else ExportKind.STANDARD
     return next((kind for pattern, kind in _OTHERS if pattern.fullmatch(name.table) or pattern.fullmatch(name.dataset)), None)
 
 
 def is_focus_table(listed: Listed) -> bool:
-    """Whether a table is, by its name, the one that Google's FOCUS export writes."""
+    """True if the table is Google's FOCUS export, by its name."""
     return listed.is_table and _FOCUS.fullmatch(listed.name.table) is not None
 
 
 def is_usage(columns: Collection[str]) -> bool:
-    """Whether a table with these columns can be read as a usage cost export. BigQuery's names mean the same in any case."""
+    """True if a table with these columns can be read as a usage cost export. Names match in any case, as in BigQuery."""
     return {TIME, COST} <= {column.lower() for column in columns}
 
 
@@ -147,10 +147,10 @@ def check_usage(name: TableName, columns: Mapping[str, str]) -> None:
 
 
 def choose_exports(listed: Iterable[Listed]) -> Exports | None:
-    """The exports of the one account that a project's tables have; None if there is none. Raises StepError, naming them, if there are
-    several accounts', or several of one.
+    """The exports of the one account among a project's tables; None if there is none. Raises StepError, naming them, if there are several
+    accounts, or several exports of one account.
 
-    A name that ends in more than an account's id is a copy: it is taken only where no other one is there.
+    A name that has more after the account's id is a copy: it is used only if there is no other.
     """
     found = [(one.name, match) for one in sorted(listed) if one.is_table and (match := _USAGE.fullmatch(one.name.table))]
     found = [(name, match) for name, match in found if re.fullmatch(_ACCOUNT, match["account"])] or found
@@ -165,7 +165,7 @@ def choose_exports(listed: Iterable[Listed]) -> Exports | None:
 
 
 def nothing_found(project: str, beside: Sequence[Listed], hidden: Sequence[str]) -> StepError:
-    """What to tell a tenant whose project has no usage cost export. `beside`: what looks like billing data there; `hidden`: datasets whose
+    """The error for a project without a usage cost export. `beside`: other tables that look like billing data; `hidden`: datasets whose
     tables the service account may not list.
     """
     sentences = [f"No billing export was found in project {project}: no dataset that the service account can see holds a table {WANTED}."]

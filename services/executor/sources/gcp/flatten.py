@@ -1,6 +1,6 @@
-"""How the rows of an export become rows of its staging table: a column each, its lists as JSON, and what is new to us kept beside.
+"""Turns rows of an export into rows of its staging table: one column each, lists as JSON, unknown columns kept aside.
 
-Here, and not in SQL: a subquery a row is what BigQuery charges slots for, twice (checks and publish), and what the emulator is slow at.
+Done here and not in SQL: BigQuery would charge slots for a subquery a row, twice (checks and publish), and the emulator is slow at it.
 """
 
 import json
@@ -17,34 +17,34 @@ from services.executor.sources.gcp.refusals import misfits_explained
 from services.executor.staging.casting import ColumnMisfit, cast_column, part
 
 OTHER = "other_columns_json"
-"""The staging column for what the export has and the staging table does not, by the export's own names."""
+"""The staging column with everything in the export that has no staging column, under the export's own names."""
 SOURCE = "source_table"
-"""The staging column for the table that was read."""
+"""The staging column with the name of the table that was read."""
 _ENTRIES = pa.list_(pa.struct([]))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Flattened:
-    """A staging column that is made of an export's list."""
+    """A staging column that is computed from one of the export's lists."""
 
     source: str
     """The export's column, with dots into a STRUCT."""
     made: Callable[[pa.Array], pa.Array]
-    """The staging column's values, one a row."""
+    """Computes the staging column's values, one a row."""
     absent: float | None = None
-    """Its value for every row of an export that has no such column."""
+    """The value of every row if the export has no such column."""
     keeps: frozenset[str] | None = None
-    """The parts of an entry that it keeps; None: all."""
+    """The fields of a list's entry that it keeps; None: all."""
 
 
 def exact_sum(amounts: Iterable[float]) -> float:
-    """Their sum, rounded once; NaN or infinite where one of them is."""
+    """The sum, rounded once; NaN or infinite if an amount is."""
     values = list(amounts)
     try:
         return math.fsum(values)
     except ValueError:  # infinities of both signs
         return math.nan
-    except OverflowError:  # beyond what a double holds
+    except OverflowError:  # exceeds a double
         return sum(values)
 
 
@@ -56,13 +56,13 @@ def credit_amounts(credits_: pa.Array) -> pa.Array:
 
 
 def source_credits(read: pa.Table) -> float:
-    """The sum of all credits of an export's rows, taken before they are flattened; what `flatten` refuses is not asked again."""
+    """The sum of all credits of an export's rows, taken before they are flattened. Values that `flatten` refuses are not checked again."""
     found = find({name.lower(): _whole(read[name]) for name in read.column_names if name.lower() == "credits"}, "credits")
     return 0.0 if found is None else float(pc.sum(credit_amounts(found)).as_py() or 0.0)
 
 
 def credits_total(credits_: pa.Array) -> pa.Array:
-    """The sum of each row's credit amounts; 0.0 for a row without any. NULL amounts count nothing."""
+    """The sum of each row's credit amounts; 0.0 for a row without credits. NULL amounts add nothing."""
     amounts = credit_amounts(credits_).fill_null(0.0).to_pylist()
     begin, sums = 0, list[float]()
     for length in pc.list_value_length(credits_).fill_null(0).to_pylist():
@@ -72,7 +72,7 @@ def credits_total(credits_: pa.Array) -> pa.Array:
 
 
 def credits_json(credits_: pa.Array) -> pa.Array:
-    """Each row's credits as a JSON list, all that each of them says; the amounts as numbers, whatever type they have in the export."""
+    """Each row's credits as a JSON list with all their fields; amounts as numbers, whatever their type in the export."""
     entries = pc.list_flatten(credits_)
     texts = {field.name: json_text(pc.struct_field(entries, [place])) for place, field in enumerate(entries.type)}
     texts |= {name: json_text(credit_amounts(credits_)) for name in texts if name.lower() == "amount"}
@@ -85,10 +85,10 @@ def list_json(lists: pa.Array) -> pa.Array:
 
 
 def labels_json(labels: pa.Array) -> pa.Array:
-    """Each row's labels as the text of one JSON object, keys in order. A label without a key (NULL or empty) is left out; of a key that
-    stands twice, the first one counts.
+    """Each row's labels as a JSON object, with sorted keys. Labels without a key (NULL or empty) are left out; of a repeated key the first
+    value is kept.
     """
-    # Rows of one resource bear the same labels: most texts are made once.
+    # Rows of one resource have the same labels: most texts are made once.
     return per_value(list_json(labels), _as_object)
 
 
@@ -105,9 +105,7 @@ FLATTENED: Mapping[str, Flattened] = {
 
 
 def flatten(read: pa.Table, staged: pa.Schema, source: str) -> pa.Table:
-    """Rows of an export, as they were read from the table `source`, as they are staged. Raises StepError, naming a column whose values do
-    not fit.
-    """
+    """Rows as read from the table `source`, as rows of the staging table. Raises StepError, naming a column whose values do not fit."""
     columns = {name.lower(): _whole(read[name]) for name in read.column_names}
     taken = {one.source: one.keeps for name, one in FLATTENED.items() if name in staged.names}
     known = known_columns([field for field in staged if field.name not in {*FLATTENED, OTHER, SOURCE}], taken)
@@ -133,8 +131,8 @@ def flatten(read: pa.Table, staged: pa.Schema, source: str) -> pa.Table:
 
 
 def find(columns: Mapping[str, pa.Array], path: str) -> pa.Array | None:
-    """The column of that path, with dots into a STRUCT, among columns by their lower-case names; None if there is none. Raises ColumnMisfit
-    if the path leads into what is no STRUCT.
+    """The column at that path, with dots into a STRUCT, among columns by lower-case names; None if there is none. Raises ColumnMisfit if
+    the path leads into a column that is no STRUCT.
     """
     name, *parts = path.split(".")
     found = columns.get(name.lower())
@@ -144,7 +142,7 @@ def find(columns: Mapping[str, pa.Array], path: str) -> pa.Array | None:
 
 
 def _as_object(text: str) -> str:
-    # Backwards, so that the first one of a key is the one that stays.
+    # Backwards, so that the first value of a key is kept.
     labels = {label.get("key"): label.get("value") for label in reversed(json.loads(text))}
     idempotent_starts = {str(key): value for key, value in labels.items() if key not in {None, ""}}
     texts = {key: value if isinstance(value, str | None) else json.dumps(value) for key, value in idempotent_starts.items()}

@@ -1,4 +1,4 @@
-"""Google's own FOCUS export (Preview), where a tenant has one: what it says of some days, for ours to be held against.
+"""Google's own FOCUS export (Preview), if a tenant has one: its totals of some days, to compare ours with.
 
 `gcp_billing_export_focus_{account}` in a dataset `gcp_billing_immutable_{account}_{location}`, which Google makes in the project that was
 named when the export was turned on. BilledCost is NUMERIC, net of all credits; ChargePeriodStart is a TIMESTAMP, BillingCurrency a STRING.
@@ -13,12 +13,12 @@ from services.executor.sources.gcp.exports import MAX_NAMED, TableName, is_focus
 from services.executor.sources.source import CheckCancelled, FocusReport
 
 MAX_BYTES: Final = 10 * 2**30
-"""That one comparison may read, in the tenant's project and on the tenant's account."""
+"""Maximum bytes that one comparison may read, in the tenant's project and at the tenant's expense."""
 _GIB: Final = 2**30
 
 
 def focus_report(cloud: GcpBilling, period: Period, check_cancelled: CheckCancelled) -> FocusReport:
-    """Its totals, by one query job that is capped at MAX_BYTES. Blocks. Raises StepError; what `check_cancelled` raises."""
+    """Its totals, by one query job limited to MAX_BYTES. Blocks. Raises StepError; what `check_cancelled` raises."""
     table, size = measured(cloud, period, check_cancelled)
     if size > MAX_BYTES:
         raise StepError(

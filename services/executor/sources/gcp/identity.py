@@ -1,4 +1,4 @@
-"""How a tenant's service account proves to BigQuery who it is: it signs its own JWT, so no token is fetched from anywhere."""
+"""The credentials of a tenant's service account, which signs its own JWTs, so that no token is fetched."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
@@ -14,15 +14,15 @@ from google.oauth2 import service_account
 
 from services.executor.errors import StepError
 
-_TOKEN_URI = "https://oauth2.googleapis.com/token"  # noqa: S105 - an address; never called, but the library wants one
+_TOKEN_URI = "https://oauth2.googleapis.com/token"  # noqa: S105 - an address; never called, but the library requires one
 _SCOPES = ("https://www.googleapis.com/auth/bigquery",)
-"""The narrowest that the Storage Read API takes; what the account may do is a matter of its roles."""
+"""The narrowest scope that the Storage Read API accepts; the account's roles decide what it may do."""
 
 
 def identity_of(key_file: Mapping[str, str]) -> Credentials:
     """The credentials of a service account's key. Raises StepError if it cannot be used."""
     try:
-        # Its own token_uri is never used: a tenant must not choose whom we talk to.
+        # Its own token_uri is never used: a tenant must not choose whom we call.
         info = {**key_file, "token_uri": _TOKEN_URI}
         account = service_account.Credentials.from_service_account_info(info, scopes=_SCOPES)  # type: ignore[no-untyped-call]
         return _SelfSigned(account.with_always_use_jwt_access(True))  # noqa: FBT003 - its own signature
@@ -41,8 +41,8 @@ def storage_reader(identity: Credentials, emulator: str | None) -> Any:
 
 
 class _SelfSigned(Credentials):
-    """A service account that signs its JWTs itself, and nothing more: Google's own class also looks up, in the background and at an address
-    of its own, which locations the account may use.
+    """A service account that signs its own JWTs, without Google's extra: their class also looks up, in the background and at another
+    address, which locations the account may use.
     """
 
     def __init__(self, account: Any) -> None:
@@ -50,7 +50,7 @@ class _SelfSigned(Credentials):
         self._account = account
 
     def refresh(self, request: Any) -> None:
-        """See google.auth.credentials.Credentials. No I/O."""
+        """Signs a new JWT. No I/O."""
         self._account.refresh(request)
         self.token, self.expiry = self._account.token, self._account.expiry
 
@@ -65,17 +65,17 @@ class _Details(NamedTuple):
 
 
 class _Identity(grpc.UnaryUnaryClientInterceptor, grpc.UnaryStreamClientInterceptor):  # type: ignore[misc]  # untyped upstream
-    """Sends the account's JWT over a channel without TLS, where gRPC itself would not: the emulator shall know who reads, too."""
+    """Sends the account's JWT over a channel without TLS, where gRPC itself would not, so that the emulator, too, sees who reads."""
 
     def __init__(self, identity: Any) -> None:
         self._identity = identity
 
     def intercept_unary_unary(self, continuation: Callable[..., Any], client_call_details: Any, request: Any) -> Any:
-        """See grpc.UnaryUnaryClientInterceptor."""
+        """Adds the JWT to the call."""
         return continuation(self._signed(client_call_details), request)
 
     def intercept_unary_stream(self, continuation: Callable[..., Any], client_call_details: Any, request: Any) -> Any:
-        """See grpc.UnaryStreamClientInterceptor."""
+        """Adds the JWT to the call."""
         return continuation(self._signed(client_call_details), request)
 
     def _signed(self, details: Any) -> _Details:

@@ -1,7 +1,7 @@
-"""Arrow values as JSON text, a column at a time: for what an export holds that has no column of its own, whatever its type.
+"""Arrow values as JSON text, a column at a time, for columns of an export that have no column of their own, whatever their type.
 
-As BigQuery's TO_JSON_STRING has them: numbers are JSON numbers where no digit of them is lost, else text; NaN and the infinities are the
-texts "NaN", "Infinity" and "-Infinity"; times are ISO 8601, bytes base64. Python sees each distinct value once, not each row.
+The format is that of BigQuery's TO_JSON_STRING: numbers are JSON numbers if no digit is lost, else text; NaN and the infinities are the
+texts "NaN", "Infinity" and "-Infinity"; times are ISO 8601, bytes base64. Python handles each distinct value once, not each row.
 """
 
 import base64
@@ -29,7 +29,7 @@ def json_text(values: pa.Array) -> pa.Array:
 
 
 def compact_text(values: pa.Array) -> pa.Array:
-    """As `json_text`, but empty lists are NULL, and STRUCTs leave out what is NULL; one without anything is NULL itself."""
+    """As `json_text`, but empty lists are NULL, and STRUCTs omit NULL fields; a STRUCT without any value is NULL."""
     kind = values.type
     if values.null_count == len(values):
         return pa.nulls(len(values), pa.string())
@@ -40,7 +40,7 @@ def compact_text(values: pa.Array) -> pa.Array:
 
 
 def object_text(fields: Mapping[str, pa.Array], rows: int) -> pa.Array:
-    """An object a row of these texts; `null` for one that is NULL."""
+    """One object a row of these texts; `null` for NULL."""
     if not fields:
         return pa.repeat(pa.scalar("{}"), rows)
     parts: list[Any] = []
@@ -50,8 +50,8 @@ def object_text(fields: Mapping[str, pa.Array], rows: int) -> pa.Array:
 
 
 def compact_object(fields: Mapping[str, pa.Array], rows: int) -> pa.Array:
-    """An object a row of these texts, without those that are NULL; NULL for a row that has none."""
-    # Each with a comma before it, for Arrow's own way to leave NULLs out loses the rows that have nothing else.
+    """One object a row of these texts, without NULLs; NULL for a row that has none."""
+    # Each with a comma in front: Arrow's own option to skip NULLs loses the rows that have only NULLs.
     pairs = [pc.binary_join_element_wise(f",{json.dumps(name)}:", text, "") for name, text in fields.items() if text.null_count < rows]
     if not pairs:
         return pa.nulls(rows, pa.string())
@@ -60,21 +60,21 @@ def compact_object(fields: Mapping[str, pa.Array], rows: int) -> pa.Array:
 
 
 def list_text(lists: pa.Array, entries: pa.Array) -> pa.Array:
-    """A list a row of the texts of all rows' entries, one after the other; `[]` for NULL."""
+    """One list a row of the texts of all rows' entries, in order; `[]` for NULL."""
     ends = pc.cumulative_sum(pc.list_value_length(lists).fill_null(0)).cast(pa.int32())
     texts = pa.ListArray.from_arrays(pa.concat_arrays([pa.array([0], pa.int32()), ends]), entries.fill_null("null"))
     return pc.binary_join_element_wise("[", pc.binary_join(texts, ","), "]", "")
 
 
 def per_value(values: pa.Array, made: Callable[[Any], str]) -> pa.Array:
-    """The text that is `made` of each value; NULL for NULL. Most columns have few distinct values: each is made once."""
+    """The result of `made` for each value; NULL for NULL. Most columns have few distinct values, and each is computed once."""
     distinct = values.dictionary_encode()
     texts = pa.array([None if value is None else made(value) for value in distinct.dictionary.to_pylist()], pa.string())
     return texts.take(distinct.indices)
 
 
 def is_list(kind: pa.DataType) -> bool:
-    """Whether it is a REPEATED column's."""
+    """True for the type of a REPEATED column."""
     return bool(pa.types.is_list(kind) or pa.types.is_large_list(kind))
 
 
@@ -86,7 +86,7 @@ def _scalar_text(values: pa.Array) -> pa.Array:
         return values.cast(pa.string())
     if pa.types.is_floating(kind):
         texts = values.cast(pa.string())
-        finite = pc.is_finite(values).fill_null(True)  # noqa: FBT003 - what a NULL counts as
+        finite = pc.is_finite(values).fill_null(True)  # noqa: FBT003 - the value for NULL
         return texts if pc.all(finite).as_py() else pc.if_else(finite, texts, per_value(values, _not_finite))
     return per_value(values, _scalar)
 

@@ -1,4 +1,4 @@
-"""What an export has that is new to us: columns, and parts of STRUCTs, that no staging column takes. Kept as JSON by the export's names."""
+"""Columns of an export, and fields of its STRUCTs, that no staging column takes. They are kept as JSON, under the export's names."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -9,12 +9,12 @@ import pyarrow.compute as pc
 from services.executor.sources.gcp.json_text import compact_object, compact_text
 
 type Known = Mapping[str, Known] | frozenset[str] | None
-"""What is taken of a column, by lower-case names: these parts of a STRUCT; of a list's entries these; None: all there is."""
+"""The part of a column that is taken, by lower-case names: these fields of a STRUCT or of a list's entries; None: all of it."""
 
 
 def known_columns(fields: Iterable[pa.Field], taken: Mapping[str, frozenset[str] | None]) -> Mapping[str, Known]:
-    """What is taken of an export by these columns of a staging table, and by those that are made of its lists: the lists' paths, with the
-    parts of their entries that are kept (None: all).
+    """What is taken of an export by these columns of a staging table and by those computed from its lists. `taken`: the lists' paths, with
+    the fields of their entries that are kept (None: all).
     """
     known: dict[str, Any] = {field.name.lower(): _parts(field.type) for field in fields}
     for path, keeps in taken.items():
@@ -27,8 +27,8 @@ def known_columns(fields: Iterable[pa.Field], taken: Mapping[str, frozenset[str]
 
 
 def other_columns(found: Mapping[str, pa.Array], known: Mapping[str, Known], rows: int) -> pa.Array:
-    """What the columns `outputs` hold beyond the `known`, the text of an object a row; NULL for a row without anything. What is known, and
-    what is NULL everywhere, costs nothing.
+    """The columns of `found` without the `known` parts, as a JSON object a row; NULL for a row without any. Known parts, and columns with
+    only NULLs, cost nothing.
     """
     texts = dict[str, pa.Array]()
     for name, values in found.items():

@@ -1,4 +1,4 @@
-"""What Google Cloud's errors mean for a tenant: one sentence for each cause, with what to do next.
+"""Explains Google Cloud's errors to a tenant: one sentence for each cause, with what to do next.
 
 Read from `error.errors[].reason`, ErrorInfo and the message, over REST and gRPC alike (Google Cloud APIs, "Errors"; BigQuery, "Error
 messages"; VPC Service Controls, "Troubleshooting"). Google's own text is matched and never passed on: it may quote requests.
@@ -20,7 +20,7 @@ from services.platform.bigquery.transient import is_transient
 
 
 class Role(Enum):
-    """A role that a tenant's service account may lack, and on what it is granted."""
+    """A role that a tenant's service account may lack, and the resource on which it is granted."""
 
     DATA_VIEWER = "BigQuery Data Viewer (roles/bigquery.dataViewer) on the dataset"
     READ_SESSION_USER = "BigQuery Read Session User (roles/bigquery.readSessionUser) on project {project}"
@@ -29,19 +29,19 @@ class Role(Enum):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Asked:
-    """What a tenant's Google Cloud was asked for."""
+    """The request to a tenant's Google Cloud that failed."""
 
     what: str
-    """In words: `table p.d.t`."""
+    """The target, e.g. `table p.d.t`."""
     project: str
-    """The credentials' project: sessions and jobs run there."""
+    """The credentials' project, in which sessions and jobs run."""
     role: Role
-    """What lets an account ask for this, if the error does not name the permission."""
+    """The role that allows the request, if the error does not name the permission."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Said:
-    """What an error says, in lower case."""
+    """The contents of an error, in lower case."""
 
     reasons: frozenset[str]
     text: str
@@ -62,7 +62,7 @@ _NO_KEY = (google.Unauthorized, google_auth.RefreshError)
 
 
 def explain(error: Exception, asked: Asked) -> StepError:
-    """What to tell the tenant. Only what may pass by itself can heal."""
+    """The error for the tenant. Retryable only if the cause may pass by itself."""
     if is_transient(error):
         return StepError(f"BigQuery did not answer when asked for {asked.what}. Run it again in a moment.", is_retryable=True)
     said = _said(error)
@@ -71,7 +71,7 @@ def explain(error: Exception, asked: Asked) -> StepError:
 
 @contextmanager
 def misfits_explained() -> Iterator[None]:
-    """Says what to do about a column that does not fit; what Google writes fits, so it is a copy's."""
+    """Adds what to do about a column that does not fit. Exports written by Google fit, so it must be a copy."""
     try:
         yield
     except ColumnMisfit as misfit:
@@ -82,13 +82,13 @@ def misfits_explained() -> Iterator[None]:
 
 
 def lacks_role(error: Exception) -> bool:
-    """Whether all that an account lacks is a role."""
+    """True if the only cause is a missing role."""
     unknown = Asked(what="", project="", role=Role.DATA_VIEWER)
     return isinstance(error, google.Forbidden) and not is_transient(error) and _organisation(error, _said(error), unknown) is None
 
 
 def _organisation(error: Exception, said: _Said, asked: Asked) -> str | None:
-    """What a project, its organisation or a limit forbids to everybody."""
+    """What a project, its organisation or a limit forbids to every account."""
     if said.has("service_disabled", "accessnotconfigured", text=("has not been used in project", "api is not enabled")):
         api, service, project = _disabled(error, said, asked)
         return f"The {api} is not enabled in project {project}. Enable {service} there, wait some minutes, and run it again."
@@ -163,7 +163,7 @@ def _said(error: Exception) -> _Said:
 
 
 def _disabled(error: Exception, said: _Said, asked: Asked) -> tuple[str, str, str]:
-    """The API, its service, and the project that it is off in."""
+    """The API, its service, and the project in which it is disabled."""
     details: Any = (error.metadata if isinstance(error, google.GoogleAPICallError) else None) or {}
     service = details.get("service", "")
     if service not in _APIS:

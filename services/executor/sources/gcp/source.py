@@ -1,4 +1,4 @@
-"""Google Cloud as a source of runs: the usage cost exports of a tenant's project, read as the rows of `x_staging_gcp_billing`."""
+"""Google Cloud as a source: the usage cost exports of a tenant's project, read as rows of `x_staging_gcp_billing`."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
@@ -16,9 +16,9 @@ from services.executor.sources.gcp.prices import GcpPrices
 from services.executor.sources.source import CheckCancelled, Estimate, Export, FocusReport, ReadRequest, Source, SourceType
 
 EXPORT: Final = "export_table"
-"""The parameter that names the export, where it is not to be looked for."""
+"""The parameter that names the export; without it, the export is searched for."""
 GROUP_ROWS: Final = 20_000
-"""Rows gathered before they are flattened: BigQuery sends batches of a thousand, which would make poor row groups."""
+"""Rows collected before they are flattened: BigQuery sends batches of a thousand, too few for a good row group."""
 
 
 class GcpExport:
@@ -30,7 +30,7 @@ class GcpExport:
 
     @property
     def origin(self) -> Mapping[str, Any]:
-        """See Export: the tables, and of two also which days are of which."""
+        """The tables; of two also which days come from which."""
         found = self._selection
         origin: dict[str, object] = {"source_table": ", ".join(str(table) for table in found.tables), "source_reason": found.reason}
         if len(found.parts) > 1:
@@ -41,7 +41,7 @@ class GcpExport:
         return origin
 
     def estimate(self) -> Estimate:
-        """See Export. A read session is opened, which says how much it would send, and never read; on a view, a query is run dry."""
+        """Opens a read session, which reports its size, without reading it; for a view, runs a dry-run query."""
         estimates = [self._cloud.estimate(part.table, None, part.period) for part in self._selection.parts]
         staged = sum(estimate.size for estimate in estimates)
         size = staged + self._selection.compared_bytes
@@ -53,8 +53,8 @@ class GcpExport:
         )
 
     def read(self, staged: pa.Schema, check_cancelled: CheckCancelled) -> Iterator[pa.Table]:
-        """See Export."""
-        for part in self._selection.parts:  # a group is of one part: two exports have different columns
+        """All rows, part by part."""
+        for part in self._selection.parts:  # a group has rows of one part: two exports have different columns
             batches = checked(self._cloud.read(part.table, None, part.period, check_cancelled), check_cancelled)
             for group in _groups(batches):
                 table = flatten(group, staged, str(part.table))
@@ -64,7 +64,7 @@ class GcpExport:
                 yield table
 
     def outputs(self) -> Mapping[str, object]:
-        """See Export."""
+        """Counts and sums of the rows read."""
         return {"source_rows": self._rows, "source_cost": exact_sum(self._costs), "source_credits": exact_sum(self._credits)}
 
 
@@ -75,7 +75,7 @@ class GcpSource:
         self._cloud, self._prices = cloud, prices
 
     def find(self, request: ReadRequest, check_cancelled: CheckCancelled) -> Export:
-        """See Source: the table that the parameter names, or the project's exports, which may have to be compared day by day."""
+        """The table named by the parameter, or the project's exports, which may have to be compared day by day."""
         if request.period is None:
             raise TypeError("the template is run for days")
         named = request.parameters[EXPORT]
@@ -83,21 +83,21 @@ class GcpSource:
         return GcpExport(self._cloud, selection, self._prices)
 
     def focus_totals(self, period: Period, check_cancelled: CheckCancelled) -> FocusReport:
-        """See FocusReporter: of Google's FOCUS export."""
+        """The totals of Google's FOCUS export."""
         return focus_report(self._cloud, period, check_cancelled)
 
     def estimate_focus_totals(self, period: Period, check_cancelled: CheckCancelled) -> Estimate:
-        """See FocusReporter."""
+        """The size of the query for them."""
         _, size = measured(self._cloud, period, check_cancelled)
         return Estimate(bytes_read=size, staged_bytes=0, rows=0, cost_usd=self._prices.reading(size, by_query=True))
 
     def close(self) -> None:
-        """See Source."""
+        """Closes the connections."""
         self._cloud.close()
 
 
 def open_gcp(plaintext: bytes, settings: ExecutorSettings) -> Source:
-    """See SourceType."""
+    """Parses the credentials. Raises StepError if they cannot be used."""
     return GcpSource(GcpBilling(read_gcp(plaintext), settings), GcpPrices.of(settings))
 
 

@@ -1,0 +1,343 @@
+"""The quota ledger on a real BigQuery emulator: exact, cheap, idempotent."""
+
+import asyncio
+import uuid
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import UTC, date, datetime, timedelta
+
+import pytest
+
+from services.auth.ledger import Ledger, Reservation
+from services.auth.quota import Usage
+from services.auth.store import AuthStore, Settlement
+from services.platform.bigquery.client import BigQuery
+from services.platform.bigquery.sql import make_block
+from services.platform.clock import utc_day
+from services.platform.errors import PermissionDenied, ResourceExhausted
+from tests.integration.auth.conftest import LEASE, Provision
+from tests.support.counting import jobs
+from tests.support.set_clock import SetClock
+
+
+def new_id() -> str:
+    return str(uuid.uuid4())
+
+
+async def ask(
+    ledger: Ledger, tenant_id: str, reservation_id: str | None = None, *, is_retry: bool = False
+) -> Reservation | ResourceExhausted:
+    try:
+        return await ledger.reserve(tenant_id, reservation_id or new_id(), is_retry=is_retry)
+    except ResourceExhausted as refused:
+        return refused
+
+
+def settlement(tenant_id: str, reservation_id: str, slot: object, outcome: str = "COMPLETED") -> Settlement:
+    assert isinstance(slot, Reservation)
+    return Settlement(tenant_id=tenant_id, reservation_id=reservation_id, usage_date=slot.usage_date, outcome=outcome)
+
+
+async def test_sixty_at_once_against_a_limit_of_25_admits_exactly_25(ledger: Ledger, provision: Provision) -> None:
+    """And in far fewer statements than calls."""
+    tenant_id = await provision(daily_limit=25)
+    await ledger.usage(tenant_id)
+    before = jobs()
+
+    answers = await asyncio.gather(*(ask(ledger, tenant_id) for _ in range(60)))
+
+    refused = [answer for answer in answers if isinstance(answer, ResourceExhausted)]
+    usage = await ledger.usage(tenant_id)
+    assert (len(refused), {answer.reason for answer in refused}) == (35, {"DAILY_LIMIT_REACHED"})
+    assert (usage.pipelines_run_today, usage.pipelines_run_month, usage.concurrent_pipelines_running) == (25, 25, 25)
+    assert jobs() - before <= 6
+
+
+async def test_two_processes_admit_exactly_what_mixed_limits_allow(
+    store: AuthStore, clock: SetClock, provision: Provision, ledger: Ledger
+) -> None:
+    """Two ledgers share nothing but the table."""
+    limits = {"a": {"daily_limit": 5}, "b": {"concurrent_limit": 3}, "c": {"monthly_limit": 4, "daily_limit": 9}, "d": {}}
+    tenants = {name: await provision(name=name, **limit) for name, limit in limits.items()}
+    async with Ledger(store, clock, lease=LEASE) as other:
+        calls = [ask(side, tenants[name]) for name in tenants for _ in range(6) for side in (ledger, other)]
+        answers = await asyncio.gather(*calls)
+
+    granted = dict.fromkeys(tenants, 0)
+    for name, answer in zip([name for name in tenants for _ in range(12)], answers, strict=True):
+        granted[name] += isinstance(answer, Reservation)
+    assert granted == {"a": 5, "b": 3, "c": 4, "d": 12}
+    for name, tenant_id in tenants.items():
+        assert (await ledger.usage(tenant_id)).pipelines_run_today == granted[name]
+
+
+async def test_the_same_id_again_is_granted_once(ledger: Ledger, provision: Provision) -> None:
+    tenant_id, reservation_id = await provision(daily_limit=1), new_id()
+
+    answers = await asyncio.gather(*(ask(ledger, tenant_id, reservation_id) for _ in range(5)))
+    again = await ask(ledger, tenant_id, reservation_id)
+
+    assert all(isinstance(answer, Reservation) for answer in (*answers, again))
+    assert (await ledger.usage(tenant_id)).pipelines_run_today == 1
+
+
+async def test_a_warm_reservation_takes_two_statements(ledger: Ledger, provision: Provision) -> None:
+    tenant_id = await provision(daily_limit=10)
+    await ledger.usage(tenant_id)
+    before = jobs()
+
+    await ask(ledger, tenant_id)
+
+    assert jobs() - before == 2
+
+
+async def test_settling_frees_the_slot_and_counts_once(ledger: Ledger, provision: Provision) -> None:
+    tenant_id, done, broken = await provision(concurrent_limit=2), new_id(), new_id()
+    first, second = await ask(ledger, tenant_id, done), await ask(ledger, tenant_id, broken)
+    refused = await ask(ledger, tenant_id)
+
+    for _ in range(2):
+        await ledger.settle([settlement(tenant_id, done, first), settlement(tenant_id, broken, second, "FAILED")])
+
+    usage = await ledger.usage(tenant_id)
+    assert isinstance(refused, ResourceExhausted)
+    assert refused.reason == "CONCURRENT_LIMIT_REACHED"
+    counts = usage.pipelines_succeeded_today, usage.pipelines_failed_today, usage.concurrent_pipelines_running, usage.pipelines_run_today
+    assert counts == (1, 1, 0, 2)
+    assert isinstance(await ask(ledger, tenant_id), Reservation)
+
+
+async def test_a_run_that_never_started_gives_its_units_back(ledger: Ledger, provision: Provision) -> None:
+    tenant_id, reservation_id = await provision(daily_limit=1, monthly_limit=1), new_id()
+    slot = await ask(ledger, tenant_id, reservation_id)
+
+    await ledger.settle([settlement(tenant_id, reservation_id, slot, "NOT_STARTED")])
+
+    usage = await ledger.usage(tenant_id)
+    assert (usage.pipelines_run_today, usage.pipelines_run_month, usage.concurrent_pipelines_running) == (0, 0, 0)
+    assert isinstance(await ask(ledger, tenant_id), Reservation)
+
+
+async def test_a_retry_takes_a_slot_but_no_unit(ledger: Ledger, provision: Provision) -> None:
+    tenant_id = await provision(daily_limit=1, concurrent_limit=2)
+    await ask(ledger, tenant_id)
+
+    retry, another = await ask(ledger, tenant_id, is_retry=True), await ask(ledger, tenant_id, is_retry=True)
+
+    usage = await ledger.usage(tenant_id)
+    assert isinstance(retry, Reservation)
+    assert isinstance(another, ResourceExhausted)
+    assert (usage.pipelines_run_today, usage.concurrent_pipelines_running) == (1, 2)
+
+
+async def test_a_slot_nobody_renews_frees_itself_and_stays_listed(ledger: Ledger, clock: SetClock, provision: Provision) -> None:
+    tenant_id, lost = await provision(concurrent_limit=1), new_id()
+    await ask(ledger, tenant_id, lost)
+    assert isinstance(await ask(ledger, tenant_id), ResourceExhausted)
+
+    clock.time += LEASE + timedelta(seconds=1)
+
+    assert isinstance(await ask(ledger, tenant_id), Reservation)
+    assert lost in {one.reservation_id for one in await ledger.expired()}
+    assert lost not in (await ledger.renew([lost])).held
+
+
+async def test_a_run_that_asks_again_after_its_lease_takes_a_slot_but_no_second_unit(
+    ledger: Ledger, clock: SetClock, provision: Provision
+) -> None:
+    """Its executor died before the run began, and it is started again under the same id."""
+    tenant_id, again = await provision(daily_limit=1, concurrent_limit=1), new_id()
+    await ask(ledger, tenant_id, again)
+    clock.time += LEASE + timedelta(seconds=1)
+
+    slot = await ask(ledger, tenant_id, again)
+
+    usage = await ledger.usage(tenant_id)
+    assert isinstance(slot, Reservation)
+    assert (usage.pipelines_run_today, usage.concurrent_pipelines_running) == (1, 1)
+    assert (await ledger.renew([again])).held == {again}
+    assert again not in {one.reservation_id for one in await ledger.expired()}
+
+
+async def test_asking_again_puts_the_end_of_the_lease_off(ledger: Ledger, clock: SetClock, provision: Provision) -> None:
+    tenant_id, again = await provision(concurrent_limit=1), new_id()
+    await ask(ledger, tenant_id, again)
+    clock.time += LEASE * 2 / 3
+    await ask(ledger, tenant_id, again)
+    clock.time += LEASE * 2 / 3
+    assert (await ledger.renew([again])).held == {again}
+    assert isinstance(await ask(ledger, tenant_id), ResourceExhausted)
+
+
+async def test_renewing_keeps_the_slot(ledger: Ledger, clock: SetClock, provision: Provision) -> None:
+    tenant_id, alive, other = await provision(concurrent_limit=1), new_id(), new_id()
+    await ask(ledger, tenant_id, alive)
+
+    for _ in range(3):
+        clock.time += LEASE * 2 / 3
+        assert (await ledger.renew([alive, other])).held == {alive}
+
+    assert isinstance(await ask(ledger, tenant_id), ResourceExhausted)
+    assert alive not in {one.reservation_id for one in await ledger.expired()}
+
+
+async def test_midnight_keeps_the_slot_once_and_counts_on_the_day_of_the_reservation(
+    ledger: Ledger, clock: SetClock, provision: Provision, store: AuthStore
+) -> None:
+    clock.time = datetime(2026, 3, 10, 23, 59, 30, tzinfo=UTC)
+    tenant_id, over, dead = await provision(concurrent_limit=2, daily_limit=2), new_id(), new_id()
+    slot = await ask(ledger, tenant_id, over)
+    await ask(ledger, tenant_id, dead)
+
+    clock.time += timedelta(seconds=50)
+    await ledger.renew([over, dead])
+    morning = await ledger.usage(tenant_id)
+    refused = await ask(ledger, tenant_id)
+    await ledger.settle([settlement(tenant_id, over, slot)])
+    after = await ledger.usage(tenant_id)
+
+    yesterday = (await store.read_usage([tenant_id], [], clock.now(), utc_day(clock.now()) - timedelta(days=1)))[tenant_id]
+    assert (morning.pipelines_run_today, morning.pipelines_run_month, morning.concurrent_pipelines_running) == (0, 2, 2)
+    assert isinstance(refused, ResourceExhausted)
+    assert refused.reason == "CONCURRENT_LIMIT_REACHED"
+    assert (after.concurrent_pipelines_running, after.pipelines_succeeded_today) == (1, 0)
+    assert (yesterday.pipelines_succeeded_today, yesterday.concurrent_pipelines_running, yesterday.pipelines_run_today) == (1, 0, 2)
+
+
+async def test_a_day_that_was_made_and_not_opened_grants_nothing_before_what_is_alive_has_moved_in(
+    ledger: Ledger, clock: SetClock, provision: Provision, bq: BigQuery
+) -> None:
+    """Who opened it died between its two statements."""
+    clock.time = datetime(2026, 3, 10, 23, 59, 30, tzinfo=UTC)
+    tenant_id, over = await provision(concurrent_limit=1), new_id()
+    slot = await ask(ledger, tenant_id, over)
+    clock.time += timedelta(seconds=50)
+    closed = (
+        "INSERT INTO tenant_usage_quotas (tenant_id, usage_date, pipelines_run_today, concurrent_pipelines_running) VALUES (@t, @d, 0, -1)"
+    )
+    params = {"t": tenant_id, "d": utc_day(clock.now())}
+    await bq.query(make_block("closed", closed, {"t": "STRING", "d": "DATE"}), params, dataset=bq.control())
+
+    refused = await ask(ledger, tenant_id)
+    await ledger.settle([settlement(tenant_id, over, slot)])
+
+    assert isinstance(refused, ResourceExhausted)
+    assert refused.reason == "CONCURRENT_LIMIT_REACHED"
+    assert isinstance(await ask(ledger, tenant_id), Reservation)
+    assert (await ledger.usage(tenant_id)).pipelines_run_today == 1
+
+
+async def test_a_new_month_starts_at_zero(ledger: Ledger, clock: SetClock, provision: Provision) -> None:
+    clock.time = datetime(2026, 3, 31, 12, tzinfo=UTC)
+    tenant_id = await provision(monthly_limit=1)
+    await ask(ledger, tenant_id)
+    refused = await ask(ledger, tenant_id)
+
+    clock.time = datetime(2026, 4, 1, 0, 0, 1, tzinfo=UTC)
+
+    assert isinstance(refused, ResourceExhausted)
+    assert (refused.reason, refused.retry_after) == ("MONTHLY_LIMIT_REACHED", timedelta(hours=12))
+    assert isinstance(await ask(ledger, tenant_id), Reservation)
+
+
+async def test_without_an_active_subscription_nothing_runs(ledger: Ledger, provision: Provision) -> None:
+    tenant_id = await provision(subscription_status="PAST_DUE")
+    with pytest.raises(PermissionDenied):
+        await ledger.reserve(tenant_id, new_id(), is_retry=False)
+
+
+async def test_rows_of_the_subscription_system_leave_what_they_do_not_know_null(
+    ledger: Ledger, provision: Provision, bq: BigQuery, clock: SetClock
+) -> None:
+    """A row with the documented columns only: its NULL limits are the subscription's, its NULL counters are zero."""
+    tenant_id = await provision(daily_limit=1)
+    insert = "INSERT INTO tenant_usage_quotas (tenant_id, usage_date, pipelines_run_today) VALUES (@tenant_id, @today, 0)"
+    block = make_block("foreign_row", insert, {"tenant_id": "STRING", "today": "DATE"})
+    await bq.query(block, {"tenant_id": tenant_id, "today": utc_day(clock.now())}, dataset=bq.control())
+
+    first, second = await ask(ledger, tenant_id), await ask(ledger, tenant_id)
+
+    assert isinstance(first, Reservation)
+    assert isinstance(second, ResourceExhausted)
+    assert second.reason == "DAILY_LIMIT_REACHED"
+
+
+async def test_the_first_run_of_the_day_makes_one_row_however_many_ask(
+    store: AuthStore, clock: SetClock, provision: Provision, bq: BigQuery
+) -> None:
+    """Three processes open the same tenant's day at once."""
+    tenant_id = await provision()
+
+    await asyncio.gather(*(store.open_day([tenant_id], clock.now(), utc_day(clock.now())) for _ in range(3)))
+
+    block = make_block("count_rows", "SELECT COUNT(*) AS n FROM tenant_usage_quotas WHERE tenant_id = @t", {"t": "STRING"})
+    assert (await bq.query(block, {"t": tenant_id}, dataset=bq.control())).rows == [{"n": 1}]
+
+
+class Interrupted(AuthStore):
+    """Something happens between the statement that reserves and the one that reads what it granted."""
+
+    meanwhile: Callable[[], Awaitable[object]] | None = None
+
+    async def read_usage(self, tenant_ids: Sequence[str], ids: Sequence[str], now: datetime, today: date) -> dict[str, Usage]:
+        happens, self.meanwhile = self.meanwhile, None
+        if happens is not None:
+            await happens()
+        return await super().read_usage(tenant_ids, ids, now, today)
+
+
+async def test_a_day_that_another_process_opens_meanwhile_refuses_nobody(
+    bq: BigQuery, ledger: Ledger, clock: SetClock, provision: Provision
+) -> None:
+    """The row was not there for the UPDATE, and is there for the SELECT."""
+    unlimited, limited = await provision(name="_a"), await provision(name="_b", daily_limit=1)
+    store = Interrupted(bq)
+    store.meanwhile = lambda: asyncio.gather(ledger.usage(unlimited), ledger.usage(limited))
+    async with Ledger(store, clock, lease=LEASE) as slow:
+        answers = await asyncio.gather(ask(slow, unlimited), ask(slow, limited), ask(slow, limited))
+    assert [type(answer) for answer in answers] == [Reservation, Reservation, ResourceExhausted]
+
+
+async def test_a_slot_that_comes_free_meanwhile_is_taken(bq: BigQuery, ledger: Ledger, clock: SetClock, provision: Provision) -> None:
+    tenant_id, first = await provision(concurrent_limit=1), new_id()
+    slot = await ask(ledger, tenant_id, first)
+    store = Interrupted(bq)
+    store.meanwhile = lambda: ledger.settle([settlement(tenant_id, first, slot)])
+    async with Ledger(store, clock, lease=LEASE) as other:
+        answers = await asyncio.gather(ask(other, tenant_id), ask(other, tenant_id))
+    assert {type(answer) for answer in answers} == {Reservation, ResourceExhausted}
+    assert (await ledger.usage(tenant_id)).pipelines_run_today == 2
+
+
+async def test_a_gathered_settlement_goes_first_when_its_tenant_lacks_the_slot_and_for_nobody_else(
+    store: AuthStore, clock: SetClock, provision: Provision
+) -> None:
+    """Settlements of an hour gather; the first one, which would go at once, has gone."""
+    full, other = await provision(name="_a", concurrent_limit=1), await provision(name="_b", concurrent_limit=1)
+    async with Ledger(store, clock, lease=LEASE, batch_window_seconds=3600) as ledger:
+        gone, ended = new_id(), new_id()
+        await ledger.settle([settlement(other, gone, await ask(ledger, other, gone))])
+        slot = await ask(ledger, full, ended)
+        gathered = asyncio.create_task(ledger.settle([settlement(full, ended, slot)]))
+        await asyncio.sleep(0)
+
+        assert isinstance(await ask(ledger, other), Reservation)
+        assert not gathered.done()
+        assert isinstance(await ask(ledger, full), Reservation)
+        await gathered
+        usage = await ledger.usage(full)
+    assert (usage.pipelines_run_today, usage.concurrent_pipelines_running) == (2, 1)
+
+
+async def test_one_look_tells_for_any_tenants_which_runs_hold_a_slot(ledger: Ledger, clock: SetClock, provision: Provision) -> None:
+    """Reserved by this process or another; not what has ended, what never was, and what nobody has renewed. Looking renews nothing."""
+    one, other = await provision(name="_a"), await provision(name="_b")
+    mine, theirs, ended = new_id(), new_id(), new_id()
+    for tenant_id, run in ((one, mine), (other, theirs)):
+        await ask(ledger, tenant_id, run)
+    await ledger.settle([settlement(one, ended, await ask(ledger, one, ended))])
+
+    assert await ledger.check([mine, theirs, ended, new_id()]) == {mine, theirs}
+    assert await ledger.check([theirs]) == {theirs}
+    assert await ledger.check([]) == frozenset()
+    clock.time += LEASE
+    assert await ledger.check([mine, theirs]) == frozenset()

@@ -1,0 +1,134 @@
+"""One real Envoy in front of four small gRPC servers, all on loopback."""
+
+import asyncio
+import contextlib
+import json
+import os
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+
+from localcloud import certs
+from localcloud.ports import free_ports
+from localcloud.settings import SERVICES
+from tests.integration.gateway.upstream import Upstream
+
+ORIGIN = "http://frontend.test:5173"
+TIMEOUT_SECONDS = 3  # a busy machine answers within it; two tests wait it out
+READY_WITHIN = 20.0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Gateway:
+    """A running gateway."""
+
+    port: int
+    admin_port: int
+    log: Path
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def target(self) -> str:
+        """For gRPC clients."""
+        return f"127.0.0.1:{self.port}"
+
+    async def call(self, method: str, path: str, **options: Any) -> requests.Response:
+        """One HTTP request, made in a thread because the upstreams answer on this loop."""
+        return await asyncio.to_thread(requests.request, method, self.url + path, timeout=10, **options)
+
+    async def ready(self) -> None:
+        """Returns once /readyz says 200. Raises TimeoutError."""
+        async with asyncio.timeout(READY_WITHIN):
+            while True:
+                with contextlib.suppress(requests.ConnectionError):
+                    if (await self.call("GET", "/readyz")).ok:
+                        return
+                await asyncio.sleep(0.02)
+
+    async def logged(self, marker: str) -> dict[str, Any]:
+        """The access log's line that holds `marker`; Envoy flushes it within a second or so. Raises TimeoutError."""
+        async with asyncio.timeout(15):
+            while True:
+                for line in self.log.read_text().splitlines():
+                    if marker in line and line.startswith("{"):
+                        found: dict[str, Any] = json.loads(line)
+                        return found
+                await asyncio.sleep(0.05)
+
+
+@contextlib.contextmanager
+def envoy(folder: Path, tls_dir: Path, ports: dict[str, int]) -> Iterator[Gateway]:
+    """`python -m localcloud.gateway` as anybody would start it: set up by its environment."""
+    listen, admin = free_ports(2)
+    settings = {f"{name}_port": port for name, port in ports.items()} | {
+        "listen_port": listen,
+        "admin_port": admin,
+        "tls_dir": tls_dir,
+        "cors_origin": ORIGIN,
+        "timeout_seconds": TIMEOUT_SECONDS,
+        "config_out": folder / "envoy.yaml",
+    }
+    environment = os.environ | {f"GATEWAY_{name.upper()}": str(value) for name, value in settings.items()}
+    log = folder / "gateway.log"
+    with log.open("w") as out:
+        process = subprocess.Popen([sys.executable, "-m", "localcloud.gateway"], env=environment, stdout=out, stderr=subprocess.STDOUT)
+    try:
+        yield Gateway(port=listen, admin_port=admin, log=log)
+    finally:
+        process.terminate()
+        process.wait(timeout=10)
+
+
+@pytest.fixture(scope="session")
+def tls_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("tls")
+    certs.mint(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+async def all_upstreams(tls_dir: Path) -> AsyncIterator[dict[str, Upstream]]:
+    ports = free_ports(len(SERVICES))
+    upstreams = {name: Upstream(name=name, port=port, tls_dir=tls_dir) for name, port in zip(SERVICES, ports, strict=True)}
+    for upstream in upstreams.values():
+        await upstream.start()
+    yield upstreams
+    for upstream in upstreams.values():
+        await upstream.stop()
+
+
+@pytest.fixture(scope="session")
+async def running_gateway(
+    tmp_path_factory: pytest.TempPathFactory, tls_dir: Path, all_upstreams: dict[str, Upstream]
+) -> AsyncIterator[Gateway]:
+    with envoy(tmp_path_factory.mktemp("gateway"), tls_dir, {name: one.port for name, one in all_upstreams.items()}) as gateway:
+        await gateway.ready()
+        yield gateway
+
+
+@pytest.fixture
+def gateway(running_gateway: Gateway) -> Gateway:
+    return running_gateway
+
+
+@pytest.fixture
+def upstreams(all_upstreams: dict[str, Upstream]) -> dict[str, Upstream]:
+    """The four services, with no calls seen yet and plain answers."""
+    for upstream in all_upstreams.values():
+        upstream.seen.clear()
+        upstream.answer = None
+    return all_upstreams
+
+
+@pytest.fixture
+def auth(upstreams: dict[str, Upstream]) -> Upstream:
+    return upstreams["auth"]

@@ -1,0 +1,47 @@
+"""Browsers: the configured frontend may call, other pages may not."""
+
+import pytest
+
+from tests.integration.gateway.conftest import ORIGIN, Gateway
+from tests.integration.gateway.upstream import Upstream
+
+# One Envoy for all of these.
+TENANT = "/api/v1/tenants/acme"
+
+
+async def test_the_frontend_may_send_our_headers_and_methods(gateway: Gateway, auth: Upstream) -> None:
+    """A preflight is answered by the gateway; no service sees it."""
+    asked = {"Origin": ORIGIN, "Access-Control-Request-Method": "PUT", "Access-Control-Request-Headers": "x-api-key,content-type"}
+    answer = await gateway.call("OPTIONS", TENANT, headers=asked)
+
+    assert answer.status_code == 200
+    assert answer.headers["access-control-allow-origin"] == ORIGIN
+    assert _listed(answer.headers["access-control-allow-methods"]) == {"GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
+    assert _listed(answer.headers["access-control-allow-headers"]) == {
+        "content-type",
+        "x-api-key",
+        "x-user-id",
+        "x-admin-key",
+        "x-request-id",
+        "idempotency-key",
+    }
+    assert auth.seen == []
+
+
+@pytest.mark.parametrize("path", ["/api/v1/tenants/acme/quota", "/api/v1/tenants/acme/quota?nope=1", "/api/v1/nope"])
+async def test_the_frontend_may_read_answers_and_errors(gateway: Gateway, upstreams: dict[str, Upstream], path: str) -> None:
+    answer = await gateway.call("GET", path, headers={"Origin": ORIGIN})
+
+    assert answer.headers["access-control-allow-origin"] == ORIGIN
+    assert _listed(answer.headers["access-control-expose-headers"]) == {"x-request-id", "retry-after"}
+
+
+async def test_other_pages_may_not(gateway: Gateway, upstreams: dict[str, Upstream]) -> None:
+    asked = {"Origin": "http://evil.test", "Access-Control-Request-Method": "PUT", "Access-Control-Request-Headers": "x-api-key"}
+    for method in ("OPTIONS", "GET"):
+        answer = await gateway.call(method, "/api/v1/tenants/acme/quota", headers=asked)
+        assert "access-control-allow-origin" not in answer.headers
+
+
+def _listed(header: str) -> set[str]:
+    return {item.strip() for item in header.split(",")}

@@ -1,0 +1,444 @@
+"""What makes the emulator cheaper changes no result: the same calls to local-bigquery unchanged and as we start it."""
+
+import datetime as dt
+import json
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+from local_bigquery.api import jobs as jobs_api
+from local_bigquery.api import tables as tables_api
+from local_bigquery.catalog import datasets, ddl, metadata, tabledata, tables
+from local_bigquery.engine import database, results
+from local_bigquery.errors import BigQueryError, from_exception
+from local_bigquery.jobs import query, store
+from local_bigquery.models import Dataset, QueryParameter, QueryRequest, Table, TableDataInsertAllRequest
+from local_bigquery.settings import settings
+from local_bigquery.sql import params, script, translate
+from local_bigquery.sql.translate import Context
+
+from localcloud.bigquery import catalog, empty_tables, job_records, partitions, translations, version
+from localcloud.bigquery import results as own_results
+from localcloud.bigquery.emulator import use_home
+from services.platform.bigquery.ddl import load_tables, load_views
+from services.platform.bigquery.query_parameters import struct_fields, to_parameter
+from services.platform.bigquery.sql import Block, load_blocks
+from services.platform.settings import REPOSITORY
+
+ROOT = REPOSITORY
+PROJECT = "here"
+NOW = dt.datetime(2026, 3, 4, 5, 6, 7, 89, tzinfo=dt.UTC)
+# What the installed patches replace.
+REPLACED: list[tuple[Any, str]] = [
+    *((store, name) for name in ("save", "load", "list_", "delete")),
+    *((metadata, name) for name in ("save", "delete")),
+    *((script, name) for name in ("parse", "translate")),
+    *((query, name) for name in ("translate", "execute")),
+    *((tables, name) for name in ("create", "update", "write")),
+    (tabledata, "list_rows"),
+    (results, "materialise"),
+    (ddl, "apply"),
+    (database, "fetch"),
+]
+# Of our blocks: queries, also over a view, INSERT, UPDATE with arrays, DELETE, scripts with variables and a transaction.
+ANSWERED = ("put_tenant", "find_key_holders", "open_day", "reserve", "read_usage", "claim_runs", "enqueue", "delete_credentials")
+LATE = "32503680000000"  # the year 3000
+TIMES = ("creationTime", "startTime", "endTime", "lastModifiedTime", "etag")
+
+type Answer = Callable[[], Any]
+
+
+def value(kind: str, seed: int) -> Any:
+    """Some value of a GoogleSQL type."""
+    if kind.startswith("ARRAY<"):
+        return [value(kind[6:-1].strip(), seed), value(kind[6:-1].strip(), seed + 1)]
+    if kind.startswith("STRUCT<"):
+        return {name: value(of, seed) for name, of in struct_fields(kind[7:-1]).items()}
+    moment = NOW + dt.timedelta(minutes=seed)
+    scalars = {"STRING": f"{seed}", "INT64": seed + 1, "BOOL": seed % 2 == 0, "FLOAT64": seed / 4, "NUMERIC": Decimal(seed) / 4}
+    return (scalars | {"TIMESTAMP": moment, "DATE": moment.date(), "JSON": {"seed": [seed, "ä"]}, "BYTES": b"\x00\xff"})[kind]
+
+
+def our_blocks() -> Iterator[Block]:
+    for path in sorted((ROOT / "services").glob("**/queries.sql")):
+        yield from load_blocks(path).values()
+
+
+def our_tables(emulator: "Emulator") -> Iterator[Any]:
+    """All of them in one dataset, made by one script."""
+    yield emulator.sql("CREATE SCHEMA control")
+    texts = []
+    for folder in ("control", "tenant"):
+        where = ROOT / "configs" / "bigquery" / folder
+        texts += [table.sql for table in load_tables(where).values()]
+        texts += [view.create(f"{PROJECT}.control").sql for view in load_views(where).values()]
+    yield emulator.sql(";\n".join(text.strip().removesuffix(";") for text in texts))
+
+
+class Emulator:
+    """The emulator's API without its HTTP server. Answers and refusals come back alike, to be compared."""
+
+    def __init__(self) -> None:
+        self._jobs = 0
+
+    def sql(self, text: str, dataset: str = "control", **more: Any) -> Any:
+        """jobs.query, jobs.getQueryResults of the same job in pages of two rows, and jobs.get."""
+        answer = self.answer(text, dataset, **more)
+        job = f"job{self._jobs}"
+        pages = self.call(lambda: json.loads(jobs_api.get_query_results(PROJECT, job, 2, None, 1, 60_000, int64_timestamps=True).body))
+        return [answer, pages, self.job(job)]
+
+    def answer(self, text: str, dataset: str, **more: Any) -> Any:
+        """jobs.query alone."""
+        self._jobs += 1
+        body = {
+            "query": text,
+            "requestId": f"job{self._jobs}",
+            "defaultDataset": {"projectId": PROJECT, "datasetId": dataset},
+            "timeoutMs": 60_000,
+            **more,
+        }
+        return self.call(lambda: json.loads(jobs_api.run_query(PROJECT, QueryRequest.model_validate(body)).body))
+
+    def block(self, block: Block, seed: int) -> Any:
+        """A block of a service, with parameters."""
+        given = [to_parameter(name, kind, value(kind, seed)).to_api_repr() for name, kind in block.params.items()]
+        return self.sql(block.sql, queryParameters=given, parameterMode="NAMED")
+
+    def job(self, job: str) -> Any:
+        """jobs.get."""
+        return self.call(lambda: jobs_api.get_job(PROJECT, job).model_dump(mode="json", exclude_unset=True))
+
+    def call(self, answer: Answer) -> Any:
+        """Anything else, without times."""
+        try:
+            found = answer()
+        except Exception as error:  # noqa: BLE001 - as its own handler does
+            refused: BigQueryError = from_exception(error)
+            assert refused.reason != "dontRetry", refused.message
+            return refused.response()
+        return timeless(found.model_dump(mode="json", exclude_unset=True) if hasattr(found, "model_dump") else found)
+
+
+def timeless(found: Any) -> Any:
+    """Without what differs by the clock."""
+    if isinstance(found, dict):
+        return {key: timeless(item) for key, item in found.items() if key not in TIMES}
+    return [timeless(item) for item in found] if isinstance(found, list) else found
+
+
+def our_statements(emulator: Emulator) -> Iterator[Any]:
+    """Our tables, and blocks of every kind. Whatever is refused is refused in the same words."""
+    yield from our_tables(emulator)
+    blocks = {block.name: block for block in our_blocks()}
+    for name in ANSWERED:
+        yield name, emulator.block(blocks[name], seed=0)
+    for table in ("pipeline_execution_queue", "tenant_usage_quotas"):
+        yield emulator.sql(f"SELECT * FROM {table} ORDER BY TO_JSON_STRING({table})")
+
+
+def changes(emulator: Emulator) -> Iterator[Any]:
+    """The same texts before and after what they read has changed, by whatever way."""
+    texts = ("SELECT *, a = 1 AS is_one FROM t ORDER BY 1", "SELECT v.* FROM v", "UPDATE t SET a = a WHERE a > 0")
+
+    def every() -> list[Any]:
+        return [emulator.answer(text, "d") for text in texts]
+
+    def api(table: str, **described: Any) -> Table:
+        return Table.model_validate({"tableReference": {"projectId": PROJECT, "datasetId": "d", "tableId": table}, **described})
+
+    fields = [{"name": "a", "type": "INTEGER", "mode": "REQUIRED"}, {"name": "day", "type": "DATE"}]
+    filtered = {"timePartitioning": {"type": "DAY", "field": "day"}, "requirePartitionFilter": True}
+    steps: list[Answer] = [
+        lambda: emulator.sql("CREATE SCHEMA d; CREATE SCHEMA other.d; CREATE TABLE other.d.t (y DATE)"),
+        lambda: emulator.sql("CREATE TABLE d.t (a INT64, b STRING)"),
+        lambda: emulator.sql("CREATE VIEW d.v AS SELECT * FROM d.t"),
+        lambda: emulator.sql("INSERT INTO d.t (a, b) SELECT n, 'x' FROM UNNEST([1, 2, 3]) AS n"),
+        lambda: emulator.sql("ALTER TABLE d.t ADD COLUMN c NUMERIC"),
+        lambda: emulator.sql("CREATE OR REPLACE VIEW d.v AS SELECT * FROM other.d.t"),
+        lambda: emulator.sql("ALTER TABLE other.d.t ADD COLUMN z STRING"),
+        lambda: emulator.sql("CREATE OR REPLACE VIEW d.v AS SELECT 'text' AS a"),
+        lambda: emulator.sql("DROP TABLE d.t"),
+        lambda: emulator.sql("CREATE TABLE d.t AS SELECT 1.5 AS a, DATE '2026-01-02' AS day"),
+        lambda: emulator.sql("CREATE OR REPLACE TABLE d.t (a STRING)"),
+        lambda: emulator.call(lambda: tables_api.delete_table(PROJECT, "d", "t")),
+        lambda: emulator.call(lambda: tables_api.insert_table(PROJECT, "d", api("t", schema={"fields": fields}))),
+        lambda: emulator.call(lambda: insert_all([{"a": 1, "day": "2026-01-02"}, {"a": 2}, {"b": 3}, {"a": "x"}])),
+        lambda: emulator.call(lambda: insert_all([{"a": 1, "day": "2026-01-02"}, {"a": 2}])),
+        lambda: emulator.call(lambda: tables_api.patch_table(PROJECT, "d", "t", api("t", **filtered), None)),
+        lambda: emulator.call(lambda: tables_api.patch_table(PROJECT, "d", "t", api("t", requirePartitionFilter=False), None)),
+        lambda: emulator.sql("CREATE ROW ACCESS POLICY p ON d.t GRANT TO ('allUsers') FILTER USING (a > 1)"),
+        lambda: emulator.sql("DROP ALL ROW ACCESS POLICIES ON d.t"),
+        lambda: emulator.sql("SELECT 7 AS a", "d", destinationTable={"projectId": PROJECT, "datasetId": "d", "tableId": "t"}),
+        lambda: emulator.sql("ALTER TABLE d.t RENAME TO u"),
+        lambda: emulator.sql("ALTER TABLE d.u RENAME TO t"),
+        lambda: emulator.call(lambda: tables_api.get_table(PROJECT, "d", "t")),
+        lambda: emulator.call(lambda: tables_api.patch_table(PROJECT, "d", "t", api("t", expirationTime=LATE), None)),
+        lambda: emulator.call(lambda: tables_api.patch_table(PROJECT, "d", "t", api("t", expirationTime="1"), None)),
+        lambda: emulator.call(lambda: datasets.delete(PROJECT, "d", delete_contents=True)),
+        lambda: emulator.call(lambda: datasets.create(PROJECT, Dataset.model_validate({"datasetReference": {"datasetId": "d"}}))),
+    ]
+    for number, step in enumerate(steps):
+        yield number, step(), every()
+
+
+def refusals(found: list[Any]) -> int:
+    return sum('"error"' in json.dumps(answer) for answer in found)
+
+
+def insert_all(rows: list[dict[str, Any]]) -> Any:
+    body = TableDataInsertAllRequest.model_validate({"rows": [{"json": row} for row in rows]})
+    return tables_api.insert_all(PROJECT, "d", "t", body)
+
+
+def scripts(emulator: Emulator) -> Iterator[Any]:
+    """Variables, branches, transactions, errors, and what is not kept: each text twice."""
+    yield emulator.sql("CREATE SCHEMA s")
+    yield emulator.sql("CREATE TABLE s.n (a INT64, at TIMESTAMP, tags ARRAY<STRUCT<k STRING, v JSON>>)")
+    texts = (
+        "SELECT 1",
+        "SELECT a FROM n WHERE a = @missing",
+        "SELECT missing FROM n",
+        "SELECT a FROM missing",
+        "SELEC 1",
+        "SELECT 1 / 0 AS x FROM UNNEST([1])",
+        "INSERT INTO n (a, at, tags) VALUES (1, TIMESTAMP '2026-01-02 03:04:05.678901+00', [STRUCT('k' AS k, JSON '{\"x\": 1.5}' AS v)])",
+        (
+            "DECLARE one INT64 DEFAULT 1; DECLARE most INT64; SET most = (SELECT MAX(a) FROM n); UPDATE n SET a = a + one WHERE a = most; "
+            "IF @@row_count > 0 THEN SELECT most, one, @@row_count AS changed; ELSE SELECT 0 AS none; END IF"
+        ),
+        "BEGIN TRANSACTION; INSERT INTO n (a) VALUES (50); SELECT COUNT(*) AS w FROM n; ROLLBACK TRANSACTION; SELECT COUNT(*) AS n FROM n",
+        "BEGIN TRANSACTION; INSERT INTO n (a) VALUES (60); COMMIT TRANSACTION; SELECT a FROM n ORDER BY a",
+        (
+            "BEGIN BEGIN TRANSACTION; DELETE FROM n WHERE a = 60; SELECT ERROR('no'); COMMIT TRANSACTION; "
+            "EXCEPTION WHEN ERROR THEN ROLLBACK TRANSACTION; SELECT @@error.message AS said; END"
+        ),
+        "CREATE TEMP TABLE n AS SELECT 'temporary' AS a; SELECT a FROM n",
+        "CREATE TEMP FUNCTION twice(x INT64) AS (x * 2); SELECT twice(a) AS b FROM n ORDER BY 1",
+        "EXECUTE IMMEDIATE 'SELECT a + ? AS b FROM n ORDER BY 1' USING 5",
+        (
+            "MERGE INTO n USING (SELECT 60 AS a UNION ALL SELECT 70) AS s ON n.a = s.a WHEN MATCHED THEN UPDATE SET a = 61 "
+            "WHEN NOT MATCHED THEN INSERT (a) VALUES (s.a)"
+        ),
+        "SELECT table_name FROM INFORMATION_SCHEMA.TABLES ORDER BY 1",
+        "SELECT n, n AS rowid FROM UNNEST(GENERATE_ARRAY(1, 5)) AS n ORDER BY n DESC",
+        "SELECT 1 AS a, 2 AS a, NULL AS b, [1, 2] AS c, STRUCT('x' AS y) AS d, B'z' AS e, 1e300 AS f",
+        "SELECT a FROM n WHERE FALSE",
+    )
+    for text in texts:
+        yield text, emulator.answer(text, "s"), emulator.sql(text, "s")
+    given = [{"name": "x", "parameterType": {"type": kind}, "parameterValue": {"value": "1"}} for kind in ("INT64", "STRING", "BOOL")]
+    for parameter in given:
+        yield emulator.sql("SELECT @x AS x, a FROM n ORDER BY a", "s", queryParameters=[parameter], parameterMode="NAMED")
+
+
+def records(emulator: Emulator) -> Iterator[Any]:
+    """Jobs are listed, refused twice, and deleted with their statements."""
+    yield emulator.sql("SELECT 1 AS a; SELECT 2 AS b")
+    last = f"job{emulator._jobs}"
+    children = [f"script_job_{last}_{number}" for number in range(3)]
+    again = QueryRequest.model_validate({"query": "SELECT 1", "requestId": last})
+    yield emulator.call(lambda: jobs_api.run_query(PROJECT, again))
+    for parent in (None, last, "job1"):
+        listed = jobs_api.list_jobs(PROJECT, parentJobId=parent, stateFilter=None)
+        yield sorted(json.dumps(job, sort_keys=True) for job in emulator.call(lambda: listed)["jobs"])  # noqa: B023 - called at once
+    yield [emulator.job(child) for child in children]
+    yield emulator.call(lambda: jobs_api.delete_job(PROJECT, last))
+    yield [emulator.job(job) for job in (last, *children)]
+
+
+def answers(folder: Path, ask: Callable[[Emulator], Iterator[Any]]) -> list[Any]:
+    """What an emulator with an empty database answers."""
+    settings.data_dir = folder
+    # Rows without an ORDER BY come in one order only from one thread.
+    database.execute("SET GLOBAL threads = 1")
+    try:
+        return list(ask(Emulator()))
+    finally:
+        forget()
+
+
+def forget() -> None:
+    database.reset()
+    for part in (job_records, own_results, translations):
+        part.reset()
+
+
+@pytest.fixture
+def environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[pytest.MonkeyPatch]:
+    monkeypatch.setenv("HOME", "")
+    use_home(ROOT / ".cache" / "duckdb-home")
+    monkeypatch.setattr(settings, "data_dir", tmp_path / "ours")
+    monkeypatch.setattr(settings, "default_project_id", PROJECT)
+    yield monkeypatch
+    forget()
+
+
+def install(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As the launcher does it, and undone at the end."""
+    for owner, name in REPLACED:
+        monkeypatch.setattr(owner, name, getattr(owner, name))
+    catalog.install(database.connection())
+    for part in (partitions, job_records, translations, own_results, empty_tables):
+        part.install()
+
+
+@pytest.mark.parametrize("ask", [our_statements, changes, scripts, records])
+def test_the_answers_are_those_of_the_original(
+    environment: pytest.MonkeyPatch, tmp_path: Path, ask: Callable[[Emulator], Iterator[Any]]
+) -> None:
+    expected = answers(tmp_path / "original", ask)
+    settings.data_dir = tmp_path / "ours"
+    install(environment)
+    found = answers(tmp_path / "ours", ask)
+    assert len(found) == len(expected)
+    assert refusals(found) < len(found)
+    for ours, original in zip(found, expected, strict=True):
+        assert ours == original
+
+
+def test_a_known_text_is_translated_once_and_to_the_same_sql(environment: pytest.MonkeyPatch) -> None:
+    """Every statement of ours that is one; scripts are made of such."""
+    install(environment)
+    originals: list[str] = []
+
+    def counted(tree: Any, context: Context) -> Any:
+        originals.append(tree.sql())
+        return translate.translate(tree, context)
+
+    def translated(block: Block, kept: Any) -> Any:
+        given = [
+            QueryParameter.model_validate(to_parameter(name, kind, value(kind, 0)).to_api_repr()) for name, kind in block.params.items()
+        ]
+        context = Context(PROJECT, "control", *params.bind(given))
+        return kept(translations.parse(block.sql)[0], context), context.referenced, context.used
+
+    environment.setattr(translations, "_translate", counted)
+    assert refusals(list(our_tables(Emulator()))) == 0
+    known = 0
+    for block in our_blocks():
+        if not block.is_script:
+            originals.clear()
+            # The first time it is local-bigquery's own.
+            original, kept = [translated(block, translations.kept_translate) for _ in range(2)]
+            assert kept == original
+            known += len(originals) == 1
+    assert known > 30
+
+
+def test_a_text_is_translated_once_for_all_datasets(environment: pytest.MonkeyPatch) -> None:
+    """Where their tables are alike, the other dataset's name is put in; where they are not, it is translated anew."""
+    install(environment)
+    translated: list[str] = []
+
+    def counted(tree: Any, context: Context) -> Any:
+        translated.append(context.dataset_id or "")
+        return translate.translate(tree, context)
+
+    environment.setattr(translations, "_translate", counted)
+    emulator = Emulator()
+    texts = ("INSERT INTO t (a, b) VALUES (1, 'x')", "UPDATE t SET b = 'of a' WHERE a = 1", "SELECT t.* FROM t WHERE a = 1 AND b > 'a'")
+    for dataset, columns in {"one": "a INT64, b STRING", "two": "a INT64, b STRING", "three": "a STRING, b STRING"}.items():
+        emulator.sql(f"CREATE SCHEMA {dataset}; CREATE TABLE {dataset}.t ({columns})")
+    translated.clear()
+    rows = {(name, times): [emulator.sql(text, name)[0] for text in texts][-1]["rows"] for times in (1, 2) for name in ("one", "two")}
+    assert {of: len(found) for of, found in rows.items()} == {("one", 1): 1, ("two", 1): 1, ("one", 2): 2, ("two", 2): 2}
+    assert translated == ["one"] * 3
+    assert refusals([emulator.sql(texts[-1], name)[0] for name in ("three", "missing", "one")]) == 2
+    emulator.sql("ALTER TABLE two.t ADD COLUMN c INT64")
+    assert [len(emulator.sql(texts[-1], name)[0]["schema"]["fields"]) for name in ("one", "two")] == [2, 3]
+
+
+def test_a_table_that_expires_is_known_until_then(environment: pytest.MonkeyPatch) -> None:
+    """Made again with the same columns it is the same; nothing is stored at the moment when it expires."""
+    install(environment)
+    emulator, translated = Emulator(), list[str]()
+
+    def counted(tree: Any, context: Context) -> Any:
+        translated.append(tree.sql())
+        return translate.translate(tree, context)
+
+    def made_and_read() -> list[Any]:
+        reference = {"projectId": PROJECT, "datasetId": "d", "tableId": "t"}
+        table = {"tableReference": reference, "schema": {"fields": [{"name": "a", "type": "INTEGER"}]}, "expirationTime": LATE}
+        made = emulator.call(lambda: tables_api.insert_table(PROJECT, "d", Table.model_validate(table)))
+        return [made, emulator.sql("SELECT a FROM t", "d"), emulator.sql("SELECT a FROM t", "d")]
+
+    environment.setattr(translations, "_translate", counted)
+    assert refusals([emulator.sql("CREATE SCHEMA d"), *made_and_read()]) == 0
+    assert refusals([emulator.call(lambda: tables_api.delete_table(PROJECT, "d", "t")), *made_and_read()]) == 0
+    assert translated.count("SELECT a FROM t") == 1
+    environment.setattr(metadata, "now", lambda: LATE)
+    assert refusals([emulator.sql("SELECT a FROM t", "d")]) == 1
+
+
+def test_threads_see_what_has_changed(environment: pytest.MonkeyPatch) -> None:
+    """A column that was added before a statement began is among its columns, whoever else runs the same text."""
+    install(environment)
+    emulator = Emulator()
+    made = [emulator.sql(text) for text in ("CREATE SCHEMA d", "CREATE TABLE d.t (c0 INT64)", "INSERT INTO d.t (c0) VALUES (1)")]
+    assert refusals(made) == 0
+
+    def columns(number: int) -> int:
+        body = {"query": "SELECT * FROM d.t", "requestId": f"thread{number}", "timeoutMs": 60_000}
+        return len(json.loads(jobs_api.run_query(PROJECT, QueryRequest.model_validate(body)).body)["schema"]["fields"])
+
+    with ThreadPoolExecutor(4) as pool:
+        for added in range(1, 6):
+            emulator.sql(f"ALTER TABLE d.t ADD COLUMN c{added} STRING")
+            assert list(pool.map(columns, range(added * 10, added * 10 + 8))) == [added + 1] * 8
+
+
+def test_a_new_table_is_known_to_be_empty_once(environment: pytest.MonkeyPatch) -> None:
+    """However many are made, and filled, at the same time."""
+    install(environment)
+    assert refusals([Emulator().sql("CREATE SCHEMA d")]) == 0
+
+    def make(number: int) -> None:
+        for step, text in enumerate(("CREATE TABLE d.t{} (a INT64)", "INSERT INTO d.t{} (a) VALUES (1)")):
+            body = {"query": text.format(number), "requestId": f"{number}-{step}", "timeoutMs": 60_000}
+            jobs_api.run_query(PROJECT, QueryRequest.model_validate(body))
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(make, range(8)))
+    lake = catalog.metadata_of(PROJECT)
+    found = database.fetch(f"SELECT count(*), count(DISTINCT table_id), max(record_count) FROM {lake}.ducklake_table_stats")
+    assert found == [(8, 8, 1)]
+
+
+def test_jobs_and_results_outlive_the_process(environment: pytest.MonkeyPatch) -> None:
+    """What was done is in the database: another process finds it there."""
+    install(environment)
+    emulator = Emulator()
+    with job_records.writing():
+        before = emulator.sql("SELECT 1 AS a; SELECT 2 AS b")
+    for part in (job_records, own_results, translations):
+        part.reset()
+    page = jobs_api.get_query_results(PROJECT, "job1", 2, None, 1, 60_000, int64_timestamps=True)
+    assert [emulator.call(lambda: json.loads(page.body)), emulator.job("job1")] == before[1:]
+    assert emulator.job("script_job_job1_1")["statistics"]["query"]["statementType"] == "SELECT"
+
+
+@pytest.mark.parametrize(
+    ("owner", "name", "part"),
+    [(script, "translate", translations), (store, "save", job_records), (query, "_run", empty_tables)],
+)
+def test_another_local_bigquery_is_refused(monkeypatch: pytest.MonkeyPatch, owner: Any, name: str, part: Any) -> None:
+    def other() -> None:
+        """Does something else."""
+
+    for replaced, attribute in REPLACED:
+        monkeypatch.setattr(replaced, attribute, getattr(replaced, attribute))
+    monkeypatch.setattr(owner, name, other)
+    with pytest.raises(RuntimeError, match="local-bigquery has changed"):
+        part.install()
+
+
+@pytest.mark.parametrize("part", [partitions, job_records, translations, own_results, empty_tables])
+def test_another_version_is_refused(monkeypatch: pytest.MonkeyPatch, part: Any) -> None:
+    monkeypatch.setattr(version, "VERSION", "0.3.1")
+    with pytest.raises(RuntimeError, match=r"is that of 0\.3\.1"):
+        part.install()

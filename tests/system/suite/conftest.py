@@ -1,0 +1,30 @@
+"""The whole suite behind its gateway, on the worker's emulators. It is stopped with the last test of this folder."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from localcloud.settings import SERVICES, LocalSettings
+from localcloud.stack import Stack
+from tests.conftest import beside, patient
+from tests.system.tenants import Suite
+
+
+@pytest.fixture(scope="package")
+def stack(emulators: LocalSettings, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    settings = beside(emulators, tmp_path_factory.mktemp("suite") / "state")
+    with Stack(settings, only=("bootstrap", *SERVICES, "gateway"), auto_restart=False, report=print, extra=patient()) as stack:
+        yield stack
+
+
+@pytest.fixture(scope="package")
+def running(stack: Stack) -> Suite:
+    """With everything up."""
+    return Suite(local=stack.settings, env=stack.env)
+
+
+@pytest.fixture(scope="package")
+def replicated(stack: Stack, running: Suite) -> tuple[Suite, list[str]]:
+    """The suite with a second auth, and a second executor that asks the second auth."""
+    second = stack.add_replica("executor", extra={"CONVERGENCE_AUTH_ADDRESS": stack.add_replica("auth")})
+    return running, [running.local.address("executor"), second]

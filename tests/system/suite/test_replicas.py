@@ -1,0 +1,75 @@
+"""Two processes of each service: what is exact with one is exact with two."""
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
+
+import grpc
+import pytest
+from convergence.executor.v1 import pipeline_service_pb2 as messages
+from convergence.executor.v1.pipeline_service_pb2_grpc import PipelineServiceStub
+
+from tests.support.credentials.samples import Rsa
+from tests.system.tenants import Suite, Tenant, until
+
+pytestmark = pytest.mark.timeout(240)
+
+
+def billing(tenant: Tenant) -> messages.RunPipelineRequest:
+    request = messages.RunPipelineRequest(tenant_id=tenant.tenant_id, provider="gcp", domain="cost", template="billing")
+    request.parameters.update({"date": "2025-11-17"})
+    return request
+
+
+@asynccontextmanager
+async def as_the_gateway(suite: Suite, executors: list[str]) -> AsyncIterator[list[grpc.aio.Channel]]:
+    """A channel to each executor, as the gateway has them."""
+    certs = suite.local.certs_dir
+    identity = grpc.ssl_channel_credentials(
+        (certs / "ca.pem").read_bytes(), (certs / "gateway.key").read_bytes(), (certs / "gateway.pem").read_bytes()
+    )
+    options = [("grpc.ssl_target_name_override", "executor.convergence.internal")]
+    async with AsyncExitStack() as stack:
+        yield [await stack.enter_async_context(grpc.aio.secure_channel(address, identity, options=options)) for address in executors]
+
+
+async def test_sixty_calls_to_two_executors_and_two_auths_admit_exactly_25(replicated: tuple[Suite, list[str]], private_key: Rsa) -> None:
+    suite, executors = replicated
+    tenant = await asyncio.to_thread(suite.tenant, private_key, project="no-billing-export", daily_limit=25)
+    assert (await asyncio.to_thread(tenant.set_credentials)).status == 200
+    request = billing(tenant)
+
+    async def run(channel: grpc.aio.Channel) -> str:
+        try:
+            await PipelineServiceStub(channel).RunPipeline(request, metadata=[("x-api-key", tenant.rest.headers["X-API-Key"])], timeout=60)
+        except grpc.aio.AioRpcError as refused:
+            return str(refused.code().name)
+        return "OK"
+
+    async with as_the_gateway(suite, executors) as channels:
+        answers = await asyncio.gather(*(run(channels[call % 2]) for call in range(60)))
+
+    assert Counter(answers) == {"OK": 25, "RESOURCE_EXHAUSTED": 35}
+    quota = await asyncio.to_thread(until, tenant.quota, lambda quota: quota["pipelines_failed_today"] == 25, seconds=90)
+    assert (quota["pipelines_run_today"], quota["concurrent_pipelines_running"]) == (25, 0)
+
+
+async def test_the_same_idempotency_key_twenty_times_at_once_is_one_run(replicated: tuple[Suite, list[str]], private_key: Rsa) -> None:
+    """Over two executor processes; through the gateway the header means the same run, and it has taken one unit."""
+    suite, executors = replicated
+    tenant = await asyncio.to_thread(suite.tenant, private_key, project="no-billing-export")
+    assert (await asyncio.to_thread(tenant.set_credentials)).status == 200
+    metadata = [("x-api-key", tenant.rest.headers["X-API-Key"]), ("idempotency-key", "order-1")]
+    async with as_the_gateway(suite, executors) as channels:
+        calls = (PipelineServiceStub(channels[call % 2]).RunPipeline(billing(tenant), metadata=metadata, timeout=60) for call in range(20))
+        answers = await asyncio.gather(*calls)
+    idempotent_starts = replace(tenant, rest=tenant.rest.but(Idempotency_Key="order-1"))
+    again = await asyncio.to_thread(idempotent_starts.start, "2025-11-17")
+    assert {answer.pipeline_logging_id for answer in answers} == {again.body["pipeline_logging_id"]}
+    assert {(answer.status, answer.message) for answer in answers} == {(again.body["status"], again.body["message"])}
+    rows = await asyncio.to_thread(tenant.rows, "SELECT pipeline_logging_id FROM {}.x_meta_pipeline_runs")
+    assert len(rows) == 1
+    assert (await asyncio.to_thread(tenant.quota))["pipelines_run_today"] == 1
+    assert (await asyncio.to_thread(idempotent_starts.start, "2025-11-16")).status == 400

@@ -1,0 +1,5 @@
+"""Our templates."""
+
+from tests.support.executor.templates import catalog, configs
+
+__all__ = ["catalog", "configs"]

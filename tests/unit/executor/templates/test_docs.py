@@ -1,0 +1,49 @@
+"""The examples in the guides can be copied: they load unchanged and fit the schema that editors use."""
+
+import json
+import re
+from pathlib import Path
+
+import jsonschema
+import yaml
+
+from services.executor.steps import STEP_TYPES
+from services.executor.templates.catalog import load_catalog
+from services.platform.bigquery.ddl import load_tables
+from services.platform.settings import REPOSITORY
+
+DOCS = REPOSITORY / "docs"
+OWN = """-- name: one_currency
+SELECT 'one_currency' AS check_name, IF(COUNT(DISTINCT s.currency) > 1, COUNT(*), 0) AS failing_rows, 'x' AS observed_value
+FROM x_staging_gcp_billing AS s
+"""
+
+
+def example(guide: str) -> str:
+    """The guide's first YAML."""
+    found = re.search(r"```yaml\n(.*?)```", (DOCS / guide).read_text(), re.DOTALL)
+    assert found
+    return found[1]
+
+
+def check(configs: Path, text: str) -> None:
+    (configs / "gcp/cost/own.sql").write_text(OWN)
+    (configs / "gcp/cost/own.yml").write_text(text)
+    assert load_catalog(configs, STEP_TYPES).broken == {}
+    schema = json.loads((REPOSITORY / "configs/template.schema.json").read_text())
+    jsonschema.validate(json.loads(json.dumps(yaml.safe_load(text), default=str)), schema)
+
+
+def test_the_guide_to_templates(configs: Path) -> None:
+    check(configs, example("templates.md"))
+
+
+def test_the_guide_to_data_quality(configs: Path) -> None:
+    head, _ = example("templates.md").split("  - {id: publish")
+    check(configs, head + example("data-quality.md"))
+
+
+def test_the_guide_to_billing_names_every_column() -> None:
+    columns = load_tables(REPOSITORY / "configs" / "bigquery" / "tenant")["billing_cost_daily"].columns
+    told = re.findall(r"`(\w+)`", "".join(re.findall(r"^\| ([^|]*) \|", (DOCS / "billing.md").read_text(), re.MULTILINE)[1:]))
+    assert sorted(told) == sorted(columns)

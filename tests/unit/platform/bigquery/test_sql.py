@@ -1,0 +1,60 @@
+"""Named blocks and typed parameters."""
+
+import pytest
+
+from services.platform.bigquery.query_parameters import struct_fields, to_parameter
+from services.platform.bigquery.sql import make_block, parse_blocks
+
+TEXT = """-- What this file is.
+
+-- name: claim
+-- Why it is safe.
+-- param: ids ARRAY<STRING>
+-- param: now TIMESTAMP
+UPDATE queue AS q SET state = 'FROM nowhere' -- FROM nothing
+FROM (SELECT r.id FROM runs AS r JOIN tenants AS t ON t.id = r.tenant) AS g
+WHERE q.id = g.id
+
+-- name: look
+SELECT 1 AS one
+"""
+
+
+def test_a_file_is_a_sequence_of_blocks() -> None:
+    blocks = parse_blocks(TEXT, "queries.sql")
+    assert list(blocks) == ["claim", "look"]
+    assert blocks["claim"].params == {"ids": "ARRAY<STRING>", "now": "TIMESTAMP"}
+    assert blocks["claim"].line == 7
+    assert (blocks["claim"].written, blocks["claim"].read) == (("queue",), ("runs", "tenants"))
+    assert blocks["look"].sql == "SELECT 1 AS one"
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("SELECT 1", "q:1: SQL before"),
+        ("-- name: a\n", "q:1: block a has no SQL"),
+        ("-- name: a\nX\n-- name: a\nY", "q:3: block a occurs twice"),
+    ],
+)
+def test_what_is_no_block_is_named_by_line(text: str, complaint: str) -> None:
+    with pytest.raises(ValueError, match=complaint):
+        parse_blocks(text, "q")
+
+
+def test_a_script_counts_each_of_its_statements() -> None:
+    block = make_block("s", "BEGIN TRANSACTION; UPDATE a SET x = 1 WHERE TRUE; INSERT INTO b (x) SELECT x FROM c; COMMIT TRANSACTION;", {})
+    assert (block.written, block.read) == (("a", "b"), ("c",))
+
+
+def test_parameters_carry_the_declared_types() -> None:
+    parameter = to_parameter("rows", "ARRAY<STRUCT<id STRING, tags ARRAY<STRING>, n INT64>>", [{"id": "a", "tags": ["x"], "n": 1}])
+    api = parameter.to_api_repr()
+    assert api["parameterType"]["arrayType"]["type"] == "STRUCT"
+    assert api["parameterValue"]["arrayValues"][0]["structValues"]["n"] == {"value": "1"}
+    assert struct_fields("a STRING, b ARRAY<STRUCT<c INT64, d DATE>>") == {"a": "STRING", "b": "ARRAY<STRUCT<c INT64, d DATE>>"}
+
+
+def test_a_value_that_does_not_fit_is_refused() -> None:
+    with pytest.raises(TypeError):
+        to_parameter("ids", "ARRAY<STRING>", "abc")

@@ -1,0 +1,109 @@
+"""The interceptors around a call, through a real server: no exception text leaks, and a deadline is answered with our own error."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from typing import Any
+
+import grpc
+import pytest
+from convergence.auth.v1 import quota_service_pb2 as messages
+from convergence.auth.v1.quota_service_pb2_grpc import QuotaServiceServicer, QuotaServiceStub, add_QuotaServiceServicer_to_server
+from google.rpc import error_details_pb2
+from grpc_status import rpc_status
+
+from services.platform.access.control import KeyHolder
+from services.platform.errors import ResourceExhausted
+from services.platform.server import Served
+from services.platform.settings import ServiceSettings
+from tests.conftest import channel_as, serving
+
+type Context = grpc.aio.ServicerContext[Any, Any]
+REQUEST = messages.GetQuotaRequest(tenant_id="acme_corp")
+KEY = [("x-api-key", "whatever")]
+
+
+class Everybody:
+    async def authenticate(self, api_key_sha256: str) -> KeyHolder:
+        return KeyHolder(tenant_id="acme_corp", api_key_id=api_key_sha256, scopes=(), tenant_active=True, subscription_active=True)
+
+
+class Broken(QuotaServiceServicer):
+    """Waits for ever where the caller has a deadline, and breaks where it has none."""
+
+    async def GetQuota(self, request: messages.GetQuotaRequest, context: Context) -> messages.GetQuotaResponse:
+        if context.time_remaining() is not None:
+            await asyncio.Event().wait()
+        raise RuntimeError("password=hunter2")
+
+    async def ResetDailyQuotas(self, request: messages.ResetDailyQuotasRequest, context: Context) -> messages.ResetDailyQuotasResponse:
+        raise NotImplementedError
+
+
+@pytest.fixture(scope="module")
+async def stub(plain_settings: ServiceSettings) -> AsyncIterator[QuotaServiceStub]:
+    served = Served(name="convergence.auth.v1.QuotaService", add=add_QuotaServiceServicer_to_server, servicer=Broken())
+    async with (
+        serving(plain_settings, name="auth", authenticator=Everybody(), served=[served]) as address,
+        channel_as(plain_settings, caller="gateway", peer="auth", address=address) as channel,
+    ):
+        yield QuotaServiceStub(channel)
+
+
+async def refusal(call: Any) -> tuple[grpc.StatusCode, str, str]:
+    with pytest.raises(grpc.aio.AioRpcError) as refused:
+        await call
+    status = rpc_status.from_call(refused.value)
+    assert status is not None, refused.value
+    info = error_details_pb2.ErrorInfo()
+    assert status.details[0].Unpack(info)
+    return refused.value.code(), info.reason, refused.value.details() or ""
+
+
+async def test_an_exceptions_text_never_reaches_the_caller(stub: QuotaServiceStub) -> None:
+    code, reason, message = await refusal(stub.GetQuota(REQUEST, metadata=[*KEY, ("x-request-id", "request-7")]))
+    assert (code, reason) == (grpc.StatusCode.INTERNAL, "INTERNAL")
+    assert "request-7" in message
+    assert "hunter2" not in message
+
+
+async def test_a_deadline_is_answered_before_it_passes(stub: QuotaServiceStub) -> None:
+    code, reason, _ = await refusal(stub.GetQuota(REQUEST, metadata=KEY, timeout=2))
+    assert (code, reason) == (grpc.StatusCode.DEADLINE_EXCEEDED, "SERVICE_TIMEOUT")
+
+
+async def test_bytes_that_are_no_message_are_a_bad_request(stub: QuotaServiceStub, plain_settings: ServiceSettings) -> None:
+    """Not UNKNOWN with Python's own words, as gRPC would have it."""
+    served = Served(name="convergence.auth.v1.QuotaService", add=add_QuotaServiceServicer_to_server, servicer=Broken())
+    async with (
+        serving(plain_settings, name="auth", authenticator=Everybody(), served=[served]) as address,
+        channel_as(plain_settings, caller="gateway", peer="auth", address=address) as channel,
+    ):
+        code, reason, _ = await refusal(channel.unary_unary("/convergence.auth.v1.QuotaService/GetQuota")(b"\xff\xff\xff", metadata=KEY))
+    assert (code, reason) == (grpc.StatusCode.INVALID_ARGUMENT, "BAD_FIELD")
+
+
+@pytest.mark.parametrize(("wait", "heard"), [(None, None), (0.0, "1"), (0.2, "1"), (59.0, "59"), (59.001, "60"), (86400.0, "86400")])
+async def test_how_long_to_wait_is_said_to_rest_clients_too(plain_settings: ServiceSettings, wait: float | None, heard: str | None) -> None:
+    """In whole seconds, never too early; the gateway passes the metadata on as a header."""
+
+    class Full(Broken):
+        async def GetQuota(self, request: messages.GetQuotaRequest, context: Context) -> messages.GetQuotaResponse:
+            after = None if wait is None else timedelta(seconds=wait)
+            raise ResourceExhausted("DAILY_LIMIT_REACHED", "Come back tomorrow.", retry_after=after)
+
+    served = Served(name="convergence.auth.v1.QuotaService", add=add_QuotaServiceServicer_to_server, servicer=Full())
+    async with (
+        serving(plain_settings, name="auth", authenticator=Everybody(), served=[served]) as address,
+        channel_as(plain_settings, caller="gateway", peer="auth", address=address) as channel,
+    ):
+        with pytest.raises(grpc.aio.AioRpcError) as refused:
+            await QuotaServiceStub(channel).GetQuota(REQUEST, metadata=KEY)
+    assert dict(refused.value.trailing_metadata() or ()).get("retry-after") == heard
+
+
+async def test_a_query_that_would_be_dropped_is_refused(stub: QuotaServiceStub) -> None:
+    metadata = [*KEY, ("x-envoy-original-path", "/api/v1/tenants/acme_corp/quota?tenant_id=other")]
+    code, reason, message = await refusal(stub.GetQuota(REQUEST, metadata=metadata))
+    assert (code, reason) == (grpc.StatusCode.INVALID_ARGUMENT, "BAD_FIELD")
+    assert message.startswith("tenant_id: is already in the path")
