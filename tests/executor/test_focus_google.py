@@ -12,8 +12,8 @@ import pytest
 from google.api_core import exceptions as google
 from google.cloud import bigquery
 
-from localcloud.sample_beside import FOCUS as GOOGLES_COLUMNS
-from localcloud.sample_beside import focus_rows
+from localcloud.sample.beside import FOCUS as GOOGLES_COLUMNS
+from localcloud.sample.beside import focus_rows
 from services.executor.errors import StepError
 from services.executor.records import Period, RunStatus
 from services.executor.runs.dry_run import DryRunner
@@ -32,7 +32,7 @@ from services.platform.bigquery.prices import query_cost
 from services.platform.errors import Unavailable
 from services.platform.settings import ServiceSettings
 from tests.executor.billing_export import ACCOUNT, load, row
-from tests.executor.conftest import Tenant
+from tests.executor.conftest import Credentials, Tenant
 from tests.executor.test_focus import DAY, FOCUS, NEXT, Begin, Bill, bill
 
 __all__ = ["bill"]
@@ -120,7 +120,8 @@ async def test_the_same_sums_agree_and_cost_us_no_statement(
     del spent[0]["create_focus_cost_daily"]
     assert spent[0] == spent[1] == spent[2]
 
-    dry = await DryRunner(tools, query_usd_per_tib=6.25).dry_run(tenant.job(catalog, FOCUS, **ASKED))
+    dry_runner = DryRunner(tools, Credentials(), query_usd_per_tib=6.25)  # type: ignore[arg-type]
+    dry = await dry_runner.dry_run(tenant.job(catalog, FOCUS, **ASKED))
     assert dry.problems == {}
     [google_step] = [step for step in dry.steps if step.step_id == "google"]
     assert google_step.cost_usd == query_cost(0, usd_per_tib=6.25), "the emulator does not say how much a query reads"
