@@ -219,7 +219,7 @@ async def test_conformance_is_recorded(tenant: Tenant, bill: Bill, tools: Toolbo
     await execute(job, tools)
 
     verdicts = {one.check_name: one for one in await store.list_dq_results(tenant.tenant_id, job.run.pipeline_logging_id)}
-    assert len(verdicts) == 19
+    assert len(verdicts) == 20
     failed = {name: (one.severity, one.failing_rows, one.observed_value) for name, one in verdicts.items() if one.status == "FAILED"}
     assert failed == {"usage_is_priced": ("warn", 1, "1"), "services_have_a_category": ("warn", 1, "Quantum Bakery")}
     assert verdicts["billed_cost_agrees"].observed_value == "EUR 1.00, USD 2.00"

@@ -121,9 +121,8 @@ async def test_the_same_sums_agree_and_cost_us_no_statement(
     del spent[0]["create_focus_cost_daily"]
     assert spent[0] == spent[1] == spent[2]
 
-    dry = await DryRunner(tools, Credentials(), query_usd_per_tib=6.25).dry_run(  # type: ignore[arg-type]
-        tenant.job(catalog, FOCUS, **ASKED)
-    )
+    dry_runner = DryRunner(tools, Credentials(), query_usd_per_tib=6.25)  # type: ignore[arg-type]
+    dry = await dry_runner.dry_run(tenant.job(catalog, FOCUS, **ASKED))
     assert dry.problems == {}
     [google_step] = [step for step in dry.steps if step.step_id == "google"]
     assert google_step.cost_usd == query_cost(0, usd_per_tib=6.25), "the emulator does not say how much a query reads"
