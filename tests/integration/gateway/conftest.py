@@ -116,7 +116,9 @@ async def running_gateway(
 
 
 @pytest.fixture
-def gateway(running_gateway: Gateway) -> Gateway:
+async def gateway(running_gateway: Gateway) -> Gateway:
+    """The gateway, which finds every service: another test may have stopped one."""
+    await running_gateway.ready()
     return running_gateway
 
 
