@@ -18,7 +18,7 @@ only once. The row of a run that FAILED also says whether another attempt may su
 
 A run's states, and every transition between them (- is no row; a test, tests/integration/executor/runs/test_chart.py, holds the code to it)
     -        ──start─────>  RUNNING      its row is written (`insert_run`)
-    -        ──claim─────>  RUNNING      the same under an id of the scheduler's or of an Idempotency-Key (`claim_run`)
+    -        ──claim─────>  RUNNING      the same under a derived id (`claim_run`), or with `overlap: refuse` (`claim_run_exclusively`)
     -        ──refuse────>  FAILED       a scheduled attempt cannot begin (`insert_refused_run`)
     RUNNING  ──complete──>  COMPLETED    every step succeeded
     RUNNING  ──fail──────>  FAILED       a step failed, a timeout passed, the reservation was lost, the executor stopped

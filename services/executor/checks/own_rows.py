@@ -1,8 +1,7 @@
 """A template's own rows in a shared table: `only: {column: x_Provider, value: GCP, or_null: true}`.
 
-Several templates may publish into one table, each the rows of its own provider. A template must count, replace and delete only its own
-rows. Rows with NULL in the column are older than the column, from when a single template published into the table: that template sets
-`or_null`.
+Several templates may publish into one table, each the rows of its own provider. Each counts, replaces and deletes only its own rows. Rows
+that were published before the column existed have NULL in it. They belong to the template that published them; it sets `or_null`.
 """
 
 import re

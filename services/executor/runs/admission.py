@@ -1,4 +1,8 @@
-"""Admits a prepared run: it gets a reservation and a row, or soon neither."""
+"""Admits a prepared run: reserves quota for it, then writes its row.
+
+If the row cannot be written, the reservation is given back at once. If it is unknown whether the row was written, the reservation
+expires, and the reconciler decides by the row.
+"""
 
 from collections.abc import Awaitable
 from dataclasses import dataclass
@@ -48,9 +52,11 @@ class Admission:
         return Admitted(prepared=prepared, reservation=reservation)
 
     async def claim(self, prepared: PreparedRun) -> Admitted | RunStatus:
-        """Admits a run that several processes may be starting; returns its status if another one has claimed it. An overlap is checked
-        twice: first without a reservation, so that the caller gets this error even if a limit is reached as well, and finally when the row
-        is written. Raises as `insert` does, and AlreadyExists.
+        """Admits a run that several processes may be starting; returns its status if another process has claimed it. Raises as
+        `insert` does, and AlreadyExists for an overlap.
+
+        An overlap is checked twice. The first check comes before the reservation, so that the caller gets this error even if a limit is
+        reached as well. The second is part of the statement that writes the row, and decides.
         """
         prepared = prepared.starting_at(self._clock.now())
         run = prepared.run

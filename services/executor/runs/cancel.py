@@ -2,12 +2,12 @@
 
 1. The row decides: RUNNING -> CANCELLED by compare-and-set. The publish fence is closed first, so that nothing is published afterwards
    (`end_run` in queries.sql). A run that has published just before is CANCELLED with its days complete, never with a part of them.
-2. The canceller settles the reservation at once. The executing process settles it again, which changes nothing. If auth does not answer,
-   the
-   caller gets an error and may repeat the call; otherwise the executing process settles it at its end, or the reconciler after the lease.
-3. If this process executes the run, its task is cancelled at once: it cancels its BigQuery job and drops its staging tables. Another
-   process
-   checks every five seconds whether its runs still hold their reservations (`leases.CHECK_SECONDS`).
+2. The reservation is settled at once. The executing process settles it again at its end, which changes nothing. If auth does not answer,
+   the caller gets an error and may repeat the call. If it does not, the executing process settles the reservation when it stops the run,
+   or the reconciler does after the lease.
+3. The work stops. If this process executes the run, it cancels the run's task at once; the task cancels its BigQuery job and drops its
+   staging tables. If another process executes it, that process finds within five seconds that the reservation is gone
+   (`leases.CHECK_SECONDS`) and does the same.
 """
 
 from services.executor.records import RunOutcome, RunStatus

@@ -8,10 +8,10 @@ Why an attempt runs once, even if the same StartRun arrives twice, at the same m
        second call joins the first.
     2. If a row with this id exists, however old, nothing is started, and the row's status is returned.
     3. Two processes that both found no row hold the same reservation: it is idempotent by its id.
-    4. Each writes the row, guarded, but in BigQuery two INSERTs do not conflict: there may be two rows. The UPDATE after it decides: it
-       claims the rows if they are not claimed yet. It changes a row that both see, so one of two waits and then finds the other's claim.
-       Each has a random `claimed_by`, and reads back whether the rows have it. The result is right after a lost reply, too: the same
-       statement sent again finds what it did the first time. See `claim_run` in queries.sql.
+    4. Each inserts the row unless there is one. Two INSERTs do not conflict in BigQuery, so there may be two rows. The UPDATE after them
+       decides: it writes the process's random `claimed_by` if none of the rows is claimed. Two such UPDATEs change the same rows, so the
+       second waits for the first and then changes nothing. Each process then reads whether the rows carry its `claimed_by`. After a lost
+       reply the script is sent again and returns the same result. See `claim_run` in queries.sql.
     5. A process without the claim does not settle the reservation of a RUNNING run. If the run has ended meanwhile, the reservation is
        settled with the row's status, which changes nothing if the claim's holder has done it.
     6. If BigQuery does not answer for too long, the run is not started. If its row was written all the same, no process executes it: its

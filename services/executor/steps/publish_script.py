@@ -1,15 +1,15 @@
 """Composes the fenced replace: the only script that moves rows from staging into a tenant's table.
 
     1. The run's fence row is created, OPEN, if the run is RUNNING and claimed by this publisher (x_meta_publish_fences).
-    2. One transaction: measure what the days hold, delete it, insert the new rows, measure the difference, and last update the fence row
-       where it is still OPEN, has the same claim, and no day would lose too much. If no row was updated: rollback.
+    2. One transaction: compare what the days hold with the new rows, delete the old, insert the new, and last update the fence row. That
+       UPDATE changes the row only if it is still OPEN, has the same claim, and no day loses too much. If it changed none: rollback.
 
 Why it is safe
     - Before a run's row says FAILED or CANCELLED (cancel, reconcile, deadline, failure), its fence is closed. That UPDATE and the one in
       step 2 change the same row, so BigQuery runs them one after the other or cancels the transaction: once a run is seen to have ended,
       it publishes nothing more.
-    - The fence comes last, so it is held only for the commit. Only publishing and ending runs change its table, so a publish is cancelled
-      only by another publish into its table, of which one always commits, or by the end of a run.
+    - The fence row is updated last, so BigQuery holds the fences' table only until the commit. Only publishes and ends of runs change that
+      table. So a publish can be cancelled by another publish, of which one always commits, or by the end of a run.
     - A replay replaces the rows by the same rows. Of two concurrent runs of one day BigQuery cancels one, as both delete; its retry starts
       from what the other has committed.
     - The next run would not replace a row outside the run's days, or of another provider: ERROR ends the script, and nothing changes.

@@ -1,4 +1,6 @@
-"""Named blocks of GoogleSQL. All statements of a service are in `queries.sql` files, each with the reason why it is safe to replay.
+"""Named blocks of GoogleSQL. A service's own statements are in `queries.sql` files, each with the reason why it is safe to replay.
+Elsewhere are only: what the executor composes (`steps/publish_script.py`, `checks`), the ALTERs of `ddl.py`, reads of a tenant's export
+(`sources`), and the SQL of templates in `configs`.
 
     -- name: revoke_api_key
     -- Replayed, it changes nothing: an inactive key stays inactive.

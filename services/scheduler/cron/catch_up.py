@@ -1,4 +1,4 @@
-"""Which missed fire times of a schedule are queued, and the default for schedules that do not say. Pure."""
+"""The rules for missed fire times that a schedule may have, and the default. `queue/trigger_plan.py` applies them. Pure."""
 
 import re
 from collections.abc import Mapping

@@ -1,16 +1,15 @@
 """When a schedule fires: five-field cron, evaluated in the schedule's timezone, with rules for daylight saving.
 
-`fields` parses an expression. croniter finds the wall-clock times that it names, without timezones. Here is decided what happens to these
-times in the nights in which the clock changes. The hour field decides:
+`fields` parses an expression. croniter finds the wall-clock times that match it, without a timezone. This module turns these times into
+moments in UTC. When the clock changes, the result depends on the hour field:
 
-- **Fixed hours** (`2`, `1,2`, `9-17`): a job for a time of day. Each named time fires once: the first time the clock shows it; if the clock
-  skips it, at the moment of the jump (02:30 -> 03:00). Two named times at the same moment are one fire time.
-- **Elapsed time** (`*`, `*/6`, `8-18/2`, or all 24 hours): a job at intervals. It fires whenever the clock shows a matching time: twice in
-  an
-  hour that is repeated, never in an hour that is skipped. Hourly means 23 and 25 times on those days.
+- **Fixed hours** (`2`, `1,2`, `9-17`): a job for a time of day. Each matching time fires once. If the clock shows it twice, it fires the
+  first time; if the clock skips it, it fires at the moment of the jump (02:30 -> 03:00). Two times at one moment are one fire time.
+- **Elapsed time** (`*`, `*/6`, `8-18/2`, or all 24 hours): a job at intervals. It fires whenever the clock shows a matching time: twice
+  in an hour that is repeated, never in an hour that is skipped. An hourly job fires 23 or 25 times on those days.
 
-Expressions written into the tables by other systems, or before they were refused here, fire as croniter reads them: a schedule that has
-fired before does not stop because it is badly written. All functions are pure.
+`fields` refuses some expressions that croniter accepts. A schedule that already has one in the tables keeps firing as croniter reads it.
+All functions are pure.
 """
 
 import re

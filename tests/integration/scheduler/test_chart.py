@@ -9,6 +9,7 @@ import services.scheduler
 from services.scheduler.queue.claims import Claim
 from services.scheduler.queue.outcomes import ClaimOutcome, End, Refusal
 from services.scheduler.queue.trigger_plan import Firing, Plan, QueuedRun
+from services.scheduler.schedules.backfills import BackfillRun
 from services.scheduler.schedules.store import ScheduleStore
 from tests.integration.scheduler.conftest import LEASE, Scheduler, Tables
 
@@ -37,7 +38,7 @@ FROM UNNEST(@places) AS p WHERE p.queue_state != '-';
 def chart() -> dict[tuple[Place, str], Place]:
     """Place and event to the next place."""
     found = {((a, b), event): (c, d) for a, b, event, c, d in _EDGE.findall(services.scheduler.__doc__ or "")}
-    assert len(found) == 14, "the chart cannot be read"
+    assert len(found) == 15, "the chart cannot be read"
     return found
 
 
@@ -45,7 +46,7 @@ async def test_the_statements_do_what_the_chart_says(tables: Tables, scheduler: 
     """Every event happens to a run in every place, and to none; where the chart has no edge, nothing moves."""
     (tenant_id,) = await tables.tenants()
     (config_id,) = await tables.schedules([tenant_id])
-    now, store = tables.clock.now(), scheduler.store
+    now, store, schedules = tables.clock.now(), scheduler.store, ScheduleStore(tables.bq)
     slot = (await tables.configs())[config_id]["next_run_time"]
     expected = chart()
 
@@ -73,12 +74,18 @@ async def test_the_statements_do_what_the_chart_says(tables: Tables, scheduler: 
         firing = Firing(config_id=config_id, seen=slot, next_run_time=slot + timedelta(hours=1), runs=runs)
         await store.enqueue(Plan(firings=(firing,), first_fire_times=(), skipped_count=0, unreadable=()), now)
 
+    async def backfill(ids: list[str]) -> None:
+        schedule = await schedules.find(tenant_id, config_id)
+        assert schedule is not None
+        await schedules.backfill(schedule, [BackfillRun(run_id=one, scheduled_time=slot, parameters={}) for one in ids], now)
+
     async def retry(ids: list[str]) -> None:
         for one in ids:
             await store.retry_run(tenant_id, one, now)
 
     events: dict[str, Callable[[list[str]], Awaitable[object]]] = {
         "trigger": trigger,
+        "backfill": backfill,
         "claim": lambda _: store.claim("another", 500, now, now + LEASE),
         "refuse": lambda ids: store.put_back([Refusal(claim=claim(one), not_before=now) for one in ids]),
         "complete": lambda ids: settle(ClaimOutcome.COMPLETED, ids),
@@ -87,7 +94,7 @@ async def test_the_statements_do_what_the_chart_says(tables: Tables, scheduler: 
         "retry": retry,
         "renew": lambda _: store.renew(["holder"], now + LEASE),
         "take over": lambda _: store.take_over("another", now + LEASE, now + 2 * LEASE),
-        "delete": lambda _: ScheduleStore(tables.bq).delete(tenant_id, config_id, now),
+        "delete": lambda _: schedules.delete(tenant_id, config_id, now),
     }
     assert {event for _, event in expected} < set(events)
     for event, happens in events.items():
