@@ -61,3 +61,11 @@ def test_every_term_of_the_glossary_has_a_meaning_and_a_file() -> None:
 )
 def test_the_glossary_defines_the_terms_of_the_code(term: str) -> None:
     assert f"| **{term}** |" in GLOSSARY
+
+
+def test_the_focus_guide_names_each_step_of_the_sql_in_order() -> None:
+    sql = (REPOSITORY / "configs/gcp/cost/focus.sql").read_text()
+    steps = re.findall(r"^(?:WITH )?(\w+) AS \($", sql, re.MULTILINE)
+    guide = (REPOSITORY / "docs/focus.md").read_text().split("## Where each rule is in focus.sql")[1].split("\n## ")[0]
+    assert steps
+    assert re.findall(r"^\| `(\w+)` \|", guide, re.MULTILINE) == steps
