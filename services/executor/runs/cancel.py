@@ -3,8 +3,8 @@
 1. The row decides: RUNNING -> CANCELLED by compare-and-set. The publish fence is closed first, so that nothing is published afterwards
    (`end_run` in queries.sql). A run that has published just before is CANCELLED with its days complete, never with a part of them.
 2. The reservation is settled at once. The executing process settles it again at its end, which changes nothing. If auth does not answer,
-   the caller gets an error and may repeat the call. If it does not, the executing process settles the reservation when it stops the run,
-   or the reconciler does after the lease.
+   the caller gets an error and may repeat the call. Otherwise the executing process settles the reservation when the run stops
+   there, or the reconciler does after the lease.
 3. The work stops. If this process executes the run, it cancels the run's task at once; the task cancels its BigQuery job and drops its
    staging tables. If another process executes it, that process finds within five seconds that the reservation is gone
    (`leases.CHECK_SECONDS`) and does the same.
