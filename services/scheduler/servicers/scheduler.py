@@ -1,4 +1,4 @@
-"""SchedulerService, the three jobs: decode, call the domain, encode."""
+"""SchedulerService, the jobs `trigger` and `process-queue` and the status: decode, call the domain, encode."""
 
 from collections.abc import Sequence
 from typing import Any
