@@ -41,7 +41,7 @@ from localcloud.bigquery.version import require_known_version
 KEPT = 2000
 # Whatever contains one of these is translated anew: it depends on more than the text and its tables.
 OTHERS = re.compile(
-    r"information_schema|__tables|external_query|session_user|current_user|@@|\*`|\?|_session|system_time|\bml\.", re.IGNORECASE
+    r"information_schema|__tables|external_query|session_user|current_user|@@|\*`|_session|system_time|\bml\.", re.IGNORECASE
 )
 STATEMENTS = (exp.Query, exp.Insert, exp.Update, exp.Delete)
 # What a CREATE TABLE may not have: then it reads other tables, or is seen by its session only.
@@ -157,14 +157,18 @@ def _text_of(tree: exp.Expression, context: Context) -> str | None:
     known = _texts.get(id(tree))
     if known is not None:
         return known[1] if known[0] is tree else None
-    if not tree.meta.get(IS_VALUE):
+    if not tree.meta.get(IS_VALUE) or not _is_plain(tree):
         return None
     text = f"{context.system.get('statement_text')}\n{tree.sql(dialect=BigQueryDialect)}"
     return None if OTHERS.search(text) else text
 
 
 def _is_plain(tree: exp.Expression) -> bool:
-    """Whether what it becomes is decided by the text and its tables alone; for CREATE TABLE by the text."""
+    """Whether what it becomes is decided by the text and its tables alone; for CREATE TABLE by the text. Parameters by position have
+    numbers that depend on the whole script.
+    """
+    if tree.find(exp.Placeholder) is not None:
+        return False
     if isinstance(tree, exp.Create):
         return tree.args.get("kind") == "TABLE" and isinstance(tree.this, exp.Schema) and tree.find(*READING) is None
     return isinstance(tree, STATEMENTS)

@@ -227,12 +227,16 @@ def scripts(emulator: Emulator) -> Iterator[Any]:
         "SELECT n, n AS rowid FROM UNNEST(GENERATE_ARRAY(1, 5)) AS n ORDER BY n DESC",
         "SELECT 1 AS a, 2 AS a, NULL AS b, [1, 2] AS c, STRUCT('x' AS y) AS d, B'z' AS e, 1e300 AS f",
         "SELECT a FROM n WHERE FALSE",
+        "SELECT REGEXP_CONTAINS('one', r'(?i)^ONE?') AS is_one, a FROM n ORDER BY a",
     )
     for text in texts:
         yield text, emulator.answer(text, "s"), emulator.sql(text, "s")
     given = [{"name": "x", "parameterType": {"type": kind}, "parameterValue": {"value": "1"}} for kind in ("INT64", "STRING", "BOOL")]
     for parameter in given:
         yield emulator.sql("SELECT @x AS x, a FROM n ORDER BY a", "s", queryParameters=[parameter], parameterMode="NAMED")
+    for values in ("1", "2"), ("3", "4"):
+        given = [{"parameterType": {"type": "INT64"}, "parameterValue": {"value": one}} for one in values]
+        yield emulator.sql("SELECT ? AS x, a FROM n ORDER BY a; SELECT ? AS y", "s", queryParameters=given, parameterMode="POSITIONAL")
 
 
 def records(emulator: Emulator) -> Iterator[Any]:
