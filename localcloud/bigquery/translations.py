@@ -11,9 +11,9 @@ it was made from is as it was:
 
 The default dataset is no part of it either, unless the text names it: every tenant's tables are alike, and the dataset's name is put in.
 
-Only queries, DML over tables and plain CREATE TABLE are kept. What asks for more (INFORMATION_SCHEMA, wildcards, system variables,
-JavaScript, row access policies, tables that have expired, results of other queries) is translated every time, and so is whatever ends in
-an error.
+Only queries, DML over tables, plain CREATE TABLE and the values that a script's variables get are kept. What asks for more
+(INFORMATION_SCHEMA, wildcards, system variables, JavaScript, row access policies, tables that have expired, results of other queries) is
+translated every time, and so is whatever ends in an error.
 
 Upstream would have to keep translations by text, context and the catalog's version, and count the versions itself.
 """
@@ -30,6 +30,7 @@ from local_bigquery.engine.database import quote
 from local_bigquery.jobs import merge, query
 from local_bigquery.models import RowAccessPolicy
 from local_bigquery.sql import script, translate
+from local_bigquery.sql.dialect import BigQueryDialect
 from local_bigquery.sql.translate import Context
 from sqlglot import exp
 
@@ -40,7 +41,7 @@ from localcloud.bigquery.version import require_known_version
 KEPT = 2000
 # Whatever contains one of these is translated anew: it depends on more than the text and its tables.
 OTHERS = re.compile(
-    r"information_schema|__tables|external_query|session_user|current_user|@@|\*`|\?|_session|system_time|\bml\.", re.IGNORECASE
+    r"information_schema|__tables|external_query|session_user|current_user|@@|\*`|_session|system_time|\bml\.", re.IGNORECASE
 )
 STATEMENTS = (exp.Query, exp.Insert, exp.Update, exp.Delete)
 # What a CREATE TABLE may not have: then it reads other tables, or is seen by its session only.
@@ -53,7 +54,11 @@ type Key = tuple[Any, ...]
 type Versions = tuple[int, int]
 """Of a project's schema, and of what the API has stored."""
 
+IS_VALUE = "convergence_is_value"
+"""In the meta of a tree: it is a value in a script's statement, made into a query."""
+
 _parse: Callable[[str], list[exp.Expression]] = translate.parse
+_select: Callable[[exp.Expression], exp.Select] = script._select  # noqa: SLF001 - there is no other place to tell values from queries
 _translate: Callable[[exp.Expression, Context], tuple[str, dict[str, Any]]] = translate.translate
 _save: Callable[..., Any] = metadata.save
 _forget: Callable[..., None] = metadata.delete
@@ -113,7 +118,7 @@ def install() -> None:
         for name in functions:
             if getattr(module, name, None) is not getattr(translate, name):
                 raise RuntimeError(f"local-bigquery has changed: {module.__name__} no longer uses translate.{name}")
-    script.parse = parse
+    script.parse, script._select = parse, select  # noqa: SLF001 - see above
     query.translate = script.translate = kept_translate
     metadata.save, metadata.delete = save, delete
 
@@ -140,8 +145,30 @@ def parse(sql: str) -> list[exp.Expression]:
     return list(trees)
 
 
+def select(value: exp.Expression) -> exp.Select:
+    """The Interpreter's own `_select`: a query for what DECLARE, SET, IF and WHILE work out."""
+    tree = _select(value)
+    tree.meta[IS_VALUE] = True
+    return tree
+
+
+def _text_of(tree: exp.Expression, context: Context) -> str | None:
+    """The text that the tree was made from; None if its translation is not for keeping."""
+    known = _texts.get(id(tree))
+    if known is not None:
+        return known[1] if known[0] is tree else None
+    if not tree.meta.get(IS_VALUE) or not _is_plain(tree):
+        return None
+    text = f"{context.system.get('statement_text')}\n{tree.sql(dialect=BigQueryDialect)}"
+    return None if OTHERS.search(text) else text
+
+
 def _is_plain(tree: exp.Expression) -> bool:
-    """Whether what it becomes is decided by the text and its tables alone; for CREATE TABLE by the text."""
+    """Whether what it becomes is decided by the text and its tables alone; for CREATE TABLE by the text. Parameters by position have
+    numbers that depend on the whole script.
+    """
+    if tree.find(exp.Placeholder) is not None:
+        return False
     if isinstance(tree, exp.Create):
         return tree.args.get("kind") == "TABLE" and isinstance(tree.this, exp.Schema) and tree.find(*READING) is None
     return isinstance(tree, STATEMENTS)
@@ -149,10 +176,10 @@ def _is_plain(tree: exp.Expression) -> bool:
 
 def kept_translate(tree: exp.Expression, context: Context) -> tuple[str, dict[str, Any]]:
     """`translate.translate`."""
-    known = _texts.get(id(tree))
-    if known is None or known[0] is not tree or context.functions or catalog.metadata_of(context.project_id) is None:
+    text = None if context.functions else _text_of(tree, context)
+    if text is None or catalog.metadata_of(context.project_id) is None:
         return _translate(tree, context)
-    key = _key(known[1], context)
+    key = _key(text, context)
     with _lock:
         found = _translations.get(key)
     # Counted before anything is looked up: what changes after this is not missed.

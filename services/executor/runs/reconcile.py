@@ -61,7 +61,9 @@ def reserved_on(reservation: Reservation, state: RunState | None) -> Reservation
 
 
 def _is_made(identity: str) -> bool:
-    """True if the scheduler derived the id (UUIDv5, from run and attempt); the executor's own ids are random (UUIDv4)."""
+    """True if the id was derived, so that another start may follow with it: the scheduler's (of a run and its attempt), or an idempotency
+    key's. An id for a start without either is random (UUIDv4).
+    """
     try:
         return uuid.UUID(identity).version == 5  # noqa: PLR2004 - as its name says
     except ValueError:

@@ -35,7 +35,7 @@ NOW = dt.datetime(2026, 3, 4, 5, 6, 7, 89, tzinfo=dt.UTC)
 REPLACED: list[tuple[Any, str]] = [
     *((store, name) for name in ("save", "load", "list_", "delete")),
     *((metadata, name) for name in ("save", "delete")),
-    *((script, name) for name in ("parse", "translate")),
+    *((script, name) for name in ("parse", "translate", "_select")),
     *((query, name) for name in ("translate", "execute")),
     *((tables, name) for name in ("create", "update", "write")),
     (tabledata, "list_rows"),
@@ -227,12 +227,16 @@ def scripts(emulator: Emulator) -> Iterator[Any]:
         "SELECT n, n AS rowid FROM UNNEST(GENERATE_ARRAY(1, 5)) AS n ORDER BY n DESC",
         "SELECT 1 AS a, 2 AS a, NULL AS b, [1, 2] AS c, STRUCT('x' AS y) AS d, B'z' AS e, 1e300 AS f",
         "SELECT a FROM n WHERE FALSE",
+        "SELECT REGEXP_CONTAINS('one', r'(?i)^ONE?') AS is_one, a FROM n ORDER BY a",
     )
     for text in texts:
         yield text, emulator.answer(text, "s"), emulator.sql(text, "s")
     given = [{"name": "x", "parameterType": {"type": kind}, "parameterValue": {"value": "1"}} for kind in ("INT64", "STRING", "BOOL")]
     for parameter in given:
         yield emulator.sql("SELECT @x AS x, a FROM n ORDER BY a", "s", queryParameters=[parameter], parameterMode="NAMED")
+    for values in ("1", "2"), ("3", "4"):
+        given = [{"parameterType": {"type": "INT64"}, "parameterValue": {"value": one}} for one in values]
+        yield emulator.sql("SELECT ? AS x, a FROM n ORDER BY a; SELECT ? AS y", "s", queryParameters=given, parameterMode="POSITIONAL")
 
 
 def records(emulator: Emulator) -> Iterator[Any]:
@@ -350,6 +354,24 @@ def test_a_text_is_translated_once_for_all_datasets(environment: pytest.MonkeyPa
     assert refusals([emulator.sql(texts[-1], name)[0] for name in ("three", "missing", "one")]) == 2
     emulator.sql("ALTER TABLE two.t ADD COLUMN c INT64")
     assert [len(emulator.sql(texts[-1], name)[0]["schema"]["fields"]) for name in ("one", "two")] == [2, 3]
+
+
+def test_a_scripts_values_are_translated_once(environment: pytest.MonkeyPatch) -> None:
+    """They are worked out anew, over the tables and variables as they are then."""
+    install(environment)
+    emulator, translated = Emulator(), list[str]()
+
+    def counted(tree: Any, context: Context) -> Any:
+        translated.append(tree.sql())
+        return translate.translate(tree, context)
+
+    environment.setattr(translations, "_translate", counted)
+    made = [emulator.sql(text) for text in ("CREATE SCHEMA d", "CREATE TABLE d.t (a INT64)")]
+    text = "DECLARE most INT64 DEFAULT 0; INSERT INTO t (a) VALUES (1); SET most = most + (SELECT COUNT(*) FROM t); SELECT most"
+    found = [emulator.sql(text, "d") for _ in range(3)]
+    assert refusals(made + found) == 0
+    assert [answer["rows"][0]["f"][0]["v"] for answer, *_ in found] == ["1", "2", "3"]
+    assert len([sql for sql in translated if "COUNT" in sql]) == 1
 
 
 def test_a_table_that_expires_is_known_until_then(environment: pytest.MonkeyPatch) -> None:
