@@ -420,13 +420,14 @@ pools AS (
     -- A fee that nothing uses is waste only where nothing else of its hour looks for a fee: else rows are missing, or named otherwise.
     CASE m.rule
       WHEN 'consumption_model' THEN
-        m.uses_are_paid OR m.used = 0 AND m.fee_offset = 0 AND LOGICAL_AND(m.rule != 'spend_based' OR m.used = 0 OR m.uses_are_paid) OVER hour
+        m.uses_are_paid
+        OR m.used = 0 AND m.fee_offset = 0 AND COUNTIF(m.rule = 'spend_based' AND m.used > 0 AND NOT m.uses_are_paid) OVER hour = 0
       WHEN 'spend_based' THEN IF(m.payer = '', m.account_share, m.own_share) > 0
       ELSE
         m.one_unit
         AND (
           IF(m.payer = '', m.account_share, m.own_share) > 0
-          OR LOGICAL_AND(m.rule != 'resource_based' OR m.used = 0 OR m.uses_are_paid) OVER hour)
+          OR COUNTIF(m.rule = 'resource_based' AND m.used > 0 AND NOT m.uses_are_paid) OVER hour = 0)
     END AS fees_are_used,
     SAFE_DIVIDE(m.used_kept + m.fee_offset, m.fee_cost) AS rounding_of_fees, 1 + IFNULL(SAFE_DIVIDE(m.overdrawn, m.used_kept), 0) AS rounding_of_uses
   FROM matched AS m
