@@ -323,13 +323,17 @@ recognized AS (
         TRIM(REGEXP_REPLACE(
           REGEXP_REPLACE(
             REGEXP_REPLACE(
-              REGEXP_REPLACE(LOWER(c.sku_description), r'^commitment( v\d+)?: *| +(running in|attached to|in|for) .*$', ''),
+              REGEXP_REPLACE(
+                REPLACE(LOWER(c.sku_description), 'ssd backed local storage', 'local ssd'),
+                r'^commitment( v\d+)?: *| +(running in|attached to|in) .*$| +for \d+ years?$', ''),
               r'\b(n1|amd|arm|predefined|custom|extended|instance|sole tenancy|tesla|vms?)\b', ''),
             r'\bcpu\b', 'core'),
           r' +', ' ')))
     END AS pool,
     IF(c.rule = 'resource_based' AND c.role = 'use' AND c.spend_credit < 0, c.pays_for, NULL) AS second_pool,
     IF(c.rule = 'consumption_model', '', IFNULL(c.project_id, '')) AS payer,
+    -- Machines without a quantity cannot be shared out: they are no measure of their pool's.
+    IF(c.rule = 'resource_based' AND NOT IFNULL(c.priced_amount > 0, FALSE), 'no quantity', c.usage_pricing_unit) AS measure,
     -- How much of a use its commitment covers; it is bought at a price of its own, or a credit takes its cost away.
     CASE c.rule
       WHEN 'consumption_model' THEN 1
@@ -352,7 +356,7 @@ paid_and_used AS (
     MIN(IF(e.role = 'fee', e.subscription_instance_id, NULL)) AS subscription,
     MAX(IF(e.role = 'fee', e.subscription_instance_id, NULL)) AS last_subscription,
     MIN(IF(e.role = 'fee', e.sku_description, NULL)) AS fee_name, MAX(IF(e.role = 'fee', e.sku_description, NULL)) AS last_fee_name,
-    MIN(IFNULL(e.usage_pricing_unit, '')) AS unit, MAX(IFNULL(e.usage_pricing_unit, '')) AS last_unit
+    COUNT(*) AS ends, MIN(IFNULL(e.measure, '')) AS unit, MAX(IFNULL(e.measure, '')) AS last_unit
   FROM recognized AS e
   CROSS JOIN UNNEST([
     STRUCT(
@@ -366,7 +370,7 @@ paid_and_used AS (
 ),
 pooled AS (
   SELECT
-    u.ledger, u.rule, u.pool, u.payer, u.used, u.used_kept, u.fees, u.fee_cost, u.paid, u.bought, u.fee_offset, u.overdrawn, u.left_over,
+    u.ledger, u.rule, u.pool, u.payer, u.used, u.used_kept, u.fees, u.fee_cost, u.paid, u.bought, u.fee_offset, u.overdrawn, u.ends, u.left_over,
     SUM(u.fees) OVER pool AS pool_fees, SUM(u.used) OVER pool AS pool_used, SUM(u.left_over) OVER pool AS pool_left_over,
     SUM(IF(u.payer = '', u.fees, 0)) OVER pool AS account_fees, SUM(IF(u.payer = '', u.paid, 0)) OVER pool AS account_paid,
     SUM(IF(u.payer = '', u.bought, 0)) OVER pool AS account_bought,
@@ -394,8 +398,8 @@ matched AS (
     p.*, IF(share.own >= 0.999, 1, share.own) AS own_share, IF(share.of_account >= 0.999, 1, share.of_account) AS account_share,
     CASE
       WHEN p.rule = 'consumption_model' THEN
-        -- Google takes off a fee what is used of it. Its rounding is of the size of a hundredth of a percent.
-        p.fees > 0 AND p.used_kept > 0 AND ABS(p.used + p.fee_offset) <= GREATEST(0.001 * p.used, 0.00001)
+        -- Google takes off a fee what is used of it. Its rounding is of the size of a hundredth of a percent, or a millionth for each row.
+        p.fees > 0 AND p.used_kept > 0 AND ABS(p.used + p.fee_offset) <= GREATEST(0.001 * p.used, 0.000001 * (10 + p.ends))
       WHEN p.rule = 'resource_based' AND NOT p.one_unit THEN FALSE
       ELSE p.used > 0 AND IF(p.payer = '', 0, p.fees) + IF(p.left_over > 0, p.account_fees, 0) > 0
     END AS uses_are_paid

@@ -199,13 +199,13 @@ FROM (
       SELECT
         CONCAT(o.rule, ' ', o.pool, ' on ', CAST(o.day AS STRING)) AS name, SUM(o.staged) AS staged, SUM(o.unmatched) AS unmatched,
         LOGICAL_OR(ABS(o.effective - o.billed) > GREATEST(NUMERIC '0.005', ABS(o.billed) / 1000000000)) AS is_off,
-        SUM(o.fees) > 0 AND SUM(o.used) = 0 AS is_idle
+        LOGICAL_OR(o.fees > 0 AND o.used = 0) AS is_idle
       FROM (
         SELECT
           f.x_UsageDate AS day, REGEXP_EXTRACT(f.x_Derivation, r'^(.*):') AS rule,
           IFNULL(NULLIF(f.x_CommitmentPool, ''), 'without an id') AS pool, f.BillingCurrency AS currency, f.BillingAccountId AS account,
           f.x_InvoiceMonth AS invoice_month, COUNT(*) AS staged, COUNTIF(ENDS_WITH(f.x_Derivation, ':unmatched')) AS unmatched,
-          COUNTIF(ENDS_WITH(f.x_Derivation, ':fee')) AS fees, COUNTIF(ENDS_WITH(f.x_Derivation, ':used')) AS used,
+          COUNTIF(ENDS_WITH(f.x_Derivation, ':fee')) AS fees, COUNTIF(REGEXP_CONTAINS(f.x_Derivation, r':used(_second)?$')) AS used,
           SUM(IF(ENDS_WITH(f.x_Derivation, ':fee'), f.BilledCost, 0)) AS billed,
           SUM(IF(REGEXP_CONTAINS(f.x_Derivation, r':(used|used_second|unused)$'), f.EffectiveCost, 0)) AS effective
         FROM x_staging_focus_cost_daily AS f

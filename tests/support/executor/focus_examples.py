@@ -10,7 +10,7 @@ from typing import Any, Final
 from tests.support.executor.focus_source import source_row
 
 type Columns = dict[str, Any]
-type ExportSelection = tuple[Columns, Mapping[str, Columns]]
+type Source = tuple[Columns, Mapping[str, Columns]]
 
 
 def credits_(**amounts: float) -> Columns:
@@ -129,7 +129,7 @@ def by_money(subscription: str | None, amount: float) -> Columns:
 
 S1: Final = {"subscription_instance_id": "s-1"}
 
-RESOURCE_BASED: Final[dict[str, list[ExportSelection]]] = {
+RESOURCE_BASED: Final[dict[str, list[Source]]] = {
     "resources: 3 of 4 core hours used": [
         (
             {**N2_FEE, **S1, **hours(4), **at(0.076)},
@@ -191,6 +191,20 @@ RESOURCE_BASED: Final[dict[str, list[ExportSelection]]] = {
                 },
             },
         ),
+    ],
+    "resources: local disks, which usage calls otherwise than fees": [
+        (
+            {**N2_FEE, **S1, **hours(2), **at(0.4), "sku_description": "Commitment v1: Local SSD In Americas for 1 Year"},
+            {"resource_based:fee": {**PURCHASE, **costs(0.4, 0, 0.4, 0.4)}},
+        ),
+        (
+            {**N2, **hours(2), **at(0.8), **cud(-0.8), "sku_description": "SSD backed Local Storage"},
+            {"resource_based:used": {**USED, **costs(0, 0.4, 0.8, 0.8), **by_resources("s-1", 2.0)}},
+        ),
+    ],
+    "resources: a fee without a quantity": [
+        ({**N2_FEE, **S1, **at(0.6), "usage_amount_in_pricing_units": None}, {"resource_based:unmatched": {**PURCHASE, **same(0.6)}}),
+        ({**N2, **hours(4), **at(1), **cud(-1)}, {"resource_based:unmatched": {**USAGE, **UNNAMED, **costs(0, 0, 1, 1)}}),
     ],
     "resources: two projects, account level": [
         (
@@ -289,7 +303,7 @@ RESOURCE_BASED: Final[dict[str, list[ExportSelection]]] = {
     ],
 }
 
-SPEND_BASED: Final[dict[str, list[ExportSelection]]] = {
+SPEND_BASED: Final[dict[str, list[Source]]] = {
     "dollars: Google's example": [
         (
             {**RAM_FEE, **paid(0.046868)},
@@ -395,7 +409,7 @@ SPEND_BASED: Final[dict[str, list[ExportSelection]]] = {
     ],
 }
 
-CONSUMPTION_MODEL: Final[dict[str, list[ExportSelection]]] = {
+CONSUMPTION_MODEL: Final[dict[str, list[Source]]] = {
     "prices: Google's example": [
         (
             {**FLEX_FEE, **paid(0.046868, FEE_UTILIZATION_OFFSET=-0.046868)},
@@ -548,7 +562,7 @@ CONSUMPTION_MODEL: Final[dict[str, list[ExportSelection]]] = {
     ],
 }
 
-EVERYTHING_ELSE: Final[dict[str, list[ExportSelection]]] = {
+EVERYTHING_ELSE: Final[dict[str, list[Source]]] = {
     "on demand": [({}, {"as_billed": {**STANDARD, **same(10)}})],
     "negotiated": [(at(8, 10), {"as_billed": {**STANDARD, **costs(8, 8, 8, 10)}})],
     "sustained use": [(credits_(SUSTAINED_USAGE_DISCOUNT=-2), {"as_billed": {**STANDARD, **costs(8, 8, 10, 10)}})],
@@ -617,7 +631,7 @@ EVERYTHING_ELSE: Final[dict[str, list[ExportSelection]]] = {
     "reseller's subaccount": [({}, {"as_billed": {**STANDARD, **same(10), "InvoiceIssuerName": "A reseller"}})],
 }
 
-EXAMPLES: Final[Mapping[str, list[ExportSelection]]] = {**RESOURCE_BASED, **SPEND_BASED, **CONSUMPTION_MODEL, **EVERYTHING_ELSE}
+EXAMPLES: Final[Mapping[str, list[Source]]] = {**RESOURCE_BASED, **SPEND_BASED, **CONSUMPTION_MODEL, **EVERYTHING_ELSE}
 
 
 def example_rows() -> list[Columns]:
