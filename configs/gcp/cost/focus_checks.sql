@@ -79,10 +79,9 @@ FROM (
         f.ListUnitPrice < 0 OR f.ContractedUnitPrice < 0 AS negative_price,
         IFNULL(NOT REGEXP_CONTAINS(f.x_Derivation, r'^promotion$|:(used_second|rest|unused)$'), TRUE) AS is_first,
         IFNULL(ENDS_WITH(f.x_Derivation, ':unmatched'), FALSE) AS is_unmatched,
-        CASE REGEXP_EXTRACT(f.x_Derivation, r':(.*)$')
+        CASE REGEXP_EXTRACT(f.x_Derivation, r':(fee|used|unused)')
           WHEN 'fee' THEN f.EffectiveCost != 0 OR f.ChargeCategory != 'Purchase'
           WHEN 'used' THEN f.BilledCost != 0 OR f.PricingCategory != 'Committed' OR f.CommitmentDiscountStatus != 'Used'
-          WHEN 'used_second' THEN f.BilledCost != 0 OR f.PricingCategory != 'Committed' OR f.CommitmentDiscountStatus != 'Used'
           WHEN 'unused' THEN
             f.BilledCost != 0 OR f.PricingCategory != 'Committed' OR f.CommitmentDiscountStatus != 'Unused'
             OR f.ContractedCost != f.EffectiveCost OR f.ListCost != f.EffectiveCost

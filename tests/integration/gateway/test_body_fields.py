@@ -24,7 +24,7 @@ SERVICES = map(descriptor_pool.Default().FindServiceByName, public_services(Gate
 PUBLIC: list[MethodDescriptor] = [method for service in SERVICES for method in service.methods]
 
 
-def told(seen: Seen) -> list[str] | None:
+def reported_fields(seen: Seen) -> list[str] | None:
     """The names, as the service reads them; None without the header."""
     header = seen.metadata.get(HEADER)
     return None if header is None else [unquote(name) for name in header.split(",")]
@@ -55,7 +55,7 @@ def told(seen: Seen) -> list[str] | None:
 )
 async def test_all_names_of_a_body_arrive(gateway: Gateway, auth: Upstream, body: str, names: list[str] | None) -> None:
     assert (await gateway.call("PUT", TENANT, data=body.encode())).status_code == 200
-    assert told(auth.seen[0]) == names
+    assert reported_fields(auth.seen[0]) == names
 
 
 @pytest.mark.parametrize(
@@ -70,21 +70,21 @@ async def test_nobody_outside_can_say_what_a_body_holds(gateway: Gateway, auth: 
     forged = {HEADER: "company_name", HEADER.upper(): "status"}
     await gateway.call("PUT", TENANT, data='{"nope": 1}', headers=forged)
     await gateway.call("PUT", TENANT, headers=forged)
-    assert [told(seen) for seen in auth.seen] == [["nope"], None]
+    assert [reported_fields(seen) for seen in auth.seen] == [["nope"], None]
 
 
 @pytest.mark.parametrize("content_type", ["", "application/x-www-form-urlencoded", "application/grpc-web", "Application/GRPC"])
 async def test_it_does_not_matter_what_the_body_says_it_is(gateway: Gateway, auth: Upstream, content_type: str) -> None:
     """The transcoder does not look either."""
     assert (await gateway.call("PUT", TENANT, data='{"nope": 1}', headers={"content-type": content_type})).status_code == 200
-    assert told(auth.seen[0]) == ["nope"]
+    assert reported_fields(auth.seen[0]) == ["nope"]
 
 
 async def test_a_native_call_is_left_alone(gateway: Gateway, auth: Upstream) -> None:
     async with grpc.aio.insecure_channel(gateway.target) as channel:
         request = tenant_service_pb2.PutTenantRequest(tenant_id="acme", company_name='{"nope": 1}')
         await tenant_service_pb2_grpc.TenantServiceStub(channel).PutTenant(request, metadata=[(HEADER, "nope")])
-    assert told(auth.seen[0]) is None
+    assert reported_fields(auth.seen[0]) is None
 
 
 @pytest.mark.parametrize(
@@ -98,7 +98,7 @@ async def test_a_native_call_is_left_alone(gateway: Gateway, auth: Upstream) -> 
 async def test_a_body_of_one_mebibyte_is_read_to_its_end(gateway: Gateway, auth: Upstream, start: str, filling: str, end: str) -> None:
     body = start + filling * ((MEBIBYTE - len(start + end)) // len(filling)) + end
     assert (await gateway.call("PUT", TENANT, data=body)).status_code == 200
-    assert told(auth.seen[0]) == ["company_name", "nope"]
+    assert reported_fields(auth.seen[0]) == ["company_name", "nope"]
 
 
 @pytest.mark.parametrize(
@@ -112,7 +112,7 @@ async def test_a_body_of_one_mebibyte_is_read_to_its_end(gateway: Gateway, auth:
 async def test_however_many_names_there_are_the_header_is_small_and_says_so(gateway: Gateway, auth: Upstream, body: str) -> None:
     assert (await gateway.call("PUT", TENANT, data=body.encode())).status_code == 200
     assert len(auth.seen[0].metadata[HEADER]) < 1300
-    names = told(auth.seen[0])
+    names = reported_fields(auth.seen[0])
     assert names is not None
     assert names[-1] == "..."
 
@@ -146,6 +146,6 @@ async def test_what_the_service_takes_is_what_the_transcoder_knows(
         answer = await gateway.call(verb.upper(), getattr(rule, verb).replace("{", "").replace("}", ""), json=body)
 
         assert answer.status_code == 200, answer.text
-        assert told(upstream.seen[0]) == (list(body) or None)
+        assert reported_fields(upstream.seen[0]) == (list(body) or None)
         assert {field.name for field in fields} <= {field.name for field, _ in upstream.seen[0].request.ListFields()}
         check_body_fields(method, body)

@@ -4,7 +4,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.integration.gateway.conftest import Gateway
-from tests.integration.gateway.test_body_fields import told
+from tests.integration.gateway.test_body_fields import reported_fields
 from tests.integration.gateway.upstream import Upstream
 
 # One Envoy for all of these.
@@ -43,4 +43,4 @@ async def test_the_filter_reads_as_the_transcoder_does(
     answer = await gateway.call("POST", RUN, data=(body[:at] + slip + body[at:]).encode())
     assert answer.status_code in {200, 400}
     for seen in upstream.seen:
-        assert set(told(seen) or [""]) | {""} == set(seen.request.parameters.fields) | {""}
+        assert set(reported_fields(seen) or [""]) | {""} == set(seen.request.parameters.fields) | {""}

@@ -95,7 +95,7 @@ async def test_a_run_that_had_failed_for_good_is_final_also_when_it_is_stopped_t
 
 
 async def test_what_an_executor_from_before_these_columns_leads_is_left_to_it(tenant: Tenant, begin: Begin, store: Store) -> None:
-    """It sets the deadline alone. Nobody else's claim takes the run over; alone on its days or not."""
+    """It sets the deadline alone. No other claim takes the run over, with `overlap: refuse` and without."""
     job = await begin(**DATE)
     await tenant.rows("UPDATE x_meta_pipeline_runs SET claimed_by = NULL WHERE TRUE")
     for alone in (None, Period(first=date(2025, 11, 17), last=date(2025, 11, 17))):
@@ -109,15 +109,15 @@ async def test_rows_from_before_is_final_are_read_as_they_were(tenant: Tenant, t
     """By the line of the failed step, and by a deadline that is the start; a run without either may be tried again."""
     steps = Steps()
     steps.add("a", broken)
-    told, refused, lost, cancelled = steps.job(await begin(**DATE)), await begin(**DATE), await begin(**DATE), await begin(**DATE)
-    await execute(told, tools)
-    for job, status in ((told, "FAILED"), (refused, "FAILED"), (lost, "FAILED"), (cancelled, "CANCELLED")):
+    logged, refused, lost, cancelled = steps.job(await begin(**DATE)), await begin(**DATE), await begin(**DATE), await begin(**DATE)
+    await execute(logged, tools)
+    for job, status in ((logged, "FAILED"), (refused, "FAILED"), (lost, "FAILED"), (cancelled, "CANCELLED")):
         deadline = "started_at" if job is refused else "deadline_at"
         await tenant.rows(
             f"UPDATE x_meta_pipeline_runs SET status = '{status}', completed_at = started_at, deadline_at = {deadline} "
             f"WHERE pipeline_logging_id = '{job.run.pipeline_logging_id}'"
         )
-    runs = [job.run.pipeline_logging_id for job in (told, refused, lost, cancelled)]
+    runs = [job.run.pipeline_logging_id for job in (logged, refused, lost, cancelled)]
     assert await is_final(store, tenant, *runs) == [True, True, False, False]
 
 

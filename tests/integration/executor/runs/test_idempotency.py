@@ -81,7 +81,7 @@ async def test_a_key_is_for_one_wish_and_a_refusal_does_not_use_it_up(
 async def test_after_24_hours_a_key_means_a_new_run(
     tenant: Tenant, wanted: Callable[..., PreparedRun], starter: RunStarter, store: Store
 ) -> None:
-    """`yesterday` sent again in time is the same wish, though the day has changed meanwhile."""
+    """`yesterday` sent again in time is the same request, though the day has changed meanwhile."""
     clock = SetClock()
     clock.time = datetime.now(UTC)
     idempotent_starts = IdempotentStarts(starter, store, clock)

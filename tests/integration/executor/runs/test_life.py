@@ -232,8 +232,8 @@ async def test_expired_slots_are_reconciled(
         tenant.tenant_id, done.run.pipeline_logging_id, RunOutcome(status=RunStatus.COMPLETED, rows_processed=1), at=datetime.now(UTC)
     )
     never = Reservation(tenant_id=tenant.tenant_id, pipeline_logging_id="never", usage_date=date(2025, 11, 18))
-    nobody = Reservation(tenant_id=f"{tenant.tenant_id}_x", pipeline_logging_id="nobody", usage_date=date(2025, 11, 18))
-    quota.orphans = [slot(dead.run), slot(done.run), never, nobody]
+    stranger = Reservation(tenant_id=f"{tenant.tenant_id}_x", pipeline_logging_id="stranger", usage_date=date(2025, 11, 18))
+    quota.orphans = [slot(dead.run), slot(done.run), never, stranger]
 
     await renewer.reconcile()
     await renewer.reconcile()
@@ -242,7 +242,7 @@ async def test_expired_slots_are_reconciled(
         dead.run.pipeline_logging_id: "FAILED",
         done.run.pipeline_logging_id: "COMPLETED",
         "never": "NOT_STARTED",
-        "nobody": "NOT_STARTED",
+        "stranger": "NOT_STARTED",
     }
     assert len(quota.settled) == 4
     run = await store.find_run(tenant.tenant_id, dead.run.pipeline_logging_id)

@@ -330,7 +330,7 @@ async def test_a_failure_says_whether_another_attempt_may_heal_it(
         timestamp=datetime.now(UTC),
     )
     await store.log_steps(tenant.tenant_id, [late])
-    lost_one, slow_one = (RunOutcome(status=RunStatus.FAILED, error_message=told) for told in ("lost", "slow"))
+    lost_one, slow_one = (RunOutcome(status=RunStatus.FAILED, error_message=why) for why in ("lost", "slow"))
     for job, ended in ((final, outcome), (lost, lost_one), (slow, slow_one)):
         await store.finish_run(tenant.tenant_id, job.run.pipeline_logging_id, ended, at=datetime.now(UTC))
 

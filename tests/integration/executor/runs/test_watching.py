@@ -32,7 +32,7 @@ def line(run: Run, action: str) -> StepLog:
     )
 
 
-async def told(events: AsyncIterator[Event]) -> Event:
+async def next_event(events: AsyncIterator[Event]) -> Event:
     """The next event that is more than a sign of life."""
     async with asyncio.timeout(20):
         while isinstance(event := await anext(events), Heartbeat):
@@ -45,16 +45,16 @@ async def test_each_line_is_told_once_and_while_the_run_lives(tenant: Tenant, be
     events = Watch(
         store=store, tenant_id=tenant.tenant_id, pipeline_logging_id=job.run.pipeline_logging_id, poll_seconds=0.02, heartbeat_seconds=60
     ).events()
-    first = await told(events)
+    first = await next_event(events)
     assert isinstance(first, Run)
     assert first.status is RunStatus.RUNNING
     for action in ("STEP_STARTED", "STEP_COMPLETED"):
         await store.log_steps(tenant.tenant_id, [line(job.run, action)])
-        step = await told(events)
+        step = await next_event(events)
         assert isinstance(step, StepLog)
         assert step.action == action
     await store.finish_run(tenant.tenant_id, job.run.pipeline_logging_id, RunOutcome(status=RunStatus.COMPLETED), at=datetime.now(UTC))
-    last = await told(events)
+    last = await next_event(events)
     assert isinstance(last, Run)
     assert last.status is RunStatus.COMPLETED
     with pytest.raises(StopAsyncIteration):
@@ -67,6 +67,6 @@ async def test_silence_is_filled_and_what_is_not_there_is_refused(tenant: Tenant
         store=store, tenant_id=tenant.tenant_id, pipeline_logging_id=job.run.pipeline_logging_id, poll_seconds=0.01, heartbeat_seconds=0.0
     ).events()
     assert [type(await anext(quiet)) for _ in range(3)] == [Run, Heartbeat, Heartbeat]
-    nobody = Watch(store=store, tenant_id=tenant.tenant_id, pipeline_logging_id="nothing", poll_seconds=0.01, heartbeat_seconds=60)
+    unknown = Watch(store=store, tenant_id=tenant.tenant_id, pipeline_logging_id="nothing", poll_seconds=0.01, heartbeat_seconds=60)
     with pytest.raises(NotFound):
-        await anext(nobody.events())
+        await anext(unknown.events())

@@ -116,7 +116,7 @@ async def test_the_first_failure_in_the_templates_order_is_the_runs(tools: Toolb
         raise StepError("b is broken")
 
     async def last(_: StepContext) -> StepResult:
-        raise StepError("the epilogue is broken")
+        raise StepError("the final step is broken")
 
     steps.add("tell", last, when=When.ON_FAILURE)
     steps.add("a", a)
