@@ -1,0 +1,24 @@
+-- The ledger of days: what is published of each source on each UTC day. Written in the transactions that publish rows of the day, and by
+-- nothing else but the passing of time (state). A row may exist without rows: the day was read and the source has nothing for it.
+-- source: the provider, e.g. gcp. row_count, sums: of the published rows; net_cost is what the changes of the day add up to. version: grows
+-- with every publish of the day, of any table. focus_version: the version at which focus_cost_daily was last written for the day; less than
+-- version if billing_cost_daily is newer. changed_at: when rows or sums last changed. state: OPEN, SETTLING or FINAL, by state_rule.
+-- source_table, source_created_at, exported_to: the table that was read, when it was created, and the greatest export_time among the rows.
+CREATE TABLE IF NOT EXISTS x_meta_cost_days (
+  source STRING NOT NULL,
+  usage_date DATE NOT NULL,
+  row_count INT64,
+  sums ARRAY<STRUCT<currency STRING, net_cost NUMERIC>>,
+  first_loaded_at TIMESTAMP,
+  last_loaded_at TIMESTAMP,
+  changed_at TIMESTAMP,
+  version INT64,
+  focus_version INT64,
+  state STRING,
+  state_rule STRING,
+  source_table STRING,
+  source_created_at TIMESTAMP,
+  exported_to TIMESTAMP,
+  pipeline_logging_id STRING
+)
+CLUSTER BY source, usage_date
