@@ -1,0 +1,31 @@
+"""A month as Google delivers it: after each run, what is published is the export as it is.
+
+REPLAY_HOURS=all starts a run every hour of it.
+"""
+
+from collections.abc import Callable
+
+import pytest
+
+from tests.integration.executor.replay.conftest import Replaying
+from tests.support.executor.billing_export import DETAILED
+from tests.support.executor.replay.month import Scale, replayed_month
+from tests.support.executor.replay.timeline import EVERY_HOUR, SOAK, Timeline
+
+
+@pytest.mark.timeout(4 * 3600 if EVERY_HOUR else 120)
+async def test_what_is_published_is_the_export_as_it_is(replaying: Replaying, record_property: Callable[[str, object], None]) -> None:
+    month = replayed_month(scale=SOAK if EVERY_HOUR else Scale())
+    timeline = Timeline.of(month)
+    async with replaying(month, timeline.recreations) as replay:
+        for moment in timeline.runs:
+            await replay.pass_time(moment)
+            if timeline.is_refused(moment):
+                await replay.fail_refused()
+            else:
+                await replay.run_judged()
+
+        assert replay.judge.behind(replay.judge.last) == set()
+        assert replay.read.estimated < 2 * replay.month_bytes(len(DETAILED.names))
+        assert replay.cloud.queries == []
+        record_property("bytes", (replay.read, replay.month_bytes(len(DETAILED.names))))

@@ -1,0 +1,146 @@
+"""Runs in an order that nobody planned: what is published is the export as it is, after the next run at the latest."""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import timedelta
+
+import pytest
+
+from services.executor.records import RunStatus
+from services.executor.store import Store
+from services.executor.templates.step import Step, StepContext, StepResult
+from services.platform.bigquery.client import BigQuery
+from services.platform.settings import REPOSITORY
+from tests.integration.executor.replay.conftest import Replaying
+from tests.support.executor.replay.charge import Charge
+from tests.support.executor.replay.month import DAY, HOUR, LAG, Month, Scale, replayed_month
+from tests.support.executor.replay.timeline import Recreation
+
+DDL = REPOSITORY / "configs" / "bigquery" / "tenant"
+
+
+@pytest.fixture
+def month() -> Month:
+    return replayed_month(seed=12, scale=Scale(rows_a_day=3))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Waiting:
+    """A step that begins when it is let."""
+
+    step: Step
+    reached: asyncio.Event
+    let: asyncio.Event
+
+    @property
+    def OUTPUTS(self) -> Mapping[str, str]:
+        return self.step.OUTPUTS
+
+    async def run(self, context: StepContext) -> StepResult:
+        self.reached.set()
+        await self.let.wait()
+        return await self.step.run(context)
+
+
+async def test_the_older_read_is_published_later(replaying: Replaying, month: Month) -> None:
+    """A run has read, and waits; rows arrive, and another run reads and publishes them; then the first one publishes."""
+    async with replaying(month) as replay:
+        await replay.pass_time(month.start + 10 * HOUR)
+        await replay.run_judged()
+        await replay.pass_time(month.start + 2 * DAY)
+        reached, let = asyncio.Event(), asyncio.Event()
+        old = await replay.prepare()
+        steps = [
+            replace(one, action=Waiting(step=one.action, reached=reached, let=let)) if one.id == "publish" else one
+            for one in old.template.steps
+        ]
+        old = replace(old, template=replace(old.template, steps=tuple(steps)))
+        older = asyncio.create_task(replay.execute(old))
+        await reached.wait()
+        await replay.pass_time(month.start + 4 * DAY)
+        await replay.run_judged()
+        let.set()
+        outcome = await older
+        assert outcome.status in {RunStatus.COMPLETED, RunStatus.FAILED}
+        replay.clock.time += timedelta(minutes=1)
+        await replay.run_judged()
+        assert replay.judge.behind(replay.judge.last) == set()
+
+
+async def test_a_day_by_hand_neither_hides_rows_of_others_nor_doubles_its_own(replaying: Replaying, month: Month) -> None:
+    """A run of one date reads rows that came after the watermark, and leaves those of other days."""
+    async with replaying(month) as replay:
+        await replay.pass_time(month.start + 10 * HOUR)
+        await replay.run_judged()
+        for days in (2, 3):
+            await replay.pass_time(month.start + days * DAY)
+            behind = replay.judge.behind(replay.judge.last)
+            assert len(behind) > 1
+            by_hand = {"date": str(max(behind)), "accept_less": True} if days == 2 else {"date": str(min(behind)), "accept_less": True}
+            await replay.run(**by_hand)
+            replay.judge.whenever(replay.clock.now(), await replay.published())
+            replay.clock.time += timedelta(minutes=1)
+            await replay.run_judged()
+
+
+async def test_an_old_tenant_gets_a_ledger(replaying: Replaying, month: Month, bq: BigQuery) -> None:
+    """billing_cost_daily was filled before there was a ledger; its tables do not even exist."""
+    async with replaying(month) as replay:
+        await replay.pass_time(month.start + 10 * HOUR)
+        await replay.run(start_date=str(month.first - 20 * DAY), end_date=str(month.first - DAY))
+        for table in ("x_meta_cost_days", "x_meta_cost_changes", "x_meta_cost_sources", "focus_cost_daily"):
+            await replay.tenant.rows(f"DROP TABLE IF EXISTS {table}")
+        replay.tools = replace(replay.tools, store=Store(bq, ddl=DDL))
+        await replay.pass_time(month.start + 2 * DAY)
+        replay.judge.adopt(await replay.published())
+        await replay.run()
+        published = await replay.published()
+        replay.judge.adopt(published)
+        replay.judge.after_run(replay.clock.now(), published)
+        await replay.pass_time(month.start + 4 * DAY)
+        await replay.run_judged()
+
+
+async def test_a_first_run_with_nothing_in_the_export(replaying: Replaying, month: Month) -> None:
+    """It completes without rows; what arrives then is loaded, as far back as if it had been there."""
+    late = replace(month, charges=tuple(_after(one, month) for one in month.charges))
+    late = replace(late, charges=tuple(sorted(late.charges, key=lambda one: (one.arrived, one.key))))
+    async with replaying(late) as replay:
+        await replay.pass_time(month.start + HOUR)
+        outcome = await replay.run_judged()
+        assert not outcome.rows_processed
+        await replay.pass_time(month.start + 2 * DAY)
+        outcome = await replay.run_judged()
+        assert outcome.rows_processed
+        assert replay.judge.behind(replay.judge.last) == set()
+
+
+def _after(charge: Charge, month: Month) -> Charge:
+    """The row, arrived on the second day of the month at the earliest."""
+    arrived = month.start + DAY
+    return charge if charge.arrived > arrived else replace(charge, arrived=arrived, export_time=arrived - LAG)
+
+
+async def test_a_late_row_of_a_day_that_the_new_export_does_not_have(replaying: Replaying, month: Month) -> None:
+    """The export was made anew without the month before. A late row of that month must not empty its day, and not stop the others."""
+    anew = Recreation(at=month.start + 2 * DAY + 8 * HOUR, since=month.start)
+    day = month.first - 5 * DAY
+    sample = next(one for one in month.charges if one.day == day)
+    arrived = month.start + 3 * DAY + HOUR
+    late = replace(sample, key="late", arrived=arrived, export_time=arrived - LAG)
+    charges = tuple(sorted((*month.charges, late), key=lambda one: (one.arrived, one.key)))
+    charges = tuple(one for one in charges if one.key == "late" or one.day >= month.first or one.arrived < anew.at)
+    async with replaying(replace(month, charges=charges), [anew]) as replay:
+        await replay.pass_time(month.start + 2 * DAY)
+        await replay.run_judged()
+        before = replay.judge.last.billing[day]
+        await replay.pass_time(month.start + 4 * DAY)
+        job = await replay.prepare()
+        outcome = await replay.execute(job)
+        published = await replay.published()
+        marks = {mark for sums in published.billing[day].values() for mark in sums.marks}
+        assert {mark for sums in before.values() for mark in sums.marks} <= marks, f"{day} was emptied: {outcome}"
+        today = (month.start + 3 * DAY).date()
+        others = {one for one in replay.judge.behind(published) if one >= month.first}
+        assert others == set(), f"other days wait for {day}: {outcome}; not {sorted(others)}, today {today}"
