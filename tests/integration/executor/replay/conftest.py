@@ -11,7 +11,7 @@ from services.executor.templates.catalog import Catalog
 from services.executor.templates.step import Toolbox
 from services.platform.settings import ServiceSettings
 from tests.support.executor.fakes import OwnSource
-from tests.support.executor.replay.delivery import Delivery
+from tests.support.executor.replay.delivery import TABLE, Delivery
 from tests.support.executor.replay.judge import Judge
 from tests.support.executor.replay.metered_cloud import MeteredCloud, metered_cloud
 from tests.support.executor.replay.model import ExportModel
@@ -29,7 +29,7 @@ def replaying(tenant: Tenant, tools: Toolbox, store: Store, catalog: Catalog, se
     """Opens the replay of a month, before anything has arrived."""
 
     @asynccontextmanager
-    async def opened(month: Month, recreations: Sequence[Recreation] = ()) -> AsyncIterator[Replay]:
+    async def opened(month: Month, recreations: Sequence[Recreation] = (), *, table: str = TABLE) -> AsyncIterator[Replay]:
         assert service_settings.bigquery_storage_emulator_host
         clock, model = SetClock(), ExportModel(month, recreations)
         clock.time = month.start
@@ -37,7 +37,7 @@ def replaying(tenant: Tenant, tools: Toolbox, store: Store, catalog: Catalog, se
             upstream=tenant.host.removeprefix("http://"),
             storage_upstream=service_settings.bigquery_storage_emulator_host.removeprefix("http://"),
         )
-        with metered_cloud(cloud), Delivery(tenant.host, tenant.project, recreations) as delivery:
+        with metered_cloud(cloud), Delivery(tenant.host, tenant.project, recreations, table=table) as delivery:
             own = {"bigquery_emulator_host": cloud.url, "bigquery_storage_emulator_host": cloud.storage}
             source = OwnSource(tenant, service_settings.model_copy(update=own))
             delivery.prepare(month.charges)

@@ -27,9 +27,9 @@ _BEGINNING = datetime(2000, 1, 1, tzinfo=UTC)
 class Delivery:
     """Google's side of an export. Blocks. Moments must not go back."""
 
-    def __init__(self, host: str, project: str, recreations: Iterable[Recreation] = ()) -> None:
+    def __init__(self, host: str, project: str, recreations: Iterable[Recreation] = (), *, table: str = TABLE) -> None:
         self._client = bigquery.Client(project, AnonymousCredentials(), client_options={"api_endpoint": host})  # type: ignore[no-untyped-call]
-        self._export, self._coming = f"{project}.{DATASET}.{TABLE}", f"{project}.{DATASET}.{COMING}"
+        self._export, self._coming = f"{project}.{DATASET}.{table}", f"{project}.{DATASET}.{COMING}"
         self._recreations = sorted(recreations, key=lambda one: one.at, reverse=True)
         self._until = _BEGINNING
 
@@ -52,7 +52,7 @@ class Delivery:
         )
         self._client.create_dataset(DATASET, exists_ok=True)
         self._client.load_table_from_file(file, self._coming, rewind=True, job_config=config).result()
-        self._make()
+        self._make(self._export)
 
     def advance(self, moment: datetime) -> None:
         """Everything up to and including `moment` happens. The newest append stands in the streaming buffer, without a partition, until
@@ -63,6 +63,14 @@ class Delivery:
             self._append(anew.at)
             self._make_anew(anew)
         self._append(moment)
+
+    def do(self, sql: str) -> None:
+        """A statement of the tenant's, in its own project: `{export}` stands for the export."""
+        self._do(sql.format(export=self._export, dataset=f"{self._client.project}.{DATASET}"))
+
+    def make(self, name: str) -> None:
+        """An empty export beside the one that is delivered."""
+        self._make(f"{self._client.project}.{DATASET}.{name}")
 
     def _append(self, moment: datetime) -> None:
         if moment <= self._until:
@@ -86,7 +94,7 @@ class Delivery:
     def _make_anew(self, anew: Recreation) -> None:
         """Rows come back under one export time, in the partition of that day."""
         self._client.delete_table(self._export)
-        self._make()
+        self._make(self._export)
         columns = _COLUMNS.replace("export_time", "@written")
         self._do(
             f"INSERT INTO `{self._export}` (_PARTITIONTIME, {_COLUMNS}) SELECT TIMESTAMP_TRUNC(@until, DAY), {columns} "
@@ -96,8 +104,8 @@ class Delivery:
             since=anew.since or _BEGINNING,
         )
 
-    def _make(self) -> None:
-        table = bigquery.Table(self._export, schema=bigquery_schema(DETAILED))
+    def _make(self, name: str) -> None:
+        table = bigquery.Table(name, schema=bigquery_schema(DETAILED))
         table.time_partitioning = bigquery.TimePartitioning()
         self._client.create_table(table)
 

@@ -32,6 +32,11 @@ class Judge:
         self._last = Published(billing={}, focus={}, ledger={}, changes=[], sources=[])
 
     @property
+    def kept_from(self) -> date | None:
+        """The first day that is kept; None before the first run."""
+        return self._kept_from
+
+    @property
     def last(self) -> Published:
         """What was published when it was last looked at."""
         return self._last

@@ -12,6 +12,7 @@ from services.executor.store import Store
 from services.executor.templates.catalog import Catalog
 from services.executor.templates.parameters import to_json
 from services.executor.templates.step import Toolbox
+from tests.support.executor.billing_export import DETAILED
 from tests.support.executor.replay.delivery import Delivery
 from tests.support.executor.replay.judge import Judge
 from tests.support.executor.replay.metered_cloud import BYTES, MeteredCloud
@@ -23,16 +24,16 @@ from tests.support.set_clock import SetClock
 CHANGED = {"days": "changed"}
 
 
-@dataclass(kw_only=True)
-class Bytes:
-    """What the runs have read of the export."""
+@dataclass(frozen=True, kw_only=True)
+class RunBytes:
+    """What a run has read of the export, in bytes."""
 
-    estimated: int = 0
+    estimated: int
     """As the emulator estimates it: rows after the filter."""
-    scanned: int = 0
+    scanned: int
     """If a filter within a partition saved nothing."""
-    by_run: list[int] = field(default_factory=list)
-    """Of `estimated`."""
+    received: int
+    """Of all rows that the export had ever received until then, in all columns, by the emulator's reckoning."""
 
 
 @dataclass(kw_only=True)
@@ -49,7 +50,8 @@ class Replay:
     delivery: Delivery
     cloud: MeteredCloud
     judge: Judge
-    read: Bytes = field(default_factory=Bytes)
+    reads: list[RunBytes] = field(default_factory=list)
+    """One entry a run."""
 
     async def pass_time(self, moment: datetime) -> None:
         """Until `moment`, rows arrive."""
@@ -112,12 +114,12 @@ class Replay:
 
     def count_bytes(self) -> None:
         """Adds what has been read since the last call."""
-        by_partition = self.model.rows_by_partition()
-        self.read.by_run.append(sum(one.size for one in self.cloud.reads))
-        self.read.estimated += self.read.by_run[-1]
-        self.read.scanned += sum(one.scanned(by_partition) for one in self.cloud.reads)
-        self.cloud.reads.clear()
-
-    def month_bytes(self, columns: int) -> int:
-        """The size of all rows that the export has ever received, in `columns` columns, by the emulator's reckoning."""
-        return self.model.received * columns * BYTES
+        by_partition, reads = self.model.rows_by_partition(), self.cloud.reads
+        self.reads.append(
+            RunBytes(
+                estimated=sum(one.size for one in reads),
+                scanned=sum(one.scanned(by_partition) for one in reads),
+                received=self.model.received * len(DETAILED.names) * BYTES,
+            )
+        )
+        reads.clear()
