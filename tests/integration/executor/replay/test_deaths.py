@@ -18,7 +18,7 @@ from services.platform.bigquery.client import BigQuery
 from services.platform.clock import SystemClock
 from services.platform.settings import REPOSITORY, ServiceSettings
 from tests.integration.executor.replay.conftest import Replaying
-from tests.support.executor.replay.deaths import Place, PublishDoor, die_at_publish, die_at_step
+from tests.support.executor.replay.deaths import Place, PublishDoor, die_at_publish, die_at_step, send
 from tests.support.executor.replay.month import DAY, HOUR, Month, Scale, replayed_month
 from tests.support.executor.replay.replay import Replay
 from tests.support.executor.replay.timeline import EVERY_HOUR
@@ -106,8 +106,7 @@ async def test_a_run_that_dies_while_it_publishes(replaying: Replaying, month: M
             await has_died(replay, job, is_known=place is not Place.SENT_LATE)
             await settle(replay)
             if place is Place.SENT_LATE:
-                door.open()
-                await asyncio.to_thread(door.passed.wait)
+                await send(tools, door, table)
                 await has_died(replay, job, is_known=True)
                 await settle(replay)
 

@@ -8,9 +8,14 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any
 
+from google.api_core.exceptions import GoogleAPICallError
+
 from services.executor.runs.execute import execute
 from services.executor.runs.prepared import PreparedRun
+from services.executor.staging.shape import StagingTable
+from services.executor.staging.tables import StagingTables
 from services.executor.templates.step import Step, StepContext, StepResult, Toolbox
+from services.platform.clock import SystemClock
 from tests.support.strict_bigquery import Refused, StrictBigQuery
 
 SECONDS = 60.0
@@ -24,7 +29,7 @@ class Place(StrEnum):
     SENT_LATE = "sent late"
     """BigQuery runs it, but only when `PublishDoor.open` is called."""
     ANSWER_LOST = "answer lost"
-    """BigQuery has run it."""
+    """BigQuery has run it to its end."""
 
 
 @dataclass(kw_only=True)
@@ -37,7 +42,7 @@ class PublishDoor(StrictBigQuery):
     reached: threading.Event = field(default_factory=threading.Event)
     opened: threading.Event = field(default_factory=threading.Event)
     passed: threading.Event = field(default_factory=threading.Event)
-    """A script that was sent late has run."""
+    """BigQuery has the script."""
     _loses: threading.local = field(default_factory=threading.local)
 
     def stop_at(self, table: str, place: Place) -> None:
@@ -102,6 +107,13 @@ class Halting:
         raise AssertionError
 
 
+class Left(StagingTables):
+    """Staging tables of a process that is gone: nobody drops them."""
+
+    async def drop(self, tenant_id: str, table: StagingTable) -> None:
+        """Does nothing."""
+
+
 async def die_at_step(job: PreparedRun, step: str, tools: Toolbox, *, after: bool) -> None:
     """The run is cancelled at the beginning of a step, or at its end. AssertionError if it ends before that."""
     reached = asyncio.Event()
@@ -113,20 +125,48 @@ async def die_at_step(job: PreparedRun, step: str, tools: Toolbox, *, after: boo
 
 
 async def die_at_publish(job: PreparedRun, tools: Toolbox, door: PublishDoor, table: str, place: Place) -> None:
-    """The run is cancelled while it waits for the script. With SENT_LATE, `door.open` lets BigQuery run it. AssertionError if the run ends
-    before it publishes into `table`.
+    """The run is cancelled while it waits for the script. With SENT_LATE, BigQuery does not have it yet: see `send`. AssertionError if the
+    run ends before it publishes into `table`.
     """
+
+    async def reached() -> None:
+        assert await asyncio.to_thread(door.reached.wait, SECONDS)
+        if place is Place.ANSWER_LOST:
+            await _job_done(tools, table)
+
     door.stop_at(table, place)
-    await _cancel(job, tools, asyncio.to_thread(door.reached.wait, SECONDS))
+    await _cancel(job, tools, reached())
     if place is not Place.SENT_LATE:
         door.open()
 
 
-async def _cancel(job: PreparedRun, tools: Toolbox, reached: Coroutine[Any, Any, bool]) -> None:
-    run = asyncio.create_task(execute(job, tools))
+async def send(tools: Toolbox, door: PublishDoor, table: str) -> None:
+    """BigQuery gets the script that was held back, and runs it to its end."""
+    door.open()
+    assert await asyncio.to_thread(door.passed.wait, SECONDS)
+    await _job_done(tools, table)
+
+
+async def _job_done(tools: Toolbox, table: str) -> None:
+    """Waits for the last job that publishes into `table`, whatever comes of it."""
+    client = tools.bq.client
+
+    def wait(_: float) -> None:
+        jobs = client.list_jobs(max_results=50)
+        newest = next(job for job in jobs if job.job_id.startswith(f"publish_{table}"))
+        with suppress(GoogleAPICallError):
+            newest.result(timeout=SECONDS)
+
+    await tools.bq.call("wait", wait, seconds=2 * SECONDS)
+
+
+async def _cancel(job: PreparedRun, tools: Toolbox, reached: Coroutine[Any, Any, object]) -> None:
+    run = asyncio.create_task(execute(job, replace(tools, staging=Left(tools.bq, SystemClock()))))
     waiting = asyncio.create_task(reached)
     await asyncio.wait([run, waiting], return_when=asyncio.FIRST_COMPLETED)
-    assert not run.done(), run
+    if run.done():
+        waiting.cancel()
+        raise AssertionError(f"the run has ended: {run}")
     run.cancel()
     with suppress(asyncio.CancelledError):
         await run
