@@ -73,7 +73,7 @@ class Judge:
             )
         if not focus_may_lag:
             self._check_focus(published)
-        self._check_changes(published)
+        self._check_changes(now, published)
         self._check_ledger(now, published)
         self._check_watermark(published)
         self._last = published
@@ -111,12 +111,14 @@ class Judge:
             off = {currency: found[currency] - net for currency, net in expected.items() if abs(found[currency] - net) >= HALF_A_CENT}
             assert not off, f"BilledCost of {day} is off by {off}"
 
-    def _check_changes(self, published: Published) -> None:
+    def _check_changes(self, now: datetime, published: Published) -> None:
         new = published.changes[len(self._last.changes) :]
         assert published.changes[: len(self._last.changes)] == self._last.changes, "changes are only ever appended"
         for one in new:
             assert one.delta == one.after - one.before, one
             assert one.delta or one.is_first_load, one
+            assert one.is_first_load == (one.day not in self._last.billing), one
+            assert one.after_final == (one.day in self._changed_at and state_of(one.day, self._changed_at, now) == "FINAL"), one
         moved, difference = sum_of(new), differences(money_of(self._last.billing), money_of(published.billing))
         assert moved == difference, f"changes say {moved}, what is published has moved by {difference}"
 

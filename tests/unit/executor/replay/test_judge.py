@@ -1,6 +1,6 @@
 """The judge of a replay lets a publisher pass that does everything right, and names what another one does wrong."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
@@ -28,17 +28,21 @@ class Perfect:
     def run(self, now: datetime) -> Published:
         days = [self.first + timedelta(days=number) for number in range((now.date() - self.first).days + 1)]
         wanted = [day for day in days if self._differs(day) or day not in self.state.ledger]
-        for day in wanted[:AT_MOST]:
-            self._publish(day, now)
+        self.publish(wanted[:AT_MOST], now)
         if len(wanted) <= AT_MOST and (greatest := self.model.greatest_export_time()):
             self.state = replace(self.state, sources=[{"source_created_at": now, "watermark": greatest}])
         return self.state
+
+    def publish(self, days: Iterable[date], now: datetime) -> None:
+        was = {day: row.changed_at for day, row in self.state.ledger.items()}
+        for day in days:
+            self._publish(day, was, now)
 
     def _differs(self, day: date) -> bool:
         groups = self.model.groups(day)
         return bool(groups) and groups != self.state.billing.get(day, {})
 
-    def _publish(self, day: date, now: datetime) -> None:
+    def _publish(self, day: date, was: Mapping[date, datetime], now: datetime) -> None:
         before, after = self.state.billing.get(day, {}), self.model.groups(day) or self.state.billing.get(day, {})
         old, new = money_of({day: before}), money_of({day: after})
         changes = [
@@ -50,7 +54,7 @@ class Perfect:
                 after=new.get((day, service, currency), Decimal(0)),
                 delta=new.get((day, service, currency), Decimal(0)) - old.get((day, service, currency), Decimal(0)),
                 is_first_load=not before,
-                after_final=False,
+                after_final=day in was and state_of(day, was, now) == "FINAL",
                 changed_at=now,
             )
             for _, service, currency in sorted({*old, *new})
@@ -144,6 +148,14 @@ WRONG: dict[str, tuple[Wrong, str]] = {
     "FOCUS is off": (lambda good, day: replace(good, focus={**good.focus, day: {c: n + 1 for c, n in good.focus[day].items()}}), "off by"),
     "a change is lost": (lambda good, _: replace(good, changes=good.changes[:-1]), "changes say"),
     "a change comes twice": (lambda good, _: replace(good, changes=[*good.changes, good.changes[-1]]), "changes say"),
+    "a change that follows nothing": (
+        lambda good, _: replace(good, changes=[*good.changes[:-1], replace(good.changes[-1], is_first_load=False)]),
+        "is_first_load",
+    ),
+    "a change that is said to be late": (
+        lambda good, _: replace(good, changes=[*good.changes[:-1], replace(good.changes[-1], after_final=True)]),
+        "after_final",
+    ),
     "a row too many in the ledger": (ledger(row_count=1000), "has LedgerDay"),
     "other sums": (ledger(sums={"USD": Decimal(1)}), "has LedgerDay"),
     "FOCUS of an older version": (ledger(focus_version=0), "FOCUS lags"),
@@ -192,8 +204,7 @@ def test_the_oldest_days_are_first(month: Month, timeline: Timeline) -> None:
         judge.after_run(moment, perfect.run(moment))
     model.advance(anew.at)
     late = sorted(judge.behind(judge.last))[-AT_MOST:]
-    for day in late:
-        perfect._publish(day, anew.at)
+    perfect.publish(late, anew.at)
     with pytest.raises(AssertionError, match="the oldest were not first"):
         judge.after_run(anew.at, perfect.state)
 
