@@ -1,4 +1,4 @@
-"""Runs in an order that nobody planned: what is published is the export as it is, after the next run at the latest."""
+"""Runs that overtake each other, or begin from something odd: what is published is the export as it is, after the next run at the latest."""
 
 import asyncio
 from collections.abc import Mapping

@@ -108,7 +108,7 @@ class Halting:
 
 
 class Left(StagingTables):
-    """Staging tables of a process that is gone: nobody drops them."""
+    """Staging tables of a process that is gone: they are left behind."""
 
     async def drop(self, tenant_id: str, table: StagingTable) -> None:
         """Does nothing."""
