@@ -27,8 +27,8 @@ def month() -> Month:
 async def published_keys(replay: Replay) -> Counter[str]:
     """The keys of all rows, whatever their export time."""
     published = await replay.published()
-    marks = [sums.marks for groups in published.billing.values() for sums in groups.values()]
-    return Counter(mark.rpartition("@")[0] for some in marks for mark in some.elements())
+    found = [sums.keys for groups in published.billing.values() for sums in groups.values()]
+    return Counter(key for some in found for key in some.elements())
 
 
 def expected_keys(replay: Replay, month: Month) -> Counter[str]:

@@ -22,7 +22,7 @@ class Charge:
     """One row. Amounts have at most six digits after the point, so that sums are exact in decimals."""
 
     key: str
-    """Unique in the month: an export that is made anew has the same keys again, with other export times."""
+    """Unique in the month: an export that is made anew has the same keys again, under other export times."""
     usage_start: datetime
     """UTC, a full hour; the day of it is the row's day."""
     service: str
@@ -46,11 +46,6 @@ class Charge:
     def net(self) -> Decimal:
         """The cost after credits."""
         return self.cost + sum(self.credits, Decimal(0))
-
-    @property
-    def mark(self) -> str:
-        """The key and the export time: of two exports with the same rows, which one the row is from."""
-        return f"{self.key}@{int(self.export_time.timestamp())}"
 
     def record(self) -> dict[str, Any]:
         """The row as `billing_export.DETAILED` has it."""

@@ -6,6 +6,7 @@ from datetime import UTC, date, datetime, time, timedelta
 OPEN_FOR = timedelta(days=5)
 """After the end of a day."""
 QUIET_FOR = timedelta(days=14)
+"""With the invoice out, and without a change of the month."""
 INVOICE_DAY = 5
 """Of the next month: the invoice is out."""
 
@@ -18,5 +19,4 @@ def state_of(day: date, changed_at: Mapping[date, datetime], now: datetime) -> s
     next_month = (day.replace(day=1) + timedelta(days=31)).replace(day=1)
     invoiced = datetime.combine(next_month.replace(day=INVOICE_DAY), time(), UTC)
     of_the_month = [moment for one, moment in changed_at.items() if (one.year, one.month) == (day.year, day.month)]
-    is_quiet = all(moment <= now - QUIET_FOR for moment in of_the_month)
-    return "FINAL" if now >= invoiced and is_quiet else "SETTLING"
+    return "FINAL" if max(invoiced, *of_the_month, invoiced) + QUIET_FOR <= now else "SETTLING"

@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 
@@ -29,6 +30,7 @@ class Judge:
         self._model = model
         self._kept_from: date | None = None
         self._changed_at = dict[date, datetime]()
+        self._changed_before = dict[date, datetime]()
         self._last = Published(billing={}, focus={}, ledger={}, changes=[], sources=[])
 
     @property
@@ -61,7 +63,9 @@ class Judge:
             assert len(behind) <= len(before) - most, f"at {now} too few days were taken: of {len(before)}, not {sorted(behind)}"
             assert behind <= set(sorted(before)[-len(before) + most :]), f"at {now} the oldest were not first: {sorted(behind)}"
         self._check_coverage(now, published)
+        earlier = self._last
         self.whenever(now, published)
+        self._check_states(now, earlier, published)
 
     def whenever(self, now: datetime, published: Published, *, focus_may_lag: bool = False) -> None:
         """What holds at any time, also when a run has failed or died: whole days, FOCUS that agrees, a ledger that adds up.
@@ -84,11 +88,14 @@ class Judge:
         self._changed_at = {day: row.changed_at for day, row in published.ledger.items()}
 
     def unchanged(self, published: Published) -> None:
-        """A run had nothing to do, or has failed."""
-        assert published == self._last
+        """A run had nothing to do, or has failed: only time has passed."""
+        for name in ("billing", "focus", "changes", "sources"):
+            assert getattr(published, name) == getattr(self._last, name), name
+        assert _without_state(published.ledger) == _without_state(self._last.ledger)
 
     def _is_kept(self, day: date, published: Published) -> bool:
-        return day in published.ledger or (self._kept_from is not None and day >= self._kept_from)
+        row = published.ledger.get(day)
+        return (row is not None and row.is_followed) or (self._kept_from is not None and day >= self._kept_from)
 
     def _also_due(self, now: datetime) -> set[date]:
         """Days that a run takes whether they have changed or not: those that were never loaded, and may take: those that are still open."""
@@ -117,15 +124,20 @@ class Judge:
         for one in new:
             assert one.delta == one.after - one.before, one
             assert one.delta or one.is_first_load, one
-            assert one.is_first_load == (one.day not in self._last.billing), one
-            assert one.after_final == (one.day in self._changed_at and state_of(one.day, self._changed_at, now) == "FINAL"), one
+            assert one.is_first_load == (one.day not in self._last.ledger), one
+            assert one.after_final == self._was_final(one.day, now), one
         moved, difference = sum_of(new), differences(money_of(self._last.billing), money_of(published.billing))
         assert moved == difference, f"changes say {moved}, what is published has moved by {difference}"
+
+    def _was_final(self, day: date, now: datetime) -> bool:
+        earlier = self._last.ledger.get(day)
+        return earlier is not None and "FINAL" in {earlier.state, state_of(day, self._changed_at, now)}
 
     def _check_ledger(self, now: datetime, published: Published) -> None:
         assert published.billing.keys() <= published.ledger.keys(), f"the ledger lacks {published.billing.keys() - published.ledger.keys()}"
         moved = {day for day, groups in published.billing.items() if figures(groups) != figures(self._last.billing.get(day, {}))}
         new = published.ledger.keys() - self._last.ledger.keys()
+        self._changed_before = dict(self._changed_at)
         self._changed_at |= dict.fromkeys(moved | new, now)
         for day, row in published.ledger.items():
             groups, earlier = published.billing.get(day, {}), self._last.ledger.get(day)
@@ -133,19 +145,20 @@ class Judge:
             assert row.sums == net_by_currency(groups), f"{day} has {row}, and holds {groups}"
             assert row.first_loaded_at <= row.changed_at <= row.last_loaded_at <= now, f"{day} has {row}"
             assert row.changed_at == self._changed_at[day], f"{day} changed at {self._changed_at[day]}, and says {row.changed_at}"
-            marks = [int(mark.rpartition("@")[2]) for sums in groups.values() for mark in sums.marks]
-            if marks:
+            if exported_to := max((sums.exported_to for sums in groups.values()), default=0):
                 assert row.exported_to is not None, day
-                assert int(row.exported_to.timestamp()) == max(marks), f"{day} has {row}"
-            self._check_state(day, row, earlier, now)
+                assert int(row.exported_to.timestamp()) == exported_to, f"{day} has {row}"
+            if earlier:
+                assert row.version > earlier.version if row.last_loaded_at == now else row.version == earlier.version, f"{day}: {row}"
 
-    def _check_state(self, day: date, row: LedgerDay, earlier: LedgerDay | None, now: datetime) -> None:
-        """A row that this run has not written may show the state of an earlier time."""
-        if row.last_loaded_at == now:
-            assert row.state == state_of(day, self._changed_at, now), f"{day} at {now}: {row}"
-            assert earlier is None or row.version > earlier.version, f"{day}: {row}"
-        elif earlier is not None:
-            assert row.version == earlier.version, f"{day}: {row}"
+    def _check_states(self, now: datetime, last: Published, published: Published) -> None:
+        """By the rule, with what had changed before the run, or since. A day that was FINAL stays so until it changes."""
+        for day, row in published.ledger.items():
+            due = {state_of(day, self._changed_before, now), state_of(day, self._changed_at, now)}
+            earlier = last.ledger.get(day)
+            if earlier and earlier.state == "FINAL" and row.changed_at < now:
+                due = {"FINAL"}
+            assert row.state in due, f"{day} at {now} is to be {due}: {row}"
 
     def _check_watermark(self, published: Published) -> None:
         """Each row up to the watermark of the export as it is now is published, if its day is kept."""
@@ -154,9 +167,13 @@ class Judge:
             return
         for day, charges in self._model.days.items():
             if self._is_kept(day, published):
-                there = {mark for sums in published.billing.get(day, {}).values() for mark in sums.marks}
-                lost = [one.mark for one in charges if one.export_time <= newest["watermark"] and one.mark not in there]
+                there = {key for sums in published.billing.get(day, {}).values() for key in sums.keys}
+                lost = [one.key for one in charges if one.export_time <= newest["watermark"] and one.key not in there]
                 assert not lost, f"the watermark {newest['watermark']} has passed over {lost} of {day}"
+
+
+def _without_state(ledger: Mapping[date, LedgerDay]) -> dict[date, LedgerDay]:
+    return {day: replace(row, state="") for day, row in ledger.items()}
 
 
 def net_by_currency(groups: Groups) -> dict[str, Decimal]:
@@ -192,11 +209,11 @@ def differences(before: Money, after: Money) -> Money:
 
 
 def _difference(found: Groups, expected: Groups) -> dict[str, object]:
-    there = {mark: count for sums in found.values() for mark, count in sums.marks.items()}
-    wanted = {mark: count for sums in expected.values() for mark, count in sums.marks.items()}
+    there = {key: count for sums in found.values() for key, count in sums.keys.items()}
+    wanted = {key: count for sums in expected.values() for key, count in sums.keys.items()}
     return {
         "missing": sorted(wanted.keys() - there.keys()),
         "too much": sorted(there.keys() - wanted.keys()),
-        "doubled": sorted(mark for mark, count in there.items() if count > 1),
+        "doubled": sorted(key for key, count in there.items() if count > 1),
         "net": {group: sums.net for group, sums in found.items() if sums.net != expected.get(group, sums).net},
     }

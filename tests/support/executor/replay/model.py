@@ -21,8 +21,10 @@ class Sums:
     rows: int = 0
     cost: Decimal = Decimal(0)
     credits: Decimal = Decimal(0)
-    marks: Counter[str] = field(default_factory=Counter)
-    """`Charge.mark` of each row, and how often it is there."""
+    keys: Counter[str] = field(default_factory=Counter)
+    """The key of each row, and how often it is there."""
+    exported_to: int = field(default=0, compare=False)
+    """The greatest export time, in seconds since 1970. Rows that were exported again are the same rows."""
 
     @property
     def net(self) -> Decimal:
@@ -44,7 +46,8 @@ def groups_of(charges: Iterable[Charge]) -> Groups:
             rows=len(some),
             cost=sum((one.cost for one in some), Decimal(0)),
             credits=sum((amount for one in some for amount in one.credits), Decimal(0)),
-            marks=Counter(one.mark for one in some),
+            keys=Counter(one.key for one in some),
+            exported_to=max(int(one.export_time.timestamp()) for one in some),
         )
         for group, some in by_group.items()
     }

@@ -17,7 +17,7 @@ _BILLING = f"""
 SELECT
   usage_date, service_id, currency, COUNT(*) AS n,
   SUM(CAST(cost AS NUMERIC)) AS cost, SUM(CAST(credits_total AS NUMERIC)) AS credits, SUM(CAST(net_cost AS NUMERIC)) AS net_cost,
-  STRING_AGG(CONCAT(JSON_VALUE(labels, '$.{KEY}'), '@', CAST(UNIX_SECONDS(export_time) AS STRING)), ' ') AS marks
+  STRING_AGG(JSON_VALUE(labels, '$.{KEY}'), ' ') AS row_keys, IFNULL(MAX(UNIX_SECONDS(export_time)), 0) AS exported_to
 FROM billing_cost_daily
 GROUP BY usage_date, service_id, currency"""
 _FOCUS = """
@@ -40,6 +40,7 @@ class LedgerDay:
     focus_version: int | None
     state: str
     exported_to: datetime | None
+    is_followed: bool
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,7 +89,8 @@ async def read_published(tenant: Tenant) -> Published:
 async def _billing(tenant: Tenant) -> dict[date, Groups]:
     found = defaultdict[date, Groups](dict)
     for row in await _rows(tenant, _BILLING):
-        sums = Sums(rows=row["n"], cost=row["cost"], credits=row["credits"], marks=Counter(row["marks"].split()))
+        keys = Counter(row["row_keys"].split())
+        sums = Sums(rows=row["n"], cost=row["cost"], credits=row["credits"], keys=keys, exported_to=row["exported_to"])
         assert sums.net == row["net_cost"], row
         found[row["usage_date"]][row["service_id"], row["currency"]] = sums
     return dict(found)
