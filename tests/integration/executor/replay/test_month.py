@@ -12,7 +12,7 @@ from tests.support.executor.replay.month import Scale, replayed_month
 from tests.support.executor.replay.timeline import EVERY_HOUR, SOAK, Timeline
 
 
-@pytest.mark.timeout(4 * 3600 if EVERY_HOUR else 120)
+@pytest.mark.timeout(4 * 3600 if EVERY_HOUR else 900)
 async def test_what_is_published_is_the_export_as_it_is(replaying: Replaying, record_property: Callable[[str, object], None]) -> None:
     month = replayed_month(scale=SOAK if EVERY_HOUR else Scale())
     timeline = Timeline.of(month)

@@ -98,8 +98,9 @@ async def test_rows_of_one_append_that_come_one_after_the_other(replaying: Repla
     [(last, _)] = Counter(one.arrived for one in month.charges if month.start + 11 * HOUR < one.arrived <= moment).most_common(1)
     some = [one for one in month.charges if one.arrived == last]
     assert len(some) > 1
-    late = [_later(one, number) for number, one in enumerate(some)]
-    charges = tuple(sorted({*month.charges, *late} - set(some), key=lambda one: (one.arrived, one.key)))
+    split = [_later(one, number) for number, one in enumerate(some)]
+    others = [one for one in month.charges if one.arrived != last]
+    charges = tuple(sorted([*others, *split], key=lambda one: (one.arrived, one.key)))
     async with replaying(replace(month, charges=charges)) as replay:
         await replay.pass_time(month.start + 10 * HOUR)
         await replay.run_judged()

@@ -52,7 +52,7 @@ class Judge:
 
     def after_run(self, now: datetime, published: Published) -> None:
         """A run has completed at `now`: what is published is the export as it is, but for what one run cannot take."""
-        if self._kept_from is None:
+        if self._kept_from is None and published.ledger:  # a run that finds an export without rows keeps nothing yet
             self._kept_from = now.date() - timedelta(days=KEPT - 1)
         before, behind = self.behind(self._last), self.behind(published)
         wrong = {day: _difference(published.billing.get(day, {}), self._model.groups(day)) for day in sorted(behind)}
@@ -102,7 +102,8 @@ class Judge:
         return {day for day in self._days_kept(now) if day not in self._last.ledger or day >= now.date() - timedelta(days=OPEN_DAYS)}
 
     def _days_kept(self, now: datetime) -> set[date]:
-        assert self._kept_from is not None
+        if self._kept_from is None:
+            return set()
         return {self._kept_from + timedelta(days=number) for number in range((now.date() - self._kept_from).days + 1)}
 
     def _check_coverage(self, now: datetime, published: Published) -> None:
