@@ -6,13 +6,14 @@ from typing import Any, Final
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from services.executor.metering.meter import StepMeter
 from services.executor.records import Period
 from services.executor.settings import ExecutorSettings
 from services.executor.sources.gcp.bigquery import GcpBilling, checked, read_gcp
 from services.executor.sources.gcp.export_source import ExportSelection, select_exports
 from services.executor.sources.gcp.flatten import exact_sum, flatten, source_credits
 from services.executor.sources.gcp.focus_export import focus_report, measured
-from services.executor.sources.gcp.prices import GcpPrices
+from services.executor.sources.gcp.prices import GcpMeter, GcpPrices
 from services.executor.sources.source import CheckCancelled, Estimate, Export, FocusReport, ReadRequest, Source, SourceType
 
 EXPORT: Final = "export_table"
@@ -53,10 +54,10 @@ class GcpExport:
         )
 
     def read(self, staged: pa.Schema, check_cancelled: CheckCancelled) -> Iterator[pa.Table]:
-        """All rows, part by part."""
-        for part in self._selection.parts:  # a group has rows of one part: two exports have different columns
-            batches = checked(self._cloud.read(part.table, None, part.period, check_cancelled), check_cancelled)
-            for group in _groups(batches):
+        """All rows, part by part. The first is read once all have been allowed."""
+        reads = [(part, self._cloud.read(part.table, None, part.period, check_cancelled)) for part in self._selection.parts]
+        for part, batches in reads:  # a group has rows of one part: two exports have different columns
+            for group in _groups(checked(batches, check_cancelled)):
                 table = flatten(group, staged, str(part.table))
                 self._rows += group.num_rows
                 self._costs.append(float(pc.sum(table["cost"]).as_py() or 0.0))
@@ -96,9 +97,10 @@ class GcpSource:
         self._cloud.close()
 
 
-def open_gcp(plaintext: bytes, settings: ExecutorSettings) -> Source:
+def open_gcp(plaintext: bytes, settings: ExecutorSettings, meter: StepMeter) -> Source:
     """Parses the credentials. Raises StepError if they cannot be used."""
-    return GcpSource(GcpBilling(read_gcp(plaintext), settings), GcpPrices.of(settings))
+    prices = GcpPrices.of(settings)
+    return GcpSource(GcpBilling(read_gcp(plaintext), settings, GcpMeter(meter, prices)), prices)
 
 
 GCP: Final = SourceType(
