@@ -113,7 +113,8 @@ async def test_a_month_s_limit_is_used_up_by_several_runs(ledger: Ledger, provis
         assert (refused.reason, refused.retry_after) == ("MONTHLY_COST_LIMIT_REACHED", timedelta(hours=3))
         assert "1.20 of 1.00 USD, 0.20 USD over the limit" in refused.message
     usage = await ledger.usage(tenant_id)
-    assert (usage.pipelines_run_month, usage.cost_usd_month) == (3, pytest.approx(1.2))
+    assert usage.pipelines_run_month == 3
+    assert usage.cost_usd_month == pytest.approx(1.2)
 
     await provision(monthly_cost_limit_usd=2.0)
     assert isinstance((await ask(ledger, tenant_id))[1], Reservation), "a new limit holds at once"
@@ -190,7 +191,7 @@ async def test_usage_by_day_and_by_tenant_in_one_statement_each(
     await ledger.settle([replace(await hold(ledger, tenants[0]), cost=COST)])
 
     before = jobs()
-    one = await servicer.GetUsage(messages.GetUsageRequest(tenant_id=tenants[0]), None)  # type: ignore[arg-type]
+    one = await servicer.GetUsage(messages.GetUsageRequest(tenant_id=tenants[0]), None)
     assert jobs() - before == 1
     assert (one.start_date, one.end_date) == ("2031-05-01", "2031-05-05")
     assert [(day.usage_date, day.usage.runs, day.usage.bytes_billed) for day in one.days] == [
@@ -203,7 +204,7 @@ async def test_usage_by_day_and_by_tenant_in_one_statement_each(
     while True:
         before = jobs()
         request = messages.ListUsageRequest(start_date="2031-05-01", page_size=2, page_token=token)
-        pages.append(await servicer.ListUsage(request, None))  # type: ignore[arg-type]
+        pages.append(await servicer.ListUsage(request, None))
         assert jobs() - before == 1
         token = pages[-1].next_page_token
         if not token:
@@ -212,7 +213,7 @@ async def test_usage_by_day_and_by_tenant_in_one_statement_each(
     assert listed == [(tenants[0], 2), (tenants[1], 2), (tenants[2], 3)]
     assert [len(page.tenants) for page in pages] == [2, 1]
     assert {(page.total.runs, page.total.cost_usd, page.total.bytes_billed) for page in pages} == {(7, 1.75, 7 * COST.bytes_billed)}
-    none = await servicer.ListUsage(messages.ListUsageRequest(start_date="2029-01-01", end_date="2029-01-02"), None)  # type: ignore[arg-type]
+    none = await servicer.ListUsage(messages.ListUsageRequest(start_date="2029-01-01", end_date="2029-01-02"), None)
     assert (len(none.tenants), none.total.runs, none.total.cost_usd) == (0, 0, 0.0)
 
 
