@@ -4,13 +4,25 @@ import json
 import math
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, cast
 
 from services.executor.ledger.store import LedgerStore
-from services.executor.records import ClaimResult, DqResult, Period, Run, RunEnd, RunFilter, RunOutcome, RunState, RunStatus, StepLog
+from services.executor.records import (
+    ClaimResult,
+    DqResult,
+    Period,
+    Run,
+    RunCost,
+    RunEnd,
+    RunFilter,
+    RunOutcome,
+    RunState,
+    RunStatus,
+    StepLog,
+)
 from services.executor.tenant_queries import TenantQueries
 from services.platform.bigquery.append import AppendOnlyTable
 from services.platform.bigquery.client import BigQuery
@@ -92,9 +104,11 @@ class Store:
     async def finish_run(self, tenant_id: str, run: str, outcome: RunOutcome, *, at: datetime) -> RunStatus | None:
         """Ends a RUNNING run and returns its status afterwards: that of `outcome`, or the one it had ended with before; None if there is no
         such run. After a lost reply the first try may have ended it, so the status is read back, never assumed. Unless it is COMPLETED, the
-        run publishes nothing from then on. Raises bigquery.NotFound if the tenant has no dataset.
+        run publishes nothing from then on. Its cost, if `outcome` has one, is also added to a row that was FAILED or CANCELLED without.
+        Raises bigquery.NotFound if the tenant has no dataset.
         """
-        ending = {"pipeline_logging_id": run, "completed_at": at}
+        cost = asdict(outcome.cost) if outcome.cost else dict.fromkeys(field.name for field in fields(RunCost))
+        ending = {"pipeline_logging_id": run, "completed_at": at, **cost}
         if outcome.status is RunStatus.COMPLETED:
             params = ending | {"rows_processed": outcome.rows_processed}
             if (await self._tenants.run(self._sql["complete_run"], params, tenant_id)).affected:
