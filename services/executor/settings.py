@@ -28,8 +28,8 @@ class ExecutorSettings(ServiceSettings):
     """BigQuery's on-demand price, for the cost estimate of dry runs; 0 where queries run in reserved slots."""
     storage_read_usd_per_tib: float = Field(default=1.1, ge=0)
     """The Storage Read API's price, for the same."""
-    watch_poll_seconds: float = Field(default=2.0, gt=0)
-    """How often a watched run is read."""
+    watch_poll_seconds: float = Field(default=10.0, gt=0)
+    """The first wait between reads of a watched run that no executor leads; it doubles, up to twelve times as much."""
     watch_silence_seconds: float = Field(default=15.0, gt=0)
     """Seconds without an event after which a watcher gets a keep-alive; the gateway closes streams after a minute of silence."""
     max_concurrent_runs: int = Field(default=8, ge=1)
