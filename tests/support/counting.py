@@ -12,10 +12,10 @@ def jobs(statement: str | None = None) -> float:
 
 
 def references() -> Counter[str]:
-    """Tables in statements so far, by table: what BigQuery charges a minimum for. Streamed rows are free of it."""
+    """Tables in statements so far, by table: what BigQuery charges a minimum for. Loads and streamed rows are free of it."""
     samples = [sample for metric in BIGQUERY_STATEMENTS.collect() for sample in metric.samples if sample.name.endswith("_total")]
     found = Counter[str]()
     for sample in samples:
-        if sample.labels["kind"] != "stream":
+        if sample.labels["kind"] in {"dml", "read"}:
             found[sample.labels["table"]] += int(sample.value)
     return found
