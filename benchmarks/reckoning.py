@@ -1,7 +1,7 @@
 """From counted statements to dollars a day, or for a thousand runs. Pure."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from services.platform.bigquery.prices import MIN_BYTES, TIB
@@ -103,11 +103,11 @@ def _day(found: Measured, reads: int) -> float:
     return reads * DAY / found.watched_seconds
 
 
-def section(after: Sequence[Cost], before: Mapping[str, float], *, before_at: str, after_at: str) -> str:
+def section(after: Sequence[Cost], before: Sequence[float], *, before_at: str, after_at: str) -> str:
     """The table as a part of the report, between its marks. `before`: references by line."""
     lines = [
-        f"| {cost.name} | {_cells(Cost(name=cost.name, references=before[cost.name]) if cost.name in before else None)} | {_cells(cost)} |"
-        for cost in after
+        f"| {cost.name} | {_cells(Cost(name=cost.name, references=earlier))} | {_cells(cost)} |"
+        for cost, earlier in zip(after, before, strict=True)
     ]
     return "\n".join(
         [
@@ -126,8 +126,8 @@ def section(after: Sequence[Cost], before: Mapping[str, float], *, before_at: st
     )
 
 
-def _cells(cost: Cost | None) -> str:
-    return f"{cost.references:,.0f} | {cost.usd:.3f}" if cost else "| "
+def _cells(cost: Cost) -> str:
+    return f"{cost.references:,.0f} | {cost.usd:.3f}"
 
 
 def with_section(report: str, new: str) -> str:

@@ -48,7 +48,7 @@ def test_google_s_minimum() -> None:
 
 
 def test_the_section_is_replaced_and_the_rest_of_the_report_kept() -> None:
-    old, new = f"{BEGIN}\nold\n{END}", section(costs(FOUND), {}, before_at="a", after_at="b")
+    old, new = f"{BEGIN}\nold\n{END}", section(costs(FOUND), (1, 2, 3, 4, 5, 6), before_at="a", after_at="b")
     report = f"# What it costs\n\n{old}\n\nAgain.\n"
     assert with_section(report, new) == f"# What it costs\n\n{new}\n\nAgain.\n"
     assert (section_of(report), section_of("nothing"), section_of(with_section("# Empty", new))) == (old, None, new)
