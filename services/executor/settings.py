@@ -32,8 +32,8 @@ class ExecutorSettings(ServiceSettings):
     """The most bytes that a run may read of the tenant's data, unless its template says otherwise; 0: no cap."""
     run_max_cost_usd: float = Field(default=10.0, ge=0)
     """The most that a run may cost in US dollars, by our estimate, unless its template says otherwise; 0: no cap."""
-    watch_poll_seconds: float = Field(default=2.0, gt=0)
-    """How often a watched run is read."""
+    watch_poll_seconds: float = Field(default=10.0, gt=0)
+    """The first wait between reads of a watched run that no executor leads; it doubles, up to twelve times as much."""
     watch_silence_seconds: float = Field(default=15.0, gt=0)
     """Seconds without an event after which a watcher gets a keep-alive; the gateway closes streams after a minute of silence."""
     max_concurrent_runs: int = Field(default=8, ge=1)

@@ -1,9 +1,9 @@
 """The interface of step types: what a step gets, what it returns, and how it is parsed."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol, cast, runtime_checkable
 
 from services.executor.keyed_locks import KeyedLocks
 from services.executor.metering.meter import StepMeter
@@ -85,6 +85,13 @@ class StepContext:
         days = self.period.not_over(self.run.started_at) if self.period else []
         return {"days_not_over": [day.isoformat() for day in days]} if days else {}
 
+    @property
+    def reads_parts_of_days(self) -> bool:
+        """True if only the newer rows of some day were read, or a day of a run for changed days is not over."""
+        reads = cast("Sequence[Mapping[str, object]]", self.outputs.get("day_reads", ()))
+        is_followed = any(read["is_followed"] for read in reads)
+        return any(read["since"] for read in reads) or (is_followed and bool(self.days_not_over))
+
     async def query(self, block: Block, own: Mapping[str, object] | None = None) -> QueryResult:
         """Runs a block of the template in the tenant's dataset, on the run's staging tables; cancelling the step cancels the job.
 
@@ -101,10 +108,11 @@ class StepContext:
                 raise
             raise self.meter.refused(needed) from error
 
-    async def dry_run(self, block: Block, own: Mapping[str, object] | None = None) -> int:
-        """Estimated bytes that the query would read; nothing is run. Raises as BigQuery.query does."""
+    async def dry_run(self, block: Block, own: Mapping[str, object] | None = None) -> "StepDryRun":
+        """Estimates the query; nothing is run. Raises as BigQuery.query does."""
         dataset = self.tools.bq.tenant(self.run.tenant_id)
-        return await self.tools.bq.dry_run(bind(block, self.staging), self._params(block, own or {}), dataset=dataset)
+        size = await self.tools.bq.dry_run(bind(block, self.staging), self._params(block, own or {}), dataset=dataset)
+        return StepDryRun(bytes_read=size, references=block.references)
 
     def _params(self, block: Block, own: Mapping[str, object]) -> dict[str, object]:
         run = {
@@ -142,8 +150,10 @@ class StepDryRun:
 
     bytes_read: int
     """The estimate, without what earlier steps would stage."""
+    references: int = 0
+    """For a query of ours: the tables that it names, each once a statement."""
     cost_usd: float | None = None
-    """At the prices of what it reads; None: it is a query of ours, at BigQuery's price."""
+    """At the prices of what it reads, paid by the tenant; None: it is a query of ours, at BigQuery's price."""
     staging: tuple[StagingTable, ...] = ()
     """Created empty, so that the SQL of later steps can be analyzed; dropped afterwards."""
     staged_bytes: int = 0
