@@ -1,9 +1,9 @@
 """The interface of step types: what a step gets, what it returns, and how it is parsed."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol, cast, runtime_checkable
 
 from services.executor.keyed_locks import KeyedLocks
 from services.executor.notify.notification import Notification
@@ -25,8 +25,8 @@ RUN_VALUES = {"tenant_id": "STRING", "pipeline_id": "STRING", "pipeline_logging_
 """Parameters that every SQL block may declare, besides the template's parameters and the outputs of earlier steps."""
 
 
-PERIOD_VALUES = {"first_day": "DATE", "last_day": "DATE"}
-"""And these, in a template that runs for days (see `period`)."""
+PERIOD_VALUES = {"first_day": "DATE", "last_day": "DATE", "run_days": "ARRAY<DATE>"}
+"""And these, in a template that runs for days (see `period`). @run_days are all days of the run, between which there may be others."""
 
 
 class Notifications(Protocol):
@@ -64,7 +64,7 @@ class StepContext:
     timeout_seconds: int
     parameters: Mapping[str, Value]
     period: Period | None
-    """The days that the run covers; None if its template does not run for days."""
+    """The days that the run covers; None if its template does not run for days, and before a run for changed days has found them."""
     outputs: Mapping[str, object]
     """Outputs, by name, of the earlier steps that it needs."""
     staging: tuple[StagingTable, ...]
@@ -78,6 +78,13 @@ class StepContext:
         """For a step's metadata: the run's days that were not over when it began, so that their data is incomplete. Empty: none."""
         days = self.period.not_over(self.run.started_at) if self.period else []
         return {"days_not_over": [day.isoformat() for day in days]} if days else {}
+
+    @property
+    def reads_parts_of_days(self) -> bool:
+        """True if only the newer rows of some day were read, or a day of a run for changed days is not over."""
+        reads = cast("Sequence[Mapping[str, object]]", self.outputs.get("day_reads", ()))
+        is_followed = any(read["is_followed"] for read in reads)
+        return any(read["since"] for read in reads) or (is_followed and bool(self.days_not_over))
 
     async def query(self, block: Block, own: Mapping[str, object] | None = None) -> QueryResult:
         """Runs a block of the template in the tenant's dataset, on the run's staging tables; cancelling the step cancels the job.
@@ -118,6 +125,10 @@ class StepResult:
     """Staging tables that it has filled; dropped when the run ends."""
     metadata: Mapping[str, Any] = field(default_factory=dict)
     """For the step's log line; JSON values, no secrets."""
+    period: Period | None = None
+    """The days of a run for changed days, from the step that finds them; None: another step, or another run."""
+    is_unchanged: bool = False
+    """There is nothing to do: the steps that need this one are skipped, and the run completes."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -136,6 +147,9 @@ class StepDryRun:
     """Estimated bytes that would be staged in them."""
     metadata: Mapping[str, Any] = field(default_factory=dict)
     """JSON values, no secrets."""
+    period: Period | None = None
+    is_unchanged: bool = False
+    """As in StepResult."""
 
 
 @runtime_checkable
