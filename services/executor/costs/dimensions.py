@@ -19,7 +19,7 @@ _FILTER = re.compile(rf'(tag:{_QUOTED}|[^="]*)=(.*)', re.DOTALL)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Column:
+class FocusColumn:
     """A column of `focus_cost_daily`."""
 
     name: str
@@ -27,14 +27,14 @@ class Column:
 
 
 COLUMNS: Final = {
-    "provider": Column(name="ProviderName", nullable=False),
-    "service": Column(name="ServiceName", nullable=False),
-    "category": Column(name="ServiceCategory", nullable=False),
-    "account": Column(name="SubAccountId", nullable=True),
-    "billing_account": Column(name="BillingAccountId", nullable=False),
-    "region": Column(name="RegionId", nullable=True),
-    "charge_category": Column(name="ChargeCategory", nullable=False),
-    "pricing_category": Column(name="PricingCategory", nullable=True),
+    "provider": FocusColumn(name="ProviderName", nullable=False),
+    "service": FocusColumn(name="ServiceName", nullable=False),
+    "category": FocusColumn(name="ServiceCategory", nullable=False),
+    "account": FocusColumn(name="SubAccountId", nullable=True),
+    "billing_account": FocusColumn(name="BillingAccountId", nullable=False),
+    "region": FocusColumn(name="RegionId", nullable=True),
+    "charge_category": FocusColumn(name="ChargeCategory", nullable=False),
+    "pricing_category": FocusColumn(name="PricingCategory", nullable=True),
 }
 """Dimension to column."""
 ACCEPTED: Final = f"{', '.join(COLUMNS)}, {TAG}KEY"
@@ -44,7 +44,7 @@ ACCEPTED: Final = f"{', '.join(COLUMNS)}, {TAG}KEY"
 class Dimension:
     """One dimension, as its name was checked."""
 
-    column: Column | None
+    column: FocusColumn | None
     """None: a tag."""
     key: str = ""
     """The tag's key."""

@@ -1,5 +1,5 @@
-"""Rows of `focus_cost_daily` as any provider may have them, questions about them, and what the answers have to be: reckoned here apart, row by
-row, with Python's decimals.
+"""Rows of `focus_cost_daily` as any provider may have them, questions about them, and what the answers have to be: reckoned here apart, row
+by row, with Python's decimals.
 """
 
 import json
@@ -25,7 +25,7 @@ COLUMNS = {
 METRICS = {"billed": "BilledCost", "effective": "EffectiveCost", "contracted": "ContractedCost", "list": "ListCost"}
 CHOICES: dict[str, list[str | None]] = {
     "ProviderName": ["Google Cloud", "Amazon Web Services"],
-    "ServiceName": ["Compute Engine", "Cloud Storage", "BigQuery", "Amazon EC2", "a=b, \"c\"", "Ünïcode ☂"],
+    "ServiceName": ["Compute Engine", "Cloud Storage", "BigQuery", "Amazon EC2", 'a=b, "c"', "Ünïcode ☂"],
     "ServiceCategory": ["Compute", "Storage", "Analytics"],
     "SubAccountId": ["acme-prod", "acme-dev", None],
     "BillingAccountId": ["000000-AAAAAA", "000000-BBBBBB"],
@@ -33,7 +33,12 @@ CHOICES: dict[str, list[str | None]] = {
     "ChargeCategory": ["Usage", "Usage", "Purchase", "Credit"],
     "PricingCategory": ["Standard", "Committed", None],
 }
-TAGS: dict[str, list[str | None]] = {"team": ["core", "web", ""], "env": ["prod", None], "project/cost center": ["42"], 'a,"b"=c': ["x", "y"]}
+TAGS: dict[str, list[str | None]] = {
+    "team": ["core", "web", ""],
+    "env": ["prod", None],
+    "project/cost center": ["42"],
+    'a,"b"=c': ["x", "y"],
+}
 
 
 def tag_name(key: str, *, quoted: bool) -> str:
@@ -50,7 +55,9 @@ def cost_rows(random: Random, count: int) -> list[dict[str, Any]]:
         for column in METRICS.values():
             row[column] = f"{Decimal(random.randrange(-(10**10), 10**12)) / 10**9 if random.random() < 0.7 else random.choice((1, 2))}"
         tags = {key: random.choice(values) for key, values in TAGS.items() if random.random() < 0.6}
-        rows.append(row | _rest(day) | {"BillingCurrency": random.choice(("USD", "EUR", "JPY")), "Tags": json.dumps(tags) if tags else None})
+        rows.append(
+            row | _rest(day) | {"BillingCurrency": random.choice(("USD", "EUR", "JPY")), "Tags": json.dumps(tags) if tags else None}
+        )
     return rows
 
 

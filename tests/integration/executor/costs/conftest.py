@@ -3,7 +3,7 @@
 import json
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from random import Random
 from typing import Any
 
@@ -18,13 +18,24 @@ from services.platform.bigquery.client import BigQuery
 from services.platform.bigquery.ddl import load_tables
 from services.platform.bigquery.sql import make_block
 from services.platform.settings import REPOSITORY, ServiceSettings
-from tests.support.executor.cost_rows import DAYS, FIRST, cost_rows
-from tests.support.set_clock import SetClock
+from tests.support.executor.cost_rows import FIRST, cost_rows
 
 DDL = load_tables(REPOSITORY / "configs" / "bigquery" / "tenant")
 ROWS = cost_rows(Random(15), 1_500)
 NOW = datetime(2025, 11, 28, 6, tzinfo=UTC)
 HOLE = FIRST + timedelta(days=30)
+
+
+class Ticking:
+    """A clock that begins at NOW, and at which two moments are never the same."""
+
+    def __init__(self) -> None:
+        self._ticks = 0
+
+    def now(self) -> datetime:
+        self._ticks += 1
+        return NOW + timedelta(milliseconds=self._ticks)
+
 
 type Run = Callable[..., Awaitable[list[dict[str, Any]]]]
 
@@ -82,9 +93,7 @@ def make_servicer(bq: BigQuery, service_settings: ServiceSettings) -> MakeServic
 
     def make(**settings: object) -> CostServicer:
         mine = ExecutorSettings(**{**service_settings.model_dump(), "costs_known_seconds": 0, **settings})
-        clock = SetClock()
-        clock.time = NOW
-        return cost_servicer(mine, bq, clock)
+        return cost_servicer(mine, bq, Ticking())
 
     return make
 
@@ -97,5 +106,3 @@ def servicer(make_servicer: MakeServicer) -> CostServicer:
 @pytest.fixture(autouse=True)
 def caller() -> None:
     set_caller(Caller(tenant_id="acme_corp", user_id="alice"))
-
-

@@ -9,8 +9,7 @@ from convergence.executor.v1 import cost_pb2
 from convergence.executor.v1 import cost_service_pb2 as messages
 
 from services.executor.servicers.cost import CostServicer
-from tests.integration.executor.costs.conftest import HOLE, ROWS, MakeServicer, Run
-from tests.support.counting import jobs
+from tests.integration.executor.costs.conftest import ROWS, MakeServicer
 from tests.support.executor.cost_rows import Asked, Expected, expected, questions, tag_name
 
 NOBODY: Any = None
