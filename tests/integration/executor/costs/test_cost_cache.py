@@ -97,7 +97,7 @@ async def test_a_tenant_without_tables_has_no_costs_and_one_without_a_ledger_unk
 ) -> None:
     before = jobs("costs") + jobs("invoice_sums")
     for unknown in (tenant_id, tenant.tenant_id):
-        asked = {"tenant_id": unknown, "start_date": "2025-11-17", "end_date": "2025-11-18"}
+        asked: dict[str, Any] = {"tenant_id": unknown, "start_date": "2025-11-17", "end_date": "2025-11-18"}
         costs = await servicer.GetCosts(messages.GetCostsRequest(**asked), NO_CONTEXT)
         assert (list(costs.costs), costs.days.unknown, costs.days.HasField("as_of")) == ([], 2, False)
         assert not (await servicer.ListCostDays(messages.ListCostDaysRequest(**asked), NO_CONTEXT)).days

@@ -20,7 +20,7 @@ SERVICES = ("BigQuery", "Compute Engine", "", None)
 
 async def test_days_have_their_state_and_holes_are_named(servicer: CostServicer, costs_tenant: str) -> None:
     """The ledger begins on 1 September, lacks HOLE, and ends on 27 November; it is the 28th."""
-    asked = {"tenant_id": costs_tenant, "start_date": "2025-08-30", "end_date": "2025-12-02"}
+    asked: dict[str, Any] = {"tenant_id": costs_tenant, "start_date": "2025-08-30", "end_date": "2025-12-02"}
     listed = await servicer.ListCostDays(messages.ListCostDaysRequest(**asked), NO_CONTEXT)
 
     assert [day.date for day in listed.days][:2] == ["2025-09-01", "2025-09-02"]
