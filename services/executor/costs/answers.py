@@ -10,7 +10,7 @@ from weakref import WeakValueDictionary
 from services.executor.costs.answer import Answer, to_answer, weight
 from services.executor.costs.cache import AnswerCache, Kept, Seen
 from services.executor.costs.compose import compose_question
-from services.executor.costs.coverage import Coverage, LedgerDay, coverage, versions
+from services.executor.costs.coverage import Coverage, KnownDay, coverage, versions
 from services.executor.costs.invoices import EnteredAmount, InvoiceQuestion, InvoiceSums
 from services.executor.costs.looks import DAYS, FOCUS, INVOICES, Look, Looks
 from services.executor.costs.question import Question
@@ -27,7 +27,7 @@ MOST_TABLES, TABLE_BYTES, TABLE_SECONDS = 1_000, 32 * 2**20, 3600.0
 BYTES_A_DAY, BYTES_A_ROW = 300, 1_000
 """About how much memory a day of a ledger, and an invoice, takes."""
 
-type Ledger = tuple[LedgerDay, ...]
+type Ledger = tuple[KnownDay, ...]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -6,7 +6,7 @@ from typing import Any
 
 from services.executor.costs.changes import ChangeFilter
 from services.executor.costs.compose import MOST_ROWS, ComposedQuestion
-from services.executor.costs.coverage import LedgerDay
+from services.executor.costs.coverage import KnownDay
 from services.executor.costs.invoices import EnteredAmount, InvoiceQuestion, InvoiceSums, to_sums
 from services.executor.costs.looks import INVOICES
 from services.executor.records import Period
@@ -45,9 +45,9 @@ class CostStore:
         """All entered amounts that count."""
         return tuple(EnteredAmount.from_row(row) for row in await self._rows(self._sql["invoice_amounts"], {}, tenant_id))
 
-    async def ledger(self, tenant_id: str) -> tuple[LedgerDay, ...]:
+    async def ledger(self, tenant_id: str) -> tuple[KnownDay, ...]:
         """The whole ledger of days."""
-        return tuple(LedgerDay.from_row(row) for row in await self._rows(self._sql["ledger_days"], {}, tenant_id))
+        return tuple(KnownDay.from_row(row) for row in await self._rows(self._sql["ledger_days"], {}, tenant_id))
 
     async def cost_days(self, tenant_id: str, period: Period, source: str | None) -> list[dict[str, Any]]:
         """The ledger's rows of a period, by day and source."""

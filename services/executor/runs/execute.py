@@ -42,6 +42,10 @@ class RunProgress:
     is_final: bool = False
     """A step failed with an error that another attempt would get, too."""
 
+    def has_nothing_for(self, step: TemplateStep) -> bool:
+        """True for a work step that needs one which has found nothing to do."""
+        return step.is_work and any(self.results[need].is_unchanged for need in step.ancestors if need in self.results)
+
     def seen_by(self, step: TemplateStep, steps: tuple[TemplateStep, ...]) -> RunOutcome:
         """The outcome that a step sees: for final steps the run's outcome so far, for work steps RUNNING."""
         if step.is_work:
@@ -50,13 +54,14 @@ class RunProgress:
 
     def outcome(self, steps: tuple[TemplateStep, ...]) -> RunOutcome:
         """The first failure in the template's order, work steps before final ones; without a failure, the row count reported by the last
-        step.
+        step of the template itself, or, if none reports one, of those that it includes.
         """
         for step in sorted(steps, key=lambda one: not one.is_work):
             if step.id in self.failures:
                 why = f"Step {step.id}: {self.failures[step.id]}"
                 return RunOutcome(status=RunStatus.FAILED, error_message=why, is_final=self.is_final)
-        results = (self.results[step.id] for step in reversed(steps) if step.id in self.results)
+        own_last = sorted(steps, key=lambda one: (one.is_included, -one.index))
+        results = (self.results[step.id] for step in own_last if step.id in self.results)
         rows = next((result.rows_processed for result in results if result.rows_processed is not None), None)
         return RunOutcome(status=RunStatus.COMPLETED, rows_processed=rows)
 
@@ -95,7 +100,8 @@ async def _run(
         if awaited := [tasks[need] for need in step.needs if need in tasks]:
             await asyncio.wait(awaited)
         ended = before | {need: progress.ended[need] for need in step.needs if need in progress.ended}
-        if should_run(needs=step.needs, when=step.when, ended=ended, stopped=stopped):
+        is_due = should_run(needs=step.needs, when=step.when, ended=ended, stopped=stopped)
+        if is_due and not progress.has_nothing_for(step):
             await _perform(prepared, step, progress, tools)
         else:
             progress.ended[step.id] = StepStatus.SKIPPED
@@ -183,7 +189,7 @@ def context_of(
         step_id=step.id,
         timeout_seconds=step.timeout_seconds,
         parameters=prepared.values,
-        period=prepared.period,
+        period=prepared.period or next((result.period for result in known if result.period), None),
         outputs={name: value for result in known for name, value in result.outputs.items()},
         staging=tuple(table for result in known for table in result.staging),
         outcome=outcome,

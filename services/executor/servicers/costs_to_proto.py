@@ -7,7 +7,7 @@ from typing import Any
 from convergence.executor.v1 import cost_pb2
 
 from services.executor.costs.answer import CostRow, decimal_text
-from services.executor.costs.coverage import Coverage, DayState, SourceCoverage
+from services.executor.costs.coverage import CountedAs, Coverage, SourceCoverage
 from services.executor.costs.invoices import ComparedInvoice, EnteredAmount
 from services.executor.costs.question import Question
 from services.platform.timestamps import to_timestamp
@@ -34,10 +34,10 @@ def to_totals(totals: Mapping[str, Decimal]) -> list[cost_pb2.CurrencyAmount]:
 def to_summary(covered: Coverage) -> cost_pb2.CostDaysSummary:
     """How settled the days of a range are."""
     return cost_pb2.CostDaysSummary(
-        open=covered.states[DayState.OPEN],
-        settling=covered.states[DayState.SETTLING],
-        final=covered.states[DayState.FINAL],
-        unknown=covered.states[DayState.UNKNOWN],
+        open=covered.states[CountedAs.OPEN],
+        settling=covered.states[CountedAs.SETTLING],
+        final=covered.states[CountedAs.FINAL],
+        unknown=covered.states[CountedAs.UNKNOWN],
         holes=[day.isoformat() for day in covered.holes],
         behind=covered.behind,
         as_of=to_timestamp(covered.as_of),
@@ -49,9 +49,9 @@ def to_source(source: SourceCoverage) -> cost_pb2.CostSource:
     return cost_pb2.CostSource(
         source=source.source,
         first_day=source.first_day.isoformat(),
-        open=source.states[DayState.OPEN],
-        settling=source.states[DayState.SETTLING],
-        final=source.states[DayState.FINAL],
+        open=source.states[CountedAs.OPEN],
+        settling=source.states[CountedAs.SETTLING],
+        final=source.states[CountedAs.FINAL],
         holes=[day.isoformat() for day in source.holes],
     )
 

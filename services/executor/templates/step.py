@@ -25,8 +25,8 @@ RUN_VALUES = {"tenant_id": "STRING", "pipeline_id": "STRING", "pipeline_logging_
 """Parameters that every SQL block may declare, besides the template's parameters and the outputs of earlier steps."""
 
 
-PERIOD_VALUES = {"first_day": "DATE", "last_day": "DATE"}
-"""And these, in a template that runs for days (see `period`)."""
+PERIOD_VALUES = {"first_day": "DATE", "last_day": "DATE", "run_days": "ARRAY<DATE>"}
+"""And these, in a template that runs for days (see `period`). @run_days are all days of the run, between which there may be others."""
 
 
 class Notifications(Protocol):
@@ -64,7 +64,7 @@ class StepContext:
     timeout_seconds: int
     parameters: Mapping[str, Value]
     period: Period | None
-    """The days that the run covers; None if its template does not run for days."""
+    """The days that the run covers; None if its template does not run for days, and before a run for changed days has found them."""
     outputs: Mapping[str, object]
     """Outputs, by name, of the earlier steps that it needs."""
     staging: tuple[StagingTable, ...]
@@ -117,6 +117,10 @@ class StepResult:
     """Staging tables that it has filled; dropped when the run ends."""
     metadata: Mapping[str, Any] = field(default_factory=dict)
     """For the step's log line; JSON values, no secrets."""
+    period: Period | None = None
+    """The days of a run for changed days, from the step that finds them; None: another step, or another run."""
+    is_unchanged: bool = False
+    """There is nothing to do: the steps that need this one are skipped, and the run completes."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -133,6 +137,9 @@ class StepDryRun:
     """Estimated bytes that would be staged in them."""
     metadata: Mapping[str, Any] = field(default_factory=dict)
     """JSON values, no secrets."""
+    period: Period | None = None
+    is_unchanged: bool = False
+    """As in StepResult."""
 
 
 @runtime_checkable

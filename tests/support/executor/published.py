@@ -37,8 +37,8 @@ GROUP BY c.service, c.currency;
 DELETE FROM x_meta_cost_days WHERE source = 'gcp' AND usage_date = @day;
 INSERT INTO x_meta_cost_days (source, usage_date, row_count, sums, version, focus_version, state, state_rule, last_loaded_at, changed_at)
 SELECT
-  'gcp', @day, ARRAY_LENGTH(@charges), [STRUCT('USD' AS currency, NUMERIC '1' AS net_cost)], @version, @version, @state, 'as said', @at,
-  @at;
+  'gcp', @day, ARRAY_LENGTH(@charges), [STRUCT('USD' AS currency, NUMERIC '1' AS net_cost, NUMERIC '1' AS size)], @version, @version,
+  @state, 'as said', @at, @at;
 COMMIT TRANSACTION;
 SELECT TRUE AS done
 """

@@ -2,10 +2,9 @@
 
 import json
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime, timedelta
 from random import Random
-from typing import Any
 
 import pytest
 from google.cloud import bigquery
@@ -37,9 +36,6 @@ class Ticking:
         return NOW + timedelta(milliseconds=self._ticks)
 
 
-type Run = Callable[..., Awaitable[list[dict[str, Any]]]]
-
-
 @pytest.fixture(scope="module")
 async def costs_tenant(bq: BigQuery) -> AsyncIterator[str]:
     """A dataset of its own: focus_cost_daily with ROWS, and the ledger of its days but for HOLE."""
@@ -59,29 +55,15 @@ async def costs_tenant(bq: BigQuery) -> AsyncIterator[str]:
     ledger = """
 INSERT INTO x_meta_cost_days (source, usage_date, row_count, sums, version, focus_version, state, state_rule, last_loaded_at)
 SELECT
-  'gcp', day, 10, [STRUCT('USD' AS currency, NUMERIC '1.5' AS net_cost)], 2, IF(EXTRACT(DAY FROM day) = 3, 1, 2),
+  'gcp', day, 10, [STRUCT('USD' AS currency, NUMERIC '1.5' AS net_cost, NUMERIC '2' AS size)], 2, IF(EXTRACT(DAY FROM day) = 3, 1, 2),
   CASE WHEN day < '2025-10-01' THEN 'FINAL' WHEN day < '2025-11-24' THEN 'SETTLING' ELSE 'OPEN' END, 'by the calendar',
   TIMESTAMP_ADD(TIMESTAMP(day), INTERVAL 30 HOUR)
 FROM UNNEST(GENERATE_DATE_ARRAY(@first_day, @last_day)) AS day
 WHERE day != @hole"""
     params: dict[str, object] = {"first_day": FIRST, "last_day": NOW.date() - timedelta(days=1), "hole": HOLE}
-    columns = ", ".join(f"{name}" for name in DDL["x_meta_cost_days"].columns)
-    assert "sums" in columns
-    block = make_block("seed", ledger, dict.fromkeys(params, "DATE"))
-    await bq.query(block, params, dataset=dataset)
+    await bq.query(make_block("seed", ledger, dict.fromkeys(params, "DATE")), params, dataset=dataset)
     yield tenant_id
     await bq.call("drop", lambda _: bq.client.delete_dataset(dataset, delete_contents=True, not_found_ok=True))
-
-
-@pytest.fixture
-def run(bq: BigQuery, costs_tenant: str) -> Run:
-    """Runs SQL in the tenant's dataset, without our own code."""
-
-    async def query(sql: str) -> list[dict[str, Any]]:
-        config = bigquery.QueryJobConfig(default_dataset=bq.tenant(costs_tenant))
-        return await bq.call("test", lambda _: [dict(row) for row in bq.client.query_and_wait(sql, job_config=config)])
-
-    return query
 
 
 type MakeServicer = Callable[..., CostServicer]

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pytest
 
 from services.executor.errors import StepError
-from services.executor.records import RunStatus
+from services.executor.records import Period, RunStatus
 from services.executor.runs.dry_run import DryRunner
 from services.executor.runs.execute import execute
 from services.executor.settings import ExecutorSettings
@@ -71,6 +71,10 @@ class MonthExport:
     bucket: Bucket
     month: str
     costs: list[float] = field(default_factory=list)
+
+    @property
+    def period(self) -> Period | None:
+        return None
 
     @property
     def origin(self) -> Mapping[str, Any]:

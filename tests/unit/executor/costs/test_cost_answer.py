@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from services.executor.costs.answer import decimal_text, to_answer
 from services.executor.costs.cache import AnswerCache, Seen
-from services.executor.costs.coverage import Coverage, DayState, LedgerDay, coverage, versions
+from services.executor.costs.coverage import CountedAs, Coverage, KnownDay, coverage, versions
 from services.executor.costs.dimensions import read_group_by
 from services.executor.costs.invoices import EnteredAmount, InvoiceSums, compare, month_end, read_invoice_question
 from services.executor.costs.pages import cut
@@ -81,8 +81,8 @@ def test_a_token_that_is_not_ours_is_refused(token: str) -> None:
         cut([1, 2], size=1, token=token, about="")
 
 
-def ledger_day(day: date, state: DayState = DayState.OPEN, source: str = "gcp", version: int = 1, focus_version: int = 1) -> LedgerDay:
-    return LedgerDay(source=source, day=day, version=version, focus_version=focus_version, state=state, last_loaded_at=NOON)
+def ledger_day(day: date, state: CountedAs = CountedAs.OPEN, source: str = "gcp", version: int = 1, focus_version: int = 1) -> KnownDay:
+    return KnownDay(source=source, day=day, version=version, focus_version=focus_version, state=state, last_loaded_at=NOON)
 
 
 def days(first: int, last: int) -> Period:
@@ -91,27 +91,27 @@ def days(first: int, last: int) -> Period:
 
 def test_a_day_counts_once_with_its_least_settled_source() -> None:
     known = [
-        ledger_day(DAY.replace(day=3), DayState.FINAL),
-        ledger_day(DAY.replace(day=3), DayState.SETTLING, source="aws"),
-        ledger_day(DAY.replace(day=4), DayState.FINAL),
-        ledger_day(DAY.replace(day=4), DayState.OPEN, source="aws", version=2),
-        ledger_day(DAY.replace(day=6), DayState.FINAL),
+        ledger_day(DAY.replace(day=3), CountedAs.FINAL),
+        ledger_day(DAY.replace(day=3), CountedAs.SETTLING, source="aws"),
+        ledger_day(DAY.replace(day=4), CountedAs.FINAL),
+        ledger_day(DAY.replace(day=4), CountedAs.OPEN, source="aws", version=2),
+        ledger_day(DAY.replace(day=6), CountedAs.FINAL),
     ]
     found = coverage(known, days(1, 8), today=DAY.replace(day=7))
     # 1, 2: before all; 3: settling; 4: open; 5: a hole of both; 6: a hole of aws; 7, 8: not over.
-    assert found.states == {DayState.OPEN: 3, DayState.SETTLING: 1, DayState.FINAL: 0, DayState.UNKNOWN: 2}
+    assert found.states == {CountedAs.OPEN: 3, CountedAs.SETTLING: 1, CountedAs.FINAL: 0, CountedAs.UNKNOWN: 2}
     assert found.holes == (DAY.replace(day=5), DAY.replace(day=6))
     assert (found.behind, found.as_of) == (1, NOON)
     aws, gcp = found.sources
     assert (gcp.holes, aws.holes) == ((DAY.replace(day=5),), (DAY.replace(day=5), DAY.replace(day=6)))
-    assert (gcp.states[DayState.FINAL], aws.first_day) == (3, DAY.replace(day=3))
+    assert (gcp.states[CountedAs.FINAL], aws.first_day) == (3, DAY.replace(day=3))
 
 
 ledgers = st.lists(
     st.builds(
         ledger_day,
         day=st.integers(0, 40).map(lambda offset: DAY + timedelta(days=offset)),
-        state=st.sampled_from(DayState),
+        state=st.sampled_from(CountedAs),
         source=st.sampled_from(("gcp", "aws")),
     ),
     unique_by=lambda one: (one.source, one.day),
@@ -119,7 +119,7 @@ ledgers = st.lists(
 
 
 @given(ledgers, st.integers(-5, 45), st.integers(0, 50), st.integers(-5, 60))
-def test_each_day_of_the_range_is_counted_exactly_once(known: list[LedgerDay], first: int, length: int, today: int) -> None:
+def test_each_day_of_the_range_is_counted_exactly_once(known: list[KnownDay], first: int, length: int, today: int) -> None:
     period = Period(first=DAY + timedelta(days=first), last=DAY + timedelta(days=first + length))
     found: Coverage = coverage(known, period, DAY + timedelta(days=today))
     assert sum(found.states.values()) + len(found.holes) == length + 1
