@@ -1,4 +1,4 @@
-"""Reads what is published in tenants' datasets, and writes what tenants enter. The only caller of queries.sql."""
+"""Reads what is published in tenants' datasets, and writes what tenants enter."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,6 +17,7 @@ from services.platform.bigquery.sql import Block, load_blocks
 from services.platform.bigquery.tenant_tables import TenantTables
 from services.platform.errors import FailedPrecondition
 
+SQL = load_blocks(Path(__file__).with_name("queries.sql"))
 SECONDS = 45.0
 """Deadline of a statement that reads costs: less than the gateway's for a call."""
 
@@ -29,7 +30,6 @@ class CostStore:
     def __init__(self, bq: BigQuery, *, ddl: Path, max_bytes: int) -> None:
         """`ddl`: the folder with the DDL of tenants' tables; `max_bytes`: the most that one statement may be billed."""
         self._bq, self._max_bytes = bq, max_bytes
-        self._sql = load_blocks(Path(__file__).with_name("queries.sql"))
         self._tables, self._ddl = TenantTables(bq), load_tables(ddl)
 
     async def costs(self, tenant_id: str, composed: ComposedQuestion) -> list[dict[str, Any]]:
@@ -39,24 +39,24 @@ class CostStore:
     async def invoice_sums(self, tenant_id: str, question: InvoiceQuestion) -> tuple[InvoiceSums, ...]:
         """The sums of a question about invoices. Raises as `costs` does."""
         params = question.params | {"row_limit": MOST_ROWS + 1}
-        return to_sums(_bounded(await self._rows(self._sql["invoice_sums"], params, tenant_id)))
+        return to_sums(_bounded(await self._rows(SQL["invoice_sums"], params, tenant_id)))
 
     async def invoice_amounts(self, tenant_id: str) -> tuple[EnteredAmount, ...]:
         """All entered amounts that count."""
-        return tuple(EnteredAmount.from_row(row) for row in await self._rows(self._sql["invoice_amounts"], {}, tenant_id))
+        return tuple(EnteredAmount.from_row(row) for row in await self._rows(SQL["invoice_amounts"], {}, tenant_id))
 
     async def ledger(self, tenant_id: str) -> tuple[KnownDay, ...]:
         """The whole ledger of days."""
-        return tuple(KnownDay.from_row(row) for row in await self._rows(self._sql["ledger_days"], {}, tenant_id))
+        return tuple(KnownDay.from_row(row) for row in await self._rows(SQL["ledger_days"], {}, tenant_id))
 
     async def cost_days(self, tenant_id: str, period: Period, source: str | None) -> list[dict[str, Any]]:
         """The ledger's rows of a period, by day and source."""
         params = {"first_day": period.first, "last_day": period.last, "source": source}
-        return await self._rows(self._sql["list_cost_days"], params, tenant_id)
+        return await self._rows(SQL["list_cost_days"], params, tenant_id)
 
     async def cost_changes(self, tenant_id: str, wanted: ChangeFilter, *, limit: int) -> list[dict[str, Any]]:
         """At most `limit` changes, newest first."""
-        return await self._rows(self._sql["list_cost_changes"], wanted.params | {"row_limit": limit}, tenant_id)
+        return await self._rows(SQL["list_cost_changes"], wanted.params | {"row_limit": limit}, tenant_id)
 
     async def enter_amount(self, tenant_id: str, entry_id: str, entered: EnteredAmount) -> None:
         """Writes an entry, once. Raises FailedPrecondition if the tenant has no dataset."""
@@ -67,7 +67,7 @@ class CostStore:
                 "CREDENTIALS_MISSING", "This tenant has no dataset yet. Set credentials for a provider first, which makes it."
             ) from error
         params = {name: getattr(entered, name) for name in EnteredAmount.__dataclass_fields__} | {"entry_id": entry_id}
-        await self._bq.query(self._sql["insert_invoice_amount"], params, dataset=self._bq.tenant(tenant_id))
+        await self._bq.query(SQL["insert_invoice_amount"], params, dataset=self._bq.tenant(tenant_id))
 
     async def _rows(self, block: Block, params: Mapping[str, object], tenant_id: str) -> list[dict[str, Any]]:
         dataset = self._bq.tenant(tenant_id)
