@@ -1,9 +1,9 @@
 """The interface of step types: what a step gets, what it returns, and how it is parsed."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol, cast, runtime_checkable
 
 from services.executor.keyed_locks import KeyedLocks
 from services.executor.notify.notification import Notification
@@ -78,6 +78,13 @@ class StepContext:
         """For a step's metadata: the run's days that were not over when it began, so that their data is incomplete. Empty: none."""
         days = self.period.not_over(self.run.started_at) if self.period else []
         return {"days_not_over": [day.isoformat() for day in days]} if days else {}
+
+    @property
+    def reads_parts_of_days(self) -> bool:
+        """True if only the newer rows of some day were read, or a day of a run for changed days is not over."""
+        reads = cast("Sequence[Mapping[str, object]]", self.outputs.get("day_reads", ()))
+        is_followed = any(read["is_followed"] for read in reads)
+        return any(read["since"] for read in reads) or (is_followed and bool(self.days_not_over))
 
     async def query(self, block: Block, own: Mapping[str, object] | None = None) -> QueryResult:
         """Runs a block of the template in the tenant's dataset, on the run's staging tables; cancelling the step cancels the job.

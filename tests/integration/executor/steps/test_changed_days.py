@@ -52,8 +52,8 @@ def changed(begin: Begin, timed: Toolbox, store: Store, tenant: Tenant) -> Calla
     return run
 
 
-def late(day: date, exported: datetime, **changes: object) -> dict[str, Any]:
-    return row(day, export_time=exported, **changes)
+def late(day: date, exported: datetime, *, cost: float = 1.0) -> dict[str, Any]:
+    return row(day, export_time=exported, cost=cost)
 
 
 async def costs(tenant: Tenant) -> dict[date, float]:
