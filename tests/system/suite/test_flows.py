@@ -130,7 +130,7 @@ def check_costs_over_rest(tenant: Tenant) -> None:
     assert by_service.body["days"]["as_of"]
 
     one = max(expected)
-    filtered = reader.call("GET", f"{path}?{day}&filter=service={quote(one)}&filter=tag:a%20b%3D%22c=&top=1&group_by=service")
+    filtered = reader.call("GET", f"{path}?{day}&filter=service={quote(one)}&filter=tag:%22a%3Db%22=&top=1&group_by=service")
     assert {row["group"].get("service") for row in filtered.body["costs"]} == {one}
     listed = reader.call("GET", f"{path}/days?{day}")
     assert [one["date"] for one in listed.body["days"]] == [str(DAY)]
