@@ -8,7 +8,7 @@ from datetime import date, datetime, timedelta
 from types import TracebackType
 from typing import Self
 
-from services.auth.quota import EXPIRED_FOR, LIVE_FOR, Usage, refusal, refusing_limit
+from services.auth.quota import EXPIRED_FOR, LIVE_FOR, Usage, left, refusal, refusing_limit
 from services.auth.settings import AuthSettings
 from services.auth.store import AuthStore, ExpiredReservation, ReservationRequest, Settlement
 from services.platform.clock import Clock, utc_day
@@ -25,6 +25,8 @@ class Reservation:
     usage_date: date
     """The UTC day that it counts on."""
     lease_expires_at: datetime
+    month_left_usd: float | None = None
+    """What is left of the monthly cost limit; None: there is none."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -145,7 +147,8 @@ class Ledger:
             if usage is None:
                 return PermissionDenied("SUBSCRIPTION_NOT_ACTIVE", "This tenant has no row in the ledger, and none could be made.")
             if request.reservation_id in usage.held:
-                return Reservation(usage_date=today, lease_expires_at=lease_expires_at)
+                month_left = left(usage.cost_usd_month, usage.monthly_cost_limit_usd)
+                return Reservation(usage_date=today, lease_expires_at=lease_expires_at, month_left_usd=month_left)
             return refusal(usage, now, is_retry=request.units == 0)
 
         return [answer(request) for request in requests]
@@ -173,7 +176,8 @@ class Ledger:
         return [held & asked for asked in requests]
 
     async def _settle_batch(self, settlements: Sequence[Settlement]) -> Sequence[None]:
-        unique = {one.reservation_id: one for one in settlements}
+        # Of two for one id, the one that knows the cost.
+        unique = {one.reservation_id: one for one in sorted(settlements, key=lambda one: one.cost is not None)}
         await self._store.settle(list(unique.values()), self._clock.now())
         return [None] * len(settlements)
 

@@ -36,12 +36,12 @@ def to_answer(question: Question, found: Iterable[Mapping[str, Any]]) -> Answer:
     keys = [f"key_{place}" for place in range(len(question.group_by))]
     rows = [
         CostRow(
-            period=row["period"],
+            period=row.get("period", ""),
             currency=row["currency"],
-            is_rest=row["is_rest"],
-            values=() if row["is_rest"] else tuple(row[key] for key in keys),
+            is_rest=row.get("is_rest", False),
+            values=() if row.get("is_rest") else tuple(row[key] for key in keys),
             amount=row["amount"],
-            groups=row["group_count"],
+            groups=row.get("group_count", 1),
         )
         for row in found
     ]

@@ -79,6 +79,7 @@ class ActiveRuns:
         """Takes over a run whose row is written; returns at once."""
         active = _ActiveRun(prepared=prepared, reservation=reservation)
         self._active[reservation.pipeline_logging_id] = active
+        self._store.led_runs.begin(prepared.run)
         # eager_start: a task cancelled before its first step would skip _close.
         active.task = asyncio.Task(self._supervise(active), loop=asyncio.get_running_loop(), eager_start=True)
 
@@ -96,10 +97,12 @@ class ActiveRuns:
         structlog.contextvars.bind_contextvars(tenant_id=run.tenant_id, pipeline_logging_id=run.pipeline_logging_id)
         try:
             outcome = await self._bounded(active)
+            outcome = replace(outcome, cost=active.progress.meter.cost)
             active.closing = True
             await self._close(active, outcome)
         finally:
             del self._active[run.pipeline_logging_id]
+            self._store.led_runs.end(run.pipeline_logging_id)
 
     async def _bounded(self, active: _ActiveRun) -> RunOutcome:
         left = (active.prepared.run.deadline_at - self._clock.now()).total_seconds()
@@ -121,7 +124,7 @@ class ActiveRuns:
         for wait in backoff(first=0.2, most=10.0):
             try:
                 status = status or await self._store.finish_run(run.tenant_id, run.pipeline_logging_id, outcome, at=self._clock.now())
-                await self._quota.settle(active.reservation, status or outcome.status)
+                await self._quota.settle(active.reservation, status or outcome.status, outcome.cost)
             except Unavailable as error:
                 _log.warning("close_delayed", reason=error.reason)
                 await asyncio.sleep(wait)

@@ -44,6 +44,8 @@ class PricedStep:
     step_type: str
     bytes_read: int
     cost_usd: float
+    is_paid_by_tenant: bool
+    """By the tenant's own project, whose data it reads; else by the platform's."""
     metadata: Mapping[str, Any]
 
 
@@ -92,9 +94,18 @@ class DryRunner:
                 if seen:
                     size = seen.bytes_read + sum(staged.get(one, 0) for one in step.ancestors)
                     staged[step.id] = seen.staged_bytes
-                    cost = seen.cost_usd if seen.cost_usd is not None else query_cost(size, usd_per_tib=self._query_usd_per_tib)
+                    cost = seen.cost_usd
+                    if cost is None:
+                        cost = query_cost(size, references=seen.references, usd_per_tib=self._query_usd_per_tib)
                     found.steps.append(
-                        PricedStep(step_id=step.id, step_type=step.type, bytes_read=size, cost_usd=cost, metadata=seen.metadata)
+                        PricedStep(
+                            step_id=step.id,
+                            step_type=step.type,
+                            bytes_read=size,
+                            cost_usd=cost,
+                            is_paid_by_tenant=seen.cost_usd is not None,
+                            metadata=seen.metadata,
+                        )
                     )
         finally:
             await drop_staging(prepared, results, self._tools)

@@ -57,7 +57,9 @@ class Extract:
         with spooled.file:
             within = timedelta(seconds=context.timeout_seconds)
             try:
-                await context.tools.staging.fill(context.run.tenant_id, table, spooled.file, spooled.size, within=within)
+                await context.tools.staging.fill(
+                    context.run.tenant_id, table, spooled.file, spooled.size, within=within, account=context.meter
+                )
             except BaseException:
                 with contextlib.suppress(Exception):  # it expires by itself
                     await context.tools.staging.drop(context.run.tenant_id, table)

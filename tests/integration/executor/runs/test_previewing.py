@@ -11,6 +11,7 @@ from services.executor.records import RunStatus
 from services.executor.runs.dry_run import DryRunner
 from services.executor.runs.execute import execute
 from services.executor.runs.prepared import RunPreparer, RunRequest
+from services.executor.servicers.to_proto import to_dry_run
 from services.executor.sources.gcp.prices import GcpPrices
 from services.executor.steps.bigquery_publish import Publish
 from services.executor.templates.step import Toolbox
@@ -49,7 +50,13 @@ async def test_what_a_run_would_read_and_cost(tenant: Tenant, preparer: RunPrepa
     assert extract.bytes_read > 5000 * 8
     assert (checks.bytes_read, publish.bytes_read) == (extract.bytes_read, extract.bytes_read)
     assert math.isclose(extract.cost_usd, extract.bytes_read / TIB * 1.1)
-    assert math.isclose(publish.cost_usd, MIN_BYTES / TIB * 6.25), "a query costs ten MiB at least"
+    minimum = MIN_BYTES / TIB * 6.25
+    assert math.isclose(checks.cost_usd, 2 * minimum), "ten MiB at least for staging and the published table"
+    # The run's row and its fence; what the days hold and the staging; the DELETE; the table and the staging; the fence.
+    assert math.isclose(publish.cost_usd, 8 * minimum)
+    answer = to_dry_run(job, found)
+    assert math.isclose(answer.cost_usd, extract.cost_usd + 10 * minimum)
+    assert math.isclose(answer.tenant_cost_usd, extract.cost_usd)
     assert quota.reserved == []
     assert await tenant.rows("SELECT 1 FROM x_meta_pipeline_runs") == []
     assert await tenant.rows("SELECT 1 FROM x_meta_step_logs") == []
@@ -116,3 +123,8 @@ def test_prices(by_query: bool, size: int, cost: float) -> None:
     prices = GcpPrices(query=6.25, storage_read=1.1)
     assert prices.reading(size, by_query=by_query) == cost
     assert query_cost(0, usd_per_tib=0.0) == 0.0
+
+
+@pytest.mark.parametrize(("size", "references", "cost"), [(0, 3, 3 * MIN_BYTES), (TIB, 3, TIB), (2 * MIN_BYTES, 1, 2 * MIN_BYTES)])
+def test_a_query_costs_the_minimum_of_each_table_at_least(size: int, references: int, cost: int) -> None:
+    assert query_cost(size, references=references, usd_per_tib=6.25) == cost / TIB * 6.25

@@ -38,11 +38,11 @@ def timed(tools: Toolbox, clock: SetClock) -> Toolbox:
 
 
 @pytest.fixture
-def changed(begin: Begin, timed: Toolbox, store: Store, tenant: Tenant) -> Callable[..., Any]:
+def changed(begin_whole: Begin, timed: Toolbox, store: Store, tenant: Tenant) -> Callable[..., Any]:
     """A run to its end; what its steps say."""
 
     async def run(**parameters: object) -> Steps:
-        job = await begin(**(parameters or WINDOW))
+        job = await begin_whole(**(parameters or WINDOW))
         outcome = await execute(job, timed)
         logs = await store.list_step_logs(tenant.tenant_id, job.run.pipeline_logging_id)
         said: Steps = {one.step_id: {"action": one.action, **one.metadata} for one in logs if one.action != "STEP_STARTED"}

@@ -13,6 +13,7 @@ import pyarrow as pa
 import pytest
 
 from services.executor.errors import StepError
+from services.executor.metering.meter import StepMeter
 from services.executor.records import Period, RunStatus
 from services.executor.runs.dry_run import DryRunner
 from services.executor.runs.execute import execute
@@ -111,7 +112,7 @@ class MonthSource:
         self.bucket.closed += 1
 
 
-def open_fake(plaintext: bytes, settings: ExecutorSettings) -> Source:
+def open_fake(plaintext: bytes, settings: ExecutorSettings, meter: StepMeter) -> Source:
     credentials = json.loads(plaintext)
     bucket = BUCKETS[credentials["bucket"]]
     bucket.asked_with.append(credentials["key"])
