@@ -116,3 +116,26 @@ def test_tables_made_at_the_same_moment_do_not_get_in_each_others_way(client: bi
 
     with ThreadPoolExecutor(len(names)) as pool:
         assert list(pool.map(load, names)) == [2] * len(names)
+
+
+CHANGES = {
+    "an INSERT": "INSERT INTO partitioned.changed (id) SELECT 1",
+    "an UPDATE": "UPDATE partitioned.changed SET id = 2 WHERE id = 1",
+    "a transaction": "BEGIN TRANSACTION; DELETE FROM partitioned.changed WHERE id = 2; INSERT INTO partitioned.changed (id) SELECT 3; "
+    "COMMIT TRANSACTION",
+    "a DELETE": "DELETE FROM partitioned.changed WHERE TRUE",
+}
+
+
+def test_a_table_says_when_its_rows_were_last_changed(client: bigquery.Client) -> None:
+    """And neither a read nor a change of another table moves that."""
+    client.query_and_wait("CREATE TABLE partitioned.changed (id INT64); CREATE TABLE partitioned.other (id INT64)")
+    moment = client.get_table("partitioned.changed").modified
+    for what, sql in CHANGES.items():
+        client.query_and_wait(sql)
+        client.query_and_wait("SELECT COUNT(*) FROM partitioned.changed; INSERT INTO partitioned.other (id) SELECT 1")
+        later = client.get_table("partitioned.changed").modified
+        assert later > moment, what
+        assert client.get_table("partitioned.changed").modified == later, what
+        assert client.get_table("partitioned.other").modified > later, what
+        moment = later
