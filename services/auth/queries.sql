@@ -45,8 +45,8 @@ WHERE EXISTS (SELECT 1 FROM tenant_profiles AS p WHERE p.tenant_id = @tenant_id)
 
 -- name: rotate_api_key
 -- A new key with the old one's scopes, and an end for the old one, which is never extended. Does nothing for an inactive key. A replay
--- changes nothing: every rotation has a new id for its key. Plain statements, because record_key_usage changes this table all the time. If
--- it breaks off between the two, the old key keeps working, and the next rotation ends it.
+-- changes nothing: every rotation has a new id for its key. Plain statements, because record_key_usage changes this table, too. If it
+-- breaks off between the two, the old key keeps working, and the next rotation ends it.
 -- param: tenant_id STRING
 -- param: old_api_key_id STRING
 -- param: api_key_id STRING
@@ -324,15 +324,20 @@ DELETE FROM tenant_usage_quotas WHERE usage_date < DATE_SUB(@today, INTERVAL 90 
 SET archived = @@row_count;
 SELECT updated AS records_updated, archived AS records_archived
 
--- name: list_expired
+-- name: list_leases
+-- Leases that have expired, and the first that has not, which says when to look again.
 -- param: since DATE
 -- param: now TIMESTAMP
-SELECT q.tenant_id, l.reservation_id, MIN(q.usage_date) AS usage_date, MAX(l.lease_expires_at) AS lease_expires_at
-FROM tenant_usage_quotas AS q, UNNEST(q.live_runs) AS l
-WHERE q.usage_date >= @since
-GROUP BY q.tenant_id, l.reservation_id
-HAVING MAX(l.lease_expires_at) <= @now
-ORDER BY lease_expires_at
+SELECT a.tenant_id, a.reservation_id, a.usage_date, a.lease_expires_at
+FROM (
+  SELECT q.tenant_id, l.reservation_id, MIN(q.usage_date) AS usage_date, MAX(l.lease_expires_at) AS lease_expires_at
+  FROM tenant_usage_quotas AS q, UNNEST(q.live_runs) AS l
+  WHERE q.usage_date >= @since
+  GROUP BY q.tenant_id, l.reservation_id
+) AS a
+WHERE a.lease_expires_at IS NOT NULL
+QUALIFY a.lease_expires_at <= @now OR ROW_NUMBER() OVER (PARTITION BY a.lease_expires_at <= @now ORDER BY a.lease_expires_at) = 1
+ORDER BY a.lease_expires_at
 LIMIT 1000
 
 -- name: reserve
@@ -419,14 +424,14 @@ FROM (SELECT 1 AS one) AS always
 WHERE q.usage_date >= @since
   AND EXISTS (SELECT 1 FROM UNNEST(q.live_runs) AS l WHERE l.reservation_id IN UNNEST(@ids) AND l.lease_expires_at > @now)
 
--- name: read_held
--- Which of @ids hold an unexpired reservation: the response to a renewal.
+-- name: read_leases
+-- When the leases of these ids end; an id without a reservation is missing. The response to a renewal.
 -- param: ids ARRAY<STRING>
 -- param: since DATE
--- param: now TIMESTAMP
-SELECT DISTINCT l.reservation_id
+SELECT l.reservation_id, MAX(l.lease_expires_at) AS lease_expires_at
 FROM tenant_usage_quotas AS q, UNNEST(q.live_runs) AS l
-WHERE q.usage_date >= @since AND l.reservation_id IN UNNEST(@ids) AND l.lease_expires_at > @now
+WHERE q.usage_date >= @since AND l.reservation_id IN UNNEST(@ids)
+GROUP BY l.reservation_id
 
 -- name: settle
 -- An id counts only while a row still has it, and the same statement removes it from every row: it is settled once, and a replay changes

@@ -11,6 +11,7 @@ from services.auth.tenants import TenantSpec
 from services.platform.access.control import KeyHolder
 from services.platform.bigquery.client import BigQuery
 from services.platform.bigquery.sql import load_blocks
+from services.platform.bigquery.table_versions import TableVersions, Version
 
 BLOCKS = load_blocks(Path(__file__).with_name("queries.sql"))
 
@@ -56,8 +57,8 @@ class Settlement:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class ExpiredReservation:
-    """A reservation whose lease has expired."""
+class ListedLease:
+    """A reservation, and when its lease ends or has ended."""
 
     tenant_id: str
     reservation_id: str
@@ -70,6 +71,16 @@ class AuthStore:
 
     def __init__(self, bq: BigQuery) -> None:
         self._bq = bq
+        self._key_versions = TableVersions(bq, bq.control(), BLOCKS["find_key_holders"].read)
+        self._lease_versions = TableVersions(bq, bq.control(), BLOCKS["read_leases"].read)
+
+    async def key_version(self) -> Version | None:
+        """The version of the tables that `find_key_holders` reads, see `TableVersions`."""
+        return await self._key_versions.current()
+
+    async def lease_version(self) -> Version | None:
+        """The version of the table that `read_leases` and `list_leases` read."""
+        return await self._lease_versions.current()
 
     async def find_key_holders(self, api_key_hashes: Sequence[str], now: datetime) -> dict[str, KeyHolder]:
         """The holders of the active, unexpired keys with these hashes, by hash; unknown hashes are missing."""
@@ -153,13 +164,13 @@ class AuthStore:
         await self._change("reserve", params)
 
     async def renew(self, ids: Sequence[str], now: datetime, since: date, lease_expires_at: datetime) -> None:
-        """Extends the leases of those `ids` whose lease has not expired. `read_held` shows which."""
+        """Extends the leases of those `ids` whose lease has not expired. `read_leases` shows which."""
         await self._change("renew", {"ids": ids, "now": now, "since": since, "lease_expires_at": lease_expires_at})
 
-    async def read_held(self, ids: Sequence[str], now: datetime, since: date) -> frozenset[str]:
-        """Which of `ids` hold an unexpired reservation."""
-        rows = await self._rows("read_held", {"ids": ids, "now": now, "since": since})
-        return frozenset(row["reservation_id"] for row in rows)
+    async def read_leases(self, ids: Sequence[str], since: date) -> dict[str, datetime | None]:
+        """When the lease of each of `ids` ends or has ended; None for an id without a reservation."""
+        rows = await self._rows("read_leases", {"ids": ids, "since": since})
+        return dict.fromkeys(ids) | {row["reservation_id"]: row["lease_expires_at"] for row in rows}
 
     async def settle(self, settlements: Sequence[Settlement], now: datetime) -> None:
         """Ends reservations and counts the outcomes of those that were still held."""
@@ -171,9 +182,9 @@ class AuthStore:
         }
         await self._change("settle", params)
 
-    async def list_expired(self, now: datetime, since: date) -> list[ExpiredReservation]:
-        """Reservations whose lease has expired, the oldest first, at most 1,000."""
-        return [ExpiredReservation(**row) for row in await self._rows("list_expired", {"now": now, "since": since})]
+    async def list_leases(self, now: datetime, since: date) -> list[ListedLease]:
+        """The reservations whose lease has expired by `now`, the oldest first, and the one whose lease ends next; at most 1,000."""
+        return [ListedLease(**row) for row in await self._rows("list_leases", {"now": now, "since": since})]
 
     async def _rows(self, block: str, params: Mapping[str, object]) -> list[dict[str, Any]]:
         return (await self._bq.query(BLOCKS[block], params, dataset=self._bq.control())).rows

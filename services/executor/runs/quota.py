@@ -27,6 +27,8 @@ class Reservation:
     """The UTC day that it counts on."""
     expired_at: datetime | None = None
     """When its lease expired; None while it is renewed."""
+    renewed_at: float | None = None
+    """When this process asked for its lease last, in monotonic seconds: it began then or later; None: not known."""
 
 
 class QuotaClient:

@@ -141,6 +141,29 @@ async def test_a_slot_nobody_renews_frees_itself_and_stays_listed(ledger: Ledger
     assert lost not in (await ledger.renew([lost])).held
 
 
+async def test_expired_leases_are_read_only_if_there_may_be_one(ledger: Ledger, clock: SetClock, provision: Provision) -> None:
+    """Executors ask every third of a lease. The table is read again when the lease that ends first has ended."""
+    clock.time += timedelta(days=400)  # no other test's leases are looked for then
+    tenant_id, run = await provision(), new_id()
+    assert await ledger.expired() == []
+    before = jobs("list_leases")
+    for _ in range(5):
+        clock.time += LEASE / 3
+        assert await ledger.expired() == []
+    assert jobs("list_leases") == before
+    slot = await ask(ledger, tenant_id, run)
+
+    for _ in range(2):
+        clock.time += LEASE / 3
+        assert await ledger.expired() == []
+    clock.time += LEASE / 3
+    assert [one.reservation_id for one in await ledger.expired()] == [run]
+
+    assert jobs("list_leases") - before <= 2
+    await ledger.settle([settlement(tenant_id, run, slot, "FAILED")])
+    assert await ledger.expired() == []
+
+
 async def test_a_run_that_asks_again_after_its_lease_takes_a_slot_but_no_second_unit(
     ledger: Ledger, clock: SetClock, provision: Provision
 ) -> None:
@@ -341,3 +364,32 @@ async def test_one_look_tells_for_any_tenants_which_runs_hold_a_slot(ledger: Led
     assert await ledger.check([]) == frozenset()
     clock.time += LEASE
     assert await ledger.check([mine, theirs]) == frozenset()
+
+
+async def test_runs_that_keep_their_slots_are_looked_at_for_nothing(
+    ledger: Ledger, store: AuthStore, clock: SetClock, provision: Provision
+) -> None:
+    """One reading after the reservation, one after each renewal; and one after a change by another process, which the next look sees."""
+    tenant_id, run, other = await provision(), new_id(), new_id()
+    slot = await ask(ledger, tenant_id, run)
+    await ask(ledger, tenant_id, other)
+    before = jobs()
+
+    for _ in range(4):
+        assert await ledger.check([run, other]) == {run, other}
+    assert jobs() - before == 1
+
+    clock.time += LEASE / 2
+    assert (await ledger.renew([run, other])).held == {run, other}
+    for _ in range(4):
+        assert await ledger.check([run]) == {run}
+    assert jobs() - before == 3
+
+    async with Ledger(store, clock, lease=LEASE) as elsewhere:
+        await elsewhere.settle([settlement(tenant_id, run, slot, "CANCELLED")])
+    assert await ledger.check([run, other]) == {other}
+    assert jobs() - before == 5
+
+    clock.time += LEASE
+    assert await ledger.check([other]) == frozenset()
+    assert jobs() - before == 5

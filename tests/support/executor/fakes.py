@@ -14,7 +14,7 @@ from services.executor.sources.gcp.bigquery import GcpBilling
 from services.executor.sources.gcp.prices import GcpPrices
 from services.executor.sources.gcp.source import GCP, GcpSource
 from services.executor.sources.source import Source, SourceType
-from services.platform.errors import FailedPrecondition
+from services.platform.errors import FailedPrecondition, Unavailable
 from services.platform.settings import ServiceSettings
 from tests.support.executor.tenant import Tenant
 
@@ -28,6 +28,8 @@ class RecordingLedger:
     lost: set[str] = field(default_factory=set)
     orphans: list[Reservation] = field(default_factory=list)
     settled: list[tuple[str, str]] = field(default_factory=list)
+    renewed: list[list[str]] = field(default_factory=list)
+    is_away: bool = False
     refusal: Exception | None = None
 
     async def reserve(self, tenant_id: str, pipeline_logging_id: str, *, is_retry: bool = False) -> Reservation:
@@ -38,6 +40,9 @@ class RecordingLedger:
         return Reservation(tenant_id=tenant_id, pipeline_logging_id=pipeline_logging_id, usage_date=date(2025, 11, 18))
 
     async def renew(self, pipeline_logging_ids: list[str]) -> set[str]:
+        if self.is_away:
+            raise Unavailable("SERVICE_UNAVAILABLE", "auth does not answer")
+        self.renewed.append(sorted(pipeline_logging_ids))
         return await self.held(pipeline_logging_ids)
 
     async def held(self, pipeline_logging_ids: list[str]) -> set[str]:
