@@ -1,63 +1,56 @@
 """What the ledger's table said about leases, kept for as long as the table has not changed. Pure: versions and times are passed in.
 
 Executors ask every few seconds whether their runs keep their reservations and whether others have expired. Only a change of the table, or
-time, can change the answers. Versions are those of `TableVersions`, each read before the statement whose result is kept with it.
+time, can change the answers. Versions are those of `TableVersions`, each read after the question and before the statement whose result is
+kept with it.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable
 from datetime import datetime, timedelta
 
+from services.auth.store import StoredLease
 from services.platform.bigquery.table_versions import Version
 
 LONGEST_UNREAD = timedelta(minutes=15)
-"""After this time expired leases are looked for in the table, whatever its version."""
+"""After this time the table is read, whatever its version."""
 
 
 class LeaseMemory:
-    """When the leases of some reservations end."""
-
-    def __init__(self) -> None:
-        self._version: Version | None = None
-        self._ends = dict[str, datetime | None]()
-
-    def recall(self, version: Version | None, ids: Collection[str]) -> Mapping[str, datetime | None] | None:
-        """The ends by id, None for an id that is in no row; or None, if not all of them are known."""
-        if version is None or version != self._version or not self._ends.keys() >= set(ids):
-            return None
-        return {one: self._ends[one] for one in ids}
-
-    def keep(self, version: Version | None, ends: Mapping[str, datetime | None]) -> None:
-        """Keeps what a statement has found."""
-        if version != self._version:
-            self._version, self._ends = version, {}
-        self._ends.update(ends)
-
-
-class ExpiryForecast:
-    """Before which time no lease can have expired.
-
-    Since the last reading, or the last time at which the table was unchanged since then, leases have been removed, extended, or made, for
-    `lease` from then on. So none ends before the first of those that were there, nor before `lease` has passed.
-    """
+    """All reservations in the table, as they were read last."""
 
     def __init__(self, lease: timedelta) -> None:
+        """`lease`: how long a new lease lasts."""
         self._lease = lease
         self._version: Version | None = None
         self._read_at: datetime | None = None
         self._as_of: datetime | None = None
-        self._next_end: datetime | None = None
+        self._leases = dict[str, StoredLease]()
 
-    def rules_out(self, version: Version | None, now: datetime) -> bool:
-        """True if no lease can have expired. `version` was read after `now`."""
-        if self._read_at is None or self._as_of is None or now - self._read_at >= LONGEST_UNREAD:
+    def is_current(self, version: Version | None, now: datetime) -> bool:
+        """True if the table is as it was read last. `version` was read after `now`."""
+        if self._read_at is None or version is None or version != self._version or now - self._read_at >= LONGEST_UNREAD:
             return False
-        if version is not None and version == self._version:
-            self._as_of = now
-        ends = [self._as_of + self._lease, *([self._next_end] if self._next_end else [])]
-        return now < min(ends)
+        self._as_of = now
+        return True
 
-    def note(self, version: Version | None, now: datetime, *, some_expired: bool, next_end: datetime | None) -> None:
-        """A statement, sent after `now`, found expired leases or not, and `next_end` as the first end to come."""
-        self._version = version
-        self._read_at = self._as_of = None if some_expired else now
-        self._next_end = next_end
+    def keep(self, version: Version | None, now: datetime, leases: Iterable[StoredLease]) -> None:
+        """Keeps the result of a statement that was sent after `version` was read, and that after `now`."""
+        self._version, self._read_at, self._as_of = version, now, now
+        self._leases = {one.reservation_id: one for one in leases}
+
+    def held(self, ids: Collection[str], now: datetime) -> frozenset[str]:
+        """Those of `ids` whose lease has not expired."""
+        return frozenset(one for one in ids if (lease := self._leases.get(one)) is not None and lease.lease_expires_at > now)
+
+    def expired(self, now: datetime) -> list[StoredLease]:
+        """The reservations whose lease has expired, the oldest first."""
+        expired = (one for one in self._leases.values() if one.lease_expires_at <= now)
+        return sorted(expired, key=lambda one: (one.lease_expires_at, one.reservation_id))
+
+    def rules_out_expired(self, now: datetime) -> bool:
+        """True if no lease can have expired, even if the table has changed: since it was known, leases have been removed, extended, or made
+        anew, which lasts for `lease` from then on.
+        """
+        if self._as_of is None or self._read_at is None or now - self._read_at >= LONGEST_UNREAD:
+            return False
+        return now < self._as_of + self._lease and not self.expired(now)

@@ -8,14 +8,17 @@ from datetime import date, datetime, timedelta
 from types import TracebackType
 from typing import Self
 
-from services.auth.lease_memory import ExpiryForecast, LeaseMemory
-from services.auth.quota import EXPIRED_FOR, LIVE_FOR, Usage, refusal, refusing_limit
+from services.auth.lease_memory import LeaseMemory
+from services.auth.quota import LIVE_FOR, RESERVED_FOR, Usage, refusal, refusing_limit
 from services.auth.settings import AuthSettings
-from services.auth.store import AuthStore, ListedLease, ReservationRequest, Settlement
+from services.auth.store import AuthStore, ReservationRequest, Settlement, StoredLease
+from services.platform.bigquery.table_versions import Version
 from services.platform.clock import Clock, utc_day
 from services.platform.errors import ConvergenceError, PermissionDenied
 from services.platform.group_commit import GroupCommit
 
+MAX_EXPIRED = 1_000
+"""Number of expired reservations in one response."""
 URGENT = frozenset({"CANCELLED", "NOT_STARTED"})
 
 
@@ -60,7 +63,7 @@ class Ledger:
         self._store = store
         self._clock = clock
         self._lease = lease
-        self._leases, self._expiry = LeaseMemory(), ExpiryForecast(lease)
+        self._leases = LeaseMemory(lease)
         self._reservations: GroupCommit[ReservationRequest, Reservation] = GroupCommit(
             self._reserve_batch, batch_window_seconds=reserve_seconds, before_flush=store.wait_for_budget
         )
@@ -107,18 +110,19 @@ class Ledger:
         """
         await self._settlements.submit_all(settlements, urgent=any(one.outcome in URGENT for one in settlements))
 
-    async def expired(self) -> list[ListedLease]:
-        """Reservations whose lease has expired, the oldest first. Reads the table only if there may be one."""
+    async def expired(self) -> list[StoredLease]:
+        """Reservations whose lease has expired, the oldest first."""
         now = self._clock.now()
         version = await self._store.lease_version()
-        if self._expiry.rules_out(version, now):
-            return []
-        leases = await self._store.list_leases(now, utc_day(now) - EXPIRED_FOR)
-        found = [one for one in leases if one.lease_expires_at <= now]
-        next_end = min((one.lease_expires_at for one in leases[len(found) :]), default=None)
-        self._expiry.note(version, now, some_expired=bool(found), next_end=next_end)
+        if not self._leases.is_current(version, now):
+            if self._leases.rules_out_expired(now):
+                return []
+            await self._read_leases(version, now)
         # Reservations move into today's row at midnight. A lease that was never renewed still shows the day of the reservation.
-        return [replace(one, usage_date=min(one.usage_date, utc_day(one.lease_expires_at - self._lease))) for one in found]
+        return [
+            replace(one, usage_date=min(one.usage_date, utc_day(one.lease_expires_at - self._lease)))
+            for one in self._leases.expired(now)[:MAX_EXPIRED]
+        ]
 
     async def usage(self, tenant_id: str) -> Usage:
         """The tenant's row for today, created if it is missing."""
@@ -176,15 +180,16 @@ class Ledger:
         return await self._held(requests, self._clock.now())
 
     async def _held(self, requests: Sequence[frozenset[str]], now: datetime) -> list[frozenset[str]]:
-        """Which of each request's ids hold a reservation; without a statement if the table is as it was when they were read last."""
-        ids = _all_of(requests)
-        version = await self._store.lease_version() if ids else None
-        ends = self._leases.recall(version, ids)
-        if ends is None:
-            ends = await self._store.read_leases(ids, utc_day(now) - LIVE_FOR) if ids else {}
-            self._leases.keep(version, ends)
-        held = frozenset(one for one, end in ends.items() if end is not None and end > now)
-        return [held & asked for asked in requests]
+        """Which of each request's ids hold a reservation; without a statement if the table is as it was read last."""
+        if not _all_of(requests):
+            return list(requests)
+        version = await self._store.lease_version()
+        if not self._leases.is_current(version, now):
+            await self._read_leases(version, now)
+        return [self._leases.held(asked, now) for asked in requests]
+
+    async def _read_leases(self, version: Version | None, now: datetime) -> None:
+        self._leases.keep(version, now, await self._store.list_leases(utc_day(now) - RESERVED_FOR))
 
     async def _settle_batch(self, settlements: Sequence[Settlement]) -> Sequence[None]:
         unique = {one.reservation_id: one for one in settlements}

@@ -325,20 +325,12 @@ SET archived = @@row_count;
 SELECT updated AS records_updated, archived AS records_archived
 
 -- name: list_leases
--- Leases that have expired, and the first that has not, which says when to look again.
+-- All reservations: the response to a renewal, to a check and to a search for expired ones.
 -- param: since DATE
--- param: now TIMESTAMP
-SELECT a.tenant_id, a.reservation_id, a.usage_date, a.lease_expires_at
-FROM (
-  SELECT q.tenant_id, l.reservation_id, MIN(q.usage_date) AS usage_date, MAX(l.lease_expires_at) AS lease_expires_at
-  FROM tenant_usage_quotas AS q, UNNEST(q.live_runs) AS l
-  WHERE q.usage_date >= @since
-  GROUP BY q.tenant_id, l.reservation_id
-) AS a
-WHERE a.lease_expires_at IS NOT NULL
-QUALIFY a.lease_expires_at <= @now OR ROW_NUMBER() OVER (PARTITION BY a.lease_expires_at <= @now ORDER BY a.lease_expires_at) = 1
-ORDER BY a.lease_expires_at
-LIMIT 1000
+SELECT q.tenant_id, l.reservation_id, MIN(q.usage_date) AS usage_date, MAX(l.lease_expires_at) AS lease_expires_at
+FROM tenant_usage_quotas AS q, UNNEST(q.live_runs) AS l
+WHERE q.usage_date >= @since AND l.lease_expires_at IS NOT NULL
+GROUP BY q.tenant_id, l.reservation_id
 
 -- name: reserve
 -- One UPDATE, so two writers cannot grant the same unit: the second waits and reads what the first left. A replay only extends the lease:
@@ -423,15 +415,6 @@ SET live_runs = ARRAY_CONCAT(ARRAY(
 FROM (SELECT 1 AS one) AS always
 WHERE q.usage_date >= @since
   AND EXISTS (SELECT 1 FROM UNNEST(q.live_runs) AS l WHERE l.reservation_id IN UNNEST(@ids) AND l.lease_expires_at > @now)
-
--- name: read_leases
--- When the leases of these ids end; an id without a reservation is missing. The response to a renewal.
--- param: ids ARRAY<STRING>
--- param: since DATE
-SELECT l.reservation_id, MAX(l.lease_expires_at) AS lease_expires_at
-FROM tenant_usage_quotas AS q, UNNEST(q.live_runs) AS l
-WHERE q.usage_date >= @since AND l.reservation_id IN UNNEST(@ids)
-GROUP BY l.reservation_id
 
 -- name: settle
 -- An id counts only while a row still has it, and the same statement removes it from every row: it is settled once, and a replay changes

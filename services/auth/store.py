@@ -57,8 +57,8 @@ class Settlement:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class ListedLease:
-    """A reservation, and when its lease ends or has ended."""
+class StoredLease:
+    """A reservation whose run has not been settled."""
 
     tenant_id: str
     reservation_id: str
@@ -72,14 +72,14 @@ class AuthStore:
     def __init__(self, bq: BigQuery) -> None:
         self._bq = bq
         self._key_versions = TableVersions(bq, bq.control(), BLOCKS["find_key_holders"].read)
-        self._lease_versions = TableVersions(bq, bq.control(), BLOCKS["read_leases"].read)
+        self._lease_versions = TableVersions(bq, bq.control(), BLOCKS["list_leases"].read)
 
     async def key_version(self) -> Version | None:
         """The version of the tables that `find_key_holders` reads, see `TableVersions`."""
         return await self._key_versions.current()
 
     async def lease_version(self) -> Version | None:
-        """The version of the table that `read_leases` and `list_leases` read."""
+        """The version of the table that `list_leases` reads."""
         return await self._lease_versions.current()
 
     async def find_key_holders(self, api_key_hashes: Sequence[str], now: datetime) -> dict[str, KeyHolder]:
@@ -164,13 +164,8 @@ class AuthStore:
         await self._change("reserve", params)
 
     async def renew(self, ids: Sequence[str], now: datetime, since: date, lease_expires_at: datetime) -> None:
-        """Extends the leases of those `ids` whose lease has not expired. `read_leases` shows which."""
+        """Extends the leases of those `ids` whose lease has not expired. `list_leases` shows which."""
         await self._change("renew", {"ids": ids, "now": now, "since": since, "lease_expires_at": lease_expires_at})
-
-    async def read_leases(self, ids: Sequence[str], since: date) -> dict[str, datetime | None]:
-        """When the lease of each of `ids` ends or has ended; None for an id without a reservation."""
-        rows = await self._rows("read_leases", {"ids": ids, "since": since})
-        return dict.fromkeys(ids) | {row["reservation_id"]: row["lease_expires_at"] for row in rows}
 
     async def settle(self, settlements: Sequence[Settlement], now: datetime) -> None:
         """Ends reservations and counts the outcomes of those that were still held."""
@@ -182,9 +177,9 @@ class AuthStore:
         }
         await self._change("settle", params)
 
-    async def list_leases(self, now: datetime, since: date) -> list[ListedLease]:
-        """The reservations whose lease has expired by `now`, the oldest first, and the one whose lease ends next; at most 1,000."""
-        return [ListedLease(**row) for row in await self._rows("list_leases", {"now": now, "since": since})]
+    async def list_leases(self, since: date) -> list[StoredLease]:
+        """All reservations, those whose lease has expired included, of the days from `since` on."""
+        return [StoredLease(**row) for row in await self._rows("list_leases", {"since": since})]
 
     async def _rows(self, block: str, params: Mapping[str, object]) -> list[dict[str, Any]]:
         return (await self._bq.query(BLOCKS[block], params, dataset=self._bq.control())).rows

@@ -1,70 +1,77 @@
 """When the ledger's table must be read about leases, and when its version and the time say enough. Pure."""
 
-from datetime import UTC, datetime, timedelta
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.auth.lease_memory import LONGEST_UNREAD, ExpiryForecast, LeaseMemory
+from services.auth.lease_memory import LONGEST_UNREAD, LeaseMemory
+from services.auth.store import StoredLease
 
 NOON = datetime(2026, 3, 10, 12, tzinfo=UTC)
 LEASE = timedelta(seconds=60)
 V1, V2 = ("1",), ("2",)
 
 
-def seconds(count: float) -> timedelta:
-    return timedelta(seconds=count)
+def after(seconds: float) -> datetime:
+    return NOON + timedelta(seconds=seconds)
 
 
-def test_leases_are_known_while_the_table_has_not_changed() -> None:
-    memory = LeaseMemory()
-    assert memory.recall(V1, ["a"]) is None
-    memory.keep(V1, {"a": NOON, "gone": None})
-    memory.keep(V1, {"b": NOON})
-    assert memory.recall(V1, ["a", "b", "gone"]) == {"a": NOON, "b": NOON, "gone": None}
-    assert memory.recall(V1, ["a", "new"]) is None
-    assert memory.recall(V2, ["a"]) is None
-    assert memory.recall(None, ["a"]) is None
-    memory.keep(V2, {"b": None})
-    assert memory.recall(V2, ["a"]) is None
+def lease(name: str, ends: datetime) -> StoredLease:
+    return StoredLease(tenant_id="acme", reservation_id=name, usage_date=date(2026, 3, 10), lease_expires_at=ends)
 
 
-def test_nothing_is_ruled_out_before_the_first_reading() -> None:
-    assert not ExpiryForecast(LEASE).rules_out(V1, NOON)
+@pytest.fixture
+def memory() -> LeaseMemory:
+    """Read at noon under V1: one lease ends after 30 s, one after 40."""
+    memory = LeaseMemory(LEASE)
+    memory.keep(V1, NOON, [lease("late", after(40)), lease("early", after(30))])
+    return memory
 
 
-def test_an_idle_table_is_not_read_but_once_in_a_while() -> None:
-    forecast = ExpiryForecast(LEASE)
-    forecast.note(V1, NOON, some_expired=False, next_end=None)
-    now = NOON
-    while now < NOON + LONGEST_UNREAD:
-        assert forecast.rules_out(V1, now)
-        now += seconds(20)
-    assert not forecast.rules_out(V1, now)
+def test_leases_are_known_while_the_table_has_not_changed(memory: LeaseMemory) -> None:
+    assert memory.is_current(V1, after(1))
+    assert memory.held(["early", "late", "gone"], after(29)) == {"early", "late"}
+    assert memory.held(["early", "late", "gone"], after(30)) == {"late"}
+    assert not memory.is_current(V2, after(1))
+    assert not memory.is_current(None, after(1))
 
 
-def test_the_next_end_is_waited_for_and_not_longer() -> None:
-    forecast = ExpiryForecast(LEASE)
-    forecast.note(V1, NOON, some_expired=False, next_end=NOON + seconds(30))
-    assert forecast.rules_out(V1, NOON + seconds(29))
-    assert not forecast.rules_out(V1, NOON + seconds(30))
+def test_expired_leases_are_known_as_well(memory: LeaseMemory) -> None:
+    assert memory.expired(after(29)) == []
+    assert [one.reservation_id for one in memory.expired(after(40))] == ["early", "late"]
 
 
-@pytest.mark.parametrize("version", [V2, None])
-def test_where_the_table_has_changed_a_lease_may_have_begun_just_after_it_was_known(version: tuple[str, ...] | None) -> None:
-    """It was unchanged for the last time 20 s after the reading."""
-    forecast = ExpiryForecast(LEASE)
-    forecast.note(V1, NOON, some_expired=False, next_end=None)
-    assert forecast.rules_out(V1, NOON + seconds(20))
-    assert forecast.rules_out(version, NOON + seconds(79))
-    assert not forecast.rules_out(version, NOON + seconds(80))
+def test_nothing_is_known_before_the_first_reading() -> None:
+    memory = LeaseMemory(LEASE)
+    assert not memory.is_current(None, NOON)
+    assert not memory.is_current(V1, NOON)
+    assert not memory.rules_out_expired(NOON)
 
 
-def test_expired_leases_are_read_until_they_are_gone() -> None:
-    forecast = ExpiryForecast(LEASE)
-    forecast.note(V1, NOON, some_expired=True, next_end=None)
-    assert not forecast.rules_out(V1, NOON)
+def test_the_table_is_read_once_in_a_while_whatever_its_version() -> None:
+    memory = LeaseMemory(LEASE)
+    memory.keep(V1, NOON, [])
+    assert memory.is_current(V1, NOON + LONGEST_UNREAD - timedelta(seconds=1))
+    assert not memory.is_current(V1, NOON + LONGEST_UNREAD)
+    assert not memory.rules_out_expired(NOON + LONGEST_UNREAD)
+
+
+def test_in_a_table_that_has_changed_no_lease_ends_before_the_first_that_was_known(memory: LeaseMemory) -> None:
+    assert memory.rules_out_expired(after(29))
+    assert not memory.rules_out_expired(after(30))
+
+
+def test_a_new_lease_may_have_begun_just_after_the_table_was_known() -> None:
+    """It was known for the last time 20 s after the reading."""
+    memory = LeaseMemory(LEASE)
+    memory.keep(V1, NOON, [])
+    assert memory.is_current(V1, after(20))
+    assert not memory.is_current(V2, after(50))
+    assert memory.rules_out_expired(after(79))
+    assert not memory.rules_out_expired(after(80))
 
 
 EVENTS = st.tuples(st.integers(0, 90), st.sampled_from(["reserve", "renew", "settle", "sweep", "sweep"]))
@@ -72,22 +79,23 @@ EVENTS = st.tuples(st.integers(0, 90), st.sampled_from(["reserve", "renew", "set
 
 @given(events=st.lists(EVENTS, min_size=1, max_size=40))
 def test_no_expired_lease_is_ever_missed(events: list[tuple[int, str]]) -> None:
-    """A table of leases beside the forecast: whenever the forecast rules expired ones out, there is none."""
-    forecast, now, version, leases = ExpiryForecast(LEASE), NOON, 0, list[datetime]()
-    for wait, event in events:
-        now += seconds(wait)
+    """A table of leases beside the memory, which answers as the table would whenever it answers."""
+    memory, now, version, table = LeaseMemory(LEASE), NOON, 0, list[StoredLease]()
+    for number, (wait, event) in enumerate(events):
+        now += timedelta(seconds=wait)
         if event == "sweep":
-            expired = [end for end in leases if end <= now]
-            if forecast.rules_out((str(version),), now):
+            expired = {one.reservation_id for one in table if one.lease_expires_at <= now}
+            if memory.is_current((str(version),), now):
+                assert {one.reservation_id for one in memory.expired(now)} == expired
+            elif memory.rules_out_expired(now):
                 assert not expired
-                continue
-            to_come = [end for end in leases if end > now]
-            forecast.note((str(version),), now, some_expired=bool(expired), next_end=min(to_come, default=None))
+            else:
+                memory.keep((str(version),), now, table)
             continue
         if event == "reserve":
-            leases.append(now + LEASE)
-        elif event == "renew" and leases:
-            leases = [now + LEASE if end > now else end for end in leases]
-        elif leases:
-            leases.pop(0)
+            table.append(lease(str(number), now + LEASE))
+        elif event == "renew":
+            table = [replace(one, lease_expires_at=now + LEASE) if one.lease_expires_at > now else one for one in table]
+        else:
+            table = table[1:]
         version += 1

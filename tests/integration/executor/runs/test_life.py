@@ -216,14 +216,8 @@ async def test_a_lease_is_renewed_once_half_of_it_has_passed(
 ) -> None:
     """Counted from when it was asked for, also by a renewal; tried again where auth did not answer. One call renews all runs."""
     time = Time()
-    renewer = LeaseRenewer(
-        active=active,
-        store=store,
-        quota=quota,
-        reconciler=reconciler,
-        lease_seconds=30.0,
-        monotonic=time,  # type: ignore[arg-type]
-    )
+    parts: Any = {"active": active, "store": store, "quota": quota, "reconciler": reconciler}
+    renewer = LeaseRenewer(**parts, lease_seconds=30.0, monotonic=time)
     old, new = await begin(**DATE), await begin(**DATE)
     for job, age in ((old, 10.0), (new, 0.0)):
         quota.reserved.append(job.run.pipeline_logging_id)
