@@ -1,6 +1,6 @@
 """What auth's tables said about API keys, kept for as long as the tables have not changed. Pure but for its clock.
 
-How a revoked key dies within 5 seconds, whoever revokes it and wherever
+How a revoked key dies within 5 seconds, by whatever process and in whatever way it is revoked
     1. Another service uses an answer for at most `key_cache_seconds` (3) after it asked for it (`access.control`).
     2. Auth answers from this memory only if the tables' version, read after the question, is the one that was read before the statement
        whose answer is kept. So nothing was committed in between, and the answer is true at the time of the question. Any process, the

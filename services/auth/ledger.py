@@ -142,7 +142,11 @@ class Ledger:
         # Two replays of one id in one batch are one request.
         unique = list({request.reservation_id: request for request in requests}.values())
         tenant_ids, ids = sorted({request.tenant_id for request in unique}), [request.reservation_id for request in unique]
-        await self._store.reserve(unique, now, today, lease_expires_at)
+        granted = Reservation(usage_date=today, lease_expires_at=lease_expires_at)
+        tenants_granted = await self._store.reserve(unique, now, today, lease_expires_at)
+        if tenants_granted == len(tenant_ids) == len(unique):
+            # Each tenant has one request, and was granted something.
+            return [granted] * len(requests)
         usages = await self._store.read_usage(tenant_ids, ids, now, today)
         if missing := [tenant_id for tenant_id in tenant_ids if tenant_id not in usages]:
             await self._store.open_day(missing, now, today)
@@ -157,7 +161,7 @@ class Ledger:
             if usage is None:
                 return PermissionDenied("SUBSCRIPTION_NOT_ACTIVE", "This tenant has no row in the ledger, and none could be made.")
             if request.reservation_id in usage.held:
-                return Reservation(usage_date=today, lease_expires_at=lease_expires_at)
+                return granted
             return refusal(usage, now, is_retry=request.units == 0)
 
         return [answer(request) for request in requests]

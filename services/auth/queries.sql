@@ -127,7 +127,7 @@ WHERE tenant_id = @tenant_id AND usage_date = @today;
 SELECT TRUE AS done
 
 -- name: read_usage
--- The ledger's row of each tenant for today, and which of @ids hold a reservation: the response to a reservation. A tenant without an open
+-- The ledger's row of each tenant for today, and which of @ids hold a reservation: the response to reservations of which some were refused. A tenant without an open
 -- row for today is missing in the result.
 -- param: tenant_ids ARRAY<STRING>
 -- param: ids ARRAY<STRING>
@@ -336,7 +336,8 @@ GROUP BY q.tenant_id, l.reservation_id
 -- One UPDATE, so two writers cannot grant the same unit: the second waits and reads what the first left. A replay only extends the lease:
 -- an id that is listed takes no second unit, and no second slot unless its lease has expired. Requests of a tenant are served in order of
 -- seq; one that is refused for its unit takes no slot. A reservation whose lease has expired does not count against the limit, but stays
--- listed until its run is settled, or reserves again.
+-- listed until its run is settled, or reserves again. A tenant's row is changed only if something is granted, so the number of changed rows
+-- is the number of tenants with a grant.
 -- param: ids ARRAY<STRING>
 -- param: requests ARRAY<STRUCT<tenant_id STRING, reservation_id STRING, seq INT64, units INT64>>
 -- param: today DATE

@@ -156,12 +156,14 @@ class AuthStore:
         """Waits until the rate limit of the ledger's table allows another statement."""
         await self._bq.wait_for_budget(BLOCKS["reserve"], dataset=self._bq.control())
 
-    async def reserve(self, requests: Sequence[ReservationRequest], now: datetime, today: date, lease_expires_at: datetime) -> None:
-        """Grants what the limits leave, in the order of `requests`. `read_usage` shows what was granted."""
+    async def reserve(self, requests: Sequence[ReservationRequest], now: datetime, today: date, lease_expires_at: datetime) -> int:
+        """Grants what the limits leave, in the order of `requests`. Returns to how many tenants something was granted; `read_usage` shows
+        what.
+        """
         numbered = [{**asdict(request), "seq": seq} for seq, request in enumerate(requests)]
         ids = [request.reservation_id for request in requests]
         params = {"ids": ids, "requests": numbered, "now": now, "today": today, "lease_expires_at": lease_expires_at}
-        await self._change("reserve", params)
+        return await self._change("reserve", params)
 
     async def renew(self, ids: Sequence[str], now: datetime, since: date, lease_expires_at: datetime) -> None:
         """Extends the leases of those `ids` whose lease has not expired. `list_leases` shows which."""

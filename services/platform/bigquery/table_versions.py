@@ -1,8 +1,8 @@
 """Whether tables have changed, by their metadata: reading it costs nothing and spares a statement that would find what it found before.
 
 A table's `lastModifiedTime` moves with every committed DML statement and load job ("tables" in BigQuery's REST reference). Rows that are
-streamed move it later, when they leave the streaming buffer: who relies on a version may learn of such rows late, never of a changed or
-deleted row, because BigQuery lets nobody change rows in the buffer.
+streamed move it later, when they leave the streaming buffer. So a reader may learn late of such rows, but not of a row that was changed or
+deleted: rows in the buffer can be neither.
 """
 
 import asyncio

@@ -80,14 +80,25 @@ async def test_the_same_id_again_is_granted_once(ledger: Ledger, provision: Prov
     assert (await ledger.usage(tenant_id)).pipelines_run_today == 1
 
 
-async def test_a_warm_reservation_takes_two_statements(ledger: Ledger, provision: Provision) -> None:
-    tenant_id = await provision(daily_limit=10)
-    await ledger.usage(tenant_id)
-    before = jobs()
+async def test_warm_reservations_take_one_statement_and_are_read_back_only_where_something_was_refused(
+    ledger: Ledger, clock: SetClock, provision: Provision
+) -> None:
+    """Concurrent ones of several tenants, too. A tenant with two requests at once may have been granted one of them only."""
+    one, other = await provision(name="_a", daily_limit=3), await provision(name="_b")
+    for tenant_id in (one, other):
+        await ledger.usage(tenant_id)
+    before, read = jobs(), jobs("read_usage")
 
-    await ask(ledger, tenant_id)
-
-    assert jobs() - before == 2
+    run = new_id()
+    first = await ask(ledger, one, run)
+    assert jobs() - before == 1
+    assert await ask(ledger, one, run) == first
+    assert [type(answer) for answer in await asyncio.gather(ask(ledger, one), ask(ledger, other))] == [Reservation] * 2
+    assert jobs() - before <= 4
+    assert jobs("read_usage") == read
+    assert {type(answer) for answer in await asyncio.gather(ask(ledger, one), ask(ledger, one))} == {Reservation, ResourceExhausted}
+    assert jobs("read_usage") > read
+    assert (await ledger.usage(one)).pipelines_run_today == 3
 
 
 async def test_settling_frees_the_slot_and_counts_once(ledger: Ledger, provision: Provision) -> None:
