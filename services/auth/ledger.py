@@ -1,5 +1,6 @@
 """The quota ledger: requests that arrive while a statement is in flight share the next one."""
 
+import asyncio
 import itertools
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
@@ -9,9 +10,10 @@ from types import TracebackType
 from typing import Self
 
 from services.auth.lease_memory import LeaseMemory
-from services.auth.quota import LIVE_FOR, RESERVED_FOR, Usage, refusal, refusing_limit
+from services.auth.quota import LIVE_FOR, RESERVED_FOR, Usage, left, refusal, refusing_limit
 from services.auth.settings import AuthSettings
 from services.auth.store import AuthStore, ReservationRequest, Settlement, StoredLease
+from services.auth.uncapped import UncappedTenants
 from services.platform.bigquery.table_versions import Version
 from services.platform.clock import Clock, utc_day
 from services.platform.errors import ConvergenceError, PermissionDenied
@@ -29,6 +31,8 @@ class Reservation:
     usage_date: date
     """The UTC day that it counts on."""
     lease_expires_at: datetime
+    month_left_usd: float | None = None
+    """What is left of the monthly cost limit; None: there is none."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -63,7 +67,7 @@ class Ledger:
         self._store = store
         self._clock = clock
         self._lease = lease
-        self._leases = LeaseMemory(lease)
+        self._leases, self._uncapped = LeaseMemory(lease), UncappedTenants()
         self._reservations: GroupCommit[ReservationRequest, Reservation] = GroupCommit(
             self._reserve_batch, batch_window_seconds=reserve_seconds, before_flush=store.wait_for_budget
         )
@@ -143,11 +147,14 @@ class Ledger:
         unique = list({request.reservation_id: request for request in requests}.values())
         tenant_ids, ids = sorted({request.tenant_id for request in unique}), [request.reservation_id for request in unique]
         granted = Reservation(usage_date=today, lease_expires_at=lease_expires_at)
-        tenants_granted = await self._store.reserve(unique, now, today, lease_expires_at)
-        if tenants_granted == len(tenant_ids) == len(unique):
-            # Each tenant has one request, and was granted something.
+        version, tenants_granted = await asyncio.gather(
+            self._store.subscription_version(), self._store.reserve(unique, now, today, lease_expires_at)
+        )
+        if tenants_granted == len(tenant_ids) == len(unique) and self._uncapped.include(version, tenant_ids):
+            # Each tenant has one request, was granted something, and has no limit that the response tells more about.
             return [granted] * len(requests)
         usages = await self._store.read_usage(tenant_ids, ids, now, today)
+        self._uncapped.note(version, usages.values())
         if missing := [tenant_id for tenant_id in tenant_ids if tenant_id not in usages]:
             await self._store.open_day(missing, now, today)
         # If a run of the tenant has just ended, its reservation is free by now.
@@ -161,7 +168,7 @@ class Ledger:
             if usage is None:
                 return PermissionDenied("SUBSCRIPTION_NOT_ACTIVE", "This tenant has no row in the ledger, and none could be made.")
             if request.reservation_id in usage.held:
-                return granted
+                return replace(granted, month_left_usd=left(usage.cost_usd_month, usage.monthly_cost_limit_usd))
             return refusal(usage, now, is_retry=request.units == 0)
 
         return [answer(request) for request in requests]
@@ -196,7 +203,8 @@ class Ledger:
         self._leases.keep(version, now, await self._store.list_leases(utc_day(now) - RESERVED_FOR))
 
     async def _settle_batch(self, settlements: Sequence[Settlement]) -> Sequence[None]:
-        unique = {one.reservation_id: one for one in settlements}
+        # Of two for one id, the one that knows the cost.
+        unique = {one.reservation_id: one for one in sorted(settlements, key=lambda one: one.cost is not None)}
         await self._store.settle(list(unique.values()), self._clock.now())
         return [None] * len(settlements)
 

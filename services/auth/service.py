@@ -1,4 +1,4 @@
-"""Wires auth: its parts and its five proto services."""
+"""Wires auth: its parts and its six proto services."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -9,6 +9,7 @@ from convergence.auth.v1 import (
     ledger_service_pb2_grpc,
     quota_service_pb2_grpc,
     tenant_service_pb2_grpc,
+    usage_service_pb2_grpc,
 )
 
 from services.auth.authenticator import LocalAuthenticator
@@ -21,6 +22,7 @@ from services.auth.servicers.authentication import AuthenticationServicer
 from services.auth.servicers.ledger import LedgerServicer
 from services.auth.servicers.quota import QuotaServicer
 from services.auth.servicers.tenant import TenantServicer
+from services.auth.servicers.usage import UsageServicer
 from services.auth.settings import AuthSettings
 from services.auth.store import AuthStore
 from services.platform.access.control import Authenticator
@@ -57,6 +59,11 @@ def served(store: AuthStore, ledger: Ledger, authenticator: Authenticator, clock
             name="convergence.auth.v1.QuotaService",
             add=quota_service_pb2_grpc.add_QuotaServiceServicer_to_server,
             servicer=QuotaServicer(ledger, clock),
+        ),
+        Served(
+            name="convergence.auth.v1.UsageService",
+            add=usage_service_pb2_grpc.add_UsageServiceServicer_to_server,
+            servicer=UsageServicer(store, clock),
         ),
         Served(
             name="convergence.auth.v1.AuthenticationService",

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import date, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from services.auth.quota import Usage
 from services.auth.tenants import TenantSpec
@@ -47,6 +47,16 @@ class ReservationRequest:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class RecordedUsage:
+    """What runs have used."""
+
+    bytes_billed: int = 0
+    bytes_read: int = 0
+    slot_ms: int = 0
+    cost_usd: float = 0.0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Settlement:
     """The end of one run: COMPLETED, FAILED, CANCELLED or NOT_STARTED."""
 
@@ -54,6 +64,20 @@ class Settlement:
     reservation_id: str
     usage_date: date
     outcome: str
+    cost: RecordedUsage | None = None
+    """None: the caller does not know it; it may be sent with a second settlement."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class EndedRuns(RecordedUsage):
+    """What a number of runs have used."""
+
+    runs: int = 0
+
+    @classmethod
+    def from_row(cls, row: Mapping[str, Any]) -> Self:
+        """Parses a row of sums; NULL, if no row had a number, is 0."""
+        return cls(**{name: value or 0 for name, value in row.items()})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -72,11 +96,16 @@ class AuthStore:
     def __init__(self, bq: BigQuery) -> None:
         self._bq = bq
         self._key_versions = TableVersions(bq, bq.control(), BLOCKS["find_key_holders"].read)
+        self._subscription_versions = TableVersions(bq, bq.control(), ["tenant_subscriptions"])
         self._lease_versions = TableVersions(bq, bq.control(), BLOCKS["list_leases"].read)
 
     async def key_version(self) -> Version | None:
         """The version of the tables that `find_key_holders` reads, see `TableVersions`."""
         return await self._key_versions.current()
+
+    async def subscription_version(self) -> Version | None:
+        """The version of the table of subscriptions, which has the tenants' limits of cost."""
+        return await self._subscription_versions.current()
 
     async def lease_version(self) -> Version | None:
         """The version of the table that `list_leases` reads."""
@@ -170,14 +199,27 @@ class AuthStore:
         await self._change("renew", {"ids": ids, "now": now, "since": since, "lease_expires_at": lease_expires_at})
 
     async def settle(self, settlements: Sequence[Settlement], now: datetime) -> None:
-        """Ends reservations and counts the outcomes of those that were still held."""
+        """Ends reservations and counts the outcomes of those that were still held, and each cost once."""
         params = {
-            "settlements": [asdict(one) for one in settlements],
+            "settlements": [
+                {**asdict(one), **asdict(one.cost or RecordedUsage()), "has_cost": one.cost is not None} for one in settlements
+            ],
             "ids": [one.reservation_id for one in settlements],
             "since": min(one.usage_date for one in settlements),
             "now": now,
         }
         await self._change("settle", params)
+
+    async def usage_by_day(self, tenant_id: str, first: date, last: date) -> dict[date, EndedRuns]:
+        """What the tenant's runs have used, by day, in order; days on which none has ended are missing."""
+        params = {"tenant_id": tenant_id, "first_day": first, "last_day": last}
+        return {row.pop("usage_date"): EndedRuns.from_row(row) for row in await self._rows("usage_by_day", params)}
+
+    async def usage_by_tenant(self, first: date, last: date, *, after: str, limit: int) -> tuple[EndedRuns, dict[str, EndedRuns]]:
+        """What all tenants' runs have used together, and at most `limit` tenants, in order, from the one after `after` on."""
+        params = {"first_day": first, "last_day": last, "after": after, "row_limit": limit + 1}
+        found = {row.pop("tenant_id"): EndedRuns.from_row(row) for row in await self._rows("usage_by_tenant", params)}
+        return found.pop(None, EndedRuns()), found
 
     async def list_leases(self, since: date) -> list[StoredLease]:
         """All reservations, those whose lease has expired included, of the days from `since` on."""

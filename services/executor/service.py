@@ -11,6 +11,7 @@ from convergence.executor.v1.run_service_pb2_grpc import add_RunServiceServicer_
 from convergence.executor.v1.watch_service_pb2_grpc import add_WatchServiceServicer_to_server
 
 from services.executor.keyed_locks import KeyedLocks
+from services.executor.metering.run import Metering
 from services.executor.notify.addresses import is_public
 from services.executor.notify.delivery import Delivery
 from services.executor.notify.destinations import TenantDestinations
@@ -84,6 +85,7 @@ async def executor_service(
             clock=clock,
             spool_dir=settings.spool_dir,
             publish_locks=KeyedLocks(),
+            metering=Metering.of(settings),
         )
         active = ActiveRuns(
             execute=lambda prepared, progress: execute(prepared, tools, progress),

@@ -25,9 +25,13 @@ class ExecutorSettings(ServiceSettings):
     template_poll_seconds: float = Field(default=5.0, gt=0)
     """How often the template files are checked for changes; new and changed ones are loaded without a restart."""
     query_usd_per_tib: float = Field(default=6.25, ge=0)
-    """BigQuery's on-demand price, for the cost estimate of dry runs; 0 where queries run in reserved slots."""
+    """BigQuery's on-demand price, for what runs cost and dry runs estimate; 0 where queries run in reserved slots."""
     storage_read_usd_per_tib: float = Field(default=1.1, ge=0)
     """The Storage Read API's price, for the same."""
+    run_max_bytes_read: int = Field(default=2**40, ge=0)
+    """The most bytes that a run may read of the tenant's data, unless its template says otherwise; 0: no cap."""
+    run_max_cost_usd: float = Field(default=10.0, ge=0)
+    """The most that a run may cost in US dollars, by our estimate, unless its template says otherwise; 0: no cap."""
     watch_poll_seconds: float = Field(default=2.0, gt=0)
     """How often a watched run is read."""
     watch_silence_seconds: float = Field(default=15.0, gt=0)

@@ -4,12 +4,25 @@ import json
 import math
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, cast
 
-from services.executor.records import ClaimResult, DqResult, Period, Run, RunEnd, RunFilter, RunOutcome, RunState, RunStatus, StepLog
+from services.executor.ledger.store import LedgerStore
+from services.executor.records import (
+    ClaimResult,
+    DqResult,
+    Period,
+    Run,
+    RunCost,
+    RunEnd,
+    RunFilter,
+    RunOutcome,
+    RunState,
+    RunStatus,
+    StepLog,
+)
 from services.executor.tenant_queries import TenantQueries
 from services.platform.bigquery.append import AppendOnlyTable
 from services.platform.bigquery.client import BigQuery
@@ -43,6 +56,7 @@ class Store:
         self._bq = bq
         self._sql = load_blocks(Path(__file__).with_name("queries.sql"))
         self._tenants = TenantQueries(bq, ddl=ddl)
+        self.ledger = LedgerStore(self._tenants)
         self._step_logs = self._append_only("x_meta_step_logs", key="log_id", insert="insert_step_logs")
         self._dq_results = self._append_only("x_meta_dq_results", key="dq_result_id", insert="insert_dq_results")
         self._beginnings: GroupCommits[str, _Beginning, None] = GroupCommits(self._insert_runs)
@@ -67,7 +81,7 @@ class Store:
         """
         if alone is None:
             return await self._claims.submit(run.tenant_id, _Beginning(run=run, deadline=time.monotonic() + seconds))
-        row = (await self._write_run("claim_run_exclusively", run, seconds, **alone.params)).only_row
+        row = (await self._write_run("claim_run_exclusively", run, seconds, first_day=alone.first, last_day=alone.last)).only_row
         status = None if row["status"] is None else RunStatus(row["status"])
         return ClaimResult(is_ours=bool(row["leads"]), status=status, other=row["other"])
 
@@ -77,7 +91,8 @@ class Store:
             "pipeline_logging_id": run.pipeline_logging_id,
             "pipeline_id": run.pipeline_id,
             "started_at": run.started_at,
-            **period.params,
+            "first_day": period.first,
+            "last_day": period.last,
         }
         [row] = await self._rows("overlapping_run", params, run.tenant_id) or [{"other": None}]
         return cast("str | None", row["other"])
@@ -89,9 +104,11 @@ class Store:
     async def finish_run(self, tenant_id: str, run: str, outcome: RunOutcome, *, at: datetime) -> RunStatus | None:
         """Ends a RUNNING run and returns its status afterwards: that of `outcome`, or the one it had ended with before; None if there is no
         such run. After a lost reply the first try may have ended it, so the status is read back, never assumed. Unless it is COMPLETED, the
-        run publishes nothing from then on. Raises bigquery.NotFound if the tenant has no dataset.
+        run publishes nothing from then on. Its cost, if `outcome` has one, is also added to a row that was FAILED or CANCELLED without.
+        Raises bigquery.NotFound if the tenant has no dataset.
         """
-        ending = {"pipeline_logging_id": run, "completed_at": at}
+        cost = asdict(outcome.cost) if outcome.cost else dict.fromkeys(field.name for field in fields(RunCost))
+        ending = {"pipeline_logging_id": run, "completed_at": at, **cost}
         if outcome.status is RunStatus.COMPLETED:
             params = ending | {"rows_processed": outcome.rows_processed}
             if (await self._tenants.run(self._sql["complete_run"], params, tenant_id)).affected:

@@ -149,6 +149,7 @@ REASONS: dict[str, type[ConvergenceError]] = {
     "DATASET_NOT_OURS": FailedPrecondition,
     "DAILY_LIMIT_REACHED": ResourceExhausted,
     "MONTHLY_LIMIT_REACHED": ResourceExhausted,
+    "MONTHLY_COST_LIMIT_REACHED": ResourceExhausted,
     "CONCURRENT_LIMIT_REACHED": ResourceExhausted,
     "BIGQUERY_UNAVAILABLE": Unavailable,
     "KMS_UNAVAILABLE": Unavailable,

@@ -105,6 +105,7 @@ class ActiveRuns:
         structlog.contextvars.bind_contextvars(tenant_id=run.tenant_id, pipeline_logging_id=run.pipeline_logging_id)
         try:
             outcome = await self._bounded(active)
+            outcome = replace(outcome, cost=active.progress.meter.cost)
             active.closing = True
             await self._close(active, outcome)
         finally:
@@ -130,7 +131,7 @@ class ActiveRuns:
         for wait in backoff(first=0.2, most=10.0):
             try:
                 status = status or await self._store.finish_run(run.tenant_id, run.pipeline_logging_id, outcome, at=self._clock.now())
-                await self._quota.settle(active.reservation, status or outcome.status)
+                await self._quota.settle(active.reservation, status or outcome.status, outcome.cost)
             except Unavailable as error:
                 _log.warning("close_delayed", reason=error.reason)
                 await asyncio.sleep(wait)

@@ -85,10 +85,10 @@ class DryRunner:
         found, results, staged = DryRun(), dict[str, StepResult](), dict[str, int]()
         try:
             for step in prepared.template.steps:
-                if not step.is_work or found.problems.keys() & step.ancestors:
+                if not step.is_work or found.problems.keys() & step.ancestors or _is_unchanged(step, results):
                     continue
                 seen = await self._dry_run_step(prepared, step, results, found)
-                results[step.id] = StepResult(outputs=_zeros(step.action.OUTPUTS), staging=seen.staging if seen else ())
+                results[step.id] = _as_if_run(step, seen)
                 if seen:
                     size = seen.bytes_read + sum(staged.get(one, 0) for one in step.ancestors)
                     staged[step.id] = seen.staged_bytes
@@ -116,6 +116,17 @@ class DryRunner:
             problem = "BigQuery refuses this step's SQL. Tell the operator of this service: the template and the tables do not fit."
             found.problems[step.id] = problem
         return None
+
+
+def _is_unchanged(step: TemplateStep, results: Mapping[str, StepResult]) -> bool:
+    return any(results[one].is_unchanged for one in step.ancestors if one in results)
+
+
+def _as_if_run(step: TemplateStep, seen: StepDryRun | None) -> StepResult:
+    outputs = _zeros(step.action.OUTPUTS)
+    if seen is None:
+        return StepResult(outputs=outputs)
+    return StepResult(outputs=outputs, staging=seen.staging, period=seen.period, is_unchanged=seen.is_unchanged)
 
 
 def _zeros(finds: Mapping[str, str]) -> dict[str, object]:

@@ -38,6 +38,10 @@ def to_run(run: Run, steps: Sequence[StepLog] = (), results: Sequence[DqResult] 
         steps=[to_step_log(step) for step in steps],
         dq_results=[to_dq_result(result) for result in results],
         days_not_over=[day.isoformat() for day in days_not_over(run.parameters, run.started_at)],
+        bytes_billed=run.bytes_billed,
+        slot_ms=run.slot_ms,
+        bytes_read=run.bytes_read,
+        cost_usd=run.cost_usd,
     )
 
 

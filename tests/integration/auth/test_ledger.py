@@ -83,10 +83,13 @@ async def test_the_same_id_again_is_granted_once(ledger: Ledger, provision: Prov
 async def test_warm_reservations_take_one_statement_and_are_read_back_only_where_something_was_refused(
     ledger: Ledger, clock: SetClock, provision: Provision
 ) -> None:
-    """Concurrent ones of several tenants, too. A tenant with two requests at once may have been granted one of them only."""
-    one, other = await provision(name="_a", daily_limit=3), await provision(name="_b")
+    """Concurrent ones of several tenants, too, once it is known that none has a limit of cost. A tenant with two requests at once may have
+    been granted one of them only.
+    """
+    one, other = await provision(name="_a", daily_limit=4), await provision(name="_b")
     for tenant_id in (one, other):
         await ledger.usage(tenant_id)
+        await ask(ledger, tenant_id)
     before, read = jobs(), jobs("read_usage")
 
     run = new_id()
@@ -98,7 +101,7 @@ async def test_warm_reservations_take_one_statement_and_are_read_back_only_where
     assert jobs("read_usage") == read
     assert {type(answer) for answer in await asyncio.gather(ask(ledger, one), ask(ledger, one))} == {Reservation, ResourceExhausted}
     assert jobs("read_usage") > read
-    assert (await ledger.usage(one)).pipelines_run_today == 3
+    assert (await ledger.usage(one)).pipelines_run_today == 4
 
 
 async def test_settling_frees_the_slot_and_counts_once(ledger: Ledger, provision: Provision) -> None:

@@ -122,6 +122,10 @@ async def test_a_scheduled_run_is_recorded_without_a_user_and_with_its_real_date
         "parameters": {"date": "2025-11-17"},
         "rows_processed": 3,
         "error_message": None,
+        "bytes_billed": 0,
+        "slot_ms": 0,
+        "bytes_read": 0,
+        "cost_usd": 0.0,
     }
     assert quota.settled == [(asked.pipeline_logging_id, "COMPLETED")]
     assert (quota.reserved, quota.retries) == ([asked.pipeline_logging_id], [])

@@ -6,7 +6,7 @@ import pytest
 from google.cloud import bigquery
 
 from services.executor.records import Period
-from services.executor.sources.gcp.export_rows import is_by_ingestion, restriction
+from services.executor.sources.gcp.export_rows import RowFilter, is_by_ingestion, restriction
 
 MONTH = Period(first=date(2025, 11, 1), last=date(2025, 11, 30))
 ROWS = "usage_start_time >= TIMESTAMP '2025-11-01' AND usage_start_time < TIMESTAMP '2025-12-01'"
@@ -14,8 +14,11 @@ ROWS = "usage_start_time >= TIMESTAMP '2025-11-01' AND usage_start_time < TIMEST
 
 def test_partitions_older_than_the_usage_are_not_read() -> None:
     """Newer ones are: rows arrive late."""
-    assert restriction(MONTH, by_ingestion=False) == ROWS
-    assert restriction(MONTH, by_ingestion=True) == f"(_PARTITIONTIME >= TIMESTAMP '2025-10-31' OR _PARTITIONTIME IS NULL) AND {ROWS}"
+    assert restriction(RowFilter(period=MONTH), by_ingestion=False) == ROWS
+    assert (
+        restriction(RowFilter(period=MONTH), by_ingestion=True)
+        == f"(_PARTITIONTIME >= TIMESTAMP '2025-10-31' OR _PARTITIONTIME IS NULL) AND {ROWS}"
+    )
 
 
 @pytest.mark.parametrize(
