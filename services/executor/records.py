@@ -74,6 +74,34 @@ class Period:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class RunCost:
+    """What a run, or a part of it, has used. Columns of x_meta_pipeline_runs, where it is said whose bill each is."""
+
+    bytes_billed: int = 0
+    slot_ms: int = 0
+    bytes_read: int = 0
+    cost_usd: float = 0.0
+
+    def __add__(self, other: "RunCost") -> "RunCost":
+        """Both together."""
+        return RunCost(
+            bytes_billed=self.bytes_billed + other.bytes_billed,
+            slot_ms=self.slot_ms + other.slot_ms,
+            bytes_read=self.bytes_read + other.bytes_read,
+            cost_usd=self.cost_usd + other.cost_usd,
+        )
+
+    def __sub__(self, other: "RunCost") -> "RunCost":
+        """Without `other`."""
+        return RunCost(
+            bytes_billed=self.bytes_billed - other.bytes_billed,
+            slot_ms=self.slot_ms - other.slot_ms,
+            bytes_read=self.bytes_read - other.bytes_read,
+            cost_usd=self.cost_usd - other.cost_usd,
+        )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Run:
     """A row of x_meta_pipeline_runs."""
 
@@ -97,6 +125,11 @@ class Run:
     duration_ms: int | None = None
     rows_processed: int | None = None
     error_message: str | None = None
+    bytes_billed: int | None = None
+    """This and the next three: its RunCost; None: it is RUNNING, or unknown."""
+    slot_ms: int | None = None
+    bytes_read: int | None = None
+    cost_usd: float | None = None
     claimed_by: str | None = None
     """The id of the claim on this run, known only to the process that executes it; None: this process does not."""
 
@@ -123,6 +156,8 @@ class RunOutcome:
     """For the others, worded for the tenant."""
     is_final: bool = False
     """It FAILED and another attempt would fail, too."""
+    cost: RunCost | None = None
+    """What it has used; None: only the process that executes it knows."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -8,12 +8,13 @@ order, independent of the order in which steps end.
 import asyncio
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import structlog
 
 from services.executor.errors import StepError
+from services.executor.metering.meter import RunMeter, StepMeter
 from services.executor.records import RunOutcome, RunStatus, StepLog, StepStatus
 from services.executor.runs.prepared import PreparedRun
 from services.executor.templates.graph import should_run
@@ -41,6 +42,8 @@ class RunProgress:
     stopped: RunOutcome | None = None
     is_final: bool = False
     """A step failed with an error that another attempt would get, too."""
+    meter: RunMeter = field(default_factory=RunMeter)
+    """What the run has used; `execute` puts the run's own here."""
 
     def has_nothing_for(self, step: TemplateStep) -> bool:
         """True for a work step that needs one which has found nothing to do."""
@@ -71,6 +74,7 @@ async def execute(prepared: PreparedRun, tools: Toolbox, progress: RunProgress |
     which is updated on the way, then shows what has been done.
     """
     progress = progress or RunProgress()
+    progress.meter = tools.metering.meter(prepared.run, prepared.template.cap, prepared.month_left_usd)
     work = [step for step in prepared.template.steps if step.is_work]
     finalizers = [step for step in prepared.template.steps if not step.is_work]
     try:
@@ -125,25 +129,26 @@ async def _perform(prepared: PreparedRun, step: TemplateStep, progress: RunProgr
     # Only the first failure decides whether the run may be retried.
     says_retryable = step.is_work or not progress.failures
     for attempt in range(1, step.attempts + 1):
-        began = tools.clock.now()
+        began, meter = tools.clock.now(), progress.meter.step(step.id, attempt)
         await _log_step(prepared, step, StepStatus.RUNNING, tools, attempt=attempt)
         try:
-            result = await _attempt(prepared, step, progress, tools)
+            result = await _attempt(prepared, step, progress, tools, meter)
         except asyncio.CancelledError:
             progress.ended[step.id] = StepStatus.FAILED
             stopped = "The run was stopped while this step worked."
-            await _log_step(prepared, step, StepStatus.FAILED, tools, attempt=attempt, error_message=stopped, metadata={"can_heal": True})
+            metadata = {"can_heal": True, **_cost_of(meter)}
+            await _log_step(prepared, step, StepStatus.FAILED, tools, attempt=attempt, error_message=stopped, metadata=metadata)
             raise
         took = round((tools.clock.now() - began).total_seconds() * 1000)
         if isinstance(result, StepResult):
             progress.ended[step.id] = StepStatus.COMPLETED
             progress.results[step.id] = result
-            fields: dict[str, Any] = {"rows_processed": result.rows_processed, "metadata": result.metadata}
+            fields: dict[str, Any] = {"rows_processed": result.rows_processed, "metadata": {**result.metadata, **_cost_of(meter)}}
             await _log_step(prepared, step, StepStatus.COMPLETED, tools, attempt=attempt, duration_ms=took, **fields)
             return
         why: dict[str, Any] = {
             "error_message": result.message,
-            "metadata": {**result.metadata, **({"can_heal": result.is_retryable} if says_retryable else {})},
+            "metadata": {**result.metadata, **({"can_heal": result.is_retryable} if says_retryable else {}), **_cost_of(meter)},
         }
         await _log_step(prepared, step, StepStatus.FAILED, tools, attempt=attempt, duration_ms=took, **why)
         if attempt < step.attempts and result.is_retryable:
@@ -155,9 +160,17 @@ async def _perform(prepared: PreparedRun, step: TemplateStep, progress: RunProgr
         return
 
 
-async def _attempt(prepared: PreparedRun, step: TemplateStep, progress: RunProgress, tools: Toolbox) -> StepResult | StepError:
+def _cost_of(meter: StepMeter) -> dict[str, Any]:
+    """For the log line of a try that has ended."""
+    return {"cost": asdict(meter.cost)}
+
+
+async def _attempt(
+    prepared: PreparedRun, step: TemplateStep, progress: RunProgress, tools: Toolbox, meter: StepMeter
+) -> StepResult | StepError:
     """One try. Errors are returned, worded for the tenant; details are logged."""
-    context = context_of(prepared, step, progress.results, tools, outcome=progress.seen_by(step, prepared.template.steps))
+    outcome = progress.seen_by(step, prepared.template.steps)
+    context = replace(context_of(prepared, step, progress.results, tools, outcome=outcome), meter=meter)
     try:
         async with asyncio.timeout(step.timeout_seconds):
             return await step.action.run(context)

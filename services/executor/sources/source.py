@@ -15,6 +15,7 @@ from typing import Any, Final, Protocol, runtime_checkable
 import pyarrow as pa
 
 from services.executor.ledger.days import DAY_READS, WATERMARKS
+from services.executor.metering.meter import StepMeter
 from services.executor.records import Period
 from services.executor.settings import ExecutorSettings
 from services.executor.sources.changed_days import ChangedRequest
@@ -151,13 +152,17 @@ class SourceType:
     """True if the template must run for days."""
     outputs: Mapping[str, str]
     """Outputs of an export, name to GoogleSQL type: a template's checks and SQL may use them."""
-    open: Callable[[bytes, ExecutorSettings], Source]
-    """Opens a source with the tenant's decrypted credentials. No I/O. Raises StepError if they cannot be used."""
+    open: Callable[[bytes, ExecutorSettings, StepMeter], Source]
+    """Opens a source with the tenant's decrypted credentials. No I/O. Raises StepError if they cannot be used. The source counts what it
+    reads on the meter, and asks it before it reads.
+    """
 
 
 class Sources(Protocol):
     """Opens tenants' sources."""
 
-    async def open(self, tenant_id: str, source_type: SourceType) -> Source:
-        """The tenant's own source, for one run; the caller closes it. Raises StepError; Unavailable from KMS or a peer."""
+    async def open(self, tenant_id: str, source_type: SourceType, meter: StepMeter) -> Source:
+        """The tenant's own source, for one try of a step, which `meter` counts; the caller closes it. Raises StepError; Unavailable
+        from KMS or a peer.
+        """
         ...

@@ -3,14 +3,18 @@ ended.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import date
-from typing import Any, ClassVar, Final
+from typing import Any, Final
+
+import structlog
 
 from services.executor.checks.own_rows import read_own_rows
 from services.executor.errors import FenceLost, StepError
 from services.executor.ledger.day_state import state_of
 from services.executor.ledger.days import states_param
+from services.executor.ledger.moves import COST_MOVES, CostMove
+from services.executor.ledger.store import DAYS as DAYS_TABLE
 from services.executor.sources.source import LEDGER_OUTPUTS
 from services.executor.steps.ledger_script import SOURCE, STATES_PARAM, LedgerEntry
 from services.executor.steps.publish_script import ACCEPT_LESS, FENCES, OUTSIDE, OWN, RUNS, Replacement, publish_script
@@ -22,6 +26,7 @@ from services.platform.bigquery import errors as bigquery
 from services.platform.bigquery.ddl import Table
 from services.platform.bigquery.sql import Block, make_block
 
+COST_MOVES_OUTPUT: Final = "cost_moves"
 DIGITS: Final = 6
 """Decimal places of money in a step's log line: further ones of a FLOAT64 sum are noise."""
 MAX_DAYS_NAMED: Final = 5
@@ -32,6 +37,7 @@ SUPERSEDED_MESSAGE: Final = (
 )
 EXPORTED: Final = "export_time"
 """The column of a source's own table by which rows are new."""
+_log = structlog.get_logger()
 _SUMMED: Final = ("rows_before", "rows_after", "cost_before", "cost_after", "net_before", "net_after")
 
 
@@ -39,12 +45,21 @@ _SUMMED: Final = ("rows_before", "rows_after", "cost_before", "cost_after", "net
 class Publish:
     """A step of type `bigquery.publish`."""
 
-    OUTPUTS: ClassVar[Mapping[str, str]] = {}
     replacement: Replacement
     script: Block
     """Composed by `publish_script`."""
     meta: tuple[Table, ...]
     """Other tables that the script names; older ones lack a column of it."""
+
+    @property
+    def OUTPUTS(self) -> Mapping[str, str]:
+        """By how much the days have moved that were published before, for a source's own table."""
+        return {COST_MOVES_OUTPUT: COST_MOVES} if self.replacement.is_partial else {}
+
+    @property
+    def _lock(self) -> str:
+        # The tables of a source write the same rows of the ledger.
+        return DAYS_TABLE if self.replacement.ledger else self.replacement.table.name
 
     async def run(self, context: StepContext) -> StepResult:
         """Raises FenceLost if the run has ended; StepError if a day would lose too much, or if a row is outside the run's days or
@@ -52,7 +67,7 @@ class Publish:
         """
         await self._make_tables(context)
         # One publish into a table at a time: BigQuery would cancel all but one of the transactions, each after seconds of work.
-        async with context.tools.publish_locks.of(context.run.tenant_id, self.replacement.table.name):
+        async with context.tools.publish_locks.of(context.run.tenant_id, self._lock):
             try:
                 outcome = (await context.query(self.script, self._own(context))).only_row
             except bigquery.BadRequest as error:
@@ -66,15 +81,23 @@ class Publish:
             if outcome["is_superseded"]:
                 raise StepError(SUPERSEDED_MESSAGE, is_retryable=True)
             raise _too_little(days) or FenceLost()
+        moves = [_cost_move(day, outcome["final_days"]) for day in days if day["rows_before"] and day["net_before"] != day["net_after"]]
+        if after_final := [move.text for move in moves if move.was_final]:
+            _log.warning("cost_changed_after_final", tenant_id=context.run.tenant_id, days=len(after_final))
         return StepResult(
             rows_processed=outcome["rows_published"],
-            metadata={"table": self.replacement.table.name, "moved": [_moved(day) for day in days if day["rows_before"]]},
+            outputs={COST_MOVES_OUTPUT: [asdict(move) for move in moves]} if self.OUTPUTS else {},
+            metadata={
+                "table": self.replacement.table.name,
+                "moved": [_moved(day) for day in days if day["rows_before"]],
+                **({"changed_after_final": after_final} if after_final else {}),
+            },
         )
 
     async def dry_run(self, context: StepContext) -> StepDryRun:
-        """Estimates the bytes that the script reads."""
+        """Estimates the script."""
         await self._make_tables(context)
-        return StepDryRun(bytes_read=await context.dry_run(self.script, self._own(context)))
+        return await context.dry_run(self.script, self._own(context))
 
     async def _make_tables(self, context: StepContext) -> None:
         for table in (self.replacement.table, *self.meta):
@@ -190,6 +213,16 @@ def _what_is_kept(change: Mapping[str, Any]) -> str:
 
 def _rows_of(change: Mapping[str, Any]) -> dict[str, object]:
     return {"rows_before": change["rows_before"], "rows_after": change["rows_after"]}
+
+
+def _cost_move(change: Mapping[str, Any], final_days: Sequence[date]) -> CostMove:
+    return CostMove(
+        usage_date=change["usage_date"],
+        currency=change["currency"],
+        before=change["net_before"],
+        after=change["net_after"],
+        was_final=change["usage_date"] in final_days,
+    )
 
 
 def _moved(change: Mapping[str, Any]) -> dict[str, object]:

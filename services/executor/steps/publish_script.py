@@ -76,11 +76,11 @@ class Replacement:
 def publish_script(replacement: Replacement, rows: Block) -> Block:
     """The script that replaces what the days hold by `rows`, a query that returns every column of the table by name.
 
-    Its last statement returns `published BOOL`, `rows_published INT64`, `is_superseded BOOL` and `changes`, one entry for each day,
-    service and currency that holds rows before or after: `usage_date DATE, service STRING, currency STRING, rows_before INT64,
-    rows_after INT64, cost_before FLOAT64, cost_after FLOAT64, net_before NUMERIC, net_after NUMERIC, is_too_little BOOL`. `cost_*` are sums
-    of absolute values. Too little: the day would lose more than half of its rows, or the currency all of its rows or more than half of its
-    cost.
+    Its last statement returns `published BOOL`, `rows_published INT64`, `is_superseded BOOL`, `final_days ARRAY<DATE>`, the run's days that
+    had been FINAL, and `changes`, one entry for each day, service and currency that holds rows before or after: `usage_date DATE, service
+    STRING, currency STRING, rows_before INT64, rows_after INT64, cost_before FLOAT64, cost_after FLOAT64, net_before NUMERIC, net_after
+    NUMERIC, is_too_little BOOL`. `cost_*` are sums of absolute values. Too little: the day would lose more than half of its rows, or the
+    currency all of its rows or more than half of its cost.
     """
     table, day, ledger = replacement.table, replacement.day, replacement.ledger
     columns = list(table.columns)
@@ -130,7 +130,9 @@ ELSE
   COMMIT TRANSACTION;
   SET published = TRUE;
 END IF;
-SELECT published, IF(published, inserted, 0) AS rows_published, {SUPERSEDED} AS is_superseded, changes""",
+SELECT
+  published, IF(published, inserted, 0) AS rows_published, {SUPERSEDED} AS is_superseded, changes,
+  ARRAY(SELECT k.usage_date FROM UNNEST(known) AS k WHERE k.state = 'FINAL') AS final_days""",
         params,
     )
 

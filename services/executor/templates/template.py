@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import date, datetime
 from enum import StrEnum
 
+from services.executor.metering.cap import RunCap
 from services.executor.records import Period
 from services.executor.templates.declared import read_parameters
 from services.executor.templates.graph import When, ancestors, find_cycle, topological_order
@@ -79,6 +80,8 @@ class Template:
     most_days: int
     """Maximum number of days of one run, if it covers days. See `period`."""
     overlap: Overlap
+    cap: RunCap
+    """What one run may use; the operator's settings decide what it leaves open."""
     steps: tuple[TemplateStep, ...]
     """Each after those that it needs, otherwise in the file's order."""
 
@@ -106,9 +109,11 @@ class Template:
 def parse_template(name: PipelineName, section: Section, scope: Scope, step_types: Mapping[str, StepType]) -> Template:
     """Parses one file. Raises TemplateError for the first error in it."""
     entries, included = read_entries(section, scope.folder)
-    parameters = {**included, **read_parameters(section)}
+    own = read_parameters(section)
+    parameters = own | {name: spec for name, spec in included.items() if name not in own}
     timeout = section.integer("timeout_seconds", 3600)
     overlap, most_days = _period(section, parameters)
+    cap = _cap(section)
     scope = replace(scope, parameters=parameters, covers_days=DAY in parameters)
     steps = _steps(section, entries, scope, step_types, timeout)
     description = section.text("description")
@@ -120,8 +125,19 @@ def parse_template(name: PipelineName, section: Section, scope: Scope, step_type
         parameters=tuple(parameters.values()),
         most_days=most_days,
         overlap=overlap,
+        cap=cap,
         steps=steps,
     )
+
+
+def _cap(section: Section) -> RunCap:
+    entry = section.section_or_none("cap", "cap")
+    if entry is None:
+        return RunCap()
+    bytes_read = entry.integer("bytes_read", 0, least=0, most=2**62)
+    cost_usd = entry.number("cost_usd", 0.0)
+    entry.finish()
+    return RunCap(bytes_read=bytes_read or None, cost_usd=cost_usd or None)
 
 
 def _period(section: Section, parameters: Mapping[str, ParameterSpec]) -> tuple[Overlap, int]:

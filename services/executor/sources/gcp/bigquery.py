@@ -3,30 +3,24 @@
 BigQuery, real or emulated, sees the tenant's identity. All calls block: run them in a worker thread.
 """
 
-import concurrent.futures
-import contextlib
-import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from datetime import date, datetime
+from datetime import datetime
 from decimal import Decimal
-from typing import Any, Final
+from typing import Final
 
 import pyarrow as pa
 from google.api_core import exceptions as google
 from google.auth import exceptions as google_auth
 from google.cloud import bigquery
-from google.cloud.bigquery.retry import DEFAULT_RETRY
 from google.cloud.bigquery_storage_v1 import types
 
 from services.executor.errors import StepError
+from services.executor.metering.meter import Reading
 from services.executor.records import Period
-from services.executor.sources.gcp.export_days import Days
 from services.executor.sources.gcp.export_rows import (
     ARRIVALS,
     TOTALS,
-    DayTotals,
     RowFilter,
     focus_totals,
     is_by_ingestion,
@@ -36,99 +30,27 @@ from services.executor.sources.gcp.export_rows import (
     totals_by_day,
 )
 from services.executor.sources.gcp.exports import EXPORTED, Listed, TableName, check_usage, is_usage
-from services.executor.sources.gcp.identity import identity_of, storage_reader
+from services.executor.sources.gcp.found import ExportArrivals, ExportDays, Listing, TableEstimate
+from services.executor.sources.gcp.identity import GcpCredentials, identity_of, storage_reader
+from services.executor.sources.gcp.prices import GcpMeter
+from services.executor.sources.gcp.query_jobs import RETRY, SECONDS, wait_for
 from services.executor.sources.gcp.refusals import Asked, Role, explain, lacks_role
 from services.executor.sources.source import DailyTotal
+from services.platform.bigquery.errors import bytes_required
 from services.platform.settings import ServiceSettings
 
-SECONDS = 30.0
-"""Timeout in seconds of each metadata call to the tenant's project."""
-RETRY = DEFAULT_RETRY.with_timeout(SECONDS)
-"""The client's own default would retry for ten minutes."""
-LOOK_SECONDS = 5.0
-"""Seconds to wait for a query on a view before the next check for cancellation."""
 LABELS: Final = {"managed-by": "convergence", "service": "executor", "statement": "read_view"}
 FOCUS_LABELS: Final = LABELS | {"statement": "focus_totals"}
 _FAILURES = (google.GoogleAPICallError, google_auth.GoogleAuthError, OSError)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class GcpCredentials:
-    """A tenant's credentials for Google Cloud. Kept for one run only."""
-
-    project_id: str
-    service_account: dict[str, str] = field(repr=False)
-
-
-def read_gcp(plaintext: bytes) -> GcpCredentials:
-    """Parses what credentials has encrypted for GCP: the JSON object `{project_id, service_account}`, the latter a key file, checked and
-    rebuilt.
-
-    Raises StepError for anything else, without quoting it.
-    """
-    try:
-        payload: Any = json.loads(plaintext)
-        account: Any = payload["service_account"]
-        return GcpCredentials(
-            project_id=str(payload["project_id"]), service_account={str(key): str(value) for key, value in account.items()}
-        )
-    except (ValueError, KeyError, TypeError, AttributeError):
-        raise StepError("The stored GCP credentials cannot be read. Set them again.") from None
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class TableEstimate:
-    """The estimate of reading a table."""
-
-    size: int
-    """Bytes, uncompressed."""
-    rows: int
-    """An upper bound, before rows are filtered; 0 if BigQuery does not say, as for views."""
-    by_query: bool = False
-    """True for a view, which is read by a query job and not by the Storage Read API."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Listing:
-    """The tables of a project."""
-
-    tables: list[Listed]
-    """Views, and tables whose names look like billing data."""
-    hidden: list[str]
-    """Datasets whose tables the account may not list."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ExportDays:
-    """What an export holds for some days."""
-
-    days: Mapping[date, DayTotals]
-    """Days without rows are absent."""
-    size: int
-    """Bytes read, as estimated by BigQuery."""
-
-    @property
-    def sizes(self) -> Days:
-        """The absolute costs of each day, by currency."""
-        return {day: totals.sizes for day, totals in self.days.items()}
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ExportArrivals:
-    """The days of the rows that were exported at a moment or later."""
-
-    days: Mapping[date, datetime]
-    """The greatest export time of each such day."""
-    size: int
-    """Bytes read, as estimated by BigQuery."""
-
-
 class GcpBilling:
     """One tenant's BigQuery, for one run."""
 
-    def __init__(self, credentials: GcpCredentials, settings: ServiceSettings) -> None:
-        """Raises StepError if the service account's key cannot be used."""
+    def __init__(self, credentials: GcpCredentials, settings: ServiceSettings, meter: GcpMeter | None = None) -> None:
+        """`meter` counts what is read, and allows it. Raises StepError if the service account's key cannot be used."""
         self.project = credentials.project_id
+        self._meter = meter or GcpMeter()
         identity, host = identity_of(credentials.service_account), settings.bigquery_emulator_host
         self._client = bigquery.Client(project=self.project, credentials=identity, client_options={"api_endpoint": host} if host else None)
         self._reader = storage_reader(identity, settings.bigquery_storage_emulator_host)
@@ -193,14 +115,14 @@ class GcpBilling:
     def read(
         self, table: TableName, columns: pa.Schema | None, rows: RowFilter, check_cancelled: Callable[[], None] = lambda: None
     ) -> Iterator[pa.RecordBatch]:
-        """The rows that pass the filter, in batches, with those of `columns` that the table has; None: all. Raises StepError, and what
-        `check_cancelled` raises while a view is queried.
+        """The rows that pass the filter, in batches, with those of `columns` that the table has; None: all. Before this returns, the read
+        session is open and allowed by the meter; it is read with the first batch. Raises StepError, and what `check_cancelled` raises while
+        a view is queried.
 
         Columns are selected as a whole: the emulator drops a column of which only a field is selected.
         """
         _, batches = self._open_rows(table, columns, rows, check_cancelled)
-        with self._translate_errors(f"table {table}", Role.READ_SESSION_USER):
-            yield from batches
+        return self._translated(table, batches)
 
     def estimate(self, table: TableName, columns: pa.Schema | None, rows: RowFilter) -> TableEstimate:
         """The estimate of `read`, by the same calls with the same rights. Raises StepError."""
@@ -228,9 +150,11 @@ class GcpBilling:
         """
         sql, parameters = focus_totals(table, period)
         with self._translate_errors(f"table {table}", Role.JOB_USER):
-            config = bigquery.QueryJobConfig(labels=FOCUS_LABELS, maximum_bytes_billed=max_bytes, query_parameters=parameters)
+            most = self._meter.max_query_bytes(max_bytes)
+            labels = {**FOCUS_LABELS, **self._meter.labels}
+            config = bigquery.QueryJobConfig(labels=labels, maximum_bytes_billed=most, query_parameters=parameters)
             job = self._client.query(sql, job_config=config, timeout=SECONDS, retry=RETRY, job_retry=None)
-            _wait(job, check_cancelled)
+            wait_for(job, check_cancelled, self._meter)
             rows = list(job.result(timeout=SECONDS, retry=RETRY, job_retry=None))
         return [DailyTotal(day=row["day"], currency=row["currency"], billed_cost=row["billed_cost"] or Decimal()) for row in rows]
 
@@ -257,9 +181,15 @@ class GcpBilling:
             wanted = _wanted(found, columns)
             if found.table_type == "TABLE":
                 session = self._session(found, wanted, rows)
+                reading = self._meter.session(session)
             else:
                 session = self._session_of_view(found, wanted, rows, check_cancelled)
-        return session, self._batches(session)
+                reading = self._meter.free()
+        return session, self._batches(session, reading)
+
+    def _translated(self, table: TableName, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        with self._translate_errors(f"table {table}", Role.READ_SESSION_USER):
+            yield from batches
 
     def _session(self, found: bigquery.Table, columns: Sequence[str], rows: RowFilter) -> types.ReadSession:
         restricted = restriction(rows, by_ingestion=is_by_ingestion(found))
@@ -271,11 +201,14 @@ class GcpBilling:
         """The Storage Read API reads tables only: a query job selects the view's rows into its anonymous result table, which is read."""
         with self._translate_errors(f"view {found.reference}", Role.JOB_USER):
             job = self._query(found, columns, rows)
-            _wait(job, check_cancelled)
+            wait_for(job, check_cancelled, self._meter)
         return self._open(job.destination, types.ReadSession.TableReadOptions())
 
     def _query(self, found: bigquery.Table, columns: Sequence[str], rows: RowFilter, *, dry_run: bool = False) -> bigquery.QueryJob:
-        config = bigquery.QueryJobConfig(labels=LABELS, dry_run=dry_run, use_query_cache=not dry_run)
+        labels = {**LABELS, **self._meter.labels}
+        config = bigquery.QueryJobConfig(labels=labels, dry_run=dry_run, use_query_cache=not dry_run)
+        if not dry_run and (most := self._meter.max_query_bytes()) is not None:
+            config.maximum_bytes_billed = most
         sql = selection(found.reference, columns, rows)
         return self._client.query(sql, job_config=config, timeout=SECONDS, retry=RETRY, job_retry=None)
 
@@ -287,11 +220,13 @@ class GcpBilling:
         )
         return session
 
-    def _batches(self, session: types.ReadSession) -> Iterator[pa.RecordBatch]:
+    def _batches(self, session: types.ReadSession, reading: Reading) -> Iterator[pa.RecordBatch]:
+        reading.begin()
         schema = pa.ipc.read_schema(pa.py_buffer(session.arrow_schema.serialized_schema))
         # One after the other: memory is bounded by one batch, whatever the number of streams.
         for stream in session.streams:
             for answer in self._reader.read_rows(stream.name):
+                reading.receive(answer.uncompressed_byte_size or len(answer.arrow_record_batch.serialized_record_batch))
                 yield pa.ipc.read_record_batch(pa.py_buffer(answer.arrow_record_batch.serialized_record_batch), schema)
 
     @contextmanager
@@ -300,6 +235,8 @@ class GcpBilling:
         try:
             yield
         except _FAILURES as error:
+            if (needed := bytes_required(error)) is not None:
+                raise self._meter.refused(needed) from error
             raise explain(error, Asked(what=what, project=self.project, role=role)) from error
 
 
@@ -317,23 +254,3 @@ def _columns(table: bigquery.Table) -> dict[str, str]:
 def _wanted(found: bigquery.Table, columns: pa.Schema | None) -> list[str]:
     wanted = None if columns is None else {name.lower() for name in columns.names}
     return [name for name in _columns(found) if wanted is None or name.lower() in wanted]
-
-
-def _wait(job: bigquery.QueryJob, check_cancelled: Callable[[], None]) -> None:
-    """Waits until the job is done. If the wait ends early, also by what `check_cancelled` raises, the job is cancelled."""
-    try:
-        while not _is_done(job):
-            check_cancelled()
-    except BaseException:
-        with contextlib.suppress(Exception):  # it costs nothing more than it has
-            job.cancel(timeout=SECONDS, retry=None)
-        raise
-
-
-def _is_done(job: bigquery.QueryJob) -> bool:
-    """Waits for a job, at most LOOK_SECONDS. Raises the job's error."""
-    try:
-        job.result(timeout=LOOK_SECONDS, retry=RETRY, job_retry=None)
-    except concurrent.futures.TimeoutError:
-        return False
-    return True

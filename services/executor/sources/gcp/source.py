@@ -9,15 +9,17 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from services.executor.ledger.days import DayRead
+from services.executor.metering.meter import StepMeter
 from services.executor.records import Period
 from services.executor.settings import ExecutorSettings
-from services.executor.sources.gcp.bigquery import GcpBilling, checked, read_gcp
+from services.executor.sources.gcp.bigquery import GcpBilling, checked
 from services.executor.sources.gcp.changes import select_changed
 from services.executor.sources.gcp.export_rows import latest_by_day, newer_rows
 from services.executor.sources.gcp.export_source import ExportPart, ExportSelection, select_exports
-from services.executor.sources.gcp.flatten import exact_sum, flatten, source_credits
 from services.executor.sources.gcp.focus_export import focus_report, measured
-from services.executor.sources.gcp.prices import GcpPrices
+from services.executor.sources.gcp.identity import read_gcp
+from services.executor.sources.gcp.prices import GcpMeter, GcpPrices
+from services.executor.sources.gcp.rows.flatten import exact_sum, flatten, source_credits
 from services.executor.sources.source import (
     LEDGER_OUTPUTS,
     CheckCancelled,
@@ -76,9 +78,10 @@ class GcpExport:
         )
 
     def read(self, staged: pa.Schema, check_cancelled: CheckCancelled) -> Iterator[pa.Table]:
-        """All rows, part by part."""
-        for part in self._selection.parts:  # a group has rows of one part: two exports have different columns
-            batches = checked(self._cloud.read(part.table, None, part.rows, check_cancelled), check_cancelled)
+        """All rows, part by part. The first is read once all have been allowed."""
+        reads = [(part, self._cloud.read(part.table, None, part.rows, check_cancelled)) for part in self._selection.parts]
+        for part, read in reads:  # a group has rows of one part: two exports have different columns
+            batches = checked(read, check_cancelled)
             for group in _groups(newer_rows(batch, part.since) if part.since else batch for batch in batches):
                 table = flatten(group, staged, str(part.table))
                 self._rows += group.num_rows
@@ -143,9 +146,10 @@ class GcpSource:
         self._cloud.close()
 
 
-def open_gcp(plaintext: bytes, settings: ExecutorSettings) -> Source:
+def open_gcp(plaintext: bytes, settings: ExecutorSettings, meter: StepMeter) -> Source:
     """Parses the credentials. Raises StepError if they cannot be used."""
-    return GcpSource(GcpBilling(read_gcp(plaintext), settings), GcpPrices.of(settings))
+    prices = GcpPrices.of(settings)
+    return GcpSource(GcpBilling(read_gcp(plaintext), settings, GcpMeter(meter, prices)), prices)
 
 
 GCP: Final = SourceType(

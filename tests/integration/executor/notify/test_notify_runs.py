@@ -134,9 +134,10 @@ async def leading(tools: Toolbox, store: Store, quota: RecordingLedger) -> Async
 
 
 async def tells(store: Store, run: Run) -> dict[str, object]:
-    """What the notifying step's line says."""
+    """What the notifying step's line says, but for its cost."""
     lines = await store.list_step_logs(run.tenant_id, run.pipeline_logging_id)
-    return next({"status": line.status, **line.metadata} for line in lines if line.step_id == "tell" and line.status != "RUNNING")
+    said = next({"status": line.status, **line.metadata} for line in lines if line.step_id == "tell" and line.status != "RUNNING")
+    return {name: value for name, value in said.items() if name != "cost"}
 
 
 type MakeTemplate = Callable[..., Template]

@@ -38,11 +38,11 @@ def timed(tools: Toolbox, clock: SetClock) -> Toolbox:
 
 
 @pytest.fixture
-def changed(begin: Begin, timed: Toolbox, store: Store, tenant: Tenant) -> Callable[..., Any]:
+def changed(begin_whole: Begin, timed: Toolbox, store: Store, tenant: Tenant) -> Callable[..., Any]:
     """A run to its end; what its steps say."""
 
     async def run(**parameters: object) -> Steps:
-        job = await begin(**(parameters or WINDOW))
+        job = await begin_whole(**(parameters or WINDOW))
         outcome = await execute(job, timed)
         logs = await store.list_step_logs(tenant.tenant_id, job.run.pipeline_logging_id)
         said: Steps = {one.step_id: {"action": one.action, **one.metadata} for one in logs if one.action != "STEP_STARTED"}
@@ -52,8 +52,8 @@ def changed(begin: Begin, timed: Toolbox, store: Store, tenant: Tenant) -> Calla
     return run
 
 
-def late(day: date, exported: datetime, **changes: object) -> dict[str, Any]:
-    return row(day, export_time=exported, **changes)
+def late(day: date, exported: datetime, *, cost: float = 1.0) -> dict[str, Any]:
+    return row(day, export_time=exported, cost=cost)
 
 
 async def costs(tenant: Tenant) -> dict[date, float]:
