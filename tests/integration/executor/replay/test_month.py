@@ -3,9 +3,8 @@
 REPLAY_HOURS=all starts a run every hour of it.
 """
 
-from collections.abc import Callable
-
 import pytest
+import structlog
 
 from tests.integration.executor.replay.conftest import Replaying
 from tests.support.executor.replay.month import Scale, replayed_month
@@ -13,7 +12,7 @@ from tests.support.executor.replay.timeline import EVERY_HOUR, SOAK, Timeline
 
 
 @pytest.mark.timeout(4 * 3600 if EVERY_HOUR else 900)
-async def test_what_is_published_is_the_export_as_it_is(replaying: Replaying, record_property: Callable[[str, object], None]) -> None:
+async def test_what_is_published_is_the_export_as_it_is(replaying: Replaying) -> None:
     month = replayed_month(scale=SOAK if EVERY_HOUR else Scale())
     timeline = Timeline.of(month)
     async with replaying(month, timeline.recreations) as replay:
@@ -25,7 +24,7 @@ async def test_what_is_published_is_the_export_as_it_is(replaying: Replaying, re
                 await replay.run_judged()
 
         assert replay.judge.behind(replay.judge.last) == set()
-        record_property("bytes", replay.reads)
+        structlog.get_logger().info("replayed", reads=replay.reads)  # shown with -s
         assert sum(one.estimated for one in replay.reads) < 2 * replay.reads[-1].received
         before = [moment for moment in timeline.runs if moment < timeline.recreations[0].at and not timeline.is_refused(moment)]
         whole, *tails = replay.reads[: len(before)]

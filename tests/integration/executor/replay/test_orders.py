@@ -145,3 +145,49 @@ async def test_a_late_row_of_a_day_that_the_new_export_does_not_have(replaying: 
         today = (month.start + 3 * DAY).date()
         others = {one for one in replay.judge.behind(published) if one >= month.first}
         assert others == set(), f"other days wait for {day}: {outcome}; not {sorted(others)}, today {today}"
+
+
+async def test_a_pause_of_forty_days(replaying: Replaying, month: Month) -> None:
+    """One run takes the oldest 31 of the days that were never loaded, the next one the rest."""
+    async with replaying(month) as replay:
+        await replay.pass_time(month.start + 10 * HOUR)
+        await replay.run_judged()
+        await replay.pass_time(month.start + 40 * DAY)
+        await replay.run_judged()
+        assert replay.judge.behind(replay.judge.last)
+        replay.clock.time += timedelta(minutes=1)
+        await replay.run_judged()
+        assert replay.judge.behind(replay.judge.last) == set()
+
+
+async def test_a_row_that_was_not_read_before_the_export_was_made_anew(replaying: Replaying, month: Month) -> None:
+    """A row of a day that is kept, but older than what a first run would load, arrives; before a run reads it, the export is made anew."""
+    day, arrived = month.first - 25 * DAY, month.start + 13 * DAY
+    anew = Recreation(at=arrived + 2 * HOUR)
+    sample = next(one for one in month.charges if one.day == day)
+    late = replace(sample, key="late", arrived=arrived, export_time=arrived - LAG)
+    charges = tuple(sorted((*month.charges, late), key=lambda one: (one.arrived, one.key)))
+    async with replaying(replace(month, charges=charges), [anew]) as replay:
+        await replay.pass_time(month.start + 10 * HOUR)
+        await replay.run_judged()
+        await replay.pass_time(arrived - HOUR)
+        await replay.run_judged()
+        await replay.pass_time(anew.at + HOUR)
+        for _ in range(2):  # it may be more than one run takes
+            await replay.run()
+            replay.clock.time += timedelta(minutes=1)
+        published = await replay.published()
+        assert "late" in {key for sums in published.billing[day].values() for key in sums.keys}, f"{day} lacks its late row for good"
+
+
+async def test_an_old_day_by_hand(replaying: Replaying, month: Month) -> None:
+    """A day older than what is kept is loaded by its date; later rows of it may stay out, but never come in part or twice."""
+    day = month.first - 36 * DAY
+    async with replaying(month) as replay:
+        await replay.pass_time(month.start + 10 * HOUR)
+        await replay.run_judged()
+        await replay.run(date=str(day))
+        replay.judge.whenever(replay.clock.now(), await replay.published())
+        assert day in replay.judge.last.billing
+        await replay.pass_time(month.start + 2 * DAY)
+        await replay.run_judged()

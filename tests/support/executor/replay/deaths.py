@@ -81,7 +81,8 @@ class PublishDoor(StrictBigQuery):
 
     def _wait(self) -> None:
         self.reached.set()
-        assert self.opened.wait(SECONDS)
+        if not self.opened.wait(SECONDS):
+            raise Refused(503, "backendError", "The caller has gone.")
 
 
 @dataclass(frozen=True, kw_only=True)
