@@ -1,6 +1,6 @@
 """A month as Google delivers it: after each run, what is published is the export as it is.
 
-REPLAY_HOURS=all starts a run every hour of it.
+REPLAY_HOURS=all starts a run every hour of it, REPLAY_HOURS=100 the first hundred of these.
 """
 
 import pytest

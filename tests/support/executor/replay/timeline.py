@@ -8,7 +8,9 @@ from typing import Self
 
 from tests.support.executor.replay.month import DAY, HOUR, Month, Scale
 
-EVERY_HOUR = os.environ.get("REPLAY_HOURS") == "all"
+HOURS = os.environ.get("REPLAY_HOURS", "")
+"""`all`, or how many of the hourly runs from the first one on; empty: only the fewest runs that see everything."""
+EVERY_HOUR = HOURS != ""
 SOAK = Scale(rows_a_day=24, append_hours=range(24))
 """For a run every hour."""
 
@@ -40,7 +42,7 @@ class Timeline:
         refused = (start + 15 * DAY + 6 * HOUR, start + 15 * DAY + 11 * HOUR)
         anew = Recreation(at=start + 19 * DAY + 8 * HOUR)
         again = Recreation(at=start + 25 * DAY + 8 * HOUR, since=start)
-        runs = list(_hourly(month) if every_hour else _chosen(month))
+        runs = list(_hourly(month) if every_hour else _chosen(month))[: int(HOURS) if HOURS.isdigit() else None]
         return cls(runs=runs, refused=refused, recreations=(anew, again))
 
     def is_refused(self, moment: datetime) -> bool:
