@@ -4,10 +4,11 @@ import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
-from services.executor.records import RunStatus
+from services.executor.records import RunOutcome, RunStatus
 from services.executor.store import Store
 from services.executor.templates.step import Step, StepContext, StepResult
 from services.platform.bigquery.client import BigQuery
@@ -15,6 +16,7 @@ from services.platform.settings import REPOSITORY
 from tests.integration.executor.replay.conftest import Replaying
 from tests.support.executor.replay.charge import Charge
 from tests.support.executor.replay.month import DAY, HOUR, LAG, Month, Scale, replayed_month
+from tests.support.executor.replay.replay import Replay
 from tests.support.executor.replay.timeline import Recreation
 
 DDL = REPOSITORY / "configs" / "bigquery" / "tenant"
@@ -43,34 +45,15 @@ class Waiting:
         return await self.step.run(context)
 
 
-@pytest.mark.parametrize(
-    ("step", "by_hand"),
-    [
-        ("publish", False),
-        ("publish", True),
-        pytest.param(
-            "focus_publish", False, marks=pytest.mark.xfail(reason="FOCUS of an older reading is published over a newer one, as up to date")
-        ),
-    ],
-)
-async def test_the_older_read_is_published_later(replaying: Replaying, month: Month, step: str, by_hand: bool) -> None:
-    """A run has read, and waits before a step; rows arrive, and another run reads and publishes them; then the first one publishes.
-    `by_hand`: a run of one day that may lose rows.
-    """
+@pytest.mark.parametrize("by_hand", [False, True], ids=["changed days", "a day by hand that may lose rows"])
+async def test_the_older_read_is_published_later(replaying: Replaying, month: Month, by_hand: bool) -> None:
+    """A run has read, and waits; rows arrive, and another run reads and publishes them; then the first one publishes."""
     async with replaying(month) as replay:
         await replay.pass_time(month.start + 10 * HOUR)
         await replay.run_judged()
         await replay.pass_time(month.start + 2 * DAY)
-        reached, let = asyncio.Event(), asyncio.Event()
-        old = await replay.prepare(**({"date": str(month.first), "accept_less": True} if by_hand else {}))
-        steps = [
-            replace(one, action=Waiting(step=one.action, reached=reached, let=let)) if one.id == step else one for one in old.template.steps
-        ]
-        old = replace(old, template=replace(old.template, steps=tuple(steps)))
-        older = asyncio.create_task(replay.execute(old))
-        await reached.wait()
-        replay.judge.checks_export_times = False  # see test_a_day_whose_focus_was_late_can_be_run_by_hand
-        replay.judge.whenever(replay.clock.now(), await replay.published(), focus_may_lag=True)
+        given = {"date": str(month.first), "accept_less": True} if by_hand else {}
+        older, let = await waiting_run(replay, "publish", **given)
         await replay.pass_time(month.start + 4 * DAY)
         await replay.run_judged()
         replay.clock.time += timedelta(minutes=1)
@@ -81,6 +64,42 @@ async def test_the_older_read_is_published_later(replaying: Replaying, month: Mo
         replay.clock.time += timedelta(minutes=1)
         await replay.run_judged()
         assert replay.judge.behind(replay.judge.last) == set()
+
+
+async def waiting_run(replay: Replay, step: str, **given: Any) -> tuple[asyncio.Task[RunOutcome], asyncio.Event]:
+    """A run that waits before a step, until the event is set."""
+    reached, let = asyncio.Event(), asyncio.Event()
+    job = await replay.prepare(**given)
+    steps = [
+        replace(one, action=Waiting(step=one.action, reached=reached, let=let)) if one.id == step else one for one in job.template.steps
+    ]
+    run = asyncio.create_task(replay.execute(replace(job, template=replace(job.template, steps=tuple(steps)))))
+    await reached.wait()
+    return run, let
+
+
+@pytest.mark.xfail(reason="FOCUS of an older reading is published over a newer one, and counts as up to date")
+async def test_focus_of_the_older_read_is_published_later(replaying: Replaying, month: Month) -> None:
+    """A run waits before it publishes FOCUS; one row arrives, and another run publishes both tables; then the first one goes on."""
+    arrived = month.start + 2 * DAY + 19 * HOUR
+    sample = next(one for one in month.charges if one.day == month.first)
+    late = replace(sample, key="late", arrived=arrived, export_time=arrived - LAG)
+    charges = tuple(sorted((*month.charges, late), key=lambda one: (one.arrived, one.key)))
+    async with replaying(replace(month, charges=charges)) as replay:
+        replay.judge.checks_export_times = False  # see test_a_day_whose_focus_was_late_can_be_run_by_hand
+        await replay.pass_time(month.start + 10 * HOUR)
+        await replay.run_judged()
+        await replay.pass_time(arrived - HOUR)
+        assert replay.model.groups(arrived.date())
+        older, let = await waiting_run(replay, "focus_publish")
+        replay.judge.whenever(replay.clock.now(), await replay.published(), focus_may_lag=True)
+        await replay.pass_time(arrived + HOUR)
+        await replay.run_judged()
+        replay.clock.time += timedelta(minutes=1)
+        let.set()
+        await older
+        replay.clock.time += timedelta(minutes=1)
+        await replay.run_judged()
 
 
 async def test_a_day_by_hand_neither_hides_rows_of_others_nor_doubles_its_own(replaying: Replaying, month: Month) -> None:
