@@ -4,7 +4,7 @@ import json
 import math
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, cast
@@ -181,13 +181,15 @@ class Store:
     async def log_steps(self, tenant_id: str, logs: Sequence[StepLog]) -> None:
         """Appends step logs. Readers fold rows with the same log_id."""
         rows = [{**_json_row(log), "metadata": json.dumps(_finite(log.metadata), sort_keys=True)} for log in logs]
-        with self.led_runs.writing(logs):
+        # As readers of the table see it: its JSON holds no NaN and no type that a Struct lacks.
+        with self.led_runs.writing([replace(log, metadata=json.loads(row["metadata"])) for log, row in zip(logs, rows, strict=True)]):
             await self._step_logs.append(self._bq.tenant(tenant_id), rows)
 
     async def record_verdicts(self, tenant_id: str, results: Sequence[DqResult]) -> None:
         """Appends verdicts. Readers fold rows with the same dq_result_id."""
         rows = [{**_json_row(one), "sample_rows": json.dumps(one.sample_rows) if one.sample_rows else None} for one in results]
-        with self.led_runs.writing(results):
+        as_read = [replace(one, sample_rows=json.loads(row["sample_rows"] or "[]")) for one, row in zip(results, rows, strict=True)]
+        with self.led_runs.writing(as_read):
             await self._dq_results.append(self._bq.tenant(tenant_id), rows)
 
     async def ensure_table(self, tenant_id: str, table: Table) -> None:

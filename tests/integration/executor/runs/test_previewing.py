@@ -45,8 +45,9 @@ async def test_what_a_run_would_read_and_cost(tenant: Tenant, preparer: RunPrepa
     found = await dry_runner.dry_run(job)
 
     assert found.problems == {}
-    assert [step.step_id for step in found.steps] == ["extract", "checks", "publish"]
-    extract, checks, publish = found.steps
+    focus = ["focus_stage", "focus_google", "focus_conformance", "focus_publish"]
+    assert [step.step_id for step in found.steps] == ["extract", "checks", "publish", *focus]
+    extract, checks, publish, *_ = found.steps
     reason = f"It is the only usage cost export of project {tenant.project}."
     assert extract.metadata == {"source_table": source, "source_reason": reason, "estimated_rows": 5000}
     assert extract.bytes_read > 5000 * 8
@@ -54,10 +55,10 @@ async def test_what_a_run_would_read_and_cost(tenant: Tenant, preparer: RunPrepa
     assert math.isclose(extract.cost_usd, extract.bytes_read / TIB * 1.1)
     minimum = MIN_BYTES / TIB * 6.25
     assert math.isclose(checks.cost_usd, 2 * minimum), "ten MiB at least for staging and the published table"
-    # The run's row and its fence; what the days hold and the staging; the DELETE; the table and the staging; the fence.
-    assert math.isclose(publish.cost_usd, 8 * minimum)
+    # Fence and run; what the days hold and the staging; the DELETE; the table and the staging; changes, days and sources; the fence.
+    assert math.isclose(publish.cost_usd, 14 * minimum), "each table in each statement of the script"
     answer = to_dry_run(job, found)
-    assert math.isclose(answer.cost_usd, extract.cost_usd + 10 * minimum)
+    assert math.isclose(answer.cost_usd, sum(step.cost_usd for step in found.steps))
     assert math.isclose(answer.tenant_cost_usd, extract.cost_usd)
     assert quota.reserved == []
     assert await tenant.rows("SELECT 1 FROM x_meta_pipeline_runs") == []
@@ -102,7 +103,7 @@ async def test_sql_that_does_not_fit_the_tables_is_a_problem(tenant: Tenant, pre
     """BigQuery's own words stay in the log."""
     export(tenant, many(DAY, 3))
     job = preparer.prepare(wanted(tenant, date="2025-11-17"))
-    extract, checks, publish = job.template.steps
+    extract, checks, publish, *_ = job.template.steps
     assert isinstance(publish.action, Publish)
     renamed = replace(publish.action, script=make_block("renamed", "SELECT s.no_such_column FROM x_staging_gcp_billing AS s", {}))
     job = replace(job, template=replace(job.template, steps=(extract, checks, replace(publish, action=renamed))))

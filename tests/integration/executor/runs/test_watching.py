@@ -1,6 +1,7 @@
 """Watching runs: which events are sent when, by whom they are read, and what that costs."""
 
 import asyncio
+import math
 import uuid
 from collections import Counter
 from collections.abc import AsyncIterator
@@ -122,7 +123,11 @@ def lead(active: ActiveRuns, job: PreparedRun) -> None:
 
 async def write(store: Store, run: Run) -> list[Line]:
     """A step, a verdict, and the step's end."""
-    lines: list[Line] = [step(run, "STEP_STARTED"), verdict(run), step(run, "STEP_COMPLETED", rows_processed=3, metadata={"passed": 1})]
+    lines: list[Line] = [
+        step(run, "STEP_STARTED"),
+        verdict(run),
+        step(run, "STEP_COMPLETED", rows_processed=3, metadata={"passed": 1, "share": math.nan}),
+    ]
     for line in lines:
         await (store.log_steps(run.tenant_id, [line]) if isinstance(line, StepLog) else store.record_verdicts(run.tenant_id, [line]))
     return lines
@@ -179,6 +184,12 @@ async def test_a_hundred_watchers_of_a_run_led_here_cost_one_read(
     assert cost[RUNS] - 1 == 1
     assert cost[STEPS] + cost[QUALITY] <= len(lines)
     assert seen[0][-1] == await store.require_run(tenant.tenant_id, job.run.pipeline_logging_id)
+    tables = [
+        *await store.list_step_logs(tenant.tenant_id, job.run.pipeline_logging_id),
+        *await store.list_dq_results(tenant.tenant_id, job.run.pipeline_logging_id),
+    ]
+    in_order = sorted(tables, key=lambda line: line.timestamp if isinstance(line, StepLog) else line.executed_at)
+    assert seen[0][1:-1] == in_order, "what is told from memory is what the tables hold"
     afterwards = await heard(watches(store), job.run)
     assert summary(afterwards)[1:] == summary(seen[0])[1:]
 
