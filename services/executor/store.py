@@ -4,11 +4,12 @@ import json
 import math
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, cast
 
+from services.executor.led_runs import LedRuns
 from services.executor.ledger.store import LedgerStore
 from services.executor.records import (
     ClaimResult,
@@ -54,6 +55,7 @@ class Store:
     def __init__(self, bq: BigQuery, *, ddl: Path) -> None:
         """`ddl`: the folder with the DDL of tenants' tables."""
         self._bq = bq
+        self.led_runs = LedRuns()  # gets every line that is written, too
         self._sql = load_blocks(Path(__file__).with_name("queries.sql"))
         self._tenants = TenantQueries(bq, ddl=ddl)
         self.ledger = LedgerStore(self._tenants)
@@ -179,12 +181,16 @@ class Store:
     async def log_steps(self, tenant_id: str, logs: Sequence[StepLog]) -> None:
         """Appends step logs. Readers fold rows with the same log_id."""
         rows = [{**_json_row(log), "metadata": json.dumps(_finite(log.metadata), sort_keys=True)} for log in logs]
-        await self._step_logs.append(self._bq.tenant(tenant_id), rows)
+        # As readers of the table see it: its JSON holds no NaN and no type that a Struct lacks.
+        with self.led_runs.writing([replace(log, metadata=json.loads(row["metadata"])) for log, row in zip(logs, rows, strict=True)]):
+            await self._step_logs.append(self._bq.tenant(tenant_id), rows)
 
     async def record_verdicts(self, tenant_id: str, results: Sequence[DqResult]) -> None:
         """Appends verdicts. Readers fold rows with the same dq_result_id."""
         rows = [{**_json_row(one), "sample_rows": json.dumps(one.sample_rows) if one.sample_rows else None} for one in results]
-        await self._dq_results.append(self._bq.tenant(tenant_id), rows)
+        as_read = [replace(one, sample_rows=json.loads(row["sample_rows"] or "[]")) for one, row in zip(results, rows, strict=True)]
+        with self.led_runs.writing(as_read):
+            await self._dq_results.append(self._bq.tenant(tenant_id), rows)
 
     async def ensure_table(self, tenant_id: str, table: Table) -> None:
         """Brings `table` of the tenant's dataset up to its DDL; checks once in ten minutes."""

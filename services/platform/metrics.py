@@ -20,6 +20,7 @@ BIGQUERY_VERSION_READS = Counter(
 TEMPLATES = Gauge("convergence_templates", "Templates that the executor has read", ["state"])
 CALLS = Counter("convergence_rpc", "RPCs answered", ["method", "code"])
 CALL_SECONDS = Histogram("convergence_rpc_seconds", "Seconds from request to answer", ["method"])
+COST_ANSWERS = Counter("convergence_cost_answers", "Questions about costs: read, or answered from the cache", ["how"])
 NOTIFICATIONS = Counter("convergence_notifications", "Run notifications by how they ended", ["kind", "ending"])
 
 

@@ -88,6 +88,7 @@ class ActiveRuns:
         """Takes over a run whose row is written; returns at once."""
         active = _ActiveRun(prepared=prepared, reservation=reservation)
         self._active[reservation.pipeline_logging_id] = active
+        self._store.led_runs.begin(prepared.run)
         # eager_start: a task cancelled before its first step would skip _close.
         active.task = asyncio.Task(self._supervise(active), loop=asyncio.get_running_loop(), eager_start=True)
 
@@ -110,6 +111,7 @@ class ActiveRuns:
             await self._close(active, outcome)
         finally:
             del self._active[run.pipeline_logging_id]
+            self._store.led_runs.end(run.pipeline_logging_id)
 
     async def _bounded(self, active: _ActiveRun) -> RunOutcome:
         left = (active.prepared.run.deadline_at - self._clock.now()).total_seconds()

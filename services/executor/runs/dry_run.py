@@ -14,6 +14,8 @@ import structlog
 from google.api_core.exceptions import GoogleAPICallError
 
 from services.executor.errors import StepError
+from services.executor.metering.cap import CapExceeded
+from services.executor.records import RunCost
 from services.executor.runs.execute import context_of, drop_staging
 from services.executor.runs.prepared import PreparedRun
 from services.executor.sources.credentials import SealedCredentials
@@ -44,6 +46,8 @@ class PricedStep:
     step_type: str
     bytes_read: int
     cost_usd: float
+    is_paid_by_tenant: bool
+    """By the tenant's own project, whose data it reads; else by the platform's."""
     metadata: Mapping[str, Any]
 
 
@@ -92,13 +96,35 @@ class DryRunner:
                 if seen:
                     size = seen.bytes_read + sum(staged.get(one, 0) for one in step.ancestors)
                     staged[step.id] = seen.staged_bytes
-                    cost = seen.cost_usd if seen.cost_usd is not None else query_cost(size, usd_per_tib=self._query_usd_per_tib)
+                    cost = seen.cost_usd
+                    if cost is None:
+                        cost = query_cost(size, references=seen.references, usd_per_tib=self._query_usd_per_tib)
                     found.steps.append(
-                        PricedStep(step_id=step.id, step_type=step.type, bytes_read=size, cost_usd=cost, metadata=seen.metadata)
+                        PricedStep(
+                            step_id=step.id,
+                            step_type=step.type,
+                            bytes_read=size,
+                            cost_usd=cost,
+                            is_paid_by_tenant=seen.cost_usd is not None,
+                            metadata=seen.metadata,
+                        )
                     )
         finally:
             await drop_staging(prepared, results, self._tools)
+        self._check_cap(prepared, found)
         return found
+
+    def _check_cap(self, prepared: PreparedRun, found: DryRun) -> None:
+        """Reports the step with which the run would pass its cap. What the tenant's month leaves is not known here."""
+        meter = self._tools.metering.meter(prepared.run, prepared.template.cap, month_left_usd=None)
+        expected = RunCost()
+        for step in found.steps:
+            expected += RunCost(bytes_read=step.bytes_read if step.is_paid_by_tenant else 0, cost_usd=step.cost_usd)
+            try:
+                meter.check(expected, has_begun=False)
+            except CapExceeded as exceeded:
+                found.problems.setdefault(step.step_id, exceeded.message)
+                return
 
     async def _dry_run_step(
         self, prepared: PreparedRun, step: TemplateStep, results: Mapping[str, StepResult], found: DryRun

@@ -128,6 +128,7 @@ def to_dry_run(prepared: PreparedRun, dry_run: DryRun) -> messages.ValidatePipel
         ],
         bytes_read=sum(step.bytes_read for step in dry_run.steps),
         cost_usd=sum(step.cost_usd for step in dry_run.steps),
+        tenant_cost_usd=sum(step.cost_usd for step in dry_run.steps if step.is_paid_by_tenant),
     )
 
 

@@ -95,9 +95,9 @@ class Publish:
         )
 
     async def dry_run(self, context: StepContext) -> StepDryRun:
-        """Estimates the bytes that the script reads."""
+        """Estimates the script."""
         await self._make_tables(context)
-        return StepDryRun(bytes_read=await context.dry_run(self.script, self._own(context)))
+        return await context.dry_run(self.script, self._own(context))
 
     async def _make_tables(self, context: StepContext) -> None:
         for table in (self.replacement.table, *self.meta):

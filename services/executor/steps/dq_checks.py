@@ -48,9 +48,9 @@ class Checks:
         return StepResult(metadata=summary | shown_samples(verdicts))
 
     async def dry_run(self, context: StepContext) -> StepDryRun:
-        """Estimates the bytes that the query reads."""
+        """Estimates the query."""
         await self._make_table(context)
-        return StepDryRun(bytes_read=await context.dry_run(self.query.block, self.query.values))
+        return await context.dry_run(self.query.block, self.query.values)
 
     async def _make_table(self, context: StepContext) -> None:
         if self.published:

@@ -108,10 +108,11 @@ class StepContext:
                 raise
             raise self.meter.refused(needed) from error
 
-    async def dry_run(self, block: Block, own: Mapping[str, object] | None = None) -> int:
-        """Estimated bytes that the query would read; nothing is run. Raises as BigQuery.query does."""
+    async def dry_run(self, block: Block, own: Mapping[str, object] | None = None) -> "StepDryRun":
+        """Estimates the query; nothing is run. Raises as BigQuery.query does."""
         dataset = self.tools.bq.tenant(self.run.tenant_id)
-        return await self.tools.bq.dry_run(bind(block, self.staging), self._params(block, own or {}), dataset=dataset)
+        size = await self.tools.bq.dry_run(bind(block, self.staging), self._params(block, own or {}), dataset=dataset)
+        return StepDryRun(bytes_read=size, references=block.references)
 
     def _params(self, block: Block, own: Mapping[str, object]) -> dict[str, object]:
         run = {
@@ -149,8 +150,10 @@ class StepDryRun:
 
     bytes_read: int
     """The estimate, without what earlier steps would stage."""
+    references: int = 0
+    """For a query of ours: the tables that it names, each once a statement."""
     cost_usd: float | None = None
-    """At the prices of what it reads; None: it is a query of ours, at BigQuery's price."""
+    """At the prices of what it reads, paid by the tenant; None: it is a query of ours, at BigQuery's price."""
     staging: tuple[StagingTable, ...] = ()
     """Created empty, so that the SQL of later steps can be analyzed; dropped afterwards."""
     staged_bytes: int = 0
