@@ -22,7 +22,8 @@ from services.executor.notify.notification import Notification
 from services.executor.records import Run, RunStatus
 from services.executor.runs.execute import execute
 from services.executor.runs.prepared import PreparedRun
-from services.executor.sources.gcp.bigquery import GcpBilling, GcpCredentials
+from services.executor.sources.gcp.bigquery import GcpBilling
+from services.executor.sources.gcp.identity import GcpCredentials
 from services.executor.sources.gcp.prices import GcpMeter, GcpPrices
 from services.executor.sources.gcp.source import GcpSource
 from services.executor.sources.source import Source, SourceType

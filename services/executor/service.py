@@ -5,13 +5,19 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from functools import partial
+from typing import Any
 
 import grpc
+from convergence.executor.v1.cost_service_pb2_grpc import add_CostServiceServicer_to_server
 from convergence.executor.v1.led_run_service_pb2_grpc import add_LedRunServiceServicer_to_server
 from convergence.executor.v1.pipeline_service_pb2_grpc import add_PipelineServiceServicer_to_server
 from convergence.executor.v1.run_service_pb2_grpc import add_RunServiceServicer_to_server
 from convergence.executor.v1.watch_service_pb2_grpc import add_WatchServiceServicer_to_server
 
+from services.executor.costs.answers import CostAnswers
+from services.executor.costs.cache import AnswerCache
+from services.executor.costs.looks import Looks
+from services.executor.costs.store import CostStore
 from services.executor.keyed_locks import KeyedLocks
 from services.executor.metering.run import Metering
 from services.executor.notify.addresses import is_public
@@ -32,6 +38,7 @@ from services.executor.runs.quota import QuotaClient
 from services.executor.runs.reconcile import Reconciler
 from services.executor.runs.start import RunStarter
 from services.executor.runs.states import RunStates
+from services.executor.servicers.cost import CostServicer
 from services.executor.servicers.led_run import LedRunServicer
 from services.executor.servicers.pipeline import PipelineServicer
 from services.executor.servicers.run import RunServicer
@@ -136,6 +143,11 @@ async def executor_service(
                     ),
                 ),
                 Served(
+                    name="convergence.executor.v1.CostService",
+                    add=add_CostServiceServicer_to_server,
+                    servicer=cost_servicer(settings, bq, clock),
+                ),
+                Served(
                     name="convergence.executor.v1.WatchService",
                     add=add_WatchServiceServicer_to_server,
                     servicer=WatchServicer(watches),
@@ -147,3 +159,13 @@ async def executor_service(
                     stop=led_run_servicer.stop,
                 ),
             ]
+
+
+def cost_servicer(settings: ExecutorSettings, bq: BigQuery, clock: Clock) -> CostServicer:
+    """CostService with its cache."""
+    store = CostStore(bq, ddl=settings.configs_dir / "bigquery" / "tenant", max_bytes=settings.costs_max_bytes)
+    looks = Looks(bq, known_seconds=settings.costs_known_seconds)
+    cache: AnswerCache[Any, Any] = AnswerCache(
+        most_entries=settings.costs_cache_most, most_bytes=settings.costs_cache_bytes, seconds=settings.costs_cache_seconds
+    )
+    return CostServicer(answers=CostAnswers(store, looks, clock, cache), store=store, looks=looks, clock=clock)

@@ -28,6 +28,16 @@ class ExecutorSettings(ServiceSettings):
     """BigQuery's on-demand price, for what runs cost and dry runs estimate; 0 where queries run in reserved slots."""
     storage_read_usd_per_tib: float = Field(default=1.1, ge=0)
     """The Storage Read API's price, for the same."""
+    costs_max_bytes: int = Field(default=50 * 2**30, ge=10 * 2**20)
+    """The most that one question about costs may be billed for reading; BigQuery refuses it otherwise. 50 GiB cost 0.31 USD."""
+    costs_known_seconds: float = Field(default=2.0, ge=0, le=60)
+    """How long it is cached when a tenant's tables were last changed: answers about costs are that much behind at most."""
+    costs_cache_seconds: float = Field(default=3600.0, ge=0)
+    """How long an answer about costs is kept at most, while its days are not published again."""
+    costs_cache_most: int = Field(default=2_000, ge=0)
+    """How many answers about costs this process keeps."""
+    costs_cache_bytes: int = Field(default=64 * 2**20, ge=0)
+    """About how much memory they take together."""
     run_max_bytes_read: int = Field(default=2**40, ge=0)
     """The most bytes that a run may read of the tenant's data, unless its template says otherwise; 0: no cap."""
     run_max_cost_usd: float = Field(default=10.0, ge=0)

@@ -145,6 +145,7 @@ REASONS: dict[str, type[ConvergenceError]] = {
     "RUN_NOT_RETRYABLE": FailedPrecondition,
     "API_KEY_NOT_ACTIVE": FailedPrecondition,
     "RUN_HAS_ENDED": FailedPrecondition,
+    "COSTS_TOO_LARGE": FailedPrecondition,
     "RUN_OVERLAPS": AlreadyExists,
     "DATASET_NOT_OURS": FailedPrecondition,
     "DAILY_LIMIT_REACHED": ResourceExhausted,

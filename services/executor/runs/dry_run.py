@@ -14,6 +14,8 @@ import structlog
 from google.api_core.exceptions import GoogleAPICallError
 
 from services.executor.errors import StepError
+from services.executor.metering.cap import CapExceeded
+from services.executor.records import RunCost
 from services.executor.runs.execute import context_of, drop_staging
 from services.executor.runs.prepared import PreparedRun
 from services.executor.sources.credentials import SealedCredentials
@@ -109,7 +111,20 @@ class DryRunner:
                     )
         finally:
             await drop_staging(prepared, results, self._tools)
+        self._check_cap(prepared, found)
         return found
+
+    def _check_cap(self, prepared: PreparedRun, found: DryRun) -> None:
+        """Reports the step with which the run would pass its cap. What the tenant's month leaves is not known here."""
+        meter = self._tools.metering.meter(prepared.run, prepared.template.cap, month_left_usd=None)
+        expected = RunCost()
+        for step in found.steps:
+            expected += RunCost(bytes_read=step.bytes_read if step.is_paid_by_tenant else 0, cost_usd=step.cost_usd)
+            try:
+                meter.check(expected, has_begun=False)
+            except CapExceeded as exceeded:
+                found.problems.setdefault(step.step_id, exceeded.message)
+                return
 
     async def _dry_run_step(
         self, prepared: PreparedRun, step: TemplateStep, results: Mapping[str, StepResult], found: DryRun

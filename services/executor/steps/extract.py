@@ -23,6 +23,7 @@ from services.platform.clock import utc_day
 
 HISTORY: Final = "history_days"
 """The parameter with how many days up to today the first run for changed days reads."""
+USUAL_HISTORY: Final = 31
 MOST_HISTORY: Final = 1100
 """Three years; 31 days a run."""
 
@@ -103,6 +104,7 @@ class Extract:
         """What is known about the source's days; their states follow the passing of time on the way."""
         tenant_id, source, now = context.run.tenant_id, self.source_type.provider.lower(), context.tools.clock.now()
         history = context.parameters[HISTORY]
+        history = USUAL_HISTORY if history is None else history
         if not isinstance(history, int) or not 1 <= history <= MOST_HISTORY:
             raise StepError(f"{HISTORY} must be a whole number from 1 to {MOST_HISTORY}.")
         ledger = await context.tools.store.ledger.read(tenant_id, source)

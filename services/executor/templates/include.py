@@ -5,7 +5,7 @@
       needs: [publish]
 
 The steps come with the prefix before their ids, and those that need no other need `needs`. The other template's parameters come, too, but
-those that this one declares itself. Errors name the file in which the step stands.
+those that this one declares itself and those that say which days a run covers. Errors name the file in which the step stands.
 """
 
 from collections.abc import Mapping
@@ -15,9 +15,11 @@ from pathlib import Path
 from services.executor.templates.declared import read_parameters
 from services.executor.templates.name import SEGMENT
 from services.executor.templates.parameters import ParameterSpec
+from services.executor.templates.period import DAY, DAYS, RANGE
 from services.executor.templates.section import Section
 
 INCLUDE = "include"
+PERIOD_NAMES = frozenset({DAY, *RANGE, DAYS})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -56,7 +58,7 @@ def read_entries(section: Section, folder: Path) -> tuple[list[StepEntry], Mappi
             if INCLUDE in step.keys:
                 raise step.error("a template that is included cannot include another", INCLUDE)
             entries.append(StepEntry(section=step, prefix=prefix, first_needs=needs))
-        parameters |= read_parameters(other)
+        parameters |= {name: spec for name, spec in read_parameters(other).items() if name not in PERIOD_NAMES}
         entry.finish()
     return entries, parameters
 

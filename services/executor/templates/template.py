@@ -109,7 +109,8 @@ class Template:
 def parse_template(name: PipelineName, section: Section, scope: Scope, step_types: Mapping[str, StepType]) -> Template:
     """Parses one file. Raises TemplateError for the first error in it."""
     entries, included = read_entries(section, scope.folder)
-    parameters = {**included, **read_parameters(section)}
+    own = read_parameters(section)
+    parameters = own | {name: spec for name, spec in included.items() if name not in own}
     timeout = section.integer("timeout_seconds", 3600)
     overlap, most_days = _period(section, parameters)
     cap = _cap(section)

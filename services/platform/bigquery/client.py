@@ -180,15 +180,19 @@ class BigQuery:
             labels={**self._labels, "statement": block.name},
         )
 
-    async def query(self, block: Block, params: Mapping[str, object], *, dataset: str, seconds: float | None = None) -> QueryResult:
+    async def query(
+        self, block: Block, params: Mapping[str, object], *, dataset: str, seconds: float | None = None, max_bytes: int | None = None
+    ) -> QueryResult:
         """Runs a block. Its bare table names are resolved in `dataset` (`project.dataset`).
 
         `seconds` is the deadline including retries and polls; default: the setting for short statements, or the one for scripts. At the
         deadline the job is cancelled if its id is known. Raises Unavailable if the deadline passed: the statement may or may not have run,
         and the same statement may be sent again. Raises NotFound for a missing dataset or table, and BigQuery's own error if it is not
-        retryable.
+        retryable. `max_bytes`: BigQuery refuses a query that would be billed more, with an error that `bytes_required` recognises.
         """
         config = self._config(block, params, dataset)
+        if max_bytes is not None:
+            config.maximum_bytes_billed = max_bytes
 
         def send(timeout: float) -> QueryResult:
             _count(block)

@@ -16,7 +16,7 @@ from services.executor.runs.cancel import Canceller
 from services.executor.runs.prepared import PreparedRun, RunPreparer
 from services.executor.runs.reconcile import Reconciler
 from services.executor.runs.start import RunStarter
-from services.executor.sources.gcp.bigquery import GcpCredentials
+from services.executor.sources.gcp.identity import GcpCredentials
 from services.executor.staging.tables import StagingTables
 from services.executor.store import Store
 from services.executor.templates.catalog import Catalog

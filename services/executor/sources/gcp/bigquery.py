@@ -3,13 +3,11 @@
 BigQuery, real or emulated, sees the tenant's identity. All calls block: run them in a worker thread.
 """
 
-import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from datetime import date, datetime
+from datetime import datetime
 from decimal import Decimal
-from typing import Any, Final
+from typing import Final
 
 import pyarrow as pa
 from google.api_core import exceptions as google
@@ -20,11 +18,9 @@ from google.cloud.bigquery_storage_v1 import types
 from services.executor.errors import StepError
 from services.executor.metering.meter import Reading
 from services.executor.records import Period
-from services.executor.sources.gcp.export_days import Days
 from services.executor.sources.gcp.export_rows import (
     ARRIVALS,
     TOTALS,
-    DayTotals,
     RowFilter,
     focus_totals,
     is_by_ingestion,
@@ -34,7 +30,8 @@ from services.executor.sources.gcp.export_rows import (
     totals_by_day,
 )
 from services.executor.sources.gcp.exports import EXPORTED, Listed, TableName, check_usage, is_usage
-from services.executor.sources.gcp.identity import identity_of, storage_reader
+from services.executor.sources.gcp.found import ExportArrivals, ExportDays, Listing, TableEstimate
+from services.executor.sources.gcp.identity import GcpCredentials, identity_of, storage_reader
 from services.executor.sources.gcp.prices import GcpMeter
 from services.executor.sources.gcp.query_jobs import RETRY, SECONDS, wait_for
 from services.executor.sources.gcp.refusals import Asked, Role, explain, lacks_role
@@ -45,77 +42,6 @@ from services.platform.settings import ServiceSettings
 LABELS: Final = {"managed-by": "convergence", "service": "executor", "statement": "read_view"}
 FOCUS_LABELS: Final = LABELS | {"statement": "focus_totals"}
 _FAILURES = (google.GoogleAPICallError, google_auth.GoogleAuthError, OSError)
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class GcpCredentials:
-    """A tenant's credentials for Google Cloud. Kept for one run only."""
-
-    project_id: str
-    service_account: dict[str, str] = field(repr=False)
-
-
-def read_gcp(plaintext: bytes) -> GcpCredentials:
-    """Parses what credentials has encrypted for GCP: the JSON object `{project_id, service_account}`, the latter a key file, checked and
-    rebuilt.
-
-    Raises StepError for anything else, without quoting it.
-    """
-    try:
-        payload: Any = json.loads(plaintext)
-        account: Any = payload["service_account"]
-        return GcpCredentials(
-            project_id=str(payload["project_id"]), service_account={str(key): str(value) for key, value in account.items()}
-        )
-    except (ValueError, KeyError, TypeError, AttributeError):
-        raise StepError("The stored GCP credentials cannot be read. Set them again.") from None
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class TableEstimate:
-    """The estimate of reading a table."""
-
-    size: int
-    """Bytes, uncompressed."""
-    rows: int
-    """An upper bound, before rows are filtered; 0 if BigQuery does not say, as for views."""
-    by_query: bool = False
-    """True for a view, which is read by a query job and not by the Storage Read API."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Listing:
-    """The tables of a project."""
-
-    tables: list[Listed]
-    """Views, and tables whose names look like billing data."""
-    hidden: list[str]
-    """Datasets whose tables the account may not list."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ExportDays:
-    """What an export holds for some days."""
-
-    days: Mapping[date, DayTotals]
-    """Days without rows are absent."""
-    size: int
-    """Bytes read, as estimated by BigQuery."""
-
-    @property
-    def sizes(self) -> Days:
-        """The absolute costs of each day, by currency."""
-        return {day: totals.sizes for day, totals in self.days.items()}
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ExportArrivals:
-    """The days of the rows that were exported at a moment or later."""
-
-    days: Mapping[date, datetime]
-    """The greatest export time of each such day."""
-    size: int
-    """Bytes read, as estimated by BigQuery."""
 
 
 class GcpBilling:

@@ -12,10 +12,11 @@ from datetime import date, datetime
 from services.executor.ledger.days import Watermark
 from services.executor.records import Period
 from services.executor.sources.changed_days import MOST_DAYS, ChangedRequest, Plan, is_kept, plan
-from services.executor.sources.gcp.bigquery import ExportArrivals, GcpBilling
+from services.executor.sources.gcp.bigquery import GcpBilling
 from services.executor.sources.gcp.export_rows import NOTHING
 from services.executor.sources.gcp.export_source import ExportPart, ExportSelection, FoundTables, choose_tables, find_tables
 from services.executor.sources.gcp.exports import TableName
+from services.executor.sources.gcp.found import ExportArrivals
 from services.executor.sources.source import Unchanged
 
 type CheckCancelled = Callable[[], None]

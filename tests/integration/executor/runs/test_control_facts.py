@@ -20,7 +20,7 @@ from services.executor.templates.step import StepContext, StepResult, Toolbox
 from services.platform.clock import SystemClock
 from tests.integration.executor.runs.test_life import DATE, Begin
 from tests.integration.executor.runs.test_old_tenants import columns_of, make_old
-from tests.integration.executor.steps.test_publish_conflicts import staged
+from tests.integration.executor.steps.test_publish_conflicts import read_as_a_whole, staged
 from tests.integration.executor.steps.test_steps import Steps
 from tests.support.executor.fakes import RecordingLedger
 from tests.support.executor.tenant import Tenant
@@ -153,7 +153,8 @@ async def test_only_who_has_claimed_the_run_publishes(tenant: Tenant, tools: Too
     """A second leader of the same id, first or late, has the same id and attempt, and another claim."""
     job = await begin(**DATE)
     publish, table = await staged(job, tools)
-    context = replace(context_of(job, job.template.steps[-1], {}, tools), staging=(table,))  # type: ignore[arg-type]
+    context = context_of(job, job.template.steps[-1], {}, tools)
+    context = replace(context, staging=(table,), outputs=read_as_a_whole(job))  # type: ignore[arg-type]
     other = replace(context, run=replace(context.run, claimed_by=str(uuid.uuid4())))
     with pytest.raises(FenceLost):
         await publish.run(other)

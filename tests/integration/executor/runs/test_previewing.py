@@ -7,6 +7,8 @@ from dataclasses import replace
 
 import pytest
 
+from services.executor.metering.cap import RunCap
+from services.executor.metering.run import Metering
 from services.executor.records import RunStatus
 from services.executor.runs.dry_run import DryRunner
 from services.executor.runs.execute import execute
@@ -129,3 +131,20 @@ def test_prices(by_query: bool, size: int, cost: float) -> None:
 @pytest.mark.parametrize(("size", "references", "cost"), [(0, 3, 3 * MIN_BYTES), (TIB, 3, TIB), (2 * MIN_BYTES, 1, 2 * MIN_BYTES)])
 def test_a_query_costs_the_minimum_of_each_table_at_least(size: int, references: int, cost: int) -> None:
     assert query_cost(size, references=references, usd_per_tib=6.25) == cost / TIB * 6.25
+
+
+async def test_it_says_with_which_step_a_run_would_pass_its_cap(tenant: Tenant, tools: Toolbox, preparer: RunPreparer) -> None:
+    """The reading alone, or what the queries cost together with it; by how much."""
+    export(tenant, many(DAY, 5000))
+    job = preparer.prepare(wanted(tenant, date="2025-11-17"))
+    minimum = MIN_BYTES / TIB * 6.25
+    for cap, step, said in (
+        (RunCap(bytes_read=1000), "extract", "more than the cap of a run, 1,000 bytes read"),
+        (RunCap(cost_usd=5 * minimum), "publish", "`cap.cost_usd`"),
+        (RunCap(bytes_read=TIB, cost_usd=1000 * minimum), None, ""),
+    ):
+        runner = DryRunner(replace(tools, metering=Metering(default=cap)), Credentials(), query_usd_per_tib=6.25)  # type: ignore[arg-type]
+        found = await runner.dry_run(job)
+        assert list(found.problems) == ([step] if step else [])
+        assert said in found.problems.get(step or "", "")
+        assert {"extract", "checks", "publish"} <= {one.step_id for one in found.steps}

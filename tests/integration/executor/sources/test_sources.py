@@ -16,10 +16,11 @@ from services.executor.records import Period, RunStatus
 from services.executor.runs.dry_run import DryRunner
 from services.executor.runs.execute import execute
 from services.executor.runs.prepared import PreparedRun
-from services.executor.sources.gcp.bigquery import ExportDays, GcpBilling, Listing
+from services.executor.sources.gcp.bigquery import GcpBilling
 from services.executor.sources.gcp.export_rows import TOTALS, DayTotals, RowFilter, totals_by_day
 from services.executor.sources.gcp.export_source import ExportPart, select_exports
 from services.executor.sources.gcp.exports import Listed, TableName, named_table
+from services.executor.sources.gcp.found import ExportDays, Listing
 from services.executor.store import Store
 from services.executor.templates.step import Toolbox
 from services.platform.settings import ServiceSettings
