@@ -22,7 +22,17 @@ from local_bigquery.engine import database
 from local_bigquery.grpc import server
 from local_bigquery.settings import settings
 
-from localcloud.bigquery import catalog, created, empty_tables, job_records, modified, partitions, results, storage, translations
+from localcloud.bigquery import (
+    catalog,
+    created,
+    empty_tables,
+    job_records,
+    modified,
+    partitions,
+    results,
+    storage,
+    translations,
+)
 from localcloud.settings import LocalSettings
 
 # In the order of loading; each comes from a wheel of its own.

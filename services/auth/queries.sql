@@ -45,8 +45,8 @@ WHERE EXISTS (SELECT 1 FROM tenant_profiles AS p WHERE p.tenant_id = @tenant_id)
 
 -- name: rotate_api_key
 -- A new key with the old one's scopes, and an end for the old one, which is never extended. Does nothing for an inactive key. A replay
--- changes nothing: every rotation has a new id for its key. Plain statements, because record_key_usage changes this table all the time. If
--- it breaks off between the two, the old key keeps working, and the next rotation ends it.
+-- changes nothing: every rotation has a new id for its key. Plain statements, because record_key_usage changes this table, too. If it
+-- breaks off between the two, the old key keeps working, and the next rotation ends it.
 -- param: tenant_id STRING
 -- param: old_api_key_id STRING
 -- param: api_key_id STRING
@@ -132,7 +132,8 @@ WHERE tenant_id = @tenant_id AND usage_date = @today;
 SELECT TRUE AS done
 
 -- name: read_usage
--- The ledger's row of each tenant for today, and which of @ids hold a reservation: the response to a reservation. A tenant without an open
+-- The ledger's row of each tenant for today, and which of @ids hold a reservation: the response to reservations, unless each is known to be
+-- granted and its tenant to have no limit of cost. A tenant without an open
 -- row for today is missing in the result.
 -- param: tenant_ids ARRAY<STRING>
 -- param: ids ARRAY<STRING>
@@ -337,23 +338,21 @@ DELETE FROM tenant_usage_quotas WHERE usage_date < DATE_SUB(@today, INTERVAL 90 
 SET archived = @@row_count;
 SELECT updated AS records_updated, archived AS records_archived
 
--- name: list_expired
+-- name: list_leases
+-- All reservations: the response to a renewal, to a check and to a search for expired ones.
 -- param: since DATE
--- param: now TIMESTAMP
 SELECT q.tenant_id, l.reservation_id, MIN(q.usage_date) AS usage_date, MAX(l.lease_expires_at) AS lease_expires_at
 FROM tenant_usage_quotas AS q, UNNEST(q.live_runs) AS l
-WHERE q.usage_date >= @since
+WHERE q.usage_date >= @since AND l.lease_expires_at IS NOT NULL
 GROUP BY q.tenant_id, l.reservation_id
-HAVING MAX(l.lease_expires_at) <= @now
-ORDER BY lease_expires_at
-LIMIT 1000
 
 -- name: reserve
 -- One UPDATE, so two writers cannot grant the same unit: the second waits and reads what the first left. A replay only extends the lease:
 -- an id that is listed takes no second unit, and no second slot unless its lease has expired. Requests of a tenant are served in order of
 -- seq; one that is refused for its unit takes no slot. Once the runs of the month have cost as much as the limit allows, only an id that
--- holds a slot keeps it. The cost of the month is summed over its days, because a run counts on the day of its reservation. A reservation whose lease has expired does not count against the limit, but stays
--- listed until its run is settled, or reserves again.
+-- holds a slot keeps it. The cost of the month is summed over its days, because a run counts on the day of its reservation. A reservation
+-- whose lease has expired does not count against the limit, but stays listed until its run is settled, or reserves again. A tenant's row is
+-- changed only if something is granted, so the number of changed rows is the number of tenants with a grant.
 -- param: ids ARRAY<STRING>
 -- param: requests ARRAY<STRUCT<tenant_id STRING, reservation_id STRING, seq INT64, units INT64>>
 -- param: today DATE
@@ -440,15 +439,6 @@ SET live_runs = ARRAY_CONCAT(ARRAY(
 FROM (SELECT 1 AS one) AS always
 WHERE q.usage_date >= @since
   AND EXISTS (SELECT 1 FROM UNNEST(q.live_runs) AS l WHERE l.reservation_id IN UNNEST(@ids) AND l.lease_expires_at > @now)
-
--- name: read_held
--- Which of @ids hold an unexpired reservation: the response to a renewal.
--- param: ids ARRAY<STRING>
--- param: since DATE
--- param: now TIMESTAMP
-SELECT DISTINCT l.reservation_id
-FROM tenant_usage_quotas AS q, UNNEST(q.live_runs) AS l
-WHERE q.usage_date >= @since AND l.reservation_id IN UNNEST(@ids) AND l.lease_expires_at > @now
 
 -- name: settle
 -- An id counts only while a row still has it, and the same statement removes it from every row: it is settled once, and a replay changes

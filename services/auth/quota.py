@@ -10,8 +10,8 @@ type Limit = Literal["DAILY", "MONTHLY", "MONTHLY_COST", "CONCURRENT"]
 
 CONCURRENT_RETRY = timedelta(seconds=10)
 """Retry-After for a concurrent-limit refusal: a run may end at any moment, but asking more often is useless."""
-EXPIRED_FOR = timedelta(days=7)
-"""How far back expired reservations are searched. A run lasts for hours at most."""
+RESERVED_FOR = timedelta(days=7)
+"""How far back reservations are searched. A run lasts for hours at most."""
 LIVE_FOR = timedelta(days=2)
 """How far back live runs may be recorded: they move into today's row when it is opened, and with the reset."""
 

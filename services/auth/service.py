@@ -14,6 +14,7 @@ from convergence.auth.v1 import (
 
 from services.auth.authenticator import LocalAuthenticator
 from services.auth.key_change_feed import KeyChangeFeed
+from services.auth.key_memory import KeyMemory
 from services.auth.key_usage import KeyUsage
 from services.auth.ledger import Ledger
 from services.auth.servicers.api_key import ApiKeyServicer
@@ -34,9 +35,10 @@ from services.platform.server import Served
 async def auth_service(settings: AuthSettings, *, bq: BigQuery, clock: Clock) -> AsyncIterator[tuple[list[Served], LocalAuthenticator]]:
     """The servicers, ready for `serve`, and the authenticator of their callers. Leaving the context writes what was collected in memory."""
     store = AuthStore(bq)
+    memory = KeyMemory(seconds=settings.key_memory_seconds, size=settings.key_cache_size)
     async with KeyUsage(store, clock, seconds=settings.key_usage_seconds) as usage, Ledger.of(store, clock, settings) as ledger:
-        changes = KeyChangeFeed()
-        authenticator = LocalAuthenticator(store, clock, usage, changes)
+        changes = KeyChangeFeed(memory)
+        authenticator = LocalAuthenticator(store, clock, memory, usage, changes)
         yield served(store, ledger, authenticator, clock, changes), authenticator
 
 

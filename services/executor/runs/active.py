@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field, replace
 from types import TracebackType
 from typing import Self
@@ -58,6 +58,15 @@ class ActiveRuns:
     def ids(self) -> list[str]:
         """The runs whose reservations this process must renew."""
         return list(self._active)
+
+    def renewed_at(self) -> list[float | None]:
+        """When the lease of each of these runs was last asked for, see `Reservation.renewed_at`."""
+        return [active.reservation.renewed_at for active in self._active.values()]
+
+    def note_renewal(self, pipeline_logging_ids: Iterable[str], *, at: float) -> None:
+        """The leases of these runs were renewed by a call made at `at` (monotonic seconds)."""
+        for active in filter(None, map(self._active.get, pipeline_logging_ids)):
+            active.reservation = replace(active.reservation, renewed_at=at)
 
     def by_tenant(self) -> dict[str, list[str]]:
         """The runs of this process, by tenant."""

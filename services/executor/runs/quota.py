@@ -28,6 +28,8 @@ class Reservation:
     """The UTC day that it counts on."""
     expired_at: datetime | None = None
     """When its lease expired; None while it is renewed."""
+    renewed_at: float | None = None
+    """When this process asked for its lease last, in monotonic seconds: it began then or later; None: not known."""
     month_left_usd: float | None = None
     """What is left of the tenant's monthly cost limit; None: there is no limit, or it is not known here."""
 

@@ -118,24 +118,36 @@ def test_tables_made_at_the_same_moment_do_not_get_in_each_others_way(client: bi
         assert list(pool.map(load, names)) == [2] * len(names)
 
 
-CHANGES = {
-    "an INSERT": "INSERT INTO partitioned.changed (id) SELECT 1",
-    "an UPDATE": "UPDATE partitioned.changed SET id = 2 WHERE id = 1",
-    "a transaction": "BEGIN TRANSACTION; DELETE FROM partitioned.changed WHERE id = 2; INSERT INTO partitioned.changed (id) SELECT 3; "
-    "COMMIT TRANSACTION",
-    "a DELETE": "DELETE FROM partitioned.changed WHERE TRUE",
-}
+def test_a_table_says_when_its_rows_changed_last(client: bigquery.Client) -> None:
+    """At once, whatever changed them; not for what changes nothing."""
+    client.query_and_wait("CREATE TABLE partitioned.versioned (id INT64)")
+    client.query_and_wait("CREATE TABLE partitioned.beside (id INT64)")
 
+    def load() -> None:
+        config = bigquery.LoadJobConfig(schema=COLUMNS[:1], write_disposition="WRITE_APPEND")
+        client.load_table_from_json([{"id": 4}], "partitioned.versioned", job_config=config).result()
 
-def test_a_table_says_when_its_rows_were_last_changed(client: bigquery.Client) -> None:
-    """And neither a read nor a change of another table moves that."""
-    client.query_and_wait("CREATE TABLE partitioned.changed (id INT64); CREATE TABLE partitioned.other (id INT64)")
-    moment = client.get_table("partitioned.changed").modified
-    for what, sql in CHANGES.items():
-        client.query_and_wait(sql)
-        client.query_and_wait("SELECT COUNT(*) FROM partitioned.changed; INSERT INTO partitioned.other (id) SELECT 1")
-        later = client.get_table("partitioned.changed").modified
-        assert later > moment, what
-        assert client.get_table("partitioned.changed").modified == later, what
-        assert client.get_table("partitioned.other").modified > later, what
-        moment = later
+    def query(sql: str) -> Callable[[], object]:
+        return lambda: client.query_and_wait(sql)
+
+    changes: list[Callable[[], object]] = [
+        query("INSERT INTO partitioned.versioned (id) VALUES (1)"),
+        query("UPDATE partitioned.versioned SET id = 2 WHERE id = 1"),
+        query("BEGIN TRANSACTION; UPDATE partitioned.versioned SET id = 3 WHERE id = 2; COMMIT TRANSACTION"),
+        load,
+        lambda: client.insert_rows_json("partitioned.versioned", [{"id": 5}]),
+        query("DELETE FROM partitioned.versioned WHERE id = 3"),
+    ]
+    for change in changes:
+        before = client.get_table("partitioned.versioned").modified
+        change()
+        assert before < client.get_table("partitioned.versioned").modified
+
+    last = client.get_table("partitioned.versioned").modified
+    for nothing in (
+        query("UPDATE partitioned.versioned SET id = 1 WHERE id = 99"),
+        query("BEGIN TRANSACTION; DELETE FROM partitioned.versioned WHERE TRUE; ROLLBACK TRANSACTION"),
+        query("INSERT INTO partitioned.beside (id) SELECT id FROM partitioned.versioned"),
+    ):
+        nothing()
+    assert client.get_table("partitioned.versioned").modified == last

@@ -15,7 +15,7 @@ from services.executor.sources.gcp.bigquery import GcpBilling
 from services.executor.sources.gcp.prices import GcpMeter, GcpPrices
 from services.executor.sources.gcp.source import GCP, GcpSource
 from services.executor.sources.source import Source, SourceType
-from services.platform.errors import FailedPrecondition
+from services.platform.errors import FailedPrecondition, Unavailable
 from services.platform.settings import ServiceSettings
 from tests.support.executor.tenant import Tenant
 
@@ -29,6 +29,8 @@ class RecordingLedger:
     lost: set[str] = field(default_factory=set)
     orphans: list[Reservation] = field(default_factory=list)
     settled: list[tuple[str, str]] = field(default_factory=list)
+    renewed: list[list[str]] = field(default_factory=list)
+    is_away: bool = False
     costs: list[tuple[str, RunCost]] = field(default_factory=list)
     month_left_usd: float | None = None
     refusal: Exception | None = None
@@ -43,6 +45,9 @@ class RecordingLedger:
         )
 
     async def renew(self, pipeline_logging_ids: list[str]) -> set[str]:
+        if self.is_away:
+            raise Unavailable("SERVICE_UNAVAILABLE", "auth does not answer")
+        self.renewed.append(sorted(pipeline_logging_ids))
         return await self.held(pipeline_logging_ids)
 
     async def held(self, pipeline_logging_ids: list[str]) -> set[str]:

@@ -184,7 +184,7 @@ async def test_a_hundred_watchers_of_a_run_led_here_cost_one_read(
     assert cost[RUNS] - 1 == 1
     assert cost[STEPS] + cost[QUALITY] <= len(lines)
     assert seen[0][-1] == await store.require_run(tenant.tenant_id, job.run.pipeline_logging_id)
-    tables = [
+    tables: list[StepLog | DqResult] = [
         *await store.list_step_logs(tenant.tenant_id, job.run.pipeline_logging_id),
         *await store.list_dq_results(tenant.tenant_id, job.run.pipeline_logging_id),
     ]
