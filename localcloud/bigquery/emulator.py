@@ -22,7 +22,7 @@ from local_bigquery.engine import database
 from local_bigquery.grpc import server
 from local_bigquery.settings import settings
 
-from localcloud.bigquery import catalog, empty_tables, job_records, partitions, results, storage, translations
+from localcloud.bigquery import catalog, columns, empty_tables, job_records, partitions, results, storage, translations
 from localcloud.settings import LocalSettings
 
 # In the order of loading; each comes from a wheel of its own.
@@ -47,6 +47,7 @@ def main() -> None:
     # The first connection loads the extensions and attaches every project, which takes a second: done before the first caller.
     connection = database.connection()
     catalog.install(connection)
+    columns.install()
     partitions.install()
     storage.install()
     job_records.install()

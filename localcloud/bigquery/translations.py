@@ -28,13 +28,13 @@ from typing import Any
 from local_bigquery.catalog import metadata, names, row_access
 from local_bigquery.engine.database import quote
 from local_bigquery.jobs import merge, query
-from local_bigquery.models import RowAccessPolicy
+from local_bigquery.models import Routine, RowAccessPolicy
 from local_bigquery.sql import script, translate
 from local_bigquery.sql.dialect import BigQueryDialect
 from local_bigquery.sql.translate import Context
 from sqlglot import exp
 
-from localcloud.bigquery import catalog
+from localcloud.bigquery import catalog, shapes
 from localcloud.bigquery.table_facts import Facts, expire, facts_of, schema_version
 from localcloud.bigquery.version import require_known_version
 
@@ -176,6 +176,7 @@ def _is_plain(tree: exp.Expression) -> bool:
 
 def kept_translate(tree: exp.Expression, context: Context) -> tuple[str, dict[str, Any]]:
     """`translate.translate`."""
+    shapes.translated(None)
     text = None if context.functions else _text_of(tree, context)
     if text is None or catalog.metadata_of(context.project_id) is None:
         return _translate(tree, context)
@@ -189,6 +190,7 @@ def kept_translate(tree: exp.Expression, context: Context) -> tuple[str, dict[st
         context.used.update(found.used)
         context.referenced.update(facts)
         sql = found.sql_in(context.project_id, context.dataset_id, context.variables)
+        shapes.translated(None if context.variables or context.temporary else sql, facts)
         return sql, {name: context.values[name] for name in found.used}
     return _translated_anew(tree, context, key, versions)
 
@@ -197,6 +199,9 @@ def save(resource: Any, *keys: str) -> Any:
     """`metadata.save`, counted."""
     saved = _save(resource, *keys)
     _count()
+    if isinstance(resource, Routine):
+        # What a function returns may be something else now.
+        shapes.reset()
     if isinstance(resource, RowAccessPolicy):
         # While there is one nothing is kept, so taking the last one away needs no more than that.
         with _lock:
@@ -274,4 +279,5 @@ def _translated_anew(tree: exp.Expression, context: Context, key: Key, versions:
         with _lock:
             if _stored == stored:
                 _translations.keep(key, found)
+                shapes.translated(None if context.variables or context.temporary else sql, facts)
     return sql, bound
