@@ -47,29 +47,29 @@ def reset() -> None:
         _kept.clear()
 
 
-def columns(*table: str) -> list[Any]:
-    """`tables.columns`: of a table by project, dataset and name."""
-    project, dataset, _ = table
+def columns(project: str, dataset: str, table: str) -> list[Any]:
+    """`tables.columns`."""
+    reference = (project, dataset, table)
     if dataset == tables.RESULTS or catalog.metadata_of(project) is None:
-        return _columns(*table)
+        return _columns(*reference)
     # Before anything is looked up: what changes after this is not missed.
     version = schema_version(project)
     with _lock:
-        known = _kept.get(table)
+        known = _kept.get(reference)
     if known is not None and known[0] == version:
         return list(known[1])
-    found = _columns(*table)
+    found = _columns(*reference)
     # The columns of a view are those of its tables, which may be in another project.
-    if any(kind == "TABLE" for _, kind, _ in database.objects(*table)):
+    if any(kind == "TABLE" for _, kind, _ in database.objects(*reference)):
         with _lock:
-            _kept[table] = version, list(found)
-            _kept.move_to_end(table)
+            _kept[reference] = version, list(found)
+            _kept.move_to_end(reference)
             if len(_kept) > KEPT:
                 _kept.popitem(last=False)
     return found
 
 
-def require(*table: str) -> None:
+def require(project: str, dataset: str, table: str) -> None:
     """`tables.load`, for callers that only want its refusal: NOT_FOUND if there is no such table."""
-    if not tables.exists(*table):
-        raise not_found("Table", names.label(*table))
+    if not tables.exists(project, dataset, table):
+        raise not_found("Table", names.label(project, dataset, table))

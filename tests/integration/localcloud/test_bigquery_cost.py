@@ -2,6 +2,7 @@
 
 import datetime as dt
 import json
+import uuid
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
@@ -356,6 +357,31 @@ def test_a_text_is_translated_once_for_all_datasets(environment: pytest.MonkeyPa
     assert refusals([emulator.sql(texts[-1], name)[0] for name in ("three", "missing", "one")]) == 2
     emulator.sql("ALTER TABLE two.t ADD COLUMN c INT64")
     assert [len(emulator.sql(texts[-1], name)[0]["schema"]["fields"]) for name in ("one", "two")] == [2, 3]
+
+
+def test_a_text_is_translated_once_for_all_staging_tables(environment: pytest.MonkeyPatch) -> None:
+    """Where they are alike but for random ids in their names, the ids are put in."""
+    install(environment)
+    translated: list[str] = []
+
+    def counted(tree: Any, context: Context) -> Any:
+        translated.append(tree.sql())
+        return translate.translate(tree, context)
+
+    environment.setattr(translations, "_translate", counted)
+    emulator, one, two, other = Emulator(), *(f"t_{str(uuid.uuid4()).replace('-', '_')}_1" for _ in range(3))
+    made = [emulator.sql("CREATE SCHEMA d")]
+    for name, fields in {one: "a INT64, b STRING", two: "a INT64, b STRING", other: "a STRING, b STRING"}.items():
+        made.append(emulator.sql(f"CREATE TABLE d.{name} ({fields})"))
+    translated.clear()
+    texts = ("INSERT INTO {0} (a, b) VALUES (1, '{0}')", "SELECT x.b, y.b AS c FROM {0} AS x JOIN {1} AS y ON x.a = y.a")
+    made += [emulator.sql(texts[0].format(name), "d") for name in (one, two)]
+    for pair in ((one, two), (two, one), (one, two)):
+        found, *_ = emulator.sql(texts[1].format(*pair), "d")
+        assert [value["v"] for value in found["rows"][0]["f"]] == list(pair)
+    assert len(translated) == 2
+    assert refusals(made) == 0
+    assert refusals([emulator.sql(texts[1].format(one, other), "d")]) == 1
 
 
 def test_a_scripts_values_are_translated_once(environment: pytest.MonkeyPatch) -> None:
