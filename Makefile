@@ -20,7 +20,7 @@ WORKERS ?= 2
 PROTOS := $(shell find protos)
 CHECKS := check-style check-types check-imports check-protos check-sql check-shapes
 
-.PHONY: help setup gen openapi check $(CHECKS) test test-unit bench bench-bulk demo up fmt clean
+.PHONY: help setup gen openapi check $(CHECKS) test test-unit bench bench-bulk bench-dollars demo up fmt clean
 
 help: ## List the tasks
 	@sed -nE 's/^([a-z-]+):.*## (.*)/\1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r task text; do printf '  make %-14s %s\n' "$$task" "$$text"; done
@@ -45,6 +45,9 @@ test-unit: gen ## ... those that need no emulator and no process, in seconds
 
 bench: gen ## Measure statements and time of what the suite does, into benchmarks/RESULTS.md; BENCH="--only trigger" narrows it
 	@$(PY) -m benchmarks $(BENCH)
+
+bench-dollars: gen ## Reckon what Google would charge for the statements, into benchmarks/RESULTS.md
+	@$(PY) -m benchmarks.dollars
 
 bench-bulk: gen ## Measure a day of a million rows against a bare script, into benchmarks/BULK.md
 	@$(PY) -m benchmarks.bulk

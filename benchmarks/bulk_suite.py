@@ -17,12 +17,14 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from services.executor.keyed_locks import KeyedLocks
+from services.executor.metering.meter import StepMeter
 from services.executor.notify.notification import Notification
 from services.executor.records import Run, RunStatus
 from services.executor.runs.execute import execute
 from services.executor.runs.prepared import PreparedRun
-from services.executor.sources.gcp.bigquery import GcpBilling, GcpCredentials
-from services.executor.sources.gcp.prices import GcpPrices
+from services.executor.sources.gcp.bigquery import GcpBilling
+from services.executor.sources.gcp.identity import GcpCredentials
+from services.executor.sources.gcp.prices import GcpMeter, GcpPrices
 from services.executor.sources.gcp.source import GcpSource
 from services.executor.sources.source import Source, SourceType
 from services.executor.staging.tables import StagingTables
@@ -54,9 +56,9 @@ class OneSource:
         account = {"type": "service_account", "client_email": f"reader@{project}.iam.gserviceaccount.com", "private_key": pem}
         self._credentials, self._settings = GcpCredentials(project_id=project, service_account=account), settings
 
-    async def open(self, tenant_id: str, source_type: SourceType) -> Source:
+    async def open(self, tenant_id: str, source_type: SourceType, meter: StepMeter) -> Source:
         """The source, with the given credentials."""
-        return GcpSource(GcpBilling(self._credentials, self._settings), GcpPrices(query=0.0, storage_read=0.0))
+        return GcpSource(GcpBilling(self._credentials, self._settings, GcpMeter(meter)), GcpPrices(query=0.0, storage_read=0.0))
 
 
 class NoNotifications:

@@ -173,9 +173,12 @@ def _left(whole: WholeStack) -> _Left:
 
 
 def _configs(state: Path) -> Path:
-    """The repository's DDL with the benchmarks' own templates."""
+    """The repository's DDL and templates, with the benchmarks' own templates beside them."""
     folder = state / "configs"
-    folder.mkdir(parents=True, exist_ok=True)
-    for name, target in (("bigquery", REPOSITORY / "configs" / "bigquery"), ("gcp", Path(__file__).parent / "templates" / "gcp")):
-        (folder / name).symlink_to(target)
+    templates = folder / "gcp" / "cost"
+    templates.mkdir(parents=True, exist_ok=True)
+    (folder / "bigquery").symlink_to(REPOSITORY / "configs" / "bigquery")
+    for source in (REPOSITORY / "configs", Path(__file__).parent / "templates"):
+        for file in (source / "gcp" / "cost").iterdir():
+            (templates / file.name).symlink_to(file)
     return folder

@@ -23,7 +23,21 @@ from local_bigquery.engine import database
 from local_bigquery.grpc import server
 from local_bigquery.settings import settings
 
+<<<<<<< HEAD
 from localcloud.bigquery import catalog, columns, empty_tables, job_records, partitions, results, storage, translations
+=======
+from localcloud.bigquery import (
+    catalog,
+    created,
+    empty_tables,
+    job_records,
+    modified,
+    partitions,
+    results,
+    storage,
+    translations,
+)
+>>>>>>> integ
 from localcloud.settings import LocalSettings
 
 # In the order of loading; each comes from a wheel of its own.
@@ -55,6 +69,8 @@ def main() -> None:
     translations.install()
     results.install()
     empty_tables.install()
+    created.install()
+    modified.install()
     look_for_long_numbers_first(connection)
     if options.threads:
         connection.execute(f"SET GLOBAL threads = {options.threads}")

@@ -1,13 +1,15 @@
 """Authenticates API keys and admits runs within their tenants' quota.
 
 Auth owns tenants, subscriptions, API keys and the quota ledger. The other services send it the SHA-256 of a key, never the key, and cache
-the answer for a few seconds.
+the answer for a few seconds. Auth answers from memory while the metadata of the tables, which is free to read, say that nothing has changed
+(`key_memory`); the same spares most reads of the ledger's leases (`lease_memory`).
 
 The ledger is exact. A run reserves under its own id. One UPDATE serves all requests that have arrived: it grants each tenant, in order,
-what its limits leave, and appends the granted ids to `live_runs` of the tenant's row for today. The response is read back from these ids,
-so reserving twice with the same id reserves once. A run renews its lease while it is active. A reservation whose lease has expired no
-longer counts against the limit, but stays listed until its run has been ended and settled. Settling removes the id from every row that has
-it (today's row takes over the live runs of yesterday's) and counts the outcome on the day of the reservation, once.
+what its limits leave, and appends the granted ids to `live_runs` of the tenant's row for today. Unless every request was granted, the
+response is read back from these ids, so reserving twice with the same id reserves once. A run renews its lease while it is active. A
+reservation whose lease has expired no longer counts against the limit, but stays listed until its run has been ended and settled. Settling
+removes the id from every row that has it (today's row takes over the live runs of yesterday's) and counts the outcome on the day of the
+reservation, once.
 
 Runs end one by one and no caller waits for the settlement, so settlements are collected for some seconds. A tenant's own settlements are
 flushed when it asks this process for a reservation that the concurrent limit refuses, or reads its quota; settlements of cancelled runs and

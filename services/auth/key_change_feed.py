@@ -3,18 +3,22 @@
 import asyncio
 from collections.abc import AsyncGenerator
 
+from services.auth.key_memory import KeyMemory
+
 
 class KeyChangeFeed:
-    """This process's changes, pushed to all subscribers. A push may be lost, and another auth process has subscribers of its own; so caches
-    are also bounded by `key_cache_seconds`.
+    """This process's changes, forgotten by `memory` and pushed to all subscribers. A push may be lost, and another auth process has
+    subscribers of its own; so caches are also bounded by `key_cache_seconds`.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, memory: KeyMemory) -> None:
+        self._memory = memory
         self._listeners = set[asyncio.Queue[str | None]]()
         self._closed = False
 
     def publish(self, tenant_id: str) -> None:
         """Announces that the tenant, or one of its keys, has changed."""
+        self._memory.forget()
         for listener in self._listeners:
             listener.put_nowait(tenant_id)
 

@@ -15,8 +15,8 @@ _log = structlog.get_logger()
 
 
 class KeyUsage:
-    """Accurate to a minute or so: services cache a key's holder for some seconds, and the notes are written every `seconds` and when the
-    context is left. If they cannot be written, they are kept for the next time.
+    """Accurate to `seconds`: services cache a key's holder for some seconds, and the notes are written every `seconds` and when the context
+    is left. If they cannot be written, they are kept for the next time.
     """
 
     def __init__(self, store: AuthStore, clock: Clock, *, seconds: float) -> None:

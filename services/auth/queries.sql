@@ -45,8 +45,8 @@ WHERE EXISTS (SELECT 1 FROM tenant_profiles AS p WHERE p.tenant_id = @tenant_id)
 
 -- name: rotate_api_key
 -- A new key with the old one's scopes, and an end for the old one, which is never extended. Does nothing for an inactive key. A replay
--- changes nothing: every rotation has a new id for its key. Plain statements, because record_key_usage changes this table all the time. If
--- it breaks off between the two, the old key keeps working, and the next rotation ends it.
+-- changes nothing: every rotation has a new id for its key. Plain statements, because record_key_usage changes this table, too. If it
+-- breaks off between the two, the old key keeps working, and the next rotation ends it.
 -- param: tenant_id STRING
 -- param: old_api_key_id STRING
 -- param: api_key_id STRING
@@ -97,6 +97,7 @@ SELECT p.tenant_id, p.created_at FROM tenant_profiles AS p WHERE p.tenant_id = @
 -- param: daily_limit INT64
 -- param: monthly_limit INT64
 -- param: concurrent_limit INT64
+-- param: monthly_cost_limit_usd FLOAT64
 -- param: today DATE
 -- param: now TIMESTAMP
 BEGIN TRANSACTION;
@@ -109,15 +110,19 @@ FROM (SELECT 1 AS one) AS always
 WHERE NOT EXISTS (SELECT 1 FROM tenant_profiles AS p WHERE p.tenant_id = @tenant_id);
 UPDATE tenant_subscriptions
 SET plan_name = @plan_name, status = @subscription_status, updated_at = @now,
-  daily_limit = @daily_limit, monthly_limit = @monthly_limit, concurrent_limit = @concurrent_limit
+  daily_limit = @daily_limit, monthly_limit = @monthly_limit, concurrent_limit = @concurrent_limit,
+  monthly_cost_limit_usd = @monthly_cost_limit_usd
 WHERE tenant_id = @tenant_id
   AND subscription_id = (
     SELECT s.subscription_id FROM tenant_subscriptions AS s WHERE s.tenant_id = @tenant_id
     ORDER BY COALESCE(s.updated_at, s.created_at) DESC LIMIT 1
   );
-INSERT INTO tenant_subscriptions
-  (subscription_id, tenant_id, plan_name, status, daily_limit, monthly_limit, concurrent_limit, created_at, updated_at)
-SELECT @subscription_id, @tenant_id, @plan_name, @subscription_status, @daily_limit, @monthly_limit, @concurrent_limit, @now, @now
+INSERT INTO tenant_subscriptions (
+  subscription_id, tenant_id, plan_name, status, daily_limit, monthly_limit, concurrent_limit, monthly_cost_limit_usd, created_at, updated_at
+)
+SELECT
+  @subscription_id, @tenant_id, @plan_name, @subscription_status, @daily_limit, @monthly_limit, @concurrent_limit, @monthly_cost_limit_usd,
+  @now, @now
 FROM (SELECT 1 AS one) AS always
 WHERE NOT EXISTS (SELECT 1 FROM tenant_subscriptions AS s WHERE s.tenant_id = @tenant_id);
 COMMIT TRANSACTION;
@@ -127,7 +132,8 @@ WHERE tenant_id = @tenant_id AND usage_date = @today;
 SELECT TRUE AS done
 
 -- name: read_usage
--- The ledger's row of each tenant for today, and which of @ids hold a reservation: the response to a reservation. A tenant without an open
+-- The ledger's row of each tenant for today, and which of @ids hold a reservation: the response to reservations, unless each is known to be
+-- granted and its tenant to have no limit of cost. A tenant without an open
 -- row for today is missing in the result.
 -- param: tenant_ids ARRAY<STRING>
 -- param: ids ARRAY<STRING>
@@ -144,15 +150,23 @@ SELECT
   COALESCE(q.daily_limit, s.daily_limit) AS daily_limit,
   COALESCE(q.monthly_limit, s.monthly_limit) AS monthly_limit,
   COALESCE(q.concurrent_limit, s.concurrent_limit) AS concurrent_limit,
+  IFNULL(m.cost_usd, 0.0) AS cost_usd_month,
+  s.monthly_cost_limit_usd,
   s.tenant_id IS NOT NULL AS subscription_active,
   ARRAY(SELECT l.reservation_id FROM UNNEST(q.live_runs) AS l WHERE l.reservation_id IN UNNEST(@ids) AND l.lease_expires_at > @now) AS held
 FROM tenant_usage_quotas AS q
 LEFT JOIN (
-  SELECT a.tenant_id, a.daily_limit, a.monthly_limit, a.concurrent_limit
+  SELECT a.tenant_id, a.daily_limit, a.monthly_limit, a.concurrent_limit, a.monthly_cost_limit_usd
   FROM tenant_subscriptions AS a
   WHERE a.status = 'ACTIVE'
   QUALIFY ROW_NUMBER() OVER (PARTITION BY a.tenant_id ORDER BY COALESCE(a.updated_at, a.created_at) DESC, a.subscription_id) = 1
 ) AS s ON s.tenant_id = q.tenant_id
+LEFT JOIN (
+  SELECT d.tenant_id, SUM(d.cost_usd) AS cost_usd
+  FROM tenant_usage_quotas AS d
+  WHERE d.usage_date >= DATE_TRUNC(@today, MONTH) AND d.usage_date <= @today AND d.tenant_id IN UNNEST(@tenant_ids)
+  GROUP BY d.tenant_id
+) AS m ON m.tenant_id = q.tenant_id
 WHERE q.usage_date = @today AND q.tenant_id IN UNNEST(@tenant_ids) AND IFNULL(q.concurrent_pipelines_running, 0) >= 0
 
 -- name: open_day
@@ -324,22 +338,21 @@ DELETE FROM tenant_usage_quotas WHERE usage_date < DATE_SUB(@today, INTERVAL 90 
 SET archived = @@row_count;
 SELECT updated AS records_updated, archived AS records_archived
 
--- name: list_expired
+-- name: list_leases
+-- All reservations: the response to a renewal, to a check and to a search for expired ones.
 -- param: since DATE
--- param: now TIMESTAMP
 SELECT q.tenant_id, l.reservation_id, MIN(q.usage_date) AS usage_date, MAX(l.lease_expires_at) AS lease_expires_at
 FROM tenant_usage_quotas AS q, UNNEST(q.live_runs) AS l
-WHERE q.usage_date >= @since
+WHERE q.usage_date >= @since AND l.lease_expires_at IS NOT NULL
 GROUP BY q.tenant_id, l.reservation_id
-HAVING MAX(l.lease_expires_at) <= @now
-ORDER BY lease_expires_at
-LIMIT 1000
 
 -- name: reserve
 -- One UPDATE, so two writers cannot grant the same unit: the second waits and reads what the first left. A replay only extends the lease:
 -- an id that is listed takes no second unit, and no second slot unless its lease has expired. Requests of a tenant are served in order of
--- seq; one that is refused for its unit takes no slot. A reservation whose lease has expired does not count against the limit, but stays
--- listed until its run is settled, or reserves again.
+-- seq; one that is refused for its unit takes no slot. Once the runs of the month have cost as much as the limit allows, only an id that
+-- holds a slot keeps it. The cost of the month is summed over its days, because a run counts on the day of its reservation. A reservation
+-- whose lease has expired does not count against the limit, but stays listed until its run is settled, or reserves again. A tenant's row is
+-- changed only if something is granted, so the number of changed rows is the number of tenants with a grant.
 -- param: ids ARRAY<STRING>
 -- param: requests ARRAY<STRUCT<tenant_id STRING, reservation_id STRING, seq INT64, units INT64>>
 -- param: today DATE
@@ -364,6 +377,7 @@ FROM (
       ROW_NUMBER() OVER (PARTITION BY a.tenant_id ORDER BY a.turn, a.seq) AS slot
     FROM (
       SELECT r.tenant_id, r.reservation_id, r.seq, c.units_left, c.slots_left,
+        c.may_cost OR IFNULL(k.alive, FALSE) AS may_cost,
         IF(k.reservation_id IS NULL, r.units, 0) AS units,
         -- Ids that hold a slot keep it before any other id gets one.
         IF(IFNULL(k.alive, FALSE), 0, 1) AS turn,
@@ -379,14 +393,21 @@ FROM (
             COALESCE(u.concurrent_limit, s.concurrent_limit)
               - (SELECT COUNT(*) FROM UNNEST(u.live_runs) AS l WHERE l.lease_expires_at > @now AND l.reservation_id NOT IN UNNEST(@ids)),
             1000000000
-          ) AS slots_left
+          ) AS slots_left,
+          s.monthly_cost_limit_usd IS NULL OR IFNULL(m.cost_usd, 0.0) < s.monthly_cost_limit_usd AS may_cost
         FROM tenant_usage_quotas AS u
         JOIN (
-          SELECT a.tenant_id, a.daily_limit, a.monthly_limit, a.concurrent_limit
+          SELECT a.tenant_id, a.daily_limit, a.monthly_limit, a.concurrent_limit, a.monthly_cost_limit_usd
           FROM tenant_subscriptions AS a
           WHERE a.status = 'ACTIVE'
           QUALIFY ROW_NUMBER() OVER (PARTITION BY a.tenant_id ORDER BY COALESCE(a.updated_at, a.created_at) DESC, a.subscription_id) = 1
         ) AS s ON s.tenant_id = u.tenant_id
+        LEFT JOIN (
+          SELECT d.tenant_id, SUM(d.cost_usd) AS cost_usd
+          FROM tenant_usage_quotas AS d
+          WHERE d.usage_date >= DATE_TRUNC(@today, MONTH) AND d.usage_date <= @today
+          GROUP BY d.tenant_id
+        ) AS m ON m.tenant_id = u.tenant_id
         WHERE u.usage_date = @today AND IFNULL(u.concurrent_pipelines_running, 0) >= 0
       ) AS c ON c.tenant_id = r.tenant_id
       LEFT JOIN (
@@ -396,7 +417,7 @@ FROM (
         GROUP BY l.reservation_id
       ) AS k ON k.reservation_id = r.reservation_id
     ) AS a
-    WHERE a.units = 0 OR a.units_so_far <= a.units_left
+    WHERE a.may_cost AND (a.units = 0 OR a.units_so_far <= a.units_left)
   ) AS b
   WHERE b.slot <= b.slots_left
   GROUP BY b.tenant_id
@@ -419,19 +440,12 @@ FROM (SELECT 1 AS one) AS always
 WHERE q.usage_date >= @since
   AND EXISTS (SELECT 1 FROM UNNEST(q.live_runs) AS l WHERE l.reservation_id IN UNNEST(@ids) AND l.lease_expires_at > @now)
 
--- name: read_held
--- Which of @ids hold an unexpired reservation: the response to a renewal.
--- param: ids ARRAY<STRING>
--- param: since DATE
--- param: now TIMESTAMP
-SELECT DISTINCT l.reservation_id
-FROM tenant_usage_quotas AS q, UNNEST(q.live_runs) AS l
-WHERE q.usage_date >= @since AND l.reservation_id IN UNNEST(@ids) AND l.lease_expires_at > @now
-
 -- name: settle
 -- An id counts only while a row still has it, and the same statement removes it from every row: it is settled once, and a replay changes
--- nothing. The outcome counts on the day of the reservation. A run that never started gives its units back.
--- param: settlements ARRAY<STRUCT<tenant_id STRING, reservation_id STRING, usage_date DATE, outcome STRING>>
+-- nothing. The outcome and the cost count on the day of the reservation. A run that never started gives its units back. Only the process
+-- that executes a run knows its cost, and another may settle it first, e.g. a cancel: the id then moves from live_runs to uncosted_runs, from
+-- where the cost is added, once in the same way.
+-- param: settlements ARRAY<STRUCT<tenant_id STRING, reservation_id STRING, usage_date DATE, outcome STRING, has_cost BOOL, bytes_billed INT64, bytes_read INT64, slot_ms INT64, cost_usd FLOAT64>>
 -- param: ids ARRAY<STRING>
 -- param: since DATE
 -- param: now TIMESTAMP
@@ -445,25 +459,90 @@ SET
   live_runs = ARRAY_CONCAT(ARRAY(
     SELECT AS STRUCT l.reservation_id, l.lease_expires_at FROM UNNEST(q.live_runs) AS l WHERE l.reservation_id NOT IN UNNEST(@ids)
   )),
+  runs_ended = IFNULL(q.runs_ended, 0) + g.ended,
+  bytes_billed = IFNULL(q.bytes_billed, 0) + g.bytes_billed,
+  bytes_read = IFNULL(q.bytes_read, 0) + g.bytes_read,
+  slot_ms = IFNULL(q.slot_ms, 0) + g.slot_ms,
+  cost_usd = IFNULL(q.cost_usd, 0.0) + g.cost_usd,
+  uncosted_runs = ARRAY_CONCAT(
+    ARRAY(SELECT u FROM UNNEST(q.uncosted_runs) AS u WHERE u NOT IN UNNEST(IFNULL(g.costed, []))),
+    IFNULL(g.uncosted, [])
+  ),
   last_updated = @now
 FROM (
-  SELECT x.tenant_id, x.usage_date,
-    COUNTIF(s.outcome = 'COMPLETED' AND x.usage_date = s.usage_date) AS succeeded,
-    COUNTIF(s.outcome = 'FAILED' AND x.usage_date = s.usage_date) AS failed,
-    COUNTIF(s.outcome = 'NOT_STARTED' AND x.usage_date = s.usage_date) AS given_back_today,
-    COUNTIF(s.outcome = 'NOT_STARTED' AND DATE_TRUNC(x.usage_date, MONTH) = DATE_TRUNC(s.usage_date, MONTH)) AS given_back_month
-  FROM UNNEST(@settlements) AS s
-  JOIN (
-    SELECT DISTINCT h.tenant_id, l.reservation_id
-    FROM tenant_usage_quotas AS h, UNNEST(h.live_runs) AS l
-    WHERE h.usage_date >= @since AND l.reservation_id IN UNNEST(@ids)
-  ) AS live ON live.tenant_id = s.tenant_id AND live.reservation_id = s.reservation_id
-  JOIN tenant_usage_quotas AS x ON x.tenant_id = s.tenant_id
-  WHERE x.usage_date >= @since
-    AND (
-      x.usage_date = s.usage_date
-      OR EXISTS (SELECT 1 FROM UNNEST(x.live_runs) AS l WHERE l.reservation_id = s.reservation_id)
-    )
-  GROUP BY x.tenant_id, x.usage_date
+  SELECT c.tenant_id, c.usage_date,
+    COUNTIF(c.is_live AND c.is_its_day AND c.outcome = 'COMPLETED') AS succeeded,
+    COUNTIF(c.is_live AND c.is_its_day AND c.outcome = 'FAILED') AS failed,
+    COUNTIF(c.is_live AND c.is_its_day AND c.outcome = 'NOT_STARTED') AS given_back_today,
+    COUNTIF(c.is_live AND c.is_its_month AND c.outcome = 'NOT_STARTED') AS given_back_month,
+    COUNTIF(c.is_live AND c.is_its_day AND c.outcome != 'NOT_STARTED') AS ended,
+    SUM(IF(c.is_costed, c.bytes_billed, 0)) AS bytes_billed,
+    SUM(IF(c.is_costed, c.bytes_read, 0)) AS bytes_read,
+    SUM(IF(c.is_costed, c.slot_ms, 0)) AS slot_ms,
+    SUM(IF(c.is_costed, c.cost_usd, 0.0)) AS cost_usd,
+    ARRAY_AGG(IF(c.is_costed, c.reservation_id, NULL) IGNORE NULLS) AS costed,
+    ARRAY_AGG(IF(c.is_live AND NOT c.has_cost AND c.is_newest AND c.outcome != 'NOT_STARTED', c.reservation_id, NULL) IGNORE NULLS) AS uncosted
+  FROM (
+    SELECT x.tenant_id, x.usage_date, s.reservation_id, s.outcome, s.has_cost, s.bytes_billed, s.bytes_read, s.slot_ms, s.cost_usd, h.is_live,
+      x.usage_date = s.usage_date AS is_its_day,
+      DATE_TRUNC(x.usage_date, MONTH) = DATE_TRUNC(s.usage_date, MONTH) AS is_its_month,
+      x.usage_date = h.newest AS is_newest,
+      s.has_cost AND x.usage_date = IF(h.is_live, s.usage_date, h.newest) AS is_costed
+    FROM UNNEST(@settlements) AS s
+    JOIN (
+      SELECT e.tenant_id, e.reservation_id, LOGICAL_OR(e.is_live) AS is_live, MAX(e.usage_date) AS newest
+      FROM (
+        SELECT a.tenant_id, a.usage_date, l.reservation_id, TRUE AS is_live
+        FROM tenant_usage_quotas AS a, UNNEST(a.live_runs) AS l
+        WHERE a.usage_date >= @since AND l.reservation_id IN UNNEST(@ids)
+        UNION ALL
+        SELECT b.tenant_id, b.usage_date, u AS reservation_id, FALSE AS is_live
+        FROM tenant_usage_quotas AS b, UNNEST(b.uncosted_runs) AS u
+        WHERE b.usage_date >= @since AND u IN UNNEST(@ids)
+      ) AS e
+      GROUP BY e.tenant_id, e.reservation_id
+    ) AS h ON h.tenant_id = s.tenant_id AND h.reservation_id = s.reservation_id
+    JOIN tenant_usage_quotas AS x ON x.tenant_id = s.tenant_id
+    WHERE x.usage_date >= @since
+      AND (
+        x.usage_date = s.usage_date
+        OR x.usage_date = h.newest
+        OR EXISTS (SELECT 1 FROM UNNEST(x.live_runs) AS l WHERE l.reservation_id = s.reservation_id)
+      )
+  ) AS c
+  GROUP BY c.tenant_id, c.usage_date
 ) AS g
 WHERE q.tenant_id = g.tenant_id AND q.usage_date = g.usage_date
+
+-- name: usage_by_day
+-- Reads only. Days on which no run has ended are missing.
+-- param: tenant_id STRING
+-- param: first_day DATE
+-- param: last_day DATE
+SELECT
+  d.usage_date, SUM(d.runs_ended) AS runs, SUM(d.bytes_billed) AS bytes_billed, SUM(d.bytes_read) AS bytes_read, SUM(d.slot_ms) AS slot_ms,
+  SUM(d.cost_usd) AS cost_usd
+FROM tenant_usage_quotas AS d
+WHERE d.tenant_id = @tenant_id AND d.usage_date >= @first_day AND d.usage_date <= @last_day AND (d.runs_ended > 0 OR d.cost_usd > 0.0)
+GROUP BY d.usage_date
+ORDER BY d.usage_date
+
+-- name: usage_by_tenant
+-- Reads only. The first row, without a tenant, has the sums over all tenants. Tenants of which no run has ended are missing.
+-- param: first_day DATE
+-- param: last_day DATE
+-- param: after STRING
+-- param: row_limit INT64
+SELECT
+  t.tenant_id, t.runs, t.bytes_billed, t.bytes_read, t.slot_ms, t.cost_usd
+FROM (
+  SELECT
+    d.tenant_id, SUM(d.runs_ended) AS runs, SUM(d.bytes_billed) AS bytes_billed, SUM(d.bytes_read) AS bytes_read, SUM(d.slot_ms) AS slot_ms,
+    SUM(d.cost_usd) AS cost_usd
+  FROM tenant_usage_quotas AS d
+  WHERE d.usage_date >= @first_day AND d.usage_date <= @last_day AND (d.runs_ended > 0 OR d.cost_usd > 0.0)
+  GROUP BY ROLLUP(d.tenant_id)
+) AS t
+WHERE t.tenant_id IS NULL OR t.tenant_id > @after
+ORDER BY t.tenant_id IS NOT NULL, t.tenant_id
+LIMIT @row_limit

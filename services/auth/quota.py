@@ -6,12 +6,12 @@ from typing import Literal
 
 from services.platform.errors import PermissionDenied, ResourceExhausted
 
-type Limit = Literal["DAILY", "MONTHLY", "CONCURRENT"]
+type Limit = Literal["DAILY", "MONTHLY", "MONTHLY_COST", "CONCURRENT"]
 
 CONCURRENT_RETRY = timedelta(seconds=10)
 """Retry-After for a concurrent-limit refusal: a run may end at any moment, but asking more often is useless."""
-EXPIRED_FOR = timedelta(days=7)
-"""How far back expired reservations are searched. A run lasts for hours at most."""
+RESERVED_FOR = timedelta(days=7)
+"""How far back reservations are searched. A run lasts for hours at most."""
 LIVE_FOR = timedelta(days=2)
 """How far back live runs may be recorded: they move into today's row when it is opened, and with the reset."""
 
@@ -31,6 +31,9 @@ class Usage:
     daily_limit: int | None
     monthly_limit: int | None
     concurrent_limit: int | None
+    cost_usd_month: float
+    """What the runs of the month have cost, in US dollars, as far as they are settled."""
+    monthly_cost_limit_usd: float | None
     subscription_active: bool
     held: frozenset[str]
     """Which of the requested ids hold a reservation."""
@@ -38,8 +41,10 @@ class Usage:
 
 def refusing_limit(usage: Usage, *, is_retry: bool = False) -> Limit | None:
     """The limit that would refuse a run now, the one that lasts longest first; None if none would. A retry needs no unit, only a
-    reservation.
+    reservation; it costs as much as any other run.
     """
+    if usage.monthly_cost_limit_usd is not None and usage.cost_usd_month >= usage.monthly_cost_limit_usd:
+        return "MONTHLY_COST"
     if not is_retry and _reached(usage.pipelines_run_month, usage.monthly_limit):
         return "MONTHLY"
     if not is_retry and _reached(usage.pipelines_run_today, usage.daily_limit):
@@ -65,12 +70,18 @@ def next_run(usage: Usage, now: datetime) -> tuple[Limit | None, str]:
     return limit, _why(limit, usage, now) if limit else "The next run is admitted."
 
 
-def left(used: int, limit: int | None) -> int | None:
+def left[Number: (int, float)](used: Number, limit: Number | None) -> Number | None:
     """What is left of a limit; None: unlimited."""
-    return None if limit is None else max(0, limit - used)
+    return None if limit is None else max(limit - limit, limit - used)
 
 
 def _why(limit: Limit, usage: Usage, now: datetime) -> str:
+    if limit == "MONTHLY_COST":
+        most, used = usage.monthly_cost_limit_usd or 0.0, usage.cost_usd_month
+        return (
+            f"The runs of this month have cost {used:,.2f} of {most:,.2f} USD, {used - most:,.2f} USD over the limit. "
+            f"The sum starts again at {_resets_at(limit, now):%Y-%m-%dT%H:%M:%SZ}; a larger limit helps at once."
+        )
     used, of = {
         "DAILY": (usage.pipelines_run_today, usage.daily_limit),
         "MONTHLY": (usage.pipelines_run_month, usage.monthly_limit),

@@ -1,4 +1,4 @@
-"""Wires auth: its parts and its five proto services."""
+"""Wires auth: its parts and its six proto services."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -9,10 +9,12 @@ from convergence.auth.v1 import (
     ledger_service_pb2_grpc,
     quota_service_pb2_grpc,
     tenant_service_pb2_grpc,
+    usage_service_pb2_grpc,
 )
 
 from services.auth.authenticator import LocalAuthenticator
 from services.auth.key_change_feed import KeyChangeFeed
+from services.auth.key_memory import KeyMemory
 from services.auth.key_usage import KeyUsage
 from services.auth.ledger import Ledger
 from services.auth.servicers.api_key import ApiKeyServicer
@@ -20,6 +22,7 @@ from services.auth.servicers.authentication import AuthenticationServicer
 from services.auth.servicers.ledger import LedgerServicer
 from services.auth.servicers.quota import QuotaServicer
 from services.auth.servicers.tenant import TenantServicer
+from services.auth.servicers.usage import UsageServicer
 from services.auth.settings import AuthSettings
 from services.auth.store import AuthStore
 from services.platform.access.control import Authenticator
@@ -32,9 +35,10 @@ from services.platform.server import Served
 async def auth_service(settings: AuthSettings, *, bq: BigQuery, clock: Clock) -> AsyncIterator[tuple[list[Served], LocalAuthenticator]]:
     """The servicers, ready for `serve`, and the authenticator of their callers. Leaving the context writes what was collected in memory."""
     store = AuthStore(bq)
+    memory = KeyMemory(seconds=settings.key_memory_seconds, size=settings.key_cache_size)
     async with KeyUsage(store, clock, seconds=settings.key_usage_seconds) as usage, Ledger.of(store, clock, settings) as ledger:
-        changes = KeyChangeFeed()
-        authenticator = LocalAuthenticator(store, clock, usage, changes)
+        changes = KeyChangeFeed(memory)
+        authenticator = LocalAuthenticator(store, clock, memory, usage, changes)
         yield served(store, ledger, authenticator, clock, changes), authenticator
 
 
@@ -55,6 +59,11 @@ def served(store: AuthStore, ledger: Ledger, authenticator: Authenticator, clock
             name="convergence.auth.v1.QuotaService",
             add=quota_service_pb2_grpc.add_QuotaServiceServicer_to_server,
             servicer=QuotaServicer(ledger, clock),
+        ),
+        Served(
+            name="convergence.auth.v1.UsageService",
+            add=usage_service_pb2_grpc.add_UsageServiceServicer_to_server,
+            servicer=UsageServicer(store, clock),
         ),
         Served(
             name="convergence.auth.v1.AuthenticationService",

@@ -9,8 +9,10 @@ class AuthSettings(ServiceSettings):
     """All times are in seconds."""
 
     listen: str = "0.0.0.0:50051"
-    key_usage_seconds: float = Field(default=60.0, gt=0)
-    """How often it is recorded when keys were last used."""
+    key_usage_seconds: float = Field(default=3600.0, gt=0)
+    """How often it is recorded when keys were last used. This changes the keys' table, so every auth process then reads its keys anew."""
+    key_memory_seconds: float = Field(default=300.0, ge=0)
+    """How long what the tables say about keys is kept while the tables do not change; 0: every look-up is a statement."""
     reserve_gather_seconds: float = Field(default=1.0, ge=0, le=10)
     """Minimum time between batches of reservations: a table accepts 2.5 statements a second from all processes together. The first after an
     idle period does not wait.

@@ -4,13 +4,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import date, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from services.auth.quota import Usage
 from services.auth.tenants import TenantSpec
 from services.platform.access.control import KeyHolder
 from services.platform.bigquery.client import BigQuery
 from services.platform.bigquery.sql import load_blocks
+from services.platform.bigquery.table_versions import TableVersions, Version
 
 BLOCKS = load_blocks(Path(__file__).with_name("queries.sql"))
 
@@ -46,6 +47,16 @@ class ReservationRequest:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class RecordedUsage:
+    """What runs have used."""
+
+    bytes_billed: int = 0
+    bytes_read: int = 0
+    slot_ms: int = 0
+    cost_usd: float = 0.0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Settlement:
     """The end of one run: COMPLETED, FAILED, CANCELLED or NOT_STARTED."""
 
@@ -53,11 +64,25 @@ class Settlement:
     reservation_id: str
     usage_date: date
     outcome: str
+    cost: RecordedUsage | None = None
+    """None: the caller does not know it; it may be sent with a second settlement."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class ExpiredReservation:
-    """A reservation whose lease has expired."""
+class EndedRuns(RecordedUsage):
+    """What a number of runs have used."""
+
+    runs: int = 0
+
+    @classmethod
+    def from_row(cls, row: Mapping[str, Any]) -> Self:
+        """Parses a row of sums; NULL, if no row had a number, is 0."""
+        return cls(**{name: value or 0 for name, value in row.items()})
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StoredLease:
+    """A reservation whose run has not been settled."""
 
     tenant_id: str
     reservation_id: str
@@ -70,6 +95,21 @@ class AuthStore:
 
     def __init__(self, bq: BigQuery) -> None:
         self._bq = bq
+        self._key_versions = TableVersions(bq, bq.control(), BLOCKS["find_key_holders"].read)
+        self._subscription_versions = TableVersions(bq, bq.control(), ["tenant_subscriptions"])
+        self._lease_versions = TableVersions(bq, bq.control(), BLOCKS["list_leases"].read)
+
+    async def key_version(self) -> Version | None:
+        """The version of the tables that `find_key_holders` reads, see `TableVersions`."""
+        return await self._key_versions.current()
+
+    async def subscription_version(self) -> Version | None:
+        """The version of the table of subscriptions, which has the tenants' limits of cost."""
+        return await self._subscription_versions.current()
+
+    async def lease_version(self) -> Version | None:
+        """The version of the table that `list_leases` reads."""
+        return await self._lease_versions.current()
 
     async def find_key_holders(self, api_key_hashes: Sequence[str], now: datetime) -> dict[str, KeyHolder]:
         """The holders of the active, unexpired keys with these hashes, by hash; unknown hashes are missing."""
@@ -145,35 +185,45 @@ class AuthStore:
         """Waits until the rate limit of the ledger's table allows another statement."""
         await self._bq.wait_for_budget(BLOCKS["reserve"], dataset=self._bq.control())
 
-    async def reserve(self, requests: Sequence[ReservationRequest], now: datetime, today: date, lease_expires_at: datetime) -> None:
-        """Grants what the limits leave, in the order of `requests`. `read_usage` shows what was granted."""
+    async def reserve(self, requests: Sequence[ReservationRequest], now: datetime, today: date, lease_expires_at: datetime) -> int:
+        """Grants what the limits leave, in the order of `requests`. Returns to how many tenants something was granted; `read_usage` shows
+        what.
+        """
         numbered = [{**asdict(request), "seq": seq} for seq, request in enumerate(requests)]
         ids = [request.reservation_id for request in requests]
         params = {"ids": ids, "requests": numbered, "now": now, "today": today, "lease_expires_at": lease_expires_at}
-        await self._change("reserve", params)
+        return await self._change("reserve", params)
 
     async def renew(self, ids: Sequence[str], now: datetime, since: date, lease_expires_at: datetime) -> None:
-        """Extends the leases of those `ids` whose lease has not expired. `read_held` shows which."""
+        """Extends the leases of those `ids` whose lease has not expired. `list_leases` shows which."""
         await self._change("renew", {"ids": ids, "now": now, "since": since, "lease_expires_at": lease_expires_at})
 
-    async def read_held(self, ids: Sequence[str], now: datetime, since: date) -> frozenset[str]:
-        """Which of `ids` hold an unexpired reservation."""
-        rows = await self._rows("read_held", {"ids": ids, "now": now, "since": since})
-        return frozenset(row["reservation_id"] for row in rows)
-
     async def settle(self, settlements: Sequence[Settlement], now: datetime) -> None:
-        """Ends reservations and counts the outcomes of those that were still held."""
+        """Ends reservations and counts the outcomes of those that were still held, and each cost once."""
         params = {
-            "settlements": [asdict(one) for one in settlements],
+            "settlements": [
+                {**asdict(one), **asdict(one.cost or RecordedUsage()), "has_cost": one.cost is not None} for one in settlements
+            ],
             "ids": [one.reservation_id for one in settlements],
             "since": min(one.usage_date for one in settlements),
             "now": now,
         }
         await self._change("settle", params)
 
-    async def list_expired(self, now: datetime, since: date) -> list[ExpiredReservation]:
-        """Reservations whose lease has expired, the oldest first, at most 1,000."""
-        return [ExpiredReservation(**row) for row in await self._rows("list_expired", {"now": now, "since": since})]
+    async def usage_by_day(self, tenant_id: str, first: date, last: date) -> dict[date, EndedRuns]:
+        """What the tenant's runs have used, by day, in order; days on which none has ended are missing."""
+        params = {"tenant_id": tenant_id, "first_day": first, "last_day": last}
+        return {row.pop("usage_date"): EndedRuns.from_row(row) for row in await self._rows("usage_by_day", params)}
+
+    async def usage_by_tenant(self, first: date, last: date, *, after: str, limit: int) -> tuple[EndedRuns, dict[str, EndedRuns]]:
+        """What all tenants' runs have used together, and at most `limit` tenants, in order, from the one after `after` on."""
+        params = {"first_day": first, "last_day": last, "after": after, "row_limit": limit + 1}
+        found = {row.pop("tenant_id"): EndedRuns.from_row(row) for row in await self._rows("usage_by_tenant", params)}
+        return found.pop(None, EndedRuns()), found
+
+    async def list_leases(self, since: date) -> list[StoredLease]:
+        """All reservations, those whose lease has expired included, of the days from `since` on."""
+        return [StoredLease(**row) for row in await self._rows("list_leases", {"since": since})]
 
     async def _rows(self, block: str, params: Mapping[str, object]) -> list[dict[str, Any]]:
         return (await self._bq.query(BLOCKS[block], params, dataset=self._bq.control())).rows

@@ -1,5 +1,6 @@
 """A tenant, as provisioned by the subscription system: which values are accepted. Pure."""
 
+import math
 import re
 import uuid
 from dataclasses import dataclass
@@ -27,6 +28,7 @@ class TenantSpec:
     daily_limit: int | None
     monthly_limit: int | None
     concurrent_limit: int | None
+    monthly_cost_limit_usd: float | None = None
 
     @property
     def subscription_id(self) -> str:
@@ -51,6 +53,8 @@ def check_tenant(spec: TenantSpec) -> None:
     for field, limit in limits.items():
         if limit is not None and limit < 0:
             raise InvalidArgument(field, "use 0 or more, or leave it out for unlimited.")
+    if spec.monthly_cost_limit_usd is not None and not 0 < spec.monthly_cost_limit_usd < math.inf:
+        raise InvalidArgument("monthly_cost_limit_usd", "use a number of US dollars, 0 or more; 0 means unlimited.")
 
 
 def check_scopes(scopes: tuple[str, ...]) -> None:

@@ -7,10 +7,12 @@ from pathlib import Path
 
 from services.credentials.audit import AuditRow
 from services.credentials.credential import Credential, SealedCredential
+from services.credentials.sealed_memory import SealedMemory
 from services.platform.bigquery.append import AppendOnlyTable
 from services.platform.bigquery.client import BigQuery
 from services.platform.bigquery.result import QueryResult
 from services.platform.bigquery.sql import load_blocks
+from services.platform.bigquery.table_versions import TableVersions
 from services.platform.group_commit import GroupCommit
 
 STEP_LOGS = "x_meta_step_logs"
@@ -25,6 +27,8 @@ class CredentialStore:
     def __init__(self, bq: BigQuery) -> None:
         self._bq = bq
         self._blocks = load_blocks(Path(__file__).with_name("queries.sql"))
+        self._versions = TableVersions(bq, bq.control(), self._blocks["find_sealed_credentials"].read)
+        self._sealed = SealedMemory()
         self._step_logs = AppendOnlyTable(bq, STEP_LOGS, key="log_id", insert=self._blocks["insert_audit_row"])
         self._look_ups: GroupCommit[tuple[str, str], SealedCredential | None] = GroupCommit(
             self._find_sealed, max_batch=MAX_BLOBS, max_concurrent=MAX_CONCURRENT_LOOK_UPS
@@ -41,33 +45,45 @@ class CredentialStore:
         return [Credential.from_row(row) for row in found.rows]
 
     async def find_sealed(self, tenant_id: str, provider: str) -> SealedCredential | None:
-        """The ciphertext; None if there is none. Concurrent look-ups for many tenants share a statement."""
+        """The ciphertext; None if there is none. Concurrent look-ups for many tenants share a statement, and none is sent for what was
+        found before if the table has not changed since.
+        """
         return await self._look_ups.submit((tenant_id, provider))
 
     async def _find_sealed(self, wanted: Sequence[tuple[str, str]]) -> Sequence[SealedCredential | None]:
-        tenant_ids, providers = (sorted(set(names)) for names in zip(*wanted, strict=True))
-        found = await self._control("find_sealed_credentials", {"tenant_ids": tenant_ids, "providers": providers})
-        known = {(row["tenant_id"], row["provider"]): SealedCredential.from_row(row) for row in found.rows}
+        version = await self._versions.current()
+        known = self._sealed.recall(version, wanted)
+        if to_read := [key for key in wanted if key not in known]:
+            tenant_ids, providers = (sorted(set(names)) for names in zip(*to_read, strict=True))
+            rows = (await self._control("find_sealed_credentials", {"tenant_ids": tenant_ids, "providers": providers})).rows
+            found = [SealedCredential.from_row(row) for row in rows]
+            self._sealed.keep(version, found)
+            known |= {(one.tenant_id, one.provider): one for one in found}
         return [known.get(one) for one in wanted]
 
     async def insert(self, sealed: SealedCredential, *, user_id: str | None, at: datetime) -> bool:
         """Stores the first credentials. False if some exist: another writer's, or these, if the first response was lost."""
-        done = await self._control("insert_credential", {**asdict(sealed), "user_id": user_id, "at": at})
-        return done.affected > 0
+        return await self._change("insert_credential", {**asdict(sealed), "user_id": user_id, "at": at}) > 0
 
     async def update(self, sealed: SealedCredential, *, user_id: str | None, at: datetime) -> bool:
         """Replaces the ciphertext of the row with this id. False if there is no such row (any more)."""
-        done = await self._control("update_credential", {**asdict(sealed), "user_id": user_id, "at": at})
-        return done.affected > 0
+        return await self._change("update_credential", {**asdict(sealed), "user_id": user_id, "at": at}) > 0
 
     async def delete(self, tenant_id: str, provider: str) -> None:
         """Deletes the credentials, if there are any."""
-        await self._control("delete_credentials", {"tenant_id": tenant_id, "provider": provider})
+        await self._change("delete_credentials", {"tenant_id": tenant_id, "provider": provider})
 
     async def record(self, row: AuditRow, *, new_table: bool = False) -> None:
         """Appends an audit row; `new_table`: its table was just created. Raises NotFound without the table."""
         audit = {**asdict(row), "timestamp": row.timestamp.isoformat()}
         await self._step_logs.append(self._bq.tenant(row.tenant_id), [audit], is_new=new_table)
+
+    async def _change(self, block: str, params: dict[str, object]) -> int:
+        try:
+            return (await self._control(block, params)).affected
+        finally:
+            # Also after an error: the statement may have run.
+            self._sealed.forget()
 
     async def _control(self, block: str, params: dict[str, object]) -> QueryResult:
         return await self._bq.query(self._blocks[block], params, dataset=self._bq.control())

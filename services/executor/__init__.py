@@ -5,8 +5,8 @@ The life of a run (`runs/`)
        `start`      Credentials must exist. `admission`: auth reserves quota under the run's id, the run's row is written RUNNING and
                     claimed by this process. Only then does the caller get its response.
                     An Idempotency-Key determines the run's id, so the same key is the same run (`idempotency`).
-    2. `active`     A task executes the run; `leases` renews its reservation every lease/3 seconds. A limited number of runs execute at
-                    once; the others wait and keep their reservations.
+    2. `active`     A task executes the run; `leases` renews its reservation whenever half of its lease has passed. A limited number of
+                    runs execute at once; the others wait and keep their reservations.
     3. `execute`    Each step starts once the steps it needs have ended. Its start and end are rows of x_meta_step_logs. A template's steps
                     are objects of `steps/`.
                     gcp/cost/billing writes, audits, publishes: into a staging table of this run, checks on it, then one transaction.

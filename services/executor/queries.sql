@@ -142,23 +142,36 @@ WHERE NOT EXISTS (SELECT 1 FROM x_meta_pipeline_runs AS r WHERE r.pipeline_loggi
 -- param: pipeline_logging_id STRING
 -- param: completed_at TIMESTAMP
 -- param: rows_processed INT64
+-- param: bytes_billed INT64
+-- param: slot_ms INT64
+-- param: bytes_read INT64
+-- param: cost_usd FLOAT64
 UPDATE x_meta_pipeline_runs SET
   status = 'COMPLETED',
   completed_at = @completed_at,
   duration_ms = TIMESTAMP_DIFF(@completed_at, started_at, MILLISECOND),
-  rows_processed = @rows_processed
+  rows_processed = @rows_processed,
+  bytes_billed = @bytes_billed,
+  slot_ms = @slot_ms,
+  bytes_read = @bytes_read,
+  cost_usd = @cost_usd
 WHERE pipeline_logging_id = @pipeline_logging_id AND status = 'RUNNING'
 
 -- name: end_run
 -- Ends a run as FAILED or CANCELLED: first its publish fence is closed, then its row is changed, so that a run that is seen to have ended
 -- publishes nothing afterwards (services/executor/steps/publish_script.py). This holds whether the fence row exists or not: a publisher
 -- that has not created it finds the CLOSED one inserted here; for one that has, the first UPDATE waits for its transaction or cancels it.
--- Compare-and-set, as complete_run: a replay, or a call for a run that has ended, changes nothing.
+-- Compare-and-set, as complete_run: a replay, or a call for a run that has ended, changes nothing but the cost. Only the executing process
+-- knows the cost, and another may have ended the run: it then adds it to the row, once.
 -- param: pipeline_logging_id STRING
 -- param: status STRING
 -- param: completed_at TIMESTAMP
 -- param: error_message STRING
 -- param: is_final BOOL
+-- param: bytes_billed INT64
+-- param: slot_ms INT64
+-- param: bytes_read INT64
+-- param: cost_usd FLOAT64
 INSERT INTO x_meta_publish_fences (pipeline_logging_id, state, updated_at)
 SELECT DISTINCT r.pipeline_logging_id, 'CLOSED', @completed_at
 FROM x_meta_pipeline_runs AS r
@@ -168,12 +181,16 @@ UPDATE x_meta_publish_fences SET state = 'CLOSED', updated_at = @completed_at
 WHERE pipeline_logging_id = @pipeline_logging_id AND state = 'OPEN'
   AND EXISTS (SELECT 1 FROM x_meta_pipeline_runs AS r WHERE r.pipeline_logging_id = @pipeline_logging_id AND r.status = 'RUNNING');
 UPDATE x_meta_pipeline_runs SET
-  status = @status,
-  completed_at = @completed_at,
-  duration_ms = TIMESTAMP_DIFF(@completed_at, started_at, MILLISECOND),
-  error_message = @error_message,
-  is_final = @is_final
-WHERE pipeline_logging_id = @pipeline_logging_id AND status = 'RUNNING';
+  status = IF(status = 'RUNNING', @status, status),
+  completed_at = IF(status = 'RUNNING', @completed_at, completed_at),
+  duration_ms = IF(status = 'RUNNING', TIMESTAMP_DIFF(@completed_at, started_at, MILLISECOND), duration_ms),
+  error_message = IF(status = 'RUNNING', @error_message, error_message),
+  is_final = IF(status = 'RUNNING', @is_final, is_final),
+  bytes_billed = @bytes_billed,
+  slot_ms = @slot_ms,
+  bytes_read = @bytes_read,
+  cost_usd = @cost_usd
+WHERE pipeline_logging_id = @pipeline_logging_id AND (status = 'RUNNING' OR (cost_usd IS NULL AND @cost_usd IS NOT NULL));
 SELECT MIN(r.status) AS status FROM x_meta_pipeline_runs AS r WHERE r.pipeline_logging_id = @pipeline_logging_id
 
 -- name: run_states
@@ -228,7 +245,7 @@ WHERE r.pipeline_logging_id IN UNNEST(@pipeline_logging_ids) AND r.deadline_at =
 -- param: row_limit INT64
 SELECT
   pipeline_logging_id, tenant_id, pipeline_id, user_id, status, trigger_type, trigger_by, run_id, attempt, parameters, started_at, deadline_at,
-  completed_at, duration_ms, rows_processed, error_message
+  completed_at, duration_ms, rows_processed, error_message, bytes_billed, slot_ms, bytes_read, cost_usd
 FROM x_meta_pipeline_runs
 WHERE (@status IS NULL OR status = @status)
   AND (@pipeline_id IS NULL OR pipeline_id = @pipeline_id)
@@ -243,7 +260,7 @@ LIMIT @row_limit
 -- param: pipeline_logging_id STRING
 SELECT
   pipeline_logging_id, tenant_id, pipeline_id, user_id, status, trigger_type, trigger_by, run_id, attempt, parameters, started_at, deadline_at,
-  completed_at, duration_ms, rows_processed, error_message
+  completed_at, duration_ms, rows_processed, error_message, bytes_billed, slot_ms, bytes_read, cost_usd
 FROM x_meta_pipeline_runs
 WHERE pipeline_logging_id = @pipeline_logging_id
 ORDER BY completed_at DESC

@@ -1,7 +1,8 @@
 """Records in the tenant's dataset: runs, their step logs, and the results of their checks."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+import itertools
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from enum import StrEnum
 from typing import Any, Self
@@ -34,24 +35,70 @@ class StepStatus(StrEnum):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Period:
-    """A range of days, both ends included."""
+    """A range of days, both ends included, but for those in `without`."""
 
     first: date
     last: date
+    without: frozenset[date] = frozenset()
+    """Days in between that do not belong to it."""
+
+    @classmethod
+    def of(cls, days: Iterable[date]) -> Self:
+        """Exactly these days, at least one."""
+        ordered = sorted(days)
+        whole = cls(first=ordered[0], last=ordered[-1])
+        return replace(whole, without=frozenset(whole.days).difference(ordered))
 
     @property
     def days(self) -> list[date]:
-        """At least one."""
-        return [self.first + timedelta(days=day) for day in range((self.last - self.first).days + 1)]
+        """In order, at least one."""
+        every = (self.first + timedelta(days=day) for day in range((self.last - self.first).days + 1))
+        return [day for day in every if day not in self.without]
 
     @property
-    def params(self) -> dict[str, date]:
-        """The query parameters @first_day and @last_day."""
-        return {"first_day": self.first, "last_day": self.last}
+    def stretches(self) -> list[tuple[date, date]]:
+        """First and last day of each run of consecutive days, in order."""
+        # For consecutive days, ordinal minus position is constant.
+        runs = itertools.groupby(enumerate(self.days), key=lambda one: one[1].toordinal() - one[0])
+        spans = ([day for _, day in run] for _, run in runs)
+        return [(span[0], span[-1]) for span in spans]
+
+    @property
+    def params(self) -> dict[str, object]:
+        """The query parameters @first_day, @last_day and @run_days."""
+        return {"first_day": self.first, "last_day": self.last, "run_days": self.days}
 
     def not_over(self, now: datetime) -> list[date]:
         """The days that are not over at `now`."""
         return [day for day in self.days if day >= utc_day(now)]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RunCost:
+    """What a run, or a part of it, has used. Columns of x_meta_pipeline_runs, where it is said whose bill each is."""
+
+    bytes_billed: int = 0
+    slot_ms: int = 0
+    bytes_read: int = 0
+    cost_usd: float = 0.0
+
+    def __add__(self, other: "RunCost") -> "RunCost":
+        """Both together."""
+        return RunCost(
+            bytes_billed=self.bytes_billed + other.bytes_billed,
+            slot_ms=self.slot_ms + other.slot_ms,
+            bytes_read=self.bytes_read + other.bytes_read,
+            cost_usd=self.cost_usd + other.cost_usd,
+        )
+
+    def __sub__(self, other: "RunCost") -> "RunCost":
+        """Without `other`."""
+        return RunCost(
+            bytes_billed=self.bytes_billed - other.bytes_billed,
+            slot_ms=self.slot_ms - other.slot_ms,
+            bytes_read=self.bytes_read - other.bytes_read,
+            cost_usd=self.cost_usd - other.cost_usd,
+        )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -78,6 +125,11 @@ class Run:
     duration_ms: int | None = None
     rows_processed: int | None = None
     error_message: str | None = None
+    bytes_billed: int | None = None
+    """This and the next three: its RunCost; None: it is RUNNING, or unknown."""
+    slot_ms: int | None = None
+    bytes_read: int | None = None
+    cost_usd: float | None = None
     claimed_by: str | None = None
     """The id of the claim on this run, known only to the process that executes it; None: this process does not."""
 
@@ -104,6 +156,8 @@ class RunOutcome:
     """For the others, worded for the tenant."""
     is_final: bool = False
     """It FAILED and another attempt would fail, too."""
+    cost: RunCost | None = None
+    """What it has used; None: only the process that executes it knows."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

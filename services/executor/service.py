@@ -4,13 +4,22 @@ import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from functools import partial
+from typing import Any
 
 import grpc
+from convergence.executor.v1.cost_service_pb2_grpc import add_CostServiceServicer_to_server
+from convergence.executor.v1.led_run_service_pb2_grpc import add_LedRunServiceServicer_to_server
 from convergence.executor.v1.pipeline_service_pb2_grpc import add_PipelineServiceServicer_to_server
 from convergence.executor.v1.run_service_pb2_grpc import add_RunServiceServicer_to_server
 from convergence.executor.v1.watch_service_pb2_grpc import add_WatchServiceServicer_to_server
 
+from services.executor.costs.answers import CostAnswers
+from services.executor.costs.cache import AnswerCache
+from services.executor.costs.looks import Looks
+from services.executor.costs.store import CostStore
 from services.executor.keyed_locks import KeyedLocks
+from services.executor.metering.run import Metering
 from services.executor.notify.addresses import is_public
 from services.executor.notify.delivery import Delivery
 from services.executor.notify.destinations import TenantDestinations
@@ -29,6 +38,8 @@ from services.executor.runs.quota import QuotaClient
 from services.executor.runs.reconcile import Reconciler
 from services.executor.runs.start import RunStarter
 from services.executor.runs.states import RunStates
+from services.executor.servicers.cost import CostServicer
+from services.executor.servicers.led_run import LedRunServicer
 from services.executor.servicers.pipeline import PipelineServicer
 from services.executor.servicers.run import RunServicer
 from services.executor.servicers.watch import WatchServicer
@@ -40,10 +51,13 @@ from services.executor.steps import STEP_TYPES
 from services.executor.store import Store
 from services.executor.templates.reload import ReloadingCatalog
 from services.executor.templates.step import Toolbox
+from services.executor.watch.leaders import Leaders
+from services.executor.watch.watches import Watches
 from services.executor.workers import Workers
 from services.platform.bigquery.client import BigQuery
 from services.platform.clock import Clock
 from services.platform.kms.client import Kms
+from services.platform.rpc.peers import peer_channel
 from services.platform.server import Served
 
 DRY_RUN_WORKERS = 2
@@ -84,6 +98,7 @@ async def executor_service(
             clock=clock,
             spool_dir=settings.spool_dir,
             publish_locks=KeyedLocks(),
+            metering=Metering.of(settings),
         )
         active = ActiveRuns(
             execute=lambda prepared, progress: execute(prepared, tools, progress),
@@ -98,6 +113,11 @@ async def executor_service(
         admission = Admission(store=store, quota=quota, reconciler=reconciler, clock=clock, lease_seconds=settings.lease_seconds)
         preparer = RunPreparer(catalog, clock)
         starter = RunStarter(preparer=preparer, credentials=sealed, admission=admission, active=active)
+        heartbeat_seconds = settings.watch_silence_seconds
+        to_executor = partial(peer_channel, settings, caller="executor", peer="executor")
+        leaders = Leaders(settings.executor_address, to_executor, heartbeat_seconds=heartbeat_seconds)
+        watches = Watches(store=store, leaders=leaders, poll_seconds=settings.watch_poll_seconds, heartbeat_seconds=heartbeat_seconds)
+        led_run_servicer = LedRunServicer(store.led_runs, heartbeat_seconds=heartbeat_seconds)
         dry_tools = replace(tools, workers=dry_run_workers)
         async with notifier, renewer, active:
             yield [
@@ -123,8 +143,29 @@ async def executor_service(
                     ),
                 ),
                 Served(
+                    name="convergence.executor.v1.CostService",
+                    add=add_CostServiceServicer_to_server,
+                    servicer=cost_servicer(settings, bq, clock),
+                ),
+                Served(
                     name="convergence.executor.v1.WatchService",
                     add=add_WatchServiceServicer_to_server,
-                    servicer=WatchServicer(store, settings),
+                    servicer=WatchServicer(watches),
+                ),
+                Served(
+                    name="convergence.executor.v1.LedRunService",
+                    add=add_LedRunServiceServicer_to_server,
+                    servicer=led_run_servicer,
+                    stop=led_run_servicer.stop,
                 ),
             ]
+
+
+def cost_servicer(settings: ExecutorSettings, bq: BigQuery, clock: Clock) -> CostServicer:
+    """CostService with its cache."""
+    store = CostStore(bq, ddl=settings.configs_dir / "bigquery" / "tenant", max_bytes=settings.costs_max_bytes)
+    looks = Looks(bq, known_seconds=settings.costs_known_seconds)
+    cache: AnswerCache[Any, Any] = AnswerCache(
+        most_entries=settings.costs_cache_most, most_bytes=settings.costs_cache_bytes, seconds=settings.costs_cache_seconds
+    )
+    return CostServicer(answers=CostAnswers(store, looks, clock, cache), store=store, looks=looks, clock=clock)

@@ -25,11 +25,25 @@ class ExecutorSettings(ServiceSettings):
     template_poll_seconds: float = Field(default=5.0, gt=0)
     """How often the template files are checked for changes; new and changed ones are loaded without a restart."""
     query_usd_per_tib: float = Field(default=6.25, ge=0)
-    """BigQuery's on-demand price, for the cost estimate of dry runs; 0 where queries run in reserved slots."""
+    """BigQuery's on-demand price, for what runs cost and dry runs estimate; 0 where queries run in reserved slots."""
     storage_read_usd_per_tib: float = Field(default=1.1, ge=0)
     """The Storage Read API's price, for the same."""
-    watch_poll_seconds: float = Field(default=2.0, gt=0)
-    """How often a watched run is read."""
+    costs_max_bytes: int = Field(default=50 * 2**30, ge=10 * 2**20)
+    """The most that one question about costs may be billed for reading; BigQuery refuses it otherwise. 50 GiB cost 0.31 USD."""
+    costs_known_seconds: float = Field(default=2.0, ge=0, le=60)
+    """How long it is cached when a tenant's tables were last changed: answers about costs are that much behind at most."""
+    costs_cache_seconds: float = Field(default=3600.0, ge=0)
+    """How long an answer about costs is kept at most, while its days are not published again."""
+    costs_cache_most: int = Field(default=2_000, ge=0)
+    """How many answers about costs this process keeps."""
+    costs_cache_bytes: int = Field(default=64 * 2**20, ge=0)
+    """About how much memory they take together."""
+    run_max_bytes_read: int = Field(default=2**40, ge=0)
+    """The most bytes that a run may read of the tenant's data, unless its template says otherwise; 0: no cap."""
+    run_max_cost_usd: float = Field(default=10.0, ge=0)
+    """The most that a run may cost in US dollars, by our estimate, unless its template says otherwise; 0: no cap."""
+    watch_poll_seconds: float = Field(default=10.0, gt=0)
+    """The first wait between reads of a watched run that no executor leads; it doubles, up to twelve times as much."""
     watch_silence_seconds: float = Field(default=15.0, gt=0)
     """Seconds without an event after which a watcher gets a keep-alive; the gateway closes streams after a minute of silence."""
     max_concurrent_runs: int = Field(default=8, ge=1)

@@ -4,12 +4,26 @@ import json
 import math
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, cast
 
-from services.executor.records import ClaimResult, DqResult, Period, Run, RunEnd, RunFilter, RunOutcome, RunState, RunStatus, StepLog
+from services.executor.led_runs import LedRuns
+from services.executor.ledger.store import LedgerStore
+from services.executor.records import (
+    ClaimResult,
+    DqResult,
+    Period,
+    Run,
+    RunCost,
+    RunEnd,
+    RunFilter,
+    RunOutcome,
+    RunState,
+    RunStatus,
+    StepLog,
+)
 from services.executor.tenant_queries import TenantQueries
 from services.platform.bigquery.append import AppendOnlyTable
 from services.platform.bigquery.client import BigQuery
@@ -41,8 +55,10 @@ class Store:
     def __init__(self, bq: BigQuery, *, ddl: Path) -> None:
         """`ddl`: the folder with the DDL of tenants' tables."""
         self._bq = bq
+        self.led_runs = LedRuns()  # gets every line that is written, too
         self._sql = load_blocks(Path(__file__).with_name("queries.sql"))
         self._tenants = TenantQueries(bq, ddl=ddl)
+        self.ledger = LedgerStore(self._tenants)
         self._step_logs = self._append_only("x_meta_step_logs", key="log_id", insert="insert_step_logs")
         self._dq_results = self._append_only("x_meta_dq_results", key="dq_result_id", insert="insert_dq_results")
         self._beginnings: GroupCommits[str, _Beginning, None] = GroupCommits(self._insert_runs)
@@ -67,7 +83,7 @@ class Store:
         """
         if alone is None:
             return await self._claims.submit(run.tenant_id, _Beginning(run=run, deadline=time.monotonic() + seconds))
-        row = (await self._write_run("claim_run_exclusively", run, seconds, **alone.params)).only_row
+        row = (await self._write_run("claim_run_exclusively", run, seconds, first_day=alone.first, last_day=alone.last)).only_row
         status = None if row["status"] is None else RunStatus(row["status"])
         return ClaimResult(is_ours=bool(row["leads"]), status=status, other=row["other"])
 
@@ -77,7 +93,8 @@ class Store:
             "pipeline_logging_id": run.pipeline_logging_id,
             "pipeline_id": run.pipeline_id,
             "started_at": run.started_at,
-            **period.params,
+            "first_day": period.first,
+            "last_day": period.last,
         }
         [row] = await self._rows("overlapping_run", params, run.tenant_id) or [{"other": None}]
         return cast("str | None", row["other"])
@@ -89,9 +106,11 @@ class Store:
     async def finish_run(self, tenant_id: str, run: str, outcome: RunOutcome, *, at: datetime) -> RunStatus | None:
         """Ends a RUNNING run and returns its status afterwards: that of `outcome`, or the one it had ended with before; None if there is no
         such run. After a lost reply the first try may have ended it, so the status is read back, never assumed. Unless it is COMPLETED, the
-        run publishes nothing from then on. Raises bigquery.NotFound if the tenant has no dataset.
+        run publishes nothing from then on. Its cost, if `outcome` has one, is also added to a row that was FAILED or CANCELLED without.
+        Raises bigquery.NotFound if the tenant has no dataset.
         """
-        ending = {"pipeline_logging_id": run, "completed_at": at}
+        cost = asdict(outcome.cost) if outcome.cost else dict.fromkeys(field.name for field in fields(RunCost))
+        ending = {"pipeline_logging_id": run, "completed_at": at, **cost}
         if outcome.status is RunStatus.COMPLETED:
             params = ending | {"rows_processed": outcome.rows_processed}
             if (await self._tenants.run(self._sql["complete_run"], params, tenant_id)).affected:
@@ -162,12 +181,16 @@ class Store:
     async def log_steps(self, tenant_id: str, logs: Sequence[StepLog]) -> None:
         """Appends step logs. Readers fold rows with the same log_id."""
         rows = [{**_json_row(log), "metadata": json.dumps(_finite(log.metadata), sort_keys=True)} for log in logs]
-        await self._step_logs.append(self._bq.tenant(tenant_id), rows)
+        # As readers of the table see it: its JSON holds no NaN and no type that a Struct lacks.
+        with self.led_runs.writing([replace(log, metadata=json.loads(row["metadata"])) for log, row in zip(logs, rows, strict=True)]):
+            await self._step_logs.append(self._bq.tenant(tenant_id), rows)
 
     async def record_verdicts(self, tenant_id: str, results: Sequence[DqResult]) -> None:
         """Appends verdicts. Readers fold rows with the same dq_result_id."""
         rows = [{**_json_row(one), "sample_rows": json.dumps(one.sample_rows) if one.sample_rows else None} for one in results]
-        await self._dq_results.append(self._bq.tenant(tenant_id), rows)
+        as_read = [replace(one, sample_rows=json.loads(row["sample_rows"] or "[]")) for one, row in zip(results, rows, strict=True)]
+        with self.led_runs.writing(as_read):
+            await self._dq_results.append(self._bq.tenant(tenant_id), rows)
 
     async def ensure_table(self, tenant_id: str, table: Table) -> None:
         """Brings `table` of the tenant's dataset up to its DDL; checks once in ten minutes."""

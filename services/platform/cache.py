@@ -46,6 +46,11 @@ class TtlCache[Key: Hashable, Value]:
         while len(self._kept) > self._size:
             self._kept.popitem(last=False)
 
+    def drop(self, key: Key) -> None:
+        """Drops the value of `key`, and a load of it in flight: its value may be old on arrival."""
+        self._kept.pop(key, None)
+        self._loading.pop(key, None)
+
     def invalidate_if(self, unwanted: Callable[[Value], bool]) -> None:
         """Drops the values for which `unwanted` is true, and all loads in flight: their values may be unwanted, too."""
         self._kept = OrderedDict((key, kept) for key, kept in self._kept.items() if not unwanted(kept[1]))

@@ -14,9 +14,13 @@ BIGQUERY_STATEMENTS = Counter(
 )
 BIGQUERY_RETRIES = Counter("convergence_bigquery_retries", "Statements sent again after a transient error", ["statement"])
 BIGQUERY_PACED_SECONDS = Counter("convergence_bigquery_paced_seconds", "Seconds that statements waited for their table's budget")
+BIGQUERY_VERSION_READS = Counter(
+    "convergence_bigquery_version_reads", "Readings of a table's metadata, which are free, instead of its rows", ["table"]
+)
 TEMPLATES = Gauge("convergence_templates", "Templates that the executor has read", ["state"])
 CALLS = Counter("convergence_rpc", "RPCs answered", ["method", "code"])
 CALL_SECONDS = Histogram("convergence_rpc_seconds", "Seconds from request to answer", ["method"])
+COST_ANSWERS = Counter("convergence_cost_answers", "Questions about costs: read, or answered from the cache", ["how"])
 NOTIFICATIONS = Counter("convergence_notifications", "Run notifications by how they ended", ["kind", "ending"])
 
 

@@ -73,7 +73,7 @@ class ServiceSettings(BaseSettings):
     reserved_tenant_ids: tuple[str, ...] = ()
     """Names that no tenant may have, besides the control dataset's and BigQuery's own."""
     key_cache_seconds: float = Field(default=3.0, ge=0, le=4.5)
-    """How long the holder of an API key is cached. A revoked key must stop working within 5 seconds."""
+    """How long the holder of an API key is used without asking auth again. A revoked key must stop working within 5 seconds."""
     key_cache_size: int = Field(default=10_000, ge=1)
     """How many keys are cached, and as many refusals."""
     failed_attempts_per_minute: int = 100

@@ -16,9 +16,9 @@ The lease protocol.
        statement, three times in a lease.
     4. Every write about a claimed run names the claim in its WHERE. If it changes no row, the claim is lost, and nothing was written.
     5. When a lease has expired, any scheduler takes the row over by writing a claim of its own: on every process-queue call, when it
-       starts, and once in every lease. Taking over decides nothing. The new holder asks for the run's state, as any holder does. If the
-       run has ended, settle it; if it runs, poll it; if it is unknown, start it under the same id. Runs of a dead executor are ended by
-       the executors themselves (ReconcileRuns), as FAILED.
+       starts, and once in every lease while it knows of claims, else once in five. Taking over decides nothing. The new holder asks for
+       the run's state, as any holder does. If the run has ended, settle it; if it runs, poll it; if it is unknown, start it under the same
+       id. Runs of a dead executor are ended by the executors themselves (ReconcileRuns), as FAILED.
     6. A holder may come back after that. Its writes change nothing (4), and any run it started has the id its successor uses (2).
     7. The end of a run is written in steps: the schedule, the run, and the queue row last. If this breaks off, the holder or its successor
        repeats it with the same result: `retry_count` is set to the attempt's number, not incremented.

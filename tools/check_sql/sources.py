@@ -1,12 +1,17 @@
 """Finds our SQL: DDL, the services' queries, and the pipelines' templates."""
 
 import ast
+import itertools
 import re
 from collections.abc import Iterator
+from datetime import date
 from pathlib import Path
 
 import yaml
 
+from services.executor.costs.compose import compose_question
+from services.executor.costs.dimensions import COLUMNS, MOST_GROUPED, Filter, read_filters, read_group_by
+from services.executor.costs.question import Granularity, Metric, Question
 from services.executor.steps import STEP_TYPES
 from services.executor.steps.bigquery_publish import Publish
 from services.executor.steps.dq_checks import Checks
@@ -22,7 +27,9 @@ _SQL = re.compile(
 _MAY_HOLD_SQL = {
     Path("services/platform/bigquery/ddl.py"),
     Path("services/executor/checks/compose.py"),
+    Path("services/executor/costs/compose.py"),
     Path("services/executor/steps/publish_script.py"),
+    Path("services/executor/steps/ledger_script.py"),
     Path("services/executor/steps/bigquery_publish.py"),
     # Reads a view in a tenant's own project, whose columns are not ours: there is no DDL to analyze it with.
     Path("services/executor/sources/gcp/export_rows.py"),
@@ -71,13 +78,37 @@ def added_columns(table: Table) -> Block:
 
 
 def composed(root: Path) -> Iterator[tuple[Path, Block]]:
-    """SQL composed by steps: checks' queries and publish scripts. A template that cannot be read is reported by the executor."""
+    """SQL composed by steps (checks' queries, publish scripts) and of questions about costs. The executor reports a template that cannot be
+    read.
+    """
+    for question in cost_questions():
+        yield root / "services" / "executor" / "costs" / "compose.py", compose_question(question).block
     for template in load_catalog(root / "configs", STEP_TYPES).templates.values():
         for step in template.steps:
             if isinstance(step.action, Checks):
                 yield root / "configs" / f"{template.name.path}.yml", step.action.query.block
             if isinstance(step.action, Publish):
                 yield root / "configs" / f"{template.name.path}.yml", step.action.script
+
+
+def cost_questions() -> Iterator[Question]:
+    """Questions that together use every piece that a query about costs is composed of: each metric with each granularity, each dimension as
+    group and as filter, with and without an empty value, and with and without `top`.
+    """
+    names = [*COLUMNS, "tag:team"]
+    values: list[tuple[Filter, ...]] = [read_filters([f"{name}={value}" for name in names]) for value in ("", "x")]
+    for place, (granularity, metric) in enumerate(itertools.product(Granularity, Metric)):
+        grouped = [names[(place + step) % len(names)] for step in range(MOST_GROUPED if place else 0)]
+        for top, filters in ((0, values[place % 2]), (3 if grouped else 0, ())):
+            yield Question(
+                first=date(2025, 11, 1),
+                last=date(2025, 11, 30),
+                group_by=read_group_by(grouped),
+                filters=filters,
+                granularity=granularity,
+                metric=metric,
+                top=top,
+            )
 
 
 def stray_sql(root: Path) -> Iterator[Problem]:

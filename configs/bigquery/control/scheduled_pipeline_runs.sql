@@ -15,4 +15,5 @@ CREATE TABLE IF NOT EXISTS scheduled_pipeline_runs (
   started_at TIMESTAMP,
   completed_at TIMESTAMP
 )
+PARTITION BY DATE(scheduled_time)
 CLUSTER BY run_id

@@ -7,6 +7,7 @@ CREATE TABLE IF NOT EXISTS tenant_subscriptions (
   monthly_limit INT64,
   concurrent_limit INT64,
   created_at TIMESTAMP,
-  updated_at TIMESTAMP
+  updated_at TIMESTAMP,
+  monthly_cost_limit_usd FLOAT64
 )
 CLUSTER BY tenant_id

@@ -1,3 +1,6 @@
+-- What the runs of the day have used, counted when they are settled and kept when the daily counters are reset: runs_ended (whatever their
+-- outcome), bytes_billed (to the platform's project), bytes_read (billed to the tenant's project), slot_ms, cost_usd (an estimate of both
+-- bills). uncosted_runs: reservations that were settled by a process that does not know the cost; the one that does may still add it.
 CREATE TABLE IF NOT EXISTS tenant_usage_quotas (
   tenant_id STRING NOT NULL,
   usage_date DATE NOT NULL,
@@ -11,7 +14,13 @@ CREATE TABLE IF NOT EXISTS tenant_usage_quotas (
   concurrent_limit INT64,
   live_runs ARRAY<STRUCT<reservation_id STRING, lease_expires_at TIMESTAMP>>,
   last_updated TIMESTAMP,
-  created_at TIMESTAMP
+  created_at TIMESTAMP,
+  runs_ended INT64,
+  bytes_billed INT64,
+  bytes_read INT64,
+  slot_ms INT64,
+  cost_usd FLOAT64,
+  uncosted_runs ARRAY<STRING>
 )
 PARTITION BY usage_date
 CLUSTER BY tenant_id

@@ -4,11 +4,13 @@
 -- with every publish of the day, of any table. focus_version: the version at which focus_cost_daily was last written for the day; less than
 -- version if billing_cost_daily is newer. changed_at: when rows or sums last changed. state: OPEN, SETTLING or FINAL, by state_rule.
 -- source_table, source_created_at, exported_to: the table that was read, when it was created, and the greatest export_time among the rows.
+-- is_followed: the day is kept up to date by runs that read what has changed (x_meta_cost_sources); else it has been loaded by name only.
+-- sums.size: the sum of absolute costs before credits.
 CREATE TABLE IF NOT EXISTS x_meta_cost_days (
   source STRING NOT NULL,
   usage_date DATE NOT NULL,
   row_count INT64,
-  sums ARRAY<STRUCT<currency STRING, net_cost NUMERIC>>,
+  sums ARRAY<STRUCT<currency STRING, net_cost NUMERIC, size NUMERIC>>,
   first_loaded_at TIMESTAMP,
   last_loaded_at TIMESTAMP,
   changed_at TIMESTAMP,
@@ -19,6 +21,7 @@ CREATE TABLE IF NOT EXISTS x_meta_cost_days (
   source_table STRING,
   source_created_at TIMESTAMP,
   exported_to TIMESTAMP,
+  is_followed BOOL,
   pipeline_logging_id STRING
 )
 CLUSTER BY source, usage_date

@@ -2,15 +2,14 @@
 
 -- name: billing_checks
 -- Rules that no check kind covers: one row a check, failing_rows 0 if it passes. Reads only.
--- param: first_day DATE
--- param: last_day DATE
+-- param: run_days ARRAY<DATE>
 SELECT c.check_name, c.failing_rows, c.observed_value
 FROM (
   SELECT [
     STRUCT(
       'usage_on_the_date' AS check_name,
-      COUNTIF(r.usage_start_time IS NULL OR DATE(r.usage_start_time) NOT BETWEEN @first_day AND @last_day) AS failing_rows,
-      CAST(COUNTIF(DATE(r.usage_start_time) BETWEEN @first_day AND @last_day) AS STRING) AS observed_value),
+      COUNTIF(r.usage_start_time IS NULL OR DATE(r.usage_start_time) NOT IN UNNEST(@run_days)) AS failing_rows,
+      CAST(COUNTIF(DATE(r.usage_start_time) IN UNNEST(@run_days)) AS STRING) AS observed_value),
     STRUCT(
       'one_currency' AS check_name,
       IF(COUNT(DISTINCT r.currency) > 1, COUNT(*), 0) AS failing_rows,

@@ -4,8 +4,8 @@
 -- name: focus_stage
 -- Rows and sums of the source are taken in the transaction that fills the staging table: one snapshot, also while gcp/cost/billing replaces
 -- the days. Replayed, it replaces what it has staged; of two at once BigQuery cancels one, as both delete.
--- A day is loaded if it has rows, or if a run of gcp/cost/billing that began after the day was over (UTC) has completed for it: then the
--- export has none. A run that began earlier has seen a part of the day only.
+-- A day is loaded if it has rows, or if gcp/cost/billing has published it without any (x_meta_cost_days), or, in the time before there was
+-- that table, if a run of it that began after the day was over (UTC) has completed: then the export has none.
 -- An invoice month begins at midnight in Pacific time (Cloud Billing, "Understand the billing export data": invoice.month), and so an
 -- adjustment of usage of an earlier month corrects an invoice that was already written.
 -- Step by step: `charges` are the rows of billing_cost_daily and what each says by itself; up to `recognized` it is decided what kind of
@@ -15,12 +15,13 @@
 -- param: tenant_id STRING
 -- param: first_day DATE
 -- param: last_day DATE
+-- param: run_days ARRAY<DATE>
 -- param: invoice_issuer STRING
 -- param: billing_account_name STRING
 -- param: loaded_at TIMESTAMP
 -- param: pipeline_logging_id STRING
-DECLARE rows_staged, source_rows INT64;
-DECLARE source_sums ARRAY<STRUCT<day DATE, currency STRING, invoice_month STRING, net_cost FLOAT64, contracted_cost FLOAT64, list_cost FLOAT64>>;
+DECLARE rows_staged, billing_rows INT64;
+DECLARE billing_sums ARRAY<STRUCT<day DATE, currency STRING, invoice_month STRING, row_count INT64, net_cost FLOAT64, contracted_cost FLOAT64, list_cost FLOAT64>>;
 DECLARE days_not_loaded ARRAY<DATE>;
 -- Google renames services and keeps their ids. A service is looked up by its id; one without an id here by its name, in lower case and
 -- without Google's and Cloud's before it: Cloud Dataflow and Dataflow are one.
@@ -175,7 +176,7 @@ WITH tagged AS (
     FROM (
       SELECT DISTINCT TO_JSON_STRING(b.tags) AS tags
       FROM billing_cost_daily AS b
-      WHERE b.usage_date BETWEEN @first_day AND @last_day
+      WHERE b.usage_date BETWEEN @first_day AND @last_day AND b.usage_date IN UNNEST(@run_days)
     ) AS list
     CROSS JOIN UNNEST(JSON_QUERY_ARRAY(list.tags)) AS one WITH OFFSET AS place
     WHERE JSON_VALUE(one, '$.key') != ''
@@ -198,7 +199,7 @@ typed AS (
     SELECT DISTINCT TO_JSON_STRING(b.credits) AS credits
     FROM billing_cost_daily AS b
     WHERE
-      b.usage_date BETWEEN @first_day AND @last_day
+      b.usage_date BETWEEN @first_day AND @last_day AND b.usage_date IN UNNEST(@run_days)
       AND REGEXP_CONTAINS(TO_JSON_STRING(b.credits), r'"type":"(PROMOTION|FEE_UTILIZATION_OFFSET|COMMITTED_USAGE_DISCOUNT)')
   ) AS list
   CROSS JOIN UNNEST(JSON_QUERY_ARRAY(list.credits)) AS entry
@@ -254,7 +255,7 @@ charges AS (
     b.labels, b.project_labels, b.system_labels, b.tags, b.credits, b.other_columns
   FROM billing_cost_daily AS b
   LEFT JOIN typed ON typed.credits = TO_JSON_STRING(b.credits)
-  WHERE b.usage_date BETWEEN @first_day AND @last_day
+  WHERE b.usage_date BETWEEN @first_day AND @last_day AND b.usage_date IN UNNEST(@run_days)
 ),
 commitments AS (
   SELECT
@@ -698,12 +699,11 @@ FROM priced AS s
 LEFT JOIN UNNEST(services) AS by_id ON by_id.id = s.service_id
 LEFT JOIN UNNEST(services) AS by_name ON by_name.name = s.service_key;
 SET rows_staged = @@row_count;
-SET source_rows = (SELECT COUNT(*) FROM billing_cost_daily AS b WHERE b.usage_date BETWEEN @first_day AND @last_day);
 -- What each row has to come to, from the row alone: whatever is priced counts before credits, at its price without a commitment and at its
 -- list price; what is not (a tax, an adjustment, a credit without usage) is what it is billed as.
-SET source_sums = ARRAY(
+SET billing_sums = ARRAY(
   SELECT AS STRUCT
-    e.usage_date AS day, e.currency, e.invoice_month, SUM(e.net_cost) AS net_cost,
+    e.usage_date AS day, e.currency, e.invoice_month, COUNT(*) AS row_count, SUM(e.net_cost) AS net_cost,
     SUM(IF(e.is_priced, IFNULL(e.cost_at_effective_price_default, e.cost), e.net_cost)) AS contracted_cost,
     SUM(IF(e.is_priced, COALESCE(e.cost_at_list, e.cost_at_effective_price_default, e.cost), e.net_cost)) AS list_cost
   FROM (
@@ -712,16 +712,20 @@ SET source_sums = ARRAY(
       IFNULL(b.cost_type, 'regular') = 'regular'
         AND (IFNULL(b.cost, 1) != 0 OR IFNULL(b.credits_total, 0) = 0 OR IFNULL(b.usage_amount, 0) != 0) AS is_priced
     FROM billing_cost_daily AS b
-    WHERE b.usage_date BETWEEN @first_day AND @last_day
+    WHERE b.usage_date BETWEEN @first_day AND @last_day AND b.usage_date IN UNNEST(@run_days)
   ) AS e
   GROUP BY e.usage_date, e.currency, e.invoice_month);
+SET billing_rows = (SELECT IFNULL(SUM(one.row_count), 0) FROM UNNEST(billing_sums) AS one);
 SET days_not_loaded = ARRAY(
   SELECT day
-  FROM UNNEST(GENERATE_DATE_ARRAY(@first_day, @last_day)) AS day
+  FROM UNNEST(@run_days) AS day
   WHERE day NOT IN (
-    SELECT b.usage_date
-    FROM billing_cost_daily AS b
-    WHERE b.usage_date BETWEEN @first_day AND @last_day
+    SELECT d.usage_date
+    FROM x_meta_cost_days AS d
+    WHERE d.source = 'gcp' AND (d.source_table IS NOT NULL OR d.version > IFNULL(d.focus_version, 0))
+    UNION ALL
+    SELECT one.day
+    FROM UNNEST(billing_sums) AS one
     UNION ALL
     SELECT loaded
     FROM x_meta_pipeline_runs AS r
@@ -733,7 +737,7 @@ SET days_not_loaded = ARRAY(
   ORDER BY day);
 COMMIT TRANSACTION;
 SELECT
-  rows_staged, source_rows, source_sums,
+  rows_staged, billing_rows, billing_sums,
   CONCAT('gcp/cost/billing has never loaded ', (
     SELECT STRING_AGG(CAST(day AS STRING), ', ' ORDER BY day) FROM UNNEST(days_not_loaded) AS day
   ), '. Run it for these days first.') AS missing

@@ -4,15 +4,14 @@
 -- One pass over the staging table measures everything: a row a check, failing_rows 0 where it holds. Reads only.
 -- Sums are compared for each day, currency and invoice month; one that is missing on either side is 0 there. Half a cent is far above what
 -- rounding to NUMERIC and FLOAT64's order of adding can do, and below anything that a reader could see.
--- param: first_day DATE
--- param: last_day DATE
--- param: source_rows INT64
--- param: source_sums ARRAY<STRUCT<day DATE, currency STRING, invoice_month STRING, net_cost FLOAT64, contracted_cost FLOAT64, list_cost FLOAT64>>
+-- param: run_days ARRAY<DATE>
+-- param: billing_rows INT64
+-- param: billing_sums ARRAY<STRUCT<day DATE, currency STRING, invoice_month STRING, row_count INT64, net_cost FLOAT64, contracted_cost FLOAT64, list_cost FLOAT64>>
 SELECT c.check_name, c.failing_rows, c.observed_value
 FROM (
   SELECT [
     STRUCT(
-      'rows_agree_with_source' AS check_name, ABS(r.source_rows - @source_rows) AS failing_rows,
+      'rows_agree_with_source' AS check_name, ABS(r.source_rows - @billing_rows) AS failing_rows,
       CAST(r.source_rows AS STRING) AS observed_value),
     STRUCT('billed_cost_agrees' AS check_name, t.billed_off AS failing_rows, t.billed AS observed_value),
     STRUCT('effective_cost_agrees' AS check_name, t.effective_off AS failing_rows, t.effective AS observed_value),
@@ -75,7 +74,7 @@ FROM (
         ], ', '), '') AS not_allowed,
         IF(REGEXP_CONTAINS(f.BillingCurrency, r'^[A-Z][A-Z][A-Z]$'), NULL, f.BillingCurrency) AS odd_currency,
         f.ChargePeriodEnd < f.ChargePeriodStart OR f.BillingPeriodEnd <= f.BillingPeriodStart AS periods_reversed,
-        f.x_UsageDate NOT BETWEEN @first_day AND @last_day OR DATE(f.ChargePeriodStart) != f.x_UsageDate AS another_date,
+        f.x_UsageDate NOT IN UNNEST(@run_days) OR DATE(f.ChargePeriodStart) != f.x_UsageDate AS another_date,
         f.ListUnitPrice < 0 OR f.ContractedUnitPrice < 0 AS negative_price,
         IFNULL(NOT REGEXP_CONTAINS(f.x_Derivation, r'^promotion$|:(used_second|rest|unused)$'), TRUE) AS is_first,
         IFNULL(ENDS_WITH(f.x_Derivation, ':unmatched'), FALSE) AS is_unmatched,
@@ -173,7 +172,7 @@ FROM (
           IFNULL(f.contracted, 0) AS contracted, IFNULL(f.listed, 0) AS listed,
           IFNULL(source.net_cost, 0) AS net_cost, IFNULL(source.contracted_cost, 0) AS contracted_cost,
           IFNULL(source.list_cost, 0) AS list_cost
-        FROM UNNEST(@source_sums) AS source
+        FROM UNNEST(@billing_sums) AS source
         FULL OUTER JOIN (
           SELECT
             f.x_UsageDate AS day, f.BillingCurrency AS currency, f.x_InvoiceMonth AS invoice_month, COUNT(*) AS staged,

@@ -1,5 +1,6 @@
 """LedgerService, for the other services only: decode, call the domain, encode."""
 
+import math
 from collections.abc import Sequence
 from datetime import date
 from typing import Any
@@ -9,7 +10,7 @@ from convergence.auth.v1 import ledger_service_pb2 as messages
 from convergence.auth.v1.ledger_service_pb2_grpc import LedgerServiceServicer
 
 from services.auth.ledger import Ledger
-from services.auth.store import Settlement
+from services.auth.store import RecordedUsage, Settlement
 from services.platform.errors import InvalidArgument
 from services.platform.timestamps import to_timestamp
 
@@ -28,7 +29,9 @@ class LedgerServicer(LedgerServiceServicer):
     async def Reserve(self, request: messages.ReserveRequest, context: Context) -> messages.ReserveResponse:
         """Raises ResourceExhausted, PermissionDenied."""
         slot = await self._ledger.reserve(request.tenant_id, request.reservation_id, is_retry=request.is_retry)
-        return messages.ReserveResponse(usage_date=slot.usage_date.isoformat(), lease_expires_at=to_timestamp(slot.lease_expires_at))
+        return messages.ReserveResponse(
+            usage_date=slot.usage_date.isoformat(), lease_expires_at=to_timestamp(slot.lease_expires_at), month_left_usd=slot.month_left_usd
+        )
 
     async def Renew(self, request: messages.RenewRequest, context: Context) -> messages.RenewResponse:
         """Raises InvalidArgument."""
@@ -76,4 +79,17 @@ def _settlement(index: int, one: messages.Settlement) -> Settlement:
         usage_date = date.fromisoformat(one.usage_date)
     except ValueError:
         raise InvalidArgument(f"settlements[{index}].usage_date", "give the day that Reserve answered, YYYY-MM-DD.") from None
-    return Settlement(tenant_id=one.tenant_id, reservation_id=one.reservation_id, usage_date=usage_date, outcome=one.outcome)
+    if one.HasField("cost") and not (
+        min(one.cost.bytes_billed, one.cost.slot_ms, one.cost.bytes_read) >= 0 <= one.cost.cost_usd < math.inf
+    ):
+        raise InvalidArgument(f"settlements[{index}].cost", "use numbers of 0 or more.")
+    cost = RecordedUsage(
+        bytes_billed=one.cost.bytes_billed, bytes_read=one.cost.bytes_read, slot_ms=one.cost.slot_ms, cost_usd=one.cost.cost_usd
+    )
+    return Settlement(
+        tenant_id=one.tenant_id,
+        reservation_id=one.reservation_id,
+        usage_date=usage_date,
+        outcome=one.outcome,
+        cost=cost if one.HasField("cost") else None,
+    )

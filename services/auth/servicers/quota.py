@@ -45,6 +45,9 @@ class QuotaServicer(quota_service_pb2_grpc.QuotaServiceServicer):
             monthly_resets_at=to_timestamp(next_month(now)),
             refusing_limit=refusing or "",
             message=message,
+            cost_usd_month=usage.cost_usd_month,
+            monthly_cost_limit_usd=usage.monthly_cost_limit_usd,
+            remaining_cost_usd_this_month=left(usage.cost_usd_month, usage.monthly_cost_limit_usd),
         )
 
     async def ResetDailyQuotas(

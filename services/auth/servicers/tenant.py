@@ -40,6 +40,7 @@ class TenantServicer(tenant_service_pb2_grpc.TenantServiceServicer):
             daily_limit=request.daily_limit if request.HasField("daily_limit") else None,
             monthly_limit=request.monthly_limit if request.HasField("monthly_limit") else None,
             concurrent_limit=request.concurrent_limit if request.HasField("concurrent_limit") else None,
+            monthly_cost_limit_usd=request.monthly_cost_limit_usd or None,
         )
         check_tenant(spec)
         # Provisioning is rare; one at a time, so that the transactions do not conflict.
@@ -58,6 +59,7 @@ class TenantServicer(tenant_service_pb2_grpc.TenantServiceServicer):
             daily_limit=spec.daily_limit,
             monthly_limit=spec.monthly_limit,
             concurrent_limit=spec.concurrent_limit,
+            monthly_cost_limit_usd=spec.monthly_cost_limit_usd,
             created_at=to_timestamp(known.created_at if known else now),
             updated_at=to_timestamp(now),
         )

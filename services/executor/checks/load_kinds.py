@@ -13,8 +13,8 @@ from services.executor.checks.row_kinds import between
 
 RELATIVE = 1e-9
 """Relative to the sum of absolute values: adding FLOAT64 in another order changes the last digits."""
-FIRST_DAY, LAST_DAY, NOW = "first_day", "last_day", "loaded_at"
-"""Query parameters given by every run: first and last day, both included (if it runs for days), and the time of loading."""
+FIRST_DAY, LAST_DAY, RUN_DAYS, NOW = "first_day", "last_day", "run_days", "loaded_at"
+"""Query parameters given by every run: first and last day, both included, and all days (if it runs for days), and the time of loading."""
 
 
 class Before(StrEnum):
@@ -82,7 +82,7 @@ class Volume:
         """Reads the published table's partitions of those days only."""
         day, past = f"p.`{self.partition}`", f"{tag}_past"
         mean = f"SAFE_DIVIDE({past}.row_count, {past}.day_count)"
-        rows = f"{TABLE_ROWS} / (DATE_DIFF(@{LAST_DAY}, @{FIRST_DAY}, DAY) + 1)"
+        rows = f"{TABLE_ROWS} / ARRAY_LENGTH(@{RUN_DAYS})"
         own = f" AND {self.only.condition(f'_{tag}_only', 'p')}" if self.only else ""
         rate, usual = f"CAST(ROUND({rows}, 1) AS STRING), ' rows a day, '", f"CAST(ROUND({mean}, 1) AS STRING), ' before'"
         return Measure(
@@ -97,7 +97,7 @@ class Volume:
                 f"_{tag}_within": ("FLOAT64", self.within),
                 **({f"_{tag}_only": ("STRING", self.only.value)} if self.only else {}),
             },
-            given={FIRST_DAY: "DATE", LAST_DAY: "DATE"},
+            given={FIRST_DAY: "DATE", RUN_DAYS: "ARRAY<DATE>"},
         )
 
 

@@ -22,6 +22,8 @@ class Check:
     """The rule as text."""
     sampled: tuple[str, ...] = ()
     """The columns of its sample; empty: no sample."""
+    of_whole_days: bool = False
+    """It says nothing about a run that reads parts of days only."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

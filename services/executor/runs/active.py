@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field, replace
 from types import TracebackType
 from typing import Self
@@ -59,6 +59,15 @@ class ActiveRuns:
         """The runs whose reservations this process must renew."""
         return list(self._active)
 
+    def renewed_at(self) -> list[float | None]:
+        """When the lease of each of these runs was last asked for, see `Reservation.renewed_at`."""
+        return [active.reservation.renewed_at for active in self._active.values()]
+
+    def note_renewal(self, pipeline_logging_ids: Iterable[str], *, at: float) -> None:
+        """The leases of these runs were renewed by a call made at `at` (monotonic seconds)."""
+        for active in filter(None, map(self._active.get, pipeline_logging_ids)):
+            active.reservation = replace(active.reservation, renewed_at=at)
+
     def by_tenant(self) -> dict[str, list[str]]:
         """The runs of this process, by tenant."""
         found = defaultdict[str, list[str]](list)
@@ -79,6 +88,7 @@ class ActiveRuns:
         """Takes over a run whose row is written; returns at once."""
         active = _ActiveRun(prepared=prepared, reservation=reservation)
         self._active[reservation.pipeline_logging_id] = active
+        self._store.led_runs.begin(prepared.run)
         # eager_start: a task cancelled before its first step would skip _close.
         active.task = asyncio.Task(self._supervise(active), loop=asyncio.get_running_loop(), eager_start=True)
 
@@ -96,10 +106,12 @@ class ActiveRuns:
         structlog.contextvars.bind_contextvars(tenant_id=run.tenant_id, pipeline_logging_id=run.pipeline_logging_id)
         try:
             outcome = await self._bounded(active)
+            outcome = replace(outcome, cost=active.progress.meter.cost)
             active.closing = True
             await self._close(active, outcome)
         finally:
             del self._active[run.pipeline_logging_id]
+            self._store.led_runs.end(run.pipeline_logging_id)
 
     async def _bounded(self, active: _ActiveRun) -> RunOutcome:
         left = (active.prepared.run.deadline_at - self._clock.now()).total_seconds()
@@ -121,7 +133,7 @@ class ActiveRuns:
         for wait in backoff(first=0.2, most=10.0):
             try:
                 status = status or await self._store.finish_run(run.tenant_id, run.pipeline_logging_id, outcome, at=self._clock.now())
-                await self._quota.settle(active.reservation, status or outcome.status)
+                await self._quota.settle(active.reservation, status or outcome.status, outcome.cost)
             except Unavailable as error:
                 _log.warning("close_delayed", reason=error.reason)
                 await asyncio.sleep(wait)

@@ -4,8 +4,9 @@ If the row cannot be written, the reservation is given back at once. If it is un
 expires, and the reconciler decides by the row.
 """
 
+import time
 from collections.abc import Awaitable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
 import structlog
@@ -46,8 +47,8 @@ class Admission:
 
     async def insert(self, prepared: PreparedRun) -> Admitted:
         """Admits a run with a new id. Raises ResourceExhausted, FailedPrecondition or Unavailable."""
-        reservation = await self._quota.reserve(prepared.run.tenant_id, prepared.run.pipeline_logging_id)
-        prepared = prepared.starting_at(self._clock.now())
+        reservation = await self._reserve(prepared.run)
+        prepared = prepared.admitted(reservation.month_left_usd).starting_at(self._clock.now())
         await self._written(prepared.run, reservation, self._store.insert_run(prepared.run, seconds=self._insert_seconds))
         return Admitted(prepared=prepared, reservation=reservation)
 
@@ -63,7 +64,7 @@ class Admission:
         alone = prepared.period if prepared.template.overlap is Overlap.REFUSE else None
         if alone and (other := await self._store.overlapping_run(run, alone)):
             raise _overlaps(other)
-        reservation = await self._quota.reserve(run.tenant_id, run.pipeline_logging_id, is_retry=run.attempt > 1)
+        reservation = await self._reserve(run)
         claim = await self._written(run, reservation, self._store.claim_run(run, alone, seconds=self._insert_seconds))
         if claim.status is None:
             await self._give_back(reservation, _never_began(run))
@@ -71,7 +72,7 @@ class Admission:
         if claim.status is not RunStatus.RUNNING:
             await self._give_back(reservation, claim.status)
         elif claim.is_ours:
-            return Admitted(prepared=prepared, reservation=reservation)
+            return Admitted(prepared=prepared.admitted(reservation.month_left_usd), reservation=reservation)
         return claim.status
 
     async def insert_refused(self, request: RunRequest, why: str) -> None:
@@ -96,6 +97,11 @@ class Admission:
             await self._store.insert_refused_run(run, seconds=self._insert_seconds)
         except (ConvergenceError, bigquery.NotFound) as error:
             _log.info("refusal_not_recorded", pipeline_logging_id=request.pipeline_logging_id, error=type(error).__name__)
+
+    async def _reserve(self, run: Run) -> Reservation:
+        asked_at = time.monotonic()
+        reservation = await self._quota.reserve(run.tenant_id, run.pipeline_logging_id, is_retry=run.attempt > 1)
+        return replace(reservation, renewed_at=asked_at)
 
     async def _written[Answer](self, run: Run, reservation: Reservation, write: Awaitable[Answer]) -> Answer:
         """The result of writing the run's row; if that fails, the reservation is settled.

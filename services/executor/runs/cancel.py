@@ -43,6 +43,6 @@ class Canceller:
             message = f"The run has ended {status}, so there is nothing to cancel."
             raise FailedPrecondition("RUN_HAS_ENDED", message, metadata={"status": status})
         self._active.stop(pipeline_logging_id, CANCELLED, status=RunStatus.CANCELLED)
-        # CANCELLED counts on no day, so the day does not matter.
+        # CANCELLED counts on no day, so the day does not matter. The executing process adds the cost when it has stopped.
         reservation = Reservation(tenant_id=tenant_id, pipeline_logging_id=pipeline_logging_id, usage_date=utc_day(now))
         await self._quota.settle(reservation, RunStatus.CANCELLED)

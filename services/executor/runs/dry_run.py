@@ -14,6 +14,8 @@ import structlog
 from google.api_core.exceptions import GoogleAPICallError
 
 from services.executor.errors import StepError
+from services.executor.metering.cap import CapExceeded
+from services.executor.records import RunCost
 from services.executor.runs.execute import context_of, drop_staging
 from services.executor.runs.prepared import PreparedRun
 from services.executor.sources.credentials import SealedCredentials
@@ -44,6 +46,8 @@ class PricedStep:
     step_type: str
     bytes_read: int
     cost_usd: float
+    is_paid_by_tenant: bool
+    """By the tenant's own project, whose data it reads; else by the platform's."""
     metadata: Mapping[str, Any]
 
 
@@ -85,20 +89,42 @@ class DryRunner:
         found, results, staged = DryRun(), dict[str, StepResult](), dict[str, int]()
         try:
             for step in prepared.template.steps:
-                if not step.is_work or found.problems.keys() & step.ancestors:
+                if not step.is_work or found.problems.keys() & step.ancestors or _is_unchanged(step, results):
                     continue
                 seen = await self._dry_run_step(prepared, step, results, found)
-                results[step.id] = StepResult(outputs=_zeros(step.action.OUTPUTS), staging=seen.staging if seen else ())
+                results[step.id] = _as_if_run(step, seen)
                 if seen:
                     size = seen.bytes_read + sum(staged.get(one, 0) for one in step.ancestors)
                     staged[step.id] = seen.staged_bytes
-                    cost = seen.cost_usd if seen.cost_usd is not None else query_cost(size, usd_per_tib=self._query_usd_per_tib)
+                    cost = seen.cost_usd
+                    if cost is None:
+                        cost = query_cost(size, references=seen.references, usd_per_tib=self._query_usd_per_tib)
                     found.steps.append(
-                        PricedStep(step_id=step.id, step_type=step.type, bytes_read=size, cost_usd=cost, metadata=seen.metadata)
+                        PricedStep(
+                            step_id=step.id,
+                            step_type=step.type,
+                            bytes_read=size,
+                            cost_usd=cost,
+                            is_paid_by_tenant=seen.cost_usd is not None,
+                            metadata=seen.metadata,
+                        )
                     )
         finally:
             await drop_staging(prepared, results, self._tools)
+        self._check_cap(prepared, found)
         return found
+
+    def _check_cap(self, prepared: PreparedRun, found: DryRun) -> None:
+        """Reports the step with which the run would pass its cap. What the tenant's month leaves is not known here."""
+        meter = self._tools.metering.meter(prepared.run, prepared.template.cap, month_left_usd=None)
+        expected = RunCost()
+        for step in found.steps:
+            expected += RunCost(bytes_read=step.bytes_read if step.is_paid_by_tenant else 0, cost_usd=step.cost_usd)
+            try:
+                meter.check(expected, has_begun=False)
+            except CapExceeded as exceeded:
+                found.problems.setdefault(step.step_id, exceeded.message)
+                return
 
     async def _dry_run_step(
         self, prepared: PreparedRun, step: TemplateStep, results: Mapping[str, StepResult], found: DryRun
@@ -116,6 +142,17 @@ class DryRunner:
             problem = "BigQuery refuses this step's SQL. Tell the operator of this service: the template and the tables do not fit."
             found.problems[step.id] = problem
         return None
+
+
+def _is_unchanged(step: TemplateStep, results: Mapping[str, StepResult]) -> bool:
+    return any(results[one].is_unchanged for one in step.ancestors if one in results)
+
+
+def _as_if_run(step: TemplateStep, seen: StepDryRun | None) -> StepResult:
+    outputs = _zeros(step.action.OUTPUTS)
+    if seen is None:
+        return StepResult(outputs=outputs)
+    return StepResult(outputs=outputs, staging=seen.staging, period=seen.period, is_unchanged=seen.is_unchanged)
 
 
 def _zeros(finds: Mapping[str, str]) -> dict[str, object]:

@@ -8,12 +8,13 @@ order, independent of the order in which steps end.
 import asyncio
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import structlog
 
 from services.executor.errors import StepError
+from services.executor.metering.meter import RunMeter, StepMeter
 from services.executor.records import RunOutcome, RunStatus, StepLog, StepStatus
 from services.executor.runs.prepared import PreparedRun
 from services.executor.templates.graph import should_run
@@ -41,6 +42,12 @@ class RunProgress:
     stopped: RunOutcome | None = None
     is_final: bool = False
     """A step failed with an error that another attempt would get, too."""
+    meter: RunMeter = field(default_factory=RunMeter)
+    """What the run has used; `execute` puts the run's own here."""
+
+    def has_nothing_for(self, step: TemplateStep) -> bool:
+        """True for a work step that needs one which has found nothing to do."""
+        return step.is_work and any(self.results[need].is_unchanged for need in step.ancestors if need in self.results)
 
     def seen_by(self, step: TemplateStep, steps: tuple[TemplateStep, ...]) -> RunOutcome:
         """The outcome that a step sees: for final steps the run's outcome so far, for work steps RUNNING."""
@@ -50,13 +57,14 @@ class RunProgress:
 
     def outcome(self, steps: tuple[TemplateStep, ...]) -> RunOutcome:
         """The first failure in the template's order, work steps before final ones; without a failure, the row count reported by the last
-        step.
+        step of the template itself, or, if none reports one, of those that it includes.
         """
         for step in sorted(steps, key=lambda one: not one.is_work):
             if step.id in self.failures:
                 why = f"Step {step.id}: {self.failures[step.id]}"
                 return RunOutcome(status=RunStatus.FAILED, error_message=why, is_final=self.is_final)
-        results = (self.results[step.id] for step in reversed(steps) if step.id in self.results)
+        own_last = sorted(steps, key=lambda one: (one.is_included, -one.index))
+        results = (self.results[step.id] for step in own_last if step.id in self.results)
         rows = next((result.rows_processed for result in results if result.rows_processed is not None), None)
         return RunOutcome(status=RunStatus.COMPLETED, rows_processed=rows)
 
@@ -66,6 +74,7 @@ async def execute(prepared: PreparedRun, tools: Toolbox, progress: RunProgress |
     which is updated on the way, then shows what has been done.
     """
     progress = progress or RunProgress()
+    progress.meter = tools.metering.meter(prepared.run, prepared.template.cap, prepared.month_left_usd)
     work = [step for step in prepared.template.steps if step.is_work]
     finalizers = [step for step in prepared.template.steps if not step.is_work]
     try:
@@ -95,7 +104,8 @@ async def _run(
         if awaited := [tasks[need] for need in step.needs if need in tasks]:
             await asyncio.wait(awaited)
         ended = before | {need: progress.ended[need] for need in step.needs if need in progress.ended}
-        if should_run(needs=step.needs, when=step.when, ended=ended, stopped=stopped):
+        is_due = should_run(needs=step.needs, when=step.when, ended=ended, stopped=stopped)
+        if is_due and not progress.has_nothing_for(step):
             await _perform(prepared, step, progress, tools)
         else:
             progress.ended[step.id] = StepStatus.SKIPPED
@@ -119,25 +129,26 @@ async def _perform(prepared: PreparedRun, step: TemplateStep, progress: RunProgr
     # Only the first failure decides whether the run may be retried.
     says_retryable = step.is_work or not progress.failures
     for attempt in range(1, step.attempts + 1):
-        began = tools.clock.now()
+        began, meter = tools.clock.now(), progress.meter.step(step.id, attempt)
         await _log_step(prepared, step, StepStatus.RUNNING, tools, attempt=attempt)
         try:
-            result = await _attempt(prepared, step, progress, tools)
+            result = await _attempt(prepared, step, progress, tools, meter)
         except asyncio.CancelledError:
             progress.ended[step.id] = StepStatus.FAILED
             stopped = "The run was stopped while this step worked."
-            await _log_step(prepared, step, StepStatus.FAILED, tools, attempt=attempt, error_message=stopped, metadata={"can_heal": True})
+            metadata = {"can_heal": True, **_cost_of(meter)}
+            await _log_step(prepared, step, StepStatus.FAILED, tools, attempt=attempt, error_message=stopped, metadata=metadata)
             raise
         took = round((tools.clock.now() - began).total_seconds() * 1000)
         if isinstance(result, StepResult):
             progress.ended[step.id] = StepStatus.COMPLETED
             progress.results[step.id] = result
-            fields: dict[str, Any] = {"rows_processed": result.rows_processed, "metadata": result.metadata}
+            fields: dict[str, Any] = {"rows_processed": result.rows_processed, "metadata": {**result.metadata, **_cost_of(meter)}}
             await _log_step(prepared, step, StepStatus.COMPLETED, tools, attempt=attempt, duration_ms=took, **fields)
             return
         why: dict[str, Any] = {
             "error_message": result.message,
-            "metadata": {**result.metadata, **({"can_heal": result.is_retryable} if says_retryable else {})},
+            "metadata": {**result.metadata, **({"can_heal": result.is_retryable} if says_retryable else {}), **_cost_of(meter)},
         }
         await _log_step(prepared, step, StepStatus.FAILED, tools, attempt=attempt, duration_ms=took, **why)
         if attempt < step.attempts and result.is_retryable:
@@ -149,9 +160,17 @@ async def _perform(prepared: PreparedRun, step: TemplateStep, progress: RunProgr
         return
 
 
-async def _attempt(prepared: PreparedRun, step: TemplateStep, progress: RunProgress, tools: Toolbox) -> StepResult | StepError:
+def _cost_of(meter: StepMeter) -> dict[str, Any]:
+    """For the log line of a try that has ended."""
+    return {"cost": asdict(meter.cost)}
+
+
+async def _attempt(
+    prepared: PreparedRun, step: TemplateStep, progress: RunProgress, tools: Toolbox, meter: StepMeter
+) -> StepResult | StepError:
     """One try. Errors are returned, worded for the tenant; details are logged."""
-    context = context_of(prepared, step, progress.results, tools, outcome=progress.seen_by(step, prepared.template.steps))
+    outcome = progress.seen_by(step, prepared.template.steps)
+    context = replace(context_of(prepared, step, progress.results, tools, outcome=outcome), meter=meter)
     try:
         async with asyncio.timeout(step.timeout_seconds):
             return await step.action.run(context)
@@ -183,7 +202,7 @@ def context_of(
         step_id=step.id,
         timeout_seconds=step.timeout_seconds,
         parameters=prepared.values,
-        period=prepared.period,
+        period=prepared.period or next((result.period for result in known if result.period), None),
         outputs={name: value for result in known for name, value in result.outputs.items()},
         staging=tuple(table for result in known for table in result.staging),
         outcome=outcome,

@@ -1,6 +1,7 @@
 """Renews the reservations of active runs, and reconciles those of dead ones."""
 
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
 from typing import Self
 
@@ -16,28 +17,52 @@ from services.platform.periodic import Periodic
 
 ENDED_ELSEWHERE = "The run was ended from outside while it worked."
 CHECK_SECONDS = 5.0
-"""Seconds between checks for runs cancelled through another executor."""
+"""Seconds between checks for runs cancelled through another executor, and at most between tries to renew leases that are due."""
 SLOT_LOST = "The run lost its slot, because its executor was out of touch for too long; run it again."
 
 _log = structlog.get_logger()
 
 
+def is_due(renewed_at: Sequence[float | None], now: float, lease_seconds: float) -> bool:
+    """True if half of some lease has passed, or if it is not known when it began. Times are monotonic seconds."""
+    return any(at is None or now - at >= lease_seconds / 2 for at in renewed_at)
+
+
 class LeaseRenewer:
-    """Renews all active runs in one call, three times in a lease, and stops runs whose reservation is gone; checks for such runs in
-    between. Renewing, checking and reconciling run as separate tasks, so a slow reconciliation cannot delay a renewal.
+    """Renews all active runs in one call once half of the oldest lease has passed, again a few seconds later if that fails, and stops runs
+    whose reservation is gone; checks for such runs in between. Renewing, checking and reconciling run as separate tasks, so a slow
+    reconciliation cannot delay a renewal.
 
     Runs while its context is open.
     """
 
-    def __init__(self, *, active: ActiveRuns, store: Store, quota: QuotaClient, reconciler: Reconciler, lease_seconds: float) -> None:
+    def __init__(
+        self,
+        *,
+        active: ActiveRuns,
+        store: Store,
+        quota: QuotaClient,
+        reconciler: Reconciler,
+        lease_seconds: float,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._active, self._store, self._quota, self._reconciler = active, store, quota, reconciler
-        every = lease_seconds / 3
-        self._periodic = Periodic("leases", (self.renew, every), (self.reconcile, every), (self.check_held, CHECK_SECONDS))
+        self._lease_seconds, self._monotonic = lease_seconds, monotonic
+        tries = (self.renew_due, min(CHECK_SECONDS, lease_seconds / 12))
+        self._periodic = Periodic("leases", tries, (self.reconcile, lease_seconds / 3), (self.check_held, CHECK_SECONDS))
+
+    async def renew_due(self) -> None:
+        """Renews once, if it is time. Raises Unavailable if auth does not answer."""
+        if is_due(self._active.renewed_at(), self._monotonic(), self._lease_seconds):
+            await self.renew()
 
     async def renew(self) -> None:
         """Renews once. Raises Unavailable if auth does not answer."""
         if asked := self._active.ids():
-            await self._stop(set(asked) - await self._quota.renew(asked))
+            asked_at = self._monotonic()
+            held = await self._quota.renew(asked)
+            self._active.note_renewal(held, at=asked_at)
+            await self._stop(set(asked) - held)
 
     async def check_held(self) -> None:
         """Checks in one statement, for all tenants, that all runs here still hold their reservations: ending a run from outside, e.g. a

@@ -47,6 +47,8 @@ class PreparedRun:
     """The checked parameters, with defaults filled in."""
     period: Period | None
     """The days that it covers; None: its template does not run for days."""
+    month_left_usd: float | None = None
+    """What was left of the tenant's monthly cost limit when it was admitted; None: there is no limit."""
 
     @property
     def credentials_provider(self) -> str:
@@ -60,6 +62,10 @@ class PreparedRun:
     def with_id(self, pipeline_logging_id: str) -> Self:
         """The same run with another id."""
         return replace(self, run=replace(self.run, pipeline_logging_id=pipeline_logging_id))
+
+    def admitted(self, month_left_usd: float | None) -> Self:
+        """The same run, which may cost at most `month_left_usd`."""
+        return replace(self, month_left_usd=month_left_usd)
 
     def starting_at(self, now: datetime) -> Self:
         """The same run, started at `now`: its timeout counts from then."""

@@ -1,13 +1,14 @@
 """A client of auth's quota ledger: a run holds a reservation under its own id from reserve to settle."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import date, datetime
 
 import grpc
 from convergence.auth.v1 import ledger_service_pb2 as messages
 from convergence.auth.v1.ledger_service_pb2_grpc import LedgerServiceStub
 
+from services.executor.records import RunCost
 from services.platform.timestamps import to_datetime
 
 NOT_STARTED = "NOT_STARTED"
@@ -27,6 +28,10 @@ class Reservation:
     """The UTC day that it counts on."""
     expired_at: datetime | None = None
     """When its lease expired; None while it is renewed."""
+    renewed_at: float | None = None
+    """When this process asked for its lease last, in monotonic seconds: it began then or later; None: not known."""
+    month_left_usd: float | None = None
+    """What is left of the tenant's monthly cost limit; None: there is no limit, or it is not known here."""
 
 
 class QuotaClient:
@@ -39,7 +44,12 @@ class QuotaClient:
         """Reserves a slot, and a unit of the limits unless it is a retry. Raises ResourceExhausted, naming the limit, if there is none."""
         request = messages.ReserveRequest(tenant_id=tenant_id, reservation_id=pipeline_logging_id, is_retry=is_retry)
         answer = await self._stub.Reserve(request)
-        return Reservation(tenant_id=tenant_id, pipeline_logging_id=pipeline_logging_id, usage_date=date.fromisoformat(answer.usage_date))
+        return Reservation(
+            tenant_id=tenant_id,
+            pipeline_logging_id=pipeline_logging_id,
+            usage_date=date.fromisoformat(answer.usage_date),
+            month_left_usd=answer.month_left_usd if answer.HasField("month_left_usd") else None,
+        )
 
     async def renew(self, pipeline_logging_ids: Sequence[str]) -> set[str]:
         """Renews these reservations in one call; returns those that are still held."""
@@ -51,13 +61,16 @@ class QuotaClient:
         answer = await self._stub.CheckReservations(messages.CheckReservationsRequest(reservation_ids=pipeline_logging_ids))
         return set(answer.held_reservation_ids)
 
-    async def settle(self, reservation: Reservation, outcome: str) -> None:
-        """Ends a reservation and counts how its run ended."""
+    async def settle(self, reservation: Reservation, outcome: str, cost: RunCost | None = None) -> None:
+        """Ends a reservation and counts how its run ended. `cost`: what the run has used; None: not known here. It is counted once, also if
+        another process has ended the reservation before without it.
+        """
         settlement = messages.Settlement(
             tenant_id=reservation.tenant_id,
             reservation_id=reservation.pipeline_logging_id,
             usage_date=reservation.usage_date.isoformat(),
             outcome=outcome,
+            cost=messages.RunCost(**asdict(cost)) if cost else None,
         )
         await self._stub.Settle(messages.SettleRequest(settlements=[settlement]))
 

@@ -38,6 +38,10 @@ def to_run(run: Run, steps: Sequence[StepLog] = (), results: Sequence[DqResult] 
         steps=[to_step_log(step) for step in steps],
         dq_results=[to_dq_result(result) for result in results],
         days_not_over=[day.isoformat() for day in days_not_over(run.parameters, run.started_at)],
+        bytes_billed=run.bytes_billed,
+        slot_ms=run.slot_ms,
+        bytes_read=run.bytes_read,
+        cost_usd=run.cost_usd,
     )
 
 
@@ -124,6 +128,7 @@ def to_dry_run(prepared: PreparedRun, dry_run: DryRun) -> messages.ValidatePipel
         ],
         bytes_read=sum(step.bytes_read for step in dry_run.steps),
         cost_usd=sum(step.cost_usd for step in dry_run.steps),
+        tenant_cost_usd=sum(step.cost_usd for step in dry_run.steps if step.is_paid_by_tenant),
     )
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 
 from services.executor.errors import StepError
+from services.executor.metering.meter import StepMeter
 from services.executor.settings import ExecutorSettings
 from services.executor.sources.credentials import SealedCredentials, open_credentials
 from services.executor.sources.source import Source, SourceType
@@ -30,11 +31,11 @@ class TenantSources:
         self._kms = kms
         self._settings = settings
 
-    async def open(self, tenant_id: str, source_type: SourceType) -> Source:
+    async def open(self, tenant_id: str, source_type: SourceType, meter: StepMeter) -> Source:
         """Decrypts the credentials and opens the source. Raises StepError; Unavailable from KMS or a peer."""
         provider = source_type.provider
         try:
-            return source_type.open(await open_credentials(self._sealed, self._kms, tenant_id, provider), self._settings)
+            return source_type.open(await open_credentials(self._sealed, self._kms, tenant_id, provider), self._settings, meter)
         except (FailedPrecondition, Internal) as error:
             if error.reason == "KMS_KEY_UNUSABLE":  # once the operator has fixed it, another attempt succeeds
                 raise StepError(error.message, is_retryable=True) from error

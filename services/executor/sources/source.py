@@ -8,14 +8,20 @@ what reading costs, and every message to the tenant about it.
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from decimal import Decimal
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Final, Protocol, runtime_checkable
 
 import pyarrow as pa
 
+from services.executor.ledger.days import DAY_READS, WATERMARKS
+from services.executor.metering.meter import StepMeter
 from services.executor.records import Period
 from services.executor.settings import ExecutorSettings
+from services.executor.sources.changed_days import ChangedRequest
+
+LEDGER_OUTPUTS: Final[Mapping[str, str]] = {"day_reads": DAY_READS, "watermarks": WATERMARKS}
+"""Outputs of an export whose days the ledger keeps: what was read of each day, and how far the source has been read."""
 
 type CheckCancelled = Callable[[], None]
 """Raises if the run is over. Blocking code calls it regularly, because a thread cannot be stopped from outside."""
@@ -28,9 +34,19 @@ class ReadRequest:
     parameters: Mapping[str, object]
     """The template's parameters and the outputs of earlier steps, by name, e.g. a manifest that was read before."""
     period: Period | None
-    """The days of the run; None if its template does not run for days. A source may replace more than these: a billing period is replaced
-    as a whole, and its days are then outputs of the export.
+    """The days of the run; None if its template does not run for days, and if `changed` is given. A source may replace more than these: a
+    billing period is replaced as a whole, and the export says so.
     """
+    changed: ChangedRequest | None = None
+    """For a run for the days that have changed since the last one: what is known about them."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Unchanged:
+    """The source has nothing new for a run for the days that have changed."""
+
+    as_of: datetime | None
+    """When the newest rows were exported; None: it has no rows yet."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -49,6 +65,11 @@ class Estimate:
 
 class Export(Protocol):
     """What a source found for a run. It is either estimated or read, once. Its calls block."""
+
+    @property
+    def period(self) -> Period | None:
+        """The days that it replaces, or adds to; None if the source does not know days."""
+        ...
 
     @property
     def origin(self) -> Mapping[str, Any]:
@@ -75,7 +96,7 @@ class Export(Protocol):
 class Source(Protocol):
     """A tenant's billing data, opened with the tenant's own credentials for one run. Its calls block: run them in a worker thread."""
 
-    def find(self, request: ReadRequest, check_cancelled: CheckCancelled) -> Export:
+    def find(self, request: ReadRequest, check_cancelled: CheckCancelled) -> Export | Unchanged:
         """What the run reads. Raises StepError, saying what to do, if there is nothing to read; what `check_cancelled` raises."""
         ...
 
@@ -131,13 +152,17 @@ class SourceType:
     """True if the template must run for days."""
     outputs: Mapping[str, str]
     """Outputs of an export, name to GoogleSQL type: a template's checks and SQL may use them."""
-    open: Callable[[bytes, ExecutorSettings], Source]
-    """Opens a source with the tenant's decrypted credentials. No I/O. Raises StepError if they cannot be used."""
+    open: Callable[[bytes, ExecutorSettings, StepMeter], Source]
+    """Opens a source with the tenant's decrypted credentials. No I/O. Raises StepError if they cannot be used. The source counts what it
+    reads on the meter, and asks it before it reads.
+    """
 
 
 class Sources(Protocol):
     """Opens tenants' sources."""
 
-    async def open(self, tenant_id: str, source_type: SourceType) -> Source:
-        """The tenant's own source, for one run; the caller closes it. Raises StepError; Unavailable from KMS or a peer."""
+    async def open(self, tenant_id: str, source_type: SourceType, meter: StepMeter) -> Source:
+        """The tenant's own source, for one try of a step, which `meter` counts; the caller closes it. Raises StepError; Unavailable
+        from KMS or a peer.
+        """
         ...

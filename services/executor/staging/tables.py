@@ -1,7 +1,7 @@
 """Creates, fills and drops staging tables in the tenants' dataset, with the platform's own identity."""
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from datetime import timedelta
 from typing import IO, Any
@@ -13,7 +13,7 @@ from services.executor.staging.shape import LIFE, StagingTable
 from services.platform import metrics
 from services.platform.backoff import backoff
 from services.platform.bigquery.client import CHUNK_BYTES, BigQuery
-from services.platform.bigquery.jobs import NO_RETRY
+from services.platform.bigquery.jobs import NO_RETRY, JobAccount, count_job
 from services.platform.clock import Clock
 
 SHORT_SECONDS = 30.0
@@ -50,9 +50,19 @@ class StagingTables:
 
         await self._bq.call("create_staging", create, seconds=SHORT_SECONDS)
 
-    async def fill(self, tenant_id: str, table: StagingTable, parquet: IO[bytes], size: int, *, within: timedelta) -> None:
+    async def fill(
+        self,
+        tenant_id: str,
+        table: StagingTable,
+        parquet: IO[bytes],
+        size: int,
+        *,
+        within: timedelta,
+        account: JobAccount | None = None,
+    ) -> None:
         """Creates `table` anew and loads the Parquet file (`size` bytes) into it in one job. A failed job is followed by another into the
-        same table: a failed load has written nothing, and a load that has written is never followed by another (WRITE_EMPTY).
+        same table: a failed load has written nothing, and a load that has written is never followed by another (WRITE_EMPTY). Loads are
+        free; `account` gets their slot time.
 
         Raises Unavailable if BigQuery does not answer or all jobs fail; the table may exist or not then, and `fill` may be called again.
         """
@@ -70,13 +80,16 @@ class StagingTables:
                     rewind=True,
                     size=size,
                     job_id=job_id,
-                    job_config=_load_config(table),
+                    job_config=_load_config(table, account.labels if account else {}),
                     num_retries=UPLOAD_RETRIES if size > CHUNK_BYTES else 0,
                     timeout=timeout,
                 )
 
         def wait(job: bigquery.LoadJob, timeout: float) -> None:
-            job.result(timeout=timeout, retry=NO_RETRY)
+            try:
+                job.result(timeout=timeout, retry=NO_RETRY)
+            finally:
+                count_job(job, account)
 
         await self._bq.run_job(
             "load_staging",
@@ -117,11 +130,12 @@ class StagingTables:
         return alone
 
 
-def _load_config(table: StagingTable) -> bigquery.LoadJobConfig:
+def _load_config(table: StagingTable, labels: Mapping[str, str]) -> bigquery.LoadJobConfig:
     parquet = bigquery.ParquetOptions()  # type: ignore[no-untyped-call]
     # Without it an ARRAY column arrives as STRUCT<list ARRAY<STRUCT<element ...>>> (BigQuery, "Loading Parquet data").
     parquet.enable_list_inference = True
     config = bigquery.LoadJobConfig(
+        labels={"managed-by": "convergence", "service": "executor", "statement": "load_staging", **labels},
         source_format=bigquery.SourceFormat.PARQUET,
         schema=table.shape.bigquery,
         # The table was just created empty: a load that ran twice is refused, never doubled.

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from services.executor.sources.registry import SOURCE_TYPES
-from services.executor.steps import bigquery_publish, bigquery_sql, dq_checks, notify
+from services.executor.steps import bigquery_publish, bigquery_sql, dq_checks, invoice_check, notify
 from services.executor.steps.extract import extract_from
 from services.executor.steps.focus_totals import focus_totals_from
 from services.executor.templates.step import StepType
@@ -13,6 +13,7 @@ STEP_TYPES: Mapping[str, StepType] = {
     "gcp.focus_totals": focus_totals_from("gcp.focus_totals", SOURCE_TYPES["GCP"]),
     "bigquery.sql": bigquery_sql.parse,
     "dq.checks": dq_checks.parse,
+    "dq.invoices": invoice_check.parse,
     "bigquery.publish": bigquery_publish.parse,
     "notify.slack": notify.parse_slack,
     "notify.webhook": notify.parse_webhook,

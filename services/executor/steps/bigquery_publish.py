@@ -3,36 +3,63 @@ ended.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, ClassVar, Final
+from dataclasses import asdict, dataclass
+from datetime import date
+from typing import Any, Final
+
+import structlog
 
 from services.executor.checks.own_rows import read_own_rows
 from services.executor.errors import FenceLost, StepError
+from services.executor.ledger.day_state import state_of
+from services.executor.ledger.days import states_param
+from services.executor.ledger.moves import COST_MOVES, CostMove
+from services.executor.ledger.store import DAYS as DAYS_TABLE
+from services.executor.sources.source import LEDGER_OUTPUTS
+from services.executor.steps.ledger_script import SOURCE, STATES_PARAM, LedgerEntry
 from services.executor.steps.publish_script import ACCEPT_LESS, FENCES, OUTSIDE, OWN, RUNS, Replacement, publish_script
 from services.executor.templates.parameters import ParameterType
-from services.executor.templates.period import DAY
+from services.executor.templates.period import DAY, DAYS
 from services.executor.templates.section import Section
 from services.executor.templates.step import Scope, Step, StepContext, StepDryRun, StepResult
 from services.platform.bigquery import errors as bigquery
 from services.platform.bigquery.ddl import Table
 from services.platform.bigquery.sql import Block, make_block
 
+COST_MOVES_OUTPUT: Final = "cost_moves"
 DIGITS: Final = 6
 """Decimal places of money in a step's log line: further ones of a FLOAT64 sum are noise."""
 MAX_DAYS_NAMED: Final = 5
 """Days named in an error message."""
+SUPERSEDED_MESSAGE: Final = (
+    "Nothing was published: another run has published a newer reading of one of these days while this one worked. Run it again if it "
+    "should be read once more."
+)
+EXPORTED: Final = "export_time"
+"""The column of a source's own table by which rows are new."""
+_log = structlog.get_logger()
+_SUMMED: Final = ("rows_before", "rows_after", "cost_before", "cost_after", "net_before", "net_after")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Publish:
     """A step of type `bigquery.publish`."""
 
-    OUTPUTS: ClassVar[Mapping[str, str]] = {}
     replacement: Replacement
     script: Block
     """Composed by `publish_script`."""
     meta: tuple[Table, ...]
     """Other tables that the script names; older ones lack a column of it."""
+
+    @property
+    def OUTPUTS(self) -> Mapping[str, str]:
+        """By how much the days have moved that were published before, for a source's own table."""
+        return {COST_MOVES_OUTPUT: COST_MOVES} if self.replacement.is_partial else {}
+
+    @property
+    def _lock(self) -> str:
+        # The tables of a source write the same rows of the ledger.
+        return DAYS_TABLE if self.replacement.ledger else self.replacement.table.name
 
     async def run(self, context: StepContext) -> StepResult:
         """Raises FenceLost if the run has ended; StepError if a day would lose too much, or if a row is outside the run's days or
@@ -40,7 +67,7 @@ class Publish:
         """
         await self._make_tables(context)
         # One publish into a table at a time: BigQuery would cancel all but one of the transactions, each after seconds of work.
-        async with context.tools.publish_locks.of(context.run.tenant_id, self.replacement.table.name):
+        async with context.tools.publish_locks.of(context.run.tenant_id, self._lock):
             try:
                 outcome = (await context.query(self.script, self._own(context))).only_row
             except bigquery.BadRequest as error:
@@ -49,24 +76,39 @@ class Publish:
                 name = self.replacement.table.name
                 message = f"Nothing was published, for a row for {name} lies outside the days or the provider of this run."
                 raise StepError(f"{message} Correct the template's query.") from error
+        days = by_day(outcome["changes"])
         if not outcome["published"]:
-            raise _too_little(outcome["changes"]) or FenceLost()
+            if outcome["is_superseded"]:
+                raise StepError(SUPERSEDED_MESSAGE, is_retryable=True)
+            raise _too_little(days) or FenceLost()
+        moves = [_cost_move(day, outcome["final_days"]) for day in days if day["rows_before"] and day["net_before"] != day["net_after"]]
+        if after_final := [move.text for move in moves if move.was_final]:
+            _log.warning("cost_changed_after_final", tenant_id=context.run.tenant_id, days=len(after_final))
         return StepResult(
             rows_processed=outcome["rows_published"],
-            metadata={"table": self.replacement.table.name, "moved": [_moved(day) for day in outcome["changes"]]},
+            outputs={COST_MOVES_OUTPUT: [asdict(move) for move in moves]} if self.OUTPUTS else {},
+            metadata={
+                "table": self.replacement.table.name,
+                "moved": [_moved(day) for day in days if day["rows_before"]],
+                **({"changed_after_final": after_final} if after_final else {}),
+            },
         )
 
     async def dry_run(self, context: StepContext) -> StepDryRun:
-        """Estimates the bytes that the script reads."""
+        """Estimates the script."""
         await self._make_tables(context)
-        return StepDryRun(bytes_read=await context.dry_run(self.script, self._own(context)))
+        return await context.dry_run(self.script, self._own(context))
 
     async def _make_tables(self, context: StepContext) -> None:
         for table in (self.replacement.table, *self.meta):
             await context.tools.store.ensure_table(context.run.tenant_id, table)
 
     def _own(self, context: StepContext) -> Mapping[str, object]:
-        own = {OWN: self.replacement.own.value} if self.replacement.own else {}
+        own: dict[str, object] = {OWN: self.replacement.own.value} if self.replacement.own else {}
+        if self.replacement.ledger and context.period:
+            now = context.tools.clock.now()
+            states = {day: state_of(day, month_changed_at=now, now=now) for day in context.period.days}
+            own |= {SOURCE: self.replacement.ledger.source, STATES_PARAM: states_param(states)}
         return own | {"claimed_by": context.run.claimed_by}
 
 
@@ -85,9 +127,31 @@ def parse(section: Section, scope: Scope) -> Step:
         currency=_column(section, "currency", table, ("STRING",), required=False),
         cost=_column(section, "cost", table, ("FLOAT64", "NUMERIC"), required=False),
         net_cost=_column(section, "net_cost", table, ("FLOAT64", "NUMERIC"), required=False),
+        ledger=_ledger(section, scope, table),
     )
     script = publish_script(replacement, _rows(section, scope, table))
-    return Publish(replacement=replacement, script=script, meta=(scope.tables[FENCES], scope.tables[RUNS]))
+    meta = (FENCES, RUNS, *(replacement.ledger.tables if replacement.ledger else ()))
+    return Publish(replacement=replacement, script=script, meta=tuple(scope.tables[name] for name in meta))
+
+
+def _ledger(section: Section, scope: Scope, table: Table) -> LedgerEntry | None:
+    """Reads `ledger: {source, service}` or `ledger: {source, derived: true}`."""
+    if "ledger" not in section.keys:
+        section.scalar("ledger")  # marks the key as known where it is absent
+        if DAYS in scope.parameters:
+            rule = f"a template with the parameter `{DAYS}` may read a part of a day only"
+            raise section.error(f"{rule}, so a publish in it needs `ledger`, which says what is kept")
+        return None
+    entry = section.section("ledger", "ledger")
+    is_derived = entry.flag("derived")
+    source = entry.text("source")
+    service = None if is_derived else _column(entry, "service", table, ("STRING",))
+    entry.finish()
+    if not is_derived and (missing := [name for name, kind in LEDGER_OUTPUTS.items() if scope.outputs.get(name) != kind]):
+        raise section.error(f"`ledger` needs `{missing[0]}` of the step that reads the source, which this step does not need", "ledger")
+    if not is_derived and table.columns.get(EXPORTED) != "TIMESTAMP":
+        raise section.error(f"`ledger` needs a column {EXPORTED} of type TIMESTAMP in {table.name}, to know which rows are new", "ledger")
+    return LedgerEntry(source=source, service=service, is_derived=is_derived)
 
 
 def _rows(section: Section, scope: Scope, table: Table) -> Block:
@@ -114,6 +178,19 @@ def _column(section: Section, key: str, table: Table, types: Sequence[str], *, r
     return name
 
 
+def by_day(changes: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """The changes of each day and currency, services together, in order."""
+    days = dict[tuple[date, str | None], dict[str, Any]]()
+    for change in changes:
+        day = days.setdefault(
+            (change["usage_date"], change["currency"]),
+            {"usage_date": change["usage_date"], "currency": change["currency"], "is_too_little": False, **dict.fromkeys(_SUMMED, 0)},
+        )
+        day |= {name: day[name] + change[name] for name in _SUMMED}
+        day["is_too_little"] |= change["is_too_little"]
+    return sorted(days.values(), key=lambda day: (day["usage_date"], day["currency"] or ""))
+
+
 def _too_little(changes: Sequence[Mapping[str, Any]]) -> StepError | None:
     """The error if a day would lose more than half of its rows or of its cost before credits, else None."""
     lost = [change for change in changes if change["is_too_little"]]
@@ -138,8 +215,18 @@ def _rows_of(change: Mapping[str, Any]) -> dict[str, object]:
     return {"rows_before": change["rows_before"], "rows_after": change["rows_after"]}
 
 
+def _cost_move(change: Mapping[str, Any], final_days: Sequence[date]) -> CostMove:
+    return CostMove(
+        usage_date=change["usage_date"],
+        currency=change["currency"],
+        before=change["net_before"],
+        after=change["net_after"],
+        was_final=change["usage_date"] in final_days,
+    )
+
+
 def _moved(change: Mapping[str, Any]) -> dict[str, object]:
-    before, after = change["net_before"], change["net_after"]
+    before, after = float(change["net_before"]), float(change["net_after"])
     return {
         "usage_date": change["usage_date"].isoformat(),
         "currency": change["currency"],

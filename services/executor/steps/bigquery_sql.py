@@ -45,11 +45,11 @@ class Sql:
     async def dry_run(self, context: StepContext) -> StepDryRun:
         """Assumes that the step stages as many bytes as it reads."""
         async with self._staging(context) as (table, there):
-            size = await there.dry_run(self.block)
-        return StepDryRun(
-            bytes_read=size,
+            estimate = await there.dry_run(self.block)
+        return replace(
+            estimate,
             staging=(table,),
-            staged_bytes=size,
+            staged_bytes=estimate.bytes_read,
             metadata={"staged_from": [one.name for one in self.reads], **context.days_not_over},
         )
 

@@ -7,15 +7,25 @@ import contextlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Final
 
-from services.executor.sources.source import CheckCancelled, Estimate, Export, ReadRequest, Source, SourceType
+from services.executor.errors import StepError
+from services.executor.sources.changed_days import ChangedRequest
+from services.executor.sources.source import CheckCancelled, Estimate, Export, ReadRequest, Source, SourceType, Unchanged
 from services.executor.sources.spool import Spooled, spool
 from services.executor.staging.shape import StagingShape
 from services.executor.steps.at_source import at_source
 from services.executor.templates.parameters import ParameterType
-from services.executor.templates.period import DAY
+from services.executor.templates.period import DAY, DAYS, is_changed
 from services.executor.templates.section import Section
 from services.executor.templates.step import Scope, Step, StepContext, StepDryRun, StepResult, StepType
+from services.platform.clock import utc_day
+
+HISTORY: Final = "history_days"
+"""The parameter with how many days up to today the first run for changed days reads."""
+USUAL_HISTORY: Final = 31
+MOST_HISTORY: Final = 1100
+"""Three years; 31 days a run."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -33,16 +43,24 @@ class Extract:
     async def run(self, context: StepContext) -> StepResult:
         """Reads the export into a file, then loads the file into the staging table. Raises StepError."""
         table = self.shape.table(context.run.pipeline_logging_id, context.run.attempt)
+        request = await self._request(context)
 
-        def read(source: Source, check_cancelled: CheckCancelled) -> tuple[Export, Spooled]:
-            export, schema = source.find(_request(context), check_cancelled), self.shape.arrow
+        def read(source: Source, check_cancelled: CheckCancelled) -> tuple[Export, Spooled] | Unchanged:
+            export, schema = source.find(request, check_cancelled), self.shape.arrow
+            if isinstance(export, Unchanged):
+                return export
             return export, spool(export.read(schema, check_cancelled), schema, folder=context.tools.spool_dir)
 
-        export, spooled = await at_source(context, self.source_type, read)
+        found = await at_source(context, self.source_type, read)
+        if isinstance(found, Unchanged):
+            return StepResult(rows_processed=0, is_unchanged=True, metadata=_unchanged(found))
+        export, spooled = found
         with spooled.file:
             within = timedelta(seconds=context.timeout_seconds)
             try:
-                await context.tools.staging.fill(context.run.tenant_id, table, spooled.file, spooled.size, within=within)
+                await context.tools.staging.fill(
+                    context.run.tenant_id, table, spooled.file, spooled.size, within=within, account=context.meter
+                )
             except BaseException:
                 with contextlib.suppress(Exception):  # it expires by itself
                     await context.tools.staging.drop(context.run.tenant_id, table)
@@ -51,17 +69,22 @@ class Extract:
             rows_processed=spooled.rows,
             outputs=export.outputs(),
             staging=(table,),
-            metadata={**export.origin, "parquet_bytes": spooled.size, **context.days_not_over},
+            metadata={**export.origin, "parquet_bytes": spooled.size, **_days(context, export)},
+            period=export.period,
         )
 
     async def dry_run(self, context: StepContext) -> StepDryRun:
         """Finds the export as a run does, and estimates it without reading."""
+        request = await self._request(context)
 
-        def look(source: Source, check_cancelled: CheckCancelled) -> tuple[Export, Estimate]:
-            export = source.find(_request(context), check_cancelled)
-            return export, export.estimate()
+        def look(source: Source, check_cancelled: CheckCancelled) -> tuple[Export, Estimate] | Unchanged:
+            export = source.find(request, check_cancelled)
+            return export if isinstance(export, Unchanged) else (export, export.estimate())
 
-        export, estimate = await at_source(context, self.source_type, look)
+        found = await at_source(context, self.source_type, look)
+        if isinstance(found, Unchanged):
+            return StepDryRun(bytes_read=0, cost_usd=0.0, is_unchanged=True, metadata=_unchanged(found))
+        export, estimate = found
         table = self.shape.table(context.run.pipeline_logging_id, context.run.attempt)
         await context.tools.staging.make(context.run.tenant_id, table)
         return StepDryRun(
@@ -69,12 +92,42 @@ class Extract:
             cost_usd=estimate.cost_usd,
             staging=(table,),
             staged_bytes=estimate.staged_bytes,
-            metadata={**export.origin, "estimated_rows": estimate.rows, **context.days_not_over},
+            metadata={**export.origin, "estimated_rows": estimate.rows, **_days(context, export)},
+            period=export.period,
         )
 
+    async def _request(self, context: StepContext) -> ReadRequest:
+        changed = await self._changed(context) if is_changed(context.parameters) else None
+        return ReadRequest(parameters={**context.parameters, **context.outputs}, period=context.period, changed=changed)
 
-def _request(context: StepContext) -> ReadRequest:
-    return ReadRequest(parameters={**context.parameters, **context.outputs}, period=context.period)
+    async def _changed(self, context: StepContext) -> ChangedRequest:
+        """What is known about the source's days; their states follow the passing of time on the way."""
+        tenant_id, source, now = context.run.tenant_id, self.source_type.provider.lower(), context.tools.clock.now()
+        history = context.parameters[HISTORY]
+        history = USUAL_HISTORY if history is None else history
+        if not isinstance(history, int) or not 1 <= history <= MOST_HISTORY:
+            raise StepError(f"{HISTORY} must be a whole number from 1 to {MOST_HISTORY}.")
+        ledger = await context.tools.store.ledger.read(tenant_id, source)
+        await context.tools.store.ledger.move_states(tenant_id, source, ledger, now)
+        request = ChangedRequest(ledger=ledger, published={}, today=utc_day(now), history_days=history)
+        if not ledger.watermarks:
+            # Days may have been published before there was a ledger.
+            published = await context.tools.store.ledger.published(tenant_id, request.window)
+            request = ChangedRequest(ledger=ledger, published=published, today=utc_day(now), history_days=history)
+        return request
+
+
+def _unchanged(found: Unchanged) -> Mapping[str, object]:
+    return {"unchanged_as_of": found.as_of.isoformat() if found.as_of else None}
+
+
+def _days(context: StepContext, export: Export) -> Mapping[str, object]:
+    period = context.period or export.period
+    if period is None:
+        return {}
+    not_over = [day.isoformat() for day in period.not_over(context.run.started_at)]
+    days = {"days": [day.isoformat() for day in period.days]} if is_changed(context.parameters) else {}
+    return {**days, **({"days_not_over": not_over} if not_over else {})}
 
 
 def extract_from(step_type: str, load: Callable[[], SourceType]) -> StepType:
@@ -84,7 +137,8 @@ def extract_from(step_type: str, load: Callable[[], SourceType]) -> StepType:
         source_type = load()
         if source_type.reads_days and not scope.covers_days:
             raise section.error(f"{step_type} reads days: the template must declare a parameter `{DAY}` of type {ParameterType.DATE}")
-        for name, kind in source_type.parameters.items():
+        needed = {**source_type.parameters, **({HISTORY: ParameterType.INTEGER} if DAYS in scope.parameters else {})}
+        for name, kind in needed.items():
             if name not in scope.parameters or scope.parameters[name].type != kind:
                 raise section.error(f"{step_type} needs the template to declare a parameter `{name}` of type {kind}")
         return Extract(source_type=source_type, shape=scope.staging[section.text("staging", among=scope.staging)])

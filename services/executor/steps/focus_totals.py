@@ -45,9 +45,10 @@ class FocusTotals:
         report = await self._ask(context, lambda source, period, check_cancelled: source.focus_totals(period, check_cancelled))
         if isinstance(report, str):
             report = FocusReport(table=None, note=report)
+        days = context.period.days if context.period else []
         return StepResult(
             outputs={
-                "reported_totals": [asdict(total) for total in report.totals],
+                "reported_totals": [asdict(total) for total in report.totals if total.day in days],
                 "reported_from": report.table,
                 "reported_note": report.note,
             },

@@ -4,13 +4,16 @@ Meant for a template's final steps: with `when: always` they report how the run 
 work steps, the run is still RUNNING.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
-from typing import ClassVar
+from decimal import Decimal
+from typing import Any, ClassVar, cast
 
+from services.executor.ledger.moves import CostMove, MoveLimits
 from services.executor.notify.message_template import MessageTemplate, for_slack, one_line
 from services.executor.notify.notification import Notification, NotificationKind, Report
+from services.executor.steps.bigquery_publish import COST_MOVES_OUTPUT
 from services.executor.templates.parameters import ParameterType
 from services.executor.templates.section import Section
 from services.executor.templates.step import Scope, Step, StepContext, StepResult
@@ -21,6 +24,10 @@ RUN_WORDS = (
     *("rows_processed", "error_message", "started_at", "reported_at", "summary"),
 )
 """Names that a message may use besides the template's parameters."""
+COST_CHANGES = "cost_changes"
+"""And this one: by how much published days have moved, see `changes_above`."""
+LIMITS, LARGEST = "changes_above", 1e15
+MOVES_NAMED = 20
 ERROR_LENGTH = 1000
 SUBJECT_LENGTH = 200
 
@@ -35,11 +42,15 @@ class Notify:
     subject: MessageTemplate
     to: MessageTemplate
     """For EMAIL: an address, or the one parameter that holds it."""
+    limits: MoveLimits | None
+    """Only if a published day's cost has moved by more than this; None: always."""
 
     async def run(self, context: StepContext) -> StepResult:
         """Never waits and never fails; delivery happens later."""
-        report = report_of(context)
-        words = _words(report, context)
+        report, moves = report_of(context), _moves(context)
+        if self.limits and not (moves := self.limits.over(moves)):
+            return StepResult(metadata={"notification": "not_due", "reason": "no day's cost has moved by more than changes_above"})
+        words = _words(report, context) | {COST_CHANGES: "; ".join(move.text for move in moves[:MOVES_NAMED])}
         to = self.to.fill(words)
         if self.kind is NotificationKind.EMAIL and not to:
             return StepResult(metadata={"notification": "dropped", "reason": "no address was given"})
@@ -72,6 +83,12 @@ def report_of(context: StepContext) -> Report:
     )
 
 
+def _moves(context: StepContext) -> list[CostMove]:
+    """By how much published days have moved, if this step needs the step that published them."""
+    moves = cast("Sequence[Mapping[str, Any]]", context.outputs.get(COST_MOVES_OUTPUT, ()))
+    return [CostMove.of(move) for move in moves]
+
+
 def _words(report: Report, context: StepContext) -> dict[str, str]:
     parameters = {name: "" if value is None else str(value) for name, value in context.parameters.items()}
     found = {name: getattr(report, name) for name in RUN_WORDS}
@@ -100,14 +117,39 @@ def parse_email(section: Section, scope: Scope) -> Step:
 def _notify(kind: NotificationKind, section: Section, scope: Scope, *, to: str = "") -> Notify:
     def wording(key: str, text: str) -> MessageTemplate:
         try:
-            return MessageTemplate.parse(text, {*RUN_WORDS, *scope.parameters})
+            return MessageTemplate.parse(text, {*RUN_WORDS, COST_CHANGES, *scope.parameters})
         except ValueError as error:
             raise section.error(f"{key}: {error}", key) from error
 
+    limits = _limits(section)
+    usual = "{pipeline}: the cost of published days has changed: {cost_changes}" if limits else "{summary}"
     subject = section.text("subject", "{pipeline} {status}") if kind is NotificationKind.EMAIL else ""
     return Notify(
         kind=kind,
-        message=wording("message", section.text("message", "{summary}")),
+        message=wording("message", section.text("message", usual)),
         subject=wording("subject", subject),
         to=wording("to", to),
+        limits=limits,
     )
+
+
+def _limits(section: Section) -> MoveLimits | None:
+    """Reads `changes_above: {amount, share}`."""
+    if LIMITS not in section.keys:
+        section.scalar(LIMITS)  # marks the key as known where it is absent
+        return None
+    entry = section.section(LIMITS, LIMITS)
+    limits = MoveLimits(amount=_decimal(entry, "amount"), share=_decimal(entry, "share"))
+    entry.finish()
+    if limits.amount is None and limits.share is None:
+        raise entry.error(f"{LIMITS} needs an amount, or a share such as 0.1, or both")
+    return limits
+
+
+def _decimal(section: Section, key: str) -> Decimal | None:
+    value = section.scalar(key)
+    if value is None:
+        return None
+    if isinstance(value, bool | str) or not 0 <= value < LARGEST:
+        raise section.error(f"{key} must be a number from 0 to {LARGEST:.0e}", key)
+    return Decimal(str(value))

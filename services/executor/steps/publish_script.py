@@ -1,8 +1,9 @@
 """Composes the fenced replace: the only script that moves rows from staging into a tenant's table.
 
     1. The run's fence row is created, OPEN, if the run is RUNNING and claimed by this publisher (x_meta_publish_fences).
-    2. One transaction: compare what the days hold with the new rows, delete the old, insert the new, and last update the fence row. That
-       UPDATE changes the row only if it is still OPEN, has the same claim, and no day loses too much. If it changed none: rollback.
+    2. One transaction: compare what the days hold with the new rows, delete the old, insert the new, write the ledger of days, and last
+       update the fence row. That UPDATE changes the row only if it is still OPEN, has the same claim, no day loses too much, and no other
+       run has published a newer reading of a day. If it changed none: rollback.
 
 Why it is safe
     - Before a run's row says FAILED or CANCELLED (cancel, reconcile, deadline, failure), its fence is closed. That UPDATE and the one in
@@ -11,13 +12,22 @@ Why it is safe
     - The fence row is updated last, so BigQuery holds the fences' table only until the commit. Only publishes and ends of runs change that
       table. So a publish can be cancelled by another publish, of which one always commits, or by the end of a run.
     - A replay replaces the rows by the same rows. Of two concurrent runs of one day BigQuery cancels one, as both delete; its retry starts
-      from what the other has committed.
+      from what the other has committed, and ends if that was read later.
     - The next run would not replace a row outside the run's days, or of another provider: ERROR ends the script, and nothing changes.
 """
 
 from dataclasses import dataclass
 
 from services.executor.checks.own_rows import OwnRows
+from services.executor.steps.ledger_script import (
+    DECLARED,
+    KEPT_ROWS,
+    SUPERSEDED,
+    LedgerEntry,
+    ledger_params,
+    ledger_statements,
+    superseded,
+)
 from services.platform.bigquery.ddl import Table
 from services.platform.bigquery.sql import Block, make_block
 
@@ -25,7 +35,14 @@ FENCES = "x_meta_publish_fences"
 RUNS = "x_meta_pipeline_runs"
 OUTSIDE = "a row to publish lies outside the days or the provider of the run"
 """The text of the error that ends the script for such a row."""
-PARAMS = {"pipeline_logging_id": "STRING", "claimed_by": "STRING", "loaded_at": "TIMESTAMP", "first_day": "DATE", "last_day": "DATE"}
+PARAMS = {
+    "pipeline_logging_id": "STRING",
+    "claimed_by": "STRING",
+    "loaded_at": "TIMESTAMP",
+    "first_day": "DATE",
+    "last_day": "DATE",
+    "run_days": "ARRAY<DATE>",
+}
 ACCEPT_LESS = "accept_less"
 """The parameter by which a caller allows days to lose more than half of what they hold."""
 OWN = "_publish_own"
@@ -47,33 +64,45 @@ class Replacement:
     """Cost before credits: a day must not lose more than half of it, in absolute terms, unless the caller accepts less."""
     net_cost: str | None
     """The column whose change is recorded for each day that was published before."""
+    ledger: LedgerEntry | None = None
+    """What the ledger of days gets to know; None: nothing, the table is none of ours."""
+
+    @property
+    def is_partial(self) -> bool:
+        """True if of some days only the rows exported after a time are replaced."""
+        return self.ledger is not None and not self.ledger.is_derived
 
 
 def publish_script(replacement: Replacement, rows: Block) -> Block:
     """The script that replaces what the days hold by `rows`, a query that returns every column of the table by name.
 
-    Its last statement returns `published BOOL`, `rows_published INT64` and `changes`, one entry for each day and currency that held rows
-    before: `usage_date DATE, currency STRING, rows_before INT64, rows_after INT64, cost_before FLOAT64, cost_after FLOAT64, net_before
-    FLOAT64, net_after FLOAT64, is_too_little BOOL`. `cost_*` are sums of absolute values. Too little: the day would lose more than half of
-    its rows, or the currency all of its rows or more than half of its cost.
+    Its last statement returns `published BOOL`, `rows_published INT64`, `is_superseded BOOL`, `final_days ARRAY<DATE>`, the run's days that
+    had been FINAL, and `changes`, one entry for each day, service and currency that holds rows before or after: `usage_date DATE, service
+    STRING, currency STRING, rows_before INT64, rows_after INT64, cost_before FLOAT64, cost_after FLOAT64, net_before NUMERIC, net_after
+    NUMERIC, is_too_little BOOL`. `cost_*` are sums of absolute values. Too little: the day would lose more than half of its rows, or the
+    currency all of its rows or more than half of its cost.
     """
-    table, day = replacement.table, replacement.day
+    table, day, ledger = replacement.table, replacement.day, replacement.ledger
     columns = list(table.columns)
     own = f" AND {replacement.own.condition(OWN, 't')}" if replacement.own else ""
     is_new = f" AND n.{replacement.own.column} = @{OWN}" if replacement.own else ""
-    is_inside = f"n.{day} BETWEEN @first_day AND @last_day{is_new}"
+    is_inside = f"n.{day} IN UNNEST(@run_days){is_new}"
     selected = [f"IF({is_inside}, n.{name}, ERROR('{OUTSIDE}')) AS {name}" if name == day else f"n.{name}" for name in columns]
     query = rows.sql.rstrip().removesuffix(";")
-    changes = _changes(replacement, f"WHERE t.{day} BETWEEN @first_day AND @last_day{own}", query)
+    of_the_run = f"WHERE t.{day} BETWEEN @first_day AND @last_day AND t.{day} IN UNNEST(@run_days){own}"
+    changes = _changes(replacement, of_the_run, query)
+    replaced = f" AND NOT {KEPT_ROWS.format(day=day)}" if replacement.is_partial else ""
     params = PARAMS | {ACCEPT_LESS: "BOOL"} | rows.params | ({OWN: "STRING"} if replacement.own else {})
+    if ledger:
+        params |= ledger_params(ledger)
     return make_block(
         f"publish_{table.name}",
         f"""\
 DECLARE published BOOL DEFAULT FALSE;
 DECLARE inserted INT64 DEFAULT 0;
-DECLARE changes ARRAY<STRUCT<
-  usage_date DATE, currency STRING, rows_before INT64, rows_after INT64, cost_before FLOAT64, cost_after FLOAT64,
-  net_before FLOAT64, net_after FLOAT64, is_too_little BOOL>>;
+{DECLARED}DECLARE changes ARRAY<STRUCT<
+  usage_date DATE, service STRING, currency STRING, rows_before INT64, rows_after INT64, cost_before FLOAT64, cost_after FLOAT64,
+  net_before NUMERIC, net_after NUMERIC, is_too_little BOOL>>;
 INSERT INTO {FENCES} (pipeline_logging_id, state, updated_at, claimed_by)
 SELECT DISTINCT r.pipeline_logging_id, 'OPEN', @loaded_at, @claimed_by
 FROM {RUNS} AS r
@@ -81,66 +110,81 @@ WHERE r.pipeline_logging_id = @pipeline_logging_id AND r.status = 'RUNNING' AND 
   AND NOT EXISTS (SELECT 1 FROM {FENCES} AS f WHERE f.pipeline_logging_id = @pipeline_logging_id);
 BEGIN TRANSACTION;
 SET changes = {changes};
-DELETE FROM {table.name} AS t WHERE t.{day} BETWEEN @first_day AND @last_day{own};
+{superseded(ledger)}DELETE FROM {table.name} AS t {of_the_run}{replaced};
 INSERT INTO {table.name} ({", ".join(columns)})
 SELECT {", ".join(selected)}
 FROM (
 {query}
 ) AS n;
 SET inserted = @@row_count;
-UPDATE {FENCES} SET updated_at = @loaded_at
+{ledger_statements(ledger)}UPDATE {FENCES} SET updated_at = @loaded_at
 WHERE pipeline_logging_id = @pipeline_logging_id AND state = 'OPEN' AND claimed_by = @claimed_by
   AND NOT EXISTS (SELECT 1 FROM {FENCES} AS f WHERE f.pipeline_logging_id = @pipeline_logging_id AND f.state = 'CLOSED')
-  AND (IFNULL(@{ACCEPT_LESS}, FALSE) OR NOT EXISTS (SELECT 1 FROM UNNEST(changes) AS c WHERE c.is_too_little));
+  AND (IFNULL(@{ACCEPT_LESS}, FALSE) OR NOT {SUPERSEDED} AND NOT EXISTS (SELECT 1 FROM UNNEST(changes) AS c WHERE c.is_too_little));
 IF @@row_count = 0 THEN
   ROLLBACK TRANSACTION;
   -- For the answer: the emulator takes variables back with the transaction.
   SET changes = {changes};
+  {superseded(ledger)}
 ELSE
   COMMIT TRANSACTION;
   SET published = TRUE;
 END IF;
-SELECT published, IF(published, inserted, 0) AS rows_published, changes""",
+SELECT
+  published, IF(published, inserted, 0) AS rows_published, {SUPERSEDED} AS is_superseded, changes,
+  ARRAY(SELECT k.usage_date FROM UNNEST(known) AS k WHERE k.state = 'FINAL') AS final_days""",
         params,
     )
 
 
 def _changes(replacement: Replacement, of_the_run: str, query: str) -> str:
-    """An array of the days' figures before and after; empty for days that hold nothing yet."""
+    """An array of the days' figures before and after."""
+    old = "CROSS JOIN UNNEST([TRUE, FALSE]) AS is_old" if replacement.is_partial else "CROSS JOIN UNNEST([TRUE]) AS is_old"
+    stays = f" AND (is_old OR {KEPT_ROWS.format(day=replacement.day)})" if replacement.is_partial else ""
     return f"""ARRAY(
   SELECT AS STRUCT
-    q.usage_date, q.currency, q.rows_before, q.rows_after, q.cost_before, q.cost_after, q.net_before, q.net_after,
-    q.day_after * 2 < q.day_before OR (q.rows_before > 0 AND q.rows_after = 0) OR q.cost_after * 2.0 < q.cost_before AS is_too_little
+    q.usage_date, q.service, q.currency, q.rows_before, q.rows_after, q.cost_before, q.cost_after, q.net_before, q.net_after,
+    q.day_after * 2 < q.day_before OR (q.all_before > 0 AND q.all_after = 0) OR q.size_after * 2.0 < q.size_before AS is_too_little
   FROM (
     SELECT
-      g.usage_date, g.currency, g.rows_before, g.rows_after, g.cost_before, g.cost_after, g.net_before, g.net_after,
-      SUM(g.rows_before) OVER (PARTITION BY g.usage_date) AS day_before, SUM(g.rows_after) OVER (PARTITION BY g.usage_date) AS day_after
+      g.usage_date, g.service, g.currency, g.rows_before, g.rows_after, g.cost_before, g.cost_after, g.net_before, g.net_after,
+      SUM(g.rows_before) OVER (PARTITION BY g.usage_date) AS day_before,
+      SUM(g.rows_after) OVER (PARTITION BY g.usage_date) AS day_after,
+      SUM(g.rows_before) OVER (PARTITION BY g.usage_date, g.currency) AS all_before,
+      SUM(g.rows_after) OVER (PARTITION BY g.usage_date, g.currency) AS all_after,
+      SUM(g.cost_before) OVER (PARTITION BY g.usage_date, g.currency) AS size_before,
+      SUM(g.cost_after) OVER (PARTITION BY g.usage_date, g.currency) AS size_after
     FROM (
       SELECT
-        d.usage_date, d.currency,
+        d.usage_date, d.service, d.currency,
         COUNTIF(d.is_old) AS rows_before, COUNTIF(NOT d.is_old) AS rows_after,
         IFNULL(SUM(IF(d.is_old, d.cost, 0.0)), 0.0) AS cost_before, IFNULL(SUM(IF(d.is_old, 0.0, d.cost)), 0.0) AS cost_after,
-        IFNULL(SUM(IF(d.is_old, d.net_cost, 0.0)), 0.0) AS net_before, IFNULL(SUM(IF(d.is_old, 0.0, d.net_cost)), 0.0) AS net_after
+        IFNULL(SUM(IF(d.is_old, d.net_cost, NULL)), 0) AS net_before, IFNULL(SUM(IF(d.is_old, NULL, d.net_cost)), 0) AS net_after
       FROM (
-        SELECT TRUE AS is_old, {_measured(replacement, "t")}
+        SELECT is_old, {_measured(replacement, "t")}
         FROM {replacement.table.name} AS t
-        {of_the_run}
+        {old}
+        {of_the_run}{stays}
         UNION ALL
         SELECT FALSE AS is_old, {_measured(replacement, "n")}
         FROM (
 {query}
         ) AS n
       ) AS d
-      GROUP BY d.usage_date, d.currency
+      GROUP BY d.usage_date, d.service, d.currency
     ) AS g
   ) AS q
-  WHERE q.day_before > 0
-  ORDER BY q.usage_date, q.currency)"""
+  ORDER BY q.usage_date, q.service, q.currency)"""
 
 
 def _measured(replacement: Replacement, alias: str) -> str:
-    currency = f"{alias}.{replacement.currency}" if replacement.currency else "CAST(NULL AS STRING)"
-    # Absolute values: a day of refunds must not be lost either.
-    cost = f"ABS(CAST({alias}.{replacement.cost} AS FLOAT64))" if replacement.cost else "0.0"
-    net_cost = f"CAST({alias}.{replacement.net_cost} AS FLOAT64)" if replacement.net_cost else "0.0"
-    return f"{alias}.{replacement.day} AS usage_date, {currency} AS currency, {cost} AS cost, {net_cost} AS net_cost"
+    service = replacement.ledger.service if replacement.ledger else None
+    texts = {
+        "service": f"{alias}.{service}" if service else "CAST(NULL AS STRING)",
+        "currency": f"{alias}.{replacement.currency}" if replacement.currency else "CAST(NULL AS STRING)",
+        # Absolute values: a day of refunds must not be lost either.
+        "cost": f"ABS(CAST({alias}.{replacement.cost} AS FLOAT64))" if replacement.cost else "0.0",
+        # NUMERIC adds up to the same sum in any order, so the changes of a day add up exactly.
+        "net_cost": f"SAFE_CAST({alias}.{replacement.net_cost} AS NUMERIC)" if replacement.net_cost else "NUMERIC '0'",
+    }
+    return f"{alias}.{replacement.day} AS usage_date, {', '.join(f'{sql} AS {name}' for name, sql in texts.items())}"

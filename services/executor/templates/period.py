@@ -1,7 +1,8 @@
-"""The days that a run covers: the parameter `date`, or every day from `start_date` to `end_date`, in templates that declare them.
+"""The days that a run covers: the parameter `date`, or every day from `start_date` to `end_date`, in templates that declare them; or, with
+`days: changed`, those that the run itself finds to have changed at the source.
 
-These three names have this meaning in every template: `overlap: refuse` and SQL (as @first_day and @last_day) derive a run's days from
-them.
+These four names have this meaning in every template: `overlap: refuse` and SQL (as @first_day, @last_day and @run_days) derive a run's
+days from them.
 
 Days are UTC days, whatever timezone a schedule has: exports and tables are partitioned by UTC days. Data of a day that is not over is
 incomplete, so such a day must be given as a date; `today`, and a default that means it, is refused.
@@ -17,6 +18,7 @@ from services.platform.errors import InvalidArgument
 
 DAY = "date"
 RANGE = ("start_date", "end_date")
+DAYS, CHANGED = "days", "changed"
 MAX_DAYS = 31
 TODAY = "today"
 
@@ -25,6 +27,8 @@ def has_period(types: Mapping[str, ParameterType]) -> bool:
     """True if a template with these parameters runs for days. Raises ValueError, saying what is missing, if it declares only some of the
     parameters.
     """
+    if DAYS in types and (types[DAYS] is not ParameterType.CHOICE or DAY not in types):
+        raise ValueError(f"the parameter {DAYS} must be of type {ParameterType.CHOICE}, and goes with {DAY}")
     if wrong := [name for name in (DAY, *RANGE) if types.get(name, ParameterType.DATE) is not ParameterType.DATE]:
         raise ValueError(f"the parameter {wrong[0]} must be of type {ParameterType.DATE}")
     declared = [name for name in RANGE if name in types]
@@ -34,7 +38,11 @@ def has_period(types: Mapping[str, ParameterType]) -> bool:
 
 
 def check_defaults(specs: Mapping[str, ParameterSpec]) -> None:
-    """Raises ValueError, saying what is right, for a period parameter with a timezone other than UTC, or with `today` as default."""
+    """Raises ValueError, saying what is right, for a period parameter with a timezone other than UTC, with `today` as default, or with
+    other choices.
+    """
+    if DAYS in specs and specs[DAYS].choices != (CHANGED,):
+        raise ValueError(f"the parameter {DAYS} has the one choice {CHANGED}")
     for spec in (specs[name] for name in (DAY, *RANGE) if name in specs):
         if str(spec.zone) != "UTC":
             raise ValueError(f"the days of a run are UTC days, so {spec.name} has no timezone: leave {spec.zone} away")
@@ -70,25 +78,41 @@ def days_not_over(parameters: Mapping[str, object], began: datetime) -> list[dat
 
 
 def unfilled(given: Mapping[str, object]) -> tuple[str, ...]:
-    """Which of the three get no default: if any of date/start_date/end_date is given, none of the three gets its default."""
-    names = (DAY, *RANGE)
+    """Which of the four get no default: if any of date, start_date, end_date and days is given, none of them gets its default."""
+    names = (DAY, *RANGE, DAYS)
     return names if any(given.get(name) is not None for name in names) else ()
 
 
+def is_changed(values: Mapping[str, Value]) -> bool:
+    """True if the run is for the days that have changed at the source."""
+    return values.get(DAYS) == CHANGED
+
+
 def period_of(values: Mapping[str, Value], *, most_days: int = MAX_DAYS, path: str = "parameters.") -> Period | None:
-    """The days of these parameters; None for a template without `date`. Raises InvalidArgument, naming `{path}{name}`, unless they are
-    either one day, or a range in order of at most `most_days` days.
+    """The days of these parameters; None for a template without `date`, and for `days: changed`, whose days the run finds out. Raises
+    InvalidArgument, naming `{path}{name}`, unless they are one day, or a range in order of at most `most_days` days, or changed ones.
     """
     if DAY not in values:
         return None
-    day, first, last = (values.get(name) for name in (DAY, *RANGE))
+    given = [name for name in (DAY, *RANGE) if values.get(name) is not None]
+    if is_changed(values):
+        if given:
+            raise InvalidArgument(f"{path}{DAYS}", f"give either {DAYS}, or {given[0]}.")
+        return None
+    day = values[DAY]
     if isinstance(day, date):
-        if first is not None or last is not None:
+        if given != [DAY]:
             raise InvalidArgument(f"{path}{DAY}", f"give either {DAY}, or {' and '.join(RANGE)}.")
         return Period(first=day, last=day)
-    if first is None and last is None:
+    if not given:
         also = f", or {' and '.join(RANGE)}" if RANGE[0] in values else ""
+        also += f", or {DAYS}: {CHANGED}" if DAYS in values else ""
         raise InvalidArgument(f"{path}{DAY}", f"is required. Give {DAY}{also}.")
+    return _range(values, most_days=most_days, path=path)
+
+
+def _range(values: Mapping[str, Value], *, most_days: int, path: str) -> Period:
+    first, last = (values[name] for name in RANGE)
     for name in RANGE:
         if values[name] is None:
             raise InvalidArgument(f"{path}{name}", f"is required, for {' and '.join(RANGE)} go together.")

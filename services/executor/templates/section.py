@@ -1,5 +1,6 @@
 """YAML with positions, so that an error in a template is reported with file, line and column."""
 
+import math
 from collections.abc import Collection
 from pathlib import Path
 from typing import Self
@@ -85,6 +86,13 @@ class Section:
             raise self.error(f"{key} must be a whole number from {least} to {most}", key)
         return value
 
+    def number(self, key: str, default: float) -> float:
+        """A number, 0 or more. Raises TemplateError otherwise."""
+        value = self.scalar(key, default)
+        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < math.inf:
+            raise self.error(f"{key} must be a number, 0 or more", key)
+        return float(value)
+
     def flag(self, key: str, *, default: bool = False) -> bool:
         """True or False. Raises TemplateError otherwise."""
         value = self.scalar(key, default)
@@ -118,6 +126,10 @@ class Section:
         if node is None:
             raise self.error(f"{self._what} needs `{key}`")
         return type(self)(node, self.source, what)
+
+    def section_or_none(self, key: str, what: str) -> Self | None:
+        """The mapping at `key`; None if it is absent."""
+        return None if self._ask(key) is None else self.section(key, what)
 
     @property
     def keys(self) -> list[str]:

@@ -1,11 +1,13 @@
 """The interface of step types: what a step gets, what it returns, and how it is parsed."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol, cast, runtime_checkable
 
 from services.executor.keyed_locks import KeyedLocks
+from services.executor.metering.meter import StepMeter
+from services.executor.metering.run import Metering
 from services.executor.notify.notification import Notification
 from services.executor.records import Period, Run, RunOutcome
 from services.executor.sources.source import Sources
@@ -17,6 +19,7 @@ from services.executor.templates.section import Section
 from services.executor.workers import Workers
 from services.platform.bigquery.client import BigQuery
 from services.platform.bigquery.ddl import Table
+from services.platform.bigquery.errors import BadRequest, bytes_required
 from services.platform.bigquery.result import QueryResult
 from services.platform.bigquery.sql import Block, parse_blocks
 from services.platform.clock import Clock
@@ -25,8 +28,8 @@ RUN_VALUES = {"tenant_id": "STRING", "pipeline_id": "STRING", "pipeline_logging_
 """Parameters that every SQL block may declare, besides the template's parameters and the outputs of earlier steps."""
 
 
-PERIOD_VALUES = {"first_day": "DATE", "last_day": "DATE"}
-"""And these, in a template that runs for days (see `period`)."""
+PERIOD_VALUES = {"first_day": "DATE", "last_day": "DATE", "run_days": "ARRAY<DATE>"}
+"""And these, in a template that runs for days (see `period`). @run_days are all days of the run, between which there may be others."""
 
 
 class Notifications(Protocol):
@@ -51,6 +54,7 @@ class Toolbox:
     spool_dir: Path
     publish_locks: KeyedLocks
     """One lock for each tenant's table, for publishing into it."""
+    metering: Metering = field(default_factory=Metering)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -64,7 +68,7 @@ class StepContext:
     timeout_seconds: int
     parameters: Mapping[str, Value]
     period: Period | None
-    """The days that the run covers; None if its template does not run for days."""
+    """The days that the run covers; None if its template does not run for days, and before a run for changed days has found them."""
     outputs: Mapping[str, object]
     """Outputs, by name, of the earlier steps that it needs."""
     staging: tuple[StagingTable, ...]
@@ -72,6 +76,8 @@ class StepContext:
     outcome: RunOutcome
     """For final steps: how the run is about to end, worded for the tenant. RUNNING before that."""
     tools: Toolbox
+    meter: StepMeter = field(default_factory=StepMeter)
+    """Counts what this try uses, and holds it to the run's caps."""
 
     @property
     def days_not_over(self) -> dict[str, list[str]]:
@@ -79,19 +85,34 @@ class StepContext:
         days = self.period.not_over(self.run.started_at) if self.period else []
         return {"days_not_over": [day.isoformat() for day in days]} if days else {}
 
+    @property
+    def reads_parts_of_days(self) -> bool:
+        """True if only the newer rows of some day were read, or a day of a run for changed days is not over."""
+        reads = cast("Sequence[Mapping[str, object]]", self.outputs.get("day_reads", ()))
+        is_followed = any(read["is_followed"] for read in reads)
+        return any(read["since"] for read in reads) or (is_followed and bool(self.days_not_over))
+
     async def query(self, block: Block, own: Mapping[str, object] | None = None) -> QueryResult:
         """Runs a block of the template in the tenant's dataset, on the run's staging tables; cancelling the step cancels the job.
 
-        `own`: parameters of the step itself. Raises as BigQuery.query does.
+        `own`: parameters of the step itself. Raises as BigQuery.query does, and CapExceeded if it would cost more than the run may.
         """
         dataset = self.tools.bq.tenant(self.run.tenant_id)
         params = self._params(block, own or {})
-        return await self.tools.bq.query_job(bind(block, self.staging), params, dataset=dataset, seconds=self.timeout_seconds)
+        try:
+            return await self.tools.bq.query_job(
+                bind(block, self.staging), params, dataset=dataset, seconds=self.timeout_seconds, account=self.meter
+            )
+        except BadRequest as error:
+            if (needed := bytes_required(error)) is None:
+                raise
+            raise self.meter.refused(needed) from error
 
-    async def dry_run(self, block: Block, own: Mapping[str, object] | None = None) -> int:
-        """Estimated bytes that the query would read; nothing is run. Raises as BigQuery.query does."""
+    async def dry_run(self, block: Block, own: Mapping[str, object] | None = None) -> "StepDryRun":
+        """Estimates the query; nothing is run. Raises as BigQuery.query does."""
         dataset = self.tools.bq.tenant(self.run.tenant_id)
-        return await self.tools.bq.dry_run(bind(block, self.staging), self._params(block, own or {}), dataset=dataset)
+        size = await self.tools.bq.dry_run(bind(block, self.staging), self._params(block, own or {}), dataset=dataset)
+        return StepDryRun(bytes_read=size, references=block.references)
 
     def _params(self, block: Block, own: Mapping[str, object]) -> dict[str, object]:
         run = {
@@ -117,6 +138,10 @@ class StepResult:
     """Staging tables that it has filled; dropped when the run ends."""
     metadata: Mapping[str, Any] = field(default_factory=dict)
     """For the step's log line; JSON values, no secrets."""
+    period: Period | None = None
+    """The days of a run for changed days, from the step that finds them; None: another step, or another run."""
+    is_unchanged: bool = False
+    """There is nothing to do: the steps that need this one are skipped, and the run completes."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -125,14 +150,19 @@ class StepDryRun:
 
     bytes_read: int
     """The estimate, without what earlier steps would stage."""
+    references: int = 0
+    """For a query of ours: the tables that it names, each once a statement."""
     cost_usd: float | None = None
-    """At the prices of what it reads; None: it is a query of ours, at BigQuery's price."""
+    """At the prices of what it reads, paid by the tenant; None: it is a query of ours, at BigQuery's price."""
     staging: tuple[StagingTable, ...] = ()
     """Created empty, so that the SQL of later steps can be analyzed; dropped afterwards."""
     staged_bytes: int = 0
     """Estimated bytes that would be staged in them."""
     metadata: Mapping[str, Any] = field(default_factory=dict)
     """JSON values, no secrets."""
+    period: Period | None = None
+    is_unchanged: bool = False
+    """As in StepResult."""
 
 
 @runtime_checkable

@@ -1,16 +1,18 @@
 """Templates: parses `configs/{provider}/{domain}/{template}.yml`, strictly."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 from enum import StrEnum
 
+from services.executor.metering.cap import RunCap
 from services.executor.records import Period
 from services.executor.templates.declared import read_parameters
 from services.executor.templates.graph import When, ancestors, find_cycle, topological_order
+from services.executor.templates.include import StepEntry, read_entries
 from services.executor.templates.name import SEGMENT, PipelineName
 from services.executor.templates.parameters import ParameterSpec, Value, resolve
-from services.executor.templates.period import DAY, MAX_DAYS, check_days, check_defaults, has_period, period_of, unfilled
+from services.executor.templates.period import DAY, DAYS, MAX_DAYS, check_days, check_defaults, has_period, period_of, unfilled
 from services.executor.templates.section import Section
 from services.executor.templates.step import Scope, Step, StepType
 
@@ -41,6 +43,8 @@ class TemplateStep:
     timeout_seconds: int
     """For each try."""
     action: Step
+    is_included: bool = False
+    """It comes from another template, see `include`."""
 
     @property
     def is_work(self) -> bool:
@@ -57,6 +61,7 @@ class _DeclaredStep:
     index: int
     needs: tuple[str, ...]
     when: When
+    is_included: bool
 
     @property
     def is_work(self) -> bool:
@@ -75,6 +80,8 @@ class Template:
     most_days: int
     """Maximum number of days of one run, if it covers days. See `period`."""
     overlap: Overlap
+    cap: RunCap
+    """What one run may use; the operator's settings decide what it leaves open."""
     steps: tuple[TemplateStep, ...]
     """Each after those that it needs, otherwise in the file's order."""
 
@@ -101,11 +108,14 @@ class Template:
 
 def parse_template(name: PipelineName, section: Section, scope: Scope, step_types: Mapping[str, StepType]) -> Template:
     """Parses one file. Raises TemplateError for the first error in it."""
-    parameters = read_parameters(section)
+    entries, included = read_entries(section, scope.folder)
+    own = read_parameters(section)
+    parameters = own | {name: spec for name, spec in included.items() if name not in own}
     timeout = section.integer("timeout_seconds", 3600)
     overlap, most_days = _period(section, parameters)
+    cap = _cap(section)
     scope = replace(scope, parameters=parameters, covers_days=DAY in parameters)
-    steps = _steps(section, scope, step_types, timeout)
+    steps = _steps(section, entries, scope, step_types, timeout)
     description = section.text("description")
     section.finish()
     return Template(
@@ -115,8 +125,19 @@ def parse_template(name: PipelineName, section: Section, scope: Scope, step_type
         parameters=tuple(parameters.values()),
         most_days=most_days,
         overlap=overlap,
+        cap=cap,
         steps=steps,
     )
+
+
+def _cap(section: Section) -> RunCap:
+    entry = section.section_or_none("cap", "cap")
+    if entry is None:
+        return RunCap()
+    bytes_read = entry.integer("bytes_read", 0, least=0, most=2**62)
+    cost_usd = entry.number("cost_usd", 0.0)
+    entry.finish()
+    return RunCap(bytes_read=bytes_read or None, cost_usd=cost_usd or None)
 
 
 def _period(section: Section, parameters: Mapping[str, ParameterSpec]) -> tuple[Overlap, int]:
@@ -128,21 +149,27 @@ def _period(section: Section, parameters: Mapping[str, ParameterSpec]) -> tuple[
     overlap = Overlap(section.text("overlap", Overlap.ALLOW, among=tuple(Overlap)))
     if overlap is Overlap.REFUSE and not covers_days:
         raise section.error(f"`overlap: refuse` is about days, so it needs the parameter {DAY}", "overlap")
+    if overlap is Overlap.REFUSE and DAYS in parameters:
+        raise section.error(f"`overlap: refuse` compares days before a run begins, and with {DAYS} they are not known then", "overlap")
     return overlap, section.integer("most_days", MAX_DAYS, most=366)
 
 
-def _steps(section: Section, scope: Scope, step_types: Mapping[str, StepType], timeout: int) -> tuple[TemplateStep, ...]:
+def _steps(
+    template: Section, entries: Sequence[StepEntry], scope: Scope, step_types: Mapping[str, StepType], timeout: int
+) -> tuple[TemplateStep, ...]:
     wanted = dict[str, _DeclaredStep]()
-    for index, entry in enumerate(section.sections("steps", "a step")):
-        identity = entry.text("id")
+    for index, placed in enumerate(entries):
+        entry, identity = placed.section, placed.id
         if not SEGMENT.fullmatch(identity):
             raise entry.error(f"the id `{identity}` must be lower-case letters, digits and underscores", "id")
         if identity in wanted:
             raise entry.error(f"the id `{identity}` occurs twice", "id")
         when = When(entry.text("when", When.ON_SUCCESS, among=tuple(When)))
-        wanted[identity] = _DeclaredStep(id=identity, section=entry, index=index, needs=entry.texts("needs"), when=when)
+        wanted[identity] = _DeclaredStep(
+            id=identity, section=entry, index=index, needs=placed.needs, when=when, is_included=bool(placed.prefix)
+        )
     if not wanted:
-        raise section.error("a template needs at least one step in `steps`", "steps")
+        raise template.error("a template needs at least one step in `steps`", "steps")
     for one in wanted.values():
         _check_needs(one, wanted)
     needs = {identity: one.needs for identity, one in wanted.items()}
@@ -183,6 +210,7 @@ def _step(one: _DeclaredStep, scope: Scope, *, earlier: frozenset[str], step_typ
         attempts=section.integer("attempts", 1, most=10),
         timeout_seconds=section.integer("timeout_seconds", timeout),
         action=step_types[kind](section, scope),
+        is_included=one.is_included,
     )
     section.finish()
     return step

@@ -26,7 +26,7 @@ from services.platform.backoff import backoff
 from services.platform.bigquery.deadlines import CANCEL_SECONDS, DeadlineAdapter, working_until
 from services.platform.bigquery.dml_rate_limiter import DmlRateLimiter
 from services.platform.bigquery.errors import RowsRefused, unavailable
-from services.platform.bigquery.jobs import NO_RETRY, JobDied, SentJob, UnconfirmedScript
+from services.platform.bigquery.jobs import NO_RETRY, JobAccount, JobDied, SentJob, UnconfirmedScript, charge, count_job
 from services.platform.bigquery.query_parameters import to_parameter
 from services.platform.bigquery.result import QueryResult
 from services.platform.bigquery.sql import Block
@@ -90,9 +90,15 @@ class BigQuery:
         """`project.dataset` of a tenant's dataset. `tenant_id` was checked when the request arrived."""
         return f"{self._settings.datasets_project}.{tenant_id}"
 
-    async def query_job(self, block: Block, params: Mapping[str, object], *, dataset: str, seconds: float) -> QueryResult:
-        """As `query`, for long statements: runs as a job with an id chosen here, see `run_job`."""
+    async def query_job(
+        self, block: Block, params: Mapping[str, object], *, dataset: str, seconds: float, account: JobAccount | None = None
+    ) -> QueryResult:
+        """As `query`, for long statements: runs as a job with an id chosen here, see `run_job`. `account`: whose job it is. If it would be
+        billed more than that allows, BigQuery refuses it, free of charge, with an error that `bytes_required` recognises.
+        """
         config = self._config(block, params, dataset)
+        if account is not None:
+            charge(config, account, is_script=block.is_script)
 
         def insert(job_id: str, timeout: float) -> bigquery.QueryJob:
             _count(block)
@@ -100,7 +106,10 @@ class BigQuery:
             return self.client.query(block.sql, job_config=config, job_id=job_id, timeout=timeout, retry=NO_RETRY, job_retry=NO_RETRY)
 
         def read(job: bigquery.QueryJob, timeout: float) -> QueryResult:
-            return _result(block, job.result(timeout=timeout, retry=NO_RETRY, job_retry=NO_RETRY))
+            try:
+                return _result(block, job.result(timeout=timeout, retry=NO_RETRY, job_retry=NO_RETRY))
+            finally:
+                count_job(job, account)
 
         return await self.run_job(block.name, insert, read, seconds=seconds, written=_tables(block, dataset))
 
@@ -171,15 +180,19 @@ class BigQuery:
             labels={**self._labels, "statement": block.name},
         )
 
-    async def query(self, block: Block, params: Mapping[str, object], *, dataset: str, seconds: float | None = None) -> QueryResult:
+    async def query(
+        self, block: Block, params: Mapping[str, object], *, dataset: str, seconds: float | None = None, max_bytes: int | None = None
+    ) -> QueryResult:
         """Runs a block. Its bare table names are resolved in `dataset` (`project.dataset`).
 
         `seconds` is the deadline including retries and polls; default: the setting for short statements, or the one for scripts. At the
         deadline the job is cancelled if its id is known. Raises Unavailable if the deadline passed: the statement may or may not have run,
         and the same statement may be sent again. Raises NotFound for a missing dataset or table, and BigQuery's own error if it is not
-        retryable.
+        retryable. `max_bytes`: BigQuery refuses a query that would be billed more, with an error that `bytes_required` recognises.
         """
         config = self._config(block, params, dataset)
+        if max_bytes is not None:
+            config.maximum_bytes_billed = max_bytes
 
         def send(timeout: float) -> QueryResult:
             _count(block)

@@ -1,5 +1,6 @@
 """BigQuery's errors under names of our own, whichever library raises them."""
 
+import re
 from datetime import timedelta
 
 import structlog
@@ -19,6 +20,19 @@ BadRequest = google.BadRequest
 
 class RowsRefused(ValueError):
     """Streamed rows do not fit the table; none was appended."""
+
+
+def bytes_required(error: Exception) -> int | None:
+    """The bytes that a query would have been billed, if BigQuery refused it because of its `maximum_bytes_billed`; 0 if it does not say how
+    many. None for any other error.
+    """
+    if not isinstance(error, google.GoogleAPICallError):
+        return None
+    text = f"{error.message} {error.errors}"
+    if "bytesBilledLimitExceeded" not in text and "exceeded limit for bytes billed" not in text:
+        return None
+    needed = re.search(r"(\d+) or higher required", text)
+    return int(needed[1]) if needed else 0
 
 
 def unavailable(what: str, error: BaseException | None) -> Unavailable:

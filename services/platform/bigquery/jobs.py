@@ -1,8 +1,8 @@
 """One BigQuery job with an id chosen here: submitted once and followed to its end, even if responses get lost."""
 
 import threading
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
 
 from google.api_core import exceptions as google
 from google.cloud import bigquery
@@ -11,6 +11,41 @@ from services.platform.bigquery.transient import is_transient
 
 NO_RETRY: Any = None
 """Passed to the client's methods: its own retries last minutes, ours end at the deadline."""
+
+
+class JobAccount(Protocol):
+    """On whose account a job runs: its labels, what it may be billed, and where its cost is counted. Called from several threads."""
+
+    @property
+    def labels(self) -> Mapping[str, str]:
+        """For the job. Keys and values are as BigQuery demands ("Requirements for labels")."""
+        ...
+
+    def max_bytes_billed(self) -> int | None:
+        """The most that the next query job may be billed; None: no limit."""
+        ...
+
+    def add_job(self, job_id: str, *, bytes_billed: int, slot_ms: int) -> None:
+        """Counts a job that has ended, also one that failed. The same job again changes nothing."""
+        ...
+
+
+def charge(config: bigquery.QueryJobConfig, account: JobAccount, *, is_script: bool) -> None:
+    """Puts the account's labels and limit on a query job."""
+    config.labels = {**config.labels, **account.labels}
+    if (most := account.max_bytes_billed()) is not None:
+        config.maximum_bytes_billed = most
+        if is_script:  # of each of its statements, too
+            config.script_options = bigquery.ScriptOptions(statement_byte_budget=most)
+
+
+def count_job(job: Any, account: JobAccount | None) -> None:
+    """Counts a job on its account, once it has ended; BigQuery's figures for a script are the sums over its statements."""
+    if account is None or job.state != "DONE":
+        return
+    statistics = job._properties.get("statistics", {})  # noqa: SLF001 - a load job's slot time has no public property
+    billed = statistics.get("query", {}).get("totalBytesBilled") or 0
+    account.add_job(job.job_id, bytes_billed=int(billed), slot_ms=int(statistics.get("totalSlotMs") or 0))
 
 
 class JobDied(Exception):

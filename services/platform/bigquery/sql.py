@@ -16,6 +16,7 @@ A script without a result ends with `SELECT TRUE AS done`: a script that broke o
 
 import itertools
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -25,6 +26,8 @@ _PARAM = re.compile(r"--\s*param:\s*(\w+)\s+(.+?)\s*$")
 _DML = re.compile(r"\b(?:UPDATE|INSERT(?:\s+INTO)?|DELETE(?:\s+FROM)?|MERGE(?:\s+INTO)?)\s+([A-Za-z_]\w*)", re.IGNORECASE)
 _READ = re.compile(r"\b(?:FROM|JOIN)\s+([A-Za-z_]\w*)\b(?!\s*\()", re.IGNORECASE)
 _CONFIRMED = re.compile(r"\bSELECT\s+TRUE\s+AS\s+done\s*;?\s*$", re.IGNORECASE)
+_BRANCH = re.compile(r"\s*(?:ELSE|END)\b", re.IGNORECASE)
+_ROLLBACK = re.compile(r"\bROLLBACK\s+TRANSACTION\b", re.IGNORECASE)
 _WITH = re.compile(r"\b([A-Za-z_]\w*)\s+AS\s*\(\s*(?:SELECT|WITH)\b", re.IGNORECASE)
 
 
@@ -41,11 +44,18 @@ class Block:
     written: tuple[str, ...] = ()
     """The table that each DML statement changes, one entry a statement."""
     read: tuple[str, ...] = ()
-    """The tables it reads."""
+    """The tables that each statement reads besides the one it changes, one entry a statement and table; without those that only follow a
+    ROLLBACK.
+    """
     is_confirmed: bool = False
     """True if the block always returns a row at its end, so that an empty result means that it broke off."""
     is_script: bool = False
     """True for several statements, which get a longer deadline."""
+
+    @property
+    def references(self) -> int:
+        """Tables that its statements name, each once a statement: BigQuery charges a minimum for each."""
+        return len(self.written) + len(self.read)
 
     @property
     def is_query(self) -> bool:
@@ -57,21 +67,31 @@ class Block:
 def make_block(name: str, sql: str, params: dict[str, str], line: int = 1) -> Block:
     """A block; the tables that it reads and writes are parsed from its text."""
     bare = _without_text(sql)
-    written = tuple(_DML.findall(bare))
     ctes = set(_WITH.findall(bare))
-    read = sorted(
-        {table for table in _READ.findall(bare) if table.upper() not in {"UNNEST", "SELECT"} and table not in ctes} - set(written)
-    )
+    read = list[str]()
+    for statement in _usual_statements(bare):
+        named = {table for table in _READ.findall(statement) if table.upper() not in {"UNNEST", "SELECT"} and table not in ctes}
+        read += sorted(named - set(_DML.findall(statement)))
     return Block(
         name=name,
         sql=sql,
         params=params,
         line=line,
-        written=written,
+        written=tuple(_DML.findall(bare)),
         read=tuple(read),
         is_confirmed=bool(_CONFIRMED.search(bare)),
         is_script=";" in bare.rstrip().rstrip(";"),
     )
+
+
+def _usual_statements(bare: str) -> Iterator[str]:
+    """The statements of a script (with the IF or ELSE before them), without those between a ROLLBACK and the next branch."""
+    is_undone = False
+    for statement in bare.split(";"):
+        is_undone = is_undone and not _BRANCH.match(statement)
+        if not is_undone:
+            yield statement
+        is_undone = is_undone or bool(_ROLLBACK.search(statement))
 
 
 def _without_text(sql: str) -> str:

@@ -1,4 +1,4 @@
-"""Page tokens: opaque to callers; they hold the time and the id of a page's last entry."""
+"""Page tokens: opaque to callers; they hold the time and the id of a page's last entry, or its key alone."""
 
 import base64
 import json
@@ -33,3 +33,21 @@ def from_token(token: str) -> tuple[datetime, str] | None:
     except (ValueError, TypeError) as error:
         raise InvalidArgument("page_token", "use next_page_token of the page before, unchanged.") from error
     return moment, identity
+
+
+def to_key_token(key: str) -> str:
+    """The token of the page after the entry with this key."""
+    return base64.urlsafe_b64encode(json.dumps([key]).encode()).decode()
+
+
+def from_key_token(token: str) -> str:
+    """The key after which the page begins; empty for the first page. Raises InvalidArgument for a malformed token."""
+    if not token:
+        return ""
+    try:
+        [key] = json.loads(base64.b64decode(token, altchars=b"-_", validate=True))
+        if not isinstance(key, str):
+            raise TypeError("not ours")
+    except (ValueError, TypeError) as error:
+        raise InvalidArgument("page_token", "use next_page_token of the page before, unchanged.") from error
+    return key

@@ -71,6 +71,11 @@ class ClaimWatcher:
         for claim in claims:
             self._held[claim.run_id, claim.claimed_by] = _Held(claim=claim)
 
+    @property
+    def holds_claims(self) -> bool:
+        """True if it holds any."""
+        return bool(self._held)
+
     async def poll(self) -> None:
         """Polls the states of the runs, settles those that have ended, and starts those that never began. Raises Unavailable if the
         executor or BigQuery does not answer.

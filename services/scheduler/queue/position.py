@@ -11,8 +11,8 @@ class QueuePosition:
     queue_state: str
     """QUEUED or PROCESSING."""
     not_before: datetime | None
-    started: bool
-    """The executor has begun this attempt."""
+    processing_started_at: datetime | None
+    """When it was claimed."""
     schedule_paused: bool
     """Its schedule exists and is not active."""
     tenant_runnable: bool
@@ -33,14 +33,17 @@ class Waiting:
     message: str
 
 
-def waiting(position: QueuePosition | None, *, retry_count: int, now: datetime) -> Waiting | None:
-    """What the run waits for, or None. Of several reasons, the one that must change first.
+def waiting(position: QueuePosition | None, *, retry_count: int, started_at: datetime | None, now: datetime) -> Waiting | None:
+    """What the run waits for, or None. Of several reasons, the one that must change first. `started_at`: when the executor last began an
+    attempt of it.
 
     A run that has failed before already holds its unit of the day, so the daily and the monthly limit do not apply.
     """
-    if position is None or position.started:
+    if position is None:
         return None
     if position.queue_state == "PROCESSING":
+        if started_at and position.processing_started_at and started_at >= position.processing_started_at:
+            return None
         return Waiting(reason="STARTING", message="It was taken from the queue and is being started.")
     return _turn(position, retry_count, now)
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+import time
 import uuid
 from collections.abc import Sequence
 from datetime import timedelta
@@ -12,25 +13,30 @@ import structlog
 
 from services.platform.clock import Clock
 from services.platform.group_commit import GroupCommit
-from services.platform.periodic import Periodic, run_once
+from services.platform.periodic import Periodic, Work, run_once
 from services.scheduler.queue.claim_watcher import ClaimWatcher
 from services.scheduler.queue.claims import Claim
 from services.scheduler.queue.executor_client import ExecutorClient
-from services.scheduler.queue.store import QueueStore
+from services.scheduler.queue.store import Look, QueueStore
+
+IDLE_LEASES = 5
+"""While no run is claimed, no lease can expire: then the queue is looked at once in so many leases, and on every call."""
 
 _log = structlog.get_logger()
 
 
 class QueueProcessor:
-    """Claims runs and passes them to the claim watcher. Two BigQuery jobs before it answers, for any number of runs and of callers.
+    """Claims runs and passes them to the claim watcher. Two BigQuery jobs before it answers, for any number of runs and of callers; one if
+    there is nothing to claim.
 
-    While its context is open it also looks, once a lease, for runs of dead schedulers.
+    While its context is open it also looks for runs of dead schedulers: once a lease while any run is claimed, else once in IDLE_LEASES.
     """
 
     def __init__(self, *, store: QueueStore, watcher: ClaimWatcher, executor: ExecutorClient, clock: Clock, lease_seconds: float) -> None:
         self._store, self._watcher, self._executor, self._clock = store, watcher, executor, clock
         self._lease = timedelta(seconds=lease_seconds)
         self._looking: asyncio.Task[None] | None = None
+        self._last_look: tuple[float, Look] | None = None
         self._periodic = Periodic("reconcile", (self._look_again, lease_seconds))
         self._claims: GroupCommit[int, list[Claim]] = GroupCommit(self._claim_batch)
 
@@ -39,14 +45,15 @@ class QueueProcessor:
         runs that were claimed all the same wait until the lease has expired.
         """
         claims = await self._claims.submit(max_runs)
-        self._look_soon()
+        self._soon(self._after_a_call)
         return claims
 
     async def _claim_batch(self, asked_for: Sequence[int]) -> Sequence[list[Claim]]:
         """One claim for all concurrent callers: separate claims would compete for the same rows, and all but one would be repeated."""
         claimed_by, now = str(uuid.uuid4()), self._clock.now()
-        await self._store.claim(claimed_by, sum(asked_for), now, now + self._lease)
-        claims = await self._store.claimed(claimed_by)
+        look, claims = await self._look(), list[Claim]()
+        if look.ready and look.span:
+            claims = await self._store.claim(claimed_by, sum(asked_for), look.span, now, now + self._lease)
         # Here and not in `process`: if the caller disconnects, the claimed runs must still be started.
         self._watcher.start(claims)
         rest = iter(claims)
@@ -56,23 +63,45 @@ class QueueProcessor:
         """Makes the executor end runs of dead executors, and takes over claims whose lease has expired. Decides nothing: the claim watcher
         polls each run's own record. Raises Unavailable if BigQuery does not answer.
         """
-        now, claimed_by = self._clock.now(), str(uuid.uuid4())
-        # If the reply is lost, rows may have been taken over: their new lease expires, too, and the next call takes them again.
-        if await self._store.take_over(claimed_by, now, now + self._lease):
-            claims = await self._store.claimed(claimed_by)
-            _log.warning("claims_taken_over", runs=len(claims))
-            self._watcher.adopt(claims)
+        await self._take_over(await self._look())
         await self._executor.reconcile()
 
-    def _look_soon(self) -> None:
+    async def _look(self) -> Look:
+        began = time.monotonic()
+        look = await self._store.look(self._clock.now())
+        self._last_look = began, look
+        return look
+
+    async def _take_over(self, look: Look) -> None:
+        if not look.lapsed or not look.span:
+            return
+        now = self._clock.now()
+        # If the reply is lost, rows may have been taken over: their new lease expires, too, and the next call takes them again.
+        claims = await self._store.take_over(str(uuid.uuid4()), look.span, now, now + self._lease)
+        if claims:
+            _log.warning("claims_taken_over", runs=len(claims))
+            self._watcher.adopt(claims)
+
+    async def _after_a_call(self) -> None:
+        """What `reconcile` does, with the look of the call."""
+        if self._last_look:
+            await self._take_over(self._last_look[1])
+        await self._executor.reconcile()
+
+    def _soon(self, work: Work) -> None:
         if self._looking is None or self._looking.done():
-            self._looking = asyncio.create_task(run_once(self.reconcile, name="reconcile"))
+            self._looking = asyncio.create_task(run_once(work, name="reconcile"))
 
     async def _look_again(self) -> None:
-        self._look_soon()
+        if self._last_look is not None:
+            looked_at, look = self._last_look
+            is_idle = not look.claimed and not self._watcher.holds_claims
+            if is_idle and time.monotonic() - looked_at < IDLE_LEASES * self._lease.total_seconds():
+                return
+        self._soon(self.reconcile)
 
     async def __aenter__(self) -> Self:
-        self._look_soon()  # started before anything else: its users need not wait for a first round
+        self._soon(self.reconcile)  # started before anything else: its users need not wait for a first round
         await self._periodic.__aenter__()
         return self
 

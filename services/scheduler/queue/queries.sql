@@ -3,10 +3,15 @@
 -- has lost the claim changes nothing. No transaction changes rows of the queue (some insert). BigQuery cancels a transaction whose table a
 -- plain statement is changing, and the queue is changed all the time, by claims, renewals and ends. So whatever can be written in steps is
 -- written in plain statements, which wait for each other. The queue's row is written last: while it exists, the steps are repeated.
+--
+-- `scheduled_pipeline_runs` keeps its rows for ever and is partitioned by the day of `scheduled_time`. BigQuery reads only some partitions
+-- if a constant bounds that column, not if a join does. So every statement that joins it names the first and the last fire time of the runs
+-- it is about: a run's `scheduled_time` never changes, and its queue row has the same one. In a table from before the partitions the bounds
+-- change nothing.
 
 -- name: due_schedules
 -- Due schedules of tenants that may run now, with what their quota leaves: units that no queued run is going to take. A run that has failed
--- before has its unit already; a run without a retry does not. Backfills (priority below 0) are not counted: they come last in the queue,
+-- before has its unit already, one that has not does not; `attempt` of a QUEUED row counts its failures (NULL: none). Backfills (priority below 0) are not counted: they come last in the queue,
 -- so that a long backfill never keeps a schedule from being queued. Runs of a paused schedule are not counted either: they wait until it is
 -- resumed. Tenants without a unit come last, so that they cannot crowd out the others. NULL `is_active` is active; NULL `next_run_time`:
 -- not computed yet.
@@ -20,8 +25,7 @@ JOIN runnable_tenants AS t ON t.tenant_id = c.tenant_id
 LEFT JOIN (
   SELECT q.tenant_id, COUNT(*) AS units
   FROM pipeline_execution_queue AS q
-  LEFT JOIN scheduled_pipeline_runs AS r ON r.run_id = q.run_id
-  WHERE q.state = 'QUEUED' AND IFNULL(q.priority, 50) >= 0 AND IFNULL(r.retry_count, 0) = 0
+  WHERE q.state = 'QUEUED' AND IFNULL(q.priority, 50) >= 0 AND IFNULL(q.attempt, 0) = 0
     AND NOT EXISTS (
       SELECT 1 FROM tenant_pipeline_configs AS d WHERE d.tenant_id = q.tenant_id AND d.config_id = q.config_id AND NOT IFNULL(d.is_active, TRUE)
     )
@@ -46,6 +50,8 @@ WHERE c.config_id = s.config_id AND c.next_run_time IS NULL
 -- in which no other statement changes it, and then makes later ones wait, instead of being cancelled at its end.
 -- param: firings ARRAY<STRUCT<config_id STRING, seen TIMESTAMP, next_run_time TIMESTAMP>>
 -- param: runs ARRAY<STRUCT<run_id STRING, config_id STRING, next_run_time TIMESTAMP, scheduled_time TIMESTAMP>>
+-- param: first_time TIMESTAMP
+-- param: last_time TIMESTAMP
 -- param: now TIMESTAMP
 DECLARE triggered INT64 DEFAULT 0;
 DECLARE queued INT64 DEFAULT 0;
@@ -63,7 +69,7 @@ ELSE
     n.scheduled_time, @now
   FROM UNNEST(@runs) AS n
   JOIN tenant_pipeline_configs AS c ON c.config_id = n.config_id AND c.next_run_time = n.next_run_time
-  WHERE n.run_id NOT IN (SELECT r.run_id FROM scheduled_pipeline_runs AS r);
+  WHERE n.run_id NOT IN (SELECT r.run_id FROM scheduled_pipeline_runs AS r WHERE r.scheduled_time BETWEEN @first_time AND @last_time);
   INSERT INTO scheduled_pipeline_runs
     (run_id, config_id, tenant_id, pipeline_id, state, scheduled_time, priority, parameters, retry_count, max_retries, created_at)
   SELECT
@@ -71,11 +77,27 @@ ELSE
     IFNULL(c.priority, 50), c.parameters, 0, IFNULL(c.max_retries, 3), @now
   FROM UNNEST(@runs) AS n
   JOIN tenant_pipeline_configs AS c ON c.config_id = n.config_id AND c.next_run_time = n.next_run_time
-  WHERE n.run_id NOT IN (SELECT r.run_id FROM scheduled_pipeline_runs AS r);
+  WHERE n.run_id NOT IN (SELECT r.run_id FROM scheduled_pipeline_runs AS r WHERE r.scheduled_time BETWEEN @first_time AND @last_time);
   SET queued = @@row_count;
   COMMIT TRANSACTION;
 END IF;
 SELECT triggered, queued
+
+-- name: look
+-- Reads only: what a process-queue call could do, so that a call that finds nothing, as most do, costs this one statement. Ready are the
+-- QUEUED runs whose time has come and whose schedule is not paused; the claim then leaves out those whose tenant may not run. The span
+-- covers the fire times of all rows that a claim or a takeover can find; a paused schedule's old runs do not widen it.
+-- param: now TIMESTAMP
+SELECT
+  COUNTIF(q.state = 'QUEUED') AS ready,
+  COUNTIF(q.state = 'PROCESSING') AS claimed,
+  COUNTIF(q.state = 'PROCESSING' AND (q.lease_expires_at IS NULL OR q.lease_expires_at <= @now)) AS lapsed,
+  MIN(q.scheduled_time) AS first_time,
+  MAX(q.scheduled_time) AS last_time
+FROM pipeline_execution_queue AS q
+LEFT JOIN tenant_pipeline_configs AS c ON c.tenant_id = q.tenant_id AND c.config_id = q.config_id
+WHERE q.state = 'PROCESSING'
+  OR (q.state = 'QUEUED' AND (q.not_before IS NULL OR q.not_before <= @now) AND IFNULL(c.is_active, TRUE))
 
 -- name: claim_runs
 -- One guarded UPDATE: two writers of one row wait for each other, and the second finds it PROCESSING. The order is priority, then fire
@@ -83,9 +105,12 @@ SELECT triggered, queued
 -- than its concurrent limit leaves, nor more new runs than its daily and monthly limits leave (a run that has failed before has its unit).
 -- Both are reduced by runs that are claimed and have not begun, which the ledger does not count yet: a run that would be refused must not
 -- take the turn of one that would start. For the same reason runs of a paused schedule are left out before turns are counted: they stay
--- QUEUED until the schedule is resumed. A replay changes nothing: a claim that has rows takes no more.
+-- QUEUED until the schedule is resumed. Only runs within the span of `look` are claimed: their fire times bound the reads of their runs. A
+-- replay changes nothing: a claim that has rows takes no more. The SELECT returns the rows of the claim, as claimed_runs does.
 -- param: claimed_by STRING
 -- param: max_runs INT64
+-- param: first_time TIMESTAMP
+-- param: last_time TIMESTAMP
 -- param: now TIMESTAMP
 -- param: lease_expires_at TIMESTAMP
 UPDATE pipeline_execution_queue AS q
@@ -110,15 +135,16 @@ FROM (
       ROW_NUMBER() OVER (PARTITION BY w.tenant_id, w.priority ORDER BY w.scheduled_time, w.run_id) AS turn
     FROM pipeline_execution_queue AS w
     JOIN runnable_tenants AS t ON t.tenant_id = w.tenant_id
-    LEFT JOIN scheduled_pipeline_runs AS r ON r.run_id = w.run_id
+    LEFT JOIN scheduled_pipeline_runs AS r ON r.run_id = w.run_id AND r.scheduled_time BETWEEN @first_time AND @last_time
     LEFT JOIN (
       SELECT x.tenant_id, COUNT(*) AS beginning
       FROM pipeline_execution_queue AS x
-      LEFT JOIN scheduled_pipeline_runs AS s ON s.run_id = x.run_id
+      LEFT JOIN scheduled_pipeline_runs AS s ON s.run_id = x.run_id AND s.scheduled_time BETWEEN @first_time AND @last_time
       WHERE x.state = 'PROCESSING' AND (s.started_at IS NULL OR s.started_at < x.processing_started_at)
       GROUP BY x.tenant_id
     ) AS y ON y.tenant_id = w.tenant_id
     WHERE w.state = 'QUEUED'
+      AND w.scheduled_time BETWEEN @first_time AND @last_time
       AND (w.not_before IS NULL OR w.not_before <= @now)
       AND NOT EXISTS (SELECT 1 FROM pipeline_execution_queue AS z WHERE z.claimed_by = @claimed_by)
       AND NOT EXISTS (
@@ -130,34 +156,41 @@ FROM (
   ORDER BY b.priority DESC, b.turn, b.scheduled_time, b.run_id
   LIMIT @max_runs
 ) AS p
-WHERE q.run_id = p.run_id AND q.state = 'QUEUED'
-
--- name: lapsed_claims
--- Reads only, so that a call that finds nothing to take over, as most do, changes nothing in a table with many writers.
--- param: now TIMESTAMP
-SELECT COUNT(*) AS lapsed
-FROM pipeline_execution_queue AS q
-WHERE q.state = 'PROCESSING' AND (q.lease_expires_at IS NULL OR q.lease_expires_at <= @now)
-
--- name: take_over
--- Runs whose holder let its lease expire. The new claim fences off the old holder; of two concurrent ones the second finds a new lease. A
--- replay takes what has expired since, under the same claim.
--- param: claimed_by STRING
--- param: now TIMESTAMP
--- param: lease_expires_at TIMESTAMP
-UPDATE pipeline_execution_queue AS q
-SET claimed_by = @claimed_by, lease_expires_at = @lease_expires_at
-WHERE q.state = 'PROCESSING' AND (q.lease_expires_at IS NULL OR q.lease_expires_at <= @now)
-
--- name: claimed_runs
--- The rows of a claim, with everything needed to start them: the response to a claim. A deleted schedule leaves `provider` NULL.
--- param: claimed_by STRING
+WHERE q.run_id = p.run_id AND q.state = 'QUEUED';
 SELECT
   q.run_id, q.config_id, q.tenant_id, q.pipeline_id, q.claimed_by, IFNULL(q.attempt, 1) AS attempt, q.scheduled_time,
   IFNULL(r.retry_count, 0) AS retry_count, IFNULL(r.max_retries, 3) AS max_retries, r.parameters,
   c.provider, c.domain, c.pipeline_template
 FROM pipeline_execution_queue AS q
-LEFT JOIN scheduled_pipeline_runs AS r ON r.run_id = q.run_id
+LEFT JOIN scheduled_pipeline_runs AS r ON r.run_id = q.run_id AND r.scheduled_time BETWEEN @first_time AND @last_time
+LEFT JOIN tenant_pipeline_configs AS c ON c.config_id = q.config_id
+WHERE q.claimed_by = @claimed_by AND q.state = 'PROCESSING'
+ORDER BY q.priority DESC, q.scheduled_time, q.run_id
+
+-- name: take_over
+-- Runs whose holder let its lease expire, within the span of `look`. The new claim fences off the old holder; of two concurrent ones the
+-- second finds a new lease. A replay takes what has expired since, under the same claim.
+-- param: claimed_by STRING
+-- param: first_time TIMESTAMP
+-- param: last_time TIMESTAMP
+-- param: now TIMESTAMP
+-- param: lease_expires_at TIMESTAMP
+UPDATE pipeline_execution_queue AS q
+SET claimed_by = @claimed_by, lease_expires_at = @lease_expires_at
+WHERE q.state = 'PROCESSING' AND q.scheduled_time BETWEEN @first_time AND @last_time
+  AND (q.lease_expires_at IS NULL OR q.lease_expires_at <= @now)
+
+-- name: claimed_runs
+-- The rows of a claim, with everything needed to start them. A deleted schedule leaves `provider` NULL.
+-- param: claimed_by STRING
+-- param: first_time TIMESTAMP
+-- param: last_time TIMESTAMP
+SELECT
+  q.run_id, q.config_id, q.tenant_id, q.pipeline_id, q.claimed_by, IFNULL(q.attempt, 1) AS attempt, q.scheduled_time,
+  IFNULL(r.retry_count, 0) AS retry_count, IFNULL(r.max_retries, 3) AS max_retries, r.parameters,
+  c.provider, c.domain, c.pipeline_template
+FROM pipeline_execution_queue AS q
+LEFT JOIN scheduled_pipeline_runs AS r ON r.run_id = q.run_id AND r.scheduled_time BETWEEN @first_time AND @last_time
 LEFT JOIN tenant_pipeline_configs AS c ON c.config_id = q.config_id
 WHERE q.claimed_by = @claimed_by AND q.state = 'PROCESSING'
 ORDER BY q.priority DESC, q.scheduled_time, q.run_id
@@ -165,13 +198,15 @@ ORDER BY q.priority DESC, q.scheduled_time, q.run_id
 -- name: record_started
 -- One statement for all runs that have begun meanwhile; from now on the ledger counts them, not this table. A replay writes the same.
 -- param: started ARRAY<STRUCT<run_id STRING, claimed_by STRING, pipeline_logging_id STRING, started_at TIMESTAMP>>
+-- param: first_time TIMESTAMP
+-- param: last_time TIMESTAMP
 UPDATE scheduled_pipeline_runs AS r SET pipeline_logging_id = b.pipeline_logging_id, started_at = b.started_at
 FROM (
   SELECT s.run_id, s.pipeline_logging_id, s.started_at
   FROM UNNEST(@started) AS s
   JOIN pipeline_execution_queue AS q ON q.run_id = s.run_id AND q.claimed_by = s.claimed_by AND q.state = 'PROCESSING'
 ) AS b
-WHERE r.run_id = b.run_id
+WHERE r.run_id = b.run_id AND r.scheduled_time BETWEEN @first_time AND @last_time
 
 -- name: renew_claims
 -- One statement for all claims of a process. A claim that was taken over has another id now, and is not changed.
@@ -181,10 +216,12 @@ UPDATE pipeline_execution_queue AS q SET lease_expires_at = @lease_expires_at
 WHERE q.state = 'PROCESSING' AND q.claimed_by IN UNNEST(@claims)
 
 -- name: put_back
--- Refused runs go back unchanged: same priority, same retries. A replay changes nothing: the claim is gone from the row.
+-- Refused runs go back unchanged: same priority, same retries; `attempt` counts the failures again. A replay changes nothing: the claim is gone from the row.
 -- param: refusals ARRAY<STRUCT<run_id STRING, claimed_by STRING, not_before TIMESTAMP>>
 UPDATE pipeline_execution_queue AS q
-SET state = 'QUEUED', not_before = f.not_before, claimed_by = NULL, lease_expires_at = NULL, processing_started_at = NULL
+SET
+  state = 'QUEUED', not_before = f.not_before, attempt = GREATEST(0, IFNULL(q.attempt, 1) - 1),
+  claimed_by = NULL, lease_expires_at = NULL, processing_started_at = NULL
 FROM UNNEST(@refusals) AS f
 WHERE q.run_id = f.run_id AND q.claimed_by = f.claimed_by AND q.state = 'PROCESSING'
 
@@ -195,6 +232,8 @@ WHERE q.run_id = f.run_id AND q.claimed_by = f.claimed_by AND q.state = 'PROCESS
 -- number. A schedule's last run is the last of the batch: an UPDATE accepts one source row a target. An attempt without a record has no id
 -- to keep. A run that COMPLETED has no error any more, whatever its earlier attempts had.
 -- param: ends ARRAY<STRUCT<run_id STRING, claimed_by STRING, config_id STRING, outcome STRING, pipeline_logging_id STRING, error_message STRING, seq INT64>>
+-- param: first_time TIMESTAMP
+-- param: last_time TIMESTAMP
 -- param: now TIMESTAMP
 UPDATE tenant_pipeline_configs AS c SET last_run_time = @now, last_run_status = b.last_run_status
 FROM (
@@ -216,7 +255,7 @@ FROM (
   FROM UNNEST(@ends) AS e
   JOIN pipeline_execution_queue AS q ON q.run_id = e.run_id AND q.claimed_by = e.claimed_by AND q.state = 'PROCESSING'
 ) AS b
-WHERE r.run_id = b.run_id;
+WHERE r.run_id = b.run_id AND r.scheduled_time BETWEEN @first_time AND @last_time;
 DELETE FROM pipeline_execution_queue AS q
 WHERE q.state = 'PROCESSING'
   AND EXISTS (SELECT 1 FROM UNNEST(@ends) AS e WHERE e.run_id = q.run_id AND e.claimed_by = q.claimed_by);
@@ -226,6 +265,8 @@ SELECT TRUE AS done
 -- Runs that FAILED and are queued again with lower priority: as `settle`, but the queue row stays and loses its claim. That is the last
 -- statement, so the priority is lowered once.
 -- param: ends ARRAY<STRUCT<run_id STRING, claimed_by STRING, config_id STRING, pipeline_logging_id STRING, error_message STRING, not_before TIMESTAMP>>
+-- param: first_time TIMESTAMP
+-- param: last_time TIMESTAMP
 -- param: now TIMESTAMP
 UPDATE tenant_pipeline_configs AS c SET last_run_time = @now, last_run_status = 'FAILED'
 WHERE c.config_id IN (
@@ -245,7 +286,7 @@ FROM (
   FROM UNNEST(@ends) AS e
   JOIN pipeline_execution_queue AS q ON q.run_id = e.run_id AND q.claimed_by = e.claimed_by AND q.state = 'PROCESSING'
 ) AS b
-WHERE r.run_id = b.run_id;
+WHERE r.run_id = b.run_id AND r.scheduled_time BETWEEN @first_time AND @last_time;
 UPDATE pipeline_execution_queue AS q
 SET
   state = 'QUEUED', priority = IFNULL(q.priority, 50) - 1, not_before = e.not_before,
@@ -325,22 +366,22 @@ WHERE r.tenant_id = @tenant_id AND r.run_id = @run_id
 LIMIT 1
 
 -- name: queue_position
--- What a queued run waits for. Runs before it: ready ones that a claim would take first, of tenants that may run. They are counted beside
--- the run, which is read a second time (m), not in a subquery of its row: BigQuery cannot decorrelate one that compares by order.
+-- What a queued run waits for; the run's own row, which the caller reads too, shows whether it has started. Runs before it: ready ones that
+-- a claim would take first, of tenants that may run. They are counted beside the run, which is read a second time (m), not in a subquery of
+-- its row: BigQuery cannot decorrelate one that compares by order.
 -- param: tenant_id STRING
 -- param: run_id STRING
 -- param: now TIMESTAMP
 SELECT
-  q.state AS queue_state, q.not_before, q.started, q.schedule_paused,
+  q.state AS queue_state, q.not_before, q.processing_started_at, q.schedule_paused,
   t.tenant_id IS NOT NULL AS tenant_runnable, t.units_left, t.slots_left, b.runs_before
 FROM (
   SELECT
-    w.tenant_id, w.state, w.not_before, IFNULL(r.started_at >= w.processing_started_at, FALSE) AS started,
+    w.tenant_id, w.state, w.not_before, w.processing_started_at,
     EXISTS (
       SELECT 1 FROM tenant_pipeline_configs AS c WHERE c.tenant_id = w.tenant_id AND c.config_id = w.config_id AND NOT IFNULL(c.is_active, TRUE)
     ) AS schedule_paused
   FROM pipeline_execution_queue AS w
-  LEFT JOIN scheduled_pipeline_runs AS r ON r.run_id = w.run_id
   WHERE w.tenant_id = @tenant_id AND w.run_id = @run_id
 ) AS q
 LEFT JOIN runnable_tenants AS t ON t.tenant_id = q.tenant_id
@@ -365,10 +406,13 @@ LIMIT 1
 -- FAILED -> PENDING is the compare-and-set; two retries of the same run change the same row. retry_count keeps counting, because attempts
 -- are numbered by it and an attempt's id must never be repeated; max_retries grows by what the schedule allows. A replay changes nothing:
 -- the run is PENDING. `added_at` shows the caller whether it was this call that queued it. It is a transaction because a run must not be
--- PENDING without a row in the queue; it changes one table, and only inserts into the queue.
+-- PENDING without a row in the queue; it changes one table, and only inserts into the queue. The run's fire time is read first, from three
+-- columns, because it bounds the rest.
 -- param: tenant_id STRING
 -- param: run_id STRING
 -- param: now TIMESTAMP
+DECLARE fire_time TIMESTAMP;
+SET fire_time = (SELECT MIN(f.scheduled_time) FROM scheduled_pipeline_runs AS f WHERE f.tenant_id = @tenant_id AND f.run_id = @run_id);
 BEGIN TRANSACTION;
 UPDATE scheduled_pipeline_runs AS r
 SET
@@ -376,15 +420,15 @@ SET
   completed_at = NULL,
   max_retries = IFNULL(r.retry_count, 0) + IFNULL(
     (SELECT MAX(c.max_retries) FROM tenant_pipeline_configs AS c WHERE c.tenant_id = @tenant_id AND c.config_id = r.config_id), 3)
-WHERE r.tenant_id = @tenant_id AND r.run_id = @run_id AND r.state = 'FAILED'
+WHERE r.tenant_id = @tenant_id AND r.run_id = @run_id AND r.scheduled_time = fire_time AND r.state = 'FAILED'
   AND NOT EXISTS (SELECT 1 FROM pipeline_execution_queue AS q WHERE q.run_id = @run_id);
 IF @@row_count = 0 THEN
   ROLLBACK TRANSACTION;
 ELSE
-  INSERT INTO pipeline_execution_queue (run_id, config_id, tenant_id, pipeline_id, state, priority, scheduled_time, added_at)
-  SELECT r.run_id, r.config_id, r.tenant_id, r.pipeline_id, 'QUEUED', IFNULL(r.priority, 50), r.scheduled_time, @now
+  INSERT INTO pipeline_execution_queue (run_id, config_id, tenant_id, pipeline_id, state, priority, scheduled_time, added_at, attempt)
+  SELECT r.run_id, r.config_id, r.tenant_id, r.pipeline_id, 'QUEUED', IFNULL(r.priority, 50), r.scheduled_time, @now, IFNULL(r.retry_count, 0)
   FROM scheduled_pipeline_runs AS r
-  WHERE r.tenant_id = @tenant_id AND r.run_id = @run_id;
+  WHERE r.tenant_id = @tenant_id AND r.run_id = @run_id AND r.scheduled_time = fire_time;
   COMMIT TRANSACTION;
 END IF;
 SELECT TRUE AS done

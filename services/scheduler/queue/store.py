@@ -1,10 +1,10 @@
 """The queue's tables: one typed method a statement. The SQL, with the reasons why it is safe, is in `queries.sql`."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from services.platform.bigquery.client import BigQuery
 from services.platform.bigquery.sql import load_blocks
@@ -12,6 +12,7 @@ from services.scheduler.queue.claims import Claim
 from services.scheduler.queue.outcomes import ClaimOutcome, End, Refusal
 from services.scheduler.queue.position import QueuePosition
 from services.scheduler.queue.scheduled_runs import RunFilter, ScheduledRun
+from services.scheduler.queue.span import Span
 from services.scheduler.queue.trigger_plan import DueSchedule, FirstFireTime, Plan
 
 BLOCKS = load_blocks(Path(__file__).with_name("queries.sql"))
@@ -19,6 +20,8 @@ MAX_DUE = 10_000
 """Maximum schedules, and runs, of one trigger: what fits into a request to BigQuery (10 MB). The others stay due."""
 SCRIPT_SECONDS = 45.0
 """Deadline of a script of up to seven statements, a second or two each, with retries: of two transactions on a table one is cancelled."""
+CLAIM_SECONDS = 30.0
+"""Deadline of the script of two statements that claims. With that of the look before it, it is shorter than the gateway's."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -35,6 +38,27 @@ class Started:
 
     claim: Claim
     started_at: datetime
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Look:
+    """What a process-queue call could do now."""
+
+    ready: int
+    """QUEUED runs that a claim may find; of tenants that may not run, too."""
+    claimed: int
+    """PROCESSING runs, of any process."""
+    lapsed: int
+    """Those whose lease has expired."""
+    span: Span | None
+    """Of all these; None: there are none."""
+
+    @classmethod
+    def from_row(cls, row: Mapping[str, Any]) -> Self:
+        """Parses a row."""
+        first, last = row["first_time"], row["last_time"]
+        span = Span(first=first, last=last) if first is not None and last is not None else None
+        return cls(ready=row["ready"], claimed=row["claimed"], lapsed=row["lapsed"], span=span)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -71,24 +95,26 @@ class QueueStore:
             for one in plan.firings
             for run in one.runs
         ]
-        rows = await self._rows("enqueue", {"firings": firings, "runs": runs, "now": now}, seconds=SCRIPT_SECONDS)
+        span = Span.of(run.scheduled_time for one in plan.firings for run in one.runs)
+        params = {"firings": firings, "runs": runs, "now": now, **span.params}
+        rows = await self._rows("enqueue", params, seconds=SCRIPT_SECONDS)
         return Queued(**rows[0])
 
-    async def claim(self, claimed_by: str, max_runs: int, now: datetime, lease_expires_at: datetime) -> None:
-        """Claims the best runs under the id `claimed_by`; `claimed` lists them."""
-        params = {"claimed_by": claimed_by, "max_runs": max_runs, "now": now, "lease_expires_at": lease_expires_at}
-        await self._change("claim_runs", params)
+    async def look(self, now: datetime) -> Look:
+        """What there is to claim and to take over."""
+        return Look.from_row((await self._rows("look", {"now": now}))[0])
 
-    async def claimed(self, claimed_by: str) -> list[Claim]:
-        """The runs of a claim, the best first."""
-        return [Claim.from_row(row) for row in await self._rows("claimed_runs", {"claimed_by": claimed_by})]
+    async def claim(self, claimed_by: str, max_runs: int, span: Span, now: datetime, lease_expires_at: datetime) -> list[Claim]:
+        """Claims the best runs of the span under the id `claimed_by`; returns all runs of that claim, the best first."""
+        params = {"claimed_by": claimed_by, "max_runs": max_runs, "now": now, "lease_expires_at": lease_expires_at, **span.params}
+        return [Claim.from_row(row) for row in await self._rows("claim_runs", params, seconds=CLAIM_SECONDS)]
 
-    async def take_over(self, claimed_by: str, now: datetime, lease_expires_at: datetime) -> int:
-        """Claims runs whose lease has expired under the id `claimed_by`. Returns their number; `claimed` lists them."""
-        [found] = await self._rows("lapsed_claims", {"now": now})
-        if not found["lapsed"]:
-            return 0
-        return await self._change("take_over", {"claimed_by": claimed_by, "now": now, "lease_expires_at": lease_expires_at})
+    async def take_over(self, claimed_by: str, span: Span, now: datetime, lease_expires_at: datetime) -> list[Claim]:
+        """Claims runs of the span whose lease has expired under the id `claimed_by`; returns them, the best first."""
+        params = {"claimed_by": claimed_by, "now": now, "lease_expires_at": lease_expires_at, **span.params}
+        if not await self._change("take_over", params):
+            return []
+        return [Claim.from_row(row) for row in await self._rows("claimed_runs", {"claimed_by": claimed_by, **span.params})]
 
     async def record_started(self, started: Sequence[Started]) -> None:
         """Records that attempts have begun, where the claim still holds."""
@@ -101,7 +127,7 @@ class QueueStore:
             }
             for one in started
         ]
-        await self._change("record_started", {"started": rows})
+        await self._change("record_started", {"started": rows, **_span_of(one.claim for one in started).params})
 
     async def renew(self, claims: Sequence[str], lease_expires_at: datetime) -> None:
         """Extends the leases of all runs that these claims still hold."""
@@ -134,12 +160,13 @@ class QueueStore:
             }
             for seq, one in enumerate(ends)
         ]
+        span = _span_of(one.claim for one in ends)
         for block, some in (
             ("requeue", [row for row in rows if row["outcome"] is ClaimOutcome.RETRY]),
             ("settle", [row for row in rows if row["outcome"] is not ClaimOutcome.RETRY]),
         ):
             if some:
-                await self._change(block, {"ends": some, "now": now}, seconds=SCRIPT_SECONDS)
+                await self._change(block, {"ends": some, "now": now, **span.params}, seconds=SCRIPT_SECONDS)
 
     async def status(self, now: datetime) -> QueueStatus:
         """Counts of the queue; failures since midnight UTC."""
@@ -178,3 +205,7 @@ class QueueStore:
 
     async def _change(self, block: str, params: Mapping[str, object], *, seconds: float | None = None) -> int:
         return (await self._bq.query(BLOCKS[block], params, dataset=self._bq.control(), seconds=seconds)).affected
+
+
+def _span_of(claims: Iterable[Claim]) -> Span:
+    return Span.of(claim.scheduled_time for claim in claims)

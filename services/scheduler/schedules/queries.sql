@@ -87,22 +87,26 @@ WHERE tenant_id = @tenant_id AND config_id = @config_id
 -- Queued runs end with their schedule, because it defines what to run; claimed runs go on. Three plain statements: the schedule first, so
 -- that no more runs are queued for it; then the runs; then, in the queue, only those that the second statement has ended. A run that was
 -- claimed or returned to the queue in between stays there: a claim finds that it has no schedule, and ends it FAILED with the same text. A
--- replay ends what is left.
+-- replay ends what is left. The fire times of what is queued bound the reads of the runs, as in ../queue/queries.sql.
 -- param: tenant_id STRING
 -- param: config_id STRING
 -- param: error_message STRING
 -- param: now TIMESTAMP
 DECLARE gone INT64 DEFAULT 0;
+DECLARE first_time, last_time TIMESTAMP;
 DELETE FROM tenant_pipeline_configs WHERE tenant_id = @tenant_id AND config_id = @config_id;
 SET gone = @@row_count;
+SET first_time = (SELECT MIN(w.scheduled_time) FROM pipeline_execution_queue AS w WHERE w.config_id = @config_id AND w.state = 'QUEUED');
+SET last_time = (SELECT MAX(w.scheduled_time) FROM pipeline_execution_queue AS w WHERE w.config_id = @config_id AND w.state = 'QUEUED');
 UPDATE scheduled_pipeline_runs AS r SET state = 'FAILED', error_message = @error_message, completed_at = @now
-WHERE r.tenant_id = @tenant_id AND r.config_id = @config_id
+WHERE r.tenant_id = @tenant_id AND r.config_id = @config_id AND r.scheduled_time BETWEEN first_time AND last_time
   AND r.run_id IN (SELECT q.run_id FROM pipeline_execution_queue AS q WHERE q.config_id = @config_id AND q.state = 'QUEUED');
 DELETE FROM pipeline_execution_queue
 WHERE tenant_id = @tenant_id AND config_id = @config_id AND state = 'QUEUED'
   AND run_id IN (
     SELECT r.run_id FROM scheduled_pipeline_runs AS r
-    WHERE r.tenant_id = @tenant_id AND r.config_id = @config_id AND r.state = 'FAILED' AND r.completed_at = @now
+    WHERE r.tenant_id = @tenant_id AND r.config_id = @config_id AND r.scheduled_time BETWEEN first_time AND last_time
+      AND r.state = 'FAILED' AND r.completed_at = @now
   );
 SELECT gone
 
@@ -116,6 +120,8 @@ SELECT gone
 -- param: priority INT64
 -- param: max_retries INT64
 -- param: runs ARRAY<STRUCT<run_id STRING, scheduled_time TIMESTAMP, parameters STRING>>
+-- param: first_time TIMESTAMP
+-- param: last_time TIMESTAMP
 -- param: now TIMESTAMP
 BEGIN TRANSACTION;
 UPDATE tenant_pipeline_configs SET updated_at = updated_at WHERE tenant_id = @tenant_id AND config_id = @config_id;
@@ -123,7 +129,9 @@ INSERT INTO pipeline_execution_queue (run_id, config_id, tenant_id, pipeline_id,
 SELECT n.run_id, @config_id, @tenant_id, @pipeline_id, 'QUEUED', @priority, n.scheduled_time, @now, 0
 FROM UNNEST(@runs) AS n
 WHERE EXISTS (SELECT 1 FROM tenant_pipeline_configs AS c WHERE c.tenant_id = @tenant_id AND c.config_id = @config_id)
-  AND NOT EXISTS (SELECT 1 FROM scheduled_pipeline_runs AS r WHERE r.run_id = n.run_id);
+  AND NOT EXISTS (
+    SELECT 1 FROM scheduled_pipeline_runs AS r WHERE r.run_id = n.run_id AND r.scheduled_time BETWEEN @first_time AND @last_time
+  );
 INSERT INTO scheduled_pipeline_runs (
   run_id, config_id, tenant_id, pipeline_id, state, scheduled_time, priority, parameters, retry_count, max_retries, created_at
 )
@@ -131,8 +139,10 @@ SELECT
   n.run_id, @config_id, @tenant_id, @pipeline_id, 'PENDING', n.scheduled_time, @priority, PARSE_JSON(n.parameters), 0, @max_retries, @now
 FROM UNNEST(@runs) AS n
 WHERE EXISTS (SELECT 1 FROM tenant_pipeline_configs AS c WHERE c.tenant_id = @tenant_id AND c.config_id = @config_id)
-  AND NOT EXISTS (SELECT 1 FROM scheduled_pipeline_runs AS r WHERE r.run_id = n.run_id);
+  AND NOT EXISTS (
+    SELECT 1 FROM scheduled_pipeline_runs AS r WHERE r.run_id = n.run_id AND r.scheduled_time BETWEEN @first_time AND @last_time
+  );
 COMMIT TRANSACTION;
 SELECT COUNT(DISTINCT r.run_id) AS known, COUNT(DISTINCT IF(r.created_at = @now, r.run_id, NULL)) AS queued
 FROM scheduled_pipeline_runs AS r
-WHERE r.run_id IN (SELECT n.run_id FROM UNNEST(@runs) AS n);
+WHERE r.run_id IN (SELECT n.run_id FROM UNNEST(@runs) AS n) AND r.scheduled_time BETWEEN @first_time AND @last_time;

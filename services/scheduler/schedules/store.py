@@ -10,6 +10,7 @@ from services.platform.bigquery.client import BigQuery
 from services.platform.bigquery.result import QueryResult
 from services.platform.bigquery.sql import load_blocks
 from services.scheduler.queue.outcomes import SCHEDULE_GONE
+from services.scheduler.queue.span import Span
 from services.scheduler.queue.store import SCRIPT_SECONDS
 from services.scheduler.schedules.backfills import PRIORITY, BackfillRun
 from services.scheduler.schedules.schedule import Change, Schedule
@@ -77,6 +78,7 @@ class ScheduleStore:
             "max_retries": schedule.max_retries,
             "runs": [{**asdict(run), "parameters": json.dumps(run.parameters)} for run in runs],
             "now": now,
+            **Span.of(run.scheduled_time for run in runs).params,
         }
         counted = (await self._run("backfill", params, seconds=SCRIPT_SECONDS)).rows[0]
         return Backfilled(queued=counted["queued"], known=counted["known"])

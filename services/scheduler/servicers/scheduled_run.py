@@ -61,7 +61,8 @@ class ScheduledRunServicer(scheduled_run_service_pb2_grpc.ScheduledRunServiceSer
         if run is None:
             raise _no_such_run()
         answer = _to_run(run)
-        if (found := waiting(position, retry_count=run.retry_count, now=now)) is not None:
+        found = waiting(position, retry_count=run.retry_count, started_at=run.started_at, now=now)
+        if found is not None:
             answer.waiting_for, answer.waiting_message = found.reason, found.message
         return answer
 

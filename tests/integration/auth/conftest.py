@@ -44,6 +44,7 @@ def provision(store: AuthStore, clock: SetClock, tenant_id: str) -> Provision:
         daily_limit: int | None = None,
         monthly_limit: int | None = None,
         concurrent_limit: int | None = None,
+        monthly_cost_limit_usd: float | None = None,
         status: str = "ACTIVE",
         subscription_status: str = "ACTIVE",
     ) -> str:
@@ -57,6 +58,7 @@ def provision(store: AuthStore, clock: SetClock, tenant_id: str) -> Provision:
             daily_limit=daily_limit,
             monthly_limit=monthly_limit,
             concurrent_limit=concurrent_limit,
+            monthly_cost_limit_usd=monthly_cost_limit_usd,
         )
         await store.put_tenant(spec, clock.now(), utc_day(clock.now()))
         return spec.tenant_id

@@ -80,14 +80,28 @@ async def test_the_same_id_again_is_granted_once(ledger: Ledger, provision: Prov
     assert (await ledger.usage(tenant_id)).pipelines_run_today == 1
 
 
-async def test_a_warm_reservation_takes_two_statements(ledger: Ledger, provision: Provision) -> None:
-    tenant_id = await provision(daily_limit=10)
-    await ledger.usage(tenant_id)
-    before = jobs()
+async def test_warm_reservations_take_one_statement_and_are_read_back_only_where_something_was_refused(
+    ledger: Ledger, clock: SetClock, provision: Provision
+) -> None:
+    """Concurrent ones of several tenants, too, once it is known that none has a limit of cost. A tenant with two requests at once may have
+    been granted one of them only.
+    """
+    one, other = await provision(name="_a", daily_limit=4), await provision(name="_b")
+    for tenant_id in (one, other):
+        await ledger.usage(tenant_id)
+        await ask(ledger, tenant_id)
+    before, read = jobs(), jobs("read_usage")
 
-    await ask(ledger, tenant_id)
-
-    assert jobs() - before == 2
+    run = new_id()
+    first = await ask(ledger, one, run)
+    assert jobs() - before == 1
+    assert await ask(ledger, one, run) == first
+    assert [type(answer) for answer in await asyncio.gather(ask(ledger, one), ask(ledger, other))] == [Reservation] * 2
+    assert jobs() - before <= 4
+    assert jobs("read_usage") == read
+    assert {type(answer) for answer in await asyncio.gather(ask(ledger, one), ask(ledger, one))} == {Reservation, ResourceExhausted}
+    assert jobs("read_usage") > read
+    assert (await ledger.usage(one)).pipelines_run_today == 4
 
 
 async def test_settling_frees_the_slot_and_counts_once(ledger: Ledger, provision: Provision) -> None:
@@ -139,6 +153,29 @@ async def test_a_slot_nobody_renews_frees_itself_and_stays_listed(ledger: Ledger
     assert isinstance(await ask(ledger, tenant_id), Reservation)
     assert lost in {one.reservation_id for one in await ledger.expired()}
     assert lost not in (await ledger.renew([lost])).held
+
+
+async def test_expired_leases_are_read_only_if_there_may_be_one(ledger: Ledger, clock: SetClock, provision: Provision) -> None:
+    """Executors ask every third of a lease. The table is read again when the lease that ends first has ended."""
+    clock.time += timedelta(days=400)  # no other test's leases are looked for then
+    tenant_id, run = await provision(), new_id()
+    assert await ledger.expired() == []
+    before = jobs("list_leases")
+    for _ in range(5):
+        clock.time += LEASE / 3
+        assert await ledger.expired() == []
+    assert jobs("list_leases") == before
+    slot = await ask(ledger, tenant_id, run)
+
+    for _ in range(2):
+        clock.time += LEASE / 3
+        assert await ledger.expired() == []
+    clock.time += LEASE / 3
+    assert [one.reservation_id for one in await ledger.expired()] == [run]
+
+    assert jobs("list_leases") - before <= 2
+    await ledger.settle([settlement(tenant_id, run, slot, "FAILED")])
+    assert await ledger.expired() == []
 
 
 async def test_a_run_that_asks_again_after_its_lease_takes_a_slot_but_no_second_unit(
@@ -341,3 +378,32 @@ async def test_one_look_tells_for_any_tenants_which_runs_hold_a_slot(ledger: Led
     assert await ledger.check([]) == frozenset()
     clock.time += LEASE
     assert await ledger.check([mine, theirs]) == frozenset()
+
+
+async def test_runs_that_keep_their_slots_are_looked_at_for_nothing(
+    ledger: Ledger, store: AuthStore, clock: SetClock, provision: Provision
+) -> None:
+    """One reading after the reservation, one after each renewal; and one after a change by another process, which the next look sees."""
+    tenant_id, run, other = await provision(), new_id(), new_id()
+    slot = await ask(ledger, tenant_id, run)
+    await ask(ledger, tenant_id, other)
+    before = jobs()
+
+    for _ in range(4):
+        assert await ledger.check([run, other]) == {run, other}
+    assert jobs() - before == 1
+
+    clock.time += LEASE / 2
+    assert (await ledger.renew([run, other])).held == {run, other}
+    for _ in range(4):
+        assert await ledger.check([run]) == {run}
+    assert jobs() - before == 3
+
+    async with Ledger(store, clock, lease=LEASE) as elsewhere:
+        await elsewhere.settle([settlement(tenant_id, run, slot, "CANCELLED")])
+    assert await ledger.check([run, other]) == {other}
+    assert jobs() - before == 5
+
+    clock.time += LEASE
+    assert await ledger.check([other]) == frozenset()
+    assert jobs() - before == 5

@@ -28,6 +28,7 @@ from grpc_status import rpc_status
 
 from services.auth.authenticator import LocalAuthenticator
 from services.auth.key_change_feed import KeyChangeFeed
+from services.auth.key_memory import KeyMemory
 from services.auth.key_usage import KeyUsage
 from services.auth.ledger import Ledger
 from services.auth.service import served
@@ -104,8 +105,9 @@ async def auth(service_settings: ServiceSettings, bq: BigQuery) -> AsyncIterator
     settings = service_settings.model_copy(update={"admin_keys": tuple(keys), "key_cache_seconds": 0.0, "failed_attempts_per_minute": 30})
     store, clock = AuthStore(bq), SetClock()
     usage = KeyUsage(store, clock, seconds=3600)
-    changes = KeyChangeFeed()
-    authenticator = LocalAuthenticator(store, clock, usage, changes)
+    memory = KeyMemory(seconds=300, size=100)
+    changes = KeyChangeFeed(memory)
+    authenticator = LocalAuthenticator(store, clock, memory, usage, changes)
     async with (
         usage,
         Ledger(store, clock, lease=LEASE) as ledger,

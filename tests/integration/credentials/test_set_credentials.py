@@ -20,6 +20,7 @@ from services.platform.errors import FailedPrecondition, Internal, InvalidArgume
 from services.platform.kms.client import Kms
 from services.platform.kms.credential_aad import associated_data
 from tests.integration.credentials.conftest import Budget, Suite, Tables
+from tests.support.counting import jobs
 from tests.support.credentials.samples import AWS, AZURE, SLACK, WEBHOOK, Rsa, gcp
 
 FIRST = {"find_credential": 1, "create_meta_tables": 1, "insert_credential": 1, "insert_audit_row": 1}
@@ -256,3 +257,28 @@ async def test_of_two_rows_of_one_credential_the_newest_counts(
     assert len(await credentials.store.list_all(tenant_id)) == 1
     await credentials.changes.delete(tenant_id, Provider.GCP, user_id=None)
     assert await tables.stored(tenant_id) == []
+
+
+async def test_a_run_reads_its_credentials_once_unless_they_change(
+    credentials: Suite, process: Callable[..., Suite], kms: Kms, tenant_id: str, rsa: Rsa
+) -> None:
+    """Whoever changes them: the same process, or another one that tells nobody. That there are none is never assumed."""
+    request = sealed_messages.GetSealedCredentialRequest(tenant_id=tenant_id, provider="AWS")
+
+    async def secret() -> bytes:
+        found = await credentials.sealed.GetSealedCredential(request, None)
+        name = associated_data(tenant_id=tenant_id, provider="AWS", credential_id=found.credential_id)
+        return await kms.decrypt(found.encrypted_credentials, name)
+
+    with pytest.raises(FailedPrecondition):
+        await secret()
+    await set_credentials(credentials, tenant_id, AWS, provider="AWS")
+    first, before = await secret(), jobs("find_sealed_credentials")
+    assert [await secret() for _ in range(3)] == [first] * 3
+    assert jobs("find_sealed_credentials") == before
+
+    for number, other in enumerate((process(), credentials)):
+        corrected = AWS | {"secret_access_key": f"{number}" * 40}
+        await set_credentials(other, tenant_id, corrected, provider="AWS")
+        assert await secret() == to_plaintext(Provider.AWS, corrected) != first
+    assert jobs("find_sealed_credentials") - before == 2

@@ -2,6 +2,7 @@
 
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,7 @@ from services.executor.runs.cancel import Canceller
 from services.executor.runs.prepared import PreparedRun, RunPreparer
 from services.executor.runs.reconcile import Reconciler
 from services.executor.runs.start import RunStarter
-from services.executor.sources.gcp.bigquery import GcpCredentials
+from services.executor.sources.gcp.identity import GcpCredentials
 from services.executor.staging.tables import StagingTables
 from services.executor.store import Store
 from services.executor.templates.catalog import Catalog
@@ -90,13 +91,25 @@ async def tools(tenant: Tenant, store: Store, service_settings: ServiceSettings,
 
 
 @pytest.fixture
-def begin(tenant: Tenant, store: Store, catalog: Catalog) -> Callable[..., Awaitable[PreparedRun]]:
+def begin_whole(tenant: Tenant, store: Store, catalog: Catalog) -> Callable[..., Awaitable[PreparedRun]]:
     """Writes the row of a run that is about to begin."""
 
     async def write(pipeline: PipelineName = BILLING, /, **parameters: object) -> PreparedRun:
         job = tenant.job(catalog, pipeline, **parameters)
         await store.insert_run(job.run, seconds=10)
         return job
+
+    return write
+
+
+@pytest.fixture
+def begin(begin_whole: Callable[..., Awaitable[PreparedRun]]) -> Callable[..., Awaitable[PreparedRun]]:
+    """As begin_whole, without the steps that the template includes from another one: FOCUS takes longer than all the others."""
+
+    async def write(pipeline: PipelineName = BILLING, /, **parameters: object) -> PreparedRun:
+        job = await begin_whole(pipeline, **parameters)
+        own = tuple(step for step in job.template.steps if not step.is_included)
+        return replace(job, template=replace(job.template, steps=own))
 
     return write
 

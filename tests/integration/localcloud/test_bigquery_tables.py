@@ -116,3 +116,38 @@ def test_tables_made_at_the_same_moment_do_not_get_in_each_others_way(client: bi
 
     with ThreadPoolExecutor(len(names)) as pool:
         assert list(pool.map(load, names)) == [2] * len(names)
+
+
+def test_a_table_says_when_its_rows_changed_last(client: bigquery.Client) -> None:
+    """At once, whatever changed them; not for what changes nothing."""
+    client.query_and_wait("CREATE TABLE partitioned.versioned (id INT64)")
+    client.query_and_wait("CREATE TABLE partitioned.beside (id INT64)")
+
+    def load() -> None:
+        config = bigquery.LoadJobConfig(schema=COLUMNS[:1], write_disposition="WRITE_APPEND")
+        client.load_table_from_json([{"id": 4}], "partitioned.versioned", job_config=config).result()
+
+    def query(sql: str) -> Callable[[], object]:
+        return lambda: client.query_and_wait(sql)
+
+    changes: list[Callable[[], object]] = [
+        query("INSERT INTO partitioned.versioned (id) VALUES (1)"),
+        query("UPDATE partitioned.versioned SET id = 2 WHERE id = 1"),
+        query("BEGIN TRANSACTION; UPDATE partitioned.versioned SET id = 3 WHERE id = 2; COMMIT TRANSACTION"),
+        load,
+        lambda: client.insert_rows_json("partitioned.versioned", [{"id": 5}]),
+        query("DELETE FROM partitioned.versioned WHERE id = 3"),
+    ]
+    for change in changes:
+        before = client.get_table("partitioned.versioned").modified
+        change()
+        assert before < client.get_table("partitioned.versioned").modified
+
+    last = client.get_table("partitioned.versioned").modified
+    for nothing in (
+        query("UPDATE partitioned.versioned SET id = 1 WHERE id = 99"),
+        query("BEGIN TRANSACTION; DELETE FROM partitioned.versioned WHERE TRUE; ROLLBACK TRANSACTION"),
+        query("INSERT INTO partitioned.beside (id) SELECT id FROM partitioned.versioned"),
+    ):
+        nothing()
+    assert client.get_table("partitioned.versioned").modified == last

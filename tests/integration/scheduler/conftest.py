@@ -5,7 +5,7 @@ import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import grpc
@@ -21,6 +21,7 @@ from services.platform.settings import ServiceSettings
 from services.scheduler.queue.claim_watcher import ClaimWatcher
 from services.scheduler.queue.executor_client import ExecutorClient
 from services.scheduler.queue.processor import QueueProcessor
+from services.scheduler.queue.span import Span
 from services.scheduler.queue.store import QueueStore
 from services.scheduler.queue.trigger import Trigger
 from services.scheduler.settings import SchedulerSettings
@@ -29,6 +30,7 @@ from tests.integration.scheduler.stub_executor import StubExecutor
 from tests.support.set_clock import SetClock
 
 LEASE = timedelta(seconds=60)
+ALL = Span(first=datetime(2000, 1, 1, tzinfo=UTC), last=datetime(2100, 1, 1, tzinfo=UTC))
 CHANCE = 1.0
 NEVER = 1e6
 """Seconds between two rounds: the test makes the rounds itself."""

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Awaitable, Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from uuid import uuid4
 
 import services.scheduler
@@ -11,7 +11,7 @@ from services.scheduler.queue.outcomes import ClaimOutcome, End, Refusal
 from services.scheduler.queue.trigger_plan import Firing, Plan, QueuedRun
 from services.scheduler.schedules.backfills import BackfillRun
 from services.scheduler.schedules.store import ScheduleStore
-from tests.integration.scheduler.conftest import LEASE, Scheduler, Tables
+from tests.integration.scheduler.conftest import ALL, LEASE, Scheduler, Tables
 
 type Place = tuple[str, str]
 NOTHING: Place = ("-", "-")
@@ -86,19 +86,19 @@ async def test_the_statements_do_what_the_chart_says(tables: Tables, scheduler: 
     events: dict[str, Callable[[list[str]], Awaitable[object]]] = {
         "trigger": trigger,
         "backfill": backfill,
-        "claim": lambda _: store.claim("another", 500, now, now + LEASE),
+        "claim": lambda _: store.claim("another", 500, ALL, now, now + LEASE),
         "refuse": lambda ids: store.put_back([Refusal(claim=claim(one), not_before=now) for one in ids]),
         "complete": lambda ids: settle(ClaimOutcome.COMPLETED, ids),
         "fail": lambda ids: settle(ClaimOutcome.RETRY, ids),
         "give up": lambda ids: settle(ClaimOutcome.FAILED, ids),
         "retry": retry,
         "renew": lambda _: store.renew(["holder"], now + LEASE),
-        "take over": lambda _: store.take_over("another", now + LEASE, now + 2 * LEASE),
+        "take over": lambda _: store.take_over("another", ALL, now + LEASE, now + 2 * LEASE),
         "delete": lambda _: schedules.delete(tenant_id, config_id, now),
     }
     assert {event for _, event in expected} < set(events)
     for event, happens in events.items():
-        ids = await put(tables, tenant_id, config_id)
+        ids = await put(tables, tenant_id, config_id, slot)
         await happens([*ids.values(), str(uuid4())])
         there = {run["run_id"]: (run["state"] or "-", run["queue_state"] or "-") for run in await tables.runs()}
         for place, run_id in ids.items():
@@ -106,7 +106,7 @@ async def test_the_statements_do_what_the_chart_says(tables: Tables, scheduler: 
         assert list(there.values()) == ([expected[NOTHING, event]] if (NOTHING, event) in expected else []), event
 
 
-async def put(tables: Tables, tenant_id: str, config_id: str) -> dict[Place, str]:
+async def put(tables: Tables, tenant_id: str, config_id: str, slot: datetime) -> dict[Place, str]:
     """One run in each place, and no other."""
     ids = {place: str(uuid4()) for place in PLACES}
     rows = [{"run_id": run_id, "state": state, "queue_state": queue} for (state, queue), run_id in ids.items()]
@@ -116,7 +116,7 @@ async def put(tables: Tables, tenant_id: str, config_id: str) -> dict[Place, str
             "places": ("ARRAY<STRUCT<run_id STRING, state STRING, queue_state STRING>>", rows),
             "config": ("STRING", config_id),
             "tenant": ("STRING", tenant_id),
-            "slot": ("TIMESTAMP", tables.clock.now()),
+            "slot": ("TIMESTAMP", slot),
             "lease": ("TIMESTAMP", tables.clock.now() + LEASE),
         },
     )

@@ -23,7 +23,7 @@ from services.scheduler.queue.trigger import Trigger
 from services.scheduler.queue.writer import QueueWriter
 from services.scheduler.schedules.backfills import BackfillRun
 from services.scheduler.schedules.store import ScheduleStore
-from tests.integration.scheduler.conftest import Tables
+from tests.integration.scheduler.conftest import ALL, Tables
 from tests.support.set_clock import SetClock
 from tests.support.strict_bigquery import StrictBigQuery, strict_bigquery
 
@@ -98,8 +98,7 @@ class Traffic:
 
     async def _claim_and_end(self, process: Process, number: int) -> None:
         claimed_by = f"{id(process)}-{number}"
-        await process.queue.claim(claimed_by, 6, self.now, self.now + LONG)
-        if not (claims := await process.queue.claimed(claimed_by)):
+        if not (claims := await process.queue.claim(claimed_by, 6, ALL, self.now, self.now + LONG)):
             return
         outcomes = {1: ClaimOutcome.RETRY}
         await process.journal.settle(

@@ -16,7 +16,7 @@ from services.scheduler.queue.outcomes import completed
 from services.scheduler.queue.position import QueuePosition
 from services.scheduler.queue.processor import QueueProcessor
 from services.scheduler.queue.store import Started
-from tests.integration.scheduler.conftest import LEASE, MakeScheduler, Scheduler, Tables
+from tests.integration.scheduler.conftest import ALL, LEASE, MakeScheduler, Scheduler, Tables
 from tests.integration.scheduler.stub_executor import StubExecutor
 from tests.support.counting import jobs
 
@@ -80,8 +80,7 @@ async def test_the_best_first_and_no_tenant_beyond_its_slots(tables: Tables, sch
     now, store = tables.clock.now(), scheduler.store
 
     async def claim(claimed_by: str) -> list[Claim]:
-        await store.claim(claimed_by, 500, now, now + LEASE)
-        return await store.claimed(claimed_by)
+        return await store.claim(claimed_by, 500, ALL, now, now + LEASE)
 
     first = await claim("a")
     assert [one.tenant_id for one in first] == [full, full, free]
@@ -98,7 +97,7 @@ async def test_claims_at_once_from_two_schedulers_take_no_tenant_beyond_its_slot
     await one.trigger.fire()
     now, sizes = tables.clock.now(), (1, 3, 2, 6, 1, 5, 2, 4)
     claims = ((side.store, f"claim-{index}", size) for index, (side, size) in enumerate(zip((one, other) * 4, sizes, strict=True)))
-    await asyncio.gather(*(store.claim(claimed_by, size, now, now + LEASE) for store, claimed_by, size in claims))
+    await asyncio.gather(*(store.claim(claimed_by, size, ALL, now, now + LEASE) for store, claimed_by, size in claims))
     taken = Counter(run["tenant_id"] for run in await tables.runs() if run["queue_state"] == "PROCESSING")
     assert (taken.pop(narrow), sum(taken.values())) == (2, 6)
 
@@ -303,7 +302,7 @@ async def test_renewing_keeps_a_claim_and_stopping_hands_it_over(
     await scheduler.watcher.renew()
     assert jobs() - before == 1
     tables.clock.time += LEASE * 0.9
-    assert await other.store.take_over("other", tables.clock.now(), tables.clock.now() + LEASE) == 0
+    assert await other.store.take_over("other", ALL, tables.clock.now(), tables.clock.now() + LEASE) == []
 
     await scheduler.watcher.__aexit__(None, None, None)
     await other.reconcile()

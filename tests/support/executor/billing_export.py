@@ -181,7 +181,14 @@ def many(day: date, count: int, seed: int = 7) -> list[dict[str, Any]]:
     return rows
 
 
-def load(host: str, table: str, rows: Sequence[Mapping[str, Any]], schema: pa.Schema = DETAILED) -> None:
+def append(host: str, table: str, rows: Sequence[Mapping[str, Any]], schema: pa.Schema = DETAILED) -> None:
+    """Adds rows to `project.dataset.table`, as Google does."""
+    load(host, table, rows, schema, disposition="WRITE_APPEND")
+
+
+def load(
+    host: str, table: str, rows: Sequence[Mapping[str, Any]], schema: pa.Schema = DETAILED, *, disposition: str = "WRITE_TRUNCATE"
+) -> None:
     """Makes `project.dataset.table` with these rows."""
     project, dataset, _ = table.split(".")
     known = [{name: one.get(name) for name in schema.names} for one in rows]
@@ -191,5 +198,5 @@ def load(host: str, table: str, rows: Sequence[Mapping[str, Any]], schema: pa.Sc
         client.create_dataset(f"{project}.{dataset}", exists_ok=True)
         nested = bigquery.ParquetOptions()  # type: ignore[no-untyped-call]
         nested.enable_list_inference = True
-        config = bigquery.LoadJobConfig(source_format="PARQUET", parquet_options=nested, write_disposition="WRITE_TRUNCATE")
+        config = bigquery.LoadJobConfig(source_format="PARQUET", parquet_options=nested, write_disposition=disposition)
         client.load_table_from_file(file, table, rewind=True, job_config=config).result()

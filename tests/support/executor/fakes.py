@@ -5,16 +5,17 @@ from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
 
+from services.executor.metering.meter import StepMeter
 from services.executor.notify.notification import Notification
-from services.executor.records import RunOutcome, RunStatus
+from services.executor.records import RunCost, RunOutcome, RunStatus
 from services.executor.runs.execute import RunProgress
 from services.executor.runs.prepared import PreparedRun
 from services.executor.runs.quota import Reservation
 from services.executor.sources.gcp.bigquery import GcpBilling
-from services.executor.sources.gcp.prices import GcpPrices
+from services.executor.sources.gcp.prices import GcpMeter, GcpPrices
 from services.executor.sources.gcp.source import GCP, GcpSource
 from services.executor.sources.source import Source, SourceType
-from services.platform.errors import FailedPrecondition
+from services.platform.errors import FailedPrecondition, Unavailable
 from services.platform.settings import ServiceSettings
 from tests.support.executor.tenant import Tenant
 
@@ -28,6 +29,10 @@ class RecordingLedger:
     lost: set[str] = field(default_factory=set)
     orphans: list[Reservation] = field(default_factory=list)
     settled: list[tuple[str, str]] = field(default_factory=list)
+    renewed: list[list[str]] = field(default_factory=list)
+    is_away: bool = False
+    costs: list[tuple[str, RunCost]] = field(default_factory=list)
+    month_left_usd: float | None = None
     refusal: Exception | None = None
 
     async def reserve(self, tenant_id: str, pipeline_logging_id: str, *, is_retry: bool = False) -> Reservation:
@@ -35,16 +40,22 @@ class RecordingLedger:
             raise self.refusal
         self.reserved.append(pipeline_logging_id)
         self.retries += [pipeline_logging_id] if is_retry else []
-        return Reservation(tenant_id=tenant_id, pipeline_logging_id=pipeline_logging_id, usage_date=date(2025, 11, 18))
+        return Reservation(
+            tenant_id=tenant_id, pipeline_logging_id=pipeline_logging_id, usage_date=date(2025, 11, 18), month_left_usd=self.month_left_usd
+        )
 
     async def renew(self, pipeline_logging_ids: list[str]) -> set[str]:
+        if self.is_away:
+            raise Unavailable("SERVICE_UNAVAILABLE", "auth does not answer")
+        self.renewed.append(sorted(pipeline_logging_ids))
         return await self.held(pipeline_logging_ids)
 
     async def held(self, pipeline_logging_ids: list[str]) -> set[str]:
         return set(pipeline_logging_ids).intersection(self.reserved) - self.lost - {run for run, _ in self.settled}
 
-    async def settle(self, slot: Reservation, outcome: str) -> None:
+    async def settle(self, slot: Reservation, outcome: str, cost: RunCost | None = None) -> None:
         self.settled.append((slot.pipeline_logging_id, str(outcome)))
+        self.costs += [(slot.pipeline_logging_id, cost)] if cost else []
         self.orphans = [one for one in self.orphans if one != slot]
 
     async def list_expired(self) -> list[Reservation]:
@@ -67,9 +78,10 @@ class OwnSource:
     def __init__(self, tenant: Tenant, settings: ServiceSettings) -> None:
         self._tenant, self._settings = tenant, settings
 
-    async def open(self, tenant_id: str, source_type: SourceType) -> Source:
+    async def open(self, tenant_id: str, source_type: SourceType, meter: StepMeter) -> Source:
         assert (tenant_id, source_type) == (self._tenant.tenant_id, GCP)
-        return GcpSource(GcpBilling(self._tenant.cloud_credentials, self._settings), GcpPrices(query=6.25, storage_read=1.1))
+        prices = GcpPrices(query=6.25, storage_read=1.1)
+        return GcpSource(GcpBilling(self._tenant.cloud_credentials, self._settings, GcpMeter(meter, prices)), prices)
 
 
 class Unheard:

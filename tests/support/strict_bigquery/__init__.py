@@ -18,6 +18,8 @@ What it adds; each is an option of `StrictBigQuery`, or always on.
     bad minutes `job_error_every`: each n-th job fails with 400 jobBackendError and does nothing ("Error messages").
                 `poll_error_every`: each n-th question for a job is answered 503. `lose_every`: each n-th change is done and its answer
                 lost. `longest_delay`: requests arrive late.
+    billing     `billing`: what each statement of a job is billed; a job that would be billed more than its maximumBytesBilled is refused,
+                and what it was billed is part of the job ("Estimate and control costs").
     rights      `iam`: who made a dataset, and who was given what (`iam.py`). Each account has a proxy URL of its own,
                 `rules.url_of(account)`, which its process gets as BIGQUERY_EMULATOR_HOST.
 
@@ -37,9 +39,10 @@ Where the model is stricter than BigQuery, or simpler
     answered when it is done, however short a time the caller said that it would wait.
 """
 
+from tests.support.strict_bigquery.billing import Billing
 from tests.support.strict_bigquery.iam import Iam
 from tests.support.strict_bigquery.proxy import strict_bigquery
 from tests.support.strict_bigquery.refused import Refused
 from tests.support.strict_bigquery.rules import OUTSTANDING, RATE, RUNNING, StrictBigQuery
 
-__all__ = ["OUTSTANDING", "RATE", "RUNNING", "Iam", "Refused", "StrictBigQuery", "strict_bigquery"]
+__all__ = ["OUTSTANDING", "RATE", "RUNNING", "Billing", "Iam", "Refused", "StrictBigQuery", "strict_bigquery"]

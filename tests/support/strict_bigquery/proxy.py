@@ -75,6 +75,7 @@ class _Handler(BaseHTTPRequestHandler):
             request.check(iam, self.account)
         if request.is_new_job:
             self.proxy.check_job()
+            self.proxy.billing.take(request.sql, body)
         if request.is_poll:
             self.proxy.check_poll()
         if request.is_stream and not self.proxy.stream(request.full_table):
@@ -99,7 +100,7 @@ class _Handler(BaseHTTPRequestHandler):
             connection.request(self.command, self.path, body=body or None, headers=headers)
             answer = connection.getresponse()
             kept = {name: value for name, value in answer.getheaders() if name.lower() in {"content-type", "location", "range"}}
-            return answer.status, kept, answer.read()
+            return answer.status, kept, self.proxy.billing.shown(answer.read())
 
     def _reply(self, status: int, headers: dict[str, str], body: bytes) -> None:
         self.send_response(status)

@@ -30,6 +30,12 @@ def in_streaming_buffer(table: str) -> Refused:
     return Refused(400, "invalidQuery", words)
 
 
+def too_many_bytes(most: int, needed: int) -> Refused:
+    """A query would be billed more than it allows."""
+    words = f"Query exceeded limit for bytes billed: {most}. {needed} or higher required."
+    return Refused(400, "bytesBilledLimitExceeded", words)
+
+
 def job_backend_error() -> Refused:
     """The job failed on BigQuery's side; another one may pass."""
     return Refused(400, "jobBackendError", "The job encountered an error during execution. Retrying the job may solve the problem.")

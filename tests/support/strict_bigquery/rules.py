@@ -9,6 +9,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 
 from tests.support.strict_bigquery import refused
+from tests.support.strict_bigquery.billing import Billing
 from tests.support.strict_bigquery.conflicts import Conflicts, Transaction
 from tests.support.strict_bigquery.iam import Iam
 from tests.support.strict_bigquery.script import CHANGES, Kind, Statement, parse, tables_dropped, tables_made
@@ -38,6 +39,8 @@ class StrictBigQuery:
     """What is streamed into a table that was made less than so long ago is lost; BigQuery may do that for a minute and more."""
     longest_delay: float = 0.0
     """Seconds; each request waits for a part of it."""
+    billing: Billing = field(default_factory=Billing)
+    """What jobs are billed."""
     iam: Iam | None = None
     """None: everybody may do everything."""
     refused: Counter[str] = field(default_factory=Counter)

@@ -7,6 +7,7 @@ from collections import defaultdict
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
@@ -107,6 +108,39 @@ def test_flow_2_a_run_lands_in_the_tenants_dataset(acme: Tenant) -> None:
     assert [row["user_id"] for row in steps] == ["alice_uuid"]
     assert {row["user_id"] for row in checks} == {"alice_uuid"}
     assert len(checks) >= 3
+    check_costs_over_rest(acme)
+
+
+def check_costs_over_rest(tenant: Tenant) -> None:
+    """The day's costs, with a key that may read them; names and values come through the gateway as they were written."""
+    keys = f"/api/v1/tenants/{tenant.tenant_id}/api-keys"
+    reader = tenant.rest.but(X_API_Key=tenant.suite.admin.call("POST", keys, {"scopes": ["costs:read"]}).body["api_key"])
+    path = f"/api/v1/tenants/{tenant.tenant_id}/costs"
+    day = f"start_date={DAY}&end_date={DAY}"
+
+    by_service = reader.call("GET", f"{path}?{day}&group_by=service,charge_category&granularity=day")
+    assert by_service.status == 200, by_service.body
+    net = defaultdict[str, float](float)
+    for row in by_service.body["costs"]:
+        net[row["group"]["service"]] += float(row["cost"])
+    expected = {service: round(cost + credit, 6) for service, (_, cost, credit) in expected_cost(EXPORT[DAY]).items()}
+    assert {service: round(cost, 6) for service, cost in net.items()} == pytest.approx(expected, abs=1e-5)
+    assert {row["period"] for row in by_service.body["costs"]} == {str(DAY)}
+    assert by_service.body["days"]["holes"] == []
+    assert by_service.body["days"]["as_of"]
+
+    one = max(expected)
+    filtered = reader.call("GET", f"{path}?{day}&filter=service={quote(one)}&filter=tag:%22a%3Db%22=&top=1&group_by=service")
+    assert {row["group"].get("service") for row in filtered.body["costs"]} == {one}
+    listed = reader.call("GET", f"{path}/days?{day}")
+    assert [one["date"] for one in listed.body["days"]] == [str(DAY)]
+    bad = reader.call("GET", f"{path}?{day}&group_by=servce")
+    assert (bad.status, bad.reason, "group_by: 'servce' is no dimension" in bad.body["message"]) == (400, "BAD_FIELD", True)
+    assert (tenant.rest.call("GET", f"{path}?{day}").reason, reader.call("PUT", f"{path}/invoices/2025-11", {}).reason) == (
+        "SCOPE_MISSING",
+        "SCOPE_MISSING",
+    )
+    assert reader.call("GET", f"/api/v1/tenants/another_tenant/costs?{day}").reason == "TENANT_MISMATCH"
 
 
 def test_the_same_day_twice_and_twice_at_once_leaves_the_same_rows(acme: Tenant) -> None:

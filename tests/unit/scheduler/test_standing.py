@@ -11,7 +11,7 @@ NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 NEXT = QueuePosition(
     queue_state="QUEUED",
     not_before=None,
-    started=False,
+    processing_started_at=None,
     schedule_paused=False,
     tenant_runnable=True,
     units_left=3,
@@ -44,11 +44,15 @@ NEXT = QueuePosition(
     ],
 )
 def test_what_keeps_a_run_waiting(changes: dict[str, object], retries: int, reason: str, told: str) -> None:
-    found = waiting(replace(NEXT, **changes), retry_count=retries, now=NOW)  # type: ignore[arg-type]
+    found = waiting(replace(NEXT, **changes), retry_count=retries, started_at=None, now=NOW)  # type: ignore[arg-type]
     assert found is not None
     assert (found.reason, told in found.message) == (reason, True), found.message
 
 
 def test_a_run_that_runs_or_has_left_the_queue_waits_for_nothing() -> None:
-    assert waiting(None, retry_count=0, now=NOW) is None
-    assert waiting(replace(NEXT, queue_state="PROCESSING", started=True), retry_count=0, now=NOW) is None
+    assert waiting(None, retry_count=0, started_at=None, now=NOW) is None
+    claimed = replace(NEXT, queue_state="PROCESSING", processing_started_at=NOW)
+    assert waiting(claimed, retry_count=0, started_at=NOW, now=NOW) is None
+    earlier = waiting(claimed, retry_count=1, started_at=NOW - timedelta(hours=1), now=NOW)
+    assert earlier is not None
+    assert earlier.reason == "STARTING"

@@ -23,6 +23,7 @@ MAX_LINES, MAX_FILES = 300, 16
 LONG = {
     "configs/gcp/cost/focus.sql": "one transaction that makes FOCUS's columns, step by step",
     "services/auth/queries.sql": "all statements of a service stand in one file, each with the reason why it may be replayed",
+    "services/executor/queries.sql": "the same",
     "services/scheduler/queue/queries.sql": "the same",
 }
 

@@ -3,107 +3,58 @@
 BigQuery, real or emulated, sees the tenant's identity. All calls block: run them in a worker thread.
 """
 
-import concurrent.futures
-import contextlib
-import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from datetime import datetime
 from decimal import Decimal
-from typing import Any, Final
+from typing import Final
 
 import pyarrow as pa
 from google.api_core import exceptions as google
 from google.auth import exceptions as google_auth
 from google.cloud import bigquery
-from google.cloud.bigquery.retry import DEFAULT_RETRY
 from google.cloud.bigquery_storage_v1 import types
 
 from services.executor.errors import StepError
+from services.executor.metering.meter import Reading
 from services.executor.records import Period
-from services.executor.sources.gcp.export_days import Days
-from services.executor.sources.gcp.export_rows import TOTALS, focus_totals, is_by_ingestion, restriction, selection, sizes_by_day
-from services.executor.sources.gcp.exports import Listed, TableName, check_usage, is_usage
-from services.executor.sources.gcp.identity import identity_of, storage_reader
+from services.executor.sources.gcp.export_rows import (
+    ARRIVALS,
+    TOTALS,
+    RowFilter,
+    focus_totals,
+    is_by_ingestion,
+    latest_exports,
+    restriction,
+    selection,
+    totals_by_day,
+)
+from services.executor.sources.gcp.exports import EXPORTED, Listed, TableName, check_usage, is_usage
+from services.executor.sources.gcp.found import ExportArrivals, ExportDays, Listing, TableEstimate
+from services.executor.sources.gcp.identity import GcpCredentials, identity_of, storage_reader
+from services.executor.sources.gcp.prices import GcpMeter
+from services.executor.sources.gcp.query_jobs import RETRY, SECONDS, wait_for
 from services.executor.sources.gcp.refusals import Asked, Role, explain, lacks_role
 from services.executor.sources.source import DailyTotal
+from services.platform.bigquery.errors import bytes_required
 from services.platform.settings import ServiceSettings
 
-SECONDS = 30.0
-"""Timeout in seconds of each metadata call to the tenant's project."""
-RETRY = DEFAULT_RETRY.with_timeout(SECONDS)
-"""The client's own default would retry for ten minutes."""
-LOOK_SECONDS = 5.0
-"""Seconds to wait for a query on a view before the next check for cancellation."""
 LABELS: Final = {"managed-by": "convergence", "service": "executor", "statement": "read_view"}
 FOCUS_LABELS: Final = LABELS | {"statement": "focus_totals"}
 _FAILURES = (google.GoogleAPICallError, google_auth.GoogleAuthError, OSError)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class GcpCredentials:
-    """A tenant's credentials for Google Cloud. Kept for one run only."""
-
-    project_id: str
-    service_account: dict[str, str] = field(repr=False)
-
-
-def read_gcp(plaintext: bytes) -> GcpCredentials:
-    """Parses what credentials has encrypted for GCP: the JSON object `{project_id, service_account}`, the latter a key file, checked and
-    rebuilt.
-
-    Raises StepError for anything else, without quoting it.
-    """
-    try:
-        payload: Any = json.loads(plaintext)
-        account: Any = payload["service_account"]
-        return GcpCredentials(
-            project_id=str(payload["project_id"]), service_account={str(key): str(value) for key, value in account.items()}
-        )
-    except (ValueError, KeyError, TypeError, AttributeError):
-        raise StepError("The stored GCP credentials cannot be read. Set them again.") from None
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class TableEstimate:
-    """The estimate of reading a table."""
-
-    size: int
-    """Bytes, uncompressed."""
-    rows: int
-    """An upper bound, before rows are filtered; 0 if BigQuery does not say, as for views."""
-    by_query: bool = False
-    """True for a view, which is read by a query job and not by the Storage Read API."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Listing:
-    """The tables of a project."""
-
-    tables: list[Listed]
-    """Views, and tables whose names look like billing data."""
-    hidden: list[str]
-    """Datasets whose tables the account may not list."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ExportDays:
-    """What an export holds for some days."""
-
-    days: Days
-    size: int
-    """Bytes read, as estimated by BigQuery."""
-
-
 class GcpBilling:
     """One tenant's BigQuery, for one run."""
 
-    def __init__(self, credentials: GcpCredentials, settings: ServiceSettings) -> None:
-        """Raises StepError if the service account's key cannot be used."""
+    def __init__(self, credentials: GcpCredentials, settings: ServiceSettings, meter: GcpMeter | None = None) -> None:
+        """`meter` counts what is read, and allows it. Raises StepError if the service account's key cannot be used."""
         self.project = credentials.project_id
+        self._meter = meter or GcpMeter()
         identity, host = identity_of(credentials.service_account), settings.bigquery_emulator_host
         self._client = bigquery.Client(project=self.project, credentials=identity, client_options={"api_endpoint": host} if host else None)
         self._reader = storage_reader(identity, settings.bigquery_storage_emulator_host)
+        self._tables_seen = dict[TableName, bigquery.Table]()
 
     def close(self) -> None:
         """Closes the connections."""
@@ -134,41 +85,55 @@ class GcpBilling:
         except _FAILURES:
             return False
 
+    def created_at(self, table: TableName) -> datetime | None:
+        """When the table, or the view, was created. Raises StepError."""
+        created: datetime | None = self._described(table).created
+        return created
+
+    def require_export_times(self, table: TableName) -> None:
+        """Raises StepError if the table does not say when its rows were exported."""
+        found = self._described(table)
+        if EXPORTED not in {name.lower() for name in _columns(found)}:
+            message = f"{table} has no column {EXPORTED}, so it cannot be seen what has changed in it. Run it for days, by date."
+            raise StepError(message)
+
     def days_of(self, export: TableName, period: Period, check_cancelled: Callable[[], None]) -> ExportDays:
-        """The size of each day and currency in an export, from three of its columns. Raises StepError."""
+        """The totals of each day in an export, from four of its columns. Raises StepError."""
+        session, batches = self._open_rows(export, TOTALS, RowFilter(period=period), check_cancelled)
         with self._translate_errors(f"table {export}", Role.READ_SESSION_USER):
-            found = self._described(export)
-            session = self._session(found, _wanted(found, TOTALS), period)
-            days = sizes_by_day(checked(self._batches(session), check_cancelled))
+            days = totals_by_day(checked(batches, check_cancelled))
         return ExportDays(days=days, size=session.estimated_total_bytes_scanned)
 
+    def arrivals(self, export: TableName, since: datetime, check_cancelled: Callable[[], None]) -> ExportArrivals:
+        """The days of the rows that were exported at `since` or later, from two columns of the newest partitions. Raises StepError."""
+        rows = RowFilter(period=None, since=since, is_inclusive=True)
+        session, batches = self._open_rows(export, ARRIVALS, rows, check_cancelled)
+        with self._translate_errors(f"table {export}", Role.READ_SESSION_USER):
+            days = latest_exports(checked(batches, check_cancelled))
+        return ExportArrivals(days=days, size=session.estimated_total_bytes_scanned)
+
     def read(
-        self, table: TableName, columns: pa.Schema | None, period: Period, check_cancelled: Callable[[], None] = lambda: None
+        self, table: TableName, columns: pa.Schema | None, rows: RowFilter, check_cancelled: Callable[[], None] = lambda: None
     ) -> Iterator[pa.RecordBatch]:
-        """The rows whose usage began on a day (UTC) of `period`, in batches, with those of `columns` that the table has; None: all. Raises
-        StepError, and what `check_cancelled` raises while a view is queried.
+        """The rows that pass the filter, in batches, with those of `columns` that the table has; None: all. Before this returns, the read
+        session is open and allowed by the meter; it is read with the first batch. Raises StepError, and what `check_cancelled` raises while
+        a view is queried.
 
         Columns are selected as a whole: the emulator drops a column of which only a field is selected.
         """
-        with self._translate_errors(f"table {table}", Role.READ_SESSION_USER):
-            found = self._described(table)
-            wanted = _wanted(found, columns)
-            if found.table_type == "TABLE":
-                session = self._session(found, wanted, period)
-            else:
-                session = self._session_of_view(found, wanted, period, check_cancelled)
-            yield from self._batches(session)
+        _, batches = self._open_rows(table, columns, rows, check_cancelled)
+        return self._translated(table, batches)
 
-    def estimate(self, table: TableName, columns: pa.Schema | None, period: Period) -> TableEstimate:
+    def estimate(self, table: TableName, columns: pa.Schema | None, rows: RowFilter) -> TableEstimate:
         """The estimate of `read`, by the same calls with the same rights. Raises StepError."""
         with self._translate_errors(f"table {table}", Role.READ_SESSION_USER):
             found = self._described(table)
             wanted = _wanted(found, columns)
             if found.table_type == "TABLE":
-                session = self._session(found, wanted, period)
+                session = self._session(found, wanted, rows)
                 return TableEstimate(size=session.estimated_total_bytes_scanned, rows=session.estimated_row_count)
         with self._translate_errors(f"view {table}", Role.JOB_USER):
-            job = self._query(found, wanted, period, dry_run=True)
+            job = self._query(found, wanted, rows, dry_run=True)
             return TableEstimate(size=job.total_bytes_processed or 0, rows=0, by_query=True)
 
     def focus_size(self, table: TableName, period: Period) -> int:
@@ -185,9 +150,11 @@ class GcpBilling:
         """
         sql, parameters = focus_totals(table, period)
         with self._translate_errors(f"table {table}", Role.JOB_USER):
-            config = bigquery.QueryJobConfig(labels=FOCUS_LABELS, maximum_bytes_billed=max_bytes, query_parameters=parameters)
+            most = self._meter.max_query_bytes(max_bytes)
+            labels = {**FOCUS_LABELS, **self._meter.labels}
+            config = bigquery.QueryJobConfig(labels=labels, maximum_bytes_billed=most, query_parameters=parameters)
             job = self._client.query(sql, job_config=config, timeout=SECONDS, retry=RETRY, job_retry=None)
-            _wait(job, check_cancelled)
+            wait_for(job, check_cancelled, self._meter)
             rows = list(job.result(timeout=SECONDS, retry=RETRY, job_retry=None))
         return [DailyTotal(day=row["day"], currency=row["currency"], billed_cost=row["billed_cost"] or Decimal()) for row in rows]
 
@@ -199,27 +166,50 @@ class GcpBilling:
                 yield one
 
     def _described(self, table: TableName) -> bigquery.Table:
-        with self._translate_errors(f"table {table}", Role.DATA_VIEWER):
-            found = self._client.get_table(str(table), timeout=SECONDS, retry=RETRY)
-        check_usage(table, _columns(found))
-        return found
+        if table not in self._tables_seen:
+            with self._translate_errors(f"table {table}", Role.DATA_VIEWER):
+                found = self._client.get_table(str(table), timeout=SECONDS, retry=RETRY)
+            check_usage(table, _columns(found))
+            self._tables_seen[table] = found
+        return self._tables_seen[table]
 
-    def _session(self, found: bigquery.Table, columns: Sequence[str], period: Period) -> types.ReadSession:
-        restricted = restriction(period, by_ingestion=is_by_ingestion(found))
+    def _open_rows(
+        self, table: TableName, columns: pa.Schema | None, rows: RowFilter, check_cancelled: Callable[[], None]
+    ) -> tuple[types.ReadSession, Iterator[pa.RecordBatch]]:
+        with self._translate_errors(f"table {table}", Role.READ_SESSION_USER):
+            found = self._described(table)
+            wanted = _wanted(found, columns)
+            if found.table_type == "TABLE":
+                session = self._session(found, wanted, rows)
+                reading = self._meter.session(session)
+            else:
+                session = self._session_of_view(found, wanted, rows, check_cancelled)
+                reading = self._meter.free()
+        return session, self._batches(session, reading)
+
+    def _translated(self, table: TableName, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        with self._translate_errors(f"table {table}", Role.READ_SESSION_USER):
+            yield from batches
+
+    def _session(self, found: bigquery.Table, columns: Sequence[str], rows: RowFilter) -> types.ReadSession:
+        restricted = restriction(rows, by_ingestion=is_by_ingestion(found))
         return self._open(found.reference, types.ReadSession.TableReadOptions(selected_fields=columns, row_restriction=restricted))
 
     def _session_of_view(
-        self, found: bigquery.Table, columns: Sequence[str], period: Period, check_cancelled: Callable[[], None]
+        self, found: bigquery.Table, columns: Sequence[str], rows: RowFilter, check_cancelled: Callable[[], None]
     ) -> types.ReadSession:
         """The Storage Read API reads tables only: a query job selects the view's rows into its anonymous result table, which is read."""
         with self._translate_errors(f"view {found.reference}", Role.JOB_USER):
-            job = self._query(found, columns, period)
-            _wait(job, check_cancelled)
+            job = self._query(found, columns, rows)
+            wait_for(job, check_cancelled, self._meter)
         return self._open(job.destination, types.ReadSession.TableReadOptions())
 
-    def _query(self, found: bigquery.Table, columns: Sequence[str], period: Period, *, dry_run: bool = False) -> bigquery.QueryJob:
-        sql, parameters = selection(found.reference, columns, period)
-        config = bigquery.QueryJobConfig(labels=LABELS, dry_run=dry_run, use_query_cache=not dry_run, query_parameters=parameters)
+    def _query(self, found: bigquery.Table, columns: Sequence[str], rows: RowFilter, *, dry_run: bool = False) -> bigquery.QueryJob:
+        labels = {**LABELS, **self._meter.labels}
+        config = bigquery.QueryJobConfig(labels=labels, dry_run=dry_run, use_query_cache=not dry_run)
+        if not dry_run and (most := self._meter.max_query_bytes()) is not None:
+            config.maximum_bytes_billed = most
+        sql = selection(found.reference, columns, rows)
         return self._client.query(sql, job_config=config, timeout=SECONDS, retry=RETRY, job_retry=None)
 
     def _open(self, table: bigquery.TableReference, options: types.ReadSession.TableReadOptions) -> types.ReadSession:
@@ -230,11 +220,13 @@ class GcpBilling:
         )
         return session
 
-    def _batches(self, session: types.ReadSession) -> Iterator[pa.RecordBatch]:
+    def _batches(self, session: types.ReadSession, reading: Reading) -> Iterator[pa.RecordBatch]:
+        reading.begin()
         schema = pa.ipc.read_schema(pa.py_buffer(session.arrow_schema.serialized_schema))
         # One after the other: memory is bounded by one batch, whatever the number of streams.
         for stream in session.streams:
             for answer in self._reader.read_rows(stream.name):
+                reading.receive(answer.uncompressed_byte_size or len(answer.arrow_record_batch.serialized_record_batch))
                 yield pa.ipc.read_record_batch(pa.py_buffer(answer.arrow_record_batch.serialized_record_batch), schema)
 
     @contextmanager
@@ -243,6 +235,8 @@ class GcpBilling:
         try:
             yield
         except _FAILURES as error:
+            if (needed := bytes_required(error)) is not None:
+                raise self._meter.refused(needed) from error
             raise explain(error, Asked(what=what, project=self.project, role=role)) from error
 
 
@@ -260,23 +254,3 @@ def _columns(table: bigquery.Table) -> dict[str, str]:
 def _wanted(found: bigquery.Table, columns: pa.Schema | None) -> list[str]:
     wanted = None if columns is None else {name.lower() for name in columns.names}
     return [name for name in _columns(found) if wanted is None or name.lower() in wanted]
-
-
-def _wait(job: bigquery.QueryJob, check_cancelled: Callable[[], None]) -> None:
-    """Waits until the job is done. If the wait ends early, also by what `check_cancelled` raises, the job is cancelled."""
-    try:
-        while not _is_done(job):
-            check_cancelled()
-    except BaseException:
-        with contextlib.suppress(Exception):  # it costs nothing more than it has
-            job.cancel(timeout=SECONDS, retry=None)
-        raise
-
-
-def _is_done(job: bigquery.QueryJob) -> bool:
-    """Waits for a job, at most LOOK_SECONDS. Raises the job's error."""
-    try:
-        job.result(timeout=LOOK_SECONDS, retry=RETRY, job_retry=None)
-    except concurrent.futures.TimeoutError:
-        return False
-    return True

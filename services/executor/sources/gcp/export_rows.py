@@ -1,7 +1,7 @@
 """Which rows of an export are read, from tables and from views, and their sums by day."""
 
-from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Final
 
@@ -10,22 +10,50 @@ import pyarrow.compute as pc
 from google.cloud import bigquery
 
 from services.executor.records import Period
-from services.executor.sources.gcp.export_days import Days
-from services.executor.sources.gcp.exports import COST, CURRENCY, TIME, TableName
+from services.executor.sources.gcp.exports import COST, CURRENCY, EXPORTED, TIME, TableName
 from services.executor.sources.gcp.refusals import misfits_explained
 from services.executor.staging.shape import conform
 
-TOTALS: Final = pa.schema([(TIME, pa.timestamp("us", tz="UTC")), (COST, pa.float64()), (CURRENCY, pa.string())])
-"""The columns that `sizes_by_day` reads of an export."""
+_TIME = pa.timestamp("us", tz="UTC")
+ARRIVALS: Final = pa.schema([(TIME, _TIME), (EXPORTED, _TIME)])
+"""The columns that `arrivals` reads of an export."""
+TOTALS: Final = pa.schema([*ARRIVALS, (COST, pa.float64()), (CURRENCY, pa.string())])
+"""The columns that `totals_by_day` reads of an export."""
 
 
-def selection(view: bigquery.TableReference, columns: Sequence[str], period: Period) -> tuple[str, list[bigquery.ScalarQueryParameter]]:
-    """The query that selects a period's rows from a view, and its parameters. `columns`: the view's columns among those that the template
-    needs.
-    """
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RowFilter:
+    """Which rows of an export are read."""
+
+    period: Period | None
+    """Those whose usage began on one of these days (UTC); None: on any day."""
+    since: datetime | None = None
+    """Those that were exported after this time; None: at any time."""
+    is_inclusive: bool = False
+    """Those that were exported at `since`, too."""
+
+    @property
+    def conditions(self) -> list[str]:
+        """GoogleSQL, all of which must hold. It contains only dates and times, no text of a caller, so nothing needs quoting."""
+        spans = self.period.stretches if self.period else []
+        days = [f"{TIME} >= TIMESTAMP '{first}' AND {TIME} < TIMESTAMP '{last + timedelta(days=1)}'" for first, last in spans]
+        conditions = [f"({' OR '.join(days)})" if len(days) > 1 else days[0]] if days else []
+        if self.since is not None:
+            conditions.append(f"{EXPORTED} {'>=' if self.is_inclusive else '>'} TIMESTAMP '{self.since.astimezone(UTC).isoformat(' ')}'")
+        return conditions
+
+    @property
+    def arrived_from(self) -> date:
+        """No row arrives before its usage, or before it was exported. One day is allowed for clock differences."""
+        starts = [self.period.first] if self.period else []
+        starts += [self.since.astimezone(UTC).date()] if self.since else []
+        return max(starts) - timedelta(days=1)
+
+
+def selection(view: bigquery.TableReference, columns: Sequence[str], rows: RowFilter) -> str:
+    """The query that selects rows from a view. `columns`: the view's columns among those that the template needs."""
     selected = ", ".join(f"`{name}`" for name in columns)
-    sql = f"SELECT {selected} FROM `{view}` WHERE {TIME} >= @first AND {TIME} < @after"  # noqa: S608 - names that were checked
-    return sql, _bounds(period)
+    return f"SELECT {selected} FROM `{view}` WHERE {' AND '.join(rows.conditions)}"  # noqa: S608 - names that were checked, and dates
 
 
 def focus_totals(table: TableName, period: Period) -> tuple[str, list[bigquery.ScalarQueryParameter]]:
@@ -36,24 +64,19 @@ def focus_totals(table: TableName, period: Period) -> tuple[str, list[bigquery.S
         "SELECT DATE(ChargePeriodStart) AS day, BillingCurrency AS currency, CAST(SUM(BilledCost) AS NUMERIC) AS billed_cost "  # noqa: S608
         f"FROM `{table}` WHERE ChargePeriodStart >= @first AND ChargePeriodStart < @after GROUP BY day, currency"
     )
-    return sql, _bounds(period)
-
-
-def _bounds(period: Period) -> list[bigquery.ScalarQueryParameter]:
     bounds = {"first": period.first, "after": period.last + timedelta(days=1)}
-    return [bigquery.ScalarQueryParameter(name, "TIMESTAMP", datetime.combine(day, time(), UTC)) for name, day in bounds.items()]
+    return sql, [bigquery.ScalarQueryParameter(name, "TIMESTAMP", datetime.combine(day, time(), UTC)) for name, day in bounds.items()]
 
 
-def restriction(period: Period, *, by_ingestion: bool) -> str:
-    """The row filter for the Storage Read API. It contains only dates, no text of a caller, so nothing needs quoting.
+def restriction(rows: RowFilter, *, by_ingestion: bool) -> str:
+    """The row filter for the Storage Read API.
 
-    `by_ingestion`: the table is partitioned by arrival time, as exports are. No row arrives before its usage, though it may arrive weeks
-    after it: so older partitions are not read, and a run's cost does not grow with the history. One day is allowed for clock differences.
+    `by_ingestion`: the table is partitioned by arrival time, as exports are: so older partitions are not read, and a run's cost does not
+    grow with the history.
     """
-    rows = f"usage_start_time >= TIMESTAMP '{period.first}' AND usage_start_time < TIMESTAMP '{period.last + timedelta(days=1)}'"
     # NULL: rows that were just streamed have no partition yet.
-    since = f"(_PARTITIONTIME >= TIMESTAMP '{period.first - timedelta(days=1)}' OR _PARTITIONTIME IS NULL)"
-    return f"{since} AND {rows}" if by_ingestion else rows
+    since = f"(_PARTITIONTIME >= TIMESTAMP '{rows.arrived_from}' OR _PARTITIONTIME IS NULL)"
+    return " AND ".join([since, *rows.conditions] if by_ingestion else rows.conditions)
 
 
 def is_by_ingestion(table: bigquery.Table) -> bool:
@@ -64,17 +87,78 @@ def is_by_ingestion(table: bigquery.Table) -> bool:
     return partitioning is not None and partitioning.field is None and partitioning.type_ in {"DAY", "HOUR"}
 
 
-def sizes_by_day(batches: Iterable[pa.RecordBatch]) -> Days:
-    """The sum of absolute costs of each UTC day and currency. Rows without a time are left out; a NULL cost adds nothing. Missing columns
-    of TOTALS count as NULL. Raises StepError, naming a column whose values cannot be read.
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DayTotals:
+    """What an export holds of one UTC day."""
+
+    row_count: int
+    sizes: Mapping[str | None, float]
+    """By currency, the sum of absolute costs before credits."""
+    exported_to: datetime | None
+    """The greatest export time; None: the rows have none."""
+
+
+NOTHING: Final = DayTotals(row_count=0, sizes={}, exported_to=None)
+
+
+def totals_by_day(batches: Iterable[pa.RecordBatch]) -> dict[date, DayTotals]:
+    """The totals of each UTC day with rows. Rows without a time are left out; a NULL cost adds nothing. Missing columns of TOTALS count as
+    NULL. Raises StepError, naming a column whose values cannot be read.
     """
-    days = defaultdict[date, dict[str | None, float]](dict)
+    days = dict[date, DayTotals]()
     for batch in batches:
         with misfits_explained():
             read = conform(batch, TOTALS)
-        rows = {"day": pc.cast(read[TIME], pa.date32()), CURRENCY: read[CURRENCY], COST: pc.abs(read[COST].fill_null(0.0))}
-        for one in pa.table(rows).group_by(["day", CURRENCY]).aggregate([(COST, "sum")]).to_pylist():
+        rows = {**_by_day(read), CURRENCY: read[CURRENCY], COST: pc.abs(read[COST].fill_null(0.0))}
+        sums = pa.table(rows).group_by(["day", CURRENCY]).aggregate([(COST, "sum"), (COST, "count"), (EXPORTED, "max")])
+        for one in sums.to_pylist():
             if one["day"] is not None:
-                sizes = days[one["day"]]
-                sizes[one[CURRENCY]] = sizes.get(one[CURRENCY], 0.0) + one[f"{COST}_sum"]
-    return dict(days)
+                part = DayTotals(
+                    row_count=one[f"{COST}_count"], sizes={one[CURRENCY]: one[f"{COST}_sum"]}, exported_to=one[f"{EXPORTED}_max"]
+                )
+                days[one["day"]] = _both(days[one["day"]], part) if one["day"] in days else part
+    return days
+
+
+def latest_exports(batches: Iterable[pa.RecordBatch]) -> dict[date, datetime]:
+    """The greatest export time of each UTC day. Rows without a time, or without an export time, are left out. Raises StepError, naming a
+    column whose values cannot be read.
+    """
+    days = dict[date, datetime]()
+    for batch in batches:
+        with misfits_explained():
+            read = conform(batch, ARRIVALS)
+        for one in pa.table(_by_day(read)).group_by("day").aggregate([(EXPORTED, "max")]).to_pylist():
+            day, latest = one["day"], one[f"{EXPORTED}_max"]
+            if day is not None and latest is not None:
+                days[day] = max(days.get(day, latest), latest)
+    return days
+
+
+def latest_by_day(rows: pa.Table) -> dict[date, datetime | None]:
+    """The greatest export time of each UTC day in staged rows; None for a day whose rows have none. Rows without a time are left out."""
+    found = pa.table({"day": pc.cast(rows[TIME], pa.date32()), EXPORTED: rows[EXPORTED]}).group_by("day").aggregate([(EXPORTED, "max")])
+    return {one["day"]: one[f"{EXPORTED}_max"] for one in found.to_pylist() if one["day"] is not None}
+
+
+def newer_rows(batch: pa.RecordBatch, since: Mapping[date, datetime]) -> pa.RecordBatch:
+    """The rows of these days that were exported after the day's time. Rows without an export time are left out."""
+    with misfits_explained():
+        read = conform(batch, ARRIVALS)
+    days = sorted(since)
+    place = pc.index_in(pc.cast(read[TIME], pa.date32()), value_set=pa.array(days, pa.date32()))
+    bounds = pc.take(pa.array([since[day] for day in days], _TIME), place)
+    return batch.filter(pc.greater(read[EXPORTED], bounds), null_selection_behavior="drop")
+
+
+def _by_day(read: pa.RecordBatch) -> dict[str, pa.Array]:
+    return {"day": pc.cast(read[TIME], pa.date32()), EXPORTED: read[EXPORTED]}
+
+
+def _both(one: DayTotals, other: DayTotals) -> DayTotals:
+    times = [time_ for time_ in (one.exported_to, other.exported_to) if time_]
+    return DayTotals(
+        row_count=one.row_count + other.row_count,
+        sizes={currency: one.sizes.get(currency, 0.0) + other.sizes.get(currency, 0.0) for currency in {**one.sizes, **other.sizes}},
+        exported_to=max(times, default=None),
+    )

@@ -1,12 +1,15 @@
 """Finds what a billing run reads: the table named by its parameter, or the exports of the tenant's project."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import date, datetime
 
 from services.executor.errors import StepError
+from services.executor.ledger.days import Watermark
 from services.executor.records import Period
 from services.executor.sources.gcp.bigquery import GcpBilling
 from services.executor.sources.gcp.export_days import choose
+from services.executor.sources.gcp.export_rows import RowFilter
 from services.executor.sources.gcp.exports import TableName, choose_exports, named_table, nothing_found
 
 MAX_VIEWS = 20
@@ -19,6 +22,29 @@ class ExportPart:
 
     table: TableName
     period: Period
+    since: Mapping[date, datetime] | None = None
+    """For each day, only rows exported after this time are read; None: all rows."""
+
+    @property
+    def rows(self) -> RowFilter:
+        """The filter for BigQuery, which has one time for all days; the rest is left out after reading."""
+        return RowFilter(period=self.period, since=min(self.since.values()) if self.since else None)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FoundTables:
+    """The tables that a run may read."""
+
+    table: TableName
+    standard: TableName | None = None
+    """The standard export beside a detailed one."""
+    reason: str
+    """Why these, worded for the tenant."""
+
+    @property
+    def tables(self) -> list[TableName]:
+        """The preferred one first."""
+        return [self.table, *([self.standard] if self.standard else [])]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -31,6 +57,10 @@ class ExportSelection:
     """Why these tables, worded for the tenant."""
     compared_bytes: int = 0
     """Bytes read to choose them, as estimated by BigQuery."""
+    watermarks: tuple[Watermark, ...] = ()
+    """How far the tables have been read once the run has published; empty for a run that does not follow them."""
+    is_followed: bool = False
+    """The run reads what has changed."""
 
     @property
     def tables(self) -> list[TableName]:
@@ -38,12 +68,12 @@ class ExportSelection:
         return list(dict.fromkeys(part.table for part in self.parts))
 
 
-def select_exports(cloud: GcpBilling, named: str | None, period: Period, check_cancelled: Callable[[], None]) -> ExportSelection:
-    """Blocks. `named`: the parameter export_table. Raises StepError, saying what to do; what `check_cancelled` raises."""
+def find_tables(cloud: GcpBilling, named: str | None, check_cancelled: Callable[[], None]) -> FoundTables:
+    """The tables of a run. Blocks. `named`: the parameter export_table. Raises StepError, saying what to do; what `check_cancelled`
+    raises.
+    """
     if named:
-        return ExportSelection(
-            parts=(ExportPart(table=named_table(named, cloud.project), period=period),), reason="It is named by export_table."
-        )
+        return FoundTables(table=named_table(named, cloud.project), reason="It is named by export_table.")
     listing = cloud.list_tables(check_cancelled)
     exports = choose_exports(listing.tables)
     if exports is None:
@@ -51,11 +81,22 @@ def select_exports(cloud: GcpBilling, named: str | None, period: Period, check_c
         views = [one for one in listing.tables if one.kind is None and not one.is_table][:MAX_VIEWS]
         beside = [*billing, *(view for view in views if cloud.looks_like_usage(view.name, check_cancelled))]
         raise nothing_found(cloud.project, beside, listing.hidden)
-    if exports.standard:
-        return _of_both(cloud, exports.standard, exports.table, period, check_cancelled)
-    return ExportSelection(
-        parts=(ExportPart(table=exports.table, period=period),), reason=f"It is the only usage cost export of project {cloud.project}."
+    return FoundTables(
+        table=exports.table, standard=exports.standard, reason=f"It is the only usage cost export of project {cloud.project}."
     )
+
+
+def select_exports(cloud: GcpBilling, named: str | None, period: Period, check_cancelled: Callable[[], None]) -> ExportSelection:
+    """Blocks. `named`: the parameter export_table. Raises StepError, saying what to do; what `check_cancelled` raises."""
+    found = find_tables(cloud, named, check_cancelled)
+    return choose_tables(cloud, found, period, check_cancelled)
+
+
+def choose_tables(cloud: GcpBilling, found: FoundTables, period: Period, check_cancelled: Callable[[], None]) -> ExportSelection:
+    """For each day of the period the table that it is read from as a whole. Blocks. Raises as `select_exports` does."""
+    if found.standard:
+        return _of_both(cloud, found.standard, found.table, period, check_cancelled)
+    return ExportSelection(parts=(ExportPart(table=found.table, period=period),), reason=found.reason)
 
 
 def _of_both(
@@ -69,6 +110,6 @@ def _of_both(
             raise
         reason = f"The standard export cannot be read beside it: {error.message}"
         return ExportSelection(parts=(ExportPart(table=detailed, period=period),), reason=reason, compared_bytes=has.size)
-    choice = choose(standard=beside.days, detailed=has.days, period=period)
+    choice = choose(standard=beside.sizes, detailed=has.sizes, period=period)
     parts = tuple(ExportPart(table=detailed if one.detailed else standard, period=one.period) for one in choice.stretches)
     return ExportSelection(parts=parts, reason=choice.reason, compared_bytes=has.size + beside.size)

@@ -14,8 +14,10 @@ from enum import StrEnum
 from services.executor.errors import StepError
 from services.platform.identifiers import TABLE
 
-TIME, COST, CURRENCY = "usage_start_time", "cost", "currency"
-"""Columns of usage cost exports. Every such export has a time and a cost."""
+TIME, COST, CURRENCY, EXPORTED = "usage_start_time", "cost", "currency", "export_time"
+"""Columns of usage cost exports. Every such export has a time and a cost. `export_time` is when Google appended the row; it grows with
+every append (Cloud Billing, "Structure of Standard data export").
+"""
 WANTED = "gcp_billing_export_v1_* or gcp_billing_export_resource_v1_*"
 MAX_NAMED = 8
 """Tables named in an error message."""

@@ -1,6 +1,8 @@
-"""The credentials of a tenant's service account, which signs its own JWTs, so that no token is fetched."""
+"""A tenant's stored credentials, and the identity of its service account, which signs its own JWTs, so that no token is fetched."""
 
+import json
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
@@ -17,6 +19,30 @@ from services.executor.errors import StepError
 _TOKEN_URI = "https://oauth2.googleapis.com/token"  # noqa: S105 - an address; never called, but the library requires one
 _SCOPES = ("https://www.googleapis.com/auth/bigquery",)
 """The narrowest scope that the Storage Read API accepts; the account's roles decide what it may do."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class GcpCredentials:
+    """A tenant's credentials for Google Cloud. Kept for one run only."""
+
+    project_id: str
+    service_account: dict[str, str] = field(repr=False)
+
+
+def read_gcp(plaintext: bytes) -> GcpCredentials:
+    """Parses what credentials has encrypted for GCP: the JSON object `{project_id, service_account}`, the latter a key file, checked and
+    rebuilt.
+
+    Raises StepError for anything else, without quoting it.
+    """
+    try:
+        payload: Any = json.loads(plaintext)
+        account: Any = payload["service_account"]
+        return GcpCredentials(
+            project_id=str(payload["project_id"]), service_account={str(key): str(value) for key, value in account.items()}
+        )
+    except (ValueError, KeyError, TypeError, AttributeError):
+        raise StepError("The stored GCP credentials cannot be read. Set them again.") from None
 
 
 def identity_of(key_file: Mapping[str, str]) -> Credentials:

@@ -1,19 +1,36 @@
 """Google Cloud as a source: the usage cost exports of a tenant's project, read as rows of `x_staging_gcp_billing`."""
 
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict
+from datetime import date, datetime
 from typing import Any, Final
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from services.executor.ledger.days import DayRead
+from services.executor.metering.meter import StepMeter
 from services.executor.records import Period
 from services.executor.settings import ExecutorSettings
-from services.executor.sources.gcp.bigquery import GcpBilling, checked, read_gcp
-from services.executor.sources.gcp.export_source import ExportSelection, select_exports
-from services.executor.sources.gcp.flatten import exact_sum, flatten, source_credits
+from services.executor.sources.gcp.bigquery import GcpBilling, checked
+from services.executor.sources.gcp.changes import select_changed
+from services.executor.sources.gcp.export_rows import latest_by_day, newer_rows
+from services.executor.sources.gcp.export_source import ExportPart, ExportSelection, select_exports
 from services.executor.sources.gcp.focus_export import focus_report, measured
-from services.executor.sources.gcp.prices import GcpPrices
-from services.executor.sources.source import CheckCancelled, Estimate, Export, FocusReport, ReadRequest, Source, SourceType
+from services.executor.sources.gcp.identity import read_gcp
+from services.executor.sources.gcp.prices import GcpMeter, GcpPrices
+from services.executor.sources.gcp.rows.flatten import exact_sum, flatten, source_credits
+from services.executor.sources.source import (
+    LEDGER_OUTPUTS,
+    CheckCancelled,
+    Estimate,
+    Export,
+    FocusReport,
+    ReadRequest,
+    Source,
+    SourceType,
+    Unchanged,
+)
 
 EXPORT: Final = "export_table"
 """The parameter that names the export; without it, the export is searched for."""
@@ -27,6 +44,12 @@ class GcpExport:
     def __init__(self, cloud: GcpBilling, selection: ExportSelection, prices: GcpPrices) -> None:
         self._cloud, self._selection, self._prices = cloud, selection, prices
         self._rows, self._costs, self._credits = 0, list[float](), list[float]()
+        self._exported_to = dict[date, datetime | None]()
+
+    @property
+    def period(self) -> Period:
+        """All days of the parts."""
+        return Period.of(day for part in self._selection.parts for day in part.period.days)
 
     @property
     def origin(self) -> Mapping[str, Any]:
@@ -38,11 +61,13 @@ class GcpExport:
                 {"source_table": str(one.table), "first_day": str(one.period.first), "last_day": str(one.period.last)}
                 for one in found.parts
             ]
+        if tails := [day for part in found.parts if part.since for day in part.period.days]:
+            origin["days_read_since"] = [day.isoformat() for day in sorted(tails)]
         return origin
 
     def estimate(self) -> Estimate:
         """Opens a read session, which reports its size, without reading it; for a view, runs a dry-run query."""
-        estimates = [self._cloud.estimate(part.table, None, part.period) for part in self._selection.parts]
+        estimates = [self._cloud.estimate(part.table, None, part.rows) for part in self._selection.parts]
         staged = sum(estimate.size for estimate in estimates)
         size = staged + self._selection.compared_bytes
         return Estimate(
@@ -53,19 +78,40 @@ class GcpExport:
         )
 
     def read(self, staged: pa.Schema, check_cancelled: CheckCancelled) -> Iterator[pa.Table]:
-        """All rows, part by part."""
-        for part in self._selection.parts:  # a group has rows of one part: two exports have different columns
-            batches = checked(self._cloud.read(part.table, None, part.period, check_cancelled), check_cancelled)
-            for group in _groups(batches):
+        """All rows, part by part. The first is read once all have been allowed."""
+        reads = [(part, self._cloud.read(part.table, None, part.rows, check_cancelled)) for part in self._selection.parts]
+        for part, read in reads:  # a group has rows of one part: two exports have different columns
+            batches = checked(read, check_cancelled)
+            for group in _groups(newer_rows(batch, part.since) if part.since else batch for batch in batches):
                 table = flatten(group, staged, str(part.table))
                 self._rows += group.num_rows
+                for day, latest in latest_by_day(table).items():
+                    self._exported_to[day] = max(filter(None, (latest, self._exported_to.get(day))), default=None)
                 self._costs.append(float(pc.sum(table["cost"]).as_py() or 0.0))
                 self._credits.append(source_credits(group))
                 yield table
 
     def outputs(self) -> Mapping[str, object]:
-        """Counts and sums of the rows read."""
-        return {"source_rows": self._rows, "source_cost": exact_sum(self._costs), "source_credits": exact_sum(self._credits)}
+        """Counts and sums of the rows read; what was read of each day, and how far the tables have been read."""
+        return {
+            "source_rows": self._rows,
+            "source_cost": exact_sum(self._costs),
+            "source_credits": exact_sum(self._credits),
+            "day_reads": [asdict(self._day_read(part, day)) for part in self._selection.parts for day in part.period.days],
+            "watermarks": [asdict(mark) for mark in self._selection.watermarks],
+        }
+
+    def _day_read(self, part: ExportPart, day: date) -> DayRead:
+        since = part.since[day] if part.since else None
+        has_rows = day in self._exported_to or since is not None
+        return DayRead(
+            day=day,
+            since=since,
+            source_table=str(part.table) if has_rows else None,
+            source_created_at=self._cloud.created_at(part.table) if has_rows else None,
+            exported_to=self._exported_to.get(day, since),
+            is_followed=self._selection.is_followed,
+        )
 
 
 class GcpSource:
@@ -74,13 +120,17 @@ class GcpSource:
     def __init__(self, cloud: GcpBilling, prices: GcpPrices) -> None:
         self._cloud, self._prices = cloud, prices
 
-    def find(self, request: ReadRequest, check_cancelled: CheckCancelled) -> Export:
+    def find(self, request: ReadRequest, check_cancelled: CheckCancelled) -> Export | Unchanged:
         """The table named by the parameter, or the project's exports, which may have to be compared day by day."""
-        if request.period is None:
+        named = str(request.parameters[EXPORT] or "") or None
+        selection: ExportSelection | Unchanged
+        if request.changed:
+            selection = select_changed(self._cloud, named, request.changed, check_cancelled)
+        elif request.period:
+            selection = select_exports(self._cloud, named, request.period, check_cancelled)
+        else:
             raise TypeError("the template is run for days")
-        named = request.parameters[EXPORT]
-        selection = select_exports(self._cloud, str(named) if named else None, request.period, check_cancelled)
-        return GcpExport(self._cloud, selection, self._prices)
+        return selection if isinstance(selection, Unchanged) else GcpExport(self._cloud, selection, self._prices)
 
     def focus_totals(self, period: Period, check_cancelled: CheckCancelled) -> FocusReport:
         """The totals of Google's FOCUS export."""
@@ -96,16 +146,17 @@ class GcpSource:
         self._cloud.close()
 
 
-def open_gcp(plaintext: bytes, settings: ExecutorSettings) -> Source:
+def open_gcp(plaintext: bytes, settings: ExecutorSettings, meter: StepMeter) -> Source:
     """Parses the credentials. Raises StepError if they cannot be used."""
-    return GcpSource(GcpBilling(read_gcp(plaintext), settings), GcpPrices.of(settings))
+    prices = GcpPrices.of(settings)
+    return GcpSource(GcpBilling(read_gcp(plaintext), settings, GcpMeter(meter, prices)), prices)
 
 
 GCP: Final = SourceType(
     provider="GCP",
     parameters={EXPORT: "table"},
     reads_days=True,
-    outputs={"source_rows": "INT64", "source_cost": "FLOAT64", "source_credits": "FLOAT64"},
+    outputs={"source_rows": "INT64", "source_cost": "FLOAT64", "source_credits": "FLOAT64", **LEDGER_OUTPUTS},
     open=open_gcp,
 )
 

@@ -20,7 +20,7 @@ from services.executor.templates.step import StepContext, StepResult, Toolbox
 from services.platform.clock import SystemClock
 from tests.integration.executor.runs.test_life import DATE, Begin
 from tests.integration.executor.runs.test_old_tenants import columns_of, make_old
-from tests.integration.executor.steps.test_publish_conflicts import staged
+from tests.integration.executor.steps.test_publish_conflicts import read_as_a_whole, staged
 from tests.integration.executor.steps.test_steps import Steps
 from tests.support.executor.fakes import RecordingLedger
 from tests.support.executor.tenant import Tenant
@@ -144,7 +144,8 @@ async def test_a_table_from_before_these_columns_gets_them_with_the_first_statem
         assert await store.finish_run(run.tenant_id, run.pipeline_logging_id, replace(FAILED, is_final=True), at=now) is RunStatus.FAILED
     expected = [first != "ask"]
     assert await is_final(store, tenant, run.pipeline_logging_id) == expected
-    assert (await columns_of(tenant, "x_meta_pipeline_runs"))[-2:] == ["claimed_by", "is_final"]
+    newer = ["claimed_by", "is_final", "bytes_billed", "slot_ms", "bytes_read", "cost_usd"]
+    assert (await columns_of(tenant, "x_meta_pipeline_runs"))[-len(newer) :] == newer
     assert len(await tenant.rows("SELECT 1 FROM x_meta_pipeline_runs")) == 1
 
 
@@ -152,7 +153,8 @@ async def test_only_who_has_claimed_the_run_publishes(tenant: Tenant, tools: Too
     """A second leader of the same id, first or late, has the same id and attempt, and another claim."""
     job = await begin(**DATE)
     publish, table = await staged(job, tools)
-    context = replace(context_of(job, job.template.steps[-1], {}, tools), staging=(table,))  # type: ignore[arg-type]
+    context = context_of(job, job.template.steps[-1], {}, tools)
+    context = replace(context, staging=(table,), outputs=read_as_a_whole(job))  # type: ignore[arg-type]
     other = replace(context, run=replace(context.run, claimed_by=str(uuid.uuid4())))
     with pytest.raises(FenceLost):
         await publish.run(other)

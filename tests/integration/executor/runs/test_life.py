@@ -30,6 +30,7 @@ from services.platform.clock import SystemClock
 from services.platform.errors import FailedPrecondition, InvalidArgument, NotFound, ResourceExhausted, Unavailable
 from tests.support.executor.fakes import CALL, Credentials, RecordingLedger, Work
 from tests.support.executor.tenant import Tenant
+from tests.unit.platform.test_waiting import Time
 
 type Begin = Callable[..., Awaitable[PreparedRun]]
 DATE = {"date": "2025-11-17"}
@@ -113,7 +114,7 @@ async def test_run_pipeline_answers_and_goes_on(
     got = messages.GetRunRequest(tenant_id=tenant.tenant_id, pipeline_logging_id=answer.pipeline_logging_id)
     running = await servicer.GetRun(got, None)
     assert (running.status, running.user_id, running.pipeline_id) == ("RUNNING", "alice", f"{tenant.tenant_id}-gcp-cost-billing")
-    assert (dict(running.parameters), running.attempt, running.HasField("run_id")) == (DATE, 1, False)
+    assert (dict(running.parameters), running.attempt, running.HasField("run_id")) == (DATE | {"invoice_issuer": "Google Cloud"}, 1, False)
     assert not running.HasField("completed_at")
     work.end.set()
     run = await store.find_run(tenant.tenant_id, answer.pipeline_logging_id)
@@ -210,6 +211,50 @@ async def test_a_lost_slot_stops_its_run(
     assert active.ids() == [kept.run.pipeline_logging_id]
 
 
+async def test_a_lease_is_renewed_once_half_of_it_has_passed(
+    begin: Begin, active: ActiveRuns, store: Store, reconciler: Reconciler, quota: RecordingLedger
+) -> None:
+    """Counted from when it was asked for, also by a renewal; tried again where auth did not answer. One call renews all runs."""
+    time = Time()
+    parts: Any = {"active": active, "store": store, "quota": quota, "reconciler": reconciler}
+    renewer = LeaseRenewer(**parts, lease_seconds=30.0, monotonic=time)
+    old, new = await begin(**DATE), await begin(**DATE)
+    for job, age in ((old, 10.0), (new, 0.0)):
+        quota.reserved.append(job.run.pipeline_logging_id)
+        active.start(job, replace(slot(job.run), renewed_at=time.now - age))
+    both = sorted([old.run.pipeline_logging_id, new.run.pipeline_logging_id])
+
+    time.now += 4.9
+    await renewer.renew_due()
+    assert quota.renewed == []
+    time.now += 0.1
+    quota.is_away = True
+    with pytest.raises(Unavailable):
+        await renewer.renew_due()
+    quota.is_away = False
+    time.now += 2.5
+    await renewer.renew_due()
+    assert quota.renewed == [both]
+    time.now += 14.9
+    await renewer.renew_due()
+    assert quota.renewed == [both]
+    time.now += 0.1
+    await renewer.renew_due()
+    assert quota.renewed == [both, both]
+    assert sorted(active.ids()) == both
+
+
+async def test_a_lease_of_unknown_age_is_renewed_at_once(
+    begin: Begin, active: ActiveRuns, renewer: LeaseRenewer, quota: RecordingLedger
+) -> None:
+    job = await begin(**DATE)
+    quota.reserved.append(job.run.pipeline_logging_id)
+    active.start(job, slot(job.run))
+    await renewer.renew_due()
+    await renewer.renew_due()
+    assert quota.renewed == [[job.run.pipeline_logging_id]]
+
+
 async def test_stopping_lets_runs_end_and_fails_the_rest(begin: Begin, quota: RecordingLedger, store: Store, work: Work) -> None:
     """SIGTERM: new runs are refused; what does not end in time is failed with what to do, and settled."""
     job = await begin(**DATE)
@@ -294,9 +339,8 @@ async def test_templates_are_listed(servicer: PipelineServicer) -> None:
     assert template["parameters"][0] | {"description": ""} == {
         "name": "date",
         "type": "date",
-        "required": True,
         "default": None,
-        "scheduled": "yesterday",
+        "scheduled": None,
         "timezone": "UTC",
         "description": "",
     }

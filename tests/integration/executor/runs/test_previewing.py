@@ -7,10 +7,13 @@ from dataclasses import replace
 
 import pytest
 
+from services.executor.metering.cap import RunCap
+from services.executor.metering.run import Metering
 from services.executor.records import RunStatus
 from services.executor.runs.dry_run import DryRunner
 from services.executor.runs.execute import execute
 from services.executor.runs.prepared import RunPreparer, RunRequest
+from services.executor.servicers.to_proto import to_dry_run
 from services.executor.sources.gcp.prices import GcpPrices
 from services.executor.steps.bigquery_publish import Publish
 from services.executor.templates.step import Toolbox
@@ -42,14 +45,21 @@ async def test_what_a_run_would_read_and_cost(tenant: Tenant, preparer: RunPrepa
     found = await dry_runner.dry_run(job)
 
     assert found.problems == {}
-    assert [step.step_id for step in found.steps] == ["extract", "checks", "publish"]
-    extract, checks, publish = found.steps
+    focus = ["focus_stage", "focus_google", "focus_conformance", "focus_publish"]
+    assert [step.step_id for step in found.steps] == ["extract", "checks", "publish", *focus]
+    extract, checks, publish, *_ = found.steps
     reason = f"It is the only usage cost export of project {tenant.project}."
     assert extract.metadata == {"source_table": source, "source_reason": reason, "estimated_rows": 5000}
     assert extract.bytes_read > 5000 * 8
     assert (checks.bytes_read, publish.bytes_read) == (extract.bytes_read, extract.bytes_read)
     assert math.isclose(extract.cost_usd, extract.bytes_read / TIB * 1.1)
-    assert math.isclose(publish.cost_usd, MIN_BYTES / TIB * 6.25), "a query costs ten MiB at least"
+    minimum = MIN_BYTES / TIB * 6.25
+    assert math.isclose(checks.cost_usd, 2 * minimum), "ten MiB at least for staging and the published table"
+    # Fence and run; what the days hold and the staging; the DELETE; the table and the staging; changes, days and sources; the fence.
+    assert math.isclose(publish.cost_usd, 14 * minimum), "each table in each statement of the script"
+    answer = to_dry_run(job, found)
+    assert math.isclose(answer.cost_usd, sum(step.cost_usd for step in found.steps))
+    assert math.isclose(answer.tenant_cost_usd, extract.cost_usd)
     assert quota.reserved == []
     assert await tenant.rows("SELECT 1 FROM x_meta_pipeline_runs") == []
     assert await tenant.rows("SELECT 1 FROM x_meta_step_logs") == []
@@ -93,7 +103,7 @@ async def test_sql_that_does_not_fit_the_tables_is_a_problem(tenant: Tenant, pre
     """BigQuery's own words stay in the log."""
     export(tenant, many(DAY, 3))
     job = preparer.prepare(wanted(tenant, date="2025-11-17"))
-    extract, checks, publish = job.template.steps
+    extract, checks, publish, *_ = job.template.steps
     assert isinstance(publish.action, Publish)
     renamed = replace(publish.action, script=make_block("renamed", "SELECT s.no_such_column FROM x_staging_gcp_billing AS s", {}))
     job = replace(job, template=replace(job.template, steps=(extract, checks, replace(publish, action=renamed))))
@@ -116,3 +126,25 @@ def test_prices(by_query: bool, size: int, cost: float) -> None:
     prices = GcpPrices(query=6.25, storage_read=1.1)
     assert prices.reading(size, by_query=by_query) == cost
     assert query_cost(0, usd_per_tib=0.0) == 0.0
+
+
+@pytest.mark.parametrize(("size", "references", "cost"), [(0, 3, 3 * MIN_BYTES), (TIB, 3, TIB), (2 * MIN_BYTES, 1, 2 * MIN_BYTES)])
+def test_a_query_costs_the_minimum_of_each_table_at_least(size: int, references: int, cost: int) -> None:
+    assert query_cost(size, references=references, usd_per_tib=6.25) == cost / TIB * 6.25
+
+
+async def test_it_says_with_which_step_a_run_would_pass_its_cap(tenant: Tenant, tools: Toolbox, preparer: RunPreparer) -> None:
+    """The reading alone, or what the queries cost together with it; by how much."""
+    export(tenant, many(DAY, 5000))
+    job = preparer.prepare(wanted(tenant, date="2025-11-17"))
+    minimum = MIN_BYTES / TIB * 6.25
+    for cap, step, said in (
+        (RunCap(bytes_read=1000), "extract", "more than the cap of a run, 1,000 bytes read"),
+        (RunCap(cost_usd=5 * minimum), "publish", "`cap.cost_usd`"),
+        (RunCap(bytes_read=TIB, cost_usd=1000 * minimum), None, ""),
+    ):
+        runner = DryRunner(replace(tools, metering=Metering(default=cap)), Credentials(), query_usd_per_tib=6.25)  # type: ignore[arg-type]
+        found = await runner.dry_run(job)
+        assert list(found.problems) == ([step] if step else [])
+        assert said in found.problems.get(step or "", "")
+        assert {"extract", "checks", "publish"} <= {one.step_id for one in found.steps}

@@ -119,9 +119,13 @@ async def test_a_scheduled_run_is_recorded_without_a_user_and_with_its_real_date
         "trigger_by": "cloud_scheduler",
         "run_id": "a run",
         "attempt": 1,
-        "parameters": {"date": "2025-11-17"},
+        "parameters": {"date": "2025-11-17", "invoice_issuer": "Google Cloud"},
         "rows_processed": 3,
         "error_message": None,
+        "bytes_billed": 0,
+        "slot_ms": 0,
+        "bytes_read": 0,
+        "cost_usd": 0.0,
     }
     assert quota.settled == [(asked.pipeline_logging_id, "COMPLETED")]
     assert (quota.reserved, quota.retries) == ([asked.pipeline_logging_id], [])
@@ -242,11 +246,11 @@ async def test_an_attempt_that_can_never_begin_leaves_a_record_that_says_why(
     assert quota.settled == []
 
 
-async def test_a_schedule_without_a_date_means_the_day_before_its_slot(tenant: Tenant, servicer: RunServicer) -> None:
+async def test_a_schedule_without_a_date_means_the_days_that_have_changed(tenant: Tenant, servicer: RunServicer) -> None:
     begun = request(tenant, parameters={})
     await servicer.StartRun(begun, None)
     [row] = await tenant.rows(f"SELECT parameters FROM x_meta_pipeline_runs WHERE pipeline_logging_id = '{begun.pipeline_logging_id}'")
-    assert row == {"parameters": {"date": "2025-11-17"}}
+    assert row == {"parameters": {"days": "changed", "invoice_issuer": "Google Cloud"}}
 
 
 async def test_runs_that_another_executor_leads_are_known_without_reading_their_tenants_rows(

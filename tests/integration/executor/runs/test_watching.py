@@ -1,72 +1,381 @@
-"""Watching an active run: which events are sent when, from the tenant's own tables."""
+"""Watching runs: which events are sent when, by whom they are read, and what that costs."""
 
 import asyncio
+import math
 import uuid
+from collections import Counter
 from collections.abc import AsyncIterator
+from contextlib import ExitStack, aclosing, asynccontextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
+from typing import Any
 
+import grpc
 import pytest
+from convergence.executor.v1.led_run_service_pb2 import FollowRunRequest
+from convergence.executor.v1.led_run_service_pb2_grpc import LedRunServiceStub, add_LedRunServiceServicer_to_server
 
-from services.executor.records import Run, RunOutcome, RunStatus, StepLog
-from services.executor.runs.watch import Event, Heartbeat, Watch
+from services.executor.led_runs import Line, line_id
+from services.executor.records import DqResult, Run, RunOutcome, RunStatus, StepLog
+from services.executor.runs.active import ActiveRuns
+from services.executor.runs.prepared import PreparedRun
+from services.executor.runs.quota import Reservation
+from services.executor.servicers.led_run import LedRunServicer
 from services.executor.store import Store
+from services.executor.watch.leaders import Leaders, addresses
+from services.executor.watch.watched_run import Event, Heartbeat, WatchedRun
+from services.executor.watch.watches import Watches
+from services.platform.access.control import KeyHolder
+from services.platform.bigquery.client import BigQuery
+from services.platform.bigquery.prices import MIN_BYTES, TIB
 from services.platform.errors import NotFound
+from services.platform.rpc.peers import peer_channel
+from services.platform.server import Served
+from services.platform.settings import ServiceSettings
+from tests.conftest import channel_as, serving
 from tests.integration.executor.runs.test_life import Begin
+from tests.support.counting import references
+from tests.support.executor.fakes import Work
 from tests.support.executor.tenant import Tenant
 
+RUNS, STEPS, QUALITY = "x_meta_pipeline_runs", "x_meta_step_logs", "x_meta_dq_results"
 
-def line(run: Run, action: str) -> StepLog:
+
+class NoLeaders:
+    """No other executor."""
+
+    async def follow(self, run: Run, watched: WatchedRun) -> bool:
+        return False
+
+
+class Nobody:
+    """No tenant's key is known."""
+
+    async def authenticate(self, api_key_sha256: str) -> KeyHolder:
+        raise AssertionError("no call here brings an API key")
+
+
+def step(run: Run, action: str, **more: Any) -> StepLog:
     return StepLog(
         log_id=str(uuid.uuid4()),
         tenant_id=run.tenant_id,
-        user_id=None,
+        user_id=run.user_id,
         pipeline_logging_id=run.pipeline_logging_id,
         step_id="extract",
         step_type="gcp.bigquery_extract",
         step_index=0,
         attempt=1,
         action=action,
-        provider="GCP",
+        provider=None,
         status="RUNNING",
         timestamp=datetime.now(UTC),
+        **more,
     )
 
 
+def verdict(run: Run) -> DqResult:
+    return DqResult(
+        dq_result_id=str(uuid.uuid4()),
+        tenant_id=run.tenant_id,
+        user_id=run.user_id,
+        pipeline_logging_id=run.pipeline_logging_id,
+        step_id="checks",
+        table_name="billing_cost_daily",
+        check_name="rows_present",
+        severity="warn",
+        status="FAILED",
+        observed_value="0",
+        threshold="> 0",
+        failing_rows=2,
+        sample_rows=({"sku_id": "A", "cost": None},),
+        executed_at=datetime.now(UTC),
+    )
+
+
+def watches(store: Store, leaders: Any = None, *, poll_seconds: float = 0.02, heartbeat_seconds: float = 60.0) -> Watches:
+    return Watches(store=store, leaders=leaders or NoLeaders(), poll_seconds=poll_seconds, heartbeat_seconds=heartbeat_seconds)
+
+
+async def heard(watched: Watches, run: Run) -> list[Event]:
+    """All events to the run's end."""
+    async with asyncio.timeout(40):
+        return [event async for event in watched.events(run.tenant_id, run.pipeline_logging_id) if not isinstance(event, Heartbeat)]
+
+
 async def next_event(events: AsyncIterator[Event]) -> Event:
-    """The next event that is more than a sign of life."""
+    """The next event that is more than a keep-alive."""
     async with asyncio.timeout(20):
         while isinstance(event := await anext(events), Heartbeat):
             pass
     return event
 
 
-async def test_each_line_is_told_once_and_while_the_run_lives(tenant: Tenant, begin: Begin, store: Store) -> None:
+def summary(events: list[Event]) -> list[str]:
+    """Each event in a word."""
+    return [str(event.status) if isinstance(event, Run) else line_id(event) for event in events if not isinstance(event, Heartbeat)]
+
+
+def lead(active: ActiveRuns, job: PreparedRun) -> None:
+    slot = Reservation(tenant_id=job.run.tenant_id, pipeline_logging_id=job.run.pipeline_logging_id, usage_date=datetime.now(UTC).date())
+    active.start(job, slot)
+
+
+async def write(store: Store, run: Run) -> list[Line]:
+    """A step, a verdict, and the step's end."""
+    lines: list[Line] = [
+        step(run, "STEP_STARTED"),
+        verdict(run),
+        step(run, "STEP_COMPLETED", rows_processed=3, metadata={"passed": 1, "share": math.nan}),
+    ]
+    for line in lines:
+        await (store.log_steps(run.tenant_id, [line]) if isinstance(line, StepLog) else store.record_verdicts(run.tenant_id, [line]))
+    return lines
+
+
+async def test_each_line_is_sent_once_and_while_the_run_lives(tenant: Tenant, begin: Begin, store: Store) -> None:
+    """No executor leads it: it is read from the tables."""
     job = await begin(date="2025-11-17")
-    events = Watch(
-        store=store, tenant_id=tenant.tenant_id, pipeline_logging_id=job.run.pipeline_logging_id, poll_seconds=0.02, heartbeat_seconds=60
-    ).events()
-    first = await next_event(events)
-    assert isinstance(first, Run)
-    assert first.status is RunStatus.RUNNING
-    for action in ("STEP_STARTED", "STEP_COMPLETED"):
-        await store.log_steps(tenant.tenant_id, [line(job.run, action)])
-        step = await next_event(events)
-        assert isinstance(step, StepLog)
-        assert step.action == action
-    await store.finish_run(tenant.tenant_id, job.run.pipeline_logging_id, RunOutcome(status=RunStatus.COMPLETED), at=datetime.now(UTC))
-    last = await next_event(events)
-    assert isinstance(last, Run)
-    assert last.status is RunStatus.COMPLETED
-    with pytest.raises(StopAsyncIteration):
-        await anext(events)
+    async with aclosing(watches(store).events(tenant.tenant_id, job.run.pipeline_logging_id)) as events:
+        first = await next_event(events)
+        assert isinstance(first, Run)
+        assert first.status is RunStatus.RUNNING
+        for action in ("STEP_STARTED", "STEP_COMPLETED"):
+            await store.log_steps(tenant.tenant_id, [step(job.run, action)])
+            line = await next_event(events)
+            assert isinstance(line, StepLog)
+            assert line.action == action
+        await store.finish_run(tenant.tenant_id, job.run.pipeline_logging_id, RunOutcome(status=RunStatus.COMPLETED), at=datetime.now(UTC))
+        last = await next_event(events)
+        assert isinstance(last, Run)
+        assert last.status is RunStatus.COMPLETED
+        with pytest.raises(StopAsyncIteration):
+            await anext(events)
 
 
 async def test_silence_is_filled_and_what_is_not_there_is_refused(tenant: Tenant, begin: Begin, store: Store) -> None:
     job = await begin(date="2025-11-17")
-    quiet = Watch(
-        store=store, tenant_id=tenant.tenant_id, pipeline_logging_id=job.run.pipeline_logging_id, poll_seconds=0.01, heartbeat_seconds=0.0
-    ).events()
-    assert [type(await anext(quiet)) for _ in range(3)] == [Run, Heartbeat, Heartbeat]
-    unknown = Watch(store=store, tenant_id=tenant.tenant_id, pipeline_logging_id="nothing", poll_seconds=0.01, heartbeat_seconds=60)
+    async with aclosing(watches(store, heartbeat_seconds=0.01).events(tenant.tenant_id, job.run.pipeline_logging_id)) as quiet:
+        assert [type(await anext(quiet)) for _ in range(3)] == [Run, Heartbeat, Heartbeat]
+    for other_tenant, run in ((tenant.tenant_id, "nothing"), ("another_tenant", job.run.pipeline_logging_id)):
+        with pytest.raises(NotFound):
+            await anext(watches(store).events(other_tenant, run))
+
+
+async def test_a_hundred_watchers_of_a_run_led_here_cost_one_read(
+    tenant: Tenant, begin: Begin, store: Store, active: ActiveRuns, work: Work
+) -> None:
+    """Those who come late get the earlier lines, and all of them what the tables hold."""
+    job = await begin(date="2025-11-17")
+    lead(active, job)
+    shared = watches(store)
+    spent = references()
+    early = [asyncio.create_task(heard(shared, job.run)) for _ in range(50)]
+    await asyncio.sleep(0)
+    lines = await write(store, job.run)
+    late = [asyncio.create_task(heard(shared, job.run)) for _ in range(50)]
+    await asyncio.sleep(0.1)
+    work.end.set()
+    seen = await asyncio.gather(*early, *late)
+
+    assert {tuple(summary(events)) for events in seen} == {("RUNNING", *map(line_id, lines), "COMPLETED")}
+    cost = references() - spent
+    # Writing the lines, and the end of the run, are not the watchers'.
+    assert cost[RUNS] - 1 == 1
+    assert cost[STEPS] + cost[QUALITY] <= len(lines)
+    assert seen[0][-1] == await store.require_run(tenant.tenant_id, job.run.pipeline_logging_id)
+    tables: list[StepLog | DqResult] = [
+        *await store.list_step_logs(tenant.tenant_id, job.run.pipeline_logging_id),
+        *await store.list_dq_results(tenant.tenant_id, job.run.pipeline_logging_id),
+    ]
+    in_order = sorted(tables, key=lambda line: line.timestamp if isinstance(line, StepLog) else line.executed_at)
+    assert seen[0][1:-1] == in_order, "what is told from memory is what the tables hold"
+    afterwards = await heard(watches(store), job.run)
+    assert summary(afterwards)[1:] == summary(seen[0])[1:]
+
+
+async def test_another_tenant_cannot_watch_a_run_led_here(begin: Begin, store: Store, active: ActiveRuns, work: Work) -> None:
+    job = await begin(date="2025-11-17")
+    lead(active, job)
     with pytest.raises(NotFound):
-        await anext(unknown.events())
+        await anext(watches(store).events("another_tenant", job.run.pipeline_logging_id))
+    work.end.set()
+
+
+async def test_lines_come_in_the_order_of_their_time_however_long_each_takes_to_write(store: Store, begin: Begin) -> None:
+    job = await begin(date="2025-11-17")
+    store.led_runs.begin(job.run)
+    led = store.led_runs.find(job.run.tenant_id, job.run.pipeline_logging_id)
+    assert led is not None
+    one, two, three = (step(job.run, action) for action in ("STEP_STARTED", "STEP_COMPLETED", "STEP_SKIPPED"))
+    with ExitStack() as slow:
+        slow.enter_context(store.led_runs.writing([one]))
+        with store.led_runs.writing([two]):
+            pass
+        assert led.feed.lines == []
+    assert led.feed.lines == [one, two]
+
+    def lose(line: Line) -> None:
+        with store.led_runs.writing([line]):
+            raise TimeoutError
+
+    with pytest.raises(TimeoutError):
+        lose(three)
+    assert led.feed.lines == [one, two, three], "what a lost line says has happened all the same"
+
+
+@asynccontextmanager
+async def executor_of(store: Store, settings: ServiceSettings) -> AsyncIterator[tuple[str, LedRunServicer]]:
+    """An executor as the others reach it, at an address."""
+    servicer = LedRunServicer(store.led_runs, heartbeat_seconds=0.2)
+    served = Served(name="convergence.executor.v1.LedRunService", add=add_LedRunServiceServicer_to_server, servicer=servicer)
+    async with serving(
+        settings.model_copy(update={"listen": "127.0.0.1:0"}), name="executor", authenticator=Nobody(), served=[served]
+    ) as address:
+        yield address, servicer
+
+
+@dataclass(kw_only=True)
+class TwoExecutors:
+    """The runs of one are watched through the other."""
+
+    leading: Store
+    servicer: LedRunServicer
+    store: Store
+    leaders: Leaders
+
+
+@pytest.fixture
+async def two(store: Store, bq: BigQuery, service_settings: ServiceSettings) -> AsyncIterator[TwoExecutors]:
+    other = Store(bq, ddl=service_settings.configs_dir / "bigquery" / "tenant")
+    async with executor_of(store, service_settings) as (address, servicer), executor_of(other, service_settings) as (own, _):
+        open_channel = partial(peer_channel, service_settings, caller="executor", peer="executor")
+        # Its own address is among them, as in a headless service's, and one of a process that is gone.
+        leaders = Leaders(f"ipv4:{own},127.0.0.1:1,{address}", open_channel, heartbeat_seconds=0.2)
+        yield TwoExecutors(leading=store, servicer=servicer, store=other, leaders=leaders)
+
+
+async def test_a_run_led_by_another_executor_is_followed_there(
+    tenant: Tenant, begin: Begin, two: TwoExecutors, active: ActiveRuns, work: Work
+) -> None:
+    """The same events in the same order, some from before the first watcher; two reads for any number of watchers."""
+    job = await begin(date="2025-11-17")
+    lead(active, job)
+    lines = await write(two.leading, job.run)
+    shared = watches(two.store, two.leaders)
+    spent = references()
+    watchers = [asyncio.create_task(heard(shared, job.run)) for _ in range(100)]
+    while not shared._watched or not next(iter(shared._watched.values()))[0]._feed.lines:
+        await asyncio.sleep(0.02)
+    await asyncio.sleep(0.5)  # longer than two keep-alives of the leader
+    read = references() - spent
+    lines += await write(two.leading, job.run)
+    work.end.set()
+    seen = await asyncio.gather(*watchers)
+
+    assert {tuple(summary(events)) for events in seen} == {("RUNNING", *map(line_id, lines), "COMPLETED")}
+    assert read == Counter({RUNS: 1})
+    assert (references() - spent)[RUNS] - 1 == 2
+    tables = [*await two.store.list_step_logs(tenant.tenant_id, job.run.pipeline_logging_id)]
+    followed = [event for event in seen[0] if isinstance(event, StepLog)]
+    assert followed == tables
+    checked = [event for event in seen[0] if isinstance(event, DqResult)]
+    assert checked == await two.store.list_dq_results(tenant.tenant_id, job.run.pipeline_logging_id)
+
+
+@pytest.mark.parametrize("how", ["stops", "dies"])
+async def test_the_end_is_not_missed_when_the_leader_is_gone(
+    tenant: Tenant, begin: Begin, two: TwoExecutors, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    """It stops, or falls silent without closing the connection. Its last line is in the table only; the reconciler ends the run."""
+    job = await begin(date="2025-11-17")
+    run = job.run
+    two.leading.led_runs.begin(run)
+    lines = await write(two.leading, run)
+    shared = watches(two.store, two.leaders)
+    async with aclosing(shared.events(run.tenant_id, run.pipeline_logging_id)) as events:
+        seen = [await next_event(events) for _ in range(1 + len(lines))]
+        if how == "stops":
+            two.servicer.stop()
+        else:
+            monkeypatch.setattr(two.servicer, "_heartbeat_seconds", 1e6)
+        two.leading.led_runs._runs.clear()
+        last = step(run, "STEP_FAILED")
+        await two.leading.log_steps(run.tenant_id, [last])
+        seen.append(await next_event(events))
+        lost = RunOutcome(status=RunStatus.FAILED, error_message="The executor of this run was lost; run it again.")
+        await two.store.finish_run(tenant.tenant_id, run.pipeline_logging_id, lost, at=datetime.now(UTC))
+        seen.append(await next_event(events))
+    assert summary(seen) == ["RUNNING", *map(line_id, [*lines, last]), "FAILED"]
+
+
+async def test_only_executors_may_follow_and_only_the_tenant_s_own_run(
+    begin: Begin, two: TwoExecutors, service_settings: ServiceSettings
+) -> None:
+    job = await begin(date="2025-11-17")
+    two.leading.led_runs.begin(job.run)
+    async with executor_of(two.leading, service_settings) as (address, _):
+        for caller, tenant_id, code in (
+            ("scheduler", job.run.tenant_id, grpc.StatusCode.PERMISSION_DENIED),
+            ("gateway", job.run.tenant_id, grpc.StatusCode.PERMISSION_DENIED),
+            ("executor", "another_tenant", grpc.StatusCode.NOT_FOUND),
+        ):
+            async with channel_as(service_settings, caller=caller, peer="executor", address=address) as channel:
+                request = FollowRunRequest(tenant_id=tenant_id, pipeline_logging_id=job.run.pipeline_logging_id)
+                with pytest.raises(grpc.aio.AioRpcError) as refused:
+                    await LedRunServiceStub(channel).FollowRun(request).read()
+                assert refused.value.code() is code
+
+
+async def test_a_run_that_nobody_leads_is_read_ever_more_rarely(begin: Begin, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """At most a day of it costs ten cents: two tables every two minutes."""
+    job = await begin(date="2025-11-17")
+    waits = list[float]()
+    sleep = asyncio.sleep
+
+    async def note(seconds: float) -> None:
+        waits.append(seconds)
+        await sleep(0)
+
+    monkeypatch.setattr("services.executor.watch.watches.asyncio.sleep", note)
+    spent = references()
+    async with aclosing(watches(store, poll_seconds=10.0).events(job.run.tenant_id, job.run.pipeline_logging_id)) as events:
+        await anext(events)
+        waiting = asyncio.ensure_future(anext(events))
+        while len(waits) < 7:
+            await sleep(0.01)
+        waiting.cancel()
+        await asyncio.gather(waiting, return_exceptions=True)
+    assert waits[:7] == [10.0, 20.0, 40.0, 80.0, 120.0, 120.0, 120.0]
+    reads = (references() - spent)[RUNS]
+    assert (references() - spent)[STEPS] in {reads, reads - 1}
+    assert (references() - spent)[QUALITY] == 0
+    assert 86_400 / 120 * 2 * MIN_BYTES / TIB * 6.25 < 0.10
+
+
+async def test_the_reader_ends_with_the_last_watcher(begin: Begin, store: Store) -> None:
+    job = await begin(date="2025-11-17")
+    shared = watches(store, poll_seconds=1e6)
+    key = (job.run.tenant_id, job.run.pipeline_logging_id)
+    async with aclosing(shared.events(*key)) as one:
+        await anext(one)
+        _, reader = shared._watched[key]
+        async with aclosing(shared.events(*key)) as two_of_them:
+            await anext(two_of_them)
+            assert shared._watched[key][1] is reader
+        assert not reader.done()
+    await asyncio.wait([reader])
+    assert (reader.cancelled(), shared._watched) == (True, {})
+
+
+@pytest.mark.parametrize(
+    ("target", "found"),
+    [
+        ("ipv4:10.0.0.1:50054,10.0.0.2:50054", ["10.0.0.1:50054", "10.0.0.2:50054"]),
+        ("dns:///127.0.0.1:50054", ["127.0.0.1:50054"]),
+        ("127.0.0.1:50054", ["127.0.0.1:50054"]),
+        ("no-such-host.invalid:50054", []),
+    ],
+)
+async def test_the_executors_behind_an_address(target: str, found: list[str]) -> None:
+    assert await addresses(target) == found

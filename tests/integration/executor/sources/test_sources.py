@@ -16,10 +16,11 @@ from services.executor.records import Period, RunStatus
 from services.executor.runs.dry_run import DryRunner
 from services.executor.runs.execute import execute
 from services.executor.runs.prepared import PreparedRun
-from services.executor.sources.gcp.bigquery import ExportDays, GcpBilling, Listing
-from services.executor.sources.gcp.export_rows import TOTALS, sizes_by_day
+from services.executor.sources.gcp.bigquery import GcpBilling
+from services.executor.sources.gcp.export_rows import TOTALS, DayTotals, RowFilter, totals_by_day
 from services.executor.sources.gcp.export_source import ExportPart, select_exports
 from services.executor.sources.gcp.exports import Listed, TableName, named_table
+from services.executor.sources.gcp.found import ExportDays, Listing
 from services.executor.store import Store
 from services.executor.templates.step import Toolbox
 from services.platform.settings import ServiceSettings
@@ -29,6 +30,7 @@ from tests.support.executor.fakes import Credentials
 from tests.support.executor.tenant import Tenant
 
 PERIOD = Period(first=DAY, last=DAY)
+OF_DAY = RowFilter(period=PERIOD)
 COLUMNS = pa.schema([("cost", pa.float64()), ("service", pa.struct([("id", pa.string())])), ("resource", pa.string())])
 FOCUS = pa.schema([("BilledCost", pa.decimal128(38, 9)), ("ChargePeriodStart", pa.timestamp("us", tz="UTC"))])
 PRICES = pa.schema([("pricing_as_of_time", pa.timestamp("us", tz="UTC"))])
@@ -152,7 +154,7 @@ async def test_a_copys_names_may_be_in_any_case(tenant: Tenant, tools: Toolbox, 
     shouted = pa.schema([(field.name.upper(), field.type) for field in STANDARD])
     table = f"{tenant.project}.cloud_costs.shouted"
     load(tenant.host, table, [{name.upper(): value for name, value in one.items()} for one in (row(DAY, cost=5.0), row(NEXT))], shouted)
-    assert cloud.days_of(named_table(table, ""), PERIOD, unhurried).days == {DAY: {"USD": 5.0}}
+    assert cloud.days_of(named_table(table, ""), PERIOD, unhurried).sizes == {DAY: {"USD": 5.0}}
 
     outcome = await execute(await begin(date=DAY.isoformat(), export_table="cloud_costs.shouted"), tools)
     assert (outcome.status, outcome.error_message, outcome.rows_processed) == (RunStatus.COMPLETED, None, 1)
@@ -174,10 +176,10 @@ async def test_a_view_over_an_export_is_read_by_a_query_and_estimated_by_a_dry_o
         f"CREATE MATERIALIZED VIEW cloud_costs.kept AS SELECT usage_start_time, cost, service FROM `{table}`",
     )
     kept = named_table("cloud_costs.kept", tenant.project)
-    batches = list(cloud.read(kept, COLUMNS, PERIOD))
+    batches = list(cloud.read(kept, COLUMNS, OF_DAY))
     assert sorted(cost for batch in batches for cost in batch["cost"].to_pylist()) == [5.0, 6.0]
     assert batches[0].schema.names == ["cost", "service"], "what the view has of what is wanted"
-    assert cloud.estimate(kept, COLUMNS, PERIOD).by_query
+    assert cloud.estimate(kept, COLUMNS, OF_DAY).by_query
 
     named = {"date": DAY.isoformat(), "export_table": "cloud_costs.seen"}
     assert (await dry_runner.dry_run(await begin(**named))).problems == {}
@@ -217,14 +219,17 @@ async def test_a_query_on_a_view_is_looked_after(tenant: Tenant, cloud: GcpBilli
 
     monkeypatch.setattr(cloud._client, "query", lambda *_, **__: job)
     with pytest.raises(Cancelled):
-        list(cloud.read(seen, COLUMNS, PERIOD, check_cancelled))
+        list(cloud.read(seen, COLUMNS, OF_DAY, check_cancelled))
     assert (job.asked, job.cancelled) == (3, 1)
 
     def refuse(*_: object, **__: object) -> None:
         raise google.Forbidden("Access Denied: Project team: User does not have bigquery.jobs.create permission in project team.")  # type: ignore[no-untyped-call]
 
     monkeypatch.setattr(cloud._client, "query", refuse)
-    for ask in (lambda: list(cloud.read(seen, COLUMNS, PERIOD)), lambda: cloud.estimate(seen, COLUMNS, PERIOD)):
+    for ask in (
+        lambda: list(cloud.read(seen, COLUMNS, OF_DAY)),
+        lambda: cloud.estimate(seen, COLUMNS, OF_DAY),
+    ):
         with pytest.raises(StepError, match=rf"Grant it BigQuery Job User \(roles/bigquery.jobUser\) on project {tenant.project}"):
             ask()
 
@@ -241,7 +246,7 @@ async def test_an_export_partitioned_by_ingestion_is_read_however_it_was_made(te
         rows = [{"usage_start_time": f"{day}T10:00:00Z", "cost": 2.0} for day in (DAY, DAY, NEXT)]
         assert client.insert_rows_json(table, rows) == []
     source = select_exports(cloud, None, PERIOD, unhurried)
-    assert cloud.days_of(source.parts[0].table, PERIOD, unhurried).days == {DAY: {None: 4.0}}
+    assert cloud.days_of(source.parts[0].table, PERIOD, unhurried).sizes == {DAY: {None: 4.0}}
 
 
 @dataclass
@@ -270,7 +275,7 @@ def listed(*tables: str, kind: str = "TABLE") -> list[Listed]:
 
 
 BOTH = (f"gcp_billing_export_v1_{ACCOUNT}", f"gcp_billing_export_resource_v1_{ACCOUNT}")
-HELD = ExportDays(days={DAY: {"USD": 1.0}}, size=40)
+HELD = ExportDays(days={DAY: DayTotals(row_count=1, sizes={"USD": 1.0}, exported_to=None)}, size=40)
 
 
 def test_a_standard_export_that_may_not_be_read_does_not_stand_in_the_detailed_ones_way() -> None:
@@ -320,4 +325,5 @@ def test_sizes_are_of_utc_days_and_currencies() -> None:
     ]
     batch = pa.RecordBatch.from_pylist(rows, schema=TOTALS)
     other = pa.RecordBatch.from_pylist([{name.upper(): value for name, value in rows[0].items()}])
-    assert sizes_by_day([batch, other]) == {DAY: {"USD": 4.0, "JPY": 300.0}, NEXT: {None: 2.0}}
+    days = {day: totals.sizes for day, totals in totals_by_day([batch, other]).items()}
+    assert days == {DAY: {"USD": 4.0, "JPY": 300.0}, NEXT: {None: 2.0}}

@@ -13,7 +13,8 @@ import pyarrow as pa
 import pytest
 
 from services.executor.errors import StepError
-from services.executor.records import RunStatus
+from services.executor.metering.meter import StepMeter
+from services.executor.records import Period, RunStatus
 from services.executor.runs.dry_run import DryRunner
 from services.executor.runs.execute import execute
 from services.executor.settings import ExecutorSettings
@@ -73,6 +74,10 @@ class MonthExport:
     costs: list[float] = field(default_factory=list)
 
     @property
+    def period(self) -> Period | None:
+        return None
+
+    @property
     def origin(self) -> Mapping[str, Any]:
         return {"manifest": self.month, "files": self.bucket.manifests[self.month]}
 
@@ -107,7 +112,7 @@ class MonthSource:
         self.bucket.closed += 1
 
 
-def open_fake(plaintext: bytes, settings: ExecutorSettings) -> Source:
+def open_fake(plaintext: bytes, settings: ExecutorSettings, meter: StepMeter) -> Source:
     credentials = json.loads(plaintext)
     bucket = BUCKETS[credentials["bucket"]]
     bucket.asked_with.append(credentials["key"])
@@ -212,5 +217,5 @@ def test_a_template_must_declare_what_its_source_asks_for(tmp_path: Path) -> Non
 def test_no_cloud_is_imported_before_a_template_reads_it() -> None:
     program = "import sys, services.executor.service; print(sorted(name for name in sys.modules if '.executor.sources.' in name))"
     imported = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True, text=True).stdout
-    names = [f"services.executor.sources.{name}" for name in ("credentials", "registry", "source", "spool")]
+    names = [f"services.executor.sources.{name}" for name in ("changed_days", "credentials", "registry", "source", "spool")]
     assert imported.strip() == str(names)

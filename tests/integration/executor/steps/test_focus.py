@@ -236,7 +236,7 @@ async def test_a_day_that_billing_never_loaded_is_no_day_without_cost(
         missing = "Step stage: gcp/cost/billing has never loaded 2025-11-17. Run it for these days first."
         assert (outcome.status, outcome.error_message) == (RunStatus.FAILED, missing)
         lines = await store.list_step_logs(tenant.tenant_id, job.run.pipeline_logging_id)
-        assert [line.metadata for line in lines if line.action == "STEP_FAILED"] == [{"can_heal": True}]
+        assert [line.metadata["can_heal"] for line in lines if line.action == "STEP_FAILED"] == [True]
         assert await tenant.rows("SELECT table_name FROM INFORMATION_SCHEMA.TABLES WHERE table_name LIKE 'x_staging%'") == []
 
     await assert_refused()

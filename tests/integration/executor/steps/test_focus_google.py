@@ -15,6 +15,7 @@ from google.cloud import bigquery
 from localcloud.sample.beside import FOCUS as GOOGLES_COLUMNS
 from localcloud.sample.beside import focus_rows
 from services.executor.errors import StepError
+from services.executor.metering.meter import StepMeter
 from services.executor.records import Period, RunStatus
 from services.executor.runs.dry_run import DryRunner
 from services.executor.runs.execute import execute
@@ -194,7 +195,7 @@ class Opening:
     def __init__(self, answer: Any) -> None:
         self.answer = answer
 
-    async def open(self, tenant_id: str, source_type: SourceType) -> Source:
+    async def open(self, tenant_id: str, source_type: SourceType, meter: StepMeter) -> Source:
         if isinstance(self.answer, Exception):
             raise self.answer
         if self.answer is None:
@@ -238,6 +239,7 @@ async def test_nothing_that_goes_wrong_fails_the_step(monkeypatch: pytest.Monkey
             period=DAYS,
             parameters={"asked": True},
             timeout_seconds=300,
+            meter=StepMeter(),
         )
         step = FocusTotals(source_type=source_type, only_if="asked")
         result, dry = await step.run(context), await step.dry_run(context)

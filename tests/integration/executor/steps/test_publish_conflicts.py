@@ -74,10 +74,18 @@ async def staged(job: PreparedRun, tools: Toolbox) -> tuple[Publish, object]:
     return last.action, table
 
 
+def read_as_a_whole(job: PreparedRun) -> dict[str, object]:
+    """What the extract step says of the run's days."""
+    assert job.period is not None
+    unknown = dict.fromkeys(("since", "source_table", "source_created_at", "exported_to"))
+    return {"day_reads": [{"day": day, "is_followed": False, **unknown} for day in job.period.days], "watermarks": []}
+
+
 async def publish(job: PreparedRun, tools: Toolbox) -> bool:
     """Whether the run has published."""
     action, table = await staged(job, tools)
-    context = replace(context_of(job, job.template.steps[-1], {}, tools), staging=(table,))  # type: ignore[arg-type]
+    context = context_of(job, job.template.steps[-1], {}, tools)
+    context = replace(context, staging=(table,), outputs=read_as_a_whole(job))  # type: ignore[arg-type]
     try:
         result = await action.run(context)
     except FenceLost:

@@ -137,10 +137,11 @@ async def test_the_first_failure_in_the_templates_order_is_the_runs(tools: Toolb
         "clean": "COMPLETED",
     }
     lines = await store.list_step_logs(job.run.tenant_id, job.run.pipeline_logging_id)
+    free = {"cost": {"bytes_billed": 0, "slot_ms": 0, "bytes_read": 0, "cost_usd": 0.0}}
     assert {line.step_id: line.metadata for line in lines if line.status == "FAILED"} == {
-        "tell": {},
-        "a": {"can_heal": True},
-        "b": {"can_heal": False},
+        "tell": free,
+        "a": {"can_heal": True, **free},
+        "b": {"can_heal": False, **free},
     }
 
 

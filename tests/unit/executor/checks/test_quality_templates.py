@@ -153,7 +153,7 @@ checks:
         "_dq2_within": "FLOAT64",
         "_dq2_only": "STRING",
         "first_day": "DATE",
-        "last_day": "DATE",
+        "run_days": "ARRAY<DATE>",
         "source_rows": "INT64",
     }
     for value in ("0.25", "77", "OR TRUE", "0.35"):

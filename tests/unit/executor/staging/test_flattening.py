@@ -12,7 +12,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from services.executor.errors import StepError
-from services.executor.sources.gcp.flatten import credits_json, credits_total, exact_sum, flatten, labels_json
+from services.executor.sources.gcp.rows.flatten import credits_json, credits_total, exact_sum, flatten, labels_json
 from services.executor.staging.casting import cast_column
 from services.executor.staging.shape import StagingShape
 from services.platform.bigquery.ddl import load_tables

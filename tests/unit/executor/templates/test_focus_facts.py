@@ -68,9 +68,13 @@ def test_every_service_has_a_category_that_exists() -> None:
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ("reads: [billing_cost_daily]", "reads: [invoices]", "it reads `invoices`, which is no table of a tenant's dataset"),
-        ("source_rows: INT64", "source_rows: STRING", "declares @source_rows INT64, which is STRING"),
-        ("      source_rows: INT64\n", "", "declares @source_rows INT64, which is not known here"),
+        (
+            "reads: [billing_cost_daily, x_meta_cost_days]",
+            "reads: [invoices]",
+            "it reads `invoices`, which is no table of a tenant's dataset",
+        ),
+        ("billing_rows: INT64", "billing_rows: STRING", "declares @billing_rows INT64, which is STRING"),
+        ("      billing_rows: INT64\n", "", "declares @billing_rows INT64, which is not known here"),
         (
             "staging: x_staging_focus_cost_daily\n    finds",
             "staging: focus_cost_daily\n    finds",

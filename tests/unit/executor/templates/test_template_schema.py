@@ -63,7 +63,9 @@ def test_it_has_the_keys_that_the_code_asks_for(monkeypatch: pytest.MonkeyPatch)
         @override
         def finish(self) -> None:
             super().finish()
-            name = str(self.scalar("type")) if self._what == "a step" else self._what
+            name = self._what
+            if name == "a step":
+                name = "include" if "include" in self.keys else str(self.scalar("type"))
             name = f"check.{self.scalar('kind', 'custom')}" if name == "a check" else name
             asked.setdefault(name, set()).update(self._asked)
 

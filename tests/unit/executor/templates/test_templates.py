@@ -17,9 +17,16 @@ def test_ours(catalog: Catalog) -> None:
         ("extract", "gcp.bigquery_extract", ()),
         ("checks", "dq.checks", ("extract",)),
         ("publish", "bigquery.publish", ("checks",)),
+        ("focus_stage", "bigquery.sql", ("publish",)),
+        ("focus_google", "gcp.focus_totals", ("publish",)),
+        ("focus_conformance", "dq.checks", ("focus_stage", "focus_google")),
+        ("focus_publish", "bigquery.publish", ("focus_conformance",)),
+        ("focus_invoices", "dq.invoices", ("focus_publish",)),
     ]
-    parameters = [("date", "date"), ("start_date", "date"), ("end_date", "date"), ("export_table", "table"), ("accept_less", "boolean")]
-    assert [(one.name, one.type) for one in template.parameters] == parameters
+    dates = [("date", "date"), ("start_date", "date"), ("end_date", "date"), ("days", "choice"), ("history_days", "integer")]
+    own = [*dates, ("export_table", "table"), ("accept_less", "boolean")]
+    included = [("invoice_issuer", "string"), ("billing_account_name", "string"), ("compare_with_google", "boolean")]
+    assert [(one.name, one.type) for one in template.parameters] == [*own, *included]
 
 
 @pytest.mark.parametrize(
@@ -32,7 +39,17 @@ def test_ours(catalog: Catalog) -> None:
         ("    type: table", "    type: date\n    default: 2025-02-30", "2025-02-30", "the default of export_table does not fit"),
         ("    type: date", "    type: date\n    timezone: Mars/Base", "Mars/Base", "use a name of the IANA time zone database"),
         ("    type: date", "    type: date\n    timezone: Asia/Tokyo", "date:", "the days of a run are UTC days, so date has no timezone"),
-        ("scheduled: yesterday", "scheduled: today", "date:", "today is never over, so it is no default of date: use yesterday"),
+        (
+            "    type: date",
+            "    type: date\n    scheduled: today",
+            "date:",
+            "today is never over, so it is no default of date",
+        ),
+        ("choices: [changed]", "choices: [changed, all]", "date:", "the parameter days has the one choice changed"),
+        ("    ledger: {source: gcp, service: service_description}\n", "", "id: publish", "a publish in it needs `ledger`"),
+        ("service: service_description", "service: cost", "cost}", "`cost` is no column of type STRING of billing_cost_daily"),
+        ("include: focus", "include: nothing", "nothing", "there is no template nothing.yml beside this one"),
+        ("prefix: focus_", "prefix: Focus_", "Focus_", "the prefix `Focus_` must be lower-case"),
         ("    type: date", "    type: date\n    choices: [a]", "[a]", "a parameter of type choice, and no other"),
         ("    type: table", "    type: choice", "choice", "a parameter of type choice, and no other"),
         ("  date:", "  Date:", "type: date", "the parameter `Date` must be lower-case"),
@@ -84,11 +101,11 @@ def test_a_broken_template_is_named_with_file_line_and_column(configs: Path, old
 def test_a_step_cannot_ask_for_what_no_step_before_it_finds_out(configs: Path) -> None:
     """The SQL of a step declares @source_rows, but the step that finds it out is gone."""
     text = (configs / "gcp/cost/billing.yml").read_text()
-    head, rest = text.split("  - id: extract")
+    head, rest = re.sub(r"  days:\n.*?(?=  history_days:)", "", text, flags=re.DOTALL).split("  - id: extract")
     publish = rest[rest.index("  - id: publish") :].replace("    needs: [checks]\n", "", 1)
     sql = (configs / "gcp/cost/billing.sql").read_text()
     (configs / "gcp/cost/billing.sql").write_text(sql.replace("name: billing_rows", "name: billing_rows\n-- param: source_rows INT64"))
-    (configs / "gcp/cost/broken.yml").write_text(head + publish)
+    (configs / "gcp/cost/broken.yml").write_text(head + publish[: publish.index("    ledger:")])
     error = load_catalog(configs, STEP_TYPES).broken["gcp/cost/broken.yml"]
     assert "block billing_rows declares @source_rows INT64, which is not known here" in str(error)
 

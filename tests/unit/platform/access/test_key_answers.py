@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from services.auth.key_change_feed import KeyChangeFeed
+from services.auth.key_memory import KeyMemory
 from services.platform.access.control import AccessControl, KeyHolder
 from services.platform.errors import Unauthenticated
 from services.platform.rpc.rules import find_method
@@ -111,7 +112,7 @@ async def test_a_remembered_refusal_ends_for_whoever_keeps_trying(clock: SetCloc
 
 
 async def test_a_listener_that_leaves_at_once_is_forgotten() -> None:
-    changes = KeyChangeFeed()
+    changes = KeyChangeFeed(KeyMemory(seconds=300, size=10))
     listening = changes.subscribe()
     assert await anext(listening) == ""
     await listening.aclose()

@@ -47,6 +47,26 @@ def test_a_script_counts_each_of_its_statements() -> None:
     assert (block.written, block.read) == (("a", "b"), ("c",))
 
 
+def test_a_table_counts_in_each_statement_that_names_it_on_the_way_that_commits() -> None:
+    block = make_block(
+        "s",
+        """
+        DECLARE n INT64 DEFAULT (SELECT COUNT(*) FROM c);
+        BEGIN TRANSACTION;
+        INSERT INTO a (x) SELECT x FROM c WHERE x NOT IN (SELECT x FROM a);
+        IF @@row_count = 0 THEN
+          ROLLBACK TRANSACTION;
+          SET n = (SELECT COUNT(*) FROM d);
+        ELSE
+          COMMIT TRANSACTION;
+        END IF;
+        SELECT n, x FROM a
+        """,
+        {},
+    )
+    assert (block.written, block.read, block.references) == (("a",), ("c", "c", "a"), 4)
+
+
 def test_parameters_carry_the_declared_types() -> None:
     parameter = to_parameter("rows", "ARRAY<STRUCT<id STRING, tags ARRAY<STRING>, n INT64>>", [{"id": "a", "tags": ["x"], "n": 1}])
     api = parameter.to_api_repr()

@@ -1,0 +1,145 @@
+"""From counted statements to dollars a day, or for a thousand runs. Pure."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from services.platform.bigquery.prices import MIN_BYTES, TIB
+
+USD_PER_TIB = 6.25
+REFERENCE_USD = MIN_BYTES / TIB * USD_PER_TIB
+"""Google's minimum for one table in one statement. Tables of the size of these benchmarks cost no more than that."""
+VIEWS = {"runnable_tenants": 3}
+"""Views by the number of tables that they read."""
+DAY = 86_400.0
+TICKS, TRIGGERS, RESETS = 288, 24, 1
+"""Calls of the three jobs a day."""
+RUN_SECONDS = 60.0
+"""The length of a run in the table: what a run costs depends on it."""
+RUNS = 1000
+BEGIN, END = "<!-- dollars: `make bench-dollars` -->", "<!-- end of dollars -->"
+
+type Spent = Counter[tuple[str, str]]
+"""References by service and table."""
+
+
+def references(spent: Spent, *services: str) -> int:
+    """Tables in statements, of these services or of all."""
+    return sum(count * VIEWS.get(table, 1) for (service, table), count in spent.items() if not services or service in services)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Measured:
+    """What was counted, in seconds and references. Idle work is taken out of everything else."""
+
+    idle_seconds: float
+    idle: Spent
+    """Without any call."""
+    tick: float
+    """A process-queue call that finds nothing."""
+    trigger: float
+    """A trigger with nothing due."""
+    reset: float
+    api_run_seconds: float
+    api_run: Spent
+    """A run of gcp/cost/billing with a key that was not used before, from the call to its end."""
+    scheduled_run_seconds: float
+    scheduled_run: Spent
+    """The same, queued by the trigger and claimed by a tick, until it has left the queue."""
+    jobs_of_a_run: float
+    """What the trigger and the tick would have cost anyway."""
+    live_seconds: float
+    live: Spent
+    """While a scheduled run waits."""
+    key_seconds: float
+    key: int
+    """Look-ups of a key with which a service is called all the time."""
+    watched_seconds: float
+    watcher: int
+    """Reads for watchers of a run, by the executor that leads it."""
+    watcher_elsewhere: int
+    """The same by another one."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Cost:
+    """One line of the table."""
+
+    name: str
+    references: float
+
+    @property
+    def usd(self) -> float:
+        """At Google's minimum for each reference."""
+        return self.references * REFERENCE_USD
+
+
+def costs(found: Measured) -> list[Cost]:
+    """The lines of the table."""
+    idle_second = references(found.idle) / found.idle_seconds
+    live = references(found.live, "auth") / found.live_seconds - references(found.idle, "auth") / found.idle_seconds
+    claimed = references(found.live, "scheduler") / found.live_seconds - references(found.idle, "scheduler") / found.idle_seconds
+
+    def run(spent: Spent, seconds: float, more_a_second: float) -> float:
+        return references(spent) - idle_second * seconds + max(0.0, RUN_SECONDS - seconds) * max(0.0, more_a_second)
+
+    return [
+        Cost(
+            name="idle day, one replica of each service",
+            references=idle_second * DAY + TICKS * found.tick + TRIGGERS * found.trigger + RESETS * found.reset,
+        ),
+        Cost(name=f"{RUNS:,} lone API runs of a minute", references=RUNS * run(found.api_run, found.api_run_seconds, live)),
+        Cost(
+            name=f"{RUNS:,} lone scheduled runs of a minute",
+            references=RUNS * (run(found.scheduled_run, found.scheduled_run_seconds, live + claimed) - found.jobs_of_a_run),
+        ),
+        Cost(name="a key in constant use, a day and service", references=found.key * DAY / found.key_seconds),
+        Cost(name="a watcher, a day of runs of a minute, through the executor that leads them", references=_day(found, found.watcher)),
+        Cost(name="a watcher, the same through another executor", references=_day(found, found.watcher_elsewhere)),
+    ]
+
+
+def _day(found: Measured, reads: int) -> float:
+    return reads * DAY / found.watched_seconds
+
+
+def section(after: Sequence[Cost], before: Sequence[float], *, before_at: str, after_at: str) -> str:
+    """The table as a part of the report, between its marks. `before`: references by line."""
+    lines = [
+        f"| {cost.name} | {_cells(Cost(name=cost.name, references=earlier))} | {_cells(cost)} |"
+        for cost, earlier in zip(after, before, strict=True)
+    ]
+    return "\n".join(
+        [
+            BEGIN,
+            "## In dollars",
+            "",
+            "Reckoned from our own counters over real processes: each table in each statement costs Google's minimum of 10 MiB, on",
+            f"demand at {USD_PER_TIB} $/TiB, i.e. {REFERENCE_USD:.7f} $. Streamed rows and metadata are free of it; the bytes of large",
+            "tables come on top. What depends on time was counted for about a minute and extrapolated. A lone run shares no statement.",
+            "",
+            f"| what | references at {before_at} | $ | references at {after_at} | $ |",
+            "|---|--:|--:|--:|--:|",
+            *lines,
+            END,
+        ]
+    )
+
+
+def _cells(cost: Cost) -> str:
+    return f"{cost.references:,.0f} | {cost.usd:.3f}"
+
+
+def with_section(report: str, new: str) -> str:
+    """The report with this section in place of the one that it has, or at its end."""
+    if BEGIN in report and END in report:
+        head, _, rest = report.partition(BEGIN)
+        return head + new + rest.partition(END)[2]
+    return f"{report.rstrip()}\n\n{new}\n"
+
+
+def section_of(report: str) -> str | None:
+    """The section that a report has; None without one."""
+    if BEGIN not in report or END not in report:
+        return None
+    return BEGIN + report.partition(BEGIN)[2].partition(END)[0] + END

@@ -1,0 +1,90 @@
+"""What auth's tables said about API keys, kept for as long as the tables have not changed. Pure but for its clock.
+
+How a revoked key dies within 5 seconds, by whatever process and in whatever way it is revoked
+    1. Another service uses an answer for at most `key_cache_seconds` (3) after it asked for it (`access.control`).
+    2. Auth answers from this memory only if the tables' version, read after the question, is the one that was read before the statement
+       whose answer is kept. So nothing was committed in between, and the answer is true at the time of the question. Any process, the
+       subscription system and a person at a console all change the version by changing the tables.
+    3. Changes through an auth process are forgotten by it at once, and pushed to the services that are subscribed to it; that makes step 1
+       faster, and nothing depends on it.
+    4. If the version cannot be read, the memory is not used. After a restart it is empty.
+    5. A key's own end is compared with the clock whenever it is used.
+`seconds` is the bound should the version ever be wrong. What grants nothing (an unknown key, a tenant that is not active) is kept for
+REFUSED_SECONDS: rows that were streamed into the tables can grant something before the version shows them.
+"""
+
+import time
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+
+from services.platform.access.control import KeyHolder
+from services.platform.bigquery.table_versions import Version
+from services.platform.cache import TtlCache
+
+REFUSED_SECONDS = 60.0
+MAX_READ_AGAIN = 1_000
+"""Keys that one statement reads beside those asked for; a hash is 64 bytes, and BigQuery bounds the size of a request."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Recalled:
+    """What the memory knows about some hashes."""
+
+    holders: Mapping[str, KeyHolder | None]
+    """By hash; None: no key has this hash."""
+    to_read: Collection[str]
+    """The other hashes; and, where the memory has just been dropped, those of the keys in use, so that one statement reads them all."""
+
+
+class KeyMemory:
+    """Bounded in size; refusals are kept apart, so that guessed keys evict no valid ones."""
+
+    def __init__(self, *, seconds: float, size: int, monotonic: Callable[[], float] = time.monotonic) -> None:
+        """`seconds`: lifetime of the whole memory; 0: nothing is kept. `size`: number of keys, and of refusals."""
+        self._seconds, self._monotonic = seconds, monotonic
+        self._granted: TtlCache[str, KeyHolder] = TtlCache(seconds=seconds, size=size, monotonic=monotonic)
+        self._refused: TtlCache[str, tuple[KeyHolder | None]] = TtlCache(
+            seconds=min(seconds, REFUSED_SECONDS), size=size, monotonic=monotonic
+        )
+        self._version: Version | None = None
+        self._since = 0.0
+        self._in_use = dict[str, None]()
+
+    def recall(self, version: Version | None, hashes: Collection[str]) -> Recalled:
+        """What is known about `hashes`. `version` was read after they were asked for."""
+        if version is None:
+            return Recalled(holders={}, to_read=set(hashes))
+        read_again = set[str]()
+        if version != self._version or self._monotonic() - self._since >= self._seconds:
+            read_again = set(self._in_use)
+            self.forget()
+            self._in_use.clear()
+            self._version, self._since = version, self._monotonic()
+        found = {one: known for one in hashes if (known := self._known(one)) is not None}
+        return Recalled(holders={one: holder for one, (holder,) in found.items()}, to_read=(set(hashes) | read_again) - found.keys())
+
+    def keep(self, version: Version | None, holders: Mapping[str, KeyHolder | None]) -> None:
+        """Keeps what a statement has found. `version` was read before it; nothing is kept if another one has been seen since."""
+        if version is None or version != self._version:
+            return
+        for one, holder in holders.items():
+            if holder is not None and holder.tenant_active and holder.subscription_active:
+                # Not longer than the memory itself, however late it was read.
+                self._granted.put(one, holder, since=self._since)
+            else:
+                self._refused.put(one, (holder,))
+
+    def forget(self) -> None:
+        """Drops everything, and what statements in flight will have found."""
+        self._version = None
+        self._granted.invalidate_if(lambda _: True)
+        self._refused.invalidate_if(lambda _: True)
+
+    def _known(self, hashed: str) -> tuple[KeyHolder | None] | None:
+        if (holder := self._granted.get_cached(hashed)) is not None:
+            self._in_use.pop(hashed, None)
+            self._in_use[hashed] = None
+            if len(self._in_use) > MAX_READ_AGAIN:
+                del self._in_use[next(iter(self._in_use))]
+            return (holder,)
+        return self._refused.get_cached(hashed)

@@ -1,0 +1,104 @@
+"""The runs that this process executes, with the lines they have written so far, so that watching them costs no statement."""
+
+import asyncio
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+
+from services.executor.records import DqResult, Run, StepLog
+
+type Line = StepLog | DqResult
+
+
+def line_id(line: Line) -> str:
+    """The id by which readers fold a line that was written twice."""
+    return line.log_id if isinstance(line, StepLog) else line.dq_result_id
+
+
+class LineFeed:
+    """Lines in order. Readers wait for more, and see when there will be none."""
+
+    def __init__(self) -> None:
+        self.lines: list[Line] = []
+        self.is_closed = False
+        self._changed = asyncio.Event()
+
+    def add(self, lines: Sequence[Line]) -> None:
+        """Appends lines and wakes the readers."""
+        self.lines += lines
+        self._wake()
+
+    def close(self) -> None:
+        """No line follows."""
+        self.is_closed = True
+        self._wake()
+
+    async def more(self, seen: int) -> None:
+        """Returns once there are more than `seen` lines, or the feed is closed. May be cancelled and called again."""
+        while len(self.lines) <= seen and not self.is_closed:
+            await self._changed.wait()
+
+    def _wake(self) -> None:
+        # Those that wait on the old event run once; those that come later wait on the new one.
+        self._changed.set()
+        self._changed = asyncio.Event()
+
+
+@dataclass(kw_only=True, slots=True)
+class _Written:
+    lines: Sequence[Line]
+    is_done: bool = False
+
+
+@dataclass(kw_only=True, slots=True)
+class LedRun:
+    """A run that this process executes."""
+
+    run: Run
+    """As it was when its row was written."""
+    feed: LineFeed = field(default_factory=LineFeed)
+    _in_flight: list[_Written] = field(default_factory=list)
+
+    @contextmanager
+    def writing(self, lines: Sequence[Line]) -> Iterator[None]:
+        """Lines that are being written. They reach the feed when the context is left, in the order in which their writing began: the order
+        of their time, in which the tables are read. Lines whose writing failed do, too: what they say has happened.
+        """
+        written = _Written(lines=lines)
+        self._in_flight.append(written)
+        try:
+            yield
+        finally:
+            written.is_done = True
+            while self._in_flight and self._in_flight[0].is_done:
+                self.feed.add(self._in_flight.pop(0).lines)
+
+
+class LedRuns:
+    """All runs of this process, from their start until their end is recorded."""
+
+    def __init__(self) -> None:
+        self._runs = dict[str, LedRun]()
+
+    def begin(self, run: Run) -> None:
+        """The run is executed here from now on."""
+        self._runs[run.pipeline_logging_id] = LedRun(run=run)
+
+    def end(self, pipeline_logging_id: str) -> None:
+        """The run's end is recorded, or can no longer be from here."""
+        if led := self._runs.pop(pipeline_logging_id, None):
+            led.feed.close()
+
+    def find(self, tenant_id: str, pipeline_logging_id: str) -> LedRun | None:
+        """The tenant's run; None if it is not executed here."""
+        led = self._runs.get(pipeline_logging_id)
+        return led if led and led.run.tenant_id == tenant_id else None
+
+    @contextmanager
+    def writing(self, lines: Sequence[Line]) -> Iterator[None]:
+        """As `LedRun.writing`, for lines of any runs; of those that are not executed here nothing is kept."""
+        with ExitStack() as stack:
+            for identity in dict.fromkeys(line.pipeline_logging_id for line in lines):
+                if led := self._runs.get(identity):
+                    stack.enter_context(led.writing([line for line in lines if line.pipeline_logging_id == identity]))
+            yield

@@ -1,0 +1,65 @@
+"""Reads the ledger of a tenant's dataset, and moves its states. The only caller of queries.sql."""
+
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date, datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import Final
+
+from services.executor.ledger.days import Ledger, LedgerDay, Watermark, states_param
+from services.executor.records import Period
+from services.executor.tenant_queries import TenantQueries
+from services.platform.bigquery.sql import load_blocks
+
+DAYS, SOURCES, CHANGES = "x_meta_cost_days", "x_meta_cost_sources", "x_meta_cost_changes"
+BILLING: Final = "billing_cost_daily"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PublishedDay:
+    """What is published of a day."""
+
+    row_count: int
+    sizes: Mapping[str | None, Decimal]
+    """By currency, the sum of absolute costs before credits."""
+
+
+class LedgerStore:
+    """One typed method a statement. All raise Unavailable if BigQuery does not answer, NotFound if the tenant has no dataset."""
+
+    def __init__(self, tenants: TenantQueries) -> None:
+        self._tenants = tenants
+        self._sql = load_blocks(Path(__file__).with_name("queries.sql"))
+
+    async def read(self, tenant_id: str, source: str) -> Ledger:
+        """Everything about a source; creates the tables if they are missing."""
+        for table in (DAYS, SOURCES):
+            await self._tenants.ensure(tenant_id, table)
+        rows = (await self._tenants.run(self._sql["read_ledger"], {"source": source}, tenant_id)).rows
+        days = {row["usage_date"]: LedgerDay.from_row(row) for row in rows if row["usage_date"] is not None}
+        marks = [
+            Watermark(source_table=row["source_table"], source_created_at=row["source_created_at"], watermark=row["watermark"])
+            for row in rows
+            if row["watermark"] is not None
+        ]
+        return Ledger(days=days, watermarks={mark.source_table: mark for mark in marks})
+
+    async def move_states(self, tenant_id: str, source: str, ledger: Ledger, now: datetime) -> int:
+        """Gives days the state that the passing of time has brought; returns how many. Without any, no statement is sent."""
+        due = ledger.overdue_states(now)
+        if not due:
+            return 0
+        states = [{**one, "version": ledger.days[day].version} for day, one in zip(sorted(due), states_param(due), strict=True)]
+        return (await self._tenants.run(self._sql["move_states"], {"source": source, "states": states}, tenant_id)).affected
+
+    async def published(self, tenant_id: str, period: Period) -> dict[date, PublishedDay]:
+        """What billing_cost_daily holds on these days; days without rows are absent."""
+        await self._tenants.ensure(tenant_id, BILLING)
+        params = {"first_day": period.first, "last_day": period.last}
+        rows, sizes = defaultdict[date, int](int), defaultdict[date, dict[str | None, Decimal]](dict)
+        for row in (await self._tenants.run(self._sql["published_sizes"], params, tenant_id)).rows:
+            rows[row["usage_date"]] += row["row_count"]
+            sizes[row["usage_date"]][row["currency"]] = row["size"] or Decimal()
+        return {day: PublishedDay(row_count=count, sizes=sizes[day]) for day, count in rows.items()}

@@ -1,0 +1,93 @@
+"""Which days a run that reads what has changed takes, and what it reads of each. Pure: what is known is passed in."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from decimal import Decimal
+from typing import Final
+
+from services.executor.ledger.days import Ledger, LedgerDay
+from services.executor.ledger.store import PublishedDay
+from services.executor.records import Period
+
+MOST_DAYS: Final = 31
+"""Days of one run: what memory, the timeout and one publishing transaction are made for."""
+KEPT: Final = 0.5
+"""A new export with less than this part of what is published of a day, in rows or in cost, does not replace the day."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ChangedRequest:
+    """What a source gets to know to find what has changed."""
+
+    ledger: Ledger
+    published: Mapping[date, PublishedDay]
+    """What is published of days, whether the ledger has them or not. Empty unless the source has no watermark yet."""
+    today: date
+    """The UTC day; it is not over."""
+    history_days: int
+    """Days up to today that a tenant's first run reads."""
+
+    @property
+    def window(self) -> Period:
+        """The last `history_days` days, today included."""
+        return Period(first=self.today - timedelta(days=self.history_days - 1), last=self.today)
+
+    @property
+    def horizon(self) -> date:
+        """The first day that is kept up to date."""
+        return min([self.window.first, *self.ledger.followed])
+
+    def published_of(self, day: date) -> PublishedDay | None:
+        """What is published of a day, as far as it is known."""
+        if known := self.ledger.days.get(day):
+            return PublishedDay(row_count=known.row_count, sizes=known.sizes)
+        return self.published.get(day)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Plan:
+    """The days of a run."""
+
+    whole: tuple[date, ...]
+    """Read as a whole: never read before, or from another export."""
+    tails: Mapping[date, datetime]
+    """Of these only rows exported after the given time are read: the others are published."""
+    is_complete: bool
+    """True if no day is left for the next run whose rows a watermark would pass."""
+
+    @property
+    def days(self) -> list[date]:
+        """All days, in order."""
+        return sorted({*self.whole, *self.tails})
+
+
+def plan(
+    request: ChangedRequest, arrived: Mapping[date, datetime], *, watermark: datetime, replaced: frozenset[date] = frozenset()
+) -> Plan:
+    """The days of a run of a source that has been read up to `watermark`.
+
+    `arrived`: the greatest export time of each day's rows that were exported after it. `replaced`: days that are followed, but are now read
+    from another table. Days that were never read come first, the oldest first; of the rest, too, the oldest.
+    """
+    followed = request.ledger.followed
+    holes = [day for day in Period(first=request.horizon, last=request.today).days if day not in followed]
+    moved = [day for day, known in sorted(followed.items()) if day in replaced or _has_moved(known, arrived.get(day))]
+    taken = [*holes, *moved][:MOST_DAYS]
+    whole = tuple(day for day in taken if day not in followed or day in replaced)
+    tails = {day: max(watermark, followed[day].exported_to or watermark) for day in taken if day not in whole}
+    return Plan(whole=whole, tails=tails, is_complete=len(holes) + len(moved) <= MOST_DAYS or not moved)
+
+
+def _has_moved(known: LedgerDay, arrived: datetime | None) -> bool:
+    newer = arrived is not None and (known.exported_to is None or arrived > known.exported_to)
+    return newer or known.lags_in_focus
+
+
+def is_kept(published: PublishedDay, *, row_count: int, sizes: Mapping[str | None, float]) -> bool:
+    """True if a day stays as it is published, because a new export has much less of it: `row_count` rows, and `sizes`, the sums of absolute
+    costs by currency. An export that was made anew need not reach back as far.
+    """
+    if row_count < KEPT * published.row_count:
+        return True
+    return any(sizes.get(currency, 0.0) < KEPT * float(size or Decimal()) for currency, size in published.sizes.items())

@@ -1,0 +1,154 @@
+"""Finds what has changed in a tenant's exports since the last run, and which days are read anew because of it.
+
+An export only grows: late rows and corrections are new rows, with an export time later than all before. So of a day that is published, only
+the rows since are read, and the two newest partitions' times say which days have any. An export that was created anew, or whose rows up to
+the watermark are gone, is another one: the days of its history are compared with what is published, and read as a whole.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from datetime import date, datetime
+
+from services.executor.ledger.days import Watermark
+from services.executor.records import Period
+from services.executor.sources.changed_days import MOST_DAYS, ChangedRequest, Plan, is_kept, plan
+from services.executor.sources.gcp.bigquery import GcpBilling
+from services.executor.sources.gcp.export_rows import NOTHING
+from services.executor.sources.gcp.export_source import ExportPart, ExportSelection, FoundTables, choose_tables, find_tables
+from services.executor.sources.gcp.exports import TableName
+from services.executor.sources.gcp.found import ExportArrivals
+from services.executor.sources.source import Unchanged
+
+type CheckCancelled = Callable[[], None]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Tables:
+    """The tables of a run, with what identifies them."""
+
+    found: FoundTables
+    created_at: Mapping[TableName, datetime]
+
+    def watermark(self, table: TableName, request: ChangedRequest) -> Watermark | None:
+        """How far this very table has been read; None if it is another one than before."""
+        mark = request.ledger.watermarks.get(str(table))
+        created = self.created_at.get(table)
+        return mark if mark and mark.source_created_at == created else None
+
+
+def select_changed(
+    cloud: GcpBilling, named: str | None, request: ChangedRequest, check_cancelled: CheckCancelled
+) -> ExportSelection | Unchanged:
+    """Blocks. `named`: the parameter export_table. Raises StepError, saying what to do; what `check_cancelled` raises."""
+    found = find_tables(cloud, named, check_cancelled)
+    for table in found.tables:
+        cloud.require_export_times(table)
+    created = {table: when for table in found.tables if (when := cloud.created_at(table))}
+    tables = _Tables(found=found, created_at=created)
+    marks = {table: mark for table in found.tables if (mark := tables.watermark(table, request))}
+    arrivals = {table: cloud.arrivals(table, mark.watermark, check_cancelled) for table, mark in marks.items()}
+    # The rows at the watermark itself are read, too: if days have been read from a table and these are gone, rows have been taken away.
+    read_from = {one.source_table for one in request.ledger.followed.values()}
+    if marks.keys() != set(found.tables) or any(str(table) in read_from and not one.days for table, one in arrivals.items()):
+        return _anew(cloud, tables, request, check_cancelled)
+    return _since(cloud, tables, request, {table: (marks[table], arrivals[table]) for table in found.tables}, check_cancelled)
+
+
+def _since(
+    cloud: GcpBilling,
+    tables: _Tables,
+    request: ChangedRequest,
+    read: Mapping[TableName, tuple[Watermark, ExportArrivals]],
+    check_cancelled: CheckCancelled,
+) -> ExportSelection | Unchanged:
+    """What has come since the watermarks."""
+    followed = request.ledger.followed
+    arrived, elsewhere = dict[date, datetime](), set[date]()
+    for table, (_, arrivals) in read.items():
+        for day, latest in arrivals.days.items():
+            if day in followed and followed[day].source_table not in {None, str(table)}:
+                elsewhere.add(day)
+            else:
+                arrived[day] = max(arrived.get(day, latest), latest)
+    size = sum(arrivals.size for _, arrivals in read.values())
+    chosen, compared = _changed_tables(cloud, tables, request, elsewhere, check_cancelled)
+    lowest = min(mark.watermark for mark, _ in read.values())
+    empty = {day for day, one in followed.items() if one.source_table is None and day in arrived}
+    planned = plan(request, arrived, watermark=lowest, replaced=frozenset(chosen | empty))
+    reached = {table: max(arrivals.days.values(), default=mark.watermark) for table, (mark, arrivals) in read.items()}
+    if not planned.days:
+        return Unchanged(as_of=max(reached.values()))
+    marks = _marks(tables, reached if planned.is_complete else {table: mark.watermark for table, (mark, _) in read.items()})
+    selection = _selection(cloud, tables, request, planned, check_cancelled)
+    return replace(selection, watermarks=marks, compared_bytes=selection.compared_bytes + size + compared)
+
+
+def _changed_tables(
+    cloud: GcpBilling, tables: _Tables, request: ChangedRequest, days: set[date], check_cancelled: CheckCancelled
+) -> tuple[set[date], int]:
+    """Those of these days that are now read from another table than before, and the bytes it took to see it. Rows came for them in the
+    table that they are not read from.
+    """
+    if not days:
+        return set(), 0
+    choice = choose_tables(cloud, tables.found, Period.of(days), check_cancelled)
+    now = {day: str(part.table) for part in choice.parts for day in part.period.days}
+    return {day for day in days if now[day] != request.ledger.days[day].source_table}, choice.compared_bytes
+
+
+def _anew(cloud: GcpBilling, tables: _Tables, request: ChangedRequest, check_cancelled: CheckCancelled) -> ExportSelection | Unchanged:
+    """The last days as a whole, but those of which the export has much less than is published."""
+    window = request.window
+    read = {table: cloud.days_of(table, window, check_cancelled) for table in tables.found.tables}
+    reached = {
+        table: max(times) for table, one in read.items() if (times := [day.exported_to for day in one.days.values() if day.exported_to])
+    }
+    size = sum(one.size for one in read.values())
+    if not reached:
+        return Unchanged(as_of=None)
+    has = {day: [one.days[day] for one in read.values() if day in one.days] for day in window.days}
+    kept = [
+        day
+        for day, totals in has.items()
+        if (published := request.published_of(day))
+        and all(is_kept(published, row_count=one.row_count, sizes=one.sizes) for one in totals or [NOTHING])
+    ]
+    due = [day for day in window.days if day not in kept]
+    if request.ledger.followed:
+        # The days that are followed count as read once the watermark is there, so all of them have to be read now.
+        due = due[-MOST_DAYS:]
+    planned = Plan(whole=tuple(due[:MOST_DAYS]), tails={}, is_complete=True)
+    if not planned.days:
+        return Unchanged(as_of=max(reached.values()))
+    # A table without rows in the window counts as read, too: the rows that it gets later are new.
+    reached = {table: reached.get(table, max(reached.values())) for table in read}
+    selection = _selection(cloud, tables, request, planned, check_cancelled)
+    note = f" {len(kept)} days stay as they are published: the export has much less of them." if kept else ""
+    return replace(
+        selection,
+        reason=f"{selection.reason}{note}",
+        watermarks=_marks(tables, reached),
+        compared_bytes=selection.compared_bytes + size,
+    )
+
+
+def _marks(tables: _Tables, reached: Mapping[TableName, datetime]) -> tuple[Watermark, ...]:
+    created = tables.created_at
+    return tuple(Watermark(source_table=str(one), source_created_at=created.get(one), watermark=when) for one, when in reached.items())
+
+
+def _selection(
+    cloud: GcpBilling, tables: _Tables, request: ChangedRequest, planned: Plan, check_cancelled: CheckCancelled
+) -> ExportSelection:
+    """The parts to read for a plan, without watermarks."""
+    parts, reason, size = list[ExportPart](), tables.found.reason, 0
+    if planned.whole:
+        choice = choose_tables(cloud, tables.found, Period.of(planned.whole), check_cancelled)
+        parts, reason, size = list(choice.parts), choice.reason, choice.compared_bytes
+    names = {str(table): table for table in tables.found.tables}
+    tails = dict[TableName, dict[date, datetime]]()
+    for day, since in planned.tails.items():
+        table = names.get(request.ledger.days[day].source_table or "", tables.found.table)
+        tails.setdefault(table, {})[day] = since
+    parts += [ExportPart(table=table, period=Period.of(since), since=since) for table, since in tails.items()]
+    return ExportSelection(parts=tuple(parts), reason=reason, compared_bytes=size, is_followed=True)

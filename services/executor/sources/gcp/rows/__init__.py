@@ -1,0 +1,1 @@
+"""Turns rows of an export into rows of its staging table."""

@@ -1,0 +1,176 @@
+"""Composes what a publishing transaction writes into the ledger of days: by how much each day has moved, what it holds now, and how far the
+source has been read. Part of `publish_script`, which explains why the transaction as a whole is safe.
+
+A publish of a source's own table (billing_cost_daily) says what was read of each day. One of a table that is derived from it
+(focus_cost_daily) only says that it is up to date again.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+from services.executor.ledger.days import DAY_READS, STATES, WATERMARKS
+from services.executor.ledger.store import CHANGES, DAYS, SOURCES
+
+SOURCE: Final = "_ledger_source"
+"""The query parameter with the source, e.g. gcp."""
+STATES_PARAM: Final = "_ledger_states"
+"""The query parameter with the state that each day of the run gets if it has changed."""
+SUPERSEDED: Final = "is_superseded"
+"""The script's variable: a newer reading of one of the days has been published."""
+KEPT_ROWS: Final = (
+    "EXISTS (SELECT 1 FROM UNNEST(@day_reads) AS r"
+    " WHERE r.day = t.{day} AND r.since IS NOT NULL AND IFNULL(t.export_time <= r.since, TRUE))"
+)
+"""A condition on rows `t` of the published table: of a day of which only newer rows were read, the older ones stay."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LedgerEntry:
+    """What a publish tells the ledger."""
+
+    source: str
+    """The provider, lower-case."""
+    service: str | None
+    """The column by which changes are kept apart besides day and currency."""
+    is_derived: bool
+    """The table is made of another one of the same source."""
+
+    @property
+    def tables(self) -> tuple[str, ...]:
+        """The tables that are written."""
+        return (DAYS,) if self.is_derived else (DAYS, CHANGES, SOURCES)
+
+
+def ledger_params(entry: LedgerEntry) -> dict[str, str]:
+    """The query parameters that the statements need, name to GoogleSQL type."""
+    own = {SOURCE: "STRING", STATES_PARAM: STATES}
+    return own if entry.is_derived else own | {"day_reads": DAY_READS, "watermarks": WATERMARKS}
+
+
+DECLARED: Final = f"""DECLARE {SUPERSEDED} BOOL DEFAULT FALSE;
+DECLARE known ARRAY<STRUCT<
+  usage_date DATE, first_loaded_at TIMESTAMP, changed_at TIMESTAMP, version INT64, focus_version INT64, state STRING, state_rule STRING,
+  source_table STRING, source_created_at TIMESTAMP, exported_to TIMESTAMP, is_followed BOOL>>;
+"""
+"""Variables of the script: `known` are the ledger's rows of the run's days before the publish."""
+
+
+def superseded(entry: LedgerEntry | None) -> str:
+    """Statements that find out whether another run has published a newer reading of a day, so that this one must not: rows of the same
+    table that were exported later, or of a table that was created later. Where only newer rows are added, the day must also still come
+    from the same table.
+    """
+    if entry is None or entry.is_derived:
+        return ""
+    return f"""SET known = ARRAY(
+  SELECT AS STRUCT
+    d.usage_date, d.first_loaded_at, d.changed_at, d.version, d.focus_version, d.state, d.state_rule, d.source_table, d.source_created_at,
+    d.exported_to, d.is_followed
+  FROM {DAYS} AS d
+  WHERE d.source = @{SOURCE} AND d.usage_date IN UNNEST(@run_days));
+SET {SUPERSEDED} = EXISTS (
+  SELECT 1
+  FROM UNNEST(known) AS k
+  INNER JOIN UNNEST(@day_reads) AS r ON r.day = k.usage_date
+  WHERE IF(
+    k.source_table = r.source_table,
+    k.source_created_at > r.source_created_at
+      OR IFNULL(k.source_created_at = r.source_created_at, TRUE) AND k.exported_to > r.exported_to,
+    r.since IS NOT NULL));
+"""
+
+
+def ledger_statements(entry: LedgerEntry | None) -> str:
+    """Statements of the transaction, after the rows are in place; `changes` and `known` are the script's variables."""
+    if entry is None:
+        return ""
+    return _derived() if entry.is_derived else f"{_changes()}{_days()}{_sources()}"
+
+
+def _changes() -> str:
+    return f"""INSERT INTO {CHANGES} (
+  source, usage_date, service, currency, cost_before, cost_after, delta, is_first_load, after_final, pipeline_logging_id, changed_at
+)
+SELECT
+  @{SOURCE}, c.usage_date, c.service, c.currency, c.net_before, c.net_after, c.net_after - c.net_before, k.usage_date IS NULL,
+  IFNULL(k.state = 'FINAL', FALSE), @pipeline_logging_id, @loaded_at
+FROM UNNEST(changes) AS c
+LEFT JOIN UNNEST(known) AS k ON k.usage_date = c.usage_date
+WHERE c.net_after != c.net_before;
+"""
+
+
+_HOLDS: Final = """SELECT
+    b.usage_date, SUM(b.row_count) AS row_count, LOGICAL_OR(b.has_changed) AS has_changed,
+    ARRAY_AGG(STRUCT(b.currency AS currency, b.net_cost AS net_cost, b.size AS size) ORDER BY b.currency) AS sums
+  FROM (
+    SELECT
+      c.usage_date, c.currency, SUM(c.rows_after) AS row_count, SUM(c.net_after) AS net_cost,
+      SAFE_CAST(SUM(c.cost_after) AS NUMERIC) AS size,
+      LOGICAL_OR(c.rows_after != c.rows_before OR c.net_after != c.net_before) AS has_changed
+    FROM UNNEST(changes) AS c
+    GROUP BY c.usage_date, c.currency
+  ) AS b
+  GROUP BY b.usage_date"""
+"""What each day holds now; days without rows are absent."""
+_COLUMNS: Final = (
+    "source, usage_date, row_count, sums, first_loaded_at, last_loaded_at, changed_at, version, focus_version, state, state_rule,\n"
+    "  source_table, source_created_at, exported_to, is_followed, pipeline_logging_id"
+)
+
+
+def _days() -> str:
+    # A MERGE would be one statement less; the emulator cannot run it inside a transaction.
+    return f"""DELETE FROM {DAYS} WHERE source = @{SOURCE} AND usage_date IN UNNEST(@run_days);
+INSERT INTO {DAYS} (
+  {_COLUMNS}
+)
+SELECT
+  @{SOURCE}, n.day, n.row_count, n.sums, IFNULL(n.first_loaded_at, @loaded_at), @loaded_at, IF(n.is_moved, @loaded_at, n.changed_at),
+  IFNULL(n.version, 0) + 1, IFNULL(n.focus_version, 0), IF(n.is_moved, n.new_state, n.state), IF(n.is_moved, n.new_rule, n.state_rule),
+  n.source_table, n.source_created_at, n.exported_to, n.is_followed, @pipeline_logging_id
+FROM (
+  SELECT
+    r.day, IFNULL(h.row_count, 0) AS row_count, h.sums, k.first_loaded_at, k.changed_at, k.version, k.focus_version,
+    k.version IS NULL OR IFNULL(h.has_changed, FALSE) AS is_moved, s.state AS new_state, s.state_rule AS new_rule, k.state, k.state_rule,
+    r.source_table, r.source_created_at, r.exported_to,
+    -- A day whose rows were taken away is followed again once it has been read as a whole.
+    r.is_followed OR IFNULL(k.is_followed, FALSE) AND NOT IFNULL(k.exported_to > r.exported_to, FALSE) AS is_followed
+  FROM UNNEST(@day_reads) AS r
+  LEFT JOIN UNNEST(known) AS k ON k.usage_date = r.day
+  LEFT JOIN UNNEST(@{STATES_PARAM}) AS s ON s.day = r.day
+  LEFT JOIN (
+  {_HOLDS}
+  ) AS h ON h.usage_date = r.day
+) AS n;
+"""
+
+
+def _sources() -> str:
+    return f"""IF ARRAY_LENGTH(@watermarks) > 0 THEN
+  DELETE FROM {SOURCES} WHERE source = @{SOURCE} AND source_table IN (SELECT m.source_table FROM UNNEST(@watermarks) AS m);
+  INSERT INTO {SOURCES} (source, source_table, source_created_at, watermark, updated_at, pipeline_logging_id)
+  SELECT @{SOURCE}, m.source_table, m.source_created_at, m.watermark, @loaded_at, @pipeline_logging_id FROM UNNEST(@watermarks) AS m;
+END IF;
+"""
+
+
+def _derived() -> str:
+    return f"""UPDATE {DAYS} SET last_loaded_at = @loaded_at, version = IFNULL(version, 0) + 1, focus_version = IFNULL(version, 0) + 1
+WHERE source = @{SOURCE} AND usage_date IN UNNEST(@run_days);
+INSERT INTO {DAYS} (
+  {_COLUMNS}
+)
+SELECT
+  @{SOURCE}, n.day, n.row_count, n.sums, @loaded_at, @loaded_at, @loaded_at, 1, 1, n.state, n.state_rule,
+  CAST(NULL AS STRING), CAST(NULL AS TIMESTAMP), CAST(NULL AS TIMESTAMP), FALSE, @pipeline_logging_id
+FROM (
+  SELECT day, IFNULL(h.row_count, 0) AS row_count, h.sums, s.state, s.state_rule
+  FROM UNNEST(@run_days) AS day
+  LEFT JOIN UNNEST(@{STATES_PARAM}) AS s ON s.day = day
+  LEFT JOIN (
+  {_HOLDS}
+  ) AS h ON h.usage_date = day
+) AS n
+WHERE n.day NOT IN (SELECT d.usage_date FROM {DAYS} AS d WHERE d.source = @{SOURCE});
+"""

@@ -1,0 +1,71 @@
+"""Lets a template take over the steps of another one beside it: `include: focus`, so that what is derived follows in the same run.
+
+    - include: focus
+      prefix: focus_
+      needs: [publish]
+
+The steps come with the prefix before their ids, and those that need no other need `needs`. The other template's parameters come, too, but
+those that this one declares itself and those that say which days a run covers. Errors name the file in which the step stands.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from services.executor.templates.declared import read_parameters
+from services.executor.templates.name import SEGMENT
+from services.executor.templates.parameters import ParameterSpec
+from services.executor.templates.period import DAY, DAYS, RANGE
+from services.executor.templates.section import Section
+
+INCLUDE = "include"
+PERIOD_NAMES = frozenset({DAY, *RANGE, DAYS})
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StepEntry:
+    """A step as it stands in a file, with what its place adds to it."""
+
+    section: Section
+    prefix: str = ""
+    first_needs: tuple[str, ...] = ()
+    """What it needs if it needs none of its own file."""
+
+    @property
+    def id(self) -> str:
+        """Its id in the template that is read."""
+        return f"{self.prefix}{self.section.text('id')}"
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """The ids of the steps that it needs."""
+        own = self.section.texts("needs")
+        return tuple(f"{self.prefix}{need}" for need in own) if own else self.first_needs
+
+
+def read_entries(section: Section, folder: Path) -> tuple[list[StepEntry], Mapping[str, ParameterSpec]]:
+    """The steps of a template in order, included ones in their place, and the parameters that come with them. Raises TemplateError."""
+    entries, parameters = list[StepEntry](), dict[str, ParameterSpec]()
+    for entry in section.sections("steps", "a step"):
+        if INCLUDE not in entry.keys:
+            entries.append(StepEntry(section=entry))
+            continue
+        other = _read(entry, folder)
+        prefix, needs = entry.text("prefix"), entry.texts("needs")
+        if not SEGMENT.fullmatch(prefix.rstrip("_")):
+            raise entry.error(f"the prefix `{prefix}` must be lower-case letters, digits and underscores", "prefix")
+        for step in other.sections("steps", "a step"):
+            if INCLUDE in step.keys:
+                raise step.error("a template that is included cannot include another", INCLUDE)
+            entries.append(StepEntry(section=step, prefix=prefix, first_needs=needs))
+        parameters |= {name: spec for name, spec in read_parameters(other).items() if name not in PERIOD_NAMES}
+        entry.finish()
+    return entries, parameters
+
+
+def _read(entry: Section, folder: Path) -> Section:
+    name = entry.text(INCLUDE)
+    path = folder / f"{name}.yml"
+    if not SEGMENT.fullmatch(name) or not path.is_file():
+        raise entry.error(f"there is no template {name}.yml beside this one", INCLUDE)
+    return Section.read(path, f"{Path(entry.source).parent.as_posix()}/{name}.yml", "a template")

@@ -1,0 +1,137 @@
+"""The other executors, any of which may execute a run that is watched here."""
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from typing import Any, Protocol
+
+import grpc
+import structlog
+from convergence.executor.v1 import led_run_service_pb2 as messages
+from convergence.executor.v1.led_run_service_pb2_grpc import LedRunServiceStub
+
+from services.executor.led_runs import Line
+from services.executor.records import DqResult, Run, StepLog
+from services.executor.watch.watched_run import WatchedRun
+from services.platform.rpc.structs import to_mapping
+from services.platform.timestamps import to_datetime
+
+ASK_SECONDS = 5.0
+"""How long an executor has to say whether it leads a run."""
+SILENCES = 3
+"""A leader that is silent for so many times its keep-alive interval is taken for dead."""
+
+_log = structlog.get_logger()
+
+
+class OpenChannel(Protocol):
+    """Opens a channel to an executor."""
+
+    def __call__(self, *, address: str) -> grpc.aio.Channel:
+        """To the executor at this `host:port`."""
+        ...
+
+
+class Leaders:
+    """All executors behind one address. They are asked at once; the one that leads the run answers."""
+
+    def __init__(self, address: str, open_channel: OpenChannel, *, heartbeat_seconds: float) -> None:
+        """`address`: a host name that resolves to every executor, with a port; or `ipv4:a:1,b:2`. `heartbeat_seconds`: the keep-alive
+        interval of all executors.
+        """
+        self._address, self._open_channel, self._silence = address, open_channel, SILENCES * heartbeat_seconds
+
+    async def follow(self, run: Run, watched: WatchedRun) -> bool:
+        """Adds the run's lines to `watched` until its leader has recorded its end: then True. False if no executor says that it leads the
+        run, or the leader cannot be reached any more.
+        """
+        request = messages.FollowRunRequest(tenant_id=run.tenant_id, pipeline_logging_id=run.pipeline_logging_id)
+        async with AsyncExitStack() as stack:
+            calls = list[Any]()
+            for address in await addresses(self._address):
+                channel = await stack.enter_async_context(self._open_channel(address=address))
+                calls.append(LedRunServiceStub(channel).FollowRun(request))
+            leading = await asyncio.gather(*map(_leads, calls))
+            for call in (call for call, leads in zip(calls, leading, strict=True) if leads):
+                try:
+                    async for line in self._lines(call, run):
+                        watched.add([line])
+                except (grpc.aio.AioRpcError, TimeoutError) as error:
+                    _log.info("leader_lost", pipeline_logging_id=run.pipeline_logging_id, error=type(error).__name__)
+                    return False
+                return True
+        return False
+
+    async def _lines(self, call: Any, run: Run) -> AsyncIterator[Line]:
+        while True:
+            async with asyncio.timeout(self._silence):
+                answer = await call.read()
+            if answer is grpc.aio.EOF:  # a call that broke raises its error instead
+                return
+            if line := _line(answer, run):
+                yield line
+
+
+async def addresses(target: str) -> list[str]:
+    """Each `ip:port` behind a target, as gRPC writes them; none if the name cannot be resolved."""
+    if target.startswith("ipv4:"):
+        return target.removeprefix("ipv4:").split(",")
+    host, _, port = target.removeprefix("dns:///").rpartition(":")
+    try:
+        found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except OSError as error:
+        _log.info("executors_not_found", address=target, error=type(error).__name__)
+        return []
+    return sorted({f"[{ip[0]!s}]:{port}" if family == socket.AF_INET6 else f"{ip[0]!s}:{port}" for family, _, _, _, ip in found})
+
+
+async def _leads(call: Any) -> bool:
+    """True if the first answer, an empty one, has come: others refuse, or do not answer."""
+    try:
+        async with asyncio.timeout(ASK_SECONDS):
+            return await call.read() is not grpc.aio.EOF
+    except (grpc.aio.AioRpcError, TimeoutError):
+        return False
+
+
+def _line(answer: messages.FollowRunResponse, run: Run) -> Line | None:
+    """The line as its row would be read, as far as watchers are shown it; None for a keep-alive."""
+    owner: dict[str, Any] = {"tenant_id": run.tenant_id, "user_id": run.user_id, "pipeline_logging_id": run.pipeline_logging_id}
+    match answer.WhichOneof("line"):
+        case "step":
+            step = answer.step
+            return StepLog(
+                **owner,
+                log_id=answer.line_id,
+                step_id=step.step_id,
+                step_type=step.step_type,
+                step_index=step.step_index,
+                attempt=step.attempt,
+                action=step.action,
+                provider=None,
+                status=step.status,
+                rows_processed=step.rows_processed if step.HasField("rows_processed") else None,
+                duration_ms=step.duration_ms if step.HasField("duration_ms") else None,
+                error_message=step.error_message if step.HasField("error_message") else None,
+                metadata=to_mapping(step.metadata, "metadata"),
+                timestamp=to_datetime(step.timestamp),
+            )
+        case "dq_result":
+            result = answer.dq_result
+            return DqResult(
+                **owner,
+                dq_result_id=answer.line_id,
+                step_id=result.step_id,
+                table_name=result.table_name,
+                check_name=result.check_name,
+                severity=result.severity,
+                status=result.status,
+                observed_value=result.observed_value if result.HasField("observed_value") else None,
+                threshold=result.threshold if result.HasField("threshold") else None,
+                failing_rows=result.failing_rows,
+                sample_rows=[to_mapping(row, "sample_rows") for row in result.sample_rows],
+                executed_at=to_datetime(result.executed_at),
+            )
+        case _:
+            return None

@@ -1,0 +1,81 @@
+"""A run as its watchers in this process share it."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, field
+
+from services.executor.led_runs import Line, LineFeed, line_id
+from services.executor.records import Run
+
+
+class Heartbeat:
+    """Keep-alive event for proxies; sent after some time without an event."""
+
+
+type Event = Run | Line | Heartbeat
+
+
+@dataclass(kw_only=True, slots=True)
+class WatchedRun:
+    """What its reader has found so far."""
+
+    watchers: int = 0
+    first: Run | None = None
+    """The run when it was first read."""
+    last: Run | None = None
+    """The run when it had ended."""
+    error: Exception | None = None
+    """Why the reader gave up."""
+    _feed: LineFeed = field(default_factory=LineFeed)
+    _known: set[str] = field(default_factory=set)
+    _begun: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def begin(self, run: Run) -> None:
+        """Its first event."""
+        self.first = self.first or run
+        self._begun.set()
+
+    def add(self, lines: Sequence[Line]) -> None:
+        """Lines, of which each is sent once."""
+        new = [line for line in lines if not self.knows(line)]
+        self._known.update(map(line_id, new))
+        if new:
+            self._feed.add(new)
+
+    def knows(self, line: Line) -> bool:
+        """True if it was added before."""
+        return line_id(line) in self._known
+
+    def end(self, run: Run) -> None:
+        """Its last event."""
+        self.last = run
+        self._feed.close()
+
+    def fail(self, error: Exception) -> None:
+        """Ends every watch of it with this error."""
+        self.error = error
+        self._begun.set()
+        self._feed.close()
+
+    async def events(self, heartbeat_seconds: float) -> AsyncIterator[Event]:
+        """The run, each line once, and the run again when it has ended; a Heartbeat after so long without an event. Raises `error`."""
+        await self._begun.wait()
+        if self.first is not None:
+            yield self.first
+        sent = 0
+        while True:
+            try:
+                async with asyncio.timeout(heartbeat_seconds):
+                    await self._feed.more(sent)
+            except TimeoutError:
+                yield Heartbeat()
+                continue
+            while sent < len(self._feed.lines):
+                sent += 1
+                yield self._feed.lines[sent - 1]
+            if self._feed.is_closed:
+                break
+        if self.error is not None:
+            raise self.error
+        assert self.last is not None  # noqa: S101 - a feed is closed by `end` or `fail`
+        yield self.last

@@ -1,0 +1,63 @@
+"""Whether tables have changed, by their metadata: reading it costs nothing and spares a statement that would find what it found before.
+
+A table's `lastModifiedTime` moves with every committed DML statement and load job ("tables" in BigQuery's REST reference). Rows that are
+streamed move it later, when they leave the streaming buffer. So a reader may learn late of such rows, but not of a row that was changed or
+deleted: rows in the buffer can be neither.
+"""
+
+import asyncio
+from collections.abc import Sequence
+
+import structlog
+from google.api_core import exceptions as google
+from google.cloud.bigquery import Table
+
+from services.platform import metrics
+from services.platform.bigquery.client import BigQuery
+from services.platform.bigquery.jobs import NO_RETRY
+from services.platform.errors import ConvergenceError
+from services.platform.group_commit import GroupCommit
+
+READ_SECONDS = 2.0
+"""Deadline of one reading: the statement that it may spare takes about as long."""
+MIN_INTERVAL_SECONDS = 0.25
+"""From one reading to the next. Google asks for no high rates of this call, and all replicas of a service share a quota of 100 a second."""
+
+type Version = tuple[str, ...]
+"""Equal versions: nothing was committed to the tables between the two readings."""
+
+_log = structlog.get_logger()
+
+
+class TableVersions:
+    """The version of some tables of one dataset, together."""
+
+    def __init__(self, bq: BigQuery, dataset: str, tables: Sequence[str]) -> None:
+        """`dataset`: `project.dataset`."""
+        self._bq, self._dataset, self._tables = bq, dataset, tables
+        self._readings: GroupCommit[None, Version | None] = GroupCommit(self._read, batch_window_seconds=MIN_INTERVAL_SECONDS)
+
+    async def current(self) -> Version | None:
+        """The version, by a reading that begins after this call; concurrent callers share it. None if it cannot be read: then only a
+        statement shows what is in the tables.
+        """
+        return await self._readings.submit(None)
+
+    async def _read(self, callers: Sequence[None]) -> Sequence[Version | None]:
+        try:
+            version = tuple(await asyncio.gather(*map(self._read_one, self._tables)))
+        except (ConvergenceError, google.GoogleAPICallError) as error:
+            _log.warning("table_versions_unreadable", tables=self._tables, error=type(error).__name__)
+            version = None
+        return [version] * len(callers)
+
+    async def _read_one(self, table: str) -> str:
+        name = f"{self._dataset}.{table}"
+
+        def send(timeout: float) -> Table:
+            metrics.BIGQUERY_VERSION_READS.labels(table).inc()
+            return self._bq.client.get_table(name, timeout=timeout, retry=NO_RETRY)
+
+        found = await self._bq.call("get_table", send, seconds=READ_SECONDS)
+        # A table that was dropped and made again is another one.
+        return f"{found.created} {found.modified}"

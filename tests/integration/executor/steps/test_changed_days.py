@@ -1,0 +1,148 @@
+"""gcp/cost/billing with `days: changed`: what it reads, what it leaves, and what the ledger of days says afterwards."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from google.auth.credentials import AnonymousCredentials
+from google.cloud import bigquery
+
+from services.executor.records import RunStatus
+from services.executor.runs.execute import execute
+from services.executor.store import Store
+from services.executor.templates.step import Toolbox
+from tests.integration.executor.steps.test_billing import Begin, export
+from tests.support.executor.billing_export import append, load, row
+from tests.support.executor.tenant import Tenant
+from tests.support.set_clock import SetClock
+
+TODAY = date(2025, 11, 20)
+NOON = datetime(2025, 11, 20, 12, tzinfo=UTC)
+WINDOW = {"days": "changed", "history_days": 3}
+type Steps = dict[str, dict[str, Any]]
+
+
+@pytest.fixture
+def clock() -> SetClock:
+    clock = SetClock()
+    clock.time = NOON
+    return clock
+
+
+@pytest.fixture
+def timed(tools: Toolbox, clock: SetClock) -> Toolbox:
+    return replace(tools, clock=clock)
+
+
+@pytest.fixture
+def changed(begin_whole: Begin, timed: Toolbox, store: Store, tenant: Tenant) -> Callable[..., Any]:
+    """A run to its end; what its steps say."""
+
+    async def run(**parameters: object) -> Steps:
+        job = await begin_whole(**(parameters or WINDOW))
+        outcome = await execute(job, timed)
+        logs = await store.list_step_logs(tenant.tenant_id, job.run.pipeline_logging_id)
+        said: Steps = {one.step_id: {"action": one.action, **one.metadata} for one in logs if one.action != "STEP_STARTED"}
+        assert outcome.status is RunStatus.COMPLETED, outcome.error_message
+        return said | {"run": {"rows": outcome.rows_processed}}
+
+    return run
+
+
+def late(day: date, exported: datetime, *, cost: float = 1.0) -> dict[str, Any]:
+    return row(day, export_time=exported, cost=cost)
+
+
+async def costs(tenant: Tenant) -> dict[date, float]:
+    rows = await tenant.rows("SELECT usage_date, SUM(net_cost) AS cost FROM billing_cost_daily GROUP BY usage_date")
+    focus = await tenant.rows("SELECT x_UsageDate AS usage_date, SUM(BilledCost) AS cost FROM focus_cost_daily GROUP BY x_UsageDate")
+    assert {one["usage_date"]: one["cost"] for one in rows} == {one["usage_date"]: float(one["cost"]) for one in focus}
+    moved = await tenant.rows("SELECT usage_date, SUM(delta) AS cost FROM x_meta_cost_changes GROUP BY usage_date")
+    assert {one["usage_date"]: Decimal(str(one["cost"])) for one in rows} == {one["usage_date"]: one["cost"] for one in moved}
+    return {one["usage_date"]: one["cost"] for one in rows}
+
+
+def day(back: int) -> date:
+    return TODAY - timedelta(days=back)
+
+
+async def test_only_what_has_come_since_is_read(tenant: Tenant, changed: Any, clock: SetClock) -> None:
+    """The first run takes the history, the next one nothing, then late rows of one day; a new day as a whole."""
+    early = NOON - timedelta(hours=2)
+    table = export(tenant, [late(day(back), early, cost=10.0 + back) for back in (0, 1, 2, 5)])
+    first = await changed()
+    assert first["extract"]["days"] == [str(day(2)), str(day(1)), str(day(0))]
+    assert await costs(tenant) == {day(0): 10.0, day(1): 11.0, day(2): 12.0}
+
+    clock.time += timedelta(hours=1)
+    again = await changed()
+    assert again["extract"]["unchanged_as_of"] == early.isoformat()
+    assert {again[step]["action"] for step in ("checks", "publish", "focus_stage", "focus_publish")} == {"STEP_SKIPPED"}
+    assert again["run"]["rows"] == 0
+
+    append(tenant.host, table, [late(day(1), NOON, cost=0.5), late(day(1), NOON, cost=-0.25), late(day(5), NOON, cost=7.0)])
+    clock.time += timedelta(hours=1)
+    third = await changed()
+    assert (third["extract"]["days"], third["extract"]["days_read_since"], third["run"]["rows"]) == ([str(day(1))], [str(day(1))], 2)
+    assert await costs(tenant) == {day(0): 10.0, day(1): 11.25, day(2): 12.0}
+
+    clock.time = NOON + timedelta(days=1)
+    append(tenant.host, table, [late(day(-1), clock.time, cost=3.0), late(day(0), clock.time, cost=1.0)])
+    fourth = await changed()
+    assert (fourth["extract"]["days"], fourth["extract"]["days_read_since"]) == ([str(day(0)), str(day(-1))], [str(day(0))])
+    assert await costs(tenant) == {day(-1): 3.0, day(0): 11.0, day(1): 11.25, day(2): 12.0}
+    rows = await tenant.rows("SELECT usage_date, row_count, version, focus_version, state FROM x_meta_cost_days ORDER BY usage_date")
+    assert [(one["usage_date"], one["row_count"], one["state"]) for one in rows] == [
+        (day(2), 1, "OPEN"),
+        (day(1), 3, "OPEN"),
+        (day(0), 2, "OPEN"),
+        (day(-1), 1, "OPEN"),
+    ]
+    assert all(one["version"] == one["focus_version"] for one in rows)
+
+
+async def test_nights_that_were_missed_are_loaded(tenant: Tenant, changed: Any, clock: SetClock) -> None:
+    """Also a day on which the export has nothing; it is not read again."""
+    table = export(tenant, [late(day(0), NOON)])
+    await changed()
+    append(tenant.host, table, [late(day(-1), NOON + timedelta(days=2)), late(day(-3), NOON + timedelta(days=3))])
+    clock.time = NOON + timedelta(days=3)
+    assert (await changed())["extract"]["days"] == [str(day(back)) for back in (-1, -2, -3)]
+    assert "unchanged_as_of" in (await changed())["extract"]
+    append(tenant.host, table, [late(day(-2), NOON + timedelta(days=4), cost=4.0)])
+    assert (await changed())["extract"]["days"] == [str(day(-2))]
+    assert (await costs(tenant))[day(-2)] == 4.0
+
+
+async def test_an_export_that_was_made_anew_is_read_anew(tenant: Tenant, changed: Any, clock: SetClock) -> None:
+    """Its rows are exported earlier than those before it: a watermark that goes backwards. A day of which it has much less stays."""
+    table = export(tenant, [late(day(back), NOON, cost=10.0 + back) for back in (0, 1, 2)])
+    await changed()
+    with bigquery.Client(tenant.project, AnonymousCredentials(), client_options={"api_endpoint": tenant.host}) as client:  # type: ignore[no-untyped-call]
+        client.delete_table(table)
+    again = NOON - timedelta(hours=3)
+    load(tenant.host, table, [late(day(0), again, cost=20.0), late(day(1), again, cost=11.0), late(day(1), again, cost=1.0)])
+    clock.time += timedelta(hours=1)
+    said = await changed()
+    assert said["extract"]["days"] == [str(day(1)), str(day(0))]
+    assert "1 days stay as they are published" in said["extract"]["source_reason"]
+    assert await costs(tenant) == {day(0): 20.0, day(1): 12.0, day(2): 12.0}
+    append(tenant.host, table, [late(day(2), NOON + timedelta(hours=1), cost=0.5)])
+    assert (await changed())["extract"]["days"] == [str(day(2))]
+    assert (await costs(tenant))[day(2)] == 12.5
+
+
+async def test_a_day_that_was_loaded_by_name_is_followed_from_then_on(tenant: Tenant, changed: Any) -> None:
+    """Rows that such a run has read are not added again."""
+    table = export(tenant, [late(day(back), NOON, cost=10.0) for back in (0, 1, 2)])
+    await changed()
+    append(tenant.host, table, [late(day(1), NOON + timedelta(hours=1), cost=1.0), late(day(2), NOON + timedelta(hours=2), cost=2.0)])
+    await changed(date=day(1).isoformat())
+    assert (await costs(tenant))[day(1)] == 11.0
+    assert (await changed())["extract"]["days"] == [str(day(2))]
+    append(tenant.host, table, [late(day(1), NOON + timedelta(hours=3), cost=3.0)])
+    await changed()
+    assert await costs(tenant) == {day(0): 10.0, day(1): 14.0, day(2): 12.0}

@@ -1,0 +1,54 @@
+"""The reckoning of the table of dollars, from made-up counts."""
+
+from collections import Counter
+
+import pytest
+
+from benchmarks.reckoning import BEGIN, END, REFERENCE_USD, Measured, costs, references, section, section_of, with_section
+
+FOUND = Measured(
+    idle_seconds=60.0,
+    idle=Counter({("auth", "tenant_usage_quotas"): 3}),
+    tick=2,
+    trigger=5,
+    reset=7,
+    api_run_seconds=10.0,
+    api_run=Counter({("auth", "tenant_usage_quotas"): 5, ("executor", "x_meta_pipeline_runs"): 10}),
+    scheduled_run_seconds=20.0,
+    scheduled_run=Counter({("scheduler", "pipeline_execution_queue"): 20}),
+    jobs_of_a_run=7.0,
+    live_seconds=30.0,
+    live=Counter({("auth", "tenant_usage_quotas"): 6, ("scheduler", "pipeline_execution_queue"): 3, ("executor", "x_staging"): 99}),
+    key_seconds=60.0,
+    key=3,
+    watched_seconds=60.0,
+    watcher=1,
+    watcher_elsewhere=2,
+)
+
+
+def test_a_view_counts_as_the_tables_that_it_reads() -> None:
+    spent = Counter(
+        {("scheduler", "runnable_tenants"): 2, ("scheduler", "pipeline_execution_queue"): 1, ("auth", "tenant_usage_quotas"): 4}
+    )
+    assert (references(spent), references(spent, "scheduler")) == (11, 7)
+
+
+def test_what_depends_on_time_is_extrapolated_and_idle_work_counted_once() -> None:
+    """A run of ten seconds is fifty short of a minute, in which auth spends 0.15 a second more than when idle, and the scheduler 0.1."""
+    idle, api, scheduled, key, watcher, elsewhere = (line.references for line in costs(FOUND))
+    assert idle == pytest.approx(3 * 1440 + 288 * 2 + 24 * 5 + 7)
+    assert api == pytest.approx(1000 * (15 - 0.05 * 10 + 50 * 0.15))
+    assert scheduled == pytest.approx(1000 * (20 - 0.05 * 20 + 40 * (0.15 + 0.1) - 7))
+    assert (key, watcher, elsewhere) == (3 * 1440, 1440, 2880)
+
+
+def test_google_s_minimum() -> None:
+    assert pytest.approx(0.0000596, rel=1e-3) == REFERENCE_USD
+
+
+def test_the_section_is_replaced_and_the_rest_of_the_report_kept() -> None:
+    old, new = f"{BEGIN}\nold\n{END}", section(costs(FOUND), (1, 2, 3, 4, 5, 6), before_at="a", after_at="b")
+    report = f"# What it costs\n\n{old}\n\nAgain.\n"
+    assert with_section(report, new) == f"# What it costs\n\n{new}\n\nAgain.\n"
+    assert (section_of(report), section_of("nothing"), section_of(with_section("# Empty", new))) == (old, None, new)
