@@ -23,11 +23,9 @@ from local_bigquery.engine import database
 from local_bigquery.grpc import server
 from local_bigquery.settings import settings
 
-<<<<<<< HEAD
-from localcloud.bigquery import catalog, columns, empty_tables, job_records, partitions, results, storage, translations
-=======
 from localcloud.bigquery import (
     catalog,
+    columns,
     created,
     empty_tables,
     job_records,
@@ -37,7 +35,6 @@ from localcloud.bigquery import (
     storage,
     translations,
 )
->>>>>>> integ
 from localcloud.settings import LocalSettings
 
 # In the order of loading; each comes from a wheel of its own.
