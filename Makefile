@@ -6,6 +6,8 @@ SHELL := /bin/bash
 
 # A virtual environment that happens to be active in the caller's shell must not be used.
 unexport VIRTUAL_ENV UV_PROJECT_ENVIRONMENT
+# Tests start some fifty Python processes, which would compile every module anew.
+unexport PYTHONDONTWRITEBYTECODE
 
 UV_VERSION := 0.13.9
 # Run, not only searched for: a pyenv shim named `uv` may be on PATH and fail.

@@ -52,7 +52,7 @@ class Measured:
     live: Spent
     """While a scheduled run waits."""
     key_seconds: float
-    key: int
+    key: float
     """Look-ups of a key with which a service is called all the time."""
     watched_seconds: float
     watcher: int
@@ -117,6 +117,8 @@ def section(after: Sequence[Cost], before: Sequence[float], *, before_at: str, a
             "Reckoned from our own counters over real processes: each table in each statement costs Google's minimum of 10 MiB, on",
             f"demand at {USD_PER_TIB} $/TiB, i.e. {REFERENCE_USD:.7f} $. Streamed rows and metadata are free of it; the bytes of large",
             "tables come on top. What depends on time was counted for about a minute and extrapolated. A lone run shares no statement.",
+            f"At {before_at} a run of gcp/cost/billing published billing_cost_daily only; FOCUS took a second run. Now one run",
+            "publishes both, and keeps the ledger of days.",
             "",
             f"| what | references at {before_at} | $ | references at {after_at} | $ |",
             "|---|--:|--:|--:|--:|",

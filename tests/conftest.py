@@ -2,6 +2,7 @@
 control dataset, and two workers use two cores. A part that is missing fails the tests that need it, it never skips them.
 """
 
+import gc
 import os
 import uuid
 from collections.abc import AsyncIterator, Iterator, Sequence
@@ -54,6 +55,11 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> GroupSche
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     heaviest_first(items)
+
+
+def pytest_collection_finish() -> None:
+    """Python need not look for garbage among all that was imported and collected, over and over."""
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")

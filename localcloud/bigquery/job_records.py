@@ -27,7 +27,7 @@ from local_bigquery.models import Job
 from localcloud.bigquery.version import require_known_version
 
 SAVE = "INSERT OR REPLACE INTO emulator.jobs VALUES (?, ?, ?, ?, ?, ?)"
-WRITE_SECONDS = 0.25
+WRITE_SECONDS = 1.0
 REMEMBERED = 1000
 """Written jobs that are still answered from memory: a job is usually read right after its end, or never."""
 

@@ -2,7 +2,8 @@
 
 Every query's rows go into a table of their own, and the answer is read from there; that stays so. But local-bigquery plans the query twice
 to learn its columns and once to run it, asks whether the new table exists already, describes it three times over to read it, and counts its
-rows before it reads them. Here the query is planned once to learn its columns, and a result that this process wrote is read as it is.
+rows before it reads them. Here a query is planned to learn its columns only where they are not known from the last time that it was run
+over the same tables, and a result that this process wrote is read as it is.
 
 Upstream would have to hand the relation from `tables.write` to `results.materialise`, and to know its own results from other tables.
 """
@@ -14,6 +15,8 @@ import duckdb
 from local_bigquery.catalog import metadata, tabledata, tables
 from local_bigquery.engine import database, results, types
 
+from localcloud.bigquery import shapes
+from localcloud.bigquery.shapes import Shape
 from localcloud.bigquery.version import require_known_version
 
 KNOWN = 100_000
@@ -32,14 +35,14 @@ _written: dict[Reference, None] = {}
 
 
 class Bound:
-    """A cursor that has planned a query already."""
+    """A cursor that knows the shape of a query's result."""
 
-    def __init__(self, cursor: Cursor, query: str, relation: Any) -> None:
-        self._cursor, self._query, self._relation = cursor, query, relation
+    def __init__(self, cursor: Cursor, query: str, shape: Shape) -> None:
+        self._cursor, self._query, self._shape = cursor, query, shape
 
     def sql(self, query: str, params: Any = None) -> Any:
-        """The relation, planned before if it is that query's."""
-        return self._relation if query is self._query else self._cursor.sql(query, params=params)
+        """The relation, or of that query the shape, which is all that is asked of it."""
+        return self._shape if query is self._query else self._cursor.sql(query, params=params)
 
     def execute(self, *args: Any) -> Any:
         """As the cursor's."""
@@ -66,7 +69,7 @@ def write(cursor: Cursor, query: str, params: dict[str, Any] | None, reference: 
     if reference[1] != tables.RESULTS or is_special or config.createDisposition == "CREATE_NEVER":
         _written.pop(reference, None)
         return _write(cursor, query, params, reference, config, *args, **named)
-    bound = Bound(cursor, query, cursor.sql(query, params=params))
+    bound = Bound(cursor, query, _shape(cursor, query, params))
     with database.cursor() as writer:
         # Within a script, which may be in a transaction, results are written beside it.
         results.materialise(bound, query, tables.name(*reference), params, False, writer if named.get("isolated") else None)  # noqa: FBT003
@@ -74,6 +77,14 @@ def write(cursor: Cursor, query: str, params: dict[str, Any] | None, reference: 
     if len(_written) > KNOWN:
         _written.pop(next(iter(_written)), None)
     return True
+
+
+def _shape(cursor: Cursor, query: str, params: dict[str, Any] | None) -> Shape:
+    if (shape := shapes.find(query)) is None:
+        relation = cursor.sql(query, params=params)
+        shape = Shape(columns=relation.columns, types=relation.types)
+        shapes.keep(query, shape)
+    return shape
 
 
 def save(resource: Any, *keys: str) -> Any:

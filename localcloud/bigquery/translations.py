@@ -9,7 +9,8 @@ it was made from is as it was:
 - what the catalog says of its tables, as committed at that moment, like local-bigquery's own look-ups (see `table_facts`). They are looked
   at again when anything has changed in their project's schema, or in what the API has stored.
 
-The default dataset is no part of it either, unless the text names it: every tenant's tables are alike, and the dataset's name is put in.
+The default dataset is no part of it either, unless the text names it: every tenant's tables are alike, and the dataset's name is put in. So
+are the random ids in tables' names: every run has staging tables of its own, and they are alike.
 
 Only queries, DML over tables, plain CREATE TABLE and the values that a script's variables get are kept. What asks for more
 (INFORMATION_SCHEMA, wildcards, system variables, JavaScript, row access policies, tables that have expired, results of other queries) is
@@ -28,13 +29,13 @@ from typing import Any
 from local_bigquery.catalog import metadata, names, row_access
 from local_bigquery.engine.database import quote
 from local_bigquery.jobs import merge, query
-from local_bigquery.models import RowAccessPolicy
+from local_bigquery.models import Routine, RowAccessPolicy
 from local_bigquery.sql import script, translate
 from local_bigquery.sql.dialect import BigQueryDialect
 from local_bigquery.sql.translate import Context
 from sqlglot import exp
 
-from localcloud.bigquery import catalog
+from localcloud.bigquery import catalog, shapes
 from localcloud.bigquery.table_facts import Facts, expire, facts_of, schema_version
 from localcloud.bigquery.version import require_known_version
 
@@ -43,14 +44,17 @@ KEPT = 2000
 OTHERS = re.compile(
     r"information_schema|__tables|external_query|session_user|current_user|@@|\*`|_session|system_time|\bml\.", re.IGNORECASE
 )
+RANDOM_ID = re.compile(r"[0-9a-f]{8}(?:_[0-9a-f]{4}){3}_[0-9a-f]{12}")
 STATEMENTS = (exp.Query, exp.Insert, exp.Update, exp.Delete)
 # What a CREATE TABLE may not have: then it reads other tables, or is seen by its session only.
 READING = (exp.Query, exp.Reference, exp.TemporaryProperty, exp.Clone)
 
-DATASETS = 500
-"""Of how many default datasets a translation remembers when it was last seen to be right there."""
+SEEN = 500
+"""Of how many tables that are alike a translation remembers when it was last seen to be right there."""
 
 type Key = tuple[Any, ...]
+type Tables = tuple[str | None, tuple[str, ...]]
+"""What differs between tables that are alike: the default dataset, and the random ids in the text, in their order."""
 type Versions = tuple[int, int]
 """Of a project's schema, and of what the API has stored."""
 
@@ -69,24 +73,29 @@ class Translation:
     """What a text became, and what it depends on."""
 
     sql: str
-    dataset: str | None
-    """The default dataset that `sql` and `facts` name."""
+    tables: Tables
+    """Those that `sql` and `facts` name."""
     variables: dict[str, str]
     """A script's variable to the table that replaces it in `sql`."""
     used: frozenset[str]
     facts: Facts
-    seen: OrderedDict[str | None, Versions]
-    """By default dataset: the versions at which the facts were last seen to be so."""
+    seen: OrderedDict[Tables, Versions]
+    """The versions at which the facts were last seen to be so."""
 
-    def facts_in(self, dataset: str | None) -> Facts:
-        """What the facts have to be for this default dataset."""
-        return {(table[0], dataset or "" if table[1] == self.dataset else table[1], table[2]): it for table, it in self.facts.items()}
+    def facts_in(self, tables: Tables) -> Facts:
+        """What the facts have to be for these tables."""
+        (own, own_ids), (dataset, ids) = self.tables, tables
+        return {
+            (project, dataset or "" if of == own else of, _with_ids(name, own_ids, ids)): it
+            for (project, of, name), it in self.facts.items()
+        }
 
-    def sql_in(self, project: str, dataset: str | None, variables: dict[str, str]) -> str:
-        """The SQL over the tables of this default dataset, and of this run's variables: each has a name of its own, by chance."""
-        sql = self.sql
-        if dataset and self.dataset and dataset != self.dataset:
-            sql = sql.replace(f"{quote(project, self.dataset)}.", f"{quote(project, dataset)}.")
+    def sql_in(self, project: str, tables: Tables, variables: dict[str, str]) -> str:
+        """The SQL over these tables, and over this run's variables: each has a name of its own, by chance."""
+        (own, own_ids), (dataset, ids) = self.tables, tables
+        sql = _with_ids(self.sql, own_ids, ids)
+        if dataset and own and dataset != own:
+            sql = sql.replace(f"{quote(project, own)}.", f"{quote(project, dataset)}.")
         for name, table in self.variables.items():
             sql = sql.replace(table, variables[name])
         return sql
@@ -176,27 +185,33 @@ def _is_plain(tree: exp.Expression) -> bool:
 
 def kept_translate(tree: exp.Expression, context: Context) -> tuple[str, dict[str, Any]]:
     """`translate.translate`."""
+    shapes.translated(None)
     text = None if context.functions else _text_of(tree, context)
     if text is None or catalog.metadata_of(context.project_id) is None:
         return _translate(tree, context)
-    key = _key(text, context)
+    tables = context.dataset_id, tuple(dict.fromkeys(RANDOM_ID.findall(text)))
+    key = _key(text, tables, context)
     with _lock:
         found = _translations.get(key)
     # Counted before anything is looked up: what changes after this is not missed.
     versions = (_stored, schema_version(context.project_id)) if found is None or found.facts else (0, 0)
-    if found is not None and (facts := _current_facts(found, context, versions)) is not None:
+    if found is not None and (facts := _current_facts(found, tables, context, versions)) is not None:
         context.used.clear()
         context.used.update(found.used)
         context.referenced.update(facts)
-        sql = found.sql_in(context.project_id, context.dataset_id, context.variables)
+        sql = found.sql_in(context.project_id, tables, context.variables)
+        shapes.translated(None if context.variables or context.temporary else sql, facts)
         return sql, {name: context.values[name] for name in found.used}
-    return _translated_anew(tree, context, key, versions)
+    return _translated_anew(tree, context, tables, key, versions)
 
 
 def save(resource: Any, *keys: str) -> Any:
     """`metadata.save`, counted."""
     saved = _save(resource, *keys)
     _count()
+    if isinstance(resource, Routine):
+        # What a function returns may be something else now.
+        shapes.reset()
     if isinstance(resource, RowAccessPolicy):
         # While there is one nothing is kept, so taking the last one away needs no more than that.
         with _lock:
@@ -216,12 +231,19 @@ def _count() -> None:
         _stored += 1
 
 
-def _key(text: str, context: Context) -> Key:
-    dataset = context.dataset_id
+def _with_ids(text: str, old: tuple[str, ...], new: tuple[str, ...]) -> str:
+    if old == new:
+        return text
+    ids = dict(zip(old, new, strict=True))
+    return RANDOM_ID.sub(lambda found: ids.get(found[0], found[0]), text)
+
+
+def _key(text: str, tables: Tables, context: Context) -> Key:
+    dataset, ids = tables
     # A name that the text has, or that is refused, is not one to put another one in the place of.
     is_any = dataset and dataset.casefold() not in text.casefold() and names.DATASET_ID.match(dataset)
     return (
-        text,
+        _with_ids(text, ids, tuple(f"#{number}" for number in range(len(ids)))),
         context.project_id,
         bool(dataset) if is_any else dataset,
         tuple(sorted(context.parameters.items())),
@@ -232,25 +254,20 @@ def _key(text: str, context: Context) -> Key:
     )
 
 
-def _current_facts(found: Translation, context: Context, versions: Versions) -> Facts | None:
-    """The facts of the tables in the context's dataset, if they are what the translation was made from."""
-    dataset = context.dataset_id
-    facts = found.facts_in(dataset)
-    if facts and (found.seen.get(dataset) != versions or expire(facts)):
+def _current_facts(found: Translation, tables: Tables, context: Context, versions: Versions) -> Facts | None:
+    """The facts of these tables, if they are what the translation was made from."""
+    facts = found.facts_in(tables)
+    if facts and (found.seen.get(tables) != versions or expire(facts)):
         if facts_of(facts, context.project_id) != facts:
             return None
-        _see(found, dataset, versions)
+        with _lock:
+            found.seen[tables] = versions
+            if len(found.seen) > SEEN:
+                found.seen.popitem(last=False)
     return facts
 
 
-def _see(found: Translation, dataset: str | None, versions: Versions) -> None:
-    with _lock:
-        found.seen[dataset] = versions
-        if len(found.seen) > DATASETS:
-            found.seen.popitem(last=False)
-
-
-def _translated_anew(tree: exp.Expression, context: Context, key: Key, versions: Versions) -> tuple[str, dict[str, Any]]:
+def _translated_anew(tree: exp.Expression, context: Context, tables: Tables, key: Key, versions: Versions) -> tuple[str, dict[str, Any]]:
     before = set(context.referenced)
     context.referenced.clear()
     try:
@@ -264,14 +281,14 @@ def _translated_anew(tree: exp.Expression, context: Context, key: Key, versions:
     if facts is not None and schema_version(context.project_id) == schema and not row_access.secured():
         found = Translation(
             sql=sql,
-            dataset=context.dataset_id,
+            tables=tables,
             variables=dict(context.variables),
             used=frozenset(context.used),
             facts=facts,
-            seen=OrderedDict(),
+            seen=OrderedDict({tables: versions}),
         )
-        found.seen[context.dataset_id] = versions
         with _lock:
             if _stored == stored:
                 _translations.keep(key, found)
+                shapes.translated(None if context.variables or context.temporary else sql, facts)
     return sql, bound

@@ -3,6 +3,7 @@
 import json
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,8 @@ SOURCE_BY_SERVICE = f"""
 SELECT service.description AS service, COUNT(*) AS entries, SUM(cost) AS cost,
   SUM((SELECT IFNULL(SUM(credit.amount), 0) FROM UNNEST(credits) AS credit)) AS discounts
 FROM {TABLE} WHERE DATE(usage_start_time) = @day GROUP BY service"""  # noqa: S608 - the table's name is ours
+SCOPES = ["credentials:write", "pipelines:run", "runs:read", "schedules:write", "costs:read"]
+TOP = 3
 DIGITS = 6  # the sums are of doubles, in no particular order
 
 
@@ -49,6 +52,7 @@ class DemoFlow:
         self._cost_by_service(yesterday, first)
         again = self._pipeline(tenant, yesterday)
         self.narrator.expect("rows after the same day ran again", self._cost_by_service(yesterday, again), first["rows_processed"])
+        self._costs(tenant, yesterday)
         quota = self.narrator.call(tenant, "GET", f"/api/v1/tenants/{SAMPLE_TENANT}/quota").body
         self.narrator.expect("runs counted today", (quota["pipelines_run_today"], quota["pipelines_succeeded_today"]), (2, 2))
         used, limit, running = (quota[name] for name in ("pipelines_run_today", "daily_limit", "concurrent_pipelines_running"))
@@ -63,7 +67,7 @@ class DemoFlow:
         plan = {"company_name": "Acme Corp", "admin_email": "ops@acme.example", "daily_limit": 25, "concurrent_limit": 5}
         put = self.narrator.call(self.admin, "PUT", f"/api/v1/tenants/{SAMPLE_TENANT}", plan)
         self.narrator.expect("action", put.body["action"], "CREATED")
-        issued = self.narrator.call(self.admin, "POST", f"/api/v1/tenants/{SAMPLE_TENANT}/api-keys", {})
+        issued = self.narrator.call(self.admin, "POST", f"/api/v1/tenants/{SAMPLE_TENANT}/api-keys", {"scopes": SCOPES})
         key: str = issued.body["api_key"]
         self.narrator.tell(f"     api_key {key[: len(SAMPLE_TENANT) + 8]}... (shown once)")
         return self.tenant.but(X_API_Key=key, X_User_ID="alice")
@@ -115,6 +119,23 @@ class DemoFlow:
         rows = str(sum(entries for entries, _, _ in loaded.values()))
         self.narrator.expect("rows", rows, run["rows_processed"])
         return rows
+
+    def _costs(self, tenant: Rest, day: date) -> None:
+        """Asks for the greatest costs, which must add up to what was published."""
+        self.narrator.tell("\nThe same over the API: the day's costs in FOCUS's columns, the greatest ones and the rest.")
+        asked = f"start_date={day}&end_date={day}&group_by=service&top={TOP}"
+        answer = self.narrator.call(tenant, "GET", f"/api/v1/tenants/{SAMPLE_TENANT}/costs?{asked}").body
+        for one in answer["costs"]:
+            name = f"{one['groups']} others" if one["is_rest"] else one["group"]["service"]
+            self.narrator.tell(f"     {name:<28} {Decimal(one['cost']):>12.4f} {one['currency']}")
+        sums = {
+            one["currency"]: sum((Decimal(row["cost"]) for row in answer["costs"] if row["currency"] == one["currency"]), Decimal())
+            for one in answer["totals"]
+        }
+        self.narrator.expect("sum of the rows", sums, {one["currency"]: Decimal(one["amount"]) for one in answer["totals"]})
+        days = answer["days"]
+        self.narrator.tell(f"     {days['open']} day open, {days['settling']} settling, {days['final']} final")
+        self.narrator.expect("days behind in FOCUS's columns", days["behind"], 0)
 
     def _by_service(self, sql: str, dataset: str, day: date) -> dict[str, tuple[int, float, float]]:
         day_of = bigquery.ScalarQueryParameter("day", "DATE", day)

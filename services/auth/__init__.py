@@ -11,6 +11,10 @@ reservation whose lease has expired no longer counts against the limit, but stay
 removes the id from every row that has it (today's row takes over the live runs of yesterday's) and counts the outcome on the day of the
 reservation, once.
 
+What a run has cost comes with its settlement, from the executor that executes it, and is added to the day of the reservation, once. The
+days of a month are summed wherever a reservation is made, so a tenant's monthly limit in dollars costs no statement. It is a gate for
+runs that begin, and each of these learns what is left; it is no exact gate, because a run's cost is known at its end.
+
 Runs end one by one and no caller waits for the settlement, so settlements are collected for some seconds. A tenant's own settlements are
 flushed when it asks this process for a reservation that the concurrent limit refuses, or reads its quota; settlements of cancelled runs and
 of runs that never began are flushed at once.

@@ -160,8 +160,10 @@ class Ledger:
         # If a run of the tenant has just ended, its reservation is free by now.
         freed = await self._settled({one.tenant_id for one in unique if _lacks_a_slot(one, usages.get(one.tenant_id))})
         if again := [one for one in unique if one.tenant_id in freed or _may_have_missed(one, usages.get(one.tenant_id))]:
-            await self._store.reserve(again, now, today, lease_expires_at)
-            usages |= await self._store.read_usage(sorted({request.tenant_id for request in again}), ids, now, today)
+            version, _ = await asyncio.gather(self._store.subscription_version(), self._store.reserve(again, now, today, lease_expires_at))
+            read_again = await self._store.read_usage(sorted({request.tenant_id for request in again}), ids, now, today)
+            self._uncapped.note(version, read_again.values())
+            usages |= read_again
 
         def answer(request: ReservationRequest) -> Reservation | ConvergenceError:
             usage = usages.get(request.tenant_id)

@@ -96,7 +96,8 @@ class AuthStore:
     def __init__(self, bq: BigQuery) -> None:
         self._bq = bq
         self._key_versions = TableVersions(bq, bq.control(), BLOCKS["find_key_holders"].read)
-        self._subscription_versions = TableVersions(bq, bq.control(), ["tenant_subscriptions"])
+        # Read beside a statement that reserves, and no more often than that.
+        self._subscription_versions = TableVersions(bq, bq.control(), ["tenant_subscriptions"], min_interval_seconds=0.0)
         self._lease_versions = TableVersions(bq, bq.control(), BLOCKS["list_leases"].read)
 
     async def key_version(self) -> Version | None:

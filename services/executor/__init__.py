@@ -11,7 +11,9 @@ The life of a run (`runs/`)
                     are objects of `steps/`.
                     gcp/cost/billing writes, audits, publishes: into a staging table of this run, checks on it, then one transaction.
                     `notify` steps queue a message and do not wait for its delivery (`notify/`).
-    4. `active`     RUNNING -> COMPLETED or FAILED by compare-and-set; then the reservation is settled with the row's status.
+                    Each try of a step has a meter, which counts what it costs and holds it to the run's caps (`metering/`).
+    4. `active`     RUNNING -> COMPLETED or FAILED by compare-and-set, with what the run has cost; then the reservation is settled with the
+                    row's status and the cost.
 
 An attempt of a scheduled run has an id chosen by the scheduler and takes the same path (`servicers/run`); `start` explains why it starts
 only once. The row of a run that FAILED also says whether another attempt may succeed (`is_final`).

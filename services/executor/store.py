@@ -115,8 +115,7 @@ class Store:
             params = ending | {"rows_processed": outcome.rows_processed}
             if (await self._tenants.run(self._sql["complete_run"], params, tenant_id)).affected:
                 return outcome.status
-            state = (await self.run_states(tenant_id, [run])).get(run)
-            return state.status if state else None
+            # It has ended: by the first try of a lost reply, or by another process, which did not know the cost.
         params = ending | {"status": outcome.status, "error_message": outcome.error_message, "is_final": outcome.is_final}
         await self._tenants.ensure(tenant_id, FENCES)
         row = (await self._tenants.run(self._sql["end_run"], params, tenant_id)).only_row

@@ -81,8 +81,9 @@ def composed(root: Path) -> Iterator[tuple[Path, Block]]:
     """SQL composed by steps (checks' queries, publish scripts) and of questions about costs. The executor reports a template that cannot be
     read.
     """
-    for question in cost_questions():
-        yield root / "services" / "executor" / "costs" / "compose.py", compose_question(question).block
+    composer = root / "services" / "executor" / "costs" / "compose.py"
+    for question in cost_questions() if composer.is_file() else ():
+        yield composer, compose_question(question).block
     for template in load_catalog(root / "configs", STEP_TYPES).templates.values():
         for step in template.steps:
             if isinstance(step.action, Checks):

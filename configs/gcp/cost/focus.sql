@@ -21,7 +21,7 @@
 -- param: loaded_at TIMESTAMP
 -- param: pipeline_logging_id STRING
 DECLARE rows_staged, billing_rows INT64;
-DECLARE billing_sums ARRAY<STRUCT<day DATE, currency STRING, invoice_month STRING, net_cost FLOAT64, contracted_cost FLOAT64, list_cost FLOAT64>>;
+DECLARE billing_sums ARRAY<STRUCT<day DATE, currency STRING, invoice_month STRING, row_count INT64, net_cost FLOAT64, contracted_cost FLOAT64, list_cost FLOAT64>>;
 DECLARE days_not_loaded ARRAY<DATE>;
 -- Google renames services and keeps their ids. A service is looked up by its id; one without an id here by its name, in lower case and
 -- without Google's and Cloud's before it: Cloud Dataflow and Dataflow are one.
@@ -699,12 +699,11 @@ FROM priced AS s
 LEFT JOIN UNNEST(services) AS by_id ON by_id.id = s.service_id
 LEFT JOIN UNNEST(services) AS by_name ON by_name.name = s.service_key;
 SET rows_staged = @@row_count;
-SET billing_rows = (SELECT COUNT(*) FROM billing_cost_daily AS b WHERE b.usage_date BETWEEN @first_day AND @last_day AND b.usage_date IN UNNEST(@run_days));
 -- What each row has to come to, from the row alone: whatever is priced counts before credits, at its price without a commitment and at its
 -- list price; what is not (a tax, an adjustment, a credit without usage) is what it is billed as.
 SET billing_sums = ARRAY(
   SELECT AS STRUCT
-    e.usage_date AS day, e.currency, e.invoice_month, SUM(e.net_cost) AS net_cost,
+    e.usage_date AS day, e.currency, e.invoice_month, COUNT(*) AS row_count, SUM(e.net_cost) AS net_cost,
     SUM(IF(e.is_priced, IFNULL(e.cost_at_effective_price_default, e.cost), e.net_cost)) AS contracted_cost,
     SUM(IF(e.is_priced, COALESCE(e.cost_at_list, e.cost_at_effective_price_default, e.cost), e.net_cost)) AS list_cost
   FROM (
@@ -716,17 +715,17 @@ SET billing_sums = ARRAY(
     WHERE b.usage_date BETWEEN @first_day AND @last_day AND b.usage_date IN UNNEST(@run_days)
   ) AS e
   GROUP BY e.usage_date, e.currency, e.invoice_month);
+SET billing_rows = (SELECT IFNULL(SUM(one.row_count), 0) FROM UNNEST(billing_sums) AS one);
 SET days_not_loaded = ARRAY(
   SELECT day
   FROM UNNEST(@run_days) AS day
   WHERE day NOT IN (
     SELECT d.usage_date
     FROM x_meta_cost_days AS d
-    WHERE d.source = 'gcp' AND d.source_table IS NOT NULL OR d.source = 'gcp' AND d.version > IFNULL(d.focus_version, 0)
+    WHERE d.source = 'gcp' AND (d.source_table IS NOT NULL OR d.version > IFNULL(d.focus_version, 0))
     UNION ALL
-    SELECT b.usage_date
-    FROM billing_cost_daily AS b
-    WHERE b.usage_date BETWEEN @first_day AND @last_day AND b.usage_date IN UNNEST(@run_days)
+    SELECT one.day
+    FROM UNNEST(billing_sums) AS one
     UNION ALL
     SELECT loaded
     FROM x_meta_pipeline_runs AS r

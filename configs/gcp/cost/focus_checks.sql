@@ -6,7 +6,7 @@
 -- rounding to NUMERIC and FLOAT64's order of adding can do, and below anything that a reader could see.
 -- param: run_days ARRAY<DATE>
 -- param: billing_rows INT64
--- param: billing_sums ARRAY<STRUCT<day DATE, currency STRING, invoice_month STRING, net_cost FLOAT64, contracted_cost FLOAT64, list_cost FLOAT64>>
+-- param: billing_sums ARRAY<STRUCT<day DATE, currency STRING, invoice_month STRING, row_count INT64, net_cost FLOAT64, contracted_cost FLOAT64, list_cost FLOAT64>>
 SELECT c.check_name, c.failing_rows, c.observed_value
 FROM (
   SELECT [

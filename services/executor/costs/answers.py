@@ -133,7 +133,7 @@ class CostAnswers:
             async with self._turn_of(tenant_id):
                 value = await read()
             metrics.COST_ANSWERS.labels("read").inc()
-            self._answers.put(key, value, seen, size=size(value))
+            self._answers.put(key, value, seen, size=size(value) + len(repr(question)))
             return value
 
     def _still_right(self, key: tuple[str, Hashable], seen: Seen) -> Kept[Any] | None:
@@ -153,4 +153,4 @@ class CostAnswers:
 
 def _seen(now: _Situation, period: Period) -> Seen:
     # Without a row in the ledger nothing tells of a change but the table itself.
-    return Seen(tables=now.tables, versions=tuple(versions(now.ledger, period)) or now.focus.modified)
+    return Seen(tables=now.tables, versions=versions(now.ledger, period) or now.focus.modified)

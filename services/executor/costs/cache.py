@@ -14,7 +14,7 @@ class Seen:
     tables: tuple[datetime | None, ...]
     """When the tables were last changed, the ledger's last: looked up before the answer was read."""
     versions: Hashable
-    """The versions of the days of its range; of days that the ledger does not know, when their table was last changed."""
+    """A digest of the versions of the days of its range; if the ledger knows none, when the table of costs was last changed."""
 
     def is_as(self, other: "Seen") -> bool:
         """True if an answer made from `self` is right for `other`: nothing has changed, or a publish, which writes the ledger too, has

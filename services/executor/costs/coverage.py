@@ -1,5 +1,6 @@
 """How settled the days of a range are, from the ledger of days."""
 
+import hashlib
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -91,9 +92,12 @@ def coverage(ledger: Iterable[KnownDay], period: Period, today: date) -> Coverag
     return Coverage(states=states, holes=tuple(sorted(holes)), behind=behind, as_of=max(loaded, default=None), sources=sources)
 
 
-def versions(ledger: Iterable[KnownDay], period: Period) -> Sequence[tuple[str, date, int]]:
-    """The versions at which the costs of the period's days were published: while they are the same, so are the costs."""
-    return sorted((one.source, one.day, one.focus_version) for one in ledger if period.first <= one.day <= period.last)
+def versions(ledger: Iterable[KnownDay], period: Period) -> str:
+    """A digest of the versions at which the costs of the period's days were published: while it is the same, so are the costs. Empty: the
+    ledger knows none of them.
+    """
+    known = sorted((one.source, one.day.toordinal(), one.focus_version) for one in ledger if period.first <= one.day <= period.last)
+    return hashlib.sha256(repr(known).encode()).hexdigest() if known else ""
 
 
 def _source(name: str, days: Mapping[date, KnownDay], period: Period, today: date) -> SourceCoverage:

@@ -62,8 +62,8 @@ class Filter:
 
 
 def read_group_by(given: Sequence[str]) -> tuple[Dimension, ...]:
-    """The dimensions of `group_by`, each parameter one or several with commas between them. Raises InvalidArgument."""
-    names = [name for text in given for name in _listed(text)]
+    """The dimensions of `group_by`, each parameter one or several with commas between them, or empty: none. Raises InvalidArgument."""
+    names = [name for text in given if text for name in _listed(text)]
     dimensions = tuple(_dimension("group_by", name) for name in names)
     if len(dimensions) > MOST_GROUPED:
         raise InvalidArgument("group_by", f"use at most {MOST_GROUPED} dimensions.")
@@ -73,11 +73,11 @@ def read_group_by(given: Sequence[str]) -> tuple[Dimension, ...]:
 
 
 def read_filters(given: Sequence[str]) -> tuple[Filter, ...]:
-    """The filters, one for each dimension, by its name. Each parameter is `dimension=value`. Raises InvalidArgument."""
+    """The filters, one for each dimension, by its name. Each parameter is `dimension=value`, or empty: none. Raises InvalidArgument."""
     if len(given) > MOST_FILTERS:
         raise InvalidArgument("filter", f"use at most {MOST_FILTERS}.")
     values: dict[Dimension, set[str]] = {}
-    for text in given:
+    for text in filter(None, given):
         match = _FILTER.fullmatch(text)
         if match is None:
             raise InvalidArgument("filter", f"write it as dimension=value. Dimensions: {ACCEPTED}.")

@@ -10,7 +10,7 @@ from convergence.executor.v1.led_run_service_pb2_grpc import LedRunServiceServic
 
 from services.executor.led_runs import LedRuns, Line, line_id
 from services.executor.records import StepLog
-from services.executor.servicers.to_proto import to_dq_result, to_step_log
+from services.executor.servicers.to_proto import to_dq_result, to_run, to_step_log
 from services.executor.store import no_such_run
 
 type Context = grpc.aio.ServicerContext[Any, Any]
@@ -33,7 +33,7 @@ class LedRunServicer(LedRunServiceServicer):
         assert stream is not None  # noqa: S101 - a handler is a task
         self._streams.add(stream)
         stream.add_done_callback(self._streams.discard)
-        yield messages.FollowRunResponse()
+        yield messages.FollowRunResponse(run=to_run(led.run))
         sent, feed = 0, led.feed
         while sent < len(feed.lines) or not feed.is_closed:
             try:

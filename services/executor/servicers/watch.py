@@ -5,6 +5,7 @@ from contextlib import aclosing
 from typing import Any
 
 import grpc
+from convergence.executor.v1 import run_pb2
 from convergence.executor.v1 import watch_service_pb2 as messages
 from convergence.executor.v1.watch_service_pb2_grpc import WatchServiceServicer
 
@@ -33,6 +34,8 @@ def _to_event(event: Event) -> messages.RunEvent:
     match event:
         case Run():
             return messages.RunEvent(event="RUN", run=to_run(event))
+        case run_pb2.Run():
+            return messages.RunEvent(event="RUN", run=event)
         case StepLog():
             return messages.RunEvent(event="STEP", step=to_step_log(event))
         case DqResult():

@@ -9,15 +9,16 @@ from typing import Any, Protocol
 import grpc
 import structlog
 from convergence.executor.v1 import led_run_service_pb2 as messages
+from convergence.executor.v1 import run_pb2
 from convergence.executor.v1.led_run_service_pb2_grpc import LedRunServiceStub
 
 from services.executor.led_runs import Line
-from services.executor.records import DqResult, Run, StepLog
+from services.executor.records import DqResult, StepLog
 from services.executor.watch.watched_run import WatchedRun
 from services.platform.rpc.structs import to_mapping
 from services.platform.timestamps import to_datetime
 
-ASK_SECONDS = 5.0
+ASK_SECONDS = 2.0
 """How long an executor has to say whether it leads a run."""
 SILENCES = 3
 """A leader that is silent for so many times its keep-alive interval is taken for dead."""
@@ -42,28 +43,31 @@ class Leaders:
         """
         self._address, self._open_channel, self._silence = address, open_channel, SILENCES * heartbeat_seconds
 
-    async def follow(self, run: Run, watched: WatchedRun) -> bool:
-        """Adds the run's lines to `watched` until its leader has recorded its end: then True. False if no executor says that it leads the
-        run, or the leader cannot be reached any more.
+    async def follow(self, tenant_id: str, pipeline_logging_id: str, watched: WatchedRun) -> bool:
+        """Passes the run and its lines to `watched` until its leader has recorded its end: then True. False if no executor says that it
+        leads the run, or the leader cannot be reached any more.
         """
-        request = messages.FollowRunRequest(tenant_id=run.tenant_id, pipeline_logging_id=run.pipeline_logging_id)
+        request = messages.FollowRunRequest(tenant_id=tenant_id, pipeline_logging_id=pipeline_logging_id)
         async with AsyncExitStack() as stack:
             calls = list[Any]()
             for address in await addresses(self._address):
                 channel = await stack.enter_async_context(self._open_channel(address=address))
                 calls.append(LedRunServiceStub(channel).FollowRun(request))
-            leading = await asyncio.gather(*map(_leads, calls))
-            for call in (call for call, leads in zip(calls, leading, strict=True) if leads):
+            runs = await asyncio.gather(*map(_led_run, calls))
+            for call, run in zip(calls, runs, strict=True):
+                if run is None:
+                    continue
+                watched.begin(run)
                 try:
                     async for line in self._lines(call, run):
                         watched.add([line])
                 except (grpc.aio.AioRpcError, TimeoutError) as error:
-                    _log.info("leader_lost", pipeline_logging_id=run.pipeline_logging_id, error=type(error).__name__)
+                    _log.info("leader_lost", pipeline_logging_id=pipeline_logging_id, error=type(error).__name__)
                     return False
                 return True
         return False
 
-    async def _lines(self, call: Any, run: Run) -> AsyncIterator[Line]:
+    async def _lines(self, call: Any, run: run_pb2.Run) -> AsyncIterator[Line]:
         while True:
             async with asyncio.timeout(self._silence):
                 answer = await call.read()
@@ -86,18 +90,20 @@ async def addresses(target: str) -> list[str]:
     return sorted({f"[{ip[0]!s}]:{port}" if family == socket.AF_INET6 else f"{ip[0]!s}:{port}" for family, _, _, _, ip in found})
 
 
-async def _leads(call: Any) -> bool:
-    """True if the first answer, an empty one, has come: others refuse, or do not answer."""
+async def _led_run(call: Any) -> run_pb2.Run | None:
+    """The run, if the executor leads it; None if it does not, or does not answer."""
     try:
         async with asyncio.timeout(ASK_SECONDS):
-            return await call.read() is not grpc.aio.EOF
+            answer = await call.read()
     except (grpc.aio.AioRpcError, TimeoutError):
-        return False
+        return None
+    return None if answer is grpc.aio.EOF else answer.run
 
 
-def _line(answer: messages.FollowRunResponse, run: Run) -> Line | None:
+def _line(answer: messages.FollowRunResponse, run: run_pb2.Run) -> Line | None:
     """The line as its row would be read, as far as watchers are shown it; None for a keep-alive."""
-    owner: dict[str, Any] = {"tenant_id": run.tenant_id, "user_id": run.user_id, "pipeline_logging_id": run.pipeline_logging_id}
+    user_id = run.user_id if run.HasField("user_id") else None
+    owner: dict[str, Any] = {"tenant_id": run.tenant_id, "user_id": user_id, "pipeline_logging_id": run.pipeline_logging_id}
     match answer.WhichOneof("line"):
         case "step":
             step = answer.step

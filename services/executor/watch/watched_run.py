@@ -4,6 +4,8 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 
+from convergence.executor.v1 import run_pb2
+
 from services.executor.led_runs import Line, LineFeed, line_id
 from services.executor.records import Run
 
@@ -12,7 +14,8 @@ class Heartbeat:
     """Keep-alive event for proxies; sent after some time without an event."""
 
 
-type Event = Run | Line | Heartbeat
+type Event = Run | run_pb2.Run | Line | Heartbeat
+"""A run comes as a message where another executor has sent it."""
 
 
 @dataclass(kw_only=True, slots=True)
@@ -20,8 +23,8 @@ class WatchedRun:
     """What its reader has found so far."""
 
     watchers: int = 0
-    first: Run | None = None
-    """The run when it was first read."""
+    first: Run | run_pb2.Run | None = None
+    """The run as it began, or when it was first read."""
     last: Run | None = None
     """The run when it had ended."""
     error: Exception | None = None
@@ -30,8 +33,8 @@ class WatchedRun:
     _known: set[str] = field(default_factory=set)
     _begun: asyncio.Event = field(default_factory=asyncio.Event)
 
-    def begin(self, run: Run) -> None:
-        """Its first event."""
+    def begin(self, run: Run | run_pb2.Run) -> None:
+        """Its first event, if it has none yet."""
         self.first = self.first or run
         self._begun.set()
 

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Protocol
 
 from services.executor.led_runs import Line, LineFeed
-from services.executor.records import Run, RunStatus, StepLog
+from services.executor.records import RunStatus, StepLog
 from services.executor.store import Store
 from services.executor.watch.watched_run import Event, WatchedRun
 
@@ -20,9 +20,9 @@ type _Key = tuple[str, str]
 class LeaderFinder(Protocol):
     """Finds the executor that leads a run; see `leaders.Leaders`."""
 
-    async def follow(self, run: Run, watched: WatchedRun) -> bool:
-        """Adds the run's lines to `watched` until its leader has recorded its end: then True. False if no other executor leads it, or the
-        leader cannot be reached any more.
+    async def follow(self, tenant_id: str, pipeline_logging_id: str, watched: WatchedRun) -> bool:
+        """Passes the run and its lines to `watched` until its leader has recorded its end: then True. False if no other executor leads it,
+        or the leader cannot be reached any more.
         """
         ...
 
@@ -78,14 +78,10 @@ class Watches:
     async def _follow(self, key: _Key, watched: WatchedRun) -> None:
         wait = self._poll_seconds
         while True:
-            # Led here, a run costs one statement: the row that shows its end.
-            if is_complete := await self._copied(key, watched):
-                run = await self._store.require_run(*key)
-            else:
-                run = await self._store.require_run(*key)
-                watched.begin(run)
-                if run.status is RunStatus.RUNNING and (is_complete := await self._leaders.follow(run, watched)):
-                    run = await self._store.require_run(*key)
+            # A run that is led costs one statement, the read of its row when it has ended.
+            is_complete = await self._copied(key, watched) or await self._leaders.follow(*key, watched)
+            run = await self._store.require_run(*key)
+            watched.begin(run)
             has_ended = run.status is not RunStatus.RUNNING
             # The run was read before its lines: if it has ended, they are complete.
             if not (has_ended and is_complete):

@@ -21,7 +21,7 @@ from services.platform.group_commit import GroupCommit
 READ_SECONDS = 2.0
 """Deadline of one reading: the statement that it may spare takes about as long."""
 MIN_INTERVAL_SECONDS = 0.25
-"""From one reading to the next. Google asks for no high rates of this call, and all replicas of a service share a quota of 100 a second."""
+"""Google asks for no high rates of this call, and all replicas of a service share a quota of 100 a second."""
 
 type Version = tuple[str, ...]
 """Equal versions: nothing was committed to the tables between the two readings."""
@@ -32,10 +32,10 @@ _log = structlog.get_logger()
 class TableVersions:
     """The version of some tables of one dataset, together."""
 
-    def __init__(self, bq: BigQuery, dataset: str, tables: Sequence[str]) -> None:
-        """`dataset`: `project.dataset`."""
+    def __init__(self, bq: BigQuery, dataset: str, tables: Sequence[str], *, min_interval_seconds: float = MIN_INTERVAL_SECONDS) -> None:
+        """`dataset`: `project.dataset`. `min_interval_seconds`: from one reading to the next; a caller waits no longer than that."""
         self._bq, self._dataset, self._tables = bq, dataset, tables
-        self._readings: GroupCommit[None, Version | None] = GroupCommit(self._read, batch_window_seconds=MIN_INTERVAL_SECONDS)
+        self._readings: GroupCommit[None, Version | None] = GroupCommit(self._read, batch_window_seconds=min_interval_seconds)
 
     async def current(self) -> Version | None:
         """The version, by a reading that begins after this call; concurrent callers share it. None if it cannot be read: then only a

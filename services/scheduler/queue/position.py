@@ -54,7 +54,9 @@ def _turn(position: QueuePosition, retry_count: int, now: datetime) -> Waiting:
     if position.schedule_paused:
         return Waiting(reason="SCHEDULE_PAUSED", message="Its schedule is paused. It goes on once the schedule's is_active is true again.")
     if not retry_count and position.units_left is not None and position.units_left <= 0:
-        message = "The daily or monthly limit is used up. It goes on when the limit resets; GET .../quota says when."
+        message = (
+            "The daily or monthly limit, of runs or of their cost, is used up. It goes on when the limit resets; GET .../quota says when."
+        )
         return Waiting(reason="DAILY_OR_MONTHLY_LIMIT", message=message)
     if position.not_before is not None and position.not_before > now:
         why = "It has failed and is tried again" if retry_count else "It was refused for now and is tried again"

@@ -89,7 +89,7 @@ async def test_a_run_that_was_settled_without_its_cost_gets_it_once(ledger: Ledg
 
 
 async def test_a_month_s_limit_is_used_up_by_several_runs(ledger: Ledger, provision: Provision, clock: SetClock) -> None:
-    """Each run is told what is left. A run that is active may pass the limit; from then on none begins, no retry either, until the month is
+    """Each run learns what is left. A run that is active may pass the limit; from then on none begins, no retry either, until the month is
     over or the limit is raised.
     """
     clock.time = datetime(2026, 3, 30, 12, tzinfo=UTC)
@@ -125,7 +125,7 @@ async def test_a_month_s_limit_is_used_up_by_several_runs(ledger: Ledger, provis
     assert slot.month_left_usd == 1.0
 
 
-async def test_without_a_limit_nothing_is_told_and_nothing_refused(ledger: Ledger, provision: Provision) -> None:
+async def test_without_a_limit_no_run_learns_what_is_left_and_none_is_refused(ledger: Ledger, provision: Provision) -> None:
     tenant_id = await provision()
     await ledger.settle([replace(await hold(ledger, tenant_id), cost=RecordedUsage(cost_usd=1e6))])
     _, slot = await ask(ledger, tenant_id)

@@ -89,6 +89,7 @@ async def test_warm_reservations_take_one_statement_and_are_read_back_only_where
     one, other = await provision(name="_a", daily_limit=4), await provision(name="_b")
     for tenant_id in (one, other):
         await ledger.usage(tenant_id)
+    for tenant_id in (one, other):
         await ask(ledger, tenant_id)
     before, read = jobs(), jobs("read_usage")
 

@@ -25,6 +25,7 @@ async def test_a_lone_run_of_a_minute_and_idle_time_after_it(ledger: Ledger, clo
     """
     clock.time += timedelta(days=500)  # no other test's leases are looked for then
     tenant_id, run, renewed = await provision(), new_id(), 0
+    await ledger.usage(tenant_id)
     await ledger.settle([settlement(tenant_id, run, await ask(ledger, tenant_id, run))])
     await ledger.expired()
     before = references()

@@ -125,7 +125,12 @@ async def test_it_fits_beside_all_headers_that_the_gateway_lets_in(gateway: Gate
 
 def value(field: FieldDescriptor) -> Any:
     """Something other than the field's default, as JSON."""
-    kinds: dict[Any, Any] = {FieldDescriptor.CPPTYPE_STRING: "x", FieldDescriptor.CPPTYPE_INT32: 1, FieldDescriptor.CPPTYPE_BOOL: True}
+    kinds: dict[Any, Any] = {
+        FieldDescriptor.CPPTYPE_STRING: "x",
+        FieldDescriptor.CPPTYPE_INT32: 1,
+        FieldDescriptor.CPPTYPE_DOUBLE: 0.5,
+        FieldDescriptor.CPPTYPE_BOOL: True,
+    }
     messages = {"google.protobuf.Struct": {"a": 1}, "google.protobuf.Timestamp": "2030-01-01T00:00:00Z"}
     single = messages[field.message_type.full_name] if field.message_type else kinds[field.cpp_type]
     return [single] if field.is_repeated else single

@@ -8,9 +8,16 @@ from typing import Any
 import grpc
 
 # Importing the stubs puts their descriptors into the pool.
-from convergence.auth.v1 import api_key_service_pb2, authentication_service_pb2, ledger_service_pb2, quota_service_pb2, tenant_service_pb2
+from convergence.auth.v1 import (
+    api_key_service_pb2,
+    authentication_service_pb2,
+    ledger_service_pb2,
+    quota_service_pb2,
+    tenant_service_pb2,
+    usage_service_pb2,
+)
 from convergence.credentials.v1 import credential_service_pb2, sealed_credential_service_pb2
-from convergence.executor.v1 import pipeline_service_pb2, watch_service_pb2
+from convergence.executor.v1 import cost_service_pb2, pipeline_service_pb2, watch_service_pb2
 from convergence.scheduler.v1 import schedule_service_pb2, scheduled_run_service_pb2, scheduler_service_pb2
 from google.protobuf import descriptor_pool, message_factory
 from google.protobuf.descriptor import MethodDescriptor
@@ -27,8 +34,10 @@ STUBS = (
     ledger_service_pb2,
     quota_service_pb2,
     tenant_service_pb2,
+    usage_service_pb2,
     credential_service_pb2,
     sealed_credential_service_pb2,
+    cost_service_pb2,
     pipeline_service_pb2,
     watch_service_pb2,
     schedule_service_pb2,

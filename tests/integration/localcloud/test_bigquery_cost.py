@@ -2,6 +2,7 @@
 
 import datetime as dt
 import json
+import uuid
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
@@ -20,7 +21,7 @@ from local_bigquery.settings import settings
 from local_bigquery.sql import params, script, translate
 from local_bigquery.sql.translate import Context
 
-from localcloud.bigquery import catalog, empty_tables, job_records, partitions, translations, version
+from localcloud.bigquery import catalog, columns, empty_tables, job_records, partitions, shapes, translations, version
 from localcloud.bigquery import results as own_results
 from localcloud.bigquery.emulator import use_home
 from services.platform.bigquery.ddl import load_tables, load_views
@@ -37,8 +38,8 @@ REPLACED: list[tuple[Any, str]] = [
     *((metadata, name) for name in ("save", "delete")),
     *((script, name) for name in ("parse", "translate", "_select")),
     *((query, name) for name in ("translate", "execute")),
-    *((tables, name) for name in ("create", "update", "write")),
-    (tabledata, "list_rows"),
+    *((tables, name) for name in ("columns", "create", "update", "write")),
+    *((tabledata, name) for name in ("columns", "list_rows", "load")),
     (results, "materialise"),
     (ddl, "apply"),
     (database, "fetch"),
@@ -217,6 +218,8 @@ def scripts(emulator: Emulator) -> Iterator[Any]:
             "EXCEPTION WHEN ERROR THEN ROLLBACK TRANSACTION; SELECT @@error.message AS said; END"
         ),
         "CREATE TEMP TABLE n AS SELECT 'temporary' AS a; SELECT a FROM n",
+        "CREATE TEMP TABLE n AS SELECT 5 AS a; SELECT a FROM n",
+        *(text for one in ("1", "'x'") for text in (f"CREATE OR REPLACE FUNCTION s.f() AS ({one})", "SELECT s.f() AS x")),
         "CREATE TEMP FUNCTION twice(x INT64) AS (x * 2); SELECT twice(a) AS b FROM n ORDER BY 1",
         "EXECUTE IMMEDIATE 'SELECT a + ? AS b FROM n ORDER BY 1' USING 5",
         (
@@ -267,7 +270,7 @@ def answers(folder: Path, ask: Callable[[Emulator], Iterator[Any]]) -> list[Any]
 
 def forget() -> None:
     database.reset()
-    for part in (job_records, own_results, translations):
+    for part in (columns, job_records, own_results, shapes, translations):
         part.reset()
 
 
@@ -286,7 +289,7 @@ def install(monkeypatch: pytest.MonkeyPatch) -> None:
     for owner, name in REPLACED:
         monkeypatch.setattr(owner, name, getattr(owner, name))
     catalog.install(database.connection())
-    for part in (partitions, job_records, translations, own_results, empty_tables):
+    for part in (columns, partitions, job_records, translations, own_results, empty_tables):
         part.install()
 
 
@@ -345,8 +348,8 @@ def test_a_text_is_translated_once_for_all_datasets(environment: pytest.MonkeyPa
     environment.setattr(translations, "_translate", counted)
     emulator = Emulator()
     texts = ("INSERT INTO t (a, b) VALUES (1, 'x')", "UPDATE t SET b = 'of a' WHERE a = 1", "SELECT t.* FROM t WHERE a = 1 AND b > 'a'")
-    for dataset, columns in {"one": "a INT64, b STRING", "two": "a INT64, b STRING", "three": "a STRING, b STRING"}.items():
-        emulator.sql(f"CREATE SCHEMA {dataset}; CREATE TABLE {dataset}.t ({columns})")
+    for dataset, fields in {"one": "a INT64, b STRING", "two": "a INT64, b STRING", "three": "a STRING, b STRING"}.items():
+        emulator.sql(f"CREATE SCHEMA {dataset}; CREATE TABLE {dataset}.t ({fields})")
     translated.clear()
     rows = {(name, times): [emulator.sql(text, name)[0] for text in texts][-1]["rows"] for times in (1, 2) for name in ("one", "two")}
     assert {of: len(found) for of, found in rows.items()} == {("one", 1): 1, ("two", 1): 1, ("one", 2): 2, ("two", 2): 2}
@@ -354,6 +357,31 @@ def test_a_text_is_translated_once_for_all_datasets(environment: pytest.MonkeyPa
     assert refusals([emulator.sql(texts[-1], name)[0] for name in ("three", "missing", "one")]) == 2
     emulator.sql("ALTER TABLE two.t ADD COLUMN c INT64")
     assert [len(emulator.sql(texts[-1], name)[0]["schema"]["fields"]) for name in ("one", "two")] == [2, 3]
+
+
+def test_a_text_is_translated_once_for_all_staging_tables(environment: pytest.MonkeyPatch) -> None:
+    """Where they are alike but for random ids in their names, the ids are put in."""
+    install(environment)
+    translated: list[str] = []
+
+    def counted(tree: Any, context: Context) -> Any:
+        translated.append(tree.sql())
+        return translate.translate(tree, context)
+
+    environment.setattr(translations, "_translate", counted)
+    emulator, one, two, other = Emulator(), *(f"t_{str(uuid.uuid4()).replace('-', '_')}_1" for _ in range(3))
+    made = [emulator.sql("CREATE SCHEMA d")]
+    for name, fields in {one: "a INT64, b STRING", two: "a INT64, b STRING", other: "a STRING, b STRING"}.items():
+        made.append(emulator.sql(f"CREATE TABLE d.{name} ({fields})"))
+    translated.clear()
+    texts = ("INSERT INTO {0} (a, b) VALUES (1, '{0}')", "SELECT x.b, y.b AS c FROM {0} AS x JOIN {1} AS y ON x.a = y.a")
+    made += [emulator.sql(texts[0].format(name), "d") for name in (one, two)]
+    for pair in ((one, two), (two, one), (one, two)):
+        found, *_ = emulator.sql(texts[1].format(*pair), "d")
+        assert [value["v"] for value in found["rows"][0]["f"]] == list(pair)
+    assert len(translated) == 2
+    assert refusals(made) == 0
+    assert refusals([emulator.sql(texts[1].format(one, other), "d")]) == 1
 
 
 def test_a_scripts_values_are_translated_once(environment: pytest.MonkeyPatch) -> None:
@@ -404,14 +432,14 @@ def test_threads_see_what_has_changed(environment: pytest.MonkeyPatch) -> None:
     made = [emulator.sql(text) for text in ("CREATE SCHEMA d", "CREATE TABLE d.t (c0 INT64)", "INSERT INTO d.t (c0) VALUES (1)")]
     assert refusals(made) == 0
 
-    def columns(number: int) -> int:
+    def width(number: int) -> int:
         body = {"query": "SELECT * FROM d.t", "requestId": f"thread{number}", "timeoutMs": 60_000}
         return len(json.loads(jobs_api.run_query(PROJECT, QueryRequest.model_validate(body)).body)["schema"]["fields"])
 
     with ThreadPoolExecutor(4) as pool:
         for added in range(1, 6):
             emulator.sql(f"ALTER TABLE d.t ADD COLUMN c{added} STRING")
-            assert list(pool.map(columns, range(added * 10, added * 10 + 8))) == [added + 1] * 8
+            assert list(pool.map(width, range(added * 10, added * 10 + 8))) == [added + 1] * 8
 
 
 def test_a_new_table_is_known_to_be_empty_once(environment: pytest.MonkeyPatch) -> None:
@@ -437,7 +465,7 @@ def test_jobs_and_results_outlive_the_process(environment: pytest.MonkeyPatch) -
     emulator = Emulator()
     with job_records.writing():
         before = emulator.sql("SELECT 1 AS a; SELECT 2 AS b")
-    for part in (job_records, own_results, translations):
+    for part in (columns, job_records, own_results, shapes, translations):
         part.reset()
     page = jobs_api.get_query_results(PROJECT, "job1", 2, None, 1, 60_000, int64_timestamps=True)
     assert [emulator.call(lambda: json.loads(page.body)), emulator.job("job1")] == before[1:]
@@ -446,7 +474,7 @@ def test_jobs_and_results_outlive_the_process(environment: pytest.MonkeyPatch) -
 
 @pytest.mark.parametrize(
     ("owner", "name", "part"),
-    [(script, "translate", translations), (store, "save", job_records), (query, "_run", empty_tables)],
+    [(script, "translate", translations), (store, "save", job_records), (query, "_run", empty_tables), (tabledata, "load", columns)],
 )
 def test_another_local_bigquery_is_refused(monkeypatch: pytest.MonkeyPatch, owner: Any, name: str, part: Any) -> None:
     def other() -> None:
@@ -459,7 +487,7 @@ def test_another_local_bigquery_is_refused(monkeypatch: pytest.MonkeyPatch, owne
         part.install()
 
 
-@pytest.mark.parametrize("part", [partitions, job_records, translations, own_results, empty_tables])
+@pytest.mark.parametrize("part", [columns, partitions, job_records, translations, own_results, empty_tables])
 def test_another_version_is_refused(monkeypatch: pytest.MonkeyPatch, part: Any) -> None:
     monkeypatch.setattr(version, "VERSION", "0.3.1")
     with pytest.raises(RuntimeError, match=r"is that of 0\.3\.1"):

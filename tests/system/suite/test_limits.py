@@ -4,15 +4,17 @@ import math
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from functools import partial
 
 import pytest
 
 from localcloud.rest import Answer
 from tests.support.credentials.samples import Rsa
+from tests.support.executor.billing_export import ACCOUNT, STANDARD, load, many
 from tests.system.tenants import Suite, Tenant, until
 
+COST_DAY = date(2025, 11, 17)
 EMPTY_PROJECT = "no-billing-export"  # runs fail at once for want of an export, and admission is all that is looked at here
 
 
@@ -144,3 +146,44 @@ def test_a_key_with_scopes_may_do_just_that(running: Suite, private_key: Rsa) ->
     for path in (f"pipelines/run/{tenant.tenant_id}/gcp/cost/billing", f"tenants/{tenant.tenant_id}/credentials"):
         refused = reader.call("POST", f"/api/v1/{path}", tenant.credentials)
         assert (refused.status, refused.reason) == (403, "SCOPE_MISSING")
+
+
+def test_what_runs_have_cost_is_shown_summed_and_limited(running: Suite, private_key: Rsa) -> None:
+    """By run, by day, by tenant; over the monthly limit no run begins. The emulator bills no queries: what is read has a price."""
+    tenant = running.tenant(private_key)
+    table = f"{tenant.project}.b.gcp_billing_export_v1_{ACCOUNT}"
+    load(running.env["BIGQUERY_EMULATOR_HOST"], table, many(COST_DAY, 50, seed=3), STANDARD)
+    tenant.set_credentials()
+    run = tenant.finished(tenant.start(COST_DAY))
+    assert (run["status"], run["bytes_billed"]) == ("COMPLETED", "0")
+    assert int(run["bytes_read"]) > 0
+    assert math.isclose(run["cost_usd"], int(run["bytes_read"]) / 2**40 * 1.1)
+    [extract] = [step for step in run["steps"] if step["step_id"] == "extract" and step["action"] == "STEP_COMPLETED"]
+    assert extract["metadata"]["cost"]["bytes_read"] == int(run["bytes_read"])
+
+    until(tenant.quota, lambda quota: quota["cost_usd_month"] > 0, seconds=60)
+    path = f"/api/v1/tenants/{tenant.tenant_id}"
+    answer = tenant.rest.call("GET", f"{path}/usage")
+    used = {name: run[name] for name in ("bytes_billed", "bytes_read", "slot_ms", "cost_usd")} | {"runs": 1}
+    assert (answer.status, answer.body["total"]) == (200, used)
+    assert [day["usage"] for day in answer.body["days"]] == [used]
+    day = answer.body["days"][0]["usage_date"]
+    pages = [running.admin.call("GET", f"/api/v1/usage?start_date={day}&end_date={day}&page_size=200")]
+    while token := pages[-1].body["next_page_token"]:
+        pages.append(running.admin.call("GET", f"/api/v1/usage?start_date={day}&end_date={day}&page_size=200&page_token={token}"))
+    assert [one["usage"] for page in pages for one in page.body["tenants"] if one["tenant_id"] == tenant.tenant_id] == [used]
+    assert pages[0].body["total"]["runs"] >= 1
+    refused = [tenant.rest.call("GET", path) for path in ("/api/v1/usage", f"{path}/usage?start_date=soon")]
+    assert [(one.status, one.reason) for one in refused] == [(401, "ADMIN_KEY_MISSING"), (400, "BAD_FIELD")]
+
+    limit = {"company_name": "Acme", "monthly_cost_limit_usd": run["cost_usd"] / 2}
+    assert running.admin.call("PUT", path, limit).body["tenant"]["monthly_cost_limit_usd"] == limit["monthly_cost_limit_usd"]
+    over = tenant.start(COST_DAY)
+    assert (over.status, over.reason) == (429, "MONTHLY_COST_LIMIT_REACHED")
+    assert int(over.headers["Retry-After"]) > 0
+    quota = tenant.quota()
+    assert (quota["refusing_limit"], quota["remaining_cost_usd_this_month"]) == ("MONTHLY_COST", 0)
+    bad = running.admin.call("PUT", path, limit | {"monthly_cost_limit_usd": -1})
+    assert (bad.status, bad.reason) == (400, "BAD_FIELD")
+    assert running.admin.call("PUT", path, limit | {"monthly_cost_limit_usd": 0}).status == 200
+    assert "monthly_cost_limit_usd" not in tenant.quota()

@@ -33,7 +33,7 @@ class GcpMeter:
     """The meter of a step at Google's prices: for what is read in the tenant's project, at the tenant's expense."""
 
     def __init__(self, meter: StepMeter | None = None, prices: GcpPrices | None = None) -> None:
-        """Without arguments, one that has no cap and is read by no one."""
+        """Without arguments: no cap, and the counts are dropped."""
         self._meter, self._prices = meter or StepMeter(), prices or GcpPrices(query=0.0, storage_read=0.0)
 
     @property

@@ -7,7 +7,8 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
 
 import jsonschema
@@ -423,3 +424,48 @@ def test_the_guides_own_template_works(template: MakeTemplate) -> None:
     steps = guide.split("# ... the run's work ...\n")[1].split("```")[0].replace("{alerts_to}", "{mail}")
     assert [step.type for step in template("\n" + steps).steps[1:]] == ["notify.slack", "notify.webhook", "notify.email"]
     jsonschema.validate({"description": "The guide's.", "steps": yaml.safe_load(steps)}, SCHEMA)
+
+
+ON_CHANGES = """
+  - id: costs_changed
+    type: notify.webhook
+    when: always
+    needs: [work]
+    changes_above: {amount: 100, share: 0.5}
+    message: "{pipeline} moved: {cost_changes}"
+"""
+DAYS = [date(2025, 11, day) for day in (15, 16, 17)]
+
+
+@pytest.mark.parametrize(("after", "moved"), [([1000, 1050, 3], ""), ([1101, 900, 3], "2025-11-15 +101.00 USD to 1101.00")])
+async def test_a_message_only_when_published_costs_have_changed_enough(
+    template: MakeTemplate, job_of: JobOf, tools: Toolbox, heard: Heard, store: Store, after: list[int], moved: str
+) -> None:
+    """By more than an amount, or than a share of what the day cost; what has not is not named."""
+    moves = [
+        {"usage_date": day, "currency": "USD", "before": Decimal(before), "after": Decimal(now), "was_final": False}
+        for day, before, now in zip(DAYS, (1000, 1000, 2), after, strict=True)
+    ]
+
+    async def publishes(_: StepContext) -> StepResult:
+        return StepResult(rows_processed=3, outputs={"cost_moves": moves})
+
+    job = await job_of(template(ON_CHANGES, publishes))
+    await execute(job, replace(tools, notifier=heard))
+    assert [one.text for one in heard.told] == ([f"gcp-cost-billing moved: {moved}"] if moved else [])
+    logs = await store.list_step_logs(job.run.tenant_id, job.run.pipeline_logging_id)
+    assert logs[-1].metadata["notification"] == ("queued" if moved else "not_due")
+
+
+@pytest.mark.parametrize(
+    ("limits", "message"),
+    [
+        ("{}", "changes_above needs an amount, or a share such as 0.1, or both"),
+        ("{amount: much}", "amount must be a number from 0"),
+        ("{share: -0.1}", "share must be a number from 0"),
+        ("{amount: true}", "amount must be a number from 0"),
+    ],
+)
+def test_what_is_no_limit_is_refused(template: MakeTemplate, limits: str, message: str) -> None:
+    with pytest.raises(TemplateError, match=message):
+        template(ON_CHANGES.replace("{amount: 100, share: 0.5}", limits))

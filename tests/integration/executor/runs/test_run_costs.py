@@ -262,7 +262,10 @@ async def test_a_view_is_read_by_a_query_that_is_labelled_limited_and_counted(
     assert cap == {"name": "bytes_read", "most": 50 * MIN_BYTES, "needed": 60 * MIN_BYTES, "over_by": 10 * MIN_BYTES}
 
 
-async def test_the_cost_of_a_run_that_another_process_has_ended_is_added_once(tenant: Tenant, begin: Begin, store: Store) -> None:
+@pytest.mark.parametrize("late_status", [RunStatus.FAILED, RunStatus.COMPLETED])
+async def test_the_cost_of_a_run_that_another_process_has_ended_is_added_once(
+    tenant: Tenant, begin: Begin, store: Store, late_status: RunStatus
+) -> None:
     """A cancel through another executor ends the row without a cost; the executing process adds it, and changes nothing else."""
     job, now = await begin(date="2025-11-17"), datetime.now(UTC)
     identity = job.run.pipeline_logging_id
@@ -270,7 +273,7 @@ async def test_the_cost_of_a_run_that_another_process_has_ended_is_added_once(te
     await store.finish_run(tenant.tenant_id, identity, cancelled, at=now)
     before = await store.require_run(tenant.tenant_id, identity)
     for cost in (RunCost(bytes_billed=5, slot_ms=6, bytes_read=7, cost_usd=0.5), RunCost(bytes_billed=50)):
-        late = RunOutcome(status=RunStatus.FAILED, error_message="late", cost=cost)
+        late = RunOutcome(status=late_status, rows_processed=9, error_message="late", cost=cost)
         status = await store.finish_run(tenant.tenant_id, identity, late, at=datetime.now(UTC))
         assert status is RunStatus.CANCELLED
     after = await store.require_run(tenant.tenant_id, identity)

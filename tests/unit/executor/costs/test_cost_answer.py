@@ -1,5 +1,6 @@
 """Answers: their order, sums and pages; coverage; the cache; invoices beside entered amounts."""
 
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -124,7 +125,11 @@ def test_each_day_of_the_range_is_counted_exactly_once(known: list[KnownDay], fi
     found: Coverage = coverage(known, period, DAY + timedelta(days=today))
     assert sum(found.states.values()) + len(found.holes) == length + 1
     assert all(DAY <= hole < DAY + timedelta(days=today) for hole in found.holes)
-    assert len(versions(known, period)) == sum(period.first <= one.day <= period.last for one in known)
+    inside = [one for one in known if period.first <= one.day <= period.last]
+    assert versions(known, period) == versions(reversed(inside), period)
+    if inside:
+        moved = [*(one for one in known if one is not inside[0]), replace(inside[0], focus_version=2)]
+        assert versions(moved, period) != versions(known, period) != ""
 
 
 def seen(focus: int, days: int, *versions: int) -> Seen:

@@ -21,6 +21,7 @@ def test_ours(catalog: Catalog) -> None:
         ("focus_google", "gcp.focus_totals", ("publish",)),
         ("focus_conformance", "dq.checks", ("focus_stage", "focus_google")),
         ("focus_publish", "bigquery.publish", ("focus_conformance",)),
+        ("focus_invoices", "dq.invoices", ("focus_publish",)),
     ]
     dates = [("date", "date"), ("start_date", "date"), ("end_date", "date"), ("days", "choice"), ("history_days", "integer")]
     own = [*dates, ("export_table", "table"), ("accept_less", "boolean")]

@@ -1,0 +1,75 @@
+"""Keeps what the columns of a table are, while the schema of its project stays as it is.
+
+local-bigquery plans a query over the table each time: when it describes a table, and twice for every call of insertAll. Where tables are
+made and dropped all the time, as a run does with its staging tables, that is a tenth of the emulator's work. insertAll also describes the
+whole table only to learn that there is one; here it asks just that.
+
+Upstream would have to keep the columns by table and version of the catalog.
+"""
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import Any
+
+from local_bigquery.catalog import names, tabledata, tables
+from local_bigquery.engine import database
+from local_bigquery.errors import not_found
+
+from localcloud.bigquery import catalog
+from localcloud.bigquery.table_facts import schema_version
+from localcloud.bigquery.version import require_known_version
+
+KEPT = 5000
+
+type Reference = tuple[str, str, str]
+
+_columns: Callable[..., list[Any]] = tables.columns
+_lock = threading.Lock()
+# Of a table: the version of its project's schema at which these were its columns.
+_kept: OrderedDict[Reference, tuple[int, list[Any]]] = OrderedDict()
+
+
+def install() -> None:
+    """Replaces `tables.columns`, and what insertAll and the reading of rows ask. RuntimeError if they ask something else."""
+    require_known_version()
+    for name in ("columns", "load"):
+        if getattr(tabledata, name, None) is not getattr(tables, name) or name not in tabledata.insert_all.__code__.co_names:
+            raise RuntimeError(f"local-bigquery has changed: tabledata.insert_all no longer uses tables.{name}")
+    # Their callers look them up by name at every call.
+    tables.columns = tabledata.columns = columns
+    tabledata.load = require
+
+
+def reset() -> None:
+    """Clears everything, for another database in the same process."""
+    with _lock:
+        _kept.clear()
+
+
+def columns(project: str, dataset: str, table: str) -> list[Any]:
+    """`tables.columns`."""
+    reference = (project, dataset, table)
+    if dataset == tables.RESULTS or catalog.metadata_of(project) is None:
+        return _columns(*reference)
+    # Before anything is looked up: what changes after this is not missed.
+    version = schema_version(project)
+    with _lock:
+        known = _kept.get(reference)
+    if known is not None and known[0] == version:
+        return list(known[1])
+    found = _columns(*reference)
+    # The columns of a view are those of its tables, which may be in another project.
+    if any(kind == "TABLE" for _, kind, _ in database.objects(*reference)):
+        with _lock:
+            _kept[reference] = version, list(found)
+            _kept.move_to_end(reference)
+            if len(_kept) > KEPT:
+                _kept.popitem(last=False)
+    return found
+
+
+def require(project: str, dataset: str, table: str) -> None:
+    """`tables.load`, for callers that only want its refusal: NOT_FOUND if there is no such table."""
+    if not tables.exists(project, dataset, table):
+        raise not_found("Table", names.label(project, dataset, table))
