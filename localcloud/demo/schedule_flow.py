@@ -43,7 +43,8 @@ class ScheduleFlow:
         done = self._until_it_is(self._processed(first), "COMPLETED")
         run = self.narrator.call(self.tenant, "GET", f"/api/v1/pipelines/runs/{SAMPLE_TENANT}/{done['pipeline_logging_id']}").body
         found = {name: run.get(name) for name in ("user_id", "trigger_type", "trigger_by", "status", "parameters")}
-        wanted = {"trigger_type": "scheduler", "trigger_by": "cloud_scheduler", "parameters": {"date": yesterday.isoformat()}}
+        parameters = {"date": yesterday.isoformat(), "invoice_issuer": "Google Cloud"}
+        wanted = {"trigger_type": "scheduler", "trigger_by": "cloud_scheduler", "parameters": parameters}
         self.narrator.expect("the run's record", found, {"user_id": None, "status": "COMPLETED", **wanted})
         self.narrator.tell(f"     {run['rows_processed']} rows of {yesterday}, user_id NULL, triggered by cloud_scheduler")
         self._schedule_says(first, "SUCCESS")

@@ -14,6 +14,7 @@ RESERVED_FOR = timedelta(days=7)
 """How far back reservations are searched. A run lasts for hours at most."""
 LIVE_FOR = timedelta(days=2)
 """How far back live runs may be recorded: they move into today's row when it is opened, and with the reset."""
+CENT = 0.01
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -75,11 +76,16 @@ def left[Number: (int, float)](used: Number, limit: Number | None) -> Number | N
     return None if limit is None else max(limit - limit, limit - used)
 
 
+def _dollars(amount: float) -> str:
+    """With six decimals where two would say 0.00."""
+    return f"{amount:,.2f}" if abs(amount) >= CENT or amount == 0 else f"{amount:,.6f}"
+
+
 def _why(limit: Limit, usage: Usage, now: datetime) -> str:
     if limit == "MONTHLY_COST":
         most, used = usage.monthly_cost_limit_usd or 0.0, usage.cost_usd_month
         return (
-            f"The runs of this month have cost {used:,.2f} of {most:,.2f} USD, {used - most:,.2f} USD over the limit. "
+            f"The runs of this month have cost {_dollars(used)} of {_dollars(most)} USD, {_dollars(used - most)} USD over the limit. "
             f"The sum starts again at {_resets_at(limit, now):%Y-%m-%dT%H:%M:%SZ}; a larger limit helps at once."
         )
     used, of = {

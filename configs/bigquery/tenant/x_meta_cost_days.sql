@@ -1,8 +1,9 @@
 -- The ledger of days: what is published of each source on each UTC day. Written in the transactions that publish rows of the day, and by
 -- nothing else but the passing of time (state). A row may exist without rows: the day was read and the source has nothing for it.
 -- source: the provider, e.g. gcp. row_count, sums: of the published rows; net_cost is what the changes of the day add up to. version: grows
--- with every publish of the day, of any table. focus_version: the version at which focus_cost_daily was last written for the day; less than
--- version if billing_cost_daily is newer. changed_at: when rows or sums last changed. state: OPEN, SETTLING or FINAL, by state_rule.
+-- with every publish of the day, of any table. source_version, focus_version: the version at which the source's own table, and
+-- focus_cost_daily, was last written for the day; focus_version is less than source_version if billing_cost_daily is newer. changed_at:
+-- when rows or sums last changed. state: OPEN, SETTLING or FINAL, by state_rule.
 -- source_table, source_created_at, exported_to: the table that was read, when it was created, and the greatest export_time among the rows.
 -- is_followed: the day is kept up to date by runs that read what has changed (x_meta_cost_sources); else it has been loaded by name only.
 -- sums.size: the sum of absolute costs before credits.
@@ -22,6 +23,7 @@ CREATE TABLE IF NOT EXISTS x_meta_cost_days (
   source_created_at TIMESTAMP,
   exported_to TIMESTAMP,
   is_followed BOOL,
+  source_version INT64,
   pipeline_logging_id STRING
 )
 CLUSTER BY source, usage_date

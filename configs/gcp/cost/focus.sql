@@ -21,6 +21,7 @@
 -- param: loaded_at TIMESTAMP
 -- param: pipeline_logging_id STRING
 DECLARE rows_staged, billing_rows INT64;
+DECLARE source_versions ARRAY<STRUCT<day DATE, version INT64>>;
 DECLARE billing_sums ARRAY<STRUCT<day DATE, currency STRING, invoice_month STRING, row_count INT64, net_cost FLOAT64, contracted_cost FLOAT64, list_cost FLOAT64>>;
 DECLARE days_not_loaded ARRAY<DATE>;
 -- Google renames services and keeps their ids. A service is looked up by its id; one without an id here by its name, in lower case and
@@ -716,13 +717,19 @@ SET billing_sums = ARRAY(
   ) AS e
   GROUP BY e.usage_date, e.currency, e.invoice_month);
 SET billing_rows = (SELECT IFNULL(SUM(one.row_count), 0) FROM UNNEST(billing_sums) AS one);
+-- Which version of each day was read: if a newer one is published meanwhile, these rows are not.
+SET source_versions = ARRAY(
+  SELECT AS STRUCT day, IFNULL(MAX(d.source_version), 0) AS version
+  FROM UNNEST(@run_days) AS day
+  LEFT JOIN (SELECT k.usage_date, k.source_version FROM x_meta_cost_days AS k WHERE k.source = 'gcp') AS d ON d.usage_date = day
+  GROUP BY day);
 SET days_not_loaded = ARRAY(
   SELECT day
   FROM UNNEST(@run_days) AS day
   WHERE day NOT IN (
     SELECT d.usage_date
     FROM x_meta_cost_days AS d
-    WHERE d.source = 'gcp' AND (d.source_table IS NOT NULL OR d.version > IFNULL(d.focus_version, 0))
+    WHERE d.source = 'gcp' AND d.source_table IS NOT NULL
     UNION ALL
     SELECT one.day
     FROM UNNEST(billing_sums) AS one
@@ -737,7 +744,7 @@ SET days_not_loaded = ARRAY(
   ORDER BY day);
 COMMIT TRANSACTION;
 SELECT
-  rows_staged, billing_rows, billing_sums,
+  rows_staged, billing_rows, billing_sums, source_versions,
   CONCAT('gcp/cost/billing has never loaded ', (
     SELECT STRING_AGG(CAST(day AS STRING), ', ' ORDER BY day) FROM UNNEST(days_not_loaded) AS day
   ), '. Run it for these days first.') AS missing

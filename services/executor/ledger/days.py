@@ -28,6 +28,7 @@ class LedgerDay:
     """By currency, the sum of absolute costs before credits."""
     changed_at: datetime | None
     version: int
+    source_version: int | None
     focus_version: int | None
     state: str | None
     source_table: str | None
@@ -38,7 +39,7 @@ class LedgerDay:
     @property
     def lags_in_focus(self) -> bool:
         """True if focus_cost_daily is older than the source's own table."""
-        return (self.focus_version or 0) < self.version
+        return (self.focus_version or 0) < (self.source_version or 0)
 
     @classmethod
     def from_row(cls, row: Mapping[str, Any]) -> Self:
@@ -96,7 +97,7 @@ class DayRead:
     since: datetime | None
     """Only rows exported after this; the rows up to it are published. None: the whole day."""
     source_table: str | None
-    """None: the source has nothing for this day."""
+    """The table that was read, whether it has rows of the day or not."""
     source_created_at: datetime | None
     exported_to: datetime | None
     """The greatest export time among the day's rows; None: it has none, or they do not say."""

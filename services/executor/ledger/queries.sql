@@ -6,13 +6,13 @@
 -- kind has the columns of the other NULL.
 -- param: source STRING
 SELECT
-  d.usage_date, d.row_count, d.sums, d.changed_at, d.version, d.focus_version, d.state, d.source_table, d.source_created_at, d.exported_to,
+  d.usage_date, d.row_count, d.sums, d.changed_at, d.version, d.source_version, d.focus_version, d.state, d.source_table, d.source_created_at, d.exported_to,
   d.is_followed, CAST(NULL AS TIMESTAMP) AS watermark
 FROM x_meta_cost_days AS d
 WHERE d.source = @source
 UNION ALL
 SELECT
-  NULL, NULL, NULL, NULL, NULL, NULL, NULL, s.source_table, s.source_created_at, NULL, NULL, s.watermark
+  NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, s.source_table, s.source_created_at, NULL, NULL, s.watermark
 FROM x_meta_cost_sources AS s
 WHERE s.source = @source
 

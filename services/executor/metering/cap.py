@@ -41,7 +41,7 @@ class CapExceeded(StepError):
             MONTH: f"what was left of this month's limit, {show(most)}",
         }[name]
         verb = "has come to" if has_begun else "would come to"
-        end = "It was stopped." if has_begun else "It was refused before it read."
+        end = "It was stopped." if has_begun else "This step was refused before it read."
         then = {
             BYTES_READ: "Run fewer days, or ask the operator for a larger `cap.bytes_read` (CONVERGENCE_RUN_MAX_BYTES_READ).",
             COST: "Run fewer days, or ask the operator for a larger `cap.cost_usd` (CONVERGENCE_RUN_MAX_COST_USD).",

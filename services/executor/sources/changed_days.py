@@ -1,9 +1,10 @@
 """Which days a run that reads what has changed takes, and what it reads of each. Pure: what is known is passed in."""
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
-from decimal import Decimal
+from enum import StrEnum
 from typing import Final
 
 from services.executor.ledger.days import Ledger, LedgerDay
@@ -12,6 +13,8 @@ from services.executor.records import Period
 
 MOST_DAYS: Final = 31
 """Days of one run: what memory, the timeout and one publishing transaction are made for."""
+CLOSE: Final = 1e-6
+"""Sums of the same rows differ by less: the ledger's have nine decimals."""
 KEPT: Final = 0.5
 """A new export with less than this part of what is published of a day, in rows or in cost, does not replace the day."""
 
@@ -84,10 +87,42 @@ def _has_moved(known: LedgerDay, arrived: datetime | None) -> bool:
     return newer or known.lags_in_focus
 
 
-def is_kept(published: PublishedDay, *, row_count: int, sizes: Mapping[str | None, float]) -> bool:
-    """True if a day stays as it is published, because a new export has much less of it: `row_count` rows, and `sizes`, the sums of absolute
-    costs by currency. An export that was made anew need not reach back as far.
-    """
-    if row_count < KEPT * published.row_count:
+class Compared(StrEnum):
+    """A day of an export, compared with what is published of it."""
+
+    SAME = "same"
+    """As many rows, and as much cost in each currency."""
+    OTHER = "other"
+    MUCH_LESS = "much_less"
+    """So much less that it does not replace what is published: an export that was made anew need not reach back as far."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class HeldDay:
+    """What a table of a source holds of a day."""
+
+    row_count: int
+    sizes: Mapping[str | None, float]
+    """By currency, the sum of absolute costs before credits."""
+
+
+def compare(published: PublishedDay | None, held: Sequence[HeldDay]) -> Compared:
+    """`held`: by the tables that have rows of the day; the day is read from one of them. Nothing published counts as no rows."""
+    known = published or PublishedDay(row_count=0, sizes={})
+    tables = held or [HeldDay(row_count=0, sizes={})]
+    if all(_is_much_less(known, one) for one in tables):
+        return Compared.MUCH_LESS
+    return Compared.SAME if any(_is_same(known, one) for one in tables) else Compared.OTHER
+
+
+def _is_much_less(published: PublishedDay, held: HeldDay) -> bool:
+    if held.row_count < KEPT * published.row_count:
         return True
-    return any(sizes.get(currency, 0.0) < KEPT * float(size or Decimal()) for currency, size in published.sizes.items())
+    return any(held.sizes.get(currency, 0.0) < KEPT * float(size) for currency, size in published.sizes.items())
+
+
+def _is_same(published: PublishedDay, held: HeldDay) -> bool:
+    def is_close(currency: str | None) -> bool:
+        return math.isclose(held.sizes.get(currency, 0.0), float(published.sizes.get(currency, 0)), rel_tol=CLOSE, abs_tol=CLOSE)
+
+    return held.row_count == published.row_count and all(is_close(currency) for currency in {**published.sizes, **held.sizes})

@@ -16,7 +16,7 @@ from services.executor.ledger.days import states_param
 from services.executor.ledger.moves import COST_MOVES, CostMove
 from services.executor.ledger.store import DAYS as DAYS_TABLE
 from services.executor.sources.source import LEDGER_OUTPUTS
-from services.executor.steps.ledger_script import SOURCE, STATES_PARAM, LedgerEntry
+from services.executor.steps.ledger_script import DERIVED_FROM, SOURCE, SOURCE_VERSIONS, STATES_PARAM, LedgerEntry
 from services.executor.steps.publish_script import ACCEPT_LESS, FENCES, OUTSIDE, OWN, RUNS, Replacement, publish_script
 from services.executor.templates.parameters import ParameterType
 from services.executor.templates.period import DAY, DAYS
@@ -35,6 +35,7 @@ SUPERSEDED_MESSAGE: Final = (
     "Nothing was published: another run has published a newer reading of one of these days while this one worked. Run it again if it "
     "should be read once more."
 )
+NEWER_SOURCE: Final = "another run has published newer rows of a day since they were read here; that run, or the next one, derives them"
 EXPORTED: Final = "export_time"
 """The column of a source's own table by which rows are new."""
 _log = structlog.get_logger()
@@ -55,6 +56,10 @@ class Publish:
     def OUTPUTS(self) -> Mapping[str, str]:
         """By how much the days have moved that were published before, for a source's own table."""
         return {COST_MOVES_OUTPUT: COST_MOVES} if self.replacement.is_partial else {}
+
+    @property
+    def _is_derived(self) -> bool:
+        return self.replacement.ledger is not None and self.replacement.ledger.is_derived
 
     @property
     def _lock(self) -> str:
@@ -78,6 +83,8 @@ class Publish:
                 raise StepError(f"{message} Correct the template's query.") from error
         days = by_day(outcome["changes"])
         if not outcome["published"]:
+            if outcome["is_superseded"] and self._is_derived:
+                return StepResult(rows_processed=0, metadata={"table": self.replacement.table.name, "superseded": NEWER_SOURCE})
             if outcome["is_superseded"]:
                 raise StepError(SUPERSEDED_MESSAGE, is_retryable=True)
             raise _too_little(days) or FenceLost()
@@ -147,7 +154,8 @@ def _ledger(section: Section, scope: Scope, table: Table) -> LedgerEntry | None:
     source = entry.text("source")
     service = None if is_derived else _column(entry, "service", table, ("STRING",))
     entry.finish()
-    if not is_derived and (missing := [name for name, kind in LEDGER_OUTPUTS.items() if scope.outputs.get(name) != kind]):
+    needed = {DERIVED_FROM: SOURCE_VERSIONS} if is_derived else LEDGER_OUTPUTS
+    if missing := [name for name, kind in needed.items() if scope.outputs.get(name) != kind]:
         raise section.error(f"`ledger` needs `{missing[0]}` of the step that reads the source, which this step does not need", "ledger")
     if not is_derived and table.columns.get(EXPORTED) != "TIMESTAMP":
         raise section.error(f"`ledger` needs a column {EXPORTED} of type TIMESTAMP in {table.name}, to know which rows are new", "ledger")

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
 
-from services.executor.errors import StepError
 from services.executor.sources.changed_days import ChangedRequest
 from services.executor.sources.source import CheckCancelled, Estimate, Export, ReadRequest, Source, SourceType, Unchanged
 from services.executor.sources.spool import Spooled, spool
@@ -24,8 +23,6 @@ from services.platform.clock import utc_day
 HISTORY: Final = "history_days"
 """The parameter with how many days up to today the first run for changed days reads."""
 USUAL_HISTORY: Final = 31
-MOST_HISTORY: Final = 1100
-"""Three years; 31 days a run."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -105,8 +102,8 @@ class Extract:
         tenant_id, source, now = context.run.tenant_id, self.source_type.provider.lower(), context.tools.clock.now()
         history = context.parameters[HISTORY]
         history = USUAL_HISTORY if history is None else history
-        if not isinstance(history, int) or not 1 <= history <= MOST_HISTORY:
-            raise StepError(f"{HISTORY} must be a whole number from 1 to {MOST_HISTORY}.")
+        if not isinstance(history, int):
+            raise TypeError(f"{HISTORY} is an integer")
         ledger = await context.tools.store.ledger.read(tenant_id, source)
         await context.tools.store.ledger.move_states(tenant_id, source, ledger, now)
         request = ChangedRequest(ledger=ledger, published={}, today=utc_day(now), history_days=history)

@@ -15,6 +15,9 @@ SOURCE: Final = "_ledger_source"
 """The query parameter with the source, e.g. gcp."""
 STATES_PARAM: Final = "_ledger_states"
 """The query parameter with the state that each day of the run gets if it has changed."""
+DERIVED_FROM: Final = "source_versions"
+"""The output of the step that derives rows: which version of each day it has read."""
+SOURCE_VERSIONS: Final = "ARRAY<STRUCT<day DATE, version INT64>>"
 SUPERSEDED: Final = "is_superseded"
 """The script's variable: a newer reading of one of the days has been published."""
 KEPT_ROWS: Final = (
@@ -44,7 +47,7 @@ class LedgerEntry:
 def ledger_params(entry: LedgerEntry) -> dict[str, str]:
     """The query parameters that the statements need, name to GoogleSQL type."""
     own = {SOURCE: "STRING", STATES_PARAM: STATES}
-    return own if entry.is_derived else own | {"day_reads": DAY_READS, "watermarks": WATERMARKS}
+    return own | {DERIVED_FROM: SOURCE_VERSIONS} if entry.is_derived else own | {"day_reads": DAY_READS, "watermarks": WATERMARKS}
 
 
 DECLARED: Final = f"""DECLARE {SUPERSEDED} BOOL DEFAULT FALSE;
@@ -58,10 +61,17 @@ DECLARE known ARRAY<STRUCT<
 def superseded(entry: LedgerEntry | None) -> str:
     """Statements that find out whether another run has published a newer reading of a day, so that this one must not: rows of the same
     table that were exported later, or of a table that was created later. Where only newer rows are added, the day must also still come
-    from the same table.
+    from the same table. For a table that is derived: the source's own table has been published since it was read.
     """
-    if entry is None or entry.is_derived:
+    if entry is None:
         return ""
+    if entry.is_derived:
+        return f"""SET {SUPERSEDED} = EXISTS (
+  SELECT 1
+  FROM {DAYS} AS d
+  INNER JOIN UNNEST(@{DERIVED_FROM}) AS v ON v.day = d.usage_date
+  WHERE d.source = @{SOURCE} AND IFNULL(d.source_version, 0) != v.version);
+"""
     return f"""SET known = ARRAY(
   SELECT AS STRUCT
     d.usage_date, d.first_loaded_at, d.changed_at, d.version, d.focus_version, d.state, d.state_rule, d.source_table, d.source_created_at,
@@ -114,8 +124,8 @@ _HOLDS: Final = """SELECT
   GROUP BY b.usage_date"""
 """What each day holds now; days without rows are absent."""
 _COLUMNS: Final = (
-    "source, usage_date, row_count, sums, first_loaded_at, last_loaded_at, changed_at, version, focus_version, state, state_rule,\n"
-    "  source_table, source_created_at, exported_to, is_followed, pipeline_logging_id"
+    "source, usage_date, row_count, sums, first_loaded_at, last_loaded_at, changed_at, version, source_version, focus_version, state,\n"
+    "  state_rule, source_table, source_created_at, exported_to, is_followed, pipeline_logging_id"
 )
 
 
@@ -127,7 +137,8 @@ INSERT INTO {DAYS} (
 )
 SELECT
   @{SOURCE}, n.day, n.row_count, n.sums, IFNULL(n.first_loaded_at, @loaded_at), @loaded_at, IF(n.is_moved, @loaded_at, n.changed_at),
-  IFNULL(n.version, 0) + 1, IFNULL(n.focus_version, 0), IF(n.is_moved, n.new_state, n.state), IF(n.is_moved, n.new_rule, n.state_rule),
+  IFNULL(n.version, 0) + 1, IFNULL(n.version, 0) + 1, IFNULL(n.focus_version, 0),
+  IF(n.is_moved, n.new_state, n.state), IF(n.is_moved, n.new_rule, n.state_rule),
   n.source_table, n.source_created_at, n.exported_to, n.is_followed, @pipeline_logging_id
 FROM (
   SELECT
@@ -162,7 +173,7 @@ INSERT INTO {DAYS} (
   {_COLUMNS}
 )
 SELECT
-  @{SOURCE}, n.day, n.row_count, n.sums, @loaded_at, @loaded_at, @loaded_at, 1, 1, n.state, n.state_rule,
+  @{SOURCE}, n.day, n.row_count, n.sums, @loaded_at, @loaded_at, @loaded_at, 1, 0, 1, n.state, n.state_rule,
   CAST(NULL AS STRING), CAST(NULL AS TIMESTAMP), CAST(NULL AS TIMESTAMP), FALSE, @pipeline_logging_id
 FROM (
   SELECT day, IFNULL(h.row_count, 0) AS row_count, h.sums, s.state, s.state_rule

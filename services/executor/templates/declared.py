@@ -31,6 +31,7 @@ def _parameter(name: str, section: Section) -> ParameterSpec:
         scheduled=section.text("scheduled", "") or None,
         zone=_zone(section, kind),
         choices=_choices(section, kind),
+        range=_range(section, kind),
         description=section.text("description", ""),
     )
     if spec.required and spec.default is not None:
@@ -60,6 +61,18 @@ def _zone(section: Section, kind: ParameterType) -> ZoneInfo:
         return zone_of(name)
     except InvalidArgument as error:
         raise section.error(error.message, "timezone") from error
+
+
+def _range(section: Section, kind: ParameterType) -> tuple[int, int] | None:
+    if not {"min", "max"} & set(section.keys):
+        section.scalar("min"), section.scalar("max")  # marks the keys as known where they are absent
+        return None
+    if kind is not ParameterType.INTEGER:
+        raise section.error("only a parameter of type integer has `min` and `max`", "min" if "min" in section.keys else "max")
+    least, most = section.integer("min", least=-(2**53), most=2**53), section.integer("max", least=-(2**53), most=2**53)
+    if most < least:
+        raise section.error("max must not be less than min", "max")
+    return least, most
 
 
 def _choices(section: Section, kind: ParameterType) -> tuple[str, ...]:

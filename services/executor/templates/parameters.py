@@ -69,6 +69,8 @@ class ParameterSpec:
     """The zone in which `today` is determined for calls. For a scheduled run it is the UTC day of the fire time."""
     choices: tuple[str, ...] = ()
     """For CHOICE."""
+    range: tuple[int, int] | None = None
+    """For INTEGER: the least and the greatest value; None: any."""
     description: str
 
     def parse(self, value: object, *, today: date | None = None) -> Value:
@@ -77,7 +79,10 @@ class ParameterSpec:
             if not isinstance(value, str) or value not in self.choices:
                 raise ValueError(f"use one of {', '.join(self.choices)}.")
             return value
-        return parse(self.type, value, today=today)
+        parsed = parse(self.type, value, today=today)
+        if self.range and isinstance(parsed, int) and not self.range[0] <= parsed <= self.range[1]:
+            raise ValueError(f"use a whole number from {self.range[0]} to {self.range[1]}.")
+        return parsed
 
 
 def resolve(  # noqa: PLR0913 - what a value depends on, each given apart so that the time is passed in

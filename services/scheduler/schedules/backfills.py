@@ -1,7 +1,7 @@
 """A backfill: one run of a schedule for each UTC day of a range. Pure."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
@@ -13,6 +13,7 @@ from services.scheduler.schedules.schedule import Schedule
 MAX_DAYS = 366
 PARAMETER = "date"
 """The date parameter that a backfill sets."""
+CHANGED_DAYS = "days"
 PRIORITY = -100
 """Lower than any schedule's, also after its retries: a backfill waits for the scheduled runs."""
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
@@ -48,13 +49,18 @@ def check_takes_a_day(date_parameters: Sequence[str]) -> None:
         )
 
 
+def for_day(parameters: Mapping[str, Any], day: date) -> dict[str, Any]:
+    """A schedule's parameters for one day: a date takes the place of `days: changed`."""
+    return {name: value for name, value in parameters.items() if name != CHANGED_DAYS} | {PARAMETER: day.isoformat()}
+
+
 def runs_of(schedule: Schedule, days: Sequence[date], today: date) -> Iterator[BackfillRun]:
     """One run a day. `today` is the UTC day, which is not over."""
     for day in days:
         yield BackfillRun(
             run_id=backfill_run_id(schedule.config_id, day, is_over=day < today),
             scheduled_time=datetime.combine(day, time(), UTC),
-            parameters={**schedule.parameters, PARAMETER: day.isoformat()},
+            parameters=for_day(schedule.parameters, day),
         )
 
 

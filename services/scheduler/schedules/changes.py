@@ -6,7 +6,7 @@ from datetime import timedelta
 
 from services.platform.clock import Clock, utc_day
 from services.platform.errors import NotFound, Unavailable
-from services.scheduler.schedules.backfills import PARAMETER, check_takes_a_day, days_between, runs_of
+from services.scheduler.schedules.backfills import PARAMETER, check_takes_a_day, days_between, for_day, runs_of
 from services.scheduler.schedules.pipeline_check import PipelineCheck
 from services.scheduler.schedules.schedule import Change, Schedule, is_rescheduled
 from services.scheduler.schedules.store import ScheduleStore
@@ -78,7 +78,7 @@ class ScheduleChanges:
         now = self._clock.now()
         schedule = await self.get(tenant_id, config_id)
         days = days_between(start_date, end_date, utc_day(now))
-        dates = await self._pipelines.check(schedule, {**schedule.parameters, PARAMETER: days[0].isoformat()})
+        dates = await self._pipelines.check(schedule, for_day(schedule.parameters, days[0]))
         check_takes_a_day(dates)
         done = await self._store.backfill(schedule, list(runs_of(schedule, days, utc_day(now))), now)
         if done.known < len(days):  # it was deleted after it was read

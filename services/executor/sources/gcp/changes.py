@@ -11,9 +11,8 @@ from datetime import date, datetime
 
 from services.executor.ledger.days import Watermark
 from services.executor.records import Period
-from services.executor.sources.changed_days import MOST_DAYS, ChangedRequest, Plan, is_kept, plan
+from services.executor.sources.changed_days import MOST_DAYS, ChangedRequest, Compared, Plan, compare, plan
 from services.executor.sources.gcp.bigquery import GcpBilling
-from services.executor.sources.gcp.export_rows import NOTHING
 from services.executor.sources.gcp.export_source import ExportPart, ExportSelection, FoundTables, choose_tables, find_tables
 from services.executor.sources.gcp.exports import TableName
 from services.executor.sources.gcp.found import ExportArrivals
@@ -66,15 +65,14 @@ def _since(
     arrived, elsewhere = dict[date, datetime](), set[date]()
     for table, (_, arrivals) in read.items():
         for day, latest in arrivals.days.items():
-            if day in followed and followed[day].source_table not in {None, str(table)}:
+            if day in followed and followed[day].source_table != str(table):
                 elsewhere.add(day)
             else:
                 arrived[day] = max(arrived.get(day, latest), latest)
     size = sum(arrivals.size for _, arrivals in read.values())
     chosen, compared = _changed_tables(cloud, tables, request, elsewhere, check_cancelled)
     lowest = min(mark.watermark for mark, _ in read.values())
-    empty = {day for day, one in followed.items() if one.source_table is None and day in arrived}
-    planned = plan(request, arrived, watermark=lowest, replaced=frozenset(chosen | empty))
+    planned = plan(request, arrived, watermark=lowest, replaced=frozenset(chosen))
     reached = {table: max(arrivals.days.values(), default=mark.watermark) for table, (mark, arrivals) in read.items()}
     if not planned.days:
         return Unchanged(as_of=max(reached.values()))
@@ -97,39 +95,43 @@ def _changed_tables(
 
 
 def _anew(cloud: GcpBilling, tables: _Tables, request: ChangedRequest, check_cancelled: CheckCancelled) -> ExportSelection | Unchanged:
-    """The last days as a whole, but those of which the export has much less than is published."""
-    window = request.window
-    read = {table: cloud.days_of(table, window, check_cancelled) for table in tables.found.tables}
+    """The history as a whole, and days before it that are followed and differ; but no day of which the export has much less than is
+    published.
+    """
+    days = Period(first=request.horizon, last=request.today)
+    read = {table: cloud.days_of(table, days, check_cancelled) for table in tables.found.tables}
     reached = {
         table: max(times) for table, one in read.items() if (times := [day.exported_to for day in one.days.values() if day.exported_to])
     }
     size = sum(one.size for one in read.values())
     if not reached:
         return Unchanged(as_of=None)
-    has = {day: [one.days[day] for one in read.values() if day in one.days] for day in window.days}
-    kept = [
-        day
-        for day, totals in has.items()
-        if (published := request.published_of(day))
-        and all(is_kept(published, row_count=one.row_count, sizes=one.sizes) for one in totals or [NOTHING])
-    ]
-    due = [day for day in window.days if day not in kept]
-    if request.ledger.followed:
-        # The days that are followed count as read once the watermark is there, so all of them have to be read now.
-        due = due[-MOST_DAYS:]
-    planned = Plan(whole=tuple(due[:MOST_DAYS]), tails={}, is_complete=True)
-    if not planned.days:
+    has = {day: [one.days[day].held for one in read.values() if day in one.days] for day in days.days}
+    compared = {day: compare(request.published_of(day), held) for day, held in has.items()}
+    kept = [day for day, found in compared.items() if found is Compared.MUCH_LESS]
+    due = [day for day, found in compared.items() if found is not Compared.MUCH_LESS and _is_due(tables, request, day, found)]
+    # A day that was never followed is a hole for the next run. One that is counts as read once the watermark is there.
+    is_complete = len(due) <= MOST_DAYS or not request.ledger.followed
+    if not due:
         return Unchanged(as_of=max(reached.values()))
-    # A table without rows in the window counts as read, too: the rows that it gets later are new.
+    # A table without rows counts as read, too: the rows that it gets later are new.
     reached = {table: reached.get(table, max(reached.values())) for table in read}
-    selection = _selection(cloud, tables, request, planned, check_cancelled)
+    selection = _selection(cloud, tables, request, Plan(whole=tuple(due[:MOST_DAYS]), tails={}, is_complete=is_complete), check_cancelled)
     note = f" {len(kept)} days stay as they are published: the export has much less of them." if kept else ""
     return replace(
         selection,
         reason=f"{selection.reason}{note}",
-        watermarks=_marks(tables, reached),
+        watermarks=_marks(tables, reached) if is_complete else (),
         compared_bytes=selection.compared_bytes + size,
     )
+
+
+def _is_due(tables: _Tables, request: ChangedRequest, day: date, found: Compared) -> bool:
+    """True for a day of the history that was not read from these very tables, and for a day that differs."""
+    known = request.ledger.followed.get(day)
+    created = {str(table): when for table, when in tables.created_at.items()}
+    is_read = known is not None and known.source_created_at == created.get(known.source_table or "")
+    return found is Compared.OTHER or (day in request.window.days and not is_read)
 
 
 def _marks(tables: _Tables, reached: Mapping[TableName, datetime]) -> tuple[Watermark, ...]:
@@ -150,5 +152,6 @@ def _selection(
     for day, since in planned.tails.items():
         table = names.get(request.ledger.days[day].source_table or "", tables.found.table)
         tails.setdefault(table, {})[day] = since
-    parts += [ExportPart(table=table, period=Period.of(since), since=since) for table, since in tails.items()]
+    published = {day: known.exported_to for day, known in request.ledger.days.items()}
+    parts += [ExportPart(table=table, period=Period.of(since), since=since, exported_to=published) for table, since in tails.items()]
     return ExportSelection(parts=tuple(parts), reason=reason, compared_bytes=size, is_followed=True)

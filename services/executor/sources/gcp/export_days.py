@@ -24,7 +24,7 @@ type Days = Mapping[date, Sizes]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Stretch:
-    """Consecutive days that are read from the same export."""
+    """Days, one after the other in the period, that are read from the same export."""
 
     detailed: bool
     period: Period
@@ -35,7 +35,7 @@ class Choice:
     """Which export is read for which days, and why, worded for the tenant."""
 
     stretches: tuple[Stretch, ...]
-    """In order, without gaps."""
+    """In order: together exactly the days of the period."""
     reason: str
 
 
@@ -45,7 +45,7 @@ def choose(*, standard: Days, detailed: Days, period: Period) -> Choice:
     lacking = {day: short_in(detailed[day], standard[day]) for day in period.days if day in standard and day in detailed}
     short = {day: currencies for day, currencies in lacking.items() if currencies}
     runs = itertools.groupby(period.days, key=lambda day: day not in absent and day not in short)
-    stretches = [Stretch(detailed=detailed, period=_span(run)) for detailed, run in runs]
+    stretches = [Stretch(detailed=detailed, period=Period.of(run)) for detailed, run in runs]
     return Choice(stretches=tuple(stretches), reason=_reason(absent, short, mixed=len(stretches) > 1))
 
 
@@ -69,14 +69,7 @@ def _reason(absent: Sequence[date], short: Mapping[date, Sequence[str]], *, mixe
 
 def _named(days: Iterable[date]) -> str:
     """Days in order, as ranges."""
-    # For consecutive days, ordinal minus position is constant.
-    runs = itertools.groupby(enumerate(days), key=lambda one: one[1].toordinal() - one[0])
-    spans = [_span(day for _, day in run) for _, run in runs]
-    names = [str(span.first) if span.first == span.last else f"{span.first} to {span.last}" for span in spans[:MAX_NAMED]]
-    more = sum(len(span.days) for span in spans[MAX_NAMED:])
+    spans = Period.of(days).stretches
+    names = [str(first) if first == last else f"{first} to {last}" for first, last in spans[:MAX_NAMED]]
+    more = sum((last - first).days + 1 for first, last in spans[MAX_NAMED:])
     return f"{', '.join(names)}{f' and {more} more days' if more > 1 else ' and 1 more day' if more else ''}"
-
-
-def _span(run: Iterable[date]) -> Period:
-    days = list(run)
-    return Period(first=days[0], last=days[-1])

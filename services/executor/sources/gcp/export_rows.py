@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 from google.cloud import bigquery
 
 from services.executor.records import Period
+from services.executor.sources.changed_days import HeldDay
 from services.executor.sources.gcp.exports import COST, CURRENCY, EXPORTED, TIME, TableName
 from services.executor.sources.gcp.refusals import misfits_explained
 from services.executor.staging.shape import conform
@@ -44,10 +45,10 @@ class RowFilter:
 
     @property
     def arrived_from(self) -> date:
-        """No row arrives before its usage, or before it was exported. One day is allowed for clock differences."""
-        starts = [self.period.first] if self.period else []
-        starts += [self.since.astimezone(UTC).date()] if self.since else []
-        return max(starts) - timedelta(days=1)
+        """No row arrives before its usage, or before it was exported. For clock differences, a day and an hour are allowed."""
+        starts = [self.period.first - timedelta(days=1)] if self.period else []
+        starts += [(self.since.astimezone(UTC) - timedelta(hours=1)).date()] if self.since else []
+        return max(starts)
 
 
 def selection(view: bigquery.TableReference, columns: Sequence[str], rows: RowFilter) -> str:
@@ -97,8 +98,10 @@ class DayTotals:
     exported_to: datetime | None
     """The greatest export time; None: the rows have none."""
 
-
-NOTHING: Final = DayTotals(row_count=0, sizes={}, exported_to=None)
+    @property
+    def held(self) -> HeldDay:
+        """For comparing."""
+        return HeldDay(row_count=self.row_count, sizes=self.sizes)
 
 
 def totals_by_day(batches: Iterable[pa.RecordBatch]) -> dict[date, DayTotals]:

@@ -1,7 +1,7 @@
 """Finds what a billing run reads: the table named by its parameter, or the exports of the tenant's project."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime
 
 from services.executor.errors import StepError
@@ -24,6 +24,8 @@ class ExportPart:
     period: Period
     since: Mapping[date, datetime] | None = None
     """For each day, only rows exported after this time are read; None: all rows."""
+    exported_to: Mapping[date, datetime | None] = field(default_factory=dict)
+    """Of days of which only newer rows are read: the greatest export time of those that are published."""
 
     @property
     def rows(self) -> RowFilter:
@@ -61,6 +63,12 @@ class ExportSelection:
     """How far the tables have been read once the run has published; empty for a run that does not follow them."""
     is_followed: bool = False
     """The run reads what has changed."""
+
+    def __post_init__(self) -> None:
+        """Raises ValueError if a day is read from two parts: its cost would be doubled."""
+        days = [day for part in self.parts for day in part.period.days]
+        if len(set(days)) < len(days):
+            raise ValueError("a day is in two parts of an export")
 
     @property
     def tables(self) -> list[TableName]:

@@ -102,14 +102,13 @@ class GcpExport:
         }
 
     def _day_read(self, part: ExportPart, day: date) -> DayRead:
-        since = part.since[day] if part.since else None
-        has_rows = day in self._exported_to or since is not None
         return DayRead(
             day=day,
-            since=since,
-            source_table=str(part.table) if has_rows else None,
-            source_created_at=self._cloud.created_at(part.table) if has_rows else None,
-            exported_to=self._exported_to.get(day, since),
+            since=part.since[day] if part.since else None,
+            source_table=str(part.table),
+            source_created_at=self._cloud.created_at(part.table),
+            # Without newer rows, what is published stays.
+            exported_to=self._exported_to.get(day, part.exported_to.get(day)),
             is_followed=self._selection.is_followed,
         )
 

@@ -15,7 +15,7 @@ from services.executor.runs.execute import execute
 from services.executor.store import Store
 from services.executor.templates.step import Toolbox
 from tests.integration.executor.steps.test_billing import Begin, export
-from tests.support.executor.billing_export import append, load, row
+from tests.support.executor.billing_export import ACCOUNT, DETAILED, STANDARD, append, load, row
 from tests.support.executor.tenant import Tenant
 from tests.support.set_clock import SetClock
 
@@ -146,3 +146,21 @@ async def test_a_day_that_was_loaded_by_name_is_followed_from_then_on(tenant: Te
     append(tenant.host, table, [late(day(1), NOON + timedelta(hours=3), cost=3.0)])
     await changed()
     assert await costs(tenant) == {day(0): 10.0, day(1): 14.0, day(2): 12.0}
+
+
+async def test_of_two_exports_a_day_is_read_once(tenant: Tenant, changed: Any, clock: SetClock) -> None:
+    """Two days to be read as a whole, and one in between of which rows have come."""
+    for schema in (STANDARD, DETAILED):
+        export(tenant, [late(day(1), NOON, cost=10.0), late(day(3), NOON, cost=1.0)], schema=schema)
+    await changed(days="changed", history_days=4)
+    assert await costs(tenant) == {day(1): 10.0, day(3): 1.0}
+    clock.time += timedelta(hours=2)
+    for kind, schema in (("", STANDARD), ("resource_", DETAILED)):
+        table = f"{tenant.project}.cloud_costs.gcp_billing_export_{kind}v1_{ACCOUNT}"
+        exported = NOON + timedelta(hours=1)
+        append(tenant.host, table, [late(day(back), exported, cost=0.5 + back) for back in (0, 1, 2)], schema)
+    said = await changed()
+    assert said["extract"]["days"] == [str(day(back)) for back in (2, 1, 0)]
+    assert await costs(tenant) == {day(0): 0.5, day(1): 11.5, day(2): 2.5, day(3): 1.0}
+    rows = await tenant.rows("SELECT usage_date, COUNT(*) AS n FROM x_meta_cost_days GROUP BY usage_date HAVING COUNT(*) > 1")
+    assert rows == []

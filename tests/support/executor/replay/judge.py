@@ -156,7 +156,8 @@ class Judge:
                 assert row.exported_to is not None, day
                 assert int(row.exported_to.timestamp()) == exported_to, f"{day} has {row}"
             if earlier:
-                assert row.version >= earlier.version + (row.last_loaded_at == now), f"{day}: {row}"
+                is_loaded_now = row.last_loaded_at == now != earlier.last_loaded_at
+                assert row.version >= earlier.version + is_loaded_now, f"{day}: {row}"
 
     def _check_states(self, now: datetime, last: Published, published: Published) -> None:
         """By the rule, with what had changed before the run, or since. A day that was FINAL stays so until it changes."""

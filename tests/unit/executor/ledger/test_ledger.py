@@ -21,6 +21,7 @@ def test_a_row_of_nulls_is_a_day_that_nothing_is_known_of() -> None:
         **dict.fromkeys(LedgerDay.__dataclass_fields__),
         "sums": [{"currency": "USD", "net_cost": Decimal(1), "size": None}],
         "version": 2,
+        "source_version": 2,
     }
     assert (LedgerDay.from_row(row).sizes, LedgerDay.from_row(row).lags_in_focus) == ({"USD": Decimal(0)}, True)
 

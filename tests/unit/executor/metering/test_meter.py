@@ -63,7 +63,7 @@ def test_a_run_is_refused_before_it_reads_more_than_its_cap_by_the_difference() 
         step.allow(4 * GIB, usd_per_tib=1.1)
     assert refused(said.value) == {"name": "bytes_read", "most": 10 * GIB, "needed": 12 * GIB, "over_by": 2 * GIB}
     assert said.value.message == (
-        "The run would come to 12.00 GiB: 2.00 GiB more than the cap of a run, 10.00 GiB read. It was refused before it read. "
+        "The run would come to 12.00 GiB: 2.00 GiB more than the cap of a run, 10.00 GiB read. This step was refused before it read. "
         "Run fewer days, or ask the operator for a larger `cap.bytes_read` (CONVERGENCE_RUN_MAX_BYTES_READ)."
     )
     assert not said.value.is_retryable

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from services.executor.ledger.days import Ledger, LedgerDay
 from services.executor.ledger.store import PublishedDay
-from services.executor.sources.changed_days import MOST_DAYS, ChangedRequest, Plan, is_kept, plan
+from services.executor.sources.changed_days import MOST_DAYS, ChangedRequest, Compared, HeldDay, Plan, compare, plan
 
 TODAY = date(2025, 11, 20)
 MARK = datetime(2025, 11, 20, 12, tzinfo=UTC)
@@ -27,6 +27,7 @@ def known(back: int, *, exported_to: datetime | None = MARK, focus: int = 1, is_
         sizes={},
         changed_at=MARK,
         version=1,
+        source_version=1,
         focus_version=focus,
         state="OPEN",
         source_table="t",
@@ -93,9 +94,26 @@ def test_run_after_run_takes_everything(followed: set[int], arrived: set[int], h
     assert taken == due
 
 
+def held(rows: int, **sizes: float) -> HeldDay:
+    by_currency = dict[str | None, float]()
+    by_currency.update(sizes)
+    return HeldDay(row_count=rows, sizes=by_currency)
+
+
 def test_a_day_stays_if_a_new_export_has_less_than_half_of_it() -> None:
+    """In rows, or in the cost of one currency; in each of the tables that it might be read from."""
     published = PublishedDay(row_count=10, sizes={"USD": Decimal(100), "EUR": Decimal(2)})
-    assert not is_kept(published, row_count=5, sizes={"USD": 50.0, "EUR": 1.0})
-    assert is_kept(published, row_count=4, sizes={"USD": 100.0, "EUR": 2.0})
-    assert is_kept(published, row_count=10, sizes={"USD": 100.0, "EUR": 0.9})
-    assert is_kept(published, row_count=10, sizes={"USD": 100.0})
+    for less in (held(4, USD=100.0, EUR=2.0), held(10, USD=100.0, EUR=0.9), held(10, USD=100.0)):
+        assert compare(published, [less]) is Compared.MUCH_LESS
+        assert compare(published, [less, held(5, USD=50.0, EUR=1.0)]) is Compared.OTHER
+    assert compare(published, []) is Compared.MUCH_LESS
+
+
+def test_a_day_that_adds_up_to_the_same_is_the_same() -> None:
+    published = PublishedDay(row_count=3, sizes={"USD": Decimal("0.3")})
+    assert compare(published, [held(3, USD=0.1 + 0.2)]) is Compared.SAME
+    assert compare(published, [held(4, USD=0.3)]) is Compared.OTHER
+    assert compare(published, [held(3, USD=0.31)]) is Compared.OTHER
+    assert compare(published, [held(3, USD=0.3, EUR=0.5)]) is Compared.OTHER
+    assert compare(None, []) is Compared.SAME
+    assert compare(None, [held(1, USD=0.0)]) is Compared.OTHER

@@ -79,3 +79,12 @@ def test_days_that_are_many_are_not_all_named() -> None:
     assert "on 2025-10-02, 2025-10-04, 2025-10-06 and 12 more days." in choose(standard=standard, detailed=odd, period=month).reason
     odd |= {day: {"USD": 1.0} for day in month.days if day.day > 9}
     assert "2025-10-06 and 1 more day." in choose(standard=standard, detailed=odd, period=month).reason
+
+
+def test_days_between_those_of_the_run_are_in_no_stretch() -> None:
+    """They are published already: read once more, their cost would be doubled."""
+    some = Period.of([date(2025, 10, 1), date(2025, 10, 4)])
+    choice = choose(standard=days(5, 5, 5, 5), detailed=days(5, 5, 5, 5), period=some)
+    assert [one.period.days for one in choice.stretches] == [some.days]
+    mixed = choose(standard=days(5, 5, 5, 5), detailed=days(5, 5, 5, None), period=some)
+    assert [(one.detailed, one.period.days) for one in mixed.stretches] == [(True, some.days[:1]), (False, some.days[1:])]

@@ -28,7 +28,7 @@ def test_days_in_between_are_left_out_and_rows_of_before() -> None:
     assert (days.first, days.last, days.days) == (date(2025, 11, 1), date(2025, 11, 5), [date(2025, 11, day) for day in (1, 2, 5)])
     since = datetime(2025, 11, 9, 12, 30, 0, 250, tzinfo=UTC)
     assert restriction(RowFilter(period=days, since=since), by_ingestion=True) == (
-        "(_PARTITIONTIME >= TIMESTAMP '2025-11-08' OR _PARTITIONTIME IS NULL) AND "
+        "(_PARTITIONTIME >= TIMESTAMP '2025-11-09' OR _PARTITIONTIME IS NULL) AND "
         "(usage_start_time >= TIMESTAMP '2025-11-01' AND usage_start_time < TIMESTAMP '2025-11-03' OR "
         "usage_start_time >= TIMESTAMP '2025-11-05' AND usage_start_time < TIMESTAMP '2025-11-06') AND "
         "export_time > TIMESTAMP '2025-11-09 12:30:00.000250+00:00'"
