@@ -15,7 +15,7 @@ UV := $(shell uv --version >/dev/null 2>&1 && command -v uv || echo .tools/bin/u
 PY := .venv/bin/python
 BIN := .venv/bin
 # Of the tests. Each has emulators of its own; some tests wait, so that a third keeps two cores busy.
-WORKERS ?= 2
+WORKERS ?= 3
 # The folders count too: their time changes when a proto is taken away.
 PROTOS := $(shell find protos)
 CHECKS := check-style check-types check-imports check-protos check-sql check-shapes

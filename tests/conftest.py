@@ -1,5 +1,5 @@
 """What tests of several folders share. A worker has emulators of its own: tests in it keep out of each other's way by tenant and by
-control dataset, and two workers use two cores. A part that is missing fails the tests that need it, it never skips them.
+control dataset, and three workers keep two cores busy. A part that is missing fails the tests that need it, it never skips them.
 """
 
 import gc

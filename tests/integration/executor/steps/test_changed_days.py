@@ -7,15 +7,13 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from google.auth.credentials import AnonymousCredentials
-from google.cloud import bigquery
 
 from services.executor.records import RunStatus
 from services.executor.runs.execute import execute
 from services.executor.store import Store
 from services.executor.templates.step import Toolbox
 from tests.integration.executor.steps.test_billing import Begin, export
-from tests.support.executor.billing_export import ACCOUNT, DETAILED, STANDARD, append, load, row
+from tests.support.executor.billing_export import ACCOUNT, DETAILED, STANDARD, append, row
 from tests.support.executor.tenant import Tenant
 from tests.support.set_clock import SetClock
 
@@ -102,50 +100,6 @@ async def test_only_what_has_come_since_is_read(tenant: Tenant, changed: Any, cl
         (day(-1), 1, "OPEN"),
     ]
     assert all(one["version"] == one["focus_version"] for one in rows)
-
-
-async def test_nights_that_were_missed_are_loaded(tenant: Tenant, changed: Any, clock: SetClock) -> None:
-    """Also a day on which the export has nothing; it is not read again."""
-    table = export(tenant, [late(day(0), NOON)])
-    await changed()
-    append(tenant.host, table, [late(day(-1), NOON + timedelta(days=2)), late(day(-3), NOON + timedelta(days=3))])
-    clock.time = NOON + timedelta(days=3)
-    assert (await changed())["extract"]["days"] == [str(day(back)) for back in (-1, -2, -3)]
-    assert "unchanged_as_of" in (await changed())["extract"]
-    append(tenant.host, table, [late(day(-2), NOON + timedelta(days=4), cost=4.0)])
-    assert (await changed())["extract"]["days"] == [str(day(-2))]
-    assert (await costs(tenant))[day(-2)] == 4.0
-
-
-async def test_an_export_that_was_made_anew_is_read_anew(tenant: Tenant, changed: Any, clock: SetClock) -> None:
-    """Its rows are exported earlier than those before it: a watermark that goes backwards. A day of which it has much less stays."""
-    table = export(tenant, [late(day(back), NOON, cost=10.0 + back) for back in (0, 1, 2)])
-    await changed()
-    with bigquery.Client(tenant.project, AnonymousCredentials(), client_options={"api_endpoint": tenant.host}) as client:  # type: ignore[no-untyped-call]
-        client.delete_table(table)
-    again = NOON - timedelta(hours=3)
-    load(tenant.host, table, [late(day(0), again, cost=20.0), late(day(1), again, cost=11.0), late(day(1), again, cost=1.0)])
-    clock.time += timedelta(hours=1)
-    said = await changed()
-    assert said["extract"]["days"] == [str(day(1)), str(day(0))]
-    assert "1 days stay as they are published" in said["extract"]["source_reason"]
-    assert await costs(tenant) == {day(0): 20.0, day(1): 12.0, day(2): 12.0}
-    append(tenant.host, table, [late(day(2), NOON + timedelta(hours=1), cost=0.5)])
-    assert (await changed())["extract"]["days"] == [str(day(2))]
-    assert (await costs(tenant))[day(2)] == 12.5
-
-
-async def test_a_day_that_was_loaded_by_name_is_followed_from_then_on(tenant: Tenant, changed: Any) -> None:
-    """Rows that such a run has read are not added again."""
-    table = export(tenant, [late(day(back), NOON, cost=10.0) for back in (0, 1, 2)])
-    await changed()
-    append(tenant.host, table, [late(day(1), NOON + timedelta(hours=1), cost=1.0), late(day(2), NOON + timedelta(hours=2), cost=2.0)])
-    await changed(date=day(1).isoformat())
-    assert (await costs(tenant))[day(1)] == 11.0
-    assert (await changed())["extract"]["days"] == [str(day(2))]
-    append(tenant.host, table, [late(day(1), NOON + timedelta(hours=3), cost=3.0)])
-    await changed()
-    assert await costs(tenant) == {day(0): 10.0, day(1): 14.0, day(2): 12.0}
 
 
 async def test_of_two_exports_a_day_is_read_once(tenant: Tenant, changed: Any, clock: SetClock) -> None:
