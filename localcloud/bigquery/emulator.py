@@ -114,11 +114,12 @@ class _NoPandas(MetaPathFinder):
 
 def collect_seldom() -> None:
     """Lets Python look for garbage cycles less often, and not among what is there for good: a tenth of the emulator's time otherwise. Every
-    translation makes some ten thousand objects, most of which reference counts free.
+    translation makes some ten thousand objects, most of which reference counts free; the others take some hundred megabytes until all of
+    them are looked at, after a million objects.
     """
     gc.collect()
     gc.freeze()
-    gc.set_threshold(50_000, 20, 20)
+    gc.set_threshold(20_000, 10, 5)
 
 
 def look_for_long_numbers_first(connection: duckdb.DuckDBPyConnection) -> None:
