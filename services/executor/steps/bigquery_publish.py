@@ -16,7 +16,7 @@ from services.executor.ledger.days import states_param
 from services.executor.ledger.moves import COST_MOVES, CostMove
 from services.executor.ledger.store import DAYS as DAYS_TABLE
 from services.executor.sources.source import LEDGER_OUTPUTS
-from services.executor.steps.ledger_script import DERIVED_FROM, SOURCE, SOURCE_VERSIONS, STATES_PARAM, LedgerEntry
+from services.executor.steps.ledger_script import DERIVED_FROM, EXPORTED, SOURCE, SOURCE_VERSIONS, STATES_PARAM, LedgerEntry
 from services.executor.steps.publish_script import ACCEPT_LESS, FENCES, OUTSIDE, OWN, RUNS, Replacement, publish_script
 from services.executor.templates.parameters import ParameterType
 from services.executor.templates.period import DAY, DAYS
@@ -36,8 +36,6 @@ SUPERSEDED_MESSAGE: Final = (
     "should be read once more."
 )
 NEWER_SOURCE: Final = "another run has published newer rows of a day since they were read here; that run, or the next one, derives them"
-EXPORTED: Final = "export_time"
-"""The column of a source's own table by which rows are new."""
 _log = structlog.get_logger()
 _SUMMED: Final = ("rows_before", "rows_after", "cost_before", "cost_after", "net_before", "net_after")
 

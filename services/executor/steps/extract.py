@@ -5,7 +5,7 @@ Source -> Parquet on disk -> one load job. Only the source knows which cloud it 
 
 import contextlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Final
 
@@ -107,11 +107,10 @@ class Extract:
         ledger = await context.tools.store.ledger.read(tenant_id, source)
         await context.tools.store.ledger.move_states(tenant_id, source, ledger, now)
         request = ChangedRequest(ledger=ledger, published={}, today=utc_day(now), history_days=history)
-        if not ledger.watermarks:
-            # Days may have been published before there was a ledger.
-            published = await context.tools.store.ledger.published(tenant_id, request.window)
-            request = ChangedRequest(ledger=ledger, published=published, today=utc_day(now), history_days=history)
-        return request
+        if ledger.watermarks:
+            return request
+        # Days may have been published before there was a ledger.
+        return replace(request, published=await context.tools.store.ledger.published(tenant_id, request.window))
 
 
 def _unchanged(found: Unchanged) -> Mapping[str, object]:

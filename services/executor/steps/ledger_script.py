@@ -20,9 +20,11 @@ DERIVED_FROM: Final = "source_versions"
 SOURCE_VERSIONS: Final = "ARRAY<STRUCT<day DATE, version INT64>>"
 SUPERSEDED: Final = "is_superseded"
 """The script's variable: a newer reading of one of the days has been published."""
+EXPORTED: Final = "export_time"
+"""The column of a source's own table by which rows are new."""
 KEPT_ROWS: Final = (
     "EXISTS (SELECT 1 FROM UNNEST(@day_reads) AS r"
-    " WHERE r.day = t.{day} AND r.since IS NOT NULL AND IFNULL(t.export_time <= r.since, TRUE))"
+    " WHERE r.day = t.{day} AND r.since IS NOT NULL AND IFNULL(t." + EXPORTED + " <= r.since, TRUE))"
 )
 """A condition on rows `t` of the published table: of a day of which only newer rows were read, the older ones stay."""
 

@@ -61,7 +61,7 @@ def look_ups() -> float:
 async def test_forty_keys_that_are_shown_at_once_take_few_statements(
     authenticator: LocalAuthenticator, store: AuthStore, clock: SetClock, provision: Provision
 ) -> None:
-    """Each caller hears of its own key, and those that nobody holds are refused."""
+    """Each caller gets the answer about its own key, and unknown keys are refused."""
     tenant_id = await provision()
     hashes = [hash_key(f"{tenant_id}_{number}") for number in range(40)]
     for number in range(3):

@@ -262,7 +262,7 @@ async def test_of_two_rows_of_one_credential_the_newest_counts(
 async def test_a_run_reads_its_credentials_once_unless_they_change(
     credentials: Suite, process: Callable[..., Suite], kms: Kms, tenant_id: str, rsa: Rsa
 ) -> None:
-    """Whoever changes them: the same process, or another one that tells nobody. That there are none is never assumed."""
+    """Changed by the same process, or by another one that announces nothing. That there are none is never assumed."""
     request = sealed_messages.GetSealedCredentialRequest(tenant_id=tenant_id, provider="AWS")
 
     async def secret() -> bytes:

@@ -88,11 +88,11 @@ class Unheard:
     """`templates.step.Notifications` for runs that have nothing to tell."""
 
     def accept(self, notification: Notification) -> bool:
-        raise AssertionError("nobody has asked for a notification")
+        raise AssertionError("no notification was asked for")
 
 
 class Work:
-    """What runs do in these tests: wait until they are told how to end."""
+    """What runs do in these tests: wait until the test ends them."""
 
     def __init__(self) -> None:
         self.end = asyncio.Event()

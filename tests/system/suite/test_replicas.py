@@ -111,7 +111,7 @@ async def test_a_run_is_watched_through_either_executor(replicated: tuple[Suite,
 async def test_a_key_dies_within_five_seconds_where_no_push_arrives(
     replicated: tuple[Suite, list[str]], private_key: Rsa, by_hand: str | None, refusal: str
 ) -> None:
-    """The second executor asks the second auth and is subscribed to it alone, so neither is told of these changes."""
+    """The second executor asks the second auth and is subscribed to it alone, so neither gets a push of these changes."""
     suite, (_, second) = replicated
     tenant = await asyncio.to_thread(suite.tenant, private_key)
     keys = f"/api/v1/tenants/{tenant.tenant_id}/api-keys"

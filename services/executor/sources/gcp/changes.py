@@ -5,20 +5,18 @@ the rows since are read, and the two newest partitions' times say which days hav
 the watermark are gone, is another one: the days of its history are compared with what is published, and read as a whole.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 
-from services.executor.ledger.days import Watermark
+from services.executor.ledger.days import LedgerDay, Watermark
 from services.executor.records import Period
-from services.executor.sources.changed_days import MOST_DAYS, ChangedRequest, Compared, Plan, compare, plan
+from services.executor.sources.changed_days import MOST_DAYS, ChangedRequest, Compared, compare, plan
 from services.executor.sources.gcp.bigquery import GcpBilling
 from services.executor.sources.gcp.export_source import ExportPart, ExportSelection, FoundTables, choose_tables, find_tables
 from services.executor.sources.gcp.exports import TableName
 from services.executor.sources.gcp.found import ExportArrivals
-from services.executor.sources.source import Unchanged
-
-type CheckCancelled = Callable[[], None]
+from services.executor.sources.source import CheckCancelled, Unchanged
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -31,8 +29,12 @@ class _Tables:
     def watermark(self, table: TableName, request: ChangedRequest) -> Watermark | None:
         """How far this very table has been read; None if it is another one than before."""
         mark = request.ledger.watermarks.get(str(table))
-        created = self.created_at.get(table)
-        return mark if mark and mark.source_created_at == created else None
+        return mark if mark and mark.source_created_at == self.created_at.get(table) else None
+
+    def have_given(self, known: LedgerDay) -> bool:
+        """True if the day was read from one of these very tables."""
+        created = {str(table): when for table, when in self.created_at.items()}
+        return known.source_created_at == created.get(known.source_table or "")
 
 
 def select_changed(
@@ -77,7 +79,7 @@ def _since(
     if not planned.days:
         return Unchanged(as_of=max(reached.values()))
     marks = _marks(tables, reached if planned.is_complete else {table: mark.watermark for table, (mark, _) in read.items()})
-    selection = _selection(cloud, tables, request, planned, check_cancelled)
+    selection = _selection(cloud, tables, request, planned.whole, planned.tails, check_cancelled)
     return replace(selection, watermarks=marks, compared_bytes=selection.compared_bytes + size + compared)
 
 
@@ -116,7 +118,7 @@ def _anew(cloud: GcpBilling, tables: _Tables, request: ChangedRequest, check_can
         return Unchanged(as_of=max(reached.values()))
     # A table without rows counts as read, too: the rows that it gets later are new.
     reached = {table: reached.get(table, max(reached.values())) for table in read}
-    selection = _selection(cloud, tables, request, Plan(whole=tuple(due[:MOST_DAYS]), tails={}, is_complete=is_complete), check_cancelled)
+    selection = _selection(cloud, tables, request, due[:MOST_DAYS], {}, check_cancelled)
     note = f" {len(kept)} days stay as they are published: the export has much less of them." if kept else ""
     return replace(
         selection,
@@ -129,9 +131,8 @@ def _anew(cloud: GcpBilling, tables: _Tables, request: ChangedRequest, check_can
 def _is_due(tables: _Tables, request: ChangedRequest, day: date, found: Compared) -> bool:
     """True for a day of the history that was not read from these very tables, and for a day that differs."""
     known = request.ledger.followed.get(day)
-    created = {str(table): when for table, when in tables.created_at.items()}
-    is_read = known is not None and known.source_created_at == created.get(known.source_table or "")
-    return found is Compared.OTHER or (day in request.window.days and not is_read)
+    is_read = known is not None and tables.have_given(known)
+    return found is Compared.OTHER or (day >= request.window.first and not is_read)
 
 
 def _marks(tables: _Tables, reached: Mapping[TableName, datetime]) -> tuple[Watermark, ...]:
@@ -140,16 +141,21 @@ def _marks(tables: _Tables, reached: Mapping[TableName, datetime]) -> tuple[Wate
 
 
 def _selection(
-    cloud: GcpBilling, tables: _Tables, request: ChangedRequest, planned: Plan, check_cancelled: CheckCancelled
+    cloud: GcpBilling,
+    tables: _Tables,
+    request: ChangedRequest,
+    whole: Sequence[date],
+    newer: Mapping[date, datetime],
+    check_cancelled: CheckCancelled,
 ) -> ExportSelection:
-    """The parts to read for a plan, without watermarks."""
+    """The parts to read, without watermarks: these days as a whole, and of others the rows exported after a time."""
     parts, reason, size = list[ExportPart](), tables.found.reason, 0
-    if planned.whole:
-        choice = choose_tables(cloud, tables.found, Period.of(planned.whole), check_cancelled)
+    if whole:
+        choice = choose_tables(cloud, tables.found, Period.of(whole), check_cancelled)
         parts, reason, size = list(choice.parts), choice.reason, choice.compared_bytes
     names = {str(table): table for table in tables.found.tables}
     tails = dict[TableName, dict[date, datetime]]()
-    for day, since in planned.tails.items():
+    for day, since in newer.items():
         table = names.get(request.ledger.days[day].source_table or "", tables.found.table)
         tails.setdefault(table, {})[day] = since
     published = {day: known.exported_to for day, known in request.ledger.days.items()}

@@ -44,7 +44,7 @@ from tests.support.executor.tenant import Tenant
 RUNS, STEPS, QUALITY = "x_meta_pipeline_runs", "x_meta_step_logs", "x_meta_dq_results"
 
 
-TOLD = (Run, run_pb2.Run, StepLog, DqResult)
+SHOWN = (Run, run_pb2.Run, StepLog, DqResult)
 """All events but a Heartbeat."""
 
 
@@ -55,7 +55,7 @@ class NoLeaders:
         return False
 
 
-class Nobody:
+class NoCaller:
     """No tenant's key is known."""
 
     async def authenticate(self, api_key_sha256: str) -> KeyHolder:
@@ -119,7 +119,7 @@ async def next_event(events: AsyncIterator[Event]) -> Event:
 
 def summary(events: list[Event]) -> list[str]:
     """Each event in a word."""
-    return [str(event.status) if isinstance(event, Run | run_pb2.Run) else line_id(event) for event in events if isinstance(event, TOLD)]
+    return [str(event.status) if isinstance(event, Run | run_pb2.Run) else line_id(event) for event in events if isinstance(event, SHOWN)]
 
 
 def lead(active: ActiveRuns, job: PreparedRun) -> None:
@@ -195,7 +195,7 @@ async def test_a_hundred_watchers_of_a_run_led_here_cost_one_read(
         *await store.list_dq_results(tenant.tenant_id, job.run.pipeline_logging_id),
     ]
     in_order = sorted(tables, key=lambda line: line.timestamp if isinstance(line, StepLog) else line.executed_at)
-    assert seen[0][1:-1] == in_order, "what is told from memory is what the tables hold"
+    assert seen[0][1:-1] == in_order, "what memory has is what the tables hold"
     afterwards = await heard(watches(store), job.run)
     assert summary(afterwards)[1:] == summary(seen[0])[1:]
 
@@ -236,7 +236,7 @@ async def executor_of(store: Store, settings: ServiceSettings) -> AsyncIterator[
     servicer = LedRunServicer(store.led_runs, heartbeat_seconds=0.2)
     served = Served(name="convergence.executor.v1.LedRunService", add=add_LedRunServiceServicer_to_server, servicer=servicer)
     async with serving(
-        settings.model_copy(update={"listen": "127.0.0.1:0"}), name="executor", authenticator=Nobody(), served=[served]
+        settings.model_copy(update={"listen": "127.0.0.1:0"}), name="executor", authenticator=NoCaller(), served=[served]
     ) as address:
         yield address, servicer
 
