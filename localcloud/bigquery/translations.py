@@ -240,10 +240,11 @@ def _with_ids(text: str, old: tuple[str, ...], new: tuple[str, ...]) -> str:
 
 def _key(text: str, tables: Tables, context: Context) -> Key:
     dataset, ids = tables
-    # A name that the text has, or that is refused, is not one to put another one in the place of.
-    is_any = dataset and dataset.casefold() not in text.casefold() and names.DATASET_ID.match(dataset)
+    of_any_ids = _with_ids(text, ids, tuple(f"#{number}" for number in range(len(ids))))
+    # A name that the text has, or that is refused, is not one to put another one in the place of. (A short one may occur in a random id.)
+    is_any = dataset and dataset.casefold() not in of_any_ids.casefold() and names.DATASET_ID.match(dataset)
     return (
-        _with_ids(text, ids, tuple(f"#{number}" for number in range(len(ids)))),
+        of_any_ids,
         context.project_id,
         bool(dataset) if is_any else dataset,
         tuple(sorted(context.parameters.items())),
