@@ -56,7 +56,7 @@ class OneSource:
         account = {"type": "service_account", "client_email": f"reader@{project}.iam.gserviceaccount.com", "private_key": pem}
         self._credentials, self._settings = GcpCredentials(project_id=project, service_account=account), settings
 
-    async def open(self, tenant_id: str, source_type: SourceType, meter: StepMeter) -> Source:
+    async def open(self, tenant_id: str, source_type: SourceType, meter: StepMeter, *, session: str) -> Source:
         """The source, with the given credentials."""
         return GcpSource(GcpBilling(self._credentials, self._settings, GcpMeter(meter)), GcpPrices(query=0.0, storage_read=0.0))
 

@@ -1,7 +1,7 @@
 """Settings, read once from the environment at start.
 
-Every variable begins with `CONVERGENCE_`, except those that Google's own tools define. The same code runs on GCP and on a laptop: on a
-laptop the three `*_EMULATOR_HOST` variables point to emulators, and nothing else differs.
+Every variable begins with `CONVERGENCE_`, except those that Google's own tools define and those of emulators. The same code runs on GCP and
+on a laptop: on a laptop the `*_EMULATOR_HOST` variables point to emulators, and nothing else differs.
 """
 
 from pathlib import Path
@@ -67,6 +67,15 @@ class ServiceSettings(BaseSettings):
     kms_emulator_host: str | None = Field(default=None, validation_alias="KMS_EMULATOR_HOST")
     kms_key: str = "projects/convergence-local/locations/global/keyRings/convergence/cryptoKeys/tenant-credentials-key"
     kms_deadline_seconds: float = 5.0
+
+    aws_emulator_host: str | None = Field(default=None, validation_alias="AWS_EMULATOR_HOST")
+    """An emulator of S3 and STS, e.g. http://127.0.0.1:9080; None: AWS."""
+    azure_emulator_host: str | None = Field(default=None, validation_alias="AZURE_EMULATOR_HOST")
+    """An emulator of Blob Storage and of the token endpoint, e.g. https://127.0.0.1:9090; None: Azure."""
+    google_sts_emulator_host: str | None = Field(default=None, validation_alias="GOOGLE_STS_EMULATOR_HOST")
+    """An emulator of Google's Security Token Service; None: Google's."""
+    emulator_ca: Path | None = Field(default=None, validation_alias="CLOUD_EMULATOR_CA")
+    """The certificate authority of emulators that speak TLS."""
 
     admin_keys: tuple[AdminKey, ...] = ()
     """JSON, e.g. `[{"role": "scheduler", "sha256": "..."}]`; empty: every admin call is refused."""

@@ -3,6 +3,8 @@
 -- Costs are NUMERIC: they add up to the same sum in any order, and a row is off its FLOAT64 source by half of 1e-9 at most, so half a cent
 -- takes ten million rows that are all rounded the same way. Quantities and unit prices stay FLOAT64, as the source has them: nine decimals
 -- would round a small price to 0, and a price times a great quantity would miss its cost.
+-- x_Provider (NULL: GCP) and x_SourceId say whose row it is. Rows of exported files (AWS, AZURE) are replaced by billing period, whose first
+-- day is x_BillingPeriod, as x_ManifestId lists them; x_SourceChanges names the columns that the export left empty and we have filled.
 CREATE TABLE IF NOT EXISTS focus_cost_daily (
   x_UsageDate DATE NOT NULL,
   AvailabilityZone STRING,
@@ -86,7 +88,10 @@ CREATE TABLE IF NOT EXISTS focus_cost_daily (
   x_ProviderColumns JSON,
   x_SourceRow STRING,
   x_Derivation STRING,
-  x_CommitmentPool STRING
+  x_CommitmentPool STRING,
+  x_BillingPeriod DATE,
+  x_ManifestId STRING,
+  x_SourceChanges STRING
 )
 PARTITION BY x_UsageDate
 CLUSTER BY ServiceName

@@ -14,14 +14,32 @@ from typing import Any, Final, Protocol, runtime_checkable
 
 import pyarrow as pa
 
+from services.clouds.access import TenantAccess
 from services.executor.ledger.days import DAY_READS, WATERMARKS
 from services.executor.metering.meter import StepMeter
 from services.executor.records import Period
 from services.executor.settings import ExecutorSettings
 from services.executor.sources.changed_days import ChangedRequest
+from services.executor.sources.exported_months import ExportsRequest
 
 LEDGER_OUTPUTS: Final[Mapping[str, str]] = {"day_reads": DAY_READS, "watermarks": WATERMARKS}
 """Outputs of an export whose days the ledger keeps: what was read of each day, and how far the source has been read."""
+EXPORTED: Final = (
+    "ARRAY<STRUCT<source_id STRING, billing_period DATE, dataset STRING, focus_version STRING, manifest_key STRING, manifest_etag STRING,"
+    " manifest_id STRING, exported_at TIMESTAMP, seen_version INT64, row_count INT64, file_count INT64, byte_count INT64>>"
+)
+"""GoogleSQL type of the billing periods that a run has read. `seen_version`: of x_meta_exports when it began; 0: there was no row."""
+EXPORT_DAYS: Final = "ARRAY<STRUCT<billing_period DATE, day DATE>>"
+"""GoogleSQL type of the UTC days on which a period has rows."""
+EXPORT_SUMS: Final = "ARRAY<STRUCT<billing_period DATE, currency STRING, row_count INT64, billed_cost NUMERIC, effective_cost NUMERIC>>"
+"""GoogleSQL type of the sums of a period's rows."""
+MONTHS_OUTPUTS: Final[Mapping[str, str]] = {
+    "day_reads": DAY_READS,
+    "exports": EXPORTED,
+    "export_days": EXPORT_DAYS,
+    "source_sums": EXPORT_SUMS,
+}
+"""Outputs of an export whose billing periods are replaced as a whole."""
 
 type CheckCancelled = Callable[[], None]
 """Raises if the run is over. Blocking code calls it regularly, because a thread cannot be stopped from outside."""
@@ -39,6 +57,8 @@ class ReadRequest:
     """
     changed: ChangedRequest | None = None
     """For a run for the days that have changed since the last one: what is known about them."""
+    exports: ExportsRequest | None = None
+    """For a source of exported files: which billing periods, and what is published of them."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -150,19 +170,21 @@ class SourceType:
     """Parameters that a template must declare for it: name to parameter type."""
     reads_days: bool
     """True if the template must run for days."""
+    reads_months: bool = False
+    """True if the template must run for months: billing periods, each replaced as a whole."""
     outputs: Mapping[str, str]
     """Outputs of an export, name to GoogleSQL type: a template's checks and SQL may use them."""
-    open: Callable[[bytes, ExecutorSettings, StepMeter], Source]
-    """Opens a source with the tenant's decrypted credentials. No I/O. Raises StepError if they cannot be used. The source counts what it
-    reads on the meter, and asks it before it reads.
+    open: Callable[[TenantAccess, ExecutorSettings, StepMeter], Source]
+    """Opens a source with the tenant's own access. No I/O. Raises StepError if it cannot be used. The source counts what it reads on the
+    meter, and asks it before it reads.
     """
 
 
 class Sources(Protocol):
     """Opens tenants' sources."""
 
-    async def open(self, tenant_id: str, source_type: SourceType, meter: StepMeter) -> Source:
-        """The tenant's own source, for one try of a step, which `meter` counts; the caller closes it. Raises StepError; Unavailable
-        from KMS or a peer.
+    async def open(self, tenant_id: str, source_type: SourceType, meter: StepMeter, *, session: str) -> Source:
+        """The tenant's own source, for one try of a step, which `meter` counts; the caller closes it. `session` is the run's name in the
+        cloud's own audit log. Raises StepError; Unavailable from KMS or a peer.
         """
         ...

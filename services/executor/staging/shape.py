@@ -28,6 +28,7 @@ _ARROW: dict[str, pa.DataType] = {
     "BOOL": pa.bool_(),
     "DATE": pa.date32(),
     "TIMESTAMP": pa.timestamp("us", tz="UTC"),
+    "NUMERIC": pa.decimal128(38, 9),
 }
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _WRAPPED = re.compile(r"(ARRAY|STRUCT)<(.*)>", re.DOTALL)

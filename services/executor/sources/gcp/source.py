@@ -8,6 +8,7 @@ from typing import Any, Final
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from services.clouds.access import TenantAccess
 from services.executor.ledger.days import DayRead
 from services.executor.metering.meter import StepMeter
 from services.executor.records import Period
@@ -145,10 +146,10 @@ class GcpSource:
         self._cloud.close()
 
 
-def open_gcp(plaintext: bytes, settings: ExecutorSettings, meter: StepMeter) -> Source:
+def open_gcp(access: TenantAccess, settings: ExecutorSettings, meter: StepMeter) -> Source:
     """Parses the credentials. Raises StepError if they cannot be used."""
     prices = GcpPrices.of(settings)
-    return GcpSource(GcpBilling(read_gcp(plaintext), settings, GcpMeter(meter, prices)), prices)
+    return GcpSource(GcpBilling(read_gcp(access.plaintext), settings, GcpMeter(meter, prices)), prices)
 
 
 GCP: Final = SourceType(

@@ -169,8 +169,8 @@ async def test_a_run_that_would_read_over_its_cap_is_refused_before_it_reads(
 class Stale(OwnSource):
     """A tenant's export to which rows are streamed: the table's metadata, and so the sessions' estimates, are behind."""
 
-    async def open(self, *args: Any) -> Any:
-        source = await super().open(*args)
+    async def open(self, *args: Any, **kwargs: Any) -> Any:
+        source = await super().open(*args, **kwargs)
         cloud: Any = source._cloud  # type: ignore[attr-defined]
         opened = cloud._open
 

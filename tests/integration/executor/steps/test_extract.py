@@ -12,6 +12,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
+from services.clouds.access import TenantAccess
 from services.executor.errors import StepError
 from services.executor.metering.meter import StepMeter
 from services.executor.records import Period, RunStatus
@@ -112,8 +113,8 @@ class MonthSource:
         self.bucket.closed += 1
 
 
-def open_fake(plaintext: bytes, settings: ExecutorSettings, meter: StepMeter) -> Source:
-    credentials = json.loads(plaintext)
+def open_fake(access: TenantAccess, settings: ExecutorSettings, meter: StepMeter) -> Source:
+    credentials = json.loads(access.plaintext)
     bucket = BUCKETS[credentials["bucket"]]
     bucket.asked_with.append(credentials["key"])
     return MonthSource(bucket)

@@ -1,0 +1,50 @@
+"""A tenant's access to its cloud: what was stored for it, and how it is refused."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+type TokenOf = Callable[[str], str]
+"""From an audience to a signed token that says which tenant is served (a JWT, RFC 7519; its subject is the tenant). Blocks. Raises
+AccessRefused.
+"""
+
+
+class AccessRefused(Exception):
+    """The cloud refuses the tenant's access, or it cannot be used. The message is for the tenant: what is missing, and what to do."""
+
+    def __init__(self, message: str, *, is_retryable: bool = False) -> None:
+        super().__init__(message)
+        self.message = message
+        self.is_retryable = is_retryable
+        """True if the same call may succeed later without any change."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CloudEndpoints:
+    """Where the clouds' APIs are; None: the clouds' own addresses. Emulators have others."""
+
+    aws: str | None = None
+    """S3 and STS, e.g. http://127.0.0.1:9080."""
+    azure: str | None = None
+    """Blob Storage and the token endpoint, e.g. https://127.0.0.1:9090."""
+    google_sts: str | None = None
+    """Google's Security Token Service."""
+    ca: Path | None = None
+    """The certificate authority of emulators that speak TLS; None: the public ones."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TenantAccess:
+    """What is known to open one tenant's access to one cloud, for one run or check."""
+
+    tenant_id: str
+    provider: str
+    """Upper-case: GCP, AWS or AZURE."""
+    plaintext: bytes = field(repr=False)
+    """The stored credentials, decrypted; see services/credentials/payloads."""
+    session: str
+    """A name for the cloud's own audit log: letters, digits and -, at most 64 characters; e.g. the run's id."""
+    endpoints: CloudEndpoints
+    token_of: TokenOf
+    """For tenants that let us in by federation; no key of theirs is stored."""
