@@ -175,7 +175,8 @@ def main() -> None:
     parser.add_argument("--data-dir", type=Path, default=settings.state_dir / "azure", help="where everything is kept (%(default)s)")
     parser.add_argument("--certs-dir", type=Path, default=settings.certs_dir, help="certificates (%(default)s)")
     options = parser.parse_args()
-    mint(options.certs_dir)
+    if not (options.certs_dir / "azure.pem").exists():
+        mint(options.certs_dir)
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda _number, _frame: stop.set())

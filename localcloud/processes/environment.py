@@ -34,11 +34,20 @@ def emulator_environment(settings: LocalSettings) -> dict[str, str]:
     }
 
 
+def cloud_environment(settings: LocalSettings) -> dict[str, str]:
+    """Makes the services find tenants' clouds in this stack."""
+    return {
+        "AZURE_EMULATOR_HOST": f"https://{settings.address('azure')}",
+        "CLOUD_EMULATOR_CA": str(settings.certs_dir / "ca.pem"),
+    }
+
+
 def service_environment(settings: LocalSettings, *, admin_key: str) -> dict[str, str]:
     """What every service gets, except its own address. The admin key itself is not passed on: services get its hash."""
     hashed = hashlib.sha256(admin_key.encode()).hexdigest()
     return {
         **emulator_environment(settings),
+        **cloud_environment(settings),
         **{f"CONVERGENCE_{name.upper()}_ADDRESS": settings.address(name) for name in SERVICES},
         "CONVERGENCE_TLS_DIR": str(settings.certs_dir),
         "CONVERGENCE_CONTROL_DATASET": settings.control_dataset,

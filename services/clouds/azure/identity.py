@@ -137,7 +137,6 @@ class _TenantCredential:
 
 def _credential_of(credentials: AzureCredentials, access: TenantAccess) -> Any:
     from azure.identity import ClientAssertionCredential, ClientSecretCredential  # noqa: PLC0415 - see TYPE_CHECKING
-    from msal import ConfidentialClientApplication  # noqa: PLC0415 - see TYPE_CHECKING
 
     # It warns of each refusal with Entra's own text; a tenant's typo is the tenant's, who gets to know it in our words.
     logging.getLogger("azure.identity").setLevel(logging.ERROR)
@@ -156,8 +155,9 @@ def _credential_of(credentials: AzureCredentials, access: TenantAccess) -> Any:
         disable_instance_discovery=True,
         **options,
     )
-    # Else AZURE_REGIONAL_AUTHORITY_NAME or MSAL_FORCE_REGION choose whom the secret is sent to; there is no option against it.
-    credential._regional_authority = ConfidentialClientApplication.DISABLE_MSAL_FORCE_REGION  # noqa: SLF001
+    # Else AZURE_REGIONAL_AUTHORITY_NAME or MSAL_FORCE_REGION choose whom the secret is sent to; there is no option against it. False is
+    # MSAL's DISABLE_MSAL_FORCE_REGION.
+    credential._regional_authority = False  # noqa: SLF001
     return credential
 
 

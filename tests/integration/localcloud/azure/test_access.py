@@ -18,7 +18,6 @@ from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
 from cryptography.hazmat.primitives.hashes import SHA256
 
 from localcloud import oidc
-from localcloud.azure import tokens
 from services.clouds.access import AccessRefused
 from services.clouds.azure.identity import AzureIdentity
 from services.clouds.azure.refusals import AUDIENCE, AskedBlob, answer_of, blob_refused
@@ -77,7 +76,7 @@ class _Published:
 
 @pytest.fixture(autouse=True)
 def issuer(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tokens.oidc, "verify", oidc.Verifier(_Published).verify)  # type: ignore[arg-type]
+    monkeypatch.setattr(oidc, "verify", oidc.Verifier(_Published).verify)  # type: ignore[arg-type]
 
 
 @pytest.fixture
