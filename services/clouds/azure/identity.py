@@ -157,7 +157,7 @@ def _credential_of(credentials: AzureCredentials, access: TenantAccess) -> Any:
     )
     # Else AZURE_REGIONAL_AUTHORITY_NAME or MSAL_FORCE_REGION choose whom the secret is sent to; there is no option against it. False is
     # MSAL's DISABLE_MSAL_FORCE_REGION.
-    credential._regional_authority = False  # noqa: SLF001
+    credential._regional_authority = False  # type: ignore[assignment]  # noqa: SLF001 - see above
     return credential
 
 
