@@ -1,5 +1,6 @@
 """Composes what a publishing transaction does for exported files, whose billing periods are replaced as a whole: the second fence, which
-keeps an older version of a period from replacing a newer one. Part of `publish_script`, which explains why the transaction as a whole is safe.
+keeps an older version of a period from replacing a newer one. Part of `publish_script`, which explains why the transaction as a whole is
+safe.
 
 Why this part is safe
     - The row of each period (x_meta_exports) is there before the transaction begins, and the transaction deletes and inserts it. So of two
