@@ -13,7 +13,7 @@ from typing import Any, Final
 import moto.iam.access_control as access
 import moto.sts.urls
 from moto.core.exceptions import _RESTError
-from moto.iam.models import iam_backends
+from moto.iam.models import Policy, iam_backends
 from moto.s3.exceptions import S3ClientError
 from moto.s3.models import s3_backends
 from moto.sts.exceptions import STSClientError
@@ -29,7 +29,7 @@ _CONDITION_KEYS: Final = {"ExternalId": "sts:ExternalId", "prefix": "s3:prefix",
 
 def make_strict() -> None:
     """Replaces moto's decisions by ours, in this process."""
-    access.IAMRequestBase.check_action_permitted = _check
+    access.IAMRequestBase.check_action_permitted = _check  # type: ignore[method-assign]
     moto.sts.urls.url_paths["{0}/$"] = StrictTokenResponse.dispatch
 
 
@@ -121,7 +121,7 @@ def _session_of(self: Any) -> AssumedRole | None:
 
 def _document(policy: Any) -> Document:
     """One of the forms in which moto keeps policies: text, a managed policy, or an inline one."""
-    if isinstance(policy, access.Policy):
+    if isinstance(policy, Policy):
         return _parsed(next(version.document for version in policy.versions if version.is_default))
     return _parsed(policy if isinstance(policy, str) else policy["policy_document"])
 

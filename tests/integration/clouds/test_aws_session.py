@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -49,7 +50,7 @@ def refusal(session: AwsSession, account: AwsAccount, key: str = KEY) -> AccessR
     return refused.value
 
 
-def tokens(issuer: LocalIssuer, subject: str = "acme_corp", **claims: object) -> TokenOf:
+def tokens(issuer: LocalIssuer, subject: str = "acme_corp", **claims: Any) -> TokenOf:
     def token_of(audience: str) -> str:
         return issuer.token(subject=subject, audience=audience, now=datetime.now(UTC), **claims)
 
@@ -65,7 +66,9 @@ def test_nothing_of_this_machine_is_used(account: AwsAccount, monkeypatch: pytes
     home = tmp_path / ".aws"
     (home / "models").mkdir(parents=True)
     (home / "models" / "endpoints.json").write_text("broken")
-    poison = "[default]\nregion = eu-poison-1\nendpoint_url = http://127.0.0.1:1\naws_access_key_id = AKIAPOISON\ncredential_process = false\n"
+    poison = (
+        "[default]\nregion = eu-poison-1\nendpoint_url = http://127.0.0.1:1\naws_access_key_id = AKIAPOISON\ncredential_process = false\n"
+    )
     for name in ("config", "credentials"):
         (home / name).write_text(poison)
     variables = {
@@ -173,7 +176,9 @@ def test_the_session_has_the_run_s_name_in_the_account_s_own_log(account: AwsAcc
 
 
 def federated(account: AwsAccount, issuer: LocalIssuer, subject: str = "acme_corp") -> dict[str, str]:
-    if not any(issuer.url.split("//")[1] in one["Arn"] for one in account.iam.list_open_id_connect_providers()["OpenIDConnectProviderList"]):
+    if not any(
+        issuer.url.split("//")[1] in one["Arn"] for one in account.iam.list_open_id_connect_providers()["OpenIDConnectProviderList"]
+    ):
         account.provider(issuer.url)
     return {"role_arn": account.role(trust_of_issuer(issuer.url, AUDIENCE, subject))}
 

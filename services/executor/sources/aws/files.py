@@ -65,10 +65,7 @@ class S3Files:
             if (manifest := parse_manifest(found, self._location, month, dataset)) is None:
                 return NoExport(reason=f"The manifest of {month:%Y-%m} lists no data file yet.")
             return manifest
-        return NoExport(
-            reason=f"AWS has not delivered {self._location} for {month:%Y-%m} yet: a new export takes up to 24 hours. If it should be "
-            "there, compare `export` with the bucket, the prefix and the name that Data Exports shows."
-        )
+        return NoExport(reason=f"AWS has not delivered {self._location} for {month:%Y-%m} yet: a new export takes up to 24 hours.")
 
     def is_current(self, manifest: Manifest) -> bool:
         """One HEAD."""

@@ -66,7 +66,7 @@ def parse_manifest(found: ManifestObject, location: S3Location, month: date, dat
         id=id_ or found.etag.strip('"'),
         exported_at=found.modified_at,
         focus_version=_focus_version(values, columns) if dataset is Dataset.FOCUS else None,
-        files=tuple({file.key: file for file in files}.values()),
+        files=files,
         delivered_at=None if is_kept else found.modified_at,
     )
 
