@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
 
+import moto
 import moto.iam.access_control as access
 import moto.sts.urls
 from moto.core.exceptions import _RESTError
@@ -23,12 +24,15 @@ from moto.sts.responses import TokenResponse
 from localcloud.aws.iam_policies import Document, IamRequest, allows, denies, trusts
 from localcloud.aws.web_identity import RoleTrust, WebIdentityRefused, check_web_identity
 
+VERSION: Final = "5.2.5"
 FEDERATE: Final = "AssumeRoleWithWebIdentity"
 _CONDITION_KEYS: Final = {"ExternalId": "sts:ExternalId", "prefix": "s3:prefix", "RoleSessionName": "sts:RoleSessionName"}
 
 
 def make_strict() -> None:
-    """Replaces moto's decisions by ours, in this process."""
+    """Replaces moto's decisions by ours, in this process. Raises `SystemExit` for another moto than the one that this was written for."""
+    if moto.__version__ != VERSION:
+        raise SystemExit(f"localcloud.aws knows moto {VERSION}, and {moto.__version__} is installed: pin it, or review localcloud/aws")
     access.IAMRequestBase.check_action_permitted = _check  # type: ignore[method-assign]
     moto.sts.urls.url_paths["{0}/$"] = StrictTokenResponse.dispatch
 
