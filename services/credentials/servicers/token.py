@@ -5,6 +5,7 @@ from typing import Any
 import grpc
 from convergence.credentials.v1 import token_service_pb2, token_service_pb2_grpc
 
+from services.clouds.access import PROBE_SUBJECT
 from services.clouds.audiences import is_audience
 from services.credentials.issuer.issuer import TokenIssuer
 from services.credentials.providers import to_provider
@@ -35,5 +36,5 @@ class TokenServicer(token_service_pb2_grpc.TokenServiceServicer):
                 f"The {provider} credentials hold a key. Identity tokens are for credentials without one.",
                 metadata={"tenant_id": request.tenant_id, "provider": provider},
             )
-        token = await issuer.mint(subject=request.tenant_id, audience=audience)
+        token = await issuer.mint(subject=PROBE_SUBJECT if request.probe else request.tenant_id, audience=audience)
         return token_service_pb2.MintTokenResponse(token=token.token, audience=token.audience, expires_at=to_timestamp(token.expires_at))

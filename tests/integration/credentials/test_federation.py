@@ -24,6 +24,7 @@ from localcloud.kms.keyring import KeyRing
 from localcloud.kms.server import serve
 from localcloud.kms.signing import SigningKeys
 from localcloud.oidc import Claims, TokenFault, TokenRefused, Verifier
+from services.clouds.access import PROBE_SUBJECT
 from services.credentials.dataset_access import DatasetAccess
 from services.credentials.datasets import TenantDatasets
 from services.credentials.issuer.issuer import TokenIssuer
@@ -36,7 +37,8 @@ from services.platform.access.api_keys import hash_key
 from services.platform.access.control import KeyHolder
 from services.platform.bigquery.client import BigQuery
 from services.platform.clock import SystemClock
-from services.platform.errors import FailedPrecondition, Internal, PermissionDenied, Unauthenticated
+from services.platform.errors import FailedPrecondition, Internal, InvalidArgument, PermissionDenied, Unauthenticated
+from services.platform.identifiers import check_tenant_id
 from services.platform.kms.client import Kms
 from services.platform.kms.signer import KmsSigner
 from services.platform.rpc.peers import peer_channel
@@ -295,6 +297,17 @@ async def test_tokens_are_refused_where_a_key_or_nothing_is_stored_and_to_strang
         "CREDENTIALS_NOT_FEDERATED",
     ]
     assert denied.value.reason == "CALLER_DENIED"
+
+
+async def test_a_probe_is_about_no_tenant(federation: Federation, tenant_id: str) -> None:
+    await federation.set(tenant_id, "AWS", AWS_FEDERATED)
+    request = token_service_pb2.MintTokenRequest(tenant_id=tenant_id, provider="AWS", probe=True)
+    token = (await federation.started.executor.MintToken(request)).token
+    assert (await federation.verify(token, PROBE_SUBJECT)).subject == "convergence-probe"
+    with pytest.raises(InvalidArgument):
+        check_tenant_id(PROBE_SUBJECT, ())
+    with pytest.raises(TokenRefused, match="another subject"):
+        await federation.verify(token, tenant_id)
 
 
 async def test_a_new_version_is_published_first_and_signs_after_the_overlap(federation: Federation, tenant_id: str) -> None:
