@@ -12,9 +12,10 @@ HERE = "127.0.0.1"
 
 def check_of(name: str, settings: LocalSettings) -> Ready:
     """The process's own check. Raises ValueError for a process that has none."""
+    plain = {"bigquery": f"http://{HERE}:{settings.bigquery_port}/", "aws": f"http://{HERE}:{settings.aws_port}/favicon.ico"}
     match name:
-        case "bigquery":
-            return http_answers(f"http://{HERE}:{settings.bigquery_port}/")
+        case _ if name in plain:
+            return http_answers(plain[name])
         case "kms":
             return grpc_serving(HERE, settings.kms_port)
         case "azure":
@@ -27,7 +28,7 @@ def check_of(name: str, settings: LocalSettings) -> Ready:
         case _ if name in SERVICES:
             return grpc_serving(HERE, settings.port(name), tls_dir=settings.certs_dir, server_name=f"{name}.convergence.internal")
         case _:
-            raise ValueError(f"no process is called {name!r}: bigquery, kms, azure, gateway, cloud_scheduler, {', '.join(SERVICES)}")
+            raise ValueError(f"no process is called {name!r}: bigquery, kms, aws, azure, gateway, cloud_scheduler, {', '.join(SERVICES)}")
 
 
 if __name__ == "__main__":

@@ -25,20 +25,15 @@ def base_environment(settings: LocalSettings) -> dict[str, str]:
 
 
 def emulator_environment(settings: LocalSettings) -> dict[str, str]:
-    """Makes Google's clients talk to this stack."""
+    """Makes the clouds' clients talk to this stack."""
     return {
         "BIGQUERY_EMULATOR_HOST": f"http://{settings.address('bigquery')}",
         "BIGQUERY_STORAGE_EMULATOR_HOST": settings.address("bigquery_storage"),
         "KMS_EMULATOR_HOST": settings.address("kms"),
-        "GOOGLE_CLOUD_PROJECT": settings.project,
-    }
-
-
-def cloud_environment(settings: LocalSettings) -> dict[str, str]:
-    """Makes the services find tenants' clouds in this stack."""
-    return {
+        "AWS_EMULATOR_HOST": f"http://{settings.address('aws')}",
         "AZURE_EMULATOR_HOST": f"https://{settings.address('azure')}",
         "CLOUD_EMULATOR_CA": str(settings.certs_dir / "ca.pem"),
+        "GOOGLE_CLOUD_PROJECT": settings.project,
     }
 
 
@@ -47,12 +42,13 @@ def service_environment(settings: LocalSettings, *, admin_key: str) -> dict[str,
     hashed = hashlib.sha256(admin_key.encode()).hexdigest()
     return {
         **emulator_environment(settings),
-        **cloud_environment(settings),
         **{f"CONVERGENCE_{name.upper()}_ADDRESS": settings.address(name) for name in SERVICES},
         "CONVERGENCE_TLS_DIR": str(settings.certs_dir),
         "CONVERGENCE_CONTROL_DATASET": settings.control_dataset,
         "CONVERGENCE_LOCATION": settings.location,
         "CONVERGENCE_KMS_KEY": settings.kms_key,
+        "CONVERGENCE_ISSUER_URL": f"http://{settings.address('gateway')}",
+        "CONVERGENCE_TOKEN_SIGNING_KEY": settings.signing_key,
         "CONVERGENCE_ADMIN_KEYS": json.dumps([{"role": role, "sha256": hashed} for role in ADMIN_ROLES]),
         "CONVERGENCE_LEASE_SECONDS": str(settings.lease_seconds),
         "CONVERGENCE_SPOOL_DIR": str(settings.state_dir / "spool"),

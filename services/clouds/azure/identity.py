@@ -91,8 +91,8 @@ class AzureIdentity:
 
     def close(self) -> None:
         """Closes the connections."""
-        for client in self._containers:
-            client.close()
+        while self._containers:
+            self._containers.pop().close()
         self._credential.close()
 
 

@@ -5,7 +5,7 @@ from datetime import UTC, date, datetime
 from typing import IO, Final
 
 from services.executor.errors import StepError
-from services.executor.sources.exported_months import KnownExport
+from services.executor.ledger.exports import KnownExport
 from services.executor.sources.files.manifest import BillingFiles, DataFile, Dataset, Fetched, Manifest, NoExport
 from services.executor.sources.source import CheckCancelled, Unchanged
 

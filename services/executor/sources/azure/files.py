@@ -7,11 +7,11 @@ from datetime import date, datetime
 from typing import IO, TYPE_CHECKING, Final
 
 from services.clouds.access import AccessRefused
+from services.clouds.azure.location import AzureLocation
 from services.clouds.azure.refusals import AskedBlob, AzureAnswer, answer_of, blob_refused
 from services.executor.errors import StepError
-from services.executor.sources.azure.location import AzureLocation
-from services.executor.sources.azure.manifests import NAMES, AzureManifest, ListedManifest, choose, read_manifest
-from services.executor.sources.exported_months import KnownExport
+from services.executor.ledger.exports import KnownExport
+from services.executor.sources.azure.manifests import NAMES, AzureManifest, ListedManifest, choose, period_prefix, read_manifest
 from services.executor.sources.files.manifest import DataFile, Dataset, Fetched, Manifest, NoExport
 from services.executor.sources.source import CheckCancelled, Unchanged
 
@@ -23,7 +23,6 @@ if TYPE_CHECKING:  # a process that serves other clouds only does without
 PAGE: Final = 5_000
 """Names of one request, Azure's most: a month of an export has fewer, unless none was ever deleted."""
 MOST_LISTED: Final = 100_000
-MANIFEST_BYTES: Final = 8 * 2**20
 _MISSING, _REPLACED = 404, 412
 
 
@@ -37,17 +36,18 @@ class _Listed:
 class BlobFiles:
     """One export of one dataset. See BillingFiles."""
 
-    def __init__(self, identity: "AzureIdentity", location: AzureLocation, dataset: Dataset) -> None:
+    def __init__(self, identity: "AzureIdentity", location: AzureLocation, dataset: Dataset, *, max_manifest_bytes: int) -> None:
         """No I/O. Closes `identity` when it is closed."""
         self._identity = identity
         self._location = location
         self._dataset = dataset
+        self._most = max_manifest_bytes
         self._container: ContainerClient = identity.container(location.account, location.container)
 
     @property
     def source_id(self) -> str:
         """E.g. AZURE/account/container/directory/name."""
-        return self._location.source_id
+        return f"AZURE/{self._location}"
 
     def manifest(self, month: date, known: KnownExport | None, check_cancelled: CheckCancelled) -> Manifest | Unchanged | NoExport:
         """One list of the period's blobs, and the manifests that are newer than the known one."""
@@ -98,7 +98,7 @@ class BlobFiles:
         self._identity.close()
 
     def _list(self, month: date, check_cancelled: CheckCancelled) -> _Listed:
-        prefix = self._location.prefix_of(month)
+        prefix = period_prefix(self._location, month)
         manifests, others = list[ListedManifest](), 0
         check_cancelled()
         with self._explained(None):
@@ -116,12 +116,12 @@ class BlobFiles:
 
     def _read(self, listed: ListedManifest, month: date, check_cancelled: CheckCancelled) -> AzureManifest:
         check_cancelled()
-        if listed.size > MANIFEST_BYTES:
-            raise StepError(f"The manifest {listed.key} has {listed.size:,} bytes; at most {MANIFEST_BYTES:,} are read.")
+        if listed.size > self._most:
+            raise StepError(f"The manifest {listed.key} has {listed.size:,} bytes; at most {self._most:,} are read.")
         try:
             with self._explained(listed.key):
                 stream = self._open(listed.key, etag=listed.etag)
-                return read_manifest(b"".join(stream.chunks()), listed, self._location, month)
+                return read_manifest(b"".join(stream.chunks()), listed, self._location, month, most=self._most)
         except _Missing:
             raise _replaced(listed.key) from None
 
@@ -167,7 +167,7 @@ class BlobFiles:
             raise StepError(why.message, is_retryable=why.is_retryable) from None
 
     def _nothing(self, month: date, listed: _Listed) -> str:
-        prefix = self._location.prefix_of(month)
+        prefix = period_prefix(self._location, month)
         if listed.others:
             return (
                 f"There is no manifest among the {listed.others:,} blobs below {prefix}: the export is still running, or it is of a kind "

@@ -5,15 +5,15 @@ Cost Management exports"). Its keys differ between versions of Azure's API: only
 not how folders are named, which differs too.
 """
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, Final
 
+from services.clouds.azure.location import AzureLocation
 from services.executor.errors import StepError
-from services.executor.sources.azure.location import AzureLocation
 from services.executor.sources.exported_months import end_of
+from services.executor.sources.files.limits import below, read_manifest_json
 from services.executor.sources.files.manifest import DataFile, Dataset, FileFormat
 
 NAMES: Final = ("manifest.json", "_manifest.json")
@@ -34,6 +34,11 @@ _KINDS: Final[Mapping[Dataset, str]] = {
 _FORMATS: Final[Mapping[str, FileFormat]] = {"csv": FileFormat.CSV, "parquet": FileFormat.PARQUET}
 _OLD: Final = ("0.", "1.0-preview")
 """Versions of FOCUS exports whose columns are others."""
+
+
+def period_prefix(location: AzureLocation, month: date) -> str:
+    """Of the names of a billing period's blobs: `directory/name/YYYYMMDD-YYYYMMDD/`."""
+    return f"{location.prefix}{month:%Y%m%d}-{end_of(month):%Y%m%d}/"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -78,15 +83,14 @@ class AzureManifest:
         return self.first <= month and self.last >= min(end_of(month), self.submitted_at.date() - timedelta(days=1))
 
 
-def read_manifest(text: bytes, listed: ListedManifest, location: AzureLocation, month: date) -> AzureManifest:
-    """Parses a manifest. Raises StepError, which names it, if it cannot be used; retryable if it may be incomplete."""
-    try:
-        content: Any = json.loads(text)
-    except (ValueError, RecursionError):
-        raise _unusable(listed, "is no JSON", is_retryable=True) from None
+def read_manifest(text: bytes, listed: ListedManifest, location: AzureLocation, month: date, *, most: int) -> AzureManifest:
+    """Parses a manifest of at most `most` bytes. Raises StepError, which names it, if it cannot be used; retryable if it may be
+    incomplete.
+    """
+    content = read_manifest_json(text, listed.key, most=most)
     config, delivery, run = (_object(content, key) for key in ("exportConfig", "deliveryConfig", "runInfo"))
     dataset = TYPES.get(str(config.get("type", "")).lower())
-    blobs = content.get("blobs") if isinstance(content, dict) else None
+    blobs = content.get("blobs")
     if not isinstance(blobs, list):
         raise _unusable(listed, "lists no blobs")
     if (count := _number(content, "blobCount")) is not None and count != len(blobs):
@@ -180,25 +184,16 @@ def _files(
         if not isinstance(name, str) or not name:
             raise _unusable(listed, "has a blob without a name")
         size = _number(blob, "byteCount")
-        files.append(DataFile(key=_key(name, listed, location), dataset=dataset, size=size, format=file_format))
-    if len({file.key for file in files}) < len(files):
-        raise _unusable(listed, "lists a blob twice")
+        files.append(DataFile(key=_key(name, location), dataset=dataset, size=size, format=file_format))
     return tuple(files)
 
 
-def _key(name: str, listed: ListedManifest, location: AzureLocation) -> str:
+def _key(name: str, location: AzureLocation) -> str:
     """The blob's name in the container, which some manifests put in front of it."""
     name = name.strip().lstrip("/")
     within = f"{location.container}/"
-    for key in (name, name.removeprefix(within)):
-        if is_below(key, location.prefix):
-            return key
-    raise _unusable(listed, f"lists a blob that does not lie below {location.prefix}, the export's own place")
-
-
-def is_below(key: str, prefix: str) -> bool:
-    """True if the name lies below the prefix, and no part of it leads out again."""
-    return key.startswith(prefix) and len(key) > len(prefix) and not any(part in {"", ".", ".."} for part in key.split("/"))
+    # A directory may be called as the container is.
+    return below(location.prefix, name if name.startswith(location.prefix) else name.removeprefix(within))
 
 
 def _rows(content: Mapping[str, Any], blobs: list[Any]) -> int | None:

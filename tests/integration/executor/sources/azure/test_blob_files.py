@@ -11,11 +11,11 @@ import pytest
 from azure.storage.blob import ContainerClient, ContentSettings
 
 from localcloud.azure import blobs
+from services.clouds.azure.location import AzureLocation
 from services.executor.errors import StepError
+from services.executor.ledger.exports import KnownExport
 from services.executor.sources.azure.both_costs import BothCosts
 from services.executor.sources.azure.files import BlobFiles
-from services.executor.sources.azure.location import AzureLocation
-from services.executor.sources.exported_months import KnownExport
 from services.executor.sources.files.manifest import BillingFiles, DataFile, Dataset, Fetched, Manifest, NoExport
 from services.executor.sources.source import Unchanged
 from tests.support.azure import ACCOUNT, STRANGER, AzureServer, manifest_json, put
@@ -43,7 +43,7 @@ def export(azure: AzureServer, container: ContainerClient) -> Iterator[Export]:
         def opened(dataset: Dataset = Dataset.FOCUS, name: str = "daily", client_id: str | None = None) -> BlobFiles:
             location = AzureLocation(account=ACCOUNT, container=container.container_name, directory="finops", name=name)
             identity = azure.identity(client_id) if client_id else azure.identity()
-            files = BlobFiles(identity, location, dataset)
+            files = BlobFiles(identity, location, dataset, max_manifest_bytes=2**23)
             stack.callback(files.close)
             azure.served()
             return files
@@ -72,6 +72,7 @@ def run(container: ContainerClient) -> Run:
 def known_as(manifest: Manifest, **changes: Any) -> KnownExport:
     """The manifest as it is published."""
     facts: dict[str, Any] = {
+        "source_id": "AZURE/acmebilling/exports/finops/daily",
         "month": manifest.month,
         "manifest_key": manifest.key,
         "manifest_etag": manifest.etag,
@@ -291,7 +292,7 @@ def test_a_role_that_is_missing_is_named(export: Export, run: Run) -> None:
 
 def test_a_wrong_secret_is_named(azure: AzureServer, container: ContainerClient) -> None:
     location = AzureLocation(account=ACCOUNT, container=container.container_name, directory="", name="daily")
-    files = BlobFiles(azure.identity(client_secret="wrong~secret~0001"), location, Dataset.FOCUS)
+    files = BlobFiles(azure.identity(client_secret="wrong~secret~0001"), location, Dataset.FOCUS, max_manifest_bytes=2**23)
 
     with pytest.raises(StepError, match="the secret's id"):
         files.manifest(MARCH, None, going_on)

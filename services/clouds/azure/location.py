@@ -1,13 +1,10 @@
-"""Where a Cost Management export is: `account/container/directory/name`, as a template's parameter names it. Pure."""
+"""Where a Cost Management export is: `account/container/directory/name`. Pure."""
 
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import date
-from typing import Final
+from typing import Final, Self
 
-from services.executor.errors import StepError
-from services.executor.sources.exported_months import end_of
+from services.clouds.access import AccessRefused
 
 _ACCOUNT: Final = re.compile(r"[a-z0-9]{3,24}")
 """A storage account's name becomes part of a host's name ("Storage account overview")."""
@@ -30,39 +27,27 @@ class AzureLocation:
     name: str
     """The export's."""
 
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """From `account/container/directory/name`. Raises AccessRefused, which says what is wrong with it."""
+        account, _, rest = text.strip("/").partition("/")
+        container, _, path = rest.partition("/")
+        segments = path.split("/") if path else []
+        if problem := _problem(account, container, segments):
+            raise AccessRefused(
+                f"The location of the export {problem}. Write it as account/container/directory/name, e.g. "
+                "acmebilling/exports/finops/daily-focus: the storage account, the container, the directory (if there is one) and the name "
+                "of the export, as under Cost Management > Exports."
+            )
+        return cls(account=account, container=container, directory="/".join(segments[:-1]), name=segments[-1])
+
     @property
     def prefix(self) -> str:
         """Of the names of all its blobs; ends with a slash."""
         return f"{self.directory}/{self.name}/" if self.directory else f"{self.name}/"
 
-    @property
-    def text(self) -> str:
-        """As it is named in the parameter."""
+    def __str__(self) -> str:
         return f"{self.account}/{self.container}/{self.prefix}".rstrip("/")
-
-    @property
-    def source_id(self) -> str:
-        """Of BillingFiles."""
-        return f"AZURE/{self.text}"
-
-    def prefix_of(self, month: date) -> str:
-        """Of a billing period's blobs: `directory/name/YYYYMMDD-YYYYMMDD/`."""
-        return f"{self.prefix}{month:%Y%m%d}-{end_of(month):%Y%m%d}/"
-
-
-def read_location(parameters: Mapping[str, object], parameter: str) -> AzureLocation:
-    """The location that a parameter names. Raises StepError, which says what is wrong with it."""
-    value = parameters.get(parameter)
-    account, _, rest = str(value or "").strip("/").partition("/")
-    container, _, path = rest.partition("/")
-    segments = path.split("/") if path else []
-    problem = _problem(account, container, segments)
-    if problem:
-        raise StepError(
-            f"{parameter} {problem}. Write it as account/container/directory/name, e.g. acmebilling/exports/finops/daily-focus: the "
-            "storage account, the container, the directory (if there is one) and the export's name, as under Cost Management > Exports."
-        )
-    return AzureLocation(account=account, container=container, directory="/".join(segments[:-1]), name=segments[-1])
 
 
 def _problem(account: str, container: str, segments: list[str]) -> str | None:
