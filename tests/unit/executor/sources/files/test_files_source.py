@@ -12,9 +12,9 @@ import pyarrow as pa
 import pytest
 
 from services.executor.errors import StepError
+from services.executor.ledger.exports import KnownExport
 from services.executor.metering.cap import CapExceeded, RunCap
 from services.executor.metering.meter import RunMeter
-from services.executor.sources.exported_months import KnownExport
 from services.executor.sources.files.files_source import FilesSource
 from services.executor.sources.source import Unchanged
 from tests.support.executor.focus_export_rows import NOW, OCTOBER, focus_table, found, read, request, source, staging
