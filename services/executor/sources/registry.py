@@ -31,8 +31,8 @@ def _aws_cur() -> SourceType:
 
 
 SOURCE_TYPES: Mapping[str, Callable[[], SourceType]] = {"GCP": _gcp}
-"""By provider, those with one dataset. A cloud is imported when the first template that reads it is loaded, and its libraries when a tenant's
-source is opened: an executor that serves one cloud loads no other's.
+"""By provider, those with one dataset. A cloud is imported when the first template that reads it is loaded, and its libraries when a
+tenant's source is opened: an executor that serves one cloud loads no other's.
 """
 DATASETS: Mapping[str, Mapping[str, Callable[[], SourceType]]] = {"AWS": {"focus": _aws_focus, "cur": _aws_cur}}
 """By provider and dataset, those with several."""
