@@ -46,6 +46,7 @@ from services.executor.servicers.watch import WatchServicer
 from services.executor.settings import ExecutorSettings
 from services.executor.sources.credentials import SealedCredentials
 from services.executor.sources.registry import TenantSources
+from services.executor.sources.tokens import IdentityTokens
 from services.executor.staging.tables import StagingTables
 from services.executor.steps import STEP_TYPES
 from services.executor.store import Store
@@ -92,7 +93,7 @@ async def executor_service(
             bq=bq,
             store=store,
             staging=StagingTables(bq, clock),
-            sources=TenantSources(sealed, kms, settings),
+            sources=TenantSources(sealed, kms, IdentityTokens(credentials), settings),
             notifier=notifier,
             workers=workers,
             clock=clock,
