@@ -21,6 +21,11 @@ class Credential:
     created_at: datetime | None
     updated_by_user_id: str | None
     updated_at: datetime | None
+    access_status: str | None
+    """WORKS, LACKS, REFUSED or OPEN by the last check since they were set; None: not checked yet."""
+    access_checked_at: datetime | None
+    access_problem: str | None
+    """Sentences for the tenant."""
 
     @classmethod
     def from_row(cls, row: Mapping[str, Any]) -> Self:
@@ -37,6 +42,8 @@ class SealedCredential:
     provider: str
     encrypted_credentials: bytes = field(repr=False)
     kms_key_version: str | None
+    set_at: datetime | None = None
+    """When they were set; None: they are not stored yet."""
 
     @classmethod
     def from_row(cls, row: Mapping[str, Any]) -> Self:

@@ -11,6 +11,7 @@ from convergence.credentials.v1 import (
 from services.credentials.providers import to_provider
 from services.credentials.store import CredentialStore
 from services.platform.errors import FailedPrecondition
+from services.platform.timestamps import to_timestamp
 
 type Context = grpc.aio.ServicerContext[Any, Any]
 
@@ -38,4 +39,5 @@ class SealedCredentialServicer(sealed_credential_service_pb2_grpc.SealedCredenti
             tenant_id=sealed.tenant_id,
             provider=sealed.provider,
             encrypted_credentials=sealed.encrypted_credentials,
+            set_at=to_timestamp(sealed.set_at),
         )

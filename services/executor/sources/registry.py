@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 
-from services.clouds.access import AccessRefused, CloudEndpoints, TenantAccess
+from services.clouds.access import CloudEndpoints, TenantAccess, no_token
 from services.executor.errors import StepError
 from services.executor.metering.meter import StepMeter
 from services.executor.settings import ExecutorSettings
@@ -31,12 +31,7 @@ class TenantSources:
         self._sealed = sealed
         self._kms = kms
         self._settings = settings
-        self._endpoints = CloudEndpoints(
-            aws=settings.aws_emulator_host,
-            azure=settings.azure_emulator_host,
-            google_sts=settings.google_sts_emulator_host,
-            ca=settings.emulator_ca,
-        )
+        self._endpoints = CloudEndpoints.of(settings)
 
     async def open(self, tenant_id: str, source_type: SourceType, meter: StepMeter, *, session: str) -> Source:
         """Decrypts the credentials and opens the source. Raises StepError; Unavailable from KMS or a peer."""
@@ -48,14 +43,10 @@ class TenantSources:
                 plaintext=await open_credentials(self._sealed, self._kms, tenant_id, provider),
                 session=session,
                 endpoints=self._endpoints,
-                token_of=_no_token,
+                token_of=no_token,
             )
             return source_type.open(access, self._settings, meter)
         except (FailedPrecondition, Internal) as error:
             if error.reason == "KMS_KEY_UNUSABLE":  # once the operator has fixed it, another attempt succeeds
                 raise StepError(error.message, is_retryable=True) from error
             raise StepError(f"The stored {provider} credentials are gone or do not open. Set them again.") from None
-
-
-def _no_token(_: str) -> str:
-    raise AccessRefused("This installation issues no identity tokens. Store a key instead.")
