@@ -29,7 +29,9 @@ RUN_VALUES = {"tenant_id": "STRING", "pipeline_id": "STRING", "pipeline_logging_
 
 
 PERIOD_VALUES = {"first_day": "DATE", "last_day": "DATE", "run_days": "ARRAY<DATE>"}
-"""And these, in a template that runs for days (see `period`). @run_days are all days of the run, between which there may be others."""
+"""And these, in a template that runs for days (see `period`) or billing periods (see `months`). @run_days are all days of the run, between
+which there may be others.
+"""
 
 
 class Notifications(Protocol):
@@ -198,7 +200,8 @@ class Scope:
     """The template's folder."""
     parameters: Mapping[str, ParameterSpec]
     covers_days: bool = False
-    """True if the template runs for days, see `period`."""
+    """True if the template runs for days, see `period`, or for billing periods, see `months`: the steps after the one that reads the source
+    know the days."""
     outputs: Mapping[str, str]
     """Outputs of the steps before it, name to GoogleSQL type."""
     staging: Mapping[str, StagingShape]
