@@ -109,7 +109,7 @@ class CredentialChanges:
             kms_key_version=sealed.key_version,
         )
 
-    async def _write(self, known: str | None, sealed: SealedCredential, user_id: str | None, access_status: str | None) -> bool:
+    async def _write(self, known: str | None, sealed: SealedCredential, user_id: str | None, access_status: str | None = None) -> bool:
         """True if the credential is new."""
         now = self._clock.now()
         # An update that finds no row was overtaken by a deletion; then these are the first credentials again.

@@ -162,7 +162,9 @@ class _Project:
     def open_session(self, table: bigquery.TableReference) -> bool:
         """Opens a read session with one stream. It costs nothing until it is read, and it is not."""
         session = types.ReadSession(table=table.path.removeprefix("/"), data_format=types.DataFormat.ARROW)
-        self._reader.create_read_session(parent=f"projects/{self.name}", read_session=session, max_stream_count=1, timeout=SECONDS)
+        self._reader.create_read_session(
+            parent=f"projects/{self.name}", read_session=session, max_stream_count=1, timeout=SECONDS, retry=None
+        )
         return True
 
     def dry_run(self, view: bigquery.TableReference) -> bool:
