@@ -16,6 +16,7 @@ SELECT
   created_at,
   updated_by_user_id,
   updated_at,
+  token_audience,
   access_status,
   access_checked_at,
   access_problem
@@ -36,6 +37,7 @@ SELECT
   created_at,
   updated_by_user_id,
   updated_at,
+  token_audience,
   access_status,
   access_checked_at,
   access_problem
@@ -48,7 +50,14 @@ ORDER BY provider
 -- Reads only.
 -- param: tenant_ids ARRAY<STRING>
 -- param: providers ARRAY<STRING>
-SELECT credential_id, tenant_id, provider, encrypted_credentials, kms_key_version, COALESCE(updated_at, created_at) AS set_at
+SELECT
+  credential_id,
+  tenant_id,
+  provider,
+  encrypted_credentials,
+  kms_key_version,
+  token_audience,
+  COALESCE(updated_at, created_at) AS set_at
 FROM tenant_cloud_credentials
 WHERE tenant_id IN UNNEST(@tenant_ids) AND provider IN UNNEST(@providers)
 QUALIFY ROW_NUMBER() OVER (PARTITION BY tenant_id, provider ORDER BY COALESCE(updated_at, created_at) DESC) = 1
@@ -61,6 +70,7 @@ QUALIFY ROW_NUMBER() OVER (PARTITION BY tenant_id, provider ORDER BY COALESCE(up
 -- param: provider STRING
 -- param: encrypted_credentials BYTES
 -- param: kms_key_version STRING
+-- param: token_audience STRING
 -- param: user_id STRING
 -- param: at TIMESTAMP
 -- param: access_status STRING
@@ -71,6 +81,7 @@ INSERT INTO tenant_cloud_credentials
     provider,
     encrypted_credentials,
     kms_key_version,
+    token_audience,
     created_by_user_id,
     created_at,
     access_status,
@@ -82,6 +93,7 @@ SELECT
   @provider,
   @encrypted_credentials,
   @kms_key_version,
+  @token_audience,
   @user_id,
   @at,
   @access_status,
@@ -99,6 +111,7 @@ WHERE NOT EXISTS (
 -- param: provider STRING
 -- param: encrypted_credentials BYTES
 -- param: kms_key_version STRING
+-- param: token_audience STRING
 -- param: user_id STRING
 -- param: at TIMESTAMP
 -- param: access_status STRING
@@ -106,6 +119,7 @@ UPDATE tenant_cloud_credentials
 SET
   encrypted_credentials = @encrypted_credentials,
   kms_key_version = @kms_key_version,
+  token_audience = @token_audience,
   updated_by_user_id = @user_id,
   updated_at = @at,
   access_status = @access_status,

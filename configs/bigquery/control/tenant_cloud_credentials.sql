@@ -10,6 +10,7 @@ CREATE TABLE IF NOT EXISTS tenant_cloud_credentials (
   updated_at TIMESTAMP,
   access_status STRING,
   access_checked_at TIMESTAMP,
-  access_problem STRING
+  access_problem STRING,
+  token_audience STRING
 )
 CLUSTER BY tenant_id

@@ -12,8 +12,10 @@ from convergence.credentials.v1 import (
 from google.protobuf.struct_pb2 import Struct
 
 from services.credentials.credential import Credential
-from services.credentials.payloads import MAX_BYTES, to_plaintext
+from services.credentials.issuer.issuer import TokenIssuer
+from services.credentials.payloads import MAX_BYTES, to_plaintext, token_audience
 from services.credentials.providers import to_provider
+from services.credentials.servicers.issuer import required
 from services.credentials.set_credentials import CredentialChanges
 from services.credentials.store import CredentialStore
 from services.credentials.validate import CredentialValidator
@@ -28,9 +30,13 @@ type Context = grpc.aio.ServicerContext[Any, Any]
 class CredentialServicer(credential_service_pb2_grpc.CredentialServiceServicer):
     """CredentialService, as the proto describes it."""
 
-    def __init__(self, changes: CredentialChanges, store: CredentialStore, validator: CredentialValidator) -> None:
+    def __init__(
+        self, changes: CredentialChanges, store: CredentialStore, issuer: TokenIssuer | None, validator: CredentialValidator
+    ) -> None:
+        """`issuer`: None refuses credentials by federation."""
         self._changes = changes
         self._store = store
+        self._issuer = issuer
         self._validator = validator
 
     async def SetCredentials(
@@ -39,6 +45,8 @@ class CredentialServicer(credential_service_pb2_grpc.CredentialServiceServicer):
         """Raises InvalidArgument, FailedPrecondition; with `validate` also ResourceExhausted, Unavailable."""
         provider = to_provider(request.provider)
         plaintext = to_plaintext(provider, _to_mapping(request.credentials))
+        if token_audience(provider, plaintext):
+            required(self._issuer)
         status: str | None = None
         if request.validate:
             status = await self._validator.require(request.tenant_id, provider, plaintext, request.export or None)
@@ -91,4 +99,5 @@ def _to_proto(credential: Credential) -> credential_pb2.Credential:
         access_status=credential.access_status or "",
         access_checked_at=to_timestamp(credential.access_checked_at),
         access_problem=credential.access_problem or "",
+        access=credential.access,
     )

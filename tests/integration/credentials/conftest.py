@@ -11,6 +11,7 @@ from services.clouds.access import CloudEndpoints
 from services.clouds.check_pool import CheckPool
 from services.credentials.dataset_access import DatasetAccess
 from services.credentials.datasets import TenantDatasets
+from services.credentials.issuer.issuer import TokenIssuer
 from services.credentials.servicers.access_check import AccessCheckServicer
 from services.credentials.servicers.credential import CredentialServicer
 from services.credentials.servicers.sealed_credential import SealedCredentialServicer
@@ -61,16 +62,23 @@ async def checks() -> AsyncIterator[CheckPool]:
 def process(bq: BigQuery, kms: Kms, checks: CheckPool, service_settings: ServiceSettings) -> Callable[..., Suite]:
     """Makes what one process of the service holds; tests that need two make two."""
 
-    def make(*, kms: Kms = kms, bq: BigQuery = bq, access: DatasetAccess | None = None, endpoints: CloudEndpoints | None = None) -> Suite:
+    def make(
+        *,
+        kms: Kms = kms,
+        bq: BigQuery = bq,
+        access: DatasetAccess | None = None,
+        issuer: TokenIssuer | None = None,
+        endpoints: CloudEndpoints | None = None,
+    ) -> Suite:
         store = CredentialStore(bq)
         datasets = TenantDatasets(bq, location=service_settings.location, ddl=DDL, access=access or DatasetAccess())
         changes = CredentialChanges(store, datasets, kms, SystemClock())
-        validator = CredentialValidator(checks, endpoints or CloudEndpoints.of(service_settings))
+        validator = CredentialValidator(checks, endpoints or CloudEndpoints.of(service_settings), issuer)
         return Suite(
             store=store,
             datasets=datasets,
             changes=changes,
-            servicer=CredentialServicer(changes, store, validator),
+            servicer=CredentialServicer(changes, store, issuer, validator),
             sealed=SealedCredentialServicer(store),
             access=AccessCheckServicer(store),
         )
