@@ -9,8 +9,8 @@ from services.clouds.access import AccessRefused
 
 _BUCKET = re.compile(r"(?!xn--|sthree-|amzn-s3-demo-)(?!.*(?:\.\.|-s3alias$|--ol-s3$))[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 """Amazon S3, "General purpose bucket naming rules"."""
-_PATH = re.compile(r"[A-Za-z0-9!_.'()/-]{1,700}")
-"""Amazon S3, "Naming Amazon S3 objects": the safe characters. Not `*`, which in a policy means any text."""
+_PATH = re.compile(r"[A-Za-z0-9!_.'()/+=@:, -]{1,700}", re.ASCII)
+"""Amazon S3, "Naming Amazon S3 objects": the safe characters, and some more. Not `*`, which in a policy means any text."""
 _ADDRESS = re.compile(r"(?:[0-9]{1,3}\.){3}[0-9]{1,3}")
 TAKES = "s3://bucket/prefix/name, as Data Exports shows the bucket, the prefix and the export's name"
 
@@ -43,10 +43,6 @@ class S3Location:
     def folder(self) -> str:
         """What all keys of the export begin with."""
         return f"{self.path}/"
-
-    def holds(self, key: str) -> bool:
-        """True if a key belongs to the export."""
-        return key.startswith(self.folder) and not {".", ".."} & set(key.split("/"))
 
     def __str__(self) -> str:
         return f"s3://{self.bucket}/{self.path}"

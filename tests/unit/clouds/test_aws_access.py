@@ -85,7 +85,7 @@ def test_locations(export: str, bucket: str, path: str, name: str) -> None:
         *("", "acme-bills/focus", "https://acme-bills/focus", "s3://acme-bills", "s3://acme-bills/", "s3:///focus", "s3://Acme/focus"),
         *("s3://ab/focus", "s3://a..b/focus", "s3://-bills/focus", "s3://10.0.0.1/focus", "s3://acme_bills/focus", "s3://xn--bills/focus"),
         *("s3://acme-bills/a/../focus", "s3://acme-bills/./focus", "s3://acme-bills/fo*us", "s3://acme-bills/${aws:username}/focus"),
-        *("s3://acme-bills/fo cus", "s3://acme-bills/focus?x=1", f"s3://acme-bills/{'p' * 701}", "s3://acme-bills/focus\n"),
+        *("s3://acme-bills/fo\tcus", "s3://acme-bills/focus?x=1", f"s3://acme-bills/{'p' * 701}", "s3://acme-bills/focus\n"),
     ],
 )
 def test_other_locations_are_refused(export: str) -> None:

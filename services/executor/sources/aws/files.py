@@ -19,7 +19,8 @@ from services.executor.sources.aws.layouts import (
     metadata_folder,
     newest_manifest,
 )
-from services.executor.sources.aws.manifests import MAX_MANIFEST_BYTES, ManifestObject, parse_manifest
+from services.executor.sources.aws.manifests import ManifestObject, parse_manifest
+from services.executor.sources.files.limits import below
 from services.executor.sources.files.manifest import DataFile, Dataset, Fetched, Manifest, NoExport
 from services.executor.sources.source import CheckCancelled, Unchanged
 
@@ -35,11 +36,12 @@ _MISSING: Final = frozenset({"NoSuchKey", "404", "NotFound"})
 class S3Files:
     """See BillingFiles. `dataset`: FOCUS, or CUR for either kind of Cost and Usage Report: which one, the first manifest shows."""
 
-    def __init__(self, access: TenantAccess, location: S3Location, dataset: Dataset) -> None:
+    def __init__(self, access: TenantAccess, location: S3Location, dataset: Dataset, *, max_manifest_bytes: int) -> None:
         """Without I/O. Raises AccessRefused if the stored credentials cannot be used."""
         self._session = AwsSession(access, location)
         self._location = location
         self._dataset = dataset
+        self._most = max_manifest_bytes
         self._layouts: Sequence[ManifestLayout] = _PARTITIONS if dataset is Dataset.FOCUS else (*_PARTITIONS, ManifestLayout.RANGES)
 
     @property
@@ -62,7 +64,7 @@ class S3Files:
             if isinstance(found, Unchanged):
                 return found
             dataset = self._dataset_of(layout)
-            if (manifest := parse_manifest(found, self._location, month, dataset)) is None:
+            if (manifest := parse_manifest(found, self._location, month, dataset, most=self._most)) is None:
                 return NoExport(reason=f"The manifest of {month:%Y-%m} lists no data file yet.")
             return manifest
         return NoExport(reason=f"AWS has not delivered {self._location} for {month:%Y-%m} yet: a new export takes up to 24 hours.")
@@ -82,8 +84,7 @@ class S3Files:
         """One GET, whose headers say version and size before a byte is read; if it breaks off, further ones for the rest of that
         version.
         """
-        if not self._location.holds(file.key):
-            raise StepError(f"The file {file.key[:200]!r} lies outside of {self._location} and is not read.")
+        below(self._location.path, file.key)
         with self._asking(AwsAction.READ, file.key):
             try:
                 answer = self._session.s3.get_object(Bucket=self._location.bucket, Key=file.key)
@@ -140,7 +141,7 @@ class S3Files:
                     return None
                 raise
             try:
-                body = answer["Body"].read(MAX_MANIFEST_BYTES + 1)
+                body = answer["Body"].read(self._most + 1)
             finally:
                 answer["Body"].close()
         return ManifestObject(key=key, etag=answer["ETag"], modified_at=answer["LastModified"].astimezone(UTC), body=body)

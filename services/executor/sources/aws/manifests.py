@@ -14,10 +14,9 @@ from typing import Any, Final
 
 from services.clouds.aws.location import S3Location
 from services.executor.errors import StepError
+from services.executor.sources.files.limits import below, read_manifest_json
 from services.executor.sources.files.manifest import DataFile, Dataset, FileFormat, Manifest
 
-MAX_MANIFEST_BYTES: Final = 8 * 2**20
-MAX_FILES: Final = 4_000
 _FILES: Final = ("dataFiles", "dataFile", "data_files", "reportKeys", "reportFiles", "files")
 _KEYS: Final = ("key", "s3Key", "s3Uri", "uri", "url", "path", "filePath", "fileName", "location", "name")
 _SIZES: Final = ("size", "sizeInBytes", "byteCount", "contentLength", "fileSize")
@@ -46,11 +45,11 @@ class ManifestObject:
     body: bytes
 
 
-def parse_manifest(found: ManifestObject, location: S3Location, month: date, dataset: Dataset) -> Manifest | None:
-    """The manifest; None if it lists no file (yet). Raises StepError, naming the manifest, if it is no manifest, or not one of this export,
-    month and dataset, or if a file in it is not the export's own.
+def parse_manifest(found: ManifestObject, location: S3Location, month: date, dataset: Dataset, *, most: int) -> Manifest | None:
+    """The manifest, of at most `most` bytes; None if it lists no file (yet). Raises StepError, naming the manifest, if it is no manifest, or
+    not one of this export, month and dataset, or if a file in it is not the export's own.
     """
-    values = _parsed(found)
+    values = read_manifest_json(found.body, found.key, most=most)
     columns = _columns(values)
     _refuse_other(values, columns, found, month, dataset)
     files = tuple(_data_file(entry, values, found, location, dataset) for entry in _entries(values, found))
@@ -69,18 +68,6 @@ def parse_manifest(found: ManifestObject, location: S3Location, month: date, dat
         files=files,
         delivered_at=None if is_kept else found.modified_at,
     )
-
-
-def _parsed(found: ManifestObject) -> Mapping[str, Any]:
-    if len(found.body) > MAX_MANIFEST_BYTES:
-        raise StepError(f"The manifest {found.key} is larger than {MAX_MANIFEST_BYTES // 2**20} MiB, which is no manifest of AWS.")
-    try:
-        values = json.loads(found.body.decode("utf-8-sig"))
-    except (ValueError, RecursionError):
-        raise StepError(f"The manifest {found.key} is not JSON. Run it again after AWS's next delivery.", is_retryable=True) from None
-    if not isinstance(values, dict):
-        raise StepError(f"The manifest {found.key} is no JSON object. Check that `export` names an AWS export.")
-    return values
 
 
 def _columns(values: Mapping[str, Any]) -> frozenset[str]:
@@ -121,8 +108,6 @@ def _entries(values: Mapping[str, Any], found: ManifestObject) -> list[Any]:
         if isinstance(entries, str | dict):
             return [entries]
         if isinstance(entries, list):
-            if len(entries) > MAX_FILES:
-                raise StepError(f"The manifest {found.key} lists {len(entries)} files; {MAX_FILES} are read at most.")
             return entries
     raise StepError(
         f"The manifest {found.key} has no list of data files that is known here (one of {', '.join(_FILES)}). Check that `export` names "
@@ -134,12 +119,7 @@ def _data_file(entry: Any, values: Mapping[str, Any], found: ManifestObject, loc
     named = entry if isinstance(entry, str) else _text(entry, _KEYS) if isinstance(entry, dict) else None
     if not named:
         raise StepError(f"The manifest {found.key} lists a data file without a name. Run it again after AWS's next delivery.")
-    key = _key(named, found, location)
-    if not location.holds(key):
-        raise StepError(
-            f"The manifest {found.key} lists a file outside of {location}, which is not read: {key[:200]!r}. Check who may write to "
-            "the bucket."
-        )
+    key = below(location.path, _key(named, found, location))
     size = next((entry[name] for name in _SIZES if name in entry), None) if isinstance(entry, dict) else None
     is_size = isinstance(size, int) and not isinstance(size, bool) and size >= 0
     return DataFile(key=key, dataset=dataset, size=size if is_size else None, format=_format(key, values))

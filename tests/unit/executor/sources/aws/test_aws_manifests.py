@@ -29,7 +29,7 @@ ONE = f"{FOLDER}/focus-00001.snappy.parquet"
 
 def parsed(values: Any, *, key: str = KEY, dataset: Dataset = Dataset.FOCUS, location: S3Location = WHERE) -> Manifest | None:
     body = values if isinstance(values, bytes) else json.dumps(values).encode()
-    return parse_manifest(ManifestObject(key=key, etag='"e-1"', modified_at=AT, body=body), location, MONTH, dataset)
+    return parse_manifest(ManifestObject(key=key, etag='"e-1"', modified_at=AT, body=body), location, MONTH, dataset, most=2**20)
 
 
 def manifest(values: Any, **more: Any) -> Manifest:
