@@ -62,12 +62,7 @@ class TenantSources:
         self._tokens = tokens
         self._kms = kms
         self._settings = settings
-        self._endpoints = CloudEndpoints(
-            aws=settings.aws_emulator_host,
-            azure=settings.azure_emulator_host,
-            google_sts=settings.google_sts_emulator_host,
-            ca=settings.emulator_ca,
-        )
+        self._endpoints = CloudEndpoints.of(settings)
 
     async def open(self, tenant_id: str, source_type: SourceType, meter: StepMeter, *, session: str) -> Source:
         """Decrypts the credentials and opens the source. Raises StepError; Unavailable from KMS or a peer."""
