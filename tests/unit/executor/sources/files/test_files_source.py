@@ -36,7 +36,14 @@ def export(files: LocalFiles, tmp_path: Path) -> Iterator[FilesSource]:
 
 
 def known(month: date, *, etag: str = "old", exported_at: datetime = datetime(2026, 10, 14, 6, tzinfo=UTC), **more: Any) -> KnownExport:
-    values: dict[str, Any] = {"manifest_key": "k", "manifest_id": "before", "version": 3, "days": (), "row_count": 1} | more
+    values: dict[str, Any] = {
+        "source_id": "AWS/bucket/prefix/name",
+        "manifest_key": "k",
+        "manifest_id": "before",
+        "version": 3,
+        "days": (),
+        "row_count": 1,
+    } | more
     return KnownExport(month=month, manifest_etag=etag, exported_at=exported_at, **values)
 
 
