@@ -142,9 +142,7 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=settings.sample_rows, help="rows a day (%(default)s)")
     parser.add_argument("--credentials", type=Path, default=settings.sample_credentials, help="where they are written (%(default)s)")
     parser.add_argument("--aws-host", default=f"http://{settings.address('aws')}", help="the emulator of AWS (%(default)s)")
-    parser.add_argument(
-        "--aws-credentials", type=Path, default=settings.sample_aws_credentials, help="the same (%(default)s)"
-    )
+    parser.add_argument("--aws-credentials", type=Path, default=settings.sample_aws_credentials, help="the same (%(default)s)")
     parser.add_argument("--issuer", default=f"http://{settings.address('gateway')}", help="whose tokens are trusted (%(default)s)")
     options = parser.parse_args()
     sample = load(options.bigquery_host, rows_per_day=options.rows)

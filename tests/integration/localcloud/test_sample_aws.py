@@ -20,7 +20,7 @@ from services.executor.errors import StepError
 from services.executor.metering.meter import StepMeter
 from services.executor.sources.aws.source import FOCUS
 from services.executor.sources.exported_months import ExportsRequest
-from services.executor.sources.source import Export, ReadRequest, Source
+from services.executor.sources.source import Export, ReadRequest, Source, Unchanged
 from tests.support.aws import AwsAccount, no_token
 from tests.support.executor.focus_export_rows import read, settings
 from tests.support.oidc_issuer import LocalIssuer, local_issuer
@@ -57,7 +57,7 @@ def opened(account: AwsAccount, body: Mapping[str, Any], folder: Path, token_of:
 def found(source: Source, month: date | None = None) -> Export:
     exports = ExportsRequest(month=month, known={}, now=datetime(2026, 11, 26, 12, tzinfo=UTC), history_months=2)
     export = source.find(ReadRequest(parameters={"export": AWS_EXPORT}, period=None, exports=exports), lambda: None)
-    assert hasattr(export, "read")
+    assert not isinstance(export, Unchanged)
     return export
 
 
