@@ -42,12 +42,43 @@ class ExecutorSettings(ServiceSettings):
     """The most bytes that a run may read of the tenant's data, unless its template says otherwise; 0: no cap."""
     run_max_cost_usd: float = Field(default=10.0, ge=0)
     """The most that a run may cost in US dollars, by our estimate, unless its template says otherwise; 0: no cap."""
+    check_credentials_at_once: int = Field(default=8, ge=1, le=64)
+    """Stored credentials that the nightly check tries at once in this process; tenants' own checks have as many threads again."""
+    check_credentials_seconds: float = Field(default=20.0, gt=0, le=25)
+    """How long one call of the nightly check begins new ones; those begun may take 30 s more, and the gateway waits for 60."""
     watch_poll_seconds: float = Field(default=10.0, gt=0)
     """The first wait between reads of a watched run that no executor leads; it doubles, up to twelve times as much."""
     watch_silence_seconds: float = Field(default=15.0, gt=0)
     """Seconds without an event after which a watcher gets a keep-alive; the gateway closes streams after a minute of silence."""
     max_concurrent_runs: int = Field(default=8, ge=1)
     """Runs that execute at once in this process; the others wait, RUNNING, and keep their reservations."""
+
+    files_max_file_bytes: int = Field(default=2 * 2**30, ge=1)
+    """The most bytes of one data file of an exported cost report (AWS, Azure)."""
+    files_max_period_bytes: int = Field(default=20 * 2**30, ge=1)
+    """The most bytes of all data files of one billing period."""
+    files_max_rows: int = Field(default=100_000_000, ge=1)
+    """The most rows of one billing period."""
+    files_max_count: int = Field(default=4_000, ge=1)
+    """The most data files of one billing period."""
+    files_max_manifest_bytes: int = Field(default=8 * 2**20, ge=1)
+    """The most bytes of a manifest."""
+    files_max_columns: int = Field(default=2_000, ge=1)
+    """The most columns of a data file, fields of nested ones included."""
+    files_max_cell_bytes: int = Field(default=64 * 2**10, ge=1)
+    """The most bytes of one value in a data file."""
+    files_max_row_group_bytes: int = Field(default=256 * 2**20, ge=1)
+    """The most bytes, uncompressed, of a row group of a Parquet file."""
+    files_max_inflation: int = Field(default=50, ge=2)
+    """How many times as large as the file a gzip file may become."""
+    files_decoder_memory_bytes: int = Field(default=2**30, ge=256 * 2**20)
+    """The most memory of the process that decodes a run's data files. Each run that reads files has one."""
+    files_decoder_cpu_seconds: int = Field(default=1_800, ge=1)
+    """The most CPU time of that process."""
+    files_decoder_silence_seconds: float = Field(default=60.0, gt=0)
+    """How long that process may work on the next twenty thousand rows; it is killed then."""
+    files_usd_per_tib: float = Field(default=92.0, ge=0)
+    """What a tenant's cloud charges for reading data from outside (0.09 USD a GB at AWS); 0 where this is the same cloud."""
 
     notify_allow_private_targets: bool = False
     """True allows notifications to private addresses: for a laptop, never in production with tenants."""
