@@ -28,6 +28,7 @@ class LocalSettings(BaseSettings):
     )
     kms_port: int = Field(default=9070, description="KMS, gRPC.")
     aws_port: int = Field(default=9080, description="S3, STS and IAM, HTTP.")
+    azure_port: int = Field(default=9090, description="Azure's Blob Storage and token endpoint, https.")
     auth_port: int = Field(default=50051, description="auth, gRPC with mTLS.")
     credentials_port: int = Field(default=50052, description="credentials, gRPC with mTLS.")
     scheduler_port: int = Field(default=50053, description="scheduler, gRPC with mTLS.")
