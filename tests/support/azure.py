@@ -4,7 +4,7 @@ import contextlib
 import io
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -54,12 +54,15 @@ class AzureServer:
     azure: LocalAzure
     url: str
     ca: Path
-    blobs: str = field(default="")
-    """Where blobs are, if elsewhere."""
+    blobs: str = ""
+    """Where blobs are, if elsewhere: tokens are ours also there."""
 
     def identity(self, client_id: str = READER, **credentials: str | None) -> AzureIdentity:
         """As an application with SECRET, unless `credentials` say something else."""
-        return AzureIdentity(self.access(client_id, **credentials))
+        identity = AzureIdentity(self.access(client_id, **credentials))
+        if self.blobs:
+            identity._endpoints = replace(identity._endpoints, azure=self.blobs)
+        return identity
 
     def access(self, client_id: str = READER, token: str | None = None, **credentials: str | None) -> TenantAccess:
         """`token`: the identity token of a tenant without a secret."""
@@ -75,7 +78,7 @@ class AzureServer:
             provider="AZURE",
             plaintext=json.dumps({name: value for name, value in stored.items() if value is not None}).encode(),
             session="run-1",
-            endpoints=CloudEndpoints(azure=self.blobs or self.url, ca=self.ca),
+            endpoints=CloudEndpoints(azure=self.url, ca=self.ca),
             token_of=token_of,
         )
 
