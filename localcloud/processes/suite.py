@@ -158,8 +158,11 @@ def _sample(settings: LocalSettings, extra: Mapping[str, str]) -> Process:
         "--bigquery-host": f"http://{settings.address('bigquery')}",
         "--rows": settings.sample_rows,
         "--credentials": settings.sample_credentials,
+        "--aws-host": f"http://{settings.address('aws')}",
+        "--aws-credentials": settings.sample_aws_credentials,
+        "--issuer": f"http://{settings.address('gateway')}",
     }
-    return Process(name="sample", command=_command("localcloud.sample", options), environment=extra, needs=("bigquery",))
+    return Process(name="sample", command=_command("localcloud.sample", options), environment=extra, needs=("bigquery", "aws"))
 
 
 def _command(module: str, options: Mapping[str, object]) -> tuple[str, ...]:
