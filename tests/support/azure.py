@@ -20,7 +20,7 @@ from services.clouds.azure.identity import AzureIdentity
 DIRECTORY, OTHER_DIRECTORY = "8f3c1f52-0b7e-4b8e-9f55-6f6f27f8d001", "8f3c1f52-0b7e-4b8e-9f55-6f6f27f8d002"
 READER, WRITER, STRANGER, OTHER = (f"4d1c2b6a-7a0e-4c38-a1d4-0000000000{number:02}" for number in (1, 2, 3, 4))
 SECRET, EXPIRED = "reader~secret~0001", "expired~secret~0001"
-ACCOUNT, CLOSED, FOREIGN, CONTAINER = "acmebilling", "acmeclosed", "acmeforeign", "exports"
+ACCOUNT, CLOSED, FOREIGN, CONTAINER = "acmetests", "acmeclosed", "acmeforeign", "exports"
 ISSUER, TENANT = "http://issuer.example", "acme_corp"
 FEDERATED = FederatedCredential(issuer=ISSUER, subject=TENANT, audience="api://AzureADTokenExchange")
 

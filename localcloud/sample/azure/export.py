@@ -41,14 +41,15 @@ def deliver_azure(container: Any, month: date, through: date, *, export: ExportF
     run = run_id(export.name, submitted)
     folder = f"{DIRECTORY}/{export.name}/{month:%Y%m%d}-{last:%Y%m%d}/{submitted:%Y%m%d%H%M}/{run}"
     parts = [rows[index::PARTS] for index in range(PARTS)]
-    blobs = []
+    blobs, size = [], 0
     for number, part in enumerate(parts):
         name, content = f"{folder}/part_{number}_0001.{export.suffix}", export.write(part)
+        size += len(content)
         container.upload_blob(name, content, overwrite=True)
         blobs.append({"blobName": name, "byteCount": len(content), "dataRowCount": len(part)})
     manifest = {
         "manifestVersion": "2024-04-01",
-        "byteCount": sum(blob["byteCount"] for blob in blobs),
+        "byteCount": size,
         "blobCount": len(blobs),
         "dataRowCount": len(rows),
         "exportConfig": {

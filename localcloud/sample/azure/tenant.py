@@ -16,9 +16,9 @@ from localcloud.azure.directory import ClientSecret, EntraApplication, Federated
 from localcloud.files import write_private
 from localcloud.sample.azure.export import CONTAINER, CSV, DIRECTORY, PARQUET, deliver_azure
 from localcloud.sample.azure.rows import azure_catalog, next_month
-from services.clouds.access import AccessRefused, CloudEndpoints, TenantAccess
+from services.clouds.access import CloudEndpoints, TenantAccess, no_token
+from services.clouds.audiences import AZURE
 from services.clouds.azure.identity import AzureIdentity
-from services.clouds.azure.refusals import AUDIENCE
 
 DIRECTORY_ID: Final = "72f98a10-6a1b-4d0e-9c57-0d3f0a9b1c01"
 READER_ID: Final = "72f98a10-6a1b-4d0e-9c57-0d3f0a9b1c02"
@@ -46,7 +46,7 @@ def load_azure(endpoint: str, ca: Path, *, today: date, issuer: str, tenant_id: 
     """Fills the emulator at `endpoint`: last month and this one to yesterday, as Parquet, and last month as CSV too; a reader with a
     secret, which also trusts `issuer`'s tokens about the tenant. Repeating the call gives the same.
     """
-    seed = _seed(FederatedCredential(issuer=issuer, subject=tenant_id, audience=AUDIENCE))
+    seed = _seed(FederatedCredential(issuer=issuer, subject=tenant_id, audience=AZURE))
     answer = requests.put(f"{endpoint}/_admin/seed", data=seed.model_dump_json(), verify=str(ca), timeout=_SECONDS)
     answer.raise_for_status()
     yesterday, this = today - timedelta(days=1), today.replace(day=1)
@@ -75,7 +75,7 @@ def azure_writer(endpoint: str, ca: Path) -> Iterator[ContainerClient]:
         plaintext=json.dumps(_credentials(WRITER_ID) | {"client_secret": _SECRET}).encode(),
         session="sample",
         endpoints=CloudEndpoints(azure=endpoint, ca=ca),
-        token_of=_no_token,
+        token_of=no_token,
     )
     identity = AzureIdentity(access)
     try:
@@ -114,7 +114,3 @@ def _seed(trusted: FederatedCredential) -> Seed:
         ),
         accounts=(StorageAccount(name=ACCOUNT, directory_id=DIRECTORY_ID),),
     )
-
-
-def _no_token(_: str) -> str:
-    raise AccessRefused("It has a secret.")
