@@ -40,7 +40,7 @@ def azurite(certs: Path, folder: Path) -> Iterator[str]:
     [port] = free_ports(1)
     options = {"--oauth": "basic", "--cert": certs / "azure.pem", "--key": certs / "azure.key", "--blobPort": port, "--location": folder}
     command = [
-        AZURITE,
+        str(AZURITE),
         *(str(word) for option in options.items() for word in option),
         "--silent",
         "--skipApiVersionCheck",

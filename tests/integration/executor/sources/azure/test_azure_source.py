@@ -137,7 +137,8 @@ def is_october(row: Mapping[str, Any]) -> bool:
 
 
 def is_corrected(row: Mapping[str, Any]) -> bool:
-    return row["ServiceName"] == "Bandwidth" and row["x_UsageDate"] == date(2026, 10, 4) and row["SubAccountName"] == "acme-prod"
+    is_bandwidth: bool = row["ServiceName"] == "Bandwidth"
+    return is_bandwidth and row["x_UsageDate"] == date(2026, 10, 4) and row["SubAccountName"] == "acme-prod"
 
 
 def published(one: Mapping[str, Any]) -> KnownExport:
