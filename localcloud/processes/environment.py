@@ -25,11 +25,12 @@ def base_environment(settings: LocalSettings) -> dict[str, str]:
 
 
 def emulator_environment(settings: LocalSettings) -> dict[str, str]:
-    """Makes Google's clients talk to this stack."""
+    """Makes the clouds' clients talk to this stack."""
     return {
         "BIGQUERY_EMULATOR_HOST": f"http://{settings.address('bigquery')}",
         "BIGQUERY_STORAGE_EMULATOR_HOST": settings.address("bigquery_storage"),
         "KMS_EMULATOR_HOST": settings.address("kms"),
+        "AWS_EMULATOR_HOST": f"http://{settings.address('aws')}",
         "GOOGLE_CLOUD_PROJECT": settings.project,
     }
 

@@ -78,7 +78,7 @@ class Publish:
         if not outcome["published"]:
             if outcome["is_superseded"]:
                 return self._superseded(is_newer_there=outcome["is_newer_there"])
-            raise too_little(by_month(days) if by_months else days) or FenceLost()
+            raise too_little(by_month(outcome["changes"]) if by_months else days) or FenceLost()
         moves = [cost_move(day, outcome["final_days"]) for day in days if day["rows_before"] and day["net_before"] != day["net_after"]]
         if after_final := [move.text for move in moves if move.was_final]:
             _log.warning("cost_changed_after_final", tenant_id=context.run.tenant_id, days=len(after_final))

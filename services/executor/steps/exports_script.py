@@ -5,6 +5,8 @@ safe.
 Why this part is safe
     - The row of each period (x_meta_exports) is there before the transaction begins, and the transaction deletes and inserts it. So of two
       concurrent publishes of a period BigQuery cancels one; its retry finds another version than it has seen, and publishes nothing.
+    - A row that is prepared while another run's transaction commits stays beside that run's row, without a version: it says nothing, and
+      the next publish of the period deletes it.
     - Rows of one period lie on the days that the row says, so the days of that version and of the new one are all that is deleted from.
 """
 
@@ -20,16 +22,18 @@ NEW_OF_PERIODS: Final = (
     "EXISTS (SELECT 1 FROM UNNEST(@exports) AS e WHERE e.source_id = n.x_SourceId AND e.billing_period = n.x_BillingPeriod)"
 )
 """A condition on rows `n` that are to be published: they belong to the periods that were read."""
+REPLACED_PERIOD: Final = f"IF({KEPT_OF_PERIODS}, NULL, t.x_BillingPeriod)"
+"""Of rows `t` of the published table: the period, if it is replaced."""
 PERIODS_SUPERSEDED: Final = f"""EXISTS (
   SELECT 1
   FROM UNNEST(@exports) AS r
-  LEFT JOIN {EXPORTS} AS e ON e.source_id = r.source_id AND e.billing_period = r.billing_period
+  LEFT JOIN {EXPORTS} AS e ON e.source_id = r.source_id AND e.billing_period = r.billing_period AND e.version > 0
   WHERE IFNULL(e.version, 0) != r.seen_version OR IFNULL(e.exported_at > r.exported_at, FALSE))"""
 """True if a period was published by another run since this one has looked at it."""
 IS_NEWER: Final = f"""NOT EXISTS (
   SELECT 1
   FROM UNNEST(@exports) AS r
-  LEFT JOIN {EXPORTS} AS e ON e.source_id = r.source_id AND e.billing_period = r.billing_period
+  LEFT JOIN {EXPORTS} AS e ON e.source_id = r.source_id AND e.billing_period = r.billing_period AND e.version > 0
   WHERE IFNULL(e.exported_at < r.exported_at, TRUE))"""
 """True if of every period this version or a newer one is published."""
 PREPARED: Final = f"""INSERT INTO {EXPORTS} (source_id, billing_period, version)

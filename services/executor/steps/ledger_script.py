@@ -151,7 +151,11 @@ def _changes() -> str:
 SELECT
   @{SOURCE}, c.usage_date, c.service, c.currency, c.net_before, c.net_after, c.net_after - c.net_before, k.usage_date IS NULL,
   IFNULL(k.state = 'FINAL', FALSE), @pipeline_logging_id, @loaded_at
-FROM UNNEST(changes) AS c
+FROM (
+  SELECT g.usage_date, g.service, g.currency, SUM(g.net_before) AS net_before, SUM(g.net_after) AS net_after
+  FROM UNNEST(changes) AS g
+  GROUP BY g.usage_date, g.service, g.currency
+) AS c
 LEFT JOIN UNNEST(known) AS k ON k.usage_date = c.usage_date
 WHERE c.net_after != c.net_before;
 """

@@ -28,16 +28,17 @@ def by_day(changes: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     return sorted(days.values(), key=lambda day: (day["usage_date"], day["currency"] or ""))
 
 
-def by_month(days: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """The figures of `by_day`, of each month and currency."""
+def by_month(changes: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """The changes of each billing period and currency, without the rows of others that stay."""
     months = dict[tuple[date, str | None], dict[str, Any]]()
-    for day in days:
-        first = day["usage_date"].replace(day=1)
+    for change in changes:
+        if (first := change["unit"]) is None:
+            continue
         month = months.setdefault(
-            (first, day["currency"]), {**day, "usage_date": first, "name": f"{first:%Y-%m}", **dict.fromkeys(_SUMMED, 0)}
+            (first, change["currency"]), {**change, "usage_date": first, "name": f"{first:%Y-%m}", **dict.fromkeys(_SUMMED, 0)}
         )
-        month |= {name: month[name] + day[name] for name in _SUMMED}
-        month["is_too_little"] |= day["is_too_little"]
+        month |= {name: month[name] + change[name] for name in _SUMMED}
+        month["is_too_little"] |= change["is_too_little"]
     return sorted(months.values(), key=lambda month: (month["usage_date"], month["currency"] or ""))
 
 

@@ -20,7 +20,7 @@ Why it is safe
 from dataclasses import dataclass
 
 from services.executor.checks.own_rows import OwnRows
-from services.executor.steps.exports_script import IS_NEWER, NEW_OF_PERIODS
+from services.executor.steps.exports_script import IS_NEWER, NEW_OF_PERIODS, REPLACED_PERIOD
 from services.executor.steps.ledger_script import (
     DECLARED,
     SUPERSEDED,
@@ -85,10 +85,11 @@ def publish_script(replacement: Replacement, rows: Block) -> Block:
 
     Its last statement returns `published BOOL`, `rows_published INT64`, `is_superseded BOOL`, `is_newer_there BOOL`, if so because the
     same or a newer version of exported files is published, `final_days ARRAY<DATE>`, the run's days that had been FINAL, and `changes`,
-    one entry for each day, service and currency that holds rows before or after: `usage_date DATE, service STRING, currency STRING,
-    rows_before INT64, rows_after INT64, cost_before FLOAT64, cost_after FLOAT64, net_before NUMERIC, net_after NUMERIC, is_too_little
-    BOOL`. `cost_*` are sums of absolute values. Too little: the day (of exported files: the month) would lose more than half of its rows,
-    or the currency all of its rows or more than half of its cost.
+    one entry for each day, service, currency and unit that holds rows before or after: `usage_date DATE, service STRING, currency STRING,
+    unit DATE, rows_before INT64, rows_after INT64, cost_before FLOAT64, cost_after FLOAT64, net_before NUMERIC, net_after NUMERIC,
+    is_too_little BOOL`. `cost_*` are sums of absolute values. `unit` is what is replaced: the day, of exported files the billing period;
+    NULL for rows of others that stay. Too little: the unit would lose more than half of its rows, or the currency all of its rows or more
+    than half of its cost.
     """
     table, day, ledger = replacement.table, replacement.day, replacement.ledger
     columns = list(table.columns)
@@ -111,8 +112,8 @@ def publish_script(replacement: Replacement, rows: Block) -> Block:
 DECLARE published BOOL DEFAULT FALSE;
 DECLARE inserted INT64 DEFAULT 0;
 {DECLARED}DECLARE changes ARRAY<STRUCT<
-  usage_date DATE, service STRING, currency STRING, rows_before INT64, rows_after INT64, cost_before FLOAT64, cost_after FLOAT64,
-  net_before NUMERIC, net_after NUMERIC, is_too_little BOOL>>;
+  usage_date DATE, service STRING, currency STRING, unit DATE, rows_before INT64, rows_after INT64, cost_before FLOAT64,
+  cost_after FLOAT64, net_before NUMERIC, net_after NUMERIC, is_too_little BOOL>>;
 INSERT INTO {FENCES} (pipeline_logging_id, state, updated_at, claimed_by)
 SELECT DISTINCT r.pipeline_logging_id, 'OPEN', @loaded_at, @claimed_by
 FROM {RUNS} AS r
@@ -163,41 +164,43 @@ def _changes(replacement: Replacement, of_the_run: str, query: str) -> str:
     kept = replacement.kept_rows
     old = f"CROSS JOIN UNNEST({'[TRUE, FALSE]' if kept else '[TRUE]'}) AS is_old"
     stays = f" AND (is_old OR {kept})" if kept else ""
-    unit = "DATE_TRUNC(g.usage_date, MONTH)" if replacement.by_months else "g.usage_date"
+    of_old, of_new = (REPLACED_PERIOD, "n.x_BillingPeriod") if replacement.by_months else (f"t.{replacement.day}", f"n.{replacement.day}")
     return f"""ARRAY(
   SELECT AS STRUCT
-    q.usage_date, q.service, q.currency, q.rows_before, q.rows_after, q.cost_before, q.cost_after, q.net_before, q.net_after,
-    q.day_after * 2 < q.day_before OR (q.all_before > 0 AND q.all_after = 0) OR q.size_after * 2.0 < q.size_before AS is_too_little
+    q.usage_date, q.service, q.currency, q.unit, q.rows_before, q.rows_after, q.cost_before, q.cost_after, q.net_before, q.net_after,
+    q.unit IS NOT NULL
+      AND (q.unit_after * 2 < q.unit_before OR (q.all_before > 0 AND q.all_after = 0) OR q.size_after * 2.0 < q.size_before)
+      AS is_too_little
   FROM (
     SELECT
-      g.usage_date, g.service, g.currency, g.rows_before, g.rows_after, g.cost_before, g.cost_after, g.net_before, g.net_after,
-      SUM(g.rows_before) OVER (PARTITION BY {unit}) AS day_before,
-      SUM(g.rows_after) OVER (PARTITION BY {unit}) AS day_after,
-      SUM(g.rows_before) OVER (PARTITION BY {unit}, g.currency) AS all_before,
-      SUM(g.rows_after) OVER (PARTITION BY {unit}, g.currency) AS all_after,
-      SUM(g.cost_before) OVER (PARTITION BY {unit}, g.currency) AS size_before,
-      SUM(g.cost_after) OVER (PARTITION BY {unit}, g.currency) AS size_after
+      g.usage_date, g.service, g.currency, g.unit, g.rows_before, g.rows_after, g.cost_before, g.cost_after, g.net_before, g.net_after,
+      SUM(g.rows_before) OVER (PARTITION BY g.unit) AS unit_before,
+      SUM(g.rows_after) OVER (PARTITION BY g.unit) AS unit_after,
+      SUM(g.rows_before) OVER (PARTITION BY g.unit, g.currency) AS all_before,
+      SUM(g.rows_after) OVER (PARTITION BY g.unit, g.currency) AS all_after,
+      SUM(g.cost_before) OVER (PARTITION BY g.unit, g.currency) AS size_before,
+      SUM(g.cost_after) OVER (PARTITION BY g.unit, g.currency) AS size_after
     FROM (
       SELECT
-        d.usage_date, d.service, d.currency,
+        d.usage_date, d.service, d.currency, d.unit,
         COUNTIF(d.is_old) AS rows_before, COUNTIF(NOT d.is_old) AS rows_after,
         IFNULL(SUM(IF(d.is_old, d.cost, 0.0)), 0.0) AS cost_before, IFNULL(SUM(IF(d.is_old, 0.0, d.cost)), 0.0) AS cost_after,
         IFNULL(SUM(IF(d.is_old, d.net_cost, NULL)), 0) AS net_before, IFNULL(SUM(IF(d.is_old, NULL, d.net_cost)), 0) AS net_after
       FROM (
-        SELECT is_old, {_measured(replacement, "t")}
+        SELECT is_old, {of_old} AS unit, {_measured(replacement, "t")}
         FROM {replacement.table.name} AS t
         {old}
         {of_the_run}{stays}
         UNION ALL
-        SELECT FALSE AS is_old, {_measured(replacement, "n")}
+        SELECT FALSE AS is_old, {of_new} AS unit, {_measured(replacement, "n")}
         FROM (
 {query}
         ) AS n
       ) AS d
-      GROUP BY d.usage_date, d.service, d.currency
+      GROUP BY d.usage_date, d.service, d.currency, d.unit
     ) AS g
   ) AS q
-  ORDER BY q.usage_date, q.service, q.currency)"""
+  ORDER BY q.usage_date, q.service, q.currency, q.unit)"""
 
 
 def _measured(replacement: Replacement, alias: str) -> str:

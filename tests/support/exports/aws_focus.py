@@ -55,7 +55,7 @@ class AwsFocusExport:
         """The objects of a refresh. `at` names its folder and execution; `own`: columns that all rows have besides FOCUS's."""
         at = at or datetime.now(UTC)
         execution = f"{at:%Y%m%dT%H%M%S.%f}Z-{abs(hash(at)):x}"
-        rows = [self._named(row | _OWN | (own or {})) for row in rows]
+        rows = [self._named(row | _OWN | dict(own or {})) for row in rows]
         folder = f"{self.prefix}/{self.name}/data/BILLING_PERIOD={month:%Y-%m}" + ("" if self.overwrite else f"/{execution}")
         extension, encode = ("snappy.parquet", self._parquet) if self.format == PARQUET else ("csv.gz", _gzip_csv)
         data = [

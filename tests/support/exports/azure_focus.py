@@ -71,7 +71,7 @@ class AzureFocusExport:
         at = at or datetime.now(UTC)
         run = uuid.uuid5(uuid.NAMESPACE_OID, at.isoformat())
         folder = f"{self.folder(month)}/{at:%Y%m%d%H%M}/{run}"
-        rows = [self._named(row | _OWN | (own or {})) for row in rows]
+        rows = [self._named(row | _OWN | dict(own or {})) for row in rows]
         extension = "snappy.parquet" if self.format == PARQUET else ("csv.gz" if self.compression == "gzip" else "csv")
         data = [
             Placed(key=f"{folder}/part_0_{number:04}.{extension}", body=self._encoded(part))
