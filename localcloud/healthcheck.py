@@ -10,13 +10,15 @@ from localcloud.settings import SERVICES, LocalSettings
 HERE = "127.0.0.1"
 
 
-def check_of(name: str, settings: LocalSettings) -> Ready:
+def check_of(name: str, settings: LocalSettings) -> Ready:  # noqa: PLR0911 - one a process
     """The process's own check. Raises ValueError for a process that has none."""
     match name:
         case "bigquery":
             return http_answers(f"http://{HERE}:{settings.bigquery_port}/")
         case "kms":
             return grpc_serving(HERE, settings.kms_port)
+        case "google_sts":
+            return http_answers(f"http://{HERE}:{settings.google_sts_port}/.well-known/jwks.json")
         case "aws":
             return http_answers(f"http://{HERE}:{settings.aws_port}/favicon.ico")
         case "gateway":
@@ -27,7 +29,9 @@ def check_of(name: str, settings: LocalSettings) -> Ready:
         case _ if name in SERVICES:
             return grpc_serving(HERE, settings.port(name), tls_dir=settings.certs_dir, server_name=f"{name}.convergence.internal")
         case _:
-            raise ValueError(f"no process is called {name!r}: bigquery, kms, aws, gateway, cloud_scheduler, {', '.join(SERVICES)}")
+            raise ValueError(
+                f"no process is called {name!r}: bigquery, kms, google_sts, aws, gateway, cloud_scheduler, {', '.join(SERVICES)}"
+            )
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ from localcloud.processes.readiness import gateway_ready, grpc_serving, http_ans
 from localcloud.settings import ENV_PREFIX, SERVICES, LocalSettings
 
 PYTHON = (sys.executable, "-m")
-PROCESSES = ("bigquery", "kms", "aws", "bootstrap", *SERVICES, "gateway", "cloud_scheduler")
+PROCESSES = ("bigquery", "kms", "google_sts", "aws", "bootstrap", *SERVICES, "gateway", "cloud_scheduler")
 WITH_SAMPLE = (*PROCESSES, "sample")
 # Which services a service calls.
 CALLS = {"auth": (), "credentials": ("auth",), "executor": ("auth", "credentials"), "scheduler": ("auth", "executor")}
@@ -18,7 +18,7 @@ CALLS = {"auth": (), "credentials": ("auth",), "executor": ("auth", "credentials
 
 def make_process(settings: LocalSettings, name: str, *, admin_key: str, extra: Mapping[str, str] | None = None) -> Process:
     """One of `WITH_SAMPLE`. `extra` adds to its environment or overrides it. Raises `ValueError` for another name."""
-    plain = {"bigquery": _bigquery, "kms": _kms, "aws": _aws, "gateway": _gateway, "sample": _sample}
+    plain = {"bigquery": _bigquery, "kms": _kms, "google_sts": _google_sts, "aws": _aws, "gateway": _gateway, "sample": _sample}
     match name:
         case _ if name in plain:
             return plain[name](settings, extra or {})
@@ -65,6 +65,7 @@ def _bigquery(settings: LocalSettings, extra: Mapping[str, str]) -> Process:
         "--data-dir": settings.state_dir / "bigquery",
         "--home": settings.cache_dir / "duckdb-home",
         "--project": settings.project,
+        "--google-sts": f"http://{settings.address('google_sts')}",
     }
     if settings.bigquery_threads:
         options["--threads"] = settings.bigquery_threads
@@ -91,6 +92,17 @@ def _kms(settings: LocalSettings, extra: Mapping[str, str]) -> Process:
         environment=extra,
         ports=_ports(settings, "kms"),
         ready=grpc_serving(settings.host, settings.kms_port),
+    )
+
+
+def _google_sts(settings: LocalSettings, extra: Mapping[str, str]) -> Process:
+    options = {"--host": settings.host, "--port": settings.google_sts_port, "--data-dir": settings.state_dir / "google_sts"}
+    return Process(
+        name="google_sts",
+        command=_command("localcloud.google_sts", options),
+        environment=extra,
+        ports=_ports(settings, "google_sts"),
+        ready=http_answers(f"http://{settings.address('google_sts')}/.well-known/jwks.json"),
     )
 
 
