@@ -32,6 +32,8 @@ def emulator_environment(settings: LocalSettings) -> dict[str, str]:
         "KMS_EMULATOR_HOST": settings.address("kms"),
         "GOOGLE_STS_EMULATOR_HOST": f"http://{settings.address('google_sts')}",
         "AWS_EMULATOR_HOST": f"http://{settings.address('aws')}",
+        "AZURE_EMULATOR_HOST": f"https://{settings.address('azure')}",
+        "CLOUD_EMULATOR_CA": str(settings.certs_dir / "ca.pem"),
         "GOOGLE_CLOUD_PROJECT": settings.project,
     }
 

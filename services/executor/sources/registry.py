@@ -31,11 +31,26 @@ def _aws_cur() -> SourceType:
     return CUR
 
 
+def _azure_focus() -> SourceType:
+    from services.executor.sources.azure.source import FOCUS  # noqa: PLC0415 - see SOURCE_TYPES
+
+    return FOCUS
+
+
+def _azure_cost() -> SourceType:
+    from services.executor.sources.azure.source import COST  # noqa: PLC0415 - see SOURCE_TYPES
+
+    return COST
+
+
 SOURCE_TYPES: Mapping[str, Callable[[], SourceType]] = {"GCP": _gcp}
-"""By provider, those with one dataset. A cloud is imported when the first template that reads it is loaded, and its libraries when a tenant's
-source is opened: an executor that serves one cloud loads no other's.
+"""By provider, those with one dataset. A cloud is imported when the first template that reads it is loaded, and its libraries when a
+tenant's source is opened: an executor that serves one cloud loads no other's.
 """
-DATASETS: Mapping[str, Mapping[str, Callable[[], SourceType]]] = {"AWS": {"focus": _aws_focus, "cur": _aws_cur}}
+DATASETS: Mapping[str, Mapping[str, Callable[[], SourceType]]] = {
+    "AWS": {"focus": _aws_focus, "cur": _aws_cur},
+    "AZURE": {"focus": _azure_focus, "cost": _azure_cost},
+}
 """By provider and dataset, those with several."""
 
 
@@ -47,12 +62,7 @@ class TenantSources:
         self._tokens = tokens
         self._kms = kms
         self._settings = settings
-        self._endpoints = CloudEndpoints(
-            aws=settings.aws_emulator_host,
-            azure=settings.azure_emulator_host,
-            google_sts=settings.google_sts_emulator_host,
-            ca=settings.emulator_ca,
-        )
+        self._endpoints = CloudEndpoints.of(settings)
 
     async def open(self, tenant_id: str, source_type: SourceType, meter: StepMeter, *, session: str) -> Source:
         """Decrypts the credentials and opens the source. Raises StepError; Unavailable from KMS or a peer."""

@@ -28,6 +28,8 @@ def settings_of(part: str) -> list[type[BaseSettings]]:
     match part:
         case "gateway":
             return [GatewaySettings, LocalSettings]
+        case "credentials":
+            return [CredentialsSettings, LocalSettings]
         case "executor":
             return [ExecutorSettings, LocalSettings]
         case "credentials":
@@ -73,7 +75,8 @@ def test_every_command_is_a_module_that_exists(part: str) -> None:
 
 
 def test_the_whole_suite_is_there() -> None:
-    assert set(PARTS) == {"bigquery", "kms", "google_sts", "aws", "certs", "bootstrap", *SERVICES, "gateway", "cloud_scheduler"}
+    emulators = {"bigquery", "kms", "google_sts", "aws", "azure"}
+    assert set(PARTS) == {*emulators, "certs", "bootstrap", *SERVICES, "gateway", "cloud_scheduler"}
 
 
 def test_what_runs_on_is_watched_and_what_is_waited_for_says_when() -> None:
