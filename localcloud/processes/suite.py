@@ -10,8 +10,10 @@ from localcloud.processes.readiness import gateway_ready, grpc_serving, http_ans
 from localcloud.settings import ENV_PREFIX, SERVICES, LocalSettings
 
 PYTHON = (sys.executable, "-m")
-PROCESSES = ("bigquery", "kms", "aws", "azure", "bootstrap", *SERVICES, "gateway", "cloud_scheduler")
-WITH_SAMPLE = (*PROCESSES, "sample")
+PROCESSES = ("bigquery", "kms", "bootstrap", *SERVICES, "gateway", "cloud_scheduler")
+TENANT_CLOUDS = ("aws", "azure")
+"""The other clouds in which tenants have exports."""
+WITH_SAMPLE = (*TENANT_CLOUDS, *PROCESSES, "sample")
 # Which services a service calls.
 CALLS = {"auth": (), "credentials": ("auth",), "executor": ("auth", "credentials"), "scheduler": ("auth", "executor")}
 # Which tenants' clouds a service calls.
