@@ -78,8 +78,8 @@ def explain(error: Exception, asked: AwsRequest) -> AccessRefused:
     if answer is None:
         where = f" in {asked.region}" if asked.region else ""
         return AccessRefused(
-            f"AWS did not answer{where} when asked for {_what(asked)}. Run it again in a moment; if it stays so, check the region in the AWS "
-            "credentials.",
+            f"AWS did not answer{where} when asked for {_what(asked)}. Run it again in a moment; if it stays so, check the region in the "
+            "AWS credentials.",
             is_retryable=True,
         )
     causes: tuple[Callable[[_Answer, AwsRequest], AccessRefused | None], ...] = (_passing, _key, _token, _session, _forbidden, _place)
