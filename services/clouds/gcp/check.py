@@ -13,10 +13,10 @@ from google.cloud import bigquery
 from google.cloud.bigquery.retry import DEFAULT_RETRY
 from google.cloud.bigquery_storage_v1 import types
 
-from services.clouds.access import CloudEndpoints, TenantAccess
+from services.clouds.access import TenantAccess
 from services.clouds.attempt import Attempt, attempt, missing, untried
 from services.clouds.findings import Finding, FindingStatus
-from services.clouds.gcp.identity import GcpCredentials, identity_of, read_gcp, storage_reader
+from services.clouds.gcp.identity import GcpCredentials, open_identity, read_gcp, storage_reader
 from services.clouds.gcp.refusals import KEY, Asked, Role, explain
 from services.platform.errors import InvalidArgument
 from services.platform.identifiers import TABLE
@@ -41,7 +41,7 @@ def check_gcp(access: TenantAccess, export: str | None) -> Generator[Finding]:
     named = TABLE.fullmatch(export) if export else None
     if export and named is None:
         raise InvalidArgument("export", "must be `dataset.table` or `project.dataset.table`.")
-    project = _Project(read_gcp(access.plaintext), access.endpoints)
+    project = _Project(read_gcp(access.plaintext), access)
     try:
         if named:
             table = project.table(f"{named['project'] or project.name}.{named['dataset']}.{named['table']}")
@@ -110,11 +110,11 @@ def _read(project: "_Project", found: Attempt[bigquery.Table], *, is_first: bool
 class _Project:
     """The project of a tenant's credentials, as the tenant's identity sees it."""
 
-    def __init__(self, credentials: GcpCredentials, endpoints: CloudEndpoints) -> None:
+    def __init__(self, credentials: GcpCredentials, access: TenantAccess) -> None:
         self.name = credentials.project_id
-        identity, host = identity_of(credentials.service_account), endpoints.bigquery
+        identity, host = open_identity(credentials, access), access.endpoints.bigquery
         self._client = bigquery.Client(project=self.name, credentials=identity, client_options={"api_endpoint": host} if host else None)
-        self._reader = storage_reader(identity, endpoints.bigquery_storage)
+        self._reader = storage_reader(identity, access.endpoints.bigquery_storage)
 
     def close(self) -> None:
         """Closes the connections."""
