@@ -2,12 +2,13 @@
 
 from collections.abc import Callable, Mapping
 
-from services.clouds.access import CloudEndpoints, TenantAccess, no_token
+from services.clouds.access import CloudEndpoints, TenantAccess
 from services.executor.errors import StepError
 from services.executor.metering.meter import StepMeter
 from services.executor.settings import ExecutorSettings
 from services.executor.sources.credentials import SealedCredentials, open_credentials
 from services.executor.sources.source import Source, SourceType
+from services.executor.sources.tokens import IdentityTokens
 from services.platform.errors import FailedPrecondition, Internal
 from services.platform.kms.client import Kms
 
@@ -56,8 +57,9 @@ DATASETS: Mapping[str, Mapping[str, Callable[[], SourceType]]] = {
 class TenantSources:
     """Opens tenants' sources with their stored credentials."""
 
-    def __init__(self, sealed: SealedCredentials, kms: Kms, settings: ExecutorSettings) -> None:
+    def __init__(self, sealed: SealedCredentials, kms: Kms, tokens: IdentityTokens, settings: ExecutorSettings) -> None:
         self._sealed = sealed
+        self._tokens = tokens
         self._kms = kms
         self._settings = settings
         self._endpoints = CloudEndpoints.of(settings)
@@ -72,7 +74,7 @@ class TenantSources:
                 plaintext=await open_credentials(self._sealed, self._kms, tenant_id, provider),
                 session=session,
                 endpoints=self._endpoints,
-                token_of=no_token,
+                token_of=self._tokens.token_of(tenant_id, provider),
             )
             return source_type.open(access, self._settings, meter)
         except (FailedPrecondition, Internal) as error:
