@@ -27,6 +27,7 @@ class LocalSettings(BaseSettings):
         description="Of one statement in BigQuery: one takes the least CPU, one for each core (default) reads large tables faster.",
     )
     kms_port: int = Field(default=9070, description="KMS, gRPC.")
+    aws_port: int = Field(default=9080, description="S3, STS and IAM, HTTP.")
     auth_port: int = Field(default=50051, description="auth, gRPC with mTLS.")
     credentials_port: int = Field(default=50052, description="credentials, gRPC with mTLS.")
     scheduler_port: int = Field(default=50053, description="scheduler, gRPC with mTLS.")
@@ -58,6 +59,11 @@ class LocalSettings(BaseSettings):
     def kms_key(self) -> str:
         """Resource name of the key that encrypts tenants' credentials."""
         return f"projects/{self.project}/locations/global/keyRings/convergence/cryptoKeys/tenant-credentials-key"
+
+    @property
+    def signing_key(self) -> str:
+        """Resource name of the key that signs identity tokens."""
+        return f"projects/{self.project}/locations/global/keyRings/convergence/cryptoKeys/identity-tokens-key"
 
     @property
     def certs_dir(self) -> Path:

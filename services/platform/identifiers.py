@@ -11,6 +11,13 @@ TENANT_ID = re.compile(r"[a-z0-9][a-z0-9_]{2,63}")
 _PROJECT = r"(?:[a-z0-9.-]+:)?[a-z][a-z0-9-]{4,28}[a-z0-9]"
 TABLE = re.compile(rf"(?:(?P<project>{_PROJECT})\.)?(?P<dataset>\w{{1,1024}})\.(?P<table>[\w-]{{1,1024}})", re.ASCII)
 """`dataset.table` or `project.dataset.table` (BigQuery, "Name tables"; ASCII only)."""
+_SEGMENT = r"(?!\.{1,2}(?:/|\Z))[A-Za-z0-9!_.*'()+=@:, -]{1,200}"
+_BUCKET = r"s3://[a-z0-9](?:[a-z0-9]|[.-](?![.-])){1,61}[a-z0-9]"
+_CONTAINER = r"[a-z0-9]{3,24}/(?:\$root|[a-z0-9](?:[a-z0-9]|-(?![-/])){2,62})"
+EXPORT = re.compile(rf"(?:{_BUCKET}|{_CONTAINER})(?:/{_SEGMENT}){{1,16}}", re.ASCII)
+"""`s3://bucket/prefix/name` (Amazon S3, "Bucket naming rules"), or `account/container/directory/name` (Azure, "Naming and referencing
+containers, blobs, and metadata"): where an export lies. No segment is `.` or `..`, and none is empty.
+"""
 EMAIL = re.compile(
     r"(?=[^@]{1,64}@.{3,189}\Z)[\w!#$%&'*+/=?^`{|}~-]+(?:\.[\w!#$%&'*+/=?^`{|}~-]+)*"
     r"@(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z][a-z0-9-]{0,61}[a-z0-9]",

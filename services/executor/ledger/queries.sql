@@ -34,3 +34,10 @@ SELECT b.usage_date, b.currency, COUNT(*) AS row_count, SAFE_CAST(SUM(ABS(b.cost
 FROM billing_cost_daily AS b
 WHERE b.usage_date BETWEEN @first_day AND @last_day
 GROUP BY b.usage_date, b.currency
+
+-- name: read_exports
+-- Reads only. A row without a version was made by a run that then published nothing.
+-- param: provider STRING
+SELECT e.source_id, e.billing_period, e.manifest_key, e.manifest_etag, e.manifest_id, e.exported_at, e.version, e.days, e.row_count
+FROM x_meta_exports AS e
+WHERE e.provider = @provider AND e.version > 0

@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Final
 
 from services.executor.ledger.days import Ledger, LedgerDay, Watermark, states_param
+from services.executor.ledger.exports import KnownExport
 from services.executor.records import Period
 from services.executor.tenant_queries import TenantQueries
 from services.platform.bigquery.sql import load_blocks
 
-DAYS, SOURCES, CHANGES = "x_meta_cost_days", "x_meta_cost_sources", "x_meta_cost_changes"
+DAYS, SOURCES, CHANGES, EXPORTS = "x_meta_cost_days", "x_meta_cost_sources", "x_meta_cost_changes", "x_meta_exports"
 BILLING: Final = "billing_cost_daily"
 
 
@@ -53,6 +54,14 @@ class LedgerStore:
             return 0
         states = [{**one, "version": ledger.days[day].version} for day, one in zip(sorted(due), states_param(due), strict=True)]
         return (await self._tenants.run(self._sql["move_states"], {"source": source, "states": states}, tenant_id)).affected
+
+    async def exports(self, tenant_id: str, provider: str) -> dict[tuple[str, date], KnownExport]:
+        """What is published of a provider's (upper-case) billing periods, by source id and the period's first day; creates the table if it
+        is missing.
+        """
+        await self._tenants.ensure(tenant_id, EXPORTS)
+        rows = (await self._tenants.run(self._sql["read_exports"], {"provider": provider}, tenant_id)).rows
+        return {(known.source_id, known.month): known for known in map(KnownExport.from_row, rows)}
 
     async def published(self, tenant_id: str, period: Period) -> dict[date, PublishedDay]:
         """What billing_cost_daily holds on these days; days without rows are absent."""

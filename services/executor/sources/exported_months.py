@@ -9,25 +9,12 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Final
 
+from services.executor.ledger.exports import KnownExport
+
 QUIET: Final = timedelta(days=14)
 """A month before the last one is looked at until its export has not changed for so long."""
 MOST_MONTHS: Final = 3
 """Months that one run loads; further ones are left for the next run."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class KnownExport:
-    """What is published of one period of a source; a row of x_meta_exports."""
-
-    month: date
-    manifest_key: str
-    manifest_etag: str
-    manifest_id: str
-    exported_at: datetime
-    version: int
-    days: tuple[date, ...]
-    """UTC days with published rows of the period."""
-    row_count: int
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

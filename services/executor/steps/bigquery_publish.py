@@ -4,8 +4,7 @@ ended.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from datetime import date
-from typing import Any, Final
+from typing import Final
 
 import structlog
 
@@ -13,11 +12,13 @@ from services.executor.checks.own_rows import read_own_rows
 from services.executor.errors import FenceLost, StepError
 from services.executor.ledger.day_state import state_of
 from services.executor.ledger.days import states_param
-from services.executor.ledger.moves import COST_MOVES, CostMove
+from services.executor.ledger.moves import COST_MOVES
 from services.executor.ledger.store import DAYS as DAYS_TABLE
-from services.executor.sources.source import LEDGER_OUTPUTS
-from services.executor.steps.ledger_script import DERIVED_FROM, EXPORTED, SOURCE, SOURCE_VERSIONS, STATES_PARAM, LedgerEntry
+from services.executor.sources.source import LEDGER_OUTPUTS, MONTHS_OUTPUTS
+from services.executor.steps.ledger_script import DERIVED_FROM, EXPORTED, SOURCE, SOURCE_VERSIONS, STATES_PARAM, LedgerEntry, LedgerKind
+from services.executor.steps.publish_changes import by_day, by_month, cost_move, moved, too_little
 from services.executor.steps.publish_script import ACCEPT_LESS, FENCES, OUTSIDE, OWN, RUNS, Replacement, publish_script
+from services.executor.templates.months import MONTHS
 from services.executor.templates.parameters import ParameterType
 from services.executor.templates.period import DAY, DAYS
 from services.executor.templates.section import Section
@@ -27,17 +28,14 @@ from services.platform.bigquery.ddl import Table
 from services.platform.bigquery.sql import Block, make_block
 
 COST_MOVES_OUTPUT: Final = "cost_moves"
-DIGITS: Final = 6
-"""Decimal places of money in a step's log line: further ones of a FLOAT64 sum are noise."""
-MAX_DAYS_NAMED: Final = 5
-"""Days named in an error message."""
+MONTH_COLUMNS: Final = ("x_SourceId", "x_BillingPeriod")
 SUPERSEDED_MESSAGE: Final = (
     "Nothing was published: another run has published a newer reading of one of these days while this one worked. Run it again if it "
     "should be read once more."
 )
+NEWER_EXPORT: Final = "a newer version of the export, or the same one, was published by another run while this one worked"
 NEWER_SOURCE: Final = "another run has published newer rows of a day since they were read here; that run, or the next one, derives them"
 _log = structlog.get_logger()
-_SUMMED: Final = ("rows_before", "rows_after", "cost_before", "cost_after", "net_before", "net_after")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -53,11 +51,8 @@ class Publish:
     @property
     def OUTPUTS(self) -> Mapping[str, str]:
         """By how much the days have moved that were published before, for a source's own table."""
-        return {COST_MOVES_OUTPUT: COST_MOVES} if self.replacement.is_partial else {}
-
-    @property
-    def _is_derived(self) -> bool:
-        return self.replacement.ledger is not None and self.replacement.ledger.is_derived
+        ledger = self.replacement.ledger
+        return {COST_MOVES_OUTPUT: COST_MOVES} if ledger and ledger.kind is not LedgerKind.DERIVED else {}
 
     @property
     def _lock(self) -> str:
@@ -79,14 +74,12 @@ class Publish:
                 name = self.replacement.table.name
                 message = f"Nothing was published, for a row for {name} lies outside the days or the provider of this run."
                 raise StepError(f"{message} Correct the template's query.") from error
-        days = by_day(outcome["changes"])
+        days, by_months = by_day(outcome["changes"]), self.replacement.by_months
         if not outcome["published"]:
-            if outcome["is_superseded"] and self._is_derived:
-                return StepResult(rows_processed=0, metadata={"table": self.replacement.table.name, "superseded": NEWER_SOURCE})
             if outcome["is_superseded"]:
-                raise StepError(SUPERSEDED_MESSAGE, is_retryable=True)
-            raise _too_little(days) or FenceLost()
-        moves = [_cost_move(day, outcome["final_days"]) for day in days if day["rows_before"] and day["net_before"] != day["net_after"]]
+                return self._superseded(is_newer_there=outcome["is_newer_there"])
+            raise too_little(by_month(outcome["changes"]) if by_months else days) or FenceLost()
+        moves = [cost_move(day, outcome["final_days"]) for day in days if day["rows_before"] and day["net_before"] != day["net_after"]]
         if after_final := [move.text for move in moves if move.was_final]:
             _log.warning("cost_changed_after_final", tenant_id=context.run.tenant_id, days=len(after_final))
         return StepResult(
@@ -94,9 +87,19 @@ class Publish:
             outputs={COST_MOVES_OUTPUT: [asdict(move) for move in moves]} if self.OUTPUTS else {},
             metadata={
                 "table": self.replacement.table.name,
-                "moved": [_moved(day) for day in days if day["rows_before"]],
+                "moved": [moved(day) for day in days if day["rows_before"] and (not by_months or day["net_before"] != day["net_after"])],
                 **({"changed_after_final": after_final} if after_final else {}),
             },
+        )
+
+    def _superseded(self, *, is_newer_there: bool) -> StepResult:
+        """The result if another run was faster, as far as that run has done this one's work. Raises StepError if it has not."""
+        is_derived = self.replacement.ledger is not None and self.replacement.ledger.kind is LedgerKind.DERIVED
+        if not is_derived and not is_newer_there:
+            raise StepError(SUPERSEDED_MESSAGE, is_retryable=True)
+        reason = NEWER_SOURCE if is_derived else NEWER_EXPORT
+        return StepResult(
+            rows_processed=0, outputs=dict.fromkeys(self.OUTPUTS, ()), metadata={"table": self.replacement.table.name, "superseded": reason}
         )
 
     async def dry_run(self, context: StepContext) -> StepDryRun:
@@ -121,7 +124,9 @@ def parse(section: Section, scope: Scope) -> Step:
     """Refuses, with TemplateError, everything that cannot be composed into the fenced replace."""
     table = scope.table(section)
     if not scope.covers_days:
-        raise section.error(f"bigquery.publish replaces days: the template must declare a parameter `{DAY}` of type {ParameterType.DATE}")
+        raise section.error(
+            f"bigquery.publish replaces days: the template must declare a parameter `{DAY}` of type {ParameterType.DATE}, or {MONTHS}"
+        )
     if ACCEPT_LESS not in scope.parameters or scope.parameters[ACCEPT_LESS].type is not ParameterType.BOOLEAN:
         rule = f"bigquery.publish refuses a day that would lose more than half of its rows, unless the caller gives `{ACCEPT_LESS}`"
         raise section.error(f"{rule}: the template must declare that parameter, of type {ParameterType.BOOLEAN}")
@@ -140,24 +145,36 @@ def parse(section: Section, scope: Scope) -> Step:
 
 
 def _ledger(section: Section, scope: Scope, table: Table) -> LedgerEntry | None:
-    """Reads `ledger: {source, service}` or `ledger: {source, derived: true}`."""
+    """Reads `ledger: {source, service}`, `ledger: {source, derived: true}` or `ledger: {source, service, months: true}`."""
     if "ledger" not in section.keys:
         section.scalar("ledger")  # marks the key as known where it is absent
-        if DAYS in scope.parameters:
-            rule = f"a template with the parameter `{DAYS}` may read a part of a day only"
-            raise section.error(f"{rule}, so a publish in it needs `ledger`, which says what is kept")
+        for name, part in ((DAYS, "a day"), (MONTHS, "what a day holds")):
+            if name in scope.parameters:
+                rule = f"a template with the parameter `{name}` may read a part of {part} only"
+                raise section.error(f"{rule}, so a publish in it needs `ledger`, which says what is kept")
         return None
     entry = section.section("ledger", "ledger")
-    is_derived = entry.flag("derived")
+    kind = _ledger_kind(entry)
     source = entry.text("source")
-    service = None if is_derived else _column(entry, "service", table, ("STRING",))
+    service = None if kind is LedgerKind.DERIVED else _column(entry, "service", table, ("STRING",))
     entry.finish()
-    needed = {DERIVED_FROM: SOURCE_VERSIONS} if is_derived else LEDGER_OUTPUTS
-    if missing := [name for name, kind in needed.items() if scope.outputs.get(name) != kind]:
+    needed = {LedgerKind.DERIVED: {DERIVED_FROM: SOURCE_VERSIONS}, LedgerKind.READINGS: LEDGER_OUTPUTS, LedgerKind.MONTHS: MONTHS_OUTPUTS}
+    if missing := [name for name, type_ in needed[kind].items() if scope.outputs.get(name) != type_]:
         raise section.error(f"`ledger` needs `{missing[0]}` of the step that reads the source, which this step does not need", "ledger")
-    if not is_derived and table.columns.get(EXPORTED) != "TIMESTAMP":
+    if kind is LedgerKind.READINGS and table.columns.get(EXPORTED) != "TIMESTAMP":
         raise section.error(f"`ledger` needs a column {EXPORTED} of type TIMESTAMP in {table.name}, to know which rows are new", "ledger")
-    return LedgerEntry(source=source, service=service, is_derived=is_derived)
+    if kind is LedgerKind.MONTHS and (lacking := [name for name in MONTH_COLUMNS if name not in table.columns]):
+        raise section.error(f"`ledger` with `months` needs a column {lacking[0]} in {table.name}, to know what is replaced", "ledger")
+    return LedgerEntry(source=source, service=service, kind=kind)
+
+
+def _ledger_kind(entry: Section) -> LedgerKind:
+    is_derived, is_months = entry.flag("derived"), entry.flag("months")
+    if is_derived and is_months:
+        raise entry.error("`derived` and `months` exclude each other", "months")
+    if is_derived:
+        return LedgerKind.DERIVED
+    return LedgerKind.MONTHS if is_months else LedgerKind.READINGS
 
 
 def _rows(section: Section, scope: Scope, table: Table) -> Block:
@@ -182,61 +199,3 @@ def _column(section: Section, key: str, table: Table, types: Sequence[str], *, r
     if table.columns.get(name) not in types:
         raise section.error(f"`{name}` is no column of type {' or '.join(types)} of {table.name}", key)
     return name
-
-
-def by_day(changes: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """The changes of each day and currency, services together, in order."""
-    days = dict[tuple[date, str | None], dict[str, Any]]()
-    for change in changes:
-        day = days.setdefault(
-            (change["usage_date"], change["currency"]),
-            {"usage_date": change["usage_date"], "currency": change["currency"], "is_too_little": False, **dict.fromkeys(_SUMMED, 0)},
-        )
-        day |= {name: day[name] + change[name] for name in _SUMMED}
-        day["is_too_little"] |= change["is_too_little"]
-    return sorted(days.values(), key=lambda day: (day["usage_date"], day["currency"] or ""))
-
-
-def _too_little(changes: Sequence[Mapping[str, Any]]) -> StepError | None:
-    """The error if a day would lose more than half of its rows or of its cost before credits, else None."""
-    lost = [change for change in changes if change["is_too_little"]]
-    if not lost:
-        return None
-    days = [_what_is_kept(change) for change in lost[:MAX_DAYS_NAMED]]
-    more = f"; and {len(lost) - MAX_DAYS_NAMED} more" if len(lost) > MAX_DAYS_NAMED else ""
-    message = (
-        f"Nothing was published, for a day would lose more than half of what it holds: {'; '.join(days)}{more}. "
-        f"Check that the export is complete and is the right one; if less is right, run it again with {ACCEPT_LESS}: true."
-    )
-    return StepError(message, is_retryable=True, metadata={"too_little": [_moved(change) | _rows_of(change) for change in lost]})
-
-
-def _what_is_kept(change: Mapping[str, Any]) -> str:
-    currency = f" {change['currency']}" if change["currency"] else ""
-    rows = f"{change['usage_date']} would keep {change['rows_after']} of {change['rows_before']}{currency} rows"
-    return f"{rows} and {change['cost_after']:.2f} of {change['cost_before']:.2f}{currency}" if change["cost_before"] else rows
-
-
-def _rows_of(change: Mapping[str, Any]) -> dict[str, object]:
-    return {"rows_before": change["rows_before"], "rows_after": change["rows_after"]}
-
-
-def _cost_move(change: Mapping[str, Any], final_days: Sequence[date]) -> CostMove:
-    return CostMove(
-        usage_date=change["usage_date"],
-        currency=change["currency"],
-        before=change["net_before"],
-        after=change["net_after"],
-        was_final=change["usage_date"] in final_days,
-    )
-
-
-def _moved(change: Mapping[str, Any]) -> dict[str, object]:
-    before, after = float(change["net_before"]), float(change["net_after"])
-    return {
-        "usage_date": change["usage_date"].isoformat(),
-        "currency": change["currency"],
-        "cost_before": round(before, DIGITS),
-        "cost_after": round(after, DIGITS),
-        "cost_moved": round(after - before, DIGITS),
-    }

@@ -1,4 +1,5 @@
-"""The extract steps (`gcp.bigquery_extract`): read a tenant's own billing data, with the tenant's own credentials, into a staging table.
+"""The extract steps (`gcp.bigquery_extract`, `aws.s3_export`, `azure.blob_export`): read a tenant's own billing data, with the tenant's own
+credentials, into a staging table.
 
 Source -> Parquet on disk -> one load job. Only the source knows which cloud it is, see `sources.source`.
 """
@@ -10,10 +11,12 @@ from datetime import timedelta
 from typing import Final
 
 from services.executor.sources.changed_days import ChangedRequest
+from services.executor.sources.exported_months import ExportsRequest
 from services.executor.sources.source import CheckCancelled, Estimate, Export, ReadRequest, Source, SourceType, Unchanged
 from services.executor.sources.spool import Spooled, spool
 from services.executor.staging.shape import StagingShape
 from services.executor.steps.at_source import at_source
+from services.executor.templates.months import MONTHS, month_of
 from services.executor.templates.parameters import ParameterType
 from services.executor.templates.period import DAY, DAYS, is_changed
 from services.executor.templates.section import Section
@@ -23,6 +26,9 @@ from services.platform.clock import utc_day
 HISTORY: Final = "history_days"
 """The parameter with how many days up to today the first run for changed days reads."""
 USUAL_HISTORY: Final = 31
+HISTORY_MONTHS: Final = "history_months"
+"""The parameter with how many months up to this one the first run for open months loads."""
+USUAL_HISTORY_MONTHS: Final = 3
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -95,15 +101,21 @@ class Extract:
 
     async def _request(self, context: StepContext) -> ReadRequest:
         changed = await self._changed(context) if is_changed(context.parameters) else None
-        return ReadRequest(parameters={**context.parameters, **context.outputs}, period=context.period, changed=changed)
+        exports = await self._exports(context) if self.source_type.reads_months else None
+        parameters = {**context.parameters, **context.outputs}
+        return ReadRequest(parameters=parameters, period=context.period, changed=changed, exports=exports)
+
+    async def _exports(self, context: StepContext) -> ExportsRequest:
+        """What is published of the provider's billing periods."""
+        provider, now = self.source_type.provider, context.tools.clock.now()
+        known = await context.tools.store.ledger.exports(context.run.tenant_id, provider)
+        history = _count(context, HISTORY_MONTHS, USUAL_HISTORY_MONTHS)
+        return ExportsRequest(month=month_of(context.parameters), known=known, now=now, history_months=history)
 
     async def _changed(self, context: StepContext) -> ChangedRequest:
         """What is known about the source's days; their states follow the passing of time on the way."""
         tenant_id, source, now = context.run.tenant_id, self.source_type.provider.lower(), context.tools.clock.now()
-        history = context.parameters[HISTORY]
-        history = USUAL_HISTORY if history is None else history
-        if not isinstance(history, int):
-            raise TypeError(f"{HISTORY} is an integer")
+        history = _count(context, HISTORY, USUAL_HISTORY)
         ledger = await context.tools.store.ledger.read(tenant_id, source)
         await context.tools.store.ledger.move_states(tenant_id, source, ledger, now)
         request = ChangedRequest(ledger=ledger, published={}, today=utc_day(now), history_days=history)
@@ -111,6 +123,13 @@ class Extract:
             return request
         # Days may have been published before there was a ledger.
         return replace(request, published=await context.tools.store.ledger.published(tenant_id, request.window))
+
+
+def _count(context: StepContext, name: str, usual: int) -> int:
+    value = context.parameters[name]
+    if value is not None and not isinstance(value, int):
+        raise TypeError(f"{name} is an integer")
+    return usual if value is None else value
 
 
 def _unchanged(found: Unchanged) -> Mapping[str, object]:
@@ -122,21 +141,28 @@ def _days(context: StepContext, export: Export) -> Mapping[str, object]:
     if period is None:
         return {}
     not_over = [day.isoformat() for day in period.not_over(context.run.started_at)]
-    days = {"days": [day.isoformat() for day in period.days]} if is_changed(context.parameters) else {}
+    days = {"days": [day.isoformat() for day in period.days]} if context.period is None else {}
     return {**days, **({"days_not_over": not_over} if not_over else {})}
 
 
 def extract_from(step_type: str, load: Callable[[], SourceType]) -> StepType:
     """The step type of this name, for the source type returned by `load`, which is called when a template has such a step."""
+    return lambda section, scope: _extract(step_type, load(), section, scope)
 
-    def parse(section: Section, scope: Scope) -> Step:
-        source_type = load()
-        if source_type.reads_days and not scope.covers_days:
-            raise section.error(f"{step_type} reads days: the template must declare a parameter `{DAY}` of type {ParameterType.DATE}")
-        needed = {**source_type.parameters, **({HISTORY: ParameterType.INTEGER} if DAYS in scope.parameters else {})}
-        for name, kind in needed.items():
-            if name not in scope.parameters or scope.parameters[name].type != kind:
-                raise section.error(f"{step_type} needs the template to declare a parameter `{name}` of type {kind}")
-        return Extract(source_type=source_type, shape=scope.staging[section.text("staging", among=scope.staging)])
 
-    return parse
+def extract_dataset_from(step_type: str, load: Mapping[str, Callable[[], SourceType]]) -> StepType:
+    """The same for a cloud whose exports have several datasets, with a source type each: the step's key `dataset` names one."""
+    return lambda section, scope: _extract(step_type, load[section.text("dataset", among=load)](), section, scope)
+
+
+def _extract(step_type: str, source_type: SourceType, section: Section, scope: Scope) -> Step:
+    for reads, name in ((source_type.reads_days, DAY), (source_type.reads_months, MONTHS)):
+        if reads and name not in scope.parameters:
+            raise section.error(f"{step_type} reads {'days' if name == DAY else 'months'}: the template must declare a parameter `{name}`")
+    needed = dict(source_type.parameters)
+    needed |= {HISTORY: ParameterType.INTEGER} if DAYS in scope.parameters else {}
+    needed |= {HISTORY_MONTHS: ParameterType.INTEGER} if MONTHS in scope.parameters else {}
+    for name, kind in needed.items():
+        if name not in scope.parameters or scope.parameters[name].type != kind:
+            raise section.error(f"{step_type} needs the template to declare a parameter `{name}` of type {kind}")
+    return Extract(source_type=source_type, shape=scope.staging[section.text("staging", among=scope.staging)])

@@ -2,14 +2,18 @@
 source has been read. Part of `publish_script`, which explains why the transaction as a whole is safe.
 
 A publish of a source's own table (billing_cost_daily) says what was read of each day. One of a table that is derived from it
-(focus_cost_daily) only says that it is up to date again.
+(focus_cost_daily) only says that it is up to date again. One of exported files says what was read of each billing period, see
+`exports_script`.
 """
 
 from dataclasses import dataclass
+from enum import Enum, auto
 from typing import Final
 
 from services.executor.ledger.days import DAY_READS, STATES, WATERMARKS
-from services.executor.ledger.store import CHANGES, DAYS, SOURCES
+from services.executor.ledger.store import CHANGES, DAYS, EXPORTS, SOURCES
+from services.executor.sources.source import MONTHS_OUTPUTS
+from services.executor.steps.exports_script import KEPT_OF_PERIODS, PERIODS_SUPERSEDED, PREPARED, exports_statements
 
 SOURCE: Final = "_ledger_source"
 """The query parameter with the source, e.g. gcp."""
@@ -29,27 +33,58 @@ KEPT_ROWS: Final = (
 """A condition on rows `t` of the published table: of a day of which only newer rows were read, the older ones stay."""
 
 
+class LedgerKind(Enum):
+    """What the rows that are published are, to the ledger."""
+
+    READINGS = auto()
+    """A source's own rows, of which some days may have been read in part."""
+    DERIVED = auto()
+    """Made of another table of the same source."""
+    MONTHS = auto()
+    """A source's own rows, replaced by billing period."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LedgerEntry:
-    """What a publish tells the ledger."""
+    """What a publish writes into the ledger."""
 
     source: str
     """The provider, lower-case."""
     service: str | None
-    """The column by which changes are kept apart besides day and currency."""
-    is_derived: bool
-    """The table is made of another one of the same source."""
+    """The column by which changes are kept apart besides day and currency; None: no changes are written."""
+    kind: LedgerKind
 
     @property
     def tables(self) -> tuple[str, ...]:
         """The tables that are written."""
-        return (DAYS,) if self.is_derived else (DAYS, CHANGES, SOURCES)
+        return {
+            LedgerKind.READINGS: (DAYS, CHANGES, SOURCES),
+            LedgerKind.DERIVED: (DAYS,),
+            LedgerKind.MONTHS: (DAYS, CHANGES, EXPORTS),
+        }[self.kind]
+
+    def kept_rows(self, day: str) -> str | None:
+        """A condition on rows `t` of the published table, with the column `day`: those on days of the run that stay; None: none stay."""
+        if self.kind is LedgerKind.DERIVED:
+            return None
+        return KEPT_OF_PERIODS if self.kind is LedgerKind.MONTHS else KEPT_ROWS.format(day=day)
+
+    @property
+    def prepared(self) -> str:
+        """Statements before the transaction."""
+        return PREPARED if self.kind is LedgerKind.MONTHS else ""
 
 
 def ledger_params(entry: LedgerEntry) -> dict[str, str]:
     """The query parameters that the statements need, name to GoogleSQL type."""
     own = {SOURCE: "STRING", STATES_PARAM: STATES}
-    return own | {DERIVED_FROM: SOURCE_VERSIONS} if entry.is_derived else own | {"day_reads": DAY_READS, "watermarks": WATERMARKS}
+    match entry.kind:
+        case LedgerKind.DERIVED:
+            return own | {DERIVED_FROM: SOURCE_VERSIONS}
+        case LedgerKind.MONTHS:
+            return own | dict(MONTHS_OUTPUTS)
+        case LedgerKind.READINGS:
+            return own | {"day_reads": DAY_READS, "watermarks": WATERMARKS}
 
 
 DECLARED: Final = f"""DECLARE {SUPERSEDED} BOOL DEFAULT FALSE;
@@ -60,27 +95,7 @@ DECLARE known ARRAY<STRUCT<
 """Variables of the script: `known` are the ledger's rows of the run's days before the publish."""
 
 
-def superseded(entry: LedgerEntry | None) -> str:
-    """Statements that find out whether another run has published a newer reading of a day, so that this one must not: rows of the same
-    table that were exported later, or of a table that was created later. Where only newer rows are added, the day must also still come
-    from the same table. For a table that is derived: the source's own table has been published since it was read.
-    """
-    if entry is None:
-        return ""
-    if entry.is_derived:
-        return f"""SET {SUPERSEDED} = EXISTS (
-  SELECT 1
-  FROM {DAYS} AS d
-  INNER JOIN UNNEST(@{DERIVED_FROM}) AS v ON v.day = d.usage_date
-  WHERE d.source = @{SOURCE} AND IFNULL(d.source_version, 0) != v.version);
-"""
-    return f"""SET known = ARRAY(
-  SELECT AS STRUCT
-    d.usage_date, d.first_loaded_at, d.changed_at, d.version, d.focus_version, d.state, d.state_rule, d.source_table, d.source_created_at,
-    d.exported_to, d.is_followed
-  FROM {DAYS} AS d
-  WHERE d.source = @{SOURCE} AND d.usage_date IN UNNEST(@run_days));
-SET {SUPERSEDED} = EXISTS (
+_NEWER_READING: Final = """EXISTS (
   SELECT 1
   FROM UNNEST(known) AS k
   INNER JOIN UNNEST(@day_reads) AS r ON r.day = k.usage_date
@@ -88,7 +103,31 @@ SET {SUPERSEDED} = EXISTS (
     k.source_table = r.source_table,
     k.source_created_at > r.source_created_at
       OR IFNULL(k.source_created_at = r.source_created_at, TRUE) AND k.exported_to > r.exported_to,
-    r.since IS NOT NULL));
+    r.since IS NOT NULL))"""
+
+
+def superseded(entry: LedgerEntry | None) -> str:
+    """Statements that find out whether another run has published a newer reading of a day, so that this one must not: rows of the same
+    table that were exported later, or of a table that was created later. Where only newer rows are added, the day must also still come
+    from the same table. For a table that is derived: the source's own table has been published since it was read.
+    """
+    if entry is None:
+        return ""
+    if entry.kind is LedgerKind.DERIVED:
+        return f"""SET {SUPERSEDED} = EXISTS (
+  SELECT 1
+  FROM {DAYS} AS d
+  INNER JOIN UNNEST(@{DERIVED_FROM}) AS v ON v.day = d.usage_date
+  WHERE d.source = @{SOURCE} AND IFNULL(d.source_version, 0) != v.version);
+"""
+    newer = PERIODS_SUPERSEDED if entry.kind is LedgerKind.MONTHS else _NEWER_READING
+    return f"""SET known = ARRAY(
+  SELECT AS STRUCT
+    d.usage_date, d.first_loaded_at, d.changed_at, d.version, d.focus_version, d.state, d.state_rule, d.source_table, d.source_created_at,
+    d.exported_to, d.is_followed
+  FROM {DAYS} AS d
+  WHERE d.source = @{SOURCE} AND d.usage_date IN UNNEST(@run_days));
+SET {SUPERSEDED} = {newer};
 """
 
 
@@ -96,7 +135,13 @@ def ledger_statements(entry: LedgerEntry | None) -> str:
     """Statements of the transaction, after the rows are in place; `changes` and `known` are the script's variables."""
     if entry is None:
         return ""
-    return _derived() if entry.is_derived else f"{_changes()}{_days()}{_sources()}"
+    match entry.kind:
+        case LedgerKind.DERIVED:
+            return _derived()
+        case LedgerKind.MONTHS:
+            return f"{_changes()}{_days(is_focus=True)}{exports_statements(SOURCE)}"
+        case LedgerKind.READINGS:
+            return f"{_changes()}{_days(is_focus=False)}{_sources()}"
 
 
 def _changes() -> str:
@@ -106,7 +151,11 @@ def _changes() -> str:
 SELECT
   @{SOURCE}, c.usage_date, c.service, c.currency, c.net_before, c.net_after, c.net_after - c.net_before, k.usage_date IS NULL,
   IFNULL(k.state = 'FINAL', FALSE), @pipeline_logging_id, @loaded_at
-FROM UNNEST(changes) AS c
+FROM (
+  SELECT g.usage_date, g.service, g.currency, SUM(g.net_before) AS net_before, SUM(g.net_after) AS net_after
+  FROM UNNEST(changes) AS g
+  GROUP BY g.usage_date, g.service, g.currency
+) AS c
 LEFT JOIN UNNEST(known) AS k ON k.usage_date = c.usage_date
 WHERE c.net_after != c.net_before;
 """
@@ -131,7 +180,9 @@ _COLUMNS: Final = (
 )
 
 
-def _days() -> str:
+def _days(*, is_focus: bool) -> str:
+    """`is_focus`: the table that is published is focus_cost_daily itself, which so is never behind."""
+    focus_version = "IFNULL(n.version, 0) + 1" if is_focus else "IFNULL(n.focus_version, 0)"
     # A MERGE would be one statement less; the emulator cannot run it inside a transaction.
     return f"""DELETE FROM {DAYS} WHERE source = @{SOURCE} AND usage_date IN UNNEST(@run_days);
 INSERT INTO {DAYS} (
@@ -139,7 +190,7 @@ INSERT INTO {DAYS} (
 )
 SELECT
   @{SOURCE}, n.day, n.row_count, n.sums, IFNULL(n.first_loaded_at, @loaded_at), @loaded_at, IF(n.is_moved, @loaded_at, n.changed_at),
-  IFNULL(n.version, 0) + 1, IFNULL(n.version, 0) + 1, IFNULL(n.focus_version, 0),
+  IFNULL(n.version, 0) + 1, IFNULL(n.version, 0) + 1, {focus_version},
   IF(n.is_moved, n.new_state, n.state), IF(n.is_moved, n.new_rule, n.state_rule),
   n.source_table, n.source_created_at, n.exported_to, n.is_followed, @pipeline_logging_id
 FROM (

@@ -13,17 +13,19 @@ Why it is safe
       table. So a publish can be cancelled by another publish, of which one always commits, or by the end of a run.
     - A replay replaces the rows by the same rows. Of two concurrent runs of one day BigQuery cancels one, as both delete; its retry starts
       from what the other has committed, and ends if that was read later.
+    - Of exported files, whose billing periods are replaced as a whole, there is a second fence, see `exports_script`.
     - The next run would not replace a row outside the run's days, or of another provider: ERROR ends the script, and nothing changes.
 """
 
 from dataclasses import dataclass
 
 from services.executor.checks.own_rows import OwnRows
+from services.executor.steps.exports_script import IS_NEWER, NEW_OF_PERIODS, REPLACED_PERIOD
 from services.executor.steps.ledger_script import (
     DECLARED,
-    KEPT_ROWS,
     SUPERSEDED,
     LedgerEntry,
+    LedgerKind,
     ledger_params,
     ledger_statements,
     superseded,
@@ -68,30 +70,39 @@ class Replacement:
     """What the ledger of days gets to know; None: nothing, the table is none of ours."""
 
     @property
-    def is_partial(self) -> bool:
-        """True if of some days only the rows exported after a time are replaced."""
-        return self.ledger is not None and not self.ledger.is_derived
+    def kept_rows(self) -> str | None:
+        """A condition on rows `t` of the run's days: those that stay; None: all are replaced."""
+        return self.ledger.kept_rows(self.day) if self.ledger else None
+
+    @property
+    def by_months(self) -> bool:
+        """True if billing periods are replaced: days are shared with others, and it is a month that must not lose too much."""
+        return self.ledger is not None and self.ledger.kind is LedgerKind.MONTHS
 
 
 def publish_script(replacement: Replacement, rows: Block) -> Block:
     """The script that replaces what the days hold by `rows`, a query that returns every column of the table by name.
 
-    Its last statement returns `published BOOL`, `rows_published INT64`, `is_superseded BOOL`, `final_days ARRAY<DATE>`, the run's days that
-    had been FINAL, and `changes`, one entry for each day, service and currency that holds rows before or after: `usage_date DATE, service
-    STRING, currency STRING, rows_before INT64, rows_after INT64, cost_before FLOAT64, cost_after FLOAT64, net_before NUMERIC, net_after
-    NUMERIC, is_too_little BOOL`. `cost_*` are sums of absolute values. Too little: the day would lose more than half of its rows, or the
-    currency all of its rows or more than half of its cost.
+    Its last statement returns `published BOOL`, `rows_published INT64`, `is_superseded BOOL`, `is_newer_there BOOL`, if so because the
+    same or a newer version of exported files is published, `final_days ARRAY<DATE>`, the run's days that had been FINAL, and `changes`,
+    one entry for each day, service, currency and unit that holds rows before or after: `usage_date DATE, service STRING, currency STRING,
+    unit DATE, rows_before INT64, rows_after INT64, cost_before FLOAT64, cost_after FLOAT64, net_before NUMERIC, net_after NUMERIC,
+    is_too_little BOOL`. `cost_*` are sums of absolute values. `unit` is what is replaced: the day, of exported files the billing period;
+    NULL for rows of others that stay. Too little: the unit would lose more than half of its rows, or the currency all of its rows or more
+    than half of its cost.
     """
     table, day, ledger = replacement.table, replacement.day, replacement.ledger
     columns = list(table.columns)
     own = f" AND {replacement.own.condition(OWN, 't')}" if replacement.own else ""
     is_new = f" AND n.{replacement.own.column} = @{OWN}" if replacement.own else ""
-    is_inside = f"n.{day} IN UNNEST(@run_days){is_new}"
+    of_periods = f" AND {NEW_OF_PERIODS}" if replacement.by_months else ""
+    is_inside = f"n.{day} IN UNNEST(@run_days){is_new}{of_periods}"
     selected = [f"IF({is_inside}, n.{name}, ERROR('{OUTSIDE}')) AS {name}" if name == day else f"n.{name}" for name in columns]
     query = rows.sql.rstrip().removesuffix(";")
     of_the_run = f"WHERE t.{day} BETWEEN @first_day AND @last_day AND t.{day} IN UNNEST(@run_days){own}"
     changes = _changes(replacement, of_the_run, query)
-    replaced = f" AND NOT {KEPT_ROWS.format(day=day)}" if replacement.is_partial else ""
+    replaced = f" AND NOT {replacement.kept_rows}" if replacement.kept_rows else ""
+    is_newer = IS_NEWER if replacement.by_months else "FALSE"
     params = PARAMS | {ACCEPT_LESS: "BOOL"} | rows.params | ({OWN: "STRING"} if replacement.own else {})
     if ledger:
         params |= ledger_params(ledger)
@@ -101,14 +112,14 @@ def publish_script(replacement: Replacement, rows: Block) -> Block:
 DECLARE published BOOL DEFAULT FALSE;
 DECLARE inserted INT64 DEFAULT 0;
 {DECLARED}DECLARE changes ARRAY<STRUCT<
-  usage_date DATE, service STRING, currency STRING, rows_before INT64, rows_after INT64, cost_before FLOAT64, cost_after FLOAT64,
-  net_before NUMERIC, net_after NUMERIC, is_too_little BOOL>>;
+  usage_date DATE, service STRING, currency STRING, unit DATE, rows_before INT64, rows_after INT64, cost_before FLOAT64,
+  cost_after FLOAT64, net_before NUMERIC, net_after NUMERIC, is_too_little BOOL>>;
 INSERT INTO {FENCES} (pipeline_logging_id, state, updated_at, claimed_by)
 SELECT DISTINCT r.pipeline_logging_id, 'OPEN', @loaded_at, @claimed_by
 FROM {RUNS} AS r
 WHERE r.pipeline_logging_id = @pipeline_logging_id AND r.status = 'RUNNING' AND r.claimed_by = @claimed_by
   AND NOT EXISTS (SELECT 1 FROM {FENCES} AS f WHERE f.pipeline_logging_id = @pipeline_logging_id);
-BEGIN TRANSACTION;
+{ledger.prepared if ledger else ""}BEGIN TRANSACTION;
 SET changes = {changes};
 {superseded(ledger)}DELETE FROM {table.name} AS t {of_the_run}{replaced};
 INSERT INTO {table.name} ({", ".join(columns)})
@@ -120,7 +131,7 @@ SET inserted = @@row_count;
 {ledger_statements(ledger)}UPDATE {FENCES} SET updated_at = @loaded_at
 WHERE pipeline_logging_id = @pipeline_logging_id AND state = 'OPEN' AND claimed_by = @claimed_by
   AND NOT EXISTS (SELECT 1 FROM {FENCES} AS f WHERE f.pipeline_logging_id = @pipeline_logging_id AND f.state = 'CLOSED')
-  AND (IFNULL(@{ACCEPT_LESS}, FALSE) OR NOT {SUPERSEDED} AND NOT EXISTS (SELECT 1 FROM UNNEST(changes) AS c WHERE c.is_too_little));
+  AND {_allowed(replacement)};
 IF @@row_count = 0 THEN
   ROLLBACK TRANSACTION;
   -- For the answer: the emulator takes variables back with the transaction.
@@ -131,50 +142,65 @@ ELSE
   SET published = TRUE;
 END IF;
 SELECT
-  published, IF(published, inserted, 0) AS rows_published, {SUPERSEDED} AS is_superseded, changes,
+  published, IF(published, inserted, 0) AS rows_published, {SUPERSEDED} AS is_superseded,
+  NOT published AND {is_newer} AS is_newer_there, changes,
   ARRAY(SELECT k.usage_date FROM UNNEST(known) AS k WHERE k.state = 'FINAL') AS final_days""",
         params,
     )
 
 
+def _allowed(replacement: Replacement) -> str:
+    """A condition: nothing newer is there, and no day loses too much. A caller who accepts less also replaces rows by an older reading of
+    theirs, but never a billing period by an older version.
+    """
+    enough = "NOT EXISTS (SELECT 1 FROM UNNEST(changes) AS c WHERE c.is_too_little)"
+    if replacement.by_months:
+        return f"NOT {SUPERSEDED} AND (IFNULL(@{ACCEPT_LESS}, FALSE) OR {enough})"
+    return f"(IFNULL(@{ACCEPT_LESS}, FALSE) OR NOT {SUPERSEDED} AND {enough})"
+
+
 def _changes(replacement: Replacement, of_the_run: str, query: str) -> str:
     """An array of the days' figures before and after."""
-    old = "CROSS JOIN UNNEST([TRUE, FALSE]) AS is_old" if replacement.is_partial else "CROSS JOIN UNNEST([TRUE]) AS is_old"
-    stays = f" AND (is_old OR {KEPT_ROWS.format(day=replacement.day)})" if replacement.is_partial else ""
+    kept = replacement.kept_rows
+    old = f"CROSS JOIN UNNEST({'[TRUE, FALSE]' if kept else '[TRUE]'}) AS is_old"
+    stays = f" AND (is_old OR {kept})" if kept else ""
+    of_old, of_new = (REPLACED_PERIOD, "n.x_BillingPeriod") if replacement.by_months else (f"t.{replacement.day}", f"n.{replacement.day}")
     return f"""ARRAY(
   SELECT AS STRUCT
-    q.usage_date, q.service, q.currency, q.rows_before, q.rows_after, q.cost_before, q.cost_after, q.net_before, q.net_after,
-    q.day_after * 2 < q.day_before OR (q.all_before > 0 AND q.all_after = 0) OR q.size_after * 2.0 < q.size_before AS is_too_little
+    q.usage_date, q.service, q.currency, q.unit, q.rows_before, q.rows_after, q.cost_before, q.cost_after, q.net_before, q.net_after,
+    q.unit IS NOT NULL
+      AND (q.unit_after * 2 < q.unit_before OR (q.all_before > 0 AND q.all_after = 0) OR q.size_after * 2.0 < q.size_before)
+      AS is_too_little
   FROM (
     SELECT
-      g.usage_date, g.service, g.currency, g.rows_before, g.rows_after, g.cost_before, g.cost_after, g.net_before, g.net_after,
-      SUM(g.rows_before) OVER (PARTITION BY g.usage_date) AS day_before,
-      SUM(g.rows_after) OVER (PARTITION BY g.usage_date) AS day_after,
-      SUM(g.rows_before) OVER (PARTITION BY g.usage_date, g.currency) AS all_before,
-      SUM(g.rows_after) OVER (PARTITION BY g.usage_date, g.currency) AS all_after,
-      SUM(g.cost_before) OVER (PARTITION BY g.usage_date, g.currency) AS size_before,
-      SUM(g.cost_after) OVER (PARTITION BY g.usage_date, g.currency) AS size_after
+      g.usage_date, g.service, g.currency, g.unit, g.rows_before, g.rows_after, g.cost_before, g.cost_after, g.net_before, g.net_after,
+      SUM(g.rows_before) OVER (PARTITION BY g.unit) AS unit_before,
+      SUM(g.rows_after) OVER (PARTITION BY g.unit) AS unit_after,
+      SUM(g.rows_before) OVER (PARTITION BY g.unit, g.currency) AS all_before,
+      SUM(g.rows_after) OVER (PARTITION BY g.unit, g.currency) AS all_after,
+      SUM(g.cost_before) OVER (PARTITION BY g.unit, g.currency) AS size_before,
+      SUM(g.cost_after) OVER (PARTITION BY g.unit, g.currency) AS size_after
     FROM (
       SELECT
-        d.usage_date, d.service, d.currency,
+        d.usage_date, d.service, d.currency, d.unit,
         COUNTIF(d.is_old) AS rows_before, COUNTIF(NOT d.is_old) AS rows_after,
         IFNULL(SUM(IF(d.is_old, d.cost, 0.0)), 0.0) AS cost_before, IFNULL(SUM(IF(d.is_old, 0.0, d.cost)), 0.0) AS cost_after,
         IFNULL(SUM(IF(d.is_old, d.net_cost, NULL)), 0) AS net_before, IFNULL(SUM(IF(d.is_old, NULL, d.net_cost)), 0) AS net_after
       FROM (
-        SELECT is_old, {_measured(replacement, "t")}
+        SELECT is_old, {of_old} AS unit, {_measured(replacement, "t")}
         FROM {replacement.table.name} AS t
         {old}
         {of_the_run}{stays}
         UNION ALL
-        SELECT FALSE AS is_old, {_measured(replacement, "n")}
+        SELECT FALSE AS is_old, {of_new} AS unit, {_measured(replacement, "n")}
         FROM (
 {query}
         ) AS n
       ) AS d
-      GROUP BY d.usage_date, d.service, d.currency
+      GROUP BY d.usage_date, d.service, d.currency, d.unit
     ) AS g
   ) AS q
-  ORDER BY q.usage_date, q.service, q.currency)"""
+  ORDER BY q.usage_date, q.service, q.currency, q.unit)"""
 
 
 def _measured(replacement: Replacement, alias: str) -> str:

@@ -13,13 +13,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from services.executor.templates.declared import read_parameters
+from services.executor.templates.months import MONTH, MONTHS
 from services.executor.templates.name import SEGMENT
 from services.executor.templates.parameters import ParameterSpec
 from services.executor.templates.period import DAY, DAYS, RANGE
 from services.executor.templates.section import Section
 
 INCLUDE = "include"
-PERIOD_NAMES = frozenset({DAY, *RANGE, DAYS})
+PERIOD_NAMES = frozenset({DAY, *RANGE, DAYS, MONTH, MONTHS})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

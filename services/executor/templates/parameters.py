@@ -7,7 +7,7 @@ from datetime import UTC, date, datetime, timedelta, tzinfo
 from enum import StrEnum
 
 from services.platform.errors import InvalidArgument
-from services.platform.identifiers import EMAIL, TABLE
+from services.platform.identifiers import EMAIL, EXPORT, TABLE
 
 type Value = date | str | int | bool | None
 
@@ -39,6 +39,8 @@ class ParameterType(StrEnum):
     CHOICE = "choice"
     """One of the texts listed by the template."""
     TABLE = "table"
+    EXPORT = "export"
+    """Where exported files lie: `s3://bucket/prefix/name` or `account/container/directory/name`."""
     EMAIL = "email"
 
 
@@ -51,7 +53,15 @@ SQL_TYPES = {
     ParameterType.CHOICE: "STRING",
     ParameterType.EMAIL: "STRING",
 }
-"""GoogleSQL types of parameters. A table has none: no identifier is a query parameter."""
+"""GoogleSQL types of parameters. A table has none: no identifier is a query parameter. Nor has an export: SQL reads no files."""
+
+
+_FORMATS = {
+    ParameterType.TABLE: (TABLE, "`dataset.table` or `project.dataset.table`"),
+    ParameterType.EXPORT: (EXPORT, "`s3://bucket/prefix/name`, or `account/container/directory/name` in Azure"),
+    ParameterType.EMAIL: (EMAIL, "one address of mail, name@example.com"),
+}
+"""Texts that must have a form, and its description."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -138,10 +148,10 @@ def parse(kind: ParameterType, value: object, *, today: date | None = None) -> V
         return value
     if not isinstance(value, str) or not value or len(value) > STRING_LENGTH or not value.isprintable():
         raise ValueError(f"use a string of 1 to {STRING_LENGTH} printable characters.")
-    if kind is ParameterType.TABLE and not TABLE.fullmatch(value):
-        raise ValueError("use `dataset.table` or `project.dataset.table`.")
-    if kind is ParameterType.EMAIL and not EMAIL.fullmatch(value):
-        raise ValueError("use one address of mail, name@example.com.")
+    if kind in _FORMATS:
+        pattern, accepted = _FORMATS[kind]
+        if not pattern.fullmatch(value):
+            raise ValueError(f"use {accepted}.")
     return value
 
 

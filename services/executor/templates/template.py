@@ -7,6 +7,7 @@ from enum import StrEnum
 
 from services.executor.metering.cap import RunCap
 from services.executor.records import Period
+from services.executor.templates import months
 from services.executor.templates.declared import read_parameters
 from services.executor.templates.graph import When, ancestors, find_cycle, topological_order
 from services.executor.templates.include import StepEntry, read_entries
@@ -89,17 +90,25 @@ class Template:
         self, given: Mapping[str, object], *, now: datetime, fire_day: date | None = None, scheduled: bool = False
     ) -> dict[str, Value]:
         """A run's parameters, defaults filled in. Raises InvalidArgument, see `parameters.resolve`."""
-        return resolve(self.parameters, given, now=now, fire_day=fire_day, scheduled=scheduled, unfilled=unfilled(given))
+        without = (*unfilled(given), *months.unfilled(given))
+        return resolve(self.parameters, given, now=now, fire_day=fire_day, scheduled=scheduled, unfilled=without)
 
     def check_days(self, given: Mapping[str, object], values: Mapping[str, Value], *, now: datetime) -> None:
-        """Raises InvalidArgument for days that must not be loaded at `now`, see `period`."""
+        """Raises InvalidArgument for days or months that must not be loaded at `now`, see `period` and `months`."""
         if self.covers_days:
             check_days(given, values, now)
+        if self.covers_months:
+            months.check_months(values, now)
 
     @property
     def covers_days(self) -> bool:
         """True if it runs for days, see `period`."""
         return any(spec.name == DAY for spec in self.parameters)
+
+    @property
+    def covers_months(self) -> bool:
+        """True if it runs for billing periods, see `months`."""
+        return any(spec.name == months.MONTHS for spec in self.parameters)
 
     def period_of(self, values: Mapping[str, Value]) -> Period | None:
         """The days that a run with these parameters covers. Raises InvalidArgument, see `period`."""
@@ -114,7 +123,7 @@ def parse_template(name: PipelineName, section: Section, scope: Scope, step_type
     timeout = section.integer("timeout_seconds", 3600)
     overlap, most_days = _period(section, parameters)
     cap = _cap(section)
-    scope = replace(scope, parameters=parameters, covers_days=DAY in parameters)
+    scope = replace(scope, parameters=parameters, covers_days=DAY in parameters or _covers_months(section, parameters))
     steps = _steps(section, entries, scope, step_types, timeout)
     description = section.text("description")
     section.finish()
@@ -152,6 +161,17 @@ def _period(section: Section, parameters: Mapping[str, ParameterSpec]) -> tuple[
     if overlap is Overlap.REFUSE and DAYS in parameters:
         raise section.error(f"`overlap: refuse` compares days before a run begins, and with {DAYS} they are not known then", "overlap")
     return overlap, section.integer("most_days", MAX_DAYS, most=366)
+
+
+def _covers_months(section: Section, parameters: Mapping[str, ParameterSpec]) -> bool:
+    try:
+        types, choices = ({name: getattr(spec, field) for name, spec in parameters.items()} for field in ("type", "choices"))
+        covers = months.has_months(types, choices)
+    except ValueError as error:
+        raise section.error(str(error), "parameters") from error
+    if covers and DAY in parameters:
+        raise section.error(f"a template runs for days, with {DAY}, or for months, with {months.MONTHS}", "parameters")
+    return covers
 
 
 def _steps(

@@ -7,9 +7,10 @@ from typing import Any
 
 import pyarrow as pa
 
+from services.executor.ledger.exports import KnownExport
 from services.executor.metering.meter import StepMeter
 from services.executor.settings import ExecutorSettings
-from services.executor.sources.exported_months import ExportsRequest, KnownExport
+from services.executor.sources.exported_months import ExportsRequest
 from services.executor.sources.files.files_source import FilesSource
 from services.executor.sources.source import Export, ReadRequest, Unchanged
 from services.executor.staging.shape import StagingShape

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from services.executor.errors import StepError
-from services.executor.sources.exported_months import KnownExport
+from services.executor.ledger.exports import KnownExport
 from services.executor.sources.files.limits import below, name_of, read_manifest_json
 from services.executor.sources.files.manifest import DataFile, Dataset, Fetched, Manifest, NoExport
 from services.executor.sources.source import CheckCancelled, Unchanged

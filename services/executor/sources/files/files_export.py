@@ -10,10 +10,11 @@ import pyarrow as pa
 
 from services.executor.errors import StepError
 from services.executor.ledger.days import DayRead
+from services.executor.ledger.exports import KnownExport
 from services.executor.metering.meter import Reading, StepMeter
 from services.executor.records import Period
 from services.executor.settings import ExecutorSettings
-from services.executor.sources.exported_months import KnownExport, end_of
+from services.executor.sources.exported_months import end_of
 from services.executor.sources.files.decode.decoder import Decoder
 from services.executor.sources.files.limits import ExportLimits, name_of
 from services.executor.sources.files.manifest import BillingFiles, DataFile, Dataset, Manifest

@@ -1,9 +1,10 @@
 """A tenant's export of billing files as a source: which periods a run reads."""
 
 from services.executor.errors import StepError
+from services.executor.ledger.exports import KnownExport
 from services.executor.metering.meter import StepMeter
 from services.executor.settings import ExecutorSettings
-from services.executor.sources.exported_months import MOST_MONTHS, ExportsRequest, KnownExport
+from services.executor.sources.exported_months import MOST_MONTHS, ExportsRequest
 from services.executor.sources.files.decode.bounds import Bounds
 from services.executor.sources.files.decode.decoder import Decoder
 from services.executor.sources.files.files_export import FilesExport, OpenFiles

@@ -7,7 +7,7 @@ from datetime import date, datetime
 from enum import StrEnum
 from typing import IO, Protocol
 
-from services.executor.sources.exported_months import KnownExport
+from services.executor.ledger.exports import KnownExport
 from services.executor.sources.source import CheckCancelled, Unchanged
 
 

@@ -12,9 +12,9 @@ import pyarrow as pa
 import pytest
 
 from services.executor.errors import StepError
+from services.executor.ledger.exports import KnownExport
 from services.executor.metering.cap import CapExceeded, RunCap
 from services.executor.metering.meter import RunMeter
-from services.executor.sources.exported_months import KnownExport
 from services.executor.sources.files.files_source import FilesSource
 from services.executor.sources.source import Unchanged
 from tests.support.executor.focus_export_rows import NOW, OCTOBER, focus_table, found, read, request, source, staging
@@ -36,7 +36,14 @@ def export(files: LocalFiles, tmp_path: Path) -> Iterator[FilesSource]:
 
 
 def known(month: date, *, etag: str = "old", exported_at: datetime = datetime(2026, 10, 14, 6, tzinfo=UTC), **more: Any) -> KnownExport:
-    values: dict[str, Any] = {"manifest_key": "k", "manifest_id": "before", "version": 3, "days": (), "row_count": 1} | more
+    values: dict[str, Any] = {
+        "source_id": "AWS/bucket/prefix/name",
+        "manifest_key": "k",
+        "manifest_id": "before",
+        "version": 3,
+        "days": (),
+        "row_count": 1,
+    } | more
     return KnownExport(month=month, manifest_etag=etag, exported_at=exported_at, **values)
 
 

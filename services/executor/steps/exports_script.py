@@ -1,0 +1,70 @@
+"""Composes what a publishing transaction does for exported files, whose billing periods are replaced as a whole: the second fence, which
+keeps an older version of a period from replacing a newer one. Part of `publish_script`, which explains why the transaction as a whole is
+safe.
+
+Why this part is safe
+    - The row of each period (x_meta_exports) is there before the transaction begins, and the transaction deletes and inserts it. So of two
+      concurrent publishes of a period BigQuery cancels one; its retry finds another version than it has seen, and publishes nothing.
+    - A row that is prepared while another run's transaction commits stays beside that run's row, without a version: it says nothing, and
+      the next publish of the period deletes it.
+    - Rows of one period lie on the days that the row says, so the days of that version and of the new one are all that is deleted from.
+"""
+
+from typing import Final
+
+from services.executor.ledger.store import EXPORTS
+
+KEPT_OF_PERIODS: Final = (
+    "NOT EXISTS (SELECT 1 FROM UNNEST(@exports) AS e WHERE e.source_id = t.x_SourceId AND e.billing_period = t.x_BillingPeriod)"
+)
+"""A condition on rows `t` of the published table: those of other sources and of other periods stay."""
+NEW_OF_PERIODS: Final = (
+    "EXISTS (SELECT 1 FROM UNNEST(@exports) AS e WHERE e.source_id = n.x_SourceId AND e.billing_period = n.x_BillingPeriod)"
+)
+"""A condition on rows `n` that are to be published: they belong to the periods that were read."""
+REPLACED_PERIOD: Final = f"IF({KEPT_OF_PERIODS}, NULL, t.x_BillingPeriod)"
+"""Of rows `t` of the published table: the period, if it is replaced."""
+PERIODS_SUPERSEDED: Final = f"""EXISTS (
+  SELECT 1
+  FROM UNNEST(@exports) AS r
+  LEFT JOIN {EXPORTS} AS e ON e.source_id = r.source_id AND e.billing_period = r.billing_period AND e.version > 0
+  WHERE IFNULL(e.version, 0) != r.seen_version OR IFNULL(e.exported_at > r.exported_at, FALSE))"""
+"""True if a period was published by another run since this one has looked at it."""
+IS_NEWER: Final = f"""NOT EXISTS (
+  SELECT 1
+  FROM UNNEST(@exports) AS r
+  LEFT JOIN {EXPORTS} AS e ON e.source_id = r.source_id AND e.billing_period = r.billing_period AND e.version > 0
+  WHERE IFNULL(e.exported_at < r.exported_at, TRUE))"""
+"""True if of every period this version or a newer one is published."""
+PREPARED: Final = f"""INSERT INTO {EXPORTS} (source_id, billing_period, version)
+SELECT r.source_id, r.billing_period, 0
+FROM UNNEST(@exports) AS r
+WHERE NOT EXISTS (SELECT 1 FROM {EXPORTS} AS e WHERE e.source_id = r.source_id AND e.billing_period = r.billing_period);
+"""
+"""Before the transaction: the rows that it changes."""
+
+
+def exports_statements(provider_param: str) -> str:
+    """The statements that write the periods' rows; `provider_param` is the query parameter with the provider, lower-case."""
+    return f"""DELETE FROM {EXPORTS} AS t
+WHERE EXISTS (SELECT 1 FROM UNNEST(@exports) AS r WHERE r.source_id = t.source_id AND r.billing_period = t.billing_period);
+INSERT INTO {EXPORTS} (
+  source_id, billing_period, provider, dataset, focus_version, manifest_key, manifest_etag, manifest_id, exported_at, version, days,
+  row_count, sums, file_count, byte_count, published_at, pipeline_logging_id
+)
+SELECT
+  r.source_id, r.billing_period, UPPER(@{provider_param}), r.dataset, r.focus_version, r.manifest_key, r.manifest_etag, r.manifest_id,
+  r.exported_at, r.seen_version + 1, d.days, r.row_count, s.sums, r.file_count, r.byte_count, @loaded_at, @pipeline_logging_id
+FROM UNNEST(@exports) AS r
+LEFT JOIN (
+  SELECT one.billing_period, ARRAY_AGG(one.day ORDER BY one.day) AS days FROM UNNEST(@export_days) AS one GROUP BY one.billing_period
+) AS d ON d.billing_period = r.billing_period
+LEFT JOIN (
+  SELECT
+    one.billing_period,
+    ARRAY_AGG(STRUCT(one.currency AS currency, one.billed_cost AS billed_cost, one.effective_cost AS effective_cost) ORDER BY one.currency)
+      AS sums
+  FROM UNNEST(@source_sums) AS one
+  GROUP BY one.billing_period
+) AS s ON s.billing_period = r.billing_period;
+"""

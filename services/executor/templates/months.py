@@ -1,0 +1,47 @@
+"""The billing periods that a run covers, in templates that declare them: the parameter `month`, or, with `months: open`, those that the
+cloud may still change, as far as they have changed since the last run.
+
+These names have this meaning in every template. A billing period is a calendar month, and it is replaced as a whole. The days on which it
+has rows are known once it has been read.
+"""
+
+from collections.abc import Mapping
+from datetime import date, datetime
+
+from services.executor.templates.parameters import ParameterType, Value
+from services.platform.clock import utc_day
+from services.platform.errors import InvalidArgument
+
+MONTH = "month"
+MONTHS, OPEN = "months", "open"
+
+
+def has_months(types: Mapping[str, ParameterType], choices: Mapping[str, tuple[str, ...]]) -> bool:
+    """True if a template with these parameters runs for billing periods. `choices`: of each parameter of type choice. Raises ValueError,
+    saying what is wrong.
+    """
+    if MONTHS in types and (choices.get(MONTHS) != (OPEN,) or MONTH not in types):
+        raise ValueError(f"the parameter {MONTHS} must be of type {ParameterType.CHOICE} with the one choice {OPEN}, and goes with {MONTH}")
+    return MONTHS in types
+
+
+def unfilled(given: Mapping[str, object]) -> tuple[str, ...]:
+    """If either is given, the other one gets no default."""
+    return (MONTH, MONTHS) if any(given.get(name) is not None for name in (MONTH, MONTHS)) else ()
+
+
+def check_months(values: Mapping[str, Value], now: datetime, *, path: str = "parameters.") -> None:
+    """Raises InvalidArgument, naming `{path}{name}`, unless exactly one of the two is there, and for a month that is still to come."""
+    month, is_open = month_of(values), values.get(MONTHS) == OPEN
+    if month and is_open:
+        raise InvalidArgument(f"{path}{MONTHS}", f"give either {MONTHS}, or {MONTH}.")
+    if not month and not is_open:
+        raise InvalidArgument(f"{path}{MONTH}", f"is required. Give {MONTH}, YYYY-MM, or {MONTHS}: {OPEN}.")
+    if month and month > utc_day(now):
+        raise InvalidArgument(f"{path}{MONTH}", f"{month:%Y-%m} is still to come; in UTC it is {utc_day(now).isoformat()}.")
+
+
+def month_of(values: Mapping[str, Value]) -> date | None:
+    """The first day of the one month; None if none is named."""
+    month = values.get(MONTH)
+    return date.fromisoformat(f"{month}-01") if isinstance(month, str) else None
