@@ -79,7 +79,7 @@ check-sql: gen ## ... every SQL statement, analyzed by ZetaSQL against our DDL
 
 check-shapes: gen ## ... docker-compose.yml against the compose specification, and templates against their schema
 	@$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec docker-compose.yml
-	@$(BIN)/check-jsonschema --schemafile configs/template.schema.json configs/gcp/*/*.yml
+	@$(BIN)/check-jsonschema --schemafile configs/template.schema.json configs/{aws,azure,gcp}/*/*.yml
 
 fmt: gen ## Format Python and protos, and fix what can be fixed
 	@$(BIN)/ruff check --fix-only --quiet .
