@@ -5,6 +5,7 @@ stays honest.
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from typing import Any
 
 import pytest
 from azure.core import MatchConditions
@@ -54,7 +55,8 @@ def test_an_empty_blob_is_read(container: ContainerClient) -> None:
 
 
 def test_a_large_blob_is_written_in_blocks(blobs: AzureServer, container: ContainerClient) -> None:
-    content, sizes = bytes(range(256)) * 20_000, {"max_single_put_size": 2**20, "max_block_size": 2**21}
+    content = bytes(range(256)) * 20_000
+    sizes: dict[str, Any] = {"max_single_put_size": 2**20, "max_block_size": 2**21}
     with (
         closing(blobs.identity(WRITER)) as identity,
         ContainerClient.from_container_url(

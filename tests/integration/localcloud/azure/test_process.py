@@ -3,7 +3,8 @@
 from datetime import date
 from pathlib import Path
 
-from localcloud.sample.azure.tenant import CONTAINER, azure_writer, load_azure
+from localcloud.sample.azure.export import CONTAINER
+from localcloud.sample.azure.tenant import azure_writer, load_azure
 from localcloud.settings import LocalSettings
 from localcloud.stack import Stack
 
