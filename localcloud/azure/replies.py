@@ -4,9 +4,10 @@ https://learn.microsoft.com/rest/api/storageservices/blob-service-error-codes, .
 """
 
 import json
+import uuid
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from email.utils import format_datetime
 from typing import IO, Any, Final
 from xml.etree.ElementTree import Element, SubElement, tostring
@@ -26,6 +27,7 @@ _MESSAGES: Final = {
         401,
         "Server failed to authenticate the request. Please refer to the information in the www-authenticate header.",
     ),
+    "InvalidBlockList": (400, "The specified block list is invalid."),
     "InvalidRange": (416, "The range specified is invalid for the current size of the resource."),
     "NoAuthenticationInformation": (
         401,
@@ -71,7 +73,7 @@ class BlobRefused(Exception):
         status, message = _MESSAGES[self.code]
         error = Element("Error")
         SubElement(error, "Code").text = self.code
-        SubElement(error, "Message").text = message
+        SubElement(error, "Message").text = f"{message}\nRequestId:{uuid.uuid4()}\nTime:{datetime.now(UTC).isoformat()}"
         headers = {"x-ms-error-code": self.code, "Content-Type": "application/xml", **self.headers}
         return AzureReply(status=status, headers=headers, body=_xml(error) if message else b"")
 
