@@ -105,7 +105,7 @@ class BlobFiles:
             for page in self._container.list_blobs(name_starts_with=prefix, results_per_page=PAGE).by_page():
                 check_cancelled()
                 for blob in page:
-                    if blob.name.rsplit("/", 1)[-1] in NAMES:
+                    if blob.name.rsplit("/", 1)[-1] in NAMES and blob.name.isprintable():
                         listed = ListedManifest(key=blob.name, etag=_etag(blob), modified_at=blob.last_modified, size=blob.size)
                         manifests.append(listed)
                     else:

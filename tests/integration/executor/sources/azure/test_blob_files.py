@@ -282,6 +282,26 @@ def test_a_compressed_file_arrives_as_it_is_stored(export: Export, run: Run, con
     assert fetched(files, manifest.files[0])[0] == b"\x1f\x8b not really"
 
 
+def test_what_passes_by_itself_is_asked_for_again(azure: AzureServer, export: Export, run: Run) -> None:
+    run()
+    files = export()
+    azure.azure.faults.append("ServerBusy")
+
+    assert fetched(files, found(files).files[0])[0] == b"rows"
+    assert azure.served()[0].endswith("503")
+
+
+def test_what_does_not_pass_is_retryable_later(azure: AzureServer, export: Export, run: Run) -> None:
+    run()
+    files = export()
+    azure.azure.faults.extend(["ServerBusy"] * 3)
+
+    with pytest.raises(StepError, match="did not answer when asked for container c") as error:
+        files.manifest(MARCH, None, going_on)
+    assert error.value.is_retryable
+    assert len(azure.served()) == 3
+
+
 def test_a_role_that_is_missing_is_named(export: Export, run: Run) -> None:
     run()
 
