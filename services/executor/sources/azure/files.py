@@ -174,8 +174,8 @@ class BlobFiles:
                 "without manifests. Make it anew under Cost Management > Exports."
             )
         return (
-            f"Nothing has been exported to {prefix} in container {self._location.container}. A new export takes up to 24 hours; for an "
-            "earlier month choose Export selected dates under Cost Management > Exports."
+            f"Nothing has been exported to {prefix} in container {self._location.container}. For a month before the export was made choose "
+            "Export selected dates under Cost Management > Exports."
         )
 
 

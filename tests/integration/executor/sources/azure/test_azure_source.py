@@ -174,7 +174,7 @@ def test_actual_and_amortized_cost_are_read_as_one(azure: AzureServer, tmp_path:
         export = source.find(asked(month=OCTOBER, export=f"{place}/actual", amortized_export=f"{place}/amortized"), lambda: None)
         assert not isinstance(export, Unchanged)
         rows = [row for table in export.read(staging("x_staging_azure_cost"), lambda: None) for row in table.to_pylist()]
-        outputs = export.outputs()
+        outputs: Mapping[str, Any] = export.outputs()
 
     costs = {(row["dataset"], row["cost_in_billing_currency"]) for row in rows}
     assert costs == {("ACTUAL", Decimal("1.25")), ("AMORTIZED", Decimal("0.75"))}

@@ -177,7 +177,7 @@ def test_nothing_exported_is_no_error(export: Export, run: Run, container: Conta
     files = export()
     answer = files.manifest(APRIL, None, going_on)
     assert isinstance(answer, NoExport)
-    assert "takes up to 24 hours" in answer.reason
+    assert "Nothing has been exported to finops/daily/20260401-20260430/" in answer.reason
 
     put(container, "finops/daily/20260401-20260430/part0.csv", b"1")
     answer = files.manifest(APRIL, None, going_on)
