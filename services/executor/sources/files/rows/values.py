@@ -18,6 +18,8 @@ NUMERIC: Final = pa.decimal128(38, 9)
 TIMESTAMP: Final = pa.timestamp("us", tz="UTC")
 _WIDE: Final = pa.decimal256(76, 38)
 """Holds every text of a double from 1e-21 to 1e38 without rounding."""
+_SAFE: Final = 2.0**53
+"""Below it a double is the whole number that it says."""
 _UNIT: Final = Decimal("1e-9")
 _EXACT: Final = Context(prec=60, Emax=999_999, Emin=-999_999)
 _NUMBER: Final = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,5})?", re.ASCII)
@@ -41,7 +43,7 @@ def numeric(values: pa.Array, column: str) -> pa.Array:
         return values.cast(NUMERIC)
     try:
         if pa.types.is_decimal(kind):
-            return (pc.round(values, 9, "half_to_even") if kind.scale > NUMERIC.scale else values).cast(NUMERIC)
+            return _of_decimals(values)
         if pa.types.is_integer(kind):
             return values.cast(NUMERIC)
         if pa.types.is_floating(kind):
@@ -116,9 +118,11 @@ def text(values: pa.Array, column: str) -> pa.Array:
     kind = values.type
     if pa.types.is_string(kind):
         return empty_as_null(values)
-    if pa.types.is_floating(kind) or pa.types.is_decimal(kind):
-        texts = (values if pa.types.is_floating(kind) else json_text(values)).cast(pa.string())
-        return pc.replace_substring_regex(pc.replace_substring(texts, '"', ""), r"\.0+$", "")
+    if pa.types.is_floating(kind):
+        wholes = pc.if_else(pc.and_(pc.equal(pc.floor(values), values), pc.less(pc.abs(values), _SAFE)), values, None)
+        return pc.coalesce(wholes.cast(pa.int64()).cast(pa.string()), values.cast(pa.string()))
+    if pa.types.is_decimal(kind):
+        return pc.replace_substring_regex(pc.replace_substring(json_text(values), '"', ""), r"\.0+$", "")
     texts = json_text(values)
     is_quoted = pa.types.is_timestamp(kind) or pa.types.is_date(kind) or pa.types.is_time(kind)
     return pc.replace_substring(texts, '"', "") if is_quoted else texts
@@ -149,6 +153,15 @@ def _check_finite(values: pa.Array, column: str) -> None:
 
 def _trimmed(values: pa.Array) -> pa.Array:
     return empty_as_null(pc.ascii_trim_whitespace(values))
+
+
+def _of_decimals(values: pa.Array) -> pa.Array:
+    if values.type.scale <= NUMERIC.scale:
+        return values.cast(NUMERIC)
+    try:
+        return pc.round(values, 9, "half_to_even").cast(NUMERIC)
+    except pa.ArrowInvalid:  # rounding up takes a digit more
+        return pc.round(values.cast(pa.decimal256(76, values.type.scale)), 9, "half_to_even").cast(NUMERIC)
 
 
 def _of_texts(texts: pa.Array, column: str) -> pa.Array:

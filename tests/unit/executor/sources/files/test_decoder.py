@@ -287,9 +287,9 @@ def test_a_cancelled_run_does_not_wait_for_the_process() -> None:
 def test_cpu_time_is_bounded() -> None:
     text = "from services.executor.sources.files.decode.child import confine\nconfine(2**30, 1)\nwhile True: pass"
 
-    with Decoder(replace(BOUNDS, cpu_seconds=1), silence_seconds=60, command=program(text)) as opened:
-        with pytest.raises(StepError, match="took more than 1 s of CPU time"):
-            decoded(opened, b"a\n1\n")
+    bounds = replace(BOUNDS, cpu_seconds=1)
+    with Decoder(bounds, silence_seconds=60, command=program(text)) as opened, pytest.raises(StepError, match="more than 1 s of CPU time"):
+        decoded(opened, b"a\n1\n")
 
 
 def test_a_note_of_a_captured_process_is_cut() -> None:
