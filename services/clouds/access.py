@@ -3,7 +3,9 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Final, Self
+
+from services.platform.settings import ServiceSettings
 
 PROBE_SUBJECT: Final = "convergence-probe"
 """The subject of tokens for no tenant. No tenant can have this id: ids have no hyphens."""
@@ -17,11 +19,18 @@ AccessRefused.
 class AccessRefused(Exception):
     """The cloud refuses the tenant's access, or it cannot be used. The message is for the tenant: what is missing, and what to do."""
 
-    def __init__(self, message: str, *, is_retryable: bool = False) -> None:
+    def __init__(self, message: str, *, is_retryable: bool = False, setting: str | None = None) -> None:
         super().__init__(message)
         self.message = message
         self.is_retryable = is_retryable
         """True if the same call may succeed later without any change."""
+        self.setting = setting
+        """What is missing, by the cloud's own name, e.g. s3:GetObject; None: not known, or no permission or setting."""
+
+
+def no_token(_: str) -> str:
+    """`TokenOf` of an installation that issues no identity tokens."""
+    raise AccessRefused("This installation issues no identity tokens. Store a key instead.")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -34,8 +43,24 @@ class CloudEndpoints:
     """Blob Storage and the token endpoint, e.g. https://127.0.0.1:9090."""
     google_sts: str | None = None
     """Google's Security Token Service."""
+    bigquery: str | None = None
+    """BigQuery's REST API."""
+    bigquery_storage: str | None = None
+    """BigQuery's Storage API, over gRPC without TLS."""
     ca: Path | None = None
     """The certificate authority of emulators that speak TLS; None: the public ones."""
+
+    @classmethod
+    def of(cls, settings: ServiceSettings) -> Self:
+        """From the settings."""
+        return cls(
+            aws=settings.aws_emulator_host,
+            azure=settings.azure_emulator_host,
+            google_sts=settings.google_sts_emulator_host,
+            bigquery=settings.bigquery_emulator_host,
+            bigquery_storage=settings.bigquery_storage_emulator_host,
+            ca=settings.emulator_ca,
+        )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -52,3 +77,9 @@ class TenantAccess:
     endpoints: CloudEndpoints
     token_of: TokenOf
     """For tenants that let us in by federation; no key of theirs is stored."""
+    probe_token_of: TokenOf | None = None
+    """As `token_of`, for the subject PROBE_SUBJECT, which is no tenant: a check tries whether a cloud that should let in the tenant alone
+    refuses it. None: not tried.
+    """
+    call_seconds: float | None = None
+    """For a check: how long a call may be without an answer; none is made twice. None: as is right for a run, which has more time."""

@@ -8,12 +8,13 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any
+from typing import Any, Final
 
 from google.api_core import exceptions as google
 from google.auth import exceptions as google_auth
 
 from services.clouds.access import AccessRefused
+from services.clouds.gcp.federation import REFUSALS, ExchangeFault
 from services.platform.bigquery.transient import is_transient
 
 
@@ -55,6 +56,28 @@ _PERMISSIONS = {
     "bigquery.datasets.": Role.DATA_VIEWER,
 }
 _APIS = {"bigquerystorage.googleapis.com": "BigQuery Storage API", "bigquery.googleapis.com": "BigQuery API"}
+KEY: Final = "service account key"
+PERMISSIONS: Final = (
+    "bigquery.readsessions.create",
+    "bigquery.readsessions.getData",
+    "bigquery.jobs.create",
+    "bigquery.tables.getData",
+    "bigquery.tables.get",
+    "bigquery.tables.list",
+    "bigquery.datasets.get",
+)
+"""What a run needs, as BigQuery names it; longer names before those that they begin with."""
+_OFF, _OFF_TEXT = ("service_disabled", "accessnotconfigured"), ("has not been used in project", "api is not enabled")
+_PERIMETER = ("security_policy_violated", "policyviolation", "vpcservicecontrols")
+_PERIMETER_TEXT = ("vpcservicecontrols", "prohibited by organization's policy")
+_UNPAID = ("billing_disabled", "billingnotenabled", "accountdisabled")
+_UNPAID_TEXT = (
+    "billing account for the owning project is disabled",
+    "has billing disabled",
+    "billing has not been enabled",
+    "not configured billing",
+)
+_POLICY_TAG_TEXT = ("policy tag", "finegrainedget", "fine-grained reader")
 _PROJECT = re.compile(r"projects?[/ ](?P<project>[a-z0-9][a-z0-9:.-]*[a-z0-9])")
 _NO_KEY = (google.Unauthorized, google_auth.RefreshError)
 
@@ -64,7 +87,8 @@ def explain(error: Exception, asked: Asked) -> AccessRefused:
     if is_transient(error):
         return AccessRefused(f"BigQuery did not answer when asked for {asked.what}. Run it again in a moment.", is_retryable=True)
     said = _said(error)
-    return AccessRefused(_organisation(error, said, asked) or _access(error, said, asked) or _request(error, asked))
+    message = _organisation(error, said, asked) or _access(error, said, asked) or _request(error, asked)
+    return AccessRefused(message, setting=_setting(error, said, asked))
 
 
 def lacks_role(error: Exception) -> bool:
@@ -75,30 +99,15 @@ def lacks_role(error: Exception) -> bool:
 
 def _organisation(error: Exception, said: _Said, asked: Asked) -> str | None:
     """What a project, its organisation or a limit forbids to every account."""
-    if said.has("service_disabled", "accessnotconfigured", text=("has not been used in project", "api is not enabled")):
+    if said.has(*_OFF, text=_OFF_TEXT):
         api, service, project = _disabled(error, said, asked)
         return f"The {api} is not enabled in project {project}. Enable {service} there, wait some minutes, and run it again."
-    if said.has(
-        "security_policy_violated",
-        "policyviolation",
-        "vpcservicecontrols",
-        text=("vpcservicecontrols", "prohibited by organization's policy"),
-    ):
+    if said.has(*_PERIMETER, text=_PERIMETER_TEXT):
         return (
             f"VPC Service Controls of the organisation forbid reading {asked.what} from outside its perimeter. Ask its administrator for "
             "an ingress rule that lets this service account use the BigQuery and BigQuery Storage APIs."
         )
-    if said.has(
-        "billing_disabled",
-        "billingnotenabled",
-        "accountdisabled",
-        text=(
-            "billing account for the owning project is disabled",
-            "has billing disabled",
-            "billing has not been enabled",
-            "not configured billing",
-        ),
-    ):
+    if said.has(*_UNPAID, text=_UNPAID_TEXT):
         return f"Billing is off for project {asked.project} or that of {asked.what}. Link it to an active billing account and run it again."
     if said.has("quotaexceeded"):
         return f"A BigQuery quota of project {asked.project} is used up. Raise it, or run it again when it is free again."
@@ -109,6 +118,8 @@ def _organisation(error: Exception, said: _Said, asked: Asked) -> str | None:
 
 def _access(error: Exception, said: _Said, asked: Asked) -> str | None:
     """What the service account may not do."""
+    if fault := next((fault for fault in ExchangeFault if fault in said.text), None):
+        return REFUSALS[fault]
     if isinstance(error, _NO_KEY):
         return (
             "Google Cloud does not accept the service account's key: the key or the account was disabled or deleted, or the key has "
@@ -116,7 +127,7 @@ def _access(error: Exception, said: _Said, asked: Asked) -> str | None:
         )
     if not isinstance(error, google.Forbidden):
         return None
-    if said.has(text=("policy tag", "finegrainedget", "fine-grained reader")):
+    if said.has(text=_POLICY_TAG_TEXT):
         return (
             f"Columns of {asked.what} are protected by policy tags. Grant the service account Fine-Grained Reader "
             "(roles/datacatalog.categoryFineGrainedReader) on these tags."
@@ -146,6 +157,23 @@ def _said(error: Exception) -> _Said:
     return _Said(
         reasons=frozenset(str(reason).lower() for reason in reasons if reason), text=" ".join(str(text) for text in texts if text).lower()
     )
+
+
+def _setting(error: Exception, said: _Said, asked: Asked) -> str | None:
+    """What is missing, by Google's own name; None: it does not say."""
+    if isinstance(error, _NO_KEY):
+        return KEY
+    if isinstance(error, (google.NotFound, google.BadRequest)):
+        return "project_id" if asked.what.startswith("project ") else "export"
+    if not isinstance(error, google.Forbidden):
+        return None
+    if said.has(*_OFF, text=_OFF_TEXT):
+        return _disabled(error, said, asked)[1]
+    if said.has(text=_POLICY_TAG_TEXT):
+        return "datacatalog.categories.fineGrainedGet"
+    others = ((_PERIMETER, _PERIMETER_TEXT, "VPC Service Controls"), (_UNPAID, _UNPAID_TEXT, "Cloud Billing"))
+    named = next((name for reasons, text, name in others if said.has(*reasons, text=text)), None)
+    return named or next((name for name in PERMISSIONS if name.lower() in said.text), None)
 
 
 def _disabled(error: Exception, said: _Said, asked: Asked) -> tuple[str, str, str]:

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -9,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import requests
+from botocore.session import Session
 
 from localcloud.aws.account import ACCOUNT, trust_of_issuer
 from services.clouds.access import AccessRefused, CloudEndpoints, TokenOf
@@ -227,6 +230,43 @@ def test_tokens_that_aws_does_not_accept(account: AwsAccount, issuer: LocalIssue
     lost = said(lambda _: late)
     assert "could not fetch this installation's public keys" in lost.message
     assert lost.is_retryable
+
+
+def test_a_session_that_has_ended_opens_nothing(account: AwsAccount, issuer: LocalIssuer) -> None:
+    """The emulator makes shorter sessions than AWS does; the wire format is STS's own."""
+    form = {
+        "Action": "AssumeRoleWithWebIdentity",
+        "Version": "2011-06-15",
+        "RoleArn": federated(account, issuer)["role_arn"],
+        "RoleSessionName": "ended",
+        "WebIdentityToken": tokens(issuer)(AUDIENCE),
+        "DurationSeconds": "-1",
+    }
+    answer = requests.post(account.url, data=form, timeout=10)
+    made = {name: re.search(rf"<{name}>(.+?)</{name}>", answer.text) for name in ("AccessKeyId", "SecretAccessKey", "SessionToken")}
+    key, secret, token = (match[1] for match in made.values() if match)
+    refused = refused_with(account, key, secret, token)
+    assert "has expired" in refused.message
+    assert refused.is_retryable
+
+
+def refused_with(account: AwsAccount, key: str, secret: str, token: str) -> AccessRefused:
+    """What a read with a session's credentials is answered."""
+    session = {"aws_access_key_id": key, "aws_secret_access_key": secret, "aws_session_token": token}
+    s3 = Session().create_client("s3", region_name="us-east-1", endpoint_url=account.url, **session)
+    with pytest.raises(AccessRefused) as refused, explained(AwsRequest(action=AwsAction.READ, bucket=account.bucket, key=KEY)):
+        s3.get_object(Bucket=account.bucket, Key=KEY)
+    s3.close()
+    return refused.value
+
+
+def test_a_session_needs_its_own_token_and_secret(account: AwsAccount, issuer: LocalIssuer) -> None:
+    session = AwsSession(account.access(federated(account, issuer)))
+    made = session.assume(token=tokens(issuer)(AUDIENCE))
+    session.close()
+    key, secret, token = made["access_key"], made["secret_key"], made["token"]
+    assert "does not accept the session's token" in refused_with(account, key, secret, token[:-4] + "AAAA").message
+    assert "is not that of the access key id" in refused_with(account, key, "0" * 40, token).message
 
 
 def test_a_refusal_to_issue_a_token_is_passed_on(account: AwsAccount, issuer: LocalIssuer) -> None:
