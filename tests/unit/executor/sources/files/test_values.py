@@ -38,6 +38,7 @@ def column(values: list[object], kind: pa.DataType | None = None) -> list[object
 
 
 @given(st.lists(st.floats(allow_nan=False, allow_infinity=False, min_value=-1e20, max_value=1e20), min_size=1))
+@example([8796.0930222085, 8796.0930222075, 1234.0000000005, 0.0000000014999999999, 0.00000000150000000001, 999.9999999995])
 @example([0.0000000005, 0.0000000015, -0.0000000005, 1e-300, 5e-324, 0.1, 123456.7890123455])
 def test_a_double_is_rounded_as_its_shortest_text(values: list[float]) -> None:
     assert column([*values, None]) == [*(rounded(Decimal(repr(value))) for value in values), None]
