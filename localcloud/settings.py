@@ -86,6 +86,11 @@ class LocalSettings(BaseSettings):
         """The sample tenant's credentials, as the body of a request. They belong to the tenant, so they are beside the state directory."""
         return self.state_dir.with_name(f"{self.state_dir.name}-sample") / "credentials.json"
 
+    @property
+    def sample_aws_credentials(self) -> Path:
+        """The same for AWS."""
+        return self.sample_credentials.with_name("aws_credentials.json")
+
     def port(self, name: str) -> int:
         """The port that setting `{name}_port` holds, e.g. of `auth` or `auth_metrics`."""
         port: int = getattr(self, f"{name}_port")

@@ -10,8 +10,10 @@ from localcloud.processes.readiness import gateway_ready, grpc_serving, http_ans
 from localcloud.settings import ENV_PREFIX, SERVICES, LocalSettings
 
 PYTHON = (sys.executable, "-m")
-PROCESSES = ("bigquery", "kms", "aws", "azure", "bootstrap", *SERVICES, "gateway", "cloud_scheduler")
-WITH_SAMPLE = (*PROCESSES, "sample")
+PROCESSES = ("bigquery", "kms", "bootstrap", *SERVICES, "gateway", "cloud_scheduler")
+TENANT_CLOUDS = ("aws", "azure")
+"""The other clouds in which tenants have exports."""
+WITH_SAMPLE = (*TENANT_CLOUDS, *PROCESSES, "sample")
 # Which services a service calls.
 CALLS = {"auth": (), "credentials": ("auth",), "executor": ("auth", "credentials"), "scheduler": ("auth", "executor")}
 # Which tenants' clouds a service calls.
@@ -158,8 +160,11 @@ def _sample(settings: LocalSettings, extra: Mapping[str, str]) -> Process:
         "--bigquery-host": f"http://{settings.address('bigquery')}",
         "--rows": settings.sample_rows,
         "--credentials": settings.sample_credentials,
+        "--aws-host": f"http://{settings.address('aws')}",
+        "--aws-credentials": settings.sample_aws_credentials,
+        "--issuer": f"http://{settings.address('gateway')}",
     }
-    return Process(name="sample", command=_command("localcloud.sample", options), environment=extra, needs=("bigquery",))
+    return Process(name="sample", command=_command("localcloud.sample", options), environment=extra, needs=("bigquery", "aws"))
 
 
 def _command(module: str, options: Mapping[str, object]) -> tuple[str, ...]:

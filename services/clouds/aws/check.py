@@ -6,7 +6,8 @@ from typing import Any, Final
 
 from services.clouds.access import AccessRefused, TenantAccess
 from services.clouds.attempt import Attempt, attempt, missing, refuses_others, untried
-from services.clouds.aws.credentials import TOKEN_AUDIENCE, AwsCredentials
+from services.clouds.audiences import AWS
+from services.clouds.aws.credentials import AwsCredentials
 from services.clouds.aws.location import S3Location
 from services.clouds.aws.refusals import AwsAction, AwsRequest, code_of
 from services.clouds.aws.session import AwsSession, explained
@@ -60,7 +61,7 @@ def _role(session: AwsSession, access: TenantAccess, account: str) -> Generator[
     if held.is_federated and probe:
         yield refuses_others(
             TRUST,
-            lambda: session.assume(token=probe(TOKEN_AUDIENCE)),
+            lambda: session.assume(token=probe(AWS)),
             closed="The role refuses identity tokens that are not about this tenant.",
             opened=(
                 f"The role {held.role_arn} can be assumed with this installation's token about anybody, so other tenants could name it as "

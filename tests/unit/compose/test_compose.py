@@ -12,6 +12,7 @@ from pydantic_settings import BaseSettings
 from localcloud.gateway.envoy import GatewaySettings
 from localcloud.healthcheck import check_of
 from localcloud.settings import SERVICES, LocalSettings
+from services.credentials.settings import CredentialsSettings
 from services.executor.settings import ExecutorSettings
 from services.platform.settings import REPOSITORY, ServiceSettings
 
@@ -27,6 +28,8 @@ def settings_of(part: str) -> list[type[BaseSettings]]:
     match part:
         case "gateway":
             return [GatewaySettings, LocalSettings]
+        case "credentials":
+            return [CredentialsSettings, LocalSettings]
         case "executor":
             return [ExecutorSettings, LocalSettings]
         case _ if part in {*SERVICES, "bootstrap"}:
