@@ -14,6 +14,7 @@ from google.api_core import exceptions as google
 from google.auth import exceptions as google_auth
 
 from services.clouds.access import AccessRefused
+from services.clouds.gcp.federation import REFUSALS, ExchangeFault
 from services.platform.bigquery.transient import is_transient
 
 
@@ -117,6 +118,8 @@ def _organisation(error: Exception, said: _Said, asked: Asked) -> str | None:
 
 def _access(error: Exception, said: _Said, asked: Asked) -> str | None:
     """What the service account may not do."""
+    if fault := next((fault for fault in ExchangeFault if fault in said.text), None):
+        return REFUSALS[fault]
     if isinstance(error, _NO_KEY):
         return (
             "Google Cloud does not accept the service account's key: the key or the account was disabled or deleted, or the key has "

@@ -32,6 +32,8 @@ def settings_of(part: str) -> list[type[BaseSettings]]:
             return [CredentialsSettings, LocalSettings]
         case "executor":
             return [ExecutorSettings, LocalSettings]
+        case "credentials":
+            return [CredentialsSettings, LocalSettings]
         case _ if part in {*SERVICES, "bootstrap"}:
             return [ServiceSettings, LocalSettings]
         case _:
@@ -73,7 +75,8 @@ def test_every_command_is_a_module_that_exists(part: str) -> None:
 
 
 def test_the_whole_suite_is_there() -> None:
-    assert set(PARTS) == {"bigquery", "kms", "aws", "azure", "certs", "bootstrap", *SERVICES, "gateway", "cloud_scheduler"}
+    emulators = {"bigquery", "kms", "google_sts", "aws", "azure"}
+    assert set(PARTS) == {*emulators, "certs", "bootstrap", *SERVICES, "gateway", "cloud_scheduler"}
 
 
 def test_what_runs_on_is_watched_and_what_is_waited_for_says_when() -> None:
