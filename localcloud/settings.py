@@ -93,6 +93,11 @@ class LocalSettings(BaseSettings):
         """The same for AWS."""
         return self.sample_credentials.with_name("aws_credentials.json")
 
+    @property
+    def sample_azure_credentials(self) -> Path:
+        """The same for Azure."""
+        return self.sample_credentials.with_name("azure_credentials.json")
+
     def port(self, name: str) -> int:
         """The port that setting `{name}_port` holds, e.g. of `auth` or `auth_metrics`."""
         port: int = getattr(self, f"{name}_port")

@@ -182,9 +182,12 @@ def _sample(settings: LocalSettings, extra: Mapping[str, str]) -> Process:
         "--credentials": settings.sample_credentials,
         "--aws-host": f"http://{settings.address('aws')}",
         "--aws-credentials": settings.sample_aws_credentials,
+        "--azure-host": f"https://{settings.address('azure')}",
+        "--azure-ca": settings.certs_dir / "ca.pem",
+        "--azure-credentials": settings.sample_azure_credentials,
         "--issuer": f"http://{settings.address('gateway')}",
     }
-    return Process(name="sample", command=_command("localcloud.sample", options), environment=extra, needs=("bigquery", "aws"))
+    return Process(name="sample", command=_command("localcloud.sample", options), environment=extra, needs=("bigquery", "aws", "azure"))
 
 
 def _command(module: str, options: Mapping[str, object]) -> tuple[str, ...]:

@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from services.clouds.access import AccessRefused, CloudEndpoints, TenantAccess
-from services.clouds.azure.refusals import AUDIENCE, SignIn, answer_of, sign_in_refused
+from services.clouds.audiences import AZURE
+from services.clouds.azure.refusals import SignIn, answer_of, sign_in_refused
 
 if TYPE_CHECKING:  # imported when access is opened: a process that serves other clouds only does without
     from azure.core.credentials import AccessToken, AccessTokenInfo, TokenRequestOptions
@@ -147,7 +148,7 @@ def _credential_of(credentials: AzureCredentials, access: TenantAccess) -> Any:
         "transport": _transport(access.endpoints, access.call_seconds),
     }
     if credentials.client_secret is None:
-        return ClientAssertionCredential(credentials.directory_id, credentials.client_id, lambda: access.token_of(AUDIENCE), **options)
+        return ClientAssertionCredential(credentials.directory_id, credentials.client_id, lambda: access.token_of(AZURE), **options)
     credential = ClientSecretCredential(
         credentials.directory_id,
         credentials.client_id,

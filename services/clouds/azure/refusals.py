@@ -10,9 +10,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from services.clouds.access import AccessRefused
+from services.clouds.audiences import AZURE
 
-AUDIENCE: Final = "api://AzureADTokenExchange"
-"""The audience of identity tokens that Entra exchanges, as it recommends in "Workload identity federation"."""
 READER: Final = "Storage Blob Data Reader"
 
 _TOO_MANY, _SERVER_ERROR = 429, 500
@@ -159,12 +158,12 @@ def _of_federation(code: str, who: SignIn) -> AccessRefused | None:
             )
         case "700212":
             return AccessRefused(
-                f"No federated credential of application {who.client_id} names the audience {AUDIENCE}. Correct {where}; {trust}"
+                f"No federated credential of application {who.client_id} names the audience {AZURE}. Correct {where}; {trust}"
             )
         case "70021":
             return AccessRefused(
                 f"No federated credential of application {who.client_id} matches our issuer, the subject {who.tenant_id} and the audience "
-                f"{AUDIENCE}. Add or correct {where}; {trust}"
+                f"{AZURE}. Add or correct {where}; {trust}"
             )
         case "700024" | "700027" | "50027" | "50166" | "90061":
             return AccessRefused(

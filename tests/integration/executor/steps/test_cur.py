@@ -18,7 +18,8 @@ from tests.support.executor.cur_lines import PLAN, RESERVATION, every_type, line
 from tests.support.executor.exported_rows import MONTH, Bench, at, blocks_of
 from tests.support.executor.tenant import Tenant
 
-BLOCKS = blocks_of(REPOSITORY / "configs" / "aws" / "cost" / "cur.sql")
+CONFIGS = REPOSITORY / "configs" / "aws" / "cost"
+BLOCKS = blocks_of(CONFIGS / "cur.sql") | blocks_of(CONFIGS / "cur_checks.sql")
 FOCUS = load_tables(REPOSITORY / "configs" / "bigquery" / "tenant")["focus_cost_daily"]
 LONG = {"first_day": date(2026, 4, 1), "last_day": date(2026, 5, 31)}
 type Lines = Mapping[str, Mapping[str, Any]]
