@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from services.executor.sources.files.rows.focus_rows import FileRows, made
-from services.executor.sources.files.rows.named_columns import NamedColumns, value_json
+from services.executor.sources.files.rows.named_columns import NamedColumns, dense, value_json
 from services.executor.sources.files.rows.values import CONVERTED
 from services.executor.sources.json_text import compact_object
 
@@ -66,9 +66,9 @@ def _gathered(found: NamedColumns, name: str) -> pa.Array:
     texts = compact_object({part: value_json(values) for part, values in parts.items()}, found.rows)
     if whole is None:
         return texts
-    own = value_json(whole)
+    own = dense(value_json(whole))
     if texts.null_count == len(texts):
         return own
-    # Both, which no cloud writes: one object.
+    # CUR 2.0 has columns such as product_comment beside the map: one object of both.
     joined = pc.binary_join_element_wise(pc.utf8_slice_codeunits(own, 0, -1), pc.utf8_slice_codeunits(texts, 1), ",")
     return pc.coalesce(joined, own, texts)
