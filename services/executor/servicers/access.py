@@ -14,7 +14,7 @@ from services.executor.access.checker import CLOUDS, AccessChecker
 from services.executor.access.records import CheckedCredentials, CheckRecords
 from services.executor.sources.credentials import SealedCredentials
 from services.platform.clock import Clock
-from services.platform.errors import InvalidArgument, Unavailable
+from services.platform.errors import Internal, InvalidArgument, Unavailable
 
 type Context = grpc.aio.ServicerContext[Any, Any]
 
@@ -49,7 +49,7 @@ class AccessServicer(AccessServiceServicer):
         sealed = await self._sealed.get(request.tenant_id, provider)
         report = await self._checker.check(sealed, request.export or None, self._pool)
         # What is lacking may be a matter of the export that was named; whether we are let in is not.
-        if not (request.export and report.verdict is AccessVerdict.LACKS):
+        if sealed.set_at and not (request.export and report.verdict is AccessVerdict.LACKS):
             await self._record(
                 CheckedCredentials(sealed=sealed, report=report, checked_at=self._clock.now(), export=request.export or None)
             )
@@ -76,5 +76,5 @@ class AccessServicer(AccessServiceServicer):
     async def _record(self, checked: CheckedCredentials) -> None:
         try:
             await self._records.record([checked])
-        except Unavailable:  # the caller has the report
+        except (Unavailable, Internal):  # e.g. an older credentials service; the caller has the report
             _log.warning("access_check_not_recorded", tenant_id=checked.sealed.tenant_id, provider=checked.sealed.provider)
