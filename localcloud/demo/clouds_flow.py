@@ -93,7 +93,7 @@ class CloudsFlow:
         changes = self.narrator.call(self.tenant, "GET", f"{TENANT}/costs/changes?{asked}").body["changes"]
         for change in changes:
             delta = f"{Decimal(change['delta']):>+12.4f} {change['currency']}"
-            self.narrator.tell(f"     {change['usage_date']} {change['service']:<36} {delta}")
+            self.narrator.tell(f"     {change['date']} {change['service']:<36} {delta}")
         self.narrator.expect("sum of the changes", sum((Decimal(change["delta"]) for change in changes), Decimal()), moved)
         self.narrator.tell(f"     {run['rows_processed']} rows replaced; the month has moved by {moved:+.4f}")
 

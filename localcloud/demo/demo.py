@@ -1,5 +1,5 @@
-"""`python -m localcloud demo`: starts a second suite beside any other, runs flows 1, 2 and 3 and the pipelines of all three clouds, and stops
-it again.
+"""`python -m localcloud demo`: starts a second suite beside any other, runs flows 1, 2 and 3 and the pipelines of all three clouds, and
+stops it again.
 """
 
 import contextlib
