@@ -12,6 +12,16 @@ CLOUDS: Final = ("GCP", "AWS", "AZURE")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class PassedCheck:
+    """What is stored with credentials that were tried before."""
+
+    status: str
+    """Always WORKS: others are not stored."""
+    export: str | None
+    """The export that was named, and can be read."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class DueCheck:
     """Credentials that are due."""
 
@@ -21,6 +31,8 @@ class DueCheck:
     encrypted_credentials: bytes = field(repr=False)
     set_at: datetime
     access_status: str | None
+    access_export: str | None
+    """The export that could be read when a check last named one."""
 
     @classmethod
     def from_row(cls, row: Mapping[str, Any]) -> Self:
@@ -41,6 +53,8 @@ class CheckResult:
     """Or UNKNOWN: the cloud did not answer."""
     access_problem: str
     """Empty: none."""
+    access_export: str
+    """That was named and could be read; empty: what is known of one stays."""
 
 
 def latest(results: Iterable[CheckResult]) -> list[CheckResult]:
