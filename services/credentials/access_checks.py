@@ -7,8 +7,6 @@ from typing import Any, Final, Self
 
 MAX_CHECKS: Final = 40
 """Maximum number in one result, 64 KiB each at most: it stays below gRPC's 4 MB."""
-CLOUDS: Final = ("GCP", "AWS", "AZURE")
-"""The providers whose credentials can be checked."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -5,7 +5,8 @@ from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
 
-from services.credentials.access_checks import CLOUDS, CheckResult, DueCheck, PassedCheck, latest
+from services.clouds.checks import CHECKS
+from services.credentials.access_checks import CheckResult, DueCheck, PassedCheck, latest
 from services.credentials.audit import AuditRow
 from services.credentials.credential import Credential, SealedCredential
 from services.credentials.sealed_memory import SealedMemory
@@ -78,7 +79,7 @@ class CredentialStore:
 
     async def list_due_checks(self, *, checked_before: datetime, limit: int) -> list[DueCheck]:
         """The clouds' credentials whose last check was before a time, or that were never checked; the longest unchecked first."""
-        params: dict[str, object] = {"providers": list(CLOUDS), "checked_before": checked_before, "page_size": limit}
+        params: dict[str, object] = {"providers": list(CHECKS), "checked_before": checked_before, "page_size": limit}
         return [DueCheck.from_row(row) for row in (await self._control("list_due_access_checks", params)).rows]
 
     async def record_checks(self, results: Sequence[CheckResult]) -> None:

@@ -6,8 +6,9 @@ from typing import Final
 from services.clouds.access import PROBE_SUBJECT, AccessRefused, CloudEndpoints, TenantAccess, TokenOf, no_token
 from services.clouds.audiences import is_audience
 from services.clouds.check_pool import CheckPool
+from services.clouds.checks import CHECKS
 from services.clouds.findings import AccessReport, AccessVerdict, FindingStatus
-from services.credentials.access_checks import CLOUDS, PassedCheck
+from services.credentials.access_checks import PassedCheck
 from services.credentials.issuer.issuer import TokenIssuer
 from services.credentials.providers import Provider
 from services.platform.errors import ConvergenceError, FailedPrecondition, InvalidArgument, Unavailable
@@ -36,8 +37,8 @@ class CredentialValidator:
         Raises FailedPrecondition (CREDENTIALS_REFUSED, ACCESS_LACKING, ACCESS_OPEN), Unavailable (CLOUD_UNAVAILABLE), InvalidArgument,
         ResourceExhausted (CHECK_RUNNING).
         """
-        if provider not in CLOUDS:
-            raise InvalidArgument("validate", f"is for {', '.join(CLOUDS)}. Leave it out for {provider}.")
+        if provider not in CHECKS:
+            raise InvalidArgument("validate", f"is for {', '.join(CHECKS)}. Leave it out for {provider}.")
         access = TenantAccess(
             tenant_id=tenant_id,
             provider=provider,

@@ -8,9 +8,10 @@ from convergence.executor.v1 import access_service_pb2 as messages
 from convergence.executor.v1.access_service_pb2_grpc import AccessServiceServicer
 
 from services.clouds.check_pool import CheckPool
+from services.clouds.checks import CHECKS
 from services.clouds.findings import AccessVerdict
 from services.executor.access.canary import AccessCanary
-from services.executor.access.checker import CLOUDS, AccessChecker
+from services.executor.access.checker import AccessChecker
 from services.executor.access.records import CheckedCredentials, CheckRecords
 from services.executor.sources.credentials import SealedCredentials
 from services.platform.clock import Clock
@@ -42,8 +43,8 @@ class AccessServicer(AccessServiceServicer):
     async def CheckCredentials(self, request: messages.CheckCredentialsRequest, context: Context) -> messages.CheckCredentialsResponse:
         """Raises InvalidArgument, FailedPrecondition (CREDENTIALS_MISSING), ResourceExhausted (CHECK_RUNNING), Unavailable, Internal."""
         provider = request.provider.upper()
-        if provider not in CLOUDS:
-            raise InvalidArgument("provider", f"must be {', '.join(CLOUDS)}, in either case.")
+        if provider not in CHECKS:
+            raise InvalidArgument("provider", f"must be {', '.join(CHECKS)}, in either case.")
         if len(request.export) > MAX_EXPORT:
             raise InvalidArgument("export", f"use at most {MAX_EXPORT} characters.")
         sealed = await self._sealed.get(request.tenant_id, provider)

@@ -156,3 +156,13 @@ async def test_an_export_that_is_no_location_any_more_is_one_tenants_trouble() -
 )
 def test_only_what_worked_can_stop(last: str, verdict: str, stopped: bool) -> None:
     assert has_stopped(last, AccessVerdict(verdict)) is stopped
+
+
+async def test_two_at_once_do_no_harm() -> None:
+    """As a job that is delivered twice: some credentials are checked twice, all are, and what was found is the same."""
+    stored = Stored(status={f"t{number}": "WORKS" for number in range(12)})
+    cloud = Cloud(t3=REFUSED)
+    both = await asyncio.gather(canary(stored, cloud).check_due(), canary(stored, cloud).check_due())
+    assert all(counts.is_done for counts in both)
+    assert set(cloud.seen) == set(stored.status)
+    assert {name for name, status in stored.status.items() if status != "WORKS"} == {"t3"}
