@@ -17,7 +17,7 @@ import pyarrow as pa
 from services.executor.errors import StepError
 from services.executor.sources.files.decode import frames
 from services.executor.sources.files.decode.bounds import Bounds
-from services.executor.sources.files.decode.plain import is_plain
+from services.executor.sources.files.decode.plain import fits, is_plain
 from services.executor.sources.source import CheckCancelled
 
 ROOT: Final = Path(__file__).parents[5]
@@ -47,6 +47,7 @@ class Decoder:
         self._command = command or (sys.executable, "-s", "-E", "-m", "services.executor.sources.files.decode.child")
         self._process: subprocess.Popen[bytes] | None = None
         self._connection: socket.socket | None = None
+        self._is_busy = False
 
     def start(self) -> None:
         """Starts the process, which takes some tenths of a second until it decodes, if it does not run yet. Raises StepError."""
@@ -74,7 +75,10 @@ class Decoder:
         """All rows of a file, at most `rows`, some twenty thousand at a time, with plain types (see `plain`). `name` is for messages.
         Raises StepError, also for a file that ends the process; and what `check_cancelled` raises.
         """
+        if self._is_busy:  # the rows of a file that were not taken
+            self.close()
         self.start()
+        self._is_busy = True
         try:
             frames.send_request(self._open, {"name": name, "rows": rows}, file.fileno())
         except OSError:
@@ -89,7 +93,7 @@ class Decoder:
                     raise StepError(f"{name} has more than {rows:,} rows: more than are read of a billing period.")
                 yield batch
                 continue
-            note = _note(content)
+            self._is_busy, note = False, _note(content)
             if kind == frames.REFUSED:
                 raise StepError(str(note.get("message"))[:1000])
             if kind != frames.END or note.get("rows") != found:
@@ -100,6 +104,7 @@ class Decoder:
         """Ends the process and closes the connection."""
         connection, process = self._connection, self._process
         self._connection = self._process = None
+        self._is_busy = False
         if connection:
             connection.close()
         if process:
@@ -180,6 +185,8 @@ def _batch(content: pa.Buffer, name: str) -> pa.RecordBatch:
         batch.validate(full=True)
     except (pa.ArrowException, StopIteration, OSError):
         raise _broken(name) from None
+    if not fits(batch):
+        raise _broken(name)
     return batch
 
 
