@@ -219,9 +219,11 @@ WITH tagged AS (
     FROM (
       SELECT
         list.resource_tags, REGEXP_EXTRACT(pair, r'^"((?:[^"\\]|\\.)*)"') AS key,
-        REGEXP_EXTRACT(pair, r'^"(?:[^"\\]|\\.)*"\s*:\s*("(?:[^"\\]|\\.)*")$') AS value
+        REGEXP_EXTRACT(pair, r'^"(?:[^"\\]|\\.)*"\s*:\s*(.*)$') AS value
       FROM (SELECT DISTINCT c.resource_tags FROM x_staging_aws_cur AS c WHERE c.resource_tags IS NOT NULL) AS list
-      CROSS JOIN UNNEST(REGEXP_EXTRACT_ALL(list.resource_tags, r'"(?:[^"\\]|\\.)*"\s*:\s*"(?:[^"\\]|\\.)*"')) AS pair
+      -- A value that is itself JSON stands there as such: ["a","b"], {"a":1}, 7.
+      CROSS JOIN UNNEST(REGEXP_EXTRACT_ALL(
+        list.resource_tags, r'"(?:[^"\\]|\\.)*"\s*:\s*(?:"(?:[^"\\]|\\.)*"|\[[^\]]*\]|\{[^}]*\}|[-+.0-9eE]+|true|false)')) AS pair
     ) AS one
     GROUP BY one.resource_tags, key
   ) AS k
