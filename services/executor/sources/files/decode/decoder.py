@@ -1,5 +1,6 @@
 """The executor's side of the process that decodes a run's data files."""
 
+import ctypes
 import json
 import signal
 import socket
@@ -27,10 +28,12 @@ ENVIRONMENT: Final = {
     # The bound on memory counts what is reserved: mimalloc would reserve a gigabyte at once; glibc's allocator breaks memory into pieces
     # that it does not give back.
     "ARROW_DEFAULT_MEMORY_POOL": "mimalloc",
-    "MIMALLOC_ARENA_EAGER_COMMIT": "0",
+    "MIMALLOC_DISALLOW_ARENA_ALLOC": "1",
     "MALLOC_ARENA_MAX": "1",
 }
 """Of the process: nothing of the executor's, which may have secrets."""
+PR_SET_DUMPABLE: Final = 4
+"""linux/prctl.h"""
 LOOK_SECONDS: Final = 0.25
 """How often it is looked whether the run is over while rows are awaited."""
 
@@ -53,6 +56,7 @@ class Decoder:
         """Starts the process, which takes some tenths of a second until it decodes, if it does not run yet. Raises StepError."""
         if self._process:
             return
+        _hide_memory()
         ours, theirs = socket.socketpair()
         try:
             with theirs:
@@ -169,6 +173,12 @@ class Decoder:
         if code > 0:  # a Python error: ours
             return StepError(f"The executor's process that decodes files failed at {name}. Ask the operator.", metadata={"exit_code": code})
         return _broken(name)
+
+
+def _hide_memory() -> None:
+    """From now on no process of the same user reads this one's memory or environment (ptrace, /proc); it dumps no core either."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_DUMPABLE, 0, 0, 0, 0)
 
 
 def _broken(name: str) -> StepError:

@@ -241,6 +241,16 @@ def test_the_process_has_nothing_of_the_executor_s(decoder: Decoder, monkeypatch
     assert "Max file size             0" in limits
 
 
+def test_a_process_of_the_same_user_cannot_read_the_executor_s_memory() -> None:
+    code = (
+        "import ctypes, socket; from services.executor.sources.files.decode.decoder import Decoder; from tests.unit.executor.sources.files"
+        ".test_decoder import BOUNDS\nwith Decoder(BOUNDS, silence_seconds=5) as decoder:\n    decoder.start()\n"
+        "print(ctypes.CDLL(None).prctl(3, 0, 0, 0, 0))"  # PR_GET_DUMPABLE
+    )
+
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "0"
+
+
 def test_the_process_imports_no_service_and_no_cloud() -> None:
     """It starts in a tenth of a second, and has little that a file could use."""
     code = (
