@@ -16,6 +16,7 @@ from typing import Any
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
+from services.clouds.gcp.identity import GcpCredentials
 from services.executor.keyed_locks import KeyedLocks
 from services.executor.metering.meter import StepMeter
 from services.executor.notify.notification import Notification
@@ -23,7 +24,6 @@ from services.executor.records import Run, RunStatus
 from services.executor.runs.execute import execute
 from services.executor.runs.prepared import PreparedRun
 from services.executor.sources.gcp.bigquery import GcpBilling
-from services.executor.sources.gcp.identity import GcpCredentials
 from services.executor.sources.gcp.prices import GcpMeter, GcpPrices
 from services.executor.sources.gcp.source import GcpSource
 from services.executor.sources.source import Source, SourceType

@@ -60,6 +60,11 @@ class LocalSettings(BaseSettings):
         return f"projects/{self.project}/locations/global/keyRings/convergence/cryptoKeys/tenant-credentials-key"
 
     @property
+    def signing_key(self) -> str:
+        """Resource name of the key that signs identity tokens."""
+        return f"projects/{self.project}/locations/global/keyRings/convergence/cryptoKeys/identity-tokens-key"
+
+    @property
     def certs_dir(self) -> Path:
         """Where `certs.mint` writes, and the services' `CONVERGENCE_TLS_DIR`."""
         return self.state_dir / "certs"

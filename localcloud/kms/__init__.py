@@ -1,1 +1,1 @@
-"""Cloud KMS on a laptop: its real gRPC API over AES-256-GCM."""
+"""Cloud KMS on a laptop: its real gRPC API over AES-256-GCM and RSA."""

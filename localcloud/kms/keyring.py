@@ -104,6 +104,14 @@ class KeyRing:
         except KeyError:
             raise UnknownKey(name) from None
 
+    def has(self, name: str) -> bool:
+        """True if there is a key of this name."""
+        return name in self._keys
+
+    def has_ring(self, name: str) -> bool:
+        """True if there is a key ring of this name."""
+        return name in self._rings
+
     def add_version(self, name: str) -> int:
         """The number of a new version, not primary yet. Raises `UnknownKey`."""
         with self._lock:

@@ -1,42 +1,31 @@
-"""The calls of `google.cloud.kms.v1.KeyManagementService` that envelope encryption needs, implemented on a `KeyRing`.
+"""The calls of `google.cloud.kms.v1.KeyManagementService` that encryption and signing need, implemented on a `KeyRing` and `SigningKeys`.
 
 Sizes, checksums and error codes are those documented by Cloud KMS; everything else of its API is UNIMPLEMENTED.
 """
 
-import re
 from collections.abc import Callable
-from typing import Any, NoReturn
+from typing import Any
 
 import google_crc32c
 import grpc
 from google.cloud.kms_v1 import types
 
-from localcloud.kms.keyring import BrokenCiphertext, Key, KeyExists, KeyRing, UnknownKey, WrongKey
+from localcloud.kms.keyring import BrokenCiphertext, Key, KeyExists, KeyRing, UnknownKey, WrongKey, ring_of
+from localcloud.kms.requests import KEY, RING, VERSION, CallRefused, check_size, match_name, refuse, verified
+from localcloud.kms.signing import NotEnabled, SigningKeys
+from localcloud.kms.signing_servicer import SigningCalls
 
 SERVICE = "google.cloud.kms.v1.KeyManagementService"
-MAX_BYTES = 64 * 1024
-_ID = r"[a-zA-Z0-9_-]{1,63}"
-_LOCATION = rf"projects/[^/]+/locations/{_ID}"
-_RING = rf"{_LOCATION}/keyRings/{_ID}"
-_KEY = rf"{_RING}/cryptoKeys/{_ID}"
-_VERSION = rf"(?P<key>{_KEY})(?:/cryptoKeyVersions/(?P<number>[1-9]\d*))?"
 _ENABLED = types.CryptoKeyVersion.CryptoKeyVersionState.ENABLED
 _ALGORITHM = types.CryptoKeyVersion.CryptoKeyVersionAlgorithm.GOOGLE_SYMMETRIC_ENCRYPTION
 
 
-class _Refused(Exception):
-    """Ends the call with a status."""
-
-    def __init__(self, code: grpc.StatusCode, message: str) -> None:
-        super().__init__(message)
-        self.code = code
-
-
 class KmsHandlers(grpc.GenericRpcHandler):  # type: ignore[misc]  # grpc is untyped
-    """gRPC handlers over the keys of `keys`."""
+    """gRPC handlers over the keys of `keys` and `signing`."""
 
-    def __init__(self, keys: KeyRing) -> None:
-        self._keys = keys
+    def __init__(self, keys: KeyRing, signing: SigningKeys) -> None:
+        self._keys, self._signing = keys, signing
+        calls = self._signing_calls = SigningCalls(signing)
         self._methods: dict[str, tuple[Any, Any, Callable[[Any], Any]]] = {
             "Encrypt": (types.EncryptRequest, types.EncryptResponse, self._encrypt),
             "Decrypt": (types.DecryptRequest, types.DecryptResponse, self._decrypt),
@@ -45,6 +34,11 @@ class KmsHandlers(grpc.GenericRpcHandler):  # type: ignore[misc]  # grpc is unty
             "CreateCryptoKey": (types.CreateCryptoKeyRequest, types.CryptoKey, self._create_key),
             "CreateCryptoKeyVersion": (types.CreateCryptoKeyVersionRequest, types.CryptoKeyVersion, self._create_version),
             "UpdateCryptoKeyPrimaryVersion": (types.UpdateCryptoKeyPrimaryVersionRequest, types.CryptoKey, self._set_primary),
+            "AsymmetricSign": (types.AsymmetricSignRequest, types.AsymmetricSignResponse, calls.sign),
+            "GetPublicKey": (types.GetPublicKeyRequest, types.PublicKey, calls.public_key),
+            "ListCryptoKeyVersions": (types.ListCryptoKeyVersionsRequest, types.ListCryptoKeyVersionsResponse, calls.list_versions),
+            "GetCryptoKeyVersion": (types.GetCryptoKeyVersionRequest, types.CryptoKeyVersion, calls.get_version),
+            "UpdateCryptoKeyVersion": (types.UpdateCryptoKeyVersionRequest, types.CryptoKeyVersion, calls.update_version),
         }
 
     def service(self, handler_call_details: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler | None:
@@ -56,11 +50,11 @@ class KmsHandlers(grpc.GenericRpcHandler):  # type: ignore[misc]  # grpc is unty
         return grpc.unary_unary_rpc_method_handler(_with_status(answer), request.deserialize, response.serialize)
 
     def _encrypt(self, request: types.EncryptRequest) -> types.EncryptResponse:
-        match = _match(_VERSION, request.name)
-        _check_size("plaintext", request.plaintext)
-        _check_size("additional_authenticated_data", request.additional_authenticated_data)
-        plaintext_verified = _verified(request, "plaintext")
-        aad_verified = _verified(request, "additional_authenticated_data")
+        match = match_name(VERSION, request.name)
+        check_size("plaintext", request.plaintext)
+        check_size("additional_authenticated_data", request.additional_authenticated_data)
+        plaintext_verified = verified(request, "plaintext", request.plaintext)
+        aad_verified = verified(request, "additional_authenticated_data", request.additional_authenticated_data)
         number = int(match["number"]) if match["number"] else None
         number, ciphertext = self._keys.seal(match["key"], number, request.plaintext, request.additional_authenticated_data)
         return types.EncryptResponse(
@@ -73,10 +67,10 @@ class KmsHandlers(grpc.GenericRpcHandler):  # type: ignore[misc]  # grpc is unty
         )
 
     def _decrypt(self, request: types.DecryptRequest) -> types.DecryptResponse:
-        name = _match(_KEY, request.name)[0]
-        _check_size("additional_authenticated_data", request.additional_authenticated_data)
-        _verified(request, "ciphertext")
-        _verified(request, "additional_authenticated_data")
+        name = match_name(KEY, request.name)[0]
+        check_size("additional_authenticated_data", request.additional_authenticated_data)
+        verified(request, "ciphertext", request.ciphertext)
+        verified(request, "additional_authenticated_data", request.additional_authenticated_data)
         number, plaintext = self._keys.open(name, request.ciphertext, request.additional_authenticated_data)
         return types.DecryptResponse(
             plaintext=plaintext,
@@ -86,28 +80,36 @@ class KmsHandlers(grpc.GenericRpcHandler):  # type: ignore[misc]  # grpc is unty
         )
 
     def _get_key(self, request: types.GetCryptoKeyRequest) -> types.CryptoKey:
-        name = _match(_KEY, request.name)[0]
-        return _key(name, self._keys.get(name))
+        name = match_name(KEY, request.name)[0]
+        signing = self._signing_calls.find_key(name)
+        return signing or _key(name, self._keys.get(name))
 
     def _create_ring(self, request: types.CreateKeyRingRequest) -> types.KeyRing:
-        name = _match(_RING, f"{request.parent}/keyRings/{request.key_ring_id}")[0]
+        name = match_name(RING, f"{request.parent}/keyRings/{request.key_ring_id}")[0]
         self._keys.create_ring(name)
         return types.KeyRing(name=name)
 
     def _create_key(self, request: types.CreateCryptoKeyRequest) -> types.CryptoKey:
-        name = _match(_KEY, f"{request.parent}/cryptoKeys/{request.crypto_key_id}")[0]
-        if request.crypto_key.purpose != types.CryptoKey.CryptoKeyPurpose.ENCRYPT_DECRYPT:
-            _refuse("Only the purpose ENCRYPT_DECRYPT is supported here.")
-        return _key(name, self._keys.create_key(name))
+        name = match_name(KEY, f"{request.parent}/cryptoKeys/{request.crypto_key_id}")[0]
+        purpose, purposes = request.crypto_key.purpose, types.CryptoKey.CryptoKeyPurpose
+        if purpose not in {purposes.ENCRYPT_DECRYPT, purposes.ASYMMETRIC_SIGN}:
+            refuse("Only the purposes ENCRYPT_DECRYPT and ASYMMETRIC_SIGN are supported here.")
+        if not self._keys.has_ring(ring_of(name)):
+            raise UnknownKey(ring_of(name))
+        if self._keys.has(name) or self._signing.find(name):
+            raise KeyExists(name)
+        return _key(name, self._keys.create_key(name)) if purpose == purposes.ENCRYPT_DECRYPT else self._signing_calls.create(name, request)
 
     def _create_version(self, request: types.CreateCryptoKeyVersionRequest) -> types.CryptoKeyVersion:
-        name = _match(_KEY, request.parent)[0]
+        name = match_name(KEY, request.parent)[0]
+        if self._signing.find(name):
+            return self._signing_calls.add_version(name)
         return _version(name, self._keys.get(name), self._keys.add_version(name))
 
     def _set_primary(self, request: types.UpdateCryptoKeyPrimaryVersionRequest) -> types.CryptoKey:
-        name = _match(_KEY, request.name)[0]
+        name = match_name(KEY, request.name)[0]
         if not request.crypto_key_version_id.isdecimal():
-            _refuse("The field crypto_key_version_id must be a number.")
+            refuse("The field crypto_key_version_id must be a number.")
         self._keys.set_primary(name, int(request.crypto_key_version_id))
         return _key(name, self._keys.get(name))
 
@@ -118,41 +120,20 @@ def _with_status(answer: Callable[[Any], Any]) -> Callable[[Any, grpc.ServicerCo
     def handle(request: Any, context: grpc.ServicerContext) -> Any:
         try:
             return answer(request)
-        except _Refused as error:
+        except CallRefused as error:
             context.abort(error.code, str(error))
         except UnknownKey as error:
             context.abort(grpc.StatusCode.NOT_FOUND, f"{error} not found.")
         except KeyExists as error:
             context.abort(grpc.StatusCode.ALREADY_EXISTS, f"{error} already exists.")
+        except NotEnabled as error:
+            context.abort(grpc.StatusCode.FAILED_PRECONDITION, str(error))
         except WrongKey:
             context.abort(grpc.StatusCode.INVALID_ARGUMENT, "Decryption failed: verify that 'name' refers to the correct CryptoKey.")
         except BrokenCiphertext:
             context.abort(grpc.StatusCode.INVALID_ARGUMENT, "Decryption failed: the ciphertext is invalid.")
 
     return handle
-
-
-def _match(pattern: str, name: str) -> re.Match[str]:
-    if not (match := re.fullmatch(pattern, name)):
-        _refuse(f"The request has an invalid resource name: {name!r}.")
-    return match
-
-
-def _check_size(field: str, value: bytes) -> None:
-    if len(value) > MAX_BYTES:
-        _refuse(f"The field {field} has {len(value)} bytes; at most {MAX_BYTES} are allowed.")
-
-
-def _verified(request: types.EncryptRequest | types.DecryptRequest, field: str) -> bool:
-    """True if the caller sent a checksum of the field. A wrong checksum is refused."""
-    checksum = getattr(request, f"{field}_crc32c")
-    if checksum is not None and checksum != google_crc32c.value(getattr(request, field)):
-        _refuse(f"The checksum in field {field}_crc32c did not match the data in field {field}.")
-    return checksum is not None
-
-
-def _refuse(message: str) -> NoReturn:
-    raise _Refused(grpc.StatusCode.INVALID_ARGUMENT, message)
 
 
 def _key(name: str, key: Key) -> types.CryptoKey:

@@ -83,6 +83,7 @@ def _kms(settings: LocalSettings, extra: Mapping[str, str]) -> Process:
         "--port": settings.kms_port,
         "--data-dir": settings.state_dir / "kms",
         "--key": settings.kms_key,
+        "--signing-key": settings.signing_key,
     }
     return Process(
         name="kms",

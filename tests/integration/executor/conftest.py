@@ -9,6 +9,7 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
+from services.clouds.gcp.identity import GcpCredentials
 from services.executor.keyed_locks import KeyedLocks
 from services.executor.runs.active import ActiveRuns
 from services.executor.runs.admission import Admission
@@ -16,7 +17,6 @@ from services.executor.runs.cancel import Canceller
 from services.executor.runs.prepared import PreparedRun, RunPreparer
 from services.executor.runs.reconcile import Reconciler
 from services.executor.runs.start import RunStarter
-from services.executor.sources.gcp.identity import GcpCredentials
 from services.executor.staging.tables import StagingTables
 from services.executor.store import Store
 from services.executor.templates.catalog import Catalog

@@ -13,6 +13,7 @@ from google.cloud.kms_v1.services.key_management_service.transports import KeyMa
 
 from localcloud.kms.keyring import KeyRing
 from localcloud.kms.server import serve
+from localcloud.kms.signing import SigningKeys
 
 LOCATION = "projects/p/locations/global"
 KEY = f"{LOCATION}/keyRings/ring/cryptoKeys/key"
@@ -34,7 +35,7 @@ def start(path: Path) -> Iterator[Start]:
             keys = KeyRing(path)
             keys.ensure(KEY)
             keys.ensure(OTHER)
-            server, port = serve("127.0.0.1:0", keys)
+            server, port = serve("127.0.0.1:0", keys, SigningKeys(path.with_name("signing.json")))
             stack.callback(lambda: server.stop(None).wait())
             channel = stack.enter_context(grpc.insecure_channel(f"127.0.0.1:{port}"))
             return kms_v1.KeyManagementServiceClient(transport=KeyManagementServiceGrpcTransport(channel=channel))

@@ -8,9 +8,9 @@ from typing import Any
 
 from google.cloud import bigquery
 
+from services.clouds.gcp.identity import GcpCredentials
 from services.executor.records import Run
 from services.executor.runs.prepared import PreparedRun
-from services.executor.sources.gcp.identity import GcpCredentials
 from services.executor.templates.catalog import Catalog
 from services.executor.templates.name import PipelineName
 from services.executor.templates.parameters import to_json

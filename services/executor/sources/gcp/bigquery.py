@@ -15,6 +15,9 @@ from google.auth import exceptions as google_auth
 from google.cloud import bigquery
 from google.cloud.bigquery_storage_v1 import types
 
+from services.clouds.access import AccessRefused
+from services.clouds.gcp.identity import GcpCredentials, identity_of, storage_reader
+from services.clouds.gcp.refusals import Asked, Role, explain, lacks_role
 from services.executor.errors import StepError
 from services.executor.metering.meter import Reading
 from services.executor.records import Period
@@ -31,10 +34,8 @@ from services.executor.sources.gcp.export_rows import (
 )
 from services.executor.sources.gcp.exports import EXPORTED, Listed, TableName, check_usage, is_usage
 from services.executor.sources.gcp.found import ExportArrivals, ExportDays, Listing, TableEstimate
-from services.executor.sources.gcp.identity import GcpCredentials, identity_of, storage_reader
 from services.executor.sources.gcp.prices import GcpMeter
 from services.executor.sources.gcp.query_jobs import RETRY, SECONDS, wait_for
-from services.executor.sources.gcp.refusals import Asked, Role, explain, lacks_role
 from services.executor.sources.source import DailyTotal
 from services.platform.bigquery.errors import bytes_required
 from services.platform.settings import ServiceSettings
@@ -48,7 +49,7 @@ class GcpBilling:
     """One tenant's BigQuery, for one run."""
 
     def __init__(self, credentials: GcpCredentials, settings: ServiceSettings, meter: GcpMeter | None = None) -> None:
-        """`meter` counts what is read, and allows it. Raises StepError if the service account's key cannot be used."""
+        """`meter` counts what is read, and allows it. Raises AccessRefused if the service account's key cannot be used."""
         self.project = credentials.project_id
         self._meter = meter or GcpMeter()
         identity, host = identity_of(credentials.service_account), settings.bigquery_emulator_host
@@ -234,10 +235,13 @@ class GcpBilling:
         """Maps Google client errors to StepError; never copies Google's text."""
         try:
             yield
+        except AccessRefused as refused:
+            raise StepError(refused.message, is_retryable=refused.is_retryable) from refused
         except _FAILURES as error:
             if (needed := bytes_required(error)) is not None:
                 raise self._meter.refused(needed) from error
-            raise explain(error, Asked(what=what, project=self.project, role=role)) from error
+            explained = explain(error, Asked(what=what, project=self.project, role=role))
+            raise StepError(explained.message, is_retryable=explained.is_retryable) from error
 
 
 def checked(batches: Iterable[pa.RecordBatch], check_cancelled: Callable[[], None]) -> Iterator[pa.RecordBatch]:

@@ -12,7 +12,7 @@ from google.cloud import bigquery
 from services.executor.records import Period
 from services.executor.sources.changed_days import HeldDay
 from services.executor.sources.gcp.exports import COST, CURRENCY, EXPORTED, TIME, TableName
-from services.executor.sources.gcp.refusals import misfits_explained
+from services.executor.sources.gcp.misfits import misfits_explained
 from services.executor.staging.shape import conform
 
 _TIME = pa.timestamp("us", tz="UTC")

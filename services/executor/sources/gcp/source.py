@@ -8,7 +8,9 @@ from typing import Any, Final
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from services.clouds.access import TenantAccess
+from services.clouds.access import AccessRefused, TenantAccess
+from services.clouds.gcp.identity import read_gcp
+from services.executor.errors import StepError
 from services.executor.ledger.days import DayRead
 from services.executor.metering.meter import StepMeter
 from services.executor.records import Period
@@ -18,7 +20,6 @@ from services.executor.sources.gcp.changes import select_changed
 from services.executor.sources.gcp.export_rows import latest_by_day, newer_rows
 from services.executor.sources.gcp.export_source import ExportPart, ExportSelection, select_exports
 from services.executor.sources.gcp.focus_export import focus_report, measured
-from services.executor.sources.gcp.identity import read_gcp
 from services.executor.sources.gcp.prices import GcpMeter, GcpPrices
 from services.executor.sources.gcp.rows.flatten import exact_sum, flatten, source_credits
 from services.executor.sources.source import (
@@ -149,7 +150,10 @@ class GcpSource:
 def open_gcp(access: TenantAccess, settings: ExecutorSettings, meter: StepMeter) -> Source:
     """Parses the credentials. Raises StepError if they cannot be used."""
     prices = GcpPrices.of(settings)
-    return GcpSource(GcpBilling(read_gcp(access.plaintext), settings, GcpMeter(meter, prices)), prices)
+    try:
+        return GcpSource(GcpBilling(read_gcp(access.plaintext), settings, GcpMeter(meter, prices)), prices)
+    except AccessRefused as refused:
+        raise StepError(refused.message, is_retryable=refused.is_retryable) from refused
 
 
 GCP: Final = SourceType(

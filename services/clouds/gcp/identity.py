@@ -14,7 +14,7 @@ from google.cloud.bigquery_storage_v1 import BigQueryReadClient
 from google.cloud.bigquery_storage_v1.services.big_query_read.transports import BigQueryReadGrpcTransport
 from google.oauth2 import service_account
 
-from services.executor.errors import StepError
+from services.clouds.access import AccessRefused
 
 _TOKEN_URI = "https://oauth2.googleapis.com/token"  # noqa: S105 - an address; never called, but the library requires one
 _SCOPES = ("https://www.googleapis.com/auth/bigquery",)
@@ -33,7 +33,7 @@ def read_gcp(plaintext: bytes) -> GcpCredentials:
     """Parses what credentials has encrypted for GCP: the JSON object `{project_id, service_account}`, the latter a key file, checked and
     rebuilt.
 
-    Raises StepError for anything else, without quoting it.
+    Raises AccessRefused for anything else, without quoting it.
     """
     try:
         payload: Any = json.loads(plaintext)
@@ -42,18 +42,18 @@ def read_gcp(plaintext: bytes) -> GcpCredentials:
             project_id=str(payload["project_id"]), service_account={str(key): str(value) for key, value in account.items()}
         )
     except (ValueError, KeyError, TypeError, AttributeError):
-        raise StepError("The stored GCP credentials cannot be read. Set them again.") from None
+        raise AccessRefused("The stored GCP credentials cannot be read. Set them again.") from None
 
 
 def identity_of(key_file: Mapping[str, str]) -> Credentials:
-    """The credentials of a service account's key. Raises StepError if it cannot be used."""
+    """The credentials of a service account's key. Raises AccessRefused if it cannot be used."""
     try:
         # Its own token_uri is never used: a tenant must not choose whom we call.
         info = {**key_file, "token_uri": _TOKEN_URI}
         account = service_account.Credentials.from_service_account_info(info, scopes=_SCOPES)  # type: ignore[no-untyped-call]
         return _SelfSigned(account.with_always_use_jwt_access(True))  # noqa: FBT003 - its own signature
     except (ValueError, KeyError, google_auth.GoogleAuthError):
-        raise StepError("The stored service account cannot be used: its key does not parse. Set the GCP credentials again.") from None
+        raise AccessRefused("The stored service account cannot be used: its key does not parse. Set the GCP credentials again.") from None
 
 
 def storage_reader(identity: Credentials, emulator: str | None) -> Any:

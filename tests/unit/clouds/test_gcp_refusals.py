@@ -11,7 +11,7 @@ from google.auth import exceptions as google_auth
 from google.protobuf import any_pb2
 from google.rpc import error_details_pb2, status_pb2
 
-from services.executor.sources.gcp.refusals import Asked, Role, explain, lacks_role
+from services.clouds.gcp.refusals import Asked, Role, explain, lacks_role
 
 TABLE = "table shop.billing.gcp_billing_export_v1_A"
 SECRET = "SECRET-of-a-request"

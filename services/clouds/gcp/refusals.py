@@ -5,8 +5,7 @@ messages"; VPC Service Controls, "Troubleshooting"). Google's own text is matche
 """
 
 import re
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any
@@ -14,8 +13,7 @@ from typing import Any
 from google.api_core import exceptions as google
 from google.auth import exceptions as google_auth
 
-from services.executor.errors import StepError
-from services.executor.staging.casting import ColumnMisfit
+from services.clouds.access import AccessRefused
 from services.platform.bigquery.transient import is_transient
 
 
@@ -61,24 +59,12 @@ _PROJECT = re.compile(r"projects?[/ ](?P<project>[a-z0-9][a-z0-9:.-]*[a-z0-9])")
 _NO_KEY = (google.Unauthorized, google_auth.RefreshError)
 
 
-def explain(error: Exception, asked: Asked) -> StepError:
+def explain(error: Exception, asked: Asked) -> AccessRefused:
     """The error for the tenant. Retryable only if the cause may pass by itself."""
     if is_transient(error):
-        return StepError(f"BigQuery did not answer when asked for {asked.what}. Run it again in a moment.", is_retryable=True)
+        return AccessRefused(f"BigQuery did not answer when asked for {asked.what}. Run it again in a moment.", is_retryable=True)
     said = _said(error)
-    return StepError(_organisation(error, said, asked) or _access(error, said, asked) or _request(error, asked))
-
-
-@contextmanager
-def misfits_explained() -> Iterator[None]:
-    """Adds what to do about a column that does not fit. Exports written by Google fit, so it must be a copy."""
-    try:
-        yield
-    except ColumnMisfit as misfit:
-        raise StepError(
-            f"{misfit.what}, as billing exports have it. Name the export that Google writes in export_table, or cast the column in the "
-            "copy."
-        ) from misfit
+    return AccessRefused(_organisation(error, said, asked) or _access(error, said, asked) or _request(error, asked))
 
 
 def lacks_role(error: Exception) -> bool:
