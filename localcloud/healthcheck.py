@@ -17,6 +17,8 @@ def check_of(name: str, settings: LocalSettings) -> Ready:
             return http_answers(f"http://{HERE}:{settings.bigquery_port}/")
         case "kms":
             return grpc_serving(HERE, settings.kms_port)
+        case "aws":
+            return http_answers(f"http://{HERE}:{settings.aws_port}/favicon.ico")
         case "gateway":
             return gateway_ready(f"http://{HERE}:{settings.gateway_port}", f"http://{HERE}:{settings.envoy_admin_port}")
         case "cloud_scheduler":
@@ -25,7 +27,7 @@ def check_of(name: str, settings: LocalSettings) -> Ready:
         case _ if name in SERVICES:
             return grpc_serving(HERE, settings.port(name), tls_dir=settings.certs_dir, server_name=f"{name}.convergence.internal")
         case _:
-            raise ValueError(f"no process is called {name!r}: bigquery, kms, gateway, cloud_scheduler, {', '.join(SERVICES)}")
+            raise ValueError(f"no process is called {name!r}: bigquery, kms, aws, gateway, cloud_scheduler, {', '.join(SERVICES)}")
 
 
 if __name__ == "__main__":

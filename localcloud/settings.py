@@ -27,6 +27,7 @@ class LocalSettings(BaseSettings):
         description="Of one statement in BigQuery: one takes the least CPU, one for each core (default) reads large tables faster.",
     )
     kms_port: int = Field(default=9070, description="KMS, gRPC.")
+    aws_port: int = Field(default=9080, description="S3, STS and IAM, HTTP.")
     auth_port: int = Field(default=50051, description="auth, gRPC with mTLS.")
     credentials_port: int = Field(default=50052, description="credentials, gRPC with mTLS.")
     scheduler_port: int = Field(default=50053, description="scheduler, gRPC with mTLS.")

@@ -70,6 +70,14 @@ def emulators(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalSetting
         yield settings
 
 
+@pytest.fixture(scope="session")
+def aws_emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The URL of this worker's S3, STS and IAM. Tests make buckets, users and roles of their own, see tests/support/aws."""
+    settings = LocalSettings.on_free_ports(tmp_path_factory.mktemp("aws") / "state", cache_dir=CACHE)
+    with Stack(settings, only=("aws",), report=print) as stack:
+        yield stack.env["AWS_EMULATOR_HOST"]
+
+
 def beside(emulators: LocalSettings, state: Path, **settings: object) -> LocalSettings:
     """Settings for a stack of services that use these emulators. Without `control_dataset`, it is the one of any stack."""
     ports = {name: getattr(emulators, name) for name in ("bigquery_port", "bigquery_storage_port", "kms_port")}

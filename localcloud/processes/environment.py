@@ -25,11 +25,12 @@ def base_environment(settings: LocalSettings) -> dict[str, str]:
 
 
 def emulator_environment(settings: LocalSettings) -> dict[str, str]:
-    """Makes Google's clients talk to this stack."""
+    """Makes the clouds' clients talk to this stack."""
     return {
         "BIGQUERY_EMULATOR_HOST": f"http://{settings.address('bigquery')}",
         "BIGQUERY_STORAGE_EMULATOR_HOST": settings.address("bigquery_storage"),
         "KMS_EMULATOR_HOST": settings.address("kms"),
+        "AWS_EMULATOR_HOST": f"http://{settings.address('aws')}",
         "GOOGLE_CLOUD_PROJECT": settings.project,
     }
 
@@ -44,6 +45,8 @@ def service_environment(settings: LocalSettings, *, admin_key: str) -> dict[str,
         "CONVERGENCE_CONTROL_DATASET": settings.control_dataset,
         "CONVERGENCE_LOCATION": settings.location,
         "CONVERGENCE_KMS_KEY": settings.kms_key,
+        "CONVERGENCE_ISSUER_URL": f"http://{settings.address('gateway')}",
+        "CONVERGENCE_TOKEN_SIGNING_KEY": settings.signing_key,
         "CONVERGENCE_ADMIN_KEYS": json.dumps([{"role": role, "sha256": hashed} for role in ADMIN_ROLES]),
         "CONVERGENCE_LEASE_SECONDS": str(settings.lease_seconds),
         "CONVERGENCE_SPOOL_DIR": str(settings.state_dir / "spool"),

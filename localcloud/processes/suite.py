@@ -10,7 +10,7 @@ from localcloud.processes.readiness import gateway_ready, grpc_serving, http_ans
 from localcloud.settings import ENV_PREFIX, SERVICES, LocalSettings
 
 PYTHON = (sys.executable, "-m")
-PROCESSES = ("bigquery", "kms", "bootstrap", *SERVICES, "gateway", "cloud_scheduler")
+PROCESSES = ("bigquery", "kms", "aws", "bootstrap", *SERVICES, "gateway", "cloud_scheduler")
 WITH_SAMPLE = (*PROCESSES, "sample")
 # Which services a service calls.
 CALLS = {"auth": (), "credentials": ("auth",), "executor": ("auth", "credentials"), "scheduler": ("auth", "executor")}
@@ -18,7 +18,7 @@ CALLS = {"auth": (), "credentials": ("auth",), "executor": ("auth", "credentials
 
 def make_process(settings: LocalSettings, name: str, *, admin_key: str, extra: Mapping[str, str] | None = None) -> Process:
     """One of `WITH_SAMPLE`. `extra` adds to its environment or overrides it. Raises `ValueError` for another name."""
-    plain = {"bigquery": _bigquery, "kms": _kms, "gateway": _gateway, "sample": _sample}
+    plain = {"bigquery": _bigquery, "kms": _kms, "aws": _aws, "gateway": _gateway, "sample": _sample}
     match name:
         case _ if name in plain:
             return plain[name](settings, extra or {})
@@ -91,6 +91,16 @@ def _kms(settings: LocalSettings, extra: Mapping[str, str]) -> Process:
         environment=extra,
         ports=_ports(settings, "kms"),
         ready=grpc_serving(settings.host, settings.kms_port),
+    )
+
+
+def _aws(settings: LocalSettings, extra: Mapping[str, str]) -> Process:
+    return Process(
+        name="aws",
+        command=_command("localcloud.aws", {"--host": settings.host, "--port": settings.aws_port}),
+        environment=extra,
+        ports=_ports(settings, "aws"),
+        ready=http_answers(f"http://{settings.address('aws')}/favicon.ico"),
     )
 
 

@@ -3,6 +3,10 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Final
+
+PROBE_SUBJECT: Final = "convergence-probe"
+"""The subject of tokens for no tenant. No tenant can have this id: ids have no hyphens."""
 
 type TokenOf = Callable[[str], str]
 """From an audience to a signed token that says which tenant is served (a JWT, RFC 7519; its subject is the tenant). Blocks. Raises

@@ -1,6 +1,7 @@
 """`python -m services.credentials`: settings -> clients -> servicers -> serve."""
 
 import asyncio
+from contextlib import nullcontext
 
 from services.credentials.service import served
 from services.credentials.settings import CredentialsSettings
@@ -9,6 +10,7 @@ from services.platform.access.authenticator import RemoteAuthenticator
 from services.platform.bigquery.client import BigQuery
 from services.platform.clock import SystemClock
 from services.platform.kms.client import Kms
+from services.platform.kms.signer import KmsSigner
 from services.platform.rpc.peers import peer_channel
 from services.platform.server import serve
 
@@ -18,9 +20,10 @@ async def main() -> None:
     settings = CredentialsSettings()
     log.configure("credentials", settings.log_level)
     channel = peer_channel(settings, caller="credentials", peer="auth", address=settings.auth_address)
-    async with channel, BigQuery(settings, service="credentials") as bq, Kms(settings) as kms:
-        authenticator, answering = RemoteAuthenticator(channel), served(settings, bq, kms, SystemClock())
-        await serve(settings, name="credentials", authenticator=authenticator, served=answering)
+    signing = KmsSigner(settings, key=settings.token_signing_key) if settings.token_signing_key else nullcontext()
+    async with channel, BigQuery(settings, service="credentials") as bq, Kms(settings) as kms, signing as signer:
+        answering = served(settings, bq, kms, SystemClock(), signer)
+        await serve(settings, name="credentials", authenticator=RemoteAuthenticator(channel), served=answering)
 
 
 if __name__ == "__main__":

@@ -21,6 +21,13 @@ class Credential:
     created_at: datetime | None
     updated_by_user_id: str | None
     updated_at: datetime | None
+    token_audience: str | None
+    """The audience of the identity tokens that open the tenant's cloud; None: a key is stored."""
+
+    @property
+    def access(self) -> str:
+        """KEY or FEDERATION."""
+        return "KEY" if self.token_audience is None else "FEDERATION"
 
     @classmethod
     def from_row(cls, row: Mapping[str, Any]) -> Self:
@@ -37,6 +44,8 @@ class SealedCredential:
     provider: str
     encrypted_credentials: bytes = field(repr=False)
     kms_key_version: str | None
+    token_audience: str | None = None
+    """As in `Credential`. It is no secret, and stored beside the ciphertext so that no caller of ours has to choose it."""
 
     @classmethod
     def from_row(cls, row: Mapping[str, Any]) -> Self:

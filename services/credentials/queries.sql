@@ -7,7 +7,8 @@
 -- Reads only.
 -- param: tenant_id STRING
 -- param: provider STRING
-SELECT credential_id, tenant_id, provider, kms_key_version, created_by_user_id, created_at, updated_by_user_id, updated_at
+SELECT credential_id, tenant_id, provider, kms_key_version, created_by_user_id, created_at, updated_by_user_id, updated_at,
+  token_audience
 FROM tenant_cloud_credentials
 WHERE tenant_id = @tenant_id AND provider = @provider
 ORDER BY COALESCE(updated_at, created_at) DESC
@@ -16,7 +17,8 @@ LIMIT 1
 -- name: list_credentials
 -- Reads only.
 -- param: tenant_id STRING
-SELECT credential_id, tenant_id, provider, kms_key_version, created_by_user_id, created_at, updated_by_user_id, updated_at
+SELECT credential_id, tenant_id, provider, kms_key_version, created_by_user_id, created_at, updated_by_user_id, updated_at,
+  token_audience
 FROM tenant_cloud_credentials
 WHERE tenant_id = @tenant_id
 QUALIFY ROW_NUMBER() OVER (PARTITION BY provider ORDER BY COALESCE(updated_at, created_at) DESC) = 1
@@ -26,7 +28,7 @@ ORDER BY provider
 -- Reads only.
 -- param: tenant_ids ARRAY<STRING>
 -- param: providers ARRAY<STRING>
-SELECT credential_id, tenant_id, provider, encrypted_credentials, kms_key_version
+SELECT credential_id, tenant_id, provider, encrypted_credentials, kms_key_version, token_audience
 FROM tenant_cloud_credentials
 WHERE tenant_id IN UNNEST(@tenant_ids) AND provider IN UNNEST(@providers)
 QUALIFY ROW_NUMBER() OVER (PARTITION BY tenant_id, provider ORDER BY COALESCE(updated_at, created_at) DESC) = 1
@@ -39,11 +41,12 @@ QUALIFY ROW_NUMBER() OVER (PARTITION BY tenant_id, provider ORDER BY COALESCE(up
 -- param: provider STRING
 -- param: encrypted_credentials BYTES
 -- param: kms_key_version STRING
+-- param: token_audience STRING
 -- param: user_id STRING
 -- param: at TIMESTAMP
 INSERT INTO tenant_cloud_credentials
-  (credential_id, tenant_id, provider, encrypted_credentials, kms_key_version, created_by_user_id, created_at)
-SELECT @credential_id, @tenant_id, @provider, @encrypted_credentials, @kms_key_version, @user_id, @at
+  (credential_id, tenant_id, provider, encrypted_credentials, kms_key_version, token_audience, created_by_user_id, created_at)
+SELECT @credential_id, @tenant_id, @provider, @encrypted_credentials, @kms_key_version, @token_audience, @user_id, @at
 FROM (SELECT 1)
 WHERE NOT EXISTS (
   SELECT 1 FROM tenant_cloud_credentials AS there WHERE there.tenant_id = @tenant_id AND there.provider = @provider
@@ -57,12 +60,14 @@ WHERE NOT EXISTS (
 -- param: provider STRING
 -- param: encrypted_credentials BYTES
 -- param: kms_key_version STRING
+-- param: token_audience STRING
 -- param: user_id STRING
 -- param: at TIMESTAMP
 UPDATE tenant_cloud_credentials
 SET
   encrypted_credentials = @encrypted_credentials,
   kms_key_version = @kms_key_version,
+  token_audience = @token_audience,
   updated_by_user_id = @user_id,
   updated_at = @at
 WHERE tenant_id = @tenant_id AND provider = @provider AND credential_id = @credential_id

@@ -1,34 +1,58 @@
-"""Wires credentials: its parts and its two proto services."""
+"""Wires credentials: its parts and its proto services."""
 
-from convergence.credentials.v1 import credential_service_pb2_grpc, sealed_credential_service_pb2_grpc
+from convergence.credentials.v1 import (
+    credential_service_pb2_grpc,
+    issuer_service_pb2_grpc,
+    sealed_credential_service_pb2_grpc,
+    token_service_pb2_grpc,
+)
 
 from services.credentials.dataset_access import DatasetAccess
 from services.credentials.datasets import TenantDatasets
+from services.credentials.issuer.issuer import TokenIssuer
 from services.credentials.servicers.credential import CredentialServicer
+from services.credentials.servicers.issuer import IssuerServicer
 from services.credentials.servicers.sealed_credential import SealedCredentialServicer
+from services.credentials.servicers.token import TokenServicer
 from services.credentials.set_credentials import CredentialChanges
 from services.credentials.settings import CredentialsSettings
 from services.credentials.store import CredentialStore
 from services.platform.bigquery.client import BigQuery
 from services.platform.clock import Clock
 from services.platform.kms.client import Kms
+from services.platform.kms.signer import KmsSigner
 from services.platform.server import Served
 
 
-def served(settings: CredentialsSettings, bq: BigQuery, kms: Kms, clock: Clock) -> list[Served]:
-    """The servicers, ready for `serve`."""
+def served(settings: CredentialsSettings, bq: BigQuery, kms: Kms, clock: Clock, signer: KmsSigner | None) -> list[Served]:
+    """The servicers, ready for `serve`. `signer`: None where no identity tokens are issued."""
     store = CredentialStore(bq)
     access = DatasetAccess(writers=settings.dataset_writers, owners=settings.dataset_owners)
     datasets = TenantDatasets(bq, location=settings.location, ddl=settings.configs_dir / "bigquery" / "tenant", access=access)
+    issuer = (
+        TokenIssuer(signer, url=settings.issuer_url, overlap=settings.token_key_overlap, clock=clock)
+        if signer and settings.issuer_url
+        else None
+    )
     return [
         Served(
             name="convergence.credentials.v1.CredentialService",
             add=credential_service_pb2_grpc.add_CredentialServiceServicer_to_server,
-            servicer=CredentialServicer(CredentialChanges(store, datasets, kms, clock), store),
+            servicer=CredentialServicer(CredentialChanges(store, datasets, kms, clock), store, issuer),
         ),
         Served(
             name="convergence.credentials.v1.SealedCredentialService",
             add=sealed_credential_service_pb2_grpc.add_SealedCredentialServiceServicer_to_server,
             servicer=SealedCredentialServicer(store),
+        ),
+        Served(
+            name="convergence.credentials.v1.TokenService",
+            add=token_service_pb2_grpc.add_TokenServiceServicer_to_server,
+            servicer=TokenServicer(store, issuer),
+        ),
+        Served(
+            name="convergence.credentials.v1.IssuerService",
+            add=issuer_service_pb2_grpc.add_IssuerServiceServicer_to_server,
+            servicer=IssuerServicer(issuer),
         ),
     ]

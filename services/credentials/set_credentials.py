@@ -14,6 +14,7 @@ import structlog
 from services.credentials.audit import Action, audit_row
 from services.credentials.credential import SealedCredential, new_credential_id
 from services.credentials.datasets import DatasetStatus, TenantDatasets
+from services.credentials.payloads import token_audience
 from services.credentials.providers import Provider
 from services.credentials.store import STEP_LOGS, CredentialStore
 from services.platform.bigquery.errors import NotFound as TableNotFound
@@ -105,6 +106,7 @@ class CredentialChanges:
             provider=provider,
             encrypted_credentials=sealed.ciphertext,
             kms_key_version=sealed.key_version,
+            token_audience=token_audience(provider, plaintext),
         )
 
     async def _write(self, known: str | None, sealed: SealedCredential, user_id: str | None) -> bool:

@@ -49,6 +49,33 @@ class ExecutorSettings(ServiceSettings):
     max_concurrent_runs: int = Field(default=8, ge=1)
     """Runs that execute at once in this process; the others wait, RUNNING, and keep their reservations."""
 
+    files_max_file_bytes: int = Field(default=2 * 2**30, ge=1)
+    """The most bytes of one data file of an exported cost report (AWS, Azure)."""
+    files_max_period_bytes: int = Field(default=20 * 2**30, ge=1)
+    """The most bytes of all data files of one billing period."""
+    files_max_rows: int = Field(default=100_000_000, ge=1)
+    """The most rows of one billing period."""
+    files_max_count: int = Field(default=4_000, ge=1)
+    """The most data files of one billing period."""
+    files_max_manifest_bytes: int = Field(default=8 * 2**20, ge=1)
+    """The most bytes of a manifest."""
+    files_max_columns: int = Field(default=2_000, ge=1)
+    """The most columns of a data file, fields of nested ones included."""
+    files_max_cell_bytes: int = Field(default=64 * 2**10, ge=1)
+    """The most bytes of one value in a data file."""
+    files_max_row_group_bytes: int = Field(default=256 * 2**20, ge=1)
+    """The most bytes, uncompressed, of a row group of a Parquet file."""
+    files_max_inflation: int = Field(default=50, ge=2)
+    """How many times as large as the file a gzip file may become."""
+    files_decoder_memory_bytes: int = Field(default=2**30, ge=256 * 2**20)
+    """The most memory of the process that decodes a run's data files. Each run that reads files has one."""
+    files_decoder_cpu_seconds: int = Field(default=1_800, ge=1)
+    """The most CPU time of that process."""
+    files_decoder_silence_seconds: float = Field(default=60.0, gt=0)
+    """How long that process may work on the next twenty thousand rows; it is killed then."""
+    files_usd_per_tib: float = Field(default=92.0, ge=0)
+    """What a tenant's cloud charges for reading data from outside (0.09 USD a GB at AWS); 0 where this is the same cloud."""
+
     notify_allow_private_targets: bool = False
     """True allows notifications to private addresses: for a laptop, never in production with tenants."""
     notify_queue: int = Field(default=1000, ge=1)

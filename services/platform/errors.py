@@ -142,6 +142,8 @@ REASONS: dict[str, type[ConvergenceError]] = {
     "SCHEDULE_NOT_FOUND": NotFound,
     "SCHEDULED_RUN_NOT_FOUND": NotFound,
     "CREDENTIALS_MISSING": FailedPrecondition,
+    "FEDERATION_OFF": FailedPrecondition,
+    "CREDENTIALS_NOT_FEDERATED": FailedPrecondition,
     "RUN_NOT_RETRYABLE": FailedPrecondition,
     "API_KEY_NOT_ACTIVE": FailedPrecondition,
     "RUN_HAS_ENDED": FailedPrecondition,

@@ -16,6 +16,7 @@ from services.executor.steps import STEP_TYPES
 from services.executor.steps.bigquery_publish import Publish
 from services.executor.steps.dq_checks import Checks
 from services.executor.templates.catalog import load_catalog
+from services.executor.templates.step import SHARED, sql_file
 from services.platform.bigquery.ddl import Table, View, load_tables, load_views
 from services.platform.bigquery.sql import Block, load_blocks
 from tools.check_sql.problem import Problem
@@ -55,7 +56,7 @@ def views(root: Path) -> dict[Path, View]:
 def block_files(root: Path) -> list[Path]:
     """Every file of named blocks."""
     templates = (path for path in root.glob("configs/*/*/*.sql") if path.parts[-3] != "bigquery")
-    return sorted([*root.glob("services/**/queries.sql"), *templates])
+    return sorted([*root.glob("services/**/queries.sql"), *root.glob(f"configs/{SHARED}/*.sql"), *templates])
 
 
 def blocks(files: list[Path]) -> Iterator[tuple[Path, Block | Problem]]:
@@ -130,9 +131,10 @@ def template_problems(root: Path) -> Iterator[Problem]:
         for reference in _references(yaml.safe_load(text)):
             file, _, name = reference.partition("#")
             line = text.count("\n", 0, text.find(reference)) + 1
-            if not name or not (path.parent / file).is_file():
-                yield Problem(path=path, line=line, message=f"sql: {reference!r} is not `file.sql#block` of a file beside this one")
-            elif name not in load_blocks(path.parent / file):
+            if not name or (found := sql_file(path.parent, file)) is None:
+                problem = f"sql: {reference!r} is not `file.sql#block` of a file beside this one or in {SHARED}/"
+                yield Problem(path=path, line=line, message=problem)
+            elif name not in load_blocks(found):
                 yield Problem(path=path, line=line, message=f"sql: {file} has no block {name}")
 
 

@@ -7,6 +7,7 @@ CREATE TABLE IF NOT EXISTS tenant_cloud_credentials (
   created_by_user_id STRING,
   created_at TIMESTAMP,
   updated_by_user_id STRING,
-  updated_at TIMESTAMP
+  updated_at TIMESTAMP,
+  token_audience STRING
 )
 CLUSTER BY tenant_id

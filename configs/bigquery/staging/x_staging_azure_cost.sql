@@ -52,6 +52,7 @@ CREATE TABLE IF NOT EXISTS x_staging_azure_cost (
   invoice_section_name STRING,
   is_azure_credit_eligible STRING,
   location STRING,
+  market_price FLOAT64,
   meter_category STRING,
   meter_id STRING,
   meter_name STRING,

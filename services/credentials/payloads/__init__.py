@@ -8,6 +8,12 @@ The bytes are canonical JSON (sorted keys, no spaces). The executor decrypts exa
     SLACK  {"webhook_url": ...}
     WEBHOOK  {"signing_secret": ..., "url": ...}
 
+and of a tenant whose cloud trusts our identity tokens, where nothing is secret:
+
+    GCP    {"project_id": ..., "workload_identity_provider": "projects/...", and service_account_email if it was sent}
+    AWS    {"role_arn": ..., and region if it was sent}
+    AZURE  {"client_id": ..., "directory_id": ..., "subscription_id": ...}
+
 Errors name the field as the caller wrote it and say what it accepts; they never contain a value.
 """
 
@@ -15,6 +21,7 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from services.clouds.audiences import AWS, AZURE, gcp_audience
 from services.credentials.payloads.aws import read_aws
 from services.credentials.payloads.azure import read_azure
 from services.credentials.payloads.gcp import read_gcp
@@ -36,3 +43,19 @@ _READERS: dict[Provider, Callable[[Mapping[str, Any]], dict[str, Any]]] = {
 def to_plaintext(provider: Provider, credentials: Mapping[str, Any]) -> bytes:
     """The bytes to encrypt. Raises InvalidArgument, naming the field, for credentials that this provider cannot have issued."""
     return json.dumps(_READERS[provider](credentials), sort_keys=True, separators=(",", ":")).encode()
+
+
+def token_audience(provider: Provider, plaintext: bytes) -> str | None:
+    """The audience of the identity tokens that open the tenant's cloud with what `to_plaintext` returned; None: it holds a key or another
+    secret.
+    """
+    stored = json.loads(plaintext)
+    match provider:
+        case Provider.AWS if "access_key_id" not in stored:
+            return AWS
+        case Provider.AZURE if "client_secret" not in stored:
+            return AZURE
+        case Provider.GCP if "workload_identity_provider" in stored:
+            return gcp_audience(stored["workload_identity_provider"])
+        case _:
+            return None

@@ -1,10 +1,14 @@
-"""AWS: a user's long-term access key, and optionally a role to assume with it. Formats as in AWS's IAM and STS API references."""
+"""AWS: a user's long-term access key, and optionally a role to assume with it; or a role alone, which trusts our identity tokens. Formats
+as in AWS's IAM and STS API references.
+"""
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from services.credentials.payloads.fields import Field, read_fields, refuse_unknown
+from services.platform.errors import InvalidArgument
 
 FIELDS = {
     "access_key_id": Field(
@@ -26,8 +30,24 @@ FIELDS = {
     "region": Field(pattern=re.compile(r"[a-z]{2,3}(?:-[a-z]+){1,3}-[0-9]{1,2}"), takes="a region, e.g. eu-central-1", optional=True),
 }
 
+"""With a key."""
+
+FEDERATED_FIELDS = {
+    "role_arn": replace(FIELDS["role_arn"], optional=False),
+    "region": FIELDS["region"],
+}
+"""Without one. No external id: it would be the caller's to choose, where the token's subject is not."""
+
 
 def read_aws(credentials: Mapping[str, Any]) -> dict[str, Any]:
     """The fields to encrypt for AWS. Raises InvalidArgument."""
     refuse_unknown(credentials, FIELDS, path="credentials")
-    return dict(read_fields(credentials, FIELDS, path="credentials"))
+    if "role_arn" not in credentials or not credentials.keys().isdisjoint({"access_key_id", "secret_access_key"}):
+        return dict(read_fields(credentials, FIELDS, path="credentials"))
+    if credentials.get("external_id"):
+        raise InvalidArgument(
+            "credentials.external_id",
+            "is for an access key. Without one, the role must trust our identity tokens about this tenant, which protects it better: "
+            "leave external_id out, and set up what GET .../credentials/aws/trust says.",
+        )
+    return dict(read_fields(credentials, FEDERATED_FIELDS, path="credentials"))

@@ -1,4 +1,6 @@
-"""Azure: an application in the tenant's directory, its secret, and the subscription whose cost it reads."""
+"""Azure: an application in the tenant's directory, its secret unless it trusts our identity tokens, and the subscription whose cost it
+reads.
+"""
 
 import re
 from collections.abc import Mapping
@@ -20,8 +22,16 @@ FIELDS = {
     "subscription_id": Field(pattern=re.compile(_GUID), takes="the subscription's id, a GUID"),
 }
 
+"""With a secret."""
+
+FEDERATED_FIELDS = {name: field for name, field in FIELDS.items() if name != "client_secret"}
+"""Without one."""
+
 
 def read_azure(credentials: Mapping[str, Any]) -> dict[str, Any]:
-    """The fields to encrypt for Azure. Raises InvalidArgument."""
+    """The fields to encrypt for Azure. A secret that is sent empty is one that was forgotten, not one that there is not. Raises
+    InvalidArgument.
+    """
     refuse_unknown(credentials, FIELDS, path="credentials")
-    return dict(read_fields(credentials, FIELDS, path="credentials"))
+    fields = FIELDS if "client_secret" in credentials or not credentials else FEDERATED_FIELDS
+    return dict(read_fields(credentials, fields, path="credentials"))

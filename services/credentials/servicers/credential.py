@@ -12,8 +12,10 @@ from convergence.credentials.v1 import (
 from google.protobuf.struct_pb2 import Struct
 
 from services.credentials.credential import Credential
-from services.credentials.payloads import MAX_BYTES, to_plaintext
+from services.credentials.issuer.issuer import TokenIssuer
+from services.credentials.payloads import MAX_BYTES, to_plaintext, token_audience
 from services.credentials.providers import to_provider
+from services.credentials.servicers.issuer import required
 from services.credentials.set_credentials import CredentialChanges
 from services.credentials.store import CredentialStore
 from services.platform.access.caller import current_caller
@@ -27,9 +29,11 @@ type Context = grpc.aio.ServicerContext[Any, Any]
 class CredentialServicer(credential_service_pb2_grpc.CredentialServiceServicer):
     """CredentialService, as the proto describes it."""
 
-    def __init__(self, changes: CredentialChanges, store: CredentialStore) -> None:
+    def __init__(self, changes: CredentialChanges, store: CredentialStore, issuer: TokenIssuer | None) -> None:
+        """`issuer`: None refuses credentials by federation."""
         self._changes = changes
         self._store = store
+        self._issuer = issuer
 
     async def SetCredentials(
         self, request: credential_service_pb2.SetCredentialsRequest, context: Context
@@ -37,6 +41,8 @@ class CredentialServicer(credential_service_pb2_grpc.CredentialServiceServicer):
         """Raises InvalidArgument, FailedPrecondition."""
         provider = to_provider(request.provider)
         plaintext = to_plaintext(provider, _to_mapping(request.credentials))
+        if token_audience(provider, plaintext):
+            required(self._issuer)
         done = await self._changes.set(request.tenant_id, provider, plaintext, user_id=current_caller().user_id)
         return credential_service_pb2.SetCredentialsResponse(
             tenant_id=request.tenant_id,
@@ -81,4 +87,5 @@ def _to_proto(credential: Credential) -> credential_pb2.Credential:
         created_at=to_timestamp(credential.created_at),
         updated_by_user_id=credential.updated_by_user_id,
         updated_at=to_timestamp(credential.updated_at),
+        access=credential.access,
     )

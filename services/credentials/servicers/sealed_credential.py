@@ -8,7 +8,8 @@ from convergence.credentials.v1 import (
     sealed_credential_service_pb2_grpc,
 )
 
-from services.credentials.providers import to_provider
+from services.credentials.credential import SealedCredential
+from services.credentials.providers import Provider, to_provider
 from services.credentials.store import CredentialStore
 from services.platform.errors import FailedPrecondition
 
@@ -26,16 +27,22 @@ class SealedCredentialServicer(sealed_credential_service_pb2_grpc.SealedCredenti
     ) -> sealed_credential_service_pb2.GetSealedCredentialResponse:
         """Raises InvalidArgument, FailedPrecondition."""
         provider = to_provider(request.provider)
-        sealed = await self._store.find_sealed(request.tenant_id, provider)
-        if sealed is None:
-            raise FailedPrecondition(
-                "CREDENTIALS_MISSING",
-                f"There are no {provider} credentials yet. POST them to /api/v1/tenants/{request.tenant_id}/credentials first.",
-                metadata={"tenant_id": request.tenant_id, "provider": provider},
-            )
+        sealed = await require_sealed(self._store, request.tenant_id, provider)
         return sealed_credential_service_pb2.GetSealedCredentialResponse(
             credential_id=sealed.credential_id,
             tenant_id=sealed.tenant_id,
             provider=sealed.provider,
             encrypted_credentials=sealed.encrypted_credentials,
         )
+
+
+async def require_sealed(store: CredentialStore, tenant_id: str, provider: Provider) -> SealedCredential:
+    """The tenant's stored credentials. Raises FailedPrecondition (CREDENTIALS_MISSING)."""
+    sealed = await store.find_sealed(tenant_id, provider)
+    if sealed is None:
+        raise FailedPrecondition(
+            "CREDENTIALS_MISSING",
+            f"There are no {provider} credentials yet. POST them to /api/v1/tenants/{tenant_id}/credentials first.",
+            metadata={"tenant_id": tenant_id, "provider": provider},
+        )
+    return sealed

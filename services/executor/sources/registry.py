@@ -18,10 +18,24 @@ def _gcp() -> SourceType:
     return GCP
 
 
+def _aws_focus() -> SourceType:
+    from services.executor.sources.aws.source import FOCUS  # noqa: PLC0415 - see SOURCE_TYPES
+
+    return FOCUS
+
+
+def _aws_cur() -> SourceType:
+    from services.executor.sources.aws.source import CUR  # noqa: PLC0415 - see SOURCE_TYPES
+
+    return CUR
+
+
 SOURCE_TYPES: Mapping[str, Callable[[], SourceType]] = {"GCP": _gcp}
-"""By provider. A cloud is imported when the first template that reads it is loaded: an executor without templates of a cloud needs none of
-its libraries.
+"""By provider, those with one dataset. A cloud is imported when the first template that reads it is loaded, and its libraries when a
+tenant's source is opened: an executor that serves one cloud loads no other's.
 """
+DATASETS: Mapping[str, Mapping[str, Callable[[], SourceType]]] = {"AWS": {"focus": _aws_focus, "cur": _aws_cur}}
+"""By provider and dataset, those with several."""
 
 
 class TenantSources:

@@ -2,15 +2,16 @@
 
 from collections.abc import Mapping
 
-from services.executor.sources.registry import SOURCE_TYPES
+from services.executor.sources.registry import DATASETS, SOURCE_TYPES
 from services.executor.steps import bigquery_publish, bigquery_sql, dq_checks, invoice_check, notify
-from services.executor.steps.extract import extract_from
+from services.executor.steps.extract import extract_dataset_from, extract_from
 from services.executor.steps.focus_totals import focus_totals_from
 from services.executor.templates.step import StepType
 
 STEP_TYPES: Mapping[str, StepType] = {
     "gcp.bigquery_extract": extract_from("gcp.bigquery_extract", SOURCE_TYPES["GCP"]),
     "gcp.focus_totals": focus_totals_from("gcp.focus_totals", SOURCE_TYPES["GCP"]),
+    "aws.s3_export": extract_dataset_from("aws.s3_export", DATASETS["AWS"]),
     "bigquery.sql": bigquery_sql.parse,
     "dq.checks": dq_checks.parse,
     "dq.invoices": invoice_check.parse,

@@ -3,7 +3,7 @@ recorded.
 """
 
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
@@ -113,9 +113,13 @@ def parse(section: Section, scope: Scope) -> Step:
     return Checks(
         query=compose(rules, list(blocks.values()), staging=known.staging if known else None, sample=sample),
         table=section.text("table"),
-        published=published if any(isinstance(rule, Volume) for rule in rules.values()) else None,
+        published=published if any(isinstance(rule, Volume) for rule in rules.values()) or _is_read(published, blocks.values()) else None,
         checks=tuple(checks.values()),
     )
+
+
+def _is_read(table: Table, blocks: Iterable[Block]) -> bool:
+    return any(table.name in block.read for block in blocks)
 
 
 def _known(section: Section, scope: Scope, published: Table) -> Known:

@@ -11,13 +11,13 @@ import structlog
 
 from services.executor.templates.catalog import Catalog, carried_over, load_catalog
 from services.executor.templates.name import PipelineName
-from services.executor.templates.step import StepType
+from services.executor.templates.step import SHARED, StepType
 from services.executor.templates.template import Template
 from services.platform import metrics
 from services.platform.periodic import Periodic
 
-FILES = ("*/*/*.yml", "*/*/*.sql")
-"""Templates, their SQL, and the DDL; symbolic links are followed."""
+FILES = ("*/*/*.yml", "*/*/*.sql", f"{SHARED}/*.sql")
+"""Templates, their SQL, what they share, and the DDL; symbolic links are followed."""
 
 _log = structlog.get_logger()
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol, cast, runtime_checkable
+from typing import Any, Final, Protocol, cast, runtime_checkable
 
 from services.executor.keyed_locks import KeyedLocks
 from services.executor.metering.meter import StepMeter
@@ -32,6 +32,8 @@ PERIOD_VALUES = {"first_day": "DATE", "last_day": "DATE", "run_days": "ARRAY<DAT
 """And these, in a template that runs for days (see `period`) or billing periods (see `months`). @run_days are all days of the run, between
 which there may be others.
 """
+SHARED: Final = "shared"
+"""The folder of configs/ with SQL for templates of all providers."""
 
 
 class Notifications(Protocol):
@@ -209,13 +211,13 @@ class Scope:
     """The tables of a tenant's dataset, by name."""
 
     def block(self, section: Section, key: str = "sql") -> Block:
-        """The SQL block that `key` names as `file.sql#block`. Raises TemplateError if it does not exist or declares an unknown
-        parameter.
+        """The SQL block that `key` names as `file.sql#block` or `shared/file.sql#block`. Raises TemplateError if it does not exist or
+        declares an unknown parameter.
         """
         file, _, name = section.text(key).partition("#")
-        path = self.folder / file
-        if Path(file).name != file or not path.is_file():
-            raise section.error(f"there is no file {file} beside the template", key)
+        path = sql_file(self.folder, file)
+        if path is None:
+            raise section.error(f"there is no file {file} beside the template, and none of that name in {SHARED}/", key)
         try:
             block = parse_blocks(path.read_text(encoding="utf-8"), file).get(name)
         except (OSError, ValueError) as error:
@@ -233,6 +235,16 @@ class Scope:
     def table(self, section: Section, key: str = "table") -> Table:
         """The table of a tenant's dataset that `key` names. Raises TemplateError if there is none."""
         return self.tables[section.text(key, among=self.tables)]
+
+
+def sql_file(folder: Path, name: str) -> Path | None:
+    """The file that a template in `folder` (configs/{provider}/{domain}) means by `name`: one beside it, or `shared/{file}`, one of
+    configs/shared, for templates of all providers. None if there is none; a name never leads to another folder.
+    """
+    first, _, rest = name.rpartition("/")
+    beside = {"": folder, SHARED: folder.parent.parent / SHARED}.get(first)
+    path = beside / rest if beside and Path(rest).name == rest else None
+    return path if path and path.is_file() else None
 
 
 type StepType = Callable[[Section, Scope], Step]

@@ -87,7 +87,9 @@ class AccessControl:
         kind = rule.WhichOneof("caller") if rule is not None else None
         if rule is None or kind is None:
             raise PermissionDenied("CALLER_DENIED", f"{call.path} has no access rule in its proto, so every call is refused.")
-        if kind == "service":
+        if kind == "anyone":
+            caller = Caller()
+        elif kind == "service":
             caller = _service_caller(call, rule)
         elif kind == "admin":
             caller = self._admin_caller(call, rule)

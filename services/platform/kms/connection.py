@@ -30,7 +30,7 @@ class KmsConnection:
     """Google's asynchronous client, or the emulator's at `KMS_EMULATOR_HOST`. An async context manager."""
 
     def __init__(self, settings: ServiceSettings, *, key: str, remedies: Remedies, unusable: str) -> None:
-        """`key`: the name that is logged. `unusable`: what a caller is told when the operator has to act first."""
+        """`key`: the name that is logged. `unusable`: the message to a caller when the operator has to act first."""
         self._key, self._remedies, self._unusable = key, remedies, unusable
         self._deadline = settings.kms_deadline_seconds
         if settings.kms_emulator_host:

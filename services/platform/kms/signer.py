@@ -26,7 +26,7 @@ PAGE: Final = 100
 
 _REMEDIES: Remedies = {
     google.FailedPrecondition: "enable a version of the signing key, or create one",
-    google.PermissionDenied: "grant credentials' account cloudkms.signerVerifier and cloudkms.viewer on the signing key",
+    google.PermissionDenied: "grant credentials' account cloudkms.signer, cloudkms.publicKeyViewer and cloudkms.viewer on the signing key",
     google.Unauthenticated: "give this service the credentials of a service account",
     google.NotFound: "set CONVERGENCE_TOKEN_SIGNING_KEY to the full name of a key that exists",
 }

@@ -9,6 +9,7 @@ import pytest
 
 from services.credentials.dataset_access import DatasetAccess
 from services.credentials.datasets import TenantDatasets
+from services.credentials.issuer.issuer import TokenIssuer
 from services.credentials.servicers.credential import CredentialServicer
 from services.credentials.servicers.sealed_credential import SealedCredentialServicer
 from services.credentials.set_credentials import CredentialChanges
@@ -50,7 +51,7 @@ async def kms(service_settings: ServiceSettings) -> AsyncIterator[Kms]:
 def process(bq: BigQuery, kms: Kms, service_settings: ServiceSettings) -> Callable[..., Suite]:
     """Makes what one process of the service holds; tests that need two make two."""
 
-    def make(*, kms: Kms = kms, bq: BigQuery = bq, access: DatasetAccess | None = None) -> Suite:
+    def make(*, kms: Kms = kms, bq: BigQuery = bq, access: DatasetAccess | None = None, issuer: TokenIssuer | None = None) -> Suite:
         store = CredentialStore(bq)
         datasets = TenantDatasets(bq, location=service_settings.location, ddl=DDL, access=access or DatasetAccess())
         changes = CredentialChanges(store, datasets, kms, SystemClock())
@@ -58,7 +59,7 @@ def process(bq: BigQuery, kms: Kms, service_settings: ServiceSettings) -> Callab
             store=store,
             datasets=datasets,
             changes=changes,
-            servicer=CredentialServicer(changes, store),
+            servicer=CredentialServicer(changes, store, issuer),
             sealed=SealedCredentialServicer(store),
         )
 

@@ -199,13 +199,26 @@ def test_sql_in_python_is_a_problem(repository: Path) -> None:
 def test_templates_name_blocks_that_exist(repository: Path) -> None:
     folder = repository / "configs/gcp/cost"
     (folder / "billing.sql").write_text("-- name: checks\nSELECT 1 AS one\n")
-    (folder / "billing.yml").write_text("steps:\n- sql: billing.sql#checks\n- sql: billing.sql#chekcs\n- sql: SELECT 1\n")
+    shared = repository / "configs/shared"
+    shared.mkdir()
+    (shared / "all.sql").write_text("-- name: all\nSELECT 1 AS one\n")
+    named = ("billing.sql#checks", "billing.sql#chekcs", "SELECT 1", "shared/all.sql#all", "shared/all.sql#none", "shared/../gcp/x.sql#x")
+    (folder / "billing.yml").write_text("steps:\n" + "".join(f"- sql: {name}\n" for name in named))
 
     found = [str(problem).removeprefix(f"{folder}/") for problem in check(repository)[1]]
     assert found == [
         "billing.yml:3: sql: billing.sql has no block chekcs",
-        "billing.yml:4: sql: 'SELECT 1' is not `file.sql#block` of a file beside this one",
+        "billing.yml:4: sql: 'SELECT 1' is not `file.sql#block` of a file beside this one or in shared/",
+        "billing.yml:6: sql: shared/all.sql has no block none",
+        "billing.yml:7: sql: 'shared/../gcp/x.sql#x' is not `file.sql#block` of a file beside this one or in shared/",
     ]
+
+
+def test_sql_that_templates_share_is_analyzed(repository: Path) -> None:
+    shared = repository / "configs/shared"
+    shared.mkdir()
+    (shared / "all.sql").write_text("-- name: all\nSELECT nothing AS one\n")
+    assert [(problem.path, problem.line) for problem in check(repository)[1]] == [(shared / "all.sql", 2)]
 
 
 @pytest.mark.parametrize(

@@ -60,5 +60,11 @@ AZURE = {
     "client_secret": "abc8Q~defGHIjklMNOpqrSTUvwxYZ0123456789-",
     "subscription_id": "A1FFC958-D2C7-493E-9F1E-125A0477F536",
 }
+AWS_FEDERATED = {"role_arn": "arn:aws:iam::123456789012:role/finops/CostReader", "region": "eu-central-1"}
+AZURE_FEDERATED = {name: value for name, value in AZURE.items() if name != "client_secret"}
+GCP_FEDERATED = {
+    "project_id": "acme-gcp-project",
+    "workload_identity_provider": "projects/123456789012/locations/global/workloadIdentityPools/convergence/providers/convergence",
+}
 SLACK = {"webhook_url": "https://hooks.slack.com/services/T00000000/B00000000/XXXXXXXXXXXXXXXXXXXXXXXX"}
 WEBHOOK = {"url": "https://example.com:8443/hooks/runs?team=finops", "signing_secret": "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"}

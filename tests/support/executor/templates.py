@@ -13,7 +13,7 @@ from services.platform.settings import REPOSITORY, ServiceSettings
 @pytest.fixture
 def configs(tmp_path: Path) -> Path:
     """A copy of what the executor reads."""
-    for folder in ("bigquery", "gcp"):
+    for folder in ("bigquery", "gcp", "shared"):
         shutil.copytree(REPOSITORY / "configs" / folder, tmp_path / folder)
     return tmp_path
 

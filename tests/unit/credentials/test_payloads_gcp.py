@@ -332,7 +332,7 @@ def test_unknown_keys_are_refused_by_name(rsa: Rsa) -> None:
     error = refusal({**gcp(rsa), "projectid": "x"})
 
     assert error.field == "credentials.projectid"
-    assert "project_id, service_account_json" in error.message
+    assert "project_id, service_account_email, service_account_json, workload_identity_provider" in error.message
 
 
 def test_a_secret_in_the_place_of_a_key_is_not_repeated(rsa: Rsa) -> None:

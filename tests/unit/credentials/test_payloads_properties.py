@@ -6,7 +6,7 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from services.credentials.payloads import aws, azure, gcp, targets, to_plaintext
+from services.credentials.payloads import aws, azure, gcp, targets, to_plaintext, token_audience
 from services.credentials.providers import Provider
 from services.platform.errors import InvalidArgument, to_status
 from tests.support.credentials.samples import AWS, AWS_ROLE, AZURE, SLACK, WEBHOOK, key_file, new_rsa
@@ -27,12 +27,14 @@ SAMPLES: dict[Provider, dict[str, Any]] = {
     Provider.WEBHOOK: WEBHOOK,
 }
 NAMES = {
-    Provider.GCP: ["project_id", "service_account_json"],
+    Provider.GCP: [*gcp.FEDERATED_FIELDS, "service_account_json"],
     Provider.AWS: list(aws.FIELDS),
     Provider.AZURE: list(azure.FIELDS),
     Provider.SLACK: list(targets.SLACK_FIELDS),
     Provider.WEBHOOK: list(targets.WEBHOOK_FIELDS),
 }
+
+SECRETS = ("service_account", "secret_access_key", "client_secret", "webhook_url", "signing_secret")
 
 
 def check(provider: Provider, sent: dict[str, Any]) -> None:
@@ -42,7 +44,8 @@ def check(provider: Provider, sent: dict[str, Any]) -> None:
     except InvalidArgument as error:
         refused = error
     if refused is None:
-        assert set(sealed) <= (set(sent) if provider is not Provider.GCP else {"project_id", "service_account"})
+        assert set(sealed) <= (set(sent) if provider is not Provider.GCP else {"service_account", *gcp.FEDERATED_FIELDS})
+        assert (token_audience(provider, json.dumps(sealed).encode()) is None) == any(name in sealed for name in SECRETS)
         return
     wire = to_status(refused).SerializeToString()
     assert MARK.encode() not in wire

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.executor.sources.gcp.rows.json_text import compact_text, json_text
+from services.executor.sources.json_text import compact_text, json_text
 
 LEAVES = pa.struct([("s", pa.string()), ("n", pa.int64()), ("f", pa.float64()), ("b", pa.bool_())])
 NESTED = pa.struct([("leaf", LEAVES), ('odd "name"\n', pa.list_(LEAVES))])

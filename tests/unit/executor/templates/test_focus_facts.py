@@ -20,7 +20,11 @@ TYPES = {"String": {"STRING"}, "Date/Time": {"TIMESTAMP"}, "Decimal": {"NUMERIC"
 BLOCKS = {
     **load_blocks(REPOSITORY / "configs" / "gcp" / "cost" / "focus.sql"),
     **load_blocks(REPOSITORY / "configs" / "gcp" / "cost" / "focus_checks.sql"),
+    **load_blocks(REPOSITORY / "configs" / "shared" / "focus_export.sql"),
+    **load_blocks(REPOSITORY / "configs" / "shared" / "focus_export_checks.sql"),
 }
+CONFORMANCE = ("focus_conformance", "focus_export_conformance")
+"""Two blocks, as each names its own staging table and a block takes nothing over from another."""
 QUOTED = re.compile(r"'([^']*)'")
 
 
@@ -42,15 +46,30 @@ def test_the_table_has_every_column_and_only_x_ones_besides(table: Table) -> Non
 def test_null_is_allowed_where_the_specification_allows_it(table: Table) -> None:
     strict = {name for name, fact in COLUMNS.items() if not fact["nulls"]}
     assert set(re.findall(r"^  (\w+) \w+ NOT NULL", table.sql, re.MULTILINE)) == strict | {"x_UsageDate"}
-    assert set(re.findall(r"IF\(f\.(\w+) IS NULL, '\1', NULL\)", BLOCKS["focus_conformance"].sql)) == strict
+    for block in CONFORMANCE:
+        lacks, found = re.search(r"([^\0]*)\) AS lacks,", BLOCKS[block].sql), r"IF\(f\.(\w+) IS NULL, '\1', NULL\)"
+        assert lacks
+        assert set(re.findall(found, lacks[1])) == strict
 
 
-def test_the_conformance_step_knows_the_allowed_values() -> None:
-    found = {name: QUOTED.findall(values) for name, values in re.findall(r"f\.(\w+) NOT IN \(([^)]*)\)", BLOCKS["focus_conformance"].sql)}
+@pytest.mark.parametrize("block", CONFORMANCE)
+def test_the_conformance_step_knows_the_allowed_values(block: str) -> None:
+    sql = BLOCKS[block].sql
+    found = {name: QUOTED.findall(values) for name, values in re.findall(r"f\.(\w+) NOT IN \(([^)]*)\)", sql)}
     assert found == {name: values for name, values in FACTS["allowed_values"].items() if name != "ServiceCategory"}
-    pairs = re.findall(r"\('([^']+)'(?: AS category)?, \[([^\]]+)\]", BLOCKS["focus_conformance"].sql)
+    pairs = re.findall(r"\('([^']+)'(?: AS category)?, \[([^\]]+)\]", sql)
     assert {category: QUOTED.findall(values) for category, values in pairs} == FACTS["service_subcategories"]
     assert set(FACTS["service_subcategories"]) == set(FACTS["allowed_values"]["ServiceCategory"])
+
+
+def test_exported_rows_are_published_with_every_column(table: Table) -> None:
+    sql = BLOCKS["focus_export_rows"].sql
+    named = re.findall(r"(?<!\()(?:\be\.|AS )(\w+)(?:,|$)", sql.partition("\nFROM ")[0], re.MULTILINE)
+    assert named == list(table.columns)
+    staged = load_tables(REPOSITORY / "configs" / "bigquery" / "staging")["x_staging_focus_export"].columns
+    assert {name: kind for kind, name in re.findall(r"CAST\(NULL AS (\w+)\) AS (\w+)", sql)} == {
+        name: kind for name, kind in table.columns.items() if name not in {*staged, "x_LoadedAt", "x_PipelineLoggingId"}
+    }
 
 
 def test_every_service_has_a_category_that_exists() -> None:

@@ -60,6 +60,18 @@ async def test_one_that_breaks_goes_on_as_it_was_and_is_told(configs: Path, relo
     await becomes(lambda: "AS s -- now" in str([step.action for step in reloading.templates[BILLING].steps]))
 
 
+async def test_sql_that_templates_share_counts_as_theirs(configs: Path, reloading: ReloadingCatalog) -> None:
+    sql, path = configs / "gcp/cost/billing.sql", configs / "gcp/cost/billing.yml"
+    put(configs / "shared/billing.sql", sql.read_text())
+    put(path, path.read_text().replace("sql: billing.sql#billing_rows", "sql: shared/billing.sql#billing_rows"))
+    put(configs / "shared/billing.sql", sql.read_text().replace("AS s\n", "AS s -- for all\n"))
+    await becomes(lambda: "AS s -- for all" in str([step.action for step in reloading.templates[BILLING].steps]))
+    before = reloading.templates[BILLING]
+    put(configs / "shared/billing.sql", sql.read_text().replace("AS s\n", "AS s -- once more\n"))
+    await becomes(lambda: "AS s -- once more" in str([step.action for step in reloading.templates[BILLING].steps]))
+    assert reloading.templates[BILLING] != before
+
+
 async def test_tables_that_cannot_be_read_leave_all_as_it_was(configs: Path, reloading: ReloadingCatalog) -> None:
     with capture_logs() as logs:
         put(configs / "bigquery/staging/broken.sql", "no DDL")

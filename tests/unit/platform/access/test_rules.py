@@ -13,6 +13,10 @@ from services.platform.settings import REPOSITORY
 
 DESCRIPTORS = REPOSITORY / "gen" / "descriptor.binpb"
 ROLES = {"provisioner", "scheduler"}
+PUBLIC_ANYWAY = {
+    "convergence.credentials.v1.IssuerService.GetOpenIdConfiguration",
+    "convergence.credentials.v1.IssuerService.GetJsonWebKeySet",
+}
 SERVICES = {"auth", "credentials", "scheduler", "executor"}
 
 
@@ -52,6 +56,9 @@ def test_every_rpc_says_who_may_call(method: MethodDescriptor) -> None:
             assert rule.service.names
             assert not is_public(method)
         case "tenant":
+            assert is_public(method)
+        case "anyone":
+            assert method.full_name in PUBLIC_ANYWAY
             assert is_public(method)
         case kind:
             pytest.fail(f"{method.full_name} allows {kind}")

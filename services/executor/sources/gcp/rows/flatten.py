@@ -12,8 +12,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from services.executor.sources.gcp.misfits import misfits_explained
-from services.executor.sources.gcp.rows.json_text import is_list, json_text, list_text, object_text, per_value
 from services.executor.sources.gcp.rows.other_columns import known_columns, other_columns
+from services.executor.sources.json_text import is_list, json_text, list_text, object_text, per_value
 from services.executor.staging.casting import ColumnMisfit, cast_column, part
 
 OTHER = "other_columns_json"

@@ -6,7 +6,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from services.executor.sources.gcp.rows.json_text import compact_object, compact_text
+from services.executor.sources.json_text import compact_object, compact_text
 
 type Known = Mapping[str, Known] | frozenset[str] | None
 """The part of a column that is taken, by lower-case names: these fields of a STRUCT or of a list's entries; None: all of it."""

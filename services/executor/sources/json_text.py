@@ -2,6 +2,8 @@
 
 The format is that of BigQuery's TO_JSON_STRING: numbers are JSON numbers if no digit is lost, else text; NaN and the infinities are the
 texts "NaN", "Infinity" and "-Infinity"; times are ISO 8601, bytes base64. Python handles each distinct value once, not each row.
+
+BigQuery's PARSE_JSON refuses a number that a double does not hold exactly, so such a number becomes text wherever it stands.
 """
 
 import base64
@@ -10,10 +12,17 @@ import math
 from collections.abc import Callable, Mapping
 from datetime import date, datetime, time
 from decimal import Decimal
-from typing import Any
+from typing import Any, Final
 
 import pyarrow as pa
 import pyarrow.compute as pc
+
+MAX_DEPTH: Final = 100
+"""Objects and lists within each other; PARSE_JSON takes 500."""
+SAFE_DIGITS: Final = 18
+"""Whole numbers of so many characters are INT64."""
+_ESCAPED: Final = r'["\\\x00-\x1f]'
+"""What a JSON string escapes."""
 
 
 def json_text(values: pa.Array) -> pa.Array:
@@ -23,6 +32,8 @@ def json_text(values: pa.Array) -> pa.Array:
         texts = object_text({field.name: json_text(pc.struct_field(values, [place])) for place, field in enumerate(kind)}, len(values))
     elif is_list(kind):
         texts = list_text(values, json_text(pc.list_flatten(values)))
+    elif pa.types.is_map(kind):
+        texts = map_text(values)
     else:
         return _scalar_text(values)
     return pc.if_else(values.is_null(), None, texts) if values.null_count else texts
@@ -61,9 +72,56 @@ def compact_object(fields: Mapping[str, pa.Array], rows: int) -> pa.Array:
 
 def list_text(lists: pa.Array, entries: pa.Array) -> pa.Array:
     """One list a row of the texts of all rows' entries, in order; `[]` for NULL."""
-    ends = pc.cumulative_sum(pc.list_value_length(lists).fill_null(0)).cast(pa.int32())
-    texts = pa.ListArray.from_arrays(pa.concat_arrays([pa.array([0], pa.int32()), ends]), entries.fill_null("null"))
-    return pc.binary_join_element_wise("[", pc.binary_join(texts, ","), "]", "")
+    return pc.binary_join_element_wise("[", _join_lists(lists, entries.fill_null("null"), ","), "]", "")
+
+
+def map_text(maps: pa.Array) -> pa.Array:
+    """One object a row of its entries, in order, without those whose value is NULL or an empty text; `{}` for NULL."""
+    kind = maps.type
+    lists = maps.cast(pa.list_(pa.struct([kind.key_field, kind.item_field])))
+    entries = pc.list_flatten(lists)
+    keys, values = pc.struct_field(entries, [0]), pc.struct_field(entries, [1])
+    texts = json_text(values)
+    pairs = pc.binary_join_element_wise(",", json_text(keys.cast(pa.string())), ":", texts, "")
+    # Each with a comma in front, and an entry without a value is an empty text: that spares new offsets.
+    pairs = pc.if_else(pc.equal(texts, '""'), "", pairs).fill_null("")
+    joined = _join_lists(lists, pairs, "")
+    return pc.binary_join_element_wise("{", pc.utf8_slice_codeunits(joined, 1), "}", "")
+
+
+def embedded(texts: pa.Array) -> pa.Array:
+    """Texts as JSON: those that are JSON objects or lists themselves, as they are; the others as JSON strings."""
+    quoted = json_text(texts)
+    could_be = pc.match_substring_regex(texts, r"^\s*[\[{]").fill_null(False)  # noqa: FBT003 - the value for NULL
+    if not pc.any(could_be).as_py():
+        return quoted
+    made = per_value(pc.if_else(could_be, texts, None), lambda text: as_json(text) or _scalar(text))
+    return pc.if_else(could_be, made, quoted)
+
+
+def as_json(text: str) -> str | None:
+    """The text, if it is a JSON object or list that BigQuery's PARSE_JSON takes, else None. Numbers that PARSE_JSON refuses become text."""
+    changed = list[str]()
+
+    def number(digits: str) -> object:
+        value = float(digits)
+        if math.isfinite(value) and Decimal(digits) == Decimal(value if value.is_integer() else repr(value)):
+            return value
+        changed.append(digits)
+        return digits
+
+    def whole(digits: str) -> object:
+        return int(digits) if len(digits) <= SAFE_DIGITS else number(digits)
+
+    try:
+        found = json.loads(text, parse_float=number, parse_int=whole, parse_constant=_refuse)
+        if not isinstance(found, dict | list) or _is_deep(text):
+            return None
+        made = json.dumps(found, ensure_ascii=False) if changed or "\\u" in text else text
+        made.encode()  # half of a surrogate pair is no text
+    except (ValueError, ArithmeticError, RecursionError):
+        return None
+    return made
 
 
 def per_value(values: pa.Array, made: Callable[[Any], str]) -> pa.Array:
@@ -78,6 +136,25 @@ def is_list(kind: pa.DataType) -> bool:
     return bool(pa.types.is_list(kind) or pa.types.is_large_list(kind))
 
 
+def _join_lists(lists: pa.Array, entries: pa.Array, separator: str) -> pa.Array:
+    ends = pc.cumulative_sum(pc.list_value_length(lists).fill_null(0)).cast(pa.int32())
+    return pc.binary_join(pa.ListArray.from_arrays(pa.concat_arrays([pa.array([0], pa.int32()), ends]), entries), separator)
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(constant)
+
+
+def _is_deep(text: str) -> bool:
+    depth = deepest = 0
+    if text.count("{") + text.count("[") <= MAX_DEPTH:
+        return False
+    for character in text:
+        depth += (character in "{[") - (character in "}]")
+        deepest = max(deepest, depth)
+    return deepest > MAX_DEPTH
+
+
 def _scalar_text(values: pa.Array) -> pa.Array:
     kind = values.type
     if pa.types.is_null(kind):
@@ -88,7 +165,24 @@ def _scalar_text(values: pa.Array) -> pa.Array:
         texts = values.cast(pa.string())
         finite = pc.is_finite(values).fill_null(True)  # noqa: FBT003 - the value for NULL
         return texts if pc.all(finite).as_py() else pc.if_else(finite, texts, per_value(values, _not_finite))
+    if pa.types.is_string(kind) and not pc.any(pc.match_substring_regex(values, _ESCAPED)).as_py():
+        return pc.binary_join_element_wise('"', values, '"', "")
+    if pa.types.is_decimal(kind) and (texts := _decimal_text(values)) is not None:
+        return texts
     return per_value(values, _scalar)
+
+
+def _decimal_text(values: pa.Array) -> pa.Array | None:
+    """As `_scalar` does it, without Python; None if a value is too large or too small for that."""
+    digits = values.cast(pa.string())
+    if pc.any(pc.match_substring(digits, "E")).as_py():
+        return None
+    doubles = values.cast(pa.float64()).cast(pa.string())
+    try:
+        is_exact = pc.equal(doubles.cast(pa.decimal256(76, 38)), values.cast(pa.decimal256(76, 38)))
+    except pa.ArrowInvalid:
+        return None
+    return pc.if_else(is_exact, doubles, pc.binary_join_element_wise('"', digits, '"', ""))
 
 
 def _not_finite(value: float) -> str:

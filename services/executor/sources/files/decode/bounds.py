@@ -1,0 +1,25 @@
+"""What a data file may be; checked in the child process, which gets it as JSON."""
+
+from dataclasses import dataclass
+from typing import Final
+
+BATCH_ROWS: Final = 20_000
+"""Rows decoded at once: some 20 MB of a cost report."""
+MAX_FRAME: Final = 64 * 2**20
+"""The most bytes of the rows that the executor gets at once; larger batches are split."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Bounds:
+    """The most that a data file may be, and that decoding all files of a run may take."""
+
+    rows: int
+    columns: int
+    """Fields of nested ones included."""
+    cell_bytes: int
+    row_group_bytes: int
+    """Of a Parquet file, uncompressed."""
+    inflation: int
+    """Bytes that one byte of a gzip file may become."""
+    memory_bytes: int
+    cpu_seconds: int

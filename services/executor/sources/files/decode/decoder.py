@@ -1,0 +1,181 @@
+"""The executor's side of the process that decodes a run's data files."""
+
+import json
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Any, Final, Self
+
+import pyarrow as pa
+
+from services.executor.errors import StepError
+from services.executor.sources.files.decode import frames
+from services.executor.sources.files.decode.bounds import Bounds
+from services.executor.sources.files.decode.plain import is_plain
+from services.executor.sources.source import CheckCancelled
+
+ROOT: Final = Path(__file__).parents[5]
+"""The folder from which `services` is imported."""
+LOOK_SECONDS: Final = 0.25
+"""How often it is looked whether the run is over while rows are awaited."""
+
+
+class Decoder:
+    """One process, for the files of one run, one after another. Leaving the context ends it, whatever it is doing.
+
+    Not for several threads at once.
+    """
+
+    def __init__(self, bounds: Bounds, *, silence_seconds: float, command: tuple[str, ...] = ()) -> None:
+        """`silence_seconds`: the process is killed if it sends nothing for so long. `command`: another program in its place, for tests."""
+        self._bounds, self._silence_seconds = bounds, silence_seconds
+        self._command = command or (sys.executable, "-s", "-E", "-m", "services.executor.sources.files.decode.child")
+        self._process: subprocess.Popen[bytes] | None = None
+        self._connection: socket.socket | None = None
+
+    def start(self) -> None:
+        """Starts the process, which takes some tenths of a second until it decodes, if it does not run yet. Raises StepError."""
+        if self._process:
+            return
+        ours, theirs = socket.socketpair()
+        try:
+            with theirs:
+                self._process = subprocess.Popen(  # noqa: S603 - a program of ours, without a shell
+                    [*self._command, str(theirs.fileno()), json.dumps(asdict(self._bounds))],
+                    pass_fds=[theirs.fileno()],
+                    cwd=ROOT,
+                    # Nothing of the executor's environment, which may have secrets. Arrow's own allocators reserve more than they use.
+                    env={"ARROW_DEFAULT_MEMORY_POOL": "system", "MALLOC_ARENA_MAX": "1", "LANG": "C.UTF-8"},
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.DEVNULL,
+                    stderr=subprocess.DEVNULL,
+                )
+        except OSError as error:
+            ours.close()
+            raise StepError("The executor could not start the process that decodes files. Run it again.", is_retryable=True) from error
+        ours.settimeout(LOOK_SECONDS)
+        self._connection = ours
+
+    def batches(self, file: IO[bytes], name: str, *, rows: int, check_cancelled: CheckCancelled) -> Iterator[pa.RecordBatch]:
+        """All rows of a file, at most `rows`, some twenty thousand at a time, with plain types (see `plain`). `name` is for messages.
+        Raises StepError, also for a file that ends the process; and what `check_cancelled` raises.
+        """
+        self.start()
+        try:
+            frames.send_request(self._open, {"name": name, "rows": rows}, file.fileno())
+        except OSError:
+            raise self._death(name) from None
+        found = 0
+        while True:
+            kind, content = self._frame(name, check_cancelled)
+            if kind == frames.ROWS:
+                batch = _batch(content, name)
+                found += batch.num_rows
+                if found > rows:
+                    raise StepError(f"{name} has more than {rows:,} rows: more than are read of a billing period.")
+                yield batch
+                continue
+            note = _note(content)
+            if kind == frames.REFUSED:
+                raise StepError(str(note.get("message"))[:1000])
+            if kind != frames.END or note.get("rows") != found:
+                raise _broken(name)
+            return
+
+    def close(self) -> None:
+        """Ends the process and closes the connection."""
+        connection, process = self._connection, self._process
+        self._connection = self._process = None
+        if connection:
+            connection.close()
+        if process:
+            process.kill()
+            process.wait()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+    @property
+    def _open(self) -> socket.socket:
+        if self._connection is None:
+            raise RuntimeError("the decoder is closed")
+        return self._connection
+
+    def _frame(self, name: str, check_cancelled: CheckCancelled) -> tuple[bytes, pa.Buffer]:
+        deadline = time.monotonic() + self._silence_seconds
+        kind, length = frames.HEADER.unpack(self._receive(frames.HEADER.size, name, deadline, check_cancelled))
+        if length > frames.MAX_REPLY:
+            raise _broken(name)
+        return kind, self._receive(length, name, deadline, check_cancelled)
+
+    def _receive(self, length: int, name: str, deadline: float, check_cancelled: CheckCancelled) -> pa.Buffer:
+        buffer = pa.allocate_buffer(length)
+        view, got = memoryview(buffer).cast("B"), 0
+        while got < length:
+            try:
+                count = self._open.recv_into(view[got:])
+            except TimeoutError:
+                check_cancelled()
+                if time.monotonic() > deadline:
+                    self.close()
+                    raise StepError(
+                        f"Decoding {name} did not get on for {self._silence_seconds:.0f} s and was stopped. Run it again; if it happens"
+                        " again, the file is damaged."
+                    ) from None
+                continue
+            except OSError:
+                count = 0
+            if not count:
+                raise self._death(name)
+            got += count
+        return buffer
+
+    def _death(self, name: str) -> StepError:
+        """The error for a process that has ended by itself."""
+        process = self._process
+        if process is None:
+            return _broken(name)
+        try:
+            code = process.wait(timeout=5)
+        except subprocess.TimeoutExpired:
+            code = 0
+        self.close()
+        if code == -signal.SIGXCPU:
+            return StepError(f"Decoding up to {name} took more than {self._bounds.cpu_seconds:,} s of CPU time and was stopped.")
+        if code == -signal.SIGKILL:  # by the kernel, which is out of memory, or by an operator
+            return StepError(f"The process that decoded {name} was killed, most likely for want of memory.", is_retryable=True)
+        return _broken(name)
+
+
+def _broken(name: str) -> StepError:
+    return StepError(f"The process that decoded {name} broke off: the file is damaged, or it is made to do harm. It is not read.")
+
+
+def _batch(content: pa.Buffer, name: str) -> pa.RecordBatch:
+    """The rows in a frame. They come from a process that a file may have captured: nothing about them is taken for granted."""
+    try:
+        with pa.ipc.open_stream(content) as reader:
+            if not all(is_plain(field.type) for field in reader.schema):
+                raise _broken(name)
+            batch = reader.read_next_batch()
+        batch.validate(full=True)
+    except (pa.ArrowException, StopIteration, OSError):
+        raise _broken(name) from None
+    return batch
+
+
+def _note(content: pa.Buffer) -> dict[str, Any]:
+    try:
+        found = json.loads(content.to_pybytes())
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}

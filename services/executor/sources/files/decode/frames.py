@@ -1,0 +1,58 @@
+"""What the executor and the process that decodes say to each other over a Unix socket.
+
+A request is one message of JSON, with the file's descriptor. The answer is a number of frames: a byte for the kind, the length, and as many
+bytes. Rows come as an Arrow IPC stream of one batch.
+"""
+
+import json
+import socket
+import struct
+from collections.abc import Mapping
+from typing import Any, Final
+
+import pyarrow as pa
+
+from services.executor.sources.files.decode.bounds import MAX_FRAME
+
+HEADER: Final = struct.Struct("<cQ")
+MAX_REQUEST: Final = 4096
+MAX_REPLY: Final = 2 * MAX_FRAME
+"""The most bytes of a frame: a batch with its schema."""
+
+ROWS: Final = b"B"
+END: Final = b"E"
+REFUSED: Final = b"X"
+
+
+def send_request(to: socket.socket, request: Mapping[str, Any], file: int) -> None:
+    """Asks for the rows of a file. Raises OSError."""
+    socket.send_fds(to, [json.dumps(request).encode()], [file])
+
+
+def receive_request(whence: socket.socket) -> tuple[dict[str, Any], int] | None:
+    """The next request; None if there will be none. Raises OSError."""
+    data, files, _, _ = socket.recv_fds(whence, MAX_REQUEST, 1)
+    return (json.loads(data), files[0]) if data and files else None
+
+
+def send_rows(to: socket.socket, batch: pa.RecordBatch) -> None:
+    """Sends rows, in as many frames as they need. Raises OSError."""
+    if batch.nbytes > MAX_FRAME and batch.num_rows > 1:
+        half = batch.num_rows // 2
+        send_rows(to, batch.slice(0, half))
+        send_rows(to, batch.slice(half))
+        return
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, batch.schema) as writer:
+        writer.write_batch(batch)
+    _send(to, ROWS, sink.getvalue())
+
+
+def send_note(to: socket.socket, kind: bytes, note: Mapping[str, Any]) -> None:
+    """Sends a frame without rows. Raises OSError."""
+    _send(to, kind, json.dumps(note).encode())
+
+
+def _send(to: socket.socket, kind: bytes, content: Any) -> None:
+    to.sendall(HEADER.pack(kind, len(content)))
+    to.sendall(content)

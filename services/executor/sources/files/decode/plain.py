@@ -1,0 +1,118 @@
+"""Rows with the types that cost reports have, and no others: no dictionaries, views or extension types, no metadata."""
+
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from services.executor.errors import StepError
+from services.executor.sources.files.decode.bounds import Bounds
+
+
+def plain_schema(schema: pa.Schema, file: str, bounds: Bounds) -> pa.Schema:
+    """The schema that `plain` gives rows. Raises StepError for a type that no cost report has, and for too many columns."""
+    if sum(_leaves(field.type) for field in schema) > bounds.columns:
+        raise StepError(f"{file} has more than {bounds.columns:,} columns.")
+    return pa.schema([(field.name, _plain(field.type, f"Column {field.name[:100]} of {file}")) for field in schema])
+
+
+def plain(batch: pa.RecordBatch, schema: pa.Schema, file: str, bounds: Bounds) -> pa.RecordBatch:
+    """The rows with the types of `schema`. Raises StepError for a value that is too long."""
+    for field, values in zip(schema, batch.columns, strict=True):
+        if (longest := _longest(values)) > bounds.cell_bytes:
+            raise StepError(
+                f"A value of column {field.name[:100]} of {file} has {longest:,} bytes; at most {bounds.cell_bytes:,} are read."
+            )
+    columns = [
+        values if values.type == field.type else values.cast(field.type) for field, values in zip(schema, batch.columns, strict=True)
+    ]
+    return pa.RecordBatch.from_arrays(columns, schema=schema)
+
+
+def is_plain(kind: pa.DataType) -> bool:
+    """True for a type that `plain` may give."""
+    if pa.types.is_map(kind):
+        return is_plain(kind.key_type) and is_plain(kind.item_type)
+    if pa.types.is_list(kind):
+        return is_plain(kind.value_type)
+    if pa.types.is_struct(kind):
+        return all(is_plain(field.type) for field in kind)
+    return any(test(kind) for test in _SCALARS)
+
+
+_SCALARS: tuple[Any, ...] = (
+    pa.types.is_null,
+    pa.types.is_boolean,
+    pa.types.is_integer,
+    pa.types.is_floating,
+    pa.types.is_decimal128,
+    pa.types.is_decimal256,
+    pa.types.is_string,
+    pa.types.is_timestamp,
+    pa.types.is_date32,
+    pa.types.is_time,
+)
+_TEXTS: tuple[Any, ...] = (
+    pa.types.is_large_string,
+    pa.types.is_string_view,
+    pa.types.is_binary,
+    pa.types.is_large_binary,
+    pa.types.is_binary_view,
+    pa.types.is_fixed_size_binary,
+)
+
+
+def _plain(kind: pa.DataType, what: str) -> pa.DataType:
+    if pa.types.is_nested(kind):
+        return _plain_nested(kind, what)
+    if pa.types.is_dictionary(kind):
+        return _plain(kind.value_type, what)
+    if is_plain(kind):
+        return kind
+    if any(test(kind) for test in _TEXTS):
+        return pa.string()  # the cast checks that it is UTF-8
+    if pa.types.is_date64(kind):
+        return pa.date32()
+    raise _odd(what)
+
+
+def _plain_nested(kind: pa.DataType, what: str) -> pa.DataType:
+    if pa.types.is_map(kind):
+        return pa.map_(_plain(kind.key_type, what), _plain(kind.item_type, what))
+    if pa.types.is_struct(kind):
+        return pa.struct([(field.name, _plain(field.type, what)) for field in kind])
+    if pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind):
+        return pa.list_(_plain(kind.value_type, what))
+    raise _odd(what)
+
+
+def _odd(what: str) -> StepError:
+    return StepError(f"{what} has a type that cost exports do not have. Export it as the cloud writes it.")
+
+
+def _leaves(kind: pa.DataType) -> int:
+    if pa.types.is_map(kind):
+        return _leaves(kind.key_type) + _leaves(kind.item_type)
+    if pa.types.is_struct(kind):
+        return sum(_leaves(field.type) for field in kind)
+    return _leaves(kind.value_type) if pa.types.is_list(kind) or pa.types.is_large_list(kind) else 1
+
+
+def _longest(values: pa.Array) -> int:
+    """The most bytes of a text at any depth. A row's list or map may have many of them: the frame's size bounds that."""
+    kind = values.type
+    if pa.types.is_dictionary(kind):
+        return _longest(values.dictionary)
+    if pa.types.is_map(kind):
+        return max(_longest(values.keys), _longest(values.items))
+    if pa.types.is_struct(kind):
+        return max((_longest(values.field(place)) for place in range(kind.num_fields)), default=0)
+    if pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind):
+        return _longest(values.values)
+    if pa.types.is_string(kind) or any(test(kind) for test in _TEXTS):
+        return int(pc.max(pc.binary_length(values)).as_py() or 0) if not _is_view(kind) else _longest(values.cast(pa.large_binary()))
+    return 0
+
+
+def _is_view(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_string_view(kind) or pa.types.is_binary_view(kind))

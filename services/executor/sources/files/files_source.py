@@ -1,0 +1,86 @@
+"""A tenant's export of billing files as a source: which periods a run reads."""
+
+from services.executor.errors import StepError
+from services.executor.ledger.exports import KnownExport
+from services.executor.metering.meter import StepMeter
+from services.executor.settings import ExecutorSettings
+from services.executor.sources.exported_months import MOST_MONTHS, ExportsRequest
+from services.executor.sources.files.decode.bounds import Bounds
+from services.executor.sources.files.decode.decoder import Decoder
+from services.executor.sources.files.files_export import FilesExport, OpenFiles
+from services.executor.sources.files.limits import ExportLimits
+from services.executor.sources.files.manifest import BillingFiles, Manifest, NoExport
+from services.executor.sources.source import CheckCancelled, Export, ReadRequest, Unchanged
+
+
+def bounds_of(settings: ExecutorSettings) -> Bounds:
+    """What a data file may be."""
+    return Bounds(
+        rows=settings.files_max_rows,
+        columns=settings.files_max_columns,
+        cell_bytes=settings.files_max_cell_bytes,
+        row_group_bytes=settings.files_max_row_group_bytes,
+        inflation=settings.files_max_inflation,
+        memory_bytes=settings.files_decoder_memory_bytes,
+        cpu_seconds=settings.files_decoder_cpu_seconds,
+    )
+
+
+class FilesSource:
+    """One export in a cloud; `sources.source.Source`."""
+
+    def __init__(self, files: BillingFiles, provider: str, settings: ExecutorSettings, meter: StepMeter) -> None:
+        """`provider`: AWS or AZURE. No I/O. `files` is closed with the source."""
+        self._opened = OpenFiles(
+            provider=provider,
+            files=files,
+            decoder=Decoder(bounds_of(settings), silence_seconds=settings.files_decoder_silence_seconds),
+            settings=settings,
+            meter=meter,
+        )
+
+    def find(self, request: ReadRequest, check_cancelled: CheckCancelled) -> Export | Unchanged:
+        """The month that was asked for, or the open months that have changed: the oldest first, at most MOST_MONTHS."""
+        if request.exports is None:
+            raise TypeError("the template is run for months")
+        exports, files = request.exports, self._opened.files
+        found, notes, missing = list[tuple[Manifest, KnownExport | None]](), list[str](), list[NoExport]()
+        for month in exports.months(files.source_id):
+            if len(found) == MOST_MONTHS:
+                break
+            check_cancelled()
+            known = exports.known_of(files.source_id, month)
+            answer = files.manifest(month, None if exports.month else known, check_cancelled)
+            if isinstance(answer, NoExport):
+                missing.append(answer)
+            elif isinstance(answer, Manifest):
+                if known and answer.exported_at < known.exported_at:
+                    notes.append(_is_older(answer, known))
+                else:
+                    ExportLimits.of(self._opened.settings).check(answer)
+                    found.append((answer, known))
+        return FilesExport(self._opened, found, notes) if found else self._nothing(exports, missing)
+
+    def close(self) -> None:
+        """Ends the process that decodes, and closes the connections."""
+        try:
+            self._opened.decoder.close()
+        finally:
+            self._opened.files.close()
+
+    def _nothing(self, exports: ExportsRequest, missing: list[NoExport]) -> Unchanged:
+        if missing and exports.month:
+            raise StepError(missing[0].reason)
+        published = [known.exported_at for (source_id, _), known in exports.known.items() if source_id == self._opened.files.source_id]
+        if missing and not published:
+            raise StepError(
+                f"{missing[-1].reason} Check the location of the export, and that it has been delivered: the first delivery may take a day."
+            )
+        return Unchanged(as_of=max(published, default=None))
+
+
+def _is_older(manifest: Manifest, known: KnownExport) -> str:
+    return (
+        f"The manifest of {manifest.month:%B %Y} is of {manifest.exported_at.isoformat()}; what is published is of"
+        f" {known.exported_at.isoformat()} and stays."
+    )

@@ -1,0 +1,74 @@
+"""Rows of exports in a cloud's own columns (AWS Cost and Usage Reports, Azure actual and amortized cost) become rows of their staging
+table.
+
+A staging column takes the file's column of the same letters and digits, in any case: lineItem/UsageAccountId and line_item_usage_account_id
+are one. What has no column is gathered as JSON.
+"""
+
+import re
+from collections.abc import Mapping
+from typing import Final
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from services.executor.sources.files.rows.focus_rows import FileRows, made
+from services.executor.sources.files.rows.named_columns import NamedColumns, value_json
+from services.executor.sources.files.rows.values import CONVERTED
+from services.executor.sources.json_text import compact_object
+
+GATHERED: Final[Mapping[str, re.Pattern[str]]] = {
+    # resourceTags/user:team is "user:team"; in Parquet files resource_tags_user_team, which is "user_team"
+    "resource_tags": re.compile(r"resource_?tags[/_](.+)", re.IGNORECASE),
+    "cost_category": re.compile(r"cost_?category[/_](.+)", re.IGNORECASE),
+    "discount": re.compile(r"discount[/_](.+)", re.IGNORECASE),
+    "product": re.compile(r"product[/_](.+)", re.IGNORECASE),
+    "tags": re.compile(r"tags/(.+)", re.IGNORECASE),
+}
+"""Staging columns of JSON objects: a map of that name (CUR 2.0), or what legacy reports have a column each for."""
+OTHERS: Final = "other_columns"
+_SIGNS: Final = re.compile(r"[^a-z0-9]")
+
+
+def letters(name: str) -> str:
+    """A column's name as it is compared."""
+    return _SIGNS.sub("", name.lower())
+
+
+def native_rows(batch: pa.RecordBatch, staged: pa.Schema, origin: FileRows) -> pa.Table:
+    """The rows with the columns `staged`. Raises StepError, naming a column whose values do not fit."""
+    found = NamedColumns(batch, origin.file, letters)
+    ours: dict[str, pa.Array | object] = {
+        "dataset": origin.dataset,
+        "source_id": origin.source_id,
+        "billing_period": origin.month,
+        "manifest_id": origin.manifest_id,
+    }
+    # Azure's tags are a text as any other; a report of AWS has maps.
+    gathered = [name for name in GATHERED if name in staged.names and GATHERERS in staged.names]
+    for field in staged:
+        if field.name not in {*ours, *gathered, OTHERS}:
+            values = found.take(field.name)
+            ours[field.name] = pa.nulls(batch.num_rows, field.type) if values is None else CONVERTED[field.type](values, field.name)
+    for name in gathered:
+        ours[name] = _gathered(found, name)
+    ours[OTHERS] = found.others()
+    return pa.Table.from_arrays([made(ours[field.name], field, batch.num_rows) for field in staged], schema=staged)
+
+
+GATHERERS: Final = "resource_tags"
+"""The staging table of AWS has it, and only that."""
+
+
+def _gathered(found: NamedColumns, name: str) -> pa.Array:
+    whole, pattern = found.take(name), GATHERED[name]
+    parts = found.take_where(lambda column: match[1] if (match := pattern.fullmatch(column)) else None)
+    texts = compact_object({part: value_json(values) for part, values in parts.items()}, found.rows)
+    if whole is None:
+        return texts
+    own = value_json(whole)
+    if texts.null_count == len(texts):
+        return own
+    # Both, which no cloud writes: one object.
+    joined = pc.binary_join_element_wise(pc.utf8_slice_codeunits(own, 0, -1), pc.utf8_slice_codeunits(texts, 1), ",")
+    return pc.coalesce(joined, own, texts)
