@@ -87,7 +87,7 @@ class Inflated(io.RawIOBase):
 
 
 def csv_batches(file: IO[bytes], name: str, bounds: Bounds) -> Iterator[pa.RecordBatch]:
-    """All rows of `file`, as texts, by the names of its first line. Raises StepError, calling the file `name`."""
+    """All rows of `file`, as texts, by the names of its first line; one batch even without rows. Raises StepError, calling it `name`."""
     source = Inflated(file, name, bounds.inflation)
     schema = pa.schema([(column, pa.string()) for column in _header(source.take_line(), name, bounds)])
     places = [str(place) for place in range(len(schema))]  # names may be there twice
@@ -119,7 +119,8 @@ def csv_batches(file: IO[bytes], name: str, bounds: Bounds) -> Iterator[pa.Recor
                 f"{name} has a row of {refused[0].actual_columns} values, but its first line has {len(places)}: not all of it has arrived,"
                 " or it is no CSV file."
             ) from error
-        if _is_empty(error):
+        if _is_empty(error):  # its columns tell whether it is an export at all
+            yield pa.RecordBatch.from_arrays([pa.array([], pa.string())] * len(schema), schema=schema)
             return
         raise StepError(f"{name} cannot be read as CSV: it is not in UTF-8, or one of its rows is too long or damaged.") from error
 
