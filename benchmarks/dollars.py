@@ -105,7 +105,7 @@ def sample_suite(state: Path) -> Iterator[Suite]:
         "CONVERGENCE_LEASE_SECONDS": "60",
         "CONVERGENCE_KEY_MEMORY_SECONDS": f"{KEY_MEMORY_SECONDS:g}",
     }
-    with whole_stack(state, settings=local, parts=(*PARTS, "sample"), extra=extra) as whole:
+    with whole_stack(state, settings=local, parts=(*PARTS, "aws", "sample"), extra=extra) as whole:
         ports = {name: local.port(f"{name}_metrics") for name in SERVICES}
         path = f"/api/v1/tenants/{SAMPLE_TENANT}"
         _ok(whole.admin.call("PUT", path, {"company_name": "Acme", "admin_email": "ops@acme.example"}).status)

@@ -1,4 +1,4 @@
-"""`python -m localcloud.certs`: a certificate for each service and the gateway, signed by an authority created for this purpose.
+"""`python -m localcloud.certs`: a certificate for each service, the gateway and emulators, signed by an authority created for this purpose.
 
 The authority's key is never written: a reader of the directory can act as one of the services, but cannot issue more certificates. All
 certificates are created together, and again if one is missing, does not fit, or expires soon.
@@ -7,6 +7,7 @@ certificates are created together, and again if one is missing, does not fit, or
 import argparse
 import fcntl
 from datetime import UTC, datetime, timedelta
+from ipaddress import IPv4Address
 from pathlib import Path
 
 from cryptography import x509
@@ -18,7 +19,9 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from localcloud.files import write_private
 from localcloud.settings import SERVICES, LocalSettings
 
-NAMES = (*SERVICES, "gateway")
+NAMES = (*SERVICES, "gateway", "azure")
+EMULATORS = {"azure": ("azure", "localhost")}
+"""Emulators that speak TLS, and the names by which their clients call them besides 127.0.0.1: clients of clouds check them."""
 DOMAIN = "convergence.internal"
 VALID = timedelta(days=90)
 RENEW_BEFORE = timedelta(days=14)
@@ -55,7 +58,7 @@ def _mint_all(directory: Path, now: datetime) -> None:
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
             .add_extension(_key_usage(authority=False), critical=True)
             .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH]), critical=False)
-            .add_extension(x509.SubjectAlternativeName([x509.DNSName(f"{name}.{DOMAIN}")]), critical=False)
+            .add_extension(x509.SubjectAlternativeName(_addresses(name)), critical=False)
             .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(ca_key.public_key()), critical=False)
             .sign(ca_key, hashes.SHA256())
         )
@@ -91,6 +94,11 @@ def _all_good(directory: Path, now: datetime) -> bool:
     except (OSError, ValueError, TypeError, InvalidSignature):
         return False
     return True
+
+
+def _addresses(name: str) -> list[x509.GeneralName]:
+    names = [x509.DNSName(known) for known in (f"{name}.{DOMAIN}", *EMULATORS.get(name, ()))]
+    return [*names, x509.IPAddress(IPv4Address("127.0.0.1"))] if name in EMULATORS else list[x509.GeneralName](names)
 
 
 def _name(common_name: str) -> x509.Name:

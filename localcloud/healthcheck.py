@@ -4,7 +4,7 @@ import os
 import sys
 
 from localcloud.processes.process import Ready
-from localcloud.processes.readiness import gateway_ready, grpc_serving, http_answers
+from localcloud.processes.readiness import gateway_ready, grpc_serving, http_answers, https_answers
 from localcloud.settings import SERVICES, LocalSettings
 
 HERE = "127.0.0.1"
@@ -12,13 +12,14 @@ HERE = "127.0.0.1"
 
 def check_of(name: str, settings: LocalSettings) -> Ready:
     """The process's own check. Raises ValueError for a process that has none."""
+    plain = {"bigquery": f"http://{HERE}:{settings.bigquery_port}/", "aws": f"http://{HERE}:{settings.aws_port}/favicon.ico"}
     match name:
-        case "bigquery":
-            return http_answers(f"http://{HERE}:{settings.bigquery_port}/")
+        case _ if name in plain:
+            return http_answers(plain[name])
         case "kms":
             return grpc_serving(HERE, settings.kms_port)
-        case "aws":
-            return http_answers(f"http://{HERE}:{settings.aws_port}/favicon.ico")
+        case "azure":
+            return https_answers(f"https://{HERE}:{settings.azure_port}/_admin/requests", settings.certs_dir / "ca.pem")
         case "gateway":
             return gateway_ready(f"http://{HERE}:{settings.gateway_port}", f"http://{HERE}:{settings.envoy_admin_port}")
         case "cloud_scheduler":
@@ -27,7 +28,7 @@ def check_of(name: str, settings: LocalSettings) -> Ready:
         case _ if name in SERVICES:
             return grpc_serving(HERE, settings.port(name), tls_dir=settings.certs_dir, server_name=f"{name}.convergence.internal")
         case _:
-            raise ValueError(f"no process is called {name!r}: bigquery, kms, aws, gateway, cloud_scheduler, {', '.join(SERVICES)}")
+            raise ValueError(f"no process is called {name!r}: bigquery, kms, aws, azure, gateway, cloud_scheduler, {', '.join(SERVICES)}")
 
 
 if __name__ == "__main__":

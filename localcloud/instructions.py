@@ -35,8 +35,8 @@ Logs are in $logs_dir. Ctrl-C stops everything.
 
 
 _FIRING = """\
-Cloud Scheduler's three jobs fire as in production (LOCALCLOUD_SCHEDULER_EVERY=10: each every ten seconds); its log shows the responses."""
-_SILENT = "Cloud Scheduler is switched off (LOCALCLOUD_CLOUD_SCHEDULER=false): schedules wait until you call its three jobs."
+Cloud Scheduler's jobs fire as in production (LOCALCLOUD_SCHEDULER_EVERY=10: each every ten seconds); its log shows the responses."""
+_SILENT = "Cloud Scheduler is switched off (LOCALCLOUD_CLOUD_SCHEDULER=false): schedules wait until you call its jobs."
 
 
 def how_to_call(*, tenant: str, day: date, env_file: Path, credentials_file: Path, logs_dir: Path, jobs_fire: bool) -> str:

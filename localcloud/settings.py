@@ -28,6 +28,7 @@ class LocalSettings(BaseSettings):
     )
     kms_port: int = Field(default=9070, description="KMS, gRPC.")
     aws_port: int = Field(default=9080, description="S3, STS and IAM, HTTP.")
+    azure_port: int = Field(default=9090, description="Azure's Blob Storage and token endpoint, https.")
     auth_port: int = Field(default=50051, description="auth, gRPC with mTLS.")
     credentials_port: int = Field(default=50052, description="credentials, gRPC with mTLS.")
     scheduler_port: int = Field(default=50053, description="scheduler, gRPC with mTLS.")
@@ -45,7 +46,7 @@ class LocalSettings(BaseSettings):
     control_dataset: str = Field(default="tenants", description="The control dataset.")
     lease_seconds: int = Field(default=30, gt=0, description="A run's slot frees itself after so long without a sign of life.")
     sample_rows: int = Field(default=2000, ge=0, description="Rows a day of the sample tenant's billing export.")
-    cloud_scheduler: bool = Field(default=True, description="Whether the three jobs of Cloud Scheduler fire by themselves.")
+    cloud_scheduler: bool = Field(default=True, description="Whether the jobs of Cloud Scheduler fire by themselves.")
     scheduler_every: float | None = Field(default=None, gt=0, description="Seconds between firings of each job, instead of its schedule.")
     start_timeout: float = Field(default=60, gt=0, description="Seconds a process may take to become ready.")
     stop_grace: float = Field(default=10, ge=0, description="Seconds a process may take to end after SIGTERM before it is killed.")
@@ -84,6 +85,11 @@ class LocalSettings(BaseSettings):
     def sample_credentials(self) -> Path:
         """The sample tenant's credentials, as the body of a request. They belong to the tenant, so they are beside the state directory."""
         return self.state_dir.with_name(f"{self.state_dir.name}-sample") / "credentials.json"
+
+    @property
+    def sample_aws_credentials(self) -> Path:
+        """The same for AWS."""
+        return self.sample_credentials.with_name("aws_credentials.json")
 
     def port(self, name: str) -> int:
         """The port that setting `{name}_port` holds, e.g. of `auth` or `auth_metrics`."""

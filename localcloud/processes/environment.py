@@ -31,6 +31,8 @@ def emulator_environment(settings: LocalSettings) -> dict[str, str]:
         "BIGQUERY_STORAGE_EMULATOR_HOST": settings.address("bigquery_storage"),
         "KMS_EMULATOR_HOST": settings.address("kms"),
         "AWS_EMULATOR_HOST": f"http://{settings.address('aws')}",
+        "AZURE_EMULATOR_HOST": f"https://{settings.address('azure')}",
+        "CLOUD_EMULATOR_CA": str(settings.certs_dir / "ca.pem"),
         "GOOGLE_CLOUD_PROJECT": settings.project,
     }
 

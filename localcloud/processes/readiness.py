@@ -1,6 +1,7 @@
 """Readiness checks, one for each protocol that the processes speak. Each is a `process.Ready`."""
 
 import socket
+import ssl
 import urllib.error
 import urllib.request
 from http import HTTPStatus
@@ -21,6 +22,21 @@ def http_answers(url: str) -> Ready:
 
     def check() -> str | None:
         status, _ = _get(url)
+        return None if status else f"{url} does not answer"
+
+    return check
+
+
+def https_answers(url: str, ca: Path) -> Ready:
+    """Ready when the URL answers, with any status, and a certificate that the authority `ca` has signed."""
+
+    def check() -> str | None:
+        try:
+            context = ssl.create_default_context(cafile=str(ca))
+        except OSError:
+            return f"there is no {ca}"
+        handlers = (urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=context))
+        status, _ = _get(url, urllib.request.build_opener(*handlers))
         return None if status else f"{url} does not answer"
 
     return check
@@ -73,10 +89,10 @@ def gateway_ready(gateway_url: str, admin_url: str) -> Ready:
     return check
 
 
-def _get(url: str) -> tuple[int, str]:
+def _get(url: str, opener: urllib.request.OpenerDirector = _http) -> tuple[int, str]:
     """Status and body; status 0 if there is no answer."""
     try:
-        with _http.open(url, timeout=TIMEOUT) as answer:
+        with opener.open(url, timeout=TIMEOUT) as answer:
             body: bytes = answer.read()
             return answer.status, body.decode()
     except urllib.error.HTTPError as error:

@@ -6,19 +6,21 @@ from collections.abc import Mapping
 from localcloud.cloud_scheduler.scheduler import READY
 from localcloud.processes.environment import client_environment, service_environment
 from localcloud.processes.process import Process
-from localcloud.processes.readiness import gateway_ready, grpc_serving, http_answers, log_says
+from localcloud.processes.readiness import gateway_ready, grpc_serving, http_answers, https_answers, log_says
 from localcloud.settings import ENV_PREFIX, SERVICES, LocalSettings
 
 PYTHON = (sys.executable, "-m")
-PROCESSES = ("bigquery", "kms", "aws", "bootstrap", *SERVICES, "gateway", "cloud_scheduler")
+PROCESSES = ("bigquery", "kms", "aws", "azure", "bootstrap", *SERVICES, "gateway", "cloud_scheduler")
 WITH_SAMPLE = (*PROCESSES, "sample")
 # Which services a service calls.
 CALLS = {"auth": (), "credentials": ("auth",), "executor": ("auth", "credentials"), "scheduler": ("auth", "executor")}
+# Which tenants' clouds a service calls.
+CLOUDS = {"credentials": ("azure",), "executor": ("azure",)}
 
 
 def make_process(settings: LocalSettings, name: str, *, admin_key: str, extra: Mapping[str, str] | None = None) -> Process:
     """One of `WITH_SAMPLE`. `extra` adds to its environment or overrides it. Raises `ValueError` for another name."""
-    plain = {"bigquery": _bigquery, "kms": _kms, "aws": _aws, "gateway": _gateway, "sample": _sample}
+    plain = {"bigquery": _bigquery, "kms": _kms, "aws": _aws, "azure": _azure, "gateway": _gateway, "sample": _sample}
     match name:
         case _ if name in plain:
             return plain[name](settings, extra or {})
@@ -52,7 +54,7 @@ def service(  # noqa: PLR0913 - what one replica of a service differs in from an
         environment={**service_environment(settings, admin_key=admin_key), **listen, **(extra or {})},
         ports={_variable(f"{name}_port"): port, _variable(f"{name}_metrics_port"): metrics_port},
         needs=("bigquery", "kms", "bootstrap"),
-        uses=CALLS[name],
+        uses=(*CALLS[name], *CLOUDS.get(name, ())),
         ready=grpc_serving(settings.host, port, tls_dir=settings.certs_dir, server_name=f"{name}.convergence.internal"),
     )
 
@@ -104,6 +106,22 @@ def _aws(settings: LocalSettings, extra: Mapping[str, str]) -> Process:
     )
 
 
+def _azure(settings: LocalSettings, extra: Mapping[str, str]) -> Process:
+    options = {
+        "--host": settings.host,
+        "--port": settings.azure_port,
+        "--data-dir": settings.state_dir / "azure",
+        "--certs-dir": settings.certs_dir,
+    }
+    return Process(
+        name="azure",
+        command=_command("localcloud.azure", options),
+        environment=extra,
+        ports=_ports(settings, "azure"),
+        ready=https_answers(f"https://{settings.address('azure')}/_admin/requests", settings.certs_dir / "ca.pem"),
+    )
+
+
 def _gateway(settings: LocalSettings, extra: Mapping[str, str]) -> Process:
     upstreams = {f"GATEWAY_{name.upper()}_HOST": settings.host for name in SERVICES}
     upstreams |= {f"GATEWAY_{name.upper()}_PORT": str(settings.port(name)) for name in SERVICES}
@@ -140,8 +158,11 @@ def _sample(settings: LocalSettings, extra: Mapping[str, str]) -> Process:
         "--bigquery-host": f"http://{settings.address('bigquery')}",
         "--rows": settings.sample_rows,
         "--credentials": settings.sample_credentials,
+        "--aws-host": f"http://{settings.address('aws')}",
+        "--aws-credentials": settings.sample_aws_credentials,
+        "--issuer": f"http://{settings.address('gateway')}",
     }
-    return Process(name="sample", command=_command("localcloud.sample", options), environment=extra, needs=("bigquery",))
+    return Process(name="sample", command=_command("localcloud.sample", options), environment=extra, needs=("bigquery", "aws"))
 
 
 def _command(module: str, options: Mapping[str, object]) -> tuple[str, ...]:

@@ -17,10 +17,11 @@ from google.cloud import bigquery
 
 from localcloud.files import write_private
 from localcloud.sample import beside
+from localcloud.sample.aws.tenant import load_aws, write_aws_credentials
 from localcloud.sample.day import rows_of_day
 from localcloud.sample.rows import Row, late_usage_of_day
 from localcloud.sample.schema import DETAILED, STANDARD, bigquery_schema
-from localcloud.settings import LocalSettings
+from localcloud.settings import SAMPLE_TENANT, LocalSettings
 
 PROJECT = "acme-sample-project"
 DATASET = "billing_export"
@@ -134,13 +135,19 @@ def _service_account() -> dict[str, str]:
 
 
 def main() -> None:
-    """Loads the export into the emulator and writes the credentials file."""
+    """Loads the exports into the emulators and writes the credentials files."""
     settings = LocalSettings()
-    parser = argparse.ArgumentParser(prog="python -m localcloud.sample", description="The sample tenant's billing export.")
+    parser = argparse.ArgumentParser(prog="python -m localcloud.sample", description="The sample tenant's billing exports.")
     parser.add_argument("--bigquery-host", default=f"http://{settings.address('bigquery')}", help="the emulator (%(default)s)")
     parser.add_argument("--rows", type=int, default=settings.sample_rows, help="rows a day (%(default)s)")
     parser.add_argument("--credentials", type=Path, default=settings.sample_credentials, help="where they are written (%(default)s)")
+    parser.add_argument("--aws-host", default=f"http://{settings.address('aws')}", help="the emulator of AWS (%(default)s)")
+    parser.add_argument("--aws-credentials", type=Path, default=settings.sample_aws_credentials, help="the same (%(default)s)")
+    parser.add_argument("--issuer", default=f"http://{settings.address('gateway')}", help="whose tokens are trusted (%(default)s)")
     options = parser.parse_args()
     sample = load(options.bigquery_host, rows_per_day=options.rows)
     write_credentials(options.credentials)
+    aws = load_aws(options.aws_host, today=datetime.now(UTC).date(), issuer=options.issuer, tenant_id=SAMPLE_TENANT)
+    write_aws_credentials(options.aws_credentials)
     print(f"{sample.table}: {sample.rows} rows from {sample.days[0]} to {sample.days[-1]}, none on {sample.empty_day}")
+    print(f"{aws.export}: {aws.rows} rows from {aws.months[0]:%Y-%m} to {aws.months[-1]:%Y-%m}")

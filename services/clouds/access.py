@@ -3,7 +3,9 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Final, Self
+
+from services.platform.settings import ServiceSettings
 
 PROBE_SUBJECT: Final = "convergence-probe"
 """The subject of tokens for no tenant. No tenant can have this id: ids have no hyphens."""
@@ -24,6 +26,11 @@ class AccessRefused(Exception):
         """True if the same call may succeed later without any change."""
 
 
+def no_token(_: str) -> str:
+    """`TokenOf` of an installation that issues no identity tokens."""
+    raise AccessRefused("This installation issues no identity tokens. Store a key instead.")
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CloudEndpoints:
     """Where the clouds' APIs are; None: the clouds' own addresses. Emulators have others."""
@@ -34,8 +41,24 @@ class CloudEndpoints:
     """Blob Storage and the token endpoint, e.g. https://127.0.0.1:9090."""
     google_sts: str | None = None
     """Google's Security Token Service."""
+    bigquery: str | None = None
+    """BigQuery's REST API."""
+    bigquery_storage: str | None = None
+    """BigQuery's Storage API, over gRPC without TLS."""
     ca: Path | None = None
     """The certificate authority of emulators that speak TLS; None: the public ones."""
+
+    @classmethod
+    def of(cls, settings: ServiceSettings) -> Self:
+        """From the settings."""
+        return cls(
+            aws=settings.aws_emulator_host,
+            azure=settings.azure_emulator_host,
+            google_sts=settings.google_sts_emulator_host,
+            bigquery=settings.bigquery_emulator_host,
+            bigquery_storage=settings.bigquery_storage_emulator_host,
+            ca=settings.emulator_ca,
+        )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -52,3 +75,7 @@ class TenantAccess:
     endpoints: CloudEndpoints
     token_of: TokenOf
     """For tenants that let us in by federation; no key of theirs is stored."""
+    probe_token_of: TokenOf | None = None
+    """As `token_of`, for the subject PROBE_SUBJECT, which is no tenant: a check tries whether a cloud that should let in the tenant alone
+    refuses it. None: not tried.
+    """

@@ -3,6 +3,7 @@
 import asyncio
 from contextlib import nullcontext
 
+from services.clouds.check_pool import CheckPool
 from services.credentials.service import served
 from services.credentials.settings import CredentialsSettings
 from services.platform import log
@@ -14,6 +15,9 @@ from services.platform.kms.signer import KmsSigner
 from services.platform.rpc.peers import peer_channel
 from services.platform.server import serve
 
+CHECKS = 8
+"""Threads in which credentials are tried before they are stored."""
+
 
 async def main() -> None:
     """Serves until SIGTERM."""
@@ -21,8 +25,14 @@ async def main() -> None:
     log.configure("credentials", settings.log_level)
     channel = peer_channel(settings, caller="credentials", peer="auth", address=settings.auth_address)
     signing = KmsSigner(settings, key=settings.token_signing_key) if settings.token_signing_key else nullcontext()
-    async with channel, BigQuery(settings, service="credentials") as bq, Kms(settings) as kms, signing as signer:
-        answering = served(settings, bq, kms, SystemClock(), signer)
+    async with (
+        channel,
+        BigQuery(settings, service="credentials") as bq,
+        Kms(settings) as kms,
+        signing as signer,
+        CheckPool(threads=CHECKS) as checks,
+    ):
+        answering = served(settings, bq=bq, kms=kms, signer=signer, checks=checks, clock=SystemClock())
         await serve(settings, name="credentials", authenticator=RemoteAuthenticator(channel), served=answering)
 
 

@@ -21,6 +21,11 @@ class Credential:
     created_at: datetime | None
     updated_by_user_id: str | None
     updated_at: datetime | None
+    access_status: str | None
+    """WORKS, LACKS, REFUSED or OPEN by the last check since they were set; None: not checked yet."""
+    access_checked_at: datetime | None
+    access_problem: str | None
+    """Sentences for the tenant."""
     token_audience: str | None
     """The audience of the identity tokens that open the tenant's cloud; None: a key is stored."""
 
@@ -44,6 +49,8 @@ class SealedCredential:
     provider: str
     encrypted_credentials: bytes = field(repr=False)
     kms_key_version: str | None
+    set_at: datetime | None = None
+    """When they were set; None: they are not stored yet."""
     token_audience: str | None = None
     """As in `Credential`. It is no secret, and stored beside the ciphertext so that no caller of ours has to choose it."""
 

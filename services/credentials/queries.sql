@@ -7,8 +7,19 @@
 -- Reads only.
 -- param: tenant_id STRING
 -- param: provider STRING
-SELECT credential_id, tenant_id, provider, kms_key_version, created_by_user_id, created_at, updated_by_user_id, updated_at,
-  token_audience
+SELECT
+  credential_id,
+  tenant_id,
+  provider,
+  kms_key_version,
+  created_by_user_id,
+  created_at,
+  updated_by_user_id,
+  updated_at,
+  token_audience,
+  access_status,
+  access_checked_at,
+  access_problem
 FROM tenant_cloud_credentials
 WHERE tenant_id = @tenant_id AND provider = @provider
 ORDER BY COALESCE(updated_at, created_at) DESC
@@ -17,8 +28,19 @@ LIMIT 1
 -- name: list_credentials
 -- Reads only.
 -- param: tenant_id STRING
-SELECT credential_id, tenant_id, provider, kms_key_version, created_by_user_id, created_at, updated_by_user_id, updated_at,
-  token_audience
+SELECT
+  credential_id,
+  tenant_id,
+  provider,
+  kms_key_version,
+  created_by_user_id,
+  created_at,
+  updated_by_user_id,
+  updated_at,
+  token_audience,
+  access_status,
+  access_checked_at,
+  access_problem
 FROM tenant_cloud_credentials
 WHERE tenant_id = @tenant_id
 QUALIFY ROW_NUMBER() OVER (PARTITION BY provider ORDER BY COALESCE(updated_at, created_at) DESC) = 1
@@ -28,7 +50,14 @@ ORDER BY provider
 -- Reads only.
 -- param: tenant_ids ARRAY<STRING>
 -- param: providers ARRAY<STRING>
-SELECT credential_id, tenant_id, provider, encrypted_credentials, kms_key_version, token_audience
+SELECT
+  credential_id,
+  tenant_id,
+  provider,
+  encrypted_credentials,
+  kms_key_version,
+  token_audience,
+  COALESCE(updated_at, created_at) AS set_at
 FROM tenant_cloud_credentials
 WHERE tenant_id IN UNNEST(@tenant_ids) AND provider IN UNNEST(@providers)
 QUALIFY ROW_NUMBER() OVER (PARTITION BY tenant_id, provider ORDER BY COALESCE(updated_at, created_at) DESC) = 1
@@ -44,16 +73,38 @@ QUALIFY ROW_NUMBER() OVER (PARTITION BY tenant_id, provider ORDER BY COALESCE(up
 -- param: token_audience STRING
 -- param: user_id STRING
 -- param: at TIMESTAMP
+-- param: access_status STRING
 INSERT INTO tenant_cloud_credentials
-  (credential_id, tenant_id, provider, encrypted_credentials, kms_key_version, token_audience, created_by_user_id, created_at)
-SELECT @credential_id, @tenant_id, @provider, @encrypted_credentials, @kms_key_version, @token_audience, @user_id, @at
+  (
+    credential_id,
+    tenant_id,
+    provider,
+    encrypted_credentials,
+    kms_key_version,
+    token_audience,
+    created_by_user_id,
+    created_at,
+    access_status,
+    access_checked_at
+  )
+SELECT
+  @credential_id,
+  @tenant_id,
+  @provider,
+  @encrypted_credentials,
+  @kms_key_version,
+  @token_audience,
+  @user_id,
+  @at,
+  @access_status,
+  IF(@access_status IS NULL, NULL, @at)
 FROM (SELECT 1)
 WHERE NOT EXISTS (
   SELECT 1 FROM tenant_cloud_credentials AS there WHERE there.tenant_id = @tenant_id AND there.provider = @provider
 )
 
 -- name: update_credential
--- A replay writes the same values again. It names the id in the ciphertext's associated data, so that no row ever has a ciphertext that
+-- A replay writes the same values again. What was known about the access of the credentials before is forgotten. It names the id in the ciphertext's associated data, so that no row ever has a ciphertext that
 -- cannot be decrypted with the row's own id.
 -- param: credential_id STRING
 -- param: tenant_id STRING
@@ -63,13 +114,17 @@ WHERE NOT EXISTS (
 -- param: token_audience STRING
 -- param: user_id STRING
 -- param: at TIMESTAMP
+-- param: access_status STRING
 UPDATE tenant_cloud_credentials
 SET
   encrypted_credentials = @encrypted_credentials,
   kms_key_version = @kms_key_version,
   token_audience = @token_audience,
   updated_by_user_id = @user_id,
-  updated_at = @at
+  updated_at = @at,
+  access_status = @access_status,
+  access_checked_at = IF(@access_status IS NULL, NULL, @at),
+  access_problem = NULL
 WHERE tenant_id = @tenant_id AND provider = @provider AND credential_id = @credential_id
 
 -- name: delete_credentials
@@ -77,6 +132,46 @@ WHERE tenant_id = @tenant_id AND provider = @provider AND credential_id = @crede
 -- param: tenant_id STRING
 -- param: provider STRING
 DELETE FROM tenant_cloud_credentials WHERE tenant_id = @tenant_id AND provider = @provider
+
+-- name: list_due_access_checks
+-- Reads only.
+-- param: providers ARRAY<STRING>
+-- param: checked_before TIMESTAMP
+-- param: page_size INT64
+SELECT n.credential_id, n.tenant_id, n.provider, n.encrypted_credentials, n.set_at, n.access_status
+FROM (
+  SELECT
+    c.credential_id,
+    c.tenant_id,
+    c.provider,
+    c.encrypted_credentials,
+    COALESCE(c.updated_at, c.created_at) AS set_at,
+    c.access_status,
+    c.access_checked_at
+  FROM tenant_cloud_credentials AS c
+  WHERE c.provider IN UNNEST(@providers)
+  QUALIFY ROW_NUMBER() OVER (PARTITION BY c.tenant_id, c.provider ORDER BY COALESCE(c.updated_at, c.created_at) DESC) = 1
+) AS n
+WHERE n.access_checked_at IS NULL OR n.access_checked_at < @checked_before
+ORDER BY n.access_checked_at, n.tenant_id, n.provider
+LIMIT @page_size
+
+-- name: record_access_checks
+-- A replay writes the same values again. A result is written only to the credentials that were checked, and never over that of a later check:
+-- so two executors that check the same credentials at once, or a tenant that sets new ones meanwhile, do no harm. UNKNOWN keeps what the last
+-- check has found.
+-- param: results ARRAY<STRUCT<tenant_id STRING, provider STRING, set_at TIMESTAMP, checked_at TIMESTAMP, access_status STRING, access_problem STRING>>
+UPDATE tenant_cloud_credentials AS c
+SET
+  access_status = IF(r.access_status = 'UNKNOWN', c.access_status, r.access_status),
+  access_problem = IF(r.access_status = 'UNKNOWN', c.access_problem, NULLIF(r.access_problem, '')),
+  access_checked_at = r.checked_at
+FROM UNNEST(@results) AS r
+WHERE
+  c.tenant_id = r.tenant_id
+  AND c.provider = r.provider
+  AND COALESCE(c.updated_at, c.created_at) = r.set_at
+  AND (c.access_checked_at IS NULL OR c.access_checked_at <= r.checked_at)
 
 -- name: insert_audit_row
 -- For a table that cannot be streamed to yet. A replay inserts nothing: log_id exists.

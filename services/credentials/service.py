@@ -1,15 +1,19 @@
 """Wires credentials: its parts and its proto services."""
 
 from convergence.credentials.v1 import (
+    access_check_service_pb2_grpc,
     credential_service_pb2_grpc,
     issuer_service_pb2_grpc,
     sealed_credential_service_pb2_grpc,
     token_service_pb2_grpc,
 )
 
+from services.clouds.access import CloudEndpoints
+from services.clouds.check_pool import CheckPool
 from services.credentials.dataset_access import DatasetAccess
 from services.credentials.datasets import TenantDatasets
 from services.credentials.issuer.issuer import TokenIssuer
+from services.credentials.servicers.access_check import AccessCheckServicer
 from services.credentials.servicers.credential import CredentialServicer
 from services.credentials.servicers.issuer import IssuerServicer
 from services.credentials.servicers.sealed_credential import SealedCredentialServicer
@@ -17,6 +21,7 @@ from services.credentials.servicers.token import TokenServicer
 from services.credentials.set_credentials import CredentialChanges
 from services.credentials.settings import CredentialsSettings
 from services.credentials.store import CredentialStore
+from services.credentials.validate import CredentialValidator
 from services.platform.bigquery.client import BigQuery
 from services.platform.clock import Clock
 from services.platform.kms.client import Kms
@@ -24,7 +29,9 @@ from services.platform.kms.signer import KmsSigner
 from services.platform.server import Served
 
 
-def served(settings: CredentialsSettings, bq: BigQuery, kms: Kms, clock: Clock, signer: KmsSigner | None) -> list[Served]:
+def served(
+    settings: CredentialsSettings, *, bq: BigQuery, kms: Kms, signer: KmsSigner | None, checks: CheckPool, clock: Clock
+) -> list[Served]:
     """The servicers, ready for `serve`. `signer`: None where no identity tokens are issued."""
     store = CredentialStore(bq)
     access = DatasetAccess(writers=settings.dataset_writers, owners=settings.dataset_owners)
@@ -38,12 +45,22 @@ def served(settings: CredentialsSettings, bq: BigQuery, kms: Kms, clock: Clock, 
         Served(
             name="convergence.credentials.v1.CredentialService",
             add=credential_service_pb2_grpc.add_CredentialServiceServicer_to_server,
-            servicer=CredentialServicer(CredentialChanges(store, datasets, kms, clock), store, issuer),
+            servicer=CredentialServicer(
+                CredentialChanges(store, datasets, kms, clock),
+                store,
+                issuer,
+                CredentialValidator(checks, CloudEndpoints.of(settings), issuer),
+            ),
         ),
         Served(
             name="convergence.credentials.v1.SealedCredentialService",
             add=sealed_credential_service_pb2_grpc.add_SealedCredentialServiceServicer_to_server,
             servicer=SealedCredentialServicer(store),
+        ),
+        Served(
+            name="convergence.credentials.v1.AccessCheckService",
+            add=access_check_service_pb2_grpc.add_AccessCheckServiceServicer_to_server,
+            servicer=AccessCheckServicer(store),
         ),
         Served(
             name="convergence.credentials.v1.TokenService",

@@ -5,6 +5,7 @@ from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
 
+from services.credentials.access_checks import CLOUDS, CheckResult, DueCheck, latest
 from services.credentials.audit import AuditRow
 from services.credentials.credential import Credential, SealedCredential
 from services.credentials.sealed_memory import SealedMemory
@@ -33,6 +34,7 @@ class CredentialStore:
         self._look_ups: GroupCommit[tuple[str, str], SealedCredential | None] = GroupCommit(
             self._find_sealed, max_batch=MAX_BLOBS, max_concurrent=MAX_CONCURRENT_LOOK_UPS
         )
+        self._checks: GroupCommit[CheckResult, None] = GroupCommit(self._record_checks)
 
     async def find(self, tenant_id: str, provider: str) -> Credential | None:
         """The credential without its secret; None if there is none."""
@@ -61,13 +63,31 @@ class CredentialStore:
             known |= {(one.tenant_id, one.provider): one for one in found}
         return [known.get(one) for one in wanted]
 
-    async def insert(self, sealed: SealedCredential, *, user_id: str | None, at: datetime) -> bool:
-        """Stores the first credentials. False if some exist: another writer's, or these, if the first response was lost."""
-        return await self._change("insert_credential", {**asdict(sealed), "user_id": user_id, "at": at}) > 0
+    async def insert(self, sealed: SealedCredential, *, user_id: str | None, at: datetime, access_status: str | None) -> bool:
+        """Stores the first credentials. False if some exist: another writer's, or these, if the first response was lost.
 
-    async def update(self, sealed: SealedCredential, *, user_id: str | None, at: datetime) -> bool:
-        """Replaces the ciphertext of the row with this id. False if there is no such row (any more)."""
-        return await self._change("update_credential", {**asdict(sealed), "user_id": user_id, "at": at}) > 0
+        `access_status`: the verdict of the check that they have just passed; None: they were not checked.
+        """
+        row = {**_columns(sealed), "user_id": user_id, "at": at, "access_status": access_status}
+        return await self._change("insert_credential", row) > 0
+
+    async def update(self, sealed: SealedCredential, *, user_id: str | None, at: datetime, access_status: str | None) -> bool:
+        """Replaces the ciphertext of the row with this id. False if there is no such row (any more). `access_status`: see `insert`."""
+        row = {**_columns(sealed), "user_id": user_id, "at": at, "access_status": access_status}
+        return await self._change("update_credential", row) > 0
+
+    async def list_due_checks(self, *, checked_before: datetime, limit: int) -> list[DueCheck]:
+        """The clouds' credentials whose last check was before a time, or that were never checked; the longest unchecked first."""
+        params: dict[str, object] = {"providers": list(CLOUDS), "checked_before": checked_before, "page_size": limit}
+        return [DueCheck.from_row(row) for row in (await self._control("list_due_access_checks", params)).rows]
+
+    async def record_checks(self, results: Sequence[CheckResult]) -> None:
+        """Records results, each only for the credentials that were checked. Concurrent calls share a statement."""
+        await self._checks.submit_all(results)
+
+    async def _record_checks(self, results: Sequence[CheckResult]) -> Sequence[None]:
+        await self._change("record_access_checks", {"results": [asdict(result) for result in latest(results)]})
+        return [None] * len(results)
 
     async def delete(self, tenant_id: str, provider: str) -> None:
         """Deletes the credentials, if there are any."""
@@ -87,3 +107,9 @@ class CredentialStore:
 
     async def _control(self, block: str, params: dict[str, object]) -> QueryResult:
         return await self._bq.query(self._blocks[block], params, dataset=self._bq.control())
+
+
+def _columns(sealed: SealedCredential) -> dict[str, object]:
+    columns: dict[str, object] = asdict(sealed)
+    del columns["set_at"]  # the statements have a time of their own
+    return columns

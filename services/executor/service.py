@@ -8,12 +8,18 @@ from functools import partial
 from typing import Any
 
 import grpc
+from convergence.executor.v1.access_service_pb2_grpc import add_AccessServiceServicer_to_server
 from convergence.executor.v1.cost_service_pb2_grpc import add_CostServiceServicer_to_server
 from convergence.executor.v1.led_run_service_pb2_grpc import add_LedRunServiceServicer_to_server
 from convergence.executor.v1.pipeline_service_pb2_grpc import add_PipelineServiceServicer_to_server
 from convergence.executor.v1.run_service_pb2_grpc import add_RunServiceServicer_to_server
 from convergence.executor.v1.watch_service_pb2_grpc import add_WatchServiceServicer_to_server
 
+from services.clouds.access import CloudEndpoints
+from services.clouds.check_pool import CheckPool
+from services.executor.access.canary import AccessCanary
+from services.executor.access.checker import AccessChecker
+from services.executor.access.records import CheckRecords
 from services.executor.costs.answers import CostAnswers
 from services.executor.costs.cache import AnswerCache
 from services.executor.costs.looks import Looks
@@ -38,6 +44,7 @@ from services.executor.runs.quota import QuotaClient
 from services.executor.runs.reconcile import Reconciler
 from services.executor.runs.start import RunStarter
 from services.executor.runs.states import RunStates
+from services.executor.servicers.access import AccessServicer
 from services.executor.servicers.cost import CostServicer
 from services.executor.servicers.led_run import LedRunServicer
 from services.executor.servicers.pipeline import PipelineServicer
@@ -46,6 +53,7 @@ from services.executor.servicers.watch import WatchServicer
 from services.executor.settings import ExecutorSettings
 from services.executor.sources.credentials import SealedCredentials
 from services.executor.sources.registry import TenantSources
+from services.executor.sources.tokens import IdentityTokens
 from services.executor.staging.tables import StagingTables
 from services.executor.steps import STEP_TYPES
 from services.executor.store import Store
@@ -75,6 +83,8 @@ async def executor_service(
         ReloadingCatalog(settings.configs_dir, STEP_TYPES, poll_seconds=settings.template_poll_seconds) as catalog,
         Workers(settings.max_concurrent_runs) as workers,
         Workers(DRY_RUN_WORKERS) as dry_run_workers,
+        CheckPool(threads=settings.check_credentials_at_once) as checks,
+        CheckPool(threads=settings.check_credentials_at_once, is_one_a_tenant=False) as nightly_checks,
     ):
         store, quota = Store(bq, ddl=settings.configs_dir / "bigquery" / "tenant"), QuotaClient(auth)
         sealed = SealedCredentials(
@@ -92,7 +102,7 @@ async def executor_service(
             bq=bq,
             store=store,
             staging=StagingTables(bq, clock),
-            sources=TenantSources(sealed, kms, settings),
+            sources=TenantSources(sealed, kms, IdentityTokens(credentials), settings),
             notifier=notifier,
             workers=workers,
             clock=clock,
@@ -118,6 +128,15 @@ async def executor_service(
         leaders = Leaders(settings.executor_address, to_executor, heartbeat_seconds=heartbeat_seconds)
         watches = Watches(store=store, leaders=leaders, poll_seconds=settings.watch_poll_seconds, heartbeat_seconds=heartbeat_seconds)
         led_run_servicer = LedRunServicer(store.led_runs, heartbeat_seconds=heartbeat_seconds)
+        checker, records = AccessChecker(kms, CloudEndpoints.of(settings)), CheckRecords(credentials)
+        canary = AccessCanary(
+            records=records,
+            checker=checker,
+            pool=nightly_checks,
+            clock=clock,
+            at_once=settings.check_credentials_at_once,
+            seconds=settings.check_credentials_seconds,
+        )
         dry_tools = replace(tools, workers=dry_run_workers)
         async with notifier, renewer, active:
             yield [
@@ -146,6 +165,11 @@ async def executor_service(
                     name="convergence.executor.v1.CostService",
                     add=add_CostServiceServicer_to_server,
                     servicer=cost_servicer(settings, bq, clock),
+                ),
+                Served(
+                    name="convergence.executor.v1.AccessService",
+                    add=add_AccessServiceServicer_to_server,
+                    servicer=AccessServicer(sealed=sealed, checker=checker, pool=checks, records=records, canary=canary, clock=clock),
                 ),
                 Served(
                     name="convergence.executor.v1.WatchService",

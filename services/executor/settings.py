@@ -42,6 +42,10 @@ class ExecutorSettings(ServiceSettings):
     """The most bytes that a run may read of the tenant's data, unless its template says otherwise; 0: no cap."""
     run_max_cost_usd: float = Field(default=10.0, ge=0)
     """The most that a run may cost in US dollars, by our estimate, unless its template says otherwise; 0: no cap."""
+    check_credentials_at_once: int = Field(default=8, ge=1, le=64)
+    """Stored credentials that the nightly check tries at once in this process; tenants' own checks have as many threads again."""
+    check_credentials_seconds: float = Field(default=20.0, gt=0, le=25)
+    """How long one call of the nightly check begins new ones; those begun may take 30 s more, and the gateway waits for 60."""
     watch_poll_seconds: float = Field(default=10.0, gt=0)
     """The first wait between reads of a watched run that no executor leads; it doubles, up to twelve times as much."""
     watch_silence_seconds: float = Field(default=15.0, gt=0)

@@ -21,6 +21,8 @@ TEMPLATES = Gauge("convergence_templates", "Templates that the executor has read
 CALLS = Counter("convergence_rpc", "RPCs answered", ["method", "code"])
 CALL_SECONDS = Histogram("convergence_rpc_seconds", "Seconds from request to answer", ["method"])
 COST_ANSWERS = Counter("convergence_cost_answers", "Questions about costs: read, or answered from the cache", ["how"])
+ACCESS_CHECKS = Counter("convergence_access_checks", "Checks of tenants' stored credentials by the nightly job", ["provider", "verdict"])
+ACCESS_STOPPED = Counter("convergence_access_stopped", "Of these, access that worked at its last check and does no longer", ["provider"])
 NOTIFICATIONS = Counter("convergence_notifications", "Run notifications by how they ended", ["kind", "ending"])
 
 

@@ -1,4 +1,4 @@
-"""Schedules, the run queue, and two of the three jobs of Cloud Scheduler; the third, reset-daily-quotas, is auth's.
+"""Schedules, the run queue, and two of the four jobs of Cloud Scheduler; reset-daily-quotas is auth's, check-credentials the executor's.
 
 A scheduled run has rows in two tables: `scheduled_pipeline_runs` keeps it for ever, `pipeline_execution_queue` until it has ended. The jobs
 of Cloud Scheduler may be delivered twice and concurrently, to any number of processes, and a process may die at any line. The rules:

@@ -8,6 +8,9 @@ CREATE TABLE IF NOT EXISTS tenant_cloud_credentials (
   created_at TIMESTAMP,
   updated_by_user_id STRING,
   updated_at TIMESTAMP,
+  access_status STRING,
+  access_checked_at TIMESTAMP,
+  access_problem STRING,
   token_audience STRING
 )
 CLUSTER BY tenant_id

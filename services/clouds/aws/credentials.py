@@ -9,8 +9,6 @@ from services.clouds.access import AccessRefused
 
 HOME_REGIONS: Final = {"aws": "us-east-1", "aws-cn": "cn-north-1", "aws-us-gov": "us-gov-west-1"}
 """By partition: the region that is asked unless the tenant names one."""
-TOKEN_AUDIENCE: Final = "sts.amazonaws.com"  # noqa: S105 - no secret
-"""Of our tokens, in every partition."""
 UNUSABLE: Final = "The stored AWS credentials cannot be read. Set them again."
 _REGION = re.compile(r"[a-z]{2,3}(?:-[a-z]+){1,3}-[0-9]{1,2}")
 _ROLE = re.compile(r"arn:(?P<partition>aws(?:-[a-z]+){0,3}):iam::(?P<account>[0-9]{12}):role/[A-Za-z0-9_+=,.@/-]{1,576}")

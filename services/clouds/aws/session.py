@@ -10,8 +10,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Final
 
+from services.clouds import audiences
 from services.clouds.access import TenantAccess
-from services.clouds.aws.credentials import TOKEN_AUDIENCE, read_aws
+from services.clouds.aws.credentials import read_aws
 from services.clouds.aws.location import S3Location, reader_policy
 from services.clouds.aws.refusals import AwsAction, AwsRequest, explain
 
@@ -87,7 +88,7 @@ class AwsSession:
     def _renew(self) -> dict[str, str]:
         held = self.credentials
         if held.is_federated:
-            return self.assume(token=self._access.token_of(TOKEN_AUDIENCE))
+            return self.assume(token=self._access.token_of(audiences.AWS))
         return self.assume(external_id=held.external_id)
 
     @functools.cached_property

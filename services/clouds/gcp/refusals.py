@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any
+from typing import Any, Final
 
 from google.api_core import exceptions as google
 from google.auth import exceptions as google_auth
@@ -55,6 +55,27 @@ _PERMISSIONS = {
     "bigquery.datasets.": Role.DATA_VIEWER,
 }
 _APIS = {"bigquerystorage.googleapis.com": "BigQuery Storage API", "bigquery.googleapis.com": "BigQuery API"}
+PERMISSIONS: Final = (
+    "bigquery.readsessions.create",
+    "bigquery.readsessions.getData",
+    "bigquery.jobs.create",
+    "bigquery.tables.getData",
+    "bigquery.tables.get",
+    "bigquery.tables.list",
+    "bigquery.datasets.get",
+)
+"""What a run needs, as BigQuery names it; longer names before those that they begin with."""
+_OFF, _OFF_TEXT = ("service_disabled", "accessnotconfigured"), ("has not been used in project", "api is not enabled")
+_PERIMETER = ("security_policy_violated", "policyviolation", "vpcservicecontrols")
+_PERIMETER_TEXT = ("vpcservicecontrols", "prohibited by organization's policy")
+_UNPAID = ("billing_disabled", "billingnotenabled", "accountdisabled")
+_UNPAID_TEXT = (
+    "billing account for the owning project is disabled",
+    "has billing disabled",
+    "billing has not been enabled",
+    "not configured billing",
+)
+_POLICY_TAG_TEXT = ("policy tag", "finegrainedget", "fine-grained reader")
 _PROJECT = re.compile(r"projects?[/ ](?P<project>[a-z0-9][a-z0-9:.-]*[a-z0-9])")
 _NO_KEY = (google.Unauthorized, google_auth.RefreshError)
 
@@ -67,6 +88,26 @@ def explain(error: Exception, asked: Asked) -> AccessRefused:
     return AccessRefused(_organisation(error, said, asked) or _access(error, said, asked) or _request(error, asked))
 
 
+def setting_of(error: Exception, asked: Asked, usual: str) -> str:
+    """The permission, API or setting that a refusal is about, by Google's own name; `usual` if it does not say."""
+    said = _said(error)
+    if isinstance(error, google.Forbidden):
+        if said.has(*_OFF, text=_OFF_TEXT):
+            return _disabled(error, said, asked)[1]
+        if said.has(*_PERIMETER, text=_PERIMETER_TEXT):
+            return "VPC Service Controls"
+        if said.has(*_UNPAID, text=_UNPAID_TEXT):
+            return "Cloud Billing"
+        if said.has(text=_POLICY_TAG_TEXT):
+            return "datacatalog.categories.fineGrainedGet"
+    return next((name for name in PERMISSIONS if name.lower() in said.text), usual)
+
+
+def is_no_identity(error: Exception) -> bool:
+    """True if Google does not know who calls: the key was deleted, say."""
+    return isinstance(error, _NO_KEY)
+
+
 def lacks_role(error: Exception) -> bool:
     """True if the only cause is a missing role."""
     unknown = Asked(what="", project="", role=Role.DATA_VIEWER)
@@ -75,30 +116,15 @@ def lacks_role(error: Exception) -> bool:
 
 def _organisation(error: Exception, said: _Said, asked: Asked) -> str | None:
     """What a project, its organisation or a limit forbids to every account."""
-    if said.has("service_disabled", "accessnotconfigured", text=("has not been used in project", "api is not enabled")):
+    if said.has(*_OFF, text=_OFF_TEXT):
         api, service, project = _disabled(error, said, asked)
         return f"The {api} is not enabled in project {project}. Enable {service} there, wait some minutes, and run it again."
-    if said.has(
-        "security_policy_violated",
-        "policyviolation",
-        "vpcservicecontrols",
-        text=("vpcservicecontrols", "prohibited by organization's policy"),
-    ):
+    if said.has(*_PERIMETER, text=_PERIMETER_TEXT):
         return (
             f"VPC Service Controls of the organisation forbid reading {asked.what} from outside its perimeter. Ask its administrator for "
             "an ingress rule that lets this service account use the BigQuery and BigQuery Storage APIs."
         )
-    if said.has(
-        "billing_disabled",
-        "billingnotenabled",
-        "accountdisabled",
-        text=(
-            "billing account for the owning project is disabled",
-            "has billing disabled",
-            "billing has not been enabled",
-            "not configured billing",
-        ),
-    ):
+    if said.has(*_UNPAID, text=_UNPAID_TEXT):
         return f"Billing is off for project {asked.project} or that of {asked.what}. Link it to an active billing account and run it again."
     if said.has("quotaexceeded"):
         return f"A BigQuery quota of project {asked.project} is used up. Raise it, or run it again when it is free again."
@@ -116,7 +142,7 @@ def _access(error: Exception, said: _Said, asked: Asked) -> str | None:
         )
     if not isinstance(error, google.Forbidden):
         return None
-    if said.has(text=("policy tag", "finegrainedget", "fine-grained reader")):
+    if said.has(text=_POLICY_TAG_TEXT):
         return (
             f"Columns of {asked.what} are protected by policy tags. Grant the service account Fine-Grained Reader "
             "(roles/datacatalog.categoryFineGrainedReader) on these tags."

@@ -18,6 +18,7 @@ from services.credentials.providers import to_provider
 from services.credentials.servicers.issuer import required
 from services.credentials.set_credentials import CredentialChanges
 from services.credentials.store import CredentialStore
+from services.credentials.validate import CredentialValidator
 from services.platform.access.caller import current_caller
 from services.platform.errors import InvalidArgument
 from services.platform.rpc.structs import to_mapping
@@ -29,21 +30,29 @@ type Context = grpc.aio.ServicerContext[Any, Any]
 class CredentialServicer(credential_service_pb2_grpc.CredentialServiceServicer):
     """CredentialService, as the proto describes it."""
 
-    def __init__(self, changes: CredentialChanges, store: CredentialStore, issuer: TokenIssuer | None) -> None:
+    def __init__(
+        self, changes: CredentialChanges, store: CredentialStore, issuer: TokenIssuer | None, validator: CredentialValidator
+    ) -> None:
         """`issuer`: None refuses credentials by federation."""
         self._changes = changes
         self._store = store
         self._issuer = issuer
+        self._validator = validator
 
     async def SetCredentials(
         self, request: credential_service_pb2.SetCredentialsRequest, context: Context
     ) -> credential_service_pb2.SetCredentialsResponse:
-        """Raises InvalidArgument, FailedPrecondition."""
+        """Raises InvalidArgument, FailedPrecondition; with `validate` also ResourceExhausted, Unavailable."""
         provider = to_provider(request.provider)
         plaintext = to_plaintext(provider, _to_mapping(request.credentials))
         if token_audience(provider, plaintext):
             required(self._issuer)
-        done = await self._changes.set(request.tenant_id, provider, plaintext, user_id=current_caller().user_id)
+        status: str | None = None
+        if request.validate:
+            status = await self._validator.require(request.tenant_id, provider, plaintext, request.export or None)
+        elif request.export:
+            raise InvalidArgument("export", "is used with `validate: true` only: it is tried, not stored.")
+        done = await self._changes.set(request.tenant_id, provider, plaintext, user_id=current_caller().user_id, access_status=status)
         return credential_service_pb2.SetCredentialsResponse(
             tenant_id=request.tenant_id,
             provider=provider,
@@ -87,5 +96,8 @@ def _to_proto(credential: Credential) -> credential_pb2.Credential:
         created_at=to_timestamp(credential.created_at),
         updated_by_user_id=credential.updated_by_user_id,
         updated_at=to_timestamp(credential.updated_at),
+        access_status=credential.access_status or "",
+        access_checked_at=to_timestamp(credential.access_checked_at),
+        access_problem=credential.access_problem or "",
         access=credential.access,
     )

@@ -12,6 +12,7 @@ from services.credentials.credential import SealedCredential
 from services.credentials.providers import Provider, to_provider
 from services.credentials.store import CredentialStore
 from services.platform.errors import FailedPrecondition
+from services.platform.timestamps import to_timestamp
 
 type Context = grpc.aio.ServicerContext[Any, Any]
 
@@ -33,6 +34,7 @@ class SealedCredentialServicer(sealed_credential_service_pb2_grpc.SealedCredenti
             tenant_id=sealed.tenant_id,
             provider=sealed.provider,
             encrypted_credentials=sealed.encrypted_credentials,
+            set_at=to_timestamp(sealed.set_at),
         )
 
 

@@ -1,6 +1,7 @@
 """Tenants' credentials: fetched encrypted from the credentials service and decrypted here with KMS, for one run."""
 
 from dataclasses import dataclass, field
+from datetime import datetime
 
 import grpc
 from convergence.credentials.v1 import sealed_credential_service_pb2 as messages
@@ -9,6 +10,7 @@ from convergence.credentials.v1.sealed_credential_service_pb2_grpc import Sealed
 from services.platform.cache import TtlCache
 from services.platform.kms.client import Kms
 from services.platform.kms.credential_aad import associated_data
+from services.platform.timestamps import to_datetime
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -19,6 +21,8 @@ class SealedCredential:
     provider: str
     credential_id: str
     ciphertext: bytes = field(repr=False)
+    set_at: datetime | None = None
+    """When they were set."""
 
 
 class SealedCredentials:
@@ -45,6 +49,7 @@ class SealedCredentials:
             provider=answer.provider,
             credential_id=answer.credential_id,
             ciphertext=answer.encrypted_credentials,
+            set_at=to_datetime(answer.set_at) if answer.HasField("set_at") else None,
         )
 
 
@@ -52,7 +57,11 @@ async def open_credentials(sealed: SealedCredentials, kms: Kms, tenant_id: str, 
     """The tenant's decrypted credentials for `provider` (upper-case). Raises FailedPrecondition (CREDENTIALS_MISSING), Internal
     (SEAL_BROKEN, KMS_KEY_UNUSABLE), Unavailable.
     """
-    found = await sealed.get(tenant_id, provider)
+    return await decrypt(kms, await sealed.get(tenant_id, provider), tenant_id, provider)
+
+
+async def decrypt(kms: Kms, found: SealedCredential, tenant_id: str, provider: str) -> bytes:
+    """The credentials in the clear. Raises Internal (SEAL_BROKEN, KMS_KEY_UNUSABLE), Unavailable."""
     # The associated data is made of the request, not of the response: another tenant's ciphertext cannot be decrypted here.
     name = associated_data(tenant_id=tenant_id, provider=provider, credential_id=found.credential_id)
     return await kms.decrypt(found.ciphertext, name)

@@ -2,12 +2,13 @@
 
 from collections.abc import Callable, Mapping
 
-from services.clouds.access import AccessRefused, CloudEndpoints, TenantAccess
+from services.clouds.access import CloudEndpoints, TenantAccess
 from services.executor.errors import StepError
 from services.executor.metering.meter import StepMeter
 from services.executor.settings import ExecutorSettings
 from services.executor.sources.credentials import SealedCredentials, open_credentials
 from services.executor.sources.source import Source, SourceType
+from services.executor.sources.tokens import IdentityTokens
 from services.platform.errors import FailedPrecondition, Internal
 from services.platform.kms.client import Kms
 
@@ -30,27 +31,38 @@ def _aws_cur() -> SourceType:
     return CUR
 
 
+def _azure_focus() -> SourceType:
+    from services.executor.sources.azure.source import FOCUS  # noqa: PLC0415 - see SOURCE_TYPES
+
+    return FOCUS
+
+
+def _azure_cost() -> SourceType:
+    from services.executor.sources.azure.source import COST  # noqa: PLC0415 - see SOURCE_TYPES
+
+    return COST
+
+
 SOURCE_TYPES: Mapping[str, Callable[[], SourceType]] = {"GCP": _gcp}
 """By provider, those with one dataset. A cloud is imported when the first template that reads it is loaded, and its libraries when a
 tenant's source is opened: an executor that serves one cloud loads no other's.
 """
-DATASETS: Mapping[str, Mapping[str, Callable[[], SourceType]]] = {"AWS": {"focus": _aws_focus, "cur": _aws_cur}}
+DATASETS: Mapping[str, Mapping[str, Callable[[], SourceType]]] = {
+    "AWS": {"focus": _aws_focus, "cur": _aws_cur},
+    "AZURE": {"focus": _azure_focus, "cost": _azure_cost},
+}
 """By provider and dataset, those with several."""
 
 
 class TenantSources:
     """Opens tenants' sources with their stored credentials."""
 
-    def __init__(self, sealed: SealedCredentials, kms: Kms, settings: ExecutorSettings) -> None:
+    def __init__(self, sealed: SealedCredentials, kms: Kms, tokens: IdentityTokens, settings: ExecutorSettings) -> None:
         self._sealed = sealed
+        self._tokens = tokens
         self._kms = kms
         self._settings = settings
-        self._endpoints = CloudEndpoints(
-            aws=settings.aws_emulator_host,
-            azure=settings.azure_emulator_host,
-            google_sts=settings.google_sts_emulator_host,
-            ca=settings.emulator_ca,
-        )
+        self._endpoints = CloudEndpoints.of(settings)
 
     async def open(self, tenant_id: str, source_type: SourceType, meter: StepMeter, *, session: str) -> Source:
         """Decrypts the credentials and opens the source. Raises StepError; Unavailable from KMS or a peer."""
@@ -62,14 +74,10 @@ class TenantSources:
                 plaintext=await open_credentials(self._sealed, self._kms, tenant_id, provider),
                 session=session,
                 endpoints=self._endpoints,
-                token_of=_no_token,
+                token_of=self._tokens.token_of(tenant_id, provider),
             )
             return source_type.open(access, self._settings, meter)
         except (FailedPrecondition, Internal) as error:
             if error.reason == "KMS_KEY_UNUSABLE":  # once the operator has fixed it, another attempt succeeds
                 raise StepError(error.message, is_retryable=True) from error
             raise StepError(f"The stored {provider} credentials are gone or do not open. Set them again.") from None
-
-
-def _no_token(_: str) -> str:
-    raise AccessRefused("This installation issues no identity tokens. Store a key instead.")

@@ -12,6 +12,7 @@ STEP_TYPES: Mapping[str, StepType] = {
     "gcp.bigquery_extract": extract_from("gcp.bigquery_extract", SOURCE_TYPES["GCP"]),
     "gcp.focus_totals": focus_totals_from("gcp.focus_totals", SOURCE_TYPES["GCP"]),
     "aws.s3_export": extract_dataset_from("aws.s3_export", DATASETS["AWS"]),
+    "azure.blob_export": extract_dataset_from("azure.blob_export", DATASETS["AZURE"]),
     "bigquery.sql": bigquery_sql.parse,
     "dq.checks": dq_checks.parse,
     "dq.invoices": invoice_check.parse,

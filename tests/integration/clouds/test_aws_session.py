@@ -2,6 +2,7 @@
 
 import json
 import logging
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -9,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import requests
+from botocore.session import Session
 
 from localcloud.aws.account import ACCOUNT, trust_of_issuer
 from services.clouds.access import AccessRefused, CloudEndpoints, TokenOf
@@ -227,6 +230,33 @@ def test_tokens_that_aws_does_not_accept(account: AwsAccount, issuer: LocalIssue
     lost = said(lambda _: late)
     assert "could not fetch this installation's public keys" in lost.message
     assert lost.is_retryable
+
+
+def test_a_session_that_has_ended_opens_nothing(account: AwsAccount, issuer: LocalIssuer) -> None:
+    """The emulator makes shorter sessions than AWS does; the wire format is STS's own."""
+    form = {
+        "Action": "AssumeRoleWithWebIdentity",
+        "Version": "2011-06-15",
+        "RoleArn": federated(account, issuer)["role_arn"],
+        "RoleSessionName": "ended",
+        "WebIdentityToken": tokens(issuer)(AUDIENCE),
+        "DurationSeconds": "-1",
+    }
+    answer = requests.post(account.url, data=form, timeout=10)
+    made = {name: re.search(rf"<{name}>(.+?)</{name}>", answer.text) for name in ("AccessKeyId", "SecretAccessKey", "SessionToken")}
+    key, secret, token = (match[1] for match in made.values() if match)
+    s3 = Session().create_client(
+        "s3",
+        region_name="us-east-1",
+        endpoint_url=account.url,
+        aws_access_key_id=key,
+        aws_secret_access_key=secret,
+        aws_session_token=token,
+    )
+    with pytest.raises(AccessRefused, match="has expired") as refused, explained(AwsRequest(action=AwsAction.READ)):
+        s3.get_object(Bucket=account.bucket, Key=KEY)
+    s3.close()
+    assert refused.value.is_retryable
 
 
 def test_a_refusal_to_issue_a_token_is_passed_on(account: AwsAccount, issuer: LocalIssuer) -> None:

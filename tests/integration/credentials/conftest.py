@@ -7,13 +7,17 @@ from typing import Any
 
 import pytest
 
+from services.clouds.access import CloudEndpoints
+from services.clouds.check_pool import CheckPool
 from services.credentials.dataset_access import DatasetAccess
 from services.credentials.datasets import TenantDatasets
 from services.credentials.issuer.issuer import TokenIssuer
+from services.credentials.servicers.access_check import AccessCheckServicer
 from services.credentials.servicers.credential import CredentialServicer
 from services.credentials.servicers.sealed_credential import SealedCredentialServicer
 from services.credentials.set_credentials import CredentialChanges
 from services.credentials.store import CredentialStore
+from services.credentials.validate import CredentialValidator
 from services.platform import metrics
 from services.platform.bigquery.client import BigQuery
 from services.platform.bigquery.sql import make_block
@@ -34,6 +38,7 @@ class Suite:
     changes: CredentialChanges
     servicer: CredentialServicer
     sealed: SealedCredentialServicer
+    access: AccessCheckServicer
 
 
 @pytest.fixture(scope="session")
@@ -47,20 +52,35 @@ async def kms(service_settings: ServiceSettings) -> AsyncIterator[Kms]:
         yield client
 
 
+@pytest.fixture(scope="session")
+async def checks() -> AsyncIterator[CheckPool]:
+    async with CheckPool(threads=2) as pool:
+        yield pool
+
+
 @pytest.fixture
-def process(bq: BigQuery, kms: Kms, service_settings: ServiceSettings) -> Callable[..., Suite]:
+def process(bq: BigQuery, kms: Kms, checks: CheckPool, service_settings: ServiceSettings) -> Callable[..., Suite]:
     """Makes what one process of the service holds; tests that need two make two."""
 
-    def make(*, kms: Kms = kms, bq: BigQuery = bq, access: DatasetAccess | None = None, issuer: TokenIssuer | None = None) -> Suite:
+    def make(
+        *,
+        kms: Kms = kms,
+        bq: BigQuery = bq,
+        access: DatasetAccess | None = None,
+        issuer: TokenIssuer | None = None,
+        endpoints: CloudEndpoints | None = None,
+    ) -> Suite:
         store = CredentialStore(bq)
         datasets = TenantDatasets(bq, location=service_settings.location, ddl=DDL, access=access or DatasetAccess())
         changes = CredentialChanges(store, datasets, kms, SystemClock())
+        validator = CredentialValidator(checks, endpoints or CloudEndpoints.of(service_settings), issuer)
         return Suite(
             store=store,
             datasets=datasets,
             changes=changes,
-            servicer=CredentialServicer(changes, store, issuer),
+            servicer=CredentialServicer(changes, store, issuer, validator),
             sealed=SealedCredentialServicer(store),
+            access=AccessCheckServicer(store),
         )
 
     return make

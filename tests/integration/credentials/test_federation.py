@@ -151,13 +151,14 @@ async def started(
     signing = SigningKeys(folder / "signing.json")
     server, kms_port = serve("127.0.0.1:0", KeyRing(folder / "keyring.json"), signing)
     issuer: Any = current
+    unused: Any = None  # no test here tries credentials before they are stored
     store = CredentialStore(bq)
     datasets = TenantDatasets(bq, location=service_settings.location, ddl=DDL, access=DatasetAccess())
     served = [
         Served(
             name="convergence.credentials.v1.CredentialService",
             add=credential_service_pb2_grpc.add_CredentialServiceServicer_to_server,
-            servicer=CredentialServicer(CredentialChanges(store, datasets, kms, SystemClock()), store, issuer),
+            servicer=CredentialServicer(CredentialChanges(store, datasets, kms, SystemClock()), store, issuer, unused),
         ),
         Served(
             name="convergence.credentials.v1.IssuerService",

@@ -18,6 +18,7 @@ PEERS_ONLY = [
     "/convergence.auth.v1.LedgerService/Reserve",
     "/convergence.auth.v1.LedgerService/Settle",
     "/convergence.credentials.v1.SealedCredentialService/GetSealedCredential",
+    "/convergence.credentials.v1.AccessCheckService/RecordAccessChecks",
     "/convergence.credentials.v1.TokenService/MintToken",
     "/convergence.executor.v1.RunService/StartRun",
     "/grpc.health.v1.Health/Check",
@@ -33,6 +34,7 @@ def test_only_services_with_a_rest_binding_are_public() -> None:
         "convergence.auth.v1.QuotaService",
         "convergence.auth.v1.TenantService",
         "convergence.credentials.v1.CredentialService",
+        "convergence.executor.v1.AccessService",
         "convergence.executor.v1.PipelineService",
         "convergence.scheduler.v1.SchedulerService",
     } <= set(public)

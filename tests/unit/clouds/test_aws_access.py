@@ -1,6 +1,8 @@
 """What AWS credentials and locations are taken, and the words for what AWS refuses."""
 
 import json
+import subprocess
+import sys
 from typing import Any
 
 import pytest
@@ -9,6 +11,7 @@ from services.clouds.access import AccessRefused
 from services.clouds.aws.credentials import read_aws
 from services.clouds.aws.location import S3Location, reader_policy
 from services.clouds.aws.refusals import AwsAction, AwsRequest, code_of, explain
+from services.platform.settings import REPOSITORY
 
 ROLE = "arn:aws:iam::123456789012:role/convergence/reads"
 KEY = {"access_key_id": "AKIA0123456789ABCDEF", "secret_access_key": "s" * 40}
@@ -164,6 +167,15 @@ def test_every_refusal_has_words_of_ours_and_says_what_to_do(error: Exception, a
     assert refusal.is_retryable is is_retryable
     assert "Secret text" not in refusal.message
     assert refusal.message.count(".") >= 1
+
+
+def test_aws_s_library_is_loaded_when_access_is_opened_and_not_before() -> None:
+    code = (
+        "import sys, services.executor.sources.aws.source, services.clouds.aws.session\n"
+        "sys.exit(', '.join(sorted({'boto3', 'botocore', 's3transfer'} & set(sys.modules))) or 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr.strip()) == (0, "")
 
 
 def test_the_code_of_an_error() -> None:

@@ -70,7 +70,7 @@ def test_every_command_is_a_module_that_exists(part: str) -> None:
 
 
 def test_the_whole_suite_is_there() -> None:
-    assert set(PARTS) == {"bigquery", "kms", "aws", "certs", "bootstrap", *SERVICES, "gateway", "cloud_scheduler"}
+    assert set(PARTS) == {"bigquery", "kms", "aws", "azure", "certs", "bootstrap", *SERVICES, "gateway", "cloud_scheduler"}
 
 
 def test_what_runs_on_is_watched_and_what_is_waited_for_says_when() -> None:

@@ -8,7 +8,7 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from localcloud.certs import NAMES, RENEW_BEFORE, VALID, mint
+from localcloud.certs import EMULATORS, NAMES, RENEW_BEFORE, VALID, mint
 
 
 def load(path: Path) -> x509.Certificate:
@@ -29,7 +29,8 @@ def test_every_part_gets_a_certificate_that_names_it(directory: Path) -> None:
         certificate = load(directory / f"{name}.pem")
         certificate.verify_directly_issued_by(authority)
         san = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-        assert san.get_values_for_type(x509.DNSName) == [f"{name}.convergence.internal"]
+        assert san.get_values_for_type(x509.DNSName) == [f"{name}.convergence.internal", *EMULATORS.get(name, ())]
+        assert [str(one) for one in san.get_values_for_type(x509.IPAddress)] == (["127.0.0.1"] if name in EMULATORS else [])
         key = certificate.public_key()
         assert isinstance(key, ec.EllipticCurvePublicKey)
         assert key.curve.name == "secp256r1"

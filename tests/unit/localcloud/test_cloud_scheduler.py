@@ -62,7 +62,7 @@ def jobs_at(url: str) -> list[Job]:
     return load_jobs({"GATEWAY_URL": url, "ADMIN_API_KEY": KEY, "GOOGLE_CLOUD_PROJECT": "p", "SCHEDULER_LOCATION": "l"})
 
 
-def test_the_three_jobs_are_those_of_flow_3(target: Target) -> None:
+def test_the_jobs_are_those_of_flow_3_and_the_nightly_check(target: Target) -> None:
     """Name, schedule, path, header and body; and the key is in no repr."""
     jobs = jobs_at(target.url)
 
@@ -73,8 +73,9 @@ def test_the_three_jobs_are_those_of_flow_3(target: Target) -> None:
         ("convergence-trigger", "0 * * * *", "Etc/UTC"),
         ("convergence-process-queue", "*/5 * * * *", "Etc/UTC"),
         ("convergence-reset-daily-quotas", "0 0 * * *", "Etc/UTC"),
+        ("convergence-check-credentials", "*/5 1-4 * * *", "Etc/UTC"),
     ]
-    paths = [f"/api/v1/scheduler/{name}" for name in ("trigger", "process-queue", "reset-daily-quotas")]
+    paths = [f"/api/v1/scheduler/{name}" for name in ("trigger", "process-queue", "reset-daily-quotas", "check-credentials")]
     assert target.calls == [("POST", path, KEY, b"{}") for path in paths]
     assert KEY not in repr(jobs)
 
@@ -111,10 +112,11 @@ def test_waits_double_then_grow_evenly_up_to_the_most() -> None:
 
 
 def test_a_job_fires_by_its_schedule_in_its_zone() -> None:
-    _, queue, reset = jobs_at("http://x")
+    _, queue, reset, check = jobs_at("http://x")
     now = datetime(2026, 7, 1, 12, 3, tzinfo=UTC)
     assert queue.next_after(now) == datetime(2026, 7, 1, 12, 5, tzinfo=UTC)
     assert reset.next_after(now) == datetime(2026, 7, 2, tzinfo=UTC)
+    assert check.next_after(now) == datetime(2026, 7, 2, 1, tzinfo=UTC)
     assert replace(reset, zone=ZoneInfo("Europe/Berlin")).next_after(now) == datetime(2026, 7, 1, 22, tzinfo=UTC)
     assert reset.next_after(now, every=1.5) == datetime(2026, 7, 1, 12, 3, 1, 500000, tzinfo=UTC)
 
@@ -125,13 +127,13 @@ def test_a_placeholder_that_nobody_fills_in_is_told() -> None:
 
 
 def test_it_keeps_firing_as_a_part_of_the_stack(target: Target, tmp_path: Path) -> None:
-    """With LOCALCLOUD_SCHEDULER_EVERY, from its own process, all three jobs."""
+    """With LOCALCLOUD_SCHEDULER_EVERY, from its own process, all jobs."""
     settings = LocalSettings.on_free_ports(tmp_path / "state", scheduler_every=0.2)
     with Stack(settings, only=("cloud_scheduler",), extra={"cloud_scheduler": {"GATEWAY_URL": target.url, "ADMIN_API_KEY": KEY}}) as stack:
         assert READY in (settings.logs_dir / "cloud_scheduler.log").read_text()
-        while len(target.calls) < 6:
+        while len(target.calls) < 8:
             assert stack.wait("cloud_scheduler", 0.05) is None
-    assert len({path for _, path, _, _ in target.calls}) == 3
+    assert len({path for _, path, _, _ in target.calls}) == 4
     assert KEY not in (settings.logs_dir / "cloud_scheduler.log").read_text()
 
 

@@ -22,12 +22,6 @@ _KEYS: Final = ("key", "s3Key", "s3Uri", "uri", "url", "path", "filePath", "file
 _SIZES: Final = ("size", "sizeInBytes", "byteCount", "contentLength", "fileSize")
 _IDS: Final = ("executionId", "assemblyId", "exportExecutionId", "execution_id", "id")
 _FOCUS_VERSION: Final = re.compile(r"FOCUS[_ ](?P<major>\d+)[_.](?P<minor>\d+)", re.IGNORECASE)
-_NEW_COLUMNS: Final = (
-    ("1.2", frozenset({"BillingAccountType", "InvoiceId", "PricingCurrency", "PricingCurrencyEffectiveCost", "SubAccountType"})),
-    ("1.1", frozenset({"CapacityReservationId", "CommitmentDiscountQuantity", "ServiceSubcategory", "SkuMeter", "SkuPriceDetails"})),
-    ("1.0", frozenset({"BilledCost"})),
-)
-"""Columns that a version of FOCUS has and the one before does not."""
 _KINDS: Final = (
     (Dataset.FOCUS, frozenset({"BilledCost"}), "FOCUS"),
     (Dataset.CUR2, frozenset({"line_item_unblended_cost"}), "CUR 2.0"),
@@ -46,8 +40,8 @@ class ManifestObject:
 
 
 def parse_manifest(found: ManifestObject, location: S3Location, month: date, dataset: Dataset, *, most: int) -> Manifest | None:
-    """The manifest, of at most `most` bytes; None if it lists no file (yet). Raises StepError, naming the manifest, if it is no manifest, or
-    not one of this export, month and dataset, or if a file in it is not the export's own.
+    """The manifest, of at most `most` bytes; None if it lists no file (yet). Raises StepError, naming the manifest, if it is no manifest,
+    or not one of this export, month and dataset, or if a file in it is not the export's own.
     """
     values = read_manifest_json(found.body, found.key, most=most)
     columns = _columns(values)
@@ -64,7 +58,7 @@ def parse_manifest(found: ManifestObject, location: S3Location, month: date, dat
         etag=found.etag,
         id=id_ or found.etag.strip('"'),
         exported_at=found.modified_at,
-        focus_version=_focus_version(values, columns) if dataset is Dataset.FOCUS else None,
+        focus_version=_focus_version(values) if dataset is Dataset.FOCUS else None,
         files=files,
         delivered_at=None if is_kept else found.modified_at,
     )
@@ -154,12 +148,10 @@ def _format(key: str, values: Mapping[str, Any]) -> FileFormat | None:
     return FileFormat.PARQUET if "parquet" in kind else FileFormat.CSV if "csv" in kind else None
 
 
-def _focus_version(values: Mapping[str, Any], columns: frozenset[str]) -> str | None:
-    """As the table of the export's query names it, else as its columns show."""
-    without = {name: value for name, value in values.items() if name not in {"columns", *_FILES}}
-    if named := _FOCUS_VERSION.search(json.dumps(without)):
-        return f"{named['major']}.{named['minor']}"
-    return next((version for version, new in _NEW_COLUMNS if new & columns), None)
+def _focus_version(values: Mapping[str, Any]) -> str | None:
+    """As the export's table is called, e.g. FOCUS_1_2_AWS, if the manifest has its query or the table; the rows show it, too."""
+    named = _FOCUS_VERSION.search(json.dumps({name: value for name, value in values.items() if name not in {"columns", *_FILES}}))
+    return f"{named['major']}.{named['minor']}" if named else None
 
 
 def _is_in_place(key: str, location: S3Location) -> bool:

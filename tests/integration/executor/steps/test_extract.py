@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import grpc
 import pyarrow as pa
 import pytest
 
@@ -22,6 +23,7 @@ from services.executor.settings import ExecutorSettings
 from services.executor.sources.credentials import SealedCredential
 from services.executor.sources.registry import TenantSources
 from services.executor.sources.source import CheckCancelled, Estimate, Export, ReadRequest, Source, SourceType
+from services.executor.sources.tokens import IdentityTokens
 from services.executor.steps import STEP_TYPES
 from services.executor.steps.extract import extract_from
 from services.executor.store import Store
@@ -165,7 +167,8 @@ def load(folder: Path, template: str = TEMPLATE) -> Catalog:
 def tools(tools: Toolbox) -> Toolbox:
     sealed: Any = Sealed()
     settings = ExecutorSettings.model_construct()
-    return replace(tools, sources=TenantSources(sealed, sealed, settings))
+    tokens = IdentityTokens(grpc.aio.insecure_channel("nowhere"))
+    return replace(tools, sources=TenantSources(sealed, sealed, tokens, settings))
 
 
 async def test_another_clouds_month_is_staged_checked_and_told(
@@ -218,7 +221,6 @@ def test_a_template_must_declare_what_its_source_asks_for(tmp_path: Path) -> Non
 def test_no_cloud_is_imported_before_a_template_reads_it() -> None:
     program = "import sys, services.executor.service; print(sorted(name for name in sys.modules if '.executor.sources.' in name))"
     imported = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True, text=True).stdout
-    names = [
-        f"services.executor.sources.{name}" for name in ("changed_days", "credentials", "exported_months", "registry", "source", "spool")
-    ]
+    shared = ("changed_days", "credentials", "exported_months", "registry", "source", "spool", "tokens")
+    names = [f"services.executor.sources.{name}" for name in shared]
     assert imported.strip() == str(names)

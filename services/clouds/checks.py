@@ -1,0 +1,58 @@
+"""Checks what a tenant's access to its cloud may do, before it is stored or a run needs it.
+
+A cloud's check makes a handful of calls, each with a deadline, and writes nothing. It tries what a run does, with the same rights, and
+also whether others than the tenant would be let in: such access is refused as open.
+"""
+
+import time
+from collections.abc import Callable, Generator, Mapping
+from contextlib import closing
+from typing import Final
+
+from services.clouds.access import AccessRefused, TenantAccess
+from services.clouds.findings import AccessReport, Finding, FindingStatus
+
+CHECK_SECONDS: Final = 20.0
+"""The most seconds that a check takes before its last call, which has a deadline of its own."""
+
+type AccessCheck = Callable[[TenantAccess, str | None], Generator[Finding]]
+"""From access, and the export's location as templates take it (None: not known), to findings, each as it is made. Blocks. Raises
+AccessRefused: retryable if the cloud does not answer, else if it does not let us in; InvalidArgument (`export`) for a location that is
+none.
+"""
+
+
+def _gcp() -> AccessCheck:
+    from services.clouds.gcp.check import check_gcp  # noqa: PLC0415 - see CHECKS
+
+    return check_gcp
+
+
+CHECKS: Final[Mapping[str, Callable[[], AccessCheck]]] = {"GCP": _gcp}
+"""By provider. A cloud is imported with the first check of it."""
+
+
+def check_access(
+    access: TenantAccess,
+    export: str | None,
+    *,
+    check_cancelled: Callable[[], None] = lambda: None,
+    monotonic: Callable[[], float] = time.monotonic,
+) -> AccessReport:
+    """Checks access, and the reading of `export` if that is given. Blocks for at most CHECK_SECONDS and the deadline of a call.
+
+    Raises InvalidArgument (`export`); what `check_cancelled` raises, which is called between the calls.
+    """
+    until, findings = monotonic() + CHECK_SECONDS, list[Finding]()
+    with closing(CHECKS[access.provider]()(access, export)) as found:
+        try:
+            for finding in found:
+                findings.append(finding)
+                check_cancelled()
+                if monotonic() > until:
+                    return AccessReport(findings=tuple(findings), is_complete=False)
+        except AccessRefused as refused:
+            status = FindingStatus.UNKNOWN if refused.is_retryable else FindingStatus.MISSING
+            findings.append(Finding(name="credentials", status=status, message=refused.message, is_entrance=True))
+            return AccessReport(findings=tuple(findings), is_complete=not refused.is_retryable)
+    return AccessReport(findings=tuple(findings))

@@ -1,0 +1,49 @@
+"""Checks of stored credentials: which are due, and what was found. The executor makes them."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Final, Self
+
+MAX_CHECKS: Final = 40
+"""Maximum number in one result, 64 KiB each at most: it stays below gRPC's 4 MB."""
+CLOUDS: Final = ("GCP", "AWS", "AZURE")
+"""The providers whose credentials can be checked."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DueCheck:
+    """Credentials that are due."""
+
+    credential_id: str
+    tenant_id: str
+    provider: str
+    encrypted_credentials: bytes = field(repr=False)
+    set_at: datetime
+    access_status: str | None
+
+    @classmethod
+    def from_row(cls, row: Mapping[str, Any]) -> Self:
+        """Parses a row; it has one column a field."""
+        return cls(**row)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CheckResult:
+    """The result of one check. Its fields are columns."""
+
+    tenant_id: str
+    provider: str
+    set_at: datetime
+    """When the credentials that were checked had been set."""
+    checked_at: datetime
+    access_status: str
+    """Or UNKNOWN: the cloud did not answer."""
+    access_problem: str
+    """Empty: none."""
+
+
+def latest(results: Iterable[CheckResult]) -> list[CheckResult]:
+    """The last result for each credentials. Pure: an UPDATE must find at most one for a row."""
+    by_time = sorted(results, key=lambda result: result.checked_at)
+    return list({(result.tenant_id, result.provider, result.set_at): result for result in by_time}.values())

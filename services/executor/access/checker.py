@@ -1,0 +1,32 @@
+"""Checks stored credentials: decrypts them and tries them in the tenant's cloud."""
+
+from typing import Final
+
+from services.clouds.access import CloudEndpoints, TenantAccess, no_token
+from services.clouds.check_pool import CheckPool
+from services.clouds.findings import AccessReport
+from services.executor.sources.credentials import SealedCredential, decrypt
+from services.platform.kms.client import Kms
+
+CLOUDS: Final = ("GCP", "AWS", "AZURE")
+"""The providers whose credentials can be checked."""
+
+
+class AccessChecker:
+    """Keeps nothing: every check decrypts anew."""
+
+    def __init__(self, kms: Kms, endpoints: CloudEndpoints) -> None:
+        self._kms = kms
+        self._endpoints = endpoints
+
+    async def check(self, sealed: SealedCredential, export: str | None, pool: CheckPool) -> AccessReport:
+        """The report for a tenant's credentials, made in a thread of `pool`. Raises as `CheckPool.check` and `decrypt` do."""
+        access = TenantAccess(
+            tenant_id=sealed.tenant_id,
+            provider=sealed.provider,
+            plaintext=await decrypt(self._kms, sealed, sealed.tenant_id, sealed.provider),
+            session="convergence-check",
+            endpoints=self._endpoints,
+            token_of=no_token,
+        )
+        return await pool.check(access, export)
