@@ -20,7 +20,7 @@ WORKERS ?= 3
 PROTOS := $(shell find protos)
 CHECKS := check-style check-types check-imports check-protos check-sql check-shapes
 
-.PHONY: help setup gen openapi check $(CHECKS) test test-unit bench bench-bulk bench-dollars bench-exports demo up fmt clean
+.PHONY: help setup gen openapi check $(CHECKS) test test-unit bench bench-bulk bench-dollars demo up fmt clean
 
 help: ## List the tasks
 	@sed -nE 's/^([a-z-]+):.*## (.*)/\1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r task text; do printf '  make %-14s %s\n' "$$task" "$$text"; done
@@ -52,6 +52,7 @@ bench-dollars: gen ## Reckon what Google would charge for the statements, into b
 bench-bulk: gen ## Measure a day of a million rows against a bare script, into benchmarks/BULK.md
 	@$(PY) -m benchmarks.bulk
 
+.PHONY: bench-exports
 bench-exports: gen ## Measure a month of a million exported rows against a bare script, into benchmarks/EXPORTS.md
 	@$(PY) -m benchmarks.exports
 
