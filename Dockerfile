@@ -24,7 +24,8 @@ RUN --mount=type=cache,target=/root/.cache/uv uv sync --frozen --no-install-proj
 FROM base AS runtime
 # Volumes that are mounted here take over the owner, so that a process without rights can write to them.
 RUN useradd --uid 10001 --no-create-home --home-dir /data convergence \
-    && install --directory --owner=convergence --mode=0700 /data /data/certs /data/azure /data/bigquery /data/kms /data/cache /data/spool
+    && install --directory --owner=convergence --mode=0700 /data /data/certs /data/azure /data/bigquery /data/kms /data/google_sts \
+    /data/cache /data/spool
 COPY --from=generated /app/gen gen
 COPY configs configs
 COPY services services

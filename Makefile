@@ -20,7 +20,7 @@ WORKERS ?= 3
 PROTOS := $(shell find protos)
 CHECKS := check-style check-types check-imports check-protos check-sql check-shapes
 
-.PHONY: help setup gen openapi check $(CHECKS) test test-unit bench bench-bulk bench-dollars demo up fmt clean
+.PHONY: help setup gen openapi check $(CHECKS) test test-unit test-azurite bench bench-bulk bench-dollars demo up fmt clean
 
 help: ## List the tasks
 	@sed -nE 's/^([a-z-]+):.*## (.*)/\1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r task text; do printf '  make %-14s %s\n' "$$task" "$$text"; done
@@ -42,6 +42,9 @@ test: gen .cache/focus-validator/.stamp ## Run the tests; PYTEST="-k gateway" na
 
 test-unit: gen ## ... those that need no emulator and no process, in seconds
 	@$(PY) -m pytest -n $(WORKERS) --dist loadscope tests/unit $(PYTEST)
+
+test-azurite: gen .cache/azurite/.stamp ## ... what we rely on of Blob Storage, against Microsoft's emulator too; needs npm
+	@AZURITE=1 $(PY) -m pytest tests/integration/localcloud/azure $(PYTEST)
 
 bench: gen ## Measure statements and time of what the suite does, into benchmarks/RESULTS.md; BENCH="--only trigger" narrows it
 	@$(PY) -m benchmarks $(BENCH)
@@ -80,7 +83,7 @@ check-sql: gen ## ... every SQL statement, analyzed by ZetaSQL against our DDL
 
 check-shapes: gen ## ... docker-compose.yml against the compose specification, and templates against their schema
 	@$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec docker-compose.yml
-	@$(BIN)/check-jsonschema --schemafile configs/template.schema.json configs/gcp/*/*.yml
+	@$(BIN)/check-jsonschema --schemafile configs/template.schema.json configs/{aws,azure,gcp}/*/*.yml
 
 fmt: gen ## Format Python and protos, and fix what can be fixed
 	@$(BIN)/ruff check --fix-only --quiet .
@@ -107,6 +110,12 @@ clean: ## Remove all that was installed or generated; the local cloud's data in 
 	@$(UV) venv --quiet --clear --python $(PY) .cache/focus-validator
 	@INSTALL="$(UV) pip install --quiet --no-deps --python .cache/focus-validator/bin/python -r $<"; \
 	  $$INSTALL 2>/dev/null || UV_SYSTEM_CERTS=1 $$INSTALL || { echo "uv failed, see above." >&2; exit 1; }
+	@touch $@
+
+# 374 packages, so that only who asks for it gets them.
+.cache/azurite/.stamp: Makefile
+	@npm install --silent --no-audit --no-fund --no-save --prefix .cache/azurite azurite@3.35.0 \
+	  || { echo "npm failed, see above. Debian: apt-get install npm" >&2; exit 1; }
 	@touch $@
 
 gen/descriptor.binpb: $(PROTOS) tools/genproto.py .venv/.stamp

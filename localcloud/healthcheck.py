@@ -12,7 +12,11 @@ HERE = "127.0.0.1"
 
 def check_of(name: str, settings: LocalSettings) -> Ready:
     """The process's own check. Raises ValueError for a process that has none."""
-    plain = {"bigquery": f"http://{HERE}:{settings.bigquery_port}/", "aws": f"http://{HERE}:{settings.aws_port}/favicon.ico"}
+    plain = {
+        "bigquery": f"http://{HERE}:{settings.bigquery_port}/",
+        "aws": f"http://{HERE}:{settings.aws_port}/favicon.ico",
+        "google_sts": f"http://{HERE}:{settings.google_sts_port}/.well-known/jwks.json",
+    }
     match name:
         case _ if name in plain:
             return http_answers(plain[name])
@@ -28,7 +32,8 @@ def check_of(name: str, settings: LocalSettings) -> Ready:
         case _ if name in SERVICES:
             return grpc_serving(HERE, settings.port(name), tls_dir=settings.certs_dir, server_name=f"{name}.convergence.internal")
         case _:
-            raise ValueError(f"no process is called {name!r}: bigquery, kms, aws, azure, gateway, cloud_scheduler, {', '.join(SERVICES)}")
+            known = (*plain, "kms", "azure", "gateway", "cloud_scheduler", *SERVICES)
+            raise ValueError(f"no process is called {name!r}: {', '.join(known)}")
 
 
 if __name__ == "__main__":

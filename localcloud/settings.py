@@ -27,6 +27,8 @@ class LocalSettings(BaseSettings):
         description="Of one statement in BigQuery: one takes the least CPU, one for each core (default) reads large tables faster.",
     )
     kms_port: int = Field(default=9070, description="KMS, gRPC.")
+    google_sts_port: int = Field(default=9085, description="Google's Security Token Service, HTTP.")
+    google_sts_url: str | None = Field(default=None, description="Where its callers find it, if not at its host and port.")
     aws_port: int = Field(default=9080, description="S3, STS and IAM, HTTP.")
     azure_port: int = Field(default=9090, description="Azure's Blob Storage and token endpoint, https.")
     auth_port: int = Field(default=50051, description="auth, gRPC with mTLS.")
@@ -90,6 +92,11 @@ class LocalSettings(BaseSettings):
     def sample_aws_credentials(self) -> Path:
         """The same for AWS."""
         return self.sample_credentials.with_name("aws_credentials.json")
+
+    @property
+    def sample_azure_credentials(self) -> Path:
+        """The same for Azure."""
+        return self.sample_credentials.with_name("azure_credentials.json")
 
     def port(self, name: str) -> int:
         """The port that setting `{name}_port` holds, e.g. of `auth` or `auth_metrics`."""

@@ -157,7 +157,7 @@ FROM (
           IF(f.ListUnitPrice IS NULL, 'ListUnitPrice', NULL), IF(f.ContractedUnitPrice IS NULL, 'ContractedUnitPrice', NULL)
         ], ', '), ''), NULL) AS unpriced,
         -- Azure says 0 where it does not know the price of a reservation's usage or of the Marketplace.
-        IF(f.ChargeCategory IN ('Usage', 'Purchase') AND f.EffectiveCost != 0, NULLIF(ARRAY_TO_STRING([
+        IF(f.ChargeCategory IN ('Usage', 'Purchase') AND f.EffectiveCost > 0, NULLIF(ARRAY_TO_STRING([
           IF(f.ListCost = 0, 'ListCost', NULL), IF(f.ContractedCost = 0, 'ContractedCost', NULL)
         ], ', '), ''), NULL) AS cost_unknown,
         NULLIF(f.x_SourceChanges, '') AS filled

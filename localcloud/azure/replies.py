@@ -4,9 +4,10 @@ https://learn.microsoft.com/rest/api/storageservices/blob-service-error-codes, .
 """
 
 import json
+import uuid
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from email.utils import format_datetime
 from typing import IO, Any, Final
 from xml.etree.ElementTree import Element, SubElement, tostring
@@ -71,7 +72,7 @@ class BlobRefused(Exception):
         status, message = _MESSAGES[self.code]
         error = Element("Error")
         SubElement(error, "Code").text = self.code
-        SubElement(error, "Message").text = message
+        SubElement(error, "Message").text = f"{message}\nRequestId:{uuid.uuid4()}\nTime:{datetime.now(UTC).isoformat()}"
         headers = {"x-ms-error-code": self.code, "Content-Type": "application/xml", **self.headers}
         return AzureReply(status=status, headers=headers, body=_xml(error) if message else b"")
 

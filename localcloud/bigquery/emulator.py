@@ -35,6 +35,7 @@ from localcloud.bigquery import (
     storage,
     translations,
 )
+from localcloud.google_sts import bigquery_callers
 from localcloud.settings import LocalSettings
 
 # In the order of loading; each comes from a wheel of its own.
@@ -68,6 +69,7 @@ def main() -> None:
     empty_tables.install()
     created.install()
     modified.install()
+    bigquery_callers.install(options.google_sts)
     look_for_long_numbers_first(connection)
     if options.threads:
         connection.execute(f"SET GLOBAL threads = {options.threads}")
@@ -143,4 +145,5 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--home", type=Path, default=local.cache_dir / "duckdb-home", help="DuckDB's extensions (%(default)s)")
     parser.add_argument("--project", default=local.project, help="project that always exists (%(default)s)")
     parser.add_argument("--threads", type=int, default=local.bigquery_threads, help="of one statement (one for each core)")
+    parser.add_argument("--google-sts", default=local.google_sts_url, help="URL of the token service whose tokens are checked (none)")
     return parser.parse_args()

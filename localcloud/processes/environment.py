@@ -30,6 +30,7 @@ def emulator_environment(settings: LocalSettings) -> dict[str, str]:
         "BIGQUERY_EMULATOR_HOST": f"http://{settings.address('bigquery')}",
         "BIGQUERY_STORAGE_EMULATOR_HOST": settings.address("bigquery_storage"),
         "KMS_EMULATOR_HOST": settings.address("kms"),
+        "GOOGLE_STS_EMULATOR_HOST": f"http://{settings.address('google_sts')}",
         "AWS_EMULATOR_HOST": f"http://{settings.address('aws')}",
         "AZURE_EMULATOR_HOST": f"https://{settings.address('azure')}",
         "CLOUD_EMULATOR_CA": str(settings.certs_dir / "ca.pem"),

@@ -10,17 +10,27 @@ from localcloud.processes.readiness import gateway_ready, grpc_serving, http_ans
 from localcloud.settings import ENV_PREFIX, SERVICES, LocalSettings
 
 PYTHON = (sys.executable, "-m")
-PROCESSES = ("bigquery", "kms", "aws", "azure", "bootstrap", *SERVICES, "gateway", "cloud_scheduler")
-WITH_SAMPLE = (*PROCESSES, "sample")
+PROCESSES = ("bigquery", "kms", "bootstrap", *SERVICES, "gateway", "cloud_scheduler")
+TENANT_CLOUDS = ("aws", "azure", "google_sts")
+"""What tenants have in their clouds, beside BigQuery."""
+WITH_SAMPLE = (*TENANT_CLOUDS, *PROCESSES, "sample")
 # Which services a service calls.
 CALLS = {"auth": (), "credentials": ("auth",), "executor": ("auth", "credentials"), "scheduler": ("auth", "executor")}
 # Which tenants' clouds a service calls.
-CLOUDS = {"credentials": ("azure",), "executor": ("azure",)}
+CLOUDS = {"credentials": ("azure", "google_sts"), "executor": ("azure", "google_sts")}
 
 
 def make_process(settings: LocalSettings, name: str, *, admin_key: str, extra: Mapping[str, str] | None = None) -> Process:
     """One of `WITH_SAMPLE`. `extra` adds to its environment or overrides it. Raises `ValueError` for another name."""
-    plain = {"bigquery": _bigquery, "kms": _kms, "aws": _aws, "azure": _azure, "gateway": _gateway, "sample": _sample}
+    plain = {
+        "bigquery": _bigquery,
+        "kms": _kms,
+        "aws": _aws,
+        "azure": _azure,
+        "google_sts": _google_sts,
+        "gateway": _gateway,
+        "sample": _sample,
+    }
     match name:
         case _ if name in plain:
             return plain[name](settings, extra or {})
@@ -67,6 +77,7 @@ def _bigquery(settings: LocalSettings, extra: Mapping[str, str]) -> Process:
         "--data-dir": settings.state_dir / "bigquery",
         "--home": settings.cache_dir / "duckdb-home",
         "--project": settings.project,
+        "--google-sts": f"http://{settings.address('google_sts')}",
     }
     if settings.bigquery_threads:
         options["--threads"] = settings.bigquery_threads
@@ -93,6 +104,17 @@ def _kms(settings: LocalSettings, extra: Mapping[str, str]) -> Process:
         environment=extra,
         ports=_ports(settings, "kms"),
         ready=grpc_serving(settings.host, settings.kms_port),
+    )
+
+
+def _google_sts(settings: LocalSettings, extra: Mapping[str, str]) -> Process:
+    options = {"--host": settings.host, "--port": settings.google_sts_port, "--data-dir": settings.state_dir / "google_sts"}
+    return Process(
+        name="google_sts",
+        command=_command("localcloud.google_sts", options),
+        environment=extra,
+        ports=_ports(settings, "google_sts"),
+        ready=http_answers(f"http://{settings.address('google_sts')}/.well-known/jwks.json"),
     )
 
 
@@ -160,9 +182,12 @@ def _sample(settings: LocalSettings, extra: Mapping[str, str]) -> Process:
         "--credentials": settings.sample_credentials,
         "--aws-host": f"http://{settings.address('aws')}",
         "--aws-credentials": settings.sample_aws_credentials,
+        "--azure-host": f"https://{settings.address('azure')}",
+        "--azure-ca": settings.certs_dir / "ca.pem",
+        "--azure-credentials": settings.sample_azure_credentials,
         "--issuer": f"http://{settings.address('gateway')}",
     }
-    return Process(name="sample", command=_command("localcloud.sample", options), environment=extra, needs=("bigquery", "aws"))
+    return Process(name="sample", command=_command("localcloud.sample", options), environment=extra, needs=("bigquery", "aws", "azure"))
 
 
 def _command(module: str, options: Mapping[str, object]) -> tuple[str, ...]:

@@ -18,6 +18,7 @@ from google.cloud import bigquery
 from localcloud.files import write_private
 from localcloud.sample import beside
 from localcloud.sample.aws.tenant import load_aws, write_aws_credentials
+from localcloud.sample.azure.tenant import load_azure, write_azure_credentials
 from localcloud.sample.day import rows_of_day
 from localcloud.sample.rows import Row, late_usage_of_day
 from localcloud.sample.schema import DETAILED, STANDARD, bigquery_schema
@@ -143,11 +144,18 @@ def main() -> None:
     parser.add_argument("--credentials", type=Path, default=settings.sample_credentials, help="where they are written (%(default)s)")
     parser.add_argument("--aws-host", default=f"http://{settings.address('aws')}", help="the emulator of AWS (%(default)s)")
     parser.add_argument("--aws-credentials", type=Path, default=settings.sample_aws_credentials, help="the same (%(default)s)")
+    parser.add_argument("--azure-host", default=f"https://{settings.address('azure')}", help="the emulator of Azure (%(default)s)")
+    parser.add_argument("--azure-ca", type=Path, default=settings.certs_dir / "ca.pem", help="its authority (%(default)s)")
+    parser.add_argument("--azure-credentials", type=Path, default=settings.sample_azure_credentials, help="the same (%(default)s)")
     parser.add_argument("--issuer", default=f"http://{settings.address('gateway')}", help="whose tokens are trusted (%(default)s)")
     options = parser.parse_args()
     sample = load(options.bigquery_host, rows_per_day=options.rows)
     write_credentials(options.credentials)
     aws = load_aws(options.aws_host, today=datetime.now(UTC).date(), issuer=options.issuer, tenant_id=SAMPLE_TENANT)
     write_aws_credentials(options.aws_credentials)
+    today = datetime.now(UTC).date()
+    azure = load_azure(options.azure_host, options.azure_ca, today=today, issuer=options.issuer, tenant_id=SAMPLE_TENANT)
+    write_azure_credentials(options.azure_credentials)
     print(f"{sample.table}: {sample.rows} rows from {sample.days[0]} to {sample.days[-1]}, none on {sample.empty_day}")
+    print(f"{azure.export}: {azure.rows} rows from {azure.months[0]:%Y-%m} to {azure.months[-1]:%Y-%m}")
     print(f"{aws.export}: {aws.rows} rows from {aws.months[0]:%Y-%m} to {aws.months[-1]:%Y-%m}")

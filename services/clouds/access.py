@@ -19,11 +19,13 @@ AccessRefused.
 class AccessRefused(Exception):
     """The cloud refuses the tenant's access, or it cannot be used. The message is for the tenant: what is missing, and what to do."""
 
-    def __init__(self, message: str, *, is_retryable: bool = False) -> None:
+    def __init__(self, message: str, *, is_retryable: bool = False, setting: str | None = None) -> None:
         super().__init__(message)
         self.message = message
         self.is_retryable = is_retryable
         """True if the same call may succeed later without any change."""
+        self.setting = setting
+        """What is missing, by the cloud's own name, e.g. s3:GetObject; None: not known, or no permission or setting."""
 
 
 def no_token(_: str) -> str:
@@ -79,3 +81,5 @@ class TenantAccess:
     """As `token_of`, for the subject PROBE_SUBJECT, which is no tenant: a check tries whether a cloud that should let in the tenant alone
     refuses it. None: not tried.
     """
+    call_seconds: float | None = None
+    """For a check: how long a call may be without an answer; none is made twice. None: as is right for a run, which has more time."""

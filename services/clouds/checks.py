@@ -7,13 +7,16 @@ also whether others than the tenant would be let in: such access is refused as o
 import time
 from collections.abc import Callable, Generator, Mapping
 from contextlib import closing
+from dataclasses import replace
 from typing import Final
 
 from services.clouds.access import AccessRefused, TenantAccess
 from services.clouds.findings import AccessReport, Finding, FindingStatus
 
 CHECK_SECONDS: Final = 20.0
-"""The most seconds that a check takes before its last call, which has a deadline of its own."""
+"""The most seconds that a check takes before its last call."""
+CALL_SECONDS: Final = 8.0
+"""How long a call may be without an answer."""
 
 type AccessCheck = Callable[[TenantAccess, str | None], Generator[Finding]]
 """From access, and the export's location as templates take it (None: not known), to findings, each as it is made. Blocks. Raises
@@ -28,7 +31,19 @@ def _gcp() -> AccessCheck:
     return check_gcp
 
 
-CHECKS: Final[Mapping[str, Callable[[], AccessCheck]]] = {"GCP": _gcp}
+def _aws() -> AccessCheck:
+    from services.clouds.aws.check import check_aws  # noqa: PLC0415 - see CHECKS
+
+    return check_aws
+
+
+def _azure() -> AccessCheck:
+    from services.clouds.azure.check import check_azure  # noqa: PLC0415 - see CHECKS
+
+    return check_azure
+
+
+CHECKS: Final[Mapping[str, Callable[[], AccessCheck]]] = {"GCP": _gcp, "AWS": _aws, "AZURE": _azure}
 """By provider. A cloud is imported with the first check of it."""
 
 
@@ -44,7 +59,7 @@ def check_access(
     Raises InvalidArgument (`export`); what `check_cancelled` raises, which is called between the calls.
     """
     until, findings = monotonic() + CHECK_SECONDS, list[Finding]()
-    with closing(CHECKS[access.provider]()(access, export)) as found:
+    with closing(CHECKS[access.provider]()(replace(access, call_seconds=CALL_SECONDS), export)) as found:
         try:
             for finding in found:
                 findings.append(finding)

@@ -14,9 +14,10 @@ TABLE = re.compile(rf"(?:(?P<project>{_PROJECT})\.)?(?P<dataset>\w{{1,1024}})\.(
 _SEGMENT = r"(?!\.{1,2}(?:/|\Z))[A-Za-z0-9!_.*'()+=@:, -]{1,200}"
 _BUCKET = r"s3://[a-z0-9](?:[a-z0-9]|[.-](?![.-])){1,61}[a-z0-9]"
 _CONTAINER = r"[a-z0-9]{3,24}/(?:\$root|[a-z0-9](?:[a-z0-9]|-(?![-/])){2,62})"
-EXPORT = re.compile(rf"(?:{_BUCKET}|{_CONTAINER})(?:/{_SEGMENT}){{1,16}}", re.ASCII)
+EXPORT = re.compile(rf"{_BUCKET}(?://?{_SEGMENT}){{1,16}}|{_CONTAINER}(?:/{_SEGMENT}){{1,16}}", re.ASCII)
 """`s3://bucket/prefix/name` (Amazon S3, "Bucket naming rules"), or `account/container/directory/name` (Azure, "Naming and referencing
-containers, blobs, and metadata"): where an export lies. No segment is `.` or `..`, and none is empty.
+containers, blobs, and metadata"): where an export lies. No segment is `.` or `..`. None is empty in Azure; AWS takes a prefix
+that begins with a slash, and keeps it.
 """
 EMAIL = re.compile(
     r"(?=[^@]{1,64}@.{3,189}\Z)[\w!#$%&'*+/=?^`{|}~-]+(?:\.[\w!#$%&'*+/=?^`{|}~-]+)*"

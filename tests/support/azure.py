@@ -4,7 +4,7 @@ import contextlib
 import io
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ from services.clouds.azure.identity import AzureIdentity
 DIRECTORY, OTHER_DIRECTORY = "8f3c1f52-0b7e-4b8e-9f55-6f6f27f8d001", "8f3c1f52-0b7e-4b8e-9f55-6f6f27f8d002"
 READER, WRITER, STRANGER, OTHER = (f"4d1c2b6a-7a0e-4c38-a1d4-0000000000{number:02}" for number in (1, 2, 3, 4))
 SECRET, EXPIRED = "reader~secret~0001", "expired~secret~0001"
-ACCOUNT, CLOSED, FOREIGN, CONTAINER = "acmebilling", "acmeclosed", "acmeforeign", "exports"
+ACCOUNT, CLOSED, FOREIGN, CONTAINER = "acmetests", "acmeclosed", "acmeforeign", "exports"
 ISSUER, TENANT = "http://issuer.example", "acme_corp"
 FEDERATED = FederatedCredential(issuer=ISSUER, subject=TENANT, audience="api://AzureADTokenExchange")
 
@@ -54,12 +54,15 @@ class AzureServer:
     azure: LocalAzure
     url: str
     ca: Path
-    blobs: str = field(default="")
-    """Where blobs are, if elsewhere."""
+    blobs: str = ""
+    """Where blobs are, if elsewhere: tokens are ours also there."""
 
     def identity(self, client_id: str = READER, **credentials: str | None) -> AzureIdentity:
         """As an application with SECRET, unless `credentials` say something else."""
-        return AzureIdentity(self.access(client_id, **credentials))
+        identity = AzureIdentity(self.access(client_id, **credentials))
+        if self.blobs:
+            identity._endpoints = replace(identity._endpoints, azure=self.blobs)
+        return identity
 
     def access(self, client_id: str = READER, token: str | None = None, **credentials: str | None) -> TenantAccess:
         """`token`: the identity token of a tenant without a secret."""
@@ -75,7 +78,7 @@ class AzureServer:
             provider="AZURE",
             plaintext=json.dumps({name: value for name, value in stored.items() if value is not None}).encode(),
             session="run-1",
-            endpoints=CloudEndpoints(azure=self.blobs or self.url, ca=self.ca),
+            endpoints=CloudEndpoints(azure=self.url, ca=self.ca),
             token_of=token_of,
         )
 

@@ -23,14 +23,14 @@ CHUNKS: Final = 2
 def deliver(s3: Any, month: date, through: date, *, is_restated: bool = False) -> int:
     """One refresh of one month; its number of rows. `through`: the last day that has charges."""
     rows = month_of_rows(month, through, is_restated=is_restated)
-    partition = f"BILLING_PERIOD={month:%Y-%m}"
+    partition = f"billing_period={month:%Y-%m}"  # in lower case, as AWS has it for FOCUS
     keys = [f"{PATH}/data/{partition}/{NAME}-{number:05}.snappy.parquet" for number in range(1, CHUNKS + 1)]
     for index, key in enumerate(keys):
         s3.put_object(Bucket=BUCKET, Key=key, Body=parquet_of(rows[index::CHUNKS]))
     manifest = {
         "exportArn": f"arn:aws:bcm-data-exports:us-east-1:{ACCOUNT}:export/{NAME}-5c0b7f9e",
         "executionId": f"{through.isoformat()}-{'restated' if is_restated else 'refresh'}",
-        "query": f"SELECT {', '.join(rows[0])} FROM FOCUS_1_2_AWS",  # noqa: S608 - for readers, nobody runs it
+        "query": f"SELECT {', '.join(rows[0])} FROM FOCUS_1_2_AWS",  # noqa: S608 - it is never run
         "columns": [{"name": name, "type": _type(name)[1]} for name in rows[0]],
         "dataFiles": [f"s3://{BUCKET}/{key}" for key in keys],
         "additionalOutputFiles": [],

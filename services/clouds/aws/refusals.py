@@ -108,7 +108,8 @@ def _passing(answer: _Answer, asked: AwsRequest) -> AccessRefused | None:
 def _key(answer: _Answer, _: AwsRequest) -> AccessRefused | None:
     if fault := _KEYS.get(answer.code):
         return AccessRefused(
-            f"AWS {fault}: it was mistyped, deactivated or deleted. Create an access key in IAM, and set the AWS credentials again."
+            f"AWS {fault}: it was mistyped, deactivated or deleted. Create an access key in IAM, and set the AWS credentials again.",
+            setting="access key",
         )
     if answer.code == "InvalidToken":
         return AccessRefused("AWS does not accept the session's token. Run it again.", is_retryable=True)
@@ -129,10 +130,14 @@ def _token(answer: _Answer, asked: AwsRequest) -> AccessRefused | None:
         return None
     if "no openidconnect provider" in answer.text:
         account = asked.role.split(":")[4] if asked.role else "of the role"
-        return AccessRefused(f"The account {account} has no OIDC provider in IAM for this installation. Create it: {_TRUST}.")
+        return _provider(f"The account {account} has no OIDC provider in IAM for this installation. Create it: {_TRUST}.")
     if "audience" in answer.text:
-        return AccessRefused(f"The OIDC provider in IAM does not list the audience of our tokens. Add it: {_TRUST}.")
-    return AccessRefused(f"AWS does not accept this installation's token. Compare the OIDC provider in IAM: {_TRUST}.")
+        return _provider(f"The OIDC provider in IAM does not list the audience of our tokens. Add it: {_TRUST}.")
+    return _provider(f"AWS does not accept this installation's token. Compare the OIDC provider in IAM: {_TRUST}.")
+
+
+def _provider(message: str) -> AccessRefused:
+    return AccessRefused(message, setting="OIDC provider")
 
 
 def _session(answer: _Answer, asked: AwsRequest) -> AccessRefused | None:
@@ -149,28 +154,35 @@ def _forbidden(answer: _Answer, asked: AwsRequest) -> AccessRefused | None:
     if "kms:" in answer.text or answer.code.startswith("KMS"):
         return AccessRefused(
             f"{_what(asked)} is encrypted with a KMS key that these credentials may not use. Allow kms:Decrypt on that key, in its key "
-            "policy and in the policy of the role or user, and see that the key is enabled."
+            "policy and in the policy of the role or user, and see that the key is enabled.",
+            setting="kms:Decrypt",
         )
     if answer.code not in _FORBIDDEN:
         return None
     if "service control policy" in answer.text or "resource control policy" in answer.text:
-        return AccessRefused(f"A policy of your AWS organisation forbids {asked.action.value}. Ask its administrator for an exception.")
+        return AccessRefused(
+            f"A policy of your AWS organisation forbids {asked.action.value}. Ask its administrator for an exception.",
+            setting=asked.action.value,
+        )
     match asked.action:
         case AwsAction.FEDERATE:
             return AccessRefused(
                 f"The role {asked.role} does not let this tenant in. In its trust policy the OIDC provider must be the principal, "
-                "sts:AssumeRoleWithWebIdentity the action, and the conditions on aud and sub those of GET .../credentials/aws/trust."
+                "sts:AssumeRoleWithWebIdentity the action, and the conditions on aud and sub those of GET .../credentials/aws/trust.",
+                setting=asked.action.value,
             )
         case AwsAction.ASSUME_ROLE:
             return AccessRefused(
                 f"The role {asked.role} cannot be assumed with this key. Its trust policy must name the key's user as principal, and the "
-                "external id if it demands one; the user needs a policy that allows sts:AssumeRole on it."
+                "external id if it demands one; the user needs a policy that allows sts:AssumeRole on it.",
+                setting=asked.action.value,
             )
         case _:
             resource = f"arn:aws:s3:::{asked.bucket}" + (f"/{asked.key}" if asked.action is AwsAction.READ else f" for {asked.key}*")
             return AccessRefused(
                 f"AWS forbids these credentials {asked.action.value} on {resource}. Allow it in the policy of the role or user, and see "
-                "that no bucket policy denies it."
+                "that no bucket policy denies it.",
+                setting=asked.action.value,
             )
 
 
@@ -178,9 +190,11 @@ def _place(answer: _Answer, asked: AwsRequest) -> AccessRefused | None:
     """Buckets and objects that are not there, or not to be read there."""
     if answer.code in _ELSEWHERE:
         where = f"in the region {answer.region}" if answer.region else "in another region"
-        return AccessRefused(f"The bucket {asked.bucket} is {where}, not in {asked.region}. Set that region in the AWS credentials.")
+        message = f"The bucket {asked.bucket} is {where}, not in {asked.region}. Set that region in the AWS credentials."
+        return AccessRefused(message, setting="region")
     if answer.code in {"NoSuchBucket", "InvalidBucketName"}:
-        return AccessRefused(f"There is no bucket {asked.bucket}. Compare `export` with the S3 bucket that Data Exports shows.")
+        message = f"There is no bucket {asked.bucket}. Compare `export` with the S3 bucket that Data Exports shows."
+        return AccessRefused(message, setting="export")
     if answer.code in {"NoSuchKey", "404", "NotFound"}:
         return AccessRefused(f"There is no {_what(asked)}.", is_retryable=True)
     if answer.code == "InvalidObjectState":

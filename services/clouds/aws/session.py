@@ -109,8 +109,8 @@ class AwsSession:
         config = Config(
             region_name=self.credentials.region,
             connect_timeout=CONNECT_SECONDS,
-            read_timeout=READ_SECONDS,
-            retries={"mode": "standard", "total_max_attempts": MAX_ATTEMPTS},
+            read_timeout=self._access.call_seconds or READ_SECONDS,
+            retries={"mode": "standard", "total_max_attempts": 1 if self._access.call_seconds else MAX_ATTEMPTS},
             ignore_configured_endpoint_urls=True,
             s3={"addressing_style": "path" if emulator else "virtual"},
             **({"proxies": {}} if emulator else {}),

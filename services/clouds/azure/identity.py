@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from services.clouds.access import AccessRefused, CloudEndpoints, TenantAccess
-from services.clouds.azure.refusals import AUDIENCE, SignIn, answer_of, sign_in_refused
+from services.clouds.audiences import AZURE
+from services.clouds.azure.refusals import SignIn, answer_of, sign_in_refused
 
 if TYPE_CHECKING:  # imported when access is opened: a process that serves other clouds only does without
     from azure.core.credentials import AccessToken, AccessTokenInfo, TokenRequestOptions
@@ -65,6 +66,7 @@ class AzureIdentity:
         """No I/O: it signs in when the first request needs it. Raises AccessRefused if the stored credentials cannot be read."""
         self.credentials = read_credentials(access.plaintext)
         self._endpoints = access.endpoints
+        self._seconds = access.call_seconds
         self._credential = _TenantCredential(_credential_of(self.credentials, access), self.credentials, access.tenant_id)
         self._containers: list[ContainerClient] = []
 
@@ -81,8 +83,8 @@ class AzureIdentity:
             f"{emulator}/{account}" if emulator else BLOB_STORAGE.format(account=account),
             container,
             credential=self._credential,
-            transport=_transport(self._endpoints),
-            retry_policy=ExponentialRetry(initial_backoff=1, increment_base=2, retry_total=STORAGE_RETRIES),
+            transport=_transport(self._endpoints, self._seconds),
+            retry_policy=ExponentialRetry(initial_backoff=1, increment_base=2, retry_total=0 if self._seconds else STORAGE_RETRIES),
             max_single_get_size=FIRST_BYTES,
             max_chunk_get_size=CHUNK_BYTES,
         )
@@ -143,10 +145,10 @@ def _credential_of(credentials: AzureCredentials, access: TenantAccess) -> Any:
     options = {
         "authority": access.endpoints.azure or AUTHORITY,
         "retry_total": 0,
-        "transport": _transport(access.endpoints),
+        "transport": _transport(access.endpoints, access.call_seconds),
     }
     if credentials.client_secret is None:
-        return ClientAssertionCredential(credentials.directory_id, credentials.client_id, lambda: access.token_of(AUDIENCE), **options)
+        return ClientAssertionCredential(credentials.directory_id, credentials.client_id, lambda: access.token_of(AZURE), **options)
     credential = ClientSecretCredential(
         credentials.directory_id,
         credentials.client_id,
@@ -161,12 +163,12 @@ def _credential_of(credentials: AzureCredentials, access: TenantAccess) -> Any:
     return credential
 
 
-def _transport(endpoints: CloudEndpoints) -> Any:
+def _transport(endpoints: CloudEndpoints, seconds: float | None) -> Any:
     from azure.core.pipeline.transport import RequestsTransport  # noqa: PLC0415 - see TYPE_CHECKING
 
     return RequestsTransport(
-        connection_timeout=CONNECT_SECONDS,
-        read_timeout=READ_SECONDS,
+        connection_timeout=seconds or CONNECT_SECONDS,
+        read_timeout=seconds or READ_SECONDS,
         connection_verify=str(endpoints.ca) if endpoints.azure and endpoints.ca else True,
         use_env_settings=False,  # neither .netrc, which would replace the token, nor proxies, nor other authorities
     )

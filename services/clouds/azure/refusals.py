@@ -10,9 +10,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from services.clouds.access import AccessRefused
+from services.clouds.audiences import AZURE
 
-AUDIENCE: Final = "api://AzureADTokenExchange"
-"""The audience of identity tokens that Entra exchanges, as it recommends in "Workload identity federation"."""
 READER: Final = "Storage Blob Data Reader"
 
 _TOO_MANY, _SERVER_ERROR = 429, 500
@@ -100,14 +99,12 @@ def blob_refused(answer: AzureAnswer, asked: AskedBlob) -> AccessRefused:
         return _no_account(asked)
     if answer.is_transient:
         return AccessRefused(f"Azure Storage did not answer when asked for {asked.what}. Run it again in a moment.", is_retryable=True)
-    explained = _EXPLAINED.get(answer.code)
-    if explained is None:
-        explained = {_UNAUTHORIZED: "InvalidAuthenticationInfo", _FORBIDDEN: "AuthorizationPermissionMismatch"}.get(answer.status or 0)
-        explained = (
-            _EXPLAINED[explained] if explained else "Azure Storage could not read {what} (status {status}). Check the export's location."
-        )
+    usual = {_UNAUTHORIZED: "InvalidAuthenticationInfo", _FORBIDDEN: "AuthorizationPermissionMismatch"}
+    code = _SAME.get(answer.code, answer.code)
+    code = code if code in _EXPLAINED else usual.get(answer.status or 0, "")
+    explained = _EXPLAINED.get(code, "Azure Storage could not read {what} (status {status}). Check the export's location.")
     message = explained.format(what=asked.what, account=asked.account, container=asked.container, role=READER, status=answer.status)
-    return AccessRefused(message, is_retryable=answer.code in _PASSES)
+    return AccessRefused(message, is_retryable=answer.code in _PASSES, setting=_SETTINGS.get(code, "export"))
 
 
 def _of_secret(code: str, who: SignIn) -> AccessRefused | None:
@@ -161,12 +158,12 @@ def _of_federation(code: str, who: SignIn) -> AccessRefused | None:
             )
         case "700212":
             return AccessRefused(
-                f"No federated credential of application {who.client_id} names the audience {AUDIENCE}. Correct {where}; {trust}"
+                f"No federated credential of application {who.client_id} names the audience {AZURE}. Correct {where}; {trust}"
             )
         case "70021":
             return AccessRefused(
                 f"No federated credential of application {who.client_id} matches our issuer, the subject {who.tenant_id} and the audience "
-                f"{AUDIENCE}. Add or correct {where}; {trust}"
+                f"{AZURE}. Add or correct {where}; {trust}"
             )
         case "700024" | "700027" | "50027" | "50166" | "90061":
             return AccessRefused(
@@ -193,7 +190,7 @@ def _no_directory(who: SignIn) -> AccessRefused:
 
 
 def _no_account(asked: AskedBlob) -> AccessRefused:
-    return AccessRefused(_EXPLAINED["AccountNotFound"].format(account=asked.account))
+    return AccessRefused(_EXPLAINED["AccountNotFound"].format(account=asked.account), setting="export")
 
 
 def _is_unknown_name(text: str) -> bool:
@@ -248,11 +245,18 @@ _EXPLAINED: Final = {
     "AccountBeingCreated": "Storage account {account} is not ready yet. Run it again in some minutes.",
 }
 """By Blob Storage's error code."""
-for _same, _as in {
+_SAME: Final = {
     "InsufficientAccountPermissions": "AuthorizationPermissionMismatch",
     "NoAuthenticationInformation": "InvalidAuthenticationInfo",
     "AuthenticationFailed": "InvalidAuthenticationInfo",
     "ResourceNotFound": "BlobNotFound",
     "NetworkSecurityPerimeterDenied": "AuthorizationFailure",
-}.items():
-    _EXPLAINED[_same] = _EXPLAINED[_as]
+}
+"""Codes that mean the same as one of these."""
+_SETTINGS: Final = {
+    "AuthorizationPermissionMismatch": READER,
+    "AuthorizationFailure": "Networking",
+    "InvalidAuthenticationInfo": "directory_id",
+    "AccountIsDisabled": "Subscription",
+}
+"""By code, what the portal calls what is missing; of others, the export is not there."""

@@ -1,4 +1,6 @@
-"""A tenant's stored credentials, and the identity of its service account, which signs its own JWTs, so that no token is fetched."""
+"""A tenant's stored credentials, and the identity that they are: that of a service account, which signs its own JWTs, so that no token is
+fetched, or that of the tenant's subject in a workload identity pool.
+"""
 
 import json
 from collections.abc import Callable, Mapping
@@ -14,7 +16,8 @@ from google.cloud.bigquery_storage_v1 import BigQueryReadClient
 from google.cloud.bigquery_storage_v1.services.big_query_read.transports import BigQueryReadGrpcTransport
 from google.oauth2 import service_account
 
-from services.clouds.access import AccessRefused
+from services.clouds.access import AccessRefused, TenantAccess
+from services.clouds.gcp.federation import FederatedIdentity
 
 _TOKEN_URI = "https://oauth2.googleapis.com/token"  # noqa: S105 - an address; never called, but the library requires one
 _SCOPES = ("https://www.googleapis.com/auth/bigquery",)
@@ -26,23 +29,46 @@ class GcpCredentials:
     """A tenant's credentials for Google Cloud. Kept for one run only."""
 
     project_id: str
-    service_account: dict[str, str] = field(repr=False)
+    service_account: dict[str, str] | None = field(repr=False, default=None)
+    """A key file; None: access is federated, and no key is stored."""
+    workload_identity_provider: str | None = None
+    """The resource name of a pool's provider; set if there is no key."""
+    service_account_email: str | None = None
+    """The service account that the tenant's subject impersonates; None: it has roles of its own."""
 
 
 def read_gcp(plaintext: bytes) -> GcpCredentials:
     """Parses what credentials has encrypted for GCP: the JSON object `{project_id, service_account}`, the latter a key file, checked and
-    rebuilt.
+    rebuilt; or `{project_id, workload_identity_provider, service_account_email?}`.
 
     Raises AccessRefused for anything else, without quoting it.
     """
     try:
         payload: Any = json.loads(plaintext)
+        project = str(payload["project_id"])
+        if "workload_identity_provider" in payload:
+            email = payload.get("service_account_email")
+            return GcpCredentials(
+                project_id=project,
+                workload_identity_provider=str(payload["workload_identity_provider"]),
+                service_account_email=str(email) if email else None,
+            )
         account: Any = payload["service_account"]
-        return GcpCredentials(
-            project_id=str(payload["project_id"]), service_account={str(key): str(value) for key, value in account.items()}
-        )
+        return GcpCredentials(project_id=project, service_account={str(key): str(value) for key, value in account.items()})
     except (ValueError, KeyError, TypeError, AttributeError):
         raise AccessRefused("The stored GCP credentials cannot be read. Set them again.") from None
+
+
+def open_identity(credentials: GcpCredentials, access: TenantAccess) -> Credentials:
+    """The identity of the tenant's credentials, whichever they are. No I/O. Raises AccessRefused if they cannot be used."""
+    if credentials.workload_identity_provider:
+        return FederatedIdentity(
+            access,
+            provider=credentials.workload_identity_provider,
+            service_account=credentials.service_account_email,
+            scopes=_SCOPES,
+        )
+    return identity_of(credentials.service_account or {})
 
 
 def identity_of(key_file: Mapping[str, str]) -> Credentials:

@@ -14,6 +14,7 @@ from google.api_core import exceptions as google
 from google.auth import exceptions as google_auth
 
 from services.clouds.access import AccessRefused
+from services.clouds.gcp.federation import REFUSALS, ExchangeFault
 from services.platform.bigquery.transient import is_transient
 
 
@@ -55,6 +56,7 @@ _PERMISSIONS = {
     "bigquery.datasets.": Role.DATA_VIEWER,
 }
 _APIS = {"bigquerystorage.googleapis.com": "BigQuery Storage API", "bigquery.googleapis.com": "BigQuery API"}
+KEY: Final = "service account key"
 PERMISSIONS: Final = (
     "bigquery.readsessions.create",
     "bigquery.readsessions.getData",
@@ -85,27 +87,8 @@ def explain(error: Exception, asked: Asked) -> AccessRefused:
     if is_transient(error):
         return AccessRefused(f"BigQuery did not answer when asked for {asked.what}. Run it again in a moment.", is_retryable=True)
     said = _said(error)
-    return AccessRefused(_organisation(error, said, asked) or _access(error, said, asked) or _request(error, asked))
-
-
-def setting_of(error: Exception, asked: Asked, usual: str) -> str:
-    """The permission, API or setting that a refusal is about, by Google's own name; `usual` if it does not say."""
-    said = _said(error)
-    if isinstance(error, google.Forbidden):
-        if said.has(*_OFF, text=_OFF_TEXT):
-            return _disabled(error, said, asked)[1]
-        if said.has(*_PERIMETER, text=_PERIMETER_TEXT):
-            return "VPC Service Controls"
-        if said.has(*_UNPAID, text=_UNPAID_TEXT):
-            return "Cloud Billing"
-        if said.has(text=_POLICY_TAG_TEXT):
-            return "datacatalog.categories.fineGrainedGet"
-    return next((name for name in PERMISSIONS if name.lower() in said.text), usual)
-
-
-def is_no_identity(error: Exception) -> bool:
-    """True if Google does not know who calls: the key was deleted, say."""
-    return isinstance(error, _NO_KEY)
+    message = _organisation(error, said, asked) or _access(error, said, asked) or _request(error, asked)
+    return AccessRefused(message, setting=_setting(error, said, asked))
 
 
 def lacks_role(error: Exception) -> bool:
@@ -135,6 +118,8 @@ def _organisation(error: Exception, said: _Said, asked: Asked) -> str | None:
 
 def _access(error: Exception, said: _Said, asked: Asked) -> str | None:
     """What the service account may not do."""
+    if fault := next((fault for fault in ExchangeFault if fault in said.text), None):
+        return REFUSALS[fault]
     if isinstance(error, _NO_KEY):
         return (
             "Google Cloud does not accept the service account's key: the key or the account was disabled or deleted, or the key has "
@@ -172,6 +157,23 @@ def _said(error: Exception) -> _Said:
     return _Said(
         reasons=frozenset(str(reason).lower() for reason in reasons if reason), text=" ".join(str(text) for text in texts if text).lower()
     )
+
+
+def _setting(error: Exception, said: _Said, asked: Asked) -> str | None:
+    """What is missing, by Google's own name; None: it does not say."""
+    if isinstance(error, _NO_KEY):
+        return KEY
+    if isinstance(error, (google.NotFound, google.BadRequest)):
+        return "project_id" if asked.what.startswith("project ") else "export"
+    if not isinstance(error, google.Forbidden):
+        return None
+    if said.has(*_OFF, text=_OFF_TEXT):
+        return _disabled(error, said, asked)[1]
+    if said.has(text=_POLICY_TAG_TEXT):
+        return "datacatalog.categories.fineGrainedGet"
+    others = ((_PERIMETER, _PERIMETER_TEXT, "VPC Service Controls"), (_UNPAID, _UNPAID_TEXT, "Cloud Billing"))
+    named = next((name for reasons, text, name in others if said.has(*reasons, text=text)), None)
+    return named or next((name for name in PERMISSIONS if name.lower() in said.text), None)
 
 
 def _disabled(error: Exception, said: _Said, asked: Asked) -> tuple[str, str, str]:

@@ -91,7 +91,7 @@ def test_last_month_restated_is_read_with_a_token_and_no_key(account: AwsAccount
     with opened(account, federated_credentials(), tmp_path, token_of) as source:
         rows = read(found(source, LAST))
     s3 = admin_client("s3", account.url)
-    assert len(s3.list_objects_v2(Bucket=BUCKET, Prefix="finops/focus-1-2/data/BILLING_PERIOD=2026-10/")["Contents"]) == 2
+    assert len(s3.list_objects_v2(Bucket=BUCKET, Prefix="finops/focus-1-2/data/billing_period=2026-10/")["Contents"]) == 2
     s3.close()
 
     count, total = billed(rows, LAST)

@@ -236,6 +236,10 @@ def test_the_admin_key_is_made_once_and_kept_in_the_env_file_only(settings: Loca
         "BIGQUERY_EMULATOR_HOST",
         "BIGQUERY_STORAGE_EMULATOR_HOST",
         "KMS_EMULATOR_HOST",
+        "GOOGLE_STS_EMULATOR_HOST",
+        "AWS_EMULATOR_HOST",
+        "AZURE_EMULATOR_HOST",
+        "CLOUD_EMULATOR_CA",
         "GOOGLE_CLOUD_PROJECT",
     ]
     assert len(first.env["ADMIN_API_KEY"]) >= 40

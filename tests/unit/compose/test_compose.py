@@ -12,6 +12,7 @@ from pydantic_settings import BaseSettings
 from localcloud.gateway.envoy import GatewaySettings
 from localcloud.healthcheck import check_of
 from localcloud.settings import SERVICES, LocalSettings
+from services.credentials.settings import CredentialsSettings
 from services.executor.settings import ExecutorSettings
 from services.platform.settings import REPOSITORY, ServiceSettings
 
@@ -27,8 +28,12 @@ def settings_of(part: str) -> list[type[BaseSettings]]:
     match part:
         case "gateway":
             return [GatewaySettings, LocalSettings]
+        case "credentials":
+            return [CredentialsSettings, LocalSettings]
         case "executor":
             return [ExecutorSettings, LocalSettings]
+        case "credentials":
+            return [CredentialsSettings, LocalSettings]
         case _ if part in {*SERVICES, "bootstrap"}:
             return [ServiceSettings, LocalSettings]
         case _:
@@ -70,7 +75,8 @@ def test_every_command_is_a_module_that_exists(part: str) -> None:
 
 
 def test_the_whole_suite_is_there() -> None:
-    assert set(PARTS) == {"bigquery", "kms", "aws", "azure", "certs", "bootstrap", *SERVICES, "gateway", "cloud_scheduler"}
+    emulators = {"bigquery", "kms", "google_sts", "aws", "azure"}
+    assert set(PARTS) == {*emulators, "certs", "bootstrap", *SERVICES, "gateway", "cloud_scheduler"}
 
 
 def test_what_runs_on_is_watched_and_what_is_waited_for_says_when() -> None:

@@ -21,7 +21,8 @@ BANNED = frozenset(
 """Modules that say nothing of what is in them, or what only one who knows the house understands. docs/glossary.md has the field's words."""
 MAX_LINES, MAX_FILES = 300, 16
 LONG = {
-    "configs/gcp/cost/focus.sql": "one transaction that makes FOCUS's columns, step by step",
+    "configs/aws/cost/cur.sql": "one transaction that makes FOCUS's columns, step by step",
+    "configs/gcp/cost/focus.sql": "the same",
     "services/auth/queries.sql": "all statements of a service stand in one file, each with the reason why it may be replayed",
     "services/executor/queries.sql": "the same",
     "services/scheduler/queue/queries.sql": "the same",

@@ -29,7 +29,9 @@ MAX_RESUMED: Final = 3
 """How often a download that breaks off is taken up again where it ended."""
 MAX_PAGES: Final = 10
 """Of a thousand keys, of one month's manifests."""
-_PARTITIONS: Final = (ManifestLayout.PARTITIONS, ManifestLayout.LOWER_PARTITIONS)
+_FOCUS_LAYOUTS: Final = (ManifestLayout.LOWER_PARTITIONS, ManifestLayout.PARTITIONS)
+_CUR_LAYOUTS: Final = (ManifestLayout.PARTITIONS, ManifestLayout.LOWER_PARTITIONS, ManifestLayout.RANGES)
+"""The likeliest first."""
 _MISSING: Final = frozenset({"NoSuchKey", "404", "NotFound"})
 
 
@@ -42,7 +44,7 @@ class S3Files:
         self._location = location
         self._dataset = dataset
         self._most = max_manifest_bytes
-        self._layouts: Sequence[ManifestLayout] = _PARTITIONS if dataset is Dataset.FOCUS else (*_PARTITIONS, ManifestLayout.RANGES)
+        self._layouts: Sequence[ManifestLayout] = _FOCUS_LAYOUTS if dataset is Dataset.FOCUS else _CUR_LAYOUTS
 
     @property
     def source_id(self) -> str:
@@ -112,14 +114,15 @@ class S3Files:
         newest = newest_manifest(self._listed(metadata_folder(self._location, month, layout), check_cancelled), self._location)
         if newest is None:
             return None
-        if known and (newest.key, newest.etag) == (known.manifest_key, known.manifest_etag):
+        # Not by its key: an export with new files each time also writes a copy of the manifest beside the files' folders.
+        if known and newest.etag == known.manifest_etag:
             return Unchanged(as_of=known.exported_at)
         return self._manifest_object(newest.key, None)
 
     def _listed(self, folder: str, check_cancelled: CheckCancelled) -> Iterator[ListedObject]:
         token: dict[str, str] = {}
         for _ in range(MAX_PAGES):
-            with self._asking(AwsAction.LIST, folder):
+            with self._asking(AwsAction.LIST, self._location.folder):
                 page = self._session.s3.list_objects_v2(Bucket=self._location.bucket, Prefix=folder, **token)
             for one in page.get("Contents", ()):
                 yield ListedObject(key=one["Key"], etag=one["ETag"], modified_at=one["LastModified"])

@@ -1,9 +1,9 @@
 """Where the exports of AWS keep the manifests of a month. Pure.
 
-Data Exports ("Understanding export delivery"): `<export>/metadata/BILLING_PERIOD=YYYY-MM/<name>-Manifest.json`, rewritten at each refresh,
-or, if each refresh creates new files, in a further folder of each below that one. FOCUS exports have been seen with billing_period in lower
-case. Cost and Usage Reports ("Understanding your report versions"): `<report>/yyyymmdd-yyyymmdd/<name>-Manifest.json`, always rewritten;
-the second date is the first day of the next month.
+Data Exports ("Understanding export delivery"): `<export>/metadata/BILLING_PERIOD=YYYY-MM/<name>-Manifest.json`, rewritten at each refresh;
+if each refresh creates new files, a copy lies in a further folder of each below that one. FOCUS exports have billing_period in lower case,
+as readers of real ones say. Cost and Usage Reports ("Understanding your report versions"):
+`<report>/yyyymmdd-yyyymmdd/<name>-Manifest.json`, always rewritten; the second date is the first day of the next month.
 """
 
 from collections.abc import Iterable

@@ -12,10 +12,12 @@ from typing import Final
 import pyarrow as pa
 from google.api_core import exceptions as google
 from google.auth import exceptions as google_auth
+from google.auth.credentials import Credentials
 from google.cloud import bigquery
 from google.cloud.bigquery_storage_v1 import types
 
 from services.clouds.access import AccessRefused
+from services.clouds.gcp.federation import FederatedIdentity
 from services.clouds.gcp.identity import GcpCredentials, identity_of, storage_reader
 from services.clouds.gcp.refusals import Asked, Role, explain, lacks_role
 from services.executor.errors import StepError
@@ -48,11 +50,21 @@ _FAILURES = (google.GoogleAPICallError, google_auth.GoogleAuthError, OSError)
 class GcpBilling:
     """One tenant's BigQuery, for one run."""
 
-    def __init__(self, credentials: GcpCredentials, settings: ServiceSettings, meter: GcpMeter | None = None) -> None:
-        """`meter` counts what is read, and allows it. Raises AccessRefused if the service account's key cannot be used."""
+    def __init__(
+        self,
+        credentials: GcpCredentials,
+        settings: ServiceSettings,
+        meter: GcpMeter | None = None,
+        *,
+        identity: Credentials | None = None,
+    ) -> None:
+        """`meter` counts what is read, and allows it. `identity`: None: that of the service account's key. Raises AccessRefused if the key
+        cannot be used.
+        """
         self.project = credentials.project_id
         self._meter = meter or GcpMeter()
-        identity, host = identity_of(credentials.service_account), settings.bigquery_emulator_host
+        identity, host = identity or identity_of(credentials.service_account or {}), settings.bigquery_emulator_host
+        self._identity = identity
         self._client = bigquery.Client(project=self.project, credentials=identity, client_options={"api_endpoint": host} if host else None)
         self._reader = storage_reader(identity, settings.bigquery_storage_emulator_host)
         self._tables_seen = dict[TableName, bigquery.Table]()
@@ -232,8 +244,12 @@ class GcpBilling:
 
     @contextmanager
     def _translate_errors(self, what: str, role: Role) -> Iterator[None]:
-        """Maps Google client errors to StepError; never copies Google's text."""
+        """Maps Google client errors to StepError; never copies Google's text. A token that has to be fetched is fetched first: gRPC would
+        ask again and again if it were refused.
+        """
         try:
+            if isinstance(self._identity, FederatedIdentity):
+                self._identity.ready()
             yield
         except AccessRefused as refused:
             raise StepError(refused.message, is_retryable=refused.is_retryable) from refused

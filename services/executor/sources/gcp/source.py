@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from services.clouds.access import AccessRefused, TenantAccess
-from services.clouds.gcp.identity import read_gcp
+from services.clouds.gcp.identity import open_identity, read_gcp
 from services.executor.errors import StepError
 from services.executor.ledger.days import DayRead
 from services.executor.metering.meter import StepMeter
@@ -151,7 +151,9 @@ def open_gcp(access: TenantAccess, settings: ExecutorSettings, meter: StepMeter)
     """Parses the credentials. Raises StepError if they cannot be used."""
     prices = GcpPrices.of(settings)
     try:
-        return GcpSource(GcpBilling(read_gcp(access.plaintext), settings, GcpMeter(meter, prices)), prices)
+        credentials = read_gcp(access.plaintext)
+        billing = GcpBilling(credentials, settings, GcpMeter(meter, prices), identity=open_identity(credentials, access))
+        return GcpSource(billing, prices)
     except AccessRefused as refused:
         raise StepError(refused.message, is_retryable=refused.is_retryable) from refused
 

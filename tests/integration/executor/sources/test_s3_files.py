@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from services.clouds.aws.location import S3Location
 from services.executor.errors import StepError
 from services.executor.ledger.exports import KnownExport
 from services.executor.sources.aws.files import S3Files
@@ -108,7 +109,7 @@ def test_a_rewritten_manifest_is_a_new_version_also_with_the_same_files(account:
 
 
 def test_of_refreshes_with_files_of_their_own_the_last_counts_also_after_one_in_place(account: AwsAccount) -> None:
-    """An export that was switched from overwriting to new files keeps its old manifest, which nobody updates any more."""
+    """An export that was switched from overwriting to new files may keep its old manifest."""
     in_place = account.put_export(MONTH, FILES)
     with opened(account) as files:
         old = found(files)
@@ -117,6 +118,25 @@ def test_of_refreshes_with_files_of_their_own_the_last_counts_also_after_one_in_
         new = found(files, published(old))
         assert files.is_current(old), "the files that it lists are as they were"
     assert (new.key, new.id, new.delivered_at) == (key, "exec-2", None)
+
+
+def test_a_refresh_that_keeps_old_files_writes_its_manifest_twice_and_is_one_version(account: AwsAccount) -> None:
+    copy = account.put_export(MONTH, FILES, folder="20261021T001001-exec-1")
+    with opened(account) as files:
+        first = found(files)
+        body = account.s3.get_object(Bucket=account.bucket, Key=copy)["Body"].read()
+        one_second_later(account, copy)
+        account.put(copy.replace("/20261021T001001-exec-1", ""), body)
+        assert look(files, published(first)) == Unchanged(as_of=first.exported_at)
+        assert found(files).files == first.files
+
+
+def test_a_prefix_that_begins_with_a_slash_is_one(account: AwsAccount) -> None:
+    account.put_export(MONTH, FILES, path="/billing/focus")
+    with opened(account, path=S3Location.parse(f"s3://{account.bucket}//billing/focus").path) as files:
+        manifest, into = found(files), io.BytesIO()
+        files.fetch(manifest.files[1], into, MOST, go_on)
+    assert into.getvalue() == b"two"
 
 
 def one_second_later(account: AwsAccount, key: str) -> None:
@@ -275,8 +295,7 @@ def test_refusals_say_what_is_missing(account: AwsAccount) -> None:
     files = S3Files(account.access(account.user(nothing)), account.location(), Dataset.FOCUS, max_manifest_bytes=2**20)
     with pytest.raises(StepError) as lists:
         look(files)
-    folder = "billing/focus/metadata/BILLING_PERIOD=2026-10/"
-    assert f"s3:ListBucket on arn:aws:s3:::{account.bucket} for {folder}*" in lists.value.message
+    assert f"s3:ListBucket on arn:aws:s3:::{account.bucket} for billing/focus/*" in lists.value.message
 
     with opened(account) as allowed:
         file = found(allowed).files[0]

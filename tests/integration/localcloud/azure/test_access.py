@@ -19,8 +19,9 @@ from cryptography.hazmat.primitives.hashes import SHA256
 
 from localcloud import oidc
 from services.clouds.access import AccessRefused
+from services.clouds.audiences import AZURE
 from services.clouds.azure.identity import AzureIdentity
-from services.clouds.azure.refusals import AUDIENCE, AskedBlob, answer_of, blob_refused
+from services.clouds.azure.refusals import AskedBlob, answer_of, blob_refused
 from tests.support.azure import (
     ACCOUNT,
     CLOSED,
@@ -51,7 +52,7 @@ def encoded(part: bytes | Mapping[str, Any]) -> str:
 
 def signed(*, key: rsa.RSAPrivateKey = KEY, lives: timedelta = timedelta(minutes=10), **claims: str) -> str:
     now = datetime.now(UTC)
-    said = {"iss": ISSUER, "sub": TENANT, "aud": AUDIENCE, "iat": int(now.timestamp()), "exp": int((now + lives).timestamp()), **claims}
+    said = {"iss": ISSUER, "sub": TENANT, "aud": AZURE, "iat": int(now.timestamp()), "exp": int((now + lives).timestamp()), **claims}
     text = f"{encoded({'alg': 'RS256', 'kid': '1', 'typ': 'JWT'})}.{encoded(said)}"
     return f"{text}.{encoded(key.sign(text.encode(), PKCS1v15(), SHA256()))}"
 

@@ -25,6 +25,8 @@ BLOCKS = {
 }
 CONFORMANCE = ("focus_conformance", "focus_export_conformance")
 """Two blocks, as each names its own staging table and a block takes nothing over from another."""
+NATIVE = ("aws/cost/cur.sql",)
+"""Mappings from a cloud's own columns."""
 QUOTED = re.compile(r"'([^']*)'")
 
 
@@ -82,6 +84,16 @@ def test_every_service_has_a_category_that_exists() -> None:
         assert len(set(keys)) == len(keys), "a service that stands twice would double its rows"
     assert [name for name in names if name != name.lower() or re.match("(google )?cloud |google ", name)] == []
     assert [one for one in known if one[3] not in FACTS["service_subcategories"][one[2]]] == []
+
+
+@pytest.mark.parametrize("path", NATIVE)
+def test_every_service_of_another_cloud_has_one_too(path: str) -> None:
+    services = re.search(r"DECLARE services .*?\];", (REPOSITORY / "configs" / path).read_text(), re.DOTALL)
+    assert services
+    known = re.findall(r"\('([^']+)'(?: AS \w+)?, '([^']+)'(?: AS \w+)?, '([^']+)'(?: AS \w+)?\)", services[0])
+    assert len(known) == services[0].count("\n") - 1 > 100
+    assert len({name for name, _, _ in known}) == len(known), "a service that stands twice would double its rows"
+    assert [one for one in known if one[2] not in FACTS["service_subcategories"][one[1]]] == []
 
 
 @pytest.mark.parametrize(

@@ -47,7 +47,14 @@ def test_what_names_no_period_is_refused(given: Mapping[str, object], said: str)
 
 
 @pytest.mark.parametrize(
-    "export", ["s3://my-bucket/billing/focus", "s3://b.c-1/a b/c=d", "account1/container-a/exports/daily", "account1/$root/x"]
+    "export",
+    [
+        "s3://my-bucket/billing/focus",
+        "s3://b.c-1/a b/c=d",
+        "s3://my-bucket//billing/focus",
+        "account1/container-a/exports/daily",
+        "account1/$root/x",
+    ],
 )
 def test_an_export_lies_in_a_bucket_or_a_container(export: str) -> None:
     assert values({"months": "open", "export": export})["export"] == export
@@ -60,7 +67,8 @@ def test_an_export_lies_in_a_bucket_or_a_container(export: str) -> None:
         "s3://bucket/",
         "s3://bucket/a/../b",
         "s3://bucket/./a",
-        "s3://bucket//a",
+        "s3://bucket///a",
+        "account1/container-a//x",
         "s3://Bucket/a",
         "s3://bucket/a?b",
         "s3://bucket/a\\b",

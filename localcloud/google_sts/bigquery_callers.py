@@ -1,0 +1,57 @@
+"""Takes an access token of the local Security Token Service only if that has issued it: local-bigquery believes what any token says.
+
+A service account's self-signed JWT, and a call without a token, are taken as before. Nothing here knows which project an identity may read.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+
+import grpc
+import local_bigquery
+from fastapi import Request, Response
+from fastapi.responses import JSONResponse
+from local_bigquery.catalog import row_access
+from local_bigquery.grpc.read import StorageError
+
+from localcloud.google_sts.access_tokens import AUDIENCE
+from localcloud.oidc import TokenRefused, claimed_issuer, verify
+
+MESSAGE = "Request had invalid authentication credentials. Expected OAuth 2 access token."
+
+
+def install(google_sts: str | None) -> None:
+    """`google_sts`: the service's URL; None: there is none, and its tokens are as good as any."""
+    if google_sts is None:
+        return
+    identify = row_access.identify
+
+    def identify_caller(authorization: str | None) -> tuple[str, ...]:
+        if is_forged(authorization, google_sts):
+            raise StorageError(grpc.StatusCode.UNAUTHENTICATED, MESSAGE)
+        named: tuple[str, ...] = identify(authorization)
+        return named
+
+    async def refuse_forged(request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:
+        if await asyncio.to_thread(is_forged, request.headers.get("authorization"), google_sts):
+            error = {"code": 401, "message": MESSAGE, "status": "UNAUTHENTICATED", "errors": [{"reason": "authError", "message": MESSAGE}]}
+            return JSONResponse({"error": error}, status_code=401)
+        return await call_next(request)
+
+    row_access.identify = identify_caller
+    local_bigquery.app.middleware("http")(refuse_forged)
+
+
+def is_forged(authorization: str | None, google_sts: str) -> bool:
+    """True for a token that says it is the service's, and is not, or has expired. Blocks when the service's keys have to be read."""
+    token = (authorization or "").removeprefix("Bearer ")
+    try:
+        if claimed_issuer(token) != google_sts:
+            return False
+    except TokenRefused:  # no JSON Web Token
+        return False
+    try:
+        verify(token, issuer=google_sts, audience=AUDIENCE, now=datetime.now(UTC))
+    except TokenRefused:
+        return True
+    return False

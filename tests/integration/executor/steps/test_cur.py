@@ -1,0 +1,260 @@
+"""The mapping of Cost and Usage Reports to FOCUS, on the emulator."""
+
+import json
+from collections.abc import Mapping
+from datetime import date
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from services.executor.store import Store
+from services.executor.templates.step import Toolbox
+from services.platform.bigquery.ddl import load_tables
+from services.platform.bigquery.sql import make_block
+from services.platform.settings import REPOSITORY
+from tests.support.executor.cur_lines import PLAN, RESERVATION, every_type, line, not_priced
+from tests.support.executor.exported_rows import MONTH, Bench, at, blocks_of
+from tests.support.executor.tenant import Tenant
+
+CONFIGS = REPOSITORY / "configs" / "aws" / "cost"
+BLOCKS = blocks_of(CONFIGS / "cur.sql") | blocks_of(CONFIGS / "cur_checks.sql")
+FOCUS = load_tables(REPOSITORY / "configs" / "bigquery" / "tenant")["focus_cost_daily"]
+LONG = {"first_day": date(2026, 4, 1), "last_day": date(2026, 5, 31)}
+type Lines = Mapping[str, Mapping[str, Any]]
+
+
+@pytest.fixture
+async def bench(tenant: Tenant, tools: Toolbox, store: Store, tmp_path: Path) -> Bench:
+    await store.ensure_table(tenant.tenant_id, FOCUS)
+    return Bench(tenant=tenant, staging=tools.staging, folder=tmp_path)
+
+
+class Mapped:
+    """What `lines` have become, and what the checks say of it."""
+
+    def __init__(self, bench: Bench) -> None:
+        self._bench = bench
+        self.rows: list[dict[str, Any]] = []
+        self.checks: dict[str, int] = {}
+
+    async def map(self, lines: Lines, tamper: str = "") -> "Mapped":
+        source = await self._bench.stage("x_staging_aws_cur", list(lines.values()))
+        target = await self._bench.made("x_staging_focus_export")
+        [answer] = await self._bench.ask(BLOCKS["cur_to_focus"], source, target)
+        self.rows = await self._bench.rows(target)
+        assert answer == {"rows_staged": len(self.rows), "missing": None}
+        if tamper:
+            await self._bench.ask(make_block("tamper", tamper, {}), target)
+        found = await self._bench.ask(BLOCKS["cur_agrees"], source, target, source_rows=len(lines))
+        self.checks = {row["check_name"]: row["failing_rows"] for row in found}
+        judged = await self._bench.judged("focus_export_conformance", target, **LONG)
+        self.checks |= {name: failing for name, (failing, _) in judged.items()}
+        return self
+
+    def of(self, lines: Lines, name: str, part: str | None = None) -> dict[str, Any]:
+        """The row that a line item has become, or its part."""
+        wanted = (lines[name]["identity_line_item_id"], part)
+        [found] = [
+            row
+            for row in self.rows
+            if ((columns := json.loads(row["x_ProviderColumns"]))["identity_line_item_id"], columns.get("x_RowPart")) == wanted
+        ]
+        return found
+
+
+def some(row: Mapping[str, Any], *names: str) -> tuple[Any, ...]:
+    return tuple(row[name] for name in names)
+
+
+def costs(row: Mapping[str, Any]) -> list[str]:
+    """BilledCost, EffectiveCost, ContractedCost and ListCost."""
+    return [f"{row[name].normalize():f}" for name in ("BilledCost", "EffectiveCost", "ContractedCost", "ListCost")]
+
+
+async def test_every_type_of_line_item(bench: Bench) -> None:
+    """What each one becomes; no check of severity error fails; sums are those of the report."""
+    lines = every_type()
+    mapped = await Mapped(bench).map(lines)
+    warned = {name for name, failing in mapped.checks.items() if failing}
+    assert warned == {"usage_is_priced", "columns_filled"}
+    assert len(mapped.rows) == len(lines) - 1 + 2, "no negation, and what both commitments leave unused"
+    assert sum(row["BilledCost"] for row in mapped.rows) == sum(one["line_item_unblended_cost"] for one in lines.values()).quantize(
+        Decimal("1e-9")
+    )
+
+    kinds = {
+        "usage": ("Usage", "Usage-Based", "Standard", None, ["0.096", "0.096", "0.096", "0.107"]),
+        "spot": ("Usage", "Usage-Based", "Dynamic", None, ["0.031", "0.031", "0.031", "0.107"]),
+        "planned": ("Usage", "Usage-Based", "Committed", "Used", ["0", "0.12", "0.192", "0.107"]),
+        "plan fee": ("Purchase", "Recurring", "Standard", None, ["0.2", "0", "0.2", "0.2"]),
+        "plan upfront": ("Purchase", "One-Time", "Standard", None, ["876", "0", "876", "876"]),
+        "reserved": ("Usage", "Usage-Based", "Committed", "Used", ["0", "0.062", "0.107", "0.107"]),
+        "reservation fee": ("Purchase", "Recurring", "Standard", None, ["44.64", "0", "44.64", "44.64"]),
+        "reservation upfront": ("Purchase", "One-Time", "Standard", None, ["500", "0", "500", "500"]),
+        "support": ("Purchase", "One-Time", "Standard", None, ["100", "100", "100", "100"]),
+        "tax": ("Tax", "One-Time", None, None, ["1.9", "1.9", "1.9", "1.9"]),
+        "credit": ("Credit", "One-Time", None, None, ["-5", "-5", "-5", "-5"]),
+        "refund": ("Adjustment", "One-Time", None, None, ["-2", "-2", "-2", "-2"]),
+        "edp": ("Usage", "Usage-Based", "Other", None, ["-0.0096", "-0.0096", "-0.0096", "0"]),
+        "unknown": ("Adjustment", "One-Time", None, None, ["0.5", "0.5", "0.5", "0.5"]),
+        "marketplace": ("Usage", "Usage-Based", "Standard", None, ["7.5", "7.5", "7.5", "7.5"]),
+    }
+    for name, expected in kinds.items():
+        row = mapped.of(lines, name)
+        assert (*some(row, "ChargeCategory", "ChargeFrequency", "PricingCategory", "CommitmentDiscountStatus"), costs(row)) == expected, (
+            name
+        )
+
+    unused = mapped.of(lines, "plan fee", "unused")
+    assert some(unused, "ChargeCategory", "PricingCategory", "CommitmentDiscountId", "CommitmentDiscountStatus") == (
+        *("Usage", "Committed", PLAN, "Unused"),
+    )
+    assert costs(unused) == ["0", "0.08", "0.08", "0.08"]
+    assert some(unused, "CommitmentDiscountQuantity", "CommitmentDiscountUnit", "PricingUnit", "ResourceId") == (0.08, "USD", "USD", PLAN)
+    unused = mapped.of(lines, "reservation fee", "unused")
+    assert costs(unused) == ["0", "5", "5", "5"]
+    assert some(unused, "CommitmentDiscountQuantity", "CommitmentDiscountUnit", "ConsumedQuantity") == (70.0, "Hrs", None)
+
+
+async def test_who_what_where_and_at_which_price(bench: Bench) -> None:
+    lines = every_type()
+    mapped = await Mapped(bench).map(lines)
+    usage = mapped.of(lines, "usage")
+    assert json.loads(usage["Tags"]) == {"Name": "web 1", "team": 'the "A" team', "aws:createdBy": "Root"}
+    assert json.loads(usage["SkuPriceDetails"]) == {
+        "CoreCount": 2,
+        "InstanceType": "m5.large",
+        "OperatingSystem": "Linux",
+        "x_Term": "OnDemand",
+    }
+    assert {name: value for name, value in usage.items() if value is not None and name[:2] != "x_"} == {
+        "AvailabilityZone": "eu-west-1a",
+        "BilledCost": Decimal("0.096"),
+        "BillingAccountId": "111122223333",
+        "BillingAccountType": "Payer Account",
+        "BillingCurrency": "USD",
+        "BillingPeriodStart": at(MONTH),
+        "BillingPeriodEnd": at(date(2026, 6, 1)),
+        "ChargeCategory": "Usage",
+        "ChargeDescription": "Usage of an m5.large",
+        "ChargeFrequency": "Usage-Based",
+        "ChargePeriodStart": at(date(2026, 5, 5)),
+        "ChargePeriodEnd": at(date(2026, 5, 5), 1),
+        "ConsumedQuantity": 1.0,
+        "ConsumedUnit": "Hrs",
+        "ContractedCost": Decimal("0.096"),
+        "ContractedUnitPrice": 0.096,
+        "EffectiveCost": Decimal("0.096"),
+        "InvoiceId": "1500001",
+        "InvoiceIssuerName": "Amazon Web Services EMEA SARL",
+        "ListCost": Decimal("0.107"),
+        "ListUnitPrice": 0.107,
+        "PricingCategory": "Standard",
+        "PricingCurrency": "USD",
+        "PricingCurrencyContractedUnitPrice": 0.096,
+        "PricingCurrencyEffectiveCost": Decimal("0.096"),
+        "PricingCurrencyListUnitPrice": 0.107,
+        "PricingQuantity": 1.0,
+        "PricingUnit": "Hrs",
+        "ProviderName": "AWS",
+        "PublisherName": "AWS",
+        "RegionId": "eu-west-1",
+        "RegionName": "EU (Ireland)",
+        "ResourceId": "i-0a1b2c3d4e5f",
+        "ResourceName": "web 1",
+        "ResourceType": "ec2:instance",
+        "ServiceCategory": "Compute",
+        "ServiceName": "Amazon Elastic Compute Cloud",
+        "ServiceSubcategory": "Virtual Machines",
+        "SkuId": "SKU1",
+        "SkuMeter": "EU-BoxUsage:m5.large",
+        "SkuPriceId": "SKU1.JRTCKXETXF.6YS6EN2CT7",
+        "SkuPriceDetails": usage["SkuPriceDetails"],
+        "Tags": usage["Tags"],
+        "SubAccountId": "444455556666",
+        "SubAccountName": "444455556666",
+        "SubAccountType": "Linked Account",
+    }
+    assert some(
+        usage, "x_UsageDate", "x_Provider", "x_SourceId", "x_FocusVersion", "x_BillingPeriod", "x_ManifestId", "x_SourceChanges"
+    ) == (*(date(2026, 5, 5), "AWS", "AWS/bills/cur/all", "1.2", MONTH, "assembly-1", None),)
+    bucket = mapped.of(lines, "bucket")
+    assert some(bucket, "ServiceName", "ServiceCategory", "ResourceType", "RegionId", "RegionName", "AvailabilityZone", "Tags") == (
+        *("Amazon Simple Storage Service", "Storage", "s3", "us-east-1", "us-east-1", None, '{"team":"data"}'),
+    )
+    assert some(bucket, "CapacityReservationStatus", "BilledCost") == ("Unused", Decimal("0.000000012"))
+    seller = mapped.of(lines, "marketplace")
+    assert some(seller, "PublisherName", "ServiceCategory", "ServiceName", "InvoiceIssuerName") == (
+        *("Example Seller GmbH", "Other", "Example Scanner", "Amazon Web Services EMEA SARL"),
+    )
+    refund = mapped.of(lines, "refund")
+    assert some(refund, "ChargeClass", "x_UsageDate", "PricingQuantity", "SkuId") == ("Correction", date(2026, 4, 9), None, None)
+    fee = mapped.of(lines, "reservation fee")
+    assert some(fee, "ChargePeriodEnd", "ResourceId", "ResourceType") == (at(date(2026, 6, 1)), RESERVATION, "Reserved Instance")
+    credit = mapped.of(lines, "credit")
+    assert some(credit, "InvoiceIssuerName", "x_SourceChanges") == ("AWS", "InvoiceIssuerName")
+
+
+async def test_discounts_in_the_line_item(bench: Bench) -> None:
+    """CUR 2.0 without manual discount compatibility has no line items of discounts: what is paid is the net cost."""
+    off = {"discount_total_discount": Decimal("-0.01"), "discount": '{"edp_discount": -0.01}'}
+    lines = {
+        "usage": line("Usage", "0.096", line_item_net_unblended_cost=Decimal("0.086"), **off),
+        "planned": line(
+            "SavingsPlanCoveredUsage",
+            "0.192",
+            line_item_net_unblended_cost=Decimal("0.182"),
+            savings_plan_savings_plan_arn=PLAN,
+            savings_plan_savings_plan_effective_cost=Decimal("0.12"),
+            savings_plan_net_savings_plan_effective_cost=Decimal("0.11"),
+            **off,
+        ),
+        "negation": line("SavingsPlanNegation", "-0.192", line_item_net_unblended_cost=Decimal("-0.182"), **off),
+    }
+    mapped = await Mapped(bench).map(lines)
+    assert not {name for name, failing in mapped.checks.items() if failing}
+    assert costs(mapped.of(lines, "usage")) == ["0.086", "0.086", "0.086", "0.107"]
+    assert costs(mapped.of(lines, "planned")) == ["0", "0.11", "0.182", "0.107"]
+    # With one of them apart, the net columns would take it off twice.
+    apart = lines | {"edp": not_priced("EdpDiscount", "-0.02")}
+    mapped = await Mapped(bench).map(apart)
+    assert costs(mapped.of(apart, "usage")) == ["0.096", "0.096", "0.096", "0.107"]
+    assert sum(row["BilledCost"] for row in mapped.rows) == Decimal("0.076")
+
+
+async def test_a_negation_that_does_not_fit_keeps_the_rest(bench: Bench) -> None:
+    """A report that is still being written may have the one and not the other: no cent is lost, in any account."""
+    lines = {
+        "planned": line("SavingsPlanCoveredUsage", "10", savings_plan_savings_plan_arn=PLAN),
+        "too much": line("SavingsPlanNegation", "-9"),
+        "and more": line("SavingsPlanNegation", "-3"),
+        "elsewhere": line("SavingsPlanCoveredUsage", "4", line_item_usage_account_id="999900001111"),
+    }
+    mapped = await Mapped(bench).map(lines)
+    assert (mapped.checks["billed_cost_agrees"], mapped.checks["effective_cost_agrees"], mapped.checks["rows_agree_with_source"]) == (
+        0,
+        0,
+        0,
+    )
+    assert [mapped.of(lines, name)["BilledCost"] for name in ("planned", "elsewhere")] == [0, 4]
+    rest = {name: mapped.of(lines, name, "negation") for name in ("too much", "and more")}
+    assert {name: some(row, "BilledCost", "ChargeCategory") for name, row in rest.items()} == {
+        "too much": (Decimal("-1.5"), "Adjustment"),
+        "and more": (Decimal("-0.5"), "Adjustment"),
+    }
+
+
+async def test_what_gets_lost_on_the_way_is_found(bench: Bench) -> None:
+    """A row that is gone, a cent that has moved to another account: each is an error, and named."""
+    lines = every_type()
+    tamper = (
+        "DELETE FROM x_staging_focus_export WHERE ChargeCategory = 'Tax';\n"
+        "UPDATE x_staging_focus_export SET SubAccountId = '999900001111' WHERE ServiceName = 'Example Scanner';\n"
+        "UPDATE x_staging_focus_export SET EffectiveCost = EffectiveCost + 0.01 WHERE ChargeCategory = 'Credit'"
+    )
+    mapped = await Mapped(bench).map(lines, tamper)
+    assert mapped.checks["rows_agree_with_source"] == 3
+    assert mapped.checks["billed_cost_agrees"] == 3
+    assert mapped.checks["effective_cost_agrees"] == 3
