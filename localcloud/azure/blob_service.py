@@ -3,8 +3,9 @@
 import base64
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
+from xml.etree.ElementTree import ParseError, fromstring
 
 from localcloud.azure.blobs import BlobKey, BlobStore, StoredBlob
 from localcloud.azure.directory import EntraDirectories
@@ -35,6 +36,7 @@ class BlobService:
         self._store = store
         self._directories = directories
         self._tokens = tokens
+        self._blocks: dict[tuple[BlobKey, str], bytes] = {}
 
     def answer(self, request: AzureRequest) -> AzureReply:
         """Raises BlobRefused."""
@@ -52,9 +54,12 @@ class BlobService:
             "PUT": self._put,
             "DELETE": self._delete,
         }
-        if request.method not in found or "comp" in request.query:
+        key, part = BlobKey(account=account, container=container, name=name), request.query.get("comp")
+        if request.method == "PUT" and part in {"block", "blocklist"}:
+            return self._put_block(request, key) if part == "block" else self._put_blocks(request, key)
+        if request.method not in found or part:
             raise BlobRefused("UnsupportedHttpVerb")
-        return found[request.method](request, BlobKey(account=account, container=container, name=name))
+        return found[request.method](request, key)
 
     def _authorize(self, request: AzureRequest, account: str, container: str, *, write: bool) -> None:
         """As Azure does: is there an account, a token, does it belong to the account's directory, do networks and roles allow it."""
@@ -134,6 +139,20 @@ class BlobService:
         start, end = span
         headers = {**blob_headers(blob), "Content-Range": f"bytes {start}-{end}/{blob.size}"}
         return AzureReply(status=206, headers=headers, body=Slice(file=file, start=start, length=end - start + 1))
+
+    def _put_block(self, request: AzureRequest, key: BlobKey) -> AzureReply:
+        """A part of a blob that is too large for one request; it waits in memory."""
+        self._blocks[key, request.query.get("blockid", "")] = request.body
+        return AzureReply(status=201)
+
+    def _put_blocks(self, request: AzureRequest, key: BlobKey) -> AzureReply:
+        """The blob is made of the blocks of this list."""
+        try:
+            names = [str(one.text) for one in fromstring(request.body)]  # noqa: S314 - of this machine
+            content = b"".join(self._blocks.pop((key, name)) for name in names)
+        except (KeyError, ParseError):
+            raise BlobRefused("InvalidBlockList") from None
+        return self._put(replace(request, body=content), key)
 
     def _put(self, request: AzureRequest, key: BlobKey) -> AzureReply:
         is_new, if_match = request.headers.get("if-none-match") == "*", request.headers.get("if-match")

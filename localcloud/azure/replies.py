@@ -27,6 +27,7 @@ _MESSAGES: Final = {
         401,
         "Server failed to authenticate the request. Please refer to the information in the www-authenticate header.",
     ),
+    "InvalidBlockList": (400, "The specified block list is invalid."),
     "InvalidRange": (416, "The range specified is invalid for the current size of the resource."),
     "NoAuthenticationInformation": (
         401,

@@ -1,4 +1,6 @@
-"""`python -m localcloud demo`: starts a second suite beside any other, runs flows 1, 2 and 3, and stops it again."""
+"""`python -m localcloud demo`: starts a second suite beside any other, runs flows 1, 2 and 3 and the pipelines of all three clouds, and
+stops it again.
+"""
 
 import contextlib
 import shutil
@@ -8,13 +10,14 @@ from collections.abc import Iterator
 
 import requests
 
+from localcloud.demo.clouds_flow import CloudsFlow
 from localcloud.demo.demo_flow import DemoFlow, emulated_warehouse
 from localcloud.demo.narrator import Narrator, Unexpected
 from localcloud.demo.schedule_flow import ScheduleFlow
 from localcloud.processes.process import PortInUse, ProcessFailed
 from localcloud.processes.suite import WITH_SAMPLE
 from localcloud.rest import Rest
-from localcloud.settings import LocalSettings
+from localcloud.settings import SAMPLE_TENANT, LocalSettings
 from localcloud.stack import Stack
 
 # The services' default intervals are for production; the demo shortens them.
@@ -50,6 +53,13 @@ def demo(settings: LocalSettings) -> int:
                 warehouse=warehouse,
                 control_dataset=f"{own.project}.{own.control_dataset}",
                 outage=lambda: _without(stack, "kms"),
+                narrator=narrator,
+            ).run()
+            CloudsFlow(
+                tenant=tenant,
+                warehouse=warehouse,
+                dataset=f"{own.project}.{SAMPLE_TENANT}",
+                aws=stack.env["AWS_EMULATOR_HOST"],
                 narrator=narrator,
             ).run()
     except (Unexpected, TimeoutError, requests.RequestException, ProcessFailed, PortInUse) as problem:

@@ -17,7 +17,7 @@ WITH_SAMPLE = (*TENANT_CLOUDS, *PROCESSES, "sample")
 # Which services a service calls.
 CALLS = {"auth": (), "credentials": ("auth",), "executor": ("auth", "credentials"), "scheduler": ("auth", "executor")}
 # Which tenants' clouds a service calls.
-CLOUDS = {"credentials": ("azure", "google_sts"), "executor": ("azure", "google_sts")}
+CLOUDS = {"credentials": TENANT_CLOUDS, "executor": TENANT_CLOUDS}
 
 
 def make_process(settings: LocalSettings, name: str, *, admin_key: str, extra: Mapping[str, str] | None = None) -> Process:

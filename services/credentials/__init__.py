@@ -6,4 +6,7 @@ create the dataset with the executor's rights and its metadata tables, write the
 every write, so a call that breaks off leaves no half-written secret. The dataset comes before the credential, so a tenant with credentials
 has a dataset for its runs. The next call completes what a broken one left out. The executor fetches the ciphertext from a proto service of
 its own and decrypts it with its own KMS role.
+
+On request (`validate`), the plaintext is tried in the tenant's cloud before all that. Later checks are the executor's, which can decrypt;
+what they find is kept here (`access_checks`).
 """

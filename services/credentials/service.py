@@ -6,6 +6,7 @@ from convergence.credentials.v1 import (
     issuer_service_pb2_grpc,
     sealed_credential_service_pb2_grpc,
     token_service_pb2_grpc,
+    trust_service_pb2_grpc,
 )
 
 from services.clouds.access import CloudEndpoints
@@ -18,6 +19,7 @@ from services.credentials.servicers.credential import CredentialServicer
 from services.credentials.servicers.issuer import IssuerServicer
 from services.credentials.servicers.sealed_credential import SealedCredentialServicer
 from services.credentials.servicers.token import TokenServicer
+from services.credentials.servicers.trust import TrustServicer
 from services.credentials.set_credentials import CredentialChanges
 from services.credentials.settings import CredentialsSettings
 from services.credentials.store import CredentialStore
@@ -71,5 +73,10 @@ def served(
             name="convergence.credentials.v1.IssuerService",
             add=issuer_service_pb2_grpc.add_IssuerServiceServicer_to_server,
             servicer=IssuerServicer(issuer),
+        ),
+        Served(
+            name="convergence.credentials.v1.TrustService",
+            add=trust_service_pb2_grpc.add_TrustServiceServicer_to_server,
+            servicer=TrustServicer(issuer),
         ),
     ]

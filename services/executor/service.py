@@ -90,6 +90,7 @@ async def executor_service(
         sealed = SealedCredentials(
             credentials, cache_seconds=settings.credentials_known_seconds, cache_size=settings.credentials_known_most
         )
+        tokens = IdentityTokens(credentials)
         guard = Guard(lambda address: settings.notify_allow_private_targets or is_public(address))
         delivery = Delivery(
             destinations=TenantDestinations(sealed, kms),
@@ -102,7 +103,7 @@ async def executor_service(
             bq=bq,
             store=store,
             staging=StagingTables(bq, clock),
-            sources=TenantSources(sealed, kms, IdentityTokens(credentials), settings),
+            sources=TenantSources(sealed, kms, tokens, settings),
             notifier=notifier,
             workers=workers,
             clock=clock,
@@ -128,7 +129,7 @@ async def executor_service(
         leaders = Leaders(settings.executor_address, to_executor, heartbeat_seconds=heartbeat_seconds)
         watches = Watches(store=store, leaders=leaders, poll_seconds=settings.watch_poll_seconds, heartbeat_seconds=heartbeat_seconds)
         led_run_servicer = LedRunServicer(store.led_runs, heartbeat_seconds=heartbeat_seconds)
-        checker, records = AccessChecker(kms, CloudEndpoints.of(settings)), CheckRecords(credentials)
+        checker, records = AccessChecker(kms, tokens, CloudEndpoints.of(settings)), CheckRecords(credentials)
         canary = AccessCanary(
             records=records,
             checker=checker,

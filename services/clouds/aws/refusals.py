@@ -76,7 +76,12 @@ def explain(error: Exception, asked: AwsRequest) -> AccessRefused:
         return error
     answer = _answer(error)
     if answer is None:
-        return AccessRefused(f"AWS did not answer when asked for {_what(asked)}. Run it again in a moment.", is_retryable=True)
+        where = f" in {asked.region}" if asked.region else ""
+        return AccessRefused(
+            f"AWS did not answer{where} when asked for {_what(asked)}. Run it again in a moment; if it stays so, check the region in the "
+            "AWS credentials.",
+            is_retryable=True,
+        )
     causes: tuple[Callable[[_Answer, AwsRequest], AccessRefused | None], ...] = (_passing, _key, _token, _session, _forbidden, _place)
     for cause in causes:
         if refusal := cause(answer, asked):

@@ -2,10 +2,11 @@
 
 from typing import Final
 
-from services.clouds.access import CloudEndpoints, TenantAccess, no_token
+from services.clouds.access import CloudEndpoints, TenantAccess
 from services.clouds.check_pool import CheckPool
 from services.clouds.findings import AccessReport
 from services.executor.sources.credentials import SealedCredential, decrypt
+from services.executor.sources.tokens import IdentityTokens
 from services.platform.kms.client import Kms
 
 CLOUDS: Final = ("GCP", "AWS", "AZURE")
@@ -15,8 +16,9 @@ CLOUDS: Final = ("GCP", "AWS", "AZURE")
 class AccessChecker:
     """Keeps nothing: every check decrypts anew."""
 
-    def __init__(self, kms: Kms, endpoints: CloudEndpoints) -> None:
+    def __init__(self, kms: Kms, tokens: IdentityTokens, endpoints: CloudEndpoints) -> None:
         self._kms = kms
+        self._tokens = tokens
         self._endpoints = endpoints
 
     async def check(self, sealed: SealedCredential, export: str | None, pool: CheckPool) -> AccessReport:
@@ -27,6 +29,7 @@ class AccessChecker:
             plaintext=await decrypt(self._kms, sealed, sealed.tenant_id, sealed.provider),
             session="convergence-check",
             endpoints=self._endpoints,
-            token_of=no_token,
+            token_of=self._tokens.token_of(sealed.tenant_id, sealed.provider),
+            probe_token_of=self._tokens.token_of(sealed.tenant_id, sealed.provider, probe=True),
         )
         return await pool.check(access, export)

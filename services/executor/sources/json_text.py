@@ -21,6 +21,11 @@ MAX_DEPTH: Final = 100
 """Objects and lists within each other; PARSE_JSON takes 500."""
 SAFE_DIGITS: Final = 18
 """Whole numbers of so many characters are INT64."""
+DOUBLE_DIGITS: Final = 15
+"""A double holds every number of so many digits,"""
+MAX_DOUBLE_DIGITS: Final = 17
+"""and none of more, as its shortest text has them."""
+_WIDE: Final = pa.decimal256(76, 38)
 _ESCAPED: Final = r'["\\\x00-\x1f]'
 """What a JSON string escapes."""
 
@@ -61,13 +66,20 @@ def object_text(fields: Mapping[str, pa.Array], rows: int) -> pa.Array:
 
 
 def compact_object(fields: Mapping[str, pa.Array], rows: int) -> pa.Array:
-    """One object a row of these texts, without NULLs; NULL for a row that has none."""
+    """One object a row of these texts (also dictionary-encoded ones), without NULLs; NULL for a row that has none."""
     # Each with a comma in front: Arrow's own option to skip NULLs loses the rows that have only NULLs.
-    pairs = [pc.binary_join_element_wise(f",{json.dumps(name)}:", text, "") for name, text in fields.items() if text.null_count < rows]
+    pairs = [_pair(name, text) for name, text in fields.items() if text.null_count < rows]
     if not pairs:
         return pa.nulls(rows, pa.string())
     joined = pc.binary_join_element_wise(*(pair.fill_null("") for pair in pairs), "")
     return pc.if_else(pc.equal(joined, ""), None, pc.binary_join_element_wise("{", pc.utf8_slice_codeunits(joined, 1), "}", ""))
+
+
+def _pair(name: str, text: pa.Array) -> pa.Array:
+    prefix = f",{json.dumps(name)}:"
+    if pa.types.is_dictionary(text.type):
+        return pc.binary_join_element_wise(prefix, text.dictionary, "").take(text.indices)
+    return pc.binary_join_element_wise(prefix, text, "")
 
 
 def list_text(lists: pa.Array, entries: pa.Array) -> pa.Array:
@@ -175,14 +187,23 @@ def _scalar_text(values: pa.Array) -> pa.Array:
 def _decimal_text(values: pa.Array) -> pa.Array | None:
     """As `_scalar` does it, without Python; None if a value is too large or too small for that."""
     digits = values.cast(pa.string())
-    if pc.any(pc.match_substring(digits, "E")).as_py():
+    if values.type.scale <= 0 or pc.any(pc.match_substring(digits, "E")).as_py():
         return None
+    trimmed = pc.ascii_rtrim(digits, "0")
+    numbers = pc.if_else(pc.ends_with(trimmed, "."), pc.binary_join_element_wise(trimmed, "0", ""), trimmed)
+    count = pc.binary_length(pc.ascii_ltrim(trimmed, "-0."))
+    texts = pc.if_else(pc.less_equal(count, DOUBLE_DIGITS), numbers, pc.binary_join_element_wise('"', digits, '"', ""))
+    unsure = pc.and_(pc.greater(count, DOUBLE_DIGITS), pc.less_equal(count, MAX_DOUBLE_DIGITS + 1))  # the point is counted, too
+    unsure = unsure.fill_null(False)  # noqa: FBT003 - the value for NULL
+    return (
+        pc.replace_with_mask(texts, unsure, _round_trip(values.filter(unsure), digits.filter(unsure))) if pc.any(unsure).as_py() else texts
+    )
+
+
+def _round_trip(values: pa.Array, digits: pa.Array) -> pa.Array:
     doubles = values.cast(pa.float64()).cast(pa.string())
-    try:
-        is_exact = pc.equal(doubles.cast(pa.decimal256(76, 38)), values.cast(pa.decimal256(76, 38)))
-    except pa.ArrowInvalid:
-        return None
-    return pc.if_else(is_exact, doubles, pc.binary_join_element_wise('"', digits, '"', ""))
+    is_same = pc.equal(doubles.cast(_WIDE), values.cast(_WIDE))
+    return pc.if_else(is_same, doubles, pc.binary_join_element_wise('"', digits, '"', ""))
 
 
 def _not_finite(value: float) -> str:

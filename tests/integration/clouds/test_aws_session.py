@@ -245,18 +245,28 @@ def test_a_session_that_has_ended_opens_nothing(account: AwsAccount, issuer: Loc
     answer = requests.post(account.url, data=form, timeout=10)
     made = {name: re.search(rf"<{name}>(.+?)</{name}>", answer.text) for name in ("AccessKeyId", "SecretAccessKey", "SessionToken")}
     key, secret, token = (match[1] for match in made.values() if match)
-    s3 = Session().create_client(
-        "s3",
-        region_name="us-east-1",
-        endpoint_url=account.url,
-        aws_access_key_id=key,
-        aws_secret_access_key=secret,
-        aws_session_token=token,
-    )
-    with pytest.raises(AccessRefused, match="has expired") as refused, explained(AwsRequest(action=AwsAction.READ)):
+    refused = refused_with(account, key, secret, token)
+    assert "has expired" in refused.message
+    assert refused.is_retryable
+
+
+def refused_with(account: AwsAccount, key: str, secret: str, token: str) -> AccessRefused:
+    """What a read with a session's credentials is answered."""
+    session = {"aws_access_key_id": key, "aws_secret_access_key": secret, "aws_session_token": token}
+    s3 = Session().create_client("s3", region_name="us-east-1", endpoint_url=account.url, **session)
+    with pytest.raises(AccessRefused) as refused, explained(AwsRequest(action=AwsAction.READ, bucket=account.bucket, key=KEY)):
         s3.get_object(Bucket=account.bucket, Key=KEY)
     s3.close()
-    assert refused.value.is_retryable
+    return refused.value
+
+
+def test_a_session_needs_its_own_token_and_secret(account: AwsAccount, issuer: LocalIssuer) -> None:
+    session = AwsSession(account.access(federated(account, issuer)))
+    made = session.assume(token=tokens(issuer)(AUDIENCE))
+    session.close()
+    key, secret, token = made["access_key"], made["secret_key"], made["token"]
+    assert "does not accept the session's token" in refused_with(account, key, secret, token[:-4] + "AAAA").message
+    assert "is not that of the access key id" in refused_with(account, key, "0" * 40, token).message
 
 
 def test_a_refusal_to_issue_a_token_is_passed_on(account: AwsAccount, issuer: LocalIssuer) -> None:

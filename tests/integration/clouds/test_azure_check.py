@@ -8,7 +8,7 @@ import pytest
 
 from localcloud.azure.directory import EntraApplication, FederatedCredential, RoleAssignment, Seed
 from services.clouds.access import PROBE_SUBJECT, CloudEndpoints, TenantAccess, TokenOf
-from services.clouds.azure.refusals import AUDIENCE
+from services.clouds.audiences import AZURE as AUDIENCE
 from services.clouds.checks import check_access
 from services.clouds.findings import AccessReport, AccessVerdict, FindingStatus
 from services.platform.errors import InvalidArgument

@@ -11,14 +11,19 @@ from convergence.credentials.v1 import credential_pb2
 from convergence.credentials.v1 import credential_service_pb2 as messages
 from google.protobuf import struct_pb2
 
+from localcloud.aws.account import trust_of_issuer
+from services.clouds.access import CloudEndpoints
 from services.credentials.access_checks import CheckResult, latest
+from services.credentials.issuer.token import IdentityToken
 from services.platform.access.caller import Caller, set_caller
 from services.platform.errors import ConvergenceError, FailedPrecondition, InvalidArgument, Unavailable
 from services.platform.timestamps import to_datetime, to_timestamp
 from tests.integration.credentials.conftest import Budget, Suite, Tables
 from tests.integration.credentials.test_set_credentials import FIRST, LATER
+from tests.support.aws import AUDIENCE, AwsAccount
 from tests.support.credentials.samples import AWS, SLACK, Rsa, gcp
 from tests.support.fake_google import Answer, FakeGoogle, denied
+from tests.support.oidc_issuer import LocalIssuer, local_issuer
 
 PROJECT = "GET projects/acme-gcp-project/datasets"
 EXPORT = "billing.gcp_billing_export_v1_01AB23_CD45EF_67GH89"
@@ -203,3 +208,37 @@ def test_of_two_results_in_one_statement_the_later_counts() -> None:
 
     older, newer, other = one(now - FAR), one(now), one(now - FAR, set_at=now - FAR)
     assert latest([newer, older, other]) == [newer, other] or latest([newer, older, other]) == [other, newer]
+
+
+class Minting:
+    """`TokenIssuer` as far as a check asks it, with the keys of an issuer that serves on this machine."""
+
+    def __init__(self, local: LocalIssuer) -> None:
+        self._local = local
+
+    async def mint(self, *, subject: str, audience: str) -> IdentityToken:
+        now = datetime.now(UTC)
+        token = self._local.token(subject=subject, audience=audience, now=now)
+        return IdentityToken(token=token, audience=audience, expires_at=now + timedelta(minutes=10))
+
+
+async def test_a_role_is_stored_if_it_trusts_the_tenant_alone(
+    process: Callable[..., Suite], tables: Tables, tenant_id: str, aws_emulator: str
+) -> None:
+    """It is tried with identity tokens about the tenant and about no tenant, minted here while the check waits in its thread."""
+    account = AwsAccount(url=aws_emulator)
+    with local_issuer() as local:
+        account.provider(local.url)
+        suite = process(issuer=Minting(local), endpoints=CloudEndpoints(aws=aws_emulator))
+        trust = trust_of_issuer(local.url, AUDIENCE, tenant_id)
+        role = {"role_arn": account.role(trust)}
+        del trust["Statement"][0]["Condition"]["StringEquals"][f"{local.url.split('//')[1]}:sub"]
+        opened = {"role_arn": account.role(trust)}
+
+        with pytest.raises(FailedPrecondition) as refused:
+            await store(suite, tenant_id, opened, "AWS", validate=True)
+        assert (refused.value.reason, refused.value.metadata["open"]) == ("ACCESS_OPEN", "Trust policy")
+        assert await tables.stored(tenant_id) == []
+
+        await store(suite, tenant_id, role, "AWS", validate=True)
+        assert (await listed(suite, tenant_id)).access_status == "WORKS"

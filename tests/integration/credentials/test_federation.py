@@ -18,6 +18,7 @@ from convergence.credentials.v1 import (
     issuer_service_pb2_grpc,
     token_service_pb2,
     token_service_pb2_grpc,
+    trust_service_pb2_grpc,
 )
 
 from localcloud.kms.keyring import KeyRing
@@ -31,6 +32,7 @@ from services.credentials.issuer.issuer import TokenIssuer
 from services.credentials.servicers.credential import CredentialServicer
 from services.credentials.servicers.issuer import IssuerServicer
 from services.credentials.servicers.token import TokenServicer
+from services.credentials.servicers.trust import TrustServicer
 from services.credentials.set_credentials import CredentialChanges
 from services.credentials.store import CredentialStore
 from services.platform.access.api_keys import hash_key
@@ -164,6 +166,11 @@ async def started(
             name="convergence.credentials.v1.IssuerService",
             add=issuer_service_pb2_grpc.add_IssuerServiceServicer_to_server,
             servicer=IssuerServicer(issuer),
+        ),
+        Served(
+            name="convergence.credentials.v1.TrustService",
+            add=trust_service_pb2_grpc.add_TrustServiceServicer_to_server,
+            servicer=TrustServicer(issuer),
         ),
         Served(
             name="convergence.credentials.v1.TokenService",
@@ -367,6 +374,32 @@ async def test_the_keys_stay_published_while_kms_does_not_answer(federation: Fed
 
 async def unavailable() -> None:
     raise Internal("KMS_KEY_UNUSABLE", "The key cannot be used.")
+
+
+async def test_a_tenant_reads_what_to_set_up_for_itself(federation: Federation, tenant_id: str) -> None:
+    federation.started.keys.tenants |= {tenant_id}
+    headers = {"x-api-key": f"{tenant_id}-key"}
+    path = f"/api/v1/tenants/{tenant_id}/credentials"
+    for provider, audience in AUDIENCES.items():
+        trust = await federation.gateway.call("GET", f"{path}/{provider.lower()}/trust", headers=headers)
+        said = trust.json()
+        assert (trust.status_code, said["provider"]) == (200, provider), said
+        assert (said["issuer"], said["subject"]) == (federation.gateway.url, tenant_id)
+        assert provider == "GCP" or said["audience"] == audience
+        assert said["commands"]
+        assert said["placeholders"]
+    role = AWS_FEDERATED["role_arn"]
+    filled = await federation.gateway.call("GET", f"{path}/aws/trust?role_arn={role}&export=s3://acme-bills/exports/focus", headers=headers)
+    assert filled.json()["placeholders"] == []
+    assert filled.json()["credentials"] == {"provider": "AWS", "credentials": {"role_arn": role}}
+    stored = await federation.gateway.call("POST", path, json=filled.json()["credentials"], headers=headers)
+    assert stored.json()["action"] == "CREATED"
+
+    bad = await federation.gateway.call("GET", f"{path}/aws/trust?client_id=x", headers=headers)
+    no_cloud = await federation.gateway.call("GET", f"{path}/slack/trust", headers=headers)
+    other = await federation.gateway.call("GET", f"/api/v1/tenants/{tenant_id}_2/credentials/aws/trust", headers=headers)
+    without_key = await federation.gateway.call("GET", f"{path}/aws/trust")
+    assert [answer.status_code for answer in (bad, no_cloud, other, without_key)] == [400, 400, 403, 401]
 
 
 async def test_without_an_issuer_federation_is_refused_and_nothing_stored(process: Callable[..., Suite], tenant_id: str) -> None:

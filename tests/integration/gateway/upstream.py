@@ -16,7 +16,13 @@ from convergence.auth.v1 import (
     tenant_service_pb2,
     usage_service_pb2,
 )
-from convergence.credentials.v1 import credential_service_pb2, issuer_service_pb2, sealed_credential_service_pb2, token_service_pb2
+from convergence.credentials.v1 import (
+    credential_service_pb2,
+    issuer_service_pb2,
+    sealed_credential_service_pb2,
+    token_service_pb2,
+    trust_service_pb2,
+)
 from convergence.executor.v1 import cost_service_pb2, pipeline_service_pb2, watch_service_pb2
 from convergence.scheduler.v1 import schedule_service_pb2, scheduled_run_service_pb2, scheduler_service_pb2
 from google.protobuf import descriptor_pool, message_factory
@@ -39,6 +45,7 @@ STUBS = (
     issuer_service_pb2,
     sealed_credential_service_pb2,
     token_service_pb2,
+    trust_service_pb2,
     cost_service_pb2,
     pipeline_service_pb2,
     watch_service_pb2,

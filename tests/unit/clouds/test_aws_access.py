@@ -157,7 +157,7 @@ FEDERATE = AwsRequest(action=AwsAction.FEDERATE, role=ROLE, region="us-east-1")
         (Answered("RequestTimeTooSkewed", status=403), READ, "clock is wrong", True),
         (Answered("AccountProblem", status=403), READ, "closed or suspended", False),
         (Answered("SomethingNew", status=400), READ, "not known here (SomethingNew)", False),
-        (TimeoutError("Secret text"), READ, "did not answer", True),
+        (TimeoutError("Secret text"), READ, "did not answer in us-east-1", True),
     ],
     ids=lambda value: getattr(value, "response", {}).get("Error", {}).get("Code") if isinstance(value, Exception) else None,
 )

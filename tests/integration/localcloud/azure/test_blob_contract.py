@@ -4,13 +4,15 @@ stays honest.
 
 import uuid
 from collections.abc import Callable, Iterator
+from contextlib import closing
+from typing import Any
 
 import pytest
 from azure.core import MatchConditions
 from azure.core.exceptions import HttpResponseError, ResourceExistsError, ResourceModifiedError, ResourceNotFoundError
 from azure.storage.blob import BlobPrefix, BlobProperties, ContainerClient
 
-from tests.support.azure import ACCOUNT, AzureServer, put, writing
+from tests.support.azure import ACCOUNT, WRITER, AzureServer, put, writing
 
 NAMES = ["a/1", "a/2", "a/b/3", "a b/ü&<'\".csv", "c"]
 
@@ -50,6 +52,20 @@ def test_an_empty_blob_is_read(container: ContainerClient) -> None:
     put(container, "empty", b"")
 
     assert container.download_blob("empty").readall() == b""
+
+
+def test_a_large_blob_is_written_in_blocks(blobs: AzureServer, container: ContainerClient) -> None:
+    content = bytes(range(256)) * 20_000
+    sizes: dict[str, Any] = {"max_single_put_size": 2**20, "max_block_size": 2**21}
+    with (
+        closing(blobs.identity(WRITER)) as identity,
+        ContainerClient.from_container_url(
+            container.url, credential=identity._credential, connection_verify=str(blobs.ca), **sizes
+        ) as client,
+    ):
+        client.upload_blob("large", content)
+
+    assert container.download_blob("large").readall() == content
 
 
 def test_a_range_is_read(container: ContainerClient) -> None:

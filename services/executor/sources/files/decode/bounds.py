@@ -5,7 +5,7 @@ from typing import Final
 
 BATCH_ROWS: Final = 20_000
 """Rows decoded at once: some 20 MB of a cost report."""
-MAX_FRAME: Final = 64 * 2**20
+MAX_FRAME: Final = 24 * 2**20
 """The most bytes of the rows that the executor gets at once; larger batches are split."""
 
 

@@ -1,96 +1,52 @@
-"""Rows of a CSV file, plain or gzip, all of whose values are texts. Runs in the child process."""
+"""Rows of a CSV file, plain or gzip, all of whose values are texts. Runs in the child process.
+
+Arrow reads and inflates ahead in a thread of its own, so the file is one of Arrow's: a file object of Python's that raises there can leave
+both waiting for each other.
+"""
 
 import csv
-import io
-import zlib
-from collections.abc import Iterator
-from typing import IO, Final
+from collections.abc import Iterable, Iterator
+from typing import Any, Final
 
 import pyarrow as pa
 import pyarrow.csv as pa_csv
 
 from services.executor.errors import StepError
-from services.executor.sources.files.decode.bounds import BATCH_ROWS, Bounds
+from services.executor.sources.files.decode.bounds import BATCH_ROWS, MAX_FRAME, Bounds
 from services.executor.sources.files.decode.plain import plain
 
 GZIP: Final = b"\x1f\x8b"
-CHUNK: Final = 2**20
-"""Bytes read at once."""
-BLOCK: Final = 8 * 2**20
+MIN_BLOCK: Final = 2**18
+MAX_BLOCK: Final = 2**22
 """Bytes parsed at once; a row is never longer."""
-MAX_HEADER: Final = 2**20
+MAX_HEADER: Final = 2**18
 FREE: Final = 16 * 2**20
 """Bytes that any gzip file may become: a small file may well be repetitive."""
-_BOM: Final = b"\xef\xbb\xbf"
+_OFFSET_BYTES: Final = 4
+"""Of each text in Arrow's memory; in the file it has a comma."""
 
 
-class Inflated(io.RawIOBase):
-    """A file's bytes, inflated if they are gzip, which their beginning says, and without a byte order mark."""
+class CsvBytes:
+    """A file's bytes, inflated if they are gzip, which their beginning says."""
 
-    def __init__(self, file: IO[bytes], name: str, inflation: int) -> None:
-        self._file, self._name, self._inflation = file, name, inflation
-        self._read, self._made = 0, 0
-        start = file.read(2)
-        file.seek(0)
-        self._is_gzip = start == GZIP
-        self._inflater = zlib.decompressobj(wbits=31) if self._is_gzip else None
-        self._waiting = b""
-        first = self._more()
-        self._left = first.removeprefix(_BOM)
+    def __init__(self, path: str) -> None:
+        """Raises OSError."""
+        self._raw = pa.OSFile(path)
+        self.is_gzip = self._raw.read(len(GZIP)) == GZIP
+        self._raw.seek(0)
+        self.stream: Any = pa.CompressedInputStream(self._raw, "gzip") if self.is_gzip else self._raw
 
-    def readable(self) -> bool:
-        """It is."""
-        return True
-
-    def take_line(self) -> bytes:
-        """The first line, without its end, which is not read again. Raises StepError if it has no end within MAX_HEADER bytes."""
-        while b"\n" not in self._left and len(self._left) <= MAX_HEADER and (more := self._more()):
-            self._left += more
-        line, _, rest = self._left.partition(b"\n")
-        if len(line) > MAX_HEADER:
-            raise StepError(f"{self._name} has no header line: it is no CSV file.")
-        self._left = rest
-        return line.rstrip(b"\r")
-
-    def readinto(self, into: memoryview | bytearray) -> int:  # type: ignore[override]
-        """Reads some bytes; 0 at the end. Raises StepError."""
-        if not self._left:
-            self._left = self._more()
-        count = min(len(into), len(self._left))
-        into[:count] = self._left[:count]
-        self._left = self._left[count:]
-        return count
-
-    def _more(self) -> bytes:
-        if self._inflater is None:
-            return self._file.read(CHUNK)
-        while True:
-            if not self._waiting:
-                self._waiting = self._file.read(CHUNK // 4)
-                self._read += len(self._waiting)
-                if not self._waiting:
-                    if not self._inflater.eof:
-                        raise StepError(f"{self._name} ends in the middle: not all of it has arrived.")
-                    return b""
-            if self._inflater.eof:  # a gzip file may have several members
-                self._inflater = zlib.decompressobj(wbits=31)
-            try:
-                made = self._inflater.decompress(self._waiting, CHUNK)
-            except zlib.error as error:
-                raise StepError(f"{self._name} is no gzip file, or it is damaged.") from error
-            self._waiting = self._inflater.unused_data if self._inflater.eof else self._inflater.unconsumed_tail
-            self._made += len(made)
-            if self._made > max(FREE, self._inflation * (self._read - len(self._waiting))):
-                raise StepError(f"{self._name} becomes more than {self._inflation} times as large when it is inflated. It is not read.")
-            if made:
-                return made
+    @property
+    def read(self) -> int:
+        """Bytes of the file read so far; some of them are not parsed yet."""
+        place: int = self._raw.tell()
+        return place
 
 
-def csv_batches(file: IO[bytes], name: str, bounds: Bounds) -> Iterator[pa.RecordBatch]:
-    """All rows of `file`, as texts, by the names of its first line; one batch even without rows. Raises StepError, calling it `name`."""
-    source = Inflated(file, name, bounds.inflation)
-    schema = pa.schema([(column, pa.string()) for column in _header(source.take_line(), name, bounds)])
-    places = [str(place) for place in range(len(schema))]  # names may be there twice
+def csv_batches(path: str, name: str, bounds: Bounds) -> Iterator[pa.RecordBatch]:
+    """All rows of the file at `path`, as texts, by the names of its first line: at least one batch, whose columns tell whether it is
+    an export at all. Raises StepError, calling the file `name`.
+    """
     refused = list[pa_csv.InvalidRow]()
 
     def refuse(row: pa_csv.InvalidRow) -> str:
@@ -98,40 +54,73 @@ def csv_batches(file: IO[bytes], name: str, bounds: Bounds) -> Iterator[pa.Recor
         return "error"
 
     try:
+        start = CsvBytes(path).stream.read(MAX_HEADER)
+        columns = _header(start, name, bounds)
+        schema = pa.schema([(column, pa.string()) for column in columns])
+        if not start.partition(b"\n")[2]:
+            yield _empty(schema)
+            return
+        places = [str(place) for place in range(len(columns))]  # names may be there twice
+        source, rows, made = CsvBytes(path), 0, 0
         reader = pa_csv.open_csv(
-            io.BufferedReader(source, CHUNK),
-            read_options=pa_csv.ReadOptions(use_threads=False, block_size=BLOCK, column_names=places),
+            source.stream,
+            read_options=pa_csv.ReadOptions(
+                use_threads=False, block_size=_block(len(places), bounds), column_names=places, skip_rows=1, encoding="utf8"
+            ),
             parse_options=pa_csv.ParseOptions(newlines_in_values=True, invalid_row_handler=refuse),
             convert_options=pa_csv.ConvertOptions(column_types=dict.fromkeys(places, pa.string()), strings_can_be_null=False),
         )
-        rows = 0
-        for block in reader:
-            rows += block.num_rows
+        for batch in _gathered(reader):
+            rows += batch.num_rows
+            made += batch.nbytes - (_OFFSET_BYTES - 1) * batch.num_rows * len(places)
+            if source.is_gzip and made > max(FREE, bounds.inflation * source.read):
+                raise StepError(f"{name} becomes more than {bounds.inflation} times as large when it is inflated. It is not read.")
             if rows > bounds.rows:
                 raise StepError(f"{name} has more than {bounds.rows:,} rows; at most so many are read of a billing period.")
-            whole = pa.RecordBatch.from_arrays(block.columns, schema=schema)
-            yield from (plain(whole.slice(begin, BATCH_ROWS), schema, name, bounds) for begin in range(0, whole.num_rows, BATCH_ROWS))
-    except pa.ArrowException as error:
+            yield plain(pa.RecordBatch.from_arrays(batch.columns, schema=schema), schema, name, bounds)
+    except (pa.ArrowException, OSError) as error:
         if isinstance(error, MemoryError):
             raise
         if refused:
             raise StepError(
-                f"{name} has a row of {refused[0].actual_columns} values, but its first line has {len(places)}: not all of it has arrived,"
-                " or it is no CSV file."
+                f"{name} has a row of {refused[0].actual_columns} values, but its first line has {len(columns)}: not all of it has"
+                " arrived, or it is no CSV file."
             ) from error
-        if _is_empty(error):  # its columns tell whether it is an export at all
-            yield pa.RecordBatch.from_arrays([pa.array([], pa.string())] * len(schema), schema=schema)
-            return
-        raise StepError(f"{name} cannot be read as CSV: it is not in UTF-8, or one of its rows is too long or damaged.") from error
+        raise StepError(
+            f"{name} cannot be read as CSV: it is damaged or not in UTF-8, not all of it has arrived, or a row is too long."
+        ) from error
 
 
-def _is_empty(error: pa.ArrowException) -> bool:
-    return "Empty CSV file" in str(error)
+def _empty(schema: pa.Schema) -> pa.RecordBatch:
+    return pa.RecordBatch.from_arrays([pa.array([], column.type) for column in schema], schema=schema)
 
 
-def _header(line: bytes, name: str, bounds: Bounds) -> list[str]:
+def _block(columns: int, bounds: Bounds) -> int:
+    """Arrow reserves as much as a block for each column."""
+    return max(MIN_BLOCK, min(MAX_BLOCK, bounds.memory_bytes // 16 // columns))
+
+
+def _gathered(blocks: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """Batches of about BATCH_ROWS rows."""
+    gathered, rows, size = list[pa.RecordBatch](), 0, 0
+    for block in blocks:
+        for begin in range(0, block.num_rows, BATCH_ROWS):
+            part = block.slice(begin, BATCH_ROWS)
+            gathered.append(part)
+            rows, size = rows + part.num_rows, size + part.nbytes
+            if rows >= BATCH_ROWS or size >= MAX_FRAME:
+                yield pa.concat_batches(gathered)
+                gathered, rows, size = [], 0, 0
+    if gathered:
+        yield pa.concat_batches(gathered)
+
+
+def _header(start: bytes, name: str, bounds: Bounds) -> list[str]:
+    line, end, _ = start.partition(b"\n")
+    if not end and len(line) >= MAX_HEADER:
+        raise StepError(f"The first line of {name} has no end: it is no CSV file.")
     try:
-        found = next(csv.reader([line.decode()], strict=True), [])
+        found = next(csv.reader([line.decode("utf-8-sig").rstrip("\r")], strict=True), [])
     except (csv.Error, UnicodeDecodeError) as error:
         raise StepError(f"The first line of {name} cannot be read as the names of its columns.") from error
     columns = [column.strip() for column in found]

@@ -22,6 +22,15 @@ from services.executor.sources.source import CheckCancelled
 
 ROOT: Final = Path(__file__).parents[5]
 """The folder from which `services` is imported."""
+ENVIRONMENT: Final = {
+    "LANG": "C.UTF-8",
+    # The bound on memory counts what is reserved: mimalloc would reserve a gigabyte at once; glibc's allocator breaks memory into pieces
+    # that it does not give back.
+    "ARROW_DEFAULT_MEMORY_POOL": "mimalloc",
+    "MIMALLOC_ARENA_EAGER_COMMIT": "0",
+    "MALLOC_ARENA_MAX": "1",
+}
+"""Of the process: nothing of the executor's, which may have secrets."""
 LOOK_SECONDS: Final = 0.25
 """How often it is looked whether the run is over while rows are awaited."""
 
@@ -50,8 +59,7 @@ class Decoder:
                     [*self._command, str(theirs.fileno()), json.dumps(asdict(self._bounds))],
                     pass_fds=[theirs.fileno()],
                     cwd=ROOT,
-                    # Nothing of the executor's environment, which may have secrets. Arrow's own allocators reserve more than they use.
-                    env={"ARROW_DEFAULT_MEMORY_POOL": "system", "MALLOC_ARENA_MAX": "1", "LANG": "C.UTF-8"},
+                    env=ENVIRONMENT,
                     stdin=subprocess.DEVNULL,
                     stdout=subprocess.DEVNULL,
                     stderr=subprocess.DEVNULL,
@@ -153,6 +161,8 @@ class Decoder:
             return StepError(f"Decoding up to {name} took more than {self._bounds.cpu_seconds:,} s of CPU time and was stopped.")
         if code == -signal.SIGKILL:  # by the kernel, which is out of memory, or by an operator
             return StepError(f"The process that decoded {name} was killed, most likely for want of memory.", is_retryable=True)
+        if code > 0:  # a Python error: ours
+            return StepError(f"The executor's process that decodes files failed at {name}. Ask the operator.", metadata={"exit_code": code})
         return _broken(name)
 
 

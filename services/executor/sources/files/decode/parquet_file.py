@@ -1,7 +1,6 @@
 """Rows of a Parquet file. Runs in the child process."""
 
 from collections.abc import Iterator
-from typing import IO
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -11,10 +10,10 @@ from services.executor.sources.files.decode.bounds import BATCH_ROWS, Bounds
 from services.executor.sources.files.decode.plain import plain, plain_schema
 
 
-def parquet_batches(file: IO[bytes], name: str, bounds: Bounds) -> Iterator[pa.RecordBatch]:
-    """All rows of `file`, whose footer is checked before any of them is decoded. Raises StepError, calling the file `name`."""
+def parquet_batches(path: str, name: str, bounds: Bounds) -> Iterator[pa.RecordBatch]:
+    """All rows of the file at `path`, whose footer is checked before any of them is decoded. Raises StepError, calling the file `name`."""
     try:
-        opened = pq.ParquetFile(file, coerce_int96_timestamp_unit="us", pre_buffer=False, buffer_size=2**20)
+        opened = pq.ParquetFile(pa.OSFile(path), coerce_int96_timestamp_unit="us", pre_buffer=False, buffer_size=2**20)
         _check_footer(opened.metadata, name, bounds)
         schema, rows = plain_schema(opened.schema_arrow, name, bounds), 0
         for batch in opened.iter_batches(batch_size=BATCH_ROWS, use_threads=False):

@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 from services.executor.errors import StepError
 from services.executor.sources.files.rows.focus_fills import REQUIRED, Filled, fill_all
 from services.executor.sources.files.rows.focus_versions import OTHER_NAMES, OTHER_VALUES, version_of
-from services.executor.sources.files.rows.named_columns import NamedColumns, value_json
+from services.executor.sources.files.rows.named_columns import NamedColumns, dense, value_json
 from services.executor.sources.files.rows.values import CONVERTED
 from services.executor.sources.json_text import as_json, per_value
 
@@ -74,7 +74,7 @@ def tags_json(values: pa.Array) -> pa.Array:
     string. NULL for none.
     """
     if not pa.types.is_string(values.type):
-        return value_json(values)
+        return dense(value_json(values))
     texts = per_value(values, _object)
     return pc.if_else(pc.is_in(texts, value_set=pa.array(['""', "{}", "[]"])), None, texts)
 
@@ -87,7 +87,7 @@ def _object(text: str) -> str:
 
 
 def _quoted(text: str) -> str:
-    quoted: str = value_json(pa.array([text]))[0].as_py()
+    quoted: str = dense(value_json(pa.array([text])))[0].as_py()
     return quoted
 
 

@@ -51,10 +51,24 @@ class NamedColumns:
 
 
 def value_json(values: pa.Array) -> pa.Array:
-    """Values as JSON: texts that are JSON objects or lists, as these; what is empty is NULL."""
-    if values.null_count == len(values):
-        return pa.nulls(len(values), pa.string())
-    texts = embedded(values) if pa.types.is_string(values.type) else compact_text(values)
+    """Values as JSON: texts that are JSON objects or lists, as these; what is empty is NULL. Texts come dictionary-encoded: most columns
+    have few distinct ones, and each is looked at once.
+    """
+    if pa.types.is_string(values.type):
+        distinct = values.dictionary_encode()
+        texts = _without_empty(embedded(distinct.dictionary))
+        if texts.null_count == len(texts):
+            return pa.nulls(len(values), pa.string())
+        return pa.DictionaryArray.from_arrays(distinct.indices, texts)
+    return pa.nulls(len(values), pa.string()) if values.null_count == len(values) else _without_empty(compact_text(values))
+
+
+def dense(texts: pa.Array) -> pa.Array:
+    """Texts that are not dictionary-encoded."""
+    return texts.dictionary.take(texts.indices) if pa.types.is_dictionary(texts.type) else texts
+
+
+def _without_empty(texts: pa.Array) -> pa.Array:
     empty = pc.is_in(texts, value_set=_EMPTY)
     return pc.if_else(empty, None, texts) if pc.any(empty).as_py() else texts
 

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from services.executor.sources.files.rows.focus_rows import FileRows, made
-from services.executor.sources.files.rows.named_columns import NamedColumns, value_json
+from services.executor.sources.files.rows.named_columns import NamedColumns, dense, value_json
 from services.executor.sources.files.rows.values import CONVERTED, NUMERIC
 from services.executor.sources.json_text import compact_object
 
@@ -76,7 +76,7 @@ def _gathered(found: NamedColumns, name: str) -> pa.Array:
     texts = compact_object({part: value_json(values) for part, values in parts.items()}, found.rows)
     if whole is None:
         return texts
-    own = value_json(whole)
+    own = dense(value_json(whole))
     if texts.null_count == len(texts):
         return own
     # Both, which no cloud writes: one object.
