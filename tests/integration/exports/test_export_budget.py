@@ -66,7 +66,8 @@ async def test_a_day_s_check_of_an_unchanged_tenant(inside: World, name: str, cl
     inside.place(cloud, export.deliver(JUNE, rows[JUNE] * 2, files=3, at=datetime(2026, 6, 20, tzinfo=UTC)))
     changed, asked, done = await counted(inside, cloud, **given)
     assert (changed.rows_processed, done) == (len(rows[JUNE]) * 2, CHANGED)
-    assert len(asked) <= len(rows) + 1 + 3 + 1, asked
+    manifests = 1 if cloud == AWS else 2  # Azure's run has one of its own, beside the last one's
+    assert len(asked) <= len(rows) + manifests + 3 + 1, asked
 
 
 @pytest.mark.parametrize("cloud", [AWS, AZURE])
@@ -95,10 +96,16 @@ async def test_a_tenant_s_wrong_secret_is_one_strike(inside: World, name: str) -
 
 
 LIBRARIES = ("boto3", "botocore", "s3transfer", "azure", "msal")
+LOADED = "from services.executor.templates.catalog import load_catalog; from services.executor.steps import STEP_TYPES"
+PROCESSES = {
+    "what it is made of": "import services.executor.__main__",
+    "all templates": f"{LOADED}; from services.platform.settings import ServiceSettings as S; load_catalog(S().configs_dir, STEP_TYPES)",
+}
 
 
-@pytest.mark.parametrize("module", ["services.executor.__main__", "services.executor.steps", "services.executor.sources.registry"])
-def test_an_executor_that_serves_only_gcp_imports_no_library_of_another_cloud(module: str) -> None:
-    code = f"import sys, {module}; print(sorted({{one.split('.')[0] for one in sys.modules}} & set({LIBRARIES})))"
+@pytest.mark.parametrize("process", PROCESSES)
+def test_an_executor_that_serves_only_gcp_imports_no_library_of_another_cloud(process: str) -> None:
+    """Though it knows the templates of all clouds."""
+    code = f"{PROCESSES[process]}; import sys; print(sorted({{one.split('.')[0] for one in sys.modules}} & set({LIBRARIES})))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
     assert done.stdout.strip() == "[]"

@@ -46,7 +46,10 @@ class Life:
         self.world, self.random = world, Random(seed)
         self.now = datetime.now(UTC)
         aws = AwsFocusExport(bucket=world.account.bucket, name=f"{name}-a")
-        others = [AwsFocusExport(bucket=world.account.bucket, name=f"{name}-b", format="csv", overwrite=False), AzureFocusExport(name=name)]
+        others: list[Export] = [
+            AwsFocusExport(bucket=world.account.bucket, name=f"{name}-b", format="csv", overwrite=False),
+            AzureFocusExport(name=name),
+        ]
         self.months = [Month(export, first) for export in (aws, *others) for first in (MAY, JUNE)]
         self.log = list[str]()
 

@@ -148,7 +148,7 @@ class World:
 
     async def warnings(self, name: str) -> list[dict[str, Any]]:
         """Results of a check that does not hold, of all runs."""
-        return await self.tenant.rows(f"SELECT * FROM x_meta_dq_results WHERE check_name = '{name}' AND status != 'PASS'")
+        return await self.tenant.rows(f"SELECT * FROM x_meta_dq_results WHERE check_name = '{name}' AND failing_rows > 0")
 
     def with_tools(self, **changes: Any) -> "World":
         """The same tenant, run by an executor with other tools."""
