@@ -2,11 +2,13 @@
 
 - `/{account}/{container}/{blob}`: Blob Storage.
 - `/{directory id}/oauth2/v2.0/token`: tokens for applications.
-- `/_admin/seed` takes a `directory.Seed`; `/_admin/requests` answers which requests were served. Both are for this machine only.
+- `/_admin/seed` takes a `directory.Seed`, `/_admin/faults` a list of error codes for the next requests; `/_admin/requests` answers which
+  requests were served. They are for this machine only.
 """
 
 import argparse
 import contextlib
+import json
 import re
 import secrets
 import signal
@@ -52,6 +54,8 @@ class LocalAzure:
         self.store = BlobStore(folder / "blobs")
         self.requests: deque[str] = deque(maxlen=KEPT)
         """Of Blob Storage and the token endpoint: method, path and status."""
+        self.faults: deque[str] = deque()
+        """Codes with which the next requests to Blob Storage are refused, e.g. ServerBusy."""
         self._blobs = BlobService(self.store, self.directories, self.tokens)
 
     def answer(self, request: AzureRequest, address: str) -> AzureReply:
@@ -66,6 +70,8 @@ class LocalAzure:
         try:
             if found := _TOKEN.fullmatch(request.path):
                 return json_reply(self._sign_in(found[1].lower(), found[2], request, address))
+            if self.faults:
+                raise BlobRefused(self.faults.popleft())
             return self._blobs.answer(request)
         except SignInRefused as refused:
             return json_reply(refused.body, refused.status)
@@ -85,10 +91,13 @@ class LocalAzure:
                 except ValidationError as error:
                     return json_reply({"error": str(error)}, 400)
                 return json_reply({})
+            case "PUT", "faults":
+                self.faults.extend(json.loads(request.body))
+                return json_reply({})
             case "GET", "requests":
                 return json_reply(list(self.requests))
             case _:
-                return json_reply({"error": "use PUT seed or GET requests"}, 404)
+                return json_reply({"error": "use PUT seed, PUT faults or GET requests"}, 404)
 
 
 class _Handler(BaseHTTPRequestHandler):

@@ -2,6 +2,7 @@
 talk to it over real connections.
 """
 
+import base64
 import json
 import re
 import threading
@@ -44,9 +45,14 @@ class FakeGoogle:
     """The refusal of read sessions; None: they are opened."""
     asked: list[str] = field(default_factory=list)
     tokens: set[str] = field(default_factory=set)
+    closed_to: str = " "
+    """Part of the name of identities that have no rights."""
 
-    def answer(self, line: str) -> Answer:
+    def answer(self, line: str, token: str) -> Answer:
         self.asked.append(line)
+        self.tokens.add(token)
+        if self.closed_to in identity_of(token):
+            return denied("Access Denied: User does not have permission.")
         return next(
             (answer for pattern, answer in self.answers.items() if re.fullmatch(pattern, line)), denied("Not found", "notFound", 404)
         )
@@ -68,13 +74,18 @@ class FakeGoogle:
             storage.stop(None)
 
 
+def identity_of(token: str) -> str:
+    """Whose token it is."""
+    payload = token.split(".")[1]
+    return str(json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))["sub"])
+
+
 def _handler(fake: FakeGoogle) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             path = self.path.partition("?")[0].removeprefix("/bigquery/v2/")
             self.rfile.read(int(self.headers.get("Content-Length") or 0))
-            fake.tokens.add(self.headers["Authorization"].removeprefix("Bearer "))
-            answer = fake.answer(f"{self.command} {path}")
+            answer = fake.answer(f"{self.command} {path}", self.headers["Authorization"].removeprefix("Bearer "))
             body = json.dumps(answer.body).encode()
             self.send_response(answer.status)
             self.send_header("Content-Type", "application/json")

@@ -22,7 +22,7 @@ BLOB_STORAGE: Final = "https://{account}.blob.core.windows.net"
 CONNECT_SECONDS: Final = 10.0
 READ_SECONDS: Final = 60.0
 STORAGE_RETRIES: Final = 2
-"""Of one request to Blob Storage that failed by itself: 1 s and 2 s later."""
+"""Of one request to Blob Storage that was not answered, or not yet: each about a second later."""
 FIRST_BYTES: Final = 4 * 2**20
 """Of a blob, with the first request, which also says its size."""
 CHUNK_BYTES: Final = 8 * 2**20
@@ -76,7 +76,7 @@ class AzureIdentity:
 
     def container(self, account: str, container: str) -> "ContainerClient":
         """A client of one container. Its names must have been checked: they become part of an address. No I/O."""
-        from azure.storage.blob import ContainerClient, ExponentialRetry  # noqa: PLC0415 - see TYPE_CHECKING
+        from azure.storage.blob import ContainerClient, LinearRetry  # noqa: PLC0415 - see TYPE_CHECKING
 
         emulator = self._endpoints.azure
         client = ContainerClient(
@@ -84,7 +84,8 @@ class AzureIdentity:
             container,
             credential=self._credential,
             transport=_transport(self._endpoints, self._seconds),
-            retry_policy=ExponentialRetry(initial_backoff=1, increment_base=2, retry_total=0 if self._seconds else STORAGE_RETRIES),
+            retry_policy=LinearRetry(backoff=1, random_jitter_range=1, retry_total=0 if self._seconds else STORAGE_RETRIES),
+            permit_redirects=False,  # Blob Storage has none
             max_single_get_size=FIRST_BYTES,
             max_chunk_get_size=CHUNK_BYTES,
         )

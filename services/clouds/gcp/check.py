@@ -1,37 +1,24 @@
 """Checks a tenant's access to Google Cloud: the calls of a run up to the opening of a read session, of which nothing is read."""
 
-import re
-from collections.abc import Callable, Generator
+from collections.abc import Generator
 from dataclasses import replace
 from functools import partial
-from itertools import islice
 from typing import Any, Final
 
-from google.api_core import exceptions as google
-from google.auth import exceptions as google_auth
 from google.cloud import bigquery
-from google.cloud.bigquery.retry import DEFAULT_RETRY
-from google.cloud.bigquery_storage_v1 import types
 
-from services.clouds.access import TenantAccess
-from services.clouds.attempt import Attempt, attempt, missing, untried
+from services.clouds.access import AccessRefused, TenantAccess
+from services.clouds.attempt import Attempt, missing, refuses_others, untried
 from services.clouds.findings import Finding, FindingStatus
-from services.clouds.gcp.identity import GcpCredentials, open_identity, read_gcp, storage_reader
-from services.clouds.gcp.refusals import KEY, Asked, Role, explain
+from services.clouds.gcp.checked_project import CheckedProject
+from services.clouds.gcp.identity import GcpCredentials, read_gcp
+from services.clouds.gcp.refusals import KEY, Role
 from services.platform.errors import InvalidArgument
 from services.platform.identifiers import TABLE
 
-SECONDS: Final = 10.0
-"""Deadline of each call."""
-MAX_DATASETS: Final = 10
-"""Datasets in which an export is looked for. A run looks in all."""
-USAGE_EXPORT: Final = re.compile(r"gcp_billing_export_(resource_)?v1_\w+", re.ASCII)
-"""The names of usage cost exports (Cloud Billing, "Billing data tables")."""
 USAGE_COLUMNS: Final = frozenset({"cost", "usage_start_time"})
-LABELS: Final = {"managed-by": "convergence", "statement": "check_view"}
-
-_RETRY = DEFAULT_RETRY.with_timeout(SECONDS)
-_FAILURES = (google.GoogleAPICallError, google_auth.GoogleAuthError, OSError)
+OTHERS: Final = "Attribute condition"
+"""What the console calls a provider's condition on whose tokens it takes."""
 
 
 def check_gcp(access: TenantAccess, export: str | None) -> Generator[Finding]:
@@ -41,21 +28,50 @@ def check_gcp(access: TenantAccess, export: str | None) -> Generator[Finding]:
     named = TABLE.fullmatch(export) if export else None
     if export and named is None:
         raise InvalidArgument("export", "must be `dataset.table` or `project.dataset.table`.")
-    project = _Project(read_gcp(access.plaintext), access)
+    credentials = read_gcp(access.plaintext)
+    project = CheckedProject(credentials, access)
+    table = f"{named['project'] or project.name}.{named['dataset']}.{named['table']}" if named else None
     try:
-        if named:
-            table = project.table(f"{named['project'] or project.name}.{named['dataset']}.{named['table']}")
-            yield from _read(project, table, is_first=True)
-        else:
-            yield from _any_export(project)
+        if entered := project.enter():
+            yield entered.finding
+            if not entered.worked:
+                return
+            if access.probe_token_of:
+                yield _refuses_others(credentials, replace(access, token_of=access.probe_token_of), table)
+        yield from _read(project, project.table(table), is_first=not entered) if table else _any_export(project, is_first=not entered)
     finally:
         project.close()
 
 
-def _any_export(project: "_Project") -> Generator[Finding]:
+def _refuses_others(credentials: GcpCredentials, access: TenantAccess, table: str | None) -> Finding:
+    """`access`: with tokens about no tenant. A provider may take them; what counts is whether anything can be seen with them."""
+    other = CheckedProject(credentials, access)
+
+    def come_in() -> None:
+        other.require_entered()
+        # To use the service account is to have all that it may.
+        if not credentials.service_account_email and not other.sees(table):
+            raise AccessRefused("The provider takes tokens about others, who have no rights.")
+
+    try:
+        return refuses_others(
+            OTHERS,
+            come_in,
+            closed="Identity tokens that are not about this tenant open nothing.",
+            opened=(
+                f"This installation's identity tokens about anybody open project {other.name}, so other tenants could name it as theirs. "
+                "Give the workload identity provider the attribute condition that GET .../credentials/gcp/trust shows, and grant the roles "
+                f"to the subject {access.tenant_id} alone (principal://), not to the whole pool (principalSet://)."
+            ),
+        )
+    finally:
+        other.close()
+
+
+def _any_export(project: CheckedProject, *, is_first: bool) -> Generator[Finding]:
     """Without a table's name, that there is none is no fault: templates may name one in another project."""
     listed = project.attempt("bigquery.datasets.get", f"project {project.name}", Role.DATA_VIEWER, project.datasets)
-    yield from _entrance(listed)
+    yield from _entrance(listed) if is_first else [listed.finding]
     for dataset in listed.answer or ():
         what = f"dataset {project.name}.{dataset}"
         tables = project.attempt("bigquery.tables.list", what, Role.DATA_VIEWER, partial(project.usage_exports, dataset))
@@ -80,11 +96,8 @@ def _entrance(first: Attempt[Any]) -> Generator[Finding]:
         yield first.finding
 
 
-def _read(project: "_Project", found: Attempt[bigquery.Table], *, is_first: bool = False) -> Generator[Finding]:
-    if is_first:
-        yield from _entrance(found)
-    else:
-        yield found.finding
+def _read(project: CheckedProject, found: Attempt[bigquery.Table], *, is_first: bool = False) -> Generator[Finding]:
+    yield from _entrance(found) if is_first else [found.finding]
     if found.answer is None:
         return
     reference, columns = found.answer.reference, {column.name.lower() for column in found.answer.schema}
@@ -105,59 +118,3 @@ def _read(project: "_Project", found: Attempt[bigquery.Table], *, is_first: bool
     elif read.finding.name != "bigquery.tables.getData":
         message = f"It could not be tried whether rows of {reference} can be read. Check again when {read.finding.name} is granted."
         yield untried("bigquery.tables.getData", message)
-
-
-class _Project:
-    """The project of a tenant's credentials, as the tenant's identity sees it."""
-
-    def __init__(self, credentials: GcpCredentials, access: TenantAccess) -> None:
-        self.name = credentials.project_id
-        identity, host = open_identity(credentials, access), access.endpoints.bigquery
-        self._client = bigquery.Client(project=self.name, credentials=identity, client_options={"api_endpoint": host} if host else None)
-        self._reader = storage_reader(identity, access.endpoints.bigquery_storage)
-
-    def close(self) -> None:
-        """Closes the connections."""
-        self._client.close()  # type: ignore[no-untyped-call]
-        self._reader.transport.close()
-
-    def attempt[Answer](self, name: str, what: str, role: Role, call: Callable[[], Answer]) -> Attempt[Answer]:
-        """A call that needs the permission `name`, which `role` has. Raises AccessRefused (retryable) if there is no answer."""
-
-        def worded() -> Answer:
-            try:
-                return call()
-            except _FAILURES as error:
-                raise explain(error, Asked(what=what, project=self.name, role=role)) from error
-
-        return attempt(name, worded, f"It is granted for {what}.")
-
-    def table(self, table: str) -> Attempt[bigquery.Table]:
-        """The table, or the view."""
-        what = f"table {table}"
-        return self.attempt(
-            "bigquery.tables.get", what, Role.DATA_VIEWER, lambda: self._client.get_table(table, timeout=SECONDS, retry=_RETRY)
-        )
-
-    def datasets(self) -> list[str]:
-        """The ids of some datasets."""
-        listed = self._client.list_datasets(page_size=MAX_DATASETS, timeout=SECONDS, retry=_RETRY)
-        return [dataset.dataset_id for dataset in islice(listed, MAX_DATASETS)]
-
-    def usage_exports(self, dataset: str) -> list[str]:
-        """The tables that are usage cost exports by their names."""
-        listed = self._client.list_tables(f"{self.name}.{dataset}", timeout=SECONDS, retry=_RETRY)
-        return [table.table_id for table in listed if table.table_type == "TABLE" and USAGE_EXPORT.fullmatch(table.table_id)]
-
-    def open_session(self, table: bigquery.TableReference) -> None:
-        """Opens a read session with one stream. It costs nothing until it is read, and it is not."""
-        session = types.ReadSession(table=table.path.removeprefix("/"), data_format=types.DataFormat.ARROW)
-        self._reader.create_read_session(
-            parent=f"projects/{self.name}", read_session=session, max_stream_count=1, timeout=SECONDS, retry=None
-        )
-
-    def dry_run(self, view: bigquery.TableReference) -> None:
-        """Has a query of a view planned, free of charge: read sessions are for tables."""
-        config = bigquery.QueryJobConfig(dry_run=True, use_query_cache=False, labels=LABELS)
-        sql = f"SELECT * FROM `{view}`"  # noqa: S608 - the name is BigQuery's own
-        self._client.query(sql, job_config=config, timeout=SECONDS, retry=_RETRY, job_retry=None)

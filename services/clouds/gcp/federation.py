@@ -94,6 +94,7 @@ class FederatedIdentity(Credentials):
         itself has the roles.
         """
         super().__init__()  # type: ignore[no-untyped-call]
+        self._seconds = access.call_seconds or SECONDS
         emulator = access.endpoints.google_sts
         impersonation = f"{emulator or _IAM}/v1/projects/-/serviceAccounts/{service_account}:generateAccessToken"
         # Wrapped, because its class also looks up, in the background and at another address, which locations the identity may use.
@@ -114,7 +115,7 @@ class FederatedIdentity(Credentials):
     def refresh(self, request: Any) -> None:
         """A new token of Google's."""
         try:
-            self._google.refresh(partial(request, timeout=SECONDS))
+            self._google.refresh(partial(request, timeout=self._seconds))
         except (google_auth.OAuthError, google_auth.RefreshError) as error:
             fault = fault_of(error)
             if fault is None:

@@ -5,7 +5,7 @@ messages"; VPC Service Controls, "Troubleshooting"). Google's own text is matche
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Final
@@ -36,6 +36,8 @@ class Asked:
     """The credentials' project, in which sessions and jobs run."""
     role: Role
     """The role that allows the request, if the error does not name the permission."""
+    who: str = "the service account"
+    """Whom it is granted to."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -67,6 +69,15 @@ PERMISSIONS: Final = (
     "bigquery.datasets.get",
 )
 """What a run needs, as BigQuery names it; longer names before those that they begin with."""
+_FAULTS: Final = {
+    ExchangeFault.PROVIDER: "Workload identity provider",
+    ExchangeFault.TOKEN: "Workload identity provider",
+    ExchangeFault.CONDITION: "Attribute condition",
+    ExchangeFault.AUDIENCE: "Allowed audiences",
+    ExchangeFault.ISSUER: "Issuer URL",
+    ExchangeFault.IMPERSONATION: "iam.serviceAccounts.getAccessToken",
+}
+"""What the console calls what is missing."""
 _OFF, _OFF_TEXT = ("service_disabled", "accessnotconfigured"), ("has not been used in project", "api is not enabled")
 _PERIMETER = ("security_policy_violated", "policyviolation", "vpcservicecontrols")
 _PERIMETER_TEXT = ("vpcservicecontrols", "prohibited by organization's policy")
@@ -78,6 +89,12 @@ _UNPAID_TEXT = (
     "not configured billing",
 )
 _POLICY_TAG_TEXT = ("policy tag", "finegrainedget", "fine-grained reader")
+_FORBIDDEN: Final[Sequence[tuple[Sequence[str], Sequence[str], str]]] = (
+    ((), _POLICY_TAG_TEXT, "datacatalog.categories.fineGrainedGet"),
+    (_PERIMETER, _PERIMETER_TEXT, "VPC Service Controls"),
+    (_UNPAID, _UNPAID_TEXT, "Cloud Billing"),
+)
+"""Reasons and texts of what is forbidden, and what it is about."""
 _PROJECT = re.compile(r"projects?[/ ](?P<project>[a-z0-9][a-z0-9:.-]*[a-z0-9])")
 _NO_KEY = (google.Unauthorized, google_auth.RefreshError)
 
@@ -118,7 +135,7 @@ def _organisation(error: Exception, said: _Said, asked: Asked) -> str | None:
 
 def _access(error: Exception, said: _Said, asked: Asked) -> str | None:
     """What the service account may not do."""
-    if fault := next((fault for fault in ExchangeFault if fault in said.text), None):
+    if fault := _fault(said):
         return REFUSALS[fault]
     if isinstance(error, _NO_KEY):
         return (
@@ -129,12 +146,12 @@ def _access(error: Exception, said: _Said, asked: Asked) -> str | None:
         return None
     if said.has(text=_POLICY_TAG_TEXT):
         return (
-            f"Columns of {asked.what} are protected by policy tags. Grant the service account Fine-Grained Reader "
+            f"Columns of {asked.what} are protected by policy tags. Grant {asked.who} Fine-Grained Reader "
             "(roles/datacatalog.categoryFineGrainedReader) on these tags."
         )
     role = next((role for permission, role in _PERMISSIONS.items() if permission in said.text), asked.role)
     return (
-        f"Google Cloud refused the service account on {asked.what}. Grant it {role.value.format(project=asked.project)}, "
+        f"Google Cloud refused {asked.who} on {asked.what}. Grant it {role.value.format(project=asked.project)}, "
         "and check that the name is right: BigQuery answers the same for what is not there."
     )
 
@@ -159,20 +176,21 @@ def _said(error: Exception) -> _Said:
     )
 
 
+def _fault(said: _Said) -> ExchangeFault | None:
+    return next((fault for fault in ExchangeFault if fault in said.text), None)
+
+
 def _setting(error: Exception, said: _Said, asked: Asked) -> str | None:
     """What is missing, by Google's own name; None: it does not say."""
+    if fault := _fault(said):
+        return _FAULTS.get(fault)
     if isinstance(error, _NO_KEY):
         return KEY
     if isinstance(error, (google.NotFound, google.BadRequest)):
         return "project_id" if asked.what.startswith("project ") else "export"
-    if not isinstance(error, google.Forbidden):
-        return None
-    if said.has(*_OFF, text=_OFF_TEXT):
+    if isinstance(error, google.Forbidden) and said.has(*_OFF, text=_OFF_TEXT):
         return _disabled(error, said, asked)[1]
-    if said.has(text=_POLICY_TAG_TEXT):
-        return "datacatalog.categories.fineGrainedGet"
-    others = ((_PERIMETER, _PERIMETER_TEXT, "VPC Service Controls"), (_UNPAID, _UNPAID_TEXT, "Cloud Billing"))
-    named = next((name for reasons, text, name in others if said.has(*reasons, text=text)), None)
+    named = next((name for reasons, text, name in _FORBIDDEN if said.has(*reasons, text=text)), None)
     return named or next((name for name in PERMISSIONS if name.lower() in said.text), None)
 
 

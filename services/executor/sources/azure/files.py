@@ -105,7 +105,7 @@ class BlobFiles:
             for page in self._container.list_blobs(name_starts_with=prefix, results_per_page=PAGE).by_page():
                 check_cancelled()
                 for blob in page:
-                    if blob.name.rsplit("/", 1)[-1] in NAMES:
+                    if blob.name.rsplit("/", 1)[-1] in NAMES and blob.name.isprintable():
                         listed = ListedManifest(key=blob.name, etag=_etag(blob), modified_at=blob.last_modified, size=blob.size)
                         manifests.append(listed)
                     else:
@@ -174,8 +174,8 @@ class BlobFiles:
                 "without manifests. Make it anew under Cost Management > Exports."
             )
         return (
-            f"Nothing has been exported to {prefix} in container {self._location.container}. A new export takes up to 24 hours; for an "
-            "earlier month choose Export selected dates under Cost Management > Exports."
+            f"Nothing has been exported to {prefix} in container {self._location.container}. For a month before the export was made choose "
+            "Export selected dates under Cost Management > Exports."
         )
 
 

@@ -79,6 +79,6 @@ def _gathered(found: NamedColumns, name: str) -> pa.Array:
     own = dense(value_json(whole))
     if texts.null_count == len(texts):
         return own
-    # Both, which no cloud writes: one object.
+    # CUR 2.0 has columns such as product_comment beside the map: one object of both.
     joined = pc.binary_join_element_wise(pc.utf8_slice_codeunits(own, 0, -1), pc.utf8_slice_codeunits(texts, 1), ",")
     return pc.coalesce(joined, own, texts)

@@ -18,6 +18,11 @@ NUMERIC: Final = pa.decimal128(38, 9)
 TIMESTAMP: Final = pa.timestamp("us", tz="UTC")
 _WIDE: Final = pa.decimal256(76, 38)
 """Holds every text of a double from 1e-21 to 1e38 without rounding."""
+_SAFE: Final = 2.0**53
+"""Below it a double is the whole number that it says."""
+_SURE: Final = 2.0**43
+"""Billionths; 8,796 of a currency."""
+_BILLIONTH: Final = pa.scalar(Decimal("1e-9"), pa.decimal128(9, 9))
 _UNIT: Final = Decimal("1e-9")
 _EXACT: Final = Context(prec=60, Emax=999_999, Emin=-999_999)
 _NUMBER: Final = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,5})?", re.ASCII)
@@ -41,10 +46,13 @@ def numeric(values: pa.Array, column: str) -> pa.Array:
         return values.cast(NUMERIC)
     try:
         if pa.types.is_decimal(kind):
-            return (pc.round(values, 9, "half_to_even") if kind.scale > NUMERIC.scale else values).cast(NUMERIC)
+            return _of_decimals(values)
         if pa.types.is_integer(kind):
             return values.cast(NUMERIC)
-        if pa.types.is_floating(kind):
+        if pa.types.is_float64(kind):
+            _check_finite(values, column)
+            return _of_doubles(values, column)
+        if pa.types.is_floating(kind):  # of few digits: their own text says more than their double's
             _check_finite(values, column)
             return _of_texts(values.cast(pa.string()), column)
         if pa.types.is_string(kind):
@@ -116,9 +124,11 @@ def text(values: pa.Array, column: str) -> pa.Array:
     kind = values.type
     if pa.types.is_string(kind):
         return empty_as_null(values)
-    if pa.types.is_floating(kind) or pa.types.is_decimal(kind):
-        texts = (values if pa.types.is_floating(kind) else json_text(values)).cast(pa.string())
-        return pc.replace_substring_regex(pc.replace_substring(texts, '"', ""), r"\.0+$", "")
+    if pa.types.is_floating(kind):
+        wholes = pc.if_else(pc.and_(pc.equal(pc.floor(values), values), pc.less(pc.abs(values), _SAFE)), values, None)
+        return pc.coalesce(wholes.cast(pa.int64()).cast(pa.string()), values.cast(pa.string()))
+    if pa.types.is_decimal(kind):
+        return pc.replace_substring_regex(pc.replace_substring(json_text(values), '"', ""), r"\.0+$", "")
     texts = json_text(values)
     is_quoted = pa.types.is_timestamp(kind) or pa.types.is_date(kind) or pa.types.is_time(kind)
     return pc.replace_substring(texts, '"', "") if is_quoted else texts
@@ -149,6 +159,29 @@ def _check_finite(values: pa.Array, column: str) -> None:
 
 def _trimmed(values: pa.Array) -> pa.Array:
     return empty_as_null(pc.ascii_trim_whitespace(values))
+
+
+def _of_doubles(values: pa.Array, column: str) -> pa.Array:
+    """Most doubles are far from the middle between two numbers of nine decimals: a product with 1e9, whose error and that of the shortest
+    text are less than 0.002 together below _SURE, rounds as the text does. The others go through their texts, at ten times the cost.
+    """
+    scaled = pc.multiply(values, 1e9)
+    nearest = pc.round(scaled)
+    is_sure = pc.and_(pc.less(pc.abs(pc.subtract(scaled, nearest)), 0.49), pc.less(pc.abs(scaled), _SURE))
+    rounded = pc.multiply(pc.if_else(is_sure, nearest, None).cast(pa.int64()).cast(pa.decimal128(19, 0)), _BILLIONTH).cast(NUMERIC)
+    others = pc.invert(is_sure.fill_null(True))  # noqa: FBT003 - the value for NULL
+    if not pc.any(others).as_py():
+        return rounded
+    return pc.replace_with_mask(rounded, others, _of_texts(values.filter(others).cast(pa.string()), column))
+
+
+def _of_decimals(values: pa.Array) -> pa.Array:
+    if values.type.scale <= NUMERIC.scale:
+        return values.cast(NUMERIC)
+    try:
+        return pc.round(values, 9, "half_to_even").cast(NUMERIC)
+    except pa.ArrowInvalid:  # rounding up takes a digit more
+        return pc.round(values.cast(pa.decimal256(76, values.type.scale)), 9, "half_to_even").cast(NUMERIC)
 
 
 def _of_texts(texts: pa.Array, column: str) -> pa.Array:

@@ -21,7 +21,7 @@ from services.executor.settings import ExecutorSettings
 from services.executor.sources.azure.source import COST, FOCUS
 from services.executor.sources.exported_months import ExportsRequest
 from services.executor.sources.source import Export, ReadRequest, Source, SourceType, Unchanged
-from tests.support.azure import ISSUER, TENANT, AzureServer
+from tests.support.azure import ACCOUNT, CONTAINER, ISSUER, TENANT, AzureServer, manifest_json, put, writing
 from tests.support.executor.focus_export_rows import staging
 
 TODAY, OCTOBER, NOVEMBER = date(2026, 11, 26), date(2026, 10, 1), date(2026, 11, 1)
@@ -156,7 +156,34 @@ def test_an_export_of_focus_is_no_actual_cost(azure: AzureServer, tmp_path: Path
         source.find(asked(), lambda: None)
 
 
-def test_an_amortized_export_is_read_beside_the_actual_one(azure: AzureServer, tmp_path: Path) -> None:
+def test_actual_and_amortized_cost_are_read_as_one(azure: AzureServer, tmp_path: Path) -> None:
+    """Two exports in one run, with one sign-in; the rows say which they are of."""
+    header = "BillingCurrency,CostInBillingCurrency,Date,ChargeType,MeterCategory"
+    with writing(azure) as container:
+        for name, type_, cost in (("actual", "ActualCost", "1.25"), ("amortized", "AmortizedCost", "0.75")):
+            folder = f"finops/{name}/20261001-20261031/1"
+            content = f"{header}\r\nUSD,{cost},10/05/2026,Usage,Storage\r\n".encode()
+            put(container, f"{folder}/part0.csv", content)
+            times = {"startDate": "2026-10-01", "endDate": "2026-10-31", "submittedTime": "2026-11-01T05:00:00Z"}
+            blobs = [{"blobName": f"{folder}/part0.csv", "byteCount": len(content)}]
+            manifest = manifest_json(blobs, type=type_, fileFormat="Csv", dataRowCount=1, **times)
+            put(container, f"{folder}/manifest.json", json.dumps(manifest).encode())
+    place, requests, plaintext = f"{ACCOUNT}/{CONTAINER}/finops", azure.azure.requests, azure.access().plaintext
+    requests.clear()
+    with closing(opened(azure, tmp_path, COST, plaintext)) as source:
+        export = source.find(asked(month=OCTOBER, export=f"{place}/actual", amortized_export=f"{place}/amortized"), lambda: None)
+        assert not isinstance(export, Unchanged)
+        rows = [row for table in export.read(staging("x_staging_azure_cost"), lambda: None) for row in table.to_pylist()]
+        outputs: Mapping[str, Any] = export.outputs()
+
+    costs = {(row["dataset"], row["cost_in_billing_currency"]) for row in rows}
+    assert costs == {("ACTUAL", Decimal("1.25")), ("AMORTIZED", Decimal("0.75"))}
+    assert {row["source_id"] for row in rows} == {f"AZURE/{place}/actual"}
+    assert outputs["exports"][0]["manifest_id"].count(" | ") == 1
+    assert len([one for one in requests if "/oauth2/" in one]) == 1
+
+
+def test_an_amortized_export_that_is_none_is_named(azure: AzureServer, tmp_path: Path) -> None:
     with closing(opened(azure, tmp_path, COST)) as source, pytest.raises(StepError, match="Write it as account"):
         source.find(asked(amortized_export="none"), lambda: None)
 

@@ -177,7 +177,7 @@ def test_nothing_exported_is_no_error(export: Export, run: Run, container: Conta
     files = export()
     answer = files.manifest(APRIL, None, going_on)
     assert isinstance(answer, NoExport)
-    assert "takes up to 24 hours" in answer.reason
+    assert "Nothing has been exported to finops/daily/20260401-20260430/" in answer.reason
 
     put(container, "finops/daily/20260401-20260430/part0.csv", b"1")
     answer = files.manifest(APRIL, None, going_on)
@@ -280,6 +280,26 @@ def test_a_compressed_file_arrives_as_it_is_stored(export: Export, run: Run, con
     container.upload_blob(manifest.files[0].key, b"\x1f\x8b not really", overwrite=True, content_settings=settings)
 
     assert fetched(files, manifest.files[0])[0] == b"\x1f\x8b not really"
+
+
+def test_what_passes_by_itself_is_asked_for_again(azure: AzureServer, export: Export, run: Run) -> None:
+    run()
+    files = export()
+    azure.azure.faults.append("ServerBusy")
+
+    assert fetched(files, found(files).files[0])[0] == b"rows"
+    assert azure.served()[0].endswith("503")
+
+
+def test_what_does_not_pass_is_retryable_later(azure: AzureServer, export: Export, run: Run) -> None:
+    run()
+    files = export()
+    azure.azure.faults.extend(["ServerBusy"] * 3)
+
+    with pytest.raises(StepError, match="did not answer when asked for container c") as error:
+        files.manifest(MARCH, None, going_on)
+    assert error.value.is_retryable
+    assert len(azure.served()) == 3
 
 
 def test_a_role_that_is_missing_is_named(export: Export, run: Run) -> None:

@@ -15,7 +15,7 @@ from tests.support.azure import manifest_json
 MARCH = date(2026, 3, 1)
 LOCATION = AzureLocation(account="acmebilling", container="exports", directory="finops", name="daily-focus")
 RUN = "finops/daily-focus/20260301-20260331/202604020504/bbac"
-MODIFIED = datetime(2026, 4, 2, 5, 9, tzinfo=UTC)
+MODIFIED = datetime(2026, 5, 1, 5, 9, tzinfo=UTC)
 
 
 def read(content: Any, *, key: str = f"{RUN}/manifest.json") -> AzureManifest:
@@ -97,6 +97,10 @@ def test_a_manifest_of_another_api_version_is_read() -> None:
     assert (found.submitted_at, found.first, found.last) == (MODIFIED, MARCH, date(2026, 3, 31))
     assert (found.version, found.row_count, found.run_id) == (None, 3, "bbac")
     assert found.files == (DataFile(key=f"{RUN}/a", dataset=Dataset.FOCUS),)
+
+
+def test_a_run_that_says_it_is_of_the_future_is_of_when_it_was_written() -> None:
+    assert read(manifest_json({f"{RUN}/a": 1}, submittedTime="9999-12-31T23:59:59Z")).submitted_at == MODIFIED
 
 
 @pytest.mark.parametrize("name", ["{run}/a", "/{run}/a", "exports/{run}/a", "finops/daily-focus/elsewhere/a"])

@@ -71,7 +71,7 @@ def test_parquet_of_any_compression_is_read(decoder: Decoder, compression: str) 
     assert decoded(decoder, parquet(pa.Table.from_pylist(ROWS), compression=compression)) == ROWS
 
 
-@pytest.mark.parametrize("wrap", [bytes, gzip.compress, lambda data: gzip.compress(data[:9], mtime=0) + gzip.compress(data[9:], mtime=0)])
+@pytest.mark.parametrize("wrap", [bytes, gzip.compress, lambda data: gzip.compress(data[:9]) + gzip.compress(data[9:])])
 @pytest.mark.parametrize("mark", ["", "\ufeff"])
 @pytest.mark.parametrize("end", ["\n", "\r\n"])
 def test_csv_is_read_whatever_it_is_called(decoder: Decoder, wrap: Any, mark: str, end: str) -> None:
@@ -121,8 +121,8 @@ def test_types_that_cost_reports_do_not_have_become_plain(decoder: Decoder) -> N
         (b'"a,b\n1,2\n', "first line of a.file cannot be read"),
         (b",".join(b"a" for _ in range(201)) + b"\n", "has 201 columns; at most 200"),
         (b"a\n" + b"x" * 65_537 + b"\n", "A value of column a of a.file has 65,537 bytes; at most 65,536"),
-        (gzip.compress(b"a,b\n1,2\n", mtime=0)[:-4], "not all of it has arrived"),
-        (gzip.compress(b"a,b\n1,2\n", mtime=0)[:-8] + b"\x00" * 8, "cannot be read as CSV: it is damaged"),
+        (gzip.compress(b"a,b\n1,2\n")[:-4], "not all of it has arrived"),
+        (gzip.compress(b"a,b\n1,2\n")[:-8] + b"\x00" * 8, "cannot be read as CSV: it is damaged"),
         (b"\x1f\x8bnothing", "cannot be read as CSV: it is damaged"),
         (b"PAR1", "cannot be read as Parquet"),
         (b"PAR1" + b"\x00" * 100 + struct.pack("<I", 90) + b"PAR1", "cannot be read as Parquet"),
@@ -149,7 +149,7 @@ def test_a_gzip_bomb_is_refused_while_it_is_inflated(decoder: Decoder) -> None:
     with pytest.raises(StepError, match=r"becomes more than 50 times as large"):
         decoded(decoder, bomb)
 
-    small = gzip.compress(b"a\n" + b"1\n" * 20_000, mtime=0)
+    small = gzip.compress(b"a\n" + b"1\n" * 20_000)
     assert len(decoded(decoder, small)) == 20_000, "a small file may be repetitive"
 
 
@@ -287,10 +287,8 @@ def test_a_cancelled_run_does_not_wait_for_the_process() -> None:
 def test_cpu_time_is_bounded() -> None:
     text = "from services.executor.sources.files.decode.child import confine\nconfine(2**30, 1)\nwhile True: pass"
 
-    with (
-        Decoder(replace(BOUNDS, cpu_seconds=1), silence_seconds=60, command=program(text)) as opened,
-        pytest.raises(StepError, match="took more than 1 s of CPU time"),
-    ):
+    bounds = replace(BOUNDS, cpu_seconds=1)
+    with Decoder(bounds, silence_seconds=60, command=program(text)) as opened, pytest.raises(StepError, match="more than 1 s of CPU time"):
         decoded(opened, b"a\n1\n")
 
 
