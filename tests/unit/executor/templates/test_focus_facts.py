@@ -25,7 +25,7 @@ BLOCKS = {
 }
 CONFORMANCE = ("focus_conformance", "focus_export_conformance")
 """Two blocks, as each names its own staging table and a block takes nothing over from another."""
-NATIVE = ("aws/cost/cur.sql",)
+NATIVE = ("aws/cost/cur.sql", "azure/cost/actual.sql")
 """Mappings from a cloud's own columns."""
 QUOTED = re.compile(r"'([^']*)'")
 
