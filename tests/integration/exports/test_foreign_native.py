@@ -10,6 +10,7 @@ import pytest
 from tests.support.exports.aws_focus import CSV, PARQUET
 from tests.support.exports.native import Cur2Export, NiseCost, NiseReport, native_sums
 from tests.support.exports.tables import CENT, TINY, assert_whole
+from tests.support.exports.variants import first_of
 from tests.support.exports.world import AWS, AZURE, World
 
 OCTOBER, NOVEMBER = date(2025, 10, 1), date(2025, 11, 1)
@@ -20,7 +21,7 @@ CUR: dict[str, Callable[[NiseReport], Any]] = {
 }
 
 
-@pytest.mark.parametrize("layout", CUR)
+@pytest.mark.parametrize("layout", first_of(2, CUR))
 async def test_a_report_of_three_accounts(world: World, layout: str) -> None:
     """Two months, the first in three files: a manifest's files are all loaded, and the months are kept apart."""
     report = NiseReport(name="plain", bucket=world.account.bucket)
@@ -77,7 +78,10 @@ async def test_actual_cost_of_two_subscriptions(world: World) -> None:
 
 async def assert_native(world: World, rows: Sequence[Mapping[str, str]], *, account: str, currency: str, cost: str) -> None:
     sql = "SELECT SubAccountId, BillingCurrency, SUM(BilledCost) AS billed FROM focus_cost_daily GROUP BY SubAccountId, BillingCurrency"
-    found = {(row["SubAccountId"], row["BillingCurrency"]): row["billed"] for row in await world.tenant.rows(sql)}
+    # Azure's FOCUS names a subscription by its path.
+    found = {
+        (row["SubAccountId"].removeprefix("/subscriptions/"), row["BillingCurrency"]): row["billed"] for row in await world.tenant.rows(sql)
+    }
     wanted = native_sums(rows, account, currency, cost=cost)
     assert set(found) == set(wanted)
     assert [group for group, total in wanted.items() if abs(found[group[0], group[1]] - total) > min(CENT, TINY * len(rows))] == []
