@@ -75,7 +75,7 @@ def csv_batches(path: str, name: str, bounds: Bounds) -> Iterator[pa.RecordBatch
             if rows > bounds.rows:
                 raise StepError(f"{name} has more than {bounds.rows:,} rows; at most so many are read of a billing period.")
             yield plain(pa.RecordBatch.from_arrays(batch.columns, schema=schema), schema, name, bounds)
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError, ValueError, OverflowError) as error:
         if isinstance(error, MemoryError):
             raise
         if refused:

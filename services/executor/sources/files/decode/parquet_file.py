@@ -19,7 +19,7 @@ def parquet_batches(path: str, name: str, bounds: Bounds) -> Iterator[pa.RecordB
         for batch in opened.iter_batches(batch_size=BATCH_ROWS, use_threads=False):
             rows += batch.num_rows
             yield plain(batch, schema, name, bounds)
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError, ValueError, OverflowError) as error:  # also of names that are no UTF-8
         if isinstance(error, MemoryError):
             raise
         raise StepError(f"{name} cannot be read as Parquet: it is damaged, or not all of it has arrived.") from error

@@ -25,7 +25,10 @@ def plain_schema(schema: pa.Schema, file: str, bounds: Bounds) -> pa.Schema:
 
 
 def plain(batch: pa.RecordBatch, schema: pa.Schema, file: str, bounds: Bounds) -> pa.RecordBatch:
-    """The rows with the types of `schema`. Raises StepError for a value that is too long."""
+    """The rows with the types of `schema`. Raises StepError for a value that is too long; ArrowInvalid for rows that are damaged, such as
+    texts that are no UTF-8, which Arrow does not look at when it reads Parquet.
+    """
+    batch.validate(full=True)
     for field, values in zip(schema, batch.columns, strict=True):
         if (longest := _longest(values)) > bounds.cell_bytes:
             raise StepError(
