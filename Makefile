@@ -55,6 +55,10 @@ bench-dollars: gen ## Reckon what Google would charge for the statements, into b
 bench-bulk: gen ## Measure a day of a million rows against a bare script, into benchmarks/BULK.md
 	@$(PY) -m benchmarks.bulk
 
+.PHONY: bench-exports
+bench-exports: gen ## Measure a month of a million exported rows against a bare script, into benchmarks/EXPORTS.md
+	@$(PY) -m benchmarks.exports
+
 check: gen ## Check style, types, import contracts, protos, SQL and the shape of compose files
 	@$(MAKE) --no-print-directory --jobs=2 --keep-going --output-sync=target $(CHECKS)
 	@echo "make check: all good"

@@ -11,8 +11,9 @@ SELECT c.check_name, c.failing_rows, c.observed_value
 FROM (
   SELECT [
     STRUCT(
-      'rows_agree_with_source' AS check_name, ABS(SUM(p.staged) - @source_rows) + SUM(p.rows_off) AS failing_rows,
-      CAST(SUM(p.staged) AS STRING) AS observed_value),
+      'rows_agree_with_source' AS check_name,
+      ABS(IFNULL(SUM(p.staged), 0) - @source_rows) + IFNULL(SUM(p.rows_off), 0) AS failing_rows,
+      CAST(IFNULL(SUM(p.staged), 0) AS STRING) AS observed_value),
     STRUCT(
       'billed_cost_agrees' AS check_name, COUNTIF(ABS(p.billed - p.source_billed) > 0.005) AS failing_rows,
       LEFT(STRING_AGG(CONCAT(p.name, ' ', FORMAT('%.2f', p.billed)), ', ' ORDER BY p.name), 500) AS observed_value),

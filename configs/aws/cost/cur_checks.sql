@@ -10,8 +10,8 @@ FROM (
   SELECT [
     STRUCT(
       'rows_agree_with_source' AS check_name,
-      ABS(SUM(g.line_items) - @source_rows) + SUM(ABS(g.lines_to_map - g.lines_mapped)) AS failing_rows,
-      CAST(SUM(g.line_items) AS STRING) AS observed_value),
+      ABS(IFNULL(SUM(g.line_items), 0) - @source_rows) + IFNULL(SUM(ABS(g.lines_to_map - g.lines_mapped)), 0) AS failing_rows,
+      CAST(IFNULL(SUM(g.line_items), 0) AS STRING) AS observed_value),
     STRUCT(
       'billed_cost_agrees' AS check_name, COUNTIF(ABS(g.billed - g.paid) > 0.005) AS failing_rows,
       LEFT(IFNULL(STRING_AGG(

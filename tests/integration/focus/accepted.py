@@ -23,3 +23,9 @@ ACCEPTED = {
     "ServiceName-C-002-M": NOT_ASCII,
     "SubAccountName-C-002-M": NOT_ASCII,
 }
+
+ACCEPTED_AWS: dict[str, str] = {}
+"""In rows that aws/cost/focus and aws/cost/cur publish."""
+
+ACCEPTED_AZURE: dict[str, str] = {}
+"""In rows that azure/cost/focus and azure/cost/actual publish."""

@@ -17,6 +17,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from tests.support.azure import ACCOUNT
 from tests.support.exports.aws_focus import CSV, PARQUET, to_csv
 from tests.support.exports.focus_rows import COSTS, MAPS, NUMBERS, SINCE_1_0, TIMES, Row, parts
 from tests.support.exports.objects import Delivered, Placed
@@ -30,7 +31,7 @@ _VERSION_OF = {"1.0r2": "1.0r2", "1.0": "1.0", "1.2": "1.2-preview"}
 class AzureFocusExport:
     """One export: where it is delivered, and how."""
 
-    account: str = "acmebilling"
+    account: str = ACCOUNT
     container: str = "exports"
     directory: str = "finops/daily"
     name: str = "focus"

@@ -39,7 +39,7 @@ class Asked:
     @property
     def is_token(self) -> bool:
         """True for a request to a token endpoint or STS, which is none of the object store."""
-        return self.method == "POST"
+        return self.method == "POST" or ".well-known" in self.path
 
 
 @dataclass(kw_only=True)

@@ -119,7 +119,7 @@ def _cur2_parquet(rows: Sequence[Mapping[str, Any]]) -> bytes:
         kind: pa.DataType = pa.string()
         if name in _MAPS.values():
             values, kind = [list(one.items()) for one in values], pa.map_(pa.string(), pa.string())
-        elif name.endswith("_date"):
+        elif name.endswith(("start_date", "end_date")):
             values, kind = [one and datetime.fromisoformat(one).astimezone(UTC) for one in values], pa.timestamp("ms", tz="UTC")
         elif _is_number(name) and all(one is None or _number(one) is not None for one in values):
             values, kind = [None if one is None else float(one) for one in values], pa.float64()

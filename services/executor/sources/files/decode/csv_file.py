@@ -44,7 +44,9 @@ class CsvBytes:
 
 
 def csv_batches(path: str, name: str, bounds: Bounds) -> Iterator[pa.RecordBatch]:
-    """All rows of the file at `path`, as texts, by the names of its first line. Raises StepError, calling the file `name`."""
+    """All rows of the file at `path`, as texts, by the names of its first line: at least one batch, whose columns tell whether it is
+    an export at all. Raises StepError, calling the file `name`.
+    """
     refused = list[pa_csv.InvalidRow]()
 
     def refuse(row: pa_csv.InvalidRow) -> str:
@@ -54,9 +56,10 @@ def csv_batches(path: str, name: str, bounds: Bounds) -> Iterator[pa.RecordBatch
     try:
         start = CsvBytes(path).stream.read(MAX_HEADER)
         columns = _header(start, name, bounds)
-        if b"\n" not in start:
-            return
         schema = pa.schema([(column, pa.string()) for column in columns])
+        if not start.partition(b"\n")[2]:
+            yield _empty(schema)
+            return
         places = [str(place) for place in range(len(columns))]  # names may be there twice
         source, rows, made = CsvBytes(path), 0, 0
         reader = pa_csv.open_csv(
@@ -86,6 +89,10 @@ def csv_batches(path: str, name: str, bounds: Bounds) -> Iterator[pa.RecordBatch
         raise StepError(
             f"{name} cannot be read as CSV: it is damaged or not in UTF-8, not all of it has arrived, or a row is too long."
         ) from error
+
+
+def _empty(schema: pa.Schema) -> pa.RecordBatch:
+    return pa.RecordBatch.from_arrays([pa.array([], column.type) for column in schema], schema=schema)
 
 
 def _block(columns: int, bounds: Bounds) -> int:

@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 
 from services.executor.sources.files.rows.focus_rows import FileRows, made
 from services.executor.sources.files.rows.named_columns import NamedColumns, dense, value_json
-from services.executor.sources.files.rows.values import CONVERTED
+from services.executor.sources.files.rows.values import CONVERTED, NUMERIC
 from services.executor.sources.json_text import compact_object
 
 GATHERED: Final[Mapping[str, re.Pattern[str]]] = {
@@ -49,13 +49,23 @@ def native_rows(batch: pa.RecordBatch, staged: pa.Schema, origin: FileRows) -> p
     for field in staged:
         if field.name not in {*ours, *gathered, OTHERS}:
             values = found.take(field.name)
-            ours[field.name] = pa.nulls(batch.num_rows, field.type) if values is None else CONVERTED[field.type](values, field.name)
+            ours[field.name] = pa.nulls(batch.num_rows, field.type) if values is None else _converted(values, field)
     for name in gathered:
         ours[name] = _gathered(found, name)
     ours[OTHERS] = found.others()
     return pa.Table.from_arrays([made(ours[field.name], field, batch.num_rows) for field in staged], schema=staged)
 
 
+def _converted(values: pa.Array, field: pa.Field) -> pa.Array:
+    if pa.types.is_string(values.type) and field.type in {NUMERIC, pa.float64()}:
+        is_word = pc.and_not(pc.match_substring_regex(values, _WORDS), pc.match_substring_regex(values, _NOT_FINITE, ignore_case=True))
+        values = pc.if_else(is_word, pa.scalar(None, pa.string()), values)
+    return CONVERTED[field.type](values, field.name)
+
+
+_WORDS: Final = "^[^0-9]+$"
+"""Reports write None, NA or another word where there is no amount. If it is one that a row cannot do without, the checks say so."""
+_NOT_FINITE: Final = "nan|inf"
 GATHERERS: Final = "resource_tags"
 """The staging table of AWS has it, and only that."""
 
