@@ -40,6 +40,11 @@ def plain(batch: pa.RecordBatch, schema: pa.Schema, file: str, bounds: Bounds) -
     return pa.RecordBatch.from_arrays(columns, schema=schema)
 
 
+def no_rows(schema: pa.Schema) -> pa.RecordBatch:
+    """An empty batch: it tells which columns a file without rows has."""
+    return pa.RecordBatch.from_arrays([pa.array([], field.type) for field in schema], schema=schema)
+
+
 def fits(batch: pa.RecordBatch) -> bool:
     """True if the executor can take these rows at once: so little that it stays little as JSON."""
     return weight(batch) <= MAX_FRAME and batch.num_rows * sum(len(name) for name in _names(batch.schema)) <= MAX_NAMES

@@ -383,3 +383,13 @@ def test_damaged_files_are_refused_whatever_is_damaged(decoder: Decoder) -> None
             refused += 1
 
     assert refused > 100
+
+
+@pytest.mark.parametrize("content", [b"a,b", b"a,b\n", gzip.compress(b"a,b\r\n"), parquet(pa.table({"a": ["x"], "b": [1]}).slice(0, 0))])
+def test_a_file_without_rows_still_says_its_columns(decoder: Decoder, content: bytes) -> None:
+    with Path(f"/dev/shm/decoded-{os.getpid()}").open("w+b") as file:
+        file.write(content)
+        file.flush()
+        (batch,) = decoder.batches(file, "a.file", rows=1, check_cancelled=lambda: None)
+
+    assert (batch.num_rows, batch.schema.names) == (0, ["a", "b"])
