@@ -177,11 +177,21 @@ def _scalar_text(values: pa.Array) -> pa.Array:
         texts = values.cast(pa.string())
         finite = pc.is_finite(values).fill_null(True)  # noqa: FBT003 - the value for NULL
         return texts if pc.all(finite).as_py() else pc.if_else(finite, texts, per_value(values, _not_finite))
-    if pa.types.is_string(kind) and not pc.any(pc.match_substring_regex(values, _ESCAPED)).as_py():
-        return pc.binary_join_element_wise('"', values, '"', "")
+    if pa.types.is_string(kind):
+        return _string_text(values)
     if pa.types.is_decimal(kind) and (texts := _decimal_text(values)) is not None:
         return texts
     return per_value(values, _scalar)
+
+
+def _string_text(values: pa.Array) -> pa.Array:
+    found = values.dictionary_encode()
+    distinct = found.dictionary
+    if pc.any(pc.match_substring_regex(distinct, _ESCAPED)).as_py():
+        texts = pa.array([None if value is None else _scalar(value) for value in distinct.to_pylist()], pa.string())
+    else:
+        texts = pc.binary_join_element_wise('"', distinct, '"', "")
+    return texts.take(found.indices)
 
 
 def _decimal_text(values: pa.Array) -> pa.Array | None:
