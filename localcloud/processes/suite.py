@@ -185,9 +185,11 @@ def _sample(settings: LocalSettings, extra: Mapping[str, str]) -> Process:
         "--azure-host": f"https://{settings.address('azure')}",
         "--azure-ca": settings.certs_dir / "ca.pem",
         "--azure-credentials": settings.sample_azure_credentials,
+        "--google-sts": f"http://{settings.address('google_sts')}",
         "--issuer": f"http://{settings.address('gateway')}",
     }
-    return Process(name="sample", command=_command("localcloud.sample", options), environment=extra, needs=("bigquery", "aws", "azure"))
+    needs = ("bigquery", *TENANT_CLOUDS)
+    return Process(name="sample", command=_command("localcloud.sample", options), environment=extra, needs=needs)
 
 
 def _command(module: str, options: Mapping[str, object]) -> tuple[str, ...]:

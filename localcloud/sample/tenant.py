@@ -20,6 +20,7 @@ from localcloud.sample import beside
 from localcloud.sample.aws.tenant import load_aws, write_aws_credentials
 from localcloud.sample.azure.tenant import load_azure, write_azure_credentials
 from localcloud.sample.day import rows_of_day
+from localcloud.sample.google_trust import trust_issuer
 from localcloud.sample.rows import Row, late_usage_of_day
 from localcloud.sample.schema import DETAILED, STANDARD, bigquery_schema
 from localcloud.settings import SAMPLE_TENANT, LocalSettings
@@ -147,10 +148,12 @@ def main() -> None:
     parser.add_argument("--azure-host", default=f"https://{settings.address('azure')}", help="the emulator of Azure (%(default)s)")
     parser.add_argument("--azure-ca", type=Path, default=settings.certs_dir / "ca.pem", help="its authority (%(default)s)")
     parser.add_argument("--azure-credentials", type=Path, default=settings.sample_azure_credentials, help="the same (%(default)s)")
+    parser.add_argument("--google-sts", default=f"http://{settings.address('google_sts')}", help="the same of Google's (%(default)s)")
     parser.add_argument("--issuer", default=f"http://{settings.address('gateway')}", help="whose tokens are trusted (%(default)s)")
     options = parser.parse_args()
     sample = load(options.bigquery_host, rows_per_day=options.rows)
     write_credentials(options.credentials)
+    trust_issuer(options.google_sts, issuer=options.issuer, tenant_id=SAMPLE_TENANT)
     aws = load_aws(options.aws_host, today=datetime.now(UTC).date(), issuer=options.issuer, tenant_id=SAMPLE_TENANT)
     write_aws_credentials(options.aws_credentials)
     today = datetime.now(UTC).date()

@@ -1,6 +1,7 @@
 """Runs checks of tenants' access in threads: a bounded number at once, and of a tenant one at a time."""
 
 import asyncio
+import contextlib
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -35,6 +36,7 @@ class CheckPool:
         self._is_one_a_tenant = is_one_a_tenant
         self._checking = checking or _check
         self._running = dict[Future[AccessReport], str]()
+        self._is_closed = threading.Event()
 
     async def check(self, access: TenantAccess, export: str | None) -> AccessReport:
         """The report of `check_access`. A check whose caller is cancelled ends after its current call.
@@ -49,13 +51,18 @@ class CheckPool:
         stopped = threading.Event()
 
         def check_cancelled() -> None:
-            if stopped.is_set():
+            if stopped.is_set() or self._is_closed.is_set():
                 raise CheckStopped
 
         loop, future = asyncio.get_running_loop(), self._pool.submit(self._checking, access, export, check_cancelled)
         self._running[future] = access.tenant_id
-        # Until the thread has ended, not only its caller: a caller that goes must not free a place that is still taken.
-        future.add_done_callback(lambda done: loop.call_soon_threadsafe(self._running.pop, done, None))
+
+        def free(done: Future[AccessReport]) -> None:
+            with contextlib.suppress(RuntimeError):  # the loop has ended before the thread
+                loop.call_soon_threadsafe(self._running.pop, done, None)
+
+        # When the thread has ended, not already its caller: a caller that goes must not free a place that is still taken.
+        future.add_done_callback(free)
         try:
             return await asyncio.wrap_future(future)
         finally:
@@ -65,6 +72,7 @@ class CheckPool:
         return self
 
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._is_closed.set()
         self._pool.shutdown(wait=False, cancel_futures=True)
 
 

@@ -7,8 +7,16 @@ from typing import Any, Final, Self
 
 MAX_CHECKS: Final = 40
 """Maximum number in one result, 64 KiB each at most: it stays below gRPC's 4 MB."""
-CLOUDS: Final = ("GCP", "AWS", "AZURE")
-"""The providers whose credentials can be checked."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PassedCheck:
+    """What is stored with credentials that were tried before."""
+
+    status: str
+    """Always WORKS: others are not stored."""
+    export: str | None
+    """The export that was named, and can be read."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -21,6 +29,8 @@ class DueCheck:
     encrypted_credentials: bytes = field(repr=False)
     set_at: datetime
     access_status: str | None
+    access_export: str | None
+    """The export that could be read when a check last named one."""
 
     @classmethod
     def from_row(cls, row: Mapping[str, Any]) -> Self:
@@ -41,6 +51,8 @@ class CheckResult:
     """Or UNKNOWN: the cloud did not answer."""
     access_problem: str
     """Empty: none."""
+    access_export: str
+    """That was named and could be read; empty: what is known of one stays."""
 
 
 def latest(results: Iterable[CheckResult]) -> list[CheckResult]:

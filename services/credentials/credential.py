@@ -26,6 +26,8 @@ class Credential:
     access_checked_at: datetime | None
     access_problem: str | None
     """Sentences for the tenant."""
+    access_export: str | None
+    """The export that could be read when a check last named one."""
     token_audience: str | None
     """The audience of the identity tokens that open the tenant's cloud; None: a key is stored."""
 

@@ -19,7 +19,8 @@ SELECT
   token_audience,
   access_status,
   access_checked_at,
-  access_problem
+  access_problem,
+  access_export
 FROM tenant_cloud_credentials
 WHERE tenant_id = @tenant_id AND provider = @provider
 ORDER BY COALESCE(updated_at, created_at) DESC
@@ -40,7 +41,8 @@ SELECT
   token_audience,
   access_status,
   access_checked_at,
-  access_problem
+  access_problem,
+  access_export
 FROM tenant_cloud_credentials
 WHERE tenant_id = @tenant_id
 QUALIFY ROW_NUMBER() OVER (PARTITION BY provider ORDER BY COALESCE(updated_at, created_at) DESC) = 1
@@ -74,6 +76,7 @@ QUALIFY ROW_NUMBER() OVER (PARTITION BY tenant_id, provider ORDER BY COALESCE(up
 -- param: user_id STRING
 -- param: at TIMESTAMP
 -- param: access_status STRING
+-- param: access_export STRING
 INSERT INTO tenant_cloud_credentials
   (
     credential_id,
@@ -85,7 +88,8 @@ INSERT INTO tenant_cloud_credentials
     created_by_user_id,
     created_at,
     access_status,
-    access_checked_at
+    access_checked_at,
+    access_export
   )
 SELECT
   @credential_id,
@@ -97,7 +101,8 @@ SELECT
   @user_id,
   @at,
   @access_status,
-  IF(@access_status IS NULL, NULL, @at)
+  IF(@access_status IS NULL, NULL, @at),
+  @access_export
 FROM (SELECT 1)
 WHERE NOT EXISTS (
   SELECT 1 FROM tenant_cloud_credentials AS there WHERE there.tenant_id = @tenant_id AND there.provider = @provider
@@ -115,6 +120,7 @@ WHERE NOT EXISTS (
 -- param: user_id STRING
 -- param: at TIMESTAMP
 -- param: access_status STRING
+-- param: access_export STRING
 UPDATE tenant_cloud_credentials
 SET
   encrypted_credentials = @encrypted_credentials,
@@ -124,7 +130,8 @@ SET
   updated_at = @at,
   access_status = @access_status,
   access_checked_at = IF(@access_status IS NULL, NULL, @at),
-  access_problem = NULL
+  access_problem = NULL,
+  access_export = @access_export
 WHERE tenant_id = @tenant_id AND provider = @provider AND credential_id = @credential_id
 
 -- name: delete_credentials
@@ -138,7 +145,7 @@ DELETE FROM tenant_cloud_credentials WHERE tenant_id = @tenant_id AND provider =
 -- param: providers ARRAY<STRING>
 -- param: checked_before TIMESTAMP
 -- param: page_size INT64
-SELECT n.credential_id, n.tenant_id, n.provider, n.encrypted_credentials, n.set_at, n.access_status
+SELECT n.credential_id, n.tenant_id, n.provider, n.encrypted_credentials, n.set_at, n.access_status, n.access_export
 FROM (
   SELECT
     c.credential_id,
@@ -147,6 +154,7 @@ FROM (
     c.encrypted_credentials,
     COALESCE(c.updated_at, c.created_at) AS set_at,
     c.access_status,
+    c.access_export,
     c.access_checked_at
   FROM tenant_cloud_credentials AS c
   WHERE c.provider IN UNNEST(@providers)
@@ -160,11 +168,12 @@ LIMIT @page_size
 -- A replay writes the same values again. A result is written only to the credentials that were checked, and never over that of a later check:
 -- so two executors that check the same credentials at once, or a tenant that sets new ones meanwhile, do no harm. UNKNOWN keeps what the last
 -- check has found.
--- param: results ARRAY<STRUCT<tenant_id STRING, provider STRING, set_at TIMESTAMP, checked_at TIMESTAMP, access_status STRING, access_problem STRING>>
+-- param: results ARRAY<STRUCT<tenant_id STRING, provider STRING, set_at TIMESTAMP, checked_at TIMESTAMP, access_status STRING, access_problem STRING, access_export STRING>>
 UPDATE tenant_cloud_credentials AS c
 SET
   access_status = IF(r.access_status = 'UNKNOWN', c.access_status, r.access_status),
   access_problem = IF(r.access_status = 'UNKNOWN', c.access_problem, NULLIF(r.access_problem, '')),
+  access_export = COALESCE(NULLIF(r.access_export, ''), c.access_export),
   access_checked_at = r.checked_at
 FROM UNNEST(@results) AS r
 WHERE

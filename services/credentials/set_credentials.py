@@ -11,6 +11,7 @@ from weakref import WeakValueDictionary
 
 import structlog
 
+from services.credentials.access_checks import PassedCheck
 from services.credentials.audit import Action, audit_row
 from services.credentials.credential import SealedCredential, new_credential_id
 from services.credentials.datasets import DatasetStatus, TenantDatasets
@@ -55,25 +56,25 @@ class CredentialChanges:
         self._running: set[asyncio.Task[object]] = set()
 
     async def set(
-        self, tenant_id: str, provider: Provider, plaintext: bytes, *, user_id: str | None, access_status: str | None = None
+        self, tenant_id: str, provider: Provider, plaintext: bytes, *, user_id: str | None, passed: PassedCheck | None = None
     ) -> SetUp:
         """Encrypts and stores what `payloads` returned, and completes the tenant's dataset. Raises FailedPrecondition (DATASET_NOT_OURS);
-        nothing is stored then. `access_status`: the verdict of the check that they have just passed; None: they were not checked.
+        nothing is stored then. `passed`: None if they were not tried.
         """
-        return await self._to_the_end(tenant_id, self._set(tenant_id, provider, plaintext, user_id, access_status))
+        return await self._to_the_end(tenant_id, self._set(tenant_id, provider, plaintext, user_id, passed))
 
     async def delete(self, tenant_id: str, provider: Provider, *, user_id: str | None) -> None:
         """Deletes the credentials; the dataset stays. Raises NotFound (CREDENTIALS_NOT_FOUND)."""
         await self._to_the_end(tenant_id, self._delete(tenant_id, provider, user_id))
 
-    async def _set(self, tenant_id: str, provider: Provider, plaintext: bytes, user_id: str | None, access_status: str | None) -> SetUp:
+    async def _set(self, tenant_id: str, provider: Provider, plaintext: bytes, user_id: str | None, passed: PassedCheck | None) -> SetUp:
         known, missing = await asyncio.gather(self._known_id(tenant_id, provider), self._datasets.look(tenant_id))
         # Before anything is written: without KMS nothing changes.
         sealed = await self._seal(tenant_id, provider, known, plaintext)
         # Before the credential: a tenant with credentials has the tables that its runs are written to. If the call breaks off here, the
         # dataset is empty and the next call finds it.
         await self._datasets.make(tenant_id, missing)
-        created = await self._write(known, sealed, user_id, access_status)
+        created = await self._write(known, sealed, user_id, passed)
         self._ids.put((tenant_id, provider), sealed.credential_id)
         # If the call breaks off here, the credential is valid, and the next call reports UPDATED.
         action = Action.CREDENTIAL_ADDED if created else Action.CREDENTIAL_UPDATED
@@ -111,19 +112,19 @@ class CredentialChanges:
             token_audience=token_audience(provider, plaintext),
         )
 
-    async def _write(self, known: str | None, sealed: SealedCredential, user_id: str | None, access_status: str | None = None) -> bool:
+    async def _write(self, known: str | None, sealed: SealedCredential, user_id: str | None, passed: PassedCheck | None = None) -> bool:
         """True if the credential is new."""
         now = self._clock.now()
         # An update that finds no row was overtaken by a deletion; then these are the first credentials again.
-        if known and await self._store.update(sealed, user_id=user_id, at=now, access_status=access_status):
+        if known and await self._store.update(sealed, user_id=user_id, at=now, passed=passed):
             return False
-        if await self._store.insert(sealed, user_id=user_id, at=now, access_status=access_status):
+        if await self._store.insert(sealed, user_id=user_id, at=now, passed=passed):
             return True
         # A row exists all the same: this one, if the first response was lost, or another process's, which came first.
         there = await self._store.find(sealed.tenant_id, sealed.provider)
         if there and there.created_at == now:
             return True
-        await self._store.update(sealed, user_id=user_id, at=now, access_status=access_status)
+        await self._store.update(sealed, user_id=user_id, at=now, passed=passed)
         return False
 
     async def _to_the_end[Answer](self, tenant_id: str, steps: Coroutine[None, None, Answer]) -> Answer:

@@ -5,7 +5,8 @@ from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
 
-from services.credentials.access_checks import CLOUDS, CheckResult, DueCheck, latest
+from services.clouds.checks import CHECKS
+from services.credentials.access_checks import CheckResult, DueCheck, PassedCheck, latest
 from services.credentials.audit import AuditRow
 from services.credentials.credential import Credential, SealedCredential
 from services.credentials.sealed_memory import SealedMemory
@@ -63,22 +64,22 @@ class CredentialStore:
             known |= {(one.tenant_id, one.provider): one for one in found}
         return [known.get(one) for one in wanted]
 
-    async def insert(self, sealed: SealedCredential, *, user_id: str | None, at: datetime, access_status: str | None) -> bool:
+    async def insert(self, sealed: SealedCredential, *, user_id: str | None, at: datetime, passed: PassedCheck | None) -> bool:
         """Stores the first credentials. False if some exist: another writer's, or these, if the first response was lost.
 
-        `access_status`: the verdict of the check that they have just passed; None: they were not checked.
+        `passed`: None if they were not tried.
         """
-        row = {**_columns(sealed), "user_id": user_id, "at": at, "access_status": access_status}
+        row = _columns(sealed, passed) | {"user_id": user_id, "at": at}
         return await self._change("insert_credential", row) > 0
 
-    async def update(self, sealed: SealedCredential, *, user_id: str | None, at: datetime, access_status: str | None) -> bool:
-        """Replaces the ciphertext of the row with this id. False if there is no such row (any more). `access_status`: see `insert`."""
-        row = {**_columns(sealed), "user_id": user_id, "at": at, "access_status": access_status}
+    async def update(self, sealed: SealedCredential, *, user_id: str | None, at: datetime, passed: PassedCheck | None) -> bool:
+        """Replaces the ciphertext of the row with this id. False if there is no such row (any more). `passed`: see `insert`."""
+        row = _columns(sealed, passed) | {"user_id": user_id, "at": at}
         return await self._change("update_credential", row) > 0
 
     async def list_due_checks(self, *, checked_before: datetime, limit: int) -> list[DueCheck]:
         """The clouds' credentials whose last check was before a time, or that were never checked; the longest unchecked first."""
-        params: dict[str, object] = {"providers": list(CLOUDS), "checked_before": checked_before, "page_size": limit}
+        params: dict[str, object] = {"providers": list(CHECKS), "checked_before": checked_before, "page_size": limit}
         return [DueCheck.from_row(row) for row in (await self._control("list_due_access_checks", params)).rows]
 
     async def record_checks(self, results: Sequence[CheckResult]) -> None:
@@ -109,7 +110,7 @@ class CredentialStore:
         return await self._bq.query(self._blocks[block], params, dataset=self._bq.control())
 
 
-def _columns(sealed: SealedCredential) -> dict[str, object]:
+def _columns(sealed: SealedCredential, passed: PassedCheck | None) -> dict[str, object]:
     columns: dict[str, object] = asdict(sealed)
     del columns["set_at"]  # the statements have a time of their own
-    return columns
+    return {**columns, "access_status": passed and passed.status, "access_export": passed and passed.export}

@@ -6,8 +6,9 @@ from typing import Final
 from services.clouds.access import PROBE_SUBJECT, AccessRefused, CloudEndpoints, TenantAccess, TokenOf, no_token
 from services.clouds.audiences import is_audience
 from services.clouds.check_pool import CheckPool
+from services.clouds.checks import CHECKS
 from services.clouds.findings import AccessReport, AccessVerdict, FindingStatus
-from services.credentials.access_checks import CLOUDS
+from services.credentials.access_checks import PassedCheck
 from services.credentials.issuer.issuer import TokenIssuer
 from services.credentials.providers import Provider
 from services.platform.errors import ConvergenceError, FailedPrecondition, InvalidArgument, Unavailable
@@ -30,14 +31,14 @@ class CredentialValidator:
         self._endpoints = endpoints
         self._issuer = issuer
 
-    async def require(self, tenant_id: str, provider: Provider, plaintext: bytes, export: str | None) -> AccessVerdict:
-        """WORKS. `plaintext` is what `payloads` returned.
+    async def require(self, tenant_id: str, provider: Provider, plaintext: bytes, export: str | None) -> PassedCheck:
+        """Tries the credentials. `plaintext` is what `payloads` returned.
 
         Raises FailedPrecondition (CREDENTIALS_REFUSED, ACCESS_LACKING, ACCESS_OPEN), Unavailable (CLOUD_UNAVAILABLE), InvalidArgument,
         ResourceExhausted (CHECK_RUNNING).
         """
-        if provider not in CLOUDS:
-            raise InvalidArgument("validate", f"is for {', '.join(CLOUDS)}. Leave it out for {provider}.")
+        if provider not in CHECKS:
+            raise InvalidArgument("validate", f"is for {', '.join(CHECKS)}. Leave it out for {provider}.")
         access = TenantAccess(
             tenant_id=tenant_id,
             provider=provider,
@@ -50,7 +51,7 @@ class CredentialValidator:
         report = await self._checks.check(access, export)
         if (refusal := refusal_of(report, tenant_id, provider)) is not None:
             raise refusal
-        return report.verdict
+        return PassedCheck(status=report.verdict, export=export)
 
     def _token_of(self, provider: Provider, subject: str) -> TokenOf:
         """Tokens about a subject, for threads."""

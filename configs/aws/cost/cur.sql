@@ -219,9 +219,11 @@ WITH tagged AS (
     FROM (
       SELECT
         list.resource_tags, REGEXP_EXTRACT(pair, r'^"((?:[^"\\]|\\.)*)"') AS key,
-        REGEXP_EXTRACT(pair, r'^"(?:[^"\\]|\\.)*"\s*:\s*("(?:[^"\\]|\\.)*")$') AS value
+        REGEXP_EXTRACT(pair, r'^"(?:[^"\\]|\\.)*"\s*:\s*(.*)$') AS value
       FROM (SELECT DISTINCT c.resource_tags FROM x_staging_aws_cur AS c WHERE c.resource_tags IS NOT NULL) AS list
-      CROSS JOIN UNNEST(REGEXP_EXTRACT_ALL(list.resource_tags, r'"(?:[^"\\]|\\.)*"\s*:\s*"(?:[^"\\]|\\.)*"')) AS pair
+      -- A value that is itself JSON stands there as such: ["a","b"], {"a":1}, 7.
+      CROSS JOIN UNNEST(REGEXP_EXTRACT_ALL(
+        list.resource_tags, r'"(?:[^"\\]|\\.)*"\s*:\s*(?:"(?:[^"\\]|\\.)*"|\[[^\]]*\]|\{[^}]*\}|[-+.0-9eE]+|true|false)')) AS pair
     ) AS one
     GROUP BY one.resource_tags, key
   ) AS k
@@ -237,7 +239,7 @@ lines AS (
     c.line_item_resource_id, c.line_item_tax_type, c.line_item_unblended_cost, c.line_item_unblended_rate, c.line_item_usage_account_id,
     c.line_item_usage_account_name, c.line_item_usage_amount, c.line_item_usage_end_date, c.line_item_usage_start_date,
     c.line_item_usage_type, c.pricing_currency, c.pricing_lease_contract_length, c.pricing_offering_class, c.pricing_public_on_demand_cost,
-    c.pricing_public_on_demand_rate, c.pricing_purchase_option, c.pricing_rate_code, c.pricing_term, c.product_from_location,
+    c.pricing_public_on_demand_rate, c.pricing_purchase_option, c.pricing_term, c.product_from_location,
     c.product_instance_type, c.product_location, c.product_location_type, c.product_operation, c.product_product_family,
     c.product_to_location, c.reservation_effective_cost, c.reservation_net_effective_cost,
     c.reservation_net_unused_amortized_upfront_fee_for_billing_period, c.reservation_net_unused_recurring_fee,
@@ -279,6 +281,7 @@ lines AS (
       REGEXP_EXTRACT(c.line_item_availability_zone, r'^([a-z]{2}(?:-[a-z]+)+-[0-9]+)[a-z]?$')
     ) AS region,
     COALESCE(c.product_sku, JSON_VALUE(c.product, '$.sku')) AS sku,
+    COALESCE(c.pricing_rate_code, c.pricing_rate_id) AS price_id,
     COALESCE(c.pricing_unit, c.product_pricing_unit) AS unit
   FROM x_staging_aws_cur AS c
 ),
@@ -468,8 +471,8 @@ SELECT
       c.product_product_family, c.service, 'Unspecified')
   END,
   IFNULL(known.category, 'Other'), IFNULL(c.service, 'Unspecified'), IFNULL(known.subcategory, 'Other (Other)'),
-  IF(c.is_priced, c.sku, NULL), IF(c.is_priced, c.line_item_usage_type, NULL), IF(c.is_priced, c.pricing_rate_code, NULL),
-  IF(c.is_priced AND c.pricing_rate_code IS NOT NULL, NULLIF(TO_JSON_STRING(JSON_STRIP_NULLS(JSON_OBJECT(
+  IF(c.is_priced, c.sku, NULL), IF(c.is_priced, c.line_item_usage_type, NULL), IF(c.is_priced, c.price_id, NULL),
+  IF(c.is_priced AND c.price_id IS NOT NULL, NULLIF(TO_JSON_STRING(JSON_STRIP_NULLS(JSON_OBJECT(
     'CoreCount', SAFE_CAST(COALESCE(JSON_VALUE(c.product, '$.vcpu'), JSON_VALUE(c.product, '$.Vcpu')) AS INT64),
     'InstanceType', COALESCE(c.product_instance_type, JSON_VALUE(c.product, '$.instance_type')),
     'OperatingSystem', COALESCE(JSON_VALUE(c.product, '$.operating_system'), JSON_VALUE(c.product, '$.operatingSystem')),

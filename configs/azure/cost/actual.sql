@@ -12,6 +12,7 @@ DECLARE rows_staged INT64;
 -- By meter category, in lower case. A category that is not here has that of its service family.
 DECLARE services ARRAY<STRUCT<name STRING, category STRING, subcategory STRING>> DEFAULT [
   STRUCT('virtual machines' AS name, 'Compute' AS category, 'Virtual Machines' AS subcategory),
+  ('virtual machine licenses', 'Compute', 'Virtual Machines'),
   ('virtual machines licenses', 'Compute', 'Virtual Machines'),
   ('azure dedicated host', 'Compute', 'Virtual Machines'),
   ('specialized compute', 'Compute', 'Virtual Machines'),
@@ -354,18 +355,26 @@ SELECT
   IF(p.kind IN ('usage', 'used'), p.priced_quantity * p.block_size, NULL),
   IF(p.kind IN ('usage', 'used') AND p.priced_quantity IS NOT NULL, IFNULL(p.unit, 'Units'), NULL),
   p.contracted,
-  IF(p.is_priced, GREATEST(0, IFNULL(SAFE_DIVIDE(CAST(p.contracted AS FLOAT64), p.priced_quantity), p.unit_price * p.rate)), NULL),
+  IF(
+    p.is_priced,
+    GREATEST(0, IFNULL(SAFE_DIVIDE(CAST(p.contracted AS FLOAT64), p.priced_quantity), NULLIF(p.unit_price, 0) * p.rate)), NULL),
   p.effective, p.invoice_id, IFNULL(p.reseller_name, 'Microsoft'), p.listed,
-  IF(p.is_priced, GREATEST(0, IFNULL(SAFE_DIVIDE(CAST(p.listed AS FLOAT64), p.priced_quantity), p.payg_price * p.rate)), NULL),
+  IF(
+    p.is_priced,
+    GREATEST(0, IFNULL(SAFE_DIVIDE(CAST(p.listed AS FLOAT64), p.priced_quantity), NULLIF(p.payg_price, 0) * p.rate)), NULL),
   CASE
     WHEN p.kind IN ('used', 'unused') THEN 'Committed'
     WHEN p.kind = 'usage' AND p.pricing_model = 'Spot' THEN 'Dynamic'
     WHEN p.is_priced THEN 'Standard'
   END,
   p.priced_in,
-  IF(p.is_priced, GREATEST(0, IFNULL(SAFE_DIVIDE(CAST(p.contracted AS FLOAT64), p.priced_quantity * p.rate), p.unit_price)), NULL),
+  IF(
+    p.is_priced,
+    GREATEST(0, IFNULL(SAFE_DIVIDE(CAST(p.contracted AS FLOAT64), p.priced_quantity * p.rate), NULLIF(p.unit_price, 0))), NULL),
   CAST(CAST(p.effective AS FLOAT64) / p.rate AS NUMERIC),
-  IF(p.is_priced, GREATEST(0, IFNULL(SAFE_DIVIDE(CAST(p.listed AS FLOAT64), p.priced_quantity * p.rate), p.payg_price)), NULL),
+  IF(
+    p.is_priced,
+    GREATEST(0, IFNULL(SAFE_DIVIDE(CAST(p.listed AS FLOAT64), p.priced_quantity * p.rate), NULLIF(p.payg_price, 0))), NULL),
   p.priced_quantity, IF(p.priced_quantity IS NULL, NULL, p.unit_of_measure),
   'Microsoft',
   IF(IFNULL(p.publisher_type, 'Azure') = 'Marketplace', COALESCE(p.publisher_name, p.product, 'Marketplace'), 'Microsoft'),

@@ -11,6 +11,7 @@ CREATE TABLE IF NOT EXISTS tenant_cloud_credentials (
   access_status STRING,
   access_checked_at TIMESTAMP,
   access_problem STRING,
+  access_export STRING,
   token_audience STRING
 )
 CLUSTER BY tenant_id

@@ -1,5 +1,6 @@
 """Checks a tenant's access to Google Cloud: the calls of a run up to the opening of a read session, of which nothing is read."""
 
+import time
 from collections.abc import Generator
 from dataclasses import replace
 from functools import partial
@@ -17,6 +18,8 @@ from services.platform.errors import InvalidArgument
 from services.platform.identifiers import TABLE
 
 USAGE_COLUMNS: Final = frozenset({"cost", "usage_start_time"})
+SEARCH_SECONDS: Final = 10.0
+"""How long an export is looked for: a BigQuery that is slow to answer must not take a check's whole time."""
 OTHERS: Final = "Attribute condition"
 """What the console calls a provider's condition on whose tokens it takes."""
 
@@ -50,7 +53,7 @@ def _refuses_others(credentials: GcpCredentials, access: TenantAccess, table: st
     def come_in() -> None:
         other.require_entered()
         # To use the service account is to have all that it may.
-        if not credentials.service_account_email and not other.sees(table):
+        if not credentials.service_account_email and not other.sees_anything(table):
             raise AccessRefused("The provider takes tokens about others, who have no rights.")
 
     try:
@@ -72,7 +75,10 @@ def _any_export(project: CheckedProject, *, is_first: bool) -> Generator[Finding
     """Without a table's name, that there is none is no fault: templates may name one in another project."""
     listed = project.attempt("bigquery.datasets.get", f"project {project.name}", Role.DATA_VIEWER, project.datasets)
     yield from _entrance(listed) if is_first else [listed.finding]
+    until = time.monotonic() + SEARCH_SECONDS
     for dataset in listed.answer or ():
+        if time.monotonic() > until:
+            break
         what = f"dataset {project.name}.{dataset}"
         tables = project.attempt("bigquery.tables.list", what, Role.DATA_VIEWER, partial(project.usage_exports, dataset))
         if tables.answer:

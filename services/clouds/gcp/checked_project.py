@@ -22,6 +22,8 @@ SECONDS: Final = 10.0
 """Deadline of each call."""
 MAX_DATASETS: Final = 10
 """Datasets in which an export is looked for. A run looks in all."""
+MAX_TABLES: Final = 1_000
+"""Of each."""
 USAGE_EXPORT: Final = re.compile(r"gcp_billing_export_(resource_)?v1_\w+", re.ASCII)
 """The names of usage cost exports (Cloud Billing, "Billing data tables")."""
 LABELS: Final = {"managed-by": "convergence", "statement": "check_view"}
@@ -61,13 +63,10 @@ class CheckedProject:
             with self._worded(f"project {self.name}", Role.DATA_VIEWER):
                 self._identity.ready()
 
-    def sees(self, table: str | None) -> bool:
-        """Whether it sees a table; None: any dataset of the project. Raises AccessRefused."""
-        with self._worded(f"project {self.name}", Role.DATA_VIEWER):
-            if table is None:
-                return bool(self.datasets())
-            self._client.get_table(table, timeout=SECONDS, retry=_RETRY)
-            return True
+    def sees_anything(self, table: str | None) -> bool:
+        """Whether it sees a dataset of the project, or the table, if one is named. Raises AccessRefused (retryable)."""
+        listed = self.attempt("bigquery.datasets.get", f"project {self.name}", Role.DATA_VIEWER, self.datasets)
+        return bool(listed.answer) or (table is not None and self.table(table).worked)
 
     def attempt[Answer](self, name: str, what: str, role: Role, call: Callable[[], Answer]) -> Attempt[Answer]:
         """A call that needs the permission `name`, which `role` has. Raises AccessRefused (retryable) if there is no answer."""
@@ -99,7 +98,7 @@ class CheckedProject:
 
     def usage_exports(self, dataset: str) -> list[str]:
         """The tables that are usage cost exports by their names."""
-        listed = self._client.list_tables(f"{self.name}.{dataset}", timeout=SECONDS, retry=_RETRY)
+        listed = self._client.list_tables(f"{self.name}.{dataset}", max_results=MAX_TABLES, timeout=SECONDS, retry=_RETRY)
         return [table.table_id for table in listed if table.table_type == "TABLE" and USAGE_EXPORT.fullmatch(table.table_id)]
 
     def open_session(self, table: bigquery.TableReference) -> None:

@@ -50,6 +50,7 @@ def _to_proto(due: DueCheck) -> messages.DueAccessCheck:
         encrypted_credentials=due.encrypted_credentials,
         set_at=to_timestamp(due.set_at),
         access_status=due.access_status or "",
+        access_export=due.access_export or "",
     )
 
 
@@ -63,4 +64,5 @@ def _to_result(result: messages.AccessCheckResult, path: str) -> CheckResult:
         checked_at=to_datetime(result.checked_at),
         access_status=result.access_status,
         access_problem=result.access_problem,
+        access_export=result.access_export,
     )

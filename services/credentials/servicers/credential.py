@@ -11,6 +11,7 @@ from convergence.credentials.v1 import (
 )
 from google.protobuf.struct_pb2 import Struct
 
+from services.credentials.access_checks import PassedCheck
 from services.credentials.credential import Credential
 from services.credentials.issuer.issuer import TokenIssuer
 from services.credentials.payloads import MAX_BYTES, to_plaintext, token_audience
@@ -47,12 +48,12 @@ class CredentialServicer(credential_service_pb2_grpc.CredentialServiceServicer):
         plaintext = to_plaintext(provider, _to_mapping(request.credentials))
         if token_audience(provider, plaintext):
             required(self._issuer)
-        status: str | None = None
+        passed: PassedCheck | None = None
         if request.validate:
-            status = await self._validator.require(request.tenant_id, provider, plaintext, request.export or None)
+            passed = await self._validator.require(request.tenant_id, provider, plaintext, request.export or None)
         elif request.export:
             raise InvalidArgument("export", "is used with `validate: true` only: it is tried, not stored.")
-        done = await self._changes.set(request.tenant_id, provider, plaintext, user_id=current_caller().user_id, access_status=status)
+        done = await self._changes.set(request.tenant_id, provider, plaintext, user_id=current_caller().user_id, passed=passed)
         return credential_service_pb2.SetCredentialsResponse(
             tenant_id=request.tenant_id,
             provider=provider,
@@ -99,5 +100,6 @@ def _to_proto(credential: Credential) -> credential_pb2.Credential:
         access_status=credential.access_status or "",
         access_checked_at=to_timestamp(credential.access_checked_at),
         access_problem=credential.access_problem or "",
+        access_export=credential.access_export or "",
         access=credential.access,
     )

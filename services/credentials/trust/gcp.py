@@ -20,7 +20,10 @@ FIELDS: Final = {
         pattern=re.compile(r"[a-z][a-z0-9-]{4,28}[a-z0-9]@(?:[a-z0-9-]{1,63}\.){1,8}iam\.gserviceaccount\.com"),
         takes="a service account's e-mail address",
     ),
-    "export": GuideField(pattern=re.compile(rf"{_PROJECT}\.\w{{1,1024}}", re.ASCII), takes="the export's dataset, project.dataset"),
+    "export": GuideField(
+        pattern=re.compile(rf"{_PROJECT}\.\w{{1,1024}}(?:\.[\w-]{{1,1024}})?", re.ASCII),
+        takes="the export, project.dataset or project.dataset.table",
+    ),
 }
 PLACEHOLDERS: Final = {"PROJECT_ID": "project_id", "PROJECT_NUMBER": "workload_identity_provider", "EXPORT_PROJECT.DATASET": "export"}
 """And the field that says them."""
@@ -30,7 +33,7 @@ APIS: Final = ("iam", "sts", "iamcredentials", "bigquery", "bigquerystorage")
 def gcp_guide(trusted: Trusted, values: Mapping[str, str]) -> TrustGuide:
     """The pool lies in the project in which runs read. Raises InvalidArgument."""
     given = checked(values, FIELDS, "GCP")
-    project, dataset = given.get("project_id", "PROJECT_ID"), given.get("export", "EXPORT_PROJECT.DATASET")
+    project, dataset = given.get("project_id", "PROJECT_ID"), _dataset(given.get("export", "EXPORT_PROJECT.DATASET"))
     provider = given.get(
         "workload_identity_provider", "projects/PROJECT_NUMBER/locations/global/workloadIdentityPools/convergence/providers/convergence"
     )
@@ -84,6 +87,12 @@ def gcp_guide(trusted: Trusted, values: Mapping[str, str]) -> TrustGuide:
         },
         placeholders=tuple(word for word, field in PLACEHOLDERS.items() if field not in given),
     )
+
+
+def _dataset(export: str) -> str:
+    """Roles are for all tables of it: an export makes new ones. A project's id may have dots, in its domain, but only before a colon."""
+    domain, colon, rest = export.rpartition(":")
+    return f"{domain}{colon}{'.'.join(rest.split('.')[:2])}"
 
 
 def _project_number(project: str) -> GuideCommand:

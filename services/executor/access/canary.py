@@ -20,7 +20,7 @@ from services.executor.access.records import MAX_PAGE, CheckedCredentials, Check
 from services.executor.sources.credentials import SealedCredential
 from services.platform import metrics
 from services.platform.clock import Clock
-from services.platform.errors import ConvergenceError
+from services.platform.errors import Internal, Unavailable
 
 FRESH: Final = timedelta(hours=20)
 """Credentials checked less long ago are not due: the job of one night checks each once, and that of the next night again."""
@@ -58,6 +58,11 @@ class CanaryCounts:
 def has_stopped(last_status: str, verdict: AccessVerdict) -> bool:
     """True if access that worked when it was last checked works no longer. Pure."""
     return last_status == AccessVerdict.WORKS and verdict not in {AccessVerdict.WORKS, AccessVerdict.UNKNOWN}
+
+
+def concerns_all(error: Exception) -> bool:
+    """True if no other credentials could be checked either: KMS or a service does not answer, or the key is disabled. Pure."""
+    return isinstance(error, Unavailable) or (isinstance(error, Internal) and error.reason == "KMS_KEY_UNUSABLE")
 
 
 class AccessCanary:
@@ -101,15 +106,14 @@ class AccessCanary:
             if self._monotonic() >= until:
                 return None
             try:
-                report = await self._checker.check(due.sealed, None, self._pool)
-            except ConvergenceError as error:
-                if error.reason != "SEAL_BROKEN":
+                report = await self._checker.check(due.sealed, due.export, self._pool)
+            except Exception as error:
+                if concerns_all(error):
                     raise
-                report = UNREADABLE
-            except Exception:  # noqa: BLE001 - a bug in the check of one tenant's cloud must not end all others'
-                _log.exception("access_check_failed", tenant_id=due.sealed.tenant_id, provider=due.sealed.provider)
-                report = UNANSWERED
-            return CheckedCredentials(sealed=due.sealed, report=report, checked_at=self._clock.now())
+                report = UNREADABLE if isinstance(error, Internal) and error.reason == "SEAL_BROKEN" else UNANSWERED
+                if report is UNANSWERED:
+                    _log.exception("access_check_failed", tenant_id=due.sealed.tenant_id, provider=due.sealed.provider)
+            return CheckedCredentials(sealed=due.sealed, report=report, checked_at=self._clock.now(), export=due.export)
 
 
 def _plus(counts: CanaryCounts, checked: Iterable[CheckedCredentials], last: Mapping[tuple[str, str], str]) -> CanaryCounts:

@@ -1,16 +1,11 @@
 """Checks stored credentials: decrypts them and tries them in the tenant's cloud."""
 
-from typing import Final
-
 from services.clouds.access import CloudEndpoints, TenantAccess
 from services.clouds.check_pool import CheckPool
 from services.clouds.findings import AccessReport
 from services.executor.sources.credentials import SealedCredential, decrypt
 from services.executor.sources.tokens import IdentityTokens
 from services.platform.kms.client import Kms
-
-CLOUDS: Final = ("GCP", "AWS", "AZURE")
-"""The providers whose credentials can be checked."""
 
 
 class AccessChecker:

@@ -9,7 +9,7 @@ import grpc
 from convergence.credentials.v1 import access_check_service_pb2 as messages
 from convergence.credentials.v1.access_check_service_pb2_grpc import AccessCheckServiceStub
 
-from services.clouds.findings import AccessReport
+from services.clouds.findings import AccessReport, AccessVerdict
 from services.executor.sources.credentials import SealedCredential
 from services.platform.timestamps import to_datetime, to_timestamp
 
@@ -24,6 +24,8 @@ class DueCredentials:
     sealed: SealedCredential
     last_status: str
     """The verdict of the last check; empty: never checked."""
+    export: str | None
+    """The export that could be read when a check last named one."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -34,6 +36,8 @@ class CheckedCredentials:
     """What was checked."""
     report: AccessReport
     checked_at: datetime
+    export: str | None
+    """The export that was named; None: none."""
 
 
 class CheckRecords:
@@ -61,7 +65,7 @@ def _to_due(due: messages.DueAccessCheck) -> DueCredentials:
         ciphertext=due.encrypted_credentials,
         set_at=to_datetime(due.set_at),
     )
-    return DueCredentials(sealed=sealed, last_status=due.access_status)
+    return DueCredentials(sealed=sealed, last_status=due.access_status, export=due.access_export or None)
 
 
 def _to_result(checked: CheckedCredentials) -> messages.AccessCheckResult:
@@ -72,4 +76,5 @@ def _to_result(checked: CheckedCredentials) -> messages.AccessCheckResult:
         checked_at=to_timestamp(checked.checked_at),
         access_status=checked.report.verdict,
         access_problem=checked.report.problem or "",
+        access_export=(checked.export if checked.report.verdict is AccessVerdict.WORKS else None) or "",
     )

@@ -8,13 +8,14 @@ from convergence.executor.v1 import access_service_pb2 as messages
 from convergence.executor.v1.access_service_pb2_grpc import AccessServiceServicer
 
 from services.clouds.check_pool import CheckPool
-from services.clouds.findings import AccessReport, AccessVerdict
+from services.clouds.checks import CHECKS
+from services.clouds.findings import AccessVerdict
 from services.executor.access.canary import AccessCanary
-from services.executor.access.checker import CLOUDS, AccessChecker
+from services.executor.access.checker import AccessChecker
 from services.executor.access.records import CheckedCredentials, CheckRecords
-from services.executor.sources.credentials import SealedCredential, SealedCredentials
+from services.executor.sources.credentials import SealedCredentials
 from services.platform.clock import Clock
-from services.platform.errors import InvalidArgument, Unavailable
+from services.platform.errors import Internal, InvalidArgument, Unavailable
 
 type Context = grpc.aio.ServicerContext[Any, Any]
 
@@ -42,15 +43,17 @@ class AccessServicer(AccessServiceServicer):
     async def CheckCredentials(self, request: messages.CheckCredentialsRequest, context: Context) -> messages.CheckCredentialsResponse:
         """Raises InvalidArgument, FailedPrecondition (CREDENTIALS_MISSING), ResourceExhausted (CHECK_RUNNING), Unavailable, Internal."""
         provider = request.provider.upper()
-        if provider not in CLOUDS:
-            raise InvalidArgument("provider", f"must be {', '.join(CLOUDS)}, in either case.")
+        if provider not in CHECKS:
+            raise InvalidArgument("provider", f"must be {', '.join(CHECKS)}, in either case.")
         if len(request.export) > MAX_EXPORT:
             raise InvalidArgument("export", f"use at most {MAX_EXPORT} characters.")
         sealed = await self._sealed.get(request.tenant_id, provider)
         report = await self._checker.check(sealed, request.export or None, self._pool)
         # What is lacking may be a matter of the export that was named; whether we are let in is not.
-        if not (request.export and report.verdict is AccessVerdict.LACKS):
-            await self._record(sealed, report)
+        if sealed.set_at and not (request.export and report.verdict is AccessVerdict.LACKS):
+            await self._record(
+                CheckedCredentials(sealed=sealed, report=report, checked_at=self._clock.now(), export=request.export or None)
+            )
         return messages.CheckCredentialsResponse(
             tenant_id=request.tenant_id,
             provider=provider,
@@ -71,8 +74,8 @@ class AccessServicer(AccessServiceServicer):
             is_done=counts.is_done,
         )
 
-    async def _record(self, sealed: SealedCredential, report: AccessReport) -> None:
+    async def _record(self, checked: CheckedCredentials) -> None:
         try:
-            await self._records.record([CheckedCredentials(sealed=sealed, report=report, checked_at=self._clock.now())])
-        except Unavailable:
-            _log.warning("access_check_not_recorded", tenant_id=sealed.tenant_id, provider=sealed.provider)  # the caller has the report
+            await self._records.record([checked])
+        except (Unavailable, Internal):  # e.g. an older credentials service; the caller has the report
+            _log.warning("access_check_not_recorded", tenant_id=checked.sealed.tenant_id, provider=checked.sealed.provider)

@@ -21,8 +21,9 @@ NO_GET = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "
 NOTHING = {"Version": "2012-10-17", "Statement": [{"Effect": "Deny", "Action": "s3:*", "Resource": "*"}]}
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def account(aws_emulator: str) -> AwsAccount:
+    """One bucket with one export; users and roles are each test's own."""
     account = AwsAccount(url=aws_emulator)
     account.put_export(MONTH, {"part-1.parquet": b"PAR1"})
     return account

@@ -132,7 +132,7 @@ async def test_what_cannot_be_tried(
     assert (refused.value.field, spent.jobs()) == (field, {})
 
 
-def result(tenant_id: str, set_at: datetime, at: datetime, status: str, problem: str = "") -> checks.AccessCheckResult:
+def result(tenant_id: str, set_at: datetime, at: datetime, status: str, problem: str = "", export: str = "") -> checks.AccessCheckResult:
     return checks.AccessCheckResult(
         tenant_id=tenant_id,
         provider="GCP",
@@ -140,6 +140,7 @@ def result(tenant_id: str, set_at: datetime, at: datetime, status: str, problem:
         checked_at=to_timestamp(at),
         access_status=status,
         access_problem=problem,
+        access_export=export,
     )
 
 
@@ -175,11 +176,16 @@ async def test_results_are_kept_for_the_credentials_that_were_checked(credential
     assert await known() == ("REFUSED", problem, now + timedelta(seconds=1))
     assert (await due(now), len(await due(now + FAR))) == ([], 1)
 
+    await record(result(tenant_id, first.set_at, now + timedelta(seconds=2), "WORKS", export="b.export"))
+    await record(result(tenant_id, first.set_at, now + timedelta(seconds=3), "LACKS", problem))
+    [known_export] = await due(now + FAR)
+    assert (known_export.access_export, (await listed(credentials, tenant_id)).access_export) == ("b.export", "b.export")
+
     await store(credentials, tenant_id, gcp(rsa))
     await record(result(tenant_id, first.set_at, now + FAR, "REFUSED", problem))
     assert (await listed(credentials, tenant_id)).access_status == ""
     [again] = await due(now)
-    assert again.set_at > first.set_at
+    assert (again.set_at > first.set_at, again.access_export) == (True, None)
 
 
 async def test_pages_and_results_are_bounded(credentials: Suite, tenant_id: str) -> None:
@@ -204,7 +210,9 @@ def test_of_two_results_in_one_statement_the_later_counts() -> None:
     now = datetime.now(UTC)
 
     def one(at: datetime, set_at: datetime = now) -> CheckResult:
-        return CheckResult(tenant_id="t", provider="GCP", set_at=set_at, checked_at=at, access_status="WORKS", access_problem="")
+        return CheckResult(
+            tenant_id="t", provider="GCP", set_at=set_at, checked_at=at, access_status="WORKS", access_problem="", access_export=""
+        )
 
     older, newer, other = one(now - FAR), one(now), one(now - FAR, set_at=now - FAR)
     assert latest([newer, older, other]) == [newer, other] or latest([newer, older, other]) == [other, newer]

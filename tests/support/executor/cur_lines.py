@@ -145,7 +145,7 @@ def every_type() -> dict[str, dict[str, Any]]:
             product_region=None,
             product_region_code="us-east-1",
             product_location=None,
-            resource_tags=json.dumps({"user_team": "data"}),
+            resource_tags=json.dumps({"user_list": ["a", "b"], "user_team": "data"}),
             capacity_reservation_capacity_reservation_arn="arn:aws:ec2:eu-west-1:444455556666:capacity-reservation/cr-1",
             capacity_reservation_capacity_reservation_status="unused",
         ),

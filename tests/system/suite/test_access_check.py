@@ -20,7 +20,7 @@ def test_access_is_checked_on_request_before_storing_and_at_night(running: Suite
     load(running.env["BIGQUERY_EMULATOR_HOST"], missing, many(date(2025, 11, 17), 3, seed=1), STANDARD)
     assert tenant.rest.call("POST", path, {**tenant.credentials, "validate": True, "export": missing}).status == 200
     [stored] = tenant.rest.call("GET", path).body["credentials"]
-    assert (stored["access_status"], stored["access_problem"]) == ("WORKS", "")
+    assert (stored["access_status"], stored["access_problem"], stored["access_export"]) == ("WORKS", "", missing)
     assert tenant.set_credentials().status == 200
     [stored] = tenant.rest.call("GET", path).body["credentials"]
     assert (stored["access_status"], stored.get("access_checked_at")) == ("", None)
@@ -34,7 +34,7 @@ def test_access_is_checked_on_request_before_storing_and_at_night(running: Suite
         "bigquery.tables.getData",
     ]
     [stored] = tenant.rest.call("GET", path).body["credentials"]
-    assert stored["access_status"] == "WORKS"
+    assert (stored["access_status"], stored["access_export"]) == ("WORKS", missing)
 
     assert tenant.rest.call("POST", f"{path}/slack:check", {}).reason == "BAD_FIELD"
     assert tenant.rest.call("POST", "/api/v1/scheduler/check-credentials", {}).reason == "ADMIN_KEY_MISSING"

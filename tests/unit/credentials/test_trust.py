@@ -101,6 +101,18 @@ def test_google_trusts_one_subject_which_has_the_roles_itself() -> None:
     assert guide.audience == f"//iam.googleapis.com/{PROVIDER}"
 
 
+@pytest.mark.parametrize(
+    ("export", "dataset"),
+    [
+        ("acme-billing.costs.gcp_billing_export_v1_012345", "acme-billing.costs"),
+        ("example.com:acme-billing.costs.gcp_billing_export_v1_012345", "example.com:acme-billing.costs"),
+        ("example.com:acme-billing.costs", "example.com:acme-billing.costs"),
+    ],
+)
+def test_of_a_table_its_dataset_can_be_read(export: str, dataset: str) -> None:
+    assert f"ON SCHEMA `{dataset}` TO" in words(gcp_guide(TRUSTED, GCP | {"export": export}), "bq", "query")[-1]
+
+
 def test_google_s_subject_may_use_a_service_account_that_has_the_roles() -> None:
     email = "billing-reader@acme-gcp-project.iam.gserviceaccount.com"
     guide = gcp_guide(TRUSTED, GCP | {"service_account_email": email})

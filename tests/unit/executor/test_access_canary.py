@@ -13,7 +13,7 @@ from services.clouds.findings import AccessReport, AccessVerdict, Finding, Findi
 from services.executor.access.canary import FRESH, AccessCanary, has_stopped
 from services.executor.access.records import CheckedCredentials, DueCredentials
 from services.executor.sources.credentials import SealedCredential
-from services.platform.errors import Internal, Unavailable
+from services.platform.errors import Internal, InvalidArgument, Unavailable
 
 NOW = datetime(2026, 11, 26, 1, tzinfo=UTC)
 WORKS = AccessReport(findings=(Finding(name="key", status=FindingStatus.OK, message="Accepted.", is_entrance=True),))
@@ -28,12 +28,13 @@ class Stored:
     status: dict[str, str]
     checked_at: dict[str, datetime] = field(default_factory=dict)
     statements: list[int] = field(default_factory=list)
+    exports: dict[str, str] = field(default_factory=dict)
 
     async def list_due(self, *, checked_before: datetime, limit: int) -> list[DueCredentials]:
         start = datetime.min.replace(tzinfo=UTC)
         due = [name for name in self.status if self.checked_at.get(name, start) < checked_before]
         due.sort(key=lambda name: (self.checked_at.get(name, start), name))
-        return [DueCredentials(sealed=sealed(name), last_status=self.status[name]) for name in due[:limit]]
+        return [DueCredentials(sealed=sealed(name), last_status=self.status[name], export=self.exports.get(name)) for name in due[:limit]]
 
     async def record(self, checked: list[CheckedCredentials]) -> None:
         self.statements.append(len(checked))
@@ -52,12 +53,12 @@ class Cloud:
     """What checks find, by tenant; None: working."""
 
     def __init__(self, **found: AccessReport | Exception) -> None:
-        self.found, self.seen = found, list[str]()
+        self.found, self.seen, self.exports = found, list[str](), dict[str, str | None]()
         self.running = self.most = 0
         self.on_check: Callable[[], None] = lambda: None
 
     async def check(self, credential: SealedCredential, export: str | None, pool: object) -> AccessReport:
-        assert export is None
+        self.exports[credential.tenant_id] = export
         self.seen.append(credential.tenant_id)
         self.running += 1
         self.most = max(self.most, self.running)
@@ -83,10 +84,11 @@ def canary(stored: Stored, cloud: Cloud, *, at_once: int = 2, monotonic: Callabl
 async def test_everything_due_is_checked_once_the_longest_unchecked_first_a_statement_a_page() -> None:
     stored = Stored(status={f"t{number}": "WORKS" for number in range(10)})
     stored.checked_at = {f"t{number}": NOW - timedelta(days=1, hours=number) for number in range(8)} | {"t8": NOW - FRESH}
-    cloud = Cloud()
+    cloud, stored.exports = Cloud(), {"t3": "billing.export"}
 
     counts = await canary(stored, cloud).check_due()
 
+    assert (cloud.exports["t3"], cloud.exports["t4"]) == ("billing.export", None)
     assert cloud.seen == ["t9", *(f"t{number}" for number in reversed(range(8)))]
     assert stored.statements == [4, 4, 1]
     assert cloud.most == 2
@@ -142,9 +144,25 @@ async def test_what_concerns_all_ends_the_call(error: Exception) -> None:
     assert stored.statements == []
 
 
+async def test_an_export_that_is_no_location_any_more_is_one_tenants_trouble() -> None:
+    stored = Stored(status={"acme": "WORKS"})
+    counts = await canary(stored, Cloud(acme=InvalidArgument("export", "is none."))).check_due()
+    assert (counts.unanswered, stored.status) == (1, {"acme": "WORKS"})
+
+
 @pytest.mark.parametrize(
     ("last", "verdict", "stopped"),
     [("WORKS", "LACKS", True), ("WORKS", "OPEN", True), ("WORKS", "WORKS", False), ("WORKS", "UNKNOWN", False), ("", "REFUSED", False)],
 )
 def test_only_what_worked_can_stop(last: str, verdict: str, stopped: bool) -> None:
     assert has_stopped(last, AccessVerdict(verdict)) is stopped
+
+
+async def test_two_at_once_do_no_harm() -> None:
+    """As a job that is delivered twice: some credentials are checked twice, all are, and what was found is the same."""
+    stored = Stored(status={f"t{number}": "WORKS" for number in range(12)})
+    cloud = Cloud(t3=REFUSED)
+    both = await asyncio.gather(canary(stored, cloud).check_due(), canary(stored, cloud).check_due())
+    assert all(counts.is_done for counts in both)
+    assert set(cloud.seen) == set(stored.status)
+    assert {name for name, status in stored.status.items() if status != "WORKS"} == {"t3"}

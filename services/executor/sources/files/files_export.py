@@ -152,8 +152,7 @@ class FilesExport:
             file=name,
         )
         with self._temporary() as spooled:
-            self._fetch(period, file, spooled, check_cancelled)
-            reading.receive(spooled.tell())
+            reading.receive(self._fetch(period, file, spooled, check_cancelled))
             rows = self._opened.limits.rows - period.totals.row_count
             for batch in self._opened.decoder.batches(spooled, name, rows=rows, check_cancelled=check_cancelled):
                 check_cancelled()
@@ -171,7 +170,8 @@ class FilesExport:
         except OSError as error:
             raise _no_room() from error
 
-    def _fetch(self, period: ExportedPeriod, file: DataFile, into: IO[bytes], check_cancelled: CheckCancelled) -> None:
+    def _fetch(self, period: ExportedPeriod, file: DataFile, into: IO[bytes], check_cancelled: CheckCancelled) -> int:
+        """Downloads a file; its bytes."""
         limits, totals, manifest = self._opened.limits, period.totals, period.manifest
         most = min(limits.file_bytes, limits.period_bytes - totals.byte_count)
         try:
@@ -188,6 +188,7 @@ class FilesExport:
                 " is published of it. Run it again when the export has ended.",
                 is_retryable=True,
             )
+        return fetched.size
 
     def _check_whole(self, period: ExportedPeriod) -> None:
         manifest, rows = period.manifest, period.totals.row_count

@@ -194,7 +194,7 @@ def who_what_and_where(mapped: Mapped, lines: Lines) -> None:
     ) == (*(date(2026, 5, 5), "AWS", "AWS/bills/cur/all", "1.2", MONTH, "assembly-1", None),)
     bucket = mapped.of(lines, "bucket")
     assert some(bucket, "ServiceName", "ServiceCategory", "ResourceType", "RegionId", "RegionName", "AvailabilityZone", "Tags") == (
-        *("Amazon Simple Storage Service", "Storage", "s3", "us-east-1", "us-east-1", None, '{"team":"data"}'),
+        *("Amazon Simple Storage Service", "Storage", "s3", "us-east-1", "us-east-1", None, '{"list":["a", "b"],"team":"data"}'),
     )
     assert some(bucket, "CapacityReservationStatus", "BilledCost") == ("Unused", Decimal("0.000000012"))
     seller = mapped.of(lines, "marketplace")

@@ -75,7 +75,10 @@ def cur_file(lines: Iterable[Mapping[str, Any]]) -> bytes:
     for line in lines:
         row = {legacy(name): value for name, value in line.items() if name not in {*OURS, "product", "resource_tags"}}
         row |= {f"product/{key}": value for key, value in json.loads(line["product"] or "{}").items()}
-        row |= {f"resourceTags/{key.replace('_', ':', 1)}": value for key, value in json.loads(line["resource_tags"] or "{}").items()}
+        row |= {
+            f"resourceTags/{key.replace('_', ':', 1)}": json.dumps(value) if isinstance(value, list) else value
+            for key, value in json.loads(line["resource_tags"] or "{}").items()
+        }
         rows.append(row)
     return as_csv(rows)
 
@@ -113,4 +116,4 @@ async def test_from_files_to_the_table(tenant: Tenant, tools: Toolbox, begin: Be
     assert (aws["n"], aws["b"]) == (len(lines) + 1, paid)
     assert azure == {"n": 7, "b": Decimal("94.64"), "e": Decimal("6.64")}
     [tagged] = await tenant.rows("SELECT Tags FROM focus_cost_daily WHERE ResourceType = 's3'")
-    assert tagged["Tags"] == {"team": "data"}
+    assert tagged["Tags"] == {"list": ["a", "b"], "team": "data"}

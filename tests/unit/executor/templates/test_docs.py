@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 
 import jsonschema
+import pytest
 import yaml
 
 from services.executor.steps import STEP_TYPES
@@ -50,3 +51,23 @@ def test_the_guide_to_billing_names_every_column() -> None:
         "".join(re.findall(r"^\| ([^|]*) \|", (DOCS / "billing.md").read_text().partition("## The columns")[2], re.MULTILINE)[1:]),
     )
     assert sorted(told) == sorted(columns)
+
+
+@pytest.mark.parametrize("page", ["focus-aws-cur.md", "focus-azure-cost.md"])
+def test_the_pages_about_mappings_name_every_column(page: str) -> None:
+    rows = re.findall(r"^\| ([^|]+) \|", (DOCS / page).read_text().partition("## The columns")[2].partition("\n## ")[0], re.MULTILINE)
+    named = [name for row in rows[1:] for name in row.split(", ") if name != "---"]
+    columns = json.loads(Path(__file__).with_name("focus_1_2.json").read_text())["columns"]
+    costs = ["BilledCost", "ContractedCost", "EffectiveCost", "ListCost", "ChargeCategory", "ChargeFrequency", "ChargeClass"]
+    assert {*named, *costs} == set(columns)
+    assert len(named) == len(set(named))
+
+
+@pytest.mark.parametrize("cloud", ["aws", "azure"])
+def test_the_guides_to_clouds_name_every_check_with_its_severity(cloud: str) -> None:
+    [steps] = [yaml.safe_load((REPOSITORY / f"configs/{cloud}/cost/focus.yml").read_text())["steps"]]
+    declared = {check["name"]: check["severity"] for step in steps for check in step.get("checks", ())}
+    guide = (DOCS / f"{cloud}.md").read_text().partition("## What is checked")[2].partition("\n## ")[0]
+    rows = re.findall(r"^\| (`[^|]+) \| [^|]+ \| (error|warning)[^|]* \|$", guide, re.MULTILINE)
+    documented = {name: {"warning": "warn"}.get(severity, severity) for names, severity in rows for name in re.findall(r"`(\w+)`", names)}
+    assert documented == declared

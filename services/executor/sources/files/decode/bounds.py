@@ -5,8 +5,14 @@ from typing import Final
 
 BATCH_ROWS: Final = 20_000
 """Rows decoded at once: some 20 MB of a cost report."""
-MAX_FRAME: Final = 24 * 2**20
-"""The most bytes of the rows that the executor gets at once; larger batches are split."""
+MAX_FRAME: Final = 32 * 2**20
+"""The most bytes of the rows that the executor gets at once (see `plain.weight`); larger batches are split."""
+MAX_NAMES: Final = 128 * 2**20
+"""The most bytes of their columns' names, once a row: as JSON, a row has all of them."""
+MAX_NAME: Final = 300
+"""Characters of a column's name: BigQuery has no more."""
+MAX_DEPTH: Final = 8
+"""Types within each other."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -1,5 +1,6 @@
 """The executor's side of the process that decodes a run's data files."""
 
+import ctypes
 import json
 import signal
 import socket
@@ -17,7 +18,7 @@ import pyarrow as pa
 from services.executor.errors import StepError
 from services.executor.sources.files.decode import frames
 from services.executor.sources.files.decode.bounds import Bounds
-from services.executor.sources.files.decode.plain import is_plain
+from services.executor.sources.files.decode.plain import fits, is_plain
 from services.executor.sources.source import CheckCancelled
 
 ROOT: Final = Path(__file__).parents[5]
@@ -27,10 +28,12 @@ ENVIRONMENT: Final = {
     # The bound on memory counts what is reserved: mimalloc would reserve a gigabyte at once; glibc's allocator breaks memory into pieces
     # that it does not give back.
     "ARROW_DEFAULT_MEMORY_POOL": "mimalloc",
-    "MIMALLOC_ARENA_EAGER_COMMIT": "0",
+    "MIMALLOC_DISALLOW_ARENA_ALLOC": "1",
     "MALLOC_ARENA_MAX": "1",
 }
 """Of the process: nothing of the executor's, which may have secrets."""
+PR_SET_DUMPABLE: Final = 4
+"""linux/prctl.h"""
 LOOK_SECONDS: Final = 0.25
 """How often it is looked whether the run is over while rows are awaited."""
 
@@ -47,11 +50,13 @@ class Decoder:
         self._command = command or (sys.executable, "-s", "-E", "-m", "services.executor.sources.files.decode.child")
         self._process: subprocess.Popen[bytes] | None = None
         self._connection: socket.socket | None = None
+        self._is_busy = False
 
     def start(self) -> None:
         """Starts the process, which takes some tenths of a second until it decodes, if it does not run yet. Raises StepError."""
         if self._process:
             return
+        _hide_memory()
         ours, theirs = socket.socketpair()
         try:
             with theirs:
@@ -74,7 +79,10 @@ class Decoder:
         """All rows of a file, at most `rows`, some twenty thousand at a time, with plain types (see `plain`). `name` is for messages.
         Raises StepError, also for a file that ends the process; and what `check_cancelled` raises.
         """
+        if self._is_busy:  # the rows of a file that were not taken
+            self.close()
         self.start()
+        self._is_busy = True
         try:
             frames.send_request(self._open, {"name": name, "rows": rows}, file.fileno())
         except OSError:
@@ -89,7 +97,7 @@ class Decoder:
                     raise StepError(f"{name} has more than {rows:,} rows: more than are read of a billing period.")
                 yield batch
                 continue
-            note = _note(content)
+            self._is_busy, note = False, _note(content)
             if kind == frames.REFUSED:
                 raise StepError(str(note.get("message"))[:1000])
             if kind != frames.END or note.get("rows") != found:
@@ -100,6 +108,7 @@ class Decoder:
         """Ends the process and closes the connection."""
         connection, process = self._connection, self._process
         self._connection = self._process = None
+        self._is_busy = False
         if connection:
             connection.close()
         if process:
@@ -166,6 +175,12 @@ class Decoder:
         return _broken(name)
 
 
+def _hide_memory() -> None:
+    """From now on no process of the same user reads this one's memory or environment (ptrace, /proc); it dumps no core either."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_DUMPABLE, 0, 0, 0, 0)
+
+
 def _broken(name: str) -> StepError:
     return StepError(f"The process that decoded {name} broke off: the file is damaged, or it is made to do harm. It is not read.")
 
@@ -180,6 +195,8 @@ def _batch(content: pa.Buffer, name: str) -> pa.RecordBatch:
         batch.validate(full=True)
     except (pa.ArrowException, StopIteration, OSError):
         raise _broken(name) from None
+    if not fits(batch):
+        raise _broken(name)
     return batch
 
 

@@ -14,6 +14,7 @@ import pyarrow as pa
 
 from services.executor.errors import StepError
 from services.executor.sources.files.decode.bounds import MAX_FRAME
+from services.executor.sources.files.decode.plain import fits, weight
 
 HEADER: Final = struct.Struct("<cQ")
 MAX_REQUEST: Final = 4096
@@ -38,13 +39,13 @@ def receive_request(whence: socket.socket) -> tuple[dict[str, Any], int] | None:
 
 def send_rows(to: socket.socket, batch: pa.RecordBatch) -> None:
     """Sends rows, in as many frames as they need. Raises OSError; StepError for a row that is too long for one."""
-    if batch.nbytes > MAX_FRAME and batch.num_rows > 1:
+    if not fits(batch) and batch.num_rows > 1:
         half = batch.num_rows // 2
         send_rows(to, batch.slice(0, half))
         send_rows(to, batch.slice(half))
         return
-    if batch.nbytes > MAX_FRAME:
-        raise StepError(f"A row has {batch.nbytes:,} bytes; at most {MAX_FRAME:,} are read.")
+    if not fits(batch):
+        raise StepError(f"A row of the export has {weight(batch):,} bytes; at most {MAX_FRAME:,} are read.")
     sink = pa.BufferOutputStream()
     with pa.ipc.new_stream(sink, batch.schema) as writer:
         writer.write_batch(batch)

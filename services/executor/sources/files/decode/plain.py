@@ -1,18 +1,26 @@
 """Rows with the types that cost reports have, and no others: no dictionaries, views or extension types, no metadata."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from services.executor.errors import StepError
-from services.executor.sources.files.decode.bounds import Bounds
+from services.executor.sources.files.decode.bounds import MAX_DEPTH, MAX_FRAME, MAX_NAME, MAX_NAMES, Bounds
+
+LEAST_BYTES = 8
+"""What a value counts at least: as JSON, a bit becomes `false`, and a NULL that takes no memory `null`."""
 
 
 def plain_schema(schema: pa.Schema, file: str, bounds: Bounds) -> pa.Schema:
     """The schema that `plain` gives rows. Raises StepError for a type that no cost report has, and for too many columns."""
+    if any(_depth(field.type) > MAX_DEPTH for field in schema):
+        raise StepError(f"{file} has columns of more than {MAX_DEPTH} levels; cost exports have two.")
     if sum(_leaves(field.type) for field in schema) > bounds.columns:
         raise StepError(f"{file} has more than {bounds.columns:,} columns.")
+    if any(len(name) > MAX_NAME for name in _names(schema)):
+        raise StepError(f"{file} has a column whose name has more than {MAX_NAME} characters.")
     return pa.schema([(field.name, _plain(field.type, f"Column {field.name[:100]} of {file}")) for field in schema])
 
 
@@ -27,6 +35,16 @@ def plain(batch: pa.RecordBatch, schema: pa.Schema, file: str, bounds: Bounds) -
         values if values.type == field.type else values.cast(field.type) for field, values in zip(schema, batch.columns, strict=True)
     ]
     return pa.RecordBatch.from_arrays(columns, schema=schema)
+
+
+def fits(batch: pa.RecordBatch) -> bool:
+    """True if the executor can take these rows at once: so little that it stays little as JSON."""
+    return weight(batch) <= MAX_FRAME and batch.num_rows * sum(len(name) for name in _names(batch.schema)) <= MAX_NAMES
+
+
+def weight(batch: pa.RecordBatch) -> int:
+    """Bytes of the rows, each value counted with LEAST_BYTES at least."""
+    return sum(_weight(values) for values in batch.columns)
 
 
 def is_plain(kind: pa.DataType) -> bool:
@@ -88,6 +106,35 @@ def _plain_nested(kind: pa.DataType, what: str) -> pa.DataType:
 
 def _odd(what: str) -> StepError:
     return StepError(f"{what} has a type that cost exports do not have. Export it as the cloud writes it.")
+
+
+def _inner(kind: pa.DataType) -> list[pa.Field]:
+    return [kind.field(place) for place in range(kind.num_fields)]
+
+
+def _depth(kind: pa.DataType) -> int:
+    """Levels, counted down to one too many."""
+    inner, depth = [kind], 0
+    while inner and depth <= MAX_DEPTH:
+        inner, depth = [field.type for one in inner for field in _inner(one)], depth + 1
+    return depth
+
+
+def _names(schema: pa.Schema) -> Iterator[str]:
+    fields = list(schema)
+    while fields:
+        yield from (field.name for field in fields)
+        fields = [inner for field in fields for inner in _inner(field.type)]
+
+
+def _weight(values: pa.Array) -> int:
+    kind = values.type
+    if pa.types.is_struct(kind):
+        return sum(_weight(values.field(place)) for place in range(kind.num_fields))
+    if pa.types.is_map(kind) or pa.types.is_list(kind):
+        inner = values.cast(pa.list_(pa.struct([kind.key_field, kind.item_field]))) if pa.types.is_map(kind) else values
+        return LEAST_BYTES * len(values) + _weight(pc.list_flatten(inner))
+    return max(int(values.nbytes), LEAST_BYTES * len(values))
 
 
 def _leaves(kind: pa.DataType) -> int:

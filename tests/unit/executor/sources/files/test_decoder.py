@@ -30,7 +30,7 @@ BOUNDS = Bounds(
     cell_bytes=65_536,
     row_group_bytes=64 * 2**20,
     inflation=50,
-    memory_bytes=512 * 2**20,
+    memory_bytes=768 * 2**20,
     cpu_seconds=60,
 )
 
@@ -54,6 +54,13 @@ def parquet(table: pa.Table, **options: Any) -> bytes:
     sink = io.BytesIO()
     pq.write_table(table, sink, **options)
     return sink.getvalue()
+
+
+def nested(levels: int) -> pa.Array:
+    values = pa.array([1])
+    for _ in range(levels):
+        values = pa.StructArray.from_arrays([values], ["a"])
+    return values
 
 
 def process_of(decoder: Decoder) -> int:
@@ -128,6 +135,9 @@ def test_types_that_cost_reports_do_not_have_become_plain(decoder: Decoder) -> N
         (b"PAR1" + b"\x00" * 100 + struct.pack("<I", 90) + b"PAR1", "cannot be read as Parquet"),
         (parquet(pa.table({f"c{number}": [1] for number in range(201)})), "has 201 columns; at most 200"),
         (parquet(pa.table({"a": pa.array([{f"c{number}": 1 for number in range(201)}])})), "has 201 columns; at most 200"),
+        (parquet(pa.table({"n" * 301: [1]})), "has a column whose name has more than 300 characters"),
+        (parquet(pa.table({"a": nested(8)})), "has columns of more than 8 levels"),
+        (parquet(pa.table({"a": [[None] * 5_000_000]})), r"A row of the export has 40,000,008 bytes; at most 33,554,432"),
         (parquet(pa.table({"a": ["x" * 65_537]})), "A value of column a of a.file has 65,537 bytes"),
         (parquet(pa.table({"a": [[{"b": ["x" * 65_537]}]]})), "A value of column a of a.file has 65,537 bytes"),
         (parquet(pa.table({"a": pa.array([b"\xff"])})), "cannot be read as Parquet"),
@@ -174,7 +184,7 @@ def test_values_that_take_much_more_memory_than_the_file_are_refused(decoder: De
     content = parquet(pa.table({"a": column}), store_schema=False)
     assert len(content) < 200_000
 
-    with pytest.raises(StepError, match=r"takes more than 536,870,912 bytes of memory"):
+    with pytest.raises(StepError, match=f"takes more than {BOUNDS.memory_bytes:,} bytes of memory"):
         decoded(decoder, content)
 
     assert decoded(decoder, b"a\n1\n") == [{"a": "1"}]
@@ -189,7 +199,28 @@ def test_large_rows_come_in_small_frames(decoder: Decoder) -> None:
 
     assert [value[:5] for batch in batches for value in batch["a"].to_pylist()] == [f"{number:05}" for number in range(1000)]
     assert len(batches) > 1
-    assert max(batch.nbytes for batch in batches) < 25 * 2**20
+    assert max(batch.nbytes for batch in batches) <= 32 * 2**20
+
+
+def test_rows_that_become_large_as_json_come_in_small_frames_too(decoder: Decoder) -> None:
+    """Bits in columns with long names: a megabyte that would become gigabytes."""
+    table = pa.table({f"{place:03}".ljust(300, "n"): pa.array([True] * 20_000) for place in range(100)})
+    with Path(f"/dev/shm/decoded-{os.getpid()}").open("w+b") as file:
+        file.write(parquet(table))
+        file.flush()
+        batches = list(decoder.batches(file, "a.file", rows=20_000, check_cancelled=lambda: None))
+
+    assert sum(batch.num_rows for batch in batches) == 20_000
+    assert max(batch.num_rows for batch in batches) * 300 * 100 <= 2**27
+
+
+def test_a_file_whose_rows_were_not_all_taken_does_not_disturb_the_next(decoder: Decoder) -> None:
+    with Path(f"/dev/shm/decoded-{os.getpid()}").open("w+b") as file:
+        file.write(parquet(pa.table({"a": range(50_000)})))
+        file.flush()
+        next(decoder.batches(file, "a.file", rows=50_000, check_cancelled=lambda: None))
+
+    assert decoded(decoder, b"b\n1\n") == [{"b": "1"}]
 
 
 def test_the_process_has_nothing_of_the_executor_s(decoder: Decoder, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -208,6 +239,16 @@ def test_the_process_has_nothing_of_the_executor_s(decoder: Decoder, monkeypatch
     assert len(descriptors) == 4, descriptors
     assert f"Max data size             {BOUNDS.memory_bytes}" in limits
     assert "Max file size             0" in limits
+
+
+def test_a_process_of_the_same_user_cannot_read_the_executor_s_memory() -> None:
+    code = (
+        "import ctypes, socket; from services.executor.sources.files.decode.decoder import Decoder; from tests.unit.executor.sources.files"
+        ".test_decoder import BOUNDS\nwith Decoder(BOUNDS, silence_seconds=5) as decoder:\n    decoder.start()\n"
+        "print(ctypes.CDLL(None).prctl(3, 0, 0, 0, 0))"  # PR_GET_DUMPABLE
+    )
+
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "0"
 
 
 def test_the_process_imports_no_service_and_no_cloud() -> None:

@@ -288,22 +288,22 @@ def test_a_cancelled_run_stops_between_batches_and_leaves_nothing_behind(files: 
     deliver(files.folder, OCTOBER, {name: focus_table(*[{}] * 3) for name in ("a.parquet", "b.parquet")})
     export = source(files, tmp_path)
     before = descriptors_now()
-    calls = 0
+    is_over = False
 
     def check_cancelled() -> None:
-        nonlocal calls
-        calls += 1
-        if calls > 3:
+        if is_over:
             raise Ended
 
-    one = found(export, request(month=OCTOBER))
+    rows = iter(found(export, request(month=OCTOBER)).read(staging("x_staging_focus_export"), check_cancelled))
+    assert next(rows).num_rows == 3
+    is_over = True
     with pytest.raises(Ended):
-        list(one.read(staging("x_staging_focus_export"), check_cancelled))
+        list(rows)
     export.close()
 
     assert "fetch b.parquet" not in files.requests
     assert files.is_closed
-    assert descriptors_now() == before
+    assert descriptors_now() <= before, "earlier tests may leave some that are closed meanwhile"
 
 
 def test_the_estimate_is_of_the_sizes_in_the_manifest(files: LocalFiles, export: FilesSource) -> None:
