@@ -102,7 +102,8 @@ async def test_what_lies_in_aws_is_known_to_dry_runs_and_caps_before_a_file_is_r
     assert preview.period.first == JUNE
 
     capped = await execute(replace(job, template=replace(job.template, cap=RunCap(bytes_read=size - 1))), inside.tools)
-    assert f"the cap of a run, {size - 1:,} bytes read" in str(capped.error_message)
+    assert "1 bytes more than the cap of a run" in str(capped.error_message)
+    assert "refused before it read" in str(capped.error_message)
     inside.remove(AWS, [delivered.data[1].key])
     preview = await dry_runner.dry_run(job)
     assert f"{delivered.data[1].key}, which is not in the bucket" in preview.problems[extract.step_id]
