@@ -21,15 +21,14 @@ MAY, SEPTEMBER, OCTOBER = date(2026, 5, 1), date(2024, 9, 1), date(2025, 10, 1)
 
 
 async def aws_exports(world: World) -> None:
-    """FOCUS 1.2 and 1.0, and two legacy reports."""
+    """FOCUS 1.2 and 1.0, and a legacy report with a savings plan."""
     for name, version, month, rows in (("new", "1.2", MAY, toolkit_rows(AWS)), ("old", "1.0", SEPTEMBER, sample_rows(AWS))):
         export = AwsFocusExport(bucket=world.account.bucket, name=name, version=version)
         world.place(AWS, export.deliver(month, rows))
         await world.run("aws/cost/focus", export=export.location, month=f"{month:%Y-%m}")
-    for name in ("plain", "plans"):
-        report = NiseReport(name=name, bucket=world.account.bucket)
-        world.place(AWS, report.deliver(OCTOBER))
-        await world.run("aws/cost/cur", export=report.location, month="2025-10")
+    report = NiseReport(name="plans", bucket=world.account.bucket)
+    world.place(AWS, report.deliver(OCTOBER))
+    await world.run("aws/cost/cur", export=report.location, month="2025-10")
 
 
 async def azure_exports(world: World) -> None:

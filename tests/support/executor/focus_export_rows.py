@@ -43,6 +43,8 @@ ROW: Mapping[str, Any] = {
     "ServiceCategory": "Compute",
     "ServiceName": "Amazon Elastic Compute Cloud",
     "ServiceSubcategory": "Virtual Machines",
+    "SubAccountId": "111122223333",
+    "SubAccountType": "Linked Account",
 }
 """A charge with everything that FOCUS demands: nothing is to be filled."""
 

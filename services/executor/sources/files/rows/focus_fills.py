@@ -28,7 +28,9 @@ REQUIRED: Final = (
 PROVIDERS: Final = {"AWS": "AWS", "AZURE": "Microsoft"}
 """What the clouds call themselves in ProviderName."""
 BILLING_ACCOUNTS: Final = {"AWS": "Payer Account", "AZURE": "Billing Account"}
-"""What they call the account that gets the invoice; before 1.2 AWS does not say it."""
+"""What they call the account that gets the invoice; before 1.2 they do not say it."""
+SUB_ACCOUNTS: Final = {"AWS": "Linked Account", "AZURE": "Subscription"}
+"""What they call the accounts below it; likewise."""
 
 
 @dataclass(slots=True)
@@ -84,6 +86,7 @@ FILLS: Final[Mapping[str, Callable[[Filled], Any]]] = {
     "PublisherName": _column("ProviderName"),
     "InvoiceIssuerName": _column("ProviderName"),
     "BillingAccountType": lambda rows: pa.scalar(BILLING_ACCOUNTS[rows.provider]),
+    "SubAccountType": lambda rows: pc.if_else(rows.columns["SubAccountId"].is_valid(), SUB_ACCOUNTS[rows.provider], None),
     "BillingPeriodStart": lambda rows: _instant(month_start(rows.month)),
     "BillingPeriodEnd": lambda rows: _instant(month_start(months_before(rows.month, -1))),
     "ChargeFrequency": _frequency,
