@@ -31,7 +31,7 @@ gen: gen/descriptor.binpb ## Generate stubs and the descriptor set from protos/
 
 openapi: gen/openapi.json ## Write gen/openapi.json, the REST interface as OpenAPI 3
 
-demo: gen ## Run flows 1, 2 and 3 through the real gateway on this machine, and say what comes back
+demo: gen ## Run the three flows and the pipelines of three clouds through the real gateway on this machine, and say what comes back
 	@$(PY) -m localcloud demo
 
 up: gen ## Start the whole suite on this machine and keep it running until Ctrl-C

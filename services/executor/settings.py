@@ -73,7 +73,7 @@ class ExecutorSettings(ServiceSettings):
     """How many times as large as the file a gzip file may become."""
     files_decoder_memory_bytes: int = Field(default=2**30, ge=256 * 2**20)
     """The most memory of the process that decodes a run's data files. Each run that reads files has one."""
-    files_decoder_cpu_seconds: int = Field(default=1_800, ge=1)
+    files_decoder_cpu_seconds: int = Field(default=3_600, ge=1)
     """The most CPU time of that process."""
     files_decoder_silence_seconds: float = Field(default=60.0, gt=0)
     """How long that process may work on the next twenty thousand rows; it is killed then."""

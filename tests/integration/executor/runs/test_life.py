@@ -334,8 +334,12 @@ async def test_runs_are_listed_in_pages(tenant: Tenant, begin: Begin, servicer: 
 
 async def test_templates_are_listed(servicer: PipelineServicer) -> None:
     answer = await servicer.ListTemplates(messages.ListTemplatesRequest(), None)
-    template, _ = json_format.MessageToDict(answer, preserving_proto_field_name=True)["templates"]
-    assert (template["provider"], template["domain"], template["template"]) == ("gcp", "cost", "billing")
+    templates = json_format.MessageToDict(answer, preserving_proto_field_name=True)["templates"]
+    listed = {(one["provider"], one["domain"], one["template"]): one for one in templates}
+    assert {(provider, name) for provider, _, name in listed} == {
+        *(("gcp", "billing"), ("gcp", "focus"), ("aws", "focus"), ("aws", "cur"), ("azure", "focus"), ("azure", "actual")),
+    }
+    template = listed["gcp", "cost", "billing"]
     assert template["parameters"][0] | {"description": ""} == {
         "name": "date",
         "type": "date",

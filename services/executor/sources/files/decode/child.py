@@ -39,22 +39,23 @@ def serve(connection: socket.socket, bounds: Any) -> None:
 
     pa.set_cpu_count(1)
     pa.set_io_thread_count(1)
+    sender = frames.FrameSender(connection)
     while request := frames.receive_request(connection):
         asked, descriptor = request
         rows = 0
         try:
             with os.fdopen(descriptor, "rb") as file:
                 for batch in _batches(file, asked, bounds):
-                    frames.send_rows(connection, batch)
+                    sender.send_rows(batch)
                     rows += batch.num_rows
-            frames.send_note(connection, frames.END, {"rows": rows})
+            sender.send_note(frames.END, {"rows": rows})
         except StepError as error:
-            frames.send_note(connection, frames.REFUSED, {"message": error.message})
+            sender.send_note(frames.REFUSED, {"message": error.message})
         except MemoryError:
             message = (
                 f"Decoding {asked['name']} takes more than {bounds.memory_bytes:,} bytes of memory. Let the cloud write smaller files."
             )
-            frames.send_note(connection, frames.REFUSED, {"message": message})
+            sender.send_note(frames.REFUSED, {"message": message})
 
 
 def _batches(file: IO[bytes], asked: dict[str, Any], bounds: Any) -> Iterator[Any]:

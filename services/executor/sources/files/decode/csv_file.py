@@ -13,7 +13,7 @@ import pyarrow.csv as pa_csv
 
 from services.executor.errors import StepError
 from services.executor.sources.files.decode.bounds import BATCH_ROWS, MAX_FRAME, Bounds
-from services.executor.sources.files.decode.plain import plain
+from services.executor.sources.files.decode.plain import no_rows, plain
 
 GZIP: Final = b"\x1f\x8b"
 MIN_BLOCK: Final = 2**18
@@ -60,7 +60,7 @@ def csv_batches(path: str, name: str, bounds: Bounds) -> Iterator[pa.RecordBatch
         columns = _header(start, name, bounds)
         schema = pa.schema([(column, pa.string()) for column in columns])
         if not start.partition(b"\n")[2]:
-            yield _empty(schema)
+            yield no_rows(schema)
             return
         places = [str(place) for place in range(len(columns))]  # names may be there twice
         source, rows, made = CsvBytes(path), 0, 0
@@ -85,7 +85,7 @@ def csv_batches(path: str, name: str, bounds: Bounds) -> Iterator[pa.RecordBatch
             if rows > bounds.rows:
                 raise StepError(f"{name} has more than {bounds.rows:,} rows; at most so many are read of a billing period.")
             yield plain(pa.RecordBatch.from_arrays(batch.columns, schema=schema), schema, name, bounds)
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError, ValueError, OverflowError) as error:
         if isinstance(error, MemoryError):
             raise
         if refused:
@@ -96,10 +96,6 @@ def csv_batches(path: str, name: str, bounds: Bounds) -> Iterator[pa.RecordBatch
         raise StepError(
             f"{name} cannot be read as CSV: it is damaged or not in UTF-8, not all of it has arrived, or a row is too long."
         ) from error
-
-
-def _empty(schema: pa.Schema) -> pa.RecordBatch:
-    return pa.RecordBatch.from_arrays([pa.array([], column.type) for column in schema], schema=schema)
 
 
 def _block(columns: int, bounds: Bounds) -> int:

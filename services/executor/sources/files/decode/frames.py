@@ -37,26 +37,31 @@ def receive_request(whence: socket.socket) -> tuple[dict[str, Any], int] | None:
     return (json.loads(data), files[0]) if data and files else None
 
 
-def send_rows(to: socket.socket, batch: pa.RecordBatch) -> None:
-    """Sends rows, in as many frames as they need. Raises OSError; StepError for a row that is too long for one."""
-    if not fits(batch) and batch.num_rows > 1:
-        half = batch.num_rows // 2
-        send_rows(to, batch.slice(0, half))
-        send_rows(to, batch.slice(half))
-        return
-    if not fits(batch):
-        raise StepError(f"A row of the export has {weight(batch):,} bytes; at most {MAX_FRAME:,} are read.")
-    sink = pa.BufferOutputStream()
-    with pa.ipc.new_stream(sink, batch.schema) as writer:
-        writer.write_batch(batch)
-    _send(to, ROWS, sink.getvalue())
+class FrameSender:
+    """Sends frames. Rows are written into one buffer again and again: fresh memory for each costs more than decoding them."""
 
+    def __init__(self, to: socket.socket) -> None:
+        self._to = to
+        self._buffer = pa.allocate_buffer(MAX_REPLY)
 
-def send_note(to: socket.socket, kind: bytes, note: Mapping[str, Any]) -> None:
-    """Sends a frame without rows. Raises OSError."""
-    _send(to, kind, json.dumps(note).encode())
+    def send_rows(self, batch: pa.RecordBatch) -> None:
+        """Sends rows, in as many frames as they need. Raises OSError; StepError for a row that is too long for one."""
+        if not fits(batch) and batch.num_rows > 1:
+            half = batch.num_rows // 2
+            self.send_rows(batch.slice(0, half))
+            self.send_rows(batch.slice(half))
+            return
+        if not fits(batch):
+            raise StepError(f"A row of the export has {weight(batch):,} bytes; at most {MAX_FRAME:,} are read.")
+        sink = pa.FixedSizeBufferWriter(self._buffer)
+        with pa.ipc.new_stream(sink, batch.schema) as writer:
+            writer.write_batch(batch)
+        self._send(ROWS, memoryview(self._buffer)[: sink.tell()])
 
+    def send_note(self, kind: bytes, note: Mapping[str, Any]) -> None:
+        """Sends a frame without rows. Raises OSError."""
+        self._send(kind, json.dumps(note).encode())
 
-def _send(to: socket.socket, kind: bytes, content: Any) -> None:
-    to.sendall(HEADER.pack(kind, len(content)))
-    to.sendall(content)
+    def _send(self, kind: bytes, content: bytes | memoryview) -> None:
+        self._to.sendall(HEADER.pack(kind, len(content)))
+        self._to.sendall(content)

@@ -7,11 +7,13 @@ import pyarrow.parquet as pq
 
 from services.executor.errors import StepError
 from services.executor.sources.files.decode.bounds import BATCH_ROWS, Bounds
-from services.executor.sources.files.decode.plain import plain, plain_schema
+from services.executor.sources.files.decode.plain import no_rows, plain, plain_schema
 
 
 def parquet_batches(path: str, name: str, bounds: Bounds) -> Iterator[pa.RecordBatch]:
-    """All rows of the file at `path`, whose footer is checked before any of them is decoded. Raises StepError, calling the file `name`."""
+    """All rows of the file at `path`, at least one batch. Its footer is checked before any row is decoded. Raises StepError, calling the
+    file `name`.
+    """
     try:
         opened = pq.ParquetFile(pa.OSFile(path), coerce_int96_timestamp_unit="us", pre_buffer=False, buffer_size=2**20)
         _check_footer(opened.metadata, name, bounds)
@@ -19,10 +21,12 @@ def parquet_batches(path: str, name: str, bounds: Bounds) -> Iterator[pa.RecordB
         for batch in opened.iter_batches(batch_size=BATCH_ROWS, use_threads=False):
             rows += batch.num_rows
             yield plain(batch, schema, name, bounds)
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError, ValueError, OverflowError) as error:  # also of names that are no UTF-8
         if isinstance(error, MemoryError):
             raise
         raise StepError(f"{name} cannot be read as Parquet: it is damaged, or not all of it has arrived.") from error
+    if not rows:
+        yield no_rows(schema)
     if rows != opened.metadata.num_rows:
         raise StepError(f"{name} has {rows:,} rows, but its footer says {opened.metadata.num_rows:,}: it is damaged.")
 

@@ -25,7 +25,10 @@ def plain_schema(schema: pa.Schema, file: str, bounds: Bounds) -> pa.Schema:
 
 
 def plain(batch: pa.RecordBatch, schema: pa.Schema, file: str, bounds: Bounds) -> pa.RecordBatch:
-    """The rows with the types of `schema`. Raises StepError for a value that is too long."""
+    """The rows with the types of `schema`. Raises StepError for a value that is too long; ArrowInvalid for rows that are damaged, such as
+    texts that are no UTF-8, which Arrow does not look at when it reads Parquet.
+    """
+    batch.validate(full=True)
     for field, values in zip(schema, batch.columns, strict=True):
         if (longest := _longest(values)) > bounds.cell_bytes:
             raise StepError(
@@ -35,6 +38,11 @@ def plain(batch: pa.RecordBatch, schema: pa.Schema, file: str, bounds: Bounds) -
         values if values.type == field.type else values.cast(field.type) for field, values in zip(schema, batch.columns, strict=True)
     ]
     return pa.RecordBatch.from_arrays(columns, schema=schema)
+
+
+def no_rows(schema: pa.Schema) -> pa.RecordBatch:
+    """An empty batch: it tells which columns a file without rows has."""
+    return pa.RecordBatch.from_arrays([pa.array([], field.type) for field in schema], schema=schema)
 
 
 def fits(batch: pa.RecordBatch) -> bool:

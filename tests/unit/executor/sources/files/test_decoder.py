@@ -4,6 +4,7 @@ import gzip
 import io
 import json
 import os
+import random
 import struct
 import subprocess
 import sys
@@ -141,6 +142,8 @@ def test_types_that_cost_reports_do_not_have_become_plain(decoder: Decoder) -> N
         (parquet(pa.table({"a": ["x" * 65_537]})), "A value of column a of a.file has 65,537 bytes"),
         (parquet(pa.table({"a": [[{"b": ["x" * 65_537]}]]})), "A value of column a of a.file has 65,537 bytes"),
         (parquet(pa.table({"a": pa.array([b"\xff"])})), "cannot be read as Parquet"),
+        (parquet(pa.table({"a": ["\u00fc"]})).replace("\u00fc".encode(), b"\xff\xff"), "cannot be read as Parquet"),
+        (parquet(pa.table({"\u00fc": ["a"]})).replace("\u00fc".encode(), b"\xff\xff"), "cannot be read as Parquet"),
         (parquet(pa.table({"a": pa.array([1], pa.duration("s"))})), "Column a of a.file has a type that cost exports do not have"),
         (parquet(pa.table({"a": pa.array([1, 2, 3])}))[:-20] + b"PAR1", "cannot be read as Parquet"),
     ],
@@ -243,8 +246,8 @@ def test_the_process_has_nothing_of_the_executor_s(decoder: Decoder, monkeypatch
 
 def test_a_process_of_the_same_user_cannot_read_the_executor_s_memory() -> None:
     code = (
-        "import ctypes, socket; from services.executor.sources.files.decode.decoder import Decoder; from tests.unit.executor.sources.files"
-        ".test_decoder import BOUNDS\nwith Decoder(BOUNDS, silence_seconds=5) as decoder:\n    decoder.start()\n"
+        "import ctypes; from services.executor.sources.files.decode.decoder import Bounds, Decoder\n"
+        f"with Decoder({BOUNDS!r}, silence_seconds=5) as decoder:\n    decoder.start()\n"
         "print(ctypes.CDLL(None).prctl(3, 0, 0, 0, 0))"  # PR_GET_DUMPABLE
     )
 
@@ -360,3 +363,33 @@ def test_times_are_read_as_they_are(decoder: Decoder) -> None:
     when = datetime(2026, 10, 1, 5, tzinfo=UTC)
 
     assert decoded(decoder, parquet(pa.table({"a": pa.array([when], pa.timestamp("ms", tz="UTC"))}))) == [{"a": when}]
+
+
+def test_damaged_files_are_refused_whatever_is_damaged(decoder: Decoder) -> None:
+    """Some of these crash Arrow (an exception that C++ does not catch): that ends the process, not the test."""
+    rng = random.Random(20261126)
+    table = pa.Table.from_pylist([{"a": f"text {number}", "b": number / 7, "c": [{"d": number}]} for number in range(300)])
+    text = ("a,b\n" + "".join(f"text {number},{number / 7}\n" for number in range(300))).encode()
+    files = [parquet(table, compression=one, row_group_size=100) for one in ("snappy", "zstd", "gzip")] + [text, gzip.compress(text)]
+    refused = 0
+    for _ in range(200):
+        content = bytearray(rng.choice(files))
+        for _ in range(rng.choice([1, 2, 20])):
+            place = rng.randrange(len(content))
+            content[place : place + rng.randrange(3)] = bytes(rng.randrange(256) for _ in range(rng.randrange(3)))
+        try:
+            decoded(decoder, bytes(content))
+        except StepError:
+            refused += 1
+
+    assert refused > 100
+
+
+@pytest.mark.parametrize("content", [b"a,b", b"a,b\n", gzip.compress(b"a,b\r\n"), parquet(pa.table({"a": ["x"], "b": [1]}).slice(0, 0))])
+def test_a_file_without_rows_still_says_its_columns(decoder: Decoder, content: bytes) -> None:
+    with Path(f"/dev/shm/decoded-{os.getpid()}").open("w+b") as file:
+        file.write(content)
+        file.flush()
+        (batch,) = decoder.batches(file, "a.file", rows=1, check_cancelled=lambda: None)
+
+    assert (batch.num_rows, batch.schema.names) == (0, ["a", "b"])
