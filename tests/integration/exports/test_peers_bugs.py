@@ -177,7 +177,7 @@ async def test_koku_5394_the_first_bytes_say_what_a_file_is(world: World, name: 
 
 
 async def test_optscale_813_a_growing_bucket_is_not_listed(world: World, aws: AwsFocusExport) -> None:
-    """The manifests of the one month, in either spelling of its folder, and once its files: no other months, and none of other refreshes."""
+    """The manifests of the one month, in either spelling of its folder, and once its files; of no other month or refresh."""
     world.place(AWS, aws.deliver(MAY, few("aws")))
     world.place(AWS, aws.deliver(JUNE, few("aws")))
     world.gates[AWS].objects()
