@@ -50,11 +50,13 @@ def test_the_credentials_are_the_sample_s(printed: tuple[str, LocalSettings]) ->
     assert files == [settings.sample_aws_credentials, settings.sample_azure_credentials]
 
 
-def test_a_cloud_corrects_nothing_in_a_stack_that_was_never_started(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize("environment", ["", "AWS_EMULATOR_HOST=http://127.0.0.1:1\n"])
+def test_a_cloud_corrects_nothing_in_a_stack_that_is_not_running(
+    environment: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    (tmp_path / "env").write_text(environment)
     monkeypatch.setenv("LOCALCLOUD_STATE_DIR", str(tmp_path))
     with pytest.raises(SystemExit) as ended:
         restate_main(["aws"])
     assert ended.value.code == 1
-    assert "Start the stack with `make up`" in capsys.readouterr().err
+    assert "Start it with `make up`" in capsys.readouterr().err
