@@ -45,11 +45,11 @@ async def counted(world: World, cloud: str, **given: Any) -> tuple[RunOutcome, l
 
 
 def export_of(world: World, cloud: str, name: str) -> AwsFocusExport | AzureFocusExport:
-    return AwsFocusExport(bucket=world.account.bucket, name=name) if cloud == AWS else AzureFocusExport(name=name)
+    return AwsFocusExport(bucket=world.bucket, name=name) if cloud == AWS else AzureFocusExport(name=name)
 
 
 @pytest.mark.parametrize("cloud", [AWS, AZURE])
-async def test_a_day_s_check_of_an_unchanged_tenant(inside: World, name: str, cloud: str) -> None:
+async def test_koku_1263_a_day_s_check_of_an_unchanged_tenant(inside: World, name: str, cloud: str) -> None:
     """One request a period and one job; a change of one period costs its files, the manifest, and a look at it in the end."""
     export = export_of(inside, cloud, name)
     rows = {month: moved(sample_rows(cloud), month) for month in (MAY, JUNE)}
@@ -87,8 +87,8 @@ async def test_a_tenant_s_wrong_secret_is_one_strike(inside: World, name: str) -
     """Entra locks an application out after some: a run signs in once, whatever the client library would like to do."""
     export = AzureFocusExport(name=name)
     inside.place(AZURE, export.deliver(JUNE, moved(sample_rows(AZURE), JUNE)))
-    wrong = inside.tools.sources.stored["AZURE"].replace(b"reader~secret", b"wronger~secret")  # type: ignore[attr-defined]
-    sources = replace(inside.tools.sources, stored={"AZURE": wrong})  # type: ignore[type-var]
+    wrong = inside.clouds.stored["AZURE"].replace(b"reader~secret", b"wronger~secret")
+    sources = replace(inside.tools.sources, clouds=replace(inside.clouds, stored={"AZURE": wrong}))  # type: ignore[type-var]
     inside.gates[AZURE].asked.clear()
     said = await inside.with_tools(sources=sources).fail(PIPELINES[AZURE], export=export.location, month="2026-06")
     assert len([one for one in inside.gates[AZURE].asked if one.path.endswith("/oauth2/v2.0/token")]) == 1

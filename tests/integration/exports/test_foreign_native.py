@@ -24,7 +24,7 @@ CUR: dict[str, Callable[[NiseReport], Any]] = {
 @pytest.mark.parametrize("layout", first_of(2, CUR))
 async def test_a_report_of_three_accounts(world: World, layout: str) -> None:
     """Two months, the first in three files: a manifest's files are all loaded, and the months are kept apart."""
-    report = NiseReport(name="plain", bucket=world.account.bucket)
+    report = NiseReport(name="plain", bucket=world.bucket)
     export = CUR[layout](report)
     months = (OCTOBER, NOVEMBER) if layout == "legacy" else (OCTOBER,)
     for month in months:
@@ -39,7 +39,7 @@ async def test_a_report_of_three_accounts(world: World, layout: str) -> None:
 
 async def test_a_savings_plan_is_paid_once(world: World) -> None:
     """An upfront fee for a year, an hourly one, what they cover, and its negation."""
-    report = NiseReport(name="plans", bucket=world.account.bucket)
+    report = NiseReport(name="plans", bucket=world.bucket)
     world.place(AWS, report.deliver(OCTOBER))
     await world.run("aws/cost/cur", export=report.location, month="2025-10")
     rows = report.rows(OCTOBER)
@@ -55,7 +55,7 @@ async def test_a_savings_plan_is_paid_once(world: World) -> None:
 
 async def test_a_report_with_a_word_where_a_price_belongs(world: World) -> None:
     """By nise: `convertible` as the public cost of an instance with a reservation. No reason to lose the row, or the month."""
-    report = NiseReport(name="reserved", bucket=world.account.bucket)
+    report = NiseReport(name="reserved", bucket=world.bucket)
     world.place(AWS, report.deliver(OCTOBER))
     await world.run("aws/cost/cur", export=report.location, month="2025-10")
     await assert_native(
