@@ -40,7 +40,7 @@ def differ_by_version(rows: Sequence[Row], version: str) -> None:
 @pytest.mark.parametrize("variant", first_of(2, AWS_EXPORTS))
 async def test_focus_of_aws(world: World, name: str, variant: str) -> None:
     like, month, rows_of = AWS_EXPORTS[variant]
-    export = AwsFocusExport(bucket=world.account.bucket, name=name, version=like.version, format=like.format, overwrite=like.overwrite)
+    export = AwsFocusExport(bucket=world.bucket, name=name, version=like.version, format=like.format, overwrite=like.overwrite)
     rows = rows_of("aws")
     differ_by_version(rows, export.version)
     world.place(AWS, export.deliver(month, rows, files=3))
@@ -71,7 +71,7 @@ async def test_focus_of_azure(world: World, name: str, variant: str) -> None:
 
 async def test_the_foundation_s_file_as_it_stands(world: World, name: str) -> None:
     """Text for text: NULL is a word in it, numbers have as many digits as they like."""
-    export = AwsFocusExport(bucket=world.account.bucket, name=name, format=CSV)
+    export = AwsFocusExport(bucket=world.bucket, name=name, format=CSV)
     delivered = export.deliver(SEPTEMBER, sample_rows("aws"), files=1)
     lines = SAMPLE.read_text(encoding="utf-8").splitlines()
     body = "\n".join([lines[0], *(line for line in lines if ',"AWS","AWS",' in line)])

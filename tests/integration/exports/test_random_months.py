@@ -45,9 +45,9 @@ class Life:
     def __init__(self, world: World, name: str, seed: int) -> None:
         self.world, self.random = world, Random(seed)
         self.now = datetime.now(UTC)
-        aws = AwsFocusExport(bucket=world.account.bucket, name=f"{name}-a")
+        aws = AwsFocusExport(bucket=world.bucket, name=f"{name}-a")
         others: list[Export] = [
-            AwsFocusExport(bucket=world.account.bucket, name=f"{name}-b", format="csv", overwrite=False),
+            AwsFocusExport(bucket=world.bucket, name=f"{name}-b", format="csv", overwrite=False),
             AzureFocusExport(name=name),
         ]
         self.months = [Month(export, first) for export in (aws, *others) for first in (MAY, JUNE)]

@@ -13,7 +13,6 @@ import pytest
 
 from services.executor.keyed_locks import KeyedLocks
 from services.executor.records import RunOutcome, RunStatus
-from services.executor.runs.execute import execute
 from services.executor.staging.tables import StagingTables
 from services.executor.store import Store
 from services.executor.templates.step import Toolbox
@@ -32,8 +31,8 @@ from tests.support.exports.world import AWS, AZURE, World
 from tests.support.strict_bigquery import strict_bigquery
 
 MAY, JUNE = date(2026, 5, 1), date(2026, 6, 1)
-DAYS = (date(2026, 5, 10), date(2026, 5, 11))
-"""Of GCP: the other clouds have rows on them, too."""
+DAY = date(2026, 5, 10)
+"""Of GCP: the other clouds have rows on it, too."""
 DDL = REPOSITORY / "configs" / "bigquery" / "tenant"
 SECONDS = (0.02, 0.05)
 """What a statement takes, so that runs meet."""
@@ -70,13 +69,13 @@ def _with(tools: Toolbox, bq: BigQuery) -> Toolbox:
 def exports(world: World, name: str) -> dict[str, Export]:
     """Three of AWS and Azure; two of them of the same cloud."""
     return {
-        "aws": AwsFocusExport(bucket=world.account.bucket, name=f"{name}-one"),
-        "aws-too": AwsFocusExport(bucket=world.account.bucket, name=f"{name}-two", overwrite=False, format="csv"),
+        "aws": AwsFocusExport(bucket=world.bucket, name=f"{name}-one"),
+        "aws-too": AwsFocusExport(bucket=world.bucket, name=f"{name}-two", overwrite=False, format="csv"),
         "azure": AzureFocusExport(name=name),
     }
 
 
-def rows_of(which: str, month: date, *, count: int = 60) -> list[Row]:
+def rows_of(which: str, month: date, *, count: int = 24) -> list[Row]:
     """Rows of an account of its own for each export."""
     rows = moved(toolkit_rows(AZURE if which == "azure" else AWS)[:count], month)
     return [
@@ -103,20 +102,28 @@ def assert_gcp(published: Published, rows: list[dict[str, Any]]) -> None:
     assert sum(row["n"] for row in published.billing) == len(rows)
 
 
-async def test_eight_workers_publish_three_clouds_at_once(world: World, name: str, behind_door: Behind) -> None:
-    """Four executors, three clouds, two months, two exports of one cloud, one of them run twice: no row is lost or another's."""
-    found, gcp = exports(world, name), [row for day in DAYS for row in awkward(day, 40, 7)]
+async def test_eight_workers_publish_three_clouds_at_once_and_then_each_alone(world: World, name: str, behind_door: Behind) -> None:
+    """Four executors, three clouds, two months, two exports of one cloud, one of them run twice: no row is lost or another's. Then GCP is
+    run again, an AWS month is restated, and an Azure month to other days: each leaves the others alone.
+    """
+    found, gcp = exports(world, name), awkward(DAY, 12, 7)
     load_gcp(world, gcp)
     wanted = {(which, month): rows_of(which, month) for which in found for month in (MAY, JUNE)}
     for (which, month), rows in wanted.items():
         world.place(cloud_of(found[which]), found[which].deliver(month, rows))
     jobs = [(PIPELINES[cloud_of(found[which])], {"export": found[which].location, "month": f"{month:%Y-%m}"}) for which, month in wanted]
-    jobs += [jobs[0], ("gcp/cost/billing", {"start_date": str(DAYS[0]), "end_date": str(DAYS[1])})]
+    jobs += [jobs[0], ("gcp/cost/billing", {"date": str(DAY)})]
     async with behind_door(world) as (door, executors):
         outcomes = await asyncio.gather(
             *(world.attempt(pipeline, executors[number % EXECUTORS], **given) for number, (pipeline, given) in enumerate(jobs))
         )
     assert Counter((one.status, one.error_message) for one in outcomes) == {(RunStatus.COMPLETED, None): len(jobs)}
+    assert door.aborted, "no two of them met"
+    await agrees(world, found, wanted, gcp)
+    await publish_alone(world, found, wanted)
+
+
+async def agrees(world: World, found: dict[str, Export], wanted: dict[tuple[str, date], list[Row]], gcp: list[dict[str, Any]]) -> None:
     published = await world.published()
     for (which, month), rows in wanted.items():
         assert_agrees(published.sums(found[which].location, month), sums(rows))
@@ -124,7 +131,33 @@ async def test_eight_workers_publish_three_clouds_at_once(world: World, name: st
     assert_whole(published)
     assert published.providers()["AWS"] == sum(len(rows) for (which, _), rows in wanted.items() if which != "azure")
     assert published.providers()["AZURE"] == sum(len(rows) for (which, _), rows in wanted.items() if which == "azure")
-    assert door.aborted, "no two of them met"
+
+
+async def publish_alone(world: World, found: dict[str, Export], wanted: dict[tuple[str, date], list[Row]]) -> None:
+    before = await held(world)
+    gcp = awkward(DAY, 13, 4)
+    load_gcp(world, gcp)
+    await world.run("gcp/cost/billing", date=str(DAY), accept_less=True)
+    after = await held(world)
+    assert (after["AWS"], after["AZURE"]) == (before["AWS"], before["AZURE"])
+    assert after["GCP"] != before["GCP"]
+
+    wanted["aws", MAY] = [row | {"BilledCost": row["BilledCost"] + 1} for row in wanted["aws", MAY]]
+    world.place(AWS, found["aws"].deliver(MAY, wanted["aws", MAY]))
+    await world.run("aws/cost/focus", export=found["aws"].location, month="2026-05")
+    last = await held(world)
+    assert (last["GCP"], last["AZURE"]) == (after["GCP"], after["AZURE"])
+
+    hour, day = timedelta(hours=1), timedelta(days=1)
+    starts = [row["ChargePeriodStart"] + day for row in wanted["azure", MAY]]
+    wanted["azure", MAY] = [
+        row | {"ChargePeriodStart": start, "ChargePeriodEnd": start + hour} for row, start in zip(wanted["azure", MAY], starts, strict=True)
+    ]
+    world.place(AZURE, found["azure"].deliver(MAY, wanted["azure", MAY], at=datetime.now(UTC) + timedelta(minutes=1)))
+    await world.run("azure/cost/focus", export=found["azure"].location, month="2026-05")
+    end = await held(world)
+    assert (end["GCP"], end["AWS"]) == (last["GCP"], last["AWS"])
+    await agrees(world, found, wanted, gcp)
 
 
 async def held(world: World) -> dict[str, Counter[tuple[Any, ...]]]:
@@ -140,45 +173,6 @@ async def held(world: World) -> dict[str, Counter[tuple[Any, ...]]]:
     return found
 
 
-async def test_what_one_cloud_publishes_again_leaves_the_others_alone(world: World, name: str) -> None:
-    """GCP run again, GCP restated, an AWS month restated, an Azure month restated to other days."""
-    found = exports(world, name)
-    del found["aws-too"]
-    gcp = awkward(DAYS[0], 20, 3)
-    load_gcp(world, gcp)
-    for which, export in found.items():
-        world.place(cloud_of(export), export.deliver(MAY, rows_of(which, MAY, count=20)))
-        await world.run(PIPELINES[cloud_of(export)], export=export.location, month="2026-05")
-    await world.run("gcp/cost/billing", date=str(DAYS[0]))
-    before = await held(world)
-    assert set(before) == {"AWS", "AZURE", "GCP"}
-
-    gcp = awkward(DAYS[0], 25, 4)
-    load_gcp(world, gcp)
-    await world.run("gcp/cost/billing", date=str(DAYS[0]), accept_less=True)
-    after = await held(world)
-    assert (after["AWS"], after["AZURE"]) == (before["AWS"], before["AZURE"])
-    assert after["GCP"] != before["GCP"]
-
-    restated = [row | {"BilledCost": row["BilledCost"] + 1} for row in rows_of("aws", MAY, count=30)]
-    world.place(AWS, found["aws"].deliver(MAY, restated))
-    await world.run("aws/cost/focus", export=found["aws"].location, month="2026-05")
-    last = await held(world)
-    assert (last["GCP"], last["AZURE"]) == (after["GCP"], after["AZURE"])
-
-    shifted = [row | {"ChargePeriodStart": row["ChargePeriodStart"] + timedelta(days=1)} for row in rows_of("azure", MAY, count=19)]
-    shifted = [row | {"ChargePeriodEnd": row["ChargePeriodStart"] + timedelta(hours=1)} for row in shifted]
-    world.place(AZURE, found["azure"].deliver(MAY, shifted, at=datetime.now(UTC) + timedelta(minutes=1)))
-    await world.run("azure/cost/focus", export=found["azure"].location, month="2026-05")
-    end = await held(world)
-    assert (end["GCP"], end["AWS"]) == (last["GCP"], last["AWS"])
-    published = await world.published()
-    assert_agrees(published.sums(found["aws"].location), sums(restated))
-    assert_agrees(published.sums(found["azure"].location), sums(shifted))
-    assert_gcp(published, gcp)
-    assert_whole(published)
-
-
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("cloud", first_of(1, [AWS, AZURE]))
 async def test_a_run_that_dies_at_a_step(world: World, name: str, cloud: str) -> None:
@@ -188,7 +182,7 @@ async def test_a_run_that_dies_at_a_step(world: World, name: str, cloud: str) ->
     world.place(cloud, export.deliver(MAY, rows))
     await world.run(PIPELINES[cloud], export=export.location, month="2026-05")
     steps = [step.id for step in world.catalog.templates[world.runs[0].template.name].steps]
-    for number, step in enumerate(first_of(2, steps[::-1])):
+    for number, step in enumerate(first_of(1, steps[::-1])):
         before = (await world.published()).sums(export.location)
         rows = [row | {"BilledCost": row["BilledCost"] + 1} for row in rows]
         world.place(cloud, export.deliver(MAY, rows, at=datetime.now(UTC) + timedelta(minutes=number)))
@@ -218,7 +212,7 @@ async def test_a_run_that_dies_while_it_publishes(world: World, name: str, behin
     export = exports(world, name)["azure"]
     rows = moved(sample_rows(AZURE), MAY)
     async with behind_door(world) as (door, executors):
-        for number, place in enumerate(first_of(2, [Place.SENT_LATE, Place.ANSWER_LOST, Place.NEVER_SENT])):
+        for number, place in enumerate(first_of(1, [Place.SENT_LATE, Place.ANSWER_LOST, Place.NEVER_SENT])):
             rows = [row | {"BilledCost": row["BilledCost"] + 1} for row in rows]
             world.place(AZURE, export.deliver(MAY, rows, at=datetime.now(UTC) + timedelta(minutes=2 * number)))
             job = await world.begin(PIPELINES[AZURE], export=export.location, month="2026-05")
@@ -234,29 +228,3 @@ async def test_a_run_that_dies_while_it_publishes(world: World, name: str, behin
             published = await world.published()
             assert_agrees(published.sums(export.location), sums(rows))
             assert_whole(published)
-
-
-async def test_a_slower_run_of_an_older_version_publishes_nothing(world: World, name: str) -> None:
-    """It has read everything when a run of a newer version begins and ends."""
-    export = exports(world, name)["azure"]
-    old = moved(sample_rows(AZURE), MAY)
-    new = [row | {"BilledCost": row["BilledCost"] + 1} for row in old]
-    world.place(AZURE, export.deliver(MAY, old, at=datetime(2026, 5, 20, tzinfo=UTC)))
-    slow = await world.begin(PIPELINES[AZURE], export=export.location, month="2026-05")
-    publish = next(step for step in slow.template.steps if step.id == "publish")
-
-    class Late:
-        OUTPUTS = publish.action.OUTPUTS
-
-        async def run(self, context: Any) -> Any:
-            world.place(AZURE, export.deliver(MAY, new, at=datetime(2026, 5, 21, tzinfo=UTC)))
-            await world.run(PIPELINES[AZURE], export=export.location, month="2026-05")
-            return await publish.action.run(context)
-
-    steps = tuple(replace(step, action=Late()) if step is publish else step for step in slow.template.steps)
-    outcome = await execute(replace(slow, template=replace(slow.template, steps=steps)), world.tools)
-    await world.end(slow, outcome)
-    assert (outcome.status, outcome.rows_processed) == (RunStatus.COMPLETED, 0)
-    published = await world.published()
-    assert_agrees(published.sums(export.location), sums(new))
-    assert_whole(published)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.integration.exports.conftest import azure, gates, world
+from tests.integration.exports.conftest import azure, clouds, gates, world
 from tests.integration.focus.accepted import ACCEPTED_AWS, ACCEPTED_AZURE
 from tests.integration.focus.published import broken_by_published
 from tests.support.exports.aws_focus import AwsFocusExport
@@ -16,17 +16,17 @@ from tests.support.exports.focus_rows import sample_rows, toolkit_rows
 from tests.support.exports.native import NiseCost, NiseReport
 from tests.support.exports.world import AWS, AZURE, World
 
-__all__ = ["azure", "gates", "world"]
+__all__ = ["azure", "clouds", "gates", "world"]
 MAY, SEPTEMBER, OCTOBER = date(2026, 5, 1), date(2024, 9, 1), date(2025, 10, 1)
 
 
 async def aws_exports(world: World) -> None:
     """FOCUS 1.2 and 1.0, and a legacy report with a savings plan."""
     for name, version, month, rows in (("new", "1.2", MAY, toolkit_rows(AWS)), ("old", "1.0", SEPTEMBER, sample_rows(AWS))):
-        export = AwsFocusExport(bucket=world.account.bucket, name=name, version=version)
+        export = AwsFocusExport(bucket=world.bucket, name=name, version=version)
         world.place(AWS, export.deliver(month, rows))
         await world.run("aws/cost/focus", export=export.location, month=f"{month:%Y-%m}")
-    report = NiseReport(name="plans", bucket=world.account.bucket)
+    report = NiseReport(name="plans", bucket=world.bucket)
     world.place(AWS, report.deliver(OCTOBER))
     await world.run("aws/cost/cur", export=report.location, month="2025-10")
 

@@ -81,14 +81,14 @@ class Published:
         return dict(found)
 
 
-async def read_published(tenant: Tenant) -> Published:
-    """Tables that are not there yet count as empty."""
+async def read_published(tenant: Tenant, *, with_gcp: bool = True) -> Published:
+    """Tables that are not there yet count as empty. `with_gcp`: billing_cost_daily, too."""
     return Published(
         focus=await _rows(tenant, _FOCUS),
         days=await _rows(tenant, "SELECT * FROM x_meta_cost_days"),
         changes=await _rows(tenant, _CHANGES),
         exports=await _rows(tenant, "SELECT * FROM x_meta_exports"),
-        billing=await _rows(tenant, _BILLING),
+        billing=await _rows(tenant, _BILLING) if with_gcp else [],
     )
 
 

@@ -6,31 +6,24 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from services.clouds.access import CloudEndpoints, TenantAccess, TokenOf
 from services.executor.metering.meter import StepMeter
 from services.executor.records import Run, RunOutcome, RunStatus
 from services.executor.runs.execute import execute
 from services.executor.runs.prepared import PreparedRun
-from services.executor.settings import ExecutorSettings
 from services.executor.sources.source import Source, SourceType
 from services.executor.store import Store
 from services.executor.templates.catalog import Catalog
 from services.executor.templates.name import PipelineName
 from services.executor.templates.parameters import to_json
 from services.executor.templates.step import Toolbox
-from tests.support.aws import AwsAccount
-from tests.support.azure import AzureServer, put, writing
 from tests.support.executor.fakes import OwnSource
 from tests.support.executor.tenant import Tenant
+from tests.support.exports.clouds import AWS, AZURE, Clouds
 from tests.support.exports.gate import ObjectGate
 from tests.support.exports.objects import Delivered, Placed
 from tests.support.exports.tables import Published, read_published
 
-AWS, AZURE = "aws", "azure"
-
-
-def no_token(_: str) -> str:
-    raise AssertionError("keys are stored, no token is needed")
+__all__ = ["AWS", "AZURE", "CloudSources", "World"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,27 +31,14 @@ class CloudSources:
     """`sources.source.Sources` for one tenant of three clouds, without KMS."""
 
     gcp: OwnSource
-    tenant_id: str
-    settings: ExecutorSettings
-    endpoints: CloudEndpoints
-    stored: Mapping[str, bytes]
-    """The plaintext credentials by provider."""
-    token_of: TokenOf = no_token
+    clouds: Clouds
 
     async def open(self, tenant_id: str, source_type: SourceType, meter: StepMeter, *, session: str) -> Source:
-        """As `TenantSources.open`."""
-        assert tenant_id == self.tenant_id
+        """The tenant's own source."""
+        assert tenant_id == self.clouds.tenant_id
         if source_type.provider == "GCP":
             return await self.gcp.open(tenant_id, source_type, meter, session=session)
-        access = TenantAccess(
-            tenant_id=tenant_id,
-            provider=source_type.provider,
-            plaintext=self.stored[source_type.provider],
-            session=session,
-            endpoints=self.endpoints,
-            token_of=self.token_of,
-        )
-        return source_type.open(access, self.settings, meter)
+        return self.clouds.open(source_type, meter, session=session)
 
 
 @dataclass(kw_only=True)
@@ -69,32 +49,26 @@ class World:
     tools: Toolbox
     store: Store
     catalog: Catalog
-    account: AwsAccount
-    azure: AzureServer
-    gates: Mapping[str, ObjectGate]
-    """By cloud: aws, azure."""
+    clouds: Clouds
     runs: list[PreparedRun] = field(default_factory=list)
+
+    @property
+    def gates(self) -> Mapping[str, ObjectGate]:
+        """By cloud: aws, azure."""
+        return self.clouds.gates
+
+    @property
+    def bucket(self) -> str:
+        """The tenant's own in S3."""
+        return self.clouds.account.bucket
 
     def place(self, cloud: str, objects: Iterable[Placed] | Delivered) -> None:
         """Writes objects, in their order."""
-        found = objects.objects if isinstance(objects, Delivered) else list(objects)
-        if cloud == AWS:
-            for one in found:
-                self.account.put(one.key, one.body)
-        else:
-            with writing(self.azure) as client:
-                for one in found:
-                    put(client, one.key, one.body)
+        self.clouds.place(cloud, objects)
 
     def remove(self, cloud: str, keys: Sequence[str]) -> None:
         """Deletes objects."""
-        if cloud == AWS:
-            for key in keys:
-                self.account.s3.delete_object(Bucket=self.account.bucket, Key=key)
-        else:
-            with writing(self.azure) as client:
-                for key in keys:
-                    client.delete_blob(key)
+        self.clouds.remove(cloud, keys)
 
     async def begin(self, pipeline: str, /, now: datetime | None = None, **given: Any) -> PreparedRun:
         """A run whose row is written. `pipeline`: e.g. aws/cost/focus."""
@@ -144,7 +118,7 @@ class World:
 
     async def published(self) -> Published:
         """What the tenant's dataset holds now."""
-        return await read_published(self.tenant)
+        return await read_published(self.tenant, with_gcp=any(job.template.name.provider == "gcp" for job in self.runs))
 
     async def warnings(self, name: str) -> list[dict[str, Any]]:
         """Results of a check that does not hold, of all runs."""
