@@ -20,8 +20,8 @@ CALL_SECONDS: Final = 8.0
 
 type AccessCheck = Callable[[TenantAccess, str | None], Generator[Finding | None]]
 """From access, and the export's location as templates take it (None: not known), to findings, each as it is made; None between calls that
-make one finding together. Blocks. Raises AccessRefused: retryable if the cloud does not answer, else if it does not let us in; InvalidArgument (`export`) for a location that is
-none.
+make one finding together. Blocks. Raises AccessRefused: retryable if the cloud does not answer, else if it does not let us in;
+InvalidArgument (`export`) for a location that is none.
 """
 
 

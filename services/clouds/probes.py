@@ -11,23 +11,25 @@ MAX_SUBJECT: Final = 127
 
 
 def probe_subjects(tenant_id: str) -> tuple[str, ...]:
-    """Subjects that resemble a tenant's id, and that no tenant can have: they contain a hyphen, or are longer than an id. Always as many, so
-    that a place in the result, counted from 1, names one.
+    """Subjects that resemble a tenant's id, and that no tenant can have: they contain a hyphen, or are longer than an id. There are always
+    as many, so that a place in the result names one.
 
-    One of them matches every pattern with `*` (any characters) or with `?` (one character) in the first or last place that matches the id and
-    a tenant's other than it; also `startsWith`, `endsWith` and `contains`. Not found are `?` in other places only, a pattern that refuses
-    hyphens and what is longer than an id, and a list of exact subjects.
+    A pattern that matches the id and other tenants' ids matches one of them if it has `*` (any characters), or `?` (one character) in the
+    first or the last place; likewise `startsWith`, `endsWith` and `contains`. Not found are a pattern with `?` in inner places only, one
+    that allows neither hyphens nor more characters than an id has, and a list of exact subjects.
     """
     return NO_TENANT, _between(tenant_id), f"-{tenant_id[1:]}", f"{tenant_id[:-1]}-"
 
 
 def _between(tenant_id: str) -> str:
-    """The id, something, and the id again, e.g. acme_corp___________convergence_probe____________acme_corp. A pattern A*B that matches the id
-    matches A* at its beginning and B at its end, so it matches this, too. It has only characters that ids have: also a pattern that
-    allows no others is found. Of an id that is nearly as long as an id can be, a character at either end may be left out.
+    """The id, something, and the id again, e.g. acme_corp_______________convergence_probe_______________acme_corp.
+
+    Where a pattern A*B matches the id, A* matches its beginning and B its end, so the pattern matches this, too. It has only characters
+    that ids have, so a pattern that allows no others is found. Of an id of 64 characters one is left out on either side, for MAX_SUBJECT:
+    a pattern with 64 characters besides `*` can match no other id.
     """
     half = (MAX_SUBJECT - 1) // 2
     begin, end = tenant_id[:half], tenant_id[-half:]
     shortest, longest = (limit - len(begin) - len(end) for limit in (MAX_TENANT_ID + 1, MAX_SUBJECT))
     name = f"_{NO_TENANT.replace('-', '_')}_"
-    return begin + (name.center(shortest, "_") if len(name) <= longest else "_" * max(1, shortest)) + end
+    return begin + (name.center(shortest, "_") if len(name) <= longest else "_") + end

@@ -64,9 +64,9 @@ def _role(session: AwsSession, access: TenantAccess, account: str) -> Generator[
             access.probes,
             lambda token_of: session.assume(token=token_of(AWS)),
             lambda subject: (
-                f"The role {held.role_arn} can be assumed with this installation's token about {subject}, so other tenants could name it as "
-                f"theirs. Its trust policy must have the condition StringEquals on the issuer's sub with {access.tenant_id} alone, as GET "
-                ".../credentials/aws/trust shows it: no StringLike with wildcards, no StringNotEquals."
+                f"The role {held.role_arn} can be assumed with this installation's token about {subject}, so other tenants could name it "
+                f"as theirs. Its trust policy must have the condition StringEquals on the issuer's sub with {access.tenant_id} alone, as "
+                "GET .../credentials/aws/trust shows it: no StringLike with wildcards, no StringNotEquals."
             ),
         )
     elif held.external_id:
@@ -77,8 +77,8 @@ def _external_id(session: AwsSession) -> Finding:
     if not lets_in(session.assume):
         return Finding(name=TRUST, status=FindingStatus.OK, message="The role refuses to be assumed without the external id.")
     message = (
-        f"The role {session.credentials.role_arn} can be assumed without the external id that was given, so the id protects nothing. In its "
-        "trust policy add the condition StringEquals on sts:ExternalId with that id, or leave external_id out of the AWS credentials."
+        f"The role {session.credentials.role_arn} can be assumed without the external id that was given, so the id protects nothing. In "
+        "its trust policy add the condition StringEquals on sts:ExternalId with that id, or leave external_id out of the AWS credentials."
     )
     return Finding(name=TRUST, status=FindingStatus.OPEN, message=message)
 

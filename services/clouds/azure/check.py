@@ -38,7 +38,7 @@ def check_azure(access: TenantAccess, export: str | None) -> Generator[Finding |
         if not signed_in.worked:
             return
         if is_federated and access.probes:
-            yield from refuses_others(SUBJECT, access.probes, lambda token_of: _sign_in(access, token_of), partial(_opened, identity, access))
+            yield from refuses_others(SUBJECT, access.probes, partial(_sign_in, access), partial(_opened, identity, access))
         if location:
             yield from _export(identity, location)
     finally:

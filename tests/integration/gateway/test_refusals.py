@@ -84,7 +84,8 @@ async def test_an_unknown_query_parameter_is_400_and_named(gateway: Gateway, ups
 
 
 @pytest.mark.parametrize(
-    ("method", "path"), [("GET", "/credentials"), ("POST", "/credentials"), ("DELETE", "/credentials/aws"), ("POST", "/credentials/aws:check")]
+    ("method", "path"),
+    [("GET", "/credentials"), ("POST", "/credentials"), ("DELETE", "/credentials/aws"), ("POST", "/credentials/aws:check")],
 )
 async def test_beside_credentials_an_unknown_query_parameter_is_not_quoted(
     gateway: Gateway, upstreams: dict[str, Upstream], method: str, path: str
