@@ -19,8 +19,8 @@ import pyarrow.compute as pc
 
 MAX_DEPTH: Final = 100
 """Objects and lists within each other; PARSE_JSON takes 500."""
-SAFE_DIGITS: Final = 18
-"""Whole numbers of so many characters are INT64."""
+WHOLE_DIGITS: Final = 20
+"""Characters of the greatest whole number that PARSE_JSON holds."""
 DOUBLE_DIGITS: Final = 15
 """A double holds every number of so many digits,"""
 MAX_DOUBLE_DIGITS: Final = 17
@@ -123,7 +123,7 @@ def as_json(text: str) -> str | None:
         return digits
 
     def whole(digits: str) -> object:
-        return int(digits) if len(digits) <= SAFE_DIGITS else number(digits)
+        return int(digits) if len(digits) <= WHOLE_DIGITS and -(2**63) <= int(digits) < 2**64 else number(digits)
 
     try:
         found = json.loads(text, parse_float=number, parse_int=whole, parse_constant=_refuse)
@@ -211,7 +211,7 @@ def _decimal_text(values: pa.Array) -> pa.Array | None:
 
 
 def _round_trip(values: pa.Array, digits: pa.Array) -> pa.Array:
-    doubles = values.cast(pa.float64()).cast(pa.string())
+    doubles = digits.cast(pa.float64()).cast(pa.string())  # of texts: from decimals Arrow does not always take the nearest double
     is_same = pc.equal(doubles.cast(_WIDE), values.cast(_WIDE))
     return pc.if_else(is_same, doubles, pc.binary_join_element_wise('"', digits, '"', ""))
 

@@ -9,10 +9,10 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
-from services.executor.sources.json_text import compact_text, json_text
+from services.executor.sources.json_text import as_json, compact_text, json_text
 
 LEAVES = pa.struct([("s", pa.string()), ("n", pa.int64()), ("f", pa.float64()), ("b", pa.bool_())])
 NESTED = pa.struct([("leaf", LEAVES), ('odd "name"\n', pa.list_(LEAVES))])
@@ -71,3 +71,46 @@ def test_every_type_of_bigquery_is_told(value: object, kind: pa.DataType, told: 
     """Without loss; beside a NULL, and within a list."""
     assert [None if text is None else json.loads(text) for text in json_text(pa.array([value, None], kind)).to_pylist()] == [told, None]
     assert json.loads(json_text(pa.array([[value, None]], pa.list_(kind)))[0].as_py()) == [told, None]
+
+
+@given(st.lists(st.decimals(allow_nan=False, allow_infinity=False, min_value=-(10**12), max_value=10**12, places=18), min_size=1))
+@example([Decimal("0E-18"), Decimal("0.1"), Decimal("123456789012345.678"), Decimal("0.000000000000000001"), Decimal("-5.00")])
+@example([Decimal("0.12345678901234567"), Decimal("0.1234567890123456"), Decimal("99999999999999.99"), Decimal("1234567890.1234567")])
+def test_a_decimal_is_a_number_if_a_double_holds_it_else_text(values: list[Decimal]) -> None:
+    texts = json_text(pa.array([*values, None], pa.decimal128(38, 18))).to_pylist()
+
+    assert texts.pop() is None
+    for value, text in zip(values, texts, strict=True):
+        found = json.loads(text)
+        is_exact = Decimal(repr(float(value))) == value
+        assert isinstance(found, float if is_exact else str), (value, text)
+        assert Decimal(repr(found) if is_exact else found) == value
+
+
+@given(st.lists(st.one_of(st.none(), st.text()), min_size=1))
+@example(['"', "\\", "\n", "\x7f", "\u2028", "é", ""])
+def test_any_text_is_a_json_string(values: list[str | None]) -> None:
+    texts = json_text(pa.array(values, pa.string())).to_pylist()
+
+    assert [None if text is None else json.loads(text) for text in texts] == values
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ('{"a": 1.10}', '{"a": 1.10}'),
+        ("[1, 18446744073709551615]", "[1, 18446744073709551615]"),
+        ('{"a": 0.1234567890123456789}', '{"a": "0.1234567890123456789"}'),
+        ('{"a": 1e400}', '{"a": "1e400"}'),
+        ('{"a": 123456789012345678901}', '{"a": "123456789012345678901"}'),
+        ('{"a": "\\u00e9"}', '{"a": "é"}'),
+        ('{"a": "\\ud800"}', None),
+        ('{"a": NaN}', None),
+        ("[" * 101 + "]" * 101, None),
+        ("1", None),
+        ('{"a": 1', None),
+        ("", None),
+    ],
+)
+def test_json_that_bigquery_would_refuse_is_none_or_mended(text: str, found: str | None) -> None:
+    assert as_json(text) == found
