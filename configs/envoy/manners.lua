@@ -27,6 +27,16 @@ function envoy_on_request(handle)
   end
 end
 
+-- The transcoder says which parameter it does not know, and in which of our messages it has looked.
+local UNKNOWN = 'Could not find field \\"([^"]*)\\" in the type \\"[%w.]*\\"%.'
+local IN_OUR_WORDS = 'There is no query parameter \\"%1\\" here. Check its name, or leave it out.'
+
+local function name_unknown_parameter(headers, body)
+  if not body then return end
+  local text, found = body:getBytes(0, body:length()):gsub(UNKNOWN, IN_OUR_WORDS)
+  if found > 0 then headers:replace("content-length", tostring(body:setBytes(text))) end
+end
+
 function envoy_on_response(handle)
   local headers = handle:headers()
   if (headers:get("content-type") or ""):find("^application/grpc") then return end
@@ -38,5 +48,7 @@ function envoy_on_response(handle)
   if ours and ours.head then
     -- Its length stays said, as HTTP has it.
     for chunk in handle:bodyChunks() do chunk:setBytes("") end
+  elseif status == "400" then
+    name_unknown_parameter(headers, handle:body())
   end
 end

@@ -1,13 +1,14 @@
 """What projects say about whom they trust: workload identity pools, their OIDC providers, and who may use a service account. In one file.
 
-Of the language of attribute mappings and conditions (CEL), what this suite's documentation uses is understood: `assertion.<claim>` and
-equalities joined by `&&`. Anything else is refused when it is set, never ignored.
+Of the language of attribute mappings and conditions (CEL), what this suite's documentation uses is understood: `assertion.<claim>`, and
+equalities joined by `&&`; also `startsWith`, with which a condition lets in more than it should. Anything else is refused when it is set,
+never ignored.
 """
 
 import json
 import re
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -16,9 +17,11 @@ from localcloud.files import write_private
 
 POOL: Final = re.compile(r"projects/[1-9]\d*/locations/global/workloadIdentityPools/[a-z0-9][a-z0-9-]{2,30}[a-z0-9]")
 _CLAIM: Final = re.compile(r"assertion\.(\w+)")
-_EQUALITY: Final = re.compile(
-    r"""\s*(?P<name>(?:assertion|google|attribute)\.\w+)\s*==\s*(?P<quote>['"])(?P<value>[^'"\\]*)(?P=quote)\s*"""
-)
+_NAME, _TEXT = r"(?P<name>(?:assertion|google|attribute)\.\w+)", r"""(?P<quote>['"])(?P<value>[^'"\\]*)(?P=quote)"""
+_TESTS: Final[Mapping[re.Pattern[str], Callable[[str, str], bool]]] = {
+    re.compile(rf"\s*{_NAME}\s*==\s*{_TEXT}\s*"): str.__eq__,
+    re.compile(rf"\s*{_NAME}\.startsWith\({_TEXT}\)\s*"): str.startswith,
+}
 
 
 class UnknownResource(Exception):
@@ -56,7 +59,7 @@ class OidcProvider:
     def admits(self, claims: Mapping[str, Any]) -> bool:
         """Whether the condition is true."""
         names = {f"assertion.{name}": value for name, value in claims.items()} | self.attributes(claims)
-        return all(names.get(name) == value for name, value in _equalities(self.condition))
+        return all(name in names and test(str(names[name]), value) for name, value, test in _tests(self.condition))
 
 
 def provider_of(body: Mapping[str, Any]) -> OidcProvider:
@@ -75,7 +78,7 @@ def provider_of(body: Mapping[str, Any]) -> OidcProvider:
         raise BadResource("The attribute mapping must have google.subject.")
     for expression in provider.mapping.values():
         _claim_of(expression)
-    _equalities(provider.condition)
+    _tests(provider.condition)
     return provider
 
 
@@ -152,10 +155,13 @@ def _claim_of(expression: str) -> str:
     return match[1]
 
 
-def _equalities(condition: str) -> list[tuple[str, str]]:
-    if not condition:
-        return []
-    found = [_EQUALITY.fullmatch(part) for part in condition.split("&&")]
-    if None in found:
-        raise BadResource("Only equalities joined by && are supported in attribute conditions here.")
-    return [(match["name"], match["value"]) for match in found if match]
+def _tests(condition: str) -> list[tuple[str, str, Callable[[str, str], bool]]]:
+    """Names, the texts that their values are compared with, and how."""
+    return [_test(part) for part in condition.split("&&")] if condition else []
+
+
+def _test(part: str) -> tuple[str, str, Callable[[str, str], bool]]:
+    for pattern, test in _TESTS.items():
+        if match := pattern.fullmatch(part):
+            return match["name"], match["value"], test
+    raise BadResource("Only equalities and startsWith, joined by &&, are supported in attribute conditions here.")

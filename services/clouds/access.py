@@ -1,14 +1,11 @@
 """A tenant's access to its cloud: what was stored for it, and how it is refused."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final, Self
+from typing import Self
 
 from services.platform.settings import ServiceSettings
-
-PROBE_SUBJECT: Final = "convergence-probe"
-"""The subject of tokens for no tenant. No tenant can have this id: ids have no hyphens."""
 
 type TokenOf = Callable[[str], str]
 """From an audience to a signed token that says which tenant is served (a JWT, RFC 7519; its subject is the tenant). Blocks. Raises
@@ -77,9 +74,9 @@ class TenantAccess:
     endpoints: CloudEndpoints
     token_of: TokenOf
     """For tenants that let us in by federation; no key of theirs is stored."""
-    probe_token_of: TokenOf | None = None
-    """As `token_of`, for the subject PROBE_SUBJECT, which is no tenant: a check tries whether a cloud that should let in the tenant alone
-    refuses it. None: not tried.
+    probes: Mapping[str, TokenOf] = field(default_factory=dict)
+    """As `token_of`, by each of `probe_subjects`, which are no tenants: a check tries whether a cloud that should let in the tenant alone
+    refuses them. Empty: not tried.
     """
     call_seconds: float | None = None
     """For a check: how long a call may be without an answer; none is made twice. None: as is right for a run, which has more time."""

@@ -1,9 +1,11 @@
 """What a check tries, and what it finds by that."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass
+from functools import partial
+from typing import Final
 
-from services.clouds.access import AccessRefused
+from services.clouds.access import AccessRefused, TokenOf
 from services.clouds.findings import Finding, FindingStatus
 
 
@@ -35,17 +37,45 @@ def attempt[Answer](name: str, call: Callable[[], Answer], works: str, *, is_ent
     return Attempt(finding=Finding(name=name, status=FindingStatus.OK, message=works, is_entrance=is_entrance), answer=answer)
 
 
-def refuses_others(name: str, call: Callable[[], object], *, closed: str, opened: str) -> Finding:
-    """Makes a call as another than the tenant, which the setting `name` should refuse. Raises AccessRefused (retryable) if the cloud does
-    not answer.
+CLOSED: Final = "No identity token about another subject that resembles this tenant's was let in."
+"""No more than that is known: subjects that are listed by name, e.g. another tenant's, are not found by trying."""
+
+
+def refuses_others(
+    name: str, probes: Mapping[str, TokenOf], come_in: Callable[[TokenOf], object], opened: Callable[[str], str]
+) -> Generator[Finding | None]:
+    """Comes in as each of the probes, up to the first that is let in: the setting `name` should refuse all. `opened`: the message, by the
+    subject that was let in. Raises AccessRefused (retryable) if the cloud does not answer.
     """
+    for subject, token_of in probes.items():
+        if lets_in(partial(come_in, _needed(token_of))):
+            yield Finding(name=name, status=FindingStatus.OPEN, message=opened(subject))
+            return
+        yield None
+    yield Finding(name=name, status=FindingStatus.OK, message=CLOSED)
+
+
+def lets_in(call: Callable[[], object]) -> bool:
+    """Whether a call is not refused. Raises AccessRefused (retryable) if the cloud does not answer."""
     try:
         call()
     except AccessRefused as refused:
         if refused.is_retryable:
             raise
-        return Finding(name=name, status=FindingStatus.OK, message=closed)
-    return Finding(name=name, status=FindingStatus.OPEN, message=opened)
+        return False
+    return True
+
+
+def _needed(token_of: TokenOf) -> TokenOf:
+    """That there is no token is no refusal by the cloud."""
+
+    def token(audience: str) -> str:
+        try:
+            return token_of(audience)
+        except AccessRefused as refused:
+            raise AccessRefused(refused.message, is_retryable=True) from refused
+
+    return token
 
 
 def untried(name: str, message: str) -> Finding:

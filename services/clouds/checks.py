@@ -18,10 +18,10 @@ CHECK_SECONDS: Final = 20.0
 CALL_SECONDS: Final = 8.0
 """How long a call may be without an answer."""
 
-type AccessCheck = Callable[[TenantAccess, str | None], Generator[Finding]]
-"""From access, and the export's location as templates take it (None: not known), to findings, each as it is made. Blocks. Raises
-AccessRefused: retryable if the cloud does not answer, else if it does not let us in; InvalidArgument (`export`) for a location that is
-none.
+type AccessCheck = Callable[[TenantAccess, str | None], Generator[Finding | None]]
+"""From access, and the export's location as templates take it (None: not known), to findings, each as it is made; None between calls that
+make one finding together. Blocks. Raises AccessRefused: retryable if the cloud does not answer, else if it does not let us in;
+InvalidArgument (`export`) for a location that is none.
 """
 
 
@@ -62,7 +62,8 @@ def check_access(
     with closing(CHECKS[access.provider]()(replace(access, call_seconds=CALL_SECONDS), export)) as found:
         try:
             for finding in found:
-                findings.append(finding)
+                if finding:
+                    findings.append(finding)
                 check_cancelled()
                 if monotonic() > until:
                     return AccessReport(findings=tuple(findings), is_complete=False)

@@ -1,5 +1,6 @@
 """The providers whose credentials are accepted: clouds, and targets of notifications."""
 
+from collections.abc import Collection
 from enum import StrEnum
 
 from services.platform.errors import InvalidArgument
@@ -15,9 +16,9 @@ class Provider(StrEnum):
     WEBHOOK = "WEBHOOK"
 
 
-def to_provider(text: str) -> Provider:
-    """The provider of this name, in either case. Raises InvalidArgument for any other."""
-    try:
-        return Provider(text.upper())
-    except ValueError:
-        raise InvalidArgument("provider", f"must be {', '.join(Provider)}, in either case.") from None
+def to_provider(text: str, among: Collection[Provider] = tuple(Provider)) -> Provider:
+    """The provider of this name, in either case. Raises InvalidArgument for any that is not `among` these."""
+    provider = next((one for one in among if one == text.upper()), None)
+    if provider is None:
+        raise InvalidArgument("provider", f"must be {', '.join(among)}, in either case.")
+    return provider

@@ -3,11 +3,12 @@
 import asyncio
 from typing import Final
 
-from services.clouds.access import PROBE_SUBJECT, AccessRefused, CloudEndpoints, TenantAccess, TokenOf, no_token
+from services.clouds.access import AccessRefused, CloudEndpoints, TenantAccess, TokenOf, no_token
 from services.clouds.audiences import is_audience
 from services.clouds.check_pool import CheckPool
 from services.clouds.checks import CHECKS
 from services.clouds.findings import AccessReport, AccessVerdict, FindingStatus
+from services.clouds.probes import probe_subjects
 from services.credentials.access_checks import PassedCheck
 from services.credentials.issuer.issuer import TokenIssuer
 from services.credentials.providers import Provider
@@ -46,7 +47,7 @@ class CredentialValidator:
             session="convergence-validate",
             endpoints=self._endpoints,
             token_of=self._token_of(provider, tenant_id),
-            probe_token_of=self._token_of(provider, PROBE_SUBJECT),
+            probes={subject: self._token_of(provider, subject) for subject in probe_subjects(tenant_id)},
         )
         report = await self._checks.check(access, export)
         if (refusal := refusal_of(report, tenant_id, provider)) is not None:

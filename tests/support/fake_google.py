@@ -45,13 +45,13 @@ class FakeGoogle:
     """The refusal of read sessions; None: they are opened."""
     asked: list[str] = field(default_factory=list)
     tokens: set[str] = field(default_factory=set)
-    closed_to: str = " "
-    """Part of the name of identities that have no rights."""
+    closed_to: set[str] = field(default_factory=set)
+    """Identities that have no rights."""
 
     def answer(self, line: str, token: str) -> Answer:
         self.asked.append(line)
         self.tokens.add(token)
-        if self.closed_to in identity_of(token):
+        if identity_of(token) in self.closed_to:
             return denied("Access Denied: User does not have permission.")
         return next(
             (answer for pattern, answer in self.answers.items() if re.fullmatch(pattern, line)), denied("Not found", "notFound", 404)

@@ -5,13 +5,13 @@ from functools import partial
 from typing import Any, Final
 
 from services.clouds.access import AccessRefused, TenantAccess
-from services.clouds.attempt import Attempt, attempt, missing, refuses_others, untried
+from services.clouds.attempt import Attempt, attempt, lets_in, missing, refuses_others, untried
 from services.clouds.audiences import AWS
 from services.clouds.aws.credentials import AwsCredentials
 from services.clouds.aws.location import S3Location
 from services.clouds.aws.refusals import AwsAction, AwsRequest, code_of
 from services.clouds.aws.session import AwsSession, explained
-from services.clouds.findings import Finding
+from services.clouds.findings import Finding, FindingStatus
 from services.platform.errors import InvalidArgument
 
 MAX_KEYS: Final = 20
@@ -22,7 +22,7 @@ _NO_BYTES: Final = frozenset({"InvalidRange", "416"})
 """Codes for the first byte of an object that has none."""
 
 
-def check_aws(access: TenantAccess, export: str | None) -> Generator[Finding]:
+def check_aws(access: TenantAccess, export: str | None) -> Generator[Finding | None]:
     """`export`: s3://bucket/prefix/name; None: the reading is not checked. Raises as AccessCheck does."""
     try:
         location = S3Location.parse(export) if export else None
@@ -52,33 +52,35 @@ def _account(session: AwsSession) -> str:
         return str(session.sts.get_caller_identity()["Account"])
 
 
-def _role(session: AwsSession, access: TenantAccess, account: str) -> Generator[Finding]:
+def _role(session: AwsSession, access: TenantAccess, account: str) -> Generator[Finding | None]:
     """Whether the role is the one that was named, and whether it lets in others."""
-    held, probe = session.credentials, access.probe_token_of
+    held = session.credentials
     if held.account_id not in {None, account}:
         message = f"The session is in account {account}, the role in {held.account_id}. Correct role_arn and set the AWS credentials again."
         yield missing(AwsAction.IDENTIFY.value, message)
-    if held.is_federated and probe:
-        yield refuses_others(
+    if held.is_federated and access.probes:
+        yield from refuses_others(
             TRUST,
-            lambda: session.assume(token=probe(AWS)),
-            closed="The role refuses identity tokens that are not about this tenant.",
-            opened=(
-                f"The role {held.role_arn} can be assumed with this installation's token about anybody, so other tenants could name it as "
-                "theirs. In its trust policy add the condition StringEquals on the issuer's sub with this tenant alone, as GET "
-                ".../credentials/aws/trust shows it, without wildcards."
+            access.probes,
+            lambda token_of: session.assume(token=token_of(AWS)),
+            lambda subject: (
+                f"The role {held.role_arn} can be assumed with this installation's token about {subject}, so other tenants could name it "
+                f"as theirs. Its trust policy must have the condition StringEquals on the issuer's sub with {access.tenant_id} alone, as "
+                "GET .../credentials/aws/trust shows it: no StringLike with wildcards, no StringNotEquals."
             ),
         )
     elif held.external_id:
-        yield refuses_others(
-            TRUST,
-            session.assume,
-            closed="The role refuses to be assumed without the external id.",
-            opened=(
-                f"The role {held.role_arn} can be assumed without the external id that was given, so the id protects nothing. In its trust "
-                "policy add the condition StringEquals on sts:ExternalId with that id, or leave external_id out of the AWS credentials."
-            ),
-        )
+        yield _external_id(session)
+
+
+def _external_id(session: AwsSession) -> Finding:
+    if not lets_in(session.assume):
+        return Finding(name=TRUST, status=FindingStatus.OK, message="The role refuses to be assumed without the external id.")
+    message = (
+        f"The role {session.credentials.role_arn} can be assumed without the external id that was given, so the id protects nothing. In "
+        "its trust policy add the condition StringEquals on sts:ExternalId with that id, or leave external_id out of the AWS credentials."
+    )
+    return Finding(name=TRUST, status=FindingStatus.OPEN, message=message)
 
 
 def _export(session: AwsSession, location: S3Location) -> Generator[Finding]:

@@ -2,10 +2,11 @@
 
 from collections.abc import Callable, Generator
 from dataclasses import replace
+from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, Final
 
-from services.clouds.access import AccessRefused, TenantAccess
+from services.clouds.access import AccessRefused, TenantAccess, TokenOf
 from services.clouds.attempt import Attempt, attempt, missing, refuses_others, untried
 from services.clouds.azure.identity import AzureIdentity
 from services.clouds.azure.location import AzureLocation
@@ -22,7 +23,7 @@ SECRET, FEDERATED, SUBJECT = "client secret", "federated credential", "Subject i
 """What the portal calls them, under Certificates & secrets; the last is a field of a federated credential."""
 
 
-def check_azure(access: TenantAccess, export: str | None) -> Generator[Finding]:
+def check_azure(access: TenantAccess, export: str | None) -> Generator[Finding | None]:
     """`export`: account/container/directory/name; None: the reading is not checked. Raises as AccessCheck does."""
     try:
         location = AzureLocation.parse(export) if export else None
@@ -36,29 +37,28 @@ def check_azure(access: TenantAccess, export: str | None) -> Generator[Finding]:
         yield signed_in.finding
         if not signed_in.worked:
             return
-        if is_federated and access.probe_token_of:
-            yield _refuses_others(access, access.probe_token_of)
+        if is_federated and access.probes:
+            yield from refuses_others(SUBJECT, access.probes, partial(_sign_in, access), partial(_opened, identity, access))
         if location:
             yield from _export(identity, location)
     finally:
         identity.close()
 
 
-def _refuses_others(access: TenantAccess, probe_token_of: Callable[[str], str]) -> Finding:
-    other = AzureIdentity(replace(access, token_of=probe_token_of))
+def _sign_in(access: TenantAccess, token_of: TokenOf) -> None:
+    other = AzureIdentity(replace(access, token_of=token_of))
     try:
-        return refuses_others(
-            SUBJECT,
-            other.sign_in,
-            closed="The application refuses identity tokens that are not about this tenant.",
-            opened=(
-                f"Application {other.credentials.client_id} accepts this installation's identity tokens about anybody, so other tenants "
-                f"could name it as theirs. Replace its federated credential by one whose subject is exactly {access.tenant_id}, without a "
-                "matching expression, under App registrations > the application > Certificates & secrets > Federated credentials."
-            ),
-        )
+        other.sign_in()
     finally:
         other.close()
+
+
+def _opened(identity: AzureIdentity, access: TenantAccess, subject: str) -> str:
+    return (
+        f"Application {identity.credentials.client_id} accepts this installation's identity token about {subject}, so other tenants could "
+        f"name it as theirs. Replace its federated credential by one whose subject is exactly {access.tenant_id}, without a matching "
+        "expression, under App registrations > the application > Certificates & secrets > Federated credentials."
+    )
 
 
 def _export(identity: AzureIdentity, location: AzureLocation) -> Generator[Finding]:

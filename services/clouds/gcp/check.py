@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from google.cloud import bigquery
 
-from services.clouds.access import AccessRefused, TenantAccess
+from services.clouds.access import AccessRefused, TenantAccess, TokenOf
 from services.clouds.attempt import Attempt, missing, refuses_others, untried
 from services.clouds.findings import Finding, FindingStatus
 from services.clouds.gcp.checked_project import CheckedProject
@@ -24,7 +24,7 @@ OTHERS: Final = "Attribute condition"
 """What the console calls a provider's condition on whose tokens it takes."""
 
 
-def check_gcp(access: TenantAccess, export: str | None) -> Generator[Finding]:
+def check_gcp(access: TenantAccess, export: str | None) -> Generator[Finding | None]:
     """`export`: a table, `dataset.table` or `project.dataset.table`; None: a usage cost export of the project, if one is seen. Raises as
     AccessCheck does.
     """
@@ -39,36 +39,32 @@ def check_gcp(access: TenantAccess, export: str | None) -> Generator[Finding]:
             yield entered.finding
             if not entered.worked:
                 return
-            if access.probe_token_of:
-                yield _refuses_others(credentials, replace(access, token_of=access.probe_token_of), table)
+            if access.probes:
+                come_in = partial(_come_in, credentials, access, table)
+                yield from refuses_others(OTHERS, access.probes, come_in, partial(_opened, project.name, access.tenant_id))
         yield from _read(project, project.table(table), is_first=not entered) if table else _any_export(project, is_first=not entered)
     finally:
         project.close()
 
 
-def _refuses_others(credentials: GcpCredentials, access: TenantAccess, table: str | None) -> Finding:
-    """`access`: with tokens about no tenant. A provider may take them; what counts is whether anything can be seen with them."""
-    other = CheckedProject(credentials, access)
-
-    def come_in() -> None:
+def _come_in(credentials: GcpCredentials, access: TenantAccess, table: str | None, token_of: TokenOf) -> None:
+    """With a token about no tenant. A provider may take it; what counts is whether anything can be seen with it. Raises AccessRefused."""
+    other = CheckedProject(credentials, replace(access, token_of=token_of))
+    try:
         other.require_entered()
         # To use the service account is to have all that it may.
         if not credentials.service_account_email and not other.sees_anything(table):
             raise AccessRefused("The provider takes tokens about others, who have no rights.")
-
-    try:
-        return refuses_others(
-            OTHERS,
-            come_in,
-            closed="Identity tokens that are not about this tenant open nothing.",
-            opened=(
-                f"This installation's identity tokens about anybody open project {other.name}, so other tenants could name it as theirs. "
-                "Give the workload identity provider the attribute condition that GET .../credentials/gcp/trust shows, and grant the roles "
-                f"to the subject {access.tenant_id} alone (principal://), not to the whole pool (principalSet://)."
-            ),
-        )
     finally:
         other.close()
+
+
+def _opened(project: str, tenant_id: str, subject: str) -> str:
+    return (
+        f"This installation's identity token about {subject} opens project {project}, so other tenants could name it as theirs. Give the "
+        "workload identity provider the attribute condition that GET .../credentials/gcp/trust shows, an equality, and grant the roles to "
+        f"the subject {tenant_id} alone (principal://), not to the whole pool (principalSet://)."
+    )
 
 
 def _any_export(project: CheckedProject, *, is_first: bool) -> Generator[Finding]:

@@ -5,14 +5,14 @@ from typing import Any
 import grpc
 from convergence.credentials.v1 import token_service_pb2, token_service_pb2_grpc
 
-from services.clouds.access import PROBE_SUBJECT
 from services.clouds.audiences import is_audience
+from services.clouds.probes import probe_subjects
 from services.credentials.issuer.issuer import TokenIssuer
 from services.credentials.providers import to_provider
 from services.credentials.servicers.issuer import required
 from services.credentials.servicers.sealed_credential import require_sealed
 from services.credentials.store import CredentialStore
-from services.platform.errors import FailedPrecondition
+from services.platform.errors import FailedPrecondition, InvalidArgument
 from services.platform.timestamps import to_timestamp
 
 type Context = grpc.aio.ServicerContext[Any, Any]
@@ -36,5 +36,13 @@ class TokenServicer(token_service_pb2_grpc.TokenServiceServicer):
                 f"The {provider} credentials hold a key. Identity tokens are for credentials without one.",
                 metadata={"tenant_id": request.tenant_id, "provider": provider},
             )
-        token = await issuer.mint(subject=PROBE_SUBJECT if request.probe else request.tenant_id, audience=audience)
+        token = await issuer.mint(subject=_subject(request), audience=audience)
         return token_service_pb2.MintTokenResponse(token=token.token, audience=token.audience, expires_at=to_timestamp(token.expires_at))
+
+
+def _subject(request: token_service_pb2.MintTokenRequest) -> str:
+    """The tenant, or a probe. Raises InvalidArgument."""
+    subjects = (request.tenant_id, *probe_subjects(request.tenant_id))
+    if request.probe >= len(subjects):
+        raise InvalidArgument("probe", f"must be at most {len(subjects) - 1}.")
+    return subjects[request.probe]

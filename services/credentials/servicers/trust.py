@@ -15,7 +15,6 @@ from services.credentials.trust.aws import aws_guide
 from services.credentials.trust.azure import azure_guide
 from services.credentials.trust.gcp import gcp_guide
 from services.credentials.trust.guide import Trusted, TrustGuide, body
-from services.platform.errors import InvalidArgument
 
 type Context = grpc.aio.ServicerContext[Any, Any]
 
@@ -34,9 +33,7 @@ class TrustServicer(trust_service_pb2_grpc.TrustServiceServicer):
 
     async def GetTrust(self, request: messages.GetTrustRequest, context: Context) -> messages.GetTrustResponse:
         """Raises InvalidArgument, FailedPrecondition (FEDERATION_OFF)."""
-        provider = to_provider(request.provider)
-        if provider not in GUIDES:
-            raise InvalidArgument("provider", f"must be {', '.join(GUIDES)}: {provider} is no cloud.")
+        provider = to_provider(request.provider, GUIDES)
         trusted = Trusted(issuer=required(self._issuer).url, subject=request.tenant_id)
         facts = {field.name: str(value) for field, value in request.ListFields() if field.name not in {"tenant_id", "provider"}}
         guide = GUIDES[provider](trusted, facts)

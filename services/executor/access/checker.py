@@ -25,6 +25,6 @@ class AccessChecker:
             session="convergence-check",
             endpoints=self._endpoints,
             token_of=self._tokens.token_of(sealed.tenant_id, sealed.provider),
-            probe_token_of=self._tokens.token_of(sealed.tenant_id, sealed.provider, probe=True),
+            probes=self._tokens.probes(sealed.tenant_id, sealed.provider),
         )
         return await pool.check(access, export)

@@ -9,6 +9,7 @@ from convergence.credentials.v1 import token_service_pb2 as messages
 from convergence.credentials.v1.token_service_pb2_grpc import TokenServiceStub
 
 from services.clouds.access import AccessRefused, TokenOf
+from services.clouds.probes import probe_subjects
 from services.platform.errors import ConvergenceError, FailedPrecondition, Internal
 
 SECONDS: Final = 20.0
@@ -22,19 +23,28 @@ class IdentityTokens:
     def __init__(self, channel: grpc.aio.Channel) -> None:
         self._stub = TokenServiceStub(channel)
 
-    def token_of(self, tenant_id: str, provider: str, *, probe: bool = False) -> TokenOf:
+    def token_of(self, tenant_id: str, provider: str) -> TokenOf:
         """Makes tokens for what the tenant has stored for `provider` (upper-case). Call this on the event loop, and what it returns in
-        worker threads: it blocks for at most some SECONDS. `probe`: tokens about PROBE_SUBJECT instead of the tenant.
+        worker threads: it blocks for at most some SECONDS.
         """
+        return self._token_of(messages.MintTokenRequest(tenant_id=tenant_id, provider=provider))
+
+    def probes(self, tenant_id: str, provider: str) -> dict[str, TokenOf]:
+        """As `token_of`, by each of `probe_subjects`, about which they are instead of the tenant."""
+        return {
+            subject: self._token_of(messages.MintTokenRequest(tenant_id=tenant_id, provider=provider, probe=number))
+            for number, subject in enumerate(probe_subjects(tenant_id), start=1)
+        }
+
+    def _token_of(self, request: messages.MintTokenRequest) -> TokenOf:
         loop = asyncio.get_running_loop()
-        request = messages.MintTokenRequest(tenant_id=tenant_id, provider=provider, probe=probe)
 
         def token_of(audience: str) -> str:
             if _on_an_event_loop():
                 raise RuntimeError("an identity token is waited for on an event loop, which would stop it: use a worker thread")
             answer = _wait_for(asyncio.run_coroutine_threadsafe(self._mint(request), loop))
             if answer.audience != audience:
-                raise AccessRefused(f"The {provider} credentials were changed meanwhile. Run it again.", is_retryable=True)
+                raise AccessRefused(f"The {request.provider} credentials were changed meanwhile. Run it again.", is_retryable=True)
             return answer.token
 
         return token_of

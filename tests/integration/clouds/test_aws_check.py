@@ -8,14 +8,16 @@ from typing import Any
 import pytest
 
 from localcloud.aws.account import ACCOUNT, trust_of_issuer
-from services.clouds.access import PROBE_SUBJECT, CloudEndpoints, TokenOf
+from services.clouds.access import CloudEndpoints, TokenOf
 from services.clouds.checks import check_access
 from services.clouds.findings import AccessReport, AccessVerdict, FindingStatus
+from services.clouds.probes import probe_subjects
 from services.platform.errors import InvalidArgument
 from tests.support.aws import AUDIENCE, AwsAccount, trust_of_user
 from tests.support.oidc_issuer import LocalIssuer, local_issuer
 
 MONTH = date(2026, 10, 1)
+BETWEEN = "_______________convergence_probe_______________"
 OK, MISSING, OPEN, UNKNOWN = FindingStatus
 NO_GET = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "s3:ListBucket", "Resource": "*"}]}
 NOTHING = {"Version": "2012-10-17", "Statement": [{"Effect": "Deny", "Action": "s3:*", "Resource": "*"}]}
@@ -43,12 +45,16 @@ def about(issuer: LocalIssuer, subject: str) -> TokenOf:
     return lambda audience: issuer.token(subject=subject, audience=audience, now=datetime.now(UTC))
 
 
+def probes(issuer: LocalIssuer, tenant_id: str) -> dict[str, TokenOf]:
+    return {subject: about(issuer, subject) for subject in probe_subjects(tenant_id)}
+
+
 def checked(
     account: AwsAccount, credentials: Mapping[str, str], export: str | None = None, issuer: LocalIssuer | None = None
 ) -> AccessReport:
     access = account.access(credentials)
     if issuer:
-        access = replace(access, token_of=about(issuer, "acme_corp"), probe_token_of=about(issuer, PROBE_SUBJECT))
+        access = replace(access, token_of=about(issuer, "acme_corp"), probes=probes(issuer, "acme_corp"))
     return check_access(access, export)
 
 
@@ -139,9 +145,22 @@ def test_a_role_that_trusts_the_tenant_alone_works(account: AwsAccount, issuer: 
     assert statuses(report) == {"sts:AssumeRoleWithWebIdentity": OK, "Trust policy": OK, "s3:ListBucket": OK, "s3:GetObject": OK}
 
 
-@pytest.mark.parametrize("condition", [{"StringEquals": {"aud": AUDIENCE}}, {"StringLike": {"sub": "*"}}, {}])
-def test_a_role_that_anybody_s_subject_could_assume_is_open(
-    account: AwsAccount, issuer: LocalIssuer, condition: Mapping[str, Mapping[str, str]]
+@pytest.mark.parametrize(
+    ("condition", "subject"),
+    [
+        ({"StringEquals": {"aud": AUDIENCE}}, "convergence-probe"),
+        ({}, "convergence-probe"),
+        ({"StringLike": {"sub": "*"}}, "convergence-probe"),
+        ({"StringNotEquals": {"sub": "umbrella"}}, "convergence-probe"),
+        ({"StringNotEquals": {"sub": "convergence-probe"}}, f"acme_corp{BETWEEN}acme_corp"),
+        ({"StringLike": {"sub": "acme_*"}}, f"acme_corp{BETWEEN}acme_corp"),
+        ({"StringLike": {"sub": ["umbrella", "a*corp"]}}, f"acme_corp{BETWEEN}acme_corp"),
+        ({"StringLike": {"sub": "acme_cor?"}}, "acme_cor-"),
+        ({"StringLike": {"sub": "?cme_corp"}}, "-cme_corp"),
+    ],
+)
+def test_a_role_that_others_subjects_could_assume_is_open(
+    account: AwsAccount, issuer: LocalIssuer, condition: Mapping[str, Mapping[str, str]], subject: str
 ) -> None:
     trust = trust_of_issuer(issuer.url, AUDIENCE, "acme_corp")
     host = issuer.url.split("//")[1]
@@ -150,7 +169,16 @@ def test_a_role_that_anybody_s_subject_could_assume_is_open(
     }
     report = checked(account, federated(account, issuer, trust), str(account.location()), issuer)
     assert (report.verdict, report.names(OPEN)) == (AccessVerdict.OPEN, ["Trust policy"])
-    assert "can be assumed with this installation's token about anybody" in (report.problem or "")
+    assert f"can be assumed with this installation's token about {subject}, so" in (report.problem or "")
+
+
+def test_what_an_owner_lists_by_name_is_not_found(account: AwsAccount, issuer: LocalIssuer) -> None:
+    trust = trust_of_issuer(issuer.url, AUDIENCE, "acme_corp")
+    trust["Statement"][0]["Condition"]["StringEquals"][f"{issuer.url.split('//')[1]}:sub"] = ["acme_corp", "umbrella"]
+    report = checked(account, federated(account, issuer, trust), None, issuer)
+    assert report.verdict is AccessVerdict.WORKS
+    [message] = [finding.message for finding in report.findings if finding.name == "Trust policy"]
+    assert message == "No identity token about another subject that resembles this tenant's was let in."
 
 
 def test_another_tenant_s_role_lets_this_one_not_in(account: AwsAccount, issuer: LocalIssuer) -> None:

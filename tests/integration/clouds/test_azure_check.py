@@ -7,10 +7,11 @@ from datetime import UTC, datetime
 import pytest
 
 from localcloud.azure.directory import EntraApplication, FederatedCredential, RoleAssignment, Seed
-from services.clouds.access import PROBE_SUBJECT, CloudEndpoints, TenantAccess, TokenOf
+from services.clouds.access import CloudEndpoints, TenantAccess, TokenOf
 from services.clouds.audiences import AZURE as AUDIENCE
 from services.clouds.checks import check_access
 from services.clouds.findings import AccessReport, AccessVerdict, FindingStatus
+from services.clouds.probes import probe_subjects
 from services.platform.errors import InvalidArgument
 from tests.support.azure import (
     ACCOUNT,
@@ -41,8 +42,8 @@ def issuer() -> Iterator[LocalIssuer]:
 
 @pytest.fixture(scope="module")
 def azure(tmp_path_factory: pytest.TempPathFactory, issuer: LocalIssuer) -> Iterator[AzureServer]:
-    """With an export, and two applications that trust the issuer: one about the tenant alone, one also about the probe."""
-    mine, anybody = (FederatedCredential(issuer=issuer.url, subject=one, audience=AUDIENCE) for one in (TENANT, PROBE_SUBJECT))
+    """With an export, and two applications that trust the issuer: one about the tenant alone, one also about the last of the probes."""
+    mine, anybody = (FederatedCredential(issuer=issuer.url, subject=one, audience=AUDIENCE) for one in (TENANT, probe_subjects(TENANT)[-1]))
     role = RoleAssignment(account=ACCOUNT, role="Storage Blob Data Reader")
     trusting = [
         EntraApplication(directory_id=DIRECTORY, client_id=client_id, federated=federated, roles=(role,))
@@ -64,9 +65,13 @@ def about(issuer: LocalIssuer, subject: str) -> TokenOf:
     return lambda audience: issuer.token(subject=subject, audience=audience, now=datetime.now(UTC))
 
 
+def probes(issuer: LocalIssuer, tenant_id: str) -> dict[str, TokenOf]:
+    return {subject: about(issuer, subject) for subject in probe_subjects(tenant_id)}
+
+
 def federated(azure: AzureServer, issuer: LocalIssuer, client_id: str, subject: str = TENANT) -> TenantAccess:
     access = azure.access(client_id, client_secret=None)
-    return replace(access, token_of=about(issuer, subject), probe_token_of=about(issuer, PROBE_SUBJECT))
+    return replace(access, token_of=about(issuer, subject), probes=probes(issuer, TENANT))
 
 
 def test_a_secret_that_reads_the_export_works_in_two_requests_for_blobs(azure: AzureServer) -> None:
@@ -120,6 +125,7 @@ def test_an_application_that_trusts_the_tenant_alone_works(azure: AzureServer, i
 def test_an_application_that_trusts_others_too_is_open(azure: AzureServer, issuer: LocalIssuer) -> None:
     report = check_access(federated(azure, issuer, OPEN_TO_OTHERS), EXPORT)
     assert (report.verdict, report.names(OPEN)) == (AccessVerdict.OPEN, ["Subject identifier"])
+    assert f"identity token about {probe_subjects(TENANT)[-1]}, so" in (report.problem or "")
     assert f"whose subject is exactly {TENANT}" in (report.problem or "")
 
 

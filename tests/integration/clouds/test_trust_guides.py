@@ -11,9 +11,10 @@ import pytest
 
 from localcloud.aws.account import ACCOUNT
 from localcloud.azure.directory import EntraApplication, FederatedCredential, RoleAssignment, Seed
-from services.clouds.access import PROBE_SUBJECT, TokenOf
+from services.clouds.access import TokenOf
 from services.clouds.checks import check_access
 from services.clouds.findings import AccessVerdict
+from services.clouds.probes import probe_subjects
 from services.credentials.payloads import to_plaintext
 from services.credentials.providers import Provider
 from services.credentials.trust.aws import aws_guide
@@ -35,6 +36,10 @@ def issuer() -> Iterator[LocalIssuer]:
 
 def about(issuer: LocalIssuer, subject: str) -> TokenOf:
     return lambda audience: issuer.token(subject=subject, audience=audience, now=datetime.now(UTC))
+
+
+def probes(issuer: LocalIssuer, tenant_id: str) -> dict[str, TokenOf]:
+    return {subject: about(issuer, subject) for subject in probe_subjects(tenant_id)}
 
 
 def file(guide: TrustGuide, name: str) -> str:
@@ -59,7 +64,7 @@ def test_aws(aws_emulator: str, issuer: LocalIssuer) -> None:
     access = replace(
         account.access({}, about(issuer, TENANT)),
         plaintext=to_plaintext(Provider.AWS, guide.credentials),
-        probe_token_of=about(issuer, PROBE_SUBJECT),
+        probes=probes(issuer, TENANT),
     )
     assert check_access(access, export).verdict is AccessVerdict.WORKS
     assert check_access(replace(access, token_of=about(issuer, NEIGHBOUR)), export).verdict is AccessVerdict.REFUSED
@@ -88,7 +93,7 @@ def test_azure(tmp_path: Path, issuer: LocalIssuer) -> None:
             server.access(),
             plaintext=to_plaintext(Provider.AZURE, guide.credentials),
             token_of=about(issuer, TENANT),
-            probe_token_of=about(issuer, PROBE_SUBJECT),
+            probes=probes(issuer, TENANT),
         )
         assert check_access(access, given["export"]).verdict is AccessVerdict.WORKS
         refused = check_access(replace(access, token_of=about(issuer, NEIGHBOUR)), given["export"])

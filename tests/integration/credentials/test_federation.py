@@ -25,7 +25,7 @@ from localcloud.kms.keyring import KeyRing
 from localcloud.kms.server import serve
 from localcloud.kms.signing import SigningKeys
 from localcloud.oidc import Claims, TokenFault, TokenRefused, Verifier
-from services.clouds.access import PROBE_SUBJECT
+from services.clouds.probes import probe_subjects
 from services.credentials.dataset_access import DatasetAccess
 from services.credentials.datasets import TenantDatasets
 from services.credentials.issuer.issuer import TokenIssuer
@@ -309,13 +309,19 @@ async def test_tokens_are_refused_where_a_key_or_nothing_is_stored_and_to_strang
 
 async def test_a_probe_is_about_no_tenant(federation: Federation, tenant_id: str) -> None:
     await federation.set(tenant_id, "AWS", AWS_FEDERATED)
-    request = token_service_pb2.MintTokenRequest(tenant_id=tenant_id, provider="AWS", probe=True)
-    token = (await federation.started.executor.MintToken(request)).token
-    assert (await federation.verify(token, PROBE_SUBJECT)).subject == "convergence-probe"
-    with pytest.raises(InvalidArgument):
-        check_tenant_id(PROBE_SUBJECT, ())
-    with pytest.raises(TokenRefused, match="another subject"):
-        await federation.verify(token, tenant_id)
+    subjects = probe_subjects(tenant_id)
+    for number, subject in enumerate(subjects, start=1):
+        request = token_service_pb2.MintTokenRequest(tenant_id=tenant_id, provider="AWS", probe=number)
+        token = (await federation.started.executor.MintToken(request)).token
+        assert (await federation.verify(token, subject)).subject == subject
+        with pytest.raises(InvalidArgument):
+            check_tenant_id(subject, ())
+        with pytest.raises(TokenRefused, match="another subject"):
+            await federation.verify(token, tenant_id)
+    request = token_service_pb2.MintTokenRequest(tenant_id=tenant_id, provider="AWS", probe=len(subjects) + 1)
+    with pytest.raises(InvalidArgument) as refused:
+        await federation.started.executor.MintToken(request)
+    assert refused.value.field == "probe"
 
 
 async def test_a_new_version_is_published_first_and_signs_after_the_overlap(federation: Federation, tenant_id: str) -> None:
@@ -396,10 +402,11 @@ async def test_a_tenant_reads_what_to_set_up_for_itself(federation: Federation, 
     assert stored.json()["action"] == "CREATED"
 
     bad = await federation.gateway.call("GET", f"{path}/aws/trust?client_id=x", headers=headers)
-    no_cloud = await federation.gateway.call("GET", f"{path}/slack/trust", headers=headers)
+    no_clouds = [await federation.gateway.call("GET", f"{path}/{name}/trust", headers=headers) for name in ("slack", "foo")]
     other = await federation.gateway.call("GET", f"/api/v1/tenants/{tenant_id}_2/credentials/aws/trust", headers=headers)
     without_key = await federation.gateway.call("GET", f"{path}/aws/trust")
-    assert [answer.status_code for answer in (bad, no_cloud, other, without_key)] == [400, 400, 403, 401]
+    assert [answer.status_code for answer in (bad, *no_clouds, other, without_key)] == [400, 400, 400, 403, 401]
+    assert ["must be AWS, AZURE, GCP, in either case." in answer.text for answer in no_clouds] == [True, True]
 
 
 async def test_without_an_issuer_federation_is_refused_and_nothing_stored(process: Callable[..., Suite], tenant_id: str) -> None:

@@ -73,12 +73,29 @@ async def test_credentials_that_cannot_be_read_are_not_quoted(gateway: Gateway, 
     assert upstreams["credentials"].seen == []
 
 
-async def test_an_unknown_query_parameter_is_400_and_named(gateway: Gateway, auth: Upstream) -> None:
-    status, code, reason, message = refusal(await gateway.call("GET", f"{QUOTA}?nope=1"))
+@pytest.mark.parametrize("path", [QUOTA, "/.well-known/jwks.json", "/.well-known/openid-configuration", f"{TENANT}/credentials/aws/trust"])
+async def test_an_unknown_query_parameter_is_400_and_named(gateway: Gateway, upstreams: dict[str, Upstream], path: str) -> None:
+    status, code, reason, message = refusal(answer := await gateway.call("GET", f"{path}?nope=1"))
 
     assert (status, code, reason) == (400, 3, "REQUEST_MALFORMED")
-    assert "nope" in message
-    assert auth.seen == []
+    assert message == 'There is no query parameter "nope" here. Check its name, or leave it out.'
+    assert answer.headers["content-length"] == str(len(answer.content))
+    assert not [one for one in upstreams.values() if one.seen]
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [("GET", "/credentials"), ("POST", "/credentials"), ("DELETE", "/credentials/aws"), ("POST", "/credentials/aws:check")],
+)
+async def test_beside_credentials_an_unknown_query_parameter_is_not_quoted(
+    gateway: Gateway, upstreams: dict[str, Upstream], method: str, path: str
+) -> None:
+    status, code, reason, message = refusal(answer := await gateway.call(method, f"{TENANT}{path}?client_secret=a&SECRET=b"))
+
+    assert (status, code, reason) == (400, 3, "REQUEST_MALFORMED")
+    assert message.startswith("The query has a parameter that this call does not take")
+    assert "SECRET" not in answer.text
+    assert not [one for one in upstreams.values() if one.seen]
 
 
 @pytest.mark.parametrize(

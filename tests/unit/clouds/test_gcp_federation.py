@@ -193,7 +193,7 @@ def test_no_error_quotes_a_token_or_google_s_text(sts: str, issuer: LocalIssuer)
 @pytest.mark.parametrize(
     ("body", "status"),
     [
-        ({"attributeCondition": "assertion.sub.startsWith('a')"}, 400),
+        ({"attributeCondition": "assertion.sub.matches('a.*')"}, 400),
         ({"attributeMapping": {"google.subject": "assertion.sub + 'x'"}}, 400),
         ({"attributeMapping": {"attribute.x": "assertion.sub"}}, 400),
         ({"oidc": {}}, 400),

@@ -10,9 +10,10 @@ from typing import Any
 
 import pytest
 
-from services.clouds.access import PROBE_SUBJECT, TenantAccess, TokenOf
+from services.clouds.access import TenantAccess, TokenOf
 from services.clouds.checks import check_access
 from services.clouds.findings import AccessReport, AccessVerdict, FindingStatus
+from services.clouds.probes import probe_subjects
 from tests.support.fake_google import FakeGoogle
 from tests.support.google_sts import EMAIL, POOL, PROVIDER, allow_impersonation, google_sts, trust
 from tests.support.oidc_issuer import LocalIssuer, local_issuer
@@ -50,7 +51,7 @@ def checked(
             session="s",
             endpoints=replace(stack.enter_context(fake.serving()), google_sts=sts),
             token_of=about(subject),
-            probe_token_of=about(PROBE_SUBJECT),
+            probes={name: about(name) for name in probe_subjects(TENANT)},
         )
         return check_access(access, export)
 
@@ -78,9 +79,14 @@ def test_a_provider_that_takes_the_tenant_alone_works(sts: str, issuer: LocalIss
 
 @pytest.mark.parametrize("export", [None, TABLE])
 @pytest.mark.parametrize(
-    "change", [{"attributeCondition": ""}, {"attributeMapping": {"google.subject": "assertion.aud"}, "attributeCondition": ""}]
+    "change",
+    [
+        {"attributeCondition": ""},
+        {"attributeCondition": "assertion.sub.startsWith('acme_')"},
+        {"attributeMapping": {"google.subject": "assertion.aud"}, "attributeCondition": ""},
+    ],
 )
-def test_a_project_that_anybody_s_tokens_open_is_open(sts: str, issuer: LocalIssuer, change: dict[str, Any], export: str | None) -> None:
+def test_a_project_that_others_tokens_open_is_open(sts: str, issuer: LocalIssuer, change: dict[str, Any], export: str | None) -> None:
     trust(sts, issuer.url, TENANT, **change)
     report = checked(google(), sts, issuer, export=export)
     assert (report.verdict, report.names(OPEN)) == (AccessVerdict.OPEN, ["Attribute condition"])
@@ -98,7 +104,7 @@ def test_tokens_about_others_that_open_nothing_are_no_fault(sts: str, issuer: Lo
     """The provider takes them, but only the tenant's subject has roles."""
     trust(sts, issuer.url, TENANT, attributeCondition="")
     fake = google()
-    fake.closed_to = PROBE_SUBJECT
+    fake.closed_to = {f"principal://iam.googleapis.com/{POOL}/subject/{one}" for one in probe_subjects(TENANT)}
     report = checked(fake, sts, issuer, export=export)
     assert (report.verdict, statuses(report)["Attribute condition"]) == (AccessVerdict.WORKS, OK)
 
@@ -125,7 +131,7 @@ def test_what_google_does_not_accept_is_refused_by_name(
 def test_a_role_that_is_missing_is_granted_to_the_subject(sts: str, issuer: LocalIssuer) -> None:
     trust(sts, issuer.url, TENANT)
     fake = google()
-    fake.closed_to = TENANT
+    fake.closed_to = {f"principal://iam.googleapis.com/{POOL}/subject/{TENANT}"}
     report = checked(fake, sts, issuer, export=TABLE)
     assert (report.verdict, report.names(MISSING)) == (AccessVerdict.LACKS, ["bigquery.tables.get"])
     assert f"principal://iam.googleapis.com/{POOL}/subject/{TENANT}" in (report.problem or "")

@@ -11,6 +11,7 @@ from convergence.credentials.v1 import token_service_pb2 as messages
 from convergence.credentials.v1 import token_service_pb2_grpc
 
 from services.clouds.access import AccessRefused
+from services.clouds.probes import probe_subjects
 from services.executor.sources import tokens
 from services.executor.sources.tokens import IdentityTokens
 from services.platform.errors import ConvergenceError, FailedPrecondition, Internal, Unauthenticated, Unavailable
@@ -69,8 +70,11 @@ async def refusal(token_of: Callable[[str], str], audience: str = AUDIENCE) -> A
 async def test_a_thread_gets_a_token_about_the_tenant_and_no_log_has_it(identity: IdentityTokens, credentials: Credentials) -> None:
     with structlog.testing.capture_logs() as logs:
         assert await asyncio.to_thread(identity.token_of("acme", "AWS"), AUDIENCE) == "head.claims.signature"
-        await asyncio.to_thread(identity.token_of("acme", "AWS", probe=True), AUDIENCE)
-    assert [(one.tenant_id, one.provider, one.probe) for one in credentials.seen] == [("acme", "AWS", False), ("acme", "AWS", True)]
+        probes = identity.probes("acme", "AWS")
+        for token_of in probes.values():
+            await asyncio.to_thread(token_of, AUDIENCE)
+    assert tuple(probes) == probe_subjects("acme")
+    assert [(one.tenant_id, one.provider, one.probe) for one in credentials.seen] == [("acme", "AWS", number) for number in range(5)]
     assert "signature" not in repr(logs)
 
 
