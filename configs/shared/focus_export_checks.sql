@@ -47,6 +47,7 @@ CROSS JOIN UNNEST(q.checks) AS c
 -- only.
 -- An account is looked for in other exports by BillingAccountId and SubAccountId: exports of several subscriptions of one billing account
 -- are none the other's double.
+-- param: replaced_sources ARRAY<STRING>
 -- param: first_day DATE
 -- param: last_day DATE
 SELECT c.check_name, c.failing_rows, c.observed_value
@@ -213,7 +214,7 @@ FROM (
       ) AS e
         ON e.x_Provider = f.x_Provider AND e.x_BillingPeriod = f.x_BillingPeriod AND e.x_SourceId != f.x_SourceId
         AND e.BillingAccountId = f.BillingAccountId AND IFNULL(e.SubAccountId, '') = IFNULL(f.SubAccountId, '')
-      WHERE f.x_UsageDate BETWEEN @first_day AND @last_day
+      WHERE f.x_UsageDate BETWEEN @first_day AND @last_day AND f.x_SourceId NOT IN UNNEST(@replaced_sources)
     ) AS a
   ) AS d
   CROSS JOIN (

@@ -7,6 +7,7 @@
 -- source_table, source_created_at, exported_to: the table that was read, when it was created, and the greatest export_time among the rows.
 -- is_followed: the day is kept up to date by runs that read what has changed (x_meta_cost_sources); else it has been loaded by name only.
 -- sums.size: the sum of absolute costs before credits.
+-- is_loaded: false if the day has only rows that the bill of another month has brought, e.g. a correction, and was not loaded itself.
 CREATE TABLE IF NOT EXISTS x_meta_cost_days (
   source STRING NOT NULL,
   usage_date DATE NOT NULL,
@@ -24,6 +25,7 @@ CREATE TABLE IF NOT EXISTS x_meta_cost_days (
   exported_to TIMESTAMP,
   is_followed BOOL,
   source_version INT64,
-  pipeline_logging_id STRING
+  pipeline_logging_id STRING,
+  is_loaded BOOL
 )
 CLUSTER BY source, usage_date

@@ -33,6 +33,8 @@ class KnownDay:
     focus_version: int
     state: CountedAs
     last_loaded_at: datetime | None
+    is_loaded: bool = True
+    """False: it only has rows that the bill of another month has brought."""
 
     @classmethod
     def from_row(cls, row: Mapping[str, Any]) -> Self:
@@ -45,6 +47,7 @@ class KnownDay:
             focus_version=row["focus_version"] or 0,
             state=CountedAs(state) if state in set(CountedAs) else CountedAs.UNKNOWN,
             last_loaded_at=row["last_loaded_at"],
+            is_loaded=row["is_loaded"] is not False,
         )
 
 
@@ -73,12 +76,13 @@ class Coverage:
 
 
 def coverage(ledger: Iterable[KnownDay], period: Period, today: date) -> Coverage:
-    """What the ledger, whole, says of the period's days. A day that several sources have counts with the least settled state; it is a hole
-    if it is one of any source. Days from `today` on without a row are OPEN.
+    """What the ledger, whole, says of the period's days: those that were loaded. A day that several sources have counts with the least
+    settled state; it is a hole if it is one of any source. Days from `today` on without a row are OPEN.
     """
     by_source = defaultdict[str, dict[date, KnownDay]](dict)
     for one in ledger:
-        by_source[one.source][one.day] = one
+        if one.is_loaded:
+            by_source[one.source][one.day] = one
     sources = tuple(_source(name, days, period, today) for name, days in sorted(by_source.items()))
     holes = {day for source in sources for day in source.holes}
     states = dict.fromkeys(CountedAs, 0)

@@ -3,7 +3,7 @@
 
 -- name: ledger_days
 -- Reads only. The whole ledger: a row for each source and day.
-SELECT source, usage_date, version, focus_version, state, last_loaded_at
+SELECT source, usage_date, version, focus_version, state, last_loaded_at, is_loaded
 FROM x_meta_cost_days
 
 -- name: list_cost_days

@@ -33,11 +33,14 @@ EXPORT_DAYS: Final = "ARRAY<STRUCT<billing_period DATE, day DATE>>"
 """GoogleSQL type of the UTC days on which a period has rows."""
 EXPORT_SUMS: Final = "ARRAY<STRUCT<billing_period DATE, currency STRING, row_count INT64, billed_cost NUMERIC, effective_cost NUMERIC>>"
 """GoogleSQL type of the sums of a period's rows."""
+REPLACED_SOURCES: Final = "ARRAY<STRING>"
+"""GoogleSQL type of the ids of other exports whose rows of the same periods go: at most one."""
 MONTHS_OUTPUTS: Final[Mapping[str, str]] = {
     "day_reads": DAY_READS,
     "exports": EXPORTED,
     "export_days": EXPORT_DAYS,
     "source_sums": EXPORT_SUMS,
+    "replaced_sources": REPLACED_SOURCES,
 }
 """Outputs of an export whose billing periods are replaced as a whole."""
 

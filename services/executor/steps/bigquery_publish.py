@@ -33,6 +33,10 @@ SUPERSEDED_MESSAGE: Final = (
     "Nothing was published: another run has published a newer reading of one of these days while this one worked. Run it again if it "
     "should be read once more."
 )
+DOUBLED_MESSAGE: Final = (
+    "Nothing was published, for another export has rows of the same accounts: {accounts}. Both would count their cost twice. Load one of "
+    "them only; if this one takes the place of the other, run it once for these months with `replaces`, the location of the former one."
+)
 NEWER_EXPORT: Final = "a newer version of the export, or the same one, was published by another run while this one worked"
 NEWER_SOURCE: Final = "another run has published newer rows of a day since they were read here; that run, or the next one, derives them"
 _log = structlog.get_logger()
@@ -78,6 +82,8 @@ class Publish:
         if not outcome["published"]:
             if outcome["is_superseded"]:
                 return self._superseded(is_newer_there=outcome["is_newer_there"])
+            if outcome["doubled"]:
+                raise StepError(DOUBLED_MESSAGE.format(accounts=outcome["doubled"]))
             raise too_little(by_month(outcome["changes"]) if by_months else days) or FenceLost()
         moves = [cost_move(day, outcome["final_days"]) for day in days if day["rows_before"] and day["net_before"] != day["net_after"]]
         if after_final := [move.text for move in moves if move.was_final]:

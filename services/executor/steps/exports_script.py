@@ -5,6 +5,8 @@ safe.
 Why this part is safe
     - The row of each period (x_meta_exports) is there before the transaction begins, and the transaction deletes and inserts it. So of two
       concurrent publishes of a period BigQuery cancels one; its retry finds another version than it has seen, and publishes nothing.
+    - So it does with two publishes of different exports, which both change this table, and the second one finds the rows of an account that
+      both have.
     - A row that is prepared while another run's transaction commits stays beside that run's row, without a version: it says nothing, and
       the next publish of the period deletes it.
     - Rows of one period lie on the days that the row says, so the days of that version and of the new one are all that is deleted from.
@@ -15,9 +17,10 @@ from typing import Final
 from services.executor.ledger.store import EXPORTS
 
 KEPT_OF_PERIODS: Final = (
-    "NOT EXISTS (SELECT 1 FROM UNNEST(@exports) AS e WHERE e.source_id = t.x_SourceId AND e.billing_period = t.x_BillingPeriod)"
+    "NOT EXISTS (SELECT 1 FROM UNNEST(@exports) AS e"
+    " WHERE (e.source_id = t.x_SourceId OR t.x_SourceId IN UNNEST(@replaced_sources)) AND e.billing_period = t.x_BillingPeriod)"
 )
-"""A condition on rows `t` of the published table: those of other sources and of other periods stay."""
+"""A condition on rows `t` of the published table: those of other sources and of other periods stay; but for a source that is replaced."""
 NEW_OF_PERIODS: Final = (
     "EXISTS (SELECT 1 FROM UNNEST(@exports) AS e WHERE e.source_id = n.x_SourceId AND e.billing_period = n.x_BillingPeriod)"
 )
@@ -36,6 +39,31 @@ IS_NEWER: Final = f"""NOT EXISTS (
   LEFT JOIN {EXPORTS} AS e ON e.source_id = r.source_id AND e.billing_period = r.billing_period AND e.version > 0
   WHERE IFNULL(e.exported_at < r.exported_at, TRUE))"""
 """True if of every period this version or a newer one is published."""
+DOUBLED: Final = "doubled"
+"""The script's variable: accounts that another source has rows of; NULL: none."""
+
+
+def doubled(table: str, of_the_run: str, query: str) -> str:
+    """An expression for `DOUBLED`: rows that stay in `table` and are of an account and a period that `query` has rows of, too. Both exports
+    would count the account's cost twice. It is asked in the transaction, for two runs may publish at once.
+    """
+    return f"""(
+  SELECT STRING_AGG(a.name, ', ' ORDER BY a.name LIMIT 5)
+  FROM (
+    SELECT DISTINCT CONCAT(t.BillingAccountId, ' in ', FORMAT_DATE('%Y-%m', t.x_BillingPeriod), ' by ', t.x_SourceId) AS name
+    FROM {table} AS t
+    INNER JOIN (
+      SELECT DISTINCT n.x_SourceId, n.x_BillingPeriod, n.BillingAccountId, n.SubAccountId
+      FROM (
+{query}
+      ) AS n
+    ) AS n
+      ON n.x_BillingPeriod = t.x_BillingPeriod AND n.x_SourceId != t.x_SourceId AND n.BillingAccountId = t.BillingAccountId
+      AND IFNULL(n.SubAccountId, '') = IFNULL(t.SubAccountId, '')
+    {of_the_run} AND t.x_SourceId NOT IN UNNEST(@replaced_sources)
+  ) AS a)"""
+
+
 PREPARED: Final = f"""INSERT INTO {EXPORTS} (source_id, billing_period, version)
 SELECT r.source_id, r.billing_period, 0
 FROM UNNEST(@exports) AS r
@@ -47,7 +75,10 @@ WHERE NOT EXISTS (SELECT 1 FROM {EXPORTS} AS e WHERE e.source_id = r.source_id A
 def exports_statements(provider_param: str) -> str:
     """The statements that write the periods' rows; `provider_param` is the query parameter with the provider, lower-case."""
     return f"""DELETE FROM {EXPORTS} AS t
-WHERE EXISTS (SELECT 1 FROM UNNEST(@exports) AS r WHERE r.source_id = t.source_id AND r.billing_period = t.billing_period);
+WHERE EXISTS (
+  SELECT 1
+  FROM UNNEST(@exports) AS r
+  WHERE (r.source_id = t.source_id OR t.source_id IN UNNEST(@replaced_sources)) AND r.billing_period = t.billing_period);
 INSERT INTO {EXPORTS} (
   source_id, billing_period, provider, dataset, focus_version, manifest_key, manifest_etag, manifest_id, exported_at, version, days,
   row_count, sums, file_count, byte_count, published_at, pipeline_logging_id

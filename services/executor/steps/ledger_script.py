@@ -90,7 +90,7 @@ def ledger_params(entry: LedgerEntry) -> dict[str, str]:
 DECLARED: Final = f"""DECLARE {SUPERSEDED} BOOL DEFAULT FALSE;
 DECLARE known ARRAY<STRUCT<
   usage_date DATE, first_loaded_at TIMESTAMP, changed_at TIMESTAMP, version INT64, focus_version INT64, state STRING, state_rule STRING,
-  source_table STRING, source_created_at TIMESTAMP, exported_to TIMESTAMP, is_followed BOOL>>;
+  source_table STRING, source_created_at TIMESTAMP, exported_to TIMESTAMP, is_followed BOOL, is_loaded BOOL>>;
 """
 """Variables of the script: `known` are the ledger's rows of the run's days before the publish."""
 
@@ -124,7 +124,7 @@ def superseded(entry: LedgerEntry | None) -> str:
     return f"""SET known = ARRAY(
   SELECT AS STRUCT
     d.usage_date, d.first_loaded_at, d.changed_at, d.version, d.focus_version, d.state, d.state_rule, d.source_table, d.source_created_at,
-    d.exported_to, d.is_followed
+    d.exported_to, d.is_followed, d.is_loaded
   FROM {DAYS} AS d
   WHERE d.source = @{SOURCE} AND d.usage_date IN UNNEST(@run_days));
 SET {SUPERSEDED} = {newer};
@@ -176,13 +176,14 @@ _HOLDS: Final = """SELECT
 """What each day holds now; days without rows are absent."""
 _COLUMNS: Final = (
     "source, usage_date, row_count, sums, first_loaded_at, last_loaded_at, changed_at, version, source_version, focus_version, state,\n"
-    "  state_rule, source_table, source_created_at, exported_to, is_followed, pipeline_logging_id"
+    "  state_rule, source_table, source_created_at, exported_to, is_followed, pipeline_logging_id, is_loaded"
 )
 
 
 def _days(*, is_focus: bool) -> str:
     """`is_focus`: the table that is published is focus_cost_daily itself, which so is never behind."""
     focus_version = "IFNULL(n.version, 0) + 1" if is_focus else "IFNULL(n.focus_version, 0)"
+    is_loaded = "n.is_loaded" if is_focus else "TRUE"
     # A MERGE would be one statement less; the emulator cannot run it inside a transaction.
     return f"""DELETE FROM {DAYS} WHERE source = @{SOURCE} AND usage_date IN UNNEST(@run_days);
 INSERT INTO {DAYS} (
@@ -192,10 +193,11 @@ SELECT
   @{SOURCE}, n.day, n.row_count, n.sums, IFNULL(n.first_loaded_at, @loaded_at), @loaded_at, IF(n.is_moved, @loaded_at, n.changed_at),
   IFNULL(n.version, 0) + 1, IFNULL(n.version, 0) + 1, {focus_version},
   IF(n.is_moved, n.new_state, n.state), IF(n.is_moved, n.new_rule, n.state_rule),
-  n.source_table, n.source_created_at, n.exported_to, n.is_followed, @pipeline_logging_id
+  n.source_table, n.source_created_at, n.exported_to, n.is_followed, @pipeline_logging_id, {is_loaded}
 FROM (
   SELECT
     r.day, IFNULL(h.row_count, 0) AS row_count, h.sums, k.first_loaded_at, k.changed_at, k.version, k.focus_version,
+    r.is_followed OR IFNULL(k.is_loaded, k.version IS NOT NULL) AS is_loaded,
     k.version IS NULL OR IFNULL(h.has_changed, FALSE) AS is_moved, s.state AS new_state, s.state_rule AS new_rule, k.state, k.state_rule,
     r.source_table, r.source_created_at, r.exported_to,
     -- A day whose rows were taken away is followed again once it has been read as a whole.
@@ -227,7 +229,7 @@ INSERT INTO {DAYS} (
 )
 SELECT
   @{SOURCE}, n.day, n.row_count, n.sums, @loaded_at, @loaded_at, @loaded_at, 1, 0, 1, n.state, n.state_rule,
-  CAST(NULL AS STRING), CAST(NULL AS TIMESTAMP), CAST(NULL AS TIMESTAMP), FALSE, @pipeline_logging_id
+  CAST(NULL AS STRING), CAST(NULL AS TIMESTAMP), CAST(NULL AS TIMESTAMP), FALSE, @pipeline_logging_id, TRUE
 FROM (
   SELECT day, IFNULL(h.row_count, 0) AS row_count, h.sums, s.state, s.state_rule
   FROM UNNEST(@run_days) AS day

@@ -20,7 +20,7 @@ Why it is safe
 from dataclasses import dataclass
 
 from services.executor.checks.own_rows import OwnRows
-from services.executor.steps.exports_script import IS_NEWER, NEW_OF_PERIODS, REPLACED_PERIOD
+from services.executor.steps.exports_script import DOUBLED, IS_NEWER, NEW_OF_PERIODS, REPLACED_PERIOD, doubled
 from services.executor.steps.ledger_script import (
     DECLARED,
     SUPERSEDED,
@@ -84,12 +84,12 @@ def publish_script(replacement: Replacement, rows: Block) -> Block:
     """The script that replaces what the days hold by `rows`, a query that returns every column of the table by name.
 
     Its last statement returns `published BOOL`, `rows_published INT64`, `is_superseded BOOL`, `is_newer_there BOOL`, if so because the
-    same or a newer version of exported files is published, `final_days ARRAY<DATE>`, the run's days that had been FINAL, and `changes`,
-    one entry for each day, service, currency and unit that holds rows before or after: `usage_date DATE, service STRING, currency STRING,
-    unit DATE, rows_before INT64, rows_after INT64, cost_before FLOAT64, cost_after FLOAT64, net_before NUMERIC, net_after NUMERIC,
-    is_too_little BOOL`. `cost_*` are sums of absolute values. `unit` is what is replaced: the day, of exported files the billing period;
-    NULL for rows of others that stay. Too little: the unit would lose more than half of its rows, or the currency all of its rows or more
-    than half of its cost.
+    same or a newer version of exported files is published, `doubled STRING`, accounts that another export has rows of, or NULL,
+    `final_days ARRAY<DATE>`, the run's days that had been FINAL, and `changes`, one entry for each day, service, currency and unit that
+    holds rows before or after: `usage_date DATE, service STRING, currency STRING, unit DATE, rows_before INT64, rows_after INT64,
+    cost_before FLOAT64, cost_after FLOAT64, net_before NUMERIC, net_after NUMERIC, is_too_little BOOL`. `cost_*` are sums of absolute
+    values. `unit` is what is replaced: the day, of exported files the billing period; NULL for rows of others that stay. Too little: the
+    unit would lose more than half of its rows, or the currency all of its rows or more than half of its cost.
     """
     table, day, ledger = replacement.table, replacement.day, replacement.ledger
     columns = list(table.columns)
@@ -103,6 +103,7 @@ def publish_script(replacement: Replacement, rows: Block) -> Block:
     changes = _changes(replacement, of_the_run, query)
     replaced = f" AND NOT {replacement.kept_rows}" if replacement.kept_rows else ""
     is_newer = IS_NEWER if replacement.by_months else "FALSE"
+    twice = f"SET {DOUBLED} = {doubled(table.name, of_the_run, query)};\n" if replacement.by_months else ""
     params = PARAMS | {ACCEPT_LESS: "BOOL"} | rows.params | ({OWN: "STRING"} if replacement.own else {})
     if ledger:
         params |= ledger_params(ledger)
@@ -111,6 +112,7 @@ def publish_script(replacement: Replacement, rows: Block) -> Block:
         f"""\
 DECLARE published BOOL DEFAULT FALSE;
 DECLARE inserted INT64 DEFAULT 0;
+DECLARE {DOUBLED} STRING;
 {DECLARED}DECLARE changes ARRAY<STRUCT<
   usage_date DATE, service STRING, currency STRING, unit DATE, rows_before INT64, rows_after INT64, cost_before FLOAT64,
   cost_after FLOAT64, net_before NUMERIC, net_after NUMERIC, is_too_little BOOL>>;
@@ -121,7 +123,7 @@ WHERE r.pipeline_logging_id = @pipeline_logging_id AND r.status = 'RUNNING' AND 
   AND NOT EXISTS (SELECT 1 FROM {FENCES} AS f WHERE f.pipeline_logging_id = @pipeline_logging_id);
 {ledger.prepared if ledger else ""}BEGIN TRANSACTION;
 SET changes = {changes};
-{superseded(ledger)}DELETE FROM {table.name} AS t {of_the_run}{replaced};
+{superseded(ledger)}{twice}DELETE FROM {table.name} AS t {of_the_run}{replaced};
 INSERT INTO {table.name} ({", ".join(columns)})
 SELECT {", ".join(selected)}
 FROM (
@@ -136,26 +138,26 @@ IF @@row_count = 0 THEN
   ROLLBACK TRANSACTION;
   -- For the answer: the emulator takes variables back with the transaction.
   SET changes = {changes};
-  {superseded(ledger)}
+  {superseded(ledger)}{twice}
 ELSE
   COMMIT TRANSACTION;
   SET published = TRUE;
 END IF;
 SELECT
   published, IF(published, inserted, 0) AS rows_published, {SUPERSEDED} AS is_superseded,
-  NOT published AND {is_newer} AS is_newer_there, changes,
+  NOT published AND {is_newer} AS is_newer_there, {DOUBLED}, changes,
   ARRAY(SELECT k.usage_date FROM UNNEST(known) AS k WHERE k.state = 'FINAL') AS final_days""",
         params,
     )
 
 
 def _allowed(replacement: Replacement) -> str:
-    """A condition: nothing newer is there, and no day loses too much. A caller who accepts less also replaces rows by an older reading of
-    theirs, but never a billing period by an older version.
+    """A condition: nothing newer is there, no other export has the same cost, and no day loses too much. A caller who accepts less also
+    replaces rows by an older reading of theirs, but never a billing period by an older version.
     """
     enough = "NOT EXISTS (SELECT 1 FROM UNNEST(changes) AS c WHERE c.is_too_little)"
     if replacement.by_months:
-        return f"NOT {SUPERSEDED} AND (IFNULL(@{ACCEPT_LESS}, FALSE) OR {enough})"
+        return f"NOT {SUPERSEDED} AND {DOUBLED} IS NULL AND (IFNULL(@{ACCEPT_LESS}, FALSE) OR {enough})"
     return f"(IFNULL(@{ACCEPT_LESS}, FALSE) OR NOT {SUPERSEDED} AND {enough})"
 
 

@@ -14,6 +14,8 @@ from services.platform.errors import InvalidArgument
 
 MONTH = "month"
 MONTHS, OPEN = "months", "open"
+S3 = "s3://"
+_LOCATIONS = {"aws": f"{S3}bucket/prefix/name", "azure": "account/container/directory/name"}
 
 
 def has_months(types: Mapping[str, ParameterType], choices: Mapping[str, tuple[str, ...]]) -> bool:
@@ -39,6 +41,12 @@ def check_months(values: Mapping[str, Value], now: datetime, *, path: str = "par
         raise InvalidArgument(f"{path}{MONTH}", f"is required. Give {MONTH}, YYYY-MM, or {MONTHS}: {OPEN}.")
     if month and month > utc_day(now):
         raise InvalidArgument(f"{path}{MONTH}", f"{month:%Y-%m} is still to come; in UTC it is {utc_day(now).isoformat()}.")
+
+
+def check_export(provider: str, name: str, value: Value, *, path: str = "parameters.") -> None:
+    """Raises InvalidArgument, naming `{path}{name}`, for the location of an export in another cloud. `provider`: lower-case."""
+    if provider in _LOCATIONS and isinstance(value, str) and value.startswith(S3) != (provider == "aws"):
+        raise InvalidArgument(f"{path}{name}", f"use a location in this pipeline's cloud: {_LOCATIONS[provider]}.")
 
 
 def month_of(values: Mapping[str, Value]) -> date | None:

@@ -12,7 +12,7 @@ from services.executor.templates.declared import read_parameters
 from services.executor.templates.graph import When, ancestors, find_cycle, topological_order
 from services.executor.templates.include import StepEntry, read_entries
 from services.executor.templates.name import SEGMENT, PipelineName
-from services.executor.templates.parameters import ParameterSpec, Value, resolve
+from services.executor.templates.parameters import ParameterSpec, ParameterType, Value, resolve
 from services.executor.templates.period import DAY, DAYS, MAX_DAYS, check_days, check_defaults, has_period, period_of, unfilled
 from services.executor.templates.section import Section
 from services.executor.templates.step import Scope, Step, StepType
@@ -91,7 +91,11 @@ class Template:
     ) -> dict[str, Value]:
         """A run's parameters, defaults filled in. Raises InvalidArgument, see `parameters.resolve`."""
         without = (*unfilled(given), *months.unfilled(given))
-        return resolve(self.parameters, given, now=now, fire_day=fire_day, scheduled=scheduled, unfilled=without)
+        values = resolve(self.parameters, given, now=now, fire_day=fire_day, scheduled=scheduled, unfilled=without)
+        for spec in self.parameters:
+            if spec.type is ParameterType.EXPORT:
+                months.check_export(self.name.provider, spec.name, values[spec.name])
+        return values
 
     def check_days(self, given: Mapping[str, object], values: Mapping[str, Value], *, now: datetime) -> None:
         """Raises InvalidArgument for days or months that must not be loaded at `now`, see `period` and `months`."""

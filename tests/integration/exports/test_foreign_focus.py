@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import date
 from decimal import Decimal
 from typing import Any
@@ -10,7 +11,7 @@ import pytest
 
 from tests.support.exports.aws_focus import CSV, AwsFocusExport
 from tests.support.exports.azure_focus import AzureFocusExport
-from tests.support.exports.focus_rows import Row, sample_rows, sums, toolkit_rows
+from tests.support.exports.focus_rows import SAMPLE, Row, sample_rows, sums, toolkit_rows
 from tests.support.exports.tables import TINY, assert_agrees, assert_whole
 from tests.support.exports.variants import first_of
 from tests.support.exports.world import AWS, AZURE, World
@@ -66,6 +67,18 @@ async def test_focus_of_azure(world: World, name: str, variant: str) -> None:
     assert_whole(published)
     await own_columns_are_kept(world, "x_SkuMeterCategory", "Compute")
     await columns_arrive(world, rows, version=export.version.removesuffix("r2"))
+
+
+async def test_the_foundation_s_file_as_it_stands(world: World, name: str) -> None:
+    """Text for text: NULL is a word in it, numbers have as many digits as they like."""
+    export = AwsFocusExport(bucket=world.account.bucket, name=name, format=CSV)
+    delivered = export.deliver(SEPTEMBER, sample_rows("aws"), files=1)
+    lines = SAMPLE.read_text(encoding="utf-8").splitlines()
+    body = "\n".join([lines[0], *(line for line in lines if ',"AWS","AWS",' in line)])
+    world.place(AWS, replace(delivered, data=[replace(delivered.data[0], body=body.encode())]))
+    await world.run("aws/cost/focus", export=export.location, month="2024-09")
+    assert_agrees((await world.published()).sums(export.location, SEPTEMBER), sums(sample_rows("aws")))
+    await columns_arrive(world, sample_rows("aws"), version="1.2")
 
 
 async def versions(world: World) -> set[str]:

@@ -10,7 +10,7 @@ from services.executor.errors import StepError
 from services.executor.metering.meter import StepMeter
 from services.executor.settings import ExecutorSettings
 from services.executor.sources.aws.files import S3Files
-from services.executor.sources.files.files_source import FilesSource
+from services.executor.sources.files.files_source import REPLACES, FilesSource
 from services.executor.sources.files.manifest import Dataset
 from services.executor.sources.source import MONTHS_OUTPUTS, CheckCancelled, Export, ReadRequest, Source, SourceType, Unchanged
 
@@ -53,7 +53,7 @@ def open_aws(access: TenantAccess, settings: ExecutorSettings, meter: StepMeter,
 def _type(dataset: Dataset) -> SourceType:
     return SourceType(
         provider="AWS",
-        parameters={EXPORT: "export"},
+        parameters={EXPORT: "export", REPLACES: "export"},
         reads_days=False,
         reads_months=True,
         outputs={"source_rows": "INT64", **MONTHS_OUTPUTS},

@@ -11,7 +11,7 @@ from services.executor.metering.meter import StepMeter
 from services.executor.settings import ExecutorSettings
 from services.executor.sources.azure.both_costs import BothCosts
 from services.executor.sources.azure.files import BlobFiles
-from services.executor.sources.files.files_source import FilesSource
+from services.executor.sources.files.files_source import REPLACES, FilesSource
 from services.executor.sources.files.manifest import BillingFiles, Dataset
 from services.executor.sources.source import MONTHS_OUTPUTS, CheckCancelled, Export, ReadRequest, Source, SourceType, Unchanged
 
@@ -62,7 +62,7 @@ def open_azure(access: TenantAccess, settings: ExecutorSettings, meter: StepMete
 def _type(dataset: Dataset) -> SourceType:
     return SourceType(
         provider="AZURE",
-        parameters={EXPORT: "export"},
+        parameters={EXPORT: "export", REPLACES: "export"},
         reads_days=False,
         reads_months=True,
         outputs={"source_rows": "INT64", **MONTHS_OUTPUTS},

@@ -42,6 +42,15 @@ class OpenFiles:
         return ExportLimits.of(self.settings)
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ReplacedExport:
+    """A former export of the same account."""
+
+    source_id: str
+    days: Mapping[date, tuple[date, ...]]
+    """The UTC days on which it has published rows, by billing period."""
+
+
 @dataclass(slots=True)
 class ExportedPeriod:
     """One billing period that is read."""
@@ -50,13 +59,20 @@ class ExportedPeriod:
     known: KnownExport | None
     totals: PeriodTotals
     focus_version: str | None
+    replaced_days: tuple[date, ...] = ()
+    """Days with rows of a former export, which go."""
+
+    @property
+    def covered(self) -> Period:
+        """The days of the month that the export covers."""
+        month, exported = self.manifest.month, self.manifest.exported_at.date()
+        return Period(first=month, last=min(end_of(month), max(exported, month)))
 
     @property
     def days(self) -> list[date]:
         """The days that the period replaces: all of the month that the export covers, and others that have rows or had some."""
-        month, exported = self.manifest.month, self.manifest.exported_at.date()
-        covered = Period(first=month, last=min(end_of(month), max(exported, month)))
-        return sorted({*covered.days, *self.totals.days, *(self.known.days if self.known else ())})
+        known = self.known.days if self.known else ()
+        return sorted({*self.covered.days, *self.totals.days, *known, *self.replaced_days})
 
     @property
     def size(self) -> int:
@@ -67,11 +83,25 @@ class ExportedPeriod:
 class FilesExport:
     """The periods that a run reads; `sources.source.Export`."""
 
-    def __init__(self, opened: OpenFiles, manifests: Sequence[tuple[Manifest, KnownExport | None]], notes: Sequence[str]) -> None:
-        """`manifests`: with what is published of each period. `notes`: sentences about periods that are not read."""
-        self._opened, self._notes = opened, list(notes)
+    def __init__(
+        self,
+        opened: OpenFiles,
+        manifests: Sequence[tuple[Manifest, KnownExport | None]],
+        notes: Sequence[str],
+        replaced: ReplacedExport | None = None,
+    ) -> None:
+        """`manifests`: with what is published of each period. `notes`: sentences about periods that are not read. `replaced`: a former
+        export whose rows of these periods go.
+        """
+        self._opened, self._notes, self._replaced = opened, list(notes), replaced
         self._periods = [
-            ExportedPeriod(manifest=manifest, known=known, totals=PeriodTotals(), focus_version=manifest.focus_version)
+            ExportedPeriod(
+                manifest=manifest,
+                known=known,
+                totals=PeriodTotals(),
+                focus_version=manifest.focus_version,
+                replaced_days=replaced.days.get(manifest.month, ()) if replaced else (),
+            )
             for manifest, known in manifests
         ]
 
@@ -121,6 +151,7 @@ class FilesExport:
         """Counts and sums of the rows read, by billing period; what was read of each day."""
         return {
             "source_rows": sum(one.totals.row_count for one in self._periods),
+            "replaced_sources": [self._replaced.source_id] if self._replaced else [],
             "day_reads": [asdict(one) for one in self._day_reads()],
             "exports": [self._exported(one) for one in self._periods],
             "export_days": [{"billing_period": one.manifest.month, "day": day} for one in self._periods for day in sorted(one.totals.days)],
@@ -207,8 +238,9 @@ class FilesExport:
             )
 
     def _day_reads(self) -> Iterator[DayRead]:
-        exported = dict[date, Any]()
+        exported, covered = dict[date, Any](), set[date]()
         for one in self._periods:
+            covered.update(one.covered.days)
             for day in one.days:
                 exported[day] = max(one.manifest.exported_at, exported.get(day, one.manifest.exported_at))
         for day, exported_at in sorted(exported.items()):
@@ -218,7 +250,8 @@ class FilesExport:
                 source_table=self._opened.files.source_id,
                 source_created_at=None,
                 exported_to=exported_at,
-                is_followed=True,
+                # A day of another month has only what this one's bill says of it.
+                is_followed=day in covered,
             )
 
     def _exported(self, one: ExportedPeriod) -> Mapping[str, object]:

@@ -1,6 +1,7 @@
 """A tenant's export of billing files as a source: which periods a run reads."""
 
 from collections.abc import Sequence
+from typing import Final
 
 from services.executor.errors import StepError
 from services.executor.ledger.exports import KnownExport
@@ -9,10 +10,13 @@ from services.executor.settings import ExecutorSettings
 from services.executor.sources.exported_months import MOST_MONTHS, ExportsRequest
 from services.executor.sources.files.decode.bounds import Bounds
 from services.executor.sources.files.decode.decoder import Decoder
-from services.executor.sources.files.files_export import FilesExport, OpenFiles
+from services.executor.sources.files.files_export import FilesExport, OpenFiles, ReplacedExport
 from services.executor.sources.files.limits import ExportLimits
 from services.executor.sources.files.manifest import BillingFiles, Manifest, NoExport
 from services.executor.sources.source import CheckCancelled, Export, ReadRequest, Unchanged
+
+REPLACES: Final = "replaces"
+"""The parameter that names a former export of the same account, whose rows of the loaded months go; may be absent."""
 
 
 def bounds_of(settings: ExecutorSettings) -> Bounds:
@@ -69,7 +73,8 @@ class FilesSource:
                 continue
             ExportLimits.of(self._opened.settings).check(answer)
             found.append((answer, known))
-        return FilesExport(self._opened, found, notes) if found else self._nothing(exports, missing, notes)
+        replaced = self._replaced(request)
+        return FilesExport(self._opened, found, notes, replaced) if found else self._nothing(exports, missing, notes)
 
     def close(self) -> None:
         """Ends the process that decodes, and closes the connections."""
@@ -77,6 +82,18 @@ class FilesSource:
             self._opened.decoder.close()
         finally:
             self._opened.files.close()
+
+    def _replaced(self, request: ReadRequest) -> ReplacedExport | None:
+        """The export that this one takes the place of, if the run names one. Raises StepError if it is this very one."""
+        named = request.parameters.get(REPLACES)
+        if not named or request.exports is None:
+            return None
+        # As both clouds write the id of a source: see BillingFiles.source_id.
+        source_id = f"{self._opened.provider}/{str(named).removeprefix('s3://').rstrip('/')}"
+        if source_id == self._opened.files.source_id:
+            raise StepError(f"`{REPLACES}` names the export itself. Name the former export, whose months this one replaces.")
+        days = {month: known.days for (source, month), known in request.exports.known.items() if source == source_id}
+        return ReplacedExport(source_id=source_id, days=days)
 
     def _nothing(self, exports: ExportsRequest, missing: Sequence[NoExport], notes: Sequence[str]) -> Unchanged:
         if missing and exports.month:

@@ -3,7 +3,7 @@
 import asyncio
 import shutil
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
@@ -37,6 +37,8 @@ parameters:
   months: {type: choice, choices: [open], scheduled: open, description: Those that may still change.}
   history_months: {type: integer, description: Months to begin with.}
   export: {type: export, required: true, description: Where it lies.}
+  replaces: {type: export, description: A former export.}
+  account: {type: string, description: The account of the rows.}
   accept_less: {type: boolean, description: Publish less.}
 steps:
   - {id: extract, type: aws.test_export, staging: x_staging_focus_export}
@@ -53,7 +55,6 @@ steps:
     ledger: {source: aws, service: ServiceName, months: true}
 """
 FILLED = {
-    "BillingAccountId": "1",
     "BillingAccountType": "Billing Account",
     "BillingCurrency": "USD",
     "ChargeCategory": "Usage",
@@ -87,6 +88,9 @@ class FakeExport:
     source_id: str
     found: Mapping[date, Version]
     known: Mapping[date, KnownExport | None]
+    replaces: str | None
+    replaced_days: Mapping[date, Sequence[date]]
+    account: str
 
     @property
     def period(self) -> Period:
@@ -114,14 +118,21 @@ class FakeExport:
             "ChargePeriodStart": begin,
             "ChargePeriodEnd": begin + timedelta(days=1),
         }
-        own = {"x_UsageDate": day, "x_SourceId": self.source_id, "x_BillingPeriod": month, "x_ManifestId": version.id}
+        own = {
+            "BillingAccountId": self.account,
+            "x_UsageDate": day,
+            "x_SourceId": self.source_id,
+            "x_BillingPeriod": month,
+            "x_ManifestId": version.id,
+        }
         return {**FILLED, **costs, **periods, **own}
 
     def _days(self) -> list[dict[str, Any]]:
         days = dict[date, datetime]()
         for month, version in self.found.items():
             known = self.known[month]
-            for day in {*version.costs, *(known.days if known else ()), *Period(first=month, last=month + timedelta(days=2)).days}:
+            covered = Period(first=month, last=month + timedelta(days=2)).days
+            for day in {*version.costs, *(known.days if known else ()), *covered, *self.replaced_days.get(month, ())}:
                 days[day] = version.exported_at
         return [
             {
@@ -130,7 +141,7 @@ class FakeExport:
                 "source_table": self.source_id,
                 "source_created_at": None,
                 "exported_to": exported,
-                "is_followed": True,
+                "is_followed": day.replace(day=1) in self.found,
             }
             for day, exported in days.items()
         ]
@@ -168,7 +179,8 @@ class FakeExport:
             for month, version in self.found.items()
         ]
         days = [{"billing_period": month, "day": day} for month, version in self.found.items() for day in version.costs]
-        return {"day_reads": self._days(), "exports": exports, "export_days": days, "source_sums": sums}
+        replaced = [self.replaces] if self.replaces else []
+        return {"day_reads": self._days(), "exports": exports, "export_days": days, "source_sums": sums, "replaced_sources": replaced}
 
 
 @dataclass
@@ -194,7 +206,11 @@ class Opened:
             before = known[month]
             if version and (request.exports.month or before is None or before.manifest_etag != version.id):
                 found[month] = version
-        return FakeExport(source_id, found, known) if found else Unchanged(as_of=None)
+        replaces = request.parameters["replaces"] and f"AWS/{request.parameters['replaces']}"
+        gone = {month: one.days for (source, month), one in request.exports.known.items() if source == replaces}
+        account = str(request.parameters["account"] or source_id)
+        export = FakeExport(source_id, found, known, str(replaces) if replaces else None, gone, account)
+        return export if found else Unchanged(as_of=None)
 
     def close(self) -> None:
         pass
@@ -310,6 +326,52 @@ async def test_another_export_of_the_same_cloud_is_left_alone(runs: Runs) -> Non
     runs.cloud.versions["AWS/s3://bucket/a", NOV] = Version(less, at(2))
     await runs.run(month="2025-11")
     await runs.expect((NOV, less), (NOV, other))
+
+
+async def test_an_account_is_never_published_from_two_exports(runs: Runs) -> None:
+    """Both runs looked before either published."""
+    costs = of(NOV, 1.0, 2.0)
+    runs.cloud.versions |= {("AWS/s3://bucket/a", NOV): Version(costs, at(1)), ("AWS/s3://bucket/b", NOV): Version(costs, at(1))}
+    outcomes = await asyncio.gather(
+        runs.run(month="2025-11", account="one"), runs.run(month="2025-11", account="one", export="s3://bucket/b")
+    )
+    assert sorted(outcome.status for outcome in outcomes) == [RunStatus.COMPLETED, RunStatus.FAILED]
+    message = next(str(outcome.error_message) for outcome in outcomes if outcome.error_message)
+    assert "one in 2025-11 by AWS/s3://bucket/" in message
+    assert "with `replaces`" in message
+    await runs.expect((NOV, costs))
+
+
+async def test_an_export_takes_the_place_of_a_former_one(runs: Runs) -> None:
+    october, november = of(OCT, 1.0, 2.0), of(NOV, 4.0)
+    moved = {**of(NOV, 5.0, shift=1), OCT + timedelta(days=9): 0.5}
+    runs.cloud.versions |= {
+        ("AWS/s3://bucket/a", OCT): Version(october, at(1)),
+        ("AWS/s3://bucket/a", NOV): Version(november, at(1)),
+        ("AWS/s3://bucket/b", NOV): Version(moved, at(1)),
+    }
+    for month in ("2025-10", "2025-11"):
+        await runs.run(month=month, account="one")
+    # A month that the new one does not have stays with the former one.
+    outcome = await runs.run(month="2025-11", account="one", export="s3://bucket/b", replaces="s3://bucket/a")
+    assert (outcome.status, outcome.rows_processed) == (RunStatus.COMPLETED, 2)
+    await runs.expect((OCT, october), (NOV, moved))
+    known = await runs.store.ledger.exports(runs.tenant.tenant_id, "AWS")
+    assert set(known) == {("AWS/s3://bucket/a", OCT), ("AWS/s3://bucket/b", NOV)}
+
+
+async def test_a_correction_of_another_month_makes_no_day_loaded(runs: Runs) -> None:
+    march = date(2025, 3, 2)
+    runs.cloud.versions["AWS/s3://bucket/a", NOV] = Version({**of(NOV, 1.0), march: -0.5}, at(1))
+    await runs.run(month="2025-11")
+    loaded = {row["usage_date"]: row["is_loaded"] for row in await runs.tenant.rows("SELECT usage_date, is_loaded FROM x_meta_cost_days")}
+    assert loaded == {march: False, NOV: True, NOV + timedelta(days=1): True, NOV + timedelta(days=2): True}
+    # Its own month comes later, and goes on being loaded when the correction is read again.
+    runs.cloud.versions["AWS/s3://bucket/a", date(2025, 3, 1)] = Version({march: 7.0}, at(2))
+    await runs.run(month="2025-03", accept_less=True)
+    await runs.run(month="2025-11")
+    loaded = {row["usage_date"]: row["is_loaded"] for row in await runs.tenant.rows("SELECT usage_date, is_loaded FROM x_meta_cost_days")}
+    assert loaded[march] is True
 
 
 async def test_an_older_version_never_replaces_a_newer_one(runs: Runs) -> None:

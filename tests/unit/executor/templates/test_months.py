@@ -90,6 +90,20 @@ def test_another_text_is_no_export(export: str) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("provider", "export", "location"),
+    [("aws", "account1/container/a", "s3://bucket/prefix/name"), ("azure", "s3://bucket/a", "account/container/directory/name")],
+)
+def test_an_export_lies_in_the_pipeline_s_cloud(provider: str, export: str, location: str) -> None:
+    with pytest.raises(InvalidArgument) as refused:
+        months.check_export(provider, "export", export)
+    assert refused.value.field == "parameters.export"
+    assert location in refused.value.message
+    other = {"aws": "azure", "azure": "aws"}[provider]
+    months.check_export(other, "export", export)
+    months.check_export(provider, "replaces", None)
+
+
 def test_months_go_with_month() -> None:
     with pytest.raises(ValueError, match="the one choice open, and goes with month"):
         months.has_months({"months": ParameterType.CHOICE}, {"months": ("open",)})

@@ -90,6 +90,17 @@ def test_csv_is_read_whatever_it_is_called(decoder: Decoder, wrap: Any, mark: st
     assert decoded(decoder, wrap(text.encode())) == [{"a": '1, ü "x"', "b": ""}, {"a": f"two{end}lines", "b": "2"}]
 
 
+@pytest.mark.parametrize("header", [b"a\n" + b"\n" * 300_000, b"a".ljust(131_071) + b",".ljust(131_072) + b"\n"])
+def test_rows_that_begin_late_are_not_overlooked(decoder: Decoder, header: bytes) -> None:
+    names = header.partition(b"\n")[0].count(b",")
+
+    assert decoded(decoder, header + b"1" + b"," * names + b"\n")[0]["a"] == "1"
+
+
+def test_rows_in_another_member_of_a_gzip_file_are_not_overlooked(decoder: Decoder) -> None:
+    assert decoded(decoder, gzip.compress(b"a\n") + gzip.compress(b"1\n")) == [{"a": "1"}]
+
+
 def test_types_that_cost_reports_do_not_have_become_plain(decoder: Decoder) -> None:
     table = pa.table(
         {
@@ -402,7 +413,9 @@ def test_damaged_files_are_refused_whatever_is_damaged(decoder: Decoder) -> None
     assert refused > 100
 
 
-@pytest.mark.parametrize("content", [b"a,b\n", gzip.compress(b"a,b\r\n"), parquet(pa.table({"a": ["x"], "b": [1]}).slice(0, 0))])
+@pytest.mark.parametrize(
+    "content", [b"a,b\n", b"a,b\r\n\r\n", gzip.compress(b"a,b\r\n"), parquet(pa.table({"a": ["x"], "b": [1]}).slice(0, 0))]
+)
 def test_a_file_without_rows_still_says_its_columns(decoder: Decoder, content: bytes) -> None:
     with Path(f"/dev/shm/decoded-{os.getpid()}").open("w+b") as file:
         file.write(content)
