@@ -195,6 +195,8 @@ async def test_toolkit_320_a_part_of_a_month_exported_by_hand_replaces_nothing(w
     world.place(AZURE, part.deliver(MAY, rows[:2], at=datetime(2026, 6, 1, tzinfo=UTC), since=date(2026, 5, 5), until=date(2026, 5, 9)))
     await world.run(AZURE_FOCUS, export=blobs.location, month="2026-05")
     await agrees(world, blobs, rows)
+    logs = await world.store.list_step_logs(world.tenant.tenant_id, world.runs[-1].run.pipeline_logging_id)
+    assert [note for log in logs for note in log.metadata.get("notes", ()) if "was passed over: its run covers 2026-05-05" in note]
 
 
 async def test_toolkit_1112_a_new_version_brings_columns_and_takes_others(world: World, name: str) -> None:

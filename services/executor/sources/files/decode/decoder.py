@@ -170,7 +170,10 @@ class Decoder:
             code = 0
         self.close()
         if code == -signal.SIGXCPU:
-            return StepError(f"Decoding up to {name} took more than {self._bounds.cpu_seconds:,} s of CPU time and was stopped.")
+            return StepError(
+                f"Decoding up to {name} took more than {self._bounds.cpu_seconds:,} s of CPU time and was stopped. Run the months one by"
+                " one, or ask the operator for a higher limit."
+            )
         if code == -signal.SIGKILL:  # by the kernel, which is out of memory, or by an operator
             message = (
                 f"The process that decoded {name} was killed, most likely for want of memory. Run it again; if it happens again, ask the"
@@ -189,7 +192,9 @@ def _hide_memory() -> None:
 
 
 def _broken(name: str) -> StepError:
-    return StepError(f"The process that decoded {name} broke off: the file is damaged, or it is made to do harm. It is not read.")
+    return StepError(
+        f"The process that decoded {name} broke off: the file is damaged, or it is made to do harm. It is not read. Export the month anew."
+    )
 
 
 def _batch(content: pa.Buffer, name: str) -> pa.RecordBatch:

@@ -69,6 +69,10 @@ def test_a_manifest_is_a_json_object() -> None:
     assert read_manifest_json(b'\xef\xbb\xbf{"a": [{"b": 1}]}', "m.json", most=100) == {"a": [{"b": 1}]}
 
 
+def test_the_words_of_an_error_can_be_stored_whatever_a_file_says() -> None:
+    assert StepError("No file is called \ud800.").message == str(StepError("No file is called \ud800.")) == "No file is called ?."
+
+
 @pytest.mark.parametrize(
     "data",
     [
