@@ -41,7 +41,11 @@ def compose_question(question: Question) -> ComposedQuestion:
         if dimension.column is None:
             params[f"group_tag_{place}"], values[f"group_tag_{place}"] = "STRING", dimension.key
     for place, one in enumerate(question.filters):
-        conditions.append(_condition(one, f"filter_tag_{place}", f"filter_{place}"))
+        condition = _condition(one, f"filter_tag_{place}", f"filter_{place}")
+        if one.clouds:
+            condition = f"({condition} OR IFNULL(f.x_Provider, 'GCP') IN UNNEST(@filter_clouds_{place}))"
+            params[f"filter_clouds_{place}"], values[f"filter_clouds_{place}"] = "ARRAY<STRING>", list(one.clouds)
+        conditions.append(condition)
         params[f"filter_{place}"], values[f"filter_{place}"] = "ARRAY<STRING>", list(one.values)
         if one.dimension.column is None:
             params[f"filter_tag_{place}"], values[f"filter_tag_{place}"] = "STRING", one.dimension.key

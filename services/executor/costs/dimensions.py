@@ -26,8 +26,9 @@ class FocusColumn:
     nullable: bool
 
 
+PROVIDER: Final = "provider"
 COLUMNS: Final = {
-    "provider": FocusColumn(name="ProviderName", nullable=False),
+    PROVIDER: FocusColumn(name="ProviderName", nullable=False),
     "service": FocusColumn(name="ServiceName", nullable=False),
     "category": FocusColumn(name="ServiceCategory", nullable=False),
     "account": FocusColumn(name="SubAccountId", nullable=True),
@@ -37,6 +38,8 @@ COLUMNS: Final = {
     "pricing_category": FocusColumn(name="PricingCategory", nullable=True),
 }
 """Dimension to column."""
+CLOUDS: Final = frozenset({"AWS", "AZURE", "GCP"})
+"""Names of the clouds as credentials and pipelines have them, and x_Provider: in ProviderName each calls itself something else."""
 ACCEPTED: Final = f"{', '.join(COLUMNS)}, {TAG}KEY"
 
 
@@ -59,6 +62,11 @@ class Filter:
     dimension: Dimension
     values: tuple[str, ...]
     """Sorted, each once, at least one."""
+
+    @property
+    def clouds(self) -> tuple[str, ...]:
+        """Those of `provider` that are a cloud's name in CLOUDS, in any case."""
+        return tuple(sorted({value.upper() for value in self.values} & CLOUDS)) if self.dimension.name == PROVIDER else ()
 
 
 def read_group_by(given: Sequence[str]) -> tuple[Dimension, ...]:

@@ -15,7 +15,7 @@ from google.api_core.exceptions import GoogleAPICallError
 
 from services.executor.errors import StepError
 from services.executor.metering.cap import CapExceeded
-from services.executor.records import RunCost
+from services.executor.records import Period, RunCost
 from services.executor.runs.execute import context_of, drop_staging
 from services.executor.runs.prepared import PreparedRun
 from services.executor.sources.credentials import SealedCredentials
@@ -58,6 +58,8 @@ class DryRun:
     steps: list[PricedStep] = field(default_factory=list)
     problems: dict[str, str] = field(default_factory=dict)
     """Step id -> problem, worded for the tenant."""
+    period: Period | None = None
+    """The days that the source was found to have for a run that names none: changed days, billing periods."""
 
 
 class DryRunner:
@@ -94,6 +96,7 @@ class DryRunner:
                 seen = await self._dry_run_step(prepared, step, results, found)
                 results[step.id] = _as_if_run(step, seen)
                 if seen:
+                    found.period = found.period or seen.period
                     size = seen.bytes_read + sum(staged.get(one, 0) for one in step.ancestors)
                     staged[step.id] = seen.staged_bytes
                     cost = seen.cost_usd

@@ -41,7 +41,9 @@ class RunServicer(RunServiceServicer):
         )
         template = self._preparer.prepare(wanted).template
         dates = [spec.name for spec in template.parameters if spec.type is ParameterType.DATE]
-        return messages.CheckPipelineResponse(pipeline_id=template.name.hyphenated, date_parameters=dates)
+        return messages.CheckPipelineResponse(
+            pipeline_id=template.name.hyphenated, date_parameters=dates, covers_months=template.covers_months
+        )
 
     async def StartRun(self, request: messages.StartRunRequest, context: Context) -> messages.StartRunResponse:
         """Starts an attempt of a scheduled run, once. Raises as `RunStarter.start_attempt` does."""

@@ -108,7 +108,7 @@ def to_dq_result(result: DqResult) -> run_pb2.DqResult:
 
 def to_dry_run(prepared: PreparedRun, dry_run: DryRun) -> messages.ValidatePipelineResponse:
     """The result of a dry run."""
-    run, period = prepared.run, prepared.period
+    run, period = prepared.run, prepared.period or dry_run.period
     return messages.ValidatePipelineResponse(
         valid=not dry_run.problems,
         problems=[messages.PipelineProblem(step_id=step_id, message=message) for step_id, message in dry_run.problems.items()],

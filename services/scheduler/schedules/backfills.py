@@ -41,8 +41,14 @@ def days_between(start: str, end: str, today: date) -> Sequence[date]:
     return [first + timedelta(days=number) for number in range((last - first).days + 1)]
 
 
-def check_takes_a_day(date_parameters: Sequence[str]) -> None:
+def check_takes_a_day(date_parameters: Sequence[str], *, covers_months: bool) -> None:
     """Raises InvalidArgument unless the pipeline has the date parameter that a backfill sets."""
+    if covers_months:
+        raise InvalidArgument(
+            "config_id",
+            "this schedule's pipeline runs for billing periods, not for days. Run the pipeline with `month` for one of them, or with"
+            " `months: open` and a greater `history_months` for all that are missing.",
+        )
     if PARAMETER not in date_parameters:
         raise InvalidArgument(
             "config_id", f"this schedule's pipeline has no date parameter called `{PARAMETER}`, so it cannot run for a day."

@@ -29,12 +29,12 @@ class ScheduleChanges:
         """
         now = self._clock.now()
         schedule = requested.checked().applied_to(blank)
-        dates = await self._pipelines.check(schedule, schedule.parameters)
+        pipeline = await self._pipelines.check(schedule, schedule.parameters)
         schedule = replace(
             schedule,
             # For a pipeline that does not run for days, missed runs would only repeat each other. Otherwise it follows the parameters, also
             # after changes.
-            catch_up=requested.catch_up or (None if PARAMETER in dates else "latest"),
+            catch_up=requested.catch_up or (None if PARAMETER in pipeline.dates else "latest"),
             config_id=str(uuid.uuid4()),
             next_run_time=schedule.next_fire_time(now),
             created_by_user_id=user_id,
@@ -78,8 +78,10 @@ class ScheduleChanges:
         now = self._clock.now()
         schedule = await self.get(tenant_id, config_id)
         days = days_between(start_date, end_date, utc_day(now))
-        dates = await self._pipelines.check(schedule, for_day(schedule.parameters, days[0]))
-        check_takes_a_day(dates)
+        # First without a day: of a day that the pipeline does not take, the executor would say that the caller has sent it.
+        pipeline = await self._pipelines.check(schedule, schedule.parameters)
+        check_takes_a_day(pipeline.dates, covers_months=pipeline.covers_months)
+        await self._pipelines.check(schedule, for_day(schedule.parameters, days[0]))
         done = await self._store.backfill(schedule, list(runs_of(schedule, days, utc_day(now))), now)
         if done.known < len(days):  # it was deleted after it was read
             raise _not_found(tenant_id, config_id)

@@ -8,9 +8,12 @@ from typing import Any
 
 import pytest
 
+from services.executor.metering.cap import RunCap
 from services.executor.records import RunOutcome, RunStatus
+from services.executor.runs.dry_run import DryRunner
 from services.executor.runs.execute import execute
 from tests.support.counting import jobs
+from tests.support.executor.fakes import Credentials
 from tests.support.exports.aws_focus import AwsFocusExport
 from tests.support.exports.azure_focus import AzureFocusExport
 from tests.support.exports.focus_rows import moved, sample_rows
@@ -50,7 +53,7 @@ def export_of(world: World, cloud: str, name: str) -> AwsFocusExport | AzureFocu
 
 @pytest.mark.parametrize("cloud", [AWS, AZURE])
 async def test_a_day_s_check_of_an_unchanged_tenant(inside: World, name: str, cloud: str) -> None:
-    """One request a period and one job; a change of one period costs its files, the manifest, and a look at it in the end."""
+    """One request a period and one job; a change of one period costs its files, two requests to know them, and a look in the end."""
     export = export_of(inside, cloud, name)
     rows = {month: moved(sample_rows(cloud), month) for month in (MAY, JUNE)}
     for month, of_month in rows.items():
@@ -66,8 +69,8 @@ async def test_a_day_s_check_of_an_unchanged_tenant(inside: World, name: str, cl
     inside.place(cloud, export.deliver(JUNE, rows[JUNE] * 2, files=3, at=datetime(2026, 6, 20, tzinfo=UTC)))
     changed, asked, done = await counted(inside, cloud, **given)
     assert (changed.rows_processed, done) == (len(rows[JUNE]) * 2, CHANGED)
-    manifests = 1 if cloud == AWS else 2  # Azure's run has one of its own, beside the last one's
-    assert len(asked) <= len(rows) + manifests + 3 + 1, asked
+    known = 2  # AWS: the manifest, a listing of its files; Azure: the run's manifest, and the last one's, which lies beside it
+    assert len(asked) <= len(rows) + known + 3 + 1, asked
 
 
 @pytest.mark.parametrize("cloud", [AWS, AZURE])
@@ -81,6 +84,31 @@ async def test_a_month_without_an_export_costs_one_request_too(inside: World, na
     unchanged, asked, done = await counted(inside, cloud, **given)
     assert (unchanged.rows_processed, done) == (0, 1)
     assert len(asked) == (4 if cloud == AWS else 3), asked
+
+
+async def test_what_lies_in_aws_is_known_to_dry_runs_and_caps_before_a_file_is_read(inside: World, name: str) -> None:
+    """Its manifests do not say how large the files are."""
+    export = export_of(inside, AWS, name)
+    delivered = export.deliver(JUNE, moved(sample_rows(AWS), JUNE), files=2)
+    inside.place(AWS, delivered)
+    size = sum(len(one.body) for one in delivered.data)
+    job = await inside.begin(PIPELINES[AWS], export=export.location, months="open")
+    dry_runner = DryRunner(inside.tools, Credentials(), query_usd_per_tib=6.25)  # type: ignore[arg-type]
+    inside.gates[AWS].objects()
+    preview = await dry_runner.dry_run(job)
+    extract = preview.steps[0]
+    assert (preview.problems, extract.bytes_read, extract.cost_usd > 0) == ({}, size, True)
+    assert preview.period
+    assert preview.period.first == JUNE
+
+    capped = await execute(replace(job, template=replace(job.template, cap=RunCap(bytes_read=size - 1))), inside.tools)
+    assert "1 bytes more than the cap of a run" in str(capped.error_message)
+    assert "refused before it read" in str(capped.error_message)
+    inside.remove(AWS, [delivered.data[1].key])
+    preview = await dry_runner.dry_run(job)
+    assert f"{delivered.data[1].key}, which is not in the bucket" in preview.problems[extract.step_id]
+    await inside.end(job, capped)
+    assert not [one for one in inside.gates[AWS].objects() if "/data/" in one.path and not one.is_listing]
 
 
 async def test_a_tenant_s_wrong_secret_is_one_strike(inside: World, name: str) -> None:

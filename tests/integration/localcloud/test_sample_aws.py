@@ -12,9 +12,10 @@ from typing import Any
 import pytest
 
 from localcloud.aws.account import admin_client
-from localcloud.sample.aws.export import AWS_EXPORT, BUCKET, restate
+from localcloud.sample.aws.export import AWS_EXPORT, BUCKET
 from localcloud.sample.aws.rows import CREDIT, month_of_rows
 from localcloud.sample.aws.tenant import federated_credentials, key_credentials, load_aws, write_aws_credentials
+from localcloud.sample.restate import restate_month
 from services.clouds.access import TokenOf
 from services.executor.errors import StepError
 from services.executor.metering.meter import StepMeter
@@ -87,7 +88,7 @@ def test_last_month_restated_is_read_with_a_token_and_no_key(account: AwsAccount
         return issuer.token(subject="acme_corp", audience=audience, now=datetime.now(UTC))
 
     before = month_of_rows(LAST, date(2026, 10, 31))
-    restate(account.url, LAST)
+    restate_month("aws", LAST, {"AWS_EMULATOR_HOST": account.url})
     with opened(account, federated_credentials(), tmp_path, token_of) as source:
         rows = read(found(source, LAST))
     s3 = admin_client("s3", account.url)

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, Final
 from uuid import uuid4
 
 import grpc
@@ -51,17 +51,22 @@ class TenantIsKey:
     tenant_id = ""
 
 
+PARAMETERS: Final = {"billing": {"date", "note"}, "dateless": {"note"}, "monthly": {"month", "note"}}
+
+
 class Checking(run_service_pb2_grpc.RunServiceServicer):
-    """An executor that knows gcp/cost/billing, with its parameters `date` and `note`, and gcp/cost/dateless."""
+    """An executor that knows the pipelines of PARAMETERS."""
 
     async def CheckPipeline(self, request: run_service_pb2.CheckPipelineRequest, context: Any) -> run_service_pb2.CheckPipelineResponse:
-        if (request.provider, request.domain) != ("gcp", "cost") or request.template not in {"billing", "dateless"}:
+        if (request.provider, request.domain) != ("gcp", "cost") or request.template not in PARAMETERS:
             raise NotFound("TEMPLATE_NOT_FOUND", "There is no such template.")
         for name in json_format.MessageToDict(request.parameters):
-            if name not in {"date", "note"}:
+            if name not in PARAMETERS[request.template]:
                 raise InvalidArgument(f"parameters.{name}", "this pipeline has no such parameter.")
         dates = ["date"] if request.template == "billing" else []
-        return run_service_pb2.CheckPipelineResponse(pipeline_id=f"gcp-cost-{request.template}", date_parameters=dates)
+        return run_service_pb2.CheckPipelineResponse(
+            pipeline_id=f"gcp-cost-{request.template}", date_parameters=dates, covers_months=request.template == "monthly"
+        )
 
     StartRun = GetRunStates = ReconcileRuns = None  # type: ignore[assignment]
 
@@ -316,5 +321,9 @@ async def test_a_backfill_that_cannot_be_names_its_field(api: Api) -> None:
     ):
         assert await refusal(api.backfill(made.config_id, start, end)) == ("INVALID_ARGUMENT", name)
     assert await refusal(api.backfill(dateless.config_id, "2026-03-26", "2026-03-27")) == ("INVALID_ARGUMENT", "config_id")
+    monthly = await api.create(pipeline_template="monthly")
+    with pytest.raises(grpc.aio.AioRpcError, match="runs for billing periods, not for days") as refused:
+        await api.backfill(monthly.config_id, "2026-03-26", "2026-03-27")
+    assert "parameters.date" not in str(refused.value.details())
     assert (await refusal(api.backfill(str(uuid4()), "2026-03-26", "2026-03-27")))[0] == "NOT_FOUND"
     assert await api.rows("SELECT run_id FROM scheduled_pipeline_runs WHERE tenant_id = @tenant") == []

@@ -22,6 +22,8 @@ COLUMNS = {
     "charge_category": "ChargeCategory",
     "pricing_category": "PricingCategory",
 }
+CLOUDS = {"Google Cloud": None, "Amazon Web Services": "AWS"}
+"""ProviderName to x_Provider."""
 METRICS = {"billed": "BilledCost", "effective": "EffectiveCost", "contracted": "ContractedCost", "list": "ListCost"}
 CHOICES: dict[str, list[str | None]] = {
     "ProviderName": ["Google Cloud", "Amazon Web Services"],
@@ -52,6 +54,7 @@ def cost_rows(random: Random, count: int) -> list[dict[str, Any]]:
     for _ in range(count):
         day = FIRST + timedelta(days=random.randrange(DAYS))
         row: dict[str, Any] = {column: random.choice(choices) for column, choices in CHOICES.items()}
+        row["x_Provider"] = CLOUDS[row["ProviderName"]]
         for column in METRICS.values():
             row[column] = f"{Decimal(random.randrange(-(10**10), 10**12)) / 10**9 if random.random() < 0.7 else random.choice((1, 2))}"
         tags = {key: random.choice(values) for key, values in TAGS.items() if random.random() < 0.6}

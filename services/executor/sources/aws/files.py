@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, date
 from typing import IO, Any, Final
 
@@ -14,9 +15,10 @@ from services.executor.ledger.exports import KnownExport
 from services.executor.sources.aws.layouts import (
     ListedObject,
     ManifestLayout,
-    fixed_manifest,
+    folder_of,
+    is_unchanged,
     layout_of,
-    metadata_folder,
+    manifests_prefix,
     newest_manifest,
 )
 from services.executor.sources.aws.manifests import ManifestObject, parse_manifest
@@ -28,7 +30,7 @@ CHUNK: Final = 2**20
 MAX_RESUMED: Final = 3
 """How often a download that breaks off is taken up again where it ended."""
 MAX_PAGES: Final = 10
-"""Of a thousand keys, of one month's manifests."""
+"""Of a thousand keys, of one month's manifests or files."""
 _FOCUS_LAYOUTS: Final = (ManifestLayout.LOWER_PARTITIONS, ManifestLayout.PARTITIONS)
 _CUR_LAYOUTS: Final = (ManifestLayout.PARTITIONS, ManifestLayout.LOWER_PARTITIONS, ManifestLayout.RANGES)
 """The likeliest first."""
@@ -52,8 +54,9 @@ class S3Files:
         return f"AWS/{self._location.bucket}/{self._location.path}"
 
     def manifest(self, month: date, known: KnownExport | None, check_cancelled: CheckCancelled) -> Manifest | Unchanged | NoExport:
-        """One request if the month is unchanged: a listing of its manifests, which has their ETags, or of a legacy report a conditional
-        GET of its only one. All months of an export have one layout, so that others are not looked at once it is known.
+        """One request if the month is unchanged: a listing of its manifests, which has their ETags and when they were written. Otherwise
+        also the manifest, and a listing of its files, which has their sizes. All months of an export have one layout, so that others are
+        not looked at once it is known.
         """
         if known and (layout := layout_of(known.manifest_key, self._location, month)):
             self._layouts = (layout,)
@@ -68,7 +71,7 @@ class S3Files:
             dataset = self._dataset_of(layout)
             if (manifest := parse_manifest(found, self._location, month, dataset, most=self._most)) is None:
                 return NoExport(reason=f"The manifest of {month:%Y-%m} lists no data file yet.")
-            return manifest
+            return replace(manifest, files=self._sized(manifest.files, check_cancelled))
         return NoExport(reason=f"AWS has not delivered {self._location} for {month:%Y-%m} yet: a new export takes up to 24 hours.")
 
     def is_current(self, manifest: Manifest) -> bool:
@@ -80,7 +83,8 @@ class S3Files:
                 if code_of(error) in _MISSING:
                     return False
                 raise
-        return bool(answer["ETag"] == manifest.etag)
+        # Also when it was written: the same bytes again may be of new files.
+        return bool(answer["ETag"] == manifest.etag) and answer["LastModified"].astimezone(UTC) <= manifest.exported_at
 
     def fetch(self, file: DataFile, into: IO[bytes], most: int, check_cancelled: CheckCancelled) -> Fetched:
         """One GET, whose headers say version and size before a byte is read; if it breaks off, further ones for the rest of that
@@ -96,7 +100,8 @@ class S3Files:
                 raise
             size = int(answer["ContentLength"])
             try:
-                _check_size(file, size, most)
+                _check_size(file, size)
+                _check_limit(file, size, most)
                 self._download(file, answer, into, check_cancelled)
             finally:
                 answer["Body"].close()
@@ -109,37 +114,46 @@ class S3Files:
     def _changed(
         self, month: date, layout: ManifestLayout, known: KnownExport | None, check_cancelled: CheckCancelled
     ) -> ManifestObject | Unchanged | None:
-        if layout is ManifestLayout.RANGES:
-            return self._manifest_object(fixed_manifest(self._location, month, layout), known)
-        newest = newest_manifest(self._listed(metadata_folder(self._location, month, layout), check_cancelled), self._location)
+        newest = newest_manifest(self._listed(manifests_prefix(self._location, month, layout), check_cancelled), self._location)
         if newest is None:
             return None
-        # Not by its key: an export with new files each time also writes a copy of the manifest beside the files' folders.
-        if known and newest.etag == known.manifest_etag:
+        if known and is_unchanged(newest, known, self._location):
             return Unchanged(as_of=known.exported_at)
-        return self._manifest_object(newest.key, None)
+        return self._manifest_object(newest.key)
 
-    def _listed(self, folder: str, check_cancelled: CheckCancelled) -> Iterator[ListedObject]:
+    def _listed(self, prefix: str, check_cancelled: CheckCancelled) -> Iterator[ListedObject]:
         token: dict[str, str] = {}
         for _ in range(MAX_PAGES):
             with self._asking(AwsAction.LIST, self._location.folder):
-                page = self._session.s3.list_objects_v2(Bucket=self._location.bucket, Prefix=folder, **token)
+                page = self._session.s3.list_objects_v2(Bucket=self._location.bucket, Prefix=prefix, **token)
             for one in page.get("Contents", ()):
-                yield ListedObject(key=one["Key"], etag=one["ETag"], modified_at=one["LastModified"])
+                yield ListedObject(key=one["Key"], etag=one["ETag"], modified_at=one["LastModified"], size=one["Size"])
             if not page.get("IsTruncated"):
                 return
             check_cancelled()
             token = {"ContinuationToken": page["NextContinuationToken"]}
-        raise StepError(f"There are more than {MAX_PAGES * 1000} objects below {folder}. Add a lifecycle rule that removes old ones.")
+        raise StepError(f"There are more than {MAX_PAGES * 1000} objects below {prefix}. Add a lifecycle rule that removes old ones.")
 
-    def _manifest_object(self, key: str, known: KnownExport | None) -> ManifestObject | Unchanged | None:
-        condition = {"IfNoneMatch": known.manifest_etag} if known and known.manifest_key == key else {}
+    def _sized(self, files: Sequence[DataFile], check_cancelled: CheckCancelled) -> tuple[DataFile, ...]:
+        """The files with their sizes. Raises StepError if one is missing, or of another size than its manifest says."""
+        missing, sizes = {file.key for file in files}, dict[str, int]()
+        for one in self._listed(folder_of([file.key for file in files]), check_cancelled):
+            if one.key in missing:
+                sizes[one.key] = one.size
+                missing.remove(one.key)
+                if not missing:
+                    break
+        for file in files:
+            if file.key in missing:
+                raise _missing(file)
+            _check_size(file, sizes[file.key])
+        return tuple(replace(file, size=sizes[file.key]) for file in files)
+
+    def _manifest_object(self, key: str) -> ManifestObject | None:
         with self._asking(AwsAction.READ, key):
             try:
-                answer = self._session.s3.get_object(Bucket=self._location.bucket, Key=key, **condition)
+                answer = self._session.s3.get_object(Bucket=self._location.bucket, Key=key)
             except Exception as error:
-                if known and code_of(error) in {"304", "NotModified"}:
-                    return Unchanged(as_of=known.exported_at)
                 if code_of(error) in _MISSING:
                     return None
                 raise
@@ -186,12 +200,15 @@ class S3Files:
             raise StepError(refused.message, is_retryable=refused.is_retryable) from None
 
 
-def _check_size(file: DataFile, size: int, most: int) -> None:
+def _check_size(file: DataFile, size: int) -> None:
     if file.size is not None and file.size != size:
         raise StepError(
-            f"{file.key} has {size} bytes, and {file.size} by its manifest: it is being rewritten. Run it again in some minutes.",
+            f"{file.key} has {size} bytes, and {file.size} when it was listed: it is being rewritten. Run it again in some minutes.",
             is_retryable=True,
         )
+
+
+def _check_limit(file: DataFile, size: int, most: int) -> None:
     if size > most:
         raise StepError(f"{file.key} has {size} bytes; {most} are read at most. Export in Parquet, or ask the operator for a higher limit.")
 

@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from services.clouds.aws.location import S3Location
 from services.executor.errors import StepError
+from services.executor.sources.aws.layouts import is_in_place
 from services.executor.sources.files.limits import below, read_manifest_json
 from services.executor.sources.files.manifest import DataFile, Dataset, FileFormat, Manifest
 
@@ -51,7 +52,7 @@ def parse_manifest(found: ManifestObject, location: S3Location, month: date, dat
         return None
     id_ = _text(values, _IDS)
     # New files for each refresh lie in a folder of its own, or have its id in their name: those are never rewritten.
-    is_kept = not _is_in_place(found.key, location) or bool(id_ and all(id_ in file.key for file in files))
+    is_kept = not is_in_place(found.key, location) or bool(id_ and all(id_ in file.key for file in files))
     return Manifest(
         month=month,
         key=found.key,
@@ -152,12 +153,6 @@ def _focus_version(values: Mapping[str, Any]) -> str | None:
     """As the export's table is called, e.g. FOCUS_1_2_AWS, if the manifest has its query or the table; the rows show it, too."""
     named = _FOCUS_VERSION.search(json.dumps({name: value for name, value in values.items() if name not in {"columns", *_FILES}}))
     return f"{named['major']}.{named['minor']}" if named else None
-
-
-def _is_in_place(key: str, location: S3Location) -> bool:
-    """True for a manifest that is rewritten: directly in the month's folder."""
-    parts = key.removeprefix(location.folder).split("/")
-    return len(parts) == (3 if parts[0] == "metadata" else 2)
 
 
 def _text(values: Mapping[str, Any], names: Sequence[str]) -> str | None:

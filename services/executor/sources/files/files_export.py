@@ -76,7 +76,7 @@ class ExportedPeriod:
 
     @property
     def size(self) -> int:
-        """Bytes of the files, as far as the manifest says them."""
+        """Bytes of the files, as far as they are known before they are read."""
         return sum(file.size or 0 for file in self.manifest.files)
 
 
@@ -127,7 +127,7 @@ class FilesExport:
         return {"source_id": self._opened.files.source_id, "periods": periods, **({"notes": self._notes} if self._notes else {})}
 
     def estimate(self) -> Estimate:
-        """From the sizes in the manifests; 0 for what they do not say."""
+        """From the sizes of the files; 0 for what is not known."""
         size = sum(one.size for one in self._periods)
         return Estimate(
             bytes_read=size,

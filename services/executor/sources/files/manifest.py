@@ -40,7 +40,7 @@ class DataFile:
     """The object's name. It lies below the export's own prefix: another name in a manifest is refused."""
     dataset: Dataset
     size: int | None = None
-    """Bytes, as the manifest says; None: it does not."""
+    """Bytes, as the manifest or a listing says; None: neither does."""
     format: FileFormat | None = None
     """None: the first bytes decide."""
 

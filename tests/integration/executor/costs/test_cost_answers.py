@@ -1,16 +1,19 @@
 """GetCosts against a reference that is reckoned apart, on rows of several providers, currencies, months and tags."""
 
 import asyncio
+from dataclasses import replace
+from datetime import timedelta
 from decimal import Decimal
 from random import Random
 from typing import Any
 
+import pytest
 from convergence.executor.v1 import cost_pb2
 from convergence.executor.v1 import cost_service_pb2 as messages
 
 from services.executor.servicers.cost import CostServicer
 from tests.integration.executor.costs.conftest import ROWS, MakeServicer
-from tests.support.executor.cost_rows import Asked, Expected, expected, questions, tag_name
+from tests.support.executor.cost_rows import DAYS, FIRST, Asked, Expected, expected, questions, tag_name
 
 NO_CONTEXT: Any = None
 
@@ -73,3 +76,18 @@ async def test_two_hundred_random_questions_are_answered_exactly(make_servicer: 
     assert wrong == []
     assert sum(bool(answer) for answer in answers) > 150, "most questions are about something"
     assert sum(any(row[2] for row in answer) for answer in answers) > 20, "some have a rest"
+
+
+@pytest.mark.parametrize(("given", "named"), [(["aws"], ["Amazon Web Services"]), (["GCP"], ["Google Cloud"]), (["Azure"], [])])
+async def test_a_cloud_may_be_asked_for_by_the_name_that_credentials_and_pipelines_have(
+    make_servicer: MakeServicer, costs_tenant: str, given: list[str], named: list[str]
+) -> None:
+    """Each cloud calls itself something else in ProviderName."""
+    plain = Asked(
+        first=FIRST, last=FIRST + timedelta(days=DAYS - 1), group_by=("provider",), filters=(), granularity="", metric="billed", top=0
+    )
+    asked = replace(plain, filters=tuple(("provider", value) for value in given))
+    answer = read(asked, await whole(make_servicer(), costs_tenant, asked))
+    wanted = replace(plain, filters=tuple(("provider", value) for value in named or ["none of these"]))
+    assert answer == expected(wanted, ROWS)
+    assert bool(answer) == bool(named)

@@ -108,6 +108,25 @@ def test_a_rewritten_manifest_is_a_new_version_also_with_the_same_files(account:
     assert second.etag != first.etag
 
 
+@pytest.mark.parametrize("dataset", [Dataset.FOCUS, Dataset.CUR])
+def test_a_manifest_that_is_written_anew_with_the_same_bytes_is_a_new_version(account: AwsAccount, dataset: Dataset) -> None:
+    """Overwritten files keep their names, and an execution may keep its id."""
+    path = "billing/focus" if dataset is Dataset.FOCUS else "billing/report"
+    deliver = account.put_export if dataset is Dataset.FOCUS else account.put_report
+    key = deliver(MONTH, FILES)
+    with opened(account, dataset, path) as files:
+        first = found(files)
+        assert isinstance(look(files, published(first)), Unchanged)
+        one_second_later(account, key)
+        deliver(MONTH, {name: body * 2 for name, body in FILES.items()})
+        assert not files.is_current(first)
+        second = found(files, published(first))
+        assert isinstance(look(files, published(second)), Unchanged)
+    assert (second.etag, second.id) == (first.etag, first.id)
+    assert second.exported_at > first.exported_at
+    assert [file.size for file in second.files] == [6, 6]
+
+
 def test_of_refreshes_with_files_of_their_own_the_last_counts_also_after_one_in_place(account: AwsAccount) -> None:
     """An export that was switched from overwriting to new files may keep its old manifest."""
     in_place = account.put_export(MONTH, FILES)
@@ -149,6 +168,7 @@ def one_second_later(account: AwsAccount, key: str) -> None:
 
 def test_partitions_in_lower_case_are_found_and_then_looked_for_first(account: AwsAccount) -> None:
     body = {"executionId": "low", "dataFiles": [{"key": "billing/focus/data/billing_period=2026-10/focus-00001.csv.gz", "size": 5}]}
+    account.put("billing/focus/data/billing_period=2026-10/focus-00001.csv.gz", b"bytes")
     account.put("billing/focus/metadata/billing_period=2026-10/focus-Manifest.json", json.dumps(body))
     with opened(account) as files:
         manifest = found(files)
@@ -167,6 +187,34 @@ def test_a_month_that_is_not_delivered_yet_is_no_error(account: AwsAccount) -> N
     assert "up to 24 hours" in nothing.reason
 
 
+@pytest.mark.parametrize(("dataset", "folder"), [(Dataset.FOCUS, ""), (Dataset.FOCUS, "exec-1"), (Dataset.CUR, "")])
+def test_a_changed_month_costs_one_listing_more_which_has_the_sizes(account: AwsAccount, dataset: Dataset, folder: str) -> None:
+    if dataset is Dataset.FOCUS:
+        account.put_export(MONTH, FILES, folder=folder)
+    else:
+        account.put_report(MONTH, FILES)
+    with opened(account, dataset, "billing/focus" if dataset is Dataset.FOCUS else "billing/report") as files:
+        found(files)
+        made = requests_of(files)
+        manifest = found(files)
+        assert made == ["ListObjectsV2", "GetObject", "ListObjectsV2"]
+        assert [file.size for file in manifest.files] == [3, 3]
+
+        account.s3.delete_object(Bucket=account.bucket, Key=manifest.files[1].key)
+        with pytest.raises(StepError, match=f"lists {manifest.files[1].key}, which is not in the bucket") as error:
+            look(files)
+    assert error.value.is_retryable
+
+
+def test_a_file_of_another_size_than_its_manifest_says_is_found_before_it_is_read(account: AwsAccount) -> None:
+    key = "billing/focus/data/BILLING_PERIOD=2026-10/focus-00001.csv.gz"
+    account.put(key, b"short")
+    body = {"executionId": "e", "dataFiles": [{"key": key, "size": 99}]}
+    account.put("billing/focus/metadata/BILLING_PERIOD=2026-10/focus-Manifest.json", json.dumps(body))
+    with opened(account) as files, pytest.raises(StepError, match="has 5 bytes, and 99 when it was listed: it is being rewritten"):
+        look(files)
+
+
 @pytest.mark.parametrize("layout", ["report", "export"])
 def test_both_kinds_of_cost_and_usage_reports_are_read(account: AwsAccount, layout: str) -> None:
     body = {"executionId": "asm-1", "columns": ["line_item_unblended_cost"], "dataFiles": ["data/BILLING_PERIOD=2026-10/report-1.csv.gz"]}
@@ -174,12 +222,13 @@ def test_both_kinds_of_cost_and_usage_reports_are_read(account: AwsAccount, layo
         key = account.put_report(MONTH, {"report-1.csv.gz": b"one", "report-2.csv.gz": b"two"})
     else:
         key = "billing/report/metadata/BILLING_PERIOD=2026-10/report-Manifest.json"
+        account.put("billing/report/data/BILLING_PERIOD=2026-10/report-1.csv.gz", b"one")
         account.put(key, json.dumps(body))
     with opened(account, Dataset.CUR, "billing/report") as files:
         manifest = found(files)
         made = requests_of(files)
         assert isinstance(look(files, published(manifest)), Unchanged)
-    assert made == (["GetObject"] if layout == "report" else ["ListObjectsV2"])
+    assert made == ["ListObjectsV2"]
     assert (manifest.key, manifest.id, manifest.focus_version) == (key, "asm-1", None)
     assert {file.dataset for file in manifest.files} == {Dataset.CUR if layout == "report" else Dataset.CUR2}
     assert len(manifest.files) == (2 if layout == "report" else 1), "all of a manifest's files, not the last one"

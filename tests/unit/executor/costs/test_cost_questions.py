@@ -56,6 +56,15 @@ def test_filters_of_one_dimension_are_one_and_a_value_may_hold_anything() -> Non
     assert (second.dimension.key, second.values) == ("k=1", ("v",))
 
 
+def test_a_provider_may_be_a_cloud_in_any_case_and_of_other_dimensions_it_is_a_value() -> None:
+    provider, service = read_filters(["provider=Azure", "provider=aws", "provider=AWS", "provider=Microsoft", "service=AWS"])
+    assert (provider.clouds, provider.values) == (("AWS", "AZURE"), ("AWS", "Azure", "Microsoft", "aws"))
+    assert service.clouds == ()
+    composed = compose_question(Question(first=date(2025, 11, 1), last=date(2025, 11, 2), filters=(provider, service)))
+    assert composed.values["filter_clouds_0"] == ["AWS", "AZURE"]
+    assert composed.values.keys() == composed.block.params.keys()
+
+
 @given(st.text(min_size=1, max_size=50).filter(str.isprintable), st.text(max_size=50))
 def test_any_tag_can_be_named_and_any_value_asked_for(key: str, value: str) -> None:
     quoted = f"tag:{json.dumps(key, ensure_ascii=False)}"

@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from localcloud.sample.azure.rows import REFUND, azure_month
-from localcloud.sample.azure.tenant import AZURE_CSV_EXPORT, AZURE_EXPORT, load_azure, restate_azure, secret_credentials
+from localcloud.sample.azure.tenant import AZURE_CSV_EXPORT, AZURE_EXPORT, load_azure, secret_credentials
+from localcloud.sample.restate import restate_month
 from services.clouds.access import CloudEndpoints, TenantAccess, no_token
 from services.executor.errors import StepError
 from services.executor.ledger.exports import KnownExport
@@ -122,7 +123,7 @@ def test_a_restated_month_is_read_again_and_it_alone(azure: AzureServer, find: F
     known = [published(one) for one in outputs["exports"]]
     assert find(asked(*known)) == Unchanged(as_of=max(one.exported_at for one in known))
 
-    restate_azure(azure.url, azure.ca, OCTOBER)
+    restate_month("azure", OCTOBER, {"AZURE_EMULATOR_HOST": azure.url, "CLOUD_EMULATOR_CA": str(azure.ca)})
     after, changed = read(find, asked(*known))
 
     assert [one["billing_period"] for one in changed["exports"]] == [OCTOBER]

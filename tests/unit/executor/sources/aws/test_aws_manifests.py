@@ -1,18 +1,22 @@
 """Manifests of AWS in every spelling that has been seen, and what is refused, with which words."""
 
 import json
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pytest
 
 from services.clouds.aws.location import S3Location
 from services.executor.errors import StepError
+from services.executor.ledger.exports import KnownExport
 from services.executor.sources.aws.layouts import (
     ListedObject,
     ManifestLayout,
     fixed_manifest,
+    folder_of,
+    is_unchanged,
     layout_of,
+    manifests_prefix,
     metadata_folder,
     newest_manifest,
 )
@@ -170,7 +174,7 @@ def test_the_newest_manifest_is_the_one_written_last() -> None:
     folder = metadata_folder(WHERE, MONTH, ManifestLayout.PARTITIONS)
 
     def listed(name: str, day: int) -> ListedObject:
-        return ListedObject(key=folder + name, etag=name, modified_at=AT.replace(day=day))
+        return ListedObject(key=folder + name, etag=name, modified_at=AT.replace(day=day), size=1)
 
     objects = [
         listed("focus-Manifest.json", 3),
@@ -181,3 +185,53 @@ def test_the_newest_manifest_is_the_one_written_last() -> None:
     newest = newest_manifest(objects, WHERE)
     assert newest == objects[1]
     assert newest_manifest(objects[3:], WHERE) is None
+
+
+@pytest.mark.parametrize(
+    ("newest", "published", "seconds_later", "etag", "is_same"),
+    [
+        ("", "", 0, "e-1", True),
+        ("", "", 1, "e-1", False),  # of new files, under the names of the old
+        ("", "", 0, "e-2", False),
+        ("r-9/", "r-9/", 0, "e-1", True),
+        ("", "r-9/", 1, "e-1", True),  # the copy beside the files' folders
+        ("r-9/", "", 1, "e-1", True),
+        ("", "r-9/", 1, "e-2", False),
+    ],
+)
+def test_a_manifest_is_the_published_one_by_its_bytes_and_when_it_was_written(
+    newest: str, published: str, seconds_later: int, etag: str, is_same: bool
+) -> None:
+    folder = metadata_folder(WHERE, MONTH, ManifestLayout.PARTITIONS)
+    known = KnownExport(
+        source_id="AWS/acme-bills/finops/focus",
+        month=MONTH,
+        manifest_key=f"{folder}{published}focus-Manifest.json",
+        manifest_etag="e-1",
+        manifest_id="r-9",
+        exported_at=AT,
+        version=1,
+        days=(),
+        row_count=1,
+    )
+    seen = ListedObject(key=f"{folder}{newest}focus-Manifest.json", etag=etag, modified_at=AT + timedelta(seconds=seconds_later), size=1)
+    assert is_unchanged(seen, known, WHERE) is is_same
+
+
+def test_of_a_legacy_report_only_its_manifest_is_listed() -> None:
+    assert manifests_prefix(WHERE, MONTH, ManifestLayout.RANGES) == "finops/focus/20261201-20270101/focus-Manifest.json"
+    assert manifests_prefix(WHERE, MONTH, ManifestLayout.PARTITIONS) == "finops/focus/metadata/BILLING_PERIOD=2026-12/"
+
+
+@pytest.mark.parametrize(
+    ("keys", "folder"),
+    [
+        (["a/b/c"], "a/b/"),
+        (["a/b/c", "a/b/d"], "a/b/"),
+        (["a/b/x/c", "a/b/xy/d"], "a/b/"),
+        (["a/b/x/c", "a/b/c"], "a/b/"),
+        (["/a/b/c", "/a/b/d"], "/a/b/"),
+    ],
+)
+def test_files_are_listed_in_their_innermost_folder(keys: list[str], folder: str) -> None:
+    assert folder_of(keys) == folder
