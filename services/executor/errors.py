@@ -11,8 +11,8 @@ class StepError(Exception):
         """`is_retryable`: the same step may succeed later; if false, another attempt of the run is useless, too.
         `metadata`: more for the step's log line; JSON values, no secrets.
         """
-        super().__init__(message)
-        self.message = message
+        self.message = message.encode(errors="replace").decode()  # half of a surrogate pair, of a tenant's file, cannot be stored
+        super().__init__(self.message)
         self.is_retryable = is_retryable
         self.metadata = metadata or {}
 

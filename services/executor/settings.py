@@ -71,6 +71,10 @@ class ExecutorSettings(ServiceSettings):
     """The most bytes, uncompressed, of a row group of a Parquet file."""
     files_max_inflation: int = Field(default=50, ge=2)
     """How many times as large as the file a gzip file may become."""
+    files_max_growth: int = Field(default=100, ge=2)
+    """How many times as large as the file its rows may become in memory, beyond the 256 MiB that those of any file may take."""
+    files_max_decoded_bytes: int = Field(default=256 * 2**30, ge=1)
+    """The most bytes of all rows of one billing period in memory, as they are staged."""
     files_decoder_memory_bytes: int = Field(default=2**30, ge=256 * 2**20)
     """The most memory of the process that decodes a run's data files. Each run that reads files has one."""
     files_decoder_cpu_seconds: int = Field(default=3_600, ge=1)

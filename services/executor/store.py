@@ -179,7 +179,7 @@ class Store:
 
     async def log_steps(self, tenant_id: str, logs: Sequence[StepLog]) -> None:
         """Appends step logs. Readers fold rows with the same log_id."""
-        rows = [{**_json_row(log), "metadata": json.dumps(_finite(log.metadata), sort_keys=True)} for log in logs]
+        rows = [{**_json_row(log), "metadata": json.dumps(_storable(log.metadata), sort_keys=True)} for log in logs]
         # As readers of the table see it: its JSON holds no NaN and no type that a Struct lacks.
         with self.led_runs.writing([replace(log, metadata=json.loads(row["metadata"])) for log, row in zip(logs, rows, strict=True)]):
             await self._step_logs.append(self._bq.tenant(tenant_id), rows)
@@ -261,14 +261,16 @@ def _json_row(row: StepLog | DqResult) -> dict[str, Any]:
     return {name: value.isoformat() if isinstance(value, datetime) else value for name, value in asdict(row).items()}
 
 
-def _finite(value: Any) -> Any:
-    """A JSON value with texts for NaN and the infinities, which JSON lacks: BigQuery would refuse the row."""
+def _storable(value: Any) -> Any:
+    """A JSON value that BigQuery takes: texts for NaN and the infinities, which JSON lacks, and no halves of surrogate pairs."""
     match value:
         case float() if not math.isfinite(value):
             return str(value)
+        case str():
+            return value.encode(errors="replace").decode()
         case Mapping():
-            return {key: _finite(inner) for key, inner in value.items()}
+            return {_storable(key): _storable(inner) for key, inner in value.items()}
         case list() | tuple():
-            return [_finite(inner) for inner in value]
+            return [_storable(inner) for inner in value]
         case _:
             return value

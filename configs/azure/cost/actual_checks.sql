@@ -11,8 +11,8 @@ FROM (
   SELECT [
     STRUCT(
       'rows_agree_with_source' AS check_name,
-      ABS(SUM(g.source_rows) - @source_rows) + SUM(ABS(g.rows_to_map - g.rows_mapped)) AS failing_rows,
-      CAST(SUM(g.source_rows) AS STRING) AS observed_value),
+      ABS(IFNULL(SUM(g.source_rows), 0) - @source_rows) + IFNULL(SUM(ABS(g.rows_to_map - g.rows_mapped)), 0) AS failing_rows,
+      CAST(IFNULL(SUM(g.source_rows), 0) AS STRING) AS observed_value),
     STRUCT(
       'billed_cost_agrees' AS check_name, COUNTIF(ABS(g.billed - g.paid) > 0.005) AS failing_rows,
       LEFT(IFNULL(STRING_AGG(

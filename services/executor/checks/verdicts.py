@@ -43,7 +43,9 @@ class Verdict:
 
 
 def judge(checks: Sequence[Check], measured: Iterable[Mapping[str, Any]]) -> list[Verdict]:
-    """One verdict a check, in the template's order. Raises StepError unless the query has measured exactly these checks, each once."""
+    """One verdict a check, in the template's order. Raises StepError unless the query has measured exactly these checks, each once, as a
+    number of rows.
+    """
     rows = list(measured)
     answered, wanted = Counter(row["check_name"] for row in rows), {check.name for check in checks}
     wrong = {
@@ -59,6 +61,8 @@ def judge(checks: Sequence[Check], measured: Iterable[Mapping[str, Any]]) -> lis
 
 
 def _verdict(check: Check, row: Mapping[str, Any]) -> Verdict:
+    if row["failing_rows"] is None:
+        raise StepError(f"The checks query counts no rows for {check.name}, not even 0: its failing_rows is NULL; this template is broken.")
     sample = read_sample(check.sampled, row["sample_rows"]) if check.sampled else []
     return Verdict(check=check, failing_rows=int(row["failing_rows"]), observed_value=row["observed_value"], sample=sample)
 

@@ -70,6 +70,8 @@ class Unchanged:
 
     as_of: datetime | None
     """When the newest rows were exported; None: it has no rows yet."""
+    notes: tuple[str, ...] = ()
+    """Sentences for the tenant about what was found and is not read."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

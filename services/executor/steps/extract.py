@@ -133,7 +133,7 @@ def _count(context: StepContext, name: str, usual: int) -> int:
 
 
 def _unchanged(found: Unchanged) -> Mapping[str, object]:
-    return {"unchanged_as_of": found.as_of.isoformat() if found.as_of else None}
+    return {"unchanged_as_of": found.as_of.isoformat() if found.as_of else None, **({"notes": list(found.notes)} if found.notes else {})}
 
 
 def _days(context: StepContext, export: Export) -> Mapping[str, object]:

@@ -28,8 +28,9 @@ class BothCosts:
     def manifest(self, month: date, known: KnownExport | None, check_cancelled: CheckCancelled) -> Manifest | Unchanged | NoExport:
         """Unchanged if both are: one request each."""
         found = [files.manifest(month, part, check_cancelled) for files, part in zip(self._by_dataset.values(), _parts(known), strict=True)]
-        if known and all(isinstance(one, Unchanged) for one in found):
-            return Unchanged(as_of=known.exported_at)
+        unchanged = [one for one in found if isinstance(one, Unchanged)]
+        if known and len(unchanged) == len(found):
+            return Unchanged(as_of=known.exported_at, notes=tuple(note for one in unchanged for note in one.notes))
         whole = list[Manifest]()
         for files, one in zip(self._by_dataset.values(), found, strict=True):
             both = files.manifest(month, None, check_cancelled) if isinstance(one, Unchanged) else one
@@ -74,6 +75,7 @@ class BothCosts:
             files=tuple(file for part in parts for file in part.files),
             row_count=None if None in counts else sum(count for count in counts if count is not None),
             delivered_at=None,  # each part has its own: see fetch
+            notes=tuple(note for part in parts for note in part.notes),
         )
 
 

@@ -62,10 +62,10 @@ class BlobFiles:
         chosen = choose(read, self._dataset, month, None if current else _published_to(known, month))
         if known and chosen.manifest and (chosen.manifest.listed == current or chosen.manifest.submitted_at < known.exported_at):
             # Also if the published one was deleted, and those that are left are older.
-            return Unchanged(as_of=known.exported_at)
+            return Unchanged(as_of=known.exported_at, notes=chosen.notes)
         if chosen.manifest is None:
             return NoExport(reason=" ".join(chosen.notes) or self._nothing(month, listed))
-        return _manifest(chosen.manifest, month)
+        return _manifest(chosen.manifest, month, chosen.notes)
 
     def is_current(self, manifest: Manifest) -> bool:
         """Asks for the manifest's version."""
@@ -202,7 +202,7 @@ def _etag(blob: "BlobProperties") -> str:
     return str(blob.etag).strip('"')
 
 
-def _manifest(one: AzureManifest, month: date) -> Manifest:
+def _manifest(one: AzureManifest, month: date, notes: tuple[str, ...]) -> Manifest:
     exported: datetime = one.submitted_at
     return Manifest(
         month=month,
@@ -214,4 +214,5 @@ def _manifest(one: AzureManifest, month: date) -> Manifest:
         files=one.files,
         row_count=one.row_count,
         delivered_at=one.listed.modified_at,
+        notes=notes,
     )

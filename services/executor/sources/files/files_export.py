@@ -190,7 +190,8 @@ class FilesExport:
                 if period.focus_version is None and file.dataset is Dataset.FOCUS:
                     period.focus_version = version_of(batch.schema.names)
                 table = convert(batch, staged, origin)
-                period.totals.add(file.dataset, batch, table)
+                period.totals.add(file.dataset, batch, table, name)
+                self._opened.limits.check_decoded(period.manifest, period.totals.decoded_bytes)
                 yield table
 
     def _temporary(self) -> IO[bytes]:
@@ -225,8 +226,8 @@ class FilesExport:
         manifest, rows = period.manifest, period.totals.row_count
         if not self._opened.files.is_current(manifest):
             raise StepError(
-                f"The export of {manifest.month:%B %Y} was written anew while it was read. Nothing is published of it; the run is"
-                " repeated.",
+                f"The export of {manifest.month:%B %Y} was written anew while it was read. Nothing is published of it. Run it"
+                " again when the export has ended.",
                 is_retryable=True,
             )
         if manifest.row_count is not None and rows != manifest.row_count:

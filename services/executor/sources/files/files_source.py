@@ -1,5 +1,6 @@
 """A tenant's export of billing files as a source: which periods a run reads."""
 
+from collections.abc import Sequence
 from typing import Final
 
 from services.executor.errors import StepError
@@ -26,6 +27,7 @@ def bounds_of(settings: ExecutorSettings) -> Bounds:
         cell_bytes=settings.files_max_cell_bytes,
         row_group_bytes=settings.files_max_row_group_bytes,
         inflation=settings.files_max_inflation,
+        growth=settings.files_max_growth,
         memory_bytes=settings.files_decoder_memory_bytes,
         cpu_seconds=settings.files_decoder_cpu_seconds,
     )
@@ -45,7 +47,9 @@ class FilesSource:
         )
 
     def find(self, request: ReadRequest, check_cancelled: CheckCancelled) -> Export | Unchanged:
-        """The month that was asked for, or the open months that have changed: the oldest first, at most MOST_MONTHS."""
+        """The month that was asked for, or the open months that have changed: the oldest first, at most MOST_MONTHS. Raises StepError also
+        if the month that was asked for is older in the cloud than what is published.
+        """
         if request.exports is None:
             raise TypeError("the template is run for months")
         exports, files = request.exports, self._opened.files
@@ -58,14 +62,19 @@ class FilesSource:
             answer = files.manifest(month, None if exports.month else known, check_cancelled)
             if isinstance(answer, NoExport):
                 missing.append(answer)
-            elif isinstance(answer, Manifest):
-                if known and answer.exported_at < known.exported_at:
-                    notes.append(_is_older(answer, known))
-                else:
-                    ExportLimits.of(self._opened.settings).check(answer)
-                    found.append((answer, known))
+                continue
+            notes += answer.notes
+            if isinstance(answer, Unchanged):
+                continue
+            if known and answer.exported_at < known.exported_at:
+                notes.append(_is_older(answer, known))
+                if exports.month:
+                    raise StepError(" ".join(notes))
+                continue
+            ExportLimits.of(self._opened.settings).check(answer)
+            found.append((answer, known))
         replaced = self._replaced(request)
-        return FilesExport(self._opened, found, notes, replaced) if found else self._nothing(exports, missing)
+        return FilesExport(self._opened, found, notes, replaced) if found else self._nothing(exports, missing, notes)
 
     def close(self) -> None:
         """Ends the process that decodes, and closes the connections."""
@@ -86,7 +95,7 @@ class FilesSource:
         days = {month: known.days for (source, month), known in request.exports.known.items() if source == source_id}
         return ReplacedExport(source_id=source_id, days=days)
 
-    def _nothing(self, exports: ExportsRequest, missing: list[NoExport]) -> Unchanged:
+    def _nothing(self, exports: ExportsRequest, missing: Sequence[NoExport], notes: Sequence[str]) -> Unchanged:
         if missing and exports.month:
             raise StepError(missing[0].reason)
         published = [known.exported_at for (source_id, _), known in exports.known.items() if source_id == self._opened.files.source_id]
@@ -94,11 +103,11 @@ class FilesSource:
             raise StepError(
                 f"{missing[-1].reason} Check the location of the export, and that it has been delivered: the first delivery may take a day."
             )
-        return Unchanged(as_of=max(published, default=None))
+        return Unchanged(as_of=max(published, default=None), notes=tuple(notes))
 
 
 def _is_older(manifest: Manifest, known: KnownExport) -> str:
     return (
         f"The manifest of {manifest.month:%B %Y} is of {manifest.exported_at.isoformat()}; what is published is of"
-        f" {known.exported_at.isoformat()} and stays."
+        f" {known.exported_at.isoformat()} and stays. Export the month anew to replace it."
     )

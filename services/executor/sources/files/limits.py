@@ -23,6 +23,7 @@ class ExportLimits:
 
     file_bytes: int
     period_bytes: int
+    decoded_bytes: int
     rows: int
     files: int
 
@@ -32,6 +33,7 @@ class ExportLimits:
         return cls(
             file_bytes=settings.files_max_file_bytes,
             period_bytes=settings.files_max_period_bytes,
+            decoded_bytes=settings.files_max_decoded_bytes,
             rows=settings.files_max_rows,
             files=settings.files_max_count,
         )
@@ -64,15 +66,27 @@ class ExportLimits:
                 " fewer columns or a coarser time granularity."
             )
 
+    def check_decoded(self, manifest: Manifest, size: int) -> None:
+        """Raises StepError if `size` bytes are too much for all rows of a period as they are staged."""
+        if size > self.decoded_bytes:
+            raise StepError(
+                f"The rows of {manifest.month:%B %Y} take more than {self.decoded_bytes:,} bytes, decoded; so many are read of a period at"
+                " most. Export fewer columns or a coarser time granularity, or ask the operator for a higher limit."
+            )
+
 
 PARTITION: Final = "Let the cloud partition the export into smaller files."
 
 
 def name_of(key: str) -> str:
     """The last segment of an object's name, for messages: printable, not too long."""
-    name = key.rsplit("/", 1)[-1]
-    printable = "".join(character if character.isprintable() else "?" for character in name)
-    return printable if len(printable) <= 200 else f"{printable[:197]}..."  # noqa: PLR2004 - characters of a message
+    return _shown(key.rsplit("/", 1)[-1], most=200)
+
+
+def _shown(text: str, most: int = 100) -> str:
+    """The end of a text, which tells more than its beginning: printable, at most so many characters."""
+    printable = "".join(character if character.isprintable() else "?" for character in text[-most - 1 :])
+    return printable if len(printable) <= most else f"...{printable[3 - most :]}"
 
 
 def below(prefix: str, key: str) -> str:
@@ -83,7 +97,10 @@ def below(prefix: str, key: str) -> str:
     segments = key.removeprefix(root).split("/")
     is_plain = key.isprintable() and "\\" not in key and len(key) <= MAX_KEY
     if not (is_plain and key.startswith(root) and all(segment not in {"", ".", ".."} for segment in segments)):
-        raise StepError(f"The manifest lists {name_of(key)!r}, which does not lie below the export's own location. It is not read.")
+        raise StepError(
+            f"The manifest lists {_shown(key)!r}, which does not lie below the export's own location, {_shown(root)!r}. It is not read."
+            " Check who may write there, and export the month anew."
+        )
     return key
 
 
@@ -93,11 +110,23 @@ def read_manifest_json(data: bytes, name: str, *, most: int) -> dict[str, Any]:
         raise StepError(f"The manifest {name} has {len(data):,} bytes; at most {most:,} are read.")
     try:
         text = data.decode("utf-8-sig")
-        if _depth(text) <= MAX_DEPTH and isinstance(found := json.loads(text), dict):
-            return found
+        found = json.loads(text) if _depth(text) <= MAX_DEPTH else None
     except (ValueError, RecursionError):  # UnicodeDecodeError and JSONDecodeError are ValueErrors
-        pass
+        found = None
+    if isinstance(found, dict):
+        if "\\u" in text and not _is_unicode(found):
+            raise StepError(f"The manifest {name} has text that is not valid Unicode (half of a surrogate pair). Export the month anew.")
+        return found
     raise StepError(f"The manifest {name} is no JSON object, or is nested too deeply. Check that the location is that of a cost export.")
+
+
+def _is_unicode(found: dict[str, Any]) -> bool:
+    """False for text that cannot be stored: JSON may escape half of a surrogate pair."""
+    try:
+        json.dumps(found, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _depth(text: str) -> int:

@@ -66,6 +66,8 @@ class Manifest:
     """Rows of all files, as the manifest says; None: it does not."""
     delivered_at: datetime | None = None
     """When the manifest object was last written; a data file that is younger is being rewritten. None: files are never rewritten."""
+    notes: tuple[str, ...] = ()
+    """Sentences for the tenant, e.g. about a newer manifest that was passed over."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

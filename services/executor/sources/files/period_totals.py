@@ -11,8 +11,14 @@ from typing import Final
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from services.executor.errors import StepError
 from services.executor.sources.files.manifest import Dataset
 
+FIRST_YEAR: Final = 2000
+LAST_YEAR: Final = 2100
+"""No cloud has billed before; what lies outside is no time."""
+MOST_DAYS: Final = 400
+"""Days of one billing period. Credits and refunds may be of months before; a published day is one that each later run replaces."""
 _UNIT: Final = Decimal("1e-9")
 _EXACT: Final = Context(prec=80)
 
@@ -56,16 +62,21 @@ class PeriodTotals:
 
     row_count: int = 0
     byte_count: int = 0
+    decoded_bytes: int = 0
+    """Of the rows, as they are staged, in memory."""
     days: set[date] = field(default_factory=set)
     currencies: dict[str | None, CurrencyTotal] = field(default_factory=lambda: defaultdict(CurrencyTotal))
 
-    def add(self, dataset: Dataset, read: pa.RecordBatch, staged: pa.Table) -> None:
-        """Adds rows as they were read, and as they are staged. Costs are summed as they were read, if they are numbers there."""
+    def add(self, dataset: Dataset, read: pa.RecordBatch, staged: pa.Table, file: str) -> None:
+        """Adds rows of a file as they were read, and as they are staged. Costs are summed as they were read, if they are numbers there.
+        Raises StepError for days that no billing period has.
+        """
         columns = TOTALS[dataset]
         self.row_count += staged.num_rows
+        self.decoded_bytes += staged.nbytes
         days = _first(staged, columns.day)
         if days is not None:
-            self.days.update(one for one in pc.unique(_as_day(days)).to_pylist() if one)
+            self._add_days(_as_day(days), file)
         currencies = _first(staged, columns.currency)
         billed, effective = _costs(read, staged, columns.billed), _costs(read, staged, columns.effective)
         for currency, mask in _masks(currencies):
@@ -73,6 +84,21 @@ class PeriodTotals:
             total.row_count += staged.num_rows if mask is None else pc.sum(mask).as_py()
             total.billed += _sum(billed, mask)
             total.effective += _sum(effective, mask)
+
+    def _add_days(self, days: pa.Array, file: str) -> None:
+        years = pc.year(days)
+        odd = days.filter(pc.or_(pc.less(years, FIRST_YEAR), pc.greater(years, LAST_YEAR)))
+        if len(odd):
+            raise StepError(
+                f"{len(odd):,} rows of {file} are dated before {FIRST_YEAR} or after {LAST_YEAR}, such as"
+                f" {odd[0].cast(pa.string()).as_py()}. No cloud charges for such a day. Export the month anew."
+            )
+        self.days.update(one for one in pc.unique(days).to_pylist() if one)
+        if len(self.days) > MOST_DAYS:
+            raise StepError(
+                f"The rows up to {file} are of {len(self.days):,} days, from {min(self.days)} to {max(self.days)}; a billing period has at"
+                f" most {MOST_DAYS}. Check that the export's dates are right, and export the month anew."
+            )
 
 
 def total_of(amounts: list[Decimal]) -> Decimal | None:

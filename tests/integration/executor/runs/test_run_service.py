@@ -330,10 +330,12 @@ async def test_a_failure_says_whether_another_attempt_may_heal_it(
         action="STEP_FAILED",
         provider="GCP",
         status="FAILED",
-        metadata={"can_heal": True},
+        metadata={"can_heal": True, "half of a surrogate pair": "\ud800"},
         timestamp=datetime.now(UTC),
     )
     await store.log_steps(tenant.tenant_id, [late])
+    [read] = await store.list_step_logs(tenant.tenant_id, slow.run.pipeline_logging_id)
+    assert read.metadata == {"can_heal": True, "half of a surrogate pair": "?"}
     lost_one, slow_one = (RunOutcome(status=RunStatus.FAILED, error_message=why) for why in ("lost", "slow"))
     for job, ended in ((final, outcome), (lost, lost_one), (slow, slow_one)):
         await store.finish_run(tenant.tenant_id, job.run.pipeline_logging_id, ended, at=datetime.now(UTC))

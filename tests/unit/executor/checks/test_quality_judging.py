@@ -49,6 +49,12 @@ def test_no_other_answer_is_judged(wanted: set[str], answered: list[str]) -> Non
         judge(checks, answer)
 
 
+def test_a_sum_over_no_rows_is_no_count() -> None:
+    with pytest.raises(StepError, match="counts no rows for a, not even 0: its failing_rows is NULL; this template is broken") as caught:
+        judge([check("a")], [dict(row("a"), failing_rows=None)])
+    assert not caught.value.is_retryable
+
+
 @pytest.mark.parametrize(
     ("answered", "message"),
     [

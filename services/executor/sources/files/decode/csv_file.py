@@ -12,7 +12,8 @@ import pyarrow as pa
 import pyarrow.csv as pa_csv
 
 from services.executor.errors import StepError
-from services.executor.sources.files.decode.bounds import BATCH_ROWS, MAX_FRAME, Bounds
+from services.executor.sources.files.decode.bounds import BATCH_ROWS, FREE, MAX_FRAME, Bounds
+from services.executor.sources.files.decode.growth import Growth
 from services.executor.sources.files.decode.plain import no_rows, plain
 
 GZIP: Final = b"\x1f\x8b"
@@ -22,8 +23,6 @@ MAX_BLOCK: Final = 2**22
 MAX_HEADER: Final = 2**18
 NULL: Final = "NULL"
 """Without quotes: nothing, as the FinOps Foundation's own files have it. An empty text is one."""
-FREE: Final = 16 * 2**20
-"""Bytes that any gzip file may become: a small file may well be repetitive."""
 _OFFSET_BYTES: Final = 4
 """Of each text in Arrow's memory; in the file it has a comma."""
 
@@ -59,11 +58,11 @@ def csv_batches(path: str, name: str, bounds: Bounds) -> Iterator[pa.RecordBatch
         start = CsvBytes(path).stream.read(MAX_HEADER)
         columns = _header(start, name, bounds)
         schema = pa.schema([(column, pa.string()) for column in columns])
-        if not start.partition(b"\n")[2]:
+        if len(start) < MAX_HEADER and not start.partition(b"\n")[2].strip():
             yield no_rows(schema)
             return
         places = [str(place) for place in range(len(columns))]  # names may be there twice
-        source, rows, made = CsvBytes(path), 0, 0
+        source, rows, made, growth = CsvBytes(path), 0, 0, Growth.of(path, name, bounds)
         reader = pa_csv.open_csv(
             source.stream,
             read_options=pa_csv.ReadOptions(
@@ -84,7 +83,11 @@ def csv_batches(path: str, name: str, bounds: Bounds) -> Iterator[pa.RecordBatch
                 raise StepError(f"{name} becomes more than {bounds.inflation} times as large when it is inflated. It is not read.")
             if rows > bounds.rows:
                 raise StepError(f"{name} has more than {bounds.rows:,} rows; at most so many are read of a billing period.")
-            yield plain(pa.RecordBatch.from_arrays(batch.columns, schema=schema), schema, name, bounds)
+            found = plain(pa.RecordBatch.from_arrays(batch.columns, schema=schema), schema, name, bounds)
+            growth.add(found)
+            yield found
+        if not rows:
+            yield no_rows(schema)
     except (pa.ArrowException, OSError, ValueError, OverflowError) as error:
         if isinstance(error, MemoryError):
             raise
@@ -120,8 +123,11 @@ def _gathered(blocks: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
 
 def _header(start: bytes, name: str, bounds: Bounds) -> list[str]:
     line, end, _ = start.partition(b"\n")
-    if not end and len(line) >= MAX_HEADER:
-        raise StepError(f"The first line of {name} has no end: it is no CSV file.")
+    if line and not end:
+        raise StepError(
+            f"The first line of {name}, which has the names of the columns, has no end: the file was cut off, or it is no CSV file. Run it"
+            " again; if it stays so, export the month anew."
+        )
     try:
         found = next(csv.reader([line.decode("utf-8-sig").rstrip("\r")], strict=True), [])
     except (csv.Error, UnicodeDecodeError) as error:

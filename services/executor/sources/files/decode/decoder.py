@@ -18,6 +18,7 @@ import pyarrow as pa
 from services.executor.errors import StepError
 from services.executor.sources.files.decode import frames
 from services.executor.sources.files.decode.bounds import Bounds
+from services.executor.sources.files.decode.growth import Growth
 from services.executor.sources.files.decode.plain import fits, is_plain
 from services.executor.sources.source import CheckCancelled
 
@@ -76,8 +77,9 @@ class Decoder:
         self._connection = ours
 
     def batches(self, file: IO[bytes], name: str, *, rows: int, check_cancelled: CheckCancelled) -> Iterator[pa.RecordBatch]:
-        """All rows of a file, at most `rows`, some twenty thousand at a time, with plain types (see `plain`). `name` is for messages.
-        Raises StepError, also for a file that ends the process; and what `check_cancelled` raises.
+        """All rows of a file, at most `rows`, some twenty thousand at a time, with plain types (see `plain`); at least one batch, whose
+        columns tell what a file without rows is. `name` is for messages. Raises StepError, also for a file that ends the process; and what
+        `check_cancelled` raises.
         """
         if self._is_busy:  # the rows of a file that were not taken
             self.close()
@@ -87,12 +89,13 @@ class Decoder:
             frames.send_request(self._open, {"name": name, "rows": rows}, file.fileno())
         except OSError:
             raise self._death(name) from None
-        found = 0
+        found, is_shown, growth = 0, False, Growth.of(file.fileno(), name, self._bounds)
         while True:
             kind, content = self._frame(name, check_cancelled)
             if kind == frames.ROWS:
                 batch = _batch(content, name)
-                found += batch.num_rows
+                found, is_shown = found + batch.num_rows, True
+                growth.add(batch)
                 if found > rows:
                     raise StepError(f"{name} has more than {rows:,} rows: more than are read of a billing period.")
                 yield batch
@@ -100,7 +103,7 @@ class Decoder:
             self._is_busy, note = False, _note(content)
             if kind == frames.REFUSED:
                 raise StepError(str(note.get("message"))[:1000])
-            if kind != frames.END or note.get("rows") != found:
+            if kind != frames.END or note.get("rows") != found or not is_shown:
                 raise _broken(name)
             return
 
@@ -167,9 +170,16 @@ class Decoder:
             code = 0
         self.close()
         if code == -signal.SIGXCPU:
-            return StepError(f"Decoding up to {name} took more than {self._bounds.cpu_seconds:,} s of CPU time and was stopped.")
+            return StepError(
+                f"Decoding up to {name} took more than {self._bounds.cpu_seconds:,} s of CPU time and was stopped. Run the months one by"
+                " one, or ask the operator for a higher limit."
+            )
         if code == -signal.SIGKILL:  # by the kernel, which is out of memory, or by an operator
-            return StepError(f"The process that decoded {name} was killed, most likely for want of memory.", is_retryable=True)
+            message = (
+                f"The process that decoded {name} was killed, most likely for want of memory. Run it again; if it happens again, ask the"
+                " operator for more memory, or let the cloud write smaller files."
+            )
+            return StepError(message, is_retryable=True)
         if code > 0:  # a Python error: ours
             return StepError(f"The executor's process that decodes files failed at {name}. Ask the operator.", metadata={"exit_code": code})
         return _broken(name)
@@ -182,7 +192,9 @@ def _hide_memory() -> None:
 
 
 def _broken(name: str) -> StepError:
-    return StepError(f"The process that decoded {name} broke off: the file is damaged, or it is made to do harm. It is not read.")
+    return StepError(
+        f"The process that decoded {name} broke off: the file is damaged, or it is made to do harm. It is not read. Export the month anew."
+    )
 
 
 def _batch(content: pa.Buffer, name: str) -> pa.RecordBatch:

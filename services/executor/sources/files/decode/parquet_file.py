@@ -7,6 +7,7 @@ import pyarrow.parquet as pq
 
 from services.executor.errors import StepError
 from services.executor.sources.files.decode.bounds import BATCH_ROWS, Bounds
+from services.executor.sources.files.decode.growth import Growth
 from services.executor.sources.files.decode.plain import no_rows, plain, plain_schema
 
 
@@ -17,10 +18,12 @@ def parquet_batches(path: str, name: str, bounds: Bounds) -> Iterator[pa.RecordB
     try:
         opened = pq.ParquetFile(pa.OSFile(path), coerce_int96_timestamp_unit="us", pre_buffer=False, buffer_size=2**20)
         _check_footer(opened.metadata, name, bounds)
-        schema, rows = plain_schema(opened.schema_arrow, name, bounds), 0
+        schema, rows, growth = plain_schema(opened.schema_arrow, name, bounds), 0, Growth.of(path, name, bounds)
         for batch in opened.iter_batches(batch_size=BATCH_ROWS, use_threads=False):
             rows += batch.num_rows
-            yield plain(batch, schema, name, bounds)
+            found = plain(batch, schema, name, bounds)
+            growth.add(found)
+            yield found
     except (pa.ArrowException, OSError, ValueError, OverflowError) as error:  # also of names that are no UTF-8
         if isinstance(error, MemoryError):
             raise

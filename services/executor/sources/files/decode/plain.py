@@ -25,19 +25,24 @@ def plain_schema(schema: pa.Schema, file: str, bounds: Bounds) -> pa.Schema:
 
 
 def plain(batch: pa.RecordBatch, schema: pa.Schema, file: str, bounds: Bounds) -> pa.RecordBatch:
-    """The rows with the types of `schema`. Raises StepError for a value that is too long; ArrowInvalid for rows that are damaged, such as
-    texts that are no UTF-8, which Arrow does not look at when it reads Parquet.
+    """The rows with the types of `schema`. Raises StepError for a value that is too long, and for a text that is no UTF-8, which Arrow does
+    not look at when it reads Parquet; ArrowInvalid for rows that are damaged.
     """
-    batch.validate(full=True)
-    for field, values in zip(schema, batch.columns, strict=True):
-        if (longest := _longest(values)) > bounds.cell_bytes:
-            raise StepError(
-                f"A value of column {field.name[:100]} of {file} has {longest:,} bytes; at most {bounds.cell_bytes:,} are read."
-            )
-    columns = [
-        values if values.type == field.type else values.cast(field.type) for field, values in zip(schema, batch.columns, strict=True)
-    ]
+    columns = [_plain_column(values, field, file, bounds) for field, values in zip(schema, batch.columns, strict=True)]
     return pa.RecordBatch.from_arrays(columns, schema=schema)
+
+
+def _plain_column(values: pa.Array, field: pa.Field, file: str, bounds: Bounds) -> pa.Array:
+    column = f"column {field.name[:100]} of {file}"
+    try:
+        values.validate(full=True)
+        if (longest := _longest(values)) > bounds.cell_bytes:
+            raise StepError(f"A value of {column} has {longest:,} bytes; at most {bounds.cell_bytes:,} are read.")
+        return values if values.type == field.type else values.cast(field.type)
+    except pa.ArrowInvalid as error:
+        if "UTF8" not in str(error):
+            raise
+        raise StepError(f"A value of {column} is not UTF-8, as texts of cost exports are. Export the month anew.") from error
 
 
 def no_rows(schema: pa.Schema) -> pa.RecordBatch:
@@ -154,19 +159,43 @@ def _leaves(kind: pa.DataType) -> int:
 
 
 def _longest(values: pa.Array) -> int:
-    """The most bytes of a text at any depth. A row's list or map may have many of them: the frame's size bounds that."""
+    """The most bytes of a value; of a list, a map or a STRUCT all that it contains."""
+    if pa.types.is_dictionary(values.type):
+        return _longest(values.dictionary)
+    is_short = not (pa.types.is_nested(values.type) or _is_text(values.type))
+    return 0 if is_short else int(pc.max(_sizes(values)).as_py() or 0)
+
+
+def _sizes(values: pa.Array) -> pa.Array:
+    """The bytes of each value."""
     kind = values.type
     if pa.types.is_dictionary(kind):
-        return _longest(values.dictionary)
+        return _sizes(values.dictionary).take(values.indices).fill_null(0)
     if pa.types.is_map(kind):
-        return max(_longest(values.keys), _longest(values.items))
+        return _sums(values, pc.add(_sizes(values.keys), _sizes(values.items)))
     if pa.types.is_struct(kind):
-        return max((_longest(values.field(place)) for place in range(kind.num_fields)), default=0)
-    if pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind):
-        return _longest(values.values)
-    if pa.types.is_string(kind) or any(test(kind) for test in _TEXTS):
-        return int(pc.max(pc.binary_length(values)).as_py() or 0) if not _is_view(kind) else _longest(values.cast(pa.large_binary()))
-    return 0
+        total = pa.repeat(pa.scalar(0, pa.int64()), len(values))
+        for place in range(kind.num_fields):
+            total = pc.add(total, _sizes(values.field(place)))
+        return total
+    if pa.types.is_fixed_size_list(kind):
+        values = values.cast(pa.large_list(kind.value_type))
+    if pa.types.is_nested(kind):
+        return _sums(values, _sizes(values.values))
+    if _is_text(kind):
+        texts = values.cast(pa.large_binary()) if _is_view(kind) else values
+        return pc.binary_length(texts).cast(pa.int64()).fill_null(0)
+    return pa.repeat(pa.scalar(LEAST_BYTES, pa.int64()), len(values))
+
+
+def _sums(lists: pa.Array, sizes: pa.Array) -> pa.Array:
+    """The sum of each list's entries, whose sizes these are."""
+    so_far = pa.concat_arrays([pa.array([0], pa.int64()), pc.cumulative_sum(sizes)])
+    return pc.subtract(so_far.take(lists.offsets[1:]), so_far.take(lists.offsets[:-1]))
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_string(kind) or any(test(kind) for test in _TEXTS))
 
 
 def _is_view(kind: pa.DataType) -> bool:

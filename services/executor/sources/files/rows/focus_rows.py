@@ -14,8 +14,6 @@ from services.executor.sources.files.rows.named_columns import NamedColumns, den
 from services.executor.sources.files.rows.values import CONVERTED
 from services.executor.sources.json_text import as_json, per_value
 
-FIRST_YEAR, LAST_YEAR = 2000, 2100
-"""No cloud has billed before; what lies outside is no time."""
 JSON: frozenset[str] = frozenset({"Tags", "SkuPriceDetails"})
 """Columns of JSON objects, staged as text."""
 
@@ -127,9 +125,6 @@ def _check(columns: Mapping[str, pa.Array], origin: FileRows) -> None:
     for name in REQUIRED:
         if nulls := columns[name].null_count:
             raise StepError(f"{nulls:,} rows of {origin.file} have no {name}, without which a charge cannot be published.")
-    years = pc.year(columns["ChargePeriodStart"])
-    if odd := pc.sum(pc.or_(pc.less(years, FIRST_YEAR), pc.greater(years, LAST_YEAR))).as_py():
-        raise StepError(f"{odd:,} rows of {origin.file} have a ChargePeriodStart before {FIRST_YEAR} or after {LAST_YEAR}.")
     begin = columns["BillingPeriodStart"]
     is_other = pc.or_(pc.not_equal(pc.year(begin), origin.month.year), pc.not_equal(pc.month(begin), origin.month.month))
     if others := pc.sum(is_other).as_py():

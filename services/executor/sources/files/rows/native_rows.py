@@ -12,6 +12,7 @@ from typing import Final
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from services.executor.errors import StepError
 from services.executor.sources.files.rows.focus_rows import FileRows, made
 from services.executor.sources.files.rows.named_columns import NamedColumns, dense, value_json
 from services.executor.sources.files.rows.values import CONVERTED, NUMERIC
@@ -30,14 +31,46 @@ OTHERS: Final = "other_columns"
 _SIGNS: Final = re.compile(r"[^a-z0-9]")
 
 
+_REPORT: Final = (
+    ("line_item_line_item_type",),
+    ("line_item_unblended_cost",),
+    ("line_item_usage_account_id",),
+    ("line_item_usage_start_date",),
+    ("line_item_currency_code", "pricing_currency"),
+)
+_AZURE: Final = (
+    ("date", "usage_date", "usage_date_time"),
+    ("cost_in_billing_currency", "cost", "pre_tax_cost"),
+    ("billing_currency", "billing_currency_code", "currency", "currency_code"),
+)
+ESSENTIAL: Final[Mapping[str, tuple[tuple[str, ...], ...]]] = {
+    "CUR": _REPORT,
+    "CUR2": _REPORT,
+    "ACTUAL": _AZURE,
+    "AMORTIZED": _AZURE,
+}
+"""By dataset: a file has a column of each of these groups, else it is none of that dataset."""
+
+
+KINDS: Final[Mapping[str, str]] = {
+    "CUR": "Cost and Usage Report",
+    "CUR2": "Cost and Usage Report",
+    "ACTUAL": "export of actual cost",
+    "AMORTIZED": "export of amortized cost",
+}
+
+
 def letters(name: str) -> str:
     """A column's name as it is compared."""
     return _SIGNS.sub("", name.lower())
 
 
 def native_rows(batch: pa.RecordBatch, staged: pa.Schema, origin: FileRows) -> pa.Table:
-    """The rows with the columns `staged`. Raises StepError, naming a column whose values do not fit."""
+    """The rows with the columns `staged`. Raises StepError, naming a column that is missing, or whose values do not fit."""
     found = NamedColumns(batch, origin.file, letters)
+    missing = [" or ".join(group) for group in ESSENTIAL[origin.dataset] if not any(found.has(name) for name in group)]
+    if missing:
+        raise StepError(f"{origin.file} has no column {', '.join(missing)}: it is no {KINDS[origin.dataset]}, or was made without it.")
     ours: dict[str, pa.Array | object] = {
         "dataset": origin.dataset,
         "source_id": origin.source_id,

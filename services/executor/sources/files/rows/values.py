@@ -4,7 +4,7 @@ unit or as ISO 8601; an empty text is NULL.
 
 import re
 from collections.abc import Callable, Mapping
-from datetime import UTC, date, datetime
+from datetime import MAXYEAR, MINYEAR, UTC, date, datetime
 from decimal import ROUND_HALF_EVEN, Context, Decimal, InvalidOperation
 from typing import Any, Final
 
@@ -94,7 +94,10 @@ def timestamp(values: pa.Array, column: str) -> pa.Array:
     try:
         if pa.types.is_timestamp(kind) or pa.types.is_date(kind) or pa.types.is_null(kind):
             found = values.cast(pa.timestamp("us", tz=getattr(kind, "tz", None)), safe=getattr(kind, "unit", "us") != "ns")
-            return found.cast(TIMESTAMP) if found.type.tz else pc.assume_timezone(found, "UTC")
+            found = found.cast(TIMESTAMP) if found.type.tz else pc.assume_timezone(found, "UTC")
+            if not _is_datable(pc.year(found)):
+                raise ValueMisfit(column, TIMES)
+            return found
         if pa.types.is_string(kind):
             return _per_text(values, TIMESTAMP, _time)
     except (pa.ArrowException, ValueError, OverflowError) as error:
@@ -107,7 +110,17 @@ TIMES: Final = "times (ISO 8601)"
 
 def day(values: pa.Array, column: str) -> pa.Array:
     """As DATE, in UTC. Raises ValueMisfit."""
-    return values if pa.types.is_date32(values.type) else timestamp(values, column).cast(pa.timestamp("us")).cast(pa.date32(), safe=False)
+    if not pa.types.is_date32(values.type):
+        return timestamp(values, column).cast(pa.timestamp("us")).cast(pa.date32(), safe=False)
+    if not _is_datable(pc.year(values)):
+        raise ValueMisfit(column, TIMES)
+    return values
+
+
+def _is_datable(years: pa.Array) -> bool:
+    """True if BigQuery and Python have these years."""
+    found = pc.min_max(years).as_py()
+    return found["min"] is None or (found["min"] >= MINYEAR and found["max"] <= MAXYEAR)
 
 
 def boolean(values: pa.Array, column: str) -> pa.Array:

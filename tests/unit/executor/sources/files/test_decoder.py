@@ -31,6 +31,7 @@ BOUNDS = Bounds(
     cell_bytes=65_536,
     row_group_bytes=64 * 2**20,
     inflation=50,
+    growth=200,
     memory_bytes=768 * 2**20,
     cpu_seconds=60,
 )
@@ -71,6 +72,7 @@ def process_of(decoder: Decoder) -> int:
     return process.pid
 
 
+MAP = pa.map_(pa.string(), pa.int64())
 ROWS = [{"a": "x", "b": 1.5}, {"a": None, "b": 2.5}]
 
 
@@ -88,8 +90,15 @@ def test_csv_is_read_whatever_it_is_called(decoder: Decoder, wrap: Any, mark: st
     assert decoded(decoder, wrap(text.encode())) == [{"a": '1, ü "x"', "b": ""}, {"a": f"two{end}lines", "b": "2"}]
 
 
-def test_a_csv_file_with_names_alone_has_no_rows(decoder: Decoder) -> None:
-    assert decoded(decoder, b"a,b") == decoded(decoder, b"a,b\n") == []
+@pytest.mark.parametrize("header", [b"a\n" + b"\n" * 300_000, b"a".ljust(131_071) + b",".ljust(131_072) + b"\n"])
+def test_rows_that_begin_late_are_not_overlooked(decoder: Decoder, header: bytes) -> None:
+    names = header.partition(b"\n")[0].count(b",")
+
+    assert decoded(decoder, header + b"1" + b"," * names + b"\n")[0]["a"] == "1"
+
+
+def test_rows_in_another_member_of_a_gzip_file_are_not_overlooked(decoder: Decoder) -> None:
+    assert decoded(decoder, gzip.compress(b"a\n") + gzip.compress(b"1\n")) == [{"a": "1"}]
 
 
 def test_types_that_cost_reports_do_not_have_become_plain(decoder: Decoder) -> None:
@@ -125,7 +134,11 @@ def test_types_that_cost_reports_do_not_have_become_plain(decoder: Decoder) -> N
         (b"a,b\n1\n", "row of 1 values, but its first line has 2"),
         (b"a,b\n1,2,3\n", "row of 3 values, but its first line has 2"),
         (b"a,b\n\xff\xfe,2\n", "cannot be read as CSV: it is damaged or not in UTF-8"),
-        (b"\xff\xfea\x00", "first line of a.file cannot be read"),
+        (b"a,b", "first line of a.file, which has the names of the columns, has no end: the file was cut off"),
+        (gzip.compress(b"a,b"), "has no end: the file was cut off"),
+        (b"<html>AccessDenied</html>", "has no end"),
+        (b"PK\x03\x04" + b"\x00" * 300_000, "has no end"),
+        (b"\xff\xfea\x00\n", "first line of a.file cannot be read"),
         (b'"a,b\n1,2\n', "first line of a.file cannot be read"),
         (b",".join(b"a" for _ in range(201)) + b"\n", "has 201 columns; at most 200"),
         (b"a\n" + b"x" * 65_537 + b"\n", "A value of column a of a.file has 65,537 bytes; at most 65,536"),
@@ -138,11 +151,16 @@ def test_types_that_cost_reports_do_not_have_become_plain(decoder: Decoder) -> N
         (parquet(pa.table({"a": pa.array([{f"c{number}": 1 for number in range(201)}])})), "has 201 columns; at most 200"),
         (parquet(pa.table({"n" * 301: [1]})), "has a column whose name has more than 300 characters"),
         (parquet(pa.table({"a": nested(8)})), "has columns of more than 8 levels"),
-        (parquet(pa.table({"a": [[None] * 5_000_000]})), r"A row of the export has 40,000,008 bytes; at most 33,554,432"),
+        (parquet(pa.table({"a": [[None] * 5_000_000]})), "A value of column a of a.file has 40,000,000 bytes; at most 65,536"),
         (parquet(pa.table({"a": ["x" * 65_537]})), "A value of column a of a.file has 65,537 bytes"),
         (parquet(pa.table({"a": [[{"b": ["x" * 65_537]}]]})), "A value of column a of a.file has 65,537 bytes"),
-        (parquet(pa.table({"a": pa.array([b"\xff"])})), "cannot be read as Parquet"),
-        (parquet(pa.table({"a": ["\u00fc"]})).replace("\u00fc".encode(), b"\xff\xff"), "cannot be read as Parquet"),
+        (parquet(pa.table({"a": [list(range(10_000))]})), "A value of column a of a.file has 80,000 bytes"),
+        (
+            parquet(pa.table({"a": pa.array([[(str(place), 1) for place in range(9_000)]], MAP)})),
+            "A value of column a of a.file has 106,890",
+        ),
+        (parquet(pa.table({"a": pa.array([b"\xff"])})), "A value of column a of a.file is not UTF-8"),
+        (parquet(pa.table({"a": ["\u00fc"]})).replace("\u00fc".encode(), b"\xff\xff"), "A value of column a of a.file is not UTF-8"),
         (parquet(pa.table({"\u00fc": ["a"]})).replace("\u00fc".encode(), b"\xff\xff"), "cannot be read as Parquet"),
         (parquet(pa.table({"a": pa.array([1], pa.duration("s"))})), "Column a of a.file has a type that cost exports do not have"),
         (parquet(pa.table({"a": pa.array([1, 2, 3])}))[:-20] + b"PAR1", "cannot be read as Parquet"),
@@ -191,6 +209,15 @@ def test_values_that_take_much_more_memory_than_the_file_are_refused(decoder: De
         decoded(decoder, content)
 
     assert decoded(decoder, b"a\n1\n") == [{"a": "1"}]
+
+
+def test_a_small_file_whose_rows_become_much_larger_is_refused(decoder: Decoder) -> None:
+    """A text of the dictionary in many rows. No batch of them takes much memory."""
+    column = pa.DictionaryArray.from_arrays(pa.array([0] * 80_000, pa.int32()), pa.array(["x" * 4_000]))
+    content = parquet(pa.table({"a": column}), store_schema=False)
+
+    with pytest.raises(StepError, match=r"The rows of a\.file take more than 268,435,456 bytes, at least 200 times as much as the file"):
+        decoded(decoder, content)
 
 
 def test_large_rows_come_in_small_frames(decoder: Decoder) -> None:
@@ -284,6 +311,7 @@ BROKEN = "broke off: the file is damaged, or it is made to do harm"
         ("connection.sendall(b'B' + (1000).to_bytes(8, 'little') + b'half')", BROKEN, False),
         ("connection.sendall(b'?' + (2).to_bytes(8, 'little') + b'{}'); time.sleep(600)", BROKEN, False),
         ("connection.sendall(b'E' + (3).to_bytes(8, 'little') + b'[1]'); time.sleep(600)", BROKEN, False),
+        ("connection.sendall(b'E' + (10).to_bytes(8, 'little') + b'{\"rows\":0}'); time.sleep(600)", BROKEN, False),
         ("connection.sendall(b'E' + (10).to_bytes(8, 'little') + b'{\"rows\":5}'); time.sleep(600)", BROKEN, False),
     ],
 )
@@ -385,7 +413,9 @@ def test_damaged_files_are_refused_whatever_is_damaged(decoder: Decoder) -> None
     assert refused > 100
 
 
-@pytest.mark.parametrize("content", [b"a,b", b"a,b\n", gzip.compress(b"a,b\r\n"), parquet(pa.table({"a": ["x"], "b": [1]}).slice(0, 0))])
+@pytest.mark.parametrize(
+    "content", [b"a,b\n", b"a,b\r\n\r\n", gzip.compress(b"a,b\r\n"), parquet(pa.table({"a": ["x"], "b": [1]}).slice(0, 0))]
+)
 def test_a_file_without_rows_still_says_its_columns(decoder: Decoder, content: bytes) -> None:
     with Path(f"/dev/shm/decoded-{os.getpid()}").open("w+b") as file:
         file.write(content)

@@ -1,5 +1,6 @@
 """Which periods of an export are read, that each is read whole or not at all, and what a run learns of it."""
 
+import contextlib
 import os
 import time
 from collections.abc import Iterator
@@ -132,10 +133,24 @@ def test_an_older_manifest_does_not_replace_a_newer_one(files: LocalFiles, expor
     one = found(export, request(known=(known(OCTOBER),)))
 
     assert [row["x_BillingPeriod"] for row in read(one)] == [SEPTEMBER]
-    assert one.origin["notes"] == [
+    assert " ".join(one.origin["notes"]) == (
         "The manifest of October 2026 is of 2026-10-13T00:00:00+00:00; what is published is of 2026-10-14T06:00:00+00:00 and stays."
-    ]
-    assert isinstance(export.find(request(month=OCTOBER, known=(known(OCTOBER),)), lambda: None), Unchanged)
+        " Export the month anew to replace it."
+    )
+
+
+def test_that_the_cloud_has_an_older_manifest_is_said_if_nothing_else_is_read_and_an_error_if_the_month_was_asked_for(
+    files: LocalFiles, export: FilesSource
+) -> None:
+    deliver(files.folder, OCTOBER, {"a.parquet": focus_table()}, exported_at=datetime(2026, 10, 13, tzinfo=UTC))
+
+    answer = export.find(request(known=(known(OCTOBER), known(SEPTEMBER))), lambda: None)
+
+    assert isinstance(answer, Unchanged)
+    assert [note[:42] for note in answer.notes] == ["The manifest of October 2026 is of 2026-10"]
+    with pytest.raises(StepError, match=r"^The manifest of October 2026 is of .* and stays\. Export the month anew") as caught:
+        export.find(request(month=OCTOBER, known=(known(OCTOBER),)), lambda: None)
+    assert not caught.value.is_retryable
 
 
 def test_a_month_without_an_export_is_an_error_only_if_nothing_is_known(files: LocalFiles, export: FilesSource) -> None:
@@ -324,6 +339,40 @@ def test_an_empty_export_replaces_its_month_with_nothing(files: LocalFiles, expo
     assert one.outputs()["source_sums"] == []
     assert one.period is not None
     assert one.period.days == [date(2026, 10, 1), date(2026, 10, 2)]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"<html>AccessDenied</html>",
+        b"<html>\nAccessDenied</html>\n",
+        b"BilledCost,EffectiveCost,Billing",
+        pa.table({"name": ["x"]}).slice(0, 0),
+    ],
+)
+def test_a_file_of_something_else_is_no_empty_export(files: LocalFiles, export: FilesSource, content: pa.Table | bytes) -> None:
+    """Beside a file with rows: these would be published as all that there is."""
+    deliver(files.folder, OCTOBER, {"a.parquet": focus_table({}), "b.csv": content})
+
+    with pytest.raises(StepError, match=r"b\.csv( has no column BilledCost|, which has the names of the columns, has no end)"):
+        read(found(export, request(month=OCTOBER)))
+
+
+@pytest.mark.parametrize("year", [1970, 2101, 9998])
+def test_times_that_no_cloud_has_billed_are_refused(files: LocalFiles, export: FilesSource, year: int) -> None:
+    deliver(files.folder, OCTOBER, {"a.parquet": focus_table({}, {"ChargePeriodStart": datetime(year, 1, 2, tzinfo=UTC)})})
+
+    with pytest.raises(StepError, match=rf"1 rows of a\.parquet are dated before 2000 or after 2100, such as {year}-01-02\."):
+        read(found(export, request(month=OCTOBER)))
+
+
+def test_rows_that_would_fill_the_disk_are_refused(files: LocalFiles, tmp_path: Path) -> None:
+    deliver(files.folder, OCTOBER, {"a.parquet": focus_table(*[{}] * 50), "b.parquet": focus_table(*[{}] * 50)})
+    message = r"The rows of October 2026 take more than 50,000 bytes, decoded"
+    with contextlib.closing(source(files, tmp_path, files_max_decoded_bytes=50_000)) as one, pytest.raises(StepError, match=message):
+        read(found(one, request(month=OCTOBER)))
+
+    assert "fetch b.parquet" in files.requests
 
 
 def test_decimal_and_double_come_to_the_same_cents(files: LocalFiles, export: FilesSource) -> None:

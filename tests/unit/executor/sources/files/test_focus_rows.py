@@ -171,12 +171,6 @@ def test_rows_of_another_month_are_refused_and_counted() -> None:
         staged(focus_table({}, *[{"BillingPeriodStart": datetime(year, month, 1, tzinfo=UTC)} for year, month in ((2025, 10), (2026, 9))]))
 
 
-@pytest.mark.parametrize("year", [1970, 2101])
-def test_times_that_no_cloud_has_billed_are_refused(year: int) -> None:
-    with pytest.raises(StepError, match=r"1 rows of part-1\.parquet have a ChargePeriodStart before 2000 or after 2100"):
-        staged(focus_table({}, {"ChargePeriodStart": datetime(year, 1, 1, tzinfo=UTC)}))
-
-
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
 def test_a_cost_that_is_no_number_is_refused_by_its_column(value: float) -> None:
     with pytest.raises(StepError, match="Column EffectiveCost of the export has values that are no finite numbers"):

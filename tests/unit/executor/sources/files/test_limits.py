@@ -65,7 +65,12 @@ def test_the_last_segment_is_a_file_s_name() -> None:
 
 
 def test_a_manifest_is_a_json_object() -> None:
+    assert read_manifest_json(b'{"a": "\\ud83d\\ude00"}', "m.json", most=100) == {"a": "\U0001f600"}
     assert read_manifest_json(b'\xef\xbb\xbf{"a": [{"b": 1}]}', "m.json", most=100) == {"a": [{"b": 1}]}
+
+
+def test_the_words_of_an_error_can_be_stored_whatever_a_file_says() -> None:
+    assert StepError("No file is called \ud800.").message == str(StepError("No file is called \ud800.")) == "No file is called ?."
 
 
 @pytest.mark.parametrize(
@@ -79,6 +84,8 @@ def test_a_manifest_is_a_json_object() -> None:
         b'{"a": ' + b"[" * 33 + b"]" * 33 + b"}",
         b"[" * 100_000,
         json.dumps({"a": "x" * 1_000_000}).encode(),
+        b'{"a": ["\\ud800"]}',
+        b'{"\\udfff": 1}',
     ],
 )
 def test_what_is_no_manifest_is_refused_by_its_name(data: bytes) -> None:

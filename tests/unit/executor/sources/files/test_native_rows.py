@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pytest
 
+from services.executor.errors import StepError
 from services.executor.sources.files.manifest import Dataset
 from services.executor.sources.files.rows.focus_rows import FileRows
-from services.executor.sources.files.rows.native_rows import native_rows
+from services.executor.sources.files.rows.native_rows import ESSENTIAL, letters, native_rows
 from tests.support.executor.focus_export_rows import MAP, OCTOBER, found, read, request, source, staging
 from tests.support.executor.local_files import LocalFiles, deliver
 
@@ -20,9 +22,12 @@ AWS, AZURE = staging("x_staging_aws_cur"), staging("x_staging_azure_cost")
 HEADS = {"dataset": "CUR", "source_id": "s", "billing_period": OCTOBER, "manifest_id": "m"}
 
 
-def rows(columns: dict[str, pa.Array], schema: pa.Schema) -> list[dict[str, Any]]:
-    origin = FileRows(provider="AWS", source_id="s", month=OCTOBER, manifest_id="m", dataset="CUR", version=None, file="part-1")
-    table = native_rows(pa.record_batch(columns), schema, origin)
+def rows(columns: dict[str, pa.Array], schema: pa.Schema, dataset: str = "CUR") -> list[dict[str, Any]]:
+    """The rows as they are staged; what a report must have and `columns` lacks is there without values."""
+    origin = FileRows(provider="AWS", source_id="s", month=OCTOBER, manifest_id="m", dataset=dataset, version=None, file="part-1")
+    have, count = {letters(name) for name in columns}, len(next(iter(columns.values())))
+    lacking = [group[0] for group in ESSENTIAL[dataset] if not have & {letters(name) for name in group}]
+    table = native_rows(pa.record_batch(columns | {name: pa.nulls(count, TEXT) for name in lacking}), schema, origin)
     table.validate(full=True)
     listed: list[dict[str, Any]] = table.to_pylist()
     return listed
@@ -117,10 +122,11 @@ def test_azure_s_columns_are_read_in_any_case_and_its_tags_as_they_are() -> None
         "AdditionalInfo": pa.array(['{"VCPUs": 2}']),
     }
 
-    (row,) = rows(columns, AZURE)
+    (row,) = rows(columns, AZURE, "ACTUAL")
 
     assert {name: value for name, value in row.items() if value is not None} == {
         **HEADS,
+        "dataset": "ACTUAL",
         "additional_info": '{"VCPUs": 2}',
         "cost_in_billing_currency": Decimal("1.000000000"),
         "date": date(2026, 10, 31),
@@ -131,10 +137,46 @@ def test_azure_s_columns_are_read_in_any_case_and_its_tags_as_they_are() -> None
     }
 
 
+@pytest.mark.parametrize(
+    ("dataset", "missing"),
+    [
+        ("CUR2", "line_item_line_item_type, line_item_unblended_cost, line_item_usage_account_id, line_item_usage_start_date,"),
+        ("AMORTIZED", "date or usage_date or usage_date_time, cost_in_billing_currency or cost or pre_tax_cost, billing_currency or"),
+    ],
+)
+def test_a_file_of_something_else_is_refused_also_without_rows(dataset: str, missing: str) -> None:
+    origin = FileRows(provider="AWS", source_id="s", month=OCTOBER, manifest_id="m", dataset=dataset, version=None, file="part-1")
+
+    with pytest.raises(StepError, match=f"part-1 has no column {missing}"):
+        native_rows(pa.record_batch({"name": pa.array([], TEXT)}), AWS if dataset == "CUR2" else AZURE, origin)
+
+
+@pytest.mark.parametrize(
+    ("days", "message"),
+    [
+        (["1970-01-01T00:00:00Z"], "1 rows of report.csv are dated before 2000 or after 2100, such as 1970-01-01"),
+        ([f"{2000 + at // 300}-{1 + at // 25 % 12:02}-{1 + at % 25:02}" for at in range(400)], "are of 401 days, from 2000-01-01 to"),
+    ],
+)
+def test_lines_of_days_that_no_billing_period_has_are_refused(tmp_path: Path, days: list[str], message: str) -> None:
+    """Each published day is one that later runs replace: a file of many would make all of them slow."""
+    files = LocalFiles(tmp_path / "bucket")
+    header = "lineItem/UsageAccountId,lineItem/LineItemType,lineItem/UsageStartDate,lineItem/CurrencyCode,lineItem/UnblendedCost"
+    lines = [header, "1,Usage,2026-10-05T00:00:00Z,USD,1", *(f"1,Usage,{day},USD,1" for day in days)]
+    deliver(files.folder, OCTOBER, {"report.csv": "".join(f"{line}\n" for line in lines).encode()}, dataset=Dataset.CUR)
+    opened = source(files, tmp_path)
+
+    with pytest.raises(StepError, match=message):
+        read(found(opened, request(month=OCTOBER)), "x_staging_aws_cur")
+
+    opened.close()
+
+
 def test_a_report_s_totals_are_by_its_own_days_and_costs(tmp_path: Path) -> None:
     files = LocalFiles(tmp_path / "bucket")
-    header = "lineItem/UsageStartDate,lineItem/CurrencyCode,lineItem/UnblendedCost"
-    report = f"{header}\n2026-10-01T00:00:00Z,USD,1.5\n2026-10-02T05:00:00Z,USD,0.25\n2026-10-02T05:00:00Z,EUR,7\n"
+    header = "lineItem/UsageAccountId,lineItem/LineItemType,lineItem/UsageStartDate,lineItem/CurrencyCode,lineItem/UnblendedCost"
+    lines = ("2026-10-01T00:00:00Z,USD,1.5", "2026-10-02T05:00:00Z,USD,0.25", "2026-10-02T05:00:00Z,EUR,7")
+    report = "".join(f"{line}\n" for line in (header, *(f"1,Usage,{one}" for one in lines)))
     deliver(files.folder, OCTOBER, {"report-1.csv.gz": gzip.compress(report.encode())}, dataset=Dataset.CUR, focus_version=None)
     opened = source(files, tmp_path)
     export = found(opened, request(month=OCTOBER))
