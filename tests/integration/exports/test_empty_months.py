@@ -74,4 +74,4 @@ async def test_a_published_month_whose_manifest_lists_no_file_any_more_is_emptie
     await agrees(world, export, [])
 
     published = await world.published()
-    assert [(row["row_count"], row["file_count"], row["version"]) for row in published.exports] == [(0, 0, 2)]
+    assert [(row["row_count"], row["file_count"], row["dataset"], row["version"]) for row in published.exports] == [(0, 0, None, 2)]

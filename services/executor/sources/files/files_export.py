@@ -259,7 +259,7 @@ class FilesExport:
         return {
             "source_id": self._opened.files.source_id,
             "billing_period": manifest.month,
-            "dataset": "+".join(sorted({file.dataset.value for file in manifest.files})),
+            "dataset": "+".join(sorted({file.dataset.value for file in manifest.files})) or None,  # without files
             "focus_version": one.focus_version,
             "manifest_key": manifest.key,
             "manifest_etag": manifest.etag,
