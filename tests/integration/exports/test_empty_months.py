@@ -9,11 +9,12 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from tests.integration.exports.test_peers_bugs import AWS_FOCUS, AZURE_FOCUS, MAY, agrees, few, manifest, without_rows
+from tests.integration.exports.test_peers_bugs import AWS_FOCUS, AZURE_FOCUS, MAY, agrees, without_rows
 from tests.support.exports.aws_focus import AwsFocusExport
 from tests.support.exports.azure_focus import AzureFocusExport
 from tests.support.exports.native import NiseCost, NiseReport
 from tests.support.exports.objects import Delivered
+from tests.support.exports.restated import few, manifest
 from tests.support.exports.tables import assert_whole
 from tests.support.exports.variants import first_of
 from tests.support.exports.world import AWS, AZURE, World
@@ -33,12 +34,12 @@ def parquet_without_rows(delivered: Delivered) -> Delivered:
 
 
 def focus(world: World) -> tuple[str, str, Delivered]:
-    export = AwsFocusExport(bucket=world.account.bucket, name="empty")
+    export = AwsFocusExport(bucket=world.bucket, name="empty")
     return AWS_FOCUS, export.location, parquet_without_rows(export.deliver(OCTOBER, few("aws", OCTOBER)))
 
 
 def report(world: World) -> tuple[str, str, Delivered]:
-    export = NiseReport(name="plans", bucket=world.account.bucket)
+    export = NiseReport(name="plans", bucket=world.bucket)
     return "aws/cost/cur", export.location, without_rows(export.deliver(OCTOBER))
 
 
