@@ -62,6 +62,7 @@ class FilesSource:
             answer = files.manifest(month, None if exports.month else known, check_cancelled)
             if isinstance(answer, NoExport):
                 missing.append(answer)
+                notes += [answer.reason] if known else []  # what was published stays
                 continue
             notes += answer.notes
             if isinstance(answer, Unchanged):

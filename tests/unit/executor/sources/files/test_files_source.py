@@ -147,7 +147,9 @@ def test_that_the_cloud_has_an_older_manifest_is_said_if_nothing_else_is_read_an
     answer = export.find(request(known=(known(OCTOBER), known(SEPTEMBER))), lambda: None)
 
     assert isinstance(answer, Unchanged)
-    assert [note[:42] for note in answer.notes] == ["The manifest of October 2026 is of 2026-10"]
+    missing, older = answer.notes
+    assert missing == "There is no export of September 2026."
+    assert older.startswith("The manifest of October 2026 is of 2026-10-13")
     with pytest.raises(StepError, match=r"^The manifest of October 2026 is of .* and stays\. Export the month anew") as caught:
         export.find(request(month=OCTOBER, known=(known(OCTOBER),)), lambda: None)
     assert not caught.value.is_retryable
