@@ -117,7 +117,9 @@ class Bench:
 
     async def judged(self, name: str, *tables: StagingTable, **params: object) -> dict[str, tuple[int, str]]:
         """A block of checks: failing rows and what was observed, by check."""
-        found = await self.ask(blocks_of(CHECKS)[name], *tables, **params)
+        block = blocks_of(CHECKS)[name]
+        replaced = {"replaced_sources": ()} if "replaced_sources" in block.params else {}
+        found = await self.ask(block, *tables, **{**replaced, **params})
         assert len({row["check_name"] for row in found}) == len(found)
         return {row["check_name"]: (row["failing_rows"], row["observed_value"]) for row in found}
 
