@@ -16,6 +16,7 @@ from services.executor.sources.source import CheckCancelled, Estimate, Export, R
 from services.executor.sources.spool import Spooled, spool
 from services.executor.staging.shape import StagingShape
 from services.executor.steps.at_source import at_source
+from services.executor.steps.unreadable import record_unreadable
 from services.executor.templates.months import MONTHS, month_of
 from services.executor.templates.parameters import ParameterType
 from services.executor.templates.period import DAY, DAYS, is_changed
@@ -68,6 +69,7 @@ class Extract:
                 with contextlib.suppress(Exception):  # it expires by itself
                     await context.tools.staging.drop(context.run.tenant_id, table)
                 raise
+        await record_unreadable(context, export.origin, self.shape.name)
         return StepResult(
             rows_processed=spooled.rows,
             outputs=export.outputs(),

@@ -88,12 +88,14 @@ class FilesExport:
         opened: OpenFiles,
         manifests: Sequence[tuple[Manifest, KnownExport | None]],
         notes: Sequence[str],
+        *,
         replaced: ReplacedExport | None = None,
+        unreadable: Sequence[str] = (),
     ) -> None:
         """`manifests`: with what is published of each period. `notes`: sentences about periods that are not read. `replaced`: a former
-        export whose rows of these periods go.
+        export whose rows of these periods go. `unreadable`: sentences about periods that should be read and cannot be.
         """
-        self._opened, self._notes, self._replaced = opened, list(notes), replaced
+        self._opened, self._notes, self._replaced, self._unreadable = opened, list(notes), replaced, list(unreadable)
         self._periods = [
             ExportedPeriod(
                 manifest=manifest,
@@ -124,7 +126,8 @@ class FilesExport:
             }
             for one in self._periods
         ]
-        return {"source_id": self._opened.files.source_id, "periods": periods, **({"notes": self._notes} if self._notes else {})}
+        said = {"notes": self._notes, "unreadable": self._unreadable}
+        return {"source_id": self._opened.files.source_id, "periods": periods, **{name: those for name, those in said.items() if those}}
 
     def estimate(self) -> Estimate:
         """From the sizes of the files; 0 for what is not known."""

@@ -1,6 +1,8 @@
 """A tenant's export of billing files as a source: which periods a run reads."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import date
 from typing import Final
 
 from services.executor.errors import StepError
@@ -33,6 +35,20 @@ def bounds_of(settings: ExecutorSettings) -> Bounds:
     )
 
 
+@dataclass(slots=True)
+class LookedAt:
+    """What the months of a run are found to have."""
+
+    found: list[tuple[Manifest, KnownExport | None]] = field(default_factory=list)
+    """To be loaded, with what is published of them."""
+    notes: list[str] = field(default_factory=list)
+    missing: list[NoExport] = field(default_factory=list)
+    broken: list[StepError] = field(default_factory=list)
+    """Why months cannot be read."""
+    unreadable: list[str] = field(default_factory=list)
+    """The same in sentences, with the months."""
+
+
 class FilesSource:
     """One export in a cloud; `sources.source.Source`."""
 
@@ -49,33 +65,49 @@ class FilesSource:
     def find(self, request: ReadRequest, check_cancelled: CheckCancelled) -> Export | Unchanged:
         """The month that was asked for, or the open months that have changed: the oldest first, at most MOST_MONTHS. Raises StepError also
         if the month that was asked for is older in the cloud than what is published.
+
+        An open month that cannot be read does not keep the others from being loaded. The export names it, and a run that finds nothing else
+        fails.
         """
         if request.exports is None:
             raise TypeError("the template is run for months")
-        exports, files = request.exports, self._opened.files
-        found, notes, missing = list[tuple[Manifest, KnownExport | None]](), list[str](), list[NoExport]()
-        for month in exports.months(files.source_id):
-            if len(found) == MOST_MONTHS:
+        exports, seen = request.exports, LookedAt()
+        for month in exports.months(self._opened.files.source_id):
+            if len(seen.found) == MOST_MONTHS:
                 break
             check_cancelled()
-            known = exports.known_of(files.source_id, month)
-            answer = files.manifest(month, None if exports.month else known, check_cancelled)
-            if isinstance(answer, NoExport):
-                missing.append(answer)
-                notes += [answer.reason] if known else []  # what was published stays
-                continue
-            notes += answer.notes
-            if isinstance(answer, Unchanged):
-                continue
-            if known and answer.exported_at < known.exported_at:
-                notes.append(_is_older(answer, known))
+            try:
+                self._look(exports, month, seen, check_cancelled)
+            except StepError as error:
                 if exports.month:
-                    raise StepError(" ".join(notes))
-                continue
-            ExportLimits.of(self._opened.settings).check(answer)
-            found.append((answer, known))
+                    raise
+                seen.broken.append(error)
+                seen.unreadable.append(f"{month:%B %Y}: {error.message}")
         replaced = self._replaced(request)
-        return FilesExport(self._opened, found, notes, replaced) if found else self._nothing(exports, missing, notes)
+        if seen.found:
+            return FilesExport(self._opened, seen.found, seen.notes, replaced=replaced, unreadable=seen.unreadable)
+        if seen.broken:
+            raise seen.broken[0]
+        return self._nothing(exports, seen.missing, seen.notes)
+
+    def _look(self, exports: ExportsRequest, month: date, seen: "LookedAt", check_cancelled: CheckCancelled) -> None:
+        files = self._opened.files
+        known = exports.known_of(files.source_id, month)
+        answer = files.manifest(month, None if exports.month else known, check_cancelled)
+        if isinstance(answer, NoExport):
+            seen.missing.append(answer)
+            seen.notes += [answer.reason] if known else []  # what was published stays
+            return
+        seen.notes += answer.notes
+        if isinstance(answer, Unchanged):
+            return
+        if known and answer.exported_at < known.exported_at:
+            seen.notes.append(_is_older(answer, known))
+            if exports.month:
+                raise StepError(" ".join(seen.notes))
+            return
+        ExportLimits.of(self._opened.settings).check(answer)
+        seen.found.append((answer, known))
 
     def close(self) -> None:
         """Ends the process that decodes, and closes the connections."""

@@ -323,6 +323,21 @@ def test_a_cancelled_run_stops_between_batches_and_leaves_nothing_behind(files: 
     assert descriptors_now() <= before, "earlier tests may leave some that are closed meanwhile"
 
 
+def test_a_month_that_cannot_be_read_does_not_keep_the_others_back(files: LocalFiles, export: FilesSource) -> None:
+    """It is named; a run that finds nothing else fails, and so does one for that very month."""
+    deliver(files.folder, SEPTEMBER, {"a.parquet": focus_table({})}).write_text("{")
+    deliver(files.folder, OCTOBER, {"a.parquet": focus_table({})})
+    one = found(export, request())
+    assert [period["billing_period"] for period in one.origin["periods"]] == ["2026-10-01"]
+    [sentence] = one.origin["unreadable"]
+    assert sentence.startswith("September 2026: ")
+
+    (files.folder / "2026-10" / "manifest.json").unlink()
+    for asked in (request(), request(month=SEPTEMBER)):
+        with pytest.raises(StepError, match="manifest"):
+            found(export, asked)
+
+
 def test_the_estimate_is_of_the_sizes_in_the_manifest(files: LocalFiles, export: FilesSource) -> None:
     deliver(files.folder, OCTOBER, {"a.parquet": focus_table()}, row_count=1)
 
