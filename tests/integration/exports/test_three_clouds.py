@@ -219,7 +219,7 @@ async def test_a_run_that_dies_while_it_publishes(world: World, name: str, behin
             await die_at_publish(job, executors[0], door, "focus_cost_daily", place)
             if place is not Place.SENT_LATE:
                 await world.end(job, FAILED)
-            else:  # nobody has found out yet that it is gone, and the next run is faster
+            else:  # it is not known yet that it is gone, and the next run is faster
                 rows = [row | {"BilledCost": row["BilledCost"] + 1} for row in rows]
                 world.place(AZURE, export.deliver(MAY, rows, at=datetime.now(UTC) + timedelta(minutes=2 * number + 1)))
             await world.run(PIPELINES[AZURE], executors[1], export=export.location, month="2026-05")
