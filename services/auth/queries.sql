@@ -16,8 +16,16 @@ SELECT
   k.scopes,
   k.expires_at,
   EXISTS (SELECT 1 FROM tenant_profiles AS p WHERE p.tenant_id = k.tenant_id AND p.status = 'ACTIVE') AS tenant_active,
-  EXISTS (SELECT 1 FROM tenant_subscriptions AS s WHERE s.tenant_id = k.tenant_id AND s.status = 'ACTIVE') AS subscription_active
+  s.tenant_id IS NOT NULL AS subscription_active,
+  s.max_priority, s.max_schedules, s.max_queued_runs, s.max_watchers, s.requests_per_minute, s.max_export_bytes
 FROM tenant_api_keys AS k
+LEFT JOIN (
+  SELECT
+    a.tenant_id, a.max_priority, a.max_schedules, a.max_queued_runs, a.max_watchers, a.requests_per_minute, a.max_export_bytes
+  FROM tenant_subscriptions AS a
+  WHERE a.status = 'ACTIVE'
+  QUALIFY ROW_NUMBER() OVER (PARTITION BY a.tenant_id ORDER BY COALESCE(a.updated_at, a.created_at) DESC, a.subscription_id) = 1
+) AS s ON s.tenant_id = k.tenant_id
 WHERE k.api_key_hash IN UNNEST(@api_key_hashes)
   AND IFNULL(k.is_active, TRUE)
   AND (k.expires_at IS NULL OR k.expires_at > @now)
@@ -98,6 +106,12 @@ SELECT p.tenant_id, p.created_at FROM tenant_profiles AS p WHERE p.tenant_id = @
 -- param: monthly_limit INT64
 -- param: concurrent_limit INT64
 -- param: monthly_cost_limit_usd FLOAT64
+-- param: max_priority INT64
+-- param: max_schedules INT64
+-- param: max_queued_runs INT64
+-- param: max_watchers INT64
+-- param: requests_per_minute INT64
+-- param: max_export_bytes INT64
 -- param: today DATE
 -- param: now TIMESTAMP
 BEGIN TRANSACTION;
@@ -111,18 +125,21 @@ WHERE NOT EXISTS (SELECT 1 FROM tenant_profiles AS p WHERE p.tenant_id = @tenant
 UPDATE tenant_subscriptions
 SET plan_name = @plan_name, status = @subscription_status, updated_at = @now,
   daily_limit = @daily_limit, monthly_limit = @monthly_limit, concurrent_limit = @concurrent_limit,
-  monthly_cost_limit_usd = @monthly_cost_limit_usd
+  monthly_cost_limit_usd = @monthly_cost_limit_usd, max_priority = @max_priority, max_schedules = @max_schedules,
+  max_queued_runs = @max_queued_runs, max_watchers = @max_watchers, requests_per_minute = @requests_per_minute,
+  max_export_bytes = @max_export_bytes
 WHERE tenant_id = @tenant_id
   AND subscription_id = (
     SELECT s.subscription_id FROM tenant_subscriptions AS s WHERE s.tenant_id = @tenant_id
     ORDER BY COALESCE(s.updated_at, s.created_at) DESC LIMIT 1
   );
 INSERT INTO tenant_subscriptions (
-  subscription_id, tenant_id, plan_name, status, daily_limit, monthly_limit, concurrent_limit, monthly_cost_limit_usd, created_at, updated_at
+  subscription_id, tenant_id, plan_name, status, daily_limit, monthly_limit, concurrent_limit, monthly_cost_limit_usd, max_priority,
+  max_schedules, max_queued_runs, max_watchers, requests_per_minute, max_export_bytes, created_at, updated_at
 )
 SELECT
   @subscription_id, @tenant_id, @plan_name, @subscription_status, @daily_limit, @monthly_limit, @concurrent_limit, @monthly_cost_limit_usd,
-  @now, @now
+  @max_priority, @max_schedules, @max_queued_runs, @max_watchers, @requests_per_minute, @max_export_bytes, @now, @now
 FROM (SELECT 1 AS one) AS always
 WHERE NOT EXISTS (SELECT 1 FROM tenant_subscriptions AS s WHERE s.tenant_id = @tenant_id);
 COMMIT TRANSACTION;

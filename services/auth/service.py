@@ -34,7 +34,7 @@ from services.platform.server import Served
 @asynccontextmanager
 async def auth_service(settings: AuthSettings, *, bq: BigQuery, clock: Clock) -> AsyncIterator[tuple[list[Served], LocalAuthenticator]]:
     """The servicers, ready for `serve`, and the authenticator of their callers. Leaving the context writes what was collected in memory."""
-    store = AuthStore(bq)
+    store = AuthStore(bq, plan_defaults=settings.plan_defaults)
     memory = KeyMemory(seconds=settings.key_memory_seconds, size=settings.key_cache_size)
     async with KeyUsage(store, clock, seconds=settings.key_usage_seconds) as usage, Ledger.of(store, clock, settings) as ledger:
         changes = KeyChangeFeed(memory)

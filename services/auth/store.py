@@ -12,6 +12,7 @@ from services.platform.access.control import KeyHolder
 from services.platform.bigquery.client import BigQuery
 from services.platform.bigquery.sql import load_blocks
 from services.platform.bigquery.table_versions import TableVersions, Version
+from services.platform.plan import PlanLimits
 
 BLOCKS = load_blocks(Path(__file__).with_name("queries.sql"))
 
@@ -93,8 +94,9 @@ class StoredLease:
 class AuthStore:
     """Auth's reads and writes. Every method raises Unavailable when BigQuery does not answer."""
 
-    def __init__(self, bq: BigQuery) -> None:
-        self._bq = bq
+    def __init__(self, bq: BigQuery, *, plan_defaults: PlanLimits | None = None) -> None:
+        """`plan_defaults`: for what a plan leaves open."""
+        self._bq, self._plan_defaults = bq, plan_defaults or PlanLimits()
         self._key_versions = TableVersions(bq, bq.control(), BLOCKS["find_key_holders"].read)
         # Read beside a statement that reserves, and no more often than that.
         self._subscription_versions = TableVersions(bq, bq.control(), ["tenant_subscriptions"], min_interval_seconds=0.0)
@@ -115,7 +117,18 @@ class AuthStore:
     async def find_key_holders(self, api_key_hashes: Sequence[str], now: datetime) -> dict[str, KeyHolder]:
         """The holders of the active, unexpired keys with these hashes, by hash; unknown hashes are missing."""
         rows = await self._rows("find_key_holders", {"api_key_hashes": api_key_hashes, "now": now})
-        return {row.pop("api_key_hash"): KeyHolder(**{**row, "scopes": tuple(row["scopes"] or ())}) for row in rows}
+        return {row["api_key_hash"]: self._holder(row) for row in rows}
+
+    def _holder(self, row: Mapping[str, Any]) -> KeyHolder:
+        return KeyHolder(
+            tenant_id=row["tenant_id"],
+            api_key_id=row["api_key_id"],
+            scopes=tuple(row["scopes"] or ()),
+            tenant_active=row["tenant_active"],
+            subscription_active=row["subscription_active"],
+            expires_at=row["expires_at"],
+            limits=self._plan_defaults.overridden(row),
+        )
 
     async def list_api_keys(self, tenant_id: str) -> list[StoredKey]:
         """All keys of a tenant, newest first."""

@@ -11,13 +11,21 @@ from services.platform.errors import InvalidArgument
 STATUSES = ("ACTIVE", "INACTIVE", "SUSPENDED")
 SUBSCRIPTION_STATUSES = ("ACTIVE", "TRIALING", "PAST_DUE", "SUSPENDED", "CANCELLED", "EXPIRED")
 NAME_LENGTH = 200
+PLAN_RANGES = {
+    "max_priority": (0, 100),
+    "max_schedules": (0, 100_000),
+    "max_queued_runs": (1, 100_000),
+    "max_watchers": (0, 10_000),
+    "requests_per_minute": (1, 1_000_000),
+    "max_export_bytes": (1, 2**50),
+}
 _EMAIL = re.compile(r"[^@\s]{1,64}@[^@\s]{1,189}")
 _NAMESPACE = uuid.UUID("6f1d2a0e-4c1b-5f0e-9d1c-0c3b7a54e001")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TenantSpec:
-    """The desired state of a tenant. Limits: None is unlimited."""
+    """The desired state of a tenant. Limits of runs and costs: None is unlimited."""
 
     tenant_id: str
     company_name: str
@@ -29,6 +37,13 @@ class TenantSpec:
     monthly_limit: int | None
     concurrent_limit: int | None
     monthly_cost_limit_usd: float | None = None
+    max_priority: int | None = None
+    """This and the limits below: None is the default of this installation, see `PlanLimits`."""
+    max_schedules: int | None = None
+    max_queued_runs: int | None = None
+    max_watchers: int | None = None
+    requests_per_minute: int | None = None
+    max_export_bytes: int | None = None
 
     @property
     def subscription_id(self) -> str:
@@ -55,6 +70,15 @@ def check_tenant(spec: TenantSpec) -> None:
             raise InvalidArgument(field, "use 0 or more, or leave it out for unlimited.")
     if spec.monthly_cost_limit_usd is not None and not 0 < spec.monthly_cost_limit_usd < math.inf:
         raise InvalidArgument("monthly_cost_limit_usd", "use a number of US dollars, 0 or more; 0 means unlimited.")
+
+    _check_plan(spec)
+
+
+def _check_plan(spec: TenantSpec) -> None:
+    for field, (least, most) in PLAN_RANGES.items():
+        limit = getattr(spec, field)
+        if limit is not None and not least <= limit <= most:
+            raise InvalidArgument(field, f"use {least} to {most}, or leave it out for the default.")
 
 
 def check_scopes(scopes: tuple[str, ...]) -> None:

@@ -99,7 +99,7 @@ class FailedPrecondition(ConvergenceError):
 
 
 class ResourceExhausted(ConvergenceError):
-    """A limit is reached; `retry_after` says when to retry."""
+    """A limit is reached; `retry_after` says when to retry, None that waiting does not help."""
 
     code = grpc.StatusCode.RESOURCE_EXHAUSTED
 
@@ -158,6 +158,13 @@ REASONS: dict[str, type[ConvergenceError]] = {
     "MONTHLY_COST_LIMIT_REACHED": ResourceExhausted,
     "CONCURRENT_LIMIT_REACHED": ResourceExhausted,
     "CHECK_RUNNING": ResourceExhausted,
+    "RATE_LIMITED": ResourceExhausted,
+    "QUEUE_LIMIT_REACHED": ResourceExhausted,
+    "WATCH_LIMIT_REACHED": ResourceExhausted,
+    "SCHEDULE_LIMIT_REACHED": FailedPrecondition,
+    "SESSION_TOKENS_OFF": FailedPrecondition,
+    "IDEMPOTENCY_KEY_REUSED": FailedPrecondition,
+    "TOKEN_INVALID": Unauthenticated,
     "BIGQUERY_UNAVAILABLE": Unavailable,
     "CLOUD_UNAVAILABLE": Unavailable,
     "KMS_UNAVAILABLE": Unavailable,
@@ -178,6 +185,7 @@ GATEWAY_REASONS = frozenset(
         "HEADERS_TOO_LARGE",
         "CONTENT_ENCODING_NOT_SUPPORTED",
         "METHOD_NOT_ALLOWED",
+        "GATEWAY_OVERLOADED",
     }
 )
 

@@ -7,8 +7,10 @@ on a laptop: on a laptop the `*_EMULATOR_HOST` variables point to emulators, and
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, Field, StringConstraints
+from pydantic import BaseModel, Field, SecretStr, StringConstraints
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from services.platform.plan import DEFAULT_PLAN, PlanLimits
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
@@ -79,6 +81,13 @@ class ServiceSettings(BaseSettings):
 
     admin_keys: tuple[AdminKey, ...] = ()
     """JSON, e.g. `[{"role": "scheduler", "sha256": "..."}]`; empty: every admin call is refused."""
+    token_secrets: tuple[Annotated[SecretStr, Field(min_length=32)], ...] = ()
+    """JSON list of secrets of 32 characters or more, the same in all replicas of a service. The first signs page tokens (and, in auth,
+    session tokens), all verify them, so that a secret is rotated by putting a new one in front. Empty: every process makes its own, which
+    suits a single replica only, and auth issues no session tokens.
+    """
+    plan_defaults: PlanLimits = DEFAULT_PLAN
+    """JSON, e.g. `{"max_schedules": 500}`: what a tenant may make grow where its plan says nothing."""
     reserved_tenant_ids: tuple[str, ...] = ()
     """Names that no tenant may have, besides the control dataset's and BigQuery's own."""
     key_cache_seconds: float = Field(default=3.0, ge=0, le=4.5)

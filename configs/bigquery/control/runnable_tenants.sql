@@ -2,9 +2,12 @@
 -- which runs are worth queueing and claiming; only the ledger's `reserve` grants. A tenant without a row for today has run nothing today:
 -- its usage of the month, and its live runs, are in its newest row. Dates are bounded, so that BigQuery prunes partitions; two days before
 -- the month contain whatever may still be live on its first day.
+-- `max_priority` and `max_queued_runs` are the plan's; NULL: the default of this installation.
 -- column: tenant_id STRING
 -- column: units_left INT64
 -- column: slots_left INT64
+-- column: max_priority INT64
+-- column: max_queued_runs INT64
 CREATE OR REPLACE VIEW runnable_tenants AS
 SELECT
   p.tenant_id,
@@ -13,7 +16,9 @@ SELECT
     WHEN u.daily_limit IS NULL AND u.monthly_limit IS NULL THEN NULL
     ELSE GREATEST(0, LEAST(IFNULL(u.daily_limit - u.run_today, 1000000000), IFNULL(u.monthly_limit - u.run_month, 1000000000)))
   END AS units_left,
-  IF(u.concurrent_limit IS NULL, NULL, GREATEST(0, u.concurrent_limit - u.live)) AS slots_left
+  IF(u.concurrent_limit IS NULL, NULL, GREATEST(0, u.concurrent_limit - u.live)) AS slots_left,
+  u.max_priority,
+  u.max_queued_runs
 FROM (SELECT DISTINCT a.tenant_id FROM `${control}.tenant_profiles` AS a WHERE a.status = 'ACTIVE') AS p
 JOIN (
   SELECT
@@ -25,9 +30,12 @@ JOIN (
     IF(q.usage_date >= DATE_TRUNC(CURRENT_DATE(), MONTH), COALESCE(q.pipelines_run_month, q.pipelines_run_today, 0), 0) AS run_month,
     IFNULL(q.live, 0) AS live,
     s.monthly_cost_limit_usd,
+    s.max_priority,
+    s.max_queued_runs,
     IFNULL(q.cost_month, 0.0) AS cost_month
   FROM (
-    SELECT b.tenant_id, b.daily_limit, b.monthly_limit, b.concurrent_limit, b.monthly_cost_limit_usd
+    SELECT
+      b.tenant_id, b.daily_limit, b.monthly_limit, b.concurrent_limit, b.monthly_cost_limit_usd, b.max_priority, b.max_queued_runs
     FROM `${control}.tenant_subscriptions` AS b
     WHERE b.status = 'ACTIVE'
     QUALIFY ROW_NUMBER() OVER (PARTITION BY b.tenant_id ORDER BY COALESCE(b.updated_at, b.created_at) DESC, b.subscription_id) = 1

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import aclosing
+from dataclasses import asdict
 from typing import Any
 
 import grpc
@@ -44,4 +45,5 @@ class AuthenticationServicer(authentication_service_pb2_grpc.AuthenticationServi
             tenant_active=holder.tenant_active,
             subscription_active=holder.subscription_active,
             expires_at=to_timestamp(holder.expires_at),
+            limits=authentication_service_pb2.PlanLimits(**asdict(holder.limits)),
         )

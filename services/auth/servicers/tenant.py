@@ -14,6 +14,7 @@ from services.auth.key_change_feed import KeyChangeFeed
 from services.auth.store import AuthStore
 from services.auth.tenants import TenantSpec, check_tenant
 from services.platform.clock import Clock, utc_day
+from services.platform.plan import PLAN_LIMITS
 from services.platform.timestamps import to_timestamp
 
 type Context = grpc.aio.ServicerContext[Any, Any]
@@ -41,6 +42,7 @@ class TenantServicer(tenant_service_pb2_grpc.TenantServiceServicer):
             monthly_limit=request.monthly_limit if request.HasField("monthly_limit") else None,
             concurrent_limit=request.concurrent_limit if request.HasField("concurrent_limit") else None,
             monthly_cost_limit_usd=request.monthly_cost_limit_usd or None,
+            **{field.name: value for field, value in request.ListFields() if field.name in PLAN_LIMITS},
         )
         check_tenant(spec)
         # Provisioning is rare; one at a time, so that the transactions do not conflict.
@@ -60,6 +62,7 @@ class TenantServicer(tenant_service_pb2_grpc.TenantServiceServicer):
             monthly_limit=spec.monthly_limit,
             concurrent_limit=spec.concurrent_limit,
             monthly_cost_limit_usd=spec.monthly_cost_limit_usd,
+            **{name: getattr(spec, name) for name in PLAN_LIMITS},
             created_at=to_timestamp(known.created_at if known else now),
             updated_at=to_timestamp(now),
         )

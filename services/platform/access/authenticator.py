@@ -10,6 +10,7 @@ from convergence.auth.v1.authentication_service_pb2_grpc import AuthenticationSe
 
 from services.platform.access.control import KeyHolder
 from services.platform.backoff import backoff
+from services.platform.plan import PLAN_LIMITS, PlanLimits
 from services.platform.timestamps import to_datetime
 
 _log = structlog.get_logger()
@@ -33,6 +34,7 @@ class RemoteAuthenticator:
             tenant_active=answer.tenant_active,
             subscription_active=answer.subscription_active,
             expires_at=to_datetime(answer.expires_at) if answer.HasField("expires_at") else None,
+            limits=PlanLimits(**{name: getattr(answer.limits, name) for name in PLAN_LIMITS}),
         )
 
     async def changes(self) -> AsyncIterator[str]:

@@ -4,6 +4,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 
 from services.platform.errors import InvalidArgument
+from services.platform.plan import DEFAULT_PLAN, PlanLimits
 
 USER_ID_LENGTH = 128
 
@@ -17,6 +18,8 @@ class Caller:
     api_key_id: str | None = None
     scopes: tuple[str, ...] = ()
     """The API key's scopes; empty: the defaults, see `scopes`."""
+    limits: PlanLimits = DEFAULT_PLAN
+    """What the tenant's plan allows; of no meaning for other callers."""
     admin_role: str | None = None
     service: str | None = None
     """The calling service, by its certificate."""

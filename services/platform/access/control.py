@@ -18,6 +18,7 @@ from services.platform.access.throttle import FailureThrottle
 from services.platform.cache import TtlCache
 from services.platform.clock import Clock, SystemClock
 from services.platform.errors import PermissionDenied, ResourceExhausted, Unauthenticated
+from services.platform.plan import DEFAULT_PLAN, PlanLimits
 from services.platform.rpc.calls import Call
 from services.platform.rpc.rules import rule_of
 from services.platform.settings import AdminKey, ServiceSettings
@@ -37,6 +38,7 @@ class KeyHolder:
     subscription_active: bool
     expires_at: datetime | None = None
     """When the key expires; None: never."""
+    limits: PlanLimits = DEFAULT_PLAN
 
 
 class Authenticator(Protocol):
@@ -128,15 +130,15 @@ class AccessControl:
             raise PermissionDenied(
                 "TENANT_MISMATCH", "This API key belongs to another tenant. Use the tenant_id that the key was issued for."
             )
-        if not holder.tenant_active:
+        if not holder.tenant_active and not rule.tenant.even_if_suspended:
             raise PermissionDenied("TENANT_NOT_ACTIVE", "This tenant is not ACTIVE. Ask the operator of this service to activate it.")
-        if not holder.subscription_active:
+        if not holder.subscription_active and not rule.tenant.even_if_suspended:
             raise PermissionDenied("SUBSCRIPTION_NOT_ACTIVE", "This tenant has no ACTIVE subscription. Renew it and try again.")
         if not may(rule.tenant.scope, holder.scopes):
             needed = f"This call needs an API key with scope {rule.tenant.scope}"
             raise PermissionDenied("SCOPE_MISSING", f"{needed}; this one was issued without it. Ask for a key that has it.")
         user_id = check_user_id(call.metadata.get("x-user-id", ""))
-        return Caller(tenant_id=holder.tenant_id, api_key_id=holder.api_key_id, scopes=holder.scopes, user_id=user_id)
+        return Caller(tenant_id=holder.tenant_id, api_key_id=holder.api_key_id, scopes=holder.scopes, limits=holder.limits, user_id=user_id)
 
     async def _holder(self, key: str, address: str) -> KeyHolder:
         hashed = hash_key(key)

@@ -1,7 +1,9 @@
 """docs/google-cloud.md lists every setting of every service, with its default."""
 
+import json
 import re
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -11,6 +13,7 @@ from pydantic_core import PydanticUndefined
 from services.auth.settings import AuthSettings
 from services.credentials.settings import CredentialsSettings
 from services.executor.settings import ExecutorSettings
+from services.platform.plan import PlanLimits
 from services.platform.settings import REPOSITORY, ServiceSettings
 from services.scheduler.settings import SchedulerSettings
 
@@ -33,6 +36,8 @@ def shown(value: object) -> str:
             return str(value).lower()
         case int() | float():
             return f"{value:,.0f}" if value == int(value) else str(value)
+        case PlanLimits():
+            return json.dumps(asdict(value))
         case _:
             return str(value)
 
