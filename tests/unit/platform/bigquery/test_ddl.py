@@ -15,7 +15,13 @@ def test_a_view_names_its_tables_with_their_dataset() -> None:
     sql = view.create("my-project.tenants").sql
     assert "`my-project.tenants.tenant_profiles`" in sql
     assert "$" not in sql
-    assert view.columns == {"tenant_id": "STRING", "units_left": "INT64", "slots_left": "INT64"}
+    assert view.columns == {
+        "tenant_id": "STRING",
+        "units_left": "INT64",
+        "slots_left": "INT64",
+        "max_priority": "INT64",
+        "max_queued_runs": "INT64",
+    }
     assert "runnable_tenants" not in load_tables(CONTROL)
 
 
