@@ -13,6 +13,7 @@ from convergence.access.v1 import access_pb2
 
 from services.platform.access.api_keys import hash_key, is_mistyped
 from services.platform.access.caller import Caller, check_user_id, set_caller
+from services.platform.access.missing import missing_admin_key, missing_api_key
 from services.platform.access.scopes import may
 from services.platform.access.throttle import FailureThrottle
 from services.platform.cache import TtlCache
@@ -108,7 +109,7 @@ class AccessControl:
     def _admin_caller(self, call: Call, rule: access_pb2.Allow) -> Caller:
         key = call.metadata.get("x-admin-key", "")
         if not key:
-            raise Unauthenticated("ADMIN_KEY_MISSING", f"Send an admin key of role {rule.admin.role} in X-Admin-Key.")
+            raise missing_admin_key(rule.admin.role)
         roles = _roles_of(hash_key(key), self._admin_keys)
         if not roles:
             # Counted only now: bad API keys sent from Cloud Scheduler's address must not block its jobs.
@@ -123,7 +124,7 @@ class AccessControl:
     async def _tenant_caller(self, call: Call, rule: access_pb2.Allow) -> Caller:
         key = call.metadata.get("x-api-key", "")
         if not key:
-            raise Unauthenticated("API_KEY_MISSING", "Send the tenant's API key in X-API-Key.")
+            raise missing_api_key()
         holder = await self._holder(key, client_address(call))
         asked = getattr(call.request, "tenant_id", holder.tenant_id)
         if asked != holder.tenant_id:
