@@ -28,7 +28,7 @@ class RemoteAuthenticator:
     """`access.WatchedAuthenticator` over a channel to auth.
 
     Look-ups share calls, in two queues: a key that was good before never waits for strangers, of which ten calls a second are sent at
-    most, whoever guesses how fast. A new key waits a tenth of a second at most if others are new, too.
+    most, however fast the guesses come. A new key waits a tenth of a second at most if others are new, too.
     """
 
     def __init__(self, channel: grpc.aio.Channel, *, known: int = 10_000) -> None:
