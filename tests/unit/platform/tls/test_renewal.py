@@ -15,7 +15,7 @@ from convergence.auth.v1.authentication_service_pb2_grpc import (
 )
 
 from localcloud.certs import VALID, Authority, mint, renew
-from services.platform.access.control import KeyHolder
+from services.platform.access.key_holder import KeyHolder
 from services.platform.errors import Unavailable
 from services.platform.rpc.peers import peer_channel
 from services.platform.server import Built, Served, build_server
