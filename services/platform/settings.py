@@ -33,6 +33,8 @@ class ServiceSettings(BaseSettings):
     """Serves Prometheus metrics, and `/healthz` for probes, over plain HTTP on the host of `listen`; None: off."""
     tls_dir: Path = Path("/etc/convergence/tls")
     """Directory with `ca.pem`, `{service}.pem` and `{service}.key`."""
+    tls_reload_seconds: float = Field(default=15.0, gt=0)
+    """How often the files in `tls_dir` are read again: renewed certificates are used without a restart."""
     grace_seconds: float = 20.0
     """How long a stopping service lets calls and runs finish. Keep it below the platform's own limit (Kubernetes: 30)."""
 
