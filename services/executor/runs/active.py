@@ -11,6 +11,7 @@ from typing import Self
 
 import structlog
 
+from services.executor.places import FairPlaces
 from services.executor.records import RunOutcome, RunStatus
 from services.executor.runs.execute import RunProgress
 from services.executor.runs.prepared import PreparedRun
@@ -19,7 +20,6 @@ from services.executor.store import Store
 from services.platform.backoff import backoff
 from services.platform.clock import Clock
 from services.platform.errors import Unavailable
-from services.executor.places import FairPlaces
 
 STOPPED = "The executor was stopped while the run worked; run it again."
 STOPPED_WAITING = "The executor was stopped before the run began to work; run it again."
