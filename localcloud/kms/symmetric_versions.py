@@ -35,7 +35,8 @@ class SymmetricVersionCalls:
 
     def create(self, name: str, request: types.CreateCryptoKeyRequest) -> types.CryptoKey:
         """With one enabled version."""
-        destroy_after = request.crypto_key.destroy_scheduled_duration or DESTROY_AFTER
+        key: Any = request.crypto_key  # its durations are timedeltas, which its types do not say
+        destroy_after: timedelta = key.destroy_scheduled_duration or DESTROY_AFTER
         if destroy_after < LEAST_DESTROY_AFTER:
             refuse("The field crypto_key.destroy_scheduled_duration must be at least 24 hours.")
         self._keys.create_key(name, destroy_after=destroy_after)

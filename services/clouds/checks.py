@@ -59,8 +59,8 @@ def check_access(
 
     Raises InvalidArgument (`export`); what `check_cancelled` raises, which is called between the calls.
     """
-    if (refused := _of_own(access, export)) is not None:
-        return AccessReport(findings=(refused,))
+    if (ours := _of_own(access, export)) is not None:
+        return AccessReport(findings=(ours,))
     until, findings = monotonic() + CHECK_SECONDS, list[Finding]()
     with closing(CHECKS[access.provider]()(replace(access, call_seconds=CALL_SECONDS), export)) as found:
         try:

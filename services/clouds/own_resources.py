@@ -54,10 +54,10 @@ class OwnResources:
         """True if an export, written as templates take it, lies in one of these. A table without a project lies in the credentials' own."""
         if provider == "GCP":
             table = TABLE.fullmatch(export)
-            place = table["project"] if table else None
+            place = (table["project"] or "") if table else ""
         else:
             place = export.removeprefix("s3://").strip("/").partition("/")[0]
-        return bool(place) and place.lower() in self.names
+        return place.lower() in self.names
 
 
 def project_of_account(email: str) -> str:

@@ -86,7 +86,7 @@ def identity_of(key_file: Mapping[str, str]) -> Credentials:
         signer = RSASigner(key, key_file.get("private_key_id"))  # type: ignore[no-untyped-call]
         # Its own token_uri is never used: a tenant must not choose whom we call.
         account = service_account.Credentials(signer, key_file["client_email"], _TOKEN_URI, scopes=_SCOPES)  # type: ignore[no-untyped-call]
-        return _SelfSigned(account.with_always_use_jwt_access(True))  # noqa: FBT003 - its own signature
+        return _SelfSigned(account.with_always_use_jwt_access(True))  # type: ignore[no-untyped-call]  # noqa: FBT003 - its own signature
     except (ValueError, TypeError, KeyError, UnsupportedAlgorithm, google_auth.GoogleAuthError):
         raise AccessRefused("The stored service account cannot be used: its key does not parse. Set the GCP credentials again.") from None
 

@@ -21,7 +21,7 @@ type Remedies = Mapping[type[google.GoogleAPICallError], str]
 """Errors that last until the operator acts, and what to do."""
 
 _TRANSIENT = (
-    *(google.ServiceUnavailable, google.DeadlineExceeded, google.InternalServerError, google.ResourceExhausted, TimeoutError),
+    *(google.ServiceUnavailable, google.DeadlineExceeded, google.InternalServerError, google.ResourceExhausted),
     *(google.Aborted, google.Cancelled, google.Unknown, google.DataLoss),
 )
 _ANY_OTHER = "see kms_says; nothing that this service does on its own ends it"
@@ -63,7 +63,9 @@ class KmsConnection:
                 answer = await method(request, timeout=max(0.1, left), retry=None)
                 if is_whole(answer):
                     return answer
-            except (google.GoogleAPICallError, TimeoutError) as error:
+            except TimeoutError as error:
+                failure = error
+            except google.GoogleAPICallError as error:
                 if not _may_pass(error):
                     if isinstance(error, google.InvalidArgument) and google.InvalidArgument not in self._remedies:
                         raise
@@ -101,7 +103,7 @@ def crc32c(data: bytes) -> int:
     return value
 
 
-def _may_pass(error: Exception) -> bool:
+def _may_pass(error: google.GoogleAPICallError) -> bool:
     return isinstance(error, _TRANSIENT) or (isinstance(error, google.InvalidArgument) and _is_damage(error))
 
 

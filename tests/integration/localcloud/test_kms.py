@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import google_crc32c
 import grpc
@@ -171,8 +172,8 @@ def test_rotation_keeps_old_ciphertexts_open(kms: kms_v1.KeyManagementServiceCli
 
 
 def set_state(kms: kms_v1.KeyManagementServiceClient, number: int, state: str) -> str:
-    version = {"name": f"{KEY}/cryptoKeyVersions/{number}", "state": kms_v1.CryptoKeyVersion.CryptoKeyVersionState[state]}
-    name: str = kms.update_crypto_key_version(crypto_key_version=version, update_mask={"paths": ["state"]}).state.name
+    version = {"name": f"{KEY}/cryptoKeyVersions/{number}", "state": state}
+    name: str = kms.update_crypto_key_version({"crypto_key_version": version, "update_mask": {"paths": ["state"]}}).state.name
     return name
 
 
@@ -210,7 +211,8 @@ def test_a_destruction_is_scheduled_and_can_be_taken_back(kms: kms_v1.KeyManagem
     sealed = seal(kms)
 
     scheduled = kms.destroy_crypto_key_version(name=name)
-    assert (scheduled.state.name, (scheduled.destroy_time - scheduled.create_time).days) == ("DESTROY_SCHEDULED", 30)
+    wait: Any = scheduled.destroy_time - scheduled.create_time
+    assert (scheduled.state.name, wait.days) == ("DESTROY_SCHEDULED", 30)
     with pytest.raises(exceptions.FailedPrecondition, match="current state is: DESTROY_SCHEDULED"):
         opened(kms, sealed)
     for call in (lambda: kms.destroy_crypto_key_version(name=name), lambda: set_state(kms, 1, "ENABLED")):

@@ -150,7 +150,7 @@ def test_a_table_of_another_kind_is_refused_for_what_it_is(table: TableName, col
 @pytest.mark.parametrize("columns", [{"price": "FLOAT"}, {"cost": "FLOAT"}, {}])
 def test_what_is_no_export_is_answered_as_what_is_not_there(columns: dict[str, str]) -> None:
     """So that no one learns which tables there are."""
-    missing = google.NotFound("Not found: Table acme-prod:d.t")
+    missing = google.NotFound("Not found: Table acme-prod:d.t")  # type: ignore[no-untyped-call]
     asked = Asked(what=f"table {name('t')}", project="acme-prod", role=Role.DATA_VIEWER)
     with pytest.raises(StepError) as failed:
         check_usage(name("t"), columns)
