@@ -56,8 +56,9 @@ class CredentialServicer(credential_service_pb2_grpc.CredentialServiceServicer):
     ) -> credential_service_pb2.SetCredentialsResponse:
         """Raises InvalidArgument, FailedPrecondition; with `validate` also ResourceExhausted, Unavailable."""
         provider = to_provider(request.provider)
+        sent = _to_mapping(request.credentials)
         # In a thread: a key file may be wrapped, escaped and broken in many ways, which takes time to tell apart.
-        plaintext = await asyncio.to_thread(self._rules.to_plaintext, provider, _to_mapping(request.credentials))
+        plaintext = await asyncio.to_thread(self._rules.to_plaintext, provider, sent)
         if token_audience(provider, plaintext):
             required(self._issuer)
         passed: PassedCheck | None = None

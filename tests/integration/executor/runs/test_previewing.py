@@ -96,7 +96,7 @@ async def test_a_source_that_is_not_there_is_a_problem(tenant: Tenant, preparer:
 async def test_a_table_that_is_no_export_is_a_problem(tenant: Tenant, preparer: RunPreparer, dry_runner: DryRunner) -> None:
     table = export(tenant, many(DAY, 3), schema=STANDARD.remove(STANDARD.get_field_index("cost")))
     found = await dry_runner.dry_run(preparer.prepare(wanted(tenant, date="2025-11-17", export_table=table)))
-    assert "it has no column cost" in found.problems["extract"]
+    assert "it has no columns cost and usage_start_time" in found.problems["extract"]
 
 
 async def test_sql_that_does_not_fit_the_tables_is_a_problem(tenant: Tenant, preparer: RunPreparer, dry_runner: DryRunner) -> None:

@@ -438,6 +438,8 @@ async def test_export_table_names_the_export(tenant: Tenant, tools: Toolbox, beg
             "it has no columns cost and usage_start_time",
         ),
         ({}, {"export_table": "nowhere.nothing"}, "there is no such table"),
+        ({}, {"export_table": "convergence-local.tenants.tenant_api_keys"}, "in a project that is this installation's own"),
+        ({}, {"export_table": "convergence-local.tenants.nothing"}, "in a project that is this installation's own"),
     ],
 )
 async def test_a_source_that_cannot_be_read_is_told(
