@@ -65,10 +65,13 @@ class Reencryption:
         examined = moved = overtaken = 0
         failed, after = Counter[str](), ("", "")
         while page := await self._store.list_outdated(primary=probe.key_version, after=after, limit=self._page):
-            outcomes = await self._try(page)
-            moves = [outcome for outcome in outcomes if isinstance(outcome, CiphertextMove)]
-            changed = await self._store.replace(moves) if moves else 0
-            moved, overtaken, examined = moved + changed, overtaken + max(0, len(moves) - changed), examined + len(page)
+            # A credential of which two rows are alike is one: BigQuery refuses two new values for a row.
+            rows = Counter(page)
+            outcomes = await self._try(list(rows))
+            moves = {row: outcome for row, outcome in zip(rows, outcomes, strict=True) if isinstance(outcome, CiphertextMove)}
+            changed = await self._store.replace(list(moves.values())) if moves else 0
+            gone = sum(rows[row] for row in moves) - changed
+            moved, overtaken, examined = moved + changed, overtaken + gone, examined + len(page)
             failed.update(_reason(outcome) for outcome in outcomes if isinstance(outcome, _OF_ONE_ROW))
             for outcome in outcomes:
                 if isinstance(outcome, BaseException) and not isinstance(outcome, _OF_ONE_ROW):
@@ -79,8 +82,8 @@ class Reencryption:
             primary=probe.key_version, examined=examined, moved=moved, overtaken=overtaken, failed=dict(sorted(failed.items()))
         )
 
-    async def _try(self, page: Sequence[OutdatedCredential]) -> Sequence[CiphertextMove | BaseException]:
-        return await asyncio.gather(*(self._move(row) for row in page), return_exceptions=True)
+    async def _try(self, rows: Sequence[OutdatedCredential]) -> Sequence[CiphertextMove | BaseException]:
+        return await asyncio.gather(*(self._move(row) for row in rows), return_exceptions=True)
 
     async def _move(self, row: OutdatedCredential) -> CiphertextMove:
         name = associated_data(tenant_id=row.tenant_id, provider=row.provider, credential_id=row.credential_id)

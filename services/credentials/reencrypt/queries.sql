@@ -6,17 +6,25 @@ SELECT kms_key_version, COUNT(*) AS credentials FROM tenant_cloud_credentials GR
 
 -- name: list_outdated_credentials
 -- Reads only. Rows of the same tenant and provider stay on one page: two processes that were first at once have left both.
+-- Names alone are sorted, no ciphertexts.
 -- param: primary STRING
 -- param: after_tenant_id STRING
 -- param: after_provider STRING
 -- param: page_size INT64
-SELECT credential_id, tenant_id, provider, encrypted_credentials, kms_key_version
-FROM tenant_cloud_credentials
-WHERE
-  (kms_key_version IS NULL OR kms_key_version != @primary)
-  AND (tenant_id > @after_tenant_id OR (tenant_id = @after_tenant_id AND provider > @after_provider))
-QUALIFY DENSE_RANK() OVER (ORDER BY tenant_id, provider) <= @page_size
-ORDER BY tenant_id, provider
+SELECT c.credential_id, c.tenant_id, c.provider, c.encrypted_credentials, c.kms_key_version
+FROM tenant_cloud_credentials AS c
+JOIN (
+  SELECT DISTINCT t.tenant_id, t.provider
+  FROM tenant_cloud_credentials AS t
+  WHERE
+    (t.kms_key_version IS NULL OR t.kms_key_version != @primary)
+    AND (t.tenant_id > @after_tenant_id OR (t.tenant_id = @after_tenant_id AND t.provider > @after_provider))
+  ORDER BY t.tenant_id, t.provider
+  LIMIT @page_size
+) AS page
+  ON page.tenant_id = c.tenant_id AND page.provider = c.provider
+WHERE c.kms_key_version IS NULL OR c.kms_key_version != @primary
+ORDER BY c.tenant_id, c.provider
 
 -- name: replace_ciphertexts
 -- A compare-and-set on the old ciphertext: credentials that were set or deleted since they were read stay as they are. A replay changes

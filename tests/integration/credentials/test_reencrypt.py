@@ -75,7 +75,7 @@ class Vault:
 
     def disable(self, number: int) -> None:
         version = {"name": f"{self.settings.kms_key}/cryptoKeyVersions/{number}", "state": "DISABLED"}
-        self.admin.update_crypto_key_version(crypto_key_version=version, update_mask={"paths": ["state"]})
+        self.admin.update_crypto_key_version({"crypto_key_version": version, "update_mask": {"paths": ["state"]}})
 
     async def sql(self, text: str, **params: str) -> list[dict[str, Any]]:
         block = make_block("test_vault", text, dict.fromkeys(params, "STRING"))
@@ -99,7 +99,7 @@ async def vault(service_settings: ServiceSettings) -> AsyncIterator[Vault]:
         with grpc.insecure_channel(settings.kms_emulator_host or "") as channel:
             admin = kms_v1.KeyManagementServiceClient(transport=KeyManagementServiceGrpcTransport(channel=channel))
             ring, _, identity = key.partition("/cryptoKeys/")
-            admin.create_crypto_key(parent=ring, crypto_key_id=identity, crypto_key={"purpose": "ENCRYPT_DECRYPT"})
+            admin.create_crypto_key({"parent": ring, "crypto_key_id": identity, "crypto_key": {"purpose": "ENCRYPT_DECRYPT"}})
             yield Vault(settings=settings, bq=bq, kms=kms, admin=admin, store=CredentialStore(bq))
 
 
@@ -175,7 +175,7 @@ async def test_what_a_tenant_does_meanwhile_wins(vault: Vault) -> None:
 
 
 async def test_two_rows_of_one_credential_both_move(vault: Vault) -> None:
-    """As two processes leave them that were first at once: on one page, each by its own ciphertext."""
+    """As two processes leave them that were first at once: on one page, each by its own ciphertext, or both by the same one."""
     await vault.set("twice", "older")
     await vault.sql(
         "INSERT INTO tenant_cloud_credentials (credential_id, tenant_id, provider, encrypted_credentials, kms_key_version, created_at)"
@@ -184,13 +184,15 @@ async def test_two_rows_of_one_credential_both_move(vault: Vault) -> None:
         blob=await _sealed(vault, "newer"),
     )
     await vault.set("unique", "one")
+    await vault.set("alike", "one")
+    await vault.sql("INSERT INTO tenant_cloud_credentials SELECT * FROM tenant_cloud_credentials WHERE tenant_id = 'alike'")
     vault.rotate()
 
     report = await Reencryption(vault.versions, vault.kms, SystemClock(), page=1).run()
 
-    assert (report.examined, report.moved) == (3, 3)
+    assert (report.examined, report.moved, report.overtaken) == (5, 5, 0)
     assert await vault.opened("twice") == ("newer", "2")
-    assert {version: count for version, count in (await vault.versions.count()).items() if version} == {report.primary: 3}
+    assert {version: count for version, count in (await vault.versions.count()).items() if version} == {report.primary: 5}
 
 
 async def _sealed(vault: Vault, secret: str) -> str:
