@@ -5,10 +5,10 @@ import json
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-from tests.support.strict_bigquery.refused import Refused
+from tests.support.strict_bigquery.refused import Lost, Refused
 from tests.support.strict_bigquery.request import Request, read
 from tests.support.strict_bigquery.rules import StrictBigQuery
 from tests.support.strict_bigquery.script import CHANGES, Kind, parse
@@ -19,12 +19,13 @@ type Answer = tuple[int, dict[str, str], bytes]
 
 @contextmanager
 def strict_bigquery(rules: StrictBigQuery) -> Iterator[StrictBigQuery]:
-    """The proxy on a free port of loopback; `url` is for BIGQUERY_EMULATOR_HOST. With `iam`, one more port for each of its accounts; who
-    comes by `url` may do everything.
+    """The proxy on a free port of loopback; `url` is for BIGQUERY_EMULATOR_HOST. One more port for each account of `iam`, and for each of
+    `callers`; who comes by `url` may do everything.
     """
     with ExitStack() as stack:
         rules.url = stack.enter_context(_serving(rules, ""))
-        rules.urls = {account: stack.enter_context(_serving(rules, account)) for account in (rules.iam.roles if rules.iam else ())}
+        names = (*(rules.iam.roles if rules.iam else ()), *rules.callers)
+        rules.urls = {name: stack.enter_context(_serving(rules, name)) for name in names}
         yield rules
 
 
@@ -52,7 +53,13 @@ class _Handler(BaseHTTPRequestHandler):
         time.sleep(self.proxy.delay())
         request = read(self.command, self.path, body)
         try:
-            answer = self._answered(request, body)
+            with self.proxy.passing(request, self.account):
+                answer = self._answered(request, body)
+        except Lost as lost:
+            self.close_connection = True
+            with suppress(ConnectionError):
+                self.wfile.write(lost.said)
+            return
         except Refused as refused:
             self.proxy.refused[refused.reason] += 1
             answer = _refusal(refused)
@@ -106,8 +113,10 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_response(status)
         for name, value in {**headers, "Content-Length": str(len(body))}.items():
             self.send_header(name, value)
-        self.end_headers()
-        self.wfile.write(body)
+        # The caller may be gone by now.
+        with suppress(ConnectionError):
+            self.end_headers()
+            self.wfile.write(body)
 
 
 def _changes_rows(request: Request) -> bool:
