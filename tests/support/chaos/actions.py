@@ -82,8 +82,8 @@ class Callers:
                 self.broken.append(Violation(invariant="answers.no_5xx", where=f"{method} {path}", what=what))
         return answer
 
-    def start(self, member: Member, day: date, key: str | None = None) -> None:
-        """Flow 2."""
+    def start(self, member: Member, day: date, key: str | None = None, *, until: date | None = None) -> None:
+        """Flow 2, for a day, or for all days up to another one."""
         rest = member.tenant.rest.but(Idempotency_Key=key) if key else member.tenant.rest
         answer = self.ask(
             "run with a key" if key else "run", rest, "POST", f"/api/v1/pipelines/run/{member.name}/{BILLING}", {"date": str(day)}
@@ -180,11 +180,10 @@ class Callers:
 
     def look(self, member: Member, rng: random.Random) -> None:
         """Reads something."""
-        paths = ("tenants/{}/quota", "pipelines/runs/{}", "tenants/{}/credentials", "tenants/{}/schedules", "tenants/{}/costs/days")
-        day = member.days[0]
-        query = {"tenants/{}/costs/days": f"?start_date={day}&end_date={day}"}
-        path = rng.choice(paths)
-        self.ask("read", member.tenant.rest, "GET", f"/api/v1/{path.format(member.name)}{query.get(path, '')}")
+        path = rng.choice(
+            ["tenants/{}/quota", "pipelines/runs/{}", "tenants/{}/credentials", "tenants/{}/schedules", "pipelines/templates"]
+        )
+        self.ask("read", member.tenant.rest, "GET", f"/api/v1/{path.format(member.name)}")
 
     def run(self, member: Member, rng: random.Random) -> None:
         """Without a key."""

@@ -6,8 +6,6 @@ from typing import Any
 
 from tests.support.chaos.actions import Callers
 
-LIFT_AFTER = 30.0
-"""Seconds; then what still waits in the queue waits for its tenant's quota."""
 COME_TO_REST = 300.0
 EVERY = 1.0
 
@@ -18,15 +16,16 @@ def come_to_rest(callers: Callers, *, seconds: float = COME_TO_REST) -> float:
     callers.recovered_after(seconds)
     _repeat_keys(callers)
     began, lifted = time.monotonic(), False
+    # Opens the day of every tenant.
+    callers.job("reset-daily-quotas")
     while left := _left(callers):
         if time.monotonic() - began > seconds:
             raise TimeoutError(f"not at rest after {seconds:g} s: {left}")
-        if not lifted and time.monotonic() - began > LIFT_AFTER:
+        if not lifted and _waits_for_quota(left):
             _lift_limits(callers)
             lifted = True
-        # The reset opens the day of every tenant; the trigger queues what is due; process-queue claims, and takes over.
-        for job, body in (("reset-daily-quotas", {}), ("trigger", {}), ("process-queue", {"max_runs": 20})):
-            callers.job(job, body)
+        callers.job("trigger")
+        callers.job("process-queue", {"max_runs": 20})
         time.sleep(EVERY)
     return time.monotonic() - began
 
@@ -60,6 +59,11 @@ def _left(callers: Callers) -> Mapping[str, Any]:
     if schedules := [one for one in suite.query(waiting) if one["config_id"] in due]:
         left["due schedules"] = schedules
     return left
+
+
+def _waits_for_quota(left: Mapping[str, Any]) -> bool:
+    """Nothing runs, and what is queued or due is not begun."""
+    return left.keys() <= {"queue", "due schedules"} and all(row["state"] == "QUEUED" for row in left.get("queue", ()))
 
 
 def _lift_limits(callers: Callers) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 from localcloud.settings import SERVICES
@@ -44,6 +45,11 @@ class Plan:
     limits: Sequence[Mapping[str, Any]] = ({}, {"concurrent_limit": 2}, {"daily_limit": 6, "concurrent_limit": 3})
     """Of each tenant."""
     kinds: Sequence[Kind] = KINDS
+    ahead: timedelta = timedelta()
+    """How far the services' clocks are."""
+    crosses_midnight: bool = False
+    is_thorough: bool = True
+    """At the end each day is run once more: whatever was left behind must be set right by that."""
 
 
 @dataclass(kw_only=True)
@@ -56,6 +62,10 @@ class Campaign:
     callers: Callers
     _ends: threading.Event = field(default_factory=threading.Event)
     _guard: threading.Lock = field(default_factory=threading.Lock)
+    _dealt: Iterator[tuple[int, Kind]] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._dealt = enumerate(_dealt(self.plan.kinds, random.Random(self.plan.seed)))
 
     def run(self) -> Report:
         """To its end; the report has the violations."""
@@ -64,7 +74,7 @@ class Campaign:
         timer.start()
         with ThreadPoolExecutor(self.plan.actors + self.plan.lanes) as pool:
             actors = [pool.submit(self._act, random.Random(f"{self.plan.seed} actor {number}")) for number in range(self.plan.actors)]
-            lanes = [pool.submit(self._break, random.Random(f"{self.plan.seed} lane {number}")) for number in range(self.plan.lanes)]
+            lanes = [pool.submit(self._break) for _ in range(self.plan.lanes)]
             try:
                 for lane in lanes:
                     lane.result()
@@ -76,6 +86,12 @@ class Campaign:
         self.report.seconds = time.monotonic() - began
         self.report.rest_seconds = come_to_rest(self.callers)
         self._judge()
+        if self.plan.is_thorough and not self.report.violations:
+            for member in self.callers.members:
+                self.callers.start(member, min(member.days), until=max(member.days))
+            come_to_rest(self.callers)
+            self.callers.observed.focus_may_lag = False
+            self._judge()
         return self.report
 
     def _act(self, rng: random.Random) -> None:
@@ -83,11 +99,13 @@ class Campaign:
             self.callers.act(rng)
             self._ends.wait(rng.uniform(0, 2 * self.plan.pause))
 
-    def _break(self, rng: random.Random) -> None:
-        for kind in _dealt(self.plan.kinds, rng):
-            if self._ends.is_set() or len(self.report.happened) >= self.plan.faults:
-                return
-            self._one(self._free(lambda kind=kind: kind(self.world, rng)))  # type: ignore[misc]
+    def _break(self) -> None:
+        while not self._ends.is_set() and len(self.report.happened) < self.plan.faults:
+            with self._guard:
+                # A fault depends on its number, not on which lane is free for it.
+                number, kind = next(self._dealt)
+            rng = random.Random(f"{self.plan.seed} fault {number}")
+            self._one(self._free(partial(kind, self.world, rng)))
 
     def _free(self, draw: Callable[[], Fault]) -> Fault:
         """Draws until what the fault takes is not taken already."""
@@ -127,13 +145,17 @@ class Campaign:
         self.report.statements = world.bigquery.statements
 
 
-def prepare(world: World, plan: Plan, *, crosses_midnight: bool = False) -> Campaign:
+def prepare(world: World, plan: Plan) -> Campaign:
     """Its tenants are there, with exports and credentials; nothing is broken yet."""
     planted = Planted(keys=[new_rsa() for _ in range(3)])
-    observed = Observed(crossed_midnight=crosses_midnight)
+    observed = Observed(clock_ahead=plan.ahead, crossed_midnight=plan.crosses_midnight)
     members = [_member(world, planted, observed, limits, plan.seed + number) for number, limits in enumerate(plan.limits)]
     planted.secrets["the admin key"] = world.stack.env["ADMIN_API_KEY"].encode()
     callers = Callers(world=world, members=members, planted=planted, observed=observed)
+    rng = random.Random(plan.seed)
+    for member in members:
+        callers.make_schedule(member, rng)
+        callers.make_due(member, rng)
     return Campaign(world=world, plan=plan, report=Report(seed=plan.seed), callers=callers)
 
 

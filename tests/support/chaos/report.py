@@ -10,6 +10,7 @@ from typing import Any
 
 from tests.support.chaos.faults import Fault
 from tests.support.invariants import Tables, Violation
+from tests.support.invariants.tables import Row
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,5 +106,10 @@ def rows_of(tables: Tables) -> Mapping[str, Mapping[str, int]]:
         "failures of scheduled runs": {"counted": sum(run["retry_count"] for run in tables.scheduled_runs)},
         "credentials": Counter(row["provider"] for row in tables.credentials),
         "published rows": {"billing": sum(len(one.billing) for one in tenants), "focus": sum(len(one.focus) for one in tenants)},
+        "days whose FOCUS lags": {"until the next run": sum(_lags(entry) for one in tenants for entry in one.days)},
         "left staging tables": {"expiring": sum(len(one.staging) for one in tenants)},
     }
+
+
+def _lags(entry: Row) -> bool:
+    return (entry["focus_version"] or 0) < (entry["source_version"] or 0)

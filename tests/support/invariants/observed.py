@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Any
 
 
@@ -42,5 +42,11 @@ class Observed:
     """By tenant and provider, of those that are never deleted."""
     daily_limits: dict[str, int] = field(default_factory=dict)
     """Runs a day that a tenant may begin."""
+    clock_ahead: timedelta = timedelta()
+    """How far the services' clocks are ahead of BigQuery's, which writes down when a table was created."""
     crossed_midnight: bool = False
     """The services' clock has: then counters of a day are checked by their sums only."""
+    focus_may_lag: bool = True
+    """A run that died between the two tables, or was overtaken by one that did, leaves FOCUS behind; the ledger of days says so, and the
+    next run of the day brings it up. False: each day has had such a run.
+    """

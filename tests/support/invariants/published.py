@@ -2,7 +2,7 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import date
+from datetime import date, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -18,7 +18,9 @@ def published_violations(tables: Tables, observed: Observed) -> Iterator[Violati
     """Of all tenants."""
     for tenant_id, tenant in tables.tenants.items():
         if tenant_id in observed.exports:
-            yield from _against_source(tenant_id, tenant, _source_days(observed.exports[tenant_id]))
+            source = _source_days(observed.exports[tenant_id])
+            yield from _against_source(tenant_id, tenant, source)
+            yield from _none_lost(tenant_id, tenant, source, focus_may_lag=observed.focus_may_lag)
         yield from _ledger_of_days(tenant_id, tenant)
         yield from _watermarks(tenant_id, tenant, observed.exports.get(tenant_id))
 
@@ -34,18 +36,35 @@ def _against_source(tenant_id: str, tenant: TenantTables, source: Mapping[date, 
                 f"{rows.total()} rows, the source has {source.get(day, Counter()).total()}; {more.total()} too many, {less.total()} missing"
             )
             yield Violation(invariant="published.as_the_source", where=f"{tenant_id} {day}", what=what)
-    focus = Counter(row["x_UsageDate"] for row in tenant.focus)
+
+
+def _none_lost(tenant_id: str, tenant: TenantTables, source: Mapping[date, Content], *, focus_may_lag: bool) -> Iterator[Violation]:
+    """A run that COMPLETED has published its day."""
+    rows, focus = (Counter(row[day] for row in table) for table, day in ((tenant.billing, "usage_date"), (tenant.focus, "x_UsageDate")))
+    behind = {entry["usage_date"] for entry in tenant.days if not _is_even(entry)} if focus_may_lag else set()
     for run in tenant.runs:
         for day in _days_of(run) if run["status"] == "COMPLETED" else ():
-            if day in source and (day not in published or not focus[day]):
-                what = f"{run['pipeline_logging_id']} COMPLETED for it: {published[day].total()} rows, {focus[day]} in FOCUS's columns"
+            if day in source and not (rows[day] and (focus[day] or day in behind)):
+                what = f"{run['pipeline_logging_id']} COMPLETED for it: {rows[day]} rows, {focus[day]} in FOCUS's columns"
                 yield Violation(invariant="published.none_lost", where=f"{tenant_id} {day}", what=what)
+    if not focus_may_lag:
+        for entry in (entry for entry in tenant.days if not _is_even(entry)):
+            what = f"FOCUS has version {entry['focus_version']}, the source {entry['source_version']}"
+            yield Violation(invariant="published.focus_lags", where=f"{tenant_id} {entry['usage_date']}", what=what)
+
+
+def _is_even(entry: Row) -> bool:
+    """FOCUS has what billing_cost_daily has."""
+    return entry["focus_version"] is not None and entry["focus_version"] >= (entry["source_version"] or 0)
 
 
 def _days_of(run: Row) -> Sequence[date]:
     parameters = run["parameters"] if isinstance(run["parameters"], dict) else {}
-    day = parameters.get("date")
-    return [date.fromisoformat(day)] if isinstance(day, str) and day[:1].isdigit() else []
+    first, last = (parameters.get(name) or parameters.get("date") for name in ("start_date", "end_date"))
+    if not (isinstance(first, str) and isinstance(last, str) and first[:1].isdigit()):
+        return []
+    days = (date.fromisoformat(last) - date.fromisoformat(first)).days
+    return [date.fromisoformat(first) + timedelta(days=number) for number in range(days + 1)]
 
 
 def _ledger_of_days(tenant_id: str, tenant: TenantTables) -> Iterator[Violation]:
@@ -81,8 +100,7 @@ def _focus(
         billed[row["x_UsageDate"], row["BillingCurrency"]] += _decimal(row["BilledCost"])
     for day in {row["x_UsageDate"] for row in focus}:
         entry = known.get(day)
-        is_even = entry is not None and entry["focus_version"] is not None and entry["focus_version"] >= (entry["source_version"] or 0)
-        for currency in {currency for at, currency in billed.keys() | net.keys() if at == day} if is_even else ():
+        for currency in {currency for at, currency in billed.keys() | net.keys() if at == day} if entry and _is_even(entry) else ():
             if abs(billed[day, currency] - net.get((day, currency), Decimal())) > CENT:
                 what = f"FOCUS has {billed[day, currency]} {currency}, billing_cost_daily {net.get((day, currency))} in {rows[day]} rows"
                 yield Violation(invariant="published.focus", where=f"{tenant_id} {day}", what=what)
