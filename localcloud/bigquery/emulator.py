@@ -43,10 +43,8 @@ from localcloud.settings import LocalSettings
 # In the order of loading; each comes from a wheel of its own.
 EXTENSIONS = ("icu", "ducklake", "spatial")
 UNBOUND = re.compile(r'Failed to bind column reference "(?P<name>[^"]*)"')
-BACKEND_ERROR, BACKEND_ERROR_TEXT = (
-    "jobBackendError",
-    "The job encountered an internal error during execution. Retrying the job may solve it.",
-)
+BACKEND_ERROR = "jobBackendError"
+BACKEND_ERROR_TEXT = "The job encountered an internal error during execution. Retrying the job may solve it."
 PARSE_JSON = """
 CREATE OR REPLACE MACRO bq.main._parse_json_exact(s) AS CASE
     WHEN NOT regexp_matches(s, '[0-9]{19}') THEN json(s)

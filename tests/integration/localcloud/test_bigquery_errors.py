@@ -15,5 +15,6 @@ def test_an_error_of_duckdb_s_own_is_one_that_clients_retry(monkeypatch: pytest.
     blame_duckdb_for_its_own_errors()
     met = errors.from_exception(duckdb.BinderException('Binder Error: Failed to bind column reference "schema_name" [2.1] (bindings: {})'))
     assert (met.code, met.reason) == (400, "jobBackendError")
-    assert is_transient(google.BadRequest(met.message, errors=[met.proto()]))
+    answer = google.BadRequest(met.message, errors=[met.proto()])  # type: ignore[no-untyped-call]  # untyped upstream
+    assert is_transient(answer)
     assert errors.from_exception(duckdb.BinderException('Binder Error: Referenced column "a" not found')).reason == "invalidQuery"

@@ -65,7 +65,7 @@ class Campaign:
     _dealt: Iterator[tuple[int, Kind]] = field(init=False)
 
     def __post_init__(self) -> None:
-        self._dealt = enumerate(_dealt(self.plan.kinds, random.Random(self.plan.seed)))
+        self._dealt = enumerate(dealt(self.plan.kinds, random.Random(self.plan.seed)))
 
     def run(self) -> Report:
         """To its end; the report has the violations."""
@@ -177,7 +177,7 @@ def _member(world: World, planted: Planted, observed: Observed, limits: Mapping[
     return Member(tenant=tenant, days=days)
 
 
-def _dealt(kinds: Sequence[Kind], rng: random.Random) -> Iterator[Kind]:
+def dealt(kinds: Sequence[Kind], rng: random.Random) -> Iterator[Kind]:
     """All of them, shuffled, again and again."""
     while True:
         deck = list(kinds)

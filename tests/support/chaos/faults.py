@@ -1,22 +1,24 @@
 """What breaks. A fault begins, lasts some seconds, and is healed."""
 
 import random
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+from localcloud.certs import renew
 from tests.support.chaos.statements import GARBAGE, HALF, Moment, Trap
-from tests.support.chaos.world import LEASE, World
+from tests.support.chaos.world import LEASE, RELOAD, World
 
 STATEMENTS = {
     "start of a run": ("reserve", "read_usage", "insert_run", "claim_run", "run_states"),
-    "work of a run": ("load", "insert_step_logs", "insert_dq_results", "find_sealed_credentials"),
+    "work of a run": ("load", "load_staging", "insert_step_logs", "insert_dq_results", "find_sealed_credentials"),
     "publish": ("publish_billing_cost_daily", "publish_focus_cost_daily"),
     "end of a run": ("complete_run", "end_run", "settle", "renew"),
     "trigger": ("due_schedules", "enqueue"),
     "queue": ("look", "claim_runs", "record_started", "requeue", "put_back", "take_over", "renew_claims"),
     "credentials": ("find_credential", "insert_credential", "update_credential", "insert_audit_row"),
     "ledger's day": ("open_day", "reset_day"),
-    "schedules": ("insert_schedule", "queue_backfill", "delete_schedule", "retry_run", "put_tenant"),
+    "schedules": ("insert_schedule", "backfill", "delete_schedule", "retry_run", "put_tenant"),
 }
 """The places in flows 1 to 3 between two statements, by what they are for."""
 TRAP_SECONDS = 6.0
@@ -193,8 +195,20 @@ def move_clock(world: World, rng: random.Random) -> Fault:
     )
 
 
+def renew_certificates(world: World, rng: random.Random) -> Fault:
+    """Another authority, and new certificates of all, under running processes, some of which may just be starting, or stand still."""
+    certs = world.stack.settings.certs_dir
+    return Fault(
+        kind="certificates renewed",
+        target="all",
+        seconds=0,
+        begin=lambda: renew(certs, pause=lambda: time.sleep(RELOAD + 1)),
+        takes=frozenset({"certificates"}),
+    )
+
+
 KINDS: Sequence[Kind] = (
     *(kill, kill, kill_at_statement, kill_at_statement, kill_at_statement, terminate, freeze),
-    *(lose_answers, lose_answers, slow, cut, hold, corrupt, fill_spool, move_clock),
+    *(lose_answers, lose_answers, slow, cut, hold, corrupt, fill_spool, move_clock, renew_certificates),
 )
 """A deck: all of it is dealt before it is dealt again."""

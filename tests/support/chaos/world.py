@@ -22,6 +22,8 @@ from tests.system.tenants import Suite, until
 
 LEASE = 8
 """Seconds; renewed every four, which a busy machine still manages."""
+RELOAD = 1
+"""Seconds between two looks at the certificates."""
 DEADLINE = 60
 """Seconds that a run may take, instead of half an hour: a row that outlived its reservation is ended after it."""
 SECONDS = {
@@ -33,6 +35,7 @@ SECONDS = {
     "SETTLE_GATHER": "0.5",
     "JOURNAL_GATHER": "0.5",
     "POLL": "1",
+    "TLS_RELOAD": f"{RELOAD}",
     "RETRY_BASE": "1",
     "RETRY_CAP": "4",
 }

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from datetime import date
+from typing import Any
 
 import pytest
 
@@ -31,10 +32,14 @@ def own(world: World) -> Suite:
     return world.suite
 
 
-@pytest.fixture(scope="package")
-def acme(own: Suite, private_key: Rsa) -> Tenant:
+def exporting(suite: Suite, private_key: Rsa, **plan: Any) -> Tenant:
     """A tenant with credentials and 100 rows of DAY in its export."""
-    tenant = own.tenant(private_key, concurrent_limit=1, daily_limit=50)
-    load(own.env["BIGQUERY_EMULATOR_HOST"], f"{tenant.project}.exports.gcp_billing_export_v1_{ACCOUNT}", many(DAY, 100), STANDARD)
+    tenant = suite.tenant(private_key, **plan)
+    load(suite.env["BIGQUERY_EMULATOR_HOST"], f"{tenant.project}.exports.gcp_billing_export_v1_{ACCOUNT}", many(DAY, 100), STANDARD)
     assert tenant.set_credentials().status == 200
     return tenant
+
+
+@pytest.fixture(scope="package")
+def acme(own: Suite, private_key: Rsa) -> Tenant:
+    return exporting(own, private_key, concurrent_limit=1, daily_limit=50)

@@ -4,6 +4,8 @@ It says of all of these at once what separate tests once did: an executor killed
 runs are under way; a scheduler killed with claims; processes that are stopped, frozen and cut off. `make chaos` runs longer ones.
 """
 
+from collections.abc import Callable
+
 import pytest
 
 from tests.support.chaos.campaign import Plan, prepare
@@ -15,9 +17,10 @@ FAULTS = len(KINDS)
 
 
 @pytest.mark.timeout(600)
-def test_nothing_is_lost_doubled_or_leaked(world: World) -> None:
+def test_nothing_is_lost_doubled_or_leaked(world: World, record_property: Callable[[str, object], None]) -> None:
     report = prepare(world, Plan(seed=17, faults=FAULTS, seconds=SECONDS, is_thorough=False)).run()
 
+    record_property("chaos", report.text())
     assert not report.violations, report.text()
     kinds = {one.fault.kind for one in report.happened}
     assert len(kinds) >= 8, report.text()
