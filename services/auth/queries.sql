@@ -30,6 +30,18 @@ WHERE k.api_key_hash IN UNNEST(@api_key_hashes)
   AND IFNULL(k.is_active, TRUE)
   AND (k.expires_at IS NULL OR k.expires_at > @now)
 
+-- name: list_key_digests
+-- One row: a hundred thousand would take long to parse.
+-- param: now TIMESTAMP
+-- param: row_limit INT64
+SELECT STRING_AGG(k.api_key_hash, ',') AS digests
+FROM (
+  SELECT a.api_key_hash
+  FROM tenant_api_keys AS a
+  WHERE IFNULL(a.is_active, TRUE) AND (a.expires_at IS NULL OR a.expires_at > @now)
+  LIMIT @row_limit
+) AS k
+
 -- name: list_api_keys
 -- param: tenant_id STRING
 SELECT k.api_key_id, k.tenant_id, k.scopes, IFNULL(k.is_active, TRUE) AS is_active, k.expires_at, k.created_at, k.last_used_at

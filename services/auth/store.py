@@ -112,6 +112,11 @@ class AuthStore:
         """The version of the tables that `find_key_holders` reads, see `TableVersions`."""
         return await self._key_versions.current()
 
+    @staticmethod
+    def version_of_keys(version: Version | None) -> Version | None:
+        """The part of a `key_version` that is the version of `tenant_api_keys`, the table that `list_key_digests` reads."""
+        return None if version is None else (version[BLOCKS["find_key_holders"].read.index("tenant_api_keys")],)
+
     async def subscription_version(self) -> Version | None:
         """The version of the table of subscriptions, which has the tenants' limits of cost."""
         return await self._subscription_versions.current()
@@ -124,6 +129,11 @@ class AuthStore:
         """The holders of the active, unexpired keys with these hashes, by hash; unknown hashes are missing."""
         rows = await self._rows("find_key_holders", {"api_key_hashes": api_key_hashes, "now": now})
         return {row["api_key_hash"]: self._holder(row) for row in rows}
+
+    async def list_key_digests(self, now: datetime, *, limit: int) -> list[str]:
+        """The hashes of the active, unexpired keys, at most `limit` of them."""
+        row = (await self._bq.query(BLOCKS["list_key_digests"], {"now": now, "row_limit": limit}, dataset=self._bq.control())).only_row
+        return row["digests"].split(",") if row["digests"] else []
 
     def _holder(self, row: Mapping[str, Any]) -> KeyHolder:
         return KeyHolder(
