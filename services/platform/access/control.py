@@ -13,10 +13,11 @@ from services.platform.access.api_keys import hash_key
 from services.platform.access.caller import Caller, check_user_id, set_caller
 from services.platform.access.key_cache import KeyCache
 from services.platform.access.key_holder import Authenticator, KeyHolder
+from services.platform.access.missing import missing_admin_key, missing_api_key
 from services.platform.access.request_limiter import RequestLimiter
 from services.platform.access.scopes import may
 from services.platform.clock import Clock, SystemClock
-from services.platform.errors import PermissionDenied, Unauthenticated
+from services.platform.errors import PermissionDenied
 from services.platform.rpc.calls import Call
 from services.platform.rpc.rules import rule_of
 from services.platform.settings import ServiceSettings
@@ -71,7 +72,7 @@ class AccessControl:
     def _admin_caller(self, call: Call, rule: access_pb2.Allow) -> Caller:
         key = call.metadata.get("x-admin-key", "")
         if not key:
-            raise Unauthenticated("ADMIN_KEY_MISSING", f"Send an admin key of role {rule.admin.role} in X-Admin-Key.")
+            raise missing_admin_key(rule.admin.role)
         roles = admin_roles(key, self._admin_keys)
         self._limiter.admin(call, key_id=hash_key(key))
         if rule.admin.role not in roles:
@@ -81,7 +82,7 @@ class AccessControl:
     async def _holder(self, call: Call) -> KeyHolder:
         key = call.metadata.get("x-api-key", "")
         if not key:
-            raise Unauthenticated("API_KEY_MISSING", "Send the tenant's API key in X-API-Key.")
+            raise missing_api_key()
         return await self._keys.holder(key, client_network(client_address(call)))
 
 

@@ -36,7 +36,8 @@ class Answers(AuthenticationServiceServicer):
         return messages.AuthenticateApiKeyResponse()
 
     async def AuthenticateApiKeys(self, request: Any, context: Any) -> messages.AuthenticateApiKeysResponse:
-        raise NotImplementedError
+        self.peers.add(context.peer())
+        return messages.AuthenticateApiKeysResponse()
 
     async def WatchKeyChanges(self, request: Any, context: Any) -> AsyncIterator[messages.KeyChange]:
         while changed := await self.changes.get():
