@@ -11,6 +11,7 @@ from pydantic import BaseModel, Field, SecretStr, StringConstraints
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from services.platform.plan import DEFAULT_PLAN, PlanLimits
+from services.platform.trusted_issuers import TrustedIssuer
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
@@ -83,6 +84,8 @@ class ServiceSettings(BaseSettings):
 
     admin_keys: tuple[AdminKey, ...] = ()
     """JSON, e.g. `[{"role": "scheduler", "sha256": "..."}]`; empty: every admin call is refused."""
+    oidc: tuple[TrustedIssuer, ...] = ()
+    """JSON: issuers whose tokens (`Authorization: Bearer`) are as good as an admin key, with rules that map them to roles; empty: none."""
     token_secrets: tuple[Annotated[SecretStr, Field(min_length=32)], ...] = ()
     """JSON list of secrets of 32 characters or more, the same in all replicas of a service. The first signs page tokens (and, in auth,
     session tokens), all verify them, so that a secret is rotated by putting a new one in front. Empty: every process makes its own, which
