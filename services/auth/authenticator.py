@@ -6,7 +6,7 @@ from services.auth.key_change_feed import KeyChangeFeed
 from services.auth.key_memory import KeyMemory
 from services.auth.key_usage import KeyUsage
 from services.auth.store import AuthStore
-from services.platform.access.control import UNKNOWN_KEY, KeyHolder
+from services.platform.access.key_holder import UNKNOWN_KEY, KeyHolder
 from services.platform.clock import Clock
 from services.platform.errors import Unauthenticated
 from services.platform.group_commit import GroupCommit

@@ -25,7 +25,7 @@ from services.auth.servicers.tenant import TenantServicer
 from services.auth.servicers.usage import UsageServicer
 from services.auth.settings import AuthSettings
 from services.auth.store import AuthStore
-from services.platform.access.control import Authenticator
+from services.platform.access.key_holder import Authenticator
 from services.platform.bigquery.client import BigQuery
 from services.platform.clock import Clock
 from services.platform.server import Served

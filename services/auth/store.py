@@ -8,7 +8,7 @@ from typing import Any, Self
 
 from services.auth.quota import Usage
 from services.auth.tenants import TenantSpec
-from services.platform.access.control import KeyHolder
+from services.platform.access.key_holder import KeyHolder
 from services.platform.bigquery.client import BigQuery
 from services.platform.bigquery.sql import load_blocks
 from services.platform.bigquery.table_versions import TableVersions, Version

@@ -13,7 +13,8 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_health.v1.health import aio as health_aio
 from grpc_reflection.v1alpha import reflection
 
-from services.platform.access.control import AccessControl, Authenticator, WatchedAuthenticator
+from services.platform.access.control import AccessControl
+from services.platform.access.key_holder import Authenticator, WatchedAuthenticator
 from services.platform.metrics import serve_metrics
 from services.platform.periodic import Periodic
 from services.platform.rpc.body_fields import only_known_body_fields

@@ -99,8 +99,10 @@ class ServiceSettings(BaseSettings):
     """How long the holder of an API key is used without asking auth again. A revoked key must stop working within 5 seconds."""
     key_cache_size: int = Field(default=10_000, ge=1)
     """How many keys are cached, and as many refusals."""
-    failed_attempts_per_minute: int = 100
-    """Failed authentications per client address and minute; above it, calls get RESOURCE_EXHAUSTED."""
+    key_request_share: float = Field(default=0.8, gt=0, le=1)
+    """The part of a tenant's `requests_per_minute` that one of its keys may use while another is in use, too."""
+    admin_requests_per_minute: int = Field(default=6_000, ge=1)
+    """Calls a minute of one admin key to a process; above it, calls get RESOURCE_EXHAUSTED."""
 
     lease_seconds: float = 60.0
     """Lease of a run's reservation; the executor renews it every third of this."""

@@ -12,7 +12,7 @@ from convergence.auth.v1 import (
 )
 
 from services.auth.key_change_feed import KeyChangeFeed
-from services.platform.access.control import Authenticator
+from services.platform.access.key_holder import Authenticator
 from services.platform.timestamps import to_timestamp
 
 type Context = grpc.aio.ServicerContext[Any, Any]

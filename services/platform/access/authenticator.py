@@ -8,7 +8,7 @@ import structlog
 from convergence.auth.v1 import authentication_service_pb2 as messages
 from convergence.auth.v1.authentication_service_pb2_grpc import AuthenticationServiceStub
 
-from services.platform.access.control import KeyHolder
+from services.platform.access.key_holder import KeyHolder
 from services.platform.backoff import backoff
 from services.platform.plan import PLAN_LIMITS, PlanLimits
 from services.platform.timestamps import to_datetime

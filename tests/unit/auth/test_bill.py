@@ -12,7 +12,7 @@ from services.auth.key_memory import KeyMemory
 from services.auth.key_usage import KeyUsage
 from services.auth.settings import AuthSettings
 from services.auth.store import BLOCKS
-from services.platform.access.control import KeyHolder
+from services.platform.access.key_holder import KeyHolder
 from tests.support.set_clock import SetClock
 from tests.unit.platform.test_waiting import Time
 

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from services.auth.key_memory import MAX_READ_AGAIN, REFUSED_SECONDS, KeyMemory
-from services.platform.access.control import KeyHolder
+from services.platform.access.key_holder import KeyHolder
 from tests.unit.platform.test_waiting import Time
 
 SECONDS = 300.0

@@ -9,7 +9,8 @@ import pytest
 
 from services.auth.key_change_feed import KeyChangeFeed
 from services.auth.key_memory import KeyMemory
-from services.platform.access.control import AccessControl, KeyHolder
+from services.platform.access.control import AccessControl
+from services.platform.access.key_holder import KeyHolder
 from services.platform.errors import Unauthenticated
 from services.platform.rpc.rules import find_method
 from services.platform.settings import ServiceSettings
@@ -35,7 +36,7 @@ def call(key: str) -> Any:
     path = "/convergence.auth.v1.QuotaService/GetQuota"
     context = SimpleNamespace(auth_context=dict, peer=lambda: "ipv4:10.0.0.1:1234")
     request = SimpleNamespace(tenant_id="acme")
-    return SimpleNamespace(path=path, method=find_method(path), request=request, context=context, metadata={"x-api-key": key})
+    return SimpleNamespace(path=path, method=find_method(path), request=request, context=context, metadata={"x-api-key": key}, headers={})
 
 
 def holder(**changes: Any) -> KeyHolder:
