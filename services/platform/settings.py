@@ -10,8 +10,8 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, Field, SecretStr, StringConstraints
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from services.platform.oidc.trusted_issuers import TrustedIssuer
 from services.platform.plan import DEFAULT_PLAN, PlanLimits
-from services.platform.trusted_issuers import TrustedIssuer
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
@@ -36,6 +36,10 @@ class ServiceSettings(BaseSettings):
     """Directory with `ca.pem`, `{service}.pem` and `{service}.key`."""
     tls_reload_seconds: float = Field(default=15.0, gt=0)
     """How often the files in `tls_dir` are read again: renewed certificates are used without a restart."""
+    spiffe_id: Annotated[str, StringConstraints(pattern=r"^spiffe://[a-z0-9._-]+(/[\w.-]+)*/[\w.-]*\{service\}$")] | None = None
+    """SPIFFE ids of the services, e.g. `spiffe://prod.example.com/ns/convergence/sa/{service}`: one of them, in a caller's certificate, is
+    as good as the DNS name `{service}.convergence.internal`. None: DNS names only.
+    """
     grace_seconds: float = 20.0
     """How long a stopping service lets calls and runs finish. Keep it below the platform's own limit (Kubernetes: 30)."""
 

@@ -15,7 +15,7 @@ from convergence.auth.v1.authentication_service_pb2_grpc import (
 )
 
 from localcloud.certs import VALID, Authority, mint, renew
-from services.platform.access.control import KeyHolder
+from services.platform.access.key_holder import KeyHolder
 from services.platform.errors import Unavailable
 from services.platform.rpc.peers import peer_channel
 from services.platform.server import Built, Served, build_server
@@ -34,6 +34,9 @@ class Answers(AuthenticationServiceServicer):
     async def AuthenticateApiKey(self, request: Any, context: Any) -> messages.AuthenticateApiKeyResponse:
         self.peers.add(context.peer())
         return messages.AuthenticateApiKeyResponse()
+
+    async def AuthenticateSessionToken(self, request: Any, context: Any) -> messages.AuthenticateSessionTokenResponse:
+        raise NotImplementedError
 
     async def WatchKeyChanges(self, request: Any, context: Any) -> AsyncIterator[messages.KeyChange]:
         while changed := await self.changes.get():

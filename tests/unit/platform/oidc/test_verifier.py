@@ -8,11 +8,11 @@ from typing import Any
 import jwt
 import pytest
 
-from services.platform.access.oidc.fetch import NotRead
-from services.platform.access.oidc.operators import Operators
-from services.platform.access.oidc.verifier import LEEWAY_SECONDS, MAX_CHARACTERS, MAX_LIFETIME_SECONDS
+from services.platform.access.oidc_operators import Operators
 from services.platform.errors import Unauthenticated, Unavailable
-from tests.unit.platform.access.oidc.tokens import AUDIENCE, ISSUER, JOBS, TRUSTED, Published, jwk_of, key_of, token
+from services.platform.oidc.fetch import NotRead
+from services.platform.oidc.verifier import LEEWAY_SECONDS, MAX_CHARACTERS, MAX_LIFETIME_SECONDS
+from tests.unit.platform.oidc.tokens import AUDIENCE, ISSUER, JOBS, TRUSTED, Published, jwk_of, key_of, token
 
 PUBLISHED = ("RS256-1", "ES256-1")
 SYMMETRIC = {"kid": "s", "kty": "oct", "k": "c2VjcmV0"}

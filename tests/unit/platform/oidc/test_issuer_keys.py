@@ -4,10 +4,10 @@ import asyncio
 
 import pytest
 
-from services.platform.access.oidc.fetch import NotRead
-from services.platform.access.oidc.issuer_keys import AGAIN_SECONDS, AGAIN_WITHOUT_SECONDS, KEEP_SECONDS, REFRESH_SECONDS, IssuerKeys
 from services.platform.errors import Unavailable
-from tests.unit.platform.access.oidc.tokens import ISSUER, TRUSTED, Published, jwk_of
+from services.platform.oidc.fetch import NotRead
+from services.platform.oidc.issuer_keys import AGAIN_SECONDS, AGAIN_WITHOUT_SECONDS, KEEP_SECONDS, REFRESH_SECONDS, IssuerKeys
+from tests.unit.platform.oidc.tokens import ISSUER, TRUSTED, Published, jwk_of
 from tests.unit.platform.test_waiting import Time
 
 DISCOVERED = [f"{ISSUER}/.well-known/openid-configuration", f"{ISSUER}/keys"]

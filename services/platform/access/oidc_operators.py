@@ -1,23 +1,13 @@
 """Who an operator or a job is, by its token, and what it may do."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
-from services.platform.access.oidc.fetch import Fetch, fetch_json
-from services.platform.access.oidc.verifier import TokenVerifier
+from services.platform.access.operator import Operator
 from services.platform.errors import Unauthenticated
-from services.platform.trusted_issuers import RoleRule, TrustedIssuer
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Operator:
-    """The holder of a token that was verified."""
-
-    principal: str
-    """Its verified e-mail address, else its subject."""
-    roles: frozenset[str]
-    """Its admin roles; none if no rule names it."""
+from services.platform.oidc.fetch import Fetch, fetch_json
+from services.platform.oidc.trusted_issuers import RoleRule, TrustedIssuer
+from services.platform.oidc.verifier import TokenVerifier
 
 
 class Operators:

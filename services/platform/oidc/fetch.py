@@ -8,7 +8,7 @@ from typing import Any
 
 import httpcore
 
-from services.platform.trusted_issuers import is_secure
+from services.platform.oidc.trusted_issuers import is_secure
 
 SECONDS = 5.0
 """For all of one document."""

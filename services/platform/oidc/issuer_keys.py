@@ -9,9 +9,9 @@ import structlog
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from jwt import PyJWK, PyJWTError
 
-from services.platform.access.oidc.fetch import Fetch, NotRead
 from services.platform.errors import Unavailable
-from services.platform.trusted_issuers import TrustedIssuer
+from services.platform.oidc.fetch import Fetch, NotRead
+from services.platform.oidc.trusted_issuers import TrustedIssuer
 
 ALGORITHMS = ("RS256", "ES256")
 MIN_RSA_BITS = 2048

@@ -7,8 +7,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 from localcloud.ports import free_ports
-from services.platform.access.oidc import fetch
-from services.platform.access.oidc.fetch import MAX_BYTES, NotRead, fetch_json
+from services.platform.oidc import fetch
+from services.platform.oidc.fetch import MAX_BYTES, NotRead, fetch_json
 
 
 @pytest.fixture(scope="module")

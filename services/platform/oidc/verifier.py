@@ -6,10 +6,10 @@ from typing import Any
 
 import jwt
 
-from services.platform.access.oidc.fetch import Fetch, fetch_json
-from services.platform.access.oidc.issuer_keys import ALGORITHMS, IssuerKeys
 from services.platform.errors import Unauthenticated
-from services.platform.trusted_issuers import TrustedIssuer
+from services.platform.oidc.fetch import Fetch, fetch_json
+from services.platform.oidc.issuer_keys import ALGORITHMS, IssuerKeys
+from services.platform.oidc.trusted_issuers import TrustedIssuer
 
 MAX_CHARACTERS = 8192
 LEEWAY_SECONDS = 30

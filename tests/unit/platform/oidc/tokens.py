@@ -8,7 +8,7 @@ from typing import Any
 import jwt
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
-from services.platform.trusted_issuers import RoleRule, TrustedIssuer
+from services.platform.oidc.trusted_issuers import RoleRule, TrustedIssuer
 
 ISSUER, AUDIENCE = "https://accounts.example.com", "https://convergence.example.com"
 JOBS = "jobs@p.iam.gserviceaccount.com"
