@@ -15,6 +15,7 @@ from convergence.auth.v1 import (
 
 from services.auth.authenticator import LocalAuthenticator
 from services.auth.key_change_feed import KeyChangeFeed
+from services.auth.key_digests import KeyDigests
 from services.auth.key_memory import KeyMemory
 from services.auth.key_usage import KeyUsage
 from services.auth.ledger import Ledger
@@ -38,10 +39,11 @@ async def auth_service(settings: AuthSettings, *, bq: BigQuery, clock: Clock) ->
     """The servicers, ready for `serve`, and the authenticator of their callers. Leaving the context writes what was collected in memory."""
     store = AuthStore(bq, plan_defaults=settings.plan_defaults)
     memory = KeyMemory(seconds=settings.key_memory_seconds, size=settings.key_cache_size)
+    digests = KeyDigests(seconds=settings.key_memory_seconds)
     async with KeyUsage(store, clock, seconds=settings.key_usage_seconds) as usage, Ledger.of(store, clock, settings) as ledger:
         changes = KeyChangeFeed(memory)
         tokens = SessionTokens(settings.token_secrets, clock)
-        authenticator = LocalAuthenticator(store, clock, memory, usage, changes, tokens)
+        authenticator = LocalAuthenticator(store, clock, memory=memory, digests=digests, usage=usage, changes=changes, tokens=tokens)
         yield served(store, ledger, authenticator, clock, changes, tokens), authenticator
 
 

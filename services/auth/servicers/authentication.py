@@ -1,5 +1,6 @@
 """AuthenticationService, for the other services: decode, call the domain, encode."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import aclosing
 from dataclasses import asdict
@@ -14,7 +15,11 @@ from convergence.auth.v1 import (
 from services.auth.authenticator import LocalAuthenticator
 from services.auth.key_change_feed import KeyChangeFeed
 from services.platform.access.key_holder import KeyHolder
+from services.platform.errors import InvalidArgument, Unauthenticated
 from services.platform.timestamps import to_timestamp
+
+MAX_KEYS = 1_000
+"""Of one question."""
 
 type Context = grpc.aio.ServicerContext[Any, Any]
 
@@ -48,6 +53,24 @@ class AuthenticationServicer(authentication_service_pb2_grpc.AuthenticationServi
         return authentication_service_pb2.AuthenticateSessionTokenResponse(
             holder=_holder_to_proto(session.holder), session_token_id=session.session_token_id, user_id=session.user_id or ""
         )
+
+    async def AuthenticateApiKeys(
+        self, request: authentication_service_pb2.AuthenticateApiKeysRequest, context: Context
+    ) -> authentication_service_pb2.AuthenticateApiKeysResponse:
+        """Raises InvalidArgument."""
+        hashes = set(request.api_key_sha256s)
+        if len(hashes) > MAX_KEYS:
+            raise InvalidArgument("api_key_sha256s", f"ask for at most {MAX_KEYS:,} keys.")
+        found = dict(zip(hashes, await asyncio.gather(*map(self._find, hashes)), strict=True))
+        return authentication_service_pb2.AuthenticateApiKeysResponse(
+            holders={hashed: _holder_to_proto(holder) for hashed, holder in found.items() if holder is not None}
+        )
+
+    async def _find(self, hashed: str) -> KeyHolder | None:
+        try:
+            return await self._authenticator.authenticate(hashed)
+        except Unauthenticated:
+            return None
 
 
 def _holder_to_proto(holder: KeyHolder) -> authentication_service_pb2.AuthenticateApiKeyResponse:

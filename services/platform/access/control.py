@@ -13,6 +13,7 @@ from services.platform.access.bearer import bearer_token
 from services.platform.access.caller import Caller, check_user_id, set_caller
 from services.platform.access.key_cache import KeyCache
 from services.platform.access.key_holder import Authenticator, KeyHolder
+from services.platform.access.missing import missing_admin_key, missing_api_key
 from services.platform.access.oidc_operators import Operators
 from services.platform.access.operator import Operator
 from services.platform.access.request_limiter import RequestLimiter
@@ -91,7 +92,7 @@ class AccessControl:
             return operator_of(key, self._admin_keys)
         if token := bearer_token(call.metadata):
             return await self._operators.authenticate(token)
-        raise Unauthenticated("ADMIN_KEY_MISSING", f"Send an admin key of role {role} in X-Admin-Key, or a token in Authorization: Bearer.")
+        raise missing_admin_key(role)
 
     async def _holder(self, call: Call) -> tuple[KeyHolder, Session | None]:
         client = client_network(client_address(call, peer_name(call, self._spiffe_id)))
@@ -102,9 +103,7 @@ class AccessControl:
                 raise Unauthenticated("TOKEN_INVALID", REFUSED_TOKEN)
             session = await self._sessions.session(token, client)
             return session.holder, session
-        raise Unauthenticated(
-            "API_KEY_MISSING", "Send the tenant's API key in X-API-Key, or from a browser a session token in Authorization: Bearer."
-        )
+        raise missing_api_key()
 
 
 def _tenant_caller(call: Call, rule: access_pb2.Allow, holder: KeyHolder, session: Session | None) -> Caller:

@@ -6,13 +6,15 @@ from collections.abc import Callable
 
 from services.platform.access.api_keys import hash_key, is_mistyped
 from services.platform.access.key_holder import UNKNOWN_KEY, Authenticator, KeyHolder
-from services.platform.cache import TtlCache
+from services.platform.cache import RecentSet, TtlCache
 from services.platform.clock import Clock
 from services.platform.errors import Unauthenticated, Unavailable
 from services.platform.settings import ServiceSettings
 
 MAX_WAITING = 200
-"""Look-ups of one client that wait for auth at once. Auth answers in milliseconds, so this is reached only while it does not."""
+"""Look-ups of keys that were never good here, of one client, that wait for auth at once. Auth answers in milliseconds, so this is reached
+only while it does not.
+"""
 
 
 class KeyCache:
@@ -29,6 +31,7 @@ class KeyCache:
         self._authenticator, self._clock = authenticator, clock
         self._holders: TtlCache[str, KeyHolder] = TtlCache(seconds=seconds, size=size, monotonic=monotonic)
         self._unknown: TtlCache[str, bool] = TtlCache(seconds=seconds, size=size, monotonic=monotonic)
+        self._good_before = RecentSet[str](size)
         self._waiting = Counter[str]()
 
     async def holder(self, key: str, client: str) -> KeyHolder:
@@ -41,8 +44,10 @@ class KeyCache:
             raise Unauthenticated("API_KEY_INVALID", "This API key is mistyped: its check digits do not match. Copy it again.")
         if known is not None or self._unknown.get_cached(hashed):
             raise Unauthenticated("API_KEY_INVALID", UNKNOWN_KEY)
+        if hashed in self._good_before:
+            return await self._holders.get(hashed, self._ask)
         if self._waiting[client] >= MAX_WAITING:
-            raise Unavailable("SERVICE_UNAVAILABLE", "Keys cannot be verified at the moment. Try again in a moment.")
+            raise Unavailable("SERVICE_UNAVAILABLE", "New keys cannot be verified at the moment. Try again in a moment.")
         self._waiting[client] += 1
         try:
             return await self._holders.get(hashed, self._ask)
@@ -57,11 +62,14 @@ class KeyCache:
 
     async def _ask(self, hashed: str) -> KeyHolder:
         try:
-            return await self._authenticator.authenticate(hashed)
+            holder = await self._authenticator.authenticate(hashed)
         except Unauthenticated:
             # Only auth's own answer is cached. Caching a cached refusal again would renew it for ever while the client keeps trying.
             self._unknown.put(hashed, value=True)
+            self._good_before.discard(hashed)
             raise
+        self._good_before.add(hashed)
+        return holder
 
     def _has_expired(self, holder: KeyHolder) -> bool:
         return holder.expires_at is not None and holder.expires_at <= self._clock.now()

@@ -28,6 +28,7 @@ from grpc_status import rpc_status
 
 from services.auth.authenticator import LocalAuthenticator
 from services.auth.key_change_feed import KeyChangeFeed
+from services.auth.key_digests import KeyDigests
 from services.auth.key_memory import KeyMemory
 from services.auth.key_usage import KeyUsage
 from services.auth.ledger import Ledger
@@ -108,7 +109,7 @@ async def auth(service_settings: ServiceSettings, bq: BigQuery) -> AsyncIterator
     usage = KeyUsage(store, clock, seconds=3600)
     memory = KeyMemory(seconds=300, size=100)
     changes = KeyChangeFeed(memory)
-    authenticator = LocalAuthenticator(store, clock, memory, usage, changes)
+    authenticator = LocalAuthenticator(store, clock, memory=memory, digests=KeyDigests(seconds=300), usage=usage, changes=changes)
     async with (
         usage,
         Ledger(store, clock, lease=LEASE) as ledger,

@@ -13,6 +13,7 @@ from pydantic import SecretStr
 
 from services.auth.authenticator import LocalAuthenticator
 from services.auth.key_change_feed import KeyChangeFeed
+from services.auth.key_digests import KeyDigests
 from services.auth.key_memory import KeyMemory
 from services.auth.key_usage import KeyUsage
 from services.auth.ledger import Ledger
@@ -88,7 +89,9 @@ async def suite(service_settings: ServiceSettings, store: AuthStore, ledger: Led
     memory, tokens = KeyMemory(seconds=300, size=100), SessionTokens([SECRET], clock)
     changes = KeyChangeFeed(memory)
     async with KeyUsage(store, clock, seconds=3600) as usage:
-        local = LocalAuthenticator(store, clock, memory, usage, changes, tokens)
+        local = LocalAuthenticator(
+            store, clock, memory=memory, digests=KeyDigests(seconds=300), usage=usage, changes=changes, tokens=tokens
+        )
         servicers = served(store, ledger, local, clock, changes, tokens)
         async with (
             serving(settings, name="auth", authenticator=local, sessions=local, served=servicers) as address,

@@ -38,6 +38,10 @@ class Answers(AuthenticationServiceServicer):
     async def AuthenticateSessionToken(self, request: Any, context: Any) -> messages.AuthenticateSessionTokenResponse:
         raise NotImplementedError
 
+    async def AuthenticateApiKeys(self, request: Any, context: Any) -> messages.AuthenticateApiKeysResponse:
+        self.peers.add(context.peer())
+        return messages.AuthenticateApiKeysResponse()
+
     async def WatchKeyChanges(self, request: Any, context: Any) -> AsyncIterator[messages.KeyChange]:
         while changed := await self.changes.get():
             yield messages.KeyChange(tenant_id=changed)
