@@ -13,7 +13,7 @@ from services.auth.key_change_feed import KeyChangeFeed
 from services.auth.key_digests import KeyDigests
 from services.auth.key_memory import KeyMemory
 from services.auth.key_usage import KeyUsage
-from services.auth.session_tokens import SessionTokens
+from services.auth.sessions.tokens import SessionTokens
 from services.auth.store import BY_ID, AuthStore, by_id
 from services.platform.access.key_holder import UNKNOWN_KEY, KeyHolder
 from services.platform.access.scopes import may

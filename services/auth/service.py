@@ -26,7 +26,7 @@ from services.auth.servicers.quota import QuotaServicer
 from services.auth.servicers.session_token import SessionTokenServicer
 from services.auth.servicers.tenant import TenantServicer
 from services.auth.servicers.usage import UsageServicer
-from services.auth.session_tokens import SessionTokens
+from services.auth.sessions.tokens import SessionTokens
 from services.auth.settings import AuthSettings
 from services.auth.store import AuthStore
 from services.platform.bigquery.client import BigQuery

@@ -7,7 +7,7 @@ import grpc
 from convergence.auth.v1 import session_token_service_pb2, session_token_service_pb2_grpc
 
 from services.auth.authenticator import LocalAuthenticator
-from services.auth.session_tokens import SessionTokens, new_claims
+from services.auth.sessions.tokens import SessionTokens, new_claims
 from services.platform.access.caller import USER_ID_LENGTH, current_caller
 from services.platform.clock import Clock
 from services.platform.errors import InvalidArgument, PermissionDenied

@@ -18,7 +18,7 @@ from services.auth.key_memory import KeyMemory
 from services.auth.key_usage import KeyUsage
 from services.auth.ledger import Ledger
 from services.auth.service import served
-from services.auth.session_tokens import SessionTokens
+from services.auth.sessions.tokens import SessionTokens
 from services.auth.store import AuthStore, StoredKey, by_id
 from services.platform.access.api_keys import hash_key, new_api_key
 from services.platform.access.authenticator import RemoteAuthenticator

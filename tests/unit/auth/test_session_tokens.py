@@ -7,8 +7,8 @@ import jwt
 import pytest
 from pydantic import SecretStr
 
-from services.auth import session_tokens
-from services.auth.session_tokens import ALGORITHM, AUDIENCE, ISSUER, TYPE, SessionClaims, SessionTokens, new_claims
+from services.auth.sessions import tokens as session_tokens
+from services.auth.sessions.tokens import ALGORITHM, AUDIENCE, ISSUER, TYPE, SessionClaims, SessionTokens, new_claims
 from services.platform.errors import ConvergenceError, FailedPrecondition, InvalidArgument, PermissionDenied, Unauthenticated
 from tests.support.set_clock import SetClock
 

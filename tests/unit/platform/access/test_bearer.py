@@ -8,6 +8,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from convergence.auth.v1 import quota_service_pb2, usage_service_pb2
 
 from services.platform.access.bearer import bearer_token
 from services.platform.access.caller import Caller, current_caller
@@ -23,9 +24,12 @@ from tests.unit.platform.oidc.tokens import JOBS, TRUSTED, Published, token
 from tests.unit.platform.test_waiting import Time
 
 QUOTA, RESET, USAGE = (
-    "/convergence.auth.v1.QuotaService/GetQuota",
-    "/convergence.auth.v1.QuotaService/ResetDailyQuotas",
-    "/convergence.auth.v1.UsageService/GetUsage",
+    f"/{service.full_name}/{method}"
+    for service, method in (
+        (quota_service_pb2.DESCRIPTOR.services_by_name["QuotaService"], "GetQuota"),
+        (quota_service_pb2.DESCRIPTOR.services_by_name["QuotaService"], "ResetDailyQuotas"),
+        (usage_service_pb2.DESCRIPTOR.services_by_name["UsageService"], "GetUsage"),
+    )
 )
 ADMIN = "admin-key"
 
