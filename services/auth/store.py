@@ -2,19 +2,26 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any, Self
 
-from services.auth.quota import Usage
+from services.auth.quota import LIVE_FOR, Usage
 from services.auth.tenants import TenantSpec
-from services.platform.access.control import KeyHolder
+from services.platform.access.key_holder import KeyHolder
 from services.platform.bigquery.client import BigQuery
 from services.platform.bigquery.sql import load_blocks
 from services.platform.bigquery.table_versions import TableVersions, Version
 from services.platform.plan import PlanLimits
 
 BLOCKS = load_blocks(Path(__file__).with_name("queries.sql"))
+BY_ID = "id:"
+"""Begins a handle that is no SHA-256, see `by_id`."""
+
+
+def by_id(tenant_id: str, api_key_id: str) -> str:
+    """The handle of a key whose id is known, but not the key: that of a session token."""
+    return f"{BY_ID}{tenant_id}/{api_key_id}"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -37,6 +44,16 @@ class StoredKey:
     created_at: datetime | None
     last_used_at: datetime | None
 
+    @classmethod
+    def from_row(cls, row: Mapping[str, Any]) -> Self:
+        """Parses a row; NULL scopes are none."""
+        return cls(**{**row, "scopes": tuple(row["scopes"] or ())})
+
+    @property
+    def page_key(self) -> tuple[datetime, str]:
+        """By which keys are listed, newest first."""
+        return self.created_at or datetime.fromtimestamp(0, UTC), self.api_key_id
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ReservationRequest:
@@ -45,6 +62,8 @@ class ReservationRequest:
     tenant_id: str
     reservation_id: str
     units: int
+    trigger_type: str | None
+    """The run's; None if its executor is of a release that does not send it."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -65,6 +84,8 @@ class Settlement:
     reservation_id: str
     usage_date: date
     outcome: str
+    only_if_expired: bool = False
+    """True: nothing happens if the reservation's lease has been extended meanwhile."""
     cost: RecordedUsage | None = None
     """None: the caller does not know it; it may be sent with a second settlement."""
 
@@ -89,6 +110,8 @@ class StoredLease:
     reservation_id: str
     usage_date: date
     lease_expires_at: datetime
+    trigger_type: str | None = None
+    """None if it was not written down: the reservation is of an older release."""
 
 
 class AuthStore:
@@ -106,6 +129,11 @@ class AuthStore:
         """The version of the tables that `find_key_holders` reads, see `TableVersions`."""
         return await self._key_versions.current()
 
+    @staticmethod
+    def version_of_keys(version: Version | None) -> Version | None:
+        """The part of a `key_version` that is the version of `tenant_api_keys`, the table that `list_key_digests` reads."""
+        return None if version is None else (version[BLOCKS["find_key_holders"].read.index("tenant_api_keys")],)
+
     async def subscription_version(self) -> Version | None:
         """The version of the table of subscriptions, which has the tenants' limits of cost."""
         return await self._subscription_versions.current()
@@ -114,10 +142,21 @@ class AuthStore:
         """The version of the table that `list_leases` reads."""
         return await self._lease_versions.current()
 
-    async def find_key_holders(self, api_key_hashes: Sequence[str], now: datetime) -> dict[str, KeyHolder]:
-        """The holders of the active, unexpired keys with these hashes, by hash; unknown hashes are missing."""
-        rows = await self._rows("find_key_holders", {"api_key_hashes": api_key_hashes, "now": now})
-        return {row["api_key_hash"]: self._holder(row) for row in rows}
+    async def find_key_holders(self, handles: Sequence[str], now: datetime) -> dict[str, KeyHolder]:
+        """The holders of the active, unexpired keys with these handles, by handle: SHA-256 of the key, or `by_id`. Unknown ones are
+        missing.
+        """
+        ids = {handle: handle.partition("/")[2] for handle in handles if handle.startswith(BY_ID)}
+        hashes = [handle for handle in handles if handle not in ids]
+        rows = await self._rows("find_key_holders", {"api_key_hashes": hashes, "api_key_ids": sorted(ids.values()), "now": now})
+        found = {row["api_key_hash"]: self._holder(row) for row in rows}
+        found |= {by_id(holder.tenant_id, holder.api_key_id): holder for holder in found.values()}
+        return {handle: found[handle] for handle in handles if handle in found}
+
+    async def list_key_digests(self, now: datetime, *, limit: int) -> list[str]:
+        """The hashes of the active, unexpired keys, at most `limit` of them."""
+        row = (await self._bq.query(BLOCKS["list_key_digests"], {"now": now, "row_limit": limit}, dataset=self._bq.control())).only_row
+        return row["digests"].split(",") if row["digests"] else []
 
     def _holder(self, row: Mapping[str, Any]) -> KeyHolder:
         return KeyHolder(
@@ -130,10 +169,16 @@ class AuthStore:
             limits=self._plan_defaults.overridden(row),
         )
 
-    async def list_api_keys(self, tenant_id: str) -> list[StoredKey]:
-        """All keys of a tenant, newest first."""
-        rows = await self._rows("list_api_keys", {"tenant_id": tenant_id})
-        return [StoredKey(**{**row, "scopes": tuple(row["scopes"] or ())}) for row in rows]
+    async def list_api_keys(self, tenant_id: str, *, after: tuple[datetime, str] | None, limit: int) -> list[StoredKey]:
+        """At most `limit` keys of a tenant, newest first, from the one after `after` (its `page_key`) on."""
+        after_created_at, after_id = after or (None, None)
+        params = {"tenant_id": tenant_id, "after_created_at": after_created_at, "after_id": after_id, "row_limit": limit}
+        return [StoredKey.from_row(row) for row in await self._rows("list_api_keys", params)]
+
+    async def find_api_keys(self, tenant_id: str, api_key_ids: Sequence[str]) -> dict[str, StoredKey]:
+        """Those of these keys that the tenant has, by id."""
+        rows = await self._rows("find_api_keys", {"tenant_id": tenant_id, "api_key_ids": api_key_ids})
+        return {row["api_key_id"]: StoredKey.from_row(row) for row in rows}
 
     async def insert_api_key(self, key: StoredKey, api_key_hash: str) -> bool:
         """Stores a new key; False if there is no such tenant, or if a replay finds the key already stored."""
@@ -149,7 +194,7 @@ class AuthStore:
 
     async def rotate_api_key(self, old_api_key_id: str, new: StoredKey, api_key_hash: str, *, old_ends_at: datetime) -> None:
         """Stores `new` with the old key's scopes, and sets the old one's end, unless it ends earlier. Does nothing for an inactive key;
-        `list_api_keys` shows the result.
+        `find_api_keys` shows the result.
         """
         params = {
             "tenant_id": new.tenant_id,
@@ -183,7 +228,11 @@ class AuthStore:
     async def read_usage(self, tenant_ids: Sequence[str], ids: Sequence[str], now: datetime, today: date) -> dict[str, Usage]:
         """Today's rows by tenant, each with those of `ids` that hold a reservation. Tenants without a row for today are missing."""
         rows = await self._rows("read_usage", {"tenant_ids": tenant_ids, "ids": ids, "now": now, "today": today})
-        return {row["tenant_id"]: Usage(**{**row, "held": frozenset(row["held"])}) for row in rows}
+        return {row["tenant_id"]: self._usage(row) for row in rows}
+
+    def _usage(self, row: Mapping[str, Any]) -> Usage:
+        most = self._plan_defaults.overridden({"max_export_bytes": row["max_export_bytes"]}).max_export_bytes
+        return Usage(**{**row, "held": frozenset(row["held"]), "max_export_bytes": most})
 
     async def open_day(self, tenant_ids: Sequence[str], now: datetime, today: date) -> None:
         """Creates the tenants' missing rows for today and opens them: live runs move into them."""
@@ -219,7 +268,8 @@ class AuthStore:
                 {**asdict(one), **asdict(one.cost or RecordedUsage()), "has_cost": one.cost is not None} for one in settlements
             ],
             "ids": [one.reservation_id for one in settlements],
-            "since": min(one.usage_date for one in settlements),
+            # Units may have been taken on an earlier day than the one that the caller knows.
+            "since": min(one.usage_date for one in settlements) - LIVE_FOR,
             "now": now,
         }
         await self._change("settle", params)

@@ -4,6 +4,7 @@ import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from datetime import timedelta
 from functools import partial
 from typing import Any
 
@@ -32,6 +33,7 @@ from services.executor.notify.destinations import TenantDestinations
 from services.executor.notify.https import Guard, Poster
 from services.executor.notify.mail import Mailer, MailServer
 from services.executor.notify.notifier import Limits, Notifier
+from services.executor.places import FairPlaces
 from services.executor.runs.active import ActiveRuns
 from services.executor.runs.admission import Admission
 from services.executor.runs.cancel import Canceller
@@ -53,6 +55,7 @@ from services.executor.servicers.watch import WatchServicer
 from services.executor.settings import ExecutorSettings
 from services.executor.sources.credentials import SealedCredentials
 from services.executor.sources.registry import TenantSources
+from services.executor.sources.spool import SpoolRoom
 from services.executor.sources.tokens import IdentityTokens
 from services.executor.staging.tables import StagingTables
 from services.executor.steps import STEP_TYPES
@@ -60,6 +63,7 @@ from services.executor.store import Store
 from services.executor.templates.reload import ReloadingCatalog
 from services.executor.templates.step import Toolbox
 from services.executor.watch.leaders import Leaders
+from services.executor.watch.watchers import Watchers
 from services.executor.watch.watches import Watches
 from services.executor.workers import Workers
 from services.platform.bigquery.client import BigQuery
@@ -86,15 +90,18 @@ async def executor_service(
         CheckPool(threads=settings.check_credentials_at_once) as checks,
         CheckPool(threads=settings.check_credentials_at_once, is_one_a_tenant=False) as nightly_checks,
     ):
-        store, quota = Store(bq, ddl=settings.configs_dir / "bigquery" / "tenant"), QuotaClient(auth)
+        # Callers' reads leave half of the threads to the statements of runs.
+        reads = FairPlaces(max(1, settings.bigquery_threads // 2))
+        store, quota = Store(bq, ddl=settings.configs_dir / "bigquery" / "tenant", reads=reads), QuotaClient(auth)
         sealed = SealedCredentials(
             credentials, cache_seconds=settings.credentials_known_seconds, cache_size=settings.credentials_known_most
         )
         tokens = IdentityTokens(credentials)
-        guard = Guard(lambda address: settings.notify_allow_private_targets or is_public(address))
+        is_open = settings.notify_allow_private_targets
+        guard = Guard(lambda address: is_open or is_public(address, settings.notify_refused_networks))
         delivery = Delivery(
             destinations=TenantDestinations(sealed, kms),
-            poster=Poster(guard, ssl.create_default_context(), clock),
+            poster=Poster(guard, ssl.create_default_context(), clock, ports=None if is_open else settings.notify_ports),
             mailer=Mailer(MailServer.of(settings), ssl.create_default_context()),
             clock=clock,
         )
@@ -107,7 +114,7 @@ async def executor_service(
             notifier=notifier,
             workers=workers,
             clock=clock,
-            spool_dir=settings.spool_dir,
+            spool=SpoolRoom(settings.spool_dir),
             publish_locks=KeyedLocks(),
             metering=Metering.of(settings),
         )
@@ -122,7 +129,7 @@ async def executor_service(
         reconciler = Reconciler(store, quota, clock)
         renewer = LeaseRenewer(active=active, store=store, quota=quota, reconciler=reconciler, lease_seconds=settings.lease_seconds)
         admission = Admission(store=store, quota=quota, reconciler=reconciler, clock=clock, lease_seconds=settings.lease_seconds)
-        preparer = RunPreparer(catalog, clock)
+        preparer = RunPreparer(catalog, clock, wait=timedelta(seconds=settings.run_wait_seconds))
         starter = RunStarter(preparer=preparer, credentials=sealed, admission=admission, active=active)
         heartbeat_seconds = settings.watch_silence_seconds
         to_executor = partial(peer_channel, settings, caller="executor", peer="executor")
@@ -165,7 +172,7 @@ async def executor_service(
                 Served(
                     name="convergence.executor.v1.CostService",
                     add=add_CostServiceServicer_to_server,
-                    servicer=cost_servicer(settings, bq, clock),
+                    servicer=cost_servicer(settings, bq, clock, reads),
                 ),
                 Served(
                     name="convergence.executor.v1.AccessService",
@@ -175,7 +182,7 @@ async def executor_service(
                 Served(
                     name="convergence.executor.v1.WatchService",
                     add=add_WatchServiceServicer_to_server,
-                    servicer=WatchServicer(watches),
+                    servicer=WatchServicer(watches, Watchers(settings.max_watchers)),
                 ),
                 Served(
                     name="convergence.executor.v1.LedRunService",
@@ -186,9 +193,9 @@ async def executor_service(
             ]
 
 
-def cost_servicer(settings: ExecutorSettings, bq: BigQuery, clock: Clock) -> CostServicer:
+def cost_servicer(settings: ExecutorSettings, bq: BigQuery, clock: Clock, reads: FairPlaces | None = None) -> CostServicer:
     """CostService with its cache."""
-    store = CostStore(bq, ddl=settings.configs_dir / "bigquery" / "tenant", max_bytes=settings.costs_max_bytes)
+    store = CostStore(bq, ddl=settings.configs_dir / "bigquery" / "tenant", max_bytes=settings.costs_max_bytes, reads=reads)
     looks = Looks(bq, known_seconds=settings.costs_known_seconds)
     cache: AnswerCache[Any, Any] = AnswerCache(
         most_entries=settings.costs_cache_most, most_bytes=settings.costs_cache_bytes, seconds=settings.costs_cache_seconds

@@ -13,13 +13,19 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_health.v1.health import aio as health_aio
 from grpc_reflection.v1alpha import reflection
 
-from services.platform.access.control import AccessControl, Authenticator, WatchedAuthenticator
+from services.platform.access.control import AccessControl
+from services.platform.access.key_holder import Authenticator
+from services.platform.access.sessions.session import SessionAuthenticator, WatchedAuthenticator
 from services.platform.metrics import serve_metrics
+from services.platform.periodic import Periodic
 from services.platform.rpc.body_fields import only_known_body_fields
-from services.platform.rpc.calls import InterceptorChain, report
+from services.platform.rpc.calls import Interceptor, InterceptorChain, report
+from services.platform.rpc.page_tokens import page_tokens
 from services.platform.rpc.query_fields import only_queries_that_count
 from services.platform.rpc.validation import validation
 from services.platform.settings import ServiceSettings
+from services.platform.tls.server import server_credentials
+from services.platform.tls.watch import TlsWatch
 
 _log = structlog.get_logger()
 MAX_MESSAGE_BYTES = 1024 * 1024
@@ -38,6 +44,9 @@ OPTIONS = (
     ("grpc.http2.max_ping_strikes", 0),
     ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
     ("grpc.keepalive_permit_without_calls", 1),
+    # A connection is judged when it begins, so no new call rides on one whose certificate has been out of use for an hour. Open calls end
+    # on the old connection.
+    ("grpc.max_connection_age_ms", 3_600_000),
 )
 
 
@@ -61,17 +70,34 @@ class Built:
     server: grpc.aio.Server
     access: AccessControl
     health: health_aio.HealthServicer
+    certificates: TlsWatch
     port: int
     """The port it will listen on; chosen by the kernel if `listen` ends in `:0`."""
 
 
-def build_server(settings: ServiceSettings, *, name: str, authenticator: Authenticator, served: Sequence[Served]) -> Built:
-    """A server before it is started. Raises OSError without certificates, RuntimeError if the port is taken."""
-    access = AccessControl(settings, authenticator)
+def build_server(
+    settings: ServiceSettings,
+    *,
+    name: str,
+    authenticator: Authenticator,
+    served: Sequence[Served],
+    sessions: SessionAuthenticator | None = None,
+) -> Built:
+    """A server before it is started. `sessions`: None: it takes no session tokens. Raises OSError without certificates, RuntimeError if the
+    port is taken.
+    """
+    access = AccessControl(settings, authenticator, sessions=sessions)
     # A misspelt field is reported before a missing one: most likely it is the same field.
-    interceptors = InterceptorChain([report, access, only_queries_that_count, only_known_body_fields, validation(settings)])
+    steps: list[Interceptor] = [
+        report,
+        access,
+        only_queries_that_count,
+        only_known_body_fields,
+        validation(settings),
+        page_tokens(settings),
+    ]
     server = grpc.aio.server(
-        interceptors=[interceptors],
+        interceptors=[InterceptorChain(steps)],
         options=OPTIONS,
     )
     for one in served:
@@ -79,16 +105,14 @@ def build_server(settings: ServiceSettings, *, name: str, authenticator: Authent
     health = health_aio.HealthServicer()
     health_pb2_grpc.add_HealthServicer_to_server(health, server)
     reflection.enable_server_reflection([*(one.name for one in served), health_pb2.DESCRIPTOR.services_by_name["Health"].full_name], server)
-    pair = ((settings.tls_dir / f"{name}.key").read_bytes(), (settings.tls_dir / f"{name}.pem").read_bytes())
-    root = (settings.tls_dir / "ca.pem").read_bytes()
-    credentials = grpc.ssl_server_credentials([pair], root_certificates=root, require_client_auth=True)
-    port = server.add_secure_port(settings.listen, credentials)
-    return Built(server=server, access=access, health=health, port=port)
+    certificates = TlsWatch(settings.tls_dir, name)
+    port = server.add_secure_port(settings.listen, server_credentials(certificates))
+    return Built(server=server, access=access, health=health, certificates=certificates, port=port)
 
 
 async def serve(settings: ServiceSettings, *, name: str, authenticator: WatchedAuthenticator, served: Sequence[Served]) -> None:
     """Serves until SIGTERM or SIGINT; then refuses new calls and lets calls in progress end within `grace_seconds`."""
-    built = build_server(settings, name=name, authenticator=authenticator, served=served)
+    built = build_server(settings, name=name, authenticator=authenticator, served=served, sessions=authenticator)
     server, health = built.server, built.health
     # Mirrors gRPC health for the metrics threads, which cannot ask it.
     serving, stop = threading.Event(), asyncio.Event()
@@ -102,7 +126,8 @@ async def serve(settings: ServiceSettings, *, name: str, authenticator: WatchedA
     serving.set()
     _log.info("serving", address=settings.listen)
     forgetting = asyncio.create_task(_forget(built.access, authenticator.changes()))
-    await stop.wait()
+    async with Periodic("certificates", (built.certificates.refresh, settings.tls_reload_seconds)):
+        await stop.wait()
     _log.info("stopping", grace_seconds=settings.grace_seconds)
     forgetting.cancel()
     for one in served:

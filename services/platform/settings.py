@@ -4,12 +4,14 @@ Every variable begins with `CONVERGENCE_`, except those that Google's own tools 
 on a laptop: on a laptop the `*_EMULATOR_HOST` variables point to emulators, and nothing else differs.
 """
 
+import hmac
 from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, Field, SecretStr, StringConstraints
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from services.platform.oidc.trusted_issuers import TrustedIssuer
 from services.platform.plan import DEFAULT_PLAN, PlanLimits
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -33,6 +35,12 @@ class ServiceSettings(BaseSettings):
     """Serves Prometheus metrics, and `/healthz` for probes, over plain HTTP on the host of `listen`; None: off."""
     tls_dir: Path = Path("/etc/convergence/tls")
     """Directory with `ca.pem`, `{service}.pem` and `{service}.key`."""
+    tls_reload_seconds: float = Field(default=15.0, gt=0)
+    """How often the files in `tls_dir` are read again: renewed certificates are used without a restart."""
+    spiffe_id: Annotated[str, StringConstraints(pattern=r"^spiffe://[a-z0-9._-]+(/[\w.-]+)*/[\w.-]*\{service\}$")] | None = None
+    """SPIFFE ids of the services, e.g. `spiffe://prod.example.com/ns/convergence/sa/{service}`: one of them, in a caller's certificate, is
+    as good as the DNS name `{service}.convergence.internal`. None: DNS names only.
+    """
     grace_seconds: float = 20.0
     """How long a stopping service lets calls and runs finish. Keep it below the platform's own limit (Kubernetes: 30)."""
 
@@ -79,8 +87,15 @@ class ServiceSettings(BaseSettings):
     emulator_ca: Path | None = Field(default=None, validation_alias="CLOUD_EMULATOR_CA")
     """The certificate authority of emulators that speak TLS."""
 
+    notify_allow_private_targets: bool = False
+    """True allows notifications to private addresses, names and ports: for a laptop, never in production with tenants."""
+    notify_ports: tuple[Annotated[int, Field(ge=1, le=65535)], ...] = (443,)
+    """The ports that notifications may be posted to."""
+
     admin_keys: tuple[AdminKey, ...] = ()
     """JSON, e.g. `[{"role": "scheduler", "sha256": "..."}]`; empty: every admin call is refused."""
+    oidc: tuple[TrustedIssuer, ...] = ()
+    """JSON: issuers whose tokens (`Authorization: Bearer`) are as good as an admin key, with rules that map them to roles; empty: none."""
     token_secrets: tuple[Annotated[SecretStr, Field(min_length=32)], ...] = ()
     """JSON list of secrets of 32 characters or more, the same in all replicas of a service. The first signs page tokens (and, in auth,
     session tokens), all verify them, so that a secret is rotated by putting a new one in front. Empty: every process makes its own, which
@@ -88,19 +103,29 @@ class ServiceSettings(BaseSettings):
     """
     plan_defaults: PlanLimits = DEFAULT_PLAN
     """JSON, e.g. `{"max_schedules": 500}`: what a tenant may make grow where its plan says nothing."""
+    own_resources: tuple[str, ...] = ()
+    """What else is this installation's and no tenant's: GCP projects (ids and numbers), AWS account ids and buckets, Azure directories,
+    subscriptions and storage accounts. The projects of these settings and of the KMS key are known.
+    """
     reserved_tenant_ids: tuple[str, ...] = ()
     """Names that no tenant may have, besides the control dataset's and BigQuery's own."""
     key_cache_seconds: float = Field(default=3.0, ge=0, le=4.5)
     """How long the holder of an API key is used without asking auth again. A revoked key must stop working within 5 seconds."""
     key_cache_size: int = Field(default=10_000, ge=1)
     """How many keys are cached, and as many refusals."""
-    failed_attempts_per_minute: int = 100
-    """Failed authentications per client address and minute; above it, calls get RESOURCE_EXHAUSTED."""
+    key_request_share: float = Field(default=0.8, gt=0, le=1)
+    """The part of a tenant's `requests_per_minute` that one of its keys may use while another is in use, too."""
+    admin_requests_per_minute: int = Field(default=6_000, ge=1)
+    """Calls a minute of one admin key to a process; above it, calls get RESOURCE_EXHAUSTED."""
 
     lease_seconds: float = 60.0
     """Lease of a run's reservation; the executor renews it every third of this."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     configs_dir: Path = REPOSITORY / "configs"
+
+    def keys_for(self, purpose: str) -> tuple[bytes, ...]:
+        """A key of 32 bytes for one purpose, derived from each of `token_secrets`. The first signs, all verify."""
+        return tuple(hmac.digest(secret.get_secret_value().encode(), purpose.encode(), "sha256") for secret in self.token_secrets)
 
     @property
     def datasets_project(self) -> str:

@@ -9,10 +9,11 @@ from convergence.executor.v1 import pipeline_service_pb2 as messages
 from convergence.executor.v1 import run_pb2
 from convergence.executor.v1.pipeline_service_pb2_grpc import PipelineServiceServicer
 
+from services.executor.metering.cap import RunAllowance
 from services.executor.records import RunFilter, RunStatus
 from services.executor.runs.cancel import Canceller
 from services.executor.runs.dry_run import DryRunner
-from services.executor.runs.idempotency import IdempotentStarts, key_of
+from services.executor.runs.idempotency import IdempotentStarts
 from services.executor.runs.prepared import RunPreparer, RunRequest
 from services.executor.servicers.to_proto import to_dry_run, to_run, to_template
 from services.executor.store import ID_LENGTH, Store, no_such_run
@@ -20,6 +21,7 @@ from services.executor.templates.name import PipelineName
 from services.executor.templates.parameters import ParameterType, parse
 from services.platform.access.caller import current_caller
 from services.platform.errors import InvalidArgument
+from services.platform.rpc.idempotency import key_of
 from services.platform.rpc.paging import from_token, page_size, to_token
 from services.platform.rpc.structs import to_mapping
 
@@ -54,7 +56,8 @@ class PipelineServicer(PipelineServiceServicer):
 
     async def ValidatePipeline(self, request: messages.ValidatePipelineRequest, context: Context) -> messages.ValidatePipelineResponse:
         """A dry run, see `runs/dry_run`."""
-        prepared = self._preparer.prepare(_to_request(request))
+        allowance = RunAllowance(max_export_bytes=current_caller().limits.max_export_bytes)
+        prepared = self._preparer.prepare(_to_request(request)).admitted(allowance)
         return to_dry_run(prepared, await self._dry_runner.dry_run(prepared))
 
     async def ListRuns(self, request: messages.ListRunsRequest, context: Context) -> messages.ListRunsResponse:

@@ -29,6 +29,7 @@ from services.clouds.probes import probe_subjects
 from services.credentials.dataset_access import DatasetAccess
 from services.credentials.datasets import TenantDatasets
 from services.credentials.issuer.issuer import TokenIssuer
+from services.credentials.payloads import PayloadRules
 from services.credentials.servicers.credential import CredentialServicer
 from services.credentials.servicers.issuer import IssuerServicer
 from services.credentials.servicers.token import TokenServicer
@@ -36,7 +37,7 @@ from services.credentials.servicers.trust import TrustServicer
 from services.credentials.set_credentials import CredentialChanges
 from services.credentials.store import CredentialStore
 from services.platform.access.api_keys import hash_key
-from services.platform.access.control import KeyHolder
+from services.platform.access.key_holder import KeyHolder
 from services.platform.bigquery.client import BigQuery
 from services.platform.clock import SystemClock
 from services.platform.errors import FailedPrecondition, Internal, InvalidArgument, PermissionDenied, Unauthenticated
@@ -160,7 +161,9 @@ async def started(
         Served(
             name="convergence.credentials.v1.CredentialService",
             add=credential_service_pb2_grpc.add_CredentialServiceServicer_to_server,
-            servicer=CredentialServicer(CredentialChanges(store, datasets, kms, SystemClock()), store, issuer, unused),
+            servicer=CredentialServicer(
+                CredentialChanges(store, datasets, kms, SystemClock()), store, issuer, unused, PayloadRules(), SystemClock()
+            ),
         ),
         Served(
             name="convergence.credentials.v1.IssuerService",

@@ -64,7 +64,7 @@ async def test_a_day_is_published_exactly(tenant: Tenant, tools: Toolbox, begin:
         assert math.isclose(one["t"], expected[one["s"]][1] + expected[one["s"]][2], abs_tol=1e-9)
     left = await tenant.rows("SELECT table_name FROM INFORMATION_SCHEMA.TABLES WHERE table_name LIKE 'x_staging%'")
     assert left == []
-    assert list(tools.spool_dir.iterdir()) == []
+    assert list(tools.spool.folder.iterdir()) == []
     steps = await store.list_step_logs(tenant.tenant_id, job.run.pipeline_logging_id)
     told = [(step.step_id, step.action, step.status, step.user_id) for step in steps]
     assert told == [
@@ -435,9 +435,11 @@ async def test_export_table_names_the_export(tenant: Tenant, tools: Toolbox, beg
         (
             {"a.prices": pa.schema([("price", pa.float64())])},
             {"export_table": "a.prices"},
-            "is no billing export: it has no column cost and no usage",
+            "it has no columns cost and usage_start_time",
         ),
-        ({}, {"export_table": "nowhere.nothing"}, "Google Cloud finds no table"),
+        ({}, {"export_table": "nowhere.nothing"}, "there is no such table"),
+        ({}, {"export_table": "convergence-local.tenants.tenant_api_keys"}, "in a project that is this installation's own"),
+        ({}, {"export_table": "convergence-local.tenants.nothing"}, "in a project that is this installation's own"),
     ],
 )
 async def test_a_source_that_cannot_be_read_is_told(

@@ -138,7 +138,7 @@ class Sealed:
         plaintext = json.dumps({"bucket": tenant_id, "key": f"{provider} of {tenant_id}"}).encode()
         return SealedCredential(tenant_id=tenant_id, provider=provider, credential_id="one", ciphertext=plaintext)
 
-    async def decrypt(self, ciphertext: bytes, _: bytes) -> bytes:
+    async def decrypt(self, ciphertext: bytes, name: bytes, *, key_version: str | None = None) -> bytes:
         return ciphertext
 
 
@@ -207,7 +207,7 @@ async def test_what_a_source_refuses_fails_the_step_and_leaves_nothing(
     await store.insert_run(job.run, seconds=10)
     outcome = await execute(job, tools)
     assert (outcome.status, outcome.error_message) == (RunStatus.FAILED, f"Step read: {message}")
-    assert list(tools.spool_dir.glob("*")) == []
+    assert list(tools.spool.folder.glob("*")) == []
     assert await tenant.rows("SELECT table_name FROM INFORMATION_SCHEMA.TABLES WHERE table_name LIKE 'x_staging%'") == []
     assert bucket.closed == 1
 

@@ -6,8 +6,6 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from services.executor.checks.verdicts import Check, judge, refuse_errors
 from services.executor.errors import StepError
@@ -18,8 +16,6 @@ from services.executor.staging.shape import StagingShape, bind, conform
 from services.executor.templates.graph import When, should_run
 from services.executor.templates.name import PipelineName
 from services.platform.bigquery.sql import make_block
-from services.platform.errors import InvalidArgument
-from services.platform.rpc.paging import from_token, page_size, to_token
 
 BILLING = PipelineName(provider="gcp", domain="cost", template="billing")
 RUN = "0f8fad5b-d9cb-469f-a165-70867728950e"
@@ -72,24 +68,6 @@ def test_verdicts_come_in_the_templates_order_and_errors_refuse() -> None:
 def test_a_check_that_nothing_measures_is_a_broken_template() -> None:
     with pytest.raises(StepError, match="does not measure a"):
         judge([Check(name="a", severity="warn", expect="x")], [])
-
-
-@given(st.datetimes(timezones=st.just(UTC)), st.text(max_size=40))
-def test_a_page_token_comes_back(moment: datetime, identity: str) -> None:
-    assert from_token(to_token(moment, identity)) == (moment, identity)
-
-
-@given(st.text(min_size=1))
-def test_what_is_no_token_is_refused(text: str) -> None:
-    with pytest.raises(InvalidArgument, match="page_token"):
-        from_token(text)
-
-
-def test_pages_have_a_size() -> None:
-    assert [page_size(0), page_size(200)] == [50, 200]
-    for bad in (-1, 201):
-        with pytest.raises(InvalidArgument, match="page_size"):
-            page_size(bad)
 
 
 SHAPE = StagingShape(
@@ -154,19 +132,25 @@ def test_a_column_of_another_kind_is_told() -> None:
     ],
 )
 def test_an_expired_slot_is_settled_as_its_run_stands(state: str | None, fail_run: bool, outcome: str) -> None:
-    slot = Reservation(tenant_id="acme", pipeline_logging_id=RUN, usage_date=date(2026, 3, 10), expired_at=NOON)
+    slot = Reservation(tenant_id="acme", pipeline_logging_id=RUN, usage_date=date(2026, 3, 10), expired_at=NOON, trigger_type="api")
     verdict = reconcile.decide(RunStatus(state) if state else None, slot, NOON)
     assert verdict is not None
     assert (verdict.fail_run, str(verdict.outcome)) == (fail_run, outcome)
 
 
-def test_a_scheduled_attempt_that_never_began_is_left_to_the_scheduler_for_a_while() -> None:
-    """Its id is made (UUIDv5). Taken up again in time, it renews the slot with its unit; if not, the slot is freed and the unit kept."""
-    made = str(uuid.uuid5(uuid.UUID(RUN), "2"))
-    slot = Reservation(tenant_id="acme", pipeline_logging_id=made, usage_date=date(2026, 3, 10), expired_at=NOON)
+@pytest.mark.parametrize("identity", [RUN, str(uuid.uuid5(uuid.UUID(RUN), "2"))])
+@pytest.mark.parametrize("trigger_type", ["api", "scheduler", "backfill", None])
+def test_who_may_start_a_run_again_that_never_began_is_read_off_its_reservation(trigger_type: str | None, identity: str) -> None:
+    """Never off its id: a derived one (UUIDv5) may be an attempt's or that of an Idempotency-Key. What it took is given back; of an
+    attempt of a schedule only if the scheduler does not start it again in time, which renews the reservation.
+    """
+    slot = Reservation(
+        tenant_id="acme", pipeline_logging_id=identity, usage_date=date(2026, 3, 10), expired_at=NOON, trigger_type=trigger_type
+    )
     later = NOON + reconcile.TAKEN_UP_WITHIN + timedelta(seconds=1)
-    assert reconcile.decide(None, slot, NOON) is None
-    assert reconcile.decide(None, slot, later) == reconcile.ReconcileAction(fail_run=False, outcome=RunStatus.CANCELLED)
+    given_back = reconcile.ReconcileAction(fail_run=False, outcome="NOT_STARTED", only_if_expired=True)
+    assert reconcile.decide(None, slot, NOON) == (given_back if trigger_type == "api" else None)
+    assert reconcile.decide(None, slot, later) == given_back
     assert reconcile.decide(RunStatus.RUNNING, slot, NOON) == reconcile.ReconcileAction(fail_run=True, outcome=RunStatus.FAILED)
 
 
