@@ -28,6 +28,7 @@ class GatewaySettings(BaseSettings):
     executor_host: str = "127.0.0.1"
     executor_port: int = 50054
     tls_dir: Path = Field(Path(".local/certs"), description="Holds ca.pem, gateway.pem and gateway.key, towards the services.")
+    spiffe_id: str | None = Field(None, pattern=r"^spiffe://.*\{service\}$", description="As CONVERGENCE_SPIFFE_ID of the services.")
     tls_certificate: Path | None = Field(None, description="Certificate chain towards clients, PEM. With it, clients speak TLS.")
     tls_key: Path | None = Field(None, description="Private key of `tls_certificate`, PEM.")
     tls_minimum: Literal["1.2", "1.3"] = Field("1.3", description="The oldest version of TLS that a client may speak.")
