@@ -11,6 +11,7 @@ from localcloud.gateway.envoy import render, render_secrets
 from localcloud.gateway.public_rpcs import public_rpcs
 from localcloud.gateway.settings import GatewaySettings
 from localcloud.settings import SERVICES
+from services.platform.settings import REPOSITORY
 
 
 def test_no_value_can_break_out_of_its_place(tmp_path: Path) -> None:
@@ -57,3 +58,9 @@ def test_what_is_missing_is_told_with_what_to_do(tmp_path: Path, tls_dir: Path, 
     ended = subprocess.run([sys.executable, "-m", "localcloud.gateway"], env=settings, capture_output=True, text=True, check=False)
     assert ended.returncode == 1
     assert "is missing: `make gen`" in ended.stderr
+
+
+def test_every_setting_is_in_the_guide() -> None:
+    guide = (REPOSITORY / "docs/google-cloud.md").read_text()
+    services = {f"{service}_{part}" for service in SERVICES for part in ("host", "port")} - {"auth_host", "auth_port"}
+    assert [name for name in GatewaySettings.model_fields if f"`GATEWAY_{name.upper()}`" not in guide and name not in services] == []
