@@ -8,6 +8,7 @@ from services.credentials.service import served
 from services.credentials.settings import CredentialsSettings
 from services.platform import log
 from services.platform.access.authenticator import RemoteAuthenticator
+from services.platform.audit.delivery import to_auth
 from services.platform.bigquery.client import BigQuery
 from services.platform.clock import SystemClock
 from services.platform.kms.client import Kms
@@ -33,7 +34,7 @@ async def main() -> None:
         CheckPool(threads=CHECKS) as checks,
     ):
         answering = served(settings, bq=bq, kms=kms, signer=signer, checks=checks, clock=SystemClock())
-        await serve(settings, name="credentials", authenticator=RemoteAuthenticator(channel), served=answering)
+        await serve(settings, name="credentials", authenticator=RemoteAuthenticator(channel), served=answering, audit=to_auth(channel))
 
 
 if __name__ == "__main__":

@@ -14,6 +14,10 @@ from grpc_health.v1.health import aio as health_aio
 from grpc_reflection.v1alpha import reflection
 
 from services.platform.access.control import AccessControl, Authenticator, WatchedAuthenticator
+from services.platform.audit.delivery import Append, AuditDelivery
+from services.platform.audit.pending import PendingEntries
+from services.platform.audit.trail import AuditTrail
+from services.platform.clock import SystemClock
 from services.platform.metrics import serve_metrics
 from services.platform.rpc.body_fields import only_known_body_fields
 from services.platform.rpc.calls import InterceptorChain, report
@@ -24,6 +28,8 @@ from services.platform.settings import ServiceSettings
 _log = structlog.get_logger()
 MAX_MESSAGE_BYTES = 1024 * 1024
 """The gateway's limit of a REST body; native gRPC clients get the same."""
+AUDIT_SECONDS = 5.0
+"""How long a service that has stopped tries to store its last entries of the audit log."""
 MAX_METADATA_BYTES = 16 * 1024
 """The gateway's limit (7 KiB in at most 100 headers) as gRPC counts it, with 32 bytes more a header, plus the headers that the gateway
 adds. Above the limit (default 8 KiB) gRPC refuses some calls and accepts others.
@@ -60,6 +66,8 @@ class Built:
 
     server: grpc.aio.Server
     access: AccessControl
+    recorded: PendingEntries
+    """What its calls have left for the audit log."""
     health: health_aio.HealthServicer
     port: int
     """The port it will listen on; chosen by the kernel if `listen` ends in `:0`."""
@@ -68,8 +76,11 @@ class Built:
 def build_server(settings: ServiceSettings, *, name: str, authenticator: Authenticator, served: Sequence[Served]) -> Built:
     """A server before it is started. Raises OSError without certificates, RuntimeError if the port is taken."""
     access = AccessControl(settings, authenticator)
+    recorded = PendingEntries()
+    trail = AuditTrail(recorded, SystemClock())
     # A misspelt field is reported before a missing one: most likely it is the same field.
-    interceptors = InterceptorChain([report, access, only_queries_that_count, only_known_body_fields, validation(settings)])
+    fields = (only_queries_that_count, only_known_body_fields, validation(settings))
+    interceptors = InterceptorChain([report, trail.around, access, *fields, trail.served])
     server = grpc.aio.server(
         interceptors=[interceptors],
         options=OPTIONS,
@@ -83,11 +94,15 @@ def build_server(settings: ServiceSettings, *, name: str, authenticator: Authent
     root = (settings.tls_dir / "ca.pem").read_bytes()
     credentials = grpc.ssl_server_credentials([pair], root_certificates=root, require_client_auth=True)
     port = server.add_secure_port(settings.listen, credentials)
-    return Built(server=server, access=access, health=health, port=port)
+    return Built(server=server, access=access, recorded=recorded, health=health, port=port)
 
 
-async def serve(settings: ServiceSettings, *, name: str, authenticator: WatchedAuthenticator, served: Sequence[Served]) -> None:
-    """Serves until SIGTERM or SIGINT; then refuses new calls and lets calls in progress end within `grace_seconds`."""
+async def serve(
+    settings: ServiceSettings, *, name: str, authenticator: WatchedAuthenticator, served: Sequence[Served], audit: Append
+) -> None:
+    """Serves until SIGTERM or SIGINT; then refuses new calls and lets calls in progress end within `grace_seconds`. `audit` stores entries
+    of the audit log; those that are left at the end within AUDIT_SECONDS.
+    """
     built = build_server(settings, name=name, authenticator=authenticator, served=served)
     server, health = built.server, built.health
     # Mirrors gRPC health for the metrics threads, which cannot ask it.
@@ -102,14 +117,16 @@ async def serve(settings: ServiceSettings, *, name: str, authenticator: WatchedA
     serving.set()
     _log.info("serving", address=settings.listen)
     forgetting = asyncio.create_task(_forget(built.access, authenticator.changes()))
-    await stop.wait()
-    _log.info("stopping", grace_seconds=settings.grace_seconds)
-    forgetting.cancel()
-    for one in served:
-        one.stop()
-    serving.clear()
-    await health.enter_graceful_shutdown()
-    await server.stop(settings.grace_seconds)
+    every = settings.audit_flush_seconds
+    async with AuditDelivery(built.recorded, audit, SystemClock(), every_seconds=every, last_seconds=AUDIT_SECONDS):
+        await stop.wait()
+        _log.info("stopping", grace_seconds=settings.grace_seconds)
+        forgetting.cancel()
+        for one in served:
+            one.stop()
+        serving.clear()
+        await health.enter_graceful_shutdown()
+        await server.stop(settings.grace_seconds)
 
 
 async def _forget(access: AccessControl, key_changes: AsyncIterator[str]) -> None:

@@ -27,6 +27,8 @@ DEADLINE_MARGIN = 0.25
 # Stops a gRPC client from retrying by its own policy (gRFC A6): our answers have already been retried where that is useful.
 NO_RETRY = ("grpc-retry-pushback-ms", "-1")
 request_id: ContextVar[str] = ContextVar("request_id", default="")
+answer: ContextVar[Message | None] = ContextVar("answer", default=None)
+"""The response of the call in progress, once its servicer has returned it."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -122,7 +124,8 @@ class InterceptorChain(grpc.aio.ServerInterceptor):  # type: ignore[misc]  # unt
             request = await _parsed(handler, raw, context)
             async with AsyncExitStack() as stack:
                 await enter(stack, request, context)
-                return await handler.unary_unary(request, context)
+                answer.set(await handler.unary_unary(request, context))
+                return answer.get()
 
         async def stream(raw: bytes, context: grpc.aio.ServicerContext[Any, Any]) -> AsyncIterator[Any]:
             request = await _parsed(handler, raw, context)
