@@ -11,7 +11,7 @@ from benchmarks.place import Place
 from services.auth.ledger import Ledger
 from services.auth.settings import AuthSettings
 from services.auth.store import AuthStore, Settlement
-from services.executor.records import RunOutcome, RunStatus
+from services.executor.records import Run, RunCost, RunOutcome, RunStatus
 from services.executor.runs.active import ActiveRuns
 from services.executor.runs.admission import Admission
 from services.executor.runs.execute import RunProgress
@@ -39,12 +39,12 @@ class LocalLedger:
         self._quota = quota
         self.settled = 0
 
-    async def reserve(self, tenant_id: str, run: str, *, is_retry: bool = False) -> Reservation:
+    async def reserve(self, run: Run) -> Reservation:
         """As `services.executor.runs.quota.QuotaClient`."""
-        slot = await self._quota.reserve(tenant_id, run, is_retry=is_retry)
-        return Reservation(tenant_id=tenant_id, pipeline_logging_id=run, usage_date=slot.usage_date)
+        slot = await self._quota.reserve(run.tenant_id, run.pipeline_logging_id, is_retry=run.attempt > 1, trigger_type=run.trigger_type)
+        return Reservation(tenant_id=run.tenant_id, pipeline_logging_id=run.pipeline_logging_id, usage_date=slot.usage_date)
 
-    async def settle(self, slot: Reservation, outcome: str) -> None:
+    async def settle(self, slot: Reservation, outcome: str, cost: RunCost | None = None) -> None:
         """As `services.executor.runs.quota.QuotaClient`."""
         end = Settlement(
             tenant_id=slot.tenant_id, reservation_id=slot.pipeline_logging_id, usage_date=slot.usage_date, outcome=str(outcome)

@@ -6,7 +6,10 @@ certificates are created together, and again if one is missing, does not fit, or
 
 import argparse
 import fcntl
+import time
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from ipaddress import IPv4Address
 from pathlib import Path
 
@@ -38,34 +41,67 @@ def mint(directory: Path, *, now: datetime | None = None) -> bool:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if _all_good(directory, now):
             return False
-        _mint_all(directory, now)
+        authority = Authority(now)
+        authority.issue_all(directory)
+        write_private(directory / "ca.pem", authority.pem)
         return True
 
 
-def _mint_all(directory: Path, now: datetime) -> None:
-    ca_key = ec.generate_private_key(ec.SECP256R1())
-    ca_name = _name("Convergence local authority")
-    ca = (
-        _builder(ca_name, ca_name, ca_key.public_key(), now)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-        .add_extension(_key_usage(authority=True), critical=True)
-        .sign(ca_key, hashes.SHA256())
-    )
-    for name in NAMES:
+def renew(directory: Path, *, pause: Callable[[], object], now: datetime | None = None) -> None:
+    """Replaces authority and certificates under running services, which read the files every `CONVERGENCE_TLS_RELOAD_SECONDS`. No call
+    fails: the new authority is trusted everywhere before anything is signed by it, and the old one until nothing is any more. `pause` waits
+    until all services have read the files, between the three steps. Raises OSError if there are no files yet.
+    """
+    now = now or datetime.now(UTC)
+    with (directory / ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        old, new = (directory / "ca.pem").read_text(), Authority(now)
+        write_private(directory / "ca.pem", new.pem + old)
+        pause()
+        new.issue_all(directory)
+        pause()
+        write_private(directory / "ca.pem", new.pem)
+
+
+class Authority:
+    """A new authority. Its key exists in this object only."""
+
+    def __init__(self, now: datetime) -> None:
+        self._key = ec.generate_private_key(ec.SECP256R1())
+        self._name = _name("Convergence local authority")
+        self._now = now
+        self._certificate = (
+            _builder(self._name, self._name, self._key.public_key(), now)
+            .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+            .add_extension(_key_usage(authority=True), critical=True)
+            .sign(self._key, hashes.SHA256())
+        )
+
+    @property
+    def pem(self) -> str:
+        """Its certificate."""
+        return self._certificate.public_bytes(serialization.Encoding.PEM).decode()
+
+    def issue_all(self, directory: Path) -> None:
+        """`{name}.key` and `{name}.pem` of every part."""
+        for name in NAMES:
+            self.issue(directory, name, _addresses(name))
+
+    def issue(self, directory: Path, name: str, alternative_names: Sequence[x509.GeneralName]) -> None:
+        """`{name}.key` and `{name}.pem` with these alternative names."""
         key = ec.generate_private_key(ec.SECP256R1())
         certificate = (
-            _builder(_name(name), ca_name, key.public_key(), now)
+            _builder(_name(name), self._name, key.public_key(), self._now)
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
             .add_extension(_key_usage(authority=False), critical=True)
             .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH]), critical=False)
-            .add_extension(x509.SubjectAlternativeName(_addresses(name)), critical=False)
-            .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(ca_key.public_key()), critical=False)
-            .sign(ca_key, hashes.SHA256())
+            .add_extension(x509.SubjectAlternativeName(alternative_names), critical=False)
+            .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key()), critical=False)
+            .sign(self._key, hashes.SHA256())
         )
         pem = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
         write_private(directory / f"{name}.key", pem.decode())
         write_private(directory / f"{name}.pem", certificate.public_bytes(serialization.Encoding.PEM).decode())
-    write_private(directory / "ca.pem", ca.public_bytes(serialization.Encoding.PEM).decode())
 
 
 def _builder(subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePublicKey, now: datetime) -> x509.CertificateBuilder:
@@ -123,8 +159,13 @@ def main() -> None:
     """Creates them in the given directory, by default the stack's."""
     parser = argparse.ArgumentParser(prog="python -m localcloud.certs", description="Certificates for mTLS between the processes.")
     parser.add_argument("directory", nargs="?", type=Path, default=LocalSettings().certs_dir, help="where (%(default)s)")
-    directory = parser.parse_args().directory
-    print(f"{directory}: {'minted' if mint(directory) else 'good'}")
+    parser.add_argument("--renew", type=float, metavar="SECONDS", help="replace them under running services, in three steps so far apart")
+    options = parser.parse_args()
+    if options.renew is None:
+        print(f"{options.directory}: {'minted' if mint(options.directory) else 'good'}")
+    else:
+        renew(options.directory, pause=partial(time.sleep, options.renew))
+        print(f"{options.directory}: renewed")
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ from localcloud.certs import mint
 from localcloud.processes.environment import emulator_environment
 from localcloud.settings import SERVICES, LocalSettings
 from localcloud.stack import Stack
-from services.platform.access.control import Authenticator
+from services.platform.access.key_holder import Authenticator
 from services.platform.bigquery.client import BigQuery
 from services.platform.bootstrap import bootstrap
 from services.platform.server import Served, build_server

@@ -1,14 +1,53 @@
 -- HTTP features that REST clients expect and that neither Envoy nor its transcoder has. It sees responses after the transcoder; native gRPC
 -- calls pass unchanged.
 
--- Seconds, if the refusal does not say when to retry: for Envoy itself, which finds a service again within a second.
+-- Seconds, for a service that does not say when to retry.
 local RETRY_AFTER = "2"
+
+-- As Envoy sees it: the transcoder leaves such a call alone.
+local function is_grpc(headers)
+  local kind = headers:get("content-type") or ""
+  return kind == "application/grpc" or kind:find("^application/grpc%+") ~= nil
+end
+
+-- The characters of UTF-8 beyond ASCII, as RFC 3629 has them.
+local TAIL = "[\128-\191]"
+local CHARACTERS = {
+  {2, "^[\194-\223]" .. TAIL},
+  {3, "^\224[\160-\191]" .. TAIL}, {3, "^[\225-\236\238\239]" .. TAIL .. TAIL}, {3, "^\237[\128-\159]" .. TAIL},
+  {4, "^\240[\144-\191]" .. TAIL .. TAIL}, {4, "^[\241-\243]" .. TAIL .. TAIL .. TAIL}, {4, "^\244[\128-\143]" .. TAIL .. TAIL},
+}
+
+-- A service could not read other text: it would not know the request from garbage.
+local function is_utf8(text)
+  local at = text:find("[\128-\255]")
+  while at do
+    local length
+    for _, character in ipairs(CHARACTERS) do
+      if text:find(character[2], at) then length = character[1] end
+    end
+    if not length then return false end
+    at = text:find("[\128-\255]", at + length)
+  end
+  return true
+end
+
+local function unescaped(path)
+  return (path:gsub("%%(%x%x)", function(hex) return string.char(tonumber(hex, 16)) end))
+end
 
 function envoy_on_request(handle)
   local headers = handle:headers()
+  if is_grpc(headers) then return end
+  -- How long a call may take is the gateway's to say.
+  headers:remove("grpc-timeout")
   local encoding = headers:get("content-encoding") or ""
   if encoding ~= "" and encoding:lower() ~= "identity" then
     handle:respond({[":status"] = "415", ["accept-encoding"] = "identity"}, "")
+    return
+  end
+  if not is_utf8(unescaped(headers:get(":path"))) then
+    handle:respond({[":status"] = "400"}, "The path or the query is no UTF-8. Write text in UTF-8, and then escape it: an e with an accent is %C3%A9.")
     return
   end
   local override = headers:get("x-http-method-override") or headers:get("x-http-method") or headers:get("x-method-override")
@@ -31,24 +70,66 @@ end
 local UNKNOWN = 'Could not find field \\"([^"]*)\\" in the type \\"[%w.]*\\"%.'
 local IN_OUR_WORDS = 'There is no query parameter \\"%1\\" here. Check its name, or leave it out.'
 
-local function name_unknown_parameter(headers, body)
+local function name_unknown_parameter(handle)
+  local body = handle:body()
   if not body then return end
   local text, found = body:getBytes(0, body:length()):gsub(UNKNOWN, IN_OUR_WORDS)
-  if found > 0 then headers:replace("content-length", tostring(body:setBytes(text))) end
+  if found > 0 then handle:headers():replace("content-length", tostring(body:setBytes(text))) end
+end
+
+-- gRPC itself, or a library, refuses without details. What it says then is known, so the reason is, too.
+local TOO_LARGE = {
+  status = "413",
+  said = "eceived message larger than max",
+  body = '{"code":3,"message":"The body is too large: as a message it is more than 1 MiB.","details":[{"@type":"type.googleapis.com/google.rpc.ErrorInfo","reason":"BODY_TOO_LARGE","domain":"convergence"}]}',
+}
+local REASONS = {["500"] = "INTERNAL", ["503"] = "SERVICE_UNAVAILABLE", ["504"] = "SERVICE_TIMEOUT"}
+local NO_DETAILS = '"details":%[%]}$'
+
+local function complete(handle, status)
+  local body = handle:body()
+  if not body then return end
+  -- Those from before the wait for the body are no longer valid.
+  local text, headers = body:getBytes(0, body:length()), handle:headers()
+  if not text:find(NO_DETAILS) then return end
+  if status == "429" and text:find(TOO_LARGE.said, 1, true) then
+    headers:replace(":status", TOO_LARGE.status)
+    text = TOO_LARGE.body
+  elseif REASONS[status] then
+    text = text:gsub(NO_DETAILS, '"details":[{"@type":"type.googleapis.com/google.rpc.ErrorInfo","reason":"' .. REASONS[status] .. '","domain":"convergence"}]}')
+  end
+  headers:replace("content-length", tostring(body:setBytes(text)))
+end
+
+-- Of calls that Envoy counts (rate_limit.yaml), as the services say it of theirs: how many of a window's calls are left, and in how many
+-- seconds there are all of them again.
+local WINDOW = 60
+
+local function name_rate_limit(headers)
+  local limit, left = tonumber(headers:get("x-ratelimit-limit") or ""), tonumber(headers:get("x-ratelimit-remaining") or "")
+  if limit and left then
+    headers:replace("ratelimit-policy", ('"default";q=%d;w=%d'):format(limit, WINDOW))
+    headers:replace("ratelimit", ('"default";r=%d;t=%d'):format(left, math.ceil((limit - left) * WINDOW / limit)))
+    if headers:get(":status") == "429" then headers:replace("retry-after", tostring(math.ceil(WINDOW / limit))) end
+  end
+  for _, name in ipairs({"limit", "remaining", "reset"}) do headers:remove("x-ratelimit-" .. name) end
 end
 
 function envoy_on_response(handle)
   local headers = handle:headers()
+  name_rate_limit(headers)
   if (headers:get("content-type") or ""):find("^application/grpc") then return end
   -- For gRPC clients, which services cannot tell from REST ones.
   headers:remove("grpc-retry-pushback-ms")
   local status = headers:get(":status")
-  if (status == "429" or status == "503") and not headers:get("retry-after") then headers:add("retry-after", RETRY_AFTER) end
+  if status == "503" and not headers:get("retry-after") then headers:add("retry-after", RETRY_AFTER) end
   local ours = handle:streamInfo():dynamicMetadata():get("convergence")
   if ours and ours.head then
     -- Its length stays said, as HTTP has it.
     for chunk in handle:bodyChunks() do chunk:setBytes("") end
   elseif status == "400" then
-    name_unknown_parameter(headers, handle:body())
+    name_unknown_parameter(handle)
+  elseif status == "429" or REASONS[status] then
+    complete(handle, status)
   end
 end

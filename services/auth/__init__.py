@@ -2,7 +2,7 @@
 
 Auth owns tenants, subscriptions, API keys and the quota ledger. The other services send it the SHA-256 of a key, never the key, and cache
 the answer for a few seconds. Auth answers from memory while the metadata of the tables, which is free to read, say that nothing has changed
-(`key_memory`); the same spares most reads of the ledger's leases (`lease_memory`).
+(`key_memory`, `key_digests`); the same spares most reads of the ledger's leases (`lease_memory`).
 
 The ledger is exact. A run reserves under its own id. One UPDATE serves all requests that have arrived: it grants each tenant, in order,
 what its limits leave, and appends the granted ids to `live_runs` of the tenant's row for today. Unless every request was granted, the

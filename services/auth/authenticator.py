@@ -1,34 +1,77 @@
 """Authenticates API keys from auth's own tables."""
 
+import asyncio
+import math
+import time
 from collections.abc import AsyncIterator, Sequence
+from enum import Enum, auto
+
+import structlog
 
 from services.auth.key_change_feed import KeyChangeFeed
+from services.auth.key_digests import KeyDigests
 from services.auth.key_memory import KeyMemory
 from services.auth.key_usage import KeyUsage
 from services.auth.store import AuthStore
-from services.platform.access.control import UNKNOWN_KEY, KeyHolder
+from services.platform.access.key_holder import UNKNOWN_KEY, KeyHolder
 from services.platform.clock import Clock
-from services.platform.errors import Unauthenticated
+from services.platform.errors import ConvergenceError, Unauthenticated
 from services.platform.group_commit import GroupCommit
 
 MAX_CONCURRENT_LOOK_UPS = 4
+MAX_CONCURRENT_FOR_STRANGERS = 2
+MAX_STRANGERS = 2_000
+"""Hashes of one statement; BigQuery bounds the size of a request."""
+AFTER_A_REFUSAL_SECONDS = 1.0
+"""From a statement that found no key for a stranger to the next one for strangers."""
+
+_log = structlog.get_logger()
+
+
+class _Unread(Enum):
+    """A hash that the memory does not answer."""
+
+    GOOD_BEFORE = auto()
+    STRANGER = auto()
 
 
 class LocalAuthenticator:
     """`access.WatchedAuthenticator` over auth's own tables, for auth itself and for the RPC that the other services call.
 
-    Concurrent look-ups share one reading of the tables' version, and one statement if the memory does not answer: hundreds of tenants that
-    call at once do not cause hundreds of statements.
+    Concurrent look-ups share one reading of the tables' version. What the memory knows is answered from it, and a hash that no active key
+    has is refused, without a statement. The rest shares statements, in two queues: a key that was good before never waits for strangers.
+    For these, few statements a second are sent, and one while somebody guesses. So guessing takes nothing from good keys.
+
+    Strangers need statements only where the digests of all keys are not known: after a change of the keys' table, until the first stranger
+    was refused, and a minute after each reading; and always if there are more than MAX_DIGESTS keys, or if the version cannot be read.
     """
 
-    def __init__(self, store: AuthStore, clock: Clock, memory: KeyMemory, usage: KeyUsage, changes: KeyChangeFeed) -> None:
-        self._store, self._clock, self._memory = store, clock, memory
+    def __init__(
+        self, store: AuthStore, clock: Clock, *, memory: KeyMemory, digests: KeyDigests, usage: KeyUsage, changes: KeyChangeFeed
+    ) -> None:
+        self._store, self._clock, self._memory, self._digests = store, clock, memory, digests
         self._usage, self._changes = usage, changes
-        self._look_ups: GroupCommit[str, KeyHolder | None] = GroupCommit(self._look_up, max_concurrent=MAX_CONCURRENT_LOOK_UPS)
+        self._recalls: GroupCommit[str, tuple[KeyHolder | None] | _Unread] = GroupCommit(
+            self._recall, max_concurrent=MAX_CONCURRENT_LOOK_UPS
+        )
+        self._good_before: GroupCommit[str, KeyHolder | None] = GroupCommit(self._read, max_concurrent=MAX_CONCURRENT_LOOK_UPS)
+        self._strangers: GroupCommit[str, KeyHolder | None] = GroupCommit(
+            self._read_strangers,
+            max_batch=MAX_STRANGERS,
+            before_flush=self._wait_after_a_refusal,
+            max_concurrent=MAX_CONCURRENT_FOR_STRANGERS,
+        )
+        self._next_for_strangers = -math.inf
 
     async def authenticate(self, api_key_sha256: str) -> KeyHolder:
         """The holder of the key with this hash. Raises Unauthenticated for an unknown key, Unavailable if BigQuery does not answer."""
-        holder = await self._look_ups.submit(api_key_sha256)
+        match await self._recalls.submit(api_key_sha256):
+            case (known,):
+                holder = known
+            case _Unread.GOOD_BEFORE:
+                holder = await self._good_before.submit(api_key_sha256)
+            case _:
+                holder = await self._strangers.submit(api_key_sha256)
         if holder is None or (holder.expires_at is not None and holder.expires_at <= self._clock.now()):
             raise Unauthenticated("API_KEY_INVALID", UNKNOWN_KEY)
         self._usage.note(holder.api_key_id)
@@ -38,12 +81,46 @@ class LocalAuthenticator:
         """The changes that this process makes, see `KeyChangeFeed.subscribe`."""
         return self._changes.subscribe()
 
-    async def _look_up(self, hashes: Sequence[str]) -> Sequence[KeyHolder | None]:
+    async def _recall(self, hashes: Sequence[str]) -> Sequence[tuple[KeyHolder | None] | _Unread]:
         version = await self._store.key_version()
-        known = self._memory.recall(version, set(hashes))
-        read = dict[str, KeyHolder | None]()
-        if known.to_read:
-            found = await self._store.find_key_holders(sorted(known.to_read), self._clock.now())
-            read = {one: found.get(one) for one in known.to_read}
-            self._memory.keep(version, read)
-        return [read[one] if one in read else known.holders[one] for one in hashes]
+        known = self._memory.recall(version, hashes)
+        table = self._store.version_of_keys(version)
+
+        def answer(hashed: str) -> tuple[KeyHolder | None] | _Unread:
+            if hashed in known:
+                return (known[hashed],)
+            exists = self._digests.has(table, hashed)
+            if exists is False:
+                return (None,)
+            return _Unread.GOOD_BEFORE if exists or self._memory.was_good(hashed) else _Unread.STRANGER
+
+        return [answer(one) for one in hashes]
+
+    async def _read(self, hashes: Sequence[str]) -> Sequence[KeyHolder | None]:
+        # The version that the memory has was read before this statement, by whatever caller.
+        version, to_read = self._memory.version, self._memory.to_read(hashes)
+        found = await self._store.find_key_holders(sorted(to_read), self._clock.now())
+        self._memory.keep(version, {one: found.get(one) for one in to_read})
+        return [found.get(one) for one in hashes]
+
+    async def _read_strangers(self, hashes: Sequence[str]) -> Sequence[KeyHolder | None]:
+        began = asyncio.get_running_loop().time()
+        holders = await self._read(hashes)
+        if None in holders:
+            self._next_for_strangers = began + AFTER_A_REFUSAL_SECONDS
+            await self._read_digests()
+        return holders
+
+    async def _wait_after_a_refusal(self) -> None:
+        await asyncio.sleep(max(0.0, self._next_for_strangers - asyncio.get_running_loop().time()))
+
+    async def _read_digests(self) -> None:
+        version, since = self._store.version_of_keys(self._memory.version), time.monotonic()
+        if version is None or not self._digests.wants(version):
+            return
+        try:
+            digests = await self._store.list_key_digests(self._clock.now(), limit=self._digests.most + 1)
+        except ConvergenceError as error:
+            _log.warning("key_digests_unreadable", reason=error.reason)
+        else:
+            self._digests.keep(version, digests, since=since)

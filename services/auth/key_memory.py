@@ -14,26 +14,15 @@ REFUSED_SECONDS: rows that were streamed into the tables can grant something bef
 """
 
 import time
-from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Mapping
 
-from services.platform.access.control import KeyHolder
+from services.platform.access.key_holder import KeyHolder
 from services.platform.bigquery.table_versions import Version
-from services.platform.cache import TtlCache
+from services.platform.cache import RecentSet, TtlCache
 
 REFUSED_SECONDS = 60.0
 MAX_READ_AGAIN = 1_000
 """Keys that one statement reads beside those asked for; a hash is 64 bytes, and BigQuery bounds the size of a request."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Recalled:
-    """What the memory knows about some hashes."""
-
-    holders: Mapping[str, KeyHolder | None]
-    """By hash; None: no key has this hash."""
-    to_read: Collection[str]
-    """The other hashes; and, where the memory has just been dropped, those of the keys in use, so that one statement reads them all."""
 
 
 class KeyMemory:
@@ -48,27 +37,50 @@ class KeyMemory:
         )
         self._version: Version | None = None
         self._since = 0.0
-        self._in_use = dict[str, None]()
+        self._in_use = RecentSet[str](MAX_READ_AGAIN)
+        self._to_read_again = set[str]()
+        self._good = RecentSet[str](size)
 
-    def recall(self, version: Version | None, hashes: Collection[str]) -> Recalled:
-        """What is known about `hashes`. `version` was read after they were asked for."""
+    @property
+    def version(self) -> Version | None:
+        """The version of what is kept; None: nothing is."""
+        return self._version
+
+    def recall(self, version: Version | None, hashes: Iterable[str]) -> Mapping[str, KeyHolder | None]:
+        """What is known about `hashes`: None means that no key has this hash; of the missing ones nothing is known. `version` was read
+        after they were asked for.
+        """
         if version is None:
-            return Recalled(holders={}, to_read=set(hashes))
-        read_again = set[str]()
+            return {}
         if version != self._version or self._monotonic() - self._since >= self._seconds:
-            read_again = set(self._in_use)
+            self._to_read_again |= set(self._in_use)
             self.forget()
             self._in_use.clear()
             self._version, self._since = version, self._monotonic()
-        found = {one: known for one in hashes if (known := self._known(one)) is not None}
-        return Recalled(holders={one: holder for one, (holder,) in found.items()}, to_read=(set(hashes) | read_again) - found.keys())
+        return {one: known[0] for one in hashes if (known := self._known(one)) is not None}
+
+    def was_good(self, hashed: str) -> bool:
+        """True if this hash granted something when it was last read, however long ago."""
+        return hashed in self._good
+
+    def to_read(self, hashes: Collection[str]) -> set[str]:
+        """What to read where `hashes` must be: these, and once those that were in use when the memory was dropped, so that one statement
+        reads them all.
+        """
+        again, self._to_read_again = self._to_read_again, set()
+        return again | set(hashes)
 
     def keep(self, version: Version | None, holders: Mapping[str, KeyHolder | None]) -> None:
         """Keeps what a statement has found. `version` was read before it; nothing is kept if another one has been seen since."""
+        for one, holder in holders.items():
+            if holder is not None and holder.tenant_active and holder.subscription_active:
+                self._good.add(one)
+            else:
+                self._good.discard(one)
         if version is None or version != self._version:
             return
         for one, holder in holders.items():
-            if holder is not None and holder.tenant_active and holder.subscription_active:
+            if one in self._good and holder is not None:
                 # Not longer than the memory itself, however late it was read.
                 self._granted.put(one, holder, since=self._since)
             else:
@@ -82,9 +94,6 @@ class KeyMemory:
 
     def _known(self, hashed: str) -> tuple[KeyHolder | None] | None:
         if (holder := self._granted.get_cached(hashed)) is not None:
-            self._in_use.pop(hashed, None)
-            self._in_use[hashed] = None
-            if len(self._in_use) > MAX_READ_AGAIN:
-                del self._in_use[next(iter(self._in_use))]
+            self._in_use.add(hashed)
             return (holder,)
         return self._refused.get_cached(hashed)

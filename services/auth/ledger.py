@@ -31,6 +31,8 @@ class Reservation:
     usage_date: date
     """The UTC day that it counts on."""
     lease_expires_at: datetime
+    max_export_bytes: int
+    """Of the plan: bytes that the run may read of a billing export."""
     month_left_usd: float | None = None
     """What is left of the monthly cost limit; None: there is none."""
 
@@ -88,13 +90,14 @@ class Ledger:
             reserve_seconds=settings.reserve_gather_seconds,
         )
 
-    async def reserve(self, tenant_id: str, reservation_id: str, *, is_retry: bool) -> Reservation:
-        """Reserves for the run. The same id again returns its reservation and counts nothing.
+    async def reserve(self, tenant_id: str, reservation_id: str, *, is_retry: bool, trigger_type: str | None = None) -> Reservation:
+        """Reserves for the run. The same id again returns its reservation and counts nothing; what it took the first time, and its
+        `trigger_type`, are kept until it is settled.
 
         Raises ResourceExhausted with the refusing limit as its reason, or PermissionDenied without an ACTIVE subscription.
         """
         return await self._reservations.submit(
-            ReservationRequest(tenant_id=tenant_id, reservation_id=reservation_id, units=0 if is_retry else 1)
+            ReservationRequest(tenant_id=tenant_id, reservation_id=reservation_id, units=0 if is_retry else 1, trigger_type=trigger_type)
         )
 
     async def renew(self, ids: Sequence[str]) -> Renewal:
@@ -122,7 +125,7 @@ class Ledger:
             if self._leases.rules_out_expired(now):
                 return []
             await self._read_leases(version, now)
-        # Reservations move into today's row at midnight. A lease that was never renewed still shows the day of the reservation.
+        # Reservations of an older release moved into today's row at midnight, without their day. A lease that was never renewed shows it.
         return [
             replace(one, usage_date=min(one.usage_date, utc_day(one.lease_expires_at - self._lease)))
             for one in self._leases.expired(now)[:MAX_EXPIRED]
@@ -146,13 +149,15 @@ class Ledger:
         # Two replays of one id in one batch are one request.
         unique = list({request.reservation_id: request for request in requests}.values())
         tenant_ids, ids = sorted({request.tenant_id for request in unique}), [request.reservation_id for request in unique]
-        granted = Reservation(usage_date=today, lease_expires_at=lease_expires_at)
         version, tenants_granted = await asyncio.gather(
             self._store.subscription_version(), self._store.reserve(unique, now, today, lease_expires_at)
         )
-        if tenants_granted == len(tenant_ids) == len(unique) and self._uncapped.include(version, tenant_ids):
-            # Each tenant has one request, was granted something, and has no limit that the response tells more about.
-            return [granted] * len(requests)
+        if tenants_granted == len(tenant_ids) == len(unique) and (most := self._uncapped.export_bytes(version, tenant_ids)) is not None:
+            # Each tenant has one request, was granted something, and the rest of its response is known.
+            return [
+                Reservation(usage_date=today, lease_expires_at=lease_expires_at, max_export_bytes=most[request.tenant_id])
+                for request in requests
+            ]
         usages = await self._store.read_usage(tenant_ids, ids, now, today)
         self._uncapped.note(version, usages.values())
         if missing := [tenant_id for tenant_id in tenant_ids if tenant_id not in usages]:
@@ -170,7 +175,12 @@ class Ledger:
             if usage is None:
                 return PermissionDenied("SUBSCRIPTION_NOT_ACTIVE", "This tenant has no row in the ledger, and none could be made.")
             if request.reservation_id in usage.held:
-                return replace(granted, month_left_usd=left(usage.cost_usd_month, usage.monthly_cost_limit_usd))
+                return Reservation(
+                    usage_date=today,
+                    lease_expires_at=lease_expires_at,
+                    max_export_bytes=usage.max_export_bytes,
+                    month_left_usd=left(usage.cost_usd_month, usage.monthly_cost_limit_usd),
+                )
             return refusal(usage, now, is_retry=request.units == 0)
 
         return [answer(request) for request in requests]

@@ -30,6 +30,18 @@ WHERE k.api_key_hash IN UNNEST(@api_key_hashes)
   AND IFNULL(k.is_active, TRUE)
   AND (k.expires_at IS NULL OR k.expires_at > @now)
 
+-- name: list_key_digests
+-- One row: a hundred thousand would take long to parse.
+-- param: now TIMESTAMP
+-- param: row_limit INT64
+SELECT STRING_AGG(k.api_key_hash, ',') AS digests
+FROM (
+  SELECT a.api_key_hash
+  FROM tenant_api_keys AS a
+  WHERE IFNULL(a.is_active, TRUE) AND (a.expires_at IS NULL OR a.expires_at > @now)
+  LIMIT @row_limit
+) AS k
+
 -- name: list_api_keys
 -- param: tenant_id STRING
 SELECT k.api_key_id, k.tenant_id, k.scopes, IFNULL(k.is_active, TRUE) AS is_active, k.expires_at, k.created_at, k.last_used_at
@@ -169,11 +181,12 @@ SELECT
   COALESCE(q.concurrent_limit, s.concurrent_limit) AS concurrent_limit,
   IFNULL(m.cost_usd, 0.0) AS cost_usd_month,
   s.monthly_cost_limit_usd,
+  s.max_export_bytes,
   s.tenant_id IS NOT NULL AS subscription_active,
   ARRAY(SELECT l.reservation_id FROM UNNEST(q.live_runs) AS l WHERE l.reservation_id IN UNNEST(@ids) AND l.lease_expires_at > @now) AS held
 FROM tenant_usage_quotas AS q
 LEFT JOIN (
-  SELECT a.tenant_id, a.daily_limit, a.monthly_limit, a.concurrent_limit, a.monthly_cost_limit_usd
+  SELECT a.tenant_id, a.daily_limit, a.monthly_limit, a.concurrent_limit, a.monthly_cost_limit_usd, a.max_export_bytes
   FROM tenant_subscriptions AS a
   WHERE a.status = 'ACTIVE'
   QUALIFY ROW_NUMBER() OVER (PARTITION BY a.tenant_id ORDER BY COALESCE(a.updated_at, a.created_at) DESC, a.subscription_id) = 1
@@ -356,22 +369,33 @@ SET archived = @@row_count;
 SELECT updated AS records_updated, archived AS records_archived
 
 -- name: list_leases
--- All reservations: the response to a renewal, to a check and to a search for expired ones.
+-- All reservations: the response to a renewal, to a check and to a search for expired ones. `live_runs` move into today's row at midnight,
+-- `reservations` stay in the row of their day.
 -- param: since DATE
-SELECT q.tenant_id, l.reservation_id, MIN(q.usage_date) AS usage_date, MAX(l.lease_expires_at) AS lease_expires_at
-FROM tenant_usage_quotas AS q, UNNEST(q.live_runs) AS l
-WHERE q.usage_date >= @since AND l.lease_expires_at IS NOT NULL
-GROUP BY q.tenant_id, l.reservation_id
+SELECT v.tenant_id, v.reservation_id, COALESCE(t.usage_date, v.usage_date) AS usage_date, v.lease_expires_at, t.trigger_type
+FROM (
+  SELECT q.tenant_id, l.reservation_id, MIN(q.usage_date) AS usage_date, MAX(l.lease_expires_at) AS lease_expires_at
+  FROM tenant_usage_quotas AS q, UNNEST(q.live_runs) AS l
+  WHERE q.usage_date >= @since AND l.lease_expires_at IS NOT NULL
+  GROUP BY q.tenant_id, l.reservation_id
+) AS v
+LEFT JOIN (
+  SELECT d.tenant_id, r.reservation_id, MAX(d.usage_date) AS usage_date, MAX(r.trigger_type) AS trigger_type
+  FROM tenant_usage_quotas AS d, UNNEST(d.reservations) AS r
+  WHERE d.usage_date >= @since
+  GROUP BY d.tenant_id, r.reservation_id
+) AS t ON t.tenant_id = v.tenant_id AND t.reservation_id = v.reservation_id
 
 -- name: reserve
 -- One UPDATE, so two writers cannot grant the same unit: the second waits and reads what the first left. A replay only extends the lease:
 -- an id that is listed takes no second unit, and no second slot unless its lease has expired. Requests of a tenant are served in order of
 -- seq; one that is refused for its unit takes no slot. Once the runs of the month have cost as much as the limit allows, only an id that
 -- holds a slot keeps it. The cost of the month is summed over its days, because a run counts on the day of its reservation. A reservation
--- whose lease has expired does not count against the limit, but stays listed until its run is settled, or reserves again. A tenant's row is
--- changed only if something is granted, so the number of changed rows is the number of tenants with a grant.
+-- whose lease has expired does not count against the limit, but stays listed until its run is settled, or reserves again. What an id took
+-- when it was first granted, and for whom, is written into `reservations` by the same statement. A tenant's row is changed only if something
+-- is granted, so the number of changed rows is the number of tenants with a grant.
 -- param: ids ARRAY<STRING>
--- param: requests ARRAY<STRUCT<tenant_id STRING, reservation_id STRING, seq INT64, units INT64>>
+-- param: requests ARRAY<STRUCT<tenant_id STRING, reservation_id STRING, seq INT64, units INT64, trigger_type STRING>>
 -- param: today DATE
 -- param: now TIMESTAMP
 -- param: lease_expires_at TIMESTAMP
@@ -385,15 +409,27 @@ SET
     ARRAY(SELECT AS STRUCT l.reservation_id, l.lease_expires_at FROM UNNEST(q.live_runs) AS l WHERE l.reservation_id NOT IN UNNEST(g.ids)),
     g.granted
   ),
+  reservations = ARRAY_CONCAT(
+    ARRAY(
+      SELECT AS STRUCT r.reservation_id, r.units, r.trigger_type FROM UNNEST(q.reservations) AS r
+      WHERE r.reservation_id NOT IN UNNEST(IFNULL(g.new_ids, []))
+    ),
+    IFNULL(g.taken, [])
+  ),
   last_updated = @now
 FROM (
   SELECT b.tenant_id, SUM(b.units) AS units, ARRAY_AGG(b.reservation_id) AS ids,
-    ARRAY_AGG(STRUCT(b.reservation_id AS reservation_id, @lease_expires_at AS lease_expires_at)) AS granted
+    ARRAY_AGG(STRUCT(b.reservation_id AS reservation_id, @lease_expires_at AS lease_expires_at)) AS granted,
+    ARRAY_AGG(IF(b.is_new, b.reservation_id, NULL) IGNORE NULLS) AS new_ids,
+    ARRAY_AGG(
+      IF(b.is_new, STRUCT(b.reservation_id AS reservation_id, b.units AS units, b.trigger_type AS trigger_type), NULL) IGNORE NULLS
+    ) AS taken
   FROM (
-    SELECT a.tenant_id, a.reservation_id, a.units, a.slots_left,
+    SELECT a.tenant_id, a.reservation_id, a.units, a.trigger_type, a.is_new, a.slots_left,
       ROW_NUMBER() OVER (PARTITION BY a.tenant_id ORDER BY a.turn, a.seq) AS slot
     FROM (
-      SELECT r.tenant_id, r.reservation_id, r.seq, c.units_left, c.slots_left,
+      SELECT r.tenant_id, r.reservation_id, r.seq, r.trigger_type, c.units_left, c.slots_left,
+        k.reservation_id IS NULL AS is_new,
         c.may_cost OR IFNULL(k.alive, FALSE) AS may_cost,
         IF(k.reservation_id IS NULL, r.units, 0) AS units,
         -- Ids that hold a slot keep it before any other id gets one.
@@ -459,10 +495,11 @@ WHERE q.usage_date >= @since
 
 -- name: settle
 -- An id counts only while a row still has it, and the same statement removes it from every row: it is settled once, and a replay changes
--- nothing. The outcome and the cost count on the day of the reservation. A run that never started gives its units back. Only the process
--- that executes a run knows its cost, and another may settle it first, e.g. a cancel: the id then moves from live_runs to uncosted_runs, from
--- where the cost is added, once in the same way.
--- param: settlements ARRAY<STRUCT<tenant_id STRING, reservation_id STRING, usage_date DATE, outcome STRING, has_cost BOOL, bytes_billed INT64, bytes_read INT64, slot_ms INT64, cost_usd FLOAT64>>
+-- nothing. The outcome and the cost count on the day of the reservation. A run that never started gives back the units that its reservation
+-- took (`reservations`; one from before that column: one), on the day and in the month in which it took them. `only_if_expired`: a
+-- reservation whose lease has been extended meanwhile is left alone. Only the process that executes a run knows its cost, and another may
+-- settle it first, e.g. a cancel: the id then moves from live_runs to uncosted_runs, from where the cost is added, once in the same way.
+-- param: settlements ARRAY<STRUCT<tenant_id STRING, reservation_id STRING, usage_date DATE, outcome STRING, only_if_expired BOOL, has_cost BOOL, bytes_billed INT64, bytes_read INT64, slot_ms INT64, cost_usd FLOAT64>>
 -- param: ids ARRAY<STRING>
 -- param: since DATE
 -- param: now TIMESTAMP
@@ -472,9 +509,13 @@ SET
   pipelines_failed_today = IFNULL(q.pipelines_failed_today, 0) + g.failed,
   pipelines_run_today = GREATEST(0, IFNULL(q.pipelines_run_today, 0) - g.given_back_today),
   pipelines_run_month = GREATEST(0, COALESCE(q.pipelines_run_month, q.pipelines_run_today, 0) - g.given_back_month),
-  concurrent_pipelines_running = (SELECT COUNT(*) FROM UNNEST(q.live_runs) AS l WHERE l.reservation_id NOT IN UNNEST(@ids)),
+  concurrent_pipelines_running = (SELECT COUNT(*) FROM UNNEST(q.live_runs) AS l WHERE l.reservation_id NOT IN UNNEST(g.settled)),
   live_runs = ARRAY_CONCAT(ARRAY(
-    SELECT AS STRUCT l.reservation_id, l.lease_expires_at FROM UNNEST(q.live_runs) AS l WHERE l.reservation_id NOT IN UNNEST(@ids)
+    SELECT AS STRUCT l.reservation_id, l.lease_expires_at FROM UNNEST(q.live_runs) AS l WHERE l.reservation_id NOT IN UNNEST(g.settled)
+  )),
+  reservations = ARRAY_CONCAT(ARRAY(
+    SELECT AS STRUCT r.reservation_id, r.units, r.trigger_type FROM UNNEST(q.reservations) AS r
+    WHERE r.reservation_id NOT IN UNNEST(g.settled)
   )),
   runs_ended = IFNULL(q.runs_ended, 0) + g.ended,
   bytes_billed = IFNULL(q.bytes_billed, 0) + g.bytes_billed,
@@ -490,39 +531,52 @@ FROM (
   SELECT c.tenant_id, c.usage_date,
     COUNTIF(c.is_live AND c.is_its_day AND c.outcome = 'COMPLETED') AS succeeded,
     COUNTIF(c.is_live AND c.is_its_day AND c.outcome = 'FAILED') AS failed,
-    COUNTIF(c.is_live AND c.is_its_day AND c.outcome = 'NOT_STARTED') AS given_back_today,
-    COUNTIF(c.is_live AND c.is_its_month AND c.outcome = 'NOT_STARTED') AS given_back_month,
+    SUM(IF(c.is_live AND c.outcome = 'NOT_STARTED' AND c.usage_date = c.counted_on, c.units, 0)) AS given_back_today,
+    SUM(
+      IF(c.is_live AND c.outcome = 'NOT_STARTED' AND DATE_TRUNC(c.usage_date, MONTH) = DATE_TRUNC(c.counted_on, MONTH), c.units, 0)
+    ) AS given_back_month,
     COUNTIF(c.is_live AND c.is_its_day AND c.outcome != 'NOT_STARTED') AS ended,
     SUM(IF(c.is_costed, c.bytes_billed, 0)) AS bytes_billed,
     SUM(IF(c.is_costed, c.bytes_read, 0)) AS bytes_read,
     SUM(IF(c.is_costed, c.slot_ms, 0)) AS slot_ms,
     SUM(IF(c.is_costed, c.cost_usd, 0.0)) AS cost_usd,
+    ARRAY_AGG(c.reservation_id) AS settled,
     ARRAY_AGG(IF(c.is_costed, c.reservation_id, NULL) IGNORE NULLS) AS costed,
     ARRAY_AGG(IF(c.is_live AND NOT c.has_cost AND c.is_newest AND c.outcome != 'NOT_STARTED', c.reservation_id, NULL) IGNORE NULLS) AS uncosted
   FROM (
     SELECT x.tenant_id, x.usage_date, s.reservation_id, s.outcome, s.has_cost, s.bytes_billed, s.bytes_read, s.slot_ms, s.cost_usd, h.is_live,
       x.usage_date = s.usage_date AS is_its_day,
-      DATE_TRUNC(x.usage_date, MONTH) = DATE_TRUNC(s.usage_date, MONTH) AS is_its_month,
+      COALESCE(t.counted_on, s.usage_date) AS counted_on,
+      IFNULL(t.units, 1) AS units,
       x.usage_date = h.newest AS is_newest,
       s.has_cost AND x.usage_date = IF(h.is_live, s.usage_date, h.newest) AS is_costed
     FROM UNNEST(@settlements) AS s
     JOIN (
-      SELECT e.tenant_id, e.reservation_id, LOGICAL_OR(e.is_live) AS is_live, MAX(e.usage_date) AS newest
+      SELECT
+        e.tenant_id, e.reservation_id, LOGICAL_OR(e.is_live) AS is_live, MAX(e.usage_date) AS newest, MAX(e.lease_expires_at) AS lease_expires_at
       FROM (
-        SELECT a.tenant_id, a.usage_date, l.reservation_id, TRUE AS is_live
+        SELECT a.tenant_id, a.usage_date, l.reservation_id, l.lease_expires_at, TRUE AS is_live
         FROM tenant_usage_quotas AS a, UNNEST(a.live_runs) AS l
         WHERE a.usage_date >= @since AND l.reservation_id IN UNNEST(@ids)
         UNION ALL
-        SELECT b.tenant_id, b.usage_date, u AS reservation_id, FALSE AS is_live
+        SELECT b.tenant_id, b.usage_date, u AS reservation_id, CAST(NULL AS TIMESTAMP) AS lease_expires_at, FALSE AS is_live
         FROM tenant_usage_quotas AS b, UNNEST(b.uncosted_runs) AS u
         WHERE b.usage_date >= @since AND u IN UNNEST(@ids)
       ) AS e
       GROUP BY e.tenant_id, e.reservation_id
     ) AS h ON h.tenant_id = s.tenant_id AND h.reservation_id = s.reservation_id
+    LEFT JOIN (
+      SELECT d.tenant_id, r.reservation_id, MAX(d.usage_date) AS counted_on, MAX(r.units) AS units
+      FROM tenant_usage_quotas AS d, UNNEST(d.reservations) AS r
+      WHERE d.usage_date >= @since AND r.reservation_id IN UNNEST(@ids)
+      GROUP BY d.tenant_id, r.reservation_id
+    ) AS t ON t.tenant_id = s.tenant_id AND t.reservation_id = s.reservation_id
     JOIN tenant_usage_quotas AS x ON x.tenant_id = s.tenant_id
     WHERE x.usage_date >= @since
+      AND NOT (s.only_if_expired AND IFNULL(h.lease_expires_at > @now, FALSE))
       AND (
         x.usage_date = s.usage_date
+        OR x.usage_date = t.counted_on
         OR x.usage_date = h.newest
         OR EXISTS (SELECT 1 FROM UNNEST(x.live_runs) AS l WHERE l.reservation_id = s.reservation_id)
       )

@@ -2,12 +2,13 @@
 
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
-from typing import Literal
+from typing import Final, Literal
 
 from services.platform.errors import PermissionDenied, ResourceExhausted
 
 type Limit = Literal["DAILY", "MONTHLY", "MONTHLY_COST", "CONCURRENT"]
 
+LONGEST_FIRST: Final[tuple[Limit, ...]] = ("MONTHLY_COST", "MONTHLY", "DAILY", "CONCURRENT")
 CONCURRENT_RETRY = timedelta(seconds=10)
 """Retry-After for a concurrent-limit refusal: a run may end at any moment, but asking more often is useless."""
 RESERVED_FOR = timedelta(days=7)
@@ -35,6 +36,8 @@ class Usage:
     cost_usd_month: float
     """What the runs of the month have cost, in US dollars, as far as they are settled."""
     monthly_cost_limit_usd: float | None
+    max_export_bytes: int
+    """Of the plan: bytes that one run may read of a billing export."""
     subscription_active: bool
     held: frozenset[str]
     """Which of the requested ids hold a reservation."""
@@ -44,22 +47,22 @@ def refusing_limit(usage: Usage, *, is_retry: bool = False) -> Limit | None:
     """The limit that would refuse a run now, the one that lasts longest first; None if none would. A retry needs no unit, only a
     reservation; it costs as much as any other run.
     """
-    if usage.monthly_cost_limit_usd is not None and usage.cost_usd_month >= usage.monthly_cost_limit_usd:
-        return "MONTHLY_COST"
-    if not is_retry and _reached(usage.pipelines_run_month, usage.monthly_limit):
-        return "MONTHLY"
-    if not is_retry and _reached(usage.pipelines_run_today, usage.daily_limit):
-        return "DAILY"
-    return "CONCURRENT" if _reached(usage.concurrent_pipelines_running, usage.concurrent_limit) else None
+    reached = [limit for limit in LONGEST_FIRST if _is_reached(limit, usage, is_retry=is_retry)]
+    # A limit of 0 lasts until the plan is changed.
+    return next((limit for limit in reached if _used(limit, usage)[1] == 0), next(iter(reached), None))
 
 
 def refusal(usage: Usage, now: datetime, *, is_retry: bool = False) -> PermissionDenied | ResourceExhausted:
-    """The error for a refused run. If the limit has become free since, the error still says when to retry."""
+    """The error for a refused run. If the limit has become free since, the error still says when to retry; for a limit of 0 it does not,
+    because waiting does not help.
+    """
     if not usage.subscription_active:
         return PermissionDenied("SUBSCRIPTION_NOT_ACTIVE", "This tenant has no ACTIVE subscription. Renew it and try again.")
     limit = refusing_limit(usage, is_retry=is_retry) or "CONCURRENT"
     facts = {"tenant_id": usage.tenant_id, "limit": limit.lower()}
-    wait = CONCURRENT_RETRY if limit == "CONCURRENT" else _resets_at(limit, now) - now
+    wait = None
+    if _used(limit, usage)[1] != 0:
+        wait = CONCURRENT_RETRY if limit == "CONCURRENT" else _resets_at(limit, now) - now
     return ResourceExhausted(f"{limit}_LIMIT_REACHED", _why(limit, usage, now), metadata=facts, retry_after=wait)
 
 
@@ -82,19 +85,15 @@ def _dollars(amount: float) -> str:
 
 
 def _why(limit: Limit, usage: Usage, now: datetime) -> str:
+    used, of = _used(limit, usage)
+    if of == 0:
+        return f"The plan's {limit.lower().replace('_', ' ')} limit is 0, so no pipeline may run. A larger plan helps at once."
     if limit == "MONTHLY_COST":
-        most, used = usage.monthly_cost_limit_usd or 0.0, usage.cost_usd_month
+        most = of or 0.0
         return (
             f"The runs of this month have cost {_dollars(used)} of {_dollars(most)} USD, {_dollars(used - most)} USD over the limit. "
             f"The sum starts again at {_resets_at(limit, now):%Y-%m-%dT%H:%M:%SZ}; a larger limit helps at once."
         )
-    used, of = {
-        "DAILY": (usage.pipelines_run_today, usage.daily_limit),
-        "MONTHLY": (usage.pipelines_run_month, usage.monthly_limit),
-        "CONCURRENT": (usage.concurrent_pipelines_running, usage.concurrent_limit),
-    }[limit]
-    if of == 0:
-        return f"The plan's {limit.lower()} limit is 0, so no pipeline may run. A larger plan helps at once."
     if limit == "CONCURRENT":
         many = "As many pipelines ran at once as may" if of is None else f"{of} pipelines run at once, as many as may"
         return f"{many}. Try again when one has ended."
@@ -118,5 +117,18 @@ def next_month(now: datetime) -> datetime:
     return (first + timedelta(days=32)).replace(day=1)
 
 
-def _reached(used: int, limit: int | None) -> bool:
-    return limit is not None and used >= limit
+def _is_reached(limit: Limit, usage: Usage, *, is_retry: bool) -> bool:
+    if is_retry and limit in {"MONTHLY", "DAILY"}:
+        return False
+    used, of = _used(limit, usage)
+    return of is not None and used >= of
+
+
+def _used(limit: Limit, usage: Usage) -> tuple[float, float | None]:
+    """How much is used, and of how much; None: unlimited."""
+    return {
+        "MONTHLY_COST": (usage.cost_usd_month, usage.monthly_cost_limit_usd),
+        "MONTHLY": (usage.pipelines_run_month, usage.monthly_limit),
+        "DAILY": (usage.pipelines_run_today, usage.daily_limit),
+        "CONCURRENT": (usage.concurrent_pipelines_running, usage.concurrent_limit),
+    }[limit]

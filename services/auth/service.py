@@ -19,6 +19,7 @@ from services.auth.audit.retention import retention
 from services.auth.audit.store import AuditStore
 from services.auth.authenticator import LocalAuthenticator
 from services.auth.key_change_feed import KeyChangeFeed
+from services.auth.key_digests import KeyDigests
 from services.auth.key_memory import KeyMemory
 from services.auth.key_usage import KeyUsage
 from services.auth.ledger import Ledger
@@ -31,7 +32,7 @@ from services.auth.servicers.tenant import TenantServicer
 from services.auth.servicers.usage import UsageServicer
 from services.auth.settings import AuthSettings
 from services.auth.store import AuthStore
-from services.platform.access.control import Authenticator
+from services.platform.access.key_holder import Authenticator
 from services.platform.audit.delivery import Append
 from services.platform.bigquery.client import BigQuery
 from services.platform.clock import Clock
@@ -47,6 +48,7 @@ async def auth_service(
     """
     store = AuthStore(bq, plan_defaults=settings.plan_defaults)
     memory = KeyMemory(seconds=settings.key_memory_seconds, size=settings.key_cache_size)
+    digests = KeyDigests(seconds=settings.key_memory_seconds)
     audit = AuditStore(bq)
     async with (
         KeyUsage(store, clock, seconds=settings.key_usage_seconds) as usage,
@@ -55,7 +57,7 @@ async def auth_service(
         retention(audit, clock, days=settings.audit_days),
     ):
         changes = KeyChangeFeed(memory)
-        authenticator = LocalAuthenticator(store, clock, memory, usage, changes)
+        authenticator = LocalAuthenticator(store, clock, memory=memory, digests=digests, usage=usage, changes=changes)
         servicers = [*served(store, ledger, authenticator, clock, changes), *audit_served(audit, appender, clock)]
         yield servicers, authenticator, appender.append
 

@@ -6,9 +6,9 @@ from datetime import date, datetime
 from pathlib import Path
 from typing import Any, Self
 
-from services.auth.quota import Usage
+from services.auth.quota import LIVE_FOR, Usage
 from services.auth.tenants import TenantSpec
-from services.platform.access.control import KeyHolder
+from services.platform.access.key_holder import KeyHolder
 from services.platform.bigquery.client import BigQuery
 from services.platform.bigquery.sql import load_blocks
 from services.platform.bigquery.table_versions import TableVersions, Version
@@ -45,6 +45,8 @@ class ReservationRequest:
     tenant_id: str
     reservation_id: str
     units: int
+    trigger_type: str | None
+    """The run's; None if its executor is of a release that does not send it."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -65,6 +67,8 @@ class Settlement:
     reservation_id: str
     usage_date: date
     outcome: str
+    only_if_expired: bool = False
+    """True: nothing happens if the reservation's lease has been extended meanwhile."""
     cost: RecordedUsage | None = None
     """None: the caller does not know it; it may be sent with a second settlement."""
 
@@ -89,6 +93,8 @@ class StoredLease:
     reservation_id: str
     usage_date: date
     lease_expires_at: datetime
+    trigger_type: str | None = None
+    """None if it was not written down: the reservation is of an older release."""
 
 
 class AuthStore:
@@ -106,6 +112,11 @@ class AuthStore:
         """The version of the tables that `find_key_holders` reads, see `TableVersions`."""
         return await self._key_versions.current()
 
+    @staticmethod
+    def version_of_keys(version: Version | None) -> Version | None:
+        """The part of a `key_version` that is the version of `tenant_api_keys`, the table that `list_key_digests` reads."""
+        return None if version is None else (version[BLOCKS["find_key_holders"].read.index("tenant_api_keys")],)
+
     async def subscription_version(self) -> Version | None:
         """The version of the table of subscriptions, which has the tenants' limits of cost."""
         return await self._subscription_versions.current()
@@ -118,6 +129,11 @@ class AuthStore:
         """The holders of the active, unexpired keys with these hashes, by hash; unknown hashes are missing."""
         rows = await self._rows("find_key_holders", {"api_key_hashes": api_key_hashes, "now": now})
         return {row["api_key_hash"]: self._holder(row) for row in rows}
+
+    async def list_key_digests(self, now: datetime, *, limit: int) -> list[str]:
+        """The hashes of the active, unexpired keys, at most `limit` of them."""
+        row = (await self._bq.query(BLOCKS["list_key_digests"], {"now": now, "row_limit": limit}, dataset=self._bq.control())).only_row
+        return row["digests"].split(",") if row["digests"] else []
 
     def _holder(self, row: Mapping[str, Any]) -> KeyHolder:
         return KeyHolder(
@@ -183,7 +199,11 @@ class AuthStore:
     async def read_usage(self, tenant_ids: Sequence[str], ids: Sequence[str], now: datetime, today: date) -> dict[str, Usage]:
         """Today's rows by tenant, each with those of `ids` that hold a reservation. Tenants without a row for today are missing."""
         rows = await self._rows("read_usage", {"tenant_ids": tenant_ids, "ids": ids, "now": now, "today": today})
-        return {row["tenant_id"]: Usage(**{**row, "held": frozenset(row["held"])}) for row in rows}
+        return {row["tenant_id"]: self._usage(row) for row in rows}
+
+    def _usage(self, row: Mapping[str, Any]) -> Usage:
+        most = self._plan_defaults.overridden({"max_export_bytes": row["max_export_bytes"]}).max_export_bytes
+        return Usage(**{**row, "held": frozenset(row["held"]), "max_export_bytes": most})
 
     async def open_day(self, tenant_ids: Sequence[str], now: datetime, today: date) -> None:
         """Creates the tenants' missing rows for today and opens them: live runs move into them."""
@@ -219,7 +239,8 @@ class AuthStore:
                 {**asdict(one), **asdict(one.cost or RecordedUsage()), "has_cost": one.cost is not None} for one in settlements
             ],
             "ids": [one.reservation_id for one in settlements],
-            "since": min(one.usage_date for one in settlements),
+            # Units may have been taken on an earlier day than the one that the caller knows.
+            "since": min(one.usage_date for one in settlements) - LIVE_FOR,
             "now": now,
         }
         await self._change("settle", params)

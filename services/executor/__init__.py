@@ -6,7 +6,7 @@ The life of a run (`runs/`)
                     claimed by this process. Only then does the caller get its response.
                     An Idempotency-Key determines the run's id, so the same key is the same run (`idempotency`).
     2. `active`     A task executes the run; `leases` renews its reservation whenever half of its lease has passed. A limited number of
-                    runs execute at once; the others wait and keep their reservations.
+                    runs execute at once; the others wait and keep their reservations. Tenants take turns (`places`).
     3. `execute`    Each step starts once the steps it needs have ended. Its start and end are rows of x_meta_step_logs. A template's steps
                     are objects of `steps/`.
                     gcp/cost/billing writes, audits, publishes: into a staging table of this run, checks on it, then one transaction.
@@ -23,7 +23,7 @@ A run's states, and every transition between them (- is no row; a test, tests/in
     -        ──claim─────>  RUNNING      the same under a derived id (`claim_run`), or with `overlap: refuse` (`claim_run_exclusively`)
     -        ──refuse────>  FAILED       a scheduled attempt cannot begin (`insert_refused_run`)
     RUNNING  ──complete──>  COMPLETED    every step succeeded
-    RUNNING  ──fail──────>  FAILED       a step failed, a timeout passed, the reservation was lost, the executor stopped
+    RUNNING  ──fail──────>  FAILED       a step failed, it waited or worked too long, the reservation was lost, the executor stopped
     RUNNING  ──cancel────>  CANCELLED    the tenant cancelled it (`cancel`)
     RUNNING  ──reconcile─>  FAILED       its reservation expired: its executor died
     RUNNING  ──outlive───>  FAILED       it passed its deadline and has no reservation

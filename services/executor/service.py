@@ -4,6 +4,7 @@ import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from datetime import timedelta
 from functools import partial
 from typing import Any
 
@@ -122,7 +123,7 @@ async def executor_service(
         reconciler = Reconciler(store, quota, clock)
         renewer = LeaseRenewer(active=active, store=store, quota=quota, reconciler=reconciler, lease_seconds=settings.lease_seconds)
         admission = Admission(store=store, quota=quota, reconciler=reconciler, clock=clock, lease_seconds=settings.lease_seconds)
-        preparer = RunPreparer(catalog, clock)
+        preparer = RunPreparer(catalog, clock, wait=timedelta(seconds=settings.run_wait_seconds))
         starter = RunStarter(preparer=preparer, credentials=sealed, admission=admission, active=active)
         heartbeat_seconds = settings.watch_silence_seconds
         to_executor = partial(peer_channel, settings, caller="executor", peer="executor")

@@ -51,7 +51,11 @@ class ExecutorSettings(ServiceSettings):
     watch_silence_seconds: float = Field(default=15.0, gt=0)
     """Seconds without an event after which a watcher gets a keep-alive; the gateway closes streams after a minute of silence."""
     max_concurrent_runs: int = Field(default=8, ge=1)
-    """Runs that execute at once in this process; the others wait, RUNNING, and keep their reservations."""
+    """Runs that execute at once in this process; the others wait, RUNNING, and keep their reservations. Tenants take turns, and one has at
+    most a quarter of the places while others wait.
+    """
+    run_wait_seconds: float = Field(default=3600.0, ge=0, le=6 * 3600)
+    """How long a run may wait for one of these places. It is FAILED then, and a scheduled one is tried again."""
 
     files_max_file_bytes: int = Field(default=2 * 2**30, ge=1)
     """The most bytes of one data file of an exported cost report (AWS, Azure)."""

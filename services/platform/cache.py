@@ -1,9 +1,37 @@
-"""A cache with a time to live and one load in flight a key."""
+"""A cache with a time to live and one load in flight a key, and a set of bounded size."""
 
 import asyncio
 import time
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Hashable
+from collections.abc import Awaitable, Callable, Hashable, Iterator
+
+
+class RecentSet[Key: Hashable]:
+    """The `size` keys that were added last."""
+
+    def __init__(self, size: int) -> None:
+        self._size, self._kept = size, dict[Key, None]()
+
+    def add(self, key: Key) -> None:
+        """Adds it, or makes it the last one."""
+        self._kept.pop(key, None)
+        self._kept[key] = None
+        if len(self._kept) > self._size:
+            del self._kept[next(iter(self._kept))]
+
+    def discard(self, key: Key) -> None:
+        """Removes it, if it is there."""
+        self._kept.pop(key, None)
+
+    def clear(self) -> None:
+        """Removes all."""
+        self._kept.clear()
+
+    def __contains__(self, key: Key) -> bool:
+        return key in self._kept
+
+    def __iter__(self) -> Iterator[Key]:
+        return iter(self._kept)
 
 
 class TtlCache[Key: Hashable, Value]:

@@ -104,6 +104,8 @@ class GroupCommit[Item, Answer]:
         while self._gathered:
             await self._pause()
             batch, self._gathered = self._gathered[: self._max_batch], self._gathered[self._max_batch :]
+            if not batch:  # another worker has taken it during the pause
+                return
             answering = {answer for _, answer in batch}
             self._in_flight += batch
             if not self._gathered and not self._closed:

@@ -31,6 +31,11 @@ AUDIT_ENTRIES = Counter(
 for _ending in ("written", "delayed", "dropped"):
     AUDIT_ENTRIES.labels(_ending)  # so that an alert has a zero to rise from
 AUDIT_WAITING = Gauge("convergence_audit_waiting", "Entries of the audit log that are not stored yet")
+TLS_EXPIRY = Gauge(
+    "convergence_tls_expiry_timestamp_seconds",
+    "When a certificate in use expires: the service's own, or ca: the last one",
+    ["name"],
+)
 NOTIFICATIONS = Counter("convergence_notifications", "Run notifications by how they ended", ["kind", "ending"])
 
 

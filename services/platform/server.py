@@ -13,17 +13,21 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_health.v1.health import aio as health_aio
 from grpc_reflection.v1alpha import reflection
 
-from services.platform.access.control import AccessControl, Authenticator, WatchedAuthenticator
+from services.platform.access.control import AccessControl
+from services.platform.access.key_holder import Authenticator, WatchedAuthenticator
 from services.platform.audit.delivery import Append, AuditDelivery
 from services.platform.audit.pending import PendingEntries
 from services.platform.audit.trail import AuditTrail
 from services.platform.clock import SystemClock
 from services.platform.metrics import serve_metrics
+from services.platform.periodic import Periodic
 from services.platform.rpc.body_fields import only_known_body_fields
 from services.platform.rpc.calls import InterceptorChain, report
 from services.platform.rpc.query_fields import only_queries_that_count
 from services.platform.rpc.validation import validation
 from services.platform.settings import ServiceSettings
+from services.platform.tls.server import server_credentials
+from services.platform.tls.watch import TlsWatch
 
 _log = structlog.get_logger()
 MAX_MESSAGE_BYTES = 1024 * 1024
@@ -44,6 +48,9 @@ OPTIONS = (
     ("grpc.http2.max_ping_strikes", 0),
     ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
     ("grpc.keepalive_permit_without_calls", 1),
+    # A connection is judged when it begins, so no new call rides on one whose certificate has been out of use for an hour. Open calls end
+    # on the old connection.
+    ("grpc.max_connection_age_ms", 3_600_000),
 )
 
 
@@ -69,6 +76,7 @@ class Built:
     recorded: PendingEntries
     """What its calls have left for the audit log."""
     health: health_aio.HealthServicer
+    certificates: TlsWatch
     port: int
     """The port it will listen on; chosen by the kernel if `listen` ends in `:0`."""
 
@@ -90,11 +98,9 @@ def build_server(settings: ServiceSettings, *, name: str, authenticator: Authent
     health = health_aio.HealthServicer()
     health_pb2_grpc.add_HealthServicer_to_server(health, server)
     reflection.enable_server_reflection([*(one.name for one in served), health_pb2.DESCRIPTOR.services_by_name["Health"].full_name], server)
-    pair = ((settings.tls_dir / f"{name}.key").read_bytes(), (settings.tls_dir / f"{name}.pem").read_bytes())
-    root = (settings.tls_dir / "ca.pem").read_bytes()
-    credentials = grpc.ssl_server_credentials([pair], root_certificates=root, require_client_auth=True)
-    port = server.add_secure_port(settings.listen, credentials)
-    return Built(server=server, access=access, recorded=recorded, health=health, port=port)
+    certificates = TlsWatch(settings.tls_dir, name)
+    port = server.add_secure_port(settings.listen, server_credentials(certificates))
+    return Built(server=server, access=access, recorded=recorded, health=health, certificates=certificates, port=port)
 
 
 async def serve(
@@ -117,9 +123,10 @@ async def serve(
     serving.set()
     _log.info("serving", address=settings.listen)
     forgetting = asyncio.create_task(_forget(built.access, authenticator.changes()))
-    every = settings.audit_flush_seconds
-    async with AuditDelivery(built.recorded, audit, SystemClock(), every_seconds=every, last_seconds=AUDIT_SECONDS):
-        await stop.wait()
+    delivery = AuditDelivery(built.recorded, audit, SystemClock(), every_seconds=settings.audit_flush_seconds, last_seconds=AUDIT_SECONDS)
+    async with delivery:
+        async with Periodic("certificates", (built.certificates.refresh, settings.tls_reload_seconds)):
+            await stop.wait()
         _log.info("stopping", grace_seconds=settings.grace_seconds)
         forgetting.cancel()
         for one in served:

@@ -33,6 +33,8 @@ class ServiceSettings(BaseSettings):
     """Serves Prometheus metrics, and `/healthz` for probes, over plain HTTP on the host of `listen`; None: off."""
     tls_dir: Path = Path("/etc/convergence/tls")
     """Directory with `ca.pem`, `{service}.pem` and `{service}.key`."""
+    tls_reload_seconds: float = Field(default=15.0, gt=0)
+    """How often the files in `tls_dir` are read again: renewed certificates are used without a restart."""
     grace_seconds: float = 20.0
     """How long a stopping service lets calls and runs finish. Keep it below the platform's own limit (Kubernetes: 30)."""
 
@@ -94,8 +96,10 @@ class ServiceSettings(BaseSettings):
     """How long the holder of an API key is used without asking auth again. A revoked key must stop working within 5 seconds."""
     key_cache_size: int = Field(default=10_000, ge=1)
     """How many keys are cached, and as many refusals."""
-    failed_attempts_per_minute: int = 100
-    """Failed authentications per client address and minute; above it, calls get RESOURCE_EXHAUSTED."""
+    key_request_share: float = Field(default=0.8, gt=0, le=1)
+    """The part of a tenant's `requests_per_minute` that one of its keys may use while another is in use, too."""
+    admin_requests_per_minute: int = Field(default=6_000, ge=1)
+    """Calls a minute of one admin key to a process; above it, calls get RESOURCE_EXHAUSTED."""
 
     audit_flush_seconds: float = Field(default=2.0, gt=0, le=60)
     """How often what was recorded for the audit log is sent to auth; a process that is killed loses at most that much."""

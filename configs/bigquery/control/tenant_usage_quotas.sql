@@ -1,6 +1,9 @@
 -- What the runs of the day have used, counted when they are settled and kept when the daily counters are reset: runs_ended (whatever their
 -- outcome), bytes_billed (to the platform's project), bytes_read (billed to the tenant's project), slot_ms, cost_usd (an estimate of both
 -- bills). uncosted_runs: reservations that were settled by a process that does not know the cost; the one that does may still add it.
+-- reservations: what each id in live_runs took of the daily and monthly limits, and its run's trigger_type, written when it was granted. It
+-- stays in the row of the day on which the units count, while live_runs move into the next day's row. A column of its own, because auth
+-- processes of the release before, which write live_runs as a whole, could not write a struct with more fields.
 CREATE TABLE IF NOT EXISTS tenant_usage_quotas (
   tenant_id STRING NOT NULL,
   usage_date DATE NOT NULL,
@@ -20,7 +23,8 @@ CREATE TABLE IF NOT EXISTS tenant_usage_quotas (
   bytes_read INT64,
   slot_ms INT64,
   cost_usd FLOAT64,
-  uncosted_runs ARRAY<STRING>
+  uncosted_runs ARRAY<STRING>,
+  reservations ARRAY<STRUCT<reservation_id STRING, units INT64, trigger_type STRING>>
 )
 PARTITION BY usage_date
 CLUSTER BY tenant_id

@@ -16,6 +16,7 @@ from services.platform.timestamps import to_timestamp
 
 type Context = grpc.aio.ServicerContext[Any, Any]
 
+TRIGGER_TYPES = ("api", "scheduler", "backfill")
 OUTCOMES = ("COMPLETED", "FAILED", "CANCELLED", "NOT_STARTED")
 MAX_IDS, MAX_SETTLED = 10_000, 1_000
 
@@ -27,10 +28,17 @@ class LedgerServicer(LedgerServiceServicer):
         self._ledger = ledger
 
     async def Reserve(self, request: messages.ReserveRequest, context: Context) -> messages.ReserveResponse:
-        """Raises ResourceExhausted, PermissionDenied."""
-        slot = await self._ledger.reserve(request.tenant_id, request.reservation_id, is_retry=request.is_retry)
+        """Raises ResourceExhausted, PermissionDenied, InvalidArgument."""
+        if request.trigger_type not in ("", *TRIGGER_TYPES):
+            raise InvalidArgument("trigger_type", f"use one of {', '.join(TRIGGER_TYPES)}.")
+        slot = await self._ledger.reserve(
+            request.tenant_id, request.reservation_id, is_retry=request.is_retry, trigger_type=request.trigger_type or None
+        )
         return messages.ReserveResponse(
-            usage_date=slot.usage_date.isoformat(), lease_expires_at=to_timestamp(slot.lease_expires_at), month_left_usd=slot.month_left_usd
+            usage_date=slot.usage_date.isoformat(),
+            lease_expires_at=to_timestamp(slot.lease_expires_at),
+            month_left_usd=slot.month_left_usd,
+            max_export_bytes=slot.max_export_bytes,
         )
 
     async def Renew(self, request: messages.RenewRequest, context: Context) -> messages.RenewResponse:
@@ -60,6 +68,7 @@ class LedgerServicer(LedgerServiceServicer):
                     reservation_id=one.reservation_id,
                     usage_date=one.usage_date.isoformat(),
                     lease_expires_at=to_timestamp(one.lease_expires_at),
+                    trigger_type=one.trigger_type or "",
                 )
                 for one in await self._ledger.expired()
             ]
@@ -91,5 +100,6 @@ def _settlement(index: int, one: messages.Settlement) -> Settlement:
         reservation_id=one.reservation_id,
         usage_date=usage_date,
         outcome=one.outcome,
+        only_if_expired=one.only_if_expired,
         cost=cost if one.HasField("cost") else None,
     )

@@ -3,12 +3,15 @@
 import asyncio
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterable
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from types import TracebackType
 from typing import Self
 
 import structlog
 
+from services.executor.places import FairPlaces
 from services.executor.records import RunOutcome, RunStatus
 from services.executor.runs.execute import RunProgress
 from services.executor.runs.prepared import PreparedRun
@@ -19,6 +22,7 @@ from services.platform.clock import Clock
 from services.platform.errors import Unavailable
 
 STOPPED = "The executor was stopped while the run worked; run it again."
+STOPPED_WAITING = "The executor was stopped before the run began to work; run it again."
 CLOSING_SECONDS = 5.0
 """Part of the grace period that is reserved for recording the ends of stopped runs."""
 
@@ -32,6 +36,8 @@ class _ActiveRun:
     progress: RunProgress = field(default_factory=RunProgress)
     task: asyncio.Task[None] = field(init=False)
     stop_reason: str | None = None
+    is_waiting: bool = True
+    """For a working place."""
     closing: bool = False
     """Its outcome is being written: too late to stop it."""
 
@@ -50,7 +56,7 @@ class ActiveRuns:
         grace_seconds: float,
     ) -> None:
         self._execute, self._store, self._quota, self._clock = execute, store, quota, clock
-        self._room = asyncio.Semaphore(max_concurrent)
+        self._places = FairPlaces(max_concurrent)
         self._grace_seconds = grace_seconds
         self._active: dict[str, _ActiveRun] = {}
         self._stopping = False
@@ -114,17 +120,35 @@ class ActiveRuns:
             self._store.led_runs.end(run.pipeline_logging_id)
 
     async def _bounded(self, active: _ActiveRun) -> RunOutcome:
-        left = (active.prepared.run.deadline_at - self._clock.now()).total_seconds()
         try:
-            async with asyncio.timeout(left), self._room:
-                return await self._execute(active.prepared, active.progress)
-        except TimeoutError:
-            return replace(active.prepared.overdue(), is_final=active.progress.is_final)
+            async with AsyncExitStack() as place:
+                return await self._waits(active, place) or await self._works(active)
         except asyncio.CancelledError:
             if active.stop_reason is None:
                 raise
             active.task.uncancel()
             return RunOutcome(status=RunStatus.FAILED, error_message=active.stop_reason, is_final=active.progress.is_final)
+
+    async def _waits(self, active: _ActiveRun, place: AsyncExitStack) -> RunOutcome | None:
+        """Takes a working place, which `place` holds. Returns how the run has ended if it gets none in time."""
+        try:
+            async with asyncio.timeout(self._seconds_to(active.prepared.latest_work)):
+                await place.enter_async_context(self._places.of(active.prepared.run.tenant_id))
+        except TimeoutError:
+            return active.prepared.waited_too_long()
+        active.is_waiting = False
+        return None
+
+    async def _works(self, active: _ActiveRun) -> RunOutcome:
+        prepared = active.prepared
+        try:
+            async with asyncio.timeout(min(prepared.template.timeout_seconds, self._seconds_to(prepared.run.deadline_at))):
+                return await self._execute(prepared, active.progress)
+        except TimeoutError:
+            return replace(prepared.overdue(), is_final=active.progress.is_final)
+
+    def _seconds_to(self, moment: datetime) -> float:
+        return (moment - self._clock.now()).total_seconds()
 
     async def _close(self, active: _ActiveRun, outcome: RunOutcome) -> None:
         """Records the run's end, then settles its reservation. Retries until the process exits; the lease is renewed meanwhile."""
@@ -149,6 +173,9 @@ class ActiveRuns:
 
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self._stopping = True
+        for pipeline_logging_id, active in list(self._active.items()):
+            if active.is_waiting:  # a place that comes free now would leave it too little time
+                self.stop(pipeline_logging_id, STOPPED_WAITING)
         tasks = [active.task for active in self._active.values()]
         if tasks:
             await asyncio.wait(tasks, timeout=max(0.0, self._grace_seconds - CLOSING_SECONDS))

@@ -67,7 +67,7 @@ class Admission:
         reservation = await self._reserve(run)
         claim = await self._written(run, reservation, self._store.claim_run(run, alone, seconds=self._insert_seconds))
         if claim.status is None:
-            await self._give_back(reservation, _never_began(run))
+            await self._give_back(reservation, NOT_STARTED)
             raise _overlaps(claim.other)
         if claim.status is not RunStatus.RUNNING:
             await self._give_back(reservation, claim.status)
@@ -100,7 +100,7 @@ class Admission:
 
     async def _reserve(self, run: Run) -> Reservation:
         asked_at = time.monotonic()
-        reservation = await self._quota.reserve(run.tenant_id, run.pipeline_logging_id, is_retry=run.attempt > 1)
+        reservation = await self._quota.reserve(run)
         return replace(reservation, renewed_at=asked_at)
 
     async def _written[Answer](self, run: Run, reservation: Reservation, write: Awaitable[Answer]) -> Answer:
@@ -115,11 +115,11 @@ class Admission:
             self._reconciler.note_unconfirmed_insert(run)
             raise
         except bigquery.NotFound as error:
-            await self._give_back(reservation, _never_began(run))
+            await self._give_back(reservation, NOT_STARTED)
             message = "This tenant's dataset is gone. Set its credentials again: that makes it anew."
             raise FailedPrecondition("CREDENTIALS_MISSING", message) from error
         except Exception:
-            await self._give_back(reservation, _never_began(run))
+            await self._give_back(reservation, NOT_STARTED)
             raise
 
     async def _give_back(self, reservation: Reservation, outcome: str) -> None:
@@ -127,10 +127,6 @@ class Admission:
             await self._quota.settle(reservation, outcome)
         except ConvergenceError as error:
             _log.warning("slot_left_to_expire", reason=error.reason)
-
-
-def _never_began(run: Run) -> str:
-    return NOT_STARTED if run.attempt == 1 else RunStatus.CANCELLED
 
 
 def _overlaps(other: str | None) -> ConvergenceError:

@@ -14,6 +14,8 @@ from services.executor.templates.template import Template
 from services.platform.clock import Clock
 from services.platform.errors import NotFound
 
+USUAL_WAIT = timedelta(hours=1)
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RunRequest:
@@ -68,21 +70,38 @@ class PreparedRun:
         return replace(self, month_left_usd=month_left_usd)
 
     def starting_at(self, now: datetime) -> Self:
-        """The same run, started at `now`: its timeout counts from then."""
-        deadline = now + timedelta(seconds=self.template.timeout_seconds)
+        """The same run, started at `now`."""
+        deadline = now + (self.run.deadline_at - self.run.started_at)
         return replace(self, run=replace(self.run, started_at=now, deadline_at=deadline))
 
+    @property
+    def latest_work(self) -> datetime:
+        """Until when it may wait for a working place: then its whole timeout is left before its deadline."""
+        return self.run.deadline_at - timedelta(seconds=self.template.timeout_seconds)
+
     def overdue(self) -> RunOutcome:
-        """The outcome if its deadline passes."""
+        """The outcome if it works longer than its timeout."""
         message = f"The run took longer than {self.template.timeout_seconds} s and was stopped."
+        return RunOutcome(status=RunStatus.FAILED, error_message=message)
+
+    def waited_too_long(self) -> RunOutcome:
+        """The outcome if it got no working place in time."""
+        waited = max(0.0, (self.latest_work - self.run.started_at).total_seconds())
+        message = (
+            f"The run waited {waited:.0f} s for a working place and was ended before it began: the executor had too many runs at once. "
+            "Run it again later; if that happens often, tell the operator of this service (CONVERGENCE_MAX_CONCURRENT_RUNS)."
+        )
         return RunOutcome(status=RunStatus.FAILED, error_message=message)
 
 
 class RunPreparer:
     """Checks requests against the current templates. No I/O."""
 
-    def __init__(self, catalog: Templates, clock: Clock) -> None:
-        self._catalog, self._clock = catalog, clock
+    def __init__(self, catalog: Templates, clock: Clock, *, wait: timedelta = USUAL_WAIT) -> None:
+        """`wait`: how long a run may wait for a working place. Its `deadline_at` is that much later than its timeout alone: the timeout
+        counts from the start of work, and no later statement has to say when that was.
+        """
+        self._catalog, self._clock, self._wait = catalog, clock, wait
 
     @property
     def templates(self) -> Mapping[PipelineName, Template]:
@@ -110,7 +129,7 @@ class RunPreparer:
             attempt=request.attempt,
             parameters=to_json(values),
             started_at=now,
-            deadline_at=now + timedelta(seconds=template.timeout_seconds),
+            deadline_at=now + self._wait + timedelta(seconds=template.timeout_seconds),
             claimed_by=str(uuid.uuid4()),
         )
         return PreparedRun(run=run, template=template, given=request.given, values=values, period=period)

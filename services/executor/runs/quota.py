@@ -8,14 +8,11 @@ import grpc
 from convergence.auth.v1 import ledger_service_pb2 as messages
 from convergence.auth.v1.ledger_service_pb2_grpc import LedgerServiceStub
 
-from services.executor.records import RunCost
+from services.executor.records import Run, RunCost
 from services.platform.timestamps import to_datetime
 
 NOT_STARTED = "NOT_STARTED"
-"""The outcome to settle with if a run never began: its units are given back, too. The other outcomes are RunStatus.
-
-A retry took no unit, so one that never began is settled as RunStatus.CANCELLED.
-"""
+"""The outcome to settle with if a run never began: what its reservation took is given back. The other outcomes are RunStatus."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -32,6 +29,10 @@ class Reservation:
     """When this process asked for its lease last, in monotonic seconds: it began then or later; None: not known."""
     month_left_usd: float | None = None
     """What is left of the tenant's monthly cost limit; None: there is no limit, or it is not known here."""
+    max_export_bytes: int | None = None
+    """Bytes that the run may read of a billing export, by the tenant's plan; None: not known here."""
+    trigger_type: str | None = None
+    """Of an expired one: the run's trigger_type, as given when it was reserved; None: not known."""
 
 
 class QuotaClient:
@@ -40,15 +41,19 @@ class QuotaClient:
     def __init__(self, channel: grpc.aio.Channel) -> None:
         self._stub = LedgerServiceStub(channel)
 
-    async def reserve(self, tenant_id: str, pipeline_logging_id: str, *, is_retry: bool = False) -> Reservation:
+    async def reserve(self, run: Run) -> Reservation:
         """Reserves a slot, and a unit of the limits unless it is a retry. Raises ResourceExhausted, naming the limit, if there is none."""
-        request = messages.ReserveRequest(tenant_id=tenant_id, reservation_id=pipeline_logging_id, is_retry=is_retry)
+        tenant_id, pipeline_logging_id = run.tenant_id, run.pipeline_logging_id
+        request = messages.ReserveRequest(
+            tenant_id=tenant_id, reservation_id=pipeline_logging_id, is_retry=run.attempt > 1, trigger_type=run.trigger_type
+        )
         answer = await self._stub.Reserve(request)
         return Reservation(
             tenant_id=tenant_id,
             pipeline_logging_id=pipeline_logging_id,
             usage_date=date.fromisoformat(answer.usage_date),
             month_left_usd=answer.month_left_usd if answer.HasField("month_left_usd") else None,
+            max_export_bytes=answer.max_export_bytes or None,
         )
 
     async def renew(self, pipeline_logging_ids: Sequence[str]) -> set[str]:
@@ -61,9 +66,9 @@ class QuotaClient:
         answer = await self._stub.CheckReservations(messages.CheckReservationsRequest(reservation_ids=pipeline_logging_ids))
         return set(answer.held_reservation_ids)
 
-    async def settle(self, reservation: Reservation, outcome: str, cost: RunCost | None = None) -> None:
+    async def settle(self, reservation: Reservation, outcome: str, cost: RunCost | None = None, *, only_if_expired: bool = False) -> None:
         """Ends a reservation and counts how its run ended. `cost`: what the run has used; None: not known here. It is counted once, also if
-        another process has ended the reservation before without it.
+        another process has ended the reservation before without it. `only_if_expired`: does nothing if it has been reserved again.
         """
         settlement = messages.Settlement(
             tenant_id=reservation.tenant_id,
@@ -71,6 +76,7 @@ class QuotaClient:
             usage_date=reservation.usage_date.isoformat(),
             outcome=outcome,
             cost=messages.RunCost(**asdict(cost)) if cost else None,
+            only_if_expired=only_if_expired,
         )
         await self._stub.Settle(messages.SettleRequest(settlements=[settlement]))
 
@@ -83,6 +89,7 @@ class QuotaClient:
                 pipeline_logging_id=one.reservation_id,
                 usage_date=date.fromisoformat(one.usage_date),
                 expired_at=to_datetime(one.lease_expires_at),
+                trigger_type=one.trigger_type or None,
             )
             for one in answer.reservations
         ]

@@ -2,7 +2,6 @@
 
 import asyncio
 import itertools
-import uuid
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -19,6 +18,8 @@ from services.platform.errors import ConvergenceError
 LOST = "The executor of this run was lost; run it again."
 MAX_CONCURRENT_TENANTS = 8
 OVERDUE = "The run was still RUNNING after its deadline, and no executor was working on it; run it again."
+API = "api"
+"""The trigger_type of runs that no other process starts again under the same id, unless a client repeats its call."""
 TAKEN_UP_WITHIN = timedelta(minutes=15)
 """The scheduler starts an attempt that never began again, under the same id, in its next process-queue call or the one after (every 5
 minutes); then the reservation is renewed with its unit.
@@ -37,19 +38,19 @@ class ReconcileAction:
     """End its run as FAILED first; by compare-and-set, because its executor may be ending it at this moment."""
     outcome: str
     """The outcome to settle with, unless the run turns out to have ended otherwise."""
+    only_if_expired: bool = False
+    """Settle only if the reservation's lease is still expired: the run may have been started again, under the same id."""
 
 
 def decide(state: RunStatus | None, reservation: Reservation, now: datetime) -> ReconcileAction | None:
     """Decides by the status in the run's row; None: there is no row, so the run never began. Returns None if there is nothing to do yet.
 
-    An attempt of a scheduled run that never began is left to the scheduler for a while. If it is not started again, the reservation is
-    settled and its unit stays counted: it is unknown whether it took one, as a first attempt does.
+    What a run that never began took is given back: of an API call at once, because a repeated call reserves again; of an attempt of a
+    scheduled run, or of one whose trigger_type is not known, only after the scheduler had time to start it again.
     """
-    if state is None and not _is_made(reservation.pipeline_logging_id):
-        return ReconcileAction(fail_run=False, outcome=NOT_STARTED)
     if state is None:
-        given_up = reservation.expired_at is None or now - reservation.expired_at > TAKEN_UP_WITHIN
-        return ReconcileAction(fail_run=False, outcome=RunStatus.CANCELLED) if given_up else None
+        is_due = reservation.trigger_type == API or reservation.expired_at is None or now - reservation.expired_at > TAKEN_UP_WITHIN
+        return ReconcileAction(fail_run=False, outcome=NOT_STARTED, only_if_expired=True) if is_due else None
     if state is RunStatus.RUNNING:
         return ReconcileAction(fail_run=True, outcome=RunStatus.FAILED)
     return ReconcileAction(fail_run=False, outcome=state)
@@ -58,16 +59,6 @@ def decide(state: RunStatus | None, reservation: Reservation, now: datetime) -> 
 def reserved_on(reservation: Reservation, state: RunState | None) -> Reservation:
     """The ledger's reset moves reservations to today's row; take the earlier of the reservation's day and the run's start."""
     return replace(reservation, usage_date=min(reservation.usage_date, utc_day(state.started_at))) if state else reservation
-
-
-def _is_made(identity: str) -> bool:
-    """True if the id was derived, so that another start may follow with it: the scheduler's (of a run and its attempt), or an idempotency
-    key's. An id for a start without either is random (UUIDv4).
-    """
-    try:
-        return uuid.UUID(identity).version == 5  # noqa: PLR2004 - as its name says
-    except ValueError:
-        return False
 
 
 class Reconciler:
@@ -142,5 +133,5 @@ class Reconciler:
             lost = RunOutcome(status=RunStatus.FAILED, error_message=LOST)
             status = await self._store.finish_run(reservation.tenant_id, reservation.pipeline_logging_id, lost, at=self._clock.now())
             outcome = status or outcome
-        await self._quota.settle(reservation, outcome)
+        await self._quota.settle(reservation, outcome, only_if_expired=action.only_if_expired)
         _log.info("run_reconciled", tenant_id=reservation.tenant_id, pipeline_logging_id=reservation.pipeline_logging_id, outcome=outcome)

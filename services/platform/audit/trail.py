@@ -10,14 +10,14 @@ import grpc
 import structlog
 
 from services.platform import metrics
+from services.platform.access.addresses import client_address, client_network
 from services.platform.access.caller import Caller, known_caller, set_caller
-from services.platform.access.control import client_address
 from services.platform.audit.entry import PLATFORM, ActorKind, AuditEntry
 from services.platform.audit.pending import PendingEntries
 from services.platform.audit.rules import Recording, recording, resource_of
 from services.platform.clock import Clock
 from services.platform.errors import ConvergenceError
-from services.platform.rpc.calls import DEADLINE_MARGIN, Call, answer, request_id
+from services.platform.rpc.calls import DEADLINE_MARGIN, Call, answered, request_id
 
 _log = structlog.get_logger()
 _is_served: ContextVar[bool] = ContextVar("is_served", default=False)
@@ -34,7 +34,7 @@ class AuditTrail:
     async def around(self, call: Call) -> AsyncIterator[None]:
         """Outside of the access control: records the call when it has ended."""
         _is_served.set(False)
-        answer.set(None)
+        answered.set(None)
         set_caller(None)
         code, reason = grpc.StatusCode.OK, "OK"
         try:
@@ -78,7 +78,7 @@ class AuditTrail:
             chain=chain_of(caller, getattr(call.request, "tenant_id", ""), reason, is_served=is_served),
             time=self._clock.now(),
             action=call.method.name,
-            resource=resource_of(call.method, call.request, answer.get()) if is_each else "",
+            resource=resource_of(call.method, call.request, answered.get()) if is_each else "",
             outcome=reason,
             actor_kind=kind,
             actor_id=actor_id,
@@ -92,16 +92,18 @@ class AuditTrail:
 
 
 def actor_of(caller: Caller | None, address: str) -> tuple[ActorKind, str]:
-    """The kind of credential, and who that is; of a caller whose credential is missing or was refused, its address."""
+    """The kind of credential, and who that is; of a caller whose credential is missing or was refused, its
+    address, of IPv6 its network.
+    """
     if caller is None:
-        return ActorKind.UNKNOWN, address
+        return ActorKind.UNKNOWN, client_network(address)
     if caller.api_key_id is not None:
         return ActorKind.API_KEY, caller.api_key_id
     if caller.admin_key is not None:
         return ActorKind.ADMIN_KEY, caller.admin_key
     if caller.service is not None:
         return ActorKind.SERVICE, caller.service
-    return ActorKind.UNKNOWN, address
+    return ActorKind.UNKNOWN, client_network(address)
 
 
 def chain_of(caller: Caller | None, tenant_id: str, reason: str, *, is_served: bool) -> str:

@@ -27,7 +27,7 @@ DEADLINE_MARGIN = 0.25
 # Stops a gRPC client from retrying by its own policy (gRFC A6): our answers have already been retried where that is useful.
 NO_RETRY = ("grpc-retry-pushback-ms", "-1")
 request_id: ContextVar[str] = ContextVar("request_id", default="")
-answer: ContextVar[Message | None] = ContextVar("answer", default=None)
+answered: ContextVar[Message | None] = ContextVar("answered", default=None)
 """The response of the call in progress, once its servicer has returned it."""
 
 
@@ -43,6 +43,8 @@ class Call:
     context: grpc.aio.ServicerContext[Any, Any]
     metadata: dict[str, str] = field(repr=False)
     """Lower-case names; of a repeated name the last value."""
+    headers: dict[str, str] = field(default_factory=dict)
+    """Response metadata, which the gateway passes on as HTTP headers. Sent before the answer, or with the refusal."""
 
 
 type Handler = grpc.RpcMethodHandler[Any, Any]
@@ -85,7 +87,7 @@ async def report(call: Call) -> AsyncIterator[None]:
         if isinstance(refusal, Unavailable):
             _log.warning("unavailable", reason=refusal.reason, cause=repr(type(refusal.__cause__).__name__))
         status: Any = rpc_status.to_status(to_status(refusal, identity))
-        trailing = (*status.trailing_metadata, NO_RETRY, *_retry_after(refusal))
+        trailing = (*status.trailing_metadata, NO_RETRY, *_retry_after(refusal), *call.headers.items())
         await call.context.abort_with_status(status._replace(trailing_metadata=trailing))
 
 
@@ -114,23 +116,27 @@ class InterceptorChain(grpc.aio.ServerInterceptor):  # type: ignore[misc]  # unt
             return handler  # None is UNIMPLEMENTED
         method = find_method(path)
 
-        async def enter(stack: AsyncExitStack, request: Message, context: grpc.aio.ServicerContext[Any, Any]) -> None:
+        async def enter(stack: AsyncExitStack, request: Message, context: grpc.aio.ServicerContext[Any, Any]) -> Call:
             metadata = {key.lower(): value for key, value in context.invocation_metadata() or () if isinstance(value, str)}
             call = Call(path=path, method=method, request=request, context=context, metadata=metadata)
             for step in self._interceptors:
                 await stack.enter_async_context(step(call))
+            return call
 
         async def unary(raw: bytes, context: grpc.aio.ServicerContext[Any, Any]) -> Any:
             request = await _parsed(handler, raw, context)
             async with AsyncExitStack() as stack:
-                await enter(stack, request, context)
-                answer.set(await handler.unary_unary(request, context))
-                return answer.get()
+                call = await enter(stack, request, context)
+                answer = await handler.unary_unary(request, context)
+                answered.set(answer)
+                await _send_headers(call)
+                return answer
 
         async def stream(raw: bytes, context: grpc.aio.ServicerContext[Any, Any]) -> AsyncIterator[Any]:
             request = await _parsed(handler, raw, context)
             async with AsyncExitStack() as stack:
-                await enter(stack, request, context)
+                call = await enter(stack, request, context)
+                await _send_headers(call)
                 async for answer in handler.unary_stream(request, context):
                     yield answer
 
@@ -141,6 +147,13 @@ class InterceptorChain(grpc.aio.ServerInterceptor):  # type: ignore[misc]  # unt
         if handler.unary_stream:
             return grpc.unary_stream_rpc_method_handler(stream, **coding)
         raise TypeError(f"{path}: the suite has no RPCs that stream requests")
+
+
+async def _send_headers(call: Call) -> None:
+    """Sends them once; a refusal that comes later is without them."""
+    if call.headers:
+        await call.context.send_initial_metadata(tuple(call.headers.items()))
+        call.headers.clear()
 
 
 async def _parsed(handler: Any, raw: bytes, context: grpc.aio.ServicerContext[Any, Any]) -> Message:

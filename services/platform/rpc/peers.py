@@ -9,18 +9,17 @@ import grpc
 from services.platform.errors import from_rpc
 from services.platform.rpc.calls import request_id
 from services.platform.settings import ServiceSettings
+from services.platform.tls.channel import RenewingChannel
+from services.platform.tls.files import TlsFiles
+from services.platform.tls.watch import TlsWatch
 
 
 def peer_channel(settings: ServiceSettings, *, caller: str, peer: str, address: str) -> grpc.aio.Channel:
     """A channel from service `caller` to service `peer` at `address`: host:port, or any name that gRPC resolves.
 
-    Connects on first use, and again after a lost connection. Raises OSError if the certificates in `tls_dir` cannot be read.
+    Connects on first use, again after a lost connection, and with new certificates when those in `tls_dir` are renewed (while its context
+    is open). Raises OSError if they cannot be read.
     """
-    credentials = grpc.ssl_channel_credentials(
-        root_certificates=(settings.tls_dir / "ca.pem").read_bytes(),
-        private_key=(settings.tls_dir / f"{caller}.key").read_bytes(),
-        certificate_chain=(settings.tls_dir / f"{caller}.pem").read_bytes(),
-    )
     config = {
         # Several addresses (`dns:///auth:50051`, or `ipv4:10.0.0.1:50051,10.0.0.2:50051`) are load balanced.
         "loadBalancingConfig": [{"round_robin": {}}],
@@ -47,7 +46,15 @@ def peer_channel(settings: ServiceSettings, *, caller: str, peer: str, address: 
         ("grpc.keepalive_time_ms", 30_000),
         ("grpc.service_config", json.dumps(config)),
     ]
-    return grpc.aio.secure_channel(address, credentials, options=options, interceptors=[_PeerCalls(peer, settings.peer_deadline_seconds)])
+
+    def connect(files: TlsFiles) -> grpc.aio.Channel:
+        credentials = grpc.ssl_channel_credentials(
+            root_certificates=files.authorities, private_key=files.key, certificate_chain=files.certificate
+        )
+        calls = _PeerCalls(peer, settings.peer_deadline_seconds)
+        return grpc.aio.secure_channel(address, credentials, options=options, interceptors=[calls])
+
+    return RenewingChannel(TlsWatch(settings.tls_dir, caller), connect, seconds=settings.tls_reload_seconds)
 
 
 class _PeerCalls(grpc.aio.UnaryUnaryClientInterceptor):  # type: ignore[misc]  # untyped upstream

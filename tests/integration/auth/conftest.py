@@ -45,6 +45,7 @@ def provision(store: AuthStore, clock: SetClock, tenant_id: str) -> Provision:
         monthly_limit: int | None = None,
         concurrent_limit: int | None = None,
         monthly_cost_limit_usd: float | None = None,
+        max_export_bytes: int | None = None,
         status: str = "ACTIVE",
         subscription_status: str = "ACTIVE",
     ) -> str:
@@ -59,6 +60,7 @@ def provision(store: AuthStore, clock: SetClock, tenant_id: str) -> Provision:
             monthly_limit=monthly_limit,
             concurrent_limit=concurrent_limit,
             monthly_cost_limit_usd=monthly_cost_limit_usd,
+            max_export_bytes=max_export_bytes,
         )
         await store.put_tenant(spec, clock.now(), utc_day(clock.now()))
         return spec.tenant_id

@@ -10,6 +10,7 @@ from google.api_core.exceptions import Forbidden
 
 from services.auth.authenticator import LocalAuthenticator
 from services.auth.key_change_feed import KeyChangeFeed
+from services.auth.key_digests import KeyDigests
 from services.auth.key_memory import KeyMemory
 from services.auth.key_usage import KeyUsage
 from services.auth.store import AuthStore, StoredKey
@@ -30,7 +31,7 @@ async def auth_process(store: AuthStore, clock: SetClock) -> AsyncIterator[Proce
     async with KeyUsage(store, clock, seconds=3600) as usage:
         memory = KeyMemory(seconds=300, size=100)
         changes = KeyChangeFeed(memory)
-        yield LocalAuthenticator(store, clock, memory, usage, changes), changes
+        yield LocalAuthenticator(store, clock, memory=memory, digests=KeyDigests(seconds=300), usage=usage, changes=changes), changes
 
 
 @pytest.fixture

@@ -36,7 +36,7 @@ from services.credentials.servicers.trust import TrustServicer
 from services.credentials.set_credentials import CredentialChanges
 from services.credentials.store import CredentialStore
 from services.platform.access.api_keys import hash_key
-from services.platform.access.control import KeyHolder
+from services.platform.access.key_holder import KeyHolder
 from services.platform.bigquery.client import BigQuery
 from services.platform.clock import SystemClock
 from services.platform.errors import FailedPrecondition, Internal, InvalidArgument, PermissionDenied, Unauthenticated

@@ -13,7 +13,7 @@ from convergence.credentials.v1 import sealed_credential_service_pb2 as sealed_m
 from google.protobuf import struct_pb2
 
 from services.platform.access.api_keys import hash_key
-from services.platform.access.control import KeyHolder
+from services.platform.access.key_holder import KeyHolder
 from services.platform.errors import ConvergenceError, FailedPrecondition, InvalidArgument, PermissionDenied, Unauthenticated
 from services.platform.rpc.peers import peer_channel
 from services.platform.server import Served, build_server

@@ -6,7 +6,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,9 @@ from tests.integration.gateway.upstream import Upstream
 ORIGIN = "http://frontend.test:5173"
 TIMEOUT_SECONDS = 3  # a busy machine answers within it; two tests wait it out
 READY_WITHIN = 20.0
+KEYS = {"x-api-key": "some-key", "x-admin-key": "some-admin-key"}
+"""The gateway asks for one, and leaves it to the services to know it."""
+METADATA = tuple(KEYS.items())
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -41,8 +44,12 @@ class Gateway:
         """For gRPC clients."""
         return f"127.0.0.1:{self.port}"
 
-    async def call(self, method: str, path: str, **options: Any) -> requests.Response:
-        """One HTTP request, made in a thread because the upstreams answer on this loop."""
+    async def call(self, method: str, path: str, *, headers: Mapping[str, str] | None = None, **options: Any) -> requests.Response:
+        """One HTTP request with keys of both kinds, made in a thread because the upstreams answer on this loop."""
+        return await self.keyless(method, path, headers=KEYS | {**(headers or {})}, **options)
+
+    async def keyless(self, method: str, path: str, **options: Any) -> requests.Response:
+        """One HTTP request as it stands."""
         return await asyncio.to_thread(requests.request, method, self.url + path, timeout=10, **options)
 
     async def ready(self) -> None:
@@ -113,6 +120,7 @@ async def running_gateway(
     with envoy(tmp_path_factory.mktemp("gateway"), tls_dir, {name: one.port for name, one in all_upstreams.items()}) as gateway:
         await gateway.ready()
         yield gateway
+        assert "script log" not in gateway.log.read_text(), "a Lua filter has failed"
 
 
 @pytest.fixture

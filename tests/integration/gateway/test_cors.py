@@ -19,6 +19,10 @@ async def test_the_frontend_may_send_our_headers_and_methods(gateway: Gateway, a
     assert _listed(answer.headers["access-control-allow-methods"]) == {"GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
     assert _listed(answer.headers["access-control-allow-headers"]) == {
         "content-type",
+        "authorization",
+        "last-event-id",
+        "traceparent",
+        "tracestate",
         "x-api-key",
         "x-user-id",
         "x-admin-key",
@@ -33,7 +37,7 @@ async def test_the_frontend_may_read_answers_and_errors(gateway: Gateway, upstre
     answer = await gateway.call("GET", path, headers={"Origin": ORIGIN})
 
     assert answer.headers["access-control-allow-origin"] == ORIGIN
-    assert _listed(answer.headers["access-control-expose-headers"]) == {"x-request-id", "retry-after"}
+    assert _listed(answer.headers["access-control-expose-headers"]) == {"x-request-id", "retry-after", "ratelimit", "ratelimit-policy"}
 
 
 async def test_other_pages_may_not(gateway: Gateway, upstreams: dict[str, Upstream]) -> None:

@@ -6,8 +6,8 @@ import grpc
 import pytest
 from convergence.auth.v1 import tenant_service_pb2, tenant_service_pb2_grpc
 
-from localcloud.gateway.envoy import GatewaySettings
-from localcloud.gateway.public_services import public_services
+from localcloud.gateway.public_rpcs import public_services
+from localcloud.gateway.settings import GatewaySettings
 from tests.integration.gateway.conftest import Gateway
 from tests.integration.gateway.upstream import Upstream
 
@@ -43,7 +43,7 @@ def test_only_services_with_a_rest_binding_are_public() -> None:
 
 async def test_native_grpc_clients_use_the_same_port(gateway: Gateway, auth: Upstream) -> None:
     async with grpc.aio.insecure_channel(gateway.target) as channel:
-        request = tenant_service_pb2.PutTenantRequest(tenant_id="acme", company_name="x" * 2_000_000)
+        request = tenant_service_pb2.PutTenantRequest(tenant_id="acme", company_name="x" * 70_000)
         await tenant_service_pb2_grpc.TenantServiceStub(channel).PutTenant(request, metadata=[("x-admin-key", "a")])
 
     assert auth.seen[0].request == request
@@ -90,13 +90,12 @@ async def test_internal_headers_are_stripped(gateway: Gateway, auth: Upstream) -
     assert not [name for name in answer.headers if name.startswith("x-envoy-")]
 
 
-async def test_the_last_forwarded_address_is_the_gateways_word(gateway: Gateway, auth: Upstream) -> None:
-    """Services may trust it; what comes before is the caller's claim."""
+async def test_the_forwarded_address_is_the_gateways_word(gateway: Gateway, auth: Upstream) -> None:
+    """Services may trust it: what the caller claims does not reach them."""
     await gateway.call("GET", QUOTA)
     await gateway.call("GET", QUOTA, headers={"x-forwarded-for": "1.2.3.4, 5.6.7.8"})
 
-    honest, forged = (call.metadata["x-forwarded-for"].replace(" ", "").split(",") for call in auth.seen)
-    assert forged == ["1.2.3.4", "5.6.7.8", *honest]
+    assert [call.metadata["x-forwarded-for"] for call in auth.seen] == ["127.0.0.1"] * 2
 
 
 async def test_every_call_has_a_request_id_that_the_caller_hears(gateway: Gateway, auth: Upstream) -> None:

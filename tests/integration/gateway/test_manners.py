@@ -8,7 +8,7 @@ import pytest
 from convergence.auth.v1 import quota_service_pb2, quota_service_pb2_grpc, tenant_pb2, tenant_service_pb2
 from google.protobuf.message import Message
 
-from tests.integration.gateway.conftest import ORIGIN, Gateway
+from tests.integration.gateway.conftest import KEYS, METADATA, ORIGIN, Gateway
 from tests.integration.gateway.test_refusals import refusal
 from tests.integration.gateway.upstream import Upstream
 
@@ -16,6 +16,9 @@ TENANT = "/api/v1/tenants/acme"
 QUOTA = f"{TENANT}/quota"
 RUN = "/api/v1/pipelines/runs/acme/some-run"
 type Context = grpc.aio.ServicerContext[Any, Any]
+
+
+SENT_KEYS = "".join(f"{name}: {value}\r\n" for name, value in KEYS.items())
 
 
 async def exchange(gateway: Gateway, *requests: str | bytes) -> str:
@@ -45,7 +48,7 @@ async def test_http_1_0_is_answered_as_any(
 ) -> None:
     """Without a Host, as old health checks send it; streams too. Nothing is chunked, and the connection closes at the end."""
     length = f"Content-Length: {len(body)}\r\n" if body else ""
-    head, _, content = (await exchange(gateway, f"{request_line} HTTP/1.0\r\n{length}\r\n{body}")).partition("\r\n\r\n")
+    head, _, content = (await exchange(gateway, f"{request_line} HTTP/1.0\r\n{SENT_KEYS}{length}\r\n{body}")).partition("\r\n\r\n")
 
     assert head.startswith(f"HTTP/1.0 {status}\r\n")
     assert "transfer-encoding" not in head
@@ -54,8 +57,8 @@ async def test_http_1_0_is_answered_as_any(
 
 async def test_an_http_1_0_connection_is_kept_for_who_asks(gateway: Gateway, auth: Upstream) -> None:
     """As nginx and ab do."""
-    kept = f"GET {QUOTA} HTTP/1.0\r\nConnection: keep-alive\r\n\r\n"
-    answer = await exchange(gateway, kept, kept, f"GET {QUOTA} HTTP/1.0\r\n\r\n")
+    kept = f"GET {QUOTA} HTTP/1.0\r\n{SENT_KEYS}Connection: keep-alive\r\n\r\n"
+    answer = await exchange(gateway, kept, kept, f"GET {QUOTA} HTTP/1.0\r\n{SENT_KEYS}\r\n")
     assert answer.count("HTTP/1.0 200 OK") == len(auth.seen) == 3
     assert answer.count("connection: keep-alive") == 2
 
@@ -77,7 +80,7 @@ async def test_head_is_get_without_the_body(gateway: Gateway, upstreams: dict[st
         ours = ("content-type", "content-length", "server")
         assert [head.headers[name] for name in ours] == [get.headers[name] for name in ours]
         answers = await exchange(
-            gateway, *[f"HEAD {path} HTTP/1.1\r\nHost: x\r\nConnection: {it}\r\n\r\n" for it in ("keep-alive", "close")]
+            gateway, *[f"HEAD {path} HTTP/1.1\r\nHost: x\r\n{SENT_KEYS}Connection: {it}\r\n\r\n" for it in ("keep-alive", "close")]
         )
         assert answers.count("HTTP/1.1 ") == 2
         assert "{" not in answers
@@ -111,7 +114,7 @@ async def test_a_compressed_body_is_415(gateway: Gateway, auth: Upstream, encodi
     ],
 )
 async def test_bodies_as_clients_send_them(gateway: Gateway, auth: Upstream, headers: str, body: bytes) -> None:
-    answer = await exchange(gateway, f"PUT {TENANT} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n{headers}\r\n\r\n", body)
+    answer = await exchange(gateway, f"PUT {TENANT} HTTP/1.1\r\nHost: x\r\n{SENT_KEYS}Connection: close\r\n{headers}\r\n\r\n", body)
     assert answer.startswith("HTTP/1.1 200 OK")
     assert auth.seen[0].request == tenant_service_pb2.PutTenantRequest(tenant_id="acme", company_name="x")
     assert auth.seen[0].metadata["x-internal-body-fields"] == "company_name"
@@ -120,7 +123,9 @@ async def test_bodies_as_clients_send_them(gateway: Gateway, auth: Upstream, hea
 async def test_who_waits_for_100_continue_hears_it(gateway: Gateway, auth: Upstream) -> None:
     """Curl does so with a large body."""
     reader, writer = await asyncio.open_connection("127.0.0.1", gateway.port)
-    writer.write(f"PUT {TENANT} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n".encode())
+    writer.write(
+        f"PUT {TENANT} HTTP/1.1\r\nHost: x\r\n{SENT_KEYS}Connection: close\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n".encode()
+    )
     assert await reader.readuntil(b"\r\n\r\n") == b"HTTP/1.1 100 Continue\r\n\r\n"
     writer.write(b"{}")
     assert (await reader.read()).startswith(b"HTTP/1.1 200 OK")
@@ -129,7 +134,7 @@ async def test_who_waits_for_100_continue_hears_it(gateway: Gateway, auth: Upstr
 
 @pytest.mark.parametrize("path", [f"{QUOTA}/", "//api/v1/tenants/acme/quota", "/api/v1/./tenants/x/../acme/quota"])
 async def test_paths_as_people_join_them(gateway: Gateway, auth: Upstream, path: str) -> None:
-    answer = await exchange(gateway, f"GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+    answer = await exchange(gateway, f"GET {path} HTTP/1.1\r\nHost: x\r\n{SENT_KEYS}Connection: close\r\n\r\n")
     assert answer.startswith("HTTP/1.1 200 OK")
     assert auth.seen[0].request.tenant_id == "acme"
 
@@ -138,19 +143,19 @@ async def test_paths_as_people_join_them(gateway: Gateway, auth: Upstream, path:
     ("text", "status", "said"),
     [
         (f"GET {QUOTA} HTTP/1.1\r\n\r\n", "400", "Host"),
-        (f"GET {QUOTA}#top HTTP/1.1\r\nHost: x\r\n\r\n", "400", "# as %23"),
+        (f"GET {QUOTA}#top HTTP/1.1\r\nHost: x\r\n{SENT_KEYS}\r\n", "400", "# as %23"),
         (
-            f"PUT {TENANT} HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n",
+            f"PUT {TENANT} HTTP/1.1\r\nHost: x\r\n{SENT_KEYS}Content-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n",
             "400",
             "content_length_and_chunked",
         ),
-        (f"PUT {TENANT} HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: gzip, chunked\r\n\r\n", "501", "only chunked"),
+        (f"PUT {TENANT} HTTP/1.1\r\nHost: x\r\n{SENT_KEYS}Transfer-Encoding: gzip, chunked\r\n\r\n", "501", "only chunked"),
         (
             f"POST {TENANT} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nX-HTTP-Method-Override: PUT\r\nContent-Length: 2\r\n\r\n{{}}",
             "400",
             "itself",
         ),
-        (f"GET {RUN} HTTP/1.1\r\nHost: x\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n", "403", "not upgraded"),
+        (f"GET {RUN} HTTP/1.1\r\nHost: x\r\n{SENT_KEYS}Connection: upgrade\r\nUpgrade: websocket\r\n\r\n", "403", "not upgraded"),
     ],
 )
 async def test_what_cannot_be_answered_says_why(
@@ -169,8 +174,9 @@ async def test_what_cannot_be_answered_says_why(
     [
         (grpc.StatusCode.RESOURCE_EXHAUSTED, "3600", "3600"),
         (grpc.StatusCode.UNAVAILABLE, "5", "5"),
+        # Waiting does not help.
+        (grpc.StatusCode.RESOURCE_EXHAUSTED, None, None),
         # gRPC itself, or a library, refuses without our details.
-        (grpc.StatusCode.RESOURCE_EXHAUSTED, None, "2"),
         (grpc.StatusCode.UNAVAILABLE, None, "2"),
         (grpc.StatusCode.INTERNAL, None, None),
     ],
@@ -192,7 +198,9 @@ async def test_a_refusal_that_passes_says_when(
         assert "retry-after" in answer.headers["access-control-expose-headers"]
     async with grpc.aio.insecure_channel(gateway.target) as channel:
         with pytest.raises(grpc.aio.AioRpcError) as refused:
-            await quota_service_pb2_grpc.QuotaServiceStub(channel).GetQuota(quota_service_pb2.GetQuotaRequest(tenant_id="acme"))
+            await quota_service_pb2_grpc.QuotaServiceStub(channel).GetQuota(
+                quota_service_pb2.GetQuotaRequest(tenant_id="acme"), metadata=METADATA
+            )
     assert dict(refused.value.trailing_metadata() or ())["grpc-retry-pushback-ms"] == "-1"
 
 

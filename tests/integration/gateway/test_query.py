@@ -7,7 +7,7 @@ from services.platform.errors import InvalidArgument
 from services.platform.rpc.query_fields import HEADER, check_query
 from services.platform.rpc.rules import find_method
 from tests.integration.gateway.conftest import Gateway
-from tests.integration.gateway.test_manners import exchange
+from tests.integration.gateway.test_manners import SENT_KEYS, exchange
 from tests.integration.gateway.upstream import Upstream
 
 RUNS = "/api/v1/pipelines/runs/acme"
@@ -16,7 +16,9 @@ RUNS = "/api/v1/pipelines/runs/acme"
 async def checked(gateway: Gateway, upstream: Upstream, method: str, path: str, query: str) -> str | None:
     """The field that the service refuses, from the very header that the gateway gives it; None if it refuses none."""
     # Not with a library, which would tidy it up.
-    answer = await exchange(gateway, f"{method} {path}?{query} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 0\r\n\r\n")
+    answer = await exchange(
+        gateway, f"{method} {path}?{query} HTTP/1.1\r\nHost: x\r\n{SENT_KEYS}Connection: close\r\nContent-Length: 0\r\n\r\n"
+    )
     assert answer.startswith("HTTP/1.1 200 OK")
     seen = upstream.seen[0]
     rpc = find_method(seen.path)

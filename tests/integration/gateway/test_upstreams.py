@@ -14,7 +14,7 @@ from google.protobuf.message import Message
 
 from localcloud.ports import free_ports
 from localcloud.settings import SERVICES
-from tests.integration.gateway.conftest import Gateway, envoy
+from tests.integration.gateway.conftest import METADATA, Gateway, envoy
 from tests.integration.gateway.upstream import Upstream
 
 QUOTA = "/api/v1/tenants/acme/quota"
@@ -44,7 +44,9 @@ async def test_a_service_that_is_down_is_503_and_back_within_a_second(all_up: tu
     assert int(answer.headers["retry-after"]) >= 1
     async with grpc.aio.insecure_channel(gateway.target) as channel:
         with pytest.raises(grpc.aio.AioRpcError) as refused:
-            await quota_service_pb2_grpc.QuotaServiceStub(channel).GetQuota(quota_service_pb2.GetQuotaRequest(tenant_id="acme"))
+            await quota_service_pb2_grpc.QuotaServiceStub(channel).GetQuota(
+                quota_service_pb2.GetQuotaRequest(tenant_id="acme"), metadata=METADATA
+            )
     assert refused.value.code() is grpc.StatusCode.UNAVAILABLE
     assert not refused.value.details().startswith("{")
     assert (await gateway.call("GET", "/api/v1/tenants/acme/credentials")).status_code == 200

@@ -23,7 +23,7 @@ from convergence.credentials.v1 import (
     token_service_pb2,
     trust_service_pb2,
 )
-from convergence.executor.v1 import cost_service_pb2, pipeline_service_pb2, watch_service_pb2
+from convergence.executor.v1 import access_service_pb2, cost_service_pb2, pipeline_service_pb2, watch_service_pb2
 from convergence.scheduler.v1 import schedule_service_pb2, scheduled_run_service_pb2, scheduler_service_pb2
 from google.protobuf import descriptor_pool, message_factory
 from google.protobuf.descriptor import MethodDescriptor
@@ -46,6 +46,7 @@ STUBS = (
     sealed_credential_service_pb2,
     token_service_pb2,
     trust_service_pb2,
+    access_service_pb2,
     cost_service_pb2,
     pipeline_service_pb2,
     watch_service_pb2,

@@ -12,7 +12,7 @@ import grpc
 import pytest
 from convergence.executor.v1.run_service_pb2_grpc import add_RunServiceServicer_to_server
 
-from services.platform.access.control import KeyHolder
+from services.platform.access.key_holder import KeyHolder
 from services.platform.bigquery.client import BigQuery
 from services.platform.bigquery.sql import make_block
 from services.platform.rpc.peers import peer_channel

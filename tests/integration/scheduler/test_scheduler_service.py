@@ -19,7 +19,7 @@ from google.protobuf import json_format
 from google.rpc import error_details_pb2
 from grpc_status import rpc_status
 
-from services.platform.access.control import KeyHolder
+from services.platform.access.key_holder import KeyHolder
 from services.platform.bigquery.client import BigQuery
 from services.platform.settings import AdminKey
 from services.scheduler.service import queue_service

@@ -7,7 +7,7 @@ from typing import Any
 
 from services.executor.metering.meter import StepMeter
 from services.executor.notify.notification import Notification
-from services.executor.records import RunCost, RunOutcome, RunStatus
+from services.executor.records import Run, RunCost, RunOutcome, RunStatus
 from services.executor.runs.execute import RunProgress
 from services.executor.runs.prepared import PreparedRun
 from services.executor.runs.quota import Reservation
@@ -33,15 +33,20 @@ class RecordingLedger:
     is_away: bool = False
     costs: list[tuple[str, RunCost]] = field(default_factory=list)
     month_left_usd: float | None = None
+    max_export_bytes: int | None = None
     refusal: Exception | None = None
 
-    async def reserve(self, tenant_id: str, pipeline_logging_id: str, *, is_retry: bool = False) -> Reservation:
+    async def reserve(self, run: Run) -> Reservation:
         if self.refusal:
             raise self.refusal
-        self.reserved.append(pipeline_logging_id)
-        self.retries += [pipeline_logging_id] if is_retry else []
+        self.reserved.append(run.pipeline_logging_id)
+        self.retries += [run.pipeline_logging_id] if run.attempt > 1 else []
         return Reservation(
-            tenant_id=tenant_id, pipeline_logging_id=pipeline_logging_id, usage_date=date(2025, 11, 18), month_left_usd=self.month_left_usd
+            tenant_id=run.tenant_id,
+            pipeline_logging_id=run.pipeline_logging_id,
+            usage_date=date(2025, 11, 18),
+            month_left_usd=self.month_left_usd,
+            max_export_bytes=self.max_export_bytes,
         )
 
     async def renew(self, pipeline_logging_ids: list[str]) -> set[str]:
@@ -53,7 +58,7 @@ class RecordingLedger:
     async def held(self, pipeline_logging_ids: list[str]) -> set[str]:
         return set(pipeline_logging_ids).intersection(self.reserved) - self.lost - {run for run, _ in self.settled}
 
-    async def settle(self, slot: Reservation, outcome: str, cost: RunCost | None = None) -> None:
+    async def settle(self, slot: Reservation, outcome: str, cost: RunCost | None = None, *, only_if_expired: bool = False) -> None:
         self.settled.append((slot.pipeline_logging_id, str(outcome)))
         self.costs += [(slot.pipeline_logging_id, cost)] if cost else []
         self.orphans = [one for one in self.orphans if one != slot]

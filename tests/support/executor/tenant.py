@@ -10,7 +10,7 @@ from google.cloud import bigquery
 
 from services.clouds.gcp.identity import GcpCredentials
 from services.executor.records import Run
-from services.executor.runs.prepared import PreparedRun
+from services.executor.runs.prepared import USUAL_WAIT, PreparedRun
 from services.executor.templates.catalog import Catalog
 from services.executor.templates.name import PipelineName
 from services.executor.templates.parameters import to_json
@@ -48,7 +48,7 @@ class Tenant:
             user_id="alice",
             parameters=to_json(values),
             started_at=now,
-            deadline_at=now + timedelta(seconds=template.timeout_seconds),
+            deadline_at=now + USUAL_WAIT + timedelta(seconds=template.timeout_seconds),
             claimed_by=str(uuid.uuid4()),
         )
         return PreparedRun(run=run, template=template, given=parameters, values=values, period=template.period_of(values))

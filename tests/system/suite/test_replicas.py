@@ -2,8 +2,6 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 
 import grpc
@@ -14,27 +12,10 @@ from convergence.executor.v1.watch_service_pb2 import RunEvent, WatchRunRequest
 from convergence.executor.v1.watch_service_pb2_grpc import WatchServiceStub
 
 from tests.support.credentials.samples import Rsa
-from tests.system.tenants import Suite, Tenant, until
+from tests.system.channels import as_the_gateway, billing
+from tests.system.tenants import Suite, until
 
 pytestmark = pytest.mark.timeout(240)
-
-
-def billing(tenant: Tenant) -> messages.RunPipelineRequest:
-    request = messages.RunPipelineRequest(tenant_id=tenant.tenant_id, provider="gcp", domain="cost", template="billing")
-    request.parameters.update({"date": "2025-11-17"})
-    return request
-
-
-@asynccontextmanager
-async def as_the_gateway(suite: Suite, executors: list[str]) -> AsyncIterator[list[grpc.aio.Channel]]:
-    """A channel to each executor, as the gateway has them."""
-    certs = suite.local.certs_dir
-    identity = grpc.ssl_channel_credentials(
-        (certs / "ca.pem").read_bytes(), (certs / "gateway.key").read_bytes(), (certs / "gateway.pem").read_bytes()
-    )
-    options = [("grpc.ssl_target_name_override", "executor.convergence.internal")]
-    async with AsyncExitStack() as stack:
-        yield [await stack.enter_async_context(grpc.aio.secure_channel(address, identity, options=options)) for address in executors]
 
 
 async def test_sixty_calls_to_two_executors_and_two_auths_admit_exactly_25(replicated: tuple[Suite, list[str]], private_key: Rsa) -> None:

@@ -8,11 +8,12 @@ import pytest
 
 from services.auth.authenticator import LocalAuthenticator
 from services.auth.key_change_feed import KeyChangeFeed
+from services.auth.key_digests import KeyDigests
 from services.auth.key_memory import KeyMemory
 from services.auth.key_usage import KeyUsage
 from services.auth.settings import AuthSettings
 from services.auth.store import BLOCKS
-from services.platform.access.control import KeyHolder
+from services.platform.access.key_holder import KeyHolder
 from tests.support.set_clock import SetClock
 from tests.unit.platform.test_waiting import Time
 
@@ -29,6 +30,9 @@ class Tables:
 
     async def key_version(self) -> tuple[str, ...]:
         return (str(self.version),)
+
+    def version_of_keys(self, version: tuple[str, ...]) -> tuple[str, ...]:
+        return version
 
     async def find_key_holders(self, api_key_hashes: Sequence[str], now: datetime) -> dict[str, KeyHolder]:
         self._count("find_key_holders")
@@ -51,7 +55,9 @@ async def test_a_key_in_constant_use_costs_less_than_20_cents_a_day(keys: int) -
     store: Any = tables
     memory = KeyMemory(seconds=settings.key_memory_seconds, size=settings.key_cache_size, monotonic=time)
     usage = KeyUsage(store, clock, seconds=settings.key_usage_seconds)
-    authenticator = LocalAuthenticator(store, clock, memory, usage, KeyChangeFeed(memory))
+    authenticator = LocalAuthenticator(
+        store, clock, memory=memory, digests=KeyDigests(seconds=60), usage=usage, changes=KeyChangeFeed(memory)
+    )
 
     for second in range(0, HOUR, round(settings.key_cache_seconds)):
         time.now, clock.time = 100.0 + second, clock.time + timedelta(seconds=settings.key_cache_seconds)

@@ -9,7 +9,7 @@ import yaml
 from pydantic import AliasChoices
 from pydantic_settings import BaseSettings
 
-from localcloud.gateway.envoy import GatewaySettings
+from localcloud.gateway.settings import GatewaySettings
 from localcloud.healthcheck import check_of
 from localcloud.settings import SERVICES, LocalSettings
 from services.credentials.settings import CredentialsSettings

@@ -1,14 +1,10 @@
-"""Group commit, cache and throttle. Time is passed in; nothing sleeps."""
+"""Group commit and cache. Time is passed in; nothing sleeps."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator, Sequence
-from datetime import timedelta
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from services.platform.access.throttle import FailureThrottle
 from services.platform.cache import TtlCache
 from services.platform.errors import Unavailable
 from services.platform.group_commit import GroupCommit, GroupCommits
@@ -222,16 +218,3 @@ async def test_errors_are_not_kept_and_the_oldest_goes_first() -> None:
     await cache.get("b", load)
     await cache.get("c", load)
     assert [cache.get_cached(key) for key in "abc"] == [None, "b", "c"]
-
-
-@given(st.integers(1, 50), st.floats(0, 600))
-def test_an_address_may_fail_so_often_a_minute_and_then_waits(per_minute: int, later: float) -> None:
-    throttle = FailureThrottle(per_minute=per_minute)
-    for _ in range(per_minute):
-        assert throttle.wait("1.2.3.4", 0.0) is None
-        throttle.failed("1.2.3.4", 0.0)
-    wait = throttle.wait("1.2.3.4", 0.0)
-    assert wait is not None
-    assert timedelta(0) < wait <= timedelta(seconds=61)
-    assert throttle.wait("1.2.3.4", wait.total_seconds()) is None
-    assert throttle.wait("5.6.7.8", later) is None

@@ -70,7 +70,7 @@ def exported(tenant: Tenant) -> int:
 
 async def led(job: PreparedRun, tools: Toolbox, store: Store, quota: RecordingLedger) -> None:
     """The run, from its beginning until it is settled."""
-    slot = await quota.reserve(job.run.tenant_id, job.run.pipeline_logging_id)
+    slot = await quota.reserve(job.run)
     runs = ActiveRuns(
         execute=lambda prepared, progress: execute(prepared, tools, progress),
         store=store,

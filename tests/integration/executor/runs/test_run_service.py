@@ -197,7 +197,7 @@ async def test_a_run_whose_start_nobody_heard_of_is_not_led(
 async def test_a_retry_takes_no_unit_and_gives_none_back(
     tenant: Tenant, servicer: RunServicer, quota: RecordingLedger, credentials: Credentials
 ) -> None:
-    """Its dataset is gone: the first attempt gives its unit back, a retry only its slot."""
+    """Its dataset is gone. The ledger knows what each took."""
     await tenant.bq.call(
         "drop", lambda timeout: tenant.bq.client.delete_dataset(tenant.bq.tenant(tenant.tenant_id), delete_contents=True, timeout=timeout)
     )
@@ -205,7 +205,7 @@ async def test_a_retry_takes_no_unit_and_gives_none_back(
     for one in (first, retry):
         with pytest.raises(FailedPrecondition):
             await servicer.StartRun(one, None)
-    assert quota.settled == [(first.pipeline_logging_id, "NOT_STARTED"), (retry.pipeline_logging_id, "CANCELLED")]
+    assert quota.settled == [(first.pipeline_logging_id, "NOT_STARTED"), (retry.pipeline_logging_id, "NOT_STARTED")]
     assert quota.retries == [retry.pipeline_logging_id]
 
 

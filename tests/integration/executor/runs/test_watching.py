@@ -28,7 +28,7 @@ from services.executor.store import Store
 from services.executor.watch.leaders import Leaders, addresses
 from services.executor.watch.watched_run import Event, Heartbeat, WatchedRun
 from services.executor.watch.watches import Watches
-from services.platform.access.control import KeyHolder
+from services.platform.access.key_holder import KeyHolder
 from services.platform.bigquery.client import BigQuery
 from services.platform.bigquery.prices import MIN_BYTES, TIB
 from services.platform.errors import NotFound

@@ -154,19 +154,25 @@ def test_a_column_of_another_kind_is_told() -> None:
     ],
 )
 def test_an_expired_slot_is_settled_as_its_run_stands(state: str | None, fail_run: bool, outcome: str) -> None:
-    slot = Reservation(tenant_id="acme", pipeline_logging_id=RUN, usage_date=date(2026, 3, 10), expired_at=NOON)
+    slot = Reservation(tenant_id="acme", pipeline_logging_id=RUN, usage_date=date(2026, 3, 10), expired_at=NOON, trigger_type="api")
     verdict = reconcile.decide(RunStatus(state) if state else None, slot, NOON)
     assert verdict is not None
     assert (verdict.fail_run, str(verdict.outcome)) == (fail_run, outcome)
 
 
-def test_a_scheduled_attempt_that_never_began_is_left_to_the_scheduler_for_a_while() -> None:
-    """Its id is made (UUIDv5). Taken up again in time, it renews the slot with its unit; if not, the slot is freed and the unit kept."""
-    made = str(uuid.uuid5(uuid.UUID(RUN), "2"))
-    slot = Reservation(tenant_id="acme", pipeline_logging_id=made, usage_date=date(2026, 3, 10), expired_at=NOON)
+@pytest.mark.parametrize("identity", [RUN, str(uuid.uuid5(uuid.UUID(RUN), "2"))])
+@pytest.mark.parametrize("trigger_type", ["api", "scheduler", "backfill", None])
+def test_who_may_start_a_run_again_that_never_began_is_read_off_its_reservation(trigger_type: str | None, identity: str) -> None:
+    """Never off its id: a derived one (UUIDv5) may be an attempt's or that of an Idempotency-Key. What it took is given back; of an
+    attempt of a schedule only if the scheduler does not start it again in time, which renews the reservation.
+    """
+    slot = Reservation(
+        tenant_id="acme", pipeline_logging_id=identity, usage_date=date(2026, 3, 10), expired_at=NOON, trigger_type=trigger_type
+    )
     later = NOON + reconcile.TAKEN_UP_WITHIN + timedelta(seconds=1)
-    assert reconcile.decide(None, slot, NOON) is None
-    assert reconcile.decide(None, slot, later) == reconcile.ReconcileAction(fail_run=False, outcome=RunStatus.CANCELLED)
+    given_back = reconcile.ReconcileAction(fail_run=False, outcome="NOT_STARTED", only_if_expired=True)
+    assert reconcile.decide(None, slot, NOON) == (given_back if trigger_type == "api" else None)
+    assert reconcile.decide(None, slot, later) == given_back
     assert reconcile.decide(RunStatus.RUNNING, slot, NOON) == reconcile.ReconcileAction(fail_run=True, outcome=RunStatus.FAILED)
 
 

@@ -1,6 +1,7 @@
 """notFound means that a tenant has no runs only if its dataset really does not exist. Against a scripted BigQuery."""
 
 from collections.abc import Iterator
+from datetime import date
 from typing import Any
 
 import pytest
@@ -59,8 +60,8 @@ async def test_where_we_may_not_look_there_may_be_runs(fake: FakeBigQuery, store
 async def test_the_reconciler_leaves_runs_alone_that_it_cannot_see(fake: FakeBigQuery, store: Store) -> None:
     fake.tables["/datasets/acme"] = {"datasetReference": {"projectId": "p", "datasetId": "acme"}, "location": "EU"}
     quota: Any = RecordingLedger()
-    slot = await quota.reserve("acme", "1f0e7a52-3c1e-4b8e-9d53-5f4b7a0c1d2e")
-    quota.orphans.append(Reservation(tenant_id="acme", pipeline_logging_id=slot.pipeline_logging_id, usage_date=slot.usage_date))
+    run = "1f0e7a52-3c1e-4b8e-9d53-5f4b7a0c1d2e"
+    quota.orphans.append(Reservation(tenant_id="acme", pipeline_logging_id=run, usage_date=date(2026, 3, 10), trigger_type="api"))
 
     assert await Reconciler(store, quota, SystemClock()).reconcile_expired() == []
     assert quota.settled == []

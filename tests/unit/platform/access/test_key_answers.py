@@ -1,5 +1,6 @@
 """The cache of API keys: what is cached and for how long; with an authenticator that counts calls."""
 
+import asyncio
 from collections import Counter
 from datetime import timedelta
 from types import SimpleNamespace
@@ -9,8 +10,12 @@ import pytest
 
 from services.auth.key_change_feed import KeyChangeFeed
 from services.auth.key_memory import KeyMemory
-from services.platform.access.control import AccessControl, KeyHolder
-from services.platform.errors import Unauthenticated
+from services.platform.access.addresses import client_network
+from services.platform.access.api_keys import hash_key
+from services.platform.access.control import AccessControl
+from services.platform.access.key_cache import MAX_WAITING
+from services.platform.access.key_holder import KeyHolder
+from services.platform.errors import Unauthenticated, Unavailable
 from services.platform.rpc.rules import find_method
 from services.platform.settings import ServiceSettings
 from tests.support.set_clock import SetClock
@@ -31,11 +36,13 @@ class Counting:
         return self.holder
 
 
-def call(key: str) -> Any:
+def call(key: str, address: str = "10.0.0.1") -> Any:
     path = "/convergence.auth.v1.QuotaService/GetQuota"
-    context = SimpleNamespace(auth_context=dict, peer=lambda: "ipv4:10.0.0.1:1234")
+    san = {"x509_subject_alternative_name": [b"gateway.convergence.internal"]}
+    context = SimpleNamespace(auth_context=lambda: san, peer=lambda: "ipv4:10.0.0.9:1234")
+    metadata = {"x-api-key": key, "x-forwarded-for": f"9.9.9.9, {address}"}
     request = SimpleNamespace(tenant_id="acme")
-    return SimpleNamespace(path=path, method=find_method(path), request=request, context=context, metadata={"x-api-key": key})
+    return SimpleNamespace(path=path, method=find_method(path), request=request, context=context, metadata=metadata, headers={})
 
 
 def holder(**changes: Any) -> KeyHolder:
@@ -43,9 +50,9 @@ def holder(**changes: Any) -> KeyHolder:
     return KeyHolder(**{**known, **changes})
 
 
-async def accepted(access: AccessControl, key: str) -> bool:
+async def accepted(access: AccessControl, key: str, address: str = "10.0.0.1") -> bool:
     try:
-        async with access(call(key)):
+        async with access(call(key, address)):
             return True
     except Unauthenticated:
         return False
@@ -117,3 +124,50 @@ async def test_a_listener_that_leaves_at_once_is_forgotten() -> None:
     assert await anext(listening) == ""
     await listening.aclose()
     assert not changes._listeners
+
+
+class Silent(Counting):
+    """Answers about no key but those in `good`."""
+
+    def __init__(self, *good: str) -> None:
+        super().__init__()
+        self.good = {hash_key(one) for one in good}
+
+    async def authenticate(self, api_key_sha256: str) -> KeyHolder:
+        if api_key_sha256 not in self.good:
+            await asyncio.Event().wait()
+        return holder()
+
+
+async def test_while_auth_is_silent_a_client_has_few_look_ups_waiting_and_no_good_key_is_refused(clock: SetClock) -> None:
+    """A client is an IPv4 address or an IPv6 /64."""
+    keys, time = Silent("good", "new"), Time()
+    access = AccessControl(ServiceSettings(key_cache_seconds=3.0), keys, monotonic=time, clock=clock)
+    guesser, neighbour = "2001:db8:1:2::77", "2001:db8:1:3::77"
+    assert await accepted(access, "good", guesser)
+    waiting = [asyncio.create_task(accepted(access, f"guess {n}", f"2001:db8:1:2::{n:x}")) for n in range(MAX_WAITING)]
+    await asyncio.sleep(0)
+    with pytest.raises(Unavailable):
+        await accepted(access, "one guess more", guesser)
+    time.now += 3.1
+    assert await accepted(access, "good", guesser)
+    assert await accepted(access, "new", neighbour)
+    for one in waiting:
+        one.cancel()
+    await asyncio.wait(waiting)
+    assert await accepted(access, "new", guesser)
+
+
+@pytest.mark.parametrize(
+    ("address", "network"),
+    [
+        ("203.0.113.7", "203.0.113.7"),
+        ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"),
+        ("2001:db8:1:2::", "2001:db8:1:2::/64"),
+        ("::ffff:203.0.113.7", "203.0.113.7"),
+        ("", ""),
+        ("unix:/run/x", "unix:/run/x"),
+    ],
+)
+def test_a_client_is_an_address_or_an_ipv6_site(address: str, network: str) -> None:
+    assert client_network(address) == network

@@ -23,7 +23,7 @@ from convergence.executor.v1.pipeline_service_pb2_grpc import (
 from convergence.executor.v1.run_pb2 import Run
 
 from localcloud.ports import free_ports
-from services.platform.access.control import KeyHolder
+from services.platform.access.key_holder import KeyHolder
 from services.platform.audit.entry import AuditEntry
 from services.platform.audit.pending import PendingEntries
 from services.platform.clock import SystemClock

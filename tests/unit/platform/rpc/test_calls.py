@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -12,8 +13,9 @@ from convergence.auth.v1.quota_service_pb2_grpc import QuotaServiceServicer, Quo
 from google.rpc import error_details_pb2
 from grpc_status import rpc_status
 
-from services.platform.access.control import KeyHolder
+from services.platform.access.key_holder import KeyHolder
 from services.platform.errors import ResourceExhausted
+from services.platform.plan import PlanLimits
 from services.platform.server import Served
 from services.platform.settings import ServiceSettings
 from tests.conftest import channel_as, serving
@@ -26,6 +28,22 @@ KEY = [("x-api-key", "whatever")]
 class Everybody:
     async def authenticate(self, api_key_sha256: str) -> KeyHolder:
         return KeyHolder(tenant_id="acme_corp", api_key_id=api_key_sha256, scopes=(), tenant_active=True, subscription_active=True)
+
+
+TWO = PlanLimits(requests_per_minute=2)
+
+
+class Two(Everybody):
+    async def authenticate(self, api_key_sha256: str) -> KeyHolder:
+        return replace(await super().authenticate(api_key_sha256), limits=TWO)
+
+
+class Answering(QuotaServiceServicer):
+    async def GetQuota(self, request: messages.GetQuotaRequest, context: Context) -> messages.GetQuotaResponse:
+        return messages.GetQuotaResponse(tenant_id=request.tenant_id)
+
+    async def ResetDailyQuotas(self, request: messages.ResetDailyQuotasRequest, context: Context) -> messages.ResetDailyQuotasResponse:
+        raise NotImplementedError
 
 
 class Broken(QuotaServiceServicer):
@@ -107,3 +125,30 @@ async def test_a_query_that_would_be_dropped_is_refused(stub: QuotaServiceStub) 
     code, reason, message = await refusal(stub.GetQuota(REQUEST, metadata=metadata))
     assert (code, reason) == (grpc.StatusCode.INVALID_ARGUMENT, "BAD_FIELD")
     assert message.startswith("tenant_id: is already in the path")
+
+
+async def test_an_answer_and_a_refusal_say_what_is_left_of_the_limit(plain_settings: ServiceSettings) -> None:
+    """As metadata before the answer, or with the refusal; and who may not call at all is counted, too."""
+    served = Served(name="convergence.auth.v1.QuotaService", add=add_QuotaServiceServicer_to_server, servicer=Answering())
+    async with (
+        serving(plain_settings, name="auth", authenticator=Two(), served=[served]) as address,
+        channel_as(plain_settings, caller="gateway", peer="auth", address=address) as channel,
+    ):
+        stub = QuotaServiceStub(channel)
+        answer = stub.GetQuota(REQUEST, metadata=KEY)
+        assert (await answer).tenant_id == "acme_corp"
+        headers = dict(await answer.initial_metadata())
+        assert (headers["ratelimit-policy"], headers["ratelimit"]) == ('"default";q=2;w=60', '"default";r=1;t=30')
+
+        code, reason, _ = await refusal(stub.GetQuota(messages.GetQuotaRequest(tenant_id="another"), metadata=KEY))
+        assert (code, reason) == (grpc.StatusCode.PERMISSION_DENIED, "TENANT_MISMATCH")
+
+        limited = stub.GetQuota(REQUEST, metadata=KEY)
+        assert await refusal(limited) == (
+            grpc.StatusCode.RESOURCE_EXHAUSTED,
+            "RATE_LIMITED",
+            "More than 2 calls a minute. Wait as Retry-After says, and spread the calls.",
+        )
+        trailers = dict(await limited.trailing_metadata())
+        assert (trailers["ratelimit-policy"], trailers["ratelimit"]) == ('"default";q=2;w=60', '"default";r=0;t=60')
+        assert trailers["retry-after"] == "30"

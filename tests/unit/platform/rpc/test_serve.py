@@ -11,7 +11,7 @@ from convergence.auth.v1 import quota_service_pb2 as messages
 from convergence.auth.v1.quota_service_pb2_grpc import QuotaServiceServicer, QuotaServiceStub, add_QuotaServiceServicer_to_server
 
 from localcloud.ports import free_ports
-from services.platform.access.control import KeyHolder
+from services.platform.access.key_holder import KeyHolder
 from services.platform.audit.entry import AuditEntry
 from services.platform.server import Served, serve
 from services.platform.settings import ServiceSettings

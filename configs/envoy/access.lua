@@ -1,0 +1,34 @@
+-- Refuses calls that no service would answer, before the filters that wait for their bodies: of unknown paths, and without the credential that
+-- the RPC needs. What is sent is not checked here; that is up to the services. Each route says what it needs (localcloud/gateway/routes.py).
+
+-- As Envoy sees it: the transcoder leaves such a call alone.
+local function is_grpc(headers)
+  local kind = headers:get("content-type") or ""
+  return kind == "application/grpc" or kind:find("^application/grpc%+") ~= nil
+end
+
+local function is_sent(headers, name)
+  return (headers:get(name) or "") ~= ""
+end
+
+function envoy_on_request(handle)
+  local route, headers = handle:filterContext(), handle:headers()
+  if not route:get("rpc") or (route:get("rest") and is_grpc(headers)) then
+    handle:respond({[":status"] = "404"}, "There is nothing at this path.")
+  elseif route:get("credential") and not is_sent(headers, route:get("credential")) and not is_sent(headers, "authorization") then
+    handle:streamInfo():dynamicMetadata():set("convergence", "reason", route:get("reason"))
+    -- ErrorInfo, for clients of gRPC.
+    local details = not route:get("rest") and route:get("status_details") or nil
+    handle:respond({[":status"] = "401", ["grpc-status-details-bin"] = details}, route:get("message"))
+  end
+end
+
+-- The buffer filter's refusal, which Envoy turns into UNKNOWN for clients of gRPC.
+function envoy_on_response(handle)
+  local route, headers = handle:filterContext(), handle:headers()
+  if headers:get("grpc-status") == "2" and headers:get("grpc-message") == "Payload Too Large" then
+    headers:replace("grpc-status", "3")
+    headers:replace("grpc-message", route:get("too_large"))
+    headers:replace("grpc-status-details-bin", route:get("too_large_details"))
+  end
+end

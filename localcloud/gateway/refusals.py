@@ -1,0 +1,62 @@
+"""Envoy's own answers, in the format of the services' errors."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Refusal:
+    """Envoy's answer when it refuses a call or gives up on it."""
+
+    http: int
+    """The HTTP status of the calls that it is for."""
+    code: int
+    """google.rpc.Code."""
+    reason: str
+    """`ErrorInfo.reason`."""
+    message: str = "%LOCAL_REPLY_BODY%"
+    """For people; by default Envoy's own text."""
+    when: str = "true"
+    """A CEL expression that tells it from others of the same status."""
+    retry_after: int | None = None
+    """Seconds."""
+
+
+UNREACHABLE = "The service cannot be reached. Try again."
+FULL = "response.code_details.contains('overload') || response.code_details.contains('overflow')"
+"""Of Envoy's heap, and of a service's share of calls."""
+
+REFUSALS = (
+    Refusal(http=400, code=3, reason="REQUEST_MALFORMED"),
+    Refusal(http=401, code=16, reason="%DYNAMIC_METADATA(convergence:reason)%"),
+    Refusal(
+        http=403,
+        code=3,
+        reason="REQUEST_MALFORMED",
+        message="Connections are not upgraded (WebSocket). Send a plain request; GET ...:watch streams a run.",
+    ),
+    Refusal(http=404, code=5, reason="PATH_NOT_FOUND"),
+    Refusal(http=405, code=12, reason="METHOD_NOT_ALLOWED", message="A stream has no HEAD. Send GET, or HEAD for the run that it watches."),
+    Refusal(http=408, code=4, reason="REQUEST_TIMEOUT", message="The request did not arrive completely in time."),
+    Refusal(http=413, code=3, reason="BODY_TOO_LARGE", message="The body is larger than 64 KiB, or 128 KiB where credentials are set."),
+    Refusal(
+        http=415,
+        code=3,
+        reason="CONTENT_ENCODING_NOT_SUPPORTED",
+        message="Compressed bodies are not read. Send the JSON as it is, without Content-Encoding.",
+    ),
+    Refusal(http=429, code=8, reason="RATE_LIMITED", message="Too many calls. Wait as long as Retry-After says."),
+    Refusal(http=431, code=3, reason="HEADERS_TOO_LARGE", message="The headers are larger than 7 KiB."),
+    Refusal(
+        http=501,
+        code=12,
+        reason="CONTENT_ENCODING_NOT_SUPPORTED",
+        message="Of transfer encodings only chunked is read. Send the JSON as it is, with its length or chunked.",
+    ),
+    Refusal(http=502, code=14, reason="SERVICE_UNAVAILABLE", message=UNREACHABLE),
+    Refusal(http=503, code=14, reason="GATEWAY_OVERLOADED", message="The gateway is at its limits. Try again.", when=FULL, retry_after=5),
+    Refusal(http=503, code=14, reason="SERVICE_UNAVAILABLE", message=UNREACHABLE, retry_after=2),
+    Refusal(
+        http=504, code=4, reason="SERVICE_TIMEOUT", message="The service did not answer in time. What was asked for may have been done."
+    ),
+)
+"""The first that fits is the answer."""

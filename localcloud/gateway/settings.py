@@ -1,0 +1,75 @@
+"""What the gateway is set up with."""
+
+from pathlib import Path
+from typing import Literal, Self
+
+from pydantic import Field, field_validator, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+ROOT = Path(__file__).resolve().parents[2]
+MIN_IDLE_SECONDS = 60
+"""Streams of watched runs send something four times in that time."""
+
+
+class GatewaySettings(BaseSettings):
+    """Read from the environment with the prefix `GATEWAY_`, e.g. `GATEWAY_AUTH_HOST=auth`, or given as keywords."""
+
+    model_config = SettingsConfigDict(env_prefix="GATEWAY_", frozen=True, extra="forbid")
+
+    listen_host: str = Field("127.0.0.1", description="Address for REST and native gRPC.")
+    listen_port: int = Field(8080, description="Port for REST and native gRPC.")
+    admin_port: int = Field(9901, description="Envoy's own pages, on loopback only.")
+    auth_host: str = "127.0.0.1"
+    auth_port: int = 50051
+    credentials_host: str = "127.0.0.1"
+    credentials_port: int = 50052
+    scheduler_host: str = "127.0.0.1"
+    scheduler_port: int = 50053
+    executor_host: str = "127.0.0.1"
+    executor_port: int = 50054
+    tls_dir: Path = Field(Path(".local/certs"), description="Holds ca.pem, gateway.pem and gateway.key, towards the services.")
+    tls_certificate: Path | None = Field(None, description="Certificate chain towards clients, PEM. With it, clients speak TLS.")
+    tls_key: Path | None = Field(None, description="Private key of `tls_certificate`, PEM.")
+    tls_minimum: Literal["1.2", "1.3"] = Field("1.3", description="The oldest version of TLS that a client may speak.")
+    descriptor: Path = Field(ROOT / "gen/descriptor.binpb", description="The descriptor set that `make gen` writes.")
+    cors_origin: str = Field(
+        "http://localhost:3000", description="Origins of frontends, comma-separated; browsers on other pages are kept out."
+    )
+    timeout_seconds: int = Field(60, gt=0, description="A call that takes longer is answered 504.")
+    request_seconds: int = Field(15, gt=0, description="A request that has not arrived completely by then is answered 408.")
+    stream_seconds: int = Field(7200, gt=0, description="A stream that lasts longer is ended; its reader may open another.")
+    connection_idle_seconds: int = Field(60, gt=0, description="A connection without a call in progress is closed after it.")
+    max_connections: int = Field(10_000, gt=0, description="Connections beyond it are closed at once.")
+    max_heap_mib: int = Field(224, ge=64, description="Envoy's heap; near it, calls are refused with 503.")
+    xff_num_trusted_hops: int = Field(0, ge=0, description="Entries at the end of X-Forwarded-For that proxies of yours have added.")
+    anonymous_per_minute: int = Field(600, gt=0, description="Calls that need no key, per client address.")
+    config_out: Path = Field(Path(".local/envoy.yaml"), description="Where the configuration is written for Envoy to read.")
+
+    @field_validator("tls_dir", "tls_certificate", "tls_key", "descriptor", "config_out")
+    @classmethod
+    def _absolute(cls, path: Path | None) -> Path | None:
+        return path and path.absolute()
+
+    @model_validator(mode="after")
+    def _both_or_none(self) -> Self:
+        if (self.tls_certificate is None) != (self.tls_key is None):
+            raise ValueError("set both GATEWAY_TLS_CERTIFICATE and GATEWAY_TLS_KEY, or neither")
+        return self
+
+    def upstream(self, service: str) -> tuple[str, int]:
+        """Host and port of one of the four services."""
+        return str(getattr(self, f"{service}_host")), int(getattr(self, f"{service}_port"))
+
+    @property
+    def idle_seconds(self) -> int:
+        """How long a connection's stream may be silent."""
+        return max(MIN_IDLE_SECONDS, self.timeout_seconds)
+
+    @property
+    def origins(self) -> tuple[str, ...]:
+        """The frontends' origins."""
+        return tuple(origin for part in self.cors_origin.split(",") if (origin := part.strip()))
+
+    def secret_out(self, name: str) -> Path:
+        """Where the list of the files of a certificate is written for Envoy to read."""
+        return self.config_out.with_name(f"{self.config_out.stem}.{name}.yaml")

@@ -1,0 +1,1 @@
+"""What keeps one tenant from using up what all share: how many requests a minute (`token_bucket`, `requests`)."""

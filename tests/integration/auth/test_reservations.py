@@ -1,0 +1,132 @@
+"""What a reservation took is written down when it is granted, and given back from there: once, on its day, whatever happens meanwhile."""
+
+import uuid
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from services.auth.ledger import Ledger, Reservation
+from services.auth.store import AuthStore, Settlement
+from services.platform.bigquery.client import BigQuery
+from services.platform.bigquery.sql import make_block
+from services.platform.clock import utc_day
+from services.platform.plan import DEFAULT_PLAN
+from tests.integration.auth.conftest import LEASE, Provision
+from tests.support.counting import jobs
+from tests.support.set_clock import SetClock
+
+BEFORE_MIDNIGHT = datetime(2027, 3, 31, 23, 59, 30, tzinfo=UTC)
+
+
+def never_began(tenant_id: str, run: str, slot: Reservation, *, only_if_expired: bool = False) -> Settlement:
+    return Settlement(
+        tenant_id=tenant_id, reservation_id=run, usage_date=slot.usage_date, outcome="NOT_STARTED", only_if_expired=only_if_expired
+    )
+
+
+async def counts(ledger: Ledger, tenant_id: str) -> tuple[int, int, int]:
+    usage = await ledger.usage(tenant_id)
+    return usage.pipelines_run_today, usage.pipelines_run_month, usage.concurrent_pipelines_running
+
+
+async def kept(bq: BigQuery, tenant_id: str) -> list[tuple[str, int, str]]:
+    sql = (
+        "SELECT r.reservation_id, r.units, r.trigger_type FROM tenant_usage_quotas AS q, UNNEST(q.reservations) AS r "
+        "WHERE q.tenant_id = @t ORDER BY r.reservation_id"
+    )
+    rows = (await bq.query(make_block("kept", sql, {"t": "STRING"}), {"t": tenant_id}, dataset=bq.control())).rows
+    return [(row["reservation_id"], row["units"], row["trigger_type"]) for row in rows]
+
+
+async def test_a_reservation_says_what_it_took_and_for_whom_until_it_is_settled(
+    ledger: Ledger, clock: SetClock, provision: Provision, bq: BigQuery
+) -> None:
+    """A replay changes neither, whatever it says. A retry gives back nothing, the others a unit each, once."""
+    tenant_id = await provision()
+    first = await ledger.reserve(tenant_id, "a-first", is_retry=False, trigger_type="api")
+    retry = await ledger.reserve(tenant_id, "b-retry", is_retry=True, trigger_type="scheduler")
+    other = await ledger.reserve(tenant_id, "c-other", is_retry=False, trigger_type="backfill")
+    await ledger.reserve(tenant_id, "b-retry", is_retry=False, trigger_type="api")
+    assert await kept(bq, tenant_id) == [("a-first", 1, "api"), ("b-retry", 0, "scheduler"), ("c-other", 1, "backfill")]
+    assert await counts(ledger, tenant_id) == (2, 2, 3)
+
+    clock.time += LEASE + timedelta(seconds=1)
+    expired = {one.reservation_id: one.trigger_type for one in await ledger.expired() if one.tenant_id == tenant_id}
+    for _ in range(2):
+        await ledger.settle([never_began(tenant_id, "a-first", first), never_began(tenant_id, "b-retry", retry)])
+
+    assert expired == {"a-first": "api", "b-retry": "scheduler", "c-other": "backfill"}
+    assert await counts(ledger, tenant_id) == (1, 1, 0)
+    assert await kept(bq, tenant_id) == [("c-other", 1, "backfill")]
+    again = await ledger.reserve(tenant_id, "a-first", is_retry=False, trigger_type="api")
+    await ledger.settle([never_began(tenant_id, "a-first", again), never_began(tenant_id, "c-other", other)])
+    assert (await counts(ledger, tenant_id), await kept(bq, tenant_id)) == ((0, 0, 0), [])
+
+
+@pytest.mark.parametrize("opened_by", ["reset", "reservation"])
+async def test_units_are_given_back_on_the_day_and_in_the_month_that_they_were_taken(
+    ledger: Ledger, store: AuthStore, clock: SetClock, provision: Provision, bq: BigQuery, opened_by: str
+) -> None:
+    """Its lease was renewed over midnight, at the end of a month, and the caller of Settle knows a later day only."""
+    clock.time = BEFORE_MIDNIGHT
+    tenant_id, run = await provision(), str(uuid.uuid4())
+    await ledger.reserve(tenant_id, run, is_retry=False, trigger_type="api")
+    clock.time += timedelta(seconds=40)
+    await ledger.renew([run])
+    await (ledger.reset() if opened_by == "reset" else ledger.usage(tenant_id))
+    slot = await ledger.reserve(tenant_id, run, is_retry=False, trigger_type="api")
+    assert (slot.usage_date, await counts(ledger, tenant_id)) == (utc_day(clock.now()), (0, 0, 1))
+    clock.time += LEASE + timedelta(seconds=1)
+    [expired] = [one for one in await ledger.expired() if one.reservation_id == run]
+
+    await ledger.settle([never_began(tenant_id, run, slot, only_if_expired=True)])
+
+    yesterday = utc_day(BEFORE_MIDNIGHT)
+    [before] = (await store.read_usage([tenant_id], [], clock.now(), yesterday)).values()
+    assert expired.usage_date == yesterday
+    assert await counts(ledger, tenant_id) == (0, 0, 0)
+    assert (before.pipelines_run_today, before.pipelines_run_month, await kept(bq, tenant_id)) == (0, 0, [])
+
+
+async def test_a_reservation_that_was_made_again_meanwhile_is_left_alone(ledger: Ledger, clock: SetClock, provision: Provision) -> None:
+    """The reconciler saw it expired; then the client's second call with the same key reserved again."""
+    tenant_id, run = await provision(), str(uuid.uuid4())
+    slot = await ledger.reserve(tenant_id, run, is_retry=False, trigger_type="api")
+    clock.time += LEASE + timedelta(seconds=1)
+    assert run in {one.reservation_id for one in await ledger.expired()}
+    await ledger.reserve(tenant_id, run, is_retry=False, trigger_type="api")
+
+    await ledger.settle([never_began(tenant_id, run, slot, only_if_expired=True)])
+
+    assert await counts(ledger, tenant_id) == (1, 1, 1)
+    assert await ledger.check([run]) == {run}
+    clock.time += LEASE + timedelta(seconds=1)
+    await ledger.settle([never_began(tenant_id, run, slot, only_if_expired=True)])
+    assert await counts(ledger, tenant_id) == (0, 0, 0)
+
+
+async def test_a_reservation_of_an_older_release_gives_one_unit_back(
+    ledger: Ledger, clock: SetClock, provision: Provision, bq: BigQuery
+) -> None:
+    tenant_id, run = await provision(), str(uuid.uuid4())
+    slot = await ledger.reserve(tenant_id, run, is_retry=False, trigger_type="api")
+    forget = make_block("forget", "UPDATE tenant_usage_quotas SET reservations = NULL WHERE tenant_id = @t", {"t": "STRING"})
+    await bq.query(forget, {"t": tenant_id}, dataset=bq.control())
+    clock.time += LEASE + timedelta(seconds=1)
+    [expired] = [one for one in await ledger.expired() if one.reservation_id == run]
+
+    await ledger.settle([never_began(tenant_id, run, slot)])
+
+    assert (expired.trigger_type, await counts(ledger, tenant_id)) == (None, (0, 0, 0))
+
+
+async def test_a_reservation_says_what_its_run_may_read(ledger: Ledger, provision: Provision) -> None:
+    """Read back or known: the number is the plan's, else the default, and costs no statement of its own."""
+    small, usual = await provision(name="_s", max_export_bytes=1_000), await provision(name="_u")
+    for tenant_id in (small, usual):
+        await ledger.usage(tenant_id)
+    read = [(await ledger.reserve(one, str(uuid.uuid4()), is_retry=False)).max_export_bytes for one in (small, usual)]
+    before = jobs()
+    known = [(await ledger.reserve(one, str(uuid.uuid4()), is_retry=False)).max_export_bytes for one in (small, usual)]
+    assert read == known == [1_000, DEFAULT_PLAN.max_export_bytes]
+    assert jobs() - before == 2
