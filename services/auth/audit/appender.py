@@ -34,9 +34,11 @@ class AuditAppender:
         self._store, self._clock = store, clock
         self._commits: GroupCommit[AuditEntry, None] = GroupCommit(self._flush, batch_window_seconds=gather_seconds)
 
-    async def append(self, entries: Sequence[AuditEntry]) -> None:
-        """Returns when all are stored. Raises Unavailable if that is not certain; sending them again is safe."""
-        await self._commits.submit_all(entries)
+    async def append(self, entries: Sequence[AuditEntry], *, urgent: bool = False) -> None:
+        """Returns when all are stored. `urgent`: without waiting for others. Raises Unavailable if that is not certain; sending them again
+        is safe.
+        """
+        await self._commits.submit_all(entries, urgent=urgent)
 
     async def _flush(self, batch: Sequence[AuditEntry]) -> Sequence[None]:
         left = {entry.entry_id: entry for entry in batch}

@@ -82,4 +82,4 @@ class AuditStore:
             "row_limit": limit,
         }
         rows = (await self._bq.query(BLOCKS["list_entries"], params, dataset=self._bq.control())).rows
-        return [{**row, "hash": row.pop("entry_hash")} for row in rows]
+        return [{"hash": row.pop("entry_hash"), **row} for row in rows]

@@ -92,7 +92,8 @@ class AuditAppendServicer(AuditAppendServiceServicer):
         """Raises InvalidArgument, Unavailable."""
         if len(request.entries) > MAX_BATCH:
             raise InvalidArgument("entries", f"send at most {MAX_BATCH} at once.")
-        await self._appender.append([_from_proto(entry, f"entries[{place}]") for place, entry in enumerate(request.entries)])
+        entries = [_from_proto(entry, f"entries[{place}]") for place, entry in enumerate(request.entries)]
+        await self._appender.append(entries, urgent=request.urgent)
         return appending.AppendAuditEntriesResponse()
 
 

@@ -1,9 +1,9 @@
 """Sends what was recorded to where it is stored, in the background."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from types import TracebackType
-from typing import Self
+from typing import Protocol, Self
 
 import grpc
 import structlog
@@ -22,16 +22,23 @@ _log = structlog.get_logger()
 MAX_BATCH = 500
 """Entries of one request: some 400 KB."""
 
-type Append = Callable[[Sequence[AuditEntry]], Awaitable[None]]
-"""Stores entries, each once by its id, however often it is sent. Raises ConvergenceError if that is not certain."""
+
+class Append(Protocol):
+    """Where entries are stored."""
+
+    async def __call__(self, entries: Sequence[AuditEntry], *, urgent: bool) -> None:
+        """Stores entries, each once by its id, however often it is sent. `urgent`: at once, instead of with those of the next seconds.
+        Raises ConvergenceError if it is not certain that all are stored.
+        """
+        ...
 
 
 def to_auth(channel: grpc.aio.Channel) -> Append:
     """Stores by calling auth."""
     stub = AuditAppendServiceStub(channel)
 
-    async def append(entries: Sequence[AuditEntry]) -> None:
-        await stub.AppendAuditEntries(AppendAuditEntriesRequest(entries=[entry.to_proto() for entry in entries]))
+    async def append(entries: Sequence[AuditEntry], *, urgent: bool) -> None:
+        await stub.AppendAuditEntries(AppendAuditEntriesRequest(entries=[entry.to_proto() for entry in entries], urgent=urgent))
 
     return append
 
@@ -50,13 +57,13 @@ class AuditDelivery:
         """Sends what is due. Raises the error of the first batch that could not be stored; its entries, and the later ones, stay."""
         try:
             while batch := self._pending.due(self._clock.now(), most=MAX_BATCH, is_last=is_last):
-                await self._send(batch)
+                await self._send(batch, urgent=is_last)
         finally:
             metrics.AUDIT_WAITING.set(len(self._pending))
 
-    async def _send(self, batch: Sequence[AuditEntry]) -> None:
+    async def _send(self, batch: Sequence[AuditEntry], *, urgent: bool) -> None:
         try:
-            await self._append(batch)
+            await self._append(batch, urgent=urgent)
         except ConvergenceError:
             metrics.AUDIT_ENTRIES.labels("delayed").inc(len(batch))
             raise

@@ -225,10 +225,10 @@ async def test_a_call_is_answered_even_if_it_cannot_be_recorded(server: Server, 
 
 async def test_a_stopping_service_sends_what_it_has_also_what_is_counted(settings: ServiceSettings) -> None:
     """The first try fails: what was not stored is sent again."""
-    sent = list[list[str]]()
+    sent = list[tuple[list[str], bool]]()
 
-    async def append(entries: Sequence[AuditEntry]) -> None:
-        sent.append([entry.outcome for entry in entries])
+    async def append(entries: Sequence[AuditEntry], *, urgent: bool) -> None:
+        sent.append(([entry.outcome for entry in entries], urgent))
         if len(sent) == 1:
             raise Unavailable("SERVICE_UNAVAILABLE", "No.")
 
@@ -247,4 +247,4 @@ async def test_a_stopping_service_sends_what_it_has_also_what_is_counted(setting
         await serving
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().remove_signal_handler(number)
-    assert sent == [["OK"], ["OK"], ["API_KEY_MISSING"]]
+    assert sent == [(["OK"], False), (["OK"], False), (["API_KEY_MISSING"], True)]

@@ -38,7 +38,7 @@ class Auth:
             self.changed.task_done()
 
 
-async def stores(entries: Sequence[AuditEntry]) -> None:
+async def stores(entries: Sequence[AuditEntry], *, urgent: bool) -> None:
     """Takes what is recorded."""
 
 
