@@ -97,10 +97,11 @@ async def executor_service(
             credentials, cache_seconds=settings.credentials_known_seconds, cache_size=settings.credentials_known_most
         )
         tokens = IdentityTokens(credentials)
-        guard = Guard(lambda address: settings.notify_allow_private_targets or is_public(address))
+        is_open = settings.notify_allow_private_targets
+        guard = Guard(lambda address: is_open or is_public(address, settings.notify_refused_networks))
         delivery = Delivery(
             destinations=TenantDestinations(sealed, kms),
-            poster=Poster(guard, ssl.create_default_context(), clock),
+            poster=Poster(guard, ssl.create_default_context(), clock, ports=None if is_open else settings.notify_ports),
             mailer=Mailer(MailServer.of(settings), ssl.create_default_context()),
             clock=clock,
         )

@@ -1,6 +1,7 @@
 """The executor's settings, in addition to those of all services."""
 
 import tempfile
+from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Literal, Self
 
@@ -92,8 +93,8 @@ class ExecutorSettings(ServiceSettings):
     files_usd_per_tib: float = Field(default=92.0, ge=0)
     """What a tenant's cloud charges for reading data from outside (0.09 USD a GB at AWS); 0 where this is the same cloud."""
 
-    notify_allow_private_targets: bool = False
-    """True allows notifications to private addresses: for a laptop, never in production with tenants."""
+    notify_refused_networks: tuple[IPv4Network | IPv6Network, ...] = ()
+    """Networks on the public internet that notifications must not reach, e.g. this installation's own, as JSON."""
     notify_queue: int = Field(default=1000, ge=1)
     """Notifications waiting or in flight in this process; further ones are dropped. One tenant may use a quarter."""
     notify_at_once: int = Field(default=32, ge=1)

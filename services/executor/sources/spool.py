@@ -21,6 +21,8 @@ import pyarrow.parquet as pq
 
 from services.executor.errors import StepError
 
+UNWRITABLE = "The executor could not write its spool file. Run it again in a moment."
+
 
 @contextmanager
 def writing() -> Iterator[None]:
@@ -28,7 +30,7 @@ def writing() -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise StepError("The executor could not write its spool file. Run it again in a moment.", is_retryable=True) from error
+        raise StepError(UNWRITABLE, is_retryable=True) from error
 
 
 @contextmanager
