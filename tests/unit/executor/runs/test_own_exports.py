@@ -43,4 +43,5 @@ def test_it_is_refused_by_the_parameter_s_name(
 
 
 def test_a_table_without_a_project_lies_in_that_of_the_credentials(preparer: RunPreparer) -> None:
-    assert preparer.prepare(wanted("gcp", "billing", export_table="tenants.tenant_api_keys"))
+    name = "tenants.tenant_api_keys"
+    assert preparer.prepare(wanted("gcp", "billing", export_table=name)).values["export_table"] == name
