@@ -22,7 +22,8 @@ from services.platform.clock import SystemClock
 from services.platform.metrics import serve_metrics
 from services.platform.periodic import Periodic
 from services.platform.rpc.body_fields import only_known_body_fields
-from services.platform.rpc.calls import InterceptorChain, report
+from services.platform.rpc.calls import Interceptor, InterceptorChain, report
+from services.platform.rpc.page_tokens import page_tokens
 from services.platform.rpc.query_fields import only_queries_that_count
 from services.platform.rpc.validation import validation
 from services.platform.settings import ServiceSettings
@@ -87,10 +88,18 @@ def build_server(settings: ServiceSettings, *, name: str, authenticator: Authent
     recorded = PendingEntries()
     trail = AuditTrail(recorded, SystemClock())
     # A misspelt field is reported before a missing one: most likely it is the same field.
-    fields = (only_queries_that_count, only_known_body_fields, validation(settings))
-    interceptors = InterceptorChain([report, trail.around, access, *fields, trail.served])
+    steps: list[Interceptor] = [
+        report,
+        trail.around,
+        access,
+        only_queries_that_count,
+        only_known_body_fields,
+        validation(settings),
+        page_tokens(settings),
+        trail.served,
+    ]
     server = grpc.aio.server(
-        interceptors=[interceptors],
+        interceptors=[InterceptorChain(steps)],
         options=OPTIONS,
     )
     for one in served:

@@ -8,6 +8,7 @@ from contextvars import ContextVar
 
 import grpc
 import structlog
+from google.protobuf.message import Message
 
 from services.platform import metrics
 from services.platform.access.addresses import client_address, client_network
@@ -17,10 +18,12 @@ from services.platform.audit.pending import PendingEntries
 from services.platform.audit.rules import Recording, recording, resource_of
 from services.platform.clock import Clock
 from services.platform.errors import ConvergenceError
-from services.platform.rpc.calls import DEADLINE_MARGIN, Call, answered, request_id
+from services.platform.rpc.calls import DEADLINE_MARGIN, Call, request_id
 
 _log = structlog.get_logger()
 _is_served: ContextVar[bool] = ContextVar("is_served", default=False)
+_answer: ContextVar[Message | None] = ContextVar("answer", default=None)
+"""The response, once the servicer has returned it."""
 MAX_ADDRESS = 64
 
 
@@ -34,7 +37,7 @@ class AuditTrail:
     async def around(self, call: Call) -> AsyncIterator[None]:
         """Outside of the access control: records the call when it has ended."""
         _is_served.set(False)
-        answered.set(None)
+        _answer.set(None)
         set_caller(None)
         code, reason = grpc.StatusCode.OK, "OK"
         try:
@@ -58,9 +61,14 @@ class AuditTrail:
                 _log.exception("audit_broke")
 
     @asynccontextmanager
-    async def served(self, _: Call) -> AsyncIterator[None]:
+    async def served(self, call: Call) -> AsyncIterator[None]:
         """Inside of all other interceptors: the call was let in."""
+
+        def keep(answer: Message) -> None:
+            _answer.set(answer)
+
         _is_served.set(True)
+        call.before_answer.append(keep)
         yield
 
     def _record(self, call: Call, code: grpc.StatusCode, reason: str) -> None:
@@ -78,7 +86,7 @@ class AuditTrail:
             chain=chain_of(caller, getattr(call.request, "tenant_id", ""), reason, is_served=is_served),
             time=self._clock.now(),
             action=call.method.name,
-            resource=resource_of(call.method, call.request, answered.get()) if is_each else "",
+            resource=resource_of(call.method, call.request, _answer.get()) if is_each else "",
             outcome=reason,
             actor_kind=kind,
             actor_id=actor_id,
