@@ -11,7 +11,7 @@ from convergence.executor.v1 import run_service_pb2, run_service_pb2_grpc
 from convergence.scheduler.v1 import schedule_pb2, schedule_service_pb2, schedule_service_pb2_grpc
 from google.protobuf import json_format
 
-from services.platform.access.control import KeyHolder
+from services.platform.access.key_holder import KeyHolder
 from services.platform.bigquery.client import BigQuery
 from services.platform.bigquery.sql import make_block
 from services.platform.errors import InvalidArgument, NotFound
