@@ -10,6 +10,7 @@ from convergence.auth.v1 import (
     authentication_service_pb2_grpc,
     ledger_service_pb2_grpc,
     quota_service_pb2_grpc,
+    session_token_service_pb2_grpc,
     tenant_service_pb2_grpc,
     usage_service_pb2_grpc,
 )
@@ -28,11 +29,12 @@ from services.auth.servicers.audit import AuditAppendServicer, AuditServicer
 from services.auth.servicers.authentication import AuthenticationServicer
 from services.auth.servicers.ledger import LedgerServicer
 from services.auth.servicers.quota import QuotaServicer
+from services.auth.servicers.session_token import SessionTokenServicer
 from services.auth.servicers.tenant import TenantServicer
 from services.auth.servicers.usage import UsageServicer
+from services.auth.sessions.tokens import SessionTokens
 from services.auth.settings import AuthSettings
 from services.auth.store import AuthStore
-from services.platform.access.key_holder import Authenticator
 from services.platform.audit.delivery import Append
 from services.platform.bigquery.client import BigQuery
 from services.platform.clock import Clock
@@ -57,13 +59,21 @@ async def auth_service(
         retention(audit, clock, days=settings.audit_days),
     ):
         changes = KeyChangeFeed(memory)
-        authenticator = LocalAuthenticator(store, clock, memory=memory, digests=digests, usage=usage, changes=changes)
-        servicers = [*served(store, ledger, authenticator, clock, changes), *audit_served(audit, appender, clock)]
+        tokens = SessionTokens(settings.token_secrets, clock)
+        authenticator = LocalAuthenticator(store, clock, memory=memory, digests=digests, usage=usage, changes=changes, tokens=tokens)
+        servicers = [*served(store, ledger, authenticator, clock, changes, tokens), *audit_served(audit, appender, clock)]
         yield servicers, authenticator, appender.append
 
 
-def served(store: AuthStore, ledger: Ledger, authenticator: Authenticator, clock: Clock, changes: KeyChangeFeed) -> list[Served]:
-    """The servicers, ready for `serve`."""
+def served(
+    store: AuthStore,
+    ledger: Ledger,
+    authenticator: LocalAuthenticator,
+    clock: Clock,
+    changes: KeyChangeFeed,
+    tokens: SessionTokens | None = None,
+) -> list[Served]:
+    """The servicers, ready for `serve`. `tokens`: None: session tokens are off."""
     return [
         Served(
             name="convergence.auth.v1.TenantService",
@@ -74,6 +84,11 @@ def served(store: AuthStore, ledger: Ledger, authenticator: Authenticator, clock
             name="convergence.auth.v1.ApiKeyService",
             add=api_key_service_pb2_grpc.add_ApiKeyServiceServicer_to_server,
             servicer=ApiKeyServicer(store, clock, changes),
+        ),
+        Served(
+            name="convergence.auth.v1.SessionTokenService",
+            add=session_token_service_pb2_grpc.add_SessionTokenServiceServicer_to_server,
+            servicer=SessionTokenServicer(authenticator, tokens or SessionTokens((), clock), clock),
         ),
         Served(
             name="convergence.auth.v1.QuotaService",

@@ -11,7 +11,7 @@ import structlog
 from google.protobuf.message import Message
 
 from services.platform import metrics
-from services.platform.access.addresses import client_address, client_network
+from services.platform.access.addresses import client_address, client_network, peer_name
 from services.platform.access.caller import Caller, known_caller, set_caller
 from services.platform.audit.entry import PLATFORM, ActorKind, AuditEntry
 from services.platform.audit.pending import PendingEntries
@@ -24,14 +24,15 @@ _log = structlog.get_logger()
 _is_served: ContextVar[bool] = ContextVar("is_served", default=False)
 _answer: ContextVar[Message | None] = ContextVar("answer", default=None)
 """The response, once the servicer has returned it."""
-MAX_ADDRESS = 64
+MAX_ADDRESS, MAX_PRINCIPAL = 64, 256
 
 
 class AuditTrail:
     """Records calls in memory. It never fails a call, and never makes it wait."""
 
-    def __init__(self, pending: PendingEntries, clock: Clock) -> None:
-        self._pending, self._clock = pending, clock
+    def __init__(self, pending: PendingEntries, clock: Clock, *, spiffe_id: str | None = None) -> None:
+        """`spiffe_id`: as of the settings."""
+        self._pending, self._clock, self._spiffe_id = pending, clock, spiffe_id
 
     @asynccontextmanager
     async def around(self, call: Call) -> AsyncIterator[None]:
@@ -78,7 +79,7 @@ class AuditTrail:
         how = recording(call.method, code, reason, is_served=is_served)
         if how is Recording.NOT:
             return
-        caller, address = known_caller(), client_address(call)[:MAX_ADDRESS]
+        caller, address = known_caller(), client_address(call, peer_name(call, self._spiffe_id))[:MAX_ADDRESS]
         kind, actor_id = actor_of(caller, address)
         is_each = how is Recording.EACH
         entry = AuditEntry(
@@ -105,10 +106,12 @@ def actor_of(caller: Caller | None, address: str) -> tuple[ActorKind, str]:
     """
     if caller is None:
         return ActorKind.UNKNOWN, client_network(address)
+    if caller.session_token_id is not None:
+        return ActorKind.SESSION_TOKEN, caller.session_token_id
     if caller.api_key_id is not None:
         return ActorKind.API_KEY, caller.api_key_id
-    if caller.admin_key is not None:
-        return ActorKind.ADMIN_KEY, caller.admin_key
+    if caller.principal is not None:
+        return ActorKind.OIDC if caller.is_oidc else ActorKind.ADMIN_KEY, caller.principal[:MAX_PRINCIPAL]
     if caller.service is not None:
         return ActorKind.SERVICE, caller.service
     return ActorKind.UNKNOWN, client_network(address)
@@ -120,5 +123,5 @@ def chain_of(caller: Caller | None, tenant_id: str, reason: str, *, is_served: b
     """
     if caller is not None and caller.tenant_id is not None:
         return caller.tenant_id
-    is_an_operator_s = caller is not None and caller.admin_role is not None
+    is_an_operator_s = caller is not None and caller.principal is not None
     return tenant_id if is_an_operator_s and is_served and tenant_id and reason != "TENANT_NOT_FOUND" else PLATFORM
