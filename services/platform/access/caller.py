@@ -25,8 +25,8 @@ class Caller:
     admin_role: str | None = None
     principal: str | None = None
     """Who an admin is, see `Operator.principal`."""
-    admin_key: str | None = None
-    """Which admin key, by the first eight hex digits of its SHA-256."""
+    is_oidc: bool = False
+    """An admin who is known by a token of OpenID Connect, not by an admin key."""
     service: str | None = None
     """The calling service, by its certificate."""
     user_id: str | None = None

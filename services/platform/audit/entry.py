@@ -18,7 +18,7 @@ class ActorKind(StrEnum):
     """By what credential the caller is known."""
 
     API_KEY = "API_KEY"
-    SESSION_TOKEN = "SESSION_TOKEN"  # noqa: S105 - a word
+    SESSION_TOKEN = "SESSION_TOKEN"  # noqa: S105
     ADMIN_KEY = "ADMIN_KEY"
     OIDC = "OIDC"
     SERVICE = "SERVICE"

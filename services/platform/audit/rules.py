@@ -56,7 +56,7 @@ def recording(method: MethodDescriptor, code: grpc.StatusCode, reason: str, *, i
 
 def resource_of(method: MethodDescriptor, request: Message, answer: Message | None) -> str:
     """Names what was changed, e.g. `provider=gcp/domain=cost/template=billing/pipeline_logging_id=...`: the path's fields but the tenant,
-    those that the proto adds, and the id with which the response begins, if it is another. Any value that cannot be an id or a name is `?`.
+    those that the proto adds, and the first id in the response, if it is another. Any value that cannot be an id or a name is `?`.
     """
     names = [name for name in (*path_fields(method), *_option(method).resource_fields) if name != "tenant_id"]
     found = [(name, str(getattr(request, name))) for name in names]
@@ -72,10 +72,9 @@ def path_fields(method: MethodDescriptor) -> list[str]:
 
 
 def given_id(method: MethodDescriptor) -> str | None:
-    """The field of the response that names what was made: its first one, if that is an id."""
-    first = next(iter(method.output_type.fields), None)
-    is_id = first is not None and first.name.endswith("_id") and first.name != "tenant_id" and first.type == first.TYPE_STRING
-    return first.name if first is not None and is_id else None
+    """The field of the response that names what was made: its first id that is neither the tenant's nor a user's."""
+    ids = (field.name for field in method.output_type.fields if field.name.endswith("_id") and not field.is_repeated)
+    return next((name for name in ids if name not in {"tenant_id", "user_id"}), None)
 
 
 def _verb(method: MethodDescriptor) -> str | None:

@@ -8,6 +8,7 @@ from contextvars import ContextVar
 
 import grpc
 import structlog
+from google.protobuf.message import Message
 
 from services.platform import metrics
 from services.platform.access.addresses import client_address, client_network, peer_name
@@ -17,25 +18,27 @@ from services.platform.audit.pending import PendingEntries
 from services.platform.audit.rules import Recording, recording, resource_of
 from services.platform.clock import Clock
 from services.platform.errors import ConvergenceError
-from services.platform.rpc.calls import DEADLINE_MARGIN, Call, answered, request_id
+from services.platform.rpc.calls import DEADLINE_MARGIN, Call, request_id
 
 _log = structlog.get_logger()
 _is_served: ContextVar[bool] = ContextVar("is_served", default=False)
-MAX_ADDRESS = 64
+_answer: ContextVar[Message | None] = ContextVar("answer", default=None)
+"""The response, once the servicer has returned it."""
+MAX_ADDRESS, MAX_PRINCIPAL = 64, 256
 
 
 class AuditTrail:
     """Records calls in memory. It never fails a call, and never makes it wait."""
 
     def __init__(self, pending: PendingEntries, clock: Clock, *, spiffe_id: str | None = None) -> None:
-        """`spiffe_id`: the setting, by which the gateway's certificate may be known."""
+        """`spiffe_id`: as of the settings."""
         self._pending, self._clock, self._spiffe_id = pending, clock, spiffe_id
 
     @asynccontextmanager
     async def around(self, call: Call) -> AsyncIterator[None]:
         """Outside of the access control: records the call when it has ended."""
         _is_served.set(False)
-        answered.set(None)
+        _answer.set(None)
         set_caller(None)
         code, reason = grpc.StatusCode.OK, "OK"
         try:
@@ -59,9 +62,14 @@ class AuditTrail:
                 _log.exception("audit_broke")
 
     @asynccontextmanager
-    async def served(self, _: Call) -> AsyncIterator[None]:
+    async def served(self, call: Call) -> AsyncIterator[None]:
         """Inside of all other interceptors: the call was let in."""
+
+        def keep(answer: Message) -> None:
+            _answer.set(answer)
+
         _is_served.set(True)
+        call.before_answer.append(keep)
         yield
 
     def _record(self, call: Call, code: grpc.StatusCode, reason: str) -> None:
@@ -79,7 +87,7 @@ class AuditTrail:
             chain=chain_of(caller, getattr(call.request, "tenant_id", ""), reason, is_served=is_served),
             time=self._clock.now(),
             action=call.method.name,
-            resource=resource_of(call.method, call.request, answered.get()) if is_each else "",
+            resource=resource_of(call.method, call.request, _answer.get()) if is_each else "",
             outcome=reason,
             actor_kind=kind,
             actor_id=actor_id,
@@ -96,16 +104,17 @@ def actor_of(caller: Caller | None, address: str) -> tuple[ActorKind, str]:
     """The kind of credential, and who that is; of a caller whose credential is missing or was refused, its
     address, of IPv6 its network.
     """
-    caller = caller or Caller()
-    by = (
-        (ActorKind.SESSION_TOKEN, caller.session_token_id),
-        (ActorKind.API_KEY, caller.api_key_id),
-        (ActorKind.ADMIN_KEY, caller.admin_key),
-        (ActorKind.OIDC, caller.principal),
-        (ActorKind.SERVICE, caller.service),
-    )
-    unknown = ActorKind.UNKNOWN, client_network(address)
-    return next(((kind, identity) for kind, identity in by if identity is not None), unknown)
+    if caller is None:
+        return ActorKind.UNKNOWN, client_network(address)
+    if caller.session_token_id is not None:
+        return ActorKind.SESSION_TOKEN, caller.session_token_id
+    if caller.api_key_id is not None:
+        return ActorKind.API_KEY, caller.api_key_id
+    if caller.principal is not None:
+        return ActorKind.OIDC if caller.is_oidc else ActorKind.ADMIN_KEY, caller.principal[:MAX_PRINCIPAL]
+    if caller.service is not None:
+        return ActorKind.SERVICE, caller.service
+    return ActorKind.UNKNOWN, client_network(address)
 
 
 def chain_of(caller: Caller | None, tenant_id: str, reason: str, *, is_served: bool) -> str:
@@ -114,5 +123,5 @@ def chain_of(caller: Caller | None, tenant_id: str, reason: str, *, is_served: b
     """
     if caller is not None and caller.tenant_id is not None:
         return caller.tenant_id
-    is_an_operator_s = caller is not None and caller.admin_role is not None
+    is_an_operator_s = caller is not None and caller.principal is not None
     return tenant_id if is_an_operator_s and is_served and tenant_id and reason != "TENANT_NOT_FOUND" else PLATFORM

@@ -3,7 +3,7 @@
 import grpc
 import pytest
 from convergence.access.v1 import access_pb2
-from convergence.auth.v1 import api_key_service_pb2
+from convergence.auth.v1 import api_key_service_pb2, session_token_service_pb2
 from convergence.credentials.v1 import credential_service_pb2
 from convergence.executor.v1 import pipeline_service_pb2
 from google.api import annotations_pb2
@@ -89,6 +89,9 @@ def test_a_resource_is_named_by_the_path_the_proto_and_what_was_made() -> None:
     stored = credential_service_pb2.SetCredentialsRequest(tenant_id="acme_corp", provider="GCP")
     stored.credentials.update({"service_account_json": "a secret"})
     assert resource_of(method("credentials.v1.CredentialService/SetCredentials"), stored, None) == "provider=GCP"
+    opened = session_token_service_pb2.CreateSessionTokenResponse(session_token="a secret", session_token_id="token-1", user_id="alice")
+    create = session_token_service_pb2.CreateSessionTokenRequest(tenant_id="acme_corp", user_id="alice")
+    assert resource_of(method("auth.v1.SessionTokenService/CreateSessionToken"), create, opened) == "session_token_id=token-1"
     rotated = api_key_service_pb2.RotateApiKeyResponse(api_key_id="new", api_key="a secret")
     rotate = api_key_service_pb2.RotateApiKeyRequest(tenant_id="acme_corp", api_key_id="old")
     assert resource_of(method("auth.v1.ApiKeyService/RotateApiKey"), rotate, rotated) == "api_key_id=old/api_key_id=new"

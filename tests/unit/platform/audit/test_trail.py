@@ -23,10 +23,12 @@ from convergence.executor.v1.pipeline_service_pb2_grpc import (
 from convergence.executor.v1.run_pb2 import Run
 
 from localcloud.ports import free_ports
+from services.platform.access.caller import Caller
 from services.platform.access.key_holder import KeyHolder
 from services.platform.access.sessions.session import Session
 from services.platform.audit.entry import AuditEntry
 from services.platform.audit.pending import PendingEntries
+from services.platform.audit.trail import actor_of
 from services.platform.clock import SystemClock
 from services.platform.errors import NotFound, Unauthenticated, Unavailable
 from services.platform.rpc.calls import Call
@@ -35,6 +37,7 @@ from services.platform.settings import AdminKey, ServiceSettings
 from tests.conftest import channel_as
 
 ADMIN, OPERATOR, KEY, SECRET = "admin-provisioner", "admin-scheduler", "acme-key", "s3cr3t-key-of-a-tenant"
+TOKEN = "s3cr3t.token-of-a.browser"
 RUN = "7d0e8c1a-0000-5000-8000-000000000000"
 
 
@@ -45,7 +48,9 @@ class Holders:
         return KeyHolder(tenant_id="acme_corp", api_key_id="key-1", scopes=(), tenant_active=True, subscription_active=True)
 
     async def authenticate_session(self, session_token: str) -> Session:
-        raise NotImplementedError
+        if session_token != TOKEN:
+            raise Unauthenticated("TOKEN_INVALID", "No.")
+        return Session(holder=await self.authenticate(sha256(KEY.encode()).hexdigest()), session_token_id="token-1", user_id="bob")
 
     async def changes(self) -> AsyncIterator[str]:
         await asyncio.Event().wait()
@@ -111,7 +116,7 @@ class Server:
 
 @pytest.fixture
 async def server(settings: ServiceSettings) -> AsyncIterator[Server]:
-    built = build_server(settings, name="auth", authenticator=Holders(), served=SERVED)
+    built = build_server(settings, name="auth", authenticator=Holders(), served=SERVED, sessions=Holders())
     await built.server.start()
     async with channel_as(settings, caller="gateway", peer="auth", address=f"127.0.0.1:{built.port}") as channel:
         yield Server(built.recorded, channel)
@@ -150,10 +155,32 @@ async def test_a_tenants_call_says_who_did_what(server: Server) -> None:
     }
 
 
+async def test_a_browser_s_call_names_its_token_and_the_token_s_user(server: Server) -> None:
+    metadata = [("authorization", f"Bearer {TOKEN}"), ("x-user-id", "mallory")]
+    cancel = CancelRunRequest(tenant_id="acme_corp", pipeline_logging_id=RUN)
+    found = await server.call(server.runs.CancelRun(cancel, metadata=metadata))
+    found += await server.call(server.runs.CancelRun(CancelRunRequest(tenant_id="globex"), metadata=metadata))
+    found += await server.call(server.runs.CancelRun(cancel, metadata=[("authorization", "Bearer x")]))
+    assert facts(found, "chain", "outcome", "actor_kind", "user_id") == [
+        ("acme_corp", "OK", "SESSION_TOKEN", "bob"),
+        ("acme_corp", "TENANT_MISMATCH", "SESSION_TOKEN", "bob"),
+        ("-", "TOKEN_INVALID", "UNKNOWN", ""),
+    ]
+    assert [entry.actor_id for entry in found[:2]] == ["token-1", "token-1"]
+    assert TOKEN not in str(found)
+
+
+def test_an_operator_is_known_by_a_key_or_by_a_token_whatever_its_name() -> None:
+    by_token = Caller(admin_role="provisioner", principal="admin-key:0123abcd", is_oidc=True)
+    assert actor_of(by_token, "10.0.0.1") == ("OIDC", "admin-key:0123abcd")
+    assert actor_of(Caller(admin_role="provisioner", principal="admin-key:0123abcd"), "10.0.0.1") == ("ADMIN_KEY", "admin-key:0123abcd")
+    assert actor_of(None, "2001:db8:1:2::7") == ("UNKNOWN", "2001:db8:1:2::/64")
+
+
 async def test_an_operators_call_is_in_the_tenants_chain_with_its_role_and_key(server: Server) -> None:
     named = ("chain", "outcome", "actor_kind", "actor_id", "actor_role", "resource")
     found = await server.call(server.keys.CreateApiKey(messages.CreateApiKeyRequest(tenant_id="globex"), metadata=as_admin()))
-    fingerprint = sha256(ADMIN.encode()).hexdigest()[:8]
+    fingerprint = f"admin-key:{sha256(ADMIN.encode()).hexdigest()[:8]}"
     assert facts(found, *named) == [("globex", "OK", "ADMIN_KEY", fingerprint, "provisioner", "api_key_id=key-2")]
     found = await server.call(server.keys.CreateApiKey(messages.CreateApiKeyRequest(tenant_id="missing"), metadata=as_admin()))
     assert facts(found, *named) == [("-", "TENANT_NOT_FOUND", "ADMIN_KEY", fingerprint, "provisioner", "")]
@@ -219,7 +246,7 @@ async def test_no_secret_is_in_any_entry(server: Server) -> None:
 
 
 async def test_a_call_is_answered_even_if_it_cannot_be_recorded(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    def broken(_: Call, peer: str | None) -> str:
+    def broken(_: Call) -> str:
         raise RuntimeError("broken")
 
     monkeypatch.setattr("services.platform.audit.trail.client_address", broken)
