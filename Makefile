@@ -18,7 +18,7 @@ BIN := .venv/bin
 WORKERS ?= 3
 # The folders count too: their time changes when a proto is taken away.
 PROTOS := $(shell find protos)
-CHECKS := check-style check-types check-imports check-protos check-sql check-shapes
+CHECKS := check-style check-types check-imports check-protos check-sql check-shapes check-licences
 
 .PHONY: help setup gen openapi check $(CHECKS) test test-unit test-azurite bench bench-bulk bench-dollars demo up fmt clean
 
@@ -88,6 +88,17 @@ check-sql: gen ## ... every SQL statement, analyzed by ZetaSQL against our DDL
 check-shapes: gen ## ... docker-compose.yml against the compose specification, and templates against their schema
 	@$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec docker-compose.yml
 	@$(BIN)/check-jsonschema --schemafile configs/template.schema.json configs/{aws,azure,gcp}/*/*.yml
+
+check-licences: gen ## ... that all licences of what is shipped are known and allowed
+	@$(PY) -m tools.licences
+
+.PHONY: sbom
+sbom: gen ## Write what each image contains, with licences: gen/sbom-*.cdx.json (CycloneDX), gen/licences.md
+	@$(PY) -m tools.sbom $(UV)
+
+.PHONY: access-table
+access-table: gen ## Write the table of who may call what into SECURITY.md, from the protos
+	@$(PY) -m tools.access_table
 
 fmt: gen ## Format Python and protos, and fix what can be fixed
 	@$(BIN)/ruff check --fix-only --quiet .

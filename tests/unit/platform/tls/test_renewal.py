@@ -35,6 +35,10 @@ class Answers(AuthenticationServiceServicer):
         self.peers.add(context.peer())
         return messages.AuthenticateApiKeyResponse()
 
+    async def AuthenticateApiKeys(self, request: Any, context: Any) -> messages.AuthenticateApiKeysResponse:
+        self.peers.add(context.peer())
+        return messages.AuthenticateApiKeysResponse()
+
     async def WatchKeyChanges(self, request: Any, context: Any) -> AsyncIterator[messages.KeyChange]:
         while changed := await self.changes.get():
             yield messages.KeyChange(tenant_id=changed)
