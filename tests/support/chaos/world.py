@@ -35,6 +35,7 @@ SECONDS = {
     "SETTLE_GATHER": "0.5",
     "JOURNAL_GATHER": "0.5",
     "POLL": "1",
+    "RUN_WAIT": "60",
     "TLS_RELOAD": f"{RELOAD}",
     "RETRY_BASE": "1",
     "RETRY_CAP": "4",
@@ -53,7 +54,7 @@ class World:
     stack: Stack
     bigquery: ChaosBigQuery
     links: Mapping[str, Link]
-    """By what is behind: `kms`, `storage`, and the services."""
+    """By what is behind: `kms`, `storage`, the services' processes, and `gateway-{service}`, by which the gateway comes to all of them."""
     processes: tuple[str, ...]
     """All of them but the emulators: `auth`, `executor`, `executor-1`, ..., `gateway`."""
     ahead: Mapping[str, Path]
@@ -120,17 +121,23 @@ def chaos_world(state: Path, *, replicas: Mapping[str, int] | None = None, ahead
         path.write_text(str(ahead.total_seconds()))
     bigquery = ChaosBigQuery(upstream=local.address("bigquery"), rate=int(MANY), callers=names)
     with ExitStack() as opened:
-        links = {name: opened.enter_context(Link(upstreams=[local.address(name)]).serving()) for name in (*SERVICES, "kms")}
-        links["storage"] = opened.enter_context(Link(upstreams=[local.address("bigquery_storage")]).serving())
+        upstreams = {"storage": "bigquery_storage", "kms": "kms", **{name: name for name in SERVICES}}
+        upstreams |= {f"gateway-{name}": name for name in SERVICES}
+        links = {name: Link(upstreams=[local.address(behind)]) for name, behind in upstreams.items()}
+        # The address of a replica is known once it has been started.
+        links |= {name: Link(upstreams=[]) for name in names if name not in links}
+        for link in links.values():
+            opened.enter_context(link.serving())
         opened.enter_context(strict_bigquery(bigquery))
         common = _environment(state, links)
         extra = {name: common | _own(name, bigquery, clocks) for name in SERVICES}
-        extra["gateway"] = {f"GATEWAY_{name.upper()}_PORT": str(links[name].port) for name in SERVICES}
+        extra["gateway"] = {f"GATEWAY_{name.upper()}_PORT": str(links[f"gateway-{name}"].port) for name in SERVICES}
         stack = opened.enter_context(Stack(local, auto_restart=False, extra=extra, report=lambda _: None))
         for service in SERVICES:
             for number in range(1, replicas.get(service, 1)):
                 address = stack.add_replica(service, extra=_own(_process(service, number), bigquery, clocks))
-                links[service].upstreams.append(address)
+                links[_process(service, number)].upstreams.append(address)
+                links[f"gateway-{service}"].upstreams.append(address)
         yield World(stack=stack, bigquery=bigquery, links=links, processes=(*names, "gateway"), ahead=clocks)
 
 
@@ -141,7 +148,7 @@ def _process(service: str, number: int) -> str:
 def _environment(state: Path, links: Mapping[str, Link]) -> dict[str, str]:
     return {
         **{f"CONVERGENCE_{name}_SECONDS": value for name, value in SECONDS.items()},
-        **{f"CONVERGENCE_{name.upper()}_ADDRESS": links[name].address for name in SERVICES},
+        **{f"CONVERGENCE_{name.upper()}_ADDRESS": _addresses(name, links) for name in SERVICES},
         "CONVERGENCE_DML_STATEMENTS_PER_10_SECONDS": MANY,
         "CONVERGENCE_MAX_CONCURRENT_RUNS": ROOM,
         "CONVERGENCE_CONFIGS_DIR": str(_impatient_configs(state)),
@@ -149,6 +156,11 @@ def _environment(state: Path, links: Mapping[str, Link]) -> dict[str, str]:
         "BIGQUERY_STORAGE_EMULATOR_HOST": links["storage"].address,
         "PYTHONPATH": str(MOVED_CLOCK),
     }
+
+
+def _addresses(service: str, links: Mapping[str, Link]) -> str:
+    """Of all its processes, for gRPC, which deals out calls among those that are there."""
+    return "ipv4:" + ",".join(link.address for name, link in links.items() if name == service or name.startswith(f"{service}-"))
 
 
 def _own(name: str, bigquery: ChaosBigQuery, clocks: Mapping[str, Path]) -> dict[str, str]:
