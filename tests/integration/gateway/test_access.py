@@ -12,7 +12,8 @@ from grpc_status import rpc_status
 
 from localcloud.gateway.public_rpcs import PublicRpc, public_rpcs
 from localcloud.gateway.settings import GatewaySettings
-from services.platform.access.control import AccessControl, Authenticator
+from services.platform.access.control import AccessControl
+from services.platform.access.key_holder import Authenticator
 from services.platform.errors import Unauthenticated
 from services.platform.rpc.calls import Call
 from services.platform.settings import ServiceSettings
