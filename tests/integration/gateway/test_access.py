@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from types import SimpleNamespace
 from typing import Any
 
 import grpc
@@ -35,7 +36,7 @@ async def word_of_the_service(rpc: PublicRpc, settings: ServiceSettings) -> tupl
     """Reason and message of the refusal of a call without metadata; None if it is let in."""
     method = descriptor_pool.Default().FindMethodByName(f"{rpc.service}.{rpc.name}")
     request = message_factory.GetMessageClass(method.input_type)()
-    context: Any = None
+    context: Any = SimpleNamespace(auth_context=dict, peer=lambda: "ipv4:192.0.2.1:1")
     authenticator: Authenticator | Any = None
     call = Call(path=rpc.path, method=method, request=request, context=context, metadata={})
     try:
