@@ -14,11 +14,13 @@ from grpc_health.v1.health import aio as health_aio
 from grpc_reflection.v1alpha import reflection
 
 from services.platform.access.control import AccessControl
-from services.platform.access.key_holder import Authenticator, WatchedAuthenticator
+from services.platform.access.key_holder import Authenticator
+from services.platform.access.sessions.session import SessionAuthenticator, WatchedAuthenticator
 from services.platform.metrics import serve_metrics
 from services.platform.periodic import Periodic
 from services.platform.rpc.body_fields import only_known_body_fields
-from services.platform.rpc.calls import InterceptorChain, report
+from services.platform.rpc.calls import Interceptor, InterceptorChain, report
+from services.platform.rpc.page_tokens import page_tokens
 from services.platform.rpc.query_fields import only_queries_that_count
 from services.platform.rpc.validation import validation
 from services.platform.settings import ServiceSettings
@@ -73,13 +75,29 @@ class Built:
     """The port it will listen on; chosen by the kernel if `listen` ends in `:0`."""
 
 
-def build_server(settings: ServiceSettings, *, name: str, authenticator: Authenticator, served: Sequence[Served]) -> Built:
-    """A server before it is started. Raises OSError without certificates, RuntimeError if the port is taken."""
-    access = AccessControl(settings, authenticator)
+def build_server(
+    settings: ServiceSettings,
+    *,
+    name: str,
+    authenticator: Authenticator,
+    served: Sequence[Served],
+    sessions: SessionAuthenticator | None = None,
+) -> Built:
+    """A server before it is started. `sessions`: None: it takes no session tokens. Raises OSError without certificates, RuntimeError if the
+    port is taken.
+    """
+    access = AccessControl(settings, authenticator, sessions=sessions)
     # A misspelt field is reported before a missing one: most likely it is the same field.
-    interceptors = InterceptorChain([report, access, only_queries_that_count, only_known_body_fields, validation(settings)])
+    steps: list[Interceptor] = [
+        report,
+        access,
+        only_queries_that_count,
+        only_known_body_fields,
+        validation(settings),
+        page_tokens(settings),
+    ]
     server = grpc.aio.server(
-        interceptors=[interceptors],
+        interceptors=[InterceptorChain(steps)],
         options=OPTIONS,
     )
     for one in served:
@@ -94,7 +112,7 @@ def build_server(settings: ServiceSettings, *, name: str, authenticator: Authent
 
 async def serve(settings: ServiceSettings, *, name: str, authenticator: WatchedAuthenticator, served: Sequence[Served]) -> None:
     """Serves until SIGTERM or SIGINT; then refuses new calls and lets calls in progress end within `grace_seconds`."""
-    built = build_server(settings, name=name, authenticator=authenticator, served=served)
+    built = build_server(settings, name=name, authenticator=authenticator, served=served, sessions=authenticator)
     server, health = built.server, built.health
     # Mirrors gRPC health for the metrics threads, which cannot ask it.
     serving, stop = threading.Event(), asyncio.Event()
