@@ -2,14 +2,18 @@
 # One file, two images: `production` holds the four services; `local`, the default, adds the emulators and the gateway.
 # `docker run IMAGE services.auth` runs `python -m services.auth`.
 
-FROM python:3.13-slim AS base
+# A tag moves. Pin it where images are built for production: --build-arg PYTHON_IMAGE=python:3.13-slim@sha256:...
+ARG PYTHON_IMAGE=python:3.13-slim
+FROM ${PYTHON_IMAGE} AS base
 ENV PYTHONUNBUFFERED=1 PYTHONPATH=/app:/app/gen PATH=/app/.venv/bin:$PATH
 WORKDIR /app
 
 FROM base AS packages
-RUN pip install --no-cache-dir uv==0.13.9
+COPY tools/uv-requirements.txt tools/
+RUN pip install --no-cache-dir --require-hashes --only-binary :all: -r tools/uv-requirements.txt
 ENV UV_LINK_MODE=copy UV_COMPILE_BYTECODE=1 UV_PYTHON_DOWNLOADS=never
 COPY pyproject.toml uv.lock .python-version ./
+# As uv.lock has it: each package is checked against its hash.
 RUN --mount=type=cache,target=/root/.cache/uv uv sync --frozen --no-install-project --no-default-groups
 
 FROM packages AS generated

@@ -18,7 +18,7 @@ BIN := .venv/bin
 WORKERS ?= 3
 # The folders count too: their time changes when a proto is taken away.
 PROTOS := $(shell find protos)
-CHECKS := check-style check-types check-imports check-protos check-sql check-shapes
+CHECKS := check-style check-types check-imports check-protos check-sql check-shapes check-licences
 
 .PHONY: help setup gen openapi check $(CHECKS) test test-unit test-azurite bench bench-bulk bench-dollars demo up fmt clean
 
@@ -59,6 +59,10 @@ bench-bulk: gen ## Measure a day of a million rows against a bare script, into b
 bench-exports: gen ## Measure a month of a million exported rows against a bare script, into benchmarks/EXPORTS.md
 	@$(PY) -m benchmarks.exports
 
+.PHONY: chaos
+chaos: gen ## Break a whole suite at random for CHAOS_MINUTES (5) from CHAOS_SEED (1), or CHAOS_FAULTS times, and check what must hold
+	@CHAOS_SEED=$(CHAOS_SEED) CHAOS_MINUTES=$(CHAOS_MINUTES) CHAOS_FAULTS=$(CHAOS_FAULTS) $(PY) -m tests.support.chaos
+
 check: gen ## Check style, types, import contracts, protos, SQL and the shape of compose files
 	@$(MAKE) --no-print-directory --jobs=2 --keep-going --output-sync=target $(CHECKS)
 	@echo "make check: all good"
@@ -84,6 +88,17 @@ check-sql: gen ## ... every SQL statement, analyzed by ZetaSQL against our DDL
 check-shapes: gen ## ... docker-compose.yml against the compose specification, and templates against their schema
 	@$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec docker-compose.yml
 	@$(BIN)/check-jsonschema --schemafile configs/template.schema.json configs/{aws,azure,gcp}/*/*.yml
+
+check-licences: gen ## ... that all licences of what is shipped are known and allowed
+	@$(PY) -m tools.licences
+
+.PHONY: sbom
+sbom: gen ## Write what each image contains, with licences: gen/sbom-*.cdx.json (CycloneDX), gen/licences.md
+	@$(PY) -m tools.sbom $(UV)
+
+.PHONY: access-table
+access-table: gen ## Write the table of who may call what into SECURITY.md, from the protos
+	@$(PY) -m tools.access_table
 
 fmt: gen ## Format Python and protos, and fix what can be fixed
 	@$(BIN)/ruff check --fix-only --quiet .

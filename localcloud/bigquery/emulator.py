@@ -9,6 +9,7 @@ import fcntl
 import gc
 import importlib.util
 import os
+import re
 import signal
 import sys
 from collections.abc import Sequence
@@ -19,6 +20,7 @@ from types import FrameType, ModuleType
 import duckdb
 import uvicorn
 from duckdb_extensions import import_extension
+from local_bigquery import errors
 from local_bigquery.engine import database
 from local_bigquery.grpc import server
 from local_bigquery.settings import settings
@@ -40,6 +42,9 @@ from localcloud.settings import LocalSettings
 
 # In the order of loading; each comes from a wheel of its own.
 EXTENSIONS = ("icu", "ducklake", "spatial")
+UNBOUND = re.compile(r'Failed to bind column reference "(?P<name>[^"]*)"')
+BACKEND_ERROR = "jobBackendError"
+BACKEND_ERROR_TEXT = "The job encountered an internal error during execution. Retrying the job may solve it."
 PARSE_JSON = """
 CREATE OR REPLACE MACRO bq.main._parse_json_exact(s) AS CASE
     WHEN NOT regexp_matches(s, '[0-9]{19}') THEN json(s)
@@ -70,6 +75,7 @@ def main() -> None:
     created.install()
     modified.install()
     bigquery_callers.install(options.google_sts)
+    blame_duckdb_for_its_own_errors()
     look_for_long_numbers_first(connection)
     if options.threads:
         connection.execute(f"SET GLOBAL threads = {options.threads}")
@@ -129,6 +135,14 @@ def look_for_long_numbers_first(connection: duckdb.DuckDBPyConnection) -> None:
     with that many digits in a row can have one.
     """
     connection.execute(PARSE_JSON)
+
+
+def blame_duckdb_for_its_own_errors() -> None:
+    """A look-up that meets a change of the catalog ends, rarely, with an error of DuckDB's optimizer; asked again it is right. BigQuery's
+    own failures are a jobBackendError, which clients retry, and no fault of the query.
+    """
+    errors.STATUSES[BACKEND_ERROR] = errors.STATUSES["invalid"]
+    errors.DUCKDB_ERRORS.insert(0, (UNBOUND, BACKEND_ERROR, BACKEND_ERROR_TEXT))
 
 
 def _exit(_number: int, _frame: FrameType | None) -> None:

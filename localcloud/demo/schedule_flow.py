@@ -39,7 +39,7 @@ class ScheduleFlow:
     def run(self) -> None:
         """Flow 3. Raises Unexpected, naming the step that failed."""
         yesterday = datetime.now(UTC).date() - timedelta(days=1)
-        first = self._due_schedule("An hourly schedule for yesterday's cost", priority=50)
+        first = self._due_schedule("An hourly schedule for yesterday's cost", priority=40)
         done = self._until_it_is(self._processed(first), "COMPLETED")
         run = self.narrator.call(self.tenant, "GET", f"/api/v1/pipelines/runs/{SAMPLE_TENANT}/{done['pipeline_logging_id']}").body
         found = {name: run.get(name) for name in ("user_id", "trigger_type", "trigger_by", "status", "parameters")}
@@ -100,7 +100,7 @@ class ScheduleFlow:
         self.narrator.expect("last_run_status", schedule.get("last_run_status"), status)
 
     def _retried(self) -> None:
-        config_id = self._due_schedule("A second schedule, more urgent", priority=80)
+        config_id = self._due_schedule("A second schedule, more urgent", priority=50)
         self.narrator.tell(
             "\nKMS goes down: the run cannot decrypt the credentials. The error is temporary, so it is queued again, with lower priority."
         )
@@ -108,7 +108,7 @@ class ScheduleFlow:
             run_id = self._processed(config_id)
             failed = self._until_it_is(run_id, "FAILED")
         retried = (failed["retry_count"], failed["max_retries"], failed.get("queue_state"), failed["priority"])
-        self.narrator.expect("retry_count, max_retries, queue_state, priority", retried, (1, 3, "QUEUED", 79))
+        self.narrator.expect("retry_count, max_retries, queue_state, priority", retried, (1, 3, "QUEUED", 49))
         self.narrator.tell(f"     retry 1 of 3 not before {failed['not_before']}\nKMS is back; the queue is processed again.")
         self._processed(config_id)
         done = until(lambda: self._scheduled_run(run_id), lambda run: run["state"] == "COMPLETED", seconds=RUN_SECONDS, every=0.3)

@@ -13,6 +13,8 @@ RING = rf"{_LOCATION}/keyRings/{_ID}"
 KEY = rf"{RING}/cryptoKeys/{_ID}"
 VERSION = rf"(?P<key>{KEY})(?:/cryptoKeyVersions/(?P<number>[1-9]\d*))?"
 """A version, or the key alone."""
+PAGE = 100
+"""Versions of a page, if the caller does not say."""
 
 
 class CallRefused(Exception):
@@ -47,3 +49,21 @@ def verified(request: Any, field: str, data: bytes) -> bool:
     if checksum is not None and checksum != google_crc32c.value(data):
         refuse(f"The checksum in field {field}_crc32c did not match the data in field {field}.")
     return checksum is not None
+
+
+def named_version(name: str) -> tuple[str, int]:
+    """The key's name and the version's number."""
+    match = match_name(VERSION, name)
+    if not match["number"]:
+        refuse(f"The request has an invalid resource name: {name!r}; it must name a version.")
+    return match["key"], int(match["number"])
+
+
+def check_listing(request: Any, count: int) -> tuple[int, int]:
+    """Begin and end of the page among `count` versions. Filters and other orders are refused."""
+    if request.filter or request.order_by:
+        raise CallRefused(grpc.StatusCode.UNIMPLEMENTED, "The fields filter and order_by are not supported here.")
+    if request.page_token and not request.page_token.isdecimal():
+        refuse("The field page_token is invalid.")
+    begin = int(request.page_token or 0)
+    return begin, min(begin + (request.page_size or PAGE), count)

@@ -10,14 +10,14 @@ import google_crc32c
 import grpc
 from google.cloud.kms_v1 import types
 
-from localcloud.kms.keyring import BrokenCiphertext, Key, KeyExists, KeyRing, UnknownKey, WrongKey, ring_of
+from localcloud.kms.keyring import BrokenCiphertext, KeyExists, KeyRing, UnknownKey, WrongKey, ring_of
 from localcloud.kms.requests import KEY, RING, VERSION, CallRefused, check_size, match_name, refuse, verified
-from localcloud.kms.signing import NotEnabled, SigningKeys
+from localcloud.kms.signing import SigningKeys
 from localcloud.kms.signing_servicer import SigningCalls
+from localcloud.kms.symmetric_versions import SymmetricVersionCalls
+from localcloud.kms.version_states import WrongState
 
 SERVICE = "google.cloud.kms.v1.KeyManagementService"
-_ENABLED = types.CryptoKeyVersion.CryptoKeyVersionState.ENABLED
-_ALGORITHM = types.CryptoKeyVersion.CryptoKeyVersionAlgorithm.GOOGLE_SYMMETRIC_ENCRYPTION
 
 
 class KmsHandlers(grpc.GenericRpcHandler):  # type: ignore[misc]  # grpc is untyped
@@ -25,7 +25,8 @@ class KmsHandlers(grpc.GenericRpcHandler):  # type: ignore[misc]  # grpc is unty
 
     def __init__(self, keys: KeyRing, signing: SigningKeys) -> None:
         self._keys, self._signing = keys, signing
-        calls = self._signing_calls = SigningCalls(signing)
+        calls, versions = SigningCalls(signing), SymmetricVersionCalls(keys)
+        self._signing_calls, self._versions = calls, versions
         self._methods: dict[str, tuple[Any, Any, Callable[[Any], Any]]] = {
             "Encrypt": (types.EncryptRequest, types.EncryptResponse, self._encrypt),
             "Decrypt": (types.DecryptRequest, types.DecryptResponse, self._decrypt),
@@ -36,9 +37,23 @@ class KmsHandlers(grpc.GenericRpcHandler):  # type: ignore[misc]  # grpc is unty
             "UpdateCryptoKeyPrimaryVersion": (types.UpdateCryptoKeyPrimaryVersionRequest, types.CryptoKey, self._set_primary),
             "AsymmetricSign": (types.AsymmetricSignRequest, types.AsymmetricSignResponse, calls.sign),
             "GetPublicKey": (types.GetPublicKeyRequest, types.PublicKey, calls.public_key),
-            "ListCryptoKeyVersions": (types.ListCryptoKeyVersionsRequest, types.ListCryptoKeyVersionsResponse, calls.list_versions),
-            "GetCryptoKeyVersion": (types.GetCryptoKeyVersionRequest, types.CryptoKeyVersion, calls.get_version),
-            "UpdateCryptoKeyVersion": (types.UpdateCryptoKeyVersionRequest, types.CryptoKeyVersion, calls.update_version),
+            "ListCryptoKeyVersions": (
+                types.ListCryptoKeyVersionsRequest,
+                types.ListCryptoKeyVersionsResponse,
+                lambda request: (versions if keys.has(request.parent) else calls).list_versions(request),
+            ),
+            "GetCryptoKeyVersion": (
+                types.GetCryptoKeyVersionRequest,
+                types.CryptoKeyVersion,
+                lambda request: (versions if self._encrypts(request.name) else calls).get_version(request),
+            ),
+            "UpdateCryptoKeyVersion": (
+                types.UpdateCryptoKeyVersionRequest,
+                types.CryptoKeyVersion,
+                lambda request: (versions if self._encrypts(request.crypto_key_version.name) else calls).update_version(request),
+            ),
+            "DestroyCryptoKeyVersion": (types.DestroyCryptoKeyVersionRequest, types.CryptoKeyVersion, versions.destroy),
+            "RestoreCryptoKeyVersion": (types.RestoreCryptoKeyVersionRequest, types.CryptoKeyVersion, versions.restore),
         }
 
     def service(self, handler_call_details: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler | None:
@@ -82,7 +97,7 @@ class KmsHandlers(grpc.GenericRpcHandler):  # type: ignore[misc]  # grpc is unty
     def _get_key(self, request: types.GetCryptoKeyRequest) -> types.CryptoKey:
         name = match_name(KEY, request.name)[0]
         signing = self._signing_calls.find_key(name)
-        return signing or _key(name, self._keys.get(name))
+        return signing or self._versions.to_key(name)
 
     def _create_ring(self, request: types.CreateKeyRingRequest) -> types.KeyRing:
         name = match_name(RING, f"{request.parent}/keyRings/{request.key_ring_id}")[0]
@@ -98,20 +113,24 @@ class KmsHandlers(grpc.GenericRpcHandler):  # type: ignore[misc]  # grpc is unty
             raise UnknownKey(ring_of(name))
         if self._keys.has(name) or self._signing.find(name):
             raise KeyExists(name)
-        return _key(name, self._keys.create_key(name)) if purpose == purposes.ENCRYPT_DECRYPT else self._signing_calls.create(name, request)
+        return (self._versions if purpose == purposes.ENCRYPT_DECRYPT else self._signing_calls).create(name, request)
 
     def _create_version(self, request: types.CreateCryptoKeyVersionRequest) -> types.CryptoKeyVersion:
         name = match_name(KEY, request.parent)[0]
         if self._signing.find(name):
             return self._signing_calls.add_version(name)
-        return _version(name, self._keys.get(name), self._keys.add_version(name))
+        return self._versions.to_version(name, self._keys.add_version(name))
 
     def _set_primary(self, request: types.UpdateCryptoKeyPrimaryVersionRequest) -> types.CryptoKey:
         name = match_name(KEY, request.name)[0]
         if not request.crypto_key_version_id.isdecimal():
             refuse("The field crypto_key_version_id must be a number.")
         self._keys.set_primary(name, int(request.crypto_key_version_id))
-        return _key(name, self._keys.get(name))
+        return self._versions.to_key(name)
+
+    def _encrypts(self, version: str) -> bool:
+        """True for the name of a version of a key that encrypts."""
+        return self._keys.has(version.partition("/cryptoKeyVersions/")[0])
 
 
 def _with_status(answer: Callable[[Any], Any]) -> Callable[[Any, grpc.ServicerContext], Any]:
@@ -126,7 +145,7 @@ def _with_status(answer: Callable[[Any], Any]) -> Callable[[Any, grpc.ServicerCo
             context.abort(grpc.StatusCode.NOT_FOUND, f"{error} not found.")
         except KeyExists as error:
             context.abort(grpc.StatusCode.ALREADY_EXISTS, f"{error} already exists.")
-        except NotEnabled as error:
+        except WrongState as error:
             context.abort(grpc.StatusCode.FAILED_PRECONDITION, str(error))
         except WrongKey:
             context.abort(grpc.StatusCode.INVALID_ARGUMENT, "Decryption failed: verify that 'name' refers to the correct CryptoKey.")
@@ -134,19 +153,3 @@ def _with_status(answer: Callable[[Any], Any]) -> Callable[[Any, grpc.ServicerCo
             context.abort(grpc.StatusCode.INVALID_ARGUMENT, "Decryption failed: the ciphertext is invalid.")
 
     return handle
-
-
-def _key(name: str, key: Key) -> types.CryptoKey:
-    purpose = types.CryptoKey.CryptoKeyPurpose.ENCRYPT_DECRYPT
-    template = types.CryptoKeyVersionTemplate(protection_level=types.ProtectionLevel.SOFTWARE, algorithm=_ALGORITHM)
-    return types.CryptoKey(name=name, primary=_version(name, key, key.primary), purpose=purpose, version_template=template)
-
-
-def _version(name: str, key: Key, number: int) -> types.CryptoKeyVersion:
-    return types.CryptoKeyVersion(
-        name=f"{name}/cryptoKeyVersions/{number}",
-        state=_ENABLED,
-        protection_level=types.ProtectionLevel.SOFTWARE,
-        algorithm=_ALGORITHM,
-        create_time=key.versions[number - 1].created_at,
-    )

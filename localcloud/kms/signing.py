@@ -5,7 +5,6 @@ import threading
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime, timedelta
-from enum import StrEnum
 from pathlib import Path
 from typing import Final
 
@@ -17,6 +16,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from localcloud.files import write_private
 from localcloud.kms.keyring import KeyExists, UnknownKey
+from localcloud.kms.version_states import VersionState, WrongState
 
 BITS: Final[Mapping[str, int]] = {
     "RSA_SIGN_PKCS1_2048_SHA256": 2048,
@@ -24,21 +24,6 @@ BITS: Final[Mapping[str, int]] = {
     "RSA_SIGN_PKCS1_4096_SHA256": 4096,
 }
 """The algorithms that are served, and the lengths of their keys."""
-
-
-class VersionState(StrEnum):
-    """The states of Cloud KMS that a version can have here."""
-
-    PENDING_GENERATION = "PENDING_GENERATION"
-    ENABLED = "ENABLED"
-    DISABLED = "DISABLED"
-
-
-class NotEnabled(Exception):
-    """The version is in another state."""
-
-    def __init__(self, number: int, state: VersionState) -> None:
-        super().__init__(f"cryptoKeyVersions/{number} is not enabled, current state is: {state}.")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -139,18 +124,18 @@ class SigningKeys:
             self._save()
 
     def sign(self, name: str, number: int, digest: bytes) -> bytes:
-        """The PKCS #1 v1.5 signature of a SHA-256 digest. Raises `UnknownKey`, `NotEnabled`."""
+        """The PKCS #1 v1.5 signature of a SHA-256 digest. Raises `UnknownKey`, `WrongState`."""
         return self._enabled(name, number).key.sign(digest, PKCS1v15(), Prehashed(SHA256()))
 
     def public_key(self, name: str, number: int) -> str:
-        """PEM. Raises `UnknownKey`, `NotEnabled`."""
+        """PEM. Raises `UnknownKey`, `WrongState`."""
         return self._enabled(name, number).public_pem
 
     def _enabled(self, name: str, number: int) -> SigningVersion:
         version = self.version(name, number)
         state = version.state(datetime.now(UTC))
         if state != VersionState.ENABLED:
-            raise NotEnabled(number, state)
+            raise WrongState(f"{name}/cryptoKeyVersions/{number}", state)
         return version
 
     def _new_version(self, algorithm: str) -> SigningVersion:

@@ -8,14 +8,14 @@ import grpc
 from google.cloud.kms_v1 import types
 
 from localcloud.kms.keyring import UnknownKey
-from localcloud.kms.requests import KEY, VERSION, CallRefused, match_name, refuse, verified
-from localcloud.kms.signing import BITS, SigningKey, SigningKeys, VersionState
+from localcloud.kms.requests import KEY, CallRefused, check_listing, match_name, named_version, refuse, verified
+from localcloud.kms.signing import BITS, SigningKey, SigningKeys
+from localcloud.kms.version_states import VersionState
 
 _ALGORITHMS: Final[Any] = types.CryptoKeyVersion.CryptoKeyVersionAlgorithm
 _STATES: Final[Any] = types.CryptoKeyVersion.CryptoKeyVersionState
 _PURPOSE: Final = types.CryptoKey.CryptoKeyPurpose.ASYMMETRIC_SIGN
 SHA256_BYTES: Final = 32
-PAGE: Final = 100
 
 
 class SigningCalls:
@@ -42,7 +42,7 @@ class SigningCalls:
 
     def sign(self, request: types.AsymmetricSignRequest) -> types.AsymmetricSignResponse:
         """Signs a digest. The data itself is not taken here."""
-        name, number = _named(request.name)
+        name, number = named_version(request.name)
         digest = request.digest.sha256
         digest_verified = verified(request, "digest", digest)
         if len(digest) != SHA256_BYTES:
@@ -58,7 +58,7 @@ class SigningCalls:
 
     def public_key(self, request: types.GetPublicKeyRequest) -> types.PublicKey:
         """In PEM."""
-        name, number = _named(request.name)
+        name, number = named_version(request.name)
         pem = self._keys.public_key(name, number)
         return types.PublicKey(
             name=request.name,
@@ -71,12 +71,8 @@ class SigningCalls:
     def list_versions(self, request: types.ListCryptoKeyVersionsRequest) -> types.ListCryptoKeyVersionsResponse:
         """By number, in pages. Filters and other orders are refused."""
         name = match_name(KEY, request.parent)[0]
-        if request.filter or request.order_by:
-            raise CallRefused(grpc.StatusCode.UNIMPLEMENTED, "The fields filter and order_by are not supported here.")
-        if request.page_token and not request.page_token.isdecimal():
-            refuse("The field page_token is invalid.")
-        begin, count = int(request.page_token or 0), len(self._require(name).versions)
-        end = min(begin + (request.page_size or PAGE), count)
+        count = len(self._require(name).versions)
+        begin, end = check_listing(request, count)
         return types.ListCryptoKeyVersionsResponse(
             crypto_key_versions=[self._to_version(name, number) for number in range(begin + 1, end + 1)],
             next_page_token=str(end) if end < count else "",
@@ -85,11 +81,11 @@ class SigningCalls:
 
     def get_version(self, request: types.GetCryptoKeyVersionRequest) -> types.CryptoKeyVersion:
         """Its state, among other things."""
-        return self._to_version(*_named(request.name))
+        return self._to_version(*named_version(request.name))
 
     def update_version(self, request: types.UpdateCryptoKeyVersionRequest) -> types.CryptoKeyVersion:
         """Enables or disables it."""
-        name, number = _named(request.crypto_key_version.name)
+        name, number = named_version(request.crypto_key_version.name)
         if list(request.update_mask.paths) != ["state"]:
             refuse("The field update_mask must be state: nothing else of a version can be changed here.")
         if self._keys.version(name, number).state(datetime.now(UTC)) == VersionState.PENDING_GENERATION:
@@ -118,14 +114,6 @@ class SigningCalls:
             create_time=version.created_at,
             generate_time=None if state == VersionState.PENDING_GENERATION else version.generated_at,
         )
-
-
-def _named(name: str) -> tuple[str, int]:
-    """The key's name and the version's number."""
-    match = match_name(VERSION, name)
-    if not match["number"]:
-        refuse(f"The request has an invalid resource name: {name!r}; it must name a version.")
-    return match["key"], int(match["number"])
 
 
 def _to_key(name: str, key: SigningKey) -> types.CryptoKey:

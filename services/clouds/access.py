@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
 
+from services.clouds.own_resources import OwnResources
 from services.platform.settings import ServiceSettings
 
 type TokenOf = Callable[[str], str]
@@ -32,7 +33,7 @@ def no_token(_: str) -> str:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CloudEndpoints:
-    """Where the clouds' APIs are; None: the clouds' own addresses. Emulators have others."""
+    """Where the clouds' APIs are; None: the clouds' own addresses. Emulators have others. And what there is no tenant's."""
 
     aws: str | None = None
     """S3 and STS, e.g. http://127.0.0.1:9080."""
@@ -46,6 +47,8 @@ class CloudEndpoints:
     """BigQuery's Storage API, over gRPC without TLS."""
     ca: Path | None = None
     """The certificate authority of emulators that speak TLS; None: the public ones."""
+    own: OwnResources = field(default_factory=OwnResources)
+    """What belongs to this installation."""
 
     @classmethod
     def of(cls, settings: ServiceSettings) -> Self:
@@ -57,6 +60,7 @@ class CloudEndpoints:
             bigquery=settings.bigquery_emulator_host,
             bigquery_storage=settings.bigquery_storage_emulator_host,
             ca=settings.emulator_ca,
+            own=OwnResources.of(settings),
         )
 
 

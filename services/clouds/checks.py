@@ -12,6 +12,7 @@ from typing import Final
 
 from services.clouds.access import AccessRefused, TenantAccess
 from services.clouds.findings import AccessReport, Finding, FindingStatus
+from services.clouds.own_resources import NOT_YOURS
 
 CHECK_SECONDS: Final = 20.0
 """The most seconds that a check takes before its last call."""
@@ -58,6 +59,8 @@ def check_access(
 
     Raises InvalidArgument (`export`); what `check_cancelled` raises, which is called between the calls.
     """
+    if (ours := _of_own(access, export)) is not None:
+        return AccessReport(findings=(ours,))
     until, findings = monotonic() + CHECK_SECONDS, list[Finding]()
     with closing(CHECKS[access.provider]()(replace(access, call_seconds=CALL_SECONDS), export)) as found:
         try:
@@ -72,3 +75,13 @@ def check_access(
             findings.append(Finding(name="credentials", status=status, message=refused.message, is_entrance=True))
             return AccessReport(findings=tuple(findings), is_complete=not refused.is_retryable)
     return AccessReport(findings=tuple(findings))
+
+
+def _of_own(access: TenantAccess, export: str | None) -> Finding | None:
+    """What is missing if the credentials or the export are of this installation's own; then its cloud is not called at all."""
+    own = access.endpoints.own
+    if field := own.field_of(access.provider, access.plaintext):
+        return Finding(name="credentials", status=FindingStatus.MISSING, message=f"Their {field} {NOT_YOURS}", is_entrance=True)
+    if export and own.has_export(access.provider, export):
+        return Finding(name="export", status=FindingStatus.MISSING, message=f"`export` {NOT_YOURS}")
+    return None

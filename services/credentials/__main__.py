@@ -4,6 +4,8 @@ import asyncio
 from contextlib import nullcontext
 
 from services.clouds.check_pool import CheckPool
+from services.credentials.reencrypt.store import KeyVersionStore
+from services.credentials.reencrypt.watch import KeyVersionWatch
 from services.credentials.service import served
 from services.credentials.settings import CredentialsSettings
 from services.platform import log
@@ -12,6 +14,7 @@ from services.platform.bigquery.client import BigQuery
 from services.platform.clock import SystemClock
 from services.platform.kms.client import Kms
 from services.platform.kms.signer import KmsSigner
+from services.platform.periodic import Periodic
 from services.platform.rpc.peers import peer_channel
 from services.platform.server import serve
 
@@ -33,7 +36,12 @@ async def main() -> None:
         CheckPool(threads=CHECKS) as checks,
     ):
         answering = served(settings, bq=bq, kms=kms, signer=signer, checks=checks, clock=SystemClock())
-        await serve(settings, name="credentials", authenticator=RemoteAuthenticator(channel), served=answering)
+        watch = KeyVersionWatch(KeyVersionStore(bq), key=settings.kms_key, minimum=settings.min_key_version)
+        surveys = (
+            Periodic("key_survey", (watch.look_quietly, settings.key_survey_seconds)) if settings.key_survey_seconds else nullcontext()
+        )
+        async with surveys:
+            await serve(settings, name="credentials", authenticator=RemoteAuthenticator(channel), served=answering)
 
 
 if __name__ == "__main__":

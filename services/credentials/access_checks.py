@@ -27,6 +27,7 @@ class DueCheck:
     tenant_id: str
     provider: str
     encrypted_credentials: bytes = field(repr=False)
+    kms_key_version: str | None
     set_at: datetime
     access_status: str | None
     access_export: str | None

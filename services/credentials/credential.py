@@ -17,6 +17,8 @@ class Credential:
     tenant_id: str
     provider: str
     kms_key_version: str | None
+    sealed_at: datetime | None
+    """When that version encrypted them: when they were set, or re-encrypted since."""
     created_by_user_id: str | None
     created_at: datetime | None
     updated_by_user_id: str | None
@@ -35,6 +37,10 @@ class Credential:
     def access(self) -> str:
         """KEY or FEDERATION."""
         return "KEY" if self.token_audience is None else "FEDERATION"
+
+    def sealed_days(self, now: datetime) -> int:
+        """Whole days since they were encrypted."""
+        return max(0, (now - self.sealed_at).days) if self.sealed_at else 0
 
     @classmethod
     def from_row(cls, row: Mapping[str, Any]) -> Self:

@@ -12,6 +12,7 @@ SELECT
   tenant_id,
   provider,
   kms_key_version,
+  COALESCE(GREATEST(reencrypted_at, COALESCE(updated_at, created_at)), updated_at, created_at) AS sealed_at,
   created_by_user_id,
   created_at,
   updated_by_user_id,
@@ -34,6 +35,7 @@ SELECT
   tenant_id,
   provider,
   kms_key_version,
+  COALESCE(GREATEST(reencrypted_at, COALESCE(updated_at, created_at)), updated_at, created_at) AS sealed_at,
   created_by_user_id,
   created_at,
   updated_by_user_id,
@@ -145,13 +147,22 @@ DELETE FROM tenant_cloud_credentials WHERE tenant_id = @tenant_id AND provider =
 -- param: providers ARRAY<STRING>
 -- param: checked_before TIMESTAMP
 -- param: page_size INT64
-SELECT n.credential_id, n.tenant_id, n.provider, n.encrypted_credentials, n.set_at, n.access_status, n.access_export
+SELECT
+  n.credential_id,
+  n.tenant_id,
+  n.provider,
+  n.encrypted_credentials,
+  n.kms_key_version,
+  n.set_at,
+  n.access_status,
+  n.access_export
 FROM (
   SELECT
     c.credential_id,
     c.tenant_id,
     c.provider,
     c.encrypted_credentials,
+    c.kms_key_version,
     COALESCE(c.updated_at, c.created_at) AS set_at,
     c.access_status,
     c.access_export,

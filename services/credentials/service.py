@@ -11,9 +11,12 @@ from convergence.credentials.v1 import (
 
 from services.clouds.access import CloudEndpoints
 from services.clouds.check_pool import CheckPool
+from services.clouds.own_resources import OwnResources
 from services.credentials.dataset_access import DatasetAccess
 from services.credentials.datasets import TenantDatasets
 from services.credentials.issuer.issuer import TokenIssuer
+from services.credentials.payloads import PayloadRules
+from services.credentials.payloads.target_rules import TargetRules
 from services.credentials.servicers.access_check import AccessCheckServicer
 from services.credentials.servicers.credential import CredentialServicer
 from services.credentials.servicers.issuer import IssuerServicer
@@ -52,6 +55,8 @@ def served(
                 store,
                 issuer,
                 CredentialValidator(checks, CloudEndpoints.of(settings), issuer),
+                PayloadRules(own=OwnResources.of(settings), targets=TargetRules.of(settings)),
+                clock,
             ),
         ),
         Served(

@@ -18,6 +18,7 @@ from services.credentials.datasets import DatasetStatus, TenantDatasets
 from services.credentials.payloads import token_audience
 from services.credentials.providers import Provider
 from services.credentials.store import STEP_LOGS, CredentialStore
+from services.platform.background import note_end
 from services.platform.bigquery.errors import NotFound as TableNotFound
 from services.platform.cache import TtlCache
 from services.platform.clock import Clock
@@ -139,4 +140,5 @@ class CredentialChanges:
         # The event loop keeps only weak references to tasks.
         self._running.add(task)
         task.add_done_callback(self._running.discard)
+        task.add_done_callback(note_end)
         return await asyncio.shield(task)

@@ -18,6 +18,13 @@ class CredentialsSettings(ServiceSettings):
     dataset_owners: tuple[Account, ...] = ()
     """Service accounts that get OWNER there: this service's own, and its successor's before a change of accounts."""
 
+    min_key_version: int = Field(default=0, ge=0)
+    """The number of the oldest version of the KMS key that may have encrypted credentials. Older ones still open; they are counted and
+    logged. 0: any version.
+    """
+    key_survey_seconds: float = Field(default=21_600.0, ge=0)
+    """How often the versions in use are counted, with one statement; 0: never."""
+
     issuer_url: Annotated[str, StringConstraints(pattern=r"^https?://[A-Za-z0-9.-]+(:[0-9]{1,5})?(/[A-Za-z0-9._~-]+)*$")] | None = None
     """The public URL of the gateway, without a slash at its end: the issuer of identity tokens. Clouds read `/.well-known/` below it and
     demand https. None: tenants cannot let this installation in by federation. It never changes: tenants' clouds trust this text.

@@ -6,6 +6,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Final
 
+READS_AT_ONCE: Final = 32
+"""The usual number of places for reads that tenants' callers ask for."""
 SHARE: Final = 4
 """A tenant that holds a quarter of the places gets no further one while a tenant with fewer waits."""
 

@@ -33,6 +33,7 @@ from services.executor.notify.destinations import TenantDestinations
 from services.executor.notify.https import Guard, Poster
 from services.executor.notify.mail import Mailer, MailServer
 from services.executor.notify.notifier import Limits, Notifier
+from services.executor.places import FairPlaces
 from services.executor.runs.active import ActiveRuns
 from services.executor.runs.admission import Admission
 from services.executor.runs.cancel import Canceller
@@ -61,6 +62,7 @@ from services.executor.store import Store
 from services.executor.templates.reload import ReloadingCatalog
 from services.executor.templates.step import Toolbox
 from services.executor.watch.leaders import Leaders
+from services.executor.watch.watchers import Watchers
 from services.executor.watch.watches import Watches
 from services.executor.workers import Workers
 from services.platform.bigquery.client import BigQuery
@@ -87,15 +89,18 @@ async def executor_service(
         CheckPool(threads=settings.check_credentials_at_once) as checks,
         CheckPool(threads=settings.check_credentials_at_once, is_one_a_tenant=False) as nightly_checks,
     ):
-        store, quota = Store(bq, ddl=settings.configs_dir / "bigquery" / "tenant"), QuotaClient(auth)
+        # Callers' reads leave half of the threads to the statements of runs.
+        reads = FairPlaces(max(1, settings.bigquery_threads // 2))
+        store, quota = Store(bq, ddl=settings.configs_dir / "bigquery" / "tenant", reads=reads), QuotaClient(auth)
         sealed = SealedCredentials(
             credentials, cache_seconds=settings.credentials_known_seconds, cache_size=settings.credentials_known_most
         )
         tokens = IdentityTokens(credentials)
-        guard = Guard(lambda address: settings.notify_allow_private_targets or is_public(address))
+        is_open = settings.notify_allow_private_targets
+        guard = Guard(lambda address: is_open or is_public(address, settings.notify_refused_networks))
         delivery = Delivery(
             destinations=TenantDestinations(sealed, kms),
-            poster=Poster(guard, ssl.create_default_context(), clock),
+            poster=Poster(guard, ssl.create_default_context(), clock, ports=None if is_open else settings.notify_ports),
             mailer=Mailer(MailServer.of(settings), ssl.create_default_context()),
             clock=clock,
         )
@@ -166,7 +171,7 @@ async def executor_service(
                 Served(
                     name="convergence.executor.v1.CostService",
                     add=add_CostServiceServicer_to_server,
-                    servicer=cost_servicer(settings, bq, clock),
+                    servicer=cost_servicer(settings, bq, clock, reads),
                 ),
                 Served(
                     name="convergence.executor.v1.AccessService",
@@ -176,7 +181,7 @@ async def executor_service(
                 Served(
                     name="convergence.executor.v1.WatchService",
                     add=add_WatchServiceServicer_to_server,
-                    servicer=WatchServicer(watches),
+                    servicer=WatchServicer(watches, Watchers(settings.max_watchers)),
                 ),
                 Served(
                     name="convergence.executor.v1.LedRunService",
@@ -187,9 +192,9 @@ async def executor_service(
             ]
 
 
-def cost_servicer(settings: ExecutorSettings, bq: BigQuery, clock: Clock) -> CostServicer:
+def cost_servicer(settings: ExecutorSettings, bq: BigQuery, clock: Clock, reads: FairPlaces | None = None) -> CostServicer:
     """CostService with its cache."""
-    store = CostStore(bq, ddl=settings.configs_dir / "bigquery" / "tenant", max_bytes=settings.costs_max_bytes)
+    store = CostStore(bq, ddl=settings.configs_dir / "bigquery" / "tenant", max_bytes=settings.costs_max_bytes, reads=reads)
     looks = Looks(bq, known_seconds=settings.costs_known_seconds)
     cache: AnswerCache[Any, Any] = AnswerCache(
         most_entries=settings.costs_cache_most, most_bytes=settings.costs_cache_bytes, seconds=settings.costs_cache_seconds

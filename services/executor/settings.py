@@ -1,6 +1,7 @@
 """The executor's settings, in addition to those of all services."""
 
 import tempfile
+from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Literal, Self
 
@@ -15,7 +16,9 @@ class ExecutorSettings(ServiceSettings):
 
     listen: str = "0.0.0.0:50054"
     bigquery_threads: int = 64
-    """Threads for BigQuery statements. A run's own statements may take minutes, each in a thread, and RPCs still need free ones."""
+    """Threads for BigQuery statements. A run's own statements may take minutes, each in a thread, and RPCs still need free ones. What
+    tenants ask to see (runs, watched runs, costs) takes half of them at most, in the tenants' turns.
+    """
     spool_dir: Path = Path(tempfile.gettempdir())
     """Directory for unnamed temporary files while exports are read; needs room for the largest days that are read at once."""
     credentials_known_seconds: float = Field(default=5.0, ge=0, le=60)
@@ -50,6 +53,8 @@ class ExecutorSettings(ServiceSettings):
     """The first wait between reads of a watched run that no executor leads; it doubles, up to twelve times as much."""
     watch_silence_seconds: float = Field(default=15.0, gt=0)
     """Seconds without an event after which a watcher gets a keep-alive; the gateway closes streams after a minute of silence."""
+    max_watchers: int = Field(default=1_000, ge=0)
+    """Open watches of all tenants in this process; a tenant's own cap is its plan's."""
     max_concurrent_runs: int = Field(default=8, ge=1)
     """Runs that execute at once in this process; the others wait, RUNNING, and keep their reservations. Tenants take turns, and one has at
     most a quarter of the places while others wait.
@@ -88,8 +93,8 @@ class ExecutorSettings(ServiceSettings):
     files_usd_per_tib: float = Field(default=92.0, ge=0)
     """What a tenant's cloud charges for reading data from outside (0.09 USD a GB at AWS); 0 where this is the same cloud."""
 
-    notify_allow_private_targets: bool = False
-    """True allows notifications to private addresses: for a laptop, never in production with tenants."""
+    notify_refused_networks: tuple[IPv4Network | IPv6Network, ...] = ()
+    """Networks on the public internet that notifications must not reach, e.g. this installation's own, as JSON."""
     notify_queue: int = Field(default=1000, ge=1)
     """Notifications waiting or in flight in this process; further ones are dropped. One tenant may use a quarter."""
     notify_at_once: int = Field(default=32, ge=1)

@@ -11,6 +11,7 @@ from typing import Any, cast
 
 from services.executor.led_runs import LedRuns
 from services.executor.ledger.store import LedgerStore
+from services.executor.places import READS_AT_ONCE, FairPlaces
 from services.executor.records import (
     ClaimResult,
     DqResult,
@@ -52,9 +53,9 @@ class _Beginning:
 class Store:
     """One typed method a statement. All raise Unavailable if BigQuery does not answer; the statement may have run all the same."""
 
-    def __init__(self, bq: BigQuery, *, ddl: Path) -> None:
-        """`ddl`: the folder with the DDL of tenants' tables."""
-        self._bq = bq
+    def __init__(self, bq: BigQuery, *, ddl: Path, reads: FairPlaces | None = None) -> None:
+        """`ddl`: the folder with the DDL of tenants' tables. `reads`: the places for what callers ask to see."""
+        self._bq, self._reads = bq, reads or FairPlaces(READS_AT_ONCE)
         self.led_runs = LedRuns()  # gets every line that is written, too
         self._sql = load_blocks(Path(__file__).with_name("queries.sql"))
         self._tenants = TenantQueries(bq, ddl=ddl)
@@ -155,11 +156,11 @@ class Store:
             "after_id": after[1],
             "row_limit": limit,
         }
-        return [Run.from_row(row) for row in await self._rows("list_runs", params, tenant_id)]
+        return [Run.from_row(row) for row in await self._shown("list_runs", params, tenant_id)]
 
     async def find_run(self, tenant_id: str, run: str) -> Run | None:
         """One run; None if there is none."""
-        rows = await self._rows("get_run", {"pipeline_logging_id": run}, tenant_id)
+        rows = await self._shown("get_run", {"pipeline_logging_id": run}, tenant_id)
         return Run.from_row(rows[0]) if rows else None
 
     async def require_run(self, tenant_id: str, run: str) -> Run:
@@ -171,11 +172,11 @@ class Store:
 
     async def list_step_logs(self, tenant_id: str, run: str) -> list[StepLog]:
         """A run's step logs, in the order in which they were written."""
-        return [StepLog.from_row(row) for row in await self._rows("list_step_logs", {"pipeline_logging_id": run}, tenant_id)]
+        return [StepLog.from_row(row) for row in await self._shown("list_step_logs", {"pipeline_logging_id": run}, tenant_id)]
 
     async def list_dq_results(self, tenant_id: str, run: str) -> list[DqResult]:
         """A run's verdicts."""
-        return [DqResult.from_row(row) for row in await self._rows("list_dq_results", {"pipeline_logging_id": run}, tenant_id)]
+        return [DqResult.from_row(row) for row in await self._shown("list_dq_results", {"pipeline_logging_id": run}, tenant_id)]
 
     async def log_steps(self, tenant_id: str, logs: Sequence[StepLog]) -> None:
         """Appends step logs. Readers fold rows with the same log_id."""
@@ -237,6 +238,11 @@ class Store:
         params = {name: value for name, value in asdict(run).items() if name in self._sql[block].params} | more
         params["parameters"] = dict(run.parameters)
         return await self._tenants.run(self._sql[block], params, run.tenant_id, seconds=seconds)
+
+    async def _shown(self, block: str, params: Mapping[str, object], tenant_id: str) -> list[dict[str, Any]]:
+        """Rows that a caller asks to see, when it is the tenant's turn: such reads may be many, and runs need threads, too."""
+        async with self._reads.of(tenant_id):
+            return await self._rows(block, params, tenant_id)
 
     async def _rows(self, block: str, params: Mapping[str, object], tenant_id: str) -> list[dict[str, Any]]:
         return await self._tenants.rows(self._sql[block], params, tenant_id)

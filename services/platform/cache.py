@@ -5,6 +5,8 @@ import time
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Hashable, Iterator
 
+from services.platform.background import note_end
+
 
 class RecentSet[Key: Hashable]:
     """The `size` keys that were added last."""
@@ -63,6 +65,7 @@ class TtlCache[Key: Hashable, Value]:
         task = self._loading.get(key)
         if task is None:
             task = asyncio.create_task(self._load(key, load))
+            task.add_done_callback(note_end)
             self._loading[key] = task
         # If one caller disconnects, the others still get the value.
         return await asyncio.shield(task)

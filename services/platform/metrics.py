@@ -23,6 +23,10 @@ CALL_SECONDS = Histogram("convergence_rpc_seconds", "Seconds from request to ans
 COST_ANSWERS = Counter("convergence_cost_answers", "Questions about costs: read, or answered from the cache", ["how"])
 ACCESS_CHECKS = Counter("convergence_access_checks", "Checks of tenants' stored credentials by the nightly job", ["provider", "verdict"])
 ACCESS_STOPPED = Counter("convergence_access_stopped", "Of these, access that worked at its last check and does no longer", ["provider"])
+CREDENTIALS_BELOW_KEY_VERSION = Gauge(
+    "convergence_credentials_below_min_key_version", "Stored credentials that an older KMS key version than the least wanted encrypted"
+)
+CREDENTIALS_OLDEST_KEY_VERSION = Gauge("convergence_credentials_oldest_key_version", "The oldest KMS key version in use; 0: none is known")
 TLS_EXPIRY = Gauge(
     "convergence_tls_expiry_timestamp_seconds",
     "When a certificate in use expires: the service's own, or ca: the last one",

@@ -82,6 +82,11 @@ class ServiceSettings(BaseSettings):
     emulator_ca: Path | None = Field(default=None, validation_alias="CLOUD_EMULATOR_CA")
     """The certificate authority of emulators that speak TLS."""
 
+    notify_allow_private_targets: bool = False
+    """True allows notifications to private addresses, names and ports: for a laptop, never in production with tenants."""
+    notify_ports: tuple[Annotated[int, Field(ge=1, le=65535)], ...] = (443,)
+    """The ports that notifications may be posted to."""
+
     admin_keys: tuple[AdminKey, ...] = ()
     """JSON, e.g. `[{"role": "scheduler", "sha256": "..."}]`; empty: every admin call is refused."""
     token_secrets: tuple[Annotated[SecretStr, Field(min_length=32)], ...] = ()
@@ -91,6 +96,10 @@ class ServiceSettings(BaseSettings):
     """
     plan_defaults: PlanLimits = DEFAULT_PLAN
     """JSON, e.g. `{"max_schedules": 500}`: what a tenant may make grow where its plan says nothing."""
+    own_resources: tuple[str, ...] = ()
+    """What else is this installation's and no tenant's: GCP projects (ids and numbers), AWS account ids and buckets, Azure directories,
+    subscriptions and storage accounts. The projects of these settings and of the KMS key are known.
+    """
     reserved_tenant_ids: tuple[str, ...] = ()
     """Names that no tenant may have, besides the control dataset's and BigQuery's own."""
     key_cache_seconds: float = Field(default=3.0, ge=0, le=4.5)

@@ -9,9 +9,11 @@ from convergence.scheduler.v1 import schedule_service_pb2_grpc, scheduled_run_se
 from services.platform.bigquery.client import BigQuery
 from services.platform.clock import Clock
 from services.platform.server import Served
+from services.scheduler.cron.trigger_times import HOURLY
 from services.scheduler.queue.claim_watcher import ClaimWatcher
 from services.scheduler.queue.executor_client import ExecutorClient
 from services.scheduler.queue.processor import QueueProcessor
+from services.scheduler.queue.rules import QueueRules
 from services.scheduler.queue.store import QueueStore
 from services.scheduler.queue.trigger import Trigger
 from services.scheduler.schedules.changes import ScheduleChanges
@@ -29,7 +31,7 @@ async def scheduler_service(
 ) -> AsyncIterator[list[Served]]:
     """The servicers, ready for `serve`. Claimed runs are watched while the context is open; leaving it expires their leases."""
     async with queue_service(settings, bq=bq, executor=executor, clock=clock) as queue:
-        yield [*queue, schedule_served(bq, executor, clock)]
+        yield [*queue, schedule_served(bq, executor, clock, trigger_cron=settings.trigger_cron)]
 
 
 @asynccontextmanager
@@ -37,7 +39,8 @@ async def queue_service(
     settings: SchedulerSettings, *, bq: BigQuery, executor: grpc.aio.Channel, clock: Clock
 ) -> AsyncIterator[list[Served]]:
     """The queue's servicers."""
-    store, runs = QueueStore(bq), ExecutorClient(executor)
+    rules = QueueRules(ageing_seconds=settings.ageing_seconds, plan_defaults=settings.plan_defaults)
+    store, runs = QueueStore(bq, rules), ExecutorClient(executor)
     watcher = ClaimWatcher(store=store, executor=runs, clock=clock, settings=settings)
     processor = QueueProcessor(store=store, watcher=watcher, executor=runs, clock=clock, lease_seconds=settings.claim_lease)
     async with watcher, processor:
@@ -45,7 +48,9 @@ async def queue_service(
             Served(
                 name="convergence.scheduler.v1.SchedulerService",
                 add=scheduler_service_pb2_grpc.add_SchedulerServiceServicer_to_server,
-                servicer=SchedulerServicer(trigger=Trigger(store, clock), processor=processor, store=store, clock=clock),
+                servicer=SchedulerServicer(
+                    trigger=Trigger(store, clock), processor=processor, store=store, clock=clock, trigger_cron=settings.trigger_cron
+                ),
             ),
             Served(
                 name="convergence.scheduler.v1.ScheduledRunService",
@@ -55,11 +60,11 @@ async def queue_service(
         ]
 
 
-def schedule_served(bq: BigQuery, executor: grpc.aio.Channel, clock: Clock) -> Served:
-    """The servicer of schedules."""
+def schedule_served(bq: BigQuery, executor: grpc.aio.Channel, clock: Clock, *, trigger_cron: str = HOURLY) -> Served:
+    """The servicer of schedules. `trigger_cron`: when the trigger comes, in UTC."""
     store = ScheduleStore(bq)
     return Served(
         name="convergence.scheduler.v1.ScheduleService",
         add=schedule_service_pb2_grpc.add_ScheduleServiceServicer_to_server,
-        servicer=ScheduleServicer(ScheduleChanges(store, PipelineCheck(executor), clock), store, clock),
+        servicer=ScheduleServicer(ScheduleChanges(store, PipelineCheck(executor), clock), store, clock, trigger_cron=trigger_cron),
     )

@@ -1,8 +1,13 @@
 """The scheduler's settings, in addition to those of all services."""
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
+from services.platform.errors import InvalidArgument
 from services.platform.settings import ServiceSettings
+from services.scheduler.cron.fields import parse_cron
+from services.scheduler.cron.trigger_times import HOURLY
+
+AGEING_SECONDS = 1800
 
 
 class SchedulerSettings(ServiceSettings):
@@ -21,6 +26,21 @@ class SchedulerSettings(ServiceSettings):
     """The wait before the first retry, before jitter; it doubles with each failure."""
     retry_cap_seconds: float = Field(default=3600.0, gt=0)
     """The longest wait, before a retry and after a refusal."""
+
+    trigger_cron: str = HOURLY
+    """When Cloud Scheduler calls the trigger, in UTC: the schedule of its job, from which answers say when runs are queued."""
+    ageing_seconds: int = Field(default=AGEING_SECONDS, ge=0)
+    """A waiting run counts as one priority higher for each multiple of this that the clock has passed since it was queued; backfills do
+    not. 0: off, and then low priorities may wait for ever.
+    """
+
+    @field_validator("trigger_cron")
+    @classmethod
+    def _is_cron(cls, value: str) -> str:
+        try:
+            return parse_cron(value).text
+        except InvalidArgument as error:
+            raise ValueError(error.message) from error
 
     @property
     def claim_lease(self) -> float:

@@ -12,6 +12,7 @@ CREATE TABLE IF NOT EXISTS tenant_cloud_credentials (
   access_checked_at TIMESTAMP,
   access_problem STRING,
   access_export STRING,
-  token_audience STRING
+  token_audience STRING,
+  reencrypted_at TIMESTAMP
 )
 CLUSTER BY tenant_id

@@ -16,6 +16,8 @@ CREATE TABLE IF NOT EXISTS tenant_pipeline_configs (
   last_run_status STRING,
   created_by_user_id STRING,
   created_at TIMESTAMP,
-  updated_at TIMESTAMP
+  updated_at TIMESTAMP,
+  request_sha256 STRING,
+  created_by_call STRING
 )
 CLUSTER BY tenant_id

@@ -13,7 +13,7 @@ from services.clouds.attempt import Attempt, missing, refuses_others, untried
 from services.clouds.findings import Finding, FindingStatus
 from services.clouds.gcp.checked_project import CheckedProject
 from services.clouds.gcp.identity import GcpCredentials, read_gcp
-from services.clouds.gcp.refusals import KEY, Role
+from services.clouds.gcp.refusals import KEY, Role, no_usage_export
 from services.platform.errors import InvalidArgument
 from services.platform.identifiers import TABLE
 
@@ -99,15 +99,12 @@ def _entrance(first: Attempt[Any]) -> Generator[Finding]:
 
 
 def _read(project: CheckedProject, found: Attempt[bigquery.Table], *, is_first: bool = False) -> Generator[Finding]:
+    reference = found.answer.reference if found.answer else None
+    if found.answer and not {column.name.lower() for column in found.answer.schema} >= USAGE_COLUMNS:
+        # The same as for a table that is not there.
+        found = replace(found, finding=missing("export", no_usage_export(str(reference))), answer=None)
     yield from _entrance(found) if is_first else [found.finding]
-    if found.answer is None:
-        return
-    reference, columns = found.answer.reference, {column.name.lower() for column in found.answer.schema}
-    if not columns >= USAGE_COLUMNS:
-        message = (
-            f"Table {reference} is no usage cost export: it has no columns cost and usage_start_time. Name a standard or detailed one."
-        )
-        yield missing("export", message)
+    if found.answer is None or reference is None:
         return
     what = f"table {reference}"
     if found.answer.table_type == "TABLE":

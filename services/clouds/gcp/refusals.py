@@ -108,6 +108,17 @@ def explain(error: Exception, asked: Asked) -> AccessRefused:
     return AccessRefused(message, setting=_setting(error, said, asked))
 
 
+def no_usage_export(table: str) -> str:
+    """For a table that is not there, and for one that is no usage cost export: the answer does not say which, so that no tenant learns from
+    it what tables there are.
+    """
+    return (
+        f"No usage cost export is seen as {table}: there is no such table, or it has no columns cost and usage_start_time. Check its name, "
+        "and the project_id of the credentials, and name a standard or detailed export (gcp_billing_export_v1_* or "
+        "gcp_billing_export_resource_v1_*)."
+    )
+
+
 def lacks_role(error: Exception) -> bool:
     """True if the only cause is a missing role."""
     unknown = Asked(what="", project="", role=Role.DATA_VIEWER)
@@ -157,6 +168,8 @@ def _access(error: Exception, said: _Said, asked: Asked) -> str | None:
 
 
 def _request(error: Exception, asked: Asked) -> str:
+    if isinstance(error, google.NotFound) and asked.what.startswith(("table ", "view ")):
+        return no_usage_export(asked.what.partition(" ")[2])
     if isinstance(error, google.NotFound):
         return f"Google Cloud finds no {asked.what}. Check its name, and the project_id of the credentials."
     if asked.role is Role.JOB_USER and isinstance(error, google.BadRequest):

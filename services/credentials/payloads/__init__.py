@@ -19,14 +19,18 @@ Errors name the field as the caller wrote it and say what it accepts; they never
 
 import json
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from services.clouds.audiences import AWS, AZURE, gcp_audience
+from services.clouds.own_resources import NOT_YOURS, OwnResources
 from services.credentials.payloads.aws import read_aws
 from services.credentials.payloads.azure import read_azure
 from services.credentials.payloads.gcp import read_gcp
+from services.credentials.payloads.target_rules import TargetRules, target_urls
 from services.credentials.payloads.targets import read_slack, read_webhook
 from services.credentials.providers import Provider
+from services.platform.errors import InvalidArgument
 
 MAX_BYTES = 64 * 1024
 """Maximum size of what a caller sends; KMS's limit is the same."""
@@ -38,6 +42,23 @@ _READERS: dict[Provider, Callable[[Mapping[str, Any]], dict[str, Any]]] = {
     Provider.SLACK: read_slack,
     Provider.WEBHOOK: read_webhook,
 }
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PayloadRules:
+    """What this installation does not take from a tenant, though a provider may have issued it."""
+
+    own: OwnResources = field(default_factory=OwnResources)
+    targets: TargetRules = field(default_factory=TargetRules)
+
+    def to_plaintext(self, provider: Provider, credentials: Mapping[str, Any]) -> bytes:
+        """The bytes to encrypt. Raises InvalidArgument, naming the field, as `to_plaintext` does, and for what breaks these rules."""
+        plaintext = to_plaintext(provider, credentials)
+        if named := self.own.field_of(provider, plaintext):
+            raise InvalidArgument(f"credentials.{named}", NOT_YOURS)
+        for name, url in target_urls(provider, plaintext):
+            self.targets.check(url, field=f"credentials.{name}")
+        return plaintext
 
 
 def to_plaintext(provider: Provider, credentials: Mapping[str, Any]) -> bytes:

@@ -1,6 +1,7 @@
 """Targets of notifications. Their addresses are secrets: the URL of a Slack webhook is enough to write to its channel.
 
-The IP addresses behind a name are checked on delivery (the executor's `notify`), because DNS changes.
+`target_rules` says which hosts and ports are allowed. The IP addresses behind a name are checked on delivery (the executor's `notify`),
+because DNS changes.
 """
 
 import re

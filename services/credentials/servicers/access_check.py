@@ -51,6 +51,7 @@ def _to_proto(due: DueCheck) -> messages.DueAccessCheck:
         set_at=to_timestamp(due.set_at),
         access_status=due.access_status or "",
         access_export=due.access_export or "",
+        kms_key_version=due.kms_key_version or "",
     )
 
 

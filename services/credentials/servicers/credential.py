@@ -1,6 +1,8 @@
 """CredentialService: decode, call the domain, encode."""
 
+import asyncio
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
 import grpc
@@ -14,13 +16,14 @@ from google.protobuf.struct_pb2 import Struct
 from services.credentials.access_checks import PassedCheck
 from services.credentials.credential import Credential
 from services.credentials.issuer.issuer import TokenIssuer
-from services.credentials.payloads import MAX_BYTES, to_plaintext, token_audience
+from services.credentials.payloads import MAX_BYTES, PayloadRules, token_audience
 from services.credentials.providers import to_provider
 from services.credentials.servicers.issuer import required
 from services.credentials.set_credentials import CredentialChanges
 from services.credentials.store import CredentialStore
 from services.credentials.validate import CredentialValidator
 from services.platform.access.caller import current_caller
+from services.platform.clock import Clock
 from services.platform.errors import InvalidArgument
 from services.platform.rpc.structs import to_mapping
 from services.platform.timestamps import to_timestamp
@@ -32,10 +35,18 @@ class CredentialServicer(credential_service_pb2_grpc.CredentialServiceServicer):
     """CredentialService, as the proto describes it."""
 
     def __init__(
-        self, changes: CredentialChanges, store: CredentialStore, issuer: TokenIssuer | None, validator: CredentialValidator
+        self,
+        changes: CredentialChanges,
+        store: CredentialStore,
+        issuer: TokenIssuer | None,
+        validator: CredentialValidator,
+        rules: PayloadRules,
+        clock: Clock,
     ) -> None:
         """`issuer`: None refuses credentials by federation."""
         self._changes = changes
+        self._rules = rules
+        self._clock = clock
         self._store = store
         self._issuer = issuer
         self._validator = validator
@@ -45,7 +56,9 @@ class CredentialServicer(credential_service_pb2_grpc.CredentialServiceServicer):
     ) -> credential_service_pb2.SetCredentialsResponse:
         """Raises InvalidArgument, FailedPrecondition; with `validate` also ResourceExhausted, Unavailable."""
         provider = to_provider(request.provider)
-        plaintext = to_plaintext(provider, _to_mapping(request.credentials))
+        sent = _to_mapping(request.credentials)
+        # In a thread: a key file may be wrapped, escaped and broken in many ways, which takes time to tell apart.
+        plaintext = await asyncio.to_thread(self._rules.to_plaintext, provider, sent)
         if token_audience(provider, plaintext):
             required(self._issuer)
         passed: PassedCheck | None = None
@@ -67,8 +80,8 @@ class CredentialServicer(credential_service_pb2_grpc.CredentialServiceServicer):
         self, request: credential_service_pb2.ListCredentialsRequest, context: Context
     ) -> credential_service_pb2.ListCredentialsResponse:
         """One entry a provider, without secrets."""
-        credentials = await self._store.list_all(request.tenant_id)
-        return credential_service_pb2.ListCredentialsResponse(credentials=map(_to_proto, credentials))
+        credentials, now = await self._store.list_all(request.tenant_id), self._clock.now()
+        return credential_service_pb2.ListCredentialsResponse(credentials=[_to_proto(one, now) for one in credentials])
 
     async def DeleteCredentials(
         self, request: credential_service_pb2.DeleteCredentialsRequest, context: Context
@@ -87,7 +100,7 @@ def _to_mapping(credentials: Struct) -> Mapping[str, Any]:
     return to_mapping(credentials, "credentials")
 
 
-def _to_proto(credential: Credential) -> credential_pb2.Credential:
+def _to_proto(credential: Credential, now: datetime) -> credential_pb2.Credential:
     return credential_pb2.Credential(
         credential_id=credential.credential_id,
         tenant_id=credential.tenant_id,
@@ -102,4 +115,6 @@ def _to_proto(credential: Credential) -> credential_pb2.Credential:
         access_problem=credential.access_problem or "",
         access_export=credential.access_export or "",
         access=credential.access,
+        sealed_at=to_timestamp(credential.sealed_at),
+        sealed_days=credential.sealed_days(now),
     )

@@ -35,6 +35,7 @@ class SealedCredentialServicer(sealed_credential_service_pb2_grpc.SealedCredenti
             provider=sealed.provider,
             encrypted_credentials=sealed.encrypted_credentials,
             set_at=to_timestamp(sealed.set_at),
+            kms_key_version=sealed.kms_key_version or "",
         )
 
 

@@ -21,6 +21,7 @@ from services.executor.sources.credentials import SealedCredential
 from services.platform import metrics
 from services.platform.clock import Clock
 from services.platform.errors import Internal, Unavailable
+from services.platform.kms.connection import KeyVersionUnusable
 
 FRESH: Final = timedelta(hours=20)
 """Credentials checked less long ago are not due: the job of one night checks each once, and that of the next night again."""
@@ -61,7 +62,11 @@ def has_stopped(last_status: str, verdict: AccessVerdict) -> bool:
 
 
 def concerns_all(error: Exception) -> bool:
-    """True if no other credentials could be checked either: KMS or a service does not answer, or the key is disabled. Pure."""
+    """True if no other credentials could be checked either: KMS or a service does not answer, or the key may not be used. Pure. A
+    version of it that is disabled concerns those that it encrypted alone.
+    """
+    if isinstance(error, KeyVersionUnusable):
+        return False
     return isinstance(error, Unavailable) or (isinstance(error, Internal) and error.reason == "KMS_KEY_UNUSABLE")
 
 
@@ -111,7 +116,7 @@ class AccessCanary:
                 if concerns_all(error):
                     raise
                 report = UNREADABLE if isinstance(error, Internal) and error.reason == "SEAL_BROKEN" else UNANSWERED
-                if report is UNANSWERED:
+                if report is UNANSWERED and not isinstance(error, KeyVersionUnusable):  # that is logged where KMS refuses
                     _log.exception("access_check_failed", tenant_id=due.sealed.tenant_id, provider=due.sealed.provider)
             return CheckedCredentials(sealed=due.sealed, report=report, checked_at=self._clock.now(), export=due.export)
 

@@ -64,6 +64,7 @@ def _to_due(due: messages.DueAccessCheck) -> DueCredentials:
         credential_id=due.credential_id,
         ciphertext=due.encrypted_credentials,
         set_at=to_datetime(due.set_at),
+        key_version=due.kms_key_version or None,
     )
     return DueCredentials(sealed=sealed, last_status=due.access_status, export=due.access_export or None)
 

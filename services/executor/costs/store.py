@@ -9,6 +9,7 @@ from services.executor.costs.compose import MOST_ROWS, ComposedQuestion
 from services.executor.costs.coverage import KnownDay
 from services.executor.costs.invoices import EnteredAmount, InvoiceQuestion, InvoiceSums, to_sums
 from services.executor.costs.looks import INVOICES
+from services.executor.places import READS_AT_ONCE, FairPlaces
 from services.executor.records import Period
 from services.platform.bigquery import errors as bigquery
 from services.platform.bigquery.client import BigQuery
@@ -27,9 +28,11 @@ class CostStore:
     `Looks` tells.
     """
 
-    def __init__(self, bq: BigQuery, *, ddl: Path, max_bytes: int) -> None:
-        """`ddl`: the folder with the DDL of tenants' tables; `max_bytes`: the most that one statement may be billed."""
-        self._bq, self._max_bytes = bq, max_bytes
+    def __init__(self, bq: BigQuery, *, ddl: Path, max_bytes: int, reads: FairPlaces | None = None) -> None:
+        """`ddl`: the folder with the DDL of tenants' tables; `max_bytes`: the most that one statement may be billed; `reads`: shared with
+        other reads for tenants' callers.
+        """
+        self._bq, self._max_bytes, self._reads = bq, max_bytes, reads or FairPlaces(READS_AT_ONCE)
         self._tables, self._ddl = TenantTables(bq), load_tables(ddl)
 
     async def costs(self, tenant_id: str, composed: ComposedQuestion) -> list[dict[str, Any]]:
@@ -73,7 +76,8 @@ class CostStore:
         dataset = self._bq.tenant(tenant_id)
         for is_last in (False, True):
             try:
-                return (await self._bq.query(block, params, dataset=dataset, seconds=SECONDS, max_bytes=self._max_bytes)).rows
+                async with self._reads.of(tenant_id):
+                    return (await self._bq.query(block, params, dataset=dataset, seconds=SECONDS, max_bytes=self._max_bytes)).rows
             except (bigquery.NotFound, bigquery.Forbidden) as error:
                 # It was there a moment ago: dropped, or in another location than our jobs. That does not mean that there are no costs.
                 raise bigquery.unavailable(block.name, error) from error

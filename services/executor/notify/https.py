@@ -5,7 +5,7 @@ of exactly these (no DNS rebinding). TLS and the Host header still use the name.
 """
 
 import ssl
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -15,6 +15,7 @@ from services.executor.notify.resolver import look_up
 from services.executor.notify.responses import NotDelivered, judge_response
 from services.platform.clock import Clock
 
+HTTPS = 443
 CONNECT_SECONDS = 3.0
 """Connect timeout for each address; one of a name's addresses may not answer."""
 ADDRESSES = 4
@@ -62,9 +63,9 @@ class Guard(httpcore.AsyncNetworkBackend):
 class Poster:
     """Sends one request on a connection of its own; reads status and headers of the response (httpcore: 100 KiB at most)."""
 
-    def __init__(self, guard: Guard, tls: ssl.SSLContext, clock: Clock) -> None:
-        """`tls` must belong to this poster alone: its ALPN is restricted to HTTP/1.1."""
-        self._guard, self._tls, self._clock = guard, tls, clock
+    def __init__(self, guard: Guard, tls: ssl.SSLContext, clock: Clock, *, ports: Collection[int] | None = None) -> None:
+        """`tls` must belong to this poster alone: its ALPN is restricted to HTTP/1.1. `ports`: those that are called; None: any."""
+        self._guard, self._tls, self._clock, self._ports = guard, tls, clock, ports
 
     async def post(self, url: str, body: bytes, headers: Mapping[str, str]) -> str:
         """Returns the target's host once it has answered 2xx. Raises NotDelivered. The caller sets the timeout."""
@@ -72,6 +73,8 @@ class Poster:
         host = parts.hostname or ""
         if parts.scheme != "https" or not host or "@" in parts.netloc:
             raise NotDelivered("not_https", again=False, host=host)
+        if self._ports is not None and (HTTPS if parts.port is None else parts.port) not in self._ports:
+            raise NotDelivered("port_refused", again=False, host=host)
         sent = {"content-type": "application/json", "user-agent": "convergence", **headers}
         try:
             async with (

@@ -27,6 +27,7 @@ from services.executor.runs.admission import Admission, Admitted
 from services.executor.runs.prepared import PreparedRun, RunPreparer, RunRequest
 from services.executor.sources.credentials import SealedCredentials
 from services.executor.templates.template import Overlap
+from services.platform.background import note_end
 from services.platform.errors import FailedPrecondition, InvalidArgument, NotFound
 
 
@@ -79,6 +80,7 @@ class RunStarter:
         """Runs in its own task: if the client disconnects, the start still completes."""
         identity, task = prepared.run.pipeline_logging_id, asyncio.ensure_future(begin)
         self._beginning[identity] = task
+        task.add_done_callback(note_end)
         task.add_done_callback(lambda _: self._beginning.pop(identity, None))
         return await asyncio.shield(task)
 

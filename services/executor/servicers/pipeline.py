@@ -12,7 +12,7 @@ from convergence.executor.v1.pipeline_service_pb2_grpc import PipelineServiceSer
 from services.executor.records import RunFilter, RunStatus
 from services.executor.runs.cancel import Canceller
 from services.executor.runs.dry_run import DryRunner
-from services.executor.runs.idempotency import IdempotentStarts, key_of
+from services.executor.runs.idempotency import IdempotentStarts
 from services.executor.runs.prepared import RunPreparer, RunRequest
 from services.executor.servicers.to_proto import to_dry_run, to_run, to_template
 from services.executor.store import ID_LENGTH, Store, no_such_run
@@ -20,6 +20,7 @@ from services.executor.templates.name import PipelineName
 from services.executor.templates.parameters import ParameterType, parse
 from services.platform.access.caller import current_caller
 from services.platform.errors import InvalidArgument
+from services.platform.rpc.idempotency import key_of
 from services.platform.rpc.paging import from_token, page_size, to_token
 from services.platform.rpc.structs import to_mapping
 

@@ -12,7 +12,9 @@ from convergence.executor.v1.watch_service_pb2_grpc import WatchServiceServicer
 from services.executor.records import DqResult, Run, StepLog
 from services.executor.servicers.to_proto import to_dq_result, to_run, to_step_log
 from services.executor.watch.watched_run import Event
+from services.executor.watch.watchers import Watchers
 from services.executor.watch.watches import Watches
+from services.platform.access.caller import current_caller
 
 type Context = grpc.aio.ServicerContext[Any, Any]
 
@@ -20,14 +22,18 @@ type Context = grpc.aio.ServicerContext[Any, Any]
 class WatchServicer(WatchServiceServicer):
     """Streams the events of a run."""
 
-    def __init__(self, watches: Watches) -> None:
-        self._watches = watches
+    def __init__(self, watches: Watches, watchers: Watchers) -> None:
+        self._watches, self._watchers = watches, watchers
 
     async def WatchRun(self, request: messages.WatchRunRequest, context: Context) -> AsyncIterator[messages.RunEvent]:
-        """Streams until the run has ended. Raises NotFound."""
-        async with aclosing(self._watches.events(request.tenant_id, request.pipeline_logging_id)) as events:
-            async for event in events:
-                yield _to_event(event)
+        """Streams until the run has ended. Raises NotFound, and ResourceExhausted beyond the caps on watches. An event is taken from the
+        run's shared lines when gRPC has sent the one before, so a client that does not read takes no memory for the rest.
+        """
+        tenant_id = request.tenant_id
+        with self._watchers.one_more(tenant_id, current_caller().limits.max_watchers):
+            async with aclosing(self._watches.events(tenant_id, request.pipeline_logging_id)) as events:
+                async for event in events:
+                    yield _to_event(event)
 
 
 def _to_event(event: Event) -> messages.RunEvent:

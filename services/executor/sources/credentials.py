@@ -23,6 +23,8 @@ class SealedCredential:
     ciphertext: bytes = field(repr=False)
     set_at: datetime | None = None
     """When they were set."""
+    key_version: str | None = None
+    """The full name of the KMS key version that encrypted them, if it is known."""
 
 
 class SealedCredentials:
@@ -50,6 +52,7 @@ class SealedCredentials:
             credential_id=answer.credential_id,
             ciphertext=answer.encrypted_credentials,
             set_at=to_datetime(answer.set_at) if answer.HasField("set_at") else None,
+            key_version=answer.kms_key_version or None,
         )
 
 
@@ -64,4 +67,4 @@ async def decrypt(kms: Kms, found: SealedCredential, tenant_id: str, provider: s
     """The credentials in the clear. Raises Internal (SEAL_BROKEN, KMS_KEY_UNUSABLE), Unavailable."""
     # The associated data is made of the request, not of the response: another tenant's ciphertext cannot be decrypted here.
     name = associated_data(tenant_id=tenant_id, provider=provider, credential_id=found.credential_id)
-    return await kms.decrypt(found.ciphertext, name)
+    return await kms.decrypt(found.ciphertext, name, key_version=found.key_version)

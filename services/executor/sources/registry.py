@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 
 from services.clouds.access import CloudEndpoints, TenantAccess
+from services.clouds.own_resources import NOT_YOURS
 from services.executor.errors import StepError
 from services.executor.metering.meter import StepMeter
 from services.executor.settings import ExecutorSettings
@@ -76,6 +77,8 @@ class TenantSources:
                 endpoints=self._endpoints,
                 token_of=self._tokens.token_of(tenant_id, provider),
             )
+            if field := access.endpoints.own.field_of(provider, access.plaintext):
+                raise StepError(f"The {field} of the {provider} credentials {NOT_YOURS}")
             return source_type.open(access, self._settings, meter)
         except (FailedPrecondition, Internal) as error:
             if error.reason == "KMS_KEY_UNUSABLE":  # once the operator has fixed it, another attempt succeeds

@@ -13,6 +13,8 @@ import pyarrow.parquet as pq
 
 from services.executor.errors import StepError
 
+UNWRITABLE = "The executor could not write its spool file. Run it again in a moment."
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Spooled:
@@ -29,8 +31,11 @@ def spool(tables: Iterable[pa.Table], schema: pa.Schema, *, folder: Path) -> Spo
     """Writes the tables, all with `schema`, each as a row group, into one unnamed Parquet file in `folder`. Blocks. Raises StepError if the
     file cannot be written, and what `tables` raises.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 - returned open; the caller closes it
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 - returned open; the caller closes it
+    except OSError as error:
+        raise StepError(UNWRITABLE, is_retryable=True) from error
     try:
         rows = 0
         with pq.ParquetWriter(file, schema, compression="zstd") as writer:
@@ -40,7 +45,7 @@ def spool(tables: Iterable[pa.Table], schema: pa.Schema, *, folder: Path) -> Spo
         return Spooled(file=file, size=file.tell(), rows=rows)
     except OSError as error:
         file.close()
-        raise StepError("The executor could not write its spool file. Run it again in a moment.", is_retryable=True) from error
+        raise StepError(UNWRITABLE, is_retryable=True) from error
     except BaseException:
         file.close()
         raise

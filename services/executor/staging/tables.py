@@ -7,12 +7,14 @@ from datetime import timedelta
 from typing import IO, Any
 from weakref import WeakValueDictionary
 
+from google.api_core import exceptions as google
 from google.cloud import bigquery
 
 from services.executor.staging.shape import LIFE, StagingTable
 from services.platform import metrics
 from services.platform.backoff import backoff
 from services.platform.bigquery.client import CHUNK_BYTES, BigQuery
+from services.platform.bigquery.errors import unavailable
 from services.platform.bigquery.jobs import NO_RETRY, JobAccount, count_job
 from services.platform.clock import Clock
 
@@ -88,6 +90,9 @@ class StagingTables:
         def wait(job: bigquery.LoadJob, timeout: float) -> None:
             try:
                 job.result(timeout=timeout, retry=NO_RETRY)
+            except google.Conflict as error:
+                # WRITE_EMPTY: a load whose record is gone has filled the table. The next `fill` makes it anew.
+                raise unavailable("load_staging", error) from error
             finally:
                 count_job(job, account)
 

@@ -190,11 +190,12 @@ class BigQuery:
         and the same statement may be sent again. Raises NotFound for a missing dataset or table, and BigQuery's own error if it is not
         retryable. `max_bytes`: BigQuery refuses a query that would be billed more, with an error that `bytes_required` recognises.
         """
-        config = self._config(block, params, dataset)
-        if max_bytes is not None:
-            config.maximum_bytes_billed = max_bytes
 
         def send(timeout: float) -> QueryResult:
+            # In the pool: ten thousand rows of a parameter take a while.
+            config = self._config(block, params, dataset)
+            if max_bytes is not None:
+                config.maximum_bytes_billed = max_bytes
             _count(block)
             _end_by_itself(config, timeout)
             rows = self.client.query_and_wait(

@@ -1,5 +1,5 @@
-"""Encrypts and decrypts secrets with Cloud KMS. The service's IAM role decides which of the two it may do: credentials encrypts, the
-executor decrypts. CRC32C is checked both ways ("Verifying end-to-end data integrity" in KMS's documentation).
+"""Encrypts and decrypts secrets with Cloud KMS. The process's IAM role decides which of the two it may do: credentials encrypts, the
+executor decrypts, the re-encrypt job does both. CRC32C is checked both ways ("Verifying end-to-end data integrity" in KMS's documentation).
 """
 
 from dataclasses import dataclass, field
@@ -10,7 +10,8 @@ from google.api_core import exceptions as google
 from google.cloud import kms_v1
 
 from services.platform.errors import Internal, InvalidArgument
-from services.platform.kms.connection import KmsConnection, Remedies, crc32c, damaged
+from services.platform.kms.connection import KmsConnection, Remedies, crc32c
+from services.platform.kms.versions import is_of_another_key, version_number
 from services.platform.settings import ServiceSettings
 
 MAX_BYTES, MAX_HSM_BYTES = 64 * 1024, 8 * 1024
@@ -18,10 +19,17 @@ MAX_BYTES, MAX_HSM_BYTES = 64 * 1024, 8 * 1024
 
 _REMEDIES: Remedies = {
     google.FailedPrecondition: "enable the key's version, or make an enabled version its primary; a destroyed one opens nothing any more",
-    google.PermissionDenied: "grant this service's account cloudkms.cryptoKeyEncrypter (credentials) or cryptoKeyDecrypter (executor)",
+    google.PermissionDenied: "grant this process's account cloudkms.cryptoKeyEncrypter (credentials), cryptoKeyDecrypter (executor) or "
+    "cryptoKeyEncrypterDecrypter (the re-encrypt job)",
     google.Unauthenticated: "give this service the credentials of a service account",
     google.NotFound: "set CONVERGENCE_KMS_KEY to the full name of a key that exists",
 }
+_NO_SUCH_USE = "set CONVERGENCE_KMS_KEY to the full name of a key, not of a version, of purpose ENCRYPT_DECRYPT"
+_ANOTHER_KEY = (
+    "these credentials were encrypted with another key than CONVERGENCE_KMS_KEY: set it back, and re-encrypt before you change it"
+)
+_BROKEN = "decryption failed"
+"""What KMS says of a ciphertext that it could not open, in lower case; it has no code of its own for that."""
 _UNUSABLE = (
     "The key that encrypts credentials cannot be used at the moment, and nothing was changed. Tell the operator: "
     "the log says why as kms_refused. If the key is gone for good, set the credentials again once there is a new one."
@@ -44,9 +52,9 @@ class Kms:
         self._kms = KmsConnection(settings, key=self._key, remedies=_REMEDIES, unusable=_UNUSABLE)
 
     async def encrypt(self, plaintext: bytes, name: bytes) -> Sealed:
-        """Encrypts `plaintext` with `name` as associated data. Raises Unavailable if KMS does not answer in time, Internal
-        (KMS_KEY_UNUSABLE) for a key that is disabled, missing or not permitted, InvalidArgument for a plaintext over the limit: 64 KiB, or
-        8 KiB under an HSM key.
+        """Encrypts `plaintext` with `name` as associated data, by the primary version. Raises Unavailable if KMS does not answer in time,
+        Internal (KMS_KEY_UNUSABLE) for a key that is disabled, missing or not permitted, InvalidArgument for a plaintext over the limit:
+        64 KiB, or 8 KiB under an HSM key.
         """
         request = kms_v1.EncryptRequest(
             name=self._key,
@@ -56,24 +64,24 @@ class Kms:
             additional_authenticated_data_crc32c=crc32c(name),
         )
         try:
-            answer = await self._kms.call(self._kms.client.encrypt, request)
+            answer = await self._kms.call(self._kms.client.encrypt, request, is_whole=self._is_encrypted)
         except google.InvalidArgument as error:
             if len(plaintext) + len(name) <= MAX_HSM_BYTES:
-                raise
+                raise self._kms.refused(error, _NO_SUCH_USE) from error
             self._kms.log_refusal(error, f"{len(plaintext)} bytes were refused: a key of protection level SOFTWARE takes {MAX_BYTES}")
             raise InvalidArgument(
                 "credentials",
                 f"are {len(plaintext)} bytes, more than this service's KMS key takes ({MAX_HSM_BYTES} under an HSM key). Leave out what is "
                 "not needed, or ask this service's operator for a software key. Nothing was stored.",
             ) from error
-        if not (answer.verified_plaintext_crc32c and answer.verified_additional_authenticated_data_crc32c):
-            raise damaged()
-        if answer.ciphertext_crc32c != crc32c(answer.ciphertext):
-            raise damaged()
         return Sealed(ciphertext=answer.ciphertext, key_version=answer.name)
 
-    async def decrypt(self, ciphertext: bytes, name: bytes) -> bytes:
-        """Decrypts what was encrypted with the same `name`. Raises Internal (SEAL_BROKEN) if it was not, else as `encrypt`."""
+    async def decrypt(self, ciphertext: bytes, name: bytes, *, key_version: str | None = None) -> bytes:
+        """Decrypts what was encrypted with the same `name`. `key_version`: the full name of the version that encrypted it, if it is known.
+
+        Raises Internal (SEAL_BROKEN) if KMS says that this ciphertext, which arrived whole, does not open with this name; Internal
+        (KMS_KEY_UNUSABLE) as `encrypt`, and KeyVersionUnusable for a version that is disabled, destroyed or another key's; Unavailable.
+        """
         request = kms_v1.DecryptRequest(
             name=self._key,
             ciphertext=ciphertext,
@@ -82,16 +90,28 @@ class Kms:
             additional_authenticated_data_crc32c=crc32c(name),
         )
         try:
-            answer = await self._kms.call(self._kms.client.decrypt, request)
+            answer = await self._kms.call(self._kms.client.decrypt, request, is_whole=_is_decrypted)
         except google.InvalidArgument as error:
+            if is_of_another_key(key_version, self._key):
+                raise self._kms.refused(error, _ANOTHER_KEY, is_version=True) from error
+            if _BROKEN not in error.message.lower():
+                raise self._kms.refused(error, _NO_SUCH_USE) from error
             raise Internal("SEAL_BROKEN", "The stored credentials do not open for this tenant. Set them again.") from error
-        if answer.plaintext_crc32c != crc32c(answer.plaintext):
-            raise damaged()
         plaintext: bytes = answer.plaintext
         return plaintext
+
+    def _is_encrypted(self, answer: kms_v1.EncryptResponse) -> bool:
+        """True if KMS encrypted what was sent, with our key, and the ciphertext arrived as it was sent."""
+        verified = answer.verified_plaintext_crc32c and answer.verified_additional_authenticated_data_crc32c
+        ours = version_number(answer.name, self._key) is not None
+        return bool(verified and ours and answer.ciphertext_crc32c == crc32c(answer.ciphertext))
 
     async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         await self._kms.__aexit__(kind, error, trace)
+
+
+def _is_decrypted(answer: kms_v1.DecryptResponse) -> bool:
+    return bool(answer.plaintext_crc32c == crc32c(answer.plaintext))

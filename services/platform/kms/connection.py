@@ -1,7 +1,7 @@
 """A connection to Cloud KMS: calls with retries until a deadline, and the errors that callers get."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 from types import TracebackType
 from typing import Any, Self
@@ -20,10 +20,18 @@ from services.platform.settings import ServiceSettings
 type Remedies = Mapping[type[google.GoogleAPICallError], str]
 """Errors that last until the operator acts, and what to do."""
 
-_TRANSIENT = (google.ServiceUnavailable, google.DeadlineExceeded, google.InternalServerError, google.ResourceExhausted, TimeoutError)
+_TRANSIENT = (
+    *(google.ServiceUnavailable, google.DeadlineExceeded, google.InternalServerError, google.ResourceExhausted),
+    *(google.Aborted, google.Cancelled, google.Unknown, google.DataLoss),
+)
+_ANY_OTHER = "see kms_says; nothing that this service does on its own ends it"
 # Without these, a channel that lost its server waits up to two minutes before it reconnects.
 _RECONNECT = (("grpc.initial_reconnect_backoff_ms", 100), ("grpc.max_reconnect_backoff_ms", 1000))
 _log = structlog.get_logger()
+
+
+class KeyVersionUnusable(Internal):
+    """The version is disabled or destroyed, or it is another key's (KMS_KEY_UNUSABLE). What other versions encrypted may still open."""
 
 
 class KmsConnection:
@@ -40,30 +48,43 @@ class KmsConnection:
         else:
             self.client = kms_v1.KeyManagementServiceAsyncClient()
 
-    async def call(self, method: Any, request: Any) -> Any:
-        """The answer to one of the client's methods. Raises Unavailable (KMS_UNAVAILABLE) if there is none in time, Internal
-        (KMS_KEY_UNUSABLE) for an error with a remedy, and the client's own error for any other.
+    async def call(self, method: Any, request: Any, *, is_whole: Callable[[Any], bool] = lambda _: True) -> Any:
+        """The answer to one of the client's methods. `is_whole`: whether its checksums and names are right; another one was damaged on its
+        way, and is asked for again.
+
+        Raises Unavailable (KMS_UNAVAILABLE) if there is none in time, Internal (KMS_KEY_UNUSABLE; KeyVersionUnusable for a version's
+        state) for an error that lasts, and InvalidArgument of the client unless there is a remedy for it.
         """
         deadline = asyncio.get_running_loop().time() + self._deadline
         for wait in backoff():
             left = deadline - asyncio.get_running_loop().time()
+            failure: Exception | None = None
             try:
-                return await method(request, timeout=max(0.1, left), retry=None)
-            except tuple(self._remedies) as error:
-                self.log_refusal(error, self._remedies[type(error)])
-                raise Internal("KMS_KEY_UNUSABLE", self._unusable) from error
-            except (*_TRANSIENT, google.InvalidArgument) as error:
-                if not isinstance(error, _TRANSIENT) and not _is_damage(error):
-                    raise
-                if left - wait <= 0:
-                    _log.warning("kms_unavailable", error=type(error).__name__)
-                    raise Unavailable(
-                        "KMS_UNAVAILABLE",
-                        "KMS does not answer. Try again in a moment.",
-                        retry_after=timedelta(seconds=5),
-                    ) from error
+                answer = await method(request, timeout=max(0.1, left), retry=None)
+                if is_whole(answer):
+                    return answer
+            except TimeoutError as error:
+                failure = error
+            except google.GoogleAPICallError as error:
+                if not _may_pass(error):
+                    if isinstance(error, google.InvalidArgument) and google.InvalidArgument not in self._remedies:
+                        raise
+                    raise self.refused(error) from error
+                failure = error
+            if left - wait <= 0:
+                _log.warning("kms_unavailable", error=type(failure).__name__ if failure else "damaged")
+                message = "KMS does not answer." if failure else "The bytes were damaged on their way to or from KMS."
+                raise Unavailable("KMS_UNAVAILABLE", f"{message} Try again in a moment.", retry_after=timedelta(seconds=5)) from failure
             await asyncio.sleep(wait)
         raise AssertionError("backoff never ends")
+
+    def refused(self, error: google.GoogleAPICallError, remedy: str = "", *, is_version: bool = False) -> Internal:
+        """The error for a caller whom only the operator can help; logs it. `remedy`: empty: that of the kind of error. `is_version`: it
+        concerns one version alone, as a FailedPrecondition does.
+        """
+        self.log_refusal(error, remedy or self._remedies.get(type(error), _ANY_OTHER))
+        kind = KeyVersionUnusable if is_version or isinstance(error, google.FailedPrecondition) else Internal
+        return kind("KMS_KEY_UNUSABLE", self._unusable)
 
     def log_refusal(self, error: google.GoogleAPICallError, remedy: str) -> None:
         """Logs it for the operator. KMS's text names keys, versions and permissions, never the plaintext."""
@@ -82,9 +103,8 @@ def crc32c(data: bytes) -> int:
     return value
 
 
-def damaged() -> Unavailable:
-    """The error for bytes whose checksum does not match."""
-    return Unavailable("KMS_UNAVAILABLE", "The bytes were damaged on their way to or from KMS. Try again.")
+def _may_pass(error: google.GoogleAPICallError) -> bool:
+    return isinstance(error, _TRANSIENT) or (isinstance(error, google.InvalidArgument) and _is_damage(error))
 
 
 def _is_damage(error: google.GoogleAPICallError) -> bool:

@@ -12,7 +12,7 @@ from typing import Any, Final, Self
 from google.api_core import exceptions as google
 from google.cloud import kms_v1
 
-from services.platform.kms.connection import KmsConnection, Remedies, crc32c, damaged
+from services.platform.kms.connection import KmsConnection, Remedies, crc32c
 from services.platform.settings import ServiceSettings
 
 _Algorithm = kms_v1.CryptoKeyVersion.CryptoKeyVersionAlgorithm
@@ -29,6 +29,7 @@ _REMEDIES: Remedies = {
     google.PermissionDenied: "grant credentials' account cloudkms.signer, cloudkms.publicKeyViewer and cloudkms.viewer on the signing key",
     google.Unauthenticated: "give this service the credentials of a service account",
     google.NotFound: "set CONVERGENCE_TOKEN_SIGNING_KEY to the full name of a key that exists",
+    google.InvalidArgument: "set CONVERGENCE_TOKEN_SIGNING_KEY to the full name of a key of purpose ASYMMETRIC_SIGN, for RS256",
 }
 _UNUSABLE = "The key that signs identity tokens cannot be used at the moment. Tell the operator: the log says why as kms_refused."
 
@@ -66,19 +67,25 @@ class KmsSigner:
 
     async def public_key(self, version: str) -> bytes:
         """The version's public key in PEM (SubjectPublicKeyInfo)."""
-        answer = await self._kms.call(self._kms.client.get_public_key, kms_v1.GetPublicKeyRequest(name=version))
+        answer = await self._kms.call(
+            self._kms.client.get_public_key,
+            kms_v1.GetPublicKeyRequest(name=version),
+            is_whole=lambda key: key.name == version and key.pem_crc32c == crc32c(key.pem.encode()),
+        )
         pem: bytes = answer.pem.encode()
-        if answer.name != version or answer.pem_crc32c != crc32c(pem):
-            raise damaged()
         return pem
 
     async def sign(self, version: str, message: bytes) -> bytes:
         """The signature of the message with this version. Only its SHA-256 is sent."""
         digest = hashlib.sha256(message).digest()
         request = kms_v1.AsymmetricSignRequest(name=version, digest=kms_v1.Digest(sha256=digest), digest_crc32c=crc32c(digest))
-        answer = await self._kms.call(self._kms.client.asymmetric_sign, request)
-        if answer.name != version or not answer.verified_digest_crc32c or answer.signature_crc32c != crc32c(answer.signature):
-            raise damaged()
+        answer = await self._kms.call(
+            self._kms.client.asymmetric_sign,
+            request,
+            is_whole=lambda signed: (
+                signed.name == version and signed.verified_digest_crc32c and signed.signature_crc32c == crc32c(signed.signature)
+            ),
+        )
         signature: bytes = answer.signature
         return signature
 

@@ -10,29 +10,42 @@
 -- change nothing.
 
 -- name: due_schedules
--- Due schedules of tenants that may run now, with what their quota leaves: units that no queued run is going to take. A run that has failed
--- before has its unit already, one that has not does not; `attempt` of a QUEUED row counts its failures (NULL: none). Backfills (priority below 0) are not counted: they come last in the queue,
--- so that a long backfill never keeps a schedule from being queued. Runs of a paused schedule are not counted either: they wait until it is
--- resumed. Tenants without a unit come last, so that they cannot crowd out the others. NULL `is_active` is active; NULL `next_run_time`:
--- not computed yet.
+-- Due schedules of tenants that may run now, with what is left of their quota (units that no queued run is going to take) and of their
+-- place in the queue. A run that has failed before has its unit already, one that has not does not; `attempt` of a QUEUED row counts its
+-- failures (NULL: none). Backfills (priority -100 and below) are not counted: they come last in the queue, so that a long backfill never
+-- keeps a schedule from being queued. Runs of a paused schedule take no unit, because they wait until it is resumed, but a place. Tenants
+-- take turns, the best of each first, so that ten thousand due schedules of one tenant do not crowd out the others; schedules beyond what is left come
+-- last of all. NULL `is_active` is active; NULL `next_run_time`: not computed yet.
 -- param: now TIMESTAMP
+-- param: max_priority INT64
+-- param: max_queued_runs INT64
 -- param: row_limit INT64
 SELECT
-  c.config_id, c.tenant_id, c.schedule_cron, c.timezone, IFNULL(c.priority, 50) AS priority, c.catch_up, c.parameters, c.next_run_time,
-  t.units_left - IFNULL(w.units, 0) AS units_left
-FROM tenant_pipeline_configs AS c
-JOIN runnable_tenants AS t ON t.tenant_id = c.tenant_id
-LEFT JOIN (
-  SELECT q.tenant_id, COUNT(*) AS units
-  FROM pipeline_execution_queue AS q
-  WHERE q.state = 'QUEUED' AND IFNULL(q.priority, 50) >= 0 AND IFNULL(q.attempt, 0) = 0
-    AND NOT EXISTS (
-      SELECT 1 FROM tenant_pipeline_configs AS d WHERE d.tenant_id = q.tenant_id AND d.config_id = q.config_id AND NOT IFNULL(d.is_active, TRUE)
-    )
-  GROUP BY q.tenant_id
-) AS w ON w.tenant_id = c.tenant_id
-WHERE IFNULL(c.is_active, TRUE) AND (c.next_run_time <= @now OR c.next_run_time IS NULL)
-ORDER BY IF(t.units_left - IFNULL(w.units, 0) <= 0, 1, 0), priority DESC, c.next_run_time, c.config_id
+  d.config_id, d.tenant_id, d.schedule_cron, d.timezone, d.priority, d.catch_up, d.parameters, d.next_run_time, d.units_left, d.places_left
+FROM (
+  SELECT
+    c.config_id, c.tenant_id, c.schedule_cron, c.timezone, IFNULL(c.priority, 50) AS priority, c.catch_up, c.parameters, c.next_run_time,
+    LEAST(IFNULL(c.priority, 50), IFNULL(t.max_priority, @max_priority)) AS counted_priority,
+    t.units_left - IFNULL(w.units, 0) AS units_left,
+    IFNULL(t.max_queued_runs, @max_queued_runs) - IFNULL(w.places, 0) AS places_left,
+    ROW_NUMBER() OVER (PARTITION BY c.tenant_id ORDER BY IFNULL(c.priority, 50) DESC, c.next_run_time, c.config_id) AS turn
+  FROM tenant_pipeline_configs AS c
+  JOIN runnable_tenants AS t ON t.tenant_id = c.tenant_id
+  LEFT JOIN (
+    SELECT q.tenant_id, COUNTIF(IFNULL(q.attempt, 0) = 0 AND IFNULL(p.is_active, TRUE)) AS units, COUNT(*) AS places
+    FROM pipeline_execution_queue AS q
+    LEFT JOIN (
+      SELECT e.tenant_id, e.config_id, LOGICAL_AND(IFNULL(e.is_active, TRUE)) AS is_active
+      FROM tenant_pipeline_configs AS e
+      GROUP BY e.tenant_id, e.config_id
+    ) AS p ON p.tenant_id = q.tenant_id AND p.config_id = q.config_id
+    WHERE q.state = 'QUEUED' AND IFNULL(q.priority, 50) > -100
+    GROUP BY q.tenant_id
+  ) AS w ON w.tenant_id = c.tenant_id
+  WHERE IFNULL(c.is_active, TRUE) AND (c.next_run_time <= @now OR c.next_run_time IS NULL)
+) AS d
+ORDER BY
+  IF(d.turn > LEAST(IFNULL(d.units_left, d.places_left), d.places_left), 1, 0), d.turn, d.counted_priority DESC, d.next_run_time, d.config_id
 LIMIT @row_limit
 
 -- name: set_first_fire_times
@@ -100,15 +113,24 @@ WHERE q.state = 'PROCESSING'
   OR (q.state = 'QUEUED' AND (q.not_before IS NULL OR q.not_before <= @now) AND IFNULL(c.is_active, TRUE))
 
 -- name: claim_runs
--- One guarded UPDATE: two writers of one row wait for each other, and the second finds it PROCESSING. The order is priority, then fire
--- time; among equal priorities tenants take turns, so that a thousand runs of one do not delay another's single run. No tenant gets more
--- than its concurrent limit leaves, nor more new runs than its daily and monthly limits leave (a run that has failed before has its unit).
--- Both are reduced by runs that are claimed and have not begun, which the ledger does not count yet: a run that would be refused must not
--- take the turn of one that would start. For the same reason runs of a paused schedule are left out before turns are counted: they stay
--- QUEUED until the schedule is resumed. Only runs within the span of `look` are claimed: their fire times bound the reads of their runs. A
--- replay changes nothing: a claim that has rows takes no more. The SELECT returns the rows of the claim, as claimed_runs does.
+-- One guarded UPDATE: two writers of one row wait for each other, and the second finds it PROCESSING. The order:
+--   1. The priority that counts: at most the plan's ceiling, and one step higher for each boundary of @ageing_seconds on the clock between
+--      `added_at` and now, so that a run is passed only by those that came soon after it. Among runs added between the same two boundaries
+--      the documented priority decides. Backfills (-100 and below) do not age.
+--   2. Tenants take turns: the first run of each, then the second of each; first of all the tenant that was served longest ago, whose last
+--      run was claimed, or ended, before the others'. So a thousand runs of one tenant do not delay another's single run, also if a call
+--      claims one run only.
+--   3. The fire time.
+-- No tenant gets more than its concurrent limit leaves, nor more new runs than its daily and monthly limits leave (a run that has failed
+-- before has its unit). Both are reduced by runs that are claimed and have not begun, which the ledger does not count yet: a run that would
+-- be refused must not take the turn of one that would start. For the same reason runs of a paused schedule are left out before turns are
+-- counted: they stay QUEUED until the schedule is resumed. Only runs within the span of `look` are claimed: their fire times bound the
+-- reads of their runs. A replay changes nothing: a claim that has rows takes no more. The SELECT returns the rows of the claim, as
+-- claimed_runs does. `queue_position` counts by the same order.
 -- param: claimed_by STRING
 -- param: max_runs INT64
+-- param: max_priority INT64
+-- param: ageing_seconds INT64
 -- param: first_time TIMESTAMP
 -- param: last_time TIMESTAMP
 -- param: now TIMESTAMP
@@ -124,36 +146,53 @@ FROM (
   SELECT b.run_id, b.attempt
   FROM (
     SELECT
-      w.run_id, w.priority, w.scheduled_time,
-      IFNULL(r.retry_count, 0) + 1 AS attempt,
-      t.slots_left - IFNULL(y.beginning, 0) AS free,
-      t.units_left - IFNULL(y.beginning, 0) AS units,
-      COUNTIF(IFNULL(r.retry_count, 0) = 0) OVER (
-        PARTITION BY w.tenant_id ORDER BY w.priority DESC, w.scheduled_time, w.run_id ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
+      a.run_id, a.attempt, a.free, a.units, a.counted_priority, a.served_at, a.scheduled_time,
+      COUNTIF(a.attempt = 1) OVER (
+        PARTITION BY a.tenant_id ORDER BY a.counted_priority DESC, a.scheduled_time, a.run_id ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
       ) AS unit,
-      ROW_NUMBER() OVER (PARTITION BY w.tenant_id ORDER BY w.priority DESC, w.scheduled_time, w.run_id) AS place,
-      ROW_NUMBER() OVER (PARTITION BY w.tenant_id, w.priority ORDER BY w.scheduled_time, w.run_id) AS turn
-    FROM pipeline_execution_queue AS w
-    JOIN runnable_tenants AS t ON t.tenant_id = w.tenant_id
-    LEFT JOIN scheduled_pipeline_runs AS r ON r.run_id = w.run_id AND r.scheduled_time BETWEEN @first_time AND @last_time
-    LEFT JOIN (
-      SELECT x.tenant_id, COUNT(*) AS beginning
-      FROM pipeline_execution_queue AS x
-      LEFT JOIN scheduled_pipeline_runs AS s ON s.run_id = x.run_id AND s.scheduled_time BETWEEN @first_time AND @last_time
-      WHERE x.state = 'PROCESSING' AND (s.started_at IS NULL OR s.started_at < x.processing_started_at)
-      GROUP BY x.tenant_id
-    ) AS y ON y.tenant_id = w.tenant_id
-    WHERE w.state = 'QUEUED'
-      AND w.scheduled_time BETWEEN @first_time AND @last_time
-      AND (w.not_before IS NULL OR w.not_before <= @now)
-      AND NOT EXISTS (SELECT 1 FROM pipeline_execution_queue AS z WHERE z.claimed_by = @claimed_by)
-      AND NOT EXISTS (
-        SELECT 1 FROM tenant_pipeline_configs AS c WHERE c.tenant_id = w.tenant_id AND c.config_id = w.config_id AND NOT IFNULL(c.is_active, TRUE)
-      )
+      ROW_NUMBER() OVER (PARTITION BY a.tenant_id ORDER BY a.counted_priority DESC, a.scheduled_time, a.run_id) AS place,
+      ROW_NUMBER() OVER (PARTITION BY a.tenant_id, a.counted_priority ORDER BY a.scheduled_time, a.run_id) AS turn
+    FROM (
+      SELECT
+        w.run_id, w.tenant_id, w.scheduled_time,
+        LEAST(IFNULL(w.priority, 50), IFNULL(t.max_priority, @max_priority)) + IF(
+          IFNULL(w.priority, 50) > -100,
+          IFNULL(
+            DIV(UNIX_SECONDS(@now), NULLIF(@ageing_seconds, 0)) - DIV(UNIX_SECONDS(w.added_at), NULLIF(@ageing_seconds, 0)), 0
+          ),
+          0
+        ) AS counted_priority,
+        IFNULL(r.retry_count, 0) + 1 AS attempt,
+        t.slots_left - IFNULL(y.beginning, 0) AS free,
+        t.units_left - IFNULL(y.beginning, 0) AS units,
+        GREATEST(IFNULL(UNIX_MICROS(y.claimed_at), 0), IFNULL(UNIX_MICROS(l.ended_at), 0)) AS served_at
+      FROM pipeline_execution_queue AS w
+      JOIN runnable_tenants AS t ON t.tenant_id = w.tenant_id
+      LEFT JOIN scheduled_pipeline_runs AS r ON r.run_id = w.run_id AND r.scheduled_time BETWEEN @first_time AND @last_time
+      LEFT JOIN (
+        SELECT
+          x.tenant_id, COUNTIF(s.started_at IS NULL OR s.started_at < x.processing_started_at) AS beginning,
+          MAX(x.processing_started_at) AS claimed_at
+        FROM pipeline_execution_queue AS x
+        LEFT JOIN scheduled_pipeline_runs AS s ON s.run_id = x.run_id AND s.scheduled_time BETWEEN @first_time AND @last_time
+        WHERE x.state = 'PROCESSING'
+        GROUP BY x.tenant_id
+      ) AS y ON y.tenant_id = w.tenant_id
+      LEFT JOIN (
+        SELECT e.tenant_id, MAX(e.last_run_time) AS ended_at FROM tenant_pipeline_configs AS e GROUP BY e.tenant_id
+      ) AS l ON l.tenant_id = w.tenant_id
+      WHERE w.state = 'QUEUED'
+        AND w.scheduled_time BETWEEN @first_time AND @last_time
+        AND (w.not_before IS NULL OR w.not_before <= @now)
+        AND NOT EXISTS (SELECT 1 FROM pipeline_execution_queue AS z WHERE z.claimed_by = @claimed_by)
+        AND NOT EXISTS (
+          SELECT 1 FROM tenant_pipeline_configs AS c WHERE c.tenant_id = w.tenant_id AND c.config_id = w.config_id AND NOT IFNULL(c.is_active, TRUE)
+        )
+    ) AS a
   ) AS b
   WHERE (b.free IS NULL OR b.place <= b.free)
     AND (b.units IS NULL OR b.unit <= b.units OR b.attempt > 1)
-  ORDER BY b.priority DESC, b.turn, b.scheduled_time, b.run_id
+  ORDER BY b.counted_priority DESC, b.turn, b.served_at, b.scheduled_time, b.run_id
   LIMIT @max_runs
 ) AS p
 WHERE q.run_id = p.run_id AND q.state = 'QUEUED';
@@ -366,40 +405,72 @@ WHERE r.tenant_id = @tenant_id AND r.run_id = @run_id
 LIMIT 1
 
 -- name: queue_position
--- What a queued run waits for; the run's own row, which the caller reads too, shows whether it has started. Runs before it: ready ones that
--- a claim would take first, of tenants that may run. They are counted beside the run, which is read a second time (m), not in a subquery of
--- its row: BigQuery cannot decorrelate one that compares by order.
+-- What a queued run waits for; the run's own row, which the caller reads too, shows whether it has started. Runs before it: those that a
+-- claim would take first, by the order of claim_runs, of tenants whose limits leave room for them; 0 for a run that is not ready. A QUEUED
+-- row's `attempt` counts its failures, so that the runs themselves need not be read.
 -- param: tenant_id STRING
 -- param: run_id STRING
+-- param: max_priority INT64
+-- param: ageing_seconds INT64
 -- param: now TIMESTAMP
 SELECT
   q.state AS queue_state, q.not_before, q.processing_started_at, q.schedule_paused,
-  t.tenant_id IS NOT NULL AS tenant_runnable, t.units_left, t.slots_left, b.runs_before
+  t.tenant_id IS NOT NULL AS tenant_runnable, t.units_left, t.slots_left, IFNULL(k.runs_before, 0) AS runs_before
 FROM (
   SELECT
-    w.tenant_id, w.state, w.not_before, w.processing_started_at,
+    m.run_id, m.tenant_id, m.state, m.not_before, m.processing_started_at,
     EXISTS (
-      SELECT 1 FROM tenant_pipeline_configs AS c WHERE c.tenant_id = w.tenant_id AND c.config_id = w.config_id AND NOT IFNULL(c.is_active, TRUE)
+      SELECT 1 FROM tenant_pipeline_configs AS c WHERE c.tenant_id = m.tenant_id AND c.config_id = m.config_id AND NOT IFNULL(c.is_active, TRUE)
     ) AS schedule_paused
-  FROM pipeline_execution_queue AS w
-  WHERE w.tenant_id = @tenant_id AND w.run_id = @run_id
+  FROM pipeline_execution_queue AS m
+  WHERE m.tenant_id = @tenant_id AND m.run_id = @run_id
 ) AS q
 LEFT JOIN runnable_tenants AS t ON t.tenant_id = q.tenant_id
-CROSS JOIN (
-  SELECT COUNT(*) AS runs_before
-  FROM pipeline_execution_queue AS o
-  JOIN runnable_tenants AS u ON u.tenant_id = o.tenant_id
-  CROSS JOIN pipeline_execution_queue AS m
-  WHERE m.tenant_id = @tenant_id AND m.run_id = @run_id
-    AND o.state = 'QUEUED' AND (o.not_before IS NULL OR o.not_before <= @now)
-    AND (
-      IFNULL(o.priority, 50) > IFNULL(m.priority, 50)
-      OR (IFNULL(o.priority, 50) = IFNULL(m.priority, 50) AND o.scheduled_time < m.scheduled_time)
-    )
-    AND NOT EXISTS (
-      SELECT 1 FROM tenant_pipeline_configs AS d WHERE d.tenant_id = o.tenant_id AND d.config_id = o.config_id AND NOT IFNULL(d.is_active, TRUE)
-    )
-) AS b
+LEFT JOIN (
+  SELECT b.run_id, ROW_NUMBER() OVER (ORDER BY b.counted_priority DESC, b.turn, b.served_at, b.scheduled_time, b.run_id) - 1 AS runs_before
+  FROM (
+    SELECT
+      a.run_id, a.failures, a.free, a.units, a.counted_priority, a.served_at, a.scheduled_time,
+      COUNTIF(a.failures = 0) OVER (
+        PARTITION BY a.tenant_id ORDER BY a.counted_priority DESC, a.scheduled_time, a.run_id ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
+      ) AS unit,
+      ROW_NUMBER() OVER (PARTITION BY a.tenant_id ORDER BY a.counted_priority DESC, a.scheduled_time, a.run_id) AS place,
+      ROW_NUMBER() OVER (PARTITION BY a.tenant_id, a.counted_priority ORDER BY a.scheduled_time, a.run_id) AS turn
+    FROM (
+      SELECT
+        w.run_id, w.tenant_id, w.scheduled_time,
+        LEAST(IFNULL(w.priority, 50), IFNULL(u.max_priority, @max_priority)) + IF(
+          IFNULL(w.priority, 50) > -100,
+          IFNULL(
+            DIV(UNIX_SECONDS(@now), NULLIF(@ageing_seconds, 0)) - DIV(UNIX_SECONDS(w.added_at), NULLIF(@ageing_seconds, 0)), 0
+          ),
+          0
+        ) AS counted_priority,
+        IFNULL(w.attempt, 0) AS failures,
+        u.slots_left AS free,
+        u.units_left AS units,
+        GREATEST(IFNULL(UNIX_MICROS(y.claimed_at), 0), IFNULL(UNIX_MICROS(l.ended_at), 0)) AS served_at
+      FROM pipeline_execution_queue AS w
+      JOIN runnable_tenants AS u ON u.tenant_id = w.tenant_id
+      LEFT JOIN (
+        SELECT x.tenant_id, MAX(x.processing_started_at) AS claimed_at
+        FROM pipeline_execution_queue AS x
+        WHERE x.state = 'PROCESSING'
+        GROUP BY x.tenant_id
+      ) AS y ON y.tenant_id = w.tenant_id
+      LEFT JOIN (
+        SELECT e.tenant_id, MAX(e.last_run_time) AS ended_at FROM tenant_pipeline_configs AS e GROUP BY e.tenant_id
+      ) AS l ON l.tenant_id = w.tenant_id
+      WHERE w.state = 'QUEUED'
+        AND (w.not_before IS NULL OR w.not_before <= @now)
+        AND NOT EXISTS (
+          SELECT 1 FROM tenant_pipeline_configs AS d WHERE d.tenant_id = w.tenant_id AND d.config_id = w.config_id AND NOT IFNULL(d.is_active, TRUE)
+        )
+    ) AS a
+  ) AS b
+  WHERE b.run_id = @run_id
+    OR ((b.free IS NULL OR b.place <= b.free) AND (b.units IS NULL OR b.unit <= b.units OR b.failures > 0))
+) AS k ON k.run_id = q.run_id
 LIMIT 1
 
 -- name: retry_run
@@ -407,9 +478,11 @@ LIMIT 1
 -- are numbered by it and an attempt's id must never be repeated; max_retries grows by what the schedule allows. A replay changes nothing:
 -- the run is PENDING. `added_at` shows the caller whether it was this call that queued it. It is a transaction because a run must not be
 -- PENDING without a row in the queue; it changes one table, and only inserts into the queue. The run's fire time is read first, from three
--- columns, because it bounds the rest.
+-- columns, because it bounds the rest. Nothing is queued beyond @max_queued_runs waiting runs of the tenant: they are counted by the UPDATE,
+-- so that of two retries at once, which change the same table, the second counts what the first has queued.
 -- param: tenant_id STRING
 -- param: run_id STRING
+-- param: max_queued_runs INT64
 -- param: now TIMESTAMP
 DECLARE fire_time TIMESTAMP;
 SET fire_time = (SELECT MIN(f.scheduled_time) FROM scheduled_pipeline_runs AS f WHERE f.tenant_id = @tenant_id AND f.run_id = @run_id);
@@ -421,7 +494,8 @@ SET
   max_retries = IFNULL(r.retry_count, 0) + IFNULL(
     (SELECT MAX(c.max_retries) FROM tenant_pipeline_configs AS c WHERE c.tenant_id = @tenant_id AND c.config_id = r.config_id), 3)
 WHERE r.tenant_id = @tenant_id AND r.run_id = @run_id AND r.scheduled_time = fire_time AND r.state = 'FAILED'
-  AND NOT EXISTS (SELECT 1 FROM pipeline_execution_queue AS q WHERE q.run_id = @run_id);
+  AND NOT EXISTS (SELECT 1 FROM pipeline_execution_queue AS q WHERE q.run_id = @run_id)
+  AND (SELECT COUNT(*) FROM pipeline_execution_queue AS w WHERE w.tenant_id = @tenant_id AND w.state = 'QUEUED') < @max_queued_runs;
 IF @@row_count = 0 THEN
   ROLLBACK TRANSACTION;
 ELSE
@@ -431,4 +505,4 @@ ELSE
   WHERE r.tenant_id = @tenant_id AND r.run_id = @run_id AND r.scheduled_time = fire_time;
   COMMIT TRANSACTION;
 END IF;
-SELECT TRUE AS done
+SELECT COUNT(*) AS waiting FROM pipeline_execution_queue AS v WHERE v.tenant_id = @tenant_id AND v.state = 'QUEUED'

@@ -1,5 +1,6 @@
 """The queue's tables: one typed method a statement. The SQL, with the reasons why it is safe, is in `queries.sql`."""
 
+import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -11,6 +12,7 @@ from services.platform.bigquery.sql import load_blocks
 from services.scheduler.queue.claims import Claim
 from services.scheduler.queue.outcomes import ClaimOutcome, End, Refusal
 from services.scheduler.queue.position import QueuePosition
+from services.scheduler.queue.rules import QueueRules
 from services.scheduler.queue.scheduled_runs import RunFilter, ScheduledRun
 from services.scheduler.queue.span import Span
 from services.scheduler.queue.trigger_plan import DueSchedule, FirstFireTime, Plan
@@ -75,12 +77,13 @@ class QueueStatus:
 class QueueStore:
     """Every method raises Unavailable when BigQuery does not answer; the write may have happened all the same."""
 
-    def __init__(self, bq: BigQuery) -> None:
-        self._bq = bq
+    def __init__(self, bq: BigQuery, rules: QueueRules | None = None) -> None:
+        self._bq, self._rules = bq, rules or QueueRules()
 
     async def due_schedules(self, now: datetime) -> list[DueSchedule]:
-        """Active schedules that are due, of tenants that may run, at most `MAX_DUE`."""
-        return [DueSchedule.from_row(row) for row in await self._rows("due_schedules", {"now": now, "row_limit": MAX_DUE})]
+        """Active schedules that are due, of tenants that may run, at most `MAX_DUE`; tenants take turns."""
+        rows = await self._rows("due_schedules", {"now": now, "row_limit": MAX_DUE, **self._rules.bounds})
+        return await asyncio.to_thread(lambda: [DueSchedule.from_row(row) for row in rows])
 
     async def set_first_fire_times(self, schedules: Sequence[FirstFireTime]) -> None:
         """Sets the fire time of schedules without one."""
@@ -89,14 +92,7 @@ class QueueStore:
 
     async def enqueue(self, plan: Plan, now: datetime) -> Queued:
         """Queues the plan's runs, for those schedules whose `next_run_time` is unchanged."""
-        firings = [{"config_id": one.config_id, "seen": one.seen, "next_run_time": one.next_run_time} for one in plan.firings]
-        runs = [
-            {"run_id": run.run_id, "config_id": one.config_id, "next_run_time": one.next_run_time, "scheduled_time": run.scheduled_time}
-            for one in plan.firings
-            for run in one.runs
-        ]
-        span = Span.of(run.scheduled_time for one in plan.firings for run in one.runs)
-        params = {"firings": firings, "runs": runs, "now": now, **span.params}
+        params = await asyncio.to_thread(_to_enqueue, plan, now)
         rows = await self._rows("enqueue", params, seconds=SCRIPT_SECONDS)
         return Queued(**rows[0])
 
@@ -107,6 +103,7 @@ class QueueStore:
     async def claim(self, claimed_by: str, max_runs: int, span: Span, now: datetime, lease_expires_at: datetime) -> list[Claim]:
         """Claims the best runs of the span under the id `claimed_by`; returns all runs of that claim, the best first."""
         params = {"claimed_by": claimed_by, "max_runs": max_runs, "now": now, "lease_expires_at": lease_expires_at, **span.params}
+        params |= self._rules.order
         return [Claim.from_row(row) for row in await self._rows("claim_runs", params, seconds=CLAIM_SECONDS)]
 
     async def take_over(self, claimed_by: str, span: Span, now: datetime, lease_expires_at: datetime) -> list[Claim]:
@@ -193,12 +190,16 @@ class QueueStore:
 
     async def position(self, tenant_id: str, run_id: str, now: datetime) -> QueuePosition | None:
         """The run's place in the queue; None: it has left the queue."""
-        rows = await self._rows("queue_position", {"tenant_id": tenant_id, "run_id": run_id, "now": now})
+        rows = await self._rows("queue_position", {"tenant_id": tenant_id, "run_id": run_id, "now": now, **self._rules.order})
         return QueuePosition(**rows[0]) if rows else None
 
-    async def retry_run(self, tenant_id: str, run_id: str, now: datetime) -> None:
-        """Queues a finally FAILED run again. If it did, `find_run` returns it with `now` as its `added_at`."""
-        await self._change("retry_run", {"tenant_id": tenant_id, "run_id": run_id, "now": now}, seconds=SCRIPT_SECONDS)
+    async def retry_run(self, tenant_id: str, run_id: str, now: datetime, *, max_queued_runs: int) -> int:
+        """Queues a finally FAILED run again, unless as many of the tenant's runs wait already. If it did, `find_run` returns it with `now`
+        as its `added_at`. Returns how many wait afterwards.
+        """
+        params = {"tenant_id": tenant_id, "run_id": run_id, "now": now, "max_queued_runs": max_queued_runs}
+        waiting: int = (await self._rows("retry_run", params, seconds=SCRIPT_SECONDS))[0]["waiting"]
+        return waiting
 
     async def _rows(self, block: str, params: Mapping[str, object], *, seconds: float | None = None) -> list[dict[str, Any]]:
         return (await self._bq.query(BLOCKS[block], params, dataset=self._bq.control(), seconds=seconds)).rows
@@ -209,3 +210,14 @@ class QueueStore:
 
 def _span_of(claims: Iterable[Claim]) -> Span:
     return Span.of(claim.scheduled_time for claim in claims)
+
+
+def _to_enqueue(plan: Plan, now: datetime) -> dict[str, object]:
+    firings = [{"config_id": one.config_id, "seen": one.seen, "next_run_time": one.next_run_time} for one in plan.firings]
+    runs = [
+        {"run_id": run.run_id, "config_id": one.config_id, "next_run_time": one.next_run_time, "scheduled_time": run.scheduled_time}
+        for one in plan.firings
+        for run in one.runs
+    ]
+    span = Span.of(run.scheduled_time for one in plan.firings for run in one.runs)
+    return {"firings": firings, "runs": runs, "now": now, **span.params}

@@ -9,6 +9,9 @@ from services.platform.clock import Clock
 from services.scheduler.queue.store import MAX_DUE, Queued, QueueStore
 from services.scheduler.queue.trigger_plan import LeftOut, Plan, plan_trigger
 
+MAX_LOGGED = 500
+"""Schedules of a kind that a trigger logs, with how many there are: ten thousand lines would keep the event loop busy."""
+
 _log = structlog.get_logger()
 
 
@@ -20,7 +23,7 @@ class Triggered:
     """Schedules that fired."""
     queued: int
     skipped: int
-    """Due runs for which the quota leaves no room."""
+    """Due runs for which the quota, or the plan's `max_queued_runs`, leaves no room; they stay due."""
     left_out: tuple[LeftOut, ...] = ()
     """Missed days that are not queued."""
 
@@ -43,16 +46,18 @@ class Trigger:
         schedules = await self._store.due_schedules(now)
         # Cron takes a while for thousands of schedules, and leases must be renewed meanwhile.
         plan = _at_most(await asyncio.to_thread(plan_trigger, schedules, now))
-        for one in plan.unreadable:
-            _log.warning("schedule_unreadable", tenant_id=one.tenant_id, config_id=one.config_id)
+        for one in plan.unreadable[:MAX_LOGGED]:
+            _log.warning("schedule_unreadable", tenant_id=one.tenant_id, config_id=one.config_id, of=len(plan.unreadable))
         if plan.first_fire_times:
             await self._store.set_first_fire_times(plan.first_fire_times)
         done = await self._store.enqueue(plan, now) if plan.firings else Queued(triggered=0, queued=0)
         _log.info("triggered", due=len(schedules), triggered=done.triggered, queued=done.queued, skipped=plan.skipped_count)
         # A concurrent trigger that came second has queued nothing, and reports nothing as left out.
         left_out = tuple(one.left_out for one in plan.firings if one.left_out) if done.triggered else ()
-        for gap in left_out:
-            _log.warning("slots_left_out", tenant_id=gap.tenant_id, config_id=gap.config_id, first=gap.first, before=gap.before)
+        for gap in left_out[:MAX_LOGGED]:
+            _log.warning(
+                "slots_left_out", tenant_id=gap.tenant_id, config_id=gap.config_id, first=gap.first, before=gap.before, of=len(left_out)
+            )
         return Triggered(triggered=done.triggered, queued=done.queued, skipped=plan.skipped_count, left_out=left_out)
 
 

@@ -4,18 +4,22 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
+from itertools import chain
 from typing import Any, Self
 
 from services.platform.clock import utc_day
 from services.platform.errors import InvalidArgument
 from services.scheduler.cron.catch_up import default_catch_up
 from services.scheduler.cron.expression import fire_times_between, latest_between, next_after
+from services.scheduler.cron.trigger_times import trigger_at
 from services.scheduler.ids import fire_run_id
 
 MAX_CAUGHT_UP = 100
 """Missed fire times of one schedule that one trigger queues with `catch_up` all; the others stay due."""
 MAX_DAYS = 31
 """Missed fire times that are queued with `catch_up` days, each of another UTC day; older ones are left out and reported."""
+MAX_COUNTED = 100
+"""Fire times between two triggers that are counted for an answer."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -34,6 +38,13 @@ class DueSchedule:
     """The due fire time, whatever the expression says now; None: none has been computed yet."""
     units_left: int | None
     """Runs that the tenant's quota still allows, beside those in the queue; None: unlimited."""
+    places_left: int
+    """Runs that the tenant may still queue by its plan's `max_queued_runs`."""
+
+    @property
+    def room(self) -> int:
+        """Runs of the tenant that a trigger may queue now."""
+        return max(0, self.places_left if self.units_left is None else min(self.units_left, self.places_left))
 
     @classmethod
     def from_row(cls, row: Mapping[str, Any]) -> Self:
@@ -87,7 +98,7 @@ class Plan:
     firings: tuple[Firing, ...]
     first_fire_times: tuple[FirstFireTime, ...]
     skipped_count: int
-    """Due runs for which the quota leaves no room; their schedules stay due."""
+    """Due runs for which the quota, or the plan's `max_queued_runs`, leaves no room; their schedules stay due."""
     unreadable: tuple[DueSchedule, ...]
     """Those whose expression or timezone cannot be parsed; they stay unchanged."""
 
@@ -101,15 +112,17 @@ class _DueTimes:
 
 
 def plan_trigger(schedules: Sequence[DueSchedule], now: datetime) -> Plan:
-    """Every due fire time within the tenant's quota: by priority, then by fire time."""
-    times = dict[tuple[str | None, str | None, datetime | None, str], _DueTimes]()
+    """Every due fire time for which the tenant has room, of each tenant by priority, then by fire time. Tenants take turns in `firings`:
+    the first of each, then the second of each, so that whatever does not fit into one statement is everybody's last.
+    """
+    times = dict[tuple[str, str, str, datetime | None], _DueTimes]()
     by_tenant = defaultdict[str, list[tuple[DueSchedule, _DueTimes]]](list)
     first_fire_times, unreadable = list[FirstFireTime](), list[DueSchedule]()
     for one in schedules:
         # Many schedules share an expression and a fire time, and cron is slow.
-        key = (one.schedule_cron, one.timezone, one.next_run_time, one.catch_up)
+        key = (one.schedule_cron or "", one.timezone or "UTC", one.catch_up, one.next_run_time)
         try:
-            found = times[key] if key in times else times.setdefault(key, _due_times(one, now))
+            found = times[key] if key in times else times.setdefault(key, _due_times(*key, now))
         except InvalidArgument:
             unreadable.append(one)
             continue
@@ -117,26 +130,37 @@ def plan_trigger(schedules: Sequence[DueSchedule], now: datetime) -> Plan:
             first_fire_times.append(FirstFireTime(config_id=one.config_id, next_run_time=found.following))
         else:
             by_tenant[one.tenant_id].append((one, found))
-    firings, skipped = list[Firing](), 0
+    fired, skipped = list[list[Firing]](), 0
     for due in by_tenant.values():
-        fired, left = _within_quota(due)
-        firings += fired
+        firings, left = _within_room(due)
+        fired.append(firings)
         skipped += left
-    return Plan(firings=tuple(firings), first_fire_times=tuple(first_fire_times), skipped_count=skipped, unreadable=tuple(unreadable))
+    in_turn = sorted(chain.from_iterable(enumerate(firings) for firings in fired), key=lambda numbered: numbered[0])
+    return Plan(
+        firings=tuple(one for _, one in in_turn),
+        first_fire_times=tuple(first_fire_times),
+        skipped_count=skipped,
+        unreadable=tuple(unreadable),
+    )
 
 
-def next_trigger_time(now: datetime) -> datetime:
-    """When the hourly job runs next: the next full hour."""
-    return now.replace(minute=0, second=0, microsecond=0) + timedelta(hours=1)
+def passed_over(cron: str, zone: str, catch_up: str, after: datetime, trigger_cron: str) -> int:
+    """How many fire times one trigger passes over, because `catch_up` queues the last of them only: those of the first full interval
+    between two triggers after `after` in which the schedule fires; at most MAX_COUNTED. Raises as `next_after` does.
+    """
+    begins = trigger_at(trigger_cron, next_after(cron, zone, after))
+    first = next_after(cron, zone, begins)
+    ends = trigger_at(trigger_cron, first)
+    count = len(fire_times_between(cron, zone, begins, ends, MAX_COUNTED))
+    return max(0, count - len(_due_times(cron, zone, catch_up, first, ends).due))
 
 
-def _due_times(one: DueSchedule, now: datetime) -> _DueTimes:
-    cron, zone, first = one.schedule_cron or "", one.timezone or "UTC", one.next_run_time
+def _due_times(cron: str, zone: str, catch_up: str, first: datetime | None, now: datetime) -> _DueTimes:
     if first is None:
         return _DueTimes(due=(), following=next_after(cron, zone, now))
-    if one.catch_up == "latest":
+    if catch_up == "latest":
         return _DueTimes(due=(latest_between(cron, zone, first, now) or first,), following=next_after(cron, zone, now))
-    if one.catch_up != "all":
+    if catch_up != "all":
         return _DueTimes(due=_one_a_day(cron, zone, first, now), following=next_after(cron, zone, now))
     # One more than the maximum: it becomes the schedule's next fire time.
     due = [first, *fire_times_between(cron, zone, first, now, MAX_CAUGHT_UP)]
@@ -155,14 +179,13 @@ def _one_a_day(cron: str, zone: str, first: datetime, now: datetime) -> tuple[da
     return tuple(reversed(found))
 
 
-def _within_quota(due: list[tuple[DueSchedule, _DueTimes]]) -> tuple[list[Firing], int]:
-    """The firings that one tenant's quota allows, and the number of runs that it does not allow."""
+def _within_room(due: list[tuple[DueSchedule, _DueTimes]]) -> tuple[list[Firing], int]:
+    """The firings for which one tenant has room, and the number of runs for which it has none."""
     queue = sorted(
         ((one, times, index) for one, times in due for index in range(len(times.due))),
         key=lambda entry: (-entry[0].priority, entry[1].due[entry[2]], entry[0].config_id),
     )
-    left = due[0][0].units_left
-    passing = len(queue) if left is None else min(len(queue), max(0, left))
+    passing = min(len(queue), due[0][0].room)
     # A schedule's fire times share its priority, so the earliest are always kept.
     count = defaultdict[str, int](int)
     for one, _, _ in queue[:passing]:

@@ -1,11 +1,13 @@
 """Creates, changes, backfills and deletes schedules."""
 
+import asyncio
 import uuid
 from dataclasses import replace
 from datetime import timedelta
 
 from services.platform.clock import Clock, utc_day
-from services.platform.errors import NotFound, Unavailable
+from services.platform.errors import NotFound, ResourceExhausted, Unavailable
+from services.platform.plan import PlanLimits
 from services.scheduler.schedules.backfills import PARAMETER, check_takes_a_day, days_between, for_day, runs_of
 from services.scheduler.schedules.pipeline_check import PipelineCheck
 from services.scheduler.schedules.schedule import Change, Schedule, is_rescheduled
@@ -13,6 +15,8 @@ from services.scheduler.schedules.store import ScheduleStore
 
 _TRIES = 5
 """Each lost to a concurrent PATCH of the same schedule's timing."""
+QUEUE_WAIT = timedelta(minutes=5)
+"""After which a full queue may have room: process-queue takes runs as often."""
 
 
 class ScheduleChanges:
@@ -23,26 +27,25 @@ class ScheduleChanges:
         self._pipelines = pipelines
         self._clock = clock
 
-    async def create(self, blank: Schedule, requested: Change, *, user_id: str | None) -> Schedule:
-        """A new schedule; its first fire time is after now. One statement. Raises InvalidArgument, NotFound if there is no such
-        template.
+    async def prepare(self, blank: Schedule, requested: Change, *, user_id: str | None, limits: PlanLimits) -> Schedule:
+        """A new schedule that is not stored yet; its first fire time is after now. Without a priority it gets the usual one, or the plan's
+        ceiling if that is lower. Raises InvalidArgument, NotFound if there is no such template.
         """
         now = self._clock.now()
-        schedule = requested.checked().applied_to(blank)
+        usual = replace(blank, priority=min(blank.priority, limits.max_priority))
+        schedule = requested.checked(limits.max_priority).applied_to(usual)
         pipeline = await self._pipelines.check(schedule, schedule.parameters)
-        schedule = replace(
+        return replace(
             schedule,
             # For a pipeline that does not run for days, missed runs would only repeat each other. Otherwise it follows the parameters, also
             # after changes.
             catch_up=requested.catch_up or (None if PARAMETER in pipeline.dates else "latest"),
             config_id=str(uuid.uuid4()),
-            next_run_time=schedule.next_fire_time(now),
+            next_run_time=await asyncio.to_thread(schedule.next_fire_time, now),
             created_by_user_id=user_id,
             created_at=now,
             updated_at=now,
         )
-        await self._store.insert(schedule)
-        return schedule
 
     async def get(self, tenant_id: str, config_id: str) -> Schedule:
         """Raises NotFound."""
@@ -51,17 +54,17 @@ class ScheduleChanges:
             raise _not_found(tenant_id, config_id)
         return schedule
 
-    async def change(self, tenant_id: str, config_id: str, requested: Change) -> Schedule:
+    async def change(self, tenant_id: str, config_id: str, requested: Change, *, limits: PlanLimits) -> Schedule:
         """The schedule after the change. Two statements; more only if the timing is changed concurrently. Raises InvalidArgument,
         NotFound.
         """
-        change, now = requested.checked(), self._clock.now()
+        change, now = requested.checked(limits.max_priority), self._clock.now()
         for attempt in range(_TRIES):
             seen = await self.get(tenant_id, config_id)
             changed = change.applied_to(seen)
             if change.parameters is not None and attempt == 0:
                 await self._pipelines.check(changed, change.parameters)
-            next_run_time = changed.next_fire_time(now) if is_rescheduled(seen, changed) else None
+            next_run_time = await asyncio.to_thread(changed.next_fire_time, now) if is_rescheduled(seen, changed) else None
             if await self._store.update(seen, change, next_run_time=next_run_time, now=now):
                 return replace(changed, next_run_time=next_run_time or seen.next_run_time, updated_at=now)
         raise Unavailable(
@@ -73,8 +76,10 @@ class ScheduleChanges:
         if not await self._store.delete(tenant_id, config_id, self._clock.now()):
             raise _not_found(tenant_id, config_id)
 
-    async def backfill(self, tenant_id: str, config_id: str, start_date: str, end_date: str) -> tuple[int, int]:
-        """Returns how many days were queued now, and how many before. Raises InvalidArgument, NotFound."""
+    async def backfill(self, tenant_id: str, config_id: str, start_date: str, end_date: str, *, limits: PlanLimits) -> tuple[int, int]:
+        """Returns how many days were queued now, and how many before. Raises InvalidArgument, NotFound, and ResourceExhausted if more runs
+        of the tenant would wait than its plan allows; nothing was queued then.
+        """
         now = self._clock.now()
         schedule = await self.get(tenant_id, config_id)
         days = days_between(start_date, end_date, utc_day(now))
@@ -82,10 +87,24 @@ class ScheduleChanges:
         pipeline = await self._pipelines.check(schedule, schedule.parameters)
         check_takes_a_day(pipeline.dates, covers_months=pipeline.covers_months)
         await self._pipelines.check(schedule, for_day(schedule.parameters, days[0]))
-        done = await self._store.backfill(schedule, list(runs_of(schedule, days, utc_day(now))), now)
+        runs = await asyncio.to_thread(lambda: list(runs_of(schedule, days, utc_day(now))))
+        done = await self._store.backfill(schedule, runs, now, max_queued_runs=limits.max_queued_runs)
+        if done.is_full:
+            raise queue_full(limits)
         if done.known < len(days):  # it was deleted after it was read
             raise _not_found(tenant_id, config_id)
         return done.queued, len(days) - done.queued
+
+
+def queue_full(limits: PlanLimits) -> ResourceExhausted:
+    """The error of a call that would queue more runs than the plan allows. Some will be taken from the queue: it says when to retry."""
+    return ResourceExhausted(
+        "QUEUE_LIMIT_REACHED",
+        f"More of your runs would wait in the queue than the {limits.max_queued_runs} that your plan allows; nothing was queued. Retry when"
+        " some have been taken, or queue fewer at once.",
+        metadata={"max_queued_runs": str(limits.max_queued_runs)},
+        retry_after=QUEUE_WAIT,
+    )
 
 
 def _not_found(tenant_id: str, config_id: str) -> NotFound:

@@ -1,7 +1,10 @@
 -- Schedules: what tenants create, change and delete; and backfills.
 
 -- name: insert_schedule
--- A replay changes nothing: every schedule has a new id. Two replays at the same instant could both insert: readers fold rows of one id.
+-- At most @max_schedules of a tenant, however many are created at once: the UPDATE changes rows that two creations of a tenant share, so
+-- BigQuery cancels one of them, whose repetition counts what the other has inserted. Only if the tenant has no schedule yet, nothing is
+-- shared, and too many may be inserted, or one id twice: that is what the final counts show, and `drop_surplus_schedule` then takes out. A
+-- replay changes nothing: the id exists. Of two calls with an idempotency key the second finds the id; the row says whose request it was.
 -- param: config_id STRING
 -- param: tenant_id STRING
 -- param: provider STRING
@@ -17,15 +20,66 @@
 -- param: next_run_time TIMESTAMP
 -- param: created_by_user_id STRING
 -- param: created_at TIMESTAMP
-INSERT INTO tenant_pipeline_configs (
-  config_id, tenant_id, provider, domain, pipeline_template, schedule_cron, timezone, is_active, priority, parameters, max_retries, catch_up,
-  next_run_time, created_by_user_id, created_at, updated_at
-)
+-- param: request_sha256 STRING
+-- param: created_by_call STRING
+-- param: max_schedules INT64
+IF (SELECT COUNT(DISTINCT m.config_id) FROM tenant_pipeline_configs AS m WHERE m.tenant_id = @tenant_id) < @max_schedules THEN
+  BEGIN TRANSACTION;
+  UPDATE tenant_pipeline_configs SET updated_at = updated_at WHERE tenant_id = @tenant_id;
+  INSERT INTO tenant_pipeline_configs (
+    config_id, tenant_id, provider, domain, pipeline_template, schedule_cron, timezone, is_active, priority, parameters, max_retries,
+    catch_up, next_run_time, created_by_user_id, created_at, updated_at, request_sha256, created_by_call
+  )
+  SELECT
+    @config_id, @tenant_id, @provider, @domain, @pipeline_template, @schedule_cron, @timezone, @is_active, @priority, @parameters,
+    @max_retries, @catch_up, @next_run_time, @created_by_user_id, @created_at, @created_at, @request_sha256, @created_by_call
+  FROM (SELECT 1 AS one) AS always
+  WHERE NOT EXISTS (SELECT 1 FROM tenant_pipeline_configs AS c WHERE c.config_id = @config_id)
+    AND (SELECT COUNT(DISTINCT n.config_id) FROM tenant_pipeline_configs AS n WHERE n.tenant_id = @tenant_id) < @max_schedules;
+  COMMIT TRANSACTION;
+END IF;
 SELECT
-  @config_id, @tenant_id, @provider, @domain, @pipeline_template, @schedule_cron, @timezone, @is_active, @priority, @parameters, @max_retries,
-  @catch_up, @next_run_time, @created_by_user_id, @created_at, @created_at
-FROM (SELECT 1 AS one) AS always
-WHERE NOT EXISTS (SELECT 1 FROM tenant_pipeline_configs AS c WHERE c.config_id = @config_id)
+  COUNT(DISTINCT s.config_id) AS schedules,
+  COUNTIF(s.config_id = @config_id) AS copies,
+  COUNTIF(s.config_id = @config_id AND s.created_by_call = @created_by_call) > 0 AS is_new,
+  MAX(IF(s.config_id = @config_id, s.request_sha256, NULL)) AS request_sha256
+FROM tenant_pipeline_configs AS s
+WHERE s.tenant_id = @tenant_id
+
+-- name: drop_surplus_schedule
+-- Takes the row that a call has just inserted out again if its tenant has more than @max_schedules, or the id another row. A call that has
+-- inserted one and then counts too many sends this. Those statements change the same rows, so they run one after the other, each taking out
+-- its own row until nothing is too much. A row whose call was answered stays: it was counted when it was not. A replay finds no surplus, or
+-- no such row.
+-- param: tenant_id STRING
+-- param: config_id STRING
+-- param: created_by_call STRING
+-- param: max_schedules INT64
+BEGIN TRANSACTION;
+UPDATE tenant_pipeline_configs SET updated_at = updated_at WHERE tenant_id = @tenant_id;
+DELETE FROM tenant_pipeline_configs
+WHERE tenant_id = @tenant_id AND config_id = @config_id AND created_by_call = @created_by_call
+  AND (
+    (SELECT COUNT(DISTINCT n.config_id) FROM tenant_pipeline_configs AS n WHERE n.tenant_id = @tenant_id) > @max_schedules
+    OR (SELECT COUNT(*) FROM tenant_pipeline_configs AS m WHERE m.tenant_id = @tenant_id AND m.config_id = @config_id) > 1
+  );
+COMMIT TRANSACTION;
+SELECT
+  COUNT(DISTINCT s.config_id) AS schedules,
+  COUNTIF(s.config_id = @config_id) AS copies,
+  COUNTIF(s.config_id = @config_id AND s.created_by_call = @created_by_call) > 0 AS is_new,
+  MAX(IF(s.config_id = @config_id, s.request_sha256, NULL)) AS request_sha256
+FROM tenant_pipeline_configs AS s
+WHERE s.tenant_id = @tenant_id
+
+-- name: known_requests
+-- Reads only: which of the ids that an idempotency key may mean are schedules, since when, and of which request. Rows of one id are folded.
+-- param: tenant_id STRING
+-- param: config_ids ARRAY<STRING>
+SELECT c.config_id, MIN(c.created_at) AS created_at, MAX(c.request_sha256) AS request_sha256
+FROM tenant_pipeline_configs AS c
+WHERE c.tenant_id = @tenant_id AND c.config_id IN UNNEST(@config_ids)
+GROUP BY c.config_id
 
 -- name: get_schedule
 -- Reads only. Of several rows of one id, the one that was changed last, as in list_schedules.
@@ -40,15 +94,28 @@ ORDER BY c.updated_at DESC
 LIMIT 1
 
 -- name: list_schedules
--- Reads only. Rows of one id are folded.
+-- Reads only. Rows of one id are folded. Pages are cut by key, not by offset, so that a new schedule shifts nothing. The key orders by
+-- pipeline, then by config_id: a tab sorts before every character of a name.
 -- param: tenant_id STRING
+-- param: after_key STRING
+-- param: row_limit INT64
 SELECT
-  c.config_id, c.tenant_id, c.provider, c.domain, c.pipeline_template, c.schedule_cron, c.timezone, c.is_active, c.priority, c.parameters,
-  c.max_retries, c.catch_up, c.next_run_time, c.last_run_time, c.last_run_status, c.created_by_user_id, c.created_at, c.updated_at
-FROM tenant_pipeline_configs AS c
-WHERE c.tenant_id = @tenant_id
-QUALIFY ROW_NUMBER() OVER (PARTITION BY c.config_id ORDER BY c.updated_at DESC) = 1
-ORDER BY LOWER(c.provider), c.domain, c.pipeline_template, c.config_id
+  k.config_id, k.tenant_id, k.provider, k.domain, k.pipeline_template, k.schedule_cron, k.timezone, k.is_active, k.priority, k.parameters,
+  k.max_retries, k.catch_up, k.next_run_time, k.last_run_time, k.last_run_status, k.created_by_user_id, k.created_at, k.updated_at, k.page_key
+FROM (
+  SELECT
+    c.config_id, c.tenant_id, c.provider, c.domain, c.pipeline_template, c.schedule_cron, c.timezone, c.is_active, c.priority, c.parameters,
+    c.max_retries, c.catch_up, c.next_run_time, c.last_run_time, c.last_run_status, c.created_by_user_id, c.created_at, c.updated_at,
+    CONCAT(
+      LOWER(IFNULL(c.provider, '')), '\t', IFNULL(c.domain, ''), '\t', IFNULL(c.pipeline_template, ''), '\t', c.config_id
+    ) AS page_key
+  FROM tenant_pipeline_configs AS c
+  WHERE c.tenant_id = @tenant_id
+  QUALIFY ROW_NUMBER() OVER (PARTITION BY c.config_id ORDER BY c.updated_at DESC) = 1
+) AS k
+WHERE k.page_key > @after_key
+ORDER BY k.page_key
+LIMIT @row_limit
 
 -- name: update_schedule
 -- NULL leaves a column unchanged, so that this UPDATE overwrites neither a trigger's next_run_time nor the end of a run. A new
@@ -111,38 +178,55 @@ WHERE tenant_id = @tenant_id AND config_id = @config_id AND state = 'QUEUED'
 SELECT gone
 
 -- name: backfill
--- Also updates the schedule's own row, so that two backfills of it run one after the other; the rest is inserted. scheduled_pipeline_runs,
--- which keeps its rows for ever, shows what was queued before; so the queue, whose rows go, is filled first. Nothing is queued for a
--- schedule that is gone. A replay changes nothing, and counts by @now what the first time queued.
+-- Also updates the tenant's schedules, so that two backfills of a tenant run one after the other; the rest is inserted.
+-- scheduled_pipeline_runs, which keeps its rows for ever, shows what was queued before; so the queue, whose rows go, is filled first. All
+-- days or none: nothing is queued if more than @max_queued_runs of the tenant's runs would wait, nor for a schedule that is gone. A replay
+-- changes nothing, and counts by @now what the first time queued.
 -- param: tenant_id STRING
 -- param: config_id STRING
 -- param: pipeline_id STRING
 -- param: priority INT64
 -- param: max_retries INT64
+-- param: max_queued_runs INT64
 -- param: runs ARRAY<STRUCT<run_id STRING, scheduled_time TIMESTAMP, parameters STRING>>
 -- param: first_time TIMESTAMP
 -- param: last_time TIMESTAMP
 -- param: now TIMESTAMP
+DECLARE is_full BOOL DEFAULT FALSE;
 BEGIN TRANSACTION;
-UPDATE tenant_pipeline_configs SET updated_at = updated_at WHERE tenant_id = @tenant_id AND config_id = @config_id;
-INSERT INTO pipeline_execution_queue (run_id, config_id, tenant_id, pipeline_id, state, priority, scheduled_time, added_at, attempt)
-SELECT n.run_id, @config_id, @tenant_id, @pipeline_id, 'QUEUED', @priority, n.scheduled_time, @now, 0
-FROM UNNEST(@runs) AS n
-WHERE EXISTS (SELECT 1 FROM tenant_pipeline_configs AS c WHERE c.tenant_id = @tenant_id AND c.config_id = @config_id)
-  AND NOT EXISTS (
+UPDATE tenant_pipeline_configs SET updated_at = updated_at WHERE tenant_id = @tenant_id;
+SET is_full = (
+  SELECT COUNT(*) FROM UNNEST(@runs) AS n
+  WHERE NOT EXISTS (
     SELECT 1 FROM scheduled_pipeline_runs AS r WHERE r.run_id = n.run_id AND r.scheduled_time BETWEEN @first_time AND @last_time
-  );
-INSERT INTO scheduled_pipeline_runs (
-  run_id, config_id, tenant_id, pipeline_id, state, scheduled_time, priority, parameters, retry_count, max_retries, created_at
-)
+  )
+) > GREATEST(
+  0, @max_queued_runs - (SELECT COUNT(*) FROM pipeline_execution_queue AS w WHERE w.tenant_id = @tenant_id AND w.state = 'QUEUED')
+);
+IF is_full THEN
+  ROLLBACK TRANSACTION;
+  SET is_full = TRUE;
+ELSE
+  INSERT INTO pipeline_execution_queue (run_id, config_id, tenant_id, pipeline_id, state, priority, scheduled_time, added_at, attempt)
+  SELECT n.run_id, @config_id, @tenant_id, @pipeline_id, 'QUEUED', @priority, n.scheduled_time, @now, 0
+  FROM UNNEST(@runs) AS n
+  WHERE EXISTS (SELECT 1 FROM tenant_pipeline_configs AS c WHERE c.tenant_id = @tenant_id AND c.config_id = @config_id)
+    AND NOT EXISTS (
+      SELECT 1 FROM scheduled_pipeline_runs AS r WHERE r.run_id = n.run_id AND r.scheduled_time BETWEEN @first_time AND @last_time
+    );
+  INSERT INTO scheduled_pipeline_runs (
+    run_id, config_id, tenant_id, pipeline_id, state, scheduled_time, priority, parameters, retry_count, max_retries, created_at
+  )
+  SELECT
+    n.run_id, @config_id, @tenant_id, @pipeline_id, 'PENDING', n.scheduled_time, @priority, PARSE_JSON(n.parameters), 0, @max_retries, @now
+  FROM UNNEST(@runs) AS n
+  WHERE EXISTS (SELECT 1 FROM tenant_pipeline_configs AS c WHERE c.tenant_id = @tenant_id AND c.config_id = @config_id)
+    AND NOT EXISTS (
+      SELECT 1 FROM scheduled_pipeline_runs AS r WHERE r.run_id = n.run_id AND r.scheduled_time BETWEEN @first_time AND @last_time
+    );
+  COMMIT TRANSACTION;
+END IF;
 SELECT
-  n.run_id, @config_id, @tenant_id, @pipeline_id, 'PENDING', n.scheduled_time, @priority, PARSE_JSON(n.parameters), 0, @max_retries, @now
-FROM UNNEST(@runs) AS n
-WHERE EXISTS (SELECT 1 FROM tenant_pipeline_configs AS c WHERE c.tenant_id = @tenant_id AND c.config_id = @config_id)
-  AND NOT EXISTS (
-    SELECT 1 FROM scheduled_pipeline_runs AS r WHERE r.run_id = n.run_id AND r.scheduled_time BETWEEN @first_time AND @last_time
-  );
-COMMIT TRANSACTION;
-SELECT COUNT(DISTINCT r.run_id) AS known, COUNT(DISTINCT IF(r.created_at = @now, r.run_id, NULL)) AS queued
+  COUNT(DISTINCT r.run_id) AS known, COUNT(DISTINCT IF(r.created_at = @now, r.run_id, NULL)) AS queued, is_full
 FROM scheduled_pipeline_runs AS r
-WHERE r.run_id IN (SELECT n.run_id FROM UNNEST(@runs) AS n) AND r.scheduled_time BETWEEN @first_time AND @last_time;
+WHERE r.run_id IN (SELECT n.run_id FROM UNNEST(@runs) AS n) AND r.scheduled_time BETWEEN @first_time AND @last_time

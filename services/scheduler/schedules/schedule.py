@@ -8,9 +8,9 @@ from typing import Any, Self
 from services.platform.errors import InvalidArgument
 from services.platform.time_zones import zone_of
 from services.scheduler.cron.catch_up import CATCH_UPS, default_catch_up
-from services.scheduler.cron.expression import FireTime, check_cron, fire_times, next_after
+from services.scheduler.cron.expression import check_cron, next_after
 
-PRIORITIES, RETRIES = range(101), range(11)
+RETRIES, PRIORITY_LIMIT = range(11), 100
 DEFAULTS: Mapping[str, Any] = {
     "is_active": True,
     "priority": 50,
@@ -23,7 +23,6 @@ DEFAULTS: Mapping[str, Any] = {
     "schedule_cron": "",
 }
 """The meaning of NULL in rows that the subscription system wrote. An empty timezone means UTC, too."""
-SHOWN = 5
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -85,7 +84,7 @@ class Schedule:
     @property
     def problem(self) -> str | None:
         """What is wrong with a cron expression or timezone that another system wrote, or that was accepted before it was refused here. A
-        schedule that cannot be parsed never fires; one that is only ambiguous keeps firing, as `shown_fire_times` shows.
+        schedule that cannot be parsed never fires; one that is only ambiguous keeps firing, as `NextFirings` shows.
         """
         try:
             check_cron(self.schedule_cron)
@@ -93,13 +92,6 @@ class Schedule:
         except InvalidArgument as error:
             return error.message
         return None
-
-    def shown_fire_times(self, now: datetime) -> list[FireTime]:
-        """The next five, as shown to people; none while it is inactive, or if it cannot fire."""
-        try:
-            return fire_times(self.schedule_cron, self.timezone, now, SHOWN) if self.is_active else []
-        except InvalidArgument:
-            return []
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -114,12 +106,15 @@ class Change:
     max_retries: int | None = None
     catch_up: str | None = None
 
-    def checked(self) -> Self:
-        """The same, with single spaces in the cron expression. Raises InvalidArgument for the first invalid field."""
+    def checked(self, max_priority: int) -> Self:
+        """The same, with single spaces in the cron expression. `max_priority`: the plan's ceiling. Raises InvalidArgument for the first
+        invalid field.
+        """
         if self.timezone is not None:
             zone_of(self.timezone)
-        if self.priority is not None and self.priority not in PRIORITIES:
-            raise InvalidArgument("priority", f"use {PRIORITIES[0]} to {PRIORITIES[-1]}; the higher, the earlier a run is taken.")
+        if self.priority is not None and not 0 <= self.priority <= max_priority:
+            highest = "the highest there is" if max_priority >= PRIORITY_LIMIT else "the highest that your plan allows"
+            raise InvalidArgument("priority", f"use 0 to {max_priority}, {highest}; the higher, the earlier a run is taken.")
         if self.max_retries is not None and self.max_retries not in RETRIES:
             raise InvalidArgument("max_retries", f"use {RETRIES[0]} to {RETRIES[-1]}.")
         if self.catch_up is not None and self.catch_up not in CATCH_UPS:

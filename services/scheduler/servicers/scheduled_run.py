@@ -11,6 +11,7 @@ from convergence.scheduler.v1 import (
 )
 from google.protobuf import struct_pb2
 
+from services.platform.access.caller import current_caller
 from services.platform.clock import Clock
 from services.platform.errors import FailedPrecondition, NotFound
 from services.platform.rpc.paging import from_token, page_size, to_token
@@ -18,6 +19,7 @@ from services.platform.timestamps import to_timestamp
 from services.scheduler.queue.position import waiting
 from services.scheduler.queue.scheduled_runs import RunFilter, ScheduledRun
 from services.scheduler.queue.store import QueueStore
+from services.scheduler.schedules.changes import queue_full
 
 type Context = grpc.aio.ServicerContext[Any, Any]
 
@@ -46,9 +48,8 @@ class ScheduledRunServicer(scheduled_run_service_pb2_grpc.ScheduledRunServiceSer
             last = runs[wanted.size - 1]
             assert last.scheduled_time is not None  # noqa: S101 - every row of ours has one
             token = to_token(last.scheduled_time, last.run_id)
-        return scheduled_run_service_pb2.ListScheduledRunsResponse(
-            scheduled_runs=[_to_run(run) for run in runs[: wanted.size]], next_page_token=token
-        )
+        shown = await asyncio.to_thread(lambda: [_to_run(run) for run in runs[: wanted.size]])
+        return scheduled_run_service_pb2.ListScheduledRunsResponse(scheduled_runs=shown, next_page_token=token)
 
     async def GetScheduledRun(
         self, request: scheduled_run_service_pb2.GetScheduledRunRequest, context: Context
@@ -70,14 +71,17 @@ class ScheduledRunServicer(scheduled_run_service_pb2_grpc.ScheduledRunServiceSer
         self, request: scheduled_run_service_pb2.RetryScheduledRunRequest, context: Context
     ) -> scheduled_run_pb2.ScheduledRun:
         """Queues the run again. `retry_count` keeps counting and `max_retries` grows: an attempt is numbered by the failures before it, and
-        its id must never be repeated. After a lost response the row shows, by its time, whether this call queued it. Raises NotFound, and
-        FailedPrecondition for a run that has not FAILED finally.
+        its id must never be repeated. After a lost response the row shows, by its time, whether this call queued it. Raises NotFound,
+        FailedPrecondition for a run that has not FAILED finally, and ResourceExhausted if as many of the tenant's runs wait as may.
         """
         now = self._clock.now()
-        await self._store.retry_run(request.tenant_id, request.run_id, now)
+        limits = current_caller().limits
+        waiting = await self._store.retry_run(request.tenant_id, request.run_id, now, max_queued_runs=limits.max_queued_runs)
         run = await self._store.find_run(request.tenant_id, request.run_id)
         if run is None:
             raise _no_such_run()
+        if run.added_at != now and run.state == "FAILED" and run.queue_state is None and waiting >= limits.max_queued_runs:
+            raise queue_full(limits)
         if run.added_at != now:
             raise FailedPrecondition("RUN_NOT_RETRYABLE", "Only a run that FAILED for good can be put back into the queue.")
         return _to_run(run)

@@ -12,10 +12,11 @@ from convergence.scheduler.v1 import (
 from services.platform.clock import Clock
 from services.platform.errors import InvalidArgument
 from services.platform.timestamps import to_timestamp
+from services.scheduler.cron.trigger_times import next_trigger
 from services.scheduler.queue.processor import QueueProcessor
 from services.scheduler.queue.store import QueueStore
 from services.scheduler.queue.trigger import Trigger
-from services.scheduler.queue.trigger_plan import LeftOut, next_trigger_time
+from services.scheduler.queue.trigger_plan import LeftOut
 
 type Context = grpc.aio.ServicerContext[Any, Any]
 
@@ -28,8 +29,10 @@ PROCESSING, IDLE = "PROCESSING", "IDLE"
 class SchedulerServicer(scheduler_service_pb2_grpc.SchedulerServiceServicer):
     """SchedulerService, as the proto describes it."""
 
-    def __init__(self, *, trigger: Trigger, processor: QueueProcessor, store: QueueStore, clock: Clock) -> None:
+    def __init__(self, *, trigger: Trigger, processor: QueueProcessor, store: QueueStore, clock: Clock, trigger_cron: str) -> None:
+        """`trigger_cron`: when the trigger comes, in UTC."""
         self._trigger, self._processor, self._store, self._clock = trigger, processor, store, clock
+        self._trigger_cron = trigger_cron
 
     async def TriggerDuePipelines(
         self, request: scheduler_service_pb2.TriggerDuePipelinesRequest, context: Context
@@ -40,7 +43,7 @@ class SchedulerServicer(scheduler_service_pb2_grpc.SchedulerServiceServicer):
             triggered_count=done.triggered,
             queued_count=done.queued,
             skipped_count=done.skipped,
-            next_trigger_time=to_timestamp(next_trigger_time(self._clock.now())),
+            next_trigger_time=to_timestamp(next_trigger(self._trigger_cron, self._clock.now())),
             left_out=_to_left_out(done.left_out) if done.left_out else None,
         )
 

@@ -9,9 +9,11 @@ import pytest
 
 from services.clouds.access import CloudEndpoints
 from services.clouds.check_pool import CheckPool
+from services.clouds.own_resources import OwnResources
 from services.credentials.dataset_access import DatasetAccess
 from services.credentials.datasets import TenantDatasets
 from services.credentials.issuer.issuer import TokenIssuer
+from services.credentials.payloads import PayloadRules
 from services.credentials.servicers.access_check import AccessCheckServicer
 from services.credentials.servicers.credential import CredentialServicer
 from services.credentials.servicers.sealed_credential import SealedCredentialServicer
@@ -78,7 +80,9 @@ def process(bq: BigQuery, kms: Kms, checks: CheckPool, service_settings: Service
             store=store,
             datasets=datasets,
             changes=changes,
-            servicer=CredentialServicer(changes, store, issuer, validator),
+            servicer=CredentialServicer(
+                changes, store, issuer, validator, PayloadRules(own=OwnResources.of(service_settings)), SystemClock()
+            ),
             sealed=SealedCredentialServicer(store),
             access=AccessCheckServicer(store),
         )

@@ -29,6 +29,7 @@ from services.clouds.probes import probe_subjects
 from services.credentials.dataset_access import DatasetAccess
 from services.credentials.datasets import TenantDatasets
 from services.credentials.issuer.issuer import TokenIssuer
+from services.credentials.payloads import PayloadRules
 from services.credentials.servicers.credential import CredentialServicer
 from services.credentials.servicers.issuer import IssuerServicer
 from services.credentials.servicers.token import TokenServicer
@@ -160,7 +161,9 @@ async def started(
         Served(
             name="convergence.credentials.v1.CredentialService",
             add=credential_service_pb2_grpc.add_CredentialServiceServicer_to_server,
-            servicer=CredentialServicer(CredentialChanges(store, datasets, kms, SystemClock()), store, issuer, unused),
+            servicer=CredentialServicer(
+                CredentialChanges(store, datasets, kms, SystemClock()), store, issuer, unused, PayloadRules(), SystemClock()
+            ),
         ),
         Served(
             name="convergence.credentials.v1.IssuerService",

@@ -27,12 +27,13 @@ class Keys:
 
     def __init__(self, *tenants: str) -> None:
         self._holders = {hash_key(f"{tenant}-key"): tenant for tenant in tenants}
+        self.are_active = True
 
     async def authenticate(self, api_key_sha256: str) -> KeyHolder:
         tenant = self._holders.get(api_key_sha256)
         if tenant is None:
             raise Unauthenticated("API_KEY_INVALID", "This API key is not known.")
-        return KeyHolder(tenant_id=tenant, api_key_id="k", scopes=(), tenant_active=True, subscription_active=True)
+        return KeyHolder(tenant_id=tenant, api_key_id="k", scopes=(), tenant_active=self.are_active, subscription_active=self.are_active)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -41,6 +42,7 @@ class Clients:
     sealed_by_executor: Any
     sealed_by_gateway: Any
     tenant_id: str
+    keys: Keys
 
     @property
     def headers(self) -> tuple[tuple[str, str], ...]:
@@ -61,7 +63,9 @@ async def clients(credentials: Suite, service_settings: ServiceSettings, tenant_
             servicer=credentials.sealed,
         ),
     ]
-    built = build_server(service_settings, name="credentials", authenticator=Keys(tenant_id), served=served)
+    keys = Keys(tenant_id)
+    never_cached = service_settings.model_copy(update={"key_cache_seconds": 0.0})
+    built = build_server(never_cached, name="credentials", authenticator=keys, served=served)
     await built.server.start()
     address = f"127.0.0.1:{built.port}"
     gateway = peer_channel(service_settings, caller="gateway", peer="credentials", address=address)
@@ -72,6 +76,7 @@ async def clients(credentials: Suite, service_settings: ServiceSettings, tenant_
             sealed_by_executor=sealed_credential_service_pb2_grpc.SealedCredentialServiceStub(executor),
             sealed_by_gateway=sealed_credential_service_pb2_grpc.SealedCredentialServiceStub(gateway),
             tenant_id=tenant_id,
+            keys=keys,
         )
     await built.server.stop(1)
 
@@ -121,6 +126,34 @@ async def test_refusals_name_the_field_and_repeat_nothing(clients: Clients, rsa:
         said = json.dumps(logs) + repr(caught.value)
         assert "s3kr1t" not in said
         assert rsa.pkcs8.splitlines()[1] not in said
+
+
+async def test_a_suspended_tenant_sees_and_deletes_its_secrets_and_sets_none(clients: Clients, rsa: Rsa) -> None:
+    await clients.gateway.SetCredentials(to_set(clients.tenant_id, gcp(rsa)), metadata=clients.headers)
+    clients.keys.are_active = False
+
+    with pytest.raises(PermissionDenied) as refused:
+        await clients.gateway.SetCredentials(to_set(clients.tenant_id, gcp(rsa)), metadata=clients.headers)
+    asked = messages.ListCredentialsRequest(tenant_id=clients.tenant_id)
+    listed = await clients.gateway.ListCredentials(asked, metadata=clients.headers)
+    forget = messages.DeleteCredentialsRequest(tenant_id=clients.tenant_id, provider="GCP")
+    gone = await clients.gateway.DeleteCredentials(forget, metadata=clients.headers)
+
+    assert (refused.value.reason, gone.action) == ("TENANT_NOT_ACTIVE", "DELETED")
+    [credential] = listed.credentials
+    assert (credential.sealed_at, credential.sealed_days) == (credential.created_at, 0)
+    assert credential.kms_key_version.endswith("/cryptoKeyVersions/1")
+    assert not (await clients.gateway.ListCredentials(asked, metadata=clients.headers)).credentials
+
+
+async def test_the_platform_s_own_project_is_no_tenant_s(clients: Clients, rsa: Rsa, service_settings: ServiceSettings) -> None:
+    """Nothing is stored of what names it."""
+    sent = gcp(rsa) | {"project_id": service_settings.project}
+    with pytest.raises(InvalidArgument, match="this installation's own") as refused:
+        await clients.gateway.SetCredentials(to_set(clients.tenant_id, sent), metadata=clients.headers)
+    assert refused.value.field == "credentials.project_id"
+    asked = messages.ListCredentialsRequest(tenant_id=clients.tenant_id)
+    assert not (await clients.gateway.ListCredentials(asked, metadata=clients.headers)).credentials
 
 
 async def test_strangers(clients: Clients, tenant_id: str) -> None:

@@ -1,8 +1,11 @@
 """The local KMS, called by Google's own client, behaves as Cloud KMS documents."""
 
+import json
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import google_crc32c
 import grpc
@@ -14,6 +17,7 @@ from google.cloud.kms_v1.services.key_management_service.transports import KeyMa
 from localcloud.kms.keyring import KeyRing
 from localcloud.kms.server import serve
 from localcloud.kms.signing import SigningKeys
+from localcloud.kms.version_states import WrongState
 
 LOCATION = "projects/p/locations/global"
 KEY = f"{LOCATION}/keyRings/ring/cryptoKeys/key"
@@ -165,6 +169,92 @@ def test_rotation_keeps_old_ciphertexts_open(kms: kms_v1.KeyManagementServiceCli
     assert opened(kms, new.ciphertext, b"") == b"new"
     assert opened(kms, old) == b"secret"
     assert not kms.decrypt({"name": KEY, "ciphertext": old, "additional_authenticated_data": b"aad"}).used_primary
+
+
+def set_state(kms: kms_v1.KeyManagementServiceClient, number: int, state: str) -> str:
+    version = {"name": f"{KEY}/cryptoKeyVersions/{number}", "state": state}
+    name: str = kms.update_crypto_key_version({"crypto_key_version": version, "update_mask": {"paths": ["state"]}}).state.name
+    return name
+
+
+def states(kms: kms_v1.KeyManagementServiceClient) -> list[str]:
+    return [version.state.name for version in kms.list_crypto_key_versions(parent=KEY)]
+
+
+def test_a_disabled_version_neither_seals_nor_opens_until_it_is_enabled(kms: kms_v1.KeyManagementServiceClient) -> None:
+    """Also the primary one can be disabled; the other versions go on."""
+    old = seal(kms)
+    kms.create_crypto_key_version(parent=KEY)
+    kms.update_crypto_key_primary_version(name=KEY, crypto_key_version_id="2")
+    new = seal(kms)
+
+    assert set_state(kms, 1, "DISABLED") == "DISABLED"
+    with pytest.raises(exceptions.FailedPrecondition, match="cryptoKeyVersions/1 is not enabled, current state is: DISABLED"):
+        opened(kms, old)
+    assert opened(kms, new) == b"secret"
+    with pytest.raises(exceptions.FailedPrecondition):
+        kms.update_crypto_key_primary_version(name=KEY, crypto_key_version_id="1")
+
+    assert set_state(kms, 2, "DISABLED") == "DISABLED"
+    with pytest.raises(exceptions.FailedPrecondition, match="cryptoKeyVersions/2 is not enabled"):
+        seal(kms)
+    assert states(kms) == ["DISABLED", "DISABLED"]
+
+    assert (set_state(kms, 1, "ENABLED"), opened(kms, old)) == ("ENABLED", b"secret")
+    with pytest.raises(exceptions.InvalidArgument, match="must be ENABLED or DISABLED"):
+        set_state(kms, 1, "DESTROYED")
+
+
+def test_a_destruction_is_scheduled_and_can_be_taken_back(kms: kms_v1.KeyManagementServiceClient) -> None:
+    """The version is of no use meanwhile, and disabled afterwards."""
+    name = f"{KEY}/cryptoKeyVersions/1"
+    sealed = seal(kms)
+
+    scheduled = kms.destroy_crypto_key_version(name=name)
+    wait: Any = scheduled.destroy_time - scheduled.create_time
+    assert (scheduled.state.name, wait.days) == ("DESTROY_SCHEDULED", 30)
+    with pytest.raises(exceptions.FailedPrecondition, match="current state is: DESTROY_SCHEDULED"):
+        opened(kms, sealed)
+    for call in (lambda: kms.destroy_crypto_key_version(name=name), lambda: set_state(kms, 1, "ENABLED")):
+        with pytest.raises(exceptions.FailedPrecondition):
+            call()
+
+    assert kms.restore_crypto_key_version(name=name).state.name == "DISABLED"
+    set_state(kms, 1, "ENABLED")
+    assert opened(kms, sealed) == b"secret"
+    with pytest.raises(exceptions.FailedPrecondition, match="not scheduled for destruction"):
+        kms.restore_crypto_key_version(name=name)
+
+
+def test_a_destroyed_version_is_erased_from_the_disk(path: Path) -> None:
+    """Thirty days later, with the next change. Nothing brings it back."""
+    now = datetime(2026, 1, 1, tzinfo=UTC)
+    keys = KeyRing(path, now=lambda: now)
+    keys.ensure(KEY)
+    secret = keys.version(KEY, 1).secret
+    keys.set_primary(KEY, keys.add_version(KEY))
+    _, sealed = keys.seal(KEY, 1, b"secret", b"aad")
+    keys.destroy(KEY, 1)
+
+    now += timedelta(days=30)
+    keys.set_disabled(KEY, 2, disabled=True)
+
+    assert keys.version(KEY, 1).state(now) == "DESTROYED"
+    assert secret not in path.read_text()
+    with pytest.raises(WrongState, match="DESTROYED"):
+        KeyRing(path, now=lambda: now).open(KEY, sealed, b"aad")
+    with pytest.raises(WrongState, match="DESTROYED"):
+        keys.restore(KEY, 1)
+
+
+def test_a_key_ring_from_before_versions_had_states_is_read(path: Path) -> None:
+    path.parent.mkdir()
+    version = {"tag": "00" * 8, "secret": "A" * 43 + "=", "created_at": "2026-01-01T00:00:00+00:00"}
+    path.write_text(json.dumps({"rings": ["r"], "keys": {KEY: {"primary": 1, "versions": [version]}}}))
+
+    keys = KeyRing(path)
+
+    assert keys.open(KEY, keys.seal(KEY, None, b"secret", b"aad")[1], b"aad") == (1, b"secret")
 
 
 def test_keys_are_made_once(kms: kms_v1.KeyManagementServiceClient) -> None:

@@ -37,9 +37,10 @@ NEVER = 1e6
 
 _TENANTS = """
 INSERT INTO tenant_profiles (tenant_id, status) SELECT t.tenant_id, 'ACTIVE' FROM UNNEST(@tenants) AS t;
-INSERT INTO tenant_subscriptions (subscription_id, tenant_id, status, daily_limit, concurrent_limit)
-SELECT t.tenant_id, t.tenant_id, 'ACTIVE', t.daily_limit, t.concurrent_limit FROM UNNEST(@tenants) AS t;
+INSERT INTO tenant_subscriptions (subscription_id, tenant_id, status, daily_limit, concurrent_limit, max_priority, max_queued_runs)
+SELECT t.tenant_id, t.tenant_id, 'ACTIVE', t.daily_limit, t.concurrent_limit, t.max_priority, t.max_queued_runs FROM UNNEST(@tenants) AS t;
 """
+_PLAN = ("daily_limit", "concurrent_limit", "max_priority", "max_queued_runs")
 _CONFIGS = """
 INSERT INTO tenant_pipeline_configs
   (config_id, tenant_id, provider, domain, pipeline_template,
@@ -72,10 +73,12 @@ class Tables:
         values = {name: value for name, (_, value) in given.items()}
         return (await self.bq.query(block, values, dataset=self.bq.control(), seconds=60)).rows
 
-    async def tenants(self, count: int = 1, *, daily_limit: int | None = None, concurrent_limit: int | None = None) -> list[str]:
+    async def tenants(self, count: int = 1, **plan: int | None) -> list[str]:
+        """Tenants with these limits, which are unlimited or the defaults where `plan` does not name them."""
         names = [f"t_{uuid.uuid4().hex[:12]}" for _ in range(count)]
-        rows = [{"tenant_id": name, "daily_limit": daily_limit, "concurrent_limit": concurrent_limit} for name in names]
-        await self.run(_TENANTS, {"tenants": ("ARRAY<STRUCT<tenant_id STRING, daily_limit INT64, concurrent_limit INT64>>", rows)})
+        rows = [{**dict.fromkeys(_PLAN), **plan, "tenant_id": name} for name in names]
+        columns = ", ".join(f"{limit} INT64" for limit in _PLAN)
+        await self.run(_TENANTS, {"tenants": (f"ARRAY<STRUCT<tenant_id STRING, {columns}>>", rows)})
         return names
 
     async def schedules(self, tenant_ids: list[str], **columns: Any) -> list[str]:

@@ -77,11 +77,13 @@ async def test_the_statements_do_what_the_chart_says(tables: Tables, scheduler: 
     async def backfill(ids: list[str]) -> None:
         schedule = await schedules.find(tenant_id, config_id)
         assert schedule is not None
-        await schedules.backfill(schedule, [BackfillRun(run_id=one, scheduled_time=slot, parameters={}) for one in ids], now)
+        await schedules.backfill(
+            schedule, [BackfillRun(run_id=one, scheduled_time=slot, parameters={}) for one in ids], now, max_queued_runs=9
+        )
 
     async def retry(ids: list[str]) -> None:
         for one in ids:
-            await store.retry_run(tenant_id, one, now)
+            await store.retry_run(tenant_id, one, now, max_queued_runs=9)
 
     events: dict[str, Callable[[list[str]], Awaitable[object]]] = {
         "trigger": trigger,

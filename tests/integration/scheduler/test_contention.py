@@ -142,7 +142,7 @@ async def transactions(one: Process, other: Process, configs: dict[str, str], no
     async def fill(process: Process, config_id: str, tenant_id: str) -> None:
         schedule = await process.schedules.find(tenant_id, config_id)
         assert schedule is not None
-        await process.schedules.backfill(schedule, backfill(config_id, now), now)
+        await process.schedules.backfill(schedule, backfill(config_id, now), now, max_queued_runs=1_000)
 
     async with asyncio.TaskGroup() as group:
         took = group.create_task(reset())

@@ -73,7 +73,7 @@ async def test_runs_of_any_age_go_their_whole_way(
     schedule = await schedules.find(tenant_id, new)
     assert schedule is not None
     days = backfill(new, tables.clock.now() - timedelta(days=365))
-    done = [await schedules.backfill(schedule, days, tables.clock.now()) for _ in range(2)]
+    done = [await schedules.backfill(schedule, days, tables.clock.now(), max_queued_runs=1_000) for _ in range(2)]
     assert [one.known for one in done] == [len(days)] * 2
 
     claims = await scheduler.processor.process(50)
@@ -90,7 +90,7 @@ async def test_runs_of_any_age_go_their_whole_way(
     assert {(run["state"], run["retry_count"], run["queue_state"]) for run in await tables.runs()} == {("FAILED", 2, None)}
 
     run_id = next(run["run_id"] for run in await tables.runs() if run["config_id"] == old)
-    await scheduler.store.retry_run(tenant_id, run_id, tables.clock.now())
+    await scheduler.store.retry_run(tenant_id, run_id, tables.clock.now(), max_queued_runs=1_000)
     (claim,) = await scheduler.processor.process(50)
     assert (claim.run_id, claim.attempt, claim.max_retries) == (run_id, 3, 4)
 
@@ -102,7 +102,7 @@ async def test_deleting_a_schedule_ends_its_queued_runs_of_any_age(tables: Table
     schedule = await schedules.find(tenant_id, config_id)
     assert schedule is not None
     days = backfill(config_id, tables.clock.now() - timedelta(days=700))
-    await schedules.backfill(schedule, days, tables.clock.now())
+    await schedules.backfill(schedule, days, tables.clock.now(), max_queued_runs=1_000)
     await scheduler.trigger.fire()
     assert await schedules.delete(tenant_id, config_id, tables.clock.now())
     assert {(run["state"], run["queue_state"]) for run in await tables.runs()} == {("FAILED", None)}

@@ -23,6 +23,7 @@ def due(**fields: object) -> DueSchedule:
         "catch_up": "days",
         "next_run_time": NOW.replace(minute=0),
         "units_left": None,
+        "places_left": 1_000,
     }
     return DueSchedule(**{**values, **fields})  # type: ignore[arg-type]
 

@@ -67,4 +67,4 @@ GCP_FEDERATED = {
     "workload_identity_provider": "projects/123456789012/locations/global/workloadIdentityPools/convergence/providers/convergence",
 }
 SLACK = {"webhook_url": "https://hooks.slack.com/services/T00000000/B00000000/XXXXXXXXXXXXXXXXXXXXXXXX"}
-WEBHOOK = {"url": "https://example.com:8443/hooks/runs?team=finops", "signing_secret": "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"}
+WEBHOOK = {"url": "https://example.com/hooks/runs?team=finops", "signing_secret": "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"}

@@ -42,7 +42,7 @@ Where the model is stricter than BigQuery, or simpler
 from tests.support.strict_bigquery.billing import Billing
 from tests.support.strict_bigquery.iam import Iam
 from tests.support.strict_bigquery.proxy import strict_bigquery
-from tests.support.strict_bigquery.refused import Refused
+from tests.support.strict_bigquery.refused import Lost, Refused
 from tests.support.strict_bigquery.rules import OUTSTANDING, RATE, RUNNING, StrictBigQuery
 
-__all__ = ["OUTSTANDING", "RATE", "RUNNING", "Billing", "Iam", "Refused", "StrictBigQuery", "strict_bigquery"]
+__all__ = ["OUTSTANDING", "RATE", "RUNNING", "Billing", "Iam", "Lost", "Refused", "StrictBigQuery", "strict_bigquery"]

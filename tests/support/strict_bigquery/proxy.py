@@ -2,13 +2,15 @@
 
 import http.client
 import json
+import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
 
-from tests.support.strict_bigquery.refused import Refused
+from tests.support.strict_bigquery.refused import Lost, Refused
 from tests.support.strict_bigquery.request import Request, read
 from tests.support.strict_bigquery.rules import StrictBigQuery
 from tests.support.strict_bigquery.script import CHANGES, Kind, parse
@@ -19,12 +21,13 @@ type Answer = tuple[int, dict[str, str], bytes]
 
 @contextmanager
 def strict_bigquery(rules: StrictBigQuery) -> Iterator[StrictBigQuery]:
-    """The proxy on a free port of loopback; `url` is for BIGQUERY_EMULATOR_HOST. With `iam`, one more port for each of its accounts; who
-    comes by `url` may do everything.
+    """The proxy on a free port of loopback; `url` is for BIGQUERY_EMULATOR_HOST. One more port for each account of `iam`, and for each of
+    `callers`; who comes by `url` may do everything.
     """
     with ExitStack() as stack:
         rules.url = stack.enter_context(_serving(rules, ""))
-        rules.urls = {account: stack.enter_context(_serving(rules, account)) for account in (rules.iam.roles if rules.iam else ())}
+        names = (*(rules.iam.roles if rules.iam else ()), *rules.callers)
+        rules.urls = {name: stack.enter_context(_serving(rules, name)) for name in names}
         yield rules
 
 
@@ -33,13 +36,21 @@ def _serving(rules: StrictBigQuery, caller: str) -> Iterator[str]:
     class Handler(_Handler):
         proxy, account = rules, caller
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        server.daemon_threads = True
+    with _Server(("127.0.0.1", 0), Handler) as server:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
         thread.start()
         yield f"http://127.0.0.1:{server.server_port}"
         server.shutdown()
         thread.join()
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A caller that is gone, or was killed, is nothing to tell of."""
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -52,7 +63,13 @@ class _Handler(BaseHTTPRequestHandler):
         time.sleep(self.proxy.delay())
         request = read(self.command, self.path, body)
         try:
-            answer = self._answered(request, body)
+            with self.proxy.passing(request, self.account):
+                answer = self._answered(request, body)
+        except Lost as lost:
+            self.close_connection = True
+            with suppress(ConnectionError):
+                self.wfile.write(lost.said)
+            return
         except Refused as refused:
             self.proxy.refused[refused.reason] += 1
             answer = _refusal(refused)
@@ -106,8 +123,10 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_response(status)
         for name, value in {**headers, "Content-Length": str(len(body))}.items():
             self.send_header(name, value)
-        self.end_headers()
-        self.wfile.write(body)
+        # The caller may be gone by now.
+        with suppress(ConnectionError):
+            self.end_headers()
+            self.wfile.write(body)
 
 
 def _changes_rows(request: Request) -> bool:

@@ -9,6 +9,14 @@ class Refused(Exception):
         self.code, self.reason, self.message = code, reason, message
 
 
+class Lost(Exception):
+    """No answer reaches the caller; `said`: but this beginning of one."""
+
+    def __init__(self, said: bytes = b"") -> None:
+        super().__init__()
+        self.said = said
+
+
 def aborted(table: str) -> Refused:
     """A transaction lost against somebody else's mutation of `table`."""
     return Refused(400, "invalidQuery", f"Transaction is aborted due to concurrent update against table {table}.")

@@ -35,6 +35,8 @@ class Request:
     makes_table: bool = False
     loads_into: str = ""
     """The dataset that a load or copy job writes."""
+    label: str = ""
+    """The statement's name, which our client puts on its jobs."""
     body: dict[str, Any] = field(default_factory=dict)
 
     @property
@@ -115,6 +117,7 @@ def _job(method: str, project: str, job: str | None, body: bytes) -> Request:
         default_dataset=f"{default.get('projectId', project)}.{default['datasetId']}" if default else "",
         is_new_job=True,
         loads_into=loads,
+        label=request.get("configuration", request).get("labels", {}).get("statement", ""),
     )
 
 

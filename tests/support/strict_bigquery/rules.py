@@ -12,6 +12,7 @@ from tests.support.strict_bigquery import refused
 from tests.support.strict_bigquery.billing import Billing
 from tests.support.strict_bigquery.conflicts import Conflicts, Transaction
 from tests.support.strict_bigquery.iam import Iam
+from tests.support.strict_bigquery.request import Request
 from tests.support.strict_bigquery.script import CHANGES, Kind, Statement, parse, tables_dropped, tables_made
 
 RUNNING, OUTSTANDING = 2, 22
@@ -48,8 +49,10 @@ class StrictBigQuery:
     aborted: Counter[str] = field(default_factory=Counter)
     """How often a transaction was cancelled, by `dataset.table`."""
     url: str = ""
+    callers: Sequence[str] = ()
+    """Who else gets an URL of its own, with all rights; see `passing`."""
     urls: dict[str, str] = field(default_factory=dict)
-    """The proxy's URL for each account of `iam`."""
+    """The proxy's URL for each account of `iam`, and each of `callers`."""
     sleep: Callable[[float], None] = time.sleep
     now: Callable[[], float] = time.monotonic
     _tables: threading.Condition = field(default_factory=threading.Condition)
@@ -68,6 +71,13 @@ class StrictBigQuery:
     def url_of(self, account: str) -> str:
         """BIGQUERY_EMULATOR_HOST for a process that is this account."""
         return self.urls[account]
+
+    @contextmanager
+    def passing(self, request: Request, caller: str) -> Iterator[None]:
+        """Around all that is done for a request; for faults of one's own. May raise Refused, and Lost. `caller`: whose URL was used; empty
+        for `url`.
+        """
+        yield
 
     @contextmanager
     def statement(self, sql: str, dataset: str) -> Iterator[None]:

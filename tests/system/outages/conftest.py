@@ -1,4 +1,4 @@
-"""A whole stack whose processes these tests kill: leases are short, calls to dead processes fail soon, nothing restarts by itself."""
+"""A whole suite whose processes these tests kill: leases are short, calls to dead processes fail soon, nothing restarts by itself."""
 
 from collections.abc import Iterator
 from datetime import date
@@ -6,39 +6,30 @@ from typing import Any
 
 import pytest
 
-from localcloud.settings import SERVICES, LocalSettings
 from localcloud.stack import Stack
-from tests.conftest import CACHE
+from tests.support.chaos.world import World, chaos_world
 from tests.support.credentials.samples import Rsa
 from tests.support.executor.billing_export import ACCOUNT, STANDARD, load, many
 from tests.system.tenants import Suite, Tenant
 
 DAY = date(2025, 11, 17)
-LEASE = 6
-"""Seconds; renewed every two, which a busy machine still manages."""
-SECONDS = {
-    "BIGQUERY_DEADLINE": "4",
-    "BIGQUERY_SCRIPT": "8",
-    "KMS_DEADLINE": "2",
-    "SETTLE_GATHER": "0.2",
-    "JOURNAL_GATHER": "0.2",
-    "POLL": "1",
-    "RETRY_BASE": "1",
-}
 
 
 @pytest.fixture(scope="package")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    state = tmp_path_factory.mktemp("outages") / "state"
-    settings = LocalSettings.on_free_ports(state, cache_dir=CACHE, lease_seconds=LEASE, cloud_scheduler=False)
-    short = {f"CONVERGENCE_{name}_SECONDS": value for name, value in SECONDS.items()}
-    with Stack(settings, auto_restart=False, extra=dict.fromkeys(SERVICES, short), report=print) as stack:
-        yield stack
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    """Two executors and two schedulers; what is behind what can be held, cut and killed."""
+    with chaos_world(tmp_path_factory.mktemp("outages")) as world:
+        yield world
 
 
 @pytest.fixture(scope="package")
-def own(stack: Stack) -> Suite:
-    return Suite(local=stack.settings, env=stack.env)
+def stack(world: World) -> Stack:
+    return world.stack
+
+
+@pytest.fixture(scope="package")
+def own(world: World) -> Suite:
+    return world.suite
 
 
 def exporting(suite: Suite, private_key: Rsa, **plan: Any) -> Tenant:

@@ -11,11 +11,12 @@ import pytest
 from convergence.executor.v1.pipeline_service_pb2_grpc import PipelineServiceStub
 
 from localcloud.stack import Stack
+from tests.support.chaos.world import LEASE
 from tests.support.credentials.samples import Rsa
 from tests.support.strict_bigquery import StrictBigQuery, strict_bigquery
 from tests.support.strict_bigquery.refused import backend_error
 from tests.system.channels import as_the_gateway, billing
-from tests.system.outages.conftest import LEASE, exporting
+from tests.system.outages.conftest import exporting
 from tests.system.tenants import Suite, until
 
 pytestmark = pytest.mark.timeout(240)
@@ -49,7 +50,7 @@ async def test_a_keyed_run_that_never_began_gives_back_what_it_took(stack: Stack
             call = asyncio.ensure_future(PipelineServiceStub(channel).RunPipeline(billing(tenant), metadata=headers, timeout=60))
             assert await asyncio.to_thread(held.arrived.wait, 60)
             reserved = await asyncio.to_thread(tenant.quota)
-            await asyncio.to_thread(stack.kill, "executor-1")
+            await asyncio.to_thread(stack.kill, "executor-2")
             with pytest.raises(grpc.aio.AioRpcError):
                 await call
         held.dropped.set()

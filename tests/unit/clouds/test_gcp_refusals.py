@@ -156,7 +156,7 @@ CASES = {
         over_rest(403, "Quota exceeded: custom quota QueryUsagePerDay", "quotaExceeded"),
         "A BigQuery quota of project team is used up",
     ),
-    "not there": (over_rest(404, "Not found: Table shop:billing.t", "notFound"), "Google Cloud finds no table shop.billing"),
+    "not there": (over_rest(404, "Not found: Table shop:billing.t", "notFound"), "No usage cost export is seen as shop.billing"),
     "too much": (
         over_rest(403, "Response too large to return.", "responseTooLarge"),
         "BigQuery returns less of one query than",

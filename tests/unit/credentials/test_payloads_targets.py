@@ -8,9 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.credentials.payloads import to_plaintext
+from services.credentials.payloads import PayloadRules, to_plaintext
+from services.credentials.payloads.target_rules import TargetRules
 from services.credentials.providers import Provider
 from services.platform.errors import InvalidArgument
+from services.platform.settings import ServiceSettings
 from tests.support.credentials.samples import SLACK, WEBHOOK
 
 
@@ -86,3 +88,39 @@ def test_other_signing_secrets_are_refused(secret: Any) -> None:
 def test_unknown_keys_are_refused(provider: Provider, sent: dict[str, Any]) -> None:
     with pytest.raises(InvalidArgument, match="unknown key"):
         to_plaintext(provider, sent)
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        *("localhost", "LOCALHOST", "a.localhost", "metadata", "metadata.google.internal", "printer.local", "kubernetes.default.svc"),
+        *("auth.default.svc.cluster.local", "router.home.arpa", "db.corp", "x.intranet", "a.lan", "a.home", "a.test", "a.onion"),
+    ],
+)
+def test_hosts_inside_a_network_are_refused_when_they_are_set(host: str) -> None:
+    for provider, sent in (
+        (Provider.SLACK, {"webhook_url": f"https://{host}/x"}),
+        (Provider.WEBHOOK, WEBHOOK | {"url": f"https://{host}/x"}),
+    ):
+        with pytest.raises(InvalidArgument, match="public internet") as caught:
+            PayloadRules().to_plaintext(provider, sent)
+        assert "/x" not in caught.value.message, "it is a secret"
+
+
+@pytest.mark.parametrize("port", ["0", "1", "22", "80", "8443", "65535"])
+def test_only_allowed_ports_are_taken(port: str) -> None:
+    sent = {"webhook_url": f"https://hooks.example.com:{port}/x"}
+    with pytest.raises(InvalidArgument, match="Use 443; without one"):
+        PayloadRules().to_plaintext(Provider.SLACK, sent)
+    more = PayloadRules(targets=TargetRules(ports=frozenset({443, int(port)})))
+    assert more.to_plaintext(Provider.SLACK, sent) == to_plaintext(Provider.SLACK, sent)
+
+
+@pytest.mark.parametrize("url", ["https://hooks.slack.com/services/T0/B0/x", "https://example.com:443/", "https://internal.example.com?x"])
+def test_hosts_on_the_internet_are_taken(url: str) -> None:
+    assert PayloadRules().to_plaintext(Provider.SLACK, {"webhook_url": url}) == to_plaintext(Provider.SLACK, {"webhook_url": url})
+
+
+def test_on_a_laptop_any_host_and_port_is_taken() -> None:
+    laptop = PayloadRules(targets=TargetRules.of(ServiceSettings(notify_allow_private_targets=True)))
+    assert laptop.to_plaintext(Provider.SLACK, {"webhook_url": "https://localhost:8443/x"})

@@ -10,6 +10,7 @@ from services.platform.settings import REPOSITORY
 GUIDES = (
     "README.md",
     "CONTRIBUTING.md",
+    "SECURITY.md",
     *sorted(str(path.relative_to(REPOSITORY)) for path in (REPOSITORY / "docs").glob("*.md")),
 )
 FOLDERS = "benchmarks|configs|docs|localcloud|protos|services|tests|tools|\\.ci"

@@ -32,6 +32,8 @@ def shown(value: object) -> str:
     match value:
         case None | () | "":
             return "none"
+        case tuple():
+            return json.dumps(value)
         case bool():
             return str(value).lower()
         case int() | float():

@@ -14,6 +14,7 @@ from services.executor.access.canary import FRESH, AccessCanary, has_stopped
 from services.executor.access.records import CheckedCredentials, DueCredentials
 from services.executor.sources.credentials import SealedCredential
 from services.platform.errors import Internal, InvalidArgument, Unavailable
+from services.platform.kms.connection import KeyVersionUnusable
 
 NOW = datetime(2026, 11, 26, 1, tzinfo=UTC)
 WORKS = AccessReport(findings=(Finding(name="key", status=FindingStatus.OK, message="Accepted.", is_entrance=True),))
@@ -142,6 +143,15 @@ async def test_what_concerns_all_ends_the_call(error: Exception) -> None:
     with pytest.raises(type(error)):
         await canary(stored, Cloud(acme=error)).check_due()
     assert stored.statements == []
+
+
+async def test_a_disabled_version_of_the_key_concerns_those_alone_that_it_encrypted() -> None:
+    """What is known of their access stays, because the operator may enable it again; KMS's refusal is logged where it is heard."""
+    stored = Stored(status={"acme": "WORKS", "old": "WORKS"})
+    with structlog.testing.capture_logs() as logs:
+        counts = await canary(stored, Cloud(old=KeyVersionUnusable("KMS_KEY_UNUSABLE", "The operator's."))).check_due()
+    assert (counts.checked, counts.working, counts.unanswered, counts.stopped) == (2, 1, 1, 0)
+    assert (stored.status, logs) == ({"acme": "WORKS", "old": "WORKS"}, [])
 
 
 async def test_an_export_that_is_no_location_any_more_is_one_tenants_trouble() -> None:

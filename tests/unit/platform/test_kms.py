@@ -12,10 +12,13 @@ from structlog.testing import capture_logs
 
 from services.platform.errors import Internal, InvalidArgument, Unavailable
 from services.platform.kms.client import Kms
+from services.platform.kms.connection import KeyVersionUnusable
+from services.platform.kms.versions import is_of_another_key, version_number
 from services.platform.settings import ServiceSettings
 
 SECRET, NAME = b"the secret", b"v1|acme|GCP|7"
 KEY = "projects/p/locations/l/keyRings/r/cryptoKeys/k"
+V1 = f"{KEY}/cryptoKeyVersions/1"
 DAMAGED = "The checksum in field plaintext_crc32c did not match the data in field plaintext."
 
 
@@ -24,6 +27,8 @@ class ScriptedKms(grpc.GenericRpcHandler):  # type: ignore[misc]  # grpc is unty
 
     def __init__(self) -> None:
         self.refusals = deque[tuple[grpc.StatusCode, str]]()
+        self.changes = deque[dict[str, Any]]()
+        """Of answers to come."""
         self.calls = 0
 
     def service(self, handler_call_details: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler:
@@ -41,18 +46,23 @@ class ScriptedKms(grpc.GenericRpcHandler):  # type: ignore[misc]  # grpc is unty
     async def _encrypt(self, request: types.EncryptRequest, context: grpc.aio.ServicerContext[Any, Any]) -> types.EncryptResponse:
         await self._refuse(context)
         ciphertext = request.plaintext[::-1]
-        return types.EncryptResponse(
-            name=f"{KEY}/cryptoKeyVersions/1",
-            ciphertext=ciphertext,
-            ciphertext_crc32c=google_crc32c.value(ciphertext),
-            verified_plaintext_crc32c=True,
-            verified_additional_authenticated_data_crc32c=True,
-        )
+        whole = {
+            "name": V1,
+            "ciphertext": ciphertext,
+            "ciphertext_crc32c": google_crc32c.value(ciphertext),
+            "verified_plaintext_crc32c": True,
+            "verified_additional_authenticated_data_crc32c": True,
+        }
+        return types.EncryptResponse(**(whole | self._changed()))
 
     async def _decrypt(self, request: types.DecryptRequest, context: grpc.aio.ServicerContext[Any, Any]) -> types.DecryptResponse:
         await self._refuse(context)
         plaintext = request.ciphertext[::-1]
-        return types.DecryptResponse(plaintext=plaintext, plaintext_crc32c=google_crc32c.value(plaintext))
+        whole = {"plaintext": plaintext, "plaintext_crc32c": google_crc32c.value(plaintext)}
+        return types.DecryptResponse(**(whole | self._changed()))
+
+    def _changed(self) -> dict[str, Any]:
+        return self.changes.popleft() if self.changes else {}
 
 
 @pytest.fixture
@@ -88,6 +98,9 @@ async def kms(scripted: ScriptedKms) -> AsyncIterator[Kms]:
         (grpc.StatusCode.PERMISSION_DENIED, "Permission 'cloudkms.cryptoKeyVersions.useToDecrypt' denied.", "grant"),
         (grpc.StatusCode.NOT_FOUND, f"{KEY} not found.", "CONVERGENCE_KMS_KEY"),
         (grpc.StatusCode.UNAUTHENTICATED, "no credentials", "service account"),
+        (grpc.StatusCode.INVALID_ARGUMENT, "The purpose of this key is ASYMMETRIC_SIGN.", "purpose ENCRYPT_DECRYPT"),
+        (grpc.StatusCode.UNIMPLEMENTED, "no such method", "kms_says"),
+        (grpc.StatusCode.OUT_OF_RANGE, "no such thing", "kms_says"),
     ],
 )
 @pytest.mark.parametrize("way", ["encrypt", "decrypt"])
@@ -121,11 +134,85 @@ async def test_bytes_that_never_arrive_whole_are_no_broken_seal(scripted: Script
         await kms.decrypt(SECRET, NAME)
 
 
+@pytest.mark.parametrize(
+    "code", [grpc.StatusCode.ABORTED, grpc.StatusCode.UNKNOWN, grpc.StatusCode.DATA_LOSS, grpc.StatusCode.RESOURCE_EXHAUSTED]
+)
+async def test_what_may_pass_by_itself_is_tried_again(scripted: ScriptedKms, kms: Kms, code: grpc.StatusCode) -> None:
+    scripted.refusals.append((code, "just now"))
+    await kms.encrypt(SECRET, NAME)
+    assert scripted.calls == 2
+
+
+@pytest.mark.parametrize(
+    ("way", "changes"),
+    [
+        ("encrypt", {"name": f"{KEY}2/cryptoKeyVersions/1"}),
+        ("encrypt", {"name": KEY}),
+        ("encrypt", {"ciphertext_crc32c": 1}),
+        ("encrypt", {"ciphertext_crc32c": None}),
+        ("encrypt", {"ciphertext": b"other"}),
+        ("encrypt", {"verified_plaintext_crc32c": False}),
+        ("encrypt", {"verified_additional_authenticated_data_crc32c": False}),
+        ("decrypt", {"plaintext_crc32c": 1}),
+        ("decrypt", {"plaintext_crc32c": None}),
+        ("decrypt", {"plaintext": b"other"}),
+    ],
+)
+async def test_an_answer_that_is_not_whole_is_asked_for_again(scripted: ScriptedKms, kms: Kms, way: str, changes: dict[str, Any]) -> None:
+    """Also one that names another key, as Google asks: the request was damaged then."""
+    scripted.changes.append(changes)
+    answer = await getattr(kms, way)(SECRET, NAME)
+    assert (getattr(answer, "ciphertext", answer), scripted.calls) == (SECRET[::-1], 2)
+
+
+async def test_answers_that_are_never_whole_end_with_the_deadline(scripted: ScriptedKms, kms: Kms) -> None:
+    scripted.changes.extend([{"plaintext_crc32c": 1}] * 1000)
+    with pytest.raises(Unavailable, match="damaged"):
+        await kms.decrypt(SECRET, NAME)
+
+
+async def test_what_another_key_sealed_is_not_called_broken(scripted: ScriptedKms, kms: Kms) -> None:
+    """The operator has changed the setting: the tenants' credentials are as good as ever."""
+    scripted.refusals.append((grpc.StatusCode.INVALID_ARGUMENT, "Decryption failed: verify that 'name' refers to the correct CryptoKey."))
+    with capture_logs() as logs, pytest.raises(KeyVersionUnusable) as refusal:
+        await kms.decrypt(SECRET, NAME, key_version=f"{KEY}-before/cryptoKeyVersions/1")
+    assert refusal.value.reason == "KMS_KEY_UNUSABLE"
+    assert "set it back" in logs[0]["remedy"]
+
+
+async def test_a_version_s_state_is_not_said_of_the_whole_key(scripted: ScriptedKms, kms: Kms) -> None:
+    scripted.refusals.append((grpc.StatusCode.FAILED_PRECONDITION, f"{V1} is not enabled, current state is: DISABLED."))
+    with pytest.raises(KeyVersionUnusable):
+        await kms.decrypt(SECRET, NAME)
+    scripted.refusals.append((grpc.StatusCode.PERMISSION_DENIED, "denied"))
+    with pytest.raises(Internal) as refusal:
+        await kms.decrypt(SECRET, NAME)
+    assert type(refusal.value) is Internal
+
+
+@pytest.mark.parametrize(
+    ("version", "number", "other"),
+    [
+        (V1, 1, False),
+        (f"{KEY}/cryptoKeyVersions/12", 12, False),
+        (f"{KEY}2/cryptoKeyVersions/1", None, True),
+        (f"{KEY}/cryptoKeyVersions/", None, True),
+        (f"{KEY}/cryptoKeyVersions/x", None, True),
+        (KEY, None, False),
+        ("12", None, False),
+        ("", None, False),
+        (None, None, False),
+    ],
+)
+def test_a_version_is_known_by_its_full_name(version: str | None, number: int | None, other: bool) -> None:
+    assert (version_number(version, KEY), is_of_another_key(version, KEY)) == (number, other)
+
+
 async def test_another_tenants_seal_is_broken(scripted: ScriptedKms, kms: Kms) -> None:
     wrong = "Decryption failed: verify that 'name' refers to the correct CryptoKey."
     scripted.refusals.append((grpc.StatusCode.INVALID_ARGUMENT, wrong))
     with pytest.raises(Internal) as refusal:
-        await kms.decrypt(SECRET, NAME)
+        await kms.decrypt(SECRET, NAME, key_version=V1)
     assert (refusal.value.reason, scripted.calls) == ("SEAL_BROKEN", 1)
 
 

@@ -24,7 +24,9 @@ class ScriptedSigner(grpc.GenericRpcHandler):  # type: ignore[misc]  # grpc is u
 
     def __init__(self) -> None:
         self.refusals = deque[tuple[grpc.StatusCode, str]]()
-        self.changes = dict[str, Any]()
+        self.changes = deque[dict[str, Any]]()
+        """Of answers to come."""
+        self.calls = 0
         self.digests = list[types.AsymmetricSignRequest]()
 
     def service(self, handler_call_details: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler:
@@ -39,10 +41,14 @@ class ScriptedSigner(grpc.GenericRpcHandler):  # type: ignore[misc]  # grpc is u
         if self.refusals:
             await context.abort(*self.refusals.popleft())
         said = {"name": V1, "signature": b"s", "signature_crc32c": google_crc32c.value(b"s"), "verified_digest_crc32c": True}
-        return types.AsymmetricSignResponse(**(said | self.changes))
+        return types.AsymmetricSignResponse(**(said | self._changed()))
 
     async def _key(self, request: Any, context: grpc.aio.ServicerContext[Any, Any]) -> Any:
-        return types.PublicKey(**({"name": V1, "pem": "PEM", "pem_crc32c": google_crc32c.value(b"PEM")} | self.changes))
+        self.calls += 1
+        return types.PublicKey(**({"name": V1, "pem": "PEM", "pem_crc32c": google_crc32c.value(b"PEM")} | self._changed()))
+
+    def _changed(self) -> dict[str, Any]:
+        return self.changes.popleft() if self.changes else {}
 
 
 @pytest.fixture
@@ -75,16 +81,21 @@ async def test_only_a_digest_is_sent_with_its_checksum(scripted: ScriptedSigner,
 async def test_a_signature_that_was_damaged_or_is_another_version_s_is_none(
     scripted: ScriptedSigner, signer: KmsSigner, changes: dict[str, Any]
 ) -> None:
-    scripted.changes = changes
-    with pytest.raises(Unavailable, match="damaged"):
-        await signer.sign(V1, MESSAGE)
+    """It is asked for again."""
+    scripted.changes.append(changes)
+    assert (await signer.sign(V1, MESSAGE), len(scripted.digests)) == (b"s", 2)
 
 
 @pytest.mark.parametrize("changes", [{"pem_crc32c": 1}, {"pem": "OTHER"}, {"name": f"{KEY}/cryptoKeyVersions/2"}])
 async def test_a_public_key_that_was_damaged_is_not_published(scripted: ScriptedSigner, signer: KmsSigner, changes: dict[str, Any]) -> None:
-    scripted.changes = changes
+    scripted.changes.append(changes)
+    assert (await signer.public_key(V1), scripted.calls) == (b"PEM", 2)
+
+
+async def test_signatures_that_are_always_damaged_end_with_the_deadline(scripted: ScriptedSigner, signer: KmsSigner) -> None:
+    scripted.changes.extend([{"signature_crc32c": 1}] * 1000)
     with pytest.raises(Unavailable, match="damaged"):
-        await signer.public_key(V1)
+        await signer.sign(V1, MESSAGE)
 
 
 async def test_what_may_pass_is_tried_again_and_the_rest_is_the_operator_s(scripted: ScriptedSigner, signer: KmsSigner) -> None:

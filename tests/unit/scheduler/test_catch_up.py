@@ -31,6 +31,7 @@ ROW: dict[str, Any] = {
     "catch_up": None,
     "next_run_time": None,
     "units_left": None,
+    "places_left": 1_000,
 }
 
 

@@ -29,6 +29,7 @@ SCHEDULE = DueSchedule(
     catch_up="all",
     next_run_time=datetime(2026, 1, 1, tzinfo=UTC),
     units_left=None,
+    places_left=1_000,
 )
 
 

@@ -5,6 +5,7 @@ from functools import partial
 from typing import Final
 
 from services.clouds.access import AccessRefused, TenantAccess
+from services.clouds.own_resources import NOT_YOURS
 from services.executor.errors import StepError
 from services.executor.metering.meter import StepMeter
 from services.executor.settings import ExecutorSettings
@@ -28,6 +29,10 @@ class CloudSource:
 
     def find(self, request: ReadRequest, check_cancelled: CheckCancelled) -> Export | Unchanged:
         """The export's billing periods; see FilesSource."""
+        for name, value in request.parameters.items():
+            # EXPORT, and those of a cloud that takes a second one beside it.
+            if name.endswith(EXPORT) and self._access.endpoints.own.has_export(self._access.provider, str(value)):
+                raise StepError(f"The parameter {name} names a place that {NOT_YOURS}")
         try:
             files = self._open_export(self._access, request.parameters, self._settings)
         except AccessRefused as refused:

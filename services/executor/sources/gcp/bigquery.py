@@ -20,6 +20,7 @@ from services.clouds.access import AccessRefused
 from services.clouds.gcp.federation import FederatedIdentity
 from services.clouds.gcp.identity import GcpCredentials, identity_of, storage_reader
 from services.clouds.gcp.refusals import Asked, Role, explain, lacks_role
+from services.clouds.own_resources import NOT_YOURS, OwnResources
 from services.executor.errors import StepError
 from services.executor.metering.meter import Reading
 from services.executor.records import Period
@@ -67,6 +68,7 @@ class GcpBilling:
         self._identity = identity
         self._client = bigquery.Client(project=self.project, credentials=identity, client_options={"api_endpoint": host} if host else None)
         self._reader = storage_reader(identity, settings.bigquery_storage_emulator_host)
+        self._own = OwnResources.of(settings)
         self._tables_seen = dict[TableName, bigquery.Table]()
 
     def close(self) -> None:
@@ -179,6 +181,8 @@ class GcpBilling:
                 yield one
 
     def _described(self, table: TableName) -> bigquery.Table:
+        if table.project.lower() in self._own.names:
+            raise StepError(f"Table {table} is in a project that {NOT_YOURS}")
         if table not in self._tables_seen:
             with self._translate_errors(f"table {table}", Role.DATA_VIEWER):
                 found = self._client.get_table(str(table), timeout=SECONDS, retry=RETRY)

@@ -11,6 +11,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
+from services.clouds.gcp.refusals import no_usage_export
 from services.executor.errors import StepError
 from services.platform.identifiers import TABLE
 
@@ -142,10 +143,11 @@ def check_usage(name: TableName, columns: Mapping[str, str]) -> None:
         return
     kind = next((kind for some, kind in _COLUMNS if some <= types.keys()), kind_of_name(name))
     if kind in {ExportKind.FOCUS, ExportKind.PRICING, ExportKind.COMMITMENTS}:
-        what = f"{kind}, no usage cost export"
-    else:
-        what = f"no billing export: it has no column {' and no '.join(column for column in (COST, TIME) if column not in types)}"
-    raise StepError(f"Table {name} is {what}. Name a standard or detailed usage cost export ({WANTED}) with export_table, or leave it out.")
+        raise StepError(
+            f"Table {name} is {kind}, no usage cost export. Name a standard or detailed usage cost export ({WANTED}) with export_table, or "
+            "leave it out."
+        )
+    raise StepError(no_usage_export(str(name)))
 
 
 def choose_exports(listed: Iterable[Listed]) -> Exports | None:

@@ -8,12 +8,13 @@ from typing import Any
 import pytest
 
 from services.executor.runs.active import ActiveRuns
-from services.executor.runs.idempotency import WINDOW, IdempotentStarts, key_of, run_ids
+from services.executor.runs.idempotency import RUNS, IdempotentStarts
 from services.executor.runs.prepared import PreparedRun, RunPreparer, RunRequest
 from services.executor.runs.start import RunStarter
 from services.executor.store import Store
 from services.platform.clock import SystemClock
-from services.platform.errors import InvalidArgument, ResourceExhausted
+from services.platform.errors import FailedPrecondition, InvalidArgument, ResourceExhausted
+from services.platform.rpc.idempotency import WINDOW, key_ids, key_of
 from tests.support.executor.fakes import RecordingLedger, Work
 from tests.support.executor.tenant import BILLING, Tenant
 from tests.support.set_clock import SetClock
@@ -58,7 +59,7 @@ async def test_twenty_at_once_over_two_executors_are_one_run(
             await asyncio.sleep(0.02)
     assert await other.start(wanted(), "order-1") == ids[0]
     assert await other.start(wanted(), "order-2") != ids[0]
-    assert run_ids("other", "order-1")[0] != run_ids(tenant.tenant_id, "order-1")[0]
+    assert key_ids(RUNS, "other", "order-1")[0] != key_ids(RUNS, tenant.tenant_id, "order-1")[0]
 
 
 async def test_a_key_is_for_one_wish_and_a_refusal_does_not_use_it_up(
@@ -73,7 +74,7 @@ async def test_a_key_is_for_one_wish_and_a_refusal_does_not_use_it_up(
     assert await tenant.rows("SELECT 1 FROM x_meta_pipeline_runs") == []
     quota.refusal = None
     identity = await idempotent_starts.start(wanted(), "k")
-    with pytest.raises(InvalidArgument, match="other parameters"):
+    with pytest.raises(FailedPrecondition, match="other parameters"):
         await idempotent_starts.start(wanted(date="2025-11-16"), "k")
     assert [row["pipeline_logging_id"] for row in await tenant.rows("SELECT pipeline_logging_id FROM x_meta_pipeline_runs")] == [identity]
 
@@ -90,20 +91,20 @@ async def test_after_24_hours_a_key_means_a_new_run(
     assert await idempotent_starts.start(wanted(date="yesterday"), "daily") == first
     clock.time += timedelta(minutes=2)
     second = await idempotent_starts.start(wanted(date="yesterday"), "daily")
-    assert [first, second] == list(run_ids(tenant.tenant_id, "daily")[:2])
+    assert [first, second] == list(key_ids(RUNS, tenant.tenant_id, "daily")[:2])
 
 
 async def test_a_key_that_was_used_on_many_days_still_means_one_run(
     tenant: Tenant, wanted: Callable[..., PreparedRun], starter: RunStarter, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("services.executor.runs.idempotency.LOOKUP_PAGE", 2)
+    monkeypatch.setattr("services.platform.rpc.idempotency.LOOKUP_PAGE", 2)
     clock = SetClock()
     clock.time = datetime.now(UTC)
     idempotent_starts, seen = IdempotentStarts(starter, store, clock), list[str]()
     for _ in range(3):
         seen.append(await idempotent_starts.start(wanted(), "daily"))
         clock.time += WINDOW + timedelta(minutes=1)
-    assert seen == [*run_ids(tenant.tenant_id, "daily", 0), run_ids(tenant.tenant_id, "daily", 2)[0]]
+    assert seen == [*key_ids(RUNS, tenant.tenant_id, "daily", 0), key_ids(RUNS, tenant.tenant_id, "daily", 2)[0]]
 
 
 @pytest.mark.parametrize("key", ["", "x" * 256, "a\nb"])

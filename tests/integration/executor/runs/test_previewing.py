@@ -89,14 +89,14 @@ async def test_a_source_that_is_not_there_is_a_problem(tenant: Tenant, preparer:
     """Told by the step that would fail, in the words of the run; what needs it is not looked at."""
     found = await dry_runner.dry_run(preparer.prepare(wanted(tenant, date="2025-11-17", export_table="nowhere.gcp_billing_export_v1_X")))
     assert list(found.problems) == ["extract"]
-    assert "finds no table" in found.problems["extract"]
+    assert "there is no such table" in found.problems["extract"]
     assert found.steps == []
 
 
 async def test_a_table_that_is_no_export_is_a_problem(tenant: Tenant, preparer: RunPreparer, dry_runner: DryRunner) -> None:
     table = export(tenant, many(DAY, 3), schema=STANDARD.remove(STANDARD.get_field_index("cost")))
     found = await dry_runner.dry_run(preparer.prepare(wanted(tenant, date="2025-11-17", export_table=table)))
-    assert "it has no column cost" in found.problems["extract"]
+    assert "it has no columns cost and usage_start_time" in found.problems["extract"]
 
 
 async def test_sql_that_does_not_fit_the_tables_is_a_problem(tenant: Tenant, preparer: RunPreparer, dry_runner: DryRunner) -> None:

@@ -435,9 +435,11 @@ async def test_export_table_names_the_export(tenant: Tenant, tools: Toolbox, beg
         (
             {"a.prices": pa.schema([("price", pa.float64())])},
             {"export_table": "a.prices"},
-            "is no billing export: it has no column cost and no usage",
+            "it has no columns cost and usage_start_time",
         ),
-        ({}, {"export_table": "nowhere.nothing"}, "Google Cloud finds no table"),
+        ({}, {"export_table": "nowhere.nothing"}, "there is no such table"),
+        ({}, {"export_table": "convergence-local.tenants.tenant_api_keys"}, "in a project that is this installation's own"),
+        ({}, {"export_table": "convergence-local.tenants.nothing"}, "in a project that is this installation's own"),
     ],
 )
 async def test_a_source_that_cannot_be_read_is_told(

@@ -138,7 +138,7 @@ class Sealed:
         plaintext = json.dumps({"bucket": tenant_id, "key": f"{provider} of {tenant_id}"}).encode()
         return SealedCredential(tenant_id=tenant_id, provider=provider, credential_id="one", ciphertext=plaintext)
 
-    async def decrypt(self, ciphertext: bytes, _: bytes) -> bytes:
+    async def decrypt(self, ciphertext: bytes, name: bytes, *, key_version: str | None = None) -> bytes:
         return ciphertext
 
 

@@ -49,6 +49,24 @@ def test_whatever_leads_inside_is_not(address: str) -> None:
     assert not is_public(address)
 
 
+@pytest.mark.parametrize(
+    "address",
+    [
+        *("168.63.129.16", "::ffff:168.63.129.16", "64:ff9b::a83f:8110"),  # Azure's host
+        *("169.254.169.254", "169.254.170.2", "fd00:ec2::254"),  # AWS, its containers, and over IPv6; also Google, Azure, Oracle
+        *("100.100.100.200", "192.0.0.192", "fd20:ce::254"),  # Alibaba, Oracle's older one, Google over IPv6
+        *("199.36.153.4", "199.36.153.11", "2600:2d00:2:1000::1", "2600:2d00:2:2000::1"),  # Google's APIs from inside
+    ],
+)
+def test_what_clouds_answer_inside_is_not_public(address: str) -> None:
+    assert not is_public(address)
+
+
+def test_an_operator_s_own_networks_are_not_public() -> None:
+    own = (ip_network("8.8.8.0/24"), ip_network("2001:4860::/32"))
+    assert [is_public(one, own) for one in ("8.8.8.8", "::ffff:8.8.8.8", "2001:4860:4860::8888", "8.8.4.4")] == [False, False, False, True]
+
+
 @given(INSIDE)
 def test_no_special_ipv4_address_is_public_in_any_dress(address: IPv4Address) -> None:
     mapped, nat64, sixtofour = (IPv6Address((prefix << shift) | int(address) << left) for prefix, shift, left in WRAPPED)

@@ -1,7 +1,9 @@
 """Which of a project's tables is read, and the errors about the others."""
 
 import pytest
+from google.api_core import exceptions as google
 
+from services.clouds.gcp.refusals import Asked, Role, explain, no_usage_export
 from services.executor.errors import StepError
 from services.executor.sources.gcp.exports import (
     ExportKind,
@@ -129,8 +131,6 @@ def test_a_long_list_is_cut() -> None:
         (name("seen"), {"BilledCost": "NUMERIC", "ChargePeriodStart": "TIMESTAMP"}, "is Google's FOCUS export, no usage cost export"),
         (name("cloud_pricing_export"), {"pricing_as_of_time": "TIMESTAMP", "sku": "RECORD"}, "is a pricing export"),
         (name("cud_subscriptions_export"), {"term": "STRING"}, "is an export of committed use discounts"),
-        (name("t"), {"price": "FLOAT"}, "is no billing export: it has no column cost and no usage_start_time"),
-        (name(STANDARD), {"cost": "FLOAT"}, "is no billing export: it has no column usage_start_time"),
         (name("t"), {**USAGE, "usage_start_time": "DATE"}, "its column usage_start_time is DATE, where exports have TIMESTAMP"),
         (
             name("t"),
@@ -145,6 +145,16 @@ def test_a_table_of_another_kind_is_refused_for_what_it_is(table: TableName, col
     assert failed.value.message.startswith(f"Table {table} is ")
     assert message in failed.value.message
     assert failed.value.is_retryable is False
+
+
+@pytest.mark.parametrize("columns", [{"price": "FLOAT"}, {"cost": "FLOAT"}, {}])
+def test_what_is_no_export_is_answered_as_what_is_not_there(columns: dict[str, str]) -> None:
+    """So that no one learns which tables there are."""
+    missing = google.NotFound("Not found: Table acme-prod:d.t")  # type: ignore[no-untyped-call]
+    asked = Asked(what=f"table {name('t')}", project="acme-prod", role=Role.DATA_VIEWER)
+    with pytest.raises(StepError) as failed:
+        check_usage(name("t"), columns)
+    assert failed.value.message == explain(missing, asked).message == no_usage_export("acme-prod.d.t")
 
 
 def test_any_table_with_an_exports_columns_is_read_if_it_is_named() -> None:

@@ -76,5 +76,5 @@ async def test_credentials_too() -> None:
     set_caller(Caller(tenant_id="acme", user_id=None))
     request = credential_service_pb2.SetCredentialsRequest(tenant_id="acme", provider="GCP", credentials=BAD)
     with pytest.raises(InvalidArgument) as refusal:
-        await CredentialServicer(NONE, NONE, None, NONE).SetCredentials(request, NONE)
+        await CredentialServicer(NONE, NONE, None, NONE, NONE, NONE).SetCredentials(request, NONE)
     assert refusal.value.field == "credentials.limit"

@@ -1,0 +1,19 @@
+"""When the trigger job comes, by its own cron expression, which is in UTC as that of the job in Cloud Scheduler is. Pure."""
+
+from datetime import datetime, timedelta
+from typing import Final
+
+from services.scheduler.cron.expression import next_after
+
+HOURLY: Final = "0 * * * *"
+_TICK: Final = timedelta(microseconds=1)
+
+
+def next_trigger(trigger_cron: str, now: datetime) -> datetime:
+    """The first trigger after `now`, in UTC. Raises InvalidArgument for a bad expression."""
+    return next_after(trigger_cron, "UTC", now)
+
+
+def trigger_at(trigger_cron: str, fire_time: datetime) -> datetime:
+    """The trigger that queues a fire time: the first one at it or after it, in UTC. Raises as `next_trigger` does."""
+    return next_trigger(trigger_cron, fire_time - _TICK)

@@ -1,0 +1,24 @@
+"""What must always hold, read from the tables once everything is at rest: after load, after faults, after anything.
+
+    tables = read_tables(warehouse, control_dataset)
+    hold(tables, observed)          # AssertionError: every invariant that does not hold, with the row that shows it
+
+`observed` is what callers were answered and what their sources hold; without it, what the tables say of each other is checked all the same.
+At rest means: no process is down, the jobs of Cloud Scheduler have fired until they found nothing to do, and leases had time to run out.
+
+    ledger        The quota is a gate: as many units as runs began, an outcome for each, no slot held, one row a tenant and day.
+    runs          A run has one row and ended once; its fence is closed unless it COMPLETED; what a caller was promised is there.
+    queue         A fire time is queued once and ended once; attempts are numbered by failures; an ended run has left the queue.
+    published     A day has all rows of its source or none, never twice and never another tenant's; the ledger of days agrees with it.
+    credentials   One a tenant and provider, audited, to be opened by its tenant's name only, and what its tenant has sent last.
+    secrets       No secret outside the place that is made for it, on disk or in tables.
+    logs          No traceback, no error that a service did not expect.
+"""
+
+from tests.support.invariants.hold import hold, violations
+from tests.support.invariants.observed import Observed, Sealed
+from tests.support.invariants.secrets import secrets_outside
+from tests.support.invariants.tables import Staging, Tables, TenantTables, read_tables
+from tests.support.invariants.violation import Violation
+
+__all__ = ["Observed", "Sealed", "Staging", "Tables", "TenantTables", "Violation", "hold", "read_tables", "secrets_outside", "violations"]

@@ -1,0 +1,30 @@
+"""All invariants at once."""
+
+from collections.abc import Sequence
+
+from tests.support.invariants.credentials import Decrypt, credential_violations
+from tests.support.invariants.ledger import ledger_violations
+from tests.support.invariants.observed import Observed
+from tests.support.invariants.published import published_violations
+from tests.support.invariants.queue import queue_violations
+from tests.support.invariants.runs import run_violations
+from tests.support.invariants.tables import Tables
+from tests.support.invariants.violation import Violation
+
+
+def violations(tables: Tables, observed: Observed | None = None, *, decrypt: Decrypt | None = None) -> list[Violation]:
+    """Everything that does not hold; empty: all does. See the package for what is looked at. No I/O but `decrypt`'s."""
+    observed = observed or Observed()
+    return [
+        *ledger_violations(tables, observed),
+        *run_violations(tables, observed),
+        *queue_violations(tables, observed),
+        *published_violations(tables, observed),
+        *credential_violations(tables, observed, decrypt),
+    ]
+
+
+def hold(tables: Tables, observed: Observed | None = None, *, decrypt: Decrypt | None = None, also: Sequence[Violation] = ()) -> None:
+    """Raises AssertionError, naming every violation; `also`: those that were found elsewhere, e.g. on disk."""
+    found = [*violations(tables, observed, decrypt=decrypt), *also]
+    assert not found, "\n".join(["these do not hold:", *map(str, found)])
