@@ -15,6 +15,7 @@ from grpc_reflection.v1alpha import reflection
 
 from services.platform.access.control import AccessControl
 from services.platform.access.key_holder import Authenticator, WatchedAuthenticator
+from services.platform.limits.event_loop import watched_event_loop
 from services.platform.metrics import serve_metrics
 from services.platform.periodic import Periodic
 from services.platform.rpc.body_fields import only_known_body_fields
@@ -116,7 +117,7 @@ async def serve(settings: ServiceSettings, *, name: str, authenticator: WatchedA
     serving.set()
     _log.info("serving", address=settings.listen)
     forgetting = asyncio.create_task(_forget(built.access, authenticator.changes()))
-    async with Periodic("certificates", (built.certificates.refresh, settings.tls_reload_seconds)):
+    async with watched_event_loop(), Periodic("certificates", (built.certificates.refresh, settings.tls_reload_seconds)):
         await stop.wait()
     _log.info("stopping", grace_seconds=settings.grace_seconds)
     forgetting.cancel()

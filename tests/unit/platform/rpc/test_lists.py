@@ -14,7 +14,6 @@ NOT_PAGED = {
     "convergence.credentials.v1.CredentialService.ListCredentials": "one for each provider",
     "convergence.executor.v1.CostService.ListCostDays": "400 days at most, for each source",
     "convergence.executor.v1.PipelineService.ListTemplates": "the operator's files",
-    "convergence.scheduler.v1.ScheduleService.ListSchedules": "to be paged",
 }
 """List RPCs whose answer cannot grow beyond what is said here."""
 
@@ -56,7 +55,6 @@ BOUNDED = {
     "convergence.executor.v1.ValidatePipelineResponse.problems": "one for each parameter or step",
     "convergence.executor.v1.ValidatePipelineResponse.steps": "the operator's file",
     "convergence.scheduler.v1.LeftOut.schedules": "a sample",
-    "convergence.scheduler.v1.ListSchedulesResponse.schedules": "to be paged",
     "convergence.scheduler.v1.ProcessQueueResponse.runs": "at most `max_runs`",
     "convergence.scheduler.v1.Schedule.next_fire_times": "the next five",
 }
