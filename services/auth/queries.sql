@@ -6,8 +6,9 @@
 -- SET for a comparison of arrays.
 
 -- name: find_key_holders
--- Keys that the subscription system wrote may have is_active NULL, which means active.
+-- Keys that the subscription system wrote may have is_active NULL, which means active. By hash, or by id: for keys and session tokens.
 -- param: api_key_hashes ARRAY<STRING>
+-- param: api_key_ids ARRAY<STRING>
 -- param: now TIMESTAMP
 SELECT
   k.api_key_hash,
@@ -26,7 +27,7 @@ LEFT JOIN (
   WHERE a.status = 'ACTIVE'
   QUALIFY ROW_NUMBER() OVER (PARTITION BY a.tenant_id ORDER BY COALESCE(a.updated_at, a.created_at) DESC, a.subscription_id) = 1
 ) AS s ON s.tenant_id = k.tenant_id
-WHERE k.api_key_hash IN UNNEST(@api_key_hashes)
+WHERE (k.api_key_hash IN UNNEST(@api_key_hashes) OR k.api_key_id IN UNNEST(@api_key_ids))
   AND IFNULL(k.is_active, TRUE)
   AND (k.expires_at IS NULL OR k.expires_at > @now)
 

@@ -1,4 +1,4 @@
-"""Wires auth: its parts and its six proto services."""
+"""Wires auth: its parts and its seven proto services."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -8,6 +8,7 @@ from convergence.auth.v1 import (
     authentication_service_pb2_grpc,
     ledger_service_pb2_grpc,
     quota_service_pb2_grpc,
+    session_token_service_pb2_grpc,
     tenant_service_pb2_grpc,
     usage_service_pb2_grpc,
 )
@@ -22,11 +23,12 @@ from services.auth.servicers.api_key import ApiKeyServicer
 from services.auth.servicers.authentication import AuthenticationServicer
 from services.auth.servicers.ledger import LedgerServicer
 from services.auth.servicers.quota import QuotaServicer
+from services.auth.servicers.session_token import SessionTokenServicer
 from services.auth.servicers.tenant import TenantServicer
 from services.auth.servicers.usage import UsageServicer
+from services.auth.sessions.tokens import SessionTokens
 from services.auth.settings import AuthSettings
 from services.auth.store import AuthStore
-from services.platform.access.key_holder import Authenticator
 from services.platform.bigquery.client import BigQuery
 from services.platform.clock import Clock
 from services.platform.server import Served
@@ -40,12 +42,20 @@ async def auth_service(settings: AuthSettings, *, bq: BigQuery, clock: Clock) ->
     digests = KeyDigests(seconds=settings.key_memory_seconds)
     async with KeyUsage(store, clock, seconds=settings.key_usage_seconds) as usage, Ledger.of(store, clock, settings) as ledger:
         changes = KeyChangeFeed(memory)
-        authenticator = LocalAuthenticator(store, clock, memory=memory, digests=digests, usage=usage, changes=changes)
-        yield served(store, ledger, authenticator, clock, changes), authenticator
+        tokens = SessionTokens(settings.token_secrets, clock)
+        authenticator = LocalAuthenticator(store, clock, memory=memory, digests=digests, usage=usage, changes=changes, tokens=tokens)
+        yield served(store, ledger, authenticator, clock, changes, tokens), authenticator
 
 
-def served(store: AuthStore, ledger: Ledger, authenticator: Authenticator, clock: Clock, changes: KeyChangeFeed) -> list[Served]:
-    """The servicers, ready for `serve`."""
+def served(
+    store: AuthStore,
+    ledger: Ledger,
+    authenticator: LocalAuthenticator,
+    clock: Clock,
+    changes: KeyChangeFeed,
+    tokens: SessionTokens | None = None,
+) -> list[Served]:
+    """The servicers, ready for `serve`. `tokens`: None: session tokens are off."""
     return [
         Served(
             name="convergence.auth.v1.TenantService",
@@ -56,6 +66,11 @@ def served(store: AuthStore, ledger: Ledger, authenticator: Authenticator, clock
             name="convergence.auth.v1.ApiKeyService",
             add=api_key_service_pb2_grpc.add_ApiKeyServiceServicer_to_server,
             servicer=ApiKeyServicer(store, clock, changes),
+        ),
+        Served(
+            name="convergence.auth.v1.SessionTokenService",
+            add=session_token_service_pb2_grpc.add_SessionTokenServiceServicer_to_server,
+            servicer=SessionTokenServicer(authenticator, tokens or SessionTokens((), clock), clock),
         ),
         Served(
             name="convergence.auth.v1.QuotaService",

@@ -15,6 +15,13 @@ from services.platform.bigquery.table_versions import TableVersions, Version
 from services.platform.plan import PlanLimits
 
 BLOCKS = load_blocks(Path(__file__).with_name("queries.sql"))
+BY_ID = "id:"
+"""Begins a handle that is no SHA-256, see `by_id`."""
+
+
+def by_id(tenant_id: str, api_key_id: str) -> str:
+    """The handle of a key whose id is known, but not the key: that of a session token."""
+    return f"{BY_ID}{tenant_id}/{api_key_id}"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -135,10 +142,16 @@ class AuthStore:
         """The version of the table that `list_leases` reads."""
         return await self._lease_versions.current()
 
-    async def find_key_holders(self, api_key_hashes: Sequence[str], now: datetime) -> dict[str, KeyHolder]:
-        """The holders of the active, unexpired keys with these hashes, by hash; unknown hashes are missing."""
-        rows = await self._rows("find_key_holders", {"api_key_hashes": api_key_hashes, "now": now})
-        return {row["api_key_hash"]: self._holder(row) for row in rows}
+    async def find_key_holders(self, handles: Sequence[str], now: datetime) -> dict[str, KeyHolder]:
+        """The holders of the active, unexpired keys with these handles, by handle: SHA-256 of the key, or `by_id`. Unknown ones are
+        missing.
+        """
+        ids = {handle: handle.partition("/")[2] for handle in handles if handle.startswith(BY_ID)}
+        hashes = [handle for handle in handles if handle not in ids]
+        rows = await self._rows("find_key_holders", {"api_key_hashes": hashes, "api_key_ids": sorted(ids.values()), "now": now})
+        found = {row["api_key_hash"]: self._holder(row) for row in rows}
+        found |= {by_id(holder.tenant_id, holder.api_key_id): holder for holder in found.values()}
+        return {handle: found[handle] for handle in handles if handle in found}
 
     async def list_key_digests(self, now: datetime, *, limit: int) -> list[str]:
         """The hashes of the active, unexpired keys, at most `limit` of them."""

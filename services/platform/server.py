@@ -14,7 +14,8 @@ from grpc_health.v1.health import aio as health_aio
 from grpc_reflection.v1alpha import reflection
 
 from services.platform.access.control import AccessControl
-from services.platform.access.key_holder import Authenticator, WatchedAuthenticator
+from services.platform.access.key_holder import Authenticator
+from services.platform.access.sessions.session import SessionAuthenticator, WatchedAuthenticator
 from services.platform.limits.event_loop import watched_event_loop
 from services.platform.metrics import serve_metrics
 from services.platform.periodic import Periodic
@@ -75,9 +76,18 @@ class Built:
     """The port it will listen on; chosen by the kernel if `listen` ends in `:0`."""
 
 
-def build_server(settings: ServiceSettings, *, name: str, authenticator: Authenticator, served: Sequence[Served]) -> Built:
-    """A server before it is started. Raises OSError without certificates, RuntimeError if the port is taken."""
-    access = AccessControl(settings, authenticator)
+def build_server(
+    settings: ServiceSettings,
+    *,
+    name: str,
+    authenticator: Authenticator,
+    served: Sequence[Served],
+    sessions: SessionAuthenticator | None = None,
+) -> Built:
+    """A server before it is started. `sessions`: None: it takes no session tokens. Raises OSError without certificates, RuntimeError if the
+    port is taken.
+    """
+    access = AccessControl(settings, authenticator, sessions=sessions)
     # A misspelt field is reported before a missing one: most likely it is the same field.
     steps: list[Interceptor] = [
         report,
@@ -103,7 +113,7 @@ def build_server(settings: ServiceSettings, *, name: str, authenticator: Authent
 
 async def serve(settings: ServiceSettings, *, name: str, authenticator: WatchedAuthenticator, served: Sequence[Served]) -> None:
     """Serves until SIGTERM or SIGINT; then refuses new calls and lets calls in progress end within `grace_seconds`."""
-    built = build_server(settings, name=name, authenticator=authenticator, served=served)
+    built = build_server(settings, name=name, authenticator=authenticator, served=served, sessions=authenticator)
     server, health = built.server, built.health
     # Mirrors gRPC health for the metrics threads, which cannot ask it.
     serving, stop = threading.Event(), asyncio.Event()

@@ -21,11 +21,15 @@ class Caller:
     """The API key's scopes; empty: the defaults, see `scopes`."""
     limits: PlanLimits = DEFAULT_PLAN
     """What the tenant's plan allows; of no meaning for other callers."""
+    session_token_id: str | None = None
+    """Of the session token, issued for that key, by which a tenant's user calls; None: the key itself was sent."""
     admin_role: str | None = None
+    principal: str | None = None
+    """Who an admin is, see `Operator.principal`."""
     service: str | None = None
     """The calling service, by its certificate."""
     user_id: str | None = None
-    """`X-User-ID`: set by the frontend, not verified."""
+    """The user that a session token names; else `X-User-ID`, which the frontend sets, not verified."""
 
 
 _current: ContextVar[Caller] = ContextVar("caller")

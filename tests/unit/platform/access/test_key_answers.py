@@ -38,7 +38,7 @@ class Counting:
 
 def call(key: str, address: str = "10.0.0.1") -> Any:
     path = "/convergence.auth.v1.QuotaService/GetQuota"
-    san = {"x509_subject_alternative_name": [b"gateway.convergence.internal"]}
+    san = {"peer_dns": [b"gateway.convergence.internal"]}
     context = SimpleNamespace(auth_context=lambda: san, peer=lambda: "ipv4:10.0.0.9:1234")
     metadata = {"x-api-key": key, "x-forwarded-for": f"9.9.9.9, {address}"}
     request = SimpleNamespace(tenant_id="acme")

@@ -12,6 +12,7 @@ from convergence.auth.v1.quota_service_pb2_grpc import QuotaServiceServicer, Quo
 
 from localcloud.ports import free_ports
 from services.platform.access.key_holder import KeyHolder
+from services.platform.access.sessions.session import Session
 from services.platform.server import Served, serve
 from services.platform.settings import ServiceSettings
 from tests.conftest import channel_as
@@ -29,6 +30,9 @@ class Auth:
     async def authenticate(self, api_key_sha256: str) -> KeyHolder:
         self.asked[api_key_sha256] += 1
         return KeyHolder(tenant_id="acme_corp", api_key_id="k", scopes=(), tenant_active=True, subscription_active=True)
+
+    async def authenticate_session(self, session_token: str) -> Session:
+        raise NotImplementedError
 
     async def changes(self) -> AsyncIterator[str]:
         while True:

@@ -1,0 +1,13 @@
+"""Who calls an admin RPC."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Operator:
+    """An operator or a job, by an admin key or by a token of OpenID Connect."""
+
+    principal: str
+    """For logs and limits: a token's verified e-mail address, else its subject; `admin-key:` and the first digits of the key's SHA-256."""
+    roles: frozenset[str]
+    """Its admin roles; a token that no rule names has none."""
