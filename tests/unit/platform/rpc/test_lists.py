@@ -20,6 +20,7 @@ NOT_PAGED = {
 BOUNDED = {
     "convergence.auth.v1.ApiKey.scopes": "of a fixed list",
     "convergence.auth.v1.CreateApiKeyResponse.scopes": "as requested",
+    "convergence.auth.v1.CreateSessionTokenResponse.scopes": "of a fixed list",
     "convergence.auth.v1.GetUsageResponse.days": "92 days at most",
     "convergence.auth.v1.RotateApiKeyResponse.scopes": "of a fixed list",
     "convergence.credentials.v1.GetJsonWebKeySetResponse.keys": "versions of one key, of which old ones are no longer published",
