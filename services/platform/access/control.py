@@ -72,6 +72,7 @@ class AccessControl:
                 return await self._admin_caller(call, rule)
             case "tenant":
                 holder, session = await self._holder(call)
+                set_caller(_holders_caller(holder, session))
                 self._limiter.tenant(
                     call, tenant_id=holder.tenant_id, key_id=holder.api_key_id, per_minute=holder.limits.requests_per_minute
                 )
@@ -81,11 +82,12 @@ class AccessControl:
     async def _admin_caller(self, call: Call, rule: access_pb2.Allow) -> Caller:
         needed = rule.admin.role
         operator = await self._operator(call, needed)
+        # Set before the call is let in, so that the audit log knows whose refused calls it counts.
+        set_caller(_operators_caller(operator, min(operator.roles, default=None)))
         self._limiter.admin(call, key_id=operator.principal)
         if needed not in operator.roles:
             raise PermissionDenied("ADMIN_ROLE_DENIED", f"This call needs the role {needed}, which {operator.principal} does not have.")
-        user_id = check_user_id(call.metadata.get("x-user-id", ""))
-        return Caller(admin_role=needed, principal=operator.principal, user_id=user_id)
+        return _operators_caller(operator, needed, user_id=check_user_id(call.metadata.get("x-user-id", "")))
 
     async def _operator(self, call: Call, role: str) -> Operator:
         if key := call.metadata.get("x-admin-key", ""):
@@ -118,6 +120,10 @@ def _tenant_caller(call: Call, rule: access_pb2.Allow, holder: KeyHolder, sessio
         needed = f"This call needs an API key or token with scope {rule.tenant.scope}"
         raise PermissionDenied("SCOPE_MISSING", f"{needed}; this one was issued without it. Ask for one that has it.")
     claimed = check_user_id(call.metadata.get("x-user-id", ""))
+    return _holders_caller(holder, session, claimed=claimed)
+
+
+def _holders_caller(holder: KeyHolder, session: Session | None, *, claimed: str | None = None) -> Caller:
     return Caller(
         tenant_id=holder.tenant_id,
         api_key_id=holder.api_key_id,
@@ -128,7 +134,12 @@ def _tenant_caller(call: Call, rule: access_pb2.Allow, holder: KeyHolder, sessio
     )
 
 
+def _operators_caller(operator: Operator, role: str | None, *, user_id: str | None = None) -> Caller:
+    return Caller(admin_role=role, principal=operator.principal, admin_key=operator.admin_key, user_id=user_id)
+
+
 def _service_caller(call: Call, rule: access_pb2.Allow, name: str | None) -> Caller:
+    set_caller(Caller(service=name))
     if name not in rule.service.names:
         allowed = " and ".join(rule.service.names)
         raise PermissionDenied("CALLER_DENIED", f"{call.path} is for {allowed} only, by their certificates.")

@@ -27,6 +27,8 @@ DEADLINE_MARGIN = 0.25
 # Stops a gRPC client from retrying by its own policy (gRFC A6): our answers have already been retried where that is useful.
 NO_RETRY = ("grpc-retry-pushback-ms", "-1")
 request_id: ContextVar[str] = ContextVar("request_id", default="")
+answered: ContextVar[Message | None] = ContextVar("answered", default=None)
+"""The response of the call in progress, once its servicer has returned it."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -130,6 +132,7 @@ class InterceptorChain(grpc.aio.ServerInterceptor):  # type: ignore[misc]  # unt
                 answer = await handler.unary_unary(request, context)
                 for last_touch in call.before_answer:
                     last_touch(answer)
+                answered.set(answer)
                 await _send_headers(call)
                 return answer
 
