@@ -55,6 +55,7 @@ from services.executor.servicers.watch import WatchServicer
 from services.executor.settings import ExecutorSettings
 from services.executor.sources.credentials import SealedCredentials
 from services.executor.sources.registry import TenantSources
+from services.executor.sources.spool import SpoolRoom
 from services.executor.sources.tokens import IdentityTokens
 from services.executor.staging.tables import StagingTables
 from services.executor.steps import STEP_TYPES
@@ -113,7 +114,7 @@ async def executor_service(
             notifier=notifier,
             workers=workers,
             clock=clock,
-            spool_dir=settings.spool_dir,
+            spool=SpoolRoom(settings.spool_dir),
             publish_locks=KeyedLocks(),
             metering=Metering.of(settings),
         )

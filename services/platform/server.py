@@ -19,7 +19,8 @@ from services.platform.access.sessions.session import SessionAuthenticator, Watc
 from services.platform.metrics import serve_metrics
 from services.platform.periodic import Periodic
 from services.platform.rpc.body_fields import only_known_body_fields
-from services.platform.rpc.calls import InterceptorChain, report
+from services.platform.rpc.calls import Interceptor, InterceptorChain, report
+from services.platform.rpc.page_tokens import page_tokens
 from services.platform.rpc.query_fields import only_queries_that_count
 from services.platform.rpc.validation import validation
 from services.platform.settings import ServiceSettings
@@ -87,9 +88,16 @@ def build_server(
     """
     access = AccessControl(settings, authenticator, sessions=sessions)
     # A misspelt field is reported before a missing one: most likely it is the same field.
-    interceptors = InterceptorChain([report, access, only_queries_that_count, only_known_body_fields, validation(settings)])
+    steps: list[Interceptor] = [
+        report,
+        access,
+        only_queries_that_count,
+        only_known_body_fields,
+        validation(settings),
+        page_tokens(settings),
+    ]
     server = grpc.aio.server(
-        interceptors=[interceptors],
+        interceptors=[InterceptorChain(steps)],
         options=OPTIONS,
     )
     for one in served:

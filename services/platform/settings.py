@@ -4,6 +4,7 @@ Every variable begins with `CONVERGENCE_`, except those that Google's own tools 
 on a laptop: on a laptop the `*_EMULATOR_HOST` variables point to emulators, and nothing else differs.
 """
 
+import hmac
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -121,6 +122,10 @@ class ServiceSettings(BaseSettings):
     """Lease of a run's reservation; the executor renews it every third of this."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     configs_dir: Path = REPOSITORY / "configs"
+
+    def keys_for(self, purpose: str) -> tuple[bytes, ...]:
+        """A key of 32 bytes for one purpose, derived from each of `token_secrets`. The first signs, all verify."""
+        return tuple(hmac.digest(secret.get_secret_value().encode(), purpose.encode(), "sha256") for secret in self.token_secrets)
 
     @property
     def datasets_project(self) -> str:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from typing import Self
 
+from services.executor.metering.cap import NO_LIMITS, RunAllowance
 from services.executor.records import Period, Run, RunOutcome, RunStatus
 from services.executor.templates.catalog import Templates
 from services.executor.templates.name import PipelineName
@@ -49,8 +50,8 @@ class PreparedRun:
     """The checked parameters, with defaults filled in."""
     period: Period | None
     """The days that it covers; None: its template does not run for days."""
-    month_left_usd: float | None = None
-    """What was left of the tenant's monthly cost limit when it was admitted; None: there is no limit."""
+    allowance: RunAllowance = NO_LIMITS
+    """What the tenant's plan leaves it, known once it is admitted."""
 
     @property
     def credentials_provider(self) -> str:
@@ -65,9 +66,9 @@ class PreparedRun:
         """The same run with another id."""
         return replace(self, run=replace(self.run, pipeline_logging_id=pipeline_logging_id))
 
-    def admitted(self, month_left_usd: float | None) -> Self:
-        """The same run, which may cost at most `month_left_usd`."""
-        return replace(self, month_left_usd=month_left_usd)
+    def admitted(self, allowance: RunAllowance) -> Self:
+        """The same run, which may use as much as this."""
+        return replace(self, allowance=allowance)
 
     def starting_at(self, now: datetime) -> Self:
         """The same run, started at `now`."""

@@ -43,6 +43,8 @@ class Call:
     """Lower-case names; of a repeated name the last value."""
     headers: dict[str, str] = field(default_factory=dict)
     """Response metadata, which the gateway passes on as HTTP headers. Sent before the answer, or with the refusal."""
+    before_answer: list[Callable[[Any], None]] = field(default_factory=list)
+    """Called with the answer of a unary call before it is sent."""
 
 
 type Handler = grpc.RpcMethodHandler[Any, Any]
@@ -126,6 +128,8 @@ class InterceptorChain(grpc.aio.ServerInterceptor):  # type: ignore[misc]  # unt
             async with AsyncExitStack() as stack:
                 call = await enter(stack, request, context)
                 answer = await handler.unary_unary(request, context)
+                for last_touch in call.before_answer:
+                    last_touch(answer)
                 await _send_headers(call)
                 return answer
 
