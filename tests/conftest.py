@@ -43,6 +43,7 @@ def patient() -> dict[str, dict[str, str]]:
         "BIGQUERY_DEADLINE_SECONDS": PATIENT,
         "RESERVE_GATHER_SECONDS": 0,
         "SETTLE_GATHER_SECONDS": 0.2,
+        "AUDIT_GATHER_SECONDS": 3,
         "DML_STATEMENTS_PER_10_SECONDS": MANY,
     }
     common = {f"CONVERGENCE_{name}": f"{value:g}" for name, value in settings.items()}

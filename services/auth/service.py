@@ -1,10 +1,12 @@
-"""Wires auth: its parts and its seven proto services."""
+"""Wires auth: its parts and its proto services."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from convergence.auth.v1 import (
     api_key_service_pb2_grpc,
+    audit_append_service_pb2_grpc,
+    audit_service_pb2_grpc,
     authentication_service_pb2_grpc,
     ledger_service_pb2_grpc,
     quota_service_pb2_grpc,
@@ -13,6 +15,9 @@ from convergence.auth.v1 import (
     usage_service_pb2_grpc,
 )
 
+from services.auth.audit.appender import AuditAppender
+from services.auth.audit.retention import retention
+from services.auth.audit.store import AuditStore
 from services.auth.authenticator import LocalAuthenticator
 from services.auth.key_change_feed import KeyChangeFeed
 from services.auth.key_digests import KeyDigests
@@ -20,6 +25,7 @@ from services.auth.key_memory import KeyMemory
 from services.auth.key_usage import KeyUsage
 from services.auth.ledger import Ledger
 from services.auth.servicers.api_key import ApiKeyServicer
+from services.auth.servicers.audit import AuditAppendServicer, AuditServicer
 from services.auth.servicers.authentication import AuthenticationServicer
 from services.auth.servicers.ledger import LedgerServicer
 from services.auth.servicers.quota import QuotaServicer
@@ -29,22 +35,34 @@ from services.auth.servicers.usage import UsageServicer
 from services.auth.sessions.tokens import SessionTokens
 from services.auth.settings import AuthSettings
 from services.auth.store import AuthStore
+from services.platform.audit.delivery import Append
 from services.platform.bigquery.client import BigQuery
 from services.platform.clock import Clock
 from services.platform.server import Served
 
 
 @asynccontextmanager
-async def auth_service(settings: AuthSettings, *, bq: BigQuery, clock: Clock) -> AsyncIterator[tuple[list[Served], LocalAuthenticator]]:
-    """The servicers, ready for `serve`, and the authenticator of their callers. Leaving the context writes what was collected in memory."""
+async def auth_service(
+    settings: AuthSettings, *, bq: BigQuery, clock: Clock
+) -> AsyncIterator[tuple[list[Served], LocalAuthenticator, Append]]:
+    """The servicers, ready for `serve`, the authenticator of their callers, and the audit log for what they record. Leaving the context
+    writes what was collected in memory.
+    """
     store = AuthStore(bq, plan_defaults=settings.plan_defaults)
     memory = KeyMemory(seconds=settings.key_memory_seconds, size=settings.key_cache_size)
     digests = KeyDigests(seconds=settings.key_memory_seconds)
-    async with KeyUsage(store, clock, seconds=settings.key_usage_seconds) as usage, Ledger.of(store, clock, settings) as ledger:
+    audit = AuditStore(bq)
+    async with (
+        KeyUsage(store, clock, seconds=settings.key_usage_seconds) as usage,
+        Ledger.of(store, clock, settings) as ledger,
+        AuditAppender(audit, clock, gather_seconds=settings.audit_gather_seconds) as appender,
+        retention(audit, clock, days=settings.audit_days),
+    ):
         changes = KeyChangeFeed(memory)
         tokens = SessionTokens(settings.token_secrets, clock)
         authenticator = LocalAuthenticator(store, clock, memory=memory, digests=digests, usage=usage, changes=changes, tokens=tokens)
-        yield served(store, ledger, authenticator, clock, changes, tokens), authenticator
+        servicers = [*served(store, ledger, authenticator, clock, changes, tokens), *audit_served(audit, appender, clock)]
+        yield servicers, authenticator, appender.append
 
 
 def served(
@@ -92,5 +110,21 @@ def served(
             name="convergence.auth.v1.LedgerService",
             add=ledger_service_pb2_grpc.add_LedgerServiceServicer_to_server,
             servicer=LedgerServicer(ledger),
+        ),
+    ]
+
+
+def audit_served(store: AuditStore, appender: AuditAppender, clock: Clock) -> list[Served]:
+    """The servicers of the audit log."""
+    return [
+        Served(
+            name="convergence.auth.v1.AuditService",
+            add=audit_service_pb2_grpc.add_AuditServiceServicer_to_server,
+            servicer=AuditServicer(store, clock),
+        ),
+        Served(
+            name="convergence.auth.v1.AuditAppendService",
+            add=audit_append_service_pb2_grpc.add_AuditAppendServiceServicer_to_server,
+            servicer=AuditAppendServicer(appender),
         ),
     ]

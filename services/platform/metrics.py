@@ -23,6 +23,14 @@ CALL_SECONDS = Histogram("convergence_rpc_seconds", "Seconds from request to ans
 COST_ANSWERS = Counter("convergence_cost_answers", "Questions about costs: read, or answered from the cache", ["how"])
 ACCESS_CHECKS = Counter("convergence_access_checks", "Checks of tenants' stored credentials by the nightly job", ["provider", "verdict"])
 ACCESS_STOPPED = Counter("convergence_access_stopped", "Of these, access that worked at its last check and does no longer", ["provider"])
+AUDIT_ENTRIES = Counter(
+    "convergence_audit_entries",
+    "Entries of the audit log: written, delayed (will be sent again), or dropped, which must not happen",
+    ["ending"],
+)
+for _ending in ("written", "delayed", "dropped"):
+    AUDIT_ENTRIES.labels(_ending)  # so that an alert has a zero to rise from
+AUDIT_WAITING = Gauge("convergence_audit_waiting", "Entries of the audit log that are not stored yet")
 CREDENTIALS_BELOW_KEY_VERSION = Gauge(
     "convergence_credentials_below_min_key_version", "Stored credentials that an older KMS key version than the least wanted encrypted"
 )

@@ -118,6 +118,9 @@ class ServiceSettings(BaseSettings):
     admin_requests_per_minute: int = Field(default=6_000, ge=1)
     """Calls a minute of one admin key to a process; above it, calls get RESOURCE_EXHAUSTED."""
 
+    audit_flush_seconds: float = Field(default=2.0, gt=0, le=60)
+    """How often what was recorded for the audit log is sent to auth; a process that is killed loses at most that much."""
+
     lease_seconds: float = 60.0
     """Lease of a run's reservation; the executor renews it every third of this."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"

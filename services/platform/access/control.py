@@ -3,6 +3,7 @@
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
 import structlog
 from convergence.access.v1 import access_pb2
@@ -72,20 +73,24 @@ class AccessControl:
                 return await self._admin_caller(call, rule)
             case "tenant":
                 holder, session = await self._holder(call)
+                known = _tenant_caller(holder, session)
+                set_caller(known)
                 self._limiter.tenant(
                     call, tenant_id=holder.tenant_id, key_id=holder.api_key_id, per_minute=holder.limits.requests_per_minute
                 )
-                return _tenant_caller(call, rule, holder, session)
+                return _authorized(call, rule, holder, known)
         raise PermissionDenied("CALLER_DENIED", f"{call.path} has no access rule in its proto, so every call is refused.")
 
     async def _admin_caller(self, call: Call, rule: access_pb2.Allow) -> Caller:
         needed = rule.admin.role
         operator = await self._operator(call, needed)
+        known = Caller(admin_role=min(operator.roles, default=None), principal=operator.principal, is_oidc=operator.is_oidc)
+        set_caller(known)
         self._limiter.admin(call, key_id=operator.principal)
         if needed not in operator.roles:
             raise PermissionDenied("ADMIN_ROLE_DENIED", f"This call needs the role {needed}, which {operator.principal} does not have.")
         user_id = check_user_id(call.metadata.get("x-user-id", ""))
-        return Caller(admin_role=needed, principal=operator.principal, user_id=user_id)
+        return replace(known, admin_role=needed, user_id=user_id)
 
     async def _operator(self, call: Call, role: str) -> Operator:
         if key := call.metadata.get("x-admin-key", ""):
@@ -106,7 +111,18 @@ class AccessControl:
         raise missing_api_key()
 
 
-def _tenant_caller(call: Call, rule: access_pb2.Allow, holder: KeyHolder, session: Session | None) -> Caller:
+def _tenant_caller(holder: KeyHolder, session: Session | None) -> Caller:
+    return Caller(
+        tenant_id=holder.tenant_id,
+        api_key_id=holder.api_key_id,
+        session_token_id=session.session_token_id if session else None,
+        scopes=holder.scopes,
+        limits=holder.limits,
+        user_id=session.user_id if session else None,
+    )
+
+
+def _authorized(call: Call, rule: access_pb2.Allow, holder: KeyHolder, known: Caller) -> Caller:
     asked = getattr(call.request, "tenant_id", holder.tenant_id)
     if asked != holder.tenant_id:
         raise PermissionDenied("TENANT_MISMATCH", "This API key or token is of another tenant. Use the tenant_id that it was issued for.")
@@ -118,17 +134,11 @@ def _tenant_caller(call: Call, rule: access_pb2.Allow, holder: KeyHolder, sessio
         needed = f"This call needs an API key or token with scope {rule.tenant.scope}"
         raise PermissionDenied("SCOPE_MISSING", f"{needed}; this one was issued without it. Ask for one that has it.")
     claimed = check_user_id(call.metadata.get("x-user-id", ""))
-    return Caller(
-        tenant_id=holder.tenant_id,
-        api_key_id=holder.api_key_id,
-        session_token_id=session.session_token_id if session else None,
-        scopes=holder.scopes,
-        limits=holder.limits,
-        user_id=(session.user_id if session else None) or claimed,
-    )
+    return replace(known, user_id=known.user_id or claimed)
 
 
 def _service_caller(call: Call, rule: access_pb2.Allow, name: str | None) -> Caller:
+    set_caller(Caller(service=name))
     if name not in rule.service.names:
         allowed = " and ".join(rule.service.names)
         raise PermissionDenied("CALLER_DENIED", f"{call.path} is for {allowed} only, by their certificates.")

@@ -23,7 +23,7 @@ class Operators:
         verified = await self._tokens.verify(token)
         claims = verified.claims
         roles = {rule.role for trust in verified.trust for rule in trust.rules if fits(rule, claims, groups=claims.get(trust.groups_claim))}
-        return Operator(principal=_verified_email(claims) or str(claims["sub"]), roles=frozenset(roles))
+        return Operator(principal=_verified_email(claims) or str(claims["sub"]), is_oidc=True, roles=frozenset(roles))
 
 
 def fits(rule: RoleRule, claims: Mapping[str, Any], *, groups: object) -> bool:

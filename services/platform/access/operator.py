@@ -9,5 +9,7 @@ class Operator:
 
     principal: str
     """For logs and limits: a token's verified e-mail address, else its subject; `admin-key:` and the first digits of the key's SHA-256."""
+    is_oidc: bool = False
+    """Known by a token; else by an admin key."""
     roles: frozenset[str]
     """Its admin roles; a token that no rule names has none."""

@@ -14,13 +14,13 @@ NOT_PAGED = {
     "convergence.credentials.v1.CredentialService.ListCredentials": "one for each provider",
     "convergence.executor.v1.CostService.ListCostDays": "400 days at most, for each source",
     "convergence.executor.v1.PipelineService.ListTemplates": "the operator's files",
-    "convergence.scheduler.v1.ScheduleService.ListSchedules": "to be paged",
 }
 """List RPCs whose answer cannot grow beyond what is said here."""
 
 BOUNDED = {
     "convergence.auth.v1.ApiKey.scopes": "of a fixed list",
     "convergence.auth.v1.CreateApiKeyResponse.scopes": "as requested",
+    "convergence.auth.v1.CreateSessionTokenResponse.scopes": "of a fixed list",
     "convergence.auth.v1.GetUsageResponse.days": "92 days at most",
     "convergence.auth.v1.RotateApiKeyResponse.scopes": "of a fixed list",
     "convergence.credentials.v1.GetJsonWebKeySetResponse.keys": "versions of one key, of which old ones are no longer published",
@@ -56,7 +56,6 @@ BOUNDED = {
     "convergence.executor.v1.ValidatePipelineResponse.problems": "one for each parameter or step",
     "convergence.executor.v1.ValidatePipelineResponse.steps": "the operator's file",
     "convergence.scheduler.v1.LeftOut.schedules": "a sample",
-    "convergence.scheduler.v1.ListSchedulesResponse.schedules": "to be paged",
     "convergence.scheduler.v1.ProcessQueueResponse.runs": "at most `max_runs`",
     "convergence.scheduler.v1.Schedule.next_fire_times": "the next five",
 }

@@ -3,7 +3,7 @@
 import asyncio
 import signal
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 import requests
@@ -13,6 +13,7 @@ from convergence.auth.v1.quota_service_pb2_grpc import QuotaServiceServicer, Quo
 from localcloud.ports import free_ports
 from services.platform.access.key_holder import KeyHolder
 from services.platform.access.sessions.session import Session
+from services.platform.audit.entry import AuditEntry
 from services.platform.server import Served, serve
 from services.platform.settings import ServiceSettings
 from tests.conftest import channel_as
@@ -41,6 +42,10 @@ class Auth:
             self.changed.task_done()
 
 
+async def stores(entries: Sequence[AuditEntry], *, urgent: bool) -> None:
+    """Takes what is recorded."""
+
+
 class Quotas(QuotaServiceServicer):
     async def GetQuota(self, request: messages.GetQuotaRequest, context: Any) -> messages.GetQuotaResponse:
         return messages.GetQuotaResponse()
@@ -53,7 +58,7 @@ async def test_what_auth_says_has_changed_is_asked_for_again_and_nothing_else(pl
     settings = plain_settings.model_copy(update={"listen": f"127.0.0.1:{free_ports(1)[0]}", "key_cache_seconds": 600.0})
     served = Served(name="convergence.auth.v1.QuotaService", add=add_QuotaServiceServicer_to_server, servicer=Quotas())
     auth = Auth()
-    serving = asyncio.create_task(serve(settings, name="auth", authenticator=auth, served=[served]))
+    serving = asyncio.create_task(serve(settings, name="auth", authenticator=auth, served=[served], audit=stores))
     try:
         async with channel_as(settings, caller="gateway", peer="auth", address=settings.listen) as channel:
 
@@ -92,7 +97,7 @@ async def test_a_probe_without_a_certificate_hears_how_the_service_is(plain_sett
     settings = plain_settings.model_copy(update={"listen": f"127.0.0.1:{port}", "metrics_port": metrics_port})
     slow = Slow()
     served = Served(name="convergence.auth.v1.QuotaService", add=add_QuotaServiceServicer_to_server, servicer=slow)
-    serving = asyncio.create_task(serve(settings, name="auth", authenticator=Auth(), served=[served]))
+    serving = asyncio.create_task(serve(settings, name="auth", authenticator=Auth(), served=[served], audit=stores))
 
     async def get(path: str) -> tuple[int, str]:
         answer = await asyncio.to_thread(requests.get, f"http://127.0.0.1:{metrics_port}{path}", timeout=5)
