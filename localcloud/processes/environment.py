@@ -60,11 +60,20 @@ def service_environment(settings: LocalSettings, *, admin_key: str) -> dict[str,
         "CONVERGENCE_TOKEN_SIGNING_KEY": settings.signing_key,
         "CONVERGENCE_ADMIN_KEYS": json.dumps([{"role": role, "sha256": hashed} for role in ADMIN_ROLES]),
         "CONVERGENCE_TOKEN_SECRETS": json.dumps([token_secret_of(settings)]),
+        "CONVERGENCE_OIDC": json.dumps(_trusted_issuers(settings)),
         "CONVERGENCE_LEASE_SECONDS": str(settings.lease_seconds),
         "CONVERGENCE_SPOOL_DIR": str(settings.state_dir / "spool"),
         # A service that drains longer than the supervisor waits would be killed meanwhile.
         "CONVERGENCE_GRACE_SECONDS": f"{max(settings.stop_grace - 2, 0.5):g}",
     }
+
+
+def _trusted_issuers(settings: LocalSettings) -> list[dict[str, object]]:
+    if not settings.scheduler_oidc:
+        return []
+    rule = {"role": "scheduler", "email": settings.scheduler_account}
+    gateway = f"http://{settings.address('gateway')}"
+    return [{"issuer": f"http://{settings.address('google_accounts')}", "audience": gateway, "rules": [rule]}]
 
 
 def client_environment(settings: LocalSettings, *, admin_key: str) -> dict[str, str]:

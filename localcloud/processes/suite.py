@@ -166,11 +166,19 @@ def _gateway(settings: LocalSettings, extra: Mapping[str, str]) -> Process:
 
 
 def _cloud_scheduler(settings: LocalSettings, admin_key: str, extra: Mapping[str, str]) -> Process:
-    every = {} if settings.scheduler_every is None else {"--every": settings.scheduler_every}
+    options: dict[str, object] = {} if settings.scheduler_every is None else {"--every": settings.scheduler_every}
+    environment = {**client_environment(settings, admin_key=admin_key), **extra}
+    if settings.scheduler_oidc:
+        options["--account"] = settings.scheduler_account
+        options["--accounts-url"] = f"http://{settings.address('google_accounts')}"
+        options["--key-file"] = settings.state_dir / "cloud_scheduler" / "key.pem"
+        # It has no key to fall back on.
+        environment.pop("ADMIN_API_KEY")
     return Process(
         name="cloud_scheduler",
-        command=_command("localcloud.cloud_scheduler", every),
-        environment={**client_environment(settings, admin_key=admin_key), **extra},
+        command=_command("localcloud.cloud_scheduler", options),
+        environment=environment,
+        ports=_ports(settings, "google_accounts") if settings.scheduler_oidc else {},
         needs=("gateway",),
         ready=log_says(settings.logs_dir / "cloud_scheduler.log", READY),
     )
