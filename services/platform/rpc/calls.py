@@ -137,8 +137,8 @@ class InterceptorChain(grpc.aio.ServerInterceptor):  # type: ignore[misc]  # unt
             request = await _parsed(handler, raw, context)
             async with AsyncExitStack() as stack:
                 call = await enter(stack, request, context)
-                await _send_headers(call)
                 async for answer in handler.unary_stream(request, context):
+                    await _send_headers(call)  # not before the first: over REST a refusal instead of it needs a status of its own
                     yield answer
 
         # Parsed here, not by gRPC, which would answer UNKNOWN with Python's error text.
