@@ -137,8 +137,9 @@ class InterceptorChain(grpc.aio.ServerInterceptor):  # type: ignore[misc]  # unt
             request = await _parsed(handler, raw, context)
             async with AsyncExitStack() as stack:
                 call = await enter(stack, request, context)
-                await _send_headers(call)
                 async for answer in handler.unary_stream(request, context):
+                    # Not before: after headers a refusal could no longer choose the HTTP status.
+                    await _send_headers(call)
                     yield answer
 
         # Parsed here, not by gRPC, which would answer UNKNOWN with Python's error text.
