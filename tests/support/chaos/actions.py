@@ -198,7 +198,7 @@ class Callers:
         self.job("trigger")
 
     def process_queue(self, member: Member, rng: random.Random) -> None:
-        self.job("process-queue", {"max_runs": rng.randint(1, 4)})
+        self.job("process-queue", {"max_runs": rng.randint(1, 3)})
 
     def reset(self, member: Member, rng: random.Random) -> None:
         self.job("reset-daily-quotas")
@@ -225,11 +225,11 @@ ACTIONS: Mapping[Callable[[Callers, Member, random.Random], None], float] = {
     Callers.run_with_key: 4,
     Callers.set_credentials: 3,
     Callers.make_schedule: 2,
-    Callers.make_due: 6,
-    Callers.trigger: 4,
-    Callers.process_queue: 8,
+    Callers.make_due: 4,
+    Callers.trigger: 3,
+    Callers.process_queue: 7,
     Callers.reset: 0.5,
-    Callers.backfill: 1,
+    Callers.backfill: 0.5,
     Callers.cancel: 1,
     Callers.retry: 1,
     Callers.look: 4,

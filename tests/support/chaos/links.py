@@ -90,7 +90,8 @@ class Link:
         """A connection to the next replica that takes one."""
         with self._lock:
             self._turn += 1
-            order = self.upstreams[self._turn % len(self.upstreams) :] + self.upstreams[: self._turn % len(self.upstreams)]
+            first = self._turn % max(1, len(self.upstreams))
+            order = self.upstreams[first:] + self.upstreams[:first]
         for address in order:
             host, _, port = address.rpartition(":")
             with contextlib.suppress(OSError):

@@ -20,26 +20,29 @@ from tests.support.chaos.statements import ChaosBigQuery
 from tests.support.strict_bigquery import strict_bigquery
 from tests.system.tenants import Suite, until
 
-LEASE = 8
-"""Seconds; renewed every four, which a busy machine still manages."""
+LEASE = 10
+"""Seconds; renewed every five, which a busy machine still manages."""
 RELOAD = 1
 """Seconds between two looks at the certificates."""
 DEADLINE = 60
 """Seconds that a run may take, instead of half an hour: a row that outlived its reservation is ended after it."""
 SECONDS = {
-    "BIGQUERY_DEADLINE": "6",
-    "BIGQUERY_SCRIPT": "12",
+    "BIGQUERY_DEADLINE": "8",
+    "BIGQUERY_SCRIPT": "20",
     "KMS_DEADLINE": "2",
-    "PEER_DEADLINE": "15",
+    "PEER_DEADLINE": "20",
     "RESERVE_GATHER": "0.1",
     "SETTLE_GATHER": "0.5",
     "JOURNAL_GATHER": "0.5",
     "POLL": "1",
+    "RUN_WAIT": "60",
     "TLS_RELOAD": f"{RELOAD}",
     "RETRY_BASE": "1",
     "RETRY_CAP": "4",
 }
 MANY = "10000"
+ROOM = "2"
+"""Runs that work at a time in an executor: more would only wait for the emulator, and lose their leases over it."""
 MOVED_CLOCK = Path(__file__).with_name("moved_clock")
 TIMEOUT = re.compile(r"(timeout_seconds: )(\d+)")
 
@@ -51,7 +54,7 @@ class World:
     stack: Stack
     bigquery: ChaosBigQuery
     links: Mapping[str, Link]
-    """By what is behind: `kms`, `storage`, and the services."""
+    """By what is behind: `kms`, `storage`, the services' processes, and `gateway-{service}`, by which the gateway comes to all of them."""
     processes: tuple[str, ...]
     """All of them but the emulators: `auth`, `executor`, `executor-1`, ..., `gateway`."""
     ahead: Mapping[str, Path]
@@ -118,17 +121,23 @@ def chaos_world(state: Path, *, replicas: Mapping[str, int] | None = None, ahead
         path.write_text(str(ahead.total_seconds()))
     bigquery = ChaosBigQuery(upstream=local.address("bigquery"), rate=int(MANY), callers=names)
     with ExitStack() as opened:
-        links = {name: opened.enter_context(Link(upstreams=[local.address(name)]).serving()) for name in (*SERVICES, "kms")}
-        links["storage"] = opened.enter_context(Link(upstreams=[local.address("bigquery_storage")]).serving())
+        upstreams = {"storage": "bigquery_storage", "kms": "kms", **{name: name for name in SERVICES}}
+        upstreams |= {f"gateway-{name}": name for name in SERVICES}
+        links = {name: Link(upstreams=[local.address(behind)]) for name, behind in upstreams.items()}
+        # The address of a replica is known once it has been started.
+        links |= {name: Link(upstreams=[]) for name in names if name not in links}
+        for link in links.values():
+            opened.enter_context(link.serving())
         opened.enter_context(strict_bigquery(bigquery))
         common = _environment(state, links)
         extra = {name: common | _own(name, bigquery, clocks) for name in SERVICES}
-        extra["gateway"] = {f"GATEWAY_{name.upper()}_PORT": str(links[name].port) for name in SERVICES}
+        extra["gateway"] = {f"GATEWAY_{name.upper()}_PORT": str(links[f"gateway-{name}"].port) for name in SERVICES}
         stack = opened.enter_context(Stack(local, auto_restart=False, extra=extra, report=lambda _: None))
         for service in SERVICES:
             for number in range(1, replicas.get(service, 1)):
                 address = stack.add_replica(service, extra=_own(_process(service, number), bigquery, clocks))
-                links[service].upstreams.append(address)
+                links[_process(service, number)].upstreams.append(address)
+                links[f"gateway-{service}"].upstreams.append(address)
         yield World(stack=stack, bigquery=bigquery, links=links, processes=(*names, "gateway"), ahead=clocks)
 
 
@@ -139,13 +148,19 @@ def _process(service: str, number: int) -> str:
 def _environment(state: Path, links: Mapping[str, Link]) -> dict[str, str]:
     return {
         **{f"CONVERGENCE_{name}_SECONDS": value for name, value in SECONDS.items()},
-        **{f"CONVERGENCE_{name.upper()}_ADDRESS": links[name].address for name in SERVICES},
+        **{f"CONVERGENCE_{name.upper()}_ADDRESS": _addresses(name, links) for name in SERVICES},
         "CONVERGENCE_DML_STATEMENTS_PER_10_SECONDS": MANY,
+        "CONVERGENCE_MAX_CONCURRENT_RUNS": ROOM,
         "CONVERGENCE_CONFIGS_DIR": str(_impatient_configs(state)),
         "KMS_EMULATOR_HOST": links["kms"].address,
         "BIGQUERY_STORAGE_EMULATOR_HOST": links["storage"].address,
         "PYTHONPATH": str(MOVED_CLOCK),
     }
+
+
+def _addresses(service: str, links: Mapping[str, Link]) -> str:
+    """Of all its processes, for gRPC, which deals out calls among those that are there."""
+    return "ipv4:" + ",".join(link.address for name, link in links.items() if name == service or name.startswith(f"{service}-"))
 
 
 def _own(name: str, bigquery: ChaosBigQuery, clocks: Mapping[str, Path]) -> dict[str, str]:

@@ -18,12 +18,11 @@ from tests.support.executor.tenant import Tenant
 DAY = date(2025, 11, 17)
 
 
-@pytest.mark.parametrize("rows", [3, 5_000])
 async def test_a_full_spool_fails_its_run_only(
-    tenant: Tenant, begin: Begin, tools: Toolbox, store: Store, monkeypatch: pytest.MonkeyPatch, rows: int
+    tenant: Tenant, begin: Begin, tools: Toolbox, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Also if the export is so small that nothing is written before the file is flushed; another attempt may find room."""
-    load(tenant.host, f"{tenant.project}.exports.gcp_billing_export_v1_{ACCOUNT}", many(DAY, rows), STANDARD)
+    """The export is so small that nothing is written before the file is flushed. Another attempt may find room."""
+    load(tenant.host, f"{tenant.project}.exports.gcp_billing_export_v1_{ACCOUNT}", many(DAY, 3), STANDARD)
     full, usual = await begin(date=str(DAY)), await begin(date=str(DAY))
 
     def on_full_disk(**_: Any) -> IO[bytes]:
