@@ -55,6 +55,10 @@ bench-dollars: gen ## Reckon what Google would charge for the statements, into b
 bench-bulk: gen ## Measure a day of a million rows against a bare script, into benchmarks/BULK.md
 	@$(PY) -m benchmarks.bulk
 
+.PHONY: flood
+flood: gen ## Hold 7,000 connections to the gateway, and say what memory that takes and how good callers fare
+	@$(PY) -m benchmarks.gateway_flood
+
 .PHONY: bench-exports
 bench-exports: gen ## Measure a month of a million exported rows against a bare script, into benchmarks/EXPORTS.md
 	@$(PY) -m benchmarks.exports

@@ -29,6 +29,7 @@ class LocalSettings(BaseSettings):
     kms_port: int = Field(default=9070, description="KMS, gRPC.")
     google_sts_port: int = Field(default=9085, description="Google's Security Token Service, HTTP.")
     google_sts_url: str | None = Field(default=None, description="Where its callers find it, if not at its host and port.")
+    google_accounts_port: int = Field(default=9095, description="The keys of the jobs' identity tokens, HTTP; only with scheduler_oidc.")
     aws_port: int = Field(default=9080, description="S3, STS and IAM, HTTP.")
     azure_port: int = Field(default=9090, description="Azure's Blob Storage and token endpoint, https.")
     auth_port: int = Field(default=50051, description="auth, gRPC with mTLS.")
@@ -50,6 +51,7 @@ class LocalSettings(BaseSettings):
     sample_rows: int = Field(default=2000, ge=0, description="Rows a day of the sample tenant's billing export.")
     cloud_scheduler: bool = Field(default=True, description="Whether the jobs of Cloud Scheduler fire by themselves.")
     scheduler_every: float | None = Field(default=None, gt=0, description="Seconds between firings of each job, instead of its schedule.")
+    scheduler_oidc: bool = Field(default=False, description="Whether the jobs send an identity token instead of the admin key.")
     start_timeout: float = Field(default=60, gt=0, description="Seconds a process may take to become ready.")
     stop_grace: float = Field(default=10, ge=0, description="Seconds a process may take to end after SIGTERM before it is killed.")
 
@@ -67,6 +69,11 @@ class LocalSettings(BaseSettings):
     def signing_key(self) -> str:
         """Resource name of the key that signs identity tokens."""
         return f"projects/{self.project}/locations/global/keyRings/convergence/cryptoKeys/identity-tokens-key"
+
+    @property
+    def scheduler_account(self) -> str:
+        """The service account whose identity tokens the jobs send."""
+        return f"convergence-jobs@{self.project}.iam.gserviceaccount.com"
 
     @property
     def certs_dir(self) -> Path:

@@ -20,8 +20,12 @@ ROOT = Path(__file__).resolve().parents[1]
 
 SECURITY = {
     "tenant": {"type": "apiKey", "in": "header", "name": "X-API-Key", "description": "A tenant's API key."},
+    "session": {"type": "http", "scheme": "bearer", "description": "A session token of the tenant, for browsers."},
     "admin": {"type": "apiKey", "in": "header", "name": "X-Admin-Key", "description": "An admin key; its role says what it may do."},
+    "operator": {"type": "http", "scheme": "bearer", "description": "An OpenID Connect token that the installation maps to a role."},
 }
+PROOFS = {"tenant": ("tenant", "session"), "admin": ("admin", "operator")}
+"""Of each kind of caller, any one of these."""
 ERROR = {
     "type": "object",
     "description": "google.rpc.Status. Decide on the reason of the ErrorInfo among the details, never on the message.",
@@ -90,7 +94,7 @@ def _operation(schemas: Schemas, service: str, method: MethodDescriptorProto, na
         "operationId": f"{service}_{method.name}",
         "tags": [service],
         "summary": schemas.comment(name),
-        "security": [{allowed: list[str]()}] if allowed in SECURITY else [],
+        "security": [{proof: list[str]()} for proof in PROOFS.get(allowed or "", ())],
         "parameters": [
             *({"name": field, "in": "path", "required": True, "schema": fields[field]} for field in in_path),
             *({"name": field, "in": "query", "schema": fields[field]} for field in in_query),

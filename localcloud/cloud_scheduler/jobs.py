@@ -39,6 +39,14 @@ class RetryConfig:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class OidcToken:
+    """The oidcToken of Cloud Scheduler's API: every call carries an identity token of this account."""
+
+    email: str
+    audience: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Job:
     """One job."""
 
@@ -49,16 +57,18 @@ class Job:
     uri: str
     method: str
     headers: Mapping[str, str] = field(repr=False)
-    """Includes the admin key."""
+    """Includes the admin key, unless `oidc` is there."""
     body: bytes
     attempt_deadline: float
     """Timeout in seconds of a try."""
     retry: RetryConfig
+    oidc: OidcToken | None = None
 
     @classmethod
     def of(cls, entry: Mapping[str, Any]) -> Self:
         """From the format of the API. Raises KeyError, ValueError or ZoneInfoNotFoundError for an invalid entry."""
         target, retry = entry["httpTarget"], entry["retryConfig"]
+        token = target.get("oidcToken")
         if not croniter.is_valid(entry["schedule"]):
             raise ValueError(f"{entry['name']}: no schedule: {entry['schedule']}")
         return cls(
@@ -77,6 +87,7 @@ class Job:
                 max_backoff=_seconds(retry["maxBackoffDuration"]),
                 max_doublings=retry["maxDoublings"],
             ),
+            oidc=OidcToken(email=token["serviceAccountEmail"], audience=token["audience"]) if token else None,
         )
 
     def next_after(self, now: datetime, every: float | None = None) -> datetime:
@@ -87,9 +98,21 @@ class Job:
         return moment.astimezone(now.tzinfo)
 
 
-def load_jobs(environment: Mapping[str, str], path: Path = JOBS) -> list[Job]:
-    """The jobs of a file, with placeholders filled in. Raises KeyError, naming it, for a placeholder that the environment lacks."""
-    return [Job.of(_filled(entry, environment)) for entry in yaml.safe_load(path.read_text())["jobs"]]
+def load_jobs(environment: Mapping[str, str], path: Path = JOBS, *, account: str | None = None) -> list[Job]:
+    """The jobs of a file, with placeholders filled in. With `account`, they send its identity tokens instead of the admin key, as
+    docs/google-cloud.md says how to change them. Raises KeyError, naming it, for a placeholder that the environment lacks.
+    """
+    entries = yaml.safe_load(path.read_text())["jobs"]
+    if account is not None:
+        entries = [_with_tokens(entry, account) for entry in entries]
+    return [Job.of(_filled(entry, environment)) for entry in entries]
+
+
+def _with_tokens(entry: Mapping[str, Any], account: str) -> dict[str, Any]:
+    target = entry["httpTarget"]
+    headers = {name: value for name, value in target["headers"].items() if name != "X-Admin-Key"}
+    token = {"serviceAccountEmail": account, "audience": "${GATEWAY_URL}"}
+    return {**entry, "httpTarget": {**target, "headers": headers, "oidcToken": token}}
 
 
 def _filled(value: Any, environment: Mapping[str, str]) -> Any:

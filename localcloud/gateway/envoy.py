@@ -32,7 +32,7 @@ def render(settings: GatewaySettings) -> str:
     rpcs = public_rpcs(settings.descriptor)
     services = sorted({rpc.owner for rpc in rpcs})
     common = _values(settings)
-    clusters = [common | {"CLUSTER": name} | dict(zip(("HOST", "PORT"), settings.upstream(name), strict=True)) for name in services]
+    clusters = [common | _cluster(name, settings) for name in services]
     over_tls = [common] if settings.tls_certificate else []
     edge = (CONFIGS / "envoy.yaml").read_text()
     blocks = {
@@ -71,6 +71,15 @@ def _values(settings: GatewaySettings) -> dict[str, object]:
         **{f"{name.upper()}_SECRET": settings.secret_out(name) for name in ("gateway", "authority", "clients")},
         "TLS_MINOR": settings.tls_minimum.removeprefix("1."),
     }
+
+
+def _cluster(name: str, settings: GatewaySettings) -> dict[str, Any]:
+    """The placeholders of `configs/envoy/cluster.yaml`. A service's certificate has one of its names."""
+    host, port = settings.upstream(name)
+    names = [{"san_type": "DNS", "matcher": {"exact": f"{name}.convergence.internal"}}]
+    if settings.spiffe_id:
+        names.append({"san_type": "URI", "matcher": {"exact": settings.spiffe_id.replace("{service}", name)}})
+    return {"CLUSTER": name, "HOST": host, "PORT": port, "NAMES": names}
 
 
 def _refusal(refusal: Refusal) -> dict[str, Any]:

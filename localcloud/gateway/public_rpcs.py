@@ -41,7 +41,7 @@ class PublicRpc:
     @property
     def pattern(self) -> str:
         """A regular expression for the paths over REST that the transcoder takes for this RPC, without the query."""
-        return VARIABLE.sub("[^/]+", re.escape(self.template)) + "/?"
+        return VARIABLE.sub("[^/]+", re.escape(self.template)) + ("" if ":" in self.template else "/?")
 
 
 def public_rpcs(descriptor: Path) -> list[PublicRpc]:

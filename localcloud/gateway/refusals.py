@@ -37,14 +37,21 @@ REFUSALS = (
     Refusal(http=404, code=5, reason="PATH_NOT_FOUND"),
     Refusal(http=405, code=12, reason="METHOD_NOT_ALLOWED", message="A stream has no HEAD. Send GET, or HEAD for the run that it watches."),
     Refusal(http=408, code=4, reason="REQUEST_TIMEOUT", message="The request did not arrive completely in time."),
-    Refusal(http=413, code=3, reason="BODY_TOO_LARGE", message="The body is larger than 64 KiB, or 128 KiB where credentials are set."),
+    Refusal(
+        http=413,
+        code=3,
+        reason="BODY_TOO_LARGE",
+        message="The body is larger than 64 KiB (128 KiB where credentials are set), or than 16 KiB and without a Content-Length.",
+    ),
     Refusal(
         http=415,
         code=3,
         reason="CONTENT_ENCODING_NOT_SUPPORTED",
         message="Compressed bodies are not read. Send the JSON as it is, without Content-Encoding.",
     ),
-    Refusal(http=429, code=8, reason="RATE_LIMITED", message="Too many calls. Wait as long as Retry-After says."),
+    Refusal(
+        http=429, code=8, reason="RATE_LIMITED", message="Too many calls without a key, or large bodies. Wait as long as Retry-After says."
+    ),
     Refusal(http=431, code=3, reason="HEADERS_TOO_LARGE", message="The headers are larger than 7 KiB."),
     Refusal(
         http=501,

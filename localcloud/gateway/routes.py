@@ -12,28 +12,32 @@ from services.platform.access.missing import missing_credential
 from services.platform.errors import DOMAIN, to_status
 
 KIB = 1024
+SMALL_BODY_BYTES = 16 * KIB
+"""Of a REST body that does not say how large it is. Any number of clients may hold one back, and each costs as much memory."""
 BODY_BYTES = 64 * KIB
-"""Of a REST body. As a message it is at most 5.5 times as large, as `[0,0,...]` is: less than the services take."""
-LARGE_BODY_BYTES = 128 * KIB
-LARGE_BODIES = frozenset({"/convergence.credentials.v1.CredentialService/SetCredentials"})
-"""RPCs that take up to `LARGE_BODY_BYTES`: 64 KiB of JSON, quoted once more inside JSON."""
-MESSAGE_BYTES = 72 * KIB
-"""Of a request over gRPC: 64 KiB of credentials, and what is around them."""
-TOO_LARGE = status_pb2.Status(code=3, message=f"The request is larger than {MESSAGE_BYTES // KIB} KiB.")
-TOO_LARGE.details.add().Pack(error_details_pb2.ErrorInfo(reason="BODY_TOO_LARGE", domain=DOMAIN))
+"""Of a REST body with a Content-Length. As a message it is at most 5.5 times as large, as `[0,0,...]` is: less than the services take."""
+CREDENTIALS_BYTES = 128 * KIB
+"""64 KiB of JSON, quoted once more inside JSON."""
+SET_CREDENTIALS = "/convergence.credentials.v1.CredentialService/SetCredentials"
+CREDENTIALS_MESSAGE_BYTES = 72 * KIB
+"""Over gRPC: 64 KiB, and what is around them."""
 VERBS = {"GET": "GET|HEAD"}
+WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
 
 
 def grpc_route(rpc: PublicRpc, settings: GatewaySettings) -> dict[str, Any]:
     """The placeholders of `configs/envoy/route.yaml`."""
+    largest = CREDENTIALS_MESSAGE_BYTES if rpc.path == SET_CREDENTIALS else SMALL_BODY_BYTES
+    too_large = status_pb2.Status(code=3, message=f"The request is larger than {largest // KIB} KiB.")
+    too_large.details.add().Pack(error_details_pb2.ErrorInfo(reason="BODY_TOO_LARGE", domain=DOMAIN))
     return {
         "RPC": f"{rpc.service}.{rpc.name}",
         "PATH": rpc.path,
         "CLUSTER": rpc.owner,
         "LONGEST_SECONDS": settings.stream_seconds if rpc.streams else settings.timeout_seconds,
-        "MESSAGE_BYTES": MESSAGE_BYTES,
-        "ACCESS": _access(rpc),
-        "LIMIT": "client" if rpc.rule.HasField("anyone") else "",
+        "MESSAGE_BYTES": largest,
+        "ACCESS": _access(rpc) | {"too_large": too_large.message, "too_large_details": _encoded(too_large)},
+        "LIMIT": "large" if largest > SMALL_BODY_BYTES else _limit(rpc),
     }
 
 
@@ -44,20 +48,21 @@ def rest_routes(rpc: PublicRpc) -> Iterator[dict[str, Any]]:
         "RPC": f"{rpc.service}.{rpc.name}",
         "PATTERN": rpc.pattern,
         "HEADERS": [verb],
-        "BODY_BYTES": BODY_BYTES,
+        "BODY_BYTES": SMALL_BODY_BYTES,
         "ACCESS": _access(rpc) | {"rest": True},
-        "LIMIT": "client" if rpc.rule.HasField("anyone") else "",
+        "LIMIT": _limit(rpc),
     }
-    if rpc.path in LARGE_BODIES:
-        # Those that say so beforehand. They are rare, so that few at a time are let in.
-        large = {"name": "content-length", "range_match": {"start": BODY_BYTES + 1, "end": LARGE_BODY_BYTES + 1}}
-        yield plain | {"HEADERS": [verb, large], "BODY_BYTES": LARGE_BODY_BYTES, "LIMIT": "large"}
+    if rpc.verb in WITH_BODY:
+        # Rare, so that few at a time are let in.
+        largest = CREDENTIALS_BYTES if rpc.path == SET_CREDENTIALS else BODY_BYTES
+        large = {"name": "content-length", "range_match": {"start": SMALL_BODY_BYTES + 1, "end": largest + 1}}
+        yield plain | {"HEADERS": [verb, large], "BODY_BYTES": largest, "LIMIT": "large"}
     yield plain
 
 
 def _access(rpc: PublicRpc) -> dict[str, Any]:
     """What `configs/envoy/access.lua` reads."""
-    context: dict[str, Any] = {"rpc": True, "too_large": TOO_LARGE.message, "too_large_details": _encoded(TOO_LARGE)}
+    context: dict[str, Any] = {"rpc": True}
     if refusal := missing_credential(rpc.rule):
         context |= {
             "credential": "x-admin-key" if rpc.rule.HasField("admin") else "x-api-key",
@@ -66,6 +71,11 @@ def _access(rpc: PublicRpc) -> dict[str, Any]:
             "status_details": _encoded(to_status(refusal)),
         }
     return context
+
+
+def _limit(rpc: PublicRpc) -> str:
+    """A bucket of `configs/envoy/rate_limit.yaml`; none where the services count."""
+    return "client" if rpc.rule.HasField("anyone") else ""
 
 
 def _encoded(status: status_pb2.Status) -> str:

@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import secrets
+from collections.abc import Collection
 from pathlib import Path
 
 from localcloud.files import write_private
@@ -11,6 +12,8 @@ from localcloud.settings import SERVICES, LocalSettings
 
 # The variables that a program needs to run at all. Nothing else of the developer's environment is passed on: neither secrets nor proxies.
 INHERITED = ("PATH", "LANG", "LC_ALL", "TZ", "TMPDIR", "PYTHONPATH", "VIRTUAL_ENV")
+# What a frontend's developer sets.
+FOR_GATEWAY = ("GATEWAY_CORS_ORIGIN",)
 ADMIN_KEY_BYTES = 32
 TOKEN_SECRET_BYTES = 48
 ADMIN_ROLES = ("provisioner", "scheduler")
@@ -18,11 +21,15 @@ ADMIN_ROLES = ("provisioner", "scheduler")
 
 def base_environment(settings: LocalSettings) -> dict[str, str]:
     """What every process gets."""
-    inherited = {name: os.environ[name] for name in INHERITED if name in os.environ}
     # A home directory of its own: a client that misses its emulator must not find the developer's cloud login.
     home = settings.state_dir / "home"
     home.mkdir(parents=True, exist_ok=True)
-    return inherited | {"HOME": str(home), "PYTHONUNBUFFERED": "1", "NO_GCE_CHECK": "true"}
+    return inherited(INHERITED) | {"HOME": str(home), "PYTHONUNBUFFERED": "1", "NO_GCE_CHECK": "true"}
+
+
+def inherited(names: Collection[str]) -> dict[str, str]:
+    """Those of the developer's own variables that are set."""
+    return {name: os.environ[name] for name in names if name in os.environ}
 
 
 def emulator_environment(settings: LocalSettings) -> dict[str, str]:
@@ -53,11 +60,20 @@ def service_environment(settings: LocalSettings, *, admin_key: str) -> dict[str,
         "CONVERGENCE_TOKEN_SIGNING_KEY": settings.signing_key,
         "CONVERGENCE_ADMIN_KEYS": json.dumps([{"role": role, "sha256": hashed} for role in ADMIN_ROLES]),
         "CONVERGENCE_TOKEN_SECRETS": json.dumps([token_secret_of(settings)]),
+        "CONVERGENCE_OIDC": json.dumps(_trusted_issuers(settings)),
         "CONVERGENCE_LEASE_SECONDS": str(settings.lease_seconds),
         "CONVERGENCE_SPOOL_DIR": str(settings.state_dir / "spool"),
         # A service that drains longer than the supervisor waits would be killed meanwhile.
         "CONVERGENCE_GRACE_SECONDS": f"{max(settings.stop_grace - 2, 0.5):g}",
     }
+
+
+def _trusted_issuers(settings: LocalSettings) -> list[dict[str, object]]:
+    if not settings.scheduler_oidc:
+        return []
+    rule = {"role": "scheduler", "email": settings.scheduler_account}
+    gateway = f"http://{settings.address('gateway')}"
+    return [{"issuer": f"http://{settings.address('google_accounts')}", "audience": gateway, "rules": [rule]}]
 
 
 def client_environment(settings: LocalSettings, *, admin_key: str) -> dict[str, str]:

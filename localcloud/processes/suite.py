@@ -4,7 +4,7 @@ import sys
 from collections.abc import Mapping
 
 from localcloud.cloud_scheduler.scheduler import READY
-from localcloud.processes.environment import client_environment, service_environment
+from localcloud.processes.environment import FOR_GATEWAY, client_environment, inherited, service_environment
 from localcloud.processes.process import Process
 from localcloud.processes.readiness import gateway_ready, grpc_serving, http_answers, https_answers, log_says
 from localcloud.settings import ENV_PREFIX, SERVICES, LocalSettings
@@ -153,6 +153,7 @@ def _gateway(settings: LocalSettings, extra: Mapping[str, str]) -> Process:
         "GATEWAY_ADMIN_PORT": str(settings.envoy_admin_port),
         "GATEWAY_TLS_DIR": str(settings.certs_dir),
         "GATEWAY_CONFIG_OUT": str(settings.state_dir / "envoy.yaml"),
+        **inherited(FOR_GATEWAY),
     }
     return Process(
         name="gateway",
@@ -165,11 +166,19 @@ def _gateway(settings: LocalSettings, extra: Mapping[str, str]) -> Process:
 
 
 def _cloud_scheduler(settings: LocalSettings, admin_key: str, extra: Mapping[str, str]) -> Process:
-    every = {} if settings.scheduler_every is None else {"--every": settings.scheduler_every}
+    options: dict[str, object] = {} if settings.scheduler_every is None else {"--every": settings.scheduler_every}
+    environment = {**client_environment(settings, admin_key=admin_key), **extra}
+    if settings.scheduler_oidc:
+        options["--account"] = settings.scheduler_account
+        options["--accounts-url"] = f"http://{settings.address('google_accounts')}"
+        options["--key-file"] = settings.state_dir / "cloud_scheduler" / "key.pem"
+        # It has no key to fall back on.
+        environment.pop("ADMIN_API_KEY")
     return Process(
         name="cloud_scheduler",
-        command=_command("localcloud.cloud_scheduler", every),
-        environment={**client_environment(settings, admin_key=admin_key), **extra},
+        command=_command("localcloud.cloud_scheduler", options),
+        environment=environment,
+        ports=_ports(settings, "google_accounts") if settings.scheduler_oidc else {},
         needs=("gateway",),
         ready=log_says(settings.logs_dir / "cloud_scheduler.log", READY),
     )

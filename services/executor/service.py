@@ -34,7 +34,6 @@ from services.executor.notify.destinations import TenantDestinations
 from services.executor.notify.https import Guard, Poster
 from services.executor.notify.mail import Mailer, MailServer
 from services.executor.notify.notifier import Limits, Notifier
-from services.executor.places import FairPlaces
 from services.executor.runs.active import ActiveRuns
 from services.executor.runs.admission import Admission
 from services.executor.runs.cancel import Canceller
@@ -72,6 +71,7 @@ from services.platform.clock import Clock
 from services.platform.kms.client import Kms
 from services.platform.rpc.peers import peer_channel
 from services.platform.server import Served
+from services.platform.turns.places import FairPlaces
 
 DRY_RUN_WORKERS = 2
 """Threads that read sources for dry runs."""

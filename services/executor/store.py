@@ -11,7 +11,6 @@ from typing import Any, cast
 
 from services.executor.led_runs import LedRuns
 from services.executor.ledger.store import LedgerStore
-from services.executor.places import READS_AT_ONCE, FairPlaces
 from services.executor.records import (
     ClaimResult,
     DqResult,
@@ -33,6 +32,7 @@ from services.platform.bigquery.result import QueryResult
 from services.platform.bigquery.sql import load_blocks
 from services.platform.errors import NotFound, Unavailable
 from services.platform.group_commit import GroupCommits
+from services.platform.turns.places import READS_AT_ONCE, FairPlaces
 
 FENCES = "x_meta_publish_fences"
 MIN_SECONDS = 1.0

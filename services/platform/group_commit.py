@@ -14,6 +14,7 @@ from typing import Self
 from weakref import WeakValueDictionary
 
 from services.platform.errors import Unavailable
+from services.platform.turns import ALL, on_behalf_of
 
 
 class GroupCommit[Item, Answer]:
@@ -101,6 +102,7 @@ class GroupCommit[Item, Answer]:
         self._began = asyncio.get_running_loop().time()
 
     async def _drain(self) -> None:
+        on_behalf_of.set(ALL)  # not of the caller that came first
         while self._gathered:
             await self._pause()
             batch, self._gathered = self._gathered[: self._max_batch], self._gathered[self._max_batch :]

@@ -40,6 +40,8 @@ TLS_EXPIRY = Gauge(
     "When a certificate in use expires: the service's own, or ca: the last one",
     ["name"],
 )
+EVENT_LOOP_LAG = Gauge("convergence_event_loop_lag_seconds", "How late the event loop ran what was due a tenth of a second ago")
+EVENT_LOOP_LAG_MAX = Gauge("convergence_event_loop_lag_max_seconds", "The greatest such delay of the last minute")
 NOTIFICATIONS = Counter("convergence_notifications", "Run notifications by how they ended", ["kind", "ending"])
 
 

@@ -20,6 +20,7 @@ from services.platform.audit.delivery import Append, AuditDelivery
 from services.platform.audit.pending import PendingEntries
 from services.platform.audit.trail import AuditTrail
 from services.platform.clock import SystemClock
+from services.platform.limits.event_loop import watched_event_loop
 from services.platform.metrics import serve_metrics
 from services.platform.periodic import Periodic
 from services.platform.rpc.body_fields import only_known_body_fields
@@ -144,7 +145,7 @@ async def serve(
     forgetting = asyncio.create_task(_forget(built.access, authenticator.changes()))
     delivery = AuditDelivery(built.recorded, audit, SystemClock(), every_seconds=settings.audit_flush_seconds, last_seconds=AUDIT_SECONDS)
     async with delivery:
-        async with Periodic("certificates", (built.certificates.refresh, settings.tls_reload_seconds)):
+        async with watched_event_loop(), Periodic("certificates", (built.certificates.refresh, settings.tls_reload_seconds)):
             await stop.wait()
         _log.info("stopping", grace_seconds=settings.grace_seconds)
         forgetting.cancel()

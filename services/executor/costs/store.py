@@ -9,7 +9,6 @@ from services.executor.costs.compose import MOST_ROWS, ComposedQuestion
 from services.executor.costs.coverage import KnownDay
 from services.executor.costs.invoices import EnteredAmount, InvoiceQuestion, InvoiceSums, to_sums
 from services.executor.costs.looks import INVOICES
-from services.executor.places import READS_AT_ONCE, FairPlaces
 from services.executor.records import Period
 from services.platform.bigquery import errors as bigquery
 from services.platform.bigquery.client import BigQuery
@@ -17,6 +16,7 @@ from services.platform.bigquery.ddl import load_tables
 from services.platform.bigquery.sql import Block, load_blocks
 from services.platform.bigquery.tenant_tables import TenantTables
 from services.platform.errors import FailedPrecondition
+from services.platform.turns.places import READS_AT_ONCE, FairPlaces
 
 SQL = load_blocks(Path(__file__).with_name("queries.sql"))
 SECONDS = 45.0

@@ -11,7 +11,6 @@ from typing import Self
 
 import structlog
 
-from services.executor.places import FairPlaces
 from services.executor.records import RunOutcome, RunStatus
 from services.executor.runs.execute import RunProgress
 from services.executor.runs.prepared import PreparedRun
@@ -20,6 +19,8 @@ from services.executor.store import Store
 from services.platform.backoff import backoff
 from services.platform.clock import Clock
 from services.platform.errors import Unavailable
+from services.platform.turns import ALL, on_behalf_of
+from services.platform.turns.places import FairPlaces
 
 STOPPED = "The executor was stopped while the run worked; run it again."
 STOPPED_WAITING = "The executor was stopped before the run began to work; run it again."
@@ -109,6 +110,7 @@ class ActiveRuns:
 
     async def _supervise(self, active: _ActiveRun) -> None:
         run = active.prepared.run
+        on_behalf_of.set(ALL)  # the call that started it is answered
         structlog.contextvars.bind_contextvars(tenant_id=run.tenant_id, pipeline_logging_id=run.pipeline_logging_id)
         try:
             outcome = await self._bounded(active)

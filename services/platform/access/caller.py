@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from services.platform.errors import InvalidArgument
 from services.platform.plan import DEFAULT_PLAN, PlanLimits
+from services.platform.turns import ALL, on_behalf_of
 
 USER_ID_LENGTH = 128
 
@@ -53,6 +54,7 @@ def set_caller(caller: Caller | None) -> None:
     without a server.
     """
     _current.set(caller)
+    on_behalf_of.set((caller.tenant_id if caller else None) or ALL)
 
 
 def check_user_id(value: str) -> str | None:

@@ -33,6 +33,7 @@ from services.platform.bigquery.sql import Block
 from services.platform.bigquery.transient import is_rate_limit, is_transient
 from services.platform.errors import Unavailable
 from services.platform.settings import ServiceSettings
+from services.platform.turns.places import FairPlaces
 
 CHUNK_BYTES = 8 * 2**20
 """Bytes of an upload chunk. Each loading run holds a chunk in memory twice; the client's default of 100 MB would be most of a run's memory.
@@ -58,6 +59,7 @@ class BigQuery:
         self._rate_limiter = DmlRateLimiter(statements=settings.dml_statements_per_10_seconds)
         self._labels = {"service": service, "managed-by": "convergence"}
         self._pool = ThreadPoolExecutor(settings.bigquery_threads, thread_name_prefix="bigquery")
+        self._places = FairPlaces(max(1, settings.bigquery_threads // 2))  # tenants' calls leave the other half to the suite's own work
         # On GCP: application default credentials. Google's client reads the emulator's address from BIGQUERY_EMULATOR_HOST.
         credentials = AnonymousCredentials() if settings.bigquery_emulator_host else None  # type: ignore[no-untyped-call]
         options = {"api_endpoint": settings.bigquery_emulator_host} if settings.bigquery_emulator_host else None
@@ -240,7 +242,8 @@ class BigQuery:
                 raise unavailable(what, None)
             self._rate_limiter.begin(written, time.monotonic())
             try:
-                answer = await asyncio.get_running_loop().run_in_executor(self._pool, _in_time, send, deadline)
+                async with self._places.of_this_task():
+                    answer = await asyncio.get_running_loop().run_in_executor(self._pool, _in_time, send, deadline)
             except Exception as error:
                 if not is_transient(error):
                     raise

@@ -1,15 +1,18 @@
-"""Checks the fields that the proto marks REQUIRED, and every `tenant_id`, before a servicer runs."""
+"""Checks the fields that the proto marks REQUIRED, every `tenant_id`, and every value, before a servicer runs."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
 from google.api import field_behavior_pb2
+from google.protobuf.descriptor import MethodDescriptor
 from google.protobuf.message import Message
 
 from services.platform.errors import InvalidArgument
 from services.platform.identifiers import check_tenant_id
 from services.platform.rpc.calls import Call, Interceptor
+from services.platform.rpc.rules import rule_of
+from services.platform.rpc.values import MAX_VALUES, check_values
 from services.platform.settings import ServiceSettings
 
 
@@ -36,10 +39,17 @@ def validation(settings: ServiceSettings) -> Interceptor:
 
     @asynccontextmanager
     async def validate(call: Call) -> AsyncIterator[None]:
+        check_values(call.request, most=MAX_VALUES if call.method is not None and _is_public(call.method) else None)
         check_fields(call.request, reserved=reserved)
         yield
 
     return validate
+
+
+def _is_public(method: MethodDescriptor) -> bool:
+    """Peers ask about many runs at once, and check their own requests."""
+    rule = rule_of(method)
+    return rule is None or rule.WhichOneof("caller") != "service"
 
 
 def _is_required(field: Any) -> bool:

@@ -19,7 +19,7 @@ from localcloud.ports import free_ports
 from localcloud.settings import SERVICES
 from tests.integration.gateway.upstream import Upstream
 
-ORIGIN = "http://frontend.test:5173"
+ORIGIN, OTHER_ORIGIN = "http://frontend.test:5173", "https://console.test"
 TIMEOUT_SECONDS = 3  # a busy machine answers within it; two tests wait it out
 READY_WITHIN = 20.0
 KEYS = {"x-api-key": "some-key", "x-admin-key": "some-admin-key"}
@@ -34,10 +34,13 @@ class Gateway:
     port: int
     admin_port: int
     log: Path
+    pid: int
+    authority: Path | None = None
+    """Signs the certificate for clients; None: they speak plain text."""
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+        return f"{'https' if self.authority else 'http'}://127.0.0.1:{self.port}"
 
     @property
     def target(self) -> str:
@@ -50,7 +53,8 @@ class Gateway:
 
     async def keyless(self, method: str, path: str, **options: Any) -> requests.Response:
         """One HTTP request as it stands."""
-        return await asyncio.to_thread(requests.request, method, self.url + path, timeout=10, **options)
+        trusted = str(self.authority) if self.authority else None
+        return await asyncio.to_thread(requests.request, method, self.url + path, timeout=10, verify=trusted, **options)
 
     async def ready(self) -> None:
         """Returns once /readyz says 200. Raises TimeoutError."""
@@ -73,23 +77,25 @@ class Gateway:
 
 
 @contextlib.contextmanager
-def envoy(folder: Path, tls_dir: Path, ports: dict[str, int]) -> Iterator[Gateway]:
-    """`python -m localcloud.gateway` as anybody would start it: set up by its environment."""
+def envoy(folder: Path, tls_dir: Path, ports: dict[str, int], **more: object) -> Iterator[Gateway]:
+    """`python -m localcloud.gateway` as anybody would start it: set up by its environment. `more` are settings."""
     listen, admin = free_ports(2)
     settings = {f"{name}_port": port for name, port in ports.items()} | {
         "listen_port": listen,
         "admin_port": admin,
         "tls_dir": tls_dir,
-        "cors_origin": ORIGIN,
+        "cors_origin": f"{ORIGIN}, {OTHER_ORIGIN}",
         "timeout_seconds": TIMEOUT_SECONDS,
         "config_out": folder / "envoy.yaml",
+        **more,
     }
     environment = os.environ | {f"GATEWAY_{name.upper()}": str(value) for name, value in settings.items()}
     log = folder / "gateway.log"
     with log.open("w") as out:
         process = subprocess.Popen([sys.executable, "-m", "localcloud.gateway"], env=environment, stdout=out, stderr=subprocess.STDOUT)
     try:
-        yield Gateway(port=listen, admin_port=admin, log=log)
+        authority = tls_dir / "ca.pem" if "tls_certificate" in more else None
+        yield Gateway(port=listen, admin_port=admin, log=log, pid=process.pid, authority=authority)
     finally:
         process.terminate()
         process.wait(timeout=10)

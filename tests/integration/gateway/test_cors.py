@@ -1,21 +1,22 @@
-"""Browsers: the configured frontend may call, other pages may not."""
+"""Browsers: the configured frontends may call, other pages may not."""
 
 import pytest
 
-from tests.integration.gateway.conftest import ORIGIN, Gateway
+from tests.integration.gateway.conftest import ORIGIN, OTHER_ORIGIN, Gateway
 from tests.integration.gateway.upstream import Upstream
 
 # One Envoy for all of these.
 TENANT = "/api/v1/tenants/acme"
 
 
-async def test_the_frontend_may_send_our_headers_and_methods(gateway: Gateway, auth: Upstream) -> None:
+@pytest.mark.parametrize("origin", [ORIGIN, OTHER_ORIGIN])
+async def test_a_frontend_may_send_our_headers_and_methods(gateway: Gateway, auth: Upstream, origin: str) -> None:
     """A preflight is answered by the gateway; no service sees it."""
-    asked = {"Origin": ORIGIN, "Access-Control-Request-Method": "PUT", "Access-Control-Request-Headers": "x-api-key,content-type"}
+    asked = {"Origin": origin, "Access-Control-Request-Method": "PUT", "Access-Control-Request-Headers": "x-api-key,content-type"}
     answer = await gateway.call("OPTIONS", TENANT, headers=asked)
 
     assert answer.status_code == 200
-    assert answer.headers["access-control-allow-origin"] == ORIGIN
+    assert answer.headers["access-control-allow-origin"] == origin
     assert _listed(answer.headers["access-control-allow-methods"]) == {"GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
     assert _listed(answer.headers["access-control-allow-headers"]) == {
         "content-type",
@@ -40,8 +41,9 @@ async def test_the_frontend_may_read_answers_and_errors(gateway: Gateway, upstre
     assert _listed(answer.headers["access-control-expose-headers"]) == {"x-request-id", "retry-after", "ratelimit", "ratelimit-policy"}
 
 
-async def test_other_pages_may_not(gateway: Gateway, upstreams: dict[str, Upstream]) -> None:
-    asked = {"Origin": "http://evil.test", "Access-Control-Request-Method": "PUT", "Access-Control-Request-Headers": "x-api-key"}
+@pytest.mark.parametrize("origin", ["http://evil.test", f"{ORIGIN}, {OTHER_ORIGIN}", f"{ORIGIN}.evil.test", "null"])
+async def test_other_pages_may_not(gateway: Gateway, upstreams: dict[str, Upstream], origin: str) -> None:
+    asked = {"Origin": origin, "Access-Control-Request-Method": "PUT", "Access-Control-Request-Headers": "x-api-key"}
     for method in ("OPTIONS", "GET"):
         answer = await gateway.call(method, "/api/v1/tenants/acme/quota", headers=asked)
         assert "access-control-allow-origin" not in answer.headers

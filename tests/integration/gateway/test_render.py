@@ -11,6 +11,7 @@ from localcloud.gateway.envoy import render, render_secrets
 from localcloud.gateway.public_rpcs import public_rpcs
 from localcloud.gateway.settings import GatewaySettings
 from localcloud.settings import SERVICES
+from services.platform.settings import REPOSITORY
 
 
 def test_no_value_can_break_out_of_its_place(tmp_path: Path) -> None:
@@ -26,7 +27,7 @@ def test_no_value_can_break_out_of_its_place(tmp_path: Path) -> None:
 
 
 def test_every_public_rpc_has_its_routes_and_every_service_a_cluster() -> None:
-    settings = GatewaySettings(executor_host="10.0.0.9", executor_port=4444)
+    settings = GatewaySettings(executor_host="10.0.0.9", executor_port=4444, spiffe_id="spiffe://prod.test/sa/{service}")
     resources = yaml.safe_load(render(settings))["static_resources"]
     manager = resources["listeners"][0]["filter_chains"][0]["filters"][0]["typed_config"]
     routed = [route["match"]["path"] for route in manager["route_config"]["virtual_hosts"][0]["routes"] if "grpc" in route["match"]]
@@ -34,6 +35,11 @@ def test_every_public_rpc_has_its_routes_and_every_service_a_cluster() -> None:
 
     assert routed == [rpc.path for rpc in public_rpcs(settings.descriptor)]
     assert set(clusters) == {"nowhere", *SERVICES}
+    context = clusters["executor"]["transport_socket"]["typed_config"]["common_tls_context"]
+    assert context["combined_validation_context"]["default_validation_context"]["match_typed_subject_alt_names"] == [
+        {"san_type": "DNS", "matcher": {"exact": "executor.convergence.internal"}},
+        {"san_type": "URI", "matcher": {"exact": "spiffe://prod.test/sa/executor"}},
+    ]
     endpoint = clusters["executor"]["load_assignment"]["endpoints"][0]["lb_endpoints"][0]["endpoint"]
     assert endpoint["address"]["socket_address"] == {"address": "10.0.0.9", "port_value": 4444}
 
@@ -52,3 +58,9 @@ def test_what_is_missing_is_told_with_what_to_do(tmp_path: Path, tls_dir: Path, 
     ended = subprocess.run([sys.executable, "-m", "localcloud.gateway"], env=settings, capture_output=True, text=True, check=False)
     assert ended.returncode == 1
     assert "is missing: `make gen`" in ended.stderr
+
+
+def test_every_setting_is_in_the_guide() -> None:
+    guide = (REPOSITORY / "docs/google-cloud.md").read_text()
+    services = {f"{service}_{part}" for service in SERVICES for part in ("host", "port")} - {"auth_host", "auth_port"}
+    assert [name for name in GatewaySettings.model_fields if f"`GATEWAY_{name.upper()}`" not in guide and name not in services] == []

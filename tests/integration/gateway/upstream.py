@@ -1,30 +1,14 @@
 """A stub of a service behind the gateway: answers every RPC of the protos as the test says, and records the calls."""
 
+import importlib
+import pkgutil
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import convergence
 import grpc
-
-# Importing the stubs puts their descriptors into the pool.
-from convergence.auth.v1 import (
-    api_key_service_pb2,
-    authentication_service_pb2,
-    ledger_service_pb2,
-    quota_service_pb2,
-    tenant_service_pb2,
-    usage_service_pb2,
-)
-from convergence.credentials.v1 import (
-    credential_service_pb2,
-    issuer_service_pb2,
-    sealed_credential_service_pb2,
-    token_service_pb2,
-    trust_service_pb2,
-)
-from convergence.executor.v1 import access_service_pb2, cost_service_pb2, pipeline_service_pb2, watch_service_pb2
-from convergence.scheduler.v1 import schedule_service_pb2, scheduled_run_service_pb2, scheduler_service_pb2
 from google.protobuf import descriptor_pool, message_factory
 from google.protobuf.descriptor import MethodDescriptor
 from google.protobuf.message import Message
@@ -34,26 +18,10 @@ from grpc_reflection.v1alpha import reflection
 
 from services.platform.server import OPTIONS
 
-STUBS = (
-    api_key_service_pb2,
-    authentication_service_pb2,
-    ledger_service_pb2,
-    quota_service_pb2,
-    tenant_service_pb2,
-    usage_service_pb2,
-    credential_service_pb2,
-    issuer_service_pb2,
-    sealed_credential_service_pb2,
-    token_service_pb2,
-    trust_service_pb2,
-    access_service_pb2,
-    cost_service_pb2,
-    pipeline_service_pb2,
-    watch_service_pb2,
-    schedule_service_pb2,
-    scheduled_run_service_pb2,
-    scheduler_service_pb2,
-)
+for module in pkgutil.walk_packages(convergence.__path__, "convergence."):
+    # Importing the stubs puts their descriptors into the pool.
+    if module.name.endswith("_pb2"):
+        importlib.import_module(module.name)
 
 type Answer = Callable[[Any, grpc.aio.ServicerContext[Any, Any]], Awaitable[Message]]
 

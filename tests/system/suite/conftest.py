@@ -12,7 +12,8 @@ from tests.system.tenants import Suite
 
 @pytest.fixture(scope="package")
 def stack(emulators: LocalSettings, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    settings = beside(emulators, tmp_path_factory.mktemp("suite") / "state")
+    # Jobs may call by identity tokens, too; tests that need it publish the keys.
+    settings = beside(emulators, tmp_path_factory.mktemp("suite") / "state", scheduler_oidc=True)
     with Stack(settings, only=("bootstrap", *SERVICES, "gateway"), auto_restart=False, report=print, extra=patient()) as stack:
         yield stack
 

@@ -50,6 +50,24 @@ def test_many_at_once_at_a_daily_limit(running: Suite, private_key: Rsa) -> None
     assert "grpc-retry-pushback-ms" not in refused.headers
 
 
+def test_calls_a_minute(running: Suite, private_key: Rsa) -> None:
+    """Every answer says what is left, also to a browser; another process counts for itself, and another tenant does not notice."""
+    tenant, other = running.tenant(private_key, requests_per_minute=2), running.tenant(private_key)
+    path = f"/api/v1/tenants/{tenant.tenant_id}/quota"
+    answers = [tenant.rest.call("GET", path)]
+    while answers[-1].status == 200 and len(answers) < 10:
+        answers.append(tenant.rest.call("GET", path))
+    first, refused = answers[0], answers[-1]
+    assert (first.headers["RateLimit-Policy"], first.headers["RateLimit"]) == ('"default";q=2;w=60', '"default";r=1;t=30')
+    assert (refused.status, refused.reason) == (429, "RATE_LIMITED")
+    assert refused.headers["RateLimit-Policy"] == '"default";q=2;w=60'
+    assert refused.headers["RateLimit"].startswith('"default";r=0;t=')
+    assert 1 <= int(refused.headers["Retry-After"]) <= 30
+    runs = tenant.rest.call("GET", f"/api/v1/pipelines/runs/{tenant.tenant_id}")
+    assert (runs.status, runs.headers["RateLimit"]) == (200, '"default";r=1;t=30')
+    assert other.quota()["pipelines_run_today"] == 0
+
+
 @pytest.mark.parametrize(
     ("plan", "reason", "admitted"),
     [({"monthly_limit": 3}, "MONTHLY_LIMIT_REACHED", 3), ({"concurrent_limit": 2}, "CONCURRENT_LIMIT_REACHED", 2)],

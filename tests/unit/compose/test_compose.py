@@ -20,7 +20,13 @@ ROOT = REPOSITORY
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
 PARTS: dict[str, dict[str, Any]] = COMPOSE["services"]
 # What `docker compose` itself fills in.
-FILLED_IN = {"ADMIN_API_KEY": "admin_0", "ADMIN_API_KEY_SHA256": "0" * 64, "CORS_ORIGIN": "http://localhost:3000", "GATEWAY_PORT": "8080"}
+FILLED_IN = {
+    "ADMIN_API_KEY": "admin_0",
+    "ADMIN_API_KEY_SHA256": "0" * 64,
+    "CONVERGENCE_TOKEN_SECRETS": "[]",
+    "CORS_ORIGIN": "http://localhost:3000",
+    "GATEWAY_PORT": "8080",
+}
 
 
 def settings_of(part: str) -> list[type[BaseSettings]]:

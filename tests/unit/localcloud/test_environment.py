@@ -4,7 +4,10 @@ import json
 import stat
 from pathlib import Path
 
-from localcloud.processes.environment import service_environment
+import pytest
+
+from localcloud.processes.environment import base_environment, service_environment
+from localcloud.processes.suite import make_process
 from localcloud.settings import LocalSettings
 
 
@@ -20,3 +23,13 @@ def test_a_stack_signs_tokens_with_a_secret_of_its_own_which_outlives_it(tmp_pat
     assert first != other
     assert [len(one) >= 32 for one in first] == [True]
     assert stat.S_IMODE((tmp_path / "a" / "token_secret").stat().st_mode) == 0o600
+
+
+def test_a_frontends_origin_reaches_the_gateway_and_nothing_else_does(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("GATEWAY_CORS_ORIGIN", "http://a.test, http://b.test")
+    monkeypatch.setenv("GATEWAY_TIMEOUT_SECONDS", "1")
+    settings = LocalSettings.model_validate({"state_dir": tmp_path})
+    gateway = {**make_process(settings, "gateway", admin_key="k").environment, **base_environment(settings)}
+    assert gateway["GATEWAY_CORS_ORIGIN"] == "http://a.test, http://b.test"
+    assert "GATEWAY_TIMEOUT_SECONDS" not in gateway
+    assert "GATEWAY_CORS_ORIGIN" not in make_process(settings, "auth", admin_key="k").environment

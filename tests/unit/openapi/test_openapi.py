@@ -42,8 +42,8 @@ def test_every_rpc_with_a_rest_binding_is_there_and_no_other(document: dict[str,
 def test_every_call_says_which_key_it_needs(document: dict[str, Any]) -> None:
     """From the access rule."""
     security = {name: operation["security"] for name, operation in operations(document).items()}
-    assert security["QuotaService_GetQuota"] == [{"tenant": []}]
-    assert security["TenantService_PutTenant"] == [{"admin": []}]
+    assert security["QuotaService_GetQuota"] == [{"tenant": []}, {"session": []}]
+    assert security["TenantService_PutTenant"] == [{"admin": []}, {"operator": []}]
     open_to_anyone = {"IssuerService_GetOpenIdConfiguration", "IssuerService_GetJsonWebKeySet"}
     assert {name for name, keys in security.items() if not keys} == open_to_anyone
     assert document["components"]["securitySchemes"]["tenant"]["name"] == "X-API-Key"

@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from services.executor.places import FairPlaces
 from services.executor.records import RunFilter
 from services.executor.store import Store
 from services.platform.bigquery.client import BigQuery
 from services.platform.settings import ServiceSettings
+from services.platform.turns.places import FairPlaces
 from tests.integration.executor.runs.test_life import Begin
 
 THREADS = 4

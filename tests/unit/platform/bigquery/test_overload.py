@@ -8,6 +8,7 @@ import pytest
 from services.platform.bigquery.client import BigQuery
 from services.platform.errors import Unavailable
 from services.platform.settings import ServiceSettings
+from services.platform.turns import ALL, on_behalf_of
 
 
 async def test_what_waited_for_a_thread_until_its_deadline_is_never_sent() -> None:
@@ -30,3 +31,32 @@ async def test_what_waited_for_a_thread_until_its_deadline_is_never_sent() -> No
         await asyncio.gather(holding, in_time)
     assert len(sent) == 1
     assert sent[0] > 1
+
+
+async def test_a_tenant_with_very_many_calls_leaves_threads_to_others_and_to_the_suite_itself() -> None:
+    """Of four threads it has two; the next of these is another tenant's, and the rest is open to what no tenant alone asks for."""
+    gate, order = threading.Semaphore(0), list[str]()
+
+    async def call(bq: BigQuery, tenant_id: str, *, waits: bool) -> None:
+        on_behalf_of.set(tenant_id)
+
+        def send(_: float) -> bool:
+            order.append(tenant_id)
+            return waits and gate.acquire(timeout=60)
+
+        await bq.call("read", send, seconds=60)
+
+    settings = ServiceSettings(project="p", bigquery_emulator_host="http://127.0.0.1:1", bigquery_threads=4)
+    async with BigQuery(settings, service="tests") as bq:
+        greedy = [asyncio.create_task(call(bq, "greedy", waits=True)) for _ in range(100)]
+        while len(order) < 2:
+            await asyncio.sleep(0.001)
+        await asyncio.create_task(call(bq, ALL, waits=False))
+        good = asyncio.create_task(call(bq, "good", waits=False))
+        await asyncio.sleep(0.05)
+        assert order == ["greedy", "greedy", ALL]
+        gate.release()
+        await good
+        assert order[3] == "good"
+        gate.release(100)
+        await asyncio.gather(*greedy)

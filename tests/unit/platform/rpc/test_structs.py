@@ -15,7 +15,8 @@ from services.executor.servicers.pipeline import PipelineServicer
 from services.executor.servicers.run import RunServicer
 from services.platform.access.caller import Caller, set_caller
 from services.platform.errors import InvalidArgument
-from services.platform.rpc.structs import MAX_PATH, to_mapping
+from services.platform.rpc.structs import to_mapping
+from services.platform.rpc.values import MAX_PATH
 
 
 def struct(values: Mapping[str, Any]) -> Struct:

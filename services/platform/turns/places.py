@@ -3,8 +3,10 @@
 import asyncio
 from collections import Counter, deque
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from typing import Final
+
+from services.platform.turns import ALL, on_behalf_of
 
 READS_AT_ONCE: Final = 32
 """The usual number of places for reads that tenants' callers ask for."""
@@ -85,6 +87,11 @@ class FairPlaces:
             yield
         finally:
             self._free(tenant_id)
+
+    def of_this_task(self) -> AbstractAsyncContextManager[None]:
+        """`of` the tenant whose call the current task answers. The suite's own work has no need of a place."""
+        tenant_id = on_behalf_of.get()
+        return nullcontext() if tenant_id == ALL else self.of(tenant_id)
 
     def _free(self, tenant_id: str) -> None:
         self._line.free(tenant_id)

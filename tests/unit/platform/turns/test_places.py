@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from services.executor.places import SHARE, FairPlaces, WaitingLine
+from services.platform.turns.places import SHARE, FairPlaces, WaitingLine
 
 TENANTS = "abcde"
 EVENTS = st.lists(
