@@ -27,6 +27,7 @@ from services.executor.sources.gcp.bigquery import GcpBilling
 from services.executor.sources.gcp.prices import GcpMeter, GcpPrices
 from services.executor.sources.gcp.source import GcpSource
 from services.executor.sources.source import Source, SourceType
+from services.executor.sources.spool import SpoolRoom
 from services.executor.staging.tables import StagingTables
 from services.executor.steps import STEP_TYPES
 from services.executor.store import Store
@@ -90,7 +91,7 @@ async def measure(given: dict[str, str]) -> dict[str, Any]:
                 notifier=NoNotifications(),
                 workers=workers,
                 clock=clock,
-                spool_dir=Path(spool),
+                spool=SpoolRoom(Path(spool)),
                 publish_locks=KeyedLocks(),
             )
             job = _job(settings, given["day"])

@@ -21,6 +21,7 @@ from services.executor.runs.execute import execute
 from services.executor.runs.prepared import PreparedRun
 from services.executor.settings import ExecutorSettings
 from services.executor.sources.source import Source, SourceType
+from services.executor.sources.spool import SpoolRoom
 from services.executor.staging.tables import StagingTables
 from services.executor.steps import STEP_TYPES
 from services.executor.store import Store
@@ -81,7 +82,7 @@ async def measure(given: dict[str, str]) -> dict[str, Any]:
                 notifier=NoNotifications(),
                 workers=workers,
                 clock=clock,
-                spool_dir=Path(spool),
+                spool=SpoolRoom(Path(spool)),
                 publish_locks=KeyedLocks(),
             )
             job = _job(settings, given)

@@ -25,7 +25,7 @@ from services.executor.sources.exported_months import ExportsRequest
 from services.executor.sources.files.files_source import FilesSource
 from services.executor.sources.files.manifest import DataFile, Dataset, Fetched, Manifest, NoExport
 from services.executor.sources.source import CheckCancelled, ReadRequest, Unchanged
-from services.executor.sources.spool import spool
+from services.executor.sources.spool import SpoolRoom, spool
 from services.executor.staging.shape import StagingShape
 from services.platform.bigquery.ddl import read_table
 from services.platform.settings import REPOSITORY
@@ -71,9 +71,8 @@ def read_as_a_run(folder: Path, spool_dir: Path, provider: str) -> int:
         export = source.find(ReadRequest(parameters={}, period=None, exports=exports), lambda: None)
         if isinstance(export, Unchanged):
             raise TypeError("the month was asked for")
-        spooled = spool(export.read(staged, lambda: None), staged, folder=spool_dir)
-        spooled.file.close()
-        return spooled.rows
+        with spool(export.read(staged, lambda: None), staged, room=SpoolRoom(spool_dir), tenant_id="a") as spooled:
+            return spooled.rows
     finally:
         source.close()
 

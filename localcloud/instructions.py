@@ -19,7 +19,7 @@ curl -sS -X PUT "$$GATEWAY_URL/api/v1/tenants/$tenant" \\
        "subscription_status": "ACTIVE", "daily_limit": 25, "monthly_limit": 500, "concurrent_limit": 5}' | python3 -m json.tool
 KEY=$$(curl -sS -X POST "$$GATEWAY_URL/api/v1/tenants/$tenant/api-keys" \\
   -H "X-Admin-Key: $$ADMIN_API_KEY" -H 'Content-Type: application/json' \\
-  -d '{"scopes": ["costs:read", "credentials:write", "pipelines:run", "runs:read", "schedules:write"]}' \\
+  -d '{"scopes": ["audit:read", "costs:read", "credentials:write", "pipelines:run", "runs:read", "schedules:write"]}' \\
   | python3 -c 'import json, sys; a = json.load(sys.stdin); print(a.get("api_key") or sys.exit(a))')
 
 # The tenant adds its cloud credentials and runs a pipeline.

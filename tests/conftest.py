@@ -18,6 +18,7 @@ from localcloud.processes.environment import emulator_environment
 from localcloud.settings import SERVICES, LocalSettings
 from localcloud.stack import Stack
 from services.platform.access.key_holder import Authenticator
+from services.platform.access.sessions.session import SessionAuthenticator
 from services.platform.bigquery.client import BigQuery
 from services.platform.bootstrap import bootstrap
 from services.platform.server import Served, build_server
@@ -42,6 +43,7 @@ def patient() -> dict[str, dict[str, str]]:
         "BIGQUERY_DEADLINE_SECONDS": PATIENT,
         "RESERVE_GATHER_SECONDS": 0,
         "SETTLE_GATHER_SECONDS": 0.2,
+        "AUDIT_GATHER_SECONDS": 3,
         "DML_STATEMENTS_PER_10_SECONDS": MANY,
     }
     common = {f"CONVERGENCE_{name}": f"{value:g}" for name, value in settings.items()}
@@ -125,9 +127,16 @@ def tenant_id() -> str:
 
 
 @asynccontextmanager
-async def serving(settings: ServiceSettings, *, name: str, authenticator: Authenticator, served: Sequence[Served]) -> AsyncIterator[str]:
+async def serving(
+    settings: ServiceSettings,
+    *,
+    name: str,
+    authenticator: Authenticator,
+    served: Sequence[Served],
+    sessions: SessionAuthenticator | None = None,
+) -> AsyncIterator[str]:
     """A service inside the test process, with all the steps around its calls; gives its address."""
-    built = build_server(settings, name=name, authenticator=authenticator, served=served)
+    built = build_server(settings, name=name, authenticator=authenticator, served=served, sessions=sessions)
     await built.server.start()
     try:
         yield f"127.0.0.1:{built.port}"

@@ -25,7 +25,7 @@ SOURCE_BY_SERVICE = f"""
 SELECT service.description AS service, COUNT(*) AS entries, SUM(cost) AS cost,
   SUM((SELECT IFNULL(SUM(credit.amount), 0) FROM UNNEST(credits) AS credit)) AS discounts
 FROM {TABLE} WHERE DATE(usage_start_time) = @day GROUP BY service"""  # noqa: S608 - the table's name is ours
-SCOPES = ["credentials:write", "pipelines:run", "runs:read", "schedules:write", "costs:read"]
+SCOPES = ["audit:read", "credentials:write", "pipelines:run", "runs:read", "schedules:write", "costs:read"]
 TOP = 3
 DIGITS = 6  # the sums are of doubles, in no particular order
 

@@ -12,6 +12,7 @@ from localcloud.settings import SERVICES, LocalSettings
 # The variables that a program needs to run at all. Nothing else of the developer's environment is passed on: neither secrets nor proxies.
 INHERITED = ("PATH", "LANG", "LC_ALL", "TZ", "TMPDIR", "PYTHONPATH", "VIRTUAL_ENV")
 ADMIN_KEY_BYTES = 32
+TOKEN_SECRET_BYTES = 48
 ADMIN_ROLES = ("provisioner", "scheduler")
 
 
@@ -51,6 +52,7 @@ def service_environment(settings: LocalSettings, *, admin_key: str) -> dict[str,
         "CONVERGENCE_ISSUER_URL": f"http://{settings.address('gateway')}",
         "CONVERGENCE_TOKEN_SIGNING_KEY": settings.signing_key,
         "CONVERGENCE_ADMIN_KEYS": json.dumps([{"role": role, "sha256": hashed} for role in ADMIN_ROLES]),
+        "CONVERGENCE_TOKEN_SECRETS": json.dumps([token_secret_of(settings)]),
         "CONVERGENCE_LEASE_SECONDS": str(settings.lease_seconds),
         "CONVERGENCE_SPOOL_DIR": str(settings.state_dir / "spool"),
         # A service that drains longer than the supervisor waits would be killed meanwhile.
@@ -78,3 +80,11 @@ def read_env_file(path: Path) -> dict[str, str]:
 def admin_key_of(settings: LocalSettings) -> str:
     """The admin key of this state directory: the one in its env file, else a new one."""
     return read_env_file(settings.env_file).get("ADMIN_API_KEY") or f"admin_{secrets.token_urlsafe(ADMIN_KEY_BYTES)}"
+
+
+def token_secret_of(settings: LocalSettings) -> str:
+    """What the services sign tokens with: the secret of this state directory, which outlives a restart as the tokens do."""
+    path = settings.state_dir / "token_secret"
+    if not path.exists():
+        write_private(path, secrets.token_urlsafe(TOKEN_SECRET_BYTES))
+    return path.read_text()

@@ -18,9 +18,9 @@ async def main() -> None:
     log.configure(NAME, settings.log_level)
     async with (
         BigQuery(settings, service=NAME) as bq,
-        auth_service(settings, bq=bq, clock=SystemClock()) as (served, authenticator),
+        auth_service(settings, bq=bq, clock=SystemClock()) as (served, authenticator, audit),
     ):
-        await serve(settings, name=NAME, authenticator=authenticator, served=served)
+        await serve(settings, name=NAME, authenticator=authenticator, served=served, audit=audit)
 
 
 if __name__ == "__main__":

@@ -6,8 +6,9 @@
 -- SET for a comparison of arrays.
 
 -- name: find_key_holders
--- Keys that the subscription system wrote may have is_active NULL, which means active.
+-- Keys that the subscription system wrote may have is_active NULL, which means active. By hash, or by id: for keys and session tokens.
 -- param: api_key_hashes ARRAY<STRING>
+-- param: api_key_ids ARRAY<STRING>
 -- param: now TIMESTAMP
 SELECT
   k.api_key_hash,
@@ -26,7 +27,7 @@ LEFT JOIN (
   WHERE a.status = 'ACTIVE'
   QUALIFY ROW_NUMBER() OVER (PARTITION BY a.tenant_id ORDER BY COALESCE(a.updated_at, a.created_at) DESC, a.subscription_id) = 1
 ) AS s ON s.tenant_id = k.tenant_id
-WHERE k.api_key_hash IN UNNEST(@api_key_hashes)
+WHERE (k.api_key_hash IN UNNEST(@api_key_hashes) OR k.api_key_id IN UNNEST(@api_key_ids))
   AND IFNULL(k.is_active, TRUE)
   AND (k.expires_at IS NULL OR k.expires_at > @now)
 
@@ -43,11 +44,29 @@ FROM (
 ) AS k
 
 -- name: list_api_keys
+-- A row of the subscription system may have no created_at: these are the oldest.
 -- param: tenant_id STRING
+-- param: after_created_at TIMESTAMP
+-- param: after_id STRING
+-- param: row_limit INT64
+SELECT k.api_key_id, k.tenant_id, k.scopes, k.is_active, k.expires_at, k.created_at, k.last_used_at
+FROM (
+  SELECT
+    a.api_key_id, a.tenant_id, a.scopes, IFNULL(a.is_active, TRUE) AS is_active, a.expires_at, a.created_at, a.last_used_at,
+    IFNULL(a.created_at, TIMESTAMP_SECONDS(0)) AS page_time
+  FROM tenant_api_keys AS a
+  WHERE a.tenant_id = @tenant_id
+) AS k
+WHERE @after_created_at IS NULL OR k.page_time < @after_created_at OR (k.page_time = @after_created_at AND k.api_key_id > @after_id)
+ORDER BY k.page_time DESC, k.api_key_id
+LIMIT @row_limit
+
+-- name: find_api_keys
+-- param: tenant_id STRING
+-- param: api_key_ids ARRAY<STRING>
 SELECT k.api_key_id, k.tenant_id, k.scopes, IFNULL(k.is_active, TRUE) AS is_active, k.expires_at, k.created_at, k.last_used_at
 FROM tenant_api_keys AS k
-WHERE k.tenant_id = @tenant_id
-ORDER BY k.created_at DESC, k.api_key_id
+WHERE k.tenant_id = @tenant_id AND k.api_key_id IN UNNEST(@api_key_ids)
 
 -- name: insert_api_key
 -- A replay changes nothing: every key has a new id. Inserts nothing for a tenant that does not exist.

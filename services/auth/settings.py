@@ -17,6 +17,10 @@ class AuthSettings(ServiceSettings):
     """Minimum time between batches of reservations: a table accepts 2.5 statements a second from all processes together. The first after an
     idle period does not wait.
     """
+    audit_gather_seconds: float = Field(default=5.0, ge=0, le=30)
+    """Minimum time between transactions that append to the audit log. The first after an idle period does not wait."""
+    audit_days: int = Field(default=400, ge=1)
+    """UTC days for which entries of the audit log are kept."""
     settle_gather_seconds: float = Field(default=10.0, ge=0, le=30)
     """Batch window for settling ended runs; as long as the Retry-After of a concurrent-limit refusal. The first after an idle period is
     sent at once.

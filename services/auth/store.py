@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any, Self
 
@@ -15,6 +15,13 @@ from services.platform.bigquery.table_versions import TableVersions, Version
 from services.platform.plan import PlanLimits
 
 BLOCKS = load_blocks(Path(__file__).with_name("queries.sql"))
+BY_ID = "id:"
+"""Begins a handle that is no SHA-256, see `by_id`."""
+
+
+def by_id(tenant_id: str, api_key_id: str) -> str:
+    """The handle of a key whose id is known, but not the key: that of a session token."""
+    return f"{BY_ID}{tenant_id}/{api_key_id}"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -36,6 +43,16 @@ class StoredKey:
     expires_at: datetime | None
     created_at: datetime | None
     last_used_at: datetime | None
+
+    @classmethod
+    def from_row(cls, row: Mapping[str, Any]) -> Self:
+        """Parses a row; NULL scopes are none."""
+        return cls(**{**row, "scopes": tuple(row["scopes"] or ())})
+
+    @property
+    def page_key(self) -> tuple[datetime, str]:
+        """By which keys are listed, newest first."""
+        return self.created_at or datetime.fromtimestamp(0, UTC), self.api_key_id
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -125,10 +142,16 @@ class AuthStore:
         """The version of the table that `list_leases` reads."""
         return await self._lease_versions.current()
 
-    async def find_key_holders(self, api_key_hashes: Sequence[str], now: datetime) -> dict[str, KeyHolder]:
-        """The holders of the active, unexpired keys with these hashes, by hash; unknown hashes are missing."""
-        rows = await self._rows("find_key_holders", {"api_key_hashes": api_key_hashes, "now": now})
-        return {row["api_key_hash"]: self._holder(row) for row in rows}
+    async def find_key_holders(self, handles: Sequence[str], now: datetime) -> dict[str, KeyHolder]:
+        """The holders of the active, unexpired keys with these handles, by handle: SHA-256 of the key, or `by_id`. Unknown ones are
+        missing.
+        """
+        ids = {handle: handle.partition("/")[2] for handle in handles if handle.startswith(BY_ID)}
+        hashes = [handle for handle in handles if handle not in ids]
+        rows = await self._rows("find_key_holders", {"api_key_hashes": hashes, "api_key_ids": sorted(ids.values()), "now": now})
+        found = {row["api_key_hash"]: self._holder(row) for row in rows}
+        found |= {by_id(holder.tenant_id, holder.api_key_id): holder for holder in found.values()}
+        return {handle: found[handle] for handle in handles if handle in found}
 
     async def list_key_digests(self, now: datetime, *, limit: int) -> list[str]:
         """The hashes of the active, unexpired keys, at most `limit` of them."""
@@ -146,10 +169,16 @@ class AuthStore:
             limits=self._plan_defaults.overridden(row),
         )
 
-    async def list_api_keys(self, tenant_id: str) -> list[StoredKey]:
-        """All keys of a tenant, newest first."""
-        rows = await self._rows("list_api_keys", {"tenant_id": tenant_id})
-        return [StoredKey(**{**row, "scopes": tuple(row["scopes"] or ())}) for row in rows]
+    async def list_api_keys(self, tenant_id: str, *, after: tuple[datetime, str] | None, limit: int) -> list[StoredKey]:
+        """At most `limit` keys of a tenant, newest first, from the one after `after` (its `page_key`) on."""
+        after_created_at, after_id = after or (None, None)
+        params = {"tenant_id": tenant_id, "after_created_at": after_created_at, "after_id": after_id, "row_limit": limit}
+        return [StoredKey.from_row(row) for row in await self._rows("list_api_keys", params)]
+
+    async def find_api_keys(self, tenant_id: str, api_key_ids: Sequence[str]) -> dict[str, StoredKey]:
+        """Those of these keys that the tenant has, by id."""
+        rows = await self._rows("find_api_keys", {"tenant_id": tenant_id, "api_key_ids": api_key_ids})
+        return {row["api_key_id"]: StoredKey.from_row(row) for row in rows}
 
     async def insert_api_key(self, key: StoredKey, api_key_hash: str) -> bool:
         """Stores a new key; False if there is no such tenant, or if a replay finds the key already stored."""
@@ -165,7 +194,7 @@ class AuthStore:
 
     async def rotate_api_key(self, old_api_key_id: str, new: StoredKey, api_key_hash: str, *, old_ends_at: datetime) -> None:
         """Stores `new` with the old key's scopes, and sets the old one's end, unless it ends earlier. Does nothing for an inactive key;
-        `list_api_keys` shows the result.
+        `find_api_keys` shows the result.
         """
         params = {
             "tenant_id": new.tenant_id,

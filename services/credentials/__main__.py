@@ -10,6 +10,7 @@ from services.credentials.service import served
 from services.credentials.settings import CredentialsSettings
 from services.platform import log
 from services.platform.access.authenticator import RemoteAuthenticator
+from services.platform.audit.delivery import to_auth
 from services.platform.bigquery.client import BigQuery
 from services.platform.clock import SystemClock
 from services.platform.kms.client import Kms
@@ -41,7 +42,7 @@ async def main() -> None:
             Periodic("key_survey", (watch.look_quietly, settings.key_survey_seconds)) if settings.key_survey_seconds else nullcontext()
         )
         async with surveys:
-            await serve(settings, name="credentials", authenticator=RemoteAuthenticator(channel), served=answering)
+            await serve(settings, name="credentials", authenticator=RemoteAuthenticator(channel), served=answering, audit=to_auth(channel))
 
 
 if __name__ == "__main__":

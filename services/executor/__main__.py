@@ -6,6 +6,7 @@ from services.executor.service import executor_service
 from services.executor.settings import ExecutorSettings
 from services.platform import log
 from services.platform.access.authenticator import RemoteAuthenticator
+from services.platform.audit.delivery import to_auth
 from services.platform.bigquery.client import BigQuery
 from services.platform.clock import SystemClock
 from services.platform.kms.client import Kms
@@ -26,7 +27,7 @@ async def main() -> None:
         peer_channel(settings, caller=NAME, peer="credentials", address=settings.credentials_address) as credentials,
         executor_service(settings, bq=bq, kms=kms, auth=auth, credentials=credentials, clock=SystemClock()) as served,
     ):
-        await serve(settings, name=NAME, authenticator=RemoteAuthenticator(auth), served=served)
+        await serve(settings, name=NAME, authenticator=RemoteAuthenticator(auth), served=served, audit=to_auth(auth))
 
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@ from convergence.executor.v1.watch_service_pb2_grpc import add_WatchServiceServi
 
 from services.clouds.access import CloudEndpoints
 from services.clouds.check_pool import CheckPool
+from services.clouds.own_resources import OwnResources
 from services.executor.access.canary import AccessCanary
 from services.executor.access.checker import AccessChecker
 from services.executor.access.records import CheckRecords
@@ -55,6 +56,7 @@ from services.executor.servicers.watch import WatchServicer
 from services.executor.settings import ExecutorSettings
 from services.executor.sources.credentials import SealedCredentials
 from services.executor.sources.registry import TenantSources
+from services.executor.sources.spool import SpoolRoom
 from services.executor.sources.tokens import IdentityTokens
 from services.executor.staging.tables import StagingTables
 from services.executor.steps import STEP_TYPES
@@ -113,7 +115,7 @@ async def executor_service(
             notifier=notifier,
             workers=workers,
             clock=clock,
-            spool_dir=settings.spool_dir,
+            spool=SpoolRoom(settings.spool_dir),
             publish_locks=KeyedLocks(),
             metering=Metering.of(settings),
         )
@@ -128,7 +130,8 @@ async def executor_service(
         reconciler = Reconciler(store, quota, clock)
         renewer = LeaseRenewer(active=active, store=store, quota=quota, reconciler=reconciler, lease_seconds=settings.lease_seconds)
         admission = Admission(store=store, quota=quota, reconciler=reconciler, clock=clock, lease_seconds=settings.lease_seconds)
-        preparer = RunPreparer(catalog, clock, wait=timedelta(seconds=settings.run_wait_seconds))
+        own = OwnResources.of(settings)
+        preparer = RunPreparer(catalog, clock, wait=timedelta(seconds=settings.run_wait_seconds), own=own)
         starter = RunStarter(preparer=preparer, credentials=sealed, admission=admission, active=active)
         heartbeat_seconds = settings.watch_silence_seconds
         to_executor = partial(peer_channel, settings, caller="executor", peer="executor")

@@ -20,7 +20,7 @@ class ExecutorSettings(ServiceSettings):
     tenants ask to see (runs, watched runs, costs) takes half of them at most, in the tenants' turns.
     """
     spool_dir: Path = Path(tempfile.gettempdir())
-    """Directory for unnamed temporary files while exports are read; needs room for the largest days that are read at once."""
+    """Directory for unnamed temporary files while exports are read; a tenant's take half of its room at most."""
     credentials_known_seconds: float = Field(default=5.0, ge=0, le=60)
     """How long it is cached that a tenant has credentials. A run itself always fetches them anew."""
     credentials_known_most: int = Field(default=10_000, ge=1)

@@ -27,6 +27,14 @@ CREDENTIALS_BELOW_KEY_VERSION = Gauge(
     "convergence_credentials_below_min_key_version", "Stored credentials that an older KMS key version than the least wanted encrypted"
 )
 CREDENTIALS_OLDEST_KEY_VERSION = Gauge("convergence_credentials_oldest_key_version", "The oldest KMS key version in use; 0: none is known")
+AUDIT_ENTRIES = Counter(
+    "convergence_audit_entries",
+    "Entries of the audit log: written, delayed (will be sent again), or dropped, which must not happen",
+    ["ending"],
+)
+for _ending in ("written", "delayed", "dropped"):
+    AUDIT_ENTRIES.labels(_ending)  # so that an alert has a zero to rise from
+AUDIT_WAITING = Gauge("convergence_audit_waiting", "Entries of the audit log that are not stored yet")
 TLS_EXPIRY = Gauge(
     "convergence_tls_expiry_timestamp_seconds",
     "When a certificate in use expires: the service's own, or ca: the last one",

@@ -14,11 +14,17 @@ from grpc_health.v1.health import aio as health_aio
 from grpc_reflection.v1alpha import reflection
 
 from services.platform.access.control import AccessControl
-from services.platform.access.key_holder import Authenticator, WatchedAuthenticator
+from services.platform.access.key_holder import Authenticator
+from services.platform.access.sessions.session import SessionAuthenticator, WatchedAuthenticator
+from services.platform.audit.delivery import Append, AuditDelivery
+from services.platform.audit.pending import PendingEntries
+from services.platform.audit.trail import AuditTrail
+from services.platform.clock import SystemClock
 from services.platform.metrics import serve_metrics
 from services.platform.periodic import Periodic
 from services.platform.rpc.body_fields import only_known_body_fields
-from services.platform.rpc.calls import InterceptorChain, report
+from services.platform.rpc.calls import Interceptor, InterceptorChain, report
+from services.platform.rpc.page_tokens import page_tokens
 from services.platform.rpc.query_fields import only_queries_that_count
 from services.platform.rpc.validation import validation
 from services.platform.settings import ServiceSettings
@@ -28,6 +34,8 @@ from services.platform.tls.watch import TlsWatch
 _log = structlog.get_logger()
 MAX_MESSAGE_BYTES = 1024 * 1024
 """The gateway's limit of a REST body; native gRPC clients get the same."""
+AUDIT_SECONDS = 5.0
+"""How long a service that has stopped tries to store its last entries of the audit log."""
 MAX_METADATA_BYTES = 16 * 1024
 """The gateway's limit (7 KiB in at most 100 headers) as gRPC counts it, with 32 bytes more a header, plus the headers that the gateway
 adds. Above the limit (default 8 KiB) gRPC refuses some calls and accepts others.
@@ -67,19 +75,41 @@ class Built:
 
     server: grpc.aio.Server
     access: AccessControl
+    recorded: PendingEntries
+    """What its calls have left for the audit log."""
     health: health_aio.HealthServicer
     certificates: TlsWatch
     port: int
     """The port it will listen on; chosen by the kernel if `listen` ends in `:0`."""
 
 
-def build_server(settings: ServiceSettings, *, name: str, authenticator: Authenticator, served: Sequence[Served]) -> Built:
-    """A server before it is started. Raises OSError without certificates, RuntimeError if the port is taken."""
-    access = AccessControl(settings, authenticator)
+def build_server(
+    settings: ServiceSettings,
+    *,
+    name: str,
+    authenticator: Authenticator,
+    served: Sequence[Served],
+    sessions: SessionAuthenticator | None = None,
+) -> Built:
+    """A server before it is started. `sessions`: None: it takes no session tokens. Raises OSError without certificates, RuntimeError if the
+    port is taken.
+    """
+    access = AccessControl(settings, authenticator, sessions=sessions)
+    recorded = PendingEntries()
+    trail = AuditTrail(recorded, SystemClock(), spiffe_id=settings.spiffe_id)
     # A misspelt field is reported before a missing one: most likely it is the same field.
-    interceptors = InterceptorChain([report, access, only_queries_that_count, only_known_body_fields, validation(settings)])
+    steps: list[Interceptor] = [
+        report,
+        trail.around,
+        access,
+        only_queries_that_count,
+        only_known_body_fields,
+        validation(settings),
+        page_tokens(settings),
+        trail.served,
+    ]
     server = grpc.aio.server(
-        interceptors=[interceptors],
+        interceptors=[InterceptorChain(steps)],
         options=OPTIONS,
     )
     for one in served:
@@ -89,12 +119,16 @@ def build_server(settings: ServiceSettings, *, name: str, authenticator: Authent
     reflection.enable_server_reflection([*(one.name for one in served), health_pb2.DESCRIPTOR.services_by_name["Health"].full_name], server)
     certificates = TlsWatch(settings.tls_dir, name)
     port = server.add_secure_port(settings.listen, server_credentials(certificates))
-    return Built(server=server, access=access, health=health, certificates=certificates, port=port)
+    return Built(server=server, access=access, recorded=recorded, health=health, certificates=certificates, port=port)
 
 
-async def serve(settings: ServiceSettings, *, name: str, authenticator: WatchedAuthenticator, served: Sequence[Served]) -> None:
-    """Serves until SIGTERM or SIGINT; then refuses new calls and lets calls in progress end within `grace_seconds`."""
-    built = build_server(settings, name=name, authenticator=authenticator, served=served)
+async def serve(
+    settings: ServiceSettings, *, name: str, authenticator: WatchedAuthenticator, served: Sequence[Served], audit: Append
+) -> None:
+    """Serves until SIGTERM or SIGINT; then refuses new calls and lets calls in progress end within `grace_seconds`. `audit` stores entries
+    of the audit log; those that are left at the end within AUDIT_SECONDS.
+    """
+    built = build_server(settings, name=name, authenticator=authenticator, served=served, sessions=authenticator)
     server, health = built.server, built.health
     # Mirrors gRPC health for the metrics threads, which cannot ask it.
     serving, stop = threading.Event(), asyncio.Event()
@@ -108,15 +142,17 @@ async def serve(settings: ServiceSettings, *, name: str, authenticator: WatchedA
     serving.set()
     _log.info("serving", address=settings.listen)
     forgetting = asyncio.create_task(_forget(built.access, authenticator.changes()))
-    async with Periodic("certificates", (built.certificates.refresh, settings.tls_reload_seconds)):
-        await stop.wait()
-    _log.info("stopping", grace_seconds=settings.grace_seconds)
-    forgetting.cancel()
-    for one in served:
-        one.stop()
-    serving.clear()
-    await health.enter_graceful_shutdown()
-    await server.stop(settings.grace_seconds)
+    delivery = AuditDelivery(built.recorded, audit, SystemClock(), every_seconds=settings.audit_flush_seconds, last_seconds=AUDIT_SECONDS)
+    async with delivery:
+        async with Periodic("certificates", (built.certificates.refresh, settings.tls_reload_seconds)):
+            await stop.wait()
+        _log.info("stopping", grace_seconds=settings.grace_seconds)
+        forgetting.cancel()
+        for one in served:
+            one.stop()
+        serving.clear()
+        await health.enter_graceful_shutdown()
+        await server.stop(settings.grace_seconds)
 
 
 async def _forget(access: AccessControl, key_changes: AsyncIterator[str]) -> None:

@@ -4,12 +4,14 @@ Every variable begins with `CONVERGENCE_`, except those that Google's own tools 
 on a laptop: on a laptop the `*_EMULATOR_HOST` variables point to emulators, and nothing else differs.
 """
 
+import hmac
 from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, Field, SecretStr, StringConstraints
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from services.platform.oidc.trusted_issuers import TrustedIssuer
 from services.platform.plan import DEFAULT_PLAN, PlanLimits
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -35,6 +37,10 @@ class ServiceSettings(BaseSettings):
     """Directory with `ca.pem`, `{service}.pem` and `{service}.key`."""
     tls_reload_seconds: float = Field(default=15.0, gt=0)
     """How often the files in `tls_dir` are read again: renewed certificates are used without a restart."""
+    spiffe_id: Annotated[str, StringConstraints(pattern=r"^spiffe://[a-z0-9._-]+(/[\w.-]+)*/[\w.-]*\{service\}$")] | None = None
+    """SPIFFE ids of the services, e.g. `spiffe://prod.example.com/ns/convergence/sa/{service}`: one of them, in a caller's certificate, is
+    as good as the DNS name `{service}.convergence.internal`. None: DNS names only.
+    """
     grace_seconds: float = 20.0
     """How long a stopping service lets calls and runs finish. Keep it below the platform's own limit (Kubernetes: 30)."""
 
@@ -88,6 +94,8 @@ class ServiceSettings(BaseSettings):
 
     admin_keys: tuple[AdminKey, ...] = ()
     """JSON, e.g. `[{"role": "scheduler", "sha256": "..."}]`; empty: every admin call is refused."""
+    oidc: tuple[TrustedIssuer, ...] = ()
+    """JSON: issuers whose tokens (`Authorization: Bearer`) are as good as an admin key, with rules that map them to roles; empty: none."""
     token_secrets: tuple[Annotated[SecretStr, Field(min_length=32)], ...] = ()
     """JSON list of secrets of 32 characters or more, the same in all replicas of a service. The first signs page tokens (and, in auth,
     session tokens), all verify them, so that a secret is rotated by putting a new one in front. Empty: every process makes its own, which
@@ -110,10 +118,17 @@ class ServiceSettings(BaseSettings):
     admin_requests_per_minute: int = Field(default=6_000, ge=1)
     """Calls a minute of one admin key to a process; above it, calls get RESOURCE_EXHAUSTED."""
 
+    audit_flush_seconds: float = Field(default=2.0, gt=0, le=60)
+    """How often what was recorded for the audit log is sent to auth; a process that is killed loses at most that much."""
+
     lease_seconds: float = 60.0
     """Lease of a run's reservation; the executor renews it every third of this."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     configs_dir: Path = REPOSITORY / "configs"
+
+    def keys_for(self, purpose: str) -> tuple[bytes, ...]:
+        """A key of 32 bytes for one purpose, derived from each of `token_secrets`. The first signs, all verify."""
+        return tuple(hmac.digest(secret.get_secret_value().encode(), purpose.encode(), "sha256") for secret in self.token_secrets)
 
     @property
     def datasets_project(self) -> str:

@@ -4,6 +4,7 @@ import asyncio
 
 from services.platform import log
 from services.platform.access.authenticator import RemoteAuthenticator
+from services.platform.audit.delivery import to_auth
 from services.platform.bigquery.client import BigQuery
 from services.platform.clock import SystemClock
 from services.platform.rpc.peers import peer_channel
@@ -24,7 +25,7 @@ async def main() -> None:
         peer_channel(settings, caller=NAME, peer="executor", address=settings.executor_address) as executor,
         scheduler_service(settings, bq=bq, executor=executor, clock=SystemClock()) as served,
     ):
-        await serve(settings, name=NAME, authenticator=RemoteAuthenticator(auth), served=served)
+        await serve(settings, name=NAME, authenticator=RemoteAuthenticator(auth), served=served, audit=to_auth(auth))
 
 
 if __name__ == "__main__":

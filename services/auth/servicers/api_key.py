@@ -18,6 +18,7 @@ from services.auth.tenants import check_scopes
 from services.platform.access.api_keys import hash_key, new_api_key
 from services.platform.clock import Clock
 from services.platform.errors import FailedPrecondition, InvalidArgument, NotFound
+from services.platform.rpc.paging import from_token, page_size, to_token
 from services.platform.timestamps import to_datetime, to_timestamp
 
 DEFAULT_OVERLAP, LONGEST_OVERLAP = timedelta(days=1), timedelta(days=30)
@@ -85,7 +86,7 @@ class ApiKeyServicer(api_key_service_pb2_grpc.ApiKeyServiceServicer):
         await self._store.rotate_api_key(request.api_key_id, new, hash_key(api_key), old_ends_at=now + overlap)
         self._changes.publish(request.tenant_id)
         # Read back: after a lost response only the table knows whether it was done.
-        keys = {key.api_key_id: key for key in await self._store.list_api_keys(request.tenant_id)}
+        keys = await self._store.find_api_keys(request.tenant_id, [request.api_key_id, new.api_key_id])
         old, made = keys.get(request.api_key_id), keys.get(new.api_key_id)
         if old is None:
             raise _no_such_key()
@@ -110,11 +111,14 @@ class ApiKeyServicer(api_key_service_pb2_grpc.ApiKeyServiceServicer):
     async def ListApiKeys(
         self, request: api_key_service_pb2.ListApiKeysRequest, context: Context
     ) -> api_key_service_pb2.ListApiKeysResponse:
-        """Newest first. Raises NotFound."""
-        keys = await self._store.list_api_keys(request.tenant_id)
+        """A page, newest first. Raises InvalidArgument, NotFound."""
+        size = page_size(request.page_size)
+        # One more than requested, to know whether there is a next page.
+        keys = await self._store.list_api_keys(request.tenant_id, after=from_token(request.page_token), limit=size + 1)
         if not keys and await self._store.find_tenant(request.tenant_id) is None:
             raise NotFound("TENANT_NOT_FOUND", f"There is no tenant {request.tenant_id}.")
-        return api_key_service_pb2.ListApiKeysResponse(api_keys=map(_key_to_proto, keys))
+        token = to_token(*keys[size - 1].page_key) if len(keys) > size else ""
+        return api_key_service_pb2.ListApiKeysResponse(api_keys=map(_key_to_proto, keys[:size]), next_page_token=token)
 
     async def RevokeApiKey(
         self, request: api_key_service_pb2.RevokeApiKeyRequest, context: Context
@@ -122,10 +126,10 @@ class ApiKeyServicer(api_key_service_pb2_grpc.ApiKeyServiceServicer):
         """Raises NotFound."""
         await self._store.revoke_api_key(request.tenant_id, request.api_key_id)
         self._changes.publish(request.tenant_id)
-        for key in await self._store.list_api_keys(request.tenant_id):
-            if key.api_key_id == request.api_key_id:
-                return api_key_service_pb2.RevokeApiKeyResponse(api_key=_key_to_proto(key))
-        raise _no_such_key()
+        keys = await self._store.find_api_keys(request.tenant_id, [request.api_key_id])
+        if request.api_key_id not in keys:
+            raise _no_such_key()
+        return api_key_service_pb2.RevokeApiKeyResponse(api_key=_key_to_proto(keys[request.api_key_id]))
 
 
 def _no_such_key() -> NotFound:

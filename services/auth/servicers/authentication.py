@@ -12,8 +12,9 @@ from convergence.auth.v1 import (
     authentication_service_pb2_grpc,
 )
 
+from services.auth.authenticator import LocalAuthenticator
 from services.auth.key_change_feed import KeyChangeFeed
-from services.platform.access.key_holder import Authenticator, KeyHolder
+from services.platform.access.key_holder import KeyHolder
 from services.platform.errors import InvalidArgument, Unauthenticated
 from services.platform.timestamps import to_timestamp
 
@@ -26,7 +27,7 @@ type Context = grpc.aio.ServicerContext[Any, Any]
 class AuthenticationServicer(authentication_service_pb2_grpc.AuthenticationServiceServicer):
     """AuthenticationService, as the proto describes it."""
 
-    def __init__(self, authenticator: Authenticator, changes: KeyChangeFeed) -> None:
+    def __init__(self, authenticator: LocalAuthenticator, changes: KeyChangeFeed) -> None:
         self._authenticator = authenticator
         self._changes = changes
 
@@ -43,6 +44,15 @@ class AuthenticationServicer(authentication_service_pb2_grpc.AuthenticationServi
     ) -> authentication_service_pb2.AuthenticateApiKeyResponse:
         """Raises Unauthenticated."""
         return _holder_to_proto(await self._authenticator.authenticate(request.api_key_sha256))
+
+    async def AuthenticateSessionToken(
+        self, request: authentication_service_pb2.AuthenticateSessionTokenRequest, context: Context
+    ) -> authentication_service_pb2.AuthenticateSessionTokenResponse:
+        """Raises Unauthenticated."""
+        session = await self._authenticator.authenticate_session(request.session_token)
+        return authentication_service_pb2.AuthenticateSessionTokenResponse(
+            holder=_holder_to_proto(session.holder), session_token_id=session.session_token_id, user_id=session.user_id or ""
+        )
 
     async def AuthenticateApiKeys(
         self, request: authentication_service_pb2.AuthenticateApiKeysRequest, context: Context

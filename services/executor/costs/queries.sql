@@ -40,9 +40,11 @@ FROM (
   SELECT
     d.source, d.usage_date, d.service, d.currency, d.cost_before, d.cost_after, d.delta, d.is_first_load, d.after_final,
     d.pipeline_logging_id, d.changed_at,
-    TO_JSON_STRING([
-      d.source, CAST(d.usage_date AS STRING), IFNULL(d.service, ''), IFNULL(d.currency, ''), IFNULL(d.pipeline_logging_id, '')
-    ]) AS page_key
+    -- Of bounded length, as page tokens are; a service's name may be of any.
+    CONCAT(
+      d.source, ' ', CAST(d.usage_date AS STRING), ' ', LEFT(IFNULL(d.service, ''), 24), ' ', IFNULL(d.currency, ''), ' ',
+      TO_HEX(SHA256(TO_JSON_STRING([IFNULL(d.service, ''), IFNULL(d.pipeline_logging_id, '')])))
+    ) AS page_key
   FROM x_meta_cost_changes AS d
   WHERE DATE(d.changed_at) BETWEEN @first_partition AND @last_partition
     AND (@changed_from IS NULL OR d.changed_at >= @changed_from)

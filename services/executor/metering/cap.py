@@ -1,5 +1,6 @@
 """The most that a run may use, and the error for more. Pure."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
@@ -8,6 +9,7 @@ from services.executor.errors import StepError
 BYTES_READ: Final = "bytes_read"
 COST: Final = "cost_usd"
 MONTH: Final = "monthly_cost_limit_usd"
+EXPORT: Final = "max_export_bytes"
 UNITS: Final = ((2**40, "TiB"), (2**30, "GiB"), (2**20, "MiB"), (2**10, "KiB"))
 
 
@@ -28,15 +30,34 @@ class RunCap:
         )
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RunAllowance:
+    """What the tenant's plan leaves one run, as it is known when the run is admitted; None: no limit, or it is not known."""
+
+    month_left_usd: float | None = None
+    """What was left of the monthly cost limit."""
+    max_export_bytes: int | None = None
+    """Bytes that the run may read of a billing export."""
+
+
+NO_LIMITS: Final = RunAllowance()
+
+
+def smallest[Number: (int, float)](limits: Iterable[tuple[Number | None, str]]) -> tuple[Number, str] | None:
+    """The limit that refuses first, with its name; None if there is none."""
+    return min(((limit, name) for limit, name in limits if limit is not None), default=None)
+
+
 class CapExceeded(StepError):
     """A run would use more than it may, or has."""
 
     def __init__(self, name: str, *, most: float, needed: float, has_begun: bool) -> None:
         """`needed`: what the run would come to, or has come to, in the unit of the cap: bytes or US dollars."""
-        show = _size if name == BYTES_READ else _dollars
+        show = _size if name in {BYTES_READ, EXPORT} else _dollars
         over = needed - most
         what = {
             BYTES_READ: f"the cap of a run, {show(most)} read",
+            EXPORT: f"one run may read of an export by the tenant's plan, {show(most)}",
             COST: f"the cap of a run, {show(most)}",
             MONTH: f"what was left of this month's limit, {show(most)}",
         }[name]
@@ -44,6 +65,7 @@ class CapExceeded(StepError):
         end = "It was stopped." if has_begun else "This step was refused before it read."
         then = {
             BYTES_READ: "Run fewer days, or ask the operator for a larger `cap.bytes_read` (CONVERGENCE_RUN_MAX_BYTES_READ).",
+            EXPORT: "Run fewer days or months, or ask for a plan with a larger `max_export_bytes`.",
             COST: "Run fewer days, or ask the operator for a larger `cap.cost_usd` (CONVERGENCE_RUN_MAX_COST_USD).",
             MONTH: "Run fewer days, wait for the next month, or ask for a larger `monthly_cost_limit_usd`.",
         }[name]

@@ -4,7 +4,7 @@ import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from services.executor.metering.cap import BYTES_READ, COST, MONTH, CapExceeded, RunCap
+from services.executor.metering.cap import BYTES_READ, COST, EXPORT, MONTH, CapExceeded, RunAllowance, RunCap, smallest
 from services.executor.metering.labels import label
 from services.executor.records import RunCost
 from services.platform.bigquery.prices import MIN_BYTES, TIB
@@ -17,19 +17,18 @@ class RunMeter:
         self,
         *,
         cap: RunCap | None = None,
-        month_left_usd: float | None = None,
+        allowance: RunAllowance | None = None,
         query_usd_per_tib: float = 0.0,
         labels: Mapping[str, str] | None = None,
     ) -> None:
-        """`month_left_usd`: what is left of the tenant's monthly limit; None: there is none. `labels`: of the run, for its jobs."""
-        cap = cap or RunCap()
+        """`labels`: of the run, for its jobs."""
+        cap, allowance = cap or RunCap(), allowance or RunAllowance()
         self.query_usd_per_tib = query_usd_per_tib
         self.labels = dict(labels or {})
-        self.max_bytes_read = cap.bytes_read
-        self.max_cost = min(
-            ((limit, name) for limit, name in ((cap.cost_usd, COST), (month_left_usd, MONTH)) if limit is not None), default=None
-        )
-        """The smaller of the two limits in dollars, and its name."""
+        self.max_bytes_read = smallest(((cap.bytes_read, BYTES_READ), (allowance.max_export_bytes, EXPORT)))
+        """The smaller of the two limits in bytes, and its name."""
+        self.max_cost = smallest(((cap.cost_usd, COST), (allowance.month_left_usd, MONTH)))
+        """The same in dollars."""
         self.lock = threading.RLock()
         self._tries = list[StepMeter]()
 
@@ -54,8 +53,8 @@ class RunMeter:
 
     def check(self, expected: RunCost, *, has_begun: bool) -> None:
         """Raises CapExceeded if `expected` is more than the run may use."""
-        if self.max_bytes_read is not None and expected.bytes_read > self.max_bytes_read:
-            raise CapExceeded(BYTES_READ, most=self.max_bytes_read, needed=expected.bytes_read, has_begun=has_begun)
+        if self.max_bytes_read is not None and expected.bytes_read > self.max_bytes_read[0]:
+            raise CapExceeded(self.max_bytes_read[1], most=self.max_bytes_read[0], needed=expected.bytes_read, has_begun=has_begun)
         if self.max_cost is not None and expected.cost_usd > self.max_cost[0]:
             raise CapExceeded(self.max_cost[1], most=self.max_cost[0], needed=expected.cost_usd, has_begun=has_begun)
 
@@ -88,7 +87,7 @@ class StepMeter:
         by_cost = self._left_for_query(usd_per_tib)
         with self.run.lock:
             most = self.run.max_bytes_read
-            by_size = None if most is None else most - self.run.expected.bytes_read
+            by_size = None if most is None else most[0] - self.run.expected.bytes_read
         if by_size is not None and by_size < MIN_BYTES:
             self.run.check(self.run.expected + RunCost(bytes_read=MIN_BYTES), has_begun=False)
         return min((limit for limit in (by_cost, by_size) if limit is not None), default=None)

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Self
 
-from services.executor.metering.cap import RunCap
+from services.executor.metering.cap import RunAllowance, RunCap
 from services.executor.metering.labels import run_labels
 from services.executor.metering.meter import RunMeter
 from services.executor.records import Run
@@ -24,11 +24,11 @@ class Metering:
         default = RunCap(bytes_read=settings.run_max_bytes_read or None, cost_usd=settings.run_max_cost_usd or None)
         return cls(query_usd_per_tib=settings.query_usd_per_tib, default=default)
 
-    def meter(self, run: Run, cap: RunCap, month_left_usd: float | None) -> RunMeter:
+    def meter(self, run: Run, cap: RunCap, allowance: RunAllowance) -> RunMeter:
         """The meter of a run with the `cap` of its template."""
         return RunMeter(
             cap=cap.or_else(self.default),
-            month_left_usd=month_left_usd,
+            allowance=allowance,
             query_usd_per_tib=self.query_usd_per_tib,
             labels=run_labels(run),
         )

@@ -48,7 +48,7 @@ class Admission:
     async def insert(self, prepared: PreparedRun) -> Admitted:
         """Admits a run with a new id. Raises ResourceExhausted, FailedPrecondition or Unavailable."""
         reservation = await self._reserve(prepared.run)
-        prepared = prepared.admitted(reservation.month_left_usd).starting_at(self._clock.now())
+        prepared = prepared.admitted(reservation.allowance).starting_at(self._clock.now())
         await self._written(prepared.run, reservation, self._store.insert_run(prepared.run, seconds=self._insert_seconds))
         return Admitted(prepared=prepared, reservation=reservation)
 
@@ -72,7 +72,7 @@ class Admission:
         if claim.status is not RunStatus.RUNNING:
             await self._give_back(reservation, claim.status)
         elif claim.is_ours:
-            return Admitted(prepared=prepared.admitted(reservation.month_left_usd), reservation=reservation)
+            return Admitted(prepared=prepared.admitted(reservation.allowance), reservation=reservation)
         return claim.status
 
     async def insert_refused(self, request: RunRequest, why: str) -> None:

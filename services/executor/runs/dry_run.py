@@ -6,7 +6,7 @@ later steps; the bytes that would be in it are added to what that SQL reads.
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, Final
 
@@ -19,7 +19,7 @@ from services.executor.records import Period, RunCost
 from services.executor.runs.execute import context_of, drop_staging
 from services.executor.runs.prepared import PreparedRun
 from services.executor.sources.credentials import SealedCredentials
-from services.executor.templates.step import DryRunnable, StepDryRun, StepResult, Toolbox
+from services.executor.templates.step import DryRunnable, StepContext, StepDryRun, StepResult, Toolbox
 from services.executor.templates.template import TemplateStep
 from services.platform.bigquery.prices import query_cost
 from services.platform.errors import ConvergenceError, ResourceExhausted, Unavailable
@@ -71,9 +71,9 @@ class DryRunner:
         self._under_way = Counter[str]()
 
     async def dry_run(self, prepared: PreparedRun) -> DryRun:
-        """Estimates this run. Raises FailedPrecondition without credentials for it; Unavailable if a dependency does not answer, so that
-        the result is unknown; ResourceExhausted if the tenant has MAX_CONCURRENT dry runs in progress, because dry runs use no quota and
-        must not slow down others.
+        """Estimates this run, and checks it against `prepared.allowance`. Raises FailedPrecondition without credentials for it; Unavailable
+        if a dependency does not answer, so that the result is unknown; ResourceExhausted if the tenant has MAX_CONCURRENT dry runs in
+        progress, because dry runs use no quota and must not slow down others.
         """
         tenant_id = prepared.run.tenant_id
         await self._credentials.require(tenant_id, prepared.credentials_provider)
@@ -89,11 +89,14 @@ class DryRunner:
 
     async def _dry_run(self, prepared: PreparedRun) -> DryRun:
         found, results, staged = DryRun(), dict[str, StepResult](), dict[str, int]()
+        # To find an export, steps may have to read some columns of it.
+        meter = self._tools.metering.meter(prepared.run, prepared.template.cap, prepared.allowance)
         try:
             for step in prepared.template.steps:
                 if not step.is_work or found.problems.keys() & step.ancestors or _is_unchanged(step, results):
                     continue
-                seen = await self._dry_run_step(prepared, step, results, found)
+                context = replace(context_of(prepared, step, results, self._tools), meter=meter.step(step.id, 1))
+                seen = await self._dry_run_step(step, context, found)
                 results[step.id] = _as_if_run(step, seen)
                 if seen:
                     found.period = found.period or seen.period
@@ -119,7 +122,7 @@ class DryRunner:
 
     def _check_cap(self, prepared: PreparedRun, found: DryRun) -> None:
         """Reports the step with which the run would pass its cap. What the tenant's month leaves is not known here."""
-        meter = self._tools.metering.meter(prepared.run, prepared.template.cap, month_left_usd=None)
+        meter = self._tools.metering.meter(prepared.run, prepared.template.cap, prepared.allowance)
         expected = RunCost()
         for step in found.steps:
             expected += RunCost(bytes_read=step.bytes_read if step.is_paid_by_tenant else 0, cost_usd=step.cost_usd)
@@ -129,13 +132,11 @@ class DryRunner:
                 found.problems.setdefault(step.step_id, exceeded.message)
                 return
 
-    async def _dry_run_step(
-        self, prepared: PreparedRun, step: TemplateStep, results: Mapping[str, StepResult], found: DryRun
-    ) -> StepDryRun | None:
+    async def _dry_run_step(self, step: TemplateStep, context: StepContext, found: DryRun) -> StepDryRun | None:
         if not isinstance(step.action, DryRunnable):
             return None
         try:
-            return await step.action.dry_run(context_of(prepared, step, results, self._tools))
+            return await step.action.dry_run(context)
         except Unavailable:
             raise
         except (StepError, ConvergenceError) as error:

@@ -74,7 +74,7 @@ async def execute(prepared: PreparedRun, tools: Toolbox, progress: RunProgress |
     which is updated on the way, then shows what has been done.
     """
     progress = progress or RunProgress()
-    progress.meter = tools.metering.meter(prepared.run, prepared.template.cap, prepared.month_left_usd)
+    progress.meter = tools.metering.meter(prepared.run, prepared.template.cap, prepared.allowance)
     work = [step for step in prepared.template.steps if step.is_work]
     finalizers = [step for step in prepared.template.steps if not step.is_work]
     try:

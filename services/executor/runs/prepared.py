@@ -6,15 +6,18 @@ from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from typing import Self
 
+from services.clouds.own_resources import NOT_YOURS, OwnResources
+from services.executor.metering.cap import NO_LIMITS, RunAllowance
 from services.executor.records import Period, Run, RunOutcome, RunStatus
 from services.executor.templates.catalog import Templates
 from services.executor.templates.name import PipelineName
-from services.executor.templates.parameters import Value, to_json
+from services.executor.templates.parameters import ParameterType, Value, to_json
 from services.executor.templates.template import Template
 from services.platform.clock import Clock
-from services.platform.errors import NotFound
+from services.platform.errors import InvalidArgument, NotFound
 
 USUAL_WAIT = timedelta(hours=1)
+NO_RESOURCES = OwnResources()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -49,8 +52,8 @@ class PreparedRun:
     """The checked parameters, with defaults filled in."""
     period: Period | None
     """The days that it covers; None: its template does not run for days."""
-    month_left_usd: float | None = None
-    """What was left of the tenant's monthly cost limit when it was admitted; None: there is no limit."""
+    allowance: RunAllowance = NO_LIMITS
+    """What the tenant's plan leaves it, known once it is admitted."""
 
     @property
     def credentials_provider(self) -> str:
@@ -65,9 +68,9 @@ class PreparedRun:
         """The same run with another id."""
         return replace(self, run=replace(self.run, pipeline_logging_id=pipeline_logging_id))
 
-    def admitted(self, month_left_usd: float | None) -> Self:
-        """The same run, which may cost at most `month_left_usd`."""
-        return replace(self, month_left_usd=month_left_usd)
+    def admitted(self, allowance: RunAllowance) -> Self:
+        """The same run, which may use as much as this."""
+        return replace(self, allowance=allowance)
 
     def starting_at(self, now: datetime) -> Self:
         """The same run, started at `now`."""
@@ -97,11 +100,11 @@ class PreparedRun:
 class RunPreparer:
     """Checks requests against the current templates. No I/O."""
 
-    def __init__(self, catalog: Templates, clock: Clock, *, wait: timedelta = USUAL_WAIT) -> None:
+    def __init__(self, catalog: Templates, clock: Clock, *, wait: timedelta = USUAL_WAIT, own: OwnResources = NO_RESOURCES) -> None:
         """`wait`: how long a run may wait for a working place. Its `deadline_at` is that much later than its timeout alone: the timeout
-        counts from the start of work, and no later statement has to say when that was.
+        counts from the start of work, and no later statement has to say when that was. `own`: where no tenant's export lies.
         """
-        self._catalog, self._clock, self._wait = catalog, clock, wait
+        self._catalog, self._clock, self._wait, self._own = catalog, clock, wait, own
 
     @property
     def templates(self) -> Mapping[PipelineName, Template]:
@@ -118,6 +121,7 @@ class RunPreparer:
         values = template.values_of(request.given, now=now, fire_day=request.fire_day, scheduled=is_scheduled)
         period = template.period_of(values)
         template.check_days(request.given, values, now=now)
+        self._check_exports(template, values)
         run = Run(
             pipeline_logging_id=request.pipeline_logging_id,
             tenant_id=request.tenant_id,
@@ -133,3 +137,10 @@ class RunPreparer:
             claimed_by=str(uuid.uuid4()),
         )
         return PreparedRun(run=run, template=template, given=request.given, values=values, period=period)
+
+    def _check_exports(self, template: Template, values: Mapping[str, Value]) -> None:
+        """Before anything is reserved. What is found by listing is checked where it is read."""
+        for spec in template.parameters:
+            is_export = spec.type in {ParameterType.TABLE, ParameterType.EXPORT}
+            if is_export and self._own.has_export(template.name.credentials_provider, str(values.get(spec.name, ""))):
+                raise InvalidArgument(f"parameters.{spec.name}", NOT_YOURS)

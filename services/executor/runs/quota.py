@@ -8,6 +8,7 @@ import grpc
 from convergence.auth.v1 import ledger_service_pb2 as messages
 from convergence.auth.v1.ledger_service_pb2_grpc import LedgerServiceStub
 
+from services.executor.metering.cap import NO_LIMITS, RunAllowance
 from services.executor.records import Run, RunCost
 from services.platform.timestamps import to_datetime
 
@@ -27,10 +28,8 @@ class Reservation:
     """When its lease expired; None while it is renewed."""
     renewed_at: float | None = None
     """When this process asked for its lease last, in monotonic seconds: it began then or later; None: not known."""
-    month_left_usd: float | None = None
-    """What is left of the tenant's monthly cost limit; None: there is no limit, or it is not known here."""
-    max_export_bytes: int | None = None
-    """Bytes that the run may read of a billing export, by the tenant's plan; None: not known here."""
+    allowance: RunAllowance = NO_LIMITS
+    """What the tenant's plan leaves the run."""
     trigger_type: str | None = None
     """Of an expired one: the run's trigger_type, as given when it was reserved; None: not known."""
 
@@ -52,8 +51,10 @@ class QuotaClient:
             tenant_id=tenant_id,
             pipeline_logging_id=pipeline_logging_id,
             usage_date=date.fromisoformat(answer.usage_date),
-            month_left_usd=answer.month_left_usd if answer.HasField("month_left_usd") else None,
-            max_export_bytes=answer.max_export_bytes or None,
+            allowance=RunAllowance(
+                month_left_usd=answer.month_left_usd if answer.HasField("month_left_usd") else None,
+                max_export_bytes=answer.max_export_bytes or None,
+            ),
         )
 
     async def renew(self, pipeline_logging_ids: Sequence[str]) -> set[str]:

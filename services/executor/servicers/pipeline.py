@@ -9,6 +9,7 @@ from convergence.executor.v1 import pipeline_service_pb2 as messages
 from convergence.executor.v1 import run_pb2
 from convergence.executor.v1.pipeline_service_pb2_grpc import PipelineServiceServicer
 
+from services.executor.metering.cap import RunAllowance
 from services.executor.records import RunFilter, RunStatus
 from services.executor.runs.cancel import Canceller
 from services.executor.runs.dry_run import DryRunner
@@ -55,7 +56,8 @@ class PipelineServicer(PipelineServiceServicer):
 
     async def ValidatePipeline(self, request: messages.ValidatePipelineRequest, context: Context) -> messages.ValidatePipelineResponse:
         """A dry run, see `runs/dry_run`."""
-        prepared = self._preparer.prepare(_to_request(request))
+        allowance = RunAllowance(max_export_bytes=current_caller().limits.max_export_bytes)
+        prepared = self._preparer.prepare(_to_request(request)).admitted(allowance)
         return to_dry_run(prepared, await self._dry_runner.dry_run(prepared))
 
     async def ListRuns(self, request: messages.ListRunsRequest, context: Context) -> messages.ListRunsResponse:

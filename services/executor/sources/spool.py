@@ -1,12 +1,20 @@
-"""Buffers rows between a source and a staging table in one Parquet file on disk. Memory is bounded by one table of rows. The file has no
-name, so it vanishes even if the process is killed.
+"""Files on disk between a source and a staging table. They have no name, so they vanish even if the process is killed.
+
+The directory is shared by all runs of the executor, and perhaps with others. Whatever goes wrong with a file, a full disk above all, fails
+its own run and no other.
 """
 
+import contextlib
+import shutil
 import tempfile
-from collections.abc import Iterable
-from dataclasses import dataclass
+import threading
+import weakref
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import IO
+from types import TracebackType
+from typing import IO, Self
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -16,36 +24,111 @@ from services.executor.errors import StepError
 UNWRITABLE = "The executor could not write its spool file. Run it again in a moment."
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Spooled:
-    """Rows of an export on disk."""
-
-    file: IO[bytes]
-    """An unnamed file: closing it deletes it."""
-    size: int
-    """Bytes."""
-    rows: int
+@contextmanager
+def writing() -> Iterator[None]:
+    """For writing a spool file: an OSError, e.g. a full disk, becomes a StepError."""
+    try:
+        yield
+    except OSError as error:
+        raise StepError(UNWRITABLE, is_retryable=True) from error
 
 
-def spool(tables: Iterable[pa.Table], schema: pa.Schema, *, folder: Path) -> Spooled:
-    """Writes the tables, all with `schema`, each as a row group, into one unnamed Parquet file in `folder`. Blocks. Raises StepError if the
-    file cannot be written, and what `tables` raises.
+@contextmanager
+def temporary(folder: Path) -> Iterator[IO[bytes]]:
+    """An unnamed file in `folder`, deleted with the context. Raises StepError if it cannot be made. What is in its buffer at the end is
+    dropped: written again to a full disk, it would hide the first error.
     """
-    try:
+    with writing():
         folder.mkdir(parents=True, exist_ok=True)
-        file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 - returned open; the caller closes it
-    except OSError as error:
-        raise StepError(UNWRITABLE, is_retryable=True) from error
+        file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 - closed below
     try:
-        rows = 0
-        with pq.ParquetWriter(file, schema, compression="zstd") as writer:
-            for table in tables:
+        yield file
+    finally:
+        with contextlib.suppress(OSError):
+            file.close()
+
+
+class SpoolRoom:
+    """Bounds what each tenant's exports take of the disk: a tenant's files are never larger than what is left free beside them. So one
+    tenant takes half of the room at most, and all others find as much. Called from any thread.
+    """
+
+    def __init__(self, folder: Path, *, free: Callable[[Path], int] = lambda folder: shutil.disk_usage(folder).free) -> None:
+        """`free`: the bytes that are free where the folder is."""
+        self.folder, self._free = folder, free
+        self._lock, self._taken = threading.Lock(), Counter[str]()
+
+    def taken(self, tenant_id: str) -> int:
+        """Bytes of the tenant's files."""
+        with self._lock:
+            return self._taken[tenant_id]
+
+    def take(self, tenant_id: str, size: int) -> None:
+        """Counts `size` bytes that a file of the tenant has grown by. Raises StepError if that is more than it may take; another try may
+        find more room if the tenant has other files here.
+        """
+        with self._lock:
+            self._taken[tenant_id] += size
+            taken = self._taken[tenant_id]
+        with writing():
+            free = self._free(self.folder)
+        if taken > free:
+            raise StepError(
+                f"The rows of this tenant's exports take {taken:,} bytes of the executor's disk, where {free:,} are free beside them, and "
+                "a tenant may take half. Run fewer days or months at once, or run it again later; the operator can give "
+                "CONVERGENCE_SPOOL_DIR more room.",
+                is_retryable=True,
+            )
+
+    def give_back(self, tenant_id: str, size: int) -> None:
+        """The tenant's file of `size` bytes is deleted."""
+        with self._lock:
+            self._taken[tenant_id] -= size
+            self._taken += Counter()  # drops zeros
+
+
+class Spooled:
+    """Rows of an export on disk. Deleted with the context, or when it is dropped: its run may be over before its thread returns it."""
+
+    def __init__(self, file: IO[bytes], *, size: int, rows: int, discard: Callable[[], None]) -> None:
+        """`size`: of the file, in bytes. `discard` deletes it."""
+        self.file, self.size, self.rows = file, size, rows
+        self._discard = weakref.finalize(self, discard)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._discard()
+
+
+def spool(tables: Iterable[pa.Table], schema: pa.Schema, *, room: SpoolRoom, tenant_id: str) -> Spooled:
+    """Writes the tables, all with `schema`, each as a row group, into one Parquet file. Memory is bounded by one table of rows. Blocks.
+    Raises StepError if the file cannot be written, and what `tables` raises.
+    """
+    rows, taken = 0, 0
+    with ExitStack() as stack:
+        file = stack.enter_context(temporary(room.folder))
+        stack.callback(lambda: room.give_back(tenant_id, taken))
+        with writing():
+            writer = pq.ParquetWriter(file, schema, compression="zstd")
+        stack.callback(_end, writer)
+        for table in tables:  # its errors are the source's
+            with writing():
                 writer.write_table(table, row_group_size=max(1, table.num_rows))
-                rows += table.num_rows
-        return Spooled(file=file, size=file.tell(), rows=rows)
-    except OSError as error:
-        file.close()
-        raise StepError(UNWRITABLE, is_retryable=True) from error
-    except BaseException:
-        file.close()
-        raise
+            rows += table.num_rows
+            grown = file.tell() - taken
+            taken += grown
+            room.take(tenant_id, grown)
+        with writing():
+            writer.close()
+            file.flush()  # a small file reaches the disk only now
+        return Spooled(file, size=file.tell(), rows=rows, discard=stack.pop_all().close)
+    raise AssertionError("the stack swallows no error")
+
+
+def _end(writer: pq.ParquetWriter) -> None:
+    """Without a second error where the file could not be written: the writer would try again when it is dropped."""
+    with contextlib.suppress(OSError, ValueError):
+        writer.close()
+    writer.is_open = False

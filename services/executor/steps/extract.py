@@ -53,13 +53,13 @@ class Extract:
             export, schema = source.find(request, check_cancelled), self.shape.arrow
             if isinstance(export, Unchanged):
                 return export
-            return export, spool(export.read(schema, check_cancelled), schema, folder=context.tools.spool_dir)
+            return export, spool(export.read(schema, check_cancelled), schema, room=context.tools.spool, tenant_id=context.run.tenant_id)
 
         found = await at_source(context, self.source_type, read)
         if isinstance(found, Unchanged):
             return StepResult(rows_processed=0, is_unchanged=True, metadata=_unchanged(found))
         export, spooled = found
-        with spooled.file:
+        with spooled:
             within = timedelta(seconds=context.timeout_seconds)
             try:
                 await context.tools.staging.fill(

@@ -11,6 +11,7 @@ from services.executor.metering.run import Metering
 from services.executor.notify.notification import Notification
 from services.executor.records import Period, Run, RunOutcome
 from services.executor.sources.source import Sources
+from services.executor.sources.spool import SpoolRoom
 from services.executor.staging.shape import StagingShape, StagingTable, bind
 from services.executor.staging.tables import StagingTables
 from services.executor.store import Store
@@ -55,7 +56,7 @@ class Toolbox:
     notifier: Notifications
     workers: Workers
     clock: Clock
-    spool_dir: Path
+    spool: SpoolRoom
     publish_locks: KeyedLocks
     """One lock for each tenant's table, for publishing into it."""
     metering: Metering = field(default_factory=Metering)

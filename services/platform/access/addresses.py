@@ -5,22 +5,37 @@ from ipaddress import AddressValueError, IPv4Address, IPv6Address, IPv6Network
 from services.platform.rpc.calls import Call
 
 SAN_SUFFIX = ".convergence.internal"
+SERVICE = "{service}"
 IPV6_SITE = 64
 """Bits of an IPv6 address that name a site: one client has all the addresses that share them."""
 
 
-def peer_name(call: Call) -> str | None:
-    """The service name in the peer's certificate, e.g. `executor` for `executor.convergence.internal`; None without such a certificate."""
-    for value in call.context.auth_context().get("x509_subject_alternative_name", ()):
-        name: str = value.decode() if isinstance(value, bytes) else value
+def peer_name(call: Call, spiffe_id: str | None = None) -> str | None:
+    """The service name in the peer's certificate: `executor` for the DNS name `executor.convergence.internal`, or for its SPIFFE id, if
+    `spiffe_id` is a pattern of these that ends in `{service}`. None: the certificate names no service.
+    """
+    facts = call.context.auth_context()
+    for name in map(_text, facts.get("peer_dns", ())):
         if name.endswith(SAN_SUFFIX):
             return name.removesuffix(SAN_SUFFIX)
+    if spiffe_id is not None:
+        prefix = spiffe_id.removesuffix(SERVICE)
+        # gRPC sets it for a certificate with exactly one URI, as SPIFFE's X.509-SVID demands.
+        for name in map(_text, facts.get("peer_spiffe_id", ())):
+            if name.startswith(prefix):
+                return name.removeprefix(prefix)
     return None
 
 
-def client_address(call: Call) -> str:
-    """The client's address: as the gateway saw it (the last entry of X-Forwarded-For), else the peer's own."""
-    if peer_name(call) == "gateway":
+def _text(value: bytes | str) -> str:
+    return value.decode(errors="replace") if isinstance(value, bytes) else value
+
+
+def client_address(call: Call, peer: str | None) -> str:
+    """The client's address: as the gateway saw it (the last entry of X-Forwarded-For), else that of the peer itself, whose `peer_name` is
+    `peer`.
+    """
+    if peer == "gateway":
         forwarded = call.metadata.get("x-forwarded-for", "").rsplit(",", 1)[-1].strip()
         if forwarded:
             return forwarded

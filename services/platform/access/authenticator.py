@@ -1,4 +1,4 @@
-"""Authenticates API keys by calling auth. Only the keys' hashes are sent."""
+"""Authenticates API keys and session tokens by calling auth. Of keys only hashes are sent; a token, which lasts minutes, as it is."""
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
@@ -9,6 +9,7 @@ from convergence.auth.v1 import authentication_service_pb2 as messages
 from convergence.auth.v1.authentication_service_pb2_grpc import AuthenticationServiceStub
 
 from services.platform.access.key_holder import UNKNOWN_KEY, KeyHolder
+from services.platform.access.sessions.session import Session
 from services.platform.backoff import backoff
 from services.platform.cache import RecentSet
 from services.platform.errors import Unauthenticated
@@ -51,6 +52,11 @@ class RemoteAuthenticator:
             raise Unauthenticated("API_KEY_INVALID", UNKNOWN_KEY)
         self._good_before.add(api_key_sha256)
         return holder
+
+    async def authenticate_session(self, session_token: str) -> Session:
+        """The holder of the token. Raises Unauthenticated for one that is not good, Unavailable if auth does not answer."""
+        answer = await self._stub.AuthenticateSessionToken(messages.AuthenticateSessionTokenRequest(session_token=session_token))
+        return Session(holder=_to_holder(answer.holder), session_token_id=answer.session_token_id, user_id=answer.user_id or None)
 
     async def _ask(self, hashes: Sequence[str]) -> Sequence[KeyHolder | None]:
         request = messages.AuthenticateApiKeysRequest(api_key_sha256s=hashes)

@@ -20,23 +20,38 @@ class Caller:
     """The API key's scopes; empty: the defaults, see `scopes`."""
     limits: PlanLimits = DEFAULT_PLAN
     """What the tenant's plan allows; of no meaning for other callers."""
+    session_token_id: str | None = None
+    """Of the session token, issued for that key, by which a tenant's user calls; None: the key itself was sent."""
     admin_role: str | None = None
+    principal: str | None = None
+    """Who an admin is, see `Operator.principal`."""
+    admin_key: str | None = None
+    """Which admin key, by the first eight hex digits of its SHA-256."""
     service: str | None = None
     """The calling service, by its certificate."""
     user_id: str | None = None
-    """`X-User-ID`: set by the frontend, not verified."""
+    """The user that a session token names; else `X-User-ID`, which the frontend sets, not verified."""
 
 
-_current: ContextVar[Caller] = ContextVar("caller")
+_current: ContextVar[Caller | None] = ContextVar("caller")
 
 
 def current_caller() -> Caller:
     """The caller of the RPC that this task serves. Raises LookupError outside an RPC."""
-    return _current.get()
+    if (caller := _current.get()) is None:
+        raise LookupError("no caller")
+    return caller
 
 
-def set_caller(caller: Caller) -> None:
-    """For `access.control`, and for tests of a servicer without a server."""
+def known_caller() -> Caller | None:
+    """Whose credential it is, also if the call is then refused; None while that is not known."""
+    return _current.get(None)
+
+
+def set_caller(caller: Caller | None) -> None:
+    """For `access.control`, which sets it as soon as the credential is verified, before it applies the rule; and for tests of a servicer
+    without a server.
+    """
     _current.set(caller)
 
 

@@ -8,16 +8,20 @@ import structlog
 from convergence.access.v1 import access_pb2
 
 from services.platform.access.addresses import client_address, client_network, peer_name
-from services.platform.access.admin_keys import admin_roles
-from services.platform.access.api_keys import hash_key
+from services.platform.access.admin_keys import operator_of
+from services.platform.access.bearer import bearer_token
 from services.platform.access.caller import Caller, check_user_id, set_caller
 from services.platform.access.key_cache import KeyCache
 from services.platform.access.key_holder import Authenticator, KeyHolder
 from services.platform.access.missing import missing_admin_key, missing_api_key
+from services.platform.access.oidc_operators import Operators
+from services.platform.access.operator import Operator
 from services.platform.access.request_limiter import RequestLimiter
 from services.platform.access.scopes import may
+from services.platform.access.sessions.cache import SessionCache
+from services.platform.access.sessions.session import REFUSED_TOKEN, Session, SessionAuthenticator
 from services.platform.clock import Clock, SystemClock
-from services.platform.errors import PermissionDenied
+from services.platform.errors import PermissionDenied, Unauthenticated
 from services.platform.rpc.calls import Call
 from services.platform.rpc.rules import rule_of
 from services.platform.settings import ServiceSettings
@@ -33,11 +37,14 @@ class AccessControl:
         settings: ServiceSettings,
         authenticator: Authenticator,
         *,
+        sessions: SessionAuthenticator | None = None,
         monotonic: Callable[[], float] = time.monotonic,
         clock: Clock | None = None,
     ) -> None:
-        self._admin_keys = settings.admin_keys
+        self._admin_keys, self._operators = settings.admin_keys, Operators(settings.oidc)
+        self._spiffe_id = settings.spiffe_id
         self._keys = KeyCache(settings, authenticator, clock=clock or SystemClock(), monotonic=monotonic)
+        self._sessions = SessionCache(settings, sessions, clock=clock or SystemClock(), monotonic=monotonic) if sessions else None
         self._limiter = RequestLimiter(settings, monotonic=monotonic)
 
     @asynccontextmanager
@@ -51,6 +58,8 @@ class AccessControl:
     def forget(self, tenant_id: str) -> None:
         """Invalidates cached keys of the tenant; of all tenants if `tenant_id` is empty."""
         self._keys.forget(tenant_id)
+        if self._sessions is not None:
+            self._sessions.forget(tenant_id)
 
     async def _caller(self, call: Call) -> Caller:
         rule = (rule_of(call.method) if call.method is not None else None) or access_pb2.Allow()
@@ -58,51 +67,79 @@ class AccessControl:
             case "anyone":
                 return Caller()
             case "service":
-                return _service_caller(call, rule)
+                return _service_caller(call, rule, peer_name(call, self._spiffe_id))
             case "admin":
-                return self._admin_caller(call, rule)
+                return await self._admin_caller(call, rule)
             case "tenant":
-                holder = await self._holder(call)
+                holder, session = await self._holder(call)
+                set_caller(_holders_caller(holder, session))
                 self._limiter.tenant(
                     call, tenant_id=holder.tenant_id, key_id=holder.api_key_id, per_minute=holder.limits.requests_per_minute
                 )
-                return _tenant_caller(call, rule, holder)
+                return _tenant_caller(call, rule, holder, session)
         raise PermissionDenied("CALLER_DENIED", f"{call.path} has no access rule in its proto, so every call is refused.")
 
-    def _admin_caller(self, call: Call, rule: access_pb2.Allow) -> Caller:
-        key = call.metadata.get("x-admin-key", "")
-        if not key:
-            raise missing_admin_key(rule.admin.role)
-        roles = admin_roles(key, self._admin_keys)
-        self._limiter.admin(call, key_id=hash_key(key))
-        if rule.admin.role not in roles:
-            raise PermissionDenied("ADMIN_ROLE_DENIED", f"This call needs an admin key of role {rule.admin.role}.")
-        return Caller(admin_role=rule.admin.role, user_id=check_user_id(call.metadata.get("x-user-id", "")))
+    async def _admin_caller(self, call: Call, rule: access_pb2.Allow) -> Caller:
+        needed = rule.admin.role
+        operator = await self._operator(call, needed)
+        # Set before the call is let in, so that the audit log knows whose refused calls it counts.
+        set_caller(_operators_caller(operator, min(operator.roles, default=None)))
+        self._limiter.admin(call, key_id=operator.principal)
+        if needed not in operator.roles:
+            raise PermissionDenied("ADMIN_ROLE_DENIED", f"This call needs the role {needed}, which {operator.principal} does not have.")
+        return _operators_caller(operator, needed, user_id=check_user_id(call.metadata.get("x-user-id", "")))
 
-    async def _holder(self, call: Call) -> KeyHolder:
-        key = call.metadata.get("x-api-key", "")
-        if not key:
-            raise missing_api_key()
-        return await self._keys.holder(key, client_network(client_address(call)))
+    async def _operator(self, call: Call, role: str) -> Operator:
+        if key := call.metadata.get("x-admin-key", ""):
+            return operator_of(key, self._admin_keys)
+        if token := bearer_token(call.metadata):
+            return await self._operators.authenticate(token)
+        raise missing_admin_key(role)
+
+    async def _holder(self, call: Call) -> tuple[KeyHolder, Session | None]:
+        client = client_network(client_address(call, peer_name(call, self._spiffe_id)))
+        if key := call.metadata.get("x-api-key", ""):
+            return await self._keys.holder(key, client), None
+        if token := bearer_token(call.metadata):
+            if self._sessions is None:
+                raise Unauthenticated("TOKEN_INVALID", REFUSED_TOKEN)
+            session = await self._sessions.session(token, client)
+            return session.holder, session
+        raise missing_api_key()
 
 
-def _tenant_caller(call: Call, rule: access_pb2.Allow, holder: KeyHolder) -> Caller:
+def _tenant_caller(call: Call, rule: access_pb2.Allow, holder: KeyHolder, session: Session | None) -> Caller:
     asked = getattr(call.request, "tenant_id", holder.tenant_id)
     if asked != holder.tenant_id:
-        raise PermissionDenied("TENANT_MISMATCH", "This API key belongs to another tenant. Use the tenant_id that the key was issued for.")
+        raise PermissionDenied("TENANT_MISMATCH", "This API key or token is of another tenant. Use the tenant_id that it was issued for.")
     if not holder.tenant_active and not rule.tenant.even_if_suspended:
         raise PermissionDenied("TENANT_NOT_ACTIVE", "This tenant is not ACTIVE. Ask the operator of this service to activate it.")
     if not holder.subscription_active and not rule.tenant.even_if_suspended:
         raise PermissionDenied("SUBSCRIPTION_NOT_ACTIVE", "This tenant has no ACTIVE subscription. Renew it and try again.")
     if not may(rule.tenant.scope, holder.scopes):
-        needed = f"This call needs an API key with scope {rule.tenant.scope}"
-        raise PermissionDenied("SCOPE_MISSING", f"{needed}; this one was issued without it. Ask for a key that has it.")
-    user_id = check_user_id(call.metadata.get("x-user-id", ""))
-    return Caller(tenant_id=holder.tenant_id, api_key_id=holder.api_key_id, scopes=holder.scopes, limits=holder.limits, user_id=user_id)
+        needed = f"This call needs an API key or token with scope {rule.tenant.scope}"
+        raise PermissionDenied("SCOPE_MISSING", f"{needed}; this one was issued without it. Ask for one that has it.")
+    claimed = check_user_id(call.metadata.get("x-user-id", ""))
+    return _holders_caller(holder, session, claimed=claimed)
 
 
-def _service_caller(call: Call, rule: access_pb2.Allow) -> Caller:
-    name = peer_name(call)
+def _holders_caller(holder: KeyHolder, session: Session | None, *, claimed: str | None = None) -> Caller:
+    return Caller(
+        tenant_id=holder.tenant_id,
+        api_key_id=holder.api_key_id,
+        session_token_id=session.session_token_id if session else None,
+        scopes=holder.scopes,
+        limits=holder.limits,
+        user_id=(session.user_id if session else None) or claimed,
+    )
+
+
+def _operators_caller(operator: Operator, role: str | None, *, user_id: str | None = None) -> Caller:
+    return Caller(admin_role=role, principal=operator.principal, admin_key=operator.admin_key, user_id=user_id)
+
+
+def _service_caller(call: Call, rule: access_pb2.Allow, name: str | None) -> Caller:
+    set_caller(Caller(service=name))
     if name not in rule.service.names:
         allowed = " and ".join(rule.service.names)
         raise PermissionDenied("CALLER_DENIED", f"{call.path} is for {allowed} only, by their certificates.")

@@ -3,6 +3,7 @@
 import time
 from collections import Counter
 from collections.abc import Callable
+from functools import partial
 
 from services.platform.access.api_keys import hash_key, is_mistyped
 from services.platform.access.key_holder import UNKNOWN_KEY, Authenticator, KeyHolder
@@ -48,17 +49,21 @@ class KeyCache:
             return await self._holders.get(hashed, self._ask)
         if self._waiting[client] >= MAX_WAITING:
             raise Unavailable("SERVICE_UNAVAILABLE", "New keys cannot be verified at the moment. Try again in a moment.")
-        self._waiting[client] += 1
-        try:
-            return await self._holders.get(hashed, self._ask)
-        finally:
-            self._waiting[client] -= 1
-            if not self._waiting[client]:
-                del self._waiting[client]
+        return await self._holders.get(hashed, partial(self._ask_for, client))
 
     def forget(self, tenant_id: str) -> None:
         """Invalidates cached keys of the tenant; of all tenants if `tenant_id` is empty."""
         self._holders.invalidate_if(lambda holder: tenant_id in {"", holder.tenant_id})
+
+    async def _ask_for(self, client: str, hashed: str) -> KeyHolder:
+        """Counted until it is answered, also if the client has left before."""
+        self._waiting[client] += 1
+        try:
+            return await self._ask(hashed)
+        finally:
+            self._waiting[client] -= 1
+            if not self._waiting[client]:
+                del self._waiting[client]
 
     async def _ask(self, hashed: str) -> KeyHolder:
         try:

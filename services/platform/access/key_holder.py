@@ -1,6 +1,5 @@
 """The holder of an API key, and who knows holders."""
 
-from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
@@ -29,14 +28,4 @@ class Authenticator(Protocol):
 
     async def authenticate(self, api_key_sha256: str) -> KeyHolder:
         """The holder of the key with this SHA-256. Raises Unauthenticated if the key is unknown, revoked or expired."""
-        ...
-
-
-class WatchedAuthenticator(Authenticator, Protocol):
-    """An authenticator that also reports changes, so that cached answers can be invalidated."""
-
-    def changes(self) -> AsyncIterator[str]:
-        """Tenants whose keys or status have changed, as they change. An empty string: changes may have been missed, invalidate every
-        tenant.
-        """
         ...

@@ -9,12 +9,12 @@ from services.platform.errors import Unauthenticated
 
 def missing_api_key() -> Unauthenticated:
     """For an RPC of tenants."""
-    return Unauthenticated("API_KEY_MISSING", "Send the tenant's API key in X-API-Key.")
+    return Unauthenticated("API_KEY_MISSING", "Send the tenant's API key in X-API-Key, or a session token in Authorization: Bearer.")
 
 
 def missing_admin_key(role: str) -> Unauthenticated:
     """For an RPC of operators that have this role."""
-    return Unauthenticated("ADMIN_KEY_MISSING", f"Send an admin key of role {role} in X-Admin-Key.")
+    return Unauthenticated("ADMIN_KEY_MISSING", f"Send an admin key of role {role} in X-Admin-Key, or a token in Authorization: Bearer.")
 
 
 def missing_credential(rule: access_pb2.Allow) -> Unauthenticated | None:

@@ -3,7 +3,7 @@
 from collections.abc import Collection
 from typing import Final
 
-SCOPES: Final = ("costs:read", "costs:write", "credentials:write", "pipelines:run", "runs:read", "schedules:write")
+SCOPES: Final = ("audit:read", "costs:read", "costs:write", "credentials:write", "pipelines:run", "runs:read", "schedules:write")
 """All scopes that a key can have."""
 DEFAULT_SCOPES: Final = frozenset({"credentials:write", "pipelines:run", "runs:read", "schedules:write"})
 """The scopes of a key that was stored without any. The subscription system stores keys without scopes, and the documented flows must work

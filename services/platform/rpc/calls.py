@@ -27,6 +27,8 @@ DEADLINE_MARGIN = 0.25
 # Stops a gRPC client from retrying by its own policy (gRFC A6): our answers have already been retried where that is useful.
 NO_RETRY = ("grpc-retry-pushback-ms", "-1")
 request_id: ContextVar[str] = ContextVar("request_id", default="")
+answered: ContextVar[Message | None] = ContextVar("answered", default=None)
+"""The response of the call in progress, once its servicer has returned it."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -43,6 +45,8 @@ class Call:
     """Lower-case names; of a repeated name the last value."""
     headers: dict[str, str] = field(default_factory=dict)
     """Response metadata, which the gateway passes on as HTTP headers. Sent before the answer, or with the refusal."""
+    before_answer: list[Callable[[Any], None]] = field(default_factory=list)
+    """Called with the answer of a unary call before it is sent."""
 
 
 type Handler = grpc.RpcMethodHandler[Any, Any]
@@ -126,6 +130,9 @@ class InterceptorChain(grpc.aio.ServerInterceptor):  # type: ignore[misc]  # unt
             async with AsyncExitStack() as stack:
                 call = await enter(stack, request, context)
                 answer = await handler.unary_unary(request, context)
+                for last_touch in call.before_answer:
+                    last_touch(answer)
+                answered.set(answer)
                 await _send_headers(call)
                 return answer
 

@@ -1,8 +1,10 @@
-"""Page tokens: opaque to callers; they hold the time and the id of a page's last entry, or its key alone."""
+"""The size of a page, and where the next one begins: the key of this page's last entry. A servicer writes the position into
+`next_page_token` and finds it in `page_token`; what callers see is signed, see `page_tokens`.
+"""
 
-import base64
 import json
 from datetime import datetime
+from typing import Any
 
 from services.platform.errors import InvalidArgument
 
@@ -17,37 +19,46 @@ def page_size(asked: int) -> int:
 
 
 def to_token(moment: datetime, identity: str) -> str:
-    """The token of the page after the entry with this key."""
-    return base64.urlsafe_b64encode(json.dumps([moment.isoformat(), identity]).encode()).decode()
+    """The position after the entry with this key."""
+    return json.dumps([moment.isoformat(), identity], ensure_ascii=False)
 
 
 def from_token(token: str) -> tuple[datetime, str] | None:
-    """The entry after which the page begins; None for the first page. Raises InvalidArgument for a malformed token."""
+    """The entry after which the page begins; None for the first page. Raises InvalidArgument for a position of another kind."""
     if not token:
         return None
-    try:
-        moment_text, identity = json.loads(base64.b64decode(token, altchars=b"-_", validate=True))
-        moment = datetime.fromisoformat(moment_text)
-        if moment.tzinfo is None or not isinstance(identity, str):
-            raise ValueError("not ours")
-    except (ValueError, TypeError) as error:
-        raise InvalidArgument("page_token", "use next_page_token of the page before, unchanged.") from error
-    return moment, identity
+    match _read(token):
+        case [str(moment_text), str(identity)]:
+            try:
+                moment = datetime.fromisoformat(moment_text)
+            except ValueError:
+                raise _not_ours() from None
+            if moment.tzinfo is not None:
+                return moment, identity
+    raise _not_ours()
 
 
 def to_key_token(key: str) -> str:
-    """The token of the page after the entry with this key."""
-    return base64.urlsafe_b64encode(json.dumps([key]).encode()).decode()
+    """The position after the entry with this key."""
+    return json.dumps([key], ensure_ascii=False)
 
 
 def from_key_token(token: str) -> str:
-    """The key after which the page begins; empty for the first page. Raises InvalidArgument for a malformed token."""
+    """The key after which the page begins; empty for the first page. Raises InvalidArgument for a position of another kind."""
     if not token:
         return ""
+    match _read(token):
+        case [str(key)]:
+            return key
+    raise _not_ours()
+
+
+def _read(token: str) -> Any:
     try:
-        [key] = json.loads(base64.b64decode(token, altchars=b"-_", validate=True))
-        if not isinstance(key, str):
-            raise TypeError("not ours")
-    except (ValueError, TypeError) as error:
-        raise InvalidArgument("page_token", "use next_page_token of the page before, unchanged.") from error
-    return key
+        return json.loads(token)
+    except (ValueError, RecursionError):
+        raise _not_ours() from None
+
+
+def _not_ours() -> InvalidArgument:
+    return InvalidArgument("page_token", "use next_page_token of the page before, unchanged.")

@@ -165,6 +165,32 @@ async def test_a_key_dies_by_revocation_and_by_its_date(auth: Auth, tenant_id: s
     assert {key.api_key_id: key.is_active for key in listed.api_keys} == {revoked.api_key_id: False, expiring.api_key_id: True}
 
 
+async def test_keys_are_listed_page_by_page_newest_first(auth: Auth, tenant_id: str, bq: BigQuery) -> None:
+    """Also those that the subscription system stored, without the time, which are the oldest."""
+    await auth.put(tenant_id)
+    issued = [(await auth.issue(tenant_id)).api_key_id for _ in range(2)]
+    undated = ["subscribed-1", "subscribed-2", "subscribed-3"]
+    sql = "INSERT INTO tenant_api_keys (api_key_id, tenant_id, api_key_hash) SELECT n, @tenant_id, n FROM UNNEST(@names) AS n"
+    block = make_block("subscribe", sql, {"tenant_id": "STRING", "names": "ARRAY<STRING>"})
+    await bq.query(block, {"tenant_id": tenant_id, "names": undated}, dataset=bq.control())
+
+    async def page(size: int, token: str, *, of: str = tenant_id) -> api_key_service_pb2.ListApiKeysResponse:
+        asked = api_key_service_pb2.ListApiKeysRequest(tenant_id=of, page_size=size, page_token=token)
+        listed: api_key_service_pb2.ListApiKeysResponse = await auth.keys.ListApiKeys(asked, metadata=admin())
+        return listed
+
+    found, token = list[str](), ""
+    while True:
+        answer = await page(2, token)
+        found += [key.api_key_id for key in answer.api_keys]
+        if not answer.next_page_token:
+            break
+        token = answer.next_page_token
+    assert found == [*reversed(issued), *undated]
+    assert await refusal(page(2, token, of=f"{tenant_id}_2")) == ("INVALID_ARGUMENT", "BAD_FIELD")
+    assert await refusal(page(201, "")) == ("INVALID_ARGUMENT", "BAD_FIELD")
+
+
 async def test_a_rotated_key_works_until_its_stated_end_and_the_new_one_has_its_scopes(auth: Auth, tenant_id: str, bq: BigQuery) -> None:
     """The end is never put off; what is not active any more, or not there, is not rotated."""
 

@@ -17,6 +17,7 @@ from services.executor.runs.cancel import Canceller
 from services.executor.runs.prepared import PreparedRun, RunPreparer
 from services.executor.runs.reconcile import Reconciler
 from services.executor.runs.start import RunStarter
+from services.executor.sources.spool import SpoolRoom
 from services.executor.staging.tables import StagingTables
 from services.executor.store import Store
 from services.executor.templates.catalog import Catalog
@@ -85,7 +86,7 @@ async def tools(tenant: Tenant, store: Store, service_settings: ServiceSettings,
             notifier=Unheard(),
             workers=workers,
             clock=SystemClock(),
-            spool_dir=tmp_path / "spool",
+            spool=SpoolRoom(tmp_path / "spool"),
             publish_locks=KeyedLocks(),
         )
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from services.executor.settings import ExecutorSettings
+from services.executor.sources.spool import SpoolRoom
 from services.executor.store import Store
 from services.executor.templates.catalog import Catalog
 from services.executor.templates.step import Toolbox
@@ -61,7 +62,7 @@ def world(
     """With BigQuery and GCP."""
     clouds = replace(clouds, tenant_id=tenant.tenant_id)
     sources = CloudSources(gcp=OwnSource(tenant, service_settings), clouds=clouds)
-    made = replace(tools, sources=sources, spool_dir=tmp_path / "spool")
+    made = replace(tools, sources=sources, spool=SpoolRoom(tmp_path / "spool"))
     return World(tenant=tenant, tools=made, store=store, catalog=catalog, clouds=clouds)
 
 

@@ -21,6 +21,7 @@ from grpc_status import rpc_status
 
 from services.platform.access.key_holder import KeyHolder
 from services.platform.bigquery.client import BigQuery
+from services.platform.plan import DEFAULT_PLAN, PlanLimits
 from services.platform.settings import AdminKey
 from services.scheduler.service import queue_service
 from services.scheduler.settings import SchedulerSettings
@@ -39,9 +40,12 @@ class TenantIsKey:
     """Every key is the tenant's own."""
 
     tenant_id = ""
+    limits = DEFAULT_PLAN
 
     async def authenticate(self, api_key_sha256: str) -> KeyHolder:
-        return KeyHolder(tenant_id=self.tenant_id, api_key_id="k", scopes=(), tenant_active=True, subscription_active=True)
+        return KeyHolder(
+            tenant_id=self.tenant_id, api_key_id="k", scopes=(), tenant_active=True, subscription_active=True, limits=self.limits
+        )
 
 
 @dataclass
@@ -179,6 +183,10 @@ async def test_a_tenant_sees_its_runs_and_puts_a_failed_one_back(
     assert (again.state, again.queue_state, again.retry_count, again.max_retries) == ("PENDING", "QUEUED", 1, 2)
     tables.clock.time += timedelta(seconds=1)
     assert await refusal(retried(run_id)) == ("FAILED_PRECONDITION", "RUN_NOT_RETRYABLE")
+    service.keys.limits = PlanLimits(max_queued_runs=1)
+    another = next(run.run_id for run in everything if run.run_id != run_id)
+    assert await refusal(retried(another)) == ("RESOURCE_EXHAUSTED", "QUEUE_LIMIT_REACHED")
+    assert await refusal(retried(run_id)) == ("FAILED_PRECONDITION", "RUN_NOT_RETRYABLE")
     assert await refusal(retried(str(uuid4()))) == ("NOT_FOUND", "SCHEDULED_RUN_NOT_FOUND")
     theirs = next(run["run_id"] for run in await tables.runs() if run["tenant_id"] == others)
     assert await refusal(retried(theirs)) == ("NOT_FOUND", "SCHEDULED_RUN_NOT_FOUND")
@@ -187,11 +195,12 @@ async def test_a_tenant_sees_its_runs_and_puts_a_failed_one_back(
     await scheduler.poll()
     assert [asked.attempt for asked in executor.asked if asked.run_id == run_id] == [1, 2]
     assert [run.run_id for run in (await listed(state="COMPLETED")).scheduled_runs] == [run_id]
+    assert (await retried(another)).queue_state == "QUEUED", "the one that waited has left the queue"
 
 
 async def test_a_tenant_is_told_why_its_run_is_not_running_yet(service: Service, tables: Tables, executor: StubExecutor) -> None:
     """Behind another's run, then claimed and running, then ended; somebody else's run is not to be found."""
-    first, tenant_id = await tables.tenants(2)
+    first, tenant_id = await tables.tenants(2, max_priority=100)
     await tables.schedules([first], priority=90)
     await tables.schedules([tenant_id])
     service.keys.tenant_id = tenant_id

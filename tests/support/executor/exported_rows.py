@@ -12,7 +12,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from services.executor.sources.spool import spool
+from services.executor.sources.spool import SpoolRoom, spool
 from services.executor.staging.shape import StagingShape, StagingTable, bind
 from services.executor.staging.tables import StagingTables
 from services.platform.bigquery.ddl import load_tables
@@ -99,8 +99,9 @@ class Bench:
         assert not {key for row in rows for key in row} - set(shape.columns)
         table = shape.table(self.run, 1)
         full = [{key: row.get(key) for key in shape.columns} for row in rows]
-        with (spooled := spool([pa.Table.from_pylist(full, shape.arrow)], shape.arrow, folder=self.folder)).file as file:
-            await self.staging.fill(self.tenant.tenant_id, table, file, spooled.size, within=timedelta(seconds=60))
+        tables = [pa.Table.from_pylist(full, shape.arrow)]
+        with spool(tables, shape.arrow, room=SpoolRoom(self.folder), tenant_id=self.tenant.tenant_id) as spooled:
+            await self.staging.fill(self.tenant.tenant_id, table, spooled.file, spooled.size, within=timedelta(seconds=60))
         return table
 
     async def made(self, name: str) -> StagingTable:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
 
+from services.executor.metering.cap import RunAllowance
 from services.executor.metering.meter import StepMeter
 from services.executor.notify.notification import Notification
 from services.executor.records import Run, RunCost, RunOutcome, RunStatus
@@ -45,8 +46,7 @@ class RecordingLedger:
             tenant_id=run.tenant_id,
             pipeline_logging_id=run.pipeline_logging_id,
             usage_date=date(2025, 11, 18),
-            month_left_usd=self.month_left_usd,
-            max_export_bytes=self.max_export_bytes,
+            allowance=RunAllowance(month_left_usd=self.month_left_usd, max_export_bytes=self.max_export_bytes),
         )
 
     async def renew(self, pipeline_logging_ids: list[str]) -> set[str]:

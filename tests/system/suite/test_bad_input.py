@@ -1,5 +1,6 @@
 """Bad input through the gateway: always 4xx in one shape, naming the field, never 500, and nothing written."""
 
+import base64
 from collections.abc import Iterator
 
 import pytest
@@ -127,6 +128,11 @@ def test_names_no_tenant_may_have(running: Suite, name: str) -> None:
     assert (answer.status, fields(answer)) == (400, ["tenant_id"])
 
 
+FIRST_MOMENT = base64.urlsafe_b64encode(b'["0001-01-01T00:00:00+23:59", "x"]').decode().rstrip("=")
+LONE_SURROGATE = base64.urlsafe_b64encode(rb'["2025-01-01T00:00:00+00:00", "\ud800"]').decode().rstrip("=")
+"""Well-formed, and not ours: values that BigQuery cannot take."""
+
+
 @pytest.mark.parametrize(
     ("method", "path", "status"),
     [
@@ -138,6 +144,9 @@ def test_names_no_tenant_may_have(running: Suite, name: str) -> None:
         ("GET", "/api/v1/pipelines/runs/{}?status=%27", 400),
         ("GET", "/api/v1/pipelines/runs/{}?date=2025-02-30", 400),
         ("GET", "/api/v1/pipelines/runs/{}?page_token=garbage", 400),
+        ("GET", f"/api/v1/pipelines/runs/{{}}?page_token={FIRST_MOMENT}", 400),
+        ("GET", f"/api/v1/pipelines/runs/{{}}?page_token={LONE_SURROGATE}", 400),
+        ("GET", f"/api/v1/tenants/{{}}/scheduled-runs?page_token={FIRST_MOMENT}", 400),
         ("GET", "/api/v1/pipelines/runs/{}?page_size=-1", 400),
         ("GET", "/api/v1/pipelines/runs/{}?page_size=many", 400),
         ("GET", "/api/v1/pipelines/runs/{}?surprise=1", 400),

@@ -71,15 +71,20 @@ ARRIVALS = st.lists(
 )
 
 
-@given(ceilings=TENANTS, arrivals=ARRIVALS, most=st.integers(1, 3))
-def test_every_run_is_claimed_within_the_bound(ceilings: dict[str, int], arrivals: list[tuple[int, int, int, int]], most: int) -> None:
-    queue, names = Queue(ceilings=ceilings, most=most), sorted(ceilings)
-    for tick in range(200):
-        for at, who, priority, late in arrivals:
-            if at == tick:
-                queue.add(names[who % len(names)], priority, late)
+CROWDS = st.lists(st.lists(st.tuples(st.integers(0, 3), st.sampled_from([BACKFILL, 0, 1, 2, 3])), max_size=4), min_size=10, max_size=60)
+"""What is queued between two calls, of which each takes one or two."""
+
+
+@given(ceilings=st.dictionaries(st.sampled_from("abcd"), st.integers(0, 3), min_size=1), arrivals=CROWDS, most=st.integers(1, 2))
+def test_every_run_is_claimed_within_the_bound(ceilings: dict[str, int], arrivals: list[list[tuple[int, int]]], most: int) -> None:
+    """While more is queued than is taken, too; runs age every two calls."""
+    queue, names = Queue(ceilings=ceilings, most=most, ageing=600), sorted(ceilings)
+    for queued in arrivals:
+        for who, priority in queued:
+            queue.add(names[who % len(names)], priority)
         queue.process()
-    assert queue.waiting == []
+    while queue.waiting:
+        queue.process()
     for run in queue.claimed:
         if run.priority > BACKFILL:
             assert queue.claimed_before(run) <= queue.bound(run)

@@ -1,6 +1,5 @@
 """The billing periods that a run reads, each with all files of its manifest and no others."""
 
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import date
@@ -23,6 +22,7 @@ from services.executor.sources.files.rows.focus_rows import FileRows, focus_rows
 from services.executor.sources.files.rows.focus_versions import version_of
 from services.executor.sources.files.rows.native_rows import native_rows
 from services.executor.sources.source import CheckCancelled, Estimate
+from services.executor.sources.spool import temporary, writing
 from services.platform.bigquery.prices import TIB
 
 
@@ -185,7 +185,7 @@ class FilesExport:
             version=period.manifest.focus_version,
             file=name,
         )
-        with self._temporary() as spooled:
+        with temporary(self._opened.settings.spool_dir) as spooled:
             reading.receive(self._fetch(period, file, spooled, check_cancelled))
             rows = self._opened.limits.rows - period.totals.row_count
             for batch in self._opened.decoder.batches(spooled, name, rows=rows, check_cancelled=check_cancelled):
@@ -197,23 +197,13 @@ class FilesExport:
                 self._opened.limits.check_decoded(period.manifest, period.totals.decoded_bytes)
                 yield table
 
-    def _temporary(self) -> IO[bytes]:
-        folder = self._opened.settings.spool_dir
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            return tempfile.TemporaryFile(dir=folder)  # the caller closes it, which deletes it
-        except OSError as error:
-            raise _no_room() from error
-
     def _fetch(self, period: ExportedPeriod, file: DataFile, into: IO[bytes], check_cancelled: CheckCancelled) -> int:
         """Downloads a file; its bytes."""
         limits, totals, manifest = self._opened.limits, period.totals, period.manifest
         most = min(limits.file_bytes, limits.period_bytes - totals.byte_count)
-        try:
+        with writing():  # a cloud's errors are StepErrors
             fetched = self._opened.files.fetch(file, into, most, check_cancelled)
             into.flush()
-        except OSError as error:  # of the spool file: a cloud's errors are StepErrors
-            raise _no_room() from error
         totals.byte_count += fetched.size
         limits.check_file(file, fetched.size)
         limits.check_period(manifest, totals.byte_count)
@@ -273,7 +263,3 @@ class FilesExport:
             "file_count": len(manifest.files),
             "byte_count": one.totals.byte_count,
         }
-
-
-def _no_room() -> StepError:
-    return StepError("The executor could not write its spool file. Run it again in a moment.", is_retryable=True)

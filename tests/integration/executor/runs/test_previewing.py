@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from services.executor.metering.cap import RunCap
+from services.executor.metering.cap import RunAllowance, RunCap
 from services.executor.metering.run import Metering
 from services.executor.records import RunStatus
 from services.executor.runs.dry_run import DryRunner
@@ -138,13 +138,14 @@ async def test_it_says_with_which_step_a_run_would_pass_its_cap(tenant: Tenant, 
     export(tenant, many(DAY, 5000))
     job = preparer.prepare(wanted(tenant, date="2025-11-17"))
     minimum = MIN_BYTES / TIB * 6.25
-    for cap, step, said in (
-        (RunCap(bytes_read=1000), "extract", "more than the cap of a run, 1,000 bytes read"),
-        (RunCap(cost_usd=5 * minimum), "publish", "`cap.cost_usd`"),
-        (RunCap(bytes_read=TIB, cost_usd=1000 * minimum), None, ""),
+    for cap, plan, step, said in (
+        (RunCap(bytes_read=1000), 2000, "extract", "more than the cap of a run, 1,000 bytes read"),
+        (RunCap(bytes_read=2000), 1000, "extract", "`max_export_bytes`"),
+        (RunCap(cost_usd=5 * minimum), None, "publish", "`cap.cost_usd`"),
+        (RunCap(bytes_read=TIB, cost_usd=1000 * minimum), TIB, None, ""),
     ):
         runner = DryRunner(replace(tools, metering=Metering(default=cap)), Credentials(), query_usd_per_tib=6.25)  # type: ignore[arg-type]
-        found = await runner.dry_run(job)
+        found = await runner.dry_run(job.admitted(RunAllowance(max_export_bytes=plan)))
         assert list(found.problems) == ([step] if step else [])
         assert said in found.problems.get(step or "", "")
         assert {"extract", "checks", "publish"} <= {one.step_id for one in found.steps}

@@ -80,7 +80,7 @@ async def led(job: PreparedRun, tools: Toolbox, store: Store, quota: RecordingLe
         grace_seconds=60.0,
     )
     async with runs:
-        runs.start(job.admitted(slot.month_left_usd), slot)
+        runs.start(job.admitted(slot.allowance), slot)
 
 
 async def ends(store: Store, job: PreparedRun) -> dict[str, StepLog]:
@@ -164,6 +164,21 @@ async def test_a_run_that_would_read_over_its_cap_is_refused_before_it_reads(
     assert line.metadata["cap"] == {"name": "bytes_read", "most": 100, "needed": exported, "over_by": exported - 100}
     assert line.metadata["can_heal"] is False, "another attempt would be refused, too"
     assert [one for one in rules.billing.jobs.values() if one.labels.get("run") == run.pipeline_logging_id] == []
+
+
+async def test_the_plan_bounds_what_a_run_reads_of_an_export(
+    tenant: Tenant, begin: Begin, billed: Toolbox, store: Store, quota: RecordingLedger, exported: int
+) -> None:
+    """The executor learns the limit with the reservation, so it holds for scheduled runs as well. The slot comes back."""
+    quota.max_export_bytes = exported - 1
+    job = await begin(date="2025-11-17", export_table=EXPORT)
+    await led(job, billed, store, quota)
+
+    run = await store.require_run(tenant.tenant_id, job.run.pipeline_logging_id)
+    assert (run.status, run.bytes_read) == (RunStatus.FAILED, 0)
+    assert "1 bytes more than one run may read of an export by the tenant's plan" in (run.error_message or "")
+    assert "`max_export_bytes`" in (run.error_message or "")
+    assert quota.settled == [(run.pipeline_logging_id, "FAILED")]
 
 
 class Stale(OwnSource):

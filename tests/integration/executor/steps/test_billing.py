@@ -64,7 +64,7 @@ async def test_a_day_is_published_exactly(tenant: Tenant, tools: Toolbox, begin:
         assert math.isclose(one["t"], expected[one["s"]][1] + expected[one["s"]][2], abs_tol=1e-9)
     left = await tenant.rows("SELECT table_name FROM INFORMATION_SCHEMA.TABLES WHERE table_name LIKE 'x_staging%'")
     assert left == []
-    assert list(tools.spool_dir.iterdir()) == []
+    assert list(tools.spool.folder.iterdir()) == []
     steps = await store.list_step_logs(tenant.tenant_id, job.run.pipeline_logging_id)
     told = [(step.step_id, step.action, step.status, step.user_id) for step in steps]
     assert told == [

@@ -207,7 +207,7 @@ async def test_what_a_source_refuses_fails_the_step_and_leaves_nothing(
     await store.insert_run(job.run, seconds=10)
     outcome = await execute(job, tools)
     assert (outcome.status, outcome.error_message) == (RunStatus.FAILED, f"Step read: {message}")
-    assert list(tools.spool_dir.glob("*")) == []
+    assert list(tools.spool.folder.glob("*")) == []
     assert await tenant.rows("SELECT table_name FROM INFORMATION_SCHEMA.TABLES WHERE table_name LIKE 'x_staging%'") == []
     assert bucket.closed == 1
 

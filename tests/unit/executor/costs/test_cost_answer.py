@@ -76,7 +76,7 @@ def test_pages_have_every_row_once(rows: list[int], size: int) -> None:
     assert found == rows
 
 
-@pytest.mark.parametrize("token", ["x", "WzFd", "WzAsICJhIl0=", "WyIxIiwgMl0=", "bnVsbA==", "é"])
+@pytest.mark.parametrize("token", ["x", "[1]", '[0, "a"]', '["1", 2]', "null", "é"])
 def test_a_token_that_is_not_ours_is_refused(token: str) -> None:
     with pytest.raises(InvalidArgument, match=r"page_token"):
         cut([1, 2], size=1, token=token, about="")

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from services.executor.metering.cap import CapExceeded, RunCap
+from services.executor.metering.cap import CapExceeded, RunAllowance, RunCap
 from services.executor.metering.labels import run_labels
 from services.executor.metering.meter import RunMeter, StepMeter
 from services.executor.metering.run import Metering
@@ -20,7 +20,8 @@ RUN = Run(pipeline_logging_id="0f3c", tenant_id="acme", pipeline_id="acme-gcp-co
 
 
 def meter(cap: RunCap | None = None, month_left_usd: float | None = None, price: float = PRICE) -> RunMeter:
-    return RunMeter(cap=cap, month_left_usd=month_left_usd, query_usd_per_tib=price, labels=run_labels(RUN))
+    allowance = RunAllowance(month_left_usd=month_left_usd)
+    return RunMeter(cap=cap, allowance=allowance, query_usd_per_tib=price, labels=run_labels(RUN))
 
 
 def refused(cap: CapExceeded) -> dict[str, object]:
@@ -127,9 +128,29 @@ def test_without_a_price_or_a_cap_nothing_is_limited() -> None:
 def test_what_a_template_leaves_open_is_the_operators() -> None:
     metering = Metering.of(ExecutorSettings(run_max_bytes_read=5, run_max_cost_usd=0.0))
     assert metering.default == RunCap(bytes_read=5)
-    run = metering.meter(RUN, RunCap(cost_usd=2.0), None)
-    assert (run.max_bytes_read, run.max_cost) == (5, (2.0, "cost_usd"))
-    assert metering.meter(RUN, RunCap(bytes_read=9), 1.0).max_bytes_read == 9
+    run = metering.meter(RUN, RunCap(cost_usd=2.0), RunAllowance())
+    assert (run.max_bytes_read, run.max_cost) == ((5, "bytes_read"), (2.0, "cost_usd"))
+    assert metering.meter(RUN, RunCap(bytes_read=9), RunAllowance(month_left_usd=1.0)).max_bytes_read == (9, "bytes_read")
+
+
+def test_a_run_reads_no_more_of_an_export_than_the_plan_allows() -> None:
+    """Refused before it reads, or, if the estimate was too small, as soon as more has come. A smaller cap of the template comes first."""
+    plan = RunAllowance(max_export_bytes=2 * GIB)
+    step = RunMeter(cap=RunCap(bytes_read=TIB), allowance=plan).step("extract", 1)
+    with pytest.raises(CapExceeded) as said:
+        step.allow(3 * GIB, usd_per_tib=1.1)
+    assert refused(said.value) == {"name": "max_export_bytes", "most": 2 * GIB, "needed": 3 * GIB, "over_by": GIB}
+    assert said.value.message == (
+        "The run would come to 3.00 GiB: 1.00 GiB more than one run may read of an export by the tenant's plan, 2.00 GiB. This step was "
+        "refused before it read. Run fewer days or months, or ask for a plan with a larger `max_export_bytes`."
+    )
+    assert not said.value.is_retryable
+    reading = step.allow(GIB, usd_per_tib=1.1)
+    reading.begin()
+    with pytest.raises(CapExceeded, match="It was stopped"):
+        reading.receive(2 * GIB + 1)
+    assert RunMeter(cap=RunCap(bytes_read=GIB), allowance=plan).max_bytes_read == (GIB, "bytes_read")
+    assert RunMeter(allowance=plan).step("view", 1).max_bytes_read(0.0) == 2 * GIB
 
 
 def test_labels_are_as_bigquery_demands() -> None:

@@ -6,8 +6,6 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from services.executor.checks.verdicts import Check, judge, refuse_errors
 from services.executor.errors import StepError
@@ -18,8 +16,6 @@ from services.executor.staging.shape import StagingShape, bind, conform
 from services.executor.templates.graph import When, should_run
 from services.executor.templates.name import PipelineName
 from services.platform.bigquery.sql import make_block
-from services.platform.errors import InvalidArgument
-from services.platform.rpc.paging import from_token, page_size, to_token
 
 BILLING = PipelineName(provider="gcp", domain="cost", template="billing")
 RUN = "0f8fad5b-d9cb-469f-a165-70867728950e"
@@ -72,24 +68,6 @@ def test_verdicts_come_in_the_templates_order_and_errors_refuse() -> None:
 def test_a_check_that_nothing_measures_is_a_broken_template() -> None:
     with pytest.raises(StepError, match="does not measure a"):
         judge([Check(name="a", severity="warn", expect="x")], [])
-
-
-@given(st.datetimes(timezones=st.just(UTC)), st.text(max_size=40))
-def test_a_page_token_comes_back(moment: datetime, identity: str) -> None:
-    assert from_token(to_token(moment, identity)) == (moment, identity)
-
-
-@given(st.text(min_size=1))
-def test_what_is_no_token_is_refused(text: str) -> None:
-    with pytest.raises(InvalidArgument, match="page_token"):
-        from_token(text)
-
-
-def test_pages_have_a_size() -> None:
-    assert [page_size(0), page_size(200)] == [50, 200]
-    for bad in (-1, 201):
-        with pytest.raises(InvalidArgument, match="page_size"):
-            page_size(bad)
 
 
 SHAPE = StagingShape(

@@ -69,7 +69,7 @@ class Model:
         assert self.held.total() <= self.places
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(st.sampled_from([1, 3, 8, 13]), EVENTS)
 def test_nobody_starves_and_no_place_stays_free(places: int, events: list[tuple[str, str, int]]) -> None:
     model = Model(places)

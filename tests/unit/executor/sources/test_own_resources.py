@@ -1,4 +1,4 @@
-"""What belongs to this installation is not read for a tenant, whoever has stored or named it, and no cloud is called."""
+"""What belongs to this installation is not read for a tenant, however it came to be stored or named, and no cloud is called."""
 
 import json
 from typing import Any, cast

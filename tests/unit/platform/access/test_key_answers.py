@@ -38,7 +38,7 @@ class Counting:
 
 def call(key: str, address: str = "10.0.0.1") -> Any:
     path = "/convergence.auth.v1.QuotaService/GetQuota"
-    san = {"x509_subject_alternative_name": [b"gateway.convergence.internal"]}
+    san = {"peer_dns": [b"gateway.convergence.internal"]}
     context = SimpleNamespace(auth_context=lambda: san, peer=lambda: "ipv4:10.0.0.9:1234")
     metadata = {"x-api-key": key, "x-forwarded-for": f"9.9.9.9, {address}"}
     request = SimpleNamespace(tenant_id="acme")
@@ -131,11 +131,14 @@ class Silent(Counting):
 
     def __init__(self, *good: str) -> None:
         super().__init__()
-        self.good = {hash_key(one) for one in good}
+        self.good, self.answers = {hash_key(one) for one in good}, asyncio.Event()
+        self.waiting = set[str]()
 
     async def authenticate(self, api_key_sha256: str) -> KeyHolder:
         if api_key_sha256 not in self.good:
-            await asyncio.Event().wait()
+            self.waiting.add(api_key_sha256)
+            await self.answers.wait()
+            raise Unauthenticated("API_KEY_INVALID", "No.")
         return holder()
 
 
@@ -146,16 +149,21 @@ async def test_while_auth_is_silent_a_client_has_few_look_ups_waiting_and_no_goo
     guesser, neighbour = "2001:db8:1:2::77", "2001:db8:1:3::77"
     assert await accepted(access, "good", guesser)
     waiting = [asyncio.create_task(accepted(access, f"guess {n}", f"2001:db8:1:2::{n:x}")) for n in range(MAX_WAITING)]
-    await asyncio.sleep(0)
+    while len(keys.waiting) < MAX_WAITING:
+        await asyncio.sleep(0)
     with pytest.raises(Unavailable):
         await accepted(access, "one guess more", guesser)
     time.now += 3.1
     assert await accepted(access, "good", guesser)
     assert await accepted(access, "new", neighbour)
-    for one in waiting:
+    for one in waiting[:-1]:
         one.cancel()
-    await asyncio.wait(waiting)
-    assert await accepted(access, "new", guesser)
+    await asyncio.wait(waiting[:-1])
+    with pytest.raises(Unavailable):
+        await accepted(access, "guess after those that were given up", guesser)
+    keys.answers.set()
+    assert not await waiting[-1]
+    assert await accepted(access, "another", guesser) is False
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 import asyncio
 import signal
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 import requests
@@ -12,6 +12,8 @@ from convergence.auth.v1.quota_service_pb2_grpc import QuotaServiceServicer, Quo
 
 from localcloud.ports import free_ports
 from services.platform.access.key_holder import KeyHolder
+from services.platform.access.sessions.session import Session
+from services.platform.audit.entry import AuditEntry
 from services.platform.server import Served, serve
 from services.platform.settings import ServiceSettings
 from tests.conftest import channel_as
@@ -30,11 +32,18 @@ class Auth:
         self.asked[api_key_sha256] += 1
         return KeyHolder(tenant_id="acme_corp", api_key_id="k", scopes=(), tenant_active=True, subscription_active=True)
 
+    async def authenticate_session(self, session_token: str) -> Session:
+        raise NotImplementedError
+
     async def changes(self) -> AsyncIterator[str]:
         while True:
             yield await self.changed.get()
             # Whoever gets here has been asked for the next change, so the one before has been dealt with.
             self.changed.task_done()
+
+
+async def stores(entries: Sequence[AuditEntry], *, urgent: bool) -> None:
+    """Takes what is recorded."""
 
 
 class Quotas(QuotaServiceServicer):
@@ -49,7 +58,7 @@ async def test_what_auth_says_has_changed_is_asked_for_again_and_nothing_else(pl
     settings = plain_settings.model_copy(update={"listen": f"127.0.0.1:{free_ports(1)[0]}", "key_cache_seconds": 600.0})
     served = Served(name="convergence.auth.v1.QuotaService", add=add_QuotaServiceServicer_to_server, servicer=Quotas())
     auth = Auth()
-    serving = asyncio.create_task(serve(settings, name="auth", authenticator=auth, served=[served]))
+    serving = asyncio.create_task(serve(settings, name="auth", authenticator=auth, served=[served], audit=stores))
     try:
         async with channel_as(settings, caller="gateway", peer="auth", address=settings.listen) as channel:
 
@@ -88,7 +97,7 @@ async def test_a_probe_without_a_certificate_hears_how_the_service_is(plain_sett
     settings = plain_settings.model_copy(update={"listen": f"127.0.0.1:{port}", "metrics_port": metrics_port})
     slow = Slow()
     served = Served(name="convergence.auth.v1.QuotaService", add=add_QuotaServiceServicer_to_server, servicer=slow)
-    serving = asyncio.create_task(serve(settings, name="auth", authenticator=Auth(), served=[served]))
+    serving = asyncio.create_task(serve(settings, name="auth", authenticator=Auth(), served=[served], audit=stores))
 
     async def get(path: str) -> tuple[int, str]:
         answer = await asyncio.to_thread(requests.get, f"http://127.0.0.1:{metrics_port}{path}", timeout=5)

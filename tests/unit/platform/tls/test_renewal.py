@@ -35,6 +35,9 @@ class Answers(AuthenticationServiceServicer):
         self.peers.add(context.peer())
         return messages.AuthenticateApiKeyResponse()
 
+    async def AuthenticateSessionToken(self, request: Any, context: Any) -> messages.AuthenticateSessionTokenResponse:
+        raise NotImplementedError
+
     async def AuthenticateApiKeys(self, request: Any, context: Any) -> messages.AuthenticateApiKeysResponse:
         self.peers.add(context.peer())
         return messages.AuthenticateApiKeysResponse()

@@ -1,0 +1,85 @@
+"""The audit log's tables: one typed method a statement. The SQL, with the reasons why each block is safe to replay, is in `queries.sql`."""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from services.auth.audit.chain import Head
+from services.platform.bigquery.client import BigQuery
+from services.platform.bigquery.sql import load_blocks
+
+BLOCKS = load_blocks(Path(__file__).with_name("queries.sql"))
+CLOCKS_DIFFER = timedelta(days=1)
+"""An entry is appended after it was recorded, by a process whose clock differs by less than this."""
+END_OF_TIME = datetime(9999, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Place:
+    """An entry, as the order of pages has it. The default is before all entries."""
+
+    appended_at: datetime = END_OF_TIME
+    chain: str = ""
+    seq: int = 0
+
+
+class AuditStore:
+    """Every method raises Unavailable when BigQuery does not answer."""
+
+    def __init__(self, bq: BigQuery) -> None:
+        self._bq = bq
+
+    async def heads(
+        self, chains: Collection[str], ids: Sequence[str] = (), *, since: datetime = END_OF_TIME
+    ) -> tuple[dict[str, Head], set[str]]:
+        """Where these chains end; chains without entries are missing. And which of `ids`, recorded since `since`, they have already."""
+        params = {"chains": sorted(chains), "ids": ids, "since": since - CLOCKS_DIFFER}
+        rows = (await self._bq.query(BLOCKS["read_heads"], params, dataset=self._bq.control())).rows
+        known = {one for row in rows for one in row.pop("known") or ()}
+        return {row["chain"]: Head(hash=row.pop("entry_hash"), **row) for row in rows}, known
+
+    async def append(self, moves: Sequence[tuple[Head, Head]], chained: Sequence[Mapping[str, Any]]) -> bool:
+        """Appends entries, and moves each head from the first to the second of its pair. False: a head is no longer where it was seen, and
+        nothing was appended, now; an earlier try of the same may have done it.
+        """
+        params = {
+            "heads": [
+                {
+                    "chain": now.chain,
+                    "seen_seq": seen.seq,
+                    "seen_hash": seen.hash,
+                    "seq": now.seq,
+                    "entry_hash": now.hash,
+                    "appended_at": now.appended_at,
+                }
+                for seen, now in moves
+            ],
+            "entries": [{**entry, "entry_hash": entry["hash"]} for entry in chained],
+        }
+        row = (await self._bq.query(BLOCKS["append_entries"], params, dataset=self._bq.control())).only_row
+        return bool(row["is_appended"])
+
+    async def delete_before(self, first_day: date) -> int:
+        """Deletes what was appended before that UTC day. Returns the number of deleted entries."""
+        block, params = BLOCKS["delete_old_entries"], {"first_day": first_day}
+        return (await self._bq.query(block, params, dataset=self._bq.control())).affected
+
+    async def list_entries(
+        self, chain: str, action: str, *, start: datetime, end: datetime, after: Place, limit: int
+    ) -> list[dict[str, Any]]:
+        """At most `limit` entries after a place, newest first. `chain` empty: of all; `action` empty: all. `end` is not included."""
+        params = {
+            "chain": chain,
+            "action": action,
+            "start_time": start,
+            "end_time": end,
+            "since": start - CLOCKS_DIFFER,
+            "after_at": after.appended_at,
+            "after_chain": after.chain,
+            "after_seq": after.seq,
+            "row_limit": limit,
+        }
+        rows = (await self._bq.query(BLOCKS["list_entries"], params, dataset=self._bq.control())).rows
+        return [{"hash": row.pop("entry_hash"), **row} for row in rows]

@@ -1,0 +1,1 @@
+"""Session tokens for browsers: what they say, and how auth signs and reads them (`tokens`)."""

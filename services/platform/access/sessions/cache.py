@@ -1,0 +1,77 @@
+"""The holders of the session tokens that are shown to this process, cached for a few seconds as those of API keys are."""
+
+import time
+from collections import Counter
+from collections.abc import Callable
+from hashlib import sha256
+
+from services.platform.access.key_cache import MAX_WAITING
+from services.platform.access.sessions.session import REFUSED_TOKEN, Session, SessionAuthenticator
+from services.platform.cache import TtlCache
+from services.platform.clock import Clock
+from services.platform.errors import Unauthenticated, Unavailable
+from services.platform.settings import ServiceSettings
+
+MAX_CHARACTERS = 4096
+PARTS = 3
+
+
+class SessionCache:
+    """For `key_cache_seconds`, and not beyond the end of token and key. Refused tokens are cached apart, so that invented ones evict no
+    good ones. Keeps hashes, never tokens.
+    """
+
+    def __init__(
+        self,
+        settings: ServiceSettings,
+        authenticator: SessionAuthenticator,
+        *,
+        clock: Clock,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        seconds, size = settings.key_cache_seconds, settings.key_cache_size
+        self._authenticator, self._clock = authenticator, clock
+        self._sessions: TtlCache[str, Session] = TtlCache(seconds=seconds, size=size, monotonic=monotonic)
+        self._refused: TtlCache[str, bool] = TtlCache(seconds=seconds, size=size, monotonic=monotonic)
+        self._waiting = Counter[str]()
+
+    async def session(self, token: str, client: str) -> Session:
+        """The session of `token`, which `client` has sent. Raises Unauthenticated; Unavailable while auth does not answer."""
+        if len(token) > MAX_CHARACTERS or token.count(".") != PARTS - 1:
+            raise _refusal()
+        hashed = sha256(token.encode("utf-8", "surrogateescape")).hexdigest()
+        known = self._sessions.get_cached(hashed)
+        if known is not None:
+            return self._unexpired(known)
+        if self._refused.get_cached(hashed):
+            raise _refusal()
+        if self._waiting[client] >= MAX_WAITING:
+            raise Unavailable("SERVICE_UNAVAILABLE", "Session tokens cannot be verified at the moment. Try again in a moment.")
+        self._waiting[client] += 1
+        try:
+            return self._unexpired(await self._sessions.get(hashed, lambda _: self._ask(hashed, token)))
+        finally:
+            self._waiting[client] -= 1
+            if not self._waiting[client]:
+                del self._waiting[client]
+
+    def forget(self, tenant_id: str) -> None:
+        """Invalidates cached tokens of the tenant; of all tenants if `tenant_id` is empty."""
+        self._sessions.invalidate_if(lambda session: tenant_id in {"", session.holder.tenant_id})
+
+    async def _ask(self, hashed: str, token: str) -> Session:
+        try:
+            return await self._authenticator.authenticate_session(token)
+        except Unauthenticated:
+            self._refused.put(hashed, value=True)
+            raise
+
+    def _unexpired(self, session: Session) -> Session:
+        ends_at = session.holder.expires_at
+        if ends_at is not None and ends_at <= self._clock.now():
+            raise _refusal()
+        return session
+
+
+def _refusal() -> Unauthenticated:
+    return Unauthenticated("TOKEN_INVALID", REFUSED_TOKEN)

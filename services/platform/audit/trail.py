@@ -1,0 +1,118 @@
+"""The interceptors that record calls: one around the access control, which sees what is refused, and one inside of all others."""
+
+import asyncio
+import uuid
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from contextvars import ContextVar
+
+import grpc
+import structlog
+
+from services.platform import metrics
+from services.platform.access.addresses import client_address, client_network, peer_name
+from services.platform.access.caller import Caller, known_caller, set_caller
+from services.platform.audit.entry import PLATFORM, ActorKind, AuditEntry
+from services.platform.audit.pending import PendingEntries
+from services.platform.audit.rules import Recording, recording, resource_of
+from services.platform.clock import Clock
+from services.platform.errors import ConvergenceError
+from services.platform.rpc.calls import DEADLINE_MARGIN, Call, answered, request_id
+
+_log = structlog.get_logger()
+_is_served: ContextVar[bool] = ContextVar("is_served", default=False)
+MAX_ADDRESS = 64
+
+
+class AuditTrail:
+    """Records calls in memory. It never fails a call, and never makes it wait."""
+
+    def __init__(self, pending: PendingEntries, clock: Clock, *, spiffe_id: str | None = None) -> None:
+        """`spiffe_id`: the setting, by which the gateway's certificate may be known."""
+        self._pending, self._clock, self._spiffe_id = pending, clock, spiffe_id
+
+    @asynccontextmanager
+    async def around(self, call: Call) -> AsyncIterator[None]:
+        """Outside of the access control: records the call when it has ended."""
+        _is_served.set(False)
+        answered.set(None)
+        set_caller(None)
+        code, reason = grpc.StatusCode.OK, "OK"
+        try:
+            yield
+        except ConvergenceError as error:
+            code, reason = error.code, error.reason
+            raise
+        except asyncio.CancelledError:
+            left = call.context.time_remaining()
+            is_late = left is not None and left <= DEADLINE_MARGIN
+            code, reason = (grpc.StatusCode.DEADLINE_EXCEEDED, "SERVICE_TIMEOUT") if is_late else (grpc.StatusCode.CANCELLED, "CANCELLED")
+            raise
+        except Exception:
+            code, reason = grpc.StatusCode.INTERNAL, "INTERNAL"
+            raise
+        finally:
+            try:
+                self._record(call, code, reason)
+            except Exception:  # noqa: BLE001 - a call must not fail because it could not be recorded; the metric is an alert
+                metrics.AUDIT_ENTRIES.labels("dropped").inc()
+                _log.exception("audit_broke")
+
+    @asynccontextmanager
+    async def served(self, _: Call) -> AsyncIterator[None]:
+        """Inside of all other interceptors: the call was let in."""
+        _is_served.set(True)
+        yield
+
+    def _record(self, call: Call, code: grpc.StatusCode, reason: str) -> None:
+        if call.method is None:
+            return
+        is_served = _is_served.get()
+        how = recording(call.method, code, reason, is_served=is_served)
+        if how is Recording.NOT:
+            return
+        caller, address = known_caller(), client_address(call, peer_name(call, self._spiffe_id))[:MAX_ADDRESS]
+        kind, actor_id = actor_of(caller, address)
+        is_each = how is Recording.EACH
+        entry = AuditEntry(
+            entry_id=str(uuid.uuid4()),
+            chain=chain_of(caller, getattr(call.request, "tenant_id", ""), reason, is_served=is_served),
+            time=self._clock.now(),
+            action=call.method.name,
+            resource=resource_of(call.method, call.request, answered.get()) if is_each else "",
+            outcome=reason,
+            actor_kind=kind,
+            actor_id=actor_id,
+            actor_role=(caller.admin_role if caller else None) or "",
+            user_id=(caller.user_id if caller else None) or "",
+            request_id=request_id.get(),
+            client_address=address,
+        )
+        if not (self._pending.add(entry) if is_each else self._pending.count(entry)):
+            metrics.AUDIT_ENTRIES.labels("dropped").inc()
+
+
+def actor_of(caller: Caller | None, address: str) -> tuple[ActorKind, str]:
+    """The kind of credential, and who that is; of a caller whose credential is missing or was refused, its
+    address, of IPv6 its network.
+    """
+    caller = caller or Caller()
+    by = (
+        (ActorKind.SESSION_TOKEN, caller.session_token_id),
+        (ActorKind.API_KEY, caller.api_key_id),
+        (ActorKind.ADMIN_KEY, caller.admin_key),
+        (ActorKind.OIDC, caller.principal),
+        (ActorKind.SERVICE, caller.service),
+    )
+    unknown = ActorKind.UNKNOWN, client_network(address)
+    return next(((kind, identity) for kind, identity in by if identity is not None), unknown)
+
+
+def chain_of(caller: Caller | None, tenant_id: str, reason: str, *, is_served: bool) -> str:
+    """The chain of a call about `tenant_id`: the caller's own tenant's, whomever it asked for; of an operator's call the tenant's, once the
+    call was let in; else the platform's. So callers that are refused cannot fill another tenant's log.
+    """
+    if caller is not None and caller.tenant_id is not None:
+        return caller.tenant_id
+    is_an_operator_s = caller is not None and caller.admin_role is not None
+    return tenant_id if is_an_operator_s and is_served and tenant_id and reason != "TENANT_NOT_FOUND" else PLATFORM

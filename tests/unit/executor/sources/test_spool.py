@@ -1,0 +1,105 @@
+"""Spool files on a disk that is full, or filled by one tenant. /dev/full is the kernel's own full disk."""
+
+import gc
+import random
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from services.executor.errors import StepError
+from services.executor.sources.spool import SpoolRoom, spool, temporary, writing
+
+SCHEMA = pa.schema([("id", pa.int64()), ("text", pa.string())])
+
+
+def table(rows: int, *, seed: int = 0) -> pa.Table:
+    """Rows that compress badly."""
+    texts = random.Random(seed)
+    return pa.Table.from_pydict({"id": range(rows), "text": [texts.randbytes(16).hex() for _ in range(rows)]}, schema=SCHEMA)
+
+
+@pytest.fixture
+def full_disk(monkeypatch: pytest.MonkeyPatch) -> None:
+    def on_full_disk(**_: Any) -> IO[bytes]:
+        return Path("/dev/full").open("r+b")
+
+    monkeypatch.setattr(tempfile, "TemporaryFile", on_full_disk)
+
+
+@pytest.mark.usefixtures("full_disk")
+@pytest.mark.parametrize("rows", [1, 50_000])
+def test_a_full_disk_is_named_whether_it_shows_at_a_write_or_only_at_the_end(tmp_path: Path, rows: int) -> None:
+    """A small file stays in its buffer until it is flushed. Another try may find room."""
+    room = SpoolRoom(tmp_path)
+    with pytest.raises(StepError, match=r"could not write its spool file\. Run it again in a moment") as failed:
+        spool([table(rows)], SCHEMA, room=room, tenant_id="acme")
+    assert failed.value.is_retryable
+    gc.collect()  # nothing is raised when what is left is dropped
+    room.take("acme", 0)
+
+
+@pytest.mark.usefixtures("full_disk")
+def test_a_full_disk_is_named_for_a_downloaded_file_too(tmp_path: Path) -> None:
+    """What its buffer still holds is not written again when it is closed: that error would hide the first."""
+
+    def download() -> None:
+        with temporary(tmp_path) as file, writing():
+            file.write(b"x")
+            file.flush()
+
+    with pytest.raises(StepError, match="could not write its spool file"):
+        download()
+
+
+def test_an_error_of_the_source_is_not_taken_for_one_of_the_disk(tmp_path: Path) -> None:
+    room = SpoolRoom(tmp_path)
+
+    def broken() -> Iterator[pa.Table]:
+        yield table(10)
+        raise ConnectionResetError
+
+    with pytest.raises(ConnectionResetError):
+        spool(broken(), SCHEMA, room=room, tenant_id="acme")
+    assert room.taken("acme") == 0
+
+
+def test_rows_come_back_and_the_room_is_given_back(tmp_path: Path) -> None:
+    room = SpoolRoom(tmp_path)
+    with spool([table(100), table(0), table(50, seed=1)], SCHEMA, room=room, tenant_id="acme") as spooled:
+        assert 0 < room.taken("acme") <= spooled.size
+        assert (spooled.rows, pq.read_table(spooled.file).num_rows) == (150, 150)
+        assert list(tmp_path.iterdir()) == [], "it has no name"
+    assert (room.taken("acme"), spooled.file.closed) == (0, True)
+
+
+def test_what_a_thread_returns_to_a_run_that_is_over_takes_no_room(tmp_path: Path) -> None:
+    room = SpoolRoom(tmp_path)
+    spooled = spool([table(100)], SCHEMA, room=room, tenant_id="acme")
+    file = spooled.file
+    assert room.taken("acme") > 0
+    del spooled
+    gc.collect()
+    assert (room.taken("acme"), file.closed) == (0, True)
+
+
+def test_a_tenant_takes_half_of_the_room_at_most_and_others_find_as_much(tmp_path: Path) -> None:
+    """Its runs together. One that asks for more fails alone, gives back what it has taken, and what was spooled before stays."""
+    piece = [table(5_000)]
+    with spool(piece, SCHEMA, room=SpoolRoom(tmp_path), tenant_id="greedy") as measured:
+        disk = int(measured.size * 3.5)
+    room = SpoolRoom(tmp_path, free=lambda _: disk - sum(map(room.taken, ("greedy", "good"))))
+    with spool(piece, SCHEMA, room=room, tenant_id="greedy") as first:
+        assert first.size < disk / 2 < 2 * first.size
+        with pytest.raises(StepError, match="a tenant may take half") as refused:
+            spool(piece, SCHEMA, room=room, tenant_id="greedy")
+        assert refused.value.is_retryable
+        assert room.taken("greedy") <= first.size
+        with spool(piece, SCHEMA, room=room, tenant_id="good") as other:
+            assert other.rows == first.rows == 5_000
+    with spool(piece, SCHEMA, room=room, tenant_id="greedy") as again:
+        assert again.rows == 5_000
