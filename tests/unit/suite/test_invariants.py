@@ -266,9 +266,8 @@ def test_focus_may_lag_if_its_ledger_says_so_until_the_next_run() -> None:
 
 def audited() -> Tables:
     tables, _ = good()
-    texts = dict.fromkeys(
-        ("action", "actor_id", "actor_kind", "actor_role", "client_address", "outcome", "request_id", "resource", "user_id")
-    )
+    names = "action actor_id actor_kind actor_role client_address outcome request_id resource user_id"
+    texts = dict.fromkeys(names.split())
     entries = [{**texts, "chain": "acme", "entry_id": str(number), "count": 1, "time": NOW} for number in range(3)]
     head, chained = extend(Head(chain="acme"), entries, NOW)
     rows = [{**entry, "entry_hash": entry["hash"]} for entry in chained]
