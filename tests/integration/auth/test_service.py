@@ -385,7 +385,7 @@ async def test_a_bad_scope_a_past_date_and_a_bad_user_are_refused(auth: Auth, te
     assert await refusal(auth.usage(tenant_id, key.api_key, ("x-user-id", "u" * 129))) == ("INVALID_ARGUMENT", "BAD_FIELD")
 
 
-async def test_whoever_guesses_holds_up_no_good_key_behind_the_same_address(auth: Auth, tenant_id: str) -> None:
+async def test_a_guesser_holds_up_no_good_key_behind_the_same_address(auth: Auth, tenant_id: str) -> None:
     """Of tenants or operators; and mistyped keys cost no statement."""
     await auth.put(tenant_id)
     key = await auth.issue(tenant_id)

@@ -41,7 +41,7 @@ class Fault:
 
     @property
     def has_happened(self) -> bool:
-        """A trap at a statement that nobody has sent has hurt nothing."""
+        """A trap at a statement that was never sent has hurt nothing."""
         return self.trap is None or bool(self.trap.reached)
 
     @property
