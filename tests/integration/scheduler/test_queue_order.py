@@ -135,7 +135,7 @@ async def test_what_becomes_of_a_run_neither_costs_a_turn_nor_brings_one(tables:
     for number in range(4):
         now += timedelta(minutes=5)
         taken += await store.claim(f"claim {number}", 1, ALL, now, now + LEASE)
-        *_, before, last = [None, *taken]
+        before, last = taken[-2] if len(taken) > 1 else None, taken[-1]
         if outcome == "refused" and last.tenant_id == greedy:
             await store.put_back([Refusal(claim=last, not_before=now + timedelta(minutes=1))])
         elif outcome == "deleted" and last.tenant_id == greedy:
