@@ -7,6 +7,7 @@ import pytest
 from localcloud.settings import SERVICES, LocalSettings
 from localcloud.stack import Stack
 from tests.conftest import beside, patient
+from tests.support.attacks.world import with_one_role_each
 from tests.system.tenants import Suite
 
 
@@ -14,7 +15,8 @@ from tests.system.tenants import Suite
 def stack(emulators: LocalSettings, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     # Jobs may call by identity tokens, too; tests that need it publish the keys.
     settings = beside(emulators, tmp_path_factory.mktemp("suite") / "state", scheduler_oidc=True)
-    with Stack(settings, only=("bootstrap", *SERVICES, "gateway"), auto_restart=False, report=print, extra=patient()) as stack:
+    extra = {name: {**waiting, **with_one_role_each(settings)} for name, waiting in patient().items()}
+    with Stack(settings, only=("bootstrap", *SERVICES, "gateway"), auto_restart=False, report=print, extra=extra) as stack:
         yield stack
 
 
