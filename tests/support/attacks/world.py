@@ -80,6 +80,26 @@ class Victim:
         return {"tables": stored, "keys": sorted(map(str, keys)), "profile": profile}
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Proofs:
+    """Good keys, for requests that are not."""
+
+    tenant: Tenant
+    key: str
+    admin_key: str
+    spare: str
+    """The tenant that the subscription system is asked about: nothing depends on it."""
+
+    def of(self, rpc: Rpc) -> dict[str, str]:
+        """What a caller of this RPC shows."""
+        return {"tenant": {"x-api-key": self.key}, "admin": {"x-admin-key": self.admin_key}}.get(rpc.caller, {})
+
+    def known(self, rpc: Rpc, known: Mapping[str, Sequence[str]]) -> dict[str, Sequence[str]]:
+        """Values that lead further, and the tenant for this RPC."""
+        mine = self.spare if rpc.caller == "admin" else self.tenant.tenant_id
+        return {**known, "tenant_id": [mine] * 20}
+
+
 def keys_of(tenant: Tenant, by_scope: Sequence[str] = ()) -> Keys:
     """New keys, and one for each of these scopes."""
     made = {name: _issue(tenant, scopes) for name, scopes in {"": [], "all": SCOPES, **{one: [one] for one in by_scope}}.items()}

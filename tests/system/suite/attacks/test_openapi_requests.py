@@ -1,0 +1,46 @@
+"""Requests generated of the OpenAPI document: each answer is as the document says, and none is a fault of ours."""
+
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from schemathesis import Case
+
+from tests.support.attacks import GENERATED, THOROUGH
+from tests.support.attacks.answers import faults, from_response, leaks
+from tests.support.attacks.calls import SECONDS, Gateway
+from tests.support.attacks.new_log_lines import NewLogLines
+from tests.support.attacks.openapi_cases import CHECKS, cases, operations
+from tests.support.attacks.rpcs import Rpc, public_rpcs
+from tests.support.attacks.wire_bytes import Known
+from tests.support.attacks.world import Proofs, Victim
+
+FEW = 2
+UNARY = [rpc for rpc in public_rpcs() if not rpc.streams]
+"""A stream over REST has no end that a client that reads whole answers would see."""
+
+
+def examples(rpc: Rpc) -> int:
+    """Half of what is generated; a tenth for an RPC that has nothing to say."""
+    each = max(1, GENERATED // 2 // len(UNARY)) if THOROUGH else FEW
+    return each if rpc.fields else max(1, each // 10)
+
+
+def operation_of(rpc: Rpc) -> Any:
+    return operations()[f"{rpc.method.containing_service.name}_{rpc.method.name}"]
+
+
+@pytest.mark.timeout(3600 if THOROUGH else 120)
+@pytest.mark.parametrize("rpc", UNARY, ids=lambda rpc: rpc.method.name)
+def test_answers_are_as_documented(gateway: Gateway, victim: Victim, proofs: Proofs, known: Known, logs: NewLogLines, rpc: Rpc) -> None:
+    @settings(max_examples=examples(rpc), derandomize=not THOROUGH, database=None, suppress_health_check=list(HealthCheck))
+    @given(case=cases(operation_of(rpc), proofs.known(rpc, known)))
+    def attack(case: Case) -> None:
+        response: Any = case.call(base_url=gateway.url, headers=proofs.of(rpc), timeout=SECONDS, session=gateway.session)
+        answer = from_response(response)
+        secrets = victim.secrets if rpc.caller != "admin" else ()  # an operator sees all tenants
+        assert [*faults(answer), *leaks(answer, sent=repr(case).encode(), secrets=secrets)] == []
+        case.validate_response(response, checks=CHECKS)
+
+    attack()
+    assert logs.faults() == []
