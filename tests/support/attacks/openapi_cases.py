@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from functools import cache
-from typing import Any
+from typing import Any, cast
 
 import schemathesis
 from google.protobuf.descriptor_pb2 import FileDescriptorSet
@@ -36,15 +36,15 @@ def operations() -> Mapping[str, Any]:
     for path in document["paths"].values():
         for operation in path.values():
             del operation["security"]
-    found = [result.ok() for result in schemathesis.openapi.from_dict(document).get_all_operations()]
+    found: list[Any] = [result.ok() for result in cast("Any", schemathesis.openapi.from_dict(document)).get_all_operations()]
     return {operation.definition.raw["operationId"]: operation for operation in found}
 
 
 @st.composite
-def cases(draw: st.DrawFn, operation: Any, known: Mapping[str, Sequence[str]]) -> Case:
+def cases(draw: st.DrawFn, operation: Any, known: Mapping[str, Sequence[str]]) -> Case[Any]:
     """A request as the document has it, or just not as the document has it."""
     mode = draw(st.sampled_from((GenerationMode.POSITIVE, GenerationMode.POSITIVE, GenerationMode.NEGATIVE)))
-    case: Case = draw(operation.as_strategy(generation_mode=mode))
+    case: Case[Any] = draw(operation.as_strategy(generation_mode=mode))
     for values in (case.path_parameters, case.query, case.body):
         if isinstance(values, dict):
             for name in values:

@@ -63,7 +63,7 @@ def _field(field: FieldDescriptor, known: Known, depth: int) -> st.SearchStrateg
     match field.type:
         case FieldDescriptor.TYPE_STRING:
             return _texts(known.get(field.name, ())).map(lambda text: _text(field.number, text))
-        case FieldDescriptor.TYPE_MESSAGE if depth < DEPTH:
+        case FieldDescriptor.TYPE_MESSAGE if field.message_type is not None and depth < DEPTH:
             return _message(field.message_type, known, depth + 1).map(lambda inner: _text(field.number, inner))
         case FieldDescriptor.TYPE_MESSAGE:
             return st.just(_tag(field.number, LENGTH) + _nested(field.number, TOO_DEEP))

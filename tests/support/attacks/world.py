@@ -4,7 +4,7 @@ import hashlib
 import json
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -64,20 +64,22 @@ class Victim:
     page_tokens: Mapping[str, str]
     """The second page of each list that has one, by the RPC's path."""
     secrets: frozenset[bytes]
-    """What nobody else may ever read."""
+    """What no other caller may ever read."""
 
     @property
     def tenant_id(self) -> str:
         return self.tenant.tenant_id
 
-    def rows(self) -> dict[str, Any]:
+    def rows(self) -> dict[str, list[str]]:
         """All that is stored of it, but for when its keys were last used, which is written later."""
         suite, tenant_id = self.tenant.suite, self.tenant_id
         with suite.warehouse as client:
-            stored = read_tables(client, suite.local.control_dataset, tenants=[tenant_id])
+            stored = asdict(read_tables(client, suite.local.control_dataset, tenants=[tenant_id]))
+        own = stored.pop("tenants")[tenant_id]
         keys = suite.query(f"SELECT * EXCEPT (last_used_at) FROM tenants.tenant_api_keys WHERE tenant_id = '{tenant_id}'")
         profile = suite.query(f"SELECT * FROM tenants.tenant_profiles WHERE tenant_id = '{tenant_id}'")
-        return {"tables": stored, "keys": sorted(map(str, keys)), "profile": profile}
+        found = {**stored, **own, "keys": keys, "profile": profile}
+        return {table: sorted(map(str, rows)) for table, rows in found.items()}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

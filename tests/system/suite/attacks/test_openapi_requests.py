@@ -35,7 +35,7 @@ def operation_of(rpc: Rpc) -> Any:
 def test_answers_are_as_documented(gateway: Gateway, victim: Victim, proofs: Proofs, known: Known, logs: NewLogLines, rpc: Rpc) -> None:
     @settings(max_examples=examples(rpc), derandomize=not THOROUGH, database=None, suppress_health_check=list(HealthCheck))
     @given(case=cases(operation_of(rpc), proofs.known(rpc, known)))
-    def attack(case: Case) -> None:
+    def attack(case: Case[Any]) -> None:
         response: Any = case.call(base_url=gateway.url, headers=proofs.of(rpc), timeout=SECONDS, session=gateway.session)
         answer = from_response(response)
         secrets = victim.secrets if rpc.caller != "admin" else ()  # an operator sees all tenants
