@@ -34,7 +34,7 @@ from services.platform.tls.watch import TlsWatch
 
 _log = structlog.get_logger()
 MAX_MESSAGE_BYTES = 1024 * 1024
-"""The gateway's limit of a REST body; native gRPC clients get the same."""
+"""More than any request that the gateway lets through, whatever its JSON becomes as a message."""
 AUDIT_SECONDS = 5.0
 """How long a service that has stopped tries to store its last entries of the audit log."""
 MAX_METADATA_BYTES = 16 * 1024

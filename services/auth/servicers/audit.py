@@ -103,7 +103,10 @@ def _from_proto(sent: EntryMessage, field: str) -> AuditEntry:
     if any(len(value) > MAX_TEXT for _, value in sent.ListFields() if isinstance(value, str)):
         raise InvalidArgument(field, f"use at most {MAX_TEXT} characters in each text.")
     try:
-        return AuditEntry.from_proto(sent)
+        entry = AuditEntry.from_proto(sent)
+        if FIRST_YEAR <= entry.time.year <= LAST_YEAR:
+            return entry
+        raise ValueError("not a time of ours")
     except (ValueError, OverflowError):
         raise InvalidArgument(f"{field}.time", "give a time such as 2026-12-31T23:59:59Z.") from None
 

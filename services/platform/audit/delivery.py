@@ -14,7 +14,7 @@ from services.platform import metrics
 from services.platform.audit.entry import AuditEntry
 from services.platform.audit.pending import PendingEntries
 from services.platform.clock import Clock
-from services.platform.errors import ConvergenceError
+from services.platform.errors import InvalidArgument
 from services.platform.periodic import Periodic
 
 _log = structlog.get_logger()
@@ -64,7 +64,17 @@ class AuditDelivery:
     async def _send(self, batch: Sequence[AuditEntry], *, urgent: bool) -> None:
         try:
             await self._append(batch, urgent=urgent)
-        except ConvergenceError:
+        except InvalidArgument as error:
+            if len(batch) > 1:
+                # One bad entry must not hold up the others.
+                for entry in batch:
+                    await self._send([entry], urgent=urgent)
+                return
+            metrics.AUDIT_ENTRIES.labels("dropped").inc()
+            _log.error("audit_entry_refused", entry=str(batch[0]), why=error.message)
+            self._pending.stored(batch)
+            return
+        except Exception:
             metrics.AUDIT_ENTRIES.labels("delayed").inc(len(batch))
             raise
         self._pending.stored(batch)
@@ -79,7 +89,8 @@ class AuditDelivery:
         try:
             async with asyncio.timeout(self._last_seconds):
                 await self.send(is_last=True)
-        except (ConvergenceError, TimeoutError):
+        except Exception as unexpected:  # noqa: BLE001 - whatever it is, the entries must not be lost with the process
+            _log.warning("audit_not_stored", error=type(unexpected).__name__)
             left = self._pending.due(self._clock.now(), most=len(self._pending), is_last=True)
             metrics.AUDIT_ENTRIES.labels("dropped").inc(len(left))
             for entry in left:

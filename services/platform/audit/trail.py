@@ -18,6 +18,7 @@ from services.platform.audit.pending import PendingEntries
 from services.platform.audit.rules import Recording, recording, resource_of
 from services.platform.clock import Clock
 from services.platform.errors import ConvergenceError
+from services.platform.identifiers import TENANT_ID
 from services.platform.rpc.calls import DEADLINE_MARGIN, Call, request_id
 
 _log = structlog.get_logger()
@@ -122,6 +123,10 @@ def chain_of(caller: Caller | None, tenant_id: str, reason: str, *, is_served: b
     call was let in; else the platform's. So callers that are refused cannot fill another tenant's log.
     """
     if caller is not None and caller.tenant_id is not None:
-        return caller.tenant_id
-    is_an_operator_s = caller is not None and caller.principal is not None
-    return tenant_id if is_an_operator_s and is_served and tenant_id and reason != "TENANT_NOT_FOUND" else PLATFORM
+        chain = caller.tenant_id
+    elif caller is not None and caller.principal is not None and is_served and reason != "TENANT_NOT_FOUND":
+        chain = tenant_id
+    else:
+        return PLATFORM
+    # Keys that the subscription system has written may be of a tenant whose id is none of ours: all its calls are refused.
+    return chain if TENANT_ID.fullmatch(chain) else PLATFORM

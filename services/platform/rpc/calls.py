@@ -138,7 +138,8 @@ class InterceptorChain(grpc.aio.ServerInterceptor):  # type: ignore[misc]  # unt
             async with AsyncExitStack() as stack:
                 call = await enter(stack, request, context)
                 async for answer in handler.unary_stream(request, context):
-                    await _send_headers(call)  # not before the first: over REST a refusal instead of it needs a status of its own
+                    # Not before: after headers a refusal could no longer choose the HTTP status.
+                    await _send_headers(call)
                     yield answer
 
         # Parsed here, not by gRPC, which would answer UNKNOWN with Python's error text.

@@ -3,7 +3,8 @@
 import asyncio
 import json
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -17,7 +18,10 @@ from services.platform.audit.entry import PLATFORM, AuditEntry
 from services.platform.bigquery.client import BigQuery
 from services.platform.bigquery.sql import make_block
 from services.platform.errors import Unavailable
+from services.platform.settings import ServiceSettings
+from tests.conftest import MANY
 from tests.support.set_clock import SetClock
+from tests.support.strict_bigquery import StrictBigQuery, strict_bigquery
 
 
 def entry(chain: str, **fields: Any) -> AuditEntry:
@@ -47,20 +51,32 @@ def store(bq: BigQuery) -> AuditStore:
     return AuditStore(bq)
 
 
-async def test_two_processes_append_to_the_same_chains_at_once_and_none_forks(bq: BigQuery, clock: SetClock, tenant_id: str) -> None:
-    """Also where both begin a chain, and where one has many tenants in a batch."""
+@asynccontextmanager
+async def process(settings: ServiceSettings, clock: SetClock) -> AsyncIterator[AuditAppender]:
+    """An auth process, as far as the log is concerned: a BigQuery client and an appender of its own."""
+    async with BigQuery(settings, service="auth") as client, AuditAppender(AuditStore(client), clock, gather_seconds=0) as appender:
+        yield appender
+
+
+async def test_two_processes_append_to_the_same_chains_at_once_and_none_forks(
+    service_settings: ServiceSettings, bq: BigQuery, clock: SetClock, tenant_id: str
+) -> None:
+    """Also where both begin a chain, where BigQuery cancels transactions that meet, and where answers are lost."""
     chains = [tenant_id, f"{tenant_id}_b", f"{tenant_id}_c"]
     sent = [[entry(chain, resource=f"n={place}") for chain in chains] for place in range(12)]
-    async with (
-        AuditAppender(AuditStore(bq), clock, gather_seconds=0) as one,
-        AuditAppender(AuditStore(bq), clock, gather_seconds=0) as other,
-    ):
-        await asyncio.gather(*((one, other)[place % 2].append(entries) for place, entries in enumerate(sent)))
-        heads, _ = await AuditStore(bq).heads(chains)
+    rules = StrictBigQuery(upstream=(service_settings.bigquery_emulator_host or "").removeprefix("http://"), rate=MANY, lose_every=3)
+    with strict_bigquery(rules):
+        settings = service_settings.model_copy(update={"bigquery_emulator_host": rules.url})
+        async with process(settings, clock) as one, process(settings, clock) as other:
+            await asyncio.gather(*((one, other)[place % 2].append(entries) for place, entries in enumerate(sent)))
+            for entries in sent[:2]:
+                await other.append(entries)
+    heads, _ = await AuditStore(bq).heads(chains)
 
     found = await verdicts_of(bq, *chains, expected=list(heads.values()))
     assert [(one.chain, one.entries, one.first_seq, one.problem) for one in found] == [(chain, 12, 1, None) for chain in chains]
     assert {row["entry_id"] for row in await rows_of(bq, *chains)} == {one.entry_id for entries in sent for one in entries}
+    assert rules.refused["lost"] > 0
 
 
 class LosesAnswers(AuditStore):

@@ -1,6 +1,8 @@
 """What a reservation took is written down when it is granted, and given back from there: once, on its day, whatever happens meanwhile."""
 
+import re
 import uuid
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -8,9 +10,11 @@ import pytest
 from services.auth.ledger import Ledger, Reservation
 from services.auth.store import AuthStore, Settlement
 from services.platform.bigquery.client import BigQuery
+from services.platform.bigquery.ddl import load_tables
 from services.platform.bigquery.sql import make_block
 from services.platform.clock import utc_day
 from services.platform.plan import DEFAULT_PLAN
+from services.platform.settings import REPOSITORY
 from tests.integration.auth.conftest import LEASE, Provision
 from tests.support.counting import jobs
 from tests.support.set_clock import SetClock
@@ -130,3 +134,23 @@ async def test_a_reservation_says_what_its_run_may_read(ledger: Ledger, provisio
     known = [(await ledger.reserve(one, str(uuid.uuid4()), is_retry=False)).max_export_bytes for one in (small, usual)]
     assert read == known == [1_000, DEFAULT_PLAN.max_export_bytes]
     assert jobs() - before == 2
+
+
+async def test_the_ledger_of_an_older_release_gets_the_column(bq: BigQuery, tenant_id: str) -> None:
+    """As the bootstrap adds it, beside a row that is there."""
+    table = load_tables(REPOSITORY / "configs" / "bigquery" / "control")["tenant_usage_quotas"]
+    old = re.sub(r",\n  reservations [^\n]*\n", "\n", table.sql).replace(table.name, f"{table.name}_{tenant_id}")
+    new = replace(table, name=f"{table.name}_{tenant_id}")
+    row = f"INSERT INTO {new.name} (tenant_id, usage_date) VALUES ('acme', DATE '2026-03-10')"
+    try:
+        for sql in (
+            make_block("old", old, {}),
+            make_block("row", row, {}),
+            new.add_columns(["reservations"]),
+            new.add_columns(["reservations"]),
+        ):
+            await bq.query(sql, {}, dataset=bq.control())
+        found = await bq.query(make_block("found", f"SELECT reservations FROM {new.name}", {}), {}, dataset=bq.control())
+    finally:
+        await bq.query(make_block("drop", f"DROP TABLE IF EXISTS {new.name}", {}), {}, dataset=bq.control())
+    assert [row["reservations"] or [] for row in found.rows] == [[]]

@@ -60,6 +60,7 @@ class Auth:
     ledger_as_gateway: ledger_service_pb2_grpc.LedgerServiceStub
     used: KeyUsage
     remote: RemoteAuthenticator
+    clock: SetClock
 
     async def put(self, tenant_id: str, **fields: Any) -> tenant_service_pb2.PutTenantResponse:
         request = tenant_service_pb2.PutTenantRequest(tenant_id=tenant_id, **{"company_name": "Acme", **fields})
@@ -126,6 +127,7 @@ async def auth(service_settings: ServiceSettings, bq: BigQuery) -> AsyncIterator
             ledger_as_gateway=ledger_service_pb2_grpc.LedgerServiceStub(gateway),
             used=usage,
             remote=RemoteAuthenticator(executor),
+            clock=clock,
         )
 
 
@@ -168,7 +170,10 @@ async def test_a_key_dies_by_revocation_and_by_its_date(auth: Auth, tenant_id: s
 async def test_keys_are_listed_page_by_page_newest_first(auth: Auth, tenant_id: str, bq: BigQuery) -> None:
     """Also those that the subscription system stored, without the time, which are the oldest."""
     await auth.put(tenant_id)
-    issued = [(await auth.issue(tenant_id)).api_key_id for _ in range(2)]
+    issued = list[str]()
+    for _ in range(2):
+        auth.clock.time += timedelta(seconds=1)
+        issued.append((await auth.issue(tenant_id)).api_key_id)
     undated = ["subscribed-1", "subscribed-2", "subscribed-3"]
     sql = "INSERT INTO tenant_api_keys (api_key_id, tenant_id, api_key_hash) SELECT n, @tenant_id, n FROM UNNEST(@names) AS n"
     block = make_block("subscribe", sql, {"tenant_id": "STRING", "names": "ARRAY<STRING>"})
@@ -380,7 +385,7 @@ async def test_a_bad_scope_a_past_date_and_a_bad_user_are_refused(auth: Auth, te
     assert await refusal(auth.usage(tenant_id, key.api_key, ("x-user-id", "u" * 129))) == ("INVALID_ARGUMENT", "BAD_FIELD")
 
 
-async def test_whoever_guesses_holds_up_no_good_key_behind_the_same_address(auth: Auth, tenant_id: str) -> None:
+async def test_a_guesser_holds_up_no_good_key_behind_the_same_address(auth: Auth, tenant_id: str) -> None:
     """Of tenants or operators; and mistyped keys cost no statement."""
     await auth.put(tenant_id)
     key = await auth.issue(tenant_id)

@@ -28,7 +28,7 @@ def main() -> int:
     midnight = (now + timedelta(days=1)).replace(hour=0, minute=0, second=0, microsecond=0)
     ahead = midnight - now - SETTING_UP - timedelta(minutes=minutes / 2)
     state = Path(tempfile.mkdtemp(prefix="convergence-chaos-"))
-    plan = Plan(seed=seed, faults=faults, seconds=minutes * 60, lanes=3, ahead=ahead, crosses_midnight=True)
+    plan = Plan(seed=seed, faults=faults, seconds=minutes * 60, actors=2, lanes=3, ahead=ahead, crosses_midnight=True)
     with chaos_world(state, replicas=REPLICAS, ahead=ahead) as world:
         report = prepare(world, plan).run()
     report.write(REPORT)

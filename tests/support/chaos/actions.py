@@ -140,7 +140,7 @@ class Callers:
         values = [bigquery.ScalarQueryParameter("id", "STRING", config_id)]
         moments = {"due": moment, "now": self.world.now()}
         values += [bigquery.ScalarQueryParameter(name, "TIMESTAMP", value) for name, value in moments.items()]
-        # Asked without the proxy; the emulator itself may be down: then it is not due, or nobody counts on it.
+        # Asked without the proxy; the emulator itself may be down: then it is not due, or nothing counts on it.
         with suppress(GoogleAPICallError, requests.RequestException), self.world.suite.warehouse as client:
             config = bigquery.QueryJobConfig(query_parameters=values)
             rows = client.query_and_wait(sql, job_config=config, retry=None, job_retry=None, api_timeout=5, wait_timeout=5)

@@ -1,6 +1,7 @@
 """What breaks. A fault begins, lasts some seconds, and is healed."""
 
 import random
+import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -40,7 +41,7 @@ class Fault:
 
     @property
     def has_happened(self) -> bool:
-        """A trap at a statement that nobody has sent has hurt nothing."""
+        """A trap at a statement that was never sent has hurt nothing."""
         return self.trap is None or bool(self.trap.reached)
 
     @property
@@ -69,15 +70,20 @@ def kill(world: World, rng: random.Random) -> Fault:
 def kill_at_statement(world: World, rng: random.Random) -> Fault:
     """SIGKILL of the process that sends a certain statement: before BigQuery gets it, or when it is done."""
     place = rng.choice(list(STATEMENTS))
-    moment, killed = rng.choice(list(Moment)), list[str]()
+    moment, killed, is_over = rng.choice(list(Moment)), list[str](), threading.Event()
+    guard = threading.Lock()
 
     def act(caller: str) -> None:
-        if not world.is_dead(caller):
-            world.stack.kill(caller)
-            killed.append(caller)
+        with guard:
+            # A statement that was under way when the fault was healed may end later.
+            if not is_over.is_set() and not world.is_dead(caller):
+                world.stack.kill(caller)
+                killed.append(caller)
 
     def heal() -> None:
         world.bigquery.take_away(trap)
+        with guard:
+            is_over.set()
         for name in killed:
             world.restart(name)
 

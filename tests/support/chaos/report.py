@@ -104,6 +104,7 @@ def rows_of(tables: Tables) -> Mapping[str, Mapping[str, int]]:
         "runs": Counter(f"{run['trigger_type']} {run['status']}" for tenant in tenants for run in tenant.runs),
         "scheduled runs": Counter(run["state"] for run in tables.scheduled_runs),
         "failures of scheduled runs": {"counted": sum(run["retry_count"] for run in tables.scheduled_runs)},
+        "audit entries": Counter(row["outcome"] for row in tables.audit_log),
         "credentials": Counter(row["provider"] for row in tables.credentials),
         "published rows": {"billing": sum(len(one.billing) for one in tenants), "focus": sum(len(one.focus) for one in tenants)},
         "days whose FOCUS lags": {"until the next run": sum(_lags(entry) for one in tenants for entry in one.days)},

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from tests.support.invariants.audit import audit_violations
 from tests.support.invariants.credentials import Decrypt, credential_violations
 from tests.support.invariants.ledger import ledger_violations
 from tests.support.invariants.observed import Observed
@@ -21,6 +22,7 @@ def violations(tables: Tables, observed: Observed | None = None, *, decrypt: Dec
         *queue_violations(tables, observed),
         *published_violations(tables, observed),
         *credential_violations(tables, observed, decrypt),
+        *audit_violations(tables),
     ]
 
 

@@ -18,6 +18,9 @@ CONTROL = {
     "queue": "pipeline_execution_queue",
     "credentials": "tenant_cloud_credentials",
 }
+CHAINS = {"audit_log": "audit_log", "audit_heads": "audit_heads"}
+"""They have a chain for each tenant, and the platform's."""
+PLATFORM = "-"
 OF_A_TENANT = {
     "runs": "x_meta_pipeline_runs",
     "step_logs": "x_meta_step_logs",
@@ -67,12 +70,16 @@ class Tables:
     scheduled_runs: Rows = ()
     queue: Rows = ()
     credentials: Rows = ()
+    audit_log: Rows = ()
+    audit_heads: Rows = ()
     tenants: Mapping[str, TenantTables] = field(default_factory=dict)
 
 
 def read_tables(client: bigquery.Client, control_dataset: str, *, tenants: Sequence[str], project: str | None = None) -> Tables:
     """Reads what is there of these tenants; `project` holds their datasets, None: the client's does. Reads only."""
     known = {name: _rows(client, f"`{client.project}`.{control_dataset}.{table}", tenants) for name, table in CONTROL.items()}
+    chains = [*tenants, PLATFORM]
+    known |= {name: _rows(client, f"`{client.project}`.{control_dataset}.{table}", chains, "chain") for name, table in CHAINS.items()}
     datasets = {one.dataset_id for one in client.list_datasets(project)}
     return Tables(**known, tenants={one: _tenant(client, project or client.project, one) for one in tenants if one in datasets})
 
@@ -84,9 +91,9 @@ def _tenant(client: bigquery.Client, project: str, tenant_id: str) -> TenantTabl
     return TenantTables(**rows, staging=[Staging(name=one.table_id, created=one.created, expires=one.expires) for one in staging])
 
 
-def _rows(client: bigquery.Client, table: str, tenants: Sequence[str] | None = None) -> Rows:
+def _rows(client: bigquery.Client, table: str, among: Sequence[str] | None = None, column: str = "tenant_id") -> Rows:
     where, config = "", bigquery.QueryJobConfig()
-    if tenants is not None:
-        where = " WHERE tenant_id IN UNNEST(@tenants)"
-        config.query_parameters = [bigquery.ArrayQueryParameter("tenants", "STRING", list(tenants))]
+    if among is not None:
+        where = f" WHERE {column} IN UNNEST(@among)"
+        config.query_parameters = [bigquery.ArrayQueryParameter("among", "STRING", list(among))]
     return [dict(row.items()) for row in client.query_and_wait(f"SELECT * FROM {table}{where}", job_config=config)]

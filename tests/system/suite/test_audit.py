@@ -91,10 +91,10 @@ def test_a_tenant_reads_who_did_what_and_verifies_it(running: Suite, private_key
 
 
 def test_an_operator_reads_all_chains_and_what_strangers_tried(running: Suite, private_key: Rsa) -> None:
-    """A suspended tenant reads its log, too; nobody reads another's."""
+    """A suspended tenant reads its log, too; no tenant reads another's."""
     tenant, victim = running.tenant(private_key), running.tenant(private_key)
     reader, path = reader_of(tenant), f"/api/v1/tenants/{tenant.tenant_id}/audit?"
-    stranger = running.anyone.but(X_API_Key="nobody-knows-this-key")
+    stranger = running.anyone.but(X_API_Key="a-key-that-was-never-issued")
     for _ in range(5):
         assert stranger.call("DELETE", f"/api/v1/tenants/{victim.tenant_id}/credentials/GCP").status == 401
         assert reader.call("DELETE", f"/api/v1/tenants/{victim.tenant_id}/credentials/GCP").status == 403

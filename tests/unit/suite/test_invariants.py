@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from services.auth.audit.chain import Head, extend
 from services.scheduler.ids import backfill_run_id, fire_run_id, pipeline_logging_id
 from tests.support.executor.billing_export import row
 from tests.support.invariants import Observed, Sealed, Staging, Tables, TenantTables, hold, secrets_outside, violations
@@ -261,6 +262,33 @@ def test_focus_may_lag_if_its_ledger_says_so_until_the_next_run() -> None:
     assert names(tables, observed) == set()
     observed.focus_may_lag = False
     assert names(tables, observed) == {"published.none_lost", "published.focus_lags"}
+
+
+def audited() -> Tables:
+    tables, _ = good()
+    names = "action actor_id actor_kind actor_role client_address outcome request_id resource user_id"
+    texts = dict.fromkeys(names.split())
+    entries = [{**texts, "chain": "acme", "entry_id": str(number), "count": 1, "time": NOW} for number in range(3)]
+    head, chained = extend(Head(chain="acme"), entries, NOW)
+    rows = [{**entry, "entry_hash": entry["hash"]} for entry in chained]
+    return replace(tables, audit_log=rows, audit_heads=[{"chain": "acme", "seq": head.seq, "entry_hash": head.hash}])
+
+
+AUDIT: Mapping[str, tuple[str, Callable[[list[Any]], object]]] = {
+    "an entry was changed": ("audit_log", put(1, action="another")),
+    "an entry is missing": ("audit_log", lambda rows: rows.pop(1)),
+    "the newest entry is missing": ("audit_log", lambda rows: rows.pop()),
+    "an entry is there twice": ("audit_log", doubled),
+}
+
+
+def test_a_whole_chain_of_the_audit_log_holds() -> None:
+    assert violations(audited()) == []
+
+
+@pytest.mark.parametrize("wrong", AUDIT)
+def test_what_is_wrong_in_the_audit_log_is_found(wrong: str) -> None:
+    assert "audit.chain" in {one.invariant for one in violations(with_rows(audited(), *AUDIT[wrong]))}
 
 
 def test_the_message_says_what_was_expected_and_what_is_there() -> None:

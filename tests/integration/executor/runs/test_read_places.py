@@ -1,4 +1,4 @@
-"""What callers ask to see leaves threads to the statements of runs, whoever asks how often."""
+"""What callers ask to see leaves threads to the statements of runs, however often and by whom it is asked."""
 
 import asyncio
 import threading

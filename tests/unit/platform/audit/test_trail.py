@@ -26,11 +26,12 @@ from localcloud.ports import free_ports
 from services.platform.access.caller import Caller
 from services.platform.access.key_holder import KeyHolder
 from services.platform.access.sessions.session import Session
+from services.platform.audit.delivery import AuditDelivery
 from services.platform.audit.entry import AuditEntry
 from services.platform.audit.pending import PendingEntries
-from services.platform.audit.trail import actor_of
+from services.platform.audit.trail import actor_of, chain_of
 from services.platform.clock import SystemClock
-from services.platform.errors import NotFound, Unauthenticated, Unavailable
+from services.platform.errors import InvalidArgument, NotFound, Unauthenticated, Unavailable
 from services.platform.rpc.calls import Call
 from services.platform.server import Served, build_server, serve
 from services.platform.settings import AdminKey, ServiceSettings
@@ -175,6 +176,39 @@ def test_an_operator_is_known_by_a_key_or_by_a_token_whatever_its_name() -> None
     assert actor_of(by_token, "10.0.0.1") == ("OIDC", "admin-key:0123abcd")
     assert actor_of(Caller(admin_role="provisioner", principal="admin-key:0123abcd"), "10.0.0.1") == ("ADMIN_KEY", "admin-key:0123abcd")
     assert actor_of(None, "2001:db8:1:2::7") == ("UNKNOWN", "2001:db8:1:2::/64")
+
+
+@pytest.mark.parametrize("tenant_id", ["Acme-Corp", "", "-"])
+def test_a_tenant_with_an_id_that_is_none_of_ours_has_no_chain(tenant_id: str) -> None:
+    """The subscription system may have written its key."""
+    assert chain_of(Caller(tenant_id=tenant_id, api_key_id="k"), tenant_id, "BAD_FIELD", is_served=False) == "-"
+
+
+async def test_an_entry_that_is_refused_does_not_hold_up_the_others() -> None:
+    pending, stored = PendingEntries(), list[str]()
+
+    async def append(entries: Sequence[AuditEntry], *, urgent: bool) -> None:
+        if any(entry.chain == "bad" for entry in entries):
+            raise InvalidArgument("entries[0]", "No.")
+        stored.extend(entry.chain for entry in entries)
+
+    for chain in ("acme", "bad", "globex"):
+        pending.add(AuditEntry(entry_id=chain, chain=chain, time=SystemClock().now(), action="RunPipeline", outcome="OK"))
+    await AuditDelivery(pending, append, SystemClock(), every_seconds=1.0, last_seconds=1.0).send()
+    assert (stored, len(pending)) == (["acme", "globex"], 0)
+
+
+async def test_what_a_stopping_service_cannot_store_is_in_its_own_log(capsys: pytest.CaptureFixture[str]) -> None:
+    pending = PendingEntries()
+
+    async def append(entries: Sequence[AuditEntry], *, urgent: bool) -> None:
+        raise RuntimeError("broken")
+
+    async with AuditDelivery(pending, append, SystemClock(), every_seconds=60.0, last_seconds=1.0):
+        pending.add(AuditEntry(entry_id="entry-7", chain="acme", time=SystemClock().now(), action="RunPipeline", outcome="OK"))
+    said = capsys.readouterr()
+    assert "audit_entry_not_stored" in said.out + said.err
+    assert "entry-7" in said.out + said.err
 
 
 async def test_an_operators_call_is_in_the_tenants_chain_with_its_role_and_key(server: Server) -> None:

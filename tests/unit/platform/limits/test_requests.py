@@ -33,7 +33,7 @@ def test_no_period_gives_more_than_a_full_bucket_and_what_came_meanwhile(steps: 
 
 
 @given(STEPS, st.integers(1, 50))
-def test_whoever_waits_as_the_refusal_says_is_let_through(steps: list[tuple[str, float]], per_minute: int) -> None:
+def test_a_client_that_waits_as_the_refusal_says_is_let_through(steps: list[tuple[str, float]], per_minute: int) -> None:
     tried, now = limits(), 0.0
     for key, later in steps:
         now += later

@@ -1,4 +1,4 @@
-"""Places are shared fairly: nobody starves, a quarter is a tenant's share while others wait, and no place stays free in vain."""
+"""Places are shared fairly: no tenant starves, a quarter is a tenant's share while others wait, and no place stays free in vain."""
 
 import asyncio
 from collections import Counter, defaultdict
