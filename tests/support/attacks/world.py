@@ -71,7 +71,7 @@ class Victim:
         return self.tenant.tenant_id
 
     def rows(self) -> dict[str, list[str]]:
-        """All that is stored of it, but for when its keys were last used, which is written later."""
+        """All that is stored of it, but for the audit log, in which refused calls are counted, and when its keys were last used."""
         suite, tenant_id = self.tenant.suite, self.tenant_id
         with suite.warehouse as client:
             stored = asdict(read_tables(client, suite.local.control_dataset, tenants=[tenant_id]))
@@ -79,7 +79,7 @@ class Victim:
         keys = suite.query(f"SELECT * EXCEPT (last_used_at) FROM tenants.tenant_api_keys WHERE tenant_id = '{tenant_id}'")
         profile = suite.query(f"SELECT * FROM tenants.tenant_profiles WHERE tenant_id = '{tenant_id}'")
         found = {**stored, **own, "keys": keys, "profile": profile}
-        return {table: sorted(map(str, rows)) for table, rows in found.items()}
+        return {table: sorted(map(str, rows)) for table, rows in found.items() if not table.startswith("audit")}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
