@@ -71,6 +71,12 @@ bench-neighbours: gen ## Measure a tenant alone and beside one that takes all it
 chaos: gen ## Break a whole suite at random for CHAOS_MINUTES (5) from CHAOS_SEED (1), or CHAOS_FAULTS times, and check what must hold
 	@CHAOS_SEED=$(CHAOS_SEED) CHAOS_MINUTES=$(CHAOS_MINUTES) CHAOS_FAULTS=$(CHAOS_FAULTS) $(PY) -m tests.support.chaos
 
+ATTACKS ?= 10000
+ATTACK_SEED ?= 1
+.PHONY: attacks
+attacks: gen ## Attack every public RPC in all combinations, and with ATTACKS (10000) requests generated from ATTACK_SEED (1)
+	@ATTACKS=$(ATTACKS) $(PY) -m pytest --hypothesis-seed=$(ATTACK_SEED) tests/system/suite/attacks $(PYTEST)
+
 check: gen ## Check style, types, import contracts, protos, SQL and the shape of compose files
 	@$(MAKE) --no-print-directory --jobs=2 --keep-going --output-sync=target $(CHECKS)
 	@echo "make check: all good"

@@ -23,12 +23,16 @@ function envoy_on_request(handle)
   end
 end
 
--- The buffer filter's refusal, which Envoy turns into UNKNOWN for clients of gRPC.
+-- Refusals of the buffer and of the rate limit, of which Envoy says too little to clients of gRPC.
 function envoy_on_response(handle)
   local route, headers = handle:filterContext(), handle:headers()
-  if headers:get("grpc-status") == "2" and headers:get("grpc-message") == "Payload Too Large" then
-    headers:replace("grpc-status", "3")
-    headers:replace("grpc-message", route:get("too_large"))
-    headers:replace("grpc-status-details-bin", route:get("too_large_details"))
+  local status, message = headers:get("grpc-status"), headers:get("grpc-message")
+  local refusal = nil
+  if status == "2" and message == "Payload Too Large" then refusal = route:get("too_large") end
+  if status == "8" and message == "local_rate_limited" then refusal = route:get("rate_limited") end
+  if refusal then
+    headers:replace("grpc-status", refusal["code"])
+    headers:replace("grpc-message", refusal["message"])
+    headers:replace("grpc-status-details-bin", refusal["details"])
   end
 end

@@ -1,5 +1,5 @@
 -- HTTP features that REST clients expect and that neither Envoy nor its transcoder has. It sees responses after the transcoder; native gRPC
--- calls pass unchanged.
+-- calls pass unchanged but for headers with names that gRPC refuses.
 
 -- Seconds, for a service that does not say when to retry.
 local RETRY_AFTER = "2"
@@ -36,11 +36,29 @@ local function unescaped(path)
   return (path:gsub("%%(%x%x)", function(hex) return string.char(tonumber(hex, 16)) end))
 end
 
+-- Names that gRPC does not take, though HTTP does, e.g. `x!`: it would answer INTERNAL. None means anything here.
+local function is_no_name_of_grpc(name)
+  return name:find("[^%l%d_.-]") and name:sub(1, 1) ~= ":"
+end
+
+-- What means something to gRPC itself, e.g. how long a call may take, and what it would decode: none is a REST client's to say.
+local function is_grpcs_own(name)
+  return name:find("^grpc%-") or name:find("%-bin$")
+end
+
+local function drop(headers, is_unwanted)
+  local names = {}
+  for name in pairs(headers) do
+    if is_unwanted(name) then names[#names + 1] = name end
+  end
+  for _, name in ipairs(names) do headers:remove(name) end
+end
+
 function envoy_on_request(handle)
   local headers = handle:headers()
+  drop(headers, is_no_name_of_grpc)
   if is_grpc(headers) then return end
-  -- How long a call may take is the gateway's to say.
-  headers:remove("grpc-timeout")
+  drop(headers, is_grpcs_own)
   local encoding = headers:get("content-encoding") or ""
   if encoding ~= "" and encoding:lower() ~= "identity" then
     handle:respond({[":status"] = "415", ["accept-encoding"] = "identity"}, "")

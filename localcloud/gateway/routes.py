@@ -2,6 +2,8 @@
 
 from base64 import b64encode
 from collections.abc import Iterator
+from datetime import timedelta
+from math import ceil
 from typing import Any
 
 from google.rpc import error_details_pb2, status_pb2
@@ -9,7 +11,7 @@ from google.rpc import error_details_pb2, status_pb2
 from localcloud.gateway.public_rpcs import PublicRpc
 from localcloud.gateway.settings import GatewaySettings
 from services.platform.access.missing import missing_credential
-from services.platform.errors import DOMAIN, to_status
+from services.platform.errors import DOMAIN, ResourceExhausted, to_status
 
 KIB = 1024
 SMALL_BODY_BYTES = 16 * KIB
@@ -30,14 +32,15 @@ def grpc_route(rpc: PublicRpc, settings: GatewaySettings) -> dict[str, Any]:
     largest = CREDENTIALS_MESSAGE_BYTES if rpc.path == SET_CREDENTIALS else SMALL_BODY_BYTES
     too_large = status_pb2.Status(code=3, message=f"The request is larger than {largest // KIB} KiB.")
     too_large.details.add().Pack(error_details_pb2.ErrorInfo(reason="BODY_TOO_LARGE", domain=DOMAIN))
+    limit = "large" if largest > SMALL_BODY_BYTES else _limit(rpc)
     return {
         "RPC": f"{rpc.service}.{rpc.name}",
         "PATH": rpc.path,
         "CLUSTER": rpc.owner,
         "LONGEST_SECONDS": settings.stream_seconds if rpc.streams else settings.timeout_seconds,
         "MESSAGE_BYTES": largest,
-        "ACCESS": _access(rpc) | {"too_large": too_large.message, "too_large_details": _encoded(too_large)},
-        "LIMIT": "large" if largest > SMALL_BODY_BYTES else _limit(rpc),
+        "ACCESS": _access(rpc) | {"too_large": _refusal(too_large), "rate_limited": _refusal(_rate_limited(limit, settings))},
+        "LIMIT": limit,
     }
 
 
@@ -76,6 +79,18 @@ def _access(rpc: PublicRpc) -> dict[str, Any]:
 def _limit(rpc: PublicRpc) -> str:
     """A bucket of `configs/envoy/rate_limit.yaml`; none where the services count."""
     return "client" if rpc.rule.HasField("anyone") else ""
+
+
+def _rate_limited(limit: str, settings: GatewaySettings) -> status_pb2.Status:
+    """What a client of gRPC hears beyond the bucket `limit`."""
+    a_minute = settings.large_bodies_per_minute if limit == "large" else settings.anonymous_per_minute
+    message = f"More than {a_minute} calls a minute of those that cost much, or need no key. Wait as RetryInfo says."
+    return to_status(ResourceExhausted("RATE_LIMITED", message, retry_after=timedelta(seconds=ceil(60 / a_minute))))
+
+
+def _refusal(status: status_pb2.Status) -> dict[str, str]:
+    """As `configs/envoy/access.lua` sends it."""
+    return {"code": str(status.code), "message": status.message, "details": _encoded(status)}
 
 
 def _encoded(status: status_pb2.Status) -> str:

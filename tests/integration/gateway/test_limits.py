@@ -156,6 +156,19 @@ async def test_calls_that_need_no_key_are_counted_by_address(narrow: Gateway) ->
     assert {(await asked("1.2.3.4", QUOTA)).status_code for _ in range(5)} == {200}
 
 
+async def test_clients_of_grpc_hear_why_and_until_when(narrow: Gateway) -> None:
+    path, metadata = "/convergence.credentials.v1.IssuerService/GetJsonWebKeySet", (("x-forwarded-for", "1.2.3.77"),)
+    async with grpc.aio.insecure_channel(narrow.target) as channel:
+        for _ in range(3):
+            await channel.unary_unary(path)(b"", metadata=metadata)
+        with pytest.raises(grpc.aio.AioRpcError) as refused:
+            await channel.unary_unary(path)(b"", metadata=metadata)
+    status, info, retry = rpc_status.from_call(refused.value), error_details_pb2.ErrorInfo(), error_details_pb2.RetryInfo()
+    assert status is not None
+    assert [status.details[0].Unpack(info), status.details[1].Unpack(retry)] == [True, True]
+    assert (refused.value.code(), info.reason, retry.retry_delay.seconds) == (grpc.StatusCode.RESOURCE_EXHAUSTED, "RATE_LIMITED", 20)
+
+
 async def test_services_hear_the_address_that_our_own_proxy_has_seen(narrow: Gateway, upstreams: dict[str, Upstream]) -> None:
     await narrow.call("GET", QUOTA, headers={"x-forwarded-for": "6.6.6.6, 7.7.7.7, 1.2.3.4"})
     await narrow.call("GET", QUOTA)

@@ -210,3 +210,11 @@ async def test_an_answer_that_is_no_refusal_has_no_wait(gateway: Gateway, auth: 
 
     auth.answer = answer
     assert "retry-after" not in (await gateway.call("PUT", TENANT, json={})).headers
+
+
+@pytest.mark.parametrize("name", [*(f"x{mark}y" for mark in "!#$%&'*+^`|~"), "x-some-bin", "grpc-encoding", "grpc-retry-pushback-ms"])
+async def test_headers_that_grpc_does_not_take_are_dropped(gateway: Gateway, auth: Upstream, name: str) -> None:
+    """HTTP has names that gRPC has not, and gRPC has names of its own, whose values it decodes: it would answer 500."""
+    answer = await exchange(gateway, f"GET {QUOTA} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n{SENT_KEYS}{name}: !\r\n\r\n")
+    assert answer.startswith("HTTP/1.1 200 OK")
+    assert name not in auth.seen[0].metadata

@@ -27,7 +27,14 @@ class Gateway:
     url: str
     channel: grpc.Channel
     sessions: threading.local = field(default_factory=threading.local)
-    """One of requests' for each thread: a new connection for each call would cost more than the call."""
+
+    @property
+    def session(self) -> requests.Session:
+        """This thread's own: a new connection for each call would cost more than the call."""
+        if not hasattr(self.sessions, "one"):
+            self.sessions.one = requests.Session()
+        session: requests.Session = self.sessions.one
+        return session
 
     def native(self, path: str, raw: bytes, metadata: Mapping[str, str], *, streams: bool = False) -> Answer:
         """Sends the bytes as they are."""
@@ -50,12 +57,9 @@ class Gateway:
 
     def plain(self, verb: str, path: str, body: bytes | None, headers: Mapping[str, str], *, streams: bool = False) -> Answer:
         """Sends the path as it is, which requests would tidy up."""
-        if not hasattr(self.sessions, "one"):
-            self.sessions.one = requests.Session()
-        session: requests.Session = self.sessions.one
         prepared = requests.Request(verb, self.url, data=body, headers={"content-type": "application/json", **headers}).prepare()
         prepared.url = self.url + path
-        with session.send(prepared, timeout=SECONDS, stream=streams) as response:
+        with self.session.send(prepared, timeout=SECONDS, stream=streams) as response:
             if streams and response.status_code == requests.codes.ok:
                 return Answer(code="OK", reason="", said=next(response.iter_content(1 << 16), b""), http=response.status_code)
             return from_response(response)

@@ -4,7 +4,7 @@ import hashlib
 import json
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -64,20 +64,42 @@ class Victim:
     page_tokens: Mapping[str, str]
     """The second page of each list that has one, by the RPC's path."""
     secrets: frozenset[bytes]
-    """What nobody else may ever read."""
+    """What no other caller may ever read."""
 
     @property
     def tenant_id(self) -> str:
         return self.tenant.tenant_id
 
-    def rows(self) -> dict[str, Any]:
-        """All that is stored of it, but for when its keys were last used, which is written later."""
+    def rows(self) -> dict[str, list[str]]:
+        """All that is stored of it, but for the audit log, in which refused calls are counted, and when its keys were last used."""
         suite, tenant_id = self.tenant.suite, self.tenant_id
         with suite.warehouse as client:
-            stored = read_tables(client, suite.local.control_dataset, tenants=[tenant_id])
+            stored = asdict(read_tables(client, suite.local.control_dataset, tenants=[tenant_id]))
+        own = stored.pop("tenants")[tenant_id]
         keys = suite.query(f"SELECT * EXCEPT (last_used_at) FROM tenants.tenant_api_keys WHERE tenant_id = '{tenant_id}'")
         profile = suite.query(f"SELECT * FROM tenants.tenant_profiles WHERE tenant_id = '{tenant_id}'")
-        return {"tables": stored, "keys": sorted(map(str, keys)), "profile": profile}
+        found = {**stored, **own, "keys": keys, "profile": profile}
+        return {table: sorted(map(str, rows)) for table, rows in found.items() if not table.startswith("audit")}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Proofs:
+    """Good keys, for requests that are not."""
+
+    tenant: Tenant
+    key: str
+    admin_key: str
+    spare: str
+    """The tenant that the subscription system is asked about: nothing depends on it."""
+
+    def of(self, rpc: Rpc) -> dict[str, str]:
+        """What a caller of this RPC shows."""
+        return {"tenant": {"x-api-key": self.key}, "admin": {"x-admin-key": self.admin_key}}.get(rpc.caller, {})
+
+    def known(self, rpc: Rpc, known: Mapping[str, Sequence[str]]) -> dict[str, Sequence[str]]:
+        """Values that lead further, and the tenant for this RPC."""
+        mine = self.spare if rpc.caller == "admin" else self.tenant.tenant_id
+        return {**known, "tenant_id": [mine] * 20}
 
 
 def keys_of(tenant: Tenant, by_scope: Sequence[str] = ()) -> Keys:

@@ -1,5 +1,6 @@
 """Two tenants on the suite's stack: one is attacked, from the other one's place."""
 
+import uuid
 from collections.abc import Iterator
 from typing import Any
 
@@ -7,8 +8,10 @@ import pytest
 
 from services.platform.access.scopes import SCOPES
 from tests.support.attacks.calls import Gateway, gateway_at
-from tests.support.attacks.rpcs import public_rpcs
-from tests.support.attacks.world import Keys, Victim, keys_of, new_victim, suspend
+from tests.support.attacks.new_log_lines import NewLogLines
+from tests.support.attacks.rpcs import GOOD, public_rpcs
+from tests.support.attacks.wire_bytes import Known
+from tests.support.attacks.world import SCHEDULE, Keys, Proofs, Victim, keys_of, new_victim, suspend
 from tests.support.credentials.samples import Rsa
 from tests.system.tenants import Suite, Tenant
 
@@ -48,3 +51,33 @@ def attacker(running: Suite, private_key: Rsa) -> Iterator[Tenant]:
 @pytest.fixture(scope="package")
 def keys(attacker: Tenant) -> Keys:
     return keys_of(attacker, SCOPES)
+
+
+@pytest.fixture(scope="package")
+def proofs(running: Suite, attacker: Tenant, keys: Keys) -> Proofs:
+    return Proofs(
+        tenant=attacker,
+        key=keys.everything,
+        admin_key=running.env["ADMIN_API_KEY"],
+        spare=f"t_{uuid.uuid4().hex[:12]}",
+    )
+
+
+@pytest.fixture(scope="package")
+def known(attacker: Tenant, victim: Victim) -> Known:
+    """By the name of the field: what exists, of the attacker and of the victim."""
+    mine = {"config_id": attacker.rest.call("POST", f"/api/v1/tenants/{attacker.tenant_id}/schedules", SCHEDULE).body["config_id"]}
+    theirs = {name: [mine[name], value] if name in mine else [value] for name, value in victim.ids.items()}
+    texts = {name: [value] for name, value in GOOD.items()}
+    return {
+        **texts,
+        **theirs,
+        "scopes": SCOPES,
+        "page_token": list(victim.page_tokens.values()),
+        "provider": ["gcp", "aws", "azure", "GCP"],
+    }
+
+
+@pytest.fixture
+def logs(running: Suite) -> NewLogLines:
+    return NewLogLines(running.local.logs_dir)

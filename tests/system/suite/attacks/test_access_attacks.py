@@ -46,8 +46,8 @@ def broken(attacks: list[Attack], send: Send, victim: Victim) -> list[str]:
     with ThreadPoolExecutor(AT_ONCE) as pool:
         answers = list(zip(attacks, pool.map(send, attacks), strict=True))
     found = [f"{attack}: {answer.kind}, not {attack.expected}" for attack, answer in answers if answer.kind != attack.expected]
-    told = [(attack, leaks(answer, sent=sent(attack), secrets=victim.secrets)) for attack, answer in answers]
-    return found + [f"{attack}: says {secrets}" for attack, secrets in told if secrets]
+    leaked = [(attack, leaks(answer, sent=sent(attack), secrets=victim.secrets)) for attack, answer in answers]
+    return found + [f"{attack}: says {secrets}" for attack, secrets in leaked if secrets]
 
 
 def test_no_one_is_let_in(gateway: Gateway, victim: Victim, attacks: list[Attack]) -> None:
@@ -63,6 +63,7 @@ def test_no_one_is_let_in(gateway: Gateway, victim: Victim, attacks: list[Attack
         return answer
 
     before = victim.rows()
+    assert [table for table in ("runs", "schedules", "queue", "credentials", "keys", "profile") if not before[table]] == []
     assert broken(attacks, natively, victim) == []
     assert broken(attacks[:: 1 if THOROUGH else SOME_OF_REST], by_rest, victim) == []
     assert victim.rows() == before

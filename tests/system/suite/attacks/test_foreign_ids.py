@@ -66,7 +66,7 @@ def test_the_victims_ids_lead_nowhere(gateway: Gateway, shown: Shown, attacker: 
 @pytest.mark.parametrize("rpc", WITH_PAGES, ids=named)
 def test_the_victims_pages_open_nowhere(gateway: Gateway, shown: Shown, attacker: Tenant, victim: Victim, rpc: Rpc) -> None:
     """Neither at the list that they are of, nor at another."""
-    assert len(victim.page_tokens) >= 4
+    assert len(victim.page_tokens) >= 3
     for token in victim.page_tokens.values():
         answers = both(gateway, shown, rpc, victim, tenant_id=attacker.tenant_id, page_token=token)
         assert [(*answer.kind, answer.field) for answer in answers] == [("INVALID_ARGUMENT", "BAD_FIELD", "page_token")] * 2
