@@ -86,7 +86,7 @@ class AccessControl:
         operator = await self._operator(call, needed)
         known = Caller(admin_role=min(operator.roles, default=None), principal=operator.principal, is_oidc=operator.is_oidc)
         set_caller(known)
-        self._limiter.admin(call, key_id=operator.principal)
+        self._limiter.admin(call, key_id=operator.counted_as)
         if needed not in operator.roles:
             raise PermissionDenied("ADMIN_ROLE_DENIED", f"This call needs the role {needed}, which {operator.principal} does not have.")
         user_id = check_user_id(call.metadata.get("x-user-id", ""))
