@@ -1,6 +1,7 @@
 """Authenticates API keys and session tokens by calling auth. Of keys only hashes are sent; a token, which lasts minutes, as it is."""
 
 import asyncio
+import math
 from collections.abc import AsyncIterator, Sequence
 
 import grpc
@@ -8,6 +9,7 @@ import structlog
 from convergence.auth.v1 import authentication_service_pb2 as messages
 from convergence.auth.v1.authentication_service_pb2_grpc import AuthenticationServiceStub
 
+from services.platform.access.api_keys import hash_key
 from services.platform.access.key_holder import UNKNOWN_KEY, KeyHolder
 from services.platform.access.sessions.session import Session
 from services.platform.backoff import backoff
@@ -21,6 +23,10 @@ MAX_KEYS = 1_000
 MAX_CONCURRENT_CALLS = 4
 STRANGERS_SECONDS = 0.1
 """From one call for strangers to the next."""
+MAX_STRANGE_TOKENS = 10
+"""Calls for session tokens that were never good here, in the same time. Each token is a call, as only auth can read it."""
+MAX_CONCURRENT_STRANGE_BATCHES = 20
+"""For two seconds, as auth takes for a token of a key that it has to read from its tables."""
 
 _log = structlog.get_logger()
 
@@ -29,7 +35,8 @@ class RemoteAuthenticator:
     """`access.WatchedAuthenticator` over a channel to auth.
 
     Look-ups share calls, in two queues: a key that was good before never waits for strangers, of which ten calls a second are sent at
-    most, however fast the guesses come. A new key waits a tenth of a second at most if others are new, too.
+    most, however fast the guesses come. A new key waits a tenth of a second at most if others are new, too. For session tokens that are new
+    here a hundred calls a second are sent at most.
     """
 
     def __init__(self, channel: grpc.aio.Channel, *, known: int = 10_000) -> None:
@@ -37,6 +44,14 @@ class RemoteAuthenticator:
         self._stub = AuthenticationServiceStub(channel)
         self._good_before = RecentSet[str](known)
         self._good: GroupCommit[str, KeyHolder | None] = GroupCommit(self._ask, max_batch=MAX_KEYS, max_concurrent=MAX_CONCURRENT_CALLS)
+        self._good_tokens_before = RecentSet[str](known)
+        self._next_for_strange_tokens = -math.inf
+        self._strange_tokens: GroupCommit[str, Session] = GroupCommit(
+            self._ask_sessions,
+            max_batch=MAX_STRANGE_TOKENS,
+            before_flush=self._wait_for_strange_tokens,
+            max_concurrent=MAX_CONCURRENT_STRANGE_BATCHES,
+        )
         self._strangers: GroupCommit[str, KeyHolder | None] = GroupCommit(
             self._ask, max_batch=MAX_KEYS, max_concurrent=MAX_CONCURRENT_CALLS, batch_window_seconds=STRANGERS_SECONDS
         )
@@ -55,6 +70,33 @@ class RemoteAuthenticator:
 
     async def authenticate_session(self, session_token: str) -> Session:
         """The holder of the token. Raises Unauthenticated for one that is not good, Unavailable if auth does not answer."""
+        hashed = hash_key(session_token)
+        ask = self._ask_session if hashed in self._good_tokens_before else self._strange_tokens.submit
+        try:
+            session = await ask(session_token)
+        except Unauthenticated:
+            self._good_tokens_before.discard(hashed)
+            raise
+        self._good_tokens_before.add(hashed)
+        return session
+
+    async def _ask_sessions(self, tokens: Sequence[str]) -> Sequence[Session | Exception]:
+        return await asyncio.gather(*map(self._session_or_error, tokens))
+
+    async def _wait_for_strange_tokens(self) -> None:
+        """Each batch has a time of its own, also if several wait."""
+        now = asyncio.get_running_loop().time()
+        begins = max(now, self._next_for_strange_tokens)
+        self._next_for_strange_tokens = begins + STRANGERS_SECONDS
+        await asyncio.sleep(begins - now)
+
+    async def _session_or_error(self, session_token: str) -> Session | Exception:
+        try:
+            return await self._ask_session(session_token)
+        except Exception as error:  # noqa: BLE001 - whatever it is belongs to the caller with this token
+            return error
+
+    async def _ask_session(self, session_token: str) -> Session:
         answer = await self._stub.AuthenticateSessionToken(messages.AuthenticateSessionTokenRequest(session_token=session_token))
         return Session(holder=_to_holder(answer.holder), session_token_id=answer.session_token_id, user_id=answer.user_id or None)
 

@@ -11,7 +11,7 @@ from localcloud.cloud_scheduler.jobs import Job, load_jobs
 from localcloud.cloud_scheduler.scheduler import fire
 from localcloud.rest import Answer, Rest
 from localcloud.settings import SERVICES
-from services.auth.sessions.tokens import AUDIENCE
+from services.platform.access.sessions.shape import AUDIENCE
 from tests.support.credentials.samples import Rsa
 from tests.system.tenants import Suite, Tenant, until
 

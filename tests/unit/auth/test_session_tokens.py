@@ -8,7 +8,8 @@ import pytest
 from pydantic import SecretStr
 
 from services.auth.sessions import tokens as session_tokens
-from services.auth.sessions.tokens import ALGORITHM, AUDIENCE, ISSUER, TYPE, SessionClaims, SessionTokens, new_claims
+from services.auth.sessions.tokens import SessionClaims, SessionTokens, new_claims
+from services.platform.access.sessions.shape import ALGORITHM, AUDIENCE, ISSUER, TYPE
 from services.platform.errors import ConvergenceError, FailedPrecondition, InvalidArgument, PermissionDenied, Unauthenticated
 from tests.support.set_clock import SetClock
 

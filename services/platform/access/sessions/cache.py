@@ -3,22 +3,25 @@
 import time
 from collections import Counter
 from collections.abc import Callable
+from functools import partial
 from hashlib import sha256
 
-from services.platform.access.key_cache import MAX_WAITING
 from services.platform.access.sessions.session import REFUSED_TOKEN, Session, SessionAuthenticator
-from services.platform.cache import TtlCache
+from services.platform.access.sessions.shape import may_be_good
+from services.platform.cache import RecentSet, TtlCache
 from services.platform.clock import Clock
 from services.platform.errors import Unauthenticated, Unavailable
 from services.platform.settings import ServiceSettings
 
-MAX_CHARACTERS = 4096
-PARTS = 3
+MAX_WAITING = 50
+"""Look-ups of tokens that were never good here, of one client, that wait for auth at once."""
 
 
 class SessionCache:
-    """For `key_cache_seconds`, and not beyond the end of token and key. Refused tokens are cached apart, so that invented ones evict no
-    good ones. Keeps hashes, never tokens.
+    """For `key_cache_seconds`, and not beyond the end of token and key. Keeps hashes, never tokens.
+
+    What cannot be a token of ours costs no look-up. Refused tokens are cached apart, so that invented ones evict no good ones, and a token
+    that was good before never waits because of them.
     """
 
     def __init__(
@@ -33,38 +36,48 @@ class SessionCache:
         self._authenticator, self._clock = authenticator, clock
         self._sessions: TtlCache[str, Session] = TtlCache(seconds=seconds, size=size, monotonic=monotonic)
         self._refused: TtlCache[str, bool] = TtlCache(seconds=seconds, size=size, monotonic=monotonic)
+        self._good_before = RecentSet[str](size)
         self._waiting = Counter[str]()
 
     async def session(self, token: str, client: str) -> Session:
         """The session of `token`, which `client` has sent. Raises Unauthenticated; Unavailable while auth does not answer."""
-        if len(token) > MAX_CHARACTERS or token.count(".") != PARTS - 1:
+        if not may_be_good(token, now=self._clock.now()):
             raise _refusal()
-        hashed = sha256(token.encode("utf-8", "surrogateescape")).hexdigest()
+        hashed = sha256(token.encode()).hexdigest()
         known = self._sessions.get_cached(hashed)
         if known is not None:
             return self._unexpired(known)
         if self._refused.get_cached(hashed):
             raise _refusal()
+        if hashed in self._good_before:
+            return self._unexpired(await self._sessions.get(hashed, partial(self._ask, token)))
         if self._waiting[client] >= MAX_WAITING:
-            raise Unavailable("SERVICE_UNAVAILABLE", "Session tokens cannot be verified at the moment. Try again in a moment.")
-        self._waiting[client] += 1
-        try:
-            return self._unexpired(await self._sessions.get(hashed, lambda _: self._ask(hashed, token)))
-        finally:
-            self._waiting[client] -= 1
-            if not self._waiting[client]:
-                del self._waiting[client]
+            raise Unavailable("SERVICE_UNAVAILABLE", "New session tokens cannot be verified at the moment. Try again in a moment.")
+        return self._unexpired(await self._sessions.get(hashed, partial(self._ask_for, client, token)))
 
     def forget(self, tenant_id: str) -> None:
         """Invalidates cached tokens of the tenant; of all tenants if `tenant_id` is empty."""
         self._sessions.invalidate_if(lambda session: tenant_id in {"", session.holder.tenant_id})
 
-    async def _ask(self, hashed: str, token: str) -> Session:
+    async def _ask_for(self, client: str, token: str, hashed: str) -> Session:
+        """Counted until it is answered, also if the client has left before."""
+        self._waiting[client] += 1
         try:
-            return await self._authenticator.authenticate_session(token)
+            return await self._ask(token, hashed)
+        finally:
+            self._waiting[client] -= 1
+            if not self._waiting[client]:
+                del self._waiting[client]
+
+    async def _ask(self, token: str, hashed: str) -> Session:
+        try:
+            session = await self._authenticator.authenticate_session(token)
         except Unauthenticated:
             self._refused.put(hashed, value=True)
+            self._good_before.discard(hashed)
             raise
+        self._good_before.add(hashed)
+        return session
 
     def _unexpired(self, session: Session) -> Session:
         ends_at = session.holder.expires_at

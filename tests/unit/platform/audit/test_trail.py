@@ -36,9 +36,10 @@ from services.platform.rpc.calls import Call
 from services.platform.server import Served, build_server, serve
 from services.platform.settings import AdminKey, ServiceSettings
 from tests.conftest import channel_as
+from tests.support.session_tokens import name_of, shaped
 
 ADMIN, OPERATOR, KEY, SECRET = "admin-provisioner", "admin-scheduler", "acme-key", "s3cr3t-key-of-a-tenant"
-TOKEN = "s3cr3t.token-of-a.browser"
+TOKEN_ID = "token-1"
 RUN = "7d0e8c1a-0000-5000-8000-000000000000"
 
 
@@ -49,9 +50,9 @@ class Holders:
         return KeyHolder(tenant_id="acme_corp", api_key_id="key-1", scopes=(), tenant_active=True, subscription_active=True)
 
     async def authenticate_session(self, session_token: str) -> Session:
-        if session_token != TOKEN:
+        if name_of(session_token) != TOKEN_ID:
             raise Unauthenticated("TOKEN_INVALID", "No.")
-        return Session(holder=await self.authenticate(sha256(KEY.encode()).hexdigest()), session_token_id="token-1", user_id="bob")
+        return Session(holder=await self.authenticate(sha256(KEY.encode()).hexdigest()), session_token_id=TOKEN_ID, user_id="bob")
 
     async def changes(self) -> AsyncIterator[str]:
         await asyncio.Event().wait()
@@ -157,7 +158,8 @@ async def test_a_tenants_call_says_who_did_what(server: Server) -> None:
 
 
 async def test_a_browser_s_call_names_its_token_and_the_token_s_user(server: Server) -> None:
-    metadata = [("authorization", f"Bearer {TOKEN}"), ("x-user-id", "mallory")]
+    token = shaped(TOKEN_ID, SystemClock().now())
+    metadata = [("authorization", f"Bearer {token}"), ("x-user-id", "mallory")]
     cancel = CancelRunRequest(tenant_id="acme_corp", pipeline_logging_id=RUN)
     found = await server.call(server.runs.CancelRun(cancel, metadata=metadata))
     found += await server.call(server.runs.CancelRun(CancelRunRequest(tenant_id="globex"), metadata=metadata))
@@ -168,7 +170,7 @@ async def test_a_browser_s_call_names_its_token_and_the_token_s_user(server: Ser
         ("-", "TOKEN_INVALID", "UNKNOWN", ""),
     ]
     assert [entry.actor_id for entry in found[:2]] == ["token-1", "token-1"]
-    assert TOKEN not in str(found)
+    assert token not in str(found)
 
 
 def test_an_operator_is_known_by_a_key_or_by_a_token_whatever_its_name() -> None:

@@ -91,7 +91,7 @@ async def test_a_known_key_does_not_wait_for_a_reading_that_an_unknown_one_cause
     await asyncio.sleep(0)
     assert not operator.done(), "keys that are too old are read before they are used"
     issuer.published.answers.set()
-    assert await asyncio.gather(stranger, operator) == [False, True]
+    assert [await stranger, await operator] == [False, True]
 
 
 async def test_where_the_keys_are_may_be_configured() -> None:
