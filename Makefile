@@ -63,6 +63,10 @@ flood: gen ## Hold 7,000 connections to the gateway, and say what memory that ta
 bench-exports: gen ## Measure a month of a million exported rows against a bare script, into benchmarks/EXPORTS.md
 	@$(PY) -m benchmarks.exports
 
+.PHONY: bench-neighbours
+bench-neighbours: gen ## Measure a tenant alone and beside one that takes all it can get, into benchmarks/NEIGHBOURS.md
+	@$(PY) -m benchmarks.neighbours
+
 .PHONY: chaos
 chaos: gen ## Break a whole suite at random for CHAOS_MINUTES (5) from CHAOS_SEED (1), or CHAOS_FAULTS times, and check what must hold
 	@CHAOS_SEED=$(CHAOS_SEED) CHAOS_MINUTES=$(CHAOS_MINUTES) CHAOS_FAULTS=$(CHAOS_FAULTS) $(PY) -m tests.support.chaos

@@ -57,7 +57,7 @@ class ExecutorSettings(ServiceSettings):
     """Open watches of all tenants in this process; a tenant's own cap is its plan's."""
     max_concurrent_runs: int = Field(default=8, ge=1)
     """Runs that execute at once in this process; the others wait, RUNNING, and keep their reservations. Tenants take turns, and one has at
-    most a quarter of the places while others wait.
+    most a quarter of the places while others wait. One of eight places is kept for tenants with fewer than a quarter.
     """
     run_wait_seconds: float = Field(default=3600.0, ge=0, le=6 * 3600)
     """How long a run may wait for one of these places. It is FAILED then, and a scheduled one is tried again."""

@@ -18,6 +18,7 @@ CREATE TABLE IF NOT EXISTS tenant_pipeline_configs (
   created_at TIMESTAMP,
   updated_at TIMESTAMP,
   request_sha256 STRING,
-  created_by_call STRING
+  created_by_call STRING,
+  last_claimed_at TIMESTAMP
 )
 CLUSTER BY tenant_id

@@ -27,6 +27,9 @@ STOPPED_WAITING = "The executor was stopped before the run began to work; run it
 CLOSING_SECONDS = 5.0
 """Part of the grace period that is reserved for recording the ends of stopped runs."""
 
+KEPT = 8
+"""One of so many working places is kept for tenants below their share: runs may work for hours, and are not interrupted for others."""
+
 _log = structlog.get_logger()
 
 
@@ -57,7 +60,7 @@ class ActiveRuns:
         grace_seconds: float,
     ) -> None:
         self._execute, self._store, self._quota, self._clock = execute, store, quota, clock
-        self._places = FairPlaces(max_concurrent)
+        self._places = FairPlaces(max_concurrent, kept=max_concurrent // KEPT)
         self._grace_seconds = grace_seconds
         self._active: dict[str, _ActiveRun] = {}
         self._stopping = False

@@ -18,13 +18,15 @@ class WaitingLine[Ticket]:
     """Decides who gets the next free place. Pure; tickets are compared by `==`.
 
     Tenants take turns: after a grant, a tenant goes to the end of the line. One that holds its share is passed over while a tenant below
-    its share waits. If all that wait hold their share, the one that holds fewest is next, so no place stays free while work waits. A
-    tenant below its share therefore waits for at most one grant to each tenant that stood in the line before it.
+    its share waits. If all that wait hold their share, the one that holds fewest is next, so no place but `kept` ones stays free while work
+    waits. A tenant below its share therefore waits for at most one grant to each tenant that stood in the line before it.
     """
 
-    def __init__(self, places: int) -> None:
-        """`places`: how many there are, at least one."""
-        self._places, self._share = places, max(1, places // SHARE)
+    def __init__(self, places: int, *, kept: int = 0) -> None:
+        """`places`: how many there are, at least one. `kept`: how many of them, fewer than all, go only to tenants below their share: where
+        work takes long, such a tenant need not wait until a place comes free.
+        """
+        self._places, self._share, self._kept = places, max(1, places // SHARE), kept
         self._held = Counter[str]()
         self._line = dict[str, deque[Ticket]]()  # in the order of the tenants' turns
 
@@ -48,10 +50,12 @@ class WaitingLine[Ticket]:
         self._held += Counter()  # drops zeros
 
     def grant(self) -> Ticket | None:
-        """Gives a free place to the next in turn; None if no place is free, or no work waits."""
+        """Gives a free place to the next in turn; None if no place is free for those that wait, or no work waits."""
         if not self._line or self._held.total() >= self._places:
             return None
         tenant_id = min(self._line, key=self._rank)  # of equal ones the first in the line
+        if self._rank(tenant_id) and self._held.total() >= self._places - self._kept:
+            return None
         tickets = self._line.pop(tenant_id)
         ticket = tickets.popleft()
         if tickets:
@@ -67,9 +71,9 @@ class WaitingLine[Ticket]:
 class FairPlaces:
     """The places of one process."""
 
-    def __init__(self, places: int) -> None:
-        """`places`: how many there are, at least one."""
-        self._line: WaitingLine[asyncio.Future[None]] = WaitingLine(places)
+    def __init__(self, places: int, *, kept: int = 0) -> None:
+        """As of `WaitingLine`."""
+        self._line: WaitingLine[asyncio.Future[None]] = WaitingLine(places, kept=kept)
 
     @asynccontextmanager
     async def of(self, tenant_id: str) -> AsyncIterator[None]:

@@ -118,8 +118,9 @@ WHERE q.state = 'PROCESSING'
 --      `added_at` and now, so that a run is passed only by those that came soon after it. Among runs added between the same two boundaries
 --      the documented priority decides. Backfills (-100 and below) do not age.
 --   2. Tenants take turns: the first run of each, then the second of each; first of all the tenant that was served longest ago, whose last
---      run was claimed, or ended, before the others'. So a thousand runs of one tenant do not delay another's single run, also if a call
---      claims one run only.
+--      claim was before the others'. So a thousand runs of one tenant do not delay another's single run, also if a call claims one run only.
+--      The claims of runs that have ended are in `last_claimed_at` of their schedules. Their ends do not count: a tenant would lose its turn
+--      each time one of its runs ends. A row from before that column has the end only.
 --   3. The fire time.
 -- No tenant gets more than its concurrent limit leaves, nor more new runs than its daily and monthly limits leave (a run that has failed
 -- before has its unit). Both are reduced by runs that are claimed and have not begun, which the ledger does not count yet: a run that would
@@ -165,21 +166,22 @@ FROM (
         IFNULL(r.retry_count, 0) + 1 AS attempt,
         t.slots_left - IFNULL(y.beginning, 0) AS free,
         t.units_left - IFNULL(y.beginning, 0) AS units,
-        GREATEST(IFNULL(UNIX_MICROS(y.claimed_at), 0), IFNULL(UNIX_MICROS(l.ended_at), 0)) AS served_at
+        GREATEST(IFNULL(UNIX_MICROS(y.claimed_at), 0), IFNULL(UNIX_MICROS(l.claimed_at), 0)) AS served_at
       FROM pipeline_execution_queue AS w
       JOIN runnable_tenants AS t ON t.tenant_id = w.tenant_id
       LEFT JOIN scheduled_pipeline_runs AS r ON r.run_id = w.run_id AND r.scheduled_time BETWEEN @first_time AND @last_time
       LEFT JOIN (
         SELECT
-          x.tenant_id, COUNTIF(s.started_at IS NULL OR s.started_at < x.processing_started_at) AS beginning,
+          x.tenant_id, COUNTIF(x.state = 'PROCESSING' AND (s.started_at IS NULL OR s.started_at < x.processing_started_at)) AS beginning,
           MAX(x.processing_started_at) AS claimed_at
         FROM pipeline_execution_queue AS x
         LEFT JOIN scheduled_pipeline_runs AS s ON s.run_id = x.run_id AND s.scheduled_time BETWEEN @first_time AND @last_time
-        WHERE x.state = 'PROCESSING'
         GROUP BY x.tenant_id
       ) AS y ON y.tenant_id = w.tenant_id
       LEFT JOIN (
-        SELECT e.tenant_id, MAX(e.last_run_time) AS ended_at FROM tenant_pipeline_configs AS e GROUP BY e.tenant_id
+        SELECT e.tenant_id, MAX(IFNULL(e.last_claimed_at, e.last_run_time)) AS claimed_at
+        FROM tenant_pipeline_configs AS e
+        GROUP BY e.tenant_id
       ) AS l ON l.tenant_id = w.tenant_id
       WHERE w.state = 'QUEUED'
         AND w.scheduled_time BETWEEN @first_time AND @last_time
@@ -255,12 +257,14 @@ UPDATE pipeline_execution_queue AS q SET lease_expires_at = @lease_expires_at
 WHERE q.state = 'PROCESSING' AND q.claimed_by IN UNNEST(@claims)
 
 -- name: put_back
--- Refused runs go back unchanged: same priority, same retries; `attempt` counts the failures again. A replay changes nothing: the claim is gone from the row.
+-- Refused runs go back unchanged: same priority, same retries; `attempt` counts the failures again. `processing_started_at` stays: the claim
+-- was a turn of the tenant (`claim_runs`), or one whose runs are refused would come first again and again. A replay changes nothing: the
+-- claim is gone from the row.
 -- param: refusals ARRAY<STRUCT<run_id STRING, claimed_by STRING, not_before TIMESTAMP>>
 UPDATE pipeline_execution_queue AS q
 SET
   state = 'QUEUED', not_before = f.not_before, attempt = GREATEST(0, IFNULL(q.attempt, 1) - 1),
-  claimed_by = NULL, lease_expires_at = NULL, processing_started_at = NULL
+  claimed_by = NULL, lease_expires_at = NULL
 FROM UNNEST(@refusals) AS f
 WHERE q.run_id = f.run_id AND q.claimed_by = f.claimed_by AND q.state = 'PROCESSING'
 
@@ -274,9 +278,15 @@ WHERE q.run_id = f.run_id AND q.claimed_by = f.claimed_by AND q.state = 'PROCESS
 -- param: first_time TIMESTAMP
 -- param: last_time TIMESTAMP
 -- param: now TIMESTAMP
-UPDATE tenant_pipeline_configs AS c SET last_run_time = @now, last_run_status = b.last_run_status
+UPDATE tenant_pipeline_configs AS c
+SET
+  last_run_time = @now,
+  last_run_status = b.last_run_status,
+  last_claimed_at = GREATEST(b.claimed_at, IFNULL(c.last_claimed_at, b.claimed_at))
 FROM (
-  SELECT e.config_id, IF(e.outcome = 'COMPLETED', 'SUCCESS', 'FAILED') AS last_run_status
+  SELECT
+    e.config_id, IF(e.outcome = 'COMPLETED', 'SUCCESS', 'FAILED') AS last_run_status,
+    MAX(IFNULL(q.processing_started_at, @now)) OVER (PARTITION BY e.config_id) AS claimed_at
   FROM UNNEST(@ends) AS e
   JOIN pipeline_execution_queue AS q ON q.run_id = e.run_id AND q.claimed_by = e.claimed_by AND q.state = 'PROCESSING'
   QUALIFY ROW_NUMBER() OVER (PARTITION BY e.config_id ORDER BY e.seq DESC) = 1
@@ -307,12 +317,18 @@ SELECT TRUE AS done
 -- param: first_time TIMESTAMP
 -- param: last_time TIMESTAMP
 -- param: now TIMESTAMP
-UPDATE tenant_pipeline_configs AS c SET last_run_time = @now, last_run_status = 'FAILED'
-WHERE c.config_id IN (
-  SELECT e.config_id
+UPDATE tenant_pipeline_configs AS c
+SET
+  last_run_time = @now,
+  last_run_status = 'FAILED',
+  last_claimed_at = GREATEST(b.claimed_at, IFNULL(c.last_claimed_at, b.claimed_at))
+FROM (
+  SELECT e.config_id, MAX(IFNULL(q.processing_started_at, @now)) AS claimed_at
   FROM UNNEST(@ends) AS e
   JOIN pipeline_execution_queue AS q ON q.run_id = e.run_id AND q.claimed_by = e.claimed_by AND q.state = 'PROCESSING'
-);
+  GROUP BY e.config_id
+) AS b
+WHERE c.config_id = b.config_id;
 UPDATE scheduled_pipeline_runs AS r
 SET
   state = 'FAILED',
@@ -449,17 +465,18 @@ LEFT JOIN (
         IFNULL(w.attempt, 0) AS failures,
         u.slots_left AS free,
         u.units_left AS units,
-        GREATEST(IFNULL(UNIX_MICROS(y.claimed_at), 0), IFNULL(UNIX_MICROS(l.ended_at), 0)) AS served_at
+        GREATEST(IFNULL(UNIX_MICROS(y.claimed_at), 0), IFNULL(UNIX_MICROS(l.claimed_at), 0)) AS served_at
       FROM pipeline_execution_queue AS w
       JOIN runnable_tenants AS u ON u.tenant_id = w.tenant_id
       LEFT JOIN (
         SELECT x.tenant_id, MAX(x.processing_started_at) AS claimed_at
         FROM pipeline_execution_queue AS x
-        WHERE x.state = 'PROCESSING'
         GROUP BY x.tenant_id
       ) AS y ON y.tenant_id = w.tenant_id
       LEFT JOIN (
-        SELECT e.tenant_id, MAX(e.last_run_time) AS ended_at FROM tenant_pipeline_configs AS e GROUP BY e.tenant_id
+        SELECT e.tenant_id, MAX(IFNULL(e.last_claimed_at, e.last_run_time)) AS claimed_at
+        FROM tenant_pipeline_configs AS e
+        GROUP BY e.tenant_id
       ) AS l ON l.tenant_id = w.tenant_id
       WHERE w.state = 'QUEUED'
         AND (w.not_before IS NULL OR w.not_before <= @now)

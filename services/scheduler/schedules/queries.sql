@@ -151,8 +151,10 @@ WHERE tenant_id = @tenant_id AND config_id = @config_id
   AND IFNULL(is_active, TRUE) = @seen_is_active
 
 -- name: delete_schedule
--- Queued runs end with their schedule, because it defines what to run; claimed runs go on. Three plain statements: the schedule first, so
--- that no more runs are queued for it; then the runs; then, in the queue, only those that the second statement has ended. A run that was
+-- Queued runs end with their schedule, because it defines what to run; claimed runs go on. First the tenant's other schedules note when a
+-- run of the tenant was last claimed: a tenant that deletes a schedule does not come first in the queue's turns. Then three plain
+-- statements: the schedule first, so that no more runs are queued for it; then the runs; then, in the queue, only those that the second of
+-- them has ended. A run that was
 -- claimed or returned to the queue in between stays there: a claim finds that it has no schedule, and ends it FAILED with the same text. A
 -- replay ends what is left. The fire times of what is queued bound the reads of the runs, as in ../queue/queries.sql.
 -- param: tenant_id STRING
@@ -161,6 +163,17 @@ WHERE tenant_id = @tenant_id AND config_id = @config_id
 -- param: now TIMESTAMP
 DECLARE gone INT64 DEFAULT 0;
 DECLARE first_time, last_time TIMESTAMP;
+DECLARE last_claim TIMESTAMP;
+SET last_claim = (
+  SELECT MAX(s.claimed_at)
+  FROM (
+    SELECT IFNULL(e.last_claimed_at, e.last_run_time) AS claimed_at FROM tenant_pipeline_configs AS e WHERE e.tenant_id = @tenant_id
+    UNION ALL
+    SELECT x.processing_started_at FROM pipeline_execution_queue AS x WHERE x.tenant_id = @tenant_id
+  ) AS s
+);
+UPDATE tenant_pipeline_configs AS c SET last_claimed_at = last_claim
+WHERE c.tenant_id = @tenant_id AND c.config_id != @config_id AND IFNULL(c.last_claimed_at < last_claim, last_claim IS NOT NULL);
 DELETE FROM tenant_pipeline_configs WHERE tenant_id = @tenant_id AND config_id = @config_id;
 SET gone = @@row_count;
 SET first_time = (SELECT MIN(w.scheduled_time) FROM pipeline_execution_queue AS w WHERE w.config_id = @config_id AND w.state = 'QUEUED');

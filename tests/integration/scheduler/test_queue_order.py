@@ -5,8 +5,11 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from services.scheduler.queue.claims import Claim
+from services.scheduler.queue.outcomes import ClaimOutcome, End, Refusal
 from services.scheduler.queue.rules import QueueRules
 from services.scheduler.queue.store import QueueStore
+from services.scheduler.schedules.store import ScheduleStore
 from tests.integration.scheduler.conftest import ALL, LEASE, Scheduler, Tables
 from tests.support.queue_order import BACKFILL, WaitingRun, in_order
 
@@ -118,3 +121,29 @@ async def test_a_trigger_queues_no_more_than_the_plan_lets_wait(tables: Tables, 
     assert (again.queued, again.skipped) == (0, 2)
     assert await scheduler.process(1) == 1
     assert (await scheduler.trigger.fire()).queued == 1
+
+
+@pytest.mark.parametrize("outcome", ["COMPLETED", "FAILED", "RETRY", "refused", "deleted"])
+async def test_what_becomes_of_a_run_neither_costs_a_turn_nor_brings_one(tables: Tables, scheduler: Scheduler, outcome: str) -> None:
+    """With one run a call, tenants alternate, even if each run ends after the next claim, the other tenant's runs are all refused, or it
+    deletes the schedules of its runs while those are active.
+    """
+    greedy, good = await tables.tenants(2)
+    await tables.schedules([greedy] * 4 + [good] * 2)
+    assert (await scheduler.trigger.fire()).queued == 6
+    store, now, taken = scheduler.store, tables.clock.now(), list[Claim]()
+    for number in range(4):
+        now += timedelta(minutes=5)
+        taken += await store.claim(f"claim {number}", 1, ALL, now, now + LEASE)
+        before, last = taken[-2] if len(taken) > 1 else None, taken[-1]
+        if outcome == "refused" and last.tenant_id == greedy:
+            await store.put_back([Refusal(claim=last, not_before=now + timedelta(minutes=1))])
+        elif outcome == "deleted" and last.tenant_id == greedy:
+            await ScheduleStore(tables.bq).delete(greedy, last.config_id, now)
+            await store.settle([End(claim=last, outcome=ClaimOutcome.COMPLETED, pipeline_logging_id=None)], now)
+        elif outcome in set(ClaimOutcome) and before:
+            end = End(claim=before, outcome=ClaimOutcome(outcome), pipeline_logging_id=None, not_before=now + timedelta(hours=1))
+            await store.settle([end], now + timedelta(minutes=1))
+    first, second = taken[0].tenant_id, taken[1].tenant_id
+    assert {first, second} == {greedy, good}
+    assert [claim.tenant_id for claim in taken] == [first, second, first, second]
