@@ -129,6 +129,7 @@ def _without_a_good_key(victim: Victim, admin_key: str) -> dict[str, Shown]:
         "a key as a token": (BAD_TOKEN, {"authorization": f"Bearer {key}"}),
         "an unsigned token": (BAD_TOKEN, {"authorization": f"Bearer {unsigned(victim.keys.session)}"}),
         "an altered token": (BAD_TOKEN, {"authorization": f"Bearer {altered(victim.keys.session)}"}),
+        "a good token spelled otherwise": (BAD_TOKEN, {"authorization": f"Bearer {victim.keys.session}="}),
         "an expired token": (BAD_TOKEN, {"authorization": f"Bearer {victim.expired}"}),
     }
 

@@ -29,9 +29,10 @@ class Auth:
 
 async def test_invented_tokens_are_asked_about_at_a_bounded_rate_and_hold_up_none_that_was_good() -> None:
     auth = Auth()
+    stub: Any = auth
     channel: Any = SimpleNamespace(unary_unary=lambda *_, **__: None, unary_stream=lambda *_, **__: None)
     remote = RemoteAuthenticator(channel)
-    remote._stub = auth
+    remote._stub = stub
     assert (await remote.authenticate_session("good")).session_token_id == "s-1"
     auth.asked.clear()
 
