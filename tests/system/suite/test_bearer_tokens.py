@@ -1,5 +1,6 @@
 """`Authorization: Bearer` through the gateway: jobs by Google's identity tokens, browsers by session tokens, at all four services."""
 
+import http.client
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -98,3 +99,21 @@ def test_a_browser_calls_every_service_until_the_key_is_revoked(running: Suite, 
     logs = [path.read_text() for path in running.local.logs_dir.glob("*.log")]
     assert len(logs) >= len(SERVICES)
     assert not any(made.body["session_token"] in log for log in logs)
+
+
+@pytest.mark.parametrize(("name", "more"), [("X-API-Key", "another"), ("X-API-Key", None), ("Authorization", "Bearer another")])
+def test_a_credential_that_is_sent_twice_is_refused(running: Suite, private_key: Rsa, name: str, more: str | None) -> None:
+    """None: the same value again. Of an Authorization that is there twice the gateway makes one, with both in it."""
+    tenant = running.tenant(private_key)
+    good = tenant.rest.headers["X-API-Key"] if name == "X-API-Key" else f"Bearer {session(tenant).body['session_token']}"
+    statuses = []
+    for values in ((good,), (more or good, good), (good, more or good)):
+        connection = http.client.HTTPConnection(running.env["GATEWAY_URL"].removeprefix("http://"), timeout=10)
+        connection.putrequest("GET", f"/api/v1/tenants/{tenant.tenant_id}/quota")
+        for value in values:
+            connection.putheader(name, value)
+        connection.endheaders()
+        statuses.append(connection.getresponse().status)
+        connection.close()
+    refused = 400 if name == "X-API-Key" else 401
+    assert statuses == [200, refused, refused]
