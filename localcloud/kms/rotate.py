@@ -1,4 +1,4 @@
-"""`python -m localcloud.kms rotate [KEY]`: a new primary version of a key of the local KMS, by the calls that `gcloud` makes of Cloud KMS."""
+"""`python -m localcloud.kms rotate [KEY]`: a new primary version of a key of the local KMS, by calls of Cloud KMS's API."""
 
 from typing import Any
 
