@@ -15,7 +15,7 @@ def rotate(address: str, key: str) -> str:
     with grpc.insecure_channel(address) as channel:
         transport: Any = KeyManagementServiceGrpcTransport(channel=channel)
         client = kms_v1.KeyManagementServiceClient(transport=transport)
-        version = client.create_crypto_key_version(parent=key, crypto_key_version={})
+        version = client.create_crypto_key_version(parent=key, crypto_key_version=kms_v1.CryptoKeyVersion())
         name: str = version.name
         if client.get_crypto_key(name=key).purpose == kms_v1.CryptoKey.CryptoKeyPurpose.ENCRYPT_DECRYPT:
             client.update_crypto_key_primary_version(name=key, crypto_key_version_id=name.rpartition("/")[2])
