@@ -8,7 +8,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.platform.bigquery import dml_turns
 from services.platform.bigquery.dml_rate_limiter import WINDOW_SECONDS
 from services.platform.bigquery.dml_turns import MAX_WAITING, DmlLine, DmlTurns, Waiting
 from services.platform.errors import ResourceExhausted, Unavailable
@@ -146,7 +145,7 @@ def short_window(monkeypatch: pytest.MonkeyPatch) -> float:
     """A window of half a second, for what really waits."""
     for module in ("dml_turns", "dml_rate_limiter"):
         monkeypatch.setattr(f"services.platform.bigquery.{module}.WINDOW_SECONDS", 0.5)
-    return dml_turns.WINDOW_SECONDS
+    return 0.5
 
 
 async def test_those_that_wait_wake_in_order_and_one_cancelled_leaves_no_hole(short_window: float) -> None:
