@@ -71,7 +71,7 @@ class ServiceSettings(BaseSettings):
 
     dml_statements_per_10_seconds: int = Field(default=25, ge=5)
     """This process's budget of DML statements on one table. BigQuery accepts 25 from all processes together: set 25 / number of
-    replicas.
+    replicas. `bigquery/dml_turns.py` says how tenants share it.
     """
 
     kms_emulator_host: str | None = Field(default=None, validation_alias="KMS_EMULATOR_HOST")

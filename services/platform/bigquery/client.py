@@ -24,7 +24,7 @@ from google.cloud.bigquery.table import RowIterator
 from services.platform import metrics
 from services.platform.backoff import backoff
 from services.platform.bigquery.deadlines import CANCEL_SECONDS, DeadlineAdapter, working_until
-from services.platform.bigquery.dml_rate_limiter import DmlRateLimiter
+from services.platform.bigquery.dml_turns import DmlTurns
 from services.platform.bigquery.errors import RowsRefused, unavailable
 from services.platform.bigquery.jobs import NO_RETRY, JobAccount, JobDied, SentJob, UnconfirmedScript, charge, count_job
 from services.platform.bigquery.query_parameters import to_parameter
@@ -56,7 +56,7 @@ class BigQuery:
 
     def __init__(self, settings: ServiceSettings, *, service: str) -> None:
         self._settings = settings
-        self._rate_limiter = DmlRateLimiter(statements=settings.dml_statements_per_10_seconds)
+        self._turns = DmlTurns(statements=settings.dml_statements_per_10_seconds)
         self._labels = {"service": service, "managed-by": "convergence"}
         self._pool = ThreadPoolExecutor(settings.bigquery_threads, thread_name_prefix="bigquery")
         self._places = FairPlaces(max(1, settings.bigquery_threads // 2))  # tenants' calls leave the other half to the suite's own work
@@ -140,7 +140,7 @@ class BigQuery:
                 return await self.call(what, job.finish, seconds=deadline - time.monotonic())
             except JobDied as died:
                 if isinstance(cause := died.__cause__, Exception) and is_rate_limit(cause):
-                    self._rate_limiter.refused(written, time.monotonic())
+                    self._turns.refused(written, time.monotonic())
                 if number == max_jobs or time.monotonic() + wait >= deadline:
                     raise unavailable(what, died.__cause__) from died
             except (asyncio.CancelledError, Unavailable):
@@ -210,7 +210,7 @@ class BigQuery:
 
     async def wait_for_budget(self, block: Block, *, dataset: str) -> None:
         """Waits until the rate limit of the tables that the block changes allows another statement; a batch can grow until then."""
-        await self._wait_for(_tables(block, dataset), math.inf)
+        await self._turns.take(block.name, _tables(block, dataset), math.inf, is_look=True)
 
     async def stream(self, table: str, rows: Sequence[Mapping[str, object]], ids: Sequence[str]) -> None:
         """Appends rows (JSON values) to `project.dataset.table` with `ids` as insert ids, by which BigQuery drops duplicates of a replay.
@@ -233,14 +233,13 @@ class BigQuery:
         """Runs the blocking `send(timeout in seconds)` in the pool, and retries it while its error is transient and the deadline has not
         passed.
 
-        `written`: the table that each statement changes, one entry a statement; the call waits for their rate limit. Raises Unavailable at
-        the deadline; any other error unchanged.
+        `written`: the table that each statement changes, one entry a statement; the call waits for their rate limit, in turn (`DmlTurns`).
+        Raises Unavailable at the deadline; ResourceExhausted before anything was sent, if the tenant's own statements are in its way; any
+        other error unchanged.
         """
         deadline = time.monotonic() + (self.statement_deadline_seconds if seconds is None else seconds)
-        for wait in backoff():
-            if not await self._wait_for(written, deadline):
-                raise unavailable(what, None)
-            self._rate_limiter.begin(written, time.monotonic())
+        for number, wait in enumerate(backoff(), 1):
+            await self._turns.take(what, written, deadline, is_first=number == 1)
             try:
                 async with self._places.of_this_task():
                     answer = await asyncio.get_running_loop().run_in_executor(self._pool, _in_time, send, deadline)
@@ -248,24 +247,15 @@ class BigQuery:
                 if not is_transient(error):
                     raise
                 if is_rate_limit(error):
-                    self._rate_limiter.refused(written, time.monotonic())
+                    self._turns.refused(written, time.monotonic())
                 if time.monotonic() + wait >= deadline:
                     raise unavailable(what, error) from error
                 metrics.BIGQUERY_RETRIES.labels(what).inc()
             else:
-                self._rate_limiter.passed(written)
+                self._turns.passed(written)
                 return answer
             await asyncio.sleep(wait)
         raise AssertionError("backoff never ends")
-
-    async def _wait_for(self, written: Sequence[str], deadline: float) -> bool:
-        """Waits for the tables' rate limit, which others may use up first. False if the wait would end after `deadline`."""
-        while (wait := self._rate_limiter.wait(written, time.monotonic())) > 0:
-            if time.monotonic() + wait >= deadline:
-                return False
-            metrics.BIGQUERY_PACED_SECONDS.inc(wait)
-            await asyncio.sleep(wait)
-        return True
 
     async def __aenter__(self) -> Self:
         return self

@@ -17,7 +17,7 @@ class DmlRateLimiter:
     """One process's budget of DML statements for each table: at most `statements` begin within any 10 seconds."""
 
     def __init__(self, *, statements: int) -> None:
-        self._most = statements
+        self.statements = statements
         self._begun: dict[str, deque[float]] = {}
         self._held: dict[str, tuple[float, float]] = {}
         """Table -> (monotonic time until which it is paused, length of that pause in seconds)."""
@@ -32,6 +32,12 @@ class DmlRateLimiter:
             self._begun.setdefault(table, deque()).append(now)
         if len(self._begun) > MAX_TABLES:
             self._begun = {table: begun for table, begun in self._begun.items() if begun and begun[-1] > now - WINDOW_SECONDS}
+
+    def take_back(self, tables: Iterable[str], began: float) -> None:
+        """Records that a job recorded by `begin` at `began` has sent nothing after all."""
+        for table in tables:
+            if began in (begun := self._begun.get(table, deque())):
+                begun.remove(began)
 
     def refused(self, tables: Iterable[str], now: float) -> None:
         """Records that BigQuery refused a job for its rate. Refusals of jobs that were in flight together count as one."""
@@ -54,5 +60,5 @@ class DmlRateLimiter:
         while begun and begun[0] <= now - WINDOW_SECONDS:
             begun.popleft()
         # A script with more statements than the budget may begin once the table has been idle.
-        over = min(len(begun), len(begun) + count - self._most)
+        over = min(len(begun), len(begun) + count - self.statements)
         return max(held, begun[over - 1] + WINDOW_SECONDS - now) if over > 0 else held

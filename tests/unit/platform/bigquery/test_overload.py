@@ -2,11 +2,12 @@
 
 import asyncio
 import threading
+from collections import Counter
 
 import pytest
 
 from services.platform.bigquery.client import BigQuery
-from services.platform.errors import Unavailable
+from services.platform.errors import ResourceExhausted, Unavailable
 from services.platform.settings import ServiceSettings
 from services.platform.turns import ALL, on_behalf_of
 
@@ -60,3 +61,26 @@ async def test_a_tenant_with_very_many_calls_leaves_threads_to_others_and_to_the
         assert order[3] == "good"
         gate.release(100)
         await asyncio.gather(*greedy)
+
+
+async def test_a_tenant_with_very_many_changes_of_a_table_leaves_budget_to_others_and_to_the_suite_itself() -> None:
+    """Of 25 statements in 10 s it has fifteen; twenty more wait, the rest is refused at once. No other waits."""
+    sent = Counter[str]()
+
+    async def change(bq: BigQuery, tenant_id: str) -> None:
+        on_behalf_of.set(tenant_id)
+        await bq.call("change", lambda _: sent.update([tenant_id]), seconds=60, written=["p.d.t"])
+
+    settings = ServiceSettings(project="p", bigquery_emulator_host="http://127.0.0.1:1", bigquery_threads=4)
+    async with BigQuery(settings, service="tests") as bq:
+        greedy = [asyncio.create_task(change(bq, "greedy")) for _ in range(60)]
+        refused, waiting = await asyncio.wait(greedy, timeout=1)
+        errors = [error for task in refused if (error := task.exception()) is not None]
+        assert [type(error) for error in errors] == [ResourceExhausted] * 25
+        async with asyncio.timeout(5):
+            for tenant_id in ["good"] * 5 + [ALL] * 5:
+                await asyncio.create_task(change(bq, tenant_id))
+        for task in waiting:
+            task.cancel()
+        await asyncio.wait(waiting)
+    assert sent == {"greedy": 15, "good": 5, ALL: 5}
