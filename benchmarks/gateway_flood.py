@@ -25,7 +25,7 @@ KEY: Final = {"x-api-key": "made-up"}
 KIB: Final = 1024
 CREDENTIALS: Final = "/api/v1/tenants/acme/credentials"
 RPC: Final = "/convergence.executor.v1.PipelineService/RunPipeline"
-MANY: Final = "100 gRPC messages of 15 KiB a connection"
+MANY: Final = "gRPC messages of 15 KiB, 160 x 100"
 FLOODS: Final[Mapping[str, tuple[bytes, int]]] = {
     "none": (b"", 0),
     "bodies of 1 MiB without a key": (rest_request({}, declared=1024 * KIB, sent=1000 * KIB), UNFINISHED),
