@@ -1,5 +1,6 @@
 """`python -m localcloud up`: the whole suite with the sample tenant's data, until Ctrl-C."""
 
+import os
 import signal
 import sys
 import time
@@ -7,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from types import FrameType
 
 from localcloud.instructions import how_to_call
+from localcloud.processes.given import given_settings
 from localcloud.processes.process import PortInUse, ProcessFailed
 from localcloud.processes.suite import WITH_SAMPLE
 from localcloud.settings import SAMPLE_TENANT, LocalSettings
@@ -20,8 +22,11 @@ def up(settings: LocalSettings) -> int:
     for number in ENDING:
         signal.signal(number, _end)
     began = time.monotonic()
+    given = given_settings(settings, os.environ)
+    for line in given.lines():
+        print(line, flush=True)
     try:
-        with Stack(settings, only=WITH_SAMPLE):
+        with Stack(settings, only=WITH_SAMPLE, extra=given.extra):
             print(f"Ready after {time.monotonic() - began:.1f} s.\n")
             yesterday = datetime.now(UTC).date() - timedelta(days=1)
             print(

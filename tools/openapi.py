@@ -38,11 +38,10 @@ ERROR = {
 }
 REFERENCE = {"$ref": "#/components/schemas/Error"}
 RETRY_AFTER = {
-    "description": "Seconds until it is worth trying again, at least 1.",
-    "required": True,
+    "description": "Seconds until it is worth trying again, at least 1. A 429 that waiting does not end has none.",
     "schema": {"type": "integer", "minimum": 1},
 }
-RETRIED = {"429": "A limit is reached, or too many keys of this address were refused", "503": "A service, BigQuery or KMS does not answer"}
+RETRIED = {"429": "A limit is reached", "503": "A service, BigQuery or KMS does not answer"}
 USER_ID = {
     "name": "X-User-ID",
     "in": "header",
@@ -106,7 +105,11 @@ def _operation(schemas: Schemas, service: str, method: MethodDescriptorProto, na
                 "content": {"text/event-stream": {"schema": answer}} if method.server_streaming else _json(answer),
             },
             **{
-                status: {"description": why, "headers": {"Retry-After": RETRY_AFTER}, "content": _json(REFERENCE)}
+                status: {
+                    "description": why,
+                    "headers": {"Retry-After": RETRY_AFTER | {"required": status == "503"}},
+                    "content": _json(REFERENCE),
+                }
                 for status, why in RETRIED.items()
             },
             "default": {"description": "Refused or failed", "content": _json(REFERENCE)},

@@ -54,8 +54,27 @@ local function drop(headers, is_unwanted)
   for _, name in ipairs(names) do headers:remove(name) end
 end
 
+-- The request id is logged, here and by the services, so a key or token that was sent as one is replaced. As has_secret in
+-- services/platform/rpc/secret_texts.py.
+local SHORTEST = 8
+
+local function has_secret(value, headers)
+  local own = {headers:get("x-api-key") or "", headers:get("x-admin-key") or "", (headers:get("authorization") or ""):match("(%S*)%s*$")}
+  for _, one in ipairs(own) do
+    if one ~= "" and (one == value or (#one >= SHORTEST and value:find(one, 1, true))) then return true end
+  end
+  return value:find("_api_v1_" .. ("%w"):rep(8)) or value:find("eyJ" .. ("[%w_-]"):rep(6) .. "[%w_-]*%.[%w_-]")
+end
+
+math.randomseed(os.time() + tonumber(tostring({}):match("0x(%x+)"), 16) % 2 ^ 31)
+
+local function new_id()
+  return (("xxxxxxxx-xxxx-4xxx-8xxx-xxxxxxxxxxxx"):gsub("x", function() return ("%x"):format(math.random(0, 15)) end))
+end
+
 function envoy_on_request(handle)
   local headers = handle:headers()
+  if has_secret(headers:get("x-request-id") or "", headers) then headers:replace("x-request-id", new_id()) end
   drop(headers, is_no_name_of_grpc)
   if is_grpc(headers) then return end
   drop(headers, is_grpcs_own)

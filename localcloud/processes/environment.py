@@ -4,16 +4,14 @@ import hashlib
 import json
 import os
 import secrets
-from collections.abc import Collection
 from pathlib import Path
 
 from localcloud.files import write_private
 from localcloud.settings import SERVICES, LocalSettings
 
-# The variables that a program needs to run at all. Nothing else of the developer's environment is passed on: neither secrets nor proxies.
+# The variables that a program needs to run at all. Nothing else of the developer's environment is passed on, neither secrets nor proxies,
+# but what `make up` lets through (`given.py`).
 INHERITED = ("PATH", "LANG", "LC_ALL", "TZ", "TMPDIR", "PYTHONPATH", "VIRTUAL_ENV")
-# What a frontend's developer sets.
-FOR_GATEWAY = ("GATEWAY_CORS_ORIGIN",)
 ADMIN_KEY_BYTES = 32
 TOKEN_SECRET_BYTES = 48
 ADMIN_ROLES = ("provisioner", "scheduler")
@@ -24,12 +22,8 @@ def base_environment(settings: LocalSettings) -> dict[str, str]:
     # A home directory of its own: a client that misses its emulator must not find the developer's cloud login.
     home = settings.state_dir / "home"
     home.mkdir(parents=True, exist_ok=True)
-    return inherited(INHERITED) | {"HOME": str(home), "PYTHONUNBUFFERED": "1", "NO_GCE_CHECK": "true"}
-
-
-def inherited(names: Collection[str]) -> dict[str, str]:
-    """Those of the developer's own variables that are set."""
-    return {name: os.environ[name] for name in names if name in os.environ}
+    inherited = {name: os.environ[name] for name in INHERITED if name in os.environ}
+    return inherited | {"HOME": str(home), "PYTHONUNBUFFERED": "1", "NO_GCE_CHECK": "true"}
 
 
 def emulator_environment(settings: LocalSettings) -> dict[str, str]:
@@ -60,7 +54,7 @@ def service_environment(settings: LocalSettings, *, admin_key: str) -> dict[str,
         "CONVERGENCE_TOKEN_SIGNING_KEY": settings.signing_key,
         "CONVERGENCE_ADMIN_KEYS": json.dumps([{"role": role, "sha256": hashed} for role in ADMIN_ROLES]),
         "CONVERGENCE_TOKEN_SECRETS": json.dumps([token_secret_of(settings)]),
-        "CONVERGENCE_OIDC": json.dumps(_trusted_issuers(settings)),
+        **_trusted_issuers(settings),
         "CONVERGENCE_LEASE_SECONDS": str(settings.lease_seconds),
         "CONVERGENCE_SPOOL_DIR": str(settings.state_dir / "spool"),
         # A service that drains longer than the supervisor waits would be killed meanwhile.
@@ -68,12 +62,13 @@ def service_environment(settings: LocalSettings, *, admin_key: str) -> dict[str,
     }
 
 
-def _trusted_issuers(settings: LocalSettings) -> list[dict[str, object]]:
+def _trusted_issuers(settings: LocalSettings) -> dict[str, str]:
     if not settings.scheduler_oidc:
-        return []
+        return {}
     rule = {"role": "scheduler", "email": settings.scheduler_account}
     gateway = f"http://{settings.address('gateway')}"
-    return [{"issuer": f"http://{settings.address('google_accounts')}", "audience": gateway, "rules": [rule]}]
+    issuer = {"issuer": f"http://{settings.address('google_accounts')}", "audience": gateway, "rules": [rule]}
+    return {"CONVERGENCE_OIDC": json.dumps([issuer])}
 
 
 def client_environment(settings: LocalSettings, *, admin_key: str) -> dict[str, str]:

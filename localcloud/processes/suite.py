@@ -4,7 +4,7 @@ import sys
 from collections.abc import Mapping
 
 from localcloud.cloud_scheduler.scheduler import READY
-from localcloud.processes.environment import FOR_GATEWAY, client_environment, inherited, service_environment
+from localcloud.processes.environment import client_environment, service_environment
 from localcloud.processes.process import Process
 from localcloud.processes.readiness import gateway_ready, grpc_serving, http_answers, https_answers, log_says
 from localcloud.settings import ENV_PREFIX, SERVICES, LocalSettings
@@ -153,7 +153,6 @@ def _gateway(settings: LocalSettings, extra: Mapping[str, str]) -> Process:
         "GATEWAY_ADMIN_PORT": str(settings.envoy_admin_port),
         "GATEWAY_TLS_DIR": str(settings.certs_dir),
         "GATEWAY_CONFIG_OUT": str(settings.state_dir / "envoy.yaml"),
-        **inherited(FOR_GATEWAY),
     }
     return Process(
         name="gateway",

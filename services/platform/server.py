@@ -15,6 +15,7 @@ from grpc_reflection.v1alpha import reflection
 
 from services.platform.access.control import AccessControl
 from services.platform.access.key_holder import Authenticator
+from services.platform.access.sent_twice import one_credential_each
 from services.platform.access.sessions.session import SessionAuthenticator, WatchedAuthenticator
 from services.platform.audit.delivery import Append, AuditDelivery
 from services.platform.audit.pending import PendingEntries
@@ -102,6 +103,7 @@ def build_server(
     steps: list[Interceptor] = [
         report,
         trail.around,
+        one_credential_each,
         access,
         only_queries_that_count,
         only_known_body_fields,

@@ -1,7 +1,7 @@
 """`python -m services.auth.audit verify FILE [--head CHAIN:SEQ:HASH ...]`: verifies downloaded entries of the audit log, offline.
 
 FILE has a JSON object a line: responses of `GET .../audit`, or rows of a BigQuery export; `-` is standard input. Ends with 1 if a chain is
-broken, with 2 if FILE cannot be read as entries.
+broken, with 2 if FILE cannot be read as entries or has none.
 """
 
 import argparse
@@ -43,7 +43,9 @@ def main(arguments: list[str]) -> int:
     for verdict in verdicts:
         print(describe(verdict))
     if not verdicts:
-        print(f"{given.file}: there are no entries")
+        # A download that failed must not pass for a chain that is intact.
+        print(f"{given.file}: there are no entries; look whether the download has failed, and at its start_time", file=sys.stderr)
+        return 2
     return int(any(verdict.problem for verdict in verdicts))
 
 

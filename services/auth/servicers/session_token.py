@@ -11,6 +11,7 @@ from services.auth.sessions.tokens import SessionTokens, new_claims
 from services.platform.access.caller import USER_ID_LENGTH, current_caller
 from services.platform.clock import Clock
 from services.platform.errors import InvalidArgument, PermissionDenied
+from services.platform.rpc.secret_texts import has_secret
 from services.platform.timestamps import to_timestamp
 
 type Context = grpc.aio.ServicerContext[Any, Any]
@@ -31,6 +32,8 @@ class SessionTokenServicer(session_token_service_pb2_grpc.SessionTokenServiceSer
             raise PermissionDenied("CALLER_DENIED", "A session token cannot make another one. Ask your backend, which has the API key.")
         if len(request.user_id) > USER_ID_LENGTH or not request.user_id.isprintable():
             raise InvalidArgument("user_id", f"use at most {USER_ID_LENGTH} printable characters.")
+        if has_secret(request.user_id, {}):
+            raise InvalidArgument("user_id", "is recorded, and what was sent looks like a key or token. Send the id of your user.")
         key = await self._authenticator.holder_of(request.tenant_id, caller.api_key_id or "")
         claims = new_claims(
             tenant_id=key.tenant_id,

@@ -22,4 +22,4 @@ def operator_of(key: str, known: Sequence[AdminKey]) -> Operator:
     roles = frozenset([one.role for one in known if hmac.compare_digest(one.sha256, hashed)])
     if not roles:
         raise Unauthenticated("ADMIN_KEY_INVALID", "This admin key is not known. Send one that the service is configured with.")
-    return Operator(principal=f"admin-key:{hashed[:DIGITS]}", roles=roles)
+    return Operator(principal=f"admin-key:{hashed[:DIGITS]}", counted_as=f"admin-key:{hashed}", roles=roles)

@@ -1,10 +1,12 @@
 """The caller of the RPC in progress. Set by `access.control`, read by servicers."""
 
+from collections.abc import Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass
 
 from services.platform.errors import InvalidArgument
 from services.platform.plan import DEFAULT_PLAN, PlanLimits
+from services.platform.rpc.secret_texts import has_secret
 from services.platform.turns import ALL, on_behalf_of
 
 USER_ID_LENGTH = 128
@@ -57,8 +59,11 @@ def set_caller(caller: Caller | None) -> None:
     on_behalf_of.set((caller.tenant_id if caller else None) or ALL)
 
 
-def check_user_id(value: str) -> str | None:
-    """`X-User-ID` as stored; None if absent. Raises InvalidArgument if it is too long or not printable."""
+def claimed_user_id(metadata: Mapping[str, str]) -> str | None:
+    """`X-User-ID` as stored; None if absent. Raises InvalidArgument if it is too long, not printable, or has a key or token in it."""
+    value = metadata.get("x-user-id", "")
     if len(value) > USER_ID_LENGTH or not value.isprintable():
         raise InvalidArgument("X-User-ID", f"use at most {USER_ID_LENGTH} printable characters.")
+    if has_secret(value, metadata):
+        raise InvalidArgument("X-User-ID", "is recorded, and what was sent looks like a key or token. Send the id of your user.")
     return value or None

@@ -11,7 +11,7 @@ from convergence.access.v1 import access_pb2
 from services.platform.access.addresses import client_address, client_network, peer_name
 from services.platform.access.admin_keys import operator_of
 from services.platform.access.bearer import bearer_token
-from services.platform.access.caller import Caller, check_user_id, set_caller
+from services.platform.access.caller import Caller, claimed_user_id, set_caller
 from services.platform.access.key_cache import KeyCache
 from services.platform.access.key_holder import Authenticator, KeyHolder
 from services.platform.access.missing import missing_admin_key, missing_api_key
@@ -86,10 +86,10 @@ class AccessControl:
         operator = await self._operator(call, needed)
         known = Caller(admin_role=min(operator.roles, default=None), principal=operator.principal, is_oidc=operator.is_oidc)
         set_caller(known)
-        self._limiter.admin(call, key_id=operator.principal)
+        self._limiter.admin(call, key_id=operator.counted_as)
         if needed not in operator.roles:
             raise PermissionDenied("ADMIN_ROLE_DENIED", f"This call needs the role {needed}, which {operator.principal} does not have.")
-        user_id = check_user_id(call.metadata.get("x-user-id", ""))
+        user_id = claimed_user_id(call.metadata)
         return replace(known, admin_role=needed, user_id=user_id)
 
     async def _operator(self, call: Call, role: str) -> Operator:
@@ -133,7 +133,7 @@ def _authorized(call: Call, rule: access_pb2.Allow, holder: KeyHolder, known: Ca
     if not may(rule.tenant.scope, holder.scopes):
         needed = f"This call needs an API key or token with scope {rule.tenant.scope}"
         raise PermissionDenied("SCOPE_MISSING", f"{needed}; this one was issued without it. Ask for one that has it.")
-    claimed = check_user_id(call.metadata.get("x-user-id", ""))
+    claimed = claimed_user_id(call.metadata)
     return replace(known, user_id=known.user_id or claimed)
 
 

@@ -1,5 +1,6 @@
 """Who an operator or a job is, by its token, and what it may do."""
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -23,7 +24,13 @@ class Operators:
         verified = await self._tokens.verify(token)
         claims = verified.claims
         roles = {rule.role for trust in verified.trust for rule in trust.rules if fits(rule, claims, groups=claims.get(trust.groups_claim))}
-        return Operator(principal=_verified_email(claims) or str(claims["sub"]), is_oidc=True, roles=frozenset(roles))
+        issuer, subject = str(claims["iss"]), str(claims["sub"])
+        return Operator(
+            principal=_verified_email(claims) or f"{issuer}|{subject}",
+            counted_as=f"oidc:{json.dumps([issuer, subject])}",
+            is_oidc=True,
+            roles=frozenset(roles),
+        )
 
 
 def fits(rule: RoleRule, claims: Mapping[str, Any], *, groups: object) -> bool:

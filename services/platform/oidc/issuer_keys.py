@@ -43,7 +43,8 @@ class IssuerKeys:
         if self._reading is None and self._is_due(kid):
             self._tried_at = self._monotonic()
             self._reading = asyncio.create_task(self._read())
-        if self._reading is not None:
+        # A key that is known and fresh is used at once: tokens that name unknown keys must not make good ones wait for the issuer.
+        if self._reading is not None and not self._is_fresh(kid):
             # If one caller disconnects, the others still get the keys.
             await asyncio.shield(self._reading)
         if self._age() >= KEEP_SECONDS:
@@ -58,7 +59,10 @@ class IssuerKeys:
         again = AGAIN_SECONDS if self._age() < KEEP_SECONDS else AGAIN_WITHOUT_SECONDS
         if self._monotonic() - self._tried_at < again:
             return False
-        return self._age() >= REFRESH_SECONDS or kid not in self._keys
+        return not self._is_fresh(kid)
+
+    def _is_fresh(self, kid: str) -> bool:
+        return kid in self._keys and self._age() < REFRESH_SECONDS
 
     async def _read(self) -> None:
         asked = self._monotonic()

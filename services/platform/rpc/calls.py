@@ -4,7 +4,7 @@ import asyncio
 import math
 import time
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -19,6 +19,7 @@ from grpc_status import rpc_status
 from services.platform import metrics
 from services.platform.errors import ConvergenceError, DeadlineExceeded, Internal, InvalidArgument, Unavailable, to_status
 from services.platform.rpc.rules import OPEN_TO_PEERS, find_method
+from services.platform.rpc.secret_texts import has_secret
 
 _log = structlog.get_logger()
 MAX_REQUEST_ID = 128
@@ -56,8 +57,7 @@ async def report(call: Call) -> AsyncIterator[None]:
     """The outermost interceptor: gives the call its request id, logs and counts its result, and turns exceptions into a status. An
     exception's own text never reaches the caller.
     """
-    identity = call.metadata.get("x-request-id", "")
-    identity = identity if 0 < len(identity) <= MAX_REQUEST_ID and identity.isprintable() else str(uuid.uuid4())
+    identity = _request_id(call.metadata)
     request_id.set(identity)
     structlog.contextvars.bind_contextvars(request_id=identity, rpc=call.path, tenant_id=getattr(call.request, "tenant_id", "") or None)
     began, code, refusal = time.monotonic(), "OK", None
@@ -89,6 +89,13 @@ async def report(call: Call) -> AsyncIterator[None]:
         status: Any = rpc_status.to_status(to_status(refusal, identity))
         trailing = (*status.trailing_metadata, NO_RETRY, *_retry_after(refusal), *call.headers.items())
         await call.context.abort_with_status(status._replace(trailing_metadata=trailing))
+
+
+def _request_id(metadata: Mapping[str, str]) -> str:
+    """As the caller sent it, for its own search in the logs; a new one if it cannot be logged."""
+    sent = metadata.get("x-request-id", "")
+    is_usable = 0 < len(sent) <= MAX_REQUEST_ID and sent.isprintable() and not has_secret(sent, metadata)
+    return sent if is_usable else str(uuid.uuid4())
 
 
 def _retry_after(refusal: ConvergenceError) -> tuple[tuple[str, str], ...]:

@@ -26,7 +26,6 @@ async def test_a_frontend_may_send_our_headers_and_methods(gateway: Gateway, aut
         "tracestate",
         "x-api-key",
         "x-user-id",
-        "x-admin-key",
         "x-request-id",
         "idempotency-key",
     }

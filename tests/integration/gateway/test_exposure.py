@@ -121,3 +121,16 @@ async def test_the_access_log_tells_all_but_the_keys(gateway: Gateway, auth: Ups
     assert (line["status"], line["upstream"], line["client"]) == (200, "auth", "127.0.0.1")
     assert (await gateway.logged('"log-me-too"'))["path"] == QUOTA
     assert secret not in gateway.log.read_text()
+
+
+@pytest.mark.parametrize(
+    "secret", ["acme_corp_api_v1_0123456789abcdefghijABCDEFGHIJ0123456789ab", "eyJhbGciOiJub25lIn0.e30.abc", "an-admin-key-of-ours"]
+)
+async def test_a_key_that_is_sent_as_request_id_is_neither_logged_nor_passed_on(gateway: Gateway, auth: Upstream, secret: str) -> None:
+    keys = {"x-api-key": "some-key", "x-admin-key": "an-admin-key-of-ours", "x-request-id": f"id {secret}"}
+    answers = [await gateway.call("GET", path, headers=keys) for path in (QUOTA, QUOTA, "/nope")]
+    heard = [answer.headers["x-request-id"] for answer in answers]
+    assert len({str(uuid.UUID(one)) for one in heard}) == len(answers)
+    assert [call.metadata["x-request-id"] for call in auth.seen] == heard[:2]
+    assert (await gateway.logged(heard[2]))["request_id"] == heard[2]
+    assert secret not in gateway.log.read_text()

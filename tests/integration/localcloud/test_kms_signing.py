@@ -20,6 +20,7 @@ from google.cloud.kms_v1.services.key_management_service.transports import KeyMa
 from google.protobuf.field_mask_pb2 import FieldMask
 from structlog.testing import capture_logs
 
+from localcloud.kms.__main__ import rotate_command
 from localcloud.kms.keyring import KeyRing
 from localcloud.kms.server import serve
 from localcloud.kms.signing import SigningKeys
@@ -192,3 +193,19 @@ async def test_a_key_that_does_not_exist_is_named_with_what_to_do(address: str) 
         with capture_logs() as logs, pytest.raises(Internal):
             await signer.enabled_versions()
     assert "CONVERGENCE_TOKEN_SIGNING_KEY" in logs[0]["remedy"]
+
+
+def test_the_command_rotates_both_kinds_of_keys(address: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with grpc.insecure_channel(address) as channel:
+        client = kms_v1.KeyManagementServiceClient(transport=KeyManagementServiceGrpcTransport(channel=channel))
+        old = client.encrypt(name=SYMMETRIC, plaintext=b"secret").ciphertext
+        assert [rotate_command([name, "--address", address]) for name in (SYMMETRIC, KEY)] == [0, 0]
+        assert capsys.readouterr().out.split() == [f"{SYMMETRIC}/cryptoKeyVersions/2", V2]
+        assert client.encrypt(name=SYMMETRIC, plaintext=b"secret").name == f"{SYMMETRIC}/cryptoKeyVersions/2"
+        assert client.decrypt(name=SYMMETRIC, ciphertext=old).plaintext == b"secret"
+        assert client.get_crypto_key_version(name=V2).state == STATES.ENABLED
+
+
+def test_the_command_says_what_it_cannot_rotate(address: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert rotate_command([f"{KEY}-unknown", "--address", address]) == 1
+    assert "did not rotate the key: 404" in capsys.readouterr().err

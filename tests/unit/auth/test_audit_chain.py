@@ -183,3 +183,12 @@ def test_the_command_says_what_is_broken(tmp_path: Path, capsys: pytest.CaptureF
     file.write_text("no entry")
     assert main(["verify", str(file)]) == main(["verify", str(tmp_path / "nowhere")]) == 2
     assert "line 1 is neither" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("content", ["", "\n\n", '{"entries": []}\n'])
+def test_a_file_without_entries_is_not_intact(content: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "audit.jsonl"
+    file.write_text(content)
+    assert main(["verify", str(file)]) == 2
+    assert "there are no entries" in capsys.readouterr().err
+    assert main(["verify", str(file), "--head", "acme_corp:1:00"]) == 1, "the entry that must be there is missing"

@@ -43,6 +43,30 @@ def test_every_link_in_a_guide_leads_somewhere(guide: str) -> None:
     assert lost == []
 
 
+def broken_tables(page: str) -> list[str]:
+    """The first lines of tables without a head, and rows with another number of cells than their table's head."""
+    broken, cells, before = [], 0, ""
+    lines = re.sub(r"^```.*?^```$", "", page, flags=re.MULTILINE | re.DOTALL).splitlines()
+    for line, below in zip(lines, [*lines[1:], ""], strict=True):
+        found = len(re.findall(r"(?<!\\)\|", line))
+        if line.startswith("|") and not before.startswith("|"):
+            cells = found if re.fullmatch(r"\|(\s*:?-+:?\s*\|)+", below) else -1
+        if line.startswith("|") and found != cells:
+            broken.append(line)
+        before = line
+    return broken
+
+
+@pytest.mark.parametrize("guide", GUIDES)
+def test_every_table_in_a_guide_is_one(guide: str) -> None:
+    assert broken_tables((REPOSITORY / guide).read_text()) == []
+
+
+def test_a_table_that_is_torn_or_short_of_a_cell_would_be_found() -> None:
+    assert broken_tables("| a | b |\n|---|---|\n| 1 | `x\\|y` |\n\n| 2 | 2 |\n\n```\n| no table\n```\n") == ["| 2 | 2 |"]
+    assert broken_tables("| a | b |\n|---|---|\n| 1 |\n") == ["| 1 |"]
+
+
 def test_a_path_that_does_not_exist_would_be_found() -> None:
     assert PATH.findall("see `services/nowhere.py`, `no/path` and `services`") == ["services/nowhere.py", "services"]
 

@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from localcloud.processes.environment import base_environment, service_environment
+from localcloud.processes.given import given_settings
 from localcloud.processes.suite import make_process
-from localcloud.settings import LocalSettings
+from localcloud.settings import SERVICES, LocalSettings
 
 
 def secrets_of(state: Path) -> list[str]:
@@ -25,11 +26,31 @@ def test_a_stack_signs_tokens_with_a_secret_of_its_own_which_outlives_it(tmp_pat
     assert stat.S_IMODE((tmp_path / "a" / "token_secret").stat().st_mode) == 0o600
 
 
-def test_a_frontends_origin_reaches_the_gateway_and_nothing_else_does(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setenv("GATEWAY_CORS_ORIGIN", "http://a.test, http://b.test")
+def test_a_stack_is_not_influenced_by_the_environment_of_its_caller(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("GATEWAY_TIMEOUT_SECONDS", "1")
+    monkeypatch.setenv("CONVERGENCE_PLAN_DEFAULTS", "{}")
     settings = LocalSettings.model_validate({"state_dir": tmp_path})
-    gateway = {**make_process(settings, "gateway", admin_key="k").environment, **base_environment(settings)}
-    assert gateway["GATEWAY_CORS_ORIGIN"] == "http://a.test, http://b.test"
-    assert "GATEWAY_TIMEOUT_SECONDS" not in gateway
-    assert "GATEWAY_CORS_ORIGIN" not in make_process(settings, "auth", admin_key="k").environment
+    for name in (*SERVICES, "bootstrap", "gateway"):
+        environment = {**make_process(settings, name, admin_key="k").environment, **base_environment(settings)}
+        assert {"GATEWAY_TIMEOUT_SECONDS", "CONVERGENCE_PLAN_DEFAULTS"}.isdisjoint(environment)
+
+
+def test_make_up_passes_on_what_was_set_for_services_and_gateway_and_nothing_else(tmp_path: Path) -> None:
+    settings = LocalSettings.model_validate({"state_dir": tmp_path})
+    mine = {"CONVERGENCE_PLAN_DEFAULTS": '{"max_schedules": 3}', "CONVERGENCE_OIDC": "[]", "GATEWAY_CORS_ORIGIN": "http://a.test"}
+    decided = {"CONVERGENCE_LISTEN": "0.0.0.0:1", "CONVERGENCE_ADMIN_KEYS": "s3cret", "GATEWAY_LISTEN_PORT": "1", "GATEWAY_TLS_KEY": "/k"}
+    given = given_settings(settings, {**mine, **decided, "GATEWAY_URL": "http://other", "HTTPS_PROXY": "http://p", "AWS_PROFILE": "me"})
+
+    for name in (*SERVICES, "bootstrap"):
+        assert given.extra[name] == {"CONVERGENCE_PLAN_DEFAULTS": '{"max_schedules": 3}', "CONVERGENCE_OIDC": "[]"}
+    assert given.extra["gateway"] == {"GATEWAY_CORS_ORIGIN": "http://a.test"}
+    assert given.passed_on == tuple(sorted(mine))
+    assert given.ignored == tuple(sorted([*decided, "GATEWAY_URL"]))
+    assert all("s3cret" not in said for said in (*given.lines(), repr(given)))
+    assert given.lines()[1].startswith("Not passed on, because this stack decides them: CONVERGENCE_ADMIN_KEYS, CONVERGENCE_LISTEN,")
+    assert given_settings(settings, {"PATH": "/bin"}).lines() == []
+
+
+def test_issuers_are_the_stacks_own_where_its_jobs_call_by_tokens(tmp_path: Path) -> None:
+    settings = LocalSettings.model_validate({"state_dir": tmp_path, "scheduler_oidc": True})
+    assert given_settings(settings, {"CONVERGENCE_OIDC": "[]"}).ignored == ("CONVERGENCE_OIDC",)

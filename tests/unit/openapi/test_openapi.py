@@ -74,6 +74,8 @@ def test_errors_have_one_shape_and_everything_a_description(document: dict[str, 
             answer = operation["responses"][status]
             assert answer["content"]["application/json"]["schema"] == {"$ref": "#/components/schemas/Error"}
             assert ("Retry-After" in answer.get("headers", {})) == (status != "default")
+        required = {status: operation["responses"][status]["headers"]["Retry-After"]["required"] for status in ("429", "503")}
+        assert required == {"429": False, "503": True}
     for name, schema in document["components"]["schemas"].items():
         assert schema["description"], name
         assert all(schema["properties"].values()), name

@@ -12,7 +12,7 @@ from tests.support.attacks.rpcs import Rpc, public_rpcs
 from tests.support.attacks.wire_bytes import Known, request_bytes
 from tests.support.attacks.world import Proofs, Victim
 
-FEW = 4
+FEW = 3
 """Requests of each RPC in `make test`."""
 
 

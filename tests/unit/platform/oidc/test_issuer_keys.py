@@ -78,6 +78,22 @@ async def test_a_key_set_that_became_empty_keeps_the_one_before(issuer: Issuer) 
     assert await issuer.knows("ES256-1")
 
 
+async def test_a_known_key_does_not_wait_for_a_reading_that_an_unknown_one_caused(issuer: Issuer) -> None:
+    assert await issuer.knows("ES256-1")
+    issuer.time.now += AGAIN_SECONDS
+    issuer.published.answers = asyncio.Event()
+    stranger = asyncio.create_task(issuer.knows("invented"))
+    await asyncio.sleep(0)
+    assert await asyncio.wait_for(issuer.knows("ES256-1"), timeout=5)
+    assert not stranger.done(), "the issuer has not answered yet"
+    issuer.time.now += REFRESH_SECONDS
+    operator = asyncio.create_task(issuer.knows("ES256-1"))
+    await asyncio.sleep(0)
+    assert not operator.done(), "keys that are too old are read before they are used"
+    issuer.published.answers.set()
+    assert await asyncio.gather(stranger, operator) == [False, True]
+
+
 async def test_where_the_keys_are_may_be_configured() -> None:
     published = Published("ES256-1")
     keys = IssuerKeys(TRUSTED.model_copy(update={"jwks_uri": "https://keys.example.com/jwks"}), published)

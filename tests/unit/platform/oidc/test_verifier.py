@@ -3,15 +3,18 @@
 import base64
 import json
 import time
+from hashlib import sha256
 from typing import Any
 
 import jwt
 import pytest
 
+from services.platform.access.admin_keys import operator_of
 from services.platform.access.oidc_operators import Operators
 from services.platform.errors import Unauthenticated, Unavailable
 from services.platform.oidc.fetch import NotRead
 from services.platform.oidc.verifier import LEEWAY_SECONDS, MAX_CHARACTERS, MAX_LIFETIME_SECONDS
+from services.platform.settings import AdminKey
 from tests.unit.platform.oidc.tokens import AUDIENCE, ISSUER, JOBS, TRUSTED, Published, jwk_of, key_of, token
 
 PUBLISHED = ("RS256-1", "ES256-1")
@@ -42,20 +45,34 @@ async def test_a_good_token_names_its_holder_and_its_roles(kid: str) -> None:
 @pytest.mark.parametrize(
     ("claims", "principal", "roles"),
     [
-        ({"email_verified": False}, "42", set()),
-        ({"email_verified": "true"}, "42", set()),
+        ({"email_verified": False}, f"{ISSUER}|42", set()),
+        ({"email_verified": "true"}, f"{ISSUER}|42", set()),
         ({"email": "other@example.com"}, "other@example.com", set()),
-        ({"email": [JOBS]}, "42", set()),
-        ({"email": None, "groups": ["finops"]}, "42", set()),
-        ({"email": None, "groups": "finops", "sub": "7"}, "7", set()),
-        ({"email": None, "groups": ["other", "finops"], "sub": "7"}, "7", {"provisioner"}),
+        ({"email": [JOBS]}, f"{ISSUER}|42", set()),
+        ({"email": None, "groups": ["finops"]}, f"{ISSUER}|42", set()),
+        ({"email": None, "groups": "finops", "sub": "7"}, f"{ISSUER}|7", set()),
+        ({"email": None, "groups": ["other", "finops"], "sub": "7"}, f"{ISSUER}|7", {"provisioner"}),
         ({"groups": ["finops"], "sub": "7"}, JOBS, {"provisioner", "scheduler"}),
-        ({"email": None, "sub": "root"}, "root", {"provisioner"}),
+        ({"email": None, "sub": "root"}, f"{ISSUER}|root", {"provisioner"}),
     ],
 )
 async def test_roles_come_from_verified_claims(claims: dict[str, Any], principal: str, roles: set[str]) -> None:
     operator = await operators().authenticate(token(**claims))
     assert (operator.principal, set(operator.roles)) == (principal, roles)
+
+
+async def test_operators_of_two_issuers_or_of_a_key_are_never_counted_as_one() -> None:
+    other = "https://other.example.com"
+    trusted = (TRUSTED, TRUSTED.model_copy(update={"issuer": other, "jwks_uri": f"{other}/keys"}))
+    both = Operators(trusted, fetch=Published("ES256-1"))
+    hashed = sha256(b"admin").hexdigest()
+    by_key = operator_of("admin", [AdminKey(role="scheduler", sha256=hashed)])
+    subject = by_key.principal
+    found = [by_key, *[await both.authenticate(token(iss=iss, sub=subject, email=None)) for iss in (ISSUER, other)]]
+    assert len({one.counted_as for one in found}) == len(found)
+    assert len({one.principal for one in found}) == len(found)
+    renamed = await both.authenticate(token(sub=subject))
+    assert (renamed.principal, renamed.counted_as) == (JOBS, found[1].counted_as), "another address makes no fresh limit"
 
 
 def unsigned(**claims: Any) -> str:

@@ -1,5 +1,6 @@
 """Keys and tokens of an issuer, for tests of the verifier; nothing is fetched over the network."""
 
+import asyncio
 import time
 from collections.abc import Mapping
 from functools import cache
@@ -61,9 +62,13 @@ class Published:
         self.issuer = ISSUER
         self.asked = list[str]()
         self.failure: Exception | None = None
+        self.answers: asyncio.Event | None = None
+        """None: it answers at once; else when this is set."""
 
     async def __call__(self, url: str) -> Mapping[str, Any]:
         self.asked.append(url)
+        if self.answers is not None:
+            await self.answers.wait()
         if self.failure is not None:
             raise self.failure
         if url.endswith("/.well-known/openid-configuration"):

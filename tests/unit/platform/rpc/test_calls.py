@@ -127,6 +127,21 @@ async def test_a_query_that_would_be_dropped_is_refused(stub: QuotaServiceStub) 
     assert message.startswith("tenant_id: is already in the path")
 
 
+@pytest.mark.parametrize(
+    ("header", "values"),
+    [
+        ("X-API-Key", ["whatever", "another"]),
+        ("X-API-Key", ["same", "same"]),
+        ("X-Admin-Key", ["a", "b"]),
+        ("Authorization", ["Bearer a", "b"]),
+    ],
+)
+async def test_a_credential_that_is_sent_twice_is_refused(stub: QuotaServiceStub, header: str, values: list[str]) -> None:
+    code, reason, message = await refusal(stub.GetQuota(REQUEST, metadata=[(header.lower(), value) for value in values]))
+    assert (code, reason) == (grpc.StatusCode.INVALID_ARGUMENT, "BAD_FIELD")
+    assert message == f"{header}: is sent more than once. Send this header once, with one value."
+
+
 async def test_an_answer_and_a_refusal_say_what_is_left_of_the_limit(plain_settings: ServiceSettings) -> None:
     """As metadata before the answer, or with the refusal; and who may not call at all is counted, too."""
     served = Served(name="convergence.auth.v1.QuotaService", add=add_QuotaServiceServicer_to_server, servicer=Answering())

@@ -1,0 +1,49 @@
+"""The settings of services and gateway that the caller of `make up` has set in its own environment: which of them reach the processes."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from localcloud.processes.environment import client_environment
+from localcloud.processes.suite import make_process
+from localcloud.settings import SERVICES, LocalSettings
+
+FOR_SERVICES, FOR_GATEWAY = "CONVERGENCE_", "GATEWAY_"
+# The jobs and the printed lines call the gateway over plain HTTP. docs/google-cloud.md says how to try TLS.
+PLAIN_HTTP = frozenset({"GATEWAY_TLS_CERTIFICATE", "GATEWAY_TLS_KEY"})
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class GivenSettings:
+    """What was set, in two parts. Its repr has names only: a value may be a secret."""
+
+    extra: Mapping[str, Mapping[str, str]]
+    """What each process gets in addition, by its name."""
+    ignored: tuple[str, ...]
+    """The variables that the stack decides, e.g. addresses, ports and keys: what was set for them has no effect."""
+
+    def __repr__(self) -> str:
+        """For example `GivenSettings(passed_on=('GATEWAY_TIMEOUT_SECONDS',), ignored=())`."""
+        return f"GivenSettings(passed_on={self.passed_on}, ignored={self.ignored})"
+
+    @property
+    def passed_on(self) -> tuple[str, ...]:
+        """The names of all variables that reach a process."""
+        return tuple(sorted({name for variables in self.extra.values() for name in variables}))
+
+    def lines(self) -> list[str]:
+        """For people; none if nothing was set."""
+        passed = f"Passed on from your environment: {', '.join(self.passed_on)}."
+        ignored = f"Not passed on, because this stack decides them: {', '.join(self.ignored)}."
+        return [line for line, names in ((passed, self.passed_on), (ignored, self.ignored)) if names]
+
+
+def given_settings(settings: LocalSettings, environment: Mapping[str, str]) -> GivenSettings:
+    """Of `environment`, the variables `CONVERGENCE_*` for the services and the bootstrap, `GATEWAY_*` for the gateway, and no others."""
+    processes = {name: make_process(settings, name, admin_key="").environment for name in (*SERVICES, "gateway")}
+    decided = PLAIN_HTTP.union(client_environment(settings, admin_key=""), *processes.values())
+    given = {name: value for name, value in environment.items() if name.startswith((FOR_SERVICES, FOR_GATEWAY))}
+    free = {name: value for name, value in given.items() if name not in decided}
+    services = {name: value for name, value in free.items() if name.startswith(FOR_SERVICES)}
+    gateway = {name: value for name, value in free.items() if name.startswith(FOR_GATEWAY)}
+    extra = {**dict.fromkeys((*SERVICES, "bootstrap"), services), "gateway": gateway}
+    return GivenSettings(extra=extra, ignored=tuple(sorted(given.keys() & decided)))
