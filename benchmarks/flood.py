@@ -21,13 +21,13 @@ def rest_request(headers: Mapping[str, str], *, declared: int, sent: int, path: 
     return "\r\n".join([*lines, "", "{"]).encode() + b" " * (sent - 1)
 
 
-def grpc_requests(headers: Mapping[str, str], *, sent: int, path: str) -> bytes:
-    """A connection of HTTP/2 that begins `STREAMS` calls, each with a message of which `sent` bytes have come."""
+def grpc_requests(headers: Mapping[str, str], *, sent: int, path: str, streams: int = STREAMS) -> bytes:
+    """A connection of HTTP/2 that begins so many calls, each with a message of which `sent` bytes have come."""
     fields = {":method": "POST", ":scheme": "http", ":path": path, ":authority": "gateway", "content-type": "application/grpc"}
     block = b"".join(b"\0" + _literal(name) + _literal(it) for name, it in (fields | dict(headers)).items())
     body = b"\0\0\xff\xff\xff" + b" " * (sent - 5)
     begun = [_frame(4, 0, 0, b"")]
-    for stream in range(1, 2 * STREAMS, 2):
+    for stream in range(1, 2 * streams, 2):
         begun.append(_frame(1, 4, stream, block))
         begun += [_frame(0, 0, stream, body[at : at + FRAME]) for at in range(0, len(body), FRAME)]
     return b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"".join(begun)

@@ -144,11 +144,14 @@ local WINDOW = 60
 
 local function name_rate_limit(headers)
   local limit, left = tonumber(headers:get("x-ratelimit-limit") or ""), tonumber(headers:get("x-ratelimit-remaining") or "")
-  if limit and left then
+  local is_refused = headers:get("x-envoy-local-refusal")
+  -- A service that counts the call, too, has said what its caller should know.
+  if limit and left and (is_refused or not headers:get("ratelimit")) then
     headers:replace("ratelimit-policy", ('"default";q=%d;w=%d'):format(limit, WINDOW))
     headers:replace("ratelimit", ('"default";r=%d;t=%d'):format(left, math.ceil((limit - left) * WINDOW / limit)))
-    if headers:get(":status") == "429" then headers:replace("retry-after", tostring(math.ceil(WINDOW / limit))) end
   end
+  if limit and is_refused then headers:replace("retry-after", tostring(math.ceil(WINDOW / limit))) end
+  headers:remove("x-envoy-local-refusal")
   for _, name in ipairs({"limit", "remaining", "reset"}) do headers:remove("x-ratelimit-" .. name) end
 end
 

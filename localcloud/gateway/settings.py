@@ -37,14 +37,15 @@ class GatewaySettings(BaseSettings):
         "http://localhost:3000", description="Origins of frontends, comma-separated; browsers on other pages are kept out."
     )
     timeout_seconds: int = Field(60, gt=0, description="A call that takes longer is answered 504.")
-    request_seconds: int = Field(10, gt=0, description="A request that has not arrived completely by then is answered 408.")
+    request_seconds: int = Field(5, gt=0, description="A request that has not arrived completely by then is answered 408.")
     stream_seconds: int = Field(7200, gt=0, description="A stream that lasts longer is ended; its reader may open another.")
     connection_idle_seconds: int = Field(60, gt=0, description="A connection without a call in progress is closed after it.")
     max_connections: int = Field(10_000, gt=0, description="Connections beyond it are closed at once.")
     max_heap_mib: int = Field(224, ge=64, description="Envoy's heap; near it, calls are refused with 503.")
     xff_num_trusted_hops: int = Field(0, ge=0, description="Entries at the end of X-Forwarded-For that proxies of yours have added.")
     anonymous_per_minute: int = Field(600, gt=0, description="Calls that need no key, per client address.")
-    large_bodies_per_minute: int = Field(100, gt=0, description="Bodies of more than 16 KiB, of all clients together.")
+    large_bodies_per_minute: int = Field(30, gt=0, description="Bodies of more than 16 KiB, per client address.")
+    all_large_bodies_per_minute: int = Field(600, gt=0, description="Bodies of more than 16 KiB, of all clients together.")
     config_out: Path = Field(Path(".local/envoy.yaml"), description="Where the configuration is written for Envoy to read.")
 
     @field_validator("tls_dir", "tls_certificate", "tls_key", "descriptor", "config_out")

@@ -32,7 +32,8 @@ async def narrow(tmp_path_factory: pytest.TempPathFactory, tls_dir: Path, all_up
     """A gateway behind a proxy of ours, with limits that a test can meet."""
     limits = {
         "anonymous_per_minute": 3,
-        "large_bodies_per_minute": 20,
+        "large_bodies_per_minute": 10,
+        "all_large_bodies_per_minute": 20,
         "xff_num_trusted_hops": 1,
         "connection_idle_seconds": 1,
         "max_connections": 20,
@@ -209,10 +210,52 @@ async def test_connections_beyond_the_limit_are_closed_at_once(narrow: Gateway) 
     await narrow.ready()
 
 
-async def test_large_bodies_are_few_at_a_time(narrow: Gateway, upstreams: dict[str, Upstream]) -> None:
-    """They hold memory until they have arrived. Small ones are not counted."""
+async def test_large_bodies_are_few_from_an_address_and_of_all(narrow: Gateway, upstreams: dict[str, Upstream]) -> None:
+    """They hold memory until they have arrived. What an address may not send takes nothing from others; small ones are not counted."""
     large, small = (b'{"credentials":' + body_of(size) + b"}" for size in (70 * KIB, 10 * KIB))
-    statuses = [(await narrow.call("POST", CREDENTIALS, data=large)).status_code for _ in range(30)]
-    assert statuses[:20] == [200] * 20
-    assert statuses.count(429) >= 5
-    assert {(await narrow.call("POST", CREDENTIALS, data=small)).status_code for _ in range(20)} == {200}
+
+    async def sent(body: bytes, address: str) -> requests.Response:
+        return await narrow.call("POST", CREDENTIALS, data=body, headers={"x-forwarded-for": address})
+
+    junk = [await sent(large, "1.2.4.1") for _ in range(14)]
+    assert [answer.status_code for answer in junk[:10]] == [200] * 10
+    refused = next(answer for answer in junk[10:] if answer.status_code == 429)
+    assert refusal(refused)[2] == "RATE_LIMITED"
+    assert (refused.headers["retry-after"], refused.headers["ratelimit"]) == ("6", '"default";r=0;t=60')
+    assert {(await sent(large, "1.2.4.2")).status_code for _ in range(5)} == {200}
+    everybody = [(await sent(large, f"1.2.5.{number}")).status_code for number in range(10)]
+    assert {200, 429} == set(everybody)
+    assert {(await sent(small, "1.2.4.1")).status_code for _ in range(20)} == {200}
+
+
+async def test_grpc_credentials_count_as_large_unless_they_say_otherwise(narrow: Gateway, upstreams: dict[str, Upstream]) -> None:
+    """Clients of gRPC seldom say how long a request is. Over HTTP/1.1, where a test can say it."""
+    path, headers = "/convergence.credentials.v1.CredentialService/SetCredentials", {"content-type": "application/grpc", "te": "trailers"}
+    empty, statuses = bytes(5), []
+    for body in [empty] * 14 + [iter([empty]) for _ in range(14)]:
+        answer = await narrow.call("POST", path, data=body, headers=headers | {"x-forwarded-for": "1.2.6.1"})
+        statuses.append(answer.headers.get("grpc-status"))
+    assert statuses[:14] == [None] * 14, "the status of one that is served is in the trailers"
+    assert "8" in statuses[14:]
+
+
+async def test_what_a_service_says_of_its_limits_stays(gateway: Gateway, upstreams: dict[str, Upstream]) -> None:
+    """Also when it refuses for good, without Retry-After, a call that the gateway counts."""
+    limits = (("ratelimit-policy", '"default";q=600;w=60'), ("ratelimit", '"default";r=599;t=1'))
+    body = b'{"credentials":' + body_of(20 * KIB) + b"}"
+
+    async def answer(_: object, context: Context) -> Message:
+        await context.send_initial_metadata(limits)
+        return credential_service_pb2.SetCredentialsResponse()
+
+    async def refuse(_: object, context: Context) -> Message:
+        await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, "Never.")
+        raise AssertionError
+
+    upstreams["credentials"].answer = answer
+    answered = await gateway.call("POST", CREDENTIALS, data=body)
+    assert [(name, answered.headers[name]) for name, _ in limits] == list(limits)
+    upstreams["credentials"].answer = refuse
+    refused = await gateway.call("POST", CREDENTIALS, data=body)
+    assert (refused.status_code, refused.headers.get("retry-after")) == (429, None)
+    assert not [name for name in refused.headers if name.lower().startswith("x-envoy")]
