@@ -55,13 +55,15 @@ async def test_a_call_that_does_not_end_costs_little_and_others_are_served(fresh
 
 async def test_beyond_the_heap_calls_are_refused_until_it_is_over(fresh: Gateway) -> None:
     """By its own reason and with a wait; the refused cost nothing."""
+    with peak_memory(fresh.pid) as before:
+        pass
     with peak_memory(fresh.pid) as peak:
         async with held(fresh.port, FLOODS["small"][0], 1500):
             answer = await until(fresh, 503)
             assert refusal(answer)[:3] == (503, 14, "GATEWAY_OVERLOADED")
             assert answer.headers["retry-after"] == "5"
         await until(fresh, 200)
-    assert peak.own < 160
+    assert peak.own - before.own < 100  # the heap may have 64 MiB, with what the gateway has at its start
 
 
 async def until(gateway: Gateway, status: int) -> Any:

@@ -6,6 +6,7 @@ import pytest
 from google.api_core.exceptions import Forbidden
 from google.cloud import bigquery
 
+from services.platform.access.caller import set_caller
 from services.platform.bigquery.client import BigQuery
 from services.platform.bigquery.sql import Block, make_block
 from services.platform.errors import Unavailable
@@ -38,6 +39,7 @@ async def test_refusals_of_bigquery_are_waited_out_or_told_in_our_words(
     bq: BigQuery, settings: ServiceSettings, upstream: str, tenant_id: str
 ) -> None:
     """A budget of our own keeps below BigQuery's; where others have used that up, the caller hears UNAVAILABLE and none of its words."""
+    set_caller(None)  # tests of one loop share its context, and an earlier one may have set a tenant's caller: a tenant would hear 429
     with strict_bigquery(StrictBigQuery(upstream=upstream, rate=5)) as proxy:
         for budget, refused in ((5, 0), (25, 1)):
             tight = settings.model_copy(update={"bigquery_emulator_host": proxy.url, "dml_statements_per_10_seconds": budget})
