@@ -27,7 +27,7 @@ help: ## List the tasks
 
 setup: .venv/.stamp ## Install Python's packages into .venv, and uv into .tools if there is none
 
-gen: gen/descriptor.binpb ## Generate stubs and the descriptor set from protos/
+gen: gen/descriptor.binpb gen/web/.stamp ## Generate stubs and the descriptor set from protos/, and fetch what web pages use
 
 openapi: gen/openapi.json ## Write gen/openapi.json, the REST interface as OpenAPI 3
 
@@ -129,8 +129,8 @@ clean: ## Remove all that was installed or generated; the local cloud's data in 
 	  || { rm -rf .tools; echo "Install uv (https://docs.astral.sh/uv), or Python's venv or pip (Debian: apt-get install python3-venv)" >&2; exit 1; }
 
 # The second try is for networks whose proxy signs with a certificate that only the system knows.
-.venv/.stamp: pyproject.toml uv.lock .python-version | $(filter .tools/%,$(UV))
-	@$(UV) sync --frozen --quiet --extra local 2>/dev/null || UV_SYSTEM_CERTS=1 $(UV) sync --frozen --quiet --extra local \
+.venv/.stamp: pyproject.toml client/pyproject.toml uv.lock .python-version | $(filter .tools/%,$(UV))
+	@$(UV) sync --frozen --quiet --extra local --extra console 2>/dev/null || UV_SYSTEM_CERTS=1 $(UV) sync --frozen --quiet --extra local --extra console \
 	  || { echo "uv failed, see above. Without network it needs python3.13 on PATH." >&2; exit 1; }
 	@touch $@
 
@@ -149,6 +149,10 @@ clean: ## Remove all that was installed or generated; the local cloud's data in 
 
 gen/descriptor.binpb: $(PROTOS) tools/genproto.py .venv/.stamp
 	@$(PY) tools/genproto.py
+
+gen/web/.stamp: tools/web_assets.py tools/web_assets.toml .venv/.stamp
+	@$(PY) -m tools.web_assets gen/web
+	@touch $@
 
 gen/openapi.json: gen/descriptor.binpb tools/openapi.py tools/openapi_schema.py
 	@$(PY) -m tools.openapi >$@

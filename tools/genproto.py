@@ -37,8 +37,9 @@ def generate(out: Path) -> None:
     for folder in (out / "convergence").rglob("*"):
         if folder.is_dir():
             (folder / "__init__.py").touch()
-    (out / "convergence" / "__init__.py").touch()
-    (out / "convergence" / "py.typed").touch()
+    # `convergence` itself is a namespace package, without an __init__.py: the client adds `convergence.client` to it from elsewhere.
+    for package in (out / "convergence").iterdir():
+        (package / "py.typed").touch()
 
 
 if __name__ == "__main__":

@@ -1,0 +1,1 @@
+"""The command line `convergence`, a user of `convergence.client`."""
