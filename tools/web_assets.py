@@ -28,7 +28,7 @@ def fetch(package: dict[str, Any], out: Path, registry: str = REGISTRY) -> None:
         with urllib.request.urlopen(url, timeout=TIMEOUT_SECONDS) as answer:  # noqa: S310 - the registry's address is ours
             archive = answer.read()
     except (urllib.error.URLError, TimeoutError) as error:
-        raise SystemExit(f"{url}: {error}. The pages of /docs and the console need this file: check the network, then `make gen`.") from error
+        raise SystemExit(f"{url}: {error}. Our web pages need this file: check the network, then `make gen`.") from error
     if integrity(archive) != package["integrity"]:
         raise SystemExit(f"{url}: not the file that {LIST.name} lists. Its hash is {integrity(archive)}.")
     with tarfile.open(fileobj=io.BytesIO(archive), mode="r:gz") as files:

@@ -9,7 +9,10 @@ import pytest
 
 from services.platform.settings import REPOSITORY
 
-PARTS = [*(path for path in sorted((REPOSITORY / "services").iterdir()) if path.is_dir()), REPOSITORY / "localcloud", REPOSITORY / "tools"]
+PARTS = [
+    *(path for path in sorted((REPOSITORY / "services").iterdir()) if path.is_dir()),
+    *(REPOSITORY / name for name in ("localcloud", "client", "console", "tools")),
+]
 """Each has names of its own: a class is called as nothing else in it is."""
 BANNED = frozenset(
     (
