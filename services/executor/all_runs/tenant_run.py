@@ -61,7 +61,7 @@ class TenantRun:
         )
 
     def entry(self, written_at: datetime) -> dict[str, Any]:
-        """The row of tenant_runs. What is known of a run has one id, whoever writes it, so that a repeated row is recognised."""
+        """The row of tenant_runs. What is known of a run has one id in every process, so that a repeated row is recognised."""
         known = [self.pipeline_logging_id, self.status, *(["cost"] if self.cost_usd is not None else [])]
         row = {name: value.isoformat() if isinstance(value, datetime) else value for name, value in asdict(self).items()}
         return row | {"entry_id": ":".join(known), "written_at": written_at.isoformat()}

@@ -71,6 +71,10 @@ class PlatformEvents:
             }
         )
 
+    async def send(self) -> None:
+        """Writes what waits now. Raises as BackgroundRows.send does."""
+        await self._rows.send()
+
     async def look_at_budgets(self) -> None:
         """Records the budgets of which much was used, see `budgets`."""
         for table, used in self._budgets.due(self._bq.take_busy_control_tables(), self._clock.now()):
