@@ -28,6 +28,7 @@ FULL = "response.code_details.contains('overload') || response.code_details.cont
 REFUSALS = (
     Refusal(http=400, code=3, reason="REQUEST_MALFORMED"),
     Refusal(http=401, code=16, reason="%DYNAMIC_METADATA(convergence:reason)%"),
+    Refusal(http=403, code=7, reason="ORIGIN_NOT_ALLOWED", when="response.code_details == 'lua_response'"),
     Refusal(
         http=403,
         code=3,
@@ -35,7 +36,7 @@ REFUSALS = (
         message="Connections are not upgraded (WebSocket). Send a plain request; GET ...:watch streams a run.",
     ),
     Refusal(http=404, code=5, reason="PATH_NOT_FOUND"),
-    Refusal(http=405, code=12, reason="METHOD_NOT_ALLOWED", message="A stream has no HEAD. Send GET, or HEAD for the run that it watches."),
+    Refusal(http=405, code=12, reason="METHOD_NOT_ALLOWED"),
     Refusal(http=408, code=4, reason="REQUEST_TIMEOUT", message="The request did not arrive completely in time."),
     Refusal(
         http=413,
@@ -59,7 +60,7 @@ REFUSALS = (
         reason="CONTENT_ENCODING_NOT_SUPPORTED",
         message="Of transfer encodings only chunked is read. Send the JSON as it is, with its length or chunked.",
     ),
-    Refusal(http=502, code=14, reason="SERVICE_UNAVAILABLE", message=UNREACHABLE),
+    Refusal(http=502, code=14, reason="SERVICE_UNAVAILABLE", message=UNREACHABLE, retry_after=2),
     Refusal(http=503, code=14, reason="GATEWAY_OVERLOADED", message="The gateway is at its limits. Try again.", when=FULL, retry_after=5),
     Refusal(http=503, code=14, reason="SERVICE_UNAVAILABLE", message=UNREACHABLE, retry_after=2),
     Refusal(
@@ -67,3 +68,6 @@ REFUSALS = (
     ),
 )
 """The first that fits is the answer."""
+
+REQUEST_INFO = {"@type": "type.googleapis.com/google.rpc.RequestInfo", "request_id": "%REQ(X-REQUEST-ID)%"}
+"""The last of the details of each."""

@@ -24,7 +24,7 @@ FILLED_IN = {
     "ADMIN_API_KEY": "admin_0",
     "ADMIN_API_KEY_SHA256": "0" * 64,
     "CONVERGENCE_TOKEN_SECRETS": "[]",
-    "CORS_ORIGIN": "http://localhost:3000",
+    "GATEWAY_CORS_ORIGIN": "http://localhost:3000,http://localhost:5173",
     "GATEWAY_PORT": "8080",
 }
 
