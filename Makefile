@@ -154,5 +154,5 @@ gen/web/.stamp: tools/web_assets.py tools/web_assets.toml .venv/.stamp
 	@$(PY) -m tools.web_assets gen/web
 	@touch $@
 
-gen/openapi.json: gen/descriptor.binpb tools/openapi.py tools/openapi_schema.py
+gen/openapi.json: gen/descriptor.binpb $(shell find tools/openapi docs/api/examples configs/*/cost 2>/dev/null)
 	@$(PY) -m tools.openapi >$@
