@@ -25,7 +25,7 @@ COMPRESSED_ONLY = 512 * 1024
 PAGE = "docs.html"
 IN_ERRORS = ("google/rpc/error_details.proto", "convergence/errors/v1/error_reason.proto")
 """Messages of these are details of errors, which no service's file imports."""
-# The viewer puts styles of its own into its shadow DOM. It calls the gateway, and nobody else.
+# The viewer puts styles of its own into its shadow DOM. It calls the gateway alone.
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; connect-src 'self'; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"

@@ -54,7 +54,7 @@ def render(settings: GatewaySettings) -> str:
         "PUBLIC_SERVICES": ", ".join(sorted({rpc.service for rpc in rpcs})),
         "MIN_HEALTHY": ", ".join(f"{name}: {{value: 1}}" for name in services),
     }
-    scripts = {name.upper(): (CONFIGS / f"{name}.lua").read_text() for name in SCRIPTS}
+    scripts = {name.upper(): (CONFIGS / "lua" / f"{name}.lua").read_text() for name in SCRIPTS}
     return Template(edge).substitute(_escaped(common | scripts) | blocks)
 
 

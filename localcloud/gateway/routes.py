@@ -90,7 +90,7 @@ def other_methods(rpcs: Iterable[PublicRpc], documents: Iterable[Document]) -> I
 
 
 def _access(rpc: PublicRpc) -> dict[str, Any]:
-    """What `configs/envoy/access.lua` reads."""
+    """What `configs/envoy/lua/access.lua` reads."""
     context: dict[str, Any] = {"rpc": True}
     if refusal := missing_credential(rpc.rule):
         context |= {
@@ -115,11 +115,11 @@ def _rate_limited(limit: str, settings: GatewaySettings) -> status_pb2.Status:
 
 
 def _refusal(status: status_pb2.Status) -> dict[str, str]:
-    """As `configs/envoy/access.lua` sends it."""
+    """As `configs/envoy/lua/access.lua` sends it."""
     return {"code": str(status.code), "message": status.message, "details": _encoded(status)}
 
 
 def _encoded(status: status_pb2.Status) -> str:
-    """As metadata whose name ends in `-bin`, in whole groups of base64, so that `configs/envoy/access.lua` can add more to the message."""
+    """As metadata whose name ends in `-bin`, in whole groups of base64: `configs/envoy/lua/access.lua` adds to the message."""
     message = status.SerializeToString()
     return b64encode(message + UNKNOWN_FIELD[-len(message) % GROUP]).decode()
