@@ -6,15 +6,15 @@ To add a screen:
    handler), post("/NAME/{id}/stop", other), ...))`. A handler takes a `Visit` (console/web/screen.py) and returns
    `visit.page("NAME/x.html", ...)` or, after a POST, `visit.back_to("/NAME", good="It is done.")`. Add the screen to `SCREENS` below; the
    navigation follows from it.
-2. It calls the API by `visit.api.get("/api/v1/tenants/{tenant_id}/...", query={...})`: a tenant's `{tenant_id}` is its session's, never the
-   address's; an operator passes `tenant_id=...`. Errors need no handling: a `GatewayError` becomes a page, or a part of one for htmx, which
-   says reason, message, request id and what to do (`WHAT_TO_DO` in console/gateway/errors.py), and asks again by itself if the cause may
-   pass. Catch it where a screen can show the rest without that answer, and show it with `{% include "parts/error.html" %}` (`error`,
-   `retry_seconds`).
+2. It calls the API by `visit.api.get("/api/v1/tenants/{tenant_id}/things/{id}", {"id": ...}, query={...})`: a tenant's `{tenant_id}` is its
+   session's, never the address's; an operator passes it like any other name. Errors need no handling: a `GatewayError` becomes a page, or a
+   part of one for htmx, which says reason, message, request id and what to do (`WHAT_TO_DO` in console/gateway/errors.py), and asks again by
+   itself if the cause may pass. Catch it where a screen can show the rest without that answer, and show it with
+   `{% include "parts/error.html" %}` (`error`, `retry_seconds`).
 3. Templates extend `base.html` (blocks `title`, `head`, `main`) and use the macros of `parts/macros.html` as `m` (`badge`, `time`, `fact`,
    `empty`, `pager`, `bar`) and the filters of console/web/wording.py. A form has `{{ m.csrf_field(csrf) }}`. Pages work without JavaScript;
    htmx only makes them quicker. No inline script, no `style` attribute: the CSP refuses both. Lengths are drawn as attributes of SVG.
-   Charts take their data from `<script type="application/json">`, with a script of their own in console/static after `{{ asset("chart.js") }}`.
+   Charts take their data from `<script type="application/json">`, with a script of their own in console/static after chart.js.
 4. What is decided (totals, geometry, wording) is a pure function in a module of its own, with unit tests in tests/unit/console; the page
    has a test in the browser in tests/system/suite/console (fixtures: tests/support/browser.py).
 """

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from http import HTTPStatus
+from types import MappingProxyType
 from typing import Any
 from urllib.parse import quote
 
@@ -18,6 +19,8 @@ SILENT_SECONDS = 60.0
 """Streams send something four times in that time."""
 
 type Json = dict[str, Any]
+type Names = Mapping[str, str]
+NO_NAMES: Names = MappingProxyType({})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -46,33 +49,35 @@ class Credential:
 
 
 class Api:
-    """Calls as one tenant or operator. A path's `{tenant_id}` is the credential's own; other names are given with the call, and quoted."""
+    """Calls as one tenant or operator. A path's `{tenant_id}` is the credential's own; `names` holds what its other placeholders stand for,
+    unquoted.
+    """
 
     def __init__(self, http: httpx.AsyncClient, credential: Credential) -> None:
         self._http, self._credential = http, credential
 
-    async def get(self, path: str, *, query: Mapping[str, object] | None = None, **names: str) -> Json:
+    async def get(self, path: str, names: Names = NO_NAMES, *, query: Mapping[str, object] | None = None) -> Json:
         """The answer. Empty values of `query` are left out. Raises GatewayError, as all calls do."""
         return await self._call("GET", path, names, query=query)
 
-    async def post(self, path: str, body: Mapping[str, Any] | None = None, *, idempotency_key: str = "", **names: str) -> Json:
-        """Sends `body` as JSON."""
+    async def post(self, path: str, names: Names = NO_NAMES, *, body: Mapping[str, Any] | None = None, idempotency_key: str = "") -> Json:
+        """Sends `body` as JSON; without one, `{}`."""
         return await self._call("POST", path, names, body=body or {}, idempotency_key=idempotency_key)
 
-    async def put(self, path: str, body: Mapping[str, Any], **names: str) -> Json:
+    async def put(self, path: str, names: Names = NO_NAMES, *, body: Mapping[str, Any]) -> Json:
         """Sends `body` as JSON."""
         return await self._call("PUT", path, names, body=body)
 
-    async def patch(self, path: str, body: Mapping[str, Any], **names: str) -> Json:
+    async def patch(self, path: str, names: Names = NO_NAMES, *, body: Mapping[str, Any]) -> Json:
         """Sends `body` as JSON."""
         return await self._call("PATCH", path, names, body=body)
 
-    async def delete(self, path: str, **names: str) -> Json:
+    async def delete(self, path: str, names: Names = NO_NAMES) -> Json:
         """Deletes what the path names."""
         return await self._call("DELETE", path, names)
 
     @asynccontextmanager
-    async def stream(self, path: str, **names: str) -> AsyncIterator[AsyncIterator[str]]:
+    async def stream(self, path: str, names: Names = NO_NAMES) -> AsyncIterator[AsyncIterator[str]]:
         """The lines of an answer that comes bit by bit. A connection that is cut raises GatewayError from the iterator."""
         timeout = httpx.Timeout(SILENT_SECONDS, connect=CONNECT_SECONDS)
         try:

@@ -67,7 +67,7 @@ async def exchange_key(gateway: Gateway, *, api_key: SecretStr, tenant: str, sco
 
 
 async def _token(api: Api, scopes: Sequence[str]) -> dict[str, str]:
-    return await api.post("/api/v1/tenants/{tenant_id}/session-tokens", {"scopes": [*scopes], "lifetime_seconds": TOKEN_SECONDS})
+    return await api.post("/api/v1/tenants/{tenant_id}/session-tokens", body={"scopes": [*scopes], "lifetime_seconds": TOKEN_SECONDS})
 
 
 async def check_operator(gateway: Gateway, credential: Credential, *, name: str, ends_at: datetime | None) -> SignedIn:

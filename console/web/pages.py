@@ -7,7 +7,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import Environment, FileSystemLoader, Undefined
+from jinja2.utils import missing
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
@@ -37,13 +38,13 @@ class Pages:
         """`files` are the static files by name: their addresses carry a hash, so that browsers may keep them."""
         self._navigation, self._now = navigation, now
         self._environment = Environment(
-            loader=FileSystemLoader(HERE / "templates"), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+            loader=FileSystemLoader(HERE / "templates"), autoescape=True, undefined=AbsentField, trim_blocks=True, lstrip_blocks=True
         )
-        self._environment.filters.update(wording.FILTERS)
+        self._environment.filters.update({name: _of_absent(one) for name, one in wording.FILTERS.items()})
         hashes = {name: hashlib.sha256(path.read_bytes()).hexdigest()[:12] for name, path in files.items()}
         self._environment.globals["asset"] = lambda name: f"/static/{name}?v={hashes[name]}"
 
-    def render(self, template: str, **context: Any) -> str:
+    def render(self, template: str, /, **context: Any) -> str:
         """The text of a template that needs no request, such as a part of a page that is sent as an event."""
         return self._environment.get_template(template).render(now=self._now(), **context)
 
@@ -78,6 +79,21 @@ class Pages:
         if error.retry_after is not None:
             found.headers["Retry-After"] = str(error.retry_after)
         return found
+
+
+class AbsentField(Undefined):
+    """A field that an answer of the API leaves out prints as nothing. A name that the template itself has wrong is an error."""
+
+    def __str__(self) -> str:
+        """Raises UndefinedError for a name."""
+        return str(self._fail_with_undefined_error()) if self._undefined_obj is missing else ""
+
+
+def _of_absent(one: Callable[..., str]) -> Callable[..., str]:
+    def filtered(value: object, *more: object) -> str:
+        return one(None if isinstance(value, Undefined) else value, *more)
+
+    return filtered
 
 
 def theme_of(request: Request) -> str:

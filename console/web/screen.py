@@ -49,7 +49,7 @@ class Visit:
         """True if htmx asks, for a part of the page."""
         return "HX-Request" in self.request.headers
 
-    def page(self, template: str, *, status: int = 200, **context: Any) -> Response:
+    def page(self, template: str, /, *, status: int = 200, **context: Any) -> Response:
         """Renders `console/templates/{template}`. It has `session`, `notices` and `csrf` beside the context."""
         return self.site.pages.answer(self.request, template, session=self.session, screen=self.screen, status=status, context=context)
 

@@ -22,7 +22,7 @@ PART = "runs/run_part.html"
 async def follow_run(visit: Visit) -> Response:
     """Ends with the run, with the session, and when the API's stream is cut: the browser then connects again and gets all of it."""
     # Errors of the first call become an answer as everywhere; those of later ones end the stream.
-    run = await visit.api.get(GET, **visit.names)
+    run = await visit.api.get(GET, visit.names)
     return StreamingResponse(_events(visit, run), media_type="text/event-stream", headers={"X-Accel-Buffering": "no"})
 
 
@@ -45,7 +45,7 @@ async def _events(visit: Visit, run: Json) -> AsyncIterator[str]:
 
 async def _followed(visit: Visit) -> AsyncIterator[str]:
     run: Json = {"steps": [], "dq_results": []}
-    async with visit.api.stream(f"{GET}:watch", **visit.names) as lines:
+    async with visit.api.stream(f"{GET}:watch", visit.names) as lines:
         events = _parsed(lines)
         following = asyncio.ensure_future(anext(events, None))
         is_new = False

@@ -19,29 +19,29 @@ RETRY = "/api/v1/tenants/{tenant_id}/scheduled-runs/{run_id}:retry"
 
 async def show_run(visit: Visit) -> Response:
     """The run with its steps and checks; while it runs, the page follows it."""
-    run = await visit.api.get(GET, **visit.names)
+    run = await visit.api.get(GET, visit.names)
     return visit.page("runs/run.html", idempotency_key=secrets.token_urlsafe(16), **context_of(run, visit.session))
 
 
 async def cancel_run(visit: Visit) -> Response:
     """Cancels it."""
-    await visit.api.post(f"{GET}:cancel", **visit.names)
+    await visit.api.post(f"{GET}:cancel", visit.names)
     return visit.back_to(_page(visit), good="The run is cancelled. It publishes nothing more.")
 
 
 async def run_again(visit: Visit) -> Response:
     """Starts another run with the parameters of this one."""
-    run = await visit.api.get(GET, **visit.names)
+    run = await visit.api.get(GET, visit.names)
     key = visit.form.get("idempotency_key", "")
-    started = await visit.api.post(RUN, run["parameters"], idempotency_key=key, **template_of(run))
+    started = await visit.api.post(RUN, template_of(run), body=run["parameters"], idempotency_key=key)
     good = f"Started with the parameters of {short(run['pipeline_logging_id'])}."
     return visit.back_to(f"/runs/{started['pipeline_logging_id']}", good=good)
 
 
 async def queue_again(visit: Visit) -> Response:
     """Queues the scheduled run, of which this was an attempt, again."""
-    run = await visit.api.get(GET, **visit.names)
-    await visit.api.post(RETRY, run_id=run["run_id"])
+    run = await visit.api.get(GET, visit.names)
+    await visit.api.post(RETRY, {"run_id": run["run_id"]})
     return visit.back_to(_page(visit), good="It is queued again, and begins when its turn comes. Set-up shows the queue.")
 
 

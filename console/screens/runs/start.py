@@ -32,8 +32,8 @@ async def start_run(visit: Visit) -> Response:
     try:
         body = body_of(template, visit.form)
         if visit.form.get("action") == "check":
-            return _form(visit, template, preview=await visit.api.post(VALIDATE, body, **visit.names))
-        started = await visit.api.post(RUN, body, idempotency_key=visit.form.get("idempotency_key", ""), **visit.names)
+            return _form(visit, template, preview=await visit.api.post(VALIDATE, visit.names, body=body))
+        started = await visit.api.post(RUN, visit.names, body=body, idempotency_key=visit.form.get("idempotency_key", ""))
     except BadValue as bad:
         error = GatewayError(status=HTTPStatus.BAD_REQUEST, reason="BAD_FIELD", message=str(bad))
         return _form(visit, template, error=error)
