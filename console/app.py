@@ -8,8 +8,8 @@ To add a screen:
    navigation follows from it.
 2. It calls the API by `visit.api.get("/api/v1/tenants/{tenant_id}/things/{id}", {"id": ...}, query={...})`: a tenant's `{tenant_id}` is its
    session's, never the address's; an operator passes it like any other name. Errors need no handling: a `GatewayError` becomes a page, or a
-   part of one for htmx, which says reason, message, request id and what to do (`WHAT_TO_DO` in console/gateway/errors.py), and asks again by
-   itself if the cause may pass. Catch it where a screen can show the rest without that answer, and show it with
+   part of one for htmx, which says reason, message, request id and what to do (`WHAT_TO_DO` in console/gateway/errors.py), and asks again
+   by itself if the cause may pass. Catch it where a screen can show the rest without that answer, and show it with
    `{% include "parts/error.html" %}` (`error`, `retry_seconds`).
 3. Templates extend `base.html` (blocks `title`, `head`, `main`) and use the macros of `parts/macros.html` as `m` (`badge`, `time`, `fact`,
    `empty`, `pager`, `bar`) and the filters of console/web/wording.py. A form has `{{ m.csrf_field(csrf) }}`. Pages work without JavaScript;
