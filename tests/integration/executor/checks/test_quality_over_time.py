@@ -4,6 +4,7 @@ import uuid
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
+from typing import Any
 
 import pytest
 from convergence.executor.v1 import quality_service_pb2 as messages
@@ -36,7 +37,7 @@ def servicer(bq: BigQuery, service_settings: ServiceSettings) -> QualityServicer
 
 @pytest.fixture
 def listed(servicer: QualityServicer, tenant: Tenant) -> Listed:
-    async def ask(**asked: object) -> list[messages.QualityResult]:
+    async def ask(**asked: Any) -> list[messages.QualityResult]:
         answer = await servicer.ListQualityResults(messages.ListQualityResultsRequest(tenant_id=tenant.tenant_id, **asked), CALL)
         return [*answer.results]
 
@@ -82,7 +83,7 @@ async def test_verdicts_are_listed_with_their_run_newest_first_and_filtered(
     for some in ([made[0]], made[1:], [made[0]]):
         await store.record_verdicts(tenant.tenant_id, some)
 
-    async def found(**asked: object) -> list[int]:
+    async def found(**asked: Any) -> list[int]:
         times = [one.executed_at for one in made]
         return [times.index(one.dq_result.executed_at.ToDatetime(UTC)) for one in await listed(**asked)]
 
@@ -137,7 +138,7 @@ async def test_a_tenant_without_a_dataset_has_none(servicer: QualityServicer, te
         ({"page_token": "x"}, "page_token"),
     ],
 )
-async def test_a_bad_filter_is_named(listed: Listed, asked: dict[str, object], field: str) -> None:
+async def test_a_bad_filter_is_named(listed: Listed, asked: dict[str, Any], field: str) -> None:
     with pytest.raises(InvalidArgument) as refused:
         await listed(**asked)
     assert refused.value.field == field
