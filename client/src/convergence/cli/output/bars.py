@@ -1,4 +1,4 @@
-"""Stacked bars of text: a line for each period, a letter-like pattern and a colour for each group, so that they differ without colours, too.
+"""Stacked bars of text: a line for each period, a pattern and a colour for each group, so that they differ without colours, too.
 Pure.
 """
 

@@ -1,7 +1,6 @@
 """`convergence api` and `convergence openapi`: raw calls of the REST interface, with the profile's key."""
 
 import json
-import ssl
 from typing import Annotated
 
 import httpx
@@ -11,6 +10,7 @@ from convergence.cli.invocation import Invocation
 from convergence.cli.noun import declare
 from convergence.cli.options import UsageProblem, read_text
 from convergence.cli.output.dialect import as_json
+from convergence.cli.trust import trusted
 from convergence.client import Connection, errors
 
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
@@ -72,7 +72,7 @@ def key_header(connection: Connection, *, admin: bool = False) -> dict[str, str]
 
 def _call(cli: Invocation, connection: Connection, request: httpx.Request) -> ExitCode:
     try:
-        with httpx.Client(verify=_trusted(connection), timeout=_SECONDS) as client:
+        with httpx.Client(verify=trusted(connection), timeout=_SECONDS) as client:
             answer = client.send(request, stream=True)
             if answer.headers.get("content-type", "").startswith("text/event-stream"):
                 for line in answer.iter_lines():
@@ -86,10 +86,6 @@ def _call(cli: Invocation, connection: Connection, request: httpx.Request) -> Ex
             return exit_of_http(answer.status_code)
     except httpx.TransportError as error:
         raise errors.Unavailable(f"The gateway {connection.url} does not answer ({type(error).__name__}).") from None
-
-
-def _trusted(connection: Connection) -> ssl.SSLContext | bool:
-    return ssl.create_default_context(cafile=connection.ca_file) if connection.ca_file else True
 
 
 def _pretty(answer: httpx.Response) -> str:
