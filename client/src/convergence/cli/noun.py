@@ -3,7 +3,7 @@
 import inspect
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import typer
 from convergence.cli.invocation import Invocation, Shared
@@ -11,7 +11,7 @@ from convergence.cli.invocation import Invocation, Shared
 Body = Callable[..., None]
 """What a command does: takes the Invocation, then what the command line says."""
 
-_SHARED = {
+SHARED: Final[dict[str, Any]] = {
     "json": Annotated[bool, typer.Option("--json", help="Print JSON, for programs.", rich_help_panel="All commands")],
     "profile": Annotated[
         str,
@@ -81,13 +81,13 @@ def _run(body: Body) -> Body:
     own = list(signature.parameters.values())[1:]
 
     def run(**given: Any) -> None:
-        shared = Shared(**{name: given.pop(name) for name in _SHARED})
+        shared = Shared(**{name: given.pop(name) for name in SHARED})
         with Invocation.of(shared) as invocation:
             body(invocation, **given)
 
     added = [
         inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=False if name == "json" else "", annotation=annotation)
-        for name, annotation in _SHARED.items()
+        for name, annotation in SHARED.items()
     ]
     parameters = [one.replace(kind=inspect.Parameter.KEYWORD_ONLY) for one in own]
     run.__signature__ = signature.replace(parameters=[*parameters, *added])  # type: ignore[attr-defined]

@@ -1,5 +1,7 @@
 """`convergence keys`: tenants' API keys."""
 
+import os
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Annotated
 
@@ -12,11 +14,13 @@ from convergence.cli.options import Limit, UsageProblem, Yes, read_moment
 from convergence.cli.output.cells import ago, moment, names, time_of
 from convergence.cli.output.dialect import as_dict
 from convergence.cli.output.table import column, number
+from convergence.cli.profile_file import ProfileFile
 from convergence.cli.secret_file import check_writable, write_secret
 
 noun = Noun("keys", "Tenants' API keys (operator).")
 KeyId = Annotated[str, typer.Argument(metavar="KEY_ID", help="The key's id, never the key.")]
 Expires = Annotated[str, typer.Option("--expires", metavar="TIME", help="E.g. 90d, or 2026-12-31; without it: never.", show_default=False)]
+Save = Annotated[bool, typer.Option("--save", help="Store the key in the profile in use instead of printing it.")]
 Out = Annotated[
     str, typer.Option("--out", metavar="FILE", help="Write the key there (mode 0600) instead of printing it.", show_default=False)
 ]
@@ -31,10 +35,11 @@ def create_key(
     ] = None,
     expires: Expires = "",
     out: Out = "",
+    save: Save = False,
 ) -> None:
     """Issue a key. It is shown once and cannot be recovered."""
-    _check(out)
-    _show_new(cli, cli.client.keys.create(scopes=scope, expires_at=_expires(expires)), out)
+    _check(cli, out, save=save)
+    _show_new(cli, cli.client.keys.create(scopes=scope, expires_at=_expires(expires)), out, save=save)
 
 
 @noun.command("list", example="convergence keys list --tenant acme_corp")
@@ -62,10 +67,11 @@ def rotate_key(
     overlap: Annotated[int, typer.Option("--overlap", min=0, help="Seconds that the old key keeps working.")] = 86_400,
     expires: Expires = "",
     out: Out = "",
+    save: Save = False,
 ) -> None:
     """Issue a key with the scopes of an old one, which goes on working for a while."""
-    _check(out)
-    _show_new(cli, cli.client.keys.rotate(key_id, overlap_seconds=overlap, expires_at=_expires(expires)), out)
+    _check(cli, out, save=save)
+    _show_new(cli, cli.client.keys.rotate(key_id, overlap_seconds=overlap, expires_at=_expires(expires)), out, save=save)
 
 
 @noun.command("revoke", example="convergence keys revoke KEY_ID --tenant acme_corp --yes")
@@ -88,8 +94,12 @@ def _expires(text: str) -> datetime | None:
     return read_moment(text, datetime.now(UTC)) if text else None
 
 
-def _check(out: str) -> None:
+def _check(cli: Invocation, out: str, *, save: bool) -> None:
     """Before a key is issued: where it goes must exist, or it would be lost."""
+    if out and save:
+        raise UsageProblem("Give --out or --save, not both.")
+    if save and not cli.client.connection.profile:
+        raise UsageProblem("--save needs a profile to store the key in: make one with `convergence login`; no key was issued.")
     if out:
         try:
             check_writable(out)
@@ -97,20 +107,30 @@ def _check(out: str) -> None:
             raise UsageProblem(f"{out} cannot be written ({error.strerror}); no key was issued.") from None
 
 
-def _show_new(cli: Invocation, answer: messages.CreateApiKeyResponse | messages.RotateApiKeyResponse, out: str) -> None:
-    if out:
-        write_secret(out, answer.api_key)
-        cli.printer.remark(f"The key is in {out}.")
-        if cli.printer.is_json:
-            cli.printer.json({**as_dict(answer), "api_key": None, "written_to": out})
-            return
+def _show_new(cli: Invocation, answer: messages.CreateApiKeyResponse | messages.RotateApiKeyResponse, out: str, *, save: bool) -> None:
+    where = _store(cli, answer, out, save=save)
+    if cli.printer.is_json and where:
+        cli.printer.json({**as_dict(answer), "api_key": None, "written_to": where})
+        return
     fields = [
         ("key id", answer.api_key_id),
         ("tenant", answer.tenant_id),
         ("scopes", names(answer.scopes) if answer.scopes else "default"),
         ("expires at", moment(answer, "expires_at")),
+        ("key", f"stored in {where}" if where else answer.api_key),
     ]
-    if not out:
-        fields.append(("key", answer.api_key))
-        cli.printer.remark("The key is shown this once.")
     cli.printer.record(answer, fields)
+    if not where:
+        cli.printer.remark("The key is shown this once.")
+
+
+def _store(cli: Invocation, answer: messages.CreateApiKeyResponse | messages.RotateApiKeyResponse, out: str, *, save: bool) -> str:
+    """Where the key was stored; empty: nowhere, so it is printed."""
+    if out:
+        write_secret(out, answer.api_key)
+    elif save:
+        file, name = ProfileFile.of(os.environ), cli.client.connection.profile
+        profile = replace(file.read().named(name), api_key=answer.api_key, tenant_id=answer.tenant_id)
+        file.put(name, profile, is_default=False)
+        return f"profile {name}"
+    return out
