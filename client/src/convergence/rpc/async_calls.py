@@ -6,7 +6,9 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import Any
 
 import grpc
+from convergence.rpc.calls import CLOSED
 from convergence.rpc.credentials import Credentials, bearer
+from convergence.rpc.errors import ConfigurationError
 from convergence.rpc.method import Method, Req, Res
 from convergence.rpc.options import Options, World
 from convergence.rpc.pages import AsyncPages, T
@@ -21,10 +23,13 @@ class AsyncLink:
         self._connect, self.credentials = connect, credentials
         self._channel: grpc.aio.Channel | None = None
         self._token = ""
+        self._closed = False
 
     @property
     def channel(self) -> grpc.aio.Channel:
         """The one that all calls share."""
+        if self._closed:
+            raise ConfigurationError(CLOSED)
         if self._channel is None:
             self._channel = self._connect()
         return self._channel
@@ -39,9 +44,10 @@ class AsyncLink:
 
     async def close(self) -> None:
         """Ends what is under way."""
-        if self._channel is not None:
-            await self._channel.close()
-            self._channel = None
+        self._closed = True
+        channel, self._channel = self._channel, None
+        if channel is not None:
+            await channel.close()
 
 
 class AsyncCalls:
@@ -82,7 +88,7 @@ class AsyncCalls:
 
     async def stream(self, method: Method[Req, Res], fields: Mapping[str, object], *, timeout: float | None) -> AsyncIterator[Res]:
         """Events as they come. A stream that is cut is opened again after the last event that had an id."""
-        call = self._prepared(method, fields, (timeout, None))
+        call = self._prepared(method, fields, (timeout, None), reopens=True)
         last = ""
         while True:
             metadata = await self._metadata(call)
@@ -101,8 +107,12 @@ class AsyncCalls:
             except grpc.aio.AioRpcError as refused:
                 await self._wait_or_raise(call, refused)
 
-    def _prepared(self, method: Method[Req, Res], fields: Mapping[str, object], limits: tuple[float | None, str | None]) -> Prepared[Req]:
-        return prepare(method, fields, credentials=self.link.credentials, options=self.options, world=self._world, limits=limits)
+    def _prepared(
+        self, method: Method[Req, Res], fields: Mapping[str, object], limits: tuple[float | None, str | None], *, reopens: bool = False
+    ) -> Prepared[Req]:
+        call = prepare(method, fields, credentials=self.link.credentials, options=self.options, world=self._world, limits=limits)
+        call.attempts.reopens = reopens
+        return call
 
     async def _metadata(self, call: Prepared[Any]) -> tuple[tuple[str, str], ...]:
         return (*call.metadata, await self.link.authorization(anew=call.token_refused)) if call.takes_token else call.metadata

@@ -1,5 +1,6 @@
 """Calls of the sync client."""
 
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
@@ -12,6 +13,8 @@ from convergence.rpc.options import Options, World
 from convergence.rpc.pages import Pages, T
 from convergence.rpc.prepare import Prepared, event_id, prepare, resumed
 
+CLOSED = "The client is closed. Make another one, or keep its `with` block open for as long as it is used."
+
 
 class Link:
     """The channel and the bearer token, which all views of a client share. The channel is made at the first call, so that a client
@@ -23,13 +26,18 @@ class Link:
         self._connect, self.credentials = connect, credentials
         self._channel: grpc.Channel | None = None
         self._token = ""
+        self._closed = False
+        self._lock = threading.Lock()
 
     @property
     def channel(self) -> grpc.Channel:
         """The one that all calls share."""
-        if self._channel is None:
-            self._channel = self._connect()
-        return self._channel
+        with self._lock:
+            if self._closed:
+                raise ConfigurationError(CLOSED)
+            if self._channel is None:
+                self._channel = self._connect()
+            return self._channel
 
     def authorization(self, *, anew: bool) -> tuple[str, str]:
         """The token as metadata; `anew`: the last one was refused."""
@@ -46,9 +54,11 @@ class Link:
 
     def close(self) -> None:
         """Ends what is under way."""
-        if self._channel is not None:
-            self._channel.close()
-            self._channel = None
+        with self._lock:
+            self._closed = True
+            channel, self._channel = self._channel, None
+        if channel is not None:
+            channel.close()
 
 
 class Calls:
@@ -86,7 +96,7 @@ class Calls:
 
     def stream(self, method: Method[Req, Res], fields: Mapping[str, object], *, timeout: float | None) -> Iterator[Res]:
         """Events as they come. A stream that is cut is opened again after the last event that had an id."""
-        call = self._prepared(method, fields, (timeout, None))
+        call = self._prepared(method, fields, (timeout, None), reopens=True)
         last = ""
         while True:
             try:
@@ -104,8 +114,12 @@ class Calls:
             except grpc.RpcError as refused:
                 self._wait_or_raise(call, refused)
 
-    def _prepared(self, method: Method[Req, Res], fields: Mapping[str, object], limits: tuple[float | None, str | None]) -> Prepared[Req]:
-        return prepare(method, fields, credentials=self.link.credentials, options=self.options, world=self._world, limits=limits)
+    def _prepared(
+        self, method: Method[Req, Res], fields: Mapping[str, object], limits: tuple[float | None, str | None], *, reopens: bool = False
+    ) -> Prepared[Req]:
+        call = prepare(method, fields, credentials=self.link.credentials, options=self.options, world=self._world, limits=limits)
+        call.attempts.reopens = reopens
+        return call
 
     def _metadata(self, call: Prepared[Any]) -> tuple[tuple[str, str], ...]:
         return (*call.metadata, self.link.authorization(anew=call.token_refused)) if call.takes_token else call.metadata

@@ -136,6 +136,10 @@ class RunFailed(ConvergenceError):
         super().__init__(f"Run {run.pipeline_logging_id} of {run.pipeline_id} is {run.status}{why}")
         self.run = run
 
+    def __reduce__(self) -> tuple[type["RunFailed"], tuple[run_pb2.Run]]:
+        """For pickle, which would call the class with the message."""
+        return type(self), (self.run,)
+
 
 class RunCancelled(RunFailed):
     """A run that was waited for was cancelled."""

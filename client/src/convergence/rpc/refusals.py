@@ -1,5 +1,6 @@
 """From a gRPC status to an error of ours."""
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -37,14 +38,18 @@ KINDS: dict[grpc.StatusCode, type[ConvergenceError]] = {
     grpc.StatusCode.UNAVAILABLE: Unavailable,
     grpc.StatusCode.DEADLINE_EXCEEDED: DeadlineExceeded,
     grpc.StatusCode.UNIMPLEMENTED: Unimplemented,
+    grpc.StatusCode.CANCELLED: ConvergenceError,
 }
 """All others are Internal."""
 
 
 def error_of(refused: Any, request_id: str) -> ConvergenceError:
     """The error of a `grpc.RpcError` or `grpc.aio.AioRpcError`. `request_id` is what was sent; the server's own takes precedence."""
-    trailers = dict(refused.trailing_metadata() or ())
-    details = details_of(trailers.get("grpc-status-details-bin", b""), request_id)
+    metadata = {**dict(refused.initial_metadata() or ()), **dict(refused.trailing_metadata() or ())}
+    details = details_of(metadata.get("grpc-status-details-bin", b""), metadata.get("x-request-id") or request_id)
+    if details.retry_after is None and (seconds := str(metadata.get("retry-after", ""))).isdecimal():
+        # The gateway's own refusals have no details, but headers.
+        details = replace(details, retry_after=timedelta(seconds=int(seconds)))
     kind = KINDS.get(refused.code(), Internal)
     return ConvergenceError.by_reason.get(details.reason, kind)(refused.details() or refused.code().name, details)
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from convergence.rpc.errors import ConvergenceError, ResourceExhausted, Unavailable
+from convergence.rpc.errors import ConvergenceError, Internal, ResourceExhausted, Unavailable
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -28,6 +28,8 @@ class Attempts:
     deadline: float | None
     random: Callable[[], float]
     """From 0 to 1."""
+    reopens: bool = False
+    """A stream: that it breaks without a reason, e.g. because a proxy restarts, is as if the server were unavailable."""
     sent: int = 0
 
     def wait_after(self, error: ConvergenceError, now: float) -> float | None:
@@ -38,7 +40,7 @@ class Attempts:
         jitter = self.random() * min(self.retry.max_backoff, self.retry.first_backoff * 2.0 ** (self.sent - 1))
         if error.retry_after is not None and isinstance(error, Unavailable | ResourceExhausted):
             wait = max(error.retry_after.total_seconds(), 0.0) + jitter
-        elif isinstance(error, Unavailable):
+        elif isinstance(error, Unavailable) or (self.reopens and isinstance(error, Internal) and not error.reason):
             wait = jitter
         else:
             return None
