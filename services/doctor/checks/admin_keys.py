@@ -8,7 +8,7 @@ ROLES = ("provisioner", "scheduler")
 
 
 async def look(world: World) -> list[Finding]:
-    """Asks nobody."""
+    """Looks at the settings alone."""
     return judge(world.settings)
 
 

@@ -68,7 +68,7 @@ class Invocation:
         return found
 
     def ask(self, question: str, option: str) -> str:
-        """What a person types. Raises UsageProblem where nobody can, naming the option that says it instead."""
+        """What a person types. Raises UsageProblem where there is no terminal, naming the option that says it instead."""
         if not sys.stdin.isatty():
             raise UsageProblem(f"{question}: there is no terminal to ask on, so give {option}.")
         self.printer.err.print(f"{question}: ", end="")

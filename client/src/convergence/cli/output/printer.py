@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from convergence.cli.output.dialect import as_dict, as_json
+from convergence.cli.output.printable import printable
 from convergence.cli.output.table import Column, drawn, plain, style_of
 from google.protobuf.message import Message
 from rich.console import Console, RenderableType
@@ -69,7 +70,7 @@ class Printer:
         """Names and values below each other, for people."""
         width = max(len(name) for name, _ in fields)
         for name, value in fields:
-            line = Text(f"{name.ljust(width)}  ", style="bold") + Text(value, style=style_of(value))
+            line = Text(f"{name.ljust(width)}  ", style="bold") + Text(printable(value), style=style_of(value))
             self.out.print(line, soft_wrap=True)
 
     def json(self, value: object) -> None:
@@ -82,7 +83,7 @@ class Printer:
 
     def text(self, text: str, *, style: str = "") -> None:
         """A part of the answer, for people."""
-        self.out.print(Text(text, style=style), soft_wrap=True)
+        self.out.print(Text(printable(text), style=style), soft_wrap=True)
 
     def drawing(self, drawing: RenderableType) -> None:
         """What only a terminal can show."""
@@ -91,13 +92,13 @@ class Printer:
     def remark(self, text: str) -> None:
         """What a person may want to know besides the answer; never part of it."""
         if not self.is_json:
-            self.err.print(Text(text, style="dim"), soft_wrap=True)
+            self.err.print(Text(printable(text), style="dim"), soft_wrap=True)
 
     def problem(self, text: str, *more: str) -> None:
         """An error: the first line says what is wrong."""
-        self.err.print(Text("Error: ", style="bold red") + Text(text), soft_wrap=True)
+        self.err.print(Text("Error: ", style="bold red") + Text(printable(text)), soft_wrap=True)
         for line in more:
-            self.err.print(Text(f"  {line}"), soft_wrap=True)
+            self.err.print(Text(f"  {printable(line)}"), soft_wrap=True)
 
     def _write(self, text: str) -> None:
         self.out.file.write(f"{text}\n")

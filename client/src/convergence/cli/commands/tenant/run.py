@@ -32,10 +32,10 @@ def start_run(
     idempotency_key: IdempotencyKey = "",
 ) -> None:
     """Start a run. Without --wait or --watch it returns at once."""
-    parameters = read_parameters(param, body)
+    name, parameters = read_pipeline(pipeline), read_parameters(param, body)
     key = idempotency_key or str(uuid4())
     try:
-        started = cli.client.pipelines.run(read_pipeline(pipeline), parameters, idempotency_key=key)
+        started = cli.client.pipelines.run(name, parameters, idempotency_key=key)
     except (errors.Unavailable, errors.DeadlineExceeded):
         cli.printer.remark(
             f"It may have started all the same. The same command with --idempotency-key {key} starts it once, whatever happened."

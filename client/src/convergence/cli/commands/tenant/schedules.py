@@ -38,11 +38,12 @@ def create_schedule(
     idempotency_key: IdempotencyKey = "",
 ) -> None:
     """Create a schedule, and show when it will fire."""
+    name, parameters = read_pipeline(pipeline), read_parameters(param, body)
     created = cli.client.schedules.create(
-        read_pipeline(pipeline),
+        name,
         schedule_cron=cron,
         timezone=timezone,
-        parameters=read_parameters(param, body),
+        parameters=parameters,
         priority=priority,
         max_retries=attempts,
         catch_up=catch_up,

@@ -17,7 +17,8 @@ def add_to(app: typer.Typer) -> None:
 
 def validate(cli: Invocation, pipeline: Pipeline, *, param: Parameters = None, body: BodyFile = "") -> None:
     """Say what a run would read, cost and fail with, without running it. Uses no quota. Ends with 1 if it would fail."""
-    answer = cli.client.pipelines.validate(read_pipeline(pipeline), read_parameters(param, body))
+    name, parameters = read_pipeline(pipeline), read_parameters(param, body)
+    answer = cli.client.pipelines.validate(name, parameters)
     fields = (
         ("valid", shown(answer.valid)),
         ("parameters", pairs(MessageToDict(answer.parameters))),

@@ -5,7 +5,7 @@ from convergence.cli.doctor.installation import Installation
 
 
 def look(installation: Installation) -> list[Finding]:
-    """Asks nobody."""
+    """Looks at the settings alone."""
     return judge(installation.connection.url, is_laptop=installation.is_laptop)
 
 
