@@ -120,6 +120,10 @@ sbom: gen ## Write what each image contains, with licences: gen/sbom-*.cdx.json 
 access-table: gen ## Write the table of who may call what into SECURITY.md, from the protos
 	@$(PY) -m tools.access_table
 
+.PHONY: cli-docs
+cli-docs: gen ## Write the list of commands into docs/cli.md, from the command line
+	@$(PY) -m tools.cli_docs
+
 fmt: gen ## Format Python and protos, and fix what can be fixed
 	@$(BIN)/ruff check --fix-only --quiet .
 	@$(BIN)/ruff format .
