@@ -37,7 +37,14 @@ demo: gen ## Run the three flows and the pipelines of three clouds through the r
 up: gen ## Start the whole suite on this machine and keep it running until Ctrl-C
 	@$(PY) -m localcloud up
 
-test: gen .cache/focus-validator/.stamp ## Run the tests; PYTEST="-k gateway" narrows them
+# The browser of the console's tests. Debian packages it; elsewhere any chromium on PATH will do.
+.PHONY: chromium
+chromium: ## Make sure that there is a chromium for the tests of the console
+	@command -v chromium chromium-browser google-chrome >/dev/null \
+	  || { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && echo "installing chromium" && apt-get update -qq && apt-get install -qq -y chromium >/dev/null; } \
+	  || { echo "The console's tests need chromium on PATH. Debian: sudo apt-get install chromium" >&2; exit 1; }
+
+test: gen chromium .cache/focus-validator/.stamp ## Run the tests; PYTEST="-k gateway" narrows them
 	@$(PY) -m pytest -n $(WORKERS) --dist loadscope $(PYTEST)
 
 test-unit: gen ## ... those that need no emulator and no process, in seconds

@@ -94,5 +94,5 @@ def _taken_in(run: Json, event: dict[str, Any]) -> bool:
 
 
 def _part(visit: Visit, run: Json) -> str:
-    html = visit.site.pages.render(PART, **context_of(run, visit.session))
+    html = visit.site.pages.render(PART, csrf=visit.session.csrf, session=visit.session, **context_of(run, visit.session))
     return f"event: part\ndata: {json.dumps({'html': html, 'status': run['status']})}\n\n"

@@ -41,7 +41,7 @@ async def start_run(visit: Visit) -> Response:
         if error.is_signed_out:
             raise
         return _form(visit, template, error=error)
-    return visit.back_to(f"/runs/{started['pipeline_logging_id']}", good=started["message"])
+    return visit.back_to(f"/runs/{started['pipeline_logging_id']}", good="The run has started.")
 
 
 async def _template(visit: Visit) -> Json:
