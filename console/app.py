@@ -36,6 +36,7 @@ from starlette.types import ASGIApp
 from console.gateway.api import Gateway
 from console.gateway.errors import GatewayError
 from console.screens.runs.screen import RUNS
+from console.screens.setup.screen import SETUP
 from console.settings import ConsoleSettings
 from console.web.cookies import Cookie
 from console.web.guards import BodyLimit, SecurityHeaders
@@ -47,7 +48,7 @@ from console.web.sign_in import SignIn
 from console.web.site import Places, Site
 from console.web.visits import routes_of, to_sign_in
 
-SCREENS: tuple[Screen, ...] = (RUNS,)
+SCREENS: tuple[Screen, ...] = (RUNS, SETUP)
 STATIC = Path(__file__).with_name("static")
 FOREVER = "public, max-age=31536000, immutable"
 
