@@ -1,18 +1,16 @@
 """The queue: scheduled runs, and why those that wait do."""
 
-import asyncio
 from urllib.parse import urlencode
 
 from starlette.responses import Response
 
-from console.screens.setup.overview import attempt
 from console.web.screen import Visit
 
 LIST = "/api/v1/tenants/{tenant_id}/scheduled-runs"
 ONE = f"{LIST}/{{run_id}}"
 STATES = ("PENDING", "COMPLETED", "FAILED")
 EXPLAINED = 8
-"""Of the runs that wait, those at the head whose reason is shown at once; that of others is a click away."""
+"""Of the runs on a page, those whose reason to wait is asked for when the page is there; that of others is a click away."""
 
 
 async def show_queue(visit: Visit) -> Response:
@@ -20,13 +18,10 @@ async def show_queue(visit: Visit) -> Response:
     filters = {"state": visit.query.get("state", "PENDING"), "config_id": visit.query.get("config_id", "")}
     token = visit.query.get("page_token", "")
     answer = await visit.api.get(LIST, query={**filters, "page_token": token})
-    runs = answer["scheduled_runs"]
-    waiting = [one for one in runs if one["state"] == "PENDING"][:EXPLAINED]
-    reasons = await asyncio.gather(*(attempt(visit.api.get(ONE, {"run_id": one["run_id"]})) for one in waiting))
     return visit.page(
         "setup/queue.html",
-        runs=runs,
-        why={found["run_id"]: found for found, _ in reasons if found},
+        runs=answer["scheduled_runs"],
+        explained=EXPLAINED,
         filters=filters,
         states=STATES,
         first=_address(filters) if token else "",
