@@ -40,6 +40,7 @@ from console.screens.setup.screen import SETUP
 from console.settings import ConsoleSettings
 from console.web.cookies import Cookie
 from console.web.guards import BodyLimit, SecurityHeaders
+from console.web.oidc_sign_in import OidcSignIn
 from console.web.pages import NavigationEntry, Pages, utc_now
 from console.web.request_log import RequestLog
 from console.web.screen import Screen
@@ -94,6 +95,7 @@ def create_app(settings: ConsoleSettings) -> ASGIApp:
             Route("/healthz", _healthy),
             Route("/static/{name}", static),
             *sign_in.routes(),
+            *OidcSignIn(site).routes(),
             *(route for screen in SCREENS for route in routes_of(site, screen)),
         ],
         exception_handlers={HTTPException: _not_found, Exception: _broken},

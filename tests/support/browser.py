@@ -46,6 +46,8 @@ class Desk:
     def __init__(self, context: BrowserContext, page: Page, url: str) -> None:
         self.context, self.page, self.url = context, page, url
         self.faults: list[str] = []
+        self.allowed = [url]
+        """The sites that it may call."""
         page.on("console", self._said)
         page.on("pageerror", lambda error: self.faults.append(str(error)))
         page.on("request", self._asked)
@@ -80,7 +82,7 @@ class Desk:
             self.faults.append(message.text)
 
     def _asked(self, request: Any) -> None:
-        if not request.url.startswith((f"{self.url}/", "data:")):
+        if not request.url.startswith(("data:", *(f"{url}/" for url in self.allowed))):
             self.faults.append(f"a call to {request.url}")
 
 
