@@ -25,6 +25,14 @@ COPY tools/genproto.py tools/
 COPY protos protos
 RUN python tools/genproto.py
 
+# What the gateway serves: OpenAPI, and the script that shows it (from npm, by its hash).
+FROM generated AS documents
+COPY configs configs
+COPY services services
+COPY docs docs
+COPY tools tools
+RUN python -m tools.openapi >gen/openapi.json && python -m tools.web_assets gen/web
+
 FROM packages AS local-packages
 RUN --mount=type=cache,target=/root/.cache/uv uv sync --frozen --no-install-project --no-default-groups --extra local --extra console
 
@@ -45,4 +53,5 @@ COPY --from=packages /app/.venv .venv
 
 FROM runtime AS local
 COPY --from=local-packages /app/.venv .venv
+COPY --from=documents /app/gen gen
 COPY localcloud localcloud

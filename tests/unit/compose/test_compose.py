@@ -26,7 +26,7 @@ FILLED_IN = {
     "CONSOLE_PORT": "8090",
     "ADMIN_API_KEY_SHA256": "0" * 64,
     "CONVERGENCE_TOKEN_SECRETS": "[]",
-    "CORS_ORIGIN": "http://localhost:3000",
+    "GATEWAY_CORS_ORIGIN": "http://localhost:3000,http://localhost:5173",
     "GATEWAY_PORT": "8080",
 }
 
