@@ -35,6 +35,7 @@ from services.auth.servicers.usage import UsageServicer
 from services.auth.sessions.tokens import SessionTokens
 from services.auth.settings import AuthSettings
 from services.auth.store import AuthStore
+from services.auth.tenants.store import TenantStore
 from services.platform.audit.delivery import Append
 from services.platform.bigquery.client import BigQuery
 from services.platform.clock import Clock
@@ -48,7 +49,7 @@ async def auth_service(
     """The servicers, ready for `serve`, the authenticator of their callers, and the audit log for what they record. Leaving the context
     writes what was collected in memory.
     """
-    store = AuthStore(bq, plan_defaults=settings.plan_defaults)
+    store, tenants = AuthStore(bq, plan_defaults=settings.plan_defaults), TenantStore(bq)
     memory = KeyMemory(seconds=settings.key_memory_seconds, size=settings.key_cache_size)
     digests = KeyDigests(seconds=settings.key_memory_seconds)
     audit = AuditStore(bq)
@@ -61,8 +62,28 @@ async def auth_service(
         changes = KeyChangeFeed(memory)
         tokens = SessionTokens(settings.token_secrets, clock)
         authenticator = LocalAuthenticator(store, clock, memory=memory, digests=digests, usage=usage, changes=changes, tokens=tokens)
-        servicers = [*served(store, ledger, authenticator, clock, changes, tokens), *audit_served(audit, appender, clock)]
+        servicers = [
+            *tenants_served(store, tenants, ledger, clock, changes),
+            *served(store, ledger, authenticator, clock, changes, tokens),
+            *audit_served(audit, appender, clock),
+        ]
         yield servicers, authenticator, appender.append
+
+
+def tenants_served(store: AuthStore, tenants: TenantStore, ledger: Ledger, clock: Clock, changes: KeyChangeFeed) -> list[Served]:
+    """The servicers of tenants and their keys."""
+    return [
+        Served(
+            name="convergence.auth.v1.TenantService",
+            add=tenant_service_pb2_grpc.add_TenantServiceServicer_to_server,
+            servicer=TenantServicer(tenants, ledger, clock, changes),
+        ),
+        Served(
+            name="convergence.auth.v1.ApiKeyService",
+            add=api_key_service_pb2_grpc.add_ApiKeyServiceServicer_to_server,
+            servicer=ApiKeyServicer(store, tenants, clock, changes),
+        ),
+    ]
 
 
 def served(
@@ -73,18 +94,8 @@ def served(
     changes: KeyChangeFeed,
     tokens: SessionTokens | None = None,
 ) -> list[Served]:
-    """The servicers, ready for `serve`. `tokens`: None: session tokens are off."""
+    """The servicers of callers and the ledger. `tokens`: None: session tokens are off."""
     return [
-        Served(
-            name="convergence.auth.v1.TenantService",
-            add=tenant_service_pb2_grpc.add_TenantServiceServicer_to_server,
-            servicer=TenantServicer(store, clock, changes),
-        ),
-        Served(
-            name="convergence.auth.v1.ApiKeyService",
-            add=api_key_service_pb2_grpc.add_ApiKeyServiceServicer_to_server,
-            servicer=ApiKeyServicer(store, clock, changes),
-        ),
         Served(
             name="convergence.auth.v1.SessionTokenService",
             add=session_token_service_pb2_grpc.add_SessionTokenServiceServicer_to_server,

@@ -9,6 +9,7 @@ from services.platform.bigquery.client import BigQuery
 from services.platform.clock import SystemClock
 from services.platform.rpc.peers import peer_channel
 from services.platform.server import serve
+from services.scheduler.offboarding.peers import Peers
 from services.scheduler.service import scheduler_service
 from services.scheduler.settings import SchedulerSettings
 
@@ -23,7 +24,10 @@ async def main() -> None:
         BigQuery(settings, service=NAME) as bq,
         peer_channel(settings, caller=NAME, peer="auth", address=settings.auth_address) as auth,
         peer_channel(settings, caller=NAME, peer="executor", address=settings.executor_address) as executor,
-        scheduler_service(settings, bq=bq, executor=executor, clock=SystemClock()) as served,
+        peer_channel(settings, caller=NAME, peer="credentials", address=settings.credentials_address) as credentials,
+        scheduler_service(
+            settings, bq=bq, peers=Peers(auth=auth, credentials=credentials, executor=executor), clock=SystemClock()
+        ) as served,
     ):
         await serve(settings, name=NAME, authenticator=RemoteAuthenticator(auth), served=served, audit=to_auth(auth))
 

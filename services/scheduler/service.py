@@ -4,12 +4,20 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import grpc
-from convergence.scheduler.v1 import schedule_service_pb2_grpc, scheduled_run_service_pb2_grpc, scheduler_service_pb2_grpc
+from convergence.scheduler.v1 import (
+    offboarding_service_pb2_grpc,
+    schedule_service_pb2_grpc,
+    scheduled_run_service_pb2_grpc,
+    scheduler_service_pb2_grpc,
+)
 
 from services.platform.bigquery.client import BigQuery
 from services.platform.clock import Clock
 from services.platform.server import Served
 from services.scheduler.cron.trigger_times import HOURLY
+from services.scheduler.offboarding.peers import Peers
+from services.scheduler.offboarding.process import TenantOffboarding
+from services.scheduler.offboarding.store import OffboardingStore
 from services.scheduler.queue.claim_watcher import ClaimWatcher
 from services.scheduler.queue.executor_client import ExecutorClient
 from services.scheduler.queue.processor import QueueProcessor
@@ -19,6 +27,7 @@ from services.scheduler.queue.trigger import Trigger
 from services.scheduler.schedules.changes import ScheduleChanges
 from services.scheduler.schedules.pipeline_check import PipelineCheck
 from services.scheduler.schedules.store import ScheduleStore
+from services.scheduler.servicers.offboarding import OffboardingServicer
 from services.scheduler.servicers.schedule import ScheduleServicer
 from services.scheduler.servicers.scheduled_run import ScheduledRunServicer
 from services.scheduler.servicers.scheduler import SchedulerServicer
@@ -26,12 +35,23 @@ from services.scheduler.settings import SchedulerSettings
 
 
 @asynccontextmanager
-async def scheduler_service(
-    settings: SchedulerSettings, *, bq: BigQuery, executor: grpc.aio.Channel, clock: Clock
-) -> AsyncIterator[list[Served]]:
+async def scheduler_service(settings: SchedulerSettings, *, bq: BigQuery, peers: Peers, clock: Clock) -> AsyncIterator[list[Served]]:
     """The servicers, ready for `serve`. Claimed runs are watched while the context is open; leaving it expires their leases."""
-    async with queue_service(settings, bq=bq, executor=executor, clock=clock) as queue:
-        yield [*queue, schedule_served(bq, executor, clock, trigger_cron=settings.trigger_cron)]
+    async with queue_service(settings, bq=bq, executor=peers.executor, clock=clock) as queue:
+        yield [
+            *queue,
+            schedule_served(bq, peers.executor, clock, trigger_cron=settings.trigger_cron),
+            offboarding_served(bq, peers, clock),
+        ]
+
+
+def offboarding_served(bq: BigQuery, peers: Peers, clock: Clock) -> Served:
+    """The servicer of the end of a tenant."""
+    return Served(
+        name="convergence.scheduler.v1.OffboardingService",
+        add=offboarding_service_pb2_grpc.add_OffboardingServiceServicer_to_server,
+        servicer=OffboardingServicer(TenantOffboarding(store=OffboardingStore(bq), queue=QueueStore(bq), peers=peers, clock=clock)),
+    )
 
 
 @asynccontextmanager
@@ -55,7 +75,7 @@ async def queue_service(
             Served(
                 name="convergence.scheduler.v1.ScheduledRunService",
                 add=scheduled_run_service_pb2_grpc.add_ScheduledRunServiceServicer_to_server,
-                servicer=ScheduledRunServicer(store, clock),
+                servicer=ScheduledRunServicer(store, OffboardingStore(bq), clock),
             ),
         ]
 
@@ -63,8 +83,9 @@ async def queue_service(
 def schedule_served(bq: BigQuery, executor: grpc.aio.Channel, clock: Clock, *, trigger_cron: str = HOURLY) -> Served:
     """The servicer of schedules. `trigger_cron`: when the trigger comes, in UTC."""
     store = ScheduleStore(bq)
+    changes = ScheduleChanges(store, PipelineCheck(executor), OffboardingStore(bq), clock)
     return Served(
         name="convergence.scheduler.v1.ScheduleService",
         add=schedule_service_pb2_grpc.add_ScheduleServiceServicer_to_server,
-        servicer=ScheduleServicer(ScheduleChanges(store, PipelineCheck(executor), clock), store, clock, trigger_cron=trigger_cron),
+        servicer=ScheduleServicer(changes, store, clock, trigger_cron=trigger_cron),
     )

@@ -87,7 +87,7 @@ def list_scheduled_runs() -> tuple[Any, Any]:
         )
         for one in uuids()
     ]
-    servicer = ScheduledRunServicer(store(list_runs=runs), SetClock())
+    servicer = ScheduledRunServicer(store(list_runs=runs), store(), SetClock())
     return servicer.ListScheduledRuns, scheduled_run_service_pb2.ListScheduledRunsRequest(tenant_id="acme", page_size=MAX_SIZE)
 
 

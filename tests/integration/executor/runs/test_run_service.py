@@ -14,6 +14,8 @@ from google.protobuf import json_format
 
 from services.executor.records import RunOutcome, RunStatus, StepLog
 from services.executor.runs.active import ActiveRuns
+from services.executor.runs.cancel import Canceller
+from services.executor.runs.cancel_tenant import TenantCanceller
 from services.executor.runs.execute import execute
 from services.executor.runs.prepared import RunPreparer
 from services.executor.runs.reconcile import OVERDUE, OVERDUE_AFTER, Reconciler
@@ -33,10 +35,14 @@ YESTERDAY = {"date": "yesterday"}
 
 
 @pytest.fixture
-def made(preparer: RunPreparer, quota: RecordingLedger, store: Store, reconciler: Reconciler) -> Callable[[RunStarter], RunServicer]:
+def made(
+    preparer: RunPreparer, quota: RecordingLedger, store: Store, canceller: Canceller, reconciler: Reconciler
+) -> Callable[[RunStarter], RunServicer]:
+    tenants = TenantCanceller(store=store, canceller=canceller, reconciler=reconciler)
+
     def make(starter: RunStarter) -> RunServicer:
         states = RunStates(starter=starter, quota=quota, store=store, reconciler=reconciler)  # type: ignore[arg-type]
-        return RunServicer(preparer=preparer, starter=starter, states=states, reconciler=reconciler)
+        return RunServicer(preparer=preparer, starter=starter, states=states, tenants=tenants, reconciler=reconciler)
 
     return make
 
