@@ -93,8 +93,8 @@ class CredentialChanges:
         providers = [credential.provider for credential in await self._store.list_all(tenant_id)]
         if providers:
             await self._store.destroy(tenant_id)
-        for provider in Provider:
-            self._ids.drop((tenant_id, provider))
+        for known in Provider:
+            self._ids.drop((tenant_id, known))
         # After the credentials: a call that sets some at this moment makes the dataset first.
         if with_dataset:
             is_deleted = await self._datasets.drop(tenant_id)

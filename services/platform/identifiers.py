@@ -9,20 +9,21 @@ TENANT_ID = re.compile(r"[a-z0-9][a-z0-9_]{2,63}")
 """Also a valid dataset id: letters, digits and underscores, up to 1,024 characters (BigQuery, "Name datasets")."""
 
 _PROJECT = r"(?:[a-z0-9.-]+:)?[a-z][a-z0-9-]{4,28}[a-z0-9]"
-TABLE = re.compile(rf"(?:(?P<project>{_PROJECT})\.)?(?P<dataset>\w{{1,1024}})\.(?P<table>[\w-]{{1,1024}})", re.ASCII)
-"""`dataset.table` or `project.dataset.table` (BigQuery, "Name tables"; ASCII only)."""
+TABLE = re.compile(rf"(?:(?P<project>{_PROJECT})\.)?(?P<dataset>[A-Za-z0-9_]{{1,1024}})\.(?P<table>[A-Za-z0-9_-]{{1,1024}})")
+"""`dataset.table` or `project.dataset.table` (BigQuery, "Name tables"; ASCII only). It, EXPORT and EMAIL also stand in JSON Schemas, so
+they need no flag of Python's.
+"""
 _SEGMENT = r"(?!\.{1,2}(?:/|\Z))[A-Za-z0-9!_.*'()+=@:, -]{1,200}"
 _BUCKET = r"s3://[a-z0-9](?:[a-z0-9]|[.-](?![.-])){1,61}[a-z0-9]"
 _CONTAINER = r"[a-z0-9]{3,24}/(?:\$root|[a-z0-9](?:[a-z0-9]|-(?![-/])){2,62})"
-EXPORT = re.compile(rf"{_BUCKET}(?://?{_SEGMENT}){{1,16}}|{_CONTAINER}(?:/{_SEGMENT}){{1,16}}", re.ASCII)
+EXPORT = re.compile(rf"{_BUCKET}(?://?{_SEGMENT}){{1,16}}|{_CONTAINER}(?:/{_SEGMENT}){{1,16}}")
 """`s3://bucket/prefix/name` (Amazon S3, "Bucket naming rules"), or `account/container/directory/name` (Azure, "Naming and referencing
 containers, blobs, and metadata"): where an export lies. No segment is `.` or `..`. None is empty in Azure; AWS takes a prefix
 that begins with a slash, and keeps it.
 """
 EMAIL = re.compile(
-    r"(?=[^@]{1,64}@.{3,189}\Z)[\w!#$%&'*+/=?^`{|}~-]+(?:\.[\w!#$%&'*+/=?^`{|}~-]+)*"
-    r"@(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z][a-z0-9-]{0,61}[a-z0-9]",
-    re.ASCII | re.IGNORECASE,
+    r"(?=[^@]{1,64}@.{3,189}\Z)[A-Za-z0-9_!#$%&'*+/=?^`{|}~-]+(?:\.[A-Za-z0-9_!#$%&'*+/=?^`{|}~-]+)*"
+    r"@(?:[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?\.)+[A-Za-z][A-Za-z0-9-]{0,61}[A-Za-z0-9]"
 )
 """An e-mail address in common form (RFC 5321, ASCII, unquoted): it cannot end a header or add a second address."""
 

@@ -106,6 +106,10 @@ def _summary_to_proto(summary: TenantSummary) -> messages.TenantSummary:
         cost_month_usd=summary.cost_month_usd,
         active_keys=summary.active_keys,
         oldest_key_created_at=to_timestamp(summary.oldest_key_created_at),
+        last_completed_at=to_timestamp(summary.last_completed_at),
+        last_failed_at=to_timestamp(summary.last_failed_at),
+        last_failure=summary.last_failure,
+        last_failed_run=summary.last_failed_run,
     )
 
 

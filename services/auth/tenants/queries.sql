@@ -26,19 +26,23 @@ LIMIT 1
 
 -- name: list_tenants
 -- Reads only. The tenants of a page come first, and all else is joined to them. Pages are cut by key, not by offset, so that a new tenant
--- shifts nothing. Dates are bounded, so that BigQuery prunes partitions; a day's row has the units of the month up to then.
+-- shifts nothing. Dates are bounded, so that BigQuery prunes partitions; a day's row has the units of the month up to then. Of a run's end,
+-- executors may have written two rows.
 -- param: status STRING
 -- param: search STRING
 -- param: after STRING
 -- param: row_limit INT64
 -- param: today DATE
 -- param: now TIMESTAMP
+-- param: runs_since TIMESTAMP
 SELECT
   t.tenant_id, t.company_name, t.admin_email, t.status, IFNULL(s.plan_name, '') AS plan_name, IFNULL(s.status, '') AS subscription_status,
   s.daily_limit, s.monthly_limit, s.concurrent_limit, s.monthly_cost_limit_usd, s.max_priority, s.max_schedules, s.max_queued_runs,
   s.max_watchers, s.requests_per_minute, s.max_export_bytes, t.created_at, t.updated_at,
   IFNULL(u.runs_today, 0) AS runs_today, IFNULL(u.runs_month, 0) AS runs_month, IFNULL(u.cost_month_usd, 0.0) AS cost_month_usd,
-  IFNULL(k.active_keys, 0) AS active_keys, k.oldest_key_created_at
+  IFNULL(k.active_keys, 0) AS active_keys, k.oldest_key_created_at,
+  c.completed_at AS last_completed_at, f.completed_at AS last_failed_at, f.error_message AS last_failure,
+  f.pipeline_logging_id AS last_failed_run
 FROM (
   SELECT
     p.tenant_id, IFNULL(p.company_name, '') AS company_name, IFNULL(p.admin_email, '') AS admin_email,
@@ -77,11 +81,23 @@ LEFT JOIN (
   GROUP BY m.tenant_id
 ) AS u ON u.tenant_id = t.tenant_id
 LEFT JOIN (
-  SELECT c.tenant_id, COUNT(*) AS active_keys, MIN(c.created_at) AS oldest_key_created_at
-  FROM tenant_api_keys AS c
-  WHERE c.tenant_id > @after AND IFNULL(c.is_active, TRUE) AND (c.expires_at IS NULL OR c.expires_at > @now)
-  GROUP BY c.tenant_id
+  SELECT b.tenant_id, COUNT(*) AS active_keys, MIN(b.created_at) AS oldest_key_created_at
+  FROM tenant_api_keys AS b
+  WHERE b.tenant_id > @after AND IFNULL(b.is_active, TRUE) AND (b.expires_at IS NULL OR b.expires_at > @now)
+  GROUP BY b.tenant_id
 ) AS k ON k.tenant_id = t.tenant_id
+LEFT JOIN (
+  SELECT r.tenant_id, MAX(r.completed_at) AS completed_at
+  FROM tenant_runs AS r
+  WHERE r.started_at >= @runs_since AND r.tenant_id > @after AND r.status = 'COMPLETED'
+  GROUP BY r.tenant_id
+) AS c ON c.tenant_id = t.tenant_id
+LEFT JOIN (
+  SELECT e.tenant_id, e.completed_at, e.error_message, e.pipeline_logging_id
+  FROM tenant_runs AS e
+  WHERE e.started_at >= @runs_since AND e.tenant_id > @after AND e.status = 'FAILED' AND e.completed_at IS NOT NULL
+  QUALIFY ROW_NUMBER() OVER (PARTITION BY e.tenant_id ORDER BY e.completed_at DESC, e.pipeline_logging_id) = 1
+) AS f ON f.tenant_id = t.tenant_id
 ORDER BY t.tenant_id
 
 -- name: put_tenant

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any, Self
 
@@ -13,6 +13,9 @@ from services.platform.bigquery.sql import load_blocks
 from services.platform.errors import NotFound
 
 BLOCKS = load_blocks(Path(__file__).with_name("queries.sql"))
+
+RUNS_FOR = timedelta(days=90)
+"""How far back the runs of all tenants are kept (`tenant_runs`, which executors write)."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -39,6 +42,11 @@ class TenantSummary:
     active_keys: int
     oldest_key_created_at: datetime | None
     """None: it has no key that works, or none with this time."""
+    last_completed_at: datetime | None
+    """This and the next three are of the runs of RUNS_FOR; None: there is none."""
+    last_failed_at: datetime | None
+    last_failure: str | None
+    last_failed_run: str | None
 
     @classmethod
     def from_row(cls, row: Mapping[str, Any]) -> Self:
@@ -95,7 +103,7 @@ class TenantStore:
 
     async def page(self, wanted: TenantFilter, *, after: str, limit: int, now: datetime, today: date) -> list[TenantSummary]:
         """At most `limit` tenants, ordered by id, from the one after `after` on. One statement."""
-        params = {**asdict(wanted), "after": after, "row_limit": limit, "now": now, "today": today}
+        params = {**asdict(wanted), "after": after, "row_limit": limit, "now": now, "today": today, "runs_since": now - RUNS_FOR}
         return [TenantSummary.from_row(row) for row in (await self._run("list_tenants", params)).rows]
 
     async def put(self, spec: TenantSpec, now: datetime, today: date) -> Put:

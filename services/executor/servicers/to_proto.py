@@ -10,6 +10,7 @@ from google.protobuf import struct_pb2
 from services.executor.records import DqResult, Run, StepLog
 from services.executor.runs.dry_run import DryRun
 from services.executor.runs.prepared import PreparedRun
+from services.executor.templates.body_schema import body_schema
 from services.executor.templates.declared import CALENDAR
 from services.executor.templates.period import days_not_over
 from services.executor.templates.template import Template
@@ -70,6 +71,7 @@ def to_template(template: Template) -> template_pb2.Template:
         timeout_seconds=template.timeout_seconds,
         overlap=template.overlap,
         most_days=template.most_days,
+        body_schema=_struct(body_schema(template)),
     )
 
 

@@ -15,7 +15,7 @@ from services.platform.errors import InvalidArgument
 MONTH = "month"
 MONTHS, OPEN = "months", "open"
 S3 = "s3://"
-_LOCATIONS = {"aws": f"{S3}bucket/prefix/name", "azure": "account/container/directory/name"}
+LOCATIONS = {"aws": f"{S3}bucket/prefix/name", "azure": "account/container/directory/name"}
 
 
 def has_months(types: Mapping[str, ParameterType], choices: Mapping[str, tuple[str, ...]]) -> bool:
@@ -45,8 +45,8 @@ def check_months(values: Mapping[str, Value], now: datetime, *, path: str = "par
 
 def check_export(provider: str, name: str, value: Value, *, path: str = "parameters.") -> None:
     """Raises InvalidArgument, naming `{path}{name}`, for the location of an export in another cloud. `provider`: lower-case."""
-    if provider in _LOCATIONS and isinstance(value, str) and value.startswith(S3) != (provider == "aws"):
-        raise InvalidArgument(f"{path}{name}", f"use a location in this pipeline's cloud: {_LOCATIONS[provider]}.")
+    if provider in LOCATIONS and isinstance(value, str) and value.startswith(S3) != (provider == "aws"):
+        raise InvalidArgument(f"{path}{name}", f"use a location in this pipeline's cloud: {LOCATIONS[provider]}.")
 
 
 def month_of(values: Mapping[str, Value]) -> date | None:

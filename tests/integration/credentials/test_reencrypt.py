@@ -58,7 +58,7 @@ class Vault:
             encrypted_credentials=sealed.ciphertext,
             kms_key_version=sealed.key_version,
         )
-        if not await self.store.insert(row, user_id="alice", at=SET_AT, passed=None):
+        if not (await self.store.insert(row, user_id="alice", at=SET_AT, passed=None)).is_new:
             await self.store.update(row, user_id="bob", at=datetime.now(UTC), passed=None)
         return row
 

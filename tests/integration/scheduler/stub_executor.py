@@ -39,6 +39,11 @@ class StubExecutor(RunServiceServicer):
         ids = [key.pipeline_logging_id for key in request.runs]
         return messages.GetRunStatesResponse(states=[self.runs.get(one, messages.RunState(pipeline_logging_id=one)) for one in ids])
 
+    async def CancelTenantRuns(self, request: messages.CancelTenantRunsRequest, context: Any) -> messages.CancelTenantRunsResponse:
+        active = [run for run in self.runs.values() if run.status == "RUNNING"]
+        self.end_all("CANCELLED")
+        return messages.CancelTenantRunsResponse(cancelled_count=len(active))
+
     async def ReconcileRuns(self, request: messages.ReconcileRunsRequest, context: Any) -> messages.ReconcileRunsResponse:
         self.reconciled += 1
         return messages.ReconcileRunsResponse()
