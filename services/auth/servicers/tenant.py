@@ -108,8 +108,8 @@ def _summary_to_proto(summary: TenantSummary) -> messages.TenantSummary:
         oldest_key_created_at=to_timestamp(summary.oldest_key_created_at),
         last_completed_at=to_timestamp(summary.last_completed_at),
         last_failed_at=to_timestamp(summary.last_failed_at),
-        last_failure=summary.last_failure,
-        last_failed_run=summary.last_failed_run,
+        last_failure=summary.last_failure or "",
+        last_failed_run=summary.last_failed_run or "",
     )
 
 

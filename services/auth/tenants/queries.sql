@@ -3,11 +3,11 @@
 -- OFFBOARDED tenant as it is, and so does its replay.
 
 -- name: get_tenant
--- Reads only. A status that is missing grants nothing, as INACTIVE.
+-- Reads only. A status that is missing grants nothing, as INACTIVE, and a missing subscription nothing either, as EXPIRED.
 -- param: tenant_id STRING
 SELECT
   p.tenant_id, IFNULL(p.company_name, '') AS company_name, IFNULL(p.admin_email, '') AS admin_email, IFNULL(p.status, 'INACTIVE') AS status,
-  IFNULL(s.plan_name, '') AS plan_name, IFNULL(s.status, '') AS subscription_status, s.daily_limit, s.monthly_limit, s.concurrent_limit,
+  IFNULL(s.plan_name, '') AS plan_name, IFNULL(s.status, 'EXPIRED') AS subscription_status, s.daily_limit, s.monthly_limit, s.concurrent_limit,
   s.monthly_cost_limit_usd, s.max_priority, s.max_schedules, s.max_queued_runs, s.max_watchers, s.requests_per_minute, s.max_export_bytes,
   p.created_at, p.updated_at
 FROM tenant_profiles AS p
@@ -36,7 +36,7 @@ LIMIT 1
 -- param: now TIMESTAMP
 -- param: runs_since TIMESTAMP
 SELECT
-  t.tenant_id, t.company_name, t.admin_email, t.status, IFNULL(s.plan_name, '') AS plan_name, IFNULL(s.status, '') AS subscription_status,
+  t.tenant_id, t.company_name, t.admin_email, t.status, IFNULL(s.plan_name, '') AS plan_name, IFNULL(s.status, 'EXPIRED') AS subscription_status,
   s.daily_limit, s.monthly_limit, s.concurrent_limit, s.monthly_cost_limit_usd, s.max_priority, s.max_schedules, s.max_queued_runs,
   s.max_watchers, s.requests_per_minute, s.max_export_bytes, t.created_at, t.updated_at,
   IFNULL(u.runs_today, 0) AS runs_today, IFNULL(u.runs_month, 0) AS runs_month, IFNULL(u.cost_month_usd, 0.0) AS cost_month_usd,
