@@ -8,6 +8,7 @@ from convergence.auth.v1 import (
     audit_append_service_pb2_grpc,
     audit_service_pb2_grpc,
     authentication_service_pb2_grpc,
+    closing_service_pb2_grpc,
     ledger_service_pb2_grpc,
     quota_service_pb2_grpc,
     session_token_service_pb2_grpc,
@@ -27,6 +28,7 @@ from services.auth.ledger import Ledger
 from services.auth.servicers.api_key import ApiKeyServicer
 from services.auth.servicers.audit import AuditAppendServicer, AuditServicer
 from services.auth.servicers.authentication import AuthenticationServicer
+from services.auth.servicers.closing import ClosingServicer
 from services.auth.servicers.ledger import LedgerServicer
 from services.auth.servicers.quota import QuotaServicer
 from services.auth.servicers.session_token import SessionTokenServicer
@@ -76,7 +78,12 @@ def tenants_served(store: AuthStore, tenants: TenantStore, ledger: Ledger, clock
         Served(
             name="convergence.auth.v1.TenantService",
             add=tenant_service_pb2_grpc.add_TenantServiceServicer_to_server,
-            servicer=TenantServicer(tenants, ledger, clock, changes),
+            servicer=TenantServicer(tenants, clock, changes),
+        ),
+        Served(
+            name="convergence.auth.v1.ClosingService",
+            add=closing_service_pb2_grpc.add_ClosingServiceServicer_to_server,
+            servicer=ClosingServicer(tenants, ledger, clock, changes),
         ),
         Served(
             name="convergence.auth.v1.ApiKeyService",

@@ -10,7 +10,6 @@ from convergence.auth.v1 import tenant_service_pb2 as messages
 from convergence.auth.v1.tenant_service_pb2_grpc import TenantServiceServicer
 
 from services.auth.key_change_feed import KeyChangeFeed
-from services.auth.ledger import Ledger
 from services.auth.tenants.spec import OFFBOARDED, TenantSpec, check_filter, check_tenant, refuse_offboarded
 from services.auth.tenants.store import StoredTenant, TenantFilter, TenantStore, TenantSummary
 from services.platform.clock import Clock, utc_day
@@ -26,8 +25,8 @@ RUN_LIMITS = ("daily_limit", "monthly_limit", "concurrent_limit")
 class TenantServicer(TenantServiceServicer):
     """TenantService, as the proto describes it."""
 
-    def __init__(self, store: TenantStore, ledger: Ledger, clock: Clock, changes: KeyChangeFeed) -> None:
-        self._store, self._ledger, self._clock, self._changes = store, ledger, clock, changes
+    def __init__(self, store: TenantStore, clock: Clock, changes: KeyChangeFeed) -> None:
+        self._store, self._clock, self._changes = store, clock, changes
         self._one_at_a_time = asyncio.Lock()
 
     async def PutTenant(self, request: messages.PutTenantRequest, context: Context) -> messages.PutTenantResponse:
@@ -80,16 +79,6 @@ class TenantServicer(TenantServiceServicer):
         """Raises NotFound, FailedPrecondition."""
         await self._store.resume(request.tenant_id, self._clock.now())
         return await self._changed(request.tenant_id)
-
-    async def CloseTenant(self, request: messages.CloseTenantRequest, context: Context) -> messages.CloseTenantResponse:
-        """Raises NotFound."""
-        closed = await self._store.close(request.tenant_id, self._clock.now())
-        self._changes.publish(request.tenant_id)
-        return messages.CloseTenantResponse(
-            keys_revoked=closed.keys_revoked,
-            closed_at=to_timestamp(closed.closed_at),
-            active_runs=await self._ledger.active_runs(request.tenant_id),
-        )
 
     async def _changed(self, tenant_id: str) -> tenant_pb2.Tenant:
         self._changes.publish(tenant_id)

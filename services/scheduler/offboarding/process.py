@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 import structlog
-from convergence.auth.v1.tenant_service_pb2 import CloseTenantRequest, CloseTenantResponse
-from convergence.auth.v1.tenant_service_pb2_grpc import TenantServiceStub
+from convergence.auth.v1.closing_service_pb2 import CloseTenantRequest, CloseTenantResponse
+from convergence.auth.v1.closing_service_pb2_grpc import ClosingServiceStub
 from convergence.credentials.v1.destruction_service_pb2 import DestroyTenantDataRequest
 from convergence.credentials.v1.destruction_service_pb2_grpc import DestructionServiceStub
 
@@ -50,7 +50,7 @@ class TenantOffboarding:
     ) -> None:
         self._store, self._queue, self._clock, self._sleep = store, queue, clock, sleep
         self._executor = ExecutorClient(peers.executor)
-        self._auth, self._credentials = TenantServiceStub(peers.auth), DestructionServiceStub(peers.credentials)
+        self._auth, self._credentials = ClosingServiceStub(peers.auth), DestructionServiceStub(peers.credentials)
 
     async def offboard(self, tenant_id: str, *, delete_dataset: bool) -> Proof:
         """Ends the tenant. Raises NotFound; FailedPrecondition (DATASET_NOT_OURS) if there is another dataset of its name to delete."""

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
-from convergence.auth.v1 import api_key_service_pb2, tenant_pb2
+from convergence.auth.v1 import api_key_service_pb2, closing_service_pb2, tenant_pb2
 from convergence.auth.v1 import tenant_service_pb2 as messages
 
 from services.auth.authenticator import LocalAuthenticator
@@ -17,6 +17,7 @@ from services.auth.key_memory import KeyMemory
 from services.auth.key_usage import KeyUsage
 from services.auth.ledger import Ledger
 from services.auth.servicers.api_key import ApiKeyServicer
+from services.auth.servicers.closing import ClosingServicer
 from services.auth.servicers.tenant import TenantServicer
 from services.auth.store import AuthStore, Settlement
 from services.auth.tenants.store import TenantStore
@@ -36,6 +37,7 @@ class Auth:
     """One process."""
 
     tenants: TenantServicer
+    closing: ClosingServicer
     keys: ApiKeyServicer
     authenticator: LocalAuthenticator
     changes: KeyChangeFeed
@@ -54,9 +56,9 @@ class Auth:
     async def resume(self, tenant_id: str) -> tenant_pb2.Tenant:
         return await self.tenants.ResumeTenant(messages.ResumeTenantRequest(tenant_id=tenant_id), NONE)
 
-    async def close(self, tenant_id: str) -> messages.CloseTenantResponse:
+    async def close(self, tenant_id: str) -> closing_service_pb2.CloseTenantResponse:
         self.clock.time += timedelta(seconds=1)
-        return await self.tenants.CloseTenant(messages.CloseTenantRequest(tenant_id=tenant_id), NONE)
+        return await self.closing.CloseTenant(closing_service_pb2.CloseTenantRequest(tenant_id=tenant_id), NONE)
 
     async def issue(self, tenant_id: str) -> api_key_service_pb2.CreateApiKeyResponse:
         return await self.keys.CreateApiKey(api_key_service_pb2.CreateApiKeyRequest(tenant_id=tenant_id), NONE)
@@ -78,7 +80,8 @@ async def auth(bq: BigQuery, store: AuthStore, ledger: Ledger, clock: SetClock) 
     changes = KeyChangeFeed(memory)
     async with KeyUsage(store, clock, seconds=3600) as usage:
         yield Auth(
-            tenants=TenantServicer(tenants, ledger, clock, changes),
+            tenants=TenantServicer(tenants, clock, changes),
+            closing=ClosingServicer(tenants, ledger, clock, changes),
             keys=ApiKeyServicer(store, tenants, clock, changes),
             authenticator=LocalAuthenticator(store, clock, memory=memory, digests=KeyDigests(seconds=300), usage=usage, changes=changes),
             changes=changes,

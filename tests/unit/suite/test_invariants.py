@@ -88,7 +88,7 @@ def good() -> tuple[Tables, Observed]:
     }
     tables = Tables(
         ledger=[ledger],
-        schedules=[{"config_id": CONFIG, "tenant_id": "acme"}],
+        schedules=[{"config_id": CONFIG, "tenant_id": "acme", "is_active": True, "next_run_time": NOW}],
         scheduled_runs=[scheduled(FIRED, FIRE, 1), scheduled(FILLED, datetime(2026, 11, 20, tzinfo=UTC), 0, date=str(DAY))],
         credentials=[sealed("acme"), sealed("other")],
         tenants={"acme": tenant},

@@ -56,6 +56,7 @@ BOUNDED = {
     "convergence.executor.v1.ValidatePipelineResponse.problems": "one for each parameter or step",
     "convergence.executor.v1.ValidatePipelineResponse.steps": "the operator's file",
     "convergence.scheduler.v1.LeftOut.schedules": "a sample",
+    "convergence.scheduler.v1.OffboardTenantResponse.credentials_destroyed": "one for each provider",
     "convergence.scheduler.v1.ProcessQueueResponse.runs": "at most `max_runs`",
     "convergence.scheduler.v1.Schedule.next_fire_times": "the next five",
 }
