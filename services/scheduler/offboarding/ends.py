@@ -30,9 +30,13 @@ class Proof:
     """KEPT, DELETED or ABSENT."""
 
 
-def end_of(claim: Claim, state: AttemptState, now: datetime) -> End:
-    """The end of a claimed run that is not active any more; it is never tried again. A run whose record cannot be read has FAILED."""
+def end_of(claim: Claim, state: AttemptState, now: datetime) -> End | None:
+    """The end of a claimed run; it is never tried again. None: its executor is still putting its work away. A run whose record cannot be
+    read has FAILED: what is unreadable must not keep a tenant's credentials from being destroyed.
+    """
     match state.status:
+        case "RUNNING":
+            return None
         case "COMPLETED":
             return completed(claim)
         case "FAILED" | "CANCELLED":

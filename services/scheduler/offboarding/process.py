@@ -24,8 +24,8 @@ WAIT_SECONDS = 20.0
 """How long one call waits for active runs to end. With its statements that is less than the gateway's deadline (60 s)."""
 LOOK_SECONDS = 1.0
 AGAIN = timedelta(seconds=15)
-TRIES = 5
-"""Each finds what was queued, or claimed by a concurrent call of the same kind, since the one before."""
+TRIES = 10
+"""Each finds what has ended, was queued, or was claimed by a concurrent call of the same kind, since the one before."""
 
 _log = structlog.get_logger()
 
@@ -82,7 +82,9 @@ class TenantOffboarding:
             if active:
                 break
             if stopped.claimed:
-                dropped += await self._settle_claims(stopped)
+                never_began, unended = await self._settle_claims(stopped)
+                dropped += never_began
+                await self._sleep(LOOK_SECONDS if unended else 0.0)
             elif not stopped.runs_left:
                 return _Ended(runs_cancelled=cancelled, runs_dropped=dropped)
             stopped = await self._store.stop(tenant_id, self._clock.now())
@@ -105,10 +107,12 @@ class TenantOffboarding:
                 await self._sleep(LOOK_SECONDS)
         return cancelled, active
 
-    async def _settle_claims(self, stopped: Stopped) -> int:
-        """Writes the ends of the claimed runs; returns how many had never begun."""
+    async def _settle_claims(self, stopped: Stopped) -> tuple[int, int]:
+        """Writes the ends of the claimed runs; returns how many had never begun, and how many have not ended yet."""
         assert stopped.claimed is not None  # noqa: S101 - for the type checker
         claims = await self._queue.claimed(stopped.claimed_by, stopped.claimed)
         states, now = await self._executor.states(claims), self._clock.now()
-        await self._queue.settle([end_of(claim, state, now) for claim, state in zip(claims, states, strict=True)], now)
-        return sum(not state.status for state in states)
+        ends = [end for claim, state in zip(claims, states, strict=True) if (end := end_of(claim, state, now)) is not None]
+        if ends:
+            await self._queue.settle(ends, now)
+        return sum(not state.status for state in states), len(claims) - len(ends)

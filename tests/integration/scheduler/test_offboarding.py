@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any
 
 import grpc
@@ -41,9 +42,10 @@ class StubAuth(ClosingServiceServicer):
 
     async def CloseTenant(self, request: closing_service_pb2.CloseTenantRequest, context: Any) -> closing_service_pb2.CloseTenantResponse:
         closed = await self.tenants.close(request.tenant_id, self.tables.clock.now())
-        active = sum(run.status == "RUNNING" for run in self.executor.runs.values())
         return closing_service_pb2.CloseTenantResponse(
-            keys_revoked=closed.keys_revoked, closed_at=to_timestamp(closed.closed_at), active_runs=active + self.stuck
+            keys_revoked=closed.keys_revoked,
+            closed_at=to_timestamp(closed.closed_at),
+            active_runs=len(self.executor.active(request.tenant_id)) + self.stuck,
         )
 
 
@@ -142,6 +144,7 @@ async def test_a_tenants_runs_end_however_far_they_are(
     # The process that held the claims finds them lost, and writes nothing.
     await scheduler.poll()
     assert await scheduler.process(10) == 1
+    tables.clock.time += timedelta(seconds=1)
     again = await ending.process.offboard(tenant_id, delete_dataset=False)
     assert (again.schedules_stopped, again.runs_dropped, again.runs_cancelled, again.closed_at) == (0, 0, 0, proof.closed_at)
 

@@ -34,13 +34,18 @@ CLAIM = Claim(
         ("CANCELLED", ClaimOutcome.FAILED, "no export", True),
         ("", ClaimOutcome.FAILED, OFFBOARDED, False),
         ("UNKNOWN", ClaimOutcome.FAILED, OFFBOARDED, True),
-        ("RUNNING", ClaimOutcome.FAILED, OFFBOARDED, True),
     ],
 )
 def test_a_run_is_never_tried_again(status: str, outcome: ClaimOutcome, message: str | None, has_record: bool) -> None:
     end = end_of(CLAIM, AttemptState(status=status, error_message="no export", is_final=False), NOW)
+    assert end is not None
     assert (end.outcome, end.error_message, end.not_before) == (outcome, message, None)
     assert (end.pipeline_logging_id == CLAIM.pipeline_logging_id) is has_record
+
+
+def test_a_run_that_is_still_being_put_away_is_not_judged() -> None:
+    """It may have COMPLETED."""
+    assert end_of(CLAIM, AttemptState(status="RUNNING", error_message="", is_final=False), NOW) is None
 
 
 def test_what_is_to_be_done_must_be_said_and_confirmed() -> None:
