@@ -5,6 +5,7 @@ from contextlib import asynccontextmanager
 
 import grpc
 from convergence.scheduler.v1 import (
+    fleet_service_pb2_grpc,
     offboarding_service_pb2_grpc,
     schedule_service_pb2_grpc,
     scheduled_run_service_pb2_grpc,
@@ -13,8 +14,10 @@ from convergence.scheduler.v1 import (
 
 from services.platform.bigquery.client import BigQuery
 from services.platform.clock import Clock
+from services.platform.reporting.events import RecordEvent, unrecorded
 from services.platform.server import Served
 from services.scheduler.cron.trigger_times import HOURLY
+from services.scheduler.fleet.store import FleetStore
 from services.scheduler.offboarding.peers import Peers
 from services.scheduler.offboarding.process import TenantOffboarding
 from services.scheduler.offboarding.store import OffboardingStore
@@ -27,6 +30,7 @@ from services.scheduler.queue.trigger import Trigger
 from services.scheduler.schedules.changes import ScheduleChanges
 from services.scheduler.schedules.pipeline_check import PipelineCheck
 from services.scheduler.schedules.store import ScheduleStore
+from services.scheduler.servicers.fleet import FleetServicer
 from services.scheduler.servicers.offboarding import OffboardingServicer
 from services.scheduler.servicers.schedule import ScheduleServicer
 from services.scheduler.servicers.scheduled_run import ScheduledRunServicer
@@ -35,9 +39,13 @@ from services.scheduler.settings import SchedulerSettings
 
 
 @asynccontextmanager
-async def scheduler_service(settings: SchedulerSettings, *, bq: BigQuery, peers: Peers, clock: Clock) -> AsyncIterator[list[Served]]:
-    """The servicers, ready for `serve`. Claimed runs are watched while the context is open; leaving it expires their leases."""
-    async with queue_service(settings, bq=bq, executor=peers.executor, clock=clock) as queue:
+async def scheduler_service(
+    settings: SchedulerSettings, *, bq: BigQuery, peers: Peers, clock: Clock, record: RecordEvent = unrecorded
+) -> AsyncIterator[list[Served]]:
+    """The servicers, ready for `serve`. Claimed runs are watched while the context is open; leaving it expires their leases.
+    `record` learns of claims that were lost.
+    """
+    async with queue_service(settings, bq=bq, executor=peers.executor, clock=clock, record=record) as queue:
         yield [
             *queue,
             schedule_served(bq, peers.executor, clock, trigger_cron=settings.trigger_cron),
@@ -56,13 +64,13 @@ def offboarding_served(bq: BigQuery, peers: Peers, clock: Clock) -> Served:
 
 @asynccontextmanager
 async def queue_service(
-    settings: SchedulerSettings, *, bq: BigQuery, executor: grpc.aio.Channel, clock: Clock
+    settings: SchedulerSettings, *, bq: BigQuery, executor: grpc.aio.Channel, clock: Clock, record: RecordEvent = unrecorded
 ) -> AsyncIterator[list[Served]]:
-    """The queue's servicers."""
+    """The servicers of the queue and of what depends on it."""
     rules = QueueRules(ageing_seconds=settings.ageing_seconds, plan_defaults=settings.plan_defaults)
     store, runs = QueueStore(bq, rules), ExecutorClient(executor)
     watcher = ClaimWatcher(store=store, executor=runs, clock=clock, settings=settings)
-    processor = QueueProcessor(store=store, watcher=watcher, executor=runs, clock=clock, lease_seconds=settings.claim_lease)
+    processor = QueueProcessor(store=store, watcher=watcher, executor=runs, clock=clock, lease_seconds=settings.claim_lease, record=record)
     async with watcher, processor:
         yield [
             Served(
@@ -76,6 +84,11 @@ async def queue_service(
                 name="convergence.scheduler.v1.ScheduledRunService",
                 add=scheduled_run_service_pb2_grpc.add_ScheduledRunServiceServicer_to_server,
                 servicer=ScheduledRunServicer(store, OffboardingStore(bq), clock),
+            ),
+            Served(
+                name="convergence.scheduler.v1.FleetService",
+                add=fleet_service_pb2_grpc.add_FleetServiceServicer_to_server,
+                servicer=FleetServicer(store, FleetStore(bq), clock),
             ),
         ]
 
