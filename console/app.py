@@ -35,7 +35,10 @@ from starlette.types import ASGIApp
 
 from console.gateway.api import Gateway
 from console.gateway.errors import GatewayError
+from console.screens.costs.screen import COSTS
+from console.screens.fleet.screen import FLEET
 from console.screens.runs.screen import RUNS
+from console.screens.tenants.screen import TENANTS
 from console.settings import ConsoleSettings
 from console.web.cookies import Cookie
 from console.web.guards import BodyLimit, SecurityHeaders
@@ -47,7 +50,7 @@ from console.web.sign_in import SignIn
 from console.web.site import Places, Site
 from console.web.visits import routes_of, to_sign_in
 
-SCREENS: tuple[Screen, ...] = (RUNS,)
+SCREENS: tuple[Screen, ...] = (COSTS, RUNS, TENANTS, FLEET)
 STATIC = Path(__file__).with_name("static")
 FOREVER = "public, max-age=31536000, immutable"
 
