@@ -65,7 +65,7 @@ def create_app(settings: ConsoleSettings) -> ASGIApp:
         session = site.session_of(request)
         if session is None:
             return to_sign_in(site, request)
-        first = next((one for one in SCREENS if one.audience == session.audience), None)
+        first = next((one for one in SCREENS if one.audience == session.audience and session.may(one.scope)), None)
         if first is None:
             return await _not_found(request, HTTPException(404))
         return RedirectResponse(first.path, status_code=HTTPStatus.SEE_OTHER)

@@ -68,8 +68,8 @@ async def offboard(visit: Visit) -> Response:
     body = {"confirm": visit.form.get("confirm", ""), "dataset": visit.form.get("dataset", "")}
     proof = await visit.api.post(f"{ONE}:offboard", visit.names, body=body)
     done = (
-        f"{proof['keys_revoked']} keys revoked, {proof['schedules_stopped']} schedules stopped, {proof['runs_dropped']} queued runs dropped, "
-        f"credentials destroyed: {', '.join(proof['credentials_destroyed']) or 'none were stored'}. Dataset: {proof['dataset'].lower()}."
+        f"{proof['keys_revoked']} keys revoked, {proof['schedules_stopped']} schedules stopped, {proof['runs_dropped']} queued runs "
+        f"dropped; credentials destroyed: {', '.join(proof['credentials_destroyed']) or 'none'}; dataset: {proof['dataset'].lower()}."
     )
     return visit.back_to(_page(visit), good=f"The tenant is offboarded. {done}")
 
