@@ -5,7 +5,7 @@ from typing import Literal
 import pytest
 from playwright.async_api import Browser, expect
 
-from tests.support.browser import at_desk
+from tests.support.browser import PHONE, at_desk
 from tests.support.credentials.samples import Rsa
 from tests.system.tenants import Suite, Tenant
 
@@ -42,3 +42,13 @@ async def test_axe_finds_nothing(browser: Browser, console_url: str, acme: Tenan
             await expect(desk.page.get_by_role("heading", level=1)).to_contain_text("gcp/cost/billing")
             found[f"one of {path}"] = await desk.accessibility_faults()
     assert {path: faults for path, faults in found.items() if faults} == {}
+
+
+async def test_no_page_is_wider_than_a_phone(browser: Browser, console_url: str, acme: Tenant) -> None:
+    widths = {}
+    async with at_desk(browser, console_url, viewport=PHONE, is_mobile=True, has_touch=True) as desk:
+        await desk.sign_in(acme.api_key)
+        for path in PAGES:
+            await desk.page.goto(f"{desk.url}{path}")
+            widths[path] = await desk.page.evaluate("document.documentElement.scrollWidth")
+    assert {path: width for path, width in widths.items() if width > PHONE["width"]} == {}
