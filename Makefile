@@ -20,7 +20,7 @@ WORKERS ?= 3
 PROTOS := $(shell find protos)
 CHECKS := check-style check-types check-imports check-protos check-sql check-shapes check-licences
 
-.PHONY: help setup gen openapi check $(CHECKS) test test-unit test-azurite bench bench-bulk bench-dollars demo up fmt clean
+.PHONY: help setup gen openapi check $(CHECKS) test test-unit test-azurite bench bench-bulk bench-dollars client demo up fmt clean
 
 help: ## List the tasks
 	@sed -nE 's/^([a-z-]+):.*## (.*)/\1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r task text; do printf '  make %-14s %s\n' "$$task" "$$text"; done
@@ -30,6 +30,12 @@ setup: .venv/.stamp ## Install Python's packages into .venv, and uv into .tools 
 gen: gen/descriptor.binpb gen/convergence/api/py.typed gen/openapi.json gen/web/.stamp ## Generate stubs, the descriptor set, OpenAPI and the client's classes from protos/, and fetch what web pages use
 
 openapi: gen/openapi.json ## Write gen/openapi.json, the REST interface as OpenAPI 3
+
+client: gen ## Build the wheel of the Python client and the command line into dist/
+	@$(UV) build --quiet --wheel --package convergence-client --out-dir dist 2>/dev/null \
+	  || UV_SYSTEM_CERTS=1 $(UV) build --quiet --wheel --package convergence-client --out-dir dist \
+	  || { echo "uv failed, see above." >&2; exit 1; }
+	@ls dist/convergence_client-*.whl
 
 demo: gen ## Run the three flows and the pipelines of three clouds through the real gateway on this machine, and say what comes back
 	@$(PY) -m localcloud demo
@@ -125,13 +131,17 @@ sbom: gen ## Write what each image contains, with licences: gen/sbom-*.cdx.json 
 access-table: gen ## Write the table of who may call what into SECURITY.md, from the protos
 	@$(PY) -m tools.access_table
 
+.PHONY: cli-docs
+cli-docs: gen ## Write the list of commands into docs/cli.md, from the command line
+	@$(PY) -m tools.cli_docs
+
 fmt: gen ## Format Python and protos, and fix what can be fixed
 	@$(BIN)/ruff check --fix-only --quiet .
 	@$(BIN)/ruff format .
 	@$(BIN)/buf format --write protos
 
 clean: ## Remove all that was installed or generated; the local cloud's data in .local stays
-	rm -rf .venv .tools gen .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf .venv .tools gen dist .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 
 .tools/bin/uv:
 	@echo "installing uv $(UV_VERSION) into .tools"
@@ -150,6 +160,18 @@ clean: ## Remove all that was installed or generated; the local cloud's data in 
 	@$(UV) venv --quiet --clear --python $(PY) .cache/focus-validator
 	@INSTALL="$(UV) pip install --quiet --no-deps --python .cache/focus-validator/bin/python -r $<"; \
 	  $$INSTALL 2>/dev/null || UV_SYSTEM_CERTS=1 $$INSTALL || { echo "uv failed, see above." >&2; exit 1; }
+	@touch $@
+
+# The client as a user gets it: its wheel and what it depends on, nothing of this repository.
+CLIENT := $(shell find client -name '*.py' -o -name '*.toml' -o -name '*.md')
+.cache/client/.stamp: $(CLIENT) uv.lock gen/convergence/api/py.typed
+	@$(MAKE) --no-print-directory client >/dev/null
+	@$(UV) venv --quiet --clear --python $(PY) .cache/client
+	@$(UV) export --quiet --frozen --package convergence-client --no-emit-workspace --no-default-groups --output-file .cache/client/requirements.txt
+	@INSTALL="$(UV) pip install --quiet --no-deps --python .cache/client/bin/python"; \
+	  for what in "-r .cache/client/requirements.txt" dist/convergence_client-*.whl; do \
+	    $$INSTALL $$what 2>/dev/null || UV_SYSTEM_CERTS=1 $$INSTALL $$what || { echo "uv failed, see above." >&2; exit 1; }; \
+	  done
 	@touch $@
 
 # 374 packages, so that only who asks for it gets them.
