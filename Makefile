@@ -27,7 +27,7 @@ help: ## List the tasks
 
 setup: .venv/.stamp ## Install Python's packages into .venv, and uv into .tools if there is none
 
-gen: gen/descriptor.binpb gen/convergence/api/py.typed gen/web/.stamp ## Generate stubs, the descriptor set and the client's classes from protos/, and fetch what web pages use
+gen: gen/descriptor.binpb gen/convergence/api/py.typed gen/openapi.json gen/web/.stamp ## Generate stubs, the descriptor set, OpenAPI and the client's classes from protos/, and fetch what web pages use
 
 openapi: gen/openapi.json ## Write gen/openapi.json, the REST interface as OpenAPI 3
 
@@ -176,5 +176,5 @@ gen/web/.stamp: tools/web_assets.py tools/web_assets.toml .venv/.stamp
 	@$(PY) -m tools.web_assets gen/web
 	@touch $@
 
-gen/openapi.json: gen/descriptor.binpb tools/openapi.py tools/openapi_schema.py
+gen/openapi.json: gen/descriptor.binpb $(shell find tools/openapi docs/api/examples configs/*/cost 2>/dev/null)
 	@$(PY) -m tools.openapi >$@
