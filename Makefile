@@ -43,8 +43,19 @@ demo: gen ## Run the three flows and the pipelines of three clouds through the r
 up: gen ## Start the whole suite on this machine and keep it running until Ctrl-C
 	@$(PY) -m localcloud up
 
-test: gen .cache/focus-validator/.stamp ## Run the tests; PYTEST="-k gateway" narrows them
+# The browser of the console's tests. Debian packages it; elsewhere any chromium on PATH will do.
+.PHONY: chromium
+chromium: ## Make sure that there is a chromium for the tests of the console
+	@command -v chromium chromium-browser google-chrome >/dev/null \
+	  || { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && echo "installing chromium" && apt-get update -qq && apt-get install -qq -y chromium >/dev/null; } \
+	  || { echo "The console's tests need chromium on PATH. Debian: sudo apt-get install chromium" >&2; exit 1; }
+
+test: gen chromium .cache/axe/.stamp .cache/focus-validator/.stamp ## Run the tests; PYTEST="-k gateway" narrows them
 	@$(PY) -m pytest -n $(WORKERS) --dist loadscope $(PYTEST)
+
+.PHONY: screenshots
+screenshots: gen chromium ## Write the README's pictures of the console into docs/images, from a suite of its own with the sample tenant
+	@$(PY) -m tests.support.screenshots
 
 test-unit: gen ## ... those that need no emulator and no process, in seconds
 	@$(PY) -m pytest -n $(WORKERS) --dist loadscope tests/unit $(PYTEST)
@@ -120,6 +131,10 @@ sbom: gen ## Write what each image contains, with licences: gen/sbom-*.cdx.json 
 access-table: gen ## Write the table of who may call what into SECURITY.md, from the protos
 	@$(PY) -m tools.access_table
 
+.PHONY: cli-docs
+cli-docs: gen ## Write the list of commands into docs/cli.md, from the command line
+	@$(PY) -m tools.cli_docs
+
 fmt: gen ## Format Python and protos, and fix what can be fixed
 	@$(BIN)/ruff check --fix-only --quiet .
 	@$(BIN)/ruff format .
@@ -171,6 +186,11 @@ gen/descriptor.binpb: $(PROTOS) tools/genproto.py .venv/.stamp
 # Written last of the package: a broken run leaves it older than what it is made from.
 gen/convergence/api/py.typed: gen/descriptor.binpb client/methods.toml $(wildcard tools/client_code/*.py)
 	@$(PY) -m tools.client_code
+
+# The checker of accessibility, for tests alone.
+.cache/axe/.stamp: tools/web_assets.py tools/axe.toml .venv/.stamp
+	@$(PY) -m tools.web_assets .cache/axe tools/axe.toml
+	@touch $@
 
 gen/web/.stamp: tools/web_assets.py tools/web_assets.toml .venv/.stamp
 	@$(PY) -m tools.web_assets gen/web
