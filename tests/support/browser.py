@@ -5,7 +5,7 @@ import shutil
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Page, async_playwright
 
@@ -83,6 +83,14 @@ class Desk:
         await self.page.evaluate(AXE.read_text())
         found = await self.page.evaluate("axe.run({resultTypes: ['violations']}).then((result) => result.violations)")
         return [f"{one['id']}: {', '.join(str(node['target']) for node in one['nodes'][:3])}" for one in found]
+
+    async def assert_accessible(self, *schemes: Literal["light", "dark"]) -> None:
+        """That axe finds nothing on the page as it is now, in these colours; none: in those that it has."""
+        faults = {}
+        for scheme in schemes or (None,):
+            await self.page.emulate_media(color_scheme=scheme)
+            faults[scheme] = await self.accessibility_faults()
+        assert {scheme: found for scheme, found in faults.items() if found} == {}
 
     def _said(self, message: ConsoleMessage) -> None:
         # Chromium reports each answer of 4xx and 5xx; tests look at those themselves.

@@ -1,0 +1,1 @@
+"""The console's lists with much in them: see `benchmarks/CONSOLE.md`."""
