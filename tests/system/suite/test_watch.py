@@ -14,7 +14,7 @@ pytestmark = pytest.mark.timeout(180)
 
 
 def events(tenant: Tenant, run: str, last: str = "") -> Iterator[dict[str, Any]]:
-    """The stream's events behind `last` as they come; asserts that the answer is one. None if it is 204."""
+    """The stream's events behind `last` as they come; asserts that the answer is one, or 204."""
     url = f"{tenant.rest.url}/api/v1/pipelines/runs/{tenant.tenant_id}/{run}:watch"
     headers = {**tenant.rest.headers, **({"Last-Event-ID": last} if last else {})}
     with requests.get(url, headers=headers, stream=True, timeout=60) as answer:

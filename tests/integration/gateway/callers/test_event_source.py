@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 from typing import Any
 
 import grpc
@@ -12,6 +13,7 @@ from playwright.async_api import Browser, Page
 from tests.integration.gateway.conftest import ORIGIN, Gateway
 from tests.integration.gateway.upstream import Upstream
 from tests.support.browser import running_browser
+from tests.support.frontend_doc import open_frontend
 
 WATCH = "/api/v1/pipelines/runs/acme/some-run:watch"
 TOKEN = "eyJhbGciOiJIUzI1NiJ9.eyJ0IjoiYWNtZSJ9.c2lnbmF0dXJl-_"
@@ -45,28 +47,72 @@ async def page(browser: Browser) -> AsyncIterator[Page]:
     await page.close()
 
 
-async def test_each_event_comes_once_through_a_cut_and_the_end_is_the_end(
-    gateway: Gateway, upstreams: dict[str, Upstream], page: Page
-) -> None:
-    executor = upstreams["executor"]
+def later(request: watch_service_pb2.WatchRunRequest) -> list[str]:
+    """The ids of the events that the watcher lacks."""
+    return IDS[IDS.index(request.last_event_id) + 1 :] if request.last_event_id else IDS
 
-    async def cut_once(request: watch_service_pb2.WatchRunRequest, context: Context) -> AsyncIterator[watch_service_pb2.RunEvent]:
-        later = IDS[IDS.index(request.last_event_id) + 1 :] if request.last_event_id else IDS
-        for identity in later:
+
+async def test_each_event_comes_once_through_a_cut_and_an_expired_token(
+    gateway: Gateway, upstreams: dict[str, Upstream], browser: Browser
+) -> None:
+    """As docs/frontend.md has it. EventSource itself connects again after the cut; after the refusal the page does, with a new token."""
+    executor, tokens = upstreams["executor"], iter([f"{TOKEN}1", f"{TOKEN}2"])
+    started = datetime(2026, 3, 1, tzinfo=UTC)
+
+    async def unsteady(request: watch_service_pb2.WatchRunRequest, context: Context) -> AsyncIterator[watch_service_pb2.RunEvent]:
+        if len(executor.seen) == 2:
+            await context.abort(grpc.StatusCode.UNAUTHENTICATED, "This token has expired.")
+        for identity in later(request):
             yield watch_service_pb2.RunEvent(event="RUN", id=identity)
             yield watch_service_pb2.RunEvent(event="WAITING")
             if (identity, len(executor.seen)) == ("1-ab", 1):
                 await context.abort(grpc.StatusCode.UNAVAILABLE, "This executor is stopping.")
 
-    executor.stream = cut_once
-    await page.evaluate(FOLLOW, f"{gateway.url}{WATCH}?access_token={TOKEN}")
-    await page.wait_for_function("window.source.readyState === EventSource.CLOSED", timeout=CONNECTED_AGAIN_MS)
-    got = await page.evaluate("window.got")
+    executor.stream = unsteady
+    # The page takes each token for one that is about to expire.
+    page = await open_frontend(browser, gateway.url, lambda: {"session_token": next(tokens), "expires_at": started.isoformat()})
+    got = await page.evaluate("""async () => {
+      const {follow} = await import("/follow.js");
+      const got = [];
+      await new Promise((done) => follow("acme", "some-run", ({id}) => got.push(id) && id.startsWith("end-") && done()));
+      return got;
+    }""")
 
-    assert [identity for event, identity in got if event == "RUN"] == IDS
-    assert [seen.request.last_event_id for seen in executor.seen] == ["", "1-ab", "end-ab"]
-    assert {seen.metadata["authorization"] for seen in executor.seen} == {f"Bearer {TOKEN}"}
+    assert got == IDS
+    assert [seen.request.last_event_id for seen in executor.seen] == ["", "1-ab", "1-ab"]
+    assert [seen.metadata["authorization"] for seen in executor.seen] == [f"Bearer {TOKEN}{number}" for number in (1, 1, 2)]
     assert TOKEN not in gateway.log.read_text()
+
+
+async def test_so_it_does_with_fetch(gateway: Gateway, upstreams: dict[str, Upstream], browser: Browser) -> None:
+    executor = upstreams["executor"]
+
+    async def cut(request: watch_service_pb2.WatchRunRequest, context: Context) -> AsyncIterator[watch_service_pb2.RunEvent]:
+        for identity in later(request)[:2]:
+            yield watch_service_pb2.RunEvent(event="RUN", id=identity)
+        await context.abort(grpc.StatusCode.UNAVAILABLE, "This executor is stopping.")
+
+    executor.stream = cut
+    page = await open_frontend(browser, gateway.url, lambda: {"session_token": TOKEN, "expires_at": "2999-01-01T00:00:00Z"})
+    got = await page.evaluate("""async () => {
+      const {watch} = await import("/watch.js");
+      const got = [];
+      for await (const {id} of watch("acme", "some-run")) got.push(id);
+      return got;
+    }""")
+    assert got == IDS
+    assert [seen.request.last_event_id for seen in executor.seen] == ["", "1-ab", "3-ab"]
+
+
+async def test_after_the_end_a_browser_stays_away(gateway: Gateway, upstreams: dict[str, Upstream], page: Page) -> None:
+    async def nothing(_: object, __: Context) -> AsyncIterator[watch_service_pb2.RunEvent]:
+        for one in list[watch_service_pb2.RunEvent]():
+            yield one
+
+    upstreams["executor"].stream = nothing
+    await page.evaluate(FOLLOW, f"{gateway.url}{WATCH}?access_token={TOKEN}&last_event_id=end-ab")
+    await page.wait_for_function("window.source.readyState === EventSource.CLOSED")
+    assert len(upstreams["executor"].seen) == 1
 
 
 async def test_a_page_of_another_origin_hears_nothing(gateway: Gateway, upstreams: dict[str, Upstream], page: Page) -> None:
