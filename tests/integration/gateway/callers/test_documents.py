@@ -86,8 +86,8 @@ async def test_a_generic_client_of_grpc_calls_by_it(gateway: Gateway, upstreams:
     schema.write_bytes((await gateway.keyless("GET", "/descriptor.binpb")).content)
     call = f"{gateway.url}/convergence.auth.v1.QuotaService/GetQuota"
     options = ["--protocol", "grpc", "--http2-prior-knowledge", "-H", "x-api-key: k", "-d", '{"tenant_id": "acme_corp"}']
-    command = [REPOSITORY / ".venv/bin/buf", "curl", "--schema", schema, *options, call]
-    ran = await asyncio.to_thread(subprocess.run, command, capture_output=True, text=True, check=False)
+    command = [str(REPOSITORY / ".venv/bin/buf"), "curl", "--schema", str(schema), *options, call]
+    ran = await asyncio.to_thread(lambda: subprocess.run(command, capture_output=True, text=True, check=False))
     assert (ran.returncode, ran.stderr) == (0, "")
     assert json.loads(ran.stdout) == {"tenantId": "acme_corp"}
     assert upstreams["auth"].seen[0].request.tenant_id == "acme_corp"
