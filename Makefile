@@ -63,6 +63,10 @@ test-unit: gen ## ... those that need no emulator and no process, in seconds
 test-azurite: gen .cache/azurite/.stamp ## ... what we rely on of Blob Storage, against Microsoft's emulator too; needs npm
 	@AZURITE=1 $(PY) -m pytest tests/integration/localcloud/azure $(PYTEST)
 
+.PHONY: frontend
+frontend: gen chromium .cache/frontend/.stamp ## ... docs/frontend.md's typed client with Vite, in a browser; needs npm
+	@FRONTEND=1 $(PY) -m pytest tests/system/suite/frontend $(PYTEST)
+
 bench: gen ## Measure statements and time of what the suite does, into benchmarks/RESULTS.md; BENCH="--only trigger" narrows it
 	@$(PY) -m benchmarks $(BENCH)
 
@@ -177,6 +181,12 @@ CLIENT := $(shell find client -name '*.py' -o -name '*.toml' -o -name '*.md')
 # 374 packages, so that only who asks for it gets them.
 .cache/azurite/.stamp: Makefile
 	@npm install --silent --no-audit --no-fund --no-save --prefix .cache/azurite azurite@3.35.0 \
+	  || { echo "npm failed, see above. Debian: apt-get install npm" >&2; exit 1; }
+	@touch $@
+
+.cache/frontend/.stamp: Makefile
+	@npm install --silent --no-audit --no-fund --no-save --prefix .cache/frontend \
+	  vite@8.3.8 typescript@5.9.3 openapi-typescript@7.13.0 openapi-fetch@0.17.0 \
 	  || { echo "npm failed, see above. Debian: apt-get install npm" >&2; exit 1; }
 	@touch $@
 
