@@ -2,11 +2,11 @@
 
 import io
 import json
+import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 from convergence.cli import app
@@ -34,7 +34,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def typed(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+def typed(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
     def type_in(text: str) -> None:
         monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(text.encode())))
 
@@ -187,7 +187,7 @@ def test_without_an_answer_it_ends_with_5_and_without_a_key_with_4(
 
 
 def test_a_login_without_a_terminal_takes_the_key_from_stdin_and_shows_it_nowhere(
-    home: Path, typed: Any, capsys: pytest.CaptureFixture[str]
+    home: Path, typed: Callable[[str], None], capsys: pytest.CaptureFixture[str]
 ) -> None:
     typed(f"{KEY}\n")
     assert main(["login", "--url", NOWHERE, "--tenant", "acme_corp", "--key-file", "-", "--no-check"]) == 0
@@ -200,7 +200,7 @@ def test_a_login_without_a_terminal_takes_the_key_from_stdin_and_shows_it_nowher
     assert read_profiles(file).named("default") == Profile(url=NOWHERE, tenant_id="acme_corp", api_key=KEY)
 
 
-def test_a_key_is_not_stored_if_it_does_not_work(home: Path, typed: Any, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_key_is_not_stored_if_it_does_not_work(home: Path, typed: Callable[[str], None], capsys: pytest.CaptureFixture[str]) -> None:
     typed(KEY)
     # No answer is no proof that it works.
     assert main(["login", "--url", "http://127.0.0.1:1", "--tenant", "acme_corp", "--key-file", "-"]) == 5
@@ -213,18 +213,16 @@ def test_without_terminal_and_file_a_login_says_how_to_give_the_key(capsys: pyte
     assert "--key-file" in capsys.readouterr().err
 
 
-def test_another_address_takes_no_key_of_the_old_one_along(typed: Any) -> None:
+def test_another_address_takes_no_key_of_the_old_one_along(typed: Callable[[str], None]) -> None:
     typed(KEY)
     assert main(["login", "--url", NOWHERE, "--key-file", "-", "--no-check"]) == 0
     typed("other")
     assert main(["login", "--url", "http://127.0.0.1:2", "--admin-key-file", "-", "--no-check"]) == 0
-    import os  # noqa: PLC0415 - the environment as the fixture left it
-
     profile = ProfileFile.of(os.environ).read().named("default")
     assert (profile.api_key, profile.admin_key) == ("", "other")
 
 
-def test_profiles_are_chosen_and_forgotten(typed: Any, capsys: pytest.CaptureFixture[str]) -> None:
+def test_profiles_are_chosen_and_forgotten(typed: Callable[[str], None], capsys: pytest.CaptureFixture[str]) -> None:
     for name in ("one", "two"):
         typed(KEY)
         assert main(["login", "--profile", name, "--url", NOWHERE, "--key-file", "-", "--no-check"]) == 0
