@@ -137,6 +137,26 @@ def test_an_operator_s_commands(tenant: Tenant, caller: CommandLine, operator: C
     assert ("REVOKED" in listed.out, made["api_key"] in listed.out) == (True, False)
 
 
+def test_a_tenant_from_its_first_day_to_its_last(operator: CommandLine, tenant: Tenant) -> None:
+    name = f"{tenant.tenant_id}_b"
+    put = operator.good("tenants", "put", name, "--company", "Beta", "--email", "b@beta.example", "--limit", "daily_limit=5")
+    assert (put["action"], put["tenant"]["daily_limit"]) == ("CREATED", 5)
+    changed = operator.good("tenants", "put", name, "--limit", "monthly_limit=50", "--limit", "max_schedules=3")["tenant"]
+    assert (changed["company_name"], changed["daily_limit"], changed["monthly_limit"]) == ("Beta", 5, 50), "what is not given stays"
+    assert "daily_limit" not in operator.good("tenants", "put", name, "--limit", "daily_limit=none")["tenant"]
+    whole = operator.run("tenants", "put", name, "--body", "-", "--json", stdin='{"company_name": "Beta 2"}').json["tenant"]
+    assert (whole["company_name"], whole.get("monthly_limit")) == ("Beta 2", None), "a body is the whole tenant"
+    assert operator.good("tenants", "get", name)["company_name"] == "Beta 2"
+    assert [one["tenant"]["tenant_id"] for one in operator.good("tenants", "list", "--search", "beta 2")] == [name]
+    assert name in operator.run("tenants", "list", "--search", name).out
+    assert operator.good("tenants", "suspend", name)["status"] == "SUSPENDED"
+    assert operator.good("tenants", "resume", name)["status"] == "ACTIVE"
+    refused = operator.run("tenants", "put", name, "--body", "-", stdin='{"company": "x"}')
+    assert (refused.code, "company" in refused.err) == (2, True)
+    assert operator.good("tenants", "offboard", name, "--dataset", "keep", "--confirm", name)["dataset"] in {"KEPT", "ABSENT"}
+    assert operator.good("tenants", "get", name)["status"] == "OFFBOARDED"
+
+
 def test_raw_calls_have_the_profile_s_key(tenant: Tenant, caller: CommandLine, operator: CommandLine, run: str) -> None:
     path = "/api/v1/pipelines/runs/{tenant_id}"
     assert caller.run("api", "GET", path, "-q", "page_size=1").json["runs"][0]["tenant_id"] == tenant.tenant_id
