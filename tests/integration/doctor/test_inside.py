@@ -96,7 +96,7 @@ async def test_a_key_that_is_missing_or_disabled_is_found(world: World) -> None:
     with grpc.insecure_channel(host) as channel:
         kms = kms_v1.KeyManagementServiceClient(transport=KeyManagementServiceGrpcTransport(channel=channel))
         purpose = kms_v1.CryptoKey.CryptoKeyPurpose.ENCRYPT_DECRYPT
-        kms.create_crypto_key(parent=ring, crypto_key_id=key.rpartition("/")[2], crypto_key={"purpose": purpose})
+        kms.create_crypto_key(parent=ring, crypto_key_id=key.rpartition("/")[2], crypto_key=kms_v1.CryptoKey(purpose=purpose))
         assert await kms_key.look(broken) == []
         version = {"name": f"{key}/cryptoKeyVersions/1", "state": kms_v1.CryptoKeyVersion.CryptoKeyVersionState.DISABLED}
         kms.update_crypto_key_version({"crypto_key_version": version, "update_mask": {"paths": ["state"]}})

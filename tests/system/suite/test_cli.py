@@ -177,7 +177,7 @@ def test_raw_calls_have_the_profile_s_key(tenant: Tenant, caller: CommandLine, o
         ("run show 00000000-0000-0000-0000-000000000000", 6, "RUN_NOT_FOUND"),
         ("run start gcp/cost/none", 6, "TEMPLATE_NOT_FOUND"),
         ("run start gcp/cost/billing -p date=never", 2, "BAD_FIELD"),
-        ("run start aws/cost/focus -p export=s3://bucket/prefix/name", 6, "CREDENTIALS_MISSING"),
+        ("run start aws/cost/focus -p months=open -p export=s3://bucket/prefix/name", 6, "CREDENTIALS_MISSING"),
         ("schedules show none", 6, "SCHEDULE_NOT_FOUND"),
         ("credentials delete slack --yes", 6, "CREDENTIALS_NOT_FOUND"),
         ("quota --tenant someone_else", 4, "TENANT_MISMATCH"),

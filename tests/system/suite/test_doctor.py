@@ -8,7 +8,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -25,6 +25,7 @@ from localcloud.stack import Stack
 from tests.support.attacks.world import ROLE_KEYS
 from tests.support.cli import CommandLine
 from tests.support.credentials.samples import Rsa
+from tests.support.executor.billing_export import ACCOUNT, STANDARD, load, many
 from tests.system.tenants import Suite, Tenant
 
 ORIGIN = "http://localhost:3000"
@@ -185,13 +186,21 @@ def test_a_clock_that_is_wrong_is_found(running: Suite, minutes: int) -> None:
 def test_credentials_that_stopped_working_are_found(running: Suite, private_key: Rsa, doctor: Doctor) -> None:
     tenant = running.tenant(private_key)
     assert tenant.set_credentials().status == 200
-    path = f"/api/v1/tenants/{tenant.tenant_id}/credentials"
+    export = f"{tenant.project}.finance.gcp_billing_export_v1_{ACCOUNT}"
+    load(running.env["BIGQUERY_EMULATOR_HOST"], export, many(date(2025, 11, 17), 3, seed=1), STANDARD)
+    checked = tenant.rest.call("POST", f"/api/v1/tenants/{tenant.tenant_id}/credentials/gcp:check", {"export": export})
+    assert checked.body["verdict"] == "WORKS", checked.body
     as_tenant = {"tenant_id": tenant.tenant_id, "api_key": tenant.rest.headers["X-API-Key"]}
     assert doctor(**as_tenant) == set()
 
-    # The export that the check names is not there: so a run could not read it.
-    checked = tenant.rest.call("POST", f"{path}/gcp:check", {"export": f"{tenant.project}.gone.gcp_billing_export_v1_0A1B2C_3D4E5F_6A7B8C"})
-    assert checked.body["verdict"] == "LACKS", checked.body
+    # The tenant takes the export away, and the night comes.
+    with running.warehouse as warehouse:
+        warehouse.delete_table(export)
+    running.query(
+        f"UPDATE {running.local.control_dataset}.tenant_cloud_credentials "
+        f"SET access_checked_at = TIMESTAMP_SUB(access_checked_at, INTERVAL 2 DAY) WHERE tenant_id = '{tenant.tenant_id}'"
+    )
+    assert running.admin.call("POST", "/api/v1/scheduler/check-credentials", {}).body["stopped_count"] >= 1
 
     assert doctor(**as_tenant) == {("credentials-not-working", "GCP")}
 

@@ -117,14 +117,17 @@ def test_each_reason_of_a_refused_key_names_the_command() -> None:
 
 
 def test_only_keys_that_are_used_and_end_soon_are_found() -> None:
-    soon, used = {"expires_at": stamp(NOW + timedelta(days=3))}, {"last_used_at": stamp(NOW)}
+    def key(name: str, days: int | None, *, is_active: bool = True, is_used: bool = True) -> ApiKey:
+        ends = None if days is None else stamp(NOW + timedelta(days=days))
+        return ApiKey(api_key_id=name, is_active=is_active, expires_at=ends, last_used_at=stamp(NOW) if is_used else None)
+
     keys = [
-        ApiKey(api_key_id="found", is_active=True, **soon, **used),
-        ApiKey(api_key_id="unused", is_active=True, **soon),
-        ApiKey(api_key_id="revoked", **soon, **used),
-        ApiKey(api_key_id="later", is_active=True, expires_at=stamp(NOW + timedelta(days=30)), **used),
-        ApiKey(api_key_id="never", is_active=True, **used),
-        ApiKey(api_key_id="over", is_active=True, expires_at=stamp(NOW - timedelta(days=1)), **used),
+        key("found", 3),
+        key("unused", 3, is_used=False),
+        key("revoked", 3, is_active=False),
+        key("later", 30),
+        key("never", None),
+        key("over", -1),
     ]
     assert [one.subject for one in expiring_keys.judge("acme", keys, NOW)] == ["found"]
 

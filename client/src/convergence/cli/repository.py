@@ -41,11 +41,23 @@ class Repository:
             return found
         raise UsageProblem("This command runs the repository's own tools: call it inside a clone of Convergence.")
 
+    @property
+    def python(self) -> str:
+        """The interpreter of the clone's own environment."""
+        return str(self.root / ".venv" / "bin" / "python")
+
+    def within(self, file: str) -> str:
+        """A file that was named from the working directory, as its tools take it. Raises UsageProblem if it is not in the clone."""
+        path = Path(file).resolve()
+        if not path.is_relative_to(self.root) or not path.is_file():
+            raise UsageProblem(f"{file} is no file of the clone {self.root}.")
+        return str(path.relative_to(self.root))
+
     def run(self, *command: str, quietly: bool = False) -> Ended:
         """Runs a program at the clone's root, with this process's terminal; `quietly`: its output is returned instead of shown."""
         try:
             done = subprocess.run(command, cwd=self.root, check=False, capture_output=quietly, text=True)  # noqa: S603 - a command of this module's callers, no shell
         except FileNotFoundError:
-            raise UsageProblem(f"{command[0]} is not installed.") from None
+            raise UsageProblem(f"{command[0]} is not there. In the clone, run: make setup") from None
         lines = [line for line in f"{done.stdout or ''}{done.stderr or ''}".splitlines() if line.strip()] if quietly else []
         return Ended(code=done.returncode, lines=lines)
