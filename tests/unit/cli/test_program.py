@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -283,3 +284,23 @@ def test_it_starts_as_a_program_and_completes(home: Path) -> None:
     assert done.stdout.startswith("convergence ")
     completion = subprocess.run([program, "--show-completion", "bash"], capture_output=True, text=True, check=True)
     assert "_CONVERGENCE_COMPLETE" in completion.stdout
+
+
+def test_ctrl_c_is_left_to_the_program_that_was_started_and_its_end_is_waited_for(tmp_path: Path) -> None:
+    child = (
+        "import signal, sys, time\n"
+        "def stop(*_):\n    time.sleep(0.5); print('stopped', flush=True); sys.exit(7)\n"
+        "signal.signal(signal.SIGINT, stop); print('ready', flush=True); time.sleep(60)"
+    )
+    parent = (
+        "import sys; from pathlib import Path; from convergence.cli.repository import Repository\n"
+        f"sys.exit(Repository(root=Path('.')).run(sys.executable, '-c', {child!r}).code)"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", parent], stdout=subprocess.PIPE, text=True, start_new_session=True, cwd=tmp_path
+    ) as program:
+        assert program.stdout is not None
+        assert program.stdout.readline() == "ready\n"
+        os.killpg(program.pid, signal.SIGINT)
+        assert program.stdout.read() == "stopped\n"
+    assert program.returncode == 7

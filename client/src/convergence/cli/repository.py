@@ -1,5 +1,6 @@
 """A clone of the repository that this directory is in, for commands that run its own tools."""
 
+import signal
 import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -54,10 +55,16 @@ class Repository:
         return str(path.relative_to(self.root))
 
     def run(self, *command: str, quietly: bool = False) -> Ended:
-        """Runs a program at the clone's root, with this process's terminal; `quietly`: its output is returned instead of shown."""
+        """Runs a program at the clone's root, with this process's terminal; `quietly`: its output is returned instead of shown. Ctrl-C is
+        the program's: it may take its time to stop, and is waited for.
+        """
+        pipe = subprocess.PIPE if quietly else None
+        before = signal.signal(signal.SIGINT, lambda *_: None)  # a function, unlike SIG_IGN, is not inherited
         try:
-            done = subprocess.run(command, cwd=self.root, check=False, capture_output=quietly, text=True)  # noqa: S603 - a command of this module's callers, no shell
+            with subprocess.Popen(command, cwd=self.root, stdout=pipe, stderr=pipe, text=True) as program:  # noqa: S603 - no shell
+                out, err = program.communicate()
         except FileNotFoundError:
             raise UsageProblem(f"{command[0]} is not there. In the clone, run: make setup") from None
-        lines = [line for line in f"{done.stdout or ''}{done.stderr or ''}".splitlines() if line.strip()] if quietly else []
-        return Ended(code=done.returncode, lines=lines)
+        finally:
+            signal.signal(signal.SIGINT, before)
+        return Ended(code=program.returncode, lines=[line for line in f"{out or ''}{err or ''}".splitlines() if line.strip()])
