@@ -27,7 +27,7 @@ help: ## List the tasks
 
 setup: .venv/.stamp ## Install Python's packages into .venv, and uv into .tools if there is none
 
-gen: gen/descriptor.binpb gen/web/.stamp ## Generate stubs and the descriptor set from protos/, and fetch what web pages use
+gen: gen/descriptor.binpb gen/convergence/api/py.typed gen/web/.stamp ## Generate stubs, the descriptor set and the client's classes from protos/, and fetch what web pages use
 
 openapi: gen/openapi.json ## Write gen/openapi.json, the REST interface as OpenAPI 3.1
 
@@ -163,6 +163,10 @@ clean: ## Remove all that was installed or generated; the local cloud's data in 
 
 gen/descriptor.binpb: $(PROTOS) tools/genproto.py .venv/.stamp
 	@$(PY) tools/genproto.py
+
+# Written last of the package: a broken run leaves it older than what it is made from.
+gen/convergence/api/py.typed: gen/descriptor.binpb client/methods.toml $(wildcard tools/client_code/*.py)
+	@$(PY) -m tools.client_code
 
 gen/web/.stamp: tools/web_assets.py tools/web_assets.toml .venv/.stamp
 	@$(PY) -m tools.web_assets gen/web

@@ -8,6 +8,10 @@ from localcloud.processes.suite import make_process
 from localcloud.settings import SERVICES, LocalSettings
 
 FOR_SERVICES, FOR_GATEWAY = "CONVERGENCE_", "GATEWAY_"
+# Of a caller of the suite, e.g. its API key: no setting, and no business of the services.
+FOR_CLIENTS = frozenset(
+    f"CONVERGENCE_{name}" for name in ("URL", "TENANT_ID", "USER_ID", "CA_FILE", "API_KEY", "ADMIN_KEY", "TOKEN", "PROFILE")
+)
 # The jobs and the printed lines call the gateway over plain HTTP. docs/google-cloud.md says how to try TLS.
 PLAIN_HTTP = frozenset({"GATEWAY_TLS_CERTIFICATE", "GATEWAY_TLS_KEY"})
 
@@ -41,7 +45,7 @@ def given_settings(settings: LocalSettings, environment: Mapping[str, str]) -> G
     """Of `environment`, the variables `CONVERGENCE_*` for the services and the bootstrap, `GATEWAY_*` for the gateway, and no others."""
     processes = {name: make_process(settings, name, admin_key="").environment for name in (*SERVICES, "gateway")}
     decided = PLAIN_HTTP.union(client_environment(settings, admin_key=""), *processes.values())
-    given = {name: value for name, value in environment.items() if name.startswith((FOR_SERVICES, FOR_GATEWAY))}
+    given = {name: value for name, value in environment.items() if name.startswith((FOR_SERVICES, FOR_GATEWAY)) and name not in FOR_CLIENTS}
     free = {name: value for name, value in given.items() if name not in decided}
     services = {name: value for name, value in free.items() if name.startswith(FOR_SERVICES)}
     gateway = {name: value for name, value in free.items() if name.startswith(FOR_GATEWAY)}

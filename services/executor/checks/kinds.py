@@ -82,7 +82,8 @@ def _source(section: Section, known: Known, kind: str) -> str:
     source = section.text("source")
     if known.outputs.get(source) != kind:
         fitting = sorted(name for name, found in known.outputs.items() if found == kind)
-        raise section.error(f"no earlier step finds out `{source}` as {kind}; there is {', '.join(fitting) or 'none'}", "source")
+        problem = f"no earlier step finds out `{source}` as {kind}; there is {', '.join(fitting) or 'none'}"
+        raise section.error(problem, "source", may_follow=True)
     return source
 
 
@@ -150,7 +151,7 @@ def _volume(section: Section, known: Known) -> Rule:
     if percent is None:
         raise section.error("within must be a percentage from 1% to 999%", "within")
     if not known.covers_days:
-        raise section.error(f"volume is about days, so the template needs the parameter {DAY}")
+        raise section.error(f"volume is about days, so the template needs the parameter {DAY}", may_follow=True)
     days = section.integer("days", 7, most=366)
     only = read_own_rows(section, known.create)
     return Volume(table=known.table, partition=partition[1], days=days, within=int(percent[1]) / 100, only=only)
@@ -162,7 +163,7 @@ def _freshness(section: Section, known: Known) -> Rule:
         raise section.error("within must be a time like 30m, 36h or 2d", "within")
     before = Before(section.text("before", Before.NOW, among=tuple(Before)))
     if before is Before.LAST_DAY and not known.covers_days:
-        raise section.error(f"a run without the parameter {DAY} has no last day", "before")
+        raise section.error(f"a run without the parameter {DAY} has no last day", "before", may_follow=True)
     return Freshness(column=_column(section, known, "TIMESTAMP"), within=int(time[1]) * _UNITS[time[2]], before=before)
 
 

@@ -20,7 +20,7 @@ from services.executor.runs.execute import context_of, drop_staging
 from services.executor.runs.prepared import PreparedRun
 from services.executor.sources.credentials import SealedCredentials
 from services.executor.templates.step import DryRunnable, StepContext, StepDryRun, StepResult, Toolbox
-from services.executor.templates.template import TemplateStep
+from services.executor.templates.step_reader import TemplateStep
 from services.platform.bigquery.prices import query_cost
 from services.platform.errors import ConvergenceError, ResourceExhausted, Unavailable
 

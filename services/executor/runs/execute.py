@@ -19,7 +19,7 @@ from services.executor.records import RunOutcome, RunStatus, StepLog, StepStatus
 from services.executor.runs.prepared import PreparedRun
 from services.executor.templates.graph import should_run
 from services.executor.templates.step import StepContext, StepResult, Toolbox
-from services.executor.templates.template import TemplateStep
+from services.executor.templates.step_reader import TemplateStep
 from services.platform.backoff import backoff
 from services.platform.bigquery import errors as bigquery
 from services.platform.errors import ConvergenceError, Unavailable

@@ -1,7 +1,7 @@
 """From a request to a run that can begin. Prepared once, used by dry run, start, idempotent start and execution."""
 
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from typing import Self
@@ -10,14 +10,17 @@ from services.clouds.own_resources import NOT_YOURS, OwnResources
 from services.executor.metering.cap import NO_LIMITS, RunAllowance
 from services.executor.records import Period, Run, RunOutcome, RunStatus
 from services.executor.templates.catalog import Templates
+from services.executor.templates.faults import Fault
 from services.executor.templates.name import PipelineName
 from services.executor.templates.parameters import ParameterType, Value, to_json
 from services.executor.templates.template import Template
 from services.platform.clock import Clock
-from services.platform.errors import InvalidArgument, NotFound
+from services.platform.errors import ConvergenceError, FailedPrecondition, InvalidArgument, NotFound
 
 USUAL_WAIT = timedelta(hours=1)
 NO_RESOURCES = OwnResources()
+FAULTS_SHOWN, FAULT_LENGTH = 5, 300
+"""Of a broken template, in an error message: gRPC clients accept 8 KiB of trailers."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -97,6 +100,18 @@ class PreparedRun:
         return RunOutcome(status=RunStatus.FAILED, error_message=message)
 
 
+def no_template(faults: Sequence[Fault]) -> ConvergenceError:
+    """The error for a template that cannot be run: it does not exist, or these are its faults."""
+    if not faults:
+        return NotFound("TEMPLATE_NOT_FOUND", "There is no such pipeline. GET /api/v1/pipelines/templates lists what can be run.")
+    shown = [str(fault)[:FAULT_LENGTH] for fault in faults[:FAULTS_SHOWN]]
+    more = f"; and {len(faults) - len(shown)} more" if len(faults) > len(shown) else ""
+    message = (
+        f"This template cannot be run until its author has mended it: {'; '.join(shown)}{more}. `make check-template` names all faults."
+    )
+    return FailedPrecondition("TEMPLATE_BROKEN", message, metadata={"faults": str(len(faults))})
+
+
 class RunPreparer:
     """Checks requests against the current templates. No I/O."""
 
@@ -112,11 +127,13 @@ class RunPreparer:
         return self._catalog.templates
 
     def prepare(self, request: RunRequest) -> PreparedRun:
-        """The run as it would begin now. Raises NotFound, or InvalidArgument naming `parameters.x`."""
+        """The run as it would begin now. Raises NotFound, FailedPrecondition if the template is broken, or InvalidArgument naming
+        `parameters.x`.
+        """
         now, name = self._clock.now(), request.name
         template = self._catalog.templates.get(name) if name else None
         if template is None:
-            raise NotFound("TEMPLATE_NOT_FOUND", "There is no such pipeline. GET /api/v1/pipelines/templates lists what can be run.")
+            raise no_template(self._catalog.faults_of(name) if name else ())
         is_scheduled = request.trigger_type != "api"
         values = template.values_of(request.given, now=now, fire_day=request.fire_day, scheduled=is_scheduled)
         period = template.period_of(values)

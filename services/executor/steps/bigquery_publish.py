@@ -18,6 +18,7 @@ from services.executor.sources.source import LEDGER_OUTPUTS, MONTHS_OUTPUTS
 from services.executor.steps.ledger_script import DERIVED_FROM, EXPORTED, SOURCE, SOURCE_VERSIONS, STATES_PARAM, LedgerEntry, LedgerKind
 from services.executor.steps.publish_changes import by_day, by_month, cost_move, moved, too_little
 from services.executor.steps.publish_script import ACCEPT_LESS, FENCES, OUTSIDE, OWN, RUNS, Replacement, publish_script
+from services.executor.templates.faults import Faults, TemplateError
 from services.executor.templates.months import MONTHS
 from services.executor.templates.parameters import ParameterType
 from services.executor.templates.period import DAY, DAYS
@@ -28,6 +29,7 @@ from services.platform.bigquery.ddl import Table
 from services.platform.bigquery.sql import Block, make_block
 
 COST_MOVES_OUTPUT: Final = "cost_moves"
+AMOUNTS: Final = ("FLOAT64", "NUMERIC")
 MONTH_COLUMNS: Final = ("x_SourceId", "x_BillingPeriod")
 SUPERSEDED_MESSAGE: Final = (
     "Nothing was published: another run has published a newer reading of one of these days while this one worked. Run it again if it "
@@ -130,22 +132,25 @@ def parse(section: Section, scope: Scope) -> Step:
     """Refuses, with TemplateError, everything that cannot be composed into the fenced replace."""
     table = scope.table(section)
     if not scope.covers_days:
-        raise section.error(
-            f"bigquery.publish replaces days: the template must declare a parameter `{DAY}` of type {ParameterType.DATE}, or {MONTHS}"
-        )
+        rule = f"bigquery.publish replaces days: the template must declare a parameter `{DAY}` of type {ParameterType.DATE}, or {MONTHS}"
+        raise section.error(rule, may_follow=True)
     if ACCEPT_LESS not in scope.parameters or scope.parameters[ACCEPT_LESS].type is not ParameterType.BOOLEAN:
         rule = f"bigquery.publish refuses a day that would lose more than half of its rows, unless the caller gives `{ACCEPT_LESS}`"
-        raise section.error(f"{rule}: the template must declare that parameter, of type {ParameterType.BOOLEAN}")
+        raise section.error(f"{rule}: the template must declare that parameter, of type {ParameterType.BOOLEAN}", may_follow=True)
+    faults = Faults()
     replacement = Replacement(
         table=table,
-        day=_column(section, "day", table, ("DATE",)) or "",
-        own=read_own_rows(section, table.create),
-        currency=_column(section, "currency", table, ("STRING",), required=False),
-        cost=_column(section, "cost", table, ("FLOAT64", "NUMERIC"), required=False),
-        net_cost=_column(section, "net_cost", table, ("FLOAT64", "NUMERIC"), required=False),
-        ledger=_ledger(section, scope, table),
+        day=faults.attempt(lambda: _column(section, "day", table, ("DATE",)), None) or "",
+        own=faults.attempt(lambda: read_own_rows(section, table.create), None),
+        currency=faults.attempt(lambda: _column(section, "currency", table, ("STRING",), required=False), None),
+        cost=faults.attempt(lambda: _column(section, "cost", table, AMOUNTS, required=False), None),
+        net_cost=faults.attempt(lambda: _column(section, "net_cost", table, AMOUNTS, required=False), None),
+        ledger=faults.attempt(lambda: _ledger(section, scope, table), None),
     )
-    script = publish_script(replacement, _rows(section, scope, table))
+    rows = faults.attempt(lambda: _rows(section, scope, table), None)
+    if rows is None or faults.found:
+        raise TemplateError(*faults.found)
+    script = publish_script(replacement, rows)
     meta = (FENCES, RUNS, *(replacement.ledger.tables if replacement.ledger else ()))
     return Publish(replacement=replacement, script=script, meta=tuple(scope.tables[name] for name in meta))
 
@@ -166,7 +171,8 @@ def _ledger(section: Section, scope: Scope, table: Table) -> LedgerEntry | None:
     entry.finish()
     needed = {LedgerKind.DERIVED: {DERIVED_FROM: SOURCE_VERSIONS}, LedgerKind.READINGS: LEDGER_OUTPUTS, LedgerKind.MONTHS: MONTHS_OUTPUTS}
     if missing := [name for name, type_ in needed[kind].items() if scope.outputs.get(name) != type_]:
-        raise section.error(f"`ledger` needs `{missing[0]}` of the step that reads the source, which this step does not need", "ledger")
+        rule = f"`ledger` needs `{missing[0]}` of the step that reads the source, which this step does not need"
+        raise section.error(rule, "ledger", may_follow=True)
     if kind is LedgerKind.READINGS and table.columns.get(EXPORTED) != "TIMESTAMP":
         raise section.error(f"`ledger` needs a column {EXPORTED} of type TIMESTAMP in {table.name}, to know which rows are new", "ledger")
     if kind is LedgerKind.MONTHS and (lacking := [name for name in MONTH_COLUMNS if name not in table.columns]):

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 from services.executor.errors import StepError
 from services.executor.staging.shape import StagingShape, StagingTable
+from services.executor.templates.faults import Faults, TemplateError
 from services.executor.templates.section import Section
 from services.executor.templates.step import Scope, Step, StepContext, StepDryRun, StepResult
 from services.platform.bigquery.ddl import Table
@@ -71,14 +72,26 @@ class Sql:
 
 def parse(section: Section, scope: Scope) -> Step:
     """Reads `sql`, `staging`, `reads` and `finds`. Raises TemplateError."""
+    faults = Faults()
+    finds = faults.attempt(lambda: _finds(section), {})
+    reads = faults.attempt(lambda: _reads(section, scope), ())
+    block = faults.attempt(lambda: scope.block(section), None)
+    shape = faults.attempt(lambda: scope.staging[section.text("staging", among=scope.staging)], None)
+    if block is None or shape is None or faults.found:
+        raise TemplateError(*faults.found)
+    return Sql(OUTPUTS=finds, block=block, shape=shape, reads=reads)
+
+
+def _finds(section: Section) -> dict[str, str]:
+    if "finds" not in section.keys:
+        raise section.error("bigquery.sql needs `finds`: the columns of its last row for later steps, name to type; `finds: {}` for none")
     finds = section.section("finds", "finds")
-    reads = section.texts("reads")
-    for name in reads:
+    return {name: finds.text(name) for name in finds.keys}
+
+
+def _reads(section: Section, scope: Scope) -> tuple[Table, ...]:
+    names = section.texts("reads")
+    for name in names:
         if name not in scope.tables:
             raise section.error(f"it reads `{name}`, which is no table of a tenant's dataset", "reads")
-    return Sql(
-        OUTPUTS={name: finds.text(name) for name in finds.keys},
-        block=scope.block(section),
-        shape=scope.staging[section.text("staging", among=scope.staging)],
-        reads=tuple(scope.tables[name] for name in reads),
-    )
+    return tuple(scope.tables[name] for name in names)

@@ -4,15 +4,18 @@ recorded.
 
 import uuid
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import ClassVar
 
+from services.executor.checks.columns import Column
 from services.executor.checks.compose import Composed, compose, shown
 from services.executor.checks.kinds import KINDS, Known, read_columns
 from services.executor.checks.load_kinds import Volume
 from services.executor.checks.measure import Rule
 from services.executor.checks.verdicts import SEVERITIES, Check, Verdict, judge, refuse_errors, shown_samples
 from services.executor.records import DqResult
+from services.executor.templates.faults import Faults
 from services.executor.templates.name import SEGMENT
 from services.executor.templates.section import Section
 from services.executor.templates.step import Scope, Step, StepContext, StepDryRun, StepResult
@@ -80,34 +83,19 @@ def parse(section: Section, scope: Scope) -> Step:
     published, entries = scope.table(section), section.sections("checks", "a check")
     if not entries:
         raise section.error("dq.checks needs at least one check in `checks`")
-    kinds = [entry.text("kind", CUSTOM, among={CUSTOM, *KINDS}) for entry in entries]
+    faults = Faults()
+    kinds = [faults.attempt(partial(entry.text, "kind", CUSTOM, among={CUSTOM, *KINDS}), "") for entry in entries]
     known = _known(section, scope, published) if set(kinds) != {CUSTOM} else None
     if known is None and (needless := {"staging", "sample"} & set(section.keys)):
         problem = "only declared checks read `staging` and `sample`: a custom block names its tables itself"
         raise section.error(problem, min(needless))
     sample = read_columns(section, "sample", known.staging) if known else ()
-    checks, rules, blocks = dict[str, Check](), dict[str, Rule](), dict[str, Block]()
+    reader = _Reader(section=section, scope=scope, known=known, sample=sample)
     for entry, kind in zip(entries, kinds, strict=True):
-        check = Check(name=entry.text("name"), severity=entry.text("severity", "error", among=SEVERITIES), expect=entry.text("expect", ""))
-        if check.name in checks:
-            raise entry.error(f"the check {check.name} occurs twice", "name")
-        if known is None or kind == CUSTOM:
-            entry.text("expect")
-            holder = entry if entry.text("sql", "") else section
-            block = scope.block(holder)
-            blocks[holder.text("sql")] = block
-        else:
-            if not SEGMENT.fullmatch(check.name):
-                raise entry.error(f"the name `{check.name}` must be lower-case letters, digits and underscores", "name")
-            rule = rules[check.name] = KINDS[kind](entry, known)
-            check = replace(
-                check,
-                expect=check.expect or rule.expect,
-                sampled=tuple(one.path for one in shown(rule, sample)),
-                of_whole_days=isinstance(rule, Volume),
-            )
-        checks[check.name] = check
-        entry.finish()
+        if kind:
+            faults.attempt(partial(reader.read, entry, kind), None)
+    faults.raise_all()
+    checks, rules, blocks = reader.checks, reader.rules, reader.blocks
     if "sql" in section.keys and not any(kind == CUSTOM and "sql" not in entry.keys for entry, kind in zip(entries, kinds, strict=True)):
         raise section.error("no check is measured by this block: each has a `kind`, or a `sql` of its own", "sql")
     return Checks(
@@ -116,6 +104,42 @@ def parse(section: Section, scope: Scope) -> Step:
         published=published if any(isinstance(rule, Volume) for rule in rules.values()) or _is_read(published, blocks.values()) else None,
         checks=tuple(checks.values()),
     )
+
+
+@dataclass(kw_only=True, slots=True)
+class _Reader:
+    """Reads the checks of a step, one after the other."""
+
+    section: Section
+    scope: Scope
+    known: Known | None
+    sample: tuple[Column, ...]
+    checks: dict[str, Check] = field(default_factory=dict)
+    rules: dict[str, Rule] = field(default_factory=dict)
+    blocks: dict[str, Block] = field(default_factory=dict)
+
+    def read(self, entry: Section, kind: str) -> None:
+        """Raises TemplateError."""
+        check = Check(name=entry.text("name"), severity=entry.text("severity", "error", among=SEVERITIES), expect=entry.text("expect", ""))
+        if check.name in self.checks:
+            raise entry.error(f"the check {check.name} occurs twice", "name")
+        if self.known is None or kind == CUSTOM:
+            entry.text("expect")
+            holder = entry if entry.text("sql", "") else self.section
+            block = self.scope.block(holder)
+            self.blocks[holder.text("sql")] = block
+        else:
+            if not SEGMENT.fullmatch(check.name):
+                raise entry.error(f"the name `{check.name}` must be lower-case letters, digits and underscores", "name")
+            rule = self.rules[check.name] = KINDS[kind](entry, self.known)
+            check = replace(
+                check,
+                expect=check.expect or rule.expect,
+                sampled=tuple(one.path for one in shown(rule, self.sample)),
+                of_whole_days=isinstance(rule, Volume),
+            )
+        self.checks[check.name] = check
+        entry.finish()
 
 
 def _is_read(table: Table, blocks: Iterable[Block]) -> bool:

@@ -160,11 +160,12 @@ def extract_dataset_from(step_type: str, load: Mapping[str, Callable[[], SourceT
 def _extract(step_type: str, source_type: SourceType, section: Section, scope: Scope) -> Step:
     for reads, name in ((source_type.reads_days, DAY), (source_type.reads_months, MONTHS)):
         if reads and name not in scope.parameters:
-            raise section.error(f"{step_type} reads {'days' if name == DAY else 'months'}: the template must declare a parameter `{name}`")
+            rule = f"{step_type} reads {'days' if name == DAY else 'months'}: the template must declare a parameter `{name}`"
+            raise section.error(rule, may_follow=True)
     needed = dict(source_type.parameters)
     needed |= {HISTORY: ParameterType.INTEGER} if DAYS in scope.parameters else {}
     needed |= {HISTORY_MONTHS: ParameterType.INTEGER} if MONTHS in scope.parameters else {}
     for name, kind in needed.items():
         if name not in scope.parameters or scope.parameters[name].type != kind:
-            raise section.error(f"{step_type} needs the template to declare a parameter `{name}` of type {kind}")
+            raise section.error(f"{step_type} needs the template to declare a parameter `{name}` of type {kind}", may_follow=True)
     return Extract(source_type=source_type, shape=scope.staging[section.text("staging", among=scope.staging)])

@@ -95,9 +95,10 @@ def focus_totals_from(step_type: str, load: Callable[[], SourceType]) -> StepTyp
     def parse(section: Section, scope: Scope) -> Step:
         only_if = section.text("only_if")
         if not scope.covers_days:
-            raise section.error(f"{step_type} reads days: the template must declare a parameter `{DAY}` of type {ParameterType.DATE}")
+            rule = f"{step_type} reads days: the template must declare a parameter `{DAY}` of type {ParameterType.DATE}"
+            raise section.error(rule, may_follow=True)
         if only_if not in scope.parameters or scope.parameters[only_if].type is not ParameterType.BOOLEAN:
-            raise section.error(f"`{only_if}` is no parameter of type {ParameterType.BOOLEAN} of this template", "only_if")
+            raise section.error(f"`{only_if}` is no parameter of type {ParameterType.BOOLEAN} of this template", "only_if", may_follow=True)
         return FocusTotals(source_type=load(), only_if=only_if)
 
     return parse

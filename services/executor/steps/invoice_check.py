@@ -66,7 +66,8 @@ class InvoiceCheck:
 def parse(section: Section, scope: Scope) -> Step:
     """It has no keys of its own. Raises TemplateError."""
     if not scope.covers_days:
-        raise section.error(f"dq.invoices compares the months of days: the template must declare a parameter `{DAY}`")
+        rule = f"dq.invoices compares the months of days: the template must declare a parameter `{DAY}`"
+        raise section.error(rule, may_follow=True)
     return InvoiceCheck()
 
 

@@ -110,7 +110,7 @@ def parse_email(section: Section, scope: Scope) -> Step:
     to = section.text("to")
     emails = {f"{{{spec.name}}}" for spec in scope.parameters.values() if spec.type is ParameterType.EMAIL}
     if to not in emails and not EMAIL.fullmatch(to):
-        raise section.error("to must be one address of mail, or {name} of a parameter of type email", "to")
+        raise section.error("to must be one address of mail, or {name} of a parameter of type email", "to", may_follow=to.startswith("{"))
     return _notify(NotificationKind.EMAIL, section, scope, to=to)
 
 
@@ -119,7 +119,7 @@ def _notify(kind: NotificationKind, section: Section, scope: Scope, *, to: str =
         try:
             return MessageTemplate.parse(text, {*RUN_WORDS, COST_CHANGES, *scope.parameters})
         except ValueError as error:
-            raise section.error(f"{key}: {error}", key) from error
+            raise section.error(f"{key}: {error}", key, may_follow=True) from error
 
     limits = _limits(section)
     usual = "{pipeline}: the cost of published days has changed: {cost_changes}" if limits else "{summary}"

@@ -6,14 +6,16 @@ from pathlib import Path
 from typing import Protocol
 
 from services.executor.staging.shape import StagingShape
+from services.executor.templates.faults import Fault, TemplateError
 from services.executor.templates.name import PipelineName
-from services.executor.templates.section import Section, TemplateError
+from services.executor.templates.section import Section
 from services.executor.templates.step import Scope, StepType
 from services.executor.templates.template import Template, parse_template
 from services.platform.bigquery.ddl import load_tables
 
 NOT_TEMPLATES = frozenset({"bigquery", "envoy", "cloud_scheduler"})
 """Folders of configs/ without templates."""
+SUFFIX = ".yml"
 
 
 class Templates(Protocol):
@@ -24,13 +26,24 @@ class Templates(Protocol):
         """Those that can be run."""
         ...
 
+    def faults_of(self, name: PipelineName) -> tuple[Fault, ...]:
+        """Why this template cannot be run; empty for one that can, and for one that does not exist."""
+        ...
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Catalog:
-    """All templates. A broken one is absent from `templates`; `broken` says why, by path."""
+    """All templates. A broken one is absent from `templates`, unless a last good version of it is still in use; `broken` says why, by
+    path.
+    """
 
     templates: Mapping[PipelineName, Template]
     broken: Mapping[str, TemplateError]
+
+    def faults_of(self, name: PipelineName) -> tuple[Fault, ...]:
+        """Why this template cannot be run; empty for one that can, and for one that does not exist."""
+        error = self.broken.get(f"{name.path}{SUFFIX}")
+        return error.faults if error and name not in self.templates else ()
 
 
 def load_catalog(configs: Path, step_types: Mapping[str, StepType]) -> Catalog:
@@ -42,23 +55,27 @@ def load_catalog(configs: Path, step_types: Mapping[str, StepType]) -> Catalog:
     templates, broken = dict[PipelineName, Template](), dict[str, TemplateError]()
     for path in sorted(configs.glob("*/*/*.yml")):
         source = path.relative_to(configs).as_posix()
-        name = PipelineName.of(*source.removesuffix(".yml").split("/"))
+        name = PipelineName.of(*source.removesuffix(SUFFIX).split("/"))
         if source.split("/")[0] in NOT_TEMPLATES:
             continue
         try:
-            if name is None or name.path != source.removesuffix(".yml"):
-                raise TemplateError(f"{source}:1:1: folders and file must be named with lower-case letters, digits and underscores")
+            if name is None or name.path != source.removesuffix(SUFFIX):
+                raise _whole(source, "folders and file must be named with lower-case letters, digits and underscores")
             section = Section.read(path, source, "a template")
             templates[name] = parse_template(name, section, replace(scope, folder=path.parent), step_types)
         except TemplateError as error:
             broken[source] = error
         except Exception as error:  # noqa: BLE001 - whatever error a file causes, the others can still be run
-            broken[source] = TemplateError(f"{source}:1:1: it cannot be read ({type(error).__name__})")
+            broken[source] = _whole(source, f"it cannot be read ({type(error).__name__})")
     return Catalog(templates=templates, broken=broken)
+
+
+def _whole(source: str, message: str) -> TemplateError:
+    return TemplateError(Fault(source=source, line=1, column=1, message=message))
 
 
 def carried_over(before: Catalog, now: Catalog) -> Catalog:
     """The new catalog, with the last good version of each template that has just been broken: a typo fails no runs."""
-    broken = {name for source in now.broken if (name := PipelineName.parse(source.removesuffix(".yml")))}
+    broken = {name for source in now.broken if (name := PipelineName.parse(source.removesuffix(SUFFIX)))}
     kept = {name: template for name, template in before.templates.items() if name in broken}
     return replace(now, templates={**kept, **now.templates})

@@ -1,8 +1,10 @@
 """Reads a template's `parameters` as ParameterSpecs."""
 
-from datetime import date
+from datetime import UTC, date
+from functools import partial
 from zoneinfo import ZoneInfo
 
+from services.executor.templates.faults import Faults
 from services.executor.templates.name import SEGMENT
 from services.executor.templates.parameters import ParameterSpec, ParameterType
 from services.executor.templates.section import Section
@@ -14,36 +16,45 @@ ANY_DAY = date(2000, 1, 2)
 CALENDAR = frozenset({ParameterType.DATE, ParameterType.MONTH})
 
 
-def read_parameters(section: Section) -> dict[str, ParameterSpec]:
-    """By name, in the file's order. Raises TemplateError for the first one that is wrong."""
-    return {name: _parameter(name, entry) for name, entry in section.named_sections("parameters", "a parameter").items()}
+def read_parameters(section: Section, faults: Faults) -> dict[str, ParameterSpec]:
+    """By name, in the file's order. Those without a name or a type are left out; all faults are collected in `faults`."""
+    entries: dict[str, Section] = faults.attempt(lambda: section.named_sections("parameters", "a parameter"), {})
+    read = {name: faults.attempt(partial(_parameter, name, entry, faults), None) for name, entry in entries.items()}
+    faults.is_complete &= None not in read.values()
+    return {name: spec for name, spec in read.items() if spec}
 
 
-def _parameter(name: str, section: Section) -> ParameterSpec:
+def _parameter(name: str, section: Section, faults: Faults) -> ParameterSpec:
     if not SEGMENT.fullmatch(name):
         raise section.error(f"the parameter `{name}` must be lower-case letters, digits and underscores")
     kind = ParameterType(section.text("type", among=tuple(ParameterType)))
+    known = len(faults.found)
     spec = ParameterSpec(
         name=name,
         type=kind,
-        required=section.flag("required"),
-        default=_json(section, "default"),
-        scheduled=section.text("scheduled", "") or None,
-        zone=_zone(section, kind),
-        choices=_choices(section, kind),
-        range=_range(section, kind),
-        description=section.text("description", ""),
+        required=faults.attempt(lambda: section.flag("required"), False),  # noqa: FBT003 - in place of a flag
+        default=faults.attempt(lambda: _json(section, "default"), None),
+        scheduled=faults.attempt(lambda: section.text("scheduled", "") or None, None),
+        zone=faults.attempt(lambda: _zone(section, kind), UTC),
+        choices=faults.attempt(lambda: _choices(section, kind), ()),
+        range=faults.attempt(lambda: _range(section, kind), None),
+        description=faults.attempt(lambda: section.text("description", ""), ""),
     )
+    faults.attempt(section.finish, None)
+    if len(faults.found) == known:
+        faults.attempt(lambda: _check_default(spec, section), None)
+    return spec
+
+
+def _check_default(spec: ParameterSpec, section: Section) -> None:
     if spec.required and spec.default is not None:
-        raise section.error(f"the parameter {name} is required, so it has no default", "default")
+        raise section.error(f"the parameter {spec.name} is required, so it has no default", "default")
     for key, value in (("default", spec.default), ("scheduled", spec.scheduled)):
         try:
             if value is not None:
                 spec.parse(value, today=ANY_DAY)
         except ValueError as error:
-            raise section.error(f"the {key} of {name} does not fit: {error}", key) from error
-    section.finish()
-    return spec
+            raise section.error(f"the {key} of {spec.name} does not fit: {error}", key) from error
 
 
 def _json(section: Section, key: str) -> str | int | bool | None:

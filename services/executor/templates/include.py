@@ -10,9 +10,11 @@ those that this one declares itself and those that say which days a run covers. 
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from services.executor.templates.declared import read_parameters
+from services.executor.templates.faults import Faults
 from services.executor.templates.months import MONTH, MONTHS
 from services.executor.templates.name import SEGMENT
 from services.executor.templates.parameters import ParameterSpec
@@ -44,24 +46,42 @@ class StepEntry:
         return tuple(f"{self.prefix}{need}" for need in own) if own else self.first_needs
 
 
-def read_entries(section: Section, folder: Path) -> tuple[list[StepEntry], Mapping[str, ParameterSpec]]:
-    """The steps of a template in order, included ones in their place, and the parameters that come with them. Raises TemplateError."""
+def read_entries(section: Section, folder: Path, faults: Faults) -> tuple[list[StepEntry], Mapping[str, ParameterSpec]]:
+    """The steps of a template in order, included ones in their place, and the parameters that come with them. Those that cannot be read are
+    left out; their faults are collected in `faults`.
+    """
     entries, parameters = list[StepEntry](), dict[str, ParameterSpec]()
-    for entry in section.sections("steps", "a step"):
+    declared: list[Section] = faults.attempt(lambda: section.sections("steps", "a step"), [])
+    for entry in declared:
         if INCLUDE not in entry.keys:
             entries.append(StepEntry(section=entry))
-            continue
-        other = _read(entry, folder)
-        prefix, needs = entry.text("prefix"), entry.texts("needs")
-        if not SEGMENT.fullmatch(prefix.rstrip("_")):
-            raise entry.error(f"the prefix `{prefix}` must be lower-case letters, digits and underscores", "prefix")
-        for step in other.sections("steps", "a step"):
-            if INCLUDE in step.keys:
-                raise step.error("a template that is included cannot include another", INCLUDE)
-            entries.append(StepEntry(section=step, prefix=prefix, first_needs=needs))
-        parameters |= {name: spec for name, spec in read_parameters(other).items() if name not in PERIOD_NAMES}
-        entry.finish()
+        elif included := faults.attempt(partial(_included, entry, folder), None):
+            entries += included.steps
+            parameters |= included.parameters
+        else:
+            faults.is_complete = False
     return entries, parameters
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Included:
+    steps: list[StepEntry]
+    parameters: Mapping[str, ParameterSpec]
+
+
+def _included(entry: Section, folder: Path) -> _Included:
+    other, faults = _read(entry, folder), Faults()
+    prefix, needs = entry.text("prefix"), entry.texts("needs")
+    if not SEGMENT.fullmatch(prefix.rstrip("_")):
+        raise entry.error(f"the prefix `{prefix}` must be lower-case letters, digits and underscores", "prefix")
+    steps = other.sections("steps", "a step")
+    for step in steps:
+        if INCLUDE in step.keys:
+            raise step.error("a template that is included cannot include another", INCLUDE)
+    parameters = {name: spec for name, spec in read_parameters(other, faults).items() if name not in PERIOD_NAMES}
+    faults.attempt(entry.finish, None)
+    faults.raise_all()
+    return _Included(steps=[StepEntry(section=step, prefix=prefix, first_needs=needs) for step in steps], parameters=parameters)
 
 
 def _read(entry: Section, folder: Path) -> Section:

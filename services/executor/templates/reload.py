@@ -10,6 +10,7 @@ from typing import Self
 import structlog
 
 from services.executor.templates.catalog import Catalog, carried_over, load_catalog
+from services.executor.templates.faults import Fault
 from services.executor.templates.name import PipelineName
 from services.executor.templates.step import SHARED, StepType
 from services.executor.templates.template import Template
@@ -37,6 +38,10 @@ class ReloadingCatalog:
     def templates(self) -> Mapping[PipelineName, Template]:
         """Those that can be run."""
         return self._now.templates
+
+    def faults_of(self, name: PipelineName) -> tuple[Fault, ...]:
+        """Why this template cannot be run; empty for one that can, and for one that does not exist."""
+        return self._now.faults_of(name)
 
     async def __aenter__(self) -> Self:
         await self._periodic.__aenter__()

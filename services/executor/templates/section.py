@@ -8,11 +8,9 @@ from typing import Self
 import yaml
 from yaml.constructor import SafeConstructor
 
+from services.executor.templates.faults import Fault, TemplateError
+
 type Scalar = str | int | float | bool | None
-
-
-class TemplateError(ValueError):
-    """A template is invalid. The message begins with `file:line:column:`, both counted from 1, as in compilers and editors."""
 
 
 class Section:
@@ -39,17 +37,17 @@ class Section:
         try:
             node = yaml.compose(path.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
         except yaml.MarkedYAMLError as error:
-            raise TemplateError(f"{_place(source, error.problem_mark)}: {error.problem or 'this is not YAML'}") from error
+            raise TemplateError(_fault(source, error.problem or "this is not YAML", error.problem_mark)) from error
         except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-            raise TemplateError(f"{_place(source)}: this is not YAML that can be read") from error
+            raise TemplateError(_fault(source, "this is not YAML that can be read")) from error
         if node is None:
-            raise TemplateError(f"{_place(source)}: the file is empty")
+            raise TemplateError(_fault(source, "the file is empty"))
         return cls(node, source, what)
 
-    def error(self, message: str, at: yaml.Node | str | None = None) -> TemplateError:
-        """A TemplateError at the value of the key `at`, else at the section."""
+    def error(self, message: str, at: yaml.Node | str | None = None, *, may_follow: bool = False) -> TemplateError:
+        """A TemplateError at the value of the key `at`, else at the section. `may_follow`: see Fault."""
         node = self._nodes.get(at) if isinstance(at, str) else at
-        return TemplateError(f"{_place(self.source, (node or self._node).start_mark)}: {message}")
+        return TemplateError(_fault(self.source, message, (node or self._node).start_mark, may_follow=may_follow))
 
     def scalar(self, key: str, default: Scalar = None) -> Scalar:
         """The value as YAML parses it; `default` if the key is absent. Raises TemplateError for a list or a mapping."""
@@ -137,10 +135,10 @@ class Section:
         return list(self._nodes)
 
     def finish(self) -> None:
-        """Raises TemplateError for the first key that was not read."""
-        for key, node in self._key_nodes.items():
-            if key not in self._asked:
-                raise self.error(f"{self._what} has no `{key}`", node)
+        """Raises TemplateError, naming all keys that were not read."""
+        unread = [(key, node) for key, node in self._key_nodes.items() if key not in self._asked]
+        if unread:
+            raise TemplateError(*(fault for key, node in unread for fault in self.error(f"{self._what} has no `{key}`", node).faults))
 
     def _ask(self, key: str) -> yaml.Node | None:
         self._asked.add(key)
@@ -155,5 +153,6 @@ class Section:
         return list(node.value)
 
 
-def _place(source: str, mark: yaml.Mark | None = None) -> str:
-    return f"{source}:{mark.line + 1}:{mark.column + 1}" if mark else f"{source}:1:1"
+def _fault(source: str, message: str, mark: yaml.Mark | None = None, *, may_follow: bool = False) -> Fault:
+    line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
+    return Fault(source=source, line=line, column=column, message=message, may_follow=may_follow)

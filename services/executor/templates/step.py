@@ -230,7 +230,7 @@ class Scope:
         for param, kind in block.params.items():
             if known.get(param) != kind:
                 there = f"is {known[param]}" if param in known else "is not known here"
-                raise section.error(f"block {name} declares @{param} {kind}, which {there}", key)
+                raise section.error(f"block {name} declares @{param} {kind}, which {there}", key, may_follow=param not in known)
         return block
 
     def table(self, section: Section, key: str = "table") -> Table:

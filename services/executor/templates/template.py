@@ -1,6 +1,6 @@
 """Templates: parses `configs/{provider}/{domain}/{template}.yml`, strictly."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 from enum import StrEnum
@@ -9,13 +9,14 @@ from services.executor.metering.cap import RunCap
 from services.executor.records import Period
 from services.executor.templates import months
 from services.executor.templates.declared import read_parameters
-from services.executor.templates.graph import When, ancestors, find_cycle, topological_order
-from services.executor.templates.include import StepEntry, read_entries
-from services.executor.templates.name import SEGMENT, PipelineName
+from services.executor.templates.faults import Faults
+from services.executor.templates.include import read_entries
+from services.executor.templates.name import PipelineName
 from services.executor.templates.parameters import ParameterSpec, ParameterType, Value, resolve
 from services.executor.templates.period import DAY, DAYS, MAX_DAYS, check_days, check_defaults, has_period, period_of, unfilled
 from services.executor.templates.section import Section
-from services.executor.templates.step import Scope, Step, StepType
+from services.executor.templates.step import Scope, StepType
+from services.executor.templates.step_reader import StepReader, TemplateStep
 
 
 class Overlap(StrEnum):
@@ -24,49 +25,6 @@ class Overlap(StrEnum):
     ALLOW = "allow"
     """Both run; publishing is fenced and replaces whole days."""
     REFUSE = "refuse"
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class TemplateStep:
-    """One step of a template."""
-
-    id: str
-    type: str
-    index: int
-    """From 0, in the file's order."""
-    needs: tuple[str, ...]
-    """Ids of steps that must have ended first; acyclic."""
-    ancestors: frozenset[str]
-    """All steps that it needs, directly or indirectly: the ones whose outputs it can use."""
-    when: When
-    attempts: int
-    """How often it is tried in all, if its error is retryable."""
-    timeout_seconds: int
-    """For each try."""
-    action: Step
-    is_included: bool = False
-    """It comes from another template, see `include`."""
-
-    @property
-    def is_work(self) -> bool:
-        """True for a step of the run's work, False for a final step."""
-        return self.when is When.ON_SUCCESS
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _DeclaredStep:
-    """A declared step, as far as the order of steps is concerned."""
-
-    id: str
-    section: Section
-    index: int
-    needs: tuple[str, ...]
-    when: When
-    is_included: bool
-
-    @property
-    def is_work(self) -> bool:
-        return self.when is When.ON_SUCCESS
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -120,17 +78,20 @@ class Template:
 
 
 def parse_template(name: PipelineName, section: Section, scope: Scope, step_types: Mapping[str, StepType]) -> Template:
-    """Parses one file. Raises TemplateError for the first error in it."""
-    entries, included = read_entries(section, scope.folder)
-    own = read_parameters(section)
+    """Parses one file. Raises TemplateError with all faults that can be found in it."""
+    faults = Faults()
+    entries, included = read_entries(section, scope.folder, faults)
+    own = read_parameters(section, faults)
     parameters = own | {name: spec for name, spec in included.items() if name not in own}
-    timeout = section.integer("timeout_seconds", 3600)
-    overlap, most_days = _period(section, parameters)
-    cap = _cap(section)
-    scope = replace(scope, parameters=parameters, covers_days=DAY in parameters or _covers_months(section, parameters))
-    steps = _steps(section, entries, scope, step_types, timeout)
-    description = section.text("description")
-    section.finish()
+    timeout = faults.attempt(lambda: section.integer("timeout_seconds", 3600), 3600)
+    overlap, most_days = faults.attempt(lambda: _period(section, parameters), (Overlap.ALLOW, MAX_DAYS), is_complete=faults.is_complete)
+    cap = faults.attempt(lambda: _cap(section), RunCap())
+    covers_months = faults.attempt(lambda: _covers_months(section, parameters), DAY not in parameters, is_complete=faults.is_complete)
+    scope = replace(scope, parameters=parameters, covers_days=DAY in parameters or covers_months)
+    steps = StepReader(scope, step_types, faults, timeout=timeout).read(section, entries)
+    description = faults.attempt(lambda: section.text("description"), "")
+    faults.attempt(section.finish, None)
+    faults.raise_all()
     return Template(
         name=name,
         description=description,
@@ -158,10 +119,10 @@ def _period(section: Section, parameters: Mapping[str, ParameterSpec]) -> tuple[
         covers_days = has_period({name: spec.type for name, spec in parameters.items()})
         check_defaults(parameters)
     except ValueError as error:
-        raise section.error(str(error), "parameters") from error
+        raise section.error(str(error), "parameters", may_follow=True) from error
     overlap = Overlap(section.text("overlap", Overlap.ALLOW, among=tuple(Overlap)))
     if overlap is Overlap.REFUSE and not covers_days:
-        raise section.error(f"`overlap: refuse` is about days, so it needs the parameter {DAY}", "overlap")
+        raise section.error(f"`overlap: refuse` is about days, so it needs the parameter {DAY}", "overlap", may_follow=True)
     if overlap is Overlap.REFUSE and DAYS in parameters:
         raise section.error(f"`overlap: refuse` compares days before a run begins, and with {DAYS} they are not known then", "overlap")
     return overlap, section.integer("most_days", MAX_DAYS, most=366)
@@ -172,69 +133,7 @@ def _covers_months(section: Section, parameters: Mapping[str, ParameterSpec]) ->
         types, choices = ({name: getattr(spec, field) for name, spec in parameters.items()} for field in ("type", "choices"))
         covers = months.has_months(types, choices)
     except ValueError as error:
-        raise section.error(str(error), "parameters") from error
+        raise section.error(str(error), "parameters", may_follow=True) from error
     if covers and DAY in parameters:
         raise section.error(f"a template runs for days, with {DAY}, or for months, with {months.MONTHS}", "parameters")
     return covers
-
-
-def _steps(
-    template: Section, entries: Sequence[StepEntry], scope: Scope, step_types: Mapping[str, StepType], timeout: int
-) -> tuple[TemplateStep, ...]:
-    wanted = dict[str, _DeclaredStep]()
-    for index, placed in enumerate(entries):
-        entry, identity = placed.section, placed.id
-        if not SEGMENT.fullmatch(identity):
-            raise entry.error(f"the id `{identity}` must be lower-case letters, digits and underscores", "id")
-        if identity in wanted:
-            raise entry.error(f"the id `{identity}` occurs twice", "id")
-        when = When(entry.text("when", When.ON_SUCCESS, among=tuple(When)))
-        wanted[identity] = _DeclaredStep(
-            id=identity, section=entry, index=index, needs=placed.needs, when=when, is_included=bool(placed.prefix)
-        )
-    if not wanted:
-        raise template.error("a template needs at least one step in `steps`", "steps")
-    for one in wanted.values():
-        _check_needs(one, wanted)
-    needs = {identity: one.needs for identity, one in wanted.items()}
-    if round_ := find_cycle(needs):
-        raise wanted[round_[0]].section.error(f"steps need each other in a cycle: {' -> '.join(round_)}", "needs")
-    steps, producers = dict[str, TemplateStep](), dict[str, str]()
-    for identity in topological_order(needs):
-        one, earlier = wanted[identity], ancestors(identity, needs)
-        # Final steps also run when the steps before them have failed and have no outputs.
-        found = {name: kind for other in earlier for name, kind in steps[other].action.OUTPUTS.items()} if one.is_work else {}
-        step = _step(one, replace(scope, outputs=found), earlier=earlier, step_types=step_types, timeout=timeout)
-        for name in step.action.OUTPUTS:
-            if name in producers:
-                raise one.section.error(f"it finds out `{name}`, as the step `{producers[name]}` does", "type")
-            producers[name] = identity
-        steps[identity] = step
-    return tuple(steps.values())
-
-
-def _check_needs(one: "_DeclaredStep", wanted: Mapping[str, "_DeclaredStep"]) -> None:
-    for need in one.needs:
-        if need not in wanted:
-            raise one.section.error(f"it needs `{need}`, which is no step of this template", "needs")
-        if one.is_work and not wanted[need].is_work:
-            raise one.section.error(f"it needs `{need}`, which runs after all others: it is `when: {wanted[need].when}`", "needs")
-
-
-def _step(one: _DeclaredStep, scope: Scope, *, earlier: frozenset[str], step_types: Mapping[str, StepType], timeout: int) -> TemplateStep:
-    section = one.section
-    kind = section.text("type", among=step_types)
-    step = TemplateStep(
-        id=one.id,
-        type=kind,
-        index=one.index,
-        needs=one.needs,
-        ancestors=earlier,
-        when=one.when,
-        attempts=section.integer("attempts", 1, most=10),
-        timeout_seconds=section.integer("timeout_seconds", timeout),
-        action=step_types[kind](section, scope),
-        is_included=one.is_included,
-    )
-    section.finish()
-    return step

@@ -34,9 +34,10 @@ from services.executor.runs.prepared import PreparedRun
 from services.executor.sources.credentials import SealedCredential
 from services.executor.steps import STEP_TYPES
 from services.executor.store import Store
+from services.executor.templates.faults import TemplateError
 from services.executor.templates.name import PipelineName
 from services.executor.templates.parameters import resolve, to_json
-from services.executor.templates.section import Section, TemplateError
+from services.executor.templates.section import Section
 from services.executor.templates.step import Scope, StepContext, StepResult, Toolbox
 from services.executor.templates.template import Template, parse_template
 from services.platform.clock import SystemClock

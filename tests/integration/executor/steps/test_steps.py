@@ -17,7 +17,7 @@ from services.executor.runs.prepared import PreparedRun
 from services.executor.store import Store
 from services.executor.templates.graph import When, ancestors
 from services.executor.templates.step import StepContext, StepResult, Toolbox
-from services.executor.templates.template import TemplateStep
+from services.executor.templates.step_reader import TemplateStep
 from services.platform.bigquery.sql import make_block
 from tests.integration.executor.runs.test_life import DATE, Begin
 from tests.support.executor.tenant import Tenant

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from services.executor.templates.faults import TemplateError
 from services.executor.templates.parameters import ParameterType
-from services.executor.templates.section import TemplateError
 from tests.support.executor.quality import HEAD, step
 
 NUMBERS = "this check takes FLOAT64 or INT64"

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from services.executor.templates.section import Section, TemplateError
+from services.executor.templates.faults import TemplateError
+from services.executor.templates.section import Section
 from services.executor.templates.step import Scope, sql_file
 
 BLOCK = "-- name: rows\n-- Reads only.\nSELECT 1 AS one\n"
