@@ -106,6 +106,10 @@ check-contract: gen ## ... that nothing breaks callers of the last release: buf 
 release-contract: gen ## Write the contract of this version, which later ones must keep, into releases/
 	@$(PY) -m tools.openapi.compatibility --write
 
+.PHONY: check-clients
+check-clients: gen/openapi.json .cache/clients/venv/.stamp ## ... that generated clients compile (openapi-typescript, openapi-python-client), and redocly and spectral find nothing
+	@tests/clients/check.sh
+
 .PHONY: api-examples
 api-examples: gen ## Write docs/api/examples anew: requests and answers of a live gateway, for the OpenAPI document
 	@RECORD=1 $(PY) -m pytest tests/system/suite/test_api_examples.py $(PYTEST)
@@ -152,6 +156,13 @@ clean: ## Remove all that was installed or generated; the local cloud's data in 
 .cache/focus-validator/.stamp: tests/integration/focus/requirements.txt .venv/.stamp
 	@$(UV) venv --quiet --clear --python $(PY) .cache/focus-validator
 	@INSTALL="$(UV) pip install --quiet --no-deps --python .cache/focus-validator/bin/python -r $<"; \
+	  $$INSTALL 2>/dev/null || UV_SYSTEM_CERTS=1 $$INSTALL || { echo "uv failed, see above." >&2; exit 1; }
+	@touch $@
+
+# Generators of clients, and node where there is none.
+.cache/clients/venv/.stamp: tests/clients/requirements.txt .venv/.stamp
+	@$(UV) venv --quiet --clear --python $(PY) .cache/clients/venv
+	@INSTALL="$(UV) pip install --quiet --python .cache/clients/venv/bin/python -r $<"; \
 	  $$INSTALL 2>/dev/null || UV_SYSTEM_CERTS=1 $$INSTALL || { echo "uv failed, see above." >&2; exit 1; }
 	@touch $@
 

@@ -20,9 +20,14 @@ KEYS: Final = {
     "entry_hash": "5e884898da28047151d0e56f8dc6292773603d0d6aabbdd62a11ef721d1542d8",
 }
 """Values of fields that are secret, or new each time."""
+MOST: Final = {"steps": 4, "dq_results": 2, "templates": 1, "commands": 2}
+"""Elements that are kept of long lists, which are for programs to read."""
+FRAMES: Final = 5
+"""Events that are kept of a stream, beside the last."""
 _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _RULES: Final = (
     (re.compile(r"20(?:2[6-9]|[3-9]\d)-\d\d-\d\dT[\d:.]+(?:Z|\+00:00)"), NOW),
+    (re.compile(r"20(?:2[6-9]|[3-9]\d)-\d\d-\d\dT[\d:.]+(?=[+-]\d\d:\d\d)"), NOW.removesuffix("Z")),
     (re.compile(r"\b20(?:2[6-9]|[3-9]\d)-\d\d-\d\d\b"), TODAY),
     (re.compile(r"\b20(?:2[6-9]|[3-9]\d)-\d\d\b"), MONTH),
     (re.compile(r"\b[0-9a-f]{64}\b"), KEYS["entry_hash"]),
@@ -46,8 +51,20 @@ def normal(recorded: Recorded) -> tuple[dict[str, Any], dict[str, Any]]:
 
 
 def _without_keys(value: Any) -> Any:
+    """Without secrets, and with what is long cut short."""
     if isinstance(value, dict):
-        return {
-            name: KEYS[name] if name in KEYS and inner and isinstance(inner, str) else _without_keys(inner) for name, inner in value.items()
-        }
+        return {name: _kept(name, inner) for name, inner in value.items()}
     return [_without_keys(one) for one in value] if isinstance(value, list) else value
+
+
+def _kept(name: str, value: Any) -> Any:
+    match value:
+        case str() if name in KEYS and value:
+            return KEYS[name]
+        case str() if name == "answer":
+            frames = value.strip().split("\n\n")
+            return "\n\n".join([*frames[:FRAMES], *frames[FRAMES:][-1:]]) + "\n\n"
+        case list() if name in MOST:
+            return _without_keys(value[: MOST[name]])
+        case _:
+            return _without_keys(value)

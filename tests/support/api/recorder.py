@@ -43,7 +43,7 @@ class Recorded:
         if answer.status == 200:
             made = Example(path=dict(path), query=dict(query or {}), headers=dict(headers or {}), body=body, answer=answer.body)
             self.calls.setdefault(name, asdict(made))
-        elif isinstance(answer.body, dict) and answer.body["message"] == NOT_SERVED_YET:
+        elif answer.reason == "INTERNAL" or answer.body["message"] == NOT_SERVED_YET:
             self.unserved.add(name)
         else:
             self.refused(answer.body)

@@ -2,13 +2,14 @@
 
 import json
 import socket
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 from urllib.parse import urlsplit
 
 import requests
 
-from localcloud.rest import Rest
 from tests.support.api.recorder import Recorded
-from tests.support.attacks.world import ROLE_KEYS
+from tests.support.attacks.world import ROLE_KEYS, suspend
 from tests.support.credentials.samples import Rsa
 from tests.system.tenants import Suite, Tenant
 
@@ -18,15 +19,30 @@ NOTHING = "00000000-0000-4000-8000-000000000000"
 
 def record_refusals(suite: Suite, private_key: Rsa, tenant: Tenant, recorded: Recorded) -> None:
     """Makes the calls. `tenant` has credentials of Google Cloud; another one is made for its limits."""
-    ask, of = recorded.call, {"tenant_id": tenant.tenant_id}
-    admin, mine, anyone = suite.admin, tenant.rest, suite.anyone
+    with ThreadPoolExecutor(1) as pool:
+        # The gateway waits some seconds for the rest.
+        late = pool.submit(_unfinished, _schedules(suite, tenant), dict(tenant.rest.headers))
+        _of_keys(suite, tenant, recorded)
+        _of_requests(suite, tenant, recorded)
+        _not_now(suite, tenant, recorded)
+        _limits(suite, private_key, recorded)
+        _by_gateway(suite, tenant, recorded)
+        recorded.refused(late.result())
+
+
+def _of_keys(suite: Suite, tenant: Tenant, recorded: Recorded) -> None:
+    ask, of, anyone = recorded.call, {"tenant_id": tenant.tenant_id}, suite.anyone
     ask(anyone, "GetQuota", **of)
     ask(anyone.but(X_API_Key="cvg_nothing"), "GetQuota", **of)
     ask(anyone.but(Authorization="Bearer nothing"), "GetQuota", **of)
     ask(anyone, "GetSchedulerStatus")
     ask(anyone.but(X_Admin_Key="nothing"), "GetSchedulerStatus")
     ask(anyone.but(X_Admin_Key=ROLE_KEYS["scheduler"]), "ListUsage")
-    ask(mine, "GetCosts", query={"start_date": "2025-11-17", "end_date": "2025-11-17"}, **of)
+    ask(tenant.rest, "GetCosts", query={"start_date": "2025-11-17", "end_date": "2025-11-17"}, **of)
+
+
+def _of_requests(suite: Suite, tenant: Tenant, recorded: Recorded) -> None:
+    ask, of, mine = recorded.call, {"tenant_id": tenant.tenant_id}, tenant.rest
     ask(mine, "ListRuns", query={"page_size": "1000"}, **of)
     ask(mine, "ListRuns", query={"pages": "1"}, **of)
     ask(mine, "GetRun", pipeline_logging_id=NOTHING, **of)
@@ -35,19 +51,29 @@ def record_refusals(suite: Suite, private_key: Rsa, tenant: Tenant, recorded: Re
     ask(mine, "RunPipeline", provider="gcp", domain="cost", template="nothing", **of)
     ask(mine, "DeleteCredentials", provider="AWS", **of)
     ask(mine, "CheckCredentials", provider="AWS", **of)
-    ask(admin, "RotateApiKey", api_key_id=NOTHING, **of)
-    ask(admin, "ListApiKeys", tenant_id="no_such_tenant")
-    for run in (mine.call("GET", f"/api/v1/pipelines/runs/{tenant.tenant_id}").body["runs"])[:1]:
-        ask(mine, "CancelRun", pipeline_logging_id=run["pipeline_logging_id"], **of)
-    _idempotency(mine, recorded, of)
-    _limits(suite, private_key, recorded)
-    _by_gateway(suite, tenant, recorded)
-
-
-def _idempotency(mine: Rest, recorded: Recorded, of: dict[str, str]) -> None:
+    ask(suite.admin, "RotateApiKey", api_key_id=NOTHING, **of)
+    ask(suite.admin, "ListApiKeys", tenant_id="no_such_tenant")
     key = {"Idempotency-Key": "used-before"}
-    recorded.call(mine, "CreateSchedule", headers=key, body=SCHEDULE, **of)
-    recorded.call(mine, "CreateSchedule", headers=key, body=SCHEDULE | {"schedule_cron": "0 4 1 1 *"}, **of)
+    ask(mine, "CreateSchedule", headers=key, body=SCHEDULE, **of)
+    ask(mine, "CreateSchedule", headers=key, body=SCHEDULE | {"schedule_cron": "0 4 1 1 *"}, **of)
+
+
+def _not_now(suite: Suite, tenant: Tenant, recorded: Recorded) -> None:
+    """What is there, but in a state in which it cannot be done."""
+    ask, of, mine, path = recorded.call, {"tenant_id": tenant.tenant_id}, tenant.rest, f"/api/v1/tenants/{tenant.tenant_id}"
+    [run, *_] = ask(mine, "ListRuns", query={"status": "COMPLETED"}, **of).body["runs"]
+    ask(mine, "CancelRun", pipeline_logging_id=run["pipeline_logging_id"], **of)
+    config = mine.call("POST", f"{path}/schedules", SCHEDULE).body["config_id"]
+    assert mine.call("POST", f"{path}/schedules/{config}:backfill", {"start_date": "2025-11-17", "end_date": "2025-11-17"}).status == 200
+    [waiting] = ask(mine, "ListScheduledRuns", query={"config_id": config}, **of).body["scheduled_runs"]
+    ask(mine, "RetryScheduledRun", run_id=waiting["run_id"], **of)
+    keys = ask(suite.admin, "ListApiKeys", **of).body["api_keys"]
+    ask(suite.admin, "RotateApiKey", api_key_id=next(key["api_key_id"] for key in keys if not key["is_active"]), **of)
+    token = mine.call("POST", f"{path}/session-tokens", {}).body["session_token"]
+    ask(suite.anyone.but(Authorization=f"Bearer {token}"), "CreateSessionToken", **of)
+    ask(mine, "TestNotification", provider="GCP", **of)
+    missing = f"{tenant.project}.finance.gcp_billing_export_v1_nothing"
+    ask(mine, "SetCredentials", body={**tenant.credentials, "validate": True, "export": missing}, **of)
 
 
 def _limits(suite: Suite, private_key: Rsa, recorded: Recorded) -> None:
@@ -56,9 +82,22 @@ def _limits(suite: Suite, private_key: Rsa, recorded: Recorded) -> None:
     assert other.set_credentials().status == 200
     of, ask = {"tenant_id": other.tenant_id}, recorded.call
     run = {"provider": "gcp", "domain": "cost", "template": "billing", "body": {"date": "2025-11-17"}}
-    for limit in ("daily_limit", "monthly_limit", "concurrent_limit", "max_schedules"):
-        assert suite.admin.call("PUT", f"/api/v1/tenants/{other.tenant_id}", {"company_name": "Globex", limit: 0}).status == 200
-        ask(other.rest, "RunPipeline", **of, **run) if limit.endswith("_limit") else ask(other.rest, "CreateSchedule", body=SCHEDULE, **of)
+    config = other.rest.call("POST", f"/api/v1/tenants/{other.tenant_id}/schedules", SCHEDULE).body["config_id"]
+
+    def limited_to(least: int, limit: str) -> None:
+        assert suite.admin.call("PUT", f"/api/v1/tenants/{other.tenant_id}", {"company_name": "Globex", limit: least}).status == 200
+
+    for limit in ("daily_limit", "monthly_limit", "concurrent_limit"):
+        limited_to(0, limit)
+        ask(other.rest, "RunPipeline", **of, **run)
+    limited_to(0, "max_schedules")
+    ask(other.rest, "CreateSchedule", body=SCHEDULE, **of)
+    limited_to(1, "max_queued_runs")
+    ask(other.rest, "BackfillSchedule", config_id=config, body={"start_date": "2025-11-15", "end_date": "2025-11-17"}, **of)
+    # As if someone had put another row's ciphertext here.
+    suite.query(f"UPDATE tenants.tenant_cloud_credentials SET encrypted_credentials = b'other' WHERE tenant_id = '{other.tenant_id}'")
+    ask(other.rest, "CheckCredentials", provider="GCP", **of)
+    suspend(other)
     ask(other.rest, "GetQuota", tenant_id="no_such_tenant")
     for plan, calls in (({"status": "SUSPENDED"}, 1), ({"subscription_status": "PAST_DUE"}, 1), ({"requests_per_minute": 2}, 4)):
         # Another one each time: what is known of a key is kept for some seconds.
@@ -69,7 +108,7 @@ def _limits(suite: Suite, private_key: Rsa, recorded: Recorded) -> None:
 
 
 def _by_gateway(suite: Suite, tenant: Tenant, recorded: Recorded) -> None:
-    url, keys = f"{suite.env['GATEWAY_URL']}/api/v1/tenants/{tenant.tenant_id}/schedules", dict(tenant.rest.headers)
+    url, keys = _schedules(suite, tenant), dict(tenant.rest.headers)
     large = b'{"provider": "' + b"x" * 70_000 + b'"}'
     answers = [
         requests.post(url, data=large, headers=keys, timeout=30),
@@ -81,10 +120,13 @@ def _by_gateway(suite: Suite, tenant: Tenant, recorded: Recorded) -> None:
     for answer in answers:
         if answer.content:
             recorded.refused(answer.json())
-    recorded.refused(_unfinished(url, keys))
 
 
-def _unfinished(url: str, keys: dict[str, str]) -> object:
+def _schedules(suite: Suite, tenant: Tenant) -> str:
+    return f"{suite.env['GATEWAY_URL']}/api/v1/tenants/{tenant.tenant_id}/schedules"
+
+
+def _unfinished(url: str, keys: dict[str, str]) -> Any:
     """The answer to a request that does not arrive completely."""
     parts = urlsplit(url)
     lines = [

@@ -7,6 +7,7 @@ from typing import Any
 from localcloud.rest import Answer, Rest
 from services.platform.access.scopes import SCOPES
 from tests.support.api.recorder import Recorded
+from tests.support.attacks.world import suspend
 from tests.support.credentials.samples import Rsa
 from tests.support.executor.billing_export import ACCOUNT, STANDARD, load, many
 from tests.system.tenants import Suite, Tenant, until
@@ -34,7 +35,7 @@ def record_calls(suite: Suite, private_key: Rsa, recorded: Recorded) -> Tenant:
 
     ask(admin, "PutTenant", body=plan, **of)
     ask(admin, "GetTenant", **of)
-    ask(admin, "ListTenants", query={"page_size": "2"})
+    ask(admin, "ListTenants", query={"search": tenant.tenant_id})
     made = ask(admin, "CreateApiKey", body={"scopes": SCOPES}, **of)
     mine = tenant.rest.but(X_API_Key=made.body["api_key"])
     ask(admin, "RotateApiKey", body={"overlap_seconds": 3600}, api_key_id=made.body["api_key_id"], **of)
@@ -58,7 +59,9 @@ def record_end(suite: Suite, tenant: Tenant, recorded: Recorded) -> None:
     of = {"tenant_id": tenant.tenant_id}
     recorded.call(suite.admin, "SuspendTenant", **of)
     recorded.call(suite.admin, "ResumeTenant", **of)
-    recorded.call(suite.admin, "OffboardTenant", body={"confirm_tenant_id": tenant.tenant_id, "dataset": "DELETE"}, **of)
+    recorded.call(suite.admin, "OffboardTenant", body={"confirm": tenant.tenant_id, "dataset": "DELETE"}, **of)
+    if "OffboardTenant" in recorded.unserved:
+        suspend(tenant)
 
 
 def _set_up(tenant: Tenant, mine: Rest, ask: Any, of: dict[str, str]) -> None:
