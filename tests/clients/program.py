@@ -1,6 +1,6 @@
 """A backend's calls, typed by what openapi-python-client makes of gen/openapi.json. It is type-checked, not run."""
 
-import datetime
+import datetime as dt
 
 from convergence_rest import AuthenticatedClient
 from convergence_rest.api.pipelines import get_run, list_runs, run_pipeline
@@ -24,7 +24,7 @@ def reason_of(error: Error) -> ErrorReason | None:
     return next((detail.reason for detail in error.details if isinstance(detail, ErrorInfo)), None)
 
 
-def start(tenant_id: str, day: datetime.date) -> str:
+def start(tenant_id: str, day: dt.date) -> str:
     """Starts a run, once, however often it is sent."""
     answer = run_pipeline.sync(
         tenant_id,
@@ -35,9 +35,9 @@ def start(tenant_id: str, day: datetime.date) -> str:
         body=GcpCostBillingParameters(date=day, accept_less=False),
         idempotency_key="3f6d2f0e-7a0c-4c8e-9d43-0d6c1d8f5a11",
     )
-    if not isinstance(answer, RunPipelineResponse):
-        raise RuntimeError(reason_of(answer) if isinstance(answer, Error) else "no answer")
-    return answer.pipeline_logging_id
+    if isinstance(answer, RunPipelineResponse):
+        return answer.pipeline_logging_id
+    raise RuntimeError(reason_of(answer) if isinstance(answer, Error) else "no answer")
 
 
 def rows_of(tenant_id: str, run: str) -> int | None:

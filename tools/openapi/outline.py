@@ -22,17 +22,15 @@ def _operations(document: dict[str, Any]) -> Iterator[str]:
         for verb, operation in verbs.items():
             call = f"{verb.upper()} {path}"
             yield f"{call} is {operation['operationId']}"
-            for security in operation["security"]:
-                yield f"{call} by {' and '.join(security)}"
+            yield from (f"{call} by {proof}" for security in operation["security"] for proof in security)
             for parameter in operation["parameters"]:
                 found = _resolved(document, parameter)
                 name = f"{found['in']} {found['name']}"
                 yield from _field(document, f"{call} takes {name}", found["schema"])
                 if found.get("required"):
                     yield f"{call}{NEEDS}{name}"
-            body = operation.get("requestBody")
-            if body:
-                schema = body["content"]["application/json"]["schema"]
+            if "requestBody" in operation:
+                schema = operation["requestBody"]["content"]["application/json"]["schema"]
                 yield from _message(document, f"{call} takes body", schema)
                 yield from (f"{call}{NEEDS}body {name}" for name in schema.get("required", ()))
             for kind, content in operation["responses"]["200"]["content"].items():

@@ -1,6 +1,6 @@
 """Makes calls by the name of their RPC, and keeps the first good answer of each and the first refusal for each reason."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 from urllib.parse import quote, urlencode
@@ -8,6 +8,9 @@ from urllib.parse import quote, urlencode
 from localcloud.rest import Answer, Rest
 from tests.support.api.conformance import NOT_SERVED_YET, rpcs
 from tools.openapi.examples import Example
+
+type Ask = Callable[..., Answer]
+"""`Recorded.call`, for calls whose path is given as `**`."""
 
 
 @dataclass(kw_only=True, slots=True)

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 import requests
 
-from tests.support.api.recorder import Recorded
+from tests.support.api.recorder import Ask, Recorded
 from tests.support.attacks.world import ROLE_KEYS, suspend
 from tests.support.credentials.samples import Rsa
 from tests.system.tenants import Suite, Tenant
@@ -31,7 +31,8 @@ def record_refusals(suite: Suite, private_key: Rsa, tenant: Tenant, recorded: Re
 
 
 def _of_keys(suite: Suite, tenant: Tenant, recorded: Recorded) -> None:
-    ask, of, anyone = recorded.call, {"tenant_id": tenant.tenant_id}, suite.anyone
+    ask: Ask = recorded.call
+    of, anyone = {"tenant_id": tenant.tenant_id}, suite.anyone
     ask(anyone, "GetQuota", **of)
     ask(anyone.but(X_API_Key="cvg_nothing"), "GetQuota", **of)
     ask(anyone.but(Authorization="Bearer nothing"), "GetQuota", **of)
@@ -42,7 +43,8 @@ def _of_keys(suite: Suite, tenant: Tenant, recorded: Recorded) -> None:
 
 
 def _of_requests(suite: Suite, tenant: Tenant, recorded: Recorded) -> None:
-    ask, of, mine = recorded.call, {"tenant_id": tenant.tenant_id}, tenant.rest
+    ask: Ask = recorded.call
+    of, mine = {"tenant_id": tenant.tenant_id}, tenant.rest
     ask(mine, "ListRuns", query={"page_size": "1000"}, **of)
     ask(mine, "ListRuns", query={"pages": "1"}, **of)
     ask(mine, "GetRun", pipeline_logging_id=NOTHING, **of)
@@ -60,7 +62,8 @@ def _of_requests(suite: Suite, tenant: Tenant, recorded: Recorded) -> None:
 
 def _not_now(suite: Suite, tenant: Tenant, recorded: Recorded) -> None:
     """What is there, but in a state in which it cannot be done."""
-    ask, of, mine, path = recorded.call, {"tenant_id": tenant.tenant_id}, tenant.rest, f"/api/v1/tenants/{tenant.tenant_id}"
+    ask: Ask = recorded.call
+    of, mine, path = {"tenant_id": tenant.tenant_id}, tenant.rest, f"/api/v1/tenants/{tenant.tenant_id}"
     [run, *_] = ask(mine, "ListRuns", query={"status": "COMPLETED"}, **of).body["runs"]
     ask(mine, "CancelRun", pipeline_logging_id=run["pipeline_logging_id"], **of)
     config = mine.call("POST", f"{path}/schedules", SCHEDULE).body["config_id"]
@@ -80,7 +83,8 @@ def _limits(suite: Suite, private_key: Rsa, recorded: Recorded) -> None:
     other = suite.tenant(private_key)
     recorded.names[other.tenant_id] = "globex"
     assert other.set_credentials().status == 200
-    of, ask = {"tenant_id": other.tenant_id}, recorded.call
+    ask: Ask = recorded.call
+    of = {"tenant_id": other.tenant_id}
     run = {"provider": "gcp", "domain": "cost", "template": "billing", "body": {"date": "2025-11-17"}}
     config = other.rest.call("POST", f"/api/v1/tenants/{other.tenant_id}/schedules", SCHEDULE).body["config_id"]
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from localcloud.rest import Answer, Rest
 from services.platform.access.scopes import SCOPES
-from tests.support.api.recorder import Recorded
+from tests.support.api.recorder import Ask, Recorded
 from tests.support.attacks.world import suspend
 from tests.support.credentials.samples import Rsa
 from tests.support.executor.billing_export import ACCOUNT, STANDARD, load, many
@@ -31,7 +31,7 @@ def record_calls(suite: Suite, private_key: Rsa, recorded: Recorded) -> Tenant:
     recorded.names |= {tenant.tenant_id: "acme_corp", tenant.project: "acme-billing"}
     admin, of = suite.admin, {"tenant_id": tenant.tenant_id}
     plan = {"company_name": "Acme Corporation", "admin_email": "finops@acme.example", "daily_limit": 25, "concurrent_limit": 2}
-    ask = recorded.call
+    ask: Ask = recorded.call
 
     ask(admin, "PutTenant", body=plan, **of)
     ask(admin, "GetTenant", **of)
@@ -57,14 +57,15 @@ def record_calls(suite: Suite, private_key: Rsa, recorded: Recorded) -> Tenant:
 def record_end(suite: Suite, tenant: Tenant, recorded: Recorded) -> None:
     """What ends a tenant."""
     of = {"tenant_id": tenant.tenant_id}
-    recorded.call(suite.admin, "SuspendTenant", **of)
-    recorded.call(suite.admin, "ResumeTenant", **of)
-    recorded.call(suite.admin, "OffboardTenant", body={"confirm": tenant.tenant_id, "dataset": "DELETE"}, **of)
+    ask: Ask = recorded.call
+    ask(suite.admin, "SuspendTenant", **of)
+    ask(suite.admin, "ResumeTenant", **of)
+    ask(suite.admin, "OffboardTenant", body={"confirm": tenant.tenant_id, "dataset": "DELETE"}, **of)
     if "OffboardTenant" in recorded.unserved:
         suspend(tenant)
 
 
-def _set_up(tenant: Tenant, mine: Rest, ask: Any, of: dict[str, str]) -> None:
+def _set_up(tenant: Tenant, mine: Rest, ask: Ask, of: dict[str, str]) -> None:
     table = f"{tenant.project}.finance.gcp_billing_export_v1_{ACCOUNT}"
     load(tenant.suite.env["BIGQUERY_EMULATOR_HOST"], table, many(DAY, 20, seed=1), STANDARD)
     ask(mine, "GetTrust", provider="GCP", **of)
@@ -78,7 +79,7 @@ def _set_up(tenant: Tenant, mine: Rest, ask: Any, of: dict[str, str]) -> None:
     ask(mine, "DeleteCredentials", provider="WEBHOOK", **of)
 
 
-def _run(tenant: Tenant, mine: Rest, ask: Any, of: dict[str, str]) -> None:
+def _run(tenant: Tenant, mine: Rest, ask: Ask, of: dict[str, str]) -> None:
     ask(mine, "ListTemplates")
     ask(mine, "ValidatePipeline", body={"date": str(DAY)}, **of, **BILLING)
     key = {"Idempotency-Key": "3f6d2f0e-7a0c-4c8e-9d43-0d6c1d8f5a11"}
@@ -95,7 +96,7 @@ def _run(tenant: Tenant, mine: Rest, ask: Any, of: dict[str, str]) -> None:
     assert tenant.finished(later)["status"] == "CANCELLED"
 
 
-def _look(tenant: Tenant, mine: Rest, ask: Any, of: dict[str, str]) -> None:
+def _look(tenant: Tenant, mine: Rest, ask: Ask, of: dict[str, str]) -> None:
     ask(mine, "GetQuota", **of)
     until(partial(ask, mine, "GetUsage", **of), _has("days"), seconds=60)
     ask(mine, "GetCosts", query={**RANGE, "group_by": "service", "granularity": "day", "top": "2"}, **of)
@@ -108,7 +109,7 @@ def _look(tenant: Tenant, mine: Rest, ask: Any, of: dict[str, str]) -> None:
     ask(mine, "DeleteInvoiceAmount", query=which, invoice_month="2025-11", **of)
 
 
-def _schedule(suite: Suite, mine: Rest, ask: Any, of: dict[str, str]) -> None:
+def _schedule(suite: Suite, mine: Rest, ask: Ask, of: dict[str, str]) -> None:
     key = {"Idempotency-Key": "8b0f4f0e-5f0c-4c0e-9d43-0d6c1d8f5a22"}
     config = {"config_id": ask(mine, "CreateSchedule", headers=key, body=SCHEDULE, **of).body["config_id"]}
     ask(mine, "GetSchedule", **of, **config)
@@ -122,7 +123,7 @@ def _schedule(suite: Suite, mine: Rest, ask: Any, of: dict[str, str]) -> None:
     ask(mine, "RetryScheduledRun", run_id=queued[0]["run_id"], **of)
 
 
-def _operate(suite: Suite, ask: Any) -> None:
+def _operate(suite: Suite, ask: Ask) -> None:
     ask(suite.anyone, "GetOpenIdConfiguration")
     ask(suite.anyone, "GetJsonWebKeySet")
     for name in ("CheckStoredCredentials", "TriggerDuePipelines", "ResetDailyQuotas"):
