@@ -27,7 +27,7 @@ help: ## List the tasks
 
 setup: .venv/.stamp ## Install Python's packages into .venv, and uv into .tools if there is none
 
-gen: gen/descriptor.binpb gen/convergence/api/py.typed gen/web/.stamp ## Generate stubs, the descriptor set and the client's classes from protos/, and fetch what web pages use
+gen: gen/descriptor.binpb gen/convergence/api/py.typed gen/openapi.json gen/web/.stamp ## Generate stubs, the descriptor set, OpenAPI and the client's classes from protos/, and fetch what web pages use
 
 openapi: gen/openapi.json ## Write gen/openapi.json, the REST interface as OpenAPI 3.1
 

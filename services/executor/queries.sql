@@ -290,7 +290,7 @@ SELECT
 FROM x_meta_dq_results AS d
 WHERE pipeline_logging_id = @pipeline_logging_id
 QUALIFY ROW_NUMBER() OVER (PARTITION BY dq_result_id ORDER BY executed_at) = 1
-ORDER BY executed_at
+ORDER BY executed_at, dq_result_id
 
 -- name: insert_step_logs
 -- For a table that is too young for streaming; rows of several runs share a statement. A replay writes the rows again with the same

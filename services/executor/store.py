@@ -192,6 +192,7 @@ class Store:
 
     async def log_steps(self, tenant_id: str, logs: Sequence[StepLog]) -> None:
         """Appends step logs. Readers fold rows with the same log_id."""
+        logs = self.led_runs.stamped(logs)
         rows = [{**_json_row(log), "metadata": json.dumps(_storable(log.metadata), sort_keys=True)} for log in logs]
         # As readers of the table see it: its JSON holds no NaN and no type that a Struct lacks.
         with self.led_runs.writing([replace(log, metadata=json.loads(row["metadata"])) for log, row in zip(logs, rows, strict=True)]):
@@ -199,6 +200,7 @@ class Store:
 
     async def record_verdicts(self, tenant_id: str, results: Sequence[DqResult]) -> None:
         """Appends verdicts. Readers fold rows with the same dq_result_id."""
+        results = self.led_runs.stamped(results)
         rows = [{**_json_row(one), "sample_rows": json.dumps(one.sample_rows) if one.sample_rows else None} for one in results]
         as_read = [replace(one, sample_rows=json.loads(row["sample_rows"] or "[]")) for one, row in zip(results, rows, strict=True)]
         with self.led_runs.writing(as_read):

@@ -75,6 +75,8 @@ end
 function envoy_on_request(handle)
   local headers = handle:headers()
   if has_secret(headers:get("x-request-id") or "", headers) then headers:replace("x-request-id", new_id()) end
+  -- Of the request nothing else is left when its response is seen.
+  handle:streamInfo():dynamicMetadata():set("convergence", "request_id", headers:get("x-request-id"))
   drop(headers, is_no_name_of_grpc)
   if is_grpc(headers) then return end
   drop(headers, is_grpcs_own)
@@ -95,7 +97,7 @@ function envoy_on_request(handle)
   if headers:get(":method") == "HEAD" then
     -- A stream ends when its run does, so a HEAD would wait as long.
     if headers:get(":path"):find("^[^?]*:watch") then
-      handle:respond({[":status"] = "405", ["allow"] = "GET"}, "")
+      handle:respond({[":status"] = "405", ["allow"] = "GET"}, "A stream has no HEAD. Send GET, or HEAD for the run that it watches.")
       return
     end
     headers:replace(":method", "GET")
@@ -103,22 +105,11 @@ function envoy_on_request(handle)
   end
 end
 
--- The transcoder says which parameter it does not know, and in which of our messages it has looked.
-local UNKNOWN = 'Could not find field \\"([^"]*)\\" in the type \\"[%w.]*\\"%.'
-local IN_OUR_WORDS = 'There is no query parameter \\"%1\\" here. Check its name, or leave it out.'
-
-local function name_unknown_parameter(handle)
-  local body = handle:body()
-  if not body then return end
-  local text, found = body:getBytes(0, body:length()):gsub(UNKNOWN, IN_OUR_WORDS)
-  if found > 0 then handle:headers():replace("content-length", tostring(body:setBytes(text))) end
-end
-
 -- gRPC itself, or a library, refuses without details. What it says then is known, so the reason is, too.
 local TOO_LARGE = {
   status = "413",
   said = "eceived message larger than max",
-  body = '{"code":3,"message":"The body is too large: as a message it is more than 1 MiB.","details":[{"@type":"type.googleapis.com/google.rpc.ErrorInfo","reason":"BODY_TOO_LARGE","domain":"convergence"}]}',
+  body = '{"code":3,"message":"The body is too large: as a message it is more than 1 MiB.","details":[{"@type":"type.googleapis.com/google.rpc.ErrorInfo","reason":"BODY_TOO_LARGE","domain":"convergence"}',
 }
 local REASONS = {["500"] = "INTERNAL", ["503"] = "SERVICE_UNAVAILABLE", ["504"] = "SERVICE_TIMEOUT"}
 local NO_DETAILS = '"details":%[%]}$'
@@ -133,8 +124,12 @@ local function complete(handle, status)
     headers:replace(":status", TOO_LARGE.status)
     text = TOO_LARGE.body
   elseif REASONS[status] then
-    text = text:gsub(NO_DETAILS, '"details":[{"@type":"type.googleapis.com/google.rpc.ErrorInfo","reason":"' .. REASONS[status] .. '","domain":"convergence"}]}')
+    text = text:gsub(NO_DETAILS, '"details":[{"@type":"type.googleapis.com/google.rpc.ErrorInfo","reason":"' .. REASONS[status] .. '","domain":"convergence"}')
+  else
+    return
   end
+  local id = (handle:streamInfo():dynamicMetadata():get("convergence") or {}).request_id
+  text = text .. ',{"@type":"type.googleapis.com/google.rpc.RequestInfo","request_id":"' .. (id or ""):gsub('[^%w_.:/+=-]', "") .. '"}]}'
   headers:replace("content-length", tostring(body:setBytes(text)))
 end
 
@@ -167,8 +162,6 @@ function envoy_on_response(handle)
   if ours and ours.head then
     -- Its length stays said, as HTTP has it.
     for chunk in handle:bodyChunks() do chunk:setBytes("") end
-  elseif status == "400" then
-    name_unknown_parameter(handle)
   elseif status == "429" or REASONS[status] then
     complete(handle, status)
   end
