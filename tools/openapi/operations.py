@@ -60,7 +60,7 @@ class Operations:
         if rpc.method.options.Extensions[contract_pb2.idempotency_key]:
             found.append(parameter("IdempotencyKey"))
         if rpc.method.server_streaming:
-            found.append(parameter("LastEventId"))
+            found += [parameter("LastEventId"), parameter("AccessToken")]
         return found
 
     def _body(self, rpc: RestRpc) -> dict[str, Any]:
