@@ -36,9 +36,11 @@ from starlette.types import ASGIApp
 from console.gateway.api import Gateway
 from console.gateway.errors import GatewayError
 from console.screens.runs.screen import RUNS
+from console.screens.setup.screen import SETUP
 from console.settings import ConsoleSettings
 from console.web.cookies import Cookie
 from console.web.guards import BodyLimit, SecurityHeaders
+from console.web.oidc_sign_in import OidcSignIn
 from console.web.pages import NavigationEntry, Pages, utc_now
 from console.web.request_log import RequestLog
 from console.web.screen import Screen
@@ -47,7 +49,7 @@ from console.web.sign_in import SignIn
 from console.web.site import Places, Site
 from console.web.visits import routes_of, to_sign_in
 
-SCREENS: tuple[Screen, ...] = (RUNS,)
+SCREENS: tuple[Screen, ...] = (RUNS, SETUP)
 STATIC = Path(__file__).with_name("static")
 FOREVER = "public, max-age=31536000, immutable"
 
@@ -93,6 +95,7 @@ def create_app(settings: ConsoleSettings) -> ASGIApp:
             Route("/healthz", _healthy),
             Route("/static/{name}", static),
             *sign_in.routes(),
+            *OidcSignIn(site).routes(),
             *(route for screen in SCREENS for route in routes_of(site, screen)),
         ],
         exception_handlers={HTTPException: _not_found, Exception: _broken},

@@ -25,7 +25,14 @@ function announce(sentence) {
 // A question before what cannot be undone.
 document.addEventListener("submit", (event) => {
   const question = event.target.dataset.confirm;
-  if (question && !confirm(question)) event.preventDefault();
+  if (question && !confirm(question)) return event.preventDefault();
+  // What takes some seconds says so.
+  const button = event.target.querySelector("button");
+  if (event.target.dataset.busy && button) {
+    button.textContent = event.target.dataset.busy;
+    button.setAttribute("aria-disabled", "true");
+    announce(event.target.dataset.busy);
+  }
 });
 
 // Filters apply when they are changed.
@@ -55,6 +62,10 @@ for (const part of document.querySelectorAll("[data-live]")) {
   source.addEventListener("end", () => {
     source.close();
     part.dataset.ended = "1";
+  });
+  source.addEventListener("error", () => {
+    // Closed for good, such as at the end of the session: the page itself says why.
+    if (source.readyState === EventSource.CLOSED && !part.dataset.ended) setTimeout(() => location.reload(), 5000);
   });
   addEventListener("pagehide", () => source.close());
 }

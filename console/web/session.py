@@ -68,7 +68,7 @@ class SessionStore:
         """
         self._drop_ended(now)
         same = sorted((one for one in self._sessions.values() if (one.audience, one.name) == (audience, name)), key=lambda one: one.seen_at)
-        for one in same[: len(same) - PER_HOLDER + 1]:
+        for one in same[: max(len(same) - PER_HOLDER + 1, 0)]:
             self.end(one.session_id)
         if len(self._sessions) >= self._most:
             raise SessionsFull

@@ -6,6 +6,8 @@ from datetime import UTC, datetime
 from math import floor, log10
 from typing import Any, Final
 
+from markupsafe import Markup, escape
+
 NONE: Final = "\N{EM DASH}"
 _UNITS = (("day", 86_400), ("h", 3600), ("min", 60))
 _BYTES = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
@@ -122,6 +124,15 @@ def pretty(value: Any) -> str:
     return json.dumps(value, indent=2, ensure_ascii=False, sort_keys=True)
 
 
+def prose(text: str | None) -> Markup:
+    """A sentence of the API, in which `code` stands between backticks."""
+    parts = (text or "").split("`")
+    # An odd one is a lone backtick, which stays.
+    if len(parts) % 2 == 0:
+        return escape(text)
+    return Markup("").join(Markup("<code>{}</code>").format(part) if index % 2 else escape(part) for index, part in enumerate(parts))
+
+
 def iso(value: str | datetime | None) -> str:
     """For the attribute `datetime`."""
     found = moment(value)
@@ -139,6 +150,7 @@ FILTERS: Final[Mapping[str, Callable[..., str]]] = {
     "pipeline": pipeline,
     "pretty": pretty,
     "short": short,
+    "prose": prose,
     "size": size,
     "when": when,
     "words": words,

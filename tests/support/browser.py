@@ -14,6 +14,7 @@ from services.platform.settings import REPOSITORY
 SCREENSHOTS = REPOSITORY / ".cache/screenshots"
 """Kept as artifacts of the run."""
 NAMES = ("chromium", "chromium-browser", "google-chrome")
+AXE = REPOSITORY / ".cache/axe/axe.js"
 WAIT_MS = 20_000
 """For what a busy machine makes slow."""
 DESKTOP, PHONE = {"width": 1280, "height": 860}, {"width": 390, "height": 844}
@@ -46,6 +47,8 @@ class Desk:
     def __init__(self, context: BrowserContext, page: Page, url: str) -> None:
         self.context, self.page, self.url = context, page, url
         self.faults: list[str] = []
+        self.allowed = [url]
+        """The sites that it may call."""
         page.on("console", self._said)
         page.on("pageerror", lambda error: self.faults.append(str(error)))
         page.on("request", self._asked)
@@ -74,13 +77,20 @@ class Desk:
         await self.page.screenshot(path=path, animations="disabled")
         return path
 
+    async def accessibility_faults(self) -> list[str]:
+        """What axe finds on the page as it is now: the rule, and the elements. `make .cache/axe/.stamp` fetches axe."""
+        # Through the debugger, which the CSP does not concern.
+        await self.page.evaluate(AXE.read_text())
+        found = await self.page.evaluate("axe.run({resultTypes: ['violations']}).then((result) => result.violations)")
+        return [f"{one['id']}: {', '.join(str(node['target']) for node in one['nodes'][:3])}" for one in found]
+
     def _said(self, message: ConsoleMessage) -> None:
         # Chromium reports each answer of 4xx and 5xx; tests look at those themselves.
         if message.type in {"error", "warning"} and not message.text.startswith("Failed to load resource"):
             self.faults.append(message.text)
 
     def _asked(self, request: Any) -> None:
-        if not request.url.startswith((f"{self.url}/", "data:")):
+        if not request.url.startswith(("data:", *(f"{url}/" for url in self.allowed))):
             self.faults.append(f"a call to {request.url}")
 
 

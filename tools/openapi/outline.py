@@ -62,7 +62,7 @@ def _type(document: dict[str, Any], schema: Schema) -> str:
     if "allOf" in schema:
         return _type(document, schema["allOf"][0])
     if "anyOf" in schema or "oneOf" in schema:
-        return "|".join(sorted({_type(document, one) for one in schema.get("anyOf", schema.get("oneOf", ()))}))
+        return "|".join(sorted({_type(document, one) for one in schema.get("anyOf") or schema["oneOf"]}))
     if "$ref" in schema:
         name = schema["$ref"].removeprefix(_REFERENCE)
         target = document["components"]["schemas"][name]

@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from http import HTTPStatus
 from typing import Any
 
 from starlette.responses import Response, StreamingResponse
@@ -21,9 +22,18 @@ PART = "runs/run_part.html"
 
 async def follow_run(visit: Visit) -> Response:
     """Ends with the run, with the session, and when the API's stream is cut: the browser then connects again and gets all of it."""
-    # Errors of the first call become an answer as everywhere; those of later ones end the stream.
-    run = await visit.api.get(GET, visit.names)
-    return StreamingResponse(_events(visit, run), media_type="text/event-stream", headers={"X-Accel-Buffering": "no"})
+    try:
+        events = _events(visit, await visit.api.get(GET, visit.names))
+    except GatewayError as error:
+        # After any other answer than a stream a browser does not connect again, so an outage is a stream that has nothing to say.
+        if not (error.is_passing or error.status == HTTPStatus.TOO_MANY_REQUESTS):
+            raise
+        events = _nothing_now()
+    return StreamingResponse(events, media_type="text/event-stream", headers={"X-Accel-Buffering": "no"})
+
+
+async def _nothing_now() -> AsyncIterator[str]:
+    yield f"retry: {LATER_MS}\n\n"
 
 
 async def _events(visit: Visit, run: Json) -> AsyncIterator[str]:
@@ -94,5 +104,5 @@ def _taken_in(run: Json, event: dict[str, Any]) -> bool:
 
 
 def _part(visit: Visit, run: Json) -> str:
-    html = visit.site.pages.render(PART, **context_of(run, visit.session))
+    html = visit.site.pages.render(PART, csrf=visit.session.csrf, session=visit.session, **context_of(run, visit.session))
     return f"event: part\ndata: {json.dumps({'html': html, 'status': run['status']})}\n\n"

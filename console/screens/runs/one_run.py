@@ -20,7 +20,7 @@ RETRY = "/api/v1/tenants/{tenant_id}/scheduled-runs/{run_id}:retry"
 async def show_run(visit: Visit) -> Response:
     """The run with its steps and checks; while it runs, the page follows it."""
     run = await visit.api.get(GET, visit.names)
-    return visit.page("runs/run.html", idempotency_key=secrets.token_urlsafe(16), **context_of(run, visit.session))
+    return visit.page("runs/run.html", **context_of(run, visit.session))
 
 
 async def cancel_run(visit: Visit) -> Response:
@@ -54,6 +54,9 @@ def context_of(run: Json, session: Session) -> dict[str, Any]:
         "name": pipeline(run["pipeline_id"], session.tenant_id),
         "lines": timeline(run, utc_now()),
         "failed": failed_checks(run["dq_results"]),
+        "passed": [one for one in run["dq_results"] if one["status"] == "PASSED"],
+        # Pressing the button twice starts one run.
+        "idempotency_key": secrets.token_urlsafe(16),
         "is_live": is_live,
         "may_cancel": is_live and may_run,
         "may_run_again": not is_live and may_run,

@@ -10,7 +10,7 @@ from console.gateway.api import Json
 from console.gateway.errors import GatewayError
 from console.screens.runs.listing import TEMPLATES
 from console.screens.runs.one_run import RUN
-from console.screens.runs.template_form import BadValue, body_of, fields_of
+from console.screens.template_form import BadValue, body_of, fields_of, template_named
 from console.web.screen import Visit
 
 VALIDATE = "/api/v1/pipelines/validate/{tenant_id}/{provider}/{domain}/{template}"
@@ -23,12 +23,12 @@ async def choose_template(visit: Visit) -> Response:
 
 async def show_form(visit: Visit) -> Response:
     """The form of one template."""
-    return _form(visit, await _template(visit))
+    return _form(visit, template_named(await visit.api.get(TEMPLATES), visit.names))
 
 
 async def start_run(visit: Visit) -> Response:
     """Starts the run, or says what it would read and cost. What is wrong is said beside the form, which keeps what was typed."""
-    template = await _template(visit)
+    template = template_named(await visit.api.get(TEMPLATES), visit.names)
     try:
         body = body_of(template, visit.form)
         if visit.form.get("action") == "check":
@@ -41,14 +41,7 @@ async def start_run(visit: Visit) -> Response:
         if error.is_signed_out:
             raise
         return _form(visit, template, error=error)
-    return visit.back_to(f"/runs/{started['pipeline_logging_id']}", good=started["message"])
-
-
-async def _template(visit: Visit) -> Json:
-    for one in (await visit.api.get(TEMPLATES))["templates"]:
-        if all(one[part] == visit.names[part] for part in ("provider", "domain", "template")):
-            return dict(one)
-    raise GatewayError(status=HTTPStatus.NOT_FOUND, reason="TEMPLATE_NOT_FOUND", message="There is no such pipeline.")
+    return visit.back_to(f"/runs/{started['pipeline_logging_id']}", good="The run has started.")
 
 
 def _form(visit: Visit, template: Json, *, error: GatewayError | None = None, **context: Any) -> Response:

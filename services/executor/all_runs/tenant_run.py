@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Final, Self
 
+from services.executor.all_runs.for_operators import for_operators
 from services.executor.records import Run, RunOutcome, RunStatus
 
 DAYS: Final = 7
@@ -26,7 +27,7 @@ class TenantRun:
     started_at: datetime
     completed_at: datetime | None = None
     error_message: str | None = None
-    """Why it FAILED, as in the run's row; None otherwise."""
+    """Why it FAILED, without the tenant's figures; None otherwise."""
     cost_usd: float | None = None
 
     @classmethod
@@ -46,7 +47,7 @@ class TenantRun:
             trigger_type=row["trigger_type"] or "api",
             started_at=row["started_at"],
             completed_at=row["completed_at"],
-            error_message=row["error_message"] if status is RunStatus.FAILED else None,
+            error_message=for_operators(row["error_message"]) if status is RunStatus.FAILED else None,
             cost_usd=row["cost_usd"],
         )
 
@@ -56,7 +57,7 @@ class TenantRun:
             self,
             status=outcome.status,
             completed_at=at,
-            error_message=outcome.error_message if outcome.status is RunStatus.FAILED else None,
+            error_message=for_operators(outcome.error_message) if outcome.status is RunStatus.FAILED else None,
             cost_usd=outcome.cost.cost_usd if outcome.cost else None,
         )
 

@@ -36,7 +36,8 @@ class Fleet:
 
     async def get(self) -> fleet_service_pb2.GetFleetResponse:
         await self.events.send()
-        return await self.stub.GetFleet(fleet_service_pb2.GetFleetRequest(), metadata=ADMIN)
+        answer: fleet_service_pb2.GetFleetResponse = await self.stub.GetFleet(fleet_service_pb2.GetFleetRequest(), metadata=ADMIN)
+        return answer
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ import asyncio
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from convergence.executor.v1 import all_runs_service_pb2 as messages
@@ -59,7 +60,7 @@ def servicer(all_runs: AllRuns) -> AllRunsServicer:
     return AllRunsServicer(all_runs, SystemClock())
 
 
-async def listed(servicer: AllRunsServicer, all_runs: AllRuns, **asked: object) -> list[messages.TenantRun]:
+async def listed(servicer: AllRunsServicer, all_runs: AllRuns, **asked: Any) -> list[messages.TenantRun]:
     await all_runs.send()
     return [*(await servicer.ListAllRuns(messages.ListAllRunsRequest(**asked), CALL)).runs]
 
@@ -195,7 +196,7 @@ async def test_the_list_is_of_all_tenants_newest_first_in_pages(
             break
     assert shown == [run.pipeline_logging_id for run in newest], "the last seven days"
 
-    def those(**asked: object) -> Awaitable[list[messages.TenantRun]]:
+    def those(**asked: Any) -> Awaitable[list[messages.TenantRun]]:
         return listed(servicer, all_runs, pipeline=pipeline.replace("-", "/"), **asked)
 
     assert [run.pipeline_logging_id for run in await those(status="FAILED")] == [ended.pipeline_logging_id]
@@ -215,7 +216,7 @@ async def test_the_list_is_of_all_tenants_newest_first_in_pages(
         ({"page_size": 201}, "page_size"),
     ],
 )
-async def test_a_bad_filter_is_named(servicer: AllRunsServicer, asked: dict[str, object], field: str) -> None:
+async def test_a_bad_filter_is_named(servicer: AllRunsServicer, asked: dict[str, Any], field: str) -> None:
     with pytest.raises(InvalidArgument) as refused:
         await servicer.ListAllRuns(messages.ListAllRunsRequest(**asked), CALL)
     assert refused.value.field == field

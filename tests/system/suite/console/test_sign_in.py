@@ -17,12 +17,8 @@ def tenant(running: Suite, private_key: Rsa) -> Tenant:
     return running.tenant(private_key)
 
 
-def key_of(tenant: Tenant) -> str:
-    return tenant.rest.headers["X-API-Key"]
-
-
 async def test_a_good_key_opens_the_first_screen_and_is_kept_nowhere(desk: Desk, tenant: Tenant) -> None:
-    await desk.sign_in(key_of(tenant))
+    await desk.sign_in(tenant.api_key)
 
     await expect(desk.page).to_have_url(f"{desk.url}/runs")
     await expect(desk.page.get_by_text("No run yet")).to_be_visible()
@@ -31,7 +27,7 @@ async def test_a_good_key_opens_the_first_screen_and_is_kept_nowhere(desk: Desk,
     [cookie] = await desk.context.cookies()
     assert (cookie["httpOnly"], cookie["sameSite"]) == (True, "Strict")
     seen = [await desk.page.content(), cookie["value"], await desk.page.evaluate("JSON.stringify([localStorage, sessionStorage])")]
-    assert not any(key_of(tenant) in text or "eyJ" in text for text in seen)
+    assert not any(tenant.api_key in text or "eyJ" in text for text in seen)
 
 
 async def test_a_bad_key_opens_nothing_and_is_not_shown_again(desk: Desk, tenant: Tenant) -> None:
@@ -48,7 +44,7 @@ async def test_a_bad_key_opens_nothing_and_is_not_shown_again(desk: Desk, tenant
 
 async def test_whom_the_page_was_for_it_comes_back_to(desk: Desk, tenant: Tenant) -> None:
     await desk.page.goto(f"{desk.url}/runs/new")
-    await desk.page.get_by_label("API key").fill(key_of(tenant))
+    await desk.page.get_by_label("API key").fill(tenant.api_key)
     await desk.page.keyboard.press("Enter")
 
     await expect(desk.page.get_by_role("heading", name="Start a run")).to_be_visible()
@@ -56,7 +52,7 @@ async def test_whom_the_page_was_for_it_comes_back_to(desk: Desk, tenant: Tenant
 
 
 async def test_signing_out_ends_the_session_in_the_server(desk: Desk, tenant: Tenant) -> None:
-    await desk.sign_in(key_of(tenant))
+    await desk.sign_in(tenant.api_key)
     cookies = await desk.context.cookies()
     await desk.page.get_by_role("button", name="Sign out").click()
     await expect(desk.page.get_by_text("You are signed out")).to_be_visible()
@@ -68,7 +64,7 @@ async def test_signing_out_ends_the_session_in_the_server(desk: Desk, tenant: Te
 
 
 async def test_a_form_without_its_token_changes_nothing(desk: Desk, tenant: Tenant) -> None:
-    await desk.sign_in(key_of(tenant))
+    await desk.sign_in(tenant.api_key)
     for headers in ({}, {"X-CSRF-Token": "guessed"}):
         answer = await desk.context.request.post(
             f"{desk.url}/runs/new/gcp/cost/billing", form={"date": "2025-11-17"}, headers={"Sec-Fetch-Site": "same-origin", **headers}

@@ -2,8 +2,10 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Any
 
+from console.gateway.errors import GatewayError
 from console.web.wording import words
 
 TEXT_TYPES: Mapping[str, str] = {"email": "email", "integer": "number"}
@@ -28,9 +30,17 @@ class BadValue(Exception):
     """A value that the form cannot send. The text names the field."""
 
 
-def fields_of(template: Mapping[str, Any], given: Mapping[str, str]) -> list[Field]:
-    """The fields of a template as ListTemplates describes it, with what was given before."""
-    return [_field(one, given.get(one["name"], "")) for one in template["parameters"]]
+def template_named(answer: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
+    """One of the templates in ListTemplates's answer. Raises GatewayError if there is none of this name."""
+    for one in answer["templates"]:
+        if all(one[part] == names[part] for part in ("provider", "domain", "template")):
+            return dict(one)
+    raise GatewayError(status=HTTPStatus.NOT_FOUND, reason="TEMPLATE_NOT_FOUND", message="There is no such pipeline.")
+
+
+def fields_of(template: Mapping[str, Any], given: Mapping[str, str], *, is_scheduled: bool = False) -> list[Field]:
+    """The fields of a template as ListTemplates describes it, with what was given before. A schedule has defaults of its own."""
+    return [_field(one, given.get(one["name"], ""), is_scheduled=is_scheduled) for one in template["parameters"]]
 
 
 def body_of(template: Mapping[str, Any], given: Mapping[str, str]) -> dict[str, Any]:
@@ -39,8 +49,10 @@ def body_of(template: Mapping[str, Any], given: Mapping[str, str]) -> dict[str, 
     return {name: _value(name, kind, given[name]) for name, kind in types.items() if given.get(name)}
 
 
-def _field(parameter: Mapping[str, Any], value: str) -> Field:
+def _field(parameter: Mapping[str, Any], value: str, *, is_scheduled: bool) -> Field:
     default = parameter.get("default")
+    if is_scheduled and parameter.get("scheduled") is not None:
+        default = parameter["scheduled"]
     choices = ("true", "false") if parameter["type"] == "boolean" else tuple(parameter["choices"])
     hint = HINTS.get(parameter["type"], "")
     usual = "" if default is None else f"Left empty: {_text(default)}."
