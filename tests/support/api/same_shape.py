@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-SOMETIMES = frozenset({"last_used_at", "metadata", "not_before", "oldest_queued_time"})
+SOMETIMES = frozenset({"last_used_at", "metadata", "not_before", "oldest_queued_time", "budgets"})
 """Fields that an answer has or not, by chance."""
 _WORD = re.compile(r"[A-Z]{2,}(_[A-Z]+)*")
 

@@ -131,7 +131,7 @@ def _operate(suite: Suite, ask: Ask) -> None:
     ask(suite.admin, "ProcessQueue", body={"max_runs": 1})
     ask(suite.admin, "GetSchedulerStatus")
     ask(suite.admin, "GetFleet")
-    ask(suite.admin, "ListAllRuns", query={"page_size": "2"})
+    ask(suite.admin, "ListAllRuns", query={"status": "COMPLETED", "page_size": "2"})
     ask(suite.admin, "ListUsage", query={"page_size": "2"})
 
 
