@@ -61,4 +61,4 @@ def test_every_template_compiles() -> None:
     environment = Environment(loader=FileSystemLoader(REPOSITORY / "console/templates"), autoescape=True)
     environment.filters.update(FILTERS)
     for name in environment.list_templates():
-        assert environment.get_template(name)
+        assert environment.get_template(name).name == name
