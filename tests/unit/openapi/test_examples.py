@@ -5,10 +5,7 @@ from tools.openapi.examples import Examples
 from tools.openapi.protos import Protos, read_descriptors
 from tools.openapi.refusals import statuses
 
-NOT_SERVED_YET = {
-    *("GetTenant", "ListTenants", "SuspendTenant", "ResumeTenant", "OffboardTenant"),
-    "TestNotification",
-}
+NOT_SERVED_YET = {"TestNotification"}
 """Delete each from here when it is served, and run `make api-examples`."""
 
 
