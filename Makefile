@@ -18,7 +18,7 @@ BIN := .venv/bin
 WORKERS ?= 3
 # The folders count too: their time changes when a proto is taken away.
 PROTOS := $(shell find protos)
-CHECKS := check-style check-types check-imports check-protos check-sql check-shapes check-licences
+CHECKS := check-style check-types check-imports check-protos check-contract check-sql check-shapes check-licences
 
 .PHONY: help setup gen openapi check $(CHECKS) test test-unit test-azurite bench bench-bulk bench-dollars client demo up fmt clean
 
@@ -29,7 +29,7 @@ setup: .venv/.stamp ## Install Python's packages into .venv, and uv into .tools 
 
 gen: gen/descriptor.binpb gen/convergence/api/py.typed gen/openapi.json gen/web/.stamp ## Generate stubs, the descriptor set, OpenAPI and the client's classes from protos/, and fetch what web pages use
 
-openapi: gen/openapi.json ## Write gen/openapi.json, the REST interface as OpenAPI 3
+openapi: gen/openapi.json ## Write gen/openapi.json, the REST interface as OpenAPI 3.1
 
 client: gen ## Build the wheel of the Python client and the command line into dist/
 	@$(UV) build --quiet --wheel --package convergence-client --out-dir dist 2>/dev/null \
@@ -98,7 +98,7 @@ ATTACK_SEED ?= 1
 attacks: gen ## Attack every public RPC in all combinations, and with ATTACKS (10000) requests generated from ATTACK_SEED (1)
 	@ATTACKS=$(ATTACKS) $(PY) -m pytest --hypothesis-seed=$(ATTACK_SEED) tests/system/suite/attacks $(PYTEST)
 
-check: gen ## Check style, types, import contracts, protos, SQL and the shape of compose files
+check: gen ## Check style, types, import contracts, protos, compatibility, SQL and the shape of compose files
 	@$(MAKE) --no-print-directory --jobs=2 --keep-going --output-sync=target $(CHECKS)
 	@echo "make check: all good"
 
@@ -116,6 +116,24 @@ check-imports: gen ## ... who may import whom
 check-protos: gen ## ... buf lint and buf format
 	@$(BIN)/buf lint gen/descriptor.binpb --path convergence
 	@$(BIN)/buf format --diff --exit-code protos
+
+# The contract of the last release is in releases/. Of the protos buf knows what breaks; of REST paths, verbs, required fields and words it does not.
+check-contract: gen ## ... that nothing breaks callers of the last release: buf breaking, and the OpenAPI document
+	@$(BIN)/buf breaking gen/descriptor.binpb --path convergence --exclude-imports \
+	  --against "$$(ls -d releases/*/ | sort -V | tail -1)descriptor.binpb.gz"
+	@$(PY) -m tools.openapi.compatibility
+
+.PHONY: release-contract
+release-contract: gen ## Write the contract of this version, which later ones must keep, into releases/
+	@$(PY) -m tools.openapi.compatibility --write
+
+.PHONY: check-clients
+check-clients: gen/openapi.json .cache/clients/venv/.stamp ## ... that generated clients compile (openapi-typescript, openapi-python-client), and redocly and spectral find nothing
+	@tests/clients/check.sh
+
+.PHONY: api-examples
+api-examples: gen ## Write docs/api/examples anew: requests and answers of a live gateway, for the OpenAPI document
+	@RECORD=1 $(PY) -m pytest tests/system/suite/test_api_examples.py $(PYTEST)
 
 check-sql: gen ## ... every SQL statement, analyzed by ZetaSQL against our DDL
 	@$(PY) -m tools.check_sql
@@ -163,6 +181,13 @@ clean: ## Remove all that was installed or generated; the local cloud's data in 
 .cache/focus-validator/.stamp: tests/integration/focus/requirements.txt .venv/.stamp
 	@$(UV) venv --quiet --clear --python $(PY) .cache/focus-validator
 	@INSTALL="$(UV) pip install --quiet --no-deps --python .cache/focus-validator/bin/python -r $<"; \
+	  $$INSTALL 2>/dev/null || UV_SYSTEM_CERTS=1 $$INSTALL || { echo "uv failed, see above." >&2; exit 1; }
+	@touch $@
+
+# Generators of clients, and node where there is none.
+.cache/clients/venv/.stamp: tests/clients/requirements.txt .venv/.stamp
+	@$(UV) venv --quiet --clear --python $(PY) .cache/clients/venv
+	@INSTALL="$(UV) pip install --quiet --python .cache/clients/venv/bin/python -r $<"; \
 	  $$INSTALL 2>/dev/null || UV_SYSTEM_CERTS=1 $$INSTALL || { echo "uv failed, see above." >&2; exit 1; }
 	@touch $@
 
