@@ -12,6 +12,7 @@ import grpc
 from convergence.executor.v1.access_service_pb2_grpc import add_AccessServiceServicer_to_server
 from convergence.executor.v1.cost_service_pb2_grpc import add_CostServiceServicer_to_server
 from convergence.executor.v1.led_run_service_pb2_grpc import add_LedRunServiceServicer_to_server
+from convergence.executor.v1.notification_service_pb2_grpc import add_NotificationServiceServicer_to_server
 from convergence.executor.v1.pipeline_service_pb2_grpc import add_PipelineServiceServicer_to_server
 from convergence.executor.v1.run_service_pb2_grpc import add_RunServiceServicer_to_server
 from convergence.executor.v1.watch_service_pb2_grpc import add_WatchServiceServicer_to_server
@@ -34,6 +35,7 @@ from services.executor.notify.destinations import TenantDestinations
 from services.executor.notify.https import Guard, Poster
 from services.executor.notify.mail import Mailer, MailServer
 from services.executor.notify.notifier import Limits, Notifier
+from services.executor.notify.records import DeliveryRecords
 from services.executor.runs.active import ActiveRuns
 from services.executor.runs.admission import Admission
 from services.executor.runs.cancel import Canceller
@@ -49,6 +51,7 @@ from services.executor.runs.states import RunStates
 from services.executor.servicers.access import AccessServicer
 from services.executor.servicers.cost import CostServicer
 from services.executor.servicers.led_run import LedRunServicer
+from services.executor.servicers.notification import NotificationServicer
 from services.executor.servicers.pipeline import PipelineServicer
 from services.executor.servicers.run import RunServicer
 from services.executor.servicers.watch import WatchServicer
@@ -102,11 +105,13 @@ async def executor_service(
         guard = Guard(lambda address: is_open or is_public(address, settings.notify_refused_networks))
         delivery = Delivery(
             destinations=TenantDestinations(sealed, kms),
-            poster=Poster(guard, ssl.create_default_context(), clock, ports=None if is_open else settings.notify_ports),
+            poster=Poster(
+                guard, ssl.create_default_context(), clock, ports=None if is_open else settings.notify_ports, allow_plain=is_open
+            ),
             mailer=Mailer(MailServer.of(settings), ssl.create_default_context()),
             clock=clock,
         )
-        notifier = Notifier(delivery, Limits.of(settings))
+        notifier = Notifier(delivery, Limits.of(settings), records=DeliveryRecords(credentials), clock=clock)
         tools = Toolbox(
             bq=bq,
             store=store,
@@ -175,6 +180,11 @@ async def executor_service(
                     name="convergence.executor.v1.CostService",
                     add=add_CostServiceServicer_to_server,
                     servicer=cost_servicer(settings, bq, clock, reads),
+                ),
+                Served(
+                    name="convergence.executor.v1.NotificationService",
+                    add=add_NotificationServiceServicer_to_server,
+                    servicer=NotificationServicer(notifier, clock),
                 ),
                 Served(
                     name="convergence.executor.v1.AccessService",
