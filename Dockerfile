@@ -1,5 +1,5 @@
 # syntax=docker/dockerfile:1
-# One file, two images: `production` holds the four services; `local`, the default, adds the emulators and the gateway.
+# One file, two images: `production` holds the four services and the console; `local`, the default, adds the emulators and the gateway.
 # `docker run IMAGE services.auth` runs `python -m services.auth`.
 
 # A tag moves. Pin it where images are built for production: --build-arg PYTHON_IMAGE=python:3.13-slim@sha256:...
@@ -13,17 +13,28 @@ COPY tools/uv-requirements.txt tools/
 RUN pip install --no-cache-dir --require-hashes --only-binary :all: -r tools/uv-requirements.txt
 ENV UV_LINK_MODE=copy UV_COMPILE_BYTECODE=1 UV_PYTHON_DOWNLOADS=never
 COPY pyproject.toml uv.lock .python-version ./
+COPY client/pyproject.toml client/
 # As uv.lock has it: each package is checked against its hash.
-RUN --mount=type=cache,target=/root/.cache/uv uv sync --frozen --no-install-project --no-default-groups
+RUN --mount=type=cache,target=/root/.cache/uv uv sync --frozen --no-install-project --no-default-groups --extra console
 
 FROM packages AS generated
 RUN --mount=type=cache,target=/root/.cache/uv uv sync --frozen --no-install-project --no-default-groups --group build
+COPY tools/web_assets.py tools/web_assets.toml tools/
+RUN python tools/web_assets.py gen/web
 COPY tools/genproto.py tools/
 COPY protos protos
 RUN python tools/genproto.py
 
+# What the gateway serves: OpenAPI, and the script that shows it (from npm, by its hash).
+FROM generated AS documents
+COPY configs configs
+COPY services services
+COPY docs docs
+COPY tools tools
+RUN python -m tools.openapi >gen/openapi.json && python -m tools.web_assets gen/web
+
 FROM packages AS local-packages
-RUN --mount=type=cache,target=/root/.cache/uv uv sync --frozen --no-install-project --no-default-groups --extra local
+RUN --mount=type=cache,target=/root/.cache/uv uv sync --frozen --no-install-project --no-default-groups --extra local --extra console
 
 FROM base AS runtime
 # Volumes that are mounted here take over the owner, so that a process without rights can write to them.
@@ -33,6 +44,7 @@ RUN useradd --uid 10001 --no-create-home --home-dir /data convergence \
 COPY --from=generated /app/gen gen
 COPY configs configs
 COPY services services
+COPY console console
 USER convergence
 ENTRYPOINT ["python", "-m"]
 
@@ -41,4 +53,5 @@ COPY --from=packages /app/.venv .venv
 
 FROM runtime AS local
 COPY --from=local-packages /app/.venv .venv
+COPY --from=documents /app/gen gen
 COPY localcloud localcloud

@@ -20,16 +20,22 @@ WORKERS ?= 3
 PROTOS := $(shell find protos)
 CHECKS := check-style check-types check-imports check-protos check-sql check-shapes check-licences
 
-.PHONY: help setup gen openapi check $(CHECKS) test test-unit test-azurite bench bench-bulk bench-dollars demo up fmt clean
+.PHONY: help setup gen openapi check $(CHECKS) test test-unit test-azurite bench bench-bulk bench-dollars client demo up fmt clean
 
 help: ## List the tasks
 	@sed -nE 's/^([a-z-]+):.*## (.*)/\1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r task text; do printf '  make %-14s %s\n' "$$task" "$$text"; done
 
 setup: .venv/.stamp ## Install Python's packages into .venv, and uv into .tools if there is none
 
-gen: gen/descriptor.binpb gen/web/.stamp ## Generate stubs and the descriptor set from protos/, and fetch what web pages use
+gen: gen/descriptor.binpb gen/convergence/api/py.typed gen/openapi.json gen/web/.stamp ## Generate stubs, the descriptor set, OpenAPI and the client's classes from protos/, and fetch what web pages use
 
 openapi: gen/openapi.json ## Write gen/openapi.json, the REST interface as OpenAPI 3
+
+client: gen ## Build the wheel of the Python client and the command line into dist/
+	@$(UV) build --quiet --wheel --package convergence-client --out-dir dist 2>/dev/null \
+	  || UV_SYSTEM_CERTS=1 $(UV) build --quiet --wheel --package convergence-client --out-dir dist \
+	  || { echo "uv failed, see above." >&2; exit 1; }
+	@ls dist/convergence_client-*.whl
 
 demo: gen ## Run the three flows and the pipelines of three clouds through the real gateway on this machine, and say what comes back
 	@$(PY) -m localcloud demo
@@ -37,8 +43,19 @@ demo: gen ## Run the three flows and the pipelines of three clouds through the r
 up: gen ## Start the whole suite on this machine and keep it running until Ctrl-C
 	@$(PY) -m localcloud up
 
-test: gen .cache/focus-validator/.stamp ## Run the tests; PYTEST="-k gateway" narrows them
+# The browser of the console's tests. Debian packages it; elsewhere any chromium on PATH will do.
+.PHONY: chromium
+chromium: ## Make sure that there is a chromium for the tests of the console
+	@command -v chromium chromium-browser google-chrome >/dev/null \
+	  || { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && echo "installing chromium" && apt-get update -qq && apt-get install -qq -y chromium >/dev/null; } \
+	  || { echo "The console's tests need chromium on PATH. Debian: sudo apt-get install chromium" >&2; exit 1; }
+
+test: gen chromium .cache/axe/.stamp .cache/focus-validator/.stamp ## Run the tests; PYTEST="-k gateway" narrows them
 	@$(PY) -m pytest -n $(WORKERS) --dist loadscope $(PYTEST)
+
+.PHONY: screenshots
+screenshots: gen chromium ## Write the README's pictures of the console into docs/images, from a suite of its own with the sample tenant
+	@$(PY) -m tests.support.screenshots
 
 test-unit: gen ## ... those that need no emulator and no process, in seconds
 	@$(PY) -m pytest -n $(WORKERS) --dist loadscope tests/unit $(PYTEST)
@@ -118,13 +135,17 @@ sbom: gen ## Write what each image contains, with licences: gen/sbom-*.cdx.json 
 access-table: gen ## Write the table of who may call what into SECURITY.md, from the protos
 	@$(PY) -m tools.access_table
 
+.PHONY: cli-docs
+cli-docs: gen ## Write the list of commands into docs/cli.md, from the command line
+	@$(PY) -m tools.cli_docs
+
 fmt: gen ## Format Python and protos, and fix what can be fixed
 	@$(BIN)/ruff check --fix-only --quiet .
 	@$(BIN)/ruff format .
 	@$(BIN)/buf format --write protos
 
 clean: ## Remove all that was installed or generated; the local cloud's data in .local stays
-	rm -rf .venv .tools gen .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf .venv .tools gen dist .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 
 .tools/bin/uv:
 	@echo "installing uv $(UV_VERSION) into .tools"
@@ -145,6 +166,18 @@ clean: ## Remove all that was installed or generated; the local cloud's data in 
 	  $$INSTALL 2>/dev/null || UV_SYSTEM_CERTS=1 $$INSTALL || { echo "uv failed, see above." >&2; exit 1; }
 	@touch $@
 
+# The client as a user gets it: its wheel and what it depends on, nothing of this repository.
+CLIENT := $(shell find client -name '*.py' -o -name '*.toml' -o -name '*.md')
+.cache/client/.stamp: $(CLIENT) uv.lock gen/convergence/api/py.typed
+	@$(MAKE) --no-print-directory client >/dev/null
+	@$(UV) venv --quiet --clear --python $(PY) .cache/client
+	@$(UV) export --quiet --frozen --package convergence-client --no-emit-workspace --no-default-groups --output-file .cache/client/requirements.txt
+	@INSTALL="$(UV) pip install --quiet --no-deps --python .cache/client/bin/python"; \
+	  for what in "-r .cache/client/requirements.txt" dist/convergence_client-*.whl; do \
+	    $$INSTALL $$what 2>/dev/null || UV_SYSTEM_CERTS=1 $$INSTALL $$what || { echo "uv failed, see above." >&2; exit 1; }; \
+	  done
+	@touch $@
+
 # 374 packages, so that only who asks for it gets them.
 .cache/azurite/.stamp: Makefile
 	@npm install --silent --no-audit --no-fund --no-save --prefix .cache/azurite azurite@3.35.0 \
@@ -154,9 +187,18 @@ clean: ## Remove all that was installed or generated; the local cloud's data in 
 gen/descriptor.binpb: $(PROTOS) tools/genproto.py .venv/.stamp
 	@$(PY) tools/genproto.py
 
+# Written last of the package: a broken run leaves it older than what it is made from.
+gen/convergence/api/py.typed: gen/descriptor.binpb client/methods.toml $(wildcard tools/client_code/*.py)
+	@$(PY) -m tools.client_code
+
+# The checker of accessibility, for tests alone.
+.cache/axe/.stamp: tools/web_assets.py tools/axe.toml .venv/.stamp
+	@$(PY) -m tools.web_assets .cache/axe tools/axe.toml
+	@touch $@
+
 gen/web/.stamp: tools/web_assets.py tools/web_assets.toml .venv/.stamp
 	@$(PY) -m tools.web_assets gen/web
 	@touch $@
 
-gen/openapi.json: gen/descriptor.binpb tools/openapi.py tools/openapi_schema.py
+gen/openapi.json: gen/descriptor.binpb $(shell find tools/openapi docs/api/examples configs/*/cost 2>/dev/null)
 	@$(PY) -m tools.openapi >$@

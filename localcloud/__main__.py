@@ -4,6 +4,7 @@ import argparse
 import sys
 
 from localcloud.demo.demo import demo
+from localcloud.doctor import doctor
 from localcloud.settings import LocalSettings
 from localcloud.up import up
 
@@ -17,6 +18,7 @@ def main() -> int:
     does = {
         up: "start everything, load the sample tenant's data, say how to call it, run until Ctrl-C",
         demo: "run flows 1, 2 and 3 and say what is called and what comes back",
+        doctor: "say what is wrong with this machine's suite, as JSON; `convergence doctor --local` shows it",
     }
     for function, text in does.items():
         command = commands.add_parser(function.__name__, help=text)

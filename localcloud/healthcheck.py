@@ -15,6 +15,7 @@ def check_of(name: str, settings: LocalSettings) -> Ready:
     plain = {
         "bigquery": f"http://{HERE}:{settings.bigquery_port}/",
         "aws": f"http://{HERE}:{settings.aws_port}/favicon.ico",
+        "console": f"http://{HERE}:{settings.console_port}/healthz",
         "google_sts": f"http://{HERE}:{settings.google_sts_port}/.well-known/jwks.json",
     }
     match name:

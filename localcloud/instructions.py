@@ -17,7 +17,7 @@ curl -sS -X PUT "$$GATEWAY_URL/api/v1/tenants/$tenant" \\
   -H "X-Admin-Key: $$ADMIN_API_KEY" -H 'Content-Type: application/json' \\
   -d '{"company_name": "Acme Corp", "admin_email": "ops@acme.example", "status": "ACTIVE", "plan_name": "PROFESSIONAL",
        "subscription_status": "ACTIVE", "daily_limit": 25, "monthly_limit": 500, "concurrent_limit": 5}' | python3 -m json.tool
-KEY=$$(curl -sS -X POST "$$GATEWAY_URL/api/v1/tenants/$tenant/api-keys" \\
+export KEY=$$(curl -sS -X POST "$$GATEWAY_URL/api/v1/tenants/$tenant/api-keys" \\
   -H "X-Admin-Key: $$ADMIN_API_KEY" -H 'Content-Type: application/json' \\
   -d '{"scopes": ["audit:read", "costs:read", "credentials:write", "pipelines:run", "runs:read", "schedules:write"]}' \\
   | python3 -c 'import json, sys; a = json.load(sys.stdin); print(a.get("api_key") or sys.exit(a))')
@@ -25,7 +25,7 @@ KEY=$$(curl -sS -X POST "$$GATEWAY_URL/api/v1/tenants/$tenant/api-keys" \\
 # The tenant adds its cloud credentials and runs a pipeline.
 curl -sS -X POST "$$GATEWAY_URL/api/v1/tenants/$tenant/credentials" \\
   -H "X-API-Key: $$KEY" -H 'X-User-ID: alice' -H 'Content-Type: application/json' -d @$credentials_file | python3 -m json.tool
-RUN=$$(curl -sS -X POST "$$GATEWAY_URL/api/v1/pipelines/run/$tenant/gcp/cost/billing" \\
+export RUN=$$(curl -sS -X POST "$$GATEWAY_URL/api/v1/pipelines/run/$tenant/gcp/cost/billing" \\
   -H "X-API-Key: $$KEY" -H 'X-User-ID: alice' -H 'Content-Type: application/json' -d '{"date": "$day"}' \\
   | python3 -c 'import json, sys; a = json.load(sys.stdin); print(a.get("pipeline_logging_id") or sys.exit(a))')
 

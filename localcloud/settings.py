@@ -37,6 +37,7 @@ class LocalSettings(BaseSettings):
     scheduler_port: int = Field(default=50053, description="scheduler, gRPC with mTLS.")
     executor_port: int = Field(default=50054, description="executor, gRPC with mTLS.")
     gateway_port: int = Field(default=8080, description="The gateway: REST and native gRPC.")
+    console_port: int = Field(default=8090, description="The console, for browsers.")
     envoy_admin_port: int = Field(default=9901, description="Envoy's admin page.")
     auth_metrics_port: int = Field(default=9101, description="auth, Prometheus metrics.")
     credentials_metrics_port: int = Field(default=9102, description="credentials, Prometheus metrics.")

@@ -13,7 +13,7 @@ from localcloud import certs
 from localcloud.ports import check_ports, free_ports
 from localcloud.processes.environment import admin_key_of, base_environment, client_environment, write_env_file
 from localcloud.processes.process import Process
-from localcloud.processes.suite import PROCESSES, WITH_SAMPLE, make_process, service
+from localcloud.processes.suite import ALL, PROCESSES, make_process, service
 from localcloud.processes.supervisor import Supervisor
 from localcloud.settings import LocalSettings
 
@@ -25,7 +25,7 @@ def _say(message: str) -> None:
 class Stack:
     """A local stack, or some of its processes. A context manager; all methods may be called from any thread.
 
-    `only` names the processes to start: `suite.PROCESSES`, `suite.WITH_SAMPLE`, or some of those. `extra` adds to a process's environment,
+    `only` names the processes to start: `suite.PROCESSES`, `suite.ALL`, or some of those. `extra` adds to a process's environment,
     by its name. `report` is called with messages for people while the stack runs. With `auto_restart` off, a process that dies stays down
     until `restart`.
     """
@@ -46,7 +46,7 @@ class Stack:
         self._admin_key = admin_key_of(self.settings)
         self._processes = [
             make_process(self.settings, name, admin_key=self._admin_key, extra=self._extra.get(name))
-            for name in sorted(only, key=WITH_SAMPLE.index)
+            for name in sorted(only, key=ALL.index)
             if name != "cloud_scheduler" or self.settings.cloud_scheduler
         ]
         self._supervisors: dict[str, Supervisor] = {}

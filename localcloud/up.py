@@ -10,7 +10,7 @@ from types import FrameType
 from localcloud.instructions import how_to_call
 from localcloud.processes.given import given_settings
 from localcloud.processes.process import PortInUse, ProcessFailed
-from localcloud.processes.suite import WITH_SAMPLE
+from localcloud.processes.suite import ALL
 from localcloud.settings import SAMPLE_TENANT, LocalSettings
 from localcloud.stack import Stack
 
@@ -26,8 +26,9 @@ def up(settings: LocalSettings) -> int:
     for line in given.lines():
         print(line, flush=True)
     try:
-        with Stack(settings, only=WITH_SAMPLE, extra=given.extra):
+        with Stack(settings, only=ALL, extra=given.extra):
             print(f"Ready after {time.monotonic() - began:.1f} s.\n")
+            print(f"The console: http://{settings.address('console')} (sign in with the tenant's key, or with the admin key)\n")
             yesterday = datetime.now(UTC).date() - timedelta(days=1)
             print(
                 how_to_call(

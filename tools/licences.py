@@ -14,7 +14,7 @@ from typing import Any, Final
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 PROJECT: Final = "convergence"
-EXTRAS: Final[Mapping[str, tuple[str, ...]]] = {"production": (), "local": ("local",)}
+EXTRAS: Final[Mapping[str, tuple[str, ...]]] = {"production": ("console",), "local": ("console", "local")}
 """The images of the Dockerfile, and the extras of pyproject.toml that each installs."""
 
 NO_SPDX: Final = "BSD"

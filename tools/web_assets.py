@@ -1,4 +1,4 @@
-"""Fetches the JavaScript that our pages use into gen/web, as web_assets.toml lists it: `python -m tools.web_assets`."""
+"""Fetches JavaScript of others, by default what our pages use, as web_assets.toml lists it: `python -m tools.web_assets [FOLDER [LIST]]`."""
 
 import base64
 import hashlib
@@ -30,12 +30,12 @@ def fetch(package: dict[str, Any], out: Path, registry: str = REGISTRY) -> None:
     except (urllib.error.URLError, TimeoutError) as error:
         raise SystemExit(f"{url}: {error}. Our web pages need this file: check the network, then `make gen`.") from error
     if integrity(archive) != package["integrity"]:
-        raise SystemExit(f"{url}: not the file that {LIST.name} lists. Its hash is {integrity(archive)}.")
+        raise SystemExit(f"{url}: not the file that is listed. Its hash is {integrity(archive)}.")
     with tarfile.open(fileobj=io.BytesIO(archive), mode="r:gz") as files:
         for path, target in package["files"].items():
             member = files.extractfile(f"package/{path}")
             if member is None:
-                raise SystemExit(f"{url} holds no file {path}: correct {LIST.name}.")
+                raise SystemExit(f"{url} holds no file {path}: correct the list.")
             (out / target).write_bytes(member.read())
 
 
@@ -45,10 +45,11 @@ def integrity(archive: bytes) -> str:
 
 
 def main() -> None:
-    """Fetches all packages into the folder of the first argument, or gen/web."""
+    """Fetches all packages of the list of the second argument, or web_assets.toml, into the folder of the first, or gen/web."""
     out = Path(sys.argv[1]) if len(sys.argv) > 1 else ROOT / "gen" / "web"
     out.mkdir(parents=True, exist_ok=True)
-    for package in tomllib.loads(LIST.read_text())["package"]:
+    listed = Path(sys.argv[2]) if len(sys.argv) > 2 else LIST  # noqa: PLR2004 - the program itself, the folder, the list
+    for package in tomllib.loads(listed.read_text())["package"]:
         fetch(package, out)
 
 

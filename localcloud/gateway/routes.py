@@ -1,13 +1,14 @@
 """The gateway's routes: two for each public RPC, one for gRPC and one for REST."""
 
 from base64 import b64encode
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import timedelta
 from math import ceil
 from typing import Any
 
 from google.rpc import error_details_pb2, status_pb2
 
+from localcloud.gateway.documents import Document
 from localcloud.gateway.public_rpcs import PublicRpc
 from localcloud.gateway.settings import GatewaySettings
 from services.platform.access.missing import missing_credential
@@ -24,6 +25,11 @@ SET_CREDENTIALS = "/convergence.credentials.v1.CredentialService/SetCredentials"
 CREDENTIALS_MESSAGE_BYTES = 72 * KIB
 """Over gRPC: 64 KiB, and what is around them."""
 VERBS = {"GET": "GET|HEAD"}
+FILTER = "type.googleapis.com/envoy.config.route.v3.FilterConfig"
+GROUP = 3
+"""So many bytes are four characters of base64."""
+UNKNOWN_FIELD = (b"", b"\x7a\x02\0\0", b"\x7a\0")
+"""Of protobuf, which readers pass over, by how many bytes more there have to be, or a group more than that."""
 WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
 
 
@@ -63,6 +69,7 @@ def rest_routes(rpc: PublicRpc) -> Iterator[dict[str, Any]]:
         "BODY_BYTES": SMALL_BODY_BYTES,
         "ACCESS": _access(rpc) | {"rest": True},
         "LIMIT": _limit(rpc),
+        "WATCH": {"@type": FILTER, "config": {}, "disabled": not rpc.streams},
     }
     if rpc.verb in WITH_BODY:
         # Rare, so that few at a time are let in.
@@ -72,8 +79,18 @@ def rest_routes(rpc: PublicRpc) -> Iterator[dict[str, Any]]:
     yield plain
 
 
+def other_methods(rpcs: Iterable[PublicRpc], documents: Iterable[Document]) -> Iterator[dict[str, Any]]:
+    """The placeholders of `configs/envoy/other_methods.yaml`, once for each path of these, in their order."""
+    methods = {document.pattern: {"GET", "HEAD"} for document in documents}
+    for rpc in rpcs:
+        also = {"HEAD"} if rpc.verb == "GET" and not rpc.streams else set[str]()
+        methods.setdefault(rpc.pattern, set()).update({rpc.verb} | also)
+    for pattern, allowed in methods.items():
+        yield {"PATTERN": pattern, "ACCESS": {"allow": ", ".join(sorted(allowed))}}
+
+
 def _access(rpc: PublicRpc) -> dict[str, Any]:
-    """What `configs/envoy/access.lua` reads."""
+    """What `configs/envoy/lua/access.lua` reads."""
     context: dict[str, Any] = {"rpc": True}
     if refusal := missing_credential(rpc.rule):
         context |= {
@@ -98,10 +115,11 @@ def _rate_limited(limit: str, settings: GatewaySettings) -> status_pb2.Status:
 
 
 def _refusal(status: status_pb2.Status) -> dict[str, str]:
-    """As `configs/envoy/access.lua` sends it."""
+    """As `configs/envoy/lua/access.lua` sends it."""
     return {"code": str(status.code), "message": status.message, "details": _encoded(status)}
 
 
 def _encoded(status: status_pb2.Status) -> str:
-    """As metadata whose name ends in `-bin`."""
-    return b64encode(status.SerializeToString()).decode().rstrip("=")
+    """As metadata whose name ends in `-bin`, in whole groups of base64: `configs/envoy/lua/access.lua` adds to the message."""
+    message = status.SerializeToString()
+    return b64encode(message + UNKNOWN_FIELD[-len(message) % GROUP]).decode()

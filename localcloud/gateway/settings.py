@@ -33,8 +33,12 @@ class GatewaySettings(BaseSettings):
     tls_key: Path | None = Field(None, description="Private key of `tls_certificate`, PEM.")
     tls_minimum: Literal["1.2", "1.3"] = Field("1.3", description="The oldest version of TLS that a client may speak.")
     descriptor: Path = Field(ROOT / "gen/descriptor.binpb", description="The descriptor set that `make gen` writes.")
+    openapi: Path = Field(ROOT / "gen/openapi.json", description="Served as /openapi.json. `make gen` writes it.")
+    pages_dir: Path = Field(ROOT / "configs/web", description="The files of /docs.")
+    viewer: Path = Field(ROOT / "gen/web/rapidoc.js", description="The script of /docs. `make gen` fetches it.")
     cors_origin: str = Field(
-        "http://localhost:3000", description="Origins of frontends, comma-separated; browsers on other pages are kept out."
+        "http://localhost:3000,http://localhost:5173",
+        description="Origins of frontends, comma-separated; browsers on other pages are kept out.",
     )
     timeout_seconds: int = Field(60, gt=0, description="A call that takes longer is answered 504.")
     request_seconds: int = Field(5, gt=0, description="A request that has not arrived completely by then is answered 408.")
@@ -46,9 +50,11 @@ class GatewaySettings(BaseSettings):
     anonymous_per_minute: int = Field(600, gt=0, description="Calls that need no key, per client address.")
     large_bodies_per_minute: int = Field(30, gt=0, description="Bodies of more than 16 KiB, per client address.")
     all_large_bodies_per_minute: int = Field(600, gt=0, description="Bodies of more than 16 KiB, of all clients together.")
+    documents_per_minute: int = Field(60, gt=0, description="Reads of /docs, /openapi.json and /descriptor.binpb, per client address.")
+    all_documents_per_minute: int = Field(240, gt=0, description="Reads of these, of all clients together.")
     config_out: Path = Field(Path(".local/envoy.yaml"), description="Where the configuration is written for Envoy to read.")
 
-    @field_validator("tls_dir", "tls_certificate", "tls_key", "descriptor", "config_out")
+    @field_validator("openapi", "pages_dir", "viewer", "tls_dir", "tls_certificate", "tls_key", "descriptor", "config_out")
     @classmethod
     def _absolute(cls, path: Path | None) -> Path | None:
         return path and path.absolute()
@@ -72,6 +78,10 @@ class GatewaySettings(BaseSettings):
     def origins(self) -> tuple[str, ...]:
         """The frontends' origins."""
         return tuple(origin for part in self.cors_origin.split(",") if (origin := part.strip()))
+
+    def document_out(self, name: str) -> Path:
+        """Where a file that the gateway serves is written for Envoy to read."""
+        return self.config_out.with_name(f"{self.config_out.stem}.{name}")
 
     def secret_out(self, name: str) -> Path:
         """Where the list of the files of a certificate is written for Envoy to read."""

@@ -77,15 +77,17 @@ def client_environment(settings: LocalSettings, *, admin_key: str) -> dict[str, 
 
 
 def write_env_file(path: Path, environment: dict[str, str]) -> None:
-    """One `KEY=value` a line, readable by its owner only. No value needs quotes, so that a shell can source it."""
-    write_private(path, "".join(f"{name}={value}\n" for name, value in environment.items()))
+    """One `export KEY=value` a line, readable by its owner only: a shell that sources it passes the variables on to what it starts. No
+    value needs quotes.
+    """
+    write_private(path, "".join(f"export {name}={value}\n" for name, value in environment.items()))
 
 
 def read_env_file(path: Path) -> dict[str, str]:
     """The file's entries; none if there is no file."""
     if not path.exists():
         return {}
-    return dict(line.split("=", 1) for line in path.read_text().splitlines() if "=" in line)
+    return dict(line.removeprefix("export ").split("=", 1) for line in path.read_text().splitlines() if "=" in line)
 
 
 def admin_key_of(settings: LocalSettings) -> str:

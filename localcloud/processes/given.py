@@ -1,4 +1,6 @@
-"""The settings of services and gateway that the caller of `make up` has set in its own environment: which of them reach the processes."""
+"""The settings of services, gateway and console that the caller of `make up` has set in its own environment: which of them reach the
+processes.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -7,7 +9,11 @@ from localcloud.processes.environment import client_environment
 from localcloud.processes.suite import make_process
 from localcloud.settings import SERVICES, LocalSettings
 
-FOR_SERVICES, FOR_GATEWAY = "CONVERGENCE_", "GATEWAY_"
+FOR_SERVICES, FOR_GATEWAY, FOR_CONSOLE = "CONVERGENCE_", "GATEWAY_", "CONSOLE_"
+# Of a caller of the suite, e.g. its API key: no setting, and no business of the services.
+FOR_CLIENTS = frozenset(
+    f"CONVERGENCE_{name}" for name in ("URL", "TENANT_ID", "USER_ID", "CA_FILE", "API_KEY", "ADMIN_KEY", "TOKEN", "PROFILE")
+)
 # The jobs and the printed lines call the gateway over plain HTTP. docs/google-cloud.md says how to try TLS.
 PLAIN_HTTP = frozenset({"GATEWAY_TLS_CERTIFICATE", "GATEWAY_TLS_KEY"})
 
@@ -38,12 +44,16 @@ class GivenSettings:
 
 
 def given_settings(settings: LocalSettings, environment: Mapping[str, str]) -> GivenSettings:
-    """Of `environment`, the variables `CONVERGENCE_*` for the services and the bootstrap, `GATEWAY_*` for the gateway, and no others."""
-    processes = {name: make_process(settings, name, admin_key="").environment for name in (*SERVICES, "gateway")}
+    """Of `environment`, the variables `CONVERGENCE_*` for the services and the bootstrap, `GATEWAY_*` for the gateway,
+    `CONSOLE_*` for the console, and no others.
+    """
+    processes = {name: make_process(settings, name, admin_key="").environment for name in (*SERVICES, "gateway", "console")}
     decided = PLAIN_HTTP.union(client_environment(settings, admin_key=""), *processes.values())
-    given = {name: value for name, value in environment.items() if name.startswith((FOR_SERVICES, FOR_GATEWAY))}
+    ours = (FOR_SERVICES, FOR_GATEWAY, FOR_CONSOLE)
+    given = {name: value for name, value in environment.items() if name.startswith(ours) and name not in FOR_CLIENTS}
     free = {name: value for name, value in given.items() if name not in decided}
     services = {name: value for name, value in free.items() if name.startswith(FOR_SERVICES)}
     gateway = {name: value for name, value in free.items() if name.startswith(FOR_GATEWAY)}
-    extra = {**dict.fromkeys((*SERVICES, "bootstrap"), services), "gateway": gateway}
+    console = {name: value for name, value in free.items() if name.startswith(FOR_CONSOLE)}
+    extra = {**dict.fromkeys((*SERVICES, "bootstrap"), services), "gateway": gateway, "console": console}
     return GivenSettings(extra=extra, ignored=tuple(sorted(given.keys() & decided)))

@@ -14,6 +14,8 @@ PROCESSES = ("bigquery", "kms", "bootstrap", *SERVICES, "gateway", "cloud_schedu
 TENANT_CLOUDS = ("aws", "azure", "google_sts")
 """What tenants have in their clouds, beside BigQuery."""
 WITH_SAMPLE = (*TENANT_CLOUDS, *PROCESSES, "sample")
+ALL = (*TENANT_CLOUDS, *PROCESSES, "console", "sample")
+"""What `make up` starts."""
 # Which services a service calls.
 CALLS = {"auth": (), "credentials": ("auth",), "executor": ("auth", "credentials"), "scheduler": ("auth", "executor")}
 # Which tenants' clouds a service calls.
@@ -21,7 +23,7 @@ CLOUDS = {"credentials": TENANT_CLOUDS, "executor": TENANT_CLOUDS}
 
 
 def make_process(settings: LocalSettings, name: str, *, admin_key: str, extra: Mapping[str, str] | None = None) -> Process:
-    """One of `WITH_SAMPLE`. `extra` adds to its environment or overrides it. Raises `ValueError` for another name."""
+    """One of `ALL`. `extra` adds to its environment or overrides it. Raises `ValueError` for another name."""
     plain = {
         "bigquery": _bigquery,
         "kms": _kms,
@@ -29,6 +31,7 @@ def make_process(settings: LocalSettings, name: str, *, admin_key: str, extra: M
         "azure": _azure,
         "google_sts": _google_sts,
         "gateway": _gateway,
+        "console": _console,
         "sample": _sample,
     }
     match name:
@@ -42,7 +45,7 @@ def make_process(settings: LocalSettings, name: str, *, admin_key: str, extra: M
         case _ if name in SERVICES:
             return service(settings, name, admin_key=admin_key, extra=extra)
         case _:
-            raise ValueError(f"no process is called {name!r}; there are {', '.join(WITH_SAMPLE)}")
+            raise ValueError(f"no process is called {name!r}; there are {', '.join(ALL)}")
 
 
 def service(  # noqa: PLR0913 - what one replica of a service differs in from another
@@ -161,6 +164,24 @@ def _gateway(settings: LocalSettings, extra: Mapping[str, str]) -> Process:
         ports=_ports(settings, "gateway", "envoy_admin"),
         needs=SERVICES,
         ready=gateway_ready(f"http://{settings.address('gateway')}", f"http://{settings.address('envoy_admin')}"),
+    )
+
+
+def _console(settings: LocalSettings, extra: Mapping[str, str]) -> Process:
+    environment = {
+        "CONSOLE_GATEWAY_URL": f"http://{settings.address('gateway')}",
+        "CONSOLE_LISTEN_HOST": settings.host,
+        "CONSOLE_LISTEN_PORT": str(settings.console_port),
+        "CONSOLE_COOKIE_SECURE": "false",
+    }
+    return Process(
+        name="console",
+        command=(*PYTHON, "console"),
+        environment={**environment, **extra},
+        ports=_ports(settings, "console"),
+        # Without the gateway it starts all the same: its pages say that the API is away.
+        uses=("gateway",),
+        ready=http_answers(f"http://{settings.address('console')}/healthz"),
     )
 
 

@@ -7,6 +7,7 @@ from services.auth.settings import AuthSettings
 from services.platform import log
 from services.platform.bigquery.client import BigQuery
 from services.platform.clock import SystemClock
+from services.platform.reporting.events import PlatformEvents
 from services.platform.server import serve
 
 NAME = "auth"
@@ -18,9 +19,10 @@ async def main() -> None:
     log.configure(NAME, settings.log_level)
     async with (
         BigQuery(settings, service=NAME) as bq,
+        PlatformEvents(bq, SystemClock(), service=NAME, every_seconds=settings.report_flush_seconds) as events,
         auth_service(settings, bq=bq, clock=SystemClock()) as (served, authenticator, audit),
     ):
-        await serve(settings, name=NAME, authenticator=authenticator, served=served, audit=audit)
+        await serve(settings, name=NAME, authenticator=authenticator, served=served, audit=audit, record=events.record)
 
 
 if __name__ == "__main__":

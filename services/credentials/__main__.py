@@ -16,6 +16,7 @@ from services.platform.clock import SystemClock
 from services.platform.kms.client import Kms
 from services.platform.kms.signer import KmsSigner
 from services.platform.periodic import Periodic
+from services.platform.reporting.events import PlatformEvents
 from services.platform.rpc.peers import peer_channel
 from services.platform.server import serve
 
@@ -32,6 +33,7 @@ async def main() -> None:
     async with (
         channel,
         BigQuery(settings, service="credentials") as bq,
+        PlatformEvents(bq, SystemClock(), service="credentials", every_seconds=settings.report_flush_seconds),
         Kms(settings) as kms,
         signing as signer,
         CheckPool(threads=CHECKS) as checks,

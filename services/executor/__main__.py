@@ -10,6 +10,7 @@ from services.platform.audit.delivery import to_auth
 from services.platform.bigquery.client import BigQuery
 from services.platform.clock import SystemClock
 from services.platform.kms.client import Kms
+from services.platform.reporting.events import PlatformEvents
 from services.platform.rpc.peers import peer_channel
 from services.platform.server import serve
 
@@ -22,12 +23,13 @@ async def main() -> None:
     log.configure(NAME, settings.log_level)
     async with (
         BigQuery(settings, service=NAME) as bq,
+        PlatformEvents(bq, SystemClock(), service=NAME, every_seconds=settings.report_flush_seconds) as events,
         Kms(settings) as kms,
         peer_channel(settings, caller=NAME, peer="auth", address=settings.auth_address) as auth,
         peer_channel(settings, caller=NAME, peer="credentials", address=settings.credentials_address) as credentials,
-        executor_service(settings, bq=bq, kms=kms, auth=auth, credentials=credentials, clock=SystemClock()) as served,
+        executor_service(settings, bq=bq, kms=kms, auth=auth, credentials=credentials, clock=SystemClock(), record=events.record) as served,
     ):
-        await serve(settings, name=NAME, authenticator=RemoteAuthenticator(auth), served=served, audit=to_auth(auth))
+        await serve(settings, name=NAME, authenticator=RemoteAuthenticator(auth), served=served, audit=to_auth(auth), record=events.record)
 
 
 if __name__ == "__main__":

@@ -3,16 +3,25 @@
 import asyncio
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
 
 from services.executor.records import DqResult, Run, StepLog
 
 type Line = StepLog | DqResult
+TICK = timedelta(microseconds=1)
+"""As exact as BigQuery's TIMESTAMP."""
+LONG_AGO = datetime.min.replace(tzinfo=UTC)
 
 
 def line_id(line: Line) -> str:
     """The id by which readers fold a line that was written twice."""
     return line.log_id if isinstance(line, StepLog) else line.dq_result_id
+
+
+def line_time(line: Line) -> datetime:
+    """By which readers of the tables put lines in order."""
+    return line.timestamp if isinstance(line, StepLog) else line.executed_at
 
 
 class LineFeed:
@@ -57,7 +66,18 @@ class LedRun:
     run: Run
     """As it was when its row was written."""
     feed: LineFeed = field(default_factory=LineFeed)
+    _latest: datetime = LONG_AGO
     _in_flight: list[_Written] = field(default_factory=list)
+
+    def stamped[L: Line](self, lines: Sequence[L]) -> list[L]:
+        """The lines with times of their own, in order, each later than those of all lines before: so the tables have them in the order
+        in which they are written, though a step may take its time earlier and run beside another. To be written at once.
+        """
+        return [self._stamped(line) for line in lines]
+
+    def _stamped[L: Line](self, line: L) -> L:
+        self._latest = max(line_time(line), self._latest + TICK)
+        return replace(line, timestamp=self._latest) if isinstance(line, StepLog) else replace(line, executed_at=self._latest)
 
     @contextmanager
     def writing(self, lines: Sequence[Line]) -> Iterator[None]:
@@ -93,6 +113,11 @@ class LedRuns:
         """The tenant's run; None if it is not executed here."""
         led = self._runs.get(pipeline_logging_id)
         return led if led and led.run.tenant_id == tenant_id else None
+
+    def stamped[L: Line](self, lines: Sequence[L]) -> list[L]:
+        """As `LedRun.stamped`, for lines of any runs; those of runs that are not executed here stay as they are."""
+        led = [(line, self._runs.get(line.pipeline_logging_id)) for line in lines]
+        return [run.stamped([line])[0] if run else line for line, run in led]
 
     @contextmanager
     def writing(self, lines: Sequence[Line]) -> Iterator[None]:

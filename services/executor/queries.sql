@@ -191,7 +191,11 @@ UPDATE x_meta_pipeline_runs SET
   bytes_read = @bytes_read,
   cost_usd = @cost_usd
 WHERE pipeline_logging_id = @pipeline_logging_id AND (status = 'RUNNING' OR (cost_usd IS NULL AND @cost_usd IS NOT NULL));
-SELECT MIN(r.status) AS status FROM x_meta_pipeline_runs AS r WHERE r.pipeline_logging_id = @pipeline_logging_id
+SELECT
+  @pipeline_logging_id AS pipeline_logging_id, MIN(r.status) AS status, MIN(r.pipeline_id) AS pipeline_id, MIN(r.trigger_type) AS trigger_type,
+  MIN(r.started_at) AS started_at, MIN(r.completed_at) AS completed_at, MIN(r.error_message) AS error_message, MIN(r.cost_usd) AS cost_usd
+FROM x_meta_pipeline_runs AS r
+WHERE r.pipeline_logging_id = @pipeline_logging_id
 
 -- name: run_states
 -- Reads only. The states of these runs; a run that was never inserted is not in the result. Of two rows of one id the ended one counts:
@@ -286,7 +290,7 @@ SELECT
 FROM x_meta_dq_results AS d
 WHERE pipeline_logging_id = @pipeline_logging_id
 QUALIFY ROW_NUMBER() OVER (PARTITION BY dq_result_id ORDER BY executed_at) = 1
-ORDER BY executed_at
+ORDER BY executed_at, dq_result_id
 
 -- name: insert_step_logs
 -- For a table that is too young for streaming; rows of several runs share a statement. A replay writes the rows again with the same

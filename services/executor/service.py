@@ -10,10 +10,12 @@ from typing import Any
 
 import grpc
 from convergence.executor.v1.access_service_pb2_grpc import add_AccessServiceServicer_to_server
+from convergence.executor.v1.all_runs_service_pb2_grpc import add_AllRunsServiceServicer_to_server
 from convergence.executor.v1.cost_service_pb2_grpc import add_CostServiceServicer_to_server
 from convergence.executor.v1.led_run_service_pb2_grpc import add_LedRunServiceServicer_to_server
 from convergence.executor.v1.notification_service_pb2_grpc import add_NotificationServiceServicer_to_server
 from convergence.executor.v1.pipeline_service_pb2_grpc import add_PipelineServiceServicer_to_server
+from convergence.executor.v1.quality_service_pb2_grpc import add_QualityServiceServicer_to_server
 from convergence.executor.v1.run_service_pb2_grpc import add_RunServiceServicer_to_server
 from convergence.executor.v1.watch_service_pb2_grpc import add_WatchServiceServicer_to_server
 
@@ -23,6 +25,7 @@ from services.clouds.own_resources import OwnResources
 from services.executor.access.canary import AccessCanary
 from services.executor.access.checker import AccessChecker
 from services.executor.access.records import CheckRecords
+from services.executor.all_runs.store import AllRuns
 from services.executor.costs.answers import CostAnswers
 from services.executor.costs.cache import AnswerCache
 from services.executor.costs.looks import Looks
@@ -36,6 +39,7 @@ from services.executor.notify.https import Guard, Poster
 from services.executor.notify.mail import Mailer, MailServer
 from services.executor.notify.notifier import Limits, Notifier
 from services.executor.notify.records import DeliveryRecords
+from services.executor.quality.store import QualityStore
 from services.executor.runs.active import ActiveRuns
 from services.executor.runs.admission import Admission
 from services.executor.runs.cancel import Canceller
@@ -49,10 +53,12 @@ from services.executor.runs.reconcile import Reconciler
 from services.executor.runs.start import RunStarter
 from services.executor.runs.states import RunStates
 from services.executor.servicers.access import AccessServicer
+from services.executor.servicers.all_runs import AllRunsServicer
 from services.executor.servicers.cost import CostServicer
 from services.executor.servicers.led_run import LedRunServicer
 from services.executor.servicers.notification import NotificationServicer
 from services.executor.servicers.pipeline import PipelineServicer
+from services.executor.servicers.quality import QualityServicer
 from services.executor.servicers.run import RunServicer
 from services.executor.servicers.watch import WatchServicer
 from services.executor.settings import ExecutorSettings
@@ -72,31 +78,38 @@ from services.executor.workers import Workers
 from services.platform.bigquery.client import BigQuery
 from services.platform.clock import Clock
 from services.platform.kms.client import Kms
+from services.platform.reporting.events import RecordEvent, unrecorded
 from services.platform.rpc.peers import peer_channel
 from services.platform.server import Served
-from services.platform.turns.places import FairPlaces
 
 DRY_RUN_WORKERS = 2
 """Threads that read sources for dry runs."""
 
 
 @asynccontextmanager
-async def executor_service(
-    settings: ExecutorSettings, *, bq: BigQuery, kms: Kms, auth: grpc.aio.Channel, credentials: grpc.aio.Channel, clock: Clock
+async def executor_service(  # noqa: PLR0913 - what it stands on
+    settings: ExecutorSettings,
+    *,
+    bq: BigQuery,
+    kms: Kms,
+    auth: grpc.aio.Channel,
+    credentials: grpc.aio.Channel,
+    clock: Clock,
+    record: RecordEvent = unrecorded,
 ) -> AsyncIterator[list[Served]]:
     """The servicers, ready for `serve`. Runs execute while the context is open; leaving it lets them end within the grace period while
-    their reservations are still renewed.
+    their reservations are still renewed. `record` learns of leases that were lost.
     """
+    ddl = settings.configs_dir / "bigquery" / "tenant"
     async with (
+        AllRuns(bq, clock, every_seconds=settings.report_flush_seconds) as all_runs,
         ReloadingCatalog(settings.configs_dir, STEP_TYPES, poll_seconds=settings.template_poll_seconds) as catalog,
         Workers(settings.max_concurrent_runs) as workers,
         Workers(DRY_RUN_WORKERS) as dry_run_workers,
         CheckPool(threads=settings.check_credentials_at_once) as checks,
         CheckPool(threads=settings.check_credentials_at_once, is_one_a_tenant=False) as nightly_checks,
     ):
-        # Callers' reads leave half of the threads to the statements of runs.
-        reads = FairPlaces(max(1, settings.bigquery_threads // 2))
-        store, quota = Store(bq, ddl=settings.configs_dir / "bigquery" / "tenant", reads=reads), QuotaClient(auth)
+        store, quota = Store(bq, ddl=ddl, record=all_runs.record), QuotaClient(auth)
         sealed = SealedCredentials(
             credentials, cache_seconds=settings.credentials_known_seconds, cache_size=settings.credentials_known_most
         )
@@ -132,7 +145,7 @@ async def executor_service(
             max_concurrent=settings.max_concurrent_runs,
             grace_seconds=settings.grace_seconds,
         )
-        reconciler = Reconciler(store, quota, clock)
+        reconciler = Reconciler(store, quota, clock, record)
         renewer = LeaseRenewer(active=active, store=store, quota=quota, reconciler=reconciler, lease_seconds=settings.lease_seconds)
         admission = Admission(store=store, quota=quota, reconciler=reconciler, clock=clock, lease_seconds=settings.lease_seconds)
         own = OwnResources.of(settings)
@@ -177,9 +190,19 @@ async def executor_service(
                     ),
                 ),
                 Served(
+                    name="convergence.executor.v1.AllRunsService",
+                    add=add_AllRunsServiceServicer_to_server,
+                    servicer=AllRunsServicer(all_runs, clock),
+                ),
+                Served(
+                    name="convergence.executor.v1.QualityService",
+                    add=add_QualityServiceServicer_to_server,
+                    servicer=QualityServicer(QualityStore(bq, ddl=ddl), clock),
+                ),
+                Served(
                     name="convergence.executor.v1.CostService",
                     add=add_CostServiceServicer_to_server,
-                    servicer=cost_servicer(settings, bq, clock, reads),
+                    servicer=cost_servicer(settings, bq, clock),
                 ),
                 Served(
                     name="convergence.executor.v1.NotificationService",
@@ -205,9 +228,9 @@ async def executor_service(
             ]
 
 
-def cost_servicer(settings: ExecutorSettings, bq: BigQuery, clock: Clock, reads: FairPlaces | None = None) -> CostServicer:
+def cost_servicer(settings: ExecutorSettings, bq: BigQuery, clock: Clock) -> CostServicer:
     """CostService with its cache."""
-    store = CostStore(bq, ddl=settings.configs_dir / "bigquery" / "tenant", max_bytes=settings.costs_max_bytes, reads=reads)
+    store = CostStore(bq, ddl=settings.configs_dir / "bigquery" / "tenant", max_bytes=settings.costs_max_bytes)
     looks = Looks(bq, known_seconds=settings.costs_known_seconds)
     cache: AnswerCache[Any, Any] = AnswerCache(
         most_entries=settings.costs_cache_most, most_bytes=settings.costs_cache_bytes, seconds=settings.costs_cache_seconds

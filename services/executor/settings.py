@@ -17,7 +17,7 @@ class ExecutorSettings(ServiceSettings):
     listen: str = "0.0.0.0:50054"
     bigquery_threads: int = 64
     """Threads for BigQuery statements. A run's own statements may take minutes, each in a thread, and RPCs still need free ones. What
-    tenants ask to see (runs, watched runs, costs) takes half of them at most, in the tenants' turns.
+    tenants' calls ask for takes half of them at most, in the tenants' turns.
     """
     spool_dir: Path = Path(tempfile.gettempdir())
     """Directory for unnamed temporary files while exports are read; a tenant's take half of its room at most."""

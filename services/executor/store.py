@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, cast
 
+from services.executor.all_runs.tenant_run import RecordRun, TenantRun, unrecorded
 from services.executor.led_runs import LedRuns
 from services.executor.ledger.store import LedgerStore
 from services.executor.records import (
@@ -32,7 +33,6 @@ from services.platform.bigquery.result import QueryResult
 from services.platform.bigquery.sql import load_blocks
 from services.platform.errors import NotFound, Unavailable
 from services.platform.group_commit import GroupCommits
-from services.platform.turns.places import READS_AT_ONCE, FairPlaces
 
 FENCES = "x_meta_publish_fences"
 MIN_SECONDS = 1.0
@@ -53,9 +53,9 @@ class _Beginning:
 class Store:
     """One typed method a statement. All raise Unavailable if BigQuery does not answer; the statement may have run all the same."""
 
-    def __init__(self, bq: BigQuery, *, ddl: Path, reads: FairPlaces | None = None) -> None:
-        """`ddl`: the folder with the DDL of tenants' tables. `reads`: the places for what callers ask to see."""
-        self._bq, self._reads = bq, reads or FairPlaces(READS_AT_ONCE)
+    def __init__(self, bq: BigQuery, *, ddl: Path, record: RecordRun = unrecorded) -> None:
+        """`ddl`: the folder with the DDL of tenants' tables. `record` learns of runs that begin here, and of all that are ended here."""
+        self._bq, self._record = bq, record
         self.led_runs = LedRuns()  # gets every line that is written, too
         self._sql = load_blocks(Path(__file__).with_name("queries.sql"))
         self._tenants = TenantQueries(bq, ddl=ddl)
@@ -102,7 +102,14 @@ class Store:
 
     async def insert_refused_run(self, run: Run, *, seconds: float) -> None:
         """Writes a run that could not begin as FAILED, with `run.error_message`, unless it exists. Raises as `insert_run` does."""
-        await self._write_run("insert_refused_run", run, seconds)
+        if (await self._write_run("insert_refused_run", run, seconds)).affected:
+            refused = RunOutcome(status=RunStatus.FAILED, error_message=run.error_message)
+            self._record(TenantRun.of(run).ended(refused, run.started_at))
+
+    def lead(self, run: Run) -> None:
+        """The run, whose row is written, is executed by this process from now on."""
+        self.led_runs.begin(run)
+        self._record(TenantRun.of(run))
 
     async def finish_run(self, tenant_id: str, run: str, outcome: RunOutcome, *, at: datetime) -> RunStatus | None:
         """Ends a RUNNING run and returns its status afterwards: that of `outcome`, or the one it had ended with before; None if there is no
@@ -115,12 +122,17 @@ class Store:
         if outcome.status is RunStatus.COMPLETED:
             params = ending | {"rows_processed": outcome.rows_processed}
             if (await self._tenants.run(self._sql["complete_run"], params, tenant_id)).affected:
+                if led := self.led_runs.find(tenant_id, run):
+                    self._record(TenantRun.of(led.run).ended(outcome, at))
                 return outcome.status
             # It has ended: by the first try of a lost reply, or by another process, which did not know the cost.
         params = ending | {"status": outcome.status, "error_message": outcome.error_message, "is_final": outcome.is_final}
         await self._tenants.ensure(tenant_id, FENCES)
         row = (await self._tenants.run(self._sql["end_run"], params, tenant_id)).only_row
-        return None if row["status"] is None else RunStatus(row["status"])
+        if row["status"] is None:
+            return None
+        self._record(TenantRun.from_row(tenant_id, row))
+        return RunStatus(row["status"])
 
     async def run_states(self, tenant_id: str, runs: Sequence[str]) -> dict[str, RunState]:
         """The states of these runs; runs without a row, and all runs of a tenant without a dataset, are missing."""
@@ -156,11 +168,11 @@ class Store:
             "after_id": after[1],
             "row_limit": limit,
         }
-        return [Run.from_row(row) for row in await self._shown("list_runs", params, tenant_id)]
+        return [Run.from_row(row) for row in await self._rows("list_runs", params, tenant_id)]
 
     async def find_run(self, tenant_id: str, run: str) -> Run | None:
         """One run; None if there is none."""
-        rows = await self._shown("get_run", {"pipeline_logging_id": run}, tenant_id)
+        rows = await self._rows("get_run", {"pipeline_logging_id": run}, tenant_id)
         return Run.from_row(rows[0]) if rows else None
 
     async def require_run(self, tenant_id: str, run: str) -> Run:
@@ -172,14 +184,15 @@ class Store:
 
     async def list_step_logs(self, tenant_id: str, run: str) -> list[StepLog]:
         """A run's step logs, in the order in which they were written."""
-        return [StepLog.from_row(row) for row in await self._shown("list_step_logs", {"pipeline_logging_id": run}, tenant_id)]
+        return [StepLog.from_row(row) for row in await self._rows("list_step_logs", {"pipeline_logging_id": run}, tenant_id)]
 
     async def list_dq_results(self, tenant_id: str, run: str) -> list[DqResult]:
         """A run's verdicts."""
-        return [DqResult.from_row(row) for row in await self._shown("list_dq_results", {"pipeline_logging_id": run}, tenant_id)]
+        return [DqResult.from_row(row) for row in await self._rows("list_dq_results", {"pipeline_logging_id": run}, tenant_id)]
 
     async def log_steps(self, tenant_id: str, logs: Sequence[StepLog]) -> None:
         """Appends step logs. Readers fold rows with the same log_id."""
+        logs = self.led_runs.stamped(logs)
         rows = [{**_json_row(log), "metadata": json.dumps(_storable(log.metadata), sort_keys=True)} for log in logs]
         # As readers of the table see it: its JSON holds no NaN and no type that a Struct lacks.
         with self.led_runs.writing([replace(log, metadata=json.loads(row["metadata"])) for log, row in zip(logs, rows, strict=True)]):
@@ -187,6 +200,7 @@ class Store:
 
     async def record_verdicts(self, tenant_id: str, results: Sequence[DqResult]) -> None:
         """Appends verdicts. Readers fold rows with the same dq_result_id."""
+        results = self.led_runs.stamped(results)
         rows = [{**_json_row(one), "sample_rows": json.dumps(one.sample_rows) if one.sample_rows else None} for one in results]
         as_read = [replace(one, sample_rows=json.loads(row["sample_rows"] or "[]")) for one, row in zip(results, rows, strict=True)]
         with self.led_runs.writing(as_read):
@@ -238,11 +252,6 @@ class Store:
         params = {name: value for name, value in asdict(run).items() if name in self._sql[block].params} | more
         params["parameters"] = dict(run.parameters)
         return await self._tenants.run(self._sql[block], params, run.tenant_id, seconds=seconds)
-
-    async def _shown(self, block: str, params: Mapping[str, object], tenant_id: str) -> list[dict[str, Any]]:
-        """Rows that a caller asks to see, when it is the tenant's turn: such reads may be many, and runs need threads, too."""
-        async with self._reads.of(tenant_id):
-            return await self._rows(block, params, tenant_id)
 
     async def _rows(self, block: str, params: Mapping[str, object], tenant_id: str) -> list[dict[str, Any]]:
         return await self._tenants.rows(self._sql[block], params, tenant_id)

@@ -189,6 +189,7 @@ GATEWAY_REASONS = frozenset(
         "CONTENT_ENCODING_NOT_SUPPORTED",
         "METHOD_NOT_ALLOWED",
         "GATEWAY_OVERLOADED",
+        "ORIGIN_NOT_ALLOWED",
     }
 )
 

@@ -30,6 +30,7 @@ AUDIT_ENTRIES = Counter(
 )
 for _ending in ("written", "delayed", "dropped"):
     AUDIT_ENTRIES.labels(_ending)  # so that an alert has a zero to rise from
+REPORT_ROWS = Counter("convergence_report_rows", "Rows for operators, written in the background: written, or dropped", ["table", "ending"])
 AUDIT_WAITING = Gauge("convergence_audit_waiting", "Entries of the audit log that are not stored yet")
 CREDENTIALS_BELOW_KEY_VERSION = Gauge(
     "convergence_credentials_below_min_key_version", "Stored credentials that an older KMS key version than the least wanted encrypted"

@@ -24,6 +24,8 @@ from services.platform.clock import SystemClock
 from services.platform.limits.event_loop import watched_event_loop
 from services.platform.metrics import serve_metrics
 from services.platform.periodic import Periodic
+from services.platform.reporting.events import RecordEvent, unrecorded
+from services.platform.reporting.jobs import jobs_recorded
 from services.platform.rpc.body_fields import only_known_body_fields
 from services.platform.rpc.calls import Interceptor, InterceptorChain, report
 from services.platform.rpc.page_tokens import page_tokens
@@ -92,9 +94,10 @@ def build_server(
     authenticator: Authenticator,
     served: Sequence[Served],
     sessions: SessionAuthenticator | None = None,
+    record: RecordEvent = unrecorded,
 ) -> Built:
-    """A server before it is started. `sessions`: None: it takes no session tokens. Raises OSError without certificates, RuntimeError if the
-    port is taken.
+    """A server before it is started. `sessions`: None: it takes no session tokens. `record` learns when a job's call ended well. Raises
+    OSError without certificates, RuntimeError if the port is taken.
     """
     access = AccessControl(settings, authenticator, sessions=sessions)
     recorded = PendingEntries()
@@ -110,6 +113,7 @@ def build_server(
         validation(settings),
         page_tokens(settings),
         trail.served,
+        jobs_recorded(record),
     ]
     server = grpc.aio.server(
         interceptors=[InterceptorChain(steps)],
@@ -126,12 +130,18 @@ def build_server(
 
 
 async def serve(
-    settings: ServiceSettings, *, name: str, authenticator: WatchedAuthenticator, served: Sequence[Served], audit: Append
+    settings: ServiceSettings,
+    *,
+    name: str,
+    authenticator: WatchedAuthenticator,
+    served: Sequence[Served],
+    audit: Append,
+    record: RecordEvent = unrecorded,
 ) -> None:
     """Serves until SIGTERM or SIGINT; then refuses new calls and lets calls in progress end within `grace_seconds`. `audit` stores entries
-    of the audit log; those that are left at the end within AUDIT_SECONDS.
+    of the audit log; those that are left at the end within AUDIT_SECONDS. `record`: as of `build_server`.
     """
-    built = build_server(settings, name=name, authenticator=authenticator, served=served, sessions=authenticator)
+    built = build_server(settings, name=name, authenticator=authenticator, served=served, sessions=authenticator, record=record)
     server, health = built.server, built.health
     # Mirrors gRPC health for the metrics threads, which cannot ask it.
     serving, stop = threading.Event(), asyncio.Event()

@@ -121,6 +121,9 @@ class ServiceSettings(BaseSettings):
     audit_flush_seconds: float = Field(default=2.0, gt=0, le=60)
     """How often what was recorded for the audit log is sent to auth; a process that is killed loses at most that much."""
 
+    report_flush_seconds: float = Field(default=2.0, gt=0, le=60)
+    """How often what operators look at (`tenant_runs`, `platform_events`) is sent; a process that is killed loses at most that much."""
+
     lease_seconds: float = 60.0
     """Lease of a run's reservation; the executor renews it every third of this."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"

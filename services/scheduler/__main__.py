@@ -7,6 +7,7 @@ from services.platform.access.authenticator import RemoteAuthenticator
 from services.platform.audit.delivery import to_auth
 from services.platform.bigquery.client import BigQuery
 from services.platform.clock import SystemClock
+from services.platform.reporting.events import PlatformEvents
 from services.platform.rpc.peers import peer_channel
 from services.platform.server import serve
 from services.scheduler.service import scheduler_service
@@ -21,11 +22,12 @@ async def main() -> None:
     log.configure(NAME, settings.log_level)
     async with (
         BigQuery(settings, service=NAME) as bq,
+        PlatformEvents(bq, SystemClock(), service=NAME, every_seconds=settings.report_flush_seconds) as events,
         peer_channel(settings, caller=NAME, peer="auth", address=settings.auth_address) as auth,
         peer_channel(settings, caller=NAME, peer="executor", address=settings.executor_address) as executor,
-        scheduler_service(settings, bq=bq, executor=executor, clock=SystemClock()) as served,
+        scheduler_service(settings, bq=bq, executor=executor, clock=SystemClock(), record=events.record) as served,
     ):
-        await serve(settings, name=NAME, authenticator=RemoteAuthenticator(auth), served=served, audit=to_auth(auth))
+        await serve(settings, name=NAME, authenticator=RemoteAuthenticator(auth), served=served, audit=to_auth(auth), record=events.record)
 
 
 if __name__ == "__main__":

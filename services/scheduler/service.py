@@ -4,12 +4,19 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import grpc
-from convergence.scheduler.v1 import schedule_service_pb2_grpc, scheduled_run_service_pb2_grpc, scheduler_service_pb2_grpc
+from convergence.scheduler.v1 import (
+    fleet_service_pb2_grpc,
+    schedule_service_pb2_grpc,
+    scheduled_run_service_pb2_grpc,
+    scheduler_service_pb2_grpc,
+)
 
 from services.platform.bigquery.client import BigQuery
 from services.platform.clock import Clock
+from services.platform.reporting.events import RecordEvent, unrecorded
 from services.platform.server import Served
 from services.scheduler.cron.trigger_times import HOURLY
+from services.scheduler.fleet.store import FleetStore
 from services.scheduler.queue.claim_watcher import ClaimWatcher
 from services.scheduler.queue.executor_client import ExecutorClient
 from services.scheduler.queue.processor import QueueProcessor
@@ -19,6 +26,7 @@ from services.scheduler.queue.trigger import Trigger
 from services.scheduler.schedules.changes import ScheduleChanges
 from services.scheduler.schedules.pipeline_check import PipelineCheck
 from services.scheduler.schedules.store import ScheduleStore
+from services.scheduler.servicers.fleet import FleetServicer
 from services.scheduler.servicers.schedule import ScheduleServicer
 from services.scheduler.servicers.scheduled_run import ScheduledRunServicer
 from services.scheduler.servicers.scheduler import SchedulerServicer
@@ -27,22 +35,24 @@ from services.scheduler.settings import SchedulerSettings
 
 @asynccontextmanager
 async def scheduler_service(
-    settings: SchedulerSettings, *, bq: BigQuery, executor: grpc.aio.Channel, clock: Clock
+    settings: SchedulerSettings, *, bq: BigQuery, executor: grpc.aio.Channel, clock: Clock, record: RecordEvent = unrecorded
 ) -> AsyncIterator[list[Served]]:
-    """The servicers, ready for `serve`. Claimed runs are watched while the context is open; leaving it expires their leases."""
-    async with queue_service(settings, bq=bq, executor=executor, clock=clock) as queue:
+    """The servicers, ready for `serve`. Claimed runs are watched while the context is open; leaving it expires their leases.
+    `record` learns of claims that were lost.
+    """
+    async with queue_service(settings, bq=bq, executor=executor, clock=clock, record=record) as queue:
         yield [*queue, schedule_served(bq, executor, clock, trigger_cron=settings.trigger_cron)]
 
 
 @asynccontextmanager
 async def queue_service(
-    settings: SchedulerSettings, *, bq: BigQuery, executor: grpc.aio.Channel, clock: Clock
+    settings: SchedulerSettings, *, bq: BigQuery, executor: grpc.aio.Channel, clock: Clock, record: RecordEvent = unrecorded
 ) -> AsyncIterator[list[Served]]:
-    """The queue's servicers."""
+    """The servicers of the queue and of what depends on it."""
     rules = QueueRules(ageing_seconds=settings.ageing_seconds, plan_defaults=settings.plan_defaults)
     store, runs = QueueStore(bq, rules), ExecutorClient(executor)
     watcher = ClaimWatcher(store=store, executor=runs, clock=clock, settings=settings)
-    processor = QueueProcessor(store=store, watcher=watcher, executor=runs, clock=clock, lease_seconds=settings.claim_lease)
+    processor = QueueProcessor(store=store, watcher=watcher, executor=runs, clock=clock, lease_seconds=settings.claim_lease, record=record)
     async with watcher, processor:
         yield [
             Served(
@@ -56,6 +66,11 @@ async def queue_service(
                 name="convergence.scheduler.v1.ScheduledRunService",
                 add=scheduled_run_service_pb2_grpc.add_ScheduledRunServiceServicer_to_server,
                 servicer=ScheduledRunServicer(store, clock),
+            ),
+            Served(
+                name="convergence.scheduler.v1.FleetService",
+                add=fleet_service_pb2_grpc.add_FleetServiceServicer_to_server,
+                servicer=FleetServicer(store, FleetStore(bq), clock),
             ),
         ]
 

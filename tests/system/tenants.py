@@ -101,6 +101,10 @@ class Tenant:
     private_key: Rsa
 
     @property
+    def api_key(self) -> str:
+        return self.rest.headers["X-API-Key"]
+
+    @property
     def credentials(self) -> dict[str, Any]:
         file = key_file(self.private_key, project_id=self.project, client_email=f"reader@{self.project}.iam.gserviceaccount.com")
         return {"provider": "GCP", "credentials": {"project_id": self.project, "service_account_json": json.dumps(file)}}

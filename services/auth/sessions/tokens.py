@@ -117,7 +117,8 @@ def new_claims(  # noqa: PLR0913 - a key, and what was asked for
         if scope not in SCOPES:
             raise InvalidArgument(f"scopes[{index}]", f"use some of {', '.join(SCOPES)}.")
         if scope not in held:
-            raise PermissionDenied("SCOPE_MISSING", f"This API key lacks {scope}, so it cannot give it. It has {', '.join(sorted(held))}.")
+            message = f"This API key lacks {scope}, so it cannot give it. It has {', '.join(sorted(held))}."
+            raise PermissionDenied("SCOPE_MISSING", message, metadata={"scope": scope, "held": " ".join(sorted(held))})
     given = tuple(scope for scope in SCOPES if scope in (scopes or held.intersection(READING)))
     if not given:
         raise InvalidArgument("scopes", f"name at least one: this API key has none of {', '.join(READING)}, which are the default.")

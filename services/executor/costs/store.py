@@ -16,7 +16,6 @@ from services.platform.bigquery.ddl import load_tables
 from services.platform.bigquery.sql import Block, load_blocks
 from services.platform.bigquery.tenant_tables import TenantTables
 from services.platform.errors import FailedPrecondition
-from services.platform.turns.places import READS_AT_ONCE, FairPlaces
 
 SQL = load_blocks(Path(__file__).with_name("queries.sql"))
 SECONDS = 45.0
@@ -28,11 +27,9 @@ class CostStore:
     `Looks` tells.
     """
 
-    def __init__(self, bq: BigQuery, *, ddl: Path, max_bytes: int, reads: FairPlaces | None = None) -> None:
-        """`ddl`: the folder with the DDL of tenants' tables; `max_bytes`: the most that one statement may be billed; `reads`: shared with
-        other reads for tenants' callers.
-        """
-        self._bq, self._max_bytes, self._reads = bq, max_bytes, reads or FairPlaces(READS_AT_ONCE)
+    def __init__(self, bq: BigQuery, *, ddl: Path, max_bytes: int) -> None:
+        """`ddl`: the folder with the DDL of tenants' tables; `max_bytes`: the most that one statement may be billed."""
+        self._bq, self._max_bytes = bq, max_bytes
         self._tables, self._ddl = TenantTables(bq), load_tables(ddl)
 
     async def costs(self, tenant_id: str, composed: ComposedQuestion) -> list[dict[str, Any]]:
@@ -76,8 +73,7 @@ class CostStore:
         dataset = self._bq.tenant(tenant_id)
         for is_last in (False, True):
             try:
-                async with self._reads.of(tenant_id):
-                    return (await self._bq.query(block, params, dataset=dataset, seconds=SECONDS, max_bytes=self._max_bytes)).rows
+                return (await self._bq.query(block, params, dataset=dataset, seconds=SECONDS, max_bytes=self._max_bytes)).rows
             except (bigquery.NotFound, bigquery.Forbidden) as error:
                 # It was there a moment ago: dropped, or in another location than our jobs. That does not mean that there are no costs.
                 raise bigquery.unavailable(block.name, error) from error

@@ -98,7 +98,7 @@ class ActiveRuns:
         """Takes over a run whose row is written; returns at once."""
         active = _ActiveRun(prepared=prepared, reservation=reservation)
         self._active[reservation.pipeline_logging_id] = active
-        self._store.led_runs.begin(prepared.run)
+        self._store.lead(prepared.run)
         # eager_start: a task cancelled before its first step would skip _close.
         active.task = asyncio.Task(self._supervise(active), loop=asyncio.get_running_loop(), eager_start=True)
 

@@ -14,6 +14,7 @@ from services.executor.runs.quota import NOT_STARTED, QuotaClient, Reservation
 from services.executor.store import Store
 from services.platform.clock import Clock, utc_day
 from services.platform.errors import ConvergenceError
+from services.platform.reporting.events import EventKind, RecordEvent, unrecorded
 
 LOST = "The executor of this run was lost; run it again."
 MAX_CONCURRENT_TENANTS = 8
@@ -69,8 +70,9 @@ class Reconciler:
     deadline: in the datasets that are read anyway, in those named by `note_unconfirmed_insert`, and when the scheduler asks about the run.
     """
 
-    def __init__(self, store: Store, quota: QuotaClient, clock: Clock) -> None:
-        self._store, self._quota, self._clock = store, quota, clock
+    def __init__(self, store: Store, quota: QuotaClient, clock: Clock, record: RecordEvent = unrecorded) -> None:
+        """`record` learns of leases that were lost, and of overdue runs."""
+        self._store, self._quota, self._clock, self._record = store, quota, clock, record
         self._unconfirmed = dict[str, datetime]()
 
     @property
@@ -124,6 +126,7 @@ class Reconciler:
         for run in runs:
             overdue = RunOutcome(status=RunStatus.FAILED, error_message=OVERDUE)
             ended[run] = await self._store.finish_run(tenant_id, run, overdue, at=self._clock.now())
+            self._record(EventKind.RUN_OVERDUE, run)
             _log.info("overdue_run_failed", tenant_id=tenant_id, pipeline_logging_id=run, outcome=ended[run])
         return ended
 
@@ -134,4 +137,5 @@ class Reconciler:
             status = await self._store.finish_run(reservation.tenant_id, reservation.pipeline_logging_id, lost, at=self._clock.now())
             outcome = status or outcome
         await self._quota.settle(reservation, outcome, only_if_expired=action.only_if_expired)
+        self._record(EventKind.SLOT_LOST, reservation.pipeline_logging_id)
         _log.info("run_reconciled", tenant_id=reservation.tenant_id, pipeline_logging_id=reservation.pipeline_logging_id, outcome=outcome)

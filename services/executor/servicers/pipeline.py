@@ -1,7 +1,7 @@
 """PipelineService: starts, dry-runs, lists and cancels runs."""
 
 import uuid
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, time, timedelta
 from typing import Any
 
 import grpc
@@ -15,12 +15,11 @@ from services.executor.runs.cancel import Canceller
 from services.executor.runs.dry_run import DryRunner
 from services.executor.runs.idempotency import IdempotentStarts
 from services.executor.runs.prepared import RunPreparer, RunRequest
+from services.executor.servicers.from_request import to_day, to_pipeline, to_status
 from services.executor.servicers.to_proto import to_dry_run, to_run, to_template
 from services.executor.store import ID_LENGTH, Store, no_such_run
 from services.executor.templates.name import PipelineName
-from services.executor.templates.parameters import ParameterType, parse
 from services.platform.access.caller import current_caller
-from services.platform.errors import InvalidArgument
 from services.platform.rpc.idempotency import key_of
 from services.platform.rpc.paging import from_token, page_size, to_token
 from services.platform.rpc.structs import to_mapping
@@ -63,10 +62,11 @@ class PipelineServicer(PipelineServiceServicer):
     async def ListRuns(self, request: messages.ListRunsRequest, context: Context) -> messages.ListRunsResponse:
         """A tenant's runs, newest first."""
         size = page_size(request.page_size)
-        began_from = _day(request.date)
+        day, pipeline = to_day(request.date, "date"), to_pipeline(request.pipeline)
+        began_from = datetime.combine(day, time(), UTC) if day else None
         wanted = RunFilter(
-            status=_status(request.status),
-            pipeline_id=_pipeline(request.pipeline).pipeline_id(request.tenant_id) if request.pipeline else None,
+            status=to_status(request.status),
+            pipeline_id=pipeline.pipeline_id(request.tenant_id) if pipeline else None,
             began_from=began_from,
             began_before=began_from + timedelta(days=1) if began_from else None,
             after=from_token(request.page_token),
@@ -107,26 +107,3 @@ def _to_request(request: messages.RunPipelineRequest | messages.ValidatePipeline
         given=to_mapping(request.parameters, "parameters"),
         user_id=current_caller().user_id,
     )
-
-
-def _status(text: str) -> RunStatus | None:
-    if text and text not in RunStatus.__members__:
-        raise InvalidArgument("status", f"use one of {', '.join(RunStatus)}.")
-    return RunStatus(text) if text else None
-
-
-def _pipeline(text: str) -> PipelineName:
-    name = PipelineName.parse(text)
-    if name is None:
-        raise InvalidArgument("pipeline", "use `gcp/cost/billing` or `gcp-cost-billing`.")
-    return name
-
-
-def _day(text: str) -> datetime | None:
-    if not text:
-        return None
-    try:
-        day = parse(ParameterType.DATE, text)
-    except ValueError as error:
-        raise InvalidArgument("date", str(error)) from error
-    return datetime(day.year, day.month, day.day, tzinfo=UTC) if isinstance(day, date) else None

@@ -4,18 +4,10 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 
-from convergence.executor.v1 import run_pb2
-
 from services.executor.led_runs import Line, LineFeed, line_id
-from services.executor.records import Run
-
-
-class Heartbeat:
-    """Keep-alive event for proxies; sent after some time without an event."""
-
-
-type Event = Run | run_pb2.Run | Line | Heartbeat
-"""A run comes as a message where another executor has sent it."""
+from services.executor.records import Run, RunStatus
+from services.executor.watch.events import Heartbeat, Status
+from services.executor.watch.places import Placed, Sequel
 
 
 @dataclass(kw_only=True, slots=True)
@@ -23,7 +15,7 @@ class WatchedRun:
     """What its reader has found so far."""
 
     watchers: int = 0
-    first: Run | run_pb2.Run | None = None
+    first: Status | None = None
     """The run as it began, or when it was first read."""
     last: Run | None = None
     """The run when it had ended."""
@@ -33,7 +25,7 @@ class WatchedRun:
     _known: set[str] = field(default_factory=set)
     _begun: asyncio.Event = field(default_factory=asyncio.Event)
 
-    def begin(self, run: Run | run_pb2.Run) -> None:
+    def begin(self, run: Status) -> None:
         """Its first event, if it has none yet."""
         self.first = self.first or run
         self._begun.set()
@@ -60,25 +52,35 @@ class WatchedRun:
         self._begun.set()
         self._feed.close()
 
-    async def events(self, heartbeat_seconds: float) -> AsyncIterator[Event]:
-        """The run, each line once, and the run again when it has ended; a Heartbeat after so long without an event. Raises `error`."""
+    async def events(self, sequel: Sequel, heartbeat_seconds: float) -> AsyncIterator[Placed]:
+        """Those that `sequel` has not had: the run, each line once, and the run again when it has ended; a Heartbeat after so long without
+        an event. Raises `error`.
+        """
         await self._begun.wait()
         if self.first is not None:
-            yield self.first
-        sent = 0
+            for placed in sequel.begin(self.first) or _connected(self.first):
+                yield placed
+        seen = 0
         while True:
             try:
                 async with asyncio.timeout(heartbeat_seconds):
-                    await self._feed.more(sent)
+                    await self._feed.more(seen)
             except TimeoutError:
-                yield Heartbeat()
+                yield None, Heartbeat()
                 continue
-            while sent < len(self._feed.lines):
-                sent += 1
-                yield self._feed.lines[sent - 1]
+            while seen < len(self._feed.lines):
+                seen += 1
+                for placed in sequel.line(self._feed.lines[seen - 1]):
+                    yield placed
             if self._feed.is_closed:
                 break
         if self.error is not None:
             raise self.error
         assert self.last is not None  # noqa: S101 - a feed is closed by `end` or `fail`
-        yield self.last
+        for placed in sequel.end(self.last):
+            yield placed
+
+
+def _connected(run: Status) -> Sequence[Placed]:
+    """For who goes on with a watch: an answer at once. Not where the run has ended, because there may be nothing more to send."""
+    return [(None, Heartbeat())] if run.status == RunStatus.RUNNING else []

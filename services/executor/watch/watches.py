@@ -3,13 +3,13 @@
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import datetime
 from typing import Protocol
 
-from services.executor.led_runs import Line, LineFeed
-from services.executor.records import RunStatus, StepLog
+from services.executor.led_runs import Line, LineFeed, line_time
+from services.executor.records import RunStatus
 from services.executor.store import Store
-from services.executor.watch.watched_run import Event, WatchedRun
+from services.executor.watch.places import Place, Placed, Sequel
+from services.executor.watch.watched_run import WatchedRun
 
 POLL_GROWTH = 12
 """A run that no executor leads is read ever more rarely, at last after so many times the first wait."""
@@ -38,13 +38,13 @@ class Watches:
         self._poll_seconds, self._heartbeat_seconds = poll_seconds, heartbeat_seconds
         self._watched = dict[_Key, tuple[WatchedRun, asyncio.Task[None]]]()
 
-    async def events(self, tenant_id: str, pipeline_logging_id: str) -> AsyncGenerator[Event]:
-        """The run's status, each line once, in order, and the run again when it has ended. Raises NotFound; Unavailable if BigQuery does
-        not answer within a statement's deadline.
+    async def events(self, tenant_id: str, pipeline_logging_id: str, last: Place | None = None) -> AsyncGenerator[Placed]:
+        """The run's status, each line once, in order, and the run again when it has ended; of these what comes after `last`. Raises
+        NotFound; Unavailable if BigQuery does not answer within a statement's deadline.
         """
         async with self._sharing((tenant_id, pipeline_logging_id)) as watched:
-            async for event in watched.events(self._heartbeat_seconds):
-                yield event
+            async for placed in watched.events(Sequel(run=pipeline_logging_id, last=last), self._heartbeat_seconds):
+                yield placed
 
     @asynccontextmanager
     async def _sharing(self, key: _Key) -> AsyncIterator[WatchedRun]:
@@ -107,7 +107,7 @@ class Watches:
         # Verdicts are written between the logs of their step, so there are no new ones without a new log, except at the end.
         if has_ended or not all(map(watched.knows, lines)):
             lines += await self._store.list_dq_results(*key)
-        return sorted(lines, key=_moment)
+        return sorted(lines, key=line_time)
 
 
 async def batches(feed: LineFeed) -> AsyncIterator[list[Line]]:
@@ -121,7 +121,3 @@ async def batches(feed: LineFeed) -> AsyncIterator[list[Line]]:
             yield new
         elif feed.is_closed:
             return
-
-
-def _moment(line: Line) -> datetime:
-    return line.timestamp if isinstance(line, StepLog) else line.executed_at

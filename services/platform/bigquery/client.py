@@ -88,6 +88,13 @@ class BigQuery:
         """`project.dataset` of the control dataset."""
         return f"{self._settings.project}.{self._settings.control_dataset}"
 
+    def take_busy_control_tables(self) -> dict[str, float]:
+        """The control tables of which this process used more than half of its budget of changes since the last call, with the part used in
+        their busiest ten seconds, 0 to 1.
+        """
+        prefix = f"{self.control()}."
+        return {table.removeprefix(prefix): used for table, used in self._turns.take_busy().items() if table.startswith(prefix)}
+
     def tenant(self, tenant_id: str) -> str:
         """`project.dataset` of a tenant's dataset. `tenant_id` was checked when the request arrived."""
         return f"{self._settings.datasets_project}.{tenant_id}"

@@ -33,6 +33,10 @@ class DmlRateLimiter:
         if len(self._begun) > MAX_TABLES:
             self._begun = {table: begun for table, begun in self._begun.items() if begun and begun[-1] > now - WINDOW_SECONDS}
 
+    def used(self, table: str, now: float) -> float:
+        """The part of the table's budget that was used in the ten seconds before `now`; above 1 after a script larger than the budget."""
+        return len(self._recent(table, now)) / self.statements
+
     def take_back(self, tables: Iterable[str], began: float) -> None:
         """Records that a job recorded by `begin` at `began` has sent nothing after all."""
         for table in tables:
@@ -54,11 +58,14 @@ class DmlRateLimiter:
 
     def _wait(self, table: str, count: int, now: float) -> float:
         held = max(0.0, self._held.get(table, (now, 0.0))[0] - now)
-        begun = self._begun.get(table)
-        if not begun:
-            return held
-        while begun and begun[0] <= now - WINDOW_SECONDS:
-            begun.popleft()
+        begun = self._recent(table, now)
         # A script with more statements than the budget may begin once the table has been idle.
         over = min(len(begun), len(begun) + count - self.statements)
         return max(held, begun[over - 1] + WINDOW_SECONDS - now) if over > 0 else held
+
+    def _recent(self, table: str, now: float) -> deque[float]:
+        """When the statements of the last ten seconds began."""
+        begun = self._begun.get(table, deque())
+        while begun and begun[0] <= now - WINDOW_SECONDS:
+            begun.popleft()
+        return begun

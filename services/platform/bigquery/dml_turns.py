@@ -16,7 +16,7 @@ from itertools import zip_longest
 from typing import Final
 
 from services.platform import metrics
-from services.platform.bigquery.dml_rate_limiter import WINDOW_SECONDS, DmlRateLimiter
+from services.platform.bigquery.dml_rate_limiter import MAX_TABLES, WINDOW_SECONDS, DmlRateLimiter
 from services.platform.bigquery.errors import unavailable
 from services.platform.errors import ConvergenceError, ResourceExhausted
 from services.platform.turns import ALL, on_behalf_of
@@ -25,6 +25,8 @@ KEPT: Final = 5
 """A fifth of the budget is kept for the suite's own work, another for tenants other than the one that writes most."""
 MAX_WAITING: Final = 20
 """Statements on one table that may wait for one tenant."""
+BUSY: Final = 0.5
+"""A table of which more than this part of the budget is used is busy."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -63,6 +65,12 @@ class DmlLine:
         self._each = DmlRateLimiter(statements=max(1, statements - 2 * kept))  # of tables by tenant
         self._suite = DmlRateLimiter(statements=max(1, statements - kept))  # holds only while tenants wait
         self._line = dict[str, deque[Waiting]]()  # in the order of the tenants' turns
+        self._busy = dict[str, float]()
+
+    def take_busy(self) -> dict[str, float]:
+        """The tables that were busy since the last call, with the part of the budget, 0 to 1, used in their busiest ten seconds."""
+        busy, self._busy = self._busy, {}
+        return busy
 
     def join(self, one: Waiting) -> None:
         """One more job waits, behind its tenant's others."""
@@ -164,6 +172,9 @@ class DmlLine:
 
     def _begin(self, one: Waiting, now: float) -> None:
         self._all.begin(one.tables, now)
+        for table in set(one.tables):
+            if (used := self._all.used(table, now)) > BUSY and (table in self._busy or len(self._busy) < MAX_TABLES):
+                self._busy[table] = max(min(used, 1.0), self._busy.get(table, 0.0))
         if one.tenant_id == ALL:
             self._suite.begin(one.tables, now)
         else:
@@ -227,6 +238,10 @@ class DmlTurns:
             metrics.BIGQUERY_PACED_SECONDS.inc(time.monotonic() - since)
         if began is None:
             raise self._too_late(what, one, time.monotonic(), is_first=is_first)
+
+    def take_busy(self) -> dict[str, float]:
+        """As of `DmlLine`."""
+        return self._line.take_busy()
 
     def refused(self, tables: Sequence[str], now: float) -> None:
         """BigQuery refused a job on these tables for its rate, at `now` (monotonic seconds)."""

@@ -15,7 +15,7 @@ from services.platform.errors import InvalidArgument
 from services.platform.rpc.calls import Call
 
 HEADER = "x-internal-body-fields"
-"""The body's top-level keys, set by configs/envoy/body_fields.lua in the gateway. A native gRPC call has no such header: it cannot lose
+"""The body's top-level keys, set by configs/envoy/lua/body_fields.lua in the gateway. A native gRPC call has no such header: it cannot lose
 fields.
 """
 

@@ -22,7 +22,8 @@ def check_fields(message: Message, *, reserved: frozenset[str], path: str = "") 
         name = f"{path}{field.name}"
         if _is_required(field) and not _is_set(message, field):
             raise InvalidArgument(name, "is required.")
-        if field.name == "tenant_id":
+        # An empty one that is not required is a filter of an operator's list: all tenants.
+        if field.name == "tenant_id" and _is_set(message, field):
             check_tenant_id(getattr(message, field.name), reserved)
         if field.message_type is None or field.message_type.file.package == "google.protobuf":
             continue

@@ -8,8 +8,6 @@ from typing import Final
 
 from services.platform.turns import ALL, on_behalf_of
 
-READS_AT_ONCE: Final = 32
-"""The usual number of places for reads that tenants' callers ask for."""
 SHARE: Final = 4
 """A tenant that holds a quarter of the places gets no further one while a tenant with fewer waits."""
 

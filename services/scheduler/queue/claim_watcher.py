@@ -169,6 +169,6 @@ class ClaimWatcher:
         await self._writer.__aexit__(kind, error, trace)
         if claims := self._claims():
             try:
-                await self._store.release(claims, self._clock.now())
+                await self._store.release(claims)
             except ConvergenceError as unavailable:
                 _log.warning("claims_left_to_expire", reason=unavailable.reason)

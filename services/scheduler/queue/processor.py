@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+import logging
 import time
 import uuid
 from collections.abc import Sequence
@@ -14,6 +15,7 @@ import structlog
 from services.platform.clock import Clock
 from services.platform.group_commit import GroupCommit
 from services.platform.periodic import Periodic, Work, run_once
+from services.platform.reporting.events import EventKind, RecordEvent, unrecorded
 from services.scheduler.queue.claim_watcher import ClaimWatcher
 from services.scheduler.queue.claims import Claim
 from services.scheduler.queue.executor_client import ExecutorClient
@@ -32,7 +34,18 @@ class QueueProcessor:
     While its context is open it also looks for runs of dead schedulers: once a lease while any run is claimed, else once in IDLE_LEASES.
     """
 
-    def __init__(self, *, store: QueueStore, watcher: ClaimWatcher, executor: ExecutorClient, clock: Clock, lease_seconds: float) -> None:
+    def __init__(
+        self,
+        *,
+        store: QueueStore,
+        watcher: ClaimWatcher,
+        executor: ExecutorClient,
+        clock: Clock,
+        lease_seconds: float,
+        record: RecordEvent = unrecorded,
+    ) -> None:
+        """`record` learns of claims that were lost."""
+        self._record = record
         self._store, self._watcher, self._executor, self._clock = store, watcher, executor, clock
         self._lease = timedelta(seconds=lease_seconds)
         self._looking: asyncio.Task[None] | None = None
@@ -75,11 +88,14 @@ class QueueProcessor:
     async def _take_over(self, look: Look) -> None:
         if not look.lapsed or not look.span:
             return
-        now = self._clock.now()
+        now, claimed_by = self._clock.now(), str(uuid.uuid4())
         # If the reply is lost, rows may have been taken over: their new lease expires, too, and the next call takes them again.
-        claims = await self._store.take_over(str(uuid.uuid4()), look.span, now, now + self._lease)
+        claims = await self._store.take_over(claimed_by, look.span, now, now + self._lease)
         if claims:
-            _log.warning("claims_taken_over", runs=len(claims))
+            lost = max(0, len(claims) - look.released)
+            _log.log(logging.WARNING if lost else logging.INFO, "claims_taken_over", runs=len(claims), lost=lost)
+            if lost:
+                self._record(EventKind.CLAIMS_LOST, claimed_by, lost)
             self._watcher.adopt(claims)
 
     async def _after_a_call(self) -> None:

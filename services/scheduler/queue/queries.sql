@@ -105,6 +105,7 @@ SELECT
   COUNTIF(q.state = 'QUEUED') AS ready,
   COUNTIF(q.state = 'PROCESSING') AS claimed,
   COUNTIF(q.state = 'PROCESSING' AND (q.lease_expires_at IS NULL OR q.lease_expires_at <= @now)) AS lapsed,
+  COUNTIF(q.state = 'PROCESSING' AND q.lease_expires_at IS NULL) AS released,
   MIN(q.scheduled_time) AS first_time,
   MAX(q.scheduled_time) AS last_time
 FROM pipeline_execution_queue AS q
@@ -351,10 +352,9 @@ WHERE q.run_id = e.run_id AND q.claimed_by = e.claimed_by AND q.state = 'PROCESS
 SELECT TRUE AS done
 
 -- name: release_claims
--- A scheduler that stops lets the leases of its runs expire now. A replay writes the same.
+-- A scheduler that stops gives the leases of its runs back: NULL, which tells them from those that expired. A replay writes the same.
 -- param: claims ARRAY<STRING>
--- param: now TIMESTAMP
-UPDATE pipeline_execution_queue AS q SET lease_expires_at = @now
+UPDATE pipeline_execution_queue AS q SET lease_expires_at = NULL
 WHERE q.state = 'PROCESSING' AND q.claimed_by IN UNNEST(@claims)
 
 -- name: scheduler_status

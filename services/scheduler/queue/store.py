@@ -52,6 +52,8 @@ class Look:
     """PROCESSING runs, of any process."""
     lapsed: int
     """Those whose lease has expired."""
+    released: int
+    """Of these, those that a scheduler has given back when it stopped."""
     span: Span | None
     """Of all these; None: there are none."""
 
@@ -60,7 +62,7 @@ class Look:
         """Parses a row."""
         first, last = row["first_time"], row["last_time"]
         span = Span(first=first, last=last) if first is not None and last is not None else None
-        return cls(ready=row["ready"], claimed=row["claimed"], lapsed=row["lapsed"], span=span)
+        return cls(ready=row["ready"], claimed=row["claimed"], lapsed=row["lapsed"], released=row["released"], span=span)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -130,9 +132,9 @@ class QueueStore:
         """Extends the leases of all runs that these claims still hold."""
         await self._change("renew_claims", {"claims": claims, "lease_expires_at": lease_expires_at})
 
-    async def release(self, claims: Sequence[str], now: datetime) -> None:
-        """Expires the leases of these claims now."""
-        await self._change("release_claims", {"claims": claims, "now": now})
+    async def release(self, claims: Sequence[str]) -> None:
+        """Gives these claims back, so that another process takes them over at once."""
+        await self._change("release_claims", {"claims": claims})
 
     async def put_back(self, refusals: Sequence[Refusal]) -> None:
         """Returns refused runs to the queue, where the claim still holds."""

@@ -141,7 +141,7 @@ def upstreams(all_upstreams: dict[str, Upstream]) -> dict[str, Upstream]:
     """The four services, with no calls seen yet and plain answers."""
     for upstream in all_upstreams.values():
         upstream.seen.clear()
-        upstream.answer = None
+        upstream.answer = upstream.stream = None
     return all_upstreams
 
 

@@ -80,7 +80,7 @@ async def test_the_gateway_refuses_who_shows_nothing_as_the_service_would(
         ("PUT", TENANT, {"x-admin-key": "a"}, 200),
         ("PUT", TENANT, {"Authorization": "Bearer t"}, 200),
         ("PUT", TENANT, {"x-api-key": "k"}, 401),
-        ("OPTIONS", QUOTA, {}, 404),
+        ("OPTIONS", QUOTA, {}, 405),
         ("GET", "/healthz", {}, 200),
         ("GET", "/readyz", {}, 200),
     ],
@@ -104,7 +104,7 @@ async def test_a_browser_can_read_the_refusal(gateway: Gateway) -> None:
         (f"PUT {TENANT}", "ADMIN_KEY_MISSING"),
         ("POST /api/v1/pipelines/run/acme/gcp/cost/billing", "API_KEY_MISSING"),
         ("POST /api/v1/nope", "PATH_NOT_FOUND"),
-        (f"DELETE {TENANT}", "PATH_NOT_FOUND"),
+        (f"DELETE {TENANT}", "METHOD_NOT_ALLOWED"),
     ],
 )
 async def test_the_body_is_not_waited_for(gateway: Gateway, request_line: str, reason: str) -> None:

@@ -24,32 +24,11 @@ def refusal(answer: requests.Response) -> tuple[int, int, str, str]:
     assert answer.headers["content-type"] == "application/json"
     body = answer.json()
     assert set(body) == {"code", "message", "details"}
-    [info] = body["details"]
+    info, *more = body["details"]
     assert (info["@type"], info["domain"]) == ("type.googleapis.com/google.rpc.ErrorInfo", "convergence")
+    if identity := answer.headers.get("x-request-id"):
+        assert more[-1] == {"@type": "type.googleapis.com/google.rpc.RequestInfo", "request_id": identity}
     return answer.status_code, body["code"], info["reason"], body["message"]
-
-
-@pytest.mark.parametrize(
-    ("body", "said"),
-    [
-        ('{"company_name": ', "Unexpected end of string"),
-        ('{"company_name" "Acme"}', "Expected :"),
-        ('{"quote\\"\n', "string"),
-        ("[1]", "must be a message"),
-        ('{"daily_limit": "many"}', 'daily_limit: invalid value "many"'),
-        ('{"daily_limit": 1.5}', "daily_limit"),
-        ('{"daily_limit": 3000000000}', "daily_limit"),
-        ('{"company_name": {"a": 1}}', "company_name"),
-        ('{"tenant_id": "other"}', "conflicting with the value"),
-        (b'{"company_name": "\xff\xfe"}', "UTF-8"),
-    ],
-)
-async def test_a_body_that_is_no_such_message_is_400_and_told_why(gateway: Gateway, auth: Upstream, body: str | bytes, said: str) -> None:
-    status, code, reason, message = refusal(await gateway.call("PUT", TENANT, data=body))
-
-    assert (status, code, reason) == (400, 3, "REQUEST_MALFORMED")
-    assert said in message
-    assert auth.seen == []
 
 
 @pytest.mark.parametrize(
@@ -98,11 +77,8 @@ async def test_beside_credentials_an_unknown_query_parameter_is_not_quoted(
     assert not [one for one in upstreams.values() if one.seen]
 
 
-@pytest.mark.parametrize(
-    ("method", "path"),
-    [("GET", "/"), ("GET", "/api/v1/nope"), ("POST", QUOTA), ("DELETE", TENANT), ("GET", "/api/v1/tenants//quota"), ("GET", "/admin")],
-)
-async def test_an_unknown_path_or_verb_is_404(gateway: Gateway, method: str, path: str) -> None:
+@pytest.mark.parametrize(("method", "path"), [("GET", "/"), ("GET", "/api/v1/nope"), ("GET", "/api/v1/quota"), ("GET", "/admin")])
+async def test_an_unknown_path_is_404(gateway: Gateway, method: str, path: str) -> None:
     status, code, reason, _ = refusal(await gateway.call(method, path))
     assert (status, code, reason) == (404, 5, "PATH_NOT_FOUND")
 

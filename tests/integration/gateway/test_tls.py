@@ -12,6 +12,7 @@ import pytest
 import requests
 import yaml
 from convergence.auth.v1 import quota_service_pb2, quota_service_pb2_grpc
+from convergence.client import AsyncClient, Retry, errors
 from cryptography import x509
 from google.protobuf.message import Message
 from pydantic import ValidationError
@@ -87,6 +88,16 @@ async def test_clients_speak_tls_1_3(stack: tuple[Gateway, Upstream]) -> None:
     assert gateway.authority is not None
     async with grpc.aio.secure_channel(gateway.target, grpc.ssl_channel_credentials(gateway.authority.read_bytes())) as channel:
         await quota_service_pb2_grpc.QuotaServiceStub(channel).GetQuota(REQUEST, metadata=METADATA)
+
+
+async def test_the_python_client_trusts_the_authority_that_it_is_given_and_no_other(stack: tuple[Gateway, Upstream]) -> None:
+    gateway, _ = stack
+    given: dict[str, Any] = {"api_key": "some-key", "tenant_id": "acme", "retry": Retry(attempts=1)}
+    async with AsyncClient(gateway.url, ca_file=gateway.authority, **given) as client:
+        assert await client.quota.get() == quota_service_pb2.GetQuotaResponse()
+    async with AsyncClient(gateway.url, **given) as stranger:
+        with pytest.raises(errors.Unavailable, match="CERTIFICATE_VERIFY_FAILED"):
+            await stranger.quota.get()
 
 
 async def test_replaced_certificates_are_used_without_a_restart(stack: tuple[Gateway, Upstream], own_tls_dir: Path) -> None:

@@ -2,7 +2,7 @@
 
 import importlib
 import pkgutil
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ for module in pkgutil.walk_packages(convergence.__path__, "convergence."):
         importlib.import_module(module.name)
 
 type Answer = Callable[[Any, grpc.aio.ServicerContext[Any, Any]], Awaitable[Message]]
+type Stream = Callable[[Any, grpc.aio.ServicerContext[Any, Any]], AsyncIterator[Message]]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -44,6 +45,8 @@ class Upstream(grpc.GenericRpcHandler):  # type: ignore[misc]  # grpc has no typ
     tls_dir: Path
     identity: str = ""
     answer: Answer | None = None
+    stream: Stream | None = None
+    """Of an RPC that streams."""
     seen: list[Seen] = field(default_factory=list)
     server: grpc.aio.Server | None = None
 
@@ -75,11 +78,25 @@ class Upstream(grpc.GenericRpcHandler):  # type: ignore[misc]  # grpc has no typ
         reply, request = (message_factory.GetMessageClass(kind) for kind in (method.output_type, method.input_type))
 
         async def handle(message: Message, context: grpc.aio.ServicerContext[Any, Any]) -> Message:
-            metadata = {key: value for key, value in context.invocation_metadata() or () if isinstance(value, str)}
-            self.seen.append(Seen(path=call.method, request=message, metadata=metadata))
+            self.seen.append(_seen(call, message, context))
             return await self.answer(message, context) if self.answer else reply()
 
+        async def handle_stream(message: Message, context: grpc.aio.ServicerContext[Any, Any]) -> AsyncIterator[Message]:
+            if self.stream is None:
+                yield await handle(message, context)
+                return
+            self.seen.append(_seen(call, message, context))
+            async for one in self.stream(message, context):
+                yield one
+
+        if method.server_streaming:
+            return grpc.unary_stream_rpc_method_handler(handle_stream, request.FromString, reply.SerializeToString)
         return grpc.unary_unary_rpc_method_handler(handle, request.FromString, reply.SerializeToString)
+
+
+def _seen(call: grpc.HandlerCallDetails, message: Message, context: grpc.aio.ServicerContext[Any, Any]) -> Seen:
+    metadata = {key: value for key, value in context.invocation_metadata() or () if isinstance(value, str)}
+    return Seen(path=call.method, request=message, metadata=metadata)
 
 
 def _method(path: str) -> MethodDescriptor | None:

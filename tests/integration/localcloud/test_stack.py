@@ -230,7 +230,7 @@ def test_the_admin_key_is_made_once_and_kept_in_the_env_file_only(settings: Loca
 
     assert Stack(settings, only=()).env == first.env
     assert settings.env_file.stat().st_mode & 0o777 == 0o600
-    assert [line.partition("=")[0] for line in settings.env_file.read_text().splitlines()] == [
+    assert [line.removeprefix("export ").partition("=")[0] for line in settings.env_file.read_text().splitlines()] == [
         "GATEWAY_URL",
         "ADMIN_API_KEY",
         "BIGQUERY_EMULATOR_HOST",

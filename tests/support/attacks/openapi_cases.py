@@ -17,7 +17,7 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from localcloud.gateway.settings import GatewaySettings
-from tools.openapi import openapi
+from tools.openapi.document import openapi
 
 CHECKS = [
     not_a_server_error,
@@ -30,7 +30,7 @@ CHECKS = [
 
 @cache
 def operations() -> Mapping[str, Any]:
-    """Schemathesis' operations, by `{service}_{method}`. Keys are shown by the tests, so they are no part of what is generated."""
+    """Schemathesis' operations, by the RPC's name. Keys are shown by the tests, so they are no part of what is generated."""
     document = openapi(FileDescriptorSet.FromString(GatewaySettings().descriptor.read_bytes()))
     document["components"].pop("securitySchemes")
     for path in document["paths"].values():

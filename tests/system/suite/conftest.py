@@ -8,6 +8,7 @@ from localcloud.settings import SERVICES, LocalSettings
 from localcloud.stack import Stack
 from tests.conftest import beside, patient
 from tests.support.attacks.world import with_one_role_each
+from tests.support.operator_accounts import OperatorAccounts
 from tests.system.tenants import Suite
 
 
@@ -24,6 +25,15 @@ def stack(emulators: LocalSettings, tmp_path_factory: pytest.TempPathFactory) ->
 def running(stack: Stack) -> Suite:
     """With everything up."""
     return Suite(local=stack.settings, env=stack.env)
+
+
+@pytest.fixture(scope="package")
+def accounts(running: Suite, tmp_path_factory: pytest.TempPathFactory) -> Iterator[OperatorAccounts]:
+    """The issuer that the services trust: one for all tests, because services look for new keys at most once a minute."""
+    local = running.local
+    accounts = OperatorAccounts(f"http://{local.address('google_accounts')}", tmp_path_factory.mktemp("google") / "key.pem")
+    with accounts.serve(local.host, local.port("google_accounts")), accounts.login.serving():
+        yield accounts
 
 
 @pytest.fixture(scope="package")

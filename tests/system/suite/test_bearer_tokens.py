@@ -2,7 +2,6 @@
 
 import http.client
 import time
-from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
@@ -17,14 +16,6 @@ from tests.support.credentials.samples import Rsa
 from tests.system.tenants import Suite, Tenant, until
 
 REVOKED_WITHIN = 5.0  # seconds
-
-
-@pytest.fixture(scope="module")
-def accounts(running: Suite, tmp_path_factory: pytest.TempPathFactory) -> Iterator[GoogleAccounts]:
-    local = running.local
-    accounts = GoogleAccounts(f"http://{local.address('google_accounts')}", tmp_path_factory.mktemp("google") / "key.pem")
-    with accounts.serve(local.host, local.port("google_accounts")):
-        yield accounts
 
 
 @pytest.fixture(scope="module")

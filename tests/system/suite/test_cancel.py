@@ -1,4 +1,4 @@
-"""Cancelling a run through the real gateway."""
+"""Cancelling a run through the real gateway, and what operators see of runs and jobs."""
 
 import uuid
 from datetime import date
@@ -47,3 +47,23 @@ def test_a_cancelled_run_gives_its_slot_back_and_leaves_nothing(running: Suite, 
     assert (unknown.status, unknown.body["details"][0]["reason"]) == (404, "RUN_NOT_FOUND")
     other = running.tenant(private_key).rest.call("POST", f"{path}:cancel")
     assert (other.status, other.body["details"][0]["reason"]) == (403, "TENANT_MISMATCH")
+
+    def seen_by_operators() -> list[tuple[str, str]]:
+        found = running.admin.call("GET", f"/api/v1/runs?tenant_id={tenant.tenant_id}").body["runs"]
+        return [(one["pipeline_logging_id"], one["status"]) for one in found]
+
+    until(seen_by_operators, lambda found: found == [(run, "CANCELLED")], seconds=30)
+
+
+def test_operators_see_that_the_jobs_come(running: Suite) -> None:
+    """Each is answered by another service, and all report to the scheduler's page."""
+
+    def succeeded() -> set[str]:
+        fleet = running.admin.call("GET", "/api/v1/fleet")
+        assert fleet.status == 200, fleet.body
+        return {job["job"] for job in fleet.body["jobs"] if "last_success_at" in job and not job["overdue"]}
+
+    jobs = {"trigger", "process-queue", "reset-daily-quotas", "check-credentials"}
+    for job in jobs:
+        assert running.admin.call("POST", f"/api/v1/scheduler/{job}", {}).status == 200
+    until(succeeded, lambda found: found == jobs, seconds=30)

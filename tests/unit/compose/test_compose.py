@@ -9,6 +9,7 @@ import yaml
 from pydantic import AliasChoices
 from pydantic_settings import BaseSettings
 
+from console.settings import ConsoleSettings
 from localcloud.gateway.settings import GatewaySettings
 from localcloud.healthcheck import check_of
 from localcloud.settings import SERVICES, LocalSettings
@@ -22,9 +23,10 @@ PARTS: dict[str, dict[str, Any]] = COMPOSE["services"]
 # What `docker compose` itself fills in.
 FILLED_IN = {
     "ADMIN_API_KEY": "admin_0",
+    "CONSOLE_PORT": "8090",
     "ADMIN_API_KEY_SHA256": "0" * 64,
     "CONVERGENCE_TOKEN_SECRETS": "[]",
-    "CORS_ORIGIN": "http://localhost:3000",
+    "GATEWAY_CORS_ORIGIN": "http://localhost:3000,http://localhost:5173",
     "GATEWAY_PORT": "8080",
 }
 
@@ -34,12 +36,12 @@ def settings_of(part: str) -> list[type[BaseSettings]]:
     match part:
         case "gateway":
             return [GatewaySettings, LocalSettings]
+        case "console":
+            return [ConsoleSettings, LocalSettings]
         case "credentials":
             return [CredentialsSettings, LocalSettings]
         case "executor":
             return [ExecutorSettings, LocalSettings]
-        case "credentials":
-            return [CredentialsSettings, LocalSettings]
         case _ if part in {*SERVICES, "bootstrap"}:
             return [ServiceSettings, LocalSettings]
         case _:
@@ -82,7 +84,7 @@ def test_every_command_is_a_module_that_exists(part: str) -> None:
 
 def test_the_whole_suite_is_there() -> None:
     emulators = {"bigquery", "kms", "google_sts", "aws", "azure"}
-    assert set(PARTS) == {*emulators, "certs", "bootstrap", *SERVICES, "gateway", "cloud_scheduler"}
+    assert set(PARTS) == {*emulators, "certs", "bootstrap", *SERVICES, "gateway", "console", "cloud_scheduler"}
 
 
 def test_what_runs_on_is_watched_and_what_is_waited_for_says_when() -> None:
@@ -108,9 +110,10 @@ def test_addresses_lead_to_the_part_they_name() -> None:
         assert PARTS["gateway"]["environment"][f"GATEWAY_{name.upper()}_PORT"] == port
 
 
-def test_only_the_gateway_can_be_reached_and_only_from_this_machine() -> None:
-    assert [name for name, part in PARTS.items() if "ports" in part] == ["gateway"]
-    assert all(port.startswith("127.0.0.1:") for port in PARTS["gateway"]["ports"])
+def test_only_gateway_and_console_can_be_reached_and_only_from_this_machine() -> None:
+    open_to_callers = {name: part["ports"] for name, part in PARTS.items() if "ports" in part}
+    assert set(open_to_callers) == {"gateway", "console"}
+    assert all(port.startswith("127.0.0.1:") for ports in open_to_callers.values() for port in ports)
 
 
 def test_both_roles_have_the_admin_key() -> None:

@@ -2,11 +2,13 @@
 
 import json
 import stat
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from localcloud.processes.environment import base_environment, service_environment
+from localcloud.processes.environment import base_environment, read_env_file, service_environment, write_env_file
 from localcloud.processes.given import given_settings
 from localcloud.processes.suite import make_process
 from localcloud.settings import SERVICES, LocalSettings
@@ -24,6 +26,17 @@ def test_a_stack_signs_tokens_with_a_secret_of_its_own_which_outlives_it(tmp_pat
     assert first != other
     assert [len(one) >= 32 for one in first] == [True]
     assert stat.S_IMODE((tmp_path / "a" / "token_secret").stat().st_mode) == 0o600
+
+
+def test_what_a_shell_sources_reaches_the_programs_that_it_starts(tmp_path: Path) -> None:
+    environment = {"GATEWAY_URL": "http://127.0.0.1:8080", "ADMIN_API_KEY": "admin_a-_b"}
+    write_env_file(tmp_path / "env", environment)
+    program = "import os; print(os.environ['GATEWAY_URL'], os.environ['ADMIN_API_KEY'])"
+    sourced = subprocess.run(
+        ["bash", "-c", f'source "{tmp_path}/env" && "{sys.executable}" -c "{program}"'], capture_output=True, text=True, check=True
+    )
+    assert sourced.stdout.split() == list(environment.values())
+    assert read_env_file(tmp_path / "env") == environment
 
 
 def test_a_stack_is_not_influenced_by_the_environment_of_its_caller(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

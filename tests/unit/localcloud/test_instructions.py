@@ -34,6 +34,7 @@ def test_a_shell_and_json_understand_the_lines(printed: tuple[str, LocalSettings
     text, _ = printed
     lines = text.split("\n\n", 1)[1].rsplit("\n\n", 1)[0]
     assert subprocess.run(["bash", "-n"], input=lines, text=True, capture_output=True, check=True).stderr == ""
+    assert re.findall(r"^(?:export )?\w+=", lines, re.MULTILINE) == ["export KEY=", "export RUN="]
     bodies = [json.loads(body) for body in re.findall(r"-d '(\{.*?\})'", lines, re.DOTALL)]
     assert {"months": "open", "export": AWS_EXPORT} in bodies
     assert {"months": "open", "export": AZURE_EXPORT} in bodies

@@ -15,7 +15,7 @@ from services.executor.records import Run
 from services.executor.servicers.watch import WatchServicer
 from services.executor.store import Store
 from services.executor.templates.catalog import Catalog
-from services.executor.watch.watched_run import Event
+from services.executor.watch.places import Place, Placed
 from services.executor.watch.watchers import RETRY, Watchers
 from services.executor.watch.watches import Watches
 from services.platform.access.key_holder import KeyHolder
@@ -50,11 +50,11 @@ class CountedWatches(Watches):
 
     taken = 0
 
-    async def events(self, tenant_id: str, pipeline_logging_id: str) -> AsyncGenerator[Event]:
-        async with aclosing(super().events(tenant_id, pipeline_logging_id)) as events:
-            async for event in events:
+    async def events(self, tenant_id: str, pipeline_logging_id: str, last: Place | None = None) -> AsyncGenerator[Placed]:
+        async with aclosing(super().events(tenant_id, pipeline_logging_id, last)) as events:
+            async for placed in events:
                 self.taken += 1
-                yield event
+                yield placed
 
 
 class Watching:
@@ -166,5 +166,5 @@ async def test_twenty_watchers_of_a_run_without_an_executor_share_one_reader(beg
         ]
         first = await asyncio.gather(*(anext(events) for events in watchers))
         await until(lambda: (references() - spent)[STEPS] > 0)
-    assert {event.pipeline_logging_id for event in first if isinstance(event, Run)} == {job.run.pipeline_logging_id}
+    assert {event.pipeline_logging_id for _, event in first if isinstance(event, Run)} == {job.run.pipeline_logging_id}
     assert {table: count for table, count in (references() - spent).items() if table in {RUNS, STEPS}} == {RUNS: 1, STEPS: 1}

@@ -25,8 +25,10 @@ from services.executor.runs.quota import Reservation
 from services.executor.servicers.led_run import LedRunServicer
 from services.executor.servicers.to_proto import to_run
 from services.executor.store import Store
+from services.executor.watch.events import Event, Heartbeat
 from services.executor.watch.leaders import Leaders, addresses
-from services.executor.watch.watched_run import Event, Heartbeat, WatchedRun
+from services.executor.watch.places import Placed
+from services.executor.watch.watched_run import WatchedRun
 from services.executor.watch.watches import Watches
 from services.platform.access.key_holder import KeyHolder
 from services.platform.bigquery.client import BigQuery
@@ -106,13 +108,13 @@ def watches(store: Store, leaders: Any = None, *, poll_seconds: float = 0.02, he
 async def heard(watched: Watches, run: Run) -> list[Event]:
     """All events to the run's end."""
     async with asyncio.timeout(40):
-        return [event async for event in watched.events(run.tenant_id, run.pipeline_logging_id) if not isinstance(event, Heartbeat)]
+        return [event async for _, event in watched.events(run.tenant_id, run.pipeline_logging_id) if not isinstance(event, Heartbeat)]
 
 
-async def next_event(events: AsyncIterator[Event]) -> Event:
+async def next_event(events: AsyncIterator[Placed]) -> Event:
     """The next event that is more than a keep-alive."""
     async with asyncio.timeout(20):
-        while isinstance(event := await anext(events), Heartbeat):
+        while isinstance(event := (await anext(events))[1], Heartbeat):
             pass
     return event
 
@@ -162,7 +164,7 @@ async def test_each_line_is_sent_once_and_while_the_run_lives(tenant: Tenant, be
 async def test_silence_is_filled_and_what_is_not_there_is_refused(tenant: Tenant, begin: Begin, store: Store) -> None:
     job = await begin(date="2025-11-17")
     async with aclosing(watches(store, heartbeat_seconds=0.01).events(tenant.tenant_id, job.run.pipeline_logging_id)) as quiet:
-        assert [type(await anext(quiet)) for _ in range(3)] == [Run, Heartbeat, Heartbeat]
+        assert [type((await anext(quiet))[1]) for _ in range(3)] == [Run, Heartbeat, Heartbeat]
     for other_tenant, run in ((tenant.tenant_id, "nothing"), ("another_tenant", job.run.pipeline_logging_id)):
         with pytest.raises(NotFound):
             await anext(watches(store).events(other_tenant, run))

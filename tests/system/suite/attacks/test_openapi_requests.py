@@ -23,7 +23,7 @@ UNARY = [rpc for rpc in public_rpcs() if not rpc.streams]
 
 
 def operation_of(rpc: Rpc) -> Any:
-    return operations()[f"{rpc.method.containing_service.name}_{rpc.method.name}"]
+    return operations()[rpc.method.name]
 
 
 @pytest.mark.timeout(3600 if THOROUGH else 120)

@@ -73,6 +73,24 @@ def test_the_suites_own_work_goes_first_and_leaves_waiting_tenants_a_share() -> 
     assert names(line, 11.0) == [ALL] * 15 + ["a"] * 2
 
 
+def test_a_table_is_busy_when_more_than_half_of_its_budget_was_used_in_ten_seconds() -> None:
+    """The busiest ten seconds count, until they are taken; statements that only wait do not."""
+    line = DmlLine(statements=10)
+    joined(line, ALL, 4, "calm")
+    joined(line, ALL, 6, "busy")
+    line.decide(0.0)
+    joined(line, ALL, 2, "busy")
+    joined(line, ALL, 5, "calm")
+    line.decide(9.0)
+    assert line.take_busy() == {"busy": 0.8, "calm": 0.9}
+    joined(line, ALL, 4, "busy")
+    line.decide(10.5)
+    assert line.take_busy() == {"busy": 0.6}
+    joined(line, ALL, 60, "busy")
+    line.decide(20.6)
+    assert (line.take_busy(), line.take_busy()) == ({"busy": 1.0}, {})
+
+
 def test_a_large_script_is_not_passed_for_ever_and_holds_no_other_tenant_up_for_its_own_share() -> None:
     line = DmlLine(statements=5)
     joined(line, "a", 2)

@@ -55,6 +55,8 @@ BOUNDED = {
     "convergence.executor.v1.ValidatePipelineResponse.days_not_over": "at most the days of one run",
     "convergence.executor.v1.ValidatePipelineResponse.problems": "one for each parameter or step",
     "convergence.executor.v1.ValidatePipelineResponse.steps": "the operator's file",
+    "convergence.scheduler.v1.GetFleetResponse.budgets": "one for each control table",
+    "convergence.scheduler.v1.GetFleetResponse.jobs": "the four jobs",
     "convergence.scheduler.v1.LeftOut.schedules": "a sample",
     "convergence.scheduler.v1.ProcessQueueResponse.runs": "at most `max_runs`",
     "convergence.scheduler.v1.Schedule.next_fire_times": "the next five",

@@ -1,0 +1,1 @@
+"""What concerns this machine: profiles, a doctor, raw calls, the suite on a laptop."""

@@ -1,0 +1,1 @@
+"""What a tenant does, with its API key."""

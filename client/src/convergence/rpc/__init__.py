@@ -1,0 +1,1 @@
+"""What carries a call out: requests, metadata, retries, pages, streams and errors. Knows no resource and no profile."""

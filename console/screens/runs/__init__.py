@@ -1,0 +1,1 @@
+"""Runs: the list, one run as it goes, starting one."""

@@ -1,0 +1,35 @@
+"""The list of runs."""
+
+import asyncio
+from urllib.parse import urlencode
+
+from starlette.responses import Response
+
+from console.web.screen import Visit
+
+LIST = "/api/v1/pipelines/runs/{tenant_id}"
+TEMPLATES = "/api/v1/pipelines/templates"
+STATUSES = ("RUNNING", "COMPLETED", "FAILED", "CANCELLED")
+FILTERS = ("status", "pipeline", "date")
+
+
+async def show_runs(visit: Visit) -> Response:
+    """A page of runs, newest first, by status, pipeline and day."""
+    filters = {name: visit.query.get(name, "") for name in FILTERS}
+    token = visit.query.get("page_token", "")
+    answer, templates = await asyncio.gather(visit.api.get(LIST, query={**filters, "page_token": token}), visit.api.get(TEMPLATES))
+    return visit.page(
+        "runs/list.html",
+        runs=answer["runs"],
+        filters=filters,
+        statuses=STATUSES,
+        pipelines=[f"{one['provider']}/{one['domain']}/{one['template']}" for one in templates["templates"]],
+        first=address(filters) if token else "",
+        next=address({**filters, "page_token": answer["next_page_token"]}) if answer["next_page_token"] else "",
+    )
+
+
+def address(query: dict[str, str]) -> str:
+    """The list's address with these filters; empty ones are left out."""
+    given = {name: value for name, value in query.items() if value}
+    return f"/runs?{urlencode(given)}" if given else "/runs"

@@ -1,0 +1,44 @@
+"""The first page of Set-up: quota, usage and credentials, each of which is shown even if the others cannot be."""
+
+import asyncio
+from collections.abc import Awaitable
+
+from starlette.responses import Response
+
+from console.gateway.api import Json
+from console.gateway.errors import GatewayError
+from console.screens.setup.credential_form import FORMS
+from console.screens.setup.credentials import LIST, rows_of
+from console.screens.setup.quota import limits_of, usage_bars
+from console.web.screen import Visit
+
+QUOTA, USAGE = "/api/v1/tenants/{tenant_id}/quota", "/api/v1/tenants/{tenant_id}/usage"
+
+
+async def show_setup(visit: Visit) -> Response:
+    """The page."""
+    (quota, no_quota), (usage, no_usage), (stored, no_stored) = await asyncio.gather(
+        attempt(visit.api.get(QUOTA)), attempt(visit.api.get(USAGE)), attempt(visit.api.get(LIST))
+    )
+    return visit.page(
+        "setup/overview.html",
+        quota=quota,
+        limits=limits_of(quota) if quota else [],
+        usage=usage,
+        bars=usage_bars(usage["days"]) if usage else [],
+        credentials=rows_of(stored["credentials"]) if stored else [],
+        errors={"quota": no_quota, "usage": no_usage, "credentials": no_stored},
+        providers=tuple(FORMS),
+        may_change=visit.session.may("credentials:write"),
+        retry_seconds=None,
+    )
+
+
+async def attempt(call: Awaitable[Json]) -> tuple[Json | None, GatewayError | None]:
+    """The answer, or why there is none. Raises GatewayError if the session has ended, or if nothing answers at all."""
+    try:
+        return await call, None
+    except GatewayError as error:
+        if error.is_signed_out or error.is_passing:
+            raise
+        return None, error

@@ -1,0 +1,48 @@
+"""The queue: scheduled runs, and why those that wait do."""
+
+from urllib.parse import urlencode
+
+from starlette.responses import Response
+
+from console.web.screen import Visit
+
+LIST = "/api/v1/tenants/{tenant_id}/scheduled-runs"
+ONE = f"{LIST}/{{run_id}}"
+STATES = ("PENDING", "COMPLETED", "FAILED")
+EXPLAINED = 8
+"""Of the runs on a page, those whose reason to wait is asked for when the page is there; that of others is a click away."""
+
+
+async def show_queue(visit: Visit) -> Response:
+    """A page of scheduled runs: those that wait, unless asked for others."""
+    filters = {"state": visit.query.get("state", "PENDING"), "config_id": visit.query.get("config_id", "")}
+    token = visit.query.get("page_token", "")
+    answer = await visit.api.get(LIST, query={**filters, "page_token": token})
+    return visit.page(
+        "setup/queue.html",
+        runs=answer["scheduled_runs"],
+        explained=EXPLAINED,
+        filters=filters,
+        states=STATES,
+        first=_address(filters) if token else "",
+        next=_address({**filters, "page_token": answer["next_page_token"]}) if answer["next_page_token"] else "",
+        may_change=visit.session.may("schedules:write"),
+    )
+
+
+async def show_queued_run(visit: Visit) -> Response:
+    """One scheduled run; for htmx only the reason why it waits."""
+    one = await visit.api.get(ONE, visit.names)
+    return visit.page(
+        "setup/why.html" if visit.is_fragment else "setup/queued_run.html", one=one, may_change=visit.session.may("schedules:write")
+    )
+
+
+async def retry_queued_run(visit: Visit) -> Response:
+    """Queues one that has failed for good again."""
+    await visit.api.post(f"{ONE}:retry", visit.names)
+    return visit.back_to(f"/setup/queue/{visit.names['run_id']}", good="It is queued again.")
+
+
+def _address(query: dict[str, str]) -> str:
+    return f"/setup/queue?{urlencode({name: value for name, value in query.items() if value})}"

@@ -1,0 +1,1 @@
+"""What every page needs: sessions, guards, rendering, and what a screen is."""

@@ -1,0 +1,1 @@
+"""The verdicts of a tenant's quality checks over time."""

@@ -1,0 +1,36 @@
+"""Records when the calls of Cloud Scheduler's jobs end well."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from google.api import annotations_pb2
+from google.protobuf.descriptor import MethodDescriptor
+
+from services.platform.reporting.events import EventKind, RecordEvent
+from services.platform.rpc.calls import Call, Interceptor
+from services.platform.rpc.rules import rule_of
+
+ROLE = "scheduler"
+
+
+def job_of(method: MethodDescriptor) -> str | None:
+    """The name of the job that calls this RPC: the last part of its path, e.g. `process-queue`. The jobs' RPCs are those for admins of role
+    `scheduler` that change something. None for any other RPC.
+    """
+    rule, binding = rule_of(method), method.GetOptions().Extensions[annotations_pb2.http]
+    if rule is None or rule.admin.role != ROLE or not binding.post:
+        return None
+    path: str = binding.post
+    return path.rpartition("/")[2]
+
+
+def jobs_recorded(record: RecordEvent) -> Interceptor:
+    """The interceptor, inside of all others: a call that was refused has not ended well."""
+
+    @asynccontextmanager
+    async def recorded(call: Call) -> AsyncIterator[None]:
+        yield
+        if call.method is not None and (job := job_of(call.method)) is not None:
+            record(EventKind.JOB_SUCCEEDED, job)
+
+    return recorded

@@ -1,0 +1,28 @@
+"""Which pictures there are."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final, Literal
+
+from tests.support.browser import PHONE
+
+WIDE: Final = {"width": 1200, "height": 760}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Picture:
+    """docs/images/console-{name}.png."""
+
+    name: str
+    path: str
+    """`{run}` is a run that has ended."""
+    scheme: Literal["light", "dark"] = "light"
+    viewport: Mapping[str, int] = field(default_factory=lambda: WIDE)
+
+
+TENANT_PICTURES: Final = (
+    Picture(name="run", path="/runs/{run}"),
+    Picture(name="runs-phone", path="/runs", scheme="dark", viewport=PHONE),
+    Picture(name="setup", path="/setup", scheme="dark"),
+)
+OPERATOR_PICTURES: Final[tuple[Picture, ...]] = ()

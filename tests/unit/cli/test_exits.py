@@ -1,0 +1,61 @@
+"""Exit statuses are a contract: scripts decide on them."""
+
+import re
+
+import grpc
+import pytest
+from convergence.cli.exits import ExitCode, exit_of_http, exit_of_status
+from convergence.cli.options import UsageProblem
+from convergence.cli.problems import problem_of
+from convergence.client import errors
+from convergence.rpc.errors import ConvergenceError, Details
+
+from services.platform.settings import REPOSITORY
+
+
+@pytest.mark.parametrize(
+    ("status", "reason", "code"),
+    [
+        (grpc.StatusCode.INVALID_ARGUMENT, "BAD_FIELD", ExitCode.USAGE),
+        (grpc.StatusCode.RESOURCE_EXHAUSTED, "DAILY_LIMIT_REACHED", ExitCode.REFUSED),
+        (grpc.StatusCode.FAILED_PRECONDITION, "SCHEDULE_LIMIT_REACHED", ExitCode.REFUSED),
+        (grpc.StatusCode.UNAUTHENTICATED, "API_KEY_INVALID", ExitCode.DENIED),
+        (grpc.StatusCode.PERMISSION_DENIED, "SCOPE_MISSING", ExitCode.DENIED),
+        (grpc.StatusCode.UNAVAILABLE, "", ExitCode.UNAVAILABLE),
+        (grpc.StatusCode.DEADLINE_EXCEEDED, "SERVICE_TIMEOUT", ExitCode.UNAVAILABLE),
+        (grpc.StatusCode.NOT_FOUND, "RUN_NOT_FOUND", ExitCode.NOT_POSSIBLE),
+        (grpc.StatusCode.ALREADY_EXISTS, "RUN_OVERLAPS", ExitCode.NOT_POSSIBLE),
+        (grpc.StatusCode.FAILED_PRECONDITION, "RUN_HAS_ENDED", ExitCode.NOT_POSSIBLE),
+        (grpc.StatusCode.INTERNAL, "INTERNAL", ExitCode.BROKEN),
+        (grpc.StatusCode.UNIMPLEMENTED, "", ExitCode.BROKEN),
+    ],
+)
+def test_a_refused_call_ends_with_the_status_of_its_kind(status: grpc.StatusCode, reason: str, code: ExitCode) -> None:
+    assert exit_of_status(status, reason) is code
+
+
+def test_rest_and_grpc_end_alike() -> None:
+    pairs = {200: 0, 400: 2, 401: 4, 403: 4, 404: 6, 409: 6, 429: 3, 503: 5, 504: 5, 500: 7}
+    assert {status: exit_of_http(status) for status in pairs} == pairs
+
+
+def test_an_error_says_what_to_do_and_under_which_request_it_is_logged() -> None:
+    error = ConvergenceError.by_reason["DAILY_LIMIT_REACHED"]("No more today.", Details(reason="DAILY_LIMIT_REACHED", request_id="r-1"))
+
+    problem = problem_of(error)
+
+    assert problem.code is ExitCode.REFUSED
+    assert problem.lines() == ["See the limits: convergence quota", "(DAILY_LIMIT_REACHED, request r-1)"]
+    assert problem.as_json()["error"]["exit_code"] == 3
+
+
+def test_no_key_is_a_matter_of_rights_and_no_url_one_of_usage() -> None:
+    no_key = errors.ConfigurationError("The call needs an API key. Give the client `api_key=` ...")
+    assert problem_of(no_key).code is ExitCode.DENIED
+    assert problem_of(errors.ConfigurationError("Where is the gateway?")).code is ExitCode.USAGE
+    assert problem_of(UsageProblem("no")).code is ExitCode.USAGE
+
+
+def test_the_page_lists_every_exit_status() -> None:
+    page = (REPOSITORY / "docs/cli.md").read_text()
+    assert set(re.findall(r"^\| (\d+) \|", page, re.MULTILINE)) == {str(int(code)) for code in ExitCode}

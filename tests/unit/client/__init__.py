@@ -1,0 +1,1 @@
+"""The Python client against a gRPC server in the same process that answers as scripted."""
