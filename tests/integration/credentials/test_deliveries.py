@@ -10,6 +10,7 @@ from google.protobuf.struct_pb2 import Struct
 
 from services.credentials.payloads.target_rules import TargetRules
 from services.credentials.servicers.delivery import DeliveryServicer
+from services.platform.access.caller import Caller, set_caller
 from services.platform.errors import InvalidArgument
 from services.platform.timestamps import to_datetime, to_timestamp
 from tests.integration.credentials.conftest import Budget, Suite
@@ -19,6 +20,7 @@ FAR = timedelta(days=1)
 
 
 async def store(credentials: Suite, tenant_id: str) -> datetime:
+    set_caller(Caller(tenant_id=tenant_id))
     sent = Struct()
     sent.update(WEBHOOK)
     await credentials.servicer.SetCredentials(
