@@ -1,10 +1,16 @@
 """TestNotification: what a tenant hears of its target, and what is recorded of the last delivery of each."""
 
 import asyncio
+import http.client
+import re
+import subprocess
+import sys
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 import standardwebhooks
@@ -20,9 +26,11 @@ from services.executor.notify.notification import NotificationKind
 from services.executor.notify.notifier import Notifier
 from services.executor.notify.outcomes import KNOWN_FOR, DeliveryStatus, Outcome, is_news, problem_of
 from services.executor.notify.responses import NotDelivered
+from services.executor.notify.signature import sign
 from services.executor.servicers.notification import TESTS_A_MINUTE, NotificationServicer
 from services.platform.clock import SystemClock
 from services.platform.errors import FailedPrecondition, ResourceExhausted, Unavailable
+from services.platform.settings import REPOSITORY
 from tests.support.executor.notify_targets import (
     BROKEN,
     OK,
@@ -211,3 +219,29 @@ def test_the_same_outcome_is_news_once_an_hour() -> None:
 def test_every_reason_has_a_sentence(reason: str) -> None:
     assert problem_of(reason).endswith(".")
     assert "_" not in problem_of(reason)
+
+
+def test_the_receiver_in_the_guide_takes_ours_and_no_strangers(tmp_path: Path) -> None:
+    """Run as the guide says, on another port."""
+    blocks = re.findall(r"```python\n(.*?)```", (REPOSITORY / "docs/notifications.md").read_text(), re.DOTALL)
+    [verify, receiver] = blocks
+    (tmp_path / "verify.py").write_text(verify)
+    once = receiver.replace("8099), Receiver).serve_forever()", "0), Receiver)").replace('HTTPServer(("', 'server = HTTPServer(("')
+    (tmp_path / "receiver.py").write_text(
+        f"{once}\nprint(server.server_port, flush=True)\nfor _ in range(2):\n    server.handle_request()\n"
+    )
+    body, now = b'{"type": "notification.test"}', int(time.time())
+    statuses = list[int]()
+    with subprocess.Popen(
+        [sys.executable, "-u", "receiver.py"], cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    ) as run:
+        assert run.stdout
+        port = int(run.stdout.readline())
+        for headers in (sign(SECRET, message_id="one", timestamp=now, body=body), {}):
+            calling = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+            calling.request("POST", "/", body, headers)
+            statuses.append(calling.getresponse().status)
+            calling.close()
+        printed = run.stdout.read()
+    assert statuses == [204, 401]
+    assert printed == f"{body.decode()}\na stranger's\n"
