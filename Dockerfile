@@ -19,19 +19,20 @@ RUN --mount=type=cache,target=/root/.cache/uv uv sync --frozen --no-install-proj
 
 FROM packages AS generated
 RUN --mount=type=cache,target=/root/.cache/uv uv sync --frozen --no-install-project --no-default-groups --group build
+# The scripts of our web pages, from npm, by their hashes.
 COPY tools/web_assets.py tools/web_assets.toml tools/
 RUN python tools/web_assets.py gen/web
 COPY tools/genproto.py tools/
 COPY protos protos
 RUN python tools/genproto.py
 
-# What the gateway serves: OpenAPI, and the script that shows it (from npm, by its hash).
+# What the gateway serves: OpenAPI.
 FROM generated AS documents
 COPY configs configs
 COPY services services
 COPY docs docs
 COPY tools tools
-RUN python -m tools.openapi >gen/openapi.json && python -m tools.web_assets gen/web
+RUN python -m tools.openapi >gen/openapi.json
 
 FROM packages AS local-packages
 RUN --mount=type=cache,target=/root/.cache/uv uv sync --frozen --no-install-project --no-default-groups --extra local --extra console

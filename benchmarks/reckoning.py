@@ -9,7 +9,7 @@ from services.platform.bigquery.prices import MIN_BYTES, TIB
 USD_PER_TIB = 6.25
 REFERENCE_USD = MIN_BYTES / TIB * USD_PER_TIB
 """Google's minimum for one table in one statement. Tables of the size of these benchmarks cost no more than that."""
-VIEWS = {"runnable_tenants": 3}
+VIEWS = {"runnable_tenants": 3, "offboarded_tenants": 1}
 """Views by the number of tables that they read."""
 DAY = 86_400.0
 TICKS, TRIGGERS, RESETS = 288, 24, 1

@@ -35,8 +35,11 @@ from starlette.types import ASGIApp
 
 from console.gateway.api import Gateway
 from console.gateway.errors import GatewayError
+from console.screens.costs.screen import COSTS
+from console.screens.fleet.screen import FLEET
 from console.screens.runs.screen import RUNS
 from console.screens.setup.screen import SETUP
+from console.screens.tenants.screen import TENANTS
 from console.settings import ConsoleSettings
 from console.web.cookies import Cookie
 from console.web.guards import BodyLimit, SecurityHeaders
@@ -49,7 +52,7 @@ from console.web.sign_in import SignIn
 from console.web.site import Places, Site
 from console.web.visits import routes_of, to_sign_in
 
-SCREENS: tuple[Screen, ...] = (RUNS, SETUP)
+SCREENS: tuple[Screen, ...] = (COSTS, RUNS, SETUP, TENANTS, FLEET)
 STATIC = Path(__file__).with_name("static")
 FOREVER = "public, max-age=31536000, immutable"
 
@@ -64,7 +67,7 @@ def create_app(settings: ConsoleSettings) -> ASGIApp:
         session = site.session_of(request)
         if session is None:
             return to_sign_in(site, request)
-        first = next((one for one in SCREENS if one.audience == session.audience), None)
+        first = next((one for one in SCREENS if one.audience == session.audience and session.may(one.scope)), None)
         if first is None:
             return await _not_found(request, HTTPException(404))
         return RedirectResponse(first.path, status_code=HTTPStatus.SEE_OTHER)

@@ -1,4 +1,4 @@
-"""Fetches JavaScript of others, by default what our pages use, as web_assets.toml lists it: `python -m tools.web_assets [FOLDER [LIST]]`."""
+"""Fetches JavaScript of others into gen/web, as web_assets.toml lists it: `python -m tools.web_assets [FOLDER [LIST]]`."""
 
 import base64
 import hashlib

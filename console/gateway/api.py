@@ -106,9 +106,10 @@ class Api:
         except httpx.TransportError as error:
             raise unreachable(error) from None
         found = _json(answer)
-        if not answer.is_success or not isinstance(found, dict):
-            raise error_of(answer.status_code, found, answer.headers)
-        return found
+        if answer.is_success and isinstance(found, dict):
+            return found
+        # A good answer that is no object comes from something in between.
+        raise error_of(HTTPStatus.BAD_GATEWAY if answer.is_success else answer.status_code, found, answer.headers)
 
     def _path(self, path: str, names: Mapping[str, str]) -> str:
         if not {"", ".", ".."}.isdisjoint(names.values()):

@@ -6,10 +6,10 @@ call, as they do for any operator's. Here only what binds it to this browser is 
 
 import base64
 import hashlib
+import hmac
 import json
 import secrets
-from collections import OrderedDict
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 from urllib.parse import urlencode
@@ -22,24 +22,14 @@ from console.settings import ConsoleSettings
 CALLBACK: Final = "/sign-in/callback"
 PATIENCE: Final = timedelta(minutes=10)
 """How long a person may take at the issuer."""
-MOST_WAITING = 1000
+KNOWN_FOR: Final = timedelta(minutes=10)
+"""For so long the issuer's endpoints are not asked for again."""
 DISCOVERY = "/.well-known/openid-configuration"
 SECONDS = 10.0
 
 
 class IssuerFault(Exception):
     """The issuer did not do its part, or the answer is not for this browser. The text is for the log; it never quotes a code or token."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Departure:
-    """A person who is at the issuer now."""
-
-    nonce: str = field(repr=False)
-    verifier: str = field(repr=False)
-    path: str
-    """Where the person wanted to go."""
-    left_at: datetime
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -50,71 +40,74 @@ class Arrival:
     """The identity token."""
     name: str
     expires_at: datetime
-    path: str
 
 
 class OidcClient:
-    """The console as a client of the issuer."""
+    """The console as a client of the issuer. It keeps nothing of a person who is on the way: nonce and code verifier follow from the state,
+    which the browser brings back, and a secret of this process.
+    """
 
     def __init__(self, settings: ConsoleSettings) -> None:
         self._settings = settings
-        self._away: OrderedDict[str, Departure] = OrderedDict()
+        self._secret = secrets.token_bytes(32)
+        self._discovery: tuple[datetime, dict[str, Any]] | None = None
 
-    @property
-    def _redirect_uri(self) -> str:
-        return f"{self._settings.url}{CALLBACK}"
-
-    async def depart(self, path: str, now: datetime) -> tuple[str, str]:
+    async def depart(self, now: datetime) -> tuple[str, str]:
         """The issuer's address for the browser, and the state that it has to bring back. Raises IssuerFault."""
-        endpoint = (await self._discovered())["authorization_endpoint"]
-        state, verifier = secrets.token_urlsafe(32), secrets.token_urlsafe(48)
-        one = Departure(nonce=secrets.token_urlsafe(32), verifier=verifier, path=path, left_at=now)
-        self._away[state] = one
-        while len(self._away) > MOST_WAITING:
-            self._away.popitem(last=False)
+        endpoint = (await self._discovered(now))["authorization_endpoint"]
+        state = f"{int(now.timestamp())}.{secrets.token_urlsafe(32)}"
         query = {
             "response_type": "code",
             "client_id": self._settings.oidc_client_id,
             "redirect_uri": self._redirect_uri,
             "scope": self._settings.oidc_scopes,
             "state": state,
-            "nonce": one.nonce,
-            "code_challenge": _base64url(hashlib.sha256(verifier.encode()).digest()),
+            "nonce": self._derived("nonce", state),
+            "code_challenge": _base64url(hashlib.sha256(self._derived("verifier", state).encode()).digest()),
             "code_challenge_method": "S256",
         }
         return f"{endpoint}{'&' if '?' in endpoint else '?'}{urlencode(query)}", state
 
     async def arrive(self, *, state: str, code: str, now: datetime) -> Arrival:
-        """Redeems the code. A state is good once. Raises IssuerFault."""
-        one = self._away.pop(state, None)
-        if one is None or now - one.left_at > PATIENCE:
-            raise IssuerFault("the state is unknown or too old")
+        """Redeems the code, which the issuer takes once. `state` is that of this browser's cookie. Raises IssuerFault."""
+        left_at, _, _ = state.partition(".")
+        if not left_at.isdecimal() or now.timestamp() - int(left_at) > PATIENCE.total_seconds():
+            raise IssuerFault("the state is too old")
         secret = self._settings.oidc_client_secret
         fields = {
             "grant_type": "authorization_code",
             "code": code,
             "redirect_uri": self._redirect_uri,
             "client_id": self._settings.oidc_client_id,
-            "code_verifier": one.verifier,
+            "code_verifier": self._derived("verifier", state),
             **({"client_secret": secret.get_secret_value()} if secret else {}),
         }
-        answer = await _asked("POST", (await self._discovered())["token_endpoint"], data=fields)
+        answer = await _asked("POST", (await self._discovered(now))["token_endpoint"], data=fields)
         token = str(answer.get("id_token", ""))
         claims = _claims(token)
-        if not secrets.compare_digest(str(claims.get("nonce", "")).encode(), one.nonce.encode()):
+        if not secrets.compare_digest(str(claims.get("nonce", "")).encode(), self._derived("nonce", state).encode()):
             raise IssuerFault("the token's nonce is not that of this sign-in")
         return Arrival(
             token=SecretStr(token),
             name=str(claims.get("email") or claims.get("sub")),
             expires_at=datetime.fromtimestamp(int(claims["exp"]), UTC),
-            path=one.path,
         )
 
-    async def _discovered(self) -> dict[str, Any]:
+    @property
+    def _redirect_uri(self) -> str:
+        return f"{self._settings.url}{CALLBACK}"
+
+    def _derived(self, purpose: str, state: str) -> str:
+        return _base64url(hmac.digest(self._secret, f"{purpose} {state}".encode(), "sha256"))
+
+    async def _discovered(self, now: datetime) -> dict[str, Any]:
+        if self._discovery and now - self._discovery[0] < KNOWN_FOR:
+            return self._discovery[1]
         issuer = self._settings.oidc_issuer
         found = await _asked("GET", f"{issuer}{DISCOVERY}")
         if found.get("issuer") != issuer or not {"authorization_endpoint", "token_endpoint"} <= found.keys():
             raise IssuerFault("its discovery document is another issuer's, or lacks an endpoint")
+        self._discovery = (now, found)
         return found
 
 

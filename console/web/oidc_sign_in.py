@@ -2,6 +2,7 @@
 
 import logging
 from http import HTTPStatus
+from urllib.parse import quote, unquote
 
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
@@ -39,20 +40,21 @@ class OidcSignIn:
     async def depart(self, request: Request) -> Response:
         """Sends the browser to the issuer."""
         try:
-            address, state = await self._client.depart(local_path(request.query_params.get("next", "")), utc_now())
+            address, state = await self._client.depart(utc_now())
         except IssuerFault as fault:
             return self._refused(fault)
         answer = RedirectResponse(address, status_code=HTTPStatus.SEE_OTHER)
-        self._cookie.set(answer, state, seconds=round(PATIENCE.total_seconds()))
+        path = quote(local_path(request.query_params.get("next", "")), safe="")
+        self._cookie.set(answer, f"{state}~{path}", seconds=round(PATIENCE.total_seconds()))
         return answer
 
     async def arrive(self, request: Request) -> Response:
         """Takes the browser back, with a code that only this sign-in can redeem."""
-        state, code = request.query_params.get("state", ""), request.query_params.get("code", "")
-        if not is_same(state, self._cookie.read(request)):
-            return self._refused(IssuerFault("the state is not that of this browser"))
+        state, _, path = self._cookie.read(request).partition("~")
         try:
-            back = await self._client.arrive(state=state, code=code, now=utc_now())
+            if not is_same(request.query_params.get("state", ""), state):
+                raise IssuerFault("the state is not that of this browser")
+            back = await self._client.arrive(state=state, code=request.query_params.get("code", ""), now=utc_now())
             credential = Credential.of_token(back.token, None)
             entered = await check_operator(self._site.gateway, credential, name=back.name, ends_at=back.expires_at)
             session = self._site.begin(request, Audience.OPERATOR, entered, utc_now())
@@ -61,7 +63,7 @@ class OidcSignIn:
         except GatewayError as error:
             return self._site.pages.error(request, error, session=None)
         # Not a redirect: the browser would follow it as a part of the issuer's own, and leave the strict cookie out.
-        context = {"go_on": back.path}
+        context = {"go_on": local_path(unquote(path))}
         answer = self._site.pages.answer(request, "signed_in.html", session=None, screen="sign-in", status=HTTPStatus.OK, context=context)
         self._site.session_cookie.set(answer, session.session_id)
         self._cookie.delete(answer)

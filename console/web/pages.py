@@ -48,6 +48,10 @@ class Pages:
         """The text of a template that needs no request, such as a part of a page that is sent as an event."""
         return self._environment.get_template(template).render(now=self._now(), **context)
 
+    def compiles(self, template: str) -> bool:
+        """True; raises TemplateSyntaxError if the template, or one that it extends, is wrong."""
+        return self._environment.get_template(template).name == template
+
     def answer(
         self, request: Request, template: str, *, session: Session | None, screen: str, status: int, context: Mapping[str, Any]
     ) -> Response:

@@ -93,3 +93,5 @@ class Screen:
     audience: Audience
     endpoints: tuple[Endpoint, ...]
     """The first one that fits an address serves it."""
+    scope: str = ""
+    """What a session must have for the screen to be of use; one without it begins at another screen."""

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
+from decimal import Decimal
 from math import floor, log10
 from typing import Any, Final
 
@@ -17,10 +18,10 @@ _CENT = 0.01
 _THIN: Final = "\N{NARROW NO-BREAK SPACE}"
 
 ICONS: Final[Mapping[str, str]] = {
-    **dict.fromkeys(("COMPLETED", "PASSED", "WORKS", "DELIVERED", "ACTIVE", "SUCCESS", "OK", "FINAL"), "good"),
-    **dict.fromkeys(("FAILED", "REFUSED", "MISSING", "EXPIRED", "CLOSED", "OFFBOARDED"), "bad"),
-    **dict.fromkeys(("LACKS", "OPEN", "UNKNOWN", "SUSPENDED", "WARN", "SETTLING", "PAUSED"), "warn"),
-    **dict.fromkeys(("RUNNING", "PROCESSING", "STARTING"), "busy"),
+    **dict.fromkeys(("COMPLETED", "PASSED", "WORKS", "DELIVERED", "ACTIVE", "SUCCESS", "OK", "FINAL", "FRESH"), "good"),
+    **dict.fromkeys(("FAILED", "REFUSED", "MISSING", "EXPIRED", "CLOSED", "OFFBOARDED", "FAILING"), "bad"),
+    **dict.fromkeys(("LACKS", "UNKNOWN", "SUSPENDED", "WARN", "SETTLING", "PAUSED", "STALE"), "warn"),
+    **dict.fromkeys(("RUNNING", "PROCESSING", "STARTING", "OPEN"), "busy"),
 }
 """The kind of a state, which chooses its icon and colour; the word is always written beside them. What is missing here is `idle`."""
 
@@ -88,6 +89,16 @@ def money(value: str | float | None) -> str:
     return f"{sign}${amount:,.{digits}f}".replace(",", _THIN)
 
 
+def amount(value: Decimal | str | None, currency: str, is_change: bool = False) -> str:  # noqa: FBT001, FBT002 - a filter of templates
+    """An exact amount of any currency, to two places, or to as many as say something. A change has a sign in any case."""
+    if value is None or value == "":
+        return NONE
+    exact = Decimal(value)
+    places = 2 if exact == 0 or abs(exact) >= Decimal("0.005") else min(1 - exact.adjusted(), 9)
+    sign = "\N{MINUS SIGN}" if exact < 0 else "+" if is_change and exact > 0 else ""
+    return f"{sign}{abs(exact):,.{places}f}".replace(",", _THIN) + f"{_THIN}{currency}"
+
+
 def size(value: str | int | None) -> str:
     """Bytes: `3.4 MiB`."""
     if value is None or value == "":
@@ -141,6 +152,7 @@ def iso(value: str | datetime | None) -> str:
 
 FILTERS: Final[Mapping[str, Callable[..., str]]] = {
     "ago": ago,
+    "amount": amount,
     "count": count,
     "duration": duration,
     "iso": iso,

@@ -137,6 +137,12 @@ class Ledger:
         now = self._clock.now()
         return (await self._usages([tenant_id], [], now, utc_day(now)))[tenant_id]
 
+    async def active_runs(self, tenant_id: str) -> int:
+        """How many of the tenant's runs were admitted and are not settled yet, those whose lease has expired included."""
+        await self._settled({tenant_id})
+        leases = await self._store.list_leases(utc_day(self._clock.now()) - RESERVED_FOR)
+        return sum(lease.tenant_id == tenant_id for lease in leases)
+
     async def reset(self) -> Reset:
         """Starts the day, see `reset_day` in queries.sql. Safe at any hour, and twice."""
         now = self._clock.now()

@@ -6,7 +6,8 @@
 -- SET for a comparison of arrays.
 
 -- name: find_key_holders
--- Keys that the subscription system wrote may have is_active NULL, which means active. By hash, or by id: for keys and session tokens.
+-- Keys that the subscription system wrote may have is_active NULL, which means active. By hash, or by id: for keys and session tokens. A key
+-- of an offboarded tenant is none, also one that was issued while the tenant was being closed.
 -- param: api_key_hashes ARRAY<STRING>
 -- param: api_key_ids ARRAY<STRING>
 -- param: now TIMESTAMP
@@ -30,6 +31,7 @@ LEFT JOIN (
 WHERE (k.api_key_hash IN UNNEST(@api_key_hashes) OR k.api_key_id IN UNNEST(@api_key_ids))
   AND IFNULL(k.is_active, TRUE)
   AND (k.expires_at IS NULL OR k.expires_at > @now)
+  AND NOT EXISTS (SELECT 1 FROM tenant_profiles AS o WHERE o.tenant_id = k.tenant_id AND o.status = 'OFFBOARDED')
 
 -- name: list_key_digests
 -- One row: a hundred thousand would take long to parse.
@@ -69,7 +71,7 @@ FROM tenant_api_keys AS k
 WHERE k.tenant_id = @tenant_id AND k.api_key_id IN UNNEST(@api_key_ids)
 
 -- name: insert_api_key
--- A replay changes nothing: every key has a new id. Inserts nothing for a tenant that does not exist.
+-- A replay changes nothing: every key has a new id. Inserts nothing for a tenant that does not exist, or that was offboarded.
 -- param: api_key_id STRING
 -- param: tenant_id STRING
 -- param: api_key_hash STRING
@@ -79,7 +81,7 @@ WHERE k.tenant_id = @tenant_id AND k.api_key_id IN UNNEST(@api_key_ids)
 INSERT INTO tenant_api_keys (api_key_id, tenant_id, api_key_hash, is_active, scopes, expires_at, created_at)
 SELECT @api_key_id, @tenant_id, @api_key_hash, TRUE, @scopes, @expires_at, @now
 FROM (SELECT 1 AS one) AS always
-WHERE EXISTS (SELECT 1 FROM tenant_profiles AS p WHERE p.tenant_id = @tenant_id)
+WHERE EXISTS (SELECT 1 FROM tenant_profiles AS p WHERE p.tenant_id = @tenant_id AND IFNULL(p.status, 'INACTIVE') != 'OFFBOARDED')
   AND NOT EXISTS (SELECT 1 FROM tenant_api_keys AS k WHERE k.api_key_id = @api_key_id)
 
 -- name: rotate_api_key
@@ -117,67 +119,6 @@ WHERE k.api_key_id = u.api_key_id AND (k.last_used_at IS NULL OR k.last_used_at 
 -- param: tenant_id STRING
 -- param: api_key_id STRING
 UPDATE tenant_api_keys SET is_active = FALSE WHERE tenant_id = @tenant_id AND api_key_id = @api_key_id
-
--- name: find_tenant
--- param: tenant_id STRING
-SELECT p.tenant_id, p.created_at FROM tenant_profiles AS p WHERE p.tenant_id = @tenant_id ORDER BY p.created_at LIMIT 1
-
--- name: put_tenant
--- A replay writes the same values again. The inserts are guarded, and their ids are derived from the tenant's id: if two processes create a
--- tenant at the same instant, readers find two equal rows and fold them. Then today's row of the ledger gets the new limits, so that they
--- apply from the next run on. This is outside the transaction, which the ledger's writers would cancel again and again.
--- param: tenant_id STRING
--- param: company_name STRING
--- param: admin_email STRING
--- param: status STRING
--- param: subscription_id STRING
--- param: plan_name STRING
--- param: subscription_status STRING
--- param: daily_limit INT64
--- param: monthly_limit INT64
--- param: concurrent_limit INT64
--- param: monthly_cost_limit_usd FLOAT64
--- param: max_priority INT64
--- param: max_schedules INT64
--- param: max_queued_runs INT64
--- param: max_watchers INT64
--- param: requests_per_minute INT64
--- param: max_export_bytes INT64
--- param: today DATE
--- param: now TIMESTAMP
-BEGIN TRANSACTION;
-UPDATE tenant_profiles
-SET company_name = @company_name, admin_email = @admin_email, status = @status, updated_at = @now
-WHERE tenant_id = @tenant_id;
-INSERT INTO tenant_profiles (tenant_id, company_name, admin_email, status, created_at, updated_at)
-SELECT @tenant_id, @company_name, @admin_email, @status, @now, @now
-FROM (SELECT 1 AS one) AS always
-WHERE NOT EXISTS (SELECT 1 FROM tenant_profiles AS p WHERE p.tenant_id = @tenant_id);
-UPDATE tenant_subscriptions
-SET plan_name = @plan_name, status = @subscription_status, updated_at = @now,
-  daily_limit = @daily_limit, monthly_limit = @monthly_limit, concurrent_limit = @concurrent_limit,
-  monthly_cost_limit_usd = @monthly_cost_limit_usd, max_priority = @max_priority, max_schedules = @max_schedules,
-  max_queued_runs = @max_queued_runs, max_watchers = @max_watchers, requests_per_minute = @requests_per_minute,
-  max_export_bytes = @max_export_bytes
-WHERE tenant_id = @tenant_id
-  AND subscription_id = (
-    SELECT s.subscription_id FROM tenant_subscriptions AS s WHERE s.tenant_id = @tenant_id
-    ORDER BY COALESCE(s.updated_at, s.created_at) DESC LIMIT 1
-  );
-INSERT INTO tenant_subscriptions (
-  subscription_id, tenant_id, plan_name, status, daily_limit, monthly_limit, concurrent_limit, monthly_cost_limit_usd, max_priority,
-  max_schedules, max_queued_runs, max_watchers, requests_per_minute, max_export_bytes, created_at, updated_at
-)
-SELECT
-  @subscription_id, @tenant_id, @plan_name, @subscription_status, @daily_limit, @monthly_limit, @concurrent_limit, @monthly_cost_limit_usd,
-  @max_priority, @max_schedules, @max_queued_runs, @max_watchers, @requests_per_minute, @max_export_bytes, @now, @now
-FROM (SELECT 1 AS one) AS always
-WHERE NOT EXISTS (SELECT 1 FROM tenant_subscriptions AS s WHERE s.tenant_id = @tenant_id);
-COMMIT TRANSACTION;
-UPDATE tenant_usage_quotas
-SET daily_limit = @daily_limit, monthly_limit = @monthly_limit, concurrent_limit = @concurrent_limit, last_updated = @now
-WHERE tenant_id = @tenant_id AND usage_date = @today;
-SELECT TRUE AS done
 
 -- name: read_usage
 -- The ledger's row of each tenant for today, and which of @ids hold a reservation: the response to reservations, unless each is known to be

@@ -8,6 +8,7 @@ from convergence.auth.v1 import (
     audit_append_service_pb2_grpc,
     audit_service_pb2_grpc,
     authentication_service_pb2_grpc,
+    closing_service_pb2_grpc,
     ledger_service_pb2_grpc,
     quota_service_pb2_grpc,
     session_token_service_pb2_grpc,
@@ -27,6 +28,7 @@ from services.auth.ledger import Ledger
 from services.auth.servicers.api_key import ApiKeyServicer
 from services.auth.servicers.audit import AuditAppendServicer, AuditServicer
 from services.auth.servicers.authentication import AuthenticationServicer
+from services.auth.servicers.closing import ClosingServicer
 from services.auth.servicers.ledger import LedgerServicer
 from services.auth.servicers.quota import QuotaServicer
 from services.auth.servicers.session_token import SessionTokenServicer
@@ -35,6 +37,7 @@ from services.auth.servicers.usage import UsageServicer
 from services.auth.sessions.tokens import SessionTokens
 from services.auth.settings import AuthSettings
 from services.auth.store import AuthStore
+from services.auth.tenants.store import TenantStore
 from services.platform.audit.delivery import Append
 from services.platform.bigquery.client import BigQuery
 from services.platform.clock import Clock
@@ -48,7 +51,7 @@ async def auth_service(
     """The servicers, ready for `serve`, the authenticator of their callers, and the audit log for what they record. Leaving the context
     writes what was collected in memory.
     """
-    store = AuthStore(bq, plan_defaults=settings.plan_defaults)
+    store, tenants = AuthStore(bq, plan_defaults=settings.plan_defaults), TenantStore(bq)
     memory = KeyMemory(seconds=settings.key_memory_seconds, size=settings.key_cache_size)
     digests = KeyDigests(seconds=settings.key_memory_seconds)
     audit = AuditStore(bq)
@@ -61,8 +64,33 @@ async def auth_service(
         changes = KeyChangeFeed(memory)
         tokens = SessionTokens(settings.token_secrets, clock)
         authenticator = LocalAuthenticator(store, clock, memory=memory, digests=digests, usage=usage, changes=changes, tokens=tokens)
-        servicers = [*served(store, ledger, authenticator, clock, changes, tokens), *audit_served(audit, appender, clock)]
+        servicers = [
+            *tenants_served(store, tenants, ledger, clock, changes),
+            *served(store, ledger, authenticator, clock, changes, tokens),
+            *audit_served(audit, appender, clock),
+        ]
         yield servicers, authenticator, appender.append
+
+
+def tenants_served(store: AuthStore, tenants: TenantStore, ledger: Ledger, clock: Clock, changes: KeyChangeFeed) -> list[Served]:
+    """The servicers of tenants and their keys."""
+    return [
+        Served(
+            name="convergence.auth.v1.TenantService",
+            add=tenant_service_pb2_grpc.add_TenantServiceServicer_to_server,
+            servicer=TenantServicer(tenants, clock, changes),
+        ),
+        Served(
+            name="convergence.auth.v1.ClosingService",
+            add=closing_service_pb2_grpc.add_ClosingServiceServicer_to_server,
+            servicer=ClosingServicer(tenants, ledger, clock, changes),
+        ),
+        Served(
+            name="convergence.auth.v1.ApiKeyService",
+            add=api_key_service_pb2_grpc.add_ApiKeyServiceServicer_to_server,
+            servicer=ApiKeyServicer(store, tenants, clock, changes),
+        ),
+    ]
 
 
 def served(
@@ -73,18 +101,8 @@ def served(
     changes: KeyChangeFeed,
     tokens: SessionTokens | None = None,
 ) -> list[Served]:
-    """The servicers, ready for `serve`. `tokens`: None: session tokens are off."""
+    """The servicers of callers and the ledger. `tokens`: None: session tokens are off."""
     return [
-        Served(
-            name="convergence.auth.v1.TenantService",
-            add=tenant_service_pb2_grpc.add_TenantServiceServicer_to_server,
-            servicer=TenantServicer(store, clock, changes),
-        ),
-        Served(
-            name="convergence.auth.v1.ApiKeyService",
-            add=api_key_service_pb2_grpc.add_ApiKeyServiceServicer_to_server,
-            servicer=ApiKeyServicer(store, clock, changes),
-        ),
         Served(
             name="convergence.auth.v1.SessionTokenService",
             add=session_token_service_pb2_grpc.add_SessionTokenServiceServicer_to_server,

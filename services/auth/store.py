@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any, Self
 
 from services.auth.quota import LIVE_FOR, Usage
-from services.auth.tenants import TenantSpec
 from services.platform.access.key_holder import KeyHolder
 from services.platform.bigquery.client import BigQuery
 from services.platform.bigquery.sql import load_blocks
@@ -22,14 +21,6 @@ BY_ID = "id:"
 def by_id(tenant_id: str, api_key_id: str) -> str:
     """The handle of a key whose id is known, but not the key: that of a session token."""
     return f"{BY_ID}{tenant_id}/{api_key_id}"
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class StoredTenant:
-    """A tenant that exists; `created_at` may be missing in rows of the subscription system."""
-
-    tenant_id: str
-    created_at: datetime | None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -214,16 +205,6 @@ class AuthStore:
     async def revoke_api_key(self, tenant_id: str, api_key_id: str) -> None:
         """Revokes a key; does nothing if the tenant has no key of this id."""
         await self._change("revoke_api_key", {"tenant_id": tenant_id, "api_key_id": api_key_id})
-
-    async def find_tenant(self, tenant_id: str) -> StoredTenant | None:
-        """The tenant; None if it does not exist."""
-        rows = await self._rows("find_tenant", {"tenant_id": tenant_id})
-        return StoredTenant(**rows[0]) if rows else None
-
-    async def put_tenant(self, spec: TenantSpec, now: datetime, today: date) -> None:
-        """Creates or replaces a tenant and its subscription, and sets the new limits in today's row of the ledger."""
-        params = {**asdict(spec), "subscription_id": spec.subscription_id, "now": now, "today": today}
-        await self._change("put_tenant", params)
 
     async def read_usage(self, tenant_ids: Sequence[str], ids: Sequence[str], now: datetime, today: date) -> dict[str, Usage]:
         """Today's rows by tenant, each with those of `ids` that hold a reservation. Tenants without a row for today are missing."""

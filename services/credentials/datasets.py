@@ -52,6 +52,15 @@ class Missing:
         return DatasetStatus.CREATED if self.dataset else DatasetStatus.ALREADY_EXISTS
 
 
+class DatasetFate(StrEnum):
+    """What has become of an offboarded tenant's dataset."""
+
+    KEPT = "KEPT"
+    DELETED = "DELETED"
+    ABSENT = "ABSENT"
+    """There is none, or none of ours."""
+
+
 class TenantDatasets:
     """Checks and completes tenants' datasets. All methods raise Unavailable if BigQuery does not answer in time."""
 
@@ -101,6 +110,26 @@ class TenantDatasets:
             script = create_tables("create_meta_tables", [self._tables[table] for table in missing.tables])
             await self._bq.query(script, {}, dataset=name)
 
+    async def is_there(self, tenant_id: str) -> bool:
+        """True if the tenant has a dataset. Raises FailedPrecondition for a dataset of its name whose labels are not this tenant's."""
+        try:
+            there = await self._get(self._bq.tenant(tenant_id))
+        except NotFound:
+            return False
+        _check_labels(await self._labelled(there), tenant_id)
+        return True
+
+    async def drop(self, tenant_id: str) -> bool:
+        """Deletes the tenant's dataset with all its tables; False if there is none. Raises as `is_there` does; nothing is deleted then."""
+        if not await self.is_there(tenant_id):
+            return False
+        name = self._bq.tenant(tenant_id)
+        await self._bq.call(
+            "delete_dataset",
+            lambda left: self._bq.client.delete_dataset(name, delete_contents=True, not_found_ok=True, timeout=left, retry=NO_RETRY),
+        )
+        return True
+
     async def _grant(self, name: str) -> None:
         """Adds missing rights to the existing ones, the creator's among them. BigQuery replaces the whole list, so it is read anew and sent
         with its etag.
@@ -148,6 +177,6 @@ def _check_labels(dataset: bigquery.Dataset, tenant_id: str) -> None:
     if not _labels(tenant_id).items() <= dataset.labels.items():
         raise FailedPrecondition(
             "DATASET_NOT_OURS",
-            f"There is a dataset {tenant_id} that Convergence did not make for this tenant. Rename or remove it; nothing was stored.",
+            f"There is a dataset {tenant_id} that Convergence did not make for this tenant. Rename or remove it; nothing was done.",
             metadata={"tenant_id": tenant_id},
         )

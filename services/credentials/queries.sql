@@ -74,7 +74,8 @@ QUALIFY ROW_NUMBER() OVER (PARTITION BY tenant_id, provider ORDER BY COALESCE(up
 
 -- name: insert_credential
 -- A replay inserts nothing: the row exists. It inserts nothing either if another process was first; the caller then reads back whose row it
--- is.
+-- is. An INSERT conflicts with nothing, so a tenant's offboarding may be deleting at this moment. What was inserted before it has closed the
+-- tenant, it deletes; afterwards the SELECT, which comes after the INSERT, sees that the tenant is closed, and the caller deletes.
 -- param: credential_id STRING
 -- param: tenant_id STRING
 -- param: provider STRING
@@ -85,6 +86,7 @@ QUALIFY ROW_NUMBER() OVER (PARTITION BY tenant_id, provider ORDER BY COALESCE(up
 -- param: at TIMESTAMP
 -- param: access_status STRING
 -- param: access_export STRING
+DECLARE inserted INT64 DEFAULT 0;
 INSERT INTO tenant_cloud_credentials
   (
     credential_id,
@@ -114,7 +116,9 @@ SELECT
 FROM (SELECT 1)
 WHERE NOT EXISTS (
   SELECT 1 FROM tenant_cloud_credentials AS there WHERE there.tenant_id = @tenant_id AND there.provider = @provider
-)
+);
+SET inserted = @@row_count;
+SELECT inserted > 0 AS is_new, EXISTS (SELECT 1 FROM offboarded_tenants AS o WHERE o.tenant_id = @tenant_id) AS is_offboarded
 
 -- name: update_credential
 -- A replay writes the same values again. What was known of the credentials before, of their access and of what was delivered to them, is
@@ -151,6 +155,11 @@ WHERE tenant_id = @tenant_id AND provider = @provider AND credential_id = @crede
 -- param: tenant_id STRING
 -- param: provider STRING
 DELETE FROM tenant_cloud_credentials WHERE tenant_id = @tenant_id AND provider = @provider
+
+-- name: destroy_credentials
+-- All of an offboarded tenant. A replay deletes nothing: the rows are gone.
+-- param: tenant_id STRING
+DELETE FROM tenant_cloud_credentials WHERE tenant_id = @tenant_id
 
 -- name: list_due_access_checks
 -- Reads only.

@@ -4,6 +4,7 @@ from convergence.credentials.v1 import (
     access_check_service_pb2_grpc,
     credential_service_pb2_grpc,
     delivery_service_pb2_grpc,
+    destruction_service_pb2_grpc,
     issuer_service_pb2_grpc,
     sealed_credential_service_pb2_grpc,
     token_service_pb2_grpc,
@@ -21,6 +22,7 @@ from services.credentials.payloads.target_rules import TargetRules
 from services.credentials.servicers.access_check import AccessCheckServicer
 from services.credentials.servicers.credential import CredentialServicer
 from services.credentials.servicers.delivery import DeliveryServicer
+from services.credentials.servicers.destruction import DestructionServicer
 from services.credentials.servicers.issuer import IssuerServicer
 from services.credentials.servicers.sealed_credential import SealedCredentialServicer
 from services.credentials.servicers.token import TokenServicer
@@ -48,18 +50,24 @@ def served(
         if signer and settings.issuer_url
         else None
     )
+    changes = CredentialChanges(store, datasets, kms, clock)
     return [
         Served(
             name="convergence.credentials.v1.CredentialService",
             add=credential_service_pb2_grpc.add_CredentialServiceServicer_to_server,
             servicer=CredentialServicer(
-                CredentialChanges(store, datasets, kms, clock),
+                changes,
                 store,
                 issuer,
                 CredentialValidator(checks, CloudEndpoints.of(settings), issuer),
                 PayloadRules(own=OwnResources.of(settings), targets=TargetRules.of(settings)),
                 clock,
             ),
+        ),
+        Served(
+            name="convergence.credentials.v1.DestructionService",
+            add=destruction_service_pb2_grpc.add_DestructionServiceServicer_to_server,
+            servicer=DestructionServicer(changes),
         ),
         Served(
             name="convergence.credentials.v1.SealedCredentialService",

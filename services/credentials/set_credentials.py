@@ -14,7 +14,7 @@ import structlog
 from services.credentials.access_checks import PassedCheck
 from services.credentials.audit import Action, audit_row
 from services.credentials.credential import SealedCredential, new_credential_id
-from services.credentials.datasets import DatasetStatus, TenantDatasets
+from services.credentials.datasets import DatasetFate, DatasetStatus, TenantDatasets
 from services.credentials.payloads import token_audience
 from services.credentials.providers import Provider
 from services.credentials.store import STEP_LOGS, CredentialStore
@@ -22,7 +22,7 @@ from services.platform.background import note_end
 from services.platform.bigquery.errors import NotFound as TableNotFound
 from services.platform.cache import TtlCache
 from services.platform.clock import Clock
-from services.platform.errors import NotFound
+from services.platform.errors import FailedPrecondition, NotFound
 from services.platform.kms.client import Kms
 from services.platform.kms.credential_aad import associated_data
 
@@ -42,6 +42,15 @@ class SetUp:
     """False: existing credentials were replaced."""
     dataset_status: DatasetStatus
     tables_created: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Destroyed:
+    """What was deleted of an offboarded tenant."""
+
+    providers: tuple[str, ...]
+    """Whose credentials were stored until now."""
+    dataset: DatasetFate
 
 
 class CredentialChanges:
@@ -68,6 +77,33 @@ class CredentialChanges:
         """Deletes the credentials; the dataset stays. Raises NotFound (CREDENTIALS_NOT_FOUND)."""
         await self._to_the_end(tenant_id, self._delete(tenant_id, provider, user_id))
 
+    async def destroy(self, tenant_id: str, *, with_dataset: bool) -> Destroyed:
+        """Deletes all credentials of an offboarded tenant and, if asked, its dataset. Raises FailedPrecondition (DATASET_NOT_OURS) if there
+        is another dataset of its name to delete; nothing is deleted then.
+        """
+        return await self._to_the_end(tenant_id, self._destroy(tenant_id, with_dataset=with_dataset))
+
+    async def _destroy(self, tenant_id: str, *, with_dataset: bool) -> Destroyed:
+        try:
+            has_dataset = await self._datasets.is_there(tenant_id)
+        except FailedPrecondition:
+            if with_dataset:
+                raise
+            has_dataset = False
+        providers = [credential.provider for credential in await self._store.list_all(tenant_id)]
+        if providers:
+            await self._store.destroy(tenant_id)
+        for known in Provider:
+            self._ids.drop((tenant_id, known))
+        # After the credentials: a call that sets some at this moment makes the dataset first.
+        if with_dataset:
+            is_deleted = await self._datasets.drop(tenant_id)
+            return Destroyed(providers=tuple(providers), dataset=DatasetFate.DELETED if is_deleted else DatasetFate.ABSENT)
+        if has_dataset:
+            for provider in providers:
+                await self._record(Action.CREDENTIAL_DELETED, tenant_id, provider, user_id=None)
+        return Destroyed(providers=tuple(providers), dataset=DatasetFate.KEPT if has_dataset else DatasetFate.ABSENT)
+
     async def _set(self, tenant_id: str, provider: Provider, plaintext: bytes, user_id: str | None, passed: PassedCheck | None) -> SetUp:
         known, missing = await asyncio.gather(self._known_id(tenant_id, provider), self._datasets.look(tenant_id))
         # Before anything is written: without KMS nothing changes.
@@ -76,6 +112,12 @@ class CredentialChanges:
         # dataset is empty and the next call finds it.
         await self._datasets.make(tenant_id, missing)
         created = await self._write(known, sealed, user_id, passed)
+        if created is None:
+            # The call began before the tenant was closed: take back what it has written.
+            await self._store.destroy(tenant_id)
+            if missing.dataset:
+                await self._datasets.drop(tenant_id)
+            raise FailedPrecondition("TENANT_OFFBOARDED", f"Tenant {tenant_id} was offboarded, which is final; nothing was stored.")
         self._ids.put((tenant_id, provider), sealed.credential_id)
         # If the call breaks off here, the credential is valid, and the next call reports UPDATED.
         action = Action.CREDENTIAL_ADDED if created else Action.CREDENTIAL_UPDATED
@@ -87,7 +129,10 @@ class CredentialChanges:
         if await self._store.find(tenant_id, provider) is None:
             raise NotFound("CREDENTIALS_NOT_FOUND", f"Tenant {tenant_id} has no {provider} credentials.")
         await self._store.delete(tenant_id, provider)
-        row = audit_row(Action.CREDENTIAL_DELETED, tenant_id=tenant_id, provider=provider, user_id=user_id, at=self._clock.now())
+        await self._record(Action.CREDENTIAL_DELETED, tenant_id, provider, user_id=user_id)
+
+    async def _record(self, action: Action, tenant_id: str, provider: str, *, user_id: str | None) -> None:
+        row = audit_row(action, tenant_id=tenant_id, provider=provider, user_id=user_id, at=self._clock.now())
         try:
             await self._store.record(row)
         except TableNotFound:
@@ -113,13 +158,18 @@ class CredentialChanges:
             token_audience=token_audience(provider, plaintext),
         )
 
-    async def _write(self, known: str | None, sealed: SealedCredential, user_id: str | None, passed: PassedCheck | None = None) -> bool:
-        """True if the credential is new."""
+    async def _write(
+        self, known: str | None, sealed: SealedCredential, user_id: str | None, passed: PassedCheck | None = None
+    ) -> bool | None:
+        """True if the credential is new; None: the tenant is offboarded, and what was written must be deleted."""
         now = self._clock.now()
         # An update that finds no row was overtaken by a deletion; then these are the first credentials again.
         if known and await self._store.update(sealed, user_id=user_id, at=now, passed=passed):
             return False
-        if await self._store.insert(sealed, user_id=user_id, at=now, passed=passed):
+        inserted = await self._store.insert(sealed, user_id=user_id, at=now, passed=passed)
+        if inserted.is_offboarded:
+            return None
+        if inserted.is_new:
             return True
         # A row exists all the same: this one, if the first response was lost, or another process's, which came first.
         there = await self._store.find(sealed.tenant_id, sealed.provider)

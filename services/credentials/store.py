@@ -1,7 +1,7 @@
 """The table `tenant_cloud_credentials`, and the audit rows in tenants' `x_meta_step_logs`: one method a statement."""
 
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
 
@@ -22,6 +22,16 @@ STEP_LOGS = "x_meta_step_logs"
 MAX_CONCURRENT_LOOK_UPS = 4
 MAX_BLOBS = 100
 """Maximum number in one result, 64 KiB each at most: it stays below BigQuery's 10 MB."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Inserted:
+    """The result of storing the first credentials."""
+
+    is_new: bool
+    """False: some existed."""
+    is_offboarded: bool
+    """True: the tenant is offboarded by now, and nothing of it may stay."""
 
 
 class CredentialStore:
@@ -66,18 +76,18 @@ class CredentialStore:
             known |= {(one.tenant_id, one.provider): one for one in found}
         return [known.get(one) for one in wanted]
 
-    async def insert(self, sealed: SealedCredential, *, user_id: str | None, at: datetime, passed: PassedCheck | None) -> bool:
-        """Stores the first credentials. False if some exist: another writer's, or these, if the first response was lost.
+    async def insert(self, sealed: SealedCredential, *, user_id: str | None, at: datetime, passed: PassedCheck | None) -> Inserted:
+        """Stores the first credentials, unless some exist: another writer's, or these, if the first response was lost.
 
         `passed`: None if they were not tried.
         """
         row = _columns(sealed, passed) | {"user_id": user_id, "at": at}
-        return await self._change("insert_credential", row) > 0
+        return Inserted(**(await self._change("insert_credential", row)).only_row)
 
     async def update(self, sealed: SealedCredential, *, user_id: str | None, at: datetime, passed: PassedCheck | None) -> bool:
         """Replaces the ciphertext of the row with this id. False if there is no such row (any more). `passed`: see `insert`."""
         row = _columns(sealed, passed) | {"user_id": user_id, "at": at}
-        return await self._change("update_credential", row) > 0
+        return (await self._change("update_credential", row)).affected > 0
 
     async def list_due_checks(self, *, checked_before: datetime, limit: int) -> list[DueCheck]:
         """The clouds' credentials whose last check was before a time, or that were never checked; the longest unchecked first."""
@@ -104,14 +114,18 @@ class CredentialStore:
         """Deletes the credentials, if there are any."""
         await self._change("delete_credentials", {"tenant_id": tenant_id, "provider": provider})
 
+    async def destroy(self, tenant_id: str) -> None:
+        """Deletes all credentials of the tenant."""
+        await self._change("destroy_credentials", {"tenant_id": tenant_id})
+
     async def record(self, row: AuditRow, *, new_table: bool = False) -> None:
         """Appends an audit row; `new_table`: its table was just created. Raises NotFound without the table."""
         audit = {**asdict(row), "timestamp": row.timestamp.isoformat()}
         await self._step_logs.append(self._bq.tenant(row.tenant_id), [audit], is_new=new_table)
 
-    async def _change(self, block: str, params: dict[str, object]) -> int:
+    async def _change(self, block: str, params: dict[str, object]) -> QueryResult:
         try:
-            return (await self._control(block, params)).affected
+            return await self._control(block, params)
         finally:
             # Also after an error: the statement may have run.
             self._sealed.forget()

@@ -213,6 +213,10 @@ SELECT DISTINCT pipeline_logging_id
 FROM x_meta_pipeline_runs
 WHERE status = 'RUNNING' AND COALESCE(deadline_at, TIMESTAMP_ADD(started_at, INTERVAL 1 DAY)) < @since
 
+-- name: running_runs
+-- Reads only.
+SELECT DISTINCT pipeline_logging_id FROM x_meta_pipeline_runs WHERE status = 'RUNNING'
+
 -- name: run_ends
 -- Reads only. For the scheduler: the states of runs, and for FAILED ones whether another attempt would fail, too; NULL if an executor from
 -- before is_final has ended the run. Of several rows of one id, the ended one counts.

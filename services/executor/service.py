@@ -43,6 +43,7 @@ from services.executor.quality.store import QualityStore
 from services.executor.runs.active import ActiveRuns
 from services.executor.runs.admission import Admission
 from services.executor.runs.cancel import Canceller
+from services.executor.runs.cancel_tenant import TenantCanceller
 from services.executor.runs.dry_run import DryRunner
 from services.executor.runs.execute import execute
 from services.executor.runs.idempotency import IdempotentStarts
@@ -150,6 +151,7 @@ async def executor_service(  # noqa: PLR0913 - what it stands on
         admission = Admission(store=store, quota=quota, reconciler=reconciler, clock=clock, lease_seconds=settings.lease_seconds)
         own = OwnResources.of(settings)
         preparer = RunPreparer(catalog, clock, wait=timedelta(seconds=settings.run_wait_seconds), own=own)
+        canceller = Canceller(store=store, quota=quota, active=active, clock=clock)
         starter = RunStarter(preparer=preparer, credentials=sealed, admission=admission, active=active)
         heartbeat_seconds = settings.watch_silence_seconds
         to_executor = partial(peer_channel, settings, caller="executor", peer="executor")
@@ -175,7 +177,7 @@ async def executor_service(  # noqa: PLR0913 - what it stands on
                         preparer=preparer,
                         starts=IdempotentStarts(starter, store, clock),
                         dry_runner=DryRunner(dry_tools, sealed, query_usd_per_tib=settings.query_usd_per_tib),
-                        canceller=Canceller(store=store, quota=quota, active=active, clock=clock),
+                        canceller=canceller,
                         store=store,
                     ),
                 ),
@@ -186,6 +188,7 @@ async def executor_service(  # noqa: PLR0913 - what it stands on
                         preparer=preparer,
                         starter=starter,
                         states=RunStates(starter=starter, quota=quota, store=store, reconciler=reconciler),
+                        tenants=TenantCanceller(store=store, canceller=canceller, reconciler=reconciler),
                         reconciler=reconciler,
                     ),
                 ),

@@ -147,6 +147,10 @@ class Store:
         """Runs that are RUNNING although their deadline was before `since`."""
         return [row["pipeline_logging_id"] for row in await self._rows("overdue_runs", {"since": since}, tenant_id)]
 
+    async def running_runs(self, tenant_id: str) -> list[str]:
+        """All runs of the tenant whose row says RUNNING. Raises NotFound without the table."""
+        return [row["pipeline_logging_id"] for row in await self._rows("running_runs", {}, tenant_id)]
+
     async def run_ends(self, tenant_id: str, runs: Sequence[str], since: datetime) -> dict[str, RunEnd]:
         """The states of these runs, with their errors; runs without a row are missing. `since` as in `overdue_runs`."""
         rows = await self._rows("run_ends", {"pipeline_logging_ids": list(runs), "since": since}, tenant_id)

@@ -41,6 +41,8 @@ The chart. A state is the run's state and the queue row's; `-` is no row. Every 
     FAILED, PROCESSING    ──give up──>    FAILED, -
     PENDING, QUEUED       ──delete──>     FAILED, -              its schedule was deleted
     FAILED, QUEUED        ──delete──>     FAILED, -
+    PENDING, QUEUED       ──offboard──>   FAILED, -              its tenant was offboarded; claims are taken over and end as above
+    FAILED, QUEUED        ──offboard──>   FAILED, -
     FAILED, -             ──retry──>      PENDING, QUEUED        the tenant calls :retry
 Renewing and taking over change the holder, never the state.
 """

@@ -10,6 +10,7 @@ from services.platform.clock import SystemClock
 from services.platform.reporting.events import PlatformEvents
 from services.platform.rpc.peers import peer_channel
 from services.platform.server import serve
+from services.scheduler.offboarding.peers import Peers
 from services.scheduler.service import scheduler_service
 from services.scheduler.settings import SchedulerSettings
 
@@ -25,7 +26,10 @@ async def main() -> None:
         PlatformEvents(bq, SystemClock(), service=NAME, every_seconds=settings.report_flush_seconds) as events,
         peer_channel(settings, caller=NAME, peer="auth", address=settings.auth_address) as auth,
         peer_channel(settings, caller=NAME, peer="executor", address=settings.executor_address) as executor,
-        scheduler_service(settings, bq=bq, executor=executor, clock=SystemClock(), record=events.record) as served,
+        peer_channel(settings, caller=NAME, peer="credentials", address=settings.credentials_address) as credentials,
+        scheduler_service(
+            settings, bq=bq, peers=Peers(auth=auth, credentials=credentials, executor=executor), clock=SystemClock(), record=events.record
+        ) as served,
     ):
         await serve(settings, name=NAME, authenticator=RemoteAuthenticator(auth), served=served, audit=to_auth(auth), record=events.record)
 

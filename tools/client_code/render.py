@@ -3,6 +3,7 @@
 import textwrap
 from collections.abc import Iterator
 
+from tools.client_code.reasons import class_name
 from tools.client_code.surface import Argument, Message, Resource, Rpc
 
 WIDTH = 120
@@ -125,6 +126,11 @@ def docstring(rpc: Rpc) -> Iterator[str]:
     yield "        Args:"
     for name, about in rows.items():
         yield from textwrap.wrap(f"{name}: {about}".replace("\\", "\\\\"), WIDTH, initial_indent=" " * 12, subsequent_indent=" " * 16)
+    if rpc.refusals:
+        names = ", ".join(class_name(reason) for reason in rpc.refusals)
+        yield ""
+        yield "        Raises:"
+        yield from textwrap.wrap(f"{names}: beside what any call may raise.", WIDTH, initial_indent=" " * 12, subsequent_indent=" " * 16)
     yield '        """'
 
 

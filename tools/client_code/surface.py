@@ -8,9 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from convergence.access.v1 import access_pb2
+from convergence.contract.v1 import contract_pb2
+from convergence.errors.v1.error_reason_pb2 import ErrorReason
 from google.api import annotations_pb2, field_behavior_pb2
 from google.protobuf import descriptor_pb2
 
+PREFIX = "ERROR_REASON_"
 PIPELINE = ("provider", "domain", "template", "pipeline_template")
 """The fields that a caller gives as one: `gcp/cost/billing`."""
 
@@ -65,6 +68,8 @@ class Rpc:
     """Of a list: the field that holds the items, and what they are."""
     repeatable: bool
     idempotency_key: bool
+    refusals: tuple[str, ...]
+    """Reasons beside those that every call may be refused for."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -118,7 +123,7 @@ class Surface:
                 if enum.name == "ErrorReason":
                     for value in enum.value[1:]:
                         name = f"{file.package}.{enum.name}.{value.name}"
-                        yield value.name.removeprefix("ERROR_REASON_"), self._comments[name]
+                        yield value.name.removeprefix(PREFIX), self._comments[name]
 
     def _rpc(self, name: str, row: Mapping[str, Any]) -> Rpc:
         file, service, method = self._services[row["rpc"]]
@@ -141,6 +146,7 @@ class Surface:
             items=self._items(method.output_type) if method.name.startswith("List") or self._paged(request) else None,
             repeatable=verb != "post" or "repeat" in row or idempotency_key,
             idempotency_key=idempotency_key,
+            refusals=tuple(ErrorReason.Name(one).removeprefix(PREFIX) for one in method.options.Extensions[contract_pb2.refusals].reasons),
         )
 
     def _message(self, type_name: str) -> Message:

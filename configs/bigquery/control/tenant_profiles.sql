@@ -1,9 +1,11 @@
+-- resumes_as: the status that a SUSPENDED tenant goes back to; NULL: ACTIVE.
 CREATE TABLE IF NOT EXISTS tenant_profiles (
   tenant_id STRING NOT NULL,
   company_name STRING,
   admin_email STRING,
   status STRING,
   created_at TIMESTAMP,
-  updated_at TIMESTAMP
+  updated_at TIMESTAMP,
+  resumes_as STRING
 )
 CLUSTER BY tenant_id

@@ -10,7 +10,7 @@ from console.gateway.api import Json
 from console.gateway.errors import GatewayError
 from console.screens.runs.listing import TEMPLATES
 from console.screens.runs.one_run import RUN
-from console.screens.template_form import BadValue, body_of, fields_of, template_named
+from console.screens.template_form import BadValue, body_of, form_of, template_named
 from console.web.screen import Visit
 
 VALIDATE = "/api/v1/pipelines/validate/{tenant_id}/{provider}/{domain}/{template}"
@@ -50,7 +50,7 @@ def _form(visit: Visit, template: Json, *, error: GatewayError | None = None, **
         status=error.status if error else HTTPStatus.OK,
         template=template,
         name="/".join(visit.names[part] for part in ("provider", "domain", "template")),
-        fields=fields_of(template, visit.form),
+        form=form_of(template, visit.form),
         may_run=visit.session.may("pipelines:run"),
         # The same form sent twice starts one run; a form with another content has another key.
         idempotency_key=visit.form.get("idempotency_key") if error and error.is_passing else secrets.token_urlsafe(16),

@@ -8,7 +8,7 @@ from starlette.responses import Response
 
 from console.gateway.api import Json
 from console.gateway.errors import GatewayError
-from console.screens.template_form import BadValue, body_of, fields_of, template_named
+from console.screens.template_form import BadValue, body_of, form_of, template_named
 from console.web.screen import Visit
 
 LIST = "/api/v1/tenants/{tenant_id}/schedules"
@@ -103,7 +103,7 @@ def _form(visit: Visit, template: Json, error: GatewayError | None = None) -> Re
         "setup/schedule_form.html",
         status=error.status if error else HTTPStatus.OK,
         name="/".join(visit.names[part] for part in ("provider", "domain", "template")),
-        fields=fields_of(template, visit.form, is_scheduled=True),
+        form=form_of(template, visit.form, is_scheduled=True),
         values={name: visit.form.get(name, "") for name in ("schedule_cron", "timezone", *NUMBERS)},
         idempotency_key=visit.form.get("idempotency_key") if error and error.is_passing else secrets.token_urlsafe(16),
         may_change=visit.session.may("schedules:write"),

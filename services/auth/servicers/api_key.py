@@ -14,7 +14,8 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from services.auth.key_change_feed import KeyChangeFeed
 from services.auth.store import AuthStore, StoredKey
-from services.auth.tenants import check_scopes
+from services.auth.tenants.spec import check_scopes, refuse_offboarded
+from services.auth.tenants.store import TenantStore, no_such_tenant
 from services.platform.access.api_keys import hash_key, new_api_key
 from services.platform.clock import Clock
 from services.platform.errors import FailedPrecondition, InvalidArgument, NotFound
@@ -30,15 +31,15 @@ type Context = grpc.aio.ServicerContext[Any, Any]
 class ApiKeyServicer(api_key_service_pb2_grpc.ApiKeyServiceServicer):
     """ApiKeyService, as the proto describes it."""
 
-    def __init__(self, store: AuthStore, clock: Clock, changes: KeyChangeFeed) -> None:
-        self._store = store
+    def __init__(self, store: AuthStore, tenants: TenantStore, clock: Clock, changes: KeyChangeFeed) -> None:
+        self._store, self._tenants = store, tenants
         self._clock = clock
         self._changes = changes
 
     async def CreateApiKey(
         self, request: api_key_service_pb2.CreateApiKeyRequest, context: Context
     ) -> api_key_service_pb2.CreateApiKeyResponse:
-        """Raises InvalidArgument, NotFound."""
+        """Raises InvalidArgument, NotFound, FailedPrecondition."""
         now = self._clock.now()
         scopes = tuple(request.scopes)
         check_scopes(scopes)
@@ -53,10 +54,11 @@ class ApiKeyServicer(api_key_service_pb2_grpc.ApiKeyServiceServicer):
             created_at=now,
             last_used_at=None,
         )
-        # Nothing was inserted: there is no such tenant, or the statement ran before and its response was lost.
+        # Nothing was inserted: there is no such tenant, it was offboarded, or the statement ran before and its response was lost.
         inserted = await self._store.insert_api_key(stored, hash_key(api_key))
         if not inserted and not await self._store.find_key_holders([hash_key(api_key)], now):
-            raise NotFound("TENANT_NOT_FOUND", f"There is no tenant {request.tenant_id}. Provision it with PUT first.")
+            refuse_offboarded(request.tenant_id, (await self._tenants.get(request.tenant_id)).status)
+            raise no_such_tenant(request.tenant_id)
         return api_key_service_pb2.CreateApiKeyResponse(
             api_key_id=stored.api_key_id,
             api_key=api_key,
@@ -91,6 +93,7 @@ class ApiKeyServicer(api_key_service_pb2_grpc.ApiKeyServiceServicer):
         if old is None:
             raise _no_such_key()
         if made is None:
+            refuse_offboarded(request.tenant_id, (await self._tenants.get(request.tenant_id)).status)
             raise FailedPrecondition("API_KEY_NOT_ACTIVE", "This key was revoked or has expired, so it cannot be rotated. Issue a new one.")
         return api_key_service_pb2.RotateApiKeyResponse(
             api_key_id=made.api_key_id,
@@ -115,8 +118,8 @@ class ApiKeyServicer(api_key_service_pb2_grpc.ApiKeyServiceServicer):
         size = page_size(request.page_size)
         # One more than requested, to know whether there is a next page.
         keys = await self._store.list_api_keys(request.tenant_id, after=from_token(request.page_token), limit=size + 1)
-        if not keys and await self._store.find_tenant(request.tenant_id) is None:
-            raise NotFound("TENANT_NOT_FOUND", f"There is no tenant {request.tenant_id}.")
+        if not keys:
+            await self._tenants.get(request.tenant_id)
         token = to_token(*keys[size - 1].page_key) if len(keys) > size else ""
         return api_key_service_pb2.ListApiKeysResponse(api_keys=map(_key_to_proto, keys[:size]), next_page_token=token)
 

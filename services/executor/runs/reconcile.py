@@ -12,6 +12,7 @@ import structlog
 from services.executor.records import Run, RunOutcome, RunState, RunStatus
 from services.executor.runs.quota import NOT_STARTED, QuotaClient, Reservation
 from services.executor.store import Store
+from services.platform.bigquery import errors as bigquery
 from services.platform.clock import Clock, utc_day
 from services.platform.errors import ConvergenceError
 from services.platform.reporting.events import EventKind, RecordEvent, unrecorded
@@ -119,6 +120,23 @@ class Reconciler:
         except ConvergenceError as error:
             _log.warning("reconcile_delayed", tenant_id=tenant_id, reason=error.reason)
         return settled
+
+    async def give_back(self, tenant_id: str) -> None:
+        """Ends and settles all of the tenant's expired reservations now, also of runs that the scheduler might still have started: the
+        tenant is offboarded. Raises Unavailable.
+        """
+        expired = [one for one in await self._quota.list_expired() if one.tenant_id == tenant_id]
+        if not expired:
+            return
+        try:
+            states = await self._store.run_states(tenant_id, [one.pipeline_logging_id for one in expired])
+        except bigquery.NotFound:
+            states = {}
+        for one in expired:
+            state = states.get(one.pipeline_logging_id)
+            action = decide(state.status if state else None, replace(one, trigger_type=API), self._clock.now())
+            if action is not None:
+                await self._end(reserved_on(one, state), action)
 
     async def fail_overdue(self, tenant_id: str, runs: Iterable[str]) -> dict[str, RunStatus | None]:
         """Ends runs that are past their deadline, by compare-and-set; returns their status then. They have no reservation to settle."""

@@ -8,6 +8,7 @@ import grpc
 from convergence.executor.v1 import run_service_pb2 as messages
 from convergence.executor.v1.run_service_pb2_grpc import RunServiceServicer
 
+from services.executor.runs.cancel_tenant import TenantCanceller
 from services.executor.runs.prepared import RunPreparer, RunRequest
 from services.executor.runs.reconcile import Reconciler
 from services.executor.runs.start import RunStarter
@@ -27,8 +28,11 @@ _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 class RunServicer(RunServiceServicer):
     """RunService, as the proto describes it."""
 
-    def __init__(self, *, preparer: RunPreparer, starter: RunStarter, states: RunStates, reconciler: Reconciler) -> None:
-        self._preparer, self._starter, self._states, self._reconciler = preparer, starter, states, reconciler
+    def __init__(
+        self, *, preparer: RunPreparer, starter: RunStarter, states: RunStates, tenants: TenantCanceller, reconciler: Reconciler
+    ) -> None:
+        self._preparer, self._starter, self._states = preparer, starter, states
+        self._tenants, self._reconciler = tenants, reconciler
 
     async def CheckPipeline(self, request: messages.CheckPipelineRequest, context: Context) -> messages.CheckPipelineResponse:
         """Checks that a pipeline exists and accepts these parameters. Raises NotFound, InvalidArgument."""
@@ -56,6 +60,10 @@ class RunServicer(RunServiceServicer):
         keys = [RunKey(tenant_id=key.tenant_id, pipeline_logging_id=key.pipeline_logging_id) for key in request.runs]
         states = zip(keys, await self._states.of(keys), strict=True)
         return messages.GetRunStatesResponse(states=[_state(key, state) for key, state in states])
+
+    async def CancelTenantRuns(self, request: messages.CancelTenantRunsRequest, context: Context) -> messages.CancelTenantRunsResponse:
+        """Cancels the active runs of an offboarded tenant, see `TenantCanceller.cancel_all`. Raises Unavailable."""
+        return messages.CancelTenantRunsResponse(cancelled_count=await self._tenants.cancel_all(request.tenant_id))
 
     async def ReconcileRuns(self, request: messages.ReconcileRunsRequest, context: Context) -> messages.ReconcileRunsResponse:
         """Ends runs whose reservation has expired, now. Raises Unavailable if auth does not answer."""

@@ -56,12 +56,15 @@ def recording(method: MethodDescriptor, code: grpc.StatusCode, reason: str, *, i
 
 def resource_of(method: MethodDescriptor, request: Message, answer: Message | None) -> str:
     """Names what was changed, e.g. `provider=gcp/domain=cost/template=billing/pipeline_logging_id=...`: the path's fields but the tenant,
-    those that the proto adds, and the first id in the response, if it is another. Any value that cannot be an id or a name is `?`.
+    those that the proto adds, and the first id in the response, if it is another; of the response also the fields that the proto names,
+    such as `keys_revoked=2`. Any value that cannot be an id or a name is `?`.
     """
     names = [name for name in (*path_fields(method), *_option(method).resource_fields) if name != "tenant_id"]
     found = [(name, str(getattr(request, name))) for name in names]
     if answer is not None and (given := given_id(method)) is not None:
         found.append((given, str(getattr(answer, given))))
+    if answer is not None:
+        found += [(name, value) for name in _option(method).answer_fields for value in _values(answer, name)]
     return "/".join(dict.fromkeys(f"{name}={value if _NAMEABLE.fullmatch(value) else '?'}" for name, value in found))
 
 
@@ -75,6 +78,11 @@ def given_id(method: MethodDescriptor) -> str | None:
     """The field of the response that names what was made: its first id that is neither the tenant's nor a user's."""
     ids = (field.name for field in method.output_type.fields if field.name.endswith("_id") and not field.is_repeated)
     return next((name for name in ids if name not in {"tenant_id", "user_id"}), None)
+
+
+def _values(answer: Message, name: str) -> list[str]:
+    value = getattr(answer, name)
+    return [str(one) for one in value] if answer.DESCRIPTOR.fields_by_name[name].is_repeated else [str(value)]
 
 
 def _verb(method: MethodDescriptor) -> str | None:

@@ -60,6 +60,12 @@ class ExecutorClient:
             found += [AttemptState(status=one.status, error_message=one.error_message, is_final=one.is_final) for one in answer.states]
         return found
 
+    async def cancel_tenant(self, tenant_id: str) -> int:
+        """Cancels all active runs of an offboarded tenant; returns how many."""
+        answer = await self._stub.CancelTenantRuns(messages.CancelTenantRunsRequest(tenant_id=tenant_id))
+        cancelled: int = answer.cancelled_count
+        return cancelled
+
     async def reconcile(self) -> None:
         """Makes the executor end the runs of dead executors."""
         await self._stub.ReconcileRuns(messages.ReconcileRunsRequest())

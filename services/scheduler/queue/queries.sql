@@ -496,7 +496,8 @@ LIMIT 1
 -- the run is PENDING. `added_at` shows the caller whether it was this call that queued it. It is a transaction because a run must not be
 -- PENDING without a row in the queue; it changes one table, and only inserts into the queue. The run's fire time is read first, from three
 -- columns, because it bounds the rest. Nothing is queued beyond @max_queued_runs waiting runs of the tenant: they are counted by the UPDATE,
--- so that of two retries at once, which change the same table, the second counts what the first has queued.
+-- so that of two retries at once, which change the same table, the second counts what the first has queued. `is_offboarded` is read after the
+-- insertion, see ../offboarding.
 -- param: tenant_id STRING
 -- param: run_id STRING
 -- param: max_queued_runs INT64
@@ -522,4 +523,5 @@ ELSE
   WHERE r.tenant_id = @tenant_id AND r.run_id = @run_id AND r.scheduled_time = fire_time;
   COMMIT TRANSACTION;
 END IF;
-SELECT COUNT(*) AS waiting FROM pipeline_execution_queue AS v WHERE v.tenant_id = @tenant_id AND v.state = 'QUEUED'
+SELECT COUNT(*) AS waiting, EXISTS (SELECT 1 FROM offboarded_tenants AS o WHERE o.tenant_id = @tenant_id) AS is_offboarded
+FROM pipeline_execution_queue AS v WHERE v.tenant_id = @tenant_id AND v.state = 'QUEUED'

@@ -66,6 +66,16 @@ class Look:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Retried:
+    """The tenant after a retry."""
+
+    waiting: int
+    """QUEUED runs."""
+    is_offboarded: bool
+    """True: the run must be taken back."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class QueueStatus:
     """Counts of the queue."""
 
@@ -113,6 +123,10 @@ class QueueStore:
         params = {"claimed_by": claimed_by, "now": now, "lease_expires_at": lease_expires_at, **span.params}
         if not await self._change("take_over", params):
             return []
+        return await self.claimed(claimed_by, span)
+
+    async def claimed(self, claimed_by: str, span: Span) -> list[Claim]:
+        """The runs of a claim, the best first."""
         return [Claim.from_row(row) for row in await self._rows("claimed_runs", {"claimed_by": claimed_by, **span.params})]
 
     async def record_started(self, started: Sequence[Started]) -> None:
@@ -195,13 +209,12 @@ class QueueStore:
         rows = await self._rows("queue_position", {"tenant_id": tenant_id, "run_id": run_id, "now": now, **self._rules.order})
         return QueuePosition(**rows[0]) if rows else None
 
-    async def retry_run(self, tenant_id: str, run_id: str, now: datetime, *, max_queued_runs: int) -> int:
+    async def retry_run(self, tenant_id: str, run_id: str, now: datetime, *, max_queued_runs: int) -> Retried:
         """Queues a finally FAILED run again, unless as many of the tenant's runs wait already. If it did, `find_run` returns it with `now`
-        as its `added_at`. Returns how many wait afterwards.
+        as its `added_at`.
         """
         params = {"tenant_id": tenant_id, "run_id": run_id, "now": now, "max_queued_runs": max_queued_runs}
-        waiting: int = (await self._rows("retry_run", params, seconds=SCRIPT_SECONDS))[0]["waiting"]
-        return waiting
+        return Retried(**(await self._rows("retry_run", params, seconds=SCRIPT_SECONDS))[0])
 
     async def _rows(self, block: str, params: Mapping[str, object], *, seconds: float | None = None) -> list[dict[str, Any]]:
         return (await self._bq.query(BLOCKS[block], params, dataset=self._bq.control(), seconds=seconds)).rows

@@ -8,10 +8,11 @@ from datetime import timedelta
 from services.platform.clock import Clock, utc_day
 from services.platform.errors import NotFound, ResourceExhausted, Unavailable
 from services.platform.plan import PlanLimits
+from services.scheduler.offboarding.store import OffboardingStore
 from services.scheduler.schedules.backfills import PARAMETER, check_takes_a_day, days_between, for_day, runs_of
 from services.scheduler.schedules.pipeline_check import PipelineCheck
 from services.scheduler.schedules.schedule import Change, Schedule, is_rescheduled
-from services.scheduler.schedules.store import ScheduleStore
+from services.scheduler.schedules.store import Inserted, ScheduleStore
 
 _TRIES = 5
 """Each lost to a concurrent PATCH of the same schedule's timing."""
@@ -22,8 +23,8 @@ QUEUE_WAIT = timedelta(minutes=5)
 class ScheduleChanges:
     """The parameters of a schedule are checked by the executor when they are saved."""
 
-    def __init__(self, store: ScheduleStore, pipelines: PipelineCheck, clock: Clock) -> None:
-        self._store = store
+    def __init__(self, store: ScheduleStore, pipelines: PipelineCheck, offboarding: OffboardingStore, clock: Clock) -> None:
+        self._store, self._offboarding = store, offboarding
         self._pipelines = pipelines
         self._clock = clock
 
@@ -46,6 +47,13 @@ class ScheduleChanges:
             created_at=now,
             updated_at=now,
         )
+
+    async def insert(self, schedule: Schedule, *, request_sha256: str | None, max_schedules: int) -> Inserted:
+        """Stores a new schedule, see `ScheduleStore.insert`. Raises FailedPrecondition if the tenant is offboarded by now."""
+        inserted = await self._store.insert(schedule, request_sha256=request_sha256, max_schedules=max_schedules)
+        if inserted.is_offboarded:
+            await self._offboarding.refuse(schedule.tenant_id, self._clock.now())
+        return inserted
 
     async def get(self, tenant_id: str, config_id: str) -> Schedule:
         """Raises NotFound."""
@@ -89,6 +97,8 @@ class ScheduleChanges:
         await self._pipelines.check(schedule, for_day(schedule.parameters, days[0]))
         runs = await asyncio.to_thread(lambda: list(runs_of(schedule, days, utc_day(now))))
         done = await self._store.backfill(schedule, runs, now, max_queued_runs=limits.max_queued_runs)
+        if done.is_offboarded:
+            await self._offboarding.refuse(tenant_id, now)
         if done.is_full:
             raise queue_full(limits)
         if done.known < len(days):  # it was deleted after it was read

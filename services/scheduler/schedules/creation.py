@@ -50,7 +50,7 @@ class ScheduleCreation:
                 return await self._changes.get(blank.tenant_id, identity)
         schedule = await self._changes.prepare(blank, requested, user_id=creator.user_id, limits=creator.limits)
         schedule = replace(schedule, config_id=identity or schedule.config_id)
-        inserted = await self._store.insert(schedule, request_sha256=digest, max_schedules=creator.limits.max_schedules)
+        inserted = await self._changes.insert(schedule, request_sha256=digest, max_schedules=creator.limits.max_schedules)
         if not inserted.copies:
             raise _limit_reached(inserted.schedules, creator.limits)
         if inserted.is_new:

@@ -5,6 +5,7 @@
 -- BigQuery cancels one of them, whose repetition counts what the other has inserted. Only if the tenant has no schedule yet, nothing is
 -- shared, and too many may be inserted, or one id twice: that is what the final counts show, and `drop_surplus_schedule` then takes out. A
 -- replay changes nothing: the id exists. Of two calls with an idempotency key the second finds the id; the row says whose request it was.
+-- `is_offboarded`, here and below, is read after the insertion, see ../offboarding.
 -- param: config_id STRING
 -- param: tenant_id STRING
 -- param: provider STRING
@@ -42,7 +43,8 @@ SELECT
   COUNT(DISTINCT s.config_id) AS schedules,
   COUNTIF(s.config_id = @config_id) AS copies,
   COUNTIF(s.config_id = @config_id AND s.created_by_call = @created_by_call) > 0 AS is_new,
-  MAX(IF(s.config_id = @config_id, s.request_sha256, NULL)) AS request_sha256
+  MAX(IF(s.config_id = @config_id, s.request_sha256, NULL)) AS request_sha256,
+  EXISTS (SELECT 1 FROM offboarded_tenants AS o WHERE o.tenant_id = @tenant_id) AS is_offboarded
 FROM tenant_pipeline_configs AS s
 WHERE s.tenant_id = @tenant_id
 
@@ -68,7 +70,8 @@ SELECT
   COUNT(DISTINCT s.config_id) AS schedules,
   COUNTIF(s.config_id = @config_id) AS copies,
   COUNTIF(s.config_id = @config_id AND s.created_by_call = @created_by_call) > 0 AS is_new,
-  MAX(IF(s.config_id = @config_id, s.request_sha256, NULL)) AS request_sha256
+  MAX(IF(s.config_id = @config_id, s.request_sha256, NULL)) AS request_sha256,
+  EXISTS (SELECT 1 FROM offboarded_tenants AS o WHERE o.tenant_id = @tenant_id) AS is_offboarded
 FROM tenant_pipeline_configs AS s
 WHERE s.tenant_id = @tenant_id
 
@@ -240,6 +243,7 @@ ELSE
   COMMIT TRANSACTION;
 END IF;
 SELECT
-  COUNT(DISTINCT r.run_id) AS known, COUNT(DISTINCT IF(r.created_at = @now, r.run_id, NULL)) AS queued, is_full
+  COUNT(DISTINCT r.run_id) AS known, COUNT(DISTINCT IF(r.created_at = @now, r.run_id, NULL)) AS queued, is_full,
+  EXISTS (SELECT 1 FROM offboarded_tenants AS o WHERE o.tenant_id = @tenant_id) AS is_offboarded
 FROM scheduled_pipeline_runs AS r
 WHERE r.run_id IN (SELECT n.run_id FROM UNNEST(@runs) AS n) AND r.scheduled_time BETWEEN @first_time AND @last_time

@@ -29,6 +29,8 @@ class Backfilled:
     """Runs queued by this call or an earlier one."""
     is_full: bool
     """Nothing was queued: more runs of the tenant would wait than may."""
+    is_offboarded: bool
+    """The tenant is: what was queued must be taken back."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -43,6 +45,8 @@ class Inserted:
     """True if this call created it; False if one of the same id existed."""
     request_sha256: str | None
     """The request that created it, if that had an idempotency key."""
+    is_offboarded: bool
+    """The tenant is: what was created must be taken back."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -16,6 +16,7 @@ from services.platform.clock import Clock
 from services.platform.errors import FailedPrecondition, NotFound
 from services.platform.rpc.paging import from_token, page_size, to_token
 from services.platform.timestamps import to_timestamp
+from services.scheduler.offboarding.store import OffboardingStore
 from services.scheduler.queue.position import waiting
 from services.scheduler.queue.scheduled_runs import RunFilter, ScheduledRun
 from services.scheduler.queue.store import QueueStore
@@ -27,8 +28,8 @@ type Context = grpc.aio.ServicerContext[Any, Any]
 class ScheduledRunServicer(scheduled_run_service_pb2_grpc.ScheduledRunServiceServicer):
     """ScheduledRunService, as the proto describes it."""
 
-    def __init__(self, store: QueueStore, clock: Clock) -> None:
-        self._store, self._clock = store, clock
+    def __init__(self, store: QueueStore, offboarding: OffboardingStore, clock: Clock) -> None:
+        self._store, self._offboarding, self._clock = store, offboarding, clock
 
     async def ListScheduledRuns(
         self, request: scheduled_run_service_pb2.ListScheduledRunsRequest, context: Context
@@ -76,11 +77,13 @@ class ScheduledRunServicer(scheduled_run_service_pb2_grpc.ScheduledRunServiceSer
         """
         now = self._clock.now()
         limits = current_caller().limits
-        waiting = await self._store.retry_run(request.tenant_id, request.run_id, now, max_queued_runs=limits.max_queued_runs)
+        retried = await self._store.retry_run(request.tenant_id, request.run_id, now, max_queued_runs=limits.max_queued_runs)
+        if retried.is_offboarded:
+            await self._offboarding.refuse(request.tenant_id, now)
         run = await self._store.find_run(request.tenant_id, request.run_id)
         if run is None:
             raise _no_such_run()
-        if run.added_at != now and run.state == "FAILED" and run.queue_state is None and waiting >= limits.max_queued_runs:
+        if run.added_at != now and run.state == "FAILED" and run.queue_state is None and retried.waiting >= limits.max_queued_runs:
             raise queue_full(limits)
         if run.added_at != now:
             raise FailedPrecondition("RUN_NOT_RETRYABLE", "Only a run that FAILED for good can be put back into the queue.")

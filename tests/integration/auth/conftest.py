@@ -7,7 +7,8 @@ import pytest
 
 from services.auth.ledger import Ledger
 from services.auth.store import AuthStore
-from services.auth.tenants import TenantSpec
+from services.auth.tenants.spec import TenantSpec
+from services.auth.tenants.store import TenantStore
 from services.platform.bigquery.client import BigQuery
 from services.platform.clock import utc_day
 from tests.support.set_clock import SetClock
@@ -35,7 +36,7 @@ type Provision = Callable[..., Awaitable[str]]
 
 
 @pytest.fixture
-def provision(store: AuthStore, clock: SetClock, tenant_id: str) -> Provision:
+def provision(bq: BigQuery, clock: SetClock, tenant_id: str) -> Provision:
     """Makes tenants, several by `name`."""
 
     async def make(
@@ -62,7 +63,7 @@ def provision(store: AuthStore, clock: SetClock, tenant_id: str) -> Provision:
             monthly_cost_limit_usd=monthly_cost_limit_usd,
             max_export_bytes=max_export_bytes,
         )
-        await store.put_tenant(spec, clock.now(), utc_day(clock.now()))
+        await TenantStore(bq).put(spec, clock.now(), utc_day(clock.now()))
         return spec.tenant_id
 
     return make

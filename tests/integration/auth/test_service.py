@@ -32,8 +32,9 @@ from services.auth.key_digests import KeyDigests
 from services.auth.key_memory import KeyMemory
 from services.auth.key_usage import KeyUsage
 from services.auth.ledger import Ledger
-from services.auth.service import served
+from services.auth.service import served, tenants_served
 from services.auth.store import AuthStore
+from services.auth.tenants.store import TenantStore
 from services.platform import metrics
 from services.platform.access.authenticator import RemoteAuthenticator
 from services.platform.bigquery.client import BigQuery
@@ -114,7 +115,15 @@ async def auth(service_settings: ServiceSettings, bq: BigQuery) -> AsyncIterator
     async with (
         usage,
         Ledger(store, clock, lease=LEASE) as ledger,
-        serving(settings, name="auth", authenticator=authenticator, served=served(store, ledger, authenticator, clock, changes)) as address,
+        serving(
+            settings,
+            name="auth",
+            authenticator=authenticator,
+            served=[
+                *tenants_served(store, TenantStore(bq), ledger, clock, changes),
+                *served(store, ledger, authenticator, clock, changes),
+            ],
+        ) as address,
         channel_as(settings, caller="gateway", peer="auth", address=address) as gateway,
         channel_as(settings, caller="executor", peer="auth", address=address) as executor,
     ):
@@ -133,6 +142,7 @@ async def auth(service_settings: ServiceSettings, bq: BigQuery) -> AsyncIterator
 
 async def test_provision_issue_and_use(auth: Auth, tenant_id: str) -> None:
     created = await auth.put(tenant_id, daily_limit=25, admin_email="ops@acme.example")
+    auth.clock.time += timedelta(seconds=1)
     updated = await auth.put(tenant_id, daily_limit=30, concurrent_limit=2)
     key = await auth.issue(tenant_id, scopes=["runs:read"])
 

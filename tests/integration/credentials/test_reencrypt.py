@@ -21,7 +21,7 @@ from services.credentials.reencrypt.job import Reencryption
 from services.credentials.reencrypt.store import CiphertextMove, KeyVersionStore
 from services.credentials.store import CredentialStore
 from services.platform.bigquery.client import BigQuery
-from services.platform.bigquery.ddl import load_tables
+from services.platform.bigquery.ddl import load_tables, load_views
 from services.platform.bigquery.sql import make_block
 from services.platform.clock import SystemClock
 from services.platform.errors import Internal, Unavailable
@@ -58,7 +58,7 @@ class Vault:
             encrypted_credentials=sealed.ciphertext,
             kms_key_version=sealed.key_version,
         )
-        if not await self.store.insert(row, user_id="alice", at=SET_AT, passed=None):
+        if not (await self.store.insert(row, user_id="alice", at=SET_AT, passed=None)).is_new:
             await self.store.update(row, user_id="bob", at=datetime.now(UTC), passed=None)
         return row
 
@@ -94,8 +94,10 @@ async def vault(service_settings: ServiceSettings) -> AsyncIterator[Vault]:
     settings = service_settings.model_copy(update={"control_dataset": name, "kms_key": key})
     async with BigQuery(settings, service="tests") as bq, Kms(settings) as kms:
         await bq.call("test_create", lambda left: bq.client.create_dataset(bigquery.Dataset(bq.control()), timeout=left))
-        table = load_tables(settings.configs_dir / "bigquery" / "control")["tenant_cloud_credentials"]
-        await bq.query(table.create, {}, dataset=bq.control())
+        ddl = settings.configs_dir / "bigquery" / "control"
+        for table in ("tenant_cloud_credentials", "tenant_profiles"):
+            await bq.query(load_tables(ddl)[table].create, {}, dataset=bq.control())
+        await bq.query(load_views(ddl)["offboarded_tenants"].create(bq.control()), {}, dataset=bq.control())
         with grpc.insecure_channel(settings.kms_emulator_host or "") as channel:
             admin = kms_v1.KeyManagementServiceClient(transport=KeyManagementServiceGrpcTransport(channel=channel))
             ring, _, identity = key.partition("/cryptoKeys/")

@@ -39,9 +39,20 @@ class StubExecutor(RunServiceServicer):
         ids = [key.pipeline_logging_id for key in request.runs]
         return messages.GetRunStatesResponse(states=[self.runs.get(one, messages.RunState(pipeline_logging_id=one)) for one in ids])
 
+    async def CancelTenantRuns(self, request: messages.CancelTenantRunsRequest, context: Any) -> messages.CancelTenantRunsResponse:
+        active = self.active(request.tenant_id)
+        for run in active:
+            run.status = "CANCELLED"
+        return messages.CancelTenantRunsResponse(cancelled_count=len(active))
+
     async def ReconcileRuns(self, request: messages.ReconcileRunsRequest, context: Any) -> messages.ReconcileRunsResponse:
         self.reconciled += 1
         return messages.ReconcileRunsResponse()
+
+    def active(self, tenant_id: str) -> list[messages.RunState]:
+        """The tenant's runs that are RUNNING."""
+        own = {request.pipeline_logging_id for request in self.asked if request.tenant_id == tenant_id}
+        return [run for identity, run in self.runs.items() if identity in own and run.status == "RUNNING"]
 
     def end_all(self, status: str = "COMPLETED", *, error_message: str = "", is_final: bool = False) -> None:
         """Every run that is RUNNING ends so."""

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from uuid import uuid4
 
 import services.scheduler
+from services.scheduler.offboarding.store import OffboardingStore
 from services.scheduler.queue.claims import Claim
 from services.scheduler.queue.outcomes import ClaimOutcome, End, Refusal
 from services.scheduler.queue.trigger_plan import Firing, Plan, QueuedRun
@@ -38,7 +39,7 @@ FROM UNNEST(@places) AS p WHERE p.queue_state != '-';
 def chart() -> dict[tuple[Place, str], Place]:
     """Place and event to the next place."""
     found = {((a, b), event): (c, d) for a, b, event, c, d in _EDGE.findall(services.scheduler.__doc__ or "")}
-    assert len(found) == 15, "the chart cannot be read"
+    assert len(found) == 17, "the chart cannot be read"
     return found
 
 
@@ -97,6 +98,7 @@ async def test_the_statements_do_what_the_chart_says(tables: Tables, scheduler: 
         "renew": lambda _: store.renew(["holder"], now + LEASE),
         "take over": lambda _: store.take_over("another", ALL, now + LEASE, now + 2 * LEASE),
         "delete": lambda _: schedules.delete(tenant_id, config_id, now),
+        "offboard": lambda _: OffboardingStore(tables.bq).stop(tenant_id, now),
     }
     assert {event for _, event in expected} < set(events)
     for event, happens in events.items():

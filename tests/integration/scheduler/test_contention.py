@@ -12,7 +12,8 @@ import pytest
 
 from services.auth.ledger import Ledger
 from services.auth.store import AuthStore, Settlement
-from services.auth.tenants import TenantSpec
+from services.auth.tenants.spec import TenantSpec
+from services.auth.tenants.store import TenantStore
 from services.platform.bigquery.client import BigQuery
 from services.platform.clock import utc_day
 from services.platform.settings import ServiceSettings
@@ -42,6 +43,7 @@ class Process:
 
     ledger: Ledger
     auth: AuthStore
+    tenants: TenantStore
     queue: QueueStore
     journal: QueueWriter
     schedules: ScheduleStore
@@ -54,7 +56,9 @@ async def process(settings: ServiceSettings, clock: SetClock) -> AsyncIterator[P
         auth, queue = AuthStore(bq), QueueStore(bq)
         async with Ledger(auth, clock, lease=LONG) as ledger, QueueWriter(queue, clock, batch_window_seconds=GATHER_SECONDS) as journal:
             schedules, trigger = ScheduleStore(bq), Trigger(queue, clock)
-            yield Process(ledger=ledger, auth=auth, queue=queue, journal=journal, schedules=schedules, trigger=trigger)
+            yield Process(
+                ledger=ledger, auth=auth, tenants=TenantStore(bq), queue=queue, journal=journal, schedules=schedules, trigger=trigger
+            )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -146,7 +150,7 @@ async def transactions(one: Process, other: Process, configs: dict[str, str], no
 
     async with asyncio.TaskGroup() as group:
         took = group.create_task(reset())
-        group.create_task(other.auth.put_tenant(plan(next(iter(configs.values()))), now, utc_day(now)))
+        group.create_task(other.tenants.put(plan(next(iter(configs.values()))), now, utc_day(now)))
         for at in (one, other):
             group.create_task(at.trigger.fire())
             group.create_task(fill(at, *next(iter(configs.items()))))

@@ -11,6 +11,7 @@ At rest means: no process is down, the jobs of Cloud Scheduler have fired until 
     queue         A fire time is queued once and ended once; attempts are numbered by failures; an ended run has left the queue.
     published     A day has all rows of its source or none, never twice and never another tenant's; the ledger of days agrees with it.
     credentials   One a tenant and provider, audited, to be opened by its tenant's name only, and what its tenant has sent last.
+    offboarded    An offboarded tenant is closed everywhere: no key, no schedule, no run, no slot, no credentials.
     audit         Each chain of the audit log is whole, and ends where its head says.
     secrets       No secret outside the place that is made for it, on disk or in tables.
     logs          No traceback, no error that a service did not expect.

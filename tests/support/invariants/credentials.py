@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 
 from services.platform.kms.credential_aad import associated_data
 from tests.support.invariants.observed import Observed
+from tests.support.invariants.offboarded import offboarded
 from tests.support.invariants.tables import Row, Tables
 from tests.support.invariants.violation import Violation
 
@@ -19,7 +20,10 @@ def credential_violations(tables: Tables, observed: Observed, decrypt: Decrypt |
     for (tenant_id, provider), count in Counter((row["tenant_id"], row["provider"]) for row in tables.credentials).items():
         if count > 1:
             yield Violation(invariant="credentials.one", where=f"{tenant_id} {provider}", what=f"there are {count} rows")
+    gone = offboarded(tables)
     for (tenant_id, provider), sealed in observed.credentials.items():
+        if tenant_id in gone:
+            continue
         where, row = f"{tenant_id} {provider}", rows.get((tenant_id, provider))
         if row is None:
             if sealed.acknowledged:

@@ -6,6 +6,7 @@ from tests.support.invariants.audit import audit_violations
 from tests.support.invariants.credentials import Decrypt, credential_violations
 from tests.support.invariants.ledger import ledger_violations
 from tests.support.invariants.observed import Observed
+from tests.support.invariants.offboarded import offboarded_violations
 from tests.support.invariants.published import published_violations
 from tests.support.invariants.queue import queue_violations
 from tests.support.invariants.runs import run_violations
@@ -22,6 +23,7 @@ def violations(tables: Tables, observed: Observed | None = None, *, decrypt: Dec
         *queue_violations(tables, observed),
         *published_violations(tables, observed),
         *credential_violations(tables, observed, decrypt),
+        *offboarded_violations(tables),
         *audit_violations(tables),
     ]
 

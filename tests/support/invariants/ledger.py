@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from tests.support.invariants.observed import Observed
+from tests.support.invariants.offboarded import erased
 from tests.support.invariants.runs import folded, is_admitted, is_overdue
 from tests.support.invariants.tables import Row, Tables
 from tests.support.invariants.violation import Violation
@@ -36,9 +37,10 @@ def counted(runs: list[Row]) -> Counted:
 
 def ledger_violations(tables: Tables, observed: Observed) -> Iterator[Violation]:
     """Of all tenants."""
-    by_tenant = defaultdict[str, list[Row]](list)
+    by_tenant, unknown = defaultdict[str, list[Row]](list), erased(tables)
     for row in tables.ledger:
-        by_tenant[row["tenant_id"]].append(row)
+        if row["tenant_id"] not in unknown:
+            by_tenant[row["tenant_id"]].append(row)
     for tenant_id, rows in by_tenant.items():
         tenant = tables.tenants.get(tenant_id)
         yield from _of_tenant(tenant_id, sorted(rows, key=lambda row: row["usage_date"]), folded(tenant.runs) if tenant else [], observed)

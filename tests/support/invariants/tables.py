@@ -11,6 +11,8 @@ type Row = Mapping[str, Any]
 type Rows = Sequence[Row]
 
 CONTROL = {
+    "profiles": "tenant_profiles",
+    "keys": "tenant_api_keys",
     "ledger": "tenant_usage_quotas",
     "subscriptions": "tenant_subscriptions",
     "schedules": "tenant_pipeline_configs",
@@ -64,6 +66,8 @@ class TenantTables:
 class Tables:
     """The control dataset, and the datasets of its tenants."""
 
+    profiles: Rows = ()
+    keys: Rows = ()
     ledger: Rows = ()
     subscriptions: Rows = ()
     schedules: Rows = ()

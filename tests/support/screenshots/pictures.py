@@ -21,8 +21,9 @@ class Picture:
 
 
 TENANT_PICTURES: Final = (
+    Picture(name="costs", path="/costs?group=provider"),
     Picture(name="run", path="/runs/{run}"),
     Picture(name="runs-phone", path="/runs", scheme="dark", viewport=PHONE),
     Picture(name="setup", path="/setup", scheme="dark"),
 )
-OPERATOR_PICTURES: Final[tuple[Picture, ...]] = ()
+OPERATOR_PICTURES: Final = (Picture(name="tenants", path="/tenants"), Picture(name="fleet", path="/fleet"))

@@ -70,8 +70,8 @@ class Page:
 
 @pytest.fixture(scope="module")
 def page(running: Suite, private_key: Rsa, tmp_path_factory: pytest.TempPathFactory) -> Page:
-    """With a tenant whose export has rows of yesterday, and its variables as the page names them. One run a day, so that the second one that
-    the page starts is refused as it says.
+    """With a tenant whose export has rows of yesterday, and its variables as the page names them. It may run once a day, so that the second
+    run that the page starts is refused as it says.
     """
     tenant = running.tenant(private_key, daily_limit=1)
     yesterday = datetime.now(UTC).date() - timedelta(days=1)
@@ -122,7 +122,6 @@ def test_the_client_s_blocks_run_with_its_wheel_alone(page: Page) -> None:
 
 
 def test_plain_grpc_runs_with_stubs_that_the_page_s_command_generates(page: Page) -> None:
-    shutil.copy(REPOSITORY / "gen/descriptor.binpb", page.project)
     page.run("bash", "-euc", page.of("sh")[2])
     # Without the links to this repository that its environment has: only what pip would have installed, and the stubs.
     path = f"{page.project}:{sysconfig.get_path('purelib')}"

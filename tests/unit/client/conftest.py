@@ -10,7 +10,7 @@ import pytest
 from convergence.api.resources import AsyncResources, Resources
 from convergence.rpc.async_calls import AsyncCalls, AsyncLink
 from convergence.rpc.calls import Calls, Link
-from convergence.rpc.credentials import Credentials, Token
+from convergence.rpc.credentials import AsyncToken, Credentials
 from convergence.rpc.options import Options, World
 from convergence.rpc.retry import Retry
 
@@ -67,7 +67,7 @@ async def _make(request: pytest.FixtureRequest) -> AsyncIterator[Make]:
     closing: list[Any] = []
     with serving(script) as address:
 
-        def make(token: Token = "", **options: Any) -> Caller:
+        def make(token: AsyncToken = "", **options: Any) -> Caller:
             credentials = Credentials(api_key="" if token else "key-1", admin_key="" if token else "admin-1", token=token)
             world = World(monotonic=lambda: clock.now, random=lambda: 0.5)
             settings = Options(**{"tenant_id": "acme_corp", "retry": Retry(), **options})

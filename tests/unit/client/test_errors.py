@@ -23,6 +23,7 @@ GATEWAY = {
     "CONTENT_ENCODING_NOT_SUPPORTED": "InvalidArgument",
     "METHOD_NOT_ALLOWED": "InvalidArgument",
     "GATEWAY_OVERLOADED": "Unavailable",
+    "ORIGIN_NOT_ALLOWED": "PermissionDenied",
 }
 
 

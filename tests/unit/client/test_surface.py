@@ -2,6 +2,7 @@
 
 import inspect
 from collections.abc import Iterator
+from pathlib import Path
 from types import ModuleType
 
 import pytest
@@ -11,6 +12,7 @@ from google.api import annotations_pb2
 from google.protobuf import descriptor_pb2
 
 from services.platform.settings import REPOSITORY
+from tools.client_code.surface import Surface, SurfaceError
 
 DESCRIPTORS = descriptor_pb2.FileDescriptorSet.FromString((REPOSITORY / "gen/descriptor.binpb").read_bytes())
 PUBLIC = {
@@ -47,3 +49,24 @@ def test_each_public_rpc_is_one_method_of_both_clients(clients: list[object]) ->
     sync, asynchronous = (sorted(paths(client)) for client in clients)
     assert sync == asynchronous
     assert [path for path, _ in sync] == sorted(PUBLIC)
+
+
+def test_what_takes_an_idempotency_key_gets_one() -> None:
+    surface = Surface(REPOSITORY / "gen/descriptor.binpb", REPOSITORY / "client/methods.toml")
+    rpcs = [rpc for resource in surface.resources() for rpc in resource.rpcs]
+    assert {rpc.path for rpc in rpcs if rpc.idempotency_key} == {rpc.path for rpc in rpcs if "`Idempotency-Key`" in rpc.about}
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ('get = "QuotaService.GetQuota"', ""),
+        ('get = "QuotaService.GetQuota"', 'get = "QuotaService.GetQuota"\nread = "QuotaService.GetQuota"'),
+        ('get = "QuotaService.GetQuota"', 'get = "QuotaService.GetQuota"\nreserve = "LedgerService.Reserve"'),
+    ],
+)
+def test_a_description_that_leaves_out_repeats_or_publishes_an_rpc_is_refused(tmp_path: Path, before: str, after: str) -> None:
+    path = tmp_path / "methods.toml"
+    path.write_text((REPOSITORY / "client/methods.toml").read_text().replace(before, after))
+    with pytest.raises(SurfaceError, match=r"QuotaService\.GetQuota|LedgerService\.Reserve"):
+        Surface(REPOSITORY / "gen/descriptor.binpb", path).resources()

@@ -20,6 +20,12 @@ def sync(client: Client) -> None:
     client.runs.get(1)  # type: ignore[arg-type]
     client.runs.get()  # type: ignore[call-arg]
     client.schedules.create("gcp/cost/billing")  # type: ignore[call-arg]
+    Client(token=coroutine)  # type: ignore[arg-type]
+    AsyncClient(token=coroutine)
+
+
+async def coroutine() -> str:
+    return "a token"
 
 
 async def asynchronous(client: AsyncClient) -> None:

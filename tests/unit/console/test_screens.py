@@ -11,8 +11,7 @@ from console.gateway.errors import WHAT_TO_DO, error_of
 from console.screens.runs.timeline import Bar, failed_checks, timeline
 from console.screens.setup.credential_form import FORMS, credentials_of, fields_of, shown_again
 from console.screens.setup.quota import limits_of, usage_bars
-from console.screens.template_form import BadValue, body_of
-from console.screens.template_form import fields_of as parameters_of
+from console.screens.template_form import BadValue, body_of, form_of
 from console.web.exchange import SignInRefused, tenant_of
 
 NOW = datetime(2026, 11, 26, 9, 0, 10, tzinfo=UTC)
@@ -118,14 +117,30 @@ PARAMETERS = {
 
 
 def test_a_form_follows_the_parameters_and_sends_what_was_filled_in() -> None:
-    date, days, force, mode = parameters_of(PARAMETERS, {"days": "3"})
-    assert (date.is_required, date.input_type, date.help) == (True, "text", "A day. YYYY-MM-DD, or yesterday.")
+    form = form_of(PARAMETERS, {"days": "3"})
+    [date], (days, force, mode) = form.needed, form.others
+    assert (form.ways, date.is_required, date.input_type, date.help) == ((), True, "text", "A day.")
     assert (days.input_type, days.value, days.help) == ("number", "3", "Left empty: 31.")
     assert (force.choices, force.help, mode.choices) == (("true", "false"), "Left empty: false.", ("a", "b"))
-    assert parameters_of(PARAMETERS, {}, is_scheduled=True)[0].help.endswith("Left empty: yesterday.")
+    assert form_of(PARAMETERS, {}, is_scheduled=True).needed[0].help == "A day. Left empty: yesterday."
     assert body_of(PARAMETERS, {"days": "3", "force": "true", "mode": "", "csrf": "x"}) == {"days": 3, "force": True}
     with pytest.raises(BadValue, match="days"):
         body_of(PARAMETERS, {"days": "many"})
+
+
+def test_a_form_is_grouped_as_the_schema_of_the_body_says() -> None:
+    schema = {
+        "required": ["mode"],
+        "oneOf": [{"title": "One day", "required": ["date"]}, {"title": "Some", "required": ["days", "date"]}],
+        "properties": {
+            "date": {"anyOf": [{"format": "date"}, {"enum": ["yesterday"]}]},
+            "days": {"minimum": 1.0, "maximum": 31.0},
+        },
+    }
+    form = form_of({**PARAMETERS, "body_schema": schema}, {})
+    assert [(way.title, [one.name for one in way.fields]) for way in form.ways] == [("One day", ["date"]), ("Some", ["days"])]
+    assert (form.ways[0].fields[0].suggestions, form.ways[1].fields[0].minimum, form.ways[1].fields[0].maximum) == (("yesterday",), 1, 31)
+    assert [[one.name for one in group] for group in (form.needed, form.others)] == [["mode"], ["force"]]
 
 
 def test_forms_of_credentials_keep_what_is_no_secret() -> None:

@@ -13,7 +13,7 @@ from services.platform.settings import REPOSITORY
 from tests.support.strict_bigquery.script import Kind, parse
 
 SERVICES = REPOSITORY / "services"
-PARTS = ("auth", "scheduler/queue", "scheduler/schedules")
+PARTS = ("auth", "auth/tenants", "scheduler/offboarding", "scheduler/queue", "scheduler/schedules")
 BLOCKS = [block for part in PARTS for block in load_blocks(SERVICES / part / "queries.sql").values()]
 CHANGED_WITHOUT_A_PAUSE = {"tenant_usage_quotas", "pipeline_execution_queue"}
 """By reservations, renewals and settlements; by claims, renewals and ends."""

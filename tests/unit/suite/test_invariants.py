@@ -88,7 +88,7 @@ def good() -> tuple[Tables, Observed]:
     }
     tables = Tables(
         ledger=[ledger],
-        schedules=[{"config_id": CONFIG, "tenant_id": "acme"}],
+        schedules=[{"config_id": CONFIG, "tenant_id": "acme", "is_active": True, "next_run_time": NOW}],
         scheduled_runs=[scheduled(FIRED, FIRE, 1), scheduled(FILLED, datetime(2026, 11, 20, tzinfo=UTC), 0, date=str(DAY))],
         credentials=[sealed("acme"), sealed("other")],
         tenants={"acme": tenant},
@@ -139,6 +139,7 @@ def doubled(rows: list[Any]) -> None:
     rows.append(rows[0])
 
 
+QUEUED = ("attempt", "claimed_by", "not_before")
 CONTROL: Mapping[str, tuple[str, Callable[[list[Any]], object]]] = {
     "ledger.one_row_a_day": ("ledger", doubled),
     "ledger.no_slot_held": ("ledger", put(0, live_runs=[{"reservation_id": "x"}])),
@@ -152,7 +153,7 @@ CONTROL: Mapping[str, tuple[str, Callable[[list[Any]], object]]] = {
     "ledger.failed": ("ledger", put(0, pipelines_failed_today=2)),
     "queue.empty": (
         "queue",
-        lambda rows: rows.append(dict.fromkeys(("state", "attempt", "claimed_by", "not_before", "tenant_id", "run_id"))),
+        lambda rows: rows.append(dict.fromkeys(("state", "tenant_id", "run_id", *QUEUED))),
     ),
     "queue.queued_once": ("scheduled_runs", doubled),
     "queue.known": ("scheduled_runs", lambda rows: rows.pop(1)),
@@ -218,6 +219,42 @@ def test_what_is_wrong_in_the_control_dataset_is_found(invariant: str) -> None:
 def test_what_is_wrong_in_a_tenants_dataset_is_found(invariant: str) -> None:
     tables, observed = good()
     assert invariant in names(in_tenant(tables, *OF_TENANT[invariant]), observed)
+
+
+def ended() -> Tables:
+    """`acme` was offboarded with its dataset kept, `other` with its dataset deleted."""
+    tables, _ = good()
+    gone = {**tables.ledger[0], "tenant_id": "other"}
+    return replace(
+        tables,
+        profiles=[{"tenant_id": one, "status": "OFFBOARDED"} for one in ("acme", "other")],
+        subscriptions=[{"tenant_id": one, "status": "CANCELLED"} for one in ("acme", "other")],
+        keys=[{"tenant_id": one, "is_active": False} for one in ("acme", "other")],
+        ledger=[*tables.ledger, gone],
+        schedules=[{**tables.schedules[0], "is_active": False, "next_run_time": None}],
+        credentials=[],
+    )
+
+
+ENDED: Mapping[str, tuple[str, Callable[[list[Any]], object]]] = {
+    "offboarded.profile": ("profiles", lambda rows: rows.append({"tenant_id": "acme", "status": "ACTIVE"})),
+    "offboarded.subscription": ("subscriptions", put(0, status="ACTIVE")),
+    "offboarded.key": ("keys", put(0, is_active=None)),
+    "offboarded.schedule": ("schedules", put(0, next_run_time=NOW)),
+    "offboarded.queue": ("queue", lambda rows: rows.append({"tenant_id": "other"} | dict.fromkeys(("run_id", "state", *QUEUED)))),
+    "offboarded.slot": ("ledger", put(1, live_runs=[{"reservation_id": "x"}])),
+    "offboarded.credentials": ("credentials", lambda rows: rows.append(sealed("other"))),
+}
+
+
+def test_what_is_left_of_an_offboarded_tenant_holds() -> None:
+    _, observed = good()
+    assert names(ended(), observed) == set()
+
+
+@pytest.mark.parametrize("invariant", ENDED)
+def test_what_an_offboarding_has_missed_is_found(invariant: str) -> None:
+    assert invariant in names(with_rows(ended(), *ENDED[invariant]), Observed())
 
 
 def test_a_key_with_two_runs_is_found() -> None:

@@ -87,7 +87,7 @@ def list_scheduled_runs() -> tuple[Any, Any]:
         )
         for one in uuids()
     ]
-    servicer = ScheduledRunServicer(store(list_runs=runs), SetClock())
+    servicer = ScheduledRunServicer(store(list_runs=runs), store(), SetClock())
     return servicer.ListScheduledRuns, scheduled_run_service_pb2.ListScheduledRunsRequest(tenant_id="acme", page_size=MAX_SIZE)
 
 
@@ -115,7 +115,7 @@ def list_api_keys() -> tuple[Any, Any]:
         )
         for one in uuids()
     ]
-    servicer = ApiKeyServicer(store(list_api_keys=keys), SetClock(), NONE)
+    servicer = ApiKeyServicer(store(list_api_keys=keys), NONE, SetClock(), NONE)
     return servicer.ListApiKeys, api_key_service_pb2.ListApiKeysRequest(tenant_id="acme", page_size=MAX_SIZE)
 
 

@@ -21,6 +21,8 @@ OPTIONS = (
     ("grpc.primary_user_agent", f"convergence-python/{client_version()}"),
     ("grpc.keepalive_time_ms", KEEPALIVE_MS),
     ("grpc.keepalive_timeout_ms", 10_000),
+    # Of a call that waits for its answer; gRPC would stop after two.
+    ("grpc.http2.max_pings_without_data", 0),
     # A gateway that was away is tried again soon; gRPC's own longest pause is two minutes.
     ("grpc.initial_reconnect_backoff_ms", 250),
     ("grpc.min_reconnect_backoff_ms", 250),

@@ -12,12 +12,12 @@ from convergence.client.connection import Connection, resolve
 from convergence.client.profiles import Profile
 from convergence.rpc.async_calls import AsyncCalls, AsyncLink
 from convergence.rpc.calls import Calls, Link
-from convergence.rpc.credentials import Token
+from convergence.rpc.credentials import AsyncToken, Token
 from convergence.rpc.options import Options, World
 from convergence.rpc.retry import Retry
 
 
-def connected(url: str | None, profile: str | None, token: Token | None, given: dict[str, str | None]) -> Connection:
+def connected(url: str | None, profile: str | None, token: AsyncToken | None, given: dict[str, str | None]) -> Connection:
     """The connection for a client's arguments."""
     fields = {name: value or "" for name, value in given.items()}
     return resolve(Profile(url=url or "", **fields), token=token, profile=profile, environment=os.environ)
@@ -112,7 +112,7 @@ class AsyncClient(AsyncResources):
         *,
         api_key: str | None = None,
         admin_key: str | None = None,
-        token: Token | None = None,
+        token: AsyncToken | None = None,
         tenant_id: str | None = None,
         user_id: str | None = None,
         ca_file: str | os.PathLike[str] | None = None,

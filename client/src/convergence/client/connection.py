@@ -10,7 +10,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from convergence.client.profiles import Profile, profiles_path, read_profiles
-from convergence.rpc.credentials import Credentials, Token
+from convergence.rpc.credentials import AsyncToken, Credentials
 from convergence.rpc.errors import ConfigurationError
 
 ENVIRONMENT = {
@@ -60,7 +60,7 @@ class Connection:
             raise ConfigurationError(f"The file of the certificate authority, {self.ca_file}, cannot be read: {error.strerror}.") from error
 
 
-def resolve(given: Profile, *, token: Token | None, profile: str | None, environment: Mapping[str, str]) -> Connection:
+def resolve(given: Profile, *, token: AsyncToken | None, profile: str | None, environment: Mapping[str, str]) -> Connection:
     """The connection for arguments (`given`, a field that is empty was not passed). Raises ConfigurationError, saying what to give."""
     if profile and given.url:
         raise ConfigurationError("Give either a profile or a URL: the keys of a profile are for its own URL only.")

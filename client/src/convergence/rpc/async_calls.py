@@ -115,7 +115,7 @@ class AsyncCalls:
         return call
 
     async def _metadata(self, call: Prepared[Any]) -> tuple[tuple[str, str], ...]:
-        return (*call.metadata, await self.link.authorization(anew=call.token_refused)) if call.takes_token else call.metadata
+        return (*call.metadata, await self.link.authorization(anew=call.renewal())) if call.takes_token else call.metadata
 
     async def _wait_or_raise(self, call: Prepared[Any], refused: grpc.aio.AioRpcError) -> None:
         error, wait = call.after(refused, self._world.monotonic(), refreshable=callable(self.link.credentials.token))

@@ -122,7 +122,7 @@ class Calls:
         return call
 
     def _metadata(self, call: Prepared[Any]) -> tuple[tuple[str, str], ...]:
-        return (*call.metadata, self.link.authorization(anew=call.token_refused)) if call.takes_token else call.metadata
+        return (*call.metadata, self.link.authorization(anew=call.renewal())) if call.takes_token else call.metadata
 
     def _wait_or_raise(self, call: Prepared[Any], refused: grpc.RpcError) -> None:
         error, wait = call.after(refused, self._world.monotonic(), refreshable=callable(self.link.credentials.token))

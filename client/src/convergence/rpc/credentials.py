@@ -6,8 +6,9 @@ from dataclasses import dataclass, field
 from convergence.rpc.errors import ConfigurationError
 from convergence.rpc.method import Caller
 
-Token = str | Callable[[], str] | Callable[[], Awaitable[str]]
-"""A bearer token, or what gets one: called for the first call, and again when the gateway refuses its token. AsyncClient takes both."""
+Token = str | Callable[[], str]
+AsyncToken = Token | Callable[[], Awaitable[str]]
+"""A bearer token, or what gets one: called for the first call, and again when the gateway refuses its token. Only AsyncClient awaits."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -18,7 +19,7 @@ class Credentials:
 
     api_key: str = field(default="", repr=False)
     admin_key: str = field(default="", repr=False)
-    token: Token = field(default="", repr=False)
+    token: AsyncToken = field(default="", repr=False)
 
     def __post_init__(self) -> None:
         """Raises ConfigurationError for what cannot be sent, without showing it."""

@@ -23,19 +23,26 @@ class Prepared(Generic[Req]):
     takes_token: bool
     request_id: str
     attempts: Attempts
-    token_refused: bool = False
+    renews_token: bool = False
+    """Before the next attempt."""
+    has_renewed: bool = False
 
     def remaining(self, now: float) -> float | None:
         """Seconds that an attempt may take; None: as long as it likes."""
         return None if self.attempts.deadline is None else max(self.attempts.deadline - now, 0.001)
+
+    def renewal(self) -> bool:
+        """Whether the token is to be got anew; asked once an attempt."""
+        renews, self.renews_token = self.renews_token, False
+        return renews
 
     def after(self, refused: Any, now: float, *, refreshable: bool) -> tuple[ConvergenceError, float | None]:
         """The error of a `grpc.RpcError`, and the seconds until the call is to be sent again; None: it is not. A refused token is replaced
         once, at once: a call that was not authenticated has done nothing.
         """
         error = error_of(refused, self.request_id)
-        if error.reason == "TOKEN_INVALID" and self.takes_token and refreshable and not self.token_refused:
-            self.token_refused = True
+        if error.reason == "TOKEN_INVALID" and self.takes_token and refreshable and not self.has_renewed:
+            self.renews_token = self.has_renewed = True
             return error, 0.0
         return error, self.attempts.wait_after(error, now)
 

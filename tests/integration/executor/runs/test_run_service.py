@@ -5,7 +5,7 @@ import contextlib
 import uuid
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -14,8 +14,11 @@ from google.protobuf import json_format
 
 from services.executor.records import RunOutcome, RunStatus, StepLog
 from services.executor.runs.active import ActiveRuns
+from services.executor.runs.cancel import Canceller
+from services.executor.runs.cancel_tenant import TenantCanceller
 from services.executor.runs.execute import execute
 from services.executor.runs.prepared import RunPreparer
+from services.executor.runs.quota import Reservation
 from services.executor.runs.reconcile import OVERDUE, OVERDUE_AFTER, Reconciler
 from services.executor.runs.start import RunStarter
 from services.executor.runs.states import RunStates
@@ -33,10 +36,14 @@ YESTERDAY = {"date": "yesterday"}
 
 
 @pytest.fixture
-def made(preparer: RunPreparer, quota: RecordingLedger, store: Store, reconciler: Reconciler) -> Callable[[RunStarter], RunServicer]:
+def made(
+    preparer: RunPreparer, quota: RecordingLedger, store: Store, canceller: Canceller, reconciler: Reconciler
+) -> Callable[[RunStarter], RunServicer]:
+    tenants = TenantCanceller(store=store, canceller=canceller, reconciler=reconciler)
+
     def make(starter: RunStarter) -> RunServicer:
         states = RunStates(starter=starter, quota=quota, store=store, reconciler=reconciler)  # type: ignore[arg-type]
-        return RunServicer(preparer=preparer, starter=starter, states=states, reconciler=reconciler)
+        return RunServicer(preparer=preparer, starter=starter, states=states, tenants=tenants, reconciler=reconciler)
 
     return make
 
@@ -363,3 +370,33 @@ async def test_a_row_that_outlived_its_deadline_is_failed_when_it_is_asked_about
 
     assert first == [("FAILED", OVERDUE, False), ("RUNNING", "", False)]
     assert await states(servicer, tenant, swept.run.pipeline_logging_id) == [("FAILED", OVERDUE, False)]
+
+
+async def test_all_runs_of_an_offboarded_tenant_are_cancelled(
+    tenant: Tenant, servicer: RunServicer, other: RunServicer, quota: RecordingLedger
+) -> None:
+    """Whichever executor executes them. What a dead one reserved for a run that never began is given back at once: nobody starts it again.
+    Another tenant's reservation stays. Repeated, it finds nothing.
+    """
+    runs = [request(tenant), request(tenant)]
+    for at, asked in zip((servicer, other), runs, strict=True):
+        assert (await at.StartRun(asked, None)).status == "RUNNING"
+    lost = Reservation(
+        tenant_id=tenant.tenant_id,
+        pipeline_logging_id="never-began",
+        usage_date=date(2025, 11, 18),
+        expired_at=datetime.now(UTC),
+        trigger_type="scheduler",
+    )
+    foreign = replace(lost, tenant_id="t_another", pipeline_logging_id="another's")
+    quota.orphans += [lost, foreign]
+    everything = messages.CancelTenantRunsRequest(tenant_id=tenant.tenant_id)
+
+    counts = [(await servicer.CancelTenantRuns(everything, None)).cancelled_count for _ in range(2)]
+
+    assert counts == [2, 0]
+    assert {row["status"] for row in await tenant.rows("SELECT status FROM x_meta_pipeline_runs")} == {"CANCELLED"}
+    assert {(asked.pipeline_logging_id, "CANCELLED") for asked in runs} | {("never-began", "NOT_STARTED")} <= set(quota.settled)
+    assert quota.orphans == [foreign]
+    nothing = messages.CancelTenantRunsRequest(tenant_id="t_has_no_dataset")
+    assert (await servicer.CancelTenantRuns(nothing, None)).cancelled_count == 0

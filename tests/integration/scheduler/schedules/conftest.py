@@ -66,7 +66,7 @@ class Checking(run_service_pb2_grpc.RunServiceServicer):
             pipeline_id=f"gcp-cost-{request.template}", date_parameters=dates, covers_months=request.template == "monthly"
         )
 
-    StartRun = GetRunStates = ReconcileRuns = None  # type: ignore[assignment]
+    StartRun = GetRunStates = CancelTenantRuns = ReconcileRuns = None  # type: ignore[assignment]
 
 
 @dataclass

@@ -34,7 +34,7 @@ async def test_credentials_are_stored_checked_and_deleted_and_no_secret_is_shown
     page, key_file = desk.page, json.dumps({**json.loads(acme.credentials["credentials"]["service_account_json"]), "type": "user"})
     await desk.sign_in(acme.api_key)
     await page.goto(f"{desk.url}/setup")
-    await page.get_by_role("button", name="Check GCP now").click()
+    await page.get_by_role("button", name="Check now: GCP").click()
     await expect(page.get_by_role("link", name="Back to Set-up")).to_be_visible()
     await expect(page.get_by_role("region", name="What was tried")).to_be_visible()
     await desk.screenshot("setup-checked")
@@ -56,7 +56,7 @@ async def test_credentials_are_stored_checked_and_deleted_and_no_secret_is_shown
     await expect(page.get_by_text("WEBHOOK credentials added")).to_be_visible()
     assert "a-secret-of-this-test" not in await page.content()
     page.on("dialog", lambda dialog: dialog.accept())
-    await page.get_by_role("button", name="Delete WEBHOOK").click()
+    await page.get_by_role("button", name="Delete: WEBHOOK").click()
     await expect(page.get_by_role("rowheader")).to_have_count(1)
 
 

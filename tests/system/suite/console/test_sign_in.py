@@ -1,5 +1,6 @@
 """Who gets in, and who does not."""
 
+import asyncio
 from http import HTTPStatus
 
 import pytest
@@ -10,6 +11,7 @@ from tests.support.credentials.samples import Rsa
 from tests.system.tenants import Suite, Tenant
 
 pytestmark = pytest.mark.timeout(180)
+REVOKED_WITHIN_SECONDS = 30.0  # five, and as long as a busy machine takes
 
 
 @pytest.fixture(scope="module")
@@ -72,3 +74,18 @@ async def test_a_form_without_its_token_changes_nothing(desk: Desk, tenant: Tena
         assert answer.status == HTTPStatus.FORBIDDEN
         assert "Nothing was changed" in await answer.text()
     assert tenant.quota()["pipelines_run_today"] == 0
+
+
+async def test_a_session_ends_with_the_key_that_opened_it(desk: Desk, running: Suite, private_key: Rsa) -> None:
+    gone = running.tenant(private_key)
+    await desk.sign_in(gone.api_key)
+    await expect(desk.page).to_have_url(f"{desk.url}/runs")
+    keys = f"/api/v1/tenants/{gone.tenant_id}/api-keys"
+    [key] = running.admin.call("GET", keys).body["api_keys"]
+    assert running.admin.call("DELETE", f"{keys}/{key['api_key_id']}").status == HTTPStatus.OK
+
+    async with asyncio.timeout(REVOKED_WITHIN_SECONDS):
+        while "/sign-in" not in desk.page.url:
+            await desk.page.goto(f"{desk.url}/runs")
+
+    await expect(desk.page.get_by_text("Your session has ended")).to_be_visible()

@@ -6,6 +6,7 @@ from convergence.access.v1 import access_pb2
 from convergence.auth.v1 import api_key_service_pb2, session_token_service_pb2
 from convergence.credentials.v1 import credential_service_pb2
 from convergence.executor.v1 import pipeline_service_pb2
+from convergence.scheduler.v1 import offboarding_service_pb2
 from google.api import annotations_pb2
 from google.protobuf.descriptor import FieldDescriptor, MethodDescriptor
 
@@ -65,6 +66,26 @@ def test_what_names_a_resource_is_text_of_the_request(method: MethodDescriptor) 
     named = [*path_fields(method), *option(method).resource_fields]
     kinds = {field.name: field.type for field in method.input_type.fields}
     assert all(kinds[name] == FieldDescriptor.TYPE_STRING for name in named)
+
+
+@pytest.mark.parametrize("method", METHODS, ids=lambda method: method.full_name)
+def test_what_is_recorded_of_an_answer_is_text_or_a_number(method: MethodDescriptor) -> None:
+    kinds = {field.name: field.type for field in method.output_type.fields}
+    assert all(kinds[name] in {FieldDescriptor.TYPE_STRING, FieldDescriptor.TYPE_INT32} for name in option(method).answer_fields)
+
+
+def test_the_proof_of_an_offboarding_is_in_its_entry() -> None:
+    offboard, request = (
+        method("scheduler.v1.OffboardingService/OffboardTenant"),
+        offboarding_service_pb2.OffboardTenantRequest(tenant_id="a"),
+    )
+    proof = offboarding_service_pb2.OffboardTenantResponse(
+        tenant_id="a", keys_revoked=2, runs_dropped=1, credentials_destroyed=["AWS", "GCP"], dataset="KEPT"
+    )
+    assert resource_of(offboard, request, proof) == (
+        "keys_revoked=2/schedules_stopped=0/runs_dropped=1/runs_cancelled=0/credentials_destroyed=AWS/credentials_destroyed=GCP/dataset=KEPT"
+    )
+    assert resource_of(offboard, request, None) == ""
 
 
 def test_a_call_that_was_never_served_is_no_entry_however_it_ended() -> None:

@@ -51,7 +51,7 @@ START: dict[str, Any] = {**NAME, "pipeline_logging_id": "0" * 8 + "-0000-0000-00
 NONE: Any = SimpleNamespace(start_attempt=None, prepare=None)
 """Nothing of it is called: a request is read whole first."""
 PIPELINES = PipelineServicer(preparer=NONE, starts=NONE, dry_runner=NONE, canceller=NONE, store=NONE)
-RUNS = RunServicer(preparer=NONE, starter=NONE, states=NONE, reconciler=NONE)
+RUNS = RunServicer(preparer=NONE, starter=NONE, states=NONE, tenants=NONE, reconciler=NONE)
 
 
 @pytest.mark.parametrize(

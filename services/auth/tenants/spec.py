@@ -6,9 +6,12 @@ import uuid
 from dataclasses import dataclass
 
 from services.platform.access.scopes import SCOPES
-from services.platform.errors import InvalidArgument
+from services.platform.errors import FailedPrecondition, InvalidArgument
 
 STATUSES = ("ACTIVE", "INACTIVE", "SUSPENDED")
+"""That a tenant can be given."""
+OFFBOARDED = "OFFBOARDED"
+SEARCH_LENGTH = 200
 SUBSCRIPTION_STATUSES = ("ACTIVE", "TRIALING", "PAST_DUE", "SUSPENDED", "CANCELLED", "EXPIRED")
 NAME_LENGTH = 200
 PLAN_RANGES = {
@@ -79,6 +82,24 @@ def _check_plan(spec: TenantSpec) -> None:
         limit = getattr(spec, field)
         if limit is not None and not least <= limit <= most:
             raise InvalidArgument(field, f"use {least} to {most}, or leave it out for the default.")
+
+
+def check_filter(status: str, search: str) -> None:
+    """Raises InvalidArgument unless tenants can be listed by these; empty: all."""
+    if status and status not in (*STATUSES, OFFBOARDED):
+        raise InvalidArgument("status", f"use one of {', '.join((*STATUSES, OFFBOARDED))}, or leave it out for all.")
+    if len(search) > SEARCH_LENGTH:
+        raise InvalidArgument("search", f"use at most {SEARCH_LENGTH} characters of the tenant's id or of its company's name.")
+
+
+def refuse_offboarded(tenant_id: str, status: str) -> None:
+    """Raises FailedPrecondition for a tenant that nothing may change any more."""
+    if status == OFFBOARDED:
+        raise FailedPrecondition(
+            "TENANT_OFFBOARDED",
+            f"Tenant {tenant_id} was offboarded, which is final; nothing was changed. Provision the customer under another tenant_id.",
+            metadata={"tenant_id": tenant_id},
+        )
 
 
 def check_scopes(scopes: tuple[str, ...]) -> None:

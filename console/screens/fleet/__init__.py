@@ -1,0 +1,1 @@
+"""Fleet: whether the installation itself is well."""

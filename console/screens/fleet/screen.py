@@ -1,0 +1,82 @@
+"""The screen and its pages."""
+
+import asyncio
+from urllib.parse import urlencode
+
+from starlette.responses import Response
+
+from console.gateway.api import Json
+from console.gateway.errors import GatewayError
+from console.screens.fleet.verdict import verdicts_of
+from console.web.pages import utc_now
+from console.web.screen import Screen, Visit, get
+from console.web.session import Audience
+
+FLEET_NOW = "/api/v1/fleet"
+USAGE = "/api/v1/usage"
+RUNS = "/api/v1/runs"
+STATUSES = ("RUNNING", "COMPLETED", "FAILED", "CANCELLED")
+FILTERS = ("status", "tenant_id", "pipeline", "date")
+
+
+async def show_fleet(visit: Visit) -> Response:
+    """The queue, the jobs, lost leases, budgets, dollars, and what has failed lately."""
+    now = utc_now()
+    today = now.date().isoformat()
+    fleet, day, month, failed = await asyncio.gather(
+        _part(visit, FLEET_NOW),
+        _part(visit, USAGE, start_date=today, end_date=today, page_size="1"),
+        _part(visit, USAGE, page_size="5"),
+        _part(visit, RUNS, status="FAILED", page_size="10"),
+    )
+    found, trouble = fleet
+    return visit.page(
+        "fleet/fleet.html",
+        fleet=found,
+        fleet_error=trouble,
+        verdicts=verdicts_of(found, now) if found else [],
+        day=day[0],
+        month=month[0],
+        usage_error=month[1],
+        runs=(failed[0] or {}).get("runs", []),
+        runs_error=failed[1],
+    )
+
+
+async def show_all_runs(visit: Visit) -> Response:
+    """Runs of all tenants."""
+    filters = {name: visit.query.get(name, "") for name in FILTERS}
+    token = visit.query.get("page_token", "")
+    answer = await visit.api.get(RUNS, query={**filters, "page_token": token})
+    return visit.page(
+        "fleet/runs.html",
+        runs=answer["runs"],
+        filters=filters,
+        statuses=STATUSES,
+        first=_address(filters) if token else "",
+        next=_address({**filters, "page_token": answer["next_page_token"]}) if answer["next_page_token"] else "",
+    )
+
+
+async def _part(visit: Visit, path: str, **query: str) -> tuple[Json | None, GatewayError | None]:
+    """One part of the page, or why it cannot be shown: an operator's role may not reach all of them."""
+    try:
+        return await visit.api.get(path, query=query), None
+    except GatewayError as error:
+        if error.is_signed_out:
+            raise
+        return None, error
+
+
+def _address(query: dict[str, str]) -> str:
+    given = {name: value for name, value in query.items() if value}
+    return f"/fleet/runs?{urlencode(given)}" if given else "/fleet/runs"
+
+
+FLEET = Screen(
+    name="fleet",
+    title="Fleet",
+    path="/fleet",
+    audience=Audience.OPERATOR,
+    endpoints=(get("/fleet", show_fleet), get("/fleet/runs", show_all_runs)),
+)

@@ -1,0 +1,1 @@
+"""Tenants: who has fresh data, who fails, what each uses; and the life of one of them."""

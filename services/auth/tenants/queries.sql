@@ -1,0 +1,199 @@
+-- Tenants: profiles and subscriptions. Of a tenant with several rows (two processes that created it at once, or the subscription system's
+-- history) the profile that is oldest and the subscription that was changed last are shown. Every change but `close_tenant` leaves an
+-- OFFBOARDED tenant as it is, and so does its replay.
+
+-- name: get_tenant
+-- Reads only. A status that is missing grants nothing, as INACTIVE, and a missing subscription nothing either, as EXPIRED.
+-- param: tenant_id STRING
+SELECT
+  p.tenant_id, IFNULL(p.company_name, '') AS company_name, IFNULL(p.admin_email, '') AS admin_email, IFNULL(p.status, 'INACTIVE') AS status,
+  IFNULL(s.plan_name, '') AS plan_name, IFNULL(s.status, 'EXPIRED') AS subscription_status, s.daily_limit, s.monthly_limit, s.concurrent_limit,
+  s.monthly_cost_limit_usd, s.max_priority, s.max_schedules, s.max_queued_runs, s.max_watchers, s.requests_per_minute, s.max_export_bytes,
+  p.created_at, p.updated_at
+FROM tenant_profiles AS p
+LEFT JOIN (
+  SELECT
+    a.tenant_id, a.plan_name, a.status, a.daily_limit, a.monthly_limit, a.concurrent_limit, a.monthly_cost_limit_usd, a.max_priority,
+    a.max_schedules, a.max_queued_runs, a.max_watchers, a.requests_per_minute, a.max_export_bytes
+  FROM tenant_subscriptions AS a
+  WHERE a.tenant_id = @tenant_id
+  ORDER BY COALESCE(a.updated_at, a.created_at) DESC, a.subscription_id
+  LIMIT 1
+) AS s ON s.tenant_id = p.tenant_id
+WHERE p.tenant_id = @tenant_id
+ORDER BY p.created_at
+LIMIT 1
+
+-- name: list_tenants
+-- Reads only. The tenants of a page come first, and all else is joined to them. Pages are cut by key, not by offset, so that a new tenant
+-- shifts nothing. Dates are bounded, so that BigQuery prunes partitions; a day's row has the units of the month up to then. Of a run's end,
+-- executors may have written two rows.
+-- param: status STRING
+-- param: search STRING
+-- param: after STRING
+-- param: row_limit INT64
+-- param: today DATE
+-- param: now TIMESTAMP
+-- param: runs_since TIMESTAMP
+SELECT
+  t.tenant_id, t.company_name, t.admin_email, t.status, IFNULL(s.plan_name, '') AS plan_name, IFNULL(s.status, 'EXPIRED') AS subscription_status,
+  s.daily_limit, s.monthly_limit, s.concurrent_limit, s.monthly_cost_limit_usd, s.max_priority, s.max_schedules, s.max_queued_runs,
+  s.max_watchers, s.requests_per_minute, s.max_export_bytes, t.created_at, t.updated_at,
+  IFNULL(u.runs_today, 0) AS runs_today, IFNULL(u.runs_month, 0) AS runs_month, IFNULL(u.cost_month_usd, 0.0) AS cost_month_usd,
+  IFNULL(k.active_keys, 0) AS active_keys, k.oldest_key_created_at,
+  c.completed_at AS last_completed_at, f.completed_at AS last_failed_at, f.error_message AS last_failure,
+  f.pipeline_logging_id AS last_failed_run
+FROM (
+  SELECT
+    p.tenant_id, IFNULL(p.company_name, '') AS company_name, IFNULL(p.admin_email, '') AS admin_email,
+    IFNULL(p.status, 'INACTIVE') AS status, p.created_at, p.updated_at
+  FROM tenant_profiles AS p
+  WHERE p.tenant_id > @after
+    AND (@status IS NULL OR IFNULL(p.status, 'INACTIVE') = @status)
+    AND (
+      @search IS NULL OR STRPOS(LOWER(p.tenant_id), LOWER(@search)) > 0 OR STRPOS(LOWER(IFNULL(p.company_name, '')), LOWER(@search)) > 0
+    )
+  QUALIFY ROW_NUMBER() OVER (PARTITION BY p.tenant_id ORDER BY p.created_at) = 1
+  ORDER BY p.tenant_id
+  LIMIT @row_limit
+) AS t
+LEFT JOIN (
+  SELECT
+    a.tenant_id, a.plan_name, a.status, a.daily_limit, a.monthly_limit, a.concurrent_limit, a.monthly_cost_limit_usd, a.max_priority,
+    a.max_schedules, a.max_queued_runs, a.max_watchers, a.requests_per_minute, a.max_export_bytes
+  FROM tenant_subscriptions AS a
+  WHERE a.tenant_id > @after
+  QUALIFY ROW_NUMBER() OVER (PARTITION BY a.tenant_id ORDER BY COALESCE(a.updated_at, a.created_at) DESC, a.subscription_id) = 1
+) AS s ON s.tenant_id = t.tenant_id
+LEFT JOIN (
+  SELECT
+    m.tenant_id, SUM(m.runs_today) AS runs_today, SUM(m.runs_month) AS runs_month, SUM(m.cost_usd) AS cost_month_usd
+  FROM (
+    SELECT
+      d.tenant_id, d.cost_usd, IF(d.usage_date = @today, IFNULL(d.pipelines_run_today, 0), 0) AS runs_today,
+      IF(
+        ROW_NUMBER() OVER (PARTITION BY d.tenant_id ORDER BY d.usage_date DESC) = 1,
+        COALESCE(d.pipelines_run_month, d.pipelines_run_today, 0), 0
+      ) AS runs_month
+    FROM tenant_usage_quotas AS d
+    WHERE d.usage_date >= DATE_TRUNC(@today, MONTH) AND d.usage_date <= @today AND d.tenant_id > @after
+  ) AS m
+  GROUP BY m.tenant_id
+) AS u ON u.tenant_id = t.tenant_id
+LEFT JOIN (
+  SELECT b.tenant_id, COUNT(*) AS active_keys, MIN(b.created_at) AS oldest_key_created_at
+  FROM tenant_api_keys AS b
+  WHERE b.tenant_id > @after AND IFNULL(b.is_active, TRUE) AND (b.expires_at IS NULL OR b.expires_at > @now)
+  GROUP BY b.tenant_id
+) AS k ON k.tenant_id = t.tenant_id
+LEFT JOIN (
+  SELECT r.tenant_id, MAX(r.completed_at) AS completed_at
+  FROM tenant_runs AS r
+  WHERE r.started_at >= @runs_since AND r.tenant_id > @after AND r.status = 'COMPLETED'
+  GROUP BY r.tenant_id
+) AS c ON c.tenant_id = t.tenant_id
+LEFT JOIN (
+  SELECT e.tenant_id, e.completed_at, e.error_message, e.pipeline_logging_id
+  FROM tenant_runs AS e
+  WHERE e.started_at >= @runs_since AND e.tenant_id > @after AND e.status = 'FAILED' AND e.completed_at IS NOT NULL
+  QUALIFY ROW_NUMBER() OVER (PARTITION BY e.tenant_id ORDER BY e.completed_at DESC, e.pipeline_logging_id) = 1
+) AS f ON f.tenant_id = t.tenant_id
+ORDER BY t.tenant_id
+
+-- name: put_tenant
+-- A replay writes the same values again. The inserts are guarded, and their ids are derived from the tenant's id: if two processes create a
+-- tenant at the same instant, readers find two equal rows and fold them. Then today's row of the ledger gets the new limits, so that they
+-- apply from the next run on. This is outside the transaction, which the ledger's writers would cancel again and again. `close_tenant`
+-- changes the same profile, so one of the two comes first; after it, nothing here changes anything. A status of SUSPENDED keeps what
+-- `resume_tenant` goes back to.
+-- param: tenant_id STRING
+-- param: company_name STRING
+-- param: admin_email STRING
+-- param: status STRING
+-- param: subscription_id STRING
+-- param: plan_name STRING
+-- param: subscription_status STRING
+-- param: daily_limit INT64
+-- param: monthly_limit INT64
+-- param: concurrent_limit INT64
+-- param: monthly_cost_limit_usd FLOAT64
+-- param: max_priority INT64
+-- param: max_schedules INT64
+-- param: max_queued_runs INT64
+-- param: max_watchers INT64
+-- param: requests_per_minute INT64
+-- param: max_export_bytes INT64
+-- param: today DATE
+-- param: now TIMESTAMP
+BEGIN TRANSACTION;
+UPDATE tenant_profiles
+SET company_name = @company_name, admin_email = @admin_email, status = @status, updated_at = @now,
+  resumes_as = IF(@status = 'SUSPENDED', IF(status = 'SUSPENDED', resumes_as, status), NULL)
+WHERE tenant_id = @tenant_id AND IFNULL(status, 'INACTIVE') != 'OFFBOARDED';
+INSERT INTO tenant_profiles (tenant_id, company_name, admin_email, status, created_at, updated_at)
+SELECT @tenant_id, @company_name, @admin_email, @status, @now, @now
+FROM (SELECT 1 AS one) AS always
+WHERE NOT EXISTS (SELECT 1 FROM tenant_profiles AS p WHERE p.tenant_id = @tenant_id);
+UPDATE tenant_subscriptions
+SET plan_name = @plan_name, status = @subscription_status, updated_at = @now,
+  daily_limit = @daily_limit, monthly_limit = @monthly_limit, concurrent_limit = @concurrent_limit,
+  monthly_cost_limit_usd = @monthly_cost_limit_usd, max_priority = @max_priority, max_schedules = @max_schedules,
+  max_queued_runs = @max_queued_runs, max_watchers = @max_watchers, requests_per_minute = @requests_per_minute,
+  max_export_bytes = @max_export_bytes
+WHERE tenant_id = @tenant_id
+  AND subscription_id = (
+    SELECT s.subscription_id FROM tenant_subscriptions AS s WHERE s.tenant_id = @tenant_id
+    ORDER BY COALESCE(s.updated_at, s.created_at) DESC, s.subscription_id LIMIT 1
+  )
+  AND NOT EXISTS (SELECT 1 FROM tenant_profiles AS o WHERE o.tenant_id = @tenant_id AND o.status = 'OFFBOARDED');
+INSERT INTO tenant_subscriptions (
+  subscription_id, tenant_id, plan_name, status, daily_limit, monthly_limit, concurrent_limit, monthly_cost_limit_usd, max_priority,
+  max_schedules, max_queued_runs, max_watchers, requests_per_minute, max_export_bytes, created_at, updated_at
+)
+SELECT
+  @subscription_id, @tenant_id, @plan_name, @subscription_status, @daily_limit, @monthly_limit, @concurrent_limit, @monthly_cost_limit_usd,
+  @max_priority, @max_schedules, @max_queued_runs, @max_watchers, @requests_per_minute, @max_export_bytes, @now, @now
+FROM (SELECT 1 AS one) AS always
+WHERE NOT EXISTS (SELECT 1 FROM tenant_subscriptions AS s WHERE s.tenant_id = @tenant_id)
+  AND NOT EXISTS (SELECT 1 FROM tenant_profiles AS o WHERE o.tenant_id = @tenant_id AND o.status = 'OFFBOARDED');
+COMMIT TRANSACTION;
+UPDATE tenant_usage_quotas
+SET daily_limit = @daily_limit, monthly_limit = @monthly_limit, concurrent_limit = @concurrent_limit, last_updated = @now
+WHERE tenant_id = @tenant_id AND usage_date = @today;
+SELECT IFNULL(LOGICAL_OR(p.status = 'OFFBOARDED'), FALSE) AS is_offboarded, MIN(p.created_at) AS created_at
+FROM tenant_profiles AS p
+WHERE p.tenant_id = @tenant_id
+
+-- name: suspend_tenant
+-- Compare-and-set, so that a replay keeps what to go back to.
+-- param: tenant_id STRING
+-- param: now TIMESTAMP
+UPDATE tenant_profiles SET resumes_as = status, status = 'SUSPENDED', updated_at = @now
+WHERE tenant_id = @tenant_id AND IFNULL(status, 'INACTIVE') NOT IN ('SUSPENDED', 'OFFBOARDED')
+
+-- name: resume_tenant
+-- Compare-and-set. A tenant that was provisioned as SUSPENDED, or by a release before `resumes_as`, is ACTIVE then.
+-- param: tenant_id STRING
+-- param: now TIMESTAMP
+UPDATE tenant_profiles SET status = IFNULL(resumes_as, 'ACTIVE'), resumes_as = NULL, updated_at = @now
+WHERE tenant_id = @tenant_id AND status = 'SUSPENDED'
+
+-- name: close_tenant
+-- The profile first: from then on every look-up of one of the tenant's keys finds none (`find_key_holders`). The subscription is what
+-- `reserve` reads, so no more runs are admitted. A key that works gets this moment as its end, by which a replay counts what the first try
+-- revoked. Each statement may be repeated; a second call changes and counts nothing.
+-- param: tenant_id STRING
+-- param: now TIMESTAMP
+UPDATE tenant_profiles SET status = 'OFFBOARDED', resumes_as = NULL, updated_at = @now
+WHERE tenant_id = @tenant_id AND IFNULL(status, 'INACTIVE') != 'OFFBOARDED';
+UPDATE tenant_subscriptions SET status = 'CANCELLED', updated_at = @now
+WHERE tenant_id = @tenant_id AND IFNULL(status, '') != 'CANCELLED';
+UPDATE tenant_api_keys
+SET is_active = FALSE, expires_at = IF(expires_at IS NULL OR expires_at > @now, @now, expires_at)
+WHERE tenant_id = @tenant_id AND IFNULL(is_active, TRUE);
+SELECT
+  MIN(p.updated_at) AS closed_at,
+  (SELECT COUNT(*) FROM tenant_api_keys AS k WHERE k.tenant_id = @tenant_id AND NOT IFNULL(k.is_active, TRUE) AND k.expires_at = @now)
+    AS keys_revoked
+FROM tenant_profiles AS p
+WHERE p.tenant_id = @tenant_id

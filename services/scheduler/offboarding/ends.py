@@ -1,0 +1,54 @@
+"""How the runs of an offboarded tenant end, and what the proof counts. Pure."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from services.platform.errors import InvalidArgument
+from services.scheduler.queue.claims import Claim
+from services.scheduler.queue.executor_client import AttemptState
+from services.scheduler.queue.outcomes import End, RetryPolicy, completed, failed
+
+OFFBOARDED = "The tenant was offboarded."
+NEVER_AGAIN = RetryPolicy(base=timedelta(0), cap=timedelta(0))
+FATES = {"KEEP": False, "DELETE": True}
+"""What may be asked for the dataset, and whether it is deleted."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Proof:
+    """What one call has ended of a tenant."""
+
+    closed_at: datetime
+    """When its keys stopped working, by the first call."""
+    keys_revoked: int
+    schedules_stopped: int
+    runs_dropped: int
+    runs_cancelled: int
+    credentials_destroyed: tuple[str, ...]
+    """Providers."""
+    dataset: str
+    """KEPT, DELETED or ABSENT."""
+
+
+def end_of(claim: Claim, state: AttemptState, now: datetime) -> End | None:
+    """The end of a claimed run; it is never tried again. None: its executor is still putting its work away. A run whose record cannot be
+    read has FAILED: what is unreadable must not keep a tenant's credentials from being destroyed.
+    """
+    match state.status:
+        case "RUNNING":
+            return None
+        case "COMPLETED":
+            return completed(claim)
+        case "FAILED" | "CANCELLED":
+            return failed(claim, state.error_message or OFFBOARDED, NEVER_AGAIN, now=now, chance=0.0, is_final=True)
+        case status:
+            return failed(claim, OFFBOARDED, NEVER_AGAIN, now=now, chance=0.0, is_final=True, began=bool(status))
+
+
+def deletes_dataset(tenant_id: str, *, confirm: str, dataset: str) -> bool:
+    """Whether a request wants the dataset deleted. Raises InvalidArgument unless it is confirmed and says so."""
+    if confirm != tenant_id:
+        raise InvalidArgument("confirm", "repeat the tenant_id here: offboarding is final.")
+    if dataset not in FATES:
+        raise InvalidArgument("dataset", "use KEEP or DELETE.")
+    return FATES[dataset]

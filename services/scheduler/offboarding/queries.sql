@@ -1,0 +1,43 @@
+-- What the scheduler ends of an offboarded tenant.
+
+-- name: stop_tenant
+-- Plain statements, each of which may be repeated. First the schedules, so that no run is queued any more: `enqueue` compares
+-- `next_run_time`, which is NULL from now on. Then the claims get this call as their holder: what their old holder writes after that changes
+-- nothing. No tenant that is closed is claimed for, so the rows that are QUEUED now stay so until they are deleted; only those whose run the
+-- statement before has ended, as in `delete_schedule`. A replay counts the same schedules, by @now, but no runs: these are gone. Rows that are
+-- left in the queue are of claims, or were queued at this moment.
+-- param: tenant_id STRING
+-- param: claimed_by STRING
+-- param: lease_expires_at TIMESTAMP
+-- param: error_message STRING
+-- param: now TIMESTAMP
+DECLARE dropped INT64 DEFAULT 0;
+DECLARE first_time, last_time TIMESTAMP;
+UPDATE tenant_pipeline_configs
+SET is_active = FALSE, next_run_time = NULL, updated_at = IF(IFNULL(is_active, TRUE), @now, updated_at)
+WHERE tenant_id = @tenant_id AND (IFNULL(is_active, TRUE) OR next_run_time IS NOT NULL);
+UPDATE pipeline_execution_queue SET claimed_by = @claimed_by, lease_expires_at = @lease_expires_at
+WHERE tenant_id = @tenant_id AND state = 'PROCESSING';
+SET first_time = (SELECT MIN(w.scheduled_time) FROM pipeline_execution_queue AS w WHERE w.tenant_id = @tenant_id AND w.state = 'QUEUED');
+SET last_time = (SELECT MAX(w.scheduled_time) FROM pipeline_execution_queue AS w WHERE w.tenant_id = @tenant_id AND w.state = 'QUEUED');
+UPDATE scheduled_pipeline_runs AS r SET state = 'FAILED', error_message = @error_message, completed_at = @now
+WHERE r.tenant_id = @tenant_id AND r.scheduled_time BETWEEN first_time AND last_time
+  AND r.run_id IN (SELECT q.run_id FROM pipeline_execution_queue AS q WHERE q.tenant_id = @tenant_id AND q.state = 'QUEUED');
+DELETE FROM pipeline_execution_queue
+WHERE tenant_id = @tenant_id AND state = 'QUEUED'
+  AND run_id IN (
+    SELECT r.run_id FROM scheduled_pipeline_runs AS r
+    WHERE r.tenant_id = @tenant_id AND r.scheduled_time BETWEEN first_time AND last_time AND r.state = 'FAILED' AND r.completed_at = @now
+  );
+SET dropped = @@row_count;
+SELECT
+  (
+    SELECT COUNT(DISTINCT c.config_id) FROM tenant_pipeline_configs AS c
+    WHERE c.tenant_id = @tenant_id AND NOT IFNULL(c.is_active, TRUE) AND c.updated_at = @now
+  ) AS schedules_stopped,
+  dropped AS runs_dropped,
+  (SELECT COUNT(*) FROM pipeline_execution_queue AS v WHERE v.tenant_id = @tenant_id AND v.state = 'QUEUED') AS runs_left,
+  (SELECT MIN(x.scheduled_time) FROM pipeline_execution_queue AS x WHERE x.tenant_id = @tenant_id AND x.claimed_by = @claimed_by)
+    AS first_claimed,
+  (SELECT MAX(y.scheduled_time) FROM pipeline_execution_queue AS y WHERE y.tenant_id = @tenant_id AND y.claimed_by = @claimed_by)
+    AS last_claimed

@@ -1,0 +1,210 @@
+"""The end of a tenant inside the scheduler: real tables, and peers that end runs, fail and recover when the test says so."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+import grpc
+import pytest
+from convergence.auth.v1 import closing_service_pb2
+from convergence.auth.v1.closing_service_pb2_grpc import ClosingServiceServicer, add_ClosingServiceServicer_to_server
+from convergence.credentials.v1 import destruction_service_pb2
+from convergence.credentials.v1.destruction_service_pb2_grpc import DestructionServiceServicer, add_DestructionServiceServicer_to_server
+
+from services.auth.tenants.store import TenantStore
+from services.platform.errors import NotFound, Unavailable
+from services.platform.rpc.peers import peer_channel
+from services.platform.server import Served
+from services.platform.timestamps import to_timestamp
+from services.scheduler.offboarding.ends import OFFBOARDED
+from services.scheduler.offboarding.peers import Peers
+from services.scheduler.offboarding.process import TenantOffboarding
+from services.scheduler.offboarding.store import OffboardingStore
+from services.scheduler.queue.store import QueueStore
+from services.scheduler.queue.trigger_plan import plan_trigger
+from services.scheduler.settings import SchedulerSettings
+from tests.conftest import serving
+from tests.integration.scheduler.conftest import MakeScheduler, Nobody, Scheduler, Tables
+from tests.integration.scheduler.stub_executor import StubExecutor
+
+
+@dataclass
+class StubAuth(ClosingServiceServicer):
+    """Closes tenants in the real tables; the ledger's reservations are those that `executor` has of active runs, and `stuck`."""
+
+    tenants: TenantStore
+    tables: Tables
+    executor: StubExecutor
+    stuck: int = 0
+
+    async def CloseTenant(self, request: closing_service_pb2.CloseTenantRequest, context: Any) -> closing_service_pb2.CloseTenantResponse:
+        closed = await self.tenants.close(request.tenant_id, self.tables.clock.now())
+        return closing_service_pb2.CloseTenantResponse(
+            keys_revoked=closed.keys_revoked,
+            closed_at=to_timestamp(closed.closed_at),
+            active_runs=len(self.executor.active(request.tenant_id)) + self.stuck,
+        )
+
+
+@dataclass
+class StubCredentials(DestructionServiceServicer):
+    """Deletes when it does not fail."""
+
+    asked: list[destruction_service_pb2.DestroyTenantDataRequest] = field(default_factory=list)
+    failures: int = 0
+
+    async def DestroyTenantData(
+        self, request: destruction_service_pb2.DestroyTenantDataRequest, context: Any
+    ) -> destruction_service_pb2.DestroyTenantDataResponse:
+        self.asked.append(request)
+        if self.failures:
+            self.failures -= 1
+            raise Unavailable("BIGQUERY_UNAVAILABLE", "BigQuery does not answer.")
+        return destruction_service_pb2.DestroyTenantDataResponse(providers=["AWS", "GCP"], dataset="KEPT")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ending:
+    """The offboarding of one scheduler process, with its peers."""
+
+    process: TenantOffboarding
+    auth: StubAuth
+    credentials: StubCredentials
+    slept: list[float]
+
+
+@pytest.fixture
+async def ending(
+    tables: Tables, executor: StubExecutor, scheduler_settings: SchedulerSettings, to_executor: grpc.aio.Channel
+) -> AsyncIterator[Ending]:
+    auth, credentials, slept = StubAuth(TenantStore(tables.bq), tables, executor), StubCredentials(), list[float]()
+
+    async def sleep(seconds: float) -> None:
+        slept.append(seconds)
+
+    async with AsyncExitStack() as stack:
+
+        async def channel(peer: str, served: Served) -> grpc.aio.Channel:
+            address = await stack.enter_async_context(serving(scheduler_settings, name=peer, authenticator=Nobody(), served=[served]))
+            return await stack.enter_async_context(peer_channel(scheduler_settings, caller="scheduler", peer=peer, address=address))
+
+        closing = Served(name="convergence.auth.v1.ClosingService", add=add_ClosingServiceServicer_to_server, servicer=auth)
+        destruction = Served(
+            name="convergence.credentials.v1.DestructionService", add=add_DestructionServiceServicer_to_server, servicer=credentials
+        )
+        peers = Peers(auth=await channel("auth", closing), credentials=await channel("credentials", destruction), executor=to_executor)
+        store, queue = OffboardingStore(tables.bq), QueueStore(tables.bq)
+        process = TenantOffboarding(store=store, queue=queue, peers=peers, clock=tables.clock, sleep=sleep)
+        yield Ending(process=process, auth=auth, credentials=credentials, slept=slept)
+
+
+@pytest.fixture
+async def other(tables: Tables) -> str:
+    """A config of a tenant that stays."""
+    (config_id,) = await tables.schedules(await tables.tenants())
+    return config_id
+
+
+async def by_config(tables: Tables) -> dict[str, list[tuple[str, str | None, str | None]]]:
+    found = dict[str, list[tuple[str, str | None, str | None]]]()
+    for run in await tables.runs():
+        found.setdefault(run["config_id"], []).append((run["state"], run["queue_state"], run["error_message"]))
+    return found
+
+
+async def test_a_tenants_runs_end_however_far_they_are(
+    tables: Tables, scheduler: Scheduler, executor: StubExecutor, ending: Ending, other: str
+) -> None:
+    """One has COMPLETED and is not settled yet, one is active, one waits, one of a paused schedule waits; another tenant loses nothing."""
+    (tenant_id,) = await tables.tenants()
+    done, active, waiting, paused = await tables.schedules([tenant_id] * 4, max_retries=3)
+    await scheduler.trigger.fire()
+    await tables.run("UPDATE tenant_pipeline_configs SET is_active = FALSE WHERE config_id = @id", {"id": ("STRING", paused)})
+    first = {"first": ("ARRAY<STRING>", [done, active])}
+    await tables.run("UPDATE pipeline_execution_queue SET priority = 0 WHERE config_id NOT IN UNNEST(@first)", first)
+    assert await scheduler.process(2) == 2
+    (finished,) = [one.pipeline_logging_id for one in executor.asked if one.run_id in await run_ids(tables, done)]
+    executor.runs[finished].status = "COMPLETED"
+
+    proof = await ending.process.offboard(tenant_id, delete_dataset=True)
+
+    assert (proof.schedules_stopped, proof.runs_dropped, proof.runs_cancelled) == (3, 2, 1)
+    assert (proof.credentials_destroyed, proof.dataset) == (("AWS", "GCP"), "KEPT")
+    assert [(one.tenant_id, one.delete_dataset) for one in ending.credentials.asked] == [(tenant_id, True)]
+    expected = {done: ("COMPLETED", None, None), active: ("FAILED", None, OFFBOARDED)}
+    expected |= dict.fromkeys((waiting, paused), ("FAILED", None, OFFBOARDED))
+    found = await by_config(tables)
+    assert found.pop(other) == [("PENDING", "QUEUED", None)]
+    assert found == {config: [end] for config, end in expected.items()}
+    # The process that held the claims finds them lost, and writes nothing.
+    await scheduler.poll()
+    assert await scheduler.process(10) == 1
+    tables.clock.time += timedelta(seconds=1)
+    again = await ending.process.offboard(tenant_id, delete_dataset=False)
+    assert (again.schedules_stopped, again.runs_dropped, again.runs_cancelled, again.closed_at) == (0, 0, 0, proof.closed_at)
+
+
+async def run_ids(tables: Tables, config_id: str) -> set[str]:
+    return {run["run_id"] for run in await tables.runs() if run["config_id"] == config_id}
+
+
+async def test_a_call_that_broke_off_is_completed_by_the_next(tables: Tables, scheduler: Scheduler, ending: Ending) -> None:
+    """Wherever it breaks off: while runs are still ending, or when credentials do not answer."""
+    (tenant_id,) = await tables.tenants()
+    await tables.schedules([tenant_id])
+    await scheduler.trigger.fire()
+    ending.auth.stuck, ending.credentials.failures = 1, 1
+    with pytest.raises(Unavailable) as late:
+        await ending.process.offboard(tenant_id, delete_dataset=False)
+    assert (late.value.reason, bool(late.value.retry_after), ending.credentials.asked) == ("SERVICE_UNAVAILABLE", True, [])
+    assert sum(ending.slept) == 20
+    ending.auth.stuck = 0
+    with pytest.raises(Unavailable):
+        await ending.process.offboard(tenant_id, delete_dataset=False)
+    proof = await ending.process.offboard(tenant_id, delete_dataset=False)
+    assert (proof.credentials_destroyed, [run["state"] for run in await tables.runs()]) == (("AWS", "GCP"), ["FAILED"])
+    with pytest.raises(NotFound):
+        await ending.process.offboard("t_missing", delete_dataset=False)
+
+
+async def test_a_claim_that_is_refused_at_this_moment_is_not_queued_again(
+    tables: Tables, make_scheduler: MakeScheduler, executor: StubExecutor, ending: Ending
+) -> None:
+    """Its holder learns that no run of the tenant is admitted, and puts the run back: it has lost the claim."""
+    (tenant_id,) = await tables.tenants()
+    await tables.schedules([tenant_id])
+    scheduler = await make_scheduler()
+    await scheduler.trigger.fire()
+    executor.refusal = Unavailable("SERVICE_UNAVAILABLE", "x")
+    span = (await scheduler.store.look(tables.clock.now())).span
+    assert span
+    now = tables.clock.now()
+    claims = await scheduler.store.claim("holder", 1, span, now, now.replace(year=now.year + 1))
+    proof = await ending.process.offboard(tenant_id, delete_dataset=False)
+    scheduler.watcher.start(claims)
+    await scheduler.started()
+    assert (proof.runs_dropped, [(run["state"], run["queue_state"]) for run in await tables.runs()]) == (1, [("FAILED", None)])
+
+
+async def test_a_trigger_that_has_read_before_queues_nothing(tables: Tables, scheduler: Scheduler, ending: Ending) -> None:
+    (tenant_id,) = await tables.tenants()
+    await tables.schedules([tenant_id])
+    now = tables.clock.now()
+    due = plan_trigger(await scheduler.store.due_schedules(now), now)
+    assert due.firings
+    await ending.process.offboard(tenant_id, delete_dataset=False)
+    queued = await scheduler.store.enqueue(due, now)
+    assert (queued.triggered, queued.queued, await tables.runs()) == (0, 0, [])
+    assert (await scheduler.trigger.fire()).queued == 0
+
+
+async def test_two_calls_at_once_end_the_same_tenant(tables: Tables, scheduler: Scheduler, ending: Ending) -> None:
+    (tenant_id,) = await tables.tenants()
+    await tables.schedules([tenant_id] * 3)
+    await scheduler.trigger.fire()
+    await scheduler.process(1)
+    await asyncio.gather(*(ending.process.offboard(tenant_id, delete_dataset=False) for _ in range(2)))
+    assert {(run["state"], run["queue_state"]) for run in await tables.runs()} == {("FAILED", None)}
