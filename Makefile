@@ -138,6 +138,10 @@ api-examples: gen ## Write docs/api/examples anew: requests and answers of a liv
 check-sql: gen ## ... every SQL statement, analyzed by ZetaSQL against our DDL
 	@$(PY) -m tools.check_sql
 
+.PHONY: check-template
+check-template: gen ## Name all faults of one template: FILE=configs/gcp/cost/billing.yml
+	@$(PY) -m tools.check_template $(FILE)
+
 check-shapes: gen ## ... docker-compose.yml against the compose specification, and templates against their schema
 	@$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec docker-compose.yml
 	@$(BIN)/check-jsonschema --schemafile configs/template.schema.json configs/{aws,azure,gcp}/*/*.yml
