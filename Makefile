@@ -18,7 +18,7 @@ BIN := .venv/bin
 WORKERS ?= 3
 # The folders count too: their time changes when a proto is taken away.
 PROTOS := $(shell find protos)
-CHECKS := check-style check-types check-imports check-protos check-sql check-shapes check-licences
+CHECKS := check-style check-types check-imports check-protos check-contract check-sql check-shapes check-licences
 
 .PHONY: help setup gen openapi check $(CHECKS) test test-unit test-azurite bench bench-bulk bench-dollars client demo up fmt clean
 
@@ -29,7 +29,7 @@ setup: .venv/.stamp ## Install Python's packages into .venv, and uv into .tools 
 
 gen: gen/descriptor.binpb gen/convergence/api/py.typed gen/openapi.json gen/web/.stamp ## Generate stubs, the descriptor set, OpenAPI and the client's classes from protos/, and fetch what web pages use
 
-openapi: gen/openapi.json ## Write gen/openapi.json, the REST interface as OpenAPI 3
+openapi: gen/openapi.json ## Write gen/openapi.json, the REST interface as OpenAPI 3.1
 
 client: gen ## Build the wheel of the Python client and the command line into dist/
 	@$(UV) build --quiet --wheel --package convergence-client --out-dir dist 2>/dev/null \
@@ -71,6 +71,10 @@ lighthouse: gen chromium .cache/lighthouse/.stamp ## Let Lighthouse look at each
 bench-console: gen chromium ## Measure the console's lists with 10,000 runs, 3 years of costs and 2,000 tenants, into benchmarks/CONSOLE.md
 	@$(PY) -m benchmarks.console
 
+.PHONY: frontend
+frontend: gen chromium .cache/frontend/.stamp ## ... docs/frontend.md's typed client with Vite, in a browser; needs npm
+	@FRONTEND=1 $(PY) -m pytest tests/system/suite/frontend $(PYTEST)
+
 bench: gen ## Measure statements and time of what the suite does, into benchmarks/RESULTS.md; BENCH="--only trigger" narrows it
 	@$(PY) -m benchmarks $(BENCH)
 
@@ -102,7 +106,7 @@ ATTACK_SEED ?= 1
 attacks: gen ## Attack every public RPC in all combinations, and with ATTACKS (10000) requests generated from ATTACK_SEED (1)
 	@ATTACKS=$(ATTACKS) $(PY) -m pytest --hypothesis-seed=$(ATTACK_SEED) tests/system/suite/attacks $(PYTEST)
 
-check: gen ## Check style, types, import contracts, protos, SQL and the shape of compose files
+check: gen ## Check style, types, import contracts, protos, compatibility, SQL and the shape of compose files
 	@$(MAKE) --no-print-directory --jobs=2 --keep-going --output-sync=target $(CHECKS)
 	@echo "make check: all good"
 
@@ -121,8 +125,30 @@ check-protos: gen ## ... buf lint and buf format
 	@$(BIN)/buf lint gen/descriptor.binpb --path convergence
 	@$(BIN)/buf format --diff --exit-code protos
 
+# The contract of the last release is in releases/. Of the protos buf knows what breaks; of REST paths, verbs, required fields and words it does not.
+check-contract: gen ## ... that nothing breaks callers of the last release: buf breaking, and the OpenAPI document
+	@$(BIN)/buf breaking gen/descriptor.binpb --path convergence --exclude-imports \
+	  --against "$$(ls -d releases/*/ | sort -V | tail -1)descriptor.binpb.gz"
+	@$(PY) -m tools.openapi.compatibility
+
+.PHONY: release-contract
+release-contract: gen ## Write the contract of this version, which later ones must keep, into releases/
+	@$(PY) -m tools.openapi.compatibility --write
+
+.PHONY: check-clients
+check-clients: gen/openapi.json .cache/clients/venv/.stamp ## ... that generated clients compile (openapi-typescript, openapi-python-client), and redocly and spectral find nothing
+	@tests/clients/check.sh
+
+.PHONY: api-examples
+api-examples: gen ## Write docs/api/examples anew: requests and answers of a live gateway, for the OpenAPI document
+	@RECORD=1 $(PY) -m pytest tests/system/suite/test_api_examples.py $(PYTEST)
+
 check-sql: gen ## ... every SQL statement, analyzed by ZetaSQL against our DDL
 	@$(PY) -m tools.check_sql
+
+.PHONY: check-template
+check-template: gen ## Name all faults of one template: FILE=configs/gcp/cost/billing.yml
+	@$(PY) -m tools.check_template $(FILE)
 
 check-shapes: gen ## ... docker-compose.yml against the compose specification, and templates against their schema
 	@$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec docker-compose.yml
@@ -170,6 +196,13 @@ clean: ## Remove all that was installed or generated; the local cloud's data in 
 	  $$INSTALL 2>/dev/null || UV_SYSTEM_CERTS=1 $$INSTALL || { echo "uv failed, see above." >&2; exit 1; }
 	@touch $@
 
+# Generators of clients, and node where there is none.
+.cache/clients/venv/.stamp: tests/clients/requirements.txt .venv/.stamp
+	@$(UV) venv --quiet --clear --python $(PY) .cache/clients/venv
+	@INSTALL="$(UV) pip install --quiet --python .cache/clients/venv/bin/python -r $<"; \
+	  $$INSTALL 2>/dev/null || UV_SYSTEM_CERTS=1 $$INSTALL || { echo "uv failed, see above." >&2; exit 1; }
+	@touch $@
+
 # The client as a user gets it: its wheel and what it depends on, nothing of this repository.
 CLIENT := $(shell find client -name '*.py' -o -name '*.toml' -o -name '*.md')
 .cache/client/.stamp: $(CLIENT) uv.lock gen/convergence/api/py.typed
@@ -185,6 +218,12 @@ CLIENT := $(shell find client -name '*.py' -o -name '*.toml' -o -name '*.md')
 # 374 packages, so that only who asks for it gets them.
 .cache/azurite/.stamp: Makefile
 	@npm install --silent --no-audit --no-fund --no-save --prefix .cache/azurite azurite@3.35.0 \
+	  || { echo "npm failed, see above. Debian: apt-get install npm" >&2; exit 1; }
+	@touch $@
+
+.cache/frontend/.stamp: Makefile
+	@npm install --silent --no-audit --no-fund --no-save --prefix .cache/frontend \
+	  vite@8.3.8 typescript@5.9.3 openapi-typescript@7.13.0 openapi-fetch@0.17.0 \
 	  || { echo "npm failed, see above. Debian: apt-get install npm" >&2; exit 1; }
 	@touch $@
 

@@ -35,6 +35,7 @@ FLOODS: Final[Mapping[str, tuple[bytes, int]]] = {
     "credentials of 128 KiB with a made-up key": (rest_request(KEY, declared=128 * KIB, sent=128 * KIB - 1, path=CREDENTIALS), UNFINISHED),
     "gRPC messages of 15 KiB with a made-up key": (grpc_requests(KEY, sent=15 * KIB, path=RPC), UNFINISHED // STREAMS),
     "gRPC messages of 60 KiB with a made-up key": (grpc_requests(KEY, sent=60 * KIB, path=RPC), UNFINISHED // STREAMS),
+    "documents that are not read": (b"GET /openapi.json HTTP/1.1\r\nHost: gateway\r\n\r\n", UNFINISHED),
     MANY: (grpc_requests(KEY, sent=15 * KIB, path=RPC, streams=100), 160),
 }
 """What one connection sends, and how many there are."""

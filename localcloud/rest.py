@@ -3,8 +3,8 @@
 import json
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, Self
 
 import requests
 
@@ -34,9 +34,9 @@ class Rest:
     url: str
     headers: Mapping[str, str]
 
-    def but(self, **headers: str) -> "Rest":
+    def but(self, **headers: str) -> Self:
         """The same client with other headers; underscores become hyphens."""
-        return Rest(url=self.url, headers={**self.headers, **{name.replace("_", "-"): value for name, value in headers.items()}})
+        return replace(self, headers={**self.headers, **{name.replace("_", "-"): value for name, value in headers.items()}})
 
     def call(self, method: str, path: str, body: object | None = None, *, data: bytes | None = None) -> Answer:
         """Makes one request; `body` is sent as JSON, `data` unchanged. Raises requests' errors if there is no response."""

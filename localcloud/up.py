@@ -7,6 +7,7 @@ import time
 from datetime import UTC, datetime, timedelta
 from types import FrameType
 
+from localcloud.broken_templates import BrokenTemplates
 from localcloud.instructions import how_to_call
 from localcloud.processes.given import given_settings
 from localcloud.processes.process import PortInUse, ProcessFailed
@@ -41,14 +42,19 @@ def up(settings: LocalSettings) -> int:
                 ),
                 flush=True,
             )
-            while True:
-                signal.pause()
+            with BrokenTemplates(settings.logs_dir / "executor.log", _say):
+                while True:
+                    signal.pause()
     except KeyboardInterrupt:
         print("Stopped.", flush=True)
         return 0
     except (ProcessFailed, PortInUse) as problem:
         print(problem, file=sys.stderr)
         return 1
+
+
+def _say(line: str) -> None:
+    print(line, flush=True)
 
 
 def _end(_number: int, _frame: FrameType | None) -> None:

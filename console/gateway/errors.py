@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
 
+import httpx
+
 UNREACHABLE = "GATEWAY_UNREACHABLE"
 """Our own reason: the gateway did not answer at all."""
 
@@ -82,7 +84,7 @@ class GatewayError(Exception):
 
 def unreachable(error: Exception) -> GatewayError:
     """For a connection that failed, and for an answer that did not come in time."""
-    message = f"The API does not answer ({type(error).__name__})."
+    message = "The API does not answer in time." if isinstance(error, httpx.TimeoutException) else "The API does not answer."
     return GatewayError(status=HTTPStatus.SERVICE_UNAVAILABLE, reason=UNREACHABLE, message=message)
 
 

@@ -14,7 +14,7 @@ _UNITS = (("day", 86_400), ("h", 3600), ("min", 60))
 _BYTES = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
 _KIBI, _THREE_DIGITS = 1024, 100
 _MINUTE, _HOUR = 60, 60
-_CENT = 0.01
+_CENT, _LEAST = 0.01, 0.000001
 _THIN: Final = "\N{NARROW NO-BREAK SPACE}"
 
 ICONS: Final[Mapping[str, str]] = {
@@ -83,8 +83,10 @@ def money(value: str | float | None) -> str:
     if value is None or value == "":
         return NONE
     amount = abs(float(value))
-    # Two digits that are not zero, and at most seven after the point.
-    digits = 2 if amount == 0 or amount >= _CENT else min(1 - floor(log10(amount)), 7)
+    if 0 < amount < _LEAST:
+        return f"under ${_LEAST:.6f}"
+    # Two digits that are not zero, and at most six after the point.
+    digits = 2 if amount == 0 or amount >= _CENT else min(1 - floor(log10(amount)), 6)
     sign = "\N{MINUS SIGN}" if float(value) < 0 else ""
     return f"{sign}${amount:,.{digits}f}".replace(",", _THIN)
 

@@ -30,6 +30,10 @@ class Credential:
     """Sentences for the tenant."""
     access_export: str | None
     """The export that could be read when a check last named one."""
+    delivery_status: str | None
+    """Of a target of notifications: DELIVERED, REFUSED or FAILED, the last one since it was set; None: none yet."""
+    delivered_at: datetime | None
+    delivery_problem: str | None
     token_audience: str | None
     """The audience of the identity tokens that open the tenant's cloud; None: a key is stored."""
 

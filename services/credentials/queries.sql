@@ -21,7 +21,10 @@ SELECT
   access_status,
   access_checked_at,
   access_problem,
-  access_export
+  access_export,
+  delivery_status,
+  delivered_at,
+  delivery_problem
 FROM tenant_cloud_credentials
 WHERE tenant_id = @tenant_id AND provider = @provider
 ORDER BY COALESCE(updated_at, created_at) DESC
@@ -44,7 +47,10 @@ SELECT
   access_status,
   access_checked_at,
   access_problem,
-  access_export
+  access_export,
+  delivery_status,
+  delivered_at,
+  delivery_problem
 FROM tenant_cloud_credentials
 WHERE tenant_id = @tenant_id
 QUALIFY ROW_NUMBER() OVER (PARTITION BY provider ORDER BY COALESCE(updated_at, created_at) DESC) = 1
@@ -115,8 +121,9 @@ SET inserted = @@row_count;
 SELECT inserted > 0 AS is_new, EXISTS (SELECT 1 FROM offboarded_tenants AS o WHERE o.tenant_id = @tenant_id) AS is_offboarded
 
 -- name: update_credential
--- A replay writes the same values again. What was known about the access of the credentials before is forgotten. It names the id in the ciphertext's associated data, so that no row ever has a ciphertext that
--- cannot be decrypted with the row's own id.
+-- A replay writes the same values again. What was known of the credentials before, of their access and of what was delivered to them, is
+-- forgotten. It names the id in the ciphertext's associated data, so that no row ever has a ciphertext that cannot be decrypted with the
+-- row's own id.
 -- param: credential_id STRING
 -- param: tenant_id STRING
 -- param: provider STRING
@@ -137,7 +144,10 @@ SET
   access_status = @access_status,
   access_checked_at = IF(@access_status IS NULL, NULL, @at),
   access_problem = NULL,
-  access_export = @access_export
+  access_export = @access_export,
+  delivery_status = NULL,
+  delivered_at = NULL,
+  delivery_problem = NULL
 WHERE tenant_id = @tenant_id AND provider = @provider AND credential_id = @credential_id
 
 -- name: delete_credentials
@@ -201,6 +211,18 @@ WHERE
   AND c.provider = r.provider
   AND COALESCE(c.updated_at, c.created_at) = r.set_at
   AND (c.access_checked_at IS NULL OR c.access_checked_at <= r.checked_at)
+
+-- name: record_deliveries
+-- A replay writes the same values again. An outcome is written only to the target that was tried, and never over that of a later try.
+-- param: outcomes ARRAY<STRUCT<tenant_id STRING, provider STRING, set_at TIMESTAMP, delivered_at TIMESTAMP, delivery_status STRING, delivery_problem STRING>>
+UPDATE tenant_cloud_credentials AS c
+SET delivery_status = o.delivery_status, delivery_problem = NULLIF(o.delivery_problem, ''), delivered_at = o.delivered_at
+FROM UNNEST(@outcomes) AS o
+WHERE
+  c.tenant_id = o.tenant_id
+  AND c.provider = o.provider
+  AND COALESCE(c.updated_at, c.created_at) = o.set_at
+  AND (c.delivered_at IS NULL OR c.delivered_at <= o.delivered_at)
 
 -- name: insert_audit_row
 -- For a table that cannot be streamed to yet. A replay inserts nothing: log_id exists.

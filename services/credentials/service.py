@@ -3,6 +3,7 @@
 from convergence.credentials.v1 import (
     access_check_service_pb2_grpc,
     credential_service_pb2_grpc,
+    delivery_service_pb2_grpc,
     destruction_service_pb2_grpc,
     issuer_service_pb2_grpc,
     sealed_credential_service_pb2_grpc,
@@ -20,6 +21,7 @@ from services.credentials.payloads import PayloadRules
 from services.credentials.payloads.target_rules import TargetRules
 from services.credentials.servicers.access_check import AccessCheckServicer
 from services.credentials.servicers.credential import CredentialServicer
+from services.credentials.servicers.delivery import DeliveryServicer
 from services.credentials.servicers.destruction import DestructionServicer
 from services.credentials.servicers.issuer import IssuerServicer
 from services.credentials.servicers.sealed_credential import SealedCredentialServicer
@@ -76,6 +78,11 @@ def served(
             name="convergence.credentials.v1.AccessCheckService",
             add=access_check_service_pb2_grpc.add_AccessCheckServiceServicer_to_server,
             servicer=AccessCheckServicer(store),
+        ),
+        Served(
+            name="convergence.credentials.v1.DeliveryService",
+            add=delivery_service_pb2_grpc.add_DeliveryServiceServicer_to_server,
+            servicer=DeliveryServicer(store),
         ),
         Served(
             name="convergence.credentials.v1.TokenService",

@@ -9,6 +9,7 @@ from services.clouds.checks import CHECKS
 from services.credentials.access_checks import CheckResult, DueCheck, PassedCheck, latest
 from services.credentials.audit import AuditRow
 from services.credentials.credential import Credential, SealedCredential
+from services.credentials.deliveries import DeliveryOutcome, last_outcomes
 from services.credentials.sealed_memory import SealedMemory
 from services.platform.bigquery.append import AppendOnlyTable
 from services.platform.bigquery.client import BigQuery
@@ -46,6 +47,7 @@ class CredentialStore:
             self._find_sealed, max_batch=MAX_BLOBS, max_concurrent=MAX_CONCURRENT_LOOK_UPS
         )
         self._checks: GroupCommit[CheckResult, None] = GroupCommit(self._record_checks)
+        self._deliveries: GroupCommit[DeliveryOutcome, None] = GroupCommit(self._record_deliveries)
 
     async def find(self, tenant_id: str, provider: str) -> Credential | None:
         """The credential without its secret; None if there is none."""
@@ -99,6 +101,14 @@ class CredentialStore:
     async def _record_checks(self, results: Sequence[CheckResult]) -> Sequence[None]:
         await self._change("record_access_checks", {"results": [asdict(result) for result in latest(results)]})
         return [None] * len(results)
+
+    async def record_deliveries(self, outcomes: Sequence[DeliveryOutcome]) -> None:
+        """Records outcomes, each only for the target that was tried. Concurrent calls share a statement."""
+        await self._deliveries.submit_all(outcomes)
+
+    async def _record_deliveries(self, outcomes: Sequence[DeliveryOutcome]) -> Sequence[None]:
+        await self._change("record_deliveries", {"outcomes": [asdict(outcome) for outcome in last_outcomes(outcomes)]})
+        return [None] * len(outcomes)
 
     async def delete(self, tenant_id: str, provider: str) -> None:
         """Deletes the credentials, if there are any."""

@@ -45,6 +45,14 @@ UPDATE scheduled_pipeline_runs SET tenant_id = tenant_id WHERE FALSE
 -- Changes no row.
 UPDATE pipeline_execution_queue SET tenant_id = tenant_id WHERE FALSE
 
+-- name: use_tenant_runs
+-- Changes no row.
+UPDATE tenant_runs SET entry_id = entry_id WHERE FALSE
+
+-- name: use_platform_events
+-- Changes no row.
+UPDATE platform_events SET event_id = event_id WHERE FALSE
+
 -- name: read_runnable_tenants
 -- Reads only.
 SELECT COUNT(*) AS tenants FROM runnable_tenants

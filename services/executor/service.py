@@ -13,6 +13,7 @@ from convergence.executor.v1.access_service_pb2_grpc import add_AccessServiceSer
 from convergence.executor.v1.all_runs_service_pb2_grpc import add_AllRunsServiceServicer_to_server
 from convergence.executor.v1.cost_service_pb2_grpc import add_CostServiceServicer_to_server
 from convergence.executor.v1.led_run_service_pb2_grpc import add_LedRunServiceServicer_to_server
+from convergence.executor.v1.notification_service_pb2_grpc import add_NotificationServiceServicer_to_server
 from convergence.executor.v1.pipeline_service_pb2_grpc import add_PipelineServiceServicer_to_server
 from convergence.executor.v1.quality_service_pb2_grpc import add_QualityServiceServicer_to_server
 from convergence.executor.v1.run_service_pb2_grpc import add_RunServiceServicer_to_server
@@ -37,6 +38,7 @@ from services.executor.notify.destinations import TenantDestinations
 from services.executor.notify.https import Guard, Poster
 from services.executor.notify.mail import Mailer, MailServer
 from services.executor.notify.notifier import Limits, Notifier
+from services.executor.notify.records import DeliveryRecords
 from services.executor.quality.store import QualityStore
 from services.executor.runs.active import ActiveRuns
 from services.executor.runs.admission import Admission
@@ -55,6 +57,7 @@ from services.executor.servicers.access import AccessServicer
 from services.executor.servicers.all_runs import AllRunsServicer
 from services.executor.servicers.cost import CostServicer
 from services.executor.servicers.led_run import LedRunServicer
+from services.executor.servicers.notification import NotificationServicer
 from services.executor.servicers.pipeline import PipelineServicer
 from services.executor.servicers.quality import QualityServicer
 from services.executor.servicers.run import RunServicer
@@ -116,11 +119,13 @@ async def executor_service(  # noqa: PLR0913 - what it stands on
         guard = Guard(lambda address: is_open or is_public(address, settings.notify_refused_networks))
         delivery = Delivery(
             destinations=TenantDestinations(sealed, kms),
-            poster=Poster(guard, ssl.create_default_context(), clock, ports=None if is_open else settings.notify_ports),
+            poster=Poster(
+                guard, ssl.create_default_context(), clock, ports=None if is_open else settings.notify_ports, allow_plain=is_open
+            ),
             mailer=Mailer(MailServer.of(settings), ssl.create_default_context()),
             clock=clock,
         )
-        notifier = Notifier(delivery, Limits.of(settings))
+        notifier = Notifier(delivery, Limits.of(settings), records=DeliveryRecords(credentials), clock=clock)
         tools = Toolbox(
             bq=bq,
             store=store,
@@ -201,6 +206,11 @@ async def executor_service(  # noqa: PLR0913 - what it stands on
                     name="convergence.executor.v1.CostService",
                     add=add_CostServiceServicer_to_server,
                     servicer=cost_servicer(settings, bq, clock),
+                ),
+                Served(
+                    name="convergence.executor.v1.NotificationService",
+                    add=add_NotificationServiceServicer_to_server,
+                    servicer=NotificationServicer(notifier, clock),
                 ),
                 Served(
                     name="convergence.executor.v1.AccessService",

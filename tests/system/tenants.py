@@ -16,6 +16,7 @@ from localcloud import rest
 from localcloud.demo.demo_flow import emulated_warehouse
 from localcloud.rest import Answer, Rest
 from localcloud.settings import LocalSettings
+from tests.support.api.checked_rest import CheckedRest
 from tests.support.credentials.samples import Rsa, key_file
 
 RUN_SECONDS = 120.0
@@ -37,7 +38,7 @@ class Suite:
 
     @property
     def anyone(self) -> Rest:
-        return Rest(url=self.env["GATEWAY_URL"], headers={})
+        return CheckedRest(url=self.env["GATEWAY_URL"], headers={})
 
     @property
     def admin(self) -> Rest:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from zetasql.api import Analyzer
 from zetasql.core.exceptions import ServerError
-from zetasql.types import Type
+from zetasql.types import ProtoModel, ResolvedQueryStmt, Type
 
 from services.platform.bigquery.ddl import Table, View
 from services.platform.bigquery.sql import Block
@@ -16,7 +16,10 @@ from tools.check_sql.problem import Problem
 from tools.check_sql.rules import broken_rules
 from tools.check_sql.script import Piece, parameters, parse, pieces
 
-_PLACE = re.compile(r" \[at (\d+):\d+\]")
+_PLACE = re.compile(r" \[at (\d+):(\d+)\]")
+
+type Found = tuple[int, int, str]
+"""Line and column within a block, from 1, and what is wrong there."""
 
 
 class Checker:
@@ -27,27 +30,41 @@ class Checker:
 
     def check(self, block: Block, path: Path) -> list[Problem]:
         """All problems of a block of the file `path`."""
-        found = [(line, message) for line, message in broken_rules(block.sql)]
+        found = [(line, 1, message) for line, message in broken_rules(block.sql)]
         try:
             tree = parse(block.sql)
             found += self._parameters(block, parameters(tree))
-            found += self._statements(block, list(pieces(block.sql, tree)))
+            found += [one for one in self._statements(block, list(pieces(block.sql, tree))) if isinstance(one, tuple)]
         except ServerError as error:
-            found.append(_placed(error, 1))
+            found.append(_placed(error))
         except ValueError as error:
-            found.append((1, str(error)))
-        return [Problem(path=path, line=block.line + line - 1, message=f"{block.name}: {message}") for line, message in found]
+            found.append((1, 1, str(error)))
+        return [
+            Problem(path=path, line=block.line + line - 1, column=column, message=f"{block.name}: {message}")
+            for line, column, message in found
+        ]
 
-    def _parameters(self, block: Block, used: set[str]) -> Iterator[tuple[int, str]]:
+    def result(self, block: Block) -> dict[str, str] | None:
+        """The columns of the last statement's result, name to GoogleSQL type; None if it is no query, or has a problem."""
+        try:
+            *_, last = self._statements(block, list(pieces(block.sql, parse(block.sql))))
+        except (ServerError, ValueError):
+            return None
+        if not isinstance(last, ResolvedQueryStmt):
+            return None
+        return {column.name: str(column.column.type) for column in last.output_column_list}
+
+    def _parameters(self, block: Block, used: set[str]) -> Iterator[Found]:
         for name, kind in block.params.items():
             if name.lower() not in used:
-                yield 1, f"parameter {name} is declared and never used"
+                yield 1, 1, f"parameter {name} is declared and never used"
             try:
                 type_of(kind)
             except ServerError:
-                yield 1, f"parameter {name}: {kind} is no GoogleSQL type"
+                yield 1, 1, f"parameter {name}: {kind} is no GoogleSQL type"
 
-    def _statements(self, block: Block, parts: list[Piece]) -> Iterator[tuple[int, str]]:
+    def _statements(self, block: Block, parts: list[Piece]) -> Iterator[Found | ProtoModel]:
+        """Each statement's problems, and then its resolved tree if it has none of the analyzer's."""
         try:
             settings = options(block.params)
         except ServerError:
@@ -61,16 +78,19 @@ class Checker:
             try:
                 tree = analyzer.analyze_expression(part.text) if part.is_expression else analyzer.analyze_statement(part.text)
             except ServerError as error:
-                yield _placed(error, part.line)
+                yield _placed(error, part)
                 continue
             for start, message in not_a_join(tree):
-                yield part.line + part.text.encode()[:start].count(b"\n"), message
+                yield part.line + part.text.encode()[:start].count(b"\n"), 1, message
             if part.declares:
                 variables |= {name: type_of(kind) if kind else tree.type for name, kind in part.declares.items()}
                 known = catalog(mentioned, variables)
+            yield tree
 
 
-def _placed(error: ServerError, line: int) -> tuple[int, str]:
-    """Line within the block, and the message without the place that ZetaSQL put into it."""
-    place = _PLACE.search(error.message)
-    return line + (int(place[1]) - 1 if place else 0), _PLACE.sub("", error.message)
+def _placed(error: ServerError, part: Piece | None = None) -> Found:
+    """Line and column within the block, and the message without the place that ZetaSQL put into it."""
+    place, line, column = _PLACE.search(error.message), part.line if part else 1, part.column if part else 1
+    if place:
+        line, column = line + int(place[1]) - 1, int(place[2]) + (column - 1 if place[1] == "1" else 0)
+    return line, column, _PLACE.sub("", error.message)

@@ -12,6 +12,8 @@ class Problem:
     line: int
     """From 1."""
     message: str
+    column: int = 1
+    """From 1; 1 also where it is not known."""
 
     def __str__(self) -> str:
         return f"{self.path}:{self.line}: {self.message}"

@@ -36,7 +36,8 @@ class Piece:
 
     text: str
     line: int
-    """Within the script, from 1."""
+    """Within the script, from 1, as is `column`."""
+    column: int
     is_expression: bool = False
     declares: Mapping[str, str | None] | None = None
     """Variables declared here, with their type; None if the expression determines it."""
@@ -88,7 +89,9 @@ def _parts(node: Any) -> list[tuple[Any, bool]] | None:
 def _piece(source: bytes, node: Any) -> Piece:
     """The node's own text. ZetaSQL counts bytes."""
     span = node.parse_location_range
-    return Piece(text=source[span.start : span.end].decode(), line=source[: span.start].count(b"\n") + 1)
+    before = source[: span.start]
+    line, column = before.count(b"\n") + 1, len(before.rpartition(b"\n")[2].decode()) + 1
+    return Piece(text=source[span.start : span.end].decode(), line=line, column=column)
 
 
 def parameters(tree: ASTScript) -> set[str]:

@@ -15,7 +15,7 @@ from tools.openapi.examples import Examples
 from tools.openapi.headers import HEADERS, PARAMETERS
 from tools.openapi.operations import Operations
 from tools.openapi.protos import ROOT, Protos
-from tools.openapi.refusals import ERROR_REASON, statuses
+from tools.openapi.refusals import ERROR_REASON, refusals, statuses
 from tools.openapi.schemas import Schemas
 
 SECURITY: Final = {
@@ -57,7 +57,7 @@ def openapi(descriptors: FileDescriptorSet, examples: Examples | None = None) ->
             "responses": responses,
             "parameters": PARAMETERS,
             "headers": HEADERS,
-            "examples": error_examples(protos, examples.errors),
+            "examples": error_examples(protos, examples.errors, {reason for rpc in protos.rpcs for reason in refusals(rpc)}),
             "securitySchemes": SECURITY,
         },
     }

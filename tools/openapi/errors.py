@@ -1,6 +1,6 @@
 """Errors: their schema, and an example of each reason."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, Final
 
 from tools.openapi.protos import Protos
@@ -42,11 +42,7 @@ def error_schemas() -> dict[str, Schema]:
                 "details": {
                     "type": "array",
                     "description": "The first is an ErrorInfo.",
-                    "items": {
-                        "oneOf": [
-                            {"$ref": f"#/components/schemas/{name}"} for name in ("ErrorInfo", "BadRequest", "RetryInfo", "RequestInfo")
-                        ]
-                    },
+                    "items": {"oneOf": [{"$ref": f"#/components/schemas/{name}"} for name in DETAILS]},
                 },
             },
         },
@@ -77,6 +73,7 @@ def error_schemas() -> dict[str, Schema]:
                             "properties": {
                                 "field": {"type": "string", "description": "The field as it was sent, e.g. `parameters.date`."},
                                 "description": {"type": "string", "description": "What it takes."},
+                                "reason": {"type": "string", "description": "Not used."},
                             },
                         },
                     }
@@ -102,18 +99,19 @@ def error_schemas() -> dict[str, Schema]:
                 "description": "Which call it was.",
                 "required": ["request_id"],
                 "properties": {
-                    "request_id": {"type": "string", "description": "The call's `X-Request-ID`: quote it when you ask for help."}
+                    "request_id": {"type": "string", "description": "The call's `X-Request-ID`: quote it when you ask for help."},
+                    "serving_data": {"type": "string", "description": "Not used."},
                 },
             },
         ),
     }
 
 
-def error_examples(protos: Protos, recorded: Mapping[str, Any]) -> dict[str, Any]:
-    """An example of each reason that is sent, by reason: the recorded answer, otherwise one made of the reason's comment."""
+def error_examples(protos: Protos, recorded: Mapping[str, Any], wanted: Collection[str]) -> dict[str, Any]:
+    """An example of each of these reasons: the recorded answer, otherwise one made of the reason's comment."""
     examples = {}
     for reason, found in statuses(protos).items():
-        if not found:
+        if reason not in wanted:
             continue
         comment = protos.comment(f"{ERROR_REASON}.ERROR_REASON_{reason}").partition(": ")[2]
         body = recorded.get(reason) or {"code": _CODE[found[0]], "message": comment, "details": [_info(reason)]}

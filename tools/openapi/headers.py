@@ -1,4 +1,4 @@
-"""Headers of requests and answers that any call has, and those that some have."""
+"""Headers and parameters of requests and answers that are in no proto."""
 
 from typing import Any, Final
 
@@ -21,6 +21,12 @@ PARAMETERS: Final[dict[str, dict[str, Any]]] = {
         "description": "A name of this request, e.g. a UUID. Repeated within 24 hours, it has no further effect and gets the first answer: "
         "so a call without an answer can be sent again.",
         "schema": {"type": "string", "minLength": 1, "maxLength": 255},
+    },
+    "AccessToken": {
+        "name": "access_token",
+        "in": "query",
+        "description": "A session token, for EventSource, which cannot send a header. Not a key: addresses are kept in logs and histories.",
+        "schema": {"type": "string"},
     },
     "LastEventId": {
         "name": "Last-Event-ID",

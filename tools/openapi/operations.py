@@ -60,7 +60,7 @@ class Operations:
         if rpc.method.options.Extensions[contract_pb2.idempotency_key]:
             found.append(parameter("IdempotencyKey"))
         if rpc.method.server_streaming:
-            found.append(parameter("LastEventId"))
+            found += [parameter("LastEventId"), parameter("AccessToken")]
         return found
 
     def _body(self, rpc: RestRpc) -> dict[str, Any]:
@@ -74,7 +74,7 @@ class Operations:
                     "anyOf": [{"$ref": f"#/components/schemas/{name}"} for name in self.run_bodies],
                 }
         content = {"schema": schema, **_shown(self.examples.calls.get(rpc.method.name), "body")}
-        return {"required": bool(schema.get("required")), "content": {"application/json": content}}
+        return {"required": "anyOf" in schema or bool(schema.get("required")), "content": {"application/json": content}}
 
     def _answer(self, rpc: RestRpc) -> dict[str, Any]:
         schema = self.schemas.reference(rpc.method.output_type, in_answer=True)
@@ -115,8 +115,21 @@ def path_fields(rpc: RestRpc) -> list[str]:
 def _parameter(name: str, schema: Schema, place: str, example: Mapping[str, str]) -> dict[str, Any]:
     described = {key: value for key, value in schema.items() if key != "description"}
     inner = described["allOf"][0] if "allOf" in described else described
-    shown = {"example": example[name]} if name in example else {}
+    shown = {"example": _read(example[name], inner)} if name in example else {}
     return {"name": name, "in": place, "required": place == "path", "description": schema["description"], "schema": inner, **shown}
+
+
+def _read(text: str, schema: Schema) -> object:
+    """The value that a text in a URL stands for."""
+    match schema.get("type"):
+        case "array":
+            return [text]
+        case "integer":
+            return int(text)
+        case "boolean":
+            return text == "true"
+        case _:
+            return text
 
 
 def _error(status: int, reasons: list[str], *, is_authenticated: bool) -> dict[str, Any]:

@@ -13,6 +13,9 @@ CREATE TABLE IF NOT EXISTS tenant_cloud_credentials (
   access_problem STRING,
   access_export STRING,
   token_audience STRING,
-  reencrypted_at TIMESTAMP
+  reencrypted_at TIMESTAMP,
+  delivery_status STRING,
+  delivered_at TIMESTAMP,
+  delivery_problem STRING
 )
 CLUSTER BY tenant_id

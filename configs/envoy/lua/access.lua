@@ -1,5 +1,6 @@
 -- Refuses calls that no service would answer, before the filters that wait for their bodies: of unknown paths, and without the credential that
--- the RPC needs. What is sent is not checked here; that is up to the services. Each route says what it needs (localcloud/gateway/routes.py).
+-- the RPC needs; and those that watch.lua finds wrong. What is sent is not checked here; that is up to the services. Each route says what it
+-- needs (localcloud/gateway/routes.py).
 
 -- As Envoy sees it: the transcoder leaves such a call alone.
 local function is_grpc(headers)
@@ -35,7 +36,10 @@ end
 
 function envoy_on_request(handle)
   local route, headers = handle:filterContext(), handle:headers()
-  if is_strangers_preflight(headers) then
+  local refusal = (handle:streamInfo():dynamicMetadata():get("convergence") or {}).refusal
+  if refusal then
+    handle:respond({[":status"] = "400"}, refusal)
+  elseif is_strangers_preflight(headers) then
     handle:respond({[":status"] = "403"}, "Pages of this origin may not call here. The operator adds it to GATEWAY_CORS_ORIGIN, a list of origins as https://app.example.com.")
   elseif route:get("allow") and not is_grpc(headers) then
     handle:respond({[":status"] = "405", ["allow"] = route:get("allow")}, "This path takes " .. route:get("allow") .. ", not " .. headers:get(":method") .. ".")

@@ -19,8 +19,9 @@ local function without(query, taken)
   return kept
 end
 
+-- By access.lua, when the rest of the headers has been looked at: a log keeps the request's id.
 local function refuse(handle, message)
-  handle:respond({[":status"] = "400"}, message)
+  handle:streamInfo():dynamicMetadata():set("convergence", "refusal", message)
 end
 
 function envoy_on_request(handle)

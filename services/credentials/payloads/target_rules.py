@@ -15,6 +15,7 @@ from services.platform.errors import InvalidArgument
 from services.platform.settings import ServiceSettings
 
 HTTPS: Final = 443
+URL_TAKES: Final = "an https address, https://<host name>/<path>, at most 2,048 characters"
 INSIDE: Final = frozenset(
     (
         *("localhost", "local", "localdomain", "internal", "intranet", "private", "corp", "home", "lan", "svc"),
@@ -33,7 +34,7 @@ class TargetRules:
 
     ports: frozenset[int] = frozenset({HTTPS})
     allow_private: bool = False
-    """True on a laptop: any host and port."""
+    """True on a laptop: any host and port, and plain http to the machine itself."""
 
     @classmethod
     def of(cls, settings: ServiceSettings) -> Self:
@@ -45,6 +46,8 @@ class TargetRules:
         parts = urlsplit(url)
         if self.allow_private:
             return
+        if parts.scheme != "https":
+            raise InvalidArgument(field, f"must be {URL_TAKES}.")
         *others, last = (parts.hostname or "").lower().split(".")
         if not others or last in INSIDE:
             raise InvalidArgument(

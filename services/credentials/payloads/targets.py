@@ -9,13 +9,18 @@ from collections.abc import Mapping
 from typing import Any
 
 from services.credentials.payloads.fields import Field, read_fields, refuse_unknown
+from services.credentials.payloads.target_rules import URL_TAKES
 
 _LABEL = "[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
 _PORT = "(?:[0-9]{1,4}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5])"
 _URL = Field(
     # No user, no password, no fragment, and no IP address in any notation instead of a name; a port is allowed.
-    pattern=re.compile(rf"(?=.{{1,2048}}\Z)https://(?:{_LABEL}\.)*(?=[A-Za-z]){_LABEL}(?::{_PORT})?(?:[/?][\x21\x22\x24-\x5b\x5d-\x7e]*)?"),
-    takes="an https address, https://<host name>/<path>, at most 2,048 characters",
+    # Plain http to this machine is for a laptop; `target_rules` refuses it elsewhere.
+    pattern=re.compile(
+        rf"(?=.{{1,2048}}\Z)(?:https://(?:{_LABEL}\.)*(?=[A-Za-z]){_LABEL}|http://(?:localhost|127\.0\.0\.1|\[::1\]))(?::{_PORT})?"
+        r"(?:[/?][\x21\x22\x24-\x5b\x5d-\x7e]*)?"
+    ),
+    takes=URL_TAKES,
 )
 
 SLACK_FIELDS = {"webhook_url": _URL}

@@ -117,4 +117,7 @@ def _to_proto(credential: Credential, now: datetime) -> credential_pb2.Credentia
         access=credential.access,
         sealed_at=to_timestamp(credential.sealed_at),
         sealed_days=credential.sealed_days(now),
+        delivery_status=credential.delivery_status or "",
+        delivered_at=to_timestamp(credential.delivered_at),
+        delivery_problem=credential.delivery_problem or "",
     )

@@ -14,10 +14,13 @@ from services.platform.errors import Unavailable
 
 BLOCKS = load_blocks(Path(__file__).parents[1] / "queries.sql")
 EDITS: Mapping[str, Sequence[str]] = {
-    "auth": ("tenant_profiles", "tenant_subscriptions", "tenant_api_keys", "tenant_usage_quotas", "audit_log", "audit_heads"),
-    "credentials": ("tenant_cloud_credentials",),
-    "scheduler": ("tenant_pipeline_configs", "scheduled_pipeline_runs", "pipeline_execution_queue"),
-    "executor": (),
+    "auth": (
+        *("tenant_profiles", "tenant_subscriptions", "tenant_api_keys", "tenant_usage_quotas"),
+        *("audit_log", "audit_heads", "platform_events"),
+    ),
+    "credentials": ("tenant_cloud_credentials", "platform_events"),
+    "executor": ("tenant_runs", "platform_events"),
+    "scheduler": ("tenant_pipeline_configs", "scheduled_pipeline_runs", "pipeline_execution_queue", "platform_events"),
 }
 """The control tables that a service changes."""
 READS: Mapping[str, Sequence[str]] = {"scheduler": ("runnable_tenants",)}

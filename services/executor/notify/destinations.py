@@ -1,12 +1,13 @@
 """Tenants' notification targets: stored as credentials, decrypted for one try."""
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import datetime
 from typing import Any, Protocol
 
 from services.executor.notify.notification import NotificationKind
 from services.executor.notify.responses import NotDelivered
-from services.executor.sources.credentials import SealedCredentials, open_credentials
+from services.executor.sources.credentials import SealedCredentials, decrypt
 from services.platform.errors import ConvergenceError, Unavailable
 from services.platform.kms.client import Kms
 
@@ -18,6 +19,8 @@ class Destination:
     url: str = field(repr=False)
     signing_secret: str | None = field(default=None, repr=False)
     """For WEBHOOK only."""
+    set_at: datetime | None = None
+    """When it was stored."""
 
 
 class Destinations(Protocol):
@@ -37,9 +40,11 @@ class TenantDestinations:
     async def open(self, tenant_id: str, kind: NotificationKind) -> Destination:
         """Raises NotDelivered if the tenant has no target, or if it cannot be read now."""
         try:
-            return read_destination(await open_credentials(self._sealed, self._kms, tenant_id, kind))
+            found = await self._sealed.get(tenant_id, kind)
+            plaintext = await decrypt(self._kms, found, tenant_id, kind)
         except ConvergenceError as error:
-            raise NotDelivered(error.reason.lower(), again=isinstance(error, Unavailable)) from None
+            raise NotDelivered(error.reason.lower(), again=isinstance(error, Unavailable), our_error=error) from None
+        return replace(read_destination(plaintext), set_at=found.set_at)
 
 
 def read_destination(plaintext: bytes) -> Destination:

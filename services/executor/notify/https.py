@@ -12,12 +12,13 @@ from urllib.parse import urlsplit
 import httpcore
 
 from services.executor.notify.resolver import look_up
-from services.executor.notify.responses import NotDelivered, judge_response
+from services.executor.notify.responses import Attempt, NotDelivered, judge_response
 from services.platform.clock import Clock
 
 HTTPS = 443
 CONNECT_SECONDS = 3.0
 """Connect timeout for each address; one of a name's addresses may not answer."""
+LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 ADDRESSES = 4
 """How many of a name's addresses are tried; all are judged."""
 
@@ -63,15 +64,22 @@ class Guard(httpcore.AsyncNetworkBackend):
 class Poster:
     """Sends one request on a connection of its own; reads status and headers of the response (httpcore: 100 KiB at most)."""
 
-    def __init__(self, guard: Guard, tls: ssl.SSLContext, clock: Clock, *, ports: Collection[int] | None = None) -> None:
-        """`tls` must belong to this poster alone: its ALPN is restricted to HTTP/1.1. `ports`: those that are called; None: any."""
-        self._guard, self._tls, self._clock, self._ports = guard, tls, clock, ports
+    def __init__(
+        self, guard: Guard, tls: ssl.SSLContext, clock: Clock, *, ports: Collection[int] | None = None, allow_plain: bool = False
+    ) -> None:
+        """`tls` must belong to this poster alone: its ALPN is restricted to HTTP/1.1. `ports`: those that are called; None: any.
+        `allow_plain`: http to this machine, too, on a laptop.
+        """
+        self._guard, self._tls, self._clock, self._ports, self._allow_plain = guard, tls, clock, ports, allow_plain
 
-    async def post(self, url: str, body: bytes, headers: Mapping[str, str]) -> str:
-        """Returns the target's host once it has answered 2xx. Raises NotDelivered. The caller sets the timeout."""
+    async def post(self, url: str, body: bytes, headers: Mapping[str, str], attempt: Attempt | None = None) -> str:
+        """Returns the target's host once it has answered 2xx; its status gets into `attempt`. Raises NotDelivered. The caller sets the
+        timeout.
+        """
         parts = urlsplit(url)
         host = parts.hostname or ""
-        if parts.scheme != "https" or not host or "@" in parts.netloc:
+        is_plain = self._allow_plain and parts.scheme == "http" and host in LOOPBACK
+        if not (parts.scheme == "https" or is_plain) or not host or "@" in parts.netloc:
             raise NotDelivered("not_https", again=False, host=host)
         if self._ports is not None and (HTTPS if parts.port is None else parts.port) not in self._ports:
             raise NotDelivered("port_refused", again=False, host=host)
@@ -83,6 +91,8 @@ class Poster:
             ):
                 known = {name.lower(): value for name, value in answer.headers}
                 after = known.get(b"retry-after", b"").decode("ascii", "replace")
+                if attempt:
+                    attempt.http_status = answer.status
                 failure = judge_response(answer.status, after, now=self._clock.now())
         except AddressRefused:
             raise NotDelivered("address_refused", again=False, host=host) from None

@@ -65,13 +65,25 @@ class Report:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Trial:
+    """No run's state: a message with which a tenant tries its target."""
+
+    tenant_id: str
+    reported_at: datetime
+
+    def payload(self) -> dict[str, Any]:
+        """A JSON event in the format of Standard Webhooks."""
+        return {"type": "notification.test", "timestamp": self.reported_at.isoformat(), "data": {"tenant_id": self.tenant_id}}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Notification:
     """One message to one target."""
 
     id: str
     """The same for all tries, so that a receiver can recognise a repeated delivery. Contains no full stop."""
     kind: NotificationKind
-    report: Report
+    report: Report | Trial
     text: str = field(repr=False)
     to: str = field(default="", repr=False)
     """For EMAIL: one address."""

@@ -1,6 +1,7 @@
 """The queue of notifications: bounded, in memory. No run waits for it."""
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from types import TracebackType
@@ -9,10 +10,13 @@ from typing import Self
 import structlog
 
 from services.executor.notify.notification import Notification
-from services.executor.notify.responses import NotDelivered
+from services.executor.notify.outcomes import DeliveryStatus, Outcome, http_status_of, problem_of
+from services.executor.notify.records import OutcomeRecords
+from services.executor.notify.responses import Attempt, NotDelivered
 from services.executor.settings import ExecutorSettings
 from services.platform import metrics
 from services.platform.backoff import backoff
+from services.platform.clock import Clock, SystemClock
 
 FIRST_WAIT, MAX_WAIT = 1.0, 60.0
 """Seconds between tries."""
@@ -63,14 +67,39 @@ class _Progress:
     host: str = ""
     reason: str = "no_answer"
     """Why it is not delivered yet."""
+    attempt: Attempt = field(default_factory=Attempt)
+    """The last try."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Tried:
+    """The outcome of one try."""
+
+    status: DeliveryStatus
+    problem: str
+    """A sentence for the tenant; empty if it was delivered."""
+    http_status: int
+    """What the target answered; 0: nothing."""
+    milliseconds: int
 
 
 class Notifier:
     """Tries accepted notifications in the background. Leaving the context gives the rest `flush_seconds`, then drops them."""
 
-    def __init__(self, deliver: Callable[[Notification], Awaitable[str]], limits: Limits, *, first_wait: float = FIRST_WAIT) -> None:
-        """`deliver` tries once: it returns the host, or raises NotDelivered. `first_wait`: seconds before the second try."""
+    def __init__(
+        self,
+        deliver: Callable[[Notification, Attempt], Awaitable[str]],
+        limits: Limits,
+        *,
+        first_wait: float = FIRST_WAIT,
+        records: OutcomeRecords | None = None,
+        clock: Clock | None = None,
+    ) -> None:
+        """`deliver` tries once: it fills in the attempt and returns the host, or raises NotDelivered. `first_wait`: seconds before the
+        second try. `records`: None records no outcomes.
+        """
         self._deliver, self._limits, self._first_wait = deliver, limits, first_wait
+        self._records, self._clock = records, clock or SystemClock()
         self._room = asyncio.Semaphore(limits.max_concurrent)
         self._tenants: dict[str, _Tenant] = {}
         self._stopping = False
@@ -89,6 +118,42 @@ class Notifier:
         task.add_done_callback(lambda done: self._forget(tenant_id, tenant, done))
         return True
 
+    async def try_now(self, notification: Notification) -> Tried:
+        """Tries once, at once. Raises the service's own error if the target is not there or cannot be opened now."""
+        attempt, reason, again = Attempt(), "", False
+        async with self._room:
+            began = time.monotonic()
+            try:
+                await self._once(notification, attempt)
+            except NotDelivered as failure:
+                if failure.our_error is not None:
+                    raise failure.our_error from None
+                reason, again = failure.reason, failure.again
+            taken = time.monotonic() - began
+        status = _status("delivered" if not reason else "expired" if again else "refused", reason)
+        metrics.NOTIFICATIONS.labels(notification.kind, f"test_{status.lower()}").inc()
+        _log.info("notification_tested", kind=notification.kind, notification_id=notification.id, status=status, reason=reason)
+        await self._note(notification, status, reason, attempt)
+        return Tried(
+            status=status,
+            problem=problem_of(reason) if reason else "",
+            http_status=attempt.http_status or http_status_of(reason),
+            milliseconds=round(taken * 1000),
+        )
+
+    async def _note(self, notification: Notification, status: DeliveryStatus, reason: str, attempt: Attempt) -> None:
+        if self._records is None or attempt.set_at is None:
+            return
+        outcome = Outcome(
+            tenant_id=notification.report.tenant_id,
+            kind=notification.kind,
+            set_at=attempt.set_at,
+            status=status,
+            problem=problem_of(reason) if reason else "",
+            at=self._clock.now(),
+        )
+        await self._records.note(outcome)
+
     def _forget(self, tenant_id: str, tenant: _Tenant, task: asyncio.Task[None]) -> None:
         tenant.tasks.discard(task)
         if not tenant.tasks:
@@ -103,6 +168,7 @@ class Notifier:
             ending = "expired"
         finally:
             _ended(notification, ending, host=progress.host, reason=progress.reason, tries=progress.tries)
+        await self._note(notification, _status(ending, progress.reason), progress.reason, progress.attempt)
 
     async def _try(self, notification: Notification, tenant: _Tenant, progress: _Progress) -> str:
         for wait in backoff(first=self._first_wait, most=MAX_WAIT):
@@ -110,7 +176,8 @@ class Notifier:
                 # A notification that waits for its next try does not count as in flight.
                 async with tenant.room, self._room:
                     progress.tries += 1
-                    progress.host = await self._once(notification)
+                    progress.attempt = Attempt()
+                    progress.host = await self._once(notification, progress.attempt)
             except NotDelivered as failure:
                 progress.host, progress.reason = failure.host, failure.reason
                 if not failure.again:
@@ -121,10 +188,10 @@ class Notifier:
                 return "delivered"
         raise AssertionError("backoff never ends")
 
-    async def _once(self, notification: Notification) -> str:
+    async def _once(self, notification: Notification, attempt: Attempt) -> str:
         try:
             async with asyncio.timeout(self._limits.try_seconds):
-                return await self._deliver(notification)
+                return await self._deliver(notification, attempt)
         except TimeoutError:
             raise NotDelivered("timeout", again=True) from None
         except NotDelivered:
@@ -144,6 +211,12 @@ class Notifier:
         for task in late:
             task.cancel()
         await asyncio.gather(*late, return_exceptions=True)
+
+
+def _status(ending: str, reason: str) -> DeliveryStatus:
+    if ending == "delivered":
+        return DeliveryStatus.DELIVERED
+    return DeliveryStatus.REFUSED if ending == "refused" and not reason.startswith("broke_") else DeliveryStatus.FAILED
 
 
 def _ended(notification: Notification, ending: str, **fields: object) -> None:

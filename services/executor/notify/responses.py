@@ -1,7 +1,10 @@
 """Classifies a target's response: delivered, retry, or final."""
 
+from dataclasses import dataclass
 from datetime import datetime
 from email.utils import parsedate_to_datetime
+
+from services.platform.errors import ConvergenceError
 
 LONGEST_WAIT = 60.0
 """Seconds: the longest Retry-After that is honoured."""
@@ -9,13 +12,23 @@ AGAIN = frozenset({408, 425, 429})
 """Request Timeout, Too Early, Too Many Requests: statuses below 500 that are temporary (RFC 9110, 8470, 6585)."""
 
 
+@dataclass(kw_only=True, slots=True)
+class Attempt:
+    """What is known of one try, filled in as far as it gets."""
+
+    set_at: datetime | None = None
+    """When the target had been stored; None: it has not been opened, or is no stored one."""
+    http_status: int = 0
+    """What it answered; 0: nothing yet."""
+
+
 class NotDelivered(Exception):
     """One try failed. `reason` is a word for our log; of the target it contains at most a status."""
 
-    def __init__(self, reason: str, *, again: bool, host: str = "", wait: float = 0.0) -> None:
-        """`again`: another try may succeed, after `wait` seconds at least."""
+    def __init__(self, reason: str, *, again: bool, host: str = "", wait: float = 0.0, our_error: ConvergenceError | None = None) -> None:
+        """`again`: another try may succeed, after `wait` seconds at least. `our_error`: the target was not even opened."""
         super().__init__(reason)
-        self.reason, self.again, self.host, self.wait = reason, again, host, wait
+        self.reason, self.again, self.host, self.wait, self.our_error = reason, again, host, wait, our_error
 
 
 def judge_response(status: int, retry_after: str | None, *, now: datetime) -> NotDelivered | None:

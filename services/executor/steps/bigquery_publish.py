@@ -131,13 +131,8 @@ class Publish:
 def parse(section: Section, scope: Scope) -> Step:
     """Refuses, with TemplateError, everything that cannot be composed into the fenced replace."""
     table = scope.table(section)
-    if not scope.covers_days:
-        rule = f"bigquery.publish replaces days: the template must declare a parameter `{DAY}` of type {ParameterType.DATE}, or {MONTHS}"
-        raise section.error(rule, may_follow=True)
-    if ACCEPT_LESS not in scope.parameters or scope.parameters[ACCEPT_LESS].type is not ParameterType.BOOLEAN:
-        rule = f"bigquery.publish refuses a day that would lose more than half of its rows, unless the caller gives `{ACCEPT_LESS}`"
-        raise section.error(f"{rule}: the template must declare that parameter, of type {ParameterType.BOOLEAN}", may_follow=True)
     faults = Faults()
+    faults.attempt(lambda: _check_parameters(section, scope), None)
     replacement = Replacement(
         table=table,
         day=faults.attempt(lambda: _column(section, "day", table, ("DATE",)), None) or "",
@@ -153,6 +148,15 @@ def parse(section: Section, scope: Scope) -> Step:
     script = publish_script(replacement, rows)
     meta = (FENCES, RUNS, *(replacement.ledger.tables if replacement.ledger else ()))
     return Publish(replacement=replacement, script=script, meta=tuple(scope.tables[name] for name in meta))
+
+
+def _check_parameters(section: Section, scope: Scope) -> None:
+    if not scope.covers_days:
+        rule = f"bigquery.publish replaces days: the template must declare a parameter `{DAY}` of type {ParameterType.DATE}, or {MONTHS}"
+        raise section.error(rule, may_follow=True)
+    if ACCEPT_LESS not in scope.parameters or scope.parameters[ACCEPT_LESS].type is not ParameterType.BOOLEAN:
+        rule = f"bigquery.publish refuses a day that would lose more than half of its rows, unless the caller gives `{ACCEPT_LESS}`"
+        raise section.error(f"{rule}: the template must declare that parameter, of type {ParameterType.BOOLEAN}", may_follow=True)
 
 
 def _ledger(section: Section, scope: Scope, table: Table) -> LedgerEntry | None:

@@ -48,26 +48,40 @@ class Catalog:
 
 def load_catalog(configs: Path, step_types: Mapping[str, StepType]) -> Catalog:
     """Reads every template below `configs`. Raises ValueError only for unreadable DDL, which is ours and not a template's."""
-    tables = load_tables(configs / "bigquery" / "tenant")
-    shapes = [*load_tables(configs / "bigquery" / "staging").values(), *(table.staging for table in tables.values())]
-    staging = {table.name: StagingShape.of(table) for table in shapes}
-    scope = Scope(folder=configs, parameters={}, outputs={}, staging=staging, tables=tables)
+    scope = load_scope(configs)
     templates, broken = dict[PipelineName, Template](), dict[str, TemplateError]()
-    for path in sorted(configs.glob("*/*/*.yml")):
+    for path in sorted(configs.glob(f"*/*/*{SUFFIX}")):
         source = path.relative_to(configs).as_posix()
-        name = PipelineName.of(*source.removesuffix(SUFFIX).split("/"))
         if source.split("/")[0] in NOT_TEMPLATES:
             continue
         try:
-            if name is None or name.path != source.removesuffix(SUFFIX):
-                raise _whole(source, "folders and file must be named with lower-case letters, digits and underscores")
-            section = Section.read(path, source, "a template")
-            templates[name] = parse_template(name, section, replace(scope, folder=path.parent), step_types)
+            template = read_template(path, source, scope, step_types)
+            templates[template.name] = template
         except TemplateError as error:
             broken[source] = error
-        except Exception as error:  # noqa: BLE001 - whatever error a file causes, the others can still be run
-            broken[source] = _whole(source, f"it cannot be read ({type(error).__name__})")
     return Catalog(templates=templates, broken=broken)
+
+
+def load_scope(configs: Path) -> Scope:
+    """What templates may refer to: the tables of tenants' datasets and the staging tables. Raises ValueError for unreadable DDL."""
+    tables = load_tables(configs / "bigquery" / "tenant")
+    shapes = [*load_tables(configs / "bigquery" / "staging").values(), *(table.staging for table in tables.values())]
+    staging = {table.name: StagingShape.of(table) for table in shapes}
+    return Scope(folder=configs, parameters={}, outputs={}, staging=staging, tables=tables)
+
+
+def read_template(path: Path, source: str, scope: Scope, step_types: Mapping[str, StepType]) -> Template:
+    """One file; `source` is its path below configs/. Raises TemplateError with all its faults, whatever is in it."""
+    name = PipelineName.of(*source.removesuffix(SUFFIX).split("/"))
+    try:
+        if name is None or name.path != source.removesuffix(SUFFIX):
+            raise _whole(source, "folders and file must be named with lower-case letters, digits and underscores")
+        section = Section.read(path, source, "a template")
+        return parse_template(name, section, replace(scope, folder=path.parent), step_types)
+    except TemplateError:
+        raise
+    except Exception as error:  # whatever error a file causes, the others can still be run
+        raise _whole(source, f"it cannot be read ({type(error).__name__})") from error
 
 
 def _whole(source: str, message: str) -> TemplateError:

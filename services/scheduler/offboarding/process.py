@@ -1,7 +1,7 @@
 """Ends a tenant, step by step. Every step may be repeated; a call that broke off is repeated as a whole."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+import time
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -21,11 +21,9 @@ from services.scheduler.queue.executor_client import ExecutorClient
 from services.scheduler.queue.store import QueueStore
 
 WAIT_SECONDS = 20.0
-"""How long one call waits for active runs to end. With its statements that is less than the gateway's deadline (60 s)."""
+"""For which one call waits for runs to end. With the statements before and after, it is shorter than the gateway's deadline (60 s)."""
 LOOK_SECONDS = 1.0
 AGAIN = timedelta(seconds=15)
-TRIES = 10
-"""Each finds what has ended, was queued, or was claimed by a concurrent call of the same kind, since the one before."""
 
 _log = structlog.get_logger()
 
@@ -46,9 +44,9 @@ class TenantOffboarding:
         queue: QueueStore,
         peers: Peers,
         clock: Clock,
-        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        wait_seconds: float = WAIT_SECONDS,
     ) -> None:
-        self._store, self._queue, self._clock, self._sleep = store, queue, clock, sleep
+        self._store, self._queue, self._clock, self._wait_seconds = store, queue, clock, wait_seconds
         self._executor = ExecutorClient(peers.executor)
         self._auth, self._credentials = ClosingServiceStub(peers.auth), DestructionServiceStub(peers.credentials)
 
@@ -76,15 +74,16 @@ class TenantOffboarding:
 
     async def _end_runs(self, tenant_id: str, closed: CloseTenantResponse, stopped: Stopped) -> _Ended:
         """Cancels the active runs, and settles the claimed ones once none is active."""
-        cancelled, active = await self._cancel(tenant_id, closed.active_runs)
-        dropped = 0
-        for _ in range(TRIES):
-            if active:
-                break
+        until = time.monotonic() + self._wait_seconds
+        cancelled, active = await self._cancel(tenant_id, closed.active_runs, until)
+        dropped = rounds = 0
+        # The second round finds nothing more, if nothing was queued, or claimed by a concurrent call of this kind, since the first.
+        while not active and (rounds < 2 or time.monotonic() < until):  # noqa: PLR2004
+            rounds += 1
             if stopped.claimed:
                 never_began, unended = await self._settle_claims(stopped)
                 dropped += never_began
-                await self._sleep(LOOK_SECONDS if unended else 0.0)
+                await asyncio.sleep(LOOK_SECONDS if unended else 0.0)
             elif not stopped.runs_left:
                 return _Ended(runs_cancelled=cancelled, runs_dropped=dropped)
             stopped = await self._store.stop(tenant_id, self._clock.now())
@@ -95,16 +94,15 @@ class TenantOffboarding:
             retry_after=AGAIN,
         )
 
-    async def _cancel(self, tenant_id: str, active: int) -> tuple[int, int]:
-        """Returns how many runs were cancelled, and how many are still active after WAIT_SECONDS."""
+    async def _cancel(self, tenant_id: str, active: int, until: float) -> tuple[int, int]:
+        """Returns how many runs were cancelled, and how many are still active then (in monotonic seconds)."""
         cancelled = 0
-        for _ in range(round(WAIT_SECONDS / LOOK_SECONDS)):
-            if not active:
-                break
+        while active:
             cancelled += await self._executor.cancel_tenant(tenant_id)
             active = (await self._close(tenant_id)).active_runs
-            if active:
-                await self._sleep(LOOK_SECONDS)
+            if time.monotonic() >= until:
+                break
+            await asyncio.sleep(LOOK_SECONDS if active else 0.0)
         return cancelled, active
 
     async def _settle_claims(self, stopped: Stopped) -> tuple[int, int]:

@@ -19,7 +19,7 @@ from localcloud.ports import free_ports
 from localcloud.settings import SERVICES
 from tests.integration.gateway.upstream import Upstream
 
-ORIGIN, OTHER_ORIGIN = "http://frontend.test:5173", "https://console.test"
+ORIGIN, OTHER_ORIGIN = "http://localhost:5173", "https://console.test"
 TIMEOUT_SECONDS = 3  # a busy machine answers within it; two tests wait it out
 READY_WITHIN = 20.0
 KEYS = {"x-api-key": "some-key", "x-admin-key": "some-admin-key"}

@@ -19,6 +19,7 @@ PEERS_ONLY = [
     "/convergence.auth.v1.LedgerService/Settle",
     "/convergence.credentials.v1.SealedCredentialService/GetSealedCredential",
     "/convergence.credentials.v1.AccessCheckService/RecordAccessChecks",
+    "/convergence.credentials.v1.DeliveryService/RecordDeliveries",
     "/convergence.credentials.v1.TokenService/MintToken",
     "/convergence.executor.v1.RunService/StartRun",
     "/grpc.health.v1.Health/Check",

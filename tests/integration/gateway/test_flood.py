@@ -25,6 +25,7 @@ FLOODS = {
     "large": (rest_request(KEYS, declared=128 * KIB, sent=127 * KIB, path=CREDENTIALS), 0.08),
     "small": (rest_request(KEYS, declared=16 * KIB, sent=15 * KIB), 0.09),
     "native": (grpc_requests(KEYS, sent=15 * KIB, path=RPC), 0.09),
+    "documents": (b"GET /openapi.json HTTP/1.1\r\nHost: x\r\n\r\n", 0.12),
     "crowded": (grpc_requests(KEYS, sent=15 * KIB, path=RPC, streams=100), 0.12),
 }
 """And the MiB that one call of each may cost: of the large ones, few are let in."""

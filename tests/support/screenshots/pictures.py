@@ -1,12 +1,13 @@
 """Which pictures there are."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
+from playwright.async_api import ViewportSize
+
 from tests.support.browser import PHONE
 
-WIDE: Final = {"width": 1200, "height": 760}
+WIDE: Final[ViewportSize] = {"width": 1200, "height": 760}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -17,7 +18,7 @@ class Picture:
     path: str
     """`{run}` is a run that has ended."""
     scheme: Literal["light", "dark"] = "light"
-    viewport: Mapping[str, int] = field(default_factory=lambda: WIDE)
+    viewport: ViewportSize = field(default_factory=lambda: WIDE)
 
 
 TENANT_PICTURES: Final = (

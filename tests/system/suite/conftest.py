@@ -1,22 +1,37 @@
 """The whole suite behind its gateway, on the worker's emulators. It is stopped with the last test of this folder."""
 
+import shutil
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from localcloud.settings import SERVICES, LocalSettings
 from localcloud.stack import Stack
+from services.platform.settings import REPOSITORY
 from tests.conftest import beside, patient
 from tests.support.attacks.world import with_one_role_each
 from tests.support.operator_accounts import OperatorAccounts
 from tests.system.tenants import Suite
 
 
+def configs_of(settings: LocalSettings) -> Path:
+    """The suite's own copy of configs/."""
+    return settings.state_dir.parent / "configs"
+
+
 @pytest.fixture(scope="package")
 def stack(emulators: LocalSettings, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     # Jobs may call by identity tokens, too; tests that need it publish the keys.
     settings = beside(emulators, tmp_path_factory.mktemp("suite") / "state", scheduler_oidc=True)
-    extra = {name: {**waiting, **with_one_role_each(settings)} for name, waiting in patient().items()}
+    # A test may add a template, and be told by http on this machine.
+    shutil.copytree(REPOSITORY / "configs", configs_of(settings))
+    own = {
+        "CONVERGENCE_CONFIGS_DIR": str(configs_of(settings)),
+        "CONVERGENCE_TEMPLATE_POLL_SECONDS": "1",
+        "CONVERGENCE_NOTIFY_ALLOW_PRIVATE_TARGETS": "true",
+    }
+    extra = {name: {**waiting, **with_one_role_each(settings), **own} for name, waiting in patient().items()}
     with Stack(settings, only=("bootstrap", *SERVICES, "gateway"), auto_restart=False, report=print, extra=extra) as stack:
         yield stack
 

@@ -13,19 +13,28 @@ from tests.system.tenants import Suite, Tenant
 pytestmark = pytest.mark.timeout(180)
 
 
-def events(tenant: Tenant, run: str) -> Iterator[dict[str, Any]]:
-    """The stream's events as they come; asserts that the answer is one."""
+def events(tenant: Tenant, run: str, last: str = "") -> Iterator[dict[str, Any]]:
+    """The stream's events behind `last` as they come; asserts that the answer is one, or 204."""
     url = f"{tenant.rest.url}/api/v1/pipelines/runs/{tenant.tenant_id}/{run}:watch"
-    with requests.get(url, headers=dict(tenant.rest.headers), stream=True, timeout=60) as answer:
+    headers = {**tenant.rest.headers, **({"Last-Event-ID": last} if last else {})}
+    with requests.get(url, headers=headers, stream=True, timeout=60) as answer:
+        if answer.status_code == 204:
+            return
         assert (answer.status_code, answer.headers["content-type"]) == (200, "text/event-stream"), answer.text
-        for line in answer.iter_lines():
-            if line:
-                assert line.startswith(b"data: "), line
-                yield json.loads(line.removeprefix(b"data: "))
+        event: dict[str, Any] = {}
+        for line in answer.iter_lines(decode_unicode=True):
+            name, _, value = line.partition(": ")
+            if name == "data":
+                event = json.loads(value)
+            elif name == "id":
+                assert value == event["id"]
+            else:
+                assert (line, event["id"] == "") == ("", event["event"] == "WAITING")
+                yield event
 
 
-def test_a_watcher_hears_a_run_s_story_to_its_end_and_again_afterwards(running: Suite, private_key: Rsa) -> None:
-    """How it stands at first, each line of the story once and in order, how it ended. Whoever comes late hears the same."""
+def test_a_watcher_gets_a_run_s_events_to_its_end_and_again_afterwards(running: Suite, private_key: Rsa) -> None:
+    """Its status at first, each line once and in order, how it ended. A late watcher gets the same; one that goes on, what it lacks."""
     tenant = running.tenant(private_key, project="no-billing-export")
     assert tenant.set_credentials().status == 200
     run = tenant.start("2025-11-17").body["pipeline_logging_id"]
@@ -33,12 +42,24 @@ def test_a_watcher_hears_a_run_s_story_to_its_end_and_again_afterwards(running: 
     live, late = list(events(tenant, run)), list(events(tenant, run))
 
     assert [live[0]["event"], live[-1]["event"], live[-1]["run"]["status"]] == ["RUN", "RUN", "FAILED"]
-    told = [event["step"] for event in live if event["event"] == "STEP"]
+    steps = [event["step"] for event in live if event["event"] == "STEP"]
     record = tenant.rest.call("GET", f"/api/v1/pipelines/runs/{tenant.tenant_id}/{run}").body
-    assert told == record["steps"]
-    assert [step["action"] for step in told][:2] == ["STEP_STARTED", "STEP_FAILED"]
-    assert [event["step"] for event in late if event["event"] == "STEP"] == told
+    assert steps == record["steps"]
+    assert [step["action"] for step in steps][:2] == ["STEP_STARTED", "STEP_FAILED"]
+    assert [event["step"] for event in late if event["event"] == "STEP"] == steps
     assert (late[0]["run"]["status"], late[-1]["run"]) == ("FAILED", live[-1]["run"])
+    shown = [event for event in live if event["event"] != "WAITING"]
+    assert [event["id"] for event in late] == [event["id"] for event in shown]
+    assert [list(events(tenant, run, event["id"])) for event in shown] == [late[at + 1 :] for at in range(len(late))]
+
+
+def test_an_id_that_is_none_is_refused(running: Suite, private_key: Rsa) -> None:
+    tenant = running.tenant(private_key)
+    path = f"/api/v1/pipelines/runs/{tenant.tenant_id}/nothing:watch"
+    by_header, by_parameter = tenant.rest.but(Last_Event_ID="7").call("GET", path), tenant.rest.call("GET", f"{path}?last_event_id=7")
+    assert {(one.status, one.reason, one.body["details"][0]["metadata"]["field"]) for one in (by_header, by_parameter)} == {
+        (400, "BAD_FIELD", "last_event_id")
+    }
 
 
 @pytest.mark.parametrize(

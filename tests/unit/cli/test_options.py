@@ -9,6 +9,9 @@ from convergence.cli.commands.operator.tenants import read_limits
 from convergence.cli.commands.tenant.credentials import credentials_of, read_known
 from convergence.cli.laptop import read_exports
 from convergence.cli.options import UsageProblem, read_json_object, read_moment, read_parameters, read_pipeline
+from convergence.cli.repository import Repository
+
+from services.platform.settings import REPOSITORY
 
 NOW = datetime(2026, 11, 26, 12, tzinfo=UTC)
 SECRET = "sk-very-secret"
@@ -104,3 +107,16 @@ def test_the_laptop_s_file_is_read_with_export_and_quotes_or_without() -> None:
         "KEY": "x=y",
         "GATEWAY_URL": "http://127.0.0.1:8080",
     }
+
+
+def test_a_clone_is_found_from_anywhere_in_it_and_its_files_are_named_from_its_root(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    repository = Repository.find(REPOSITORY / "docs")
+    assert repository == Repository(root=REPOSITORY)
+    monkeypatch.chdir(REPOSITORY / "configs")
+    assert Repository.here().within("gcp/cost/billing.yml") == "configs/gcp/cost/billing.yml"
+    for elsewhere in ("none.yml", str(tmp_path)):
+        with pytest.raises(UsageProblem, match="no file of the clone"):
+            Repository.here().within(elsewhere)
+    assert Repository.find(tmp_path) is None

@@ -2,11 +2,12 @@
 
 import io
 import json
+import os
+import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 from convergence.cli import app
@@ -34,7 +35,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def typed(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+def typed(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
     def type_in(text: str) -> None:
         monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(text.encode())))
 
@@ -187,7 +188,7 @@ def test_without_an_answer_it_ends_with_5_and_without_a_key_with_4(
 
 
 def test_a_login_without_a_terminal_takes_the_key_from_stdin_and_shows_it_nowhere(
-    home: Path, typed: Any, capsys: pytest.CaptureFixture[str]
+    home: Path, typed: Callable[[str], None], capsys: pytest.CaptureFixture[str]
 ) -> None:
     typed(f"{KEY}\n")
     assert main(["login", "--url", NOWHERE, "--tenant", "acme_corp", "--key-file", "-", "--no-check"]) == 0
@@ -200,7 +201,7 @@ def test_a_login_without_a_terminal_takes_the_key_from_stdin_and_shows_it_nowher
     assert read_profiles(file).named("default") == Profile(url=NOWHERE, tenant_id="acme_corp", api_key=KEY)
 
 
-def test_a_key_is_not_stored_if_it_does_not_work(home: Path, typed: Any, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_key_is_not_stored_if_it_does_not_work(home: Path, typed: Callable[[str], None], capsys: pytest.CaptureFixture[str]) -> None:
     typed(KEY)
     # No answer is no proof that it works.
     assert main(["login", "--url", "http://127.0.0.1:1", "--tenant", "acme_corp", "--key-file", "-"]) == 5
@@ -213,18 +214,16 @@ def test_without_terminal_and_file_a_login_says_how_to_give_the_key(capsys: pyte
     assert "--key-file" in capsys.readouterr().err
 
 
-def test_another_address_takes_no_key_of_the_old_one_along(typed: Any) -> None:
+def test_another_address_takes_no_key_of_the_old_one_along(typed: Callable[[str], None]) -> None:
     typed(KEY)
     assert main(["login", "--url", NOWHERE, "--key-file", "-", "--no-check"]) == 0
     typed("other")
     assert main(["login", "--url", "http://127.0.0.1:2", "--admin-key-file", "-", "--no-check"]) == 0
-    import os  # noqa: PLC0415 - the environment as the fixture left it
-
     profile = ProfileFile.of(os.environ).read().named("default")
     assert (profile.api_key, profile.admin_key) == ("", "other")
 
 
-def test_profiles_are_chosen_and_forgotten(typed: Any, capsys: pytest.CaptureFixture[str]) -> None:
+def test_profiles_are_chosen_and_forgotten(typed: Callable[[str], None], capsys: pytest.CaptureFixture[str]) -> None:
     for name in ("one", "two"):
         typed(KEY)
         assert main(["login", "--profile", name, "--url", NOWHERE, "--key-file", "-", "--no-check"]) == 0
@@ -285,3 +284,23 @@ def test_it_starts_as_a_program_and_completes(home: Path) -> None:
     assert done.stdout.startswith("convergence ")
     completion = subprocess.run([program, "--show-completion", "bash"], capture_output=True, text=True, check=True)
     assert "_CONVERGENCE_COMPLETE" in completion.stdout
+
+
+def test_ctrl_c_is_left_to_the_program_that_was_started_and_its_end_is_waited_for(tmp_path: Path) -> None:
+    child = (
+        "import signal, sys, time\n"
+        "def stop(*_):\n    time.sleep(0.5); print('stopped', flush=True); sys.exit(7)\n"
+        "signal.signal(signal.SIGINT, stop); print('ready', flush=True); time.sleep(60)"
+    )
+    parent = (
+        "import sys; from pathlib import Path; from convergence.cli.repository import Repository\n"
+        f"sys.exit(Repository(root=Path('.')).run(sys.executable, '-c', {child!r}).code)"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", parent], stdout=subprocess.PIPE, text=True, start_new_session=True, cwd=tmp_path
+    ) as program:
+        assert program.stdout is not None
+        assert program.stdout.readline() == "ready\n"
+        os.killpg(program.pid, signal.SIGINT)
+        assert program.stdout.read() == "stopped\n"
+    assert program.returncode == 7

@@ -128,6 +128,15 @@ def test_volumes_are_declared_and_the_image_gives_them_to_its_user() -> None:
     assert all(f" {folder}" in dockerfile for _, folder, *_ in mounts)
 
 
+def test_what_the_image_copies_is_sent_to_the_builder() -> None:
+    """.dockerignore leaves out all but what it lists, and a path is listed by itself or by its folder."""
+    listed = [line.removeprefix("!") for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")]
+    copied = re.findall(r"^COPY (?!--from)(.+) \S+$", (ROOT / "Dockerfile").read_text(), re.MULTILINE)
+    sources = {source for line in copied for source in line.split()}
+    assert {source for source in sources if not any(f"{source}/".startswith(f"{one}/") for one in listed)} == set()
+    assert [source for source in sources if not (ROOT / source).exists()] == []
+
+
 def test_the_image_does_not_run_as_root() -> None:
     last_user = re.findall(r"^USER (\w+)$", (ROOT / "Dockerfile").read_text(), re.MULTILINE)[-1]
     assert last_user not in {"root", "0"}

@@ -109,7 +109,7 @@ def test_headers_are_parameters(operations: dict[str, Any], document: dict[str, 
 
     assert headers("RunPipeline") == headers("CreateSchedule") == {"X-User-ID", "X-Request-ID", "Idempotency-Key"}
     assert headers("GetRun") == {"X-User-ID", "X-Request-ID"}
-    assert headers("WatchRun") == {"X-User-ID", "X-Request-ID", "Last-Event-ID"}
+    assert headers("WatchRun") == {"X-User-ID", "X-Request-ID", "Last-Event-ID", "access_token"}
     for operation in operations.values():
         assert operation["responses"]["200"]["headers"]["X-Request-ID"] == {"$ref": "#/components/headers/RequestId"}
     assert "RateLimit" in operations["GetRun"]["responses"]["200"]["headers"]

@@ -27,7 +27,7 @@ HTTP = {
 """The status that Envoy makes of a code."""
 
 
-AWAITED = {"TEMPLATE_BROKEN", "TENANT_OFFBOARDED", "NOT_A_NOTIFICATION_TARGET"}
+AWAITED = {"NOT_A_NOTIFICATION_TARGET"}
 """Of calls that are not served yet."""
 
 

@@ -1,5 +1,6 @@
 """A clone of the repository that this directory is in, for commands that run its own tools."""
 
+import signal
 import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -41,11 +42,29 @@ class Repository:
             return found
         raise UsageProblem("This command runs the repository's own tools: call it inside a clone of Convergence.")
 
+    @property
+    def python(self) -> str:
+        """The interpreter of the clone's own environment."""
+        return str(self.root / ".venv" / "bin" / "python")
+
+    def within(self, file: str) -> str:
+        """A file that was named from the working directory, as its tools take it. Raises UsageProblem if it is not in the clone."""
+        path = Path(file).resolve()
+        if not path.is_relative_to(self.root) or not path.is_file():
+            raise UsageProblem(f"{file} is no file of the clone {self.root}.")
+        return str(path.relative_to(self.root))
+
     def run(self, *command: str, quietly: bool = False) -> Ended:
-        """Runs a program at the clone's root, with this process's terminal; `quietly`: its output is returned instead of shown."""
+        """Runs a program at the clone's root, with this process's terminal; `quietly`: its output is returned instead of shown. Ctrl-C is
+        the program's: it may take its time to stop, and is waited for.
+        """
+        pipe = subprocess.PIPE if quietly else None
+        before = signal.signal(signal.SIGINT, lambda *_: None)  # a function, unlike SIG_IGN, is not inherited
         try:
-            done = subprocess.run(command, cwd=self.root, check=False, capture_output=quietly, text=True)  # noqa: S603 - a command of this module's callers, no shell
+            with subprocess.Popen(command, cwd=self.root, stdout=pipe, stderr=pipe, text=True) as program:  # noqa: S603 - no shell
+                out, err = program.communicate()
         except FileNotFoundError:
-            raise UsageProblem(f"{command[0]} is not installed.") from None
-        lines = [line for line in f"{done.stdout or ''}{done.stderr or ''}".splitlines() if line.strip()] if quietly else []
-        return Ended(code=done.returncode, lines=lines)
+            raise UsageProblem(f"{command[0]} is not there. In the clone, run: make setup") from None
+        finally:
+            signal.signal(signal.SIGINT, before)
+        return Ended(code=program.returncode, lines=[line for line in f"{out or ''}{err or ''}".splitlines() if line.strip()])

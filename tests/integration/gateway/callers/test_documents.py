@@ -1,13 +1,19 @@
 """The gateway describes its interface itself, without a key: for programs and, as a page, for people."""
 
+import asyncio
 import gzip
 import json
+import subprocess
+from pathlib import Path
 
 import pytest
+from convergence.auth.v1 import quota_service_pb2
 from google.protobuf import descriptor_pb2
+from google.protobuf.message import Message
 
 from localcloud.gateway.public_rpcs import public_services
 from localcloud.gateway.settings import GatewaySettings
+from services.platform.settings import REPOSITORY
 from tests.integration.gateway.conftest import Gateway
 from tests.integration.gateway.upstream import Upstream
 
@@ -67,6 +73,24 @@ async def test_the_descriptor_set_has_the_public_services_and_is_complete(gatewa
     assert services == set(public_services(SETTINGS.descriptor))
     assert {"google/rpc/error_details.proto", "convergence/errors/v1/error_reason.proto"} <= known
     assert any(location.leading_comments for file in served.file for location in file.source_code_info.location)
+
+
+async def test_a_generic_client_of_grpc_calls_by_it(gateway: Gateway, upstreams: dict[str, Upstream], tmp_path: Path) -> None:
+    """As docs/google-cloud.md has it."""
+
+    async def answer(_: object, __: object) -> Message:
+        return quota_service_pb2.GetQuotaResponse(tenant_id="acme_corp")
+
+    upstreams["auth"].answer = answer
+    schema = tmp_path / "convergence.binpb"
+    schema.write_bytes((await gateway.keyless("GET", "/descriptor.binpb")).content)
+    call = f"{gateway.url}/convergence.auth.v1.QuotaService/GetQuota"
+    options = ["--protocol", "grpc", "--http2-prior-knowledge", "-H", "x-api-key: k", "-d", '{"tenant_id": "acme_corp"}']
+    command = [str(REPOSITORY / ".venv/bin/buf"), "curl", "--schema", str(schema), *options, call]
+    ran = await asyncio.to_thread(lambda: subprocess.run(command, capture_output=True, text=True, check=False))
+    assert (ran.returncode, ran.stderr) == (0, "")
+    assert json.loads(ran.stdout) == {"tenantId": "acme_corp"}
+    assert upstreams["auth"].seen[0].request.tenant_id == "acme_corp"
 
 
 @pytest.mark.parametrize("path", ["/docs/nope", "/docs/docs.html", "/docs/../openapi.yaml", "/docs/%2e%2e/envoy.yaml", "/openapi.json/"])

@@ -147,11 +147,14 @@ async def test_a_token_as_request_id_is_replaced(gateway: Gateway, executor: Ups
 async def test_only_one_token_and_no_key_is_taken(
     gateway: Gateway, executor: Upstream, query: str, headers: dict[str, str], said: str
 ) -> None:
-    answer = await gateway.keyless("GET", f"{WATCH}?{query}", headers=headers)
+    sent = query.removeprefix("access_token=").partition("&")[0].strip()
+    answer = await gateway.keyless("GET", f"{WATCH}?{query}", headers={"x-request-id": sent, **headers})
     status, code, reason, message = refusal(answer)
     assert (status, code, reason) == (400, 3, "REQUEST_MALFORMED")
     assert said in message
-    assert "acme_api_v1" not in answer.text + gateway.log.read_text()
+    logged = await gateway.logged(answer.headers["x-request-id"])
+    assert logged["status"] == 400
+    assert not [secret for secret in ("acme_api_v1", TOKEN) if secret in answer.text + gateway.log.read_text()]
     assert executor.seen == []
 
 

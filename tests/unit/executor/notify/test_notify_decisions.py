@@ -167,7 +167,7 @@ def test_an_old_delivery_is_refused_by_the_receiver() -> None:
 
 def test_the_guides_own_lines_verify_a_signature() -> None:
     """docs/notifications.md, taken as it stands."""
-    [lines] = re.findall(r"```python\n(.+?)```", (REPOSITORY / "docs" / "notifications.md").read_text(), re.DOTALL)
+    [lines, _] = re.findall(r"```python\n(.+?)```", (REPOSITORY / "docs" / "notifications.md").read_text(), re.DOTALL)
     told: dict[str, Any] = {}
     exec(lines, told)
     now = int(datetime.now(UTC).timestamp())

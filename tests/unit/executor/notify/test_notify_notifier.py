@@ -14,7 +14,7 @@ from services.executor.notify.destinations import Destination
 from services.executor.notify.mail import Mailer
 from services.executor.notify.notification import Notification, NotificationKind
 from services.executor.notify.notifier import Limits, Notifier
-from services.executor.notify.responses import NotDelivered
+from services.executor.notify.responses import Attempt, NotDelivered
 from services.platform.clock import SystemClock
 from tests.support.executor.notify_targets import (
     BROKEN,
@@ -167,7 +167,7 @@ async def test_logs_hold_the_host_and_no_more(ca: trustme.CA, endings: Endings) 
 
 
 async def test_a_bug_in_delivery_is_logged_without_its_text(endings: Endings) -> None:
-    async def broken(_: Notification) -> str:
+    async def broken(_: Notification, _attempt: Attempt) -> str:
         raise RuntimeError("https://hooks.example.com/secret")
 
     async with Notifier(broken, limits()) as queue:
@@ -185,7 +185,7 @@ class Slow:
         self.under_way = list[str]()
         self.most = 0
 
-    async def __call__(self, told: Notification) -> str:
+    async def __call__(self, told: Notification, attempt: Attempt) -> str:
         self.under_way.append(told.report.tenant_id)
         self.most = max(self.most, len(self.under_way))
         try:
@@ -221,8 +221,8 @@ async def test_a_full_queue_drops_and_says_so(slow: Slow, endings: Endings) -> N
 async def test_a_tenant_whose_targets_hang_leaves_room_for_others(slow: Slow, endings: Endings) -> None:
     """It holds a quarter of the queue and of the tries; another tenant's notification is delivered meanwhile."""
 
-    async def deliver(told: Notification) -> str:
-        return NAME if told.report.tenant_id == "good" else await slow(told)
+    async def deliver(told: Notification, attempt: Attempt) -> str:
+        return NAME if told.report.tenant_id == "good" else await slow(told, attempt)
 
     async with Notifier(deliver, limits(queue=40, max_concurrent=8)) as queue:
         accepted = [queue.accept(notification(tenant_id="bad", identity=f"bad{number}")) for number in range(12)]
@@ -233,7 +233,7 @@ async def test_a_tenant_whose_targets_hang_leaves_room_for_others(slow: Slow, en
 
 
 async def test_who_waits_for_its_next_try_holds_no_room(endings: Endings) -> None:
-    async def deliver(told: Notification) -> str:
+    async def deliver(told: Notification, attempt: Attempt) -> str:
         if told.id == "again":
             raise NotDelivered("answered_503", again=True, wait=30.0)
         return NAME

@@ -69,7 +69,7 @@ def silent(error: BaseException) -> Silent:
     """Why a request had no answer: from the error and what it was raised for. Pure."""
     chain = list(_causes(error))
     if untrusted := next((one for one in chain if isinstance(one, ssl.SSLCertVerificationError)), None):
-        return Silent(why=Silence.UNTRUSTED, text=untrusted.verify_message)
+        return Silent(why=Silence.UNTRUSTED, text=getattr(untrusted, "verify_message", ""))
     text = str(error)
     for why, kinds in _KINDS:
         if any(isinstance(one, kinds) for one in chain):

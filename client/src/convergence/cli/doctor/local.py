@@ -33,8 +33,7 @@ def examine_local() -> list[Looked]:
 
 def _command(repository: Repository | None) -> tuple[Sequence[str], Path | None]:
     if repository is not None:
-        python = repository.root / ".venv" / "bin" / "python"
-        return (str(python) if python.exists() else sys.executable, "-m", "localcloud", "doctor"), repository.root
+        return (repository.python, "-m", "localcloud", "doctor"), repository.root
     if importlib.util.find_spec("services") is not None:
         return (sys.executable, "-m", "services.doctor"), None
     raise UsageProblem(

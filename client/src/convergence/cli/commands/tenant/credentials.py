@@ -1,6 +1,7 @@
 """`convergence credentials`: what lets the suite into a tenant's clouds, and where its notifications go."""
 
 import sys
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 import typer
@@ -146,7 +147,7 @@ def read_known(values: list[str]) -> dict[str, Any]:
     return found
 
 
-def credentials_of(body: dict[str, object]) -> dict[str, object]:
+def credentials_of(body: Mapping[str, object]) -> Mapping[str, object]:
     """The fields of the credentials: of a whole REST body those within, of Google's key file itself that and its project. Pure."""
     inner = body.get("credentials")
     if isinstance(inner, dict):

@@ -14,6 +14,8 @@ from convergence.cli.repository import Repository
 from convergence.executor.v1 import template_pb2
 from google.protobuf.json_format import MessageToDict
 
+_STATUSES = {ExitCode.OK, ExitCode.FAILED, ExitCode.USAGE}
+"""The tool means the same by them."""
 noun = Noun("templates", "Pipelines that can be run.")
 
 
@@ -66,10 +68,11 @@ def check_template(
     cli: Invocation, file: Annotated[str, typer.Argument(metavar="FILE", help="A template's YAML file, in a clone of the repository.")]
 ) -> None:
     """Name all faults of a template's file. Needs a clone of the repository. Ends with 1 if there are any."""
-    status = Repository.here().run("make", "--no-print-directory", "check-template", f"FILE={file}", quietly=cli.printer.is_json)
+    repository = Repository.here()
+    status = repository.run(repository.python, "-m", "tools.check_template", repository.within(file), quietly=cli.printer.is_json)
     if cli.printer.is_json:
         cli.printer.json({"file": file, "good": status.code == 0, "faults": status.lines})
-    cli.end(ExitCode.OK if status.code == 0 else ExitCode.FAILED)
+    cli.end(status.code if status.code in _STATUSES else ExitCode.BROKEN)
 
 
 def _name(template: template_pb2.Template) -> str:
