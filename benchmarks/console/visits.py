@@ -9,12 +9,14 @@ from playwright.async_api import Page
 
 # Two frames after all scripts have run, the page is painted and answers.
 WATCH: Final = """
-addEventListener("load", () => requestAnimationFrame(() => requestAnimationFrame(() => { window.benchInteractive = performance.now(); })));
+window.benchInteractive = new Promise((resolve) => {
+  addEventListener("load", () => requestAnimationFrame(() => requestAnimationFrame(() => resolve(performance.now()))));
+});
 """
 _TIMES: Final = """
-() => {
+async () => {
   const [page] = performance.getEntriesByType("navigation");
-  return {server: page.responseEnd - page.requestStart, interactive: window.benchInteractive, bytes: page.decodedBodySize};
+  return {server: page.responseEnd - page.requestStart, interactive: await window.benchInteractive, bytes: page.decodedBodySize};
 }
 """
 
@@ -54,6 +56,5 @@ async def visit(page: Page, url: str) -> Times:
     answer = await page.goto(url)
     if answer is None or not answer.ok:
         raise ValueError(f"{url} answers {answer and answer.status}: {await page.locator('main').inner_text()}")
-    await page.wait_for_function("window.benchInteractive !== undefined")
     found = await page.evaluate(_TIMES)
     return Times(server_ms=found["server"], interactive_ms=found["interactive"], bytes=found["bytes"])

@@ -35,9 +35,18 @@ document.addEventListener("submit", (event) => {
   }
 });
 
-// Filters apply when they are changed.
+// Filters apply when they are chosen by pointer. By keyboard a list changes with each arrow and a date with each digit: the button applies them.
+let isByKeyboard = false;
+document.addEventListener("keydown", () => { isByKeyboard = true; }, true);
+document.addEventListener("pointerdown", () => { isByKeyboard = false; }, true);
 document.addEventListener("change", (event) => {
-  if (event.target.closest("form[data-apply]")) event.target.form.requestSubmit();
+  if (!isByKeyboard && event.target.closest("form[data-apply]")) event.target.form.requestSubmit();
+});
+
+// What has come of a form: screen readers read out what changes after the page has come.
+addEventListener("load", () => {
+  const said = document.querySelector("main > .notice[role=status]");
+  if (said) announce(said.textContent.trim());
 });
 
 // Replaces a part of the page, and keeps what the reader has opened and where the focus is.

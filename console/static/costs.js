@@ -65,5 +65,5 @@ for (const canvas of document.querySelectorAll("canvas[data-costs]")) {
   };
   paint();
   document.addEventListener("theme", paint);
-  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", paint);
+  for (const media of ["(prefers-color-scheme: dark)", "print"]) matchMedia(media).addEventListener("change", paint);
 }

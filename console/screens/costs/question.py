@@ -9,6 +9,8 @@ DAYS = 30
 """What is shown if no range is given."""
 LONGEST_BY_DAY = 92
 """Of a longer range the chart shows months, unless days are asked for: more bars cannot be told apart."""
+MOST_BARS = 400
+"""Of a longer range there are months alone: each bar is a line of the table, too."""
 TOP = 7
 """Groups with a colour of their own; the others are one bar."""
 CHANGED_DAYS = 7
@@ -80,13 +82,15 @@ def question_of(query: Mapping[str, str], today: date) -> Question:
     end = _day(query.get("end", "")) or today - timedelta(days=1)
     start = _day(query.get("start", "")) or end - timedelta(days=DAYS - 1)
     key = query.get("tag", "")
-    granularity = query.get("granularity", "")
+    granularity = query.get("granularity", "") or ("day" if (end - start).days < LONGEST_BY_DAY else "month")
+    if granularity == "day" and (end - start).days >= MOST_BARS:
+        granularity = "month"
     return Question(
         start=start.isoformat(),
         end=end.isoformat(),
         group=f"tag:{key}" if query.get("group") == "tag" and key else query.get("group", "") or "service",
         metric=query.get("metric", "") or "billed",
-        granularity=granularity or ("day" if (end - start).days < LONGEST_BY_DAY else "month"),
+        granularity=granularity,
         filter=query.get("filter", ""),
         currency=query.get("currency", ""),
         since=(_day(query.get("since", "")) or today - timedelta(days=CHANGED_DAYS)).isoformat(),

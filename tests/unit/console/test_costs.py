@@ -42,6 +42,13 @@ def test_a_bar_has_the_greatest_group_first_the_rest_last_and_no_gaps() -> None:
     assert chart.totals == (Decimal("1.1"), Decimal(0), Decimal("104.2"))
 
 
+def test_more_than_a_year_of_bars_are_months() -> None:
+    def asked(start: str) -> str:
+        return question_of({"start": start, "end": "2026-11-25", "granularity": "day"}, TODAY).granularity
+
+    assert [asked(start) for start in ("2026-11-01", "2025-11-01", "2023-11-26")] == ["day", "day", "month"]
+
+
 def test_currencies_are_never_added() -> None:
     rows = [cost("2026-11-01", "A", "1"), cost("2026-11-01", "A", "7", "EUR")]
     chart = chart_of(rows, currency="EUR", group="service", periods=["2026-11-01"])
