@@ -22,22 +22,20 @@ MAX_CHANGE_PAGES = 5
 
 
 async def show_costs(visit: Visit) -> Response:
-    """Costs of a range, by period and group, and what has moved."""
+    """Costs of a range, by period and group. What has moved comes after the page, which need not wait for it."""
     question = question_of(visit.query, utc_now().date())
     if not visit.session.may("costs:read"):
         return visit.page("costs/no_scope.html", status=403)
-    (costs, answer), kinds, at_list, days, changes = await asyncio.gather(
+    (costs, answer), kinds, at_list, days = await asyncio.gather(
         _pages(visit.api, "", question.costs, "costs", MAX_PAGES),
         visit.api.get(COSTS, query=question.kinds),
         visit.api.get(COSTS, query=question.at_list_price),
         _days(visit.api, question),
-        _changes(visit.api, question),
     )
     currency = currency_of(answer["totals"], question.currency)
     periods = periods_of(question.start, question.end, question.granularity)
     chart = chart_of(costs, currency=currency, group=question.group, periods=periods)
     states = states_of(days, periods, answer["days"]["holes"])
-    rows, is_cut, trouble = changes
     return visit.page(
         "costs/costs.html",
         question=question,
@@ -50,14 +48,26 @@ async def show_costs(visit: Visit) -> Response:
         at_list=amount_in(at_list["totals"], currency),
         credited=credits_in(kinds["costs"], currency),
         days=answer["days"],
-        moved=moved(rows, currency),
-        changes_cut=is_cut,
-        error=trouble,
-        retry_seconds=None,
+        changes_address=question.address("/costs/changes", currency=currency),
         ranges=ranges_of(utc_now().date()),
         groups=GROUPS,
         metrics=METRICS,
         **_choices(question, chart),
+    )
+
+
+async def show_changes(visit: Visit) -> Response:
+    """What has moved, in the currency that is asked for: a part of the screen, or a page of its own for a browser without JavaScript."""
+    question = question_of(visit.query, utc_now().date())
+    rows, is_cut, trouble = await _changes(visit.api, question)
+    return visit.page(
+        "costs/changes_part.html" if visit.is_fragment else "costs/changes.html",
+        question=question,
+        currency=question.currency,
+        moved=moved(rows, question.currency),
+        changes_cut=is_cut,
+        error=trouble,
+        retry_seconds=None,
     )
 
 

@@ -70,11 +70,11 @@ class Question:
         """The days."""
         return {"start_date": self.start, "end_date": self.end}
 
-    def address(self, **changed: str) -> str:
-        """This question with other values."""
+    def address(self, path: str = "/costs", /, **changed: str) -> str:
+        """This question with other values, at a page of the screen."""
         names = ("start", "end", "group", "metric", "granularity", "filter", "currency", "since")
         values = {name: changed.get(name, getattr(self, name)) for name in names}
-        return f"/costs?{urlencode({name: value for name, value in values.items() if value})}"
+        return f"{path}?{urlencode({name: value for name, value in values.items() if value})}"
 
 
 def question_of(query: Mapping[str, str], today: date) -> Question:

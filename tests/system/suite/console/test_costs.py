@@ -45,6 +45,8 @@ async def test_the_costs_of_a_day_are_those_of_the_api(desk: Desk, tenant: Tenan
     assert await desk.page.locator("canvas").evaluate(drawn)
     await desk.screenshot("costs")
 
+    # What has moved comes after the page; nothing did.
+    await expect(desk.page.get_by_text("Nothing has moved")).to_be_visible()
     await desk.page.get_by_text("Every day in numbers").click()
     await expect(desk.page.get_by_role("row", name=YESTERDAY.isoformat())).to_contain_text("open")
     assert await desk.accessibility_faults() == []
