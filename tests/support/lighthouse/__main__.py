@@ -96,8 +96,8 @@ async def _look(desk: Desk, port: int, paths: Sequence[str], names: Mapping[str,
 
 
 def _verdict(url: str, path: str, names: Mapping[str, str], port: int, look: Look) -> Verdict:
-    """Raises ValueError if Lighthouse cannot look at the page, even when it tries again: a busy browser may not answer in its time."""
-    for is_last in (False, True):
+    """Raises ValueError if Lighthouse has failed at the page three times: a busy browser may not answer in its time."""
+    for is_last in (False, False, True):
         try:
             return verdict_of(_lighthouse(f"{url}{path.format_map(names)}", port, look), path=path, look=look.name)
         except ValueError as error:
@@ -108,9 +108,11 @@ def _verdict(url: str, path: str, names: Mapping[str, str], port: int, look: Loo
 
 
 def _lighthouse(url: str, port: int, look: Look) -> dict[str, object]:
-    """Its result. Raises ValueError if it looked at another page, such as the one for signing in."""
+    """Its result. Raises ValueError if it failed, or looked at another page, such as the one for signing in."""
     command = ["node", str(LIGHTHOUSE), url, f"--port={port}", *WHAT, *HOW, *look.arguments]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS, check=True)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS, check=False)
+    if done.returncode:
+        raise ValueError(f"Lighthouse ended with {done.returncode} on {url}: {done.stderr[-600:]}")
     result: dict[str, object] = json.loads(done.stdout)
     if result["finalDisplayedUrl"] != url:
         raise ValueError(f"{url} leads to {result['finalDisplayedUrl']}")
