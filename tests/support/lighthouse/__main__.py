@@ -14,6 +14,7 @@ import tempfile
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 from playwright.async_api import async_playwright
 
@@ -107,13 +108,13 @@ def _verdict(url: str, path: str, names: Mapping[str, str], port: int, look: Loo
     raise AssertionError
 
 
-def _lighthouse(url: str, port: int, look: Look) -> dict[str, object]:
+def _lighthouse(url: str, port: int, look: Look) -> dict[str, Any]:
     """Its result. Raises ValueError if it failed, or looked at another page, such as the one for signing in."""
     command = ["node", str(LIGHTHOUSE), url, f"--port={port}", *WHAT, *HOW, *look.arguments]
     done = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS, check=False)
     if done.returncode:
         raise ValueError(f"Lighthouse ended with {done.returncode} on {url}: {done.stderr[-600:]}")
-    result: dict[str, object] = json.loads(done.stdout)
+    result: dict[str, Any] = json.loads(done.stdout)
     if result["finalDisplayedUrl"] != url:
         raise ValueError(f"{url} leads to {result['finalDisplayedUrl']}")
     return result

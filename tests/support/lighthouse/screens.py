@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 TENANT_PATHS: Final = (
     *("/costs", "/runs", "/runs/{run}", "/runs/new/gcp/cost/billing"),
@@ -54,16 +54,16 @@ class Verdict:
         return min(self.accessibility, self.best_practices) >= LEAST_SCORE
 
 
-def verdict_of(result: Mapping[str, object], *, path: str, look: str) -> Verdict:
+def verdict_of(result: Mapping[str, Any], *, path: str, look: str) -> Verdict:
     """Reads Lighthouse's JSON. Raises ValueError if it could not look at the page."""
-    categories: dict[str, dict[str, float | None]] = result["categories"]  # type: ignore[assignment]
-    audits: dict[str, dict[str, object]] = result["audits"]  # type: ignore[assignment]
+    categories: dict[str, dict[str, Any]] = result["categories"]
+    audits: dict[str, dict[str, Any]] = result["audits"]
     scores = [categories[name]["score"] for name in ("accessibility", "best-practices")]
     if result.get("runtimeError") or None in scores:
         broken = {one["id"]: one.get("errorMessage") for one in audits.values() if one["scoreDisplayMode"] == "error"}
         raise ValueError(f"Lighthouse could not look at {path}: {result.get('runtimeError') or broken}")
     accessibility, best_practices = (round(100 * (score or 0)) for score in scores)
-    graded = {ref["id"] for name in ("accessibility", "best-practices") for ref in categories[name]["auditRefs"]}  # type: ignore[index, union-attr]
+    graded = {ref["id"] for name in ("accessibility", "best-practices") for ref in categories[name]["auditRefs"]}
     failed = [f"{one['id']}: {one['title']}{_where(one)}" for one in audits.values() if one["id"] in graded and one["score"] == 0]
     return Verdict(
         path=path,
@@ -76,12 +76,12 @@ def verdict_of(result: Mapping[str, object], *, path: str, look: str) -> Verdict
     )
 
 
-def _number(audits: Mapping[str, Mapping[str, object]], name: str) -> float:
+def _number(audits: Mapping[str, Mapping[str, Any]], name: str) -> float:
     value = audits[name].get("numericValue")
     return float(value) if isinstance(value, int | float) else float("nan")
 
 
-def _where(audit: Mapping[str, object]) -> str:
+def _where(audit: Mapping[str, Any]) -> str:
     details = audit.get("details")
     items = details.get("items", []) if isinstance(details, dict) else []
     snippets = [str(one.get("node", {}).get("snippet") or one.get("description") or one.get("source") or "") for one in items[:3]]

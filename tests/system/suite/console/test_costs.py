@@ -51,6 +51,11 @@ async def test_the_costs_of_a_day_are_those_of_the_api(desk: Desk, tenant: Tenan
     await expect(desk.page.get_by_role("row", name=YESTERDAY.isoformat())).to_contain_text("open")
     assert await desk.accessibility_faults() == []
 
+    # What has moved is a page of its own, too, for browsers without JavaScript.
+    await desk.page.goto(f"{desk.url}/costs/changes?currency=USD")
+    await expect(desk.page.get_by_role("heading", level=1)).to_contain_text("What has moved since")
+    assert await desk.accessibility_faults() == []
+
 
 async def test_a_service_can_be_looked_into_and_a_filter_that_fits_nothing_says_so(desk: Desk, costs_key: str) -> None:
     await desk.sign_in(costs_key)
