@@ -43,10 +43,9 @@ document.addEventListener("change", (event) => {
   if (!isByKeyboard && event.target.closest("form[data-apply]")) event.target.form.requestSubmit();
 });
 
-// What has come of a form: screen readers read out what changes after the page has come.
+// What has come of a form: screen readers read out what is put into a status after the page has come, so it is put there once more.
 addEventListener("load", () => {
-  const said = document.querySelector("main > .notice[role=status]");
-  if (said) announce(said.textContent.trim());
+  for (const notice of document.querySelectorAll("main > .notice[role=status]")) notice.append(...notice.childNodes);
 });
 
 // Replaces a part of the page, and keeps what the reader has opened and where the focus is.
