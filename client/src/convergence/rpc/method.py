@@ -18,7 +18,8 @@ class Caller(Enum):
     ANYONE = "no key"
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+# Without slots: before Python 3.13, `Method[Req, Res](...)` of a frozen class with slots raises TypeError, as typing sets an attribute on it.
+@dataclass(frozen=True, kw_only=True)
 class Method(Generic[Req, Res]):
     """One RPC. `path` is as gRPC has it, `/package.Service/Rpc`."""
 
