@@ -18,7 +18,7 @@ class Caller(Enum):
     ANYONE = "no key"
 
 
-# Without slots: before Python 3.13, `Method[Req, Res](...)` of a frozen class with slots raises TypeError, as typing sets an attribute on it.
+# Without slots: typing sets an attribute on what `Method[Req, Res](...)` makes, and frozen with slots raises TypeError before Python 3.13.
 @dataclass(frozen=True, kw_only=True)
 class Method(Generic[Req, Res]):
     """One RPC. `path` is as gRPC has it, `/package.Service/Rpc`."""
