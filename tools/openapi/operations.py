@@ -19,7 +19,8 @@ from tools.openapi.schemas import Schema, Schemas
 PROOFS: Final = {"tenant": ("tenant", "session"), "admin": ("admin", "operator")}
 """Of each kind of caller, any one of these."""
 _EVENTS: Final = "text/event-stream"
-FRAMES: Final = "Frames of `id` and `data`, with an empty line after each. `x-event-data` is the schema of `data`."
+FRAMES: Final = "Frames of `id` and `data`, with an empty line after each."
+NOTHING_LEFT: Final = "The run has ended, and the event of `Last-Event-ID` was its last. EventSource does not connect again."
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -47,7 +48,8 @@ class Operations:
         }
         if rpc.body:
             operation["requestBody"] = self._body(rpc)
-        return operation | {"responses": {"200": self._answer(rpc), **self._errors(rpc)}}
+        ended = {"204": {"description": NOTHING_LEFT}} if rpc.method.server_streaming else {}
+        return operation | {"responses": {"200": self._answer(rpc), **ended, **self._errors(rpc)}}
 
     def _parameters(self, rpc: RestRpc) -> list[dict[str, Any]]:
         fields = self.schemas.fields(rpc.method.input_type, in_answer=False)
@@ -90,7 +92,7 @@ class Operations:
                 _EVENTS: {
                     "schema": {
                         "type": "string",
-                        "description": "Frames of `id` and `data`, with an empty line after each.",
+                        "description": FRAMES,
                         "x-event-data": schema,
                     },
                     **example,

@@ -11,9 +11,6 @@ from tools.openapi.document import openapi
 from tools.openapi.protos import Protos, RestRpc, read_descriptors
 from tools.openapi.refusals import OF_OTHER_PATHS, refusals
 
-NOT_SERVED_YET = "Method not found!"
-"""gRPC's message of an RPC that no servicer has."""
-
 
 @cache
 def document() -> dict[str, Any]:
@@ -59,8 +56,6 @@ def validator(schema: Any) -> Draft202012Validator:
 
 
 def _faults_of_refusal(name: str, status: int, body: Any, reason: str) -> Iterator[str]:
-    if isinstance(body, dict) and body.get("message") == NOT_SERVED_YET:
-        return
     for error in validator({"$ref": "#/components/schemas/Error"}).iter_errors(body):
         yield f"{name}: {error.json_path}: {error.message[:300]}"
     if reason not in {*refusals(rpcs()[name]), *OF_OTHER_PATHS}:

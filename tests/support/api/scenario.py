@@ -7,7 +7,6 @@ from typing import Any
 from localcloud.rest import Answer, Rest
 from services.platform.access.scopes import SCOPES
 from tests.support.api.recorder import Ask, Recorded
-from tests.support.attacks.world import suspend
 from tests.support.credentials.samples import Rsa
 from tests.support.executor.billing_export import ACCOUNT, STANDARD, load, many
 from tests.system.tenants import Suite, Tenant, until
@@ -61,8 +60,6 @@ def record_end(suite: Suite, tenant: Tenant, recorded: Recorded) -> None:
     ask(suite.admin, "SuspendTenant", **of)
     ask(suite.admin, "ResumeTenant", **of)
     ask(suite.admin, "OffboardTenant", body={"confirm": tenant.tenant_id, "dataset": "DELETE"}, **of)
-    if "OffboardTenant" in recorded.unserved:
-        suspend(tenant)
 
 
 def _set_up(tenant: Tenant, mine: Rest, ask: Ask, of: dict[str, str]) -> None:

@@ -37,7 +37,6 @@ def test_every_call_is_answered_in_the_shape_of_its_example(recorded: Recorded) 
         write(calls, errors)
     stored = Examples.read()
     assert set(calls) == set(stored.calls), "run `make api-examples`"
-    assert recorded.unserved.isdisjoint(stored.calls)
     for name, call in calls.items():
         example = stored.calls[name]
         asked = (example.path, example.query, example.headers, example.body)

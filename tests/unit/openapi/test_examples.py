@@ -5,12 +5,9 @@ from tools.openapi.examples import Examples
 from tools.openapi.protos import Protos, read_descriptors
 from tools.openapi.refusals import statuses
 
-NOT_SERVED_YET = {"TestNotification"}
-"""Delete each from here when it is served, and run `make api-examples`."""
-
 
 def test_every_public_call_has_an_example() -> None:
-    assert set(rpcs()) - set(Examples.read().calls) <= NOT_SERVED_YET
+    assert set(rpcs()) - set(Examples.read().calls) == set()
 
 
 def test_each_status_has_a_real_example_of_an_error() -> None:

@@ -27,10 +27,6 @@ HTTP = {
 """The status that Envoy makes of a code."""
 
 
-AWAITED = {"NOT_A_NOTIFICATION_TARGET"}
-"""Of calls that are not served yet."""
-
-
 @cache
 def protos() -> Protos:
     return Protos.of(read_descriptors())
@@ -63,7 +59,7 @@ def test_each_reason_says_its_status_as_it_is_sent() -> None:
 
 def test_no_reason_is_declared_that_no_code_sends() -> None:
     declared = {reason for rpc in protos().rpcs for reason in refusals(rpc)}
-    assert declared - sent() - GATEWAY_REASONS - AWAITED == set()
+    assert declared - sent() - GATEWAY_REASONS == set()
 
 
 def test_every_reason_that_is_sent_is_declared_of_a_call() -> None:

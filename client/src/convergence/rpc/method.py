@@ -18,7 +18,8 @@ class Caller(Enum):
     ANYONE = "no key"
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+# Without slots: typing sets an attribute on what `Method[Req, Res](...)` makes, and frozen with slots raises TypeError before Python 3.13.
+@dataclass(frozen=True, kw_only=True)
 class Method(Generic[Req, Res]):
     """One RPC. `path` is as gRPC has it, `/package.Service/Rpc`."""
 
