@@ -12,10 +12,10 @@ from convergence.cli.output.bars import Series, stacked
 from convergence.cli.output.cells import ago, amount, dollars, moment, shown, size, span
 from convergence.cli.output.dialect import as_dict
 from convergence.cli.output.printer import Printer
+from convergence.cli.output.screen import Screen
 from convergence.cli.output.table import column, number, plain
 from convergence.executor.v1 import cost_pb2, run_pb2
 from google.protobuf.timestamp_pb2 import Timestamp
-from rich.console import Console
 
 NOW = datetime(2026, 11, 26, 12, tzinfo=UTC)
 COLUMNS = (column("NAME", lambda row: row[0]), number("ROWS", lambda row: row[1]))
@@ -23,7 +23,7 @@ COLUMNS = (column("NAME", lambda row: row[0]), number("ROWS", lambda row: row[1]
 
 def printer(*, is_json: bool = False, is_terminal: bool = False) -> tuple[Printer, io.StringIO, io.StringIO]:
     out, err = io.StringIO(), io.StringIO()
-    consoles = [Console(file=file, force_terminal=is_terminal, width=100, highlight=False, markup=False) for file in (out, err)]
+    consoles = [Screen(file=file, force_terminal=is_terminal, width=100, highlight=False, markup=False) for file in (out, err)]
     return Printer(is_json=is_json, out=consoles[0], err=consoles[1]), out, err
 
 

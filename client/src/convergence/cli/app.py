@@ -4,7 +4,8 @@ import os
 import sys
 import traceback
 from collections.abc import Sequence
-from typing import Annotated
+from contextlib import redirect_stderr, redirect_stdout, suppress
+from typing import Annotated, TextIO, cast
 
 import typer
 from convergence.cli.commands.here import api, doctor, local, login, profiles
@@ -13,6 +14,7 @@ from convergence.cli.commands.tenant import costs, credentials, quality, queue, 
 from convergence.cli.exits import ExitCode
 from convergence.cli.options import UsageProblem
 from convergence.cli.output.dialect import as_json
+from convergence.cli.output.guarded import Guarded, OutputLost, ReaderGone
 from convergence.cli.output.printer import Printer
 from convergence.cli.problems import Problem, problem_of
 from convergence.client.channels import client_version
@@ -55,6 +57,22 @@ def _print_version(*, wanted: bool) -> None:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs a command line (without the program's name; default: this process's) and returns the exit status of `ExitCode`."""
     given = list(sys.argv[1:] if arguments is None else arguments)
+    is_json = "--json" in given
+    with redirect_stdout(cast("TextIO", Guarded(sys.stdout))) as out, redirect_stderr(cast("TextIO", Guarded(sys.stderr))):
+        try:
+            code = _run(given, is_json=is_json)
+            out.flush()
+        except ReaderGone:
+            return int(ExitCode.READER_GONE)
+        except OutputLost as lost:
+            message = f"The answer cannot be written ({lost}). What was asked for may be done."
+            with suppress(OutputLost):
+                _show(Problem(message=message, code=ExitCode.NOT_WRITTEN), is_json=is_json)
+            return int(ExitCode.NOT_WRITTEN)
+    return code
+
+
+def _run(given: list[str], *, is_json: bool) -> int:
     try:
         code = get_command(new_app()).main(args=given, prog_name=NAME, standalone_mode=False)
     except (ConvergenceError, UsageProblem) as error:
@@ -63,6 +81,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         problem = Problem(message=error.format_message(), code=ExitCode.USAGE, advice=_help_of(error))
     except (KeyboardInterrupt, typer.Abort):
         return int(ExitCode.INTERRUPTED)
+    except OutputLost:
+        raise
     except Exception as error:  # noqa: BLE001 - the last place where anything can be said about it
         if os.environ.get(DEBUG):
             traceback.print_exc()
@@ -71,7 +91,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         problem = Problem(message=message, code=ExitCode.BROKEN, advice=f"{DEBUG}=1 shows where.")
     else:
         return code if isinstance(code, int) else int(ExitCode.OK)
-    _show(problem, is_json="--json" in given)
+    _show(problem, is_json=is_json)
     return int(problem.code)
 
 

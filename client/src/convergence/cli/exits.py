@@ -24,8 +24,12 @@ class ExitCode(IntEnum):
     """What is named does not exist, or its state does not allow it."""
     BROKEN = 7
     """A bug or a broken installation: its operator has to look, with the request id."""
+    NOT_WRITTEN = 74
+    """The answer cannot be written, e.g. the disk is full; what was asked for may be done. As EX_IOERR of sysexits.h."""
     INTERRUPTED = 130
     """Ctrl-C."""
+    READER_GONE = 141
+    """The reader of the pipe has closed it, as `head` does. As a shell says of a program that SIGPIPE has ended: 128 + 13."""
 
 
 _OF_STATUS = {

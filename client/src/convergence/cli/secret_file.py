@@ -1,12 +1,19 @@
 """Files that hold secrets: readable only by their owner from the start, and never partially written."""
 
+import errno
 import os
 import tempfile
 from pathlib import Path
 
 
-def check_writable(path: str | Path) -> None:
-    """Raises OSError if `write_secret` could not make the file, before there is a secret to lose."""
+def check_new(path: str | Path, *, replace: bool) -> None:
+    """Raises OSError if `write_secret` could not make the file, before there is a secret to lose: FileExistsError if there is something
+    at `path`; with `replace` a regular file may be there.
+    """
+    if os.path.lexists(path) and not replace:
+        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST))
+    if os.path.lexists(path) and not Path(path).is_file():
+        raise OSError(errno.EINVAL, "it is no regular file")
     handle, temporary = tempfile.mkstemp(dir=Path(path).parent, prefix=".convergence-")
     os.close(handle)
     Path(temporary).unlink()

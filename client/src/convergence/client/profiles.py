@@ -57,12 +57,15 @@ def profiles_path(environment: Mapping[str, str]) -> Path:
 
 
 def read_profiles(path: Path) -> Profiles:
-    """All profiles; none if there is no file. Raises ConfigurationError if others may read the file, or if it cannot be read."""
+    """All profiles; none if there is no file. Raises ConfigurationError if others may read the file or write its directory, if it is no
+    regular file, or if it cannot be read.
+    """
     try:
-        mode = path.stat().st_mode
-        if os.name == "posix" and stat.S_IMODE(mode) & 0o077:
-            raise ConfigurationError(f"{path} holds keys, and others than its owner may read it. Mend it: chmod 600 {path}")
-        parsed = tomllib.loads(path.read_text(encoding="utf-8"))
+        _check_directory(path.parent)
+        # Looks at what it has opened: another file may be there a moment later. A FIFO is not waited for.
+        with os.fdopen(os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0)), encoding="utf-8") as file:
+            _check_file(path, os.fstat(file.fileno()))
+            parsed = tomllib.loads(file.read())
     except FileNotFoundError:
         return Profiles()
     except (OSError, UnicodeDecodeError) as error:
@@ -71,6 +74,24 @@ def read_profiles(path: Path) -> Profiles:
         # The error of the parser may quote a key.
         raise ConfigurationError(f"{path} is not valid TOML.") from None if str(error) else error
     return parsed_profiles(path, parsed)
+
+
+def _check_directory(directory: Path) -> None:
+    """Who may write it can put profiles of their own there. Sticky ones, such as volumes of Kubernetes, keep a file that is there."""
+    mode = directory.stat().st_mode
+    if os.name == "posix" and mode & 0o022 and not mode & stat.S_ISVTX:
+        raise ConfigurationError(f"{directory} holds keys, and others than its owner may write it. Mend it: chmod 700 {directory}")
+
+
+def _check_file(path: Path, found: os.stat_result) -> None:
+    if not stat.S_ISREG(found.st_mode):
+        raise ConfigurationError(f"{path} is no regular file.")
+    if os.name != "posix":
+        return
+    if stat.S_IMODE(found.st_mode) & 0o077:
+        raise ConfigurationError(f"{path} holds keys, and others than its owner may read it. Mend it: chmod 600 {path}")
+    if found.st_uid not in {0, os.geteuid()} and path.parent.stat().st_mode & 0o022:
+        raise ConfigurationError(f"{path} is another user's, in a directory that others may write.")
 
 
 def parsed_profiles(path: Path, parsed: Mapping[str, object]) -> Profiles:

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 
 from convergence.cli.doctor.finding import Looked
+from convergence.cli.output.printable import one_line
 from convergence.cli.output.printer import Printer
 from rich.text import Text
 
@@ -29,8 +30,8 @@ def show(printer: Printer, looked: Iterable[Looked]) -> bool:
 
 def _show_one(printer: Printer, one: Looked) -> None:
     mark, style = _MARKS[one.status]
-    head = Text(f"{mark} ", style=style) + Text(one.check) + Text(f"  ({one.skipped})" if one.skipped else "", style="dim")
-    printer.out.print(head, soft_wrap=True)
+    head = Text(f"{mark} ", style=style) + Text(one.check) + Text(f"  ({one_line(one.skipped)})" if one.skipped else "", style="dim")
+    printer.drawing(head)
     for finding in one.findings:
-        printer.out.print(Text(f"    {finding.name}", style="bold red") + Text(f" [{finding.subject}] {finding.problem}"), soft_wrap=True)
-        printer.out.print(Text("    $ ", style="dim") + Text(finding.mend, style="bold"), soft_wrap=True)
+        printer.drawing(Text(f"    {finding.name}", style="bold red") + Text(f" {one_line(f'[{finding.subject}] {finding.problem}')}"))
+        printer.drawing(Text("    $ ", style="dim") + Text(one_line(finding.mend), style="bold"))

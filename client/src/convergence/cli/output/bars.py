@@ -5,6 +5,7 @@ Pure.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from convergence.cli.output.printable import one_line
 from rich.text import Text
 
 _PATTERNS = "█▓▒░▞▚▤▥▦▧"
@@ -25,15 +26,18 @@ class Series:
 def stacked(periods: Sequence[str], series: Sequence[Series], *, width: int) -> list[Text]:
     """A line for each period, `width` characters wide at most, with the sum of the period behind it; then the legend."""
     totals = [sum(one.values[place] for one in series) for place in range(len(periods))]
+    names = [one_line(period) for period in periods]
     labels = [f"{total:,.2f}" for total in totals]
-    room = max(width - max(map(len, periods)) - max(map(len, labels)) - 4, _NARROWEST)
+    widest = max(map(len, names))
+    room = max(width - widest - max(map(len, labels)) - 4, _NARROWEST)
     longest = max((sum(max(one.values[place], 0.0) for one in series) for place in range(len(periods))), default=0.0)
     lines = []
-    for place, period in enumerate(periods):
+    for place, name in enumerate(names):
         bar = _bar([one.values[place] for one in series], room / longest if longest else 0.0)
-        lines.append(Text(f"{period.ljust(max(map(len, periods)))}  ") + bar + Text(f"  {labels[place]}"))
+        lines.append(Text(f"{name.ljust(widest)}  ") + bar + Text(f"  {labels[place]}"))
     legend = Text("  ").join(
-        Text(_PATTERNS[number % SERIES], style=_STYLES[number % SERIES]) + Text(f" {one.name}") for number, one in enumerate(series)
+        Text(_PATTERNS[number % SERIES], style=_STYLES[number % SERIES]) + Text(f" {one_line(one.name)}")
+        for number, one in enumerate(series)
     )
     return [*lines, Text(""), legend]
 

@@ -3,6 +3,7 @@
 import json
 from typing import Any
 
+from convergence.cli.output.printable import escaped
 from google.protobuf.json_format import MessageToDict
 from google.protobuf.message import Message
 
@@ -14,5 +15,5 @@ def as_dict(message: Message) -> dict[str, Any]:
 
 
 def as_json(value: object, *, indent: int | None = None) -> str:
-    """`value`: of dicts, lists, texts and numbers. One line, unless `indent` says otherwise."""
-    return json.dumps(value, ensure_ascii=False, indent=indent)
+    """`value`: of dicts, lists, texts and numbers. One line, unless `indent` says otherwise. No character in it controls a terminal."""
+    return escaped(json.dumps(value, ensure_ascii=False, indent=indent))

@@ -1,16 +1,16 @@
 """Where everything is printed: answers on stdout, remarks and errors on stderr."""
 
-import os
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from convergence.cli.output.dialect import as_dict, as_json
-from convergence.cli.output.printable import printable
+from convergence.cli.output.printable import one_line, printable
+from convergence.cli.output.screen import Screen
 from convergence.cli.output.table import Column, drawn, plain, style_of
 from google.protobuf.message import Message
-from rich.console import Console, RenderableType
+from rich.console import RenderableType
 from rich.text import Text
 
 
@@ -19,19 +19,13 @@ class Printer:
     """`is_json`: programs read it. Else people do, on a terminal or, in plain text, through a pipe."""
 
     is_json: bool
-    out: Console
-    err: Console
+    out: Screen
+    err: Screen
 
     @classmethod
     def of(cls, *, is_json: bool) -> "Printer":
-        """For this process's own stdout and stderr, as they are now. NO_COLOR (https://no-color.org) and TERM=dumb are obeyed."""
-        plainly = bool(os.environ.get("NO_COLOR")) or os.environ.get("TERM") == "dumb"
-        consoles = (
-            Console(file=file, no_color=plainly or None, highlight=False, markup=False, emoji=False, soft_wrap=not file.isatty())
-            for file in (sys.stdout, sys.stderr)
-        )
-        out, err = consoles
-        return cls(is_json=is_json, out=out, err=err)
+        """For this process's own stdout and stderr, as they are now."""
+        return cls(is_json=is_json, out=Screen.of(sys.stdout), err=Screen.of(sys.stderr))
 
     @property
     def is_drawn(self) -> bool:
@@ -70,7 +64,8 @@ class Printer:
         """Names and values below each other, for people."""
         width = max(len(name) for name, _ in fields)
         for name, value in fields:
-            line = Text(f"{name.ljust(width)}  ", style="bold") + Text(printable(value), style=style_of(value))
+            below = f"\n{' ' * (width + 2)}"  # a value with line breaks does not pass for other fields
+            line = Text(f"{name.ljust(width)}  ", style="bold") + Text(printable(value).replace("\n", below), style=style_of(value))
             self.out.print(line, soft_wrap=True)
 
     def json(self, value: object) -> None:
@@ -86,19 +81,23 @@ class Printer:
         self.out.print(Text(printable(text), style=style), soft_wrap=True)
 
     def drawing(self, drawing: RenderableType) -> None:
-        """What only a terminal can show."""
-        self.out.print(drawing)
+        """What is more than text, in one piece."""
+        self.out.print(drawing, soft_wrap=True)
+
+    def verbatim(self, text: str) -> None:
+        """A text that another program reads as it is, but for what would control a terminal."""
+        self._write(printable(text))
 
     def remark(self, text: str) -> None:
         """What a person may want to know besides the answer; never part of it."""
         if not self.is_json:
-            self.err.print(Text(printable(text), style="dim"), soft_wrap=True)
+            self.err.print(Text(one_line(text), style="dim"), soft_wrap=True)
 
     def problem(self, text: str, *more: str) -> None:
         """An error: the first line says what is wrong."""
-        self.err.print(Text("Error: ", style="bold red") + Text(printable(text)), soft_wrap=True)
+        self.err.print(Text("Error: ", style="bold red") + Text(one_line(text)), soft_wrap=True)
         for line in more:
-            self.err.print(Text(f"  {printable(line)}"), soft_wrap=True)
+            self.err.print(Text(f"  {one_line(line)}"), soft_wrap=True)
 
     def _write(self, text: str) -> None:
         self.out.file.write(f"{text}\n")

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from convergence.cli.output.printable import printable
+from convergence.cli.output.printable import one_line
 from rich import box
 from rich.table import Table
 from rich.text import Text
@@ -46,7 +46,7 @@ def sentence(title: str, text: Callable[[Any], str]) -> Column:
 
 def plain(columns: Sequence[Column], rows: Sequence[Any]) -> str:
     """Aligned text with a head, two spaces between columns, nothing cut off; line breaks in cells become spaces."""
-    cells = [[one.title for one in columns], *([" ".join(printable(one.text(row)).split()) for one in columns] for row in rows)]
+    cells = [[one_line(one.title) for one in columns], *([one_line(one.text(row)) for one in columns] for row in rows)]
     widths = [max(len(line[place]) for line in cells) for place in range(len(columns))]
     return "\n".join("  ".join(_aligned(line, widths, columns)).rstrip() for line in cells)
 
@@ -55,9 +55,9 @@ def drawn(columns: Sequence[Column], rows: Sequence[Any]) -> Table:
     """The same for a terminal, with colours for the words of statuses."""
     table = Table(box=box.SIMPLE_HEAD, header_style="bold", pad_edge=False, show_edge=False)
     for one in columns:
-        table.add_column(one.title, justify="right" if one.is_number else "left", no_wrap=not one.is_long, overflow="fold")
+        table.add_column(Text(one_line(one.title)), justify="right" if one.is_number else "left", no_wrap=not one.is_long, overflow="fold")
     for row in rows:
-        table.add_row(*(Text(text, style=style_of(text)) for text in (printable(one.text(row)) for one in columns)))
+        table.add_row(*(Text(text, style=style_of(text)) for text in (one_line(one.text(row)) for one in columns)))
     return table
 
 

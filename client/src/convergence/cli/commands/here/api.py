@@ -1,6 +1,7 @@
 """`convergence api` and `convergence openapi`: raw calls of the REST interface, with the profile's key."""
 
 import json
+import re
 from typing import Annotated
 
 import httpx
@@ -14,6 +15,9 @@ from convergence.cli.trust import trusted
 from convergence.client import Connection, errors
 
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
+_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", re.ASCII)
+_HEADER_VALUE = re.compile(r"[\t\x20-\x7e]*")
+"""RFC 9110, section 5.5, without bytes that are no ASCII."""
 _SECONDS = httpx.Timeout(65.0, read=None)
 """A watched run may say nothing for long; other calls are ended by the gateway itself."""
 
@@ -45,13 +49,16 @@ def api(
         raise UsageProblem("A path begins with /, e.g. /api/v1/pipelines/templates. The gateway is the profile's, or --url.")
     connection = cli.client.connection
     headers = {"content-type": "application/json", **key_header(connection, admin=admin)}
-    headers |= {name.strip(): value.strip() for name, value in (_split(one, ":") for one in header or [])}
+    headers |= dict(read_header(one) for one in header or [])
     content = read_text(body).encode() if body else b"{}" if method.upper() in {"POST", "PUT", "PATCH"} else None
     url = connection.url + path.replace("{tenant_id}", connection.tenant_id)
-    parameters = httpx.QueryParams([_split(one, "=") for one in query or []])
-    cli.end(
-        _call(cli, connection, httpx.Request(method.upper(), url, params=parameters if query else None, headers=headers, content=content))
-    )
+    pairs = [_split(one, "=") for one in query or []]
+    try:
+        parameters = httpx.QueryParams(pairs)
+        request = httpx.Request(method.upper(), url, params=parameters if pairs else None, headers=headers, content=content)
+    except (httpx.InvalidURL, UnicodeEncodeError) as error:  # the latter: of bytes on the command line that are no text
+        raise UsageProblem(f"{url!r} is no URL: {error}.") from None
+    cli.end(_call(cli, connection, request))
 
 
 def openapi(cli: Invocation) -> None:
@@ -70,6 +77,18 @@ def key_header(connection: Connection, *, admin: bool = False) -> dict[str, str]
     return {"authorization": f"Bearer {credentials.token}"} if credentials.token and isinstance(credentials.token, str) else {}
 
 
+def read_header(one: str) -> tuple[str, str]:
+    """A header of a request, from `NAME:VALUE`. Raises UsageProblem, without quoting the value. Pure."""
+    name, value = (part.strip(" ") for part in _split(one, ":"))
+    if not _HEADER_NAME.fullmatch(name):
+        raise UsageProblem(f"{name!r} is no name of a header: letters, digits and hyphens, without spaces.")
+    if not _HEADER_VALUE.fullmatch(value):
+        raise UsageProblem(
+            f"The value of the header {name} has a line break or another character that a header cannot hold: printable ASCII only."
+        )
+    return name, value
+
+
 def _call(cli: Invocation, connection: Connection, request: httpx.Request) -> ExitCode:
     try:
         with httpx.Client(verify=trusted(connection), timeout=_SECONDS) as client:
@@ -80,7 +99,7 @@ def _call(cli: Invocation, connection: Connection, request: httpx.Request) -> Ex
                         cli.printer.line(json.loads(line.removeprefix("data:")))
             else:
                 answer.read()
-                cli.printer.out.file.write(_pretty(answer) + "\n")
+                cli.printer.verbatim(_pretty(answer))
             if request_id := answer.headers.get("x-request-id"):
                 cli.printer.remark(f"HTTP {answer.status_code}, request {request_id}")
             return exit_of_http(answer.status_code)
@@ -92,7 +111,7 @@ def _pretty(answer: httpx.Response) -> str:
     try:
         return as_json(answer.json(), indent=2)
     except ValueError:
-        return answer.text
+        return answer.text.replace("\r\n", "\n")
 
 
 def _split(one: str, sign: str) -> tuple[str, str]:

@@ -43,7 +43,10 @@ def login(
     user_id: Annotated[str, typer.Option("--user-id", help="On whose behalf you call, for the records.", show_default=False)] = "",
     check: Annotated[bool, typer.Option("--check/--no-check", help="Try the keys before they are stored.")] = True,
 ) -> None:
-    """Store where an installation is, and a key for it, as a profile. Keys come from a prompt, a file or stdin, never from an argument."""
+    """Store where an installation is, and a key for it, as a profile, and use that from now on where none is named.
+
+    Keys come from a prompt, a file or stdin, never from an argument.
+    """
     file = ProfileFile.of(os.environ)
     known = file.read()
     name = checked_name(cli.shared.profile or (_LAPTOP if laptop else _DEFAULT))
@@ -72,12 +75,22 @@ def login(
     if check:
         _try(profile)
     file.put(name, profile, is_default=True)
-    cli.printer.remark(f"Stored in {file.path}.")
+    cli.printer.remark(f"Stored in {file.path}. {default_now(known.default, name)}")
     fields = (("profile", name), ("url", profile.url), ("tenant", profile.tenant_id or "none: give --tenant with each call"))
+    defaults = {"is_default": True, "default_before": known.default}
     if cli.printer.is_json:
-        cli.printer.json({"profile": name, "url": profile.url, "tenant_id": profile.tenant_id, "file": str(file.path), "checked": check})
+        cli.printer.json(
+            {"profile": name, "url": profile.url, "tenant_id": profile.tenant_id, "file": str(file.path), "checked": check, **defaults}
+        )
     else:
         cli.printer.fields(fields)
+
+
+def default_now(before: str, name: str) -> str:
+    """What a login has changed for commands that name no profile, in a sentence. Pure."""
+    if before in {"", name}:
+        return f"{name} is the profile that is used where none is named."
+    return f"{name} is the profile that is used from now on where none is named, not {before}. Back: convergence profiles use {before}"
 
 
 def logout(cli: Invocation) -> None:

@@ -15,7 +15,7 @@ from convergence.cli.output.cells import ago, moment, names, time_of
 from convergence.cli.output.dialect import as_dict
 from convergence.cli.output.table import column, number
 from convergence.cli.profile_file import ProfileFile
-from convergence.cli.secret_file import check_writable, write_secret
+from convergence.cli.secret_file import check_new, write_secret
 
 noun = Noun("keys", "Tenants' API keys (operator).")
 KeyId = Annotated[str, typer.Argument(metavar="KEY_ID", help="The key's id, never the key.")]
@@ -24,6 +24,8 @@ Save = Annotated[bool, typer.Option("--save", help="Store the key in the profile
 Out = Annotated[
     str, typer.Option("--out", metavar="FILE", help="Write the key there (mode 0600) instead of printing it.", show_default=False)
 ]
+
+Force = Annotated[bool, typer.Option("--force", help="Replace the file of --out if it exists: the key in it is lost.")]
 
 
 @noun.command("create", example="convergence keys create --tenant acme_corp --scope runs:read --expires 90d")
@@ -35,10 +37,11 @@ def create_key(
     ] = None,
     expires: Expires = "",
     out: Out = "",
+    force: Force = False,
     save: Save = False,
 ) -> None:
     """Issue a key. It is shown once and cannot be recovered."""
-    _check(cli, out, save=save)
+    _check(cli, out, force=force, save=save)
     _show_new(cli, cli.client.keys.create(scopes=scope, expires_at=_expires(expires)), out, save=save)
 
 
@@ -67,10 +70,11 @@ def rotate_key(
     overlap: Annotated[int, typer.Option("--overlap", min=0, help="Seconds that the old key keeps working.")] = 86_400,
     expires: Expires = "",
     out: Out = "",
+    force: Force = False,
     save: Save = False,
 ) -> None:
     """Issue a key with the scopes of an old one, which goes on working for a while."""
-    _check(cli, out, save=save)
+    _check(cli, out, force=force, save=save)
     _show_new(cli, cli.client.keys.rotate(key_id, overlap_seconds=overlap, expires_at=_expires(expires)), out, save=save)
 
 
@@ -94,7 +98,7 @@ def _expires(text: str) -> datetime | None:
     return read_moment(text, datetime.now(UTC)) if text else None
 
 
-def _check(cli: Invocation, out: str, *, save: bool) -> None:
+def _check(cli: Invocation, out: str, *, force: bool, save: bool) -> None:
     """Before a key is issued: where it goes must exist, or it would be lost."""
     if out and save:
         raise UsageProblem("Give --out or --save, not both.")
@@ -102,7 +106,9 @@ def _check(cli: Invocation, out: str, *, save: bool) -> None:
         raise UsageProblem("--save needs a profile to store the key in: make one with `convergence login`; no key was issued.")
     if out:
         try:
-            check_writable(out)
+            check_new(out, replace=force)
+        except FileExistsError:
+            raise UsageProblem(f"{out} exists, and may hold a key: --force replaces it. No key was issued.") from None
         except OSError as error:
             raise UsageProblem(f"{out} cannot be written ({error.strerror}); no key was issued.") from None
 

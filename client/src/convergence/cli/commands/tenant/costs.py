@@ -1,6 +1,6 @@
 """`convergence costs`: what a tenant's clouds cost."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, date, datetime, timedelta
 from typing import Annotated, Any
 
@@ -96,6 +96,7 @@ def list_changes(
     service: Annotated[str, typer.Option(help="Only this service, by its name.")] = "",
     source: Annotated[str, typer.Option(help="Only this source, e.g. gcp.")] = "",
     after_final: Annotated[bool, typer.Option("--after-final", help="Only of days that had been FINAL.")] = False,
+    moved: Annotated[bool, typer.Option("--moved", help="Leave out first loads: a day's first costs, which replace none.")] = False,
     limit: Limit = 50,
 ) -> None:
     """Show by how much published costs have moved, newest first."""
@@ -106,8 +107,9 @@ def list_changes(
         service=service,
         source=source,
         after_final=True if after_final else None,
-        page_size=page_of(limit),
+        page_size=page_of(0 if moved else limit),  # most rows are first loads
     )
+    found = cli.some(moves(changes) if moved else changes, limit)
     columns = (
         column("CHANGED", lambda row: moment(row, "changed_at")),
         column("DAY", lambda row: row.date),
@@ -119,7 +121,9 @@ def list_changes(
         column("NOTE", lambda row: "first load" if row.is_first_load else "after FINAL" if row.after_final else "-"),
         column("RUN", lambda row: row.pipeline_logging_id),
     )
-    cli.printer.rows(cli.some(changes, limit), columns, empty="No published cost has moved.")
+    cli.printer.rows(found, columns, empty="No published cost has moved.")
+    if not moved and (loads := sum(row.is_first_load for row in found)):
+        cli.printer.remark(f"{loads:,} of {len(found):,} are first loads: --moved leaves them out.")
 
 
 @noun.command("invoices", example="convergence costs invoices --from 2026-10 --to 2026-10")
@@ -153,6 +157,11 @@ def days_or_default(start: str, end: str, today: date) -> tuple[str, str]:
     """The days to ask for: as given, else the 30 until yesterday. Pure."""
     last = end or str(today - timedelta(days=1))
     return start or _before(last), last
+
+
+def moves(changes: Iterable[cost_pb2.CostChange]) -> Iterator[cost_pb2.CostChange]:
+    """Those that replaced costs that had been published. Pure."""
+    return (change for change in changes if not change.is_first_load)
 
 
 def enough(pages: Iterable[messages.GetCostsResponse], limit: int) -> list[messages.GetCostsResponse]:

@@ -15,7 +15,7 @@ def show(printer: Printer, costs: Sequence[cost_pb2.Cost], *, title: str) -> Non
         periods, series = series_of([cost for cost in costs if cost.currency == currency])
         printer.text(f"\n{title}, {currency}", style="bold")
         for line in stacked(periods, series, width=min(printer.out.width, _WIDEST)):
-            printer.out.print(line, soft_wrap=True)
+            printer.drawing(line)
 
 
 def series_of(costs: Sequence[cost_pb2.Cost]) -> tuple[list[str], list[Series]]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from convergence.cli.invocation import Invocation
 from convergence.cli.output.cells import given, milliseconds
 from convergence.cli.output.dialect import as_dict
+from convergence.cli.output.printable import one_line
 from convergence.cli.output.table import style_of
 from convergence.executor.v1 import run_pb2
 from convergence.executor.v1 import watch_service_pb2 as messages
@@ -56,14 +57,14 @@ class Progress:
                 Spinner("dots") if step.status == "RUNNING" else Text(_MARKS.get(step.status, " "), style=style_of(step.status))
             )
             cells = (step.step_id, step.status, f"{given(step, 'rows_processed', '')}", milliseconds(step, "duration_ms").replace("-", ""))
-            table.add_row(mark, *(Text(cell, style=style_of(cell)) for cell in cells))
+            table.add_row(mark, *(Text(one_line(cell), style=style_of(cell)) for cell in cells))
         failed = [check for check in self.checks.values() if check.status != "PASSED"]
         lines = [Text(f"checks: {len(self.checks) - len(failed)} passed, {len(failed)} failed")] if self.checks else []
-        lines += [Text(f"  {check.check_name}: {check.failing_rows:,} rows ({check.severity})", style="red") for check in failed]
+        lines += [Text(f"  {one_line(check.check_name)}: {check.failing_rows:,} rows ({check.severity})", style="red") for check in failed]
         end = (
             []
             if self.status in {"", "RUNNING"}
-            else [Text(self.status, style=style_of(self.status)), *([Text(self.error)] if self.error else [])]
+            else [Text(one_line(self.status), style=style_of(self.status)), *([Text(one_line(self.error))] if self.error else [])]
         )
         return Group(table, *lines, *end)
 
@@ -72,8 +73,17 @@ _MARKS = {"COMPLETED": "✓", "FAILED": "✗", "SKIPPED": "-"}
 
 
 def follow(cli: Invocation, run_id: str, *, silently: bool = False) -> str:
-    """Shows a run until it ends; returns its status. `silently`: shows nothing."""
+    """Shows a run until it ends; returns its status. `silently`: shows nothing. Ctrl-C ends the looking, and not the run: it says so."""
     progress = Progress()
+    try:
+        _show(cli, run_id, progress, silently=silently)
+    except KeyboardInterrupt:
+        cli.printer.remark(f"Run {run_id} goes on. Look again: convergence run watch {run_id}. Cancel it: convergence run cancel {run_id}")
+        raise
+    return progress.status
+
+
+def _show(cli: Invocation, run_id: str, progress: Progress, *, silently: bool) -> None:
     is_drawn = cli.printer.is_drawn and not silently
     with Live(console=cli.printer.out, refresh_per_second=8, transient=False) if is_drawn else nullcontext() as live:
         for event in cli.client.runs.watch(run_id):
@@ -85,5 +95,4 @@ def follow(cli: Invocation, run_id: str, *, silently: bool = False) -> str:
             elif cli.printer.is_json:
                 cli.printer.line(as_dict(event))
             elif line:
-                cli.printer.text(line)
-    return progress.status
+                cli.printer.text(one_line(line))

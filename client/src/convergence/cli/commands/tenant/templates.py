@@ -69,9 +69,11 @@ def check_template(
 ) -> None:
     """Name all faults of a template's file. Needs a clone of the repository. Ends with 1 if there are any."""
     repository = Repository.here()
-    status = repository.run(repository.python, "-m", "tools.check_template", repository.within(file), quietly=cli.printer.is_json)
+    status = repository.run(repository.python, "-m", "tools.check_template", repository.within(file), quietly=True)
     if cli.printer.is_json:
         cli.printer.json({"file": file, "good": status.code == 0, "faults": status.lines})
+    for line in [] if cli.printer.is_json else status.lines:
+        cli.printer.text(line)
     cli.end(status.code if status.code in _STATUSES else ExitCode.BROKEN)
 
 
