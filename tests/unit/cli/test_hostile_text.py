@@ -125,6 +125,7 @@ def _serve(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     for name, value in {"API_KEY": "k", "ADMIN_KEY": "a", "TENANT_ID": "acme_corp"}.items():
         monkeypatch.setenv(f"CONVERGENCE_{name}", value)
     monkeypatch.delenv("NO_COLOR", raising=False)
+    monkeypatch.setenv("COLUMNS", "2000")  # a narrower terminal breaks long cells
     monkeypatch.setenv("TERM", "xterm-256color")
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
     monkeypatch.chdir(tmp_path)

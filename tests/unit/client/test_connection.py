@@ -1,5 +1,6 @@
 """Where a client connects and as whom: arguments, then the environment, then a profile, whose keys go nowhere but to its own URL."""
 
+import os
 import traceback
 from pathlib import Path
 
@@ -105,6 +106,35 @@ def test_a_file_that_others_may_read_is_refused(home: dict[str, str], mode: int)
     path = profiles_path(home)
     path.chmod(mode)
     with pytest.raises(errors.ConfigurationError, match="chmod 600"):
+        read_profiles(path)
+
+
+@pytest.mark.parametrize("mode", [0o770, 0o707, 0o777])
+def test_a_directory_that_others_may_write_is_refused(home: dict[str, str], mode: int) -> None:
+    path = profiles_path(home)
+    path.parent.chmod(mode)
+    with pytest.raises(errors.ConfigurationError, match="chmod 700"):
+        read_profiles(path)
+    path.unlink()
+    with pytest.raises(errors.ConfigurationError, match="chmod 700"):
+        read_profiles(path)
+
+
+def test_a_volume_that_keeps_its_files_is_taken(home: dict[str, str]) -> None:
+    path = profiles_path(home)
+    path.parent.chmod(0o1777)
+    assert read_profiles(path).default == "prod"
+
+
+def test_what_is_no_regular_file_is_refused_and_not_waited_for(home: dict[str, str]) -> None:
+    path = profiles_path(home)
+    path.unlink()
+    os.mkfifo(path, 0o600)
+    with pytest.raises(errors.ConfigurationError, match="no regular file"):
+        read_profiles(path)
+    path.unlink()
+    path.mkdir()
+    with pytest.raises(errors.ConfigurationError, match=r"profiles\.toml"):
         read_profiles(path)
 
 

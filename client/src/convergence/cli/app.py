@@ -12,6 +12,7 @@ from convergence.cli.commands.here import api, doctor, local, login, profiles
 from convergence.cli.commands.operator import audit, fleet, jobs, keys, runs, tenants
 from convergence.cli.commands.tenant import costs, credentials, quality, queue, quota, run, schedules, templates, usage, validate
 from convergence.cli.exits import ExitCode
+from convergence.cli.noun import with_shared
 from convergence.cli.options import UsageProblem
 from convergence.cli.output.dialect import as_json
 from convergence.cli.output.guarded import Guarded, OutputLost, ReaderGone
@@ -31,7 +32,7 @@ _NOUNS = (profiles, run, templates, credentials, schedules, queue, costs, tenant
 def new_app() -> typer.Typer:
     """All commands. Nothing of typer's that prints local variables, which may be secrets."""
     app = typer.Typer(name=NAME, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None, help=_about.__doc__)
-    app.callback()(_about)
+    app.callback()(with_shared(_about))
     for module in _ADDED:
         module.add_to(app)
     for module in _NOUNS:

@@ -26,6 +26,15 @@ class Shared:
     url: str = ""
     tenant: str = ""
 
+    def over(self, before: "Shared") -> "Shared":
+        """These; what was not given is taken from `before`. Pure."""
+        return Shared(
+            json=self.json or before.json,
+            profile=self.profile or before.profile,
+            url=self.url or before.url,
+            tenant=self.tenant or before.tenant,
+        )
+
 
 @dataclass(kw_only=True, slots=True)
 class Invocation:

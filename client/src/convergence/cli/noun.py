@@ -75,21 +75,43 @@ def declare(app: typer.Typer, name: str, *, path: str, example: str) -> Callable
     return declared
 
 
+def with_shared(about: Body) -> Body:
+    """The callback of the whole program: `about`, plus the shared options, which hold for the command unless it gives its own."""
+
+    def run(ctx: typer.Context, **given: Any) -> None:
+        ctx.obj = _taken(given)
+        about(**given)
+
+    return _declaring(run, list(inspect.signature(about).parameters.values()))
+
+
 def _run(body: Body) -> Body:
     """The function that typer calls: `body` without its Invocation, plus the shared options."""
-    signature = inspect.signature(body)
-    own = list(signature.parameters.values())[1:]
 
-    def run(**given: Any) -> None:
-        shared = Shared(**{name: given.pop(name) for name in SHARED})
-        with Invocation.of(shared) as invocation:
+    def run(ctx: typer.Context, **given: Any) -> None:
+        shared = _taken(given)
+        before = ctx.find_root().obj
+        with Invocation.of(shared.over(before) if isinstance(before, Shared) else shared) as invocation:
             body(invocation, **given)
 
-    added = [
-        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=False if name == "json" else "", annotation=annotation)
-        for name, annotation in SHARED.items()
+    return _declaring(run, list(inspect.signature(body).parameters.values())[1:])
+
+
+def _taken(given: dict[str, Any]) -> Shared:
+    return Shared(**{name: given.pop(name) for name in SHARED})
+
+
+def _declaring(run: Body, own: list[inspect.Parameter]) -> Body:
+    """`run` with the parameters that typer reads from a function: the context, a command's own, and the shared ones."""
+    keyword = inspect.Parameter.KEYWORD_ONLY
+    parameters = [
+        inspect.Parameter("ctx", keyword, annotation=typer.Context),
+        *(one.replace(kind=keyword) for one in own),
+        *(
+            inspect.Parameter(name, keyword, default=False if name == "json" else "", annotation=annotation)
+            for name, annotation in SHARED.items()
+        ),
     ]
-    parameters = [one.replace(kind=inspect.Parameter.KEYWORD_ONLY) for one in own]
-    run.__signature__ = signature.replace(parameters=[*parameters, *added])  # type: ignore[attr-defined]
-    run.__annotations__ = {one.name: one.annotation for one in (*parameters, *added)}
+    run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    run.__annotations__ = {one.name: one.annotation for one in parameters}
     return run

@@ -24,7 +24,7 @@ def show(printer: Printer, looked: Iterable[Looked]) -> bool:
         found = sum(len(one.findings) for one in done)
         skipped = sum(bool(one.skipped) for one in done)
         said = "Nothing is wrong" if is_healthy else f"{found} {'thing is' if found == 1 else 'things are'} wrong"
-        printer.text(f"\n{said}; {len(done) - skipped} checks done, {skipped} skipped.", style="green" if is_healthy else "bold red")
+        printer.part(f"{said}; {len(done) - skipped} checks done, {skipped} skipped.", style="green" if is_healthy else "bold red")
     return is_healthy
 
 

@@ -47,7 +47,7 @@ class Printer:
     def table(self, title: str, rows: Sequence[Any], columns: Sequence[Column]) -> None:
         """A part of an answer under a heading, for people only; nothing if it has no rows."""
         if rows:
-            self.text(f"\n{title}", style="bold")
+            self.part(f"{title}", style="bold")
             if self.is_drawn:
                 self.out.print(drawn(columns, rows))
             else:
@@ -76,8 +76,12 @@ class Printer:
         """One JSON value on one line, at once: for what goes on, read line by line."""
         self._write(as_json(value))
 
+    def part(self, text: str, *, style: str = "") -> None:
+        """The first line of another part of the answer, for people, after an empty one."""
+        self.text(f"\n{one_line(text)}", style=style)
+
     def text(self, text: str, *, style: str = "") -> None:
-        """A part of the answer, for people."""
+        """A part of the answer, for people, with the line breaks that it has."""
         self.out.print(Text(printable(text), style=style), soft_wrap=True)
 
     def drawing(self, drawing: RenderableType) -> None:

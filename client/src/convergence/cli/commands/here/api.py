@@ -52,7 +52,7 @@ def api(
     headers |= dict(read_header(one) for one in header or [])
     content = read_text(body).encode() if body else b"{}" if method.upper() in {"POST", "PUT", "PATCH"} else None
     url = connection.url + path.replace("{tenant_id}", connection.tenant_id)
-    pairs = [_split(one, "=") for one in query or []]
+    pairs: list[tuple[str, str | int | float | bool | None]] = [_split(one, "=") for one in query or []]
     try:
         parameters = httpx.QueryParams(pairs)
         request = httpx.Request(method.upper(), url, params=parameters if pairs else None, headers=headers, content=content)

@@ -57,7 +57,7 @@ def query_costs(
     if plot and costs:
         costs_chart.show(cli.printer, costs, title=f"{metric or 'billed'} cost, {first} to {last}")
     totals = "   ".join(amount(one.amount, one.currency) for one in pages[0].totals)
-    cli.printer.text(f"\nIn all: {totals or 'nothing'}", style="bold")
+    cli.printer.part(f"In all: {totals or 'nothing'}", style="bold")
     for line in settledness(pages[0].days):
         cli.printer.remark(line)
 

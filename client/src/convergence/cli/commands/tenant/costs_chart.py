@@ -13,7 +13,7 @@ def show(printer: Printer, costs: Sequence[cost_pb2.Cost], *, title: str) -> Non
     """Prints a chart for each currency."""
     for currency in dict.fromkeys(cost.currency for cost in costs):
         periods, series = series_of([cost for cost in costs if cost.currency == currency])
-        printer.text(f"\n{title}, {currency}", style="bold")
+        printer.part(f"{title}, {currency}", style="bold")
         for line in stacked(periods, series, width=min(printer.out.width, _WIDEST)):
             printer.drawing(line)
 

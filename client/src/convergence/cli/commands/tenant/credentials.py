@@ -126,10 +126,10 @@ def show_trust(
     )
     if not cli.printer.is_json:
         for one in answer.files:
-            cli.printer.text(f"\n# write this to {one.name}", style="bold")
+            cli.printer.part(f"# write this to {one.name}", style="bold")
             cli.printer.text(one.text)
         for command in answer.commands:
-            cli.printer.text(f"\n# {command.purpose}", style="bold")
+            cli.printer.part(f"# {command.purpose}", style="bold")
             cli.printer.text(command.command)
 
 

@@ -59,7 +59,7 @@ def show_template(cli: Invocation, pipeline: Pipeline) -> None:
     )
     cli.printer.table("Parameters", template.parameters, columns)
     if template.HasField("body_schema"):
-        cli.printer.text("\nJSON Schema of the body", style="bold")
+        cli.printer.part("JSON Schema of the body", style="bold")
         cli.printer.text(as_json(MessageToDict(template.body_schema), indent=2))
 
 

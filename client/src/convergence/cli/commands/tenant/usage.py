@@ -32,7 +32,7 @@ def usage(
     answer = cli.client.usage.get(start_date=start, end_date=end)
     cli.printer.rows(answer.days, _columns("DAY", "usage_date"), empty=_NONE)
     if answer.total.runs and not cli.printer.is_json:
-        cli.printer.text(f"\nIn all: {answer.total.runs:,} runs, {dollars(answer.total.cost_usd)}")
+        cli.printer.part(f"In all: {answer.total.runs:,} runs, {dollars(answer.total.cost_usd)}")
 
 
 def _columns(title: str, key: str) -> Sequence[Column]:
