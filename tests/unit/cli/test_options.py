@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from convergence.cli.app import main
 from convergence.cli.commands.operator.tenants import read_limits
 from convergence.cli.commands.tenant.credentials import credentials_of, read_known
 from convergence.cli.laptop import read_exports
@@ -120,3 +121,19 @@ def test_a_clone_is_found_from_anywhere_in_it_and_its_files_are_named_from_its_r
         with pytest.raises(UsageProblem, match="no file of the clone"):
             Repository.here().within(elsewhere)
     assert Repository.find(tmp_path) is None
+
+
+def test_shared_options_may_stand_before_the_command(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    (tmp_path / "key").write_text("k")
+    url = "http://127.0.0.1:1"
+    login = ["login", "--key-file", str(tmp_path / "key"), "--no-check", "--tenant", "acme_corp"]
+    assert main(["--profile", "one", "--url", url, *login]) == 0
+    capsys.readouterr()
+    assert main(["--json", "--profile", "none", "profiles", "show", "--profile", "one"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["profile"], found["url"], found["tenant_id"]) == ("one", url, "acme_corp")
+    assert main(["--profile", "none", "quota"]) == 2
+    assert "no profile 'none'" in capsys.readouterr().err

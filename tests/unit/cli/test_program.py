@@ -168,17 +168,6 @@ def test_a_wrong_command_line_ends_with_2_and_says_what_is_wrong(line: str, caps
     assert "Traceback" not in err
 
 
-def test_shared_options_may_stand_before_the_command(typed: Callable[[str], None], capsys: pytest.CaptureFixture[str]) -> None:
-    typed(KEY)
-    assert main(["--profile", "one", "--url", NOWHERE, "login", "--key-file", "-", "--no-check", "--tenant", "acme_corp"]) == 0
-    capsys.readouterr()
-    assert main(["--json", "--profile", "none", "profiles", "show", "--profile", "one"]) == 0
-    found = json.loads(capsys.readouterr().out)
-    assert (found["profile"], found["url"], found["tenant_id"]) == ("one", NOWHERE, "acme_corp")
-    assert main(["--profile", "none", "quota"]) == 2
-    assert "no profile 'none'" in capsys.readouterr().err
-
-
 def test_errors_are_json_too_on_stderr(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["run", "start", "gcp", "--json"]) == 2
     out, err = capsys.readouterr()
