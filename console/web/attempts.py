@@ -19,9 +19,14 @@ class Attempts:
         recent = [one for one in self._failures.get(address, ()) if now - one < WINDOW]
         return None if len(recent) < self._most else recent[-self._most] + WINDOW - now
 
-    def failed(self, address: str, now: datetime) -> None:
-        """Counts one."""
+    def begin(self, address: str, now: datetime) -> None:
+        """Counts one as failed before its outcome is known, so that many at once are not more than the limit."""
         recent = [one for one in self._failures.pop(address, ()) if now - one < WINDOW]
         self._failures[address] = [*recent, now][-self._most :]
         while len(self._failures) > MAX_ADDRESSES:
             self._failures.popitem(last=False)
+
+    def forgive(self, address: str) -> None:
+        """Takes back the last one that was counted: it has not failed."""
+        if recent := self._failures.get(address):
+            recent.pop()

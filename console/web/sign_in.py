@@ -21,6 +21,7 @@ from console.web.guards import is_of_this_site, is_same
 from console.web.pages import utc_now
 from console.web.session import Audience, Session, SessionsFull
 from console.web.site import Site
+from console.web.visits import NOT_OURS
 
 TEMPLATE: Final = "sign_in.html"
 MAX_SECRET = 4096
@@ -77,31 +78,35 @@ class SignIn:
 
     async def sign_out(self, request: Request) -> Response:
         """Ends the session, if the form is of ours."""
-        session = self._site.session_of(request)
-        form = await request.form()
-        if session and is_of_this_site(request, self._site.settings.public_url) and is_same(str(form.get("csrf", "")), session.csrf):
+        if session := self._site.session_of(request):
+            form = await request.form()
+            if not (is_of_this_site(request, self._site.settings.public_url) and is_same(str(form.get("csrf", "")), session.csrf)):
+                return self._site.pages.error(request, NOT_OURS, session=session)
             self._site.sessions.end(session.session_id)
         answer = RedirectResponse("/sign-in?why=out", status_code=HTTPStatus.SEE_OTHER)
         self._site.session_cookie.delete(answer)
         return answer
 
     async def _enter(self, request: Request, form: Mapping[str, Any], audience: Audience, enter: Enter) -> Response:
-        pasted = str(form.get("key", "")).strip()
+        pasted, path = str(form.get("key", "")).strip(), str(form.get("next", ""))
         if refusal := self._refusal(request, form, pasted, audience):
             return refusal
+        self._attempts.begin(_address(request), utc_now())
         try:
             async with self._turns:
                 entered = await enter(SecretStr(pasted))
-            session = self._site.begin(request, audience, entered, utc_now())
         except SignInRefused as refused:
-            self._attempts.failed(_address(request), utc_now())
-            return self._page(request, bad=str(refused), audience=audience, status=HTTPStatus.UNAUTHORIZED)
+            return self._page(request, bad=str(refused), audience=audience, status=HTTPStatus.UNAUTHORIZED, path=path)
         except GatewayError as error:
-            return self._page(request, error=error, audience=audience, status=error.status)
+            self._attempts.forgive(_address(request))
+            return self._page(request, error=error, audience=audience, status=error.status, path=path)
+        self._attempts.forgive(_address(request))
+        try:
+            session = self._site.begin(request, audience, entered, utc_now())
         except SessionsFull:
             busy = "As many people are signed in as this console keeps. Try again in some minutes."
-            return self._page(request, bad=busy, status=HTTPStatus.SERVICE_UNAVAILABLE)
-        return self.entered(session, str(form.get("next", "")))
+            return self._page(request, bad=busy, status=HTTPStatus.SERVICE_UNAVAILABLE, path=path)
+        return self.entered(session, path)
 
     def _refusal(self, request: Request, form: Mapping[str, Any], pasted: str, audience: Audience) -> Response | None:
         """What is wrong with a form before the API is asked; None: nothing."""
@@ -132,20 +137,21 @@ class SignIn:
         self,
         request: Request,
         *,
-        said: str = "",
-        bad: str = "",
-        error: GatewayError | None = None,
         audience: Audience = Audience.TENANT,
         status: int = 200,
+        path: str = "",
+        **shown: str | GatewayError,
     ) -> Response:
+        """The forms, with what is `shown` of said, bad (sentences) and error. `path`: where the person was going."""
         token = self._site.form_cookie.read(request) or secrets.token_urlsafe(32)
         context = {
-            "said": said,
-            "bad": bad,
-            "error": error,
+            "said": "",
+            "bad": "",
+            "error": None,
+            **shown,
             "audience": audience,
             "form_token": token,
-            "next": local_path(request.query_params.get("next", "")),
+            "next": local_path(path or request.query_params.get("next", "")),
             "has_oidc": self._site.settings.oidc_issuer is not None,
         }
         answer = self._site.pages.answer(request, TEMPLATE, session=None, screen="sign-in", status=status, context=context)

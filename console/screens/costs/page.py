@@ -102,8 +102,10 @@ async def _days(api: Api, question: Question) -> list[Json]:
 
 
 async def _changes(api: Api, question: Question) -> tuple[list[Json], bool, GatewayError | None]:
-    """What has moved since the day that is asked for, whether there is more, and why it cannot be shown, if it cannot."""
-    query = {**question.range, "changed_from": question.since, "page_size": 200}
+    """What has moved since the day that is asked for, of any days of usage, as a correction is mostly of days before the range that is
+    shown; whether there is more; and why it cannot be shown, if it cannot.
+    """
+    query = {"changed_from": question.since, "page_size": 200}
     try:
         rows, answer = await _pages(api, "/changes", query, "changes", MAX_CHANGE_PAGES)
     except GatewayError as error:

@@ -76,10 +76,20 @@ def test_an_address_that_fails_often_waits_and_others_do_not() -> None:
     attempts = Attempts(2)
     for second in (0, 60):
         assert attempts.wait("a", NOW + timedelta(seconds=second)) is None
-        attempts.failed("a", NOW + timedelta(seconds=second))
+        attempts.begin("a", NOW + timedelta(seconds=second))
     assert attempts.wait("a", NOW + timedelta(seconds=90)) == WINDOW - timedelta(seconds=90)
     assert attempts.wait("b", NOW + timedelta(seconds=90)) is None
     assert attempts.wait("a", NOW + WINDOW) is None
+
+
+def test_a_sign_in_counts_from_its_beginning_and_not_if_it_succeeds() -> None:
+    attempts = Attempts(2)
+    attempts.begin("a", NOW)
+    attempts.begin("a", NOW)
+    assert attempts.wait("a", NOW) == WINDOW
+    attempts.forgive("a")
+    assert attempts.wait("a", NOW) is None
+    attempts.forgive("b")
 
 
 def test_cookies_are_for_this_host_alone() -> None:

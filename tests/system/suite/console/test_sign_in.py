@@ -74,6 +74,12 @@ async def test_a_form_without_its_token_changes_nothing(desk: Desk, tenant: Tena
         assert answer.status == HTTPStatus.FORBIDDEN
         assert "Nothing was changed" in await answer.text()
     assert tenant.quota()["pipelines_run_today"] == 0
+    # Nor does another site sign anybody out.
+    elsewhere = {"Origin": "http://evil.example", "Sec-Fetch-Site": "cross-site"}
+    answer = await desk.context.request.post(f"{desk.url}/sign-out", headers=elsewhere, max_redirects=0)
+    assert answer.status == HTTPStatus.FORBIDDEN
+    await desk.page.goto(f"{desk.url}/runs")
+    await expect(desk.page.get_by_role("heading", name="Runs", exact=True)).to_be_visible()
 
 
 async def test_a_session_ends_with_the_key_that_opened_it(desk: Desk, running: Suite, private_key: Rsa) -> None:
