@@ -42,6 +42,12 @@ class Iam:
     """`project.dataset` to the account that made it."""
     access: dict[str, dict[str, int]] = field(default_factory=dict)
     """`project.dataset` to account to READER, WRITER or OWNER."""
+    tables: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    """Account to `project.dataset.table` to its role there, as docs/google-cloud.md grants single tables."""
+
+    def may_table(self, account: str, table: str, level: int) -> bool:
+        """Whether the account has at least `level` in the table by a role on it alone."""
+        return _ON_DATA.get(self.tables.get(account, {}).get(table, ""), 0) >= level
 
     def check_project(self, account: str, project: str, permission: str) -> None:
         """Raises Refused unless a role on the project gives the permission (bigquery.datasets.create or bigquery.jobs.create)."""

@@ -51,7 +51,8 @@ class Request:
         elif self.is_new_job:
             iam.check_project(account, self.project, "bigquery.jobs.create")
         for dataset, level in self._needs():
-            iam.check_data(account, dataset, level)
+            if not iam.may_table(account, f"{self.project}.{self.full_table}", level):
+                iam.check_data(account, dataset, level)
 
     def apply(self, iam: Iam, account: str) -> None:
         """The request was done."""

@@ -59,6 +59,11 @@ def roles(project: str) -> dict[str, dict[str, set[str]]]:
     }
 
 
+def tables(control: str) -> dict[str, dict[str, str]]:
+    """Single tables that it tells to grant: what the executor reports for operators."""
+    return {account("executor"): {f"{control}.{table}": "bigquery.dataEditor" for table in ("tenant_runs", "platform_events")}}
+
+
 @pytest.fixture(scope="module")
 def strict(emulators: LocalSettings, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Suite, StrictBigQuery]]:
     """The whole suite; each service comes to BigQuery as itself, by the proxy."""
@@ -70,7 +75,7 @@ def strict(emulators: LocalSettings, tmp_path_factory: pytest.TempPathFactory) -
         job_error_every=17,
         poll_error_every=7,
         young_seconds=20.0,
-        iam=Iam(roles=roles(local.project)),
+        iam=Iam(roles=roles(local.project), tables=tables(f"{local.project}.{local.control_dataset}")),
     )
     with strict_bigquery(rules):
         common = {

@@ -318,3 +318,11 @@ def test_requests_are_told_apart() -> None:
     assert (new.is_new_job, new.sql, new.default_dataset) == (True, "SELECT 1", "p.d")
     assert read("POST", "/projects/p/datasets/d/tables", b'{"tableReference": {"tableId": "t"}}').makes_table
     assert read("GET", "/discovery", b"") == read("GET", "/", b"")
+
+
+def test_a_role_on_a_table_is_for_that_table_alone() -> None:
+    iam = Iam(roles={}, access={"p.d": {}}, tables={WORKER: {"p.d.t": "bigquery.dataEditor"}})
+    read("POST", "/bigquery/v2/projects/p/datasets/d/tables/t/insertAll", b"{}").check(iam, WORKER)
+    for account, table in ((WORKER, "other"), (MAKER, "t")):
+        with pytest.raises(Refused):
+            read("POST", f"/bigquery/v2/projects/p/datasets/d/tables/{table}/insertAll", b"{}").check(iam, account)

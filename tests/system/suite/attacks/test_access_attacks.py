@@ -18,8 +18,8 @@ AT_ONCE = 8
 FEWEST = 12
 SOME_OF_REST = 3
 """Every third attack is made over REST, too: of each kind some, and of each RPC some."""
-IN_A_PATH = {"BAD_FIELD", "METHOD_NOT_ALLOWED", "PATH_NOT_FOUND", "REQUEST_MALFORMED"}
-"""What else becomes of an odd tenant_id in a URL: it is another path, none, or no text."""
+IN_A_PATH = {"ADMIN_KEY_MISSING", "BAD_FIELD", "METHOD_NOT_ALLOWED", "PATH_NOT_FOUND", "REQUEST_MALFORMED"}
+"""What else becomes of an odd tenant_id in a URL: it is another path (without one, `credentials` becomes a tenant_id), none, or no text."""
 GRPCS_OWN = (
     "/grpc.health.v1.Health/Check",
     "/grpc.health.v1.Health/Watch",
