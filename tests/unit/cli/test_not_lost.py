@@ -65,6 +65,10 @@ def test_a_login_says_which_profile_is_used_from_now_on(capsys: pytest.CaptureFi
     said = json.loads(capsys.readouterr().out)
     assert (said["is_default"], said["default_before"]) == (True, "two")
     assert "not" not in default_now("one", "one")
+    assert main(["logout"]) == 0
+    assert "convergence profiles use" in capsys.readouterr().err
+    assert main(["logout", "--profile", "two"]) == 0
+    assert capsys.readouterr().err == "", "there is none to choose"
 
 
 @pytest.mark.parametrize("header", ["X-A: b\nX-B: c", "X-A: b\rc", "X A: b", "X-A: é", ": b", "X-A\n: b"])

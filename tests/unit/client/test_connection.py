@@ -87,7 +87,11 @@ def test_the_scheme_says_whether_it_is_encrypted(url: str, target: str, tls: boo
 
 
 @pytest.mark.parametrize(
-    "url", ["127.0.0.1:8080", "ftp://host", "https://", "https://host/api/v1", "https://me:secret-9@host", "http://host:port"]
+    "url",
+    [
+        *("127.0.0.1:8080", "ftp://host", "https://", "https://host/api/v1", "https://me:secret-9@host", "http://host:port"),
+        *("http://a b", "http://ho\nst", "http://host?", "http://host#secret-9", "http://host\\x", "http://host\x9b"),
+    ],
 )
 def test_what_is_no_address_of_a_gateway_is_refused(url: str) -> None:
     with pytest.raises(errors.ConfigurationError, match="https://host") as raised:

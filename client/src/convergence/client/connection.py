@@ -90,8 +90,8 @@ def checked_url(url: str) -> str:
         )
     try:
         parts = urlsplit(url)
-        good = parts.scheme in PORTS and parts.hostname and not parts.username and not parts.query and parts.path in {"", "/"}
-        good = good and (parts.port or 1) > 0
+        good = parts.scheme in PORTS and parts.hostname and not parts.username and parts.path in {"", "/"} and (parts.port or 1) > 0
+        good = good and url.isprintable() and not set(url) & set(" ?#\\")  # urlsplit lets line breaks and empty queries pass
     except ValueError:
         good = False
     if not good:

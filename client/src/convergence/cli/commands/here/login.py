@@ -104,6 +104,9 @@ def logout(cli: Invocation) -> None:
         cli.printer.json({"profile": name, "action": "FORGOTTEN"})
     else:
         cli.printer.text(f"Forgot profile {name}.")
+    left = file.read()
+    if left.profiles and not left.default:
+        cli.printer.remark("No profile is used now where none is named. Choose one: convergence profiles use NAME")
 
 
 def read_key(source: str) -> str:
