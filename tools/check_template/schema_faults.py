@@ -31,20 +31,20 @@ def schema_faults(node: yaml.MappingNode, source: str) -> Iterator[Fault]:
 
 def _worded(error: jsonschema.ValidationError) -> Iterator[tuple[list[str | int], str]]:
     """Where, as the path of a key or a value, and what to do."""
-    path, value = list(error.absolute_path), cast("Any", error.validator_value)
+    path, instance, rule = list(error.absolute_path), cast("Any", error.instance), cast("Any", error.validator_value)
     match error.validator:
         case "required":
             yield path, f"`{error.message.split("'")[1]}` is missing here"
         case "additionalProperties" if isinstance(error.schema, dict):
             known = error.schema.get("properties", {})
-            for key in sorted(set(cast("Any", error.instance)) - set(known)):
+            for key in (key for key in instance if key not in known):
                 yield [*path, _Key(key)], f"`{key}` is no key here; use one of {', '.join(sorted(known))}"
         case "enum":
-            yield path, f"use one of {', '.join(str(one) for one in value)}"
+            yield path, f"use one of {', '.join(str(value) for value in rule)}"
         case "type":
-            yield path, f"use a value of type {value}"
+            yield path, f"use a value of type {rule}"
         case "oneOf":
-            yield path, f"use exactly one of {_alternatives(value)}"
+            yield path, f"use exactly one of {_alternatives(rule)}"
         case _:
             yield path, error.message
 
