@@ -50,8 +50,8 @@ class Request:
             iam.check_project(account, self.project, "bigquery.datasets.create")
         elif self.is_new_job:
             iam.check_project(account, self.project, "bigquery.jobs.create")
-        for dataset, level in self._needs():
-            if not iam.may_table(account, f"{self.project}.{self.full_table}", level):
+        if not self._is_granted_by_table(iam, account):
+            for dataset, level in self._needs():
                 iam.check_data(account, dataset, level)
 
     def apply(self, iam: Iam, account: str) -> None:
@@ -66,6 +66,16 @@ class Request:
     @property
     def _is_dataset(self) -> bool:
         return bool(self.dataset) and not self.table and not self.makes_table
+
+    def _is_granted_by_table(self, iam: Iam, account: str) -> bool:
+        """Whether roles on single tables allow all of it."""
+        if self.table:
+            return iam.may_table(account, f"{self.project}.{self.full_table}", READER if self.method == "GET" else WRITER)
+        if not self.sql or not self.default_dataset or _QUALIFIED.search(self.sql):
+            return False
+        block = make_block("", self.sql, {})
+        levels = {**dict.fromkeys(block.read, READER), **dict.fromkeys(block.written, WRITER)}
+        return bool(levels) and all(iam.may_table(account, f"{self.default_dataset}.{table}", level) for table, level in levels.items())
 
     def _needs(self) -> Iterator[tuple[str, int]]:
         """`project.dataset` and what it takes in it."""

@@ -1,5 +1,6 @@
 """The strict proxy's rules, without a proxy and without waiting."""
 
+import json
 from contextlib import AbstractContextManager, ExitStack
 from threading import Event, Thread
 
@@ -326,3 +327,15 @@ def test_a_role_on_a_table_is_for_that_table_alone() -> None:
     for account, table in ((WORKER, "other"), (MAKER, "t")):
         with pytest.raises(Refused):
             read("POST", f"/bigquery/v2/projects/p/datasets/d/tables/{table}/insertAll", b"{}").check(iam, account)
+
+
+def test_a_statement_is_allowed_by_roles_on_all_of_its_tables() -> None:
+    iam = Iam(roles={WORKER: {"p": {"bigquery.jobUser"}}}, access={"p.d": {}}, tables={WORKER: {"p.d.t": "bigquery.dataEditor"}})
+
+    def insert(table: str) -> bytes:
+        sql = f"INSERT INTO {table} (a) SELECT x.a FROM UNNEST(@rows) AS x"
+        return json.dumps({"query": sql, "defaultDataset": {"projectId": "p", "datasetId": "d"}}).encode()
+
+    read("POST", "/bigquery/v2/projects/p/queries", insert("t")).check(iam, WORKER)
+    with pytest.raises(Refused):
+        read("POST", "/bigquery/v2/projects/p/queries", insert("other")).check(iam, WORKER)
