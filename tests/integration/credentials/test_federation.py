@@ -249,7 +249,8 @@ async def test_anyone_reads_who_issues_and_with_which_keys(federation: Federatio
     assert (head.status_code, head.content) == (200, b"")
     for path in ("/.well-known/", "/.well-known/security.txt", "/.well-known/jwks.json/x"):
         assert (await federation.gateway.call("GET", path)).status_code == 404
-    assert (await federation.gateway.call("POST", "/.well-known/jwks.json", json={})).status_code == 404
+    posted = await federation.gateway.call("POST", "/.well-known/jwks.json", json={})
+    assert (posted.status_code, posted.headers["allow"]) == (405, "GET, HEAD")
 
 
 async def test_a_minted_token_opens_for_its_own_tenant_and_cloud_alone(federation: Federation, tenant_id: str) -> None:
