@@ -47,7 +47,7 @@ up: gen ## Start the whole suite on this machine and keep it running until Ctrl-
 .PHONY: chromium
 chromium: ## Make sure that there is a chromium for the tests of the console
 	@command -v chromium chromium-browser google-chrome >/dev/null \
-	  || { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && echo "installing chromium" && apt-get update -qq && apt-get install -qq -y chromium >/dev/null; } \
+	  || { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && echo "installing chromium" && apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y chromium >/dev/null; } \
 	  || { echo "The console's tests need chromium on PATH. Debian: sudo apt-get install chromium" >&2; exit 1; }
 
 test: gen chromium .cache/axe/.stamp .cache/focus-validator/.stamp ## Run the tests; PYTEST="-k gateway" narrows them
