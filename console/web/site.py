@@ -49,7 +49,7 @@ class Site:
     """What the forms for signing in are compared with, before there is a session."""
 
     def session_of(self, request: Request, *, is_use: bool = True) -> Session | None:
-        """The session of the request's cookie; None: nobody is signed in."""
+        """The session of the request's cookie; None: there is none."""
         return self.sessions.find(self.session_cookie.read(request), utc_now(), is_use=is_use)
 
     def begin(self, request: Request, audience: Audience, entered: SignedIn, now: datetime) -> Session:

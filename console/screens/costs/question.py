@@ -8,7 +8,7 @@ from urllib.parse import urlencode
 DAYS = 30
 """What is shown if no range is given."""
 LONGEST_BY_DAY = 92
-"""Of a longer range the chart shows months, unless days are asked for: more bars cannot be told apart."""
+"""Of a longer range the chart shows months, unless days are asked for: more bars cannot be kept apart by eye."""
 MOST_BARS = 400
 """Of a longer range there are months alone: each bar is a line of the table, too."""
 TOP = 7

@@ -375,7 +375,7 @@ async def test_a_row_that_outlived_its_deadline_is_failed_when_it_is_asked_about
 async def test_all_runs_of_an_offboarded_tenant_are_cancelled(
     tenant: Tenant, servicer: RunServicer, other: RunServicer, quota: RecordingLedger
 ) -> None:
-    """Whichever executor executes them. What a dead one reserved for a run that never began is given back at once: nobody starts it again.
+    """Whichever executor executes them. What a dead one reserved for a run that never began is given back at once: it is not started again.
     Another tenant's reservation stays. Repeated, it finds nothing.
     """
     runs = [request(tenant), request(tenant)]

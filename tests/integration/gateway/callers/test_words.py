@@ -1,4 +1,4 @@
-"""What callers are told of a request that the transcoder cannot read: in plain words, with the field that is wrong."""
+"""What callers read about a request that the transcoder cannot read: in plain words, with the field that is wrong."""
 
 import pytest
 
