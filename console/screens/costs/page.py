@@ -7,6 +7,7 @@ from typing import Any
 from starlette.responses import Response
 
 from console.gateway.api import Api, Json
+from console.gateway.attempt import attempt
 from console.gateway.errors import GatewayError
 from console.screens.costs.figures import Chart, amount_in, chart_of, credits_in, currency_of, moved, periods_of, states_of
 from console.screens.costs.question import GROUPS, METRICS, Question, question_of, ranges_of
@@ -106,10 +107,8 @@ async def _changes(api: Api, question: Question) -> tuple[list[Json], bool, Gate
     shown; whether there is more; and why it cannot be shown, if it cannot.
     """
     query = {"changed_from": question.since, "page_size": 200}
-    try:
-        rows, answer = await _pages(api, "/changes", query, "changes", MAX_CHANGE_PAGES)
-    except GatewayError as error:
-        if error.is_signed_out:
-            raise
+    found, error = await attempt(_pages(api, "/changes", query, "changes", MAX_CHANGE_PAGES), also_passing=True)
+    if found is None:
         return [], False, error
+    rows, answer = found
     return rows, bool(answer["next_page_token"]), None

@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
-from urllib.parse import urlencode
+
+from console.web.listing import address
 
 DAYS = 30
 """What is shown if no range is given."""
@@ -74,7 +75,7 @@ class Question:
         """This question with other values, at a page of the screen."""
         names = ("start", "end", "group", "metric", "granularity", "filter", "currency", "since")
         values = {name: changed.get(name, getattr(self, name)) for name in names}
-        return f"{path}?{urlencode({name: value for name, value in values.items() if value})}"
+        return address(path, values)
 
 
 def question_of(query: Mapping[str, str], today: date) -> Question:

@@ -1,13 +1,14 @@
 """The screen and its pages."""
 
 import asyncio
-from urllib.parse import urlencode
 
 from starlette.responses import Response
 
 from console.gateway.api import Json
+from console.gateway.attempt import attempt
 from console.gateway.errors import GatewayError
 from console.screens.fleet.verdict import verdicts_of
+from console.web.listing import pages
 from console.web.pages import utc_now
 from console.web.screen import Screen, Visit, get
 from console.web.session import Audience
@@ -53,24 +54,13 @@ async def show_all_runs(visit: Visit) -> Response:
         runs=answer["runs"],
         filters=filters,
         statuses=STATUSES,
-        first=_address(filters) if token else "",
-        next=_address({**filters, "page_token": answer["next_page_token"]}) if answer["next_page_token"] else "",
+        **pages("/fleet/runs", filters, token, answer),
     )
 
 
 async def _part(visit: Visit, path: str, **query: str) -> tuple[Json | None, GatewayError | None]:
     """One part of the page, or why it cannot be shown: an operator's role may not reach all of them."""
-    try:
-        return await visit.api.get(path, query=query), None
-    except GatewayError as error:
-        if error.is_signed_out:
-            raise
-        return None, error
-
-
-def _address(query: dict[str, str]) -> str:
-    given = {name: value for name, value in query.items() if value}
-    return f"/fleet/runs?{urlencode(given)}" if given else "/fleet/runs"
+    return await attempt(visit.api.get(path, query=query), also_passing=True)
 
 
 FLEET = Screen(

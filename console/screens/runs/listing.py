@@ -1,10 +1,10 @@
 """The list of runs."""
 
 import asyncio
-from urllib.parse import urlencode
 
 from starlette.responses import Response
 
+from console.web.listing import pages
 from console.web.screen import Visit
 
 LIST = "/api/v1/pipelines/runs/{tenant_id}"
@@ -24,12 +24,5 @@ async def show_runs(visit: Visit) -> Response:
         filters=filters,
         statuses=STATUSES,
         pipelines=[f"{one['provider']}/{one['domain']}/{one['template']}" for one in templates["templates"]],
-        first=address(filters) if token else "",
-        next=address({**filters, "page_token": answer["next_page_token"]}) if answer["next_page_token"] else "",
+        **pages("/runs", filters, token, answer),
     )
-
-
-def address(query: dict[str, str]) -> str:
-    """The list's address with these filters; empty ones are left out."""
-    given = {name: value for name, value in query.items() if value}
-    return f"/runs?{urlencode(given)}" if given else "/runs"

@@ -1,12 +1,10 @@
 """The first page of Set-up: quota, usage and credentials, each of which is shown even if the others cannot be."""
 
 import asyncio
-from collections.abc import Awaitable
 
 from starlette.responses import Response
 
-from console.gateway.api import Json
-from console.gateway.errors import GatewayError
+from console.gateway.attempt import attempt
 from console.screens.setup.credential_form import FORMS
 from console.screens.setup.credentials import LIST, rows_of
 from console.screens.setup.quota import limits_of, usage_bars
@@ -32,13 +30,3 @@ async def show_setup(visit: Visit) -> Response:
         may_change=visit.session.may("credentials:write"),
         retry_seconds=None,
     )
-
-
-async def attempt(call: Awaitable[Json]) -> tuple[Json | None, GatewayError | None]:
-    """The answer, or why there is none. Raises GatewayError if the session has ended, or if nothing answers at all."""
-    try:
-        return await call, None
-    except GatewayError as error:
-        if error.is_signed_out or error.is_passing:
-            raise
-        return None, error

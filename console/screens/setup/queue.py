@@ -1,9 +1,8 @@
 """The queue: scheduled runs, and why those that wait do."""
 
-from urllib.parse import urlencode
-
 from starlette.responses import Response
 
+from console.web.listing import pages
 from console.web.screen import Visit
 
 LIST = "/api/v1/tenants/{tenant_id}/scheduled-runs"
@@ -24,8 +23,7 @@ async def show_queue(visit: Visit) -> Response:
         explained=EXPLAINED,
         filters=filters,
         states=STATES,
-        first=_address(filters) if token else "",
-        next=_address({**filters, "page_token": answer["next_page_token"]}) if answer["next_page_token"] else "",
+        **pages("/setup/queue", filters, token, answer),
         may_change=visit.session.may("schedules:write"),
     )
 
@@ -42,7 +40,3 @@ async def retry_queued_run(visit: Visit) -> Response:
     """Queues one that has failed for good again."""
     await visit.api.post(f"{ONE}:retry", visit.names)
     return visit.back_to(f"/setup/queue/{visit.names['run_id']}", good="It is queued again.")
-
-
-def _address(query: dict[str, str]) -> str:
-    return f"/setup/queue?{urlencode({name: value for name, value in query.items() if value})}"

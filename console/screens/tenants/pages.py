@@ -1,13 +1,14 @@
 """The list of tenants, and one tenant with what its operator may do."""
 
 import asyncio
-from urllib.parse import urlencode
 
 from starlette.responses import Response
 
 from console.gateway.api import Json
+from console.gateway.attempt import attempt
 from console.gateway.errors import GatewayError
 from console.screens.tenants.health import health_of, limits_of
+from console.web.listing import pages
 from console.web.pages import utc_now
 from console.web.screen import Visit
 
@@ -29,8 +30,7 @@ async def show_tenants(visit: Visit) -> Response:
         rows=[(one, health_of(one, now)) for one in answer["tenants"]],
         filters=filters,
         statuses=STATUSES,
-        first=_address(filters) if token else "",
-        next=_address({**filters, "page_token": answer["next_page_token"]}) if answer["next_page_token"] else "",
+        **pages("/tenants", filters, token, answer),
     )
 
 
@@ -76,18 +76,8 @@ async def offboard(visit: Visit) -> Response:
 
 async def _runs_of(visit: Visit, tenant_id: str) -> tuple[list[Json], GatewayError | None]:
     """Its last runs, or why they cannot be shown: the rest of the page does not need them."""
-    try:
-        answer = await visit.api.get(RUNS, query={"tenant_id": tenant_id, "page_size": 20})
-    except GatewayError as error:
-        if error.is_signed_out:
-            raise
-        return [], error
-    return list(answer["runs"]), None
-
-
-def _address(query: dict[str, str]) -> str:
-    given = {name: value for name, value in query.items() if value}
-    return f"/tenants?{urlencode(given)}" if given else "/tenants"
+    answer, error = await attempt(visit.api.get(RUNS, query={"tenant_id": tenant_id, "page_size": 20}), also_passing=True)
+    return list(answer["runs"]) if answer else [], error
 
 
 def _page(visit: Visit) -> str:

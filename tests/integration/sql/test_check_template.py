@@ -83,13 +83,13 @@ def test_what_a_step_composes_is_told_at_the_step(
 ) -> None:
     """The rows lack columns of the table, and the script's last row lacks what the template promises later steps."""
     sql = SQL.replace("1 AS days", "'1' AS days").replace("CAST(NULL AS STRING) AS missing, ", "")
-    told = [one.removeprefix(f"configs/{OWN}.yml:") for one in faults(configs, TEMPLATE, sql, monkeypatch, capsys)]
+    said = [one.removeprefix(f"configs/{OWN}.yml:") for one in faults(configs, TEMPLATE, sql, monkeypatch, capsys)]
     row = "it returns one row: rows_staged INT64, missing STRING, days INT64"
-    assert told[:2] == [
+    assert said[:2] == [
         f"6:5: the SQL of the step stage: the last SELECT of block own_stage lacks the column `missing`; {row}",
         "6:5: the SQL of the step stage: the last SELECT of block own_stage returns `days` as STRING, not INT64",
     ]
-    assert told[2].startswith("12:5: the SQL of the step publish: ")
+    assert said[2].startswith("12:5: the SQL of the step publish: ")
 
 
 @pytest.mark.parametrize(
