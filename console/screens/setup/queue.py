@@ -8,13 +8,16 @@ from console.web.screen import Visit
 LIST = "/api/v1/tenants/{tenant_id}/scheduled-runs"
 ONE = f"{LIST}/{{run_id}}"
 STATES = ("PENDING", "COMPLETED", "FAILED")
+ALL = "ALL"
+"""In an address: of all states. Without a state, the queue shows what waits."""
 EXPLAINED = 8
 """Of the runs on a page, those whose reason to wait is asked for when the page is there; that of others is a click away."""
 
 
 async def show_queue(visit: Visit) -> Response:
     """A page of scheduled runs: those that wait, unless asked for others."""
-    filters = {"state": visit.query.get("state", "PENDING"), "config_id": visit.query.get("config_id", "")}
+    state = visit.query.get("state", "PENDING")
+    filters = {"state": "" if state == ALL else state, "config_id": visit.query.get("config_id", "")}
     token = visit.query.get("page_token", "")
     answer = await visit.api.get(LIST, query={**filters, "page_token": token})
     return visit.page(
@@ -23,7 +26,7 @@ async def show_queue(visit: Visit) -> Response:
         explained=EXPLAINED,
         filters=filters,
         states=STATES,
-        **pages("/setup/queue", filters, token, answer),
+        **pages("/setup/queue", {**filters, "state": filters["state"] or ALL}, token, answer),
         may_change=visit.session.may("schedules:write"),
     )
 
