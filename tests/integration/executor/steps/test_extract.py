@@ -164,7 +164,8 @@ def load(folder: Path, template: str = TEMPLATE) -> Catalog:
 
 
 @pytest.fixture
-def tools(tools: Toolbox) -> Toolbox:
+async def tools(tools: Toolbox) -> Toolbox:
+    """Async, since a channel belongs to the loop that runs while it is made."""
     sealed: Any = Sealed()
     settings = ExecutorSettings.model_construct()
     tokens = IdentityTokens(grpc.aio.insecure_channel("nowhere"))
