@@ -1,0 +1,97 @@
+"""Writes `deploy/helm/convergence/values.schema.json`: `python -m tools.chart_schema`.
+
+By it Helm refuses values that the chart does not know, and settings that no program reads. The shape comes from the chart's `values.yaml`, the
+settings from the programs' own classes, so neither can be forgotten here.
+"""
+
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import yaml
+from pydantic_settings import BaseSettings
+
+from console.settings import ConsoleSettings
+from localcloud.gateway.settings import GatewaySettings
+from services.auth.settings import AuthSettings
+from services.credentials.settings import CredentialsSettings
+from services.executor.settings import ExecutorSettings
+from services.platform.settings import REPOSITORY, ServiceSettings
+from services.scheduler.settings import SchedulerSettings
+
+CHART = REPOSITORY / "deploy" / "helm" / "convergence"
+SCHEMA = CHART / "values.schema.json"
+SERVICES: Mapping[str, type[ServiceSettings]] = {
+    "auth": AuthSettings,
+    "credentials": CredentialsSettings,
+    "scheduler": SchedulerSettings,
+    "executor": ExecutorSettings,
+}
+OWN = frozenset({"CONVERGENCE_LISTEN", "CONVERGENCE_METRICS_PORT", "CONVERGENCE_TLS_DIR", "GATEWAY_LISTEN_HOST", "GATEWAY_LISTEN_PORT"})
+"""What the chart itself decides, as its ports and probes depend on it."""
+FREE = frozenset({"annotations", "resources", "nodeSelector", "podAnnotations", "issuerRef"})
+"""Objects of Kubernetes, whose keys the chart does not know."""
+VALUE = {"type": ["string", "number", "boolean"]}
+
+
+def variables(*classes: type[BaseSettings]) -> list[str]:
+    """The environment variables that these classes read, sorted, without those of emulators and those that the chart sets itself."""
+    names = set[str]()
+    for cls in classes:
+        prefix = str(cls.model_config.get("env_prefix", ""))
+        for name, field in cls.model_fields.items():
+            alias = field.validation_alias
+            names.add(alias if isinstance(alias, str) else (prefix + name).upper())
+    return sorted(name for name in names - OWN if "EMULATOR" not in name)
+
+
+def settings_schema(names: Iterable[str]) -> dict[str, Any]:
+    """Of a map of settings by variable."""
+    return {"type": "object", "propertyNames": {"enum": list(names)}, "additionalProperties": VALUE}
+
+
+def schema_of(value: object, path: tuple[str, ...] = ()) -> dict[str, Any]:
+    """Of a value by the default that `values.yaml` gives it."""
+    match value:
+        case dict() if path and path[-1] == "settings":
+            return settings_schema(_settings_at(path))
+        case dict() if path and path[-1] in FREE:
+            return {"type": "object"}
+        case dict():
+            properties = {name: schema_of(one, (*path, name)) for name, one in value.items()}
+            return {"type": "object", "additionalProperties": False, "properties": properties}
+        case list():
+            return {"type": "array"}
+        case bool():
+            return {"type": "boolean"}
+        case int():
+            return {"type": ["integer", "string"] if path[-1] == "maxUnavailable" else "integer", "minimum": 0}
+        case _:
+            return {"type": "string"}
+
+
+def _settings_at(path: tuple[str, ...]) -> list[str]:
+    match path:
+        case ("settings",):
+            return variables(*SERVICES.values())
+        case ("services", service, "settings"):
+            return variables(SERVICES[service])
+        case ("gateway", "settings"):
+            return variables(GatewaySettings)
+        case ("console", "settings"):
+            return variables(ConsoleSettings)
+        case _:
+            raise ValueError(f"values.yaml has settings at {'.'.join(path)}, of which it is not known what reads them")
+
+
+def schema() -> str:
+    """The whole file."""
+    values = yaml.safe_load((CHART / "values.yaml").read_text())
+    whole = {"$schema": "http://json-schema.org/draft-07/schema#", "title": "Values of the chart convergence", **schema_of(values)}
+    # What Helm and parent charts add.
+    whole["properties"]["global"] = {"type": "object"}
+    return json.dumps(whole, indent=2) + "\n"
+
+
+if __name__ == "__main__":
+    SCHEMA.write_text(schema())
