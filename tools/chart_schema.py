@@ -1,7 +1,7 @@
 """Writes `deploy/helm/convergence/values.schema.json`: `python -m tools.chart_schema`.
 
-By it Helm refuses values that the chart does not know, and settings that no program reads. The shape comes from the chart's `values.yaml`, the
-settings from the programs' own classes, so neither can be forgotten here.
+By it Helm refuses values that the chart does not know, and settings that no program reads. The shape comes from the chart's `values.yaml`,
+the settings from the programs' own classes, so neither can be forgotten here.
 """
 
 import json
@@ -12,7 +12,7 @@ import yaml
 from pydantic_settings import BaseSettings
 
 from console.settings import ConsoleSettings
-from localcloud.gateway.settings import GatewaySettings
+from gateway.settings import GatewaySettings
 from services.auth.settings import AuthSettings
 from services.credentials.settings import CredentialsSettings
 from services.executor.settings import ExecutorSettings
@@ -52,22 +52,21 @@ def settings_schema(names: Iterable[str]) -> dict[str, Any]:
 
 def schema_of(value: object, path: tuple[str, ...] = ()) -> dict[str, Any]:
     """Of a value by the default that `values.yaml` gives it."""
-    match value:
-        case dict() if path and path[-1] == "settings":
-            return settings_schema(_settings_at(path))
-        case dict() if path and path[-1] in FREE:
+    name = path[-1] if path else ""
+    if isinstance(value, dict):
+        if name in FREE:
             return {"type": "object"}
-        case dict():
-            properties = {name: schema_of(one, (*path, name)) for name, one in value.items()}
-            return {"type": "object", "additionalProperties": False, "properties": properties}
-        case list():
-            return {"type": "array"}
-        case bool():
-            return {"type": "boolean"}
-        case int():
-            return {"type": ["integer", "string"] if path[-1] == "maxUnavailable" else "integer", "minimum": 0}
-        case _:
-            return {"type": "string"}
+        if name == "settings":
+            return settings_schema(_settings_at(path))
+        return {
+            "type": "object",
+            "additionalProperties": False,
+            "properties": {key: schema_of(one, (*path, key)) for key, one in value.items()},
+        }
+    if isinstance(value, int) and not isinstance(value, bool):
+        # A disruption budget may be a percentage.
+        return {"type": ["integer", "string"] if name == "maxUnavailable" else "integer", "minimum": 0}
+    return {"type": {bool: "boolean", list: "array"}.get(type(value), "string")}
 
 
 def _settings_at(path: tuple[str, ...]) -> list[str]:
