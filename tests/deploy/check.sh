@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Renders the chart for each set of values in its ci/, and lets Helm, Kubernetes' own schemas and checkov judge it. Run by
-# `make check-deploy`, which has fetched Helm and made the environment of Python's packages.
+# Renders the chart for each set of values in its ci/, and lets Helm, Kubernetes' own schemas and checkov judge it; compares the Terraform
+# files with the provider's keys. Run by `make check-deploy`, which has fetched Helm and made the environment of Python's packages.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 root=$(cd "$here/../.." && pwd)
@@ -20,3 +20,6 @@ echo "kubernetes-validate"
 "$work/venv/bin/python" "$here/validate.py" "$work"/rendered/*.yaml
 echo "checkov"
 "$work/venv/bin/checkov" --config-file "$here/checkov.yaml" --directory "$work/rendered" --framework kubernetes
+echo "terraform"
+"$work/venv/bin/python" "$here/terraform.py" "$root/deploy/terraform"
+"$work/venv/bin/checkov" --config-file "$here/checkov.yaml" --directory "$root/deploy/terraform" --framework terraform
