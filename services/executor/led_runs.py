@@ -65,6 +65,10 @@ class LedRun:
 
     run: Run
     """As it was when its row was written."""
+    has_ended: bool = False
+    """Its end is in its row."""
+    last: Run | None = None
+    """The run when it had ended; None also if only the table says how: another process has ended it."""
     feed: LineFeed = field(default_factory=LineFeed)
     _latest: datetime = LONG_AGO
     _in_flight: list[_Written] = field(default_factory=list)
@@ -103,6 +107,16 @@ class LedRuns:
     def begin(self, run: Run) -> None:
         """The run is executed here from now on."""
         self._runs[run.pipeline_logging_id] = LedRun(run=run)
+
+    def note_end(self, tenant_id: str, pipeline_logging_id: str, last: Run | None) -> None:
+        """The run's end is in its row, which says `last`, if that is known. Lines may follow."""
+        if led := self.find(tenant_id, pipeline_logging_id):
+            led.has_ended, led.last = True, last
+
+    def close(self, pipeline_logging_id: str) -> None:
+        """The run's end is recorded, and no line follows. Watchers need not wait for the rest, such as the end of its reservation."""
+        if led := self._runs.get(pipeline_logging_id):
+            led.feed.close()
 
     def end(self, pipeline_logging_id: str) -> None:
         """The run's end is recorded, or can no longer be from here."""

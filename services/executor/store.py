@@ -124,6 +124,7 @@ class Store:
             if (await self._tenants.run(self._sql["complete_run"], params, tenant_id)).affected:
                 if led := self.led_runs.find(tenant_id, run):
                     self._record(TenantRun.of(led.run).ended(outcome, at))
+                    self.led_runs.note_end(tenant_id, run, led.run.ended(outcome, at))
                 return outcome.status
             # It has ended: by the first try of a lost reply, or by another process, which did not know the cost.
         params = ending | {"status": outcome.status, "error_message": outcome.error_message, "is_final": outcome.is_final}
@@ -132,7 +133,19 @@ class Store:
         if row["status"] is None:
             return None
         self._record(TenantRun.from_row(tenant_id, row))
+        self._note_end(tenant_id, row, outcome, at)
         return RunStatus(row["status"])
+
+    def _note_end(self, tenant_id: str, row: Mapping[str, Any], outcome: RunOutcome, at: datetime) -> None:
+        """`row`: what `end_run` has answered."""
+        led = self.led_runs.find(tenant_id, row["pipeline_logging_id"])
+        if led is None:
+            return
+        if (row["status"], row["completed_at"]) == (outcome.status, at):
+            last = led.run.ended(outcome, at)
+        else:  # it had ended; what it has cost may be new
+            last = led.last.costing(outcome.cost) if led.last and led.last.completed_at == row["completed_at"] else None
+        self.led_runs.note_end(tenant_id, row["pipeline_logging_id"], last)
 
     async def run_states(self, tenant_id: str, runs: Sequence[str]) -> dict[str, RunState]:
         """The states of these runs; runs without a row, and all runs of a tenant without a dataset, are missing."""
