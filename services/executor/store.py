@@ -141,10 +141,11 @@ class Store:
         led = self.led_runs.find(tenant_id, row["pipeline_logging_id"])
         if led is None:
             return
+        last: Run | None = None
         if (row["status"], row["completed_at"]) == (outcome.status, at):
             last = led.run.ended(outcome, at)
-        else:  # it had ended; what it has cost may be new
-            last = led.last.costing(outcome.cost) if led.last and led.last.completed_at == row["completed_at"] else None
+        elif led.last and led.last.completed_at == row["completed_at"]:  # it had ended before; what it has cost may be new
+            last = led.last.costing(outcome.cost)
         self.led_runs.note_end(tenant_id, row["pipeline_logging_id"], last)
 
     async def run_states(self, tenant_id: str, runs: Sequence[str]) -> dict[str, RunState]:

@@ -4,7 +4,7 @@ How old an answer from this memory can be
     1. It is used if the tables' version, read after the question, is the one that was read before the statement whose result is kept. So
        nothing was committed in between: the answer is what a statement would say. See `TableVersions`.
     2. For `seconds` after such a reading the version is taken to be the same. So a change by another process, or by hand, shows after
-       `seconds` at most.
+       `seconds` at most. When half of that time is over, the reader reads again in the background, so that no question waits for it.
     3. Not so a change by this process: each one that it makes ends step 2 before its caller gets an answer (`doubt`), and a reading of the
        version that was on its way then confirms nothing. So this process never shows less than it has answered itself.
     4. Time alone changes two things: the day, and which leases have expired. A day's rows are used on that day, and a row until the first
@@ -49,6 +49,10 @@ class UsageMemory:
     def confirmed(self, tenant_id: str, now: datetime) -> Usage | None:
         """The tenant's usage, if the version was read within `seconds`."""
         return self._usage(tenant_id, now) if self._monotonic() < self._unconfirmed_from else None
+
+    def is_ageing(self) -> bool:
+        """True if half of the time since the version was read is over."""
+        return self._monotonic() >= self._unconfirmed_from - self._seconds / 2
 
     def recall(self, version: Version | None, tenant_ids: Collection[str], now: datetime) -> Mapping[str, Usage]:
         """What is known of these tenants. `version` was read after the question."""

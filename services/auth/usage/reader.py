@@ -1,5 +1,6 @@
 """Reads tenants' usage. Questions that arrive while a statement is in flight share the next one; where memory is current, none is sent."""
 
+import asyncio
 import time
 from collections.abc import Sequence
 from types import TracebackType
@@ -8,6 +9,7 @@ from typing import Self
 from services.auth.quota import Usage
 from services.auth.store import AuthStore
 from services.auth.usage.memory import UsageMemory
+from services.platform.background import note_end
 from services.platform.clock import Clock, utc_day
 from services.platform.group_commit import GroupCommit
 
@@ -21,11 +23,17 @@ class UsageReader:
     def __init__(self, store: AuthStore, clock: Clock, memory: UsageMemory) -> None:
         self._store, self._clock, self._memory = store, clock, memory
         self._questions: GroupCommit[str, Usage] = GroupCommit(self._read, max_concurrent=MAX_CONCURRENT)
+        self._ahead: asyncio.Task[Usage] | None = None
 
     async def usage(self, tenant_id: str) -> Usage:
         """The tenant's row for today, created if it is missing."""
         known = self._memory.confirmed(tenant_id, self._clock.now())
-        return await self._questions.submit(tenant_id) if known is None else known
+        if known is None:
+            return await self._questions.submit(tenant_id)
+        if self._memory.is_ageing() and (self._ahead is None or self._ahead.done()):
+            self._ahead = asyncio.create_task(self._questions.submit(tenant_id))
+            self._ahead.add_done_callback(note_end)
+        return known
 
     async def _read(self, asked: Sequence[str]) -> Sequence[Usage]:
         """One statement for all tenants of the batch that are not known; more only where today's row is missing."""

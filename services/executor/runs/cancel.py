@@ -55,11 +55,10 @@ class Canceller:
         if status is not RunStatus.CANCELLED:
             message = f"The run has ended {status}, so there is nothing to cancel."
             raise FailedPrecondition("RUN_HAS_ENDED", message, metadata={"status": status})
-        if self._active.is_active(pipeline_logging_id):
-            self._active.stop(pipeline_logging_id, CANCELLED, status=RunStatus.CANCELLED)
-            announced = unannounced(tenant_id, pipeline_logging_id, status)
-        else:
-            announced = self._announce_end(tenant_id, pipeline_logging_id, status)
+        is_here = self._active.is_active(pipeline_logging_id)
+        self._active.stop(pipeline_logging_id, CANCELLED, status=RunStatus.CANCELLED)
         # CANCELLED counts on no day, so the day does not matter. The executing process adds the cost when it has stopped.
         reservation = Reservation(tenant_id=tenant_id, pipeline_logging_id=pipeline_logging_id, usage_date=utc_day(now))
-        await asyncio.gather(self._quota.settle(reservation, RunStatus.CANCELLED), announced)
+        announce = unannounced if is_here else self._announce_end
+        settle = self._quota.settle(reservation, RunStatus.CANCELLED)
+        await asyncio.gather(settle, announce(tenant_id, pipeline_logging_id, status))

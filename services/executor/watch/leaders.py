@@ -15,6 +15,7 @@ from convergence.executor.v1.led_run_service_pb2_grpc import LedRunServiceStub
 from services.executor.led_runs import Line
 from services.executor.records import DqResult, RunStatus, StepLog
 from services.executor.watch.watched_run import WatchedRun
+from services.platform.errors import ConvergenceError
 from services.platform.rpc.structs import to_mapping
 from services.platform.timestamps import to_datetime
 
@@ -79,7 +80,7 @@ class Leaders:
             try:
                 async with asyncio.timeout(ASK_SECONDS), self._open_channel(address=address) as channel:
                     await LedRunServiceStub(channel).NoteRunEnd(request)
-            except (grpc.aio.AioRpcError, TimeoutError) as error:
+            except (ConvergenceError, grpc.aio.AioRpcError, TimeoutError) as error:
                 _log.info("end_not_announced", address=address, error=type(error).__name__)
 
         await asyncio.gather(*map(announce, await addresses(self._address)))

@@ -64,6 +64,7 @@ def test_the_version_is_taken_for_the_same_for_a_moment_only(memory: UsageMemory
     memory.confirm(ONE, asked_at=asked_at, doubts=memory.doubts)
     assert memory.confirmed("acme", NOON) == usage()
     assert memory.confirmed("other", NOON) is None
+    assert memory.is_ageing(), "half of its time is over"
     time.now += 0.05
     assert memory.confirmed("acme", NOON) is None
 
