@@ -133,20 +133,8 @@ class Store:
         if row["status"] is None:
             return None
         self._record(TenantRun.from_row(tenant_id, row))
-        self._note_end(tenant_id, row, outcome, at)
+        self.led_runs.note_row(tenant_id, row, outcome, at)
         return RunStatus(row["status"])
-
-    def _note_end(self, tenant_id: str, row: Mapping[str, Any], outcome: RunOutcome, at: datetime) -> None:
-        """`row`: what `end_run` has answered."""
-        led = self.led_runs.find(tenant_id, row["pipeline_logging_id"])
-        if led is None:
-            return
-        last: Run | None = None
-        if (row["status"], row["completed_at"]) == (outcome.status, at):
-            last = led.run.ended(outcome, at)
-        elif led.last and led.last.completed_at == row["completed_at"]:  # it had ended before; what it has cost may be new
-            last = led.last.costing(outcome.cost)
-        self.led_runs.note_end(tenant_id, row["pipeline_logging_id"], last)
 
     async def run_states(self, tenant_id: str, runs: Sequence[str]) -> dict[str, RunState]:
         """The states of these runs; runs without a row, and all runs of a tenant without a dataset, are missing."""
