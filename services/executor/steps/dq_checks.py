@@ -44,7 +44,7 @@ class Checks:
         await self._make_table(context)
         answer = await context.query(self.query.block, self.query.values)
         verdicts = [one for one in judge(self.checks, answer.rows) if not (one.check.of_whole_days and context.reads_parts_of_days)]
-        await tools.store.record_verdicts(run.tenant_id, [self._result(verdict, context) for verdict in verdicts])
+        tools.store.record_verdicts(run.tenant_id, [self._result(verdict, context) for verdict in verdicts])
         refuse_errors(verdicts)
         failed = [verdict for verdict in verdicts if not verdict.passed]
         summary = {"passed": len(verdicts) - len(failed), "warnings": [verdict.check.name for verdict in failed]}

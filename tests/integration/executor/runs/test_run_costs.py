@@ -217,6 +217,7 @@ async def test_a_run_that_grows_past_its_cap_is_stopped(
     assert "It was stopped." in (run.error_message or "")
     assert run.bytes_read == cap["needed"] == 100 + cap["over_by"] > 100
     assert quota.costs == [(run.pipeline_logging_id, RunCost(bytes_read=run.bytes_read or 0, cost_usd=run.cost_usd or 0.0))]
+    await billed.staging.dropped()
     tables = {row["table_name"] for row in await tenant.rows("SELECT table_name FROM INFORMATION_SCHEMA.TABLES")}
     assert not {name for name in tables if name.startswith("x_staging")}
 

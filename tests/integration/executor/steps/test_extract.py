@@ -209,6 +209,7 @@ async def test_what_a_source_refuses_fails_the_step_and_leaves_nothing(
     outcome = await execute(job, tools)
     assert (outcome.status, outcome.error_message) == (RunStatus.FAILED, f"Step read: {message}")
     assert list(tools.spool.folder.glob("*")) == []
+    await tools.staging.dropped()
     assert await tenant.rows("SELECT table_name FROM INFORMATION_SCHEMA.TABLES WHERE table_name LIKE 'x_staging%'") == []
     assert bucket.closed == 1
 

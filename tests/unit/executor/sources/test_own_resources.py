@@ -49,7 +49,7 @@ async def test_credentials_that_were_stored_before_the_rule_open_nothing(plainte
     stored = cast("Any", Stored(plaintext))
     sources = TenantSources(stored, stored, stored, SETTINGS)
     with pytest.raises(StepError, match=f"The {field} of the GCP credentials is this installation's own"):
-        await sources.open("shop", SOURCE_TYPES["GCP"](), NONE, session="s")
+        await sources.open("shop", SOURCE_TYPES["GCP"](), NONE, session="s", since=0.0)
 
 
 @pytest.mark.parametrize(
