@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -209,6 +209,14 @@ class Store:
     async def ensure_table(self, tenant_id: str, table: Table) -> None:
         """Brings `table` of the tenant's dataset up to its DDL; checks once in ten minutes."""
         await self._tenants.ensure(tenant_id, table)
+
+    async def ensure_tables(self, tenant_id: str, tables: Iterable[Table]) -> None:
+        """As `ensure_table`, for several tables at once."""
+        await self._tenants.ensure_all(tenant_id, tables)
+
+    def look_ahead(self, tenant_id: str, tables: Iterable[Table]) -> None:
+        """Begins to look at tables that a run will need; returns at once. Spares `ensure_table` its own look; changes nothing."""
+        self._tenants.look_ahead(tenant_id, tables)
 
     async def _insert_runs(self, tenant_id: str, beginnings: Sequence[_Beginning]) -> Sequence[Exception | None]:
         in_time = _in_time(beginnings)

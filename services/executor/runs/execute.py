@@ -18,7 +18,7 @@ from services.executor.metering.meter import RunMeter, StepMeter
 from services.executor.records import RunOutcome, RunStatus, StepLog, StepStatus
 from services.executor.runs.prepared import PreparedRun
 from services.executor.templates.graph import should_run
-from services.executor.templates.step import StepContext, StepResult, Toolbox
+from services.executor.templates.step import StepContext, StepResult, Toolbox, UsesTables
 from services.executor.templates.step_reader import TemplateStep
 from services.platform.backoff import backoff
 from services.platform.bigquery import errors as bigquery
@@ -75,6 +75,8 @@ async def execute(prepared: PreparedRun, tools: Toolbox, progress: RunProgress |
     """
     progress = progress or RunProgress()
     progress.meter = tools.metering.meter(prepared.run, prepared.template.cap, prepared.allowance)
+    tables = {table.name: table for step in prepared.template.steps if isinstance(step.action, UsesTables) for table in step.action.tables}
+    tools.store.look_ahead(prepared.run.tenant_id, tables.values())
     work = [step for step in prepared.template.steps if step.is_work]
     finalizers = [step for step in prepared.template.steps if not step.is_work]
     try:

@@ -55,9 +55,13 @@ class Checks:
         await self._make_table(context)
         return await context.dry_run(self.query.block, self.query.values)
 
+    @property
+    def tables(self) -> tuple[Table, ...]:
+        """The published one, if the query reads it."""
+        return (self.published,) if self.published else ()
+
     async def _make_table(self, context: StepContext) -> None:
-        if self.published:
-            await context.tools.store.ensure_table(context.run.tenant_id, self.published)
+        await context.tools.store.ensure_tables(context.run.tenant_id, self.tables)
 
     def _result(self, verdict: Verdict, context: StepContext) -> DqResult:
         return DqResult(

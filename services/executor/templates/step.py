@@ -182,6 +182,16 @@ class DryRunnable(Protocol):
         ...
 
 
+@runtime_checkable
+class UsesTables(Protocol):
+    """A step that brings tables of the tenant's dataset up to their DDL before it works."""
+
+    @property
+    def tables(self) -> tuple[Table, ...]:
+        """These tables."""
+        ...
+
+
 class Step(Protocol):
     """A step, parsed from a template. Frozen: one object serves all runs."""
 
