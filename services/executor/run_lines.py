@@ -26,7 +26,7 @@ from services.platform.bigquery.append import AppendOnlyTable
 from services.platform.bigquery.client import BigQuery
 from services.platform.bigquery.sql import Block
 
-CLOSING_SECONDS = 5.0
+CLOSING_SECONDS = 2.0
 """For the lines that are left when the process stops."""
 
 type _Key = tuple[str, str]

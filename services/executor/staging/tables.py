@@ -32,7 +32,7 @@ UPLOAD_RETRIES = 3
 """Retries of one chunk by the client itself, after 1, 2 and 4 s: one lost response does not restart a large upload."""
 MAX_DROPPING = 200
 """Tables that are being dropped at once; beyond that they are left to expire."""
-CLOSING_SECONDS = 2.0
+CLOSING_SECONDS = 1.0
 """For the tables that are left to drop when the process stops."""
 
 _log = structlog.get_logger()
