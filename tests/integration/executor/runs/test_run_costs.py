@@ -51,14 +51,16 @@ async def billed(tools: Toolbox, tenant: Tenant, rules: StrictBigQuery, service_
     """What an executor works with whose jobs, and those in the tenant's project, are billed."""
     settings = service_settings.model_copy(update={"bigquery_emulator_host": rules.url})
     async with BigQuery(settings, service="executor") as bq:
+        staging = StagingTables(bq, SystemClock())
         yield replace(
             tools,
             bq=bq,
             store=Store(bq, ddl=REPOSITORY / "configs" / "bigquery" / "tenant"),
-            staging=StagingTables(bq, SystemClock()),
+            staging=staging,
             sources=OwnSource(tenant, settings),
             metering=Metering(query_usd_per_tib=PRICE),
         )
+        await staging.dropped()
 
 
 @pytest.fixture
