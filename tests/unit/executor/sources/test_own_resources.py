@@ -25,7 +25,7 @@ class Stored:
     def __init__(self, plaintext: dict[str, Any]) -> None:
         self._plaintext = json.dumps(plaintext).encode()
 
-    async def get(self, tenant_id: str, provider: str) -> SealedCredential:
+    async def get(self, tenant_id: str, provider: str, *, since: float | None = None) -> SealedCredential:
         return SealedCredential(tenant_id=tenant_id, provider=provider, credential_id="c", ciphertext=self._plaintext)
 
     async def decrypt(self, ciphertext: bytes, name: bytes, *, key_version: str | None = None) -> bytes:
