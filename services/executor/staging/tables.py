@@ -50,15 +50,20 @@ class StagingTables:
 
     def begin(self, tenant_id: str, table: StagingTable) -> None:
         """Begins to create `table`; returns at once. `fill` waits for it, and raises its error."""
-        making = self._making[self._name(tenant_id, table)] = asyncio.create_task(self.make(tenant_id, table))
+        name = self._name(tenant_id, table)
+        # Only for a drop that was asked for before: one that is asked for later waits for this.
+        making = self._making[name] = asyncio.create_task(self._make(tenant_id, table, after=self._dropping.get(name)))
         making.add_done_callback(note_end)
 
     async def make(self, tenant_id: str, table: StagingTable) -> None:
         """Creates `table`, empty. Its name is a run's own, so there usually is none; a table of an earlier try is dropped. Raises as `fill`
         does.
         """
-        if dropping := self._dropping.get(self._name(tenant_id, table)):
-            await asyncio.wait([dropping])
+        await self._make(tenant_id, table, after=self._dropping.get(self._name(tenant_id, table)))
+
+    async def _make(self, tenant_id: str, table: StagingTable, *, after: asyncio.Task[None] | None) -> None:
+        if after is not None:
+            await asyncio.wait([after])
         try:
             await self._create(tenant_id, table, exists_ok=False)
         except google.Conflict:  # or this one, and the response was lost

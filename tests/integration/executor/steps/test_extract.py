@@ -134,7 +134,7 @@ FAKE = SourceType(
 class Sealed:
     """The credentials service and KMS: what is sealed is in the clear."""
 
-    async def get(self, tenant_id: str, provider: str) -> SealedCredential:
+    async def get(self, tenant_id: str, provider: str, *, since: float | None = None) -> SealedCredential:
         plaintext = json.dumps({"bucket": tenant_id, "key": f"{provider} of {tenant_id}"}).encode()
         return SealedCredential(tenant_id=tenant_id, provider=provider, credential_id="one", ciphertext=plaintext)
 
