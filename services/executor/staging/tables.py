@@ -155,19 +155,19 @@ class StagingTables:
         for table in tables:
             name = self._name(tenant_id, table)
             if len(self._dropping) < MAX_DROPPING and name not in self._dropping:
-                self._dropping[name] = asyncio.create_task(self._drop_when_made(tenant_id, table))
+                after = self._making.pop(name, None)
+                self._dropping[name] = asyncio.create_task(self._drop_quietly(tenant_id, table, after=after))
 
-    async def _drop_when_made(self, tenant_id: str, table: StagingTable) -> None:
+    async def _drop_quietly(self, tenant_id: str, table: StagingTable, *, after: asyncio.Task[None] | None) -> None:
         on_behalf_of.set(ALL)
-        name = self._name(tenant_id, table)
         try:
-            if making := self._making.pop(name, None):
-                await asyncio.wait([making])
+            if after is not None:
+                await asyncio.wait([after])
             await self.drop(tenant_id, table)
         except Exception as error:  # noqa: BLE001 - it expires by itself; no run's outcome depends on it
             _log.warning("staging_left", table=table.name, error=type(error).__name__)
         finally:
-            del self._dropping[name]
+            del self._dropping[self._name(tenant_id, table)]
 
     async def dropped(self) -> None:
         """Returns when no table is left to be dropped."""

@@ -84,5 +84,6 @@ async def test_a_fresh_table_takes_one_call_and_is_dropped_when_nobody_waits(
     assert calls == ["create", "create", "delete", "create"]
     assert [row["a"] for row in await tenant.rows(f"SELECT a FROM {table.name} ORDER BY a")] == [2, 3]
     tools.staging.drop_later(tenant.tenant_id, [table])
-    await tools.staging.make(tenant.tenant_id, table)
+    tools.staging.begin(tenant.tenant_id, table)
+    await tools.staging.fill(tenant.tenant_id, table, file, file.getbuffer().nbytes, within=timedelta(seconds=60))
     assert calls[4:] == ["delete", "create"], "a table that is being dropped is made anew afterwards"
