@@ -1,0 +1,52 @@
+"""`python -m benchmarks.latency`: follows runs through the whole suite, into a section of `benchmarks/RESULTS.md`."""
+
+import argparse
+import tempfile
+from pathlib import Path
+
+from benchmarks.latency.path import sequential
+from benchmarks.latency.suite import Flow, followed_suite
+from benchmarks.latency.table import Followed, table
+from benchmarks.latency.times import AS_BIGQUERY, NAMED, SCRIPTS_AS_BIGQUERY, Times
+from benchmarks.report import machine
+from benchmarks.sample_tenants import ROWS_A_DAY
+from benchmarks.sections import write_section
+
+DEFAULT = Path(__file__).parents[1] / "RESULTS.md"
+
+
+def main() -> None:
+    """The command."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.latency", description="The critical path of a run.")
+    parser.add_argument("--flow", action="append", choices=[flow.name.lower() for flow in Flow], help="may be given again (default: all)")
+    parser.add_argument(
+        "--all-scripts", action="store_true", help="charge each statement of a script in all flows, not in the warm one alone"
+    )
+    parser.add_argument("--only-as-bigquery", action="store_true", help="leave out the emulator as it is, and statements of scripts")
+    parser.add_argument("--output", type=Path, default=DEFAULT, help="the report (%(default)s)")
+    options = parser.parse_args()
+    flows = [flow for flow in Flow if not options.flow or flow.name.lower() in options.flow]
+    runs = list[Followed]()
+    with tempfile.TemporaryDirectory(prefix="convergence-bench-") as state, followed_suite(Path(state)) as suite:
+        for flow in flows:
+            for name, times in NAMED:
+                if _is_wanted(flow, times, all_scripts=options.all_scripts, only=options.only_as_bigquery):
+                    found = suite.follow(flow, times)
+                    runs.append(Followed(flow=flow, times=name, walked=found))
+                    print(
+                        f"{flow}, {name}: answer {found.answered - found.called:.2f} s, COMPLETED {found.ended - found.called:.2f} s,"
+                        f" {len(sequential(found.before))} + {len(sequential(found.after))} statements one after the other",
+                        flush=True,
+                    )
+    write_section(options.output, "path", table(runs, rows=ROWS_A_DAY) + "\n\n" + "\n".join(machine()))
+    print(f"written to {options.output}")
+
+
+def _is_wanted(flow: Flow, times: Times, *, all_scripts: bool, only: bool) -> bool:
+    if only:
+        return times == AS_BIGQUERY
+    return times != SCRIPTS_AS_BIGQUERY or all_scripts or flow is Flow.WARM
+
+
+if __name__ == "__main__":
+    main()
