@@ -84,6 +84,10 @@ bench: gen ## Measure what the suite does, into benchmarks/RESULTS.md: statement
 bench-path: gen ## ... the critical path of a run alone, at the emulator's speed and at BigQuery's; BENCH="--flow warm" narrows it
 	@$(PY) -m benchmarks.latency $(BENCH)
 
+.PHONY: bench-runs
+bench-runs: gen ## ... runs end to end: one alone, twenty at once, cheap calls under load, idle; BENCH="--alone 3" narrows it
+	@$(PY) -m benchmarks.runs $(BENCH)
+
 .PHONY: bench-peers
 bench-peers: gen .cache/peers/.stamp ## ... a run beside Prefect's and Dagster's, which are installed into .cache/peers
 	@$(PY) -m benchmarks.peers $(BENCH)

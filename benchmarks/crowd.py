@@ -67,7 +67,9 @@ def new_crowd(tenants: int, *, plans: Sequence[tuple[Mapping[str, int], int]] = 
     ]
 
 
-async def settle_in(crowd: Sequence[Member], settings: ServiceSettings, *, credentials: bytes = UNUSABLE, tables: str = "x_meta") -> None:
+async def settle_in(
+    crowd: Sequence[Member], settings: ServiceSettings, *, credentials: bytes = UNUSABLE, tables: str | tuple[str, ...] = "x_meta"
+) -> None:
     """Creates everything that runs need: profile, subscription, key, encrypted credentials, and a dataset with its tables.
 
     `settings` locates BigQuery and KMS. `credentials`: as they are encrypted, of all tenants; the default's read nothing.

@@ -8,7 +8,7 @@ from benchmarks.latency.path import sequential
 from benchmarks.latency.suite import Flow, followed_suite
 from benchmarks.latency.table import Followed, table
 from benchmarks.latency.times import AS_BIGQUERY, NAMED, SCRIPTS_AS_BIGQUERY, Times
-from benchmarks.report import machine
+from benchmarks.report import measured_by
 from benchmarks.sample_tenants import ROWS_A_DAY
 from benchmarks.sections import write_section
 
@@ -38,7 +38,7 @@ def main() -> None:
                         f" {len(sequential(found.before))} + {len(sequential(found.after))} statements one after the other",
                         flush=True,
                     )
-    write_section(options.output, "path", table(runs, rows=ROWS_A_DAY) + "\n\n" + "\n".join(machine()))
+    write_section(options.output, "path", table(runs, rows=ROWS_A_DAY) + "\n" + measured_by("make bench-path"))
     print(f"written to {options.output}")
 
 

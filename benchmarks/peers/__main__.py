@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from benchmarks.peers.systems import System, are_installed, dagster, export, prefect, seen_finished
-from benchmarks.report import machine
+from benchmarks.report import measured_by
 from benchmarks.runs.alone import polled
 from benchmarks.runs.report import spread
 from benchmarks.sample_tenants import POLL_SECONDS, ROWS_A_DAY, SampleTenant, full_days, load_export, new_tenants
@@ -48,7 +48,7 @@ def main() -> None:
         [day] = full_days(load_export(whole), 1)
         [ours] = new_tenants(whole, ["ours"])
         environment = stack.enter_context(export(state, [str(day)]))
-        systems = {
+        systems: dict[str, System] = {
             "Prefect server + `serve`, poll 1 s": stack.enter_context(prefect(state, environment, poll_seconds=1.0)),
             "Dagster, DefaultRunCoordinator + in_process_executor": stack.enter_context(dagster(state, environment)),
         }
@@ -61,7 +61,7 @@ def main() -> None:
             print({name: runs[-1] for name, runs in found.items()}, flush=True)
     text = _table(found)
     print(text)
-    write_section(options.output, "peers", text + "\n\n" + "\n".join(machine()))
+    write_section(options.output, "peers", text + "\n" + measured_by("make bench-peers"))
     print(f"written to {options.output}")
 
 

@@ -134,7 +134,7 @@ def dagster(state: Path, environment: Mapping[str, str]) -> Iterator[Dagster]:
     (home / "dagster.yaml").write_text(
         "telemetry: {enabled: false}\nrun_coordinator: {module: dagster.core.run_coordinator, class: DefaultRunCoordinator}\n"
     )
-    command = [BIN / "dagster-webserver", "-f", "dagster_job.py", "-h", "127.0.0.1", "-p", str(port)]
+    command: list[str | Path] = [BIN / "dagster-webserver", "-f", "dagster_job.py", "-h", "127.0.0.1", "-p", str(port)]
     url = f"http://127.0.0.1:{port}"
     with _running(command, {**environment, "DAGSTER_HOME": str(home)}, state):
         until(lambda: _answers(f"{url}/server_info"), bool, seconds=START_SECONDS, every=0.2)

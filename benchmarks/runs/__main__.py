@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 from typing import Final
 
-from benchmarks.report import machine
+from benchmarks.report import measured_by
 from benchmarks.runs.alone import Alone, polled, unseen, watched
 from benchmarks.runs.burst import PROCESSES, burst
 from benchmarks.runs.callers import AT_ONCE, calls
@@ -40,7 +40,7 @@ def main() -> None:
         found = _measure(whole, options)
     text = section(found, rows=ROWS_A_DAY)
     print(text)
-    write_section(options.output, "runs", text + "\n\n" + "\n".join(machine()))
+    write_section(options.output, "runs", text + "\n" + measured_by("make bench-runs"))
     print(f"written to {options.output}")
 
 

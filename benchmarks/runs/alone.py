@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -13,6 +13,7 @@ from benchmarks.sample_tenants import RUN_SECONDS, SampleTenant
 
 PAUSE_SECONDS: Final = 1.0
 """Between two runs, for what a run leaves behind."""
+_DATA: Final = "data:"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -37,7 +38,7 @@ def watched(tenant: SampleTenant, day: str) -> Alone:
     def watch(run: str) -> dict[str, Any]:
         url = f"{tenant.rest.url}/api/v1/pipelines/runs/{tenant.tenant_id}/{run}:watch"
         with requests.get(url, headers=dict(tenant.rest.headers), stream=True, timeout=RUN_SECONDS) as answer:
-            for event in _events(answer):
+            for event in events(answer.iter_lines(decode_unicode=True)):
                 if (state := event.get("run", {})).get("status", "RUNNING") != "RUNNING":
                     found: dict[str, Any] = state
                     return found
@@ -68,15 +69,8 @@ def _run(tenant: SampleTenant, day: str, until_seen: Callable[[str], dict[str, A
     return Alone(answered=answered, seen=seen, by_its_own_clock=datetime.fromisoformat(state["completed_at"]).timestamp() - called_at)
 
 
-def _events(answer: requests.Response) -> Any:
-    """The events of a stream that the gateway writes as one JSON array, as they come."""
-    decoder, left = json.JSONDecoder(), ""
-    for piece in answer.iter_content(chunk_size=None):
-        left += piece.decode()
-        while (text := left.lstrip("[, \r\n]")).startswith("{"):
-            try:
-                event, end = decoder.raw_decode(text)
-            except ValueError:
-                break
-            yield event
-            left = text[end:]
+def events(lines: Iterable[str]) -> Iterator[dict[str, Any]]:
+    """The events in the lines of a stream of server-sent events, as they come."""
+    for line in lines:
+        if line.startswith(_DATA):
+            yield json.loads(line.removeprefix(_DATA))
