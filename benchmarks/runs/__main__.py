@@ -24,7 +24,7 @@ EXTRA: Final = {"CONVERGENCE_STREAM_AFTER_SECONDS": "0", "CONVERGENCE_DML_STATEM
 """Tables are made just before, and streamed to as older ones are. The emulator has no limit of statements to keep to."""
 SETTLE_SECONDS: Final = 10.0
 """After the last call, until what was gathered is written."""
-MODES: Final = {"polled every 100 ms": polled, "by `:watch`": watched, "nobody looks": unseen}
+MODES: Final = {"polled every 100 ms": polled, "by `:watch`": watched, "not looked at": unseen}
 
 
 def main() -> None:

@@ -48,7 +48,7 @@ def watched(tenant: SampleTenant, day: str) -> Alone:
 
 
 def unseen(tenant: SampleTenant, day: str) -> Alone:
-    """Nobody asks for it: its end by its own clock is undisturbed."""
+    """Not looked at through the suite: its end by its own clock is undisturbed."""
 
     def wait(run: str) -> dict[str, Any]:
         tenant.finished_unseen(run, every=0.5)
