@@ -48,7 +48,7 @@ def test_the_section_has_a_line_for_each_measurement() -> None:
         Found(
             alone={"polled": alone},
             bursts=[Burst(runs=20, answered=4.0, first_done=6.0, all_done=40.0, cpu_a_run=3.4)],
-            calls=[Calls(name="GetQuota", at_once=16, a_second=8.4, p50=1800.0, p99=2400.0)],
+            calls=[Calls(name="GetQuota", at_once=16, a_second=8.4, p50=1800.0, p99=2400.0, failed=1)],
             idle={"auth": Use(cores=0.01, pss_mib=80.0), "gateway": Use(cores=0.02, pss_mib=75.0)},
             idle_seconds=15.0,
         ),
@@ -57,7 +57,7 @@ def test_the_section_has_a_line_for_each_measurement() -> None:
     for line in (
         "| polled | 2 | 0.60 [0.50 - 0.70] | 3.50 [3.00 - 4.00] | 2.25 [2.00 - 2.50] |",
         "| 20 | 4.0 | 6.0 | 40.0 | 3.40 |",
-        "| GetQuota | 16 | 8 | 1800.0 | 2400.0 |",
+        "| GetQuota | 16 | 8 | 1800.0 | 2400.0 | 1 |",
         "| all | 3.0 | 155 |",
     ):
         assert line in text.splitlines()
