@@ -33,13 +33,16 @@ def main() -> None:
                 if _is_wanted(flow, times, all_scripts=options.all_scripts, only=options.only_as_bigquery):
                     found = suite.follow(flow, times)
                     runs.append(Followed(flow=flow, times=name, walked=found))
-                    print(
-                        f"{flow}, {name}: answer {found.answered - found.called:.2f} s, COMPLETED {found.ended - found.called:.2f} s,"
-                        f" {len(sequential(found.before))} + {len(sequential(found.after))} statements one after the other",
-                        flush=True,
-                    )
+                    print(_line(runs[-1]), flush=True)
     write_section(options.output, "path", table(runs, rows=ROWS_A_DAY) + "\n" + measured_by("make bench-path"))
     print(f"written to {options.output}")
+
+
+def _line(run: Followed) -> str:
+    found = run.walked
+    answer, end = found.answered - found.called, found.ended - found.called
+    before, after = (", ".join(one.ask.name for one in sequential(part)) for part in (found.before, found.after))
+    return f"{run.flow}, {run.times}: answer {answer:.2f} s ({before}), COMPLETED {end:.2f} s ({after})"
 
 
 def _is_wanted(flow: Flow, times: Times, *, all_scripts: bool, only: bool) -> bool:
