@@ -34,7 +34,7 @@ def main() -> None:
                     found = suite.follow(flow, times)
                     runs.append(Followed(flow=flow, times=name, walked=found))
                     print(_line(runs[-1]), flush=True)
-    write_section(options.output, "path", table(runs, rows=ROWS_A_DAY) + "\n" + measured_by("make bench-path"))
+                    write_section(options.output, "path", table(runs, rows=ROWS_A_DAY) + "\n" + measured_by("make bench-path"))
     print(f"written to {options.output}")
 
 
