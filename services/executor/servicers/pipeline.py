@@ -18,7 +18,8 @@ from services.executor.runs.dry_run import DryRunner
 from services.executor.runs.idempotency import IdempotentStarts
 from services.executor.runs.prepared import RunPreparer, RunRequest
 from services.executor.servicers.from_request import to_day, to_pipeline, to_status
-from services.executor.servicers.to_proto import to_dry_run, to_run, to_template
+from services.executor.servicers.template_list import TemplateList
+from services.executor.servicers.to_proto import to_dry_run, to_run
 from services.executor.store import ID_LENGTH, Store, no_such_run
 from services.executor.templates.name import PipelineName
 from services.platform.access.caller import current_caller
@@ -45,6 +46,7 @@ class PipelineServicer(PipelineServiceServicer):
         self._preparer, self._starts, self._dry_runner, self._canceller, self._store = preparer, starts, dry_runner, canceller, store
         self._runs: SharedReads[tuple[str, str], run_pb2.Run] = SharedReads(self._read_run)
         self._lists: SharedReads[tuple[str, RunFilter, int], Sequence[Run]] = SharedReads(self._read_runs)
+        self._template_list = TemplateList()
 
     async def RunPipeline(self, request: messages.RunPipelineRequest, context: Context) -> messages.RunPipelineResponse:
         """Starts a run and returns at once; with an Idempotency-Key it returns the key's run, whether it was started now or earlier."""
@@ -94,8 +96,7 @@ class PipelineServicer(PipelineServiceServicer):
 
     async def ListTemplates(self, request: messages.ListTemplatesRequest, context: Context) -> messages.ListTemplatesResponse:
         """All templates that can be run."""
-        templates = self._preparer.templates
-        return messages.ListTemplatesResponse(templates=[to_template(templates[name]) for name in sorted(templates)])
+        return self._template_list.answer(self._preparer.templates)
 
     async def _run(self, tenant_id: str, identity: str) -> run_pb2.Run:
         """From memory if this process executes the run, else from the tables."""
