@@ -58,6 +58,7 @@ async def test_a_run_that_is_executed_here_is_shown_from_memory_as_the_tables_ha
     before = jobs()
     polled = [await get(job.run.pipeline_logging_id) for _ in range(5)]
     assert jobs() == before
+    await store.flushed(tenant.tenant_id, job.run.pipeline_logging_id)
     shown = await from_tables(bq, service_settings, servicer, tenant, job.run.pipeline_logging_id)
     assert polled == [shown] * 5
     assert (shown.status, len(shown.steps), len(shown.dq_results)) == ("RUNNING", 2, 1)
@@ -92,14 +93,15 @@ async def test_the_last_line_of_a_completed_run_may_come_a_moment_after_its_end(
 ) -> None:
     """The publish that ends a run cannot say before that it has. Who reads the tables in between waits for the line."""
     job = await begin(date="2025-11-17")
-    await store.log_steps(tenant.tenant_id, [step(job.run, "STEP_STARTED")])
+    store.log_steps(tenant.tenant_id, [step(job.run, "STEP_STARTED")])
     done = RunOutcome(status=RunStatus.COMPLETED)
     await store.finish_run(tenant.tenant_id, job.run.pipeline_logging_id, done, at=datetime.now(UTC))
     last, sleep = step(job.run, "STEP_COMPLETED"), asyncio.sleep
 
     async def written_meanwhile(seconds: float) -> None:
         if seconds == LAST_LINES_SECONDS:
-            await store.log_steps(tenant.tenant_id, [last])
+            store.log_steps(tenant.tenant_id, [last])
+            await store.flushed(tenant.tenant_id, job.run.pipeline_logging_id)
         else:
             await sleep(seconds)
 
