@@ -58,7 +58,6 @@ async def test_a_run_that_is_executed_here_is_shown_from_memory_as_the_tables_ha
     before = jobs()
     polled = [await get(job.run.pipeline_logging_id) for _ in range(5)]
     assert jobs() == before
-    await store.flushed(tenant.tenant_id, job.run.pipeline_logging_id)
     shown = await from_tables(bq, service_settings, servicer, tenant, job.run.pipeline_logging_id)
     assert polled == [shown] * 5
     assert (shown.status, len(shown.steps), len(shown.dq_results)) == ("RUNNING", 2, 1)
