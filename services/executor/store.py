@@ -124,6 +124,7 @@ class Store:
             if (await self._tenants.run(self._sql["complete_run"], params, tenant_id)).affected:
                 if led := self.led_runs.find(tenant_id, run):
                     self._record(TenantRun.of(led.run).ended(outcome, at))
+                    self.led_runs.note_end(tenant_id, run, led.run.ended(outcome, at))
                 return outcome.status
             # It has ended: by the first try of a lost reply, or by another process, which did not know the cost.
         params = ending | {"status": outcome.status, "error_message": outcome.error_message, "is_final": outcome.is_final}
@@ -132,6 +133,7 @@ class Store:
         if row["status"] is None:
             return None
         self._record(TenantRun.from_row(tenant_id, row))
+        self.led_runs.note_row(tenant_id, row, outcome, at)
         return RunStatus(row["status"])
 
     async def run_states(self, tenant_id: str, runs: Sequence[str]) -> dict[str, RunState]:
