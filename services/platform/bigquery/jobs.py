@@ -152,5 +152,5 @@ def wait_for_load(job: bigquery.LoadJob, timeout: float) -> None:
         elapsed = time.monotonic() - began
         if elapsed >= timeout:
             raise TimeoutError
-        time.sleep(min(max(elapsed * POLL_SHARE, MIN_POLL_SECONDS), MAX_POLL_SECONDS))
+        time.sleep(min(max(elapsed * POLL_SHARE, MIN_POLL_SECONDS), MAX_POLL_SECONDS, timeout - elapsed))
     job.result(timeout=timeout, retry=NO_RETRY)
