@@ -89,8 +89,10 @@ async def execute(prepared: PreparedRun, tools: Toolbox, progress: RunProgress |
             raise
         await _run(prepared, finalizers, progress, tools)
     finally:
-        drop_staging(prepared, progress.results, tools)
-        await tools.store.flushed(prepared.run.tenant_id, prepared.run.pipeline_logging_id)
+        try:
+            await tools.store.flushed(prepared.run.tenant_id, prepared.run.pipeline_logging_id)
+        finally:
+            drop_staging(prepared, progress.results, tools)
     return progress.outcome(prepared.template.steps)
 
 

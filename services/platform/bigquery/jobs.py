@@ -15,6 +15,8 @@ from services.platform.bigquery.transient import is_transient
 NO_RETRY: Any = None
 """Passed to the client's methods: its own retries last minutes, ours end at the deadline."""
 
+PAGE_ROWS = 10_000
+"""Of a result, in one answer. BigQuery sends fewer if they are large."""
 POLL_SHARE, MIN_POLL_SECONDS, MAX_POLL_SECONDS = 0.1, 0.1, 5.0
 """Of a load job: the wait until the next poll, as a part of the time that it has taken so far."""
 
@@ -137,8 +139,8 @@ def query_result(job: bigquery.QueryJob, timeout: float) -> RowIterator:
     """
     # A call that fails may say something about the job, or about the call only: `result` asks the job itself.
     with contextlib.suppress(google.GoogleAPICallError):
-        job._reload_query_results(retry=NO_RETRY, timeout=timeout)  # noqa: SLF001 - the client has no public call for it
-    return job.result(timeout=timeout, retry=NO_RETRY, job_retry=NO_RETRY)
+        job._reload_query_results(retry=NO_RETRY, timeout=timeout, page_size=PAGE_ROWS)  # noqa: SLF001 - the client has no public call for it
+    return job.result(page_size=PAGE_ROWS, timeout=timeout, retry=NO_RETRY, job_retry=NO_RETRY)
 
 
 def wait_for_load(job: bigquery.LoadJob, timeout: float) -> None:
@@ -150,5 +152,5 @@ def wait_for_load(job: bigquery.LoadJob, timeout: float) -> None:
         elapsed = time.monotonic() - began
         if elapsed >= timeout:
             raise TimeoutError
-        time.sleep(min(max(elapsed * POLL_SHARE, MIN_POLL_SECONDS), MAX_POLL_SECONDS))
+        time.sleep(min(max(elapsed * POLL_SHARE, MIN_POLL_SECONDS), MAX_POLL_SECONDS, timeout - elapsed))
     job.result(timeout=timeout, retry=NO_RETRY)
