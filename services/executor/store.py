@@ -4,7 +4,7 @@ import json
 import math
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, cast
@@ -17,7 +17,6 @@ from services.executor.records import (
     DqResult,
     Period,
     Run,
-    RunCost,
     RunEnd,
     RunFilter,
     RunOutcome,
@@ -25,6 +24,7 @@ from services.executor.records import (
     RunStatus,
     StepLog,
 )
+from services.executor.run_ends import RunEnds
 from services.executor.tenant_queries import TenantQueries
 from services.platform.bigquery.append import AppendOnlyTable
 from services.platform.bigquery.client import BigQuery
@@ -34,7 +34,6 @@ from services.platform.bigquery.sql import load_blocks
 from services.platform.errors import NotFound, Unavailable
 from services.platform.group_commit import GroupCommits
 
-FENCES = "x_meta_publish_fences"
 MIN_SECONDS = 1.0
 """The least time left in which writing a run's row is still tried."""
 ID_LENGTH = 128
@@ -60,6 +59,7 @@ class Store:
         self._sql = load_blocks(Path(__file__).with_name("queries.sql"))
         self._tenants = TenantQueries(bq, ddl=ddl)
         self.ledger = LedgerStore(self._tenants)
+        self.ends = RunEnds(self._tenants, self._sql, self.led_runs, record)
         self._step_logs = self._append_only("x_meta_step_logs", key="log_id", insert="insert_step_logs")
         self._dq_results = self._append_only("x_meta_dq_results", key="dq_result_id", insert="insert_dq_results")
         self._beginnings: GroupCommits[str, _Beginning, None] = GroupCommits(self._insert_runs)
@@ -112,27 +112,8 @@ class Store:
         self._record(TenantRun.of(run))
 
     async def finish_run(self, tenant_id: str, run: str, outcome: RunOutcome, *, at: datetime) -> RunStatus | None:
-        """Ends a RUNNING run and returns its status afterwards: that of `outcome`, or the one it had ended with before; None if there is no
-        such run. After a lost reply the first try may have ended it, so the status is read back, never assumed. Unless it is COMPLETED, the
-        run publishes nothing from then on. Its cost, if `outcome` has one, is also added to a row that was FAILED or CANCELLED without.
-        Raises bigquery.NotFound if the tenant has no dataset.
-        """
-        cost = asdict(outcome.cost) if outcome.cost else dict.fromkeys(field.name for field in fields(RunCost))
-        ending = {"pipeline_logging_id": run, "completed_at": at, **cost}
-        if outcome.status is RunStatus.COMPLETED:
-            params = ending | {"rows_processed": outcome.rows_processed}
-            if (await self._tenants.run(self._sql["complete_run"], params, tenant_id)).affected:
-                if led := self.led_runs.find(tenant_id, run):
-                    self._record(TenantRun.of(led.run).ended(outcome, at))
-                return outcome.status
-            # It has ended: by the first try of a lost reply, or by another process, which did not know the cost.
-        params = ending | {"status": outcome.status, "error_message": outcome.error_message, "is_final": outcome.is_final}
-        await self._tenants.ensure(tenant_id, FENCES)
-        row = (await self._tenants.run(self._sql["end_run"], params, tenant_id)).only_row
-        if row["status"] is None:
-            return None
-        self._record(TenantRun.from_row(tenant_id, row))
-        return RunStatus(row["status"])
+        """As `RunEnds.finish`."""
+        return await self.ends.finish(tenant_id, run, outcome, at=at)
 
     async def run_states(self, tenant_id: str, runs: Sequence[str]) -> dict[str, RunState]:
         """The states of these runs; runs without a row, and all runs of a tenant without a dataset, are missing."""
