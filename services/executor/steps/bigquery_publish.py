@@ -18,7 +18,7 @@ from services.executor.ledger.store import DAYS as DAYS_TABLE
 from services.executor.sources.source import LEDGER_OUTPUTS, MONTHS_OUTPUTS
 from services.executor.steps.ledger_script import DERIVED_FROM, EXPORTED, SOURCE, SOURCE_VERSIONS, STATES_PARAM, LedgerEntry, LedgerKind
 from services.executor.steps.publish_changes import by_day, by_month, cost_move, moved, too_little
-from services.executor.steps.publish_script import ACCEPT_LESS, OUTSIDE, OWN, Replacement, publish_script
+from services.executor.steps.publish_script import ACCEPT_LESS, OUTSIDE, OWN, Replacement, publish_scripts
 from services.executor.steps.run_end_script import FENCES, RUN_ROWS, RUNS, RunEnd
 from services.executor.templates.faults import Faults, TemplateError
 from services.executor.templates.months import MONTHS
@@ -170,7 +170,7 @@ def parse(section: Section, scope: Scope) -> Step:
     rows = faults.attempt(lambda: _rows(section, scope, table), None)
     if rows is None or faults.found:
         raise TemplateError(*faults.found)
-    scripts = {way: publish_script(replacement, rows, way) for way in RunEnd}
+    scripts = publish_scripts(replacement, rows)
     meta = (FENCES, RUNS, *(replacement.ledger.tables if replacement.ledger else ()))
     return Publish(replacement=replacement, scripts=scripts, meta=tuple(scope.tables[name] for name in meta))
 

@@ -90,7 +90,12 @@ class Replacement:
         return self.ledger is not None and self.ledger.kind is LedgerKind.MONTHS
 
 
-def publish_script(replacement: Replacement, rows: Block, run_end: RunEnd = RunEnd.LATER) -> Block:
+def publish_scripts(replacement: Replacement, rows: Block) -> dict[RunEnd, Block]:
+    """One script for each way to end the run."""
+    return {way: publish_script(replacement, rows, way) for way in RunEnd}
+
+
+def publish_script(replacement: Replacement, rows: Block, run_end: RunEnd) -> Block:
     """The script that replaces what the days hold by `rows`, a query that returns every column of the table by name.
 
     Its last statement returns `published BOOL`, `ended_at TIMESTAMP`, when this claim completed the run, by this script or an earlier
