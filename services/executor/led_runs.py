@@ -1,8 +1,7 @@
 """The runs that this process executes, with the lines they have written so far, so that watching them costs no statement."""
 
 import asyncio
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
@@ -54,12 +53,6 @@ class LineFeed:
 
 
 @dataclass(kw_only=True, slots=True)
-class _Written:
-    lines: Sequence[Line]
-    is_done: bool = False
-
-
-@dataclass(kw_only=True, slots=True)
 class LedRun:
     """A run that this process executes."""
 
@@ -67,31 +60,16 @@ class LedRun:
     """As it was when its row was written."""
     feed: LineFeed = field(default_factory=LineFeed)
     _latest: datetime = LONG_AGO
-    _in_flight: list[_Written] = field(default_factory=list)
 
     def stamped[L: Line](self, lines: Sequence[L]) -> list[L]:
         """The lines with times of their own, in order, each later than those of all lines before: so the tables have them in the order
-        in which they are written, though a step may take its time earlier and run beside another. To be written at once.
+        in which they are written, though a step may take its time earlier and run beside another. To be added at once.
         """
         return [self._stamped(line) for line in lines]
 
     def _stamped[L: Line](self, line: L) -> L:
         self._latest = max(line_time(line), self._latest + TICK)
         return replace(line, timestamp=self._latest) if isinstance(line, StepLog) else replace(line, executed_at=self._latest)
-
-    @contextmanager
-    def writing(self, lines: Sequence[Line]) -> Iterator[None]:
-        """Lines that are being written. They reach the feed when the context is left, in the order in which their writing began: the order
-        of their time, in which the tables are read. Lines whose writing failed do, too: what they say has happened.
-        """
-        written = _Written(lines=lines)
-        self._in_flight.append(written)
-        try:
-            yield
-        finally:
-            written.is_done = True
-            while self._in_flight and self._in_flight[0].is_done:
-                self.feed.add(self._in_flight.pop(0).lines)
 
 
 class LedRuns:
@@ -119,11 +97,10 @@ class LedRuns:
         led = [(line, self._runs.get(line.pipeline_logging_id)) for line in lines]
         return [run.stamped([line])[0] if run else line for line, run in led]
 
-    @contextmanager
-    def writing(self, lines: Sequence[Line]) -> Iterator[None]:
-        """As `LedRun.writing`, for lines of any runs; of those that are not executed here nothing is kept."""
-        with ExitStack() as stack:
-            for identity in dict.fromkeys(line.pipeline_logging_id for line in lines):
-                if led := self._runs.get(identity):
-                    stack.enter_context(led.writing([line for line in lines if line.pipeline_logging_id == identity]))
-            yield
+    def add(self, lines: Sequence[Line]) -> None:
+        """Adds lines to the feeds of their runs; of those that are not executed here nothing is kept. They are there at once, before they
+        are in the tables, and also if their writing fails: what they say has happened.
+        """
+        for line in lines:
+            if led := self._runs.get(line.pipeline_logging_id):
+                led.feed.add([line])

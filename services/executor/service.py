@@ -111,6 +111,7 @@ async def executor_service(  # noqa: PLR0913 - what it stands on
         CheckPool(threads=settings.check_credentials_at_once, is_one_a_tenant=False) as nightly_checks,
     ):
         store, quota = Store(bq, ddl=ddl, record=all_runs.record), QuotaClient(auth)
+        staging = StagingTables(bq, clock)
         sealed = SealedCredentials(
             credentials, cache_seconds=settings.credentials_known_seconds, cache_size=settings.credentials_known_most
         )
@@ -129,7 +130,7 @@ async def executor_service(  # noqa: PLR0913 - what it stands on
         tools = Toolbox(
             bq=bq,
             store=store,
-            staging=StagingTables(bq, clock),
+            staging=staging,
             sources=TenantSources(sealed, kms, tokens, settings),
             notifier=notifier,
             workers=workers,
@@ -168,7 +169,7 @@ async def executor_service(  # noqa: PLR0913 - what it stands on
             seconds=settings.check_credentials_seconds,
         )
         dry_tools = replace(tools, workers=dry_run_workers)
-        async with notifier, renewer, active:
+        async with staging, store.lines, notifier, renewer, active:
             yield [
                 Served(
                     name="convergence.executor.v1.PipelineService",

@@ -1,10 +1,9 @@
 """Reads and writes tenants' datasets. The only caller of queries.sql."""
 
 import json
-import math
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, cast
@@ -25,8 +24,8 @@ from services.executor.records import (
     StepLog,
 )
 from services.executor.run_ends import RunEnds
+from services.executor.run_lines import RunLines
 from services.executor.tenant_queries import TenantQueries
-from services.platform.bigquery.append import AppendOnlyTable
 from services.platform.bigquery.client import BigQuery
 from services.platform.bigquery.ddl import Table
 from services.platform.bigquery.result import QueryResult
@@ -60,8 +59,8 @@ class Store:
         self._tenants = TenantQueries(bq, ddl=ddl)
         self.ledger = LedgerStore(self._tenants)
         self.ends = RunEnds(self._tenants, self._sql, self.led_runs, record)
-        self._step_logs = self._append_only("x_meta_step_logs", key="log_id", insert="insert_step_logs")
-        self._dq_results = self._append_only("x_meta_dq_results", key="dq_result_id", insert="insert_dq_results")
+        logs, results = self._sql["insert_step_logs"], self._sql["insert_dq_results"]
+        self.lines = RunLines(bq, self._tenants, self.led_runs, step_logs=logs, dq_results=results)
         self._beginnings: GroupCommits[str, _Beginning, None] = GroupCommits(self._insert_runs)
         self._claims: GroupCommits[str, _Beginning, ClaimResult] = GroupCommits(self._claim_runs)
         self._states: GroupCommits[str, str, RunState | None] = GroupCommits(self._states_of)
@@ -112,7 +111,8 @@ class Store:
         self._record(TenantRun.of(run))
 
     async def finish_run(self, tenant_id: str, run: str, outcome: RunOutcome, *, at: datetime) -> RunStatus | None:
-        """As `RunEnds.finish`."""
+        """As `RunEnds.finish`; the run's lines are flushed before."""
+        await self.flushed(tenant_id, run)
         return await self.ends.finish(tenant_id, run, outcome, at=at)
 
     async def run_states(self, tenant_id: str, runs: Sequence[str]) -> dict[str, RunState]:
@@ -175,33 +175,29 @@ class Store:
         """A run's verdicts."""
         return [DqResult.from_row(row) for row in await self._rows("list_dq_results", {"pipeline_logging_id": run}, tenant_id)]
 
-    async def log_steps(self, tenant_id: str, logs: Sequence[StepLog]) -> None:
-        """Appends step logs. Readers fold rows with the same log_id."""
-        logs = self.led_runs.stamped(logs)
-        rows = [{**_json_row(log), "metadata": json.dumps(_storable(log.metadata), sort_keys=True)} for log in logs]
-        # As readers of the table see it: its JSON holds no NaN and no type that a Struct lacks.
-        with self.led_runs.writing([replace(log, metadata=json.loads(row["metadata"])) for log, row in zip(logs, rows, strict=True)]):
-            await self._step_logs.append(self._bq.tenant(tenant_id), rows)
+    def log_steps(self, tenant_id: str, logs: Sequence[StepLog]) -> None:
+        """As `RunLines.log_steps`: to watchers at once, to the table in the background."""
+        self.lines.log_steps(tenant_id, logs)
 
-    async def record_verdicts(self, tenant_id: str, results: Sequence[DqResult]) -> None:
-        """Appends verdicts. Readers fold rows with the same dq_result_id."""
-        results = self.led_runs.stamped(results)
-        rows = [{**_json_row(one), "sample_rows": json.dumps(one.sample_rows) if one.sample_rows else None} for one in results]
-        as_read = [replace(one, sample_rows=json.loads(row["sample_rows"] or "[]")) for one, row in zip(results, rows, strict=True)]
-        with self.led_runs.writing(as_read):
-            await self._dq_results.append(self._bq.tenant(tenant_id), rows)
+    def record_verdicts(self, tenant_id: str, results: Sequence[DqResult]) -> None:
+        """As `RunLines.record_verdicts`: to watchers at once, to the table in the background."""
+        self.lines.record_verdicts(tenant_id, results)
+
+    async def flushed(self, tenant_id: str, run: str) -> None:
+        """Returns when the run's lines are in the tables; to be called before its end becomes visible. As `RunLines.flushed`."""
+        await self.lines.flushed(tenant_id, run)
 
     async def ensure_table(self, tenant_id: str, table: Table) -> None:
         """Brings `table` of the tenant's dataset up to its DDL; checks once in ten minutes."""
         await self._tenants.ensure(tenant_id, table)
 
-    def _append_only(self, table: str, *, key: str, insert: str) -> AppendOnlyTable:
-        """A log table. If it lacks a column of its DDL, the column is added before a refused row is inserted."""
+    async def ensure_tables(self, tenant_id: str, tables: Iterable[Table]) -> None:
+        """As `ensure_table`, for several tables at once."""
+        await self._tenants.ensure_all(tenant_id, tables)
 
-        async def add_columns(dataset: str) -> None:
-            await self._tenants.ensure(dataset.rpartition(".")[2], table)
-
-        return AppendOnlyTable(self._bq, table, key=key, insert=self._sql[insert], add_columns=add_columns)
+    def look_ahead(self, tenant_id: str, tables: Iterable[Table]) -> None:
+        """Begins to look at tables that a run will need; returns at once. Spares `ensure_table` its own look; changes nothing."""
+        self._tenants.look_ahead(tenant_id, tables)
 
     async def _insert_runs(self, tenant_id: str, beginnings: Sequence[_Beginning]) -> Sequence[Exception | None]:
         in_time = _in_time(beginnings)
@@ -255,22 +251,3 @@ def _in_time(beginnings: Sequence[_Beginning]) -> list[_Beginning]:
 
 def _too_late() -> Unavailable:
     return Unavailable("BIGQUERY_UNAVAILABLE", "BigQuery did not answer in time. Try again in a moment.", retry_after=timedelta(seconds=2))
-
-
-def _json_row(row: StepLog | DqResult) -> dict[str, Any]:
-    return {name: value.isoformat() if isinstance(value, datetime) else value for name, value in asdict(row).items()}
-
-
-def _storable(value: Any) -> Any:
-    """A JSON value that BigQuery takes: texts for NaN and the infinities, which JSON lacks, and no halves of surrogate pairs."""
-    match value:
-        case float() if not math.isfinite(value):
-            return str(value)
-        case str():
-            return value.encode(errors="replace").decode()
-        case Mapping():
-            return {_storable(key): _storable(inner) for key, inner in value.items()}
-        case list() | tuple():
-            return [_storable(inner) for inner in value]
-        case _:
-            return value

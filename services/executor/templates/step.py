@@ -1,5 +1,6 @@
 """The interface of step types: what a step gets, what it returns, and how it is parsed."""
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -94,6 +95,8 @@ class StepContext:
     """Counts what this try uses, and holds it to the run's caps."""
     last: LastStep | None = None
     """A step that can (`EndsRun`) may record the run's end along with its own work; None: other steps follow."""
+    requested_at: float = field(default_factory=time.monotonic)
+    """When the run was asked for, in monotonic seconds: its credentials are those of this moment or later."""
 
     @property
     def days_not_over(self) -> dict[str, list[str]]:
@@ -209,6 +212,15 @@ class EndsRun(Protocol):
     """A step that records the run's end along with its own work if `context.last` says that nothing follows it."""
 
     ends_run: ClassVar[Literal[True]]
+
+
+class UsesTables(Protocol):
+    """A step that brings tables of the tenant's dataset up to their DDL before it works."""
+
+    @property
+    def tables(self) -> tuple[Table, ...]:
+        """These tables."""
+        ...
 
 
 class Step(Protocol):

@@ -27,7 +27,7 @@ from services.platform.bigquery.dml_turns import DmlTurns
 from services.platform.bigquery.errors import RowsRefused, unavailable
 from services.platform.bigquery.jobs import NO_RETRY, JobAccount, JobDied, SentJob, charge, count_job, end_by_itself, raising_conflicts
 from services.platform.bigquery.query_parameters import to_parameter
-from services.platform.bigquery.result import QueryResult, read_result
+from services.platform.bigquery.result import QueryResult, read_job, read_result
 from services.platform.bigquery.sql import Block
 from services.platform.bigquery.transient import is_rate_limit, is_transient
 from services.platform.errors import Unavailable
@@ -123,7 +123,7 @@ class BigQuery:
 
         def read(job: bigquery.QueryJob, timeout: float) -> QueryResult:
             try:
-                return read_result(block, job.result(timeout=timeout, retry=NO_RETRY, job_retry=NO_RETRY))
+                return read_job(block, job, timeout)
             finally:
                 count_job(job, account)
 

@@ -3,10 +3,11 @@
 from dataclasses import dataclass
 from typing import Any
 
+from google.cloud import bigquery
 from google.cloud.bigquery.table import RowIterator
 
 from services.platform.bigquery.errors import unavailable
-from services.platform.bigquery.jobs import UnconfirmedScript
+from services.platform.bigquery.jobs import UnconfirmedScript, query_result
 from services.platform.bigquery.sql import Block
 
 
@@ -34,3 +35,8 @@ def read_result(block: Block, rows: RowIterator) -> QueryResult:
     if block.is_confirmed and not result.rows:
         raise UnconfirmedScript(f"{block.name} did not come to its end")
     return result
+
+
+def read_job(block: Block, job: bigquery.QueryJob, timeout: float) -> QueryResult:
+    """As `read_result`, for a job that may still run, within `timeout` seconds."""
+    return read_result(block, query_result(job, timeout))

@@ -77,11 +77,12 @@ def store(bq: BigQuery, service_settings: ServiceSettings) -> Store:
 
 @pytest.fixture
 async def tools(tenant: Tenant, store: Store, service_settings: ServiceSettings, tmp_path: Path) -> AsyncIterator[Toolbox]:
+    staging = StagingTables(tenant.bq, SystemClock())
     async with Workers(2) as workers:
         yield Toolbox(
             bq=tenant.bq,
             store=store,
-            staging=StagingTables(tenant.bq, SystemClock()),
+            staging=staging,
             sources=OwnSource(tenant, service_settings),
             notifier=Unheard(),
             workers=workers,
@@ -89,6 +90,7 @@ async def tools(tenant: Tenant, store: Store, service_settings: ServiceSettings,
             spool=SpoolRoom(tmp_path / "spool"),
             publish_locks=KeyedLocks(),
         )
+    await staging.dropped()
 
 
 @pytest.fixture

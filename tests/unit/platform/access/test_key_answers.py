@@ -104,6 +104,31 @@ async def test_what_has_changed_is_forgotten_at_once_and_the_rest_is_not(clock: 
     assert not await accepted(access, "key")
 
 
+async def test_a_key_in_use_never_waits_for_auth_and_dies_as_soon_as_auth_says_so(clock: SetClock) -> None:
+    """It is looked up again every half of `key_cache_seconds`, while it is used. A key that is not used is not."""
+    keys, time = Counting(), Time()
+    keys.holder = holder()
+    access = AccessControl(ServiceSettings(key_cache_seconds=3), keys, monotonic=time, clock=clock)
+    assert await accepted(access, "used")
+    assert await accepted(access, "once")
+    for _ in range(48):
+        time.now += 0.125
+        assert await accepted(access, "used")
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+    assert [keys.asked[hash_key(key)] for key in ("used", "once")] == [5, 1]
+
+    keys.holder = None  # revoked, and no push has come
+    refused_after = 0.0
+    while await accepted(access, "used"):
+        time.now += 0.125
+        refused_after += 0.125
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+    assert refused_after <= 1.5 + 0.125  # at the next look-up; without one after 3 s
+    assert not await accepted(access, "used")
+
+
 async def test_a_remembered_refusal_ends_for_whoever_keeps_trying(clock: SetClock) -> None:
     """A client that polls until its key is there must not renew its own refusal."""
     keys, time = Counting(), Time()
