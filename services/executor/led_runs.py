@@ -1,11 +1,12 @@
 """The runs that this process executes, with the lines they have written so far, so that watching them costs no statement."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
-from services.executor.records import DqResult, Run, StepLog
+from services.executor.records import DqResult, Run, RunOutcome, StepLog
 
 type Line = StepLog | DqResult
 TICK = timedelta(microseconds=1)
@@ -58,6 +59,10 @@ class LedRun:
 
     run: Run
     """As it was when its row was written."""
+    has_ended: bool = False
+    """Its end is in its row."""
+    last: Run | None = None
+    """The run when it had ended; None also if only the table says how: another process has ended it."""
     feed: LineFeed = field(default_factory=LineFeed)
     _latest: datetime = LONG_AGO
 
@@ -81,6 +86,28 @@ class LedRuns:
     def begin(self, run: Run) -> None:
         """The run is executed here from now on."""
         self._runs[run.pipeline_logging_id] = LedRun(run=run)
+
+    def note_end(self, tenant_id: str, pipeline_logging_id: str, last: Run | None) -> None:
+        """The run's end is in its row, which says `last`, if that is known. Lines may follow."""
+        if led := self.find(tenant_id, pipeline_logging_id):
+            led.has_ended, led.last = True, last
+
+    def note_row(self, tenant_id: str, row: Mapping[str, Any], outcome: RunOutcome, at: datetime) -> None:
+        """As `note_end`, from what `end_run` has answered to `outcome` at `at`."""
+        led = self.find(tenant_id, row["pipeline_logging_id"])
+        if led is None:
+            return
+        last: Run | None = None
+        if (row["status"], row["completed_at"]) == (outcome.status, at):
+            last = led.run.ended(outcome, at)
+        elif led.last and led.last.completed_at == row["completed_at"]:  # it had ended before; what it has cost may be new
+            last = led.last.costing(outcome.cost)
+        self.note_end(tenant_id, led.run.pipeline_logging_id, last)
+
+    def close(self, pipeline_logging_id: str) -> None:
+        """The run's end is recorded, and no line follows. Watchers need not wait for the rest, such as the end of its reservation."""
+        if led := self._runs.get(pipeline_logging_id):
+            led.feed.close()
 
     def end(self, pipeline_logging_id: str) -> None:
         """The run's end is recorded, or can no longer be from here."""

@@ -58,12 +58,14 @@ class RunEnds:
         if row["status"] is None:
             return None
         self._record(TenantRun.from_row(tenant_id, row))
+        self._led_runs.note_row(tenant_id, row, outcome, at)
         return RunStatus(row["status"])
 
     def note_completed(self, tenant_id: str, run: str, outcome: RunOutcome, *, at: datetime) -> None:
         """The run, which this process executes, was completed, by `finish` or by its publish."""
         if led := self._led_runs.find(tenant_id, run):
             self._record(TenantRun.of(led.run).ended(outcome, at))
+            self._led_runs.note_end(tenant_id, run, led.run.ended(outcome, at))
 
     async def add_cost(self, tenant_id: str, run: str, cost: RunCost) -> None:
         """Writes what a run has cost that its publish has completed. Runs of a tenant that end together share a statement."""

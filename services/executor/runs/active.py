@@ -170,7 +170,7 @@ class ActiveRuns:
                 status = await _until_done(
                     lambda: self._store.finish_run(run.tenant_id, run.pipeline_logging_id, outcome, at=self._clock.now())
                 )
-            self._store.led_runs.end(run.pipeline_logging_id)
+            self._store.led_runs.close(run.pipeline_logging_id)
             await _until_done(lambda: self._quota.settle(active.reservation, status or outcome.status, cost))
         except Exception:  # noqa: BLE001 - a retry would not help; the reservation expires, and the reconciler reads the row
             _log.exception("close_broke")

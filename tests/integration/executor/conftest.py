@@ -4,6 +4,7 @@ import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives import serialization
@@ -160,8 +161,9 @@ def make_starter(
     preparer: RunPreparer, credentials: Credentials, quota: RecordingLedger, store: Store, reconciler: Reconciler
 ) -> Callable[[ActiveRuns], RunStarter]:
     """The way in of one executor process; several share the ledger and the store."""
-    admission = Admission(store=store, quota=quota, reconciler=reconciler, clock=SystemClock(), lease_seconds=30.0)  # type: ignore[arg-type]
-    return lambda active: RunStarter(preparer=preparer, credentials=credentials, admission=admission, active=active)  # type: ignore[arg-type]
+    parts: Any = {"quota": quota, "credentials": credentials}
+    admission = Admission(store=store, reconciler=reconciler, clock=SystemClock(), lease_seconds=30.0, **parts)
+    return lambda active: RunStarter(preparer=preparer, admission=admission, active=active)
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import pytest
 
 from services.platform.cache import TtlCache
 from services.platform.errors import Unavailable
-from services.platform.group_commit import GroupCommit, GroupCommits
+from services.platform.group_commit import GroupCommit, GroupCommits, SharedReads
 
 
 class Time:
@@ -299,3 +299,42 @@ async def test_a_value_that_was_dropped_meanwhile_does_not_come_back() -> None:
     await asyncio.sleep(0)
     await asyncio.sleep(0)
     assert cache.get_cached("a") is None
+
+
+async def test_equal_questions_share_a_read_that_begins_after_each_was_asked() -> None:
+    """So an answer is never older than its question. Other questions go beside it."""
+    reads, ready = list[str](), asyncio.Event()
+
+    async def read(question: str) -> str:
+        reads.append(question)
+        number = reads.count(question)
+        await ready.wait()
+        return f"{question}{number}"
+
+    shared: SharedReads[str, str] = SharedReads(read)
+    first = asyncio.create_task(shared.get("a"))
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    assert reads == ["a"]
+    others = [asyncio.create_task(shared.get(question)) for question in "aaab"]
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    assert reads == ["a", "b"]
+    ready.set()
+    assert [await task for task in (first, *others)] == ["a1", "a2", "a2", "a2", "b1"]
+    assert reads == ["a", "b", "a"]
+
+
+async def test_all_who_ask_get_the_error_of_a_shared_read_and_the_next_question_is_asked_anew() -> None:
+    answers: Iterator[str | Exception] = iter([ConnectionError(), "fine"])
+
+    async def read(question: str) -> str:
+        answer = next(answers)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    shared: SharedReads[str, str] = SharedReads(read)
+    both = await asyncio.gather(shared.get("a"), shared.get("a"), return_exceptions=True)
+    assert [type(one) for one in both] == [ConnectionError] * 2
+    assert await shared.get("a") == "fine"

@@ -133,6 +133,32 @@ async def test_a_session_token_calls_as_its_key_and_its_user(access: AccessContr
     assert (by_key.session_token_id, by_key.user_id) == (None, "claimed"), "a key that is sent counts"
 
 
+async def test_a_token_in_use_never_waits_for_auth_and_dies_as_soon_as_auth_says_so(auth: Auth, clock: SetClock) -> None:
+    """As a key. While auth is silent its last answer counts, for as long as it always did."""
+    time = Time()
+    access = AccessControl(ServiceSettings(key_cache_seconds=3), auth, sessions=auth, monotonic=time, clock=clock)
+
+    async def calls(seconds: float) -> None:
+        for _ in range(int(seconds / 0.125)):
+            time.now += 0.125
+            await caller(access, USAGE, authorization=f"Bearer {GOOD}")
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+
+    await caller(access, USAGE, authorization=f"Bearer {GOOD}")
+    await calls(6)
+    assert auth.asked["good"] == 5
+    auth.answers = asyncio.Event()
+    await calls(2.875)
+    waiting = asyncio.create_task(caller(access, USAGE, authorization=f"Bearer {GOOD}"))
+    time.now += 0.125
+    await asyncio.sleep(0)
+    assert not waiting.done()
+    auth.answers.set()
+    assert (await waiting).tenant_id == "acme"
+    assert auth.asked["good"] == 6
+
+
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
