@@ -58,7 +58,7 @@ class Foresight:
     def begin(self, step: TemplateStep, context: StepContext, group: asyncio.TaskGroup) -> None:
         """Asks the step, if it foresees anything; in `group`, which ends with the run's steps."""
         if isinstance(step.action, Foreseeing):
-            self.asked[step.id] = group.create_task(_ask(step.action, context))
+            self.asked[step.id] = group.create_task(_ask(step.action, step.id, context))
 
     async def of(self, steps: Sequence[TemplateStep]) -> list[StepResult] | None:
         """Their results if none of them has anything to do, else None."""
@@ -69,11 +69,11 @@ class Foresight:
         return known if len(known) == len(found) else None
 
 
-async def _ask(action: Foreseeing, context: StepContext) -> StepResult | None:
+async def _ask(action: Foreseeing, step_id: str, context: StepContext) -> StepResult | None:
     try:
         return await action.foresee(context)
     except Exception as error:  # noqa: BLE001 - it is not foreseen then: the step runs in its turn, and says what is wrong
-        _log.info("not_foreseen", step=context.step_id, error=type(error).__name__)
+        _log.info("not_foreseen", step=step_id, error=type(error).__name__)
         return None
 
 
