@@ -214,6 +214,7 @@ class EndsRun(Protocol):
     ends_run: ClassVar[Literal[True]]
 
 
+@runtime_checkable
 class UsesTables(Protocol):
     """A step that brings tables of the tenant's dataset up to their DDL before it works."""
 
