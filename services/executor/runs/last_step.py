@@ -18,7 +18,7 @@ _log = structlog.get_logger()
 
 
 def may_end(step: TemplateStep, steps: Sequence[TemplateStep]) -> bool:
-    """True if the step can record the run's end at all. A run with final steps ends after those: they may fail, and are told how the run
+    """True if the step can record the run's end at all. A run with final steps ends after those: they may fail, and learn how the run
     ends before it does.
     """
     return isinstance(step.action, EndsRun) and all(one.is_work for one in steps)

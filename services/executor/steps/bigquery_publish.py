@@ -19,7 +19,7 @@ from services.executor.sources.source import LEDGER_OUTPUTS, MONTHS_OUTPUTS
 from services.executor.steps.ledger_script import DERIVED_FROM, EXPORTED, SOURCE, SOURCE_VERSIONS, STATES_PARAM, LedgerEntry, LedgerKind
 from services.executor.steps.publish_changes import by_day, by_month, cost_move, moved, too_little
 from services.executor.steps.publish_script import ACCEPT_LESS, OUTSIDE, OWN, Replacement, publish_scripts
-from services.executor.steps.run_end_script import FENCES, RUN_ROWS, RUNS, RunEnd
+from services.executor.steps.run_end_script import FENCES, RUN_ROWS, RUNS, EndOfRun
 from services.executor.templates.faults import Faults, TemplateError
 from services.executor.templates.months import MONTHS
 from services.executor.templates.parameters import ParameterType
@@ -56,7 +56,7 @@ class Publish:
     ends_run: ClassVar[Literal[True]] = True
 
     replacement: Replacement
-    scripts: Mapping[RunEnd, Block]
+    scripts: Mapping[EndOfRun, Block]
     """Composed by `publish_script`, one for each way to end the run."""
     meta: tuple[Table, ...]
     """Other tables that the script names; older ones lack a column of it."""
@@ -109,19 +109,19 @@ class Publish:
         )
 
     async def _publish(self, context: StepContext) -> Mapping[str, Any]:
-        return (await context.query(self.scripts[RunEnd.LATER], self._own(context))).only_row
+        return (await context.query(self.scripts[EndOfRun.LATER], self._own(context))).only_row
 
     async def _publish_and_end(self, context: StepContext, last: LastStep) -> Mapping[str, Any]:
         own = {RUN_ROWS: last.rows_processed, **self._own(context)}
         async with context.tools.store.ends.quiet(context.run.tenant_id):
             for number, wait in enumerate(backoff(first=0.1, most=8.0), 1):
-                way = RunEnd.WITHIN if number <= MAX_WITHIN else RunEnd.AFTER
+                way = EndOfRun.WITHIN if number <= MAX_WITHIN else EndOfRun.AFTER
                 try:
                     # Not repeated by the client: the time of the end is reckoned from when this was sent.
                     return (await context.query(self.scripts[way], own, once=True)).only_row
                 except bigquery.TransactionCancelled as cancelled:
                     _log.info("publish_cancelled", table=self.replacement.table.name, way=way.name, error=str(cancelled.__cause__))
-                if way is RunEnd.AFTER:
+                if way is EndOfRun.AFTER:
                     await asyncio.sleep(wait)
         raise AssertionError("backoff never ends")
 
@@ -138,7 +138,7 @@ class Publish:
     async def dry_run(self, context: StepContext) -> StepDryRun:
         """Estimates the script."""
         await self._make_tables(context)
-        return await context.dry_run(self.scripts[RunEnd.LATER], self._own(context))
+        return await context.dry_run(self.scripts[EndOfRun.LATER], self._own(context))
 
     @property
     def tables(self) -> tuple[Table, ...]:

@@ -111,7 +111,7 @@ _NEWER_READING: Final = """EXISTS (
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Measure:
+class MeasuredField:
     """A field of the script's variable `measured`, which one statement of the transaction sets."""
 
     name: str
@@ -122,7 +122,7 @@ class Measure:
     is_first: bool = False
 
 
-def ledger_measures(entry: LedgerEntry | None) -> list[Measure]:
+def ledger_measures(entry: LedgerEntry | None) -> list[MeasuredField]:
     """What must be known of the ledger.
 
     `is_superseded`: another run has published a newer reading of a day, so that this one must not: rows of the same table that were
@@ -138,7 +138,7 @@ def ledger_measures(entry: LedgerEntry | None) -> list[Measure]:
   INNER JOIN UNNEST(@{DERIVED_FROM}) AS v ON v.day = d.usage_date
   WHERE d.source = @{SOURCE} AND IFNULL(d.source_version, 0) != v.version)"""
         lacks = f"EXISTS (SELECT 1 FROM UNNEST(@run_days) AS day WHERE {_IS_LACKING.format(day='day')})"
-        return [Measure(name=SUPERSEDED, type="BOOL", sql=behind), Measure(name=LACKS_DAYS, type="BOOL", sql=lacks)]
+        return [MeasuredField(name=SUPERSEDED, type="BOOL", sql=behind), MeasuredField(name=LACKS_DAYS, type="BOOL", sql=lacks)]
     known = f"""ARRAY(
   SELECT AS STRUCT
     d.usage_date, d.first_loaded_at, d.changed_at, d.version, d.focus_version, d.state, d.state_rule, d.source_table, d.source_created_at,
@@ -146,7 +146,7 @@ def ledger_measures(entry: LedgerEntry | None) -> list[Measure]:
   FROM {DAYS} AS d
   WHERE d.source = @{SOURCE} AND d.usage_date IN UNNEST(@run_days))"""
     newer = PERIODS_SUPERSEDED if entry.kind is LedgerKind.MONTHS else _NEWER_READING
-    return [Measure(name="known", type=KNOWN, sql=known, is_first=True), Measure(name=SUPERSEDED, type="BOOL", sql=newer)]
+    return [MeasuredField(name="known", type=KNOWN, sql=known, is_first=True), MeasuredField(name=SUPERSEDED, type="BOOL", sql=newer)]
 
 
 def ledger_statements(entry: LedgerEntry | None) -> str:

@@ -31,12 +31,12 @@ from services.executor.steps.ledger_script import (
     SUPERSEDED,
     LedgerEntry,
     LedgerKind,
-    Measure,
+    MeasuredField,
     ledger_measures,
     ledger_params,
     ledger_statements,
 )
-from services.executor.steps.run_end_script import RunEnd
+from services.executor.steps.run_end_script import EndOfRun
 from services.platform.bigquery.ddl import Table
 from services.platform.bigquery.sql import Block, make_block
 
@@ -90,12 +90,12 @@ class Replacement:
         return self.ledger is not None and self.ledger.kind is LedgerKind.MONTHS
 
 
-def publish_scripts(replacement: Replacement, rows: Block) -> dict[RunEnd, Block]:
+def publish_scripts(replacement: Replacement, rows: Block) -> dict[EndOfRun, Block]:
     """One script for each way to end the run."""
-    return {way: publish_script(replacement, rows, way) for way in RunEnd}
+    return {way: publish_script(replacement, rows, way) for way in EndOfRun}
 
 
-def publish_script(replacement: Replacement, rows: Block, run_end: RunEnd) -> Block:
+def publish_script(replacement: Replacement, rows: Block, run_end: EndOfRun) -> Block:
     """The script that replaces what the days hold by `rows`, a query that returns every column of the table by name.
 
     Its last statement returns `published BOOL`, `ended_at TIMESTAMP`, when this claim completed the run, by this script or an earlier
@@ -152,16 +152,16 @@ SELECT
     )
 
 
-def _measures(replacement: Replacement, of_the_run: str, query: str) -> list[Measure]:
+def _measures(replacement: Replacement, of_the_run: str, query: str) -> list[MeasuredField]:
     """What the days hold, and will hold, and what the ledger says."""
-    changes = Measure(name="changes", type=CHANGES, sql=_changes(replacement, of_the_run, query), is_first=True)
+    changes = MeasuredField(name="changes", type=CHANGES, sql=_changes(replacement, of_the_run, query), is_first=True)
     measures = [changes, *ledger_measures(replacement.ledger)]
     if replacement.by_months:
-        measures.append(Measure(name=DOUBLED, type="STRING", sql=doubled(replacement.table.name, of_the_run, query)))
+        measures.append(MeasuredField(name=DOUBLED, type="STRING", sql=doubled(replacement.table.name, of_the_run, query)))
     return measures
 
 
-def _measured(measures: Sequence[Measure]) -> str:
+def _measured(measures: Sequence[MeasuredField]) -> str:
     """The statement that sets the variable `measured`."""
     fields = ",\n  ".join(f"q.{one.name}" if one.is_first else f"{one.sql} AS {one.name}" for one in measures)
     first = ",\n  ".join(f"{one.sql} AS {one.name}" for one in measures if one.is_first)

@@ -1,7 +1,7 @@
 """Composes what a publish does about the end of its run. Part of `publish_script`, which explains why the transaction as a whole is safe.
 
 A publish that is the last thing a run has to do also records the run's end, so that the run is seen COMPLETED the moment its rows are.
-Its transaction then changes the run's own row last, in place of the fence row: whoever ends the run otherwise (`end_run`) changes that row,
+Its transaction then changes the run's own row last, in place of the fence row: what ends the run otherwise (`end_run`) changes that row,
 too, so exactly one of the two ends it.
 
 BigQuery cancels the transaction if any other statement changes x_meta_pipeline_runs between its BEGIN and its end, whichever row it changes
@@ -31,7 +31,7 @@ WHERE pipeline_logging_id = @pipeline_logging_id AND state = 'OPEN' AND claimed_
   AND NOT EXISTS (SELECT 1 FROM {FENCES} AS f WHERE f.pipeline_logging_id = @pipeline_logging_id AND f.state = 'CLOSED')"""
 
 
-class RunEnd(Enum):
+class EndOfRun(Enum):
     """When the script records the run's end."""
 
     LATER = auto()
@@ -44,17 +44,17 @@ class RunEnd(Enum):
     @property
     def params(self) -> dict[str, str]:
         """More query parameters, name to GoogleSQL type."""
-        return {} if self is RunEnd.LATER else {RUN_ROWS: "INT64"}
+        return {} if self is EndOfRun.LATER else {RUN_ROWS: "INT64"}
 
     @property
     def declared(self) -> str:
         """Its variables."""
-        return "" if self is RunEnd.LATER else "DECLARE began TIMESTAMP DEFAULT CURRENT_TIMESTAMP();\n"
+        return "" if self is EndOfRun.LATER else "DECLARE began TIMESTAMP DEFAULT CURRENT_TIMESTAMP();\n"
 
     @property
     def opened(self) -> str:
         """Before the transaction: the fence row that it changes."""
-        if self is RunEnd.WITHIN:
+        if self is EndOfRun.WITHIN:
             return ""
         return f"""INSERT INTO {FENCES} (pipeline_logging_id, state, updated_at, claimed_by)
 SELECT DISTINCT r.pipeline_logging_id, 'OPEN', @loaded_at, @claimed_by
@@ -65,21 +65,21 @@ WHERE r.{_THIS_RUN.replace(" AND ", " AND r.")}
 
     def guard(self, allowed: str) -> str:
         """The last change of the transaction: one of no row means that nothing must be published. `allowed` is a condition."""
-        if self is RunEnd.WITHIN:
+        if self is EndOfRun.WITHIN:
             return f"{_COMPLETE}\n  AND {allowed};\n"
         # A script that is sent again finds the run ended by itself, and must not publish then.
-        is_running = f"\n  AND EXISTS (SELECT 1 FROM {RUNS} WHERE {_THIS_RUN})" if self is RunEnd.AFTER else ""
+        is_running = f"\n  AND EXISTS (SELECT 1 FROM {RUNS} WHERE {_THIS_RUN})" if self is EndOfRun.AFTER else ""
         return f"{_FENCE}{is_running}\n  AND {allowed};\n"
 
     @property
     def committed(self) -> str:
         """After the transaction."""
-        return f"  {_COMPLETE};\n" if self is RunEnd.AFTER else ""
+        return f"  {_COMPLETE};\n" if self is EndOfRun.AFTER else ""
 
     @property
     def ended_at(self) -> str:
         """An expression: when this claim has completed the run; NULL: it has not."""
-        if self is RunEnd.LATER:
+        if self is EndOfRun.LATER:
             return "CAST(NULL AS TIMESTAMP)"
         completed = _THIS_RUN.replace("RUNNING", "COMPLETED")
         return f"(SELECT MAX(completed_at) FROM {RUNS} WHERE {completed})"
