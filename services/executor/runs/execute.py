@@ -1,8 +1,8 @@
 """Executes a run: starts each step as soon as the steps it needs have ended, several at once, and logs each.
 
 Work steps (`when: on_success`) run first, then final steps (`on_failure`, `always`). After a cancel or timeout the final steps get
-FINALIZER_SECONDS in total. If a step fails, the steps that need it are SKIPPED; the others continue. Results are combined in the template's
-order, independent of the order in which steps end.
+FINALIZER_SECONDS in total. If a step fails, the steps that need it are SKIPPED; the others continue, but those beside a publish that does
+not succeed: they are stopped, and SKIPPED. Results are combined in the template's order, independent of the order in which steps end.
 """
 
 import asyncio
@@ -26,6 +26,8 @@ from services.platform.errors import ConvergenceError, Unavailable
 
 FINALIZER_SECONDS = 30.0
 """For all final steps of a stopped run together; less than the time that the reconciler leaves an executor to record the run's end."""
+BESIDE_PART = 0.5
+"""Of what is left of the run's cap, how much a step may use beside a publish, to which the rest is left."""
 RUNNING = RunOutcome(status=RunStatus.RUNNING)
 """The outcome passed to work steps: the run has not ended yet."""
 
@@ -40,10 +42,21 @@ class RunProgress:
     results: dict[str, StepResult] = field(default_factory=dict)
     failures: dict[str, str] = field(default_factory=dict)
     stopped: RunOutcome | None = None
-    is_final: bool = False
-    """A step failed with an error that another attempt would get, too."""
+    final: set[str] = field(default_factory=set)
+    """The steps that failed with an error that another attempt would get, too."""
+    in_vain: set[str] = field(default_factory=set)
+    """The steps that were stopped, for the publish beside them did not succeed."""
     meter: RunMeter = field(default_factory=RunMeter)
     """What the run has used; `execute` puts the run's own here."""
+
+    @property
+    def is_final(self) -> bool:
+        """True if another attempt would fail, too, as far as is known by now."""
+        return bool(self.final)
+
+    def is_needless(self, step: TemplateStep) -> bool:
+        """True if the publish beside it has not succeeded."""
+        return step.beside is not None and self.ended.get(step.beside, StepStatus.COMPLETED) is not StepStatus.COMPLETED
 
     def has_nothing_for(self, step: TemplateStep) -> bool:
         """True for a work step that needs one which has found nothing to do."""
@@ -62,7 +75,7 @@ class RunProgress:
         for step in sorted(steps, key=lambda one: not one.is_work):
             if step.id in self.failures:
                 why = f"Step {step.id}: {self.failures[step.id]}"
-                return RunOutcome(status=RunStatus.FAILED, error_message=why, is_final=self.is_final)
+                return RunOutcome(status=RunStatus.FAILED, error_message=why, is_final=step.id in self.final)
         own_last = sorted(steps, key=lambda one: (one.is_included, -one.index))
         results = (self.results[step.id] for step in own_last if step.id in self.results)
         rows = next((result.rows_processed for result in results if result.rows_processed is not None), None)
@@ -98,18 +111,34 @@ async def _run(
     raises.
     """
     before = dict(progress.ended)
-    tasks = dict[str, asyncio.Task[None]]()
+    tasks, working = dict[str, asyncio.Task[None]](), set[str]()
 
     async def when_due(step: TemplateStep) -> None:
         if awaited := [tasks[need] for need in step.needs if need in tasks]:
             await asyncio.wait(awaited)
         ended = before | {need: progress.ended[need] for need in step.needs if need in progress.ended}
         is_due = should_run(needs=step.needs, when=step.when, ended=ended, stopped=stopped)
-        if is_due and not progress.has_nothing_for(step):
-            await _perform(prepared, step, progress, tools)
+        if is_due and not progress.has_nothing_for(step) and not progress.is_needless(step):
+            await perform(step)
         else:
             progress.ended[step.id] = StepStatus.SKIPPED
             await _log_step(prepared, step, StepStatus.SKIPPED, tools)
+        for needless in (one for one in steps if one.id in working - progress.ended.keys() and progress.is_needless(one)):
+            progress.in_vain.add(needless.id)
+            tasks[needless.id].cancel()
+
+    async def perform(step: TemplateStep) -> None:
+        working.add(step.id)
+        try:
+            await _perform(prepared, step, progress, tools)
+        except asyncio.CancelledError:
+            if step.id not in progress.in_vain:
+                raise
+            progress.ended[step.id] = StepStatus.SKIPPED
+            why = f"Stopped, for the step {step.beside} did not succeed."
+            await _log_step(prepared, step, StepStatus.SKIPPED, tools, error_message=why)
+        finally:
+            working.discard(step.id)
 
     async with asyncio.TaskGroup() as group:
         for step in steps:
@@ -129,11 +158,14 @@ async def _perform(prepared: PreparedRun, step: TemplateStep, progress: RunProgr
     # Only the first failure decides whether the run may be retried.
     says_retryable = step.is_work or not progress.failures
     for attempt in range(1, step.attempts + 1):
-        began, meter = tools.clock.now(), progress.meter.step(step.id, attempt)
+        part = BESIDE_PART if step.beside and step.beside not in progress.ended else 1.0
+        began, meter = tools.clock.now(), progress.meter.step(step.id, attempt, part=part)
         await _log_step(prepared, step, StepStatus.RUNNING, tools, attempt=attempt)
         try:
             result = await _attempt(prepared, step, progress, tools, meter)
         except asyncio.CancelledError:
+            if step.id in progress.in_vain:
+                raise
             progress.ended[step.id] = StepStatus.FAILED
             stopped = "The run was stopped while this step worked."
             metadata = {"can_heal": True, **_cost_of(meter)}
@@ -156,7 +188,8 @@ async def _perform(prepared: PreparedRun, step: TemplateStep, progress: RunProgr
             continue
         progress.ended[step.id] = StepStatus.FAILED
         progress.failures[step.id] = result.message
-        progress.is_final |= says_retryable and not result.is_retryable
+        if says_retryable and not result.is_retryable:
+            progress.final.add(step.id)
         return
 
 

@@ -20,7 +20,7 @@ Why it is safe
 from dataclasses import dataclass
 
 from services.executor.checks.own_rows import OwnRows
-from services.executor.steps.exports_script import DOUBLED, IS_NEWER, NEW_OF_PERIODS, REPLACED_PERIOD, doubled
+from services.executor.steps.exports_script import DOUBLED, NEW_OF_PERIODS, REPLACED_PERIOD, doubled
 from services.executor.steps.ledger_script import (
     DECLARED,
     SUPERSEDED,
@@ -83,8 +83,8 @@ class Replacement:
 def publish_script(replacement: Replacement, rows: Block) -> Block:
     """The script that replaces what the days hold by `rows`, a query that returns every column of the table by name.
 
-    Its last statement returns `published BOOL`, `rows_published INT64`, `is_superseded BOOL`, `is_newer_there BOOL`, if so because the
-    same or a newer version of exported files is published, `doubled STRING`, accounts that another export has rows of, or NULL,
+    Its last statement returns `published BOOL`, `rows_published INT64`, `is_superseded BOOL`, `is_newer_there BOOL`, if so because others
+    do what this run was to do (`LedgerEntry.is_newer`), `doubled STRING`, accounts that another export has rows of, or NULL,
     `final_days ARRAY<DATE>`, the run's days that had been FINAL, and `changes`, one entry for each day, service, currency and unit that
     holds rows before or after: `usage_date DATE, service STRING, currency STRING, unit DATE, rows_before INT64, rows_after INT64,
     cost_before FLOAT64, cost_after FLOAT64, net_before NUMERIC, net_after NUMERIC, is_too_little BOOL`. `cost_*` are sums of absolute
@@ -102,7 +102,7 @@ def publish_script(replacement: Replacement, rows: Block) -> Block:
     of_the_run = f"WHERE t.{day} BETWEEN @first_day AND @last_day AND t.{day} IN UNNEST(@run_days){own}"
     changes = _changes(replacement, of_the_run, query)
     replaced = f" AND NOT {replacement.kept_rows}" if replacement.kept_rows else ""
-    is_newer = IS_NEWER if replacement.by_months else "FALSE"
+    is_newer = ledger.is_newer if ledger else "FALSE"
     twice = f"SET {DOUBLED} = {doubled(table.name, of_the_run, query)};\n" if replacement.by_months else ""
     params = PARAMS | {ACCEPT_LESS: "BOOL"} | rows.params | ({OWN: "STRING"} if replacement.own else {})
     if ledger:
@@ -113,6 +113,7 @@ def publish_script(replacement: Replacement, rows: Block) -> Block:
 DECLARE published BOOL DEFAULT FALSE;
 DECLARE inserted INT64 DEFAULT 0;
 DECLARE {DOUBLED} STRING;
+DECLARE is_newer_there BOOL DEFAULT FALSE;
 {DECLARED}DECLARE changes ARRAY<STRUCT<
   usage_date DATE, service STRING, currency STRING, unit DATE, rows_before INT64, rows_after INT64, cost_before FLOAT64,
   cost_after FLOAT64, net_before NUMERIC, net_after NUMERIC, is_too_little BOOL>>;
@@ -138,14 +139,14 @@ IF @@row_count = 0 THEN
   ROLLBACK TRANSACTION;
   -- For the answer: the emulator takes variables back with the transaction.
   SET changes = {changes};
-  {superseded(ledger)}{twice}
+  {superseded(ledger)}{twice}SET is_newer_there = {is_newer};
 ELSE
   COMMIT TRANSACTION;
   SET published = TRUE;
 END IF;
 SELECT
   published, IF(published, inserted, 0) AS rows_published, {SUPERSEDED} AS is_superseded,
-  NOT published AND {is_newer} AS is_newer_there, {DOUBLED}, changes,
+  is_newer_there, {DOUBLED}, changes,
   ARRAY(SELECT k.usage_date FROM UNNEST(known) AS k WHERE k.state = 'FINAL') AS final_days""",
         params,
     )
