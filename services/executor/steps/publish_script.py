@@ -154,11 +154,14 @@ SELECT
 
 def _allowed(replacement: Replacement) -> str:
     """A condition: nothing newer is there, no other export has the same cost, and no day loses too much. A caller who accepts less also
-    replaces rows by an older reading of theirs, but never a billing period by an older version.
+    replaces rows by an older reading of theirs, but never a billing period by an older version, nor what is derived by what was derived of
+    rows that are no longer there.
     """
     enough = "NOT EXISTS (SELECT 1 FROM UNNEST(changes) AS c WHERE c.is_too_little)"
     if replacement.by_months:
         return f"NOT {SUPERSEDED} AND {DOUBLED} IS NULL AND (IFNULL(@{ACCEPT_LESS}, FALSE) OR {enough})"
+    if replacement.ledger and replacement.ledger.kind is LedgerKind.DERIVED:
+        return f"NOT {SUPERSEDED} AND (IFNULL(@{ACCEPT_LESS}, FALSE) OR {enough})"
     return f"(IFNULL(@{ACCEPT_LESS}, FALSE) OR NOT {SUPERSEDED} AND {enough})"
 
 
