@@ -1,8 +1,9 @@
 """What the tables of a source will hold of the run's days once its publish has committed, from the rows that are staged by then. So steps
 that derive from these tables can work beside the publish instead of after it.
 
-Nobody can know whether the publish commits, and what others publish before it does. Therefore what was derived is published only after it,
-and only if the table then holds the very rows that were read here: see `ledger_script.superseded`.
+It is not known then whether the publish commits, nor what others publish before it does. Therefore what was derived is published only after
+it, and only if the table holds the very rows that were read here: see `ledger_script.superseded`. That the publish may have committed by
+the time they are read changes nothing: it adds only rows that are newer than those that stay.
 """
 
 from services.executor.ledger.days import DAY_READS

@@ -76,8 +76,8 @@ class LedgerEntry:
     @property
     def is_newer(self) -> str:
         """A condition, for a publish that was superseded: others have published, or will, what it was to publish. Of months, the same or a
-        newer version is there. What is derived is left to those who have published the days last; a day that is this run's own is nobody
-        else's to derive, as happens if its kept rows were replaced after they had been read here.
+        newer version is there. What is derived is left to the runs that have published the days last; if that is this run for one of them,
+        whose kept rows were replaced after they had been read here, no other run derives it.
         """
         match self.kind:
             case LedgerKind.DERIVED:
