@@ -12,8 +12,8 @@ from typing import Self
 import structlog
 
 from services.executor.records import Run, RunCost, RunOutcome, RunStatus
-from services.executor.runs.execute import RunProgress
 from services.executor.runs.prepared import PreparedRun
+from services.executor.runs.progress import RunProgress
 from services.executor.runs.quota import QuotaClient, Reservation
 from services.executor.store import Store
 from services.platform.backoff import backoff

@@ -1,23 +1,24 @@
 """Executes a run: starts each step as soon as the steps it needs have ended, several at once, and logs each.
 
 Work steps (`when: on_success`) run first, then final steps (`on_failure`, `always`). After a cancel or timeout the final steps get
-FINALIZER_SECONDS in total. If a step fails, the steps that need it are SKIPPED; the others continue. Results are combined in the template's
-order, independent of the order in which steps end.
+FINALIZER_SECONDS in total. If a step fails, the steps that need it are SKIPPED; the others continue, but those beside a publish that does
+not succeed: they are stopped, and SKIPPED. Results are combined in the template's order, independent of the order in which steps end.
 """
 
 import asyncio
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, replace
 from typing import Any
 
 import structlog
 
 from services.executor.errors import StepError
-from services.executor.metering.meter import RunMeter, StepMeter
-from services.executor.records import RunOutcome, RunStatus, StepLog, StepStatus
-from services.executor.runs.last_step import Foresight, in_order_of_counts, last_step, may_end, steps_left
+from services.executor.metering.meter import StepMeter
+from services.executor.records import RunOutcome, StepLog, StepStatus
+from services.executor.runs.last_step import last_step, may_end, steps_left
 from services.executor.runs.prepared import PreparedRun
+from services.executor.runs.progress import RUNNING, RunProgress
 from services.executor.templates.graph import should_run
 from services.executor.templates.step import LastStep, StepContext, StepResult, Toolbox, UsesTables
 from services.executor.templates.step_reader import TemplateStep
@@ -27,48 +28,10 @@ from services.platform.errors import ConvergenceError, Unavailable
 
 FINALIZER_SECONDS = 30.0
 """For all final steps of a stopped run together; less than the time that the reconciler leaves an executor to record the run's end."""
-RUNNING = RunOutcome(status=RunStatus.RUNNING)
-"""The outcome passed to work steps: the run has not ended yet."""
+BESIDE_PART = 0.5
+"""Of what is left of the run's cap, how much a step may use beside a publish, to which the rest is left."""
 
 _log = structlog.get_logger()
-
-
-@dataclass(kw_only=True, slots=True)
-class RunProgress:
-    """The results so far, by step."""
-
-    ended: dict[str, StepStatus] = field(default_factory=dict)
-    results: dict[str, StepResult] = field(default_factory=dict)
-    failures: dict[str, str] = field(default_factory=dict)
-    stopped: RunOutcome | None = None
-    is_final: bool = False
-    """A step failed with an error that another attempt would get, too."""
-    meter: RunMeter = field(default_factory=RunMeter)
-    """What the run has used; `execute` puts the run's own here."""
-    foresight: Foresight = field(default_factory=Foresight)
-
-    def has_nothing_for(self, step: TemplateStep) -> bool:
-        """True for a work step that needs one which has found nothing to do."""
-        return step.is_work and any(self.results[need].is_unchanged for need in step.ancestors if need in self.results)
-
-    def seen_by(self, step: TemplateStep, steps: tuple[TemplateStep, ...]) -> RunOutcome:
-        """The outcome that a step sees: for final steps the run's outcome so far, for work steps RUNNING."""
-        if step.is_work:
-            return RUNNING
-        return self.stopped or self.outcome(steps)
-
-    def outcome(self, steps: tuple[TemplateStep, ...]) -> RunOutcome:
-        """The first failure in the template's order, work steps before final ones; without a failure, the row count reported by the last
-        step of the template itself, or, if none reports one, of those that it includes.
-        """
-        for step in sorted(steps, key=lambda one: not one.is_work):
-            if step.id in self.failures:
-                why = f"Step {step.id}: {self.failures[step.id]}"
-                return RunOutcome(status=RunStatus.FAILED, error_message=why, is_final=self.is_final)
-        results = [self.results[step.id] for step in in_order_of_counts(steps) if step.id in self.results]
-        rows = next((result.rows_processed for result in results if result.rows_processed is not None), None)
-        ended_at = next((result.ended_at for result in results if result.ended_at is not None), None)
-        return RunOutcome(status=RunStatus.COMPLETED, rows_processed=rows, ended_at=ended_at)
 
 
 async def execute(prepared: PreparedRun, tools: Toolbox, progress: RunProgress | None = None) -> RunOutcome:
@@ -105,7 +68,7 @@ async def _run(
     raises.
     """
     before = dict(progress.ended)
-    tasks = dict[str, asyncio.Task[None]]()
+    tasks, working = dict[str, asyncio.Task[None]](), dict[str, TemplateStep]()
 
     async def when_due(step: TemplateStep) -> None:
         if awaited := [tasks[need] for need in step.needs if need in tasks]:
@@ -114,18 +77,39 @@ async def _run(
             return
         ended = before | {need: progress.ended[need] for need in step.needs if need in progress.ended}
         is_due = should_run(needs=step.needs, when=step.when, ended=ended, stopped=stopped)
-        if is_due and not progress.has_nothing_for(step):
-            await _perform(prepared, step, progress, tools)
+        if is_due and not progress.has_nothing_for(step) and not progress.is_needless(step):
+            working[step.id] = step
+            await _perform_unless_in_vain(prepared, step, progress, tools)
+            del working[step.id]
         else:
             progress.ended[step.id] = StepStatus.SKIPPED
             _log_step(prepared, step, StepStatus.SKIPPED, tools)
+        for needless in progress.needless(working):
+            tasks[needless.id].cancel()
 
     async with asyncio.TaskGroup() as group:
-        if any(may_end(step, prepared.template.steps) for step in steps):
-            for step in steps:
-                progress.foresight.begin(step, context_of(prepared, step, {}, tools), group)
+        _foresee(prepared, steps, progress, tools, group)
         for step in steps:
             tasks[step.id] = group.create_task(when_due(step))
+
+
+def _foresee(prepared: PreparedRun, steps: Sequence[TemplateStep], progress: RunProgress, tools: Toolbox, group: asyncio.TaskGroup) -> None:
+    """If one of them may end the run, begins to find out which others will have nothing to do."""
+    if any(may_end(step, prepared.template.steps) for step in steps):
+        for step in steps:
+            progress.foresight.begin(step, context_of(prepared, step, {}, tools), group)
+
+
+async def _perform_unless_in_vain(prepared: PreparedRun, step: TemplateStep, progress: RunProgress, tools: Toolbox) -> None:
+    """As `_perform`, but ends without an error if the step is stopped because it has worked in vain."""
+    try:
+        await _perform(prepared, step, progress, tools)
+    except asyncio.CancelledError:
+        if step.id not in progress.in_vain:
+            raise
+        progress.ended[step.id] = StepStatus.SKIPPED
+        why = f"Stopped, for the step {step.beside} did not succeed."
+        _log_step(prepared, step, StepStatus.SKIPPED, tools, error_message=why)
 
 
 async def _run_stopped(prepared: PreparedRun, finalizers: Sequence[TemplateStep], progress: RunProgress, tools: Toolbox) -> None:
@@ -142,13 +126,16 @@ async def _perform(prepared: PreparedRun, step: TemplateStep, progress: RunProgr
     # Only the first failure decides whether the run may be retried.
     says_retryable = step.is_work or not progress.failures
     for attempt in range(1, step.attempts + 1):
-        began, meter = tools.clock.now(), progress.meter.step(step.id, attempt)
+        part = BESIDE_PART if step.beside and step.beside not in progress.ended else 1.0
+        began, meter = tools.clock.now(), progress.meter.step(step.id, attempt, part=part)
         _log_step(prepared, step, StepStatus.RUNNING, tools, attempt=attempt)
         if last is not None:
             await tools.store.flushed(prepared.run.tenant_id, prepared.run.pipeline_logging_id)
         try:
             result = await _attempt(prepared, step, progress, tools, meter, last)
         except asyncio.CancelledError:
+            if step.id in progress.in_vain:
+                raise
             progress.ended[step.id] = StepStatus.FAILED
             stopped = "The run was stopped while this step worked."
             metadata = {"can_heal": True, **_cost_of(meter)}
@@ -171,7 +158,8 @@ async def _perform(prepared: PreparedRun, step: TemplateStep, progress: RunProgr
             continue
         progress.ended[step.id] = StepStatus.FAILED
         progress.failures[step.id] = result.message
-        progress.is_final |= says_retryable and not result.is_retryable
+        if says_retryable and not result.is_retryable:
+            progress.final.add(step.id)
         return
 
 

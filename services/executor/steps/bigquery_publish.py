@@ -16,12 +16,24 @@ from services.executor.ledger.days import states_param
 from services.executor.ledger.moves import COST_MOVES
 from services.executor.ledger.store import DAYS as DAYS_TABLE
 from services.executor.sources.source import LEDGER_OUTPUTS, MONTHS_OUTPUTS
-from services.executor.steps.ledger_script import DERIVED_FROM, EXPORTED, SOURCE, SOURCE_VERSIONS, STATES_PARAM, LedgerEntry, LedgerKind
+from services.executor.staging.table_after import TableAfter
+from services.executor.steps.after_publish import tables_after
+from services.executor.steps.ledger_script import (
+    DERIVED_FROM,
+    EXPORTED,
+    SOURCE,
+    SOURCE_COLUMNS,
+    SOURCE_VERSIONS,
+    STATES_PARAM,
+    LedgerEntry,
+    LedgerKind,
+)
 from services.executor.steps.publish_changes import by_day, by_month, cost_move, moved, too_little
 from services.executor.steps.publish_script import ACCEPT_LESS, OUTSIDE, OWN, Replacement, publish_scripts
 from services.executor.steps.run_end_script import FENCES, RUN_ROWS, RUNS, EndOfRun
 from services.executor.templates.faults import Faults, TemplateError
 from services.executor.templates.months import MONTHS
+from services.executor.templates.name import SEGMENT
 from services.executor.templates.parameters import ParameterType
 from services.executor.templates.period import DAY, DAYS
 from services.executor.templates.section import Section
@@ -46,6 +58,10 @@ DOUBLED_MESSAGE: Final = (
 )
 NEWER_EXPORT: Final = "a newer version of the export, or the same one, was published by another run while this one worked"
 NEWER_SOURCE: Final = "another run has published newer rows of a day since they were read here; that run, or the next one, derives them"
+STALE_MESSAGE: Final = (
+    "Nothing was published: another run has published one of these days, too, while this one worked, so the rows that were read of it for"
+    " this table are no longer those that are there. Run it again: until then, this table is behind."
+)
 _log = structlog.get_logger()
 
 
@@ -60,6 +76,8 @@ class Publish:
     """Composed by `publish_script`, one for each way to end the run."""
     meta: tuple[Table, ...]
     """Other tables that the script names; older ones lack a column of it."""
+    tables_after: tuple[TableAfter, ...] = ()
+    """What its tables will hold, for steps that work beside it."""
 
     @property
     def OUTPUTS(self) -> Mapping[str, str]:
@@ -128,8 +146,8 @@ class Publish:
     def _superseded(self, *, is_newer_there: bool) -> StepResult:
         """The result if another run was faster, as far as that run has done this one's work. Raises StepError if it has not."""
         is_derived = self.replacement.ledger is not None and self.replacement.ledger.kind is LedgerKind.DERIVED
-        if not is_derived and not is_newer_there:
-            raise StepError(SUPERSEDED_MESSAGE, is_retryable=True)
+        if not is_newer_there:
+            raise StepError(STALE_MESSAGE if is_derived else SUPERSEDED_MESSAGE, is_retryable=True)
         reason = NEWER_SOURCE if is_derived else NEWER_EXPORT
         return StepResult(
             rows_processed=0, outputs=dict.fromkeys(self.OUTPUTS, ()), metadata={"table": self.replacement.table.name, "superseded": reason}
@@ -176,7 +194,12 @@ def parse(section: Section, scope: Scope) -> Step:
         raise TemplateError(*faults.found)
     scripts = publish_scripts(replacement, rows)
     meta = (FENCES, RUNS, *(replacement.ledger.tables if replacement.ledger else ()))
-    return Publish(replacement=replacement, scripts=scripts, meta=tuple(scope.tables[name] for name in meta))
+    return Publish(
+        replacement=replacement,
+        scripts=scripts,
+        meta=tuple(scope.tables[name] for name in meta),
+        tables_after=tables_after(replacement, rows),
+    )
 
 
 def _check_parameters(section: Section, scope: Scope) -> None:
@@ -189,7 +212,7 @@ def _check_parameters(section: Section, scope: Scope) -> None:
 
 
 def _ledger(section: Section, scope: Scope, table: Table) -> LedgerEntry | None:
-    """Reads `ledger: {source, service}`, `ledger: {source, derived: true}` or `ledger: {source, service, months: true}`."""
+    """Reads `ledger: {source, service}`, `ledger: {source, derived_from}` or `ledger: {source, service, months: true}`."""
     if "ledger" not in section.keys:
         section.scalar("ledger")  # marks the key as known where it is absent
         for name, part in ((DAYS, "a day"), (MONTHS, "what a day holds")):
@@ -200,7 +223,10 @@ def _ledger(section: Section, scope: Scope, table: Table) -> LedgerEntry | None:
     entry = section.section("ledger", "ledger")
     kind = _ledger_kind(entry)
     source = entry.text("source")
+    if not SEGMENT.fullmatch(source):
+        raise entry.error(f"the source `{source}` must be lower-case letters, digits and underscores", "source")
     service = None if kind is LedgerKind.DERIVED else _column(entry, "service", table, ("STRING",))
+    derived_from = _derived_from(entry, scope) if kind is LedgerKind.DERIVED else None
     entry.finish()
     needed = {LedgerKind.DERIVED: {DERIVED_FROM: SOURCE_VERSIONS}, LedgerKind.READINGS: LEDGER_OUTPUTS, LedgerKind.MONTHS: MONTHS_OUTPUTS}
     if missing := [name for name, type_ in needed[kind].items() if scope.outputs.get(name) != type_]:
@@ -210,13 +236,21 @@ def _ledger(section: Section, scope: Scope, table: Table) -> LedgerEntry | None:
         raise section.error(f"`ledger` needs a column {EXPORTED} of type TIMESTAMP in {table.name}, to know which rows are new", "ledger")
     if kind is LedgerKind.MONTHS and (lacking := [name for name in MONTH_COLUMNS if name not in table.columns]):
         raise section.error(f"`ledger` with `months` needs a column {lacking[0]} in {table.name}, to know what is replaced", "ledger")
-    return LedgerEntry(source=source, service=service, kind=kind)
+    return LedgerEntry(source=source, service=service, kind=kind, derived_from=derived_from)
+
+
+def _derived_from(entry: Section, scope: Scope) -> str:
+    table = scope.table(entry, "derived_from")
+    if lacking := [name for name, kind in SOURCE_COLUMNS.items() if table.columns.get(name) != kind]:
+        rule = f"`derived_from` needs a column {lacking[0]} of type {SOURCE_COLUMNS[lacking[0]]} in {table.name}"
+        raise entry.error(f"{rule}, to know whether a day is still as it was read", "derived_from")
+    return table.name
 
 
 def _ledger_kind(entry: Section) -> LedgerKind:
-    is_derived, is_months = entry.flag("derived"), entry.flag("months")
+    is_derived, is_months = bool(entry.text("derived_from", "")), entry.flag("months")
     if is_derived and is_months:
-        raise entry.error("`derived` and `months` exclude each other", "months")
+        raise entry.error("`derived_from` and `months` exclude each other", "months")
     if is_derived:
         return LedgerKind.DERIVED
     return LedgerKind.MONTHS if is_months else LedgerKind.READINGS

@@ -13,15 +13,17 @@ from typing import Final
 from services.executor.ledger.days import DAY_READS, STATES, WATERMARKS
 from services.executor.ledger.store import CHANGES, DAYS, EXPORTS, SOURCES
 from services.executor.sources.source import MONTHS_OUTPUTS
-from services.executor.steps.exports_script import KEPT_OF_PERIODS, PERIODS_SUPERSEDED, PREPARED, exports_statements
+from services.executor.steps.exports_script import IS_NEWER, KEPT_OF_PERIODS, PERIODS_SUPERSEDED, PREPARED, exports_statements
 
 SOURCE: Final = "_ledger_source"
 """The query parameter with the source, e.g. gcp."""
 STATES_PARAM: Final = "_ledger_states"
 """The query parameter with the state that each day of the run gets if it has changed."""
 DERIVED_FROM: Final = "source_versions"
-"""The output of the step that derives rows: which version of each day it has read."""
+"""The output of the step that derives rows: which version of each day it has read, see `_VERSIONS`. A day without rows is absent."""
 SOURCE_VERSIONS: Final = "ARRAY<STRUCT<day DATE, version INT64>>"
+SOURCE_COLUMNS: Final = {"usage_date": "DATE", "pipeline_logging_id": "STRING"}
+"""The columns of a source's own table by which it is known which version a day has."""
 SUPERSEDED: Final = "is_superseded"
 """A newer reading of one of the days has been published."""
 LACKS_DAYS: Final = "lacks_days"
@@ -58,6 +60,8 @@ class LedgerEntry:
     service: str | None
     """The column by which changes are kept apart besides day and currency; None: no changes are written."""
     kind: LedgerKind
+    derived_from: str | None = None
+    """Of DERIVED: the source's own table."""
 
     @property
     def tables(self) -> tuple[str, ...]:
@@ -73,6 +77,23 @@ class LedgerEntry:
         if self.kind is LedgerKind.DERIVED:
             return None
         return KEPT_OF_PERIODS if self.kind is LedgerKind.MONTHS else KEPT_ROWS.format(day=day)
+
+    @property
+    def is_newer(self) -> str:
+        """A condition, for a publish that was superseded: others have published, or will, what it was to publish. Of months, the same or a
+        newer version is there. What is derived is left to the runs that have published the days last; if that is this run for one of them,
+        whose kept rows were replaced after they had been read here, no other run derives it.
+        """
+        match self.kind:
+            case LedgerKind.DERIVED:
+                return (
+                    f"NOT EXISTS (SELECT 1 FROM {DAYS} AS d WHERE d.source = @{SOURCE} AND d.usage_date IN UNNEST(@run_days)"
+                    " AND d.pipeline_logging_id = @pipeline_logging_id)"
+                )
+            case LedgerKind.MONTHS:
+                return IS_NEWER
+            case LedgerKind.READINGS:
+                return "FALSE"
 
     @property
     def prepared(self) -> str:
@@ -110,6 +131,22 @@ _NEWER_READING: Final = """EXISTS (
     r.since IS NOT NULL))"""
 
 
+_VERSIONS: Final = """SELECT v.day, FARM_FINGERPRINT(v.runs) AS version
+    FROM (
+      SELECT g.usage_date AS day, STRING_AGG(CONCAT(g.run, ' ', CAST(g.row_count AS STRING)), ',' ORDER BY g.run) AS runs
+      FROM (
+        SELECT b.usage_date, IFNULL(b.pipeline_logging_id, '') AS run, COUNT(*) AS row_count
+        FROM {table} AS b
+        WHERE b.usage_date BETWEEN @first_day AND @last_day AND b.usage_date IN UNNEST(@run_days)
+        GROUP BY b.usage_date, run
+      ) AS g
+      GROUP BY g.usage_date
+    ) AS v"""
+"""The version of each day in a source's own table, as the step that derives rows has it: whose rows it holds, and how many of each. A run's
+rows of a day come in one transaction and then only ever become fewer, so days of one version hold the same rows.
+"""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class MeasuredField:
     """A field of the script's variable `measured`, which one statement of the transaction sets."""
@@ -127,16 +164,19 @@ def ledger_measures(entry: LedgerEntry | None) -> list[MeasuredField]:
 
     `is_superseded`: another run has published a newer reading of a day, so that this one must not: rows of the same table that were
     exported later, or of a table that was created later. Where only newer rows are added, the day must also still come from the same
-    table. For a table that is derived: the source's own table has been published since it was read.
+    table. For a table that is derived: the source's own table does not hold the rows that were read of it, because another run has
+    published since, or, where they were read before this run's own publish, in between.
     """
     if entry is None:
         return []
     if entry.kind is LedgerKind.DERIVED:
         behind = f"""EXISTS (
   SELECT 1
-  FROM {DAYS} AS d
-  INNER JOIN UNNEST(@{DERIVED_FROM}) AS v ON v.day = d.usage_date
-  WHERE d.source = @{SOURCE} AND IFNULL(d.source_version, 0) != v.version)"""
+  FROM (
+    {_VERSIONS.format(table=entry.derived_from)}
+  ) AS found
+  FULL JOIN UNNEST(@{DERIVED_FROM}) AS seen ON seen.day = found.day
+  WHERE IFNULL(found.version != seen.version, TRUE))"""
         lacks = f"EXISTS (SELECT 1 FROM UNNEST(@run_days) AS day WHERE {_IS_LACKING.format(day='day')})"
         return [MeasuredField(name=SUPERSEDED, type="BOOL", sql=behind), MeasuredField(name=LACKS_DAYS, type="BOOL", sql=lacks)]
     known = f"""ARRAY(

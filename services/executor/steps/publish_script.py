@@ -26,7 +26,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from services.executor.checks.own_rows import OwnRows
-from services.executor.steps.exports_script import DOUBLED, IS_NEWER, NEW_OF_PERIODS, REPLACED_PERIOD, doubled
+from services.executor.steps.exports_script import DOUBLED, NEW_OF_PERIODS, REPLACED_PERIOD, doubled
 from services.executor.steps.ledger_script import (
     SUPERSEDED,
     LedgerEntry,
@@ -99,13 +99,13 @@ def publish_script(replacement: Replacement, rows: Block, run_end: EndOfRun) -> 
     """The script that replaces what the days hold by `rows`, a query that returns every column of the table by name.
 
     Its last statement returns `published BOOL`, `ended_at TIMESTAMP`, when this claim completed the run, by this script or an earlier
-    sending of it, or NULL, `rows_published INT64`, `is_superseded BOOL`, `is_newer_there BOOL`, if so because the same or a newer version
-    of exported files is published, `doubled STRING`, accounts that another export has rows of, or NULL, `final_days ARRAY<DATE>`, the
-    run's days that had been FINAL, and `changes`, one entry for each day, service, currency and unit that holds rows before or after:
-    `usage_date DATE, service STRING, currency STRING, unit DATE, rows_before INT64, rows_after INT64, rows_new INT64, cost_before FLOAT64,
-    cost_after FLOAT64, net_before NUMERIC, net_after NUMERIC, is_too_little BOOL`. `cost_*` are sums of absolute values. `unit` is what is
-    replaced: the day, of exported files the billing period; NULL for rows of others that stay. `rows_new` are those that come from
-    `rows`. Too little: the unit would lose more than half of its rows, or the currency all of its rows or more than half of its cost.
+    sending of it, or NULL, `rows_published INT64`, `is_superseded BOOL`, `is_newer_there BOOL`, if so because others do what this run was
+    to do (`LedgerEntry.is_newer`), `doubled STRING`, accounts that another export has rows of, or NULL, `final_days ARRAY<DATE>`, the run's
+    days that had been FINAL, and `changes`, one entry for each day, service, currency and unit that holds rows before or after: `usage_date
+    DATE, service STRING, currency STRING, unit DATE, rows_before INT64, rows_after INT64, rows_new INT64, cost_before FLOAT64, cost_after
+    FLOAT64, net_before NUMERIC, net_after NUMERIC, is_too_little BOOL`. `cost_*` are sums of absolute values. `unit` is what is replaced:
+    the day, of exported files the billing period; NULL for rows of others that stay. `rows_new` are those that come from `rows`. Too
+    little: the unit would lose more than half of its rows, or the currency all of its rows or more than half of its cost.
     """
     table, day, ledger = replacement.table, replacement.day, replacement.ledger
     columns = list(table.columns)
@@ -145,7 +145,7 @@ SELECT
   is_refused IS NULL AS published, {run_end.ended_at} AS ended_at,
   (SELECT IFNULL(SUM(c.rows_new), 0) FROM UNNEST(measured.changes) AS c) AS rows_published,
   {f"measured.{SUPERSEDED}" if SUPERSEDED in known else "FALSE"} AS is_superseded,
-  is_refused IS NOT NULL AND {IS_NEWER if replacement.by_months else "FALSE"} AS is_newer_there,
+  is_refused IS NOT NULL AND {ledger.is_newer if ledger else "FALSE"} AS is_newer_there,
   {f"measured.{DOUBLED}" if DOUBLED in known else "CAST(NULL AS STRING)"} AS {DOUBLED}, measured.changes,
   {FINAL_DAYS if "known" in known else "CAST([] AS ARRAY<DATE>)"} AS final_days""",
         params,
@@ -170,11 +170,14 @@ def _measured(measures: Sequence[MeasuredField]) -> str:
 
 def _allowed(replacement: Replacement) -> str:
     """A condition: nothing newer is there, no other export has the same cost, and no day loses too much. A caller who accepts less also
-    replaces rows by an older reading of theirs, but never a billing period by an older version.
+    replaces rows by an older reading of theirs, but never a billing period by an older version, nor what is derived by what was derived of
+    rows that are no longer there.
     """
     enough = "NOT EXISTS (SELECT 1 FROM UNNEST(measured.changes) AS c WHERE c.is_too_little)"
     if replacement.by_months:
         return f"NOT measured.{SUPERSEDED} AND measured.{DOUBLED} IS NULL AND (IFNULL(@{ACCEPT_LESS}, FALSE) OR {enough})"
+    if replacement.ledger and replacement.ledger.kind is LedgerKind.DERIVED:
+        return f"NOT measured.{SUPERSEDED} AND (IFNULL(@{ACCEPT_LESS}, FALSE) OR {enough})"
     newest = f"NOT measured.{SUPERSEDED} AND " if replacement.ledger else ""
     return f"(IFNULL(@{ACCEPT_LESS}, FALSE) OR {newest}{enough})"
 

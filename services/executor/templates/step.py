@@ -15,6 +15,7 @@ from services.executor.records import Period, Run, RunOutcome
 from services.executor.sources.source import Sources
 from services.executor.sources.spool import SpoolRoom
 from services.executor.staging.shape import StagingShape, StagingTable, bind
+from services.executor.staging.table_after import TableAfter, read_after
 from services.executor.staging.tables import StagingTables
 from services.executor.store import Store
 from services.executor.templates.parameters import SQL_TYPES, ParameterSpec, Value
@@ -240,6 +241,16 @@ class Step(Protocol):
         ...
 
 
+@runtime_checkable
+class Foreseeable(Protocol):
+    """A step that publishes, beside which others can work."""
+
+    @property
+    def tables_after(self) -> tuple[TableAfter, ...]:
+        """What tables will hold once it has published; empty if that cannot be said beforehand."""
+        ...
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Scope:
     """What a step may refer to while its template is read."""
@@ -255,10 +266,12 @@ class Scope:
     staging: Mapping[str, StagingShape]
     tables: Mapping[str, Table]
     """The tables of a tenant's dataset, by name."""
+    tables_after: tuple[TableAfter, ...] = ()
+    """Those of them that its SQL reads as a publish beside it will leave them."""
 
     def block(self, section: Section, key: str = "sql") -> Block:
-        """The SQL block that `key` names as `file.sql#block` or `shared/file.sql#block`. Raises TemplateError if it does not exist or
-        declares an unknown parameter.
+        """The SQL block that `key` names as `file.sql#block` or `shared/file.sql#block`, with `tables_after` in the place of tables. Raises
+        TemplateError if it does not exist or declares an unknown parameter.
         """
         file, _, name = section.text(key).partition("#")
         path = sql_file(self.folder, file)
@@ -270,6 +283,10 @@ class Scope:
             raise section.error(str(error), key) from error
         if block is None:
             raise section.error(f"{file} has no block `{name}`", key)
+        try:
+            block = read_after(block, self.tables_after)
+        except ValueError as error:
+            raise section.error(str(error), key) from error
         typed = {spec.name: SQL_TYPES[spec.type] for spec in self.parameters.values() if spec.type in SQL_TYPES}
         known = {**RUN_VALUES, **(PERIOD_VALUES if self.covers_days else {}), **typed, **self.outputs}
         for param, kind in block.params.items():
