@@ -1,5 +1,6 @@
 # syntax=docker/dockerfile:1
-# One file, two images: `production` holds the four services and the console; `local`, the default, adds the emulators and the gateway.
+# One file, three images: `production` holds the four services and the console, `gateway` Envoy with its configuration; `local`, the default,
+# holds all of that and the emulators.
 # `docker run IMAGE services.auth` runs `python -m services.auth`.
 
 # A tag moves. Pin it where images are built for production: --build-arg PYTHON_IMAGE=python:3.13-slim@sha256:...
@@ -52,7 +53,22 @@ ENTRYPOINT ["python", "-m"]
 FROM runtime AS production
 COPY --from=packages /app/.venv .venv
 
+FROM packages AS gateway-packages
+RUN --mount=type=cache,target=/root/.cache/uv uv sync --frozen --no-install-project --no-default-groups --extra gateway
+
+FROM base AS gateway
+RUN useradd --uid 10001 --no-create-home --home-dir /config convergence && install --directory --owner=convergence --mode=0700 /config
+COPY --from=gateway-packages /app/.venv .venv
+COPY --from=documents /app/gen gen
+COPY configs configs
+COPY services services
+COPY gateway gateway
+ENV GATEWAY_CONFIG_OUT=/config/envoy.yaml GATEWAY_TLS_DIR=/etc/convergence/tls GATEWAY_LISTEN_HOST=0.0.0.0
+USER convergence
+ENTRYPOINT ["python", "-m", "gateway"]
+
 FROM runtime AS local
 COPY --from=local-packages /app/.venv .venv
 COPY --from=documents /app/gen gen
+COPY gateway gateway
 COPY localcloud localcloud

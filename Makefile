@@ -139,6 +139,10 @@ release-contract: gen ## Write the contract of this version, which later ones mu
 check-clients: gen/openapi.json .cache/clients/venv/.stamp ## ... that generated clients compile (openapi-typescript, openapi-python-client), and redocly and spectral find nothing
 	@tests/clients/check.sh
 
+.PHONY: check-deploy
+check-deploy: gen .cache/deploy/venv/.stamp .cache/deploy/helm/.stamp ## ... the Helm chart: helm lint, Kubernetes' schemas, checkov
+	@tests/deploy/check.sh
+
 .PHONY: api-examples
 api-examples: gen ## Write docs/api/examples anew: requests and answers of a live gateway, for the OpenAPI document
 	@RECORD=1 $(PY) -m pytest tests/system/suite/test_api_examples.py $(PYTEST)
@@ -201,6 +205,18 @@ clean: ## Remove all that was installed or generated; the local cloud's data in 
 	@$(UV) venv --quiet --clear --python $(PY) .cache/clients/venv
 	@INSTALL="$(UV) pip install --quiet --python .cache/clients/venv/bin/python -r $<"; \
 	  $$INSTALL 2>/dev/null || UV_SYSTEM_CERTS=1 $$INSTALL || { echo "uv failed, see above." >&2; exit 1; }
+	@touch $@
+
+.cache/deploy/venv/.stamp: tests/deploy/requirements.txt .venv/.stamp
+	@$(UV) venv --quiet --clear --python $(PY) .cache/deploy/venv
+	@INSTALL="$(UV) pip install --quiet --python .cache/deploy/venv/bin/python -r $<"; \
+	  $$INSTALL 2>/dev/null || UV_SYSTEM_CERTS=1 $$INSTALL || { echo "uv failed, see above." >&2; exit 1; }
+	@touch $@
+
+.cache/deploy/helm/.stamp: tests/deploy/helm.toml tools/web_assets.py .venv/.stamp
+	@mkdir -p .cache/deploy
+	@$(PY) -m tools.web_assets .cache/deploy $<
+	@$(PY) -m zipfile -e .cache/deploy/layer.zip .cache/deploy && chmod +x .cache/deploy/helm/helm && rm .cache/deploy/layer.zip
 	@touch $@
 
 # The client as a user gets it: its wheel and what it depends on, nothing of this repository.

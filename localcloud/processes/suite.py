@@ -159,7 +159,7 @@ def _gateway(settings: LocalSettings, extra: Mapping[str, str]) -> Process:
     }
     return Process(
         name="gateway",
-        command=(*PYTHON, "localcloud.gateway"),
+        command=(*PYTHON, "gateway"),
         environment={**upstreams, **environment, **extra},
         ports=_ports(settings, "gateway", "envoy_admin"),
         needs=SERVICES,

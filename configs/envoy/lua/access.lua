@@ -1,6 +1,6 @@
 -- Refuses calls that no service would answer, before the filters that wait for their bodies: of unknown paths, and without the credential that
 -- the RPC needs; and those that watch.lua finds wrong. What is sent is not checked here; that is up to the services. Each route says what it
--- needs (localcloud/gateway/routes.py).
+-- needs (gateway/routes.py).
 
 -- As Envoy sees it: the transcoder leaves such a call alone.
 local function is_grpc(headers)
@@ -22,7 +22,7 @@ local function field(number, text)
   return string.char(number * 8 + 2) .. varint(#text) .. text
 end
 
--- `details` is base64 of whole groups, so that more may follow (localcloud/gateway/routes.py).
+-- `details` is base64 of whole groups, so that more may follow (gateway/routes.py).
 local function with_request(handle, details, id)
   if not id or id:find("[\128-\255]") then return details end
   local request = field(1, "type.googleapis.com/google.rpc.RequestInfo") .. field(2, field(1, id))

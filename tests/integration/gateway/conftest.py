@@ -78,7 +78,7 @@ class Gateway:
 
 @contextlib.contextmanager
 def envoy(folder: Path, tls_dir: Path, ports: dict[str, int], **more: object) -> Iterator[Gateway]:
-    """`python -m localcloud.gateway` as anybody would start it: set up by its environment. `more` are settings."""
+    """`python -m gateway` as anybody would start it: set up by its environment. `more` are settings."""
     listen, admin = free_ports(2)
     settings = {f"{name}_port": port for name, port in ports.items()} | {
         "listen_port": listen,
@@ -92,7 +92,7 @@ def envoy(folder: Path, tls_dir: Path, ports: dict[str, int], **more: object) ->
     environment = os.environ | {f"GATEWAY_{name.upper()}": str(value) for name, value in settings.items()}
     log = folder / "gateway.log"
     with log.open("w") as out:
-        process = subprocess.Popen([sys.executable, "-m", "localcloud.gateway"], env=environment, stdout=out, stderr=subprocess.STDOUT)
+        process = subprocess.Popen([sys.executable, "-m", "gateway"], env=environment, stdout=out, stderr=subprocess.STDOUT)
     try:
         authority = tls_dir / "ca.pem" if "tls_certificate" in more else None
         yield Gateway(port=listen, admin_port=admin, log=log, pid=process.pid, authority=authority)

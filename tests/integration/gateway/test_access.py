@@ -11,8 +11,8 @@ from google.protobuf import descriptor_pool, message_factory
 from google.rpc import error_details_pb2
 from grpc_status import rpc_status
 
-from localcloud.gateway.public_rpcs import PublicRpc, public_rpcs
-from localcloud.gateway.settings import GatewaySettings
+from gateway.public_rpcs import PublicRpc, public_rpcs
+from gateway.settings import GatewaySettings
 from services.platform.access.control import AccessControl
 from services.platform.access.key_holder import Authenticator
 from services.platform.errors import Unauthenticated

@@ -11,8 +11,8 @@ from google.api import annotations_pb2
 from google.protobuf import descriptor_pool
 from google.protobuf.descriptor import FieldDescriptor, MethodDescriptor
 
-from localcloud.gateway.public_rpcs import public_services
-from localcloud.gateway.settings import GatewaySettings
+from gateway.public_rpcs import public_services
+from gateway.settings import GatewaySettings
 from services.platform.rpc.body_fields import HEADER, body_fields, check_body_fields
 from tests.integration.gateway.conftest import METADATA, Gateway
 from tests.integration.gateway.upstream import Seen, Upstream

@@ -6,8 +6,8 @@ import grpc
 import pytest
 from convergence.auth.v1 import tenant_service_pb2, tenant_service_pb2_grpc
 
-from localcloud.gateway.public_rpcs import public_services
-from localcloud.gateway.settings import GatewaySettings
+from gateway.public_rpcs import public_services
+from gateway.settings import GatewaySettings
 from tests.integration.gateway.conftest import Gateway
 from tests.integration.gateway.upstream import Upstream
 

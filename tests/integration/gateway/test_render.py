@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from localcloud.gateway.envoy import render, render_secrets
-from localcloud.gateway.public_rpcs import public_rpcs
-from localcloud.gateway.settings import GatewaySettings
+from gateway.envoy import render, render_secrets
+from gateway.public_rpcs import public_rpcs
+from gateway.settings import GatewaySettings
 from localcloud.settings import SERVICES
 from services.platform.settings import REPOSITORY
 
@@ -55,7 +55,7 @@ def test_a_call_that_is_waited_for_is_not_taken_for_an_idle_one(timeout: int, id
 def test_what_is_missing_is_told_with_what_to_do(tmp_path: Path, tls_dir: Path, missing: str) -> None:
     settings = {"GATEWAY_TLS_DIR": str(tls_dir), "GATEWAY_CONFIG_OUT": str(tmp_path / "envoy.yaml")}
     settings[f"GATEWAY_{missing.upper()}"] = str(tmp_path / "nowhere")
-    ended = subprocess.run([sys.executable, "-m", "localcloud.gateway"], env=settings, capture_output=True, text=True, check=False)
+    ended = subprocess.run([sys.executable, "-m", "gateway"], env=settings, capture_output=True, text=True, check=False)
     assert ended.returncode == 1
     assert "is missing: `make gen`" in ended.stderr
 

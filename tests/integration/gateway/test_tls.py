@@ -17,9 +17,9 @@ from cryptography import x509
 from google.protobuf.message import Message
 from pydantic import ValidationError
 
+from gateway.envoy import render
+from gateway.settings import GatewaySettings
 from localcloud import certs
-from localcloud.gateway.envoy import render
-from localcloud.gateway.settings import GatewaySettings
 from localcloud.ports import free_ports
 from localcloud.settings import SERVICES
 from tests.integration.gateway.conftest import METADATA, Gateway, envoy

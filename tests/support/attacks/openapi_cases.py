@@ -16,7 +16,7 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
-from localcloud.gateway.settings import GatewaySettings
+from gateway.settings import GatewaySettings
 from tools.openapi.document import openapi
 
 CHECKS = [

@@ -12,7 +12,7 @@ from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 from google.protobuf.descriptor import FieldDescriptor, MethodDescriptor
 from google.protobuf.message import Message
 
-from localcloud.gateway.settings import GatewaySettings
+from gateway.settings import GatewaySettings
 from services.platform.rpc.rules import rule_of
 
 GOOD: Mapping[str, Any] = {

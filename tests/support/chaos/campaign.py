@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
 
+from localcloud.processes.process import ProcessFailed
 from localcloud.settings import SERVICES
 from tests.support.chaos.actions import Callers, Member, statuses
 from tests.support.chaos.at_rest import come_to_rest
@@ -122,18 +123,24 @@ class Campaign:
             fault.begin()
             self._ends.wait(fault.seconds)
         finally:
-            fault.heal()
+            try:
+                fault.heal()
+            except ProcessFailed as error:
+                self._give_up("process.up", fault, str(error))
             with self.world.guard:
                 self.world.busy.difference_update(fault.takes)
         try:
             healed = self.callers.recovered_after(RECOVERED_WITHIN)
         except TimeoutError as error:
-            # What is there then is judged all the same.
-            self._ends.set()
             healed = RECOVERED_WITHIN
-            self.callers.broken.append(Violation(invariant="answers.recovered", where=f"{fault.kind} of {fault.where}", what=str(error)))
+            self._give_up("answers.recovered", fault, str(error))
         with self._guard:
             self.report.broken.append(Broken(fault=fault, recovered_seconds=healed))
+
+    def _give_up(self, invariant: str, fault: Fault, why: str) -> None:
+        """Ends the campaign. What is there then is judged all the same."""
+        self._ends.set()
+        self.callers.broken.append(Violation(invariant=invariant, where=f"{fault.kind} of {fault.where}", what=why))
 
     def _judge(self) -> None:
         callers, world = self.callers, self.world

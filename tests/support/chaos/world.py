@@ -4,6 +4,8 @@ import re
 import shutil
 import signal
 import threading
+import time
+from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -18,10 +20,11 @@ from tests.conftest import CACHE
 from tests.support.chaos.links import Link
 from tests.support.chaos.statements import ChaosBigQuery
 from tests.support.strict_bigquery import strict_bigquery
-from tests.system.tenants import Suite, until
+from tests.system.tenants import Suite
 
 LEASE = 10
 """Seconds; renewed every five, which a busy machine still manages."""
+RESTART_SECONDS = 180.0
 RELOAD = 1
 """Seconds between two looks at the certificates."""
 DEADLINE = 60
@@ -62,6 +65,7 @@ class World:
     busy: set[str] = field(default_factory=set)
     """Processes that a fault has taken."""
     guard: threading.Lock = field(default_factory=threading.Lock)
+    restarting: Mapping[str, threading.Lock] = field(default_factory=lambda: defaultdict(threading.Lock))
 
     @property
     def suite(self) -> Suite:
@@ -83,16 +87,18 @@ class World:
             path.write_text(str(ahead.total_seconds()))
 
     def restart(self, name: str) -> None:
-        """Until it is up: what it needs may be down, too, for a while."""
-
-        def start() -> bool:
-            try:
-                self.stack.restart(name)
-            except ProcessFailed:
-                return False
-            return True
-
-        until(start, bool, seconds=180)
+        """Until it is up: what it needs may be down, too, for a while. Raises ProcessFailed, with what it said last."""
+        deadline = time.monotonic() + RESTART_SECONDS
+        # Two faults may have hurt one process: each restart stops what the other has just started.
+        with self.restarting[name]:
+            while True:
+                try:
+                    self.stack.restart(name)
+                except ProcessFailed:
+                    if time.monotonic() > deadline:
+                        raise
+                else:
+                    return
 
     def is_dead(self, name: str) -> bool:
         """It has ended, and was not started again."""

@@ -10,7 +10,7 @@ from pydantic import AliasChoices
 from pydantic_settings import BaseSettings
 
 from console.settings import ConsoleSettings
-from localcloud.gateway.settings import GatewaySettings
+from gateway.settings import GatewaySettings
 from localcloud.healthcheck import check_of
 from localcloud.settings import SERVICES, LocalSettings
 from services.credentials.settings import CredentialsSettings

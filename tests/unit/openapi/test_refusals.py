@@ -6,7 +6,7 @@ from typing import Any
 
 from grpc import StatusCode
 
-from localcloud.gateway.refusals import REFUSALS
+from gateway.refusals import REFUSALS
 from services.platform.errors import GATEWAY_REASONS, REASONS
 from tools.openapi.document import openapi
 from tools.openapi.protos import ROOT, Protos, read_descriptors

@@ -11,8 +11,8 @@ from convergence.auth.v1 import quota_service_pb2
 from google.protobuf import descriptor_pb2
 from google.protobuf.message import Message
 
-from localcloud.gateway.public_rpcs import public_services
-from localcloud.gateway.settings import GatewaySettings
+from gateway.public_rpcs import public_services
+from gateway.settings import GatewaySettings
 from services.platform.settings import REPOSITORY
 from tests.integration.gateway.conftest import Gateway
 from tests.integration.gateway.upstream import Upstream

@@ -8,8 +8,8 @@ import pytest
 from google.rpc import error_details_pb2
 from grpc_status import rpc_status
 
-from localcloud.gateway.public_rpcs import public_rpcs
-from localcloud.gateway.settings import GatewaySettings
+from gateway.public_rpcs import public_rpcs
+from gateway.settings import GatewaySettings
 from tests.integration.gateway.conftest import Gateway
 from tests.integration.gateway.test_refusals import refusal
 from tests.integration.gateway.upstream import Upstream

@@ -8,7 +8,7 @@ from convergence.errors.v1.error_reason_pb2 import ErrorReason
 from google.rpc import error_details_pb2
 from grpc_status import rpc_status
 
-from localcloud.gateway.refusals import REFUSALS
+from gateway.refusals import REFUSALS
 from services.platform.errors import (
     GATEWAY_REASONS,
     PREFIX,

@@ -10,8 +10,8 @@ from typing import Any
 
 from google.protobuf import descriptor_pb2
 
-from localcloud.gateway.public_rpcs import public_services
-from localcloud.gateway.settings import GatewaySettings
+from gateway.public_rpcs import public_services
+from gateway.settings import GatewaySettings
 
 TYPES = {
     ".html": "text/html; charset=utf-8",

@@ -8,9 +8,9 @@ from typing import Any
 
 from google.rpc import error_details_pb2, status_pb2
 
-from localcloud.gateway.documents import Document
-from localcloud.gateway.public_rpcs import PublicRpc
-from localcloud.gateway.settings import GatewaySettings
+from gateway.documents import Document
+from gateway.public_rpcs import PublicRpc
+from gateway.settings import GatewaySettings
 from services.platform.access.missing import missing_credential
 from services.platform.errors import DOMAIN, ResourceExhausted, to_status
 

