@@ -117,12 +117,13 @@ def spool(tables: Iterable[pa.Table], schema: pa.Schema, *, room: SpoolRoom, ten
 
         def write(table: pa.Table) -> int:
             nonlocal taken
+            rows: int = table.num_rows
             with writing():
-                writer.write_table(table, row_group_size=max(1, table.num_rows))
+                writer.write_table(table, row_group_size=max(1, rows))
             grown = file.tell() - taken
             taken += grown
             room.take(tenant_id, grown)
-            return table.num_rows
+            return rows
 
         for written in mapped(write, tables, threads=1):  # errors of `tables` are the source's
             rows += written

@@ -3,7 +3,7 @@
 BigQuery, real or emulated, sees the tenant's identity. All calls block: run them in a worker thread.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from decimal import Decimal
@@ -130,10 +130,10 @@ class GcpBilling:
 
     def read(
         self, table: TableName, columns: pa.Schema | None, rows: RowFilter, check_cancelled: Callable[[], None] = lambda: None
-    ) -> Iterator[pa.RecordBatch]:
-        """The rows that pass the filter, in batches, with those of `columns` that the table has; None: all. Before this returns, the read
-        session is open and allowed by the meter; it is read with the first batch. Raises StepError, and what `check_cancelled` raises while
-        a view is queried.
+    ) -> Generator[pa.RecordBatch]:
+        """The rows that pass the filter, in batches and in no order, with those of `columns` that the table has; None: all. Before this
+        returns, the read session is open and allowed by the meter; it is read with the first batch. Raises StepError, and what
+        `check_cancelled` raises: while a view is queried, and while no batch arrives.
 
         Columns are selected as a whole: the emulator drops a column of which only a field is selected.
         """
@@ -205,7 +205,7 @@ class GcpBilling:
                 reading = self._meter.free()
         return session, read_session(self._reader, session, reading, self._streams, check_cancelled)
 
-    def _translated(self, table: TableName, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    def _translated(self, table: TableName, batches: Iterator[pa.RecordBatch]) -> Generator[pa.RecordBatch]:
         with self._translate_errors(f"table {table}", Role.READ_SESSION_USER):
             yield from batches
 

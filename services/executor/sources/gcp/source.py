@@ -1,6 +1,7 @@
 """Google Cloud as a source: the usage cost exports of a tenant's project, read as rows of `x_staging_gcp_billing`."""
 
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import closing
 from dataclasses import asdict, dataclass
 from datetime import date, datetime
 from functools import partial
@@ -38,6 +39,8 @@ from services.executor.sources.source import (
 
 EXPORT: Final = "export_table"
 """The parameter that names the export; without it, the export is searched for."""
+MAX_ROWS: Final = 100_000_000
+"""The most rows that a run reads unless a setting says otherwise."""
 GROUP_ROWS: Final = 20_000
 """Rows that are flattened together: BigQuery sends batches of a thousand, too few for a good row group; larger batches are cut, so that
 memory stays bounded.
@@ -58,8 +61,9 @@ class _Piece:
 class GcpExport:
     """The tables that a run reads; `sources.source.Export`."""
 
-    def __init__(self, cloud: GcpBilling, selection: ExportSelection, prices: GcpPrices) -> None:
-        self._cloud, self._selection, self._prices = cloud, selection, prices
+    def __init__(self, cloud: GcpBilling, selection: ExportSelection, prices: GcpPrices, *, max_rows: int) -> None:
+        """`max_rows`: the most that it reads."""
+        self._cloud, self._selection, self._prices, self._max_rows = cloud, selection, prices, max_rows
         self._rows, self._costs, self._credits = 0, list[float](), list[float]()
         self._exported_to = dict[date, datetime | None]()
 
@@ -98,15 +102,12 @@ class GcpExport:
         """All rows, part by part. The first is read once all have been allowed."""
         reads = [(part, self._cloud.read(part.table, None, part.rows, check_cancelled)) for part in self._selection.parts]
         for part, read in reads:  # a group has rows of one part: two exports have different columns
-            batches = checked(read, check_cancelled)
-            groups = _groups(newer_rows(batch, part.since) if part.since else batch for batch in batches)
-            for piece in mapped(partial(_flattened, staged=staged, source=str(part.table)), groups, threads=1):
-                self._rows += piece.table.num_rows
-                for day, latest in piece.latest.items():
-                    self._exported_to[day] = max(filter(None, (latest, self._exported_to.get(day))), default=None)
-                self._costs.append(piece.cost)
-                self._credits.append(piece.credits)
-                yield piece.table
+            with closing(read):  # its threads end here, also after an error
+                batches = checked(read, check_cancelled)
+                groups = _groups(newer_rows(batch, part.since) if part.since else batch for batch in batches)
+                for piece in mapped(partial(_flattened, staged=staged, source=str(part.table)), groups, threads=1):
+                    self._add(piece)
+                    yield piece.table
 
     def outputs(self) -> Mapping[str, object]:
         """Counts and sums of the rows read; what was read of each day, and how far the tables have been read."""
@@ -117,6 +118,18 @@ class GcpExport:
             "day_reads": [asdict(self._day_read(part, day)) for part in self._selection.parts for day in part.period.days],
             "watermarks": [asdict(mark) for mark in self._selection.watermarks],
         }
+
+    def _add(self, piece: _Piece) -> None:
+        self._rows += piece.table.num_rows
+        if self._rows > self._max_rows:
+            raise StepError(
+                f"The days of this run have more than {self._max_rows:,} rows, the most that a run reads here. Nothing is published of"
+                " them. Run fewer days at once; for a day that is larger, the operator can raise CONVERGENCE_READ_MAX_ROWS."
+            )
+        for day, latest in piece.latest.items():
+            self._exported_to[day] = max(filter(None, (latest, self._exported_to.get(day))), default=None)
+        self._costs.append(piece.cost)
+        self._credits.append(piece.credits)
 
     def _day_read(self, part: ExportPart, day: date) -> DayRead:
         return DayRead(
@@ -133,8 +146,9 @@ class GcpExport:
 class GcpSource:
     """A tenant's project; `sources.source.Source` and `FocusReporter`."""
 
-    def __init__(self, cloud: GcpBilling, prices: GcpPrices) -> None:
-        self._cloud, self._prices = cloud, prices
+    def __init__(self, cloud: GcpBilling, prices: GcpPrices, *, max_rows: int = MAX_ROWS) -> None:
+        """`max_rows`: the most that a run reads."""
+        self._cloud, self._prices, self._max_rows = cloud, prices, max_rows
 
     def find(self, request: ReadRequest, check_cancelled: CheckCancelled) -> Export | Unchanged:
         """The table named by the parameter, or the project's exports, which may have to be compared day by day."""
@@ -146,7 +160,7 @@ class GcpSource:
             selection = select_exports(self._cloud, named, request.period, check_cancelled)
         else:
             raise TypeError("the template is run for days")
-        return selection if isinstance(selection, Unchanged) else GcpExport(self._cloud, selection, self._prices)
+        return selection if isinstance(selection, Unchanged) else GcpExport(self._cloud, selection, self._prices, max_rows=self._max_rows)
 
     def focus_totals(self, period: Period, check_cancelled: CheckCancelled) -> FocusReport:
         """The totals of Google's FOCUS export."""
@@ -169,7 +183,7 @@ def open_gcp(access: TenantAccess, settings: ExecutorSettings, meter: StepMeter)
         credentials = read_gcp(access.plaintext)
         identity, streams = open_identity(credentials, access), settings.read_streams
         billing = GcpBilling(credentials, settings, GcpMeter(meter, prices), identity=identity, streams=streams)
-        return GcpSource(billing, prices)
+        return GcpSource(billing, prices, max_rows=settings.read_max_rows)
     except AccessRefused as refused:
         raise StepError(refused.message, is_retryable=refused.is_retryable) from refused
 
