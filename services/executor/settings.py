@@ -26,7 +26,7 @@ class ExecutorSettings(ServiceSettings):
     read_max_rows: int = Field(default=100_000_000, ge=1)
     """The most rows of a tenant's BigQuery exports that one run reads."""
     credentials_known_seconds: float = Field(default=5.0, ge=0, le=60)
-    """How long it is cached that a tenant has credentials. A run itself always fetches them anew."""
+    """How long it is cached that a tenant has credentials. A run works with those of the moment when it was requested, or later ones."""
     credentials_known_most: int = Field(default=10_000, ge=1)
     """For how many tenants that is cached."""
     template_poll_seconds: float = Field(default=5.0, gt=0)
