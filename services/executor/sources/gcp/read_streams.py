@@ -1,5 +1,6 @@
 """Reads the streams of a read session at once."""
 
+from collections import deque
 from collections.abc import Callable, Iterator
 from typing import Any, Final
 
@@ -39,7 +40,8 @@ def read_session(
             reading.receive(size)
             yield batch
     finally:
-        for stream in opened.copy():  # those in which a thread still waits
+        deque(names, maxlen=0)  # no lane begins another stream
+        for stream in opened.copy():  # those in which a thread may still wait
             stream.cancel()
 
 
