@@ -98,6 +98,10 @@ bench-dollars: gen ## Reckon what Google would charge for the statements, into b
 bench-bulk: gen ## Measure a day of a million rows against a bare script, into benchmarks/BULK.md
 	@$(PY) -m benchmarks.bulk
 
+.PHONY: bench-calls
+bench-calls: gen ## Measure small calls at 1, 16 and 64 callers, by REST and gRPC: calls a second, p50, p99, and the statements behind them
+	@$(PY) -m benchmarks.calls
+
 .PHONY: flood
 flood: gen ## Hold 7,000 connections to the gateway, and say what memory that takes and how good callers fare
 	@$(PY) -m benchmarks.gateway_flood

@@ -57,7 +57,7 @@ class OneSource:
         account = {"type": "service_account", "client_email": f"reader@{project}.iam.gserviceaccount.com", "private_key": pem}
         self._credentials, self._settings = GcpCredentials(project_id=project, service_account=account), settings
 
-    async def open(self, tenant_id: str, source_type: SourceType, meter: StepMeter, *, session: str) -> Source:
+    async def open(self, tenant_id: str, source_type: SourceType, meter: StepMeter, *, session: str, since: float) -> Source:
         """The source, with the given credentials."""
         return GcpSource(GcpBilling(self._credentials, self._settings, GcpMeter(meter)), GcpPrices(query=0.0, storage_read=0.0))
 
@@ -99,6 +99,7 @@ async def measure(given: dict[str, str]) -> dict[str, Any]:
             began = time.monotonic()
             outcome = await execute(job, tools)
             took = time.monotonic() - began
+            await tools.staging.dropped()
         if outcome.status is not RunStatus.COMPLETED:
             raise RuntimeError(outcome.error_message)
         logs = await store.list_step_logs(TENANT, job.run.pipeline_logging_id)

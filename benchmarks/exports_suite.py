@@ -46,7 +46,7 @@ class OneSource:
         self._settings, self._endpoint = settings, given["aws_emulator_host"]
         self._plaintext = json.dumps({name: given[name] for name in ("access_key_id", "secret_access_key")}).encode()
 
-    async def open(self, tenant_id: str, source_type: SourceType, meter: StepMeter, *, session: str) -> Source:
+    async def open(self, tenant_id: str, source_type: SourceType, meter: StepMeter, *, session: str, since: float) -> Source:
         """The source, with the given credentials."""
         access = TenantAccess(
             tenant_id=tenant_id,
@@ -91,6 +91,7 @@ async def measure(given: dict[str, str]) -> dict[str, Any]:
             with peak_memory(os.getpid()) as peak:
                 outcome = await execute(job, tools)
             took = time.monotonic() - began
+            await tools.staging.dropped()
             if outcome.status is not RunStatus.COMPLETED:
                 raise RuntimeError(outcome.error_message)
             logs = await store.list_step_logs(TENANT, job.run.pipeline_logging_id)

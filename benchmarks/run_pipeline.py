@@ -76,9 +76,11 @@ async def bench(place: Place, size: int) -> AsyncIterator[Row]:
         store = Store(place.bq, ddl=REPOSITORY / "configs" / "bigquery" / "tenant")
         active = ActiveRuns(execute=work, store=store, quota=quota, clock=clock, max_concurrent=size, grace_seconds=60.0)
         reconciler, lease_seconds = Reconciler(store, quota, clock), place.settings.lease_seconds
-        admission = Admission(store=store, quota=quota, reconciler=reconciler, clock=clock, lease_seconds=lease_seconds)
+        admission = Admission(
+            store=store, quota=quota, credentials=credentials, reconciler=reconciler, clock=clock, lease_seconds=lease_seconds
+        )
         preparer = RunPreparer(load_catalog(place.settings.configs_dir, STEP_TYPES), clock)
-        starter = RunStarter(preparer=preparer, credentials=credentials, admission=admission, active=active)
+        starter = RunStarter(preparer=preparer, admission=admission, active=active)
         await asyncio.gather(*(real.usage(tenant) for tenant in tenants))
         async with active:
             with measured("RunPipeline", size) as row:

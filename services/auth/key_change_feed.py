@@ -1,7 +1,7 @@
 """Pushes changes of keys and tenants to the other services, so that they invalidate cached answers."""
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 
 from services.auth.key_memory import KeyMemory
 
@@ -11,14 +11,16 @@ class KeyChangeFeed:
     subscribers of its own; so caches are also bounded by `key_cache_seconds`.
     """
 
-    def __init__(self, memory: KeyMemory) -> None:
-        self._memory = memory
+    def __init__(self, memory: KeyMemory, *, also: Callable[[], None] = lambda: None) -> None:
+        """`also`: called for each change, before it is pushed."""
+        self._memory, self._also = memory, also
         self._listeners = set[asyncio.Queue[str | None]]()
         self._closed = False
 
     def publish(self, tenant_id: str) -> None:
         """Announces that the tenant, or one of its keys, has changed."""
         self._memory.forget()
+        self._also()
         for listener in self._listeners:
             listener.put_nowait(tenant_id)
 

@@ -1,40 +1,27 @@
 """The quota ledger: requests that arrive while a statement is in flight share the next one."""
 
-import asyncio
 import itertools
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
-from datetime import date, datetime, timedelta
+from datetime import datetime, timedelta
 from types import TracebackType
 from typing import Self
 
 from services.auth.lease_memory import LeaseMemory
-from services.auth.quota import LIVE_FOR, RESERVED_FOR, Usage, left, refusal, refusing_limit
+from services.auth.quota import LIVE_FOR, RESERVED_FOR, Usage
 from services.auth.settings import AuthSettings
 from services.auth.store import AuthStore, ReservationRequest, Settlement, StoredLease
-from services.auth.uncapped import UncappedTenants
+from services.auth.usage.memory import UsageMemory
+from services.auth.usage.reader import UsageReader
+from services.auth.usage.reserver import Reservation, Reserver
 from services.platform.bigquery.table_versions import Version
 from services.platform.clock import Clock, utc_day
-from services.platform.errors import ConvergenceError, PermissionDenied
 from services.platform.group_commit import GroupCommit
 
 MAX_EXPIRED = 1_000
 """Number of expired reservations in one response."""
 URGENT = frozenset({"CANCELLED", "NOT_STARTED"})
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Reservation:
-    """A granted reservation."""
-
-    usage_date: date
-    """The UTC day that it counts on."""
-    lease_expires_at: datetime
-    max_export_bytes: int
-    """Of the plan: bytes that the run may read of a billing export."""
-    month_left_usd: float | None = None
-    """What is left of the monthly cost limit; None: there is none."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -61,17 +48,27 @@ class Ledger:
     """A process's access to the ledger. Any number of processes may write: the statements themselves are exact."""
 
     def __init__(
-        self, store: AuthStore, clock: Clock, *, lease: timedelta, batch_window_seconds: float = 0.0, reserve_seconds: float = 0.0
+        self,
+        store: AuthStore,
+        clock: Clock,
+        *,
+        lease: timedelta,
+        batch_window_seconds: float = 0.0,
+        reserve_seconds: float = 0.0,
+        usage_known_seconds: float = 0.0,
     ) -> None:
         """`batch_window_seconds`: how long settlements are collected, see `settle`. `reserve_seconds`: minimum time between the starts of
-        two batches of reservations; the first after an idle period does not wait.
+        two batches of reservations; the first after an idle period does not wait. `usage_known_seconds`: see `UsageMemory`.
         """
         self._store = store
         self._clock = clock
         self._lease = lease
-        self._leases, self._uncapped = LeaseMemory(lease), UncappedTenants()
+        self._leases = LeaseMemory(lease)
+        self._memory = UsageMemory(seconds=usage_known_seconds)
+        self._usages = UsageReader(store, clock, self._memory)
+        reserver = Reserver(store, clock, lease=lease, memory=self._memory, flush_settlements=self._settled)
         self._reservations: GroupCommit[ReservationRequest, Reservation] = GroupCommit(
-            self._reserve_batch, batch_window_seconds=reserve_seconds, before_flush=store.wait_for_budget
+            reserver.reserve, batch_window_seconds=reserve_seconds, before_flush=store.wait_for_budget
         )
         self._renewals: GroupCommit[frozenset[str], Renewal] = GroupCommit(self._renew_batch, before_flush=store.wait_for_budget)
         self._checks: GroupCommit[frozenset[str], frozenset[str]] = GroupCommit(self._check_batch)
@@ -88,6 +85,7 @@ class Ledger:
             lease=timedelta(seconds=settings.lease_seconds),
             batch_window_seconds=settings.settle_gather_seconds,
             reserve_seconds=settings.reserve_gather_seconds,
+            usage_known_seconds=settings.quota_known_seconds,
         )
 
     async def reserve(self, tenant_id: str, reservation_id: str, *, is_retry: bool, trigger_type: str | None = None) -> Reservation:
@@ -132,10 +130,15 @@ class Ledger:
         ]
 
     async def usage(self, tenant_id: str) -> Usage:
-        """The tenant's row for today, created if it is missing."""
+        """The tenant's row for today, created if it is missing. What this process has answered before, it shows; changes by others show
+        `usage_known_seconds` later at most.
+        """
         await self._settled({tenant_id})
-        now = self._clock.now()
-        return (await self._usages([tenant_id], [], now, utc_day(now)))[tenant_id]
+        return await self._usages.usage(tenant_id)
+
+    def doubt(self) -> None:
+        """This process has changed what the ledger reads: a subscription."""
+        self._memory.doubt()
 
     async def active_runs(self, tenant_id: str) -> int:
         """How many of the tenant's runs were admitted and are not settled yet, those whose lease has expired included."""
@@ -146,50 +149,11 @@ class Ledger:
     async def reset(self) -> Reset:
         """Starts the day, see `reset_day` in queries.sql. Safe at any hour, and twice."""
         now = self._clock.now()
-        updated, archived = await self._store.reset_day(now, utc_day(now))
+        try:
+            updated, archived = await self._store.reset_day(now, utc_day(now))
+        finally:
+            self._memory.doubt()
         return Reset(records_updated=updated, records_archived=archived, executed_at=now)
-
-    async def _reserve_batch(self, requests: Sequence[ReservationRequest]) -> Sequence[Reservation | Exception]:
-        now = self._clock.now()
-        today, lease_expires_at = utc_day(now), now + self._lease
-        # Two replays of one id in one batch are one request.
-        unique = list({request.reservation_id: request for request in requests}.values())
-        tenant_ids, ids = sorted({request.tenant_id for request in unique}), [request.reservation_id for request in unique]
-        version, tenants_granted = await asyncio.gather(
-            self._store.subscription_version(), self._store.reserve(unique, now, today, lease_expires_at)
-        )
-        if tenants_granted == len(tenant_ids) == len(unique) and (most := self._uncapped.export_bytes(version, tenant_ids)) is not None:
-            # Each tenant has one request, was granted something, and the rest of its response is known.
-            return [
-                Reservation(usage_date=today, lease_expires_at=lease_expires_at, max_export_bytes=most[request.tenant_id])
-                for request in requests
-            ]
-        usages = await self._store.read_usage(tenant_ids, ids, now, today)
-        self._uncapped.note(version, usages.values())
-        if missing := [tenant_id for tenant_id in tenant_ids if tenant_id not in usages]:
-            await self._store.open_day(missing, now, today)
-        # If a run of the tenant has just ended, its reservation is free by now.
-        freed = await self._settled({one.tenant_id for one in unique if _lacks_a_slot(one, usages.get(one.tenant_id))})
-        if again := [one for one in unique if one.tenant_id in freed or _may_have_missed(one, usages.get(one.tenant_id))]:
-            version, _ = await asyncio.gather(self._store.subscription_version(), self._store.reserve(again, now, today, lease_expires_at))
-            read_again = await self._store.read_usage(sorted({request.tenant_id for request in again}), ids, now, today)
-            self._uncapped.note(version, read_again.values())
-            usages |= read_again
-
-        def answer(request: ReservationRequest) -> Reservation | ConvergenceError:
-            usage = usages.get(request.tenant_id)
-            if usage is None:
-                return PermissionDenied("SUBSCRIPTION_NOT_ACTIVE", "This tenant has no row in the ledger, and none could be made.")
-            if request.reservation_id in usage.held:
-                return Reservation(
-                    usage_date=today,
-                    lease_expires_at=lease_expires_at,
-                    max_export_bytes=usage.max_export_bytes,
-                    month_left_usd=left(usage.cost_usd_month, usage.monthly_cost_limit_usd),
-                )
-            return refusal(usage, now, is_retry=request.units == 0)
-
-        return [answer(request) for request in requests]
 
     async def _settled(self, tenant_ids: set[str]) -> set[str]:
         """Flushes the collected settlements of these tenants; returns the tenants that had any."""
@@ -223,19 +187,15 @@ class Ledger:
     async def _settle_batch(self, settlements: Sequence[Settlement]) -> Sequence[None]:
         # Of two for one id, the one that knows the cost.
         unique = {one.reservation_id: one for one in sorted(settlements, key=lambda one: one.cost is not None)}
-        await self._store.settle(list(unique.values()), self._clock.now())
+        try:
+            await self._store.settle(list(unique.values()), self._clock.now())
+        finally:
+            self._memory.doubt()
         return [None] * len(settlements)
-
-    async def _usages(self, tenant_ids: Sequence[str], ids: Sequence[str], now: datetime, today: date) -> dict[str, Usage]:
-        usages = await self._store.read_usage(tenant_ids, ids, now, today)
-        if missing := [tenant_id for tenant_id in tenant_ids if tenant_id not in usages]:
-            await self._store.open_day(missing, now, today)
-            usages |= await self._store.read_usage(missing, ids, now, today)
-        return usages
 
     async def __aenter__(self) -> Self:
         self._stack = AsyncExitStack()
-        for group in (self._reservations, self._renewals, self._checks, self._settlements):
+        for group in (self._usages, self._reservations, self._renewals, self._checks, self._settlements):
             await self._stack.enter_async_context(group)
         return self
 
@@ -245,20 +205,3 @@ class Ledger:
 
 def _all_of(requests: Sequence[frozenset[str]]) -> list[str]:
     return sorted(frozenset(itertools.chain.from_iterable(requests)))
-
-
-def _lacks_a_slot(request: ReservationRequest, usage: Usage | None) -> bool:
-    """True if only the concurrent limit refuses the request."""
-    if usage is None or request.reservation_id in usage.held:
-        return False
-    return refusing_limit(usage, is_retry=request.units == 0) == "CONCURRENT"
-
-
-def _may_have_missed(request: ReservationRequest, usage: Usage | None) -> bool:
-    """True if a refused request would be granted now: its tenant's row was missing and has been created since, or a reservation has been
-    settled meanwhile.
-    """
-    if usage is None:
-        return True
-    held = request.reservation_id in usage.held
-    return not held and usage.subscription_active and refusing_limit(usage, is_retry=request.units == 0) is None

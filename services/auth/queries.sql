@@ -121,9 +121,8 @@ WHERE k.api_key_id = u.api_key_id AND (k.last_used_at IS NULL OR k.last_used_at 
 UPDATE tenant_api_keys SET is_active = FALSE WHERE tenant_id = @tenant_id AND api_key_id = @api_key_id
 
 -- name: read_usage
--- The ledger's row of each tenant for today, and which of @ids hold a reservation: the response to reservations, unless each is known to be
--- granted and its tenant to have no limit of cost. A tenant without an open
--- row for today is missing in the result.
+-- Reads only. The ledger's row of each tenant for today, and which of @ids hold a reservation: the response to reservations, unless each is
+-- known to be granted and its tenant to have no limit of cost. A tenant without an open row for today is missing in the result.
 -- param: tenant_ids ARRAY<STRING>
 -- param: ids ARRAY<STRING>
 -- param: today DATE
@@ -143,7 +142,8 @@ SELECT
   s.monthly_cost_limit_usd,
   s.max_export_bytes,
   s.tenant_id IS NOT NULL AS subscription_active,
-  ARRAY(SELECT l.reservation_id FROM UNNEST(q.live_runs) AS l WHERE l.reservation_id IN UNNEST(@ids) AND l.lease_expires_at > @now) AS held
+  ARRAY(SELECT l.reservation_id FROM UNNEST(q.live_runs) AS l WHERE l.reservation_id IN UNNEST(@ids) AND l.lease_expires_at > @now) AS held,
+  (SELECT MIN(l.lease_expires_at) FROM UNNEST(q.live_runs) AS l WHERE l.lease_expires_at > @now) AS first_lease_ends_at
 FROM tenant_usage_quotas AS q
 LEFT JOIN (
   SELECT a.tenant_id, a.daily_limit, a.monthly_limit, a.concurrent_limit, a.monthly_cost_limit_usd, a.max_export_bytes
@@ -353,12 +353,14 @@ LEFT JOIN (
 -- holds a slot keeps it. The cost of the month is summed over its days, because a run counts on the day of its reservation. A reservation
 -- whose lease has expired does not count against the limit, but stays listed until its run is settled, or reserves again. What an id took
 -- when it was first granted, and for whom, is written into `reservations` by the same statement. A tenant's row is changed only if something
--- is granted, so the number of changed rows is the number of tenants with a grant.
+-- is granted, so the number of changed rows is the number of tenants with a grant. With @all_or_none a tenant is granted all of its requests
+-- or nothing.
 -- param: ids ARRAY<STRING>
 -- param: requests ARRAY<STRUCT<tenant_id STRING, reservation_id STRING, seq INT64, units INT64, trigger_type STRING>>
 -- param: today DATE
 -- param: now TIMESTAMP
 -- param: lease_expires_at TIMESTAMP
+-- param: all_or_none BOOL
 UPDATE tenant_usage_quotas AS q
 SET
   pipelines_run_today = IFNULL(q.pipelines_run_today, 0) + g.units,
@@ -385,10 +387,11 @@ FROM (
       IF(b.is_new, STRUCT(b.reservation_id AS reservation_id, b.units AS units, b.trigger_type AS trigger_type), NULL) IGNORE NULLS
     ) AS taken
   FROM (
-    SELECT a.tenant_id, a.reservation_id, a.units, a.trigger_type, a.is_new, a.slots_left,
+    SELECT a.tenant_id, a.reservation_id, a.units, a.trigger_type, a.is_new, a.slots_left, a.asked,
       ROW_NUMBER() OVER (PARTITION BY a.tenant_id ORDER BY a.turn, a.seq) AS slot
     FROM (
       SELECT r.tenant_id, r.reservation_id, r.seq, r.trigger_type, c.units_left, c.slots_left,
+        COUNT(*) OVER (PARTITION BY r.tenant_id) AS asked,
         k.reservation_id IS NULL AS is_new,
         c.may_cost OR IFNULL(k.alive, FALSE) AS may_cost,
         IF(k.reservation_id IS NULL, r.units, 0) AS units,
@@ -434,6 +437,7 @@ FROM (
   ) AS b
   WHERE b.slot <= b.slots_left
   GROUP BY b.tenant_id
+  HAVING NOT @all_or_none OR COUNT(*) = MAX(b.asked)
 ) AS g
 WHERE q.tenant_id = g.tenant_id AND q.usage_date = @today
 

@@ -41,6 +41,8 @@ class Usage:
     subscription_active: bool
     held: frozenset[str]
     """Which of the requested ids hold a reservation."""
+    first_lease_ends_at: datetime | None = None
+    """Until when `concurrent_pipelines_running` is true of the same row: the first end of a lease that it counts."""
 
 
 def refusing_limit(usage: Usage, *, is_retry: bool = False) -> Limit | None:

@@ -61,7 +61,7 @@ async def auth_service(
         AuditAppender(audit, clock, gather_seconds=settings.audit_gather_seconds) as appender,
         retention(audit, clock, days=settings.audit_days),
     ):
-        changes = KeyChangeFeed(memory)
+        changes = KeyChangeFeed(memory, also=ledger.doubt)
         tokens = SessionTokens(settings.token_secrets, clock)
         authenticator = LocalAuthenticator(store, clock, memory=memory, digests=digests, usage=usage, changes=changes, tokens=tokens)
         servicers = [

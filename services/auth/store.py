@@ -115,6 +115,8 @@ class AuthStore:
         # Read beside a statement that reserves, and no more often than that.
         self._subscription_versions = TableVersions(bq, bq.control(), ["tenant_subscriptions"], min_interval_seconds=0.0)
         self._lease_versions = TableVersions(bq, bq.control(), BLOCKS["list_leases"].read)
+        # Read rarely, but at once after a change by this process, see `UsageMemory`.
+        self._usage_versions = TableVersions(bq, bq.control(), sorted(set(BLOCKS["read_usage"].read)), min_interval_seconds=0.0)
 
     async def key_version(self) -> Version | None:
         """The version of the tables that `find_key_holders` reads, see `TableVersions`."""
@@ -132,6 +134,10 @@ class AuthStore:
     async def lease_version(self) -> Version | None:
         """The version of the table that `list_leases` reads."""
         return await self._lease_versions.current()
+
+    async def usage_version(self) -> Version | None:
+        """The version of the tables that `read_usage` reads."""
+        return await self._usage_versions.current()
 
     async def find_key_holders(self, handles: Sequence[str], now: datetime) -> dict[str, KeyHolder]:
         """The holders of the active, unexpired keys with these handles, by handle: SHA-256 of the key, or `by_id`. Unknown ones are
@@ -229,14 +235,16 @@ class AuthStore:
         """Waits until the rate limit of the ledger's table allows another statement."""
         await self._bq.wait_for_budget(BLOCKS["reserve"], dataset=self._bq.control())
 
-    async def reserve(self, requests: Sequence[ReservationRequest], now: datetime, today: date, lease_expires_at: datetime) -> int:
-        """Grants what the limits leave, in the order of `requests`. Returns to how many tenants something was granted; `read_usage` shows
-        what.
+    async def reserve(
+        self, requests: Sequence[ReservationRequest], now: datetime, today: date, lease_expires_at: datetime, *, all_or_none: bool = False
+    ) -> int:
+        """Grants what the limits leave, in the order of `requests`; with `all_or_none` only to tenants to which they leave all that is
+        requested. Returns to how many tenants something was granted; `read_usage` shows what.
         """
         numbered = [{**asdict(request), "seq": seq} for seq, request in enumerate(requests)]
         ids = [request.reservation_id for request in requests]
         params = {"ids": ids, "requests": numbered, "now": now, "today": today, "lease_expires_at": lease_expires_at}
-        return await self._change("reserve", params)
+        return await self._change("reserve", params | {"all_or_none": all_or_none})
 
     async def renew(self, ids: Sequence[str], now: datetime, since: date, lease_expires_at: datetime) -> None:
         """Extends the leases of those `ids` whose lease has not expired. `list_leases` shows which."""

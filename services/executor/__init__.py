@@ -7,8 +7,8 @@ The life of a run (`runs/`)
                     An Idempotency-Key determines the run's id, so the same key is the same run (`idempotency`).
     2. `active`     A task executes the run; `leases` renews its reservation whenever half of its lease has passed. A limited number of
                     runs execute at once; the others wait and keep their reservations. Tenants take turns (`places`).
-    3. `execute`    Each step starts once the steps it needs have ended. Its start and end are rows of x_meta_step_logs. A template's steps
-                    are objects of `steps/`.
+    3. `execute`    Each step starts once the steps it needs have ended. Its start and end are rows of x_meta_step_logs, written in the
+                    background and before the run's end (`run_lines`). A template's steps are objects of `steps/`.
                     gcp/cost/billing writes, audits, publishes: into a staging table of this run, checks on it, then one transaction.
                     `notify` steps queue a message and do not wait for its delivery (`notify/`).
                     Each try of a step has a meter, which counts what it costs and holds it to the run's caps (`metering/`).

@@ -1,12 +1,12 @@
 """The runs that this process executes, with the lines they have written so far, so that watching them costs no statement."""
 
 import asyncio
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
-from services.executor.records import DqResult, Run, StepLog
+from services.executor.records import DqResult, Run, RunOutcome, StepLog
 
 type Line = StepLog | DqResult
 TICK = timedelta(microseconds=1)
@@ -54,44 +54,27 @@ class LineFeed:
 
 
 @dataclass(kw_only=True, slots=True)
-class _Written:
-    lines: Sequence[Line]
-    is_done: bool = False
-
-
-@dataclass(kw_only=True, slots=True)
 class LedRun:
     """A run that this process executes."""
 
     run: Run
     """As it was when its row was written."""
+    has_ended: bool = False
+    """Its end is in its row."""
+    last: Run | None = None
+    """The run when it had ended; None also if only the table says how: another process has ended it."""
     feed: LineFeed = field(default_factory=LineFeed)
     _latest: datetime = LONG_AGO
-    _in_flight: list[_Written] = field(default_factory=list)
 
     def stamped[L: Line](self, lines: Sequence[L]) -> list[L]:
         """The lines with times of their own, in order, each later than those of all lines before: so the tables have them in the order
-        in which they are written, though a step may take its time earlier and run beside another. To be written at once.
+        in which they are written, though a step may take its time earlier and run beside another. To be added at once.
         """
         return [self._stamped(line) for line in lines]
 
     def _stamped[L: Line](self, line: L) -> L:
         self._latest = max(line_time(line), self._latest + TICK)
         return replace(line, timestamp=self._latest) if isinstance(line, StepLog) else replace(line, executed_at=self._latest)
-
-    @contextmanager
-    def writing(self, lines: Sequence[Line]) -> Iterator[None]:
-        """Lines that are being written. They reach the feed when the context is left, in the order in which their writing began: the order
-        of their time, in which the tables are read. Lines whose writing failed do, too: what they say has happened.
-        """
-        written = _Written(lines=lines)
-        self._in_flight.append(written)
-        try:
-            yield
-        finally:
-            written.is_done = True
-            while self._in_flight and self._in_flight[0].is_done:
-                self.feed.add(self._in_flight.pop(0).lines)
 
 
 class LedRuns:
@@ -103,6 +86,28 @@ class LedRuns:
     def begin(self, run: Run) -> None:
         """The run is executed here from now on."""
         self._runs[run.pipeline_logging_id] = LedRun(run=run)
+
+    def note_end(self, tenant_id: str, pipeline_logging_id: str, last: Run | None) -> None:
+        """The run's end is in its row, which says `last`, if that is known. Lines may follow."""
+        if led := self.find(tenant_id, pipeline_logging_id):
+            led.has_ended, led.last = True, last
+
+    def note_row(self, tenant_id: str, row: Mapping[str, Any], outcome: RunOutcome, at: datetime) -> None:
+        """As `note_end`, from what `end_run` has answered to `outcome` at `at`."""
+        led = self.find(tenant_id, row["pipeline_logging_id"])
+        if led is None:
+            return
+        last: Run | None = None
+        if (row["status"], row["completed_at"]) == (outcome.status, at):
+            last = led.run.ended(outcome, at)
+        elif led.last and led.last.completed_at == row["completed_at"]:  # it had ended before; what it has cost may be new
+            last = led.last.costing(outcome.cost)
+        self.note_end(tenant_id, led.run.pipeline_logging_id, last)
+
+    def close(self, pipeline_logging_id: str) -> None:
+        """The run's end is recorded, and no line follows. Watchers need not wait for the rest, such as the end of its reservation."""
+        if led := self._runs.get(pipeline_logging_id):
+            led.feed.close()
 
     def end(self, pipeline_logging_id: str) -> None:
         """The run's end is recorded, or can no longer be from here."""
@@ -119,11 +124,10 @@ class LedRuns:
         led = [(line, self._runs.get(line.pipeline_logging_id)) for line in lines]
         return [run.stamped([line])[0] if run else line for line, run in led]
 
-    @contextmanager
-    def writing(self, lines: Sequence[Line]) -> Iterator[None]:
-        """As `LedRun.writing`, for lines of any runs; of those that are not executed here nothing is kept."""
-        with ExitStack() as stack:
-            for identity in dict.fromkeys(line.pipeline_logging_id for line in lines):
-                if led := self._runs.get(identity):
-                    stack.enter_context(led.writing([line for line in lines if line.pipeline_logging_id == identity]))
-            yield
+    def add(self, lines: Sequence[Line]) -> None:
+        """Adds lines to the feeds of their runs; of those that are not executed here nothing is kept. They are there at once, before they
+        are in the tables, and also if their writing fails: what they say has happened.
+        """
+        for line in lines:
+            if led := self._runs.get(line.pipeline_logging_id):
+                led.feed.add([line])

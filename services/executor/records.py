@@ -2,7 +2,7 @@
 
 import itertools
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from datetime import date, datetime, timedelta
 from enum import StrEnum
 from typing import Any, Self
@@ -143,6 +143,22 @@ class Run:
         for name, default in (("pipeline_id", ""), ("trigger_type", "api"), ("trigger_by", "api"), ("attempt", 1)):
             values[name] = row[name] if row[name] is not None else default
         return cls(**values)
+
+    def ended(self, outcome: "RunOutcome", at: datetime) -> Self:
+        """A RUNNING run as its row says once this end is recorded."""
+        return replace(
+            self,
+            claimed_by=None,
+            status=outcome.status,
+            completed_at=at,
+            duration_ms=(at - self.started_at) // timedelta(milliseconds=1),
+            rows_processed=outcome.rows_processed if outcome.status is RunStatus.COMPLETED else None,
+            error_message=None if outcome.status is RunStatus.COMPLETED else outcome.error_message,
+        ).costing(outcome.cost)
+
+    def costing(self, cost: RunCost | None) -> Self:
+        """With what it has used, if that is known."""
+        return self if cost is None else replace(self, **asdict(cost))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -47,7 +47,7 @@ from services.executor.runs.cancel_tenant import TenantCanceller
 from services.executor.runs.dry_run import DryRunner
 from services.executor.runs.execute import execute
 from services.executor.runs.idempotency import IdempotentStarts
-from services.executor.runs.leases import LeaseRenewer
+from services.executor.runs.leases import ENDED_ELSEWHERE, LeaseRenewer
 from services.executor.runs.prepared import RunPreparer
 from services.executor.runs.quota import QuotaClient
 from services.executor.runs.reconcile import Reconciler
@@ -111,6 +111,7 @@ async def executor_service(  # noqa: PLR0913 - what it stands on
         CheckPool(threads=settings.check_credentials_at_once, is_one_a_tenant=False) as nightly_checks,
     ):
         store, quota = Store(bq, ddl=ddl, record=all_runs.record), QuotaClient(auth)
+        staging = StagingTables(bq, clock)
         sealed = SealedCredentials(
             credentials, cache_seconds=settings.credentials_known_seconds, cache_size=settings.credentials_known_most
         )
@@ -129,7 +130,7 @@ async def executor_service(  # noqa: PLR0913 - what it stands on
         tools = Toolbox(
             bq=bq,
             store=store,
-            staging=StagingTables(bq, clock),
+            staging=staging,
             sources=TenantSources(sealed, kms, tokens, settings),
             notifier=notifier,
             workers=workers,
@@ -148,16 +149,22 @@ async def executor_service(  # noqa: PLR0913 - what it stands on
         )
         reconciler = Reconciler(store, quota, clock, record)
         renewer = LeaseRenewer(active=active, store=store, quota=quota, reconciler=reconciler, lease_seconds=settings.lease_seconds)
-        admission = Admission(store=store, quota=quota, reconciler=reconciler, clock=clock, lease_seconds=settings.lease_seconds)
+        admission = Admission(
+            store=store, quota=quota, credentials=sealed, reconciler=reconciler, clock=clock, lease_seconds=settings.lease_seconds
+        )
         own = OwnResources.of(settings)
         preparer = RunPreparer(catalog, clock, wait=timedelta(seconds=settings.run_wait_seconds), own=own)
-        canceller = Canceller(store=store, quota=quota, active=active, clock=clock)
-        starter = RunStarter(preparer=preparer, credentials=sealed, admission=admission, active=active)
         heartbeat_seconds = settings.watch_silence_seconds
         to_executor = partial(peer_channel, settings, caller="executor", peer="executor")
         leaders = Leaders(settings.executor_address, to_executor, heartbeat_seconds=heartbeat_seconds)
+        canceller = Canceller(store=store, quota=quota, active=active, clock=clock, announce_end=leaders.announce_end)
+        starter = RunStarter(preparer=preparer, admission=admission, active=active)
         watches = Watches(store=store, leaders=leaders, poll_seconds=settings.watch_poll_seconds, heartbeat_seconds=heartbeat_seconds)
-        led_run_servicer = LedRunServicer(store.led_runs, heartbeat_seconds=heartbeat_seconds)
+        led_run_servicer = LedRunServicer(
+            store.led_runs,
+            heartbeat_seconds=heartbeat_seconds,
+            stop_run=lambda run, status: active.stop(run, ENDED_ELSEWHERE, status=status),
+        )
         checker, records = AccessChecker(kms, tokens, CloudEndpoints.of(settings)), CheckRecords(credentials)
         canary = AccessCanary(
             records=records,
@@ -168,7 +175,7 @@ async def executor_service(  # noqa: PLR0913 - what it stands on
             seconds=settings.check_credentials_seconds,
         )
         dry_tools = replace(tools, workers=dry_run_workers)
-        async with notifier, renewer, active:
+        async with staging, store.lines, notifier, renewer, active:
             yield [
                 Served(
                     name="convergence.executor.v1.PipelineService",

@@ -22,7 +22,7 @@ class ExecutorSettings(ServiceSettings):
     spool_dir: Path = Path(tempfile.gettempdir())
     """Directory for unnamed temporary files while exports are read; a tenant's take half of its room at most."""
     credentials_known_seconds: float = Field(default=5.0, ge=0, le=60)
-    """How long it is cached that a tenant has credentials. A run itself always fetches them anew."""
+    """How long it is cached that a tenant has credentials. A run works with those of the moment when it was requested, or later ones."""
     credentials_known_most: int = Field(default=10_000, ge=1)
     """For how many tenants that is cached."""
     template_poll_seconds: float = Field(default=5.0, gt=0)

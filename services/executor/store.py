@@ -1,10 +1,9 @@
 """Reads and writes tenants' datasets. The only caller of queries.sql."""
 
 import json
-import math
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, cast
@@ -25,8 +24,8 @@ from services.executor.records import (
     RunStatus,
     StepLog,
 )
+from services.executor.run_lines import RunLines
 from services.executor.tenant_queries import TenantQueries
-from services.platform.bigquery.append import AppendOnlyTable
 from services.platform.bigquery.client import BigQuery
 from services.platform.bigquery.ddl import Table
 from services.platform.bigquery.result import QueryResult
@@ -60,8 +59,8 @@ class Store:
         self._sql = load_blocks(Path(__file__).with_name("queries.sql"))
         self._tenants = TenantQueries(bq, ddl=ddl)
         self.ledger = LedgerStore(self._tenants)
-        self._step_logs = self._append_only("x_meta_step_logs", key="log_id", insert="insert_step_logs")
-        self._dq_results = self._append_only("x_meta_dq_results", key="dq_result_id", insert="insert_dq_results")
+        logs, results = self._sql["insert_step_logs"], self._sql["insert_dq_results"]
+        self.lines = RunLines(bq, self._tenants, self.led_runs, step_logs=logs, dq_results=results)
         self._beginnings: GroupCommits[str, _Beginning, None] = GroupCommits(self._insert_runs)
         self._claims: GroupCommits[str, _Beginning, ClaimResult] = GroupCommits(self._claim_runs)
         self._states: GroupCommits[str, str, RunState | None] = GroupCommits(self._states_of)
@@ -115,8 +114,9 @@ class Store:
         """Ends a RUNNING run and returns its status afterwards: that of `outcome`, or the one it had ended with before; None if there is no
         such run. After a lost reply the first try may have ended it, so the status is read back, never assumed. Unless it is COMPLETED, the
         run publishes nothing from then on. Its cost, if `outcome` has one, is also added to a row that was FAILED or CANCELLED without.
-        Raises bigquery.NotFound if the tenant has no dataset.
+        Raises bigquery.NotFound if the tenant has no dataset. The run's lines are flushed before.
         """
+        await self.flushed(tenant_id, run)
         cost = asdict(outcome.cost) if outcome.cost else dict.fromkeys(field.name for field in fields(RunCost))
         ending = {"pipeline_logging_id": run, "completed_at": at, **cost}
         if outcome.status is RunStatus.COMPLETED:
@@ -124,6 +124,7 @@ class Store:
             if (await self._tenants.run(self._sql["complete_run"], params, tenant_id)).affected:
                 if led := self.led_runs.find(tenant_id, run):
                     self._record(TenantRun.of(led.run).ended(outcome, at))
+                    self.led_runs.note_end(tenant_id, run, led.run.ended(outcome, at))
                 return outcome.status
             # It has ended: by the first try of a lost reply, or by another process, which did not know the cost.
         params = ending | {"status": outcome.status, "error_message": outcome.error_message, "is_final": outcome.is_final}
@@ -132,6 +133,7 @@ class Store:
         if row["status"] is None:
             return None
         self._record(TenantRun.from_row(tenant_id, row))
+        self.led_runs.note_row(tenant_id, row, outcome, at)
         return RunStatus(row["status"])
 
     async def run_states(self, tenant_id: str, runs: Sequence[str]) -> dict[str, RunState]:
@@ -194,33 +196,29 @@ class Store:
         """A run's verdicts."""
         return [DqResult.from_row(row) for row in await self._rows("list_dq_results", {"pipeline_logging_id": run}, tenant_id)]
 
-    async def log_steps(self, tenant_id: str, logs: Sequence[StepLog]) -> None:
-        """Appends step logs. Readers fold rows with the same log_id."""
-        logs = self.led_runs.stamped(logs)
-        rows = [{**_json_row(log), "metadata": json.dumps(_storable(log.metadata), sort_keys=True)} for log in logs]
-        # As readers of the table see it: its JSON holds no NaN and no type that a Struct lacks.
-        with self.led_runs.writing([replace(log, metadata=json.loads(row["metadata"])) for log, row in zip(logs, rows, strict=True)]):
-            await self._step_logs.append(self._bq.tenant(tenant_id), rows)
+    def log_steps(self, tenant_id: str, logs: Sequence[StepLog]) -> None:
+        """As `RunLines.log_steps`: to watchers at once, to the table in the background."""
+        self.lines.log_steps(tenant_id, logs)
 
-    async def record_verdicts(self, tenant_id: str, results: Sequence[DqResult]) -> None:
-        """Appends verdicts. Readers fold rows with the same dq_result_id."""
-        results = self.led_runs.stamped(results)
-        rows = [{**_json_row(one), "sample_rows": json.dumps(one.sample_rows) if one.sample_rows else None} for one in results]
-        as_read = [replace(one, sample_rows=json.loads(row["sample_rows"] or "[]")) for one, row in zip(results, rows, strict=True)]
-        with self.led_runs.writing(as_read):
-            await self._dq_results.append(self._bq.tenant(tenant_id), rows)
+    def record_verdicts(self, tenant_id: str, results: Sequence[DqResult]) -> None:
+        """As `RunLines.record_verdicts`: to watchers at once, to the table in the background."""
+        self.lines.record_verdicts(tenant_id, results)
+
+    async def flushed(self, tenant_id: str, run: str) -> None:
+        """Returns when the run's lines are in the tables; to be called before its end becomes visible. As `RunLines.flushed`."""
+        await self.lines.flushed(tenant_id, run)
 
     async def ensure_table(self, tenant_id: str, table: Table) -> None:
         """Brings `table` of the tenant's dataset up to its DDL; checks once in ten minutes."""
         await self._tenants.ensure(tenant_id, table)
 
-    def _append_only(self, table: str, *, key: str, insert: str) -> AppendOnlyTable:
-        """A log table. If it lacks a column of its DDL, the column is added before a refused row is inserted."""
+    async def ensure_tables(self, tenant_id: str, tables: Iterable[Table]) -> None:
+        """As `ensure_table`, for several tables at once."""
+        await self._tenants.ensure_all(tenant_id, tables)
 
-        async def add_columns(dataset: str) -> None:
-            await self._tenants.ensure(dataset.rpartition(".")[2], table)
-
-        return AppendOnlyTable(self._bq, table, key=key, insert=self._sql[insert], add_columns=add_columns)
+    def look_ahead(self, tenant_id: str, tables: Iterable[Table]) -> None:
+        """Begins to look at tables that a run will need; returns at once. Spares `ensure_table` its own look; changes nothing."""
+        self._tenants.look_ahead(tenant_id, tables)
 
     async def _insert_runs(self, tenant_id: str, beginnings: Sequence[_Beginning]) -> Sequence[Exception | None]:
         in_time = _in_time(beginnings)
@@ -274,22 +272,3 @@ def _in_time(beginnings: Sequence[_Beginning]) -> list[_Beginning]:
 
 def _too_late() -> Unavailable:
     return Unavailable("BIGQUERY_UNAVAILABLE", "BigQuery did not answer in time. Try again in a moment.", retry_after=timedelta(seconds=2))
-
-
-def _json_row(row: StepLog | DqResult) -> dict[str, Any]:
-    return {name: value.isoformat() if isinstance(value, datetime) else value for name, value in asdict(row).items()}
-
-
-def _storable(value: Any) -> Any:
-    """A JSON value that BigQuery takes: texts for NaN and the infinities, which JSON lacks, and no halves of surrogate pairs."""
-    match value:
-        case float() if not math.isfinite(value):
-            return str(value)
-        case str():
-            return value.encode(errors="replace").decode()
-        case Mapping():
-            return {_storable(key): _storable(inner) for key, inner in value.items()}
-        case list() | tuple():
-            return [_storable(inner) for inner in value]
-        case _:
-            return value

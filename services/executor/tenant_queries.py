@@ -1,7 +1,8 @@
 """Runs statements in tenants' datasets, which may not exist yet or may be older than this release."""
 
+import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -61,6 +62,14 @@ class TenantQueries:
         tenant has no dataset.
         """
         await self._tables.ensure(tenant_id, self._ddl[table] if isinstance(table, str) else table)
+
+    async def ensure_all(self, tenant_id: str, tables: Iterable[str | Table]) -> None:
+        """As `ensure`, for several tables at once."""
+        await asyncio.gather(*(self.ensure(tenant_id, table) for table in tables))
+
+    def look_ahead(self, tenant_id: str, tables: Iterable[Table]) -> None:
+        """As `TenantTables.look_ahead`."""
+        self._tables.look_ahead(tenant_id, tables)
 
     async def _check_absent(self, dataset: str) -> None:
         """BigQuery also answers notFound for a dataset in another location and for a dropped table, and accessDenied for resources that the

@@ -164,3 +164,20 @@ class GroupCommits[Key: Hashable, Item, Answer]:
             before_flush = partial(self._before_flush, key) if self._before_flush else None
             group = self._groups[key] = GroupCommit(partial(self._flush, key), before_flush=before_flush)
         return group
+
+
+class SharedReads[Question: Hashable, Answer]:
+    """Equal questions share one read, which begins after each of them was asked: no answer is older than its question. While a read is in
+    flight, the equal questions that arrive wait for the next one. Callers share the answer, so none may change it.
+    """
+
+    def __init__(self, read: Callable[[Question], Awaitable[Answer]]) -> None:
+        self._read = read
+        self._questions: GroupCommits[Question, None, Answer] = GroupCommits(self._answer_all)
+
+    async def get(self, question: Question) -> Answer:
+        """The answer of `read`. Raises what it raises."""
+        return await self._questions.submit(question, None)
+
+    async def _answer_all(self, question: Question, askers: Sequence[None]) -> Sequence[Answer]:
+        return [await self._read(question)] * len(askers)

@@ -73,7 +73,7 @@ class FakeBigQuery:
                 job = self._take({"jobReference": {"projectId": "p", "jobId": f"server_{len(self.jobs)}", "location": "US"}})
                 return self._results(job, float(body["timeoutMs"]) / 1000)
             case "insert" | "upload":
-                return _error("duplicate") if job_id in self.jobs else (200, _resource(self._take(body)))
+                return _error("duplicate") if job_id in self.jobs else (200, self._take(body).resource | {"status": {"state": "PENDING"}})
             case "stream":
                 return 200, {"insertErrors": [{"index": 0, "errors": [{"reason": "invalid"}]}]} if self.refuse_rows else {}
             case "table" | "dataset":

@@ -36,8 +36,7 @@ class LedgerStore:
 
     async def read(self, tenant_id: str, source: str) -> Ledger:
         """Everything about a source; creates the tables if they are missing."""
-        for table in (DAYS, SOURCES):
-            await self._tenants.ensure(tenant_id, table)
+        await self._tenants.ensure_all(tenant_id, (DAYS, SOURCES))
         rows = (await self._tenants.run(self._sql["read_ledger"], {"source": source}, tenant_id)).rows
         days = {row["usage_date"]: LedgerDay.from_row(row) for row in rows if row["usage_date"] is not None}
         marks = [

@@ -162,6 +162,7 @@ class ActiveRuns:
         for wait in backoff(first=0.2, most=10.0):
             try:
                 status = status or await self._store.finish_run(run.tenant_id, run.pipeline_logging_id, outcome, at=self._clock.now())
+                self._store.led_runs.close(run.pipeline_logging_id)
                 await self._quota.settle(active.reservation, status or outcome.status, outcome.cost)
             except Unavailable as error:
                 _log.warning("close_delayed", reason=error.reason)

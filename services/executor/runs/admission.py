@@ -1,9 +1,11 @@
-"""Admits a prepared run: reserves quota for it, then writes its row.
+"""Admits a prepared run: looks up what it needs, reserves quota for it, then writes its row. Which of these go beside each other, and why
+not all: see `start`.
 
 If the row cannot be written, the reservation is given back at once. If it is unknown whether the row was written, the reservation
 expires, and the reconciler decides by the row.
 """
 
+import asyncio
 import time
 from collections.abc import Awaitable
 from dataclasses import dataclass, replace
@@ -11,15 +13,20 @@ from datetime import timedelta
 
 import structlog
 
-from services.executor.records import Run, RunStatus
+from services.executor.records import Period, Run, RunStatus
 from services.executor.runs.prepared import PreparedRun, RunRequest
 from services.executor.runs.quota import NOT_STARTED, QuotaClient, Reservation
 from services.executor.runs.reconcile import Reconciler
+from services.executor.sources.credentials import SealedCredentials
 from services.executor.store import Store
 from services.executor.templates.template import Overlap
 from services.platform.bigquery import errors as bigquery
+from services.platform.cache import RecentSet
 from services.platform.clock import Clock
 from services.platform.errors import AlreadyExists, ConvergenceError, FailedPrecondition, Unavailable
+
+LACKING = 10_000
+"""Tenants of which it is remembered that they had no credentials."""
 
 _log = structlog.get_logger()
 
@@ -35,26 +42,34 @@ class Admitted:
 class Admission:
     """Reserves quota under the run's id, then writes the run's row."""
 
-    def __init__(self, *, store: Store, quota: QuotaClient, reconciler: Reconciler, clock: Clock, lease_seconds: float) -> None:
-        self._store, self._quota, self._reconciler, self._clock = store, quota, reconciler, clock
+    def __init__(
+        self,
+        *,
+        store: Store,
+        quota: QuotaClient,
+        credentials: SealedCredentials,
+        reconciler: Reconciler,
+        clock: Clock,
+        lease_seconds: float,
+    ) -> None:
+        self._store, self._quota, self._credentials = store, quota, credentials
+        self._reconciler, self._clock = reconciler, clock
+        self._lacking = RecentSet[tuple[str, str]](LACKING)
         # The INSERT must finish within half a lease; later, the reconciler has already settled the reservation as NOT_STARTED.
         self._insert_seconds = min(store.statement_deadline_seconds, lease_seconds / 2)
 
-    async def status_of(self, run: Run) -> RunStatus | None:
-        """The status in the row of this id; None if there is no row. Raises Unavailable."""
-        state = await self._store.run_state(run.tenant_id, run.pipeline_logging_id)
-        return state.status if state else None
-
     async def insert(self, prepared: PreparedRun) -> Admitted:
         """Admits a run with a new id. Raises ResourceExhausted, FailedPrecondition or Unavailable."""
-        reservation = await self._reserve(prepared.run)
+        reservation = await self._reserve_with_credentials(prepared)
         prepared = prepared.admitted(reservation.allowance).starting_at(self._clock.now())
         await self._written(prepared.run, reservation, self._store.insert_run(prepared.run, seconds=self._insert_seconds))
         return Admitted(prepared=prepared, reservation=reservation)
 
-    async def claim(self, prepared: PreparedRun) -> Admitted | RunStatus:
-        """Admits a run that several processes may be starting; returns its status if another process has claimed it. Raises as
-        `insert` does, and AlreadyExists for an overlap.
+    async def claim(self, prepared: PreparedRun, *, may_exist: bool = True) -> Admitted | RunStatus:
+        """Admits a run that several processes may be starting, unless a row with its id exists, however old; returns its status if there is
+        one, or if another process has claimed the run. Raises as `insert` does, and AlreadyExists for an overlap.
+
+        `may_exist`: False if the caller has just found no such row.
 
         An overlap is checked twice. The first check comes before the reservation, so that the caller gets this error even if a limit is
         reached as well. The second is part of the statement that writes the row, and decides.
@@ -62,8 +77,8 @@ class Admission:
         prepared = prepared.starting_at(self._clock.now())
         run = prepared.run
         alone = prepared.period if prepared.template.overlap is Overlap.REFUSE else None
-        if alone and (other := await self._store.overlapping_run(run, alone)):
-            raise _overlaps(other)
+        if status := await self._looked_up(prepared, alone, may_exist=may_exist):
+            return status
         reservation = await self._reserve(run)
         claim = await self._written(run, reservation, self._store.claim_run(run, alone, seconds=self._insert_seconds))
         if claim.status is None:
@@ -98,6 +113,50 @@ class Admission:
         except (ConvergenceError, bigquery.NotFound) as error:
             _log.info("refusal_not_recorded", pipeline_logging_id=request.pipeline_logging_id, error=type(error).__name__)
 
+    async def _looked_up(self, prepared: PreparedRun, alone: Period | None, *, may_exist: bool) -> RunStatus | None:
+        """The status of the run's row, if it has one. If it has none, raises what `_require` does, then for an overlap. All is asked at
+        once.
+        """
+        state, required, other = await asyncio.gather(
+            self._state(prepared.run) if may_exist else _nothing(),
+            self._require(prepared),
+            self._store.overlapping_run(prepared.run, alone) if alone else _nothing(),
+            return_exceptions=True,
+        )
+        if (found := _answer(state)) is not None:
+            return found
+        _answer(required)
+        if (overlapping := _answer(other)) is not None:
+            raise _overlaps(overlapping)
+        return None
+
+    async def _state(self, run: Run) -> RunStatus | None:
+        state = await self._store.run_state(run.tenant_id, run.pipeline_logging_id)
+        return state.status if state else None
+
+    async def _require(self, prepared: PreparedRun) -> None:
+        """Raises FailedPrecondition if the tenant has no credentials for the run."""
+        wanted = prepared.run.tenant_id, prepared.credentials_provider
+        try:
+            await self._credentials.require(*wanted)
+        except FailedPrecondition:
+            self._lacking.add(wanted)
+            raise
+        self._lacking.discard(wanted)
+
+    async def _reserve_with_credentials(self, prepared: PreparedRun) -> Reservation:
+        """A reservation for a run with a new id, whose tenant has credentials. Raises what `_require` does, also if there is no quota
+        either; then what `_reserve` does. Nothing is reserved then.
+        """
+        if (prepared.run.tenant_id, prepared.credentials_provider) in self._lacking:
+            await self._require(prepared)
+            return await self._reserve(prepared.run)
+        required, reserved = await asyncio.gather(self._require(prepared), self._reserve(prepared.run), return_exceptions=True)
+        if isinstance(required, BaseException) and isinstance(reserved, Reservation):
+            await self._give_back(reserved, NOT_STARTED)
+        _answer(required)
+        return _answer(reserved)
+
     async def _reserve(self, run: Run) -> Reservation:
         asked_at = time.monotonic()
         reservation = await self._quota.reserve(run)
@@ -127,6 +186,17 @@ class Admission:
             await self._quota.settle(reservation, outcome)
         except ConvergenceError as error:
             _log.warning("slot_left_to_expire", reason=error.reason)
+
+
+async def _nothing() -> None:
+    """In the place of what need not be asked."""
+
+
+def _answer[Answer](answer: Answer | BaseException) -> Answer:
+    """Of `asyncio.gather`. Raises it if it is an error."""
+    if isinstance(answer, BaseException):
+        raise answer
+    return answer
 
 
 def _overlaps(other: str | None) -> ConvergenceError:

@@ -6,9 +6,12 @@
    the caller gets an error and may repeat the call. Otherwise the executing process settles the reservation when the run stops
    there, or the reconciler does after the lease.
 3. The work stops. If this process executes the run, it cancels the run's task at once; the task cancels its BigQuery job and drops its
-   staging tables. If another process executes it, that process finds within five seconds that the reservation is gone
-   (`leases.CHECK_SECONDS`) and does the same.
+   staging tables. If another process executes it, that process learns it at once (`NoteRunEnd`) and does the same; if it cannot be
+   reached, it finds within five seconds that the reservation is gone (`leases.CHECK_SECONDS`).
 """
+
+import asyncio
+from collections.abc import Awaitable, Callable
 
 from services.executor.records import RunOutcome, RunStatus
 from services.executor.runs.active import ActiveRuns
@@ -20,12 +23,22 @@ from services.platform.errors import FailedPrecondition
 
 CANCELLED = "The run was cancelled."
 
+type AnnounceEnd = Callable[[str, str, RunStatus], Awaitable[None]]
+"""Lets the other executors know that this one has ended a tenant's run. Never raises."""
+
+
+async def unannounced(tenant_id: str, pipeline_logging_id: str, status: RunStatus) -> None:
+    """There are no other executors."""
+
 
 class Canceller:
     """Cancels runs."""
 
-    def __init__(self, *, store: Store, quota: QuotaClient, active: ActiveRuns, clock: Clock) -> None:
+    def __init__(
+        self, *, store: Store, quota: QuotaClient, active: ActiveRuns, clock: Clock, announce_end: AnnounceEnd = unannounced
+    ) -> None:
         self._store, self._quota, self._active, self._clock = store, quota, active, clock
+        self._announce_end = announce_end
 
     async def cancel(self, tenant_id: str, pipeline_logging_id: str) -> None:
         """Ends the run as CANCELLED; a cancelled run stays as it is. Raises NotFound; FailedPrecondition if it has ended otherwise;
@@ -42,7 +55,10 @@ class Canceller:
         if status is not RunStatus.CANCELLED:
             message = f"The run has ended {status}, so there is nothing to cancel."
             raise FailedPrecondition("RUN_HAS_ENDED", message, metadata={"status": status})
+        is_here = self._active.is_active(pipeline_logging_id)
         self._active.stop(pipeline_logging_id, CANCELLED, status=RunStatus.CANCELLED)
         # CANCELLED counts on no day, so the day does not matter. The executing process adds the cost when it has stopped.
         reservation = Reservation(tenant_id=tenant_id, pipeline_logging_id=pipeline_logging_id, usage_date=utc_day(now))
-        await self._quota.settle(reservation, RunStatus.CANCELLED)
+        announce = unannounced if is_here else self._announce_end
+        settle = self._quota.settle(reservation, RunStatus.CANCELLED)
+        await asyncio.gather(settle, announce(tenant_id, pipeline_logging_id, status))

@@ -116,7 +116,7 @@ class DryRunner:
                         )
                     )
         finally:
-            await drop_staging(prepared, results, self._tools)
+            drop_staging(prepared, results, self._tools)
         self._check_cap(prepared, found)
         return found
 

@@ -18,7 +18,7 @@ from services.executor.metering.meter import RunMeter, StepMeter
 from services.executor.records import RunOutcome, RunStatus, StepLog, StepStatus
 from services.executor.runs.prepared import PreparedRun
 from services.executor.templates.graph import should_run
-from services.executor.templates.step import StepContext, StepResult, Toolbox
+from services.executor.templates.step import StepContext, StepResult, Toolbox, UsesTables
 from services.executor.templates.step_reader import TemplateStep
 from services.platform.backoff import backoff
 from services.platform.bigquery import errors as bigquery
@@ -70,11 +70,13 @@ class RunProgress:
 
 
 async def execute(prepared: PreparedRun, tools: Toolbox, progress: RunProgress | None = None) -> RunOutcome:
-    """Runs all steps, and drops their staging tables in any case. A failed step fails the run. Raises only CancelledError; `progress`,
-    which is updated on the way, then shows what has been done.
+    """Runs all steps, and drops their staging tables in any case. A failed step fails the run. All lines of the run are written, or lost,
+    when this ends. Raises only CancelledError; `progress`, which is updated on the way, then shows what has been done.
     """
     progress = progress or RunProgress()
     progress.meter = tools.metering.meter(prepared.run, prepared.template.cap, prepared.allowance)
+    tables = {table.name: table for step in prepared.template.steps if isinstance(step.action, UsesTables) for table in step.action.tables}
+    tools.store.look_ahead(prepared.run.tenant_id, tables.values())
     work = [step for step in prepared.template.steps if step.is_work]
     finalizers = [step for step in prepared.template.steps if not step.is_work]
     try:
@@ -87,7 +89,8 @@ async def execute(prepared: PreparedRun, tools: Toolbox, progress: RunProgress |
             raise
         await _run(prepared, finalizers, progress, tools)
     finally:
-        await drop_staging(prepared, progress.results, tools)
+        drop_staging(prepared, progress.results, tools)
+        await tools.store.flushed(prepared.run.tenant_id, prepared.run.pipeline_logging_id)
     return progress.outcome(prepared.template.steps)
 
 
@@ -109,7 +112,7 @@ async def _run(
             await _perform(prepared, step, progress, tools)
         else:
             progress.ended[step.id] = StepStatus.SKIPPED
-            await _log_step(prepared, step, StepStatus.SKIPPED, tools)
+            _log_step(prepared, step, StepStatus.SKIPPED, tools)
 
     async with asyncio.TaskGroup() as group:
         for step in steps:
@@ -130,27 +133,27 @@ async def _perform(prepared: PreparedRun, step: TemplateStep, progress: RunProgr
     says_retryable = step.is_work or not progress.failures
     for attempt in range(1, step.attempts + 1):
         began, meter = tools.clock.now(), progress.meter.step(step.id, attempt)
-        await _log_step(prepared, step, StepStatus.RUNNING, tools, attempt=attempt)
+        _log_step(prepared, step, StepStatus.RUNNING, tools, attempt=attempt)
         try:
             result = await _attempt(prepared, step, progress, tools, meter)
         except asyncio.CancelledError:
             progress.ended[step.id] = StepStatus.FAILED
             stopped = "The run was stopped while this step worked."
             metadata = {"can_heal": True, **_cost_of(meter)}
-            await _log_step(prepared, step, StepStatus.FAILED, tools, attempt=attempt, error_message=stopped, metadata=metadata)
+            _log_step(prepared, step, StepStatus.FAILED, tools, attempt=attempt, error_message=stopped, metadata=metadata)
             raise
         took = round((tools.clock.now() - began).total_seconds() * 1000)
         if isinstance(result, StepResult):
             progress.ended[step.id] = StepStatus.COMPLETED
             progress.results[step.id] = result
             fields: dict[str, Any] = {"rows_processed": result.rows_processed, "metadata": {**result.metadata, **_cost_of(meter)}}
-            await _log_step(prepared, step, StepStatus.COMPLETED, tools, attempt=attempt, duration_ms=took, **fields)
+            _log_step(prepared, step, StepStatus.COMPLETED, tools, attempt=attempt, duration_ms=took, **fields)
             return
         why: dict[str, Any] = {
             "error_message": result.message,
             "metadata": {**result.metadata, **({"can_heal": result.is_retryable} if says_retryable else {}), **_cost_of(meter)},
         }
-        await _log_step(prepared, step, StepStatus.FAILED, tools, attempt=attempt, duration_ms=took, **why)
+        _log_step(prepared, step, StepStatus.FAILED, tools, attempt=attempt, duration_ms=took, **why)
         if attempt < step.attempts and result.is_retryable:
             await asyncio.sleep(next(waits))
             continue
@@ -207,19 +210,16 @@ def context_of(
         staging=tuple(table for result in known for table in result.staging),
         outcome=outcome,
         tools=tools,
+        requested_at=prepared.requested_at,
     )
 
 
-async def drop_staging(prepared: PreparedRun, results: Mapping[str, StepResult], tools: Toolbox) -> None:
-    """Drops the steps' staging tables; a table that cannot be dropped expires by itself."""
-    for table in (table for result in results.values() for table in result.staging):
-        try:
-            await tools.staging.drop(prepared.run.tenant_id, table)
-        except Exception as error:  # noqa: BLE001 - it expires by itself; the run's outcome does not depend on it
-            _log.warning("staging_left", table=table.name, error=type(error).__name__)
+def drop_staging(prepared: PreparedRun, results: Mapping[str, StepResult], tools: Toolbox) -> None:
+    """Drops the steps' staging tables, in the background."""
+    tools.staging.drop_later(prepared.run.tenant_id, [table for result in results.values() for table in result.staging])
 
 
-async def _log_step(  # noqa: PLR0913 - the columns of a line
+def _log_step(  # noqa: PLR0913 - the columns of a line
     prepared: PreparedRun,
     step: TemplateStep,
     status: StepStatus,
@@ -250,6 +250,6 @@ async def _log_step(  # noqa: PLR0913 - the columns of a line
         timestamp=tools.clock.now(),
     )
     try:
-        await tools.store.log_steps(prepared.run.tenant_id, [line])
+        tools.store.log_steps(prepared.run.tenant_id, [line])
     except Exception as error:  # noqa: BLE001 - a step log is lost; the work itself is not undone for it
         _log.warning("step_log_lost", step=step.id, status=status, error=type(error).__name__)

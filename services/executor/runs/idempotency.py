@@ -45,7 +45,8 @@ class IdempotentStarts:
         return identity
 
     async def _refuse_another(self, prepared: PreparedRun, identity: str) -> None:
-        run = await self._store.find_run(prepared.run.tenant_id, identity)
+        led = self._store.led_runs.find(prepared.run.tenant_id, identity)
+        run = led.run if led else await self._store.find_run(prepared.run.tenant_id, identity)
         if run is None:
             return
         # Relative to the moment when the run began: `yesterday` sent again after midnight means the same day.

@@ -1,8 +1,9 @@
 """From a request to a run that can begin. Prepared once, used by dry run, start, idempotent start and execution."""
 
+import time
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from typing import Self
 
@@ -57,6 +58,8 @@ class PreparedRun:
     """The days that it covers; None: its template does not run for days."""
     allowance: RunAllowance = NO_LIMITS
     """What the tenant's plan leaves it, known once it is admitted."""
+    requested_at: float = field(default_factory=time.monotonic, compare=False)
+    """Monotonic seconds."""
 
     @property
     def credentials_provider(self) -> str:

@@ -1,7 +1,25 @@
 """Flow 2 up to its response: from a prepared run to an active one.
 
-Budget with warm caches: one BigQuery job here (the run's row), none for look-ups; the ledger's two are auth's, and shared by a batch. An
-attempt of a scheduled run takes one more: whether it exists already is looked up first.
+Statements one after the other before the response, and why there are no fewer
+    A run with a new id:         key | reserve, beside it the credentials | the run's row
+    With an Idempotency-Key:     key | the key's runs | credentials | reserve | claim (a script)
+    An attempt of the scheduler:       the row, beside it the credentials | reserve | claim (a script)
+    The key costs a statement only if auth does not know it (`services.auth.key_memory`), the credentials only if they were not seen for
+    some seconds. So with warm caches a new run takes two, and never more than three. An overlap is looked up beside the credentials.
+
+    1. `reserve` is one statement, shared by a batch, see `services.auth.usage.reserver`. It goes before the row, not beside it: a refused
+       run leaves no row. With both at once there would be a row that says RUNNING and has no reservation, which watchers and the reconciler
+       would see, and whose removal is a statement more.
+    2. Whether there are credentials does not depend on the reservation, so both are asked at once. If there are none, the reservation is
+       given back before the caller gets its error: as NOT_STARTED, which leaves no count. The error is CREDENTIALS_MISSING, also if a
+       limit was reached as well: so it was while one was asked after the other, and it is the one that the caller can do something about.
+       A tenant that had no credentials the last time is asked about them first: it takes no reservations for nothing.
+    3. An id that several calls may mean reserves only when everything else is known. Beside a look-up that finds the run ended, it would
+       take a slot and a unit anew, and giving them back could take them from a run that another process has begun with this id; beside one
+       that finds the run RUNNING, it would prolong the lease of a run that its executor may have lost. So there the look-ups go beside each
+       other, and the reservation follows.
+    4. Which run an Idempotency-Key means is looked up once: the statement that claims the run's row inserts none beside another one, and
+       says whose the row is. What the run was started with is compared in memory if it is executed here.
 
 Why an attempt runs once, even if the same StartRun arrives twice, at the same moment, at two executors
     1. Within a process the id is looked up among the active runs and those that are being started, without an await in between: the
@@ -25,7 +43,6 @@ from services.executor.records import RunStatus
 from services.executor.runs.active import ActiveRuns
 from services.executor.runs.admission import Admission, Admitted
 from services.executor.runs.prepared import PreparedRun, RunPreparer, RunRequest
-from services.executor.sources.credentials import SealedCredentials
 from services.executor.templates.template import Overlap
 from services.platform.background import note_end
 from services.platform.errors import FailedPrecondition, InvalidArgument, NotFound
@@ -34,8 +51,8 @@ from services.platform.errors import FailedPrecondition, InvalidArgument, NotFou
 class RunStarter:
     """Starts runs in this process."""
 
-    def __init__(self, *, preparer: RunPreparer, credentials: SealedCredentials, admission: Admission, active: ActiveRuns) -> None:
-        self._preparer, self._credentials, self._admission, self._active = preparer, credentials, admission, active
+    def __init__(self, *, preparer: RunPreparer, admission: Admission, active: ActiveRuns) -> None:
+        self._preparer, self._admission, self._active = preparer, admission, active
         self._beginning = dict[str, asyncio.Task[RunStatus]]()
 
     def is_here(self, pipeline_logging_id: str) -> bool:
@@ -47,15 +64,16 @@ class RunStarter:
         Unavailable; nothing was started then, and nothing stays counted for long.
         """
         self._active.refuse_if_stopping()
-        await self._credentials.require(prepared.run.tenant_id, prepared.credentials_provider)
         return await self._in_background(prepared, self._begin(prepared))
 
     async def start_once(self, prepared: PreparedRun) -> RunStatus:
-        """Starts a run with an id chosen by the caller, unless it exists already; returns its status. Raises as `start` does."""
+        """Starts a run with an id that the caller has chosen, and has just found no row with, unless there is one by now; returns its
+        status. Raises as `start` does.
+        """
         if self.is_here(prepared.run.pipeline_logging_id):
             return await self._join(prepared.run.pipeline_logging_id)
         self._active.refuse_if_stopping()
-        return await self._in_background(prepared, self._begin_once(prepared))
+        return await self._in_background(prepared, self._begin_once(prepared, may_exist=False))
 
     async def start_attempt(self, request: RunRequest) -> RunStatus:
         """Starts an attempt of a scheduled run as `start_once` does. Raises as that does, and NotFound or InvalidArgument, as
@@ -66,7 +84,7 @@ class RunStarter:
         self._active.refuse_if_stopping()
         try:
             prepared = self._preparer.prepare(request)
-            return await self._in_background(prepared, self._begin_once(prepared))
+            return await self._in_background(prepared, self._begin_once(prepared, may_exist=True))
         except (NotFound, InvalidArgument, FailedPrecondition) as refusal:
             await self._admission.insert_refused(request, refusal.message)
             raise
@@ -85,14 +103,12 @@ class RunStarter:
         return await asyncio.shield(task)
 
     async def _begin(self, prepared: PreparedRun) -> RunStatus:
-        is_alone = prepared.template.overlap is Overlap.REFUSE
-        return self._lead(await (self._admission.claim(prepared) if is_alone else self._admission.insert(prepared)))
+        if prepared.template.overlap is Overlap.REFUSE:
+            return await self._begin_once(prepared, may_exist=False)
+        return self._lead(await self._admission.insert(prepared))
 
-    async def _begin_once(self, prepared: PreparedRun) -> RunStatus:
-        if status := await self._admission.status_of(prepared.run):
-            return status
-        await self._credentials.require(prepared.run.tenant_id, prepared.credentials_provider)
-        return self._lead(await self._admission.claim(prepared))
+    async def _begin_once(self, prepared: PreparedRun, *, may_exist: bool) -> RunStatus:
+        return self._lead(await self._admission.claim(prepared, may_exist=may_exist))
 
     def _lead(self, admitted: Admitted | RunStatus) -> RunStatus:
         if not isinstance(admitted, Admitted):

@@ -1,6 +1,8 @@
 """PipelineService: starts, dry-runs, lists and cancels runs."""
 
+import asyncio
 import uuid
+from collections.abc import Sequence
 from datetime import UTC, datetime, time, timedelta
 from typing import Any
 
@@ -10,7 +12,7 @@ from convergence.executor.v1 import run_pb2
 from convergence.executor.v1.pipeline_service_pb2_grpc import PipelineServiceServicer
 
 from services.executor.metering.cap import RunAllowance
-from services.executor.records import RunFilter, RunStatus
+from services.executor.records import DqResult, Run, RunFilter, RunStatus, StepLog
 from services.executor.runs.cancel import Canceller
 from services.executor.runs.dry_run import DryRunner
 from services.executor.runs.idempotency import IdempotentStarts
@@ -20,6 +22,7 @@ from services.executor.servicers.to_proto import to_dry_run, to_run, to_template
 from services.executor.store import ID_LENGTH, Store, no_such_run
 from services.executor.templates.name import PipelineName
 from services.platform.access.caller import current_caller
+from services.platform.group_commit import SharedReads
 from services.platform.rpc.idempotency import key_of
 from services.platform.rpc.paging import from_token, page_size, to_token
 from services.platform.rpc.structs import to_mapping
@@ -40,6 +43,8 @@ class PipelineServicer(PipelineServiceServicer):
         store: Store,
     ) -> None:
         self._preparer, self._starts, self._dry_runner, self._canceller, self._store = preparer, starts, dry_runner, canceller, store
+        self._runs: SharedReads[tuple[str, str], run_pb2.Run] = SharedReads(self._read_run)
+        self._lists: SharedReads[tuple[str, RunFilter, int], Sequence[Run]] = SharedReads(self._read_runs)
 
     async def RunPipeline(self, request: messages.RunPipelineRequest, context: Context) -> messages.RunPipelineResponse:
         """Starts a run and returns at once; with an Idempotency-Key it returns the key's run, whether it was started now or earlier."""
@@ -72,7 +77,7 @@ class PipelineServicer(PipelineServiceServicer):
             after=from_token(request.page_token),
         )
         # One more than requested, to know whether there is a next page.
-        runs = await self._store.list_runs(request.tenant_id, wanted, limit=size + 1)
+        runs = await self._lists.get((request.tenant_id, wanted, size + 1))
         token = to_token(runs[size - 1].started_at, runs[size - 1].pipeline_logging_id) if len(runs) > size else ""
         return messages.ListRunsResponse(runs=[to_run(run) for run in runs[:size]], next_page_token=token)
 
@@ -93,10 +98,21 @@ class PipelineServicer(PipelineServiceServicer):
         return messages.ListTemplatesResponse(templates=[to_template(templates[name]) for name in sorted(templates)])
 
     async def _run(self, tenant_id: str, identity: str) -> run_pb2.Run:
-        run = await self._store.require_run(tenant_id, identity)
-        steps = await self._store.list_step_logs(tenant_id, identity)
-        results = await self._store.list_dq_results(tenant_id, identity)
-        return to_run(run, steps, results)
+        """From memory if this process executes the run, else from the tables."""
+        led = self._store.led_runs.find(tenant_id, identity)
+        if led and (led.last or not led.has_ended):
+            steps = [line for line in led.feed.lines if isinstance(line, StepLog)]
+            return to_run(led.last or led.run, steps, [line for line in led.feed.lines if isinstance(line, DqResult)])
+        return await self._runs.get((tenant_id, identity))
+
+    async def _read_run(self, key: tuple[str, str]) -> run_pb2.Run:
+        # The row before its lines: if the run has ended, they are complete.
+        run = await self._store.require_run(*key)
+        return to_run(run, *await asyncio.gather(self._store.list_step_logs(*key), self._store.list_dq_results(*key)))
+
+    async def _read_runs(self, question: tuple[str, RunFilter, int]) -> Sequence[Run]:
+        tenant_id, wanted, limit = question
+        return await self._store.list_runs(tenant_id, wanted, limit=limit)
 
 
 def _to_request(request: messages.RunPipelineRequest | messages.ValidatePipelineRequest) -> RunRequest:

@@ -1,5 +1,6 @@
 """Tenants' credentials: fetched encrypted from the credentials service and decrypted here with KMS, for one run."""
 
+import time
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -27,26 +28,43 @@ class SealedCredential:
     """The full name of the KMS key version that encrypted them, if it is known."""
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Fetched:
+    sealed: SealedCredential
+    asked_at: float
+    """Monotonic seconds: they were set before the answer and may have been replaced since the question."""
+
+
 class SealedCredentials:
-    """A client of the credentials service's SealedCredentialService."""
+    """A client of the credentials service's SealedCredentialService. Keeps ciphertexts for some seconds, and uses one only for a caller
+    that came before it was asked for: the start of a run looks up whether there are credentials, and the run then works with what that
+    look-up has found.
+    """
 
     def __init__(self, channel: grpc.aio.Channel, *, cache_seconds: float, cache_size: int) -> None:
         self._stub = SealedCredentialServiceStub(channel)
-        self._there: TtlCache[tuple[str, str], SealedCredential] = TtlCache(seconds=cache_seconds, size=cache_size)
+        self._known: TtlCache[tuple[str, str], _Fetched] = TtlCache(seconds=cache_seconds, size=cache_size)
 
     async def require(self, tenant_id: str, provider: str) -> None:
         """Raises FailedPrecondition (CREDENTIALS_MISSING) if the tenant has none for `provider` (upper-case). It is cached for a few
         seconds that credentials exist, never that there are none.
         """
-        await self._there.get((tenant_id, provider), self._fetch)
+        await self._known.get((tenant_id, provider), self._fetch)
 
-    async def get(self, tenant_id: str, provider: str) -> SealedCredential:
-        """The current credentials, never cached: a tenant that has just corrected them runs with the new ones."""
-        return await self._fetch((tenant_id, provider))
+    async def get(self, tenant_id: str, provider: str, *, since: float | None = None) -> SealedCredential:
+        """The credentials as they were at `since` (monotonic seconds; None: now) or later, never before: a tenant that has just corrected
+        them runs with the new ones.
+        """
+        key, since = (tenant_id, provider), time.monotonic() if since is None else since
+        while (fetched := await self._known.get(key, self._fetch)).asked_at < since:
+            if self._known.get_cached(key) is fetched:
+                self._known.drop(key)
+        return fetched.sealed
 
-    async def _fetch(self, key: tuple[str, str]) -> SealedCredential:
+    async def _fetch(self, key: tuple[str, str]) -> _Fetched:
+        asked_at = time.monotonic()
         answer = await self._stub.GetSealedCredential(messages.GetSealedCredentialRequest(tenant_id=key[0], provider=key[1]))
-        return SealedCredential(
+        sealed = SealedCredential(
             tenant_id=answer.tenant_id,
             provider=answer.provider,
             credential_id=answer.credential_id,
@@ -54,13 +72,14 @@ class SealedCredentials:
             set_at=to_datetime(answer.set_at) if answer.HasField("set_at") else None,
             key_version=answer.kms_key_version or None,
         )
+        return _Fetched(sealed=sealed, asked_at=asked_at)
 
 
-async def open_credentials(sealed: SealedCredentials, kms: Kms, tenant_id: str, provider: str) -> bytes:
-    """The tenant's decrypted credentials for `provider` (upper-case). Raises FailedPrecondition (CREDENTIALS_MISSING), Internal
-    (SEAL_BROKEN, KMS_KEY_UNUSABLE), Unavailable.
+async def open_credentials(sealed: SealedCredentials, kms: Kms, tenant_id: str, provider: str, *, since: float | None = None) -> bytes:
+    """The tenant's decrypted credentials for `provider` (upper-case), see `SealedCredentials.get`. Raises FailedPrecondition
+    (CREDENTIALS_MISSING), Internal (SEAL_BROKEN, KMS_KEY_UNUSABLE), Unavailable.
     """
-    return await decrypt(kms, await sealed.get(tenant_id, provider), tenant_id, provider)
+    return await decrypt(kms, await sealed.get(tenant_id, provider, since=since), tenant_id, provider)
 
 
 async def decrypt(kms: Kms, found: SealedCredential, tenant_id: str, provider: str) -> bytes:

@@ -65,14 +65,14 @@ class TenantSources:
         self._settings = settings
         self._endpoints = CloudEndpoints.of(settings)
 
-    async def open(self, tenant_id: str, source_type: SourceType, meter: StepMeter, *, session: str) -> Source:
+    async def open(self, tenant_id: str, source_type: SourceType, meter: StepMeter, *, session: str, since: float) -> Source:
         """Decrypts the credentials and opens the source. Raises StepError; Unavailable from KMS or a peer."""
         provider = source_type.provider
         try:
             access = TenantAccess(
                 tenant_id=tenant_id,
                 provider=provider,
-                plaintext=await open_credentials(self._sealed, self._kms, tenant_id, provider),
+                plaintext=await open_credentials(self._sealed, self._kms, tenant_id, provider, since=since),
                 session=session,
                 endpoints=self._endpoints,
                 token_of=self._tokens.token_of(tenant_id, provider),

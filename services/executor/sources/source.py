@@ -188,8 +188,9 @@ class SourceType:
 class Sources(Protocol):
     """Opens tenants' sources."""
 
-    async def open(self, tenant_id: str, source_type: SourceType, meter: StepMeter, *, session: str) -> Source:
+    async def open(self, tenant_id: str, source_type: SourceType, meter: StepMeter, *, session: str, since: float) -> Source:
         """The tenant's own source, for one try of a step, which `meter` counts; the caller closes it. `session` is the run's name in the
-        cloud's own audit log. Raises StepError; Unavailable from KMS or a peer.
+        cloud's own audit log. The credentials are those of the moment `since` (monotonic seconds), or later ones. Raises StepError;
+        Unavailable from KMS or a peer.
         """
         ...

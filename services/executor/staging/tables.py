@@ -1,22 +1,27 @@
 """Creates, fills and drops staging tables in the tenants' dataset, with the platform's own identity."""
 
+import asyncio
 import threading
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, suppress
 from datetime import timedelta
-from typing import IO, Any
+from types import TracebackType
+from typing import IO, Any, Self
 from weakref import WeakValueDictionary
 
+import structlog
 from google.api_core import exceptions as google
 from google.cloud import bigquery
 
 from services.executor.staging.shape import LIFE, StagingTable
 from services.platform import metrics
+from services.platform.background import note_end
 from services.platform.backoff import backoff
 from services.platform.bigquery.client import CHUNK_BYTES, BigQuery
 from services.platform.bigquery.errors import unavailable
-from services.platform.bigquery.jobs import NO_RETRY, JobAccount, count_job
+from services.platform.bigquery.jobs import NO_RETRY, JobAccount, count_job, wait_for_load
 from services.platform.clock import Clock
+from services.platform.turns import ALL, on_behalf_of
 
 SHORT_SECONDS = 30.0
 MAX_LOADS = 6
@@ -25,21 +30,48 @@ FIRST_WAIT_SECONDS, MAX_WAIT_SECONDS = 1.0, 30.0
 """Seconds before a file is uploaded again: temporary errors of load jobs (such as backendError) last some seconds."""
 UPLOAD_RETRIES = 3
 """Retries of one chunk by the client itself, after 1, 2 and 4 s: one lost response does not restart a large upload."""
+MAX_DROPPING = 200
+"""Tables that are being dropped at once; beyond that they are left to expire."""
+CLOSING_SECONDS = 1.0
+"""For the tables that are left to drop when the process stops."""
+
+_log = structlog.get_logger()
 
 
 class StagingTables:
-    """All staging tables of all tenants."""
+    """All staging tables of all tenants. Leaving the context waits a moment for tables that are being dropped."""
 
     def __init__(self, bq: BigQuery, clock: Clock, *, first_wait_seconds: float = FIRST_WAIT_SECONDS) -> None:
         self._bq = bq
         self._clock = clock
         self._first_wait_seconds = first_wait_seconds
+        self._making, self._dropping = dict[str, asyncio.Task[None]](), dict[str, asyncio.Task[None]]()
         self._locks = WeakValueDictionary[str, Any]()
 
+    def begin(self, tenant_id: str, table: StagingTable) -> None:
+        """Begins to create `table`; returns at once. `fill` waits for it, and raises its error."""
+        name = self._name(tenant_id, table)
+        # Only for a drop that was asked for before: one that is asked for later waits for this.
+        making = self._making[name] = asyncio.create_task(self._make(tenant_id, table, after=self._dropping.get(name)))
+        making.add_done_callback(note_end)
+
     async def make(self, tenant_id: str, table: StagingTable) -> None:
-        """Creates `table`, empty. A table of an earlier try is dropped. Raises as `fill` does."""
-        await self.drop(tenant_id, table)
-        name = f"{self._bq.tenant(tenant_id)}.{table.name}"
+        """Creates `table`, empty. Its name is a run's own, so there usually is none; a table of an earlier try is dropped. Raises as `fill`
+        does.
+        """
+        await self._make(tenant_id, table, after=self._dropping.get(self._name(tenant_id, table)))
+
+    async def _make(self, tenant_id: str, table: StagingTable, *, after: asyncio.Task[None] | None) -> None:
+        if after is not None:
+            await asyncio.wait([after])
+        try:
+            await self._create(tenant_id, table, exists_ok=False)
+        except google.Conflict:  # or this one, and the response was lost
+            await self.drop(tenant_id, table)
+            await self._create(tenant_id, table, exists_ok=True)
+
+    async def _create(self, tenant_id: str, table: StagingTable, *, exists_ok: bool) -> None:
+        name = self._name(tenant_id, table)
         made = bigquery.Table(name, schema=table.shape.bigquery)
         # A load into an existing table keeps its expiration; a load job that creates the table could not set one.
         made.expires = self._clock.now() + LIFE
@@ -48,7 +80,7 @@ class StagingTables:
 
         def create(timeout: float) -> None:
             with alone(timeout):
-                self._bq.client.create_table(made, exists_ok=True, timeout=timeout, retry=NO_RETRY)
+                self._bq.client.create_table(made, exists_ok=exists_ok, timeout=timeout, retry=NO_RETRY)
 
         await self._bq.call("create_staging", create, seconds=SHORT_SECONDS)
 
@@ -62,14 +94,16 @@ class StagingTables:
         within: timedelta,
         account: JobAccount | None = None,
     ) -> None:
-        """Creates `table` anew and loads the Parquet file (`size` bytes) into it in one job. A failed job is followed by another into the
-        same table: a failed load has written nothing, and a load that has written is never followed by another (WRITE_EMPTY). Loads are
-        free; `account` gets their slot time.
+        """Creates `table` anew, unless `begin` did, and loads the Parquet file (`size` bytes) into it in one job. A failed job is followed
+        by another into the same table: a failed load has written nothing, and a load that has written is never followed by another
+        (WRITE_EMPTY). Loads are free; `account` gets their slot time.
 
         Raises Unavailable if BigQuery does not answer or all jobs fail; the table may exist or not then, and `fill` may be called again.
         """
-        await self.make(tenant_id, table)
-        name = f"{self._bq.tenant(tenant_id)}.{table.name}"
+        name = self._name(tenant_id, table)
+        making = self._making.get(name)
+        await (asyncio.shield(making) if making else self.make(tenant_id, table))
+        self._making.pop(name, None)
         alone = self._alone(name)
 
         def upload(job_id: str, timeout: float) -> bigquery.LoadJob:
@@ -89,7 +123,7 @@ class StagingTables:
 
         def wait(job: bigquery.LoadJob, timeout: float) -> None:
             try:
-                job.result(timeout=timeout, retry=NO_RETRY)
+                wait_for_load(job, timeout)
             except google.Conflict as error:
                 # WRITE_EMPTY: a load whose record is gone has filled the table. The next `fill` makes it anew.
                 raise unavailable("load_staging", error) from error
@@ -107,8 +141,7 @@ class StagingTables:
 
     async def drop(self, tenant_id: str, table: StagingTable) -> None:
         """Drops the table; does nothing if there is none. Raises Unavailable if BigQuery does not answer."""
-        name = f"{self._bq.tenant(tenant_id)}.{table.name}"
-
+        name = self._name(tenant_id, table)
         alone = self._alone(name)
 
         def delete(timeout: float) -> None:
@@ -116,6 +149,41 @@ class StagingTables:
                 self._bq.client.delete_table(name, not_found_ok=True, timeout=timeout, retry=NO_RETRY)
 
         await self._bq.call("drop_staging", delete, seconds=SHORT_SECONDS)
+
+    def drop_later(self, tenant_id: str, tables: Iterable[StagingTable]) -> None:
+        """Drops tables in the background; returns at once. One that cannot be dropped expires by itself."""
+        for table in tables:
+            name = self._name(tenant_id, table)
+            if len(self._dropping) < MAX_DROPPING and name not in self._dropping:
+                after = self._making.pop(name, None)
+                self._dropping[name] = asyncio.create_task(self._drop_quietly(tenant_id, table, after=after))
+
+    async def _drop_quietly(self, tenant_id: str, table: StagingTable, *, after: asyncio.Task[None] | None) -> None:
+        on_behalf_of.set(ALL)
+        try:
+            if after is not None:
+                await asyncio.wait([after])
+            await self.drop(tenant_id, table)
+        except Exception as error:  # noqa: BLE001 - it expires by itself; no run's outcome depends on it
+            _log.warning("staging_left", table=table.name, error=type(error).__name__)
+        finally:
+            del self._dropping[self._name(tenant_id, table)]
+
+    async def dropped(self) -> None:
+        """Returns when no table is left to be dropped."""
+        while self._dropping:
+            await asyncio.wait(self._dropping.values())
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(CLOSING_SECONDS):
+                await self.dropped()
+
+    def _name(self, tenant_id: str, table: StagingTable) -> str:
+        return f"{self._bq.tenant(tenant_id)}.{table.name}"
 
     def _alone(self, name: str) -> Callable[[float], AbstractContextManager[None]]:
         """One call at a time on a table. A cancelled call continues in its thread, and could create again what is dropped meanwhile."""

@@ -115,9 +115,13 @@ class Publish:
         await self._make_tables(context)
         return await context.dry_run(self.script, self._own(context))
 
+    @property
+    def tables(self) -> tuple[Table, ...]:
+        """All that the script names but the staging tables."""
+        return (self.replacement.table, *self.meta)
+
     async def _make_tables(self, context: StepContext) -> None:
-        for table in (self.replacement.table, *self.meta):
-            await context.tools.store.ensure_table(context.run.tenant_id, table)
+        await context.tools.store.ensure_tables(context.run.tenant_id, self.tables)
 
     def _own(self, context: StepContext) -> Mapping[str, object]:
         own: dict[str, object] = {OWN: self.replacement.own.value} if self.replacement.own else {}

@@ -54,13 +54,17 @@ class Sql:
             metadata={"staged_from": [one.name for one in self.reads], **context.days_not_over},
         )
 
+    @property
+    def tables(self) -> tuple[Table, ...]:
+        """Those that the script reads."""
+        return self.reads
+
     @asynccontextmanager
     async def _staging(self, context: StepContext) -> AsyncIterator[tuple[StagingTable, StepContext]]:
         """The run's staging table, empty, and the context that includes it; dropped again on an error."""
         tools, tenant_id = context.tools, context.run.tenant_id
         table = self.shape.table(context.run.pipeline_logging_id, context.run.attempt)
-        for read in self.reads:
-            await tools.store.ensure_table(tenant_id, read)
+        await tools.store.ensure_tables(tenant_id, self.reads)
         try:
             await tools.staging.make(tenant_id, table)
             yield table, replace(context, staging=(*context.staging, table))

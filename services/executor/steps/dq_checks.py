@@ -44,7 +44,7 @@ class Checks:
         await self._make_table(context)
         answer = await context.query(self.query.block, self.query.values)
         verdicts = [one for one in judge(self.checks, answer.rows) if not (one.check.of_whole_days and context.reads_parts_of_days)]
-        await tools.store.record_verdicts(run.tenant_id, [self._result(verdict, context) for verdict in verdicts])
+        tools.store.record_verdicts(run.tenant_id, [self._result(verdict, context) for verdict in verdicts])
         refuse_errors(verdicts)
         failed = [verdict for verdict in verdicts if not verdict.passed]
         summary = {"passed": len(verdicts) - len(failed), "warnings": [verdict.check.name for verdict in failed]}
@@ -55,9 +55,13 @@ class Checks:
         await self._make_table(context)
         return await context.dry_run(self.query.block, self.query.values)
 
+    @property
+    def tables(self) -> tuple[Table, ...]:
+        """The published one, if the query reads it."""
+        return (self.published,) if self.published else ()
+
     async def _make_table(self, context: StepContext) -> None:
-        if self.published:
-            await context.tools.store.ensure_table(context.run.tenant_id, self.published)
+        await context.tools.store.ensure_tables(context.run.tenant_id, self.tables)
 
     def _result(self, verdict: Verdict, context: StepContext) -> DqResult:
         return DqResult(

@@ -4,10 +4,11 @@ credentials, into a staging table.
 Source -> Parquet on disk -> one load job. Only the source knows which cloud it is, see `sources.source`.
 """
 
-import contextlib
+import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from functools import partial
 from typing import Final
 
 from services.executor.sources.changed_days import ChangedRequest
@@ -45,31 +46,32 @@ class Extract:
         return self.source_type.outputs
 
     async def run(self, context: StepContext) -> StepResult:
-        """Reads the export into a file, then loads the file into the staging table. Raises StepError."""
+        """Reads the export into a file, then loads the file into the staging table, which is created meanwhile. Raises StepError."""
         table = self.shape.table(context.run.pipeline_logging_id, context.run.attempt)
         request = await self._request(context)
+        staging, tenant_id = context.tools.staging, context.run.tenant_id
+        begin_table = partial(asyncio.get_running_loop().call_soon_threadsafe, staging.begin, tenant_id, table)
 
         def read(source: Source, check_cancelled: CheckCancelled) -> tuple[Export, Spooled] | Unchanged:
             export, schema = source.find(request, check_cancelled), self.shape.arrow
             if isinstance(export, Unchanged):
                 return export
-            return export, spool(export.read(schema, check_cancelled), schema, room=context.tools.spool, tenant_id=context.run.tenant_id)
+            check_cancelled()
+            begin_table()  # not before: most runs for changed days find nothing to read
+            return export, spool(export.read(schema, check_cancelled), schema, room=context.tools.spool, tenant_id=tenant_id)
 
-        found = await at_source(context, self.source_type, read)
-        if isinstance(found, Unchanged):
-            return StepResult(rows_processed=0, is_unchanged=True, metadata=_unchanged(found))
-        export, spooled = found
-        with spooled:
-            within = timedelta(seconds=context.timeout_seconds)
-            try:
-                await context.tools.staging.fill(
-                    context.run.tenant_id, table, spooled.file, spooled.size, within=within, account=context.meter
-                )
-            except BaseException:
-                with contextlib.suppress(Exception):  # it expires by itself
-                    await context.tools.staging.drop(context.run.tenant_id, table)
-                raise
-        await record_unreadable(context, export.origin, self.shape.name)
+        try:
+            found = await at_source(context, self.source_type, read)
+            if isinstance(found, Unchanged):
+                return StepResult(rows_processed=0, is_unchanged=True, metadata=_unchanged(found))
+            export, spooled = found
+            with spooled:
+                within = timedelta(seconds=context.timeout_seconds)
+                await staging.fill(tenant_id, table, spooled.file, spooled.size, within=within, account=context.meter)
+        except BaseException:
+            staging.drop_later(tenant_id, [table])
+            raise
+        record_unreadable(context, export.origin, self.shape.name)
         return StepResult(
             rows_processed=spooled.rows,
             outputs=export.outputs(),

@@ -54,7 +54,7 @@ class InvoiceCheck:
             differences = await _differences(context)
             if differences is None:
                 return StepResult(metadata={"note": "Nothing was compared: no amount of an invoice of these days was entered."})
-            await context.tools.store.record_verdicts(context.run.tenant_id, [_verdict(differences, context)])
+            context.tools.store.record_verdicts(context.run.tenant_id, [_verdict(differences, context)])
         except (StepError, ConvergenceError) as error:
             return StepResult(metadata={"note": f"Nothing was compared: {error.message}"})
         except Exception:  # noqa: BLE001 - the comparison is optional: the run must not fail because of it

@@ -13,8 +13,8 @@ CHECK: Final = "all_periods_readable"
 EXPECT: Final = "every billing period that has changed to be readable; one that is not is tried again by each run"
 
 
-async def record_unreadable(context: StepContext, origin: Mapping[str, Any], table: str) -> None:
-    """Nothing if all could be read. `table`: the staging table's shape, for the record. Raises as Store.record_verdicts does."""
+def record_unreadable(context: StepContext, origin: Mapping[str, Any], table: str) -> None:
+    """Nothing if all could be read. `table`: the staging table's shape, for the record."""
     sentences = [str(one) for one in origin.get(UNREADABLE, ())]
     if not sentences:
         return
@@ -33,4 +33,4 @@ async def record_unreadable(context: StepContext, origin: Mapping[str, Any], tab
         failing_rows=len(sentences),
         executed_at=context.tools.clock.now(),
     )
-    await context.tools.store.record_verdicts(context.run.tenant_id, [verdict])
+    context.tools.store.record_verdicts(context.run.tenant_id, [verdict])

@@ -1,5 +1,6 @@
 """The interface of step types: what a step gets, what it returns, and how it is parsed."""
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -83,6 +84,8 @@ class StepContext:
     tools: Toolbox
     meter: StepMeter = field(default_factory=StepMeter)
     """Counts what this try uses, and holds it to the run's caps."""
+    requested_at: float = field(default_factory=time.monotonic)
+    """When the run was asked for, in monotonic seconds: its credentials are those of this moment or later."""
 
     @property
     def days_not_over(self) -> dict[str, list[str]]:
@@ -176,6 +179,16 @@ class DryRunnable(Protocol):
 
     async def dry_run(self, context: StepContext) -> StepDryRun:
         """Estimates; changes nothing but empty staging tables. `context.outputs` holds zeros. Raises StepError where `run` would."""
+        ...
+
+
+@runtime_checkable
+class UsesTables(Protocol):
+    """A step that brings tables of the tenant's dataset up to their DDL before it works."""
+
+    @property
+    def tables(self) -> tuple[Table, ...]:
+        """These tables."""
         ...
 
 

@@ -13,8 +13,9 @@ from convergence.executor.v1 import run_pb2
 from convergence.executor.v1.led_run_service_pb2_grpc import LedRunServiceStub
 
 from services.executor.led_runs import Line
-from services.executor.records import DqResult, StepLog
+from services.executor.records import DqResult, RunStatus, StepLog
 from services.executor.watch.watched_run import WatchedRun
+from services.platform.errors import ConvergenceError
 from services.platform.rpc.structs import to_mapping
 from services.platform.timestamps import to_datetime
 
@@ -44,8 +45,9 @@ class Leaders:
         self._address, self._open_channel, self._silence = address, open_channel, SILENCES * heartbeat_seconds
 
     async def follow(self, tenant_id: str, pipeline_logging_id: str, watched: WatchedRun) -> bool:
-        """Passes the run and its lines to `watched` until its leader has recorded its end: then True. False if no executor says that it
-        leads the run, or the leader cannot be reached any more.
+        """Passes the run, its lines and its end to `watched` until its leader has recorded its end: then True. False if no executor says
+        that it leads the run, or the leader cannot be reached any more. The end is missing if the leader does not know how the run has
+        ended, or is of an older release.
         """
         request = messages.FollowRunRequest(tenant_id=tenant_id, pipeline_logging_id=pipeline_logging_id)
         async with AsyncExitStack() as stack:
@@ -59,22 +61,37 @@ class Leaders:
                     continue
                 watched.begin(run)
                 try:
-                    async for line in self._lines(call, run):
-                        watched.add([line])
+                    async for answer in self._answers(call):
+                        if answer.HasField("run"):
+                            watched.end(answer.run)
+                        elif line := _line(answer, run):
+                            watched.add([line])
                 except (grpc.aio.AioRpcError, TimeoutError) as error:
                     _log.info("leader_lost", pipeline_logging_id=pipeline_logging_id, error=type(error).__name__)
-                    return False
+                    return watched.last is not None
                 return True
         return False
 
-    async def _lines(self, call: Any, run: run_pb2.Run) -> AsyncIterator[Line]:
+    async def announce_end(self, tenant_id: str, pipeline_logging_id: str, status: RunStatus) -> None:
+        """Lets all executors know that this one has ended the run. One that cannot be reached finds out by itself within seconds."""
+        request = messages.NoteRunEndRequest(tenant_id=tenant_id, pipeline_logging_id=pipeline_logging_id, status=status)
+
+        async def announce(address: str) -> None:
+            try:
+                async with asyncio.timeout(ASK_SECONDS), self._open_channel(address=address) as channel:
+                    await LedRunServiceStub(channel).NoteRunEnd(request)
+            except (ConvergenceError, grpc.aio.AioRpcError, TimeoutError) as error:
+                _log.info("end_not_announced", address=address, error=type(error).__name__)
+
+        await asyncio.gather(*map(announce, await addresses(self._address)))
+
+    async def _answers(self, call: Any) -> AsyncIterator[messages.FollowRunResponse]:
         while True:
             async with asyncio.timeout(self._silence):
                 answer = await call.read()
             if answer is grpc.aio.EOF:  # a call that broke raises its error instead
                 return
-            if line := _line(answer, run):
-                yield line
+            yield answer
 
 
 async def addresses(target: str) -> list[str]:

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 
 from services.executor.led_runs import Line, LineFeed, line_id
-from services.executor.records import Run, RunStatus
+from services.executor.records import RunStatus
 from services.executor.watch.events import Heartbeat, Status
 from services.executor.watch.places import Placed, Sequel
 
@@ -17,7 +17,7 @@ class WatchedRun:
     watchers: int = 0
     first: Status | None = None
     """The run as it began, or when it was first read."""
-    last: Run | None = None
+    last: Status | None = None
     """The run when it had ended."""
     error: Exception | None = None
     """Why the reader gave up."""
@@ -41,7 +41,7 @@ class WatchedRun:
         """True if it was added before."""
         return line_id(line) in self._known
 
-    def end(self, run: Run) -> None:
+    def end(self, run: Status) -> None:
         """Its last event."""
         self.last = run
         self._feed.close()

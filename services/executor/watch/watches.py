@@ -21,8 +21,8 @@ class LeaderFinder(Protocol):
     """Finds the executor that leads a run; see `leaders.Leaders`."""
 
     async def follow(self, tenant_id: str, pipeline_logging_id: str, watched: WatchedRun) -> bool:
-        """Passes the run and its lines to `watched` until its leader has recorded its end: then True. False if no other executor leads it,
-        or the leader cannot be reached any more.
+        """Passes the run, its lines and its end to `watched` until its leader has recorded its end: then True. False if no other executor
+        leads it, or the leader cannot be reached any more. The end may be missing: then the table says how the run has ended.
         """
         ...
 
@@ -78,8 +78,9 @@ class Watches:
     async def _follow(self, key: _Key, watched: WatchedRun) -> None:
         wait = self._poll_seconds
         while True:
-            # A run that is led costs one statement, the read of its row when it has ended.
             is_complete = await self._copied(key, watched) or await self._leaders.follow(*key, watched)
+            if watched.last is not None:  # its leader says how it has ended: it has cost no statement
+                return
             run = await self._store.require_run(*key)
             watched.begin(run)
             has_ended = run.status is not RunStatus.RUNNING
@@ -100,6 +101,8 @@ class Watches:
         watched.begin(led.run)
         async for lines in batches(led.feed):
             watched.add(lines)
+        if led.last is not None:
+            watched.end(led.last)
         return True
 
     async def _lines(self, key: _Key, watched: WatchedRun, *, has_ended: bool) -> list[Line]:

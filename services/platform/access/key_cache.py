@@ -22,6 +22,9 @@ class KeyCache:
     """Caches the holder of a key for `key_cache_seconds`, at most 5 seconds and not beyond the key's expiry. Unknown keys are cached as
     long in a cache of their own, so that guessed keys cannot evict valid ones.
 
+    A key in use is looked up again in the background once half of that time is over, so that its callers do not wait for auth; if that
+    fails, the answer before is used until its own end. A key that is refused then is refused from that moment on.
+
     A refused key costs no look-up while it is cached, nor a mistyped one ever; and no good key ever waits because of refused ones.
     """
 
@@ -40,6 +43,7 @@ class KeyCache:
         hashed = hash_key(key)
         known = self._holders.get_cached(hashed)
         if known is not None and not self._has_expired(known):
+            self._holders.refresh(hashed, self._ask)
             return known
         if is_mistyped(key):
             raise Unauthenticated("API_KEY_INVALID", "This API key is mistyped: its check digits do not match. Copy it again.")
@@ -71,6 +75,7 @@ class KeyCache:
         except Unauthenticated:
             # Only auth's own answer is cached. Caching a cached refusal again would renew it for ever while the client keeps trying.
             self._unknown.put(hashed, value=True)
+            self._holders.drop(hashed)
             self._good_before.discard(hashed)
             raise
         self._good_before.add(hashed)

@@ -26,7 +26,7 @@ from services.platform.backoff import backoff
 from services.platform.bigquery.deadlines import CANCEL_SECONDS, DeadlineAdapter, working_until
 from services.platform.bigquery.dml_turns import DmlTurns
 from services.platform.bigquery.errors import RowsRefused, unavailable
-from services.platform.bigquery.jobs import NO_RETRY, JobAccount, JobDied, SentJob, UnconfirmedScript, charge, count_job
+from services.platform.bigquery.jobs import NO_RETRY, JobAccount, JobDied, SentJob, UnconfirmedScript, charge, count_job, query_result
 from services.platform.bigquery.query_parameters import to_parameter
 from services.platform.bigquery.result import QueryResult
 from services.platform.bigquery.sql import Block
@@ -116,7 +116,7 @@ class BigQuery:
 
         def read(job: bigquery.QueryJob, timeout: float) -> QueryResult:
             try:
-                return _result(block, job.result(timeout=timeout, retry=NO_RETRY, job_retry=NO_RETRY))
+                return _result(block, query_result(job, timeout))
             finally:
                 count_job(job, account)
 

@@ -1,16 +1,22 @@
 """One BigQuery job with an id chosen here: submitted once and followed to its end, even if responses get lost."""
 
+import contextlib
 import threading
+import time
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 from google.api_core import exceptions as google
 from google.cloud import bigquery
+from google.cloud.bigquery.table import RowIterator
 
 from services.platform.bigquery.transient import is_transient
 
 NO_RETRY: Any = None
 """Passed to the client's methods: its own retries last minutes, ours end at the deadline."""
+
+POLL_SHARE, MIN_POLL_SECONDS, MAX_POLL_SECONDS = 0.1, 0.1, 5.0
+"""Of a load job: the wait until the next poll, as a part of the time that it has taken so far."""
 
 
 class JobAccount(Protocol):
@@ -123,3 +129,26 @@ class SentJob[Answer]:
             return self._client.get_job(self.job_id, timeout=timeout, retry=NO_RETRY)
         except google.NotFound:
             return None
+
+
+def query_result(job: bigquery.QueryJob, timeout: float) -> RowIterator:
+    """The rows of a query job, once it has ended, by two GETs: one that waits for the end and has the first rows, one for what the job has
+    cost. The client alone would look at the job's state first, which is of no use for a job that has just begun.
+    """
+    # A call that fails may say something about the job, or about the call only: `result` asks the job itself.
+    with contextlib.suppress(google.GoogleAPICallError):
+        job._reload_query_results(retry=NO_RETRY, timeout=timeout)  # noqa: SLF001 - the client has no public call for it
+    return job.result(timeout=timeout, retry=NO_RETRY, job_retry=NO_RETRY)
+
+
+def wait_for_load(job: bigquery.LoadJob, timeout: float) -> None:
+    """Waits for the end of a load job. Raises the job's error; TimeoutError. BigQuery has no call that waits for one, and the
+    client's own polls leave a second and more between them: here it is a part of the time that the job has taken.
+    """
+    began = time.monotonic()
+    while not job.done(retry=NO_RETRY, timeout=timeout):
+        elapsed = time.monotonic() - began
+        if elapsed >= timeout:
+            raise TimeoutError
+        time.sleep(min(max(elapsed * POLL_SHARE, MIN_POLL_SECONDS), MAX_POLL_SECONDS))
+    job.result(timeout=timeout, retry=NO_RETRY)

@@ -8,9 +8,10 @@ from datetime import UTC, date, datetime, timedelta
 import pytest
 from convergence.auth.v1 import usage_service_pb2 as messages
 
-from services.auth.ledger import Ledger, Reservation
+from services.auth.ledger import Ledger
 from services.auth.servicers.usage import UsageServicer, days_of
 from services.auth.store import AuthStore, EndedRuns, RecordedUsage, Settlement
+from services.auth.usage.reserver import Reservation
 from services.platform.bigquery.client import BigQuery
 from services.platform.bigquery.sql import make_block
 from services.platform.clock import utc_day

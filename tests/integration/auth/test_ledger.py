@@ -7,9 +7,10 @@ from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
-from services.auth.ledger import Ledger, Reservation
+from services.auth.ledger import Ledger
 from services.auth.quota import Usage
-from services.auth.store import AuthStore, Settlement
+from services.auth.store import AuthStore, ReservationRequest, Settlement
+from services.auth.usage.reserver import Reservation
 from services.platform.bigquery.client import BigQuery
 from services.platform.bigquery.sql import make_block
 from services.platform.clock import utc_day
@@ -83,8 +84,8 @@ async def test_the_same_id_again_is_granted_once(ledger: Ledger, provision: Prov
 async def test_warm_reservations_take_one_statement_and_are_read_back_only_where_something_was_refused(
     ledger: Ledger, clock: SetClock, provision: Provision
 ) -> None:
-    """Concurrent ones of several tenants, too, once it is known that none has a limit of cost. A tenant with two requests at once may have
-    been granted one of them only.
+    """Concurrent ones of several tenants, too, once it is known that none has a limit of cost. A tenant with two requests at once and a
+    limit that is near may have been granted one of them only.
     """
     one, other = await provision(name="_a", daily_limit=4), await provision(name="_b")
     for tenant_id in (one, other):
@@ -103,6 +104,100 @@ async def test_warm_reservations_take_one_statement_and_are_read_back_only_where
     assert {type(answer) for answer in await asyncio.gather(ask(ledger, one), ask(ledger, one))} == {Reservation, ResourceExhausted}
     assert jobs("read_usage") > read
     assert (await ledger.usage(one)).pipelines_run_today == 4
+
+
+async def test_several_requests_of_a_tenant_whose_limits_are_far_away_take_one_statement(ledger: Ledger, provision: Provision) -> None:
+    """Beside those of others. If the limits were not so far away after all, no request is answered otherwise for it."""
+    one, other = await provision(name="_a", daily_limit=20, concurrent_limit=40), await provision(name="_b")
+    for tenant_id in (one, other):
+        await ask(ledger, tenant_id)
+    before = jobs()
+    calls = [ask(ledger, one) for _ in range(4)] + [ask(ledger, other) for _ in range(3)]
+    assert {type(answer) for answer in await asyncio.gather(*calls)} == {Reservation}
+    assert jobs() - before <= 2, "the first goes alone, the others follow"
+    usages = [await ledger.usage(tenant_id) for tenant_id in (one, other)]
+    assert [usage.pipelines_run_today for usage in usages] == [5, 4]
+
+
+async def test_limits_that_another_process_has_used_up_meanwhile_are_exact(
+    store: AuthStore, clock: SetClock, provision: Provision, ledger: Ledger
+) -> None:
+    """This process expects room for all, and is wrong: of the tenant's requests as many are granted as there is room for."""
+    tenant_id, other = await provision(name="_a", daily_limit=20), await provision(name="_b")
+    for one in (tenant_id, other):
+        await ask(ledger, one)
+    async with Ledger(store, clock, lease=LEASE) as elsewhere:
+        for _ in range(2):
+            await asyncio.gather(*(ask(elsewhere, tenant_id) for _ in range(8)))
+    answers = await asyncio.gather(*(ask(ledger, one) for one in (other, *[tenant_id] * 6)))
+    assert [isinstance(answer, Reservation) for answer in answers] == [True] * 4 + [False] * 3
+    assert {answer.reason for answer in answers if isinstance(answer, ResourceExhausted)} == {"DAILY_LIMIT_REACHED"}
+    assert (await ledger.usage(tenant_id)).pipelines_run_today == 20
+
+
+async def test_a_limit_of_cost_is_read_beside_the_reservation(bq: BigQuery, clock: SetClock, provision: Provision) -> None:
+    """The answer to a lone request is there after the longer of the two, granted or refused."""
+    store = Simultaneous(bq)
+    tenant_id = await provision(monthly_cost_limit_usd=10.0, daily_limit=1)
+    async with Ledger(store, clock, lease=LEASE) as ledger:
+        await ledger.usage(tenant_id)
+        store.both, before = asyncio.Barrier(2), jobs()
+        granted = await ask(ledger, tenant_id)
+        assert isinstance(granted, Reservation)
+        assert granted.month_left_usd == 10.0
+        refused = await ask(ledger, tenant_id)
+        assert isinstance(refused, ResourceExhausted)
+        assert refused.reason == "DAILY_LIMIT_REACHED"
+        assert jobs() - before == 4
+
+
+async def test_equal_questions_at_once_are_one_statement_and_none_while_nothing_has_changed(
+    ledger: Ledger, store: AuthStore, clock: SetClock, provision: Provision
+) -> None:
+    """Of several tenants, too. Each change shows in the answer to the next question: by this process or another, by time alone."""
+    one, other = await provision(name="_a"), await provision(name="_b", concurrent_limit=3)
+    for tenant_id in (one, other):
+        await ledger.usage(tenant_id)
+    run = new_id()
+    slot = await ask(ledger, one, run)
+    before = jobs()
+    answers = await asyncio.gather(*(ledger.usage(tenant_id) for _ in range(16) for tenant_id in (one, other)))
+    assert [answer.pipelines_run_today for answer in answers] == [1, 0] * 16
+    assert jobs() - before <= 2, "the first question goes alone"
+    before = jobs()
+    for _ in range(3):
+        assert [await ledger.usage(tenant_id) for tenant_id in (one, other)] == [*answers[:2]]
+    assert jobs() == before
+
+    await ledger.settle([settlement(one, run, slot)])
+    assert (await ledger.usage(one)).concurrent_pipelines_running == 0
+    async with Ledger(store, clock, lease=LEASE) as elsewhere:
+        assert isinstance(await ask(elsewhere, other), Reservation)
+    assert (await ledger.usage(other)).concurrent_pipelines_running == 1
+    clock.time += LEASE
+    assert (await ledger.usage(other)).concurrent_pipelines_running == 0
+    assert (await ledger.usage(other)).pipelines_run_today == 1
+
+
+async def test_what_this_process_has_answered_shows_at_once_and_what_others_have_a_moment_later(
+    store: AuthStore, clock: SetClock, provision: Provision
+) -> None:
+    """However long answers are taken from memory."""
+    tenant_id, runs = await provision(), [new_id() for _ in range(3)]
+    async with Ledger(store, clock, lease=LEASE, usage_known_seconds=3600) as ledger, Ledger(store, clock, lease=LEASE) as elsewhere:
+        for number, run in enumerate(runs, 1):
+            slot = await ask(ledger, tenant_id, run)
+            assert (await ledger.usage(tenant_id)).concurrent_pipelines_running == 1
+            await ledger.settle([settlement(tenant_id, run, slot)])
+            usage = await ledger.usage(tenant_id)
+            assert (usage.concurrent_pipelines_running, usage.pipelines_succeeded_today) == (0, number)
+        before = jobs()
+        assert {await ledger.usage(tenant_id) for _ in range(50)} == {usage}
+        await ask(elsewhere, tenant_id)
+        assert await ledger.usage(tenant_id) == usage, "its hour has not passed"
+        assert jobs() - before == 2, "another process's reservation, and no question"
+        await ask(ledger, tenant_id)
+        assert (await ledger.usage(tenant_id)).concurrent_pipelines_running == 2
 
 
 async def test_settling_frees_the_slot_and_counts_once(ledger: Ledger, provision: Provision) -> None:
@@ -309,6 +404,27 @@ async def test_the_first_run_of_the_day_makes_one_row_however_many_ask(
 
     block = make_block("count_rows", "SELECT COUNT(*) AS n FROM tenant_usage_quotas WHERE tenant_id = @t", {"t": "STRING"})
     assert (await bq.query(block, {"t": tenant_id}, dataset=bq.control())).rows == [{"n": 1}]
+
+
+class Simultaneous(AuthStore):
+    """The statement that reserves ends when the one that reads has begun, and the other way round."""
+
+    both: asyncio.Barrier | None = None
+
+    async def read_usage(self, tenant_ids: Sequence[str], ids: Sequence[str], now: datetime, today: date) -> dict[str, Usage]:
+        await self._meet()
+        return await super().read_usage(tenant_ids, ids, now, today)
+
+    async def reserve(
+        self, requests: Sequence[ReservationRequest], now: datetime, today: date, lease_expires_at: datetime, *, all_or_none: bool = False
+    ) -> int:
+        await self._meet()
+        return await super().reserve(requests, now, today, lease_expires_at, all_or_none=all_or_none)
+
+    async def _meet(self) -> None:
+        if self.both is not None:
+            async with asyncio.timeout(20):
+                await self.both.wait()
 
 
 class Interrupted(AuthStore):

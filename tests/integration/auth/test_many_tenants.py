@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
-from services.auth.ledger import Ledger, Reservation
+from services.auth.ledger import Ledger
 from services.auth.store import AuthStore, Settlement
+from services.auth.usage.reserver import Reservation
 from services.platform import metrics
 from services.platform.bigquery.client import BigQuery
 from services.platform.bigquery.sql import make_block

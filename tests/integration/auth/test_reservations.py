@@ -7,8 +7,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from services.auth.ledger import Ledger, Reservation
+from services.auth.ledger import Ledger
 from services.auth.store import AuthStore, Settlement
+from services.auth.usage.reserver import Reservation
 from services.platform.bigquery.client import BigQuery
 from services.platform.bigquery.ddl import load_tables
 from services.platform.bigquery.sql import make_block

@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
-from services.auth.ledger import Ledger, Reservation
+from services.auth.ledger import Ledger
 from services.auth.store import AuthStore, Settlement
+from services.auth.usage.reserver import Reservation
 from services.platform.bigquery.client import BigQuery
 from services.platform.bigquery.sql import make_block
 from services.platform.errors import ResourceExhausted

@@ -4,6 +4,7 @@ import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives import serialization
@@ -77,11 +78,12 @@ def store(bq: BigQuery, service_settings: ServiceSettings) -> Store:
 
 @pytest.fixture
 async def tools(tenant: Tenant, store: Store, service_settings: ServiceSettings, tmp_path: Path) -> AsyncIterator[Toolbox]:
+    staging = StagingTables(tenant.bq, SystemClock())
     async with Workers(2) as workers:
         yield Toolbox(
             bq=tenant.bq,
             store=store,
-            staging=StagingTables(tenant.bq, SystemClock()),
+            staging=staging,
             sources=OwnSource(tenant, service_settings),
             notifier=Unheard(),
             workers=workers,
@@ -89,6 +91,7 @@ async def tools(tenant: Tenant, store: Store, service_settings: ServiceSettings,
             spool=SpoolRoom(tmp_path / "spool"),
             publish_locks=KeyedLocks(),
         )
+    await staging.dropped()
 
 
 @pytest.fixture
@@ -158,8 +161,9 @@ def make_starter(
     preparer: RunPreparer, credentials: Credentials, quota: RecordingLedger, store: Store, reconciler: Reconciler
 ) -> Callable[[ActiveRuns], RunStarter]:
     """The way in of one executor process; several share the ledger and the store."""
-    admission = Admission(store=store, quota=quota, reconciler=reconciler, clock=SystemClock(), lease_seconds=30.0)  # type: ignore[arg-type]
-    return lambda active: RunStarter(preparer=preparer, credentials=credentials, admission=admission, active=active)  # type: ignore[arg-type]
+    parts: Any = {"quota": quota, "credentials": credentials}
+    admission = Admission(store=store, reconciler=reconciler, clock=SystemClock(), lease_seconds=30.0, **parts)
+    return lambda active: RunStarter(preparer=preparer, admission=admission, active=active)
 
 
 @pytest.fixture

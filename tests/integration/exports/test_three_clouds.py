@@ -56,7 +56,10 @@ def behind_door(service_settings: ServiceSettings) -> Behind:
             settings = service_settings.model_copy(update={"bigquery_emulator_host": door.url, **patient})
             async with AsyncExitStack() as stack:
                 clients = [await stack.enter_async_context(BigQuery(settings, service="executor")) for _ in range(EXECUTORS)]
-                yield door, [_with(world.tools, bq) for bq in clients]
+                found = [_with(world.tools, bq) for bq in clients]
+                yield door, found
+                for tools in found:
+                    await tools.staging.dropped()
 
     return opened
 

@@ -83,7 +83,7 @@ class OwnSource:
     def __init__(self, tenant: Tenant, settings: ServiceSettings) -> None:
         self._tenant, self._settings = tenant, settings
 
-    async def open(self, tenant_id: str, source_type: SourceType, meter: StepMeter, *, session: str) -> Source:
+    async def open(self, tenant_id: str, source_type: SourceType, meter: StepMeter, *, session: str, since: float) -> Source:
         assert (tenant_id, source_type) == (self._tenant.tenant_id, GCP)
         prices = GcpPrices(query=6.25, storage_read=1.1)
         return GcpSource(GcpBilling(self._tenant.cloud_credentials, self._settings, GcpMeter(meter, prices)), prices)

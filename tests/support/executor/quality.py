@@ -126,6 +126,9 @@ async def run_checks(
         outcome=RunOutcome(status=RunStatus.RUNNING),
         tools=tools,
     )
-    result = await checks.run(context)
+    try:
+        result = await checks.run(context)
+    finally:
+        await tools.store.flushed(tenant_id, run.pipeline_logging_id)
     verdicts = await tools.store.list_dq_results(tenant_id, run.pipeline_logging_id)
     return Checked(result=result, verdicts={one.check_name: one for one in verdicts})

@@ -35,7 +35,7 @@ class Room:
             await self._make()
         else:
             clean = [f"DELETE FROM {name} WHERE TRUE" for name in self._made]
-            clean += [f"DROP TABLE {name}" for name in found if name not in self._made]
+            clean += [f"DROP TABLE IF EXISTS {name}" for name in found if name not in self._made]
             await self._bq.query(make_block("empty_room", ";\n".join(clean), {}), {}, dataset=self._bq.tenant(self._tenant_id), seconds=60)
         return self._tenant_id
 

@@ -33,11 +33,11 @@ class CloudSources:
     gcp: OwnSource
     clouds: Clouds
 
-    async def open(self, tenant_id: str, source_type: SourceType, meter: StepMeter, *, session: str) -> Source:
+    async def open(self, tenant_id: str, source_type: SourceType, meter: StepMeter, *, session: str, since: float) -> Source:
         """The tenant's own source."""
         assert tenant_id == self.clouds.tenant_id
         if source_type.provider == "GCP":
-            return await self.gcp.open(tenant_id, source_type, meter, session=session)
+            return await self.gcp.open(tenant_id, source_type, meter, session=session, since=since)
         return self.clouds.open(source_type, meter, session=session)
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from services.platform.cache import TtlCache
 from services.platform.errors import Unavailable
-from services.platform.group_commit import GroupCommit, GroupCommits
+from services.platform.group_commit import GroupCommit, GroupCommits, SharedReads
 
 
 class Time:
@@ -218,3 +218,123 @@ async def test_errors_are_not_kept_and_the_oldest_goes_first() -> None:
     await cache.get("b", load)
     await cache.get("c", load)
     assert [cache.get_cached(key) for key in "abc"] == [None, "b", "c"]
+
+
+async def test_a_value_in_use_is_loaded_again_in_the_background_once_half_of_its_time_is_over() -> None:
+    """Its age counts from when it was asked for, and one that is not used is not loaded again."""
+    time, loads, ready = Time(), list[float](), asyncio.Event()
+
+    async def load(key: str) -> str:
+        loads.append(time.now)
+        await ready.wait()
+        return f"{key}{len(loads)}"
+
+    async def use() -> str | None:
+        if known := cache.get_cached("a"):
+            cache.refresh("a", load)
+            await asyncio.sleep(0)
+        return known
+
+    cache: TtlCache[str, str] = TtlCache(seconds=3, size=10, monotonic=time)
+    began = time.now
+    ready.set()
+    assert await cache.get("a", load) == "a1"
+    time.now += 1.25
+    assert await use() == "a1"
+    assert loads == [began]
+    ready.clear()
+    time.now += 0.25
+    assert [await use() for _ in range(5)] == ["a1"] * 5
+    assert loads == [began, began + 1.5]
+    time.now += 1
+    ready.set()
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    assert cache.get_cached("a") == "a2"
+    time.now += 2  # the second was asked for 3 s ago
+    assert await use() is None
+    assert len(loads) == 2
+
+
+async def test_a_load_in_the_background_that_fails_is_tried_once_and_leaves_the_value_until_its_own_end() -> None:
+    time, tries = Time(), 0
+
+    async def load(key: str) -> str:
+        nonlocal tries
+        tries += 1
+        if tries > 1:
+            raise ConnectionError
+        return key
+
+    cache: TtlCache[str, str] = TtlCache(seconds=3, size=10, monotonic=time)
+    await cache.get("a", load)
+    for _ in range(23):
+        time.now += 0.125
+        assert cache.get_cached("a") == "a"
+        cache.refresh("a", load)
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+    assert tries == 2
+    time.now += 0.125
+    assert cache.get_cached("a") is None
+
+
+async def test_a_value_that_was_dropped_meanwhile_does_not_come_back() -> None:
+    """The load that was in flight then may have been answered before the change."""
+    time, ready = Time(), asyncio.Event()
+    ready.set()
+
+    async def load(key: str) -> str:
+        await ready.wait()
+        return key
+
+    cache: TtlCache[str, str] = TtlCache(seconds=3, size=10, monotonic=time)
+    await cache.get("a", load)
+    time.now += 2
+    ready.clear()
+    cache.refresh("a", load)
+    await asyncio.sleep(0)
+    cache.invalidate_if(lambda _: True)
+    ready.set()
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    assert cache.get_cached("a") is None
+
+
+async def test_equal_questions_share_a_read_that_begins_after_each_was_asked() -> None:
+    """So an answer is never older than its question. Other questions go beside it."""
+    reads, ready = list[str](), asyncio.Event()
+
+    async def read(question: str) -> str:
+        reads.append(question)
+        number = reads.count(question)
+        await ready.wait()
+        return f"{question}{number}"
+
+    shared: SharedReads[str, str] = SharedReads(read)
+    first = asyncio.create_task(shared.get("a"))
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    assert reads == ["a"]
+    others = [asyncio.create_task(shared.get(question)) for question in "aaab"]
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    assert reads == ["a", "b"]
+    ready.set()
+    assert [await task for task in (first, *others)] == ["a1", "a2", "a2", "a2", "b1"]
+    assert reads == ["a", "b", "a"]
+
+
+async def test_all_who_ask_get_the_error_of_a_shared_read_and_the_next_question_is_asked_anew() -> None:
+    answers: Iterator[str | Exception] = iter([ConnectionError(), "fine"])
+
+    async def read(question: str) -> str:
+        answer = next(answers)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    shared: SharedReads[str, str] = SharedReads(read)
+    both = await asyncio.gather(shared.get("a"), shared.get("a"), return_exceptions=True)
+    assert [type(one) for one in both] == [ConnectionError] * 2
+    assert await shared.get("a") == "fine"

@@ -18,7 +18,8 @@ MAX_WAITING = 50
 
 
 class SessionCache:
-    """For `key_cache_seconds`, and not beyond the end of token and key. Keeps hashes, never tokens.
+    """For `key_cache_seconds`, and not beyond the end of token and key. Keeps hashes, never tokens. Looks tokens in use up again in the
+    background, as `KeyCache` does keys.
 
     What cannot be a token of ours costs no look-up. Refused tokens are cached apart, so that invented ones evict no good ones, and a token
     that was good before never waits because of them.
@@ -46,7 +47,9 @@ class SessionCache:
         hashed = sha256(token.encode()).hexdigest()
         known = self._sessions.get_cached(hashed)
         if known is not None:
-            return self._unexpired(known)
+            known = self._unexpired(known)
+            self._sessions.refresh(hashed, partial(self._ask, token))
+            return known
         if self._refused.get_cached(hashed):
             raise _refusal()
         if hashed in self._good_before:
@@ -74,6 +77,7 @@ class SessionCache:
             session = await self._authenticator.authenticate_session(token)
         except Unauthenticated:
             self._refused.put(hashed, value=True)
+            self._sessions.drop(hashed)
             self._good_before.discard(hashed)
             raise
         self._good_before.add(hashed)

@@ -30,7 +30,7 @@ from services.platform.errors import InvalidArgument
 from services.platform.reporting.events import EventKind
 from services.platform.settings import ServiceSettings
 from tests.support.counting import jobs, references
-from tests.support.executor.fakes import CALL, RecordingLedger
+from tests.support.executor.fakes import CALL, Credentials, RecordingLedger
 from tests.support.executor.tenant import Tenant
 from tests.support.set_clock import SetClock
 
@@ -115,7 +115,8 @@ async def test_each_way_to_end_a_run_writes_its_end(
     reconciler = Reconciler(store, quota, clock, note)  # type: ignore[arg-type]
     quota.orphans = [slot(dead.run)]
     canceller = Canceller(store=store, quota=quota, active=active, clock=clock)  # type: ignore[arg-type]
-    admission = Admission(store=store, quota=quota, reconciler=reconciler, clock=clock, lease_seconds=30.0)  # type: ignore[arg-type]
+    parts: Any = {"quota": quota, "credentials": Credentials()}
+    admission = Admission(store=store, reconciler=reconciler, clock=clock, lease_seconds=30.0, **parts)
     request = RunRequest(
         pipeline_logging_id=str(uuid.uuid4()), tenant_id=tenant.tenant_id, name=PipelineName.parse("gcp/cost/billing"), given={}
     )

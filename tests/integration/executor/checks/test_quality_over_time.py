@@ -1,7 +1,7 @@
 """A tenant's verdicts over time: of which runs, days, checks; in pages. BigQuery is the emulator."""
 
 import uuid
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
@@ -63,6 +63,13 @@ def verdict(run: Run, check: str, at: datetime, *, passed: bool = True) -> DqRes
     )
 
 
+async def recorded(store: Store, results: Sequence[DqResult]) -> None:
+    """They are in the table."""
+    for tenant_id, run in {(one.tenant_id, one.pipeline_logging_id): None for one in results}:
+        store.record_verdicts(tenant_id, [one for one in results if one.pipeline_logging_id == run])
+        await store.flushed(tenant_id, run)
+
+
 async def test_verdicts_are_listed_with_their_run_newest_first_and_filtered(
     tenant: Tenant, store: Store, catalog: Catalog, listed: Listed
 ) -> None:
@@ -81,7 +88,7 @@ async def test_verdicts_are_listed_with_their_run_newest_first_and_filtered(
         verdict(billing, "rows", NOON - timedelta(days=31)),
     ]
     for some in ([made[0]], made[1:], [made[0]]):
-        await store.record_verdicts(tenant.tenant_id, some)
+        await recorded(store, some)
 
     async def found(**asked: Any) -> list[int]:
         times = [one.executed_at for one in made]
@@ -106,7 +113,7 @@ async def test_pages_are_cut_by_key(tenant: Tenant, store: Store, catalog: Catal
     """Five verdicts of one moment in pages of two; a new one that comes meanwhile shifts nothing."""
     run = tenant.job(catalog, date="2025-11-17").run
     same = [verdict(run, f"c{number}", NOON) for number in range(5)]
-    await store.record_verdicts(tenant.tenant_id, same)
+    await recorded(store, same)
     shown, token = list[str](), ""
     while True:
         asked = messages.ListQualityResultsRequest(tenant_id=tenant.tenant_id, page_size=2, page_token=token)
@@ -115,7 +122,7 @@ async def test_pages_are_cut_by_key(tenant: Tenant, store: Store, catalog: Catal
         token = page.next_page_token
         if not token:
             break
-        await store.record_verdicts(tenant.tenant_id, [verdict(run, "later", NOON + timedelta(minutes=1))])
+        await recorded(store, [verdict(run, "later", NOON + timedelta(minutes=1))])
     by_id = sorted(same, key=lambda one: one.dq_result_id)
     assert shown == [one.check_name for one in by_id]
 

@@ -68,6 +68,7 @@ async def test_an_invoice_that_differs_is_a_warning_with_both_amounts(tenant: Te
     await enter(tenant, "3", account="a-typo")
     wrong = context(tenant, catalog, tools)
     assert (await InvoiceCheck().run(wrong)).metadata == {"passed": 0, "warnings": ["invoice_agrees"]}
+    await tools.store.flushed(tenant.tenant_id, wrong.run.pipeline_logging_id)
     [verdict] = await tools.store.list_dq_results(tenant.tenant_id, wrong.run.pipeline_logging_id)
     assert (verdict.check_name, verdict.severity, verdict.status, verdict.failing_rows) == ("invoice_agrees", "warn", "FAILED", 2)
     assert verdict.observed_value == (

@@ -50,7 +50,10 @@ def behind_door(service_settings: ServiceSettings) -> Behind:
             patient = {"bigquery_deadline_seconds": 60.0, "dml_statements_per_10_seconds": 1_000}
             settings = service_settings.model_copy(update={"bigquery_emulator_host": door.url, **patient})
             async with BigQuery(settings, service="executor") as one, BigQuery(settings, service="executor") as other:
-                yield door, [_with(replay.tools, bq) for bq in (one, other)]
+                found = [_with(replay.tools, bq) for bq in (one, other)]
+                yield door, found
+                for tools in found:
+                    await tools.staging.dropped()
 
     return opened
 

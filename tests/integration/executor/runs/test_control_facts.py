@@ -66,7 +66,7 @@ async def test_a_lost_line_does_not_turn_a_final_failure_into_another_attempt(
     healing.add("a", busy)
     jobs = [steps.job(await begin(**DATE)) for steps in (final, healing)]
 
-    async def lost(*_: Any) -> None:
+    def lost(*_: Any) -> None:
         raise RuntimeError
 
     monkeypatch.setattr(store, "log_steps", lost)

@@ -37,7 +37,9 @@ def wanted(tenant: Tenant, **parameters: object) -> RunRequest:
     )
 
 
-async def test_what_a_run_would_read_and_cost(tenant: Tenant, preparer: RunPreparer, dry_runner: DryRunner, quota: RecordingLedger) -> None:
+async def test_what_a_run_would_read_and_cost(
+    tenant: Tenant, tools: Toolbox, preparer: RunPreparer, dry_runner: DryRunner, quota: RecordingLedger
+) -> None:
     """As much as the export's rows hold, once to read them and once for each query over them. No slot, no row, no table is left."""
     source = export(tenant, many(DAY, 5000))
     job = preparer.prepare(wanted(tenant, date="2025-11-17"))
@@ -63,6 +65,7 @@ async def test_what_a_run_would_read_and_cost(tenant: Tenant, preparer: RunPrepa
     assert quota.reserved == []
     assert await tenant.rows("SELECT 1 FROM x_meta_pipeline_runs") == []
     assert await tenant.rows("SELECT 1 FROM x_meta_step_logs") == []
+    await tools.staging.dropped()
     assert await tenant.rows("SELECT table_name FROM INFORMATION_SCHEMA.TABLES WHERE table_name LIKE 'x_staging%'") == []
     assert await tenant.rows("SELECT 1 FROM billing_cost_daily") == []
 

@@ -51,14 +51,16 @@ async def billed(tools: Toolbox, tenant: Tenant, rules: StrictBigQuery, service_
     """What an executor works with whose jobs, and those in the tenant's project, are billed."""
     settings = service_settings.model_copy(update={"bigquery_emulator_host": rules.url})
     async with BigQuery(settings, service="executor") as bq:
+        staging = StagingTables(bq, SystemClock())
         yield replace(
             tools,
             bq=bq,
             store=Store(bq, ddl=REPOSITORY / "configs" / "bigquery" / "tenant"),
-            staging=StagingTables(bq, SystemClock()),
+            staging=staging,
             sources=OwnSource(tenant, settings),
             metering=Metering(query_usd_per_tib=PRICE),
         )
+        await staging.dropped()
 
 
 @pytest.fixture
@@ -217,6 +219,7 @@ async def test_a_run_that_grows_past_its_cap_is_stopped(
     assert "It was stopped." in (run.error_message or "")
     assert run.bytes_read == cap["needed"] == 100 + cap["over_by"] > 100
     assert quota.costs == [(run.pipeline_logging_id, RunCost(bytes_read=run.bytes_read or 0, cost_usd=run.cost_usd or 0.0))]
+    await billed.staging.dropped()
     tables = {row["table_name"] for row in await tenant.rows("SELECT table_name FROM INFORMATION_SCHEMA.TABLES")}
     assert not {name for name in tables if name.startswith("x_staging")}
 

@@ -340,7 +340,8 @@ async def test_a_failure_says_whether_another_attempt_may_heal_it(
         metadata={"can_heal": True, "half of a surrogate pair": "\ud800"},
         timestamp=datetime.now(UTC),
     )
-    await store.log_steps(tenant.tenant_id, [late])
+    store.log_steps(tenant.tenant_id, [late])
+    await store.flushed(tenant.tenant_id, slow.run.pipeline_logging_id)
     [read] = await store.list_step_logs(tenant.tenant_id, slow.run.pipeline_logging_id)
     assert read.metadata == {"can_heal": True, "half of a surrogate pair": "?"}
     lost_one, slow_one = (RunOutcome(status=RunStatus.FAILED, error_message=why) for why in ("lost", "slow"))

@@ -62,6 +62,7 @@ async def test_a_day_is_published_exactly(tenant: Tenant, tools: Toolbox, begin:
         assert math.isclose(one["c"], expected[one["s"]][1], abs_tol=1e-9)
         assert math.isclose(one["k"], expected[one["s"]][2], abs_tol=1e-9)
         assert math.isclose(one["t"], expected[one["s"]][1] + expected[one["s"]][2], abs_tol=1e-9)
+    await tools.staging.dropped()
     left = await tenant.rows("SELECT table_name FROM INFORMATION_SCHEMA.TABLES WHERE table_name LIKE 'x_staging%'")
     assert left == []
     assert list(tools.spool.folder.iterdir()) == []

@@ -134,7 +134,7 @@ FAKE = SourceType(
 class Sealed:
     """The credentials service and KMS: what is sealed is in the clear."""
 
-    async def get(self, tenant_id: str, provider: str) -> SealedCredential:
+    async def get(self, tenant_id: str, provider: str, *, since: float | None = None) -> SealedCredential:
         plaintext = json.dumps({"bucket": tenant_id, "key": f"{provider} of {tenant_id}"}).encode()
         return SealedCredential(tenant_id=tenant_id, provider=provider, credential_id="one", ciphertext=plaintext)
 
@@ -209,6 +209,7 @@ async def test_what_a_source_refuses_fails_the_step_and_leaves_nothing(
     outcome = await execute(job, tools)
     assert (outcome.status, outcome.error_message) == (RunStatus.FAILED, f"Step read: {message}")
     assert list(tools.spool.folder.glob("*")) == []
+    await tools.staging.dropped()
     assert await tenant.rows("SELECT table_name FROM INFORMATION_SCHEMA.TABLES WHERE table_name LIKE 'x_staging%'") == []
     assert bucket.closed == 1
 

@@ -96,7 +96,7 @@ def assert_to_the_cent(found: dict[str, Total], expected: dict[str, Total]) -> N
 
 
 @pytest.mark.parametrize("seed", [1, 2])
-async def test_sums_agree_with_the_source_to_the_cent(tenant: Tenant, bill: Bill, shape: Shape, seed: int) -> None:
+async def test_sums_agree_with_the_source_to_the_cent(tenant: Tenant, tools: Toolbox, bill: Bill, shape: Shape, seed: int) -> None:
     """Awkward rows in three currencies; other days stay out; nothing temporary is left."""
     rows = awkward(DAY, 700, seed)
     await bill([*rows, *awkward(NEXT, 50, seed + 10)], DAY, NEXT)
@@ -106,6 +106,7 @@ async def test_sums_agree_with_the_source_to_the_cent(tenant: Tenant, bill: Bill
     assert (outcome.status, outcome.rows_processed, outcome.error_message) == (RunStatus.COMPLETED, 700, None)
     assert_to_the_cent(await published(tenant), totals(rows))
     assert await published(tenant, NEXT) == {}
+    await tools.staging.dropped()
     assert await tenant.rows("SELECT table_name FROM INFORMATION_SCHEMA.TABLES WHERE table_name LIKE 'x_staging%'") == []
 
 
@@ -237,6 +238,7 @@ async def test_a_day_that_billing_never_loaded_is_no_day_without_cost(
         assert (outcome.status, outcome.error_message) == (RunStatus.FAILED, missing)
         lines = await store.list_step_logs(tenant.tenant_id, job.run.pipeline_logging_id)
         assert [line.metadata["can_heal"] for line in lines if line.action == "STEP_FAILED"] == [True]
+        await tools.staging.dropped()
         assert await tenant.rows("SELECT table_name FROM INFORMATION_SCHEMA.TABLES WHERE table_name LIKE 'x_staging%'") == []
 
     await assert_refused()
@@ -277,6 +279,7 @@ async def test_a_dry_run_leaves_no_trace(tenant: Tenant, tools: Toolbox, bill: B
     assert found.problems == {}
     assert [step.step_id for step in found.steps] == ["stage", "google", "conformance", "publish"]
     assert await published(tenant) == {}
+    await tools.staging.dropped()
     assert await tenant.rows("SELECT table_name FROM INFORMATION_SCHEMA.TABLES WHERE table_name LIKE 'x_staging%'") == []
 
 

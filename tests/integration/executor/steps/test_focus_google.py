@@ -195,7 +195,7 @@ class Opening:
     def __init__(self, answer: Any) -> None:
         self.answer = answer
 
-    async def open(self, tenant_id: str, source_type: SourceType, meter: StepMeter, *, session: str) -> Source:
+    async def open(self, tenant_id: str, source_type: SourceType, meter: StepMeter, *, session: str, since: float) -> Source:
         if isinstance(self.answer, Exception):
             raise self.answer
         if self.answer is None:

@@ -49,7 +49,7 @@ class LocalSources:
     folder: Path
     settings: ExecutorSettings
 
-    async def open(self, tenant_id: str, source_type: SourceType, meter: StepMeter, *, session: str) -> Source:
+    async def open(self, tenant_id: str, source_type: SourceType, meter: StepMeter, *, session: str, since: float) -> Source:
         files = LocalFiles(self.folder, f"{source_type.provider}/bills/all")
         return FilesSource(files, source_type.provider, self.settings, meter)
 

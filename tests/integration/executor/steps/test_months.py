@@ -189,7 +189,7 @@ class Cloud:
 
     versions: dict[tuple[str, date], Version] = field(default_factory=dict)
 
-    async def open(self, tenant_id: str, source_type: SourceType, meter: StepMeter, *, session: str) -> Source:
+    async def open(self, tenant_id: str, source_type: SourceType, meter: StepMeter, *, session: str, since: float) -> Source:
         return Opened(dict(self.versions))
 
 

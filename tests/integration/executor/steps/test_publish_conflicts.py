@@ -54,6 +54,8 @@ async def executors(tenant: Tenant, tools: Toolbox, service_settings: ServiceSet
                 staging = StagingTables(bq, SystemClock())
                 found.append(replace(tools, bq=bq, store=store, staging=staging, publish_locks=KeyedLocks()))
             yield found, rules
+            for one in found:
+                await one.staging.dropped()
 
 
 async def staged(job: PreparedRun, tools: Toolbox) -> tuple[Publish, object]:

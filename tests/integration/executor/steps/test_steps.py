@@ -4,10 +4,11 @@ Steps are the tests' own, their story and their jobs are the emulator's.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import ClassVar
+from typing import Any, ClassVar
 
+import pytest
 from google.cloud.bigquery import QueryJob
 
 from services.executor.errors import StepError
@@ -72,6 +73,32 @@ async def story(store: Store, job: PreparedRun) -> dict[str, str]:
     """How each step ended."""
     lines = await store.list_step_logs(job.run.tenant_id, job.run.pipeline_logging_id)
     return {line.step_id: line.status for line in lines if line.status != "RUNNING"}
+
+
+async def test_no_step_waits_for_lines_and_all_are_in_the_table_at_the_end(
+    tools: Toolbox, begin: Begin, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The table takes none before the last step works. What has gathered is one call."""
+    steps, works, calls, append = Steps(), asyncio.Event(), list[int](), store.lines._step_logs.append
+
+    async def held(dataset: str, rows: Sequence[Mapping[str, Any]]) -> None:
+        await works.wait()
+        calls.append(len(rows))
+        await append(dataset, rows)
+
+    async def work(_: StepContext) -> StepResult:
+        works.set()
+        return StepResult()
+
+    monkeypatch.setattr(store.lines._step_logs, "append", held)
+    steps.add("a", nothing)
+    steps.add("b", nothing, "a")
+    steps.add("c", work, "b")
+    job = steps.job(await begin(**DATE))
+    await execute(job, tools)
+    lines = await store.list_step_logs(job.run.tenant_id, job.run.pipeline_logging_id)
+    assert [(line.step_id, line.status) for line in lines] == [(step, status) for step in "abc" for status in ("RUNNING", "COMPLETED")]
+    assert (sum(calls), len(calls) <= 2) == (6, True)
 
 
 async def test_independent_steps_work_at_once_and_what_they_tell_has_an_order(tools: Toolbox, begin: Begin, store: Store) -> None:

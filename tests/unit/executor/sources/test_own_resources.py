@@ -25,7 +25,7 @@ class Stored:
     def __init__(self, plaintext: dict[str, Any]) -> None:
         self._plaintext = json.dumps(plaintext).encode()
 
-    async def get(self, tenant_id: str, provider: str) -> SealedCredential:
+    async def get(self, tenant_id: str, provider: str, *, since: float | None = None) -> SealedCredential:
         return SealedCredential(tenant_id=tenant_id, provider=provider, credential_id="c", ciphertext=self._plaintext)
 
     async def decrypt(self, ciphertext: bytes, name: bytes, *, key_version: str | None = None) -> bytes:
@@ -49,7 +49,7 @@ async def test_credentials_that_were_stored_before_the_rule_open_nothing(plainte
     stored = cast("Any", Stored(plaintext))
     sources = TenantSources(stored, stored, stored, SETTINGS)
     with pytest.raises(StepError, match=f"The {field} of the GCP credentials is this installation's own"):
-        await sources.open("shop", SOURCE_TYPES["GCP"](), NONE, session="s")
+        await sources.open("shop", SOURCE_TYPES["GCP"](), NONE, session="s", since=0.0)
 
 
 @pytest.mark.parametrize(

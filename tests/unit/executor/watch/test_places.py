@@ -117,9 +117,7 @@ def test_the_tables_have_the_lines_in_the_order_in_which_memory_has_them(moments
     runs.begin(RUN)
     for number, moment in enumerate(moments):
         make = kinds.draw(st.sampled_from(MAKERS))
-        lines = runs.stamped([make(number, at=START + timedelta(seconds=moment))])
-        with runs.writing(lines):
-            pass
+        runs.add(runs.stamped([make(number, at=START + timedelta(seconds=moment))]))
     led = runs.find(RUN.tenant_id, RUN.pipeline_logging_id)
     assert led is not None
     assert [line_id(line) for line in led.feed.lines] == [f"line-{number}" for number in range(len(moments))]

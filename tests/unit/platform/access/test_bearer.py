@@ -19,7 +19,7 @@ from services.platform.access.sessions.cache import MAX_WAITING
 from services.platform.access.sessions.session import Session
 from services.platform.errors import ConvergenceError, Unauthenticated
 from services.platform.oidc import verifier
-from services.platform.rpc.rules import find_method
+from services.platform.rpc.calls import Call, Rpc
 from services.platform.settings import AdminKey, ServiceSettings
 from tests.support.session_tokens import name_of, shaped
 from tests.support.set_clock import SetClock
@@ -87,9 +87,13 @@ async def caller(access: AccessControl, path: str, **metadata: str) -> Caller:
     context = SimpleNamespace(auth_context=dict, peer=lambda: "ipv4:10.0.0.1:1234")
     headers = {name.replace("_", "-"): value for name, value in metadata.items()}
     request = SimpleNamespace(tenant_id="acme")
-    call: Any = SimpleNamespace(path=path, method=find_method(path), request=request, context=context, metadata=headers, headers={})
-    async with access(call):
+    call: Any = SimpleNamespace(request=request, context=context, metadata=headers, headers={})
+
+    async def admitted(call: Call) -> Caller:
         return current_caller()
+
+    found: Caller = await access(Rpc.of(path), admitted)(call)
+    return found
 
 
 async def refusal(access: AccessControl, path: str, **metadata: str) -> tuple[str, str]:
@@ -131,6 +135,32 @@ async def test_a_session_token_calls_as_its_key_and_its_user(access: AccessContr
     assert (await caller(access, USAGE, authorization=f"Bearer {shaped('good 2', NOW)}", x_user_id="claimed")).user_id == "claimed"
     by_key = await caller(access, USAGE, x_api_key="key", authorization=f"Bearer {GOOD}", x_user_id="claimed")
     assert (by_key.session_token_id, by_key.user_id) == (None, "claimed"), "a key that is sent counts"
+
+
+async def test_a_token_in_use_never_waits_for_auth_and_dies_as_soon_as_auth_says_so(auth: Auth, clock: SetClock) -> None:
+    """As a key. While auth is silent its last answer counts, for as long as it always did."""
+    time = Time()
+    access = AccessControl(ServiceSettings(key_cache_seconds=3), auth, sessions=auth, monotonic=time, clock=clock)
+
+    async def calls(seconds: float) -> None:
+        for _ in range(int(seconds / 0.125)):
+            time.now += 0.125
+            await caller(access, USAGE, authorization=f"Bearer {GOOD}")
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+
+    await caller(access, USAGE, authorization=f"Bearer {GOOD}")
+    await calls(6)
+    assert auth.asked["good"] == 5
+    auth.answers = asyncio.Event()
+    await calls(2.875)
+    waiting = asyncio.create_task(caller(access, USAGE, authorization=f"Bearer {GOOD}"))
+    time.now += 0.125
+    await asyncio.sleep(0)
+    assert not waiting.done()
+    auth.answers.set()
+    assert (await waiting).tenant_id == "acme"
+    assert auth.asked["good"] == 6
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from services.platform.access.control import AccessControl
 from services.platform.access.key_cache import MAX_WAITING
 from services.platform.access.key_holder import KeyHolder
 from services.platform.errors import Unauthenticated, Unavailable
-from services.platform.rpc.rules import find_method
+from services.platform.rpc.calls import Call, Rpc
 from services.platform.settings import ServiceSettings
 from tests.support.set_clock import SetClock
 from tests.unit.platform.test_waiting import Time
@@ -36,13 +36,15 @@ class Counting:
         return self.holder
 
 
+GET_QUOTA = Rpc.of("/convergence.auth.v1.QuotaService/GetQuota")
+
+
 def call(key: str, address: str = "10.0.0.1") -> Any:
-    path = "/convergence.auth.v1.QuotaService/GetQuota"
     san = {"peer_dns": [b"gateway.convergence.internal"]}
     context = SimpleNamespace(auth_context=lambda: san, peer=lambda: "ipv4:10.0.0.9:1234")
     metadata = {"x-api-key": key, "x-forwarded-for": f"9.9.9.9, {address}"}
     request = SimpleNamespace(tenant_id="acme")
-    return SimpleNamespace(path=path, method=find_method(path), request=request, context=context, metadata=metadata, headers={})
+    return SimpleNamespace(request=request, context=context, metadata=metadata, headers={})
 
 
 def holder(**changes: Any) -> KeyHolder:
@@ -51,9 +53,11 @@ def holder(**changes: Any) -> KeyHolder:
 
 
 async def accepted(access: AccessControl, key: str, address: str = "10.0.0.1") -> bool:
+    async def admitted(call: Call) -> bool:
+        return True
+
     try:
-        async with access(call(key, address)):
-            return True
+        return bool(await access(GET_QUOTA, admitted)(call(key, address)))
     except Unauthenticated:
         return False
 
@@ -102,6 +106,31 @@ async def test_what_has_changed_is_forgotten_at_once_and_the_rest_is_not(clock: 
     assert await accepted(access, "key")
     access.forget("acme")
     assert not await accepted(access, "key")
+
+
+async def test_a_key_in_use_never_waits_for_auth_and_dies_as_soon_as_auth_says_so(clock: SetClock) -> None:
+    """It is looked up again every half of `key_cache_seconds`, while it is used. A key that is not used is not."""
+    keys, time = Counting(), Time()
+    keys.holder = holder()
+    access = AccessControl(ServiceSettings(key_cache_seconds=3), keys, monotonic=time, clock=clock)
+    assert await accepted(access, "used")
+    assert await accepted(access, "once")
+    for _ in range(48):
+        time.now += 0.125
+        assert await accepted(access, "used")
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+    assert [keys.asked[hash_key(key)] for key in ("used", "once")] == [5, 1]
+
+    keys.holder = None  # revoked, and no push has come
+    refused_after = 0.0
+    while await accepted(access, "used"):
+        time.now += 0.125
+        refused_after += 0.125
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+    assert refused_after <= 1.5 + 0.125  # at the next look-up; without one after 3 s
+    assert not await accepted(access, "used")
 
 
 async def test_a_remembered_refusal_ends_for_whoever_keeps_trying(clock: SetClock) -> None:

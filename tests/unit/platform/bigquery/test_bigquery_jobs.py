@@ -61,7 +61,16 @@ async def test_a_silent_server_holds_no_caller_beyond_the_deadline(fake: FakeBig
         await client.query_job(SELECT, {}, dataset="p.d", seconds=0.4)
 
     assert time.monotonic() - began < 1.0
-    assert fake.count() == {"insert": 1, "get": 1, "results": 1, "cancel": 1}
+    assert fake.count() == {"insert": 1, "results": 1, "cancel": 1}
+
+
+async def test_a_job_is_followed_by_two_calls(fake: FakeBigQuery, client: BigQuery) -> None:
+    """One waits for its end and has its rows, one has its cost. A load has no rows, and nothing that waits for it."""
+    assert (await client.query_job(SELECT, {}, dataset="p.d", seconds=PLENTY)).rows == [{"done": True}]
+    assert fake.count() == {"insert": 1, "results": 1, "get": 1}
+    fake.requests.clear()
+    await Made(client, Noon()).fill("t", TABLE, io.BytesIO(b"parquet"), 7, within=timedelta(seconds=PLENTY))
+    assert fake.count() == {"upload": 1, "get": 1}
 
 
 @pytest.mark.parametrize("reason", ["jobBackendError", "jobInternalError"])

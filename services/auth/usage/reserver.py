@@ -1,0 +1,197 @@
+"""Grants a batch of reservations.
+
+How many statements, one after the other, and why each answer is exact
+    1. `reserve` is one UPDATE, which decides. It changes a tenant's row only if it grants the tenant something, and a tenant has one row a
+       day; so BigQuery's answer, the number of changed rows, is the number of tenants with a grant. No other process can change that
+       number, whatever it writes before, meanwhile or after.
+    2. If each tenant of the batch has one request, and as many rows as tenants were changed, every request was granted.
+    3. A tenant with several requests may have been granted a part of them. Where its limits are far away, the statement is therefore put so
+       that a tenant is granted all of its requests or nothing (`all_or_none`): then as many changed rows as tenants mean again that every
+       request was granted. That the limits are far away is only expected, from earlier answers (`KnownPlans.expect`). If it was wrong, the
+       statement is sent again without `all_or_none`: an id that was granted the first time is granted again, which takes nothing.
+    4. If no row was changed, every request was refused. Why, a reading of the tenants' rows says; one that contradicts the refusal (another
+       process has changed something meanwhile) has the requests granted anew, see `_may_have_missed`.
+    5. Beside the grant an answer says what the plan lets the run read, and what is left of a limit of cost. Of tenants without such a limit
+       it is known while the version of the subscriptions is the same. Else it is read *beside* the UPDATE: what is left of a limit of cost
+       does not depend on the reservation, but on runs that end, which they may do at any moment before or after; and a run that is granted
+       by the UPDATE is bound by what is left at one moment of this call, as it would be by a reading after it. The UPDATE itself never
+       trusts that reading.
+    6. So one statement after the other: one where all are granted, one where a lone request is refused; two (UPDATE, then reading) where a
+       batch of several was refused something. A lone request never takes more statements in all than UPDATE and reading.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from datetime import date, datetime, timedelta
+from typing import Self
+
+from services.auth.quota import Usage, left, refusal, refusing_limit
+from services.auth.store import AuthStore, ReservationRequest
+from services.auth.usage.known_plans import KnownPlans
+from services.auth.usage.memory import UsageMemory
+from services.platform.bigquery.table_versions import Version
+from services.platform.clock import Clock, utc_day
+from services.platform.errors import ConvergenceError, PermissionDenied
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Reservation:
+    """A granted reservation."""
+
+    usage_date: date
+    """The UTC day that it counts on."""
+    lease_expires_at: datetime
+    max_export_bytes: int
+    """Of the plan: bytes that the run may read of a billing export."""
+    month_left_usd: float | None = None
+    """What is left of the monthly cost limit; None: there is none."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Terms:
+    """What an answer says of the tenant's plan, see `Reservation`."""
+
+    max_export_bytes: int
+    month_left_usd: float | None = None
+
+    @classmethod
+    def of(cls, usage: Usage) -> Self:
+        return cls(max_export_bytes=usage.max_export_bytes, month_left_usd=left(usage.cost_usd_month, usage.monthly_cost_limit_usd))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Batch:
+    """Requests that are granted together, each id once."""
+
+    requests: Sequence[ReservationRequest]
+    now: datetime
+    lease_expires_at: datetime
+
+    @property
+    def today(self) -> date:
+        return utc_day(self.now)
+
+    @property
+    def tenant_ids(self) -> list[str]:
+        return sorted({one.tenant_id for one in self.requests})
+
+    @property
+    def ids(self) -> list[str]:
+        return [one.reservation_id for one in self.requests]
+
+    def reservation(self, terms: _Terms) -> Reservation:
+        return Reservation(usage_date=self.today, lease_expires_at=self.lease_expires_at, **asdict(terms))
+
+
+class Reserver:
+    """Any number of processes may grant at the same moment."""
+
+    def __init__(
+        self,
+        store: AuthStore,
+        clock: Clock,
+        *,
+        lease: timedelta,
+        memory: UsageMemory,
+        flush_settlements: Callable[[set[str]], Awaitable[set[str]]],
+    ) -> None:
+        """`flush_settlements`: writes the settlements of these tenants that this process has collected, and returns the tenants that had
+        any.
+        """
+        self._store, self._clock, self._lease = store, clock, lease
+        self._memory, self._flush_settlements = memory, flush_settlements
+        self._plans = KnownPlans()
+
+    async def reserve(self, requests: Sequence[ReservationRequest]) -> Sequence[Reservation | ConvergenceError]:
+        """The answer to each request, in order: its reservation, or why it is refused."""
+        now = self._clock.now()
+        # Two replays of one id in one batch are one request.
+        unique = list({request.reservation_id: request for request in requests}.values())
+        batch = _Batch(requests=unique, now=now, lease_expires_at=now + self._lease)
+        asked = [request.tenant_id for request in unique]
+        is_expected, is_one_each = self._plans.expect(asked), len(asked) == len(batch.tenant_ids)
+        (version, terms, seen), granted = await asyncio.gather(
+            self._terms(batch, may_read=is_expected or len(asked) == 1), self._grant(batch, all_or_none=is_expected)
+        )
+        if (is_expected or is_one_each) and granted == len(batch.tenant_ids) == len(terms):
+            self._plans.granted(asked)
+            return [batch.reservation(terms[request.tenant_id]) for request in requests]
+        if is_expected and not is_one_each:
+            granted = await self._grant(batch)
+        if seen is None or granted:
+            usages = await self._read(batch, version)
+        else:  # of what they held before the UPDATE, nothing is left
+            usages = {one: replace(usage, held=frozenset()) for one, usage in seen.items()}
+        usages = await self._tried_again(batch, usages)
+
+        def answer(request: ReservationRequest) -> Reservation | ConvergenceError:
+            usage = usages.get(request.tenant_id)
+            if usage is None:
+                return PermissionDenied("SUBSCRIPTION_NOT_ACTIVE", "This tenant has no row in the ledger, and none could be made.")
+            if request.reservation_id in usage.held:
+                return batch.reservation(_Terms.of(usage))
+            return refusal(usage, now, is_retry=request.units == 0)
+
+        return [answer(request) for request in requests]
+
+    async def _grant(self, batch: _Batch, *, all_or_none: bool = False) -> int:
+        """To how many tenants something was granted."""
+        try:
+            return await self._store.reserve(batch.requests, batch.now, batch.today, batch.lease_expires_at, all_or_none=all_or_none)
+        finally:
+            self._memory.doubt()
+
+    async def _terms(self, batch: _Batch, *, may_read: bool) -> tuple[Version | None, Mapping[str, _Terms], Mapping[str, Usage] | None]:
+        """The version of the subscriptions; the terms of the batch's tenants, as far as they are known; and their rows, if these had to be
+        read for it, and `may_read`.
+        """
+        version = await self._store.subscription_version()
+        if (most := self._plans.export_bytes(version, batch.tenant_ids)) is not None:
+            return version, {tenant_id: _Terms(max_export_bytes=most[tenant_id]) for tenant_id in most}, None
+        if not may_read:
+            return version, {}, None
+        usages = await self._read(batch, version)
+        return version, {tenant_id: _Terms.of(usage) for tenant_id, usage in usages.items()}, usages
+
+    async def _read(self, batch: _Batch, version: Version | None) -> dict[str, Usage]:
+        """The tenants' rows. `version`: of the subscriptions, read before."""
+        usages = await self._store.read_usage(batch.tenant_ids, batch.ids, batch.now, batch.today)
+        self._plans.note(version, usages.values())
+        return usages
+
+    async def _tried_again(self, batch: _Batch, usages: dict[str, Usage]) -> dict[str, Usage]:
+        """The rows after requests were granted anew that may be granted by now; `usages` if there is none."""
+        if missing := [tenant_id for tenant_id in batch.tenant_ids if tenant_id not in usages]:
+            try:
+                await self._store.open_day(missing, batch.now, batch.today)
+            finally:
+                self._memory.doubt()
+        # If a run of the tenant has just ended, its reservation is free by now.
+        freed = await self._flush_settlements({one.tenant_id for one in batch.requests if _lacks_a_slot(one, usages.get(one.tenant_id))})
+        again = [one for one in batch.requests if one.tenant_id in freed or _may_have_missed(one, usages.get(one.tenant_id))]
+        if not again:
+            return usages
+        version, _ = await asyncio.gather(self._store.subscription_version(), self._grant(replace(batch, requests=again)))
+        tenant_ids = sorted({request.tenant_id for request in again})
+        # All ids: those of these tenants that were granted before count, too.
+        read_again = await self._store.read_usage(tenant_ids, batch.ids, batch.now, batch.today)
+        self._plans.note(version, read_again.values())
+        return usages | read_again
+
+
+def _lacks_a_slot(request: ReservationRequest, usage: Usage | None) -> bool:
+    """True if only the concurrent limit refuses the request."""
+    if usage is None or request.reservation_id in usage.held:
+        return False
+    return refusing_limit(usage, is_retry=request.units == 0) == "CONCURRENT"
+
+
+def _may_have_missed(request: ReservationRequest, usage: Usage | None) -> bool:
+    """True if a refused request would be granted now: its tenant's row was missing and has been created since, or a reservation has been
+    settled meanwhile.
+    """
+    if usage is None:
+        return True
+    held = request.reservation_id in usage.held
+    return not held and usage.subscription_active and refusing_limit(usage, is_retry=request.units == 0) is None
