@@ -34,6 +34,8 @@ class Seen:
     """The service; `{service} as tenant` for requests with the tenant's own identity."""
     sent: float
     answered: float
+    waited: float = 0.0
+    """Seconds of BigQuery's time, before the emulator got it."""
     status: int = 200
     """HTTP's, or 200 and 500 for what is gRPC."""
 
@@ -67,14 +69,14 @@ class Recorder:
     @contextmanager
     def passing(self, ask: Ask, by: str) -> Iterator[list[int]]:
         """Around what the emulator does for a request; waits first. The list holds the status of the answer."""
-        sent, status = time.monotonic(), [500]
+        sent, status, wait = time.monotonic(), [500], self.times.of(ask.kind, ask.statements)
         with self._lock:
             self._open += 1
         try:
-            self.sleep(self.times.of(ask.kind, ask.statements))
+            self.sleep(wait)
             yield status
         finally:
-            seen = Seen(ask=ask, by=by, sent=sent, answered=time.monotonic(), status=status[0])
+            seen = Seen(ask=ask, by=by, sent=sent, answered=time.monotonic(), waited=wait, status=status[0])
             with self._lock:
                 self._open -= 1
                 self._seen.append(seen)

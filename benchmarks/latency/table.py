@@ -16,10 +16,12 @@ One RunPipeline of gcp/cost/billing with FOCUS, for a day of {rows} rows, in the
 lets it wait for BigQuery's time: 1 s a statement, 2 s a load, 0.1 s an insertAll, 0.15 s a metadata or result call, 0.5 s a read session;
 the emulator's own time comes on top. A script is charged one second, or one for each of its statements. "Statements one after the other"
 is the longest chain of statements, scripts and loads of which each was sent when the one before it was answered, or later: of those
-answered before the caller was, and of those answered later, until COMPLETED was visible. `benchmarks/latency/path.py` has it to the letter.
+answered before the caller was, and of those answered later, until COMPLETED was visible; `benchmarks/latency/path.py` has it to the letter.
+"BigQuery's" is the sum of what the requests on the path waited for its times: what is left is the emulator's and our own.
 """
 SUMMARY = (
-    "| run | times | answer s | COMPLETED visible s | statements one after the other: before the answer | after it | statements in all"
+    "| run | times | answer s | of it BigQuery's | COMPLETED visible s | of it BigQuery's"
+    " | statements one after the other: before the answer | after it | statements in all"
     " | streams on the path | metadata and results on the path |"
 )
 
@@ -37,7 +39,7 @@ def table(runs: Sequence[Followed], *, rows: int) -> str:
     """The whole section. The path itself is shown of the first run of each flow, and of the slowest times that it was followed with as one
     statement a script.
     """
-    parts = [INTRODUCTION.format(rows=rows), SUMMARY, "|---|---|--:|--:|--:|--:|--:|--:|--:|", *map(_summary, runs), ""]
+    parts = [INTRODUCTION.format(rows=rows), SUMMARY, "|---|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|", *map(_summary, runs), ""]
     by_flow = defaultdict[str, list[Followed]](list)
     for run in runs:
         by_flow[run.flow].append(run)
@@ -53,7 +55,9 @@ def _summary(run: Followed) -> str:
         run.flow,
         run.times,
         f"{found.answered - found.called:.2f}",
+        f"{sum(one.waited for one in critical_path(found.before)):.2f}",
         f"{found.ended - found.called:.2f}",
+        f"{sum(one.waited for one in path):.2f}",
         len(sequential(found.before)),
         len(sequential(found.after)),
         sum(one.is_job for one in (*found.before, *found.after, *found.unawaited)),

@@ -1,15 +1,17 @@
 """`python -m benchmarks.runs`: runs end to end in the whole suite, into a section of `benchmarks/RESULTS.md`."""
 
 import argparse
+import asyncio
 import tempfile
 import time
 from pathlib import Path
 from typing import Final
 
+from benchmarks import calls
+from benchmarks.calls import Measured
 from benchmarks.report import measured_by
 from benchmarks.runs.alone import Alone, polled, unseen, watched
 from benchmarks.runs.burst import PROCESSES, burst
-from benchmarks.runs.callers import AT_ONCE, calls
 from benchmarks.runs.processes import Use, idle_use
 from benchmarks.runs.report import Found, section
 from benchmarks.sample_tenants import ROWS_A_DAY, full_days, load_export, new_tenants
@@ -58,8 +60,15 @@ def _measure(whole: WholeStack, options: argparse.Namespace) -> Found:
             print(f"alone, {name}: {alone[name][-1]}", flush=True)
     bursts = [burst(whole, tenants, days) for _ in range(options.bursts)]
     print(bursts, flush=True)
-    made = calls(tenants[0], AT_ONCE, options.call_seconds) if options.call_seconds else []
-    return Found(alone=alone, bursts=bursts, calls=made, idle=_idle(whole, options.idle_seconds), idle_seconds=options.idle_seconds)
+    called = asyncio.run(_calls(whole, options.call_seconds)) if options.call_seconds else []
+    return Found(alone=alone, bursts=bursts, calls=called, idle=_idle(whole, options.idle_seconds), idle_seconds=options.idle_seconds)
+
+
+async def _calls(whole: WholeStack, seconds: float) -> list[Measured]:
+    """GetQuota, which reads BigQuery, and ListTemplates, which does not, over REST."""
+    [caller] = await asyncio.to_thread(new_tenants, whole, [calls.TENANT])
+    key = caller.rest.headers["X-API-Key"]
+    return [await calls.measure(whole, key, name, "REST", callers, seconds) for name in calls.PATHS for callers in calls.CALLERS]
 
 
 def _idle(whole: WholeStack, seconds: float) -> dict[str, Use]:

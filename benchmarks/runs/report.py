@@ -4,9 +4,9 @@ import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from benchmarks.calls import Measured
 from benchmarks.runs.alone import Alone
 from benchmarks.runs.burst import Burst
-from benchmarks.runs.callers import Calls
 from benchmarks.runs.processes import Use
 
 INTRODUCTION = """\
@@ -24,7 +24,7 @@ class Found:
     alone: Mapping[str, Sequence[Alone]]
     """By how the end was seen."""
     bursts: Sequence[Burst]
-    calls: Sequence[Calls]
+    calls: Sequence[Measured]
     idle: Mapping[str, Use]
     idle_seconds: float
 
@@ -42,9 +42,9 @@ def section(found: Found, *, rows: int) -> str:
             "|--:|--:|--:|--:|--:|",
             *(f"| {b.runs} | {b.answered:.1f} | {b.first_done:.1f} | {b.all_done:.1f} | {b.cpu_a_run:.2f} |" for b in found.bursts),
             "",
-            "| call, over REST | callers | calls a second | p50 ms | p99 ms | failed |",
-            "|---|--:|--:|--:|--:|--:|",
-            *(f"| {c.name} | {c.at_once} | {c.a_second:,.0f} | {c.p50:.1f} | {c.p99:.1f} | {c.failed} |" for c in found.calls),
+            "| call | callers | calls a second | p50 ms | p99 ms | p99 / p50 | max ms | jobs | tables read |",
+            "|---|--:|--:|--:|--:|--:|--:|--:|--:|",
+            *map(str, found.calls),
             "",
             f"Idle for {found.idle_seconds:g} s, after all that:",
             "",

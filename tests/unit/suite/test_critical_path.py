@@ -80,7 +80,7 @@ def test_the_table_shows_both_parts_and_what_waits_for_nothing() -> None:
     requests = [seen("reserve", 0, 1), seen("end", 2, 4, Kind.STATEMENT, RUNS), seen("log", 2, 2.5, Kind.STREAM), seen("settle", 4, 5)]
     run = walked(requests, called=0, answered=1.5, completed_seen=4.1)
     text = table([Followed(flow="API", times="quick", walked=run), Followed(flow="API", times="slow", walked=run)], rows=7)
-    assert "| API | quick | 1.50 | 4.00 | 1 | 1 | 3 | 0 | 0 |" in text
+    assert "| API | quick | 1.50 | 0.00 | 4.00 | 0.00 | 1 | 1 | 3 | 0 | 0 |" in text
     assert "| 2 | **end** | executor | 2000 | 2000 |" in text
     assert "Beside it: log." in text
     assert "After the end: **settle**." in text

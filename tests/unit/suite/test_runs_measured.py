@@ -7,9 +7,10 @@ from collections.abc import Iterator
 
 import pytest
 
+from benchmarks.calls import Measured
+from benchmarks.counts import Row
 from benchmarks.runs.alone import Alone, events
 from benchmarks.runs.burst import Burst
-from benchmarks.runs.callers import Calls
 from benchmarks.runs.processes import Use, cpu_seconds, idle_use
 from benchmarks.runs.report import Found, section
 
@@ -48,7 +49,9 @@ def test_the_section_has_a_line_for_each_measurement() -> None:
         Found(
             alone={"polled": alone},
             bursts=[Burst(runs=20, answered=4.0, first_done=6.0, all_done=40.0, cpu_a_run=3.4)],
-            calls=[Calls(name="GetQuota", at_once=16, a_second=8.4, p50=1800.0, p99=2400.0, failed=1)],
+            calls=[
+                Measured(name="GetQuota, REST", callers=16, seconds=4.0, took=[0.5] * 100, row=Row(name="GetQuota", at_once=16, jobs=3))
+            ],
             idle={"auth": Use(cores=0.01, pss_mib=80.0), "gateway": Use(cores=0.02, pss_mib=75.0)},
             idle_seconds=15.0,
         ),
@@ -57,7 +60,7 @@ def test_the_section_has_a_line_for_each_measurement() -> None:
     for line in (
         "| polled | 2 | 0.60 [0.50 - 0.70] | 3.50 [3.00 - 4.00] | 2.25 [2.00 - 2.50] |",
         "| 20 | 4.0 | 6.0 | 40.0 | 3.40 |",
-        "| GetQuota | 16 | 8 | 1800.0 | 2400.0 | 1 |",
+        "| GetQuota, REST | 16 | 25 | 500.00 | 500.00 | 1.0 | 500 | 3 | 0 |",
         "| all | 3.0 | 155 |",
     ):
         assert line in text.splitlines()
