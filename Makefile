@@ -75,8 +75,22 @@ bench-console: gen chromium ## Measure the console's lists with 10,000 runs, 3 y
 frontend: gen chromium .cache/frontend/.stamp ## ... docs/frontend.md's typed client with Vite, in a browser; needs npm
 	@FRONTEND=1 $(PY) -m pytest tests/system/suite/frontend $(PYTEST)
 
-bench: gen ## Measure statements and time of what the suite does, into benchmarks/RESULTS.md; BENCH="--only trigger" narrows it
+bench: gen ## Measure what the suite does, into benchmarks/RESULTS.md: statements and time, the critical path of a run, runs end to end
 	@$(PY) -m benchmarks $(BENCH)
+	@$(PY) -m benchmarks.latency
+	@$(PY) -m benchmarks.runs
+
+.PHONY: bench-path
+bench-path: gen ## ... the critical path of a run alone, at the emulator's speed and at BigQuery's; BENCH="--flow warm" narrows it
+	@$(PY) -m benchmarks.latency $(BENCH)
+
+.PHONY: bench-runs
+bench-runs: gen ## ... runs end to end: one alone, twenty at once, cheap calls under load, idle; BENCH="--alone 3" narrows it
+	@$(PY) -m benchmarks.runs $(BENCH)
+
+.PHONY: bench-peers
+bench-peers: gen .cache/peers/.stamp ## ... a run beside Prefect's and Dagster's, which are installed into .cache/peers
+	@$(PY) -m benchmarks.peers $(BENCH)
 
 bench-dollars: gen ## Reckon what Google would charge for the statements, into benchmarks/RESULTS.md
 	@$(PY) -m benchmarks.dollars
@@ -201,6 +215,13 @@ clean: ## Remove all that was installed or generated; the local cloud's data in 
 .cache/focus-validator/.stamp: tests/integration/focus/requirements.txt .venv/.stamp
 	@$(UV) venv --quiet --clear --python $(PY) .cache/focus-validator
 	@INSTALL="$(UV) pip install --quiet --no-deps --python .cache/focus-validator/bin/python -r $<"; \
+	  $$INSTALL 2>/dev/null || UV_SYSTEM_CERTS=1 $$INSTALL || { echo "uv failed, see above." >&2; exit 1; }
+	@touch $@
+
+# Orchestrators that a run is measured beside, in no environment of ours.
+.cache/peers/.stamp: benchmarks/peers/requirements.txt .venv/.stamp
+	@$(UV) venv --quiet --clear --python $(PY) .cache/peers
+	@INSTALL="$(UV) pip install --quiet --python .cache/peers/bin/python -r $<"; \
 	  $$INSTALL 2>/dev/null || UV_SYSTEM_CERTS=1 $$INSTALL || { echo "uv failed, see above." >&2; exit 1; }
 	@touch $@
 

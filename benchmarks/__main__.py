@@ -11,8 +11,8 @@ from benchmarks import claim, end_to_end, ledger, run_pipeline, trigger, whole
 from benchmarks.counts import Row
 from benchmarks.floor import measure_floor
 from benchmarks.place import Place, emulators, place_on
-from benchmarks.reckoning import section_of, with_section
 from benchmarks.report import report
+from benchmarks.sections import sections_of, with_sections
 from localcloud.settings import LocalSettings
 
 BENCHMARKS: Mapping[str, tuple[Callable[[Place, int], AsyncIterator[Row]], tuple[int, ...]]] = {
@@ -28,7 +28,7 @@ BENCHMARKS: Mapping[str, tuple[Callable[[Place, int], AsyncIterator[Row]], tuple
 async def measure(local: LocalSettings, *, only: Collection[str], sizes: Collection[int] | None, output: Path) -> None:
     """Runs benchmarks on emulators that are up and writes the report. `sizes` None: each benchmark's own."""
     rows = list[Row]()
-    dollars = section_of(output.read_text()) if output.exists() else None
+    kept = sections_of(output.read_text()) if output.exists() else {}
     async with place_on(local) as place:
         floor = await measure_floor(place)
         for name in only:
@@ -37,7 +37,7 @@ async def measure(local: LocalSettings, *, only: Collection[str], sizes: Collect
                 async for row in bench(place, size):
                     print(f"{row.name}, {size} at once: {row.seconds:.2f} s, {row.jobs} jobs", flush=True)
                     rows.append(row)
-                    output.write_text(report(rows, floor) if dollars is None else with_section(report(rows, floor), dollars))
+                    output.write_text(with_sections(report(rows, floor), kept))
 
 
 def main() -> None:

@@ -25,6 +25,7 @@ PLANS: Sequence[tuple[Mapping[str, int], int]] = (
     ({"daily_limit": 0}, 0),
 )
 """Limits, and how many of `CALLS` concurrent calls they admit while no run ends."""
+UNUSABLE = b'{"project_id": "p", "service_account": {}}'
 SEED_SECONDS = 120.0
 MAX_CONCURRENT_SETTING_UP = 4
 _KIND = "ARRAY<STRUCT<t STRING, key_hash STRING, daily_limit INT64, monthly_limit INT64, concurrent_limit INT64, sealed BYTES>>"
@@ -66,13 +67,16 @@ def new_crowd(tenants: int, *, plans: Sequence[tuple[Mapping[str, int], int]] = 
     ]
 
 
-async def settle_in(crowd: Sequence[Member], settings: ServiceSettings) -> None:
+async def settle_in(
+    crowd: Sequence[Member], settings: ServiceSettings, *, credentials: bytes = UNUSABLE, tables: str | tuple[str, ...] = "x_meta"
+) -> None:
     """Creates everything that runs need: profile, subscription, key, encrypted credentials, and a dataset with its tables.
 
-    `settings` locates BigQuery and KMS.
+    `settings` locates BigQuery and KMS. `credentials`: as they are encrypted, of all tenants; the default's read nothing.
+    `tables`: what the names of the tables that are made begin with; runs make the others.
     """
     async with BigQuery(settings, service="crowd") as bq, Kms(settings) as kms:
-        sealed = await asyncio.gather(*(_seal(kms, member.tenant_id) for member in crowd))
+        sealed = await asyncio.gather(*(_seal(kms, member.tenant_id, credentials) for member in crowd))
         rows = [
             {
                 "t": member.tenant_id,
@@ -83,9 +87,11 @@ async def settle_in(crowd: Sequence[Member], settings: ServiceSettings) -> None:
             for member, blob in zip(crowd, sealed, strict=True)
         ]
         await bq.query(make_block("seed", _SEED, {"members": _KIND}), {"members": rows}, dataset=bq.control(), seconds=SEED_SECONDS)
-        tables = [table.create for table in load_tables(settings.configs_dir / "bigquery" / "tenant").values() if "x_meta" in table.name]
+        made = [
+            table.create for table in load_tables(settings.configs_dir / "bigquery" / "tenant").values() if table.name.startswith(tables)
+        ]
         room = asyncio.Semaphore(MAX_CONCURRENT_SETTING_UP)
-        await asyncio.gather(*(_dataset(bq, bq.tenant(member.tenant_id), tables, room) for member in crowd))
+        await asyncio.gather(*(_dataset(bq, bq.tenant(member.tenant_id), made, room) for member in crowd))
 
 
 async def make_due(tenants: Sequence[str], schedules: int, settings: ServiceSettings) -> None:
@@ -96,9 +102,9 @@ async def make_due(tenants: Sequence[str], schedules: int, settings: ServiceSett
         await bq.query(make_block("due", _SCHEDULES, kinds), values, dataset=bq.control(), seconds=SEED_SECONDS)
 
 
-async def _seal(kms: Kms, tenant_id: str) -> bytes:
+async def _seal(kms: Kms, tenant_id: str, credentials: bytes) -> bytes:
     name = associated_data(tenant_id=tenant_id, provider="GCP", credential_id=tenant_id)
-    return (await kms.encrypt(b'{"project_id": "p", "service_account": {}}', name)).ciphertext
+    return (await kms.encrypt(credentials, name)).ciphertext
 
 
 async def _dataset(bq: BigQuery, name: str, tables: Sequence[Block], room: asyncio.Semaphore) -> None:

@@ -25,7 +25,8 @@ from convergence.executor.v1.watch_service_pb2_grpc import WatchServiceStub
 from prometheus_client.parser import text_string_to_metric_families
 
 from benchmarks.counts import statements_of
-from benchmarks.reckoning import Measured, Spent, costs, references, section, with_section
+from benchmarks.reckoning import Measured, Spent, costs, references, section
+from benchmarks.sections import write_section
 from benchmarks.whole_stack import PARTS, WholeStack, whole_stack
 from localcloud.ports import free_ports
 from localcloud.processes.suite import service
@@ -279,7 +280,7 @@ def main() -> None:
         print(f"{line.name}: {line.references:,.0f} references, {line.usd:.3f} $")
     done = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=REPOSITORY, capture_output=True, text=True, check=True)
     new = section(lines, BEFORE, before_at=BEFORE_AT, after_at=done.stdout.strip())
-    options.output.write_text(with_section(options.output.read_text() if options.output.exists() else "", new))
+    write_section(options.output, "dollars", new)
     print(f"written to {options.output}")
 
 

@@ -17,7 +17,6 @@ TICKS, TRIGGERS, RESETS = 288, 24, 1
 RUN_SECONDS = 60.0
 """The length of a run in the table: what a run costs depends on it."""
 RUNS = 1000
-BEGIN, END = "<!-- dollars: `make bench-dollars` -->", "<!-- end of dollars -->"
 
 type Spent = Counter[tuple[str, str]]
 """References by service and table."""
@@ -104,14 +103,13 @@ def _day(found: Measured, reads: int) -> float:
 
 
 def section(after: Sequence[Cost], before: Sequence[float], *, before_at: str, after_at: str) -> str:
-    """The table as a part of the report, between its marks. `before`: references by line."""
+    """The table as a section of the report. `before`: references by line."""
     lines = [
         f"| {cost.name} | {_cells(Cost(name=cost.name, references=earlier))} | {_cells(cost)} |"
         for cost, earlier in zip(after, before, strict=True)
     ]
     return "\n".join(
         [
-            BEGIN,
             "## In dollars",
             "",
             "Reckoned from our own counters over real processes: each table in each statement costs Google's minimum of 10 MiB, on",
@@ -123,25 +121,9 @@ def section(after: Sequence[Cost], before: Sequence[float], *, before_at: str, a
             f"| what | references at {before_at} | $ | references at {after_at} | $ |",
             "|---|--:|--:|--:|--:|",
             *lines,
-            END,
         ]
     )
 
 
 def _cells(cost: Cost) -> str:
     return f"{cost.references:,.0f} | {cost.usd:.3f}"
-
-
-def with_section(report: str, new: str) -> str:
-    """The report with this section in place of the one that it has, or at its end."""
-    if BEGIN in report and END in report:
-        head, _, rest = report.partition(BEGIN)
-        return head + new + rest.partition(END)[2]
-    return f"{report.rstrip()}\n\n{new}\n"
-
-
-def section_of(report: str) -> str | None:
-    """The section that a report has; None without one."""
-    if BEGIN not in report or END not in report:
-        return None
-    return BEGIN + report.partition(BEGIN)[2].partition(END)[0] + END

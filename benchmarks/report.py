@@ -47,6 +47,11 @@ def report(rows: Sequence[Row], floor: Floor) -> str:
     return "\n".join(lines) + "\n"
 
 
+def measured_by(command: str) -> str:
+    """The end of a section: how to measure it again, and what it was measured on."""
+    return "\n".join(["", f"Again: `{command}`.", "", *machine()])
+
+
 def machine() -> list[str]:
     """The environment of the measurement, as a list."""
     ram = sysconf("SC_PAGE_SIZE") * sysconf("SC_PHYS_PAGES") / 2**30

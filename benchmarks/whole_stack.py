@@ -106,17 +106,21 @@ def whole_stack(
     *,
     auths: int = 1,
     extra: Mapping[str, str] | None = None,
+    own: Mapping[str, Mapping[str, str]] | None = None,
     settings: LocalSettings | None = None,
     parts: Sequence[str] = PARTS,
 ) -> Iterator[WholeStack]:
     """Starts everything below `state`; with two `auths` the other services distribute their calls over both. `extra` is added to the
-    services' environment. Without "bigquery" and "kms" among the `parts`, those already run at the addresses in `settings`.
+    services' environment, `own` to that of one, by its name. Without "bigquery" and "kms" among the `parts`, those already run at the
+    addresses in `settings`.
     """
     local = settings or LocalSettings.on_free_ports(state / "state", cache_dir=REPOSITORY / ".cache", cloud_scheduler=False)
     port, metrics_port = free_ports(2)
     addresses = [local.address("auth"), f"{local.host}:{port}"][:auths]
     common = {"CONVERGENCE_AUTH_ADDRESS": f"ipv4:{','.join(addresses)}", "CONVERGENCE_CONFIGS_DIR": str(_configs(state)), **(extra or {})}
-    environment = dict.fromkeys(SERVICES, common) | {"gateway": {"GATEWAY_TIMEOUT_SECONDS": f"{ANSWER_SECONDS:g}"}}
+    environment = {name: {**common, **(own or {}).get(name, {})} for name in SERVICES} | {
+        "gateway": {"GATEWAY_TIMEOUT_SECONDS": f"{ANSWER_SECONDS:g}"}
+    }
     with Stack(local, only=parts, auto_restart=False, extra=environment) as stack:
         metrics = [local.port(f"{name}_metrics") for name in SERVICES]
         if auths > 1:

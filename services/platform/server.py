@@ -27,9 +27,10 @@ from services.platform.periodic import Periodic
 from services.platform.reporting.events import RecordEvent, unrecorded
 from services.platform.reporting.jobs import jobs_recorded
 from services.platform.rpc.body_fields import only_known_body_fields
-from services.platform.rpc.calls import Interceptor, InterceptorChain, report
+from services.platform.rpc.calls import Interceptor, InterceptorChain
 from services.platform.rpc.page_tokens import page_tokens
 from services.platform.rpc.query_fields import only_queries_that_count
+from services.platform.rpc.report import report
 from services.platform.rpc.validation import validation
 from services.platform.settings import ServiceSettings
 from services.platform.tls.server import server_credentials
@@ -112,7 +113,6 @@ def build_server(
         only_known_body_fields,
         validation(settings),
         page_tokens(settings),
-        trail.served,
         jobs_recorded(record),
     ]
     server = grpc.aio.server(

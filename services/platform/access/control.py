@@ -1,9 +1,9 @@
 """Authenticates the caller and applies the access rule of the proto, before anything else in the request is read."""
 
 import time
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import structlog
 from convergence.access.v1 import access_pb2
@@ -23,7 +23,7 @@ from services.platform.access.sessions.cache import SessionCache
 from services.platform.access.sessions.session import REFUSED_TOKEN, Session, SessionAuthenticator
 from services.platform.clock import Clock, SystemClock
 from services.platform.errors import PermissionDenied, Unauthenticated
-from services.platform.rpc.calls import Call
+from services.platform.rpc.calls import Call, Rpc, Step
 from services.platform.rpc.rules import rule_of
 from services.platform.settings import ServiceSettings
 
@@ -48,13 +48,17 @@ class AccessControl:
         self._sessions = SessionCache(settings, sessions, clock=clock or SystemClock(), monotonic=monotonic) if sessions else None
         self._limiter = RequestLimiter(settings, monotonic=monotonic)
 
-    @asynccontextmanager
-    async def __call__(self, call: Call) -> AsyncIterator[None]:
-        """Sets the current caller. Raises Unauthenticated, PermissionDenied, or ResourceExhausted for too many calls."""
-        caller = await self._caller(call)
-        structlog.contextvars.bind_contextvars(tenant_id=caller.tenant_id or getattr(call.request, "tenant_id", None) or None)
-        set_caller(caller)
-        yield
+    def __call__(self, rpc: Rpc, proceed: Step) -> Step:
+        """Sets the current caller. A call raises Unauthenticated, PermissionDenied, or ResourceExhausted for too many calls."""
+        rule = (rule_of(rpc.method) if rpc.method is not None else None) or access_pb2.Allow()
+
+        async def admitted(call: Call) -> Any:
+            caller = await self._caller(rpc, rule, call)
+            structlog.contextvars.bind_contextvars(tenant_id=caller.tenant_id or getattr(call.request, "tenant_id", None) or None)
+            set_caller(caller)
+            return await proceed(call)
+
+        return admitted
 
     def forget(self, tenant_id: str) -> None:
         """Invalidates cached keys of the tenant; of all tenants if `tenant_id` is empty."""
@@ -62,13 +66,12 @@ class AccessControl:
         if self._sessions is not None:
             self._sessions.forget(tenant_id)
 
-    async def _caller(self, call: Call) -> Caller:
-        rule = (rule_of(call.method) if call.method is not None else None) or access_pb2.Allow()
+    async def _caller(self, rpc: Rpc, rule: access_pb2.Allow, call: Call) -> Caller:
         match rule.WhichOneof("caller"):
             case "anyone":
                 return Caller()
             case "service":
-                return _service_caller(call, rule, peer_name(call, self._spiffe_id))
+                return _service_caller(rpc, rule, peer_name(call, self._spiffe_id))
             case "admin":
                 return await self._admin_caller(call, rule)
             case "tenant":
@@ -79,7 +82,7 @@ class AccessControl:
                     call, tenant_id=holder.tenant_id, key_id=holder.api_key_id, per_minute=holder.limits.requests_per_minute
                 )
                 return _authorized(call, rule, holder, known)
-        raise PermissionDenied("CALLER_DENIED", f"{call.path} has no access rule in its proto, so every call is refused.")
+        raise PermissionDenied("CALLER_DENIED", f"{rpc.path} has no access rule in its proto, so every call is refused.")
 
     async def _admin_caller(self, call: Call, rule: access_pb2.Allow) -> Caller:
         needed = rule.admin.role
@@ -137,9 +140,9 @@ def _authorized(call: Call, rule: access_pb2.Allow, holder: KeyHolder, known: Ca
     return replace(known, user_id=known.user_id or claimed)
 
 
-def _service_caller(call: Call, rule: access_pb2.Allow, name: str | None) -> Caller:
+def _service_caller(rpc: Rpc, rule: access_pb2.Allow, name: str | None) -> Caller:
     set_caller(Caller(service=name))
     if name not in rule.service.names:
         allowed = " and ".join(rule.service.names)
-        raise PermissionDenied("CALLER_DENIED", f"{call.path} is for {allowed} only, by their certificates.")
+        raise PermissionDenied("CALLER_DENIED", f"{rpc.path} is for {allowed} only, by their certificates.")
     return Caller(service=name)

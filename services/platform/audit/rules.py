@@ -2,6 +2,7 @@
 
 import re
 from enum import Enum
+from functools import cache
 
 import grpc
 from convergence.access.v1 import access_pb2
@@ -33,6 +34,7 @@ class Recording(Enum):
     NOT = "not at all"
 
 
+@cache
 def changes_something(method: MethodDescriptor) -> bool:
     """True for a public RPC of any verb but GET, unless its proto says why it is not recorded."""
     verb = _verb(method)
@@ -85,6 +87,7 @@ def _values(answer: Message, name: str) -> list[str]:
     return [str(one) for one in value] if answer.DESCRIPTOR.fields_by_name[name].is_repeated else [str(value)]
 
 
+@cache
 def _verb(method: MethodDescriptor) -> str | None:
     options = method.GetOptions()
     verb: str | None = options.Extensions[annotations_pb2.http].WhichOneof("pattern")

@@ -1,14 +1,12 @@
-"""The interceptors that record calls: one around the access control, which sees what is refused, and one inside of all others."""
+"""The interceptor that records calls: around the access control, so that it sees what is refused."""
 
 import asyncio
 import uuid
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from contextvars import ContextVar
+from typing import Any
 
 import grpc
 import structlog
-from google.protobuf.message import Message
+from google.protobuf.descriptor import MethodDescriptor
 
 from services.platform import metrics
 from services.platform.access.addresses import client_address, client_network, peer_name
@@ -19,12 +17,9 @@ from services.platform.audit.rules import Recording, recording, resource_of
 from services.platform.clock import Clock
 from services.platform.errors import ConvergenceError
 from services.platform.identifiers import TENANT_ID
-from services.platform.rpc.calls import DEADLINE_MARGIN, Call, request_id
+from services.platform.rpc.calls import DEADLINE_MARGIN, Call, Rpc, Step, request_id
 
 _log = structlog.get_logger()
-_is_served: ContextVar[bool] = ContextVar("is_served", default=False)
-_answer: ContextVar[Message | None] = ContextVar("answer", default=None)
-"""The response, once the servicer has returned it."""
 MAX_ADDRESS, MAX_PRINCIPAL = 64, 256
 
 
@@ -35,49 +30,40 @@ class AuditTrail:
         """`spiffe_id`: as of the settings."""
         self._pending, self._clock, self._spiffe_id = pending, clock, spiffe_id
 
-    @asynccontextmanager
-    async def around(self, call: Call) -> AsyncIterator[None]:
-        """Outside of the access control: records the call when it has ended."""
-        _is_served.set(False)
-        _answer.set(None)
-        set_caller(None)
-        code, reason = grpc.StatusCode.OK, "OK"
-        try:
-            yield
-        except ConvergenceError as error:
-            code, reason = error.code, error.reason
-            raise
-        except asyncio.CancelledError:
-            left = call.context.time_remaining()
-            is_late = left is not None and left <= DEADLINE_MARGIN
-            code, reason = (grpc.StatusCode.DEADLINE_EXCEEDED, "SERVICE_TIMEOUT") if is_late else (grpc.StatusCode.CANCELLED, "CANCELLED")
-            raise
-        except Exception:
-            code, reason = grpc.StatusCode.INTERNAL, "INTERNAL"
-            raise
-        finally:
+    def around(self, rpc: Rpc, proceed: Step) -> Step:
+        """The interceptor: records a call when it has ended."""
+        method = rpc.method
+        if method is None:
+            return proceed
+
+        async def recorded(call: Call) -> Any:
+            set_caller(None)
+            code, reason = grpc.StatusCode.OK, "OK"
             try:
-                self._record(call, code, reason)
-            except Exception:  # noqa: BLE001 - a call must not fail because it could not be recorded; the metric is an alert
-                metrics.AUDIT_ENTRIES.labels("dropped").inc()
-                _log.exception("audit_broke")
+                return await proceed(call)
+            except ConvergenceError as error:
+                code, reason = error.code, error.reason
+                raise
+            except asyncio.CancelledError:
+                left = call.context.time_remaining()
+                code, reason = grpc.StatusCode.CANCELLED, "CANCELLED"
+                if left is not None and left <= DEADLINE_MARGIN:
+                    code, reason = grpc.StatusCode.DEADLINE_EXCEEDED, "SERVICE_TIMEOUT"
+                raise
+            except Exception:
+                code, reason = grpc.StatusCode.INTERNAL, "INTERNAL"
+                raise
+            finally:
+                try:
+                    self._record(method, call, code, reason)
+                except Exception:  # noqa: BLE001 - a call must not fail because it could not be recorded; the metric is an alert
+                    metrics.AUDIT_ENTRIES.labels("dropped").inc()
+                    _log.exception("audit_broke")
 
-    @asynccontextmanager
-    async def served(self, call: Call) -> AsyncIterator[None]:
-        """Inside of all other interceptors: the call was let in."""
+        return recorded
 
-        def keep(answer: Message) -> None:
-            _answer.set(answer)
-
-        _is_served.set(True)
-        call.before_answer.append(keep)
-        yield
-
-    def _record(self, call: Call, code: grpc.StatusCode, reason: str) -> None:
-        if call.method is None:
-            return
-        is_served = _is_served.get()
-        how = recording(call.method, code, reason, is_served=is_served)
+    def _record(self, method: MethodDescriptor, call: Call, code: grpc.StatusCode, reason: str) -> None:
+        how = recording(method, code, reason, is_served=call.is_served)
         if how is Recording.NOT:
             return
         caller, address = known_caller(), client_address(call, peer_name(call, self._spiffe_id))[:MAX_ADDRESS]
@@ -85,10 +71,10 @@ class AuditTrail:
         is_each = how is Recording.EACH
         entry = AuditEntry(
             entry_id=str(uuid.uuid4()),
-            chain=chain_of(caller, getattr(call.request, "tenant_id", ""), reason, is_served=is_served),
+            chain=chain_of(caller, getattr(call.request, "tenant_id", ""), reason, is_served=call.is_served),
             time=self._clock.now(),
-            action=call.method.name,
-            resource=resource_of(call.method, call.request, _answer.get()) if is_each else "",
+            action=method.name,
+            resource=resource_of(method, call.request, call.answer) if is_each else "",
             outcome=reason,
             actor_kind=kind,
             actor_id=actor_id,

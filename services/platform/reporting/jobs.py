@@ -1,13 +1,12 @@
 """Records when the calls of Cloud Scheduler's jobs end well."""
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from typing import Any
 
 from google.api import annotations_pb2
 from google.protobuf.descriptor import MethodDescriptor
 
 from services.platform.reporting.events import EventKind, RecordEvent
-from services.platform.rpc.calls import Call, Interceptor
+from services.platform.rpc.calls import Call, Interceptor, Rpc, Step
 from services.platform.rpc.rules import rule_of
 
 ROLE = "scheduler"
@@ -27,10 +26,16 @@ def job_of(method: MethodDescriptor) -> str | None:
 def jobs_recorded(record: RecordEvent) -> Interceptor:
     """The interceptor, inside of all others: a call that was refused has not ended well."""
 
-    @asynccontextmanager
-    async def recorded(call: Call) -> AsyncIterator[None]:
-        yield
-        if call.method is not None and (job := job_of(call.method)) is not None:
-            record(EventKind.JOB_SUCCEEDED, job)
+    def around(rpc: Rpc, proceed: Step) -> Step:
+        job = job_of(rpc.method) if rpc.method is not None else None
+        if job is None:
+            return proceed
 
-    return recorded
+        async def recorded(call: Call) -> Any:
+            answer = await proceed(call)
+            record(EventKind.JOB_SUCCEEDED, job)
+            return answer
+
+        return recorded
+
+    return around

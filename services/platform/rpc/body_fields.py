@@ -3,16 +3,16 @@
 """
 
 import re
-from collections.abc import AsyncIterator, Iterable
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Iterable
 from functools import cache
+from typing import Any
 from urllib.parse import unquote
 
 from google.api import annotations_pb2
 from google.protobuf.descriptor import FieldDescriptor, MethodDescriptor
 
 from services.platform.errors import InvalidArgument
-from services.platform.rpc.calls import Call
+from services.platform.rpc.calls import Call, Rpc, Step
 
 HEADER = "x-internal-body-fields"
 """The body's top-level keys, set by configs/envoy/lua/body_fields.lua in the gateway. A native gRPC call has no such header: it cannot lose
@@ -45,9 +45,15 @@ def check_body_fields(method: MethodDescriptor, named: Iterable[str]) -> None:
             raise InvalidArgument(name, f"is no field of this request's body{takes}")
 
 
-@asynccontextmanager
-async def only_known_body_fields(call: Call) -> AsyncIterator[None]:
+def only_known_body_fields(rpc: Rpc, proceed: Step) -> Step:
     """The interceptor that checks the header."""
-    if call.method is not None and HEADER in call.metadata:
-        check_body_fields(call.method, (unquote(name) for name in call.metadata[HEADER].split(",")))
-    yield
+    method = rpc.method
+    if method is None:
+        return proceed
+
+    def checked(call: Call) -> Awaitable[Any]:
+        if HEADER in call.metadata:
+            check_body_fields(method, (unquote(name) for name in call.metadata[HEADER].split(",")))
+        return proceed(call)
+
+    return checked

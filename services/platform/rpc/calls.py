@@ -1,108 +1,64 @@
-"""The interceptors around every RPC: async context managers over the call, entered in order before the servicer runs."""
+"""The interceptors around every RPC: each is asked once for each RPC what it puts around a call, and then only that runs."""
 
-import asyncio
-import math
-import time
-import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from contextlib import aclosing
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from typing import Any, override
+from typing import Any, Self, override
 
 import grpc
-import structlog
 from google.protobuf.descriptor import MethodDescriptor
 from google.protobuf.message import DecodeError, Message
 from grpc_status import rpc_status
 
-from services.platform import metrics
-from services.platform.errors import ConvergenceError, DeadlineExceeded, Internal, InvalidArgument, Unavailable, to_status
+from services.platform.errors import InvalidArgument, to_status
 from services.platform.rpc.rules import OPEN_TO_PEERS, find_method
-from services.platform.rpc.secret_texts import has_secret
 
-_log = structlog.get_logger()
-MAX_REQUEST_ID = 128
 # Seconds by which we give up before the caller's deadline, so that our error, which says more than gRPC's own, still arrives.
 DEADLINE_MARGIN = 0.25
-# Stops a gRPC client from retrying by its own policy (gRFC A6): our answers have already been retried where that is useful.
-NO_RETRY = ("grpc-retry-pushback-ms", "-1")
 request_id: ContextVar[str] = ContextVar("request_id", default="")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Call:
-    """One RPC."""
+class Rpc:
+    """What can be called."""
 
     path: str
     """`/package.Service/Method`."""
     method: MethodDescriptor | None
     """None if no proto describes it."""
+
+    @classmethod
+    def of(cls, path: str) -> Self:
+        """The RPC of this path."""
+        return cls(path=path, method=find_method(path))
+
+
+@dataclass(kw_only=True, slots=True)
+class Call:
+    """One call of an RPC."""
+
     request: Message
     context: grpc.aio.ServicerContext[Any, Any]
     metadata: dict[str, str] = field(repr=False)
     """Lower-case names; of a repeated name the last value."""
+    names: Sequence[str] = ()
+    """Of all metadata, lower-case, a repeated one as often as it was sent."""
     headers: dict[str, str] = field(default_factory=dict)
     """Response metadata, which the gateway passes on as HTTP headers. Sent before the answer, or with the refusal."""
     before_answer: list[Callable[[Any], None]] = field(default_factory=list)
     """Called with the answer of a unary call before it is sent."""
+    is_served: bool = False
+    """It was let in, and its servicer was called."""
+    answer: Message | None = None
+    """Of a unary call, once the servicer has returned it."""
 
 
 type Handler = grpc.RpcMethodHandler[Any, Any]
-type Interceptor = Callable[[Call], AbstractAsyncContextManager[None]]
-
-
-@asynccontextmanager
-async def report(call: Call) -> AsyncIterator[None]:
-    """The outermost interceptor: gives the call its request id, logs and counts its result, and turns exceptions into a status. An
-    exception's own text never reaches the caller.
-    """
-    identity = _request_id(call.metadata)
-    request_id.set(identity)
-    structlog.contextvars.bind_contextvars(request_id=identity, rpc=call.path, tenant_id=getattr(call.request, "tenant_id", "") or None)
-    began, code, refusal = time.monotonic(), "OK", None
-    left = call.context.time_remaining()
-    deadline = asyncio.timeout(max(0.0, left - DEADLINE_MARGIN) if left is not None else None)
-    try:
-        async with deadline:
-            yield
-    except ConvergenceError as error:
-        refusal = error
-    except (grpc.aio.BaseError, asyncio.CancelledError):
-        code = "CANCELLED"
-        raise
-    except Exception as error:  # noqa: BLE001 - the last line of defence: no exception's text may reach a caller
-        if isinstance(error, TimeoutError) and deadline.expired():
-            refusal = DeadlineExceeded("SERVICE_TIMEOUT", "This took longer than you wait. What you asked for may have been done.")
-        else:
-            _log.exception("unexpected_error")
-            refusal = Internal("INTERNAL", f"Something broke on our side. Quote request id {identity} when you ask for help.")
-    finally:
-        code = refusal.code.name if refusal else code
-        seconds = time.monotonic() - began
-        metrics.CALLS.labels(call.path, code).inc()
-        metrics.CALL_SECONDS.labels(call.path).observe(seconds)
-        _log.info("rpc", code=code, reason=refusal.reason if refusal else None, ms=round(seconds * 1000, 1))
-    if refusal is not None:
-        if isinstance(refusal, Unavailable):
-            _log.warning("unavailable", reason=refusal.reason, cause=repr(type(refusal.__cause__).__name__))
-        status: Any = rpc_status.to_status(to_status(refusal, identity))
-        trailing = (*status.trailing_metadata, NO_RETRY, *_retry_after(refusal), *call.headers.items())
-        await call.context.abort_with_status(status._replace(trailing_metadata=trailing))
-
-
-def _request_id(metadata: Mapping[str, str]) -> str:
-    """As the caller sent it, for its own search in the logs; a new one if it cannot be logged."""
-    sent = metadata.get("x-request-id", "")
-    is_usable = 0 < len(sent) <= MAX_REQUEST_ID and sent.isprintable() and not has_secret(sent, metadata)
-    return sent if is_usable else str(uuid.uuid4())
-
-
-def _retry_after(refusal: ConvergenceError) -> tuple[tuple[str, str], ...]:
-    """Retry-After for REST clients, whose libraries read this header: the gateway passes it on. Whole seconds, rounded up, at least 1."""
-    if refusal.retry_after is None:
-        return ()
-    return (("retry-after", str(max(1, math.ceil(refusal.retry_after.total_seconds())))),)
+type Step = Callable[[Call], Awaitable[Any]]
+"""The rest of a call. Returns the answer; None of an RPC that streams, whose messages it has sent. Raises what the call is refused with."""
+type Interceptor = Callable[[Rpc, Step], Step]
+"""Puts something around the rest of the calls of an RPC, or before it; returns the rest itself where there is nothing to do."""
 
 
 class InterceptorChain(grpc.aio.ServerInterceptor):  # type: ignore[misc]  # untyped upstream
@@ -110,6 +66,7 @@ class InterceptorChain(grpc.aio.ServerInterceptor):  # type: ignore[misc]  # unt
 
     def __init__(self, interceptors: Sequence[Interceptor]) -> None:
         self._interceptors = tuple(interceptors)
+        self._wrapped: dict[str, Handler] = {}
 
     @override
     async def intercept_service(
@@ -118,44 +75,53 @@ class InterceptorChain(grpc.aio.ServerInterceptor):  # type: ignore[misc]  # unt
         handler_call_details: grpc.HandlerCallDetails,
     ) -> Handler:
         path: str = handler_call_details.method
-        handler: Any = await continuation(handler_call_details)
+        if (known := self._wrapped.get(path)) is not None:
+            return known
+        handler = await continuation(handler_call_details)
         if handler is None or path.startswith(OPEN_TO_PEERS):
             return handler  # None is UNIMPLEMENTED
-        method = find_method(path)
+        wrapped = self._wrapped[path] = self._wrap(path, handler)
+        return wrapped
 
-        async def enter(stack: AsyncExitStack, request: Message, context: grpc.aio.ServicerContext[Any, Any]) -> Call:
-            metadata = {key.lower(): value for key, value in context.invocation_metadata() or () if isinstance(value, str)}
-            call = Call(path=path, method=method, request=request, context=context, metadata=metadata)
-            for step in self._interceptors:
-                await stack.enter_async_context(step(call))
-            return call
+    def _wrap(self, path: str, handler: Any) -> Handler:
+        step = _servicer(handler)
+        for interceptor in reversed(self._interceptors):
+            step = interceptor(Rpc.of(path), step)
 
-        async def unary(raw: bytes, context: grpc.aio.ServicerContext[Any, Any]) -> Any:
-            request = await _parsed(handler, raw, context)
-            async with AsyncExitStack() as stack:
-                call = await enter(stack, request, context)
-                answer = await handler.unary_unary(request, context)
-                for last_touch in call.before_answer:
-                    last_touch(answer)
-                await _send_headers(call)
-                return answer
-
-        async def stream(raw: bytes, context: grpc.aio.ServicerContext[Any, Any]) -> AsyncIterator[Any]:
-            request = await _parsed(handler, raw, context)
-            async with AsyncExitStack() as stack:
-                call = await enter(stack, request, context)
-                async for answer in handler.unary_stream(request, context):
-                    # Not before: after headers a refusal could no longer choose the HTTP status.
-                    await _send_headers(call)
-                    yield answer
+        async def handle(raw: bytes, context: grpc.aio.ServicerContext[Any, Any]) -> Any:
+            return await step(_call_of(await _parsed(handler, raw, context), context))
 
         # Parsed here, not by gRPC, which would answer UNKNOWN with Python's error text.
         coding = {"request_deserializer": None, "response_serializer": handler.response_serializer}
         if handler.unary_unary:
-            return grpc.unary_unary_rpc_method_handler(unary, **coding)
+            return grpc.unary_unary_rpc_method_handler(handle, **coding)
         if handler.unary_stream:
-            return grpc.unary_stream_rpc_method_handler(stream, **coding)
+            return grpc.unary_stream_rpc_method_handler(handle, **coding)
         raise TypeError(f"{path}: the suite has no RPCs that stream requests")
+
+
+def _servicer(handler: Any) -> Step:
+    """The innermost step."""
+
+    async def answer(call: Call) -> Any:
+        call.is_served = True
+        answer = await handler.unary_unary(call.request, call.context)
+        for last_touch in call.before_answer:
+            last_touch(answer)
+        call.answer = answer
+        await _send_headers(call)
+        return answer
+
+    async def stream(call: Call) -> None:
+        call.is_served = True
+        messages: AsyncGenerator[Any] = handler.unary_stream(call.request, call.context)
+        async with aclosing(messages):
+            async for message in messages:
+                # Not before: after headers a refusal could no longer choose the HTTP status.
+                await _send_headers(call)
+                await call.context.write(message)
+
+    return answer if handler.unary_unary else stream
 
 
 async def _send_headers(call: Call) -> None:
@@ -173,3 +139,9 @@ async def _parsed(handler: Any, raw: bytes, context: grpc.aio.ServicerContext[An
         await context.abort_with_status(rpc_status.to_status(to_status(bad)))
         raise
     return request
+
+
+def _call_of(request: Message, context: grpc.aio.ServicerContext[Any, Any]) -> Call:
+    sent = [(name.lower(), value) for name, value in context.invocation_metadata() or ()]
+    metadata = {name: value for name, value in sent if isinstance(value, str)}
+    return Call(request=request, context=context, metadata=metadata, names=[name for name, _ in sent])

@@ -8,15 +8,14 @@ import base64
 import binascii
 import hmac
 import secrets
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Sequence
 from hashlib import sha256
 from typing import Any
 
 from google.protobuf.message import Message
 
 from services.platform.errors import InvalidArgument
-from services.platform.rpc.calls import Call, Interceptor
+from services.platform.rpc.calls import Call, Interceptor, Rpc, Step
 from services.platform.settings import ServiceSettings
 
 MAX_TOKEN = 512
@@ -57,10 +56,12 @@ def page_tokens(settings: ServiceSettings) -> Interceptor:
     """The interceptor that opens `page_token` of a request and seals `next_page_token` of its answer."""
     tokens = PageTokens(settings.keys_for("page tokens") or (secrets.token_bytes(KEY_BYTES),))
 
-    @asynccontextmanager
-    async def open_and_seal(call: Call) -> AsyncIterator[None]:
-        if call.method is not None and NEXT in call.method.output_type.fields_by_name:
-            question = question_of(call.path, call.request)
+    def open_and_seal(rpc: Rpc, proceed: Step) -> Step:
+        if rpc.method is None or NEXT not in rpc.method.output_type.fields_by_name:
+            return proceed
+
+        def opened(call: Call) -> Awaitable[Any]:
+            question = question_of(rpc.path, call.request)
             request: Any = call.request
             if request.page_token:
                 request.page_token = tokens.open(request.page_token, question)
@@ -70,7 +71,9 @@ def page_tokens(settings: ServiceSettings) -> Interceptor:
                     answer.next_page_token = tokens.seal(answer.next_page_token, question)
 
             call.before_answer.append(seal)
-        yield
+            return proceed(call)
+
+        return opened
 
     return open_and_seal
 

@@ -27,7 +27,7 @@ def peer_channel(settings: ServiceSettings, *, caller: str, peer: str, address: 
             {
                 "name": [{}],
                 # Retries a call whose connection broke before a response: every RPC between peers may be replayed. A status from the
-                # service itself is final (see calls.NO_RETRY).
+                # service itself is final (see report.NO_RETRY).
                 "retryPolicy": {
                     "maxAttempts": 3,
                     "initialBackoff": "0.1s",

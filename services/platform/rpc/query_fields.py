@@ -3,15 +3,15 @@ the path, and drops a name without a value. Unknown names it refuses itself.
 """
 
 import re
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable
+from typing import Any
 from urllib.parse import unquote
 
 from google.api import annotations_pb2
 from google.protobuf.descriptor import Descriptor, MethodDescriptor
 
 from services.platform.errors import InvalidArgument
-from services.platform.rpc.calls import Call
+from services.platform.rpc.calls import Call, Rpc, Step
 
 HEADER = "x-envoy-original-path"
 """Path and query as sent by the client, set by the gateway, which removes the header from outside. A native gRPC call has none."""
@@ -60,10 +60,15 @@ def _resolve(method: MethodDescriptor, name: str) -> tuple[str, bool] | None:
     return ".".join(names), repeated
 
 
-@asynccontextmanager
-async def only_queries_that_count(call: Call) -> AsyncIterator[None]:
+def only_queries_that_count(rpc: Rpc, proceed: Step) -> Step:
     """The interceptor that checks a REST call's query."""
-    query = call.metadata.get(HEADER, "").partition("?")[2]
-    if call.method is not None and query:
-        check_query(call.method, query)
-    yield
+    method = rpc.method
+    if method is None:
+        return proceed
+
+    def checked(call: Call) -> Awaitable[Any]:
+        if query := call.metadata.get(HEADER, "").partition("?")[2]:
+            check_query(method, query)
+        return proceed(call)
+
+    return checked

@@ -1,5 +1,7 @@
 """Access rules, read from the protos: the `convergence.access.v1.allow` option of every method."""
 
+from functools import cache
+
 from convergence.access.v1 import access_pb2
 from google.protobuf import descriptor_pool
 from google.protobuf.descriptor import MethodDescriptor
@@ -18,6 +20,7 @@ def find_method(path: str) -> MethodDescriptor | None:
     return found
 
 
+@cache
 def rule_of(method: MethodDescriptor) -> access_pb2.Allow | None:
     """The access rule of `method`; None if it has none, and then every call is refused."""
     options = method.GetOptions()

@@ -1,31 +1,44 @@
 """Checks the fields that the proto marks REQUIRED, every `tenant_id`, and every value, before a servicer runs."""
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable
+from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 from google.api import field_behavior_pb2
-from google.protobuf.descriptor import MethodDescriptor
+from google.protobuf.descriptor import Descriptor, MethodDescriptor
 from google.protobuf.message import Message
 
 from services.platform.errors import InvalidArgument
 from services.platform.identifiers import check_tenant_id
-from services.platform.rpc.calls import Call, Interceptor
+from services.platform.rpc.calls import Call, Interceptor, Rpc, Step
 from services.platform.rpc.rules import rule_of
 from services.platform.rpc.values import MAX_VALUES, check_values
 from services.platform.settings import ServiceSettings
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CheckedField:
+    """A field that has to be looked at in every message. Asking the descriptor each time costs more than all else here."""
+
+    name: str
+    is_required: bool
+    has_presence: bool
+    is_repeated: bool
+    is_ours: bool
+    """A message of our own protos, with fields to check."""
+
+
 def check_fields(message: Message, *, reserved: frozenset[str], path: str = "") -> None:
     """Raises InvalidArgument, naming the field's path, for the first empty REQUIRED field or invalid tenant_id."""
-    for field in message.DESCRIPTOR.fields:
+    for field in _checked_fields(message.DESCRIPTOR):
         name = f"{path}{field.name}"
-        if _is_required(field) and not _is_set(message, field):
+        if field.is_required and not _is_set(message, field):
             raise InvalidArgument(name, "is required.")
         # An empty one that is not required is a filter of an operator's list: all tenants.
         if field.name == "tenant_id" and _is_set(message, field):
             check_tenant_id(getattr(message, field.name), reserved)
-        if field.message_type is None or field.message_type.file.package == "google.protobuf":
+        if not field.is_ours:
             continue
         if field.is_repeated:
             for index, entry in enumerate(getattr(message, field.name)):
@@ -38,11 +51,15 @@ def validation(settings: ServiceSettings) -> Interceptor:
     """The interceptor that checks a request's fields."""
     reserved = frozenset((settings.control_dataset, *settings.reserved_tenant_ids))
 
-    @asynccontextmanager
-    async def validate(call: Call) -> AsyncIterator[None]:
-        check_values(call.request, most=MAX_VALUES if call.method is not None and _is_public(call.method) else None)
-        check_fields(call.request, reserved=reserved)
-        yield
+    def validate(rpc: Rpc, proceed: Step) -> Step:
+        most = MAX_VALUES if rpc.method is not None and _is_public(rpc.method) else None
+
+        def validated(call: Call) -> Awaitable[Any]:
+            check_values(call.request, most=most)
+            check_fields(call.request, reserved=reserved)
+            return proceed(call)
+
+        return validated
 
     return validate
 
@@ -53,12 +70,22 @@ def _is_public(method: MethodDescriptor) -> bool:
     return rule is None or rule.WhichOneof("caller") != "service"
 
 
-def _is_required(field: Any) -> bool:
-    behaviors = field.GetOptions().Extensions[field_behavior_pb2.field_behavior]
-    return field_behavior_pb2.REQUIRED in behaviors
+@cache
+def _checked_fields(message: Descriptor) -> tuple[CheckedField, ...]:
+    fields = [
+        CheckedField(
+            name=field.name,
+            is_required=field_behavior_pb2.REQUIRED in field.GetOptions().Extensions[field_behavior_pb2.field_behavior],
+            has_presence=field.has_presence,
+            is_repeated=field.is_repeated,
+            is_ours=field.message_type is not None and field.message_type.file.package != "google.protobuf",
+        )
+        for field in message.fields
+    ]
+    return tuple(field for field in fields if field.is_required or field.is_ours or field.name == "tenant_id")
 
 
-def _is_set(message: Message, field: Any) -> bool:
+def _is_set(message: Message, field: CheckedField) -> bool:
     if field.has_presence:
         return message.HasField(field.name)
     return bool(getattr(message, field.name))

@@ -16,7 +16,7 @@ from gateway.settings import GatewaySettings
 from services.platform.access.control import AccessControl
 from services.platform.access.key_holder import Authenticator
 from services.platform.errors import Unauthenticated
-from services.platform.rpc.calls import Call
+from services.platform.rpc.calls import Call, Rpc
 from services.platform.settings import ServiceSettings
 from tests.integration.gateway.conftest import KEYS, ORIGIN, Gateway
 from tests.integration.gateway.test_refusals import refusal
@@ -38,12 +38,16 @@ async def word_of_the_service(rpc: PublicRpc, settings: ServiceSettings) -> tupl
     request = message_factory.GetMessageClass(method.input_type)()
     context: Any = SimpleNamespace(auth_context=dict, peer=lambda: "ipv4:192.0.2.1:1")
     authenticator: Authenticator | Any = None
-    call = Call(path=rpc.path, method=method, request=request, context=context, metadata={})
+    call = Call(request=request, context=context, metadata={})
+
+    async def admitted(call: Call) -> None:
+        return None
+
     try:
-        async with AccessControl(settings, authenticator)(call):
-            return None
+        await AccessControl(settings, authenticator)(Rpc(path=rpc.path, method=method), admitted)(call)
     except Unauthenticated as error:
         return error.reason, error.message
+    return None
 
 
 @pytest.mark.parametrize("rpc", RPCS, ids=lambda rpc: rpc.name)

@@ -4,7 +4,8 @@ from collections import Counter
 
 import pytest
 
-from benchmarks.reckoning import BEGIN, END, REFERENCE_USD, Measured, costs, references, section, section_of, with_section
+from benchmarks.reckoning import REFERENCE_USD, Measured, costs, references, section
+from benchmarks.sections import begin, end, sections_of, with_section, with_sections
 
 FOUND = Measured(
     idle_seconds=60.0,
@@ -47,8 +48,10 @@ def test_google_s_minimum() -> None:
     assert pytest.approx(0.0000596, rel=1e-3) == REFERENCE_USD
 
 
-def test_the_section_is_replaced_and_the_rest_of_the_report_kept() -> None:
-    old, new = f"{BEGIN}\nold\n{END}", section(costs(FOUND), (1, 2, 3, 4, 5, 6), before_at="a", after_at="b")
-    report = f"# What it costs\n\n{old}\n\nAgain.\n"
-    assert with_section(report, new) == f"# What it costs\n\n{new}\n\nAgain.\n"
-    assert (section_of(report), section_of("nothing"), section_of(with_section("# Empty", new))) == (old, None, new)
+def test_a_section_is_replaced_and_the_rest_of_the_report_kept() -> None:
+    new = section(costs(FOUND), (1, 2, 3, 4, 5, 6), before_at="a", after_at="b")
+    report = with_sections("# What it costs\n", {"dollars": "old", "path": "| path |"})
+    assert report == (f"# What it costs\n\n{begin('path')}\n| path |\n{end('path')}\n\n{begin('dollars')}\nold\n{end('dollars')}\n")
+    assert sections_of(with_section(report, "dollars", new)) == {"dollars": new, "path": "| path |"}
+    assert with_section(report, "dollars", "old") == report
+    assert (sections_of("nothing"), sections_of(with_section("# Empty", "path", "x"))) == ({}, {"path": "x"})

@@ -19,7 +19,7 @@ from services.platform.access.sessions.cache import MAX_WAITING
 from services.platform.access.sessions.session import Session
 from services.platform.errors import ConvergenceError, Unauthenticated
 from services.platform.oidc import verifier
-from services.platform.rpc.rules import find_method
+from services.platform.rpc.calls import Call, Rpc
 from services.platform.settings import AdminKey, ServiceSettings
 from tests.support.session_tokens import name_of, shaped
 from tests.support.set_clock import SetClock
@@ -87,9 +87,13 @@ async def caller(access: AccessControl, path: str, **metadata: str) -> Caller:
     context = SimpleNamespace(auth_context=dict, peer=lambda: "ipv4:10.0.0.1:1234")
     headers = {name.replace("_", "-"): value for name, value in metadata.items()}
     request = SimpleNamespace(tenant_id="acme")
-    call: Any = SimpleNamespace(path=path, method=find_method(path), request=request, context=context, metadata=headers, headers={})
-    async with access(call):
+    call: Any = SimpleNamespace(request=request, context=context, metadata=headers, headers={})
+
+    async def admitted(call: Call) -> Caller:
         return current_caller()
+
+    found: Caller = await access(Rpc.of(path), admitted)(call)
+    return found
 
 
 async def refusal(access: AccessControl, path: str, **metadata: str) -> tuple[str, str]:

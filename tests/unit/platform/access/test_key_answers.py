@@ -16,7 +16,7 @@ from services.platform.access.control import AccessControl
 from services.platform.access.key_cache import MAX_WAITING
 from services.platform.access.key_holder import KeyHolder
 from services.platform.errors import Unauthenticated, Unavailable
-from services.platform.rpc.rules import find_method
+from services.platform.rpc.calls import Call, Rpc
 from services.platform.settings import ServiceSettings
 from tests.support.set_clock import SetClock
 from tests.unit.platform.test_waiting import Time
@@ -36,13 +36,15 @@ class Counting:
         return self.holder
 
 
+GET_QUOTA = Rpc.of("/convergence.auth.v1.QuotaService/GetQuota")
+
+
 def call(key: str, address: str = "10.0.0.1") -> Any:
-    path = "/convergence.auth.v1.QuotaService/GetQuota"
     san = {"peer_dns": [b"gateway.convergence.internal"]}
     context = SimpleNamespace(auth_context=lambda: san, peer=lambda: "ipv4:10.0.0.9:1234")
     metadata = {"x-api-key": key, "x-forwarded-for": f"9.9.9.9, {address}"}
     request = SimpleNamespace(tenant_id="acme")
-    return SimpleNamespace(path=path, method=find_method(path), request=request, context=context, metadata=metadata, headers={})
+    return SimpleNamespace(request=request, context=context, metadata=metadata, headers={})
 
 
 def holder(**changes: Any) -> KeyHolder:
@@ -51,9 +53,11 @@ def holder(**changes: Any) -> KeyHolder:
 
 
 async def accepted(access: AccessControl, key: str, address: str = "10.0.0.1") -> bool:
+    async def admitted(call: Call) -> bool:
+        return True
+
     try:
-        async with access(call(key, address)):
-            return True
+        return bool(await access(GET_QUOTA, admitted)(call(key, address)))
     except Unauthenticated:
         return False
 

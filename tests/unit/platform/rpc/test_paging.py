@@ -1,7 +1,6 @@
 """The position of a page as servicers write it, and as callers see it: signed, short, and good for the same question only."""
 
 from datetime import UTC, datetime
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -11,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.platform.errors import InvalidArgument
+from services.platform.rpc.calls import Call, Rpc
 from services.platform.rpc.page_tokens import MAX_TOKEN, PageTokens, page_tokens, question_of
 from services.platform.rpc.paging import from_key_token, from_token, page_size, to_key_token, to_token
-from services.platform.rpc.rules import find_method
 from services.platform.settings import ServiceSettings
 
 OLD, NEW = "o" * 32, "n" * 32
@@ -80,18 +79,19 @@ def test_a_secret_is_rotated_by_putting_a_new_one_in_front() -> None:
     assert set(new).isdisjoint(ServiceSettings(token_secrets=(NEW,)).keys_for("session tokens"))
 
 
-def call(request: Any, path: str = PATH) -> Any:
-    return SimpleNamespace(path=path, method=find_method(path), request=request, before_answer=[])
-
-
 async def paged(settings: ServiceSettings, request: Any, position: str) -> tuple[str, str]:
     """The position that a servicer gets, and the token in its answer with `position`."""
-    now = call(request)
-    async with page_tokens(settings)(now):
+
+    async def answered(call: Call) -> messages.ListRunsResponse:
         answer = messages.ListRunsResponse(next_page_token=position)
-        for touch in now.before_answer:
+        for touch in call.before_answer:
             touch(answer)
-        return request.page_token, answer.next_page_token
+        return answer
+
+    context: Any = None
+    call = Call(request=request, context=context, metadata={})
+    answer = await page_tokens(settings)(Rpc.of(PATH), answered)(call)
+    return request.page_token, answer.next_page_token
 
 
 def asked(**fields: Any) -> Any:

@@ -6,7 +6,7 @@ import pytest
 from services.platform.access.api_keys import new_api_key
 from services.platform.access.caller import claimed_user_id
 from services.platform.errors import InvalidArgument
-from services.platform.rpc.calls import MAX_REQUEST_ID, _request_id
+from services.platform.rpc.report import MAX_REQUEST_ID, id_of
 from services.platform.rpc.secret_texts import has_secret
 
 KEY = new_api_key("acme_corp")
@@ -20,7 +20,7 @@ PLAIN = ["", "6f1b7c1e-0d52-4a53-9f5e-2b8a5b6f1d11", "jo@acme.example", "acme_co
 def test_a_secret_is_never_a_request_id_or_a_users(place: int) -> None:
     secret = SECRETS[place]
     assert has_secret(secret, OWN)
-    made = _request_id({**OWN, "x-request-id": secret})
+    made = id_of({**OWN, "x-request-id": secret})
     assert 0 < len(made) <= MAX_REQUEST_ID
     assert secret not in made
     with pytest.raises(InvalidArgument) as refused:
@@ -31,4 +31,4 @@ def test_a_secret_is_never_a_request_id_or_a_users(place: int) -> None:
 @pytest.mark.parametrize("text", PLAIN)
 def test_other_text_stays(text: str) -> None:
     assert claimed_user_id({**OWN, "x-user-id": text}) == (text or None)
-    assert not text or _request_id({**OWN, "x-request-id": text}) == text
+    assert not text or id_of({**OWN, "x-request-id": text}) == text

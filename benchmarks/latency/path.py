@@ -1,0 +1,98 @@
+"""The critical path: which requests of a run stood one after the other. Pure.
+
+Definition. A request comes *after* another if it was sent when, or later than, the other was answered. A *chain* is a set of requests of
+which each comes after the one before it. Of a set of requests,
+
+- the number of *sequential statements* is that of the longest chain of its jobs (statements, scripts, loads): no schedule of the same
+  requests, sent when they were, has fewer of them one after the other;
+- the *critical path* is the chain, of all kinds of requests, that waits longest: the greatest sum of seconds from sending to answer.
+
+Before the answer: requests that were answered before the caller was. After it: those that were answered later, up to the end. The end is
+when COMPLETED is visible: when that statement was answered which, as the last one before COMPLETED was first seen, changed the run's row.
+What ticks all the time, whether there is a run or not (TICKS), belongs to no run and counts in neither.
+
+A chain need not be one that is waited for: two short statements beside a long load are counted, though they delay nothing. So the
+number is an upper bound of what is waited for, and a budget that holds for it holds for that, too.
+"""
+
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass
+
+from benchmarks.latency.recorder import Seen
+from benchmarks.latency.times import Kind
+
+TICKS = frozenset(
+    {
+        *("renew", "list_leases", "read_heads", "append_entries", "record_key_usage", "list_key_digests"),
+        *("look", "claimed_runs", "renew_claims", "take_over", "run_states", "overdue_runs", "running_runs"),
+        *("insert_platform_events", "insert_tenant_runs", "delete_old_entries", "list_due_access_checks", "count_key_versions"),
+    }
+)
+"""Statements of what happens every few seconds or later, for all tenants at once: leases, claims, the audit log, reports, surveys."""
+OF_A_SCHEDULED_RUN = frozenset({"look", "run_states"})
+"""Those of them that are sent for a scheduled run: what waits is looked for, and whether the attempt was started before."""
+RUNS = "x_meta_pipeline_runs"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Walked:
+    """One run; moments in seconds of `time.monotonic`."""
+
+    called: float
+    answered: float
+    """To the caller."""
+    ended: float
+    """COMPLETED was visible."""
+    before: Sequence[Seen]
+    """What was answered before the caller was."""
+    after: Sequence[Seen]
+    """What was answered later, up to the end."""
+    unawaited: Sequence[Seen]
+    """What was answered after the end."""
+    ticks: Sequence[Seen]
+
+
+def walked(seen: Iterable[Seen], *, called: float, answered: float, completed_seen: float, ticks: Collection[str] = TICKS) -> Walked:
+    """Splits the requests of a run. `completed_seen`: when a poll first found it COMPLETED. Raises ValueError if nothing ended it."""
+    all_of_it = list(seen)
+    own = [one for one in all_of_it if one.ask.name not in ticks]
+    ends = [one.answered for one in own if RUNS in one.ask.written and answered < one.answered <= completed_seen]
+    if not ends:
+        raise ValueError("no statement has changed the run's row after the answer")
+    ended = max(ends)
+    return Walked(
+        called=called,
+        answered=answered,
+        ended=ended,
+        before=[one for one in own if one.answered <= answered],
+        after=[one for one in own if answered < one.answered <= ended],
+        unawaited=[one for one in own if one.answered > ended],
+        ticks=[one for one in all_of_it if one.ask.name in ticks],
+    )
+
+
+def sequential(seen: Iterable[Seen]) -> list[Seen]:
+    """The longest chain of jobs; of several, one that waits longest."""
+    return _best_chain((one for one in seen if one.is_job), lambda one: (1.0, one.seconds))
+
+
+def critical_path(seen: Iterable[Seen]) -> list[Seen]:
+    """The chain that waits longest."""
+    return _best_chain(seen, lambda one: (one.seconds, 0.0))
+
+
+def count(seen: Iterable[Seen], *kinds: Kind) -> int:
+    """How many are of these kinds."""
+    return sum(one.kind in kinds for one in seen)
+
+
+def _best_chain(seen: Iterable[Seen], weight: Callable[[Seen], tuple[float, float]]) -> list[Seen]:
+    """The chain with the greatest sum of weights."""
+    requests = sorted(seen, key=lambda one: (one.answered, one.sent))
+    best = list[tuple[tuple[float, float], list[Seen]]]()
+    for number, one in enumerate(requests):
+        earlier = [best[index] for index in range(number) if requests[index].answered <= one.sent]
+        (first, second), chain = max(earlier, key=lambda found: found[0], default=((0.0, 0.0), []))
+        own = weight(one)
+        best.append(((first + own[0], second + own[1]), [*chain, one]))
+    return max(best, key=lambda found: found[0], default=((0.0, 0.0), []))[1]

@@ -1,0 +1,87 @@
+"""The proxy in front of BigQuery's REST interface."""
+
+import http.client
+import sys
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, closing, contextmanager, suppress
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any, Final
+
+from benchmarks.latency.asks import ask_of, upload_id
+from benchmarks.latency.recorder import TENANT, Recorder
+
+UPSTREAM_SECONDS: Final = 120.0
+BACKLOG: Final = 128
+_HOP: Final = frozenset({"connection", "accept-encoding", "transfer-encoding", "content-length", "server", "date"})
+"""Headers that are not passed on."""
+
+
+@contextmanager
+def rest_proxy(recorder: Recorder, *, upstream: str, callers: Sequence[str]) -> Iterator[Mapping[str, str]]:
+    """Serves until the end; gives for each caller its URL on a free port of loopback, for BIGQUERY_EMULATOR_HOST. `upstream`: host:port."""
+    with ExitStack() as stack:
+        yield {caller: stack.enter_context(_serving(recorder, upstream, caller)) for caller in callers}
+
+
+@contextmanager
+def _serving(recorder: Recorder, upstream: str, caller: str) -> Iterator[str]:
+    class Handler(_Handler):
+        pass
+
+    Handler.recorder, Handler.upstream, Handler.caller, Handler.uploads = recorder, upstream, caller, {}
+    with _Server(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    request_queue_size = BACKLOG
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A caller that is gone is nothing to report."""
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)
+
+
+class _Handler(BaseHTTPRequestHandler):
+    recorder: Recorder
+    upstream: str
+    caller: str
+    uploads: dict[str, str]
+    """Labels of uploads in parts, by id."""
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+
+    def handle_any(self) -> None:
+        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        ask = ask_of(self.command, self.path, body, self.uploads)
+        by = f"{self.caller} as {TENANT}" if self.headers.get("Authorization") else self.caller
+        with self.recorder.passing(ask, by) as status:
+            status[0], headers, answer = self._forwarded(body)
+        if begun := upload_id(headers.get("Location", headers.get("location", ""))):
+            self.uploads[begun] = ask.name
+        self.send_response(status[0])
+        for name, value in {**headers, "Content-Length": str(len(answer))}.items():
+            self.send_header(name, value)
+        with suppress(ConnectionError):
+            self.end_headers()
+            self.wfile.write(answer)
+
+    do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = handle_any  # noqa: N815 - as http.server calls them
+
+    def log_message(self, *_: object) -> None:
+        """Says nothing."""
+
+    def _forwarded(self, body: bytes) -> tuple[int, dict[str, str], bytes]:
+        # With the caller's Host: the address at which an upload goes on is made of it, and must be ours.
+        headers = {name: value for name, value in self.headers.items() if name.lower() not in _HOP}
+        with closing(http.client.HTTPConnection(self.upstream, timeout=UPSTREAM_SECONDS)) as connection:
+            connection.request(self.command, self.path, body=body or None, headers=headers)
+            answer = connection.getresponse()
+            kept = {name: value for name, value in answer.getheaders() if name.lower() not in _HOP}
+            return answer.status, kept, answer.read()

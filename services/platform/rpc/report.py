@@ -1,0 +1,85 @@
+"""The outermost interceptor: what is logged and counted of a call, and what a caller learns of an exception."""
+
+import asyncio
+import math
+import time
+import uuid
+from collections.abc import Mapping
+from functools import cache
+from typing import Any
+
+import grpc
+import structlog
+from grpc_status import rpc_status
+
+from services.platform import metrics
+from services.platform.errors import ConvergenceError, DeadlineExceeded, Internal, Unavailable, to_status
+from services.platform.rpc.calls import DEADLINE_MARGIN, Call, Rpc, Step, request_id
+from services.platform.rpc.secret_texts import has_secret
+
+_log = structlog.get_logger()
+MAX_REQUEST_ID = 128
+# Stops a gRPC client from retrying by its own policy (gRFC A6): our answers have already been retried where that is useful.
+NO_RETRY = ("grpc-retry-pushback-ms", "-1")
+# Looking up a counter by its labels costs more than counting.
+_calls, _seconds = cache(metrics.CALLS.labels), cache(metrics.CALL_SECONDS.labels)
+
+
+def report(rpc: Rpc, proceed: Step) -> Step:
+    """Gives the call its request id, logs and counts its result, and turns exceptions into a status. An exception's own text never reaches
+    the caller.
+    """
+
+    async def reported(call: Call) -> Any:
+        identity = id_of(call.metadata)
+        request_id.set(identity)
+        structlog.contextvars.bind_contextvars(request_id=identity, rpc=rpc.path, tenant_id=getattr(call.request, "tenant_id", "") or None)
+        began, code = time.monotonic(), "OK"
+        refusal: ConvergenceError | None = None
+        left = call.context.time_remaining()
+        deadline = asyncio.timeout(max(0.0, left - DEADLINE_MARGIN) if left is not None else None)
+        try:
+            async with deadline:
+                return await proceed(call)
+        except ConvergenceError as error:
+            refusal = error
+        except (grpc.aio.BaseError, asyncio.CancelledError):
+            code = "CANCELLED"
+            raise
+        except Exception as error:  # noqa: BLE001 - the last line of defence: no exception's text may reach a caller
+            if isinstance(error, TimeoutError) and deadline.expired():
+                refusal = DeadlineExceeded("SERVICE_TIMEOUT", "This took longer than you wait. What you asked for may have been done.")
+            else:
+                _log.exception("unexpected_error")
+                refusal = Internal("INTERNAL", f"Something broke on our side. Quote request id {identity} when you ask for help.")
+        finally:
+            code = code if refusal is None else refusal.code.name
+            seconds = time.monotonic() - began
+            _calls(rpc.path, code).inc()
+            _seconds(rpc.path).observe(seconds)
+            _log.info("rpc", code=code, reason=None if refusal is None else refusal.reason, ms=round(seconds * 1000, 1))
+        return await _refuse(call, refusal, identity)
+
+    return reported
+
+
+def id_of(metadata: Mapping[str, str]) -> str:
+    """The request id as the caller sent it, for its own search in the logs; a new one if it cannot be logged."""
+    sent = metadata.get("x-request-id", "")
+    is_usable = 0 < len(sent) <= MAX_REQUEST_ID and sent.isprintable() and not has_secret(sent, metadata)
+    return sent if is_usable else str(uuid.uuid4())
+
+
+async def _refuse(call: Call, refusal: ConvergenceError, identity: str) -> None:
+    if isinstance(refusal, Unavailable):
+        _log.warning("unavailable", reason=refusal.reason, cause=repr(type(refusal.__cause__).__name__))
+    status: Any = rpc_status.to_status(to_status(refusal, identity))
+    trailing = (*status.trailing_metadata, NO_RETRY, *_retry_after(refusal), *call.headers.items())
+    await call.context.abort_with_status(status._replace(trailing_metadata=trailing))
+
+
+def _retry_after(refusal: ConvergenceError) -> tuple[tuple[str, str], ...]:
+    """Retry-After for REST clients, whose libraries read this header: the gateway passes it on. Whole seconds, rounded up, at least 1."""
+    if refusal.retry_after is None:
+        return ()
+    return (("retry-after", str(max(1, math.ceil(refusal.retry_after.total_seconds())))),)
