@@ -53,9 +53,13 @@ async def test_nothing_is_read_for_a_tenant_that_has_entered_nothing(
 ) -> None:
     here = context(tenant, catalog, tools)
     before = jobs()
-    nothing = await InvoiceCheck().run(replace(here, run=replace(here.run, tenant_id=tenant_id)))
+    nowhere = replace(here, run=replace(here.run, tenant_id=tenant_id))
+    nothing = await InvoiceCheck().run(nowhere)
     assert "no amount of an invoice" in nothing.metadata["note"]
+    assert await InvoiceCheck().foresee(replace(nowhere, period=None)) == nothing, "known before the run's days are"
     assert jobs() == before
+    await enter(tenant, "1")
+    assert await InvoiceCheck().foresee(here) is None
 
 
 async def test_an_invoice_that_differs_is_a_warning_with_both_amounts(tenant: Tenant, catalog: Catalog, tools: Toolbox) -> None:
