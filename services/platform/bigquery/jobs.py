@@ -1,6 +1,7 @@
 """One BigQuery job with an id chosen here: submitted once and followed to its end, even if responses get lost."""
 
 import contextlib
+import math
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -10,7 +11,8 @@ from google.api_core import exceptions as google
 from google.cloud import bigquery
 from google.cloud.bigquery.table import RowIterator
 
-from services.platform.bigquery.transient import is_transient
+from services.platform.bigquery.errors import TransactionCancelled
+from services.platform.bigquery.transient import is_conflict, is_transient
 
 NO_RETRY: Any = None
 """Passed to the client's methods: its own retries last minutes, ours end at the deadline."""
@@ -45,6 +47,11 @@ def charge(config: bigquery.QueryJobConfig, account: JobAccount, *, is_script: b
             config.script_options = bigquery.ScriptOptions(statement_byte_budget=most)
 
 
+def end_by_itself(config: bigquery.QueryJobConfig, seconds: float) -> None:
+    """Sets the job's own timeout at BigQuery (best effort), in case this process dies or never learns the job's id."""
+    config.job_timeout_ms = math.ceil(seconds * 1000)
+
+
 def count_job(job: Any, account: JobAccount | None) -> None:
     """Counts a job on its account, once it has ended; BigQuery's figures for a script are the sums over its statements."""
     if account is None or job.state != "DONE":
@@ -52,6 +59,20 @@ def count_job(job: Any, account: JobAccount | None) -> None:
     statistics = job._properties.get("statistics", {})  # noqa: SLF001 - a load job's slot time has no public property
     billed = statistics.get("query", {}).get("totalBytesBilled") or 0
     account.add_job(job.job_id, bytes_billed=int(billed), slot_ms=int(statistics.get("totalSlotMs") or 0))
+
+
+def raising_conflicts[**P, Answer](send: Callable[P, Answer]) -> Callable[P, Answer]:
+    """`send`, which raises TransactionCancelled if BigQuery has cancelled its transaction for another statement."""
+
+    def sent(*args: P.args, **kwargs: P.kwargs) -> Answer:
+        try:
+            return send(*args, **kwargs)
+        except google.GoogleAPICallError as error:
+            if is_conflict(error):
+                raise TransactionCancelled from error
+            raise
+
+    return sent
 
 
 class JobDied(Exception):

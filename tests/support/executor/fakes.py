@@ -9,8 +9,8 @@ from services.executor.metering.cap import RunAllowance
 from services.executor.metering.meter import StepMeter
 from services.executor.notify.notification import Notification
 from services.executor.records import Run, RunCost, RunOutcome, RunStatus
-from services.executor.runs.execute import RunProgress
 from services.executor.runs.prepared import PreparedRun
+from services.executor.runs.progress import RunProgress
 from services.executor.runs.quota import Reservation
 from services.executor.sources.gcp.bigquery import GcpBilling
 from services.executor.sources.gcp.prices import GcpMeter, GcpPrices
