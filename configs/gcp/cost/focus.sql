@@ -732,17 +732,14 @@ SET found = STRUCT(
     ) AS e
     GROUP BY e.usage_date, e.currency, e.invoice_month) AS sums,
   ARRAY(
-    SELECT AS STRUCT v.day, FARM_FINGERPRINT(v.runs) AS version
+    SELECT AS STRUCT g.usage_date AS day, BIT_XOR(FARM_FINGERPRINT(CONCAT(g.run, ' ', CAST(g.row_count AS STRING)))) AS version
     FROM (
-      SELECT g.usage_date AS day, STRING_AGG(CONCAT(g.run, ' ', CAST(g.row_count AS STRING)), ',' ORDER BY g.run) AS runs
-      FROM (
-        SELECT b.usage_date, IFNULL(b.pipeline_logging_id, '') AS run, COUNT(*) AS row_count
-        FROM billing_cost_daily AS b
-        WHERE b.usage_date BETWEEN @first_day AND @last_day AND b.usage_date IN UNNEST(@run_days)
-        GROUP BY b.usage_date, run
-      ) AS g
-      GROUP BY g.usage_date
-    ) AS v) AS versions);
+      SELECT b.usage_date, IFNULL(b.pipeline_logging_id, '') AS run, COUNT(*) AS row_count
+      FROM billing_cost_daily AS b
+      WHERE b.usage_date BETWEEN @first_day AND @last_day AND b.usage_date IN UNNEST(@run_days)
+      GROUP BY b.usage_date, run
+    ) AS g
+    GROUP BY g.usage_date) AS versions);
 COMMIT TRANSACTION;
 SELECT
   rows_staged, (SELECT IFNULL(SUM(one.row_count), 0) FROM UNNEST(found.sums) AS one) AS billing_rows, found.sums AS billing_sums,

@@ -54,10 +54,8 @@ async def execute(prepared: PreparedRun, tools: Toolbox, progress: RunProgress |
             raise
         await _run(prepared, finalizers, progress, tools)
     finally:
-        try:
-            await tools.store.flushed(prepared.run.tenant_id, prepared.run.pipeline_logging_id)
-        finally:
-            drop_staging(prepared, progress.results, tools)
+        drop_staging(prepared, progress.results, tools)
+        await tools.store.flushed(prepared.run.tenant_id, prepared.run.pipeline_logging_id)
     return progress.outcome(prepared.template.steps)
 
 
@@ -68,7 +66,7 @@ async def _run(
     raises.
     """
     before = dict(progress.ended)
-    tasks, working = dict[str, asyncio.Task[None]](), dict[str, TemplateStep]()
+    tasks = dict[str, asyncio.Task[None]]()
 
     async def when_due(step: TemplateStep) -> None:
         if awaited := [tasks[need] for need in step.needs if need in tasks]:
@@ -78,38 +76,18 @@ async def _run(
         ended = before | {need: progress.ended[need] for need in step.needs if need in progress.ended}
         is_due = should_run(needs=step.needs, when=step.when, ended=ended, stopped=stopped)
         if is_due and not progress.has_nothing_for(step) and not progress.is_needless(step):
-            working[step.id] = step
             await _perform_unless_in_vain(prepared, step, progress, tools)
-            del working[step.id]
         else:
             progress.ended[step.id] = StepStatus.SKIPPED
             _log_step(prepared, step, StepStatus.SKIPPED, tools)
-        for needless in progress.needless(working):
-            tasks[needless.id].cancel()
+        progress.stop_needless(steps, tasks)
 
     async with asyncio.TaskGroup() as group:
-        _foresee(prepared, steps, progress, tools, group)
+        if any(may_end(step, prepared.template.steps) for step in steps):
+            for step in steps:
+                progress.foresight.begin(step, context_of(prepared, step, {}, tools), group)
         for step in steps:
             tasks[step.id] = group.create_task(when_due(step))
-
-
-def _foresee(prepared: PreparedRun, steps: Sequence[TemplateStep], progress: RunProgress, tools: Toolbox, group: asyncio.TaskGroup) -> None:
-    """If one of them may end the run, begins to find out which others will have nothing to do."""
-    if any(may_end(step, prepared.template.steps) for step in steps):
-        for step in steps:
-            progress.foresight.begin(step, context_of(prepared, step, {}, tools), group)
-
-
-async def _perform_unless_in_vain(prepared: PreparedRun, step: TemplateStep, progress: RunProgress, tools: Toolbox) -> None:
-    """As `_perform`, but ends without an error if the step is stopped because it has worked in vain."""
-    try:
-        await _perform(prepared, step, progress, tools)
-    except asyncio.CancelledError:
-        if step.id not in progress.in_vain:
-            raise
-        progress.ended[step.id] = StepStatus.SKIPPED
-        why = f"Stopped, for the step {step.beside} did not succeed."
-        _log_step(prepared, step, StepStatus.SKIPPED, tools, error_message=why)
 
 
 async def _run_stopped(prepared: PreparedRun, finalizers: Sequence[TemplateStep], progress: RunProgress, tools: Toolbox) -> None:
@@ -118,6 +96,20 @@ async def _run_stopped(prepared: PreparedRun, finalizers: Sequence[TemplateStep]
             await _run(prepared, finalizers, progress, tools, stopped=True)
     except TimeoutError:
         _log.warning("epilogue_cut_short", seconds=FINALIZER_SECONDS)
+
+
+async def _perform_unless_in_vain(prepared: PreparedRun, step: TemplateStep, progress: RunProgress, tools: Toolbox) -> None:
+    """Performs a step until it is stopped, for the publish beside it has not succeeded."""
+    progress.working.add(step.id)
+    try:
+        await _perform(prepared, step, progress, tools)
+    except asyncio.CancelledError:
+        if step.id not in progress.in_vain:
+            raise
+        progress.ended[step.id] = StepStatus.SKIPPED
+        _log_step(prepared, step, StepStatus.SKIPPED, tools, error_message=f"Stopped, for the step {step.beside} did not succeed.")
+    finally:
+        progress.working.discard(step.id)
 
 
 async def _perform(prepared: PreparedRun, step: TemplateStep, progress: RunProgress, tools: Toolbox) -> None:

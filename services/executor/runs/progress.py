@@ -1,6 +1,7 @@
-"""What a run that is being executed has done so far."""
+"""How far a run has come: which of its steps have ended, and how, and what that makes of the run."""
 
-from collections.abc import Mapping
+import asyncio
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from services.executor.metering.meter import RunMeter
@@ -25,6 +26,8 @@ class RunProgress:
     """The steps that failed with an error that another attempt would get, too."""
     in_vain: set[str] = field(default_factory=set)
     """The steps that were stopped, for the publish beside them did not succeed."""
+    working: set[str] = field(default_factory=set)
+    """The steps that are at work."""
     meter: RunMeter = field(default_factory=RunMeter)
     """What the run has used; `execute` puts the run's own here."""
     foresight: Foresight = field(default_factory=Foresight)
@@ -38,11 +41,12 @@ class RunProgress:
         """True if the publish beside it has not succeeded."""
         return step.beside is not None and self.ended.get(step.beside, StepStatus.COMPLETED) is not StepStatus.COMPLETED
 
-    def needless(self, working: Mapping[str, TemplateStep]) -> list[TemplateStep]:
-        """Those of the working steps that are to be stopped, by id; from now on they have worked in vain."""
-        found = [step for step in working.values() if step.id not in self.ended and self.is_needless(step)]
-        self.in_vain.update(step.id for step in found)
-        return found
+    def stop_needless(self, steps: Iterable[TemplateStep], tasks: Mapping[str, asyncio.Task[None]]) -> None:
+        """Cancels the tasks of the steps whose work nothing can come of any more."""
+        for step in steps:
+            if step.id in self.working - self.ended.keys() and self.is_needless(step):
+                self.in_vain.add(step.id)
+                tasks[step.id].cancel()
 
     def has_nothing_for(self, step: TemplateStep) -> bool:
         """True for a work step that needs one which has found nothing to do."""

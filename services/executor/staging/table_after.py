@@ -5,6 +5,7 @@ the table's place.
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
 
 from services.platform.bigquery.sql import Block, make_block
 
@@ -21,6 +22,16 @@ class TableAfter:
     """A SELECT."""
     params: Mapping[str, str]
     """The query parameters that it needs, name to GoogleSQL type."""
+
+
+@runtime_checkable
+class Foreseeable(Protocol):
+    """A step that publishes, beside which others can work."""
+
+    @property
+    def tables_after(self) -> tuple[TableAfter, ...]:
+        """What tables will hold once it has published; empty if that cannot be said beforehand."""
+        ...
 
 
 def read_after(block: Block, tables: Iterable[TableAfter]) -> Block:

@@ -194,12 +194,8 @@ def parse(section: Section, scope: Scope) -> Step:
         raise TemplateError(*faults.found)
     scripts = publish_scripts(replacement, rows)
     meta = (FENCES, RUNS, *(replacement.ledger.tables if replacement.ledger else ()))
-    return Publish(
-        replacement=replacement,
-        scripts=scripts,
-        meta=tuple(scope.tables[name] for name in meta),
-        tables_after=tables_after(replacement, rows),
-    )
+    after = tables_after(replacement, rows)
+    return Publish(replacement=replacement, scripts=scripts, meta=tuple(scope.tables[name] for name in meta), tables_after=after)
 
 
 def _check_parameters(section: Section, scope: Scope) -> None:

@@ -131,17 +131,14 @@ _NEWER_READING: Final = """EXISTS (
     r.since IS NOT NULL))"""
 
 
-_VERSIONS: Final = """SELECT v.day, FARM_FINGERPRINT(v.runs) AS version
+_VERSIONS: Final = """SELECT g.usage_date AS day, BIT_XOR(FARM_FINGERPRINT(CONCAT(g.run, ' ', CAST(g.row_count AS STRING)))) AS version
     FROM (
-      SELECT g.usage_date AS day, STRING_AGG(CONCAT(g.run, ' ', CAST(g.row_count AS STRING)), ',' ORDER BY g.run) AS runs
-      FROM (
-        SELECT b.usage_date, IFNULL(b.pipeline_logging_id, '') AS run, COUNT(*) AS row_count
-        FROM {table} AS b
-        WHERE b.usage_date BETWEEN @first_day AND @last_day AND b.usage_date IN UNNEST(@run_days)
-        GROUP BY b.usage_date, run
-      ) AS g
-      GROUP BY g.usage_date
-    ) AS v"""
+      SELECT b.usage_date, IFNULL(b.pipeline_logging_id, '') AS run, COUNT(*) AS row_count
+      FROM {table} AS b
+      WHERE b.usage_date BETWEEN @first_day AND @last_day AND b.usage_date IN UNNEST(@run_days)
+      GROUP BY b.usage_date, run
+    ) AS g
+    GROUP BY g.usage_date"""
 """The version of each day in a source's own table, as the step that derives rows has it: whose rows it holds, and how many of each. A run's
 rows of a day come in one transaction and then only ever become fewer, so days of one version hold the same rows.
 """

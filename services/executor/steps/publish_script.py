@@ -101,11 +101,11 @@ def publish_script(replacement: Replacement, rows: Block, run_end: EndOfRun) -> 
     Its last statement returns `published BOOL`, `ended_at TIMESTAMP`, when this claim completed the run, by this script or an earlier
     sending of it, or NULL, `rows_published INT64`, `is_superseded BOOL`, `is_newer_there BOOL`, if so because others do what this run was
     to do (`LedgerEntry.is_newer`), `doubled STRING`, accounts that another export has rows of, or NULL, `final_days ARRAY<DATE>`, the run's
-    days that had been FINAL, and `changes`, one entry for each day, service, currency and unit that holds rows before or after: `usage_date
-    DATE, service STRING, currency STRING, unit DATE, rows_before INT64, rows_after INT64, rows_new INT64, cost_before FLOAT64, cost_after
-    FLOAT64, net_before NUMERIC, net_after NUMERIC, is_too_little BOOL`. `cost_*` are sums of absolute values. `unit` is what is replaced:
-    the day, of exported files the billing period; NULL for rows of others that stay. `rows_new` are those that come from `rows`. Too
-    little: the unit would lose more than half of its rows, or the currency all of its rows or more than half of its cost.
+    days that had been FINAL, and `changes`, one entry for each day, service, currency and unit that holds rows before or after:
+    `usage_date DATE, service STRING, currency STRING, unit DATE, rows_before INT64, rows_after INT64, rows_new INT64, cost_before FLOAT64,
+    cost_after FLOAT64, net_before NUMERIC, net_after NUMERIC, is_too_little BOOL`. `cost_*` are sums of absolute values. `unit` is what is
+    replaced: the day, of exported files the billing period; NULL for rows of others that stay. `rows_new` are those that come from
+    `rows`. Too little: the unit would lose more than half of its rows, or the currency all of its rows or more than half of its cost.
     """
     table, day, ledger = replacement.table, replacement.day, replacement.ledger
     columns = list(table.columns)
@@ -125,7 +125,7 @@ def publish_script(replacement: Replacement, rows: Block, run_end: EndOfRun) -> 
     return make_block(
         f"publish_{table.name}",
         f"""\
-{run_end.declared}DECLARE is_refused BOOL;
+{run_end.declared}DECLARE is_refused, is_newer_there BOOL;
 DECLARE measured STRUCT<{", ".join(f"{one.name} {one.type}" for one in measures)}>;
 {run_end.opened}{ledger.prepared if ledger else ""}BEGIN TRANSACTION;
 {_measured(measures)}DELETE FROM {table.name} AS t {of_the_run}{replaced};
@@ -138,14 +138,15 @@ FROM (
   ROLLBACK TRANSACTION;
   SET is_refused = TRUE;
   -- For the answer: the emulator takes variables back with the transaction.
-  {_measured(measures)}ELSE
+  {_measured(measures)}  SET is_newer_there = {ledger.is_newer if ledger else "FALSE"};
+ELSE
   COMMIT TRANSACTION;
 {run_end.committed}END IF;
 SELECT
   is_refused IS NULL AS published, {run_end.ended_at} AS ended_at,
   (SELECT IFNULL(SUM(c.rows_new), 0) FROM UNNEST(measured.changes) AS c) AS rows_published,
   {f"measured.{SUPERSEDED}" if SUPERSEDED in known else "FALSE"} AS is_superseded,
-  is_refused IS NOT NULL AND {ledger.is_newer if ledger else "FALSE"} AS is_newer_there,
+  IFNULL(is_newer_there, FALSE) AS is_newer_there,
   {f"measured.{DOUBLED}" if DOUBLED in known else "CAST(NULL AS STRING)"} AS {DOUBLED}, measured.changes,
   {FINAL_DAYS if "known" in known else "CAST([] AS ARRAY<DATE>)"} AS final_days""",
         params,

@@ -30,8 +30,6 @@ from services.platform.clock import Clock
 
 RUN_VALUES = {"tenant_id": "STRING", "pipeline_id": "STRING", "pipeline_logging_id": "STRING", "attempt": "INT64", "loaded_at": "TIMESTAMP"}
 """Parameters that every SQL block may declare, besides the template's parameters and the outputs of earlier steps."""
-
-
 PERIOD_VALUES = {"first_day": "DATE", "last_day": "DATE", "run_days": "ARRAY<DATE>"}
 """And these, in a template that runs for days (see `period`) or billing periods (see `months`). @run_days are all days of the run, between
 which there may be others.
@@ -241,16 +239,6 @@ class Step(Protocol):
         ...
 
 
-@runtime_checkable
-class Foreseeable(Protocol):
-    """A step that publishes, beside which others can work."""
-
-    @property
-    def tables_after(self) -> tuple[TableAfter, ...]:
-        """What tables will hold once it has published; empty if that cannot be said beforehand."""
-        ...
-
-
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Scope:
     """What a step may refer to while its template is read."""
@@ -270,23 +258,20 @@ class Scope:
     """Those of them that its SQL reads as a publish beside it will leave them."""
 
     def block(self, section: Section, key: str = "sql") -> Block:
-        """The SQL block that `key` names as `file.sql#block` or `shared/file.sql#block`, with `tables_after` in the place of tables. Raises
-        TemplateError if it does not exist or declares an unknown parameter.
+        """The SQL block that `key` names as `file.sql#block` or `shared/file.sql#block`, with `tables_after`. Raises TemplateError if it
+        does not exist or declares an unknown parameter.
         """
         file, _, name = section.text(key).partition("#")
         path = sql_file(self.folder, file)
         if path is None:
             raise section.error(f"there is no file {file} beside the template, and none of that name in {SHARED}/", key)
         try:
-            block = parse_blocks(path.read_text(encoding="utf-8"), file).get(name)
+            found = parse_blocks(path.read_text(encoding="utf-8"), file).get(name)
+            block = read_after(found, self.tables_after) if found else None
         except (OSError, ValueError) as error:
             raise section.error(str(error), key) from error
         if block is None:
             raise section.error(f"{file} has no block `{name}`", key)
-        try:
-            block = read_after(block, self.tables_after)
-        except ValueError as error:
-            raise section.error(str(error), key) from error
         typed = {spec.name: SQL_TYPES[spec.type] for spec in self.parameters.values() if spec.type in SQL_TYPES}
         known = {**RUN_VALUES, **(PERIOD_VALUES if self.covers_days else {}), **typed, **self.outputs}
         for param, kind in block.params.items():

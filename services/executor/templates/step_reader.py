@@ -4,13 +4,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
-from services.executor.staging.table_after import TableAfter
+from services.executor.staging.table_after import Foreseeable, TableAfter
 from services.executor.templates.faults import Faults
 from services.executor.templates.graph import When, ancestors, find_cycle, topological_order
 from services.executor.templates.include import BESIDE, Beside, StepEntry
 from services.executor.templates.name import SEGMENT
 from services.executor.templates.section import Section
-from services.executor.templates.step import Foreseeable, Scope, Step, StepType
+from services.executor.templates.step import Scope, Step, StepType
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
