@@ -34,8 +34,10 @@ from localcloud.bigquery import (
     modified,
     partitions,
     results,
+    statements,
     storage,
     translations,
+    values,
 )
 from localcloud.google_sts import bigquery_callers
 from localcloud.settings import LocalSettings
@@ -70,6 +72,8 @@ def main() -> None:
     storage.install()
     job_records.install()
     translations.install()
+    statements.install()
+    values.install()
     results.install()
     empty_tables.install()
     created.install()

@@ -21,7 +21,7 @@ from local_bigquery.settings import settings
 from local_bigquery.sql import params, script, translate
 from local_bigquery.sql.translate import Context
 
-from localcloud.bigquery import catalog, columns, empty_tables, job_records, partitions, shapes, translations, version
+from localcloud.bigquery import catalog, columns, empty_tables, job_records, partitions, shapes, statements, translations, values, version
 from localcloud.bigquery import results as own_results
 from localcloud.bigquery.emulator import use_home
 from services.platform.bigquery.ddl import load_tables, load_views
@@ -36,8 +36,9 @@ NOW = dt.datetime(2026, 3, 4, 5, 6, 7, 89, tzinfo=dt.UTC)
 REPLACED: list[tuple[Any, str]] = [
     *((store, name) for name in ("save", "load", "list_", "delete")),
     *((metadata, name) for name in ("save", "delete")),
-    *((script, name) for name in ("parse", "translate", "_select")),
-    *((query, name) for name in ("translate", "execute")),
+    *((script, name) for name in ("parse_script", "translate")),
+    *((script.Interpreter, name) for name in ("sql", "declare", "set", "evaluate")),
+    *((query, name) for name in ("translate", "execute", "from_duckdb")),
     *((tables, name) for name in ("columns", "create", "update", "write")),
     *((tabledata, name) for name in ("columns", "list_rows", "load")),
     (results, "materialise"),
@@ -289,7 +290,7 @@ def install(monkeypatch: pytest.MonkeyPatch) -> None:
     for owner, name in REPLACED:
         monkeypatch.setattr(owner, name, getattr(owner, name))
     catalog.install(database.connection())
-    for part in (columns, partitions, job_records, translations, own_results, empty_tables):
+    for part in (columns, partitions, job_records, translations, statements, values, own_results, empty_tables):
         part.install()
 
 
@@ -321,7 +322,7 @@ def test_a_known_text_is_translated_once_and_to_the_same_sql(environment: pytest
             QueryParameter.model_validate(to_parameter(name, kind, value(kind, 0)).to_api_repr()) for name, kind in block.params.items()
         ]
         context = Context(PROJECT, "control", *params.bind(given))
-        return kept(translations.parse(block.sql)[0], context), context.referenced, context.used
+        return kept(statements.outlines(block.sql)[0], context), context.referenced, context.used
 
     environment.setattr(translations, "_translate", counted)
     assert refusals(list(our_tables(Emulator()))) == 0
