@@ -238,8 +238,8 @@ def scripts(emulator: Emulator) -> Iterator[Any]:
     given = [{"name": "x", "parameterType": {"type": kind}, "parameterValue": {"value": "1"}} for kind in ("INT64", "STRING", "BOOL")]
     for parameter in given:
         yield emulator.sql("SELECT @x AS x, a FROM n ORDER BY a", "s", queryParameters=[parameter], parameterMode="NAMED")
-    for values in ("1", "2"), ("3", "4"):
-        given = [{"parameterType": {"type": "INT64"}, "parameterValue": {"value": one}} for one in values]
+    for pair in ("1", "2"), ("3", "4"):
+        given = [{"parameterType": {"type": "INT64"}, "parameterValue": {"value": one}} for one in pair]
         yield emulator.sql("SELECT ? AS x, a FROM n ORDER BY a; SELECT ? AS y", "s", queryParameters=given, parameterMode="POSITIONAL")
 
 
