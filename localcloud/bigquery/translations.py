@@ -34,8 +34,9 @@ from local_bigquery.sql.translate import Context
 from sqlglot import exp
 
 from localcloud.bigquery import catalog, shapes
+from localcloud.bigquery.shapes import Shape
 from localcloud.bigquery.statements import TEXT, Kept, Text, with_ids
-from localcloud.bigquery.table_facts import Facts, expire, facts_of, schema_version
+from localcloud.bigquery.table_facts import Facts, Versions, expire, facts_of, schema_version
 from localcloud.bigquery.version import require_known_version
 
 SEEN = 500
@@ -44,8 +45,6 @@ SEEN = 500
 type Key = tuple[Any, ...]
 type Tables = tuple[str | None, tuple[str, ...]]
 """What differs between tables that are alike: the default dataset, and the random ids in the text, in their order."""
-type Versions = tuple[int, int]
-"""Of a project's schema, and of what the API has stored."""
 
 _translate: Callable[[exp.Expression, Context], tuple[str, dict[str, Any]]] = translate.translate
 _save: Callable[..., Any] = metadata.save
@@ -65,6 +64,8 @@ class Translation:
     facts: Facts
     seen: OrderedDict[Tables, Versions]
     """The versions at which the facts were last seen to be so."""
+    shape: Shape | None = None
+    """The columns of its result, once they are known."""
 
     def facts_in(self, tables: Tables) -> Facts:
         """What the facts have to be for these tables."""
@@ -107,6 +108,11 @@ def reset() -> None:
         _translations.clear()
 
 
+def stored() -> int:
+    """How often the API has stored anything about a dataset, a table, a routine."""
+    return _stored
+
+
 def kept_translate(tree: exp.Expression, context: Context) -> tuple[str, dict[str, Any]]:
     """`translate.translate`."""
     shapes.translated(None)
@@ -126,7 +132,7 @@ def kept_translate(tree: exp.Expression, context: Context) -> tuple[str, dict[st
         context.used.update(found.used)
         context.referenced.update(facts)
         sql = found.sql_in(context.project_id, tables, context.variables)
-        shapes.translated(None if context.variables or context.temporary else sql, facts)
+        shapes.translated(None if context.variables or context.temporary else sql, found)
         return sql, {name: context.values[name] for name in found.used}
     return _translated_anew(text.whole(), context, tables, key, versions)
 
@@ -135,11 +141,9 @@ def save(resource: Any, *keys: str) -> Any:
     """`metadata.save`, counted."""
     saved = _save(resource, *keys)
     _count()
-    if isinstance(resource, Routine):
-        # What a function returns may be something else now.
-        shapes.reset()
-    if isinstance(resource, RowAccessPolicy):
-        # While there is one nothing is kept, so taking the last one away needs no more than that.
+    if isinstance(resource, (Routine, RowAccessPolicy)):
+        # What a function returns may be something else now. And while there is a policy nothing is kept, so taking the last one away needs
+        # no more than that.
         with _lock:
             _translations.clear()
     return saved
@@ -177,7 +181,7 @@ def _current_facts(found: Translation, tables: Tables, context: Context, version
     """The facts of these tables, if they are what the translation was made from."""
     facts = found.facts_in(tables)
     if facts and (found.seen.get(tables) != versions or expire(facts)):
-        if facts_of(facts, context.project_id) != facts:
+        if facts_of(facts, context.project_id, versions) != facts:
             return None
         with _lock:
             found.seen[tables] = versions
@@ -194,7 +198,7 @@ def _translated_anew(tree: exp.Expression, context: Context, tables: Tables, key
         read = set(context.referenced)
     finally:
         context.referenced.update(before)
-    facts = facts_of(read, context.project_id)
+    facts = facts_of(read, context.project_id, versions)
     stored, schema = versions
     # A change in the meantime may have come before a look-up or after it.
     if facts is not None and schema_version(context.project_id) == schema and not row_access.secured():
@@ -209,5 +213,5 @@ def _translated_anew(tree: exp.Expression, context: Context, tables: Tables, key
         with _lock:
             if _stored == stored:
                 _translations.keep(key, found)
-                shapes.translated(None if context.variables or context.temporary else sql, facts)
+                shapes.translated(None if context.variables or context.temporary else sql, found)
     return sql, bound

@@ -21,7 +21,18 @@ from local_bigquery.settings import settings
 from local_bigquery.sql import params, script, translate
 from local_bigquery.sql.translate import Context
 
-from localcloud.bigquery import catalog, columns, empty_tables, job_records, partitions, shapes, statements, translations, values, version
+from localcloud.bigquery import (
+    catalog,
+    columns,
+    empty_tables,
+    job_records,
+    partitions,
+    statements,
+    table_facts,
+    translations,
+    values,
+    version,
+)
 from localcloud.bigquery import results as own_results
 from localcloud.bigquery.emulator import use_home
 from services.platform.bigquery.ddl import load_tables, load_views
@@ -271,7 +282,7 @@ def answers(folder: Path, ask: Callable[[Emulator], Iterator[Any]]) -> list[Any]
 
 def forget() -> None:
     database.reset()
-    for part in (columns, job_records, own_results, shapes, translations):
+    for part in (columns, job_records, own_results, table_facts, translations):
         part.reset()
 
 
@@ -466,7 +477,7 @@ def test_jobs_and_results_outlive_the_process(environment: pytest.MonkeyPatch) -
     emulator = Emulator()
     with job_records.writing():
         before = emulator.sql("SELECT 1 AS a; SELECT 2 AS b")
-    for part in (columns, job_records, own_results, shapes, translations):
+    for part in (columns, job_records, own_results, table_facts, translations):
         part.reset()
     page = jobs_api.get_query_results(PROJECT, "job1", 2, None, 1, 60_000, int64_timestamps=True)
     assert [emulator.call(lambda: json.loads(page.body)), emulator.job("job1")] == before[1:]
