@@ -25,20 +25,8 @@ from local_bigquery.engine import database
 from local_bigquery.grpc import server
 from local_bigquery.settings import settings
 
-from localcloud.bigquery import (
-    catalog,
-    columns,
-    created,
-    empty_tables,
-    job_records,
-    modified,
-    partitions,
-    results,
-    statements,
-    storage,
-    translations,
-    values,
-)
+from localcloud.bigquery import catalog, columns, created, empty_tables, job_records, modified, partitions, results, storage
+from localcloud.bigquery.sql import statements, translations, values
 from localcloud.google_sts import bigquery_callers
 from localcloud.settings import LocalSettings
 

@@ -22,7 +22,8 @@ from local_bigquery.catalog import tables
 from local_bigquery.engine import database
 from local_bigquery.models import Table
 
-from localcloud.bigquery import catalog, translations
+from localcloud.bigquery import catalog
+from localcloud.bigquery.sql import translations
 from localcloud.bigquery.version import require_known_version
 
 KEPT = 5000

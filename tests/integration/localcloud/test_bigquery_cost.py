@@ -21,20 +21,10 @@ from local_bigquery.settings import settings
 from local_bigquery.sql import params, script, translate
 from local_bigquery.sql.translate import Context
 
-from localcloud.bigquery import (
-    catalog,
-    columns,
-    empty_tables,
-    job_records,
-    partitions,
-    statements,
-    table_facts,
-    translations,
-    values,
-    version,
-)
+from localcloud.bigquery import catalog, columns, empty_tables, job_records, partitions, version
 from localcloud.bigquery import results as own_results
 from localcloud.bigquery.emulator import use_home
+from localcloud.bigquery.sql import statements, table_facts, translations, values
 from services.platform.bigquery.ddl import load_tables, load_views
 from services.platform.bigquery.query_parameters import struct_fields, to_parameter
 from services.platform.bigquery.sql import Block, load_blocks

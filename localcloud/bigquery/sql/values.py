@@ -18,7 +18,7 @@ from local_bigquery.sql.rules.parameters import VALUE
 from local_bigquery.sql.script import Interpreter, Statement
 from sqlglot import exp
 
-from localcloud.bigquery.statements import OTHERS, TEXT, Kept, Text, is_plain, without_ids
+from localcloud.bigquery.sql.statements import OTHERS, TEXT, Kept, Text, is_plain, without_ids
 from localcloud.bigquery.version import require_known_version
 
 type Values = list[tuple[list[str], list[exp.Select]]]

@@ -33,10 +33,11 @@ from local_bigquery.sql import script, translate
 from local_bigquery.sql.translate import Context
 from sqlglot import exp
 
-from localcloud.bigquery import catalog, shapes
-from localcloud.bigquery.shapes import Shape
-from localcloud.bigquery.statements import TEXT, Kept, Text, with_ids
-from localcloud.bigquery.table_facts import Facts, Versions, expire, facts_of, schema_version
+from localcloud.bigquery import catalog
+from localcloud.bigquery.sql import shapes
+from localcloud.bigquery.sql.shapes import Shape
+from localcloud.bigquery.sql.statements import TEXT, Kept, Text, with_ids
+from localcloud.bigquery.sql.table_facts import Facts, Versions, expire, facts_of, schema_version
 from localcloud.bigquery.version import require_known_version
 
 SEEN = 500
