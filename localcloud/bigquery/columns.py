@@ -17,7 +17,7 @@ from local_bigquery.engine import database
 from local_bigquery.errors import not_found
 
 from localcloud.bigquery import catalog
-from localcloud.bigquery.table_facts import schema_version
+from localcloud.bigquery.sql.table_facts import schema_version
 from localcloud.bigquery.version import require_known_version
 
 KEPT = 5000

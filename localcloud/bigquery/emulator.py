@@ -25,18 +25,8 @@ from local_bigquery.engine import database
 from local_bigquery.grpc import server
 from local_bigquery.settings import settings
 
-from localcloud.bigquery import (
-    catalog,
-    columns,
-    created,
-    empty_tables,
-    job_records,
-    modified,
-    partitions,
-    results,
-    storage,
-    translations,
-)
+from localcloud.bigquery import catalog, columns, created, empty_tables, job_records, modified, partitions, results, storage
+from localcloud.bigquery.sql import statements, translations, values
 from localcloud.google_sts import bigquery_callers
 from localcloud.settings import LocalSettings
 
@@ -70,6 +60,8 @@ def main() -> None:
     storage.install()
     job_records.install()
     translations.install()
+    statements.install()
+    values.install()
     results.install()
     empty_tables.install()
     created.install()

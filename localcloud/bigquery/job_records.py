@@ -39,6 +39,8 @@ _list, _delete, _load = store.list_, store.delete, store.load
 _lock = threading.Lock()
 _unwritten: dict[Key, Row] = {}
 _written: OrderedDict[Key, str] = OrderedDict()
+# All jobs in the table, to know a new one's id without asking it; None before they are read.
+_ids: set[Key] | None = None
 # Held while the table is changed, which may take a while; taken before `_lock`.
 _table = threading.Lock()
 _some_done = threading.Event()
@@ -98,7 +100,9 @@ def write_down() -> None:
 
 def reset() -> None:
     """Clears everything, for another database in the same process."""
+    global _ids  # noqa: PLW0603 - one database for the process
     with _table, _lock:
+        _ids = None
         _unwritten.clear()
         _written.clear()
 
@@ -121,7 +125,18 @@ def load(project: str, job_id: str) -> Job | None:
     with _lock:
         row = _unwritten.get(key)
         text = row[-1] if row else _written.get(key)
+    if text is None and not _is_in_table(key):
+        return None
     return Job.model_validate_json(text) if text else _load(project, job_id)
+
+
+def _is_in_table(key: Key) -> bool:
+    global _ids  # noqa: PLW0603 - see above
+    if _ids is None:
+        with _table:
+            if _ids is None:
+                _ids = set(database.fetch("SELECT project_id, job_id FROM emulator.jobs"))
+    return key in _ids
 
 
 def list_(*args: Any, **named: Any) -> list[Job]:
@@ -149,5 +164,7 @@ def delete(project: str, job_id: str) -> None:
 def _write(rows: list[Row]) -> None:
     """Puts the rows into the table, in one statement. The caller holds `_table`."""
     if rows:
+        if _ids is not None:
+            _ids.update(row[:2] for row in rows)
         values = ", ".join(["(?, ?, ?, ?, ?, ?)"] * len(rows))
         database.execute(SAVE.replace("(?, ?, ?, ?, ?, ?)", values), [value for row in rows for value in row])

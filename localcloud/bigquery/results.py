@@ -15,8 +15,8 @@ import duckdb
 from local_bigquery.catalog import metadata, tabledata, tables
 from local_bigquery.engine import database, results, types
 
-from localcloud.bigquery import shapes
-from localcloud.bigquery.shapes import Shape
+from localcloud.bigquery.sql import shapes
+from localcloud.bigquery.sql.shapes import Shape
 from localcloud.bigquery.version import require_known_version
 
 KNOWN = 100_000

@@ -21,9 +21,10 @@ from local_bigquery.settings import settings
 from local_bigquery.sql import params, script, translate
 from local_bigquery.sql.translate import Context
 
-from localcloud.bigquery import catalog, columns, empty_tables, job_records, partitions, shapes, translations, version
+from localcloud.bigquery import catalog, columns, empty_tables, job_records, partitions, version
 from localcloud.bigquery import results as own_results
 from localcloud.bigquery.emulator import use_home
+from localcloud.bigquery.sql import statements, table_facts, translations, values
 from services.platform.bigquery.ddl import load_tables, load_views
 from services.platform.bigquery.query_parameters import struct_fields, to_parameter
 from services.platform.bigquery.sql import Block, load_blocks
@@ -36,8 +37,9 @@ NOW = dt.datetime(2026, 3, 4, 5, 6, 7, 89, tzinfo=dt.UTC)
 REPLACED: list[tuple[Any, str]] = [
     *((store, name) for name in ("save", "load", "list_", "delete")),
     *((metadata, name) for name in ("save", "delete")),
-    *((script, name) for name in ("parse", "translate", "_select")),
-    *((query, name) for name in ("translate", "execute")),
+    *((script, name) for name in ("parse_script", "translate")),
+    *((script.Interpreter, name) for name in ("sql", "declare", "set", "evaluate")),
+    *((query, name) for name in ("translate", "execute", "from_duckdb")),
     *((tables, name) for name in ("columns", "create", "update", "write")),
     *((tabledata, name) for name in ("columns", "list_rows", "load")),
     (results, "materialise"),
@@ -237,8 +239,8 @@ def scripts(emulator: Emulator) -> Iterator[Any]:
     given = [{"name": "x", "parameterType": {"type": kind}, "parameterValue": {"value": "1"}} for kind in ("INT64", "STRING", "BOOL")]
     for parameter in given:
         yield emulator.sql("SELECT @x AS x, a FROM n ORDER BY a", "s", queryParameters=[parameter], parameterMode="NAMED")
-    for values in ("1", "2"), ("3", "4"):
-        given = [{"parameterType": {"type": "INT64"}, "parameterValue": {"value": one}} for one in values]
+    for pair in ("1", "2"), ("3", "4"):
+        given = [{"parameterType": {"type": "INT64"}, "parameterValue": {"value": one}} for one in pair]
         yield emulator.sql("SELECT ? AS x, a FROM n ORDER BY a; SELECT ? AS y", "s", queryParameters=given, parameterMode="POSITIONAL")
 
 
@@ -270,7 +272,7 @@ def answers(folder: Path, ask: Callable[[Emulator], Iterator[Any]]) -> list[Any]
 
 def forget() -> None:
     database.reset()
-    for part in (columns, job_records, own_results, shapes, translations):
+    for part in (columns, job_records, own_results, table_facts, translations):
         part.reset()
 
 
@@ -289,7 +291,7 @@ def install(monkeypatch: pytest.MonkeyPatch) -> None:
     for owner, name in REPLACED:
         monkeypatch.setattr(owner, name, getattr(owner, name))
     catalog.install(database.connection())
-    for part in (columns, partitions, job_records, translations, own_results, empty_tables):
+    for part in (columns, partitions, job_records, translations, statements, values, own_results, empty_tables):
         part.install()
 
 
@@ -321,7 +323,7 @@ def test_a_known_text_is_translated_once_and_to_the_same_sql(environment: pytest
             QueryParameter.model_validate(to_parameter(name, kind, value(kind, 0)).to_api_repr()) for name, kind in block.params.items()
         ]
         context = Context(PROJECT, "control", *params.bind(given))
-        return kept(translations.parse(block.sql)[0], context), context.referenced, context.used
+        return kept(statements.outlines(block.sql)[0], context), context.referenced, context.used
 
     environment.setattr(translations, "_translate", counted)
     assert refusals(list(our_tables(Emulator()))) == 0
@@ -465,7 +467,7 @@ def test_jobs_and_results_outlive_the_process(environment: pytest.MonkeyPatch) -
     emulator = Emulator()
     with job_records.writing():
         before = emulator.sql("SELECT 1 AS a; SELECT 2 AS b")
-    for part in (columns, job_records, own_results, shapes, translations):
+    for part in (columns, job_records, own_results, table_facts, translations):
         part.reset()
     page = jobs_api.get_query_results(PROJECT, "job1", 2, None, 1, 60_000, int64_timestamps=True)
     assert [emulator.call(lambda: json.loads(page.body)), emulator.job("job1")] == before[1:]

@@ -1,7 +1,7 @@
-"""Keeps what the emulator makes of a statement's text: the parsed tree, and the DuckDB SQL that it is translated to.
+"""Keeps the DuckDB SQL that a statement's text is translated to.
 
-Our services send a few hundred texts, over and over. local-bigquery parses and translates each anew, every time: half of the time that a
-small statement takes, most of it in looking up its tables' columns and working out types. Here a translation is used again while all that
+Our services send a few hundred texts, over and over. local-bigquery translates each anew, every time: half of the time that a small
+statement takes, most of it in looking up its tables' columns and working out types. Here a translation is used again while all that
 it was made from is as it was:
 
 - the text, the default project, the parameters' types (their values are bound, and are no part of it), the names of a script's variables
@@ -19,7 +19,6 @@ translated every time, and so is whatever ends in an error.
 Upstream would have to keep translations by text, context and the catalog's version, and count the versions itself.
 """
 
-import re
 import threading
 from collections import OrderedDict
 from collections.abc import Callable
@@ -31,23 +30,15 @@ from local_bigquery.engine.database import quote
 from local_bigquery.jobs import merge, query
 from local_bigquery.models import Routine, RowAccessPolicy
 from local_bigquery.sql import script, translate
-from local_bigquery.sql.dialect import BigQueryDialect
 from local_bigquery.sql.translate import Context
 from sqlglot import exp
 
-from localcloud.bigquery import catalog, shapes
-from localcloud.bigquery.table_facts import Facts, expire, facts_of, schema_version
+from localcloud.bigquery import catalog
+from localcloud.bigquery.sql import shapes
+from localcloud.bigquery.sql.shapes import Shape
+from localcloud.bigquery.sql.statements import TEXT, Kept, Text, with_ids
+from localcloud.bigquery.sql.table_facts import Facts, Versions, expire, facts_of, schema_version
 from localcloud.bigquery.version import require_known_version
-
-KEPT = 2000
-# Whatever contains one of these is translated anew: it depends on more than the text and its tables.
-OTHERS = re.compile(
-    r"information_schema|__tables|external_query|session_user|current_user|@@|\*`|_session|system_time|\bml\.", re.IGNORECASE
-)
-RANDOM_ID = re.compile(r"[0-9a-f]{8}(?:_[0-9a-f]{4}){3}_[0-9a-f]{12}")
-STATEMENTS = (exp.Query, exp.Insert, exp.Update, exp.Delete)
-# What a CREATE TABLE may not have: then it reads other tables, or is seen by its session only.
-READING = (exp.Query, exp.Reference, exp.TemporaryProperty, exp.Clone)
 
 SEEN = 500
 """Of how many tables that are alike a translation remembers when it was last seen to be right there."""
@@ -55,14 +46,7 @@ SEEN = 500
 type Key = tuple[Any, ...]
 type Tables = tuple[str | None, tuple[str, ...]]
 """What differs between tables that are alike: the default dataset, and the random ids in the text, in their order."""
-type Versions = tuple[int, int]
-"""Of a project's schema, and of what the API has stored."""
 
-IS_VALUE = "convergence_is_value"
-"""In the meta of a tree: it is a value in a script's statement, made into a query."""
-
-_parse: Callable[[str], list[exp.Expression]] = translate.parse
-_select: Callable[[exp.Expression], exp.Select] = script._select  # noqa: SLF001 - there is no other place to tell values from queries
 _translate: Callable[[exp.Expression, Context], tuple[str, dict[str, Any]]] = translate.translate
 _save: Callable[..., Any] = metadata.save
 _forget: Callable[..., None] = metadata.delete
@@ -81,19 +65,21 @@ class Translation:
     facts: Facts
     seen: OrderedDict[Tables, Versions]
     """The versions at which the facts were last seen to be so."""
+    shape: Shape | None = None
+    """The columns of its result, once they are known."""
 
     def facts_in(self, tables: Tables) -> Facts:
         """What the facts have to be for these tables."""
         (own, own_ids), (dataset, ids) = self.tables, tables
         return {
-            (project, dataset or "" if of == own else of, _with_ids(name, own_ids, ids)): it
+            (project, dataset or "" if of == own else of, with_ids(name, own_ids, ids)): it
             for (project, of, name), it in self.facts.items()
         }
 
     def sql_in(self, project: str, tables: Tables, variables: dict[str, str]) -> str:
         """The SQL over these tables, and over this run's variables: each has a name of its own, by chance."""
         (own, own_ids), (dataset, ids) = self.tables, tables
-        sql = _with_ids(self.sql, own_ids, ids)
+        sql = with_ids(self.sql, own_ids, ids)
         if dataset and own and dataset != own:
             sql = sql.replace(f"{quote(project, own)}.", f"{quote(project, dataset)}.")
         for name, table in self.variables.items():
@@ -101,33 +87,18 @@ class Translation:
         return sql
 
 
-class Kept[Value](OrderedDict[Key, Value]):
-    """The newest few; the caller has the lock."""
-
-    def keep(self, key: Key, value: Value) -> None:
-        """Adds it, as the newest."""
-        self[key] = value
-        self.move_to_end(key)
-        if len(self) > KEPT:
-            self.popitem(last=False)
-
-
 _lock = threading.Lock()
-_trees: Kept[list[exp.Expression]] = Kept()
-_texts: dict[int, tuple[exp.Expression, str]] = {}
 _translations: Kept[Translation] = Kept()
 # How often the API has stored anything.
 _stored = 0
 
 
 def install() -> None:
-    """Replaces `parse` and `translate` where statements are run, and counts what the API stores. RuntimeError if others use them."""
+    """Replaces `translate` where statements are run, and counts what the API stores. RuntimeError if others use them."""
     require_known_version()
-    for module, functions in ((query, ("parse", "translate")), (script, ("parse", "translate")), (merge, ("translate",))):
-        for name in functions:
-            if getattr(module, name, None) is not getattr(translate, name):
-                raise RuntimeError(f"local-bigquery has changed: {module.__name__} no longer uses translate.{name}")
-    script.parse, script._select = parse, select  # noqa: SLF001 - see above
+    for module in (query, script, merge):
+        if getattr(module, "translate", None) is not translate.translate:
+            raise RuntimeError(f"local-bigquery has changed: {module.__name__} no longer uses translate.translate")
     query.translate = script.translate = kept_translate
     metadata.save, metadata.delete = save, delete
 
@@ -138,59 +109,21 @@ def reset() -> None:
         _translations.clear()
 
 
-def parse(sql: str) -> list[exp.Expression]:
-    """`translate.parse`. The trees of queries and DML are shared: those who run them change none, they translate copies."""
-    with _lock:
-        if (trees := _trees.get((sql,))) is not None:
-            _trees.move_to_end((sql,))
-            return list(trees)
-    trees = _parse(sql)
-    if len(trees) == 1 and _is_plain(trees[0]) and not OTHERS.search(sql):
-        with _lock:
-            _trees.keep((sql,), trees)
-            _texts[id(trees[0])] = (trees[0], sql)
-            while len(_texts) > KEPT:
-                _texts.pop(next(iter(_texts)))
-    return list(trees)
-
-
-def select(value: exp.Expression) -> exp.Select:
-    """The Interpreter's own `_select`: a query for what DECLARE, SET, IF and WHILE work out."""
-    tree = _select(value)
-    tree.meta[IS_VALUE] = True
-    return tree
-
-
-def _text_of(tree: exp.Expression, context: Context) -> str | None:
-    """The text that the tree was made from; None if its translation is not for keeping."""
-    known = _texts.get(id(tree))
-    if known is not None:
-        return known[1] if known[0] is tree else None
-    if not tree.meta.get(IS_VALUE) or not _is_plain(tree):
-        return None
-    text = f"{context.system.get('statement_text')}\n{tree.sql(dialect=BigQueryDialect)}"
-    return None if OTHERS.search(text) else text
-
-
-def _is_plain(tree: exp.Expression) -> bool:
-    """Whether what it becomes is decided by the text and its tables alone; for CREATE TABLE by the text. Parameters by position have
-    numbers that depend on the whole script.
-    """
-    if tree.find(exp.Placeholder) is not None:
-        return False
-    if isinstance(tree, exp.Create):
-        return tree.args.get("kind") == "TABLE" and isinstance(tree.this, exp.Schema) and tree.find(*READING) is None
-    return isinstance(tree, STATEMENTS)
+def stored() -> int:
+    """How often the API has stored anything about a dataset, a table, a routine."""
+    return _stored
 
 
 def kept_translate(tree: exp.Expression, context: Context) -> tuple[str, dict[str, Any]]:
     """`translate.translate`."""
     shapes.translated(None)
-    text = None if context.functions else _text_of(tree, context)
-    if text is None or catalog.metadata_of(context.project_id) is None:
+    text: Text | None = tree.meta.get(TEXT)
+    if text is None:
         return _translate(tree, context)
-    tables = context.dataset_id, tuple(dict.fromkeys(RANDOM_ID.findall(text)))
-    key = _key(text, tables, context)
+    if context.functions or catalog.metadata_of(context.project_id) is None:
+        return _translate(text.whole(), context)
+    tables = context.dataset_id, text.ids
+    key = _key(text.of_any_ids, context)
     with _lock:
         found = _translations.get(key)
     # Counted before anything is looked up: what changes after this is not missed.
@@ -200,20 +133,18 @@ def kept_translate(tree: exp.Expression, context: Context) -> tuple[str, dict[st
         context.used.update(found.used)
         context.referenced.update(facts)
         sql = found.sql_in(context.project_id, tables, context.variables)
-        shapes.translated(None if context.variables or context.temporary else sql, facts)
+        shapes.translated(None if context.variables or context.temporary else sql, found)
         return sql, {name: context.values[name] for name in found.used}
-    return _translated_anew(tree, context, tables, key, versions)
+    return _translated_anew(text.whole(), context, tables, key, versions)
 
 
 def save(resource: Any, *keys: str) -> Any:
     """`metadata.save`, counted."""
     saved = _save(resource, *keys)
     _count()
-    if isinstance(resource, Routine):
-        # What a function returns may be something else now.
-        shapes.reset()
-    if isinstance(resource, RowAccessPolicy):
-        # While there is one nothing is kept, so taking the last one away needs no more than that.
+    if isinstance(resource, (Routine, RowAccessPolicy)):
+        # What a function returns may be something else now. And while there is a policy nothing is kept, so taking the last one away needs
+        # no more than that.
         with _lock:
             _translations.clear()
     return saved
@@ -231,16 +162,8 @@ def _count() -> None:
         _stored += 1
 
 
-def _with_ids(text: str, old: tuple[str, ...], new: tuple[str, ...]) -> str:
-    if old == new:
-        return text
-    ids = dict(zip(old, new, strict=True))
-    return RANDOM_ID.sub(lambda found: ids.get(found[0], found[0]), text)
-
-
-def _key(text: str, tables: Tables, context: Context) -> Key:
-    dataset, ids = tables
-    of_any_ids = _with_ids(text, ids, tuple(f"#{number}" for number in range(len(ids))))
+def _key(of_any_ids: str, context: Context) -> Key:
+    dataset = context.dataset_id
     # A name that the text has, or that is refused, is not one to put another one in the place of. (A short one may occur in a random id.)
     is_any = dataset and dataset.casefold() not in of_any_ids.casefold() and names.DATASET_ID.match(dataset)
     return (
@@ -259,7 +182,7 @@ def _current_facts(found: Translation, tables: Tables, context: Context, version
     """The facts of these tables, if they are what the translation was made from."""
     facts = found.facts_in(tables)
     if facts and (found.seen.get(tables) != versions or expire(facts)):
-        if facts_of(facts, context.project_id) != facts:
+        if facts_of(facts, context.project_id, versions) != facts:
             return None
         with _lock:
             found.seen[tables] = versions
@@ -276,7 +199,7 @@ def _translated_anew(tree: exp.Expression, context: Context, tables: Tables, key
         read = set(context.referenced)
     finally:
         context.referenced.update(before)
-    facts = facts_of(read, context.project_id)
+    facts = facts_of(read, context.project_id, versions)
     stored, schema = versions
     # A change in the meantime may have come before a look-up or after it.
     if facts is not None and schema_version(context.project_id) == schema and not row_access.secured():
@@ -291,5 +214,5 @@ def _translated_anew(tree: exp.Expression, context: Context, tables: Tables, key
         with _lock:
             if _stored == stored:
                 _translations.keep(key, found)
-                shapes.translated(None if context.variables or context.temporary else sql, facts)
+                shapes.translated(None if context.variables or context.temporary else sql, found)
     return sql, bound

@@ -5,6 +5,8 @@ Two tables with the same facts are translated to the same SQL but for their name
 
 import functools
 import json
+import threading
+from collections import OrderedDict
 from collections.abc import Iterable
 from typing import Any
 
@@ -23,6 +25,14 @@ MAX_DEPTH = 16
 type Reference = tuple[str, str, str]
 type Facts = dict[Reference, tuple[Any, ...]]
 """Of each table first whether it will expire."""
+type Versions = tuple[int, int]
+"""Of what the API has stored, and of a project's schema."""
+
+KEPT = 5000
+
+_lock = threading.Lock()
+# Of a table: the versions before it was looked at, and what was found; first when it expires.
+_kept: OrderedDict[Reference, tuple[Versions, tuple[Any, ...]]] = OrderedDict()
 
 # Bound before others replace it.
 _parse = translate.parse
@@ -35,18 +45,31 @@ def schema_version(project: str) -> int:
     return found[0][0]
 
 
-def facts_of(read: Iterable[Reference], project: str) -> Facts | None:
-    """The facts of all these tables and views, as committed now. None if nothing may be kept that reads one of them: it is missing, or has
-    expired, is another query's result, or is, or reads, something of another project.
+def reset() -> None:
+    """Clears everything, for another database in the same process."""
+    with _lock:
+        _kept.clear()
+
+
+def facts_of(read: Iterable[Reference], project: str, versions: Versions) -> Facts | None:
+    """The facts of all these tables and views, as committed when these were the versions, or later. None if nothing may be kept that reads
+    one of them: it is missing, or has expired, is another query's result, or is, or reads, something of another project.
     """
     wanted = set(read)
     if any(table[0] != project or table[1] == tables.RESULTS for table in wanted):
         return None
-    found = _tables(wanted, project)
+    with _lock:
+        known = {table: _kept[table] for table in wanted if table in _kept}
+    found = {table: facts for table, (then, facts) in known.items() if then == versions}
+    found |= _tables(wanted - found.keys(), project)
     for table in wanted - found.keys():
         if (facts := _view(table)) is None:
             return None
         found[table] = facts
+    with _lock:
+        _kept.update((table, (versions, facts)) for table, facts in found.items())
+        while len(_kept) > KEPT:
+            _kept.popitem(last=False)
     now = int(metadata.now())
     if any(expires and int(expires) <= now for expires, *_ in found.values()):
         return None
