@@ -31,6 +31,7 @@ _MAY_HOLD_SQL = {
     Path("services/executor/costs/compose.py"),
     Path("services/executor/steps/publish_script.py"),
     Path("services/executor/steps/ledger_script.py"),
+    Path("services/executor/steps/run_end_script.py"),
     Path("services/executor/steps/exports_script.py"),
     Path("services/executor/steps/bigquery_publish.py"),
     # Read a view in a tenant's own project, whose columns are not ours: there is no DDL to analyze it with.
@@ -92,7 +93,8 @@ def composed(root: Path) -> Iterator[tuple[Path, Block]]:
             if isinstance(step.action, Checks):
                 yield root / "configs" / f"{template.name.path}.yml", step.action.query.block
             if isinstance(step.action, Publish):
-                yield root / "configs" / f"{template.name.path}.yml", step.action.script
+                for script in step.action.scripts.values():
+                    yield root / "configs" / f"{template.name.path}.yml", script
 
 
 def cost_questions() -> Iterator[Question]:

@@ -16,9 +16,10 @@ import structlog
 from services.executor.errors import StepError
 from services.executor.metering.meter import RunMeter, StepMeter
 from services.executor.records import RunOutcome, RunStatus, StepLog, StepStatus
+from services.executor.runs.last_step import Foresight, in_order_of_counts, last_step, may_end, steps_left
 from services.executor.runs.prepared import PreparedRun
 from services.executor.templates.graph import should_run
-from services.executor.templates.step import StepContext, StepResult, Toolbox, UsesTables
+from services.executor.templates.step import LastStep, StepContext, StepResult, Toolbox, UsesTables
 from services.executor.templates.step_reader import TemplateStep
 from services.platform.backoff import backoff
 from services.platform.bigquery import errors as bigquery
@@ -44,6 +45,7 @@ class RunProgress:
     """A step failed with an error that another attempt would get, too."""
     meter: RunMeter = field(default_factory=RunMeter)
     """What the run has used; `execute` puts the run's own here."""
+    foresight: Foresight = field(default_factory=Foresight)
 
     def has_nothing_for(self, step: TemplateStep) -> bool:
         """True for a work step that needs one which has found nothing to do."""
@@ -63,10 +65,10 @@ class RunProgress:
             if step.id in self.failures:
                 why = f"Step {step.id}: {self.failures[step.id]}"
                 return RunOutcome(status=RunStatus.FAILED, error_message=why, is_final=self.is_final)
-        own_last = sorted(steps, key=lambda one: (one.is_included, -one.index))
-        results = (self.results[step.id] for step in own_last if step.id in self.results)
+        results = [self.results[step.id] for step in in_order_of_counts(steps) if step.id in self.results]
         rows = next((result.rows_processed for result in results if result.rows_processed is not None), None)
-        return RunOutcome(status=RunStatus.COMPLETED, rows_processed=rows)
+        ended_at = next((result.ended_at for result in results if result.ended_at is not None), None)
+        return RunOutcome(status=RunStatus.COMPLETED, rows_processed=rows, ended_at=ended_at)
 
 
 async def execute(prepared: PreparedRun, tools: Toolbox, progress: RunProgress | None = None) -> RunOutcome:
@@ -89,8 +91,10 @@ async def execute(prepared: PreparedRun, tools: Toolbox, progress: RunProgress |
             raise
         await _run(prepared, finalizers, progress, tools)
     finally:
-        drop_staging(prepared, progress.results, tools)
-        await tools.store.flushed(prepared.run.tenant_id, prepared.run.pipeline_logging_id)
+        try:
+            await tools.store.flushed(prepared.run.tenant_id, prepared.run.pipeline_logging_id)
+        finally:
+            drop_staging(prepared, progress.results, tools)
     return progress.outcome(prepared.template.steps)
 
 
@@ -106,6 +110,8 @@ async def _run(
     async def when_due(step: TemplateStep) -> None:
         if awaited := [tasks[need] for need in step.needs if need in tasks]:
             await asyncio.wait(awaited)
+        if step.id in progress.ended:  # as foreseen
+            return
         ended = before | {need: progress.ended[need] for need in step.needs if need in progress.ended}
         is_due = should_run(needs=step.needs, when=step.when, ended=ended, stopped=stopped)
         if is_due and not progress.has_nothing_for(step):
@@ -115,6 +121,9 @@ async def _run(
             _log_step(prepared, step, StepStatus.SKIPPED, tools)
 
     async with asyncio.TaskGroup() as group:
+        if any(may_end(step, prepared.template.steps) for step in steps):
+            for step in steps:
+                progress.foresight.begin(step, context_of(prepared, step, {}, tools), group)
         for step in steps:
             tasks[step.id] = group.create_task(when_due(step))
 
@@ -129,13 +138,16 @@ async def _run_stopped(prepared: PreparedRun, finalizers: Sequence[TemplateStep]
 
 async def _perform(prepared: PreparedRun, step: TemplateStep, progress: RunProgress, tools: Toolbox) -> None:
     waits = backoff(first=1.0, most=30.0)
+    last = await _if_last(prepared, step, progress, tools)
     # Only the first failure decides whether the run may be retried.
     says_retryable = step.is_work or not progress.failures
     for attempt in range(1, step.attempts + 1):
         began, meter = tools.clock.now(), progress.meter.step(step.id, attempt)
         _log_step(prepared, step, StepStatus.RUNNING, tools, attempt=attempt)
+        if last is not None:
+            await tools.store.flushed(prepared.run.tenant_id, prepared.run.pipeline_logging_id)
         try:
-            result = await _attempt(prepared, step, progress, tools, meter)
+            result = await _attempt(prepared, step, progress, tools, meter, last)
         except asyncio.CancelledError:
             progress.ended[step.id] = StepStatus.FAILED
             stopped = "The run was stopped while this step worked."
@@ -163,17 +175,31 @@ async def _perform(prepared: PreparedRun, step: TemplateStep, progress: RunProgr
         return
 
 
+async def _if_last(prepared: PreparedRun, step: TemplateStep, progress: RunProgress, tools: Toolbox) -> LastStep | None:
+    """For a step after which nothing is left to do, what it gets to know; else None. The steps that have nothing to do are ended first."""
+    steps = prepared.template.steps
+    if not may_end(step, steps) or (left := steps_left(step, steps, progress.ended)) is None:
+        return None
+    if (results := await progress.foresight.of(left)) is None:
+        return None
+    for one, result in zip(left, results, strict=True):
+        progress.ended[one.id], progress.results[one.id] = StepStatus.COMPLETED, result
+        _log_step(prepared, one, StepStatus.RUNNING, tools)
+        _log_step(prepared, one, StepStatus.COMPLETED, tools, duration_ms=0, rows_processed=result.rows_processed, metadata=result.metadata)
+    return last_step(step, steps, progress.results)
+
+
 def _cost_of(meter: StepMeter) -> dict[str, Any]:
     """For the log line of a try that has ended."""
     return {"cost": asdict(meter.cost)}
 
 
 async def _attempt(
-    prepared: PreparedRun, step: TemplateStep, progress: RunProgress, tools: Toolbox, meter: StepMeter
+    prepared: PreparedRun, step: TemplateStep, progress: RunProgress, tools: Toolbox, meter: StepMeter, last: LastStep | None
 ) -> StepResult | StepError:
     """One try. Errors are returned, worded for the tenant; details are logged."""
     outcome = progress.seen_by(step, prepared.template.steps)
-    context = replace(context_of(prepared, step, progress.results, tools, outcome=outcome), meter=meter)
+    context = replace(context_of(prepared, step, progress.results, tools, outcome=outcome), meter=meter, last=last)
     try:
         async with asyncio.timeout(step.timeout_seconds):
             return await step.action.run(context)

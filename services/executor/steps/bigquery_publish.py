@@ -2,9 +2,10 @@
 ended.
 """
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Final
+from typing import Any, ClassVar, Final, Literal
 
 import structlog
 
@@ -17,17 +18,21 @@ from services.executor.ledger.store import DAYS as DAYS_TABLE
 from services.executor.sources.source import LEDGER_OUTPUTS, MONTHS_OUTPUTS
 from services.executor.steps.ledger_script import DERIVED_FROM, EXPORTED, SOURCE, SOURCE_VERSIONS, STATES_PARAM, LedgerEntry, LedgerKind
 from services.executor.steps.publish_changes import by_day, by_month, cost_move, moved, too_little
-from services.executor.steps.publish_script import ACCEPT_LESS, FENCES, OUTSIDE, OWN, RUNS, Replacement, publish_script
+from services.executor.steps.publish_script import ACCEPT_LESS, OUTSIDE, OWN, Replacement, publish_scripts
+from services.executor.steps.run_end_script import FENCES, RUN_ROWS, RUNS, EndOfRun
 from services.executor.templates.faults import Faults, TemplateError
 from services.executor.templates.months import MONTHS
 from services.executor.templates.parameters import ParameterType
 from services.executor.templates.period import DAY, DAYS
 from services.executor.templates.section import Section
-from services.executor.templates.step import Scope, Step, StepContext, StepDryRun, StepResult
+from services.executor.templates.step import LastStep, Scope, Step, StepContext, StepDryRun, StepResult
+from services.platform.backoff import backoff
 from services.platform.bigquery import errors as bigquery
 from services.platform.bigquery.ddl import Table
 from services.platform.bigquery.sql import Block, make_block
 
+MAX_WITHIN: Final = 1
+"""How often it is tried to end the run within the transaction."""
 COST_MOVES_OUTPUT: Final = "cost_moves"
 AMOUNTS: Final = ("FLOAT64", "NUMERIC")
 MONTH_COLUMNS: Final = ("x_SourceId", "x_BillingPeriod")
@@ -46,11 +51,13 @@ _log = structlog.get_logger()
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Publish:
-    """A step of type `bigquery.publish`."""
+    """A step of type `bigquery.publish`. If it is the run's last one, it records the run's end, too."""
+
+    ends_run: ClassVar[Literal[True]] = True
 
     replacement: Replacement
-    script: Block
-    """Composed by `publish_script`."""
+    scripts: Mapping[EndOfRun, Block]
+    """Composed by `publish_script`, one for each way to end the run."""
     meta: tuple[Table, ...]
     """Other tables that the script names; older ones lack a column of it."""
 
@@ -73,7 +80,7 @@ class Publish:
         # One publish into a table at a time: BigQuery would cancel all but one of the transactions, each after seconds of work.
         async with context.tools.publish_locks.of(context.run.tenant_id, self._lock):
             try:
-                outcome = (await context.query(self.script, self._own(context))).only_row
+                outcome = await (self._publish(context) if context.last is None else self._publish_and_end(context, context.last))
             except bigquery.BadRequest as error:
                 if OUTSIDE not in str(error):
                     raise
@@ -81,7 +88,7 @@ class Publish:
                 message = f"Nothing was published, for a row for {name} lies outside the days or the provider of this run."
                 raise StepError(f"{message} Correct the template's query.") from error
         days, by_months = by_day(outcome["changes"]), self.replacement.by_months
-        if not outcome["published"]:
+        if not outcome["published"] and outcome["ended_at"] is None:
             if outcome["is_superseded"]:
                 return self._superseded(is_newer_there=outcome["is_newer_there"])
             if outcome["doubled"]:
@@ -92,6 +99,7 @@ class Publish:
             _log.warning("cost_changed_after_final", tenant_id=context.run.tenant_id, days=len(after_final))
         return StepResult(
             rows_processed=outcome["rows_published"],
+            ended_at=outcome["ended_at"],
             outputs={COST_MOVES_OUTPUT: [asdict(move) for move in moves]} if self.OUTPUTS else {},
             metadata={
                 "table": self.replacement.table.name,
@@ -99,6 +107,23 @@ class Publish:
                 **({"changed_after_final": after_final} if after_final else {}),
             },
         )
+
+    async def _publish(self, context: StepContext) -> Mapping[str, Any]:
+        return (await context.query(self.scripts[EndOfRun.LATER], self._own(context))).only_row
+
+    async def _publish_and_end(self, context: StepContext, last: LastStep) -> Mapping[str, Any]:
+        own = {RUN_ROWS: last.rows_processed, **self._own(context)}
+        async with context.tools.store.ends.quiet(context.run.tenant_id):
+            for number, wait in enumerate(backoff(first=0.1, most=8.0), 1):
+                way = EndOfRun.WITHIN if number <= MAX_WITHIN else EndOfRun.AFTER
+                try:
+                    # Not repeated by the client: the time of the end is reckoned from when this was sent.
+                    return (await context.query(self.scripts[way], own, once=True)).only_row
+                except bigquery.TransactionCancelled as cancelled:
+                    _log.info("publish_cancelled", table=self.replacement.table.name, way=way.name, error=str(cancelled.__cause__))
+                if way is EndOfRun.AFTER:
+                    await asyncio.sleep(wait)
+        raise AssertionError("backoff never ends")
 
     def _superseded(self, *, is_newer_there: bool) -> StepResult:
         """The result if another run was faster, as far as that run has done this one's work. Raises StepError if it has not."""
@@ -113,7 +138,7 @@ class Publish:
     async def dry_run(self, context: StepContext) -> StepDryRun:
         """Estimates the script."""
         await self._make_tables(context)
-        return await context.dry_run(self.script, self._own(context))
+        return await context.dry_run(self.scripts[EndOfRun.LATER], self._own(context))
 
     @property
     def tables(self) -> tuple[Table, ...]:
@@ -149,9 +174,9 @@ def parse(section: Section, scope: Scope) -> Step:
     rows = faults.attempt(lambda: _rows(section, scope, table), None)
     if rows is None or faults.found:
         raise TemplateError(*faults.found)
-    script = publish_script(replacement, rows)
+    scripts = publish_scripts(replacement, rows)
     meta = (FENCES, RUNS, *(replacement.ledger.tables if replacement.ledger else ()))
-    return Publish(replacement=replacement, script=script, meta=tuple(scope.tables[name] for name in meta))
+    return Publish(replacement=replacement, scripts=scripts, meta=tuple(scope.tables[name] for name in meta))
 
 
 def _check_parameters(section: Section, scope: Scope) -> None:

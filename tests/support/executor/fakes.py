@@ -122,3 +122,6 @@ class Credentials:
     async def require(self, tenant_id: str, provider: str) -> None:
         if self.missing:
             raise FailedPrecondition("CREDENTIALS_MISSING", "Set the GCP credentials first.")
+
+    def prefetch(self, tenant_id: str, provider: str, *, since: float) -> None:
+        """No source is opened with them."""
