@@ -46,10 +46,11 @@ def test_one_that_is_sent_in_the_moment_of_an_answer_comes_after_it() -> None:
     assert names(sequential([seen("a", 0, 1), seen("b", 0.999, 2)])) == ["b"]
 
 
-def test_the_path_is_the_chain_that_waits_longest_and_the_number_is_of_the_longest_chain() -> None:
-    requests = [seen("slow", 0, 5), seen("first", 0, 1), seen("second", 1, 2), seen("log", 5, 5.1, Kind.STREAM)]
-    assert names(critical_path(requests)) == ["slow", "log"]
-    assert names(sequential(requests)) == ["first", "second"]
+def test_what_happened_one_after_the_other_beside_it_is_not_on_the_path() -> None:
+    """Nothing waits for `first` and `second`, though three jobs, with the last, come one after the other there."""
+    requests = [seen("slow", 0, 5), seen("first", 0, 1), seen("second", 2, 3), seen("log", 5, 5.1, Kind.STREAM), seen("last", 5.1, 6)]
+    assert names(critical_path(requests)) == ["slow", "log", "last"]
+    assert names(sequential(requests)) == ["slow", "last"]
     assert (critical_path([]), sequential([requests[3]])) == ([], [])
 
 
