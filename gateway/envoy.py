@@ -39,6 +39,7 @@ def render(settings: GatewaySettings) -> str:
     edge = (CONFIGS / "envoy.yaml").read_text()
     blocks = {
         "OVERLOAD": _block(edge, "OVERLOAD", "overload.yaml", [common]),
+        "STATS": _block(edge, "STATS", "stats.yaml", [common] if settings.stats_port else []),
         "TLS": _block(edge, "TLS", "tls.yaml", over_tls),
         "HSTS": _block(edge, "HSTS", "hsts.yaml", over_tls),
         "RATE_LIMIT": _block(edge, "RATE_LIMIT", "rate_limit.yaml", [common]),

@@ -19,6 +19,7 @@ class GatewaySettings(BaseSettings):
     listen_host: str = Field("127.0.0.1", description="Address for REST and native gRPC.")
     listen_port: int = Field(8080, description="Port for REST and native gRPC.")
     admin_port: int = Field(9901, description="Envoy's own pages, on loopback only.")
+    stats_port: int | None = Field(None, description="Port of Envoy's statistics at /metrics, for Prometheus, over plain HTTP. None: off.")
     auth_host: str = "127.0.0.1"
     auth_port: int = 50051
     credentials_host: str = "127.0.0.1"

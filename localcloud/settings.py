@@ -39,6 +39,7 @@ class LocalSettings(BaseSettings):
     gateway_port: int = Field(default=8080, description="The gateway: REST and native gRPC.")
     console_port: int = Field(default=8090, description="The console, for browsers.")
     envoy_admin_port: int = Field(default=9901, description="Envoy's admin page.")
+    gateway_metrics_port: int = Field(default=9105, description="The gateway, Envoy's statistics for Prometheus.")
     auth_metrics_port: int = Field(default=9101, description="auth, Prometheus metrics.")
     credentials_metrics_port: int = Field(default=9102, description="credentials, Prometheus metrics.")
     scheduler_metrics_port: int = Field(default=9103, description="scheduler, Prometheus metrics.")

@@ -154,6 +154,7 @@ def _gateway(settings: LocalSettings, extra: Mapping[str, str]) -> Process:
         "GATEWAY_LISTEN_HOST": settings.host,
         "GATEWAY_LISTEN_PORT": str(settings.gateway_port),
         "GATEWAY_ADMIN_PORT": str(settings.envoy_admin_port),
+        "GATEWAY_STATS_PORT": str(settings.gateway_metrics_port),
         "GATEWAY_TLS_DIR": str(settings.certs_dir),
         "GATEWAY_CONFIG_OUT": str(settings.state_dir / "envoy.yaml"),
     }
@@ -161,7 +162,7 @@ def _gateway(settings: LocalSettings, extra: Mapping[str, str]) -> Process:
         name="gateway",
         command=(*PYTHON, "gateway"),
         environment={**upstreams, **environment, **extra},
-        ports=_ports(settings, "gateway", "envoy_admin"),
+        ports=_ports(settings, "gateway", "envoy_admin", "gateway_metrics"),
         needs=SERVICES,
         ready=gateway_ready(f"http://{settings.address('gateway')}", f"http://{settings.address('envoy_admin')}"),
     )

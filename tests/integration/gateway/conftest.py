@@ -33,6 +33,7 @@ class Gateway:
 
     port: int
     admin_port: int
+    stats_port: int
     log: Path
     pid: int
     authority: Path | None = None
@@ -79,10 +80,11 @@ class Gateway:
 @contextlib.contextmanager
 def envoy(folder: Path, tls_dir: Path, ports: dict[str, int], **more: object) -> Iterator[Gateway]:
     """`python -m gateway` as anybody would start it: set up by its environment. `more` are settings."""
-    listen, admin = free_ports(2)
+    listen, admin, stats = free_ports(3)
     settings = {f"{name}_port": port for name, port in ports.items()} | {
         "listen_port": listen,
         "admin_port": admin,
+        "stats_port": stats,
         "tls_dir": tls_dir,
         "cors_origin": f"{ORIGIN}, {OTHER_ORIGIN}",
         "timeout_seconds": TIMEOUT_SECONDS,
@@ -95,7 +97,7 @@ def envoy(folder: Path, tls_dir: Path, ports: dict[str, int], **more: object) ->
         process = subprocess.Popen([sys.executable, "-m", "gateway"], env=environment, stdout=out, stderr=subprocess.STDOUT)
     try:
         authority = tls_dir / "ca.pem" if "tls_certificate" in more else None
-        yield Gateway(port=listen, admin_port=admin, log=log, pid=process.pid, authority=authority)
+        yield Gateway(port=listen, admin_port=admin, stats_port=stats, log=log, pid=process.pid, authority=authority)
     finally:
         process.terminate()
         process.wait(timeout=10)
