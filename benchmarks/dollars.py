@@ -26,11 +26,13 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from benchmarks.counts import statements_of
 from benchmarks.reckoning import Measured, Spent, costs, references, section
+from benchmarks.sample_tenants import load_export
 from benchmarks.sections import write_section
-from benchmarks.whole_stack import PARTS, WholeStack, whole_stack
+from benchmarks.whole_stack import WholeStack, whole_stack
 from localcloud.ports import free_ports
 from localcloud.processes.suite import service
 from localcloud.rest import Rest, until
+from localcloud.sample.tenant import write_credentials
 from localcloud.settings import SAMPLE_TENANT, SERVICES, LocalSettings
 from services.auth.settings import AuthSettings
 from services.platform.bigquery.sql import load_blocks
@@ -106,11 +108,13 @@ def sample_suite(state: Path) -> Iterator[Suite]:
         "CONVERGENCE_LEASE_SECONDS": "60",
         "CONVERGENCE_KEY_MEMORY_SECONDS": f"{KEY_MEMORY_SECONDS:g}",
     }
-    with whole_stack(state, settings=local, parts=(*PARTS, "aws", "sample"), extra=extra) as whole:
+    with whole_stack(state, settings=local, extra=extra) as whole:
         ports = {name: local.port(f"{name}_metrics") for name in SERVICES}
         path = f"/api/v1/tenants/{SAMPLE_TENANT}"
         _ok(whole.admin.call("PUT", path, {"company_name": "Acme", "admin_email": "ops@acme.example"}).status)
         suite = Suite(whole=whole, tenant=_with_new_key(whole), ports=ports)
+        load_export(whole)
+        write_credentials(local.sample_credentials)
         _ok(suite.tenant.call("POST", f"{path}/credentials", json.loads(local.sample_credentials.read_text())).status)
         api_run(suite, suite.tenant)
         yield suite
