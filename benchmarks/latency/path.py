@@ -8,9 +8,8 @@ What is waited for leaves no gaps but our own work between an answer and the nex
 requests that happened to come one after the other has gaps in which it waits for something else. That a statement is on the path does not
 depend on how fast BigQuery, or the machine, is.
 
-Before the answer: requests that were answered before the caller was. After it: those that were answered later, up to the end. The end is
-when COMPLETED is visible: when that statement was answered which, as the last one before COMPLETED was first seen, changed the run's row.
-What ticks all the time, whether there is a run or not (TICKS), belongs to no run and counts in neither.
+Before the answer: requests that were answered before the caller was. After it: those that were answered later, up to the end. The end, when
+COMPLETED is visible, is the answer to the statement that makes the run COMPLETED, or to the script which holds it. What ticks all the time, whether there is a run or not (TICKS), belongs to no run and counts in neither.
 """
 
 from collections.abc import Collection, Iterable, Sequence
@@ -29,7 +28,6 @@ TICKS = frozenset(
 """Statements of what happens every few seconds or later, for all tenants at once: leases, claims, the audit log, reports, surveys."""
 OF_A_SCHEDULED_RUN = frozenset({"look", "run_states"})
 """Those of them that are sent for a scheduled run: what waits is looked for, and whether the attempt was started before."""
-RUNS = "x_meta_pipeline_runs"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -50,13 +48,13 @@ class Walked:
     ticks: Sequence[Seen]
 
 
-def walked(seen: Iterable[Seen], *, called: float, answered: float, completed_seen: float, ticks: Collection[str] = TICKS) -> Walked:
-    """Splits the requests of a run. `completed_seen`: when a poll first found it COMPLETED. Raises ValueError if nothing ended it."""
+def walked(seen: Iterable[Seen], *, called: float, answered: float, ticks: Collection[str] = TICKS) -> Walked:
+    """Splits the requests of the only run that has worked. Raises ValueError if nothing has made it COMPLETED."""
     all_of_it = list(seen)
     own = [one for one in all_of_it if one.ask.name not in ticks]
-    ends = [one.answered for one in own if RUNS in one.ask.written and answered < one.answered <= completed_seen]
+    ends = [one.answered for one in own if one.ask.ends_run]
     if not ends:
-        raise ValueError("no statement has changed the run's row after the answer")
+        raise ValueError("no statement has made the run COMPLETED")
     ended = max(ends)
     return Walked(
         called=called,
