@@ -9,7 +9,8 @@ requests that happened to come one after the other has gaps in which it waits fo
 depend on how fast BigQuery, or the machine, is.
 
 Before the answer: requests that were answered before the caller was. After it: those that were answered later, up to the end. The end, when
-COMPLETED is visible, is the answer to the statement that makes the run COMPLETED, or to the script which holds it. What ticks all the time, whether there is a run or not (TICKS), belongs to no run and counts in neither.
+COMPLETED is visible, is the answer to the statement that makes the run COMPLETED, or to the script which holds it. What ticks all the time,
+whether there is a run or not (TICKS), belongs to no run and counts in neither.
 """
 
 from collections.abc import Collection, Iterable, Sequence
