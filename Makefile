@@ -110,6 +110,10 @@ flood: gen ## Hold 7,000 connections to the gateway, and say what memory that ta
 bench-exports: gen ## Measure a month of a million exported rows against a bare script, into benchmarks/EXPORTS.md
 	@$(PY) -m benchmarks.exports
 
+.PHONY: bench-calls-cpu
+bench-calls-cpu: gen ## Measure the CPU that a call costs a service; CALLS_CPU="--against ../other" measures another checkout beside it
+	@$(PY) -m benchmarks.call_cpu $(CALLS_CPU)
+
 .PHONY: bench-neighbours
 bench-neighbours: gen ## Measure a tenant alone and beside one that takes all it can get, into benchmarks/NEIGHBOURS.md
 	@$(PY) -m benchmarks.neighbours

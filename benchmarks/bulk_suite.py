@@ -13,6 +13,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
@@ -75,6 +76,7 @@ async def measure(given: dict[str, str]) -> dict[str, Any]:
     names = ("project", "bigquery_emulator_host", "bigquery_storage_emulator_host")
     settings = ServiceSettings.model_validate({name: given[name] for name in names} | {"control_dataset": "bulk_control"})
     clock = SystemClock()
+    pa.set_memory_pool(pa.system_memory_pool())  # as the executor's service does
     async with BigQuery(settings, service="bench") as bq, Workers(1) as workers:
         dataset = bq.tenant(TENANT)
         await bq.call("create_dataset", lambda timeout: bq.client.create_dataset(dataset, exists_ok=True, timeout=timeout))

@@ -14,8 +14,8 @@ from services.auth.store import AuthStore, Settlement
 from services.executor.records import Run, RunCost, RunOutcome, RunStatus
 from services.executor.runs.active import ActiveRuns
 from services.executor.runs.admission import Admission
-from services.executor.runs.execute import RunProgress
 from services.executor.runs.prepared import PreparedRun, RunPreparer, RunRequest
+from services.executor.runs.progress import RunProgress
 from services.executor.runs.quota import Reservation
 from services.executor.runs.reconcile import Reconciler
 from services.executor.runs.start import RunStarter

@@ -12,8 +12,9 @@ The life of a run (`runs/`)
                     gcp/cost/billing writes, audits, publishes: into a staging table of this run, checks on it, then one transaction.
                     `notify` steps queue a message and do not wait for its delivery (`notify/`).
                     Each try of a step has a meter, which counts what it costs and holds it to the run's caps (`metering/`).
-    4. `active`     RUNNING -> COMPLETED or FAILED by compare-and-set, with what the run has cost; then the reservation is settled with the
-                    row's status and the cost.
+                    If nothing follows a publish (`last_step`), its transaction completes the run.
+    4. `active`     Else RUNNING -> COMPLETED or FAILED by compare-and-set, with what the run has cost; then the reservation is settled with
+                    the row's status and the cost. What a run has cost that its publish completed is written beside that.
 
 An attempt of a scheduled run has an id chosen by the scheduler and takes the same path (`servicers/run`); `start` explains why it starts
 only once. The row of a run that FAILED also says whether another attempt may succeed (`is_final`).
@@ -22,14 +23,15 @@ A run's states, and every transition between them (- is no row; a test, tests/in
     -        ──start─────>  RUNNING      its row is written (`insert_run`)
     -        ──claim─────>  RUNNING      the same under a derived id (`claim_run`), or with `overlap: refuse` (`claim_run_exclusively`)
     -        ──refuse────>  FAILED       a scheduled attempt cannot begin (`insert_refused_run`)
-    RUNNING  ──complete──>  COMPLETED    every step succeeded
+    RUNNING  ──complete──>  COMPLETED    every step succeeded (`complete_run`, or the last step's own transaction, `steps/run_end_script`)
     RUNNING  ──fail──────>  FAILED       a step failed, it waited or worked too long, the reservation was lost, the executor stopped
     RUNNING  ──cancel────>  CANCELLED    the tenant cancelled it (`cancel`)
     RUNNING  ──reconcile─>  FAILED       its reservation expired: its executor died
     RUNNING  ──outlive───>  FAILED       it passed its deadline and has no reservation
 
 Only the row decides which process ends a run: the first whose UPDATE finds it RUNNING. Before a run's row says FAILED or CANCELLED, its
-publishing fence is closed, so it publishes nothing from then on (`steps/publish_script`). If the executor dies, its reservation is not
+publishing fence is closed, so it publishes nothing from then on (`steps/publish_script`). A publish that completes its run changes the
+row itself, so either it or another end comes first, never both. If the executor dies, its reservation is not
 renewed and expires; any executor's `reconcile` then ends the run FAILED and settles the reservation. Every statement between two of these
 steps may be repeated, and the repetition changes nothing.
 """

@@ -137,8 +137,8 @@ FROM (SELECT 1 AS one) AS o
 WHERE NOT EXISTS (SELECT 1 FROM x_meta_pipeline_runs AS r WHERE r.pipeline_logging_id = @pipeline_logging_id)
 
 -- name: complete_run
--- Compare-and-set: the first that finds the run RUNNING ends it; later ones change nothing. Separate from end_run: the fence stays open,
--- and most runs end with this one statement.
+-- For a run whose last step is no publish; the others are completed by the publishing transaction (services/executor/steps/run_end_script.py).
+-- Compare-and-set: the first that finds the run RUNNING ends it; later ones change nothing. Separate from end_run: the fence stays open.
 -- param: pipeline_logging_id STRING
 -- param: completed_at TIMESTAMP
 -- param: rows_processed INT64
@@ -156,6 +156,15 @@ UPDATE x_meta_pipeline_runs SET
   bytes_read = @bytes_read,
   cost_usd = @cost_usd
 WHERE pipeline_logging_id = @pipeline_logging_id AND status = 'RUNNING'
+
+-- name: add_run_costs
+-- What runs have cost that their publishes have completed, which is known only afterwards. Compare-and-set: a row that has its cost keeps
+-- it, so a replay changes nothing. No caller waits for it; readers find NULL until then.
+-- param: costs ARRAY<STRUCT<pipeline_logging_id STRING, bytes_billed INT64, slot_ms INT64, bytes_read INT64, cost_usd FLOAT64>>
+UPDATE x_meta_pipeline_runs AS r
+SET bytes_billed = c.bytes_billed, slot_ms = c.slot_ms, bytes_read = c.bytes_read, cost_usd = c.cost_usd
+FROM UNNEST(@costs) AS c
+WHERE r.pipeline_logging_id = c.pipeline_logging_id AND r.status = 'COMPLETED' AND r.cost_usd IS NULL
 
 -- name: end_run
 -- Ends a run as FAILED or CANCELLED: first its publish fence is closed, then its row is changed, so that a run that is seen to have ended

@@ -174,6 +174,8 @@ class RunOutcome:
     """It FAILED and another attempt would fail, too."""
     cost: RunCost | None = None
     """What it has used; None: only the process that executes it knows."""
+    ended_at: datetime | None = None
+    """When the last step has recorded this end; None: it has yet to be recorded."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -3,7 +3,7 @@
 import json
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, cast
@@ -16,7 +16,6 @@ from services.executor.records import (
     DqResult,
     Period,
     Run,
-    RunCost,
     RunEnd,
     RunFilter,
     RunOutcome,
@@ -24,6 +23,7 @@ from services.executor.records import (
     RunStatus,
     StepLog,
 )
+from services.executor.run_ends import RunEnds
 from services.executor.run_lines import RunLines
 from services.executor.tenant_queries import TenantQueries
 from services.platform.bigquery.client import BigQuery
@@ -33,7 +33,6 @@ from services.platform.bigquery.sql import load_blocks
 from services.platform.errors import NotFound, Unavailable
 from services.platform.group_commit import GroupCommits
 
-FENCES = "x_meta_publish_fences"
 MIN_SECONDS = 1.0
 """The least time left in which writing a run's row is still tried."""
 ID_LENGTH = 128
@@ -59,6 +58,7 @@ class Store:
         self._sql = load_blocks(Path(__file__).with_name("queries.sql"))
         self._tenants = TenantQueries(bq, ddl=ddl)
         self.ledger = LedgerStore(self._tenants)
+        self.ends = RunEnds(self._tenants, self._sql, self.led_runs, record)
         logs, results = self._sql["insert_step_logs"], self._sql["insert_dq_results"]
         self.lines = RunLines(bq, self._tenants, self.led_runs, step_logs=logs, dq_results=results)
         self._beginnings: GroupCommits[str, _Beginning, None] = GroupCommits(self._insert_runs)
@@ -111,30 +111,9 @@ class Store:
         self._record(TenantRun.of(run))
 
     async def finish_run(self, tenant_id: str, run: str, outcome: RunOutcome, *, at: datetime) -> RunStatus | None:
-        """Ends a RUNNING run and returns its status afterwards: that of `outcome`, or the one it had ended with before; None if there is no
-        such run. After a lost reply the first try may have ended it, so the status is read back, never assumed. Unless it is COMPLETED, the
-        run publishes nothing from then on. Its cost, if `outcome` has one, is also added to a row that was FAILED or CANCELLED without.
-        Raises bigquery.NotFound if the tenant has no dataset. The run's lines are flushed before.
-        """
+        """As `RunEnds.finish`; the run's lines are flushed before."""
         await self.flushed(tenant_id, run)
-        cost = asdict(outcome.cost) if outcome.cost else dict.fromkeys(field.name for field in fields(RunCost))
-        ending = {"pipeline_logging_id": run, "completed_at": at, **cost}
-        if outcome.status is RunStatus.COMPLETED:
-            params = ending | {"rows_processed": outcome.rows_processed}
-            if (await self._tenants.run(self._sql["complete_run"], params, tenant_id)).affected:
-                if led := self.led_runs.find(tenant_id, run):
-                    self._record(TenantRun.of(led.run).ended(outcome, at))
-                    self.led_runs.note_end(tenant_id, run, led.run.ended(outcome, at))
-                return outcome.status
-            # It has ended: by the first try of a lost reply, or by another process, which did not know the cost.
-        params = ending | {"status": outcome.status, "error_message": outcome.error_message, "is_final": outcome.is_final}
-        await self._tenants.ensure(tenant_id, FENCES)
-        row = (await self._tenants.run(self._sql["end_run"], params, tenant_id)).only_row
-        if row["status"] is None:
-            return None
-        self._record(TenantRun.from_row(tenant_id, row))
-        self.led_runs.note_row(tenant_id, row, outcome, at)
-        return RunStatus(row["status"])
+        return await self.ends.finish(tenant_id, run, outcome, at=at)
 
     async def run_states(self, tenant_id: str, runs: Sequence[str]) -> dict[str, RunState]:
         """The states of these runs; runs without a row, and all runs of a tenant without a dataset, are missing."""

@@ -149,7 +149,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def handle_any(self) -> None:
         raw = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-        path = self.path.split("?")[0]
+        path, _, query = self.path.partition("?")
         kind, match = next(
             (kind, match) for method, pattern, kind in _ROUTES if method == self.command and (match := re.fullmatch(pattern, path))
         )
@@ -165,6 +165,8 @@ class _Handler(BaseHTTPRequestHandler):
             self._reply(*_error(fault))
         else:
             status, answer = self.bigquery.answer(kind, path, job_id, body)
+            if kind == "results" and "maxResults=0" in query:
+                answer.pop("rows", None)
             if fault == LOST:
                 self.close_connection = True
             else:

@@ -22,11 +22,11 @@ def broken_rules(sql: str) -> Iterator[tuple[int, str]]:
         for match in re.finditer(pattern, bare, re.IGNORECASE):
             yield bare.count("\n", 0, match.start()) + 1, message
     for match in _STAR.finditer(bare):
-        if not _of_a_named_query(match[1], bare):
+        if not _of_a_named_query(match[1], bare, match.end()):
             yield bare.count("\n", 0, match.start()) + 1, STAR
 
 
-def _of_a_named_query(alias: str | None, sql: str) -> bool:
-    """True if `alias.*` are the columns of a query of the WITH clause, which names its own."""
-    source = alias and re.search(rf"\b(?:FROM|JOIN)\s+(\w+)\s+AS\s+{alias}\b", sql, re.IGNORECASE)
+def _of_a_named_query(alias: str | None, sql: str, end: int) -> bool:
+    """True if `alias.*`, which ends at `end`, are the columns of a query of the WITH clause, which names its own."""
+    source = alias and re.compile(rf"\b(?:FROM|JOIN)\s+(\w+)\s+AS\s+{alias}\b", re.IGNORECASE).search(sql, end)
     return bool(source and re.search(rf"\b{source[1]}\s+AS\s+\(", sql, re.IGNORECASE))

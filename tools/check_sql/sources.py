@@ -14,6 +14,7 @@ from services.executor.costs.dimensions import COLUMNS, MOST_GROUPED, Filter, re
 from services.executor.costs.question import Granularity, Metric, Question
 from services.executor.steps import STEP_TYPES
 from services.executor.steps.bigquery_publish import Publish
+from services.executor.steps.bigquery_sql import Sql
 from services.executor.steps.dq_checks import Checks
 from services.executor.templates.catalog import load_catalog
 from services.executor.templates.step import SHARED, sql_file
@@ -30,7 +31,9 @@ _MAY_HOLD_SQL = {
     Path("services/executor/checks/compose.py"),
     Path("services/executor/costs/compose.py"),
     Path("services/executor/steps/publish_script.py"),
+    Path("services/executor/steps/after_publish.py"),
     Path("services/executor/steps/ledger_script.py"),
+    Path("services/executor/steps/run_end_script.py"),
     Path("services/executor/steps/exports_script.py"),
     Path("services/executor/steps/bigquery_publish.py"),
     # Read a view in a tenant's own project, whose columns are not ours: there is no DDL to analyze it with.
@@ -81,8 +84,8 @@ def added_columns(table: Table) -> Block:
 
 
 def composed(root: Path) -> Iterator[tuple[Path, Block]]:
-    """SQL composed by steps (checks' queries, publish scripts) and of questions about costs. The executor reports a template that cannot be
-    read.
+    """SQL composed by steps (checks' queries, publish scripts, what is read beside a publish) and of questions about costs. The executor
+    reports a template that cannot be read.
     """
     composer = root / "services" / "executor" / "costs" / "compose.py"
     for question in cost_questions() if composer.is_file() else ():
@@ -92,7 +95,10 @@ def composed(root: Path) -> Iterator[tuple[Path, Block]]:
             if isinstance(step.action, Checks):
                 yield root / "configs" / f"{template.name.path}.yml", step.action.query.block
             if isinstance(step.action, Publish):
-                yield root / "configs" / f"{template.name.path}.yml", step.action.script
+                for script in step.action.scripts.values():
+                    yield root / "configs" / f"{template.name.path}.yml", script
+            if isinstance(step.action, Sql) and step.beside:
+                yield root / "configs" / f"{template.name.path}.yml", step.action.block
 
 
 def cost_questions() -> Iterator[Question]:

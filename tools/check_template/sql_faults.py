@@ -8,6 +8,7 @@ import yaml
 from services.executor.steps.bigquery_publish import Publish
 from services.executor.steps.bigquery_sql import MISSING, ROWS, Sql
 from services.executor.steps.dq_checks import Checks
+from services.executor.steps.run_end_script import EndOfRun
 from services.executor.templates.faults import Fault
 from services.executor.templates.step import sql_file
 from services.executor.templates.template import Template
@@ -40,7 +41,7 @@ def _of_steps(node: yaml.MappingNode, source: str, template: Template, checker: 
             case Checks() as action:
                 messages = [problem.message for problem in checker.check(action.query.block, Path(source))]
             case Publish() as action:
-                messages = [problem.message for problem in checker.check(action.script, Path(source))]
+                messages = [problem.message for problem in checker.check(action.scripts[EndOfRun.LATER], Path(source))]
             case Sql() as action:
                 messages = list(_last_row(action, checker))
         mark = _step_node(node, step.id).start_mark

@@ -1,6 +1,7 @@
 -- claimed_by: the claim of the executing process, a random id. is_final: it FAILED and another attempt would fail, too. Both are NULL in
 -- rows written by executors from before these columns.
--- What the run has used, in all tries of its steps; NULL: it is RUNNING, its executor died, or it is older than these columns.
+-- What the run has used, in all tries of its steps; NULL: it is RUNNING or has just completed, its executor died, or it is older than these
+-- columns.
 -- bytes_billed: of query jobs in the platform's project, on its bill. slot_ms: of all its jobs. bytes_read: of the tenant's own data,
 -- through the Storage Read API or by query jobs, on the bill of the tenant's project. cost_usd: an estimate of both bills together, at the
 -- prices that the executor is configured with; the platform's part of it is bytes_billed at the price of queries.

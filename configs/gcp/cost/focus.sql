@@ -8,6 +8,8 @@
 -- that table, if a run of it that began after the day was over (UTC) has completed: then the export has none.
 -- An invoice month begins at midnight in Pacific time (Cloud Billing, "Understand the billing export data": invoice.month), and so an
 -- adjustment of usage of an earlier month corrects an invoice that was already written.
+-- gcp/cost/billing includes this block beside its publish: there, billing_cost_daily and x_meta_cost_days stand for what they are about to
+-- hold of the run's days.
 -- Step by step: `charges` are the rows of billing_cost_daily and what each says by itself; up to `recognized` it is decided what kind of
 -- charge each is, and for a commitment's fee and the usage that it pays for the pool in which they meet; `pools` has what follows from the
 -- sums of each pool, and `source` puts both together. Each source row becomes one of `parts` or more, and up to `priced` it is reckoned what
@@ -20,10 +22,10 @@
 -- param: billing_account_name STRING
 -- param: loaded_at TIMESTAMP
 -- param: pipeline_logging_id STRING
-DECLARE rows_staged, billing_rows INT64;
-DECLARE source_versions ARRAY<STRUCT<day DATE, version INT64>>;
-DECLARE billing_sums ARRAY<STRUCT<day DATE, currency STRING, invoice_month STRING, row_count INT64, net_cost FLOAT64, contracted_cost FLOAT64, list_cost FLOAT64>>;
-DECLARE days_not_loaded ARRAY<DATE>;
+DECLARE rows_staged INT64;
+DECLARE found STRUCT<
+  sums ARRAY<STRUCT<day DATE, currency STRING, invoice_month STRING, row_count INT64, net_cost FLOAT64, contracted_cost FLOAT64, list_cost FLOAT64>>,
+  versions ARRAY<STRUCT<day DATE, version INT64>>>;
 -- Google renames services and keeps their ids. A service is looked up by its id; one without an id here by its name, in lower case and
 -- without Google's and Cloud's before it: Cloud Dataflow and Dataflow are one.
 DECLARE services ARRAY<STRUCT<id STRING, name STRING, category STRING, subcategory STRING>> DEFAULT [
@@ -166,7 +168,21 @@ INSERT INTO x_staging_focus_cost_daily (
   x_ConsumptionModelId, x_ConsumptionModelDescription, x_SubscriptionInstanceId, x_PublisherType, x_Credits, x_ProviderColumns,
   x_SourceRow, x_Derivation, x_CommitmentPool
 )
-WITH tagged AS (
+WITH billed AS (
+  -- The rows of the run's days.
+  SELECT
+    b.usage_date, b.billing_account_id, b.service_id, b.service_description, b.sku_id, b.sku_description, b.usage_start_time,
+    b.usage_end_time, b.project_id, b.project_name, b.project_number, b.location, b.region, b.zone, b.resource_name, b.resource_global_name,
+    b.labels, b.system_labels, b.usage_amount, b.usage_unit, b.usage_amount_in_pricing_units, b.usage_pricing_unit, b.cost, b.credits_total,
+    b.net_cost, b.cost_at_list, b.currency, b.currency_conversion_rate, b.cost_type, b.invoice_month, b.project_labels, b.tags, b.credits,
+    b.price_effective_price, b.price_tier_start_amount, b.price_pricing_unit_quantity, b.price_list_price, b.price_effective_price_default,
+    b.cost_at_effective_price_default, b.cost_at_list_consumption_model, b.consumption_model_id, b.consumption_model_description,
+    b.subscription_instance_id, b.transaction_type, b.seller_name, b.adjustment_info_id, b.adjustment_info_description,
+    b.adjustment_info_mode, b.adjustment_info_type, b.invoice_publisher_type, b.other_columns
+  FROM billing_cost_daily AS b
+  WHERE b.usage_date BETWEEN @first_day AND @last_day AND b.usage_date IN UNNEST(@run_days)
+),
+tagged AS (
   -- Rows of one resource have the same list of tags: each list is read once.
   SELECT k.tags, STRING_AGG(CONCAT(TO_JSON_STRING(k.key), ':', k.value), ',' ORDER BY k.key) AS pairs
   FROM (
@@ -176,8 +192,7 @@ WITH tagged AS (
       ARRAY_AGG(TO_JSON_STRING(JSON_VALUE(one, '$.value')) ORDER BY JSON_VALUE(one, '$.inherited') = 'true', place LIMIT 1)[OFFSET(0)] AS value
     FROM (
       SELECT DISTINCT TO_JSON_STRING(b.tags) AS tags
-      FROM billing_cost_daily AS b
-      WHERE b.usage_date BETWEEN @first_day AND @last_day AND b.usage_date IN UNNEST(@run_days)
+      FROM billed AS b
     ) AS list
     CROSS JOIN UNNEST(JSON_QUERY_ARRAY(list.tags)) AS one WITH OFFSET AS place
     WHERE JSON_VALUE(one, '$.key') != ''
@@ -198,10 +213,8 @@ typed AS (
     LOGICAL_OR(one.type IN ('COMMITTED_USAGE_DISCOUNT', 'COMMITTED_USAGE_DISCOUNT_DOLLAR_BASE')) AS has_commitment_credit
   FROM (
     SELECT DISTINCT TO_JSON_STRING(b.credits) AS credits
-    FROM billing_cost_daily AS b
-    WHERE
-      b.usage_date BETWEEN @first_day AND @last_day AND b.usage_date IN UNNEST(@run_days)
-      AND REGEXP_CONTAINS(TO_JSON_STRING(b.credits), r'"type":"(PROMOTION|FEE_UTILIZATION_OFFSET|COMMITTED_USAGE_DISCOUNT)')
+    FROM billed AS b
+    WHERE REGEXP_CONTAINS(TO_JSON_STRING(b.credits), r'"type":"(PROMOTION|FEE_UTILIZATION_OFFSET|COMMITTED_USAGE_DISCOUNT)')
   ) AS list
   CROSS JOIN UNNEST(JSON_QUERY_ARRAY(list.credits)) AS entry
   CROSS JOIN UNNEST([STRUCT(
@@ -254,9 +267,8 @@ charges AS (
         AND NOT IFNULL(REGEXP_CONTAINS(b.sku_description, r'(?i)\bunder (a )?subscription\b'), FALSE)
         AND NOT IFNULL(REGEXP_CONTAINS(b.service_description, r'(?i)pub/sub'), FALSE) AS is_flat_fee,
     b.labels, b.project_labels, b.system_labels, b.tags, b.credits, b.other_columns
-  FROM billing_cost_daily AS b
+  FROM billed AS b
   LEFT JOIN typed ON typed.credits = TO_JSON_STRING(b.credits)
-  WHERE b.usage_date BETWEEN @first_day AND @last_day AND b.usage_date IN UNNEST(@run_days)
 ),
 commitments AS (
   SELECT
@@ -700,51 +712,57 @@ FROM priced AS s
 LEFT JOIN UNNEST(services) AS by_id ON by_id.id = s.service_id
 LEFT JOIN UNNEST(services) AS by_name ON by_name.name = s.service_key;
 SET rows_staged = @@row_count;
--- What each row has to come to, from the row alone: whatever is priced counts before credits, at its price without a commitment and at its
--- list price; what is not (a tax, an adjustment, a credit without usage) is what it is billed as.
-SET billing_sums = ARRAY(
-  SELECT AS STRUCT
-    e.usage_date AS day, e.currency, e.invoice_month, COUNT(*) AS row_count, SUM(e.net_cost) AS net_cost,
-    SUM(IF(e.is_priced, IFNULL(e.cost_at_effective_price_default, e.cost), e.net_cost)) AS contracted_cost,
-    SUM(IF(e.is_priced, COALESCE(e.cost_at_list, e.cost_at_effective_price_default, e.cost), e.net_cost)) AS list_cost
-  FROM (
-    SELECT
-      b.usage_date, b.currency, b.invoice_month, b.net_cost, b.cost, b.cost_at_effective_price_default, b.cost_at_list,
-      IFNULL(b.cost_type, 'regular') = 'regular'
-        AND (IFNULL(b.cost, 1) != 0 OR IFNULL(b.credits_total, 0) = 0 OR IFNULL(b.usage_amount, 0) != 0) AS is_priced
-    FROM billing_cost_daily AS b
-    WHERE b.usage_date BETWEEN @first_day AND @last_day AND b.usage_date IN UNNEST(@run_days)
-  ) AS e
-  GROUP BY e.usage_date, e.currency, e.invoice_month);
-SET billing_rows = (SELECT IFNULL(SUM(one.row_count), 0) FROM UNNEST(billing_sums) AS one);
--- Which version of each day was read: if a newer one is published meanwhile, these rows are not.
-SET source_versions = ARRAY(
-  SELECT AS STRUCT day, IFNULL(MAX(d.source_version), 0) AS version
-  FROM UNNEST(@run_days) AS day
-  LEFT JOIN (SELECT k.usage_date, k.source_version FROM x_meta_cost_days AS k WHERE k.source = 'gcp') AS d ON d.usage_date = day
-  GROUP BY day);
-SET days_not_loaded = ARRAY(
-  SELECT day
-  FROM UNNEST(@run_days) AS day
-  WHERE day NOT IN (
-    SELECT d.usage_date
-    FROM x_meta_cost_days AS d
-    WHERE d.source = 'gcp' AND d.source_table IS NOT NULL
-    UNION ALL
-    SELECT one.day
-    FROM UNNEST(billing_sums) AS one
-    UNION ALL
-    SELECT loaded
-    FROM x_meta_pipeline_runs AS r
-    CROSS JOIN UNNEST(GENERATE_DATE_ARRAY(
-      SAFE_CAST(COALESCE(JSON_VALUE(r.parameters, '$.date'), JSON_VALUE(r.parameters, '$.start_date')) AS DATE),
-      SAFE_CAST(COALESCE(JSON_VALUE(r.parameters, '$.date'), JSON_VALUE(r.parameters, '$.end_date')) AS DATE))) AS loaded
-    WHERE r.pipeline_id = CONCAT(@tenant_id, '-gcp-cost-billing') AND r.status = 'COMPLETED'
-      AND r.started_at >= TIMESTAMP(DATE_ADD(loaded, INTERVAL 1 DAY)))
-  ORDER BY day);
+-- `sums`: what each row has to come to, from the row alone: whatever is priced counts before credits, at its price without a commitment and
+-- at its list price; what is not (a tax, an adjustment, a credit without usage) is what it is billed as.
+-- `versions`: which runs' rows these are, and how many of each. No run ever adds to another's rows, so as long as a day has this version, it
+-- has the rows that were read.
+SET found = STRUCT(
+  ARRAY(
+    SELECT AS STRUCT
+      e.usage_date AS day, e.currency, e.invoice_month, COUNT(*) AS row_count, SUM(e.net_cost) AS net_cost,
+      SUM(IF(e.is_priced, IFNULL(e.cost_at_effective_price_default, e.cost), e.net_cost)) AS contracted_cost,
+      SUM(IF(e.is_priced, COALESCE(e.cost_at_list, e.cost_at_effective_price_default, e.cost), e.net_cost)) AS list_cost
+    FROM (
+      SELECT
+        b.usage_date, b.currency, b.invoice_month, b.net_cost, b.cost, b.cost_at_effective_price_default, b.cost_at_list,
+        IFNULL(b.cost_type, 'regular') = 'regular'
+          AND (IFNULL(b.cost, 1) != 0 OR IFNULL(b.credits_total, 0) = 0 OR IFNULL(b.usage_amount, 0) != 0) AS is_priced
+      FROM billing_cost_daily AS b
+      WHERE b.usage_date BETWEEN @first_day AND @last_day AND b.usage_date IN UNNEST(@run_days)
+    ) AS e
+    GROUP BY e.usage_date, e.currency, e.invoice_month) AS sums,
+  ARRAY(
+    SELECT AS STRUCT v.day, FARM_FINGERPRINT(v.runs) AS version
+    FROM (
+      SELECT g.usage_date AS day, STRING_AGG(CONCAT(g.run, ' ', CAST(g.row_count AS STRING)), ',' ORDER BY g.run) AS runs
+      FROM (
+        SELECT b.usage_date, IFNULL(b.pipeline_logging_id, '') AS run, COUNT(*) AS row_count
+        FROM billing_cost_daily AS b
+        WHERE b.usage_date BETWEEN @first_day AND @last_day AND b.usage_date IN UNNEST(@run_days)
+        GROUP BY b.usage_date, run
+      ) AS g
+      GROUP BY g.usage_date
+    ) AS v) AS versions);
 COMMIT TRANSACTION;
 SELECT
-  rows_staged, billing_rows, billing_sums, source_versions,
+  rows_staged, (SELECT IFNULL(SUM(one.row_count), 0) FROM UNNEST(found.sums) AS one) AS billing_rows, found.sums AS billing_sums,
+  found.versions AS source_versions,
   CONCAT('gcp/cost/billing has never loaded ', (
-    SELECT STRING_AGG(CAST(day AS STRING), ', ' ORDER BY day) FROM UNNEST(days_not_loaded) AS day
+    SELECT STRING_AGG(CAST(day AS STRING), ', ' ORDER BY day)
+    FROM UNNEST(@run_days) AS day
+    WHERE day NOT IN (
+      SELECT d.usage_date
+      FROM x_meta_cost_days AS d
+      WHERE d.source = 'gcp' AND d.source_table IS NOT NULL
+      UNION ALL
+      SELECT one.day
+      FROM UNNEST(found.sums) AS one
+      UNION ALL
+      SELECT loaded
+      FROM x_meta_pipeline_runs AS r
+      CROSS JOIN UNNEST(GENERATE_DATE_ARRAY(
+        SAFE_CAST(COALESCE(JSON_VALUE(r.parameters, '$.date'), JSON_VALUE(r.parameters, '$.start_date')) AS DATE),
+        SAFE_CAST(COALESCE(JSON_VALUE(r.parameters, '$.date'), JSON_VALUE(r.parameters, '$.end_date')) AS DATE))) AS loaded
+      WHERE r.pipeline_id = CONCAT(@tenant_id, '-gcp-cost-billing') AND r.status = 'COMPLETED'
+        AND r.started_at >= TIMESTAMP(DATE_ADD(loaded, INTERVAL 1 DAY)))
   ), '. Run it for these days first.') AS missing

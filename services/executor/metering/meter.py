@@ -44,9 +44,9 @@ class RunMeter:
         with self.lock:
             return self.cost + sum((one.allowed for one in self._tries), RunCost())
 
-    def step(self, step_id: str, attempt: int) -> "StepMeter":
-        """The meter of one try of a step."""
-        one = StepMeter(self, {**self.labels, "step": label(step_id), "attempt": str(attempt)})
+    def step(self, step_id: str, attempt: int, *, part: float = 1.0) -> "StepMeter":
+        """The meter of one try of a step. `part`: of what is left of the run's cap, how much its queries may use."""
+        one = StepMeter(self, {**self.labels, "step": label(step_id), "attempt": str(attempt)}, part)
         with self.lock:
             self._tries.append(one)
         return one
@@ -67,6 +67,8 @@ class StepMeter:
 
     run: RunMeter = field(default_factory=RunMeter)
     labels: Mapping[str, str] = field(default_factory=dict)
+    part: float = 1.0
+    """See `RunMeter.step`."""
     allowed: RunCost = field(default_factory=RunCost)
     """Readings that were allowed and have not begun."""
     _jobs: dict[str, RunCost] = field(default_factory=dict)
@@ -145,7 +147,7 @@ class StepMeter:
         if self.run.max_cost is None or usd_per_tib <= 0:
             return None
         expected = self.run.expected
-        left = int((self.run.max_cost[0] - expected.cost_usd) / usd_per_tib * TIB)
+        left = int(self.part * (self.run.max_cost[0] - expected.cost_usd) / usd_per_tib * TIB)
         if left < MIN_BYTES:
             raise self._refused(RunCost(cost_usd=MIN_BYTES / TIB * usd_per_tib))
         return left

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Collection, Iterable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -11,9 +11,9 @@ from typing import Self
 
 import structlog
 
-from services.executor.records import RunOutcome, RunStatus
-from services.executor.runs.execute import RunProgress
+from services.executor.records import Run, RunCost, RunOutcome, RunStatus
 from services.executor.runs.prepared import PreparedRun
+from services.executor.runs.progress import RunProgress
 from services.executor.runs.quota import QuotaClient, Reservation
 from services.executor.store import Store
 from services.platform.backoff import backoff
@@ -64,6 +64,7 @@ class ActiveRuns:
         self._grace_seconds = grace_seconds
         self._active: dict[str, _ActiveRun] = {}
         self._stopping = False
+        self._costs = set[asyncio.Task[None]]()
 
     def ids(self) -> list[str]:
         """The runs whose reservations this process must renew."""
@@ -156,23 +157,38 @@ class ActiveRuns:
         return (moment - self._clock.now()).total_seconds()
 
     async def _close(self, active: _ActiveRun, outcome: RunOutcome) -> None:
-        """Records the run's end, then settles its reservation. Retries until the process exits; the lease is renewed meanwhile."""
-        run = active.prepared.run
-        status: RunStatus | None = None
-        for wait in backoff(first=0.2, most=10.0):
-            try:
-                status = status or await self._store.finish_run(run.tenant_id, run.pipeline_logging_id, outcome, at=self._clock.now())
-                self._store.led_runs.close(run.pipeline_logging_id)
-                await self._quota.settle(active.reservation, status or outcome.status, outcome.cost)
-            except Unavailable as error:
-                _log.warning("close_delayed", reason=error.reason)
-                await asyncio.sleep(wait)
-            except Exception:  # noqa: BLE001 - a retry would not help; the reservation expires, and the reconciler reads the row
-                _log.exception("close_broke")
-                return
+        """Records the run's end, unless its last step has, then settles its reservation. Retries until the process exits; the lease is
+        renewed meanwhile.
+        """
+        run, cost = active.prepared.run, outcome.cost
+        try:
+            if outcome.ended_at is not None:
+                status: RunStatus | None = RunStatus.COMPLETED
+                self._store.ends.note_completed(run.tenant_id, run.pipeline_logging_id, outcome, at=outcome.ended_at)
+                self._write_cost(run, cost)
             else:
-                _log.info("run_ended", status=status, rows=outcome.rows_processed)
-                return
+                status = await _until_done(
+                    lambda: self._store.finish_run(run.tenant_id, run.pipeline_logging_id, outcome, at=self._clock.now())
+                )
+            self._store.led_runs.close(run.pipeline_logging_id)
+            await _until_done(lambda: self._quota.settle(active.reservation, status or outcome.status, cost))
+        except Exception:  # noqa: BLE001 - a retry would not help; the reservation expires, and the reconciler reads the row
+            _log.exception("close_broke")
+        else:
+            _log.info("run_ended", status=status, rows=outcome.rows_processed)
+
+    def _write_cost(self, run: Run, cost: RunCost | None) -> None:
+        """In the background: the run has ended, and its slot must not wait for it."""
+        if cost is not None:
+            task = asyncio.create_task(self._add_cost(run, cost))
+            self._costs.add(task)
+            task.add_done_callback(self._costs.discard)
+
+    async def _add_cost(self, run: Run, cost: RunCost) -> None:
+        try:
+            await _until_done(lambda: self._store.ends.add_cost(run.tenant_id, run.pipeline_logging_id, cost))
+        except Exception:  # noqa: BLE001 - a retry would not help; the row stays without a cost
+            _log.exception("cost_not_written")
 
     async def __aenter__(self) -> Self:
         return self
@@ -185,14 +201,33 @@ class ActiveRuns:
         tasks = [active.task for active in self._active.values()]
         if tasks:
             await asyncio.wait(tasks, timeout=max(0.0, self._grace_seconds - CLOSING_SECONDS))
+        closing = asyncio.get_running_loop().time() + CLOSING_SECONDS
         for pipeline_logging_id in self.ids():
             self.stop(pipeline_logging_id, STOPPED)
         if left := [active.task for active in self._active.values()]:
-            await asyncio.wait(left, timeout=CLOSING_SECONDS / 2)
-            for active in self._active.values():
-                if not active.closing:
-                    active.task.cancel()  # cuts its final steps short
-            _, unfinished = await asyncio.wait(left, timeout=CLOSING_SECONDS / 2)
-            for task in unfinished:
-                # Its lease expires, and the next reconciliation ends it.
+            await self._close_stopped(left)
+        if self._costs:
+            _, unwritten = await asyncio.wait(self._costs, timeout=max(0.0, closing - asyncio.get_running_loop().time()))
+            for task in unwritten:
                 task.cancel()
+
+    async def _close_stopped(self, left: Collection[asyncio.Task[None]]) -> None:
+        await asyncio.wait(left, timeout=CLOSING_SECONDS / 2)
+        for active in self._active.values():
+            if not active.closing:
+                active.task.cancel()  # cuts its final steps short
+        _, unfinished = await asyncio.wait(left, timeout=CLOSING_SECONDS / 2)
+        for task in unfinished:
+            # Its lease expires, and the next reconciliation ends it.
+            task.cancel()
+
+
+async def _until_done[Answer](send: Callable[[], Awaitable[Answer]]) -> Answer:
+    """The answer of `send`, which is repeated until BigQuery and auth answer."""
+    for wait in backoff(first=0.2, most=10.0):
+        try:
+            return await send()
+        except Unavailable as error:
+            _log.warning("close_delayed", reason=error.reason)
+            await asyncio.sleep(wait)
+    raise AssertionError("backoff never ends")

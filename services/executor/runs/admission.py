@@ -62,6 +62,7 @@ class Admission:
         """Admits a run with a new id. Raises ResourceExhausted, FailedPrecondition or Unavailable."""
         reservation = await self._reserve_with_credentials(prepared)
         prepared = prepared.admitted(reservation.allowance).starting_at(self._clock.now())
+        self._prefetch_credentials(prepared)
         await self._written(prepared.run, reservation, self._store.insert_run(prepared.run, seconds=self._insert_seconds))
         return Admitted(prepared=prepared, reservation=reservation)
 
@@ -80,6 +81,7 @@ class Admission:
         if status := await self._looked_up(prepared, alone, may_exist=may_exist):
             return status
         reservation = await self._reserve(run)
+        self._prefetch_credentials(prepared)
         claim = await self._written(run, reservation, self._store.claim_run(run, alone, seconds=self._insert_seconds))
         if claim.status is None:
             await self._give_back(reservation, NOT_STARTED)
@@ -143,6 +145,10 @@ class Admission:
             self._lacking.add(wanted)
             raise
         self._lacking.discard(wanted)
+
+    def _prefetch_credentials(self, prepared: PreparedRun) -> None:
+        """Beside the statement that writes the run's row: for a run whose `_require` was answered from the cache."""
+        self._credentials.prefetch(prepared.run.tenant_id, prepared.credentials_provider, since=prepared.requested_at)
 
     async def _reserve_with_credentials(self, prepared: PreparedRun) -> Reservation:
         """A reservation for a run with a new id, whose tenant has credentials. Raises what `_require` does, also if there is no quota

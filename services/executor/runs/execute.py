@@ -1,24 +1,26 @@
 """Executes a run: starts each step as soon as the steps it needs have ended, several at once, and logs each.
 
 Work steps (`when: on_success`) run first, then final steps (`on_failure`, `always`). After a cancel or timeout the final steps get
-FINALIZER_SECONDS in total. If a step fails, the steps that need it are SKIPPED; the others continue. Results are combined in the template's
-order, independent of the order in which steps end.
+FINALIZER_SECONDS in total. If a step fails, the steps that need it are SKIPPED; the others continue, but those beside a publish that does
+not succeed: they are stopped, and SKIPPED. Results are combined in the template's order, independent of the order in which steps end.
 """
 
 import asyncio
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, replace
 from typing import Any
 
 import structlog
 
 from services.executor.errors import StepError
-from services.executor.metering.meter import RunMeter, StepMeter
-from services.executor.records import RunOutcome, RunStatus, StepLog, StepStatus
+from services.executor.metering.meter import StepMeter
+from services.executor.records import RunOutcome, StepLog, StepStatus
+from services.executor.runs.last_step import last_step, may_end, steps_left
 from services.executor.runs.prepared import PreparedRun
+from services.executor.runs.progress import RUNNING, RunProgress
 from services.executor.templates.graph import should_run
-from services.executor.templates.step import StepContext, StepResult, Toolbox, UsesTables
+from services.executor.templates.step import LastStep, StepContext, StepResult, Toolbox, UsesTables
 from services.executor.templates.step_reader import TemplateStep
 from services.platform.backoff import backoff
 from services.platform.bigquery import errors as bigquery
@@ -26,47 +28,10 @@ from services.platform.errors import ConvergenceError, Unavailable
 
 FINALIZER_SECONDS = 30.0
 """For all final steps of a stopped run together; less than the time that the reconciler leaves an executor to record the run's end."""
-RUNNING = RunOutcome(status=RunStatus.RUNNING)
-"""The outcome passed to work steps: the run has not ended yet."""
+BESIDE_PART = 0.5
+"""Of what is left of the run's cap, how much a step may use beside a publish, to which the rest is left."""
 
 _log = structlog.get_logger()
-
-
-@dataclass(kw_only=True, slots=True)
-class RunProgress:
-    """The results so far, by step."""
-
-    ended: dict[str, StepStatus] = field(default_factory=dict)
-    results: dict[str, StepResult] = field(default_factory=dict)
-    failures: dict[str, str] = field(default_factory=dict)
-    stopped: RunOutcome | None = None
-    is_final: bool = False
-    """A step failed with an error that another attempt would get, too."""
-    meter: RunMeter = field(default_factory=RunMeter)
-    """What the run has used; `execute` puts the run's own here."""
-
-    def has_nothing_for(self, step: TemplateStep) -> bool:
-        """True for a work step that needs one which has found nothing to do."""
-        return step.is_work and any(self.results[need].is_unchanged for need in step.ancestors if need in self.results)
-
-    def seen_by(self, step: TemplateStep, steps: tuple[TemplateStep, ...]) -> RunOutcome:
-        """The outcome that a step sees: for final steps the run's outcome so far, for work steps RUNNING."""
-        if step.is_work:
-            return RUNNING
-        return self.stopped or self.outcome(steps)
-
-    def outcome(self, steps: tuple[TemplateStep, ...]) -> RunOutcome:
-        """The first failure in the template's order, work steps before final ones; without a failure, the row count reported by the last
-        step of the template itself, or, if none reports one, of those that it includes.
-        """
-        for step in sorted(steps, key=lambda one: not one.is_work):
-            if step.id in self.failures:
-                why = f"Step {step.id}: {self.failures[step.id]}"
-                return RunOutcome(status=RunStatus.FAILED, error_message=why, is_final=self.is_final)
-        own_last = sorted(steps, key=lambda one: (one.is_included, -one.index))
-        results = (self.results[step.id] for step in own_last if step.id in self.results)
-        rows = next((result.rows_processed for result in results if result.rows_processed is not None), None)
-        return RunOutcome(status=RunStatus.COMPLETED, rows_processed=rows)
 
 
 async def execute(prepared: PreparedRun, tools: Toolbox, progress: RunProgress | None = None) -> RunOutcome:
@@ -89,8 +54,10 @@ async def execute(prepared: PreparedRun, tools: Toolbox, progress: RunProgress |
             raise
         await _run(prepared, finalizers, progress, tools)
     finally:
-        drop_staging(prepared, progress.results, tools)
-        await tools.store.flushed(prepared.run.tenant_id, prepared.run.pipeline_logging_id)
+        try:
+            await tools.store.flushed(prepared.run.tenant_id, prepared.run.pipeline_logging_id)
+        finally:
+            drop_staging(prepared, progress.results, tools)
     return progress.outcome(prepared.template.steps)
 
 
@@ -101,22 +68,48 @@ async def _run(
     raises.
     """
     before = dict(progress.ended)
-    tasks = dict[str, asyncio.Task[None]]()
+    tasks, working = dict[str, asyncio.Task[None]](), dict[str, TemplateStep]()
 
     async def when_due(step: TemplateStep) -> None:
         if awaited := [tasks[need] for need in step.needs if need in tasks]:
             await asyncio.wait(awaited)
+        if step.id in progress.ended:  # as foreseen
+            return
         ended = before | {need: progress.ended[need] for need in step.needs if need in progress.ended}
         is_due = should_run(needs=step.needs, when=step.when, ended=ended, stopped=stopped)
-        if is_due and not progress.has_nothing_for(step):
-            await _perform(prepared, step, progress, tools)
+        if is_due and not progress.has_nothing_for(step) and not progress.is_needless(step):
+            working[step.id] = step
+            await _perform_unless_in_vain(prepared, step, progress, tools)
+            del working[step.id]
         else:
             progress.ended[step.id] = StepStatus.SKIPPED
             _log_step(prepared, step, StepStatus.SKIPPED, tools)
+        for needless in progress.needless(working):
+            tasks[needless.id].cancel()
 
     async with asyncio.TaskGroup() as group:
+        _foresee(prepared, steps, progress, tools, group)
         for step in steps:
             tasks[step.id] = group.create_task(when_due(step))
+
+
+def _foresee(prepared: PreparedRun, steps: Sequence[TemplateStep], progress: RunProgress, tools: Toolbox, group: asyncio.TaskGroup) -> None:
+    """If one of them may end the run, begins to find out which others will have nothing to do."""
+    if any(may_end(step, prepared.template.steps) for step in steps):
+        for step in steps:
+            progress.foresight.begin(step, context_of(prepared, step, {}, tools), group)
+
+
+async def _perform_unless_in_vain(prepared: PreparedRun, step: TemplateStep, progress: RunProgress, tools: Toolbox) -> None:
+    """As `_perform`, but ends without an error if the step is stopped because it has worked in vain."""
+    try:
+        await _perform(prepared, step, progress, tools)
+    except asyncio.CancelledError:
+        if step.id not in progress.in_vain:
+            raise
+        progress.ended[step.id] = StepStatus.SKIPPED
+        why = f"Stopped, for the step {step.beside} did not succeed."
+        _log_step(prepared, step, StepStatus.SKIPPED, tools, error_message=why)
 
 
 async def _run_stopped(prepared: PreparedRun, finalizers: Sequence[TemplateStep], progress: RunProgress, tools: Toolbox) -> None:
@@ -129,14 +122,20 @@ async def _run_stopped(prepared: PreparedRun, finalizers: Sequence[TemplateStep]
 
 async def _perform(prepared: PreparedRun, step: TemplateStep, progress: RunProgress, tools: Toolbox) -> None:
     waits = backoff(first=1.0, most=30.0)
+    last = await _if_last(prepared, step, progress, tools)
     # Only the first failure decides whether the run may be retried.
     says_retryable = step.is_work or not progress.failures
     for attempt in range(1, step.attempts + 1):
-        began, meter = tools.clock.now(), progress.meter.step(step.id, attempt)
+        part = BESIDE_PART if step.beside and step.beside not in progress.ended else 1.0
+        began, meter = tools.clock.now(), progress.meter.step(step.id, attempt, part=part)
         _log_step(prepared, step, StepStatus.RUNNING, tools, attempt=attempt)
+        if last is not None:
+            await tools.store.flushed(prepared.run.tenant_id, prepared.run.pipeline_logging_id)
         try:
-            result = await _attempt(prepared, step, progress, tools, meter)
+            result = await _attempt(prepared, step, progress, tools, meter, last)
         except asyncio.CancelledError:
+            if step.id in progress.in_vain:
+                raise
             progress.ended[step.id] = StepStatus.FAILED
             stopped = "The run was stopped while this step worked."
             metadata = {"can_heal": True, **_cost_of(meter)}
@@ -159,8 +158,23 @@ async def _perform(prepared: PreparedRun, step: TemplateStep, progress: RunProgr
             continue
         progress.ended[step.id] = StepStatus.FAILED
         progress.failures[step.id] = result.message
-        progress.is_final |= says_retryable and not result.is_retryable
+        if says_retryable and not result.is_retryable:
+            progress.final.add(step.id)
         return
+
+
+async def _if_last(prepared: PreparedRun, step: TemplateStep, progress: RunProgress, tools: Toolbox) -> LastStep | None:
+    """For a step after which nothing is left to do, what it gets to know; else None. The steps that have nothing to do are ended first."""
+    steps = prepared.template.steps
+    if not may_end(step, steps) or (left := steps_left(step, steps, progress.ended)) is None:
+        return None
+    if (results := await progress.foresight.of(left)) is None:
+        return None
+    for one, result in zip(left, results, strict=True):
+        progress.ended[one.id], progress.results[one.id] = StepStatus.COMPLETED, result
+        _log_step(prepared, one, StepStatus.RUNNING, tools)
+        _log_step(prepared, one, StepStatus.COMPLETED, tools, duration_ms=0, rows_processed=result.rows_processed, metadata=result.metadata)
+    return last_step(step, steps, progress.results)
 
 
 def _cost_of(meter: StepMeter) -> dict[str, Any]:
@@ -169,11 +183,11 @@ def _cost_of(meter: StepMeter) -> dict[str, Any]:
 
 
 async def _attempt(
-    prepared: PreparedRun, step: TemplateStep, progress: RunProgress, tools: Toolbox, meter: StepMeter
+    prepared: PreparedRun, step: TemplateStep, progress: RunProgress, tools: Toolbox, meter: StepMeter, last: LastStep | None
 ) -> StepResult | StepError:
     """One try. Errors are returned, worded for the tenant; details are logged."""
     outcome = progress.seen_by(step, prepared.template.steps)
-    context = replace(context_of(prepared, step, progress.results, tools, outcome=outcome), meter=meter)
+    context = replace(context_of(prepared, step, progress.results, tools, outcome=outcome), meter=meter, last=last)
     try:
         async with asyncio.timeout(step.timeout_seconds):
             return await step.action.run(context)

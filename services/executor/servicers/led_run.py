@@ -36,7 +36,7 @@ class LedRunServicer(LedRunServiceServicer):
         assert stream is not None  # noqa: S101 - a handler is a task
         self._streams.add(stream)
         stream.add_done_callback(self._streams.discard)
-        yield messages.FollowRunResponse(run=to_run(led.run))
+        yield messages.FollowRunResponse(run=to_run(led.last or led.run))
         sent, feed = 0, led.feed
         while sent < len(feed.lines) or not feed.is_closed:
             try:

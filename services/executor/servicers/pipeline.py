@@ -12,13 +12,14 @@ from convergence.executor.v1 import run_pb2
 from convergence.executor.v1.pipeline_service_pb2_grpc import PipelineServiceServicer
 
 from services.executor.metering.cap import RunAllowance
-from services.executor.records import DqResult, Run, RunFilter, RunStatus, StepLog
+from services.executor.records import DqResult, Run, RunFilter, RunStatus, StepLog, StepStatus
 from services.executor.runs.cancel import Canceller
 from services.executor.runs.dry_run import DryRunner
 from services.executor.runs.idempotency import IdempotentStarts
 from services.executor.runs.prepared import RunPreparer, RunRequest
 from services.executor.servicers.from_request import to_day, to_pipeline, to_status
-from services.executor.servicers.to_proto import to_dry_run, to_run, to_template
+from services.executor.servicers.template_list import TemplateList
+from services.executor.servicers.to_proto import to_dry_run, to_run
 from services.executor.store import ID_LENGTH, Store, no_such_run
 from services.executor.templates.name import PipelineName
 from services.platform.access.caller import current_caller
@@ -28,6 +29,9 @@ from services.platform.rpc.paging import from_token, page_size, to_token
 from services.platform.rpc.structs import to_mapping
 
 type Context = grpc.aio.ServicerContext[Any, Any]
+
+LAST_LINES_SECONDS = 0.5
+"""The executor of a run writes its last lines within this time after its end; only if it died just then, they are missing for ever."""
 
 
 class PipelineServicer(PipelineServiceServicer):
@@ -45,6 +49,7 @@ class PipelineServicer(PipelineServiceServicer):
         self._preparer, self._starts, self._dry_runner, self._canceller, self._store = preparer, starts, dry_runner, canceller, store
         self._runs: SharedReads[tuple[str, str], run_pb2.Run] = SharedReads(self._read_run)
         self._lists: SharedReads[tuple[str, RunFilter, int], Sequence[Run]] = SharedReads(self._read_runs)
+        self._template_list = TemplateList()
 
     async def RunPipeline(self, request: messages.RunPipelineRequest, context: Context) -> messages.RunPipelineResponse:
         """Starts a run and returns at once; with an Idempotency-Key it returns the key's run, whether it was started now or earlier."""
@@ -94,8 +99,7 @@ class PipelineServicer(PipelineServiceServicer):
 
     async def ListTemplates(self, request: messages.ListTemplatesRequest, context: Context) -> messages.ListTemplatesResponse:
         """All templates that can be run."""
-        templates = self._preparer.templates
-        return messages.ListTemplatesResponse(templates=[to_template(templates[name]) for name in sorted(templates)])
+        return self._template_list.answer(self._preparer.templates)
 
     async def _run(self, tenant_id: str, identity: str) -> run_pb2.Run:
         """From memory if this process executes the run, else from the tables."""
@@ -106,13 +110,22 @@ class PipelineServicer(PipelineServiceServicer):
         return await self._runs.get((tenant_id, identity))
 
     async def _read_run(self, key: tuple[str, str]) -> run_pb2.Run:
-        # The row before its lines: if the run has ended, they are complete.
+        # The row before its lines: if the run has ended, they are complete, but for those of the step that has ended it by its publish.
         run = await self._store.require_run(*key)
-        return to_run(run, *await asyncio.gather(self._store.list_step_logs(*key), self._store.list_dq_results(*key)))
+        steps, results = await asyncio.gather(self._store.list_step_logs(*key), self._store.list_dq_results(*key))
+        if run.status is RunStatus.COMPLETED and lacks_an_end(steps):
+            await asyncio.sleep(LAST_LINES_SECONDS)
+            steps = await self._store.list_step_logs(*key)
+        return to_run(run, steps, results)
 
     async def _read_runs(self, question: tuple[str, RunFilter, int]) -> Sequence[Run]:
         tenant_id, wanted, limit = question
         return await self._store.list_runs(tenant_id, wanted, limit=limit)
+
+
+def lacks_an_end(steps: Sequence[StepLog]) -> bool:
+    """True if the lines of a step say that it has begun, and not that it has ended. `steps` are in order."""
+    return StepStatus.RUNNING.action in {(step.step_id, step.attempt): step.action for step in steps}.values()
 
 
 def _to_request(request: messages.RunPipelineRequest | messages.ValidatePipelineRequest) -> RunRequest:

@@ -20,6 +20,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from services.executor.errors import StepError
+from services.executor.sources.overlap import mapped
 
 UNWRITABLE = "The executor could not write its spool file. Run it again in a moment."
 
@@ -103,8 +104,8 @@ class Spooled:
 
 
 def spool(tables: Iterable[pa.Table], schema: pa.Schema, *, room: SpoolRoom, tenant_id: str) -> Spooled:
-    """Writes the tables, all with `schema`, each as a row group, into one Parquet file. Memory is bounded by one table of rows. Blocks.
-    Raises StepError if the file cannot be written, and what `tables` raises.
+    """Writes the tables, all with `schema`, each as a row group, into one Parquet file, in a thread while the next table is made. Memory is
+    bounded by three tables of rows. Blocks. Raises StepError if the file cannot be written, and what `tables` raises.
     """
     rows, taken = 0, 0
     with ExitStack() as stack:
@@ -113,13 +114,19 @@ def spool(tables: Iterable[pa.Table], schema: pa.Schema, *, room: SpoolRoom, ten
         with writing():
             writer = pq.ParquetWriter(file, schema, compression="zstd")
         stack.callback(_end, writer)
-        for table in tables:  # its errors are the source's
+
+        def write(table: pa.Table) -> int:
+            nonlocal taken
+            rows: int = table.num_rows
             with writing():
-                writer.write_table(table, row_group_size=max(1, table.num_rows))
-            rows += table.num_rows
+                writer.write_table(table, row_group_size=max(1, rows))
             grown = file.tell() - taken
             taken += grown
             room.take(tenant_id, grown)
+            return rows
+
+        for written in mapped(write, tables, threads=1):  # errors of `tables` are the source's
+            rows += written
         with writing():
             writer.close()
             file.flush()  # a small file reaches the disk only now

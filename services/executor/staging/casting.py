@@ -32,7 +32,7 @@ def cast_column(values: pa.Array, kind: pa.DataType, column: str) -> pa.Array:
             found = values if values.type == kind else _cast(values, kind)
         except (pa.ArrowException, ValueError, OverflowError) as error:
             raise ColumnMisfit(values, kind, column) from error
-        return pc.if_else(pc.equal(found, ""), None, found) if pa.types.is_string(kind) else found
+        return _without_empty(found) if pa.types.is_string(kind) else found
     parts = []
     for field in kind:
         found = part(values, field.name, column)
@@ -48,6 +48,11 @@ def part(values: pa.Array, name: str, column: str) -> pa.Array | None:
         if field.name.lower() == name.lower():
             return pc.struct_field(values, [place])
     return None
+
+
+def _without_empty(texts: pa.Array) -> pa.Array:
+    is_empty = pc.equal(texts, "")
+    return pc.if_else(is_empty, None, texts) if pc.any(is_empty).as_py() else texts  # most columns have none
 
 
 def _cast(values: pa.Array, kind: pa.DataType) -> pa.Array:

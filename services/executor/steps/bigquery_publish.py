@@ -2,9 +2,10 @@
 ended.
 """
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Final
+from typing import Any, ClassVar, Final, Literal
 
 import structlog
 
@@ -15,19 +16,35 @@ from services.executor.ledger.days import states_param
 from services.executor.ledger.moves import COST_MOVES
 from services.executor.ledger.store import DAYS as DAYS_TABLE
 from services.executor.sources.source import LEDGER_OUTPUTS, MONTHS_OUTPUTS
-from services.executor.steps.ledger_script import DERIVED_FROM, EXPORTED, SOURCE, SOURCE_VERSIONS, STATES_PARAM, LedgerEntry, LedgerKind
+from services.executor.staging.table_after import TableAfter
+from services.executor.steps.after_publish import tables_after
+from services.executor.steps.ledger_script import (
+    DERIVED_FROM,
+    EXPORTED,
+    SOURCE,
+    SOURCE_COLUMNS,
+    SOURCE_VERSIONS,
+    STATES_PARAM,
+    LedgerEntry,
+    LedgerKind,
+)
 from services.executor.steps.publish_changes import by_day, by_month, cost_move, moved, too_little
-from services.executor.steps.publish_script import ACCEPT_LESS, FENCES, OUTSIDE, OWN, RUNS, Replacement, publish_script
+from services.executor.steps.publish_script import ACCEPT_LESS, OUTSIDE, OWN, Replacement, publish_scripts
+from services.executor.steps.run_end_script import FENCES, RUN_ROWS, RUNS, EndOfRun
 from services.executor.templates.faults import Faults, TemplateError
 from services.executor.templates.months import MONTHS
+from services.executor.templates.name import SEGMENT
 from services.executor.templates.parameters import ParameterType
 from services.executor.templates.period import DAY, DAYS
 from services.executor.templates.section import Section
-from services.executor.templates.step import Scope, Step, StepContext, StepDryRun, StepResult
+from services.executor.templates.step import LastStep, Scope, Step, StepContext, StepDryRun, StepResult
+from services.platform.backoff import backoff
 from services.platform.bigquery import errors as bigquery
 from services.platform.bigquery.ddl import Table
 from services.platform.bigquery.sql import Block, make_block
 
+MAX_WITHIN: Final = 1
+"""How often it is tried to end the run within the transaction."""
 COST_MOVES_OUTPUT: Final = "cost_moves"
 AMOUNTS: Final = ("FLOAT64", "NUMERIC")
 MONTH_COLUMNS: Final = ("x_SourceId", "x_BillingPeriod")
@@ -41,18 +58,26 @@ DOUBLED_MESSAGE: Final = (
 )
 NEWER_EXPORT: Final = "a newer version of the export, or the same one, was published by another run while this one worked"
 NEWER_SOURCE: Final = "another run has published newer rows of a day since they were read here; that run, or the next one, derives them"
+STALE_MESSAGE: Final = (
+    "Nothing was published: another run has published one of these days, too, while this one worked, so the rows that were read of it for"
+    " this table are no longer those that are there. Run it again: until then, this table is behind."
+)
 _log = structlog.get_logger()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Publish:
-    """A step of type `bigquery.publish`."""
+    """A step of type `bigquery.publish`. If it is the run's last one, it records the run's end, too."""
+
+    ends_run: ClassVar[Literal[True]] = True
 
     replacement: Replacement
-    script: Block
-    """Composed by `publish_script`."""
+    scripts: Mapping[EndOfRun, Block]
+    """Composed by `publish_script`, one for each way to end the run."""
     meta: tuple[Table, ...]
     """Other tables that the script names; older ones lack a column of it."""
+    tables_after: tuple[TableAfter, ...] = ()
+    """What its tables will hold, for steps that work beside it."""
 
     @property
     def OUTPUTS(self) -> Mapping[str, str]:
@@ -73,7 +98,7 @@ class Publish:
         # One publish into a table at a time: BigQuery would cancel all but one of the transactions, each after seconds of work.
         async with context.tools.publish_locks.of(context.run.tenant_id, self._lock):
             try:
-                outcome = (await context.query(self.script, self._own(context))).only_row
+                outcome = await (self._publish(context) if context.last is None else self._publish_and_end(context, context.last))
             except bigquery.BadRequest as error:
                 if OUTSIDE not in str(error):
                     raise
@@ -81,7 +106,7 @@ class Publish:
                 message = f"Nothing was published, for a row for {name} lies outside the days or the provider of this run."
                 raise StepError(f"{message} Correct the template's query.") from error
         days, by_months = by_day(outcome["changes"]), self.replacement.by_months
-        if not outcome["published"]:
+        if not outcome["published"] and outcome["ended_at"] is None:
             if outcome["is_superseded"]:
                 return self._superseded(is_newer_there=outcome["is_newer_there"])
             if outcome["doubled"]:
@@ -92,6 +117,7 @@ class Publish:
             _log.warning("cost_changed_after_final", tenant_id=context.run.tenant_id, days=len(after_final))
         return StepResult(
             rows_processed=outcome["rows_published"],
+            ended_at=outcome["ended_at"],
             outputs={COST_MOVES_OUTPUT: [asdict(move) for move in moves]} if self.OUTPUTS else {},
             metadata={
                 "table": self.replacement.table.name,
@@ -100,11 +126,28 @@ class Publish:
             },
         )
 
+    async def _publish(self, context: StepContext) -> Mapping[str, Any]:
+        return (await context.query(self.scripts[EndOfRun.LATER], self._own(context))).only_row
+
+    async def _publish_and_end(self, context: StepContext, last: LastStep) -> Mapping[str, Any]:
+        own = {RUN_ROWS: last.rows_processed, **self._own(context)}
+        async with context.tools.store.ends.quiet(context.run.tenant_id):
+            for number, wait in enumerate(backoff(first=0.1, most=8.0), 1):
+                way = EndOfRun.WITHIN if number <= MAX_WITHIN else EndOfRun.AFTER
+                try:
+                    # Not repeated by the client: the time of the end is reckoned from when this was sent.
+                    return (await context.query(self.scripts[way], own, once=True)).only_row
+                except bigquery.TransactionCancelled as cancelled:
+                    _log.info("publish_cancelled", table=self.replacement.table.name, way=way.name, error=str(cancelled.__cause__))
+                if way is EndOfRun.AFTER:
+                    await asyncio.sleep(wait)
+        raise AssertionError("backoff never ends")
+
     def _superseded(self, *, is_newer_there: bool) -> StepResult:
         """The result if another run was faster, as far as that run has done this one's work. Raises StepError if it has not."""
         is_derived = self.replacement.ledger is not None and self.replacement.ledger.kind is LedgerKind.DERIVED
-        if not is_derived and not is_newer_there:
-            raise StepError(SUPERSEDED_MESSAGE, is_retryable=True)
+        if not is_newer_there:
+            raise StepError(STALE_MESSAGE if is_derived else SUPERSEDED_MESSAGE, is_retryable=True)
         reason = NEWER_SOURCE if is_derived else NEWER_EXPORT
         return StepResult(
             rows_processed=0, outputs=dict.fromkeys(self.OUTPUTS, ()), metadata={"table": self.replacement.table.name, "superseded": reason}
@@ -113,7 +156,7 @@ class Publish:
     async def dry_run(self, context: StepContext) -> StepDryRun:
         """Estimates the script."""
         await self._make_tables(context)
-        return await context.dry_run(self.script, self._own(context))
+        return await context.dry_run(self.scripts[EndOfRun.LATER], self._own(context))
 
     @property
     def tables(self) -> tuple[Table, ...]:
@@ -149,9 +192,14 @@ def parse(section: Section, scope: Scope) -> Step:
     rows = faults.attempt(lambda: _rows(section, scope, table), None)
     if rows is None or faults.found:
         raise TemplateError(*faults.found)
-    script = publish_script(replacement, rows)
+    scripts = publish_scripts(replacement, rows)
     meta = (FENCES, RUNS, *(replacement.ledger.tables if replacement.ledger else ()))
-    return Publish(replacement=replacement, script=script, meta=tuple(scope.tables[name] for name in meta))
+    return Publish(
+        replacement=replacement,
+        scripts=scripts,
+        meta=tuple(scope.tables[name] for name in meta),
+        tables_after=tables_after(replacement, rows),
+    )
 
 
 def _check_parameters(section: Section, scope: Scope) -> None:
@@ -164,7 +212,7 @@ def _check_parameters(section: Section, scope: Scope) -> None:
 
 
 def _ledger(section: Section, scope: Scope, table: Table) -> LedgerEntry | None:
-    """Reads `ledger: {source, service}`, `ledger: {source, derived: true}` or `ledger: {source, service, months: true}`."""
+    """Reads `ledger: {source, service}`, `ledger: {source, derived_from}` or `ledger: {source, service, months: true}`."""
     if "ledger" not in section.keys:
         section.scalar("ledger")  # marks the key as known where it is absent
         for name, part in ((DAYS, "a day"), (MONTHS, "what a day holds")):
@@ -175,7 +223,10 @@ def _ledger(section: Section, scope: Scope, table: Table) -> LedgerEntry | None:
     entry = section.section("ledger", "ledger")
     kind = _ledger_kind(entry)
     source = entry.text("source")
+    if not SEGMENT.fullmatch(source):
+        raise entry.error(f"the source `{source}` must be lower-case letters, digits and underscores", "source")
     service = None if kind is LedgerKind.DERIVED else _column(entry, "service", table, ("STRING",))
+    derived_from = _derived_from(entry, scope) if kind is LedgerKind.DERIVED else None
     entry.finish()
     needed = {LedgerKind.DERIVED: {DERIVED_FROM: SOURCE_VERSIONS}, LedgerKind.READINGS: LEDGER_OUTPUTS, LedgerKind.MONTHS: MONTHS_OUTPUTS}
     if missing := [name for name, type_ in needed[kind].items() if scope.outputs.get(name) != type_]:
@@ -185,13 +236,21 @@ def _ledger(section: Section, scope: Scope, table: Table) -> LedgerEntry | None:
         raise section.error(f"`ledger` needs a column {EXPORTED} of type TIMESTAMP in {table.name}, to know which rows are new", "ledger")
     if kind is LedgerKind.MONTHS and (lacking := [name for name in MONTH_COLUMNS if name not in table.columns]):
         raise section.error(f"`ledger` with `months` needs a column {lacking[0]} in {table.name}, to know what is replaced", "ledger")
-    return LedgerEntry(source=source, service=service, kind=kind)
+    return LedgerEntry(source=source, service=service, kind=kind, derived_from=derived_from)
+
+
+def _derived_from(entry: Section, scope: Scope) -> str:
+    table = scope.table(entry, "derived_from")
+    if lacking := [name for name, kind in SOURCE_COLUMNS.items() if table.columns.get(name) != kind]:
+        rule = f"`derived_from` needs a column {lacking[0]} of type {SOURCE_COLUMNS[lacking[0]]} in {table.name}"
+        raise entry.error(f"{rule}, to know whether a day is still as it was read", "derived_from")
+    return table.name
 
 
 def _ledger_kind(entry: Section) -> LedgerKind:
-    is_derived, is_months = entry.flag("derived"), entry.flag("months")
+    is_derived, is_months = bool(entry.text("derived_from", "")), entry.flag("months")
     if is_derived and is_months:
-        raise entry.error("`derived` and `months` exclude each other", "months")
+        raise entry.error("`derived_from` and `months` exclude each other", "months")
     if is_derived:
         return LedgerKind.DERIVED
     return LedgerKind.MONTHS if is_months else LedgerKind.READINGS

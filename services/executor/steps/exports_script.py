@@ -40,7 +40,7 @@ IS_NEWER: Final = f"""NOT EXISTS (
   WHERE IFNULL(e.exported_at < r.exported_at, TRUE))"""
 """True if of every period this version or a newer one is published."""
 DOUBLED: Final = "doubled"
-"""The script's variable: accounts that another source has rows of; NULL: none."""
+"""Accounts that another source has rows of; NULL: none."""
 
 
 def doubled(table: str, of_the_run: str, query: str) -> str:

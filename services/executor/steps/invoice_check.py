@@ -38,6 +38,7 @@ CHECK, TABLE, SEVERITY = "invoice_agrees", "focus_cost_daily", "warn"
 EXPECT = "BilledCost of each invoice whose document's amount was entered to be that amount, within a cent"
 SHOWN = 3
 """How many differences the verdict names."""
+NOTHING_ENTERED = StepResult(metadata={"note": "Nothing was compared: no amount of an invoice of these days was entered."})
 
 _log = structlog.get_logger()
 
@@ -53,7 +54,7 @@ class InvoiceCheck:
         try:
             differences = await _differences(context)
             if differences is None:
-                return StepResult(metadata={"note": "Nothing was compared: no amount of an invoice of these days was entered."})
+                return NOTHING_ENTERED
             context.tools.store.record_verdicts(context.run.tenant_id, [_verdict(differences, context)])
         except (StepError, ConvergenceError) as error:
             return StepResult(metadata={"note": f"Nothing was compared: {error.message}"})
@@ -61,6 +62,10 @@ class InvoiceCheck:
             _log.exception("invoice_check_broke")
             return StepResult(metadata={"note": "Nothing was compared: something broke on our side."})
         return StepResult(metadata={"passed": 0 if differences else 1, "warnings": [CHECK] if differences else []})
+
+    async def foresee(self, context: StepContext) -> StepResult | None:
+        """There is nothing to do for a tenant that has never entered an amount: it has no table for them."""
+        return None if await _has_invoices(context) else NOTHING_ENTERED
 
 
 def parse(section: Section, scope: Scope) -> Step:
@@ -86,13 +91,17 @@ def differences_of(invoices: Sequence[ComparedInvoice], unmatched: Sequence[Ente
     return wrong + [f"{_named(one)}: nothing published, {decimal_text(one.amount)} entered" for one in unmatched if one.amount is not None]
 
 
+async def _has_invoices(context: StepContext) -> bool:
+    [look] = await Looks(context.tools.bq, known_seconds=0).at(context.run.tenant_id, [INVOICES])
+    return look.exists
+
+
 async def _differences(context: StepContext) -> list[str] | None:
     """None: no amount was entered for these months."""
-    period, tenant_id = context.period, context.run.tenant_id
+    period = context.period
     if period is None:
         raise TypeError("the template must run for days")
-    [look] = await Looks(context.tools.bq, known_seconds=0).at(tenant_id, [INVOICES])
-    if not look.exists:
+    if not await _has_invoices(context):
         return None
     first, last = months_of(period)
     rows = (await context.query(SQL["invoice_amounts"])).rows

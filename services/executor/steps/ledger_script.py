@@ -13,17 +13,21 @@ from typing import Final
 from services.executor.ledger.days import DAY_READS, STATES, WATERMARKS
 from services.executor.ledger.store import CHANGES, DAYS, EXPORTS, SOURCES
 from services.executor.sources.source import MONTHS_OUTPUTS
-from services.executor.steps.exports_script import KEPT_OF_PERIODS, PERIODS_SUPERSEDED, PREPARED, exports_statements
+from services.executor.steps.exports_script import IS_NEWER, KEPT_OF_PERIODS, PERIODS_SUPERSEDED, PREPARED, exports_statements
 
 SOURCE: Final = "_ledger_source"
 """The query parameter with the source, e.g. gcp."""
 STATES_PARAM: Final = "_ledger_states"
 """The query parameter with the state that each day of the run gets if it has changed."""
 DERIVED_FROM: Final = "source_versions"
-"""The output of the step that derives rows: which version of each day it has read."""
+"""The output of the step that derives rows: which version of each day it has read, see `_VERSIONS`. A day without rows is absent."""
 SOURCE_VERSIONS: Final = "ARRAY<STRUCT<day DATE, version INT64>>"
+SOURCE_COLUMNS: Final = {"usage_date": "DATE", "pipeline_logging_id": "STRING"}
+"""The columns of a source's own table by which it is known which version a day has."""
 SUPERSEDED: Final = "is_superseded"
-"""The script's variable: a newer reading of one of the days has been published."""
+"""A newer reading of one of the days has been published."""
+LACKS_DAYS: Final = "lacks_days"
+"""The ledger lacks a day of the run, which was published before there was a ledger."""
 EXPORTED: Final = "export_time"
 """The column of a source's own table by which rows are new."""
 KEPT_ROWS: Final = (
@@ -31,6 +35,9 @@ KEPT_ROWS: Final = (
     " WHERE r.day = t.{day} AND r.since IS NOT NULL AND IFNULL(t." + EXPORTED + " <= r.since, TRUE))"
 )
 """A condition on rows `t` of the published table: of a day of which only newer rows were read, the older ones stay."""
+
+
+_IS_LACKING: Final = f"{{day}} NOT IN (SELECT d.usage_date FROM {DAYS} AS d WHERE d.source = @{SOURCE})"
 
 
 class LedgerKind(Enum):
@@ -53,6 +60,8 @@ class LedgerEntry:
     service: str | None
     """The column by which changes are kept apart besides day and currency; None: no changes are written."""
     kind: LedgerKind
+    derived_from: str | None = None
+    """Of DERIVED: the source's own table."""
 
     @property
     def tables(self) -> tuple[str, ...]:
@@ -68,6 +77,23 @@ class LedgerEntry:
         if self.kind is LedgerKind.DERIVED:
             return None
         return KEPT_OF_PERIODS if self.kind is LedgerKind.MONTHS else KEPT_ROWS.format(day=day)
+
+    @property
+    def is_newer(self) -> str:
+        """A condition, for a publish that was superseded: others have published, or will, what it was to publish. Of months, the same or a
+        newer version is there. What is derived is left to the runs that have published the days last; if that is this run for one of them,
+        whose kept rows were replaced after they had been read here, no other run derives it.
+        """
+        match self.kind:
+            case LedgerKind.DERIVED:
+                return (
+                    f"NOT EXISTS (SELECT 1 FROM {DAYS} AS d WHERE d.source = @{SOURCE} AND d.usage_date IN UNNEST(@run_days)"
+                    " AND d.pipeline_logging_id = @pipeline_logging_id)"
+                )
+            case LedgerKind.MONTHS:
+                return IS_NEWER
+            case LedgerKind.READINGS:
+                return "FALSE"
 
     @property
     def prepared(self) -> str:
@@ -87,17 +113,16 @@ def ledger_params(entry: LedgerEntry) -> dict[str, str]:
             return own | {"day_reads": DAY_READS, "watermarks": WATERMARKS}
 
 
-DECLARED: Final = f"""DECLARE {SUPERSEDED} BOOL DEFAULT FALSE;
-DECLARE known ARRAY<STRUCT<
-  usage_date DATE, first_loaded_at TIMESTAMP, changed_at TIMESTAMP, version INT64, focus_version INT64, state STRING, state_rule STRING,
-  source_table STRING, source_created_at TIMESTAMP, exported_to TIMESTAMP, is_followed BOOL, is_loaded BOOL>>;
-"""
-"""Variables of the script: `known` are the ledger's rows of the run's days before the publish."""
+KNOWN: Final = (
+    "ARRAY<STRUCT<usage_date DATE, first_loaded_at TIMESTAMP, changed_at TIMESTAMP, version INT64, focus_version INT64, state STRING,"
+    " state_rule STRING, source_table STRING, source_created_at TIMESTAMP, exported_to TIMESTAMP, is_followed BOOL, is_loaded BOOL>>"
+)
+"""The type of `known`: the ledger's rows of the run's days before the publish."""
 
 
 _NEWER_READING: Final = """EXISTS (
   SELECT 1
-  FROM UNNEST(known) AS k
+  FROM UNNEST(q.known) AS k
   INNER JOIN UNNEST(@day_reads) AS r ON r.day = k.usage_date
   WHERE IF(
     k.source_table = r.source_table,
@@ -106,33 +131,66 @@ _NEWER_READING: Final = """EXISTS (
     r.since IS NOT NULL))"""
 
 
-def superseded(entry: LedgerEntry | None) -> str:
-    """Statements that find out whether another run has published a newer reading of a day, so that this one must not: rows of the same
-    table that were exported later, or of a table that was created later. Where only newer rows are added, the day must also still come
-    from the same table. For a table that is derived: the source's own table has been published since it was read.
+_VERSIONS: Final = """SELECT v.day, FARM_FINGERPRINT(v.runs) AS version
+    FROM (
+      SELECT g.usage_date AS day, STRING_AGG(CONCAT(g.run, ' ', CAST(g.row_count AS STRING)), ',' ORDER BY g.run) AS runs
+      FROM (
+        SELECT b.usage_date, IFNULL(b.pipeline_logging_id, '') AS run, COUNT(*) AS row_count
+        FROM {table} AS b
+        WHERE b.usage_date BETWEEN @first_day AND @last_day AND b.usage_date IN UNNEST(@run_days)
+        GROUP BY b.usage_date, run
+      ) AS g
+      GROUP BY g.usage_date
+    ) AS v"""
+"""The version of each day in a source's own table, as the step that derives rows has it: whose rows it holds, and how many of each. A run's
+rows of a day come in one transaction and then only ever become fewer, so days of one version hold the same rows.
+"""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class MeasuredField:
+    """A field of the script's variable `measured`, which one statement of the transaction sets."""
+
+    name: str
+    type: str
+    """GoogleSQL."""
+    sql: str
+    """An expression. It may name those of `q` that `is_first` has."""
+    is_first: bool = False
+
+
+def ledger_measures(entry: LedgerEntry | None) -> list[MeasuredField]:
+    """What must be known of the ledger.
+
+    `is_superseded`: another run has published a newer reading of a day, so that this one must not: rows of the same table that were
+    exported later, or of a table that was created later. Where only newer rows are added, the day must also still come from the same
+    table. For a table that is derived: the source's own table does not hold the rows that were read of it, because another run has
+    published since, or, where they were read before this run's own publish, in between.
     """
     if entry is None:
-        return ""
+        return []
     if entry.kind is LedgerKind.DERIVED:
-        return f"""SET {SUPERSEDED} = EXISTS (
+        behind = f"""EXISTS (
   SELECT 1
-  FROM {DAYS} AS d
-  INNER JOIN UNNEST(@{DERIVED_FROM}) AS v ON v.day = d.usage_date
-  WHERE d.source = @{SOURCE} AND IFNULL(d.source_version, 0) != v.version);
-"""
-    newer = PERIODS_SUPERSEDED if entry.kind is LedgerKind.MONTHS else _NEWER_READING
-    return f"""SET known = ARRAY(
+  FROM (
+    {_VERSIONS.format(table=entry.derived_from)}
+  ) AS found
+  FULL JOIN UNNEST(@{DERIVED_FROM}) AS seen ON seen.day = found.day
+  WHERE IFNULL(found.version != seen.version, TRUE))"""
+        lacks = f"EXISTS (SELECT 1 FROM UNNEST(@run_days) AS day WHERE {_IS_LACKING.format(day='day')})"
+        return [MeasuredField(name=SUPERSEDED, type="BOOL", sql=behind), MeasuredField(name=LACKS_DAYS, type="BOOL", sql=lacks)]
+    known = f"""ARRAY(
   SELECT AS STRUCT
     d.usage_date, d.first_loaded_at, d.changed_at, d.version, d.focus_version, d.state, d.state_rule, d.source_table, d.source_created_at,
     d.exported_to, d.is_followed, d.is_loaded
   FROM {DAYS} AS d
-  WHERE d.source = @{SOURCE} AND d.usage_date IN UNNEST(@run_days));
-SET {SUPERSEDED} = {newer};
-"""
+  WHERE d.source = @{SOURCE} AND d.usage_date IN UNNEST(@run_days))"""
+    newer = PERIODS_SUPERSEDED if entry.kind is LedgerKind.MONTHS else _NEWER_READING
+    return [MeasuredField(name="known", type=KNOWN, sql=known, is_first=True), MeasuredField(name=SUPERSEDED, type="BOOL", sql=newer)]
 
 
 def ledger_statements(entry: LedgerEntry | None) -> str:
-    """Statements of the transaction, after the rows are in place; `changes` and `known` are the script's variables."""
+    """Statements of the transaction, after the rows are in place."""
     if entry is None:
         return ""
     match entry.kind:
@@ -153,10 +211,10 @@ SELECT
   IFNULL(k.state = 'FINAL', FALSE), @pipeline_logging_id, @loaded_at
 FROM (
   SELECT g.usage_date, g.service, g.currency, SUM(g.net_before) AS net_before, SUM(g.net_after) AS net_after
-  FROM UNNEST(changes) AS g
+  FROM UNNEST(measured.changes) AS g
   GROUP BY g.usage_date, g.service, g.currency
 ) AS c
-LEFT JOIN UNNEST(known) AS k ON k.usage_date = c.usage_date
+LEFT JOIN UNNEST(measured.known) AS k ON k.usage_date = c.usage_date
 WHERE c.net_after != c.net_before;
 """
 
@@ -169,7 +227,7 @@ _HOLDS: Final = """SELECT
       c.usage_date, c.currency, SUM(c.rows_after) AS row_count, SUM(c.net_after) AS net_cost,
       SAFE_CAST(SUM(c.cost_after) AS NUMERIC) AS size,
       LOGICAL_OR(c.rows_after != c.rows_before OR c.net_after != c.net_before) AS has_changed
-    FROM UNNEST(changes) AS c
+    FROM UNNEST(measured.changes) AS c
     GROUP BY c.usage_date, c.currency
   ) AS b
   GROUP BY b.usage_date"""
@@ -203,7 +261,7 @@ FROM (
     -- A day whose rows were taken away is followed again once it has been read as a whole.
     r.is_followed OR IFNULL(k.is_followed, FALSE) AND NOT IFNULL(k.exported_to > r.exported_to, FALSE) AS is_followed
   FROM UNNEST(@day_reads) AS r
-  LEFT JOIN UNNEST(known) AS k ON k.usage_date = r.day
+  LEFT JOIN UNNEST(measured.known) AS k ON k.usage_date = r.day
   LEFT JOIN UNNEST(@{STATES_PARAM}) AS s ON s.day = r.day
   LEFT JOIN (
   {_HOLDS}
@@ -224,6 +282,7 @@ END IF;
 def _derived() -> str:
     return f"""UPDATE {DAYS} SET last_loaded_at = @loaded_at, version = IFNULL(version, 0) + 1, focus_version = IFNULL(version, 0) + 1
 WHERE source = @{SOURCE} AND usage_date IN UNNEST(@run_days);
+IF measured.{LACKS_DAYS} THEN
 INSERT INTO {DAYS} (
   {_COLUMNS}
 )
@@ -238,5 +297,6 @@ FROM (
   {_HOLDS}
   ) AS h ON h.usage_date = day
 ) AS n
-WHERE n.day NOT IN (SELECT d.usage_date FROM {DAYS} AS d WHERE d.source = @{SOURCE});
+WHERE {_IS_LACKING.format(day="n.day")};
+END IF;
 """

@@ -4,37 +4,42 @@
     2. One transaction: compare what the days hold with the new rows, delete the old, insert the new, write the ledger of days, and last
        update the fence row. That UPDATE changes the row only if it is still OPEN, has the same claim, no day loses too much, and no other
        run has published a newer reading of a day. If it changed none: rollback.
+    Where nothing follows the publish, the transaction ends the run: it updates the run's own row in place of the fence row, on the same
+    conditions, and there is no step 1; see `run_end_script`.
 
 Why it is safe
     - Before a run's row says FAILED or CANCELLED (cancel, reconcile, deadline, failure), its fence is closed. That UPDATE and the one in
       step 2 change the same row, so BigQuery runs them one after the other or cancels the transaction: once a run is seen to have ended,
-      it publishes nothing more.
+      it publishes nothing more. If the transaction changes the run's own row, the same holds of the UPDATE by which the run is ended.
     - The fence row is updated last, so BigQuery holds the fences' table only until the commit. Only publishes and ends of runs change that
       table. So a publish can be cancelled by another publish, of which one always commits, or by the end of a run.
-    - A replay replaces the rows by the same rows. Of two concurrent runs of one day BigQuery cancels one, as both delete; its retry starts
-      from what the other has committed, and ends if that was read later.
+    - A replay replaces the rows by the same rows. One that finds the run completed by its own claim publishes nothing, and says that it
+      has been published. Of two concurrent runs of one day BigQuery cancels one, as both delete; its retry starts from what the other has
+      committed, and ends if that was read later.
     - Of exported files, whose billing periods are replaced as a whole, there is a second fence, see `exports_script`.
     - The next run would not replace a row outside the run's days, or of another provider: ERROR ends the script, and nothing changes.
+
+Each statement of a script takes BigQuery about a second, so all that must be read before is read by one, into `measured`.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from services.executor.checks.own_rows import OwnRows
-from services.executor.steps.exports_script import DOUBLED, IS_NEWER, NEW_OF_PERIODS, REPLACED_PERIOD, doubled
+from services.executor.steps.exports_script import DOUBLED, NEW_OF_PERIODS, REPLACED_PERIOD, doubled
 from services.executor.steps.ledger_script import (
-    DECLARED,
     SUPERSEDED,
     LedgerEntry,
     LedgerKind,
+    MeasuredField,
+    ledger_measures,
     ledger_params,
     ledger_statements,
-    superseded,
 )
+from services.executor.steps.run_end_script import EndOfRun
 from services.platform.bigquery.ddl import Table
 from services.platform.bigquery.sql import Block, make_block
 
-FENCES = "x_meta_publish_fences"
-RUNS = "x_meta_pipeline_runs"
 OUTSIDE = "a row to publish lies outside the days or the provider of the run"
 """The text of the error that ends the script for such a row."""
 PARAMS = {
@@ -49,6 +54,11 @@ ACCEPT_LESS = "accept_less"
 """The parameter by which a caller allows days to lose more than half of what they hold."""
 OWN = "_publish_own"
 """The query parameter with the value of `OwnRows`."""
+CHANGES = (
+    "ARRAY<STRUCT<usage_date DATE, service STRING, currency STRING, unit DATE, rows_before INT64, rows_after INT64, rows_new INT64,"
+    " cost_before FLOAT64, cost_after FLOAT64, net_before NUMERIC, net_after NUMERIC, is_too_little BOOL>>"
+)
+FINAL_DAYS = "ARRAY(SELECT k.usage_date FROM UNNEST(measured.known) AS k WHERE k.state = 'FINAL')"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -80,16 +90,22 @@ class Replacement:
         return self.ledger is not None and self.ledger.kind is LedgerKind.MONTHS
 
 
-def publish_script(replacement: Replacement, rows: Block) -> Block:
+def publish_scripts(replacement: Replacement, rows: Block) -> dict[EndOfRun, Block]:
+    """One script for each way to end the run."""
+    return {way: publish_script(replacement, rows, way) for way in EndOfRun}
+
+
+def publish_script(replacement: Replacement, rows: Block, run_end: EndOfRun) -> Block:
     """The script that replaces what the days hold by `rows`, a query that returns every column of the table by name.
 
-    Its last statement returns `published BOOL`, `rows_published INT64`, `is_superseded BOOL`, `is_newer_there BOOL`, if so because the
-    same or a newer version of exported files is published, `doubled STRING`, accounts that another export has rows of, or NULL,
-    `final_days ARRAY<DATE>`, the run's days that had been FINAL, and `changes`, one entry for each day, service, currency and unit that
-    holds rows before or after: `usage_date DATE, service STRING, currency STRING, unit DATE, rows_before INT64, rows_after INT64,
-    cost_before FLOAT64, cost_after FLOAT64, net_before NUMERIC, net_after NUMERIC, is_too_little BOOL`. `cost_*` are sums of absolute
-    values. `unit` is what is replaced: the day, of exported files the billing period; NULL for rows of others that stay. Too little: the
-    unit would lose more than half of its rows, or the currency all of its rows or more than half of its cost.
+    Its last statement returns `published BOOL`, `ended_at TIMESTAMP`, when this claim completed the run, by this script or an earlier
+    sending of it, or NULL, `rows_published INT64`, `is_superseded BOOL`, `is_newer_there BOOL`, if so because others do what this run was
+    to do (`LedgerEntry.is_newer`), `doubled STRING`, accounts that another export has rows of, or NULL, `final_days ARRAY<DATE>`, the run's
+    days that had been FINAL, and `changes`, one entry for each day, service, currency and unit that holds rows before or after: `usage_date
+    DATE, service STRING, currency STRING, unit DATE, rows_before INT64, rows_after INT64, rows_new INT64, cost_before FLOAT64, cost_after
+    FLOAT64, net_before NUMERIC, net_after NUMERIC, is_too_little BOOL`. `cost_*` are sums of absolute values. `unit` is what is replaced:
+    the day, of exported files the billing period; NULL for rows of others that stay. `rows_new` are those that come from `rows`. Too
+    little: the unit would lose more than half of its rows, or the currency all of its rows or more than half of its cost.
     """
     table, day, ledger = replacement.table, replacement.day, replacement.ledger
     columns = list(table.columns)
@@ -100,65 +116,70 @@ def publish_script(replacement: Replacement, rows: Block) -> Block:
     selected = [f"IF({is_inside}, n.{name}, ERROR('{OUTSIDE}')) AS {name}" if name == day else f"n.{name}" for name in columns]
     query = rows.sql.rstrip().removesuffix(";")
     of_the_run = f"WHERE t.{day} BETWEEN @first_day AND @last_day AND t.{day} IN UNNEST(@run_days){own}"
-    changes = _changes(replacement, of_the_run, query)
+    measures = _measures(replacement, of_the_run, query)
+    known = {one.name for one in measures}
     replaced = f" AND NOT {replacement.kept_rows}" if replacement.kept_rows else ""
-    is_newer = IS_NEWER if replacement.by_months else "FALSE"
-    twice = f"SET {DOUBLED} = {doubled(table.name, of_the_run, query)};\n" if replacement.by_months else ""
-    params = PARAMS | {ACCEPT_LESS: "BOOL"} | rows.params | ({OWN: "STRING"} if replacement.own else {})
+    params = PARAMS | {ACCEPT_LESS: "BOOL"} | rows.params | ({OWN: "STRING"} if replacement.own else {}) | run_end.params
     if ledger:
         params |= ledger_params(ledger)
     return make_block(
         f"publish_{table.name}",
         f"""\
-DECLARE published BOOL DEFAULT FALSE;
-DECLARE inserted INT64 DEFAULT 0;
-DECLARE {DOUBLED} STRING;
-{DECLARED}DECLARE changes ARRAY<STRUCT<
-  usage_date DATE, service STRING, currency STRING, unit DATE, rows_before INT64, rows_after INT64, cost_before FLOAT64,
-  cost_after FLOAT64, net_before NUMERIC, net_after NUMERIC, is_too_little BOOL>>;
-INSERT INTO {FENCES} (pipeline_logging_id, state, updated_at, claimed_by)
-SELECT DISTINCT r.pipeline_logging_id, 'OPEN', @loaded_at, @claimed_by
-FROM {RUNS} AS r
-WHERE r.pipeline_logging_id = @pipeline_logging_id AND r.status = 'RUNNING' AND r.claimed_by = @claimed_by
-  AND NOT EXISTS (SELECT 1 FROM {FENCES} AS f WHERE f.pipeline_logging_id = @pipeline_logging_id);
-{ledger.prepared if ledger else ""}BEGIN TRANSACTION;
-SET changes = {changes};
-{superseded(ledger)}{twice}DELETE FROM {table.name} AS t {of_the_run}{replaced};
+{run_end.declared}DECLARE is_refused BOOL;
+DECLARE measured STRUCT<{", ".join(f"{one.name} {one.type}" for one in measures)}>;
+{run_end.opened}{ledger.prepared if ledger else ""}BEGIN TRANSACTION;
+{_measured(measures)}DELETE FROM {table.name} AS t {of_the_run}{replaced};
 INSERT INTO {table.name} ({", ".join(columns)})
 SELECT {", ".join(selected)}
 FROM (
 {query}
 ) AS n;
-SET inserted = @@row_count;
-{ledger_statements(ledger)}UPDATE {FENCES} SET updated_at = @loaded_at
-WHERE pipeline_logging_id = @pipeline_logging_id AND state = 'OPEN' AND claimed_by = @claimed_by
-  AND NOT EXISTS (SELECT 1 FROM {FENCES} AS f WHERE f.pipeline_logging_id = @pipeline_logging_id AND f.state = 'CLOSED')
-  AND {_allowed(replacement)};
-IF @@row_count = 0 THEN
+{ledger_statements(ledger)}{run_end.guard(_allowed(replacement))}IF @@row_count = 0 THEN
   ROLLBACK TRANSACTION;
+  SET is_refused = TRUE;
   -- For the answer: the emulator takes variables back with the transaction.
-  SET changes = {changes};
-  {superseded(ledger)}{twice}
-ELSE
+  {_measured(measures)}ELSE
   COMMIT TRANSACTION;
-  SET published = TRUE;
-END IF;
+{run_end.committed}END IF;
 SELECT
-  published, IF(published, inserted, 0) AS rows_published, {SUPERSEDED} AS is_superseded,
-  NOT published AND {is_newer} AS is_newer_there, {DOUBLED}, changes,
-  ARRAY(SELECT k.usage_date FROM UNNEST(known) AS k WHERE k.state = 'FINAL') AS final_days""",
+  is_refused IS NULL AS published, {run_end.ended_at} AS ended_at,
+  (SELECT IFNULL(SUM(c.rows_new), 0) FROM UNNEST(measured.changes) AS c) AS rows_published,
+  {f"measured.{SUPERSEDED}" if SUPERSEDED in known else "FALSE"} AS is_superseded,
+  is_refused IS NOT NULL AND {ledger.is_newer if ledger else "FALSE"} AS is_newer_there,
+  {f"measured.{DOUBLED}" if DOUBLED in known else "CAST(NULL AS STRING)"} AS {DOUBLED}, measured.changes,
+  {FINAL_DAYS if "known" in known else "CAST([] AS ARRAY<DATE>)"} AS final_days""",
         params,
     )
 
 
+def _measures(replacement: Replacement, of_the_run: str, query: str) -> list[MeasuredField]:
+    """What the days hold, and will hold, and what the ledger says."""
+    changes = MeasuredField(name="changes", type=CHANGES, sql=_changes(replacement, of_the_run, query), is_first=True)
+    measures = [changes, *ledger_measures(replacement.ledger)]
+    if replacement.by_months:
+        measures.append(MeasuredField(name=DOUBLED, type="STRING", sql=doubled(replacement.table.name, of_the_run, query)))
+    return measures
+
+
+def _measured(measures: Sequence[MeasuredField]) -> str:
+    """The statement that sets the variable `measured`."""
+    fields = ",\n  ".join(f"q.{one.name}" if one.is_first else f"{one.sql} AS {one.name}" for one in measures)
+    first = ",\n  ".join(f"{one.sql} AS {one.name}" for one in measures if one.is_first)
+    return f"SET measured = (SELECT AS STRUCT\n  {fields}\nFROM (SELECT\n  {first}\n) AS q);\n"
+
+
 def _allowed(replacement: Replacement) -> str:
     """A condition: nothing newer is there, no other export has the same cost, and no day loses too much. A caller who accepts less also
-    replaces rows by an older reading of theirs, but never a billing period by an older version.
+    replaces rows by an older reading of theirs, but never a billing period by an older version, nor what is derived by what was derived of
+    rows that are no longer there.
     """
-    enough = "NOT EXISTS (SELECT 1 FROM UNNEST(changes) AS c WHERE c.is_too_little)"
+    enough = "NOT EXISTS (SELECT 1 FROM UNNEST(measured.changes) AS c WHERE c.is_too_little)"
     if replacement.by_months:
-        return f"NOT {SUPERSEDED} AND {DOUBLED} IS NULL AND (IFNULL(@{ACCEPT_LESS}, FALSE) OR {enough})"
-    return f"(IFNULL(@{ACCEPT_LESS}, FALSE) OR NOT {SUPERSEDED} AND {enough})"
+        return f"NOT measured.{SUPERSEDED} AND measured.{DOUBLED} IS NULL AND (IFNULL(@{ACCEPT_LESS}, FALSE) OR {enough})"
+    if replacement.ledger and replacement.ledger.kind is LedgerKind.DERIVED:
+        return f"NOT measured.{SUPERSEDED} AND (IFNULL(@{ACCEPT_LESS}, FALSE) OR {enough})"
+    newest = f"NOT measured.{SUPERSEDED} AND " if replacement.ledger else ""
+    return f"(IFNULL(@{ACCEPT_LESS}, FALSE) OR {newest}{enough})"
 
 
 def _changes(replacement: Replacement, of_the_run: str, query: str) -> str:
@@ -169,13 +190,14 @@ def _changes(replacement: Replacement, of_the_run: str, query: str) -> str:
     of_old, of_new = (REPLACED_PERIOD, "n.x_BillingPeriod") if replacement.by_months else (f"t.{replacement.day}", f"n.{replacement.day}")
     return f"""ARRAY(
   SELECT AS STRUCT
-    q.usage_date, q.service, q.currency, q.unit, q.rows_before, q.rows_after, q.cost_before, q.cost_after, q.net_before, q.net_after,
-    q.unit IS NOT NULL
+    q.usage_date, q.service, q.currency, q.unit, q.rows_before, q.rows_after, q.rows_new, q.cost_before, q.cost_after, q.net_before,
+    q.net_after, q.unit IS NOT NULL
       AND (q.unit_after * 2 < q.unit_before OR (q.all_before > 0 AND q.all_after = 0) OR q.size_after * 2.0 < q.size_before)
       AS is_too_little
   FROM (
     SELECT
-      g.usage_date, g.service, g.currency, g.unit, g.rows_before, g.rows_after, g.cost_before, g.cost_after, g.net_before, g.net_after,
+      g.usage_date, g.service, g.currency, g.unit, g.rows_before, g.rows_after, g.rows_new, g.cost_before, g.cost_after, g.net_before,
+      g.net_after,
       SUM(g.rows_before) OVER (PARTITION BY g.unit) AS unit_before,
       SUM(g.rows_after) OVER (PARTITION BY g.unit) AS unit_after,
       SUM(g.rows_before) OVER (PARTITION BY g.unit, g.currency) AS all_before,
@@ -185,16 +207,16 @@ def _changes(replacement: Replacement, of_the_run: str, query: str) -> str:
     FROM (
       SELECT
         d.usage_date, d.service, d.currency, d.unit,
-        COUNTIF(d.is_old) AS rows_before, COUNTIF(NOT d.is_old) AS rows_after,
+        COUNTIF(d.is_old) AS rows_before, COUNTIF(NOT d.is_old) AS rows_after, COUNTIF(d.is_new) AS rows_new,
         IFNULL(SUM(IF(d.is_old, d.cost, 0.0)), 0.0) AS cost_before, IFNULL(SUM(IF(d.is_old, 0.0, d.cost)), 0.0) AS cost_after,
         IFNULL(SUM(IF(d.is_old, d.net_cost, NULL)), 0) AS net_before, IFNULL(SUM(IF(d.is_old, NULL, d.net_cost)), 0) AS net_after
       FROM (
-        SELECT is_old, {of_old} AS unit, {_measured(replacement, "t")}
+        SELECT is_old, FALSE AS is_new, {of_old} AS unit, {_figures(replacement, "t")}
         FROM {replacement.table.name} AS t
         {old}
         {of_the_run}{stays}
         UNION ALL
-        SELECT FALSE AS is_old, {of_new} AS unit, {_measured(replacement, "n")}
+        SELECT FALSE AS is_old, TRUE AS is_new, {of_new} AS unit, {_figures(replacement, "n")}
         FROM (
 {query}
         ) AS n
@@ -205,7 +227,7 @@ def _changes(replacement: Replacement, of_the_run: str, query: str) -> str:
   ORDER BY q.usage_date, q.service, q.currency, q.unit)"""
 
 
-def _measured(replacement: Replacement, alias: str) -> str:
+def _figures(replacement: Replacement, alias: str) -> str:
     service = replacement.ledger.service if replacement.ledger else None
     texts = {
         "service": f"{alias}.{service}" if service else "CAST(NULL AS STRING)",

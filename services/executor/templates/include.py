@@ -2,13 +2,17 @@
 
     - include: focus
       prefix: focus_
-      needs: [publish]
+      needs: [extract]
+      beside: publish
 
 The steps come with the prefix before their ids, and those that need no other need `needs`. The other template's parameters come, too, but
 those that this one declares itself and those that say which days a run covers. Errors name the file in which the step stands.
+
+With `beside`, the steps do not wait for this template's step `publish`: what they derive from its tables they derive from the rows that it
+is going to publish. Those of them that publish wait for it, too, and so do the steps after them.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -21,8 +25,19 @@ from services.executor.templates.parameters import ParameterSpec
 from services.executor.templates.period import DAY, DAYS, RANGE
 from services.executor.templates.section import Section
 
-INCLUDE = "include"
+INCLUDE, BESIDE = "include", "beside"
+PUBLISH = "bigquery.publish"
 PERIOD_NAMES = frozenset({DAY, *RANGE, DAYS, MONTH, MONTHS})
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Beside:
+    """The publish beside which included steps work."""
+
+    step: str
+    """Its id."""
+    entry: Section
+    """Where the template says so."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -33,6 +48,7 @@ class StepEntry:
     prefix: str = ""
     first_needs: tuple[str, ...] = ()
     """What it needs if it needs none of its own file."""
+    beside: Beside | None = None
 
     @property
     def id(self) -> str:
@@ -43,7 +59,13 @@ class StepEntry:
     def needs(self) -> tuple[str, ...]:
         """The ids of the steps that it needs."""
         own = self.section.texts("needs")
-        return tuple(f"{self.prefix}{need}" for need in own) if own else self.first_needs
+        needs = tuple(f"{self.prefix}{need}" for need in own) if own else self.first_needs
+        return (*needs, self.beside.step) if self.beside and self.is_publish else needs
+
+    @property
+    def is_publish(self) -> bool:
+        """True for a step that publishes."""
+        return self.section.text("type", "") == PUBLISH
 
 
 def read_entries(section: Section, folder: Path, faults: Faults) -> tuple[list[StepEntry], Mapping[str, ParameterSpec]]:
@@ -55,7 +77,7 @@ def read_entries(section: Section, folder: Path, faults: Faults) -> tuple[list[S
     for entry in declared:
         if INCLUDE not in entry.keys:
             entries.append(StepEntry(section=entry))
-        elif included := faults.attempt(partial(_included, entry, folder), None):
+        elif included := faults.attempt(partial(_included, entry, folder, tuple(entries)), None):
             entries += included.steps
             parameters |= included.parameters
         else:
@@ -69,11 +91,12 @@ class _Included:
     parameters: Mapping[str, ParameterSpec]
 
 
-def _included(entry: Section, folder: Path) -> _Included:
+def _included(entry: Section, folder: Path, before: Sequence[StepEntry]) -> _Included:
     other, faults = _read(entry, folder), Faults()
     prefix, needs = entry.text("prefix"), entry.texts("needs")
     if not SEGMENT.fullmatch(prefix.rstrip("_")):
         raise entry.error(f"the prefix `{prefix}` must be lower-case letters, digits and underscores", "prefix")
+    beside = faults.attempt(lambda: _beside(entry, needs, before), None)
     steps = other.sections("steps", "a step")
     for step in steps:
         if INCLUDE in step.keys:
@@ -81,7 +104,22 @@ def _included(entry: Section, folder: Path) -> _Included:
     parameters = {name: spec for name, spec in read_parameters(other, faults).items() if name not in PERIOD_NAMES}
     faults.attempt(entry.finish, None)
     faults.raise_all()
-    return _Included(steps=[StepEntry(section=step, prefix=prefix, first_needs=needs) for step in steps], parameters=parameters)
+    placed = [StepEntry(section=step, prefix=prefix, first_needs=needs, beside=beside) for step in steps]
+    return _Included(steps=placed, parameters=parameters)
+
+
+def _beside(entry: Section, needs: Sequence[str], before: Sequence[StepEntry]) -> Beside | None:
+    step = entry.text(BESIDE, "")
+    if not step:
+        return None
+    found = next((one for one in before if one.id == step), None)
+    if found is None:
+        raise entry.error(f"there is no step `{step}` before this one", BESIDE, may_follow=True)
+    if not found.is_publish:
+        raise entry.error(f"`{step}` is no step of type {PUBLISH}", BESIDE)
+    if step in needs:
+        raise entry.error(f"steps beside `{step}` begin before it has ended, and so do not need it", BESIDE)
+    return Beside(step=step, entry=entry)
 
 
 def _read(entry: Section, folder: Path) -> Section:

@@ -3,8 +3,9 @@
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
-from typing import Any, Final, Protocol, cast, runtime_checkable
+from typing import Any, ClassVar, Final, Literal, Protocol, cast, runtime_checkable
 
 from services.executor.keyed_locks import KeyedLocks
 from services.executor.metering.meter import StepMeter
@@ -14,6 +15,7 @@ from services.executor.records import Period, Run, RunOutcome
 from services.executor.sources.source import Sources
 from services.executor.sources.spool import SpoolRoom
 from services.executor.staging.shape import StagingShape, StagingTable, bind
+from services.executor.staging.table_after import TableAfter, read_after
 from services.executor.staging.tables import StagingTables
 from services.executor.store import Store
 from services.executor.templates.parameters import SQL_TYPES, ParameterSpec, Value
@@ -64,6 +66,14 @@ class Toolbox:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class LastStep:
+    """For a step after which the run has nothing left to do."""
+
+    rows_processed: int | None
+    """The run's row count; None: that of this step."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class StepContext:
     """One try of one step of one run."""
 
@@ -84,6 +94,8 @@ class StepContext:
     tools: Toolbox
     meter: StepMeter = field(default_factory=StepMeter)
     """Counts what this try uses, and holds it to the run's caps."""
+    last: LastStep | None = None
+    """A step that can (`EndsRun`) may record the run's end along with its own work; None: other steps follow."""
     requested_at: float = field(default_factory=time.monotonic)
     """When the run was asked for, in monotonic seconds: its credentials are those of this moment or later."""
 
@@ -100,16 +112,17 @@ class StepContext:
         is_followed = any(read["is_followed"] for read in reads)
         return any(read["since"] for read in reads) or (is_followed and bool(self.days_not_over))
 
-    async def query(self, block: Block, own: Mapping[str, object] | None = None) -> QueryResult:
+    async def query(self, block: Block, own: Mapping[str, object] | None = None, *, once: bool = False) -> QueryResult:
         """Runs a block of the template in the tenant's dataset, on the run's staging tables; cancelling the step cancels the job.
 
-        `own`: parameters of the step itself. Raises as BigQuery.query does, and CapExceeded if it would cost more than the run may.
+        `own`: parameters of the step itself. Raises as BigQuery.query does, and CapExceeded if it would cost more than the run may. `once`:
+        raises TransactionCancelled, too, see `query_job`.
         """
         dataset = self.tools.bq.tenant(self.run.tenant_id)
         params = self._params(block, own or {})
         try:
             return await self.tools.bq.query_job(
-                bind(block, self.staging), params, dataset=dataset, seconds=self.timeout_seconds, account=self.meter
+                bind(block, self.staging), params, dataset=dataset, seconds=self.timeout_seconds, account=self.meter, once=once
             )
         except BadRequest as error:
             if (needed := bytes_required(error)) is None:
@@ -150,6 +163,8 @@ class StepResult:
     """The days of a run for changed days, from the step that finds them; None: another step, or another run."""
     is_unchanged: bool = False
     """There is nothing to do: the steps that need this one are skipped, and the run completes."""
+    ended_at: datetime | None = None
+    """When it has recorded the run's end, COMPLETED, as the last step may."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -183,6 +198,24 @@ class DryRunnable(Protocol):
 
 
 @runtime_checkable
+class Foreseeing(Protocol):
+    """A step that often has nothing to do, and can tell before the steps that it needs have ended."""
+
+    async def foresee(self, context: StepContext) -> StepResult | None:
+        """What `run` would return where there is nothing to do; None: `run` must be called. Asks for no more than metadata, and may be
+        called while earlier steps work: `context` has none of their results.
+        """
+        ...
+
+
+@runtime_checkable
+class EndsRun(Protocol):
+    """A step that records the run's end along with its own work if `context.last` says that nothing follows it."""
+
+    ends_run: ClassVar[Literal[True]]
+
+
+@runtime_checkable
 class UsesTables(Protocol):
     """A step that brings tables of the tenant's dataset up to their DDL before it works."""
 
@@ -208,6 +241,16 @@ class Step(Protocol):
         ...
 
 
+@runtime_checkable
+class Foreseeable(Protocol):
+    """A step that publishes, beside which others can work."""
+
+    @property
+    def tables_after(self) -> tuple[TableAfter, ...]:
+        """What tables will hold once it has published; empty if that cannot be said beforehand."""
+        ...
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Scope:
     """What a step may refer to while its template is read."""
@@ -223,10 +266,12 @@ class Scope:
     staging: Mapping[str, StagingShape]
     tables: Mapping[str, Table]
     """The tables of a tenant's dataset, by name."""
+    tables_after: tuple[TableAfter, ...] = ()
+    """Those of them that its SQL reads as a publish beside it will leave them."""
 
     def block(self, section: Section, key: str = "sql") -> Block:
-        """The SQL block that `key` names as `file.sql#block` or `shared/file.sql#block`. Raises TemplateError if it does not exist or
-        declares an unknown parameter.
+        """The SQL block that `key` names as `file.sql#block` or `shared/file.sql#block`, with `tables_after` in the place of tables. Raises
+        TemplateError if it does not exist or declares an unknown parameter.
         """
         file, _, name = section.text(key).partition("#")
         path = sql_file(self.folder, file)
@@ -238,6 +283,10 @@ class Scope:
             raise section.error(str(error), key) from error
         if block is None:
             raise section.error(f"{file} has no block `{name}`", key)
+        try:
+            block = read_after(block, self.tables_after)
+        except ValueError as error:
+            raise section.error(str(error), key) from error
         typed = {spec.name: SQL_TYPES[spec.type] for spec in self.parameters.values() if spec.type in SQL_TYPES}
         known = {**RUN_VALUES, **(PERIOD_VALUES if self.covers_days else {}), **typed, **self.outputs}
         for param, kind in block.params.items():

@@ -4,12 +4,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
+from services.executor.staging.table_after import TableAfter
 from services.executor.templates.faults import Faults
 from services.executor.templates.graph import When, ancestors, find_cycle, topological_order
-from services.executor.templates.include import StepEntry
+from services.executor.templates.include import BESIDE, Beside, StepEntry
 from services.executor.templates.name import SEGMENT
 from services.executor.templates.section import Section
-from services.executor.templates.step import Scope, Step, StepType
+from services.executor.templates.step import Foreseeable, Scope, Step, StepType
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -32,6 +33,8 @@ class TemplateStep:
     action: Step
     is_included: bool = False
     """It comes from another template, see `include`."""
+    beside: str | None = None
+    """The publish beside which it works, on the rows that this one is going to publish; if it does not, the work is in vain."""
 
     @property
     def is_work(self) -> bool:
@@ -49,6 +52,7 @@ class _DeclaredStep:
     needs: tuple[str, ...]
     when: When
     is_included: bool
+    beside: Beside | None
 
     @property
     def is_work(self) -> bool:
@@ -102,6 +106,9 @@ class StepReader:
             outputs = {name: kind for other in earlier & steps.keys() for name, kind in steps[other].action.OUTPUTS.items()}
             scope = replace(self._scope, outputs=outputs if one.is_work else {})
             is_complete = not unsure & {identity, *earlier}
+            if beside := _works_beside(one, earlier):
+                after = self._faults.attempt(partial(_tables_after, beside, steps), (), is_complete=beside.step not in unsure)
+                scope = replace(scope, tables_after=after)
             faulty = len(self._faults.found)
             step = self._faults.attempt(partial(self._step, one, scope, earlier), None, is_complete=is_complete)
             if step is None or len(self._faults.found) > faulty:
@@ -139,6 +146,7 @@ class StepReader:
             timeout_seconds=timeout,
             action=action,
             is_included=one.is_included,
+            beside=beside.step if (beside := _works_beside(one, earlier)) else None,
         )
 
 
@@ -153,7 +161,29 @@ def _declared_step(placed: StepEntry, index: int, before: Mapping[str, _Declared
     if identity in before:
         raise entry.error(f"the id `{identity}` occurs twice", "id")
     when = When(entry.text("when", When.ON_SUCCESS, among=tuple(When)))
-    return _DeclaredStep(id=identity, section=entry, index=index, needs=placed.needs, when=when, is_included=bool(placed.prefix))
+    return _DeclaredStep(
+        id=identity,
+        section=entry,
+        index=index,
+        needs=placed.needs,
+        when=when,
+        is_included=bool(placed.prefix),
+        beside=placed.beside,
+    )
+
+
+def _works_beside(one: _DeclaredStep, earlier: frozenset[str]) -> Beside | None:
+    """The publish that it works beside: not one that has ended before it begins."""
+    return one.beside if one.is_work and one.beside and one.beside.step not in earlier else None
+
+
+def _tables_after(beside: Beside, steps: Mapping[str, TemplateStep]) -> tuple[TableAfter, ...]:
+    publish = steps.get(beside.step)
+    after = publish.action.tables_after if publish and isinstance(publish.action, Foreseeable) else ()
+    if not after:
+        rule = "steps can only work beside a publish of all rows of its days, with `ledger: {source, service}`"
+        raise beside.entry.error(f"{rule}, and `{beside.step}` is none", BESIDE, may_follow=publish is None)
+    return after
 
 
 def _check_need(one: _DeclaredStep, need: str, declared: Mapping[str, _DeclaredStep]) -> bool:

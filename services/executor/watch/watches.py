@@ -98,7 +98,8 @@ class Watches:
         led = self._store.led_runs.find(*key)
         if led is None:
             return False
-        watched.begin(led.run)
+        if led.last is not None or not led.has_ended:
+            watched.begin(led.last or led.run)
         async for lines in batches(led.feed):
             watched.add(lines)
         if led.last is not None:

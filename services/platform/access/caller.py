@@ -64,6 +64,6 @@ def claimed_user_id(metadata: Mapping[str, str]) -> str | None:
     value = metadata.get("x-user-id", "")
     if len(value) > USER_ID_LENGTH or not value.isprintable():
         raise InvalidArgument("X-User-ID", f"use at most {USER_ID_LENGTH} printable characters.")
-    if has_secret(value, metadata):
+    if value and has_secret(value, metadata):
         raise InvalidArgument("X-User-ID", "is recorded, and what was sent looks like a key or token. Send the id of your user.")
     return value or None

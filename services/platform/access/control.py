@@ -103,13 +103,15 @@ class AccessControl:
         raise missing_admin_key(role)
 
     async def _holder(self, call: Call) -> tuple[KeyHolder, Session | None]:
-        client = client_network(client_address(call, peer_name(call, self._spiffe_id)))
+        def client_of() -> str:
+            return client_network(client_address(call, peer_name(call, self._spiffe_id)))
+
         if key := call.metadata.get("x-api-key", ""):
-            return await self._keys.holder(key, client), None
+            return await self._keys.holder(key, client_of), None
         if token := bearer_token(call.metadata):
             if self._sessions is None:
                 raise Unauthenticated("TOKEN_INVALID", REFUSED_TOKEN)
-            session = await self._sessions.session(token, client)
+            session = await self._sessions.session(token, client_of)
             return session.holder, session
         raise missing_api_key()
 
@@ -137,7 +139,7 @@ def _authorized(call: Call, rule: access_pb2.Allow, holder: KeyHolder, known: Ca
         needed = f"This call needs an API key or token with scope {rule.tenant.scope}"
         raise PermissionDenied("SCOPE_MISSING", f"{needed}; this one was issued without it. Ask for one that has it.")
     claimed = claimed_user_id(call.metadata)
-    return replace(known, user_id=known.user_id or claimed)
+    return replace(known, user_id=claimed) if claimed and not known.user_id else known
 
 
 def _service_caller(rpc: Rpc, rule: access_pb2.Allow, name: str | None) -> Caller:

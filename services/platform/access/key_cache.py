@@ -38,8 +38,10 @@ class KeyCache:
         self._good_before = RecentSet[str](size)
         self._waiting = Counter[str]()
 
-    async def holder(self, key: str, client: str) -> KeyHolder:
-        """The holder of `key`, which `client` has sent. Raises Unauthenticated; Unavailable while auth does not answer."""
+    async def holder(self, key: str, client_of: Callable[[], str]) -> KeyHolder:
+        """The holder of `key`. `client_of` finds out who has sent it, which takes longer than all else for a key that is known. Raises
+        Unauthenticated; Unavailable while auth does not answer.
+        """
         hashed = hash_key(key)
         known = self._holders.get_cached(hashed)
         if known is not None and not self._has_expired(known):
@@ -51,6 +53,7 @@ class KeyCache:
             raise Unauthenticated("API_KEY_INVALID", UNKNOWN_KEY)
         if hashed in self._good_before:
             return await self._holders.get(hashed, self._ask)
+        client = client_of()
         if self._waiting[client] >= MAX_WAITING:
             raise Unavailable("SERVICE_UNAVAILABLE", "New keys cannot be verified at the moment. Try again in a moment.")
         return await self._holders.get(hashed, partial(self._ask_for, client))

@@ -16,7 +16,7 @@ def one_credential_each(_: Rpc, proceed: Step) -> Step:
 
     def checked(call: Call) -> Awaitable[Any]:
         for lower, name in CREDENTIALS.items():
-            if call.names.count(lower) > 1:
+            if lower in call.repeated:
                 raise InvalidArgument(name, "is sent more than once. Send this header once, with one value.")
         return proceed(call)
 

@@ -19,16 +19,15 @@ from google.api_core import exceptions as google
 from google.auth.credentials import AnonymousCredentials
 from google.cloud import bigquery
 from google.cloud.bigquery import client as google_client
-from google.cloud.bigquery.table import RowIterator
 
 from services.platform import metrics
 from services.platform.backoff import backoff
 from services.platform.bigquery.deadlines import CANCEL_SECONDS, DeadlineAdapter, working_until
 from services.platform.bigquery.dml_turns import DmlTurns
 from services.platform.bigquery.errors import RowsRefused, unavailable
-from services.platform.bigquery.jobs import NO_RETRY, JobAccount, JobDied, SentJob, UnconfirmedScript, charge, count_job, query_result
+from services.platform.bigquery.jobs import NO_RETRY, JobAccount, JobDied, SentJob, charge, count_job, end_by_itself, raising_conflicts
 from services.platform.bigquery.query_parameters import to_parameter
-from services.platform.bigquery.result import QueryResult
+from services.platform.bigquery.result import QueryResult, read_job, read_result
 from services.platform.bigquery.sql import Block
 from services.platform.bigquery.transient import is_rate_limit, is_transient
 from services.platform.errors import Unavailable
@@ -100,10 +99,18 @@ class BigQuery:
         return f"{self._settings.datasets_project}.{tenant_id}"
 
     async def query_job(
-        self, block: Block, params: Mapping[str, object], *, dataset: str, seconds: float, account: JobAccount | None = None
+        self,
+        block: Block,
+        params: Mapping[str, object],
+        *,
+        dataset: str,
+        seconds: float,
+        account: JobAccount | None = None,
+        once: bool = False,
     ) -> QueryResult:
         """As `query`, for long statements: runs as a job with an id chosen here, see `run_job`. `account`: whose job it is. If it would be
-        billed more than that allows, BigQuery refuses it, free of charge, with an error that `bytes_required` recognises.
+        billed more than that allows, BigQuery refuses it, free of charge, with an error that `bytes_required` recognises. `once`: raises
+        TransactionCancelled instead of sending a transaction again that BigQuery has cancelled.
         """
         config = self._config(block, params, dataset)
         if account is not None:
@@ -111,16 +118,17 @@ class BigQuery:
 
         def insert(job_id: str, timeout: float) -> bigquery.QueryJob:
             _count(block)
-            _end_by_itself(config, timeout)
+            end_by_itself(config, timeout)
             return self.client.query(block.sql, job_config=config, job_id=job_id, timeout=timeout, retry=NO_RETRY, job_retry=NO_RETRY)
 
         def read(job: bigquery.QueryJob, timeout: float) -> QueryResult:
             try:
-                return _result(block, query_result(job, timeout))
+                return read_job(block, job, timeout)
             finally:
                 count_job(job, account)
 
-        return await self.run_job(block.name, insert, read, seconds=seconds, written=_tables(block, dataset))
+        sent = (raising_conflicts(insert), raising_conflicts(read)) if once else (insert, read)
+        return await self.run_job(block.name, *sent, seconds=seconds, written=_tables(block, dataset))
 
     async def run_job[Answer](  # noqa: PLR0913 - how a job is sent, read, and bounded
         self,
@@ -206,11 +214,11 @@ class BigQuery:
             if max_bytes is not None:
                 config.maximum_bytes_billed = max_bytes
             _count(block)
-            _end_by_itself(config, timeout)
+            end_by_itself(config, timeout)
             rows = self.client.query_and_wait(
                 block.sql, job_config=config, api_timeout=timeout, wait_timeout=timeout, retry=NO_RETRY, job_retry=NO_RETRY
             )
-            return _result(block, rows)
+            return read_result(block, rows)
 
         usual = self.script_seconds if block.is_script else self.statement_deadline_seconds
         return await self.call(block.name, send, seconds=usual if seconds is None else seconds, written=_tables(block, dataset))
@@ -279,18 +287,6 @@ def _in_time[Answer](send: Callable[[float], Answer], deadline: float) -> Answer
         raise TimeoutError
     with working_until(deadline):
         return send(left)
-
-
-def _end_by_itself(config: bigquery.QueryJobConfig, seconds: float) -> None:
-    """Sets the job's own timeout at BigQuery (best effort), in case this process dies or never learns the job's id."""
-    config.job_timeout_ms = math.ceil(seconds * 1000)
-
-
-def _result(block: Block, rows: RowIterator) -> QueryResult:
-    result = QueryResult(rows=[dict(row.items()) for row in rows], affected=rows.num_dml_affected_rows or 0)
-    if block.is_confirmed and not result.rows:
-        raise UnconfirmedScript(f"{block.name} did not come to its end")
-    return result
 
 
 def _tables(block: Block, dataset: str) -> list[str]:

@@ -22,6 +22,10 @@ class RowsRefused(ValueError):
     """Streamed rows do not fit the table; none was appended."""
 
 
+class TransactionCancelled(Exception):
+    """BigQuery has cancelled a transaction because another statement changes one of its tables: nothing of it has happened."""
+
+
 def bytes_required(error: Exception) -> int | None:
     """The bytes that a query would have been billed, if BigQuery refused it because of its `maximum_bytes_billed`; 0 if it does not say how
     many. None for any other error.

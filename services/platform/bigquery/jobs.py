@@ -1,6 +1,7 @@
 """One BigQuery job with an id chosen here: submitted once and followed to its end, even if responses get lost."""
 
 import contextlib
+import math
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -10,11 +11,14 @@ from google.api_core import exceptions as google
 from google.cloud import bigquery
 from google.cloud.bigquery.table import RowIterator
 
-from services.platform.bigquery.transient import is_transient
+from services.platform.bigquery.errors import TransactionCancelled
+from services.platform.bigquery.transient import is_conflict, is_transient
 
 NO_RETRY: Any = None
 """Passed to the client's methods: its own retries last minutes, ours end at the deadline."""
 
+PAGE_ROWS = 10_000
+"""Of a result, in one answer. BigQuery sends fewer if they are large."""
 POLL_SHARE, MIN_POLL_SECONDS, MAX_POLL_SECONDS = 0.1, 0.1, 5.0
 """Of a load job: the wait until the next poll, as a part of the time that it has taken so far."""
 
@@ -45,6 +49,11 @@ def charge(config: bigquery.QueryJobConfig, account: JobAccount, *, is_script: b
             config.script_options = bigquery.ScriptOptions(statement_byte_budget=most)
 
 
+def end_by_itself(config: bigquery.QueryJobConfig, seconds: float) -> None:
+    """Sets the job's own timeout at BigQuery (best effort), in case this process dies or never learns the job's id."""
+    config.job_timeout_ms = math.ceil(seconds * 1000)
+
+
 def count_job(job: Any, account: JobAccount | None) -> None:
     """Counts a job on its account, once it has ended; BigQuery's figures for a script are the sums over its statements."""
     if account is None or job.state != "DONE":
@@ -52,6 +61,20 @@ def count_job(job: Any, account: JobAccount | None) -> None:
     statistics = job._properties.get("statistics", {})  # noqa: SLF001 - a load job's slot time has no public property
     billed = statistics.get("query", {}).get("totalBytesBilled") or 0
     account.add_job(job.job_id, bytes_billed=int(billed), slot_ms=int(statistics.get("totalSlotMs") or 0))
+
+
+def raising_conflicts[**P, Answer](send: Callable[P, Answer]) -> Callable[P, Answer]:
+    """`send`, which raises TransactionCancelled if BigQuery has cancelled its transaction for another statement."""
+
+    def sent(*args: P.args, **kwargs: P.kwargs) -> Answer:
+        try:
+            return send(*args, **kwargs)
+        except google.GoogleAPICallError as error:
+            if is_conflict(error):
+                raise TransactionCancelled from error
+            raise
+
+    return sent
 
 
 class JobDied(Exception):
@@ -137,8 +160,8 @@ def query_result(job: bigquery.QueryJob, timeout: float) -> RowIterator:
     """
     # A call that fails may say something about the job, or about the call only: `result` asks the job itself.
     with contextlib.suppress(google.GoogleAPICallError):
-        job._reload_query_results(retry=NO_RETRY, timeout=timeout)  # noqa: SLF001 - the client has no public call for it
-    return job.result(timeout=timeout, retry=NO_RETRY, job_retry=NO_RETRY)
+        job._reload_query_results(retry=NO_RETRY, timeout=timeout, page_size=PAGE_ROWS)  # noqa: SLF001 - the client has no public call for it
+    return job.result(page_size=PAGE_ROWS, timeout=timeout, retry=NO_RETRY, job_retry=NO_RETRY)
 
 
 def wait_for_load(job: bigquery.LoadJob, timeout: float) -> None:
@@ -150,5 +173,5 @@ def wait_for_load(job: bigquery.LoadJob, timeout: float) -> None:
         elapsed = time.monotonic() - began
         if elapsed >= timeout:
             raise TimeoutError
-        time.sleep(min(max(elapsed * POLL_SHARE, MIN_POLL_SECONDS), MAX_POLL_SECONDS))
+        time.sleep(min(max(elapsed * POLL_SHARE, MIN_POLL_SECONDS), MAX_POLL_SECONDS, timeout - elapsed))
     job.result(timeout=timeout, retry=NO_RETRY)

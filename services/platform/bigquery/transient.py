@@ -32,7 +32,12 @@ def is_transient(error: Exception) -> bool:
     """True for errors worth retrying: network, 5xx, rate limits, transaction conflicts."""
     if isinstance(error, auth.GoogleAuthError) and error.retryable:  # e.g. RefreshError: the metadata server does not answer just now
         return True
-    return isinstance(error, UNREACHABLE) or is_rate_limit(error) or _says(error, CONFLICTS) or _says(error, BROKEN_JOBS)
+    return isinstance(error, UNREACHABLE) or is_rate_limit(error) or is_conflict(error) or _says(error, BROKEN_JOBS)
+
+
+def is_conflict(error: Exception) -> bool:
+    """True if BigQuery cancelled a transaction because another statement changes one of its tables: nothing of it has happened."""
+    return _says(error, CONFLICTS)
 
 
 def is_rate_limit(error: Exception) -> bool:

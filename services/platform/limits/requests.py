@@ -59,8 +59,9 @@ class RequestLimits:
         _use(self._owners, owner, self._max_owners)
         known.bucket.refill(per_minute, now)
         own = self._key_bucket(known, key, per_minute, now)
-        limits = [known.bucket, own] if _others_in_use(known, now) else [known.bucket]
-        least = max(limits, key=lambda bucket: (bucket.wait or timedelta(0), -bucket.left))
+        least = known.bucket
+        if _others_in_use(known, now):
+            least = max(least, own, key=lambda bucket: (bucket.wait or timedelta(0), -bucket.left))
         wait = least.wait
         if wait is None:
             known.bucket.take()

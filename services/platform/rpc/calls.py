@@ -1,6 +1,7 @@
 """The interceptors around every RPC: each is asked once for each RPC what it puts around a call, and then only that runs."""
 
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from collections import Counter
+from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Sequence
 from contextlib import aclosing
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -42,8 +43,8 @@ class Call:
     context: grpc.aio.ServicerContext[Any, Any]
     metadata: dict[str, str] = field(repr=False)
     """Lower-case names; of a repeated name the last value."""
-    names: Sequence[str] = ()
-    """Of all metadata, lower-case, a repeated one as often as it was sent."""
+    repeated: Collection[str] = ()
+    """Names that were sent more than once."""
     headers: dict[str, str] = field(default_factory=dict)
     """Response metadata, which the gateway passes on as HTTP headers. Sent before the answer, or with the refusal."""
     before_answer: list[Callable[[Any], None]] = field(default_factory=list)
@@ -142,6 +143,7 @@ async def _parsed(handler: Any, raw: bytes, context: grpc.aio.ServicerContext[An
 
 
 def _call_of(request: Message, context: grpc.aio.ServicerContext[Any, Any]) -> Call:
-    sent = [(name.lower(), value) for name, value in context.invocation_metadata() or ()]
-    metadata = {name: value for name, value in sent if isinstance(value, str)}
-    return Call(request=request, context=context, metadata=metadata, names=[name for name, _ in sent])
+    sent = context.invocation_metadata() or ()
+    metadata = {name.lower(): value for name, value in sent if isinstance(value, str)}
+    times = Counter(name.lower() for name, _ in sent) if len(sent) > len(metadata) else {}
+    return Call(request=request, context=context, metadata=metadata, repeated=[name for name in times if times[name] > 1])

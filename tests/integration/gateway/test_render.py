@@ -34,7 +34,7 @@ def test_every_public_rpc_has_its_routes_and_every_service_a_cluster() -> None:
     clusters = {cluster["name"]: cluster for cluster in resources["clusters"]}
 
     assert list(dict.fromkeys(routed)) == [rpc.path for rpc in public_rpcs(settings.descriptor)]
-    assert set(clusters) == {"nowhere", *SERVICES}
+    assert set(clusters) == {"nowhere", "own_pages", *SERVICES}
     context = clusters["executor"]["transport_socket"]["typed_config"]["common_tls_context"]
     assert context["combined_validation_context"]["default_validation_context"]["match_typed_subject_alt_names"] == [
         {"san_type": "DNS", "matcher": {"exact": "executor.convergence.internal"}},

@@ -9,8 +9,8 @@ from services.executor.metering.cap import RunAllowance
 from services.executor.metering.meter import StepMeter
 from services.executor.notify.notification import Notification
 from services.executor.records import Run, RunCost, RunOutcome, RunStatus
-from services.executor.runs.execute import RunProgress
 from services.executor.runs.prepared import PreparedRun
+from services.executor.runs.progress import RunProgress
 from services.executor.runs.quota import Reservation
 from services.executor.sources.gcp.bigquery import GcpBilling
 from services.executor.sources.gcp.prices import GcpMeter, GcpPrices
@@ -122,3 +122,6 @@ class Credentials:
     async def require(self, tenant_id: str, provider: str) -> None:
         if self.missing:
             raise FailedPrecondition("CREDENTIALS_MISSING", "Set the GCP credentials first.")
+
+    def prefetch(self, tenant_id: str, provider: str, *, since: float) -> None:
+        """No source is opened with them."""

@@ -3,7 +3,7 @@
 BigQuery, real or emulated, sees the tenant's identity. All calls block: run them in a worker thread.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import datetime
@@ -23,7 +23,6 @@ from services.clouds.gcp.identity import GcpCredentials, identity_of, storage_re
 from services.clouds.gcp.refusals import Asked, Role, explain, lacks_role
 from services.clouds.own_resources import NOT_YOURS, OwnResources
 from services.executor.errors import StepError
-from services.executor.metering.meter import Reading
 from services.executor.records import Period
 from services.executor.sources.gcp.export_rows import (
     ARRIVALS,
@@ -40,6 +39,7 @@ from services.executor.sources.gcp.exports import EXPORTED, Listed, TableName, c
 from services.executor.sources.gcp.found import ExportArrivals, ExportDays, Listing, TableEstimate
 from services.executor.sources.gcp.prices import GcpMeter
 from services.executor.sources.gcp.query_jobs import RETRY, SECONDS, wait_for
+from services.executor.sources.gcp.read_streams import READ_STREAMS, read_session
 from services.executor.sources.source import DailyTotal
 from services.platform.bigquery.errors import bytes_required
 from services.platform.settings import ServiceSettings
@@ -61,14 +61,15 @@ class GcpBilling:
         meter: GcpMeter | None = None,
         *,
         identity: Credentials | None = None,
+        streams: int = READ_STREAMS,
     ) -> None:
-        """`meter` counts what is read, and allows it. `identity`: None: that of the service account's key. Raises AccessRefused if the key
-        cannot be used.
+        """`meter` counts what is read, and allows it. `identity`: None: that of the service account's key. `streams`: the most of a read
+        session that are read at once. Raises AccessRefused if the key cannot be used.
         """
         self.project = credentials.project_id
         self._meter = meter or GcpMeter()
         identity, host = identity or identity_of(credentials.service_account or {}), settings.bigquery_emulator_host
-        self._identity = identity
+        self._identity, self._streams = identity, streams
         self._client = bigquery.Client(project=self.project, credentials=identity, client_options={"api_endpoint": host} if host else None)
         self._reader = storage_reader(identity, settings.bigquery_storage_emulator_host)
         self._own = OwnResources.of(settings)
@@ -140,10 +141,10 @@ class GcpBilling:
 
     def read(
         self, table: TableName, columns: pa.Schema | None, rows: RowFilter, check_cancelled: Callable[[], None] = lambda: None
-    ) -> Iterator[pa.RecordBatch]:
-        """The rows that pass the filter, in batches, with those of `columns` that the table has; None: all. Before this returns, the read
-        session is open and allowed by the meter; it is read with the first batch. Raises StepError, and what `check_cancelled` raises while
-        a view is queried.
+    ) -> Generator[pa.RecordBatch]:
+        """The rows that pass the filter, in batches and in no order, with those of `columns` that the table has; None: all. Before this
+        returns, the read session is open and allowed by the meter; it is read with the first batch. Raises StepError, and what
+        `check_cancelled` raises: while a view is queried, and while no batch arrives.
 
         Columns are selected as a whole: the emulator drops a column of which only a field is selected.
         """
@@ -213,9 +214,9 @@ class GcpBilling:
             else:
                 session = self._session_of_view(found, wanted, rows, check_cancelled)
                 reading = self._meter.free()
-        return session, self._batches(session, reading)
+        return session, read_session(self._reader, session, reading, self._streams, check_cancelled)
 
-    def _translated(self, table: TableName, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    def _translated(self, table: TableName, batches: Iterator[pa.RecordBatch]) -> Generator[pa.RecordBatch]:
         with self._translate_errors(f"table {table}", Role.READ_SESSION_USER):
             yield from batches
 
@@ -247,15 +248,6 @@ class GcpBilling:
             timeout=SECONDS,
         )
         return session
-
-    def _batches(self, session: types.ReadSession, reading: Reading) -> Iterator[pa.RecordBatch]:
-        reading.begin()
-        schema = pa.ipc.read_schema(pa.py_buffer(session.arrow_schema.serialized_schema))
-        # One after the other: memory is bounded by one batch, whatever the number of streams.
-        for stream in session.streams:
-            for answer in self._reader.read_rows(stream.name):
-                reading.receive(answer.uncompressed_byte_size or len(answer.arrow_record_batch.serialized_record_batch))
-                yield pa.ipc.read_record_batch(pa.py_buffer(answer.arrow_record_batch.serialized_record_batch), schema)
 
     @contextmanager
     def _translate_errors(self, what: str, role: Role) -> Iterator[None]:

@@ -140,7 +140,11 @@ def latest_exports(batches: Iterable[pa.RecordBatch]) -> dict[date, datetime]:
 
 def latest_by_day(rows: pa.Table) -> dict[date, datetime | None]:
     """The greatest export time of each UTC day in staged rows; None for a day whose rows have none. Rows without a time are left out."""
-    found = pa.table({"day": pc.cast(rows[TIME], pa.date32()), EXPORTED: rows[EXPORTED]}).group_by("day").aggregate([(EXPORTED, "max")])
+    days, exported = pc.cast(rows[TIME], pa.date32()), rows[EXPORTED]
+    first, last = pc.min_max(days).values()
+    if first.is_valid and first == last and not days.null_count:  # most runs are for one day
+        return {first.as_py(): pc.max(exported).as_py()}
+    found = pa.table({"day": days, EXPORTED: exported}).group_by("day").aggregate([(EXPORTED, "max")])
     return {one["day"]: one[f"{EXPORTED}_max"] for one in found.to_pylist() if one["day"] is not None}
 
 

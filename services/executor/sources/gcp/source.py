@@ -1,8 +1,10 @@
 """Google Cloud as a source: the usage cost exports of a tenant's project, read as rows of `x_staging_gcp_billing`."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict
+from contextlib import closing
+from dataclasses import asdict, dataclass
 from datetime import date, datetime
+from functools import partial
 from typing import Any, Final
 
 import pyarrow as pa
@@ -22,6 +24,7 @@ from services.executor.sources.gcp.export_source import ExportPart, ExportSelect
 from services.executor.sources.gcp.focus_export import focus_report, measured
 from services.executor.sources.gcp.prices import GcpMeter, GcpPrices
 from services.executor.sources.gcp.rows.flatten import exact_sum, flatten, source_credits
+from services.executor.sources.overlap import mapped
 from services.executor.sources.source import (
     LEDGER_OUTPUTS,
     CheckCancelled,
@@ -36,15 +39,31 @@ from services.executor.sources.source import (
 
 EXPORT: Final = "export_table"
 """The parameter that names the export; without it, the export is searched for."""
+MAX_ROWS: Final = 100_000_000
+"""The most rows that a run reads unless a setting says otherwise."""
 GROUP_ROWS: Final = 20_000
-"""Rows collected before they are flattened: BigQuery sends batches of a thousand, too few for a good row group."""
+"""Rows that are flattened together: BigQuery sends batches of a thousand, too few for a good row group; larger batches are cut, so that
+memory stays bounded.
+"""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Piece:
+    """Flattened rows, with what the run adds up of them."""
+
+    table: pa.Table
+    cost: float
+    credits: float
+    latest: Mapping[date, datetime | None]
+    """`latest_by_day`."""
 
 
 class GcpExport:
     """The tables that a run reads; `sources.source.Export`."""
 
-    def __init__(self, cloud: GcpBilling, selection: ExportSelection, prices: GcpPrices) -> None:
-        self._cloud, self._selection, self._prices = cloud, selection, prices
+    def __init__(self, cloud: GcpBilling, selection: ExportSelection, prices: GcpPrices, *, max_rows: int) -> None:
+        """`max_rows`: the most that it reads."""
+        self._cloud, self._selection, self._prices, self._max_rows = cloud, selection, prices, max_rows
         self._rows, self._costs, self._credits = 0, list[float](), list[float]()
         self._exported_to = dict[date, datetime | None]()
 
@@ -83,15 +102,12 @@ class GcpExport:
         """All rows, part by part. The first is read once all have been allowed."""
         reads = [(part, self._cloud.read(part.table, None, part.rows, check_cancelled)) for part in self._selection.parts]
         for part, read in reads:  # a group has rows of one part: two exports have different columns
-            batches = checked(read, check_cancelled)
-            for group in _groups(newer_rows(batch, part.since) if part.since else batch for batch in batches):
-                table = flatten(group, staged, str(part.table))
-                self._rows += group.num_rows
-                for day, latest in latest_by_day(table).items():
-                    self._exported_to[day] = max(filter(None, (latest, self._exported_to.get(day))), default=None)
-                self._costs.append(float(pc.sum(table["cost"]).as_py() or 0.0))
-                self._credits.append(source_credits(group))
-                yield table
+            with closing(read):  # its threads end here, also after an error
+                batches = checked(read, check_cancelled)
+                groups = _groups(newer_rows(batch, part.since) if part.since else batch for batch in batches)
+                for piece in mapped(partial(_flattened, staged=staged, source=str(part.table)), groups, threads=1):
+                    self._add(piece)
+                    yield piece.table
 
     def outputs(self) -> Mapping[str, object]:
         """Counts and sums of the rows read; what was read of each day, and how far the tables have been read."""
@@ -102,6 +118,18 @@ class GcpExport:
             "day_reads": [asdict(self._day_read(part, day)) for part in self._selection.parts for day in part.period.days],
             "watermarks": [asdict(mark) for mark in self._selection.watermarks],
         }
+
+    def _add(self, piece: _Piece) -> None:
+        self._rows += piece.table.num_rows
+        if self._rows > self._max_rows:
+            raise StepError(
+                f"The days of this run have more than {self._max_rows:,} rows, the most that a run reads here. Nothing is published of"
+                " them. Run fewer days at once; for a day that is larger, the operator can raise CONVERGENCE_READ_MAX_ROWS."
+            )
+        for day, latest in piece.latest.items():
+            self._exported_to[day] = max(filter(None, (latest, self._exported_to.get(day))), default=None)
+        self._costs.append(piece.cost)
+        self._credits.append(piece.credits)
 
     def _day_read(self, part: ExportPart, day: date) -> DayRead:
         return DayRead(
@@ -118,8 +146,9 @@ class GcpExport:
 class GcpSource:
     """A tenant's project; `sources.source.Source` and `FocusReporter`."""
 
-    def __init__(self, cloud: GcpBilling, prices: GcpPrices) -> None:
-        self._cloud, self._prices = cloud, prices
+    def __init__(self, cloud: GcpBilling, prices: GcpPrices, *, max_rows: int = MAX_ROWS) -> None:
+        """`max_rows`: the most that a run reads."""
+        self._cloud, self._prices, self._max_rows = cloud, prices, max_rows
 
     def find(self, request: ReadRequest, check_cancelled: CheckCancelled) -> Export | Unchanged:
         """The table named by the parameter, or the project's exports, which may have to be compared day by day."""
@@ -131,7 +160,7 @@ class GcpSource:
             selection = select_exports(self._cloud, named, request.period, check_cancelled)
         else:
             raise TypeError("the template is run for days")
-        return selection if isinstance(selection, Unchanged) else GcpExport(self._cloud, selection, self._prices)
+        return selection if isinstance(selection, Unchanged) else GcpExport(self._cloud, selection, self._prices, max_rows=self._max_rows)
 
     def focus_totals(self, period: Period, check_cancelled: CheckCancelled) -> FocusReport:
         """The totals of Google's FOCUS export."""
@@ -152,8 +181,9 @@ def open_gcp(access: TenantAccess, settings: ExecutorSettings, meter: StepMeter)
     prices = GcpPrices.of(settings)
     try:
         credentials = read_gcp(access.plaintext)
-        billing = GcpBilling(credentials, settings, GcpMeter(meter, prices), identity=open_identity(credentials, access))
-        return GcpSource(billing, prices)
+        identity, streams = open_identity(credentials, access), settings.read_streams
+        billing = GcpBilling(credentials, settings, GcpMeter(meter, prices), identity=identity, streams=streams)
+        return GcpSource(billing, prices, max_rows=settings.read_max_rows)
     except AccessRefused as refused:
         raise StepError(refused.message, is_retryable=refused.is_retryable) from refused
 
@@ -167,13 +197,20 @@ GCP: Final = SourceType(
 )
 
 
+def _flattened(group: pa.Table, staged: pa.Schema, source: str) -> _Piece:
+    table = flatten(group, staged, source)
+    cost = float(pc.sum(table["cost"]).as_py() or 0.0)
+    return _Piece(table=table, cost=cost, credits=source_credits(group), latest=latest_by_day(table))
+
+
 def _groups(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.Table]:
     gathered, rows = list[pa.RecordBatch](), 0
     for batch in batches:
-        gathered.append(batch)
-        rows += batch.num_rows
-        if rows >= GROUP_ROWS:
-            yield pa.Table.from_batches(gathered)
-            gathered, rows = [], 0
+        for piece in (batch.slice(begin, GROUP_ROWS) for begin in range(0, batch.num_rows, GROUP_ROWS)):
+            gathered.append(piece)
+            rows += piece.num_rows
+            if rows >= GROUP_ROWS:
+                yield pa.Table.from_batches(gathered)
+                gathered, rows = [], 0
     if gathered:
         yield pa.Table.from_batches(gathered)

@@ -40,8 +40,8 @@ class SessionCache:
         self._good_before = RecentSet[str](size)
         self._waiting = Counter[str]()
 
-    async def session(self, token: str, client: str) -> Session:
-        """The session of `token`, which `client` has sent. Raises Unauthenticated; Unavailable while auth does not answer."""
+    async def session(self, token: str, client_of: Callable[[], str]) -> Session:
+        """The session of `token`. `client_of` finds out who has sent it. Raises Unauthenticated; Unavailable while auth does not answer."""
         if not may_be_good(token, now=self._clock.now()):
             raise _refusal()
         hashed = sha256(token.encode()).hexdigest()
@@ -54,6 +54,7 @@ class SessionCache:
             raise _refusal()
         if hashed in self._good_before:
             return self._unexpired(await self._sessions.get(hashed, partial(self._ask, token)))
+        client = client_of()
         if self._waiting[client] >= MAX_WAITING:
             raise Unavailable("SERVICE_UNAVAILABLE", "New session tokens cannot be verified at the moment. Try again in a moment.")
         return self._unexpired(await self._sessions.get(hashed, partial(self._ask_for, client, token)))

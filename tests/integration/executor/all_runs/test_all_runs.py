@@ -15,8 +15,8 @@ from services.executor.records import Run, RunCost, RunOutcome, RunStatus
 from services.executor.runs.active import ActiveRuns
 from services.executor.runs.admission import Admission
 from services.executor.runs.cancel import Canceller
-from services.executor.runs.execute import RunProgress
 from services.executor.runs.prepared import PreparedRun, RunRequest
+from services.executor.runs.progress import RunProgress
 from services.executor.runs.quota import Reservation
 from services.executor.runs.reconcile import LOST, OVERDUE, OVERDUE_AFTER, Reconciler
 from services.executor.servicers.all_runs import AllRunsServicer

@@ -66,15 +66,17 @@ async def test_the_older_read_is_published_later(replaying: Replaying, month: Mo
         assert replay.judge.behind(replay.judge.last) == set()
 
 
-async def waiting_run(replay: Replay, step: str, **given: Any) -> tuple[asyncio.Task[RunOutcome], asyncio.Event]:
-    """A run that waits before a step, until the event is set."""
-    reached, let = asyncio.Event(), asyncio.Event()
+async def waiting_run(replay: Replay, *steps: str, **given: Any) -> tuple[asyncio.Task[RunOutcome], asyncio.Event]:
+    """A run that waits before each of these steps, until the event is set."""
+    reached, let = {step: asyncio.Event() for step in steps}, asyncio.Event()
     job = await replay.prepare(**given)
-    steps = [
-        replace(one, action=Waiting(step=one.action, reached=reached, let=let)) if one.id == step else one for one in job.template.steps
+    held = [
+        replace(one, action=Waiting(step=one.action, reached=reached[one.id], let=let)) if one.id in reached else one
+        for one in job.template.steps
     ]
-    run = asyncio.create_task(replay.execute(replace(job, template=replace(job.template, steps=tuple(steps)))))
-    await reached.wait()
+    run = asyncio.create_task(replay.execute(replace(job, template=replace(job.template, steps=tuple(held)))))
+    for one in reached.values():
+        await one.wait()
     return run, let
 
 
@@ -223,4 +225,30 @@ async def test_an_old_day_by_hand(replaying: Replaying, month: Month) -> None:
         replay.judge.whenever(replay.clock.now(), await replay.published())
         assert day in replay.judge.last.billing
         await replay.pass_time(month.start + 2 * DAY)
+        await replay.run_judged()
+
+
+async def test_rows_that_stay_are_replaced_while_a_run_works(replaying: Replaying, month: Month) -> None:
+    """A run has derived FOCUS of a day's newer rows and of those that stay, and waits before it publishes billing; another run replaces the
+    day as a whole. FOCUS of that day is not published, and the run says so; the next one derives it.
+    """
+    async with replaying(month) as replay:
+        await replay.pass_time(month.start + 10 * HOUR)
+        await replay.run_judged()
+        await replay.pass_time(month.start + 2 * DAY)
+        behind = replay.judge.behind(replay.judge.last)
+        followed = min(day for day in behind if day in replay.judge.last.ledger)
+        older, let = await waiting_run(replay, "publish", "focus_conformance")
+        await replay.run(date=str(followed), accept_less=True)
+        replay.judge.whenever(replay.clock.now(), await replay.published())
+        replay.clock.time += timedelta(minutes=1)
+        let.set()
+        outcome = await older
+        assert (outcome.status, outcome.is_final) == (RunStatus.FAILED, False)
+        assert outcome.error_message
+        assert outcome.error_message.startswith("Step focus_publish: Nothing was published: another run has published one of these days")
+        published = await replay.published()
+        replay.judge.whenever(replay.clock.now(), published, focus_may_lag=True)
+        assert published.ledger[followed].focus_version != published.ledger[followed].version
+        replay.clock.time += timedelta(minutes=1)
         await replay.run_judged()

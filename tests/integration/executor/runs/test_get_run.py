@@ -10,13 +10,13 @@ from convergence.executor.v1 import run_pb2
 
 from services.executor.records import RunOutcome, RunStatus
 from services.executor.runs.active import ActiveRuns
-from services.executor.servicers.pipeline import PipelineServicer
+from services.executor.servicers.pipeline import LAST_LINES_SECONDS, PipelineServicer
 from services.executor.store import Store
 from services.platform.bigquery.client import BigQuery
 from services.platform.errors import NotFound
 from services.platform.settings import ServiceSettings
 from tests.integration.executor.runs.test_life import Begin, renewer, servicer
-from tests.integration.executor.runs.test_watching import lead, write
+from tests.integration.executor.runs.test_watching import lead, step, write
 from tests.support.counting import jobs
 from tests.support.executor.fakes import Work
 from tests.support.executor.tenant import Tenant
@@ -85,6 +85,28 @@ async def test_a_run_that_was_ended_elsewhere_is_read_from_its_row(
     shown = await get(job.run.pipeline_logging_id)
     assert (shown.status, shown.error_message) == ("FAILED", "Lost.")
     work.end.set()
+
+
+async def test_the_last_line_of_a_completed_run_may_come_a_moment_after_its_end(
+    tenant: Tenant, begin: Begin, store: Store, get: Get, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The publish that ends a run cannot say before that it has. Who reads the tables in between waits for the line."""
+    job = await begin(date="2025-11-17")
+    store.log_steps(tenant.tenant_id, [step(job.run, "STEP_STARTED")])
+    done = RunOutcome(status=RunStatus.COMPLETED)
+    await store.finish_run(tenant.tenant_id, job.run.pipeline_logging_id, done, at=datetime.now(UTC))
+    last, sleep = step(job.run, "STEP_COMPLETED"), asyncio.sleep
+
+    async def written_meanwhile(seconds: float) -> None:
+        if seconds == LAST_LINES_SECONDS:
+            store.log_steps(tenant.tenant_id, [last])
+            await store.flushed(tenant.tenant_id, job.run.pipeline_logging_id)
+        else:
+            await sleep(seconds)
+
+    monkeypatch.setattr("services.executor.servicers.pipeline.asyncio.sleep", written_meanwhile)
+    shown = await get(job.run.pipeline_logging_id)
+    assert [line.action for line in shown.steps] == ["STEP_STARTED", "STEP_COMPLETED"]
 
 
 async def test_another_tenant_does_not_see_a_run_in_memory(

@@ -16,6 +16,7 @@ from services.executor.runs.prepared import RunPreparer, RunRequest
 from services.executor.servicers.to_proto import to_dry_run
 from services.executor.sources.gcp.prices import GcpPrices
 from services.executor.steps.bigquery_publish import Publish
+from services.executor.steps.run_end_script import EndOfRun
 from services.executor.templates.step import Toolbox
 from services.platform.bigquery.prices import MIN_BYTES, TIB, query_cost
 from services.platform.bigquery.sql import make_block
@@ -108,8 +109,9 @@ async def test_sql_that_does_not_fit_the_tables_is_a_problem(tenant: Tenant, pre
     job = preparer.prepare(wanted(tenant, date="2025-11-17"))
     extract, checks, publish, *_ = job.template.steps
     assert isinstance(publish.action, Publish)
-    renamed = replace(publish.action, script=make_block("renamed", "SELECT s.no_such_column FROM x_staging_gcp_billing AS s", {}))
-    job = replace(job, template=replace(job.template, steps=(extract, checks, replace(publish, action=renamed))))
+    renamed = make_block("renamed", "SELECT s.no_such_column FROM x_staging_gcp_billing AS s", {})
+    action = replace(publish.action, scripts=dict.fromkeys(EndOfRun, renamed))
+    job = replace(job, template=replace(job.template, steps=(extract, checks, replace(publish, action=action))))
     found = await dry_runner.dry_run(job)
     assert list(found.problems) == ["publish"]
     assert found.problems["publish"].startswith("BigQuery refuses this step's SQL.")

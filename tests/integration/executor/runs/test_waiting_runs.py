@@ -10,9 +10,9 @@ import pytest
 from services.executor.records import Run, RunOutcome, RunStatus
 from services.executor.runs.active import STOPPED_WAITING, ActiveRuns
 from services.executor.runs.cancel import CANCELLED, Canceller
-from services.executor.runs.execute import RunProgress
 from services.executor.runs.leases import LeaseRenewer
 from services.executor.runs.prepared import PreparedRun, RunPreparer, RunRequest
+from services.executor.runs.progress import RunProgress
 from services.executor.runs.quota import Reservation
 from services.executor.runs.reconcile import Reconciler
 from services.executor.store import Store

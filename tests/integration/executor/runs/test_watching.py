@@ -341,6 +341,8 @@ async def test_watchers_see_the_end_before_the_reservation_has_ended(
     assert led is not None
     assert led.last is not None
     assert to_run(led.last) == shown, "what memory says is what the row says"
+    late = watches(two.leading) if where == "here" else watches(two.store, two.leaders)
+    assert summary(await heard(late, job.run)) == ["COMPLETED", "COMPLETED"], "who comes late sees that it has ended"
     settled.set()
 
 

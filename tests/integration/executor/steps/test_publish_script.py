@@ -10,7 +10,7 @@ from services.executor.runs.execute import execute
 from services.executor.runs.prepared import PreparedRun
 from services.executor.steps import STEP_TYPES
 from services.executor.steps.bigquery_publish import Publish
-from services.executor.steps.publish_script import publish_script
+from services.executor.steps.publish_script import publish_scripts
 from services.executor.templates.catalog import load_catalog
 from services.executor.templates.step import Toolbox
 from services.platform.bigquery.sql import Block, load_blocks, make_block
@@ -71,7 +71,7 @@ def published_by(job: PreparedRun, rows: Block) -> PreparedRun:
     """The job, with other rows to publish."""
     *others, last = job.template.steps
     assert isinstance(last.action, Publish)
-    action = replace(last.action, script=publish_script(last.action.replacement, rows))
+    action = replace(last.action, scripts=publish_scripts(last.action.replacement, rows))
     return replace(job, template=replace(job.template, steps=(*others, replace(last, action=action))))
 
 

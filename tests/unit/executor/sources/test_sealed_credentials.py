@@ -68,6 +68,19 @@ async def test_a_run_that_was_requested_after_the_look_up_asks_again(service: Se
     assert service.asked == 2
 
 
+async def test_what_is_prefetched_is_there_when_the_run_needs_it(service: Service, sealed: SealedCredentials) -> None:
+    """Nothing is asked where the start of the run has asked itself."""
+    await sealed.require(*KEY)
+    requested = time.monotonic()
+    service.stored = b"corrected"
+    for _ in range(2):
+        sealed.prefetch(*KEY, since=requested)
+    while service.asked < 2:
+        await asyncio.sleep(0)
+    assert (await sealed.get(*KEY, since=requested)).ciphertext == b"corrected"
+    assert service.asked == 2
+
+
 async def test_a_look_up_that_was_under_way_is_not_the_run_s_own(service: Service, sealed: SealedCredentials) -> None:
     """It may have read what was there before."""
     service.answers.clear()

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
+from services.executor.servicers.template_list import TemplateList
 from services.executor.steps import STEP_TYPES
 from services.executor.templates.name import PipelineName
 from services.executor.templates.reload import ReloadingCatalog
@@ -36,9 +37,14 @@ async def becomes(holds: Callable[[], bool]) -> None:
 
 
 async def test_a_new_one_can_be_run_and_one_that_is_gone_cannot(configs: Path, reloading: ReloadingCatalog) -> None:
+    listed = TemplateList()
     assert OTHER not in reloading.templates
+    before = listed.answer(reloading.templates)
+    assert listed.answer(reloading.templates) is before
     put(configs / "gcp/cost/other.yml", (configs / "gcp/cost/billing.yml").read_text())
     await becomes(lambda: OTHER in reloading.templates)
+    after = listed.answer(reloading.templates)
+    assert [one.template for one in after.templates] == sorted([*(one.template for one in before.templates), "other"])
     (configs / "gcp/cost/other.yml").unlink()
     await becomes(lambda: OTHER not in reloading.templates)
     assert BILLING in reloading.templates

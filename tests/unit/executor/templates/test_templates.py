@@ -13,15 +13,15 @@ from tests.support.executor.tenant import BILLING
 
 def test_ours(catalog: Catalog) -> None:
     template = catalog.templates[BILLING]
-    assert [(step.id, step.type, step.needs) for step in template.steps] == [
-        ("extract", "gcp.bigquery_extract", ()),
-        ("checks", "dq.checks", ("extract",)),
-        ("publish", "bigquery.publish", ("checks",)),
-        ("focus_stage", "bigquery.sql", ("publish",)),
-        ("focus_google", "gcp.focus_totals", ("publish",)),
-        ("focus_conformance", "dq.checks", ("focus_stage", "focus_google")),
-        ("focus_publish", "bigquery.publish", ("focus_conformance",)),
-        ("focus_invoices", "dq.invoices", ("focus_publish",)),
+    assert [(step.id, step.type, step.needs, step.beside) for step in template.steps] == [
+        ("extract", "gcp.bigquery_extract", (), None),
+        ("checks", "dq.checks", ("extract",), None),
+        ("publish", "bigquery.publish", ("checks",), None),
+        ("focus_stage", "bigquery.sql", ("extract",), "publish"),
+        ("focus_google", "gcp.focus_totals", ("extract",), "publish"),
+        ("focus_conformance", "dq.checks", ("focus_stage", "focus_google"), "publish"),
+        ("focus_publish", "bigquery.publish", ("focus_conformance", "publish"), None),
+        ("focus_invoices", "dq.invoices", ("focus_publish",), None),
     ]
     dates = [("date", "date"), ("start_date", "date"), ("end_date", "date"), ("days", "choice"), ("history_days", "integer")]
     own = [*dates, ("export_table", "table"), ("accept_less", "boolean")]

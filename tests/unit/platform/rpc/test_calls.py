@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import timedelta
+from types import SimpleNamespace
 from typing import Any
 
 import grpc
@@ -16,6 +17,7 @@ from grpc_status import rpc_status
 from services.platform.access.key_holder import KeyHolder
 from services.platform.errors import ResourceExhausted
 from services.platform.plan import PlanLimits
+from services.platform.rpc.calls import Call, InterceptorChain, Rpc, Step
 from services.platform.server import Served
 from services.platform.settings import ServiceSettings
 from tests.conftest import channel_as, serving
@@ -140,6 +142,52 @@ async def test_a_credential_that_is_sent_twice_is_refused(stub: QuotaServiceStub
     code, reason, message = await refusal(stub.GetQuota(REQUEST, metadata=[(header.lower(), value) for value in values]))
     assert (code, reason) == (grpc.StatusCode.INVALID_ARGUMENT, "BAD_FIELD")
     assert message == f"{header}: is sent more than once. Send this header once, with one value."
+
+
+async def test_an_interceptor_is_asked_once_for_each_rpc_and_is_not_there_where_it_does_nothing() -> None:
+    asked, passed = list[str](), list[str]()
+
+    def around(rpc: Rpc, proceed: Step) -> Step:
+        asked.append(rpc.path)
+
+        async def step(call: Call) -> Any:
+            passed.append(call.metadata["name"])
+            return await proceed(call)
+
+        return step if rpc.path.endswith("GetQuota") else proceed
+
+    async def find(_: grpc.HandlerCallDetails) -> Any:
+        quotas = Answering()
+        return grpc.unary_unary_rpc_method_handler(quotas.GetQuota, messages.GetQuotaRequest.FromString)
+
+    chain = InterceptorChain([around])
+    for path in ("/a.B/GetQuota", "/a.B/Other", "/a.B/GetQuota"):
+        handler: Any = await chain.intercept_service(find, SimpleNamespace(method=path))
+        context = SimpleNamespace(invocation_metadata=lambda: [("Name", "last"), ("name", "first"), ("name", "last"), ("raw-bin", b"")])
+        assert await handler.unary_unary(REQUEST.SerializeToString(), context) == messages.GetQuotaResponse(tenant_id="acme_corp")
+    assert (asked, passed) == (["/a.B/GetQuota", "/a.B/Other"], ["last", "last"])
+
+
+async def test_a_stream_whose_message_cannot_be_sent_is_closed_at_once() -> None:
+    """Not when Python gets round to it: a watcher that has left makes room for the next."""
+    closed = asyncio.Event()
+
+    async def stream(request: Any, context: Any) -> AsyncIterator[messages.GetQuotaResponse]:
+        try:
+            yield messages.GetQuotaResponse()
+        finally:
+            closed.set()
+
+    async def find(_: grpc.HandlerCallDetails) -> Any:
+        return grpc.unary_stream_rpc_method_handler(stream, messages.GetQuotaRequest.FromString)
+
+    async def write(_: messages.GetQuotaResponse) -> None:
+        raise ConnectionError
+
+    handler: Any = await InterceptorChain([]).intercept_service(find, SimpleNamespace(method="/a.B/Watch"))
+    with pytest.raises(ConnectionError):
+        await handler.unary_stream(REQUEST.SerializeToString(), SimpleNamespace(invocation_metadata=list, write=write))
+    assert closed.is_set()
 
 
 async def test_an_answer_and_a_refusal_say_what_is_left_of_the_limit(plain_settings: ServiceSettings) -> None:

@@ -62,13 +62,19 @@ def source_credits(read: pa.Table) -> float:
 
 
 def credits_total(credits_: pa.Array) -> pa.Array:
-    """The sum of each row's credit amounts; 0.0 for a row without credits. NULL amounts add nothing."""
-    amounts = credit_amounts(credits_).fill_null(0.0).to_pylist()
-    begin, sums = 0, list[float]()
-    for length in pc.list_value_length(credits_).fill_null(0).to_pylist():
-        sums.append(exact_sum(amounts[begin : begin + length]) if length else 0.0)
-        begin += length
-    return pa.array(sums, pa.float64())
+    """The sum of each row's credit amounts, rounded once; 0.0 for a row without credits. NULL amounts add nothing."""
+    amounts = credit_amounts(credits_).fill_null(0.0)
+    lengths = pc.list_value_length(credits_).fill_null(0)
+    begins = pc.subtract(pc.cumulative_sum(lengths), lengths)
+    # Adding two numbers rounds once: few rows have more credits.
+    sums = pa.repeat(pa.scalar(0.0), len(credits_))
+    for place in range(2):
+        nth = pc.if_else(pc.greater(lengths, place), pc.add(begins, place), None)
+        sums = pc.add(sums, amounts.take(nth).fill_null(0.0))
+    has_more = pc.greater(lengths, 2)
+    spans = zip(begins.filter(has_more).to_pylist(), lengths.filter(has_more).to_pylist(), strict=True)
+    more = [exact_sum(amounts.slice(begin, length).to_pylist()) for begin, length in spans]
+    return pc.replace_with_mask(sums, has_more, pa.array(more, pa.float64())) if more else sums
 
 
 def credits_json(credits_: pa.Array) -> pa.Array:

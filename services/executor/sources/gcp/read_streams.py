@@ -1,0 +1,52 @@
+"""Reads the streams of a read session at once."""
+
+from collections import deque
+from collections.abc import Callable, Iterator
+from typing import Any, Final
+
+import pyarrow as pa
+from google.cloud.bigquery_storage_v1 import types
+
+from services.executor.metering.meter import Reading
+from services.executor.sources.overlap import merged
+
+READ_STREAMS: Final = 8
+"""The streams of a session that are read at once unless a setting says otherwise."""
+AHEAD_BYTES: Final = 64 * 2**20
+"""About how much memory batches may take that were read and wait to be flattened. BigQuery's batches have some MB at most."""
+
+
+def read_session(
+    reader: Any, session: types.ReadSession, reading: Reading, at_once: int, check_cancelled: Callable[[], None]
+) -> Iterator[pa.RecordBatch]:
+    """All rows of the session, in no order. `at_once`: its streams that are read at once, if AHEAD_BYTES is enough for their batches; the
+    session has as many as BigQuery finds right. `reading` counts what arrives. Raises the reader's errors, and what `check_cancelled`
+    raises.
+    """
+    reading.begin()
+    schema = pa.ipc.read_schema(pa.py_buffer(session.arrow_schema.serialized_schema))
+    names, opened = iter([stream.name for stream in session.streams]), set[Any]()
+
+    def lane() -> Iterator[tuple[pa.RecordBatch, int]]:
+        """One stream after the other: whichever is next when its last one has ended."""
+        for name in names:
+            opened.add(stream := reader.read_rows(name))
+            yield from _batches(stream, schema)
+            opened.discard(stream)
+
+    lanes = [lane() for _ in range(min(at_once, len(session.streams)))]
+    try:
+        for batch, size in merged(lanes, size=lambda one: one[0].nbytes, most=AHEAD_BYTES, check_cancelled=check_cancelled):
+            reading.receive(size)
+            yield batch
+    finally:
+        deque(names, maxlen=0)  # no lane begins another stream
+        for stream in opened.copy():  # those in which a thread may still wait
+            stream.cancel()
+
+
+def _batches(stream: Any, schema: pa.Schema) -> Iterator[tuple[pa.RecordBatch, int]]:
+    """The batches of one stream, and their bytes as BigQuery counts them."""
+    for answer in stream:
+        rows = answer.arrow_record_batch.serialized_record_batch
+        yield pa.ipc.read_record_batch(pa.py_buffer(rows), schema), answer.uncompressed_byte_size or len(rows)

@@ -1,0 +1,85 @@
+"""Composes what a publish does about the end of its run. Part of `publish_script`, which explains why the transaction as a whole is safe.
+
+A publish that is the last thing a run has to do also records the run's end, so that the run is seen COMPLETED the moment its rows are.
+Its transaction then changes the run's own row last, in place of the fence row: what ends the run otherwise (`end_run`) changes that row,
+too, so exactly one of the two ends it.
+
+BigQuery cancels the transaction if any other statement changes x_meta_pipeline_runs between its BEGIN and its end, whichever row it changes
+("Multi-statement transactions"): the claim of another run, the end of one, what one has cost. Within a process these keep out of each
+other's way, as far as they can wait (`RunEnds.quiet`); what comes from elsewhere cannot. So a transaction that was cancelled is sent again
+in the other form, `AFTER`: the transaction changes the fence row, which no other run changes, and the run's row is changed by a statement
+of its own behind the COMMIT, which waits for others and is never cancelled.
+"""
+
+from enum import Enum, auto
+from typing import Final
+
+FENCES: Final = "x_meta_publish_fences"
+RUNS: Final = "x_meta_pipeline_runs"
+RUN_ROWS: Final = "_run_rows"
+"""The query parameter with the row count of the run; NULL: that of this publish."""
+_THIS_RUN: Final = "pipeline_logging_id = @pipeline_logging_id AND status = 'RUNNING' AND claimed_by = @claimed_by"
+_PUBLISHED: Final = "(SELECT IFNULL(SUM(c.rows_new), 0) FROM UNNEST(measured.changes) AS c)"
+# The executor's clock says when the script was sent; BigQuery's, how long it has taken since. The two may differ.
+_NOW: Final = "TIMESTAMP_ADD(@loaded_at, INTERVAL TIMESTAMP_DIFF(CURRENT_TIMESTAMP(), began, MICROSECOND) MICROSECOND)"
+_COMPLETE: Final = f"""UPDATE {RUNS} SET
+  status = 'COMPLETED', completed_at = {_NOW}, duration_ms = TIMESTAMP_DIFF({_NOW}, started_at, MILLISECOND),
+  rows_processed = IFNULL(@{RUN_ROWS}, {_PUBLISHED})
+WHERE {_THIS_RUN}"""
+_FENCE: Final = f"""UPDATE {FENCES} SET updated_at = @loaded_at
+WHERE pipeline_logging_id = @pipeline_logging_id AND state = 'OPEN' AND claimed_by = @claimed_by
+  AND NOT EXISTS (SELECT 1 FROM {FENCES} AS f WHERE f.pipeline_logging_id = @pipeline_logging_id AND f.state = 'CLOSED')"""
+
+
+class EndOfRun(Enum):
+    """When the script records the run's end."""
+
+    LATER = auto()
+    """Not at all: other steps follow."""
+    WITHIN = auto()
+    """In the publishing transaction."""
+    AFTER = auto()
+    """Behind it."""
+
+    @property
+    def params(self) -> dict[str, str]:
+        """More query parameters, name to GoogleSQL type."""
+        return {} if self is EndOfRun.LATER else {RUN_ROWS: "INT64"}
+
+    @property
+    def declared(self) -> str:
+        """Its variables."""
+        return "" if self is EndOfRun.LATER else "DECLARE began TIMESTAMP DEFAULT CURRENT_TIMESTAMP();\n"
+
+    @property
+    def opened(self) -> str:
+        """Before the transaction: the fence row that it changes."""
+        if self is EndOfRun.WITHIN:
+            return ""
+        return f"""INSERT INTO {FENCES} (pipeline_logging_id, state, updated_at, claimed_by)
+SELECT DISTINCT r.pipeline_logging_id, 'OPEN', @loaded_at, @claimed_by
+FROM {RUNS} AS r
+WHERE r.{_THIS_RUN.replace(" AND ", " AND r.")}
+  AND NOT EXISTS (SELECT 1 FROM {FENCES} AS f WHERE f.pipeline_logging_id = @pipeline_logging_id);
+"""
+
+    def guard(self, allowed: str) -> str:
+        """The last change of the transaction: one of no row means that nothing must be published. `allowed` is a condition."""
+        if self is EndOfRun.WITHIN:
+            return f"{_COMPLETE}\n  AND {allowed};\n"
+        # A script that is sent again finds the run ended by itself, and must not publish then.
+        is_running = f"\n  AND EXISTS (SELECT 1 FROM {RUNS} WHERE {_THIS_RUN})" if self is EndOfRun.AFTER else ""
+        return f"{_FENCE}{is_running}\n  AND {allowed};\n"
+
+    @property
+    def committed(self) -> str:
+        """After the transaction."""
+        return f"  {_COMPLETE};\n" if self is EndOfRun.AFTER else ""
+
+    @property
+    def ended_at(self) -> str:
+        """An expression: when this claim has completed the run; NULL: it has not."""
+        if self is EndOfRun.LATER:
+            return "CAST(NULL AS TIMESTAMP)"
+        completed = _THIS_RUN.replace("RUNNING", "COMPLETED")
+        return f"(SELECT MAX(completed_at) FROM {RUNS} WHERE {completed})"

@@ -1,0 +1,130 @@
+"""Steps beside a publish: how a run ends of which a part fails, and whether FOCUS is the same beside billing's publish as after it."""
+
+import asyncio
+from dataclasses import replace
+from datetime import UTC, date, datetime
+
+from services.executor.errors import StepError
+from services.executor.records import RunStatus
+from services.executor.runs.execute import execute
+from services.executor.store import Store
+from services.executor.templates.name import PipelineName
+from services.executor.templates.step import StepContext, StepResult, Toolbox
+from tests.integration.executor.runs.test_life import DATE, Begin
+from tests.integration.executor.steps.test_steps import Steps, nothing, story
+from tests.support.executor.awkward_costs import awkward
+from tests.support.executor.billing_export import ACCOUNT, load
+from tests.support.executor.tenant import Tenant
+
+FOCUS = PipelineName(provider="gcp", domain="cost", template="focus")
+DAY = date(2025, 11, 17)
+
+
+class Beside(Steps):
+    """extract -> checks -> publish, and beside it stage -> conformance, then both -> derived."""
+
+    def beside(self, *identities: str) -> None:
+        self.made = [replace(one, beside="publish") if one.id in identities else one for one in self.made]
+
+
+async def endless(_: StepContext) -> StepResult:
+    await asyncio.Event().wait()
+    raise AssertionError
+
+
+async def test_failed_checks_do_not_wait_for_what_is_beside_their_publish(tools: Toolbox, begin: Begin, store: Store) -> None:
+    working, steps = asyncio.Event(), Beside()
+
+    async def stage(context: StepContext) -> StepResult:
+        working.set()
+        return await endless(context)
+
+    async def checks(_: StepContext) -> StepResult:
+        await working.wait()
+        raise StepError("a cost is NULL")
+
+    steps.add("checks", checks)
+    steps.add("publish", nothing, "checks")
+    steps.add("stage", stage)
+    steps.add("conformance", nothing, "stage")
+    steps.add("derived", nothing, "conformance", "publish")
+    steps.add("other", nothing)
+    steps.beside("stage", "conformance")
+    job = steps.job(await begin(**DATE))
+    async with asyncio.timeout(30):
+        outcome = await execute(job, tools)
+
+    assert (outcome.status, outcome.error_message, outcome.is_final) == (RunStatus.FAILED, "Step checks: a cost is NULL", True)
+    skipped = dict.fromkeys(("publish", "stage", "conformance", "derived"), "SKIPPED")
+    assert await story(store, job) == {"checks": "FAILED", **skipped, "other": "COMPLETED"}
+    lines = await store.list_step_logs(job.run.tenant_id, job.run.pipeline_logging_id)
+    [stopped] = [line.error_message for line in lines if line.step_id == "stage" and line.status == "SKIPPED"]
+    assert stopped == "Stopped, for the step publish did not succeed."
+
+
+async def test_what_fails_beside_a_publish_neither_stops_it_nor_names_the_run(tools: Toolbox, begin: Begin, store: Store) -> None:
+    """The conformance fails for good before the publish fails for now: the run is the publish's failure, which another attempt may heal."""
+    failed, steps = asyncio.Event(), Beside()
+
+    async def conformance(_: StepContext) -> StepResult:
+        failed.set()
+        raise StepError("a charge has no currency")
+
+    async def publish(_: StepContext) -> StepResult:
+        await failed.wait()
+        raise StepError("BigQuery is busy", is_retryable=True)
+
+    steps.add("publish", publish)
+    steps.add("conformance", conformance)
+    steps.add("derived", nothing, "conformance", "publish")
+    steps.beside("conformance")
+    job = steps.job(await begin(**DATE))
+    async with asyncio.timeout(30):
+        outcome = await execute(job, tools)
+
+    assert (outcome.error_message, outcome.is_final) == ("Step publish: BigQuery is busy", False)
+    assert await story(store, job) == {"publish": "FAILED", "conformance": "FAILED", "derived": "SKIPPED"}
+
+
+async def test_billing_is_published_also_if_what_is_beside_it_fails(tools: Toolbox, begin: Begin, store: Store) -> None:
+    failed, steps = asyncio.Event(), Beside()
+
+    async def conformance(_: StepContext) -> StepResult:
+        failed.set()
+        raise StepError("a charge has no currency")
+
+    async def publish(_: StepContext) -> StepResult:
+        await failed.wait()
+        return StepResult(rows_processed=5)
+
+    steps.add("publish", publish)
+    steps.add("conformance", conformance)
+    steps.add("derived", nothing, "conformance", "publish")
+    steps.beside("conformance")
+    job = steps.job(await begin(**DATE))
+    async with asyncio.timeout(30):
+        outcome = await execute(job, tools)
+
+    assert (outcome.error_message, outcome.is_final) == ("Step conformance: a charge has no currency", True)
+    assert await story(store, job) == {"publish": "COMPLETED", "conformance": "FAILED", "derived": "SKIPPED"}
+
+
+async def test_focus_is_the_same_beside_the_publish_as_after_it(
+    tenant: Tenant, tools: Toolbox, begin: Begin, begin_whole: Begin, store: Store
+) -> None:
+    load(tenant.host, f"{tenant.project}.costs.gcp_billing_export_resource_v1_{ACCOUNT}", awkward(DAY, 120, 5))
+    job = await begin_whole(date=str(DAY))
+    outcome = await execute(job, tools)
+    assert (outcome.status, outcome.error_message) == (RunStatus.COMPLETED, None)
+    await store.finish_run(tenant.tenant_id, job.run.pipeline_logging_id, outcome, at=datetime.now(UTC))
+    beside = await focus_rows(tenant)
+    outcome = await execute(await begin(FOCUS, date=str(DAY)), tools)
+    assert (outcome.status, outcome.rows_processed) == (RunStatus.COMPLETED, len(beside))
+    assert await focus_rows(tenant) == beside
+
+
+async def focus_rows(tenant: Tenant) -> list[str]:
+    """All columns but those that differ by run."""
+    rows = await tenant.rows("SELECT * FROM focus_cost_daily")
+    assert rows
+    return sorted(str({name: value for name, value in row.items() if name not in {"x_LoadedAt", "x_PipelineLoggingId"}}) for row in rows)
