@@ -15,6 +15,7 @@ from tests.support.strict_bigquery.script import parse
 
 _UPLOAD: Final = re.compile(r"^/upload/|/upload/bigquery/")
 _LABEL: Final = re.compile(rb'"statement"\s*:\s*"(\w+)"')
+_END: Final = re.compile(r"UPDATE\s+x_meta_pipeline_runs\b(?:(?!\bWHERE\b)[^;])*\bstatus\s*=\s*'COMPLETED'", re.IGNORECASE)
 _HEAD_BYTES: Final = 64 * 1024
 """Of an upload, in which its configuration stands."""
 _UNTIMED: Final = frozenset({Does.BEGIN, Does.COMMIT})
@@ -56,8 +57,8 @@ def _job(request: Request, body: bytes) -> Ask:
         is_load = "load" in configuration
         return Ask(kind=Kind.LOAD if is_load else Kind.STATEMENT, name=request.label or ("load" if is_load else "copy"))
     script = [one for one in parse(request.sql, "") if one.kind not in _UNTIMED]
-    written = frozenset(one.table.rpartition(".")[2] for one in script if one.table)
-    return Ask(kind=Kind.STATEMENT, name=request.label or "query", statements=max(1, len(script)), written=written)
+    ends_run = _END.search(request.sql) is not None
+    return Ask(kind=Kind.STATEMENT, name=request.label or "query", statements=max(1, len(script)), ends_run=ends_run)
 
 
 def _configuration(body: bytes) -> Mapping[str, Any]:

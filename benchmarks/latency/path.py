@@ -1,21 +1,19 @@
 """The critical path: which requests of a run stood one after the other. Pure.
 
 Definition. A request comes *after* another if it was sent when, or later than, the other was answered. A *chain* is a set of requests of
-which each comes after the one before it. Of a set of requests,
+which each comes after the one before it. Its length is the sum of its requests' seconds, from sending to answer. The *critical path* of a
+set of requests is its longest chain. The *sequential statements* are the jobs on it: statements, scripts and loads.
 
-- the number of *sequential statements* is that of the longest chain of its jobs (statements, scripts, loads): no schedule of the same
-  requests, sent when they were, has fewer of them one after the other;
-- the *critical path* is the chain, of all kinds of requests, that waits longest: the greatest sum of seconds from sending to answer.
+What is waited for leaves no gaps but our own work between an answer and the next request, so that no other chain is as long; a chain of
+requests that happened to come one after the other has gaps in which it waits for something else. That a statement is on the path does not
+depend on how fast BigQuery, or the machine, is.
 
-Before the answer: requests that were answered before the caller was. After it: those that were answered later, up to the end. The end is
-when COMPLETED is visible: when that statement was answered which, as the last one before COMPLETED was first seen, changed the run's row.
-What ticks all the time, whether there is a run or not (TICKS), belongs to no run and counts in neither.
-
-A chain need not be one that is waited for: two short statements beside a long load are counted, though they delay nothing. So the
-number is an upper bound of what is waited for, and a budget that holds for it holds for that, too.
+Before the answer: requests that were answered before the caller was. After it: those that were answered later, up to the end. The end, when
+COMPLETED is visible, is the answer to the statement that makes the run COMPLETED, or to the script which holds it. What ticks all the time,
+whether there is a run or not (TICKS), belongs to no run and counts in neither.
 """
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 from benchmarks.latency.recorder import Seen
@@ -31,7 +29,6 @@ TICKS = frozenset(
 """Statements of what happens every few seconds or later, for all tenants at once: leases, claims, the audit log, reports, surveys."""
 OF_A_SCHEDULED_RUN = frozenset({"look", "run_states"})
 """Those of them that are sent for a scheduled run: what waits is looked for, and whether the attempt was started before."""
-RUNS = "x_meta_pipeline_runs"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -52,13 +49,13 @@ class Walked:
     ticks: Sequence[Seen]
 
 
-def walked(seen: Iterable[Seen], *, called: float, answered: float, completed_seen: float, ticks: Collection[str] = TICKS) -> Walked:
-    """Splits the requests of a run. `completed_seen`: when a poll first found it COMPLETED. Raises ValueError if nothing ended it."""
+def walked(seen: Iterable[Seen], *, called: float, answered: float, ticks: Collection[str] = TICKS) -> Walked:
+    """Splits the requests of the only run that has worked. Raises ValueError if nothing has made it COMPLETED."""
     all_of_it = list(seen)
     own = [one for one in all_of_it if one.ask.name not in ticks]
-    ends = [one.answered for one in own if RUNS in one.ask.written and answered < one.answered <= completed_seen]
+    ends = [one.answered for one in own if one.ask.ends_run]
     if not ends:
-        raise ValueError("no statement has changed the run's row after the answer")
+        raise ValueError("no statement has made the run COMPLETED")
     ended = max(ends)
     return Walked(
         called=called,
@@ -71,28 +68,22 @@ def walked(seen: Iterable[Seen], *, called: float, answered: float, completed_se
     )
 
 
-def sequential(seen: Iterable[Seen]) -> list[Seen]:
-    """The longest chain of jobs; of several, one that waits longest."""
-    return _best_chain((one for one in seen if one.is_job), lambda one: (1.0, one.seconds))
-
-
 def critical_path(seen: Iterable[Seen]) -> list[Seen]:
-    """The chain that waits longest."""
-    return _best_chain(seen, lambda one: (one.seconds, 0.0))
+    """The longest chain."""
+    requests = sorted(seen, key=lambda one: (one.answered, one.sent))
+    chains = list[tuple[float, list[Seen]]]()
+    for number, one in enumerate(requests):
+        earlier = [chains[index] for index in range(number) if requests[index].answered <= one.sent]
+        length, chain = max(earlier, key=lambda found: found[0], default=(0.0, []))
+        chains.append((length + one.seconds, [*chain, one]))
+    return max(chains, key=lambda found: found[0], default=(0.0, []))[1]
+
+
+def sequential(seen: Iterable[Seen]) -> list[Seen]:
+    """The jobs on the critical path."""
+    return [one for one in critical_path(seen) if one.is_job]
 
 
 def count(seen: Iterable[Seen], *kinds: Kind) -> int:
     """How many are of these kinds."""
     return sum(one.kind in kinds for one in seen)
-
-
-def _best_chain(seen: Iterable[Seen], weight: Callable[[Seen], tuple[float, float]]) -> list[Seen]:
-    """The chain with the greatest sum of weights."""
-    requests = sorted(seen, key=lambda one: (one.answered, one.sent))
-    best = list[tuple[tuple[float, float], list[Seen]]]()
-    for number, one in enumerate(requests):
-        earlier = [best[index] for index in range(number) if requests[index].answered <= one.sent]
-        (first, second), chain = max(earlier, key=lambda found: found[0], default=((0.0, 0.0), []))
-        own = weight(one)
-        best.append(((first + own[0], second + own[1]), [*chain, one]))
-    return max(best, key=lambda found: found[0], default=((0.0, 0.0), []))[1]

@@ -21,8 +21,8 @@ class Ask:
     """A statement's name, which our client puts on its jobs; else what is asked of what, e.g. `insertAll x_meta_step_logs`."""
     statements: int = 1
     """Of a script."""
-    written: frozenset[str] = frozenset()
-    """The bare names of the tables that its DML changes."""
+    ends_run: bool = False
+    """Whether it makes a run COMPLETED, by itself or as one statement of its script."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -80,10 +80,9 @@ class FollowedSuite:
         run = self._process_queue() if flow is Flow.SCHEDULED else self._call(flow)
         answered = time.monotonic()
         self._ended(run)
-        completed_seen = time.monotonic()
         self._quiet()
         ticks = TICKS - OF_A_SCHEDULED_RUN if flow is Flow.SCHEDULED else TICKS
-        return walked(self.recorder.since(called), called=called, answered=answered, completed_seen=completed_seen, ticks=ticks)
+        return walked(self.recorder.since(called), called=called, answered=answered, ticks=ticks)
 
     def _call(self, flow: Flow) -> str:
         return self.tenant.start(**({"days": "changed"} if flow is Flow.CHANGED else {"date": self._day}))

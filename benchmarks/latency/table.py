@@ -14,10 +14,11 @@ INTRODUCTION = """\
 
 One RunPipeline of gcp/cost/billing with FOCUS, for a day of {rows} rows, in the whole suite. Every request to BigQuery passes a proxy that
 lets it wait for BigQuery's time: 1 s a statement, 2 s a load, 0.1 s an insertAll, 0.15 s a metadata or result call, 0.5 s a read session;
-the emulator's own time comes on top. A script is charged one second, or one for each of its statements. "Statements one after the other"
-is the longest chain of statements, scripts and loads of which each was sent when the one before it was answered, or later: of those
-answered before the caller was, and of those answered later, until COMPLETED was visible; `benchmarks/latency/path.py` has it to the letter.
-"BigQuery's" is the sum of what the requests on the path waited for its times: what is left is the emulator's and our own.
+the emulator's own time comes on top. A script is charged one second, or one for each of its statements. The path is the longest chain of
+requests of which each was sent when the one before it was answered, or later: of those answered before the caller was, and of those
+answered later, until COMPLETED was visible; `benchmarks/latency/path.py` has it to the letter. "Statements one after the other" are the
+statements, scripts and loads on it, "BigQuery's" is what its requests waited for BigQuery's times: what is left is the emulator's and our
+own.
 """
 SUMMARY = (
     "| run | times | answer s | of it BigQuery's | COMPLETED visible s | of it BigQuery's"

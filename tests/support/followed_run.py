@@ -62,10 +62,9 @@ class FollowedServices:
         answer = await PipelineServiceStub(self.executor).RunPipeline(request, metadata=metadata, timeout=RUN_SECONDS)
         answered = time.monotonic()
         await self._completed(member.tenant_id, answer.pipeline_logging_id)
-        completed_seen = time.monotonic()
         await self._quiet()
         self.recorder.times = AT_ONCE
-        return walked(self.recorder.since(called), called=called, answered=answered, completed_seen=completed_seen)
+        return walked(self.recorder.since(called), called=called, answered=answered)
 
     async def _completed(self, tenant_id: str, run: str) -> None:
         block = make_block("test_status", _STATUS, {"run": "STRING"})

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from benchmarks.latency.asks import ask_of, upload_id
-from benchmarks.latency.path import OF_A_SCHEDULED_RUN, RUNS, TICKS, count, critical_path, sequential, walked
+from benchmarks.latency.path import OF_A_SCHEDULED_RUN, TICKS, count, critical_path, sequential, walked
 from benchmarks.latency.recorder import Ask, Recorder, Seen
 from benchmarks.latency.rest import rest_proxy
 from benchmarks.latency.table import Followed, table
@@ -23,8 +23,8 @@ from services.platform.settings import REPOSITORY
 JOBS, QUERIES = "/bigquery/v2/projects/p/jobs", "/bigquery/v2/projects/p/queries"
 
 
-def seen(name: str, sent: float, answered: float, kind: Kind = Kind.STATEMENT, *written: str) -> Seen:
-    return Seen(ask=Ask(kind=kind, name=name, written=frozenset(written)), by="executor", sent=sent, answered=answered)
+def seen(name: str, sent: float, answered: float, kind: Kind = Kind.STATEMENT) -> Seen:
+    return Seen(ask=Ask(kind=kind, name=name, ends_run=name == "end"), by="executor", sent=sent, answered=answered)
 
 
 def names(chain: list[Seen]) -> list[str]:
@@ -46,44 +46,49 @@ def test_one_that_is_sent_in_the_moment_of_an_answer_comes_after_it() -> None:
     assert names(sequential([seen("a", 0, 1), seen("b", 0.999, 2)])) == ["b"]
 
 
-def test_the_path_is_the_chain_that_waits_longest_and_the_number_is_of_the_longest_chain() -> None:
-    requests = [seen("slow", 0, 5), seen("first", 0, 1), seen("second", 1, 2), seen("log", 5, 5.1, Kind.STREAM)]
-    assert names(critical_path(requests)) == ["slow", "log"]
-    assert names(sequential(requests)) == ["first", "second"]
+def test_what_happened_one_after_the_other_beside_it_is_not_on_the_path() -> None:
+    """Nothing waits for `first` and `second`, though three jobs, with the last, come one after the other there."""
+    requests = [seen("slow", 0, 5), seen("first", 0, 1), seen("second", 2, 3), seen("log", 5, 5.1, Kind.STREAM), seen("last", 5.1, 6)]
+    assert names(critical_path(requests)) == ["slow", "log", "last"]
+    assert names(sequential(requests)) == ["slow", "last"]
     assert (critical_path([]), sequential([requests[3]])) == ([], [])
 
 
 def test_a_run_is_split_by_its_answer_and_its_visible_end() -> None:
     requests = [
         seen("reserve", 0, 1),
-        seen("insert_run", 1, 2, Kind.STATEMENT, RUNS),
+        seen("insert_run", 1, 2),
         seen("log", 1.9, 2.3, Kind.STREAM),
         seen("renew", 2, 3),
-        seen("publish", 3, 4, Kind.STATEMENT, RUNS, "billing_cost_daily"),
-        seen("complete_run", 4, 5, Kind.STATEMENT, RUNS),
+        seen("publish", 3, 4),
+        seen("end", 4, 5),
         seen("settle", 5, 6),
-        seen("another_run", 5.5, 7, Kind.STATEMENT, RUNS),
     ]
-    found = walked(requests, called=0, answered=2.1, completed_seen=5.2)
+    found = walked(requests, called=0, answered=2.1)
     assert [names(list(part)) for part in (found.before, found.after, found.unawaited, found.ticks)] == [
         ["reserve", "insert_run"],
-        ["log", "publish", "complete_run"],
-        ["settle", "another_run"],
+        ["log", "publish", "end"],
+        ["settle"],
         ["renew"],
     ]
     assert (found.ended, count(found.after, Kind.STREAM)) == (5, 1)
-    with pytest.raises(ValueError, match="no statement has changed the run's row"):
-        walked(requests[:3], called=0, answered=2.1, completed_seen=5.2)
+    with pytest.raises(ValueError, match="no statement has made the run COMPLETED"):
+        walked(requests[:3], called=0, answered=2.1)
 
 
 def test_the_table_shows_both_parts_and_what_waits_for_nothing() -> None:
-    requests = [seen("reserve", 0, 1), seen("end", 2, 4, Kind.STATEMENT, RUNS), seen("log", 2, 2.5, Kind.STREAM), seen("settle", 4, 5)]
-    run = walked(requests, called=0, answered=1.5, completed_seen=4.1)
+    requests = [seen("reserve", 0, 1), seen("end", 2, 4), seen("log", 2, 2.5, Kind.STREAM), seen("settle", 4, 5)]
+    run = walked(requests, called=0, answered=1.5)
     text = table([Followed(flow="API", times="quick", walked=run), Followed(flow="API", times="slow", walked=run)], rows=7)
     assert "| API | quick | 1.50 | 0.00 | 4.00 | 0.00 | 1 | 1 | 3 | 0 | 0 |" in text
     assert "| 2 | **end** | executor | 2000 | 2000 |" in text
     assert "Beside it: log." in text
     assert "After the end: **settle**." in text
+
+
+def test_the_statement_that_ends_a_run_is_known() -> None:
+    block = load_blocks(REPOSITORY / "services" / "executor" / "queries.sql")["complete_run"]
+    assert ask_of("POST", JOBS, query(block.sql)).ends_run
 
 
 def test_what_ticks_is_a_statement_of_ours() -> None:
@@ -100,7 +105,19 @@ def test_what_ticks_is_a_statement_of_ours() -> None:
             "POST",
             JOBS,
             query("BEGIN TRANSACTION; UPDATE t SET a = 1 WHERE TRUE; INSERT INTO u (a) SELECT 1; COMMIT TRANSACTION; SELECT TRUE AS done"),
-            Ask(kind=Kind.STATEMENT, name="a_block", statements=3, written=frozenset({"t", "u"})),
+            Ask(kind=Kind.STATEMENT, name="a_block", statements=3),
+        ),
+        (
+            "POST",
+            JOBS,
+            query("SELECT 1; UPDATE x_meta_pipeline_runs SET rows = 1,\n status = 'COMPLETED' WHERE status = 'RUNNING'"),
+            Ask(kind=Kind.STATEMENT, name="a_block", statements=2, ends_run=True),
+        ),
+        (
+            "POST",
+            JOBS,
+            query("UPDATE x_meta_pipeline_runs SET cost_usd = 1 WHERE status = 'COMPLETED'"),
+            Ask(kind=Kind.STATEMENT, name="a_block"),
         ),
         ("POST", QUERIES, b'{"query": "SELECT 1", "labels": {"statement": "look"}}', Ask(kind=Kind.STATEMENT, name="look")),
         ("POST", JOBS, query("SELECT 1", dryRun=True), Ask(kind=Kind.METADATA, name="dry run a_block")),
