@@ -21,9 +21,8 @@ from tests.support.followed_run import followed_services
 
 pytestmark = pytest.mark.timeout(600)
 
-GOALS = {"before, cold": 3, "before, warm": 2, "after, cold": 4, "after, warm": 4}
-BUDGETS = {"before, cold": 3, "before, warm": 2, "after, cold": 7, "after, warm": 7}
-"""What holds today. May only be lowered, down to GOALS."""
+BUDGETS = {"before, cold": 3, "before, warm": 2, "after, cold": 4, "after, warm": 4}
+"""Before RunPipeline's answer; and after it until the run is seen COMPLETED, the load included."""
 TIMES = Times(statement=0.2, load=0.4, stream=0.02, metadata=0.02, session=0.05)
 """A fifth of BigQuery's: long enough that statements which are sent together overlap."""
 TRIES = 3
@@ -72,7 +71,3 @@ def found(walked: Walked, how: str) -> dict[str, list[str]]:
     """The names of the statements one after the other."""
     parts = {"before": walked.before, "after": walked.after}
     return {f"{part}, {how}": [one.ask.name for one in sequential(seen)] for part, seen in parts.items()}
-
-
-def test_a_budget_is_not_below_its_goal() -> None:
-    assert all(BUDGETS[name] >= goal for name, goal in GOALS.items())
