@@ -18,7 +18,7 @@ from services.executor.runs.active import ActiveRuns
 from services.executor.runs.execute import execute
 from services.executor.runs.prepared import PreparedRun
 from services.executor.servicers.to_proto import to_run
-from services.executor.sources.gcp.bigquery import GcpBilling
+from services.executor.sources.gcp import bigquery as reading
 from services.executor.staging.tables import StagingTables
 from services.executor.store import Store
 from services.executor.templates.step import Toolbox
@@ -152,7 +152,7 @@ async def test_a_run_that_would_read_over_its_cap_is_refused_before_it_reads(
     def never(*_: object) -> None:
         raise AssertionError("it has begun to read")
 
-    monkeypatch.setattr(GcpBilling, "_batches", never)
+    monkeypatch.setattr(reading, "read_session", never)
     job = with_cap(await begin(date="2025-11-17", export_table=EXPORT), bytes_read=100)
     await led(job, billed, store, quota)
 

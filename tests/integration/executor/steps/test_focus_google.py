@@ -236,6 +236,7 @@ async def test_nothing_that_goes_wrong_fails_the_step(monkeypatch: pytest.Monkey
         context: Any = SimpleNamespace(
             tools=SimpleNamespace(sources=Opening(answer), workers=workers),
             run=SimpleNamespace(tenant_id="acme", pipeline_logging_id="one"),
+            requested_at=None,
             period=DAYS,
             parameters={"asked": True},
             timeout_seconds=300,

@@ -71,6 +71,8 @@ def credits_total(credits_: pa.Array) -> pa.Array:
     for place in range(2):
         nth = pc.if_else(pc.greater(lengths, place), pc.add(begins, place), None)
         sums = pc.add(sums, amounts.take(nth).fill_null(0.0))
+    # Processors may give the NaN of opposed infinities a sign, which is shown.
+    sums = pc.if_else(pc.is_nan(sums), math.nan, sums)
     has_more = pc.greater(lengths, 2)
     spans = zip(begins.filter(has_more).to_pylist(), lengths.filter(has_more).to_pylist(), strict=True)
     more = [exact_sum(amounts.slice(begin, length).to_pylist()) for begin, length in spans]
