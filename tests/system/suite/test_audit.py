@@ -60,7 +60,7 @@ def test_a_tenant_reads_who_did_what_and_verifies_it(running: Suite, private_key
     assert tenant.rest.call("GET", path.removesuffix("?")).reason == "SCOPE_MISSING"
 
     def is_all_there(found: list[dict[str, Any]]) -> bool:
-        return {"RunPipeline", "CreateSchedule"} <= {entry["action"] for entry in found}
+        return {"PutTenant", "CreateApiKey", "SetCredentials", "RunPipeline", "CreateSchedule"} <= {entry["action"] for entry in found}
 
     found = until(partial(entries, reader, path), is_all_there, seconds=SECONDS)
     by_action = {entry["action"]: entry for entry in found}
