@@ -127,7 +127,8 @@ def _operate(suite: Suite, ask: Ask) -> None:
         ask(suite.admin, name)
     ask(suite.admin, "ProcessQueue", body={"max_runs": 1})
     ask(suite.admin, "GetSchedulerStatus")
-    ask(suite.admin, "GetFleet")
+    # When a job last succeeded is written in the background.
+    until(partial(ask, suite.admin, "GetFleet"), lambda fleet: any("last_success_at" in job for job in fleet.body["jobs"]), seconds=60)
     ask(suite.admin, "ListAllRuns", query={"status": "COMPLETED", "page_size": "2"})
     ask(suite.admin, "ListUsage", query={"page_size": "2"})
 
