@@ -172,7 +172,9 @@ def test_what_runs_have_cost_is_shown_summed_and_limited(running: Suite, private
     table = f"{tenant.project}.b.gcp_billing_export_v1_{ACCOUNT}"
     load(running.env["BIGQUERY_EMULATOR_HOST"], table, many(COST_DAY, 50, seed=3), STANDARD)
     tenant.set_credentials()
-    run = tenant.finished(tenant.start(COST_DAY))
+    started = tenant.start(COST_DAY)
+    # What a run has cost is added a moment after its end.
+    run = until(partial(tenant.finished, started), lambda run: "cost_usd" in run, seconds=30)
     assert (run["status"], run["bytes_billed"]) == ("COMPLETED", "0")
     assert int(run["bytes_read"]) > 0
     assert math.isclose(run["cost_usd"], int(run["bytes_read"]) / 2**40 * 1.1)
