@@ -27,7 +27,16 @@ SERVICES: Mapping[str, type[ServiceSettings]] = {
     "scheduler": SchedulerSettings,
     "executor": ExecutorSettings,
 }
-OWN = frozenset({"CONVERGENCE_LISTEN", "CONVERGENCE_METRICS_PORT", "CONVERGENCE_TLS_DIR", "GATEWAY_LISTEN_HOST", "GATEWAY_LISTEN_PORT"})
+OWN = frozenset(
+    {
+        "CONVERGENCE_LISTEN",
+        "CONVERGENCE_METRICS_PORT",
+        "CONVERGENCE_TLS_DIR",
+        "GATEWAY_LISTEN_HOST",
+        "GATEWAY_LISTEN_PORT",
+        "GATEWAY_STATS_PORT",
+    }
+)
 """What the chart itself decides, as its ports and probes depend on it."""
 FREE = frozenset({"annotations", "resources", "nodeSelector", "podAnnotations", "issuerRef"})
 """Objects of Kubernetes, whose keys the chart does not know."""

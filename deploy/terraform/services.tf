@@ -33,6 +33,16 @@ resource "google_artifact_registry_repository" "images" {
   depends_on = [google_project_service.api]
 }
 
+resource "google_artifact_registry_repository_iam_member" "readers" {
+  for_each = toset(var.image_readers)
+
+  project    = var.project
+  location   = google_artifact_registry_repository.images.location
+  repository = google_artifact_registry_repository.images.name
+  role       = "roles/artifactregistry.reader"
+  member     = each.value
+}
+
 # Their values are set by hand or by your pipeline, so that none is in Terraform's state:
 #   printf '["%s"]' "$(openssl rand -hex 32)" | gcloud secrets versions add convergence-token-secrets --data-file=-
 resource "google_secret_manager_secret" "settings" {

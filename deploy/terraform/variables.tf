@@ -66,6 +66,12 @@ variable "has_tables" {
   description = "Set it after the first bootstrap, which makes the control tables: then each service gets the tables that it owns."
 }
 
+variable "image_readers" {
+  type        = list(string)
+  default     = []
+  description = "Who may pull the images: the account of the cluster's nodes, e.g. serviceAccount:NUMBER-compute@developer.gserviceaccount.com."
+}
+
 variable "alert_emails" {
   type        = list(string)
   default     = []

@@ -69,6 +69,7 @@ def main() -> None:
     bigquery_callers.install(options.google_sts)
     blame_duckdb_for_its_own_errors()
     look_for_long_numbers_first(connection)
+    never_look_for_tables_in_python(connection)
     if options.threads:
         connection.execute(f"SET GLOBAL threads = {options.threads}")
     # uvicorn stops gracefully and then raises the signal again, which would end us before the database is closed.
@@ -82,6 +83,14 @@ def main() -> None:
     finally:
         storage_server.stop(grace=1).wait()
         connection.close()
+
+
+def never_look_for_tables_in_python(connection: duckdb.DuckDBPyConnection) -> None:
+    """DuckDB takes a name that is no table for a variable of the calling Python code, and needs the interpreter's lock to look for it. A
+    thread of DuckDB's own that looks while it holds a lock of a scan, beside a query that holds the interpreter's lock and waits for that
+    scan, waits for ever, and every statement after it.
+    """
+    connection.execute("SET GLOBAL python_enable_replacements = false")
 
 
 def use_home(home: Path) -> None:

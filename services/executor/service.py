@@ -189,6 +189,7 @@ async def executor_service(  # noqa: PLR0913 - what it stands on
                         dry_runner=DryRunner(dry_tools, sealed, query_usd_per_tib=settings.query_usd_per_tib),
                         canceller=canceller,
                         store=store,
+                        clock=clock,
                     ),
                 ),
                 Served(

@@ -23,6 +23,7 @@ from services.executor.servicers.to_proto import to_dry_run, to_run
 from services.executor.store import ID_LENGTH, Store, no_such_run
 from services.executor.templates.name import PipelineName
 from services.platform.access.caller import current_caller
+from services.platform.clock import Clock, SystemClock
 from services.platform.group_commit import SharedReads
 from services.platform.rpc.idempotency import key_of
 from services.platform.rpc.paging import from_token, page_size, to_token
@@ -31,7 +32,9 @@ from services.platform.rpc.structs import to_mapping
 type Context = grpc.aio.ServicerContext[Any, Any]
 
 LAST_LINES_SECONDS = 0.5
-"""The executor of a run writes its last lines within this time after its end; only if it died just then, they are missing for ever."""
+"""The executor of a run writes its last lines within this time after its end, if it can stream them."""
+JUST_ENDED = timedelta(seconds=10)
+"""A run that ended longer ago gets no more lines: its executor died when it had ended."""
 
 
 class PipelineServicer(PipelineServiceServicer):
@@ -45,7 +48,9 @@ class PipelineServicer(PipelineServiceServicer):
         dry_runner: DryRunner,
         canceller: Canceller,
         store: Store,
+        clock: Clock | None = None,
     ) -> None:
+        self._clock = clock or SystemClock()
         self._preparer, self._starts, self._dry_runner, self._canceller, self._store = preparer, starts, dry_runner, canceller, store
         self._runs: SharedReads[tuple[str, str], run_pb2.Run] = SharedReads(self._read_run)
         self._lists: SharedReads[tuple[str, RunFilter, int], Sequence[Run]] = SharedReads(self._read_runs)
@@ -113,7 +118,8 @@ class PipelineServicer(PipelineServiceServicer):
         # The row before its lines: if the run has ended, they are complete, but for those of the step that has ended it by its publish.
         run = await self._store.require_run(*key)
         steps, results = await asyncio.gather(self._store.list_step_logs(*key), self._store.list_dq_results(*key))
-        if run.status is RunStatus.COMPLETED and lacks_an_end(steps):
+        has_just_ended = run.completed_at is not None and self._clock.now() - run.completed_at < JUST_ENDED
+        if run.status is RunStatus.COMPLETED and has_just_ended and lacks_an_end(steps):
             await asyncio.sleep(LAST_LINES_SECONDS)
             steps = await self._store.list_step_logs(*key)
         return to_run(run, steps, results)
