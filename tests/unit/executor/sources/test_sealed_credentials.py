@@ -1,4 +1,4 @@
-"""Which of the ciphertexts that were looked up a run works with: one that was asked for after the run was, whoever asked."""
+"""Which of the ciphertexts that were looked up a run works with: one that was asked for after the run was, by any caller."""
 
 import asyncio
 import time
