@@ -225,6 +225,8 @@ def from_rpc(call: grpc.aio.AioRpcError, peer: str) -> ConvergenceError:
             return InvalidArgument(field, call.details().removeprefix(f"{field}: ") if call.details() else "")
         after = retry.retry_delay.ToTimedelta() if retry.HasField("retry_delay") else None
         return REASONS[info.reason](info.reason, call.details() or "", metadata=info.metadata, retry_after=after)
-    if call.code() in {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.CANCELLED}:
+    # UNKNOWN is gRPC's own word for a connection that broke in the middle of an answer: our services never say it.
+    broken = {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.CANCELLED, grpc.StatusCode.UNKNOWN}
+    if call.code() in broken:
         return Unavailable("SERVICE_UNAVAILABLE", f"The {peer} service does not answer. Try again in a moment.")
     return Internal("INTERNAL", f"The {peer} service gave no usable answer ({call.code().name}).")
