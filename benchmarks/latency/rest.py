@@ -1,18 +1,16 @@
 """The proxy in front of BigQuery's REST interface."""
 
 import http.client
-import sys
-import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager, suppress
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any, Final
+from http.server import BaseHTTPRequestHandler
+from typing import Final
 
 from benchmarks.latency.asks import ask_of, upload_id
 from benchmarks.latency.recorder import TENANT, Recorder
+from tests.support.served import served
 
 UPSTREAM_SECONDS: Final = 120.0
-BACKLOG: Final = 128
 _HOP: Final = frozenset({"connection", "accept-encoding", "transfer-encoding", "content-length", "server", "date"})
 """Headers that are not passed on."""
 
@@ -30,22 +28,8 @@ def _serving(recorder: Recorder, upstream: str, caller: str) -> Iterator[str]:
         pass
 
     Handler.recorder, Handler.upstream, Handler.caller, Handler.uploads = recorder, upstream, caller, {}
-    with _Server(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
-        thread.start()
-        yield f"http://127.0.0.1:{server.server_port}"
-        server.shutdown()
-        thread.join()
-
-
-class _Server(ThreadingHTTPServer):
-    daemon_threads = True
-    request_queue_size = BACKLOG
-
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        """A caller that is gone is nothing to report."""
-        if not isinstance(sys.exception(), ConnectionError):
-            super().handle_error(request, client_address)
+    with served(Handler) as address:
+        yield f"http://{address}"
 
 
 class _Handler(BaseHTTPRequestHandler):

@@ -2,14 +2,12 @@
 
 import http.client
 import json
-import sys
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager, suppress
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
+from http.server import BaseHTTPRequestHandler
 
+from tests.support.served import served
 from tests.support.strict_bigquery.refused import Lost, Refused
 from tests.support.strict_bigquery.request import Request, read
 from tests.support.strict_bigquery.rules import StrictBigQuery
@@ -36,21 +34,8 @@ def _serving(rules: StrictBigQuery, caller: str) -> Iterator[str]:
     class Handler(_Handler):
         proxy, account = rules, caller
 
-    with _Server(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
-        thread.start()
-        yield f"http://127.0.0.1:{server.server_port}"
-        server.shutdown()
-        thread.join()
-
-
-class _Server(ThreadingHTTPServer):
-    daemon_threads = True
-
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        """A caller that is gone, or was killed, is nothing to tell of."""
-        if not isinstance(sys.exception(), ConnectionError):
-            super().handle_error(request, client_address)
+    with served(Handler) as address:
+        yield f"http://{address}"
 
 
 class _Handler(BaseHTTPRequestHandler):

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from urllib.parse import urlsplit
 
 import pytest
@@ -19,6 +19,7 @@ from benchmarks.latency.table import Followed, table
 from benchmarks.latency.times import AS_BIGQUERY, AT_ONCE, SCRIPTS_AS_BIGQUERY, Kind
 from services.platform.bigquery.sql import load_blocks
 from services.platform.settings import REPOSITORY
+from tests.support.served import served
 
 JOBS, QUERIES = "/bigquery/v2/projects/p/jobs", "/bigquery/v2/projects/p/queries"
 
@@ -173,15 +174,8 @@ def upstream() -> Iterator[str]:
         def log_message(self, *_: object) -> None:
             pass
 
-    class Server(ThreadingHTTPServer):
-        request_queue_size = 64
-
-    with Server(("127.0.0.1", 0), Echo) as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
-        thread.start()
-        yield f"127.0.0.1:{server.server_port}"
-        server.shutdown()
-        thread.join()
+    with served(Echo) as address:
+        yield address
 
 
 def sent(url: str, path: str, body: bytes, method: str = "POST") -> tuple[bytes, str | None]:

@@ -1,6 +1,7 @@
 """Steps beside a publish: how a run ends of which a part fails, and whether FOCUS is the same beside billing's publish as after it."""
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, date, datetime
 
@@ -30,6 +31,25 @@ class Beside(Steps):
 async def endless(_: StepContext) -> StepResult:
     await asyncio.Event().wait()
     raise AssertionError
+
+
+def after_a_failed_conformance(published: Callable[[], StepResult]) -> Beside:
+    """Steps of which the conformance fails for good; only then the publish beside it ends, as `published` says."""
+    failed, steps = asyncio.Event(), Beside()
+
+    async def conformance(_: StepContext) -> StepResult:
+        failed.set()
+        raise StepError("a charge has no currency")
+
+    async def publish(_: StepContext) -> StepResult:
+        await failed.wait()
+        return published()
+
+    steps.add("publish", publish)
+    steps.add("conformance", conformance)
+    steps.add("derived", nothing, "conformance", "publish")
+    steps.beside("conformance")
+    return steps
 
 
 async def test_failed_checks_do_not_wait_for_what_is_beside_their_publish(tools: Toolbox, begin: Begin, store: Store) -> None:
@@ -64,21 +84,11 @@ async def test_failed_checks_do_not_wait_for_what_is_beside_their_publish(tools:
 
 async def test_what_fails_beside_a_publish_neither_stops_it_nor_names_the_run(tools: Toolbox, begin: Begin, store: Store) -> None:
     """The conformance fails for good before the publish fails for now: the run is the publish's failure, which another attempt may heal."""
-    failed, steps = asyncio.Event(), Beside()
 
-    async def conformance(_: StepContext) -> StepResult:
-        failed.set()
-        raise StepError("a charge has no currency")
-
-    async def publish(_: StepContext) -> StepResult:
-        await failed.wait()
+    def busy() -> StepResult:
         raise StepError("BigQuery is busy", is_retryable=True)
 
-    steps.add("publish", publish)
-    steps.add("conformance", conformance)
-    steps.add("derived", nothing, "conformance", "publish")
-    steps.beside("conformance")
-    job = steps.job(await begin(**DATE))
+    job = after_a_failed_conformance(busy).job(await begin(**DATE))
     async with asyncio.timeout(30):
         outcome = await execute(job, tools)
 
@@ -87,21 +97,7 @@ async def test_what_fails_beside_a_publish_neither_stops_it_nor_names_the_run(to
 
 
 async def test_billing_is_published_also_if_what_is_beside_it_fails(tools: Toolbox, begin: Begin, store: Store) -> None:
-    failed, steps = asyncio.Event(), Beside()
-
-    async def conformance(_: StepContext) -> StepResult:
-        failed.set()
-        raise StepError("a charge has no currency")
-
-    async def publish(_: StepContext) -> StepResult:
-        await failed.wait()
-        return StepResult(rows_processed=5)
-
-    steps.add("publish", publish)
-    steps.add("conformance", conformance)
-    steps.add("derived", nothing, "conformance", "publish")
-    steps.beside("conformance")
-    job = steps.job(await begin(**DATE))
+    job = after_a_failed_conformance(lambda: StepResult(rows_processed=5)).job(await begin(**DATE))
     async with asyncio.timeout(30):
         outcome = await execute(job, tools)
 
