@@ -25,7 +25,11 @@ class Long:
 def read() -> Mapping[str, Long]:
     """By the beginning of a node id: a folder (ending with `/`), a file, a test, or one of its cases."""
     table = tomllib.loads((REPOSITORY / "tests" / "long.toml").read_text())
-    return {begins: Long(tries=entry["tries"], stays=tuple(entry["stays"])) for begins, entry in table.items()}
+    return {
+        f"{begins}::{test}" if test else begins: Long(tries=entry["tries"], stays=tuple(entry["stays"]))
+        for begins, entry in table.items()
+        for test in entry.get("only", [""])
+    }
 
 
 LONG = read()
