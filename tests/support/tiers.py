@@ -3,6 +3,7 @@
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import pytest
@@ -37,7 +38,14 @@ LONG = read()
 
 def is_long(nodeid: str) -> bool:
     """True for a test that only `make test-long` runs."""
-    return any(is_within(nodeid, begins) and not any(is_within(nodeid, one) for one in entry.stays) for begins, entry in LONG.items())
+    entries = _about(nodeid.partition("::")[0])
+    return any(is_within(nodeid, begins) and not any(is_within(nodeid, one) for one in LONG[begins].stays) for begins in entries)
+
+
+@cache
+def _about(file: str) -> list[str]:
+    """The entries that name this file, a test in it, or a folder above it: thousands of tests are looked at."""
+    return [begins for begins in LONG if is_within(file, begins.partition("::")[0])]
 
 
 def is_within(nodeid: str, beginning: str) -> bool:
