@@ -6,6 +6,7 @@ Everything is made in one folder, and nothing outside of it is changed but the p
 import shutil
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -123,4 +124,11 @@ def remove(folder: Path) -> None:
     mounted = [line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines()]
     for path in sorted((one for one in mounted if Path(one).is_relative_to(folder)), reverse=True):
         run("umount", path)
-    shutil.rmtree(folder, ignore_errors=True)
+    run("rm", "--recursive", "--force", "--one-file-system", folder)
+
+
+def remove_groups() -> None:
+    """The empty groups that podman leaves in each of the kernel's hierarchies."""
+    for path in sorted(Path("/sys/fs/cgroup").glob("*/libpod_parent/**/"), reverse=True):
+        with suppress(OSError):
+            path.rmdir()

@@ -55,15 +55,15 @@ class Podman(Engine):
             run("podman", "build", *options, f"--target={target}", f"--tag={image}", ROOT, env=self._env)
 
     def start(self) -> None:
-        """Each part when what it depends on is as it asks: podman-compose itself waits for none of that where there is no systemd, whose
+        """Parts when what they depend on is as they ask: podman-compose itself waits for none of that where there is no systemd, whose
         timers run health checks.
         """
-        for part in in_order(self.compose["services"]):
-            if "profiles" not in self.compose["services"][part]:
-                self._start(part)
-        for part, how in self.compose["services"].items():
-            if "healthcheck" in how and "profiles" not in how:
-                self._wait(part, "service_healthy")
+        parts = {name: part for name, part in self.compose["services"].items() if "profiles" not in part}
+        for batch in batches(parts):
+            self._start(*batch)
+        for name, part in parts.items():
+            if "healthcheck" in part:
+                self._wait(name, "service_healthy")
 
     def demo(self) -> None:
         """After the sample, which it depends on."""
@@ -79,18 +79,21 @@ class Podman(Engine):
     def clean(self) -> None:
         """Containers first, whose file systems are mounted in the folder."""
         if Path(f"/run/netns/{NAMESPACE}").exists():
-            self.ask("rm", "--all", "--force", "--time", "5")
+            self.ask("stop", "--all", "--time", "10")
+            self.ask("rm", "--all", "--force")
             run("ip", "netns", "delete", NAMESPACE)
         debian.remove(FOLDER)
+        debian.remove_groups()
 
-    def _start(self, part: str) -> None:
-        for needed, how in self.compose["services"][part].get("depends_on", {}).items():
+    def _start(self, *parts: str) -> None:
+        needs = {need: how for part in parts for need, how in self.compose["services"][part].get("depends_on", {}).items()}
+        for needed, how in needs.items():
             self._wait(needed, how["condition"])
         options = ("--in-pod=false", "--project-name", PROJECT, "--profile", "demo", "--file", str(self._file))
-        command = [*INSIDE, str(COMPOSE), *options, "up", "--detach", "--no-deps", "--no-build", part]
+        command = [*INSIDE, str(COMPOSE), *options, "up", "--detach", "--no-deps", "--no-build", *parts]
         done = subprocess.run(command, check=False, capture_output=True, text=True, env={**os.environ, **self._env})
         if done.returncode:
-            raise RuntimeError(f"{part} does not start:\n{done.stdout}{done.stderr}")
+            raise RuntimeError(f"{', '.join(parts)}: podman-compose fails:\n{done.stdout}{done.stderr}")
 
     def _wait(self, part: str, condition: str) -> None:
         """Raises RuntimeError if the part ends otherwise, or if it takes too long."""
@@ -128,18 +131,15 @@ def without_start_interval(compose: Mapping[str, Any]) -> dict[str, Any]:
         else part
         for name, part in compose["services"].items()
     }
-    return {"services": kept, "volumes": compose["volumes"]}
+    return {**compose, "services": kept}
 
 
-def in_order(parts: Mapping[str, Any]) -> Iterator[str]:
-    """The parts, each after those that it depends on."""
-    started = dict[str, None]()
-
-    def visit(part: str) -> None:
-        for needed in parts[part].get("depends_on", {}):
-            visit(needed)
-        started[part] = None
-
-    for part in parts:
-        visit(part)
-    yield from started
+def batches(parts: Mapping[str, Any]) -> Iterator[list[str]]:
+    """The parts, each in a later batch than those that it depends on."""
+    left = dict(parts)
+    while left:
+        batch = [name for name, part in left.items() if not left.keys() & part.get("depends_on", {}).keys()]
+        if not batch:
+            raise ValueError(f"docker-compose.yml: {', '.join(left)} depend on each other")
+        yield batch
+        left = {name: part for name, part in left.items() if name not in batch}
