@@ -51,6 +51,8 @@ USER convergence
 ENTRYPOINT ["python", "-m"]
 
 FROM runtime AS production
+ARG COMMIT=unknown
+ENV CONVERGENCE_BUILD_COMMIT=${COMMIT}
 COPY --from=packages /app/.venv .venv
 
 FROM packages AS gateway-packages
