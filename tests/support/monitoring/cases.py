@@ -107,7 +107,9 @@ WELL: Final[Mapping[str, Values]] = {
     'convergence_quota_decisions_total{service="auth",decision="granted",limit=""}': rising(10),
     'convergence_quota_decisions_total{service="auth",decision="refused",limit="daily"}': rising(0.5),
     'convergence_data_age_seconds_count{service="executor",provider="gcp"}': rising(1),
-    **histogram("convergence_data_age_seconds", 'service="executor",provider="gcp"', edges={"86400.0": 1, "259200.0": 1, "432000.0": 1, "+Inf": 1}),
+    **histogram(
+        "convergence_data_age_seconds", 'service="executor",provider="gcp"', edges={"86400.0": 1, "259200.0": 1, "432000.0": 1, "+Inf": 1}
+    ),
     'convergence_dollars_total{service="executor",bill="platform",pipeline="gcp-cost-billing"}': rising(0.01),
     'convergence_table_budget_used_ratio{service="auth",table="tenant_usage_quotas"}': steady(0.6),
 }
