@@ -5,6 +5,7 @@ The rules are those of deploy/monitoring with shorter times (`rules.sped_up`); t
 
 import contextlib
 import os
+import subprocess
 import threading
 import time
 import uuid
@@ -75,11 +76,12 @@ def targets_of(local: LocalSettings) -> dict[str, str]:
     return {name: local.address(f"{name}_metrics") for name in (*SERVICES, "gateway")}
 
 
-def check(folder: Path, say: Callable[[str], None] = print) -> None:
-    """Raises AssertionError for what does not hold."""
+def check(folder: Path, say: Callable[[str], None]) -> None:
+    """Raises AssertionError for what does not hold. `say` gets a line for each thing that does."""
     with running_suite(folder) as (stack, suite), Prometheus(targets_of(suite.local), sped_up(LONGEST)) as prometheus:
         jobs = Jobs(suite)
         work(suite)
+        well_formed(suite)
         every_panel_has_data(prometheus)
         say("every panel has data")
         quiet(prometheus)
@@ -118,6 +120,13 @@ def fires(prometheus: Prometheus, alerts: set[str], say: Callable[[str], None]) 
 def quiet(prometheus: Prometheus) -> None:
     """No alert fires, after a while."""
     prometheus.wait_for((), seconds=PATIENCE, ignored=OF_A_BUSY_MACHINE)
+
+
+def well_formed(suite: Suite) -> None:
+    """Promtool finds nothing to criticise in what the services expose. Raises CalledProcessError if it does."""
+    for name in SERVICES:
+        page = requests.get(f"http://{suite.local.address(f'{name}_metrics')}/metrics", timeout=10).content
+        subprocess.run(["promtool", "check", "metrics"], input=page, check=True)
 
 
 def every_panel_has_data(prometheus: Prometheus) -> None:

@@ -1,4 +1,4 @@
-"""Alerts, dashboards and runbook belong together, and name metrics that there are. What Prometheus makes of them: `make check-monitoring`."""
+"""Alerts, dashboards and runbook belong together, and name metrics that there are. What Prometheus says: `make check-monitoring`."""
 
 import re
 
