@@ -189,7 +189,7 @@ RUNS: Final = Board(
         PanelSpec(
             title="Days restated",
             what="Days published again with another net cost, in a day.",
-            queries=[Query(expr="sum by (provider) (increase(convergence_restated_days_total[1d]))", legend="{{provider}}")],
+            queries=[Query(expr="sum by (provider) (increase(convergence_restatements_total[1d]))", legend="{{provider}}")],
         ),
     ),
 )

@@ -30,7 +30,7 @@ DATA_AGE_SECONDS = Histogram(
     ["provider"],
     buckets=AGE_SECONDS,
 )
-RESTATED_DAYS = Counter("convergence_restated_days", "Days published again with another net cost than before", ["provider"])
+RESTATEMENTS = Counter("convergence_restatements", "Days published again with another net cost than before", ["provider"])
 NOTIFICATIONS = Counter("convergence_notifications", "Run notifications by how they ended", ["kind", "ending"])
 QUEUE_RUNS = Gauge(
     "convergence_queue_runs",
@@ -57,7 +57,7 @@ def show_queue(*, ready: int, processing: int, lapsed: int, oldest_since: dateti
 
 def published(provider: str, *, newest_day: date | None, restated_days: int, now: datetime) -> None:
     """Counts one publish. `newest_day`: None: its age says nothing, as of a backfill, or of a caller who has chosen the days."""
-    RESTATED_DAYS.labels(provider).inc(restated_days)
+    RESTATEMENTS.labels(provider).inc(restated_days)
     if newest_day is not None:
         ended = datetime.combine(newest_day + timedelta(days=1), time(), UTC)
         DATA_AGE_SECONDS.labels(provider).observe(max(0.0, (now - ended).total_seconds()))
@@ -66,7 +66,7 @@ def published(provider: str, *, newest_day: date | None, restated_days: int, now
 def expect(providers: Iterable[str], pipelines: Sequence[str]) -> None:
     """Begins the counts of these at zero: Prometheus does not see the first step of a series that begins with it."""
     for provider in providers:
-        RESTATED_DAYS.labels(provider)
+        RESTATEMENTS.labels(provider)
         DATA_AGE_SECONDS.labels(provider)
     for pipeline in pipelines:
         for status in ("COMPLETED", "FAILED"):

@@ -74,7 +74,7 @@ def test_a_publish_shows_how_old_its_newest_day_is_and_how_many_were_restated() 
     runs.published("test", newest_day=None, restated_days=0, now=NOW)
     assert value("convergence_data_age_seconds_count", provider="test") == 1
     assert value("convergence_data_age_seconds_sum", provider="test") == timedelta(hours=12).total_seconds()
-    assert value("convergence_restated_days_total", provider="test") == 2
+    assert value("convergence_restatements_total", provider="test") == 2
 
 
 def test_a_table_that_is_no_longer_busy_is_shown_so() -> None:
