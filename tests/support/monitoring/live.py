@@ -152,7 +152,7 @@ def work(suite: Suite) -> None:
     costs = reader.call("GET", f"/api/v1/tenants/{tenant.tenant_id}/costs?start_date={DAY}&end_date={DAY}")
     assert costs.status == 200, costs.body
     assert tenant.quota_answer().status == 200
-    assert suite.anyone.call("GET", f"/api/v1/tenants/{tenant.tenant_id}/quota").status == 401
+    assert tenant.rest.call("GET", f"/api/v1/pipelines/runs/{tenant.tenant_id}/{uuid.uuid4()}").status == 404
 
 
 def fill_the_queue(suite: Suite) -> None:

@@ -18,6 +18,7 @@ UNITS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
 _DURATION: Final = re.compile(r"(?<=[\[ ])(\d+)([smhdw])(?=[\]\s)]|$)")
 _PRODUCT: Final = re.compile(r"(\d+) \* (60|3600|86400)\b")
 _METRIC: Final = re.compile(r"\b(?:convergence_|envoy_|process_|python_)\w+|\bup\b")
+_LABELS: Final = {"envoy_response_code_class", "envoy_http_conn_manager_prefix"}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -57,7 +58,7 @@ def panels() -> Iterator[Panel]:
 
 def metric_names(expr: str) -> set[str]:
     """The metrics that an expression names, without the suffix of a histogram's series."""
-    return {re.sub(r"_(bucket|sum|count)$", "", name) for name in _METRIC.findall(expr)}
+    return {re.sub(r"_(bucket|sum|count)$", "", name) for name in _METRIC.findall(expr)} - _LABELS
 
 
 KEPT: Final = ("ConvergenceCertificateExpires", "ConvergenceDataStale", "ConvergenceDollarsAboveForecast")
