@@ -63,6 +63,8 @@ ENTRYPOINT ["python", "-m"]
 FROM runtime AS production
 COPY --from=production-packages /app/.venv .venv
 COPY console console
+ARG COMMIT=unknown
+ENV CONVERGENCE_BUILD_COMMIT=${COMMIT}
 
 FROM runtime AS gateway
 COPY --from=gateway-packages /app/.venv .venv

@@ -180,6 +180,19 @@ check-clients: gen/openapi.json .cache/clients/venv/.stamp ## ... that generated
 check-deploy: gen .cache/deploy/venv/.stamp .cache/deploy/helm/.stamp ## ... the Helm chart, Terraform and the Dockerfile: helm lint, Kubernetes' schemas, checkov, hadolint
 	@tests/deploy/check.sh
 
+# Debian packages Prometheus with promtool; elsewhere any on PATH will do. Debian's starts as a service, which nothing here needs.
+.PHONY: check-monitoring
+check-monitoring: gen ## ... alerts and dashboards: promtool, and a running suite under a real Prometheus; MONITORING_SECONDS=120 on a busy machine
+	@{ command -v promtool && command -v prometheus; } >/dev/null \
+	  || { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && echo "installing prometheus" && apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends prometheus >/dev/null; } \
+	  || { echo "The alerts are checked by prometheus and promtool, which must be on PATH. Debian: sudo apt-get install prometheus" >&2; exit 1; }
+	@$(PY) -m tests.support.monitoring
+
+.PHONY: monitoring
+monitoring: gen ## Write the dashboards, and the chart's copy of the alerts
+	@$(PY) -m tools.dashboards
+	@$(PY) -m tools.chart_rules
+
 .PHONY: api-examples
 api-examples: gen ## Write docs/api/examples anew: requests and answers of a live gateway, for the OpenAPI document
 	@RECORD=1 $(PY) -m pytest tests/system/suite/test_api_examples.py $(PYTEST)
@@ -192,7 +205,7 @@ check-template: gen ## Name all faults of one template: FILE=configs/gcp/cost/bi
 	@$(PY) -m tools.check_template $(FILE)
 
 check-shapes: gen ## ... docker-compose.yml against the compose specification, and templates against their schema
-	@$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec docker-compose.yml
+	@$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec docker-compose.yml deploy/monitoring/compose.yml
 	@$(BIN)/check-jsonschema --schemafile configs/template.schema.json configs/{aws,azure,gcp}/*/*.yml
 
 check-licences: gen ## ... that all licences of what is shipped are known and allowed
