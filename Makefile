@@ -129,6 +129,10 @@ bench-calls-cpu: gen ## Measure the CPU that a call costs a service; CALLS_CPU="
 bench-neighbours: gen ## Measure a tenant alone and beside one that takes all it can get, into benchmarks/NEIGHBOURS.md
 	@$(PY) -m benchmarks.neighbours
 
+.PHONY: containers
+containers: gen .cache/containers/venv/.stamp ## Build the images, run docker-compose.yml and the demo in it, take all down; with Docker, or as root on Debian; CONTAINERS="--rounds 3"
+	@$(PY) -m tools.containers $(CONTAINERS)
+
 .PHONY: chaos
 chaos: gen ## Break a whole suite at random for CHAOS_MINUTES (5) from CHAOS_SEED (1), or CHAOS_FAULTS times, and check what must hold
 	@CHAOS_SEED=$(CHAOS_SEED) CHAOS_MINUTES=$(CHAOS_MINUTES) CHAOS_FAULTS=$(CHAOS_FAULTS) $(PY) -m tests.support.chaos
@@ -173,7 +177,7 @@ check-clients: gen/openapi.json .cache/clients/venv/.stamp ## ... that generated
 	@tests/clients/check.sh
 
 .PHONY: check-deploy
-check-deploy: gen .cache/deploy/venv/.stamp .cache/deploy/helm/.stamp ## ... the Helm chart: helm lint, Kubernetes' schemas, checkov
+check-deploy: gen .cache/deploy/venv/.stamp .cache/deploy/helm/.stamp ## ... the Helm chart, Terraform and the Dockerfile: helm lint, Kubernetes' schemas, checkov, hadolint
 	@tests/deploy/check.sh
 
 # Debian packages Prometheus with promtool; elsewhere any on PATH will do. Debian's starts as a service, which nothing here needs.
@@ -263,6 +267,12 @@ clean: ## Remove all that was installed or generated; the local cloud's data in 
 .cache/deploy/venv/.stamp: tests/deploy/requirements.txt .venv/.stamp
 	@$(UV) venv --quiet --clear --python $(PY) .cache/deploy/venv
 	@INSTALL="$(UV) pip install --quiet --python .cache/deploy/venv/bin/python -r $<"; \
+	  $$INSTALL 2>/dev/null || UV_SYSTEM_CERTS=1 $$INSTALL || { echo "uv failed, see above." >&2; exit 1; }
+	@touch $@
+
+.cache/containers/venv/.stamp: tools/containers/requirements.txt .venv/.stamp
+	@$(UV) venv --quiet --clear --python $(PY) .cache/containers/venv
+	@INSTALL="$(UV) pip install --quiet --python .cache/containers/venv/bin/python -r $<"; \
 	  $$INSTALL 2>/dev/null || UV_SYSTEM_CERTS=1 $$INSTALL || { echo "uv failed, see above." >&2; exit 1; }
 	@touch $@
 
