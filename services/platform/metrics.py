@@ -43,6 +43,7 @@ TLS_EXPIRY = Gauge(
 )
 EVENT_LOOP_LAG = Gauge("convergence_event_loop_lag_seconds", "How late the event loop ran what was due a tenth of a second ago")
 EVENT_LOOP_LAG_MAX = Gauge("convergence_event_loop_lag_max_seconds", "The greatest such delay of the last minute")
+SPANS = Counter("convergence_spans", "Spans of traces: sent, failed, or dropped because too many waited", ["ending"])
 NOTIFICATIONS = Counter("convergence_notifications", "Run notifications by how they ended", ["kind", "ending"])
 
 

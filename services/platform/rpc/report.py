@@ -16,6 +16,7 @@ from services.platform import metrics
 from services.platform.errors import ConvergenceError, DeadlineExceeded, Internal, Unavailable, to_status
 from services.platform.rpc.calls import DEADLINE_MARGIN, Call, Rpc, Step, request_id
 from services.platform.rpc.secret_texts import has_secret
+from services.platform.tracing.tracer import annotate, note_answer
 
 _log = structlog.get_logger()
 MAX_REQUEST_ID = 128
@@ -33,7 +34,9 @@ def report(rpc: Rpc, proceed: Step) -> Step:
     async def reported(call: Call) -> Any:
         identity = id_of(call.metadata)
         request_id.set(identity)
-        structlog.contextvars.bind_contextvars(request_id=identity, rpc=rpc.path, tenant_id=getattr(call.request, "tenant_id", "") or None)
+        tenant_id = getattr(call.request, "tenant_id", "") or None
+        structlog.contextvars.bind_contextvars(request_id=identity, rpc=rpc.path, tenant_id=tenant_id)
+        annotate({"convergence.request_id": identity, "convergence.tenant_id": tenant_id or ""})
         began, code = time.monotonic(), "OK"
         refusal: ConvergenceError | None = None
         left = call.context.time_remaining()
@@ -57,7 +60,9 @@ def report(rpc: Rpc, proceed: Step) -> Step:
             seconds = time.monotonic() - began
             _calls(rpc.path, code).inc()
             _seconds(rpc.path).observe(seconds)
-            _log.info("rpc", code=code, reason=None if refusal is None else refusal.reason, ms=round(seconds * 1000, 1))
+            reason = None if refusal is None else refusal.reason
+            note_answer(code, reason)
+            _log.info("rpc", code=code, reason=reason, ms=round(seconds * 1000, 1))
         return await _refuse(call, refusal, identity)
 
     return reported
