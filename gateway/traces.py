@@ -19,7 +19,7 @@ STARTS_RUNS: Final = frozenset(
 
 
 def trace_values(settings: GatewaySettings) -> dict[str, object]:
-    """The placeholders of `tracing.yaml` and `collector.yaml`; none without a collector."""
+    """The placeholders of `configs/envoy/traces`; none without a collector."""
     if not settings.otlp_endpoint:
         return {}
     address = urlsplit(settings.otlp_endpoint)

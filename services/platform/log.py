@@ -18,7 +18,7 @@ LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNI
 type Line = MutableMapping[str, Any]
 
 
-def configure(service: str, level: str, *, project: str) -> None:
+def configure(service: str, level: str, *, project: str = "convergence-local") -> None:
     """Sends logs to standard error, each line naming `service`; traces are those of `project`. Call it once, before the first log line."""
     shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,

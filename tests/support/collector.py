@@ -37,7 +37,7 @@ class Received:
 
 
 @dataclass(kw_only=True, slots=True)
-class Collector(TraceServiceServicer):  # type: ignore[misc]  # untyped upstream
+class Collector(TraceServiceServicer):
     """What has arrived."""
 
     endpoint: str = ""
@@ -71,7 +71,7 @@ def collecting() -> Iterator[Collector]:
     """A collector on a port of its own, in threads."""
     with ThreadPoolExecutor(2, thread_name_prefix="collector") as threads:
         collector, server = Collector(), grpc.server(threads)
-        add_TraceServiceServicer_to_server(collector, server)
+        add_TraceServiceServicer_to_server(collector, server)  # type: ignore[no-untyped-call]
         collector.endpoint = f"http://127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}"
         server.start()
         try:

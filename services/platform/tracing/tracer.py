@@ -50,7 +50,7 @@ def trace_id() -> str | None:
 
 
 def annotate(attributes: Attributes) -> None:
-    """Adds attributes to the current span."""
+    """Adds attributes to the current span, if it is recorded."""
     trace.get_current_span().set_attributes(attributes)
 
 
