@@ -36,7 +36,7 @@ def report(rpc: Rpc, proceed: Step) -> Step:
         request_id.set(identity)
         tenant_id = getattr(call.request, "tenant_id", "") or None
         structlog.contextvars.bind_contextvars(request_id=identity, rpc=rpc.path, tenant_id=tenant_id)
-        annotate({"convergence.request_id": identity, "convergence.tenant_id": tenant_id or ""})
+        annotate({"convergence.request_id": identity} | ({"convergence.tenant_id": tenant_id} if tenant_id else {}))
         began, code = time.monotonic(), "OK"
         refusal: ConvergenceError | None = None
         left = call.context.time_remaining()
