@@ -37,10 +37,10 @@ def header_variables(settings: GatewaySettings) -> dict[str, str]:
 
 
 def sampling(rpc: PublicRpc, settings: GatewaySettings) -> dict[str, Any]:
-    """Of a route: how many of its calls are recorded, if they come without a trace. Envoy's default for each of the three is all."""
+    """Of a route: how many of its calls are recorded, if they come without a trace."""
     ratio = 1.0 if rpc.path in STARTS_RUNS else settings.trace_ratio
-    # The header x-client-trace-id would ask for a trace. Envoy draws a number below TEN_THOUSAND, whatever the denominator.
-    return {"client_sampling": {"numerator": 0}, "random_sampling": {"numerator": round(ratio * 10_000), "denominator": "TEN_THOUSAND"}}
+    # Envoy draws a number below TEN_THOUSAND, whatever the denominator.
+    return {"random_sampling": {"numerator": round(ratio * 10_000), "denominator": "TEN_THOUSAND"}}
 
 
 def _set(name: str, value: str) -> dict[str, Any]:

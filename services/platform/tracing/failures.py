@@ -10,19 +10,23 @@ from services.platform.errors import ConvergenceError
 ERROR_TYPE: Final = "error.type"
 CODE: Final = "rpc.response.status_code"
 REASON: Final = "convergence.reason"
+NOT_FOUND: Final = "NotFound"
+"""The class of ours, and of Google's clients."""
 SERVER_FAULTS: Final = frozenset({"UNKNOWN", "DEADLINE_EXCEEDED", "UNIMPLEMENTED", "INTERNAL", "UNAVAILABLE", "DATA_LOSS"})
 """Codes of answers that are the server's own failure; the others are the caller's (OpenTelemetry, "Semantic conventions for gRPC")."""
 
 
 def note_failure(span: Span, error: BaseException) -> None:
-    """Code and reason of ours, or else the error's class. Work that was cancelled has not failed."""
+    """Code and reason of ours, or else the error's class. Work that was cancelled has not failed, and that there is no such thing is an
+    answer to many a look.
+    """
     if not span.is_recording():
         return
     if isinstance(error, ConvergenceError):
         span.set_attributes({ERROR_TYPE: error.code.name, CODE: error.code.name, REASON: error.reason})
     else:
         span.set_attribute(ERROR_TYPE, type(error).__name__)
-    if not isinstance(error, asyncio.CancelledError | GeneratorExit):
+    if not isinstance(error, asyncio.CancelledError | GeneratorExit) and type(error).__name__ != NOT_FOUND:
         span.set_status(StatusCode.ERROR)
 
 

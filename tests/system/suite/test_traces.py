@@ -70,7 +70,7 @@ def test_a_runs_trace_holds_every_hop_and_job_and_leads_to_its_call(running: Sui
     assert {span.parent for span in spans} <= {"", *(span.span_id for span in spans)}
     hops = {(span.service, span.kind, span.name.removeprefix(PACKAGE)) for span in (*call, *spans)}
     assert hops >= {
-        ("credentials", "SERVER", "credentials.v1.SealedCredentialService/GetSealedCredentials"),
+        ("credentials", "SERVER", "credentials.v1.SealedCredentialService/GetSealedCredential"),
         ("executor", "CLIENT", "google.cloud.kms.v1.KeyManagementService/Decrypt"),
         ("auth", "SERVER", "auth.v1.LedgerService/Settle"),
         ("executor", "CLIENT", "bigquery create_read_session"),
