@@ -103,7 +103,9 @@ def root(name: str, attributes: Attributes, *, of_trace: str | None) -> Iterator
 
 @contextmanager
 def within(parent: SpanContext | None, name: str, attributes: Attributes, *, kind: SpanKind) -> Iterator[Span]:
-    """A span inside that of another process, if that is recorded; else the other's trace is passed on without a span of ours."""
+    """A span inside that of another process, if that is recorded; else the other's trace is passed on without a span of ours. An exception
+    that leaves it is not noted: `note_answer` says how the call was answered.
+    """
     tracer = _Process.tracer
     if tracer is None or parent is None:
         yield INVALID_SPAN
@@ -113,7 +115,8 @@ def within(parent: SpanContext | None, name: str, attributes: Attributes, *, kin
         with trace.use_span(there):
             yield there
         return
-    with _current(tracer.start_span(name, trace.set_span_in_context(there), kind=kind, attributes=attributes)) as made:
+    made = tracer.start_span(name, trace.set_span_in_context(there), kind=kind, attributes=attributes)
+    with trace.use_span(made, end_on_exit=True, record_exception=False, set_status_on_exception=False):
         yield made
 
 

@@ -5,16 +5,22 @@ import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
+from unittest.mock import AsyncMock, Mock
 
+import grpc
 import pytest
+from convergence.auth.v1.quota_service_pb2 import GetQuotaRequest
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import SpanKind, StatusCode, get_current_span
 from prometheus_client import REGISTRY
 
-from services.platform.errors import NotFound, Unavailable
+from services.platform.errors import NotFound, ResourceExhausted, Unavailable
 from services.platform.group_commit import GroupCommit
+from services.platform.rpc.calls import Call, Rpc
+from services.platform.rpc.report import report
+from services.platform.rpc.trace import traced
 from services.platform.trace_export.bounded import BoundedQueue
 from services.platform.trace_export.provider import provider
 from services.platform.tracing import propagation, tracer
@@ -184,11 +190,35 @@ def test_what_the_queue_cannot_hold_is_dropped_and_counted(result: SpanExportRes
 
 
 def test_unavailable_is_the_servers_fault_and_a_refusal_the_callers(kept: InMemorySpanExporter) -> None:
-    for code, reason in ((Unavailable.code.name, "BIGQUERY_UNAVAILABLE"), ("RESOURCE_EXHAUSTED", "QUOTA_EXCEEDED"), ("OK", None)):
+    for code, reason in ((Unavailable.code.name, "BIGQUERY_UNAVAILABLE"), ("RESOURCE_EXHAUSTED", "DAILY_LIMIT_REACHED"), ("OK", None)):
         with tracer.root(code, {}, of_trace=TRACE):
             tracer.note_answer(code, reason)
     assert {name: span.status.status_code for name, span in spans(kept).items()} == {
         "UNAVAILABLE": StatusCode.ERROR,
         "RESOURCE_EXHAUSTED": StatusCode.UNSET,
         "OK": StatusCode.UNSET,
+    }
+
+
+async def test_a_refused_call_has_code_and_reason_and_not_how_it_was_sent(kept: InMemorySpanExporter) -> None:
+    """GRPC sends a refusal by an exception of its own."""
+
+    async def refuse(call: Call) -> None:
+        raise ResourceExhausted("DAILY_LIMIT_REACHED", "s3cret")
+
+    rpc = Rpc.of("/convergence.auth.v1.QuotaService/GetQuota")
+    context = Mock(time_remaining=lambda: None, abort_with_status=AsyncMock(side_effect=grpc.aio.AbortError))
+    call = Call(request=GetQuotaRequest(tenant_id="acme"), context=context, metadata={"traceparent": SAMPLED, "x-request-id": "r1"})
+    with pytest.raises(grpc.aio.AbortError):
+        await traced(rpc, report(rpc, refuse))(call)
+    [span] = kept.get_finished_spans()
+    assert (span.name, span.kind, span.status.status_code) == (rpc.path[1:], SpanKind.SERVER, StatusCode.UNSET)
+    assert dict(span.attributes or {}) == {
+        "rpc.system.name": "grpc",
+        "rpc.method": "convergence.auth.v1.QuotaService/GetQuota",
+        "rpc.response.status_code": "RESOURCE_EXHAUSTED",
+        "error.type": "RESOURCE_EXHAUSTED",
+        "convergence.reason": "DAILY_LIMIT_REACHED",
+        "convergence.request_id": "r1",
+        "convergence.tenant_id": "acme",
     }
