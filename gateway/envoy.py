@@ -43,6 +43,7 @@ def render(settings: GatewaySettings) -> str:
         "OVERLOAD": _block(edge, "OVERLOAD", "overload.yaml", [common]),
         "STATS": _block(edge, "STATS", "stats.yaml", [common] if settings.stats_port else []),
         "TLS": _block(edge, "TLS", "tls.yaml", over_tls),
+        "RUNTIME": _block(edge, "RUNTIME", "traces/runtime.yaml", traced),
         "TRACING": _block(edge, "TRACING", "traces/tracer.yaml", traced),
         "TRACE_FIELDS": _block(edge, "TRACE_FIELDS", "traces/log_fields.yaml", traced),
         "COLLECTOR": _block(edge, "COLLECTOR", "traces/collector.yaml", traced),

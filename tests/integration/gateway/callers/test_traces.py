@@ -26,7 +26,7 @@ def passed_on(upstream: Upstream) -> list[str]:
 
 
 async def seen(collector: Collector, trace_id: str) -> None:
-    """Envoy sends its spans after five seconds."""
+    """Envoy sends its spans after a second."""
     await asyncio.to_thread(collector.until, lambda spans: any(span.trace_id == trace_id for span in spans))
 
 
