@@ -8,7 +8,7 @@ from opentelemetry.context import Context
 from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
 
-from services.platform import metrics
+from services.platform.metrics.process import SPANS
 
 MAX_WAITING: Final = 4096
 """Spans of a process that wait to be sent or are being sent; some 2 KiB each."""
@@ -50,7 +50,7 @@ class BoundedQueue(SpanProcessor):
             is_full = self._waiting >= self._max_waiting
             self._waiting += not is_full
         if is_full:
-            metrics.SPANS.labels("dropped").inc()
+            SPANS.labels("dropped").inc()
         else:
             self._batches.on_end(span)
 
@@ -64,7 +64,7 @@ class BoundedQueue(SpanProcessor):
         return self._batches.force_flush(timeout_millis)
 
     def _sent(self, number: int, *, is_taken: bool) -> None:
-        metrics.SPANS.labels("sent" if is_taken else "failed").inc(number)
+        SPANS.labels("sent" if is_taken else "failed").inc(number)
         with self._lock:
             self._waiting -= number
 
