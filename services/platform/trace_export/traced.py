@@ -56,4 +56,5 @@ async def traced(settings: ServiceSettings, service: str) -> AsyncIterator[None]
             async with asyncio.timeout(LAST_SECONDS):
                 await sent.wait()
         except TimeoutError:
+            exporter.shutdown()  # it would go on trying
             _log.warning("last_spans_lost", endpoint=settings.otlp_endpoint)
