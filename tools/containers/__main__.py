@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from subprocess import CalledProcessError
 
 from localcloud.ports import free_ports
 from tools.containers.checks import check_containers, check_ports, sizes
@@ -49,6 +50,9 @@ def one_round() -> None:
         check_containers(engine, running)
         check_ports(engine)
         print("\n".join(sizes(engine, base)), flush=True)
+    except (RuntimeError, CalledProcessError):
+        engine.logs()
+        raise
     finally:
         with timed("clean"):
             engine.clean()
