@@ -25,7 +25,7 @@ from local_bigquery.engine import database
 from local_bigquery.grpc import server
 from local_bigquery.settings import settings
 
-from localcloud.bigquery import catalog, columns, created, empty_tables, job_records, modified, partitions, results, storage
+from localcloud.bigquery import catalog, columns, created, empty_tables, job_records, locations, modified, partitions, results, storage
 from localcloud.bigquery.sql import statements, translations, values
 from localcloud.google_sts import bigquery_callers
 from localcloud.settings import LocalSettings
@@ -66,6 +66,7 @@ def main() -> None:
     empty_tables.install()
     created.install()
     modified.install()
+    locations.install()
     bigquery_callers.install(options.google_sts)
     blame_duckdb_for_its_own_errors()
     look_for_long_numbers_first(connection)

@@ -11,6 +11,7 @@ from google.api_core import exceptions as google
 from google.cloud import bigquery
 
 from services.credentials.dataset_access import DatasetAccess
+from services.credentials.locations import Locations
 from services.platform.bigquery.client import BigQuery
 from services.platform.bigquery.ddl import create_tables, load_tables
 from services.platform.bigquery.errors import NotFound
@@ -45,6 +46,8 @@ class Missing:
     """Missing ones of META_TABLES, in that order."""
     access: bool
     """True if an account lacks its rights in the dataset."""
+    location: str | None = None
+    """Of the dataset; None: there is none."""
 
     @property
     def status(self) -> DatasetStatus:
@@ -64,11 +67,10 @@ class DatasetFate(StrEnum):
 class TenantDatasets:
     """Checks and completes tenants' datasets. All methods raise Unavailable if BigQuery does not answer in time."""
 
-    def __init__(self, bq: BigQuery, *, location: str, ddl: Path, access: DatasetAccess) -> None:
+    def __init__(self, bq: BigQuery, *, locations: Locations, ddl: Path, access: DatasetAccess) -> None:
         """`ddl`: the folder with the tables' DDL. Raises KeyError if one of META_TABLES has no DDL."""
         self._bq = bq
-        self._location = location
-        self._access = access
+        self._locations, self._access = locations, access
         tables = load_tables(ddl)
         self._tables = {name: tables[name] for name in META_TABLES}
 
@@ -88,22 +90,28 @@ class TenantDatasets:
             dataset=False,
             tables=tuple(table for table in META_TABLES if table not in tables),
             access=bool(self._access.lacking(there.access_entries)),
+            location=there.location,
         )
 
-    async def make(self, tenant_id: str, missing: Missing) -> None:
-        """Creates what is missing: the dataset and its rights by metadata calls, all tables in one job. A replay, or a concurrent process,
-        changes nothing. Raises FailedPrecondition if another owner has created a dataset of this name meanwhile.
+    async def location(self, tenant_id: str, missing: Missing) -> str:
+        """Where the dataset is, or has to be made; then no call changes that any more. Raises NotFound for an unknown tenant."""
+        return missing.location or await self._locations.fix(tenant_id)
+
+    async def make(self, tenant_id: str, missing: Missing, *, location: str) -> None:
+        """Creates what is missing: the dataset, in `location`, and its rights by metadata calls, all tables in one job. A replay, or a
+        concurrent process, changes nothing. Raises FailedPrecondition if another owner has created a dataset of this name meanwhile.
         """
         name = self._bq.tenant(tenant_id)
         if missing.dataset:
             dataset = bigquery.Dataset(name)
-            dataset.location = self._location
+            dataset.location = location
             dataset.labels = _labels(tenant_id)
             there = await self._bq.call(
                 "create_dataset",
                 lambda left: self._bq.client.create_dataset(dataset, exists_ok=True, timeout=left, retry=NO_RETRY),
             )
             _check_labels(await self._labelled(there), tenant_id)
+            self._bq.locations.put(name, there.location)
         if missing.access:
             await self._grant(name)
         if missing.tables:

@@ -116,6 +116,7 @@ class StagingTables:
                     rewind=True,
                     size=size,
                     job_id=job_id,
+                    location=location,
                     job_config=_load_config(table, account.labels if account else {}),
                     num_retries=UPLOAD_RETRIES if size > CHUNK_BYTES else 0,
                     timeout=timeout,
@@ -130,10 +131,12 @@ class StagingTables:
             finally:
                 count_job(job, account)
 
+        location = await self._bq.locations.of(self._bq.tenant(tenant_id))
         await self._bq.run_job(
             "load_staging",
             upload,
             wait,
+            location=location,
             seconds=within.total_seconds(),
             waits=backoff(first=self._first_wait_seconds, most=MAX_WAIT_SECONDS),
             max_jobs=MAX_LOADS,

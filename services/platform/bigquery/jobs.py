@@ -101,8 +101,10 @@ class SentJob[Answer]:
         job_id: str,
         insert: Callable[[str, float], Any],
         read: Callable[[Any, float], Answer],
+        *,
+        location: str,
     ) -> None:
-        self.job_id = job_id
+        self.job_id, self._location = job_id, location
         self._client, self._insert, self._read = client, insert, read
         self._job: Any = None
         self._is_sent = self._is_taken = self._is_stale = False
@@ -149,7 +151,7 @@ class SentJob[Answer]:
 
     def _find(self, timeout: float) -> Any:
         try:
-            return self._client.get_job(self.job_id, timeout=timeout, retry=NO_RETRY)
+            return self._client.get_job(self.job_id, location=self._location, timeout=timeout, retry=NO_RETRY)
         except google.NotFound:
             return None
 

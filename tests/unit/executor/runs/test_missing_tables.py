@@ -46,7 +46,7 @@ async def test_a_dataset_that_is_elsewhere_is_not_taken_for_an_empty_one(fake: F
         await store.run_states("acme", ["7"])
 
     [line] = [log for log in logs if log["event"] == "run_tables_not_found"]
-    assert (line["dataset"], line["dataset_location"], line["our_location"]) == ("p.acme", "EU", "US")
+    assert (line["dataset"], line["dataset_location"]) == ("p.acme", "EU")
 
 
 async def test_where_we_may_not_look_there_may_be_runs(fake: FakeBigQuery, store: Store) -> None:

@@ -44,6 +44,9 @@ class Rows:
         self._recorder, self.rows = recorder, dict[str, RunStatus]()
         self.state: RunState | None = None
 
+    def locate(self, tenant_id: str) -> None:
+        """It is asked while the reservation is."""
+
     async def insert_run(self, run: Run, *, seconds: float) -> None:
         await self._recorder.call("row")
         self.rows[run.pipeline_logging_id] = RunStatus.RUNNING
