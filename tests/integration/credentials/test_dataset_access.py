@@ -95,7 +95,7 @@ async def test_the_executor_may_write_where_credentials_made_a_place(
         assert sum(spent.jobs().values()) == 2
         spent = Budget()
         await set_credentials(granting, tenant_id, AWS, provider="AWS")
-        assert sum(spent.jobs().values()) == 4
+        assert sum(spent.jobs().values()) == 3
         for dataset in (old, tenant_id):
             await executor.query(INSERT, {}, dataset=executor.tenant(dataset))
     # And the account that takes the place of credentials' own may go on.
