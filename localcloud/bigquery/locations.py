@@ -40,10 +40,11 @@ _submit, _start, _with_rows = runner.submit, uploads._start, jobs_api.with_rows 
 _save: Callable[..., Any] = metadata.save
 _delete: Callable[..., Any] = metadata.delete
 _execute: Callable[..., Any] = query.execute
-# Of the request that is served: what it names for a new job; what it names for a job that there is, "" if nothing; and what the job has.
+# Of the request that is served: what it names for a new job; what it names for a job that there is, "" if nothing; and what the job has. A
+# view that is made without a job has none.
 _named: ContextVar[str | None] = ContextVar("named", default=None)
 _asked: ContextVar[str | None] = ContextVar("asked", default=None)
-_running: ContextVar[str] = ContextVar("running", default=US)
+_running: ContextVar[str | None] = ContextVar("running", default=None)
 _known: dict[tuple[str, str], str] = {}
 
 
@@ -82,9 +83,15 @@ def location_of(project: str, dataset: str) -> str | None:
     return _known[project, dataset]
 
 
-def check(project: str, dataset: str | None, location: str) -> None:
+def check(project: str, dataset: str | None, location: str | None) -> None:
     """Raises BigQueryError (notFound) for a dataset that is elsewhere. One that does not exist is found missing by others."""
-    if project != INTERNAL and dataset and (there := location_of(project, dataset)) is not None and there.lower() != location.lower():
+    if (
+        location
+        and dataset
+        and project != INTERNAL
+        and (there := location_of(project, dataset)) is not None
+        and there.lower() != location.lower()
+    ):
         raise BigQueryError("notFound", f"Not found: Dataset {project}:{dataset} was not found in location {location}")
 
 
@@ -100,7 +107,7 @@ def submit(project_id: str, job_id: str, configuration: Any, upload: str | None 
 def job(project_id: str, job_id: str | None, configuration: Any) -> Job:
     """`runner._job`."""
     location, made = _running.get(), _job(project_id, job_id, configuration)
-    if location == US:
+    if location in {None, US}:
         return made
     return made.replace(
         id=f"{project_id}:{location}.{job_id}",
