@@ -32,7 +32,6 @@ def test_tables_are_where_their_dataset_is(client: bigquery.Client) -> None:
     assert client.get_table(f"{PROJECT}.in_region.t").location == REGION
 
 
-@pytest.mark.parametrize("sql", ["SELECT id FROM t", "INSERT INTO t (id) VALUES (1)", "SELECT id FROM `places.in_region.t`"])
 def test_a_view_is_made_where_its_dataset_is(client: bigquery.Client) -> None:
     """By no job of anybody's."""
     view = bigquery.Table(f"{PROJECT}.in_region.v")
@@ -41,6 +40,7 @@ def test_a_view_is_made_where_its_dataset_is(client: bigquery.Client) -> None:
     assert client.query_and_wait("SELECT id FROM `places.in_region.v`", location=REGION).location == REGION
 
 
+@pytest.mark.parametrize("sql", ["SELECT id FROM t", "INSERT INTO t (id) VALUES (1)", "SELECT id FROM `places.in_region.t`"])
 def test_a_query_sees_its_own_location_only(client: bigquery.Client, sql: str) -> None:
     """Both ways of sending one. The answer says where the job is, so that its rows are found."""
     config = bigquery.QueryJobConfig(default_dataset=f"{PROJECT}.in_region")
