@@ -12,10 +12,10 @@ import functools
 import re
 from collections.abc import Callable
 from contextvars import ContextVar
+from dataclasses import replace
 from typing import Any
 from urllib.parse import parse_qs
 
-import local_bigquery
 from local_bigquery.api import jobs as jobs_api
 from local_bigquery.api import uploads
 from local_bigquery.catalog import metadata, tables
@@ -24,6 +24,7 @@ from local_bigquery.jobs import merge, query, runner
 from local_bigquery.models import Dataset, Job
 from local_bigquery.sql import script
 
+from localcloud.bigquery import http
 from localcloud.bigquery.version import require_known_version
 
 US = "US"
@@ -37,50 +38,43 @@ type Dependent = Callable[..., Any]
 
 _job, _get, _defaults = runner._job, runner.get, tables.defaults  # noqa: SLF001
 _submit, _start, _with_rows = runner.submit, uploads._start, jobs_api.with_rows  # noqa: SLF001
-_save: Callable[..., Any] = metadata.save
-_delete: Callable[..., Any] = metadata.delete
 _execute: Callable[..., Any] = query.execute
 # Of the request that is served: what it names for a new job; what it names for a job that there is, "" if nothing; and what the job has. A
 # view that is made without a job has none.
 _named: ContextVar[str | None] = ContextVar("named", default=None)
 _asked: ContextVar[str | None] = ContextVar("asked", default=None)
 _running: ContextVar[str | None] = ContextVar("running", default=None)
-_known: dict[tuple[str, str], str] = {}
 
 
 def install() -> None:
     """Wraps the functions that make, find and run jobs; after all other modules. RuntimeError if the version is not the known one."""
-    global _save, _delete, _execute, _with_rows
+    global _execute, _with_rows
     require_known_version()
-    # Their callers look them up by name at every call; FastAPI has its own reference to an endpoint.
-    _save, _delete, _execute, _with_rows = metadata.save, metadata.delete, query.execute, jobs_api.with_rows
-    metadata.save, metadata.delete, query.execute, jobs_api.with_rows = save, delete, execute, with_rows
+    # Their callers look them up by name at every call; routes have their own references.
+    _execute, _with_rows = query.execute, jobs_api.with_rows
+    query.execute, jobs_api.with_rows = execute, with_rows
     runner.submit, runner._job, runner.get, uploads._start = submit, job, get, start  # noqa: SLF001
     tables.defaults = defaults
     for module in (query, script, merge):
         module.translate = checked(module.translate)
     runner.HANDLERS["load"] = loading(runner.HANDLERS["load"])
-    naming = {
+    naming: dict[Any, Callable[[Any], str | None]] = {
         jobs_api.insert_job: lambda body: body.jobReference and body.jobReference.location,
         jobs_api.run_query: lambda body: body.location,
     }
+    found = {endpoint: named(endpoint, location) for endpoint, location in naming.items()}
+    http.ROUTES = tuple(replace(route, answer=found.get(route.answer, route.answer)) for route in http.ROUTES)
     for route in jobs_api.router.routes:  # the application makes its own of them with the first request
-        endpoint: Any = getattr(route, "endpoint", None)
-        if endpoint in naming:
-            route.endpoint = named(endpoint, naming.pop(endpoint))
-    if naming:
+        route.endpoint = found.get(route.endpoint, route.endpoint)
+    served = {getattr(route, "endpoint", None) for route in jobs_api.router.routes} & {route.answer for route in http.ROUTES}
+    if not served >= set(found.values()):
         raise RuntimeError("local-bigquery has changed: jobs are handed in at other endpoints")
-    local_bigquery.app.add_middleware(AskedLocation)
 
 
 def location_of(project: str, dataset: str) -> str | None:
     """Where a dataset is; None if there is none, or it holds results."""
-    if (project, dataset) not in _known:
-        stored = metadata.load(Dataset, project, dataset)
-        if stored is None:
-            return None
-        _known[project, dataset] = stored.location or US
-    return _known[project, dataset]
+    stored = metadata.load(Dataset, project, dataset)
+    return (stored.location or US) if stored else None
 
 
 def check(project: str, dataset: str | None, location: str | None) -> None:
@@ -187,21 +181,6 @@ def defaults(project_id: str, dataset_id: str, table_id: str) -> Any:
     """`tables.defaults`: of a new table."""
     made, location = _defaults(project_id, dataset_id, table_id), location_of(project_id, dataset_id) or US
     return made if location == US else made.replace(location=location)
-
-
-def save(resource: Any, *keys: str) -> Any:
-    """`metadata.save`."""
-    saved = _save(resource, *keys)
-    if isinstance(resource, Dataset):
-        _known.clear()
-    return saved
-
-
-def delete(model: Any, *keys: str) -> None:
-    """`metadata.delete`."""
-    _delete(model, *keys)
-    if model is Dataset:
-        _known.clear()
 
 
 class AskedLocation:

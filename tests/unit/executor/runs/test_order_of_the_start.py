@@ -11,13 +11,11 @@ from services.executor.records import ClaimResult, Run, RunState, RunStatus
 from services.executor.runs.admission import Admission, Admitted
 from services.executor.runs.prepared import PreparedRun, RunPreparer, RunRequest
 from services.executor.runs.quota import Reservation
-from services.executor.steps import STEP_TYPES
-from services.executor.templates.catalog import load_catalog
+from services.executor.templates.catalog import Catalog
 from services.executor.templates.name import PipelineName
 from services.platform.bigquery.errors import BadRequest, Forbidden
 from services.platform.clock import SystemClock
 from services.platform.errors import ConvergenceError, FailedPrecondition, ResourceExhausted, Unavailable
-from services.platform.settings import REPOSITORY
 from tests.support.executor.fakes import Credentials, RecordingLedger
 
 FULL = ResourceExhausted("DAILY_LIMIT_REACHED", "Tomorrow.")
@@ -105,8 +103,8 @@ def parts() -> Parts:
 
 
 @pytest.fixture
-def prepare() -> Callable[[], PreparedRun]:
-    preparer = RunPreparer(load_catalog(REPOSITORY / "configs", STEP_TYPES), SystemClock())
+def prepare(catalog: Catalog) -> Callable[[], PreparedRun]:
+    preparer = RunPreparer(catalog, SystemClock())
     name = PipelineName.parse("gcp/cost/billing")
     return lambda: preparer.prepare(
         RunRequest(pipeline_logging_id=str(uuid.uuid4()), tenant_id="acme", name=name, given={"date": "2025-11-17"})
