@@ -4,7 +4,7 @@ import asyncio
 from contextlib import nullcontext
 
 from services.clouds.check_pool import CheckPool
-from services.credentials.locations import AuthLocations
+from services.credentials.datasets import AuthLocations
 from services.credentials.reencrypt.store import KeyVersionStore
 from services.credentials.reencrypt.watch import KeyVersionWatch
 from services.credentials.service import served

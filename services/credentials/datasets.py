@@ -5,18 +5,21 @@ from dataclasses import dataclass
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
+from typing import Protocol
 
+import grpc
 import structlog
+from convergence.auth.v1.location_service_pb2 import FixLocationRequest
+from convergence.auth.v1.location_service_pb2_grpc import LocationServiceStub
 from google.api_core import exceptions as google
 from google.cloud import bigquery
 
 from services.credentials.dataset_access import DatasetAccess
-from services.credentials.locations import Locations
 from services.platform.bigquery.client import BigQuery
 from services.platform.bigquery.ddl import create_tables, load_tables
 from services.platform.bigquery.errors import NotFound
 from services.platform.bigquery.jobs import NO_RETRY
-from services.platform.errors import FailedPrecondition, Unavailable
+from services.platform.errors import FailedPrecondition, Internal, Unavailable
 
 META_TABLES = ("x_meta_pipeline_runs", "x_meta_step_logs", "x_meta_dq_results")
 """The tables that every tenant's dataset has from the start. The executor creates the tables that its templates fill."""
@@ -62,6 +65,33 @@ class DatasetFate(StrEnum):
     DELETED = "DELETED"
     ABSENT = "ABSENT"
     """There is none, or none of ours."""
+
+
+class Locations(Protocol):
+    """Where tenants' datasets are to be made."""
+
+    async def fix(self, tenant_id: str) -> str:
+        """The tenant's location, which no call changes afterwards. Raises NotFound, Unavailable."""
+        ...
+
+
+class AuthLocations:
+    """A client of auth's LocationService."""
+
+    def __init__(self, channel: grpc.aio.Channel, *, usual: str) -> None:
+        """`usual`: the installation's location."""
+        self._stub, self._usual = LocationServiceStub(channel), usual
+
+    async def fix(self, tenant_id: str) -> str:
+        """As in `Locations`."""
+        try:
+            answer = await self._stub.FixLocation(FixLocationRequest(tenant_id=tenant_id))
+        except Internal as error:
+            cause = error.__cause__
+            if isinstance(cause, grpc.aio.AioRpcError) and cause.code() is grpc.StatusCode.UNIMPLEMENTED:
+                return self._usual  # an auth of the release before, during an upgrade: no tenant of its has another one
+            raise
+        return str(answer.location)
 
 
 class TenantDatasets:

@@ -15,9 +15,8 @@ from services.clouds.access import CloudEndpoints
 from services.clouds.check_pool import CheckPool
 from services.clouds.own_resources import OwnResources
 from services.credentials.dataset_access import DatasetAccess
-from services.credentials.datasets import TenantDatasets
+from services.credentials.datasets import Locations, TenantDatasets
 from services.credentials.issuer.issuer import TokenIssuer
-from services.credentials.locations import Locations
 from services.credentials.payloads import PayloadRules
 from services.credentials.payloads.target_rules import TargetRules
 from services.credentials.servicers.access_check import AccessCheckServicer

@@ -24,7 +24,7 @@ from services.auth.service import auth_service
 from services.auth.settings import AuthSettings
 from services.clouds.check_pool import CheckPool
 from services.credentials import service as credentials_service
-from services.credentials.locations import AuthLocations
+from services.credentials.datasets import AuthLocations
 from services.credentials.settings import CredentialsSettings
 from services.executor.service import executor_service
 from services.executor.settings import ExecutorSettings

@@ -11,7 +11,7 @@ from services.platform.bigquery.client import BigQuery
 from services.platform.bigquery.errors import Forbidden, NotFound
 from services.platform.bigquery.jobs import NO_RETRY
 from services.platform.errors import FailedPrecondition, InvalidArgument
-from services.platform.locations import location_name
+from services.platform.identifiers import location_name
 
 if TYPE_CHECKING:
     from services.auth.tenants.store import StoredTenant

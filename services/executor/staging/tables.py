@@ -17,9 +17,9 @@ from services.executor.staging.shape import LIFE, StagingTable
 from services.platform import metrics
 from services.platform.background import note_end
 from services.platform.backoff import backoff
-from services.platform.bigquery.client import CHUNK_BYTES, BigQuery
+from services.platform.bigquery.client import BigQuery
 from services.platform.bigquery.errors import unavailable
-from services.platform.bigquery.jobs import NO_RETRY, JobAccount, count_job, wait_for_load
+from services.platform.bigquery.jobs import CHUNK_BYTES, NO_RETRY, JobAccount, count_job, wait_for_load
 from services.platform.clock import Clock
 from services.platform.turns import ALL, on_behalf_of
 

@@ -16,8 +16,7 @@ from services.executor.sources.exported_months import ExportsRequest
 from services.executor.sources.source import CheckCancelled, Estimate, Export, ReadRequest, Source, SourceType, Unchanged
 from services.executor.sources.spool import Spooled, spool
 from services.executor.staging.shape import StagingShape
-from services.executor.steps.across import read_across
-from services.executor.steps.at_source import at_source
+from services.executor.steps.at_source import at_source, read_across
 from services.executor.steps.unreadable import record_unreadable
 from services.executor.templates.months import MONTHS, month_of
 from services.executor.templates.parameters import ParameterType

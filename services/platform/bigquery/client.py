@@ -26,8 +26,19 @@ from services.platform.backoff import backoff
 from services.platform.bigquery.deadlines import CANCEL_SECONDS, DeadlineAdapter, in_time
 from services.platform.bigquery.dml_turns import DmlTurns
 from services.platform.bigquery.errors import RowsRefused, unavailable
-from services.platform.bigquery.jobs import NO_RETRY, JobAccount, JobDied, SentJob, charge, count_job, end_by_itself, raising_conflicts
-from services.platform.bigquery.locations import DatasetLocations
+from services.platform.bigquery.jobs import (
+    CHUNK_BYTES,
+    NO_RETRY,
+    DatasetLocations,
+    JobAccount,
+    JobDied,
+    SentJob,
+    charge,
+    count_job,
+    count_statement,
+    end_by_itself,
+    raising_conflicts,
+)
 from services.platform.bigquery.query_parameters import to_parameter
 from services.platform.bigquery.result import QueryResult, read_job, read_result
 from services.platform.bigquery.sql import Block
@@ -36,20 +47,7 @@ from services.platform.errors import Unavailable
 from services.platform.settings import ServiceSettings
 from services.platform.turns.places import FairPlaces
 
-CHUNK_BYTES = 8 * 2**20
-"""Bytes of an upload chunk. Each loading run holds a chunk in memory twice; the client's default of 100 MB would be most of a run's memory.
-BigQuery requires a multiple of 256 KiB ("Resumable uploads").
-"""
-
 _log = structlog.get_logger()
-
-
-def _count(block: Block) -> None:
-    metrics.BIGQUERY_JOBS.labels(block.name).inc()
-    for table in block.written:
-        metrics.BIGQUERY_STATEMENTS.labels(table, "dml").inc()
-    for table in block.read:
-        metrics.BIGQUERY_STATEMENTS.labels(table, "read").inc()
 
 
 class BigQuery:
@@ -120,7 +118,7 @@ class BigQuery:
             charge(config, account, is_script=block.is_script)
 
         def insert(job_id: str, timeout: float) -> bigquery.QueryJob:
-            _count(block)
+            count_statement(block)
             end_by_itself(config, timeout)
             how: Any = {"job_config": config, "job_id": job_id, "location": location, "timeout": timeout}
             return self.client.query(block.sql, **how, retry=NO_RETRY, job_retry=NO_RETRY)
@@ -221,7 +219,7 @@ class BigQuery:
             config = self._config(block, params, dataset)
             if max_bytes is not None:
                 config.maximum_bytes_billed = max_bytes
-            _count(block)
+            count_statement(block)
             end_by_itself(config, timeout)
             how: Any = {"job_config": config, "location": location, "api_timeout": timeout, "wait_timeout": timeout}
             rows = self.client.query_and_wait(block.sql, **how, retry=NO_RETRY, job_retry=NO_RETRY)

@@ -17,7 +17,6 @@ def test_another_names_those_offered(given: str) -> None:
     with pytest.raises(InvalidArgument, match="EU, US, europe-west1") as refused:
         check_location(given, ALLOWED)
     assert refused.value.field == "location"
-    assert given not in refused.value.message
 
 
 def test_a_move_says_what_to_do() -> None:

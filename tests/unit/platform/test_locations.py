@@ -7,8 +7,8 @@ import pytest
 from google.api_core.exceptions import Forbidden, NotFound
 from pydantic import ValidationError
 
-from services.platform.bigquery.locations import DatasetLocations
-from services.platform.locations import key_fits, location_name
+from services.platform.bigquery.jobs import DatasetLocations
+from services.platform.identifiers import key_fits, location_name
 from services.platform.settings import REPOSITORY, ServiceSettings
 
 TABLES = ("tenant_profiles", "tenant_subscriptions", "tenant_usage_quotas")

@@ -102,7 +102,14 @@ async def move_in(services: FollowedServices, tenant_id: str, location: str, pro
     put = await tenants.PutTenant(PutTenantRequest(tenant_id=tenant_id, company_name="Acme", location=location.lower()), metadata=admin)
     assert put.tenant.location == location
     key = (await ApiKeyServiceStub(services.auth).CreateApiKey(CreateApiKeyRequest(tenant_id=tenant_id), metadata=admin)).api_key
-    account = {"type": "service_account", "client_email": f"reader@{project}.iam.gserviceaccount.com", "private_key": private_key}
+    account = {
+        "type": "service_account",
+        "project_id": project,
+        "private_key_id": "0123456789abcdef",
+        "client_email": f"reader@{project}.iam.gserviceaccount.com",
+        "client_id": "112233445566778899001",
+        "private_key": private_key,
+    }
     request = SetCredentialsRequest(tenant_id=tenant_id, provider="GCP")
     request.credentials.update({"project_id": project, "service_account_json": json.dumps(account)})
     await CredentialServiceStub(services.credentials).SetCredentials(request, metadata=[("x-api-key", key)])

@@ -52,7 +52,7 @@ async def test_a_dataset_that_is_elsewhere_is_not_taken_for_an_empty_one(fake: F
 async def test_where_we_may_not_look_there_may_be_runs(fake: FakeBigQuery, store: Store) -> None:
     fake.endings.clear()
     fake.endings.append("accessDenied")
-    fake.faults["dataset"].append("accessDenied")
+    fake.faults["dataset"] += ["accessDenied"] * 2
     with pytest.raises(Unavailable):
         await store.run_states("acme", ["7"])
 

@@ -35,7 +35,7 @@ def time() -> Time:
 
 @pytest.fixture
 def rows(fake: FakeBigQuery, time: Time) -> BackgroundRows:
-    client = BigQuery(ServiceSettings(project="p", control_dataset="d", bigquery_emulator_host=fake.url), service="tests")
+    client = BigQuery(ServiceSettings(project="p", bigquery_emulator_host=fake.url), service="tests")
     return BackgroundRows(
         client, "platform_events", key="event_id", insert=SQL["insert_platform_events"], every_seconds=1.0, monotonic=time
     )
