@@ -18,6 +18,7 @@ from services.auth.usage.reserver import Reservation, Reserver
 from services.platform.bigquery.table_versions import Version
 from services.platform.clock import Clock, utc_day
 from services.platform.group_commit import GroupCommit
+from services.platform.metrics.tenants import quota_decision
 
 MAX_EXPIRED = 1_000
 """Number of expired reservations in one response."""
@@ -95,9 +96,11 @@ class Ledger:
 
         Raises ResourceExhausted with the refusing limit as its reason, or PermissionDenied without an ACTIVE subscription.
         """
-        return await self._reservations.submit(
-            ReservationRequest(tenant_id=tenant_id, reservation_id=reservation_id, units=0 if is_retry else 1, trigger_type=trigger_type)
-        )
+        units = 0 if is_retry else 1
+        with quota_decision():
+            return await self._reservations.submit(
+                ReservationRequest(tenant_id=tenant_id, reservation_id=reservation_id, units=units, trigger_type=trigger_type)
+            )
 
     async def renew(self, ids: Sequence[str]) -> Renewal:
         """Extends the leases of `ids` and returns which are still held."""

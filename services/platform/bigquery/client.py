@@ -39,11 +39,13 @@ from services.platform.bigquery.jobs import (
     end_by_itself,
     raising_conflicts,
 )
+from services.platform.bigquery.prices import count_billed
 from services.platform.bigquery.query_parameters import to_parameter
 from services.platform.bigquery.result import QueryResult, read_job, read_result
 from services.platform.bigquery.sql import Block
 from services.platform.bigquery.transient import is_rate_limit, is_transient
 from services.platform.errors import Unavailable
+from services.platform.metrics.bigquery import timed
 from services.platform.settings import ServiceSettings
 from services.platform.turns.places import FairPlaces
 
@@ -157,7 +159,8 @@ class BigQuery:
             job = SentJob(self.client, f"{what}_{uuid.uuid4().hex}", insert, read, location=location)
             try:
                 await self.call(what, job.begin, seconds=deadline - time.monotonic(), written=written)
-                return await self.call(what, job.finish, seconds=deadline - time.monotonic())
+                with timed(what):
+                    return await self.call(what, job.finish, seconds=deadline - time.monotonic())
             except JobDied as died:
                 if isinstance(cause := died.__cause__, Exception) and is_rate_limit(cause):
                     self._turns.refused(written, time.monotonic())
@@ -222,8 +225,11 @@ class BigQuery:
             count_statement(block)
             end_by_itself(config, timeout)
             how: Any = {"job_config": config, "location": location, "api_timeout": timeout, "wait_timeout": timeout}
-            rows = self.client.query_and_wait(block.sql, **how, retry=NO_RETRY, job_retry=NO_RETRY)
-            return read_result(block, rows)
+            with timed(block.name):
+                rows = self.client.query_and_wait(block.sql, **how, retry=NO_RETRY, job_retry=NO_RETRY)
+                result = read_result(block, rows)
+            count_billed(block, rows, usd_per_tib=self._settings.query_usd_per_tib)
+            return result
 
         usual = self.script_seconds if block.is_script else self.statement_deadline_seconds
         until = time.monotonic() + (usual if seconds is None else seconds)
@@ -231,8 +237,7 @@ class BigQuery:
             return await self.call(block.name, send, seconds=until - time.monotonic(), written=_tables(block, dataset))
 
     async def _read_location(self, dataset: str) -> str:
-        there = await self.call("get_dataset", lambda left: self.client.get_dataset(dataset, timeout=left, retry=NO_RETRY))
-        return str(there.location)
+        return await self.call("get_dataset", lambda left: str(self.client.get_dataset(dataset, timeout=left, retry=NO_RETRY).location))
 
     async def wait_for_budget(self, block: Block, *, dataset: str) -> None:
         """Waits until the rate limit of the tables that the block changes allows another statement; a batch can grow until then."""
