@@ -32,7 +32,6 @@ from localcloud.bigquery import (
     empty_tables,
     http,
     job_records,
-    locations,
     modified,
     partitions,
     query_jobs,
@@ -40,6 +39,7 @@ from localcloud.bigquery import (
     results,
     storage,
 )
+from localcloud.bigquery.jobs import locations
 from localcloud.bigquery.sql import statements, translations, values
 from localcloud.google_sts import bigquery_callers
 from localcloud.settings import LocalSettings
