@@ -40,6 +40,8 @@ OWN = frozenset(
 """What the chart itself decides, as its ports and probes depend on it."""
 FREE = frozenset({"annotations", "resources", "nodeSelector", "podAnnotations", "issuerRef", "labels"})
 """Objects of Kubernetes, whose keys the chart does not know."""
+TEXTS = frozenset({"tenantLocations"})
+"""Maps of names that the chart does not know to texts."""
 VALUE = {"type": ["string", "number", "boolean"]}
 
 
@@ -65,6 +67,8 @@ def schema_of(value: object, path: tuple[str, ...] = ()) -> dict[str, Any]:
     if isinstance(value, dict):
         if name in FREE:
             return {"type": "object"}
+        if name in TEXTS:
+            return {"type": "object", "additionalProperties": {"type": "string"}}
         if name == "settings":
             return settings_schema(_settings_at(path))
         return {

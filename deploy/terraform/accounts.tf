@@ -40,6 +40,13 @@ resource "google_project_iam_member" "job_user" {
   member  = google_service_account.part[each.value].member
 }
 
+# To see whether a tenant has a dataset, before its location changes: names and columns, no rows.
+resource "google_project_iam_member" "sees_datasets" {
+  project = local.tenant_project
+  role    = "roles/bigquery.metadataViewer"
+  member  = google_service_account.part["auth"].member
+}
+
 # To make tenants' datasets, which it then owns.
 resource "google_project_iam_member" "makes_datasets" {
   project = local.tenant_project

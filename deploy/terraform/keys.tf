@@ -61,6 +61,43 @@ resource "google_kms_crypto_key_iam_member" "credentials" {
   member        = google_service_account.part[each.key].member
 }
 
+# The keys of tenants elsewhere: CONVERGENCE_TENANT_LOCATIONS.
+resource "google_kms_key_ring" "elsewhere" {
+  for_each = var.tenant_locations
+
+  project  = var.project
+  name     = "convergence-tenants"
+  location = each.value
+
+  depends_on = [google_project_service.api]
+}
+
+resource "google_kms_crypto_key" "elsewhere" {
+  for_each = var.tenant_locations
+
+  name            = "tenant-credentials-key"
+  key_ring        = google_kms_key_ring.elsewhere[each.key].id
+  purpose         = "ENCRYPT_DECRYPT"
+  rotation_period = "7776000s"
+
+  version_template {
+    algorithm        = "GOOGLE_SYMMETRIC_ENCRYPTION"
+    protection_level = "SOFTWARE"
+  }
+
+  lifecycle {
+    prevent_destroy = true
+  }
+}
+
+resource "google_kms_crypto_key_iam_member" "elsewhere" {
+  for_each = { for pair in setproduct(keys(var.tenant_locations), keys(local.uses_of_the_key)) : join("/", pair) => pair }
+
+  crypto_key_id = google_kms_crypto_key.elsewhere[each.value[0]].id
+  role          = local.uses_of_the_key[each.value[1]]
+  member        = google_service_account.part[each.value[1]].member
+}
+
 resource "google_kms_crypto_key_iam_member" "identity_tokens" {
   for_each = local.uses_of_the_signing_key
 

@@ -26,6 +26,12 @@ variable "kms_location" {
   description = "Location of the key ring, e.g. europe."
 }
 
+variable "tenant_locations" {
+  type        = map(string)
+  default     = {}
+  description = "Other BigQuery locations that tenants may have, each with the location of its key ring: { EU = \"europe\", europe-west1 = \"europe-west1\" }."
+}
+
 variable "control_dataset" {
   type        = string
   default     = "tenants"

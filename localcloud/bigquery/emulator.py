@@ -39,6 +39,7 @@ from localcloud.bigquery import (
     results,
     storage,
 )
+from localcloud.bigquery.jobs import locations
 from localcloud.bigquery.sql import statements, translations, values
 from localcloud.google_sts import bigquery_callers
 from localcloud.settings import LocalSettings
@@ -81,6 +82,7 @@ def main() -> None:
     empty_tables.install()
     created.install()
     modified.install()
+    locations.install()
     bigquery_callers.install(options.google_sts)
     blame_duckdb_for_its_own_errors()
     look_for_long_numbers_first(connection)
@@ -94,7 +96,7 @@ def main() -> None:
     storage_server, _ = server.start(options.host, options.storage_port)
     try:
         with job_records.writing():
-            served = http.application(options.google_sts)
+            served = locations.AskedLocation(http.application(options.google_sts))
             uvicorn.run(served, host=options.host, port=options.port, log_level="warning", timeout_graceful_shutdown=5)
     finally:
         storage_server.stop(grace=1).wait()

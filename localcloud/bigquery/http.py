@@ -189,7 +189,7 @@ _IGNORED = {"prettyPrint", "location", "projection", "alt"}
 _COMMON = dict.fromkeys(_IGNORED, str)
 _RESULTS = {"maxResults": _number, "pageToken": str, "startIndex": _number, "timeoutMs": _number, "formatOptions.useInt64Timestamp": _flag}
 _TABLE = "/projects/{project_id}/datasets/{dataset_id}/tables/{table_id}"
-ROUTES = (
+ROUTES: tuple[Route, ...] = (
     Route(method="POST", path=_path("/projects/{project_id}/queries"), answer=jobs.run_query, body=QueryRequest, parameters=_COMMON),
     Route(
         method="GET",

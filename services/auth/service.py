@@ -10,6 +10,7 @@ from convergence.auth.v1 import (
     authentication_service_pb2_grpc,
     closing_service_pb2_grpc,
     ledger_service_pb2_grpc,
+    location_service_pb2_grpc,
     quota_service_pb2_grpc,
     session_token_service_pb2_grpc,
     tenant_service_pb2_grpc,
@@ -30,6 +31,7 @@ from services.auth.servicers.audit import AuditAppendServicer, AuditServicer
 from services.auth.servicers.authentication import AuthenticationServicer
 from services.auth.servicers.closing import ClosingServicer
 from services.auth.servicers.ledger import LedgerServicer
+from services.auth.servicers.location import LocationServicer
 from services.auth.servicers.quota import QuotaServicer
 from services.auth.servicers.session_token import SessionTokenServicer
 from services.auth.servicers.tenant import TenantServicer
@@ -37,6 +39,7 @@ from services.auth.servicers.usage import UsageServicer
 from services.auth.sessions.tokens import SessionTokens
 from services.auth.settings import AuthSettings
 from services.auth.store import AuthStore
+from services.auth.tenants.location import TenantLocations
 from services.auth.tenants.store import TenantStore
 from services.platform.audit.delivery import Append
 from services.platform.bigquery.client import BigQuery
@@ -64,21 +67,29 @@ async def auth_service(
         changes = KeyChangeFeed(memory, also=ledger.doubt)
         tokens = SessionTokens(settings.token_secrets, clock)
         authenticator = LocalAuthenticator(store, clock, memory=memory, digests=digests, usage=usage, changes=changes, tokens=tokens)
+        locations = TenantLocations(bq, allowed=settings.locations)
         servicers = [
-            *tenants_served(store, tenants, ledger, clock, changes),
+            *tenants_served(store, tenants, ledger, clock, changes, locations),
             *served(store, ledger, authenticator, clock, changes, tokens),
             *audit_served(audit, appender, clock),
         ]
         yield servicers, authenticator, appender.append
 
 
-def tenants_served(store: AuthStore, tenants: TenantStore, ledger: Ledger, clock: Clock, changes: KeyChangeFeed) -> list[Served]:
+def tenants_served(
+    store: AuthStore, tenants: TenantStore, ledger: Ledger, clock: Clock, changes: KeyChangeFeed, locations: TenantLocations
+) -> list[Served]:
     """The servicers of tenants and their keys."""
     return [
         Served(
             name="convergence.auth.v1.TenantService",
             add=tenant_service_pb2_grpc.add_TenantServiceServicer_to_server,
-            servicer=TenantServicer(tenants, clock, changes),
+            servicer=TenantServicer(tenants, clock, changes, locations),
+        ),
+        Served(
+            name="convergence.auth.v1.LocationService",
+            add=location_service_pb2_grpc.add_LocationServiceServicer_to_server,
+            servicer=LocationServicer(tenants, clock),
         ),
         Served(
             name="convergence.auth.v1.ClosingService",

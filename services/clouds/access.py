@@ -82,5 +82,7 @@ class TenantAccess:
     """As `token_of`, by each of `probe_subjects`, which are no tenants: a check tries whether a cloud that should let in the tenant alone
     refuses them. Empty: not tried.
     """
+    location: str | None = None
+    """Where the tenant's data are, a location of BigQuery; None: not known."""
     call_seconds: float | None = None
     """For a check: how long a call may be without an answer; none is made twice. None: as is right for a run, which has more time."""

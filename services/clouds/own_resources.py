@@ -35,8 +35,8 @@ class OwnResources:
     @classmethod
     def of(cls, settings: ServiceSettings) -> Self:
         """The platform's projects, as far as the settings name them, and what the operator has added."""
-        key = _KEY.fullmatch(settings.kms_key)
-        names = {settings.project, settings.datasets_project, *settings.own_resources, *([key["project"]] if key else [])}
+        keys = filter(None, map(_KEY.fullmatch, settings.kms_keys))
+        names = {settings.project, settings.datasets_project, *settings.own_resources, *(key["project"] for key in keys)}
         return cls(names=frozenset(name.lower() for name in names))
 
     def field_of(self, provider: str, plaintext: bytes) -> str | None:

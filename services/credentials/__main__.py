@@ -4,6 +4,7 @@ import asyncio
 from contextlib import nullcontext
 
 from services.clouds.check_pool import CheckPool
+from services.credentials.datasets import AuthLocations
 from services.credentials.reencrypt.store import KeyVersionStore
 from services.credentials.reencrypt.watch import KeyVersionWatch
 from services.credentials.service import served
@@ -40,8 +41,9 @@ async def main() -> None:
         signing as signer,
         CheckPool(threads=CHECKS) as checks,
     ):
-        answering = served(settings, bq=bq, kms=kms, signer=signer, checks=checks, clock=SystemClock())
-        watch = KeyVersionWatch(KeyVersionStore(bq), key=settings.kms_key, minimum=settings.min_key_version)
+        locations = AuthLocations(channel, usual=settings.location)
+        answering = served(settings, bq=bq, kms=kms, locations=locations, signer=signer, checks=checks, clock=SystemClock())
+        watch = KeyVersionWatch(KeyVersionStore(bq), keys=settings.kms_keys, minimum=settings.min_key_version)
         surveys = (
             Periodic("key_survey", (watch.look_quietly, settings.key_survey_seconds)) if settings.key_survey_seconds else nullcontext()
         )

@@ -5,8 +5,12 @@ from dataclasses import dataclass
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
+from typing import Protocol
 
+import grpc
 import structlog
+from convergence.auth.v1.location_service_pb2 import FixLocationRequest
+from convergence.auth.v1.location_service_pb2_grpc import LocationServiceStub
 from google.api_core import exceptions as google
 from google.cloud import bigquery
 
@@ -15,7 +19,7 @@ from services.platform.bigquery.client import BigQuery
 from services.platform.bigquery.ddl import create_tables, load_tables
 from services.platform.bigquery.errors import NotFound
 from services.platform.bigquery.jobs import NO_RETRY
-from services.platform.errors import FailedPrecondition, Unavailable
+from services.platform.errors import FailedPrecondition, Internal, Unavailable
 
 META_TABLES = ("x_meta_pipeline_runs", "x_meta_step_logs", "x_meta_dq_results")
 """The tables that every tenant's dataset has from the start. The executor creates the tables that its templates fill."""
@@ -45,6 +49,8 @@ class Missing:
     """Missing ones of META_TABLES, in that order."""
     access: bool
     """True if an account lacks its rights in the dataset."""
+    location: str | None = None
+    """Of the dataset; None: there is none."""
 
     @property
     def status(self) -> DatasetStatus:
@@ -61,14 +67,40 @@ class DatasetFate(StrEnum):
     """There is none, or none of ours."""
 
 
+class Locations(Protocol):
+    """Where tenants' datasets are to be made."""
+
+    async def fix(self, tenant_id: str) -> str:
+        """The tenant's location, which no call changes afterwards. Raises NotFound, Unavailable."""
+        ...
+
+
+class AuthLocations:
+    """A client of auth's LocationService."""
+
+    def __init__(self, channel: grpc.aio.Channel, *, usual: str) -> None:
+        """`usual`: the installation's location."""
+        self._stub, self._usual = LocationServiceStub(channel), usual
+
+    async def fix(self, tenant_id: str) -> str:
+        """As in `Locations`."""
+        try:
+            answer = await self._stub.FixLocation(FixLocationRequest(tenant_id=tenant_id))
+        except Internal as error:
+            cause = error.__cause__
+            if isinstance(cause, grpc.aio.AioRpcError) and cause.code() is grpc.StatusCode.UNIMPLEMENTED:
+                return self._usual  # an auth of the release before, during an upgrade: no tenant of its has another one
+            raise
+        return str(answer.location)
+
+
 class TenantDatasets:
     """Checks and completes tenants' datasets. All methods raise Unavailable if BigQuery does not answer in time."""
 
-    def __init__(self, bq: BigQuery, *, location: str, ddl: Path, access: DatasetAccess) -> None:
+    def __init__(self, bq: BigQuery, *, locations: Locations, ddl: Path, access: DatasetAccess) -> None:
         """`ddl`: the folder with the tables' DDL. Raises KeyError if one of META_TABLES has no DDL."""
         self._bq = bq
-        self._location = location
-        self._access = access
+        self._locations, self._access = locations, access
         tables = load_tables(ddl)
         self._tables = {name: tables[name] for name in META_TABLES}
 
@@ -88,22 +120,28 @@ class TenantDatasets:
             dataset=False,
             tables=tuple(table for table in META_TABLES if table not in tables),
             access=bool(self._access.lacking(there.access_entries)),
+            location=there.location,
         )
 
-    async def make(self, tenant_id: str, missing: Missing) -> None:
-        """Creates what is missing: the dataset and its rights by metadata calls, all tables in one job. A replay, or a concurrent process,
-        changes nothing. Raises FailedPrecondition if another owner has created a dataset of this name meanwhile.
+    async def location(self, tenant_id: str, missing: Missing) -> str:
+        """Where the dataset is, or has to be made; then no call changes that any more. Raises NotFound for an unknown tenant."""
+        return missing.location or await self._locations.fix(tenant_id)
+
+    async def make(self, tenant_id: str, missing: Missing, *, location: str) -> None:
+        """Creates what is missing: the dataset, in `location`, and its rights by metadata calls, all tables in one job. A replay, or a
+        concurrent process, changes nothing. Raises FailedPrecondition if another owner has created a dataset of this name meanwhile.
         """
         name = self._bq.tenant(tenant_id)
         if missing.dataset:
             dataset = bigquery.Dataset(name)
-            dataset.location = self._location
+            dataset.location = location
             dataset.labels = _labels(tenant_id)
             there = await self._bq.call(
                 "create_dataset",
                 lambda left: self._bq.client.create_dataset(dataset, exists_ok=True, timeout=left, retry=NO_RETRY),
             )
             _check_labels(await self._labelled(there), tenant_id)
+            self._bq.locations.put(name, there.location)
         if missing.access:
             await self._grant(name)
         if missing.tables:

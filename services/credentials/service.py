@@ -15,7 +15,7 @@ from services.clouds.access import CloudEndpoints
 from services.clouds.check_pool import CheckPool
 from services.clouds.own_resources import OwnResources
 from services.credentials.dataset_access import DatasetAccess
-from services.credentials.datasets import TenantDatasets
+from services.credentials.datasets import Locations, TenantDatasets
 from services.credentials.issuer.issuer import TokenIssuer
 from services.credentials.payloads import PayloadRules
 from services.credentials.payloads.target_rules import TargetRules
@@ -38,13 +38,20 @@ from services.platform.kms.signer import KmsSigner
 from services.platform.server import Served
 
 
-def served(
-    settings: CredentialsSettings, *, bq: BigQuery, kms: Kms, signer: KmsSigner | None, checks: CheckPool, clock: Clock
+def served(  # noqa: PLR0913 - what it stands on
+    settings: CredentialsSettings,
+    *,
+    bq: BigQuery,
+    kms: Kms,
+    locations: Locations,
+    signer: KmsSigner | None,
+    checks: CheckPool,
+    clock: Clock,
 ) -> list[Served]:
     """The servicers, ready for `serve`. `signer`: None where no identity tokens are issued."""
     store = CredentialStore(bq)
     access = DatasetAccess(writers=settings.dataset_writers, owners=settings.dataset_owners)
-    datasets = TenantDatasets(bq, location=settings.location, ddl=settings.configs_dir / "bigquery" / "tenant", access=access)
+    datasets = TenantDatasets(bq, locations=locations, ddl=settings.configs_dir / "bigquery" / "tenant", access=access)
     issuer = (
         TokenIssuer(signer, url=settings.issuer_url, overlap=settings.token_key_overlap, clock=clock)
         if signer and settings.issuer_url

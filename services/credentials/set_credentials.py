@@ -105,12 +105,15 @@ class CredentialChanges:
         return Destroyed(providers=tuple(providers), dataset=DatasetFate.KEPT if has_dataset else DatasetFate.ABSENT)
 
     async def _set(self, tenant_id: str, provider: Provider, plaintext: bytes, user_id: str | None, passed: PassedCheck | None) -> SetUp:
-        known, missing = await asyncio.gather(self._known_id(tenant_id, provider), self._datasets.look(tenant_id))
+        missing = await self._datasets.look(tenant_id)
+        # Without a dataset there usually are no credentials; if there are, `_write` finds them, and they have the derived id.
+        known = None if missing.dataset else await self._known_id(tenant_id, provider)
+        location = await self._datasets.location(tenant_id, missing)
         # Before anything is written: without KMS nothing changes.
-        sealed = await self._seal(tenant_id, provider, known, plaintext)
+        sealed = await self._seal(tenant_id, provider, known, plaintext, key=self._kms.key_in(location))
         # Before the credential: a tenant with credentials has the tables that its runs are written to. If the call breaks off here, the
         # dataset is empty and the next call finds it.
-        await self._datasets.make(tenant_id, missing)
+        await self._datasets.make(tenant_id, missing, location=location)
         created = await self._write(known, sealed, user_id, passed)
         if created is None:
             # The call began before the tenant was closed: take back what it has written.
@@ -146,9 +149,10 @@ class CredentialChanges:
         known = await self._store.find(tenant_id, provider)
         return known.credential_id if known else None
 
-    async def _seal(self, tenant_id: str, provider: Provider, known: str | None, plaintext: bytes) -> SealedCredential:
+    async def _seal(self, tenant_id: str, provider: Provider, known: str | None, plaintext: bytes, *, key: str) -> SealedCredential:
         identity = known or new_credential_id(tenant_id=tenant_id, provider=provider)
-        sealed = await self._kms.encrypt(plaintext, associated_data(tenant_id=tenant_id, provider=provider, credential_id=identity))
+        name = associated_data(tenant_id=tenant_id, provider=provider, credential_id=identity)
+        sealed = await self._kms.encrypt(plaintext, name, key=key)
         return SealedCredential(
             credential_id=identity,
             tenant_id=tenant_id,

@@ -168,7 +168,7 @@ async def executor_service(  # noqa: PLR0913 - what it stands on
             heartbeat_seconds=heartbeat_seconds,
             stop_run=lambda run, status: active.stop(run, ENDED_ELSEWHERE, status=status),
         )
-        checker, records = AccessChecker(kms, tokens, CloudEndpoints.of(settings)), CheckRecords(credentials)
+        checker, records = AccessChecker(bq, kms, tokens, CloudEndpoints.of(settings)), CheckRecords(credentials)
         canary = AccessCanary(
             records=records,
             checker=checker,

@@ -1,5 +1,6 @@
 """Reads and writes tenants' datasets. The only caller of queries.sql."""
 
+import asyncio
 import json
 import time
 from collections.abc import Iterable, Mapping, Sequence
@@ -26,6 +27,7 @@ from services.executor.records import (
 from services.executor.run_ends import RunEnds
 from services.executor.run_lines import RunLines
 from services.executor.tenant_queries import TenantQueries
+from services.platform.background import note_end
 from services.platform.bigquery.client import BigQuery
 from services.platform.bigquery.ddl import Table
 from services.platform.bigquery.result import QueryResult
@@ -198,6 +200,10 @@ class Store:
     def look_ahead(self, tenant_id: str, tables: Iterable[Table]) -> None:
         """Begins to look at tables that a run will need; returns at once. Spares `ensure_table` its own look; changes nothing."""
         self._tenants.look_ahead(tenant_id, tables)
+
+    def locate(self, tenant_id: str) -> None:
+        """Begins to find out where the tenant's dataset is, for a run that will be written to it soon; returns at once."""
+        asyncio.create_task(self._bq.locations.of(self._bq.tenant(tenant_id))).add_done_callback(note_end)
 
     async def _insert_runs(self, tenant_id: str, beginnings: Sequence[_Beginning]) -> Sequence[Exception | None]:
         in_time = _in_time(beginnings)

@@ -72,7 +72,7 @@ class TenantQueries:
         self._tables.look_ahead(tenant_id, tables)
 
     async def _check_absent(self, dataset: str) -> None:
-        """BigQuery also answers notFound for a dataset in another location and for a dropped table, and accessDenied for resources that the
+        """BigQuery also answers notFound for a dropped table or a dataset that is made anew elsewhere, and accessDenied for what the
         account may not know of. None of these means that there are no runs: raises Unavailable, so that an active run is not treated as one
         that never began.
         """
@@ -87,7 +87,7 @@ class TenantQueries:
             return
         except bigquery.Forbidden:
             pass  # it may exist
-        _log.error("run_tables_not_found", dataset=dataset, dataset_location=location, our_location=self._bq.client.location)
+        _log.error("run_tables_not_found", dataset=dataset, dataset_location=location)
         raise Unavailable(
             "BIGQUERY_UNAVAILABLE",
             "This tenant's run tables cannot be read, though it may have some. Set the tenant's credentials again, which makes missing "

@@ -166,6 +166,7 @@ REASONS: dict[str, type[ConvergenceError]] = {
     "IDEMPOTENCY_KEY_REUSED": FailedPrecondition,
     "TEMPLATE_BROKEN": FailedPrecondition,
     "TENANT_OFFBOARDED": FailedPrecondition,
+    "LOCATION_FIXED": FailedPrecondition,
     "NOT_A_NOTIFICATION_TARGET": FailedPrecondition,
     "TOKEN_INVALID": Unauthenticated,
     "BIGQUERY_UNAVAILABLE": Unavailable,

@@ -1,7 +1,12 @@
-"""Text that may become part of a BigQuery name. Checked where a request arrives; everything else is passed as a query parameter."""
+"""Text that may become part of a BigQuery name, or name a location of it. Checked where a request arrives; everything else is passed as a
+query parameter.
+"""
 
 import re
 from collections.abc import Iterable
+from typing import Annotated
+
+from pydantic import AfterValidator
 
 from services.platform.errors import InvalidArgument
 
@@ -38,3 +43,31 @@ def check_tenant_id(tenant_id: str, reserved: Iterable[str]) -> None:
         )
     if tenant_id in ALWAYS_RESERVED or tenant_id in reserved:
         raise InvalidArgument("tenant_id", "this name is reserved; choose another one.")
+
+
+_MULTI_REGIONS = frozenset({"US", "EU"})
+_LOCATION = re.compile(r"us|eu|[a-z]+(-[a-z]+)+[0-9]{1,2}", re.ASCII)
+
+
+def location_name(text: str) -> str:
+    """A location as BigQuery writes it ("BigQuery locations"): multi-regions in capitals, regions in lower case; it takes both. Raises
+    ValueError for a text that is no location's name.
+    """
+    name = text.lower()
+    if not _LOCATION.fullmatch(name):
+        raise ValueError("must be a BigQuery location, e.g. EU, US or europe-west1")
+    return name.upper() if name.upper() in _MULTI_REGIONS else name
+
+
+type LocationName = Annotated[str, AfterValidator(location_name)]
+"""A setting."""
+
+
+def key_fits(key: str, location: str) -> bool:
+    """True if a KMS key (full name) is in the location, as KMS writes it ("Cloud KMS locations"): europe for EU, us for US, or a region or
+    multi-region within it.
+    """
+    there = key.split("/")[3]
+    if location in _MULTI_REGIONS:
+        return there.startswith("us" if location == "US" else "eur")
+    return there == location

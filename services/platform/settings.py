@@ -5,16 +5,19 @@ on a laptop: on a laptop the `*_EMULATOR_HOST` variables point to emulators, and
 """
 
 import hmac
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, Field, SecretStr, StringConstraints
+from pydantic import BaseModel, Field, SecretStr, StringConstraints, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from services.platform.identifiers import LocationName, key_fits
 from services.platform.oidc.trusted_issuers import TrustedIssuer
 from services.platform.plan import DEFAULT_PLAN, PlanLimits
 
 REPOSITORY = Path(__file__).resolve().parents[2]
+_KEY_NAME = r"^projects/[^/]+/locations/[^/]+/keyRings/[^/]+/cryptoKeys/[^/]+$"
 
 
 class AdminKey(BaseModel, frozen=True):
@@ -58,8 +61,12 @@ class ServiceSettings(BaseSettings):
     tenant_project: str | None = None
     """The project that holds the tenants' datasets; None: the platform's."""
     control_dataset: str = "tenants"
-    location: str = "US"
-    """Location of all our datasets and jobs: a query reads one location only."""
+    location: LocationName = "US"
+    """Location of the control dataset, of the jobs that read it, and of tenants' datasets unless the tenant has another."""
+    tenant_locations: Mapping[LocationName, Annotated[str, StringConstraints(pattern=_KEY_NAME)]] = {}
+    """JSON, e.g. `{"EU": "projects/P/locations/europe/keyRings/R/cryptoKeys/K"}`: the other locations that a tenant may have, each with the
+    full name of the KMS key there, which encrypts the credentials of its tenants. Leave one in while a tenant has it.
+    """
     bigquery_emulator_host: str | None = Field(default=None, validation_alias="BIGQUERY_EMULATOR_HOST")
     bigquery_storage_emulator_host: str | None = Field(default=None, validation_alias="BIGQUERY_STORAGE_EMULATOR_HOST")
     bigquery_threads: int = 16
@@ -142,6 +149,27 @@ class ServiceSettings(BaseSettings):
     def keys_for(self, purpose: str) -> tuple[bytes, ...]:
         """A key of 32 bytes for one purpose, derived from each of `token_secrets`. The first signs, all verify."""
         return tuple(hmac.digest(secret.get_secret_value().encode(), purpose.encode(), "sha256") for secret in self.token_secrets)
+
+    @model_validator(mode="after")
+    def _keys_are_where_the_data_are(self) -> Self:
+        for location, key in self.tenant_locations.items():
+            if not key_fits(key, location):
+                raise ValueError(f"CONVERGENCE_TENANT_LOCATIONS: {key} is not in {location}; name a key of a key ring there")
+        return self
+
+    @property
+    def locations(self) -> tuple[str, ...]:
+        """Those that a tenant may have; this installation's first."""
+        return (self.location, *(name for name in self.tenant_locations if name != self.location))
+
+    @property
+    def kms_keys(self) -> tuple[str, ...]:
+        """The full names of the keys that credentials may be encrypted with; this installation's first."""
+        return tuple(dict.fromkeys((self.kms_key, *self.tenant_locations.values())))
+
+    def kms_key_in(self, location: str) -> str:
+        """The key of a tenant whose dataset is in `location`. Where none is named for it, the installation's."""
+        return self.tenant_locations.get(location, self.kms_key)
 
     @property
     def datasets_project(self) -> str:

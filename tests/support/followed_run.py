@@ -24,6 +24,7 @@ from services.auth.service import auth_service
 from services.auth.settings import AuthSettings
 from services.clouds.check_pool import CheckPool
 from services.credentials import service as credentials_service
+from services.credentials.datasets import AuthLocations
 from services.credentials.settings import CredentialsSettings
 from services.executor.service import executor_service
 from services.executor.settings import ExecutorSettings
@@ -48,7 +49,10 @@ class FollowedServices:
     """The three services; nothing that they look up is known when they are new."""
 
     recorder: Recorder
+    auth: grpc.aio.Channel
+    credentials: grpc.aio.Channel
     executor: grpc.aio.Channel
+    """Of the gateway to each of them."""
     bq: BigQuery
     """A client that passes the proxies by."""
 
@@ -109,8 +113,11 @@ async def followed_services(
         credentials_settings = own(CredentialsSettings, "credentials")
         credentials_bq = await stack.enter_async_context(BigQuery(credentials_settings, service="credentials"))
         checks = await stack.enter_async_context(CheckPool(threads=1))
-        remote = RemoteAuthenticator(await stack.enter_async_context(to_auth("credentials")))
-        served = credentials_service.served(credentials_settings, bq=credentials_bq, kms=kms, signer=None, checks=checks, clock=clock)
+        from_credentials = await stack.enter_async_context(to_auth("credentials"))
+        remote, locations = RemoteAuthenticator(from_credentials), AuthLocations(from_credentials, usual=settings.location)
+        served = credentials_service.served(
+            credentials_settings, bq=credentials_bq, kms=kms, locations=locations, signer=None, checks=checks, clock=clock
+        )
         credentials = await stack.enter_async_context(
             serving(credentials_settings, name="credentials", authenticator=remote, served=served)
         )
@@ -125,5 +132,9 @@ async def followed_services(
         executor = await stack.enter_async_context(
             serving(executor_settings, name="executor", authenticator=RemoteAuthenticator(channel), served=executor_served)
         )
-        gateway = await stack.enter_async_context(channel_as(settings, caller="gateway", peer="executor", address=executor))
-        yield FollowedServices(recorder=recorder, executor=gateway, bq=bq)
+        served_at = {"auth": auth, "credentials": credentials, "executor": executor}
+        gateway = {
+            peer: await stack.enter_async_context(channel_as(settings, caller="gateway", peer=peer, address=address))
+            for peer, address in served_at.items()
+        }
+        yield FollowedServices(recorder=recorder, bq=bq, **gateway)

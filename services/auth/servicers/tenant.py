@@ -10,6 +10,7 @@ from convergence.auth.v1 import tenant_service_pb2 as messages
 from convergence.auth.v1.tenant_service_pb2_grpc import TenantServiceServicer
 
 from services.auth.key_change_feed import KeyChangeFeed
+from services.auth.tenants.location import TenantLocations, refuse_move
 from services.auth.tenants.spec import OFFBOARDED, TenantSpec, check_filter, check_tenant, refuse_offboarded
 from services.auth.tenants.store import StoredTenant, TenantFilter, TenantStore, TenantSummary
 from services.platform.clock import Clock, utc_day
@@ -25,8 +26,8 @@ RUN_LIMITS = ("daily_limit", "monthly_limit", "concurrent_limit")
 class TenantServicer(TenantServiceServicer):
     """TenantService, as the proto describes it."""
 
-    def __init__(self, store: TenantStore, clock: Clock, changes: KeyChangeFeed) -> None:
-        self._store, self._clock, self._changes = store, clock, changes
+    def __init__(self, store: TenantStore, clock: Clock, changes: KeyChangeFeed, locations: TenantLocations) -> None:
+        self._store, self._clock, self._changes, self._locations = store, clock, changes, locations
         self._one_at_a_time = asyncio.Lock()
 
     async def PutTenant(self, request: messages.PutTenantRequest, context: Context) -> messages.PutTenantResponse:
@@ -42,23 +43,29 @@ class TenantServicer(TenantServiceServicer):
             monthly_limit=request.monthly_limit if request.HasField("monthly_limit") else None,
             concurrent_limit=request.concurrent_limit if request.HasField("concurrent_limit") else None,
             monthly_cost_limit_usd=request.monthly_cost_limit_usd or None,
+            location=self._locations.check(request.location),
             **{field.name: value for field, value in request.ListFields() if field.name in PLAN_LIMITS},
         )
         check_tenant(spec)
         # Provisioning is rare; one at a time, so that the transactions do not conflict.
         async with self._one_at_a_time:
+            if spec.location:
+                await self._locations.require_free(await self._store.find(spec.tenant_id), spec.location)
             now = self._clock.now()
             done = await self._store.put(spec, now, utc_day(now))
         if done.is_offboarded:
             refuse_offboarded(spec.tenant_id, OFFBOARDED)
+        location = done.location or self._locations.usual
+        refuse_move(spec.tenant_id, location, spec.location or location)
         self._changes.publish(spec.tenant_id)
         return messages.PutTenantResponse(
-            tenant=_to_proto(spec, created_at=done.created_at, updated_at=now), action="CREATED" if done.created_at == now else "UPDATED"
+            tenant=_to_proto(spec, location, created_at=done.created_at, updated_at=now),
+            action="CREATED" if done.created_at == now else "UPDATED",
         )
 
     async def GetTenant(self, request: messages.GetTenantRequest, context: Context) -> tenant_pb2.Tenant:
         """Raises NotFound."""
-        return _stored_to_proto(await self._store.get(request.tenant_id))
+        return _stored_to_proto(await self._store.get(request.tenant_id), self._locations.usual)
 
     async def ListTenants(self, request: messages.ListTenantsRequest, context: Context) -> messages.ListTenantsResponse:
         """Ordered by tenant_id. Raises InvalidArgument."""
@@ -68,7 +75,8 @@ class TenantServicer(TenantServiceServicer):
         # One more than requested, to know whether there is a next page.
         found = await self._store.page(wanted, after=after, limit=size + 1, now=now, today=utc_day(now))
         token = to_key_token(found[size - 1].tenant.tenant_id) if len(found) > size else ""
-        return messages.ListTenantsResponse(tenants=map(_summary_to_proto, found[:size]), next_page_token=token)
+        tenants = [_summary_to_proto(one, self._locations.usual) for one in found[:size]]
+        return messages.ListTenantsResponse(tenants=tenants, next_page_token=token)
 
     async def SuspendTenant(self, request: messages.SuspendTenantRequest, context: Context) -> tenant_pb2.Tenant:
         """Raises NotFound, FailedPrecondition."""
@@ -84,12 +92,12 @@ class TenantServicer(TenantServiceServicer):
         self._changes.publish(tenant_id)
         tenant = await self._store.get(tenant_id)
         refuse_offboarded(tenant_id, tenant.status)
-        return _stored_to_proto(tenant)
+        return _stored_to_proto(tenant, self._locations.usual)
 
 
-def _summary_to_proto(summary: TenantSummary) -> messages.TenantSummary:
+def _summary_to_proto(summary: TenantSummary, usual_location: str) -> messages.TenantSummary:
     return messages.TenantSummary(
-        tenant=_stored_to_proto(summary.tenant),
+        tenant=_stored_to_proto(summary.tenant, usual_location),
         runs_today=summary.runs_today,
         runs_month=summary.runs_month,
         cost_month_usd=summary.cost_month_usd,
@@ -102,11 +110,11 @@ def _summary_to_proto(summary: TenantSummary) -> messages.TenantSummary:
     )
 
 
-def _stored_to_proto(tenant: StoredTenant) -> tenant_pb2.Tenant:
-    return _to_proto(tenant, created_at=tenant.created_at, updated_at=tenant.updated_at)
+def _stored_to_proto(tenant: StoredTenant, usual_location: str) -> tenant_pb2.Tenant:
+    return _to_proto(tenant, tenant.location or usual_location, created_at=tenant.created_at, updated_at=tenant.updated_at)
 
 
-def _to_proto(spec: TenantSpec, *, created_at: datetime | None, updated_at: datetime | None) -> tenant_pb2.Tenant:
+def _to_proto(spec: TenantSpec, location: str, *, created_at: datetime | None, updated_at: datetime | None) -> tenant_pb2.Tenant:
     """Fields of None stay absent."""
     return tenant_pb2.Tenant(
         tenant_id=spec.tenant_id,
@@ -116,6 +124,7 @@ def _to_proto(spec: TenantSpec, *, created_at: datetime | None, updated_at: date
         plan_name=spec.plan_name,
         subscription_status=spec.subscription_status,
         monthly_cost_limit_usd=spec.monthly_cost_limit_usd,
+        location=location,
         **{name: getattr(spec, name) for name in (*RUN_LIMITS, *PLAN_LIMITS)},
         created_at=to_timestamp(created_at),
         updated_at=to_timestamp(updated_at),

@@ -9,7 +9,7 @@ SELECT
   p.tenant_id, IFNULL(p.company_name, '') AS company_name, IFNULL(p.admin_email, '') AS admin_email, IFNULL(p.status, 'INACTIVE') AS status,
   IFNULL(s.plan_name, '') AS plan_name, IFNULL(s.status, 'EXPIRED') AS subscription_status, s.daily_limit, s.monthly_limit, s.concurrent_limit,
   s.monthly_cost_limit_usd, s.max_priority, s.max_schedules, s.max_queued_runs, s.max_watchers, s.requests_per_minute, s.max_export_bytes,
-  p.created_at, p.updated_at
+  p.location, p.located_at, p.created_at, p.updated_at
 FROM tenant_profiles AS p
 LEFT JOIN (
   SELECT
@@ -38,7 +38,7 @@ LIMIT 1
 SELECT
   t.tenant_id, t.company_name, t.admin_email, t.status, IFNULL(s.plan_name, '') AS plan_name, IFNULL(s.status, 'EXPIRED') AS subscription_status,
   s.daily_limit, s.monthly_limit, s.concurrent_limit, s.monthly_cost_limit_usd, s.max_priority, s.max_schedules, s.max_queued_runs,
-  s.max_watchers, s.requests_per_minute, s.max_export_bytes, t.created_at, t.updated_at,
+  s.max_watchers, s.requests_per_minute, s.max_export_bytes, t.location, t.located_at, t.created_at, t.updated_at,
   IFNULL(u.runs_today, 0) AS runs_today, IFNULL(u.runs_month, 0) AS runs_month, IFNULL(u.cost_month_usd, 0.0) AS cost_month_usd,
   IFNULL(k.active_keys, 0) AS active_keys, k.oldest_key_created_at,
   c.completed_at AS last_completed_at, f.completed_at AS last_failed_at, f.error_message AS last_failure,
@@ -46,7 +46,7 @@ SELECT
 FROM (
   SELECT
     p.tenant_id, IFNULL(p.company_name, '') AS company_name, IFNULL(p.admin_email, '') AS admin_email,
-    IFNULL(p.status, 'INACTIVE') AS status, p.created_at, p.updated_at
+    IFNULL(p.status, 'INACTIVE') AS status, p.location, p.located_at, p.created_at, p.updated_at
   FROM tenant_profiles AS p
   WHERE p.tenant_id > @after
     AND (@status IS NULL OR IFNULL(p.status, 'INACTIVE') = @status)
@@ -104,8 +104,9 @@ ORDER BY t.tenant_id
 -- A replay writes the same values again. The inserts are guarded, and their ids are derived from the tenant's id: if two processes create a
 -- tenant at the same instant, readers find two equal rows and fold them. Then today's row of the ledger gets the new limits, so that they
 -- apply from the next run on. This is outside the transaction, which the ledger's writers would cancel again and again. `close_tenant`
--- changes the same profile, so one of the two comes first; after it, nothing here changes anything. A status of SUSPENDED keeps what
--- `resume_tenant` goes back to.
+-- changes the same profile, so one of the two comes first; after it, nothing here changes anything. So does `fix_location`: after it, a call
+-- that wants another location changes nothing. What the first UPDATE has not touched, none of the others does: `updated_at` tells. A status
+-- of SUSPENDED keeps what `resume_tenant` goes back to. A tenant that is given no location keeps the one that it has.
 -- param: tenant_id STRING
 -- param: company_name STRING
 -- param: admin_email STRING
@@ -123,15 +124,19 @@ ORDER BY t.tenant_id
 -- param: max_watchers INT64
 -- param: requests_per_minute INT64
 -- param: max_export_bytes INT64
+-- param: location STRING
+-- param: usual_location STRING
 -- param: today DATE
 -- param: now TIMESTAMP
 BEGIN TRANSACTION;
 UPDATE tenant_profiles
 SET company_name = @company_name, admin_email = @admin_email, status = @status, updated_at = @now,
-  resumes_as = IF(@status = 'SUSPENDED', IF(status = 'SUSPENDED', resumes_as, status), NULL)
-WHERE tenant_id = @tenant_id AND IFNULL(status, 'INACTIVE') != 'OFFBOARDED';
-INSERT INTO tenant_profiles (tenant_id, company_name, admin_email, status, created_at, updated_at)
-SELECT @tenant_id, @company_name, @admin_email, @status, @now, @now
+  resumes_as = IF(@status = 'SUSPENDED', IF(status = 'SUSPENDED', resumes_as, status), NULL),
+  location = IFNULL(@location, location)
+WHERE tenant_id = @tenant_id AND IFNULL(status, 'INACTIVE') != 'OFFBOARDED'
+  AND (@location IS NULL OR located_at IS NULL OR IFNULL(location, @usual_location) = @location);
+INSERT INTO tenant_profiles (tenant_id, company_name, admin_email, status, location, created_at, updated_at)
+SELECT @tenant_id, @company_name, @admin_email, @status, @location, @now, @now
 FROM (SELECT 1 AS one) AS always
 WHERE NOT EXISTS (SELECT 1 FROM tenant_profiles AS p WHERE p.tenant_id = @tenant_id);
 UPDATE tenant_subscriptions
@@ -145,7 +150,7 @@ WHERE tenant_id = @tenant_id
     SELECT s.subscription_id FROM tenant_subscriptions AS s WHERE s.tenant_id = @tenant_id
     ORDER BY COALESCE(s.updated_at, s.created_at) DESC, s.subscription_id LIMIT 1
   )
-  AND NOT EXISTS (SELECT 1 FROM tenant_profiles AS o WHERE o.tenant_id = @tenant_id AND o.status = 'OFFBOARDED');
+  AND EXISTS (SELECT 1 FROM tenant_profiles AS o WHERE o.tenant_id = @tenant_id AND o.updated_at = @now AND o.status != 'OFFBOARDED');
 INSERT INTO tenant_subscriptions (
   subscription_id, tenant_id, plan_name, status, daily_limit, monthly_limit, concurrent_limit, monthly_cost_limit_usd, max_priority,
   max_schedules, max_queued_runs, max_watchers, requests_per_minute, max_export_bytes, created_at, updated_at
@@ -155,14 +160,27 @@ SELECT
   @max_priority, @max_schedules, @max_queued_runs, @max_watchers, @requests_per_minute, @max_export_bytes, @now, @now
 FROM (SELECT 1 AS one) AS always
 WHERE NOT EXISTS (SELECT 1 FROM tenant_subscriptions AS s WHERE s.tenant_id = @tenant_id)
-  AND NOT EXISTS (SELECT 1 FROM tenant_profiles AS o WHERE o.tenant_id = @tenant_id AND o.status = 'OFFBOARDED');
+  AND EXISTS (SELECT 1 FROM tenant_profiles AS o WHERE o.tenant_id = @tenant_id AND o.updated_at = @now AND o.status != 'OFFBOARDED');
 COMMIT TRANSACTION;
 UPDATE tenant_usage_quotas
 SET daily_limit = @daily_limit, monthly_limit = @monthly_limit, concurrent_limit = @concurrent_limit, last_updated = @now
-WHERE tenant_id = @tenant_id AND usage_date = @today;
-SELECT IFNULL(LOGICAL_OR(p.status = 'OFFBOARDED'), FALSE) AS is_offboarded, MIN(p.created_at) AS created_at
+WHERE tenant_id = @tenant_id AND usage_date = @today
+  AND EXISTS (SELECT 1 FROM tenant_profiles AS o WHERE o.tenant_id = @tenant_id AND o.updated_at = @now AND o.status != 'OFFBOARDED');
+SELECT
+  IFNULL(LOGICAL_OR(p.status = 'OFFBOARDED'), FALSE) AS is_offboarded, MIN(p.created_at) AS created_at,
+  ARRAY_AGG(STRUCT(p.location AS location) ORDER BY p.created_at LIMIT 1)[SAFE_OFFSET(0)].location AS location
 FROM tenant_profiles AS p
 WHERE p.tenant_id = @tenant_id
+
+-- name: fix_location
+-- The UPDATE is a compare-and-set; a replay, or a later call, changes nothing and reads what was fixed. `put_tenant` changes the same
+-- profile, so one of the two comes first.
+-- param: tenant_id STRING
+-- param: usual_location STRING
+-- param: now TIMESTAMP
+UPDATE tenant_profiles SET location = IFNULL(location, @usual_location), located_at = @now
+WHERE tenant_id = @tenant_id AND located_at IS NULL;
+SELECT p.location FROM tenant_profiles AS p WHERE p.tenant_id = @tenant_id ORDER BY p.created_at LIMIT 1
 
 -- name: suspend_tenant
 -- Compare-and-set, so that a replay keeps what to go back to.

@@ -47,6 +47,8 @@ class TenantSpec:
     max_watchers: int | None = None
     requests_per_minute: int | None = None
     max_export_bytes: int | None = None
+    location: str | None = None
+    """Desired: None leaves it as it is. Stored: None is the installation's."""
 
     @property
     def subscription_id(self) -> str:

@@ -24,6 +24,8 @@ class StoredTenant(TenantSpec):
 
     created_at: datetime | None
     updated_at: datetime | None
+    located_at: datetime | None = None
+    """When its location was fixed; None: not yet, or its dataset is older than that."""
 
     @classmethod
     def from_row(cls, row: Mapping[str, Any]) -> Self:
@@ -71,6 +73,8 @@ class Put:
     is_offboarded: bool
     """True: nothing was changed."""
     created_at: datetime | None
+    location: str | None
+    """None: the installation's. If another one was wanted, nothing was changed."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -109,8 +113,17 @@ class TenantStore:
     async def put(self, spec: TenantSpec, now: datetime, today: date) -> Put:
         """Creates or replaces a tenant and its subscription, and sets the new limits in today's row of the ledger."""
         desired = {field.name: getattr(spec, field.name) for field in fields(TenantSpec)}
-        params = {**desired, "subscription_id": spec.subscription_id, "now": now, "today": today}
+        own = {"subscription_id": spec.subscription_id, "usual_location": self._bq.client.location}
+        params = {**desired, **own, "now": now, "today": today}
         return Put(**(await self._run("put_tenant", params)).only_row)
+
+    async def fix_location(self, tenant_id: str, now: datetime) -> str:
+        """Fixes the location, unless it is fixed, and returns it. Raises NotFound."""
+        params = {"tenant_id": tenant_id, "now": now, "usual_location": self._bq.client.location}
+        rows = (await self._run("fix_location", params)).rows
+        if not rows:
+            raise no_such_tenant(tenant_id)
+        return str(rows[0]["location"])
 
     async def suspend(self, tenant_id: str, now: datetime) -> None:
         """Suspends the tenant, unless it is suspended or offboarded."""

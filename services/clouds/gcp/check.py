@@ -98,6 +98,16 @@ def _entrance(first: Attempt[Any]) -> Generator[Finding]:
         yield first.finding
 
 
+def _across(project: CheckedProject, table: bigquery.Table) -> str:
+    """What is to be known of an export that is elsewhere than the tenant's data; empty for one that is not."""
+    if project.data_location is None or table.location in {None, project.data_location}:
+        return ""
+    return (
+        f" It is in {table.location} and the data of this tenant are in {project.data_location}: runs read it across regions, and Google "
+        f"Cloud may charge project {project.name} for that transfer."
+    )
+
+
 def _read(project: CheckedProject, found: Attempt[bigquery.Table], *, is_first: bool = False) -> Generator[Finding]:
     reference = found.answer.reference if found.answer else None
     if found.answer and not {column.name.lower() for column in found.answer.schema} >= USAGE_COLUMNS:
@@ -110,10 +120,11 @@ def _read(project: CheckedProject, found: Attempt[bigquery.Table], *, is_first: 
     if found.answer.table_type == "TABLE":
         read = project.attempt("bigquery.readsessions.create", what, Role.READ_SESSION_USER, partial(project.open_session, reference))
     else:
-        read = project.attempt("bigquery.jobs.create", what, Role.JOB_USER, partial(project.dry_run, reference))
+        read = project.attempt("bigquery.jobs.create", what, Role.JOB_USER, partial(project.dry_run, reference, found.answer.location))
     yield read.finding
     if read.worked:
-        yield Finding(name="bigquery.tables.getData", status=FindingStatus.OK, message=f"Rows of {reference} can be read.")
+        message = f"Rows of {reference} can be read.{_across(project, found.answer)}"
+        yield Finding(name="bigquery.tables.getData", status=FindingStatus.OK, message=message)
     elif read.finding.name != "bigquery.tables.getData":
         message = f"It could not be tried whether rows of {reference} can be read. Check again when {read.finding.name} is granted."
         yield untried("bigquery.tables.getData", message)

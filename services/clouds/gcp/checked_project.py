@@ -37,7 +37,7 @@ class CheckedProject:
 
     def __init__(self, credentials: GcpCredentials, access: TenantAccess) -> None:
         """No I/O. Raises AccessRefused if the credentials cannot be used."""
-        self.name = credentials.project_id
+        self.name, self.data_location = credentials.project_id, access.location
         self._who = _who(credentials, access.tenant_id)
         self._identity, host = open_identity(credentials, access), access.endpoints.bigquery
         options = {"api_endpoint": host} if host else None
@@ -108,11 +108,11 @@ class CheckedProject:
             parent=f"projects/{self.name}", read_session=session, max_stream_count=1, timeout=SECONDS, retry=None
         )
 
-    def dry_run(self, view: bigquery.TableReference) -> None:
+    def dry_run(self, view: bigquery.TableReference, location: str | None) -> None:
         """Has a query of a view planned, free of charge: read sessions are for tables."""
         config = bigquery.QueryJobConfig(dry_run=True, use_query_cache=False, labels=LABELS)
         sql = f"SELECT * FROM `{view}`"  # noqa: S608 - the name is BigQuery's own
-        self._client.query(sql, job_config=config, timeout=SECONDS, retry=_RETRY, job_retry=None)
+        self._client.query(sql, job_config=config, location=location, timeout=SECONDS, retry=_RETRY, job_retry=None)
 
 
 def _who(credentials: GcpCredentials, tenant_id: str) -> str:

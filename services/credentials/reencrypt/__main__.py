@@ -1,6 +1,6 @@
-"""`python -m services.credentials.reencrypt`: moves all stored credentials to the primary version of the KMS key, and reports in JSON.
+"""`python -m services.credentials.reencrypt`: moves all stored credentials to the primary version of their KMS key, and reports in JSON.
 
-Ends with 0 if the primary version has encrypted all of them now, with 1 if not: run it again, or see the log for what stays.
+Ends with 0 if primary versions have encrypted all of them now, with 1 if not: run it again, or see the log for what stays.
 """
 
 import asyncio
@@ -27,12 +27,12 @@ async def main() -> int:
         store = KeyVersionStore(bq)
         try:
             report = await Reencryption(store, kms, SystemClock()).run()
-            survey = await KeyVersionWatch(store, key=settings.kms_key, minimum=settings.min_key_version).look()
+            survey = await KeyVersionWatch(store, keys=settings.kms_keys, minimum=settings.min_key_version).look()
         except ConvergenceError as error:
             print(json.dumps({"error": error.reason, "message": f"{error.message} What was moved stays moved; run the job again."}))
             return 1
     print(json.dumps({**asdict(report), "versions": survey.versions, "below_minimum": survey.below_minimum}))
-    return 0 if set(survey.versions) <= {report.primary} else 1
+    return 0 if set(survey.versions) <= set(report.primaries) else 1
 
 
 if __name__ == "__main__":

@@ -34,8 +34,8 @@ class NewCiphertextBroken(Exception):
 class ReencryptReport:
     """What one run of the job has done."""
 
-    primary: str
-    """The full name of the version that encrypts."""
+    primaries: tuple[str, ...]
+    """The full names of the versions that encrypt: of the installation's key, then of those of its tenants' locations."""
     examined: int
     """Rows that another version had encrypted."""
     moved: int
@@ -51,7 +51,9 @@ class Reencryption:
     """The job."""
 
     def __init__(self, store: KeyVersionStore, kms: Kms, clock: Clock, *, page: int = MAX_PAGE) -> None:
-        """`page`: credentials that are read, and written, with one statement."""
+        """`page`: credentials that are read, and written, with one statement. What one of the keys of `kms` has encrypted stays with it, in
+        its location.
+        """
         self._store, self._kms, self._clock, self._page = store, kms, clock, page
         self._slots = asyncio.Semaphore(AT_ONCE)
 
@@ -59,12 +61,10 @@ class Reencryption:
         """Moves all there are. Raises Unavailable if BigQuery or KMS does not answer, Internal (KMS_KEY_UNUSABLE) if this account may not
         both encrypt and decrypt; what was moved until then stays moved.
         """
-        # Finds the primary version without the right to read the key's description, and that both rights are there.
-        probe = await self._kms.encrypt(_PROBE, _PROBE_NAME)
-        await self._kms.decrypt(probe.ciphertext, _PROBE_NAME)
+        primaries = [await self._primary(key) for key in self._kms.keys]
         examined = moved = overtaken = 0
         failed, after = Counter[str](), ("", "")
-        while page := await self._store.list_outdated(primary=probe.key_version, after=after, limit=self._page):
+        while page := await self._store.list_outdated(primaries=primaries, after=after, limit=self._page):
             # A credential of which two rows are alike is one: BigQuery refuses two new values for a row.
             rows = Counter(page)
             outcomes = await self._try(list(rows))
@@ -79,8 +79,14 @@ class Reencryption:
             after = page[-1].tenant_id, page[-1].provider
             _log.info("credentials_reencrypted", moved=moved, overtaken=overtaken, failed=failed.total(), until_tenant=after[0])
         return ReencryptReport(
-            primary=probe.key_version, examined=examined, moved=moved, overtaken=overtaken, failed=dict(sorted(failed.items()))
+            primaries=tuple(primaries), examined=examined, moved=moved, overtaken=overtaken, failed=dict(sorted(failed.items()))
         )
+
+    async def _primary(self, key: str) -> str:
+        """Its primary version: found without the right to read the key's description; and both other rights are there."""
+        probe = await self._kms.encrypt(_PROBE, _PROBE_NAME, key=key)
+        await self._kms.decrypt(probe.ciphertext, _PROBE_NAME, key_version=probe.key_version)
+        return probe.key_version
 
     async def _try(self, rows: Sequence[OutdatedCredential]) -> Sequence[CiphertextMove | BaseException]:
         return await asyncio.gather(*(self._move(row) for row in rows), return_exceptions=True)
@@ -90,9 +96,9 @@ class Reencryption:
         async with self._slots:
             try:
                 plaintext = await self._kms.decrypt(row.encrypted_credentials, name, key_version=row.kms_key_version)
-                sealed = await self._kms.encrypt(plaintext, name)
+                sealed = await self._kms.encrypt(plaintext, name, key=self._kms.key_of(row.kms_key_version))
                 # The old ciphertext is gone afterwards.
-                if await self._kms.decrypt(sealed.ciphertext, name) != plaintext:
+                if await self._kms.decrypt(sealed.ciphertext, name, key_version=sealed.key_version) != plaintext:
                     raise NewCiphertextBroken
             except _OF_ONE_ROW as error:
                 _log.warning(

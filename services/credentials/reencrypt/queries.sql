@@ -7,7 +7,7 @@ SELECT kms_key_version, COUNT(*) AS credentials FROM tenant_cloud_credentials GR
 -- name: list_outdated_credentials
 -- Reads only. Rows of the same tenant and provider stay on one page: two processes that were first at once have left both.
 -- Names alone are sorted, no ciphertexts.
--- param: primary STRING
+-- param: primaries ARRAY<STRING>
 -- param: after_tenant_id STRING
 -- param: after_provider STRING
 -- param: page_size INT64
@@ -17,13 +17,13 @@ JOIN (
   SELECT DISTINCT t.tenant_id, t.provider
   FROM tenant_cloud_credentials AS t
   WHERE
-    (t.kms_key_version IS NULL OR t.kms_key_version != @primary)
+    (t.kms_key_version IS NULL OR t.kms_key_version NOT IN UNNEST(@primaries))
     AND (t.tenant_id > @after_tenant_id OR (t.tenant_id = @after_tenant_id AND t.provider > @after_provider))
   ORDER BY t.tenant_id, t.provider
   LIMIT @page_size
 ) AS page
   ON page.tenant_id = c.tenant_id AND page.provider = c.provider
-WHERE c.kms_key_version IS NULL OR c.kms_key_version != @primary
+WHERE c.kms_key_version IS NULL OR c.kms_key_version NOT IN UNNEST(@primaries)
 ORDER BY c.tenant_id, c.provider
 
 -- name: replace_ciphertexts

@@ -16,7 +16,7 @@ MAX_PAGE: Final = 40
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class OutdatedCredential:
-    """A row that another version than the primary one encrypted."""
+    """A row that another version than a primary one encrypted."""
 
     credential_id: str
     tenant_id: str
@@ -55,9 +55,9 @@ class KeyVersionStore:
         found = await self._control("count_key_versions", {})
         return {row["kms_key_version"]: row["credentials"] for row in found.rows}
 
-    async def list_outdated(self, *, primary: str, after: tuple[str, str], limit: int) -> list[OutdatedCredential]:
-        """Rows that another version than `primary` encrypted, of the first `limit` credentials after a tenant and provider."""
-        params: dict[str, object] = {"primary": primary, "page_size": limit}
+    async def list_outdated(self, *, primaries: Sequence[str], after: tuple[str, str], limit: int) -> list[OutdatedCredential]:
+        """Rows that none of `primaries` encrypted, of the first `limit` credentials after a tenant and provider."""
+        params: dict[str, object] = {"primaries": primaries, "page_size": limit}
         params |= {"after_tenant_id": after[0], "after_provider": after[1]}
         return [OutdatedCredential.from_row(row) for row in (await self._control("list_outdated_credentials", params)).rows]
 

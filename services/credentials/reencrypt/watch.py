@@ -1,5 +1,7 @@
 """Counts the key versions in use, for the operator: two gauges, and a warning before a version that is still needed is disabled."""
 
+from collections.abc import Sequence
+
 import structlog
 
 from services.credentials.reencrypt.store import KeyVersionStore
@@ -12,13 +14,13 @@ _log = structlog.get_logger()
 class KeyVersionWatch:
     """One statement each time; it runs beside the calls, never in one."""
 
-    def __init__(self, store: KeyVersionStore, *, key: str, minimum: int) -> None:
-        """`key`: the full name of the KMS key. `minimum`: the number of the oldest version that is wanted; 0: any."""
-        self._store, self._key, self._minimum = store, key, minimum
+    def __init__(self, store: KeyVersionStore, *, keys: Sequence[str], minimum: int) -> None:
+        """`keys`: full names; this installation's first. `minimum`: the number of the oldest version of that one that is wanted; 0: any."""
+        self._store, self._keys, self._minimum = store, keys, minimum
 
     async def look(self) -> KeySurvey:
         """Counts, sets the gauges, and warns. Raises Unavailable."""
-        survey = survey_of(await self._store.count(), key=self._key, minimum=self._minimum)
+        survey = survey_of(await self._store.count(), keys=self._keys, minimum=self._minimum)
         metrics.CREDENTIALS_BELOW_KEY_VERSION.set(survey.below_minimum)
         metrics.CREDENTIALS_OLDEST_KEY_VERSION.set(survey.oldest)
         if survey.below_minimum:

@@ -20,14 +20,15 @@ async def look(world: World) -> list[Finding]:
         raise NotChecked("only credentials and the executor use the key")
     if world.bq is None:
         raise NotChecked("first mend account-missing")
-    key, found = world.settings.kms_key, []
-    async with KmsConnection(world.settings, key=key, remedies={}, unusable=_UNUSABLE) as kms:
-        if "credentials" in world.names:
-            request: Any = kms_v1.EncryptRequest(name=key, plaintext=_PROBE, additional_authenticated_data=_PROBE)
-            found += judge(key, "cryptoKeyEncrypter", await _refusal(kms, kms.client.encrypt, request))
-        if "executor" in world.names:
-            request = kms_v1.DecryptRequest(name=key, ciphertext=_PROBE, additional_authenticated_data=_PROBE)
-            found += judge(key, "cryptoKeyDecrypter", await _refusal(kms, kms.client.decrypt, request))
+    found = list[Finding]()
+    async with KmsConnection(world.settings, key=world.settings.kms_key, remedies={}, unusable=_UNUSABLE) as kms:
+        for key in world.settings.kms_keys:
+            if "credentials" in world.names:
+                request: Any = kms_v1.EncryptRequest(name=key, plaintext=_PROBE, additional_authenticated_data=_PROBE)
+                found += judge(key, "cryptoKeyEncrypter", await _refusal(kms, kms.client.encrypt, request))
+            if "executor" in world.names:
+                request = kms_v1.DecryptRequest(name=key, ciphertext=_PROBE, additional_authenticated_data=_PROBE)
+                found += judge(key, "cryptoKeyDecrypter", await _refusal(kms, kms.client.decrypt, request))
     return list({(one.name, one.subject): one for one in found}.values())
 
 
@@ -51,7 +52,10 @@ def judge(key: str, role: str, refusal: google.GoogleAPICallError | None) -> lis
                 f"gcloud kms keys versions list --key {key}   # then: versions enable N",
             )
         case google.NotFound():
-            why, mend = "there is no such key", f"gcloud kms keys describe {key}   # or set CONVERGENCE_KMS_KEY to the key that there is"
+            why, mend = (
+                "there is no such key",
+                f"gcloud kms keys describe {key}   # or correct CONVERGENCE_KMS_KEY, CONVERGENCE_TENANT_LOCATIONS",
+            )
         case _:
             why, mend = f"KMS refuses it ({type(refusal).__name__})", f"gcloud kms keys describe {key}"
     text = f"{key} cannot be used, {why}: no credentials can be stored, and no run can begin that needs them."

@@ -60,6 +60,7 @@ class Admission:
 
     async def insert(self, prepared: PreparedRun) -> Admitted:
         """Admits a run with a new id. Raises ResourceExhausted, FailedPrecondition or Unavailable."""
+        self._store.locate(prepared.run.tenant_id)
         reservation = await self._reserve_with_credentials(prepared)
         prepared = prepared.admitted(reservation.allowance).starting_at(self._clock.now())
         self._prefetch_credentials(prepared)

@@ -24,6 +24,8 @@ from services.executor.sources.exported_months import ExportsRequest
 
 LEDGER_OUTPUTS: Final[Mapping[str, str]] = {"day_reads": DAY_READS, "watermarks": WATERMARKS}
 """Outputs of an export whose days the ledger keeps: what was read of each day, and how far the source has been read."""
+SOURCE_LOCATION: Final = "source_location"
+"""In an export's origin: the location of BigQuery that it is in, for one that is in BigQuery."""
 EXPORTED: Final = (
     "ARRAY<STRUCT<source_id STRING, billing_period DATE, dataset STRING, focus_version STRING, manifest_key STRING, manifest_etag STRING,"
     " manifest_id STRING, exported_at TIMESTAMP, seen_version INT64, row_count INT64, file_count INT64, byte_count INT64>>"

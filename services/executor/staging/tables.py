@@ -17,9 +17,9 @@ from services.executor.staging.shape import LIFE, StagingTable
 from services.platform import metrics
 from services.platform.background import note_end
 from services.platform.backoff import backoff
-from services.platform.bigquery.client import CHUNK_BYTES, BigQuery
+from services.platform.bigquery.client import BigQuery
 from services.platform.bigquery.errors import unavailable
-from services.platform.bigquery.jobs import NO_RETRY, JobAccount, count_job, wait_for_load
+from services.platform.bigquery.jobs import CHUNK_BYTES, NO_RETRY, JobAccount, count_job, wait_for_load
 from services.platform.clock import Clock
 from services.platform.turns import ALL, on_behalf_of
 
@@ -116,6 +116,7 @@ class StagingTables:
                     rewind=True,
                     size=size,
                     job_id=job_id,
+                    location=location,
                     job_config=_load_config(table, account.labels if account else {}),
                     num_retries=UPLOAD_RETRIES if size > CHUNK_BYTES else 0,
                     timeout=timeout,
@@ -130,10 +131,12 @@ class StagingTables:
             finally:
                 count_job(job, account)
 
+        location = await self._bq.locations.of(self._bq.tenant(tenant_id))
         await self._bq.run_job(
             "load_staging",
             upload,
             wait,
+            location=location,
             seconds=within.total_seconds(),
             waits=backoff(first=self._first_wait_seconds, most=MAX_WAIT_SECONDS),
             max_jobs=MAX_LOADS,

@@ -16,7 +16,7 @@ from services.executor.sources.exported_months import ExportsRequest
 from services.executor.sources.source import CheckCancelled, Estimate, Export, ReadRequest, Source, SourceType, Unchanged
 from services.executor.sources.spool import Spooled, spool
 from services.executor.staging.shape import StagingShape
-from services.executor.steps.at_source import at_source
+from services.executor.steps.at_source import at_source, read_across
 from services.executor.steps.unreadable import record_unreadable
 from services.executor.templates.months import MONTHS, month_of
 from services.executor.templates.parameters import ParameterType
@@ -76,7 +76,12 @@ class Extract:
             rows_processed=spooled.rows,
             outputs=export.outputs(),
             staging=(table,),
-            metadata={**export.origin, "parquet_bytes": spooled.size, **_days(context, export)},
+            metadata={
+                **export.origin,
+                "parquet_bytes": spooled.size,
+                **_days(context, export),
+                **await read_across(context, export.origin),
+            },
             period=export.period,
         )
 
@@ -99,7 +104,12 @@ class Extract:
             cost_usd=estimate.cost_usd,
             staging=(table,),
             staged_bytes=estimate.staged_bytes,
-            metadata={**export.origin, "estimated_rows": estimate.rows, **_days(context, export)},
+            metadata={
+                **export.origin,
+                "estimated_rows": estimate.rows,
+                **_days(context, export),
+                **await read_across(context, export.origin),
+            },
             period=export.period,
         )
 

@@ -12,6 +12,7 @@ import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
+from functools import partial
 from types import TracebackType
 from typing import Any, Self
 
@@ -27,7 +28,19 @@ from services.platform.backoff import backoff
 from services.platform.bigquery.deadlines import CANCEL_SECONDS, DeadlineAdapter, in_time
 from services.platform.bigquery.dml_turns import DmlTurns
 from services.platform.bigquery.errors import RowsRefused, unavailable
-from services.platform.bigquery.jobs import NO_RETRY, JobAccount, JobDied, SentJob, charge, count_job, end_by_itself, raising_conflicts
+from services.platform.bigquery.jobs import (
+    CHUNK_BYTES,
+    NO_RETRY,
+    DatasetLocations,
+    JobAccount,
+    JobDied,
+    SentJob,
+    charge,
+    count_job,
+    count_statement,
+    end_by_itself,
+    raising_conflicts,
+)
 from services.platform.bigquery.prices import count_billed
 from services.platform.bigquery.query_parameters import to_parameter
 from services.platform.bigquery.result import QueryResult, read_job, read_result
@@ -39,19 +52,7 @@ from services.platform.settings import ServiceSettings
 from services.platform.tracing.bigquery import asked, note_retry, note_waited, trace_label
 from services.platform.turns.places import FairPlaces
 
-CHUNK_BYTES = 8 * 2**20
-"""Bytes of an upload chunk. Each loading run holds a chunk in memory twice; the client's default of 100 MB would be most of a run's memory.
-BigQuery requires a multiple of 256 KiB ("Resumable uploads").
-"""
-
 _log = structlog.get_logger()
-
-
-def _count(block: Block) -> None:
-    metrics.BIGQUERY_JOBS.labels(block.name).inc()
-    for kind, tables in (("dml", block.written), ("read", block.read)):
-        for table in tables:
-            metrics.BIGQUERY_STATEMENTS.labels(table, kind).inc()
 
 
 class BigQuery:
@@ -71,6 +72,7 @@ class BigQuery:
         for scheme in ("http://", "https://"):
             self.client._http.mount(scheme, adapter)  # noqa: SLF001 - neither the pool's size nor a statement's deadline has a public setting
         google_client._DEFAULT_CHUNKSIZE = CHUNK_BYTES  # noqa: SLF001 - nor has this
+        self.locations = DatasetLocations(self._read_location, usual=settings.location, own={self.control(): settings.location})
 
     @property
     def statement_deadline_seconds(self) -> float:
@@ -116,14 +118,15 @@ class BigQuery:
         billed more than that allows, BigQuery refuses it, free of charge, with an error that `bytes_required` recognises. `once`: raises
         TransactionCancelled instead of sending a transaction again that BigQuery has cancelled.
         """
-        config = self._config(block, params, dataset)
+        began, config = time.monotonic(), self._config(block, params, dataset)
         if account is not None:
             charge(config, account, is_script=block.is_script)
 
         def insert(job_id: str, timeout: float) -> bigquery.QueryJob:
-            _count(block)
+            count_statement(block)
             end_by_itself(config, timeout)
-            return self.client.query(block.sql, job_config=config, job_id=job_id, timeout=timeout, retry=NO_RETRY, job_retry=NO_RETRY)
+            how: Any = {"job_config": config, "job_id": job_id, "location": location, "timeout": timeout}
+            return self.client.query(block.sql, **how, retry=NO_RETRY, job_retry=NO_RETRY)
 
         def read(job: bigquery.QueryJob, timeout: float) -> QueryResult:
             try:
@@ -132,7 +135,9 @@ class BigQuery:
                 count_job(job, account)
 
         sent = (raising_conflicts(insert), raising_conflicts(read)) if once else (insert, read)
-        return await self.run_job(block.name, *sent, seconds=seconds, written=_tables(block, dataset))
+        async with self.locations.where(dataset) as location:
+            left = seconds - (time.monotonic() - began)
+            return await self.run_job(block.name, *sent, location=location, seconds=left, written=_tables(block, dataset))
 
     async def run_job[Answer](  # noqa: PLR0913 - how a job is sent, read, and bounded
         self,
@@ -140,12 +145,13 @@ class BigQuery:
         insert: Callable[[str, float], Any],
         read: Callable[[Any, float], Answer],
         *,
+        location: str,
         seconds: float,
         written: Sequence[str] = (),
         waits: Iterator[float] | None = None,
         max_jobs: int | None = None,
     ) -> Answer:
-        """Runs a job to its end within `seconds`. `SentJob` describes `insert` and `read`, `call` describes `written`.
+        """Runs a job in `location` to its end within `seconds`. `SentJob` describes `insert` and `read`, `call` describes `written`.
 
         A failed poll is repeated. A job that ended with a retryable error is followed by a new job after the next of `waits`, with at most
         `max_jobs` in all. If the task is cancelled or time runs out, the job is cancelled (best effort). Raises Unavailable if no job could
@@ -153,7 +159,7 @@ class BigQuery:
         """
         deadline = time.monotonic() + seconds
         for number, wait in enumerate(waits or backoff(first=0.1, most=8.0), 1):
-            job = SentJob(self.client, f"{what}_{uuid.uuid4().hex}", insert, read)
+            job = SentJob(self.client, f"{what}_{uuid.uuid4().hex}", insert, read, location=location)
             try:
                 with asked(what, job_id=job.job_id):
                     await self.call(what, job.begin, seconds=deadline - time.monotonic(), written=written, part="insert")
@@ -167,7 +173,7 @@ class BigQuery:
             except (asyncio.CancelledError, Unavailable):
                 # Set the flag first: a thread that is still submitting the job sees it.
                 job.abandon()
-                await self.cancel_job(job.job_id)
+                await self.cancel_job(job.job_id, location)
                 raise
             metrics.BIGQUERY_RETRIES.labels(what).inc()
             await asyncio.sleep(wait)
@@ -182,17 +188,18 @@ class BigQuery:
         config.dry_run = True
 
         def send(timeout: float) -> int:
-            job = self.client.query(block.sql, job_config=config, timeout=timeout, retry=NO_RETRY, job_retry=NO_RETRY)
+            how: Any = {"job_config": config, "location": location, "timeout": timeout}
+            job = self.client.query(block.sql, **how, retry=NO_RETRY, job_retry=NO_RETRY)
             return int(job.total_bytes_processed or 0)
 
-        return await self.call(f"dry_run_{block.name}", send)
+        async with self.locations.where(dataset) as location:
+            return await self.call(f"dry_run_{block.name}", send)
 
-    async def cancel_job(self, job_id: str) -> None:
+    async def cancel_job(self, job_id: str, location: str) -> None:
         """Asks BigQuery to cancel a job. Does nothing if the job has ended, does not exist or cannot be reached."""
         with contextlib.suppress(google.GoogleAPICallError, Unavailable):
-            await self.call(
-                "cancel_job", lambda timeout: self.client.cancel_job(job_id, timeout=timeout, retry=NO_RETRY), seconds=CANCEL_SECONDS
-            )
+            cancel = partial(self.client.cancel_job, job_id, location=location, retry=NO_RETRY)
+            await self.call("cancel_job", lambda timeout: cancel(timeout=timeout), seconds=CANCEL_SECONDS)
 
     def _config(self, block: Block, params: Mapping[str, object], dataset: str) -> bigquery.QueryJobConfig:
         if unknown := params.keys() - block.params.keys():
@@ -219,18 +226,22 @@ class BigQuery:
             config = self._config(block, params, dataset)
             if max_bytes is not None:
                 config.maximum_bytes_billed = max_bytes
-            _count(block)
+            count_statement(block)
             end_by_itself(config, timeout)
+            how: Any = {"job_config": config, "location": location, "api_timeout": timeout, "wait_timeout": timeout}
             with timed(block.name):
-                rows = self.client.query_and_wait(
-                    block.sql, job_config=config, api_timeout=timeout, wait_timeout=timeout, retry=NO_RETRY, job_retry=NO_RETRY
-                )
+                rows = self.client.query_and_wait(block.sql, **how, retry=NO_RETRY, job_retry=NO_RETRY)
                 result = read_result(block, rows)
             count_billed(block, rows, usd_per_tib=self._settings.query_usd_per_tib)
             return result
 
         usual = self.script_seconds if block.is_script else self.statement_deadline_seconds
-        return await self.call(block.name, send, seconds=usual if seconds is None else seconds, written=_tables(block, dataset))
+        until = time.monotonic() + (usual if seconds is None else seconds)
+        async with self.locations.where(dataset) as location:
+            return await self.call(block.name, send, seconds=until - time.monotonic(), written=_tables(block, dataset))
+
+    async def _read_location(self, dataset: str) -> str:
+        return await self.call("get_dataset", lambda left: str(self.client.get_dataset(dataset, timeout=left, retry=NO_RETRY).location))
 
     async def wait_for_budget(self, block: Block, *, dataset: str) -> None:
         """Waits until the rate limit of the tables that the block changes allows another statement; a batch can grow until then."""

@@ -1,23 +1,31 @@
-"""One BigQuery job with an id chosen here: submitted once and followed to its end, even if responses get lost."""
+"""One BigQuery job with an id chosen here: submitted once and followed to its end, even if responses get lost. And where it has to run."""
 
 import contextlib
 import math
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
 from typing import Any, Protocol
 
 from google.api_core import exceptions as google
 from google.cloud import bigquery
 from google.cloud.bigquery.table import RowIterator
 
-from services.platform.bigquery.errors import TransactionCancelled
+from services.platform import metrics
+from services.platform.bigquery.errors import Forbidden, NotFound, TransactionCancelled
+from services.platform.bigquery.sql import Block
 from services.platform.bigquery.transient import is_conflict, is_transient
+from services.platform.cache import TtlCache
 from services.platform.tracing.bigquery import note_job
 
 NO_RETRY: Any = None
 """Passed to the client's methods: its own retries last minutes, ours end at the deadline."""
 
+CHUNK_BYTES = 8 * 2**20
+"""Bytes of an upload chunk. Each loading run holds a chunk in memory twice; the client's default of 100 MB would be most of a run's memory.
+BigQuery requires a multiple of 256 KiB ("Resumable uploads").
+"""
 PAGE_ROWS = 10_000
 """Of a result, in one answer. BigQuery sends fewer if they are large."""
 POLL_SHARE, MIN_POLL_SECONDS, MAX_POLL_SECONDS = 0.1, 0.1, 5.0
@@ -39,6 +47,15 @@ class JobAccount(Protocol):
     def add_job(self, job_id: str, *, statement: str, bytes_billed: int, slot_ms: int) -> None:
         """Counts a job that has ended, also one that failed. The same job again changes nothing. `statement`: the block's name."""
         ...
+
+
+def count_statement(block: Block) -> None:
+    """Counts a submission, and the tables that it reads and writes."""
+    metrics.BIGQUERY_JOBS.labels(block.name).inc()
+    for table in block.written:
+        metrics.BIGQUERY_STATEMENTS.labels(table, "dml").inc()
+    for table in block.read:
+        metrics.BIGQUERY_STATEMENTS.labels(table, "read").inc()
 
 
 def charge(config: bigquery.QueryJobConfig, account: JobAccount, *, is_script: bool) -> None:
@@ -104,8 +121,10 @@ class SentJob[Answer]:
         job_id: str,
         insert: Callable[[str, float], Any],
         read: Callable[[Any, float], Answer],
+        *,
+        location: str,
     ) -> None:
-        self.job_id = job_id
+        self.job_id, self._location = job_id, location
         self._client, self._insert, self._read = client, insert, read
         self._job: Any = None
         self._is_sent = self._is_taken = self._is_stale = False
@@ -152,7 +171,7 @@ class SentJob[Answer]:
 
     def _find(self, timeout: float) -> Any:
         try:
-            return self._client.get_job(self.job_id, timeout=timeout, retry=NO_RETRY)
+            return self._client.get_job(self.job_id, location=self._location, timeout=timeout, retry=NO_RETRY)
         except google.NotFound:
             return None
 
@@ -178,3 +197,43 @@ def wait_for_load(job: bigquery.LoadJob, timeout: float) -> None:
             raise TimeoutError
         time.sleep(min(max(elapsed * POLL_SHARE, MIN_POLL_SECONDS), MAX_POLL_SECONDS, timeout - elapsed))
     job.result(timeout=timeout, retry=NO_RETRY)
+
+
+LOCATION_KNOWN_SECONDS = 86_400.0
+KNOWN_DATASETS = 100_000
+
+
+class DatasetLocations:
+    """Where `project.dataset`s are: a job sees the tables of one location only, so it has to run in that of its tables.
+
+    The dataset itself says it, whatever was asked for when it was made. That is a metadata call, which is free and no statement, and it is
+    made once: a dataset never moves. One that was deleted may have been made again elsewhere, so after a notFound it is asked for again.
+    """
+
+    def __init__(self, read: Callable[[str], Awaitable[str]], *, usual: str, own: Mapping[str, str]) -> None:
+        """`read` asks BigQuery. `usual`: where a dataset is that this account may not look at. `own`: datasets that are not asked for."""
+        self._read, self._usual, self._own = read, usual, own
+        self._known: TtlCache[str, str] = TtlCache(seconds=LOCATION_KNOWN_SECONDS, size=KNOWN_DATASETS)
+
+    async def of(self, dataset: str) -> str:
+        """Its location. Raises NotFound if there is no such dataset, and what `read` raises. Concurrent callers share a question."""
+        if (own := self._own.get(dataset)) is not None:
+            return own
+        try:
+            return await self._known.get(dataset, self._read)
+        except Forbidden:
+            return self._usual  # the job itself is answered what it lacks
+
+    @asynccontextmanager
+    async def where(self, dataset: str) -> AsyncIterator[str]:
+        """Around a job: its location. Raises as `of` does."""
+        location = await self.of(dataset)
+        try:
+            yield location
+        except NotFound:
+            self._known.drop(dataset)
+            raise
+
+    def put(self, dataset: str, location: str) -> None:
+        """The caller has seen it."""
+        self._known.put(dataset, location)

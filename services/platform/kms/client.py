@@ -3,6 +3,7 @@ executor decrypts, the re-encrypt job does both. CRC32C is checked both ways ("V
 """
 
 from dataclasses import dataclass, field
+from functools import partial
 from types import TracebackType
 from typing import Self
 
@@ -26,7 +27,8 @@ _REMEDIES: Remedies = {
 }
 _NO_SUCH_USE = "set CONVERGENCE_KMS_KEY to the full name of a key, not of a version, of purpose ENCRYPT_DECRYPT"
 _ANOTHER_KEY = (
-    "these credentials were encrypted with another key than CONVERGENCE_KMS_KEY: set it back, and re-encrypt before you change it"
+    "these credentials were encrypted with another key than CONVERGENCE_KMS_KEY and those of CONVERGENCE_TENANT_LOCATIONS: name it there "
+    "again, and re-encrypt before you change it"
 )
 _BROKEN = "decryption failed"
 """What KMS says of a ciphertext that it could not open, in lower case; it has no code of its own for that."""
@@ -48,27 +50,30 @@ class Kms:
     """A process's KMS client."""
 
     def __init__(self, settings: ServiceSettings) -> None:
-        self._key = settings.kms_key
-        self._kms = KmsConnection(settings, key=self._key, remedies=_REMEDIES, unusable=_UNUSABLE)
+        self.keys, self.key_in = settings.kms_keys, settings.kms_key_in
+        """Full names; this installation's first."""
+        self._kms = KmsConnection(settings, key=settings.kms_key, remedies=_REMEDIES, unusable=_UNUSABLE)
 
-    async def encrypt(self, plaintext: bytes, name: bytes) -> Sealed:
-        """Encrypts `plaintext` with `name` as associated data, by the primary version. Raises Unavailable if KMS does not answer in time,
-        Internal (KMS_KEY_UNUSABLE) for a key that is disabled, missing or not permitted, InvalidArgument for a plaintext over the limit:
-        64 KiB, or 8 KiB under an HSM key.
+    async def encrypt(self, plaintext: bytes, name: bytes, *, key: str | None = None) -> Sealed:
+        """Encrypts `plaintext` with `name` as associated data, by the primary version of `key`, one of `ServiceSettings.kms_keys` (None:
+        the first). Raises Unavailable if KMS does not answer in time, Internal (KMS_KEY_UNUSABLE) for a key that is disabled, missing or
+        not permitted, InvalidArgument for a plaintext over the limit: 64 KiB, or 8 KiB under an HSM key.
         """
+        key = key or self.keys[0]
         request = kms_v1.EncryptRequest(
-            name=self._key,
+            name=key,
             plaintext=plaintext,
             plaintext_crc32c=crc32c(plaintext),
             additional_authenticated_data=name,
             additional_authenticated_data_crc32c=crc32c(name),
         )
         try:
-            answer = await self._kms.call(self._kms.client.encrypt, request, is_whole=self._is_encrypted)
+            answer = await self._kms.call(self._kms.client.encrypt, request, is_whole=partial(_is_encrypted, key=key))
         except google.InvalidArgument as error:
             if len(plaintext) + len(name) <= MAX_HSM_BYTES:
-                raise self._kms.refused(error, _NO_SUCH_USE) from error
-            self._kms.log_refusal(error, f"{len(plaintext)} bytes were refused: a key of protection level SOFTWARE takes {MAX_BYTES}")
+                raise self._kms.refused(error, _NO_SUCH_USE, key=key) from error
+            remedy = f"{len(plaintext)} bytes were refused: a key of protection level SOFTWARE takes {MAX_BYTES}"
+            self._kms.log_refusal(error, remedy, key=key)
             raise InvalidArgument(
                 "credentials",
                 f"are {len(plaintext)} bytes, more than this service's KMS key takes ({MAX_HSM_BYTES} under an HSM key). Leave out what is "
@@ -77,13 +82,15 @@ class Kms:
         return Sealed(ciphertext=answer.ciphertext, key_version=answer.name)
 
     async def decrypt(self, ciphertext: bytes, name: bytes, *, key_version: str | None = None) -> bytes:
-        """Decrypts what was encrypted with the same `name`. `key_version`: the full name of the version that encrypted it, if it is known.
+        """Decrypts what was encrypted with the same `name`. `key_version`: the full name of the version that encrypted it, if it is known;
+        it says which of our keys is asked. A key that is not ours never is: who may write the table must not choose the key.
 
         Raises Internal (SEAL_BROKEN) if KMS says that this ciphertext, which arrived whole, does not open with this name; Internal
         (KMS_KEY_UNUSABLE) as `encrypt`, and KeyVersionUnusable for a version that is disabled, destroyed or another key's; Unavailable.
         """
+        key = self.key_of(key_version)
         request = kms_v1.DecryptRequest(
-            name=self._key,
+            name=key,
             ciphertext=ciphertext,
             ciphertext_crc32c=crc32c(ciphertext),
             additional_authenticated_data=name,
@@ -92,25 +99,30 @@ class Kms:
         try:
             answer = await self._kms.call(self._kms.client.decrypt, request, is_whole=_is_decrypted)
         except google.InvalidArgument as error:
-            if is_of_another_key(key_version, self._key):
-                raise self._kms.refused(error, _ANOTHER_KEY, is_version=True) from error
+            if is_of_another_key(key_version, key):
+                raise self._kms.refused(error, _ANOTHER_KEY, key=key, is_version=True) from error
             if _BROKEN not in error.message.lower():
-                raise self._kms.refused(error, _NO_SUCH_USE) from error
+                raise self._kms.refused(error, _NO_SUCH_USE, key=key) from error
             raise Internal("SEAL_BROKEN", "The stored credentials do not open for this tenant. Set them again.") from error
         plaintext: bytes = answer.plaintext
         return plaintext
 
-    def _is_encrypted(self, answer: kms_v1.EncryptResponse) -> bool:
-        """True if KMS encrypted what was sent, with our key, and the ciphertext arrived as it was sent."""
-        verified = answer.verified_plaintext_crc32c and answer.verified_additional_authenticated_data_crc32c
-        ours = version_number(answer.name, self._key) is not None
-        return bool(verified and ours and answer.ciphertext_crc32c == crc32c(answer.ciphertext))
+    def key_of(self, version: str | None) -> str:
+        """The one of our keys that a version (full name) belongs to; the first for one that belongs to none, or is not known."""
+        return next((key for key in self.keys if version_number(version, key) is not None), self.keys[0])
 
     async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         await self._kms.__aexit__(kind, error, trace)
+
+
+def _is_encrypted(answer: kms_v1.EncryptResponse, *, key: str) -> bool:
+    """True if KMS encrypted what was sent, with our key, and the ciphertext arrived as it was sent."""
+    verified = answer.verified_plaintext_crc32c and answer.verified_additional_authenticated_data_crc32c
+    ours = version_number(answer.name, key) is not None
+    return bool(verified and ours and answer.ciphertext_crc32c == crc32c(answer.ciphertext))
 
 
 def _is_decrypted(answer: kms_v1.DecryptResponse) -> bool:

@@ -81,7 +81,7 @@ class KmsConnection:
                 if not _may_pass(error):
                     if isinstance(error, google.InvalidArgument) and google.InvalidArgument not in self._remedies:
                         raise
-                    raise self.refused(error) from error
+                    raise self.refused(error, key=getattr(request, "name", "")) from error
                 failure = error
             if left - wait <= 0:
                 _log.warning("kms_unavailable", error=type(failure).__name__ if failure else "damaged")
@@ -90,17 +90,17 @@ class KmsConnection:
             await asyncio.sleep(wait)
         raise AssertionError("backoff never ends")
 
-    def refused(self, error: google.GoogleAPICallError, remedy: str = "", *, is_version: bool = False) -> Internal:
-        """The error for a caller whom only the operator can help; logs it. `remedy`: empty: that of the kind of error. `is_version`: it
-        concerns one version alone, as a FailedPrecondition does.
+    def refused(self, error: google.GoogleAPICallError, remedy: str = "", *, key: str = "", is_version: bool = False) -> Internal:
+        """The error for a caller whom only the operator can help; logs it. `remedy`: empty: that of the kind of error. `key`: its name, if
+        it may be another than the connection's. `is_version`: it concerns one version alone, as a FailedPrecondition does.
         """
-        self.log_refusal(error, remedy or self._remedies.get(type(error), _ANY_OTHER))
+        self.log_refusal(error, remedy or self._remedies.get(type(error), _ANY_OTHER), key=key)
         kind = KeyVersionUnusable if is_version or isinstance(error, google.FailedPrecondition) else Internal
         return kind("KMS_KEY_UNUSABLE", self._unusable)
 
-    def log_refusal(self, error: google.GoogleAPICallError, remedy: str) -> None:
+    def log_refusal(self, error: google.GoogleAPICallError, remedy: str, *, key: str = "") -> None:
         """Logs it for the operator. KMS's text names keys, versions and permissions, never the plaintext."""
-        _log.error("kms_refused", cause=type(error).__name__, key=self._key, kms_says=error.message, remedy=remedy)
+        _log.error("kms_refused", cause=type(error).__name__, key=key or self._key, kms_says=error.message, remedy=remedy)
 
     async def __aenter__(self) -> Self:
         return self

@@ -34,6 +34,7 @@ from services.auth.key_usage import KeyUsage
 from services.auth.ledger import Ledger
 from services.auth.service import served, tenants_served
 from services.auth.store import AuthStore
+from services.auth.tenants.location import TenantLocations
 from services.auth.tenants.store import TenantStore
 from services.platform import metrics
 from services.platform.access.authenticator import RemoteAuthenticator
@@ -120,7 +121,7 @@ async def auth(service_settings: ServiceSettings, bq: BigQuery) -> AsyncIterator
             name="auth",
             authenticator=authenticator,
             served=[
-                *tenants_served(store, TenantStore(bq), ledger, clock, changes),
+                *tenants_served(store, TenantStore(bq), ledger, clock, changes, TenantLocations(bq, allowed=("US",))),
                 *served(store, ledger, authenticator, clock, changes),
             ],
         ) as address,

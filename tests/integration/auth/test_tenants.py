@@ -20,12 +20,13 @@ from services.auth.servicers.api_key import ApiKeyServicer
 from services.auth.servicers.closing import ClosingServicer
 from services.auth.servicers.tenant import TenantServicer
 from services.auth.store import AuthStore, Settlement
+from services.auth.tenants.location import TenantLocations
 from services.auth.tenants.store import TenantStore
 from services.platform.access.api_keys import hash_key
 from services.platform.bigquery.client import BigQuery
 from services.platform.bigquery.sql import make_block
 from services.platform.clock import utc_day
-from services.platform.errors import FailedPrecondition, NotFound, PermissionDenied, Unauthenticated
+from services.platform.errors import FailedPrecondition, InvalidArgument, NotFound, PermissionDenied, Unauthenticated
 from tests.support.counting import jobs
 from tests.support.set_clock import SetClock
 
@@ -80,7 +81,7 @@ async def auth(bq: BigQuery, store: AuthStore, ledger: Ledger, clock: SetClock) 
     changes = KeyChangeFeed(memory)
     async with KeyUsage(store, clock, seconds=3600) as usage:
         yield Auth(
-            tenants=TenantServicer(tenants, clock, changes),
+            tenants=TenantServicer(tenants, clock, changes, TenantLocations(bq, allowed=("US", "EU"))),
             closing=ClosingServicer(tenants, ledger, clock, changes),
             keys=ApiKeyServicer(store, tenants, clock, changes),
             authenticator=LocalAuthenticator(store, clock, memory=memory, digests=KeyDigests(seconds=300), usage=usage, changes=changes),
@@ -240,3 +241,49 @@ async def record_runs(bq: BigQuery, tenant_id: str, now: datetime) -> None:
     """
     block = make_block("record_runs", sql, {"tenant_id": "STRING", "now": "TIMESTAMP"})
     await bq.query(block, {"tenant_id": tenant_id, "now": now}, dataset=bq.control())
+
+
+async def test_a_location_may_change_until_it_is_fixed(auth: Auth, bq: BigQuery, tenant_id: str) -> None:
+    """It is given back as BigQuery writes it, kept by a PUT that names none, and fixed for credentials. A refused PUT changes nothing."""
+    fresh, store = f"{tenant_id}_fresh", TenantStore(bq)
+    assert (await auth.put(fresh)).tenant.location == (await auth.get(fresh)).location == "US"
+    assert (await auth.put(fresh, location="eu")).tenant.location == "EU"
+    assert (await auth.put(fresh, company_name="Again")).tenant.location == (await auth.get(fresh)).location == "EU"
+    [listed] = (await auth.page(search=fresh)).tenants
+    assert listed.tenant.location == "EU"
+    assert (await auth.put(fresh, location="US")).tenant.location == "US"
+
+    assert await store.fix_location(fresh, auth.clock.now()) == "US"
+    before = await auth.get(fresh)
+    assert await refused(auth.put(fresh, location="EU", company_name="Another", daily_limit=3)) == "LOCATION_FIXED"
+    assert await auth.get(fresh) == before
+    assert (await auth.put(fresh, location="US", daily_limit=3)).tenant.daily_limit == 3
+    assert await store.fix_location(fresh, auth.clock.now()) == "US"
+
+    for unknown in ("europe-west9", "Berlin", "EU; DROP TABLE x"):
+        with pytest.raises(InvalidArgument, match="use one of EU, US"):
+            await auth.put(fresh, location=unknown)
+    with pytest.raises(NotFound):
+        await store.fix_location(f"{tenant_id}_none", auth.clock.now())
+
+
+async def test_a_dataset_that_is_older_than_locations_stays_where_it_is(auth: Auth, bq: BigQuery, tenant_id: str) -> None:
+    """Its tenant's row has no location, and none was fixed."""
+    await auth.put(tenant_id)
+    await bq.call("test_create", lambda left: bq.client.create_dataset(bq.tenant(tenant_id), timeout=left))
+    assert await refused(auth.put(tenant_id, location="EU")) == "LOCATION_FIXED"
+    assert (await auth.put(tenant_id, location="US")).tenant.location == (await auth.put(tenant_id)).tenant.location == "US"
+
+
+async def test_a_location_that_is_fixed_at_the_same_moment_as_it_changes(auth: Auth, bq: BigQuery, tenant_id: str) -> None:
+    """Whichever comes first: what credentials got is what the tenant has, for good."""
+    store = TenantStore(bq)
+    for number in range(4):
+        tenant = f"{tenant_id}_{number}"
+        await auth.put(tenant)
+        changed, fixed = await asyncio.gather(
+            auth.put(tenant, location="EU"), store.fix_location(tenant, auth.clock.now()), return_exceptions=True
+        )
+        assert (await auth.get(tenant)).location == fixed == await store.fix_location(tenant, auth.clock.now())
+        is_refused = isinstance(changed, FailedPrecondition) and changed.reason == "LOCATION_FIXED"
+        assert is_refused == (fixed == "US")

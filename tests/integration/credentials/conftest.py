@@ -26,6 +26,7 @@ from services.platform.bigquery.sql import make_block
 from services.platform.clock import SystemClock
 from services.platform.kms.client import Kms
 from services.platform.settings import REPOSITORY, ServiceSettings
+from tests.support.credentials.locations import Everywhere
 from tests.support.credentials.samples import Rsa, new_rsa
 
 DDL = REPOSITORY / "configs" / "bigquery" / "tenant"
@@ -73,7 +74,7 @@ def process(bq: BigQuery, kms: Kms, checks: CheckPool, service_settings: Service
         endpoints: CloudEndpoints | None = None,
     ) -> Suite:
         store = CredentialStore(bq)
-        datasets = TenantDatasets(bq, location=service_settings.location, ddl=DDL, access=access or DatasetAccess())
+        datasets = TenantDatasets(bq, locations=Everywhere(), ddl=DDL, access=access or DatasetAccess())
         changes = CredentialChanges(store, datasets, kms, SystemClock())
         validator = CredentialValidator(checks, endpoints or CloudEndpoints.of(service_settings), issuer)
         return Suite(

@@ -114,7 +114,7 @@ async def test_without_bigquery_a_call_says_so(process: Callable[..., Suite], se
 
 
 async def test_a_call_that_broke_off_after_the_dataset_is_continued(credentials: Suite, tables: Tables, tenant_id: str) -> None:
-    await credentials.datasets.make(tenant_id, await credentials.datasets.look(tenant_id))
+    await credentials.datasets.make(tenant_id, await credentials.datasets.look(tenant_id), location="US")
 
     done = await credentials.changes.set(tenant_id, Provider.AWS, PLAIN, user_id="alice")
 

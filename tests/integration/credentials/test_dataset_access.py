@@ -18,6 +18,7 @@ from services.platform.errors import Unavailable
 from services.platform.settings import ServiceSettings
 from tests.integration.credentials.conftest import DDL, Budget, Suite
 from tests.integration.credentials.test_set_credentials import set_credentials
+from tests.support.credentials.locations import Everywhere
 from tests.support.credentials.samples import AWS
 from tests.support.strict_bigquery import Iam, StrictBigQuery, strict_bigquery
 
@@ -94,7 +95,7 @@ async def test_the_executor_may_write_where_credentials_made_a_place(
         assert sum(spent.jobs().values()) == 2
         spent = Budget()
         await set_credentials(granting, tenant_id, AWS, provider="AWS")
-        assert sum(spent.jobs().values()) == 4
+        assert sum(spent.jobs().values()) == 3
         for dataset in (old, tenant_id):
             await executor.query(INSERT, {}, dataset=executor.tenant(dataset))
     # And the account that takes the place of credentials' own may go on.
@@ -104,7 +105,7 @@ async def test_the_executor_may_write_where_credentials_made_a_place(
 
 async def test_rights_that_are_there_are_not_granted_again(bq: BigQuery, tenant_id: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nor taken from others; a list that somebody has changed meanwhile is read again."""
-    datasets = TenantDatasets(bq, location="US", ddl=DDL, access=ACCESS)
+    datasets = TenantDatasets(bq, locations=Everywhere(), ddl=DDL, access=ACCESS)
     update, tries = bq.client.update_dataset, list[int]()
 
     def crossed(*args: Any, **options: Any) -> Any:
@@ -114,7 +115,7 @@ async def test_rights_that_are_there_are_not_granted_again(bq: BigQuery, tenant_
         return update(*args, **options)
 
     monkeypatch.setattr(bq.client, "update_dataset", crossed)
-    await datasets.make(tenant_id, await datasets.look(tenant_id))
+    await datasets.make(tenant_id, await datasets.look(tenant_id), location="US")
     assert len(tries) == 2
     others = entry("READER", "userByEmail", "auditor@acme.iam.gserviceaccount.com")
     there = bq.client.get_dataset(bq.tenant(tenant_id))
@@ -123,7 +124,7 @@ async def test_rights_that_are_there_are_not_granted_again(bq: BigQuery, tenant_
 
     again = await datasets.look(tenant_id)
     assert (again.dataset, again.tables, again.access) == (False, (), True)
-    await datasets.make(tenant_id, again)
+    await datasets.make(tenant_id, again, location="US")
     assert not (await datasets.look(tenant_id)).access
     assert others in bq.client.get_dataset(bq.tenant(tenant_id)).access_entries
 
@@ -132,7 +133,9 @@ async def test_rights_that_are_there_are_not_granted_again(bq: BigQuery, tenant_
 
     monkeypatch.setattr(bq.client, "update_dataset", always)
     with pytest.raises(Unavailable):
-        await TenantDatasets(bq, location="US", ddl=DDL, access=DatasetAccess(writers=("other@acme",))).make(tenant_id, again)
+        await TenantDatasets(bq, locations=Everywhere(), ddl=DDL, access=DatasetAccess(writers=("other@acme",))).make(
+            tenant_id, again, location="US"
+        )
 
 
 async def test_a_dataset_that_is_not_ours_to_share_still_serves(
@@ -141,13 +144,13 @@ async def test_a_dataset_that_is_not_ours_to_share_still_serves(
     """Made by an account that is gone: the one in its place may lack the right to grant, and have the others from the project."""
     async with as_account(CREDENTIALS) as first:
         access = DatasetAccess(writers=(SUCCESSOR,), owners=(CREDENTIALS,))
-        made = TenantDatasets(first, location="US", ddl=DDL, access=access)
-        await made.make(tenant_id, await made.look(tenant_id))
+        made = TenantDatasets(first, locations=Everywhere(), ddl=DDL, access=access)
+        await made.make(tenant_id, await made.look(tenant_id), location="US")
     async with as_account(SUCCESSOR) as successor:
-        datasets = TenantDatasets(successor, location="US", ddl=DDL, access=ACCESS)
+        datasets = TenantDatasets(successor, locations=Everywhere(), ddl=DDL, access=ACCESS)
         missing = await datasets.look(tenant_id)
         assert missing.access
-        await datasets.make(tenant_id, missing)
+        await datasets.make(tenant_id, missing, location="US")
         await successor.query(INSERT, {}, dataset=successor.tenant(tenant_id))
 
 

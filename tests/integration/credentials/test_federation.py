@@ -51,6 +51,7 @@ from tests.conftest import serving
 from tests.integration.credentials.conftest import DDL, Suite
 from tests.integration.credentials.test_set_credentials import set_credentials
 from tests.integration.gateway.conftest import Gateway, envoy
+from tests.support.credentials.locations import Everywhere
 from tests.support.credentials.samples import AWS, AWS_FEDERATED, AZURE_FEDERATED, GCP_FEDERATED
 from tests.support.set_clock import SetClock
 
@@ -156,7 +157,7 @@ async def started(
     issuer: Any = current
     unused: Any = None  # no test here tries credentials before they are stored
     store = CredentialStore(bq)
-    datasets = TenantDatasets(bq, location=service_settings.location, ddl=DDL, access=DatasetAccess())
+    datasets = TenantDatasets(bq, locations=Everywhere(), ddl=DDL, access=DatasetAccess())
     served = [
         Served(
             name="convergence.credentials.v1.CredentialService",

@@ -29,7 +29,13 @@ def record_calls(suite: Suite, private_key: Rsa, recorded: Recorded) -> Tenant:
     tenant = suite.tenant(private_key, company_name="Acme Corporation", admin_email="finops@acme.example", daily_limit=25)
     recorded.names |= {tenant.tenant_id: "acme_corp", tenant.project: "acme-billing"}
     admin, of = suite.admin, {"tenant_id": tenant.tenant_id}
-    plan = {"company_name": "Acme Corporation", "admin_email": "finops@acme.example", "daily_limit": 25, "concurrent_limit": 2}
+    plan = {
+        "company_name": "Acme Corporation",
+        "admin_email": "finops@acme.example",
+        "daily_limit": 25,
+        "concurrent_limit": 2,
+        "location": "US",
+    }
     ask: Ask = recorded.call
 
     ask(admin, "PutTenant", body=plan, **of)

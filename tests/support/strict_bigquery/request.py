@@ -15,6 +15,7 @@ _PATH = re.compile(
     r"(?P<is_job>/(?:queries|jobs)(?:/(?P<job>[^/?]+))?)?(?P<verb>/\w+)?"
 )
 _DESTINATION = re.compile(rb'"destinationTable"\s*:\s*{[^}]*"datasetId"\s*:\s*"(?P<dataset>\w+)"|"datasetId"\s*:\s*"(?P<other>\w+)"')
+_LOCATION = re.compile(rb'(?:[?&]location=|"location"\s*:\s*")(?P<location>[\w-]+)')
 _QUALIFIED = re.compile(r"`(?P<project>[\w-]+)\.(?P<dataset>\w+)\.\w+`")
 
 
@@ -35,6 +36,8 @@ class Request:
     makes_table: bool = False
     loads_into: str = ""
     """The dataset that a load or copy job writes."""
+    location: str = ""
+    """That a job is handed in with, or asked for in."""
     label: str = ""
     """The statement's name, which our client puts on its jobs."""
     body: dict[str, Any] = field(default_factory=dict)
@@ -100,7 +103,8 @@ def read(method: str, path: str, body: bytes) -> Request:
     if found is None:
         return Request(method=method)
     if found["is_job"]:
-        return _job(method, found["project"], found["job"], body)
+        asked = _LOCATION.search(path.encode() if found["job"] else body)
+        return _job(method, found["project"], found["job"], body, asked["location"].decode() if asked else "")
     verb, posts = found["verb"], method == "POST"
     return Request(
         method=method,
@@ -114,9 +118,9 @@ def read(method: str, path: str, body: bytes) -> Request:
     )
 
 
-def _job(method: str, project: str, job: str | None, body: bytes) -> Request:
+def _job(method: str, project: str, job: str | None, body: bytes, location: str) -> Request:
     if method != "POST" or job:
-        return Request(method=method, project=project, is_poll=method == "GET" and bool(job))
+        return Request(method=method, project=project, location=location, is_poll=method == "GET" and bool(job))
     request = _json(body)
     query = request.get("configuration", {}).get("query", request)
     default = query.get("defaultDataset", {})
@@ -128,6 +132,7 @@ def _job(method: str, project: str, job: str | None, body: bytes) -> Request:
         default_dataset=f"{default.get('projectId', project)}.{default['datasetId']}" if default else "",
         is_new_job=True,
         loads_into=loads,
+        location=location,
         label=request.get("configuration", request).get("labels", {}).get("statement", ""),
     )
 

@@ -71,6 +71,7 @@ def test_messages_are_printed_as_rest_prints_them() -> None:
         "plan_name": "",
         "subscription_status": "",
         "max_export_bytes": "5",
+        "location": "",
     }
 
 

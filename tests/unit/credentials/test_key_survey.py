@@ -30,7 +30,7 @@ OTHER = f"{KEY}-before/cryptoKeyVersions/3"
 )
 def test_what_is_older_than_wanted_is_counted(counts: Mapping[str | None, int], minimum: int, oldest: int, below: int) -> None:
     """A version that is not known is older than any; another key's is wanted in no case: it opens nothing here."""
-    survey = survey_of(counts, key=KEY, minimum=minimum)
+    survey = survey_of(counts, keys=(KEY,), minimum=minimum)
     assert (survey.oldest, survey.below_minimum) == (oldest, below)
     assert sum(survey.versions.values()) == sum(counts.values())
 
@@ -47,7 +47,7 @@ class Counted:
 
 async def test_the_operator_is_warned_and_the_gauges_follow() -> None:
     table = Counted({V1: 2, V10: 1})
-    watch = KeyVersionWatch(table, key=KEY, minimum=10)  # type: ignore[arg-type]
+    watch = KeyVersionWatch(table, keys=(KEY,), minimum=10)  # type: ignore[arg-type]
     with capture_logs() as logs:
         await watch.look_quietly()
     assert [(line["event"], line["credentials"], line["oldest"]) for line in logs] == [("credentials_below_min_key_version", 2, 1)]

@@ -177,7 +177,7 @@ async def test_what_another_key_sealed_is_not_called_broken(scripted: ScriptedKm
     with capture_logs() as logs, pytest.raises(KeyVersionUnusable) as refusal:
         await kms.decrypt(SECRET, NAME, key_version=f"{KEY}-before/cryptoKeyVersions/1")
     assert refusal.value.reason == "KMS_KEY_UNUSABLE"
-    assert "set it back" in logs[0]["remedy"]
+    assert "name it there again" in logs[0]["remedy"]
 
 
 async def test_a_version_s_state_is_not_said_of_the_whole_key(scripted: ScriptedKms, kms: Kms) -> None:

@@ -39,6 +39,9 @@ GOOGLE_CLOUD_PROJECT: {{ required "set project: the platform's project" .Values.
 CONVERGENCE_LOCATION: {{ .Values.location | quote }}
 CONVERGENCE_CONTROL_DATASET: {{ .Values.controlDataset | quote }}
 CONVERGENCE_KMS_KEY: {{ required "set kms.key: the full name of the key that seals credentials" .Values.kms.key | quote }}
+{{- with .Values.tenantLocations }}
+CONVERGENCE_TENANT_LOCATIONS: {{ toJson . | quote }}
+{{- end }}
 {{- with .Values.tenantProject }}
 CONVERGENCE_TENANT_PROJECT: {{ . | quote }}
 {{- end }}

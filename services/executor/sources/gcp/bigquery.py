@@ -75,7 +75,7 @@ class GcpBilling:
         self._client = bigquery.Client(project=self.project, credentials=identity, client_options={"api_endpoint": host} if host else None)
         self._reader = storage_reader(identity, settings.bigquery_storage_emulator_host)
         self._own = OwnResources.of(settings)
-        self._tables_seen = dict[TableName, bigquery.Table]()
+        self._tables_seen, self._locations = dict[TableName, bigquery.Table](), dict[TableName, str | None]()
 
     def close(self) -> None:
         """Closes the connections."""
@@ -172,7 +172,7 @@ class GcpBilling:
         sql, parameters = focus_totals(table, period)
         with self._translate_errors(f"table {table}", Role.JOB_USER):
             config = bigquery.QueryJobConfig(labels=FOCUS_LABELS, dry_run=True, use_query_cache=False, query_parameters=parameters)
-            job = self._client.query(sql, job_config=config, timeout=SECONDS, retry=RETRY, job_retry=None)
+            job = self._begin(sql, config, self._location(table))
             return job.total_bytes_processed or 0
 
     def focus_totals(self, table: TableName, period: Period, max_bytes: int, check_cancelled: Callable[[], None]) -> list[DailyTotal]:
@@ -184,7 +184,7 @@ class GcpBilling:
             most = self._meter.max_query_bytes(max_bytes)
             labels = {**FOCUS_LABELS, **self._meter.labels}
             config = bigquery.QueryJobConfig(labels=labels, maximum_bytes_billed=most, query_parameters=parameters)
-            job = self._client.query(sql, job_config=config, timeout=SECONDS, retry=RETRY, job_retry=None)
+            job = self._begin(sql, config, self._location(table))
             wait_for(job, check_cancelled, self._meter)
             rows = list(job.result(timeout=SECONDS, retry=RETRY, job_retry=None))
         return [DailyTotal(day=row["day"], currency=row["currency"], billed_cost=row["billed_cost"] or Decimal()) for row in rows]
@@ -242,8 +242,22 @@ class GcpBilling:
         config = bigquery.QueryJobConfig(labels=labels, dry_run=dry_run, use_query_cache=not dry_run)
         if not dry_run and (most := self._meter.max_query_bytes()) is not None:
             config.maximum_bytes_billed = most
-        sql = selection(found.reference, columns, rows)
-        return self._client.query(sql, job_config=config, timeout=SECONDS, retry=RETRY, job_retry=None)
+        return self._begin(selection(found.reference, columns, rows), config, found.location)
+
+    def _begin(self, sql: str, config: bigquery.QueryJobConfig, location: str | None) -> bigquery.QueryJob:
+        """`location`: of the tables that it reads; None: BigQuery finds out."""
+        return self._client.query(sql, job_config=config, location=location, timeout=SECONDS, retry=RETRY, job_retry=None)
+
+    def location(self, table: TableName) -> str | None:
+        """Where the export is; None if BigQuery does not say. Raises StepError."""
+        location: str | None = self._described(table).location
+        return location
+
+    def _location(self, table: TableName) -> str | None:
+        """Where any table is. It is not checked to be an export, as that of FOCUS is none that we read."""
+        if table not in self._locations:
+            self._locations[table] = self._client.get_table(str(table), timeout=SECONDS, retry=RETRY).location
+        return self._locations[table]
 
     def _open(self, table: bigquery.TableReference, options: types.ReadSession.TableReadOptions) -> types.ReadSession:
         asked_for = types.ReadSession(

@@ -27,6 +27,7 @@ from services.executor.sources.gcp.rows.flatten import exact_sum, flatten, sourc
 from services.executor.sources.overlap import mapped
 from services.executor.sources.source import (
     LEDGER_OUTPUTS,
+    SOURCE_LOCATION,
     CheckCancelled,
     Estimate,
     Export,
@@ -77,6 +78,8 @@ class GcpExport:
         """The tables; of two also which days come from which."""
         found = self._selection
         origin: dict[str, object] = {"source_table": ", ".join(str(table) for table in found.tables), "source_reason": found.reason}
+        if places := sorted({place for table in found.tables if (place := self._cloud.location(table))}):
+            origin[SOURCE_LOCATION] = ", ".join(places)
         if len(found.parts) > 1:
             origin["sources"] = [
                 {"source_table": str(one.table), "first_day": str(one.period.first), "last_day": str(one.period.last)}

@@ -29,7 +29,9 @@ def fake() -> Iterator[FakeBigQuery]:
 
 @pytest.fixture
 def bq(fake: FakeBigQuery) -> BigQuery:
-    return BigQuery(ServiceSettings(project="p", bigquery_emulator_host=fake.url), service="tests")
+    client = BigQuery(ServiceSettings(project="p", bigquery_emulator_host=fake.url), service="tests")
+    client.locations.put("p.acme_corp", "US")
+    return client
 
 
 @pytest.fixture

@@ -33,10 +33,10 @@ def store(fake: FakeBigQuery) -> Store:
 
 
 async def test_a_tenant_without_a_dataset_has_no_runs(fake: FakeBigQuery, store: Store) -> None:
-    """Asked for once, however often its runs are listed."""
+    """No statement is sent for it."""
     for _ in range(3):
         assert await store.run_states("acme", ["7"]) == {}
-    assert fake.count() == {"query": 3, "dataset": 1}
+    assert set(fake.count()) == {"dataset"}
 
 
 async def test_a_dataset_that_is_elsewhere_is_not_taken_for_an_empty_one(fake: FakeBigQuery, store: Store) -> None:
@@ -46,13 +46,13 @@ async def test_a_dataset_that_is_elsewhere_is_not_taken_for_an_empty_one(fake: F
         await store.run_states("acme", ["7"])
 
     [line] = [log for log in logs if log["event"] == "run_tables_not_found"]
-    assert (line["dataset"], line["dataset_location"], line["our_location"]) == ("p.acme", "EU", "US")
+    assert (line["dataset"], line["dataset_location"]) == ("p.acme", "EU")
 
 
 async def test_where_we_may_not_look_there_may_be_runs(fake: FakeBigQuery, store: Store) -> None:
     fake.endings.clear()
     fake.endings.append("accessDenied")
-    fake.faults["dataset"].append("accessDenied")
+    fake.faults["dataset"] += ["accessDenied"] * 2
     with pytest.raises(Unavailable):
         await store.run_states("acme", ["7"])
 

@@ -46,6 +46,9 @@ class Rows:
         self.error: Exception | None = None
         self.state: RunState | None = None
 
+    def locate(self, tenant_id: str) -> None:
+        """It is asked while the reservation is."""
+
     async def insert_run(self, run: Run, *, seconds: float) -> None:
         await self._recorder.call("row")
         if self.error:

@@ -44,7 +44,7 @@ def fake() -> Iterator[FakeBigQuery]:
 
 @pytest.fixture
 def log(fake: FakeBigQuery) -> AppendOnlyTable:
-    client = BigQuery(ServiceSettings(project="p", bigquery_emulator_host=fake.url), service="tests")
+    client = BigQuery(ServiceSettings(project="p", control_dataset="d", bigquery_emulator_host=fake.url), service="tests")
     return AppendOnlyTable(
         client, "log", key="log_id", insert=INSERT, add_columns=lambda dataset: client.query(ADD, {}, dataset=dataset), clock=Noon()
     )

@@ -35,7 +35,9 @@ def fake() -> Iterator[FakeBigQuery]:
 
 @pytest.fixture
 def client(fake: FakeBigQuery) -> BigQuery:
-    return BigQuery(ServiceSettings(project="p", bigquery_emulator_host=fake.url), service="tests")
+    client = BigQuery(ServiceSettings(project="p", control_dataset="d", bigquery_emulator_host=fake.url), service="tests")
+    client.locations.put("p.t", "US")
+    return client
 
 
 async def test_a_statement_takes_no_longer_than_it_may_and_its_job_is_cancelled(fake: FakeBigQuery, client: BigQuery) -> None:

@@ -41,6 +41,7 @@ def list_tenants(
         column("COMPANY", lambda row: shown(row.tenant.company_name)),
         column("STATUS", lambda row: row.tenant.status),
         column("PLAN", lambda row: shown(row.tenant.plan_name)),
+        column("LOCATION", lambda row: shown(row.tenant.location)),
         number("TODAY", lambda row: f"{row.runs_today:,}/{given(row.tenant, 'daily_limit', 'any')}"),
         number("MONTH", lambda row: f"{row.runs_month:,}/{given(row.tenant, 'monthly_limit', 'any')}"),
         number("COST", lambda row: dollars(row.cost_month_usd)),
@@ -67,6 +68,7 @@ def put_tenant(
     company: Annotated[str, typer.Option("--company", help="The name on the invoice.")] = "",
     email: Annotated[str, typer.Option("--email", help="The contact's address.")] = "",
     plan: Annotated[str, typer.Option("--plan", help="The plan's name.")] = "",
+    location: Annotated[str, typer.Option("--location", help="Where its data are, e.g. EU; until its first credentials.")] = "",
     limits: Annotated[
         list[str] | None,
         typer.Option("--limit", metavar="NAME=NUMBER", help=f"A limit; none: without it. Repeatable. Names: {', '.join(LIMITS)}."),
@@ -78,7 +80,8 @@ def put_tenant(
     With --body the file is the whole tenant, as the REST call takes it: what it leaves out takes its default, or is unlimited.
     """
     wanted = read_json_object(body) if body else _stored(cli, tenant_id)
-    wanted |= {name: value for name, value in {"company_name": company, "admin_email": email, "plan_name": plan}.items() if value}
+    words = {"company_name": company, "admin_email": email, "plan_name": plan, "location": location}
+    wanted |= {name: value for name, value in words.items() if value}
     for name, value in read_limits(limits or []).items():
         if value is None:
             wanted.pop(name, None)
@@ -165,6 +168,7 @@ def _show(cli: Invocation, tenant: tenant_pb2.Tenant, *, whole: Any = None) -> N
         ("status", tenant.status),
         ("plan", shown(tenant.plan_name)),
         ("subscription", tenant.subscription_status),
+        ("location", tenant.location),
         *((name.replace("_", " "), given(tenant, name, "unlimited" if name in _UNLIMITED else "default")) for name in LIMITS),
         ("created at", moment(tenant, "created_at")),
         ("updated at", moment(tenant, "updated_at")),
