@@ -12,6 +12,11 @@ BIGQUERY_JOBS = Counter("convergence_bigquery_jobs", "Query and load jobs submit
 BIGQUERY_STATEMENTS = Counter(
     "convergence_bigquery_statements", "Statements a table; kind is dml (counts against 25 in 10 s), read or stream", ["table", "kind"]
 )
+BIGQUERY_BILLED = Counter(
+    "convergence_bigquery_billed_tables",
+    "How often BigQuery charges its minimum for a table, by the statement that names it; retries included",
+    ["statement", "table"],
+)
 BIGQUERY_RETRIES = Counter("convergence_bigquery_retries", "Statements sent again after a transient error", ["statement"])
 BIGQUERY_PACED_SECONDS = Counter("convergence_bigquery_paced_seconds", "Seconds that statements waited for their table's budget")
 BIGQUERY_VERSION_READS = Counter(

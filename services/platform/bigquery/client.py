@@ -42,12 +42,14 @@ BigQuery requires a multiple of 256 KiB ("Resumable uploads").
 _log = structlog.get_logger()
 
 
-def _count(block: Block) -> None:
+def _count(block: Block, params: Mapping[str, object]) -> None:
     metrics.BIGQUERY_JOBS.labels(block.name).inc()
     for table in block.written:
         metrics.BIGQUERY_STATEMENTS.labels(table, "dml").inc()
     for table in block.read:
         metrics.BIGQUERY_STATEMENTS.labels(table, "read").inc()
+    for table in block.charged(params):
+        metrics.BIGQUERY_BILLED.labels(block.name, table).inc()
 
 
 class BigQuery:
@@ -117,7 +119,7 @@ class BigQuery:
             charge(config, account, is_script=block.is_script)
 
         def insert(job_id: str, timeout: float) -> bigquery.QueryJob:
-            _count(block)
+            _count(block, params)
             end_by_itself(config, timeout)
             return self.client.query(block.sql, job_config=config, job_id=job_id, timeout=timeout, retry=NO_RETRY, job_retry=NO_RETRY)
 
@@ -213,7 +215,7 @@ class BigQuery:
             config = self._config(block, params, dataset)
             if max_bytes is not None:
                 config.maximum_bytes_billed = max_bytes
-            _count(block)
+            _count(block, params)
             end_by_itself(config, timeout)
             rows = self.client.query_and_wait(
                 block.sql, job_config=config, api_timeout=timeout, wait_timeout=timeout, retry=NO_RETRY, job_retry=NO_RETRY
