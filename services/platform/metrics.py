@@ -17,6 +17,9 @@ BIGQUERY_BILLED = Counter(
     "How often BigQuery charges its minimum for a table, by the statement that names it; retries included",
     ["statement", "table"],
 )
+BIGQUERY_LISTINGS = Counter(
+    "convergence_bigquery_listings", "Readings of small tables that cost nothing, by the statement that each has spared", ["statement"]
+)
 BIGQUERY_RETRIES = Counter("convergence_bigquery_retries", "Statements sent again after a transient error", ["statement"])
 BIGQUERY_PACED_SECONDS = Counter("convergence_bigquery_paced_seconds", "Seconds that statements waited for their table's budget")
 BIGQUERY_VERSION_READS = Counter(

@@ -8,6 +8,7 @@ from services.executor.staging.table_after import Foreseeable, TableAfter
 from services.executor.templates.faults import Faults
 from services.executor.templates.graph import When, ancestors, find_cycle, topological_order
 from services.executor.templates.include import BESIDE, Beside, StepEntry
+from services.executor.templates.joining import Joining
 from services.executor.templates.name import SEGMENT
 from services.executor.templates.section import Section
 from services.executor.templates.step import Scope, Step, StepType
@@ -35,6 +36,8 @@ class TemplateStep:
     """It comes from another template, see `include`."""
     beside: str | None = None
     """The publish beside which it works, on the rows that this one is going to publish; if it does not, the work is in vain."""
+    joins: str | None = None
+    """The publish along with which it can publish, in one transaction (`Joining`)."""
 
     @property
     def is_work(self) -> bool:
@@ -120,7 +123,7 @@ class StepReader:
                     message = f"it finds out `{name}`, as the step `{producers[name]}` does"
                     self._faults.attempt(partial(_fail, one.section, message, "type"), None)
                 producers[name] = identity
-            steps[identity] = step
+            steps[identity] = _joined(step, one.beside, steps)
         return tuple(steps.values())
 
     def _step(self, one: _DeclaredStep, scope: Scope, earlier: frozenset[str]) -> TemplateStep:
@@ -184,6 +187,14 @@ def _tables_after(beside: Beside, steps: Mapping[str, TemplateStep]) -> tuple[Ta
         rule = "steps can only work beside a publish of all rows of its days, with `ledger: {source, service}`"
         raise beside.entry.error(f"{rule}, and `{beside.step}` is none", BESIDE, may_follow=publish is None)
     return after
+
+
+def _joined(step: TemplateStep, beside: Beside | None, steps: Mapping[str, TemplateStep]) -> TemplateStep:
+    """The step, which publishes along with the publish beside which its rows were made, if it can."""
+    first = steps.get(beside.step) if beside and step.is_work else None
+    if first is None or not isinstance(step.action, Joining) or (action := step.action.joined(first.action)) is step.action:
+        return step
+    return replace(step, action=action, joins=first.id)
 
 
 def _check_need(one: _DeclaredStep, need: str, declared: Mapping[str, _DeclaredStep]) -> bool:

@@ -38,6 +38,8 @@ CHUNK_BYTES = 8 * 2**20
 """Bytes of an upload chunk. Each loading run holds a chunk in memory twice; the client's default of 100 MB would be most of a run's memory.
 BigQuery requires a multiple of 256 KiB ("Resumable uploads").
 """
+AGAIN = "is_again"
+"""A parameter of which a job that follows another one of the same call learns that it does."""
 
 _log = structlog.get_logger()
 
@@ -114,11 +116,14 @@ class BigQuery:
         billed more than that allows, BigQuery refuses it, free of charge, with an error that `bytes_required` recognises. `once`: raises
         TransactionCancelled instead of sending a transaction again that BigQuery has cancelled.
         """
-        config = self._config(block, params, dataset)
+        config, sent = self._config(block, params, dataset), set[str]()
         if account is not None:
             charge(config, account, is_script=block.is_script)
 
         def insert(job_id: str, timeout: float) -> bigquery.QueryJob:
+            sent.add(job_id)
+            if AGAIN in block.params:
+                config.query_parameters = self._config(block, {**params, AGAIN: params[AGAIN] or len(sent) > 1}, dataset).query_parameters
             _count(block, params)
             end_by_itself(config, timeout)
             return self.client.query(block.sql, job_config=config, job_id=job_id, timeout=timeout, retry=NO_RETRY, job_retry=NO_RETRY)
@@ -129,8 +134,8 @@ class BigQuery:
             finally:
                 count_job(job, account)
 
-        sent = (raising_conflicts(insert), raising_conflicts(read)) if once else (insert, read)
-        return await self.run_job(block.name, *sent, seconds=seconds, written=_tables(block, dataset))
+        calls = (raising_conflicts(insert), raising_conflicts(read)) if once else (insert, read)
+        return await self.run_job(block.name, *calls, seconds=seconds, written=_tables(block, dataset))
 
     async def run_job[Answer](  # noqa: PLR0913 - how a job is sent, read, and bounded
         self,

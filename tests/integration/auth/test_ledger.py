@@ -16,7 +16,7 @@ from services.platform.bigquery.sql import make_block
 from services.platform.clock import utc_day
 from services.platform.errors import PermissionDenied, ResourceExhausted
 from tests.integration.auth.conftest import LEASE, Provision
-from tests.support.counting import jobs
+from tests.support.counting import jobs, look_ups
 from tests.support.set_clock import SetClock
 
 
@@ -256,11 +256,11 @@ async def test_expired_leases_are_read_only_if_there_may_be_one(ledger: Ledger, 
     clock.time += timedelta(days=400)  # no other test's leases are looked for then
     tenant_id, run = await provision(), new_id()
     assert await ledger.expired() == []
-    before = jobs("list_leases")
+    before = look_ups("list_leases")
     for _ in range(5):
         clock.time += LEASE / 3
         assert await ledger.expired() == []
-    assert jobs("list_leases") == before
+    assert look_ups("list_leases") == before
     slot = await ask(ledger, tenant_id, run)
 
     for _ in range(2):
@@ -269,7 +269,7 @@ async def test_expired_leases_are_read_only_if_there_may_be_one(ledger: Ledger, 
     clock.time += LEASE / 3
     assert [one.reservation_id for one in await ledger.expired()] == [run]
 
-    assert jobs("list_leases") - before <= 2
+    assert look_ups("list_leases") - before <= 2
     await ledger.settle([settlement(tenant_id, run, slot, "FAILED")])
     assert await ledger.expired() == []
 
