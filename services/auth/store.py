@@ -10,9 +10,9 @@ from services.auth.listed import KEY_TABLES, LEASE_TABLES, key_holders, leases
 from services.auth.quota import LIVE_FOR, Usage
 from services.platform.access.key_holder import KeyHolder
 from services.platform.bigquery.client import BigQuery
-from services.platform.bigquery.small_tables import SmallTables
 from services.platform.bigquery.sql import load_blocks
 from services.platform.bigquery.table_versions import TableVersions, Version
+from services.platform.bigquery.unbilled.small_tables import SmallTables
 from services.platform.plan import PlanLimits
 
 BLOCKS = load_blocks(Path(__file__).with_name("queries.sql"))

@@ -14,9 +14,9 @@ from services.platform.bigquery.client import BigQuery
 from services.platform.bigquery.ddl import Table, load_tables
 from services.platform.bigquery.jobs import NO_RETRY
 from services.platform.bigquery.result import QueryResult
-from services.platform.bigquery.small_tables import KNOWN_SECONDS, Rows, SmallTables
 from services.platform.bigquery.sql import Block
 from services.platform.bigquery.tenant_tables import TenantTables
+from services.platform.bigquery.unbilled.small_tables import KNOWN_SECONDS, Rows, SmallTables
 from services.platform.cache import TtlCache
 from services.platform.errors import Unavailable
 

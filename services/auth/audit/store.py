@@ -8,8 +8,8 @@ from typing import Any
 
 from services.auth.audit.chain import Head
 from services.platform.bigquery.client import BigQuery
-from services.platform.bigquery.small_tables import SmallTables
 from services.platform.bigquery.sql import load_blocks
+from services.platform.bigquery.unbilled.small_tables import SmallTables
 
 BLOCKS = load_blocks(Path(__file__).with_name("queries.sql"))
 CLOCKS_DIFFER = timedelta(days=1)

@@ -20,9 +20,8 @@ from services.executor.runs.last_step import last_step, may_end, steps_left
 from services.executor.runs.prepared import PreparedRun
 from services.executor.runs.progress import RunProgress, context_of
 from services.executor.templates.graph import should_run
-from services.executor.templates.joining import Joining
 from services.executor.templates.step import LastStep, StepContext, StepResult, Toolbox, UsesTables
-from services.executor.templates.step_reader import TemplateStep
+from services.executor.templates.step_reader import Joining, TemplateStep
 from services.platform.backoff import backoff
 from services.platform.bigquery import errors as bigquery
 from services.platform.errors import ConvergenceError, Unavailable

@@ -3,15 +3,28 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import Protocol, runtime_checkable
 
 from services.executor.staging.table_after import Foreseeable, TableAfter
 from services.executor.templates.faults import Faults
 from services.executor.templates.graph import When, ancestors, find_cycle, topological_order
 from services.executor.templates.include import BESIDE, Beside, StepEntry
-from services.executor.templates.joining import Joining
 from services.executor.templates.name import SEGMENT
 from services.executor.templates.section import Section
-from services.executor.templates.step import Scope, Step, StepType
+from services.executor.templates.step import Scope, Step, StepContext, StepResult, StepType
+
+
+@runtime_checkable
+class Joining(Protocol):
+    """A step that can do another step's work along with its own."""
+
+    def joined(self, first: Step) -> Step:
+        """A step that can do so with `first`; itself if it cannot."""
+        ...
+
+    async def run_both(self, first: StepContext, own: StepContext) -> tuple[StepResult, StepResult | None]:
+        """The results of both, or that of `first` alone: then this step is still to be run. Raises as `run` of `first` does."""
+        ...
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -9,10 +9,10 @@ import pytest
 
 from services.auth.listed import KEY_TABLES, LEASE_TABLES, key_holders, leases
 from services.auth.store import BLOCKS, AuthStore
-from services.platform.bigquery import small_tables
 from services.platform.bigquery.client import BigQuery
-from services.platform.bigquery.small_tables import SmallTables
 from services.platform.bigquery.sql import make_block
+from services.platform.bigquery.unbilled import small_tables
+from services.platform.bigquery.unbilled.small_tables import SmallTables
 from services.platform.clock import utc_day
 from tests.integration.auth.conftest import Provision
 from tests.support.counting import jobs, look_ups
