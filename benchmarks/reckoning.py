@@ -138,7 +138,7 @@ def section(after: Sequence[Cost], before: Sequence[float], *, before_at: str, a
             *lines,
             "",
             f"The lone API run by statement. It took {run.api_run_seconds:.0f} s; for the rest of a minute it renews its lease.",
-            "Streamed lines, load jobs, readings of metadata and small tables that are listed cost nothing and are not shown.",
+            "Streamed lines, load jobs, readings of metadata and listed tables (of up to 1,000 rows) cost nothing and are not shown.",
             "",
             "| service | statement | tables | references | $ for 1,000 runs |",
             "|---|---|---|--:|--:|",

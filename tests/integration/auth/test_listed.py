@@ -67,7 +67,7 @@ async def test_keys_of_every_kind(bq: BigQuery, clock: SetClock, tenant_id: str)
             for number in range(40)
         ],
     )
-    keys = [
+    keys: list[dict[str, Any]] = [
         {
             "api_key_id": f"{tenant_id}_key_{number}",
             "tenant_id": chance.choice(tenants),
@@ -120,7 +120,7 @@ async def test_leases_of_every_kind(bq: BigQuery, clock: SetClock, tenant_id: st
     tables = await SmallTables(bq, bq.control(), LEASE_TABLES, spares="a test").rows()
 
     assert tables is not None
-    listed = [one for one in leases(*tables, since) if one["tenant_id"].startswith(tenant_id)]
+    listed = [one for one in leases(tables[0], since) if one["tenant_id"].startswith(tenant_id)]
     rows = (await bq.query(BLOCKS["list_leases"], {"since": since}, dataset=bq.control())).rows
     assert listed
     assert sorted(map(str, listed)) == sorted(str(row) for row in rows if row["tenant_id"].startswith(tenant_id))
