@@ -11,10 +11,10 @@ def jobs(statement: str | None = None) -> float:
     return sum(sample.value for sample in samples if statement is None or statement in sample.labels.values())
 
 
-def look_ups(statement: str) -> float:
-    """How often what the statement reads was read so far, by it or by listing its tables."""
+def asked(statement: str | None = None) -> float:
+    """Jobs so far, and listings of small tables that have spared one: of one statement, or of all."""
     samples = [sample for metric in BIGQUERY_LISTINGS.collect() for sample in metric.samples if sample.name.endswith("_total")]
-    return jobs(statement) + sum(sample.value for sample in samples if sample.labels["statement"] == statement)
+    return jobs(statement) + sum(sample.value for sample in samples if statement in {None, sample.labels["statement"]})
 
 
 def references() -> Counter[str]:

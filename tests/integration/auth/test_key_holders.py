@@ -56,7 +56,7 @@ async def issue(store: AuthStore, clock: SetClock, tenant_id: str, name: str, *,
 
 
 def look_ups() -> float:
-    return counting.look_ups("find_key_holders")
+    return counting.asked("find_key_holders")
 
 
 async def test_forty_keys_that_are_shown_at_once_take_few_statements(

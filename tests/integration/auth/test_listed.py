@@ -15,7 +15,7 @@ from services.platform.bigquery.unbilled import small_tables
 from services.platform.bigquery.unbilled.small_tables import SmallTables
 from services.platform.clock import utc_day
 from tests.integration.auth.conftest import Provision
-from tests.support.counting import jobs, look_ups
+from tests.support.counting import asked, jobs
 from tests.support.set_clock import SetClock
 
 TENANTS = 6
@@ -132,9 +132,9 @@ async def test_larger_tables_are_queried(
     await provision(name="_a")
     await provision(name="_b")
     monkeypatch.setattr(small_tables, "MOST_ROWS", 1)
-    before = look_ups("find_key_holders"), jobs("find_key_holders")
+    before = asked("find_key_holders"), jobs("find_key_holders")
 
     assert await store.find_key_holders(["nothing"], clock.now()) == {}
 
-    assert (look_ups("find_key_holders"), jobs("find_key_holders")) == (before[0] + 1, before[1] + 1)
+    assert (asked("find_key_holders"), jobs("find_key_holders")) == (before[0] + 1, before[1] + 1)
     assert await SmallTables(bq, bq.control(), {"tenant_profiles": ("tenant_id", "no_such_column")}, spares="a test").rows() is None
