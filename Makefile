@@ -50,15 +50,26 @@ chromium: ## Make sure that there is a chromium for the tests of the console
 	  || { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && echo "installing chromium" && apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y chromium >/dev/null; } \
 	  || { echo "The console's tests need chromium on PATH. Debian: sudo apt-get install chromium" >&2; exit 1; }
 
-test: gen chromium .cache/axe/.stamp .cache/focus-validator/.stamp ## Run the tests; PYTEST="-k gateway" narrows them
-	@$(PY) -m pytest -n $(WORKERS) --dist loadscope $(PYTEST)
+BEFORE_TESTS := gen chromium .cache/axe/.stamp .cache/focus-validator/.stamp
+TESTS = $(PY) -m pytest -n $(WORKERS) --dist loadscope
+
+test: $(BEFORE_TESTS) ## Run the tests that belong before each commit, in five minutes; PYTEST="-k gateway" narrows them
+	@$(TESTS) -m "not long" $(PYTEST)
+
+.PHONY: test-long
+test-long: $(BEFORE_TESTS) ## ... and those that take too long for that: tests/long.toml says which and why
+	@$(TESTS) -m long $(PYTEST)
+
+.PHONY: test-all
+test-all: $(BEFORE_TESTS) ## ... both at once, which starts each stack once
+	@$(TESTS) $(PYTEST)
 
 .PHONY: screenshots
 screenshots: gen chromium ## Write the README's pictures of the console into docs/images, from a suite of its own with the sample tenant
 	@$(PY) -m tests.support.screenshots
 
 test-unit: gen ## ... those that need no emulator and no process, in seconds
-	@$(PY) -m pytest -n $(WORKERS) --dist loadscope tests/unit $(PYTEST)
+	@$(TESTS) -m "not long" tests/unit $(PYTEST)
 
 test-azurite: gen .cache/azurite/.stamp ## ... what we rely on of Blob Storage, against Microsoft's emulator too; needs npm
 	@AZURITE=1 $(PY) -m pytest tests/integration/localcloud/azure $(PYTEST)

@@ -21,7 +21,8 @@ from services.platform.group_commit import GroupCommit
 
 MAX_EXPIRED = 1_000
 """Number of expired reservations in one response."""
-URGENT = frozenset({"CANCELLED", "NOT_STARTED"})
+NOT_STARTED = "NOT_STARTED"
+URGENT = frozenset({"CANCELLED", NOT_STARTED})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -185,8 +186,9 @@ class Ledger:
         self._leases.keep(version, now, await self._store.list_leases(utc_day(now) - RESERVED_FOR))
 
     async def _settle_batch(self, settlements: Sequence[Settlement]) -> Sequence[None]:
-        # Of two for one id, the one that knows the cost.
-        unique = {one.reservation_id: one for one in sorted(settlements, key=lambda one: one.cost is not None)}
+        # Of two for one id, the one that knows the cost, or at least that the run has begun.
+        least_first = sorted(settlements, key=lambda one: (one.cost is not None, one.outcome != NOT_STARTED))
+        unique = {one.reservation_id: one for one in least_first}
         try:
             await self._store.settle(list(unique.values()), self._clock.now())
         finally:
