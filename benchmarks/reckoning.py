@@ -18,13 +18,13 @@ RUN_SECONDS = 60.0
 """The length of a run in the table: what a run costs depends on it."""
 RUNS = 1000
 
-type Spent = Counter[tuple[str, str]]
-"""References by service and table."""
+type Spent = Counter[tuple[str, str, str]]
+"""References by service, statement and table."""
 
 
 def references(spent: Spent, *services: str) -> int:
     """Tables in statements, of these services or of all."""
-    return sum(count * VIEWS.get(table, 1) for (service, table), count in spent.items() if not services or service in services)
+    return sum(count * VIEWS.get(table, 1) for (service, _, table), count in spent.items() if not services or service in services)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -102,8 +102,24 @@ def _day(found: Measured, reads: int) -> float:
     return reads * DAY / found.watched_seconds
 
 
-def section(after: Sequence[Cost], before: Sequence[float], *, before_at: str, after_at: str) -> str:
-    """The table as a section of the report. `before`: references by line."""
+def statements(found: Measured) -> list[str]:
+    """The rows of a table: what each statement of the lone API run cost while it worked, without idle work."""
+    second = {place: count / found.idle_seconds for place, count in found.idle.items()}
+    by_statement = dict[tuple[str, str], Counter[str]]()
+    for (service, statement, table), count in found.api_run.items():
+        left = round(count - second.get((service, statement, table), 0.0) * found.api_run_seconds)
+        if left > 0:
+            by_statement.setdefault((service, statement), Counter())[table] = left * VIEWS.get(table, 1)
+    rows = sorted(by_statement.items(), key=lambda row: -row[1].total())
+    return [
+        f"| {service} | {statement} | {', '.join(f'{table} {count}' for table, count in sorted(tables.items()))} | {tables.total()} "
+        f"| {RUNS * tables.total() * REFERENCE_USD:.3f} |"
+        for (service, statement), tables in rows
+    ]
+
+
+def section(after: Sequence[Cost], before: Sequence[float], *, before_at: str, after_at: str, run: Measured) -> str:
+    """The tables as a section of the report. `before`: references by line; `run`: whose lone API run is listed by statement."""
     lines = [
         f"| {cost.name} | {_cells(Cost(name=cost.name, references=earlier))} | {_cells(cost)} |"
         for cost, earlier in zip(after, before, strict=True)
@@ -112,15 +128,21 @@ def section(after: Sequence[Cost], before: Sequence[float], *, before_at: str, a
         [
             "## In dollars",
             "",
-            "Reckoned from our own counters over real processes: each table in each statement costs Google's minimum of 10 MiB, on",
-            f"demand at {USD_PER_TIB} $/TiB, i.e. {REFERENCE_USD:.7f} $. Streamed rows and metadata are free of it; the bytes of large",
-            "tables come on top. What depends on time was counted for about a minute and extrapolated. A lone run shares no statement.",
-            f"At {before_at} a run of gcp/cost/billing published billing_cost_daily only; FOCUS took a second run. Now one run",
-            "publishes both, and keeps the ledger of days.",
+            "Reckoned from our own counters over real processes: each table that a statement reads or rewrites costs Google's minimum of",
+            f"10 MiB, on demand at {USD_PER_TIB} $/TiB, i.e. {REFERENCE_USD:.7f} $; one that it only appends to costs nothing. Streamed",
+            "rows, metadata and listings are free; the bytes of large tables come on top. What depends on time was counted for about a",
+            "minute and extrapolated. A lone run shares no statement.",
             "",
             f"| what | references at {before_at} | $ | references at {after_at} | $ |",
             "|---|--:|--:|--:|--:|",
             *lines,
+            "",
+            f"The lone API run by statement. It took {run.api_run_seconds:.0f} s; for the rest of a minute it renews its lease.",
+            "Streamed lines, load jobs, readings of metadata and listed tables (of up to 1,000 rows) cost nothing and are not shown.",
+            "",
+            "| service | statement | tables | references | $ for 1,000 runs |",
+            "|---|---|---|--:|--:|",
+            *statements(run),
         ]
     )
 

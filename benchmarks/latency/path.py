@@ -21,7 +21,7 @@ from benchmarks.latency.times import Kind
 
 TICKS = frozenset(
     {
-        *("renew", "list_leases", "read_heads", "append_entries", "record_key_usage", "list_key_digests"),
+        *("renew", "list_leases", "read_heads", "known_entries", "append_entries", "record_key_usage", "list_key_digests"),
         *("look", "claimed_runs", "renew_claims", "take_over", "run_states", "overdue_runs", "running_runs"),
         *("insert_platform_events", "insert_tenant_runs", "delete_old_entries", "list_due_access_checks", "count_key_versions"),
     }

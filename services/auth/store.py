@@ -6,11 +6,13 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any, Self
 
+from services.auth.listed import KEY_TABLES, LEASE_TABLES, key_holders, leases
 from services.auth.quota import LIVE_FOR, Usage
 from services.platform.access.key_holder import KeyHolder
 from services.platform.bigquery.client import BigQuery
 from services.platform.bigquery.sql import load_blocks
 from services.platform.bigquery.table_versions import TableVersions, Version
+from services.platform.bigquery.unbilled.small_tables import SmallTables
 from services.platform.plan import PlanLimits
 
 BLOCKS = load_blocks(Path(__file__).with_name("queries.sql"))
@@ -112,6 +114,8 @@ class AuthStore:
         """`plan_defaults`: for what a plan leaves open."""
         self._bq, self._plan_defaults = bq, plan_defaults or PlanLimits()
         self._key_versions = TableVersions(bq, bq.control(), BLOCKS["find_key_holders"].read)
+        self._listed_keys = SmallTables(bq, bq.control(), KEY_TABLES, spares="find_key_holders")
+        self._listed_leases = SmallTables(bq, bq.control(), LEASE_TABLES, spares="list_leases")
         # Read beside a statement that reserves, and no more often than that.
         self._subscription_versions = TableVersions(bq, bq.control(), ["tenant_subscriptions"], min_interval_seconds=0.0)
         self._lease_versions = TableVersions(bq, bq.control(), BLOCKS["list_leases"].read)
@@ -145,7 +149,10 @@ class AuthStore:
         """
         ids = {handle: handle.partition("/")[2] for handle in handles if handle.startswith(BY_ID)}
         hashes = [handle for handle in handles if handle not in ids]
-        rows = await self._rows("find_key_holders", {"api_key_hashes": hashes, "api_key_ids": sorted(ids.values()), "now": now})
+        if (listed := await self._listed_keys.rows()) is not None:
+            rows = key_holders(*listed, hashes=frozenset(hashes), ids=frozenset(ids.values()), now=now)
+        else:
+            rows = await self._rows("find_key_holders", {"api_key_hashes": hashes, "api_key_ids": sorted(ids.values()), "now": now})
         found = {row["api_key_hash"]: self._holder(row) for row in rows}
         found |= {by_id(holder.tenant_id, holder.api_key_id): holder for holder in found.values()}
         return {handle: found[handle] for handle in handles if handle in found}
@@ -276,6 +283,8 @@ class AuthStore:
 
     async def list_leases(self, since: date) -> list[StoredLease]:
         """All reservations, those whose lease has expired included, of the days from `since` on."""
+        if (listed := await self._listed_leases.rows()) is not None:
+            return [StoredLease(**row) for row in leases(listed[0], since)]
         return [StoredLease(**row) for row in await self._rows("list_leases", {"since": since})]
 
     async def _rows(self, block: str, params: Mapping[str, object]) -> list[dict[str, Any]]:

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from services.platform.bigquery.jobs import NO_RETRY
 from services.platform.bigquery.result import QueryResult
 from services.platform.bigquery.sql import Block
 from services.platform.bigquery.tenant_tables import TenantTables
+from services.platform.bigquery.unbilled.small_tables import KNOWN_SECONDS, Rows, SmallTables
 from services.platform.cache import TtlCache
 from services.platform.errors import Unavailable
 
@@ -35,6 +36,7 @@ class TenantQueries:
         """`ddl`: the folder with the DDL of tenants' tables."""
         self._bq = bq
         self._tables, self._ddl = TenantTables(bq), load_tables(ddl)
+        self._small: TtlCache[tuple[str, str], SmallTables] = TtlCache(seconds=KNOWN_SECONDS, size=10_000)
         self._absent: TtlCache[str, bool] = TtlCache(seconds=ABSENT_KNOWN_SECONDS, size=10_000)
 
     async def run(self, block: Block, params: Mapping[str, object], tenant_id: str, *, seconds: float | None = None) -> QueryResult:
@@ -56,6 +58,13 @@ class TenantQueries:
         except (bigquery.NotFound, bigquery.Forbidden):
             await self._check_absent(self._bq.tenant(tenant_id))
             return []  # no credentials were ever set, so there is no dataset and no run
+
+    async def listed(self, tenant_id: str, columns: Mapping[str, Sequence[str]], *, spares: str) -> list[Rows] | None:
+        """All rows of small tables, as `SmallTables.rows` has them; None if only a statement shows them."""
+        key = tenant_id, spares
+        if (tables := self._small.get_cached(key)) is None:
+            self._small.put(key, tables := SmallTables(self._bq, self._bq.tenant(tenant_id), columns, spares=spares))
+        return await tables.rows()
 
     async def ensure(self, tenant_id: str, table: str | Table) -> None:
         """Brings a table, given by name if it is one of ours, up to its DDL; checks once in ten minutes. Raises bigquery.NotFound if the

@@ -2,13 +2,19 @@
 
 from collections import Counter
 
-from services.platform.metrics import BIGQUERY_JOBS, BIGQUERY_STATEMENTS
+from services.platform.metrics import BIGQUERY_JOBS, BIGQUERY_LISTINGS, BIGQUERY_STATEMENTS
 
 
 def jobs(statement: str | None = None) -> float:
     """Jobs submitted so far: of one statement, or of all."""
     samples = [sample for metric in BIGQUERY_JOBS.collect() for sample in metric.samples if sample.name.endswith("_total")]
     return sum(sample.value for sample in samples if statement is None or statement in sample.labels.values())
+
+
+def asked(statement: str | None = None) -> float:
+    """Jobs so far, and listings of small tables that have spared one: of one statement, or of all."""
+    samples = [sample for metric in BIGQUERY_LISTINGS.collect() for sample in metric.samples if sample.name.endswith("_total")]
+    return jobs(statement) + sum(sample.value for sample in samples if statement in {None, sample.labels["statement"]})
 
 
 def references() -> Counter[str]:

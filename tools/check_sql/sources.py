@@ -31,11 +31,12 @@ _MAY_HOLD_SQL = {
     Path("services/executor/checks/compose.py"),
     Path("services/executor/costs/compose.py"),
     Path("services/executor/steps/publish_script.py"),
-    Path("services/executor/steps/after_publish.py"),
+    Path("services/executor/steps/beside/after_publish.py"),
+    Path("services/executor/steps/beside/joint_script.py"),
     Path("services/executor/steps/ledger_script.py"),
     Path("services/executor/steps/run_end_script.py"),
     Path("services/executor/steps/exports_script.py"),
-    Path("services/executor/steps/bigquery_publish.py"),
+    Path("services/executor/steps/publish_section.py"),
     # Read a view in a tenant's own project, whose columns are not ours: there is no DDL to analyze it with.
     Path("services/executor/sources/gcp/export_rows.py"),
     Path("services/clouds/gcp/checked_project.py"),
@@ -95,10 +96,11 @@ def composed(root: Path) -> Iterator[tuple[Path, Block]]:
             if isinstance(step.action, Checks):
                 yield root / "configs" / f"{template.name.path}.yml", step.action.query.block
             if isinstance(step.action, Publish):
-                for script in step.action.scripts.values():
+                for script in (*step.action.scripts.values(), *step.action.joint.values()):
                     yield root / "configs" / f"{template.name.path}.yml", script
             if isinstance(step.action, Sql) and step.beside:
-                yield root / "configs" / f"{template.name.path}.yml", step.action.block
+                for block in (step.action.block, step.action.block_of_whole_days):
+                    yield root / "configs" / f"{template.name.path}.yml", block
 
 
 def cost_questions() -> Iterator[Question]:

@@ -3,7 +3,8 @@
 
 -- name: focus_stage
 -- Rows and sums of the source are taken in the transaction that fills the staging table: one snapshot, also while gcp/cost/billing replaces
--- the days. Replayed, it replaces what it has staged; of two at once BigQuery cancels one, as both delete.
+-- the days. The staging table is made, empty, before it is sent. Sent again, because its job has died after it may have committed, or by
+-- another try of the step, it replaces what it has staged.
 -- A day is loaded if it has rows, or if gcp/cost/billing has published it without any (x_meta_cost_days), or, in the time before there was
 -- that table, if a run of it that began after the day was over (UTC) has completed: then the export has none.
 -- An invoice month begins at midnight in Pacific time (Cloud Billing, "Understand the billing export data": invoice.month), and so an
@@ -22,7 +23,9 @@
 -- param: billing_account_name STRING
 -- param: loaded_at TIMESTAMP
 -- param: pipeline_logging_id STRING
+-- param: is_again BOOL
 DECLARE rows_staged INT64;
+DECLARE missing STRING;
 DECLARE found STRUCT<
   sums ARRAY<STRUCT<day DATE, currency STRING, invoice_month STRING, row_count INT64, net_cost FLOAT64, contracted_cost FLOAT64, list_cost FLOAT64>>,
   versions ARRAY<STRUCT<day DATE, version INT64>>>;
@@ -149,7 +152,10 @@ DECLARE services ARRAY<STRUCT<id STRING, name STRING, category STRING, subcatego
   (NULL, 'invoice', 'Other', 'Other (Other)')
 ];
 BEGIN TRANSACTION;
-DELETE FROM x_staging_focus_cost_daily WHERE TRUE;
+-- seldom: see above
+IF @is_again THEN
+  DELETE FROM x_staging_focus_cost_daily WHERE TRUE;
+END IF;
 INSERT INTO x_staging_focus_cost_daily (
   x_UsageDate, AvailabilityZone, BilledCost, BillingAccountId, BillingAccountName, BillingAccountType, BillingCurrency,
   BillingPeriodStart, BillingPeriodEnd,
@@ -741,25 +747,30 @@ SET found = STRUCT(
     ) AS g
     GROUP BY g.usage_date) AS versions);
 COMMIT TRANSACTION;
-SELECT
-  rows_staged, (SELECT IFNULL(SUM(one.row_count), 0) FROM UNNEST(found.sums) AS one) AS billing_rows, found.sums AS billing_sums,
-  found.versions AS source_versions,
-  CONCAT('gcp/cost/billing has never loaded ', (
-    SELECT STRING_AGG(CAST(day AS STRING), ', ' ORDER BY day)
-    FROM UNNEST(@run_days) AS day
-    WHERE day NOT IN (
-      SELECT d.usage_date
-      FROM x_meta_cost_days AS d
-      WHERE d.source = 'gcp' AND d.source_table IS NOT NULL
-      UNION ALL
-      SELECT one.day
-      FROM UNNEST(found.sums) AS one
-      UNION ALL
-      SELECT loaded
+SET missing = (
+  SELECT STRING_AGG(CAST(day AS STRING), ', ' ORDER BY day)
+  FROM UNNEST(@run_days) AS day
+  WHERE day NOT IN (
+    SELECT d.usage_date
+    FROM x_meta_cost_days AS d
+    WHERE d.source = 'gcp' AND d.source_table IS NOT NULL
+    UNION ALL
+    SELECT one.day
+    FROM UNNEST(found.sums) AS one));
+-- seldom: in the time before there was a ledger of days
+IF missing IS NOT NULL THEN
+  SET missing = (
+    SELECT STRING_AGG(text, ', ' ORDER BY text)
+    FROM UNNEST(SPLIT(missing, ', ')) AS text
+    WHERE text NOT IN (
+      SELECT CAST(loaded AS STRING)
       FROM x_meta_pipeline_runs AS r
       CROSS JOIN UNNEST(GENERATE_DATE_ARRAY(
         SAFE_CAST(COALESCE(JSON_VALUE(r.parameters, '$.date'), JSON_VALUE(r.parameters, '$.start_date')) AS DATE),
         SAFE_CAST(COALESCE(JSON_VALUE(r.parameters, '$.date'), JSON_VALUE(r.parameters, '$.end_date')) AS DATE))) AS loaded
       WHERE r.pipeline_id = CONCAT(@tenant_id, '-gcp-cost-billing') AND r.status = 'COMPLETED'
-        AND r.started_at >= TIMESTAMP(DATE_ADD(loaded, INTERVAL 1 DAY)))
-  ), '. Run it for these days first.') AS missing
+        AND r.started_at >= TIMESTAMP(DATE_ADD(loaded, INTERVAL 1 DAY))));
+END IF;
+SELECT
+  rows_staged, (SELECT IFNULL(SUM(one.row_count), 0) FROM UNNEST(found.sums) AS one) AS billing_rows, found.sums AS billing_sums,
+  found.versions AS source_versions, CONCAT('gcp/cost/billing has never loaded ', missing, '. Run it for these days first.') AS missing

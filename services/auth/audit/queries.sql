@@ -16,6 +16,15 @@ LEFT JOIN (
 ) AS k ON k.chain = h.chain
 WHERE h.chain IN UNNEST(@chains)
 
+-- name: known_entries
+-- Reads only: which of @ids the chains have already, where audit_heads was listed before. @since as in read_heads.
+-- param: chains ARRAY<STRING>
+-- param: ids ARRAY<STRING>
+-- param: since TIMESTAMP
+SELECT l.entry_id
+FROM audit_log AS l
+WHERE l.appended_at >= @since AND l.chain IN UNNEST(@chains) AND l.entry_id IN UNNEST(@ids)
+
 -- name: append_entries
 -- The UPDATE is the compare-and-set: it changes the heads that the entries were chained to, and always the platform's row, which all
 -- writers share. So of two concurrent ones BigQuery cancels one, and its retry finds a head that has moved and appends nothing. An INSERT
@@ -30,11 +39,14 @@ UPDATE audit_heads AS h SET seq = n.seq, entry_hash = n.entry_hash, appended_at 
 FROM UNNEST(@heads) AS n
 WHERE h.chain = n.chain AND h.seq = n.seen_seq AND h.entry_hash = n.seen_hash;
 SET moved = @@row_count;
-INSERT INTO audit_heads (chain, seq, entry_hash, appended_at)
-SELECT n.chain, n.seq, n.entry_hash, n.appended_at
-FROM UNNEST(@heads) AS n
-WHERE n.seen_seq = 0 AND n.chain NOT IN (SELECT o.chain FROM audit_heads AS o);
-SET moved = moved + @@row_count;
+-- seldom: once a chain
+IF EXISTS (SELECT 1 FROM UNNEST(@heads) AS n WHERE n.seen_seq = 0) THEN
+  INSERT INTO audit_heads (chain, seq, entry_hash, appended_at)
+  SELECT n.chain, n.seq, n.entry_hash, n.appended_at
+  FROM UNNEST(@heads) AS n
+  WHERE n.seen_seq = 0 AND n.chain NOT IN (SELECT o.chain FROM audit_heads AS o);
+  SET moved = moved + @@row_count;
+END IF;
 IF moved < ARRAY_LENGTH(@heads) THEN
   ROLLBACK TRANSACTION;
 ELSE

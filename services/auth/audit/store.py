@@ -9,10 +9,12 @@ from typing import Any
 from services.auth.audit.chain import Head
 from services.platform.bigquery.client import BigQuery
 from services.platform.bigquery.sql import load_blocks
+from services.platform.bigquery.unbilled.small_tables import SmallTables
 
 BLOCKS = load_blocks(Path(__file__).with_name("queries.sql"))
 CLOCKS_DIFFER = timedelta(days=1)
 """An entry is appended after it was recorded, by a process whose clock differs by less than this."""
+HEADS = {"audit_heads": ("chain", "seq", "entry_hash", "appended_at")}
 END_OF_TIME = datetime(9999, 1, 1, tzinfo=UTC)
 
 
@@ -30,14 +32,21 @@ class AuditStore:
 
     def __init__(self, bq: BigQuery) -> None:
         self._bq = bq
+        self._listed = SmallTables(bq, bq.control(), HEADS, spares="read_heads")
 
     async def heads(
         self, chains: Collection[str], ids: Sequence[str] = (), *, since: datetime = END_OF_TIME
     ) -> tuple[dict[str, Head], set[str]]:
-        """Where these chains end; chains without entries are missing. And which of `ids`, recorded since `since`, they have already."""
+        """Where these chains end; chains without entries are missing. And which of `ids`, recorded since `since`, they have already: at
+        that moment or later, so that if the heads are still where they were, all that was appended before is among them.
+        """
         params = {"chains": sorted(chains), "ids": ids, "since": since - CLOCKS_DIFFER}
-        rows = (await self._bq.query(BLOCKS["read_heads"], params, dataset=self._bq.control())).rows
-        known = {one for row in rows for one in row.pop("known") or ()}
+        if (listed := await self._listed.rows()) is not None:
+            rows = [row for row in listed[0] if row["chain"] in chains]
+            known = {row["entry_id"] for row in await self._rows("known_entries", params)} if ids else set()
+        else:
+            rows = await self._rows("read_heads", params)
+            known = {one for row in rows for one in row.pop("known") or ()}
         return {row["chain"]: Head(hash=row.pop("entry_hash"), **row) for row in rows}, known
 
     async def append(self, moves: Sequence[tuple[Head, Head]], chained: Sequence[Mapping[str, Any]]) -> bool:
@@ -81,5 +90,7 @@ class AuditStore:
             "after_seq": after.seq,
             "row_limit": limit,
         }
-        rows = (await self._bq.query(BLOCKS["list_entries"], params, dataset=self._bq.control())).rows
-        return [{"hash": row.pop("entry_hash"), **row} for row in rows]
+        return [{"hash": row.pop("entry_hash"), **row} for row in await self._rows("list_entries", params)]
+
+    async def _rows(self, block: str, params: Mapping[str, object]) -> list[dict[str, Any]]:
+        return (await self._bq.query(BLOCKS[block], params, dataset=self._bq.control())).rows

@@ -16,8 +16,9 @@ from google.api_core.exceptions import GoogleAPICallError
 from services.executor.errors import StepError
 from services.executor.metering.cap import CapExceeded
 from services.executor.records import Period, RunCost
-from services.executor.runs.execute import context_of, drop_staging
+from services.executor.runs.execute import drop_staging
 from services.executor.runs.prepared import PreparedRun
+from services.executor.runs.progress import context_of
 from services.executor.sources.credentials import SealedCredentials
 from services.executor.templates.step import DryRunnable, StepContext, StepDryRun, StepResult, Toolbox
 from services.executor.templates.step_reader import TemplateStep

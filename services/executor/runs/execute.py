@@ -8,7 +8,7 @@ not succeed: they are stopped, and SKIPPED. Results are combined in the template
 import asyncio
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import structlog
@@ -19,10 +19,10 @@ from services.executor.records import RunOutcome, StepLog, StepStatus
 from services.executor.run_spans import span_of
 from services.executor.runs.last_step import last_step, may_end, steps_left
 from services.executor.runs.prepared import PreparedRun
-from services.executor.runs.progress import RUNNING, RunProgress
+from services.executor.runs.progress import RunProgress, context_of
 from services.executor.templates.graph import should_run
 from services.executor.templates.step import LastStep, StepContext, StepResult, Toolbox, UsesTables
-from services.executor.templates.step_reader import TemplateStep
+from services.executor.templates.step_reader import Joining, TemplateStep
 from services.platform.backoff import backoff
 from services.platform.bigquery import errors as bigquery
 from services.platform.errors import ConvergenceError, Unavailable
@@ -70,6 +70,14 @@ async def _run(
     before = dict(progress.ended)
     tasks = dict[str, asyncio.Task[None]]()
 
+    async def joining(step: TemplateStep) -> TemplateStep | None:
+        """The step that is done along with this one, once all else that it needs has succeeded; None if there is none, or if not."""
+        other = next((one for one in steps if one.joins == step.id), None)
+        needs = [need for need in other.needs if need != step.id] if other else []
+        if awaited := [tasks[need] for need in needs]:
+            await asyncio.wait(awaited)
+        return other if all(progress.ended.get(need) is StepStatus.COMPLETED for need in needs) else None
+
     async def when_due(step: TemplateStep) -> None:
         if awaited := [tasks[need] for need in step.needs if need in tasks]:
             await asyncio.wait(awaited)
@@ -78,7 +86,7 @@ async def _run(
         ended = before | {need: progress.ended[need] for need in step.needs if need in progress.ended}
         is_due = should_run(needs=step.needs, when=step.when, ended=ended, stopped=stopped)
         if is_due and not progress.has_nothing_for(step) and not progress.is_needless(step):
-            await _perform_unless_in_vain(prepared, step, progress, tools)
+            await _perform_unless_in_vain(prepared, step, progress, tools, await joining(step))
         else:
             progress.ended[step.id] = StepStatus.SKIPPED
             _log_step(prepared, step, StepStatus.SKIPPED, tools)
@@ -100,11 +108,13 @@ async def _run_stopped(prepared: PreparedRun, finalizers: Sequence[TemplateStep]
         _log.warning("epilogue_cut_short", seconds=FINALIZER_SECONDS)
 
 
-async def _perform_unless_in_vain(prepared: PreparedRun, step: TemplateStep, progress: RunProgress, tools: Toolbox) -> None:
+async def _perform_unless_in_vain(
+    prepared: PreparedRun, step: TemplateStep, progress: RunProgress, tools: Toolbox, other: TemplateStep | None
+) -> None:
     """Performs a step until it is stopped, for the publish beside it has not succeeded."""
     progress.working.add(step.id)
     try:
-        await _perform(prepared, step, progress, tools)
+        await _perform(prepared, step, progress, tools, other)
     except asyncio.CancelledError:
         if step.id not in progress.in_vain:
             raise
@@ -114,9 +124,10 @@ async def _perform_unless_in_vain(prepared: PreparedRun, step: TemplateStep, pro
         progress.working.discard(step.id)
 
 
-async def _perform(prepared: PreparedRun, step: TemplateStep, progress: RunProgress, tools: Toolbox) -> None:
+async def _perform(prepared: PreparedRun, step: TemplateStep, progress: RunProgress, tools: Toolbox, other: TemplateStep | None) -> None:
+    """`other` is done along with it, if it is not None and can be."""
     waits = backoff(first=1.0, most=30.0)
-    last = await _if_last(prepared, step, progress, tools)
+    last = await _if_last(prepared, step, progress, tools, other)
     # Only the first failure decides whether the run may be retried.
     says_retryable = step.is_work or not progress.failures
     for attempt in range(1, step.attempts + 1):
@@ -126,7 +137,7 @@ async def _perform(prepared: PreparedRun, step: TemplateStep, progress: RunProgr
         if last is not None:
             await tools.store.flushed(prepared.run.tenant_id, prepared.run.pipeline_logging_id)
         try:
-            result = await _attempt(prepared, step, progress, tools, meter, last)
+            result = await _attempt(prepared, step, progress, tools, _Attempt(meter=meter, last=last, other=other))
         except asyncio.CancelledError:
             if step.id in progress.in_vain:
                 raise
@@ -136,13 +147,15 @@ async def _perform(prepared: PreparedRun, step: TemplateStep, progress: RunProgr
             _log_step(prepared, step, StepStatus.FAILED, tools, attempt=attempt, error_message=stopped, metadata=metadata)
             raise
         seconds = (tools.clock.now() - began).total_seconds()
-        took, status = round(seconds * 1000), StepStatus.COMPLETED if isinstance(result, StepResult) else StepStatus.FAILED
-        STEP_SECONDS.labels(step.type, status).observe(seconds)
-        if isinstance(result, StepResult):
-            progress.ended[step.id] = StepStatus.COMPLETED
-            progress.results[step.id] = result
-            fields: dict[str, Any] = {"rows_processed": result.rows_processed, "metadata": {**result.metadata, **_cost_of(meter)}}
-            _log_step(prepared, step, StepStatus.COMPLETED, tools, attempt=attempt, duration_ms=took, **fields)
+        took = round(seconds * 1000)
+        STEP_SECONDS.labels(step.type, StepStatus.COMPLETED if isinstance(result, tuple) else StepStatus.FAILED).observe(seconds)
+        if isinstance(result, tuple):
+            first, second = result
+            _complete(prepared, step, first, progress, tools, attempt=attempt, duration_ms=took, cost=_cost_of(meter))
+            if other and second:
+                _log_step(prepared, other, StepStatus.RUNNING, tools)
+                # It is in the same statement, so its cost is that of the first.
+                _complete(prepared, other, second, progress, tools, duration_ms=took, cost={})
             return
         why: dict[str, Any] = {
             "error_message": result.message,
@@ -159,17 +172,36 @@ async def _perform(prepared: PreparedRun, step: TemplateStep, progress: RunProgr
         return
 
 
-async def _if_last(prepared: PreparedRun, step: TemplateStep, progress: RunProgress, tools: Toolbox) -> LastStep | None:
-    """For a step after which nothing is left to do, what it gets to know; else None. The steps that have nothing to do are ended first."""
+def _complete(  # noqa: PLR0913 - the columns of a line
+    prepared: PreparedRun,
+    step: TemplateStep,
+    result: StepResult,
+    progress: RunProgress,
+    tools: Toolbox,
+    *,
+    attempt: int = 1,
+    duration_ms: int,
+    cost: Mapping[str, Any],
+) -> None:
+    progress.ended[step.id], progress.results[step.id] = StepStatus.COMPLETED, result
+    metadata, rows = {**result.metadata, **cost}, result.rows_processed
+    _log_step(prepared, step, StepStatus.COMPLETED, tools, attempt=attempt, duration_ms=duration_ms, rows_processed=rows, metadata=metadata)
+
+
+async def _if_last(
+    prepared: PreparedRun, step: TemplateStep, progress: RunProgress, tools: Toolbox, other: TemplateStep | None
+) -> LastStep | None:
+    """For a step after which nothing is left to do but `other`, what it gets to know; else None. The steps that have nothing to do are
+    ended first.
+    """
     steps = prepared.template.steps
-    if not may_end(step, steps) or (left := steps_left(step, steps, progress.ended)) is None:
+    if not may_end(step, steps) or (left := steps_left(step, steps, progress.ended, along=other)) is None:
         return None
     if (results := await progress.foresight.of(left)) is None:
         return None
     for one, result in zip(left, results, strict=True):
-        progress.ended[one.id], progress.results[one.id] = StepStatus.COMPLETED, result
         _log_step(prepared, one, StepStatus.RUNNING, tools)
-        _log_step(prepared, one, StepStatus.COMPLETED, tools, duration_ms=0, rows_processed=result.rows_processed, metadata=result.metadata)
+        _complete(prepared, one, result, progress, tools, duration_ms=0, cost={})
     return last_step(step, steps, progress.results)
 
 
@@ -178,16 +210,26 @@ def _cost_of(meter: StepMeter) -> dict[str, Any]:
     return {"cost": asdict(meter.cost)}
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Attempt:
+    meter: StepMeter
+    last: LastStep | None
+    other: TemplateStep | None
+    """Done along with the step."""
+
+
 async def _attempt(
-    prepared: PreparedRun, step: TemplateStep, progress: RunProgress, tools: Toolbox, meter: StepMeter, last: LastStep | None
-) -> StepResult | StepError:
-    """One try. Errors are returned, worded for the tenant; details are logged."""
+    prepared: PreparedRun, step: TemplateStep, progress: RunProgress, tools: Toolbox, how: _Attempt
+) -> tuple[StepResult, StepResult | None] | StepError:
+    """One try: the step's result, and that of the other one, if it is done, too. Errors are returned, worded for the tenant; details are
+    logged.
+    """
     outcome = progress.seen_by(step, prepared.template.steps)
-    context = replace(context_of(prepared, step, progress.results, tools, outcome=outcome), meter=meter, last=last)
+    context = replace(context_of(prepared, step, progress.results, tools, outcome=outcome), meter=how.meter, last=how.last)
     try:
-        with span_of(step.type, step.id, meter.labels.get("attempt", "1")):
+        with span_of(step.type, step.id, how.meter.labels.get("attempt", "1")):
             async with asyncio.timeout(step.timeout_seconds):
-                return await step.action.run(context)
+                return await _done(prepared, step, progress, tools, context, how.other)
     except StepError as error:
         _log.info("step_failed", step=step.id, cause=repr(error.__cause__.__class__.__name__))
         return error
@@ -205,24 +247,12 @@ async def _attempt(
         return StepError(message, is_retryable=True)
 
 
-def context_of(
-    prepared: PreparedRun, step: TemplateStep, results: Mapping[str, StepResult], tools: Toolbox, *, outcome: RunOutcome = RUNNING
-) -> StepContext:
-    """What a step sees of the results of earlier steps."""
-    known = [results[one.id] for one in prepared.template.steps if one.id in step.ancestors and one.id in results]
-    return StepContext(
-        run=prepared.run,
-        provider=prepared.template.name.provider,
-        step_id=step.id,
-        timeout_seconds=step.timeout_seconds,
-        parameters=prepared.values,
-        period=prepared.period or next((result.period for result in known if result.period), None),
-        outputs={name: value for result in known for name, value in result.outputs.items()},
-        staging=tuple(table for result in known for table in result.staging),
-        outcome=outcome,
-        tools=tools,
-        requested_at=prepared.requested_at,
-    )
+async def _done(
+    prepared: PreparedRun, step: TemplateStep, progress: RunProgress, tools: Toolbox, context: StepContext, other: TemplateStep | None
+) -> tuple[StepResult, StepResult | None]:
+    if other and isinstance(other.action, Joining):
+        return await other.action.run_both(context, context_of(prepared, other, progress.results, tools))
+    return await step.action.run(context), None
 
 
 def drop_staging(prepared: PreparedRun, results: Mapping[str, StepResult], tools: Toolbox) -> None:

@@ -24,9 +24,13 @@ def may_end(step: TemplateStep, steps: Sequence[TemplateStep]) -> bool:
     return isinstance(step.action, EndsRun) and all(one.is_work for one in steps)
 
 
-def steps_left(step: TemplateStep, steps: Sequence[TemplateStep], ended: Mapping[str, StepStatus]) -> list[TemplateStep] | None:
-    """The other steps that have not ended; None if the run has already failed, or if one of them works or waits beside this step."""
-    left = [one for one in steps if one.id not in ended and one.id != step.id]
+def steps_left(
+    step: TemplateStep, steps: Sequence[TemplateStep], ended: Mapping[str, StepStatus], *, along: TemplateStep | None = None
+) -> list[TemplateStep] | None:
+    """The other steps that have not ended, without the one that is done along with this one; None if the run has already failed, or if one
+    of them works or waits beside this step.
+    """
+    left = [one for one in steps if one.id not in ended and one not in (step, along)]
     if StepStatus.FAILED in ended.values() or any(step.id not in one.ancestors for one in left):
         return None
     return left

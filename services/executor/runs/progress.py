@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from services.executor.metering.meter import RunMeter
 from services.executor.records import RunOutcome, RunStatus, StepStatus
 from services.executor.runs.last_step import Foresight, in_order_of_counts
-from services.executor.templates.step import StepResult
+from services.executor.runs.prepared import PreparedRun
+from services.executor.templates.step import StepContext, StepResult, Toolbox
 from services.executor.templates.step_reader import TemplateStep
 
 RUNNING = RunOutcome(status=RunStatus.RUNNING)
@@ -70,3 +71,23 @@ class RunProgress:
         rows = next((result.rows_processed for result in results if result.rows_processed is not None), None)
         ended_at = next((result.ended_at for result in results if result.ended_at is not None), None)
         return RunOutcome(status=RunStatus.COMPLETED, rows_processed=rows, ended_at=ended_at)
+
+
+def context_of(
+    prepared: PreparedRun, step: TemplateStep, results: Mapping[str, StepResult], tools: Toolbox, *, outcome: RunOutcome = RUNNING
+) -> StepContext:
+    """What a step sees of the results of earlier steps."""
+    known = [results[one.id] for one in prepared.template.steps if one.id in step.ancestors and one.id in results]
+    return StepContext(
+        run=prepared.run,
+        provider=prepared.template.name.provider,
+        step_id=step.id,
+        timeout_seconds=step.timeout_seconds,
+        parameters=prepared.values,
+        period=prepared.period or next((result.period for result in known if result.period), None),
+        outputs={name: value for result in known for name, value in result.outputs.items()},
+        staging=tuple(table for result in known for table in result.staging),
+        outcome=outcome,
+        tools=tools,
+        requested_at=prepared.requested_at,
+    )

@@ -3,8 +3,8 @@ the table's place.
 """
 
 import re
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Protocol, runtime_checkable
 
 from services.platform.bigquery.sql import Block, make_block
@@ -22,6 +22,18 @@ class TableAfter:
     """A SELECT."""
     params: Mapping[str, str]
     """The query parameters that it needs, name to GoogleSQL type."""
+    of_whole_days: str | None = None
+    """A SELECT for a run that has read all of its days as a whole, so that no row stays; None: `query` is that, too."""
+
+    def whole(self) -> "TableAfter":
+        """For such a run."""
+        return replace(self, query=self.of_whole_days or self.query)
+
+
+def reads_whole_days(outputs: Mapping[str, object]) -> bool:
+    """True if the run has read each of its days as a whole, by the outputs of the step that has read them."""
+    reads = outputs.get("day_reads")
+    return isinstance(reads, Sequence) and not any(read["since"] for read in reads)
 
 
 @runtime_checkable

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from services.executor.sources.registry import DATASETS, SOURCE_TYPES
-from services.executor.steps import bigquery_publish, bigquery_sql, dq_checks, invoice_check, notify
+from services.executor.steps import bigquery_sql, dq_checks, invoice_check, notify, publish_section
 from services.executor.steps.extract import extract_dataset_from, extract_from
 from services.executor.steps.focus_totals import focus_totals_from
 from services.executor.templates.step import StepType
@@ -16,7 +16,7 @@ STEP_TYPES: Mapping[str, StepType] = {
     "bigquery.sql": bigquery_sql.parse,
     "dq.checks": dq_checks.parse,
     "dq.invoices": invoice_check.parse,
-    "bigquery.publish": bigquery_publish.parse,
+    "bigquery.publish": publish_section.parse,
     "notify.slack": notify.parse_slack,
     "notify.webhook": notify.parse_webhook,
     "notify.email": notify.parse_email,

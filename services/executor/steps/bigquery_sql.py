@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 from services.executor.errors import StepError
 from services.executor.staging.shape import StagingShape, StagingTable
+from services.executor.staging.table_after import reads_whole_days
 from services.executor.templates.faults import Faults, TemplateError
 from services.executor.templates.section import Section
 from services.executor.templates.step import Scope, Step, StepContext, StepDryRun, StepResult
@@ -26,6 +27,8 @@ class Sql:
     """A script whose last statement returns one row: `rows_staged INT64`, `missing STRING` (NULL, or why the run must wait, worded for the
     tenant), and one column for each entry of OUTPUTS.
     """
+    block_of_whole_days: Block
+    """The same for a run that has read each of its days as a whole: what is published by now is not read."""
     shape: StagingShape
     reads: tuple[Table, ...]
     """The tenant's tables that the script reads. One that no run has created yet counts as empty."""
@@ -33,7 +36,7 @@ class Sql:
     async def run(self, context: StepContext) -> StepResult:
         """If data is `missing`, raises a retryable StepError: it may exist when another attempt runs."""
         async with self._staging(context) as (table, there):
-            [answer] = (await there.query(self.block)).rows
+            [answer] = (await there.query(self._block(there))).rows
             if answer[MISSING] is not None:
                 raise StepError(answer[MISSING], is_retryable=True)
         return StepResult(
@@ -46,13 +49,16 @@ class Sql:
     async def dry_run(self, context: StepContext) -> StepDryRun:
         """Assumes that the step stages as many bytes as it reads."""
         async with self._staging(context) as (table, there):
-            estimate = await there.dry_run(self.block)
+            estimate = await there.dry_run(self._block(there))
         return replace(
             estimate,
             staging=(table,),
             staged_bytes=estimate.bytes_read,
             metadata={"staged_from": [one.name for one in self.reads], **context.days_not_over},
         )
+
+    def _block(self, context: StepContext) -> Block:
+        return self.block_of_whole_days if reads_whole_days(context.outputs) else self.block
 
     @property
     def tables(self) -> tuple[Table, ...]:
@@ -80,10 +86,11 @@ def parse(section: Section, scope: Scope) -> Step:
     finds = faults.attempt(lambda: _finds(section), {})
     reads = faults.attempt(lambda: _reads(section, scope), ())
     block = faults.attempt(lambda: scope.block(section), None)
+    whole = replace(scope, tables_after=tuple(one.whole() for one in scope.tables_after))
     shape = faults.attempt(lambda: scope.staging[section.text("staging", among=scope.staging)], None)
     if block is None or shape is None or faults.found:
         raise TemplateError(*faults.found)
-    return Sql(OUTPUTS=finds, block=block, shape=shape, reads=reads)
+    return Sql(OUTPUTS=finds, block=block, block_of_whole_days=whole.block(section), shape=shape, reads=reads)
 
 
 def _finds(section: Section) -> dict[str, str]:

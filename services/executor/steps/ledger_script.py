@@ -20,14 +20,12 @@ SOURCE: Final = "_ledger_source"
 STATES_PARAM: Final = "_ledger_states"
 """The query parameter with the state that each day of the run gets if it has changed."""
 DERIVED_FROM: Final = "source_versions"
-"""The output of the step that derives rows: which version of each day it has read, see `_VERSIONS`. A day without rows is absent."""
+"""The output of the step that derives rows: which version of each day it has read, see `VERSIONS`. A day without rows is absent."""
 SOURCE_VERSIONS: Final = "ARRAY<STRUCT<day DATE, version INT64>>"
 SOURCE_COLUMNS: Final = {"usage_date": "DATE", "pipeline_logging_id": "STRING"}
 """The columns of a source's own table by which it is known which version a day has."""
 SUPERSEDED: Final = "is_superseded"
 """A newer reading of one of the days has been published."""
-LACKS_DAYS: Final = "lacks_days"
-"""The ledger lacks a day of the run, which was published before there was a ledger."""
 EXPORTED: Final = "export_time"
 """The column of a source's own table by which rows are new."""
 KEPT_ROWS: Final = (
@@ -35,9 +33,6 @@ KEPT_ROWS: Final = (
     " WHERE r.day = t.{day} AND r.since IS NOT NULL AND IFNULL(t." + EXPORTED + " <= r.since, TRUE))"
 )
 """A condition on rows `t` of the published table: of a day of which only newer rows were read, the older ones stay."""
-
-
-_IS_LACKING: Final = f"{{day}} NOT IN (SELECT d.usage_date FROM {DAYS} AS d WHERE d.source = @{SOURCE})"
 
 
 class LedgerKind(Enum):
@@ -131,10 +126,10 @@ _NEWER_READING: Final = """EXISTS (
     r.since IS NOT NULL))"""
 
 
-_VERSIONS: Final = """SELECT g.usage_date AS day, BIT_XOR(FARM_FINGERPRINT(CONCAT(g.run, ' ', CAST(g.row_count AS STRING)))) AS version
+VERSIONS: Final = """SELECT g.usage_date AS day, BIT_XOR(FARM_FINGERPRINT(CONCAT(g.run, ' ', CAST(g.row_count AS STRING)))) AS version
     FROM (
       SELECT b.usage_date, IFNULL(b.pipeline_logging_id, '') AS run, COUNT(*) AS row_count
-      FROM {table} AS b
+      FROM {rows}
       WHERE b.usage_date BETWEEN @first_day AND @last_day AND b.usage_date IN UNNEST(@run_days)
       GROUP BY b.usage_date, run
     ) AS g
@@ -156,6 +151,17 @@ class MeasuredField:
     is_first: bool = False
 
 
+def not_as_read(rows: str) -> str:
+    """A condition: `rows`, an item of a FROM clause with the alias `b`, are not those that the step has read which derives from them."""
+    return f"""EXISTS (
+  SELECT 1
+  FROM (
+    {VERSIONS.format(rows=rows)}
+  ) AS found
+  FULL JOIN UNNEST(@{DERIVED_FROM}) AS seen ON seen.day = found.day
+  WHERE IFNULL(found.version != seen.version, TRUE))"""
+
+
 def ledger_measures(entry: LedgerEntry | None) -> list[MeasuredField]:
     """What must be known of the ledger.
 
@@ -167,15 +173,7 @@ def ledger_measures(entry: LedgerEntry | None) -> list[MeasuredField]:
     if entry is None:
         return []
     if entry.kind is LedgerKind.DERIVED:
-        behind = f"""EXISTS (
-  SELECT 1
-  FROM (
-    {_VERSIONS.format(table=entry.derived_from)}
-  ) AS found
-  FULL JOIN UNNEST(@{DERIVED_FROM}) AS seen ON seen.day = found.day
-  WHERE IFNULL(found.version != seen.version, TRUE))"""
-        lacks = f"EXISTS (SELECT 1 FROM UNNEST(@run_days) AS day WHERE {_IS_LACKING.format(day='day')})"
-        return [MeasuredField(name=SUPERSEDED, type="BOOL", sql=behind), MeasuredField(name=LACKS_DAYS, type="BOOL", sql=lacks)]
+        return [MeasuredField(name=SUPERSEDED, type="BOOL", sql=not_as_read(f"{entry.derived_from} AS b"))]
     known = f"""ARRAY(
   SELECT AS STRUCT
     d.usage_date, d.first_loaded_at, d.changed_at, d.version, d.focus_version, d.state, d.state_rule, d.source_table, d.source_created_at,
@@ -186,17 +184,17 @@ def ledger_measures(entry: LedgerEntry | None) -> list[MeasuredField]:
     return [MeasuredField(name="known", type=KNOWN, sql=known, is_first=True), MeasuredField(name=SUPERSEDED, type="BOOL", sql=newer)]
 
 
-def ledger_statements(entry: LedgerEntry | None) -> str:
-    """Statements of the transaction, after the rows are in place."""
+def ledger_statements(entry: LedgerEntry | None, *, with_derived: bool = False) -> str:
+    """Statements of the transaction, after the rows are in place. `with_derived`: those of the table that is derived from it as well."""
     if entry is None:
         return ""
     match entry.kind:
         case LedgerKind.DERIVED:
             return _derived()
         case LedgerKind.MONTHS:
-            return f"{_changes()}{_days(is_focus=True)}{exports_statements(SOURCE)}"
+            return f"{_changes()}{_days(is_focus=True, is_loaded='n.is_loaded')}{exports_statements(SOURCE)}"
         case LedgerKind.READINGS:
-            return f"{_changes()}{_days(is_focus=False)}{_sources()}"
+            return f"{_changes()}{_days(is_focus=with_derived)}{_sources()}"
 
 
 def _changes() -> str:
@@ -235,10 +233,9 @@ _COLUMNS: Final = (
 )
 
 
-def _days(*, is_focus: bool) -> str:
-    """`is_focus`: the table that is published is focus_cost_daily itself, which so is never behind."""
+def _days(*, is_focus: bool, is_loaded: str = "TRUE") -> str:
+    """`is_focus`: focus_cost_daily is published, too, which so is never behind."""
     focus_version = "IFNULL(n.version, 0) + 1" if is_focus else "IFNULL(n.focus_version, 0)"
-    is_loaded = "n.is_loaded" if is_focus else "TRUE"
     # A MERGE would be one statement less; the emulator cannot run it inside a transaction.
     return f"""DELETE FROM {DAYS} WHERE source = @{SOURCE} AND usage_date IN UNNEST(@run_days);
 INSERT INTO {DAYS} (
@@ -268,7 +265,8 @@ FROM (
 
 
 def _sources() -> str:
-    return f"""IF ARRAY_LENGTH(@watermarks) > 0 THEN
+    return f"""-- only with @watermarks: a run for changed days moves them
+IF ARRAY_LENGTH(@watermarks) > 0 THEN
   DELETE FROM {SOURCES} WHERE source = @{SOURCE} AND source_table IN (SELECT m.source_table FROM UNNEST(@watermarks) AS m);
   INSERT INTO {SOURCES} (source, source_table, source_created_at, watermark, updated_at, pipeline_logging_id)
   SELECT @{SOURCE}, m.source_table, m.source_created_at, m.watermark, @loaded_at, @pipeline_logging_id FROM UNNEST(@watermarks) AS m;
@@ -279,7 +277,8 @@ END IF;
 def _derived() -> str:
     return f"""UPDATE {DAYS} SET last_loaded_at = @loaded_at, version = IFNULL(version, 0) + 1, focus_version = IFNULL(version, 0) + 1
 WHERE source = @{SOURCE} AND usage_date IN UNNEST(@run_days);
-IF measured.{LACKS_DAYS} THEN
+-- seldom: a day was published before there was a ledger
+IF @@row_count < ARRAY_LENGTH(@run_days) THEN
 INSERT INTO {DAYS} (
   {_COLUMNS}
 )
@@ -294,6 +293,6 @@ FROM (
   {_HOLDS}
   ) AS h ON h.usage_date = day
 ) AS n
-WHERE {_IS_LACKING.format(day="n.day")};
+WHERE n.day NOT IN (SELECT d.usage_date FROM {DAYS} AS d WHERE d.source = @{SOURCE});
 END IF;
 """

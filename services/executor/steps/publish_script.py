@@ -90,13 +90,29 @@ class Replacement:
         return self.ledger is not None and self.ledger.kind is LedgerKind.MONTHS
 
 
-def publish_scripts(replacement: Replacement, rows: Block) -> dict[EndOfRun, Block]:
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Along:
+    """A second table that the same transaction replaces."""
+
+    replacement: Replacement
+    rows: Block
+    """A query that returns every column of its table by name."""
+    measures: Sequence[MeasuredField]
+    """What must be known of it."""
+    allowed: str
+    """A condition on what is measured: it may be replaced."""
+    answer: str
+    """More columns of the last statement."""
+
+
+def publish_scripts(replacement: Replacement, rows: Block, along: Along | None = None) -> dict[EndOfRun, Block]:
     """One script for each way to end the run."""
-    return {way: publish_script(replacement, rows, way) for way in EndOfRun}
+    return {way: publish_script(replacement, rows, way, along) for way in EndOfRun}
 
 
-def publish_script(replacement: Replacement, rows: Block, run_end: EndOfRun) -> Block:
-    """The script that replaces what the days hold by `rows`, a query that returns every column of the table by name.
+def publish_script(replacement: Replacement, rows: Block, run_end: EndOfRun, along: Along | None = None) -> Block:
+    """The script that replaces what the days hold by `rows`, a query that returns every column of the table by name; and what a second
+    table holds of them, with `along`.
 
     Its last statement returns `published BOOL`, `ended_at TIMESTAMP`, when this claim completed the run, by this script or an earlier
     sending of it, or NULL, `rows_published INT64`, `is_superseded BOOL`, `is_newer_there BOOL`, if so because others do what this run was
@@ -107,39 +123,26 @@ def publish_script(replacement: Replacement, rows: Block, run_end: EndOfRun) -> 
     replaced: the day, of exported files the billing period; NULL for rows of others that stay. `rows_new` are those that come from
     `rows`. Too little: the unit would lose more than half of its rows, or the currency all of its rows or more than half of its cost.
     """
-    table, day, ledger = replacement.table, replacement.day, replacement.ledger
-    columns = list(table.columns)
-    own = f" AND {replacement.own.condition(OWN, 't')}" if replacement.own else ""
-    is_new = f" AND n.{replacement.own.column} = @{OWN}" if replacement.own else ""
-    of_periods = f" AND {NEW_OF_PERIODS}" if replacement.by_months else ""
-    is_inside = f"n.{day} IN UNNEST(@run_days){is_new}{of_periods}"
-    selected = [f"IF({is_inside}, n.{name}, ERROR('{OUTSIDE}')) AS {name}" if name == day else f"n.{name}" for name in columns]
-    query = rows.sql.rstrip().removesuffix(";")
-    of_the_run = f"WHERE t.{day} BETWEEN @first_day AND @last_day AND t.{day} IN UNNEST(@run_days){own}"
-    measures = _measures(replacement, of_the_run, query)
+    ledger, parts = replacement.ledger, [(replacement, rows), *([(along.replacement, along.rows)] if along else [])]
+    measures = [*_measures(replacement, rows), *(along.measures if along else ())]
     known = {one.name for one in measures}
-    replaced = f" AND NOT {replacement.kept_rows}" if replacement.kept_rows else ""
-    params = PARAMS | {ACCEPT_LESS: "BOOL"} | rows.params | ({OWN: "STRING"} if replacement.own else {}) | run_end.params
-    if ledger:
-        params |= ledger_params(ledger)
+    allowed = allowed_by(replacement) + (f" AND {along.allowed}" if along else "")
+    written = ledger_statements(ledger, with_derived=along is not None)
+    params = PARAMS | {ACCEPT_LESS: "BOOL"} | run_end.params
+    for one, query in parts:
+        params |= query.params | ({OWN: "STRING"} if one.own else {}) | (ledger_params(one.ledger) if one.ledger else {})
     return make_block(
-        f"publish_{table.name}",
+        f"publish_{'_with_'.join(one.table.name for one, _ in parts)}",
         f"""\
 {run_end.declared}DECLARE is_refused, is_newer_there BOOL;
 DECLARE measured STRUCT<{", ".join(f"{one.name} {one.type}" for one in measures)}>;
 {run_end.opened}{ledger.prepared if ledger else ""}BEGIN TRANSACTION;
-{_measured(measures)}DELETE FROM {table.name} AS t {of_the_run}{replaced};
-INSERT INTO {table.name} ({", ".join(columns)})
-SELECT {", ".join(selected)}
-FROM (
-{query}
-) AS n;
-{ledger_statements(ledger)}{run_end.guard(_allowed(replacement))}IF @@row_count = 0 THEN
+{_measured(measures)}{"".join(_replaced(*part) for part in parts)}{written}{run_end.guard(allowed)}IF @@row_count = 0 THEN
   ROLLBACK TRANSACTION;
   SET is_refused = TRUE;
   -- For the answer: the emulator takes variables back with the transaction.
   {_measured(measures)}  SET is_newer_there = {ledger.is_newer if ledger else "FALSE"};
-ELSE
+{run_end.rolled_back}ELSE
   COMMIT TRANSACTION;
 {run_end.committed}END IF;
 SELECT
@@ -148,17 +151,44 @@ SELECT
   {f"measured.{SUPERSEDED}" if SUPERSEDED in known else "FALSE"} AS is_superseded,
   IFNULL(is_newer_there, FALSE) AS is_newer_there,
   {f"measured.{DOUBLED}" if DOUBLED in known else "CAST(NULL AS STRING)"} AS {DOUBLED}, measured.changes,
-  {FINAL_DAYS if "known" in known else "CAST([] AS ARRAY<DATE>)"} AS final_days""",
+  {FINAL_DAYS if "known" in known else "CAST([] AS ARRAY<DATE>)"} AS final_days{f", {along.answer}" if along else ""}""",
         params,
     )
 
 
-def _measures(replacement: Replacement, of_the_run: str, query: str) -> list[MeasuredField]:
+def _of_the_run(replacement: Replacement) -> str:
+    """Which rows `t` of the table are of the run's days, and the template's own."""
+    own = f" AND {replacement.own.condition(OWN, 't')}" if replacement.own else ""
+    return f"WHERE t.{replacement.day} BETWEEN @first_day AND @last_day AND t.{replacement.day} IN UNNEST(@run_days){own}"
+
+
+def _query(rows: Block) -> str:
+    return rows.sql.rstrip().removesuffix(";")
+
+
+def _replaced(replacement: Replacement, rows: Block) -> str:
+    """The statements that delete the rows that do not stay, and insert the new ones."""
+    table, day, columns = replacement.table, replacement.day, list(replacement.table.columns)
+    is_new = f" AND n.{replacement.own.column} = @{OWN}" if replacement.own else ""
+    of_periods = f" AND {NEW_OF_PERIODS}" if replacement.by_months else ""
+    is_inside = f"n.{day} IN UNNEST(@run_days){is_new}{of_periods}"
+    selected = [f"IF({is_inside}, n.{name}, ERROR('{OUTSIDE}')) AS {name}" if name == day else f"n.{name}" for name in columns]
+    stays = f" AND NOT {replacement.kept_rows}" if replacement.kept_rows else ""
+    return f"""DELETE FROM {table.name} AS t {_of_the_run(replacement)}{stays};
+INSERT INTO {table.name} ({", ".join(columns)})
+SELECT {", ".join(selected)}
+FROM (
+{_query(rows)}
+) AS n;
+"""
+
+
+def _measures(replacement: Replacement, rows: Block) -> list[MeasuredField]:
     """What the days hold, and will hold, and what the ledger says."""
-    changes = MeasuredField(name="changes", type=CHANGES, sql=_changes(replacement, of_the_run, query), is_first=True)
-    measures = [changes, *ledger_measures(replacement.ledger)]
+    measures = [changes_of(replacement, rows, "changes"), *ledger_measures(replacement.ledger)]
     if replacement.by_months:
-        measures.append(MeasuredField(name=DOUBLED, type="STRING", sql=doubled(replacement.table.name, of_the_run, query)))
+        sql = doubled(replacement.table.name, _of_the_run(replacement), _query(rows))
+        measures.append(MeasuredField(name=DOUBLED, type="STRING", sql=sql))
     return measures
 
 
@@ -169,22 +199,26 @@ def _measured(measures: Sequence[MeasuredField]) -> str:
     return f"SET measured = (SELECT AS STRUCT\n  {fields}\nFROM (SELECT\n  {first}\n) AS q);\n"
 
 
-def _allowed(replacement: Replacement) -> str:
+def allowed_by(replacement: Replacement, *, changes: str = "changes", superseded: str = SUPERSEDED) -> str:
     """A condition: nothing newer is there, no other export has the same cost, and no day loses too much. A caller who accepts less also
     replaces rows by an older reading of theirs, but never a billing period by an older version, nor what is derived by what was derived of
-    rows that are no longer there.
+    rows that are no longer there. `changes` and `superseded` are fields of what is measured.
     """
-    enough = "NOT EXISTS (SELECT 1 FROM UNNEST(measured.changes) AS c WHERE c.is_too_little)"
+    enough = f"NOT EXISTS (SELECT 1 FROM UNNEST(measured.{changes}) AS c WHERE c.is_too_little)"
     if replacement.by_months:
-        return f"NOT measured.{SUPERSEDED} AND measured.{DOUBLED} IS NULL AND (IFNULL(@{ACCEPT_LESS}, FALSE) OR {enough})"
+        return f"NOT measured.{superseded} AND measured.{DOUBLED} IS NULL AND (IFNULL(@{ACCEPT_LESS}, FALSE) OR {enough})"
     if replacement.ledger and replacement.ledger.kind is LedgerKind.DERIVED:
-        return f"NOT measured.{SUPERSEDED} AND (IFNULL(@{ACCEPT_LESS}, FALSE) OR {enough})"
-    newest = f"NOT measured.{SUPERSEDED} AND " if replacement.ledger else ""
+        return f"NOT measured.{superseded} AND (IFNULL(@{ACCEPT_LESS}, FALSE) OR {enough})"
+    newest = f"NOT measured.{superseded} AND " if replacement.ledger else ""
     return f"(IFNULL(@{ACCEPT_LESS}, FALSE) OR {newest}{enough})"
 
 
+def changes_of(replacement: Replacement, rows: Block, name: str) -> MeasuredField:
+    """The days' figures before and after."""
+    return MeasuredField(name=name, type=CHANGES, sql=_changes(replacement, _of_the_run(replacement), _query(rows)), is_first=True)
+
+
 def _changes(replacement: Replacement, of_the_run: str, query: str) -> str:
-    """An array of the days' figures before and after."""
     kept = replacement.kept_rows
     old = f"CROSS JOIN UNNEST({'[TRUE, FALSE]' if kept else '[TRUE]'}) AS is_old"
     stays = f" AND (is_old OR {kept})" if kept else ""

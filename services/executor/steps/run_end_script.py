@@ -22,10 +22,12 @@ _THIS_RUN: Final = "pipeline_logging_id = @pipeline_logging_id AND status = 'RUN
 _PUBLISHED: Final = "(SELECT IFNULL(SUM(c.rows_new), 0) FROM UNNEST(measured.changes) AS c)"
 # The executor's clock says when the script was sent; BigQuery's, how long it has taken since. The two may differ.
 _NOW: Final = "TIMESTAMP_ADD(@loaded_at, INTERVAL TIMESTAMP_DIFF(CURRENT_TIMESTAMP(), began, MICROSECOND) MICROSECOND)"
-_COMPLETE: Final = f"""UPDATE {RUNS} SET
-  status = 'COMPLETED', completed_at = {_NOW}, duration_ms = TIMESTAMP_DIFF({_NOW}, started_at, MILLISECOND),
+_COMPLETE: Final = f"""SET ended_at = {_NOW};
+UPDATE {RUNS} SET
+  status = 'COMPLETED', completed_at = ended_at, duration_ms = TIMESTAMP_DIFF(ended_at, started_at, MILLISECOND),
   rows_processed = IFNULL(@{RUN_ROWS}, {_PUBLISHED})
 WHERE {_THIS_RUN}"""
+_ENDED_AT: Final = f"SET ended_at = (SELECT MAX(completed_at) FROM {RUNS} WHERE {_THIS_RUN.replace('RUNNING', 'COMPLETED')});\n"
 _FENCE: Final = f"""UPDATE {FENCES} SET updated_at = @loaded_at
 WHERE pipeline_logging_id = @pipeline_logging_id AND state = 'OPEN' AND claimed_by = @claimed_by
   AND NOT EXISTS (SELECT 1 FROM {FENCES} AS f WHERE f.pipeline_logging_id = @pipeline_logging_id AND f.state = 'CLOSED')"""
@@ -49,7 +51,7 @@ class EndOfRun(Enum):
     @property
     def declared(self) -> str:
         """Its variables."""
-        return "" if self is EndOfRun.LATER else "DECLARE began TIMESTAMP DEFAULT CURRENT_TIMESTAMP();\n"
+        return "" if self is EndOfRun.LATER else "DECLARE began TIMESTAMP DEFAULT CURRENT_TIMESTAMP();\nDECLARE ended_at TIMESTAMP;\n"
 
     @property
     def opened(self) -> str:
@@ -74,12 +76,14 @@ WHERE r.{_THIS_RUN.replace(" AND ", " AND r.")}
     @property
     def committed(self) -> str:
         """After the transaction."""
-        return f"  {_COMPLETE};\n" if self is EndOfRun.AFTER else ""
+        return f"  {_COMPLETE};\n  {_ENDED_AT}" if self is EndOfRun.AFTER else ""
+
+    @property
+    def rolled_back(self) -> str:
+        """After a transaction that has published nothing: this claim may have completed the run before."""
+        return "" if self is EndOfRun.LATER else f"  {_ENDED_AT}"
 
     @property
     def ended_at(self) -> str:
         """An expression: when this claim has completed the run; NULL: it has not."""
-        if self is EndOfRun.LATER:
-            return "CAST(NULL AS TIMESTAMP)"
-        completed = _THIS_RUN.replace("RUNNING", "COMPLETED")
-        return f"(SELECT MAX(completed_at) FROM {RUNS} WHERE {completed})"
+        return "CAST(NULL AS TIMESTAMP)" if self is EndOfRun.LATER else "ended_at"

@@ -9,7 +9,8 @@ The steps come with the prefix before their ids, and those that need no other ne
 those that this one declares itself and those that say which days a run covers. Errors name the file in which the step stands.
 
 With `beside`, the steps do not wait for this template's step `publish`: what they derive from its tables they derive from the rows that it
-is going to publish. Those of them that publish wait for it, too, and so do the steps after them.
+is going to publish. Those of them that publish do so along with it, in one transaction (`step_reader.Joining`), or else after it, and so do
+the steps after them.
 """
 
 from collections.abc import Mapping, Sequence

@@ -21,7 +21,7 @@ from services.executor.store import Store
 from services.executor.templates.parameters import SQL_TYPES, ParameterSpec, Value
 from services.executor.templates.section import Section
 from services.executor.workers import Workers
-from services.platform.bigquery.client import BigQuery
+from services.platform.bigquery.client import AGAIN, BigQuery
 from services.platform.bigquery.ddl import Table
 from services.platform.bigquery.errors import BadRequest, bytes_required
 from services.platform.bigquery.result import QueryResult
@@ -29,11 +29,10 @@ from services.platform.bigquery.sql import Block, parse_blocks
 from services.platform.clock import Clock
 
 RUN_VALUES = {"tenant_id": "STRING", "pipeline_id": "STRING", "pipeline_logging_id": "STRING", "attempt": "INT64", "loaded_at": "TIMESTAMP"}
-"""Parameters that every SQL block may declare, besides the template's parameters and the outputs of earlier steps."""
+RUN_VALUES |= {AGAIN: "BOOL"}
+"""Parameters that every SQL block may declare, besides the template's and the outputs of earlier steps. AGAIN: it may have run before."""
 PERIOD_VALUES = {"first_day": "DATE", "last_day": "DATE", "run_days": "ARRAY<DATE>"}
-"""And these, in a template that runs for days (see `period`) or billing periods (see `months`). @run_days are all days of the run, between
-which there may be others.
-"""
+"""And these, in a template that runs for days (`period`) or billing periods (`months`). @run_days: all days of the run, maybe with gaps."""
 SHARED: Final = "shared"
 """The folder of configs/ with SQL for templates of all providers."""
 
@@ -140,6 +139,7 @@ class StepContext:
             "pipeline_logging_id": self.run.pipeline_logging_id,
             "attempt": self.run.attempt,
             "loaded_at": self.tools.clock.now(),
+            AGAIN: self.meter.labels.get("attempt", "1") != "1",
         }
         days = self.period.params if self.period else {}
         known = {**run, **days, **self.parameters, **self.outputs, **own}

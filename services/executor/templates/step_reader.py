@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import Protocol, runtime_checkable
 
 from services.executor.staging.table_after import Foreseeable, TableAfter
 from services.executor.templates.faults import Faults
@@ -10,7 +11,20 @@ from services.executor.templates.graph import When, ancestors, find_cycle, topol
 from services.executor.templates.include import BESIDE, Beside, StepEntry
 from services.executor.templates.name import SEGMENT
 from services.executor.templates.section import Section
-from services.executor.templates.step import Scope, Step, StepType
+from services.executor.templates.step import Scope, Step, StepContext, StepResult, StepType
+
+
+@runtime_checkable
+class Joining(Protocol):
+    """A step that can do another step's work along with its own."""
+
+    def joined(self, first: Step) -> Step:
+        """A step that can do so with `first`; itself if it cannot."""
+        ...
+
+    async def run_both(self, first: StepContext, own: StepContext) -> tuple[StepResult, StepResult | None]:
+        """The results of both, or that of `first` alone: then this step is still to be run. Raises as `run` of `first` does."""
+        ...
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -35,6 +49,8 @@ class TemplateStep:
     """It comes from another template, see `include`."""
     beside: str | None = None
     """The publish beside which it works, on the rows that this one is going to publish; if it does not, the work is in vain."""
+    joins: str | None = None
+    """The publish along with which it can publish, in one transaction (`Joining`)."""
 
     @property
     def is_work(self) -> bool:
@@ -120,7 +136,7 @@ class StepReader:
                     message = f"it finds out `{name}`, as the step `{producers[name]}` does"
                     self._faults.attempt(partial(_fail, one.section, message, "type"), None)
                 producers[name] = identity
-            steps[identity] = step
+            steps[identity] = _joined(step, one.beside, steps)
         return tuple(steps.values())
 
     def _step(self, one: _DeclaredStep, scope: Scope, earlier: frozenset[str]) -> TemplateStep:
@@ -184,6 +200,14 @@ def _tables_after(beside: Beside, steps: Mapping[str, TemplateStep]) -> tuple[Ta
         rule = "steps can only work beside a publish of all rows of its days, with `ledger: {source, service}`"
         raise beside.entry.error(f"{rule}, and `{beside.step}` is none", BESIDE, may_follow=publish is None)
     return after
+
+
+def _joined(step: TemplateStep, beside: Beside | None, steps: Mapping[str, TemplateStep]) -> TemplateStep:
+    """The step, which publishes along with the publish beside which its rows were made, if it can."""
+    first = steps.get(beside.step) if beside and step.is_work else None
+    if first is None or not isinstance(step.action, Joining) or (action := step.action.joined(first.action)) is step.action:
+        return step
+    return replace(step, action=action, joins=first.id)
 
 
 def _check_need(one: _DeclaredStep, need: str, declared: Mapping[str, _DeclaredStep]) -> bool:

@@ -52,6 +52,9 @@ from services.platform.settings import ServiceSettings
 from services.platform.tracing.bigquery import asked, note_retry, note_waited, trace_label
 from services.platform.turns.places import FairPlaces
 
+AGAIN = "is_again"
+"""A parameter of which a job that follows another one of the same call learns that it does."""
+
 _log = structlog.get_logger()
 
 
@@ -118,12 +121,15 @@ class BigQuery:
         billed more than that allows, BigQuery refuses it, free of charge, with an error that `bytes_required` recognises. `once`: raises
         TransactionCancelled instead of sending a transaction again that BigQuery has cancelled.
         """
-        began, config = time.monotonic(), self._config(block, params, dataset)
+        began, config, sent = time.monotonic(), self._config(block, params, dataset), set[str]()
         if account is not None:
             charge(config, account, is_script=block.is_script)
 
         def insert(job_id: str, timeout: float) -> bigquery.QueryJob:
-            count_statement(block)
+            sent.add(job_id)
+            if AGAIN in block.params:
+                config.query_parameters = self._config(block, {**params, AGAIN: params[AGAIN] or len(sent) > 1}, dataset).query_parameters
+            count_statement(block, params)
             end_by_itself(config, timeout)
             how: Any = {"job_config": config, "job_id": job_id, "location": location, "timeout": timeout}
             return self.client.query(block.sql, **how, retry=NO_RETRY, job_retry=NO_RETRY)
@@ -134,10 +140,10 @@ class BigQuery:
             finally:
                 count_job(job, account)
 
-        sent = (raising_conflicts(insert), raising_conflicts(read)) if once else (insert, read)
+        calls = (raising_conflicts(insert), raising_conflicts(read)) if once else (insert, read)
         async with self.locations.where(dataset) as location:
             left = seconds - (time.monotonic() - began)
-            return await self.run_job(block.name, *sent, location=location, seconds=left, written=_tables(block, dataset))
+            return await self.run_job(block.name, *calls, location=location, seconds=left, written=_tables(block, dataset))
 
     async def run_job[Answer](  # noqa: PLR0913 - how a job is sent, read, and bounded
         self,
@@ -226,7 +232,7 @@ class BigQuery:
             config = self._config(block, params, dataset)
             if max_bytes is not None:
                 config.maximum_bytes_billed = max_bytes
-            count_statement(block)
+            count_statement(block, params)
             end_by_itself(config, timeout)
             how: Any = {"job_config": config, "location": location, "api_timeout": timeout, "wait_timeout": timeout}
             with timed(block.name):

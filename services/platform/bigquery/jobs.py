@@ -49,13 +49,15 @@ class JobAccount(Protocol):
         ...
 
 
-def count_statement(block: Block) -> None:
-    """Counts a submission, and the tables that it reads and writes."""
+def count_statement(block: Block, params: Mapping[str, object]) -> None:
+    """Counts a submission, the tables that it reads and writes, and those that it is charged for."""
     metrics.BIGQUERY_JOBS.labels(block.name).inc()
     for table in block.written:
         metrics.BIGQUERY_STATEMENTS.labels(table, "dml").inc()
     for table in block.read:
         metrics.BIGQUERY_STATEMENTS.labels(table, "read").inc()
+    for table in block.charged(params):
+        metrics.BIGQUERY_BILLED.labels(block.name, table).inc()
 
 
 def charge(config: bigquery.QueryJobConfig, account: JobAccount, *, is_script: bool) -> None:

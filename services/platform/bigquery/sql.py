@@ -10,13 +10,16 @@ Elsewhere are only: what the executor composes (`steps/publish_script.py`, `chec
 
 Tables are bare names, resolved in the job's default dataset. Values are passed as the declared parameters only.
 
+A branch of a script that runs seldom has `-- seldom: why` in the line before its IF, one that runs only with a parameter that is not empty
+`-- only with @name: why`: what a block costs is reckoned from its text.
+
 A script without a result ends with `SELECT TRUE AS done`: a script that broke off has been seen to report success without rows
 (googleapis/google-cloud-go #3304). If that row is missing, the script is sent again.
 """
 
 import itertools
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -24,10 +27,16 @@ from pathlib import Path
 _NAME = re.compile(r"--\s*name:\s*(\w+)\s*$")
 _PARAM = re.compile(r"--\s*param:\s*(\w+)\s+(.+?)\s*$")
 _DML = re.compile(r"\b(?:UPDATE|INSERT(?:\s+INTO)?|DELETE(?:\s+FROM)?|MERGE(?:\s+INTO)?)\s+([A-Za-z_]\w*)", re.IGNORECASE)
+_INSERT = re.compile(r"\bINSERT\s+INTO\s+([A-Za-z_]\w*)", re.IGNORECASE)
+_INSERT = re.compile(r"\bINSERT\s+INTO\s+([A-Za-z_]\w*)", re.IGNORECASE)
 _READ = re.compile(r"\b(?:FROM|JOIN)\s+([A-Za-z_]\w*)\b(?!\s*\()", re.IGNORECASE)
 _CONFIRMED = re.compile(r"\bSELECT\s+TRUE\s+AS\s+done\s*;?\s*$", re.IGNORECASE)
 _BRANCH = re.compile(r"\s*(?:ELSE|END)\b", re.IGNORECASE)
 _ROLLBACK = re.compile(r"\bROLLBACK\s+TRANSACTION\b", re.IGNORECASE)
+_MARK = re.compile(r"--\s*(?:seldom:|only with @(\w+):)[^\n]*", re.IGNORECASE)
+_MARKED = re.compile(r"\b_marked_(\w*)\b")
+_MARK = re.compile(r"--\s*(?:seldom:|only with @(\w+):)[^\n]*", re.IGNORECASE)
+_MARKED = re.compile(r"\b_marked_(\w*)\b")
 _WITH = re.compile(r"\b([A-Za-z_]\w*)\s+AS\s*\(\s*(?:SELECT|WITH)\b", re.IGNORECASE)
 
 
@@ -45,8 +54,15 @@ class Block:
     """The table that each DML statement changes, one entry a statement."""
     read: tuple[str, ...] = ()
     """The tables that each statement reads besides the one it changes, one entry a statement and table; without those that only follow a
-    ROLLBACK.
+    ROLLBACK, or stand in a branch that is marked.
     """
+    billed: tuple[str, ...] = ()
+    """The tables that BigQuery charges for, one entry a statement and table, of the statements that usually run: those that a statement
+    reads, and the one that it changes, unless it only inserts into it ("On-demand query size calculation": an INSERT is charged what it
+    reads, an UPDATE, DELETE or MERGE the changed table as well).
+    """
+    billed_with: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    """More of them, by the parameter with which they run if it is not empty."""
     is_confirmed: bool = False
     """True if the block always returns a row at its end, so that an empty result means that it broke off."""
     is_script: bool = False
@@ -54,8 +70,15 @@ class Block:
 
     @property
     def references(self) -> int:
-        """Tables that its statements name, each once a statement: BigQuery charges a minimum for each."""
-        return len(self.written) + len(self.read)
+        """How often BigQuery charges its minimum for a table, at most."""
+        return len(self.billed) + sum(len(tables) for _, tables in self.billed_with)
+
+    def charged(self, params: Mapping[str, object]) -> Iterator[str]:
+        """The tables that BigQuery charges for if the block runs with these parameters."""
+        yield from self.billed
+        for name, tables in self.billed_with:
+            if params.get(name):
+                yield from tables
 
     @property
     def is_query(self) -> bool:
@@ -68,10 +91,17 @@ def make_block(name: str, sql: str, params: dict[str, str], line: int = 1) -> Bl
     """A block; the tables that it reads and writes are parsed from its text."""
     bare = _without_text(sql)
     ctes = set(_WITH.findall(bare))
-    read = list[str]()
-    for statement in _usual_statements(bare):
+    read, billed, billed_with = list[str](), list[str](), dict[str, list[str]]()
+    for statement, param in _usual_statements(_without_text(_MARK.sub(lambda mark: f"_marked_{mark[1] or ''};", sql))):
         named = {table for table in _READ.findall(statement) if table.upper() not in {"UNNEST", "SELECT"} and table not in ctes}
-        read += sorted(named - set(_DML.findall(statement)))
+        changed = set(_DML.findall(statement))
+        # _READ finds the table of a DELETE, and of an INSERT only if it is read, too.
+        charged = sorted(named | (changed - set(_INSERT.findall(statement))))
+        if param:
+            billed_with.setdefault(param, []).extend(charged)
+        else:
+            read += sorted(named - changed)
+            billed += charged
     return Block(
         name=name,
         sql=sql,
@@ -79,19 +109,26 @@ def make_block(name: str, sql: str, params: dict[str, str], line: int = 1) -> Bl
         line=line,
         written=tuple(_DML.findall(bare)),
         read=tuple(read),
+        billed=tuple(billed),
+        billed_with=tuple((param, tuple(tables)) for param, tables in billed_with.items()),
         is_confirmed=bool(_CONFIRMED.search(bare)),
         is_script=";" in bare.rstrip().rstrip(";"),
     )
 
 
-def _usual_statements(bare: str) -> Iterator[str]:
-    """The statements of a script (with the IF or ELSE before them), without those between a ROLLBACK and the next branch."""
-    is_undone = False
+def _usual_statements(bare: str) -> Iterator[tuple[str, str]]:
+    """The statements of a script (with the IF or ELSE before them), each with the parameter without which it does not run, or ''. Without
+    those between a ROLLBACK, or a mark without a parameter, and the next branch.
+    """
+    is_unusual, param = False, ""
     for statement in bare.split(";"):
-        is_undone = is_undone and not _BRANCH.match(statement)
-        if not is_undone:
-            yield statement
-        is_undone = is_undone or bool(_ROLLBACK.search(statement))
+        if _BRANCH.match(statement):
+            is_unusual, param = False, ""
+        if mark := _MARKED.search(statement):
+            is_unusual, param = not mark[1], mark[1]
+        elif not is_unusual:
+            yield statement, param
+        is_unusual = is_unusual or bool(_ROLLBACK.search(statement))
 
 
 def _without_text(sql: str) -> str:

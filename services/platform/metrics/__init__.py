@@ -5,7 +5,9 @@ ten thousand tenants would be too many series, and what a tenant's runs cost is 
 Prometheus's own (`job`, `instance`), which it would rename.
 """
 
+from services.platform.metrics.bigquery import BIGQUERY_BILLED as BIGQUERY_BILLED
 from services.platform.metrics.bigquery import BIGQUERY_JOBS as BIGQUERY_JOBS
+from services.platform.metrics.bigquery import BIGQUERY_LISTINGS as BIGQUERY_LISTINGS
 from services.platform.metrics.bigquery import BIGQUERY_PACED_SECONDS as BIGQUERY_PACED_SECONDS
 from services.platform.metrics.bigquery import BIGQUERY_RETRIES as BIGQUERY_RETRIES
 from services.platform.metrics.bigquery import BIGQUERY_STATEMENTS as BIGQUERY_STATEMENTS

@@ -16,6 +16,14 @@ BIGQUERY_STATEMENTS = Counter(
     "Statements by table: dml counts against 25 in 10 s, read is charged a minimum, load and stream are neither",
     ["table", "kind"],
 )
+BIGQUERY_BILLED = Counter(
+    "convergence_bigquery_billed_tables",
+    "How often BigQuery charges its minimum for a table, by the statement that names it; retries included",
+    ["statement", "table"],
+)
+BIGQUERY_LISTINGS = Counter(
+    "convergence_bigquery_listings", "Readings of small tables that cost nothing, by the statement that each has spared", ["statement"]
+)
 BIGQUERY_RETRIES = Counter("convergence_bigquery_retries", "Statements sent again after a transient error", ["statement"])
 BIGQUERY_PACED_SECONDS = Counter("convergence_bigquery_paced_seconds", "Seconds that statements waited for their table's budget")
 BIGQUERY_VERSION_READS = Counter(

@@ -19,7 +19,7 @@ from services.platform.bigquery.client import BigQuery
 from services.platform.bigquery.sql import make_block
 from services.platform.errors import Unauthenticated
 from tests.integration.auth.conftest import Provision
-from tests.support.counting import jobs
+from tests.support import counting
 from tests.support.set_clock import SetClock
 
 type Process = tuple[LocalAuthenticator, KeyChangeFeed]
@@ -56,7 +56,7 @@ async def issue(store: AuthStore, clock: SetClock, tenant_id: str, name: str, *,
 
 
 def look_ups() -> float:
-    return jobs("find_key_holders")
+    return counting.asked("find_key_holders")
 
 
 async def test_forty_keys_that_are_shown_at_once_take_few_statements(
@@ -88,14 +88,14 @@ async def test_a_key_in_constant_use_is_read_once(
     await authenticator.authenticate(hashed)
     with pytest.raises(Unauthenticated):
         await authenticator.authenticate(hash_key("none"))
-    before = jobs()
+    before = counting.jobs()
 
     for _ in range(5):
         assert (await authenticator.authenticate(hashed)).tenant_id == tenant_id
         with pytest.raises(Unauthenticated):
             await authenticator.authenticate(hash_key("none"))
 
-    assert jobs() == before
+    assert counting.jobs() == before
 
 
 async def test_a_key_that_is_known_ends_at_its_stated_time(

@@ -16,7 +16,7 @@ from services.platform.bigquery.sql import make_block
 from services.platform.clock import utc_day
 from services.platform.errors import PermissionDenied, ResourceExhausted
 from tests.integration.auth.conftest import LEASE, Provision
-from tests.support.counting import jobs
+from tests.support.counting import asked, jobs
 from tests.support.set_clock import SetClock
 
 
@@ -256,11 +256,11 @@ async def test_expired_leases_are_read_only_if_there_may_be_one(ledger: Ledger, 
     clock.time += timedelta(days=400)  # no other test's leases are looked for then
     tenant_id, run = await provision(), new_id()
     assert await ledger.expired() == []
-    before = jobs("list_leases")
+    before = asked("list_leases")
     for _ in range(5):
         clock.time += LEASE / 3
         assert await ledger.expired() == []
-    assert jobs("list_leases") == before
+    assert asked("list_leases") == before
     slot = await ask(ledger, tenant_id, run)
 
     for _ in range(2):
@@ -269,7 +269,7 @@ async def test_expired_leases_are_read_only_if_there_may_be_one(ledger: Ledger, 
     clock.time += LEASE / 3
     assert [one.reservation_id for one in await ledger.expired()] == [run]
 
-    assert jobs("list_leases") - before <= 2
+    assert asked("list_leases") - before <= 2
     await ledger.settle([settlement(tenant_id, run, slot, "FAILED")])
     assert await ledger.expired() == []
 
@@ -504,23 +504,23 @@ async def test_runs_that_keep_their_slots_are_looked_at_for_nothing(
     tenant_id, run, other = await provision(), new_id(), new_id()
     slot = await ask(ledger, tenant_id, run)
     await ask(ledger, tenant_id, other)
-    before = jobs()
+    before = asked()
 
     for _ in range(4):
         assert await ledger.check([run, other]) == {run, other}
-    assert jobs() - before == 1
+    assert asked() - before == 1
 
     clock.time += LEASE / 2
     assert (await ledger.renew([run, other])).held == {run, other}
     for _ in range(4):
         assert await ledger.check([run]) == {run}
-    assert jobs() - before == 3
+    assert asked() - before == 3
 
     async with Ledger(store, clock, lease=LEASE) as elsewhere:
         await elsewhere.settle([settlement(tenant_id, run, slot, "CANCELLED")])
     assert await ledger.check([run, other]) == {other}
-    assert jobs() - before == 5
+    assert asked() - before == 5
 
     clock.time += LEASE
     assert await ledger.check([other]) == frozenset()
-    assert jobs() - before == 5
+    assert asked() - before == 5

@@ -43,7 +43,7 @@ from services.platform.bigquery.sql import make_block
 from services.platform.settings import AdminKey, ServiceSettings
 from tests.conftest import channel_as, serving
 from tests.integration.auth.conftest import LEASE
-from tests.support.counting import jobs
+from tests.support.counting import asked
 from tests.support.set_clock import SetClock
 
 PROVISIONER, SCHEDULER = "admin-provisioner", "admin-scheduler"
@@ -402,13 +402,13 @@ async def test_a_guesser_holds_up_no_good_key_behind_the_same_address(auth: Auth
     key = await auth.issue(tenant_id)
     same = ("x-forwarded-for", "9.9.9.9, 203.0.113.7")
     listing = api_key_service_pb2.ListApiKeysRequest(tenant_id=tenant_id)
-    before = jobs("find_key_holders")
+    before = asked("find_key_holders")
     for number in range(300):
         refused = auth.usage(tenant_id, f"{tenant_id}_api_v1_{number:038}", same)
         assert await refusal(refused) == ("UNAUTHENTICATED", "API_KEY_INVALID")
         refused = auth.keys.ListApiKeys(listing, metadata=[*admin(f"guess {number}"), same])
         assert await refusal(refused) == ("UNAUTHENTICATED", "ADMIN_KEY_INVALID")
-    assert jobs("find_key_holders") == before
+    assert asked("find_key_holders") == before
     assert (await auth.keys.ListApiKeys(listing, metadata=[*admin(), same])).api_keys
     assert (await auth.usage(tenant_id, key.api_key, same)).tenant_id == tenant_id
 

@@ -29,7 +29,7 @@ from services.platform.settings import ServiceSettings
 from tests.conftest import channel_as, serving
 from tests.integration.auth.conftest import Provision
 from tests.integration.auth.test_service import refusal
-from tests.support.counting import jobs
+from tests.support.counting import asked
 from tests.support.set_clock import SetClock
 
 SECRET = SecretStr("a secret of this test only, long enough")
@@ -119,10 +119,10 @@ async def test_a_token_does_what_it_was_issued_for_until_it_expires(suite: Suite
     assert session.holder.expires_at == made.expires_at.ToDatetime(suite.clock.now().tzinfo)
     assert (await suite.quota(tenant, made.session_token)).tenant_id == tenant
     assert await refusal(suite.quota("another_tenant", made.session_token)) == ("PERMISSION_DENIED", "TENANT_MISMATCH")
-    before = jobs("find_key_holders")
+    before = asked("find_key_holders")
     for _ in range(3):
         assert await suite.session(made.session_token)
-    assert jobs("find_key_holders") == before, "as with keys, auth answers from memory"
+    assert asked("find_key_holders") == before, "as with keys, auth answers from memory"
 
     suite.clock.time += timedelta(seconds=60)
     assert await suite.session(made.session_token) is None

@@ -13,7 +13,7 @@ from tests.support.chaos.world import LEASE, RELOAD, World
 STATEMENTS = {
     "start of a run": ("reserve", "read_usage", "insert_run", "claim_run", "run_states"),
     "work of a run": ("load", "load_staging", "insert_step_logs", "insert_dq_results", "find_sealed_credentials"),
-    "publish": ("publish_billing_cost_daily", "publish_focus_cost_daily"),
+    "publish": ("publish_billing_cost_daily_with_focus_cost_daily", "publish_billing_cost_daily", "publish_focus_cost_daily"),
     "end of a run": ("complete_run", "add_run_costs", "end_run", "settle", "renew"),
     "trigger": ("due_schedules", "enqueue"),
     "queue": ("look", "claim_runs", "record_started", "requeue", "put_back", "take_over", "renew_claims"),

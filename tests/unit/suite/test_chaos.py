@@ -18,7 +18,7 @@ from tests.support.chaos.statements import ChaosBigQuery, Moment, Trap
 from tests.support.strict_bigquery import Lost
 from tests.support.strict_bigquery.request import read
 
-COMPOSED = {"load", "load_staging", "publish_billing_cost_daily", "publish_focus_cost_daily"}
+COMPOSED = {"load", "load_staging", *STATEMENTS["publish"]}
 RESERVE = read("POST", "/projects/p/queries", b'{"query": "SELECT 1", "labels": {"statement": "reserve"}}')
 
 

@@ -1,6 +1,6 @@
 """A tenant's own BigQuery, read with the tenant's own service account.
 
-BigQuery, real or emulated, sees the tenant's identity. All calls block: run them in a worker thread.
+BigQuery, real or emulated, sees the tenant's identity. All calls block: run them in a worker thread, or in several at once.
 """
 
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import datetime
 from decimal import Decimal
+from threading import Lock
 from typing import Final
 
 import pyarrow as pa
@@ -76,6 +77,7 @@ class GcpBilling:
         self._reader = storage_reader(identity, settings.bigquery_storage_emulator_host)
         self._own = OwnResources.of(settings)
         self._tables_seen, self._locations = dict[TableName, bigquery.Table](), dict[TableName, str | None]()
+        self._refreshing = Lock()
 
     def close(self) -> None:
         """Closes the connections."""
@@ -276,7 +278,8 @@ class GcpBilling:
         """
         try:
             if isinstance(self._identity, FederatedIdentity):
-                self._identity.ready()
+                with self._refreshing:
+                    self._identity.ready()
             yield
         except AccessRefused as refused:
             raise StepError(refused.message, is_retryable=refused.is_retryable) from refused

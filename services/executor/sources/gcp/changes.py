@@ -12,6 +12,7 @@ from datetime import date, datetime
 from services.executor.ledger.days import LedgerDay, Watermark
 from services.executor.records import Period
 from services.executor.sources.changed_days import MOST_DAYS, ChangedRequest, Compared, compare, plan
+from services.executor.sources.gcp.at_once import each
 from services.executor.sources.gcp.bigquery import GcpBilling
 from services.executor.sources.gcp.export_source import ExportPart, ExportSelection, FoundTables, choose_tables, find_tables
 from services.executor.sources.gcp.exports import TableName
@@ -42,12 +43,11 @@ def select_changed(
 ) -> ExportSelection | Unchanged:
     """Blocks. `named`: the parameter export_table. Raises StepError, saying what to do; what `check_cancelled` raises."""
     found = find_tables(cloud, named, check_cancelled)
-    for table in found.tables:
-        cloud.require_export_times(table)
+    each(found.tables, cloud.require_export_times)
     created = {table: when for table in found.tables if (when := cloud.created_at(table))}
     tables = _Tables(found=found, created_at=created)
     marks = {table: mark for table in found.tables if (mark := tables.watermark(table, request))}
-    arrivals = {table: cloud.arrivals(table, mark.watermark, check_cancelled) for table, mark in marks.items()}
+    arrivals = each(marks, lambda table: cloud.arrivals(table, marks[table].watermark, check_cancelled))
     # The rows at the watermark itself are read, too: if days have been read from a table and these are gone, rows have been taken away.
     read_from = {one.source_table for one in request.ledger.followed.values()}
     if marks.keys() != set(found.tables) or any(str(table) in read_from and not one.days for table, one in arrivals.items()):
@@ -101,7 +101,7 @@ def _anew(cloud: GcpBilling, tables: _Tables, request: ChangedRequest, check_can
     published.
     """
     days = Period(first=request.horizon, last=request.today)
-    read = {table: cloud.days_of(table, days, check_cancelled) for table in tables.found.tables}
+    read = each(tables.found.tables, lambda table: cloud.days_of(table, days, check_cancelled))
     reached = {
         table: max(times) for table, one in read.items() if (times := [day.exported_to for day in one.days.values() if day.exported_to])
     }

@@ -7,10 +7,12 @@ from datetime import date, datetime
 from services.executor.errors import StepError
 from services.executor.ledger.days import Watermark
 from services.executor.records import Period
+from services.executor.sources.gcp.at_once import each
 from services.executor.sources.gcp.bigquery import GcpBilling
 from services.executor.sources.gcp.export_days import choose
 from services.executor.sources.gcp.export_rows import RowFilter
 from services.executor.sources.gcp.exports import TableName, choose_exports, named_table, nothing_found
+from services.executor.sources.gcp.found import ExportDays
 
 MAX_VIEWS = 20
 """Views whose columns are read, to suggest one that the tenant may have meant."""
@@ -110,13 +112,20 @@ def choose_tables(cloud: GcpBilling, found: FoundTables, period: Period, check_c
 def _of_both(
     cloud: GcpBilling, standard: TableName, detailed: TableName, period: Period, check_cancelled: Callable[[], None]
 ) -> ExportSelection:
-    has = cloud.days_of(detailed, period, check_cancelled)
-    try:
-        beside = cloud.days_of(standard, period, check_cancelled)
-    except StepError as error:
-        if error.is_retryable:
-            raise
-        reason = f"The standard export cannot be read beside it: {error.message}"
+    def days_of(table: TableName) -> ExportDays | StepError:
+        try:
+            return cloud.days_of(table, period, check_cancelled)
+        except StepError as error:
+            if table == detailed or error.is_retryable:
+                raise
+            return error
+
+    found = each([detailed, standard], days_of)
+    has, beside = found[detailed], found[standard]
+    if isinstance(has, StepError):
+        raise has
+    if isinstance(beside, StepError):
+        reason = f"The standard export cannot be read beside it: {beside.message}"
         return ExportSelection(parts=(ExportPart(table=detailed, period=period),), reason=reason, compared_bytes=has.size)
     choice = choose(standard=beside.sizes, detailed=has.sizes, period=period)
     parts = tuple(ExportPart(table=detailed if one.detailed else standard, period=one.period) for one in choice.stretches)

@@ -17,6 +17,7 @@ from services.executor.ledger.days import DayRead
 from services.executor.metering.meter import StepMeter
 from services.executor.records import Period
 from services.executor.settings import ExecutorSettings
+from services.executor.sources.gcp.at_once import each
 from services.executor.sources.gcp.bigquery import GcpBilling, checked
 from services.executor.sources.gcp.changes import select_changed
 from services.executor.sources.gcp.export_rows import latest_by_day, newer_rows
@@ -91,7 +92,8 @@ class GcpExport:
 
     def estimate(self) -> Estimate:
         """Opens a read session, which reports its size, without reading it; for a view, runs a dry-run query."""
-        estimates = [self._cloud.estimate(part.table, None, part.rows) for part in self._selection.parts]
+        parts = dict(enumerate(self._selection.parts))
+        estimates = each(parts, lambda place: self._cloud.estimate(parts[place].table, None, parts[place].rows)).values()
         staged = sum(estimate.size for estimate in estimates)
         size = staged + self._selection.compared_bytes
         return Estimate(
@@ -103,8 +105,11 @@ class GcpExport:
 
     def read(self, staged: pa.Schema, check_cancelled: CheckCancelled) -> Iterator[pa.Table]:
         """All rows, part by part. The first is read once all have been allowed."""
-        reads = [(part, self._cloud.read(part.table, None, part.rows, check_cancelled)) for part in self._selection.parts]
-        for part, read in reads:  # a group has rows of one part: two exports have different columns
+        parts = dict(enumerate(self._selection.parts))
+        reads = each(parts, lambda place: self._cloud.read(parts[place].table, None, parts[place].rows, check_cancelled))
+        for part, read in zip(
+            parts.values(), reads.values(), strict=True
+        ):  # a group has rows of one part: two exports have different columns
             with closing(read):  # its threads end here, also after an error
                 batches = checked(read, check_cancelled)
                 groups = _groups(newer_rows(batch, part.since) if part.since else batch for batch in batches)

@@ -11,6 +11,7 @@ import pytest
 from services.executor.records import RunOutcome, RunStatus
 from services.executor.store import Store
 from services.executor.templates.step import Step, StepContext, StepResult
+from services.executor.templates.step_reader import Joining, TemplateStep
 from services.platform.bigquery.client import BigQuery
 from services.platform.settings import REPOSITORY
 from tests.integration.executor.replay.conftest import Replaying
@@ -44,6 +45,15 @@ class Waiting:
         await self.let.wait()
         return await self.step.run(context)
 
+    def joined(self, first: Step) -> "Waiting":
+        return self
+
+    async def run_both(self, first: StepContext, own: StepContext) -> tuple[StepResult, StepResult | None]:
+        assert isinstance(self.step, Joining)
+        self.reached.set()
+        await self.let.wait()
+        return await self.step.run_both(first, own)
+
 
 @pytest.mark.parametrize("by_hand", [False, True], ids=["changed days", "a day by hand that may lose rows"])
 async def test_the_older_read_is_published_later(replaying: Replaying, month: Month, by_hand: bool) -> None:
@@ -67,14 +77,20 @@ async def test_the_older_read_is_published_later(replaying: Replaying, month: Mo
 
 
 async def waiting_run(replay: Replay, *steps: str, **given: Any) -> tuple[asyncio.Task[RunOutcome], asyncio.Event]:
-    """A run that waits before each of these steps, until the event is set."""
+    """A run that waits before each of these steps, until the event is set: before a publish also where another one joins it; one that is
+    itself named joins none.
+    """
     reached, let = {step: asyncio.Event() for step in steps}, asyncio.Event()
     job = await replay.prepare(**given)
-    held = [
-        replace(one, action=Waiting(step=one.action, reached=reached[one.id], let=let)) if one.id in reached else one
-        for one in job.template.steps
-    ]
-    run = asyncio.create_task(replay.execute(replace(job, template=replace(job.template, steps=tuple(held)))))
+
+    def held(one: TemplateStep) -> TemplateStep:
+        if one.id in reached:
+            return replace(one, joins=None, action=Waiting(step=one.action, reached=reached[one.id], let=let))
+        if one.joins in reached:
+            return replace(one, action=Waiting(step=one.action, reached=reached[one.joins], let=let))
+        return one
+
+    run = asyncio.create_task(replay.execute(replace(job, template=replace(job.template, steps=tuple(map(held, job.template.steps))))))
     for one in reached.values():
         await one.wait()
     return run, let
@@ -238,7 +254,7 @@ async def test_rows_that_stay_are_replaced_while_a_run_works(replaying: Replayin
         await replay.pass_time(month.start + 2 * DAY)
         behind = replay.judge.behind(replay.judge.last)
         followed = min(day for day in behind if day in replay.judge.last.ledger)
-        older, let = await waiting_run(replay, "publish", "focus_conformance")
+        older, let = await waiting_run(replay, "publish")
         await replay.run(date=str(followed), accept_less=True)
         replay.judge.whenever(replay.clock.now(), await replay.published())
         replay.clock.time += timedelta(minutes=1)

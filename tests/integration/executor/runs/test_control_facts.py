@@ -11,8 +11,9 @@ import pytest
 from services.executor.errors import FenceLost, StepError
 from services.executor.records import Period, RunOutcome, RunStatus
 from services.executor.runs.active import ActiveRuns
-from services.executor.runs.execute import context_of, execute
+from services.executor.runs.execute import execute
 from services.executor.runs.prepared import PreparedRun
+from services.executor.runs.progress import context_of
 from services.executor.runs.quota import Reservation
 from services.executor.store import Store
 from services.executor.templates.catalog import Catalog

@@ -15,8 +15,8 @@ import structlog
 from services.executor.errors import FenceLost
 from services.executor.keyed_locks import KeyedLocks
 from services.executor.records import RunCost, RunOutcome, RunStatus
-from services.executor.runs.execute import context_of
 from services.executor.runs.prepared import PreparedRun
+from services.executor.runs.progress import context_of
 from services.executor.staging.tables import StagingTables
 from services.executor.steps.bigquery_publish import Publish
 from services.executor.store import Store

@@ -13,8 +13,8 @@ import pytest
 
 from services.executor.errors import FenceLost
 from services.executor.records import RunOutcome, RunStatus
-from services.executor.runs.execute import context_of
 from services.executor.runs.prepared import PreparedRun
+from services.executor.runs.progress import context_of
 from services.executor.staging.tables import StagingTables
 from services.executor.store import Store
 from services.executor.templates.step import LastStep, StepContext, StepResult, Toolbox

@@ -15,6 +15,7 @@ from services.executor.runs.prepared import PreparedRun
 from services.executor.staging.shape import StagingTable
 from services.executor.staging.tables import StagingTables
 from services.executor.templates.step import Step, StepContext, StepResult, Toolbox
+from services.executor.templates.step_reader import Joining
 from services.platform.clock import SystemClock
 from tests.support.strict_bigquery import Refused, StrictBigQuery
 
@@ -103,6 +104,20 @@ class Halting:
         """Waits until it is cancelled."""
         if self.after:
             await self.step.run(context)
+        return await self._halt()
+
+    def joined(self, first: Step) -> "Halting":
+        """As it is."""
+        return self
+
+    async def run_both(self, first: StepContext, own: StepContext) -> tuple[StepResult, StepResult | None]:
+        """The same, with the step that it joins."""
+        if self.after:
+            assert isinstance(self.step, Joining)
+            await self.step.run_both(first, own)
+        return await self._halt(), None
+
+    async def _halt(self) -> StepResult:
         self.reached.set()
         await asyncio.Event().wait()
         raise AssertionError
@@ -116,10 +131,11 @@ class Left(StagingTables):
 
 
 async def die_at_step(job: PreparedRun, step: str, tools: Toolbox, *, after: bool) -> None:
-    """The run is cancelled at the beginning of a step, or at its end. AssertionError if it ends before that."""
+    """The run is cancelled at the beginning of a step, or at its end; no other step joins that. AssertionError if it ends before."""
     reached = asyncio.Event()
     steps = tuple(
-        replace(one, action=Halting(step=one.action, after=after, reached=reached)) if one.id == step else one for one in job.template.steps
+        replace(one, action=Halting(step=one.action, after=after, reached=reached)) if one.id == step else replace(one, joins=None)
+        for one in job.template.steps
     )
     assert steps != job.template.steps, f"there is no step {step}"
     await _cancel(replace(job, template=replace(job.template, steps=steps)), tools, reached.wait())

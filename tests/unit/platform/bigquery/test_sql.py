@@ -64,7 +64,43 @@ def test_a_table_counts_in_each_statement_that_names_it_on_the_way_that_commits(
         """,
         {},
     )
-    assert (block.written, block.read, block.references) == (("a",), ("c", "c", "a"), 4)
+    assert (block.written, block.read) == (("a",), ("c", "c", "a"))
+
+
+@pytest.mark.parametrize(
+    ("sql", "billed"),
+    [
+        ("INSERT INTO a (x) SELECT x FROM UNNEST(@xs) AS x", ()),
+        ("INSERT INTO a (x) SELECT x FROM c", ("c",)),
+        ("INSERT INTO a (x) SELECT x FROM c WHERE x NOT IN (SELECT x FROM a)", ("a", "c")),
+        ("UPDATE a SET x = 1 WHERE y IN (SELECT y FROM c JOIN b ON TRUE)", ("a", "b", "c")),
+        ("DELETE FROM a WHERE TRUE", ("a",)),
+        ("DELETE FROM a WHERE TRUE; SELECT x FROM a; SELECT 1 AS x", ("a", "a")),
+        ("IF @n = 0 THEN DELETE FROM a WHERE TRUE; ELSE SELECT 1 AS x; END IF", ("a",)),
+        ("-- seldom: the first time\nIF @n = 0 THEN DELETE FROM a WHERE TRUE; SELECT x FROM b; END IF; SELECT x FROM c", ("c",)),
+    ],
+)
+def test_what_a_statement_reads_or_rewrites_is_charged_but_not_what_it_only_appends_to(sql: str, billed: tuple[str, ...]) -> None:
+    block = make_block("s", sql, {})
+    assert (block.billed, block.references) == (billed, len(billed))
+
+
+def test_a_branch_that_a_parameter_opens_is_charged_with_it() -> None:
+    block = make_block(
+        "s",
+        """
+        UPDATE a SET x = 1 WHERE TRUE;
+        -- only with @marks: the others have none
+        IF ARRAY_LENGTH(@marks) > 0 THEN
+          DELETE FROM b WHERE TRUE;
+          INSERT INTO b (x) SELECT x FROM UNNEST(@marks) AS x;
+        END IF;
+        SELECT x FROM c
+        """,
+        {"marks": "ARRAY<STRING>"},
+    )
+    assert (list(block.charged({"marks": []})), list(block.charged({"marks": ["m"]}))) == (["a", "c"], ["a", "c", "b"])
+    assert (block.references, block.written) == (3, ("a", "b", "b"))
 
 
 def test_parameters_carry_the_declared_types() -> None:

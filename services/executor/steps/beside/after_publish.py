@@ -29,17 +29,18 @@ def _published(replacement: Replacement, rows: Block) -> TableAfter:
     table, day = replacement.table, replacement.day
     stays = f"t.{day} BETWEEN @first_day AND @last_day AND t.{day} IN UNNEST(@run_days) AND {replacement.kept_rows or 'FALSE'}"
     stay, new = (", ".join(f"{alias}.{name}" for name in table.columns) for alias in "tn")
-    query = f"""SELECT {stay}
-FROM {table.name} AS t
-WHERE {stays}
-UNION ALL
-SELECT {new}
+    added = f"""SELECT {new}
 FROM (
 {rows.sql.rstrip().removesuffix(";")}
 ) AS n
 WHERE n.{day} IN UNNEST(@run_days)"""
+    query = f"""SELECT {stay}
+FROM {table.name} AS t
+WHERE {stays}
+UNION ALL
+{added}"""
     params = {"first_day": "DATE", "last_day": "DATE", "run_days": "ARRAY<DATE>", "day_reads": DAY_READS}
-    return TableAfter(name=table.name, query=query, params=params | rows.params)
+    return TableAfter(name=table.name, query=query, params=params | rows.params, of_whole_days=added)
 
 
 def _days(source: str) -> TableAfter:

@@ -1,0 +1,55 @@
+"""Composes what a publish of a source's own table does for a table that is derived from it, in one script: both tables are replaced by one
+transaction, so that the derived one never lags, and what both need is read once. Part of `publish_script`, which explains why the
+transaction as a whole is safe.
+
+The derived rows were made beside the publish, of the rows that the source's own table was about to hold. They are published only if it
+holds these rows once the transaction has replaced them; that is known beforehand, from what stays and what is staged. If it will not, for
+another run has published in between, or if a day of the derived table would lose too much, nothing is published by this script, and both
+steps publish one after the other.
+"""
+
+from typing import Any, Final
+
+from services.executor.staging.table_after import TableAfter
+from services.executor.steps.ledger_script import LedgerKind, MeasuredField, not_as_read
+from services.executor.steps.publish_script import Along, Replacement, allowed_by, changes_of
+from services.platform.bigquery.sql import Block
+
+DERIVED_CHANGES: Final = "derived_changes"
+"""As `changes`, of the derived table."""
+IS_STALE: Final = "is_stale"
+"""The derived rows were made of other rows than those that the source's own table will hold."""
+
+
+def along(replacement: Replacement, rows: Block, source: Replacement, source_after: TableAfter) -> Along | None:
+    """What is done for the table of `replacement`, which is derived from that of `source`; None if it is derived from another one.
+    `source_after`: the rows that the latter will hold.
+    """
+    ledger = replacement.ledger
+    if ledger is None or source.ledger is None or ledger.kind is not LedgerKind.DERIVED:
+        return None
+    if (ledger.source, ledger.derived_from) != (source.ledger.source, source.table.name):
+        return None
+    return Along(
+        replacement=replacement,
+        rows=rows,
+        measures=[
+            changes_of(replacement, rows, DERIVED_CHANGES),
+            MeasuredField(name=IS_STALE, type="BOOL", sql=not_as_read(f"(\n{source_after.query}\n) AS b")),
+        ],
+        allowed=allowed_by(replacement, changes=DERIVED_CHANGES, superseded=IS_STALE),
+        answer=f"measured.{IS_STALE}, measured.{DERIVED_CHANGES}",
+    )
+
+
+def of_derived(answer: dict[str, Any]) -> dict[str, Any]:
+    """The answer of the script for the derived table, as a script of its own would give it."""
+    changes = answer[DERIVED_CHANGES]
+    return {**answer, "changes": changes, "rows_published": sum(one["rows_new"] for one in changes), "final_days": ()}
+
+
+def refuses_derived(answer: dict[str, Any], *, accepts_less: bool) -> bool:
+    """True if the script has published nothing for the derived table's sake, and the source's own table could be published alone."""
+    own = not accepts_less and (answer["is_superseded"] or any(one["is_too_little"] for one in answer["changes"]))
+    derived = answer[IS_STALE] or (not accepts_less and any(one["is_too_little"] for one in answer[DERIVED_CHANGES]))
+    return derived and not own

@@ -1,0 +1,1 @@
+"""What BigQuery says without a charge."""
