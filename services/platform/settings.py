@@ -13,6 +13,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from services.platform.oidc.trusted_issuers import TrustedIssuer
 from services.platform.plan import DEFAULT_PLAN, PlanLimits
+from services.platform.retention import FOR_EVER, ReportDays, RunDays
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
@@ -123,6 +124,11 @@ class ServiceSettings(BaseSettings):
 
     report_flush_seconds: float = Field(default=2.0, gt=0, le=60)
     """How often what operators look at (`tenant_runs`, `platform_events`) is sent; a process that is killed loses at most that much."""
+
+    report_days: ReportDays = 90
+    """How long what operators look at (`tenant_runs`, `platform_events`) is kept. The bootstrap sets it."""
+    run_days: RunDays = FOR_EVER
+    """How long the records of ended runs are kept: in tenants' datasets, and a month longer in `scheduled_pipeline_runs`; 0: for ever."""
 
     lease_seconds: float = 60.0
     """Lease of a run's reservation; the executor renews it every third of this."""
