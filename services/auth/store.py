@@ -227,7 +227,7 @@ class AuthStore:
         await self._change("open_day", {"tenant_ids": tenant_ids, "now": now, "today": today})
 
     async def reset_day(self, now: datetime, today: date) -> tuple[int, int]:
-        """Flow 3C. Returns the number of rows of past days, which are zero now, and the number of rows that were deleted after their time."""
+        """Flow 3C. Returns the number of rows of past days, which are zero now, and the number of rows that were deleted as too old."""
         params = {"now": now, "today": today, "oldest_day": today - self._kept}
         row = (await self._bq.query(BLOCKS["reset_day"], params, dataset=self._bq.control())).only_row
         return row["records_updated"], row["records_archived"]

@@ -12,11 +12,11 @@ from services.platform.bootstrap import bootstrap, preview
 from services.platform.errors import Unavailable
 from services.platform.schema.lock import LockLost, SchemaLock
 from services.platform.settings import ServiceSettings
-from tests.support.upgrade.old_tables import CONTROL_ROWS, insert, make_control
+from tests.support.upgrade.old_tables import CONTROL_ROWS, OldIds, insert, make_control
 
 type Rows = Callable[[str], list[dict[str, Any]]]
 TABLES = ("tenant_profiles", "tenant_subscriptions", "tenant_api_keys", "tenant_usage_quotas", "tenant_pipeline_configs")
-IDS = {"tenant_id": "old_tenant", "api_key_hash": "a" * 64}
+IDS = OldIds.of("old_tenant", api_key_hash="a" * 64)
 
 
 @pytest.fixture

@@ -15,8 +15,8 @@ INSERT INTO tenant_usage_quotas (
 SELECT
   @tenant_id, CURRENT_DATE(), 3, 1, 0, 7, 2, 25, 500, 5,
   [
-    STRUCT(CONCAT('scheduled-', @tenant_id) AS reservation_id, TIMESTAMP_SUB(CURRENT_TIMESTAMP(), INTERVAL 20 MINUTE) AS lease_expires_at),
-    STRUCT(CONCAT('called-', @tenant_id) AS reservation_id, TIMESTAMP_SUB(CURRENT_TIMESTAMP(), INTERVAL 20 MINUTE) AS lease_expires_at)
+    STRUCT(@scheduled AS reservation_id, TIMESTAMP_SUB(CURRENT_TIMESTAMP(), INTERVAL 20 MINUTE) AS lease_expires_at),
+    STRUCT(@called AS reservation_id, TIMESTAMP_SUB(CURRENT_TIMESTAMP(), INTERVAL 20 MINUTE) AS lease_expires_at)
   ],
   CURRENT_TIMESTAMP(), CURRENT_TIMESTAMP()
 FROM (SELECT 1 AS one) AS o;
@@ -33,11 +33,11 @@ INSERT INTO scheduled_pipeline_runs (
   created_at, started_at
 )
 SELECT
-  CONCAT(r.run, '-', @tenant_id), CONCAT('config-', @tenant_id), @tenant_id, 'gcp-cost-billing', 'PENDING', r.fire_time, 50,
-  JSON '{"date": "2025-11-16"}', IF(r.run = 'claimed', CONCAT('scheduled-', @tenant_id), NULL), 0, 3, r.fire_time,
-  IF(r.run = 'claimed', r.fire_time, NULL)
+  r.run_id, CONCAT('config-', @tenant_id), @tenant_id, 'gcp-cost-billing', 'PENDING', r.fire_time, 50,
+  JSON '{"date": "2025-11-16"}', IF(r.run_id = @claimed, @scheduled, NULL), 0, 3, r.fire_time,
+  IF(r.run_id = @claimed, r.fire_time, NULL)
 FROM UNNEST([
-  STRUCT('claimed' AS run, TIMESTAMP '2025-11-17 03:00:00+00' AS fire_time), STRUCT('waiting', TIMESTAMP '2025-11-18 03:00:00+00')
+  STRUCT(@claimed AS run_id, TIMESTAMP '2025-11-17 03:00:00+00' AS fire_time), STRUCT(@waiting, TIMESTAMP '2025-11-18 03:00:00+00')
 ]) AS r;
 INSERT INTO pipeline_execution_queue (
   run_id, config_id, tenant_id, pipeline_id, state, priority, scheduled_time, added_at, attempt, processing_started_at, claimed_by,
