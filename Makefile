@@ -161,6 +161,7 @@ check-contract: gen ## ... that nothing breaks callers of the last release: buf 
 .PHONY: release-contract
 release-contract: gen ## Write the contract of this version, which later ones must keep, into releases/
 	@$(PY) -m tools.openapi.compatibility --write
+	@$(PY) -m tools.table_contract
 
 .PHONY: check-clients
 check-clients: gen/openapi.json .cache/clients/venv/.stamp ## ... that generated clients compile (openapi-typescript, openapi-python-client), and redocly and spectral find nothing

@@ -34,7 +34,7 @@ locals {
     executor    = ["tenant_runs", "platform_events"]
     reencrypt   = ["tenant_cloud_credentials"]
   }
-  # Views, and what they read. The bootstrap replaces the views, which may remove their bindings: apply again after it.
+  # Views, and what they read. A bootstrap that changes a view replaces it, which may remove its bindings: apply again after it.
   reads = {
     auth        = ["tenant_runs"]
     credentials = ["offboarded_tenants", "tenant_profiles"]

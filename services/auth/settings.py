@@ -2,8 +2,7 @@
 
 from pydantic import Field
 
-from services.platform.retention import AuditDays, QuotaDays
-from services.platform.settings import ServiceSettings
+from services.platform.settings import AuditDays, QuotaDays, ServiceSettings
 
 
 class AuthSettings(ServiceSettings):

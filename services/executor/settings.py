@@ -8,8 +8,7 @@ from typing import Literal, Self
 from pydantic import Field, SecretStr, model_validator
 
 from services.platform.identifiers import EMAIL
-from services.platform.retention import FOR_EVER, RunDays
-from services.platform.settings import ServiceSettings
+from services.platform.settings import FOR_EVER, RunDays, ServiceSettings
 
 
 class ExecutorSettings(ServiceSettings):

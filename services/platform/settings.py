@@ -8,14 +8,36 @@ import hmac
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, Field, SecretStr, StringConstraints
+from pydantic import AfterValidator, BaseModel, Field, SecretStr, StringConstraints
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from services.platform.oidc.trusted_issuers import TrustedIssuer
 from services.platform.plan import DEFAULT_PLAN, PlanLimits
-from services.platform.retention import FOR_EVER, ReportDays, RunDays
 
 REPOSITORY = Path(__file__).resolve().parents[2]
+
+FOR_EVER = 0
+"""Days. What has grown for ever until a release goes on so by default: no release deletes what the one before has kept."""
+
+
+def _at_least(days: int, why: str, *, or_for_ever: bool = False) -> AfterValidator:
+    def check(value: int) -> int:
+        if value >= days or (or_for_ever and value == FOR_EVER):
+            return value
+        alternative = f", or {FOR_EVER} to keep them for ever" if or_for_ever else ""
+        raise ValueError(f"{value} days are too few: {why}. Use {days} or more{alternative}.")
+
+    return AfterValidator(check)
+
+
+type RunDays = Annotated[
+    int,
+    _at_least(35, "a run must stay known for longer than it may wait in the queue, and its month be over", or_for_ever=True),
+]
+type QuotaDays = Annotated[int, _at_least(35, "the limits of a month are counted over all of its days")]
+type ReportDays = Annotated[int, _at_least(31, "operators see the runs of the last month")]
+type AuditDays = Annotated[int, _at_least(31, "the audit log is read for the last thirty days unless a caller says otherwise")]
+"""How long records are kept, in days; the least is what the suite itself needs. docs/upgrading.md has the table."""
 
 
 class AdminKey(BaseModel, frozen=True):

@@ -20,7 +20,7 @@ from services.platform.bigquery.query_parameters import to_parameter
 from services.platform.bigquery.sql import Block, load_blocks
 from services.platform.clock import Clock
 from services.platform.periodic import Periodic
-from services.platform.retention import FOR_EVER
+from services.platform.settings import FOR_EVER
 
 BLOCKS = load_blocks(Path(__file__).with_name("queries.sql"))
 LOGS, RECORDS = ("delete_old_step_logs",), ("delete_old_dq_results", "delete_old_fences", "delete_old_runs")

@@ -7,7 +7,7 @@ from services.platform.bigquery.client import BigQuery
 from services.platform.bigquery.sql import load_blocks
 from services.platform.clock import Clock
 from services.platform.periodic import Periodic
-from services.platform.retention import FOR_EVER
+from services.platform.settings import FOR_EVER
 
 BLOCKS = load_blocks(Path(__file__).with_name("queries.sql"))
 EVERY_SECONDS = 24 * 3600.0

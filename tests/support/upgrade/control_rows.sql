@@ -34,7 +34,7 @@ INSERT INTO scheduled_pipeline_runs (
 )
 SELECT
   r.run_id, CONCAT('config-', @tenant_id), @tenant_id, 'gcp-cost-billing', 'PENDING', r.fire_time, 50,
-  JSON '{"date": "2025-11-16"}', IF(r.run_id = @claimed, @scheduled, NULL), 0, 3, r.fire_time,
+  IF(r.run_id = @claimed, JSON '{"date": "2025-11-16"}', JSON '{"date": "2025-11-17"}'), IF(r.run_id = @claimed, @scheduled, NULL), 0, 3, r.fire_time,
   IF(r.run_id = @claimed, r.fire_time, NULL)
 FROM UNNEST([
   STRUCT(@claimed AS run_id, TIMESTAMP '2025-11-17 03:00:00+00' AS fire_time), STRUCT(@waiting, TIMESTAMP '2025-11-18 03:00:00+00')

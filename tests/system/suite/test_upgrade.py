@@ -29,7 +29,7 @@ def old_tenant(running: Suite, private_key: Rsa) -> tuple[Tenant, OldIds]:
     rest = running.anyone.but(X_API_Key=KEY)
     tenant = Tenant(tenant_id=tenant_id, project="p-of-4153373", rest=rest, suite=running, private_key=private_key)
     table = f"{tenant.project}.cloud_costs.gcp_billing_export_resource_v1_{ACCOUNT}"
-    load(running.env["BIGQUERY_EMULATOR_HOST"], table, many(date(2025, 11, 16), 20), DETAILED)
+    load(running.env["BIGQUERY_EMULATOR_HOST"], table, many(date(2025, 11, 16), 20) + many(date(2025, 11, 17), 20), DETAILED)
     return tenant, ids
 
 
@@ -72,7 +72,7 @@ def test_what_was_in_flight_is_ended_and_done_again(running: Suite, private_key:
     assert row["live_runs"] == []
     # What was published stays, what was scheduled is published once, in the table that has grown.
     days = tenant.rows("SELECT usage_date, COUNT(*) AS n, COUNT(source_table) AS new FROM {}.billing_cost_daily GROUP BY 1 ORDER BY 1")
-    assert [(one["usage_date"].day, one["n"], one["new"]) for one in days] == [(15, 2, 0), (16, 20, 20)]
+    assert [(one["usage_date"].day, one["n"], one["new"]) for one in days] == [(15, 2, 0), (16, 20, 20), (17, 20, 20)]
     assert tenant.finished(tenant.start(date(2025, 11, 16)))["status"] == "COMPLETED"
 
 
