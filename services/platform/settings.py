@@ -36,7 +36,7 @@ type RunDays = Annotated[
 ]
 type QuotaDays = Annotated[int, _at_least(35, "the limits of a month are counted over all of its days")]
 type ReportDays = Annotated[int, _at_least(31, "operators see the runs of the last month")]
-type AuditDays = Annotated[int, _at_least(31, "the audit log is read for the last thirty days unless a caller says otherwise")]
+type AuditDays = Annotated[int, _at_least(7, "an entry that was sent again days later must be found, or it is appended twice")]
 """How long records are kept, in days; the least is what the suite itself needs. docs/upgrading.md has the table."""
 
 

@@ -52,7 +52,7 @@ def make_tenant(number: int, running: Running, key: Rsa, host: str, filled: int)
     credentials = {"provider": "GCP", "credentials": {"project_id": project, "service_account_json": json.dumps(file)}}
     stored = rest.call("POST", f"/api/v1/tenants/{tenant_id}/credentials", credentials)
     assert stored.status == 200, stored
-    schedule = {"provider": "gcp", "domain": "cost", "pipeline_template": "billing", "schedule_cron": "0 3 * * *", "max_retries": 5}
+    schedule = {"provider": "gcp", "domain": "cost", "pipeline_template": "billing", "schedule_cron": "0 3 * * *", "max_retries": 10}
     made = rest.call("POST", f"/api/v1/tenants/{tenant_id}/schedules", {**schedule, "parameters": {"date": "yesterday"}})
     assert made.status == 200, made
     span = {"start_date": str(FIRST_FILLED), "end_date": str(FIRST_FILLED + timedelta(days=filled - 1))}
@@ -69,7 +69,7 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=20.0, help="of traffic in each phase")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
-        emulators = LocalSettings.on_free_ports(Path(folder) / "emulators", cache_dir=REPOSITORY / ".cache", lease_seconds=10)
+        emulators = LocalSettings.on_free_ports(Path(folder) / "emulators", cache_dir=REPOSITORY / ".cache", lease_seconds=30)
         with Stack(emulators, only=("bigquery", "kms"), report=say) as stack:
             return upgrade(given, emulators, stack.env["BIGQUERY_EMULATOR_HOST"], Path(folder))
 

@@ -17,7 +17,7 @@ FIRST_CALLED, FIRST_FILLED = date(2025, 10, 1), date(2025, 11, 1)
 ROWS = 20
 """Rows of each day in the tenants' exports."""
 EVERY = 0.5
-RUN_EVERY = 6
+RUN_EVERY = 12
 
 
 @dataclass(kw_only=True)

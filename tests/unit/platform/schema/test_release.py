@@ -69,7 +69,7 @@ def test_a_view_says_which_text_made_it() -> None:
     [
         (ServiceSettings, "run_days", 34, "35 or more, or 0 to keep them for ever"),
         (ServiceSettings, "report_days", 30, "31 or more"),
-        (AuthSettings, "audit_days", 30, "31 or more"),
+        (AuthSettings, "audit_days", 6, "7 or more"),
         (AuthSettings, "quota_days", 34, "35 or more"),
     ],
 )
