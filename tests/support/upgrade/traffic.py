@@ -110,6 +110,8 @@ class Count:
 
     called: Counter[str]
     """Runs that calls have started, by their end; `missing` have no record."""
+    failures: Counter[str]
+    """Those that FAILED, by their error."""
     scheduled: Counter[str]
     """Queued days, by their end."""
     doubled: list[str]
@@ -143,6 +145,7 @@ def count(client: bigquery.Client, tenant: Tenant) -> Count:
     )
     return Count(
         called=Counter(runs[one]["status"] if one in runs else "missing" for one in tenant.started),
+        failures=Counter(runs[one]["error_message"] for one in tenant.started if one in runs and runs[one]["status"] == "FAILED"),
         scheduled=Counter(row["state"] for row in scheduled),
         doubled=[str(row) for row in (*days, *twice)],
         quota={name: int(value or 0) for name, value in quota.items()},
