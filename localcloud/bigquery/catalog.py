@@ -3,22 +3,24 @@
 local-bigquery asks `duckdb_tables()`, `duckdb_views()`, `duckdb_columns()` and `duckdb_schemas()` some twenty times a statement. DuckDB
 answers each by listing every table of every attached project, statistics included, and filters afterwards: with 30 projects and 300 tables
 a SELECT takes 1.5 s instead of 0.1 s. Here the same five statements are answered from what DuckLake itself stores about the one project
-(`"__ducklake_metadata_<project>"`, an ordinary DuckDB database), as committed at that moment. Nothing is cached but the names of projects.
+(`"__ducklake_metadata_<project>"`, an ordinary DuckDB database), as committed at that moment. An answer is kept until the next commit, or
+the next change of the project's schema.
 
 What is replaced is SQL text in functions of the pinned version; `install` refuses to start on any other text.
 """
 
-import functools
 import json
+import threading
+from collections import OrderedDict
 from collections.abc import Callable
-from types import CodeType, FunctionType
 from typing import Any
 
 import duckdb
 from local_bigquery.catalog import datasets, tables
 from local_bigquery.engine import database
-from local_bigquery.jobs import query
 from local_bigquery.sql.rules import partitions
+
+from localcloud.bigquery.commits import newest
 
 type Rows = list[tuple[Any, ...]]
 type Answer = Callable[[list[Any]], Rows | None]
@@ -39,59 +41,65 @@ DATASETS = (
     "AND schema_name <> 'main' AND (? OR NOT starts_with(schema_name, '_')) "
     "ORDER BY schema_name"
 )
-TEMPORARY = "SELECT table_name FROM duckdb_tables() WHERE temporary"
-NO_TEMPORARY = "SELECT '' AS table_name WHERE false"
+KEPT = 20_000
 
 _fetch: Callable[..., Rows] = database.fetch
-_execute: Callable[..., Any] = query.execute
 # Projects that DuckDB knows by exactly this name; none is ever detached.
 _known: set[str] = set()
+_lock = threading.Lock()
+# Of a question: the version of the project at which this was the answer.
+_kept: OrderedDict[tuple[Any, ...], tuple[int, Rows]] = OrderedDict()
 
 
 def install(connection: duckdb.DuckDBPyConnection) -> None:
-    """Replaces `fetch` and `execute` of local-bigquery; RuntimeError if they, or their callers, are not those of 0.3.2."""
+    """Replaces `fetch` of local-bigquery; RuntimeError if its callers are not those of 0.3.2."""
     expected: list[tuple[Callable[..., Any], str]] = [
         (database.objects, OBJECTS),
         (tables.columns, REQUIRED),
         (partitions._hidden, COLUMN),  # noqa: SLF001
         (datasets.exists, DATASET),
         (datasets.list_, DATASETS),
-        (_execute, TEMPORARY),
     ]
     for function, sql in expected:
-        if _code(function).co_consts.count(sql) != 1:
+        if function.__code__.co_consts.count(sql) != 1:
             raise RuntimeError(f"local-bigquery has changed: {function.__module__}.{function.__name__} no longer asks {sql!r}")
-    # Their callers look both up by name at every call.
+    # Its callers look it up by name at every call.
     database.fetch = fetch
-    query.execute = _without_temporary_tables(_execute)
     # DuckDB compares a missing name with all names of this many datasets, to end its message in "Did you mean", a line that
     # local-bigquery drops.
     connection.execute("SET GLOBAL catalog_error_max_schemas = 0")
 
 
+def reset() -> None:
+    """Clears everything, for another database in the same process."""
+    with _lock:
+        _kept.clear()
+
+
 def fetch(sql: str, params: list[Any] | None = None) -> Rows:
-    """`database.fetch`: the same rows, without listing every table there is."""
+    """`database.fetch`: the same rows, without listing every table there is, and without asking again before the next commit."""
     answer = _ANSWERS.get(sql)
-    rows = answer(params) if answer and params else None
-    return _fetch(sql, params) if rows is None else rows
-
-
-def _without_temporary_tables(execute: Callable[..., Any]) -> Callable[..., Any]:
-    """`execute`, not listing temporary tables where there can be none: only a session's cursor is used for more than one job."""
-    code = _code(execute)
-    consts = tuple(NO_TEMPORARY if const == TEMPORARY else const for const in code.co_consts)
-    fresh = FunctionType(code.replace(co_consts=consts), execute.__globals__, execute.__name__, execute.__defaults__)
-
-    @functools.wraps(execute)
-    def run(*args: Any, session: Any = None, **named: Any) -> Any:
-        return execute(*args, session=session, **named) if session else fresh(*args, **named)
-
-    return run
-
-
-def _code(function: Callable[..., Any]) -> CodeType:
-    code: CodeType = function.__code__
-    return code
+    if not answer or not params:
+        return _fetch(sql, params)
+    lake = metadata_of(params[0])
+    if lake is None or sql == COLUMN:
+        # Also the columns of views, which may be over tables of other projects.
+        rows = answer(params)
+        return _fetch(sql, params) if rows is None else rows
+    # Before anything is looked up: what changes after this is not missed. Only columns have versions: a table's rows are counted, and a
+    # dataset goes, with a commit that changes none.
+    commit, key = newest(lake), (sql, *params)
+    version = commit.schema_version if sql == REQUIRED else commit.number
+    with _lock:
+        known = _kept.get(key)
+    if known is not None and known[0] == version:
+        return list(known[1])
+    rows = answer(params) or []
+    with _lock:
+        _kept[key] = version, list(rows)
+        if len(_kept) > KEPT:
+            _kept.popitem(last=False)
+    return rows
 
 
 def metadata_of(project: str) -> str | None:

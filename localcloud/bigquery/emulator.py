@@ -25,7 +25,20 @@ from local_bigquery.engine import database
 from local_bigquery.grpc import server
 from local_bigquery.settings import settings
 
-from localcloud.bigquery import catalog, columns, created, empty_tables, job_records, modified, partitions, results, storage
+from localcloud.bigquery import (
+    catalog,
+    columns,
+    created,
+    empty_tables,
+    http,
+    job_records,
+    modified,
+    partitions,
+    query_jobs,
+    resources,
+    results,
+    storage,
+)
 from localcloud.bigquery.sql import statements, translations, values
 from localcloud.google_sts import bigquery_callers
 from localcloud.settings import LocalSettings
@@ -55,6 +68,7 @@ def main() -> None:
     # The first connection loads the extensions and attaches every project, which takes a second: done before the first caller.
     connection = database.connection()
     catalog.install(connection)
+    resources.install()
     columns.install()
     partitions.install()
     storage.install()
@@ -62,6 +76,7 @@ def main() -> None:
     translations.install()
     statements.install()
     values.install()
+    query_jobs.install()
     results.install()
     empty_tables.install()
     created.install()
@@ -79,7 +94,8 @@ def main() -> None:
     storage_server, _ = server.start(options.host, options.storage_port)
     try:
         with job_records.writing():
-            uvicorn.run("local_bigquery:app", host=options.host, port=options.port, log_level="warning", timeout_graceful_shutdown=5)
+            served = http.application(options.google_sts)
+            uvicorn.run(served, host=options.host, port=options.port, log_level="warning", timeout_graceful_shutdown=5)
     finally:
         storage_server.stop(grace=1).wait()
         connection.close()

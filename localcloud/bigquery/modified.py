@@ -23,7 +23,8 @@ from local_bigquery.engine import database
 from local_bigquery.models import Table
 
 from localcloud.bigquery import catalog
-from localcloud.bigquery.sql import translations
+from localcloud.bigquery.commits import newest
+from localcloud.bigquery.resources import stored as count_stored
 from localcloud.bigquery.version import require_known_version
 
 KEPT = 5000
@@ -85,7 +86,7 @@ def get(project: str, dataset: str, table: str, *how: Any) -> Table:
     if lake is None:
         return _get(project, dataset, table, *how)
     # Before anything is looked up: what changes after this is not missed.
-    stored = translations.stored()
+    stored = count_stored()
     with _lock:
         commits = _read_on(project, lake)
         schema, known = commits.schema, _described.get((project, dataset, table))
@@ -110,6 +111,8 @@ def get(project: str, dataset: str, table: str, *how: Any) -> Table:
 def _read_on(project: str, lake: str) -> _Commits:
     """What is known of the commits, with the newest. The caller has the lock."""
     commits = _projects[project]
+    if newest(lake).number == commits.read:
+        return commits
     for commit, schema, time, changes in database.fetch(
         f"SELECT snapshot_id, schema_version, epoch_ms(snapshot_time), changes_made FROM {lake}.ducklake_snapshot "  # noqa: S608
         f"JOIN {lake}.ducklake_snapshot_changes USING (snapshot_id) WHERE snapshot_id > ? ORDER BY snapshot_id",

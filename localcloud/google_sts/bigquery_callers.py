@@ -3,13 +3,9 @@
 A service account's self-signed JWT, and a call without a token, are taken as before. Nothing here knows which project an identity may read.
 """
 
-import asyncio
-from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 
 import grpc
-import local_bigquery
-from fastapi import Request, Response
 from fastapi.responses import JSONResponse
 from local_bigquery.catalog import row_access
 from local_bigquery.grpc.read import StorageError
@@ -32,14 +28,13 @@ def install(google_sts: str | None) -> None:
         named: tuple[str, ...] = identify(authorization)
         return named
 
-    async def refuse_forged(request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:
-        if await asyncio.to_thread(is_forged, request.headers.get("authorization"), google_sts):
-            error = {"code": 401, "message": MESSAGE, "status": "UNAUTHENTICATED", "errors": [{"reason": "authError", "message": MESSAGE}]}
-            return JSONResponse({"error": error}, status_code=401)
-        return await call_next(request)
-
     row_access.identify = identify_caller
-    local_bigquery.app.middleware("http")(refuse_forged)
+
+
+def forged_token() -> JSONResponse:
+    """REST's answer to one."""
+    error = {"code": 401, "message": MESSAGE, "status": "UNAUTHENTICATED", "errors": [{"reason": "authError", "message": MESSAGE}]}
+    return JSONResponse({"error": error}, status_code=401)
 
 
 def is_forged(authorization: str | None, google_sts: str) -> bool:

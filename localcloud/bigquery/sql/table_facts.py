@@ -18,6 +18,7 @@ from local_bigquery.sql import translate
 from sqlglot import exp
 
 from localcloud.bigquery import catalog
+from localcloud.bigquery.commits import newest
 
 MAX_DEPTH = 16
 """Of views over views."""
@@ -41,8 +42,9 @@ _parse = translate.parse
 def schema_version(project: str) -> int:
     """DuckLake's count of the changes of a project's schema: tables, views, their columns and names."""
     lake = catalog.metadata_of(project)
-    found: list[tuple[int]] = database.fetch(f"SELECT max(schema_version) FROM {lake}.ducklake_snapshot")  # noqa: S608
-    return found[0][0]
+    if lake is None:
+        raise ValueError(f"there is no project {project}")
+    return newest(lake).schema_version
 
 
 def reset() -> None:

@@ -33,7 +33,8 @@ from local_bigquery.sql import script, translate
 from local_bigquery.sql.translate import Context
 from sqlglot import exp
 
-from localcloud.bigquery import catalog
+from localcloud.bigquery import catalog, resources
+from localcloud.bigquery.resources import stored
 from localcloud.bigquery.sql import shapes
 from localcloud.bigquery.sql.shapes import Shape
 from localcloud.bigquery.sql.statements import TEXT, Kept, Text, with_ids
@@ -48,8 +49,7 @@ type Tables = tuple[str | None, tuple[str, ...]]
 """What differs between tables that are alike: the default dataset, and the random ids in the text, in their order."""
 
 _translate: Callable[[exp.Expression, Context], tuple[str, dict[str, Any]]] = translate.translate
-_save: Callable[..., Any] = metadata.save
-_forget: Callable[..., None] = metadata.delete
+_save: Callable[..., Any] = resources.save
 
 
 @dataclass(kw_only=True, slots=True)
@@ -89,29 +89,22 @@ class Translation:
 
 _lock = threading.Lock()
 _translations: Kept[Translation] = Kept()
-# How often the API has stored anything.
-_stored = 0
 
 
 def install() -> None:
-    """Replaces `translate` where statements are run, and counts what the API stores. RuntimeError if others use them."""
+    """Replaces `translate` where statements are run. RuntimeError if others use it."""
     require_known_version()
     for module in (query, script, merge):
         if getattr(module, "translate", None) is not translate.translate:
             raise RuntimeError(f"local-bigquery has changed: {module.__name__} no longer uses translate.translate")
     query.translate = script.translate = kept_translate
-    metadata.save, metadata.delete = save, delete
+    metadata.save = save
 
 
 def reset() -> None:
     """Clears everything, for another database in the same process."""
     with _lock:
         _translations.clear()
-
-
-def stored() -> int:
-    """How often the API has stored anything about a dataset, a table, a routine."""
-    return _stored
 
 
 def kept_translate(tree: exp.Expression, context: Context) -> tuple[str, dict[str, Any]]:
@@ -127,7 +120,7 @@ def kept_translate(tree: exp.Expression, context: Context) -> tuple[str, dict[st
     with _lock:
         found = _translations.get(key)
     # Counted before anything is looked up: what changes after this is not missed.
-    versions = (_stored, schema_version(context.project_id)) if found is None or found.facts else (0, 0)
+    versions = (stored(), schema_version(context.project_id)) if found is None or found.facts else (0, 0)
     if found is not None and (facts := _current_facts(found, tables, context, versions)) is not None:
         context.used.clear()
         context.used.update(found.used)
@@ -139,27 +132,14 @@ def kept_translate(tree: exp.Expression, context: Context) -> tuple[str, dict[st
 
 
 def save(resource: Any, *keys: str) -> Any:
-    """`metadata.save`, counted."""
+    """`metadata.save`: what a function returns may be something else now. And while there is a policy nothing is kept, so taking the last
+    one away needs no more than that.
+    """
     saved = _save(resource, *keys)
-    _count()
     if isinstance(resource, (Routine, RowAccessPolicy)):
-        # What a function returns may be something else now. And while there is a policy nothing is kept, so taking the last one away needs
-        # no more than that.
         with _lock:
             _translations.clear()
     return saved
-
-
-def delete(model: Any, *keys: str) -> None:
-    """`metadata.delete`, counted."""
-    _forget(model, *keys)
-    _count()
-
-
-def _count() -> None:
-    global _stored  # noqa: PLW0603 - one counter for the process
-    with _lock:
-        _stored += 1
 
 
 def _key(of_any_ids: str, context: Context) -> Key:
@@ -200,7 +180,7 @@ def _translated_anew(tree: exp.Expression, context: Context, tables: Tables, key
     finally:
         context.referenced.update(before)
     facts = facts_of(read, context.project_id, versions)
-    stored, schema = versions
+    before_it, schema = versions
     # A change in the meantime may have come before a look-up or after it.
     if facts is not None and schema_version(context.project_id) == schema and not row_access.secured():
         found = Translation(
@@ -212,7 +192,7 @@ def _translated_anew(tree: exp.Expression, context: Context, tables: Tables, key
             seen=OrderedDict({tables: versions}),
         )
         with _lock:
-            if _stored == stored:
+            if stored() == before_it:
                 _translations.keep(key, found)
                 shapes.translated(None if context.variables or context.temporary else sql, found)
     return sql, bound

@@ -8,7 +8,6 @@ import duckdb
 import pytest
 from local_bigquery.catalog import datasets, tables
 from local_bigquery.engine import database
-from local_bigquery.jobs import query
 from local_bigquery.settings import settings
 from local_bigquery.sql.rules import partitions
 
@@ -62,7 +61,7 @@ INSERT INTO emulator._results."here:rows" SELECT range FROM range(10); CREATE TA
 @pytest.fixture(scope="module")
 def catalog(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """A database of the emulator's in this process, patched as the launcher does it."""
-    before = database.fetch, query.execute, settings.data_dir, settings.default_project_id
+    before = database.fetch, settings.data_dir, settings.default_project_id
     with pytest.MonkeyPatch.context() as environment:
         environment.setenv("HOME", "")
         use_home(REPOSITORY / ".cache" / "duckdb-home")
@@ -74,7 +73,8 @@ def catalog(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
             database.execute(statement)
         yield
         database.reset()
-    database.fetch, query.execute, settings.data_dir, settings.default_project_id = before
+        own_catalog.reset()
+    database.fetch, settings.data_dir, settings.default_project_id = before
 
 
 def answers(statement: str, *keys: Sequence[object]) -> None:

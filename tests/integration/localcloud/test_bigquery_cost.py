@@ -21,7 +21,7 @@ from local_bigquery.settings import settings
 from local_bigquery.sql import params, script, translate
 from local_bigquery.sql.translate import Context
 
-from localcloud.bigquery import catalog, columns, empty_tables, job_records, partitions, version
+from localcloud.bigquery import catalog, columns, empty_tables, job_records, partitions, query_jobs, resources, version
 from localcloud.bigquery import results as own_results
 from localcloud.bigquery.emulator import use_home
 from localcloud.bigquery.sql import statements, table_facts, translations, values
@@ -36,7 +36,7 @@ NOW = dt.datetime(2026, 3, 4, 5, 6, 7, 89, tzinfo=dt.UTC)
 # What the installed patches replace.
 REPLACED: list[tuple[Any, str]] = [
     *((store, name) for name in ("save", "load", "list_", "delete")),
-    *((metadata, name) for name in ("save", "delete")),
+    *((metadata, name) for name in ("list_", "save", "delete")),
     *((script, name) for name in ("parse_script", "translate")),
     *((script.Interpreter, name) for name in ("sql", "declare", "set", "evaluate")),
     *((query, name) for name in ("translate", "execute", "from_duckdb")),
@@ -272,7 +272,7 @@ def answers(folder: Path, ask: Callable[[Emulator], Iterator[Any]]) -> list[Any]
 
 def forget() -> None:
     database.reset()
-    for part in (columns, job_records, own_results, table_facts, translations):
+    for part in (catalog, columns, job_records, own_results, resources, table_facts, translations):
         part.reset()
 
 
@@ -291,7 +291,7 @@ def install(monkeypatch: pytest.MonkeyPatch) -> None:
     for owner, name in REPLACED:
         monkeypatch.setattr(owner, name, getattr(owner, name))
     catalog.install(database.connection())
-    for part in (columns, partitions, job_records, translations, statements, values, own_results, empty_tables):
+    for part in (resources, columns, partitions, job_records, translations, statements, values, query_jobs, own_results, empty_tables):
         part.install()
 
 
@@ -467,7 +467,7 @@ def test_jobs_and_results_outlive_the_process(environment: pytest.MonkeyPatch) -
     emulator = Emulator()
     with job_records.writing():
         before = emulator.sql("SELECT 1 AS a; SELECT 2 AS b")
-    for part in (columns, job_records, own_results, table_facts, translations):
+    for part in (catalog, columns, job_records, own_results, resources, table_facts, translations):
         part.reset()
     page = jobs_api.get_query_results(PROJECT, "job1", 2, None, 1, 60_000, int64_timestamps=True)
     assert [emulator.call(lambda: json.loads(page.body)), emulator.job("job1")] == before[1:]
@@ -489,7 +489,7 @@ def test_another_local_bigquery_is_refused(monkeypatch: pytest.MonkeyPatch, owne
         part.install()
 
 
-@pytest.mark.parametrize("part", [columns, partitions, job_records, translations, own_results, empty_tables])
+@pytest.mark.parametrize("part", [columns, partitions, job_records, query_jobs, resources, translations, own_results, empty_tables])
 def test_another_version_is_refused(monkeypatch: pytest.MonkeyPatch, part: Any) -> None:
     monkeypatch.setattr(version, "VERSION", "0.3.1")
     with pytest.raises(RuntimeError, match=r"is that of 0\.3\.1"):

@@ -1,0 +1,91 @@
+"""Keeps in memory what the API has stored of a dataset, a table, a routine.
+
+local-bigquery reads it from a table of its own some ten times a statement, mostly to learn that there is nothing. All of it is written
+through `metadata.save` and `metadata.delete`, in this process.
+
+Upstream would have to do the same in `catalog.metadata`.
+"""
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import Any
+
+from local_bigquery.catalog import metadata
+from local_bigquery.engine import database
+
+from localcloud.bigquery.version import require_known_version
+
+KEPT = 20_000
+
+type Key = tuple[str, ...]
+"""The kind, and the names that a resource's begin with."""
+
+_list: Callable[..., list[Any]] = metadata.list_
+_save: Callable[..., Any] = metadata.save
+_delete: Callable[..., None] = metadata.delete
+_lock = threading.Lock()
+_kept: OrderedDict[Key, list[Any]] = OrderedDict()
+_stored = 0
+
+
+def install() -> None:
+    """Replaces `metadata.list_`, `save` and `delete`. RuntimeError if local-bigquery is not the known version."""
+    require_known_version()
+    # `metadata.load` and all others look them up by name at every call.
+    metadata.list_, metadata.save, metadata.delete = list_, save, delete
+
+
+def reset() -> None:
+    """Clears everything, for another database in the same process."""
+    with _lock:
+        _kept.clear()
+
+
+def stored() -> int:
+    """How often the API has stored anything."""
+    return _stored
+
+
+def list_(model: type[Any], *keys: str) -> list[Any]:
+    """`metadata.list_`: those whose names begin with these."""
+    kind = metadata.KINDS[model]
+    key = (kind, *keys)
+    with _lock:
+        before, known = _stored, _kept.get(key)
+    if known is not None:
+        return list(known)
+    found = _list(model, *keys)
+    with _lock:
+        # What was stored meanwhile may be newer. None of those who read a resource changes it in place.
+        if _stored == before:
+            _kept[key] = found
+            if len(_kept) > KEPT:
+                _kept.popitem(last=False)
+    return list(found)
+
+
+def save(resource: Any, *keys: str) -> Any:
+    """`metadata.save`."""
+    saved = _save(resource, *keys)
+    _changed(metadata.KINDS[type(resource)], keys)
+    return saved
+
+
+def delete(model: type[Any], *keys: str) -> None:
+    """`metadata.delete`: those whose names begin with these."""
+    _delete(model, *keys)
+    _changed(metadata.KINDS[model], keys)
+
+
+def _changed(kind: str, keys: tuple[str, ...]) -> None:
+    global _stored  # noqa: PLW0603 - one counter for the process
+    start = (kind, *keys)
+    with _lock:
+        _stored += 1
+        # Lists that it is in.
+        for length in range(1, len(start) + 1):
+            _kept.pop(start[:length], None)
+        if len(keys) < len(database.RESOURCES[kind]):
+            for key in [key for key in _kept if key[: len(start)] == start]:
+                del _kept[key]
