@@ -80,7 +80,7 @@ class OldRecords:
         return await self._bq.call("list_datasets", send)
 
     async def _begin(self, dataset: _Dataset, block: Block, now: datetime, days: int) -> bool:
-        """False: another process has begun it today, or there is no such table yet."""
+        """False: another process has begun it today. A job whose table does not exist yet fails, which changes nothing."""
         config = bigquery.QueryJobConfig(
             default_dataset=dataset.name,
             query_parameters=[to_parameter("before", block.params["before"], now - timedelta(days=days))],

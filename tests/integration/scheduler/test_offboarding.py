@@ -157,8 +157,10 @@ async def test_a_call_that_broke_off_is_completed_by_the_next(tables: Tables, sc
         await ending.process.offboard(tenant_id, delete_dataset=False)
     assert (late.value.reason, bool(late.value.retry_after), ending.credentials.asked) == ("SERVICE_UNAVAILABLE", True, [])
     ending.auth.stuck = 0
+    tables.clock.time += timedelta(seconds=1)
     with pytest.raises(Unavailable):
         await ending.process.offboard(tenant_id, delete_dataset=False)
+    tables.clock.time += timedelta(seconds=1)
     proof = await ending.process.offboard(tenant_id, delete_dataset=False)
     assert (proof.credentials_destroyed, [run["state"] for run in await tables.runs()]) == (("AWS", "GCP"), ["FAILED"])
     # What the calls that broke off have ended is written down, too: together they prove all of it.
