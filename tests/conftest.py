@@ -24,10 +24,11 @@ from services.platform.bootstrap import bootstrap
 from services.platform.server import Served, build_server
 from services.platform.settings import REPOSITORY, ServiceSettings
 from tests.support.grouping import GroupScheduling, heaviest_first
-from tests.support.tiers import LeftOut, mark_long
+from tests.support.tiers import MARK, LeftOut, mark_long
 
 # A busy machine is slow at drawing examples, too, and that is not what the tests are about.
 hypothesis.settings.register_profile("patient", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
+hypothesis.settings.register_profile("quick", parent=hypothesis.settings.get_profile("patient"), max_examples=30)
 hypothesis.settings.load_profile("patient")
 
 # Statements of tests are small: they take a third less CPU from one thread of the emulator's.
@@ -57,6 +58,8 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> GroupSche
 
 def pytest_configure(config: pytest.Config) -> None:
     config.pluginmanager.register(LeftOut(config))
+    if config.option.markexpr == f"not {MARK}":
+        hypothesis.settings.load_profile("quick")
 
 
 @pytest.hookimpl(wrapper=True)

@@ -4,14 +4,35 @@ of docker-compose.yml. Its addresses are in the environment, by the names of `.l
 
 import os
 import sys
+import time
+from dataclasses import dataclass
+from http import HTTPStatus
 
 import requests
 
 from localcloud.demo.clouds_flow import CloudsFlow
 from localcloud.demo.demo_flow import DemoFlow, emulated_warehouse
 from localcloud.demo.narrator import Narrator, Unexpected
-from localcloud.rest import Rest
+from localcloud.rest import Answer, Rest
 from localcloud.settings import SAMPLE_TENANT, LocalSettings
+
+TRIES = 5
+PAUSE_SECONDS = 2.0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PatientRest(Rest):
+    """Asks again after a 503, as the answer says: services that have just been started may not have found each other yet."""
+
+    def call(self, method: str, path: str, body: object | None = None, *, data: bytes | None = None) -> Answer:
+        """As Rest's, and says when it asks again."""
+        for _ in range(TRIES - 1):
+            answer = Rest.call(self, method, path, body, data=data)
+            if answer.status != HTTPStatus.SERVICE_UNAVAILABLE:
+                return answer
+            print(f"     503, {answer.body}; again in {PAUSE_SECONDS:g} s")
+            time.sleep(PAUSE_SECONDS)
+        return Rest.call(self, method, path, body, data=data)
 
 
 def main() -> int:
@@ -20,8 +41,8 @@ def main() -> int:
     warehouse, narrator = emulated_warehouse(os.environ["BIGQUERY_EMULATOR_HOST"], project), Narrator()
     try:
         tenant = DemoFlow(
-            admin=Rest(url=gateway, headers={"X-Admin-Key": os.environ["ADMIN_API_KEY"]}),
-            tenant=Rest(url=gateway, headers={}),
+            admin=PatientRest(url=gateway, headers={"X-Admin-Key": os.environ["ADMIN_API_KEY"]}),
+            tenant=PatientRest(url=gateway, headers={}),
             warehouse=warehouse,
             credentials_file=LocalSettings().sample_credentials,
             project=project,

@@ -71,7 +71,7 @@ async def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--dry-run", action="store_true", help="print the statements that it would send, and change nothing")
     is_dry = parser.parse_args(arguments).dry_run
     settings = ServiceSettings()
-    log.configure("bootstrap", settings.log_level)
+    log.configure("bootstrap", settings.log_level, project=settings.project)
     async with BigQuery(settings, service="bootstrap") as bq:
         if is_dry:
             changes = await preview(settings, bq)

@@ -157,6 +157,11 @@ class ServiceSettings(BaseSettings):
     run_days: RunDays = FOR_EVER
     """How long the records of ended runs are kept: in tenants' datasets, and a month longer in `scheduled_pipeline_runs`; 0: for ever."""
 
+    otlp_endpoint: Annotated[str, StringConstraints(pattern=r"^(https?://[^/\s]+/?)?$")] = ""
+    """Where an OpenTelemetry collector takes traces by OTLP over gRPC: http://host:port, or https with TLS. Empty: no traces."""
+    otlp_headers: dict[str, SecretStr] = {}
+    """JSON: headers that the collector asks for, e.g. `{"authorization": "..."}`. A secret."""
+
     lease_seconds: float = 60.0
     """Lease of a run's reservation; the executor renews it every third of this."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"

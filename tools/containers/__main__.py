@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from subprocess import CalledProcessError
 
 from localcloud.ports import free_ports
 from tools.containers.checks import check_containers, check_ports, sizes
@@ -21,10 +22,14 @@ def main() -> int:
     """The exit status."""
     parser = argparse.ArgumentParser(prog="python -m tools.containers", description=__doc__)
     parser.add_argument("--rounds", type=int, default=1, help="how often, each from nothing (%(default)s)")
+    parser.add_argument("--clean", action="store_true", help="only take down what a round that was killed has left")
     options = parser.parse_args()
     if not Docker.is_here() and os.getuid() != 0:
         print("There is no Docker with compose here. Without it this needs a Debian machine and root.", file=sys.stderr)
         return 2
+    if options.clean:
+        (Docker if Docker.is_here() else Podman)(variables()).clean()
+        return 0
     for number in range(1, options.rounds + 1):
         print(f"Round {number} of {options.rounds}", flush=True)
         one_round()
@@ -49,6 +54,9 @@ def one_round() -> None:
         check_containers(engine, running)
         check_ports(engine)
         print("\n".join(sizes(engine, base)), flush=True)
+    except (RuntimeError, CalledProcessError):
+        engine.logs()
+        raise
     finally:
         with timed("clean"):
             engine.clean()

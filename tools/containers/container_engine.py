@@ -54,6 +54,14 @@ class Engine(ABC):
         found: list[dict[str, Any]] = json.loads(self.ask("inspect", *arguments))
         return found
 
+    def logs(self) -> None:
+        """Shows the last lines of each part that has been started."""
+        command, env = self.cli()
+        for part in self.compose["services"]:
+            if name := self.container(part):
+                print(f"-- {part}", flush=True)
+                subprocess.run([*command, "logs", "--tail", "12", name], check=False, cwd=ROOT, env={**os.environ, **env})
+
     @abstractmethod
     def prepare(self) -> None:
         """Makes whatever building needs."""

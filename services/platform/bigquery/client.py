@@ -11,6 +11,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from types import TracebackType
 from typing import Any, Self
 
@@ -19,10 +20,11 @@ from google.api_core import exceptions as google
 from google.auth.credentials import AnonymousCredentials
 from google.cloud import bigquery
 from google.cloud.bigquery import client as google_client
+from opentelemetry.trace import Span
 
 from services.platform import metrics
 from services.platform.backoff import backoff
-from services.platform.bigquery.deadlines import CANCEL_SECONDS, DeadlineAdapter, working_until
+from services.platform.bigquery.deadlines import CANCEL_SECONDS, DeadlineAdapter, in_time
 from services.platform.bigquery.dml_turns import DmlTurns
 from services.platform.bigquery.errors import RowsRefused, unavailable
 from services.platform.bigquery.jobs import NO_RETRY, JobAccount, JobDied, SentJob, charge, count_job, end_by_itself, raising_conflicts
@@ -34,6 +36,7 @@ from services.platform.bigquery.transient import is_rate_limit, is_transient
 from services.platform.errors import Unavailable
 from services.platform.metrics.bigquery import timed
 from services.platform.settings import ServiceSettings
+from services.platform.tracing.bigquery import asked, note_retry, note_waited, trace_label
 from services.platform.turns.places import FairPlaces
 
 CHUNK_BYTES = 8 * 2**20
@@ -152,9 +155,10 @@ class BigQuery:
         for number, wait in enumerate(waits or backoff(first=0.1, most=8.0), 1):
             job = SentJob(self.client, f"{what}_{uuid.uuid4().hex}", insert, read)
             try:
-                await self.call(what, job.begin, seconds=deadline - time.monotonic(), written=written)
-                with timed(what):
-                    return await self.call(what, job.finish, seconds=deadline - time.monotonic())
+                with asked(what, job_id=job.job_id):
+                    await self.call(what, job.begin, seconds=deadline - time.monotonic(), written=written, part="insert")
+                    with timed(what):
+                        return await self.call(what, job.finish, seconds=deadline - time.monotonic(), part="result")
             except JobDied as died:
                 if isinstance(cause := died.__cause__, Exception) and is_rate_limit(cause):
                     self._turns.refused(written, time.monotonic())
@@ -196,7 +200,7 @@ class BigQuery:
         return bigquery.QueryJobConfig(
             default_dataset=dataset,
             query_parameters=[to_parameter(name, kind, params[name]) for name, kind in block.params.items()],
-            labels={**self._labels, "statement": block.name},
+            labels={**self._labels, "statement": block.name, **trace_label()},
         )
 
     async def query(
@@ -248,21 +252,27 @@ class BigQuery:
         await self.call("stream", send)
 
     async def call[Answer](
-        self, what: str, send: Callable[[float], Answer], *, seconds: float | None = None, written: Sequence[str] = ()
+        self, what: str, send: Callable[[float], Answer], *, seconds: float | None = None, written: Sequence[str] = (), part: str = ""
     ) -> Answer:
         """Runs the blocking `send(timeout in seconds)` in the pool, and retries it while its error is transient and the deadline has not
         passed.
 
         `written`: the table that each statement changes, one entry a statement; the call waits for their rate limit, in turn (`DmlTurns`).
-        Raises Unavailable at the deadline; ResourceExhausted before anything was sent, if the tenant's own statements are in its way; any
-        other error unchanged.
+        `part`: of a job, for its span. Raises Unavailable at the deadline; ResourceExhausted before anything was sent, if the tenant's own
+        statements are in its way; any other error unchanged.
         """
-        deadline = time.monotonic() + (self.statement_deadline_seconds if seconds is None else seconds)
+        with asked(f"{what} {part}".rstrip()) as span:
+            return await self._call(what, send, self.statement_deadline_seconds if seconds is None else seconds, written, span)
+
+    async def _call[Answer](self, what: str, send: Callable[[float], Answer], seconds: float, written: Sequence[str], span: Span) -> Answer:
+        deadline = time.monotonic() + seconds
         for number, wait in enumerate(backoff(), 1):
+            asked_at = time.monotonic()
             await self._turns.take(what, written, deadline, is_first=number == 1)
             try:
                 async with self._places.of_this_task():
-                    answer = await asyncio.get_running_loop().run_in_executor(self._pool, _in_time, send, deadline)
+                    note_waited(span, time.monotonic() - asked_at)
+                    answer = await asyncio.get_running_loop().run_in_executor(self._pool, copy_context().run, in_time, send, deadline)
             except Exception as error:
                 if not is_transient(error):
                     raise
@@ -270,6 +280,7 @@ class BigQuery:
                     self._turns.refused(written, time.monotonic())
                 if time.monotonic() + wait >= deadline:
                     raise unavailable(what, error) from error
+                note_retry(span, error)
                 metrics.BIGQUERY_RETRIES.labels(what).inc()
             else:
                 self._turns.passed(written)
@@ -283,15 +294,6 @@ class BigQuery:
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         await asyncio.to_thread(self._pool.shutdown)
         self.client.close()  # type: ignore[no-untyped-call]
-
-
-def _in_time[Answer](send: Callable[[float], Answer], deadline: float) -> Answer:
-    """Calls `send` with the time that is left once a thread is free. Does not start after the deadline: the caller is gone."""
-    left = deadline - time.monotonic()
-    if left <= 0:
-        raise TimeoutError
-    with working_until(deadline):
-        return send(left)
 
 
 def _tables(block: Block, dataset: str) -> list[str]:

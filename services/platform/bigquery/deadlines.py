@@ -8,7 +8,7 @@ a thread declares its statement's deadline, and each request it sends ends by th
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -30,6 +30,15 @@ def working_until(deadline: float) -> Iterator[None]:
         yield
     finally:
         del _work.deadline
+
+
+def in_time[Answer](send: Callable[[float], Answer], deadline: float) -> Answer:
+    """Calls `send` with the time that is left once a thread is free. Does not start after the deadline: the caller is gone."""
+    left = deadline - time.monotonic()
+    if left <= 0:
+        raise TimeoutError
+    with working_until(deadline):
+        return send(left)
 
 
 class DeadlineAdapter(HTTPAdapter):
