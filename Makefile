@@ -74,6 +74,11 @@ test-unit: gen ## ... those that need no emulator and no process, in seconds
 test-azurite: gen .cache/azurite/.stamp ## ... what we rely on of Blob Storage, against Microsoft's emulator too; needs npm
 	@AZURITE=1 $(PY) -m pytest tests/integration/localcloud/azure $(PYTEST)
 
+.PHONY: upgrade-from
+upgrade-from: gen ## Run another checkout's processes and this one's side by side over one dataset: make upgrade-from OLD=../old
+	@test -n "$(OLD)" || { echo "usage: make upgrade-from OLD=../old, a checkout after make gen" >&2; exit 2; }
+	@$(PY) -m tests.support.upgrade "$(OLD)" $(UPGRADE)
+
 .PHONY: lighthouse
 lighthouse: gen chromium .cache/lighthouse/.stamp ## Let Lighthouse look at each screen of the console, into benchmarks/LIGHTHOUSE.md; fails below 95
 	@PATH="$(CURDIR)/.cache/node/bin:$$PATH" $(PY) -m tests.support.lighthouse $(LIGHTHOUSE)
@@ -171,6 +176,7 @@ check-contract: gen ## ... that nothing breaks callers of the last release: buf 
 .PHONY: release-contract
 release-contract: gen ## Write the contract of this version, which later ones must keep, into releases/
 	@$(PY) -m tools.openapi.compatibility --write
+	@$(PY) -m tools.table_contract
 
 .PHONY: check-clients
 check-clients: gen/openapi.json .cache/clients/venv/.stamp ## ... that generated clients compile (openapi-typescript, openapi-python-client), and redocly and spectral find nothing

@@ -28,11 +28,13 @@ locals {
       "tenant_profiles", "tenant_subscriptions", "tenant_api_keys", "tenant_usage_quotas", "audit_log", "audit_heads", "platform_events",
     ]
     credentials = ["tenant_cloud_credentials", "platform_events"]
-    scheduler   = ["tenant_pipeline_configs", "scheduled_pipeline_runs", "pipeline_execution_queue", "platform_events"]
+    scheduler = [
+      "tenant_pipeline_configs", "scheduled_pipeline_runs", "pipeline_execution_queue", "tenant_offboardings", "platform_events",
+    ]
     executor    = ["tenant_runs", "platform_events"]
     reencrypt   = ["tenant_cloud_credentials"]
   }
-  # Views, and what they read. The bootstrap replaces the views, which may remove their bindings: apply again after it.
+  # Views, and what they read. A bootstrap that changes a view replaces it, which may remove its bindings: apply again after it.
   reads = {
     auth        = ["tenant_runs"]
     credentials = ["offboarded_tenants", "tenant_profiles"]

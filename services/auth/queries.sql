@@ -230,10 +230,11 @@ WHERE q.tenant_id = g.tenant_id
 -- moves what past rows still hold into today's rows (also what was reserved in the last moment of yesterday, after today's row was created)
 -- and zeroes the past: an id in a past row has not been settled, because settling removes it from every row, so no settled run becomes live
 -- again. It changes only rows that are not zero yet, of a day or two, so that it meets no other writer in ninety partitions. Then rows
--- older than 90 days are deleted. A replay, at any hour, creates no second row and moves nothing twice; it reports every row of a past day
+-- from before @oldest_day are deleted. A replay, at any hour, creates no second row and moves nothing twice; it reports every row of a past day
 -- as updated, because all are zero; deleted rows are reported by the call that deleted them.
 -- param: today DATE
 -- param: now TIMESTAMP
+-- param: oldest_day DATE
 DECLARE missing ARRAY<STRING>;
 DECLARE updated INT64 DEFAULT 0;
 DECLARE archived INT64 DEFAULT 0;
@@ -324,7 +325,7 @@ WHERE q.tenant_id = g.tenant_id
     )
   );
 SET updated = (SELECT COUNT(*) FROM tenant_usage_quotas AS u WHERE u.usage_date < @today);
-DELETE FROM tenant_usage_quotas WHERE usage_date < DATE_SUB(@today, INTERVAL 90 DAY);
+DELETE FROM tenant_usage_quotas WHERE usage_date < @oldest_day;
 SET archived = @@row_count;
 SELECT updated AS records_updated, archived AS records_archived
 

@@ -54,7 +54,7 @@ async def auth_service(
     """The servicers, ready for `serve`, the authenticator of their callers, and the audit log for what they record. Leaving the context
     writes what was collected in memory.
     """
-    store, tenants = AuthStore(bq, plan_defaults=settings.plan_defaults), TenantStore(bq)
+    store, tenants = AuthStore(bq, plan_defaults=settings.plan_defaults, quota_days=settings.quota_days), TenantStore(bq)
     memory = KeyMemory(seconds=settings.key_memory_seconds, size=settings.key_cache_size)
     digests = KeyDigests(seconds=settings.key_memory_seconds)
     audit = AuditStore(bq)

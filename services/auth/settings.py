@@ -2,7 +2,7 @@
 
 from pydantic import Field
 
-from services.platform.settings import ServiceSettings
+from services.platform.settings import AuditDays, QuotaDays, ServiceSettings
 
 
 class AuthSettings(ServiceSettings):
@@ -22,8 +22,10 @@ class AuthSettings(ServiceSettings):
     """
     audit_gather_seconds: float = Field(default=5.0, ge=0, le=30)
     """Minimum time between transactions that append to the audit log. The first after an idle period does not wait."""
-    audit_days: int = Field(default=400, ge=1)
+    audit_days: AuditDays = 400
     """UTC days for which entries of the audit log are kept."""
+    quota_days: QuotaDays = 90
+    """Days for which the ledger's rows are kept; the daily reset deletes older ones."""
     settle_gather_seconds: float = Field(default=10.0, ge=0, le=30)
     """Batch window for settling ended runs; as long as the Retry-After of a concurrent-limit refusal. The first after an idle period is
     sent at once.

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any, Self
 
@@ -110,8 +110,9 @@ class StoredLease:
 class AuthStore:
     """Auth's reads and writes. Every method raises Unavailable when BigQuery does not answer."""
 
-    def __init__(self, bq: BigQuery, *, plan_defaults: PlanLimits | None = None) -> None:
-        """`plan_defaults`: for what a plan leaves open."""
+    def __init__(self, bq: BigQuery, *, plan_defaults: PlanLimits | None = None, quota_days: int = 90) -> None:
+        """`plan_defaults`: for what a plan leaves open. `quota_days`: how long the ledger's rows are kept."""
+        self._kept = timedelta(days=quota_days)
         self._bq, self._plan_defaults = bq, plan_defaults or PlanLimits()
         self._key_versions = TableVersions(bq, bq.control(), BLOCKS["find_key_holders"].read)
         self._listed_keys = SmallTables(bq, bq.control(), KEY_TABLES, spares="find_key_holders")
@@ -233,8 +234,8 @@ class AuthStore:
         await self._change("open_day", {"tenant_ids": tenant_ids, "now": now, "today": today})
 
     async def reset_day(self, now: datetime, today: date) -> tuple[int, int]:
-        """Flow 3C. Returns the number of rows of past days, which are zero now, and the number of deleted rows."""
-        params = {"now": now, "today": today}
+        """Flow 3C. Returns the number of rows of past days, which are zero now, and the number of rows that were deleted as too old."""
+        params = {"now": now, "today": today, "oldest_day": today - self._kept}
         row = (await self._bq.query(BLOCKS["reset_day"], params, dataset=self._bq.control())).only_row
         return row["records_updated"], row["records_archived"]
 

@@ -45,6 +45,10 @@ UPDATE scheduled_pipeline_runs SET tenant_id = tenant_id WHERE FALSE
 -- Changes no row.
 UPDATE pipeline_execution_queue SET tenant_id = tenant_id WHERE FALSE
 
+-- name: use_tenant_offboardings
+-- Changes no row.
+UPDATE tenant_offboardings SET tenant_id = tenant_id WHERE FALSE
+
 -- name: use_tenant_runs
 -- Changes no row.
 UPDATE tenant_runs SET entry_id = entry_id WHERE FALSE

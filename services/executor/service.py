@@ -41,6 +41,7 @@ from services.executor.notify.mail import Mailer, MailServer
 from services.executor.notify.notifier import Limits, Notifier
 from services.executor.notify.records import DeliveryRecords
 from services.executor.quality.store import QualityStore
+from services.executor.retention.old_records import OldRecords, retention
 from services.executor.runs.active import ActiveRuns
 from services.executor.runs.admission import Admission
 from services.executor.runs.cancel import Canceller
@@ -178,7 +179,10 @@ async def executor_service(  # noqa: PLR0913 - what it stands on
             seconds=settings.check_credentials_seconds,
         )
         dry_tools = replace(tools, workers=dry_run_workers)
-        async with staging, store.lines, notifier, renewer, active:
+        old_records = OldRecords(
+            bq, clock, project=settings.datasets_project, run_days=settings.run_days, step_log_days=settings.step_log_days
+        )
+        async with staging, store.lines, notifier, renewer, active, retention(old_records):
             yield [
                 Served(
                     name="convergence.executor.v1.PipelineService",

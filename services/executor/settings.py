@@ -8,7 +8,7 @@ from typing import Literal, Self
 from pydantic import Field, SecretStr, model_validator
 
 from services.platform.identifiers import EMAIL
-from services.platform.settings import ServiceSettings
+from services.platform.settings import FOR_EVER, RunDays, ServiceSettings
 
 
 class ExecutorSettings(ServiceSettings):
@@ -21,6 +21,8 @@ class ExecutorSettings(ServiceSettings):
     """
     spool_dir: Path = Path(tempfile.gettempdir())
     """Directory for unnamed temporary files while exports are read; a tenant's take half of its room at most."""
+    step_log_days: RunDays = FOR_EVER
+    """How long the logs of ended runs' steps are kept; 0: as long as the runs."""
     read_streams: int = Field(default=8, ge=1, le=64)
     """How many streams of one of BigQuery's read sessions are read at once; fewer while their batches would take more than 64 MiB."""
     read_max_rows: int = Field(default=100_000_000, ge=1)
@@ -116,6 +118,12 @@ class ExecutorSettings(ServiceSettings):
     """The sender's address."""
     notify_smtp_user: str | None = None
     notify_smtp_password: SecretStr | None = None
+
+    @model_validator(mode="after")
+    def _logs_belong_to_runs(self) -> Self:
+        if self.run_days != FOR_EVER and self.step_log_days > self.run_days:
+            raise ValueError("CONVERGENCE_STEP_LOG_DAYS is more than CONVERGENCE_RUN_DAYS: a run's logs are reached by its record")
+        return self
 
     @model_validator(mode="after")
     def _mail_is_whole(self) -> Self:

@@ -1,72 +1,85 @@
-"""Creates the control dataset with its tables and views, and adds new columns to existing tables. Run it before each deployment; running it
-again changes nothing: `python -m services.platform.bootstrap`.
+"""Creates the control dataset, or brings it up to this release: `python -m services.platform.bootstrap`. Run it before each deployment;
+running it again changes nothing. With `--dry-run` it prints the statements that it would send, and changes nothing.
 """
 
+import argparse
 import asyncio
-
-from google.cloud import bigquery
+from collections.abc import Sequence
 
 from services.platform import log
 from services.platform.bigquery.client import BigQuery
-from services.platform.bigquery.ddl import Table, load_tables, load_views
-from services.platform.bigquery.errors import NotFound
-from services.platform.bigquery.jobs import NO_RETRY
+from services.platform.schema.dataset import SECONDS, ControlDataset
+from services.platform.schema.lock import SchemaLock
+from services.platform.schema.release import STATE, Change, Release
 from services.platform.settings import ServiceSettings
-
-SECONDS = 60.0
 
 
 async def bootstrap(settings: ServiceSettings, bq: BigQuery) -> list[str]:
-    """Brings the control dataset up to the DDL in `configs/bigquery/control`. Returns what it created, e.g. `["tenant_profiles"]`, or
-    `["tenant_profiles.status"]` for an added column.
+    """Brings the control dataset up to this release. Returns what it has changed, e.g. `["tenant_profiles"]`, or
+    `["tenant_profiles.status"]` for an added column. Raises Unavailable, also if another bootstrap does not end.
     """
-    dataset = bigquery.Dataset(bq.control())
-    dataset.location = settings.location
-    dataset.labels = {"managed-by": "convergence"}
-    try:
-        # Looked up first: to create it, BigQuery demands the right to create datasets even if the dataset exists.
-        await bq.call(
-            "get_dataset", lambda timeout: bq.client.get_dataset(dataset.reference, timeout=timeout, retry=NO_RETRY), seconds=SECONDS
-        )
-    except NotFound:
-        await bq.call(
-            "create_dataset",
-            lambda timeout: bq.client.create_dataset(dataset, exists_ok=True, timeout=timeout, retry=NO_RETRY),
-            seconds=SECONDS,
-        )
-    there = await bq.call("list_tables", lambda timeout: {table.table_id for table in bq.client.list_tables(bq.control(), timeout=timeout)})
-    made = []
-    folder = settings.configs_dir / "bigquery" / "control"
-    for name, table in load_tables(folder).items():
-        if name in there:
-            made += await _add_columns(bq, table)
-        else:
-            await bq.query(table.create, {}, dataset=bq.control(), seconds=SECONDS)
-            made.append(name)
-    for name, view in load_views(folder).items():
-        # Replaced each time: a view has no columns to add, only a newer text.
-        await bq.query(view.create(bq.control()), {}, dataset=bq.control(), seconds=SECONDS)
-        made += [] if name in there else [name]
-    return made
+    release, dataset, lock = _parts(settings, bq)
+    if not await dataset.exists():
+        await dataset.create()
+    if STATE not in await dataset.find([STATE]):
+        await bq.query(release.tables[STATE].create, {}, dataset=bq.control(), seconds=SECONDS)
+    if not await _changes(release, dataset, bq, await lock.read_version()):
+        return []
+    done = []
+    async with lock:
+        # Looked at again: another bootstrap may have done it meanwhile.
+        for change in await _changes(release, dataset, bq, await lock.read_version()):
+            await lock.renew()
+            await _apply(change, dataset, bq)
+            if change.version is not None:
+                await lock.record(change.version, change.what)
+            done.append(change.what)
+    return done
 
 
-async def _add_columns(bq: BigQuery, table: Table) -> list[str]:
-    known = await bq.call(
-        "get_table", lambda timeout: {field.name for field in bq.client.get_table(f"{bq.control()}.{table.name}", timeout=timeout).schema}
-    )
-    missing = [column for column in table.columns if column not in known]
-    if missing:
-        await bq.query(table.add_columns(missing), {}, dataset=bq.control(), seconds=SECONDS)
-    return [f"{table.name}.{column}" for column in missing]
+async def preview(settings: ServiceSettings, bq: BigQuery) -> list[Change]:
+    """What `bootstrap` would do to the dataset's tables and views. Changes nothing."""
+    release, dataset, lock = _parts(settings, bq)
+    if not await dataset.exists():
+        return release.changes({}, version=0, dataset=bq.control())
+    version = await lock.read_version() if await dataset.find([STATE]) else 0
+    return await _changes(release, dataset, bq, version)
 
 
-async def main() -> None:
+def _parts(settings: ServiceSettings, bq: BigQuery) -> tuple[Release, ControlDataset, SchemaLock]:
+    release = Release.load(settings.configs_dir, report_days=settings.report_days)
+    return release, ControlDataset(bq, location=settings.location), SchemaLock(bq)
+
+
+async def _changes(release: Release, dataset: ControlDataset, bq: BigQuery, version: int) -> list[Change]:
+    found = await dataset.find([*release.tables, *release.views])
+    return release.changes(found, version=version, dataset=bq.control())
+
+
+async def _apply(change: Change, dataset: ControlDataset, bq: BigQuery) -> None:
+    if change.expires is not None:
+        await dataset.expire(*change.expires)
+    else:
+        await bq.query(change.block, {}, dataset=bq.control(), seconds=SECONDS)
+
+
+async def main(arguments: Sequence[str] | None = None) -> None:
     """The command line entry point."""
+    parser = argparse.ArgumentParser(
+        prog="python -m services.platform.bootstrap", description="Brings the control dataset up to this release."
+    )
+    parser.add_argument("--dry-run", action="store_true", help="print the statements that it would send, and change nothing")
+    is_dry = parser.parse_args(arguments).dry_run
     settings = ServiceSettings()
     log.configure("bootstrap", settings.log_level, project=settings.project)
     async with BigQuery(settings, service="bootstrap") as bq:
-        made = await bootstrap(settings, bq)
-    print(f"{bq.control()}: {', '.join(made) if made else 'up to date'}")
+        if is_dry:
+            changes = await preview(settings, bq)
+            print("\n".join(f"-- {change.what}\n{change.block.sql.strip()};\n" for change in changes))
+            print(f"-- {bq.control()}: {len(changes)} statements; nothing was changed")
+        else:
+            made = await bootstrap(settings, bq)
+            print(f"{bq.control()}: {', '.join(made) if made else 'up to date'}")
 
 
 if __name__ == "__main__":

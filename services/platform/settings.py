@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, Field, SecretStr, StringConstraints, model_validator
+from pydantic import AfterValidator, BaseModel, Field, SecretStr, StringConstraints, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from services.platform.identifiers import LocationName, key_fits
@@ -18,6 +18,29 @@ from services.platform.plan import DEFAULT_PLAN, PlanLimits
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 _KEY_NAME = r"^projects/[^/]+/locations/[^/]+/keyRings/[^/]+/cryptoKeys/[^/]+$"
+
+FOR_EVER = 0
+"""Days. What has grown for ever until a release goes on so by default: no release deletes what the one before has kept."""
+
+
+def _at_least(days: int, why: str, *, or_for_ever: bool = False) -> AfterValidator:
+    def check(value: int) -> int:
+        if value >= days or (or_for_ever and value == FOR_EVER):
+            return value
+        alternative = f", or {FOR_EVER} to keep them for ever" if or_for_ever else ""
+        raise ValueError(f"{value} days are too few: {why}. Use {days} or more{alternative}.")
+
+    return AfterValidator(check)
+
+
+type RunDays = Annotated[
+    int,
+    _at_least(35, "a run must stay known for longer than it may wait in the queue, and its month be over", or_for_ever=True),
+]
+type QuotaDays = Annotated[int, _at_least(35, "the limits of a month are counted over all of its days")]
+type ReportDays = Annotated[int, _at_least(31, "operators see the runs of the last month")]
+type AuditDays = Annotated[int, _at_least(7, "an entry that was sent again days later must be found, or it is appended twice")]
+"""How long records are kept, in days; the least is what the suite itself needs. docs/upgrading.md has the table."""
 
 
 class AdminKey(BaseModel, frozen=True):
@@ -135,6 +158,11 @@ class ServiceSettings(BaseSettings):
 
     report_flush_seconds: float = Field(default=2.0, gt=0, le=60)
     """How often what operators look at (`tenant_runs`, `platform_events`) is sent; a process that is killed loses at most that much."""
+
+    report_days: ReportDays = 90
+    """How long what operators look at (`tenant_runs`, `platform_events`) is kept. The bootstrap sets it."""
+    run_days: RunDays = FOR_EVER
+    """How long the records of ended runs are kept: in tenants' datasets, and a month longer in `scheduled_pipeline_runs`; 0: for ever."""
 
     otlp_endpoint: Annotated[str, StringConstraints(pattern=r"^(https?://[^/\s]+/?)?$")] = ""
     """Where an OpenTelemetry collector takes traces by OTLP over gRPC: http://host:port, or https with TLS. Empty: no traces."""

@@ -1,7 +1,7 @@
 """Schedules, the run queue, and two of the four jobs of Cloud Scheduler; reset-daily-quotas is auth's, check-credentials the executor's.
 
-A scheduled run has rows in two tables: `scheduled_pipeline_runs` keeps it for ever, `pipeline_execution_queue` until it has ended. The jobs
-of Cloud Scheduler may be delivered twice and concurrently, to any number of processes, and a process may die at any line. The rules:
+A scheduled run has a row in `scheduled_pipeline_runs`, and one in `pipeline_execution_queue` until it has ended. The jobs of Cloud
+Scheduler may be delivered twice and concurrently, to any number of processes, and a process may die at any line. The rules:
 
 Queued once. A run's id is derived from its schedule and fire time. In one transaction, the trigger advances the schedule's `next_run_time`
 by compare-and-set and inserts the runs that do not exist yet. Two triggers change the same row, so BigQuery cancels one of them; its retry

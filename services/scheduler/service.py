@@ -27,6 +27,7 @@ from services.scheduler.queue.processor import QueueProcessor
 from services.scheduler.queue.rules import QueueRules
 from services.scheduler.queue.store import QueueStore
 from services.scheduler.queue.trigger import Trigger
+from services.scheduler.retention.old_runs import retention
 from services.scheduler.schedules.changes import ScheduleChanges
 from services.scheduler.schedules.pipeline_check import PipelineCheck
 from services.scheduler.schedules.store import ScheduleStore
@@ -45,7 +46,10 @@ async def scheduler_service(
     """The servicers, ready for `serve`. Claimed runs are watched while the context is open; leaving it expires their leases.
     `record` learns of claims that were lost.
     """
-    async with queue_service(settings, bq=bq, executor=peers.executor, clock=clock, record=record) as queue:
+    async with (
+        queue_service(settings, bq=bq, executor=peers.executor, clock=clock, record=record) as queue,
+        retention(bq, clock, run_days=settings.run_days),
+    ):
         yield [
             *queue,
             schedule_served(bq, peers.executor, clock, trigger_cron=settings.trigger_cron),

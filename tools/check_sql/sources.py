@@ -61,7 +61,8 @@ def views(root: Path) -> dict[Path, View]:
 def block_files(root: Path) -> list[Path]:
     """Every file of named blocks."""
     templates = (path for path in root.glob("configs/*/*/*.sql") if path.parts[-3] != "bigquery")
-    return sorted([*root.glob("services/**/queries.sql"), *root.glob(f"configs/{SHARED}/*.sql"), *templates])
+    ours = (path for name in ("queries", "migrations") for path in root.glob(f"services/**/{name}.sql"))
+    return sorted([*ours, *root.glob(f"configs/{SHARED}/*.sql"), *templates])
 
 
 def blocks(files: list[Path]) -> Iterator[tuple[Path, Block | Problem]]:

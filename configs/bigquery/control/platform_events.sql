@@ -10,4 +10,3 @@ CREATE TABLE IF NOT EXISTS platform_events (
 )
 PARTITION BY DATE(time)
 CLUSTER BY kind
-OPTIONS (partition_expiration_days = 90)

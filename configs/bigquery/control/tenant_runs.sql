@@ -16,4 +16,3 @@ CREATE TABLE IF NOT EXISTS tenant_runs (
 )
 PARTITION BY DATE(started_at)
 CLUSTER BY tenant_id
-OPTIONS (partition_expiration_days = 90)

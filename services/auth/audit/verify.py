@@ -81,9 +81,18 @@ def _problems(entries: list[Entry], expected: list[Head]) -> Iterator[str]:
         if entry["hash"] != hash_of(entry):
             yield f"entry {seq} was changed: its fields do not give its hash"
         before = entry
+    yield from _unexpected(entries, expected)
+
+
+def _unexpected(entries: list[Entry], expected: list[Head]) -> Iterator[str]:
     hashes = {_seq(entry): entry["hash"] for entry in entries}
+    if entries:
+        # The anchor of a chain whose beginning was deleted after its time: its first entry names the one before.
+        hashes.setdefault(_seq(entries[0]) - 1, entries[0]["prev_hash"])
     for head in expected:
-        if hashes.get(head.seq) != head.hash:
+        if head.seq < min(hashes, default=0):
+            yield f"entry {head.seq} is older than those given; the oldest that can be expected of them is entry {min(hashes)}"
+        elif hashes.get(head.seq) != head.hash:
             yield f"entry {head.seq} is missing, or has another hash than the expected {head.hash}"
 
 

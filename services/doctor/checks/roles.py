@@ -20,7 +20,10 @@ EDITS: Mapping[str, Sequence[str]] = {
     ),
     "credentials": ("tenant_cloud_credentials", "platform_events"),
     "executor": ("tenant_runs", "platform_events"),
-    "scheduler": ("tenant_pipeline_configs", "scheduled_pipeline_runs", "pipeline_execution_queue", "platform_events"),
+    "scheduler": (
+        *("tenant_pipeline_configs", "scheduled_pipeline_runs", "pipeline_execution_queue"),
+        *("tenant_offboardings", "platform_events"),
+    ),
 }
 """The control tables that a service changes."""
 READS: Mapping[str, Sequence[str]] = {"scheduler": ("runnable_tenants",)}

@@ -4,6 +4,7 @@ comments.
 A view is stored, so BigQuery requires qualified table names in it: they are written `${control}.name`.
 """
 
+import hashlib
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -44,6 +45,10 @@ class Table:
         added = ", ".join(f"ADD COLUMN IF NOT EXISTS {column} {self.columns[column]}" for column in columns)
         return make_block(f"add_columns_{self.name}", f"ALTER TABLE {self.name} {added}", {})
 
+    def expire(self, days: int) -> Block:
+        """Lets BigQuery delete partitions of this age, also those that exist. A replay changes nothing."""
+        return make_block(f"expire_{self.name}", f"ALTER TABLE {self.name} SET OPTIONS (partition_expiration_days = {days:d})", {})
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class View:
@@ -60,13 +65,19 @@ class View:
         """With bare table names, as `tools/check_sql` resolves them."""
         return make_block(f"create_{self.name}", self.sql.replace("${control}.", ""), {})
 
+    @property
+    def text_hash(self) -> str:
+        """Of the DDL file: a view carries it in its label `ddl`, by which a newer text is seen."""
+        return hashlib.sha256(self.sql.encode()).hexdigest()[:32]
+
     def create(self, dataset: str) -> Block:
         """Creates or replaces the view over the tables of `dataset` (`project.dataset`). Raises ValueError for an invalid dataset name: it
         becomes part of the SQL text.
         """
         if not _DATASET.fullmatch(dataset):
             raise ValueError(f"{dataset!r} is no `project.dataset`")
-        return make_block(f"create_{self.name}", self.sql.replace("${control}", dataset), {})
+        head = f"CREATE OR REPLACE VIEW {self.name} OPTIONS (labels = [('ddl', '{self.text_hash}')]) AS"
+        return make_block(f"create_{self.name}", _VIEW.sub(head, self.sql.replace("${control}", dataset), count=1), {})
 
 
 def create_tables(name: str, tables: list[Table]) -> Block:

@@ -26,8 +26,8 @@ class Proof:
     runs_cancelled: int
     credentials_destroyed: tuple[str, ...]
     """Providers."""
-    dataset: str
-    """KEPT, DELETED or ABSENT."""
+    dataset: str | None
+    """KEPT, DELETED or ABSENT; None: the call broke off before."""
 
 
 def end_of(claim: Claim, state: AttemptState, now: datetime) -> End | None:

@@ -1,6 +1,7 @@
 """Ends a tenant, step by step. Every step may be repeated; a call that broke off is repeated as a whole."""
 
 import asyncio
+import contextlib
 import time
 from dataclasses import dataclass
 from datetime import timedelta
@@ -8,11 +9,12 @@ from datetime import timedelta
 import structlog
 from convergence.auth.v1.closing_service_pb2 import CloseTenantRequest, CloseTenantResponse
 from convergence.auth.v1.closing_service_pb2_grpc import ClosingServiceStub
-from convergence.credentials.v1.destruction_service_pb2 import DestroyTenantDataRequest
+from convergence.credentials.v1.destruction_service_pb2 import DestroyTenantDataRequest, DestroyTenantDataResponse
 from convergence.credentials.v1.destruction_service_pb2_grpc import DestructionServiceStub
 
 from services.platform.clock import Clock
-from services.platform.errors import Unavailable
+from services.platform.errors import ConvergenceError, Unavailable
+from services.platform.rpc.calls import request_id
 from services.platform.timestamps import to_datetime
 from services.scheduler.offboarding.ends import Proof, end_of
 from services.scheduler.offboarding.peers import Peers
@@ -28,10 +30,25 @@ AGAIN = timedelta(seconds=15)
 _log = structlog.get_logger()
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Ended:
+@dataclass(kw_only=True, slots=True)
+class _Progress:
+    """What a call has ended so far."""
+
+    closed: CloseTenantResponse
+    schedules_stopped: int = 0
     runs_cancelled: int = 0
     runs_dropped: int = 0
+
+    def proof(self, destroyed: DestroyTenantDataResponse | None = None) -> Proof:
+        return Proof(
+            closed_at=to_datetime(self.closed.closed_at),
+            keys_revoked=self.closed.keys_revoked,
+            schedules_stopped=self.schedules_stopped,
+            runs_dropped=self.runs_dropped,
+            runs_cancelled=self.runs_cancelled,
+            credentials_destroyed=tuple(destroyed.providers) if destroyed else (),
+            dataset=destroyed.dataset if destroyed else None,
+        )
 
 
 class TenantOffboarding:
@@ -52,58 +69,60 @@ class TenantOffboarding:
 
     async def offboard(self, tenant_id: str, *, delete_dataset: bool) -> Proof:
         """Ends the tenant. Raises NotFound; FailedPrecondition (DATASET_NOT_OURS) if there is another dataset of its name to delete."""
-        closed = await self._close(tenant_id)
-        stopped = await self._store.stop(tenant_id, self._clock.now())
-        ended = await self._end_runs(tenant_id, closed, stopped)
-        # Last, because a run that is cancelled writes its end into the dataset.
-        destroyed = await self._credentials.DestroyTenantData(DestroyTenantDataRequest(tenant_id=tenant_id, delete_dataset=delete_dataset))
-        _log.info("tenant_offboarded", tenant_id=tenant_id, dataset=destroyed.dataset)
-        return Proof(
-            closed_at=to_datetime(closed.closed_at),
-            keys_revoked=closed.keys_revoked,
-            schedules_stopped=stopped.schedules_stopped,
-            runs_dropped=stopped.runs_dropped + ended.runs_dropped,
-            runs_cancelled=ended.runs_cancelled,
-            credentials_destroyed=tuple(destroyed.providers),
-            dataset=destroyed.dataset,
-        )
+        progress = _Progress(closed=await self._close(tenant_id))
+        try:
+            await self._end_runs(tenant_id, progress)
+            # Last, because a run that is cancelled writes its end into the dataset.
+            destroyed = await self._credentials.DestroyTenantData(
+                DestroyTenantDataRequest(tenant_id=tenant_id, delete_dataset=delete_dataset)
+            )
+        except ConvergenceError:
+            # The next call does not count again what this one has ended.
+            with contextlib.suppress(Unavailable):
+                await self._store.prove(tenant_id, progress.proof(), self._clock.now(), request_id.get())
+            raise
+        proof = progress.proof(destroyed)
+        await self._store.prove(tenant_id, proof, self._clock.now(), request_id.get())
+        _log.info("tenant_offboarded", tenant_id=tenant_id, dataset=proof.dataset)
+        return proof
 
     async def _close(self, tenant_id: str) -> CloseTenantResponse:
         answer: CloseTenantResponse = await self._auth.CloseTenant(CloseTenantRequest(tenant_id=tenant_id))
         return answer
 
-    async def _end_runs(self, tenant_id: str, closed: CloseTenantResponse, stopped: Stopped) -> _Ended:
-        """Cancels the active runs, and settles the claimed ones once none is active."""
-        until = time.monotonic() + self._wait_seconds
-        cancelled, active = await self._cancel(tenant_id, closed.active_runs, until)
-        dropped = rounds = 0
+    async def _end_runs(self, tenant_id: str, progress: _Progress) -> None:
+        """Stops the schedules, cancels the active runs, and settles the claimed ones once none is active."""
+        stopped = await self._store.stop(tenant_id, self._clock.now())
+        progress.schedules_stopped, progress.runs_dropped = stopped.schedules_stopped, stopped.runs_dropped
+        until, rounds = time.monotonic() + self._wait_seconds, 0
+        active = await self._cancel(tenant_id, progress, until)
         # The second round finds nothing more, if nothing was queued, or claimed by a concurrent call of this kind, since the first.
         while not active and (rounds < 2 or time.monotonic() < until):  # noqa: PLR2004
             rounds += 1
             if stopped.claimed:
                 never_began, unended = await self._settle_claims(stopped)
-                dropped += never_began
+                progress.runs_dropped += never_began
                 await asyncio.sleep(LOOK_SECONDS if unended else 0.0)
             elif not stopped.runs_left:
-                return _Ended(runs_cancelled=cancelled, runs_dropped=dropped)
+                return
             stopped = await self._store.stop(tenant_id, self._clock.now())
-            dropped += stopped.runs_dropped
+            progress.runs_dropped += stopped.runs_dropped
         raise Unavailable(
             "SERVICE_UNAVAILABLE",
             f"Tenant {tenant_id} is closed, but some of its runs are still ending. Repeat the call to complete it.",
             retry_after=AGAIN,
         )
 
-    async def _cancel(self, tenant_id: str, active: int, until: float) -> tuple[int, int]:
-        """Returns how many runs were cancelled, and how many are still active then (in monotonic seconds)."""
-        cancelled = 0
+    async def _cancel(self, tenant_id: str, progress: _Progress, until: float) -> int:
+        """Returns how many runs are still active then (in monotonic seconds)."""
+        active = progress.closed.active_runs
         while active:
-            cancelled += await self._executor.cancel_tenant(tenant_id)
+            progress.runs_cancelled += await self._executor.cancel_tenant(tenant_id)
             active = (await self._close(tenant_id)).active_runs
             if time.monotonic() >= until:
                 break
             await asyncio.sleep(LOOK_SECONDS if active else 0.0)
-        return cancelled, active
+        return active
 
     async def _settle_claims(self, stopped: Stopped) -> tuple[int, int]:
         """Writes the ends of the claimed runs; returns how many had never begun, and how many have not ended yet."""

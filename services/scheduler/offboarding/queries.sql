@@ -41,3 +41,26 @@ SELECT
     AS first_claimed,
   (SELECT MAX(y.scheduled_time) FROM pipeline_execution_queue AS y WHERE y.tenant_id = @tenant_id AND y.claimed_by = @claimed_by)
     AS last_claimed
+
+-- name: prove_offboarding
+-- A replay inserts nothing: every call has an id of its own.
+-- param: offboarding_id STRING
+-- param: tenant_id STRING
+-- param: offboarded_at TIMESTAMP
+-- param: completed_at TIMESTAMP
+-- param: dataset STRING
+-- param: keys_revoked INT64
+-- param: schedules_stopped INT64
+-- param: runs_dropped INT64
+-- param: runs_cancelled INT64
+-- param: credentials_destroyed ARRAY<STRING>
+-- param: request_id STRING
+INSERT INTO tenant_offboardings (
+  offboarding_id, tenant_id, offboarded_at, completed_at, dataset, keys_revoked, schedules_stopped, runs_dropped, runs_cancelled,
+  credentials_destroyed, request_id
+)
+SELECT
+  @offboarding_id, @tenant_id, @offboarded_at, @completed_at, @dataset, @keys_revoked, @schedules_stopped, @runs_dropped, @runs_cancelled,
+  @credentials_destroyed, @request_id
+FROM (SELECT 1 AS one) AS o
+WHERE NOT EXISTS (SELECT 1 FROM tenant_offboardings AS p WHERE p.offboarding_id = @offboarding_id)

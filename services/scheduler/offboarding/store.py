@@ -8,7 +8,7 @@ from pathlib import Path
 from services.platform.bigquery.client import BigQuery
 from services.platform.bigquery.sql import load_blocks
 from services.platform.errors import FailedPrecondition
-from services.scheduler.offboarding.ends import OFFBOARDED
+from services.scheduler.offboarding.ends import OFFBOARDED, Proof
 from services.scheduler.queue.span import Span
 
 BLOCKS = load_blocks(Path(__file__).with_name("queries.sql"))
@@ -50,6 +50,23 @@ class OffboardingStore:
         first, last = row.pop("first_claimed"), row.pop("last_claimed")
         claimed = Span(first=first, last=last) if first is not None and last is not None else None
         return Stopped(**row, claimed_by=claimed_by, claimed=claimed)
+
+    async def prove(self, tenant_id: str, proof: Proof, now: datetime, request_id: str) -> None:
+        """Records what a call has ended, for ever."""
+        params = {
+            "offboarding_id": str(uuid.uuid4()),
+            "tenant_id": tenant_id,
+            "offboarded_at": proof.closed_at,
+            "completed_at": now if proof.dataset else None,
+            "dataset": proof.dataset,
+            "keys_revoked": proof.keys_revoked,
+            "schedules_stopped": proof.schedules_stopped,
+            "runs_dropped": proof.runs_dropped,
+            "runs_cancelled": proof.runs_cancelled,
+            "credentials_destroyed": proof.credentials_destroyed,
+            "request_id": request_id or None,
+        }
+        await self._bq.query(BLOCKS["prove_offboarding"], params, dataset=self._bq.control())
 
     async def refuse(self, tenant_id: str, now: datetime) -> None:
         """Takes back what a call has queued or scheduled that began before its tenant was closed. Always raises FailedPrecondition, or

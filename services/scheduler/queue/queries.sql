@@ -4,7 +4,7 @@
 -- plain statement is changing, and the queue is changed all the time, by claims, renewals and ends. So whatever can be written in steps is
 -- written in plain statements, which wait for each other. The queue's row is written last: while it exists, the steps are repeated.
 --
--- `scheduled_pipeline_runs` keeps its rows for ever and is partitioned by the day of `scheduled_time`. BigQuery reads only some partitions
+-- `scheduled_pipeline_runs` keeps its rows (see ../retention) and is partitioned by the day of `scheduled_time`. BigQuery reads only some partitions
 -- if a constant bounds that column, not if a join does. So every statement that joins it names the first and the last fire time of the runs
 -- it is about: a run's `scheduled_time` never changes, and its queue row has the same one. In a table from before the partitions the bounds
 -- change nothing.
@@ -58,7 +58,7 @@ WHERE c.config_id = s.config_id AND c.next_run_time IS NULL
 -- name: enqueue
 -- The UPDATE is the compare-and-set: it changes the rows that two triggers share, so BigQuery cancels one of two concurrent ones, and its
 -- retry finds them changed. Runs are inserted only for schedules that now have the fire time set by this trigger, and only if they never
--- existed: `scheduled_pipeline_runs` keeps its rows for ever. So a replay, and a trigger that came second, change nothing and count
+-- existed: `scheduled_pipeline_runs` keeps its rows. So a replay, and a trigger that came second, change nothing and count
 -- nothing. It is a transaction because a schedule must not advance without its run. It changes one table, and that first: it needs a moment
 -- in which no other statement changes it, and then makes later ones wait, instead of being cancelled at its end.
 -- param: firings ARRAY<STRUCT<config_id STRING, seen TIMESTAMP, next_run_time TIMESTAMP>>

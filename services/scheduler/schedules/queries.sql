@@ -195,7 +195,7 @@ SELECT gone
 
 -- name: backfill
 -- Also updates the tenant's schedules, so that two backfills of a tenant run one after the other; the rest is inserted.
--- scheduled_pipeline_runs, which keeps its rows for ever, shows what was queued before; so the queue, whose rows go, is filled first. All
+-- scheduled_pipeline_runs, which keeps its rows, shows what was queued before; so the queue, whose rows go, is filled first. All
 -- days or none: nothing is queued if more than @max_queued_runs of the tenant's runs would wait, nor for a schedule that is gone. A replay
 -- changes nothing, and counts by @now what the first time queued.
 -- param: tenant_id STRING

@@ -31,5 +31,5 @@ class OffboardingServicer(OffboardingServiceServicer):
             runs_dropped=proof.runs_dropped,
             runs_cancelled=proof.runs_cancelled,
             credentials_destroyed=proof.credentials_destroyed,
-            dataset=proof.dataset,
+            dataset=proof.dataset or "",
         )

@@ -157,10 +157,18 @@ async def test_a_call_that_broke_off_is_completed_by_the_next(tables: Tables, sc
         await ending.process.offboard(tenant_id, delete_dataset=False)
     assert (late.value.reason, bool(late.value.retry_after), ending.credentials.asked) == ("SERVICE_UNAVAILABLE", True, [])
     ending.auth.stuck = 0
+    tables.clock.time += timedelta(seconds=1)
     with pytest.raises(Unavailable):
         await ending.process.offboard(tenant_id, delete_dataset=False)
+    tables.clock.time += timedelta(seconds=1)
     proof = await ending.process.offboard(tenant_id, delete_dataset=False)
     assert (proof.credentials_destroyed, [run["state"] for run in await tables.runs()]) == (("AWS", "GCP"), ["FAILED"])
+    # What the calls that broke off have ended is written down, too: together they prove all of it.
+    proofs = await tables.run(
+        "SELECT * FROM tenant_offboardings WHERE tenant_id = @id ORDER BY completed_at", {"id": ("STRING", tenant_id)}
+    )
+    assert [(one["schedules_stopped"], one["dataset"], one["completed_at"] is None) for one in proofs][-1] == (0, "KEPT", False)
+    assert (len(proofs), sum(one["schedules_stopped"] for one in proofs), sum(one["runs_dropped"] for one in proofs)) == (3, 1, 1)
     with pytest.raises(NotFound):
         await ending.process.offboard("t_missing", delete_dataset=False)
 

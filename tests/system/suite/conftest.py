@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from localcloud.demo.demo_flow import emulated_warehouse
+from localcloud.processes.environment import emulator_environment
 from localcloud.settings import SERVICES, LocalSettings
 from localcloud.stack import Stack
 from services.platform.settings import REPOSITORY
@@ -13,6 +15,7 @@ from tests.conftest import beside, patient
 from tests.support.attacks.world import with_one_role_each
 from tests.support.collector import Collector, collecting
 from tests.support.operator_accounts import OperatorAccounts
+from tests.support.upgrade.old_tables import make_control
 from tests.system.tenants import Suite
 
 
@@ -42,6 +45,9 @@ def stack(emulators: LocalSettings, tmp_path_factory: pytest.TempPathFactory, co
     }
     extra = {name: {**waiting, **with_one_role_each(settings), **own} for name, waiting in patient().items()}
     extra["gateway"] = {"GATEWAY_OTLP_ENDPOINT": collector.endpoint, "GATEWAY_TRACE_RATIO": "0"}
+    # Its bootstrap finds the tables of an old release: what every test here does, it does over upgraded tables.
+    with emulated_warehouse(emulator_environment(settings)["BIGQUERY_EMULATOR_HOST"], settings.project) as client:
+        make_control(client, f"{settings.project}.{settings.control_dataset}")
     with Stack(settings, only=("bootstrap", *SERVICES, "gateway"), auto_restart=False, report=print, extra=extra) as stack:
         yield stack
 

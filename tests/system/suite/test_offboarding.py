@@ -80,6 +80,11 @@ def test_an_offboarded_tenant_leaves_nothing_that_could_run(running: Suite, priv
     assert (again.status, again.body["dataset"], again.body["offboarded_at"]) == (200, "DELETED", done.body["offboarded_at"]), again.body
     once_more = offboard(tenant, "DELETE")
     assert once_more.body["dataset"] == "ABSENT"
+    written = f"SELECT dataset, runs_dropped, credentials_destroyed FROM tenants.tenant_offboardings WHERE tenant_id = '{tenant.tenant_id}'"
+    proofs = [
+        (row["dataset"], row["runs_dropped"], row["credentials_destroyed"]) for row in running.query(f"{written} ORDER BY completed_at")
+    ]
+    assert proofs == [("KEPT", 3, ["GCP"]), ("DELETED", 0, []), ("ABSENT", 0, [])]
     for answer in (again, once_more):
         assert [answer.body[name] for name in COUNTS] == [0] * len(COUNTS)
         assert answer.body["credentials_destroyed"] == []

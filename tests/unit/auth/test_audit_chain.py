@@ -113,6 +113,17 @@ def test_removal_insertion_and_exchange_are_detected(several: list[dict[str, Any
     )
 
 
+def test_the_last_deleted_entry_is_the_anchor_of_what_is_kept() -> None:
+    """So a beginning that was deleted after its time is distinguished from one that was replaced. What is older cannot be expected."""
+    entries = chained([{"action": "RunPipeline", "outcome": "OK", "time": NOON}] * 4)
+    kept, anchor = entries[2:], Head(chain="acme_corp", seq=2, hash=entries[1]["hash"])
+    assert problem(kept, anchor) is None
+    forged = Head(chain="acme_corp", seq=2, hash="00")
+    assert problem(kept, forged) == "entry 2 is missing, or has another hash than the expected 00"
+    oldest = Head(chain="acme_corp", seq=1, hash=entries[0]["hash"])
+    assert problem(kept, oldest) == "entry 1 is older than those given; the oldest that can be expected of them is entry 2"
+
+
 def test_a_first_entry_has_nothing_before_it() -> None:
     [entry] = chained([{"action": "RunPipeline", "outcome": "OK", "time": NOON}])
     entry["prev_hash"] = "00"

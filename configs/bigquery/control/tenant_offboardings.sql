@@ -1,0 +1,17 @@
+-- The proof that a tenant was ended: one row for each call of OffboardTenant that got as far as closing it, kept for ever. The counts are of
+-- what that call has ended; a call that broke off has no completed_at, and the next one continues it. dataset: KEPT, DELETED or
+-- ABSENT. credentials_destroyed: providers. request_id: finds the operator in the audit log.
+CREATE TABLE IF NOT EXISTS tenant_offboardings (
+  offboarding_id STRING NOT NULL,
+  tenant_id STRING NOT NULL,
+  offboarded_at TIMESTAMP,
+  completed_at TIMESTAMP,
+  dataset STRING,
+  keys_revoked INT64,
+  schedules_stopped INT64,
+  runs_dropped INT64,
+  runs_cancelled INT64,
+  credentials_destroyed ARRAY<STRING>,
+  request_id STRING
+)
+CLUSTER BY tenant_id

@@ -1,0 +1,30 @@
+-- What is deleted of a tenant's dataset, a table in each block. They depend on each other in no way, so each may fail or be repeated alone: a
+-- replay finds nothing. Of a run that is RUNNING everything stays. Rows that were streamed lately, which BigQuery cannot delete, are younger
+-- than any @before.
+
+-- name: delete_old_step_logs
+-- What was done to credentials has no run, and stays.
+-- param: before TIMESTAMP
+DELETE FROM x_meta_step_logs AS l
+WHERE l.timestamp < @before AND l.pipeline_logging_id IS NOT NULL
+  AND l.pipeline_logging_id NOT IN (SELECT r.pipeline_logging_id FROM x_meta_pipeline_runs AS r WHERE r.status = 'RUNNING')
+
+-- name: delete_old_dq_results
+-- param: before TIMESTAMP
+DELETE FROM x_meta_dq_results AS d
+WHERE d.executed_at < @before
+  AND d.pipeline_logging_id NOT IN (SELECT r.pipeline_logging_id FROM x_meta_pipeline_runs AS r WHERE r.status = 'RUNNING')
+
+-- name: delete_old_fences
+-- A run that has ended publishes no more, whether its fence is there or not.
+-- param: before TIMESTAMP
+DELETE FROM x_meta_publish_fences AS f
+WHERE f.updated_at < @before
+  AND f.pipeline_logging_id NOT IN (SELECT r.pipeline_logging_id FROM x_meta_pipeline_runs AS r WHERE r.status = 'RUNNING')
+
+-- name: delete_old_runs
+-- Of two rows of one id, one of which has not ended, both stay until it has.
+-- param: before TIMESTAMP
+DELETE FROM x_meta_pipeline_runs AS r
+WHERE r.completed_at < @before AND r.status IN ('COMPLETED', 'FAILED', 'CANCELLED')
+  AND r.pipeline_logging_id NOT IN (SELECT u.pipeline_logging_id FROM x_meta_pipeline_runs AS u WHERE u.status = 'RUNNING')
