@@ -39,7 +39,7 @@ from localcloud.bigquery import (
     results,
     storage,
 )
-from localcloud.bigquery.sql import statements, translations, values
+from localcloud.bigquery.sql import shelf, statements, translations, values
 from localcloud.google_sts import bigquery_callers
 from localcloud.settings import LocalSettings
 
@@ -73,6 +73,7 @@ def main() -> None:
     partitions.install()
     storage.install()
     job_records.install()
+    shelf.install(options.home)
     translations.install()
     statements.install()
     values.install()
