@@ -34,12 +34,11 @@ from localcloud.bigquery import (
     job_records,
     modified,
     partitions,
-    query_jobs,
     resources,
     results,
     storage,
 )
-from localcloud.bigquery.sql import shelf, statements, translations, values
+from localcloud.bigquery.sql import query_jobs, shelf, statements, translations, values
 from localcloud.google_sts import bigquery_callers
 from localcloud.settings import LocalSettings
 

@@ -3,7 +3,7 @@
 Every emulator starts with no statement known, and the largest scripts take it half a second each the first time; a suite of tests starts
 twenty of them. What is kept is checked wherever it is used as if this process had made it: it only spares the parsing.
 
-A file for each text, in a folder for each version of the code; files that nobody has read for a week are deleted.
+A file for each text, in a folder for each version of the code; a file that was not read for a week is deleted.
 """
 
 import contextlib
