@@ -50,15 +50,26 @@ chromium: ## Make sure that there is a chromium for the tests of the console
 	  || { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && echo "installing chromium" && apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y chromium >/dev/null; } \
 	  || { echo "The console's tests need chromium on PATH. Debian: sudo apt-get install chromium" >&2; exit 1; }
 
-test: gen chromium .cache/axe/.stamp .cache/focus-validator/.stamp ## Run the tests; PYTEST="-k gateway" narrows them
-	@$(PY) -m pytest -n $(WORKERS) --dist loadscope $(PYTEST)
+BEFORE_TESTS := gen chromium .cache/axe/.stamp .cache/focus-validator/.stamp
+TESTS = $(PY) -m pytest -n $(WORKERS) --dist loadscope
+
+test: $(BEFORE_TESTS) ## Run the tests that belong before each commit, in five minutes; PYTEST="-k gateway" narrows them
+	@$(TESTS) -m "not long" $(PYTEST)
+
+.PHONY: test-long
+test-long: $(BEFORE_TESTS) ## ... and those that take too long for that: tests/long.toml says which and why
+	@$(TESTS) -m long $(PYTEST)
+
+.PHONY: test-all
+test-all: $(BEFORE_TESTS) ## ... both at once, which starts each stack once
+	@$(TESTS) $(PYTEST)
 
 .PHONY: screenshots
 screenshots: gen chromium ## Write the README's pictures of the console into docs/images, from a suite of its own with the sample tenant
 	@$(PY) -m tests.support.screenshots
 
 test-unit: gen ## ... those that need no emulator and no process, in seconds
-	@$(PY) -m pytest -n $(WORKERS) --dist loadscope tests/unit $(PYTEST)
+	@$(TESTS) -m "not long" tests/unit $(PYTEST)
 
 test-azurite: gen .cache/azurite/.stamp ## ... what we rely on of Blob Storage, against Microsoft's emulator too; needs npm
 	@AZURITE=1 $(PY) -m pytest tests/integration/localcloud/azure $(PYTEST)
@@ -118,6 +129,10 @@ bench-calls-cpu: gen ## Measure the CPU that a call costs a service; CALLS_CPU="
 bench-neighbours: gen ## Measure a tenant alone and beside one that takes all it can get, into benchmarks/NEIGHBOURS.md
 	@$(PY) -m benchmarks.neighbours
 
+.PHONY: containers
+containers: gen .cache/containers/venv/.stamp ## Build the images, run docker-compose.yml and the demo in it, take all down; with Docker, or as root on Debian; CONTAINERS="--rounds 3"
+	@$(PY) -m tools.containers $(CONTAINERS)
+
 .PHONY: chaos
 chaos: gen ## Break a whole suite at random for CHAOS_MINUTES (5) from CHAOS_SEED (1), or CHAOS_FAULTS times, and check what must hold
 	@CHAOS_SEED=$(CHAOS_SEED) CHAOS_MINUTES=$(CHAOS_MINUTES) CHAOS_FAULTS=$(CHAOS_FAULTS) $(PY) -m tests.support.chaos
@@ -162,8 +177,21 @@ check-clients: gen/openapi.json .cache/clients/venv/.stamp ## ... that generated
 	@tests/clients/check.sh
 
 .PHONY: check-deploy
-check-deploy: gen .cache/deploy/venv/.stamp .cache/deploy/helm/.stamp ## ... the Helm chart: helm lint, Kubernetes' schemas, checkov
+check-deploy: gen .cache/deploy/venv/.stamp .cache/deploy/helm/.stamp ## ... the Helm chart, Terraform and the Dockerfile: helm lint, Kubernetes' schemas, checkov, hadolint
 	@tests/deploy/check.sh
+
+# Debian packages Prometheus with promtool; elsewhere any on PATH will do. Debian's starts as a service, which nothing here needs.
+.PHONY: check-monitoring
+check-monitoring: gen ## ... alerts and dashboards: promtool, and a running suite under a real Prometheus; MONITORING_SECONDS=120 on a busy machine
+	@{ command -v promtool && command -v prometheus; } >/dev/null \
+	  || { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && echo "installing prometheus" && apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends prometheus >/dev/null; } \
+	  || { echo "The alerts are checked by prometheus and promtool, which must be on PATH. Debian: sudo apt-get install prometheus" >&2; exit 1; }
+	@$(PY) -m tests.support.monitoring
+
+.PHONY: monitoring
+monitoring: gen ## Write the dashboards, and the chart's copy of the alerts
+	@$(PY) -m tools.dashboards
+	@$(PY) -m tools.chart_rules
 
 .PHONY: api-examples
 api-examples: gen ## Write docs/api/examples anew: requests and answers of a live gateway, for the OpenAPI document
@@ -177,7 +205,7 @@ check-template: gen ## Name all faults of one template: FILE=configs/gcp/cost/bi
 	@$(PY) -m tools.check_template $(FILE)
 
 check-shapes: gen ## ... docker-compose.yml against the compose specification, and templates against their schema
-	@$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec docker-compose.yml
+	@$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec docker-compose.yml deploy/monitoring/compose.yml
 	@$(BIN)/check-jsonschema --schemafile configs/template.schema.json configs/{aws,azure,gcp}/*/*.yml
 
 check-licences: gen ## ... that all licences of what is shipped are known and allowed
@@ -239,6 +267,12 @@ clean: ## Remove all that was installed or generated; the local cloud's data in 
 .cache/deploy/venv/.stamp: tests/deploy/requirements.txt .venv/.stamp
 	@$(UV) venv --quiet --clear --python $(PY) .cache/deploy/venv
 	@INSTALL="$(UV) pip install --quiet --python .cache/deploy/venv/bin/python -r $<"; \
+	  $$INSTALL 2>/dev/null || UV_SYSTEM_CERTS=1 $$INSTALL || { echo "uv failed, see above." >&2; exit 1; }
+	@touch $@
+
+.cache/containers/venv/.stamp: tools/containers/requirements.txt .venv/.stamp
+	@$(UV) venv --quiet --clear --python $(PY) .cache/containers/venv
+	@INSTALL="$(UV) pip install --quiet --python .cache/containers/venv/bin/python -r $<"; \
 	  $$INSTALL 2>/dev/null || UV_SYSTEM_CERTS=1 $$INSTALL || { echo "uv failed, see above." >&2; exit 1; }
 	@touch $@
 

@@ -1,21 +1,22 @@
-"""`python -m localcloud.healthcheck PROCESS`: checks that a process in this container is ready; used by Docker (docker-compose.yml)."""
+"""`python -m localcloud.healthcheck EMULATOR`: checks that an emulator in this container is ready; for docker-compose.yml. What else runs
+there is asked by `services.probe`.
+"""
 
 import os
 import sys
 
 from localcloud.processes.process import Ready
-from localcloud.processes.readiness import gateway_ready, grpc_serving, http_answers, https_answers
-from localcloud.settings import SERVICES, LocalSettings
+from localcloud.processes.readiness import grpc_serving, http_answers, https_answers
+from localcloud.settings import LocalSettings
 
 HERE = "127.0.0.1"
 
 
 def check_of(name: str, settings: LocalSettings) -> Ready:
-    """The process's own check. Raises ValueError for a process that has none."""
+    """The emulator's own check. Raises ValueError for what has none."""
     plain = {
         "bigquery": f"http://{HERE}:{settings.bigquery_port}/",
         "aws": f"http://{HERE}:{settings.aws_port}/favicon.ico",
-        "console": f"http://{HERE}:{settings.console_port}/healthz",
         "google_sts": f"http://{HERE}:{settings.google_sts_port}/.well-known/jwks.json",
     }
     match name:
@@ -25,16 +26,11 @@ def check_of(name: str, settings: LocalSettings) -> Ready:
             return grpc_serving(HERE, settings.kms_port)
         case "azure":
             return https_answers(f"https://{HERE}:{settings.azure_port}/_admin/requests", settings.certs_dir / "ca.pem")
-        case "gateway":
-            return gateway_ready(f"http://{HERE}:{settings.gateway_port}", f"http://{HERE}:{settings.envoy_admin_port}")
         case "cloud_scheduler":
             # It does not listen, and if one of its threads ends, the process ends; what remains to check is the connection to its target.
-            return http_answers(f"{os.environ.get('GATEWAY_URL', f'http://{settings.address("gateway")}')}/healthz")
-        case _ if name in SERVICES:
-            return grpc_serving(HERE, settings.port(name), tls_dir=settings.certs_dir, server_name=f"{name}.convergence.internal")
+            return http_answers(f"{os.environ['GATEWAY_URL']}/healthz")
         case _:
-            known = (*plain, "kms", "azure", "gateway", "cloud_scheduler", *SERVICES)
-            raise ValueError(f"no process is called {name!r}: {', '.join(known)}")
+            raise ValueError(f"no emulator is called {name!r}: {', '.join((*plain, 'kms', 'azure', 'cloud_scheduler'))}")
 
 
 if __name__ == "__main__":

@@ -24,6 +24,7 @@ from services.platform.bootstrap import bootstrap
 from services.platform.server import Served, build_server
 from services.platform.settings import REPOSITORY, ServiceSettings
 from tests.support.grouping import GroupScheduling, heaviest_first
+from tests.support.tiers import LeftOut, mark_long
 
 # A busy machine is slow at drawing examples, too, and that is not what the tests are about.
 hypothesis.settings.register_profile("patient", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
@@ -54,8 +55,15 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> GroupSche
     return GroupScheduling(config, log)
 
 
-@pytest.hookimpl(trylast=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_configure(config: pytest.Config) -> None:
+    config.pluginmanager.register(LeftOut(config))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> Iterator[None]:
+    """Marks come before pytest selects by them; the order is that of what is left."""
+    mark_long(items)
+    yield
     heaviest_first(items)
 
 

@@ -38,7 +38,7 @@ OWN = frozenset(
     }
 )
 """What the chart itself decides, as its ports and probes depend on it."""
-FREE = frozenset({"annotations", "resources", "nodeSelector", "podAnnotations", "issuerRef"})
+FREE = frozenset({"annotations", "resources", "nodeSelector", "podAnnotations", "issuerRef", "labels"})
 """Objects of Kubernetes, whose keys the chart does not know."""
 VALUE = {"type": ["string", "number", "boolean"]}
 

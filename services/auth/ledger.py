@@ -18,10 +18,12 @@ from services.auth.usage.reserver import Reservation, Reserver
 from services.platform.bigquery.table_versions import Version
 from services.platform.clock import Clock, utc_day
 from services.platform.group_commit import GroupCommit
+from services.platform.metrics.tenants import quota_decision
 
 MAX_EXPIRED = 1_000
 """Number of expired reservations in one response."""
-URGENT = frozenset({"CANCELLED", "NOT_STARTED"})
+NOT_STARTED = "NOT_STARTED"
+URGENT = frozenset({"CANCELLED", NOT_STARTED})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -94,9 +96,11 @@ class Ledger:
 
         Raises ResourceExhausted with the refusing limit as its reason, or PermissionDenied without an ACTIVE subscription.
         """
-        return await self._reservations.submit(
-            ReservationRequest(tenant_id=tenant_id, reservation_id=reservation_id, units=0 if is_retry else 1, trigger_type=trigger_type)
-        )
+        units = 0 if is_retry else 1
+        with quota_decision():
+            return await self._reservations.submit(
+                ReservationRequest(tenant_id=tenant_id, reservation_id=reservation_id, units=units, trigger_type=trigger_type)
+            )
 
     async def renew(self, ids: Sequence[str]) -> Renewal:
         """Extends the leases of `ids` and returns which are still held."""
@@ -185,8 +189,9 @@ class Ledger:
         self._leases.keep(version, now, await self._store.list_leases(utc_day(now) - RESERVED_FOR))
 
     async def _settle_batch(self, settlements: Sequence[Settlement]) -> Sequence[None]:
-        # Of two for one id, the one that knows the cost.
-        unique = {one.reservation_id: one for one in sorted(settlements, key=lambda one: one.cost is not None)}
+        # Of two for one id, the one that knows the cost, or at least that the run has begun.
+        least_first = sorted(settlements, key=lambda one: (one.cost is not None, one.outcome != NOT_STARTED))
+        unique = {one.reservation_id: one for one in least_first}
         try:
             await self._store.settle(list(unique.values()), self._clock.now())
         finally:

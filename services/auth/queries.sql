@@ -461,7 +461,9 @@ WHERE q.usage_date >= @since
 -- An id counts only while a row still has it, and the same statement removes it from every row: it is settled once, and a replay changes
 -- nothing. The outcome and the cost count on the day of the reservation. A run that never started gives back the units that its reservation
 -- took (`reservations`; one from before that column: one), on the day and in the month in which it took them. `only_if_expired`: a
--- reservation whose lease has been extended meanwhile is left alone. Only the process that executes a run knows its cost, and another may
+-- reservation whose lease has been extended meanwhile is left alone. Who settles so has seen no row of the run; an executor that stood
+-- still meanwhile may write it later. What the id took therefore stays in `reservations`, and if the run ends after all, it is taken
+-- again, in every row since that carries the month on. Only the process that executes a run knows its cost, and another may
 -- settle it first, e.g. a cancel: the id then moves from live_runs to uncosted_runs, from where the cost is added, once in the same way.
 -- param: settlements ARRAY<STRUCT<tenant_id STRING, reservation_id STRING, usage_date DATE, outcome STRING, only_if_expired BOOL, has_cost BOOL, bytes_billed INT64, bytes_read INT64, slot_ms INT64, cost_usd FLOAT64>>
 -- param: ids ARRAY<STRING>
@@ -479,7 +481,7 @@ SET
   )),
   reservations = ARRAY_CONCAT(ARRAY(
     SELECT AS STRUCT r.reservation_id, r.units, r.trigger_type FROM UNNEST(q.reservations) AS r
-    WHERE r.reservation_id NOT IN UNNEST(g.settled)
+    WHERE r.reservation_id NOT IN UNNEST(IFNULL(g.forgotten, []))
   )),
   runs_ended = IFNULL(q.runs_ended, 0) + g.ended,
   bytes_billed = IFNULL(q.bytes_billed, 0) + g.bytes_billed,
@@ -493,39 +495,53 @@ SET
   last_updated = @now
 FROM (
   SELECT c.tenant_id, c.usage_date,
-    COUNTIF(c.is_live AND c.is_its_day AND c.outcome = 'COMPLETED') AS succeeded,
-    COUNTIF(c.is_live AND c.is_its_day AND c.outcome = 'FAILED') AS failed,
-    SUM(IF(c.is_live AND c.outcome = 'NOT_STARTED' AND c.usage_date = c.counted_on, c.units, 0)) AS given_back_today,
-    SUM(
-      IF(c.is_live AND c.outcome = 'NOT_STARTED' AND DATE_TRUNC(c.usage_date, MONTH) = DATE_TRUNC(c.counted_on, MONTH), c.units, 0)
-    ) AS given_back_month,
-    COUNTIF(c.is_live AND c.is_its_day AND c.outcome != 'NOT_STARTED') AS ended,
+    COUNTIF(c.is_counted AND c.is_its_day AND c.outcome = 'COMPLETED') AS succeeded,
+    COUNTIF(c.is_counted AND c.is_its_day AND c.outcome = 'FAILED') AS failed,
+    SUM(IF(c.usage_date = c.counted_on, c.units_back, 0)) AS given_back_today,
+    SUM(IF(DATE_TRUNC(c.usage_date, MONTH) = DATE_TRUNC(c.counted_on, MONTH), c.units_back, 0)) AS given_back_month,
+    COUNTIF(c.is_counted AND c.is_its_day) AS ended,
     SUM(IF(c.is_costed, c.bytes_billed, 0)) AS bytes_billed,
     SUM(IF(c.is_costed, c.bytes_read, 0)) AS bytes_read,
     SUM(IF(c.is_costed, c.slot_ms, 0)) AS slot_ms,
     SUM(IF(c.is_costed, c.cost_usd, 0.0)) AS cost_usd,
     ARRAY_AGG(c.reservation_id) AS settled,
     ARRAY_AGG(IF(c.is_costed, c.reservation_id, NULL) IGNORE NULLS) AS costed,
-    ARRAY_AGG(IF(c.is_live AND NOT c.has_cost AND c.is_newest AND c.outcome != 'NOT_STARTED', c.reservation_id, NULL) IGNORE NULLS) AS uncosted
+    ARRAY_AGG(IF(c.may_start, NULL, c.reservation_id) IGNORE NULLS) AS forgotten,
+    ARRAY_AGG(IF(c.is_counted AND NOT c.has_cost AND c.is_newest, c.reservation_id, NULL) IGNORE NULLS) AS uncosted
   FROM (
-    SELECT x.tenant_id, x.usage_date, s.reservation_id, s.outcome, s.has_cost, s.bytes_billed, s.bytes_read, s.slot_ms, s.cost_usd, h.is_live,
-      x.usage_date = s.usage_date AS is_its_day,
+    SELECT x.tenant_id, x.usage_date, s.reservation_id, s.outcome, s.has_cost, s.bytes_billed, s.bytes_read, s.slot_ms, s.cost_usd,
+      (h.is_live OR h.is_given_back) AND s.outcome != 'NOT_STARTED' AS is_counted,
+      s.outcome = 'NOT_STARTED' AND s.only_if_expired AS may_start,
+      x.usage_date = IF(h.is_given_back, t.counted_on, s.usage_date) AS is_its_day,
       COALESCE(t.counted_on, s.usage_date) AS counted_on,
-      IFNULL(t.units, 1) AS units,
+      CASE
+        WHEN h.is_live AND s.outcome = 'NOT_STARTED' THEN IFNULL(t.units, 1)
+        WHEN h.is_given_back AND s.outcome != 'NOT_STARTED' THEN -t.units
+        ELSE 0
+      END AS units_back,
       x.usage_date = h.newest AS is_newest,
-      s.has_cost AND x.usage_date = IF(h.is_live, s.usage_date, h.newest) AS is_costed
+      s.has_cost AND x.usage_date = CASE
+        WHEN h.is_live THEN s.usage_date
+        WHEN h.is_given_back THEN t.counted_on
+        ELSE h.newest
+      END AS is_costed
     FROM UNNEST(@settlements) AS s
     JOIN (
       SELECT
-        e.tenant_id, e.reservation_id, LOGICAL_OR(e.is_live) AS is_live, MAX(e.usage_date) AS newest, MAX(e.lease_expires_at) AS lease_expires_at
+        e.tenant_id, e.reservation_id, LOGICAL_OR(e.is_live) AS is_live, LOGICAL_AND(e.is_taken) AS is_given_back,
+        MAX(e.usage_date) AS newest, MAX(e.lease_expires_at) AS lease_expires_at
       FROM (
-        SELECT a.tenant_id, a.usage_date, l.reservation_id, l.lease_expires_at, TRUE AS is_live
+        SELECT a.tenant_id, a.usage_date, l.reservation_id, l.lease_expires_at, TRUE AS is_live, FALSE AS is_taken
         FROM tenant_usage_quotas AS a, UNNEST(a.live_runs) AS l
         WHERE a.usage_date >= @since AND l.reservation_id IN UNNEST(@ids)
         UNION ALL
-        SELECT b.tenant_id, b.usage_date, u AS reservation_id, CAST(NULL AS TIMESTAMP) AS lease_expires_at, FALSE AS is_live
+        SELECT b.tenant_id, b.usage_date, u AS reservation_id, CAST(NULL AS TIMESTAMP) AS lease_expires_at, FALSE AS is_live, FALSE AS is_taken
         FROM tenant_usage_quotas AS b, UNNEST(b.uncosted_runs) AS u
         WHERE b.usage_date >= @since AND u IN UNNEST(@ids)
+        UNION ALL
+        SELECT f.tenant_id, f.usage_date, r.reservation_id, CAST(NULL AS TIMESTAMP) AS lease_expires_at, FALSE AS is_live, TRUE AS is_taken
+        FROM tenant_usage_quotas AS f, UNNEST(f.reservations) AS r
+        WHERE f.usage_date >= @since AND r.reservation_id IN UNNEST(@ids)
       ) AS e
       GROUP BY e.tenant_id, e.reservation_id
     ) AS h ON h.tenant_id = s.tenant_id AND h.reservation_id = s.reservation_id
@@ -542,7 +558,9 @@ FROM (
         x.usage_date = s.usage_date
         OR x.usage_date = t.counted_on
         OR x.usage_date = h.newest
+        OR (h.is_given_back AND x.usage_date > t.counted_on)
         OR EXISTS (SELECT 1 FROM UNNEST(x.live_runs) AS l WHERE l.reservation_id = s.reservation_id)
+        OR EXISTS (SELECT 1 FROM UNNEST(x.reservations) AS r WHERE r.reservation_id = s.reservation_id)
       )
   ) AS c
   GROUP BY c.tenant_id, c.usage_date

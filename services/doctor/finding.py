@@ -18,6 +18,15 @@ class Finding:
     mend: str
     """The command that mends it, or shows why."""
 
+    @property
+    def runbook(self) -> str:
+        """Where it is explained: page and anchor."""
+        return f"docs/runbook.md#{self.name}"
+
+    def as_json(self) -> dict[str, str]:
+        """For programs."""
+        return {**asdict(self), "runbook": self.runbook}
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Looked:
@@ -31,7 +40,7 @@ class Looked:
     def as_json(self) -> dict[str, Any]:
         """For programs."""
         status = "PROBLEM" if self.findings else "SKIPPED" if self.skipped else "OK"
-        return {"check": self.check, "status": status, "why_skipped": self.skipped, "findings": [asdict(one) for one in self.findings]}
+        return {"check": self.check, "status": status, "why_skipped": self.skipped, "findings": [one.as_json() for one in self.findings]}
 
 
 class NotChecked(Exception):

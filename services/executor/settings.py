@@ -31,8 +31,6 @@ class ExecutorSettings(ServiceSettings):
     """For how many tenants that is cached."""
     template_poll_seconds: float = Field(default=5.0, gt=0)
     """How often the template files are checked for changes; new and changed ones are loaded without a restart."""
-    query_usd_per_tib: float = Field(default=6.25, ge=0)
-    """BigQuery's on-demand price, for what runs cost and dry runs estimate; 0 where queries run in reserved slots."""
     storage_read_usd_per_tib: float = Field(default=1.1, ge=0)
     """The Storage Read API's price, for the same."""
     costs_max_bytes: int = Field(default=50 * 2**30, ge=10 * 2**20)

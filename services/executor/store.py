@@ -230,6 +230,8 @@ class Store:
         return [states.get(run) for run in runs]
 
     async def _write_run(self, block: str, run: Run, seconds: float, **more: object) -> QueryResult:
+        if seconds < MIN_SECONDS:
+            raise _too_late()
         params = {name: value for name, value in asdict(run).items() if name in self._sql[block].params} | more
         params["parameters"] = dict(run.parameters)
         return await self._tenants.run(self._sql[block], params, run.tenant_id, seconds=seconds)

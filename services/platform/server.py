@@ -22,10 +22,11 @@ from services.platform.audit.pending import PendingEntries
 from services.platform.audit.trail import AuditTrail
 from services.platform.clock import SystemClock
 from services.platform.limits.event_loop import watched_event_loop
-from services.platform.metrics import serve_metrics
+from services.platform.metrics.process import expect_jobs, show_build
+from services.platform.metrics.serve import serve_metrics
 from services.platform.periodic import Periodic
 from services.platform.reporting.events import RecordEvent, unrecorded
-from services.platform.reporting.jobs import jobs_recorded
+from services.platform.reporting.jobs import jobs_of, jobs_recorded
 from services.platform.rpc.body_fields import only_known_body_fields
 from services.platform.rpc.calls import Interceptor, InterceptorChain
 from services.platform.rpc.page_tokens import page_tokens
@@ -145,6 +146,8 @@ async def serve(
     server, health = built.server, built.health
     # Mirrors gRPC health for the metrics threads, which cannot ask it.
     serving, stop = threading.Event(), asyncio.Event()
+    show_build(settings.build_commit)
+    expect_jobs(jobs_of(one.name for one in served))
     if settings.metrics_port is not None:
         serve_metrics(settings.listen.rsplit(":", 1)[0], settings.metrics_port, is_serving=serving.is_set)
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -33,6 +33,8 @@ class ServiceSettings(BaseSettings):
     """host:port of the gRPC server."""
     metrics_port: int | None = None
     """Serves Prometheus metrics, and `/healthz` for probes, over plain HTTP on the host of `listen`; None: off."""
+    build_commit: Annotated[str, StringConstraints(pattern=r"^[\w.-]{1,40}$")] = "unknown"
+    """The commit that this process was built from, for `convergence_build_info`; the image sets it."""
     tls_dir: Path = Path("/etc/convergence/tls")
     """Directory with `ca.pem`, `{service}.pem` and `{service}.key`."""
     tls_reload_seconds: float = Field(default=15.0, gt=0)
@@ -68,6 +70,9 @@ class ServiceSettings(BaseSettings):
     """Deadline of one script of up to seven statements, such as a transaction, retries included. Shorter than the gateway's."""
     stream_after_seconds: float = Field(default=600.0, ge=0)
     """Rows are streamed only to tables created and last altered longer ago than this; BigQuery may lose or refuse them before."""
+
+    query_usd_per_tib: float = Field(default=6.25, ge=0)
+    """BigQuery's on-demand price, for what statements and runs cost and dry runs estimate; 0 where queries run in reserved slots."""
 
     dml_statements_per_10_seconds: int = Field(default=25, ge=5)
     """This process's budget of DML statements on one table. BigQuery accepts 25 from all processes together: set 25 / number of

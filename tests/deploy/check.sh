@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Renders the chart for each set of values in its ci/, and lets Helm, Kubernetes' own schemas and checkov judge it; compares the Terraform
-# files with the provider's keys. Run by `make check-deploy`, which has fetched Helm and made the environment of Python's packages.
+# files with the provider's keys; lets hadolint and checkov judge the Dockerfile. Run by `make check-deploy`, which has fetched Helm and made
+# the environment of Python's packages.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 root=$(cd "$here/../.." && pwd)
@@ -23,3 +24,6 @@ echo "checkov"
 echo "terraform"
 "$work/venv/bin/python" "$here/terraform.py" "$root/deploy/terraform"
 "$work/venv/bin/checkov" --config-file "$here/checkov.yaml" --directory "$root/deploy/terraform" --framework terraform
+echo "Dockerfile"
+"$work/venv/bin/hadolint" --failure-threshold info "$root/Dockerfile"
+"$work/venv/bin/checkov" --config-file "$here/checkov.yaml" --file "$root/Dockerfile" --framework dockerfile

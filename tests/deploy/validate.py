@@ -8,7 +8,7 @@ import yaml
 
 VERSIONS = ("1.28", "1.35")
 """The oldest that the chart takes, and the newest."""
-OTHERS = ("cert-manager.io/", "monitoring.googleapis.com/")
+OTHERS = ("cert-manager.io/", "monitoring.coreos.com/", "monitoring.googleapis.com/")
 """Their schemas are not Kubernetes' own."""
 
 

@@ -5,7 +5,7 @@ import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any
 
 from localcloud.aws.account import ACCOUNT, admin_client
@@ -21,6 +21,12 @@ def no_token(_: str) -> str:
     raise AccessRefused("This installation issues no identity tokens. Store a key instead.")
 
 
+@cache
+def _client(service: str, url: str) -> Any:
+    """One for all tests of a worker: making one takes longer than most of what it is asked."""
+    return admin_client(service, url)
+
+
 @dataclass(frozen=True, kw_only=True)
 class AwsAccount:
     """One test's corner of the account: a bucket, and names that are its own."""
@@ -30,13 +36,13 @@ class AwsAccount:
 
     @cached_property
     def s3(self) -> Any:
-        client = admin_client("s3", self.url)
+        client = _client("s3", self.url)
         client.create_bucket(Bucket=self.bucket)
         return client
 
     @cached_property
     def iam(self) -> Any:
-        return admin_client("iam", self.url)
+        return _client("iam", self.url)
 
     def location(self, path: str = "billing/focus") -> S3Location:
         return S3Location(bucket=self.bucket, path=path)

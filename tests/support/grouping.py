@@ -1,4 +1,5 @@
-"""Which tests share a worker: those that need the same stack, so that each stack starts once.
+"""Which tests share a worker: those that need the same stack, so that each stack starts once; else those of a file, which share statements
+that its emulator has seen before.
 
 xdist's own way to say so, the mark `xdist_group`, does nothing with pytest 9.2 (pytest-dev/pytest-xdist#1386): groups are dealt out test by
 test, and every stack starts in every worker. So the groups stand here, by file, and the scheduler reads them from the node ids.
@@ -11,6 +12,11 @@ GROUPS: dict[str, str] = {
     "tests/system/load/": "load",
     "tests/system/outages/": "outages",
     "tests/system/suite/": "suite",
+    "tests/integration/exports/": "files",
+    "tests/integration/focus/test_validator_exports.py": "files",
+    "tests/integration/executor/sources/": "files",
+    "tests/integration/clouds/": "files",
+    "tests/integration/localcloud/test_sample_aws.py": "files",
     "tests/integration/sql/": "zetasql",
     "tests/integration/gateway/": "gateway",
     "tests/integration/localcloud/test_emulators.py": "emulators",
@@ -18,7 +24,7 @@ GROUPS: dict[str, str] = {
     "tests/integration/localcloud/test_bigquery_tables.py": "emulators",
 }
 """The beginning of a node id to its group, the most expensive first: started last, it would keep one worker busy while the other idles. Of
-two that fit, the one that stands first counts.
+two that fit, the one that stands first counts. `files` are of S3 and Blob Storage, which have emulators of their own.
 """
 _RANKS = {group: rank for rank, group in enumerate(dict.fromkeys(GROUPS.values()))}
 
@@ -34,11 +40,11 @@ def heaviest_first(items: list[pytest.Item]) -> None:
 
 
 class GroupScheduling(LoadScopeScheduling):  # type: ignore[misc]  # untyped upstream
-    """Deals out whole groups, and single tests that have none, in the order of the collection."""
+    """Deals out whole groups, and files that have none, in the order of the collection."""
 
     def __init__(self, config: pytest.Config, log: object = None) -> None:
         config.option.loadscopereorder = False
         super().__init__(config, log)
 
     def _split_scope(self, nodeid: str) -> str:
-        return group_of(nodeid) or nodeid
+        return group_of(nodeid) or nodeid.partition("::")[0]

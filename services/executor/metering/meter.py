@@ -8,6 +8,7 @@ from services.executor.metering.cap import BYTES_READ, COST, EXPORT, MONTH, CapE
 from services.executor.metering.labels import label
 from services.executor.records import RunCost
 from services.platform.bigquery.prices import MIN_BYTES, TIB
+from services.platform.metrics.bigquery import billed, read_of_tenant
 
 
 class RunMeter:
@@ -94,16 +95,21 @@ class StepMeter:
             self.run.check(self.run.expected + RunCost(bytes_read=MIN_BYTES), has_begun=False)
         return min((limit for limit in (by_cost, by_size) if limit is not None), default=None)
 
-    def add_job(self, job_id: str, *, bytes_billed: int, slot_ms: int) -> None:
+    def add_job(self, job_id: str, *, statement: str, bytes_billed: int, slot_ms: int) -> None:
         """Counts a job in the platform's project."""
         cost = bytes_billed / TIB * self.run.query_usd_per_tib
         with self.run.lock:
+            if job_id not in self._jobs:
+                billed(statement, bytes_billed=bytes_billed, slot_ms=slot_ms, usd=cost, pipeline=self._pipeline)
             self._jobs[job_id] = RunCost(bytes_billed=bytes_billed, slot_ms=slot_ms, cost_usd=cost)
 
     def add_read_job(self, job_id: str, *, bytes_billed: int, slot_ms: int, usd_per_tib: float) -> None:
         """Counts a query job in the tenant's project: its bytes are bytes read."""
+        read = RunCost(bytes_read=bytes_billed, slot_ms=slot_ms, cost_usd=bytes_billed / TIB * usd_per_tib)
         with self.run.lock:
-            self._jobs[job_id] = RunCost(bytes_read=bytes_billed, slot_ms=slot_ms, cost_usd=bytes_billed / TIB * usd_per_tib)
+            if job_id not in self._jobs:
+                self._show_read(read)
+            self._jobs[job_id] = read
 
     def allow(self, size: int, *, usd_per_tib: float) -> "Reading":
         """Allows a reading of about `size` bytes, before it begins. Raises CapExceeded if that is more than the run may read."""
@@ -118,11 +124,14 @@ class StepMeter:
         with self.run.lock:
             self.allowed -= estimate
             self._read += estimate
+            self._show_read(estimate)
 
     def add_read(self, size: int, *, usd_per_tib: float) -> None:
         """Counts bytes that were not allowed before. Raises CapExceeded once the run has read too much."""
+        read = RunCost(bytes_read=size, cost_usd=size / TIB * usd_per_tib)
         with self.run.lock:
-            self._read += RunCost(bytes_read=size, cost_usd=size / TIB * usd_per_tib)
+            self._read += read
+            self._show_read(read)
             self.run.check(self.run.cost, has_begun=True)
 
     def refused(self, bytes_billed: int) -> CapExceeded:
@@ -132,6 +141,13 @@ class StepMeter:
     def refused_read(self, size: int, *, usd_per_tib: float) -> CapExceeded:
         """The same for one in the tenant's project."""
         return self._refused(RunCost(bytes_read=size, cost_usd=size / TIB * usd_per_tib))
+
+    @property
+    def _pipeline(self) -> str:
+        return self.run.labels.get("pipeline", "")
+
+    def _show_read(self, read: RunCost) -> None:
+        read_of_tenant(self._pipeline, size=read.bytes_read, usd=read.cost_usd)
 
     def _refused(self, more: RunCost) -> CapExceeded:
         expected = self.run.expected + more

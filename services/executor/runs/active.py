@@ -19,6 +19,7 @@ from services.executor.store import Store
 from services.platform.backoff import backoff
 from services.platform.clock import Clock
 from services.platform.errors import Unavailable
+from services.platform.metrics.runs import RUN_SECONDS, RUN_WAIT_SECONDS, RUNS_LIVE
 from services.platform.turns import ALL, on_behalf_of
 from services.platform.turns.places import FairPlaces
 
@@ -64,6 +65,8 @@ class ActiveRuns:
         self._grace_seconds = grace_seconds
         self._active: dict[str, _ActiveRun] = {}
         self._stopping = False
+        RUNS_LIVE.labels("waiting").set_function(lambda: self._count(waiting=True))
+        RUNS_LIVE.labels("working").set_function(lambda: self._count(waiting=False))
         self._costs = set[asyncio.Task[None]]()
 
     def ids(self) -> list[str]:
@@ -85,6 +88,9 @@ class ActiveRuns:
         for identity, active in self._active.items():
             found[active.prepared.run.tenant_id].append(identity)
         return found
+
+    def _count(self, *, waiting: bool) -> int:
+        return sum(active.is_waiting is waiting for active in list(self._active.values()))
 
     def is_active(self, pipeline_logging_id: str) -> bool:
         """True if this process executes the run."""
@@ -143,6 +149,7 @@ class ActiveRuns:
         except TimeoutError:
             return active.prepared.waited_too_long()
         active.is_waiting = False
+        RUN_WAIT_SECONDS.labels("executor").observe(max(0.0, -self._seconds_to(active.prepared.run.started_at)))
         return None
 
     async def _works(self, active: _ActiveRun) -> RunOutcome:
@@ -171,6 +178,8 @@ class ActiveRuns:
                     lambda: self._store.finish_run(run.tenant_id, run.pipeline_logging_id, outcome, at=self._clock.now())
                 )
             self._store.led_runs.close(run.pipeline_logging_id)
+            pipeline, took = active.prepared.template.name.hyphenated, max(0.0, -self._seconds_to(run.started_at))
+            RUN_SECONDS.labels(pipeline, run.trigger_type, status or outcome.status).observe(took)
             await _until_done(lambda: self._quota.settle(active.reservation, status or outcome.status, cost))
         except Exception:  # noqa: BLE001 - a retry would not help; the reservation expires, and the reconciler reads the row
             _log.exception("close_broke")

@@ -63,7 +63,7 @@ class Admission:
         reservation = await self._reserve_with_credentials(prepared)
         prepared = prepared.admitted(reservation.allowance).starting_at(self._clock.now())
         self._prefetch_credentials(prepared)
-        await self._written(prepared.run, reservation, self._store.insert_run(prepared.run, seconds=self._insert_seconds))
+        await self._written(prepared.run, reservation, self._store.insert_run(prepared.run, seconds=self._seconds_left(reservation)))
         return Admitted(prepared=prepared, reservation=reservation)
 
     async def claim(self, prepared: PreparedRun, *, may_exist: bool = True) -> Admitted | RunStatus:
@@ -82,7 +82,7 @@ class Admission:
             return status
         reservation = await self._reserve(run)
         self._prefetch_credentials(prepared)
-        claim = await self._written(run, reservation, self._store.claim_run(run, alone, seconds=self._insert_seconds))
+        claim = await self._written(run, reservation, self._store.claim_run(run, alone, seconds=self._seconds_left(reservation)))
         if claim.status is None:
             await self._give_back(reservation, NOT_STARTED)
             raise _overlaps(claim.other)
@@ -168,23 +168,29 @@ class Admission:
         reservation = await self._quota.reserve(run)
         return replace(reservation, renewed_at=asked_at)
 
+    def _seconds_left(self, reservation: Reservation) -> float:
+        """For the INSERT, from when the reservation was asked for: this process may have stood still since."""
+        since = 0.0 if reservation.renewed_at is None else time.monotonic() - reservation.renewed_at
+        return self._insert_seconds - since
+
     async def _written[Answer](self, run: Run, reservation: Reservation, write: Awaitable[Answer]) -> Answer:
         """The result of writing the run's row; if that fails, the reservation is settled.
 
-        If it is unknown whether the row was written, the reservation is kept without renewal. Once its lease has expired, the reconciler
-        reads the row and settles accordingly. It also looks for a row that appears later than that.
+        If it is unknown whether the row was written (see `surely_not_written`), the reservation is kept without
+        renewal. Once its lease has expired, the reconciler reads the row and settles accordingly. It also looks for a row that appears
+        later than that.
         """
         try:
             return await write
-        except Unavailable:
-            self._reconciler.note_unconfirmed_insert(run)
-            raise
         except bigquery.NotFound as error:
             await self._give_back(reservation, NOT_STARTED)
             message = "This tenant's dataset is gone. Set its credentials again: that makes it anew."
             raise FailedPrecondition("CREDENTIALS_MISSING", message) from error
-        except Exception:
-            await self._give_back(reservation, NOT_STARTED)
+        except Exception as error:
+            if surely_not_written(error):
+                await self._give_back(reservation, NOT_STARTED)
+            else:
+                self._reconciler.note_unconfirmed_insert(run)
             raise
 
     async def _give_back(self, reservation: Reservation, outcome: str) -> None:
@@ -192,6 +198,13 @@ class Admission:
             await self._quota.settle(reservation, outcome)
         except ConvergenceError as error:
             _log.warning("slot_left_to_expire", reason=error.reason)
+
+
+def surely_not_written(error: Exception) -> bool:
+    """True if BigQuery, or we before it, refused the statement that writes a run's row. Of any other error it is open how far that came."""
+    if isinstance(error, ConvergenceError):
+        return not isinstance(error, Unavailable)
+    return isinstance(error, bigquery.BadRequest | bigquery.Forbidden)
 
 
 async def _nothing() -> None:

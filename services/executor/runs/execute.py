@@ -25,6 +25,7 @@ from services.executor.templates.step_reader import TemplateStep
 from services.platform.backoff import backoff
 from services.platform.bigquery import errors as bigquery
 from services.platform.errors import ConvergenceError, Unavailable
+from services.platform.metrics.runs import STEP_SECONDS
 
 FINALIZER_SECONDS = 30.0
 """For all final steps of a stopped run together; less than the time that the reconciler leaves an executor to record the run's end."""
@@ -133,7 +134,9 @@ async def _perform(prepared: PreparedRun, step: TemplateStep, progress: RunProgr
             metadata = {"can_heal": True, **_cost_of(meter)}
             _log_step(prepared, step, StepStatus.FAILED, tools, attempt=attempt, error_message=stopped, metadata=metadata)
             raise
-        took = round((tools.clock.now() - began).total_seconds() * 1000)
+        seconds = (tools.clock.now() - began).total_seconds()
+        took, status = round(seconds * 1000), StepStatus.COMPLETED if isinstance(result, StepResult) else StepStatus.FAILED
+        STEP_SECONDS.labels(step.type, status).observe(seconds)
         if isinstance(result, StepResult):
             progress.ended[step.id] = StepStatus.COMPLETED
             progress.results[step.id] = result

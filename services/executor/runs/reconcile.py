@@ -139,11 +139,16 @@ class Reconciler:
                 await self._end(reserved_on(one, state), action)
 
     async def fail_overdue(self, tenant_id: str, runs: Iterable[str]) -> dict[str, RunStatus | None]:
-        """Ends runs that are past their deadline, by compare-and-set; returns their status then. They have no reservation to settle."""
+        """Ends runs that are past their deadline, by compare-and-set; returns their status then. They hold no reservation; if theirs was
+        given back because they had no row, the ledger counts them after all.
+        """
         ended = dict[str, RunStatus | None]()
         for run in runs:
-            overdue = RunOutcome(status=RunStatus.FAILED, error_message=OVERDUE)
-            ended[run] = await self._store.finish_run(tenant_id, run, overdue, at=self._clock.now())
+            overdue, now = RunOutcome(status=RunStatus.FAILED, error_message=OVERDUE), self._clock.now()
+            ended[run] = status = await self._store.finish_run(tenant_id, run, overdue, at=now)
+            if status is not None:
+                given_back = Reservation(tenant_id=tenant_id, pipeline_logging_id=run, usage_date=utc_day(now))
+                await self._quota.settle(given_back, status)
             self._record(EventKind.RUN_OVERDUE, run)
             _log.info("overdue_run_failed", tenant_id=tenant_id, pipeline_logging_id=run, outcome=ended[run])
         return ended

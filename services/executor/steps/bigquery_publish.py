@@ -42,6 +42,7 @@ from services.platform.backoff import backoff
 from services.platform.bigquery import errors as bigquery
 from services.platform.bigquery.ddl import Table
 from services.platform.bigquery.sql import Block, make_block
+from services.platform.metrics.runs import published
 
 MAX_WITHIN: Final = 1
 """How often it is tried to end the run within the transaction."""
@@ -112,6 +113,7 @@ class Publish:
             if outcome["doubled"]:
                 raise StepError(DOUBLED_MESSAGE.format(accounts=outcome["doubled"]))
             raise too_little(by_month(outcome["changes"]) if by_months else days) or FenceLost()
+        self._show(context, days)
         moves = [cost_move(day, outcome["final_days"]) for day in days if day["rows_before"] and day["net_before"] != day["net_after"]]
         if after_final := [move.text for move in moves if move.was_final]:
             _log.warning("cost_changed_after_final", tenant_id=context.run.tenant_id, days=len(after_final))
@@ -125,6 +127,14 @@ class Publish:
                 **({"changed_after_final": after_final} if after_final else {}),
             },
         )
+
+    def _show(self, context: StepContext, days: Sequence[Mapping[str, Any]]) -> None:
+        if not self.OUTPUTS:  # derived of what was counted already
+            return
+        restated = sum(bool(day["rows_before"]) and day["net_before"] != day["net_after"] for day in days)
+        newest = max((day["usage_date"] for day in days if day["rows_after"]), default=None)
+        is_current = context.run.trigger_type == "scheduler"  # others have chosen their days
+        published(context.provider, newest_day=newest if is_current else None, restated_days=restated, now=context.tools.clock.now())
 
     async def _publish(self, context: StepContext) -> Mapping[str, Any]:
         return (await context.query(self.scripts[EndOfRun.LATER], self._own(context))).only_row

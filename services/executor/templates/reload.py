@@ -15,6 +15,7 @@ from services.executor.templates.name import PipelineName
 from services.executor.templates.step import SHARED, StepType
 from services.executor.templates.template import Template
 from services.platform import metrics
+from services.platform.metrics.runs import expect
 from services.platform.periodic import Periodic
 
 FILES = ("*/*/*.yml", "*/*/*.sql", f"{SHARED}/*.sql")
@@ -65,6 +66,7 @@ class ReloadingCatalog:
 def _tell(catalog: Catalog) -> None:
     metrics.TEMPLATES.labels("good").set(len(catalog.templates))
     metrics.TEMPLATES.labels("broken").set(len(catalog.broken))
+    expect({name.provider for name in catalog.templates}, [name.hyphenated for name in catalog.templates])
     for error in catalog.broken.values():
         _log.error("template_broken", problem=str(error))
     _log.info("templates_read", templates=[name.path for name in sorted(catalog.templates)])

@@ -26,11 +26,13 @@ from services.platform.bigquery.deadlines import CANCEL_SECONDS, DeadlineAdapter
 from services.platform.bigquery.dml_turns import DmlTurns
 from services.platform.bigquery.errors import RowsRefused, unavailable
 from services.platform.bigquery.jobs import NO_RETRY, JobAccount, JobDied, SentJob, charge, count_job, end_by_itself, raising_conflicts
+from services.platform.bigquery.prices import count_billed
 from services.platform.bigquery.query_parameters import to_parameter
 from services.platform.bigquery.result import QueryResult, read_job, read_result
 from services.platform.bigquery.sql import Block
 from services.platform.bigquery.transient import is_rate_limit, is_transient
 from services.platform.errors import Unavailable
+from services.platform.metrics.bigquery import timed
 from services.platform.settings import ServiceSettings
 from services.platform.turns.places import FairPlaces
 
@@ -44,10 +46,9 @@ _log = structlog.get_logger()
 
 def _count(block: Block) -> None:
     metrics.BIGQUERY_JOBS.labels(block.name).inc()
-    for table in block.written:
-        metrics.BIGQUERY_STATEMENTS.labels(table, "dml").inc()
-    for table in block.read:
-        metrics.BIGQUERY_STATEMENTS.labels(table, "read").inc()
+    for kind, tables in (("dml", block.written), ("read", block.read)):
+        for table in tables:
+            metrics.BIGQUERY_STATEMENTS.labels(table, kind).inc()
 
 
 class BigQuery:
@@ -152,7 +153,8 @@ class BigQuery:
             job = SentJob(self.client, f"{what}_{uuid.uuid4().hex}", insert, read)
             try:
                 await self.call(what, job.begin, seconds=deadline - time.monotonic(), written=written)
-                return await self.call(what, job.finish, seconds=deadline - time.monotonic())
+                with timed(what):
+                    return await self.call(what, job.finish, seconds=deadline - time.monotonic())
             except JobDied as died:
                 if isinstance(cause := died.__cause__, Exception) and is_rate_limit(cause):
                     self._turns.refused(written, time.monotonic())
@@ -215,10 +217,13 @@ class BigQuery:
                 config.maximum_bytes_billed = max_bytes
             _count(block)
             end_by_itself(config, timeout)
-            rows = self.client.query_and_wait(
-                block.sql, job_config=config, api_timeout=timeout, wait_timeout=timeout, retry=NO_RETRY, job_retry=NO_RETRY
-            )
-            return read_result(block, rows)
+            with timed(block.name):
+                rows = self.client.query_and_wait(
+                    block.sql, job_config=config, api_timeout=timeout, wait_timeout=timeout, retry=NO_RETRY, job_retry=NO_RETRY
+                )
+                result = read_result(block, rows)
+            count_billed(block, rows, usd_per_tib=self._settings.query_usd_per_tib)
+            return result
 
         usual = self.script_seconds if block.is_script else self.statement_deadline_seconds
         return await self.call(block.name, send, seconds=usual if seconds is None else seconds, written=_tables(block, dataset))

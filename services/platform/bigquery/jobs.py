@@ -35,8 +35,8 @@ class JobAccount(Protocol):
         """The most that the next query job may be billed; None: no limit."""
         ...
 
-    def add_job(self, job_id: str, *, bytes_billed: int, slot_ms: int) -> None:
-        """Counts a job that has ended, also one that failed. The same job again changes nothing."""
+    def add_job(self, job_id: str, *, statement: str, bytes_billed: int, slot_ms: int) -> None:
+        """Counts a job that has ended, also one that failed. The same job again changes nothing. `statement`: the block's name."""
         ...
 
 
@@ -60,7 +60,8 @@ def count_job(job: Any, account: JobAccount | None) -> None:
         return
     statistics = job._properties.get("statistics", {})  # noqa: SLF001 - a load job's slot time has no public property
     billed = statistics.get("query", {}).get("totalBytesBilled") or 0
-    account.add_job(job.job_id, bytes_billed=int(billed), slot_ms=int(statistics.get("totalSlotMs") or 0))
+    statement = (job.labels or {}).get("statement", "")
+    account.add_job(job.job_id, statement=statement, bytes_billed=int(billed), slot_ms=int(statistics.get("totalSlotMs") or 0))
 
 
 def raising_conflicts[**P, Answer](send: Callable[P, Answer]) -> Callable[P, Answer]:

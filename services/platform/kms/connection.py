@@ -15,6 +15,7 @@ from google.cloud.kms_v1.services.key_management_service.transports import KeyMa
 
 from services.platform.backoff import backoff
 from services.platform.errors import Internal, Unavailable
+from services.platform.metrics.process import kms_call
 from services.platform.settings import ServiceSettings
 
 type Remedies = Mapping[type[google.GoogleAPICallError], str]
@@ -60,9 +61,11 @@ class KmsConnection:
             left = deadline - asyncio.get_running_loop().time()
             failure: Exception | None = None
             try:
-                answer = await method(request, timeout=max(0.1, left), retry=None)
-                if is_whole(answer):
-                    return answer
+                with kms_call(getattr(method, "__name__", "call")) as counted:
+                    answer = await method(request, timeout=max(0.1, left), retry=None)
+                    if is_whole(answer):
+                        return answer
+                    counted.code = "DATA_LOSS"
             except TimeoutError as error:
                 failure = error
             except google.GoogleAPICallError as error:

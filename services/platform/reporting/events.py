@@ -10,6 +10,8 @@ from typing import Final, Protocol, Self
 from services.platform.bigquery.client import BigQuery
 from services.platform.bigquery.sql import load_blocks
 from services.platform.clock import Clock
+from services.platform.metrics.bigquery import BudgetGauge
+from services.platform.metrics.process import LEASES_LOST
 from services.platform.periodic import Periodic
 from services.platform.reporting.background import BackgroundRows
 from services.platform.reporting.budgets import BudgetWatch
@@ -35,6 +37,10 @@ class EventKind(StrEnum):
     """A process used much of its budget of changes to a control table. `name`: the table, `value`: the part used, 0 to 1."""
 
 
+LOST: Final = {EventKind.SLOT_LOST: "slot", EventKind.CLAIMS_LOST: "claim", EventKind.RUN_OVERDUE: "overdue"}
+"""Events that are leases lost, with the kind in the metric."""
+
+
 class RecordEvent(Protocol):
     """Records an event; returns at once, and never raises."""
 
@@ -53,12 +59,14 @@ class PlatformEvents:
     def __init__(self, bq: BigQuery, clock: Clock, *, service: str, every_seconds: float) -> None:
         self._bq, self._clock, self._service = bq, clock, service
         self._rows = BackgroundRows(bq, TABLE, key="event_id", insert=SQL["insert_platform_events"], every_seconds=every_seconds)
-        self._budgets = BudgetWatch()
+        self._budgets, self._gauge = BudgetWatch(), BudgetGauge()
         self._periodic = Periodic("budgets", (self.look_at_budgets, LOOK_SECONDS))
         self._stack = AsyncExitStack()
 
     def record(self, kind: EventKind, name: str, value: float = 1.0) -> None:
         """As of RecordEvent."""
+        if kind in LOST:
+            LEASES_LOST.labels(LOST[kind]).inc(value)
         now = self._clock.now()
         self._rows.add(
             {
@@ -76,8 +84,10 @@ class PlatformEvents:
         await self._rows.send()
 
     async def look_at_budgets(self) -> None:
-        """Records the budgets of which much was used, see `budgets`."""
-        for table, used in self._budgets.due(self._bq.take_busy_control_tables(), self._clock.now()):
+        """Shows the budgets of which much was used, and records them, see `budgets`."""
+        busy = self._bq.take_busy_control_tables()
+        self._gauge.show(busy)
+        for table, used in self._budgets.due(busy, self._clock.now()):
             self.record(EventKind.DML_BUDGET, table, used)
 
     async def __aenter__(self) -> Self:

@@ -1,10 +1,13 @@
 """Records when the calls of Cloud Scheduler's jobs end well."""
 
+from collections.abc import Iterable
 from typing import Any
 
 from google.api import annotations_pb2
 from google.protobuf.descriptor import MethodDescriptor
+from google.protobuf.descriptor_pool import Default
 
+from services.platform.metrics.process import job_succeeded
 from services.platform.reporting.events import EventKind, RecordEvent
 from services.platform.rpc.calls import Call, Interceptor, Rpc, Step
 from services.platform.rpc.rules import rule_of
@@ -23,6 +26,12 @@ def job_of(method: MethodDescriptor) -> str | None:
     return path.rpartition("/")[2]
 
 
+def jobs_of(services: Iterable[str]) -> list[str]:
+    """The jobs that call these proto services, by full name."""
+    methods = (method for name in services for method in Default().FindServiceByName(name).methods)
+    return [job for method in methods if (job := job_of(method)) is not None]
+
+
 def jobs_recorded(record: RecordEvent) -> Interceptor:
     """The interceptor, inside of all others: a call that was refused has not ended well."""
 
@@ -34,6 +43,7 @@ def jobs_recorded(record: RecordEvent) -> Interceptor:
         async def recorded(call: Call) -> Any:
             answer = await proceed(call)
             record(EventKind.JOB_SUCCEEDED, job)
+            job_succeeded(job)
             return answer
 
         return recorded

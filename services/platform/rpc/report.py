@@ -12,8 +12,8 @@ import grpc
 import structlog
 from grpc_status import rpc_status
 
-from services.platform import metrics
 from services.platform.errors import ConvergenceError, DeadlineExceeded, Internal, Unavailable, to_status
+from services.platform.metrics.calls import CALL_SECONDS, CALL_STREAM_SECONDS, CALLS, CALLS_IN_FLIGHT
 from services.platform.rpc.calls import DEADLINE_MARGIN, Call, Rpc, Step, request_id
 from services.platform.rpc.secret_texts import has_secret
 
@@ -22,13 +22,15 @@ MAX_REQUEST_ID = 128
 # Stops a gRPC client from retrying by its own policy (gRFC A6): our answers have already been retried where that is useful.
 NO_RETRY = ("grpc-retry-pushback-ms", "-1")
 # Looking up a counter by its labels costs more than counting.
-_calls, _seconds = cache(metrics.CALLS.labels), cache(metrics.CALL_SECONDS.labels)
+_calls = cache(CALLS.labels)
 
 
 def report(rpc: Rpc, proceed: Step) -> Step:
     """Gives the call its request id, logs and counts its result, and turns exceptions into a status. An exception's own text never reaches
     the caller.
     """
+    is_stream = rpc.method is not None and rpc.method.server_streaming
+    in_flight, seconds_taken = CALLS_IN_FLIGHT.labels(rpc.path), (CALL_STREAM_SECONDS if is_stream else CALL_SECONDS).labels(rpc.path)
 
     async def reported(call: Call) -> Any:
         identity = id_of(call.metadata)
@@ -38,6 +40,7 @@ def report(rpc: Rpc, proceed: Step) -> Step:
         refusal: ConvergenceError | None = None
         left = call.context.time_remaining()
         deadline = asyncio.timeout(max(0.0, left - DEADLINE_MARGIN) if left is not None else None)
+        in_flight.inc()
         try:
             async with deadline:
                 return await proceed(call)
@@ -54,10 +57,11 @@ def report(rpc: Rpc, proceed: Step) -> Step:
                 refusal = Internal("INTERNAL", f"Something broke on our side. Quote request id {identity} when you ask for help.")
         finally:
             code = code if refusal is None else refusal.code.name
-            seconds = time.monotonic() - began
-            _calls(rpc.path, code).inc()
-            _seconds(rpc.path).observe(seconds)
-            _log.info("rpc", code=code, reason=None if refusal is None else refusal.reason, ms=round(seconds * 1000, 1))
+            reason, seconds = None if refusal is None else refusal.reason, time.monotonic() - began
+            in_flight.dec()
+            _calls(rpc.path, code, reason or "").inc()
+            seconds_taken.observe(seconds)
+            _log.info("rpc", code=code, reason=reason, ms=round(seconds * 1000, 1))
         return await _refuse(call, refusal, identity)
 
     return reported

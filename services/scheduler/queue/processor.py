@@ -14,6 +14,7 @@ import structlog
 
 from services.platform.clock import Clock
 from services.platform.group_commit import GroupCommit
+from services.platform.metrics.runs import RUN_WAIT_SECONDS, show_queue
 from services.platform.periodic import Periodic, Work, run_once
 from services.platform.reporting.events import EventKind, RecordEvent, unrecorded
 from services.scheduler.queue.claim_watcher import ClaimWatcher
@@ -67,6 +68,9 @@ class QueueProcessor:
         look, claims = await self._look(), list[Claim]()
         if look.ready and look.span:
             claims = await self._store.claim(claimed_by, sum(asked_for), look.span, now, now + self._lease)
+            for claim in claims:
+                if claim.attempt == 1 and claim.trigger_type == "scheduler":  # later attempts, and backfills, are meant to wait
+                    RUN_WAIT_SECONDS.labels("queue").observe(max(0.0, (now - claim.scheduled_time).total_seconds()))
         # Here and not in `process`: if the caller disconnects, the claimed runs must still be started.
         self._watcher.start(claims)
         rest = iter(claims)
@@ -80,8 +84,9 @@ class QueueProcessor:
         await self._executor.reconcile()
 
     async def _look(self) -> Look:
-        began = time.monotonic()
-        look = await self._store.look(self._clock.now())
+        began, now = time.monotonic(), self._clock.now()
+        look = await self._store.look(now)
+        show_queue(ready=look.ready, processing=look.claimed - look.lapsed, lapsed=look.lapsed, oldest_since=look.ready_since, now=now)
         self._last_look = began, look
         return look
 

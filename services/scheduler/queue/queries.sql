@@ -99,13 +99,15 @@ SELECT triggered, queued
 -- name: look
 -- Reads only: what a process-queue call could do, so that a call that finds nothing, as most do, costs this one statement. Ready are the
 -- QUEUED runs whose time has come and whose schedule is not paused; the claim then leaves out those whose tenant may not run. The span
--- covers the fire times of all rows that a claim or a takeover can find; a paused schedule's old runs do not widen it.
+-- covers the fire times of all rows that a claim or a takeover can find; a paused schedule's old runs do not widen it. `ready_since`: since
+-- when the oldest of the ready runs could have been claimed.
 -- param: now TIMESTAMP
 SELECT
   COUNTIF(q.state = 'QUEUED') AS ready,
   COUNTIF(q.state = 'PROCESSING') AS claimed,
   COUNTIF(q.state = 'PROCESSING' AND (q.lease_expires_at IS NULL OR q.lease_expires_at <= @now)) AS lapsed,
   COUNTIF(q.state = 'PROCESSING' AND q.lease_expires_at IS NULL) AS released,
+  MIN(IF(q.state = 'QUEUED', GREATEST(q.added_at, IFNULL(q.not_before, q.added_at)), NULL)) AS ready_since,
   MIN(q.scheduled_time) AS first_time,
   MAX(q.scheduled_time) AS last_time
 FROM pipeline_execution_queue AS q

@@ -54,6 +54,8 @@ class Look:
     """Those whose lease has expired."""
     released: int
     """Of these, those that a scheduler has given back when it stopped."""
+    ready_since: datetime | None
+    """Since when the first of the ready runs could have been claimed; None: there are none."""
     span: Span | None
     """Of all these; None: there are none."""
 
@@ -62,7 +64,8 @@ class Look:
         """Parses a row."""
         first, last = row["first_time"], row["last_time"]
         span = Span(first=first, last=last) if first is not None and last is not None else None
-        return cls(ready=row["ready"], claimed=row["claimed"], lapsed=row["lapsed"], released=row["released"], span=span)
+        counts = {name: row[name] for name in ("ready", "claimed", "lapsed", "released", "ready_since")}
+        return cls(**counts, span=span)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

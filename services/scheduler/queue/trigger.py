@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 import structlog
 
 from services.platform.clock import Clock
+from services.platform.metrics.runs import SCHEDULES_DUE
 from services.scheduler.queue.store import MAX_DUE, Queued, QueueStore
 from services.scheduler.queue.trigger_plan import LeftOut, Plan, plan_trigger
 
@@ -51,6 +52,7 @@ class Trigger:
         if plan.first_fire_times:
             await self._store.set_first_fire_times(plan.first_fire_times)
         done = await self._store.enqueue(plan, now) if plan.firings else Queued(triggered=0, queued=0)
+        SCHEDULES_DUE.set(max(0, len(schedules) - len(plan.firings) - len(plan.first_fire_times)))
         _log.info("triggered", due=len(schedules), triggered=done.triggered, queued=done.queued, skipped=plan.skipped_count)
         # A concurrent trigger that came second has queued nothing, and reports nothing as left out.
         left_out = tuple(one.left_out for one in plan.firings if one.left_out) if done.triggered else ()

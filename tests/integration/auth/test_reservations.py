@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from services.auth.ledger import Ledger
-from services.auth.store import AuthStore, Settlement
+from services.auth.store import AuthStore, RecordedUsage, Settlement
 from services.auth.usage.reserver import Reservation
 from services.platform.bigquery.client import BigQuery
 from services.platform.bigquery.ddl import load_tables
@@ -90,7 +90,7 @@ async def test_units_are_given_back_on_the_day_and_in_the_month_that_they_were_t
     [before] = (await store.read_usage([tenant_id], [], clock.now(), yesterday)).values()
     assert expired.usage_date == yesterday
     assert await counts(ledger, tenant_id) == (0, 0, 0)
-    assert (before.pipelines_run_today, before.pipelines_run_month, await kept(bq, tenant_id)) == (0, 0, [])
+    assert (before.pipelines_run_today, before.pipelines_run_month) == (0, 0)
 
 
 async def test_a_reservation_that_was_made_again_meanwhile_is_left_alone(ledger: Ledger, clock: SetClock, provision: Provision) -> None:
@@ -108,6 +108,45 @@ async def test_a_reservation_that_was_made_again_meanwhile_is_left_alone(ledger:
     clock.time += LEASE + timedelta(seconds=1)
     await ledger.settle([never_began(tenant_id, run, slot, only_if_expired=True)])
     assert await counts(ledger, tenant_id) == (0, 0, 0)
+
+
+@pytest.mark.parametrize("ended", ["the same day", "after midnight"])
+async def test_a_run_that_begins_after_all_is_counted_after_all(
+    ledger: Ledger, clock: SetClock, provision: Provision, bq: BigQuery, ended: str
+) -> None:
+    """Its executor stood still between the reservation and the row: the reconciler saw no row and gave the unit back, the run then ended.
+    Once, with its cost, and in the month that today's row carries on.
+    """
+    clock.time = datetime(2027, 3, 30, 23, 50, tzinfo=UTC)
+    tenant_id, run = await provision(), str(uuid.uuid4())
+    slot = await ledger.reserve(tenant_id, run, is_retry=False, trigger_type="api")
+    clock.time += LEASE + timedelta(seconds=1)
+    for _ in range(2):
+        await ledger.settle([never_began(tenant_id, run, slot, only_if_expired=True)])
+    assert (await counts(ledger, tenant_id), await kept(bq, tenant_id)) == ((0, 0, 0), [(run, 1, "api")])
+    assert await ledger.check([run]) == set()
+    if ended == "after midnight":
+        clock.time += timedelta(hours=1)
+        await ledger.reset()
+
+    cost = RecordedUsage(bytes_billed=1, bytes_read=2, slot_ms=3, cost_usd=0.5)
+    failed = Settlement(tenant_id=tenant_id, reservation_id=run, usage_date=slot.usage_date, outcome="FAILED", cost=cost)
+    for _ in range(2):
+        await ledger.settle([failed])
+
+    usage = await ledger.usage(tenant_id)
+    today = int(ended == "the same day")
+    assert (usage.pipelines_run_today, usage.pipelines_run_month, usage.pipelines_failed_today) == (today, 1, today)
+    assert (usage.cost_usd_month, usage.concurrent_pipelines_running, await kept(bq, tenant_id)) == (0.5, 0, [])
+
+
+async def test_what_is_known_not_to_begin_leaves_nothing(ledger: Ledger, provision: Provision, bq: BigQuery) -> None:
+    """The executor itself gives the reservation back, before it writes a row: an end that says otherwise counts nothing."""
+    tenant_id, run = await provision(), str(uuid.uuid4())
+    slot = await ledger.reserve(tenant_id, run, is_retry=False, trigger_type="api")
+    await ledger.settle([never_began(tenant_id, run, slot)])
+    await ledger.settle([Settlement(tenant_id=tenant_id, reservation_id=run, usage_date=slot.usage_date, outcome="FAILED")])
+    assert (await counts(ledger, tenant_id), await kept(bq, tenant_id)) == ((0, 0, 0), [])
 
 
 async def test_a_reservation_of_an_older_release_gives_one_unit_back(

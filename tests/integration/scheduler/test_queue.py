@@ -7,6 +7,7 @@ from typing import Any
 
 import grpc
 import pytest
+from prometheus_client import REGISTRY
 
 from services.platform.errors import FailedPrecondition, ResourceExhausted
 from services.scheduler.ids import pipeline_logging_id
@@ -33,6 +34,7 @@ async def test_a_run_that_works(tables: Tables, scheduler: Scheduler, executor: 
     before = jobs()
     (claim,) = await scheduler.processor.process(1)
     assert jobs() - before == 2
+    assert REGISTRY.get_sample_value("convergence_queue_runs", {"state": "ready"}) == 1, "as the look has found it"
     await scheduler.started()
 
     run = await tables.the_run()
@@ -78,6 +80,7 @@ async def test_the_best_first_and_no_tenant_beyond_its_slots(tables: Tables, sch
     await tables.schedules([free], priority=10)
     await scheduler.trigger.fire()
     now, store = tables.clock.now(), scheduler.store
+    assert [(look.ready, look.ready_since) for look in (await store.look(now),)] == [(4, now)]
 
     async def claim(claimed_by: str) -> list[Claim]:
         return await store.claim(claimed_by, 500, ALL, now, now + LEASE)

@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from itertools import islice
 from typing import Any
 
 from localcloud.processes.process import ProcessFailed
@@ -46,6 +47,8 @@ class Plan:
     limits: Sequence[Mapping[str, Any]] = ({}, {"concurrent_limit": 2}, {"daily_limit": 6, "concurrent_limit": 3})
     """Of each tenant."""
     kinds: Sequence[Kind] = KINDS
+    deals: int | None = None
+    """It ends also when each of the kinds has been dealt so often."""
     ahead: timedelta = timedelta()
     """How far the services' clocks are."""
     crosses_midnight: bool = False
@@ -66,7 +69,8 @@ class Campaign:
     _dealt: Iterator[tuple[int, Kind]] = field(init=False)
 
     def __post_init__(self) -> None:
-        self._dealt = enumerate(dealt(self.plan.kinds, random.Random(self.plan.seed)))
+        kinds = dealt(self.plan.kinds, random.Random(self.plan.seed))
+        self._dealt = enumerate(kinds if self.plan.deals is None else islice(kinds, self.plan.deals * len(self.plan.kinds)))
 
     def run(self) -> Report:
         """To its end; the report has the violations."""
@@ -104,7 +108,9 @@ class Campaign:
         while not self._ends.is_set() and len(self.report.happened) < self.plan.faults:
             with self._guard:
                 # A fault depends on its number, not on which lane is free for it.
-                number, kind = next(self._dealt)
+                if (card := next(self._dealt, None)) is None:
+                    return
+            number, kind = card
             rng = random.Random(f"{self.plan.seed} fault {number}")
             self._one(self._free(partial(kind, self.world, rng)))
 

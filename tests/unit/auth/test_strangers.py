@@ -161,7 +161,7 @@ async def remote(plain_settings: ServiceSettings) -> AsyncIterator[tuple[RemoteA
 
 def asked() -> float:
     path = "/convergence.auth.v1.AuthenticationService/AuthenticateApiKeys"
-    return float(metrics.CALLS.labels(path, "OK")._value.get())
+    return float(metrics.CALLS.labels(path, "OK", "")._value.get())
 
 
 async def test_another_service_asks_for_many_strangers_at_once(remote: tuple[RemoteAuthenticator, Tables]) -> None:

@@ -1,4 +1,6 @@
-"""docker-compose.yml cannot be run here, so its shape is checked, and that it sets only variables that the programs read."""
+"""docker-compose.yml and the Dockerfile are run by `make containers` alone, so their shape is checked here: who waits for whom, what may be
+reached, and that only variables are set that the programs read.
+"""
 
 import json
 import re
@@ -6,20 +8,24 @@ from typing import Any
 
 import pytest
 import yaml
-from pydantic import AliasChoices
 from pydantic_settings import BaseSettings
 
 from console.settings import ConsoleSettings
 from gateway.settings import GatewaySettings
 from localcloud.healthcheck import check_of
 from localcloud.settings import SERVICES, LocalSettings
+from services.auth.settings import AuthSettings
 from services.credentials.settings import CredentialsSettings
 from services.executor.settings import ExecutorSettings
 from services.platform.settings import REPOSITORY, ServiceSettings
+from services.scheduler.settings import SchedulerSettings
 
 ROOT = REPOSITORY
+DOCKERFILE = (ROOT / "Dockerfile").read_text()
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
-PARTS: dict[str, dict[str, Any]] = COMPOSE["services"]
+PARTS: dict[str, dict[str, Any]] = {name: part for name, part in COMPOSE["services"].items() if "build" in part}
+"""Those of our own images."""
+JOBS = {name for name, part in PARTS.items() if part["restart"] == "no"}
 # What `docker compose` itself fills in.
 FILLED_IN = {
     "ADMIN_API_KEY": "admin_0",
@@ -29,75 +35,88 @@ FILLED_IN = {
     "GATEWAY_CORS_ORIGIN": "http://localhost:3000,http://localhost:5173",
     "GATEWAY_PORT": "8080",
 }
-
-
-def settings_of(part: str) -> list[type[BaseSettings]]:
-    """Which settings a part reads; its health check reads LocalSettings."""
-    match part:
-        case "gateway":
-            return [GatewaySettings, LocalSettings]
-        case "console":
-            return [ConsoleSettings, LocalSettings]
-        case "credentials":
-            return [CredentialsSettings, LocalSettings]
-        case "executor":
-            return [ExecutorSettings, LocalSettings]
-        case _ if part in {*SERVICES, "bootstrap"}:
-            return [ServiceSettings, LocalSettings]
-        case _:
-            return [LocalSettings]
+SETTINGS: dict[str, type[BaseSettings]] = {
+    "auth": AuthSettings,
+    "bootstrap": ServiceSettings,
+    "console": ConsoleSettings,
+    "credentials": CredentialsSettings,
+    "executor": ExecutorSettings,
+    "gateway": GatewaySettings,
+    "scheduler": SchedulerSettings,
+}
+CALLERS = {
+    "cloud_scheduler": {"GATEWAY_URL", "ADMIN_API_KEY"},
+    "demo": {"GATEWAY_URL", "ADMIN_API_KEY", "GOOGLE_CLOUD_PROJECT", "BIGQUERY_EMULATOR_HOST", "AWS_EMULATOR_HOST"},
+}
+"""What callers of the gateway read besides LocalSettings: placeholders of the jobs, addresses of `.local/env`."""
 
 
 def variables(settings: type[BaseSettings]) -> set[str]:
     """The environment variables that a settings class reads."""
     prefix = str(settings.model_config.get("env_prefix", ""))
-    names = set()
-    for name, field in settings.model_fields.items():
-        alias = field.validation_alias
-        assert not isinstance(alias, AliasChoices)
-        names.add(alias if isinstance(alias, str) else (prefix + name).upper())
-    return names
+    aliases = {name: field.validation_alias for name, field in settings.model_fields.items()}
+    return {alias if isinstance(alias, str) else (prefix + name).upper() for name, alias in aliases.items()}
 
 
 @pytest.mark.parametrize("part", PARTS)
-def test_every_variable_is_one_that_the_settings_know(part: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """And every value one that they take."""
+def test_every_variable_is_one_that_the_program_reads(part: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And every value one that it takes."""
     environment = {name: _filled(value) for name, value in PARTS[part]["environment"].items()}
-    known = set().union(*(variables(settings) for settings in settings_of(part)))
-    if part == "cloud_scheduler":
-        # What its jobs' placeholders stand for.
-        known |= {"GATEWAY_URL", "ADMIN_API_KEY"}
-    assert set(environment) <= known
+    settings = SETTINGS.get(part, LocalSettings)
+    assert set(environment) <= variables(settings) | CALLERS.get(part, set())
 
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
-    for settings in settings_of(part):
-        settings()
+    settings()
+
+
+def test_what_the_roles_of_two_services_need_is_given() -> None:
+    """Identity tokens, and a folder that can be written."""
+    assert {"CONVERGENCE_ISSUER_URL", "CONVERGENCE_TOKEN_SIGNING_KEY"} <= set(PARTS["credentials"]["environment"])
+    spool = PARTS["executor"]["environment"]["CONVERGENCE_SPOOL_DIR"]
+    assert f"spool:{spool}" in PARTS["executor"]["volumes"]
 
 
 @pytest.mark.parametrize("part", PARTS)
-def test_every_command_is_a_module_that_exists(part: str) -> None:
-    [module] = PARTS[part]["command"]
+def test_every_program_exists_and_its_image_holds_it(part: str) -> None:
+    """The gateway's image has one program, which needs no name."""
+    [module] = PARTS[part].get("command", ["gateway"])[:1]
     path = ROOT / module.replace(".", "/")
     assert path.with_suffix(".py").is_file() or (path / "__main__.py").is_file()
+    folder, target = module.partition(".")[0], PARTS[part]["build"]["target"]
+    assert PARTS[part]["image"] == f"convergence-{target}"
+    assert {folder} & _copied("runtime", target), f"the image {target} holds no {folder}"
 
 
 def test_the_whole_suite_is_there() -> None:
     emulators = {"bigquery", "kms", "google_sts", "aws", "azure"}
-    assert set(PARTS) == {*emulators, "certs", "bootstrap", *SERVICES, "gateway", "console", "cloud_scheduler"}
+    assert set(PARTS) == {*emulators, "certs", "bootstrap", *SERVICES, "gateway", "console", "cloud_scheduler", "sample", "demo"}
+    assert {name for name, part in PARTS.items() if "profiles" in part} == {"sample", "demo"}
 
 
-def test_what_runs_on_is_watched_and_what_is_waited_for_says_when() -> None:
-    """Every part but the two jobs has a health check that exists; nobody waits for the health of a part that has none."""
+def test_services_gateway_and_console_run_from_the_images_of_production() -> None:
+    assert {PARTS[name]["build"]["target"] for name in (*SERVICES, "bootstrap", "console")} == {"production"}
+    assert PARTS["gateway"]["build"]["target"] == "gateway"
+
+
+def test_what_runs_on_is_watched_and_what_is_waited_for_says_when(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every part but the jobs has a health check that exists, on a port that the part has; no part waits for the health of one without."""
+    monkeypatch.setenv("GATEWAY_URL", PARTS["cloud_scheduler"]["environment"]["GATEWAY_URL"])
     for name, part in PARTS.items():
-        if part["restart"] == "no":
-            assert "healthcheck" not in part
-        else:
-            assert part["healthcheck"]["test"] == ["CMD", "python", "-m", "localcloud.healthcheck", name]
-            assert callable(check_of(name, LocalSettings()))
+        match part.get("healthcheck", {}).get("test"):
+            case None:
+                assert name in JOBS
+            case ["CMD", "python", "-m", "localcloud.healthcheck", emulator]:
+                assert emulator == name
+                assert callable(check_of(name, LocalSettings()))
+            case ["CMD", "python", "-m", "services.probe", url]:
+                port = re.fullmatch(r"http://127\.0\.0\.1:(\d+)/(healthz|readyz)", url)
+                assert port is not None
+                assert port[1] in part["environment"].values()
+            case test:
+                pytest.fail(f"{name}: {test}")
         for needed, how in part.get("depends_on", {}).items():
-            job = PARTS[needed]["restart"] == "no"
-            assert how["condition"] == ("service_completed_successfully" if job else "service_healthy")
+            assert how["condition"] == ("service_completed_successfully" if needed in JOBS else "service_healthy")
 
 
 def test_addresses_lead_to_the_part_they_name() -> None:
@@ -116,30 +135,53 @@ def test_only_gateway_and_console_can_be_reached_and_only_from_this_machine() ->
     assert all(port.startswith("127.0.0.1:") for ports in open_to_callers.values() for port in ports)
 
 
+@pytest.mark.parametrize("part", PARTS)
+def test_no_part_can_take_more_than_it_is_given_or_write_to_its_image(part: str) -> None:
+    assert PARTS[part]["read_only"]
+    assert PARTS[part]["cap_drop"] == ["ALL"]
+    assert "no-new-privileges:true" in PARTS[part]["security_opt"]
+    assert PARTS[part]["mem_limit"]
+    assert PARTS[part]["pids_limit"]
+
+
 def test_both_roles_have_the_admin_key() -> None:
     keys = json.loads(_filled(PARTS["auth"]["environment"]["CONVERGENCE_ADMIN_KEYS"]))
     assert {key["role"] for key in keys} == {"provisioner", "scheduler"}
 
 
-def test_volumes_are_declared_and_the_image_gives_them_to_its_user() -> None:
-    dockerfile = (ROOT / "Dockerfile").read_text()
-    mounts = [mount.split(":") for part in PARTS.values() for mount in part.get("volumes", [])]
-    assert {name for name, *_ in mounts} == set(COMPOSE["volumes"])
-    assert all(f" {folder}" in dockerfile for _, folder, *_ in mounts)
+def test_volumes_are_declared_and_each_image_gives_them_to_its_user() -> None:
+    mounts = {(part["build"]["target"], *mount.split(":")[:2]) for part in PARTS.values() for mount in part.get("volumes", [])}
+    assert {name for _, name, _ in mounts} <= set(COMPOSE["volumes"])
+    owned = {target: re.findall(r" (/data\S*)", _stage("runtime") + _stage(target)) for target, *_ in mounts}
+    assert [(target, folder) for target, _, folder in mounts if folder not in owned[target]] == []
 
 
 def test_what_the_image_copies_is_sent_to_the_builder() -> None:
     """.dockerignore leaves out all but what it lists, and a path is listed by itself or by its folder."""
     listed = [line.removeprefix("!") for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")]
-    copied = re.findall(r"^COPY (?!--from)(.+) \S+$", (ROOT / "Dockerfile").read_text(), re.MULTILINE)
+    copied = re.findall(r"^COPY (?!--from)(.+) \S+$", DOCKERFILE, re.MULTILINE)
     sources = {source for line in copied for source in line.split()}
     assert {source for source in sources if not any(f"{source}/".startswith(f"{one}/") for one in listed)} == set()
     assert [source for source in sources if not (ROOT / source).exists()] == []
 
 
-def test_the_image_does_not_run_as_root() -> None:
-    last_user = re.findall(r"^USER (\w+)$", (ROOT / "Dockerfile").read_text(), re.MULTILINE)[-1]
-    assert last_user not in {"root", "0"}
+def test_no_image_runs_as_root_or_holds_tests() -> None:
+    for target in ("production", "gateway", "local"):
+        assert re.findall(r"^USER (\w+)$", _stage("runtime") + _stage(target), re.MULTILINE)[-1] == "10001"
+        assert not {"tests", "tools", "benchmarks", "docs"} & _copied("runtime", target)
+    assert "localcloud" not in _copied("runtime", "production", "gateway")
+
+
+def _stage(name: str) -> str:
+    """The lines of one stage of the Dockerfile."""
+    [text] = re.findall(rf"^FROM \S+ AS {name}\n(.*?)(?=^FROM |\Z)", DOCKERFILE, re.DOTALL | re.MULTILINE)
+    return str(text)
+
+
+def _copied(*stages: str) -> set[str]:
+    """What these stages copy from the clone."""
+    lines = re.findall(r"^COPY (?!--from)(.+) \S+$", "".join(map(_stage, stages)), re.MULTILINE)
+    return {source for line in lines for source in line.split()}
 
 
 def _filled(value: str) -> str:

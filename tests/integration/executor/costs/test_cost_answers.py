@@ -61,9 +61,10 @@ def read(asked: Asked, costs: list[cost_pb2.Cost]) -> Expected:
     ]
 
 
-async def test_two_hundred_random_questions_are_answered_exactly(make_servicer: MakeServicer, costs_tenant: str) -> None:
+@pytest.mark.parametrize(("number", "shapes"), [(40, 6), (200, 24)], ids=["some", "two hundred"])
+async def test_random_questions_are_answered_exactly(make_servicer: MakeServicer, costs_tenant: str, number: int, shapes: int) -> None:
     """Amounts, groups, the order, and the pages: to the last decimal."""
-    servicer, asked = make_servicer(costs_known_seconds=60), questions(Random(2025), 200, shapes=24)
+    servicer, asked = make_servicer(costs_known_seconds=60), questions(Random(2025), number, shapes=shapes)
     at_once = asyncio.Semaphore(4)
 
     async def ask(one: Asked) -> Expected:
@@ -74,8 +75,8 @@ async def test_two_hundred_random_questions_are_answered_exactly(make_servicer: 
 
     wrong = [one for one, answer in zip(asked, answers, strict=True) if answer != expected(one, ROWS)]
     assert wrong == []
-    assert sum(bool(answer) for answer in answers) > 150, "most questions are about something"
-    assert sum(any(row[2] for row in answer) for answer in answers) > 20, "some have a rest"
+    assert sum(bool(answer) for answer in answers) > number * 3 // 4, "most questions are about something"
+    assert sum(any(row[2] for row in answer) for answer in answers) > number // 10, "some have a rest"
 
 
 @pytest.mark.parametrize(("given", "named"), [(["aws"], ["Amazon Web Services"]), (["GCP"], ["Google Cloud"]), (["Azure"], [])])

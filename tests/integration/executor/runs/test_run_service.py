@@ -24,7 +24,6 @@ from services.executor.runs.start import RunStarter
 from services.executor.runs.states import RunStates
 from services.executor.servicers.run import RunServicer
 from services.executor.store import Store
-from services.executor.templates.catalog import Catalog
 from services.executor.templates.step import Toolbox
 from services.platform.clock import SystemClock
 from services.platform.errors import ConvergenceError, FailedPrecondition, InvalidArgument, NotFound, ResourceExhausted, Unavailable
@@ -356,9 +355,11 @@ async def test_a_failure_says_whether_another_attempt_may_heal_it(
 
 
 async def test_a_row_that_outlived_its_deadline_is_failed_when_it_is_asked_about_or_swept(
-    tenant: Tenant, begin: Begin, servicer: RunServicer, reconciler: Reconciler, store: Store, catalog: Catalog
+    tenant: Tenant, begin: Begin, servicer: RunServicer, reconciler: Reconciler, quota: RecordingLedger
 ) -> None:
-    """Nobody holds a slot for it, so no lease tells. One whose deadline has only just passed is left to its executor."""
+    """No lease shows it, as it holds no slot; the ledger is asked to count it, as its reservation may have been given back. One whose
+    deadline has only just passed is left to its executor.
+    """
     asked, swept, fresh = await begin(date="2025-11-17"), await begin(date="2025-11-17"), await begin(date="2025-11-17")
     long_ago, just_now = datetime.now(UTC) - OVERDUE_AFTER - timedelta(seconds=1), datetime.now(UTC)
     for job, deadline in ((asked, long_ago), (swept, long_ago), (fresh, just_now)):
@@ -371,6 +372,7 @@ async def test_a_row_that_outlived_its_deadline_is_failed_when_it_is_asked_about
 
     assert first == [("FAILED", OVERDUE, False), ("RUNNING", "", False)]
     assert await states(servicer, tenant, swept.run.pipeline_logging_id) == [("FAILED", OVERDUE, False)]
+    assert quota.settled == [(job.run.pipeline_logging_id, "FAILED") for job in (asked, swept)]
 
 
 async def test_all_runs_of_an_offboarded_tenant_are_cancelled(

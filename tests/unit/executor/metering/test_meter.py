@@ -33,8 +33,8 @@ def test_jobs_and_readings_of_all_tries_are_summed() -> None:
     run = meter()
     first, second = run.step("extract", 1), run.step("checks", 2)
     for _ in range(2):  # the same job is read again after a lost answer
-        first.add_job("a", bytes_billed=TIB, slot_ms=70)
-    first.add_job("load", bytes_billed=0, slot_ms=30)
+        first.add_job("a", statement="s", bytes_billed=TIB, slot_ms=70)
+    first.add_job("load", statement="s", bytes_billed=0, slot_ms=30)
     second.add_read_job("view", bytes_billed=TIB // 2, slot_ms=5, usd_per_tib=4.0)
     reading = second.allow(1000, usd_per_tib=0.0)
     assert run.cost.bytes_read == TIB // 2, "a reading counts once it begins"
@@ -96,7 +96,7 @@ def test_a_query_may_be_billed_what_is_left() -> None:
     run = meter(RunCap(cost_usd=PRICE))
     step = run.step("checks", 1)
     assert step.max_bytes_billed() == TIB
-    step.add_job("a", bytes_billed=TIB // 4, slot_ms=0)
+    step.add_job("a", statement="s", bytes_billed=TIB // 4, slot_ms=0)
     run.step("extract", 1).allow(TIB // 4, usd_per_tib=PRICE)  # and what is allowed is not left, either
     assert step.max_bytes_billed() == TIB // 2
     error = step.refused(TIB)

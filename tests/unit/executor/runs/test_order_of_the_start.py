@@ -11,15 +11,16 @@ from services.executor.records import ClaimResult, Run, RunState, RunStatus
 from services.executor.runs.admission import Admission, Admitted
 from services.executor.runs.prepared import PreparedRun, RunPreparer, RunRequest
 from services.executor.runs.quota import Reservation
-from services.executor.steps import STEP_TYPES
-from services.executor.templates.catalog import load_catalog
+from services.executor.templates.catalog import Catalog
 from services.executor.templates.name import PipelineName
+from services.platform.bigquery.errors import BadRequest, Forbidden
 from services.platform.clock import SystemClock
 from services.platform.errors import ConvergenceError, FailedPrecondition, ResourceExhausted, Unavailable
-from services.platform.settings import REPOSITORY
 from tests.support.executor.fakes import Credentials, RecordingLedger
 
 FULL = ResourceExhausted("DAILY_LIMIT_REACHED", "Tomorrow.")
+REFUSED = BadRequest("no such column")  # type: ignore[no-untyped-call]  # untyped upstream
+FORBIDDEN = Forbidden("no")  # type: ignore[no-untyped-call]  # untyped upstream
 DOWN = Unavailable("SERVICE_UNAVAILABLE", "Auth does not answer.")
 
 
@@ -42,10 +43,13 @@ class Rows:
 
     def __init__(self, recorder: Recorder) -> None:
         self._recorder, self.rows = recorder, dict[str, RunStatus]()
+        self.error: Exception | None = None
         self.state: RunState | None = None
 
     async def insert_run(self, run: Run, *, seconds: float) -> None:
         await self._recorder.call("row")
+        if self.error:
+            raise self.error
         self.rows[run.pipeline_logging_id] = RunStatus.RUNNING
 
     async def run_state(self, tenant_id: str, run: str) -> RunState | None:
@@ -58,12 +62,21 @@ class Rows:
         return ClaimResult(is_ours=True, status=RunStatus.RUNNING, other=None)
 
 
+class Reconciler:
+    def __init__(self) -> None:
+        self.unconfirmed = list[str]()
+
+    def note_unconfirmed_insert(self, run: Run) -> None:
+        self.unconfirmed.append(run.pipeline_logging_id)
+
+
 class Parts:
     """An admission and what it asks."""
 
     def __init__(self) -> None:
         recorder = self.recorder = Recorder()
         self.quota, self.credentials, self.rows = RecordingLedger(), Credentials(), Rows(recorder)
+        self.reconciler = Reconciler()
         reserve, require = self.quota.reserve, self.credentials.require
 
         class Quota(RecordingLedger):
@@ -77,7 +90,7 @@ class Parts:
                 await require(tenant_id, provider)
 
         quota = Quota(settled=self.quota.settled)
-        fakes: Any = {"store": self.rows, "quota": quota, "credentials": Sealed(), "reconciler": None}
+        fakes: Any = {"store": self.rows, "quota": quota, "credentials": Sealed(), "reconciler": self.reconciler}
         self.admission = Admission(clock=SystemClock(), lease_seconds=30.0, **fakes)
 
 
@@ -87,8 +100,8 @@ def parts() -> Parts:
 
 
 @pytest.fixture
-def prepare() -> Callable[[], PreparedRun]:
-    preparer = RunPreparer(load_catalog(REPOSITORY / "configs", STEP_TYPES), SystemClock())
+def prepare(catalog: Catalog) -> Callable[[], PreparedRun]:
+    preparer = RunPreparer(catalog, SystemClock())
     name = PipelineName.parse("gcp/cost/billing")
     return lambda: preparer.prepare(
         RunRequest(pipeline_logging_id=str(uuid.uuid4()), tenant_id="acme", name=name, given={"date": "2025-11-17"})
@@ -159,3 +172,19 @@ async def test_a_run_that_exists_reserves_nothing_and_needs_no_credentials(
     parts.rows.state = RunState(status=RunStatus.FAILED, started_at=prepared.run.started_at)
     assert await parts.admission.claim(prepared) is RunStatus.FAILED
     assert (parts.quota.reserved, parts.quota.settled, parts.rows.rows) == ([], [], {})
+
+
+@pytest.mark.parametrize(
+    ("error", "is_open"),
+    [(REFUSED, False), (FORBIDDEN, False), (FULL, False), (DOWN, True), (ValueError("cut JSON"), True)],
+    ids=lambda value: type(value).__name__,
+)
+async def test_only_a_refused_row_gives_the_reservation_back(
+    parts: Parts, prepare: Callable[[], PreparedRun], error: Exception, *, is_open: bool
+) -> None:
+    """Of any other error it is open whether the row is there: the reservation is left to the reconciler, who reads the row."""
+    parts.rows.error, prepared = error, prepare()
+    with pytest.raises(type(error)):
+        await parts.admission.insert(prepared)
+    run = prepared.run.pipeline_logging_id
+    assert (parts.quota.settled, parts.reconciler.unconfirmed) == (([], [run]) if is_open else ([(run, "NOT_STARTED")], []))

@@ -4,20 +4,18 @@ import pytest
 
 from services.clouds.own_resources import OwnResources
 from services.executor.runs.prepared import RunPreparer, RunRequest
-from services.executor.steps import STEP_TYPES
-from services.executor.templates.catalog import load_catalog
+from services.executor.templates.catalog import Catalog
 from services.executor.templates.name import PipelineName
 from services.platform.clock import SystemClock
 from services.platform.errors import InvalidArgument
-from services.platform.settings import REPOSITORY
 
 WHEN = {"gcp": {"date": "2025-11-17"}, "aws": {"month": "2025-11"}, "azure": {"month": "2025-11"}}
 OWN = OwnResources(names=frozenset({"acme-platform", "acme-bucket", "acmestorage"}))
 
 
 @pytest.fixture(scope="module")
-def preparer() -> RunPreparer:
-    return RunPreparer(load_catalog(REPOSITORY / "configs", STEP_TYPES), SystemClock(), own=OWN)
+def preparer(catalog: Catalog) -> RunPreparer:
+    return RunPreparer(catalog, SystemClock(), own=OWN)
 
 
 def wanted(provider: str, template: str, **given: str) -> RunRequest:

@@ -29,73 +29,75 @@ def test_ours(catalog: Catalog) -> None:
     assert [(one.name, one.type) for one in template.parameters] == [*own, *included]
 
 
-@pytest.mark.parametrize(
-    ("old", "new", "at", "message"),
-    [
-        ("timeout_seconds: 1800", "timeout_seconds: soon", "soon", "timeout_seconds must be a whole number"),
-        ("timeout_seconds: 1800", "timeout: 1800", "timeout: 1800", "a template has no `timeout`"),
-        ("timeout_seconds: 1800", "timeout_seconds: [1800", ":\n  date:", "expected"),
-        ("    type: date", "    type: day", "day", "type is `day`, but must be one of boolean, choice, date"),
-        ("    type: table", "    type: date\n    default: 2025-02-30", "2025-02-30", "the default of export_table does not fit"),
-        ("    type: date", "    type: date\n    timezone: Mars/Base", "Mars/Base", "use a name of the IANA time zone database"),
-        ("    type: date", "    type: date\n    timezone: Asia/Tokyo", "date:", "the days of a run are UTC days, so date has no timezone"),
-        (
-            "    type: date",
-            "    type: date\n    scheduled: today",
-            "date:",
-            "today is never over, so it is no default of date",
-        ),
-        ("choices: [changed]", "choices: [changed, all]", "date:", "the parameter days has the one choice changed"),
-        ("    ledger: {source: gcp, service: service_description}\n", "", "id: publish", "a publish in it needs `ledger`"),
-        ("service: service_description", "service: cost", "cost}", "`cost` is no column of type STRING of billing_cost_daily"),
-        ("include: focus", "include: nothing", "nothing", "there is no template nothing.yml beside this one"),
-        ("prefix: focus_", "prefix: Focus_", "Focus_", "the prefix `Focus_` must be lower-case"),
-        ("    type: date", "    type: date\n    choices: [a]", "[a]", "a parameter of type choice, and no other"),
-        ("    type: table", "    type: choice", "choice", "a parameter of type choice, and no other"),
-        ("  date:", "  Date:", "type: date", "the parameter `Date` must be lower-case"),
-        ("  end_date:", "  other_date:", "date:", "start_date and end_date go together"),
-        ("timeout_seconds: 1800", "timeout_seconds: 1800\noverlap: queue", "queue", "overlap is `queue`, but must be one of allow, refuse"),
-        ("type: gcp.bigquery_extract", "type: gcp.nothing", "gcp.nothing", "type is `gcp.nothing`"),
-        ("staging: x_staging_gcp_billing", "staging: x_other", "x_other", "staging is `x_other`"),
-        ("  - id: checks", "  - id: extract", "extract\n    type: dq.checks", "the id `extract` occurs twice"),
-        ("needs: [extract]", "needs: [publish]", "[publish]", "steps need each other in a cycle: checks -> publish -> checks"),
-        ("billing.sql#billing_checks", "billing.sql#nothing", "billing.sql#nothing", "billing.sql has no block `nothing`"),
-        ("billing.sql#billing_checks", "../cost/billing.sql#billing_checks", "../cost", "there is no file"),
-        ("table: billing_cost_daily\n    checks", "table: elsewhere\n    checks", "elsewhere", "table is `elsewhere`"),
-        ("needs: [extract]", "needs: [nothing]", "[nothing]", "it needs `nothing`, which is no step of this template"),
-        (
-            "needs: [extract]",
-            "needs: [extract]\n    when: always",
-            "[checks]",
-            "it needs `checks`, which runs after all others: it is `when: always`",
-        ),
-        ("severity: warn", "severity: loud", "loud", "severity is `loud`"),
-        ("needs: [checks]", "needs: [checks]\n    when: sometimes", "sometimes", "when is `sometimes`"),
-        (
-            "    timeout_seconds: 1500",
-            "    timeout_seconds: 1500\n    timeout_seconds: 1",
-            "timeout_seconds: 1\n",
-            "timeout_seconds occurs twice",
-        ),
-    ],
-)
-def test_a_broken_template_is_named_with_file_line_and_column(configs: Path, old: str, new: str, at: str, message: str) -> None:
+BROKEN = [
+    ("timeout_seconds: 1800", "timeout_seconds: soon", "soon", "timeout_seconds must be a whole number"),
+    ("timeout_seconds: 1800", "timeout: 1800", "timeout: 1800", "a template has no `timeout`"),
+    ("timeout_seconds: 1800", "timeout_seconds: [1800", ":\n  date:", "expected"),
+    ("    type: date", "    type: day", "day", "type is `day`, but must be one of boolean, choice, date"),
+    ("    type: table", "    type: date\n    default: 2025-02-30", "2025-02-30", "the default of export_table does not fit"),
+    ("    type: date", "    type: date\n    timezone: Mars/Base", "Mars/Base", "use a name of the IANA time zone database"),
+    ("    type: date", "    type: date\n    timezone: Asia/Tokyo", "date:", "the days of a run are UTC days, so date has no timezone"),
+    (
+        "    type: date",
+        "    type: date\n    scheduled: today",
+        "date:",
+        "today is never over, so it is no default of date",
+    ),
+    ("choices: [changed]", "choices: [changed, all]", "date:", "the parameter days has the one choice changed"),
+    ("    ledger: {source: gcp, service: service_description}\n", "", "id: publish", "a publish in it needs `ledger`"),
+    ("service: service_description", "service: cost", "cost}", "`cost` is no column of type STRING of billing_cost_daily"),
+    ("include: focus", "include: nothing", "nothing", "there is no template nothing.yml beside this one"),
+    ("prefix: focus_", "prefix: Focus_", "Focus_", "the prefix `Focus_` must be lower-case"),
+    ("    type: date", "    type: date\n    choices: [a]", "[a]", "a parameter of type choice, and no other"),
+    ("    type: table", "    type: choice", "choice", "a parameter of type choice, and no other"),
+    ("  date:", "  Date:", "type: date", "the parameter `Date` must be lower-case"),
+    ("  end_date:", "  other_date:", "date:", "start_date and end_date go together"),
+    ("timeout_seconds: 1800", "timeout_seconds: 1800\noverlap: queue", "queue", "overlap is `queue`, but must be one of allow, refuse"),
+    ("type: gcp.bigquery_extract", "type: gcp.nothing", "gcp.nothing", "type is `gcp.nothing`"),
+    ("staging: x_staging_gcp_billing", "staging: x_other", "x_other", "staging is `x_other`"),
+    ("  - id: checks", "  - id: extract", "extract\n    type: dq.checks", "the id `extract` occurs twice"),
+    ("needs: [extract]", "needs: [publish]", "[publish]", "steps need each other in a cycle: checks -> publish -> checks"),
+    ("billing.sql#billing_checks", "billing.sql#nothing", "billing.sql#nothing", "billing.sql has no block `nothing`"),
+    ("billing.sql#billing_checks", "../cost/billing.sql#billing_checks", "../cost", "there is no file"),
+    ("table: billing_cost_daily\n    checks", "table: elsewhere\n    checks", "elsewhere", "table is `elsewhere`"),
+    ("needs: [extract]", "needs: [nothing]", "[nothing]", "it needs `nothing`, which is no step of this template"),
+    (
+        "needs: [extract]",
+        "needs: [extract]\n    when: always",
+        "[checks]",
+        "it needs `checks`, which runs after all others: it is `when: always`",
+    ),
+    ("severity: warn", "severity: loud", "loud", "severity is `loud`"),
+    ("needs: [checks]", "needs: [checks]\n    when: sometimes", "sometimes", "when is `sometimes`"),
+    (
+        "    timeout_seconds: 1500",
+        "    timeout_seconds: 1500\n    timeout_seconds: 1",
+        "timeout_seconds: 1\n",
+        "timeout_seconds occurs twice",
+    ),
+]
+"""What stands in a template of ours, what in its place breaks it, the text where the fault is, and what is said of it."""
+
+
+def test_a_broken_template_is_named_with_file_line_and_column(configs: Path) -> None:
     """The place is where the wrong thing stands. The other template of the folder goes on working."""
-    good = configs / "gcp/cost/billing.yml"
-    assert old in good.read_text()
-    text = good.read_text().replace(old, new, 1)
-    (configs / "gcp/cost/broken.yml").write_text(text)
+    good = (configs / "gcp/cost/billing.yml").read_text()
+    assert [old for old, _, _, _ in BROKEN if old not in good] == []
+    texts = {f"gcp/cost/broken_{number}.yml": good.replace(old, new, 1) for number, (old, new, _, _) in enumerate(BROKEN)}
+    for source, text in texts.items():
+        (configs / source).write_text(text)
 
     catalog = load_catalog(configs, STEP_TYPES)
 
     assert BILLING in catalog.templates
-    [(source, error)] = catalog.broken.items()
-    assert source == "gcp/cost/broken.yml"
-    place = re.match(r"gcp/cost/broken\.yml:(\d+):(\d+): ", str(error))
-    assert place, str(error)
-    line, column = int(place[1]), int(place[2])
-    assert "".join(text.splitlines(keepends=True)[line - 1 :])[column - 1 :].startswith(at), str(error)
-    assert message in str(error)
+    assert set(catalog.broken) == set(texts)
+    for (source, text), (_, new, at, message) in zip(texts.items(), BROKEN, strict=True):
+        error = str(catalog.broken[source])
+        place = re.match(rf"{re.escape(source)}:(\d+):(\d+): ", error)
+        assert place, error
+        line, column = int(place[1]), int(place[2])
+        assert "".join(text.splitlines(keepends=True)[line - 1 :])[column - 1 :].startswith(at), (new, error)
+        assert message in error, new
 
 
 def test_a_step_cannot_ask_for_what_no_step_before_it_finds_out(configs: Path) -> None:

@@ -18,6 +18,15 @@ class Finding:
     mend: str
     """The command that mends it, or shows why."""
 
+    @property
+    def runbook(self) -> str:
+        """Where it is explained: page and anchor."""
+        return f"docs/runbook.md#{self.name}"
+
+    def as_json(self) -> dict[str, str]:
+        """For programs."""
+        return {**asdict(self), "runbook": self.runbook}
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Looked:
@@ -37,9 +46,15 @@ class Looked:
 
     def as_json(self) -> dict[str, Any]:
         """For programs."""
-        return {"check": self.check, "status": self.status, "why_skipped": self.skipped, "findings": [asdict(one) for one in self.findings]}
+        return {
+            "check": self.check,
+            "status": self.status,
+            "why_skipped": self.skipped,
+            "findings": [one.as_json() for one in self.findings],
+        }
 
 
 def read_looked(found: dict[str, Any]) -> Looked:
     """The opposite of `as_json`. Raises KeyError or TypeError for anything else."""
-    return Looked(check=found["check"], skipped=found["why_skipped"], findings=[Finding(**one) for one in found["findings"]])
+    findings = [Finding(**{name: one[name] for name in ("name", "subject", "problem", "mend")}) for one in found["findings"]]
+    return Looked(check=found["check"], skipped=found["why_skipped"], findings=findings)

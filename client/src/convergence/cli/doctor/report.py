@@ -35,3 +35,4 @@ def _show_one(printer: Printer, one: Looked) -> None:
     for finding in one.findings:
         printer.drawing(Text(f"    {finding.name}", style="bold red") + Text(f" {one_line(f'[{finding.subject}] {finding.problem}')}"))
         printer.drawing(Text("    $ ", style="dim") + Text(one_line(finding.mend), style="bold"))
+        printer.drawing(Text(f"    {finding.runbook}", style="dim"))

@@ -1,0 +1,71 @@
+"""What `make containers` and the images are made with, as far as that needs no container."""
+
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+
+import pytest
+import yaml
+
+from services.probe import probe
+from tools.containers.container_engine import COMPOSE_FILE
+from tools.containers.podman import batches, without_start_interval
+from tools.slim_packages import slim
+
+COMPOSE = yaml.safe_load(COMPOSE_FILE.read_text())
+
+
+class Health(BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        self.send_response(200 if self.path == "/healthz" else 503)
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        """Nothing."""
+
+
+@pytest.fixture
+def url() -> Iterator[str]:
+    with HTTPServer(("127.0.0.1", 0), Health) as server:
+        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+def test_a_probe_says_why_a_process_is_not_well(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And asks it directly, whatever proxies there are."""
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+    assert probe(f"{url}/healthz") is None
+    assert "503" in str(probe(f"{url}/readyz"))
+    assert "127.0.0.1:9" in str(probe("http://127.0.0.1:9/healthz"))
+
+
+def test_each_part_is_started_after_those_that_it_depends_on() -> None:
+    parts = COMPOSE["services"]
+    order = {name: index for index, batch in enumerate(batches(parts)) for name in batch}
+    assert order.keys() == parts.keys()
+    assert all(order[needed] < order[name] for name, part in parts.items() for needed in part.get("depends_on", {}))
+
+
+def test_parts_that_wait_for_each_other_are_refused() -> None:
+    with pytest.raises(ValueError, match="a, b depend on each other"):
+        list(batches({"a": {"depends_on": {"b": {}}}, "b": {"depends_on": {"a": {}}}, "c": {}}))
+
+
+def test_nothing_but_the_start_interval_is_left_out() -> None:
+    left = without_start_interval(COMPOSE)
+    for name, part in COMPOSE["services"].items():
+        health = {key: value for key, value in part.get("healthcheck", {}).items() if key != "start_interval"}
+        assert left["services"][name] == {**part, **({"healthcheck": health} if health else {})}
+
+
+def test_slimming_takes_away_what_is_listed_and_keeps_what_we_call(tmp_path: Path) -> None:
+    gone = ["pyarrow/libarrow_flight.so.2600", "pyarrow/include/arrow/api.h", "botocore/data/ec2/2016-11-15/s.json", "moto/ec2/models.py"]
+    kept = ["pyarrow/libarrow.so.2600", "botocore/data/s3/2006-03-01/s.json", "botocore/data/endpoints.json", "moto/s3/models.py"]
+    for name in (*gone, *kept):
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("12345")
+    assert slim(tmp_path) == 5 * len(gone)
+    assert sorted(str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file()) == sorted(kept)

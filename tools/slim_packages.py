@@ -1,0 +1,68 @@
+"""Takes away from installed packages what no program of ours loads: `python tools/slim_packages.py [site-packages]`.
+
+A third of pyarrow, and what botocore knows of services that we do not call. Part of the Dockerfile. A program that
+needs one of these after all gets an ImportError; `make containers` runs everything on what is left.
+"""
+
+import shutil
+import sys
+from pathlib import Path
+
+UNUSED = (
+    # Headers and sources for those who compile against it, and its tests.
+    "pyarrow/include",
+    "pyarrow/includes",
+    "pyarrow/src",
+    "pyarrow/tests",
+    "pyarrow/*.pxd",
+    "pyarrow/*.pyx",
+    "pyarrow/*.pxi",
+    # Arrow Flight, and S3 in C++: files are read by botocore.
+    "pyarrow/libarrow_flight.so*",
+    "pyarrow/_flight.*",
+    "pyarrow/libarrow_s3.so*",
+    "pyarrow/_s3fs.*",
+    # Copies of one file, for linkers.
+    "pyarrow/libarrow_python.so",
+    "pyarrow/libarrow_python.so.*.*",
+    # Other versions of the same interface, and the same for asyncio.
+    "google/cloud/bigquery_storage_v1?*/",
+    "azure/storage/blob/aio",
+    "azure/storage/blob/_generated/aio",
+    "azure/identity/aio",
+    # Another way into the same library, for interpreters that are not CPython.
+    "zstandard/_cffi.*",
+    # V8, in which BigQuery's emulator runs functions in JavaScript: no statement of ours has one.
+    "py_mini_racer/libmini_racer.so",
+    "py_mini_racer/icudtl.dat",
+    "numpy/**/tests",
+    "botocore/data/*/",
+    "moto/*/",
+)
+KEPT = frozenset(
+    {
+        *(f"botocore/data/{service}" for service in ("s3", "sts", "iam")),
+        *(f"moto/{part}" for part in ("core", "moto_api", "moto_server", "packages", "utilities", "__pycache__")),
+        *(f"moto/{service}" for service in ("s3", "s3bucket_path", "sts", "iam", "cloudwatch", "events")),
+    }
+)
+"""The services of AWS that we call, and those that moto's emulators of them import."""
+
+
+def slim(packages: Path) -> int:
+    """Deletes them below `packages`, a site-packages; returns how many bytes that were."""
+    freed = 0
+    for pattern in UNUSED:
+        for path in sorted(packages.glob(pattern)):
+            if path.is_dir() and path.relative_to(packages).as_posix() not in KEPT:
+                freed += sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
+                shutil.rmtree(path)
+            elif path.is_file():
+                freed += path.stat().st_size
+                path.unlink()
+    return freed
+
+
+if __name__ == "__main__":
+    [installed] = [Path(one) for one in sys.argv[1:]] or Path(".venv").glob("lib/python*/site-packages")
+    print(f"{slim(installed) / 1e6:.0f} MB less in {installed}")
