@@ -34,13 +34,12 @@ from localcloud.bigquery import (
     job_records,
     modified,
     partitions,
-    query_jobs,
     resources,
     results,
     storage,
 )
 from localcloud.bigquery.jobs import locations
-from localcloud.bigquery.sql import statements, translations, values
+from localcloud.bigquery.sql import query_jobs, shelf, statements, translations, values
 from localcloud.google_sts import bigquery_callers
 from localcloud.settings import LocalSettings
 
@@ -74,6 +73,7 @@ def main() -> None:
     partitions.install()
     storage.install()
     job_records.install()
+    shelf.install(options.home)
     translations.install()
     statements.install()
     values.install()

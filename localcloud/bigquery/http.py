@@ -26,6 +26,7 @@ from local_bigquery.catalog import row_access
 from local_bigquery.errors import from_exception
 from local_bigquery.models import Job, QueryRequest, TableDataInsertAllRequest
 from pydantic import BaseModel, ValidationError
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from localcloud.bigquery.version import require_known_version
 from localcloud.google_sts.bigquery_callers import forged_token, is_forged
@@ -33,10 +34,6 @@ from localcloud.google_sts.bigquery_callers import forged_token, is_forged
 THREADS = 40
 """Calls that are answered side by side, as many as FastAPI's: most of them wait for a job."""
 
-type Scope = dict[str, Any]
-type Receive = Callable[[], Any]
-type Send = Callable[[dict[str, Any]], Any]
-type Application = Callable[[Scope, Receive, Send], Any]
 type Answer = Callable[..., Any]
 
 
@@ -49,7 +46,7 @@ class Route:
     answer: Answer
     body: type[BaseModel] | None = None
     parameters: Mapping[str, Callable[[str], Any]]
-    """The names that a query may have; None as a value: it is ignored."""
+    """The names that a query may have, and how their values are read: ValueError for what FastAPI has to judge."""
 
     def matches(self, method: str, path: str) -> dict[str, str] | None:
         """The parts of the path."""
@@ -57,7 +54,7 @@ class Route:
         return found.groupdict() if found and PROJECT_ID.match(found["project_id"]) else None
 
 
-def application(google_sts: str | None) -> Application:
+def application(google_sts: str | None) -> ASGIApp:
     """What uvicorn serves. RuntimeError if local-bigquery is not the known version."""
     require_known_version()
     # Its own middleware for this costs two tasks a call.
@@ -68,7 +65,7 @@ def application(google_sts: str | None) -> Application:
 class Callers:
     """Notes who calls, for row access policies. Answers 401 for a token that the Security Token Service has not issued."""
 
-    def __init__(self, inner: Application, google_sts: str | None) -> None:
+    def __init__(self, inner: ASGIApp, google_sts: str | None) -> None:
         self._inner, self._google_sts = inner, google_sts
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -90,7 +87,7 @@ class Callers:
 class Direct:
     """Answers the calls of `ROUTES`; `inner` answers all others."""
 
-    def __init__(self, inner: Application) -> None:
+    def __init__(self, inner: ASGIApp) -> None:
         self._inner = inner
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="rest")
 
@@ -186,8 +183,14 @@ def _path(pattern: str) -> re.Pattern[str]:
 _NAMES = {"formatOptions.useInt64Timestamp": "int64_timestamps"}
 # Which the functions don't have, and FastAPI drops.
 _IGNORED = {"prettyPrint", "location", "projection", "alt"}
-_COMMON = dict.fromkeys(_IGNORED, str)
-_RESULTS = {"maxResults": _number, "pageToken": str, "startIndex": _number, "timeoutMs": _number, "formatOptions.useInt64Timestamp": _flag}
+_COMMON: dict[str, Callable[[str], Any]] = dict.fromkeys(_IGNORED, str)
+_RESULTS: dict[str, Callable[[str], Any]] = {
+    "maxResults": _number,
+    "pageToken": str,
+    "startIndex": _number,
+    "timeoutMs": _number,
+    "formatOptions.useInt64Timestamp": _flag,
+}
 _TABLE = "/projects/{project_id}/datasets/{dataset_id}/tables/{table_id}"
 ROUTES: tuple[Route, ...] = (
     Route(method="POST", path=_path("/projects/{project_id}/queries"), answer=jobs.run_query, body=QueryRequest, parameters=_COMMON),

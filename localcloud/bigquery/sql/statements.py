@@ -12,6 +12,7 @@ Upstream would have to keep trees by text, and to translate without copying them
 
 import re
 import threading
+import time
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field, replace
@@ -22,6 +23,7 @@ from local_bigquery.sql import script, translate
 from local_bigquery.sql.script import Interpreter, Statement
 from sqlglot import exp
 
+from localcloud.bigquery.sql import shelf
 from localcloud.bigquery.version import require_known_version
 
 KEPT = 2000
@@ -93,13 +95,24 @@ def install() -> None:
     query.from_duckdb = from_duckdb
 
 
+def reset() -> None:
+    """Clears everything, as if the process had just begun."""
+    with _lock:
+        for kept in (_outlines, _tables, _scripts):
+            kept.clear()
+
+
 def parse_script(text: str) -> list[Statement]:
     """`script.parse_script`."""
     of_any_ids, ids = without_ids(text)
     with _lock:
         known = _scripts.get(of_any_ids)
     if known is None:
-        known = ids, _parse_script(text)
+        known = shelf.find("script", of_any_ids)
+        if known is None:
+            began = time.thread_time()
+            known = ids, _parse_script(text)
+            shelf.keep("script", of_any_ids, known, seconds=time.thread_time() - began)
         with _lock:
             _scripts.keep(of_any_ids, known)
     return [_statement_with_ids(statement, known[0], ids) for statement in known[1]]
@@ -121,28 +134,44 @@ def outlines(text: str) -> list[exp.Expression]:
         known, table = _outlines.get(of_any_ids), _tables.get(text)
     if table is not None:
         return [table]
+    as_text = Text(of_any_ids=of_any_ids, ids=ids, whole=lambda: _parse(text)[0])
+    if known is None:
+        kept: _Outline | None = shelf.find("outline", of_any_ids)
+        if kept is not None:
+            known = kept
+            with _lock:
+                _outlines.keep(of_any_ids, kept)
     if known is not None:
         tree = known.kind()
         if known.target is not None:
             tree.set("this", _with_other_ids(known.target, known.ids, ids))
-        tree.meta[TEXT] = Text(of_any_ids=of_any_ids, ids=ids, whole=lambda: _parse(text)[0])
+        tree.meta[TEXT] = as_text
         return [tree]
+    if (table := shelf.find("table", text)) is not None:
+        _keep(table, text, as_text, seconds=0)
+        return [table]
+    began = time.thread_time()
     trees = _parse(text)
     if len(trees) == 1 and is_plain(trees[0]) and not OTHERS.search(text):
-        _keep(trees[0], text, Text(of_any_ids=of_any_ids, ids=ids, whole=lambda: _parse(text)[0]))
+        _keep(trees[0], text, as_text, seconds=time.thread_time() - began)
     return trees
 
 
-def _keep(tree: exp.Expression, text: str, known: Text) -> None:
-    tree.meta[TEXT] = known
-    with _lock:
-        if isinstance(tree, exp.Create):
-            # What a CREATE TABLE makes is in the whole tree. Those who run it change nothing in it.
+def _keep(tree: exp.Expression, text: str, known: Text, *, seconds: float) -> None:
+    """`seconds`: of CPU that parsing took."""
+    if isinstance(tree, exp.Create):
+        # What a CREATE TABLE makes is in the whole tree. Those who run it change nothing in it.
+        shelf.keep("table", text, tree, seconds=seconds)
+        with _lock:
             _tables.keep(text, tree)
-        else:
-            kind = exp.Select if isinstance(tree, exp.Query) else type(tree)
-            target = tree.find(exp.Table) if isinstance(tree, CHANGES) else None
-            _outlines.keep(known.of_any_ids, _Outline(kind=kind, target=target and target.copy(), ids=known.ids))
+    else:
+        kind = exp.Select if isinstance(tree, exp.Query) else type(tree)
+        target = tree.find(exp.Table) if isinstance(tree, CHANGES) else None
+        outline = _Outline(kind=kind, target=target and target.copy(), ids=known.ids)
+        shelf.keep("outline", known.of_any_ids, outline, seconds=seconds)
+        with _lock:
+            _outlines.keep(known.of_any_ids, outline)
+    tree.meta[TEXT] = known
 
 
 def is_plain(tree: exp.Expression) -> bool:

@@ -20,9 +20,10 @@ Upstream would have to keep translations by text, context and the catalog's vers
 """
 
 import threading
+import time
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from local_bigquery.catalog import metadata, names, row_access
@@ -35,7 +36,7 @@ from sqlglot import exp
 
 from localcloud.bigquery import catalog, resources
 from localcloud.bigquery.resources import stored
-from localcloud.bigquery.sql import shapes
+from localcloud.bigquery.sql import shapes, shelf
 from localcloud.bigquery.sql.shapes import Shape
 from localcloud.bigquery.sql.statements import TEXT, Kept, Text, with_ids
 from localcloud.bigquery.sql.table_facts import Facts, Versions, expire, facts_of, schema_version
@@ -119,6 +120,12 @@ def kept_translate(tree: exp.Expression, context: Context) -> tuple[str, dict[st
     key = _key(text.of_any_ids, context)
     with _lock:
         found = _translations.get(key)
+    if found is None:
+        kept: Translation | None = shelf.find("translation", key)
+        if kept is not None:
+            found = kept
+            with _lock:
+                _translations.keep(key, kept)
     # Counted before anything is looked up: what changes after this is not missed.
     versions = (stored(), schema_version(context.project_id)) if found is None or found.facts else (0, 0)
     if found is not None and (facts := _current_facts(found, tables, context, versions)) is not None:
@@ -172,7 +179,7 @@ def _current_facts(found: Translation, tables: Tables, context: Context, version
 
 
 def _translated_anew(tree: exp.Expression, context: Context, tables: Tables, key: Key, versions: Versions) -> tuple[str, dict[str, Any]]:
-    before = set(context.referenced)
+    before, began = set(context.referenced), time.thread_time()
     context.referenced.clear()
     try:
         sql, bound = _translate(tree, context)
@@ -191,6 +198,8 @@ def _translated_anew(tree: exp.Expression, context: Context, tables: Tables, key
             facts=facts,
             seen=OrderedDict({tables: versions}),
         )
+        # What was seen here, and its shape, are this database's own.
+        shelf.keep("translation", key, replace(found, seen=OrderedDict(), shape=None), seconds=time.thread_time() - began)
         with _lock:
             if stored() == before_it:
                 _translations.keep(key, found)

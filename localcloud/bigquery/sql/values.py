@@ -7,6 +7,7 @@ Upstream would have to keep trees by text.
 """
 
 import threading
+import time
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -18,6 +19,7 @@ from local_bigquery.sql.rules.parameters import VALUE
 from local_bigquery.sql.script import Interpreter, Statement
 from sqlglot import exp
 
+from localcloud.bigquery.sql import shelf
 from localcloud.bigquery.sql.statements import OTHERS, TEXT, Kept, Text, is_plain, without_ids
 from localcloud.bigquery.version import require_known_version
 
@@ -39,6 +41,12 @@ def install() -> None:
     """Replaces where a script's values are worked out. RuntimeError if local-bigquery is not the known version."""
     require_known_version()
     Interpreter.declare, Interpreter.set, Interpreter.evaluate = declare, assign, evaluate
+
+
+def reset() -> None:
+    """Clears everything, as if the process had just begun."""
+    with _lock:
+        _known.clear()
 
 
 def declare(self: Interpreter, statement: Statement) -> None:
@@ -109,9 +117,13 @@ def _values(text: str, parse: Callable[[str], Values | None]) -> Values | None:
     with _lock:
         is_known, groups = key in _known, _known.get(key)
     if not is_known:
-        values = None if OTHERS.search(text) else parse(text)
-        is_kept = values is not None and all(is_plain(select) for _, selects in values for select in selects)
-        groups = [(names, len(selects)) for names, selects in values] if values and is_kept else None
+        groups = shelf.find("value", key)
+        if groups is None:
+            began = time.thread_time()
+            values = None if OTHERS.search(text) else parse(text)
+            is_kept = values is not None and all(is_plain(select) for _, selects in values for select in selects)
+            groups = [(names, len(selects)) for names, selects in values] if values and is_kept else None
+            shelf.keep("value", key, groups, seconds=time.thread_time() - began)
         with _lock:
             _known.keep(key, groups)
 

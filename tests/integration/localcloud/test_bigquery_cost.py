@@ -21,10 +21,10 @@ from local_bigquery.settings import settings
 from local_bigquery.sql import params, script, translate
 from local_bigquery.sql.translate import Context
 
-from localcloud.bigquery import catalog, columns, empty_tables, job_records, partitions, query_jobs, resources, version
+from localcloud.bigquery import catalog, columns, empty_tables, job_records, partitions, resources, version
 from localcloud.bigquery import results as own_results
 from localcloud.bigquery.emulator import use_home
-from localcloud.bigquery.sql import statements, table_facts, translations, values
+from localcloud.bigquery.sql import query_jobs, shelf, statements, table_facts, translations, values
 from services.platform.bigquery.ddl import load_tables, load_views
 from services.platform.bigquery.query_parameters import struct_fields, to_parameter
 from services.platform.bigquery.sql import Block, load_blocks
@@ -307,6 +307,53 @@ def test_the_answers_are_those_of_the_original(
     assert refusals(found) < len(found)
     for ours, original in zip(found, expected, strict=True):
         assert ours == original
+
+
+@pytest.mark.parametrize("ask", [our_statements, scripts])
+def test_the_answers_are_the_same_from_what_another_emulator_kept(
+    environment: pytest.MonkeyPatch, tmp_path: Path, ask: Callable[[Emulator], Iterator[Any]]
+) -> None:
+    """What is kept on disk: nothing of it is parsed or translated again, and it is right for another database."""
+    install(environment)
+    environment.setattr(shelf, "LEAST_SECONDS", 0.0)
+    shelf.install(tmp_path)
+    try:
+        expected = answers(tmp_path / "first", ask)
+        statements.reset()
+        values.reset()
+        translated: list[str] = []
+        translate_text: Callable[..., Any] = translations._translate
+
+        def counted(tree: Any, context: Context) -> Any:
+            translated.append(tree.sql())
+            return translate_text(tree, context)
+
+        environment.setattr(translations, "_translate", counted)
+        assert answers(tmp_path / "second", ask) == expected
+        environment.setattr(shelf, "_folder", tmp_path / "none")
+        statements.reset()
+        values.reset()
+        with_shelf = len(translated)
+        assert answers(tmp_path / "third", ask) == expected
+        assert with_shelf < len(translated) - with_shelf
+    finally:
+        shelf.reset()
+
+
+def test_what_cannot_be_read_from_disk_is_parsed(tmp_path: Path) -> None:
+    shelf.install(tmp_path)
+    try:
+        for key in ("text", ("text", frozenset({"a", "b"}))):
+            assert shelf.find("script", key) is None
+            shelf.keep("script", key, ["value"], seconds=0.0)
+            assert shelf.find("script", key) is None, "not worth a file"
+            shelf.keep("script", key, ["value"], seconds=1.0)
+            assert (shelf.find("script", key), shelf.find("other", key)) == (["value"], None)
+        for path in tmp_path.glob("statements/*/*"):
+            path.write_bytes(b"cut sho")
+        assert shelf.find("script", "text") is None
+    finally:
+        shelf.reset()
 
 
 def test_a_known_text_is_translated_once_and_to_the_same_sql(environment: pytest.MonkeyPatch) -> None:
