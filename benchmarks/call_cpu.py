@@ -1,7 +1,7 @@
 """What a call costs the process that answers it: CPU time, not waiting, so that a busy machine changes little.
 
-Real servers, each a process of its own, behind mTLS as in production: one as the services are, one of bare gRPC with the same servicers,
-and one of another checkout, if one is named. The client is this process.
+Real servers, each a process of its own, behind mTLS as in production: as the services are, without and with traces, of bare gRPC with the
+same servicers, and of another checkout, if one is named. The client is this process.
 """
 
 import argparse
@@ -37,6 +37,7 @@ from services.platform.settings import REPOSITORY, ServiceSettings
 CALLS, AT_ONCE, WARM = 500, 16, 1_000
 START_SECONDS = 120
 TENANT = "acme_corp"
+TRACE = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7"
 METADATA = (
     ("x-api-key", "a-key-of-acme"),
     ("x-user-id", "alice"),
@@ -92,6 +93,10 @@ async def _serve(kind: str, address: str, tls_dir: Path) -> None:
         key, chain, ca = ((tls_dir / name).read_bytes() for name in ("executor.key", "executor.pem", "ca.pem"))
         server.add_secure_port(address, grpc.ssl_server_credentials([(key, chain)], ca, require_client_auth=True))
     else:
+        if kind == "traced":
+            from benchmarks.traced_calls import turn_on  # noqa: PLC0415 - another checkout may be without it
+
+            turn_on()
         settings = ServiceSettings(listen=address, tls_dir=tls_dir)
         server = build_server(settings, name="executor", authenticator=Everybody(), served=_served()).server
     await server.start()
@@ -129,20 +134,23 @@ async def _make_calls(call: Callable[[], Awaitable[Any]], times: int) -> None:
     await asyncio.gather(*(one_caller() for _ in range(AT_ONCE)))
 
 
-async def _measure(servers: Sequence[tuple[str, str, int]], tls_dir: Path, *, rounds: int) -> list[Measured]:
-    """`servers`: name, address, pid. They take turns, so that what else the machine does meets all of them."""
+async def _measure(servers: Sequence[tuple[str, str, int, str]], tls_dir: Path, *, rounds: int) -> list[Measured]:
+    """`servers`: name, address, pid, and the flags of the trace that its calls have; empty: none. They take turns, so that what else the
+    machine does meets all of them.
+    """
     ca, key, chain = ((tls_dir / name).read_bytes() for name in ("ca.pem", "gateway.key", "gateway.pem"))
     options = [("grpc.ssl_target_name_override", "executor.convergence.internal")]
     async with AsyncExitStack() as stack:
         measured = list[Measured]()
-        for name, address, pid in servers:
+        for name, address, pid, flags in servers:
+            metadata = (*METADATA, *((("traceparent", f"{TRACE}-{flags}"),) if flags else ()))
             channel = grpc.aio.secure_channel(address, grpc.ssl_channel_credentials(ca, key, chain), options=options)
             await stack.enter_async_context(channel)
             await asyncio.wait_for(channel.channel_ready(), START_SECONDS)
             get_quota, list_templates = QuotaServiceStub(channel).GetQuota, PipelineServiceStub(channel).ListTemplates
             calls = {
-                "GetQuota": partial(get_quota, GetQuotaRequest(tenant_id=TENANT), metadata=METADATA, timeout=60),
-                "ListTemplates": partial(list_templates, ListTemplatesRequest(), metadata=METADATA, timeout=60),
+                "GetQuota": partial(get_quota, GetQuotaRequest(tenant_id=TENANT), metadata=metadata, timeout=60),
+                "ListTemplates": partial(list_templates, ListTemplatesRequest(), metadata=metadata, timeout=60),
             }
             for call in calls.values():
                 await _make_calls(call, WARM)
@@ -175,15 +183,20 @@ def main() -> None:
     if options.serve:
         asyncio.run(_serve(options.serve, options.address, Path(options.tls)))
         return
-    kinds = [("bare gRPC", "bare", REPOSITORY), ("the services", "suite", REPOSITORY)]
-    kinds += [(str(options.against), "suite", options.against.resolve())] if options.against else []
+    kinds = [
+        ("bare gRPC", "bare", REPOSITORY, ""),
+        ("the services", "suite", REPOSITORY, ""),
+        ("with traces, a call that is not recorded", "traced", REPOSITORY, "00"),
+        ("with traces, a call that is recorded", "traced", REPOSITORY, "01"),
+    ]
+    kinds += [(str(options.against), "suite", options.against.resolve(), "")] if options.against else []
     with ExitStack() as stack:
         tls_dir = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         mint(tls_dir)
-        servers = list[tuple[str, str, int]]()
-        for (name, kind, tree), port in zip(kinds, free_ports(len(kinds)), strict=True):
+        servers = list[tuple[str, str, int, str]]()
+        for (name, kind, tree, flags), port in zip(kinds, free_ports(len(kinds)), strict=True):
             address = f"127.0.0.1:{port}"
-            servers.append((name, address, stack.enter_context(_server(kind, tree, address, tls_dir))))
+            servers.append((name, address, stack.enter_context(_server(kind, tree, address, tls_dir)), flags))
         for one in asyncio.run(_measure(servers, tls_dir, rounds=options.rounds)):
             for rpc, costs in one.costs.items():
                 middle, least = median(costs), min(costs)

@@ -17,6 +17,7 @@ from gateway.public_rpcs import public_rpcs
 from gateway.refusals import REFUSALS, REQUEST_INFO, Refusal
 from gateway.routes import grpc_routes, other_methods, rest_routes
 from gateway.settings import ROOT, GatewaySettings
+from gateway.traces import header_variables, trace_values
 
 CONFIGS = ROOT / "configs" / "envoy"
 SCRIPTS = ("access", "body_fields", "manners", "plain_words", "watch")
@@ -36,15 +37,20 @@ def render(settings: GatewaySettings) -> str:
     common = _values(settings)
     clusters = [common | _cluster(name, settings) for name in services]
     over_tls = [common] if settings.tls_certificate else []
+    traced = [common | trace_values(settings)] if settings.otlp_endpoint else []
     edge = (CONFIGS / "envoy.yaml").read_text()
     blocks = {
         "OVERLOAD": _block(edge, "OVERLOAD", "overload.yaml", [common]),
         "STATS": _block(edge, "STATS", "stats.yaml", [common] if settings.stats_port else []),
         "TLS": _block(edge, "TLS", "tls.yaml", over_tls),
+        "RUNTIME": _block(edge, "RUNTIME", "traces/runtime.yaml", traced),
+        "TRACING": _block(edge, "TRACING", "traces/tracer.yaml", traced),
+        "TRACE_FIELDS": _block(edge, "TRACE_FIELDS", "traces/log_fields.yaml", traced),
+        "COLLECTOR": _block(edge, "COLLECTOR", "traces/collector.yaml", traced),
         "HSTS": _block(edge, "HSTS", "hsts.yaml", over_tls),
         "RATE_LIMIT": _block(edge, "RATE_LIMIT", "rate_limit.yaml", [common]),
         "ROUTES": _block(edge, "ROUTES", "route.yaml", [route for rpc in rpcs for route in grpc_routes(rpc, settings)]),
-        "REST_ROUTES": _block(edge, "REST_ROUTES", "rest_route.yaml", [route for rpc in rpcs for route in rest_routes(rpc)]),
+        "REST_ROUTES": _block(edge, "REST_ROUTES", "rest_route.yaml", [route for rpc in rpcs for route in rest_routes(rpc, settings)]),
         "DOCUMENTS": _block(
             edge, "DOCUMENTS", "document_route.yaml", [one for document in served for one in document_routes(document, settings)]
         ),
@@ -71,7 +77,7 @@ def render_secrets(settings: GatewaySettings) -> dict[str, str]:
 
 
 def _values(settings: GatewaySettings) -> dict[str, object]:
-    return {name.upper(): value for name, value in settings.model_dump().items()} | {
+    return {name.upper(): value for name, value in settings.model_dump(exclude={"otlp_headers"}).items()} | {
         "IDLE_SECONDS": settings.idle_seconds,
         "REQUEST_SECONDS": min(settings.request_seconds, settings.timeout_seconds),
         "MAX_HEAP_BYTES": settings.max_heap_mib * MIB,
@@ -139,6 +145,7 @@ def main() -> None:
     # With hot restart, Envoy would get SIGTERM as soon as the program that started it ends.
     # The access log is written twice a second.
     options = ["--disable-hot-restart", "--log-level", "warning", "--file-flush-interval-msec", "500"]
+    os.environ.update(header_variables(settings))
     os.execv(envoy, [envoy, "--config-path", str(settings.config_out), *options])  # noqa: S606 - no shell, nothing from outside
 
 

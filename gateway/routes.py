@@ -11,6 +11,7 @@ from google.rpc import error_details_pb2, status_pb2
 from gateway.documents import Document
 from gateway.public_rpcs import PublicRpc
 from gateway.settings import GatewaySettings
+from gateway.traces import sampling
 from services.platform.access.missing import missing_credential
 from services.platform.errors import DOMAIN, ResourceExhausted, to_status
 
@@ -41,6 +42,8 @@ def grpc_routes(rpc: PublicRpc, settings: GatewaySettings) -> Iterator[dict[str,
         "HEADERS": [],
         "CLUSTER": rpc.owner,
         "LONGEST_SECONDS": settings.stream_seconds if rpc.streams else settings.timeout_seconds,
+        "OPERATION": rpc.path.removeprefix("/"),
+        "TRACED": sampling(rpc, settings),
     }
     if rpc.path != SET_CREDENTIALS:
         yield plain | _held(rpc, SMALL_BODY_BYTES, _limit(rpc), settings)
@@ -59,7 +62,7 @@ def _held(rpc: PublicRpc, largest: int, limit: str, settings: GatewaySettings) -
     return {"MESSAGE_BYTES": largest, "ACCESS": _access(rpc) | refusals, "LIMIT": limit}
 
 
-def rest_routes(rpc: PublicRpc) -> Iterator[dict[str, Any]]:
+def rest_routes(rpc: PublicRpc, settings: GatewaySettings) -> Iterator[dict[str, Any]]:
     """The placeholders of `configs/envoy/rest_route.yaml`."""
     verb = {"name": ":method", "string_match": {"safe_regex": {"regex": VERBS.get(rpc.verb, rpc.verb)}}}
     plain = {
@@ -69,6 +72,8 @@ def rest_routes(rpc: PublicRpc) -> Iterator[dict[str, Any]]:
         "BODY_BYTES": SMALL_BODY_BYTES,
         "ACCESS": _access(rpc) | {"rest": True},
         "LIMIT": _limit(rpc),
+        "OPERATION": rpc.path.removeprefix("/"),
+        "TRACED": sampling(rpc, settings),
         "WATCH": {"@type": FILTER, "config": {}, "disabled": not rpc.streams},
     }
     if rpc.verb in WITH_BODY:

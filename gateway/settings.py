@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Literal, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -53,6 +53,12 @@ class GatewaySettings(BaseSettings):
     all_large_bodies_per_minute: int = Field(600, gt=0, description="Bodies of more than 16 KiB, of all clients together.")
     documents_per_minute: int = Field(60, gt=0, description="Reads of /docs, /openapi.json and /descriptor.binpb, per client address.")
     all_documents_per_minute: int = Field(240, gt=0, description="Reads of these, of all clients together.")
+    otlp_endpoint: str = Field(
+        "", pattern=r"^(https?://[^/:\s]+:\d+/?)?$", description="As CONVERGENCE_OTLP_ENDPOINT of the services. Empty: no traces."
+    )
+    otlp_headers: dict[str, SecretStr] = Field({}, description="As CONVERGENCE_OTLP_HEADERS. A secret.")
+    trace_ratio: float = Field(0.05, ge=0, le=1, description="The part of calls that is traced; those that start runs always are.")
+    project: str = Field("convergence-local", description="As GOOGLE_CLOUD_PROJECT of the services; named beside traces in the log.")
     config_out: Path = Field(Path(".local/envoy.yaml"), description="Where the configuration is written for Envoy to read.")
 
     @field_validator("openapi", "pages_dir", "viewer", "tls_dir", "tls_certificate", "tls_key", "descriptor", "config_out")

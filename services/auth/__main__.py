@@ -9,6 +9,7 @@ from services.platform.bigquery.client import BigQuery
 from services.platform.clock import SystemClock
 from services.platform.reporting.events import PlatformEvents
 from services.platform.server import serve
+from services.platform.trace_export.traced import traced
 
 NAME = "auth"
 
@@ -16,8 +17,9 @@ NAME = "auth"
 async def main() -> None:
     """Serves until SIGTERM."""
     settings = AuthSettings()
-    log.configure(NAME, settings.log_level)
+    log.configure(NAME, settings.log_level, project=settings.project)
     async with (
+        traced(settings, NAME),
         BigQuery(settings, service=NAME) as bq,
         PlatformEvents(bq, SystemClock(), service=NAME, every_seconds=settings.report_flush_seconds) as events,
         auth_service(settings, bq=bq, clock=SystemClock()) as (served, authenticator, audit),

@@ -5,6 +5,7 @@ import contextlib
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextvars import copy_context
 from datetime import timedelta
 from types import TracebackType
 from typing import Final, Self
@@ -54,7 +55,7 @@ class CheckPool:
             if stopped.is_set() or self._is_closed.is_set():
                 raise CheckStopped
 
-        loop, future = asyncio.get_running_loop(), self._pool.submit(self._checking, access, export, check_cancelled)
+        loop, future = asyncio.get_running_loop(), self._pool.submit(copy_context().run, self._checking, access, export, check_cancelled)
         self._running[future] = access.tenant_id
 
         def free(done: Future[AccessReport]) -> None:

@@ -20,6 +20,7 @@ from services.platform.periodic import Periodic
 from services.platform.reporting.events import PlatformEvents
 from services.platform.rpc.peers import peer_channel
 from services.platform.server import serve
+from services.platform.trace_export.traced import traced
 
 CHECKS = 8
 """Threads in which credentials are tried before they are stored."""
@@ -28,10 +29,11 @@ CHECKS = 8
 async def main() -> None:
     """Serves until SIGTERM."""
     settings = CredentialsSettings()
-    log.configure("credentials", settings.log_level)
+    log.configure("credentials", settings.log_level, project=settings.project)
     channel = peer_channel(settings, caller="credentials", peer="auth", address=settings.auth_address)
     signing = KmsSigner(settings, key=settings.token_signing_key) if settings.token_signing_key else nullcontext()
     async with (
+        traced(settings, "credentials"),
         channel,
         BigQuery(settings, service="credentials") as bq,
         PlatformEvents(bq, SystemClock(), service="credentials", every_seconds=settings.report_flush_seconds),

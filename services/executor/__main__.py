@@ -13,6 +13,7 @@ from services.platform.kms.client import Kms
 from services.platform.reporting.events import PlatformEvents
 from services.platform.rpc.peers import peer_channel
 from services.platform.server import serve
+from services.platform.trace_export.traced import traced
 
 NAME = "executor"
 
@@ -20,8 +21,9 @@ NAME = "executor"
 async def main() -> None:
     """Serves until SIGTERM; then lets runs end within the grace period."""
     settings = ExecutorSettings()
-    log.configure(NAME, settings.log_level)
+    log.configure(NAME, settings.log_level, project=settings.project)
     async with (
+        traced(settings, NAME),
         BigQuery(settings, service=NAME) as bq,
         PlatformEvents(bq, SystemClock(), service=NAME, every_seconds=settings.report_flush_seconds) as events,
         Kms(settings) as kms,

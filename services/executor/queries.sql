@@ -3,14 +3,14 @@
 -- name: insert_run
 -- Runs of a tenant that begin at the same moment. A replay changes nothing: the rows of these ids exist. Two replays at the same instant
 -- could both insert (INSERTs do not conflict): readers fold rows of one id, and the statement that ends the run changes both.
--- param: runs ARRAY<STRUCT<pipeline_logging_id STRING, tenant_id STRING, pipeline_id STRING, user_id STRING, status STRING, trigger_type STRING, trigger_by STRING, run_id STRING, attempt INT64, parameters STRING, started_at TIMESTAMP, deadline_at TIMESTAMP, claimed_by STRING>>
+-- param: runs ARRAY<STRUCT<pipeline_logging_id STRING, tenant_id STRING, pipeline_id STRING, user_id STRING, status STRING, trigger_type STRING, trigger_by STRING, run_id STRING, attempt INT64, parameters STRING, started_at TIMESTAMP, deadline_at TIMESTAMP, claimed_by STRING, trace_id STRING>>
 INSERT INTO x_meta_pipeline_runs (
   pipeline_logging_id, tenant_id, pipeline_id, user_id, status, trigger_type, trigger_by, run_id, attempt, parameters, started_at, deadline_at,
-  claimed_by
+  claimed_by, trace_id
 )
 SELECT
   n.pipeline_logging_id, n.tenant_id, n.pipeline_id, n.user_id, n.status, n.trigger_type, n.trigger_by, n.run_id, n.attempt,
-  PARSE_JSON(n.parameters), n.started_at, n.deadline_at, n.claimed_by
+  PARSE_JSON(n.parameters), n.started_at, n.deadline_at, n.claimed_by, n.trace_id
 FROM UNNEST(@runs) AS n
 WHERE NOT EXISTS (SELECT 1 FROM x_meta_pipeline_runs AS r WHERE r.pipeline_logging_id = n.pipeline_logging_id)
 
@@ -21,7 +21,7 @@ WHERE NOT EXISTS (SELECT 1 FROM x_meta_pipeline_runs AS r WHERE r.pipeline_loggi
 -- rows: one gets the claim. Each caller's claimed_by is random, and the rows show whose it is: a replay changes nothing and gives the same
 -- result. A row with a deadline is claimed: both are set together; executors from before claimed_by set the deadline alone. Each statement
 -- commits by itself: a job that ends in the middle leaves rows that no process executes, and the reconciler ends them.
--- param: runs ARRAY<STRUCT<pipeline_logging_id STRING, tenant_id STRING, pipeline_id STRING, user_id STRING, trigger_type STRING, trigger_by STRING, run_id STRING, attempt INT64, parameters STRING, started_at TIMESTAMP, deadline_at TIMESTAMP, claimed_by STRING>>
+-- param: runs ARRAY<STRUCT<pipeline_logging_id STRING, tenant_id STRING, pipeline_id STRING, user_id STRING, trigger_type STRING, trigger_by STRING, run_id STRING, attempt INT64, parameters STRING, started_at TIMESTAMP, deadline_at TIMESTAMP, claimed_by STRING, trace_id STRING>>
 INSERT INTO x_meta_pipeline_runs (
   pipeline_logging_id, tenant_id, pipeline_id, user_id, status, trigger_type, trigger_by, run_id, attempt, parameters, started_at
 )
@@ -30,7 +30,7 @@ SELECT
   PARSE_JSON(n.parameters), n.started_at
 FROM UNNEST(@runs) AS n
 WHERE NOT EXISTS (SELECT 1 FROM x_meta_pipeline_runs AS r WHERE r.pipeline_logging_id = n.pipeline_logging_id);
-UPDATE x_meta_pipeline_runs AS r SET deadline_at = n.deadline_at, claimed_by = n.claimed_by
+UPDATE x_meta_pipeline_runs AS r SET deadline_at = n.deadline_at, claimed_by = n.claimed_by, trace_id = n.trace_id
 FROM UNNEST(@runs) AS n
 WHERE r.pipeline_logging_id = n.pipeline_logging_id AND r.status = 'RUNNING'
   AND NOT EXISTS (
@@ -73,6 +73,7 @@ WHERE r.pipeline_id = @pipeline_id AND r.status = 'RUNNING' AND r.deadline_at > 
 -- param: started_at TIMESTAMP
 -- param: deadline_at TIMESTAMP
 -- param: claimed_by STRING
+-- param: trace_id STRING
 -- param: first_day DATE
 -- param: last_day DATE
 INSERT INTO x_meta_pipeline_runs (
@@ -85,7 +86,8 @@ WHERE NOT EXISTS (SELECT 1 FROM x_meta_pipeline_runs AS r WHERE r.pipeline_loggi
 UPDATE x_meta_pipeline_runs
 SET
   deadline_at = IF(pipeline_logging_id = @pipeline_logging_id, @deadline_at, deadline_at),
-  claimed_by = IF(pipeline_logging_id = @pipeline_logging_id, @claimed_by, claimed_by)
+  claimed_by = IF(pipeline_logging_id = @pipeline_logging_id, @claimed_by, claimed_by),
+  trace_id = IF(pipeline_logging_id = @pipeline_logging_id, @trace_id, trace_id)
 WHERE pipeline_id = @pipeline_id AND status = 'RUNNING' AND (
   pipeline_logging_id != @pipeline_logging_id
   OR NOT EXISTS (
@@ -262,7 +264,7 @@ WHERE r.pipeline_logging_id IN UNNEST(@pipeline_logging_ids) AND r.deadline_at =
 -- param: row_limit INT64
 SELECT
   pipeline_logging_id, tenant_id, pipeline_id, user_id, status, trigger_type, trigger_by, run_id, attempt, parameters, started_at, deadline_at,
-  completed_at, duration_ms, rows_processed, error_message, bytes_billed, slot_ms, bytes_read, cost_usd
+  completed_at, duration_ms, rows_processed, error_message, bytes_billed, slot_ms, bytes_read, cost_usd, trace_id
 FROM x_meta_pipeline_runs
 WHERE (@status IS NULL OR status = @status)
   AND (@pipeline_id IS NULL OR pipeline_id = @pipeline_id)
@@ -277,7 +279,7 @@ LIMIT @row_limit
 -- param: pipeline_logging_id STRING
 SELECT
   pipeline_logging_id, tenant_id, pipeline_id, user_id, status, trigger_type, trigger_by, run_id, attempt, parameters, started_at, deadline_at,
-  completed_at, duration_ms, rows_processed, error_message, bytes_billed, slot_ms, bytes_read, cost_usd
+  completed_at, duration_ms, rows_processed, error_message, bytes_billed, slot_ms, bytes_read, cost_usd, trace_id
 FROM x_meta_pipeline_runs
 WHERE pipeline_logging_id = @pipeline_logging_id
 ORDER BY completed_at DESC

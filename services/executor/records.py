@@ -130,6 +130,8 @@ class Run:
     slot_ms: int | None = None
     bytes_read: int | None = None
     cost_usd: float | None = None
+    trace_id: str | None = None
+    """Of the trace of its execution, 32 lower-case hex digits; None: it was not traced."""
     claimed_by: str | None = None
     """The id of the claim on this run, known only to the process that executes it; None: this process does not."""
 

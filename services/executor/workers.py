@@ -4,6 +4,7 @@ import asyncio
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from types import TracebackType
 from typing import Self
 
@@ -19,8 +20,9 @@ class Workers:
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="worker")
 
     async def run[Answer](self, work: Callable[[Callable[[], None]], Answer]) -> Answer:
-        """Runs `work(check_cancelled)` in a thread and returns its result. If the caller is cancelled, the next `check_cancelled()` raises
-        Cancelled in the thread, because a thread cannot be stopped from outside. So `work` itself must close what it has opened.
+        """Runs `work(check_cancelled)` in a thread, within its caller's trace, and returns its result. If the caller is cancelled, the next
+        `check_cancelled()` raises Cancelled in the thread, because a thread cannot be stopped from outside. So `work` itself must close
+        what it has opened.
         """
         stopped = threading.Event()
 
@@ -29,7 +31,7 @@ class Workers:
                 raise Cancelled
 
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._pool, work, check_cancelled)
+            return await asyncio.get_running_loop().run_in_executor(self._pool, copy_context().run, work, check_cancelled)
         except asyncio.CancelledError:
             stopped.set()
             raise

@@ -63,7 +63,7 @@ async def _add_columns(bq: BigQuery, table: Table) -> list[str]:
 async def main() -> None:
     """The command line entry point."""
     settings = ServiceSettings()
-    log.configure("bootstrap", settings.log_level)
+    log.configure("bootstrap", settings.log_level, project=settings.project)
     async with BigQuery(settings, service="bootstrap") as bq:
         made = await bootstrap(settings, bq)
     print(f"{bq.control()}: {', '.join(made) if made else 'up to date'}")

@@ -13,7 +13,10 @@ from types import TracebackType
 from typing import Self
 from weakref import WeakValueDictionary
 
+from opentelemetry.trace import Span
+
 from services.platform.errors import Unavailable
+from services.platform.tracing.batches import callers_span, together
 from services.platform.turns import ALL, on_behalf_of
 
 
@@ -47,8 +50,8 @@ class GroupCommit[Item, Answer]:
         self._before_flush = before_flush
         self._began = -math.inf
         self._flush_requested = asyncio.Event()
-        self._gathered: list[tuple[Item, asyncio.Future[Answer]]] = []
-        self._in_flight: list[tuple[Item, asyncio.Future[Answer]]] = []
+        self._gathered: list[tuple[Item, asyncio.Future[Answer], Span]] = []
+        self._in_flight: list[tuple[Item, asyncio.Future[Answer], Span]] = []
         self._workers = set[asyncio.Task[None]]()
         self._closed = False
 
@@ -60,7 +63,7 @@ class GroupCommit[Item, Answer]:
         if self._closed:
             raise Unavailable("SERVICE_UNAVAILABLE", "This service is stopping. Try again in a moment.")
         answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
-        self._gathered.append((item, answer))
+        self._gathered.append((item, answer, callers_span()))
         self._workers = {worker for worker in self._workers if not worker.done()}
         if len(self._workers) < self._max_concurrent:
             self._workers.add(asyncio.create_task(self._drain()))
@@ -81,14 +84,14 @@ class GroupCommit[Item, Answer]:
 
     def pending(self) -> list[Item]:
         """Items without an answer: those in flight first, then those collected."""
-        return [item for item, _ in (*self._in_flight, *self._gathered)]
+        return [item for item, _, _ in (*self._in_flight, *self._gathered)]
 
     async def flush_now(self) -> None:
         """Flushes what is collected and returns when all of it has been answered, with or without error."""
         # With nothing collected, setting the event would send the next item alone.
         if self._gathered:
             self._flush_requested.set()
-        if waiting := [answer for _, answer in (*self._in_flight, *self._gathered)]:
+        if waiting := [answer for _, answer, _ in (*self._in_flight, *self._gathered)]:
             await asyncio.wait(waiting)
 
     async def _pause(self) -> None:
@@ -108,18 +111,19 @@ class GroupCommit[Item, Answer]:
             batch, self._gathered = self._gathered[: self._max_batch], self._gathered[self._max_batch :]
             if not batch:  # another worker has taken it during the pause
                 return
-            answering = {answer for _, answer in batch}
+            answering = {answer for _, answer, _ in batch}
             self._in_flight += batch
             if not self._gathered and not self._closed:
                 self._flush_requested.clear()
             try:
-                answers = await self._flush([item for item, _ in batch])
+                with together([caller for _, _, caller in batch], "batch"):
+                    answers = await self._flush([item for item, _, _ in batch])
                 if len(answers) != len(batch):
                     raise RuntimeError(f"flush answered {len(answers)} of {len(batch)} items")
             except Exception as error:  # noqa: BLE001 - any error belongs to the callers of this batch
                 answers = [error] * len(batch)
-            self._in_flight = [(item, answer) for item, answer in self._in_flight if answer not in answering]
-            for (_, future), answer in zip(batch, answers, strict=True):
+            self._in_flight = [one for one in self._in_flight if one[1] not in answering]
+            for (_, future, _), answer in zip(batch, answers, strict=True):
                 if future.done():  # its caller was cancelled
                     continue
                 if isinstance(answer, Exception):

@@ -32,6 +32,7 @@ from services.platform.rpc.calls import Interceptor, InterceptorChain
 from services.platform.rpc.page_tokens import page_tokens
 from services.platform.rpc.query_fields import only_queries_that_count
 from services.platform.rpc.report import report
+from services.platform.rpc.trace import traced
 from services.platform.rpc.validation import validation
 from services.platform.settings import ServiceSettings
 from services.platform.tls.server import server_credentials
@@ -106,6 +107,7 @@ def build_server(
     trail = AuditTrail(recorded, SystemClock(), spiffe_id=settings.spiffe_id)
     # A misspelt field is reported before a missing one: most likely it is the same field.
     steps: list[Interceptor] = [
+        traced,
         report,
         trail.around,
         one_credential_each,

@@ -136,6 +136,11 @@ class ServiceSettings(BaseSettings):
     report_flush_seconds: float = Field(default=2.0, gt=0, le=60)
     """How often what operators look at (`tenant_runs`, `platform_events`) is sent; a process that is killed loses at most that much."""
 
+    otlp_endpoint: Annotated[str, StringConstraints(pattern=r"^(https?://[^/\s]+/?)?$")] = ""
+    """Where an OpenTelemetry collector takes traces by OTLP over gRPC: http://host:port, or https with TLS. Empty: no traces."""
+    otlp_headers: dict[str, SecretStr] = {}
+    """JSON: headers that the collector asks for, e.g. `{"authorization": "..."}`. A secret."""
+
     lease_seconds: float = 60.0
     """Lease of a run's reservation; the executor renews it every third of this."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"

@@ -10,6 +10,7 @@ from services.platform.clock import SystemClock
 from services.platform.reporting.events import PlatformEvents
 from services.platform.rpc.peers import peer_channel
 from services.platform.server import serve
+from services.platform.trace_export.traced import traced
 from services.scheduler.offboarding.peers import Peers
 from services.scheduler.service import scheduler_service
 from services.scheduler.settings import SchedulerSettings
@@ -20,8 +21,9 @@ NAME = "scheduler"
 async def main() -> None:
     """Serves until SIGTERM; then expires its leases, so that another process takes over its claims."""
     settings = SchedulerSettings()
-    log.configure(NAME, settings.log_level)
+    log.configure(NAME, settings.log_level, project=settings.project)
     async with (
+        traced(settings, NAME),
         BigQuery(settings, service=NAME) as bq,
         PlatformEvents(bq, SystemClock(), service=NAME, every_seconds=settings.report_flush_seconds) as events,
         peer_channel(settings, caller=NAME, peer="auth", address=settings.auth_address) as auth,

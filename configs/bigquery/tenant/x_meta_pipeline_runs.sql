@@ -5,6 +5,7 @@
 -- bytes_billed: of query jobs in the platform's project, on its bill. slot_ms: of all its jobs. bytes_read: of the tenant's own data,
 -- through the Storage Read API or by query jobs, on the bill of the tenant's project. cost_usd: an estimate of both bills together, at the
 -- prices that the executor is configured with; the platform's part of it is bytes_billed at the price of queries.
+-- trace_id: of the OpenTelemetry trace of its execution, 32 lower-case hex digits; NULL: it was not traced, or is older than this column.
 CREATE TABLE IF NOT EXISTS x_meta_pipeline_runs (
   pipeline_logging_id STRING NOT NULL,
   tenant_id STRING NOT NULL,
@@ -27,6 +28,7 @@ CREATE TABLE IF NOT EXISTS x_meta_pipeline_runs (
   bytes_billed INT64,
   slot_ms INT64,
   bytes_read INT64,
-  cost_usd FLOAT64
+  cost_usd FLOAT64,
+  trace_id STRING
 )
 CLUSTER BY pipeline_logging_id

@@ -22,7 +22,7 @@ from services.platform.kms.client import Kms
 async def main() -> int:
     """The exit status."""
     settings = CredentialsSettings()
-    log.configure("reencrypt", settings.log_level)
+    log.configure("reencrypt", settings.log_level, project=settings.project)
     async with BigQuery(settings, service="reencrypt") as bq, Kms(settings) as kms:
         store = KeyVersionStore(bq)
         try:

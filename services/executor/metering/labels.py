@@ -12,7 +12,8 @@ LENGTH: Final = 63
 def run_labels(run: Run) -> dict[str, str]:
     """The labels of a run's jobs. A tenant id of 64 characters loses its last one."""
     pipeline = run.pipeline_id.removeprefix(f"{run.tenant_id}-")
-    return {"tenant": label(run.tenant_id), "run": label(run.pipeline_logging_id), "pipeline": label(pipeline)}
+    labels = {"tenant": label(run.tenant_id), "run": label(run.pipeline_logging_id), "pipeline": label(pipeline)}
+    return labels | ({"trace_id": run.trace_id} if run.trace_id else {})
 
 
 def label(text: str) -> str:

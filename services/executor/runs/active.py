@@ -12,6 +12,7 @@ from typing import Self
 import structlog
 
 from services.executor.records import Run, RunCost, RunOutcome, RunStatus
+from services.executor.run_spans import note_end, trace_of
 from services.executor.runs.prepared import PreparedRun
 from services.executor.runs.progress import RunProgress
 from services.executor.runs.quota import QuotaClient, Reservation
@@ -107,7 +108,7 @@ class ActiveRuns:
         self._active[reservation.pipeline_logging_id] = active
         self._store.lead(prepared.run)
         # eager_start: a task cancelled before its first step would skip _close.
-        active.task = asyncio.Task(self._supervise(active), loop=asyncio.get_running_loop(), eager_start=True)
+        active.task = asyncio.Task(self._trace(active), loop=asyncio.get_running_loop(), eager_start=True)
 
     def stop(self, pipeline_logging_id: str, reason: str, *, status: RunStatus = RunStatus.FAILED) -> None:
         """Fails a run with `reason`, worded for the tenant; its final steps see this outcome, or `status` if its row has another one
@@ -117,6 +118,10 @@ class ActiveRuns:
         if active is not None and not active.closing and active.stop_reason is None:
             active.stop_reason = reason
             active.task.cancel(RunOutcome(status=status, error_message=reason))
+
+    async def _trace(self, active: _ActiveRun) -> None:
+        with trace_of(active.prepared.run):
+            await self._supervise(active)
 
     async def _supervise(self, active: _ActiveRun) -> None:
         run = active.prepared.run
@@ -184,6 +189,7 @@ class ActiveRuns:
         except Exception:  # noqa: BLE001 - a retry would not help; the reservation expires, and the reconciler reads the row
             _log.exception("close_broke")
         else:
+            note_end(status or outcome.status)
             _log.info("run_ended", status=status, rows=outcome.rows_processed)
 
     def _write_cost(self, run: Run, cost: RunCost | None) -> None:

@@ -16,6 +16,7 @@ import structlog
 from services.executor.errors import StepError
 from services.executor.metering.meter import StepMeter
 from services.executor.records import RunOutcome, StepLog, StepStatus
+from services.executor.run_spans import span_of
 from services.executor.runs.last_step import last_step, may_end, steps_left
 from services.executor.runs.prepared import PreparedRun
 from services.executor.runs.progress import RUNNING, RunProgress
@@ -184,8 +185,9 @@ async def _attempt(
     outcome = progress.seen_by(step, prepared.template.steps)
     context = replace(context_of(prepared, step, progress.results, tools, outcome=outcome), meter=meter, last=last)
     try:
-        async with asyncio.timeout(step.timeout_seconds):
-            return await step.action.run(context)
+        with span_of(step.type, step.id, meter.labels.get("attempt", "1")):
+            async with asyncio.timeout(step.timeout_seconds):
+                return await step.action.run(context)
     except StepError as error:
         _log.info("step_failed", step=step.id, cause=repr(error.__cause__.__class__.__name__))
         return error

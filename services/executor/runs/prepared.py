@@ -17,6 +17,7 @@ from services.executor.templates.parameters import ParameterType, Value, to_json
 from services.executor.templates.template import Template
 from services.platform.clock import Clock
 from services.platform.errors import ConvergenceError, FailedPrecondition, InvalidArgument, NotFound
+from services.platform.tracing import tracer
 
 USUAL_WAIT = timedelta(hours=1)
 NO_RESOURCES = OwnResources()
@@ -48,7 +49,7 @@ class PreparedRun:
     """A run with checked template and parameters. Its row is not written yet, or it is `run`."""
 
     run: Run
-    """Its `claimed_by` is random: no other preparation has the same."""
+    """Its `claimed_by` and `trace_id` are random: no other preparation has the same."""
     template: Template
     given: Mapping[str, object]
     """The parameters as given by the caller, JSON values."""
@@ -155,6 +156,7 @@ class RunPreparer:
             started_at=now,
             deadline_at=now + self._wait + timedelta(seconds=template.timeout_seconds),
             claimed_by=str(uuid.uuid4()),
+            trace_id=tracer.new_trace_id(),
         )
         return PreparedRun(run=run, template=template, given=request.given, values=values, period=period)
 

@@ -43,6 +43,7 @@ def to_run(run: Run, steps: Sequence[StepLog] = (), results: Sequence[DqResult] 
         slot_ms=run.slot_ms,
         bytes_read=run.bytes_read,
         cost_usd=run.cost_usd,
+        trace_id=run.trace_id,
     )
 
 

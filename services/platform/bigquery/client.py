@@ -11,6 +11,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from functools import partial
 from types import TracebackType
 from typing import Any, Self
@@ -20,6 +21,7 @@ from google.api_core import exceptions as google
 from google.auth.credentials import AnonymousCredentials
 from google.cloud import bigquery
 from google.cloud.bigquery import client as google_client
+from opentelemetry.trace import Span
 
 from services.platform import metrics
 from services.platform.backoff import backoff
@@ -40,13 +42,14 @@ from services.platform.bigquery.jobs import (
     raising_conflicts,
 )
 from services.platform.bigquery.prices import count_billed
-from services.platform.bigquery.query_parameters import to_parameter
+from services.platform.bigquery.query_parameters import query_config
 from services.platform.bigquery.result import QueryResult, read_job, read_result
 from services.platform.bigquery.sql import Block
 from services.platform.bigquery.transient import is_rate_limit, is_transient
 from services.platform.errors import Unavailable
 from services.platform.metrics.bigquery import timed
 from services.platform.settings import ServiceSettings
+from services.platform.tracing.bigquery import asked, note_retry, note_waited
 from services.platform.turns.places import FairPlaces
 
 _log = structlog.get_logger()
@@ -115,7 +118,7 @@ class BigQuery:
         billed more than that allows, BigQuery refuses it, free of charge, with an error that `bytes_required` recognises. `once`: raises
         TransactionCancelled instead of sending a transaction again that BigQuery has cancelled.
         """
-        began, config = time.monotonic(), self._config(block, params, dataset)
+        began, config = time.monotonic(), query_config(block, params, dataset, self._labels)
         if account is not None:
             charge(config, account, is_script=block.is_script)
 
@@ -134,7 +137,7 @@ class BigQuery:
         sent = (raising_conflicts(insert), raising_conflicts(read)) if once else (insert, read)
         async with self.locations.where(dataset) as location:
             left = seconds - (time.monotonic() - began)
-            return await self.run_job(block.name, *sent, location=location, seconds=left, written=_tables(block, dataset))
+            return await self.run_job(block.name, *sent, location=location, seconds=left, written=block.written_in(dataset))
 
     async def run_job[Answer](  # noqa: PLR0913 - how a job is sent, read, and bounded
         self,
@@ -158,9 +161,10 @@ class BigQuery:
         for number, wait in enumerate(waits or backoff(first=0.1, most=8.0), 1):
             job = SentJob(self.client, f"{what}_{uuid.uuid4().hex}", insert, read, location=location)
             try:
-                await self.call(what, job.begin, seconds=deadline - time.monotonic(), written=written)
-                with timed(what):
-                    return await self.call(what, job.finish, seconds=deadline - time.monotonic())
+                with asked(what, job_id=job.job_id):
+                    await self.call(what, job.begin, seconds=deadline - time.monotonic(), written=written, part="insert")
+                    with timed(what):
+                        return await self.call(what, job.finish, seconds=deadline - time.monotonic(), part="result")
             except JobDied as died:
                 if isinstance(cause := died.__cause__, Exception) and is_rate_limit(cause):
                     self._turns.refused(written, time.monotonic())
@@ -180,7 +184,7 @@ class BigQuery:
 
         Free of charge and without effect, so it is not counted as a statement. Raises as `query` does.
         """
-        config = self._config(block, params, dataset)
+        config = query_config(block, params, dataset, self._labels)
         config.dry_run = True
 
         def send(timeout: float) -> int:
@@ -197,15 +201,6 @@ class BigQuery:
             cancel = partial(self.client.cancel_job, job_id, location=location, retry=NO_RETRY)
             await self.call("cancel_job", lambda timeout: cancel(timeout=timeout), seconds=CANCEL_SECONDS)
 
-    def _config(self, block: Block, params: Mapping[str, object], dataset: str) -> bigquery.QueryJobConfig:
-        if unknown := params.keys() - block.params.keys():
-            raise TypeError(f"block {block.name} declares no parameter {sorted(unknown)}")
-        return bigquery.QueryJobConfig(
-            default_dataset=dataset,
-            query_parameters=[to_parameter(name, kind, params[name]) for name, kind in block.params.items()],
-            labels={**self._labels, "statement": block.name},
-        )
-
     async def query(
         self, block: Block, params: Mapping[str, object], *, dataset: str, seconds: float | None = None, max_bytes: int | None = None
     ) -> QueryResult:
@@ -219,7 +214,7 @@ class BigQuery:
 
         def send(timeout: float) -> QueryResult:
             # In the pool: ten thousand rows of a parameter take a while.
-            config = self._config(block, params, dataset)
+            config = query_config(block, params, dataset, self._labels)
             if max_bytes is not None:
                 config.maximum_bytes_billed = max_bytes
             count_statement(block)
@@ -234,14 +229,14 @@ class BigQuery:
         usual = self.script_seconds if block.is_script else self.statement_deadline_seconds
         until = time.monotonic() + (usual if seconds is None else seconds)
         async with self.locations.where(dataset) as location:
-            return await self.call(block.name, send, seconds=until - time.monotonic(), written=_tables(block, dataset))
+            return await self.call(block.name, send, seconds=until - time.monotonic(), written=block.written_in(dataset))
 
     async def _read_location(self, dataset: str) -> str:
         return await self.call("get_dataset", lambda left: str(self.client.get_dataset(dataset, timeout=left, retry=NO_RETRY).location))
 
     async def wait_for_budget(self, block: Block, *, dataset: str) -> None:
         """Waits until the rate limit of the tables that the block changes allows another statement; a batch can grow until then."""
-        await self._turns.take(block.name, _tables(block, dataset), math.inf, is_look=True)
+        await self._turns.take(block.name, block.written_in(dataset), math.inf, is_look=True)
 
     async def stream(self, table: str, rows: Sequence[Mapping[str, object]], ids: Sequence[str]) -> None:
         """Appends rows (JSON values) to `project.dataset.table` with `ids` as insert ids, by which BigQuery drops duplicates of a replay.
@@ -259,21 +254,27 @@ class BigQuery:
         await self.call("stream", send)
 
     async def call[Answer](
-        self, what: str, send: Callable[[float], Answer], *, seconds: float | None = None, written: Sequence[str] = ()
+        self, what: str, send: Callable[[float], Answer], *, seconds: float | None = None, written: Sequence[str] = (), part: str = ""
     ) -> Answer:
         """Runs the blocking `send(timeout in seconds)` in the pool, and retries it while its error is transient and the deadline has not
         passed.
 
         `written`: the table that each statement changes, one entry a statement; the call waits for their rate limit, in turn (`DmlTurns`).
-        Raises Unavailable at the deadline; ResourceExhausted before anything was sent, if the tenant's own statements are in its way; any
-        other error unchanged.
+        `part`: of a job, for its span. Raises Unavailable at the deadline; ResourceExhausted before anything was sent, if the tenant's own
+        statements are in its way; any other error unchanged.
         """
-        deadline = time.monotonic() + (self.statement_deadline_seconds if seconds is None else seconds)
+        with asked(f"{what} {part}".rstrip()) as span:
+            return await self._call(what, send, self.statement_deadline_seconds if seconds is None else seconds, written, span)
+
+    async def _call[Answer](self, what: str, send: Callable[[float], Answer], seconds: float, written: Sequence[str], span: Span) -> Answer:
+        deadline = time.monotonic() + seconds
         for number, wait in enumerate(backoff(), 1):
+            asked_at = time.monotonic()
             await self._turns.take(what, written, deadline, is_first=number == 1)
             try:
                 async with self._places.of_this_task():
-                    answer = await asyncio.get_running_loop().run_in_executor(self._pool, in_time, send, deadline)
+                    note_waited(span, time.monotonic() - asked_at)
+                    answer = await asyncio.get_running_loop().run_in_executor(self._pool, copy_context().run, in_time, send, deadline)
             except Exception as error:
                 if not is_transient(error):
                     raise
@@ -281,6 +282,7 @@ class BigQuery:
                     self._turns.refused(written, time.monotonic())
                 if time.monotonic() + wait >= deadline:
                     raise unavailable(what, error) from error
+                note_retry(span, error)
                 metrics.BIGQUERY_RETRIES.labels(what).inc()
             else:
                 self._turns.passed(written)
@@ -294,7 +296,3 @@ class BigQuery:
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         await asyncio.to_thread(self._pool.shutdown)
         self.client.close()  # type: ignore[no-untyped-call]
-
-
-def _tables(block: Block, dataset: str) -> list[str]:
-    return [f"{dataset}.{table}" for table in block.written]

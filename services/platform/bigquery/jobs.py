@@ -17,6 +17,7 @@ from services.platform.bigquery.errors import Forbidden, NotFound, TransactionCa
 from services.platform.bigquery.sql import Block
 from services.platform.bigquery.transient import is_conflict, is_transient
 from services.platform.cache import TtlCache
+from services.platform.tracing.bigquery import note_job
 
 NO_RETRY: Any = None
 """Passed to the client's methods: its own retries last minutes, ours end at the deadline."""
@@ -73,6 +74,7 @@ def end_by_itself(config: bigquery.QueryJobConfig, seconds: float) -> None:
 
 def count_job(job: Any, account: JobAccount | None) -> None:
     """Counts a job on its account, once it has ended; BigQuery's figures for a script are the sums over its statements."""
+    note_job(job)
     if account is None or job.state != "DONE":
         return
     statistics = job._properties.get("statistics", {})  # noqa: SLF001 - a load job's slot time has no public property

@@ -9,6 +9,7 @@ from google.cloud.bigquery.table import RowIterator
 from services.platform.bigquery.errors import unavailable
 from services.platform.bigquery.jobs import UnconfirmedScript, query_result
 from services.platform.bigquery.sql import Block
+from services.platform.tracing.bigquery import note_result
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -31,6 +32,7 @@ class QueryResult:
 
 def read_result(block: Block, rows: RowIterator) -> QueryResult:
     """The result of a block that has ended. Raises UnconfirmedScript if it should have returned a row at its end and has not."""
+    note_result(rows)
     result = QueryResult(rows=[dict(row.items()) for row in rows], affected=rows.num_dml_affected_rows or 0)
     if block.is_confirmed and not result.rows:
         raise UnconfirmedScript(f"{block.name} did not come to its end")

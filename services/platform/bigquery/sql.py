@@ -57,6 +57,10 @@ class Block:
         """Tables that its statements name, each once a statement: BigQuery charges a minimum for each."""
         return len(self.written) + len(self.read)
 
+    def written_in(self, dataset: str) -> list[str]:
+        """`project.dataset.table` of each statement that changes a table."""
+        return [f"{dataset}.{table}" for table in self.written]
+
     @property
     def is_query(self) -> bool:
         """True if it is one SELECT, so that it can be used as a subquery."""

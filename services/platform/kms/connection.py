@@ -12,11 +12,13 @@ import structlog
 from google.api_core import exceptions as google
 from google.cloud import kms_v1
 from google.cloud.kms_v1.services.key_management_service.transports import KeyManagementServiceGrpcAsyncIOTransport
+from opentelemetry.trace import SpanKind
 
 from services.platform.backoff import backoff
 from services.platform.errors import Internal, Unavailable
 from services.platform.metrics.process import kms_call
 from services.platform.settings import ServiceSettings
+from services.platform.tracing import calls, tracer
 
 type Remedies = Mapping[type[google.GoogleAPICallError], str]
 """Errors that last until the operator acts, and what to do."""
@@ -56,6 +58,13 @@ class KmsConnection:
         Raises Unavailable (KMS_UNAVAILABLE) if there is none in time, Internal (KMS_KEY_UNUSABLE; KeyVersionUnusable for a version's
         state) for an error that lasts, and InvalidArgument of the client unless there is a remedy for it.
         """
+        # The client's methods are named as the RPCs, in lower case: `asymmetric_sign`.
+        rpc = method.__name__.title().replace("_", "")
+        name, attributes = calls.of_rpc(f"google.cloud.kms.v1.KeyManagementService/{rpc}")
+        with tracer.span(name, attributes, kind=SpanKind.CLIENT):
+            return await self._call(method, request, is_whole)
+
+    async def _call(self, method: Any, request: Any, is_whole: Callable[[Any], bool]) -> Any:
         deadline = asyncio.get_running_loop().time() + self._deadline
         for wait in backoff():
             left = deadline - asyncio.get_running_loop().time()

@@ -40,6 +40,7 @@ AUDIT_ENTRIES = Counter(
     ["ending"],
 )
 AUDIT_WAITING = Gauge("convergence_audit_waiting", "Entries of the audit log that are not stored yet")
+SPANS = Counter("convergence_spans", "Spans of traces: sent, failed, or dropped because too many waited", ["ending"])
 REPORT_ROWS = Counter("convergence_report_rows", "Rows for operators, written in the background: written, or dropped", ["table", "ending"])
 
 # So that an alert has a zero to rise from.

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 import grpc
+from opentelemetry.trace import SpanKind
 
 from services.platform.errors import from_rpc
 from services.platform.rpc.calls import request_id
@@ -12,6 +13,7 @@ from services.platform.settings import ServiceSettings
 from services.platform.tls.channel import RenewingChannel
 from services.platform.tls.files import TlsFiles
 from services.platform.tls.watch import TlsWatch
+from services.platform.tracing import calls, propagation, tracer
 
 
 def peer_channel(settings: ServiceSettings, *, caller: str, peer: str, address: str) -> grpc.aio.Channel:
@@ -51,14 +53,14 @@ def peer_channel(settings: ServiceSettings, *, caller: str, peer: str, address: 
         credentials = grpc.ssl_channel_credentials(
             root_certificates=files.authorities, private_key=files.key, certificate_chain=files.certificate
         )
-        calls = _PeerCalls(peer, settings.peer_deadline_seconds)
-        return grpc.aio.secure_channel(address, credentials, options=options, interceptors=[calls])
+        interceptor = _PeerCalls(peer, settings.peer_deadline_seconds)
+        return grpc.aio.secure_channel(address, credentials, options=options, interceptors=[interceptor])
 
     return RenewingChannel(TlsWatch(settings.tls_dir, caller), connect, seconds=settings.tls_reload_seconds)
 
 
 class _PeerCalls(grpc.aio.UnaryUnaryClientInterceptor):  # type: ignore[misc]  # untyped upstream
-    """Passes the request id on, sets a deadline, and raises our errors instead of gRPC's."""
+    """Passes the request id and the trace on, sets a deadline, and raises our errors instead of gRPC's."""
 
     def __init__(self, peer: str, deadline_seconds: float) -> None:
         self._peer, self._deadline_seconds = peer, deadline_seconds
@@ -69,9 +71,21 @@ class _PeerCalls(grpc.aio.UnaryUnaryClientInterceptor):  # type: ignore[misc]  #
         client_call_details: grpc.aio.ClientCallDetails,
         request: Any,
     ) -> Any:
+        name, attributes = calls.of_rpc(_path(client_call_details.method))
+        with tracer.span(name, {**attributes, "server.address": self._peer}, kind=SpanKind.CLIENT):
+            return await self._call(continuation, client_call_details, request)
+
+    async def _call(
+        self,
+        continuation: Callable[[grpc.aio.ClientCallDetails, Any], Any],
+        client_call_details: grpc.aio.ClientCallDetails,
+        request: Any,
+    ) -> Any:
         metadata = grpc.aio.Metadata(*(client_call_details.metadata or ()))
         if identity := request_id.get():
             metadata["x-request-id"] = identity
+        for header, value in propagation.headers().items():
+            metadata[header] = value
         details = grpc.aio.ClientCallDetails(
             method=client_call_details.method,
             timeout=client_call_details.timeout or self._deadline_seconds,
@@ -84,3 +98,7 @@ class _PeerCalls(grpc.aio.UnaryUnaryClientInterceptor):  # type: ignore[misc]  #
             return await call
         except grpc.aio.AioRpcError as error:
             raise from_rpc(error, self._peer) from error
+
+
+def _path(method: str | bytes) -> str:
+    return method.decode() if isinstance(method, bytes) else method

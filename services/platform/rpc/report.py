@@ -16,6 +16,7 @@ from services.platform.errors import ConvergenceError, DeadlineExceeded, Interna
 from services.platform.metrics.calls import CALL_SECONDS, CALL_STREAM_SECONDS, CALLS, CALLS_IN_FLIGHT
 from services.platform.rpc.calls import DEADLINE_MARGIN, Call, Rpc, Step, request_id
 from services.platform.rpc.secret_texts import has_secret
+from services.platform.tracing.tracer import annotate, note_answer
 
 _log = structlog.get_logger()
 MAX_REQUEST_ID = 128
@@ -35,7 +36,9 @@ def report(rpc: Rpc, proceed: Step) -> Step:
     async def reported(call: Call) -> Any:
         identity = id_of(call.metadata)
         request_id.set(identity)
-        structlog.contextvars.bind_contextvars(request_id=identity, rpc=rpc.path, tenant_id=getattr(call.request, "tenant_id", "") or None)
+        tenant_id = getattr(call.request, "tenant_id", "") or None
+        structlog.contextvars.bind_contextvars(request_id=identity, rpc=rpc.path, tenant_id=tenant_id)
+        annotate({"convergence.request_id": identity} | ({"convergence.tenant_id": tenant_id} if tenant_id else {}))
         began, code = time.monotonic(), "OK"
         refusal: ConvergenceError | None = None
         left = call.context.time_remaining()
@@ -61,6 +64,7 @@ def report(rpc: Rpc, proceed: Step) -> Step:
             in_flight.dec()
             _calls(rpc.path, code, reason or "").inc()
             seconds_taken.observe(seconds)
+            note_answer(code, reason)
             _log.info("rpc", code=code, reason=reason, ms=round(seconds * 1000, 1))
         return await _refuse(call, refusal, identity)
 

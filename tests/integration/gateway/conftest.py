@@ -18,6 +18,7 @@ from localcloud import certs
 from localcloud.ports import free_ports
 from localcloud.settings import SERVICES
 from tests.integration.gateway.upstream import Upstream
+from tests.support.collector import Collector, collecting
 
 ORIGIN, OTHER_ORIGIN = "http://localhost:5173", "https://console.test"
 TIMEOUT_SECONDS = 3  # a busy machine answers within it; two tests wait it out
@@ -25,6 +26,7 @@ READY_WITHIN = 20.0
 KEYS = {"x-api-key": "some-key", "x-admin-key": "some-admin-key"}
 """The gateway asks for one, and leaves it to the services to know it."""
 METADATA = tuple(KEYS.items())
+COLLECTOR_HEADERS = {"Authorization": "Bearer of-the-collector"}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -122,10 +124,19 @@ async def all_upstreams(tls_dir: Path) -> AsyncIterator[dict[str, Upstream]]:
 
 
 @pytest.fixture(scope="session")
+def collector() -> Iterator[Collector]:
+    """Gets the gateway's traces."""
+    with collecting() as collector:
+        yield collector
+
+
+@pytest.fixture(scope="session")
 async def running_gateway(
-    tmp_path_factory: pytest.TempPathFactory, tls_dir: Path, all_upstreams: dict[str, Upstream]
+    tmp_path_factory: pytest.TempPathFactory, tls_dir: Path, all_upstreams: dict[str, Upstream], collector: Collector
 ) -> AsyncIterator[Gateway]:
-    with envoy(tmp_path_factory.mktemp("gateway"), tls_dir, {name: one.port for name, one in all_upstreams.items()}) as gateway:
+    ports = {name: one.port for name, one in all_upstreams.items()}
+    traces = {"otlp_endpoint": collector.endpoint, "otlp_headers": json.dumps(COLLECTOR_HEADERS), "trace_ratio": 0, "project": "acme-prod"}
+    with envoy(tmp_path_factory.mktemp("gateway"), tls_dir, ports, **traces) as gateway:
         await gateway.ready()
         yield gateway
         assert "script log" not in gateway.log.read_text(), "a Lua filter has failed"

@@ -18,6 +18,7 @@ KEYS: Final = {
     "n": "0vx7agoebGcQSuuPiLJXZptN9nndrQmbXEps2aiAFbWhM78LhWx4cbbfAAtVT86zwu1RK7aPFFxuhDR1L6tSoc",
     "kid": "1",
     "entry_hash": "5e884898da28047151d0e56f8dc6292773603d0d6aabbdd62a11ef721d1542d8",
+    "trace_id": "4bf92f3577b34da6a3ce929d0e0e4736",
 }
 """Values of fields that are secret, or new each time."""
 MOST: Final = {"steps": 4, "dq_results": 2, "templates": 1, "commands": 2}
@@ -31,6 +32,7 @@ _RULES: Final = (
     (re.compile(r"\b20(?:2[6-9]|[3-9]\d)-\d\d-\d\d\b"), TODAY),
     (re.compile(r"\b20(?:2[6-9]|[3-9]\d)-\d\d\b"), MONTH),
     (re.compile(r"\b[0-9a-f]{64}\b"), KEYS["entry_hash"]),
+    (re.compile(r"\b[0-9a-f]{32}\b"), KEYS["trace_id"]),
     (re.compile(r"admin-key:[0-9a-f]{8}"), "admin-key:5e884898"),
     (re.compile(r"(?:127\.0\.0\.1|localhost):\d+"), "127.0.0.1:8080"),
 )

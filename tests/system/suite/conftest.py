@@ -11,6 +11,7 @@ from localcloud.stack import Stack
 from services.platform.settings import REPOSITORY
 from tests.conftest import beside, patient
 from tests.support.attacks.world import with_one_role_each
+from tests.support.collector import Collector, collecting
 from tests.support.operator_accounts import OperatorAccounts
 from tests.system.tenants import Suite
 
@@ -21,7 +22,14 @@ def configs_of(settings: LocalSettings) -> Path:
 
 
 @pytest.fixture(scope="package")
-def stack(emulators: LocalSettings, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+def collector() -> Iterator[Collector]:
+    """Gets the traces of the suite: of runs, and of calls that ask for it."""
+    with collecting() as collector:
+        yield collector
+
+
+@pytest.fixture(scope="package")
+def stack(emulators: LocalSettings, tmp_path_factory: pytest.TempPathFactory, collector: Collector) -> Iterator[Stack]:
     # Jobs may call by identity tokens, too; tests that need it publish the keys.
     settings = beside(emulators, tmp_path_factory.mktemp("suite") / "state", scheduler_oidc=True)
     # A test may add a template, and be told by http on this machine.
@@ -30,8 +38,10 @@ def stack(emulators: LocalSettings, tmp_path_factory: pytest.TempPathFactory) ->
         "CONVERGENCE_CONFIGS_DIR": str(configs_of(settings)),
         "CONVERGENCE_TEMPLATE_POLL_SECONDS": "1",
         "CONVERGENCE_NOTIFY_ALLOW_PRIVATE_TARGETS": "true",
+        "CONVERGENCE_OTLP_ENDPOINT": collector.endpoint,
     }
     extra = {name: {**waiting, **with_one_role_each(settings), **own} for name, waiting in patient().items()}
+    extra["gateway"] = {"GATEWAY_OTLP_ENDPOINT": collector.endpoint, "GATEWAY_TRACE_RATIO": "0"}
     with Stack(settings, only=("bootstrap", *SERVICES, "gateway"), auto_restart=False, report=print, extra=extra) as stack:
         yield stack
 

@@ -34,6 +34,7 @@ FILLED_IN = {
     "CONVERGENCE_TOKEN_SECRETS": "[]",
     "GATEWAY_CORS_ORIGIN": "http://localhost:3000,http://localhost:5173",
     "GATEWAY_PORT": "8080",
+    "OTLP_ENDPOINT": "",
 }
 SETTINGS: dict[str, type[BaseSettings]] = {
     "auth": AuthSettings,

@@ -43,6 +43,8 @@ from services.executor.sources.gcp.read_streams import READ_STREAMS, read_sessio
 from services.executor.sources.source import DailyTotal
 from services.platform.bigquery.errors import bytes_required
 from services.platform.settings import ServiceSettings
+from services.platform.tracing import tracer
+from services.platform.tracing.bigquery import asked
 
 LABELS: Final = {"managed-by": "convergence", "service": "executor", "statement": "read_view"}
 LISTED_AT_ONCE: Final = 4
@@ -95,7 +97,8 @@ class GcpBilling:
                     raise
                 return None
 
-        with self._translate_errors(f"project {self.project}", Role.DATA_VIEWER), ThreadPoolExecutor(LISTED_AT_ONCE) as pool:
+        translated = self._translate_errors(f"project {self.project}", Role.DATA_VIEWER)
+        with translated, asked("list_tables"), ThreadPoolExecutor(LISTED_AT_ONCE) as pool:
             datasets = [one.reference for one in self._client.list_datasets(timeout=SECONDS, retry=RETRY)]
             for dataset, found in zip(datasets, pool.map(listed, datasets), strict=True):
                 if found is None:
@@ -108,7 +111,8 @@ class GcpBilling:
         """True if a table has the columns of a usage cost export; False if the account may not read the schema."""
         check_cancelled()
         try:
-            return is_usage(_columns(self._client.get_table(str(table), timeout=SECONDS, retry=RETRY)))
+            with asked("get_table"):
+                return is_usage(_columns(self._client.get_table(str(table), timeout=SECONDS, retry=RETRY)))
         except _FAILURES:
             return False
 
@@ -176,7 +180,7 @@ class GcpBilling:
         Raises StepError; what `check_cancelled` raises.
         """
         sql, parameters = focus_totals(table, period)
-        with self._translate_errors(f"table {table}", Role.JOB_USER):
+        with self._translate_errors(f"table {table}", Role.JOB_USER), asked("focus_totals"):
             most = self._meter.max_query_bytes(max_bytes)
             labels = {**FOCUS_LABELS, **self._meter.labels}
             config = bigquery.QueryJobConfig(labels=labels, maximum_bytes_billed=most, query_parameters=parameters)
@@ -196,7 +200,7 @@ class GcpBilling:
         if table.project.lower() in self._own.names:
             raise StepError(f"Table {table} is in a project that {NOT_YOURS}")
         if table not in self._tables_seen:
-            with self._translate_errors(f"table {table}", Role.DATA_VIEWER):
+            with self._translate_errors(f"table {table}", Role.DATA_VIEWER), asked("get_table"):
                 found = self._client.get_table(str(table), timeout=SECONDS, retry=RETRY)
             check_usage(table, _columns(found))
             self._tables_seen[table] = found
@@ -228,7 +232,7 @@ class GcpBilling:
         self, found: bigquery.Table, columns: Sequence[str], rows: RowFilter, check_cancelled: Callable[[], None]
     ) -> types.ReadSession:
         """The Storage Read API reads tables only: a query job selects the view's rows into its anonymous result table, which is read."""
-        with self._translate_errors(f"view {found.reference}", Role.JOB_USER):
+        with self._translate_errors(f"view {found.reference}", Role.JOB_USER), asked("read_view"):
             job = self._query(found, columns, rows)
             wait_for(job, check_cancelled, self._meter)
         return self._open(job.destination, types.ReadSession.TableReadOptions())
@@ -256,11 +260,13 @@ class GcpBilling:
         return self._locations[table]
 
     def _open(self, table: bigquery.TableReference, options: types.ReadSession.TableReadOptions) -> types.ReadSession:
-        session: types.ReadSession = self._reader.create_read_session(
-            parent=f"projects/{self.project}",
-            read_session=types.ReadSession(table=table.path.removeprefix("/"), data_format=types.DataFormat.ARROW, read_options=options),
-            timeout=SECONDS,
+        asked_for = types.ReadSession(
+            table=table.path.removeprefix("/"), data_format=types.DataFormat.ARROW, read_options=options, trace_id=tracer.trace_id() or ""
         )
+        with asked("create_read_session"):
+            session: types.ReadSession = self._reader.create_read_session(
+                parent=f"projects/{self.project}", read_session=asked_for, timeout=SECONDS
+            )
         return session
 
     @contextmanager

@@ -9,6 +9,7 @@ from google.cloud import bigquery
 from google.cloud.bigquery.retry import DEFAULT_RETRY
 
 from services.executor.sources.gcp.prices import GcpMeter
+from services.platform.tracing.bigquery import note_job
 
 SECONDS: Final = 30.0
 """Timeout in seconds of each call to the tenant's project."""
@@ -29,6 +30,7 @@ def wait_for(job: bigquery.QueryJob, check_cancelled: Callable[[], None], meter:
         with contextlib.suppress(Exception):  # it costs nothing more than it has
             job.cancel(timeout=SECONDS, retry=None)
         raise
+    note_job(job)
     meter.count(job)
 
 

@@ -6,9 +6,11 @@ from typing import Any, Final
 
 import pyarrow as pa
 from google.cloud.bigquery_storage_v1 import types
+from opentelemetry.trace import SpanKind, get_current_span
 
 from services.executor.metering.meter import Reading
 from services.executor.sources.overlap import merged
+from services.platform.tracing import calls, failures, tracer
 
 READ_STREAMS: Final = 8
 """The streams of a session that are read at once unless a setting says otherwise."""
@@ -25,14 +27,22 @@ def read_session(
     """
     reading.begin()
     schema = pa.ipc.read_schema(pa.py_buffer(session.arrow_schema.serialized_schema))
-    names, opened = iter([stream.name for stream in session.streams]), set[Any]()
+    names, opened, reader_span = iter([stream.name for stream in session.streams]), set[Any](), get_current_span()
+    span_name, attributes = calls.of_bigquery("read_rows")
 
     def lane() -> Iterator[tuple[pa.RecordBatch, int]]:
         """One stream after the other: whichever is next when its last one has ended."""
         for name in names:
-            opened.add(stream := reader.read_rows(name))
-            yield from _batches(stream, schema)
-            opened.discard(stream)
+            span = tracer.begin(span_name, attributes, inside=reader_span, kind=SpanKind.CLIENT)
+            try:
+                opened.add(stream := reader.read_rows(name))
+                yield from _batches(stream, schema)
+                opened.discard(stream)
+            except BaseException as error:
+                failures.note_failure(span, error)
+                raise
+            finally:
+                span.end()
 
     lanes = [lane() for _ in range(min(at_once, len(session.streams)))]
     try:

@@ -9,7 +9,6 @@ from decimal import Decimal
 from typing import Any
 
 import pyarrow as pa
-import pytest
 
 from services.executor.records import RunOutcome, RunStatus
 from services.executor.runs.execute import execute
@@ -428,31 +427,26 @@ async def test_export_table_names_the_export(tenant: Tenant, tools: Toolbox, beg
         assert (await execute(await begin(date="2025-11-17", export_table=name), tools)).rows_processed == 4
 
 
-@pytest.mark.parametrize(
-    ("tables", "parameters", "message"),
-    [
-        ({}, {}, "No billing export was found in project"),
-        ({"a.gcp_billing_export_v1_X": STANDARD, "a.gcp_billing_export_v1_Y": STANDARD}, {}, "Several billing exports were found"),
-        (
-            {"a.prices": pa.schema([("price", pa.float64())])},
-            {"export_table": "a.prices"},
-            "it has no columns cost and usage_start_time",
-        ),
-        ({}, {"export_table": "nowhere.nothing"}, "there is no such table"),
-        ({}, {"export_table": "convergence-local.tenants.tenant_api_keys"}, "in a project that is this installation's own"),
-        ({}, {"export_table": "convergence-local.tenants.nothing"}, "in a project that is this installation's own"),
-    ],
-)
-async def test_a_source_that_cannot_be_read_is_told(
-    tenant: Tenant, tools: Toolbox, begin: Begin, tables: dict[str, pa.Schema], parameters: dict[str, str], message: str
-) -> None:
+UNREADABLE: list[tuple[dict[str, pa.Schema], dict[str, str], str]] = [
+    ({}, {}, "No billing export was found in project"),
+    ({}, {"export_table": "nowhere.nothing"}, "there is no such table"),
+    ({}, {"export_table": "convergence-local.tenants.tenant_api_keys"}, "in a project that is this installation's own"),
+    ({}, {"export_table": "convergence-local.tenants.nothing"}, "in a project that is this installation's own"),
+    ({"a.prices": pa.schema([("price", pa.float64())])}, {"export_table": "a.prices"}, "it has no columns cost and usage_start_time"),
+    ({"a.gcp_billing_export_v1_X": STANDARD, "a.gcp_billing_export_v1_Y": STANDARD}, {}, "Several billing exports were found"),
+]
+"""What comes into the tenant's project, the parameters of a run then, and what the run says."""
+
+
+async def test_a_source_that_cannot_be_read_is_told(tenant: Tenant, tools: Toolbox, begin: Begin) -> None:
     """The tenant reads what to do; nothing of BigQuery's own text reaches it."""
-    for name, schema in tables.items():
-        load(tenant.host, f"{tenant.project}.{name}", [row(DAY)], schema)
+    for tables, parameters, message in UNREADABLE:
+        for name, schema in tables.items():
+            load(tenant.host, f"{tenant.project}.{name}", [row(DAY)], schema)
 
-    outcome = await execute(await begin(date="2025-11-17", **parameters), tools)
+        outcome = await execute(await begin(date="2025-11-17", **parameters), tools)
 
-    assert outcome.status is RunStatus.FAILED
-    assert outcome.error_message is not None
-    assert message in outcome.error_message
-    assert "http" not in outcome.error_message
+        assert outcome.status is RunStatus.FAILED, message
+        assert outcome.error_message is not None
+        assert message in outcome.error_message
+        assert "http" not in outcome.error_message

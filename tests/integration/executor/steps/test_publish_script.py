@@ -3,8 +3,6 @@
 from dataclasses import replace
 from pathlib import Path
 
-import pytest
-
 from services.executor.records import RunStatus
 from services.executor.runs.execute import execute
 from services.executor.runs.prepared import PreparedRun
@@ -30,33 +28,36 @@ STEP = """\
 """
 
 
-@pytest.mark.parametrize(
-    ("old", "new", "message"),
-    [
-        ("    day: usage_date\n", "", "a step needs `day`"),
-        ("day: usage_date", "day: currency", "`currency` is no column of type DATE of billing_cost_daily"),
-        ("cost: cost", "cost: labels", "`labels` is no column of type FLOAT64 or NUMERIC of billing_cost_daily"),
-        ("currency: currency", "currency: nothing", "`nothing` is no column of type STRING of billing_cost_daily"),
-        ("    sql: billing.sql#billing_rows\n", "", "needs either `sql`, a query for the rows, or `staging`"),
-        ("    day:", "    staging: x_staging_gcp_billing\n    day:", "needs either `sql`, a query for the rows, or `staging`"),
-        ("sql: billing.sql#billing_rows", "staging: x_staging_gcp_billing", "x_staging_gcp_billing has no column usage_date"),
-        ("#billing_rows", "#by_hand", "the block by_hand must be one SELECT: the step itself makes the transaction around it"),
-        ("#billing_rows", "#two", "the block two must be one SELECT"),
-    ],
-)
-def test_what_cannot_be_composed_is_refused_by_file_and_line(configs: Path, old: str, new: str, message: str) -> None:
+REFUSED = [
+    ("    day: usage_date\n", "", "a step needs `day`"),
+    ("day: usage_date", "day: currency", "`currency` is no column of type DATE of billing_cost_daily"),
+    ("cost: cost", "cost: labels", "`labels` is no column of type FLOAT64 or NUMERIC of billing_cost_daily"),
+    ("currency: currency", "currency: nothing", "`nothing` is no column of type STRING of billing_cost_daily"),
+    ("    sql: billing.sql#billing_rows\n", "", "needs either `sql`, a query for the rows, or `staging`"),
+    ("    day:", "    staging: x_staging_gcp_billing\n    day:", "needs either `sql`, a query for the rows, or `staging`"),
+    ("sql: billing.sql#billing_rows", "staging: x_staging_gcp_billing", "x_staging_gcp_billing has no column usage_date"),
+    ("#billing_rows", "#by_hand", "the block by_hand must be one SELECT: the step itself makes the transaction around it"),
+    ("#billing_rows", "#two", "the block two must be one SELECT"),
+]
+"""What stands in the step, what in its place cannot be composed, and what is said of it."""
+
+
+def test_what_cannot_be_composed_is_refused_by_file_and_line(configs: Path) -> None:
     """A script of the template's own is one of these: it could publish without the fence."""
     with (configs / "gcp/cost/billing.sql").open("a") as sql:
         sql.write("\n-- name: by_hand\nINSERT INTO billing_cost_daily (usage_date) SELECT DATE '2025-01-01'\n")
         sql.write("\n-- name: two\nSELECT 1; DELETE FROM billing_cost_daily WHERE TRUE\n")
     text = (configs / "gcp/cost/billing.yml").read_text()
     assert STEP in text
-    (configs / "gcp/cost/own.yml").write_text(text.replace(STEP, STEP.replace(old, new, 1)))
+    for number, (old, new, _) in enumerate(REFUSED):
+        (configs / f"gcp/cost/own_{number}.yml").write_text(text.replace(STEP, STEP.replace(old, new, 1)))
 
-    error = str(load_catalog(configs, STEP_TYPES).broken["gcp/cost/own.yml"])
+    broken = load_catalog(configs, STEP_TYPES).broken
 
-    assert error.startswith("gcp/cost/own.yml:")
-    assert message in error
+    for number, (_, new, message) in enumerate(REFUSED):
+        error = str(broken[f"gcp/cost/own_{number}.yml"])
+        assert error.startswith(f"gcp/cost/own_{number}.yml:"), new
+        assert message in error, new
 
 
 def test_a_template_that_publishes_declares_by_what_a_caller_accepts_less(configs: Path) -> None:

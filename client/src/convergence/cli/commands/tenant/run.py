@@ -153,6 +153,7 @@ def _show(cli: Invocation, run: run_pb2.Run) -> None:
         ("started by", f"{run.trigger_type}, {run.trigger_by}"),
         ("user", given(run, "user_id")),
         ("scheduled run", given(run, "run_id")),
+        ("trace", given(run, "trace_id")),
         ("days not over", names(run.days_not_over)),
     ]
     cli.printer.record(run, [(name, value) for name, value in fields if value != NONE])
