@@ -21,9 +21,10 @@ from services.executor.store import Store
 from services.executor.templates.parameters import SQL_TYPES, ParameterSpec, Value
 from services.executor.templates.section import Section
 from services.executor.workers import Workers
-from services.platform.bigquery.client import AGAIN, BigQuery
+from services.platform.bigquery.client import BigQuery
 from services.platform.bigquery.ddl import Table
 from services.platform.bigquery.errors import BadRequest, bytes_required
+from services.platform.bigquery.query_parameters import AGAIN
 from services.platform.bigquery.result import QueryResult
 from services.platform.bigquery.sql import Block, parse_blocks
 from services.platform.clock import Clock

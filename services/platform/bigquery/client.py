@@ -42,18 +42,15 @@ from services.platform.bigquery.jobs import (
     raising_conflicts,
 )
 from services.platform.bigquery.prices import count_billed
-from services.platform.bigquery.query_parameters import to_parameter
+from services.platform.bigquery.query_parameters import note_again, query_config
 from services.platform.bigquery.result import QueryResult, read_job, read_result
 from services.platform.bigquery.sql import Block
 from services.platform.bigquery.transient import is_rate_limit, is_transient
 from services.platform.errors import Unavailable
 from services.platform.metrics.bigquery import timed
 from services.platform.settings import ServiceSettings
-from services.platform.tracing.bigquery import asked, note_retry, note_waited, trace_label
+from services.platform.tracing.bigquery import asked, note_retry, note_waited
 from services.platform.turns.places import FairPlaces
-
-AGAIN = "is_again"
-"""A parameter of which a job that follows another one of the same call learns that it does."""
 
 _log = structlog.get_logger()
 
@@ -121,14 +118,14 @@ class BigQuery:
         billed more than that allows, BigQuery refuses it, free of charge, with an error that `bytes_required` recognises. `once`: raises
         TransactionCancelled instead of sending a transaction again that BigQuery has cancelled.
         """
-        began, config, sent = time.monotonic(), self._config(block, params, dataset), set[str]()
+        began, config, sent = time.monotonic(), query_config(block, params, dataset, self._labels), set[str]()
         if account is not None:
             charge(config, account, is_script=block.is_script)
 
         def insert(job_id: str, timeout: float) -> bigquery.QueryJob:
             sent.add(job_id)
-            if AGAIN in block.params:
-                config.query_parameters = self._config(block, {**params, AGAIN: params[AGAIN] or len(sent) > 1}, dataset).query_parameters
+            if len(sent) > 1:
+                note_again(config)
             count_statement(block, params)
             end_by_itself(config, timeout)
             how: Any = {"job_config": config, "job_id": job_id, "location": location, "timeout": timeout}
@@ -143,7 +140,7 @@ class BigQuery:
         calls = (raising_conflicts(insert), raising_conflicts(read)) if once else (insert, read)
         async with self.locations.where(dataset) as location:
             left = seconds - (time.monotonic() - began)
-            return await self.run_job(block.name, *calls, location=location, seconds=left, written=_tables(block, dataset))
+            return await self.run_job(block.name, *calls, location=location, seconds=left, written=block.written_in(dataset))
 
     async def run_job[Answer](  # noqa: PLR0913 - how a job is sent, read, and bounded
         self,
@@ -190,7 +187,7 @@ class BigQuery:
 
         Free of charge and without effect, so it is not counted as a statement. Raises as `query` does.
         """
-        config = self._config(block, params, dataset)
+        config = query_config(block, params, dataset, self._labels)
         config.dry_run = True
 
         def send(timeout: float) -> int:
@@ -207,15 +204,6 @@ class BigQuery:
             cancel = partial(self.client.cancel_job, job_id, location=location, retry=NO_RETRY)
             await self.call("cancel_job", lambda timeout: cancel(timeout=timeout), seconds=CANCEL_SECONDS)
 
-    def _config(self, block: Block, params: Mapping[str, object], dataset: str) -> bigquery.QueryJobConfig:
-        if unknown := params.keys() - block.params.keys():
-            raise TypeError(f"block {block.name} declares no parameter {sorted(unknown)}")
-        return bigquery.QueryJobConfig(
-            default_dataset=dataset,
-            query_parameters=[to_parameter(name, kind, params[name]) for name, kind in block.params.items()],
-            labels={**self._labels, "statement": block.name, **trace_label()},
-        )
-
     async def query(
         self, block: Block, params: Mapping[str, object], *, dataset: str, seconds: float | None = None, max_bytes: int | None = None
     ) -> QueryResult:
@@ -229,7 +217,7 @@ class BigQuery:
 
         def send(timeout: float) -> QueryResult:
             # In the pool: ten thousand rows of a parameter take a while.
-            config = self._config(block, params, dataset)
+            config = query_config(block, params, dataset, self._labels)
             if max_bytes is not None:
                 config.maximum_bytes_billed = max_bytes
             count_statement(block, params)
@@ -244,14 +232,14 @@ class BigQuery:
         usual = self.script_seconds if block.is_script else self.statement_deadline_seconds
         until = time.monotonic() + (usual if seconds is None else seconds)
         async with self.locations.where(dataset) as location:
-            return await self.call(block.name, send, seconds=until - time.monotonic(), written=_tables(block, dataset))
+            return await self.call(block.name, send, seconds=until - time.monotonic(), written=block.written_in(dataset))
 
     async def _read_location(self, dataset: str) -> str:
         return await self.call("get_dataset", lambda left: str(self.client.get_dataset(dataset, timeout=left, retry=NO_RETRY).location))
 
     async def wait_for_budget(self, block: Block, *, dataset: str) -> None:
         """Waits until the rate limit of the tables that the block changes allows another statement; a batch can grow until then."""
-        await self._turns.take(block.name, _tables(block, dataset), math.inf, is_look=True)
+        await self._turns.take(block.name, block.written_in(dataset), math.inf, is_look=True)
 
     async def stream(self, table: str, rows: Sequence[Mapping[str, object]], ids: Sequence[str]) -> None:
         """Appends rows (JSON values) to `project.dataset.table` with `ids` as insert ids, by which BigQuery drops duplicates of a replay.
@@ -311,7 +299,3 @@ class BigQuery:
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         await asyncio.to_thread(self._pool.shutdown)
         self.client.close()  # type: ignore[no-untyped-call]
-
-
-def _tables(block: Block, dataset: str) -> list[str]:
-    return [f"{dataset}.{table}" for table in block.written]

@@ -1,15 +1,40 @@
-"""Python values to typed query parameters, by the GoogleSQL type that a block declares."""
+"""A block with its values as a query: Python values to typed query parameters, by the GoogleSQL type that the block declares."""
 
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from google.cloud.bigquery import ArrayQueryParameter, ScalarQueryParameter, StructQueryParameter
+from google.cloud.bigquery import ArrayQueryParameter, QueryJobConfig, ScalarQueryParameter, StructQueryParameter
 from google.cloud.bigquery.query import ScalarQueryParameterType, StructQueryParameterType
+
+from services.platform.bigquery.sql import Block
+from services.platform.tracing.bigquery import trace_label
 
 type Parameter = ArrayQueryParameter | ScalarQueryParameter | StructQueryParameter
 
 _WRAPPED = re.compile(r"(ARRAY|STRUCT)<(.*)>", re.DOTALL)
+
+AGAIN = "is_again"
+"""A BOOL parameter of a block, from which a job that follows another one of the same call learns that it does."""
+
+
+def query_config(block: Block, params: Mapping[str, object], dataset: str, labels: Mapping[str, str]) -> QueryJobConfig:
+    """The configuration of a job for the block in `dataset` (`project.dataset`). Raises TypeError for a value that it declares no parameter
+    for.
+    """
+    if unknown := params.keys() - block.params.keys():
+        raise TypeError(f"block {block.name} declares no parameter {sorted(unknown)}")
+    return QueryJobConfig(
+        default_dataset=dataset,
+        query_parameters=[to_parameter(name, kind, params[name]) for name, kind in block.params.items()],
+        labels={**labels, "statement": block.name, **trace_label()},
+    )
+
+
+def note_again(config: QueryJobConfig) -> None:
+    """Sets the parameter `AGAIN`, if the block declares it."""
+    again = ScalarQueryParameter(AGAIN, "BOOL", True)
+    config.query_parameters = [again if one.name == AGAIN else one for one in config.query_parameters]
 
 
 def to_parameter(name: str | None, kind: str, value: Any) -> Parameter:

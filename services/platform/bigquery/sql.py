@@ -80,6 +80,10 @@ class Block:
             if params.get(name):
                 yield from tables
 
+    def written_in(self, dataset: str) -> list[str]:
+        """`project.dataset.table` of each statement that changes a table."""
+        return [f"{dataset}.{table}" for table in self.written]
+
     @property
     def is_query(self) -> bool:
         """True if it is one SELECT, so that it can be used as a subquery."""

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from datetime import datetime
 from decimal import Decimal
 from threading import Lock
-from typing import Final
+from typing import Final, cast
 
 import pyarrow as pa
 from google.api_core import exceptions as google
@@ -76,7 +76,7 @@ class GcpBilling:
         self._client = bigquery.Client(project=self.project, credentials=identity, client_options={"api_endpoint": host} if host else None)
         self._reader = storage_reader(identity, settings.bigquery_storage_emulator_host)
         self._own = OwnResources.of(settings)
-        self._tables_seen, self._locations = dict[TableName, bigquery.Table](), dict[TableName, str | None]()
+        self._tables_seen = dict[TableName, bigquery.Table]()
         self._refreshing = Lock()
 
     def close(self) -> None:
@@ -252,14 +252,11 @@ class GcpBilling:
 
     def location(self, table: TableName) -> str | None:
         """Where the export is; None if BigQuery does not say. Raises StepError."""
-        location: str | None = self._described(table).location
-        return location
+        return cast("str | None", self._described(table).location)
 
     def _location(self, table: TableName) -> str | None:
         """Where any table is. It is not checked to be an export, as that of FOCUS is none that we read."""
-        if table not in self._locations:
-            self._locations[table] = self._client.get_table(str(table), timeout=SECONDS, retry=RETRY).location
-        return self._locations[table]
+        return cast("str | None", self._client.get_table(str(table), timeout=SECONDS, retry=RETRY).location)
 
     def _open(self, table: bigquery.TableReference, options: types.ReadSession.TableReadOptions) -> types.ReadSession:
         asked_for = types.ReadSession(
