@@ -20,6 +20,7 @@ UNUSED = (
     # Arrow Flight, and S3 in C++: files are read by botocore.
     "pyarrow/libarrow_flight.so*",
     "pyarrow/_flight.*",
+    "pyarrow/libarrow_python_flight.so*",
     "pyarrow/libarrow_s3.so*",
     "pyarrow/_s3fs.*",
     # Copies of one file, for linkers.
@@ -30,11 +31,15 @@ UNUSED = (
     "azure/storage/blob/aio",
     "azure/storage/blob/_generated/aio",
     "azure/identity/aio",
+    # How google-auth signs where there is no cryptography.
+    "pyasn1",
+    "pyasn1_modules",
     # Another way into the same library, for interpreters that are not CPython.
     "zstandard/_cffi.*",
     # V8, in which BigQuery's emulator runs functions in JavaScript: no statement of ours has one.
     "py_mini_racer/libmini_racer.so",
     "py_mini_racer/icudtl.dat",
+    "croniter/tests",
     "numpy/**/tests",
     "botocore/data/*/",
     "moto/*/",

@@ -1,19 +1,25 @@
 """What `make containers` and the images are made with, as far as that needs no container."""
 
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from importlib import metadata
 from pathlib import Path
 
 import pytest
 import yaml
 
+from services.platform.settings import REPOSITORY
 from services.probe import probe
 from tools.containers.container_engine import COMPOSE_FILE
 from tools.containers.podman import batches, without_start_interval
+from tools.licences import IMAGES, packages
 from tools.slim_packages import slim
 
 COMPOSE = yaml.safe_load(COMPOSE_FILE.read_text())
+OURS = {"convergence", "services", "gateway"}
 
 
 class Health(BaseHTTPRequestHandler):
@@ -69,3 +75,12 @@ def test_slimming_takes_away_what_is_listed_and_keeps_what_we_call(tmp_path: Pat
         path.write_text("12345")
     assert slim(tmp_path) == 5 * len(gone)
     assert sorted(str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file()) == sorted(kept)
+
+
+def test_the_gateway_needs_no_package_that_its_image_lacks() -> None:
+    """It has a group of packages of its own, and some of its modules are the services'. Here it runs as if no other were installed."""
+    held = {one.name for one in packages(IMAGES["gateway"])}
+    by_module = metadata.packages_distributions()
+    lacking = [name for name, owners in by_module.items() if not held & {one.lower().replace("_", "-") for one in owners}]
+    program = f"import sys; sys.modules |= dict.fromkeys({sorted(set(lacking) - OURS)}); import gateway.__main__"
+    subprocess.run([sys.executable, "-c", program], check=True, cwd=REPOSITORY)
