@@ -66,8 +66,8 @@ class BigQuery:
         self._places = FairPlaces(max(1, settings.bigquery_threads // 2))  # tenants' calls leave the other half to the suite's own work
         # On GCP: application default credentials. Google's client reads the emulator's address from BIGQUERY_EMULATOR_HOST.
         credentials = AnonymousCredentials() if settings.bigquery_emulator_host else None  # type: ignore[no-untyped-call]
-        options = {"api_endpoint": settings.bigquery_emulator_host} if settings.bigquery_emulator_host else None
-        self.client = bigquery.Client(project=settings.project, location=settings.location, credentials=credentials, client_options=options)
+        host: Any = {"client_options": {"api_endpoint": settings.bigquery_emulator_host}} if settings.bigquery_emulator_host else {}
+        self.client = bigquery.Client(project=settings.project, location=settings.location, credentials=credentials, **host)
         adapter = DeadlineAdapter(pool_maxsize=settings.bigquery_threads)
         for scheme in ("http://", "https://"):
             self.client._http.mount(scheme, adapter)  # noqa: SLF001 - neither the pool's size nor a statement's deadline has a public setting
@@ -124,8 +124,7 @@ class BigQuery:
 
         def insert(job_id: str, timeout: float) -> bigquery.QueryJob:
             sent.add(job_id)
-            if len(sent) > 1:
-                note_again(config)
+            note_again(config, is_again=len(sent) > 1)
             count_statement(block, params)
             end_by_itself(config, timeout)
             how: Any = {"job_config": config, "job_id": job_id, "location": location, "timeout": timeout}

@@ -31,10 +31,11 @@ def query_config(block: Block, params: Mapping[str, object], dataset: str, label
     )
 
 
-def note_again(config: QueryJobConfig) -> None:
-    """Sets the parameter `AGAIN`, if the block declares it."""
-    again = ScalarQueryParameter(AGAIN, "BOOL", True)
-    config.query_parameters = [again if one.name == AGAIN else one for one in config.query_parameters]
+def note_again(config: QueryJobConfig, *, is_again: bool) -> None:
+    """Sets the parameter `AGAIN` of a job that follows another one, if its block declares it."""
+    if is_again:
+        again = to_parameter(AGAIN, "BOOL", value=True)
+        config.query_parameters = [again if one.name == AGAIN else one for one in config.query_parameters]
 
 
 def to_parameter(name: str | None, kind: str, value: Any) -> Parameter:
