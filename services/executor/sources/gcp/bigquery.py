@@ -259,14 +259,11 @@ class GcpBilling:
         return cast("str | None", self._client.get_table(str(table), timeout=SECONDS, retry=RETRY).location)
 
     def _open(self, table: bigquery.TableReference, options: types.ReadSession.TableReadOptions) -> types.ReadSession:
-        asked_for = types.ReadSession(
-            table=table.path.removeprefix("/"), data_format=types.DataFormat.ARROW, read_options=options, trace_id=tracer.trace_id() or ""
-        )
+        path, trace = table.path.removeprefix("/"), tracer.trace_id() or ""
+        wanted = types.ReadSession(table=path, data_format=types.DataFormat.ARROW, read_options=options, trace_id=trace)
         with asked("create_read_session"):
-            session: types.ReadSession = self._reader.create_read_session(
-                parent=f"projects/{self.project}", read_session=asked_for, timeout=SECONDS
-            )
-        return session
+            session = self._reader.create_read_session(parent=f"projects/{self.project}", read_session=wanted, timeout=SECONDS)
+        return cast("types.ReadSession", session)
 
     @contextmanager
     def _translate_errors(self, what: str, role: Role) -> Iterator[None]:

@@ -34,7 +34,7 @@ def test_a_dataset_that_is_up_to_date_is_left_alone() -> None:
 
 def test_only_what_is_missing_is_added() -> None:
     """One statement for all columns of a table; BigQuery's names have no case."""
-    columns = frozenset({"tenant_id", "company_name", "admin_email", "status", "created_at"})
+    columns = frozenset({"tenant_id", "company_name", "admin_email", "status", "created_at", "location", "located_at"})
     old = {**UP_TO_DATE, "tenant_profiles": Found(columns=columns), "runnable_tenants": Found()}
     changes = NOW.changes(old, version=NOW.version, dataset="p.tenants")
     assert [change.what for change in changes] == ["tenant_profiles.updated_at, tenant_profiles.resumes_as", "runnable_tenants"]
