@@ -36,9 +36,8 @@ INTERNAL = "emulator"
 
 type Dependent = Callable[..., Any]
 
-_job, _get, _defaults = runner._job, runner.get, tables.defaults  # noqa: SLF001
-_submit, _start, _with_rows = runner.submit, uploads._start, jobs_api.with_rows  # noqa: SLF001
-_execute: Callable[..., Any] = query.execute
+# What the functions here wrap: as other modules have left them when this one is installed.
+_wrapped: dict[str, Callable[..., Any]] = {}
 # Of the request that is served: what it names for a new job; what it names for a job that there is, "" if nothing; and what the job has. A
 # view that is made without a job has none.
 _named: ContextVar[str | None] = ContextVar("named", default=None)
@@ -48,13 +47,14 @@ _running: ContextVar[str | None] = ContextVar("running", default=None)
 
 def install() -> None:
     """Wraps the functions that make, find and run jobs; after all other modules. RuntimeError if the version is not the known one."""
-    global _execute, _with_rows
     require_known_version()
     # Their callers look them up by name at every call; routes have their own references.
-    _execute, _with_rows = query.execute, jobs_api.with_rows
-    query.execute, jobs_api.with_rows = execute, with_rows
-    runner.submit, runner._job, runner.get, uploads._start = submit, job, get, start  # noqa: SLF001
-    tables.defaults = defaults
+    for owner, name, ours in (
+        *((query, "execute", execute), (jobs_api, "with_rows", with_rows), (tables, "defaults", defaults)),
+        *((runner, "submit", submit), (runner, "_job", job), (runner, "get", get), (uploads, "_start", start)),
+    ):
+        _wrapped[name] = getattr(owner, name)
+        setattr(owner, name, ours)
     for module in (query, script, merge):
         module.translate = checked(module.translate)
     runner.HANDLERS["load"] = loading(runner.HANDLERS["load"])
@@ -93,14 +93,14 @@ def submit(project_id: str, job_id: str, configuration: Any, upload: str | None 
     """`runner.submit`: the job has a location from then on, in the thread that runs it, too."""
     token = _running.set(_named.get() or _inferred(project_id, configuration) or US)
     try:
-        return _submit(project_id, job_id, configuration, upload)
+        return _wrapped["submit"](project_id, job_id, configuration, upload)
     finally:
         _running.reset(token)
 
 
 def job(project_id: str, job_id: str | None, configuration: Any) -> Job:
     """`runner._job`."""
-    location, made = _running.get(), _job(project_id, job_id, configuration)
+    location, made = _running.get(), _wrapped["_job"](project_id, job_id, configuration)
     if location in {None, US}:
         return made
     return made.replace(
@@ -112,7 +112,7 @@ def job(project_id: str, job_id: str | None, configuration: Any) -> Job:
 
 def get(project_id: str, job_id: str) -> Job:
     """`runner.get`: for who asks in the job's location."""
-    found, asked = _get(project_id, job_id), _asked.get()
+    found, asked = _wrapped["get"](project_id, job_id), _asked.get()
     there = found.jobReference.location or US
     if asked is not None and (asked.lower() != there.lower() if asked else there not in MULTI_REGIONS):
         raise not_found("Job", f"{project_id}:{job_id}")
@@ -123,7 +123,7 @@ def execute(cur: Any, project_id: str, job_id: str | None, config: Any, *args: A
     """`query.execute`."""
     if default := config.defaultDataset:
         check(default.projectId or project_id, default.datasetId, _running.get())
-    return _execute(cur, project_id, job_id, config, *args, **more)
+    return _wrapped["execute"](cur, project_id, job_id, config, *args, **more)
 
 
 def checked(translate: Callable[..., Any]) -> Callable[..., Any]:
@@ -165,21 +165,21 @@ def named(endpoint: Dependent, location: Callable[[Any], str | None]) -> Depende
 
 def start(project_id: str, body: Job, upload: str) -> Any:
     """`uploads._start`: of a load job with its file."""
-    return named(lambda project_id, body: _start(project_id, body, upload), lambda body: body.jobReference and body.jobReference.location)(
-        project_id, body
-    )
+    return named(
+        lambda project_id, body: _wrapped["_start"](project_id, body, upload), lambda body: body.jobReference and body.jobReference.location
+    )(project_id, body)
 
 
 def with_rows(payload: dict[str, Any], rows: list[str]) -> Any:
     """`with_rows`: the answer says where its job is."""
     if reference := payload.get("jobReference"):
         payload = payload | {"location": reference.location} if "location" in payload else payload
-    return _with_rows(payload, rows)
+    return _wrapped["with_rows"](payload, rows)
 
 
 def defaults(project_id: str, dataset_id: str, table_id: str) -> Any:
     """`tables.defaults`: of a new table."""
-    made, location = _defaults(project_id, dataset_id, table_id), location_of(project_id, dataset_id) or US
+    made, location = _wrapped["defaults"](project_id, dataset_id, table_id), location_of(project_id, dataset_id) or US
     return made if location == US else made.replace(location=location)
 
 

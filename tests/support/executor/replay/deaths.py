@@ -170,7 +170,7 @@ async def _job_done(tools: Toolbox, table: str) -> None:
 
     def wait(_: float) -> None:
         jobs = client.list_jobs(max_results=50)
-        newest = next(job for job in jobs if job.job_id.startswith(f"publish_{table}"))
+        newest = next(job for job in jobs if job.job_id.startswith("publish_") and table in job.job_id)
         with suppress(GoogleAPICallError):
             newest.result(timeout=SECONDS)
 
