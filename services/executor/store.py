@@ -258,4 +258,5 @@ def _in_time(beginnings: Sequence[_Beginning]) -> list[_Beginning]:
 
 
 def _too_late() -> Unavailable:
-    return Unavailable("BIGQUERY_UNAVAILABLE", "BigQuery did not answer in time. Try again in a moment.", retry_after=timedelta(seconds=2))
+    message = "The time for writing the run's row was over before it was sent. Try again in a moment."
+    return Unavailable("BIGQUERY_UNAVAILABLE", message, retry_after=timedelta(seconds=2))

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, Field, SecretStr, StringConstraints, model_validator
+from pydantic import AfterValidator, BaseModel, Field, SecretStr, StringConstraints, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from services.platform.identifiers import LocationName, key_fits
@@ -184,6 +184,13 @@ class ServiceSettings(BaseSettings):
             if not key_fits(key, location):
                 raise ValueError(f"CONVERGENCE_TENANT_LOCATIONS: {key} is not in {location}; name a key of a key ring there")
         return self
+
+    @field_validator("tenant_locations", mode="before")
+    @classmethod
+    def _each_once(cls, given: object) -> object:
+        if isinstance(given, Mapping) and len({str(name).upper() for name in given}) < len(given):
+            raise ValueError("CONVERGENCE_TENANT_LOCATIONS names a location twice; leave one key for each")
+        return given
 
     @property
     def locations(self) -> tuple[str, ...]:

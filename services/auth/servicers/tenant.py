@@ -49,10 +49,10 @@ class TenantServicer(TenantServiceServicer):
         check_tenant(spec)
         # Provisioning is rare; one at a time, so that the transactions do not conflict.
         async with self._one_at_a_time:
+            now, unmade_before = self._clock.now(), None
             if spec.location:
-                await self._locations.require_free(await self._store.find(spec.tenant_id), spec.location)
-            now = self._clock.now()
-            done = await self._store.put(spec, now, utc_day(now))
+                unmade_before = await self._locations.require_free(await self._store.find(spec.tenant_id), spec.location, now)
+            done = await self._store.put(spec, now, utc_day(now), unmade_before=unmade_before)
         if done.is_offboarded:
             refuse_offboarded(spec.tenant_id, OFFBOARDED)
         location = done.location or self._locations.usual

@@ -1,10 +1,12 @@
 """Where a tenant's data are: which locations it may be given, and when it can have no other any more.
 
 Data never move. So a tenant's location can change until its dataset is made: just before that, credentials has it fixed (`fix_location`),
-and every later change is refused. A dataset may be older than this rule, so before a change it is also looked whether there is one.
+and every later change is refused. If the dataset could not be made, it can change again, once that call can no longer be at work. A dataset
+may be older than this rule. So before a change it is looked whether there is one.
 """
 
 from collections.abc import Sequence
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from services.platform.bigquery.client import BigQuery
@@ -15,6 +17,9 @@ from services.platform.identifiers import location_name
 
 if TYPE_CHECKING:
     from services.auth.tenants.store import StoredTenant
+
+MADE_WITHIN = timedelta(minutes=5)
+"""After its location was fixed, a dataset is there or will not be made by that call, which the gateway ends after a minute."""
 
 
 def check_location(given: str, allowed: Sequence[str]) -> str | None:
@@ -60,14 +65,24 @@ class TenantLocations:
         """As `check_location`."""
         return check_location(given, self._allowed)
 
-    async def require_free(self, tenant: "StoredTenant | None", wanted: str) -> None:
-        """Raises FailedPrecondition (LOCATION_FIXED) if the tenant's dataset is elsewhere than `wanted`, or may be; Unavailable."""
-        if tenant is None or wanted == (location := tenant.location or self.usual):
-            return
-        if tenant.located_at is not None:
-            refuse_move(tenant.tenant_id, location, wanted)
+    async def require_free(self, tenant: "StoredTenant | None", wanted: str, now: datetime) -> datetime | None:
+        """A location that was fixed before the time that this returns holds no dataset; None: that was not looked at.
+
+        Raises FailedPrecondition (LOCATION_FIXED) if the tenant's dataset is elsewhere than `wanted`, or may be; Unavailable.
+        """
+        if tenant is None or (tenant.located_at is not None and wanted == tenant.location):
+            return None
         if (there := await self._look(tenant.tenant_id)) is not None:
             refuse_move(tenant.tenant_id, there, wanted)
+        unmade_before = now - MADE_WITHIN
+        if tenant.located_at is not None and tenant.located_at >= unmade_before:
+            raise FailedPrecondition(
+                "LOCATION_FIXED",
+                f"Credentials of tenant {tenant.tenant_id} were sent a moment ago, and its dataset may be made in {tenant.location} now; "
+                f"nothing was changed. If there is no dataset in {MADE_WITHIN.seconds // 60} minutes, send this again.",
+                metadata={"tenant_id": tenant.tenant_id, "location": tenant.location or self.usual},
+            )
+        return unmade_before
 
     async def _look(self, tenant_id: str) -> str | None:
         """Where the tenant's dataset is; None: there is none."""

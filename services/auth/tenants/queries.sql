@@ -106,7 +106,8 @@ ORDER BY t.tenant_id
 -- apply from the next run on. This is outside the transaction, which the ledger's writers would cancel again and again. `close_tenant`
 -- changes the same profile, so one of the two comes first; after it, nothing here changes anything. So does `fix_location`: after it, a call
 -- that wants another location changes nothing. What the first UPDATE has not touched, none of the others does: `updated_at` tells. A status
--- of SUSPENDED keeps what `resume_tenant` goes back to. A tenant that is given no location keeps the one that it has.
+-- of SUSPENDED keeps what `resume_tenant` goes back to. A tenant that is given no location keeps the one that it has. One that was fixed
+-- before @unmade_before, but whose dataset has not been made since, may be given another; NULL if that is not known.
 -- param: tenant_id STRING
 -- param: company_name STRING
 -- param: admin_email STRING
@@ -126,15 +127,20 @@ ORDER BY t.tenant_id
 -- param: max_export_bytes INT64
 -- param: location STRING
 -- param: usual_location STRING
+-- param: unmade_before TIMESTAMP
 -- param: today DATE
 -- param: now TIMESTAMP
 BEGIN TRANSACTION;
 UPDATE tenant_profiles
 SET company_name = @company_name, admin_email = @admin_email, status = @status, updated_at = @now,
   resumes_as = IF(@status = 'SUSPENDED', IF(status = 'SUSPENDED', resumes_as, status), NULL),
-  location = IFNULL(@location, location)
+  location = IFNULL(@location, location),
+  located_at = IF(@location IS NULL OR IFNULL(location, @usual_location) = @location, located_at, NULL)
 WHERE tenant_id = @tenant_id AND IFNULL(status, 'INACTIVE') != 'OFFBOARDED'
-  AND (@location IS NULL OR located_at IS NULL OR IFNULL(location, @usual_location) = @location);
+  AND (
+    @location IS NULL OR located_at IS NULL OR IFNULL(location, @usual_location) = @location
+    OR (@unmade_before IS NOT NULL AND located_at < @unmade_before)
+  );
 INSERT INTO tenant_profiles (tenant_id, company_name, admin_email, status, location, created_at, updated_at)
 SELECT @tenant_id, @company_name, @admin_email, @status, @location, @now, @now
 FROM (SELECT 1 AS one) AS always
@@ -173,13 +179,13 @@ FROM tenant_profiles AS p
 WHERE p.tenant_id = @tenant_id
 
 -- name: fix_location
--- The UPDATE is a compare-and-set; a replay, or a later call, changes nothing and reads what was fixed. `put_tenant` changes the same
--- profile, so one of the two comes first.
+-- A replay, or a later call, keeps what was fixed, and notes that the dataset may be made about now. `put_tenant` changes the same profile,
+-- so one of the two comes first.
 -- param: tenant_id STRING
 -- param: usual_location STRING
 -- param: now TIMESTAMP
 UPDATE tenant_profiles SET location = IFNULL(location, @usual_location), located_at = @now
-WHERE tenant_id = @tenant_id AND located_at IS NULL;
+WHERE tenant_id = @tenant_id AND (located_at IS NULL OR located_at < @now);
 SELECT p.location FROM tenant_profiles AS p WHERE p.tenant_id = @tenant_id ORDER BY p.created_at LIMIT 1
 
 -- name: suspend_tenant

@@ -110,11 +110,13 @@ class TenantStore:
         params = {**asdict(wanted), "after": after, "row_limit": limit, "now": now, "today": today, "runs_since": now - RUNS_FOR}
         return [TenantSummary.from_row(row) for row in (await self._run("list_tenants", params)).rows]
 
-    async def put(self, spec: TenantSpec, now: datetime, today: date) -> Put:
-        """Creates or replaces a tenant and its subscription, and sets the new limits in today's row of the ledger."""
+    async def put(self, spec: TenantSpec, now: datetime, today: date, *, unmade_before: datetime | None = None) -> Put:
+        """Creates or replaces a tenant and its subscription, and sets the new limits in today's row of the ledger. `unmade_before`: see
+        `TenantLocations.require_free`.
+        """
         desired = {field.name: getattr(spec, field.name) for field in fields(TenantSpec)}
         own = {"subscription_id": spec.subscription_id, "usual_location": self._bq.client.location}
-        params = {**desired, **own, "now": now, "today": today}
+        params = {**desired, **own, "now": now, "today": today, "unmade_before": unmade_before}
         return Put(**(await self._run("put_tenant", params)).only_row)
 
     async def fix_location(self, tenant_id: str, now: datetime) -> str:

@@ -231,7 +231,7 @@ async def _attempt(
             async with asyncio.timeout(step.timeout_seconds):
                 return await _done(prepared, step, progress, tools, context, how.other)
     except StepError as error:
-        _log.info("step_failed", step=step.id, cause=repr(error.__cause__.__class__.__name__))
+        _log.info("step_failed", step=step.id, cause=type(error.__cause__).__name__ if error.__cause__ else None)
         return error
     except TimeoutError:
         return StepError(f"It took longer than {step.timeout_seconds} s and was stopped.", is_retryable=True)

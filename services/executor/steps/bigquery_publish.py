@@ -31,9 +31,10 @@ MAX_WITHIN: Final = 1
 """How often it is tried to end the run within the transaction."""
 COST_MOVES_OUTPUT: Final = "cost_moves"
 SUPERSEDED_MESSAGE: Final = (
-    "Nothing was published: another run has published a newer reading of one of these days while this one worked. Run it again if it "
-    "should be read once more."
+    "Nothing was published: of one of these days a newer reading is published than this run has made. Another run was faster: run this "
+    "again if it should be read once more."
 )
+LESS_IS_THERE: Final = " Or rows have been taken out of the export: run this with accept_less to publish what is left."
 DOUBLED_MESSAGE: Final = (
     "Nothing was published, for another export has rows of the same accounts: {accounts}. Both would count their cost twice. Load one of "
     "them only; if this one takes the place of the other, run it once for these months with `replaces`, the location of the former one."
@@ -175,7 +176,8 @@ class Publish:
         """The result if another run was faster, as far as that run has done this one's work. Raises StepError if it has not."""
         is_derived = self.replacement.ledger is not None and self.replacement.ledger.kind is LedgerKind.DERIVED
         if not is_newer_there:
-            raise StepError(STALE_MESSAGE if is_derived else SUPERSEDED_MESSAGE, is_retryable=True)
+            less = "" if self.replacement.by_months else LESS_IS_THERE
+            raise StepError(STALE_MESSAGE if is_derived else f"{SUPERSEDED_MESSAGE}{less}", is_retryable=True)
         reason = NEWER_SOURCE if is_derived else NEWER_EXPORT
         return StepResult(
             rows_processed=0, outputs=dict.fromkeys(self.OUTPUTS, ()), metadata={"table": self.replacement.table.name, "superseded": reason}

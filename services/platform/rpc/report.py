@@ -80,7 +80,7 @@ def id_of(metadata: Mapping[str, str]) -> str:
 
 async def _refuse(call: Call, refusal: ConvergenceError, identity: str) -> None:
     if isinstance(refusal, Unavailable):
-        _log.warning("unavailable", reason=refusal.reason, cause=repr(type(refusal.__cause__).__name__))
+        _log.warning("unavailable", reason=refusal.reason, cause=type(refusal.__cause__).__name__ if refusal.__cause__ else None)
     status: Any = rpc_status.to_status(to_status(refusal, identity))
     trailing = (*status.trailing_metadata, NO_RETRY, *_retry_after(refusal), *call.headers.items())
     await call.context.abort_with_status(status._replace(trailing_metadata=trailing))

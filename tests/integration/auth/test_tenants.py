@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from convergence.auth.v1 import api_key_service_pb2, closing_service_pb2, tenant_pb2
 from convergence.auth.v1 import tenant_service_pb2 as messages
+from google.cloud.bigquery import Dataset
 
 from services.auth.authenticator import LocalAuthenticator
 from services.auth.key_change_feed import KeyChangeFeed
@@ -20,7 +21,7 @@ from services.auth.servicers.api_key import ApiKeyServicer
 from services.auth.servicers.closing import ClosingServicer
 from services.auth.servicers.tenant import TenantServicer
 from services.auth.store import AuthStore, Settlement
-from services.auth.tenants.location import TenantLocations
+from services.auth.tenants.location import MADE_WITHIN, TenantLocations
 from services.auth.tenants.store import TenantStore
 from services.platform.access.api_keys import hash_key
 from services.platform.bigquery.client import BigQuery
@@ -260,6 +261,12 @@ async def test_a_location_may_change_until_it_is_fixed(auth: Auth, bq: BigQuery,
     assert (await auth.put(fresh, location="US", daily_limit=3)).tenant.daily_limit == 3
     assert await store.fix_location(fresh, auth.clock.now()) == "US"
 
+    # The dataset was not made then, e.g. because KMS refused the key, and nothing is at work any more.
+    auth.clock.time += MADE_WITHIN + timedelta(seconds=1)
+    assert (await auth.put(fresh, location="EU")).tenant.location == "EU"
+    assert await store.fix_location(fresh, auth.clock.now()) == "EU"
+    assert await refused(auth.put(fresh, location="US")) == "LOCATION_FIXED"
+
     for unknown in ("europe-west9", "Berlin", "EU; DROP TABLE x"):
         with pytest.raises(InvalidArgument, match="use one of EU, US"):
             await auth.put(fresh, location=unknown)
@@ -273,6 +280,14 @@ async def test_a_dataset_that_is_older_than_locations_stays_where_it_is(auth: Au
     await bq.call("test_create", lambda left: bq.client.create_dataset(bq.tenant(tenant_id), timeout=left))
     assert await refused(auth.put(tenant_id, location="EU")) == "LOCATION_FIXED"
     assert (await auth.put(tenant_id, location="US")).tenant.location == (await auth.put(tenant_id)).tenant.location == "US"
+
+    elsewhere = f"{tenant_id}_eu"
+    await auth.put(elsewhere)
+    made = Dataset(bq.tenant(elsewhere))
+    made.location = "EU"
+    await bq.call("test_create", lambda left: bq.client.create_dataset(made, timeout=left))
+    assert await refused(auth.put(elsewhere, location="US")) == "LOCATION_FIXED"
+    assert (await auth.put(elsewhere, location="EU")).tenant.location == "EU"
 
 
 async def test_a_location_that_is_fixed_at_the_same_moment_as_it_changes(auth: Auth, bq: BigQuery, tenant_id: str) -> None:
