@@ -87,7 +87,8 @@ async def test_a_dry_run_prints_the_statements(
     old: ServiceSettings, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(command, "ServiceSettings", lambda: old)
-    monkeypatch.setattr("services.platform.log.configure", lambda *_: None)  # it would log to what is captured here, in later tests too
+    # It would log to what is captured here, in later tests, too.
+    monkeypatch.setattr("services.platform.log.configure", lambda *_, **__: None)
     await command.main(["--dry-run"])
     printed = capsys.readouterr().out
     assert "CREATE TABLE IF NOT EXISTS tenant_profiles (" in printed

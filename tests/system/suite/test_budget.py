@@ -13,13 +13,13 @@ pytestmark = pytest.mark.timeout(240)
 DAY = date(2025, 11, 17)
 
 
-def test_set_credentials_takes_four_jobs_and_later_two(running: Suite, private_key: Rsa) -> None:
+def test_set_credentials_takes_three_jobs_and_later_two(running: Suite, private_key: Rsa) -> None:
     tenant = running.tenant(private_key)
     counts = [running.all_jobs("credentials")]
     for action in ("CREATED", "UPDATED"):
         assert tenant.set_credentials().body["action"] == action
         counts.append(running.all_jobs("credentials"))
-    assert (counts[1] - counts[0], counts[2] - counts[1]) == (4, 2)
+    assert (counts[1] - counts[0], counts[2] - counts[1]) == (3, 2)
 
 
 def test_a_warm_run_takes_two_jobs_before_it_answers(running: Suite, private_key: Rsa) -> None:

@@ -145,7 +145,7 @@ async def test_a_table_from_before_these_columns_gets_them_with_the_first_statem
         assert await store.finish_run(run.tenant_id, run.pipeline_logging_id, replace(FAILED, is_final=True), at=now) is RunStatus.FAILED
     expected = [first != "ask"]
     assert await is_final(store, tenant, run.pipeline_logging_id) == expected
-    newer = ["claimed_by", "is_final", "bytes_billed", "slot_ms", "bytes_read", "cost_usd"]
+    newer = ["claimed_by", "is_final", "bytes_billed", "slot_ms", "bytes_read", "cost_usd", "trace_id"]
     assert (await columns_of(tenant, "x_meta_pipeline_runs"))[-len(newer) :] == newer
     assert len(await tenant.rows("SELECT 1 FROM x_meta_pipeline_runs")) == 1
 

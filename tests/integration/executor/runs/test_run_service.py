@@ -132,6 +132,7 @@ async def test_a_scheduled_run_is_recorded_without_a_user_and_with_its_real_date
         "slot_ms": 0,
         "bytes_read": 0,
         "cost_usd": 0.0,
+        "trace_id": None,
     }
     assert quota.settled == [(asked.pipeline_logging_id, "COMPLETED")]
     assert (quota.reserved, quota.retries) == ([asked.pipeline_logging_id], [])

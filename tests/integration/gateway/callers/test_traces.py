@@ -78,9 +78,10 @@ async def test_what_is_not_recorded_has_a_trace_all_the_same(gateway: Gateway, a
 
 
 async def test_nothing_of_probes_and_documents_is_recorded(gateway: Gateway, collector: Collector) -> None:
-    for path in ("/healthz", "/readyz", "/openapi.json", "/nothing"):
+    paths = ("/healthz", "/readyz", "/openapi.json")
+    for path in paths:
         await gateway.keyless("GET", path)
     trace_id = uuid.uuid4().hex
     await gateway.call("GET", QUOTA, headers=traceparent(trace_id, "01"))
     await seen(collector, trace_id)
-    assert {span.name for span in collector.spans if not span.name.startswith("convergence.")} == set()
+    assert [url for span in collector.spans if (url := str(span.attributes.get("http.url", ""))).endswith(paths)] == []

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from croniter import croniter
 
-from services.platform.bigquery import client
+from services.platform.bigquery import query_parameters
 from services.scheduler.cron import expression
 from services.scheduler.queue import trigger
 from services.scheduler.queue.store import QueueStore
@@ -53,7 +53,7 @@ async def test_cron_and_ten_thousand_rows_are_worked_off_in_threads(api: Api, mo
     monkeypatch.setattr(expression, "croniter", Noting)
     threads.watch(DueSchedule, "from_row")
     threads.watch(trigger, "plan_trigger")
-    threads.watch(client, "to_parameter")
+    threads.watch(query_parameters, "to_parameter")
     made = await api.create(schedule_cron="17 5 * * *")
     await api.get(made.config_id)
     await api.patch(made.config_id, schedule_cron="18 5 * * *")
