@@ -14,6 +14,7 @@ from google.cloud import bigquery
 from services.platform.bigquery.client import BigQuery
 from services.platform.bigquery.ddl import Table
 from services.platform.bigquery.sql import make_block
+from tests.support.leftovers import KEPT
 
 type Schemas = dict[str, list[bigquery.SchemaField]]
 
@@ -46,7 +47,7 @@ class Room:
             await self._bq.call("drop", lambda _: self._bq.client.delete_dataset(dataset, delete_contents=True, not_found_ok=True))
 
     async def _make(self) -> None:
-        self._tenant_id = f"t_{uuid.uuid4().hex[:12]}"
+        self._tenant_id = f"{KEPT}{uuid.uuid4().hex[:12]}"
         dataset = self._bq.tenant(self._tenant_id)
         await self._bq.call("create_dataset", lambda timeout: self._bq.client.create_dataset(dataset, timeout=timeout))
         for table in self._tables:

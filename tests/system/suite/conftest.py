@@ -14,6 +14,7 @@ from services.platform.settings import REPOSITORY
 from tests.conftest import beside, patient
 from tests.support.attacks.world import with_one_role_each
 from tests.support.collector import Collector, collecting
+from tests.support.leftovers import dropping_what_is_new
 from tests.support.operator_accounts import OperatorAccounts
 from tests.support.upgrade.old_tables import make_control
 from tests.system.tenants import Suite
@@ -46,10 +47,13 @@ def stack(emulators: LocalSettings, tmp_path_factory: pytest.TempPathFactory, co
     extra = {name: {**waiting, **with_one_role_each(settings), **own} for name, waiting in patient().items()}
     extra["gateway"] = {"GATEWAY_OTLP_ENDPOINT": collector.endpoint, "GATEWAY_TRACE_RATIO": "0"}
     # Its bootstrap finds the tables of an old release: what every test here does, it does over upgraded tables.
-    with emulated_warehouse(emulator_environment(settings)["BIGQUERY_EMULATOR_HOST"], settings.project) as client:
+    with (
+        emulated_warehouse(emulator_environment(settings)["BIGQUERY_EMULATOR_HOST"], settings.project) as client,
+        dropping_what_is_new(client, settings.project),
+    ):
         make_control(client, f"{settings.project}.{settings.control_dataset}")
-    with Stack(settings, only=("bootstrap", *SERVICES, "gateway"), auto_restart=False, report=print, extra=extra) as stack:
-        yield stack
+        with Stack(settings, only=("bootstrap", *SERVICES, "gateway"), auto_restart=False, report=print, extra=extra) as stack:
+            yield stack
 
 
 @pytest.fixture(scope="package")

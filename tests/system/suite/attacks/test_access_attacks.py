@@ -18,8 +18,8 @@ AT_ONCE = 8
 FEWEST = 12
 SOME_OF_REST = 3
 """Every third attack is made over REST, too: of each kind some, and of each RPC some."""
-SOME = 5
-"""Every fifth is made in `make test`: there are more kinds than five, so that of each RPC some are."""
+SOME = 11
+"""Every eleventh is made in `make test`: each RPC has at least FEWEST, so that one of each is made, and each time of another kind."""
 IN_A_PATH = {"ADMIN_KEY_MISSING", "BAD_FIELD", "METHOD_NOT_ALLOWED", "PATH_NOT_FOUND", "REQUEST_MALFORMED"}
 """What else becomes of an odd tenant_id in a URL: it is another path (without one, `credentials` becomes a tenant_id), none, or no text."""
 GRPCS_OWN = (
