@@ -37,7 +37,7 @@ def tenant(running: Suite, private_key: Rsa) -> Tenant:
     # What other tests have left in the queue is a finding, too, once its fire time is half an hour ago.
     local = running.local
     with emulated_warehouse(running.env["BIGQUERY_EMULATOR_HOST"], local.project) as client:
-        client.query_and_wait(f"DELETE FROM `{local.project}.{local.control_dataset}.pipeline_execution_queue` WHERE TRUE")  # noqa: S608
+        client.query_and_wait(f"DELETE FROM `{local.project}.{local.control_dataset}.pipeline_execution_queue` WHERE TRUE")
     return running.tenant(private_key)
 
 

@@ -132,9 +132,9 @@ async def seen(tenant: Tenant, job: PreparedRun) -> tuple[str, int]:
 async def test_of_a_cancel_and_a_publish_exactly_one_ends_the_run(tenant: Tenant, begin: Begin, stopping: tuple[Toolbox, Stopping]) -> None:
     """At whichever statement of the script the cancel comes. The run is CANCELLED and has published nothing, or COMPLETED with its day."""
     tools, rules = stopping
-    ends = list[RunStatus | None]()
-    while not ends or len(ends) < rules.statements:
-        place = rules.stop(len(ends) + 1)
+    ends, statements = list[RunStatus | None](), 1
+    while len(ends) < statements:
+        sent, place = jobs("publish_billing_cost_daily"), rules.stop(len(ends) + 1)
         job = await begin(date=(FIRST + timedelta(days=len(ends))).isoformat())
         publishing = asyncio.create_task(publish(job, await ready(job, tools)))
         await place.reached()
@@ -146,6 +146,8 @@ async def test_of_a_cancel_and_a_publish_exactly_one_ends_the_run(tenant: Tenant
         assert await seen(tenant, job) == (("CANCELLED", 0) if result is None else ("COMPLETED", ROWS)), place
         assert status is (RunStatus.CANCELLED if result is None else RunStatus.COMPLETED)
         ends.append(status)
+        # A script that is sent again ends the run behind the commit, with more statements than the first one has.
+        statements = rules.statements if jobs("publish_billing_cost_daily") == sent + 1 else max(statements, len(ends) + 1)
     assert set(ends) == {RunStatus.CANCELLED, RunStatus.COMPLETED}
 
 
@@ -155,7 +157,7 @@ async def test_a_publish_that_was_cancelled_for_another_run_ends_its_own_behind_
     """The end of another run changes the same table, so the script is sent once more; with that, too, exactly one ends the run."""
     tools, rules = stopping
     ends = list[RunStatus | None]()
-    for after in (0, 2, 8, 9, 10):
+    for after in (0, 2, 8, 10, 11, 12):
         job, other = [await begin(date=(FIRST + timedelta(days=10 + after)).isoformat()) for _ in range(2)]
         context, first = await ready(job, tools), rules.stop(3)
         publishing = asyncio.create_task(publish(job, context))
