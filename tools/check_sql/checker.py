@@ -4,14 +4,14 @@ import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from zetasql.api import Analyzer
 from zetasql.core.exceptions import ServerError
-from zetasql.types import ProtoModel, ResolvedQueryStmt, Type
+from zetasql.types import ResolvedQueryStmt, Type
 
 from services.platform.bigquery.ddl import Table, View
 from services.platform.bigquery.sql import Block
+from tools.check_sql.analysis import Analyzed, Tables
 from tools.check_sql.correlation import not_a_join
-from tools.check_sql.language import catalog, options, type_of
+from tools.check_sql.language import options, type_of
 from tools.check_sql.problem import Problem
 from tools.check_sql.rules import broken_rules
 from tools.check_sql.script import Piece, parameters, parse, pieces
@@ -26,7 +26,7 @@ class Checker:
     """Checks blocks against our tables."""
 
     def __init__(self, tables: Iterable[Table | View]) -> None:
-        self._tables = list(tables)
+        self._tables = Tables(tables)
 
     def check(self, block: Block, path: Path) -> list[Problem]:
         """All problems of a block of the file `path`."""
@@ -50,9 +50,9 @@ class Checker:
             *_, last = self._statements(block, list(pieces(block.sql, parse(block.sql))))
         except (ServerError, ValueError):
             return None
-        if not isinstance(last, ResolvedQueryStmt):
+        if isinstance(last, tuple) or not isinstance(last.tree, ResolvedQueryStmt):
             return None
-        return {column.name: str(column.column.type) for column in last.output_column_list}
+        return {column.name: str(column.column.type) for column in last.tree.output_column_list}
 
     def _parameters(self, block: Block, used: set[str]) -> Iterator[Found]:
         for name, kind in block.params.items():
@@ -63,29 +63,25 @@ class Checker:
             except ServerError:
                 yield 1, 1, f"parameter {name}: {kind} is no GoogleSQL type"
 
-    def _statements(self, block: Block, parts: list[Piece]) -> Iterator[Found | ProtoModel]:
-        """Each statement's problems, and then its resolved tree if it has none of the analyzer's."""
+    def _statements(self, block: Block, parts: list[Piece]) -> Iterator[Found | Analyzed]:
+        """Each statement's problems, and then what it was analyzed to, if it has none of the analyzer's."""
         try:
             settings = options(block.params)
         except ServerError:
             # A bad parameter type, reported already.
             return
-        # The catalog is sent with every statement, so it contains only what the block may need.
-        mentioned = [table for table in self._tables if table.name in block.sql]
-        known, variables = catalog(mentioned), dict[str, Type]()
+        variables = dict[str, Type]()
         for part in parts:
-            analyzer = Analyzer(settings, known)
             try:
-                tree = analyzer.analyze_expression(part.text) if part.is_expression else analyzer.analyze_statement(part.text)
+                found = self._tables.analyze(part.text, settings, variables, is_expression=part.is_expression)
             except ServerError as error:
                 yield _placed(error, part)
                 continue
-            for start, message in not_a_join(tree):
+            for start, message in (one for subquery in found.correlated_subqueries() for one in not_a_join(subquery)):
                 yield part.line + part.text.encode()[:start].count(b"\n"), 1, message
             if part.declares:
-                variables |= {name: type_of(kind) if kind else tree.type for name, kind in part.declares.items()}
-                known = catalog(mentioned, variables)
-            yield tree
+                variables |= {name: type_of(kind) if kind else found.tree.type for name, kind in part.declares.items()}
+            yield found
 
 
 def _placed(error: ServerError, part: Piece | None = None) -> Found:

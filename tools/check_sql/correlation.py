@@ -33,7 +33,9 @@ _INNER, _LEFT = ResolvedJoinScanEnums.JoinType.INNER, ResolvedJoinScanEnums.Join
 
 
 def not_a_join(tree: ProtoModel) -> Iterator[tuple[int, str]]:
-    """Where a subquery of the analyzed statement or expression begins (byte offset), and why BigQuery refuses it."""
+    """Where a subquery of an analyzed statement, expression or subquery begins (byte offset), itself included, and why BigQuery refuses
+    it.
+    """
     yield from _walk(tree, inside=False)
 
 

@@ -11,15 +11,14 @@ from zetasql.types import (
     ParseLocationRecordType,
     ProductMode,
     SimpleCatalog,
-    SimpleConstant,
     Type,
     ZetaSQLBuiltinFunctionOptions,
 )
 
 from services.platform.bigquery.ddl import Table, View
-from tools.check_sql.compiled import keep_compiled
+from tools.check_sql.wasm import make_quick
 
-keep_compiled()
+make_quick()
 
 # Features of ZetaSQL that BigQuery lacks.
 NOT_IN_BIGQUERY = frozenset({LanguageFeature.FEATURE_DML_RETURNING, LanguageFeature.FEATURE_JSON_TYPE_COMPARISON})
@@ -38,16 +37,14 @@ def _language() -> LanguageOptions:
 LANGUAGE = _language()
 
 
-def catalog(tables: Iterable[Table | View] = (), variables: Mapping[str, Type] | None = None) -> SimpleCatalog:
-    """Our tables, BigQuery's functions, and a script's variables."""
+def catalog(tables: Iterable[Table | View] = ()) -> SimpleCatalog:
+    """Our tables and BigQuery's functions."""
     builder = CatalogBuilder("convergence")
     for table in tables:
         columns = TableBuilder(table.name)
         for name, kind in table.columns.items():
             columns.add_column(name, type_of(kind))
         builder.add_table(columns.build())
-    for name, variable in (variables or {}).items():
-        builder.add_constant(SimpleConstant(name_path=[name], type=variable))
     return builder.with_builtin_functions(ZetaSQLBuiltinFunctionOptions(language_options=LANGUAGE)).build()
 
 
