@@ -21,20 +21,18 @@ import itertools
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
+from types import MappingProxyType
 
 _NAME = re.compile(r"--\s*name:\s*(\w+)\s*$")
 _PARAM = re.compile(r"--\s*param:\s*(\w+)\s+(.+?)\s*$")
 _DML = re.compile(r"\b(?:UPDATE|INSERT(?:\s+INTO)?|DELETE(?:\s+FROM)?|MERGE(?:\s+INTO)?)\s+([A-Za-z_]\w*)", re.IGNORECASE)
 _INSERT = re.compile(r"\bINSERT\s+INTO\s+([A-Za-z_]\w*)", re.IGNORECASE)
-_INSERT = re.compile(r"\bINSERT\s+INTO\s+([A-Za-z_]\w*)", re.IGNORECASE)
 _READ = re.compile(r"\b(?:FROM|JOIN)\s+([A-Za-z_]\w*)\b(?!\s*\()", re.IGNORECASE)
 _CONFIRMED = re.compile(r"\bSELECT\s+TRUE\s+AS\s+done\s*;?\s*$", re.IGNORECASE)
 _BRANCH = re.compile(r"\s*(?:ELSE|END)\b", re.IGNORECASE)
 _ROLLBACK = re.compile(r"\bROLLBACK\s+TRANSACTION\b", re.IGNORECASE)
-_MARK = re.compile(r"--\s*(?:seldom:|only with @(\w+):)[^\n]*", re.IGNORECASE)
-_MARKED = re.compile(r"\b_marked_(\w*)\b")
 _MARK = re.compile(r"--\s*(?:seldom:|only with @(\w+):)[^\n]*", re.IGNORECASE)
 _MARKED = re.compile(r"\b_marked_(\w*)\b")
 _WITH = re.compile(r"\b([A-Za-z_]\w*)\s+AS\s*\(\s*(?:SELECT|WITH)\b", re.IGNORECASE)
@@ -140,8 +138,9 @@ def _without_text(sql: str) -> str:
     return re.sub(r"--[^\n]*|'[^'\n]*'", " ", sql)
 
 
-def parse_blocks(text: str, source: str) -> dict[str, Block]:
-    """The blocks of a file, by name. Raises ValueError, naming `source` and line, for text that is no block."""
+@lru_cache(maxsize=64)
+def parse_blocks(text: str, source: str) -> Mapping[str, Block]:
+    """The blocks of a file, by name; kept, for a template asks anew for each block that it names. Raises ValueError, naming `source` and line, for text that is no block."""
     lines = text.splitlines()
     starts = [number for number, line in enumerate(lines) if _NAME.match(line)]
     for number, line in enumerate(lines[: starts[0] if starts else None], 1):
@@ -153,7 +152,7 @@ def parse_blocks(text: str, source: str) -> dict[str, Block]:
         if block.name in blocks:
             raise ValueError(f"{source}:{start + 1}: block {block.name} occurs twice")
         blocks[block.name] = block
-    return blocks
+    return MappingProxyType(blocks)
 
 
 def _parse_block(lines: list[str], first: int, source: str) -> Block:
@@ -167,6 +166,6 @@ def _parse_block(lines: list[str], first: int, source: str) -> Block:
 
 
 @cache
-def load_blocks(path: Path) -> dict[str, Block]:
+def load_blocks(path: Path) -> Mapping[str, Block]:
     """The blocks of a `queries.sql`. Raises ValueError as `parse_blocks` does, OSError if there is no such file."""
     return parse_blocks(path.read_text(), str(path))
