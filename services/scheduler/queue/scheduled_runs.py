@@ -43,7 +43,7 @@ class ScheduledRun:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class QueuedRun:
+class QueueEntry:
     """A row of `pipeline_execution_queue`, as operators see it."""
 
     run_id: str

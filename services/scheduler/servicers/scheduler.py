@@ -15,7 +15,7 @@ from services.platform.rpc.paging import from_token, page_size, to_token
 from services.platform.timestamps import to_timestamp
 from services.scheduler.cron.trigger_times import next_trigger
 from services.scheduler.queue.processor import QueueProcessor
-from services.scheduler.queue.scheduled_runs import QueuedRun
+from services.scheduler.queue.scheduled_runs import QueueEntry
 from services.scheduler.queue.store import QueueStore
 from services.scheduler.queue.trigger import Trigger
 from services.scheduler.queue.trigger_plan import LeftOut
@@ -101,7 +101,7 @@ class SchedulerServicer(scheduler_service_pb2_grpc.SchedulerServiceServicer):
         )
 
 
-def _to_queued(run: QueuedRun) -> scheduler_service_pb2.QueuedRun:
+def _to_queued(run: QueueEntry) -> scheduler_service_pb2.QueuedRun:
     return scheduler_service_pb2.QueuedRun(
         run_id=run.run_id,
         tenant_id=run.tenant_id,
