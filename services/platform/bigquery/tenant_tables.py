@@ -18,8 +18,8 @@ KNOWN_SECONDS = 600.0
 """Seconds for which a table that was found up to date is not checked again."""
 DDL_SECONDS = 20.0
 STEP_DDL_SECONDS = 120.0
-"""For a step of a run. The first run after an upgrade adds columns, beside statements of other runs, which may hold that up: it would be a
-pity if it FAILED for it, for only its caller can start it again.
+"""For a step of a run. The first run after an upgrade adds columns, beside statements of other runs, which may hold that up. A run that a
+call started must not FAIL for it: only its caller can start it again.
 """
 
 type _Key = tuple[str, str]
