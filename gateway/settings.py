@@ -4,14 +4,16 @@ from pathlib import Path
 from typing import Literal, Self
 
 from pydantic import Field, SecretStr, field_validator, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import SettingsConfigDict
+
+from services.platform.environment import EnvironmentSettings
 
 ROOT = Path(__file__).resolve().parents[1]
 MIN_IDLE_SECONDS = 60
 """Streams of watched runs send something four times in that time."""
 
 
-class GatewaySettings(BaseSettings):
+class GatewaySettings(EnvironmentSettings):
     """Read from the environment with the prefix `GATEWAY_`, e.g. `GATEWAY_AUTH_HOST=auth`, or given as keywords."""
 
     model_config = SettingsConfigDict(env_prefix="GATEWAY_", frozen=True, extra="forbid")

@@ -46,6 +46,7 @@ class LocalSettings(BaseSettings):
     executor_metrics_port: int = Field(default=9104, description="executor, Prometheus metrics.")
     state_dir: Path = Field(default=Path(".local"), description="Data, keys, certificates and logs of this stack.")
     cache_dir: Path = Field(default=Path(".cache"), description="What any number of stacks may share and anyone may delete.")
+    more_kms_keys: tuple[str, ...] = Field(default=(), description="JSON list: full names of keys that the KMS has besides its own.")
     project: str = Field(default="convergence-local", description="The platform's project.")
     location: str = Field(default="US", description="Where datasets are made.")
     control_dataset: str = Field(default="tenants", description="The control dataset.")

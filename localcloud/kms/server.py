@@ -58,6 +58,8 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--host", default=settings.host, help="address to listen on (%(default)s)")
     parser.add_argument("--port", type=int, default=settings.kms_port, help="gRPC port (%(default)s)")
     parser.add_argument("--data-dir", type=Path, default=settings.state_dir / "kms", help="where the keys are kept (%(default)s)")
-    parser.add_argument("--key", action="append", default=[settings.kms_key], help="one more key that shall exist from the start")
+    parser.add_argument(
+        "--key", action="append", default=[settings.kms_key, *settings.more_kms_keys], help="one more key that exists from the start"
+    )
     parser.add_argument("--signing-key", action="append", default=[settings.signing_key], help="the same, of a key that signs")
     return parser.parse_args()

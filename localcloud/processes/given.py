@@ -2,14 +2,17 @@
 processes.
 """
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from localcloud.processes.environment import client_environment
 from localcloud.processes.suite import make_process
-from localcloud.settings import SERVICES, LocalSettings
+from localcloud.settings import ENV_PREFIX, SERVICES, LocalSettings
 
 FOR_SERVICES, FOR_GATEWAY, FOR_CONSOLE = "CONVERGENCE_", "GATEWAY_", "CONSOLE_"
+OURS = (FOR_SERVICES, FOR_GATEWAY, FOR_CONSOLE)
+LOCATIONS = "CONVERGENCE_TENANT_LOCATIONS"
 # Of a caller of the suite, e.g. its API key: no setting, and no business of the services.
 FOR_CLIENTS = frozenset(
     f"CONVERGENCE_{name}" for name in ("URL", "TENANT_ID", "USER_ID", "CA_FILE", "API_KEY", "ADMIN_KEY", "TOKEN", "PROFILE")
@@ -34,7 +37,7 @@ class GivenSettings:
     @property
     def passed_on(self) -> tuple[str, ...]:
         """The names of all variables that reach a process."""
-        return tuple(sorted({name for variables in self.extra.values() for name in variables}))
+        return tuple(sorted({name for variables in self.extra.values() for name in variables if name.startswith(OURS)}))
 
     def lines(self) -> list[str]:
         """For people; none if nothing was set."""
@@ -45,15 +48,23 @@ class GivenSettings:
 
 def given_settings(settings: LocalSettings, environment: Mapping[str, str]) -> GivenSettings:
     """Of `environment`, the variables `CONVERGENCE_*` for the services and the bootstrap, `GATEWAY_*` for the gateway,
-    `CONSOLE_*` for the console, and no others.
+    `CONSOLE_*` for the console, and no others. The KMS gets the keys that `CONVERGENCE_TENANT_LOCATIONS` names.
     """
     processes = {name: make_process(settings, name, admin_key="").environment for name in (*SERVICES, "gateway", "console")}
     decided = PLAIN_HTTP.union(client_environment(settings, admin_key=""), *processes.values())
-    ours = (FOR_SERVICES, FOR_GATEWAY, FOR_CONSOLE)
-    given = {name: value for name, value in environment.items() if name.startswith(ours) and name not in FOR_CLIENTS}
+    given = {name: value for name, value in environment.items() if name.startswith(OURS) and name not in FOR_CLIENTS}
     free = {name: value for name, value in given.items() if name not in decided}
     services = {name: value for name, value in free.items() if name.startswith(FOR_SERVICES)}
     gateway = {name: value for name, value in free.items() if name.startswith(FOR_GATEWAY)}
     console = {name: value for name, value in free.items() if name.startswith(FOR_CONSOLE)}
-    extra = {**dict.fromkeys((*SERVICES, "bootstrap"), services), "gateway": gateway, "console": console}
+    kms = {f"{ENV_PREFIX}MORE_KMS_KEYS": json.dumps(keys)} if (keys := _keys_of(services.get(LOCATIONS, "{}"))) else {}
+    extra = {**dict.fromkeys((*SERVICES, "bootstrap"), services), "gateway": gateway, "console": console, "kms": kms}
     return GivenSettings(extra=extra, ignored=tuple(sorted(given.keys() & decided)))
+
+
+def _keys_of(locations: str) -> list[str]:
+    """The KMS keys of tenants' locations; none if the text is wrong, which the services say."""
+    try:
+        return [str(key) for key in dict(json.loads(locations)).values()]
+    except (ValueError, TypeError):
+        return []

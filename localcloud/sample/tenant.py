@@ -52,7 +52,8 @@ class Sample:
 
 
 def load(bigquery_host: str, *, rows_per_day: int, last_day: date | None = None) -> Sample:
-    """Creates the exports' datasets and (re)places their tables, one load job each; repeating the call gives the same rows.
+    """Creates the exports' datasets and (re)places their tables, one load job each; repeating the call gives the same rows. Those that
+    would arrive later today have arrived now.
 
     `bigquery_host` is the emulator's URL; `last_day` is by default yesterday (UTC), whose late rows have not arrived yet.
     """
@@ -82,9 +83,11 @@ def load(bigquery_host: str, *, rows_per_day: int, last_day: date | None = None)
 
 
 def _rows(days: Iterable[date], rows_per_day: int, arrived: datetime) -> Iterable[Row]:
+    now = datetime.now(UTC)
     for day in days:
-        yield from rows_of_day(day, rows_per_day)
-        yield from (row for row in late_usage_of_day(day, rows_per_day) if row["export_time"] < arrived)
+        late = (row for row in late_usage_of_day(day, rows_per_day) if row["export_time"] < arrived)
+        for row in (*rows_of_day(day, rows_per_day), *late):
+            yield row | {"export_time": min(row["export_time"], now)}
 
 
 def _replace(client: bigquery.Client, name: str, rows: pa.Table) -> None:

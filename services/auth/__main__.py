@@ -7,6 +7,7 @@ from services.auth.settings import AuthSettings
 from services.platform import log
 from services.platform.bigquery.client import BigQuery
 from services.platform.clock import SystemClock
+from services.platform.environment import read
 from services.platform.reporting.events import PlatformEvents
 from services.platform.server import serve
 from services.platform.trace_export.traced import traced
@@ -16,7 +17,7 @@ NAME = "auth"
 
 async def main() -> None:
     """Serves until SIGTERM."""
-    settings = AuthSettings()
+    settings = read(AuthSettings)
     log.configure(NAME, settings.log_level, project=settings.project)
     async with (
         traced(settings, NAME),

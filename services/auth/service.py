@@ -84,7 +84,7 @@ def tenants_served(
         Served(
             name="convergence.auth.v1.TenantService",
             add=tenant_service_pb2_grpc.add_TenantServiceServicer_to_server,
-            servicer=TenantServicer(tenants, clock, changes, locations),
+            servicer=TenantServicer(tenants, ledger, clock, changes, locations),
         ),
         Served(
             name="convergence.auth.v1.LocationService",

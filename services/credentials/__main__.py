@@ -14,6 +14,7 @@ from services.platform.access.authenticator import RemoteAuthenticator
 from services.platform.audit.delivery import to_auth
 from services.platform.bigquery.client import BigQuery
 from services.platform.clock import SystemClock
+from services.platform.environment import read
 from services.platform.kms.client import Kms
 from services.platform.kms.signer import KmsSigner
 from services.platform.periodic import Periodic
@@ -28,7 +29,7 @@ CHECKS = 8
 
 async def main() -> None:
     """Serves until SIGTERM."""
-    settings = CredentialsSettings()
+    settings = read(CredentialsSettings)
     log.configure("credentials", settings.log_level, project=settings.project)
     channel = peer_channel(settings, caller="credentials", peer="auth", address=settings.auth_address)
     signing = KmsSigner(settings, key=settings.token_signing_key) if settings.token_signing_key else nullcontext()

@@ -16,6 +16,7 @@ from services.clouds.check_pool import CheckPool
 from services.clouds.own_resources import OwnResources
 from services.credentials.dataset_access import DatasetAccess
 from services.credentials.datasets import Locations, TenantDatasets
+from services.credentials.exports.process import DatasetExports
 from services.credentials.issuer.issuer import TokenIssuer
 from services.credentials.payloads import PayloadRules
 from services.credentials.payloads.target_rules import TargetRules
@@ -74,7 +75,7 @@ def served(  # noqa: PLR0913 - what it stands on
         Served(
             name="convergence.credentials.v1.DestructionService",
             add=destruction_service_pb2_grpc.add_DestructionServiceServicer_to_server,
-            servicer=DestructionServicer(changes),
+            servicer=DestructionServicer(changes, DatasetExports(bq, datasets)),
         ),
         Served(
             name="convergence.credentials.v1.SealedCredentialService",

@@ -195,6 +195,7 @@ async def executor_service(  # noqa: PLR0913 - what it stands on
                         store=store,
                         clock=clock,
                     ),
+                    stop=active.note_stop,
                 ),
                 Served(
                     name="convergence.executor.v1.RunService",

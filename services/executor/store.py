@@ -191,11 +191,11 @@ class Store:
 
     async def ensure_table(self, tenant_id: str, table: Table) -> None:
         """Brings `table` of the tenant's dataset up to its DDL; checks once in ten minutes."""
-        await self._tenants.ensure(tenant_id, table)
+        await self._tenants.ensure_for_step(tenant_id, [table])
 
     async def ensure_tables(self, tenant_id: str, tables: Iterable[Table]) -> None:
         """As `ensure_table`, for several tables at once."""
-        await self._tenants.ensure_all(tenant_id, tables)
+        await self._tenants.ensure_for_step(tenant_id, tables)
 
     def look_ahead(self, tenant_id: str, tables: Iterable[Table]) -> None:
         """Begins to look at tables that a run will need; returns at once. Spares `ensure_table` its own look; changes nothing."""

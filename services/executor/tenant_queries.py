@@ -15,7 +15,7 @@ from services.platform.bigquery.ddl import Table, load_tables
 from services.platform.bigquery.jobs import NO_RETRY
 from services.platform.bigquery.result import QueryResult
 from services.platform.bigquery.sql import Block
-from services.platform.bigquery.tenant_tables import TenantTables
+from services.platform.bigquery.tenant_tables import DDL_SECONDS, STEP_DDL_SECONDS, TenantTables
 from services.platform.bigquery.unbilled.small_tables import KNOWN_SECONDS, Rows, SmallTables
 from services.platform.cache import TtlCache
 from services.platform.errors import Unavailable
@@ -66,15 +66,15 @@ class TenantQueries:
             self._small.put(key, tables := SmallTables(self._bq, self._bq.tenant(tenant_id), columns, spares=spares))
         return await tables.rows()
 
-    async def ensure(self, tenant_id: str, table: str | Table) -> None:
+    async def ensure(self, tenant_id: str, table: str | Table, *, seconds: float = DDL_SECONDS) -> None:
         """Brings a table, given by name if it is one of ours, up to its DDL; checks once in ten minutes. Raises bigquery.NotFound if the
         tenant has no dataset.
         """
-        await self._tables.ensure(tenant_id, self._ddl[table] if isinstance(table, str) else table)
+        await self._tables.ensure(tenant_id, self._ddl[table] if isinstance(table, str) else table, seconds=seconds)
 
-    async def ensure_all(self, tenant_id: str, tables: Iterable[str | Table]) -> None:
-        """As `ensure`, for several tables at once."""
-        await asyncio.gather(*(self.ensure(tenant_id, table) for table in tables))
+    async def ensure_for_step(self, tenant_id: str, tables: Iterable[str | Table]) -> None:
+        """As `ensure`, for the tables that a step needs, all at once; it waits as long as a run can."""
+        await asyncio.gather(*(self.ensure(tenant_id, table, seconds=STEP_DDL_SECONDS) for table in tables))
 
     def look_ahead(self, tenant_id: str, tables: Iterable[Table]) -> None:
         """As `TenantTables.look_ahead`."""

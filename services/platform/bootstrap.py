@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from services.platform import log
 from services.platform.bigquery.client import BigQuery
+from services.platform.environment import read
 from services.platform.schema.dataset import SECONDS, ControlDataset
 from services.platform.schema.lock import SchemaLock
 from services.platform.schema.release import STATE, Change, Release
@@ -63,6 +64,11 @@ async def _apply(change: Change, dataset: ControlDataset, bq: BigQuery) -> None:
         await bq.query(change.block, {}, dataset=bq.control(), seconds=SECONDS)
 
 
+def without_comments(sql: str) -> str:
+    """For a reader who wants to see what is done, in short."""
+    return "\n".join(line for line in sql.splitlines() if not line.lstrip().startswith("--")).strip()
+
+
 async def main(arguments: Sequence[str] | None = None) -> None:
     """The command line entry point."""
     parser = argparse.ArgumentParser(
@@ -70,12 +76,12 @@ async def main(arguments: Sequence[str] | None = None) -> None:
     )
     parser.add_argument("--dry-run", action="store_true", help="print the statements that it would send, and change nothing")
     is_dry = parser.parse_args(arguments).dry_run
-    settings = ServiceSettings()
+    settings = read(ServiceSettings)
     log.configure("bootstrap", settings.log_level, project=settings.project)
     async with BigQuery(settings, service="bootstrap") as bq:
         if is_dry:
             changes = await preview(settings, bq)
-            print("\n".join(f"-- {change.what}\n{change.block.sql.strip()};\n" for change in changes))
+            print("\n".join(f"-- {change.what}\n{without_comments(change.block.sql)};\n" for change in changes))
             print(f"-- {bq.control()}: {len(changes)} statements; nothing was changed")
         else:
             made = await bootstrap(settings, bq)

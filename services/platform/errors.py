@@ -167,6 +167,7 @@ REASONS: dict[str, type[ConvergenceError]] = {
     "TEMPLATE_BROKEN": FailedPrecondition,
     "TENANT_OFFBOARDED": FailedPrecondition,
     "LOCATION_FIXED": FailedPrecondition,
+    "EXPORT_REFUSED": FailedPrecondition,
     "NOT_A_NOTIFICATION_TARGET": FailedPrecondition,
     "TOKEN_INVALID": Unauthenticated,
     "BIGQUERY_UNAVAILABLE": Unavailable,

@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, Field, SecretStr, StringConstraints, field_validator, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import SettingsConfigDict
 
+from services.platform.environment import EnvironmentSettings
 from services.platform.identifiers import LocationName, key_fits
 from services.platform.oidc.trusted_issuers import TrustedIssuer
 from services.platform.plan import DEFAULT_PLAN, PlanLimits
@@ -50,7 +51,7 @@ class AdminKey(BaseModel, frozen=True):
     sha256: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 
 
-class ServiceSettings(BaseSettings):
+class ServiceSettings(EnvironmentSettings):
     """Settings of all four services. Times are in seconds."""
 
     model_config = SettingsConfigDict(env_prefix="CONVERGENCE_", frozen=True, extra="ignore", populate_by_name=True)
@@ -166,7 +167,7 @@ class ServiceSettings(BaseSettings):
 
     otlp_endpoint: Annotated[str, StringConstraints(pattern=r"^(https?://[^/\s]+/?)?$")] = ""
     """Where an OpenTelemetry collector takes traces by OTLP over gRPC: http://host:port, or https with TLS. Empty: no traces."""
-    otlp_headers: dict[str, SecretStr] = {}
+    otlp_headers: Mapping[str, SecretStr] = {}
     """JSON: headers that the collector asks for, e.g. `{"authorization": "..."}`. A secret."""
 
     lease_seconds: float = 60.0

@@ -7,6 +7,7 @@ from services.platform.access.authenticator import RemoteAuthenticator
 from services.platform.audit.delivery import to_auth
 from services.platform.bigquery.client import BigQuery
 from services.platform.clock import SystemClock
+from services.platform.environment import read
 from services.platform.reporting.events import PlatformEvents
 from services.platform.rpc.peers import peer_channel
 from services.platform.server import serve
@@ -20,7 +21,7 @@ NAME = "scheduler"
 
 async def main() -> None:
     """Serves until SIGTERM; then expires its leases, so that another process takes over its claims."""
-    settings = SchedulerSettings()
+    settings = read(SchedulerSettings)
     log.configure(NAME, settings.log_level, project=settings.project)
     async with (
         traced(settings, NAME),

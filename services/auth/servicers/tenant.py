@@ -7,9 +7,12 @@ from typing import Any
 import grpc
 from convergence.auth.v1 import tenant_pb2
 from convergence.auth.v1 import tenant_service_pb2 as messages
+from convergence.auth.v1.quota_service_pb2 import GetQuotaResponse
 from convergence.auth.v1.tenant_service_pb2_grpc import TenantServiceServicer
 
 from services.auth.key_change_feed import KeyChangeFeed
+from services.auth.ledger import Ledger
+from services.auth.servicers.quota import to_quota
 from services.auth.tenants.location import TenantLocations, refuse_move
 from services.auth.tenants.spec import OFFBOARDED, TenantSpec, check_filter, check_tenant, refuse_offboarded
 from services.auth.tenants.store import StoredTenant, TenantFilter, TenantStore, TenantSummary
@@ -26,8 +29,8 @@ RUN_LIMITS = ("daily_limit", "monthly_limit", "concurrent_limit")
 class TenantServicer(TenantServiceServicer):
     """TenantService, as the proto describes it."""
 
-    def __init__(self, store: TenantStore, clock: Clock, changes: KeyChangeFeed, locations: TenantLocations) -> None:
-        self._store, self._clock, self._changes, self._locations = store, clock, changes, locations
+    def __init__(self, store: TenantStore, ledger: Ledger, clock: Clock, changes: KeyChangeFeed, locations: TenantLocations) -> None:
+        self._store, self._ledger, self._clock, self._changes, self._locations = store, ledger, clock, changes, locations
         self._one_at_a_time = asyncio.Lock()
 
     async def PutTenant(self, request: messages.PutTenantRequest, context: Context) -> messages.PutTenantResponse:
@@ -66,6 +69,11 @@ class TenantServicer(TenantServiceServicer):
     async def GetTenant(self, request: messages.GetTenantRequest, context: Context) -> tenant_pb2.Tenant:
         """Raises NotFound."""
         return _stored_to_proto(await self._store.get(request.tenant_id), self._locations.usual)
+
+    async def GetTenantQuota(self, request: messages.GetTenantQuotaRequest, context: Context) -> GetQuotaResponse:
+        """Raises NotFound."""
+        await self._store.get(request.tenant_id)
+        return to_quota(await self._ledger.usage(request.tenant_id), self._clock.now())
 
     async def ListTenants(self, request: messages.ListTenantsRequest, context: Context) -> messages.ListTenantsResponse:
         """Ordered by tenant_id. Raises InvalidArgument."""

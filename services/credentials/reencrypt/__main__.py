@@ -15,13 +15,14 @@ from services.credentials.settings import CredentialsSettings
 from services.platform import log
 from services.platform.bigquery.client import BigQuery
 from services.platform.clock import SystemClock
+from services.platform.environment import read
 from services.platform.errors import ConvergenceError
 from services.platform.kms.client import Kms
 
 
 async def main() -> int:
     """The exit status."""
-    settings = CredentialsSettings()
+    settings = read(CredentialsSettings)
     log.configure("reencrypt", settings.log_level, project=settings.project)
     async with BigQuery(settings, service="reencrypt") as bq, Kms(settings) as kms:
         store = KeyVersionStore(bq)

@@ -9,6 +9,7 @@ from services.credentials.settings import CredentialsSettings
 from services.doctor.finding import Finding
 from services.doctor.world import World
 from services.executor.settings import ExecutorSettings
+from services.platform.environment import problems
 from services.platform.settings import ServiceSettings
 from services.scheduler.settings import SchedulerSettings
 
@@ -42,14 +43,8 @@ def judge(service: str, error: ValidationError | None) -> list[Finding]:
         Finding(
             name="settings-invalid",
             subject=service,
-            problem=f"{service} does not start: {variable(one['loc'])}: {one['msg']}.",
+            problem=f"{service} does not start: {one}",
             mend="env | grep -o '^CONVERGENCE_[A-Z_]*'   # docs/google-cloud.md lists all settings, with their defaults",
         )
-        for one in error.errors(include_input=False, include_url=False, include_context=False)
+        for one in problems(ServiceSettings, error)
     ]
-
-
-def variable(place: tuple[int | str, ...]) -> str:
-    """The environment variable of a field."""
-    name = str(place[0]) if place else "the settings together"
-    return name if name.isupper() or not place else f"CONVERGENCE_{name.upper()}"

@@ -47,7 +47,7 @@ class LedgerStore:
         """Everything about a source; creates the tables if they are missing. Of two moments: a publish in between may show in a part of it.
         Nothing depends on that: what a publish must know is read in its own transaction.
         """
-        await self._tenants.ensure_all(tenant_id, (DAYS, SOURCES))
+        await self._tenants.ensure_for_step(tenant_id, (DAYS, SOURCES))
         if (listed := await self._tenants.listed(tenant_id, LISTED, spares="read_ledger")) is not None:
             days, marks = ([row for row in rows if row["source"] == source] for rows in listed)
         else:
@@ -71,13 +71,13 @@ class LedgerStore:
         """What is published of a provider's (upper-case) billing periods, by source id and the period's first day; creates the table if it
         is missing.
         """
-        await self._tenants.ensure(tenant_id, EXPORTS)
+        await self._tenants.ensure_for_step(tenant_id, [EXPORTS])
         rows = (await self._tenants.run(self._sql["read_exports"], {"provider": provider}, tenant_id)).rows
         return {(known.source_id, known.month): known for known in map(KnownExport.from_row, rows)}
 
     async def published(self, tenant_id: str, period: Period) -> dict[date, PublishedDay]:
         """What billing_cost_daily holds on these days; days without rows are absent."""
-        await self._tenants.ensure(tenant_id, BILLING)
+        await self._tenants.ensure_for_step(tenant_id, [BILLING])
         params = {"first_day": period.first, "last_day": period.last}
         rows, sizes = defaultdict[date, int](int), defaultdict[date, dict[str | None, Decimal]](dict)
         for row in (await self._tenants.run(self._sql["published_sizes"], params, tenant_id)).rows:

@@ -66,6 +66,7 @@ class ActiveRuns:
         self._grace_seconds = grace_seconds
         self._active: dict[str, _ActiveRun] = {}
         self._stopping = False
+        self._stop_asked_at: float | None = None
         RUNS_LIVE.labels("waiting").set_function(lambda: self._count(waiting=True))
         RUNS_LIVE.labels("working").set_function(lambda: self._count(waiting=False))
         self._costs = set[asyncio.Task[None]]()
@@ -101,6 +102,10 @@ class ActiveRuns:
         """Raises Unavailable once the process is stopping."""
         if self._stopping:
             raise Unavailable("SERVICE_UNAVAILABLE", "The executor is being restarted. Try again in a moment.")
+
+    def note_stop(self) -> None:
+        """The process is asked to stop: the grace period begins now, also while the calls that are under way still end."""
+        self._stop_asked_at = asyncio.get_running_loop().time()
 
     def start(self, prepared: PreparedRun, reservation: Reservation) -> None:
         """Takes over a run whose row is written; returns at once."""
@@ -209,20 +214,21 @@ class ActiveRuns:
         return self
 
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self._stopping = True
+        self._stopping, loop = True, asyncio.get_running_loop()
         for pipeline_logging_id, active in list(self._active.items()):
             if active.is_waiting:  # a place that comes free now would leave it too little time
                 self.stop(pipeline_logging_id, STOPPED_WAITING)
         tasks = [active.task for active in self._active.values()]
         if tasks:
-            await asyncio.wait(tasks, timeout=max(0.0, self._grace_seconds - CLOSING_SECONDS))
-        closing = asyncio.get_running_loop().time() + CLOSING_SECONDS
+            gone = loop.time() - self._stop_asked_at if self._stop_asked_at is not None else 0.0
+            await asyncio.wait(tasks, timeout=max(0.0, self._grace_seconds - gone - CLOSING_SECONDS))
+        closing = loop.time() + CLOSING_SECONDS
         for pipeline_logging_id in self.ids():
             self.stop(pipeline_logging_id, STOPPED)
         if left := [active.task for active in self._active.values()]:
             await self._close_stopped(left)
         if self._costs:
-            _, unwritten = await asyncio.wait(self._costs, timeout=max(0.0, closing - asyncio.get_running_loop().time()))
+            _, unwritten = await asyncio.wait(self._costs, timeout=max(0.0, closing - loop.time()))
             for task in unwritten:
                 task.cancel()
 

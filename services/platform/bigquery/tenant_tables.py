@@ -17,6 +17,10 @@ from services.platform.cache import TtlCache
 KNOWN_SECONDS = 600.0
 """Seconds for which a table that was found up to date is not checked again."""
 DDL_SECONDS = 20.0
+STEP_DDL_SECONDS = 120.0
+"""For a step of a run. The first run after an upgrade adds columns, beside statements of other runs, which may hold that up. A run that a
+call started must not FAIL for it: only its caller can start it again.
+"""
 
 type _Key = tuple[str, str]
 """The tenant, and the text of the table's DDL."""
@@ -47,16 +51,16 @@ class TenantTables:
             if not self._known.get_cached((tenant_id, table.sql)):
                 asyncio.create_task(self._look(tenant_id, table)).add_done_callback(note_end)
 
-    async def ensure(self, tenant_id: str, table: Table) -> None:
-        """Returns once the tenant's table has all columns of its DDL. Changes nothing else about it. Raises Unavailable if BigQuery does
-        not answer in time, NotFound if the tenant has no dataset.
+    async def ensure(self, tenant_id: str, table: Table, *, seconds: float = DDL_SECONDS) -> None:
+        """Returns once the tenant's table has all columns of its DDL. Changes nothing else about it. Raises Unavailable if that takes more
+        than so many seconds (concurrent callers share the first one's), NotFound if the tenant has no dataset.
         """
 
         async def bring_up(key: _Key) -> bool:
             missing = (await self._look(tenant_id, table)).missing
             statement = table.create if missing is None else table.add_columns(missing)
             if missing is None or missing:
-                await self._bq.query(statement, {}, dataset=self._bq.tenant(tenant_id), seconds=DDL_SECONDS)
+                await self._bq.query(statement, {}, dataset=self._bq.tenant(tenant_id), seconds=seconds)
                 self._looks.drop(key)
             return True
 

@@ -46,6 +46,8 @@ REPORT_ROWS = Counter("convergence_report_rows", "Rows for operators, written in
 # So that an alert has a zero to rise from.
 for _ending in ("written", "delayed", "dropped"):
     AUDIT_ENTRIES.labels(_ending)
+for _ending in ("sent", "failed", "dropped"):
+    SPANS.labels(_ending)
 for _kind in ("slot", "claim", "overdue"):
     LEASES_LOST.labels(_kind)
 

@@ -6,7 +6,7 @@ from socketserver import ThreadingMixIn
 from typing import Any
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
-from prometheus_client import make_wsgi_app
+from prometheus_client import disable_created_metrics, make_wsgi_app
 
 type StartResponse = Callable[[str, list[tuple[str, str]]], object]
 
@@ -26,6 +26,8 @@ def serve_metrics(host: str, port: int, *, is_serving: Callable[[], bool]) -> No
     `GET /metrics` is for Prometheus. `GET /healthz` is for probes without a client certificate, such as a kubelet's: 200 while the
     service's gRPC health is SERVING, else 503.
     """
+    # A series beside each counter and histogram that says when it was made: a third more series, which nothing reads.
+    disable_created_metrics()  # type: ignore[no-untyped-call]
     prometheus = make_wsgi_app()
 
     def app(environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:

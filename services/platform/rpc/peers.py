@@ -1,14 +1,17 @@
 """mTLS channels to the other services; their errors are raised as the errors of `errors`."""
 
 import json
+import time
 from collections.abc import Callable
 from typing import Any
 
 import grpc
+from grpc_status import rpc_status
 from opentelemetry.trace import SpanKind
 
 from services.platform.errors import from_rpc
 from services.platform.rpc.calls import request_id
+from services.platform.rpc.reach import Reach
 from services.platform.settings import ServiceSettings
 from services.platform.tls.channel import RenewingChannel
 from services.platform.tls.files import TlsFiles
@@ -20,7 +23,7 @@ def peer_channel(settings: ServiceSettings, *, caller: str, peer: str, address: 
     """A channel from service `caller` to service `peer` at `address`: host:port, or any name that gRPC resolves.
 
     Connects on first use, again after a lost connection, and with new certificates when those in `tls_dir` are renewed (while its context
-    is open). Raises OSError if they cannot be read.
+    is open). Calls wait for a connection as `reach` says. Raises OSError if the certificates cannot be read.
     """
     config = {
         # Several addresses (`dns:///auth:50051`, or `ipv4:10.0.0.1:50051,10.0.0.2:50051`) are load balanced.
@@ -45,6 +48,8 @@ def peer_channel(settings: ServiceSettings, *, caller: str, peer: str, address: 
         ("grpc.ssl_target_name_override", f"{peer}.convergence.internal"),
         ("grpc.initial_reconnect_backoff_ms", 100),
         ("grpc.max_reconnect_backoff_ms", 1000),
+        # gRPC's own 30 s are longer than two pods of a rolling upgrade take to be replaced.
+        ("grpc.dns_min_time_between_resolutions_ms", 2000),
         ("grpc.keepalive_time_ms", 30_000),
         ("grpc.service_config", json.dumps(config)),
     ]
@@ -54,13 +59,22 @@ def peer_channel(settings: ServiceSettings, *, caller: str, peer: str, address: 
             root_certificates=files.authorities, private_key=files.key, certificate_chain=files.certificate
         )
         interceptor = _PeerCalls(peer, settings.peer_deadline_seconds)
-        return grpc.aio.secure_channel(address, credentials, options=options, interceptors=[interceptor])
+        channel = grpc.aio.secure_channel(address, credentials, options=options, interceptors=[interceptor])
+        interceptor.reach = Reach(channel, on_lost)
+        return channel
 
-    return RenewingChannel(TlsWatch(settings.tls_dir, caller), connect, seconds=settings.tls_reload_seconds)
+    def on_lost() -> None:
+        renewing.connect_anew()
+
+    renewing = RenewingChannel(TlsWatch(settings.tls_dir, caller), connect, seconds=settings.tls_reload_seconds)
+    return renewing
 
 
 class _PeerCalls(grpc.aio.UnaryUnaryClientInterceptor):  # type: ignore[misc]  # untyped upstream
-    """Passes the request id and the trace on, sets a deadline, and raises our errors instead of gRPC's."""
+    """Passes the request id and the trace on, sets a deadline, waits for a connection, and raises our errors instead of gRPC's."""
+
+    reach: Reach
+    """Of the channel that it is made for: set right after that."""
 
     def __init__(self, peer: str, deadline_seconds: float) -> None:
         self._peer, self._deadline_seconds = peer, deadline_seconds
@@ -86,18 +100,26 @@ class _PeerCalls(grpc.aio.UnaryUnaryClientInterceptor):  # type: ignore[misc]  #
             metadata["x-request-id"] = identity
         for header, value in propagation.headers().items():
             metadata[header] = value
-        details = grpc.aio.ClientCallDetails(
-            method=client_call_details.method,
-            timeout=client_call_details.timeout or self._deadline_seconds,
-            metadata=metadata,
-            credentials=client_call_details.credentials,
-            wait_for_ready=client_call_details.wait_for_ready,
-        )
-        try:
-            call = await continuation(details, request)
-            return await call
-        except grpc.aio.AioRpcError as error:
-            raise from_rpc(error, self._peer) from error
+        began, seconds = time.monotonic(), client_call_details.timeout or self._deadline_seconds
+        is_repeated = False
+        while True:
+            await self.reach.wait(seconds)
+            details = grpc.aio.ClientCallDetails(
+                method=client_call_details.method,
+                timeout=max(0.0, began + seconds - time.monotonic()),
+                metadata=metadata,
+                credentials=client_call_details.credentials,
+                wait_for_ready=client_call_details.wait_for_ready,
+            )
+            try:
+                call = await continuation(details, request)
+                return await call
+            except grpc.aio.AioRpcError as error:
+                # Our services' own errors have details.
+                is_cut = error.code() is grpc.StatusCode.UNAVAILABLE and rpc_status.from_call(error) is None
+                if is_repeated or not is_cut:
+                    raise from_rpc(error, self._peer) from error
+                is_repeated = True
 
 
 def _path(method: str | bytes) -> str:

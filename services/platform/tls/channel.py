@@ -1,9 +1,10 @@
-"""A channel to a peer that goes on with new certificates: gRPC's own keeps those that it was made with."""
+"""A channel to a peer that goes on with new certificates, which gRPC's own does not, and that can be connected anew."""
 
 import asyncio
+import time
 from collections.abc import Callable
 from types import TracebackType
-from typing import Any, Self, override
+from typing import Any, Final, Self, override
 
 import grpc
 
@@ -13,6 +14,9 @@ from services.platform.tls.watch import TlsWatch
 
 type Connect = Callable[[TlsFiles], grpc.aio.Channel]
 
+ANEW_SECONDS: Final = 5.0
+"""A channel younger than this is not replaced by `connect_anew`."""
+
 
 class _Line:
     """A channel made with one set of files, and its open calls."""
@@ -20,6 +24,7 @@ class _Line:
     def __init__(self, files: TlsFiles, channel: grpc.aio.Channel) -> None:
         self.files, self.channel = files, channel
         self.calls = set[Any]()
+        self.made_at = time.monotonic()
 
 
 class RenewingChannel(grpc.aio.Channel):  # type: ignore[misc]  # untyped upstream
@@ -93,12 +98,22 @@ class RenewingChannel(grpc.aio.Channel):  # type: ignore[misc]  # untyped upstre
 
         return call
 
+    def connect_anew(self) -> None:
+        """Further calls use a new channel, which looks the peer's name up at once: gRPC waits up to two minutes before it looks again for a
+        name that it has not found several times.
+        """
+        if time.monotonic() - self._line.made_at >= ANEW_SECONDS:
+            self._replace(self._watch.current)
+
     def _newest(self) -> _Line:
         if (files := self._watch.current) is not self._line.files:
-            old, self._line = self._line, _Line(files, self._connect(files))
-            self._retired.add(old)
-            self._close_if_idle(old)
+            self._replace(files)
         return self._line
+
+    def _replace(self, files: TlsFiles) -> None:
+        old, self._line = self._line, _Line(files, self._connect(files))
+        self._retired.add(old)
+        self._close_if_idle(old)
 
     def _ended(self, line: _Line, call: object) -> None:
         line.calls.discard(call)

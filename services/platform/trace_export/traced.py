@@ -32,7 +32,9 @@ async def traced(settings: ServiceSettings, service: str) -> AsyncIterator[None]
 
     from services.platform.trace_export.bounded import BoundedQueue  # noqa: PLC0415 - the same
     from services.platform.trace_export.provider import provider  # noqa: PLC0415 - the same
+    from services.platform.trace_export.quiet import quiet  # noqa: PLC0415 - the same
 
+    quiet()
     headers = {name.lower(): value.get_secret_value() for name, value in settings.otlp_headers.items()}
     exporter = OTLPSpanExporter(endpoint=settings.otlp_endpoint, headers=headers, timeout=SEND_SECONDS)
     queue = BoundedQueue(exporter)

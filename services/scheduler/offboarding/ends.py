@@ -1,7 +1,9 @@
-"""How the runs of an offboarded tenant end, and what the proof counts. Pure."""
+"""How the runs of an offboarded tenant end, what the proof counts, and what a call may ask for. Pure."""
 
+import re
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Final
 
 from services.platform.errors import InvalidArgument
 from services.scheduler.queue.claims import Claim
@@ -12,6 +14,19 @@ OFFBOARDED = "The tenant was offboarded."
 NEVER_AGAIN = RetryPolicy(base=timedelta(0), cap=timedelta(0))
 FATES = {"KEEP": False, "DELETE": True}
 """What may be asked for the dataset, and whether it is deleted."""
+
+EXPORT_URI: Final = re.compile(r"gs://[a-z0-9][a-z0-9._-]{1,220}[a-z0-9](/[A-Za-z0-9._=-]+)*/?")
+EXPORT_URI_LENGTH: Final = 700
+"""An object's name has 1,024 characters at most; the tables' names and the files' come behind it."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ExportedRows:
+    """A table that is exported."""
+
+    table_name: str
+    row_count: int
+    uri: str
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -28,6 +43,9 @@ class Proof:
     """Providers."""
     dataset: str | None
     """KEPT, DELETED or ABSENT; None: the call broke off before."""
+    export_uri: str = ""
+    exported: tuple[ExportedRows, ...] = ()
+    """What is at `export_uri` now, also by earlier calls."""
 
 
 def end_of(claim: Claim, state: AttemptState, now: datetime) -> End | None:
@@ -52,3 +70,14 @@ def deletes_dataset(tenant_id: str, *, confirm: str, dataset: str) -> bool:
     if dataset not in FATES:
         raise InvalidArgument("dataset", "use KEEP or DELETE.")
     return FATES[dataset]
+
+
+def export_prefix(export_uri: str) -> str:
+    """Where a request wants the dataset exported to, without a slash at the end; empty: nowhere. Raises InvalidArgument."""
+    if export_uri and (len(export_uri) > EXPORT_URI_LENGTH or not EXPORT_URI.fullmatch(export_uri)):
+        raise InvalidArgument(
+            "export_uri",
+            f"write a bucket and a folder like gs://bucket/acme_corp, with letters, digits and ._=- only, at most {EXPORT_URI_LENGTH}"
+            " characters.",
+        )
+    return export_uri.removesuffix("/")

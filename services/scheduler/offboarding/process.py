@@ -9,14 +9,14 @@ from datetime import timedelta
 import structlog
 from convergence.auth.v1.closing_service_pb2 import CloseTenantRequest, CloseTenantResponse
 from convergence.auth.v1.closing_service_pb2_grpc import ClosingServiceStub
-from convergence.credentials.v1.destruction_service_pb2 import DestroyTenantDataRequest, DestroyTenantDataResponse
+from convergence.credentials.v1.destruction_service_pb2 import DestroyTenantDataRequest, ExportTenantDataRequest
 from convergence.credentials.v1.destruction_service_pb2_grpc import DestructionServiceStub
 
 from services.platform.clock import Clock
 from services.platform.errors import ConvergenceError, Unavailable
 from services.platform.rpc.calls import request_id
 from services.platform.timestamps import to_datetime
-from services.scheduler.offboarding.ends import Proof, end_of
+from services.scheduler.offboarding.ends import ExportedRows, Proof, end_of
 from services.scheduler.offboarding.peers import Peers
 from services.scheduler.offboarding.store import OffboardingStore, Stopped
 from services.scheduler.queue.executor_client import ExecutorClient
@@ -38,16 +38,22 @@ class _Progress:
     schedules_stopped: int = 0
     runs_cancelled: int = 0
     runs_dropped: int = 0
+    providers: tuple[str, ...] = ()
+    """Whose credentials were destroyed."""
+    export_uri: str = ""
+    exported: tuple[ExportedRows, ...] = ()
 
-    def proof(self, destroyed: DestroyTenantDataResponse | None = None) -> Proof:
+    def proof(self, dataset: str | None = None) -> Proof:
         return Proof(
             closed_at=to_datetime(self.closed.closed_at),
             keys_revoked=self.closed.keys_revoked,
             schedules_stopped=self.schedules_stopped,
             runs_dropped=self.runs_dropped,
             runs_cancelled=self.runs_cancelled,
-            credentials_destroyed=tuple(destroyed.providers) if destroyed else (),
-            dataset=destroyed.dataset if destroyed else None,
+            credentials_destroyed=self.providers,
+            dataset=dataset,
+            export_uri=self.export_uri,
+            exported=self.exported,
         )
 
 
@@ -67,24 +73,38 @@ class TenantOffboarding:
         self._executor = ExecutorClient(peers.executor)
         self._auth, self._credentials = ClosingServiceStub(peers.auth), DestructionServiceStub(peers.credentials)
 
-    async def offboard(self, tenant_id: str, *, delete_dataset: bool) -> Proof:
-        """Ends the tenant. Raises NotFound; FailedPrecondition (DATASET_NOT_OURS) if there is another dataset of its name to delete."""
-        progress = _Progress(closed=await self._close(tenant_id))
+    async def offboard(self, tenant_id: str, *, delete_dataset: bool, export_uri: str = "") -> Proof:
+        """Ends the tenant. `export_uri`: where its dataset is exported to before; empty: nowhere. Raises NotFound; FailedPrecondition:
+        DATASET_NOT_OURS if there is another dataset of its name to delete or export, EXPORT_REFUSED if it cannot be exported there.
+        """
+        progress = _Progress(closed=await self._close(tenant_id), export_uri=export_uri)
         try:
             await self._end_runs(tenant_id, progress)
             # Last, because a run that is cancelled writes its end into the dataset.
-            destroyed = await self._credentials.DestroyTenantData(
-                DestroyTenantDataRequest(tenant_id=tenant_id, delete_dataset=delete_dataset)
-            )
+            if export_uri:
+                # Before the export: what is recorded of it is exported, too, and nothing that opens a cloud waits for a bucket.
+                dataset = await self._destroy(tenant_id, progress, delete_dataset=False)
+                answer = await self._credentials.ExportTenantData(ExportTenantDataRequest(tenant_id=tenant_id, export_uri=export_uri))
+                progress.exported = tuple(
+                    ExportedRows(table_name=one.table_name, row_count=one.row_count, uri=one.uri) for one in answer.tables
+                )
+            if delete_dataset or not export_uri:
+                dataset = await self._destroy(tenant_id, progress, delete_dataset=delete_dataset)
         except ConvergenceError:
             # The next call does not count again what this one has ended.
             with contextlib.suppress(Unavailable):
                 await self._store.prove(tenant_id, progress.proof(), self._clock.now(), request_id.get())
             raise
-        proof = progress.proof(destroyed)
+        proof = progress.proof(dataset)
         await self._store.prove(tenant_id, proof, self._clock.now(), request_id.get())
         _log.info("tenant_offboarded", tenant_id=tenant_id, dataset=proof.dataset)
         return proof
+
+    async def _destroy(self, tenant_id: str, progress: _Progress, *, delete_dataset: bool) -> str:
+        """Returns what has become of the dataset."""
+        answer = await self._credentials.DestroyTenantData(DestroyTenantDataRequest(tenant_id=tenant_id, delete_dataset=delete_dataset))
+        progress.providers += tuple(answer.providers)
+        return str(answer.dataset)
 
     async def _close(self, tenant_id: str) -> CloseTenantResponse:
         answer: CloseTenantResponse = await self._auth.CloseTenant(CloseTenantRequest(tenant_id=tenant_id))

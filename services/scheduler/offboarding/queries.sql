@@ -55,12 +55,14 @@ SELECT
 -- param: runs_cancelled INT64
 -- param: credentials_destroyed ARRAY<STRING>
 -- param: request_id STRING
+-- param: export_uri STRING
+-- param: exported ARRAY<STRUCT<table_name STRING, row_count INT64, uri STRING>>
 INSERT INTO tenant_offboardings (
   offboarding_id, tenant_id, offboarded_at, completed_at, dataset, keys_revoked, schedules_stopped, runs_dropped, runs_cancelled,
-  credentials_destroyed, request_id
+  credentials_destroyed, request_id, export_uri, exported
 )
 SELECT
   @offboarding_id, @tenant_id, @offboarded_at, @completed_at, @dataset, @keys_revoked, @schedules_stopped, @runs_dropped, @runs_cancelled,
-  @credentials_destroyed, @request_id
+  @credentials_destroyed, @request_id, @export_uri, @exported
 FROM (SELECT 1 AS one) AS o
 WHERE NOT EXISTS (SELECT 1 FROM tenant_offboardings AS p WHERE p.offboarding_id = @offboarding_id)

@@ -65,6 +65,8 @@ class OffboardingStore:
             "runs_cancelled": proof.runs_cancelled,
             "credentials_destroyed": proof.credentials_destroyed,
             "request_id": request_id or None,
+            "export_uri": proof.export_uri or None,
+            "exported": [{"table_name": one.table_name, "row_count": one.row_count, "uri": one.uri} for one in proof.exported],
         }
         await self._bq.query(BLOCKS["prove_offboarding"], params, dataset=self._bq.control())
 

@@ -359,6 +359,21 @@ SELECT TRUE AS done
 UPDATE pipeline_execution_queue AS q SET lease_expires_at = NULL
 WHERE q.state = 'PROCESSING' AND q.claimed_by IN UNNEST(@claims)
 
+-- name: list_queue
+-- Reads only.
+-- param: tenant_id STRING
+-- param: after TIMESTAMP
+-- param: after_id STRING
+-- param: row_limit INT64
+SELECT
+  q.run_id, q.tenant_id, q.config_id, q.pipeline_id, q.state, q.priority, q.scheduled_time, q.added_at, q.not_before, q.processing_started_at
+FROM pipeline_execution_queue AS q
+WHERE
+  (@tenant_id IS NULL OR q.tenant_id = @tenant_id)
+  AND (@after IS NULL OR q.added_at > @after OR (q.added_at = @after AND q.run_id > @after_id))
+ORDER BY q.added_at, q.run_id
+LIMIT @row_limit
+
 -- name: scheduler_status
 -- Due is what a trigger would read: schedules of tenants that may not run now do not count. Runs of a paused schedule wait for their
 -- tenant, not for us: they count as queued, but not for the longest wait.

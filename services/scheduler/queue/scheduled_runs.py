@@ -43,6 +43,23 @@ class ScheduledRun:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class QueueEntry:
+    """A row of `pipeline_execution_queue`, as operators see it."""
+
+    run_id: str
+    tenant_id: str
+    config_id: str
+    pipeline_id: str
+    state: str
+    priority: int
+    scheduled_time: datetime | None
+    added_at: datetime
+    """When it was last queued."""
+    not_before: datetime | None
+    processing_started_at: datetime | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class RunFilter:
     """Which runs to list."""
 

@@ -13,7 +13,7 @@ from services.scheduler.queue.claims import Claim
 from services.scheduler.queue.outcomes import ClaimOutcome, End, Refusal
 from services.scheduler.queue.position import QueuePosition
 from services.scheduler.queue.rules import QueueRules
-from services.scheduler.queue.scheduled_runs import RunFilter, ScheduledRun
+from services.scheduler.queue.scheduled_runs import QueueEntry, RunFilter, ScheduledRun
 from services.scheduler.queue.span import Span
 from services.scheduler.queue.trigger_plan import DueSchedule, FirstFireTime, Plan
 
@@ -188,6 +188,12 @@ class QueueStore:
         """Counts of the queue; failures since midnight UTC."""
         today = now.replace(hour=0, minute=0, second=0, microsecond=0)
         return QueueStatus(**(await self._rows("scheduler_status", {"now": now, "today": today}))[0])
+
+    async def list_queue(self, tenant_id: str | None, after: tuple[datetime, str] | None, limit: int) -> list[QueueEntry]:
+        """What is in the queue, of one tenant or of all, the longest there first. `after`: the previous page's last `added_at` and id."""
+        since, since_id = after or (None, None)
+        params = {"tenant_id": tenant_id, "after": since, "after_id": since_id, "row_limit": limit}
+        return [QueueEntry(**row) for row in await self._rows("list_queue", params)]
 
     async def list_runs(self, wanted: RunFilter, limit: int) -> list[ScheduledRun]:
         """A tenant's runs, the latest fire time first."""

@@ -11,9 +11,11 @@ from convergence.scheduler.v1 import (
 
 from services.platform.clock import Clock
 from services.platform.errors import InvalidArgument
+from services.platform.rpc.paging import from_token, page_size, to_token
 from services.platform.timestamps import to_timestamp
 from services.scheduler.cron.trigger_times import next_trigger
 from services.scheduler.queue.processor import QueueProcessor
+from services.scheduler.queue.scheduled_runs import QueueEntry
 from services.scheduler.queue.store import QueueStore
 from services.scheduler.queue.trigger import Trigger
 from services.scheduler.queue.trigger_plan import LeftOut
@@ -77,6 +79,14 @@ class SchedulerServicer(scheduler_service_pb2_grpc.SchedulerServiceServicer):
             ],
         )
 
+    async def ListQueue(self, request: scheduler_service_pb2.ListQueueRequest, context: Context) -> scheduler_service_pb2.ListQueueResponse:
+        """The longest there first. Raises InvalidArgument, Unavailable."""
+        size = page_size(request.page_size)
+        # One more than requested, to know whether there is a next page.
+        runs = await self._store.list_queue(request.tenant_id or None, from_token(request.page_token), size + 1)
+        token = to_token(runs[size - 1].added_at, runs[size - 1].run_id) if len(runs) > size else ""
+        return scheduler_service_pb2.ListQueueResponse(runs=[_to_queued(run) for run in runs[:size]], next_page_token=token)
+
     async def GetSchedulerStatus(
         self, request: scheduler_service_pb2.GetSchedulerStatusRequest, context: Context
     ) -> scheduler_service_pb2.GetSchedulerStatusResponse:
@@ -89,6 +99,21 @@ class SchedulerServicer(scheduler_service_pb2_grpc.SchedulerServiceServicer):
             failed_today_count=status.failed_today_count,
             oldest_queued_time=to_timestamp(status.oldest_queued_time),
         )
+
+
+def _to_queued(run: QueueEntry) -> scheduler_service_pb2.QueuedRun:
+    return scheduler_service_pb2.QueuedRun(
+        run_id=run.run_id,
+        tenant_id=run.tenant_id,
+        config_id=run.config_id,
+        pipeline_id=run.pipeline_id,
+        state=run.state,
+        priority=run.priority,
+        scheduled_time=to_timestamp(run.scheduled_time),
+        added_at=to_timestamp(run.added_at),
+        not_before=to_timestamp(run.not_before),
+        processing_started_at=to_timestamp(run.processing_started_at),
+    )
 
 
 def _to_left_out(left_out: Sequence[LeftOut]) -> scheduler_service_pb2.LeftOut:

@@ -82,7 +82,7 @@ async def auth(bq: BigQuery, store: AuthStore, ledger: Ledger, clock: SetClock) 
     changes = KeyChangeFeed(memory)
     async with KeyUsage(store, clock, seconds=3600) as usage:
         yield Auth(
-            tenants=TenantServicer(tenants, clock, changes, TenantLocations(bq, allowed=("US", "EU"))),
+            tenants=TenantServicer(tenants, ledger, clock, changes, TenantLocations(bq, allowed=("US", "EU"))),
             closing=ClosingServicer(tenants, ledger, clock, changes),
             keys=ApiKeyServicer(store, tenants, clock, changes),
             authenticator=LocalAuthenticator(store, clock, memory=memory, digests=KeyDigests(seconds=300), usage=usage, changes=changes),
@@ -95,6 +95,14 @@ async def refused(call: Any) -> str:
     with pytest.raises((FailedPrecondition, NotFound, PermissionDenied)) as error:
         await call
     return error.value.reason
+
+
+async def test_an_operator_reads_a_tenants_quota(auth: Auth, tenant_id: str) -> None:
+    with pytest.raises(NotFound):
+        await auth.tenants.GetTenantQuota(messages.GetTenantQuotaRequest(tenant_id=tenant_id), NONE)
+    await auth.put(tenant_id, daily_limit=3)
+    quota = await auth.tenants.GetTenantQuota(messages.GetTenantQuotaRequest(tenant_id=tenant_id), NONE)
+    assert (quota.tenant_id, quota.daily_limit, quota.remaining_today, quota.refusing_limit) == (tenant_id, 3, 3, "")
 
 
 async def test_what_was_read_can_be_put_back(auth: Auth, tenant_id: str) -> None:

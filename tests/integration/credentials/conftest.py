@@ -12,6 +12,7 @@ from services.clouds.check_pool import CheckPool
 from services.clouds.own_resources import OwnResources
 from services.credentials.dataset_access import DatasetAccess
 from services.credentials.datasets import TenantDatasets
+from services.credentials.exports.process import DatasetExports
 from services.credentials.issuer.issuer import TokenIssuer
 from services.credentials.payloads import PayloadRules
 from services.credentials.servicers.access_check import AccessCheckServicer
@@ -42,6 +43,7 @@ class Suite:
     servicer: CredentialServicer
     sealed: SealedCredentialServicer
     access: AccessCheckServicer
+    exports: DatasetExports
 
 
 @pytest.fixture(scope="session")
@@ -86,6 +88,7 @@ def process(bq: BigQuery, kms: Kms, checks: CheckPool, service_settings: Service
             ),
             sealed=SealedCredentialServicer(store),
             access=AccessCheckServicer(store),
+            exports=DatasetExports(bq, datasets),
         )
 
     return make

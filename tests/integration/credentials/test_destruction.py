@@ -19,7 +19,7 @@ from tests.support.credentials.samples import SLACK, WEBHOOK, Rsa, gcp
 
 async def destroy(suite: Suite, tenant_id: str, *, delete_dataset: bool = False) -> tuple[list[str], str]:
     request = messages.DestroyTenantDataRequest(tenant_id=tenant_id, delete_dataset=delete_dataset)
-    done = await DestructionServicer(suite.changes).DestroyTenantData(request, None)
+    done = await DestructionServicer(suite.changes, suite.exports).DestroyTenantData(request, None)
     return list(done.providers), done.dataset
 
 

@@ -15,11 +15,11 @@ from convergence.credentials.v1 import destruction_service_pb2
 from convergence.credentials.v1.destruction_service_pb2_grpc import DestructionServiceServicer, add_DestructionServiceServicer_to_server
 
 from services.auth.tenants.store import TenantStore
-from services.platform.errors import NotFound, Unavailable
+from services.platform.errors import FailedPrecondition, NotFound, Unavailable
 from services.platform.rpc.peers import peer_channel
 from services.platform.server import Served
 from services.platform.timestamps import to_timestamp
-from services.scheduler.offboarding.ends import OFFBOARDED
+from services.scheduler.offboarding.ends import OFFBOARDED, ExportedRows
 from services.scheduler.offboarding.peers import Peers
 from services.scheduler.offboarding.process import TenantOffboarding
 from services.scheduler.offboarding.store import OffboardingStore
@@ -54,6 +54,8 @@ class StubCredentials(DestructionServiceServicer):
     """Deletes when it does not fail."""
 
     asked: list[destruction_service_pb2.DestroyTenantDataRequest] = field(default_factory=list)
+    exports: list[tuple[int, str]] = field(default_factory=list)
+    """After how many calls to delete it was asked to export, and whereto."""
     failures: int = 0
 
     async def DestroyTenantData(
@@ -63,7 +65,21 @@ class StubCredentials(DestructionServiceServicer):
         if self.failures:
             self.failures -= 1
             raise Unavailable("BIGQUERY_UNAVAILABLE", "BigQuery does not answer.")
-        return destruction_service_pb2.DestroyTenantDataResponse(providers=["AWS", "GCP"], dataset="KEPT")
+        providers = ["AWS", "GCP"] if len(self.asked) == 1 else []
+        return destruction_service_pb2.DestroyTenantDataResponse(
+            providers=providers, dataset="DELETED" if request.delete_dataset else "KEPT"
+        )
+
+    async def ExportTenantData(
+        self, request: destruction_service_pb2.ExportTenantDataRequest, context: Any
+    ) -> destruction_service_pb2.ExportTenantDataResponse:
+        self.exports.append((len(self.asked), request.export_uri))
+        if len(self.exports) == 1:
+            raise Unavailable("SERVICE_UNAVAILABLE", "1 of 2 tables are exported.")
+        if len(self.exports) == 2:
+            raise FailedPrecondition("EXPORT_REFUSED", "Access denied.")
+        table = destruction_service_pb2.ExportedTenantTable(table_name="t", row_count=2**40, uri=f"{request.export_uri}/t/*")
+        return destruction_service_pb2.ExportTenantDataResponse(tables=[table])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,7 +144,7 @@ async def test_a_tenants_runs_end_however_far_they_are(
     proof = await ending.process.offboard(tenant_id, delete_dataset=True)
 
     assert (proof.schedules_stopped, proof.runs_dropped, proof.runs_cancelled) == (3, 2, 1)
-    assert (proof.credentials_destroyed, proof.dataset) == (("AWS", "GCP"), "KEPT")
+    assert (proof.credentials_destroyed, proof.dataset) == (("AWS", "GCP"), "DELETED")
     assert [(one.tenant_id, one.delete_dataset) for one in ending.credentials.asked] == [(tenant_id, True)]
     expected = {done: ("COMPLETED", None, None), active: ("FAILED", None, OFFBOARDED)}
     expected |= dict.fromkeys((waiting, paused), ("FAILED", None, OFFBOARDED))
@@ -161,6 +177,7 @@ async def test_a_call_that_broke_off_is_completed_by_the_next(tables: Tables, sc
     with pytest.raises(Unavailable):
         await ending.process.offboard(tenant_id, delete_dataset=False)
     tables.clock.time += timedelta(seconds=1)
+    ending.credentials.asked.clear()
     proof = await ending.process.offboard(tenant_id, delete_dataset=False)
     assert (proof.credentials_destroyed, [run["state"] for run in await tables.runs()]) == (("AWS", "GCP"), ["FAILED"])
     # What the calls that broke off have ended is written down, too: together they prove all of it.
@@ -171,6 +188,36 @@ async def test_a_call_that_broke_off_is_completed_by_the_next(tables: Tables, sc
     assert (len(proofs), sum(one["schedules_stopped"] for one in proofs), sum(one["runs_dropped"] for one in proofs)) == (3, 1, 1)
     with pytest.raises(NotFound):
         await ending.process.offboard("t_missing", delete_dataset=False)
+
+
+async def test_the_dataset_is_exported_after_the_credentials_are_gone_and_before_it_is_deleted(
+    tables: Tables, scheduler: Scheduler, ending: Ending
+) -> None:
+    """While the export is under way, or BigQuery refuses it, nothing is deleted. The proof says what was exported, by whichever call."""
+    (tenant_id,) = await tables.tenants()
+    uri, credentials = f"gs://bucket/{tenant_id}", ending.credentials
+    for error in (Unavailable, FailedPrecondition):
+        with pytest.raises(error):
+            await ending.process.offboard(tenant_id, delete_dataset=True, export_uri=uri)
+        tables.clock.time += timedelta(seconds=1)
+    assert [one.delete_dataset for one in credentials.asked] == [False, False]
+
+    proof = await ending.process.offboard(tenant_id, delete_dataset=True, export_uri=uri)
+
+    assert [one.delete_dataset for one in credentials.asked] == [False, False, False, True]
+    assert credentials.exports == [(1, uri), (2, uri), (3, uri)]
+    exported = ExportedRows(table_name="t", row_count=2**40, uri=f"{uri}/t/*")
+    assert (proof.dataset, proof.export_uri, proof.exported) == ("DELETED", uri, (exported,))
+    written = await tables.run(
+        "SELECT * FROM tenant_offboardings WHERE tenant_id = @id ORDER BY completed_at, credentials_destroyed[SAFE_OFFSET(0)] DESC",
+        {"id": ("STRING", tenant_id)},
+    )
+    assert [(one["export_uri"], one["dataset"], one["credentials_destroyed"]) for one in written] == [
+        (uri, None, ["AWS", "GCP"]),
+        (uri, None, []),
+        (uri, "DELETED", []),
+    ]
+    assert [one["exported"] for one in written] == [[], [], [{"table_name": "t", "row_count": 2**40, "uri": f"{uri}/t/*"}]]
 
 
 async def test_a_claim_that_is_refused_at_this_moment_is_not_queued_again(

@@ -134,6 +134,23 @@ async def test_a_thousand_runs_of_one_tenant_do_not_hold_up_another_s_one(tables
     assert Counter(claim.tenant_id for claim in claims) == {urgent: 2, crowd: 2, one: 1}
 
 
+async def test_the_queue_is_listed_in_pages_of_all_tenants_or_of_one(tables: Tables, scheduler: Scheduler) -> None:
+    one, other = await tables.tenants(2)
+    await tables.schedules([one] * 3)
+    await scheduler.trigger.fire()
+    tables.clock.time += timedelta(minutes=1)
+    await tables.schedules([other])
+    await scheduler.trigger.fire()
+
+    first = await scheduler.store.list_queue(None, None, 3)
+    last = await scheduler.store.list_queue(None, (first[-1].added_at, first[-1].run_id), 3)
+
+    assert [(run.tenant_id, run.state) for run in (*first, *last)] == [(one, "QUEUED")] * 3 + [(other, "QUEUED")]
+    assert [run.run_id for run in await scheduler.store.list_queue(one, None, 9)] == [run.run_id for run in first]
+    await scheduler.process(1)
+    assert sorted(run.state for run in await scheduler.store.list_queue(None, None, 9)) == ["PROCESSING"] + ["QUEUED"] * 3
+
+
 async def test_runs_of_a_paused_schedule_wait_until_it_goes_on(tables: Tables, scheduler: Scheduler) -> None:
     """They keep neither another schedule from being queued nor another run from its turn; unpaused, the best comes first again."""
     (tenant_id,) = await tables.tenants(daily_limit=2)

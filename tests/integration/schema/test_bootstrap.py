@@ -91,7 +91,8 @@ async def test_a_dry_run_prints_the_statements(
     monkeypatch.setattr("services.platform.log.configure", lambda *_, **__: None)
     await command.main(["--dry-run"])
     printed = capsys.readouterr().out
-    assert "CREATE TABLE IF NOT EXISTS tenant_profiles (" in printed
+    assert "-- tenant_profiles\nCREATE TABLE IF NOT EXISTS tenant_profiles (" in printed
+    assert "-- runnable_tenants\nCREATE OR REPLACE VIEW" in printed
     assert "-- v1_proofs_of_earlier_offboardings\nINSERT INTO tenant_offboardings" in printed
     async with BigQuery(old, service="tests") as bq:
         assert old.control_dataset not in {dataset.dataset_id for dataset in bq.client.list_datasets()}

@@ -101,6 +101,7 @@ def _run(tenant: Tenant, mine: Rest, ask: Ask, of: dict[str, str]) -> None:
 
 def _look(tenant: Tenant, mine: Rest, ask: Ask, of: dict[str, str]) -> None:
     ask(mine, "GetQuota", **of)
+    ask(tenant.suite.admin, "GetTenantQuota", **of)
     until(partial(ask, mine, "GetUsage", **of), _has("days"), seconds=60)
     ask(mine, "GetCosts", query={**RANGE, "group_by": "service", "granularity": "day", "top": "2"}, **of)
     ask(mine, "ListCostDays", query=RANGE, **of)
@@ -119,6 +120,7 @@ def _schedule(suite: Suite, mine: Rest, ask: Ask, of: dict[str, str]) -> None:
     ask(mine, "ListSchedules", query={"page_size": "2"}, **of)
     ask(mine, "UpdateSchedule", body={"schedule_cron": "45 2 * * *", "is_active": False}, **of, **config)
     ask(mine, "BackfillSchedule", body={"start_date": "2025-11-15", "end_date": str(DAY)}, **of, **config)
+    ask(suite.admin, "ListQueue", query={"page_size": "1", **of})
     queued = ask(mine, "ListScheduledRuns", query={"page_size": "2"}, **of).body["scheduled_runs"]
     ask(mine, "GetScheduledRun", run_id=queued[0]["run_id"], **of)
     ask(mine, "DeleteSchedule", **of, **config)

@@ -2,11 +2,16 @@
 
 The old checkout makes the dataset, the tenants and a queue. Calls and jobs come without a pause, first to its gateway, then to both, then
 to that of this checkout alone; meanwhile this checkout's bootstrap runs, twice at once, its processes start beside the old ones, and the
-old executor and scheduler are killed in the middle of runs. Ends with 1 if a call was refused, or anything lost, doubled or miscounted.
+old executor and scheduler are stopped in the middle of runs, as a deployment does (`--how stop`), or killed (`--how kill`). With
+`--how mixed` the old services call the new ones too, and are stopped one by one in the order of an upgrade, each while those that call it
+go on.
+
+Ends with 1 if a call was refused, or anything lost, doubled or miscounted, or, unless they were killed, if a run has FAILED.
 """
 
 import argparse
 import json
+import shutil
 import sys
 import tempfile
 import time
@@ -15,9 +20,11 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
 
+from localcloud import certs
 from localcloud.demo.demo_flow import emulated_warehouse
+from localcloud.ports import free_ports
 from localcloud.rest import Rest
-from localcloud.settings import LocalSettings
+from localcloud.settings import SERVICES, LocalSettings
 from localcloud.stack import Stack
 from services.platform.settings import REPOSITORY
 from tests.support.credentials.samples import Rsa, key_file, new_rsa
@@ -67,19 +74,39 @@ def main() -> int:
     parser.add_argument("--tenants", type=int, default=3)
     parser.add_argument("--filled", type=int, default=6, help="days that each tenant has in the queue")
     parser.add_argument("--seconds", type=float, default=20.0, help="of traffic in each phase")
+    parser.add_argument("--how", choices=("stop", "kill", "mixed"), default="stop", help="what becomes of the old services (%(default)s)")
+    parser.add_argument("--state", type=Path, help="a folder that keeps all data and logs")
     given = parser.parse_args()
+    if given.state:
+        return with_emulators(given, given.state.resolve())
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
-        emulators = LocalSettings.on_free_ports(Path(folder) / "emulators", cache_dir=REPOSITORY / ".cache", lease_seconds=30)
-        with Stack(emulators, only=("bigquery", "kms"), report=say) as stack:
-            return upgrade(given, emulators, stack.env["BIGQUERY_EMULATOR_HOST"], Path(folder))
+        return with_emulators(given, Path(folder))
+
+
+def with_emulators(given: argparse.Namespace, folder: Path) -> int:
+    """Returns the exit status."""
+    emulators = LocalSettings.on_free_ports(folder / "emulators", cache_dir=REPOSITORY / ".cache", lease_seconds=30)
+    with Stack(emulators, only=("bigquery", "kms"), report=say) as stack:
+        return upgrade(given, emulators, stack.env["BIGQUERY_EMULATOR_HOST"], folder)
+
+
+def peers(folder: Path, host: str) -> tuple[dict[str, int], dict[str, int], dict[str, str]]:
+    """The ports of old and new services, and what makes the old ones call both; both get the same certificates."""
+    numbers = free_ports(2 * len(SERVICES))
+    old, new = (dict(zip(SERVICES, some, strict=True)) for some in (numbers[: len(SERVICES)], numbers[len(SERVICES) :]))
+    certs.mint(folder / "certs")
+    for one in ("old", "new"):
+        shutil.copytree(folder / "certs", folder / one / "certs")
+    return old, new, {f"CONVERGENCE_{one.upper()}_ADDRESS": f"ipv4:{host}:{old[one]},{host}:{new[one]}" for one in SERVICES}
 
 
 def upgrade(given: argparse.Namespace, emulators: LocalSettings, host: str, folder: Path) -> int:
     """Returns the exit status."""
     old, new = (Checkout(folder=one.resolve(), emulators=emulators, extra=EXTRA) for one in (given.old, REPOSITORY))
+    old_ports, new_ports, both = peers(folder, emulators.host)
     say(f"the old bootstrap: {old.bootstrap().strip()[:100]}")
     key = new_rsa()
-    with old.running("old", folder / "old") as before:
+    with old.running("old", folder / "old", ports=old_ports, extra=both if given.how == "mixed" else {}) as before:
         tenants = [make_tenant(number, before, key, host, given.filled) for number in range(given.tenants)]
         traffic = Traffic(tenants)
         say("calls and jobs through the old gateway")
@@ -90,14 +117,13 @@ def upgrade(given: argparse.Namespace, emulators: LocalSettings, host: str, fold
             for printed in pool.map(lambda _: new.bootstrap(), range(2)):
                 say(f"a new bootstrap: {printed.strip()[:100]}")
         time.sleep(given.seconds / 2)
-        with new.running("new", folder / "new") as after:
+        with new.running("new", folder / "new", ports=new_ports) as after:
             say("calls and jobs through both gateways")
             traffic.begin("new", after.admin)
             time.sleep(given.seconds)
-            say("no more calls through the old gateway; its scheduler and executor are killed")
+            say("no more calls through the old gateway")
             traffic.end("old")
-            for part in ("scheduler", "executor"):
-                before.kill(part)
+            end_old(given, before, traffic)
             time.sleep(given.seconds)
             with emulated_warehouse(host, emulators.project) as client:
                 # While the jobs come; then what the last calls have started.
@@ -106,12 +132,30 @@ def upgrade(given: argparse.Namespace, emulators: LocalSettings, host: str, fold
                 left = wait_for_end(client, tenants, seconds=120)
                 # The last settlements are gathered for some seconds.
                 time.sleep(15)
-                return judge(traffic, [(tenant, count(client, tenant)) for tenant in tenants], left)
+                return judge(traffic, [(tenant, count(client, tenant)) for tenant in tenants], left, may_fail=given.how == "kill")
 
 
-def judge(traffic: Traffic, counts: list[tuple[Tenant, Count]], left: int) -> int:
-    """Prints the counts; 1 if something is wrong."""
-    # A called run whose executor was killed is FAILED, which its caller sees; a scheduled one is tried again.
+def end_old(given: argparse.Namespace, before: Running, traffic: Traffic) -> None:
+    """Ends the old services, of which calls still need those that other old ones call."""
+    if given.how == "mixed":
+        say("jobs through the old gateway, whose scheduler and executor call the new services")
+        traffic.begin("old scheduler", before.admin, paths=["schedules"])
+        for part in ("auth", "credentials", "executor"):
+            before.stop(part)
+            say(f"the old {part} has ended")
+            time.sleep(given.seconds)
+        traffic.end("old scheduler")
+        before.stop("scheduler")
+        return
+    for part in ("scheduler", "executor"):
+        (before.kill if given.how == "kill" else before.stop)(part)
+        say(f"the old {part} has ended")
+
+
+def judge(traffic: Traffic, counts: list[tuple[Tenant, Count]], left: int, *, may_fail: bool) -> int:
+    """Prints the counts; 1 if something is wrong. `may_fail`: a called run whose executor was killed is FAILED, which its caller sees; a
+    scheduled one is tried again.
+    """
     problems = [f"refused: {one}" for one in traffic.seen.refused] + ([f"{left} runs have not ended"] if left else [])
     called, scheduled = Counter[str](), Counter[str]()
     for tenant, found in counts:
@@ -121,7 +165,7 @@ def judge(traffic: Traffic, counts: list[tuple[Tenant, Count]], left: int) -> in
         expected = {"run": len(tenant.started) + tenant.filled, "live": 0}
         if {name: found.quota[name] for name in expected} != expected:
             problems.append(f"{tenant.tenant_id} counted {found.quota}, expected {expected}")
-    if called["missing"] or called["RUNNING"] or set(scheduled) != {"COMPLETED"}:
+    if called["missing"] or called["RUNNING"] or (called["FAILED"] and not may_fail) or set(scheduled) != {"COMPLETED"}:
         problems.append(f"lost: called {dict(called)}, scheduled {dict(scheduled)}")
     say(f"answers: {dict(traffic.seen.answers)}")
     say(f"runs that calls have started: {dict(called)}; scheduled: {dict(scheduled)}")

@@ -2,7 +2,7 @@
 
 import json
 import subprocess
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +13,8 @@ from localcloud.settings import SERVICES, LocalSettings
 
 CHILD = Path(__file__).with_name("child.py")
 PARTS = (*SERVICES, "gateway")
+STOP_GRACE = 122
+"""Seconds that a process has after SIGTERM, as the Helm chart's executors do; their runs have 7 s less."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -25,9 +27,16 @@ class Running:
 
     def kill(self, part: str) -> None:
         """As a lost machine: SIGKILL."""
+        self._ask(f"kill {part}")
+
+    def stop(self, part: str) -> None:
+        """As a deployment: SIGTERM, and SIGKILL after STOP_GRACE. Returns when the process has ended."""
+        self._ask(f"stop {part}")
+
+    def _ask(self, command: str) -> None:
         assert self.child.stdin is not None
         assert self.child.stdout is not None
-        self.child.stdin.write(f"kill {part}\n")
+        self.child.stdin.write(f"{command}\n")
         self.child.stdin.flush()
         self.child.stdout.readline()
 
@@ -55,15 +64,25 @@ class Checkout:
         return done.stdout
 
     @contextmanager
-    def running(self, name: str, state_dir: Path, parts: Sequence[str] = PARTS) -> Iterator[Running]:
-        """Its processes until the end of the context, when they are stopped in order."""
+    def running(
+        self, name: str, state_dir: Path, *, ports: Mapping[str, int] | None = None, extra: Mapping[str, str] | None = None
+    ) -> Iterator[Running]:
+        """Its processes until the end of the context, when they are stopped in order. `ports`: of services, by their names; else any that
+        are free. `extra`: more variables of all of them.
+        """
         shared = ("bigquery_port", "bigquery_storage_port", "kms_port", "lease_seconds")
         given = {
             "state_dir": str(state_dir),
             "cache_dir": str(self.emulators.cache_dir),
-            "settings": {"cloud_scheduler": False, "start_timeout": 180, **{one: getattr(self.emulators, one) for one in shared}},
-            "parts": list(parts),
-            "extra": dict(self.extra),
+            "settings": {
+                "cloud_scheduler": False,
+                "start_timeout": 180,
+                "stop_grace": STOP_GRACE,
+                **{one: getattr(self.emulators, one) for one in shared},
+                **{f"{service}_port": port for service, port in (ports or {}).items()},
+            },
+            "parts": list(PARTS),
+            "extra": {**self.extra, **(extra or {})},
         }
         command = [self.python, str(CHILD), json.dumps(given)]
         with subprocess.Popen(command, cwd=self.folder, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as child:
@@ -74,4 +93,4 @@ class Checkout:
                 yield Running(name=name, admin=Rest(url=env["GATEWAY_URL"], headers={"X-Admin-Key": env["ADMIN_API_KEY"]}), child=child)
             finally:
                 child.stdin.close()
-                child.wait(60)
+                child.wait(60 + STOP_GRACE)

@@ -33,6 +33,9 @@ def main() -> None:
             command, _, name = line.strip().partition(" ")
             if command == "kill":
                 stack.kill(name, signal.SIGKILL)
+            elif command == "stop":
+                # Commit 4153373 calls it so.
+                getattr(stack, "stop_process" if hasattr(stack, "stop_process") else "stop_part")(name)
             answer(command)
 
 

@@ -53,11 +53,11 @@ class Traffic:
         self._days = (FIRST_CALLED + timedelta(days=number) for number in range(31))
         self._lock = threading.Lock()
 
-    def begin(self, name: str, admin: Rest) -> None:
-        """Through this gateway, too."""
+    def begin(self, name: str, admin: Rest, paths: Sequence[str] | None = None) -> None:
+        """Through this gateway, too. `paths`: of a tenant, what its calls get, and they start no runs; else all."""
         stop = self._stops[name] = threading.Event()
         works: list[Callable[[], None]] = [lambda: self._jobs(name, admin, stop)]
-        works += [lambda tenant=tenant: self._calls(name, admin.url, tenant, stop) for tenant in self._tenants]  # type: ignore[misc]
+        works += [lambda tenant=tenant: self._calls(name, admin.url, tenant, paths, stop) for tenant in self._tenants]  # type: ignore[misc]
         self._threads[name] = [threading.Thread(target=work, daemon=True) for work in works]
         for thread in self._threads[name]:
             thread.start()
@@ -87,14 +87,16 @@ class Traffic:
             self.call(name, admin, "POST", "/api/v1/scheduler/trigger", {})
             self.call(name, admin, "POST", "/api/v1/scheduler/process-queue", {"max_runs": 2})
 
-    def _calls(self, name: str, url: str, tenant: Tenant, stop: threading.Event) -> None:
+    def _calls(self, name: str, url: str, tenant: Tenant, only: Sequence[str] | None, stop: threading.Event) -> None:
         rest, own = Rest(url=url, headers=tenant.rest.headers), f"/api/v1/tenants/{tenant.tenant_id}"
         paths = [f"{own}/quota", f"/api/v1/pipelines/runs/{tenant.tenant_id}", f"{own}/schedules", f"{own}/credentials"]
+        if only is not None:
+            paths = [f"{own}/{path}" for path in only]
         number = 0
         while not stop.wait(EVERY):
             number += 1
             self.call(name, rest, "GET", paths[number % len(paths)])
-            if number % RUN_EVERY == 1:
+            if only is None and number % RUN_EVERY == 1:
                 with self._lock:
                     day = next(self._days, None)
                 if day is None:

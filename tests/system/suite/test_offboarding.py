@@ -65,6 +65,7 @@ def test_an_offboarded_tenant_leaves_nothing_that_could_run(running: Suite, priv
         "runs_cancelled": 1,
         "credentials_destroyed": ["GCP"],
         "dataset": "KEPT",
+        "exported": [],
     }
     assert left_of(tenant) == []
     assert [run["status"] for run in tenant.rows("SELECT status FROM {}.x_meta_pipeline_runs")] == ["CANCELLED"]
@@ -76,7 +77,11 @@ def test_an_offboarded_tenant_leaves_nothing_that_could_run(running: Suite, priv
     assert (put.status, put.reason) == (400, "TENANT_OFFBOARDED")
     for job in ("trigger", "process-queue"):
         assert running.admin.call("POST", f"/api/v1/scheduler/{job}", {}).status == 200
-    again = offboard(tenant, "DELETE")
+    exported = f"gs://bucket/{tenant.tenant_id}"
+    again = offboard(tenant, "DELETE", export_uri=exported)
+    rows = {one["table_name"]: int(one["row_count"]) for one in again.body["exported"]}
+    assert (rows["x_meta_pipeline_runs"], rows["x_meta_step_logs"] > 0) == (1, True), rows
+    assert all(one["uri"].startswith(f"{exported}/{one['table_name']}/") for one in again.body["exported"])
     assert (again.status, again.body["dataset"], again.body["offboarded_at"]) == (200, "DELETED", done.body["offboarded_at"]), again.body
     once_more = offboard(tenant, "DELETE")
     assert once_more.body["dataset"] == "ABSENT"

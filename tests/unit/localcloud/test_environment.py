@@ -64,6 +64,15 @@ def test_make_up_passes_on_what_was_set_for_services_and_gateway_and_nothing_els
     assert given_settings(settings, {"PATH": "/bin"}).lines() == []
 
 
+def test_the_kms_has_the_keys_of_the_tenants_locations(tmp_path: Path) -> None:
+    settings = LocalSettings.model_validate({"state_dir": tmp_path})
+    key = "projects/p/locations/europe/keyRings/r/cryptoKeys/k"
+    given = given_settings(settings, {"CONVERGENCE_TENANT_LOCATIONS": json.dumps({"EU": key})})
+    assert (given.extra["kms"], given.passed_on) == ({"LOCALCLOUD_MORE_KMS_KEYS": json.dumps([key])}, ("CONVERGENCE_TENANT_LOCATIONS",))
+    for wrong in ("EU", "5", "[1]"):
+        assert given_settings(settings, {"CONVERGENCE_TENANT_LOCATIONS": wrong}).extra["kms"] == {}, "the services say what is wrong"
+
+
 def test_issuers_are_the_stacks_own_where_its_jobs_call_by_tokens(tmp_path: Path) -> None:
     settings = LocalSettings.model_validate({"state_dir": tmp_path, "scheduler_oidc": True})
     assert given_settings(settings, {"CONVERGENCE_OIDC": "[]"}).ignored == ("CONVERGENCE_OIDC",)

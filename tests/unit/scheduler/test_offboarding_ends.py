@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import pytest
 
 from services.platform.errors import InvalidArgument
-from services.scheduler.offboarding.ends import OFFBOARDED, deletes_dataset, end_of
+from services.scheduler.offboarding.ends import OFFBOARDED, deletes_dataset, end_of, export_prefix
 from services.scheduler.queue.claims import Claim
 from services.scheduler.queue.executor_client import AttemptState
 from services.scheduler.queue.outcomes import ClaimOutcome
@@ -57,3 +57,20 @@ def test_what_is_to_be_done_must_be_said_and_confirmed() -> None:
         with pytest.raises(InvalidArgument) as refused:
             deletes_dataset("acme", confirm=confirm, dataset=dataset)
         assert refused.value.field == field
+
+
+@pytest.mark.parametrize(
+    ("uri", "prefix"),
+    [("", ""), ("gs://bucket", "gs://bucket"), ("gs://bucket/", "gs://bucket"), ("gs://a.b-c/x=1/y_2.z", "gs://a.b-c/x=1/y_2.z")],
+)
+def test_where_a_dataset_may_be_exported_to(uri: str, prefix: str) -> None:
+    assert export_prefix(uri) == prefix
+
+
+@pytest.mark.parametrize(
+    "uri", ["bucket/x", "s3://bucket/x", "gs://", "gs://B/x", "gs://bucket/*", "gs://bucket//x", "gs://bucket/" + "x" * 700]
+)
+def test_where_it_may_not(uri: str) -> None:
+    with pytest.raises(InvalidArgument) as refused:
+        export_prefix(uri)
+    assert refused.value.field == "export_uri"

@@ -8,7 +8,7 @@ from datetime import UTC, date, datetime, timedelta
 import pytest
 
 from services.executor.records import Run, RunOutcome, RunStatus
-from services.executor.runs.active import STOPPED_WAITING, ActiveRuns
+from services.executor.runs.active import STOPPED, STOPPED_WAITING, ActiveRuns
 from services.executor.runs.cancel import CANCELLED, Canceller
 from services.executor.runs.leases import LeaseRenewer
 from services.executor.runs.prepared import PreparedRun, RunPreparer, RunRequest
@@ -170,3 +170,21 @@ async def test_a_stopping_executor_ends_waiting_runs_at_once_and_lets_the_others
 
     assert await ended(store, quota, working.run) == (RunStatus.COMPLETED, None)
     assert places.begun == [working.run.pipeline_logging_id]
+
+
+async def test_the_grace_period_begins_when_the_process_is_asked_to_stop(
+    begin: Begin, places: Places, quota: RecordingLedger, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its last calls have taken all of it: the run is ended in good order, before the platform kills the process."""
+    working = await begin(**DATE)
+    runs = ActiveRuns(execute=places, store=store, quota=quota, clock=SystemClock(), max_concurrent=1, grace_seconds=30.0)  # type: ignore[arg-type]
+    await runs.__aenter__()
+    start(runs, working, quota)
+    loop = asyncio.get_running_loop()
+    with monkeypatch.context() as earlier:
+        now = loop.time()
+        earlier.setattr(loop, "time", lambda: now - 30.0)
+        runs.note_stop()
+    async with asyncio.timeout(20):
+        await runs.__aexit__(None, None, None)
+    assert await ended(store, quota, working.run) == (RunStatus.FAILED, STOPPED)

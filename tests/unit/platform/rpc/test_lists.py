@@ -59,6 +59,7 @@ BOUNDED = {
     "convergence.scheduler.v1.GetFleetResponse.jobs": "the four jobs",
     "convergence.scheduler.v1.LeftOut.schedules": "a sample",
     "convergence.scheduler.v1.OffboardTenantResponse.credentials_destroyed": "one for each provider",
+    "convergence.scheduler.v1.OffboardTenantResponse.exported": "one for each table of a tenant's dataset",
     "convergence.scheduler.v1.ProcessQueueResponse.runs": "at most `max_runs`",
     "convergence.scheduler.v1.Schedule.next_fire_times": "the next five",
 }

@@ -120,12 +120,15 @@ def offboard_tenant(
     confirm: Annotated[
         str, typer.Option("--confirm", help="The tenant's id once more; without it you are asked.", show_default=False)
     ] = "",
+    export_uri: Annotated[
+        str, typer.Option("--export-uri", help="A bucket's folder, gs://bucket/folder, that gets all tables before.", show_default=False)
+    ] = "",
 ) -> None:
     """End a tenant finally: its keys stop working, its schedules end, its credentials are destroyed."""
     typed = confirm or cli.ask(f"This cannot be undone. Type the tenant's id to offboard it ({dataset.upper()} its dataset)", "--confirm")
     if typed != tenant_id:
         raise UsageProblem(f"{typed!r} is not {tenant_id!r}: nothing was changed.")
-    answer = cli.client.tenants.offboard(tenant_id, confirm=typed, dataset=dataset.upper())
+    answer = cli.client.tenants.offboard(tenant_id, confirm=typed, dataset=dataset.upper(), export_uri=export_uri)
     fields = (
         ("tenant", answer.tenant_id),
         ("offboarded at", moment(answer, "offboarded_at")),
@@ -134,6 +137,7 @@ def offboard_tenant(
         ("runs dropped", shown(answer.runs_dropped)),
         ("credentials destroyed", ", ".join(answer.credentials_destroyed) or NONE),
         ("dataset", answer.dataset),
+        ("exported", ", ".join(f"{one.table_name} ({one.row_count:,} rows)" for one in answer.exported) or NONE),
     )
     cli.printer.record(answer, fields)
 

@@ -1,0 +1,80 @@
+"""Settings as a process reads them from its environment. What is wrong is said by the names of the variables, never with their values:
+these may be secrets.
+"""
+
+import sys
+from collections.abc import Mapping
+from typing import Any, Final, override
+
+from pydantic import ValidationError
+from pydantic.fields import FieldInfo
+from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource
+
+EXAMPLES: Final[Mapping[str, str]] = {
+    "admin_keys": '[{"role": "scheduler", "sha256": "..."}]',
+    "dataset_owners": '["credentials@P.iam.gserviceaccount.com"]',
+    "dataset_writers": '["executor@P.iam.gserviceaccount.com"]',
+    "notify_ports": "[443]",
+    "notify_refused_networks": '["203.0.113.0/24"]',
+    "oidc": '[{"issuer": "https://accounts.google.com", "audience": "https://api.example.com",'
+    ' "rules": [{"role": "scheduler", "email": "jobs@P.iam.gserviceaccount.com"}]}]',
+    "otlp_headers": '{"authorization": "Bearer ..."}',
+    "own_resources": '["my-project"]',
+    "plan_defaults": '{"max_schedules": 500}',
+    "reserved_tenant_ids": '["internal"]',
+    "tenant_locations": '{"EU": "projects/P/locations/europe/keyRings/R/cryptoKeys/K"}',
+    "token_secrets": '["..."]',
+}
+"""Of each setting that is JSON: a value as the variable has it."""
+
+
+class PlainEnvironment(EnvSettingsSource):
+    """Leaves a text as it is that should be JSON and is not: it is refused like any other wrong value then, with the name of its field."""
+
+    @override
+    def decode_complex_value(self, field_name: str, field: FieldInfo, value: Any) -> Any:
+        try:
+            return super().decode_complex_value(field_name, field, value)
+        except ValueError:
+            return value
+
+
+class EnvironmentSettings(BaseSettings):
+    """Settings that are read from the environment or given as keywords, and nowhere else."""
+
+    @classmethod
+    @override
+    def settings_customise_sources(
+        cls, settings_cls: type[BaseSettings], init_settings: PydanticBaseSettingsSource, *_: object, **__: object
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return init_settings, PlainEnvironment(settings_cls)
+
+
+def read[Settings: BaseSettings](kind: type[Settings]) -> Settings:
+    """The settings of this process. Ends it with status 2 and a line for each variable that is wrong."""
+    try:
+        return kind()
+    except ValidationError as error:
+        sys.stderr.write("".join(f"This process does not start: {one}\n" for one in problems(kind, error)))
+        raise SystemExit(2) from None
+
+
+def problems(kind: type[BaseSettings], error: ValidationError) -> list[str]:
+    """What is wrong, a line for each variable. Pure."""
+    found = error.errors(include_input=False, include_url=False, include_context=False)
+    return list(dict.fromkeys(f"{variable(kind, one['loc'])}: {_plain(one['msg'])}.{_example(kind, one['loc'])}" for one in found))
+
+
+def variable(kind: type[BaseSettings], place: tuple[int | str, ...]) -> str:
+    """The environment variable of a field."""
+    name = str(place[0]) if place else "the settings together"
+    return name if name.isupper() or not place else f"{kind.model_config.get('env_prefix', '')}{name}".upper()
+
+
+def _plain(message: str) -> str:
+    return message.rstrip(".").replace("a valid tuple", "a list").replace("a valid dictionary", "an object")
+
+
+def _example(kind: type[BaseSettings], place: tuple[int | str, ...]) -> str:
+    example = EXAMPLES.get(str(place[0])) if place else None
+    return f" It is JSON, e.g. {variable(kind, place)}='{example}'" if example else ""
