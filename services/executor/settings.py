@@ -27,6 +27,8 @@ class ExecutorSettings(ServiceSettings):
     """How many streams of one of BigQuery's read sessions are read at once; fewer while their batches would take more than 64 MiB."""
     read_max_rows: int = Field(default=100_000_000, ge=1)
     """The most rows of a tenant's BigQuery exports that one run reads."""
+    hand_over_rows: int = Field(default=0, ge=0)
+    """A run with more rows than this of BigQuery exports leaves them to BigQuery, where the tenant has a dataset for it; 0: never."""
     credentials_known_seconds: float = Field(default=5.0, ge=0, le=60)
     """How long it is cached that a tenant has credentials. A run works with those of the moment when it was requested, or later ones."""
     credentials_known_most: int = Field(default=10_000, ge=1)

@@ -21,6 +21,7 @@ from services.executor.records import Period
 from services.executor.settings import ExecutorSettings
 from services.executor.sources.changed_days import ChangedRequest
 from services.executor.sources.exported_months import ExportsRequest
+from services.executor.staging.shape import StagingTable
 
 LEDGER_OUTPUTS: Final[Mapping[str, str]] = {"day_reads": DAY_READS, "watermarks": WATERMARKS}
 """Outputs of an export whose days the ledger keeps: what was read of each day, and how far the source has been read."""
@@ -116,6 +117,28 @@ class Export(Protocol):
     def outputs(self) -> Mapping[str, object]:
         """The outputs declared in SourceType.outputs, once `read` has ended: counted and summed from the source's own rows, before they are
         converted to staged ones, so that checks can compare the staging table with them.
+        """
+        ...
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class HandedOver:
+    """Rows of an export, as rows of a staging table, in a table that the tenant's own identity has made for this run."""
+
+    table: str
+    """`project.dataset.table`, which the executor's own account may read."""
+    rows: int
+    discard: Callable[[], None]
+    """Drops it. Blocks; raises nothing."""
+
+
+@runtime_checkable
+class HandsOver(Protocol):
+    """An export whose rows need not pass through this process."""
+
+    def hand_over(self, table: StagingTable, place: Callable[[], str], check_cancelled: CheckCancelled) -> HandedOver | None:
+        """The rows for `table`, whose location `place` says; None: read them, there are few. `outputs` is known then. Raises StepError,
+        saying why it cannot be done, and what `check_cancelled` raises; `read` can be called then all the same.
         """
         ...
 

@@ -68,6 +68,10 @@ def _cast(values: pa.Array, kind: pa.DataType) -> pa.Array:
     if pa.types.is_string(kind) and pa.types.is_floating(found):
         # A whole number as FLOAT64: project.number or invoice.month after a spreadsheet.
         return values.cast(pa.int64()).cast(kind)
+    if pa.types.is_floating(kind) and pa.types.is_decimal(found):
+        # Of texts: from decimals Arrow does not always take the nearest double. Prices repeat, so few texts are made.
+        distinct = values.dictionary_encode()
+        return distinct.dictionary.cast(pa.string()).cast(kind).take(distinct.indices)
     return values.cast(kind)
 
 

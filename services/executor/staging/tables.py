@@ -2,7 +2,7 @@
 
 import asyncio
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from datetime import timedelta
 from types import TracebackType
@@ -19,7 +19,7 @@ from services.platform.background import note_end
 from services.platform.backoff import backoff
 from services.platform.bigquery.client import BigQuery
 from services.platform.bigquery.errors import unavailable
-from services.platform.bigquery.jobs import CHUNK_BYTES, NO_RETRY, JobAccount, count_job, wait_for_load
+from services.platform.bigquery.jobs import CHUNK_BYTES, NO_RETRY, JobAccount, count_job, wait_for_end
 from services.platform.clock import Clock
 from services.platform.turns import ALL, on_behalf_of
 
@@ -100,10 +100,7 @@ class StagingTables:
 
         Raises Unavailable if BigQuery does not answer or all jobs fail; the table may exist or not then, and `fill` may be called again.
         """
-        name = self._name(tenant_id, table)
-        making = self._making.get(name)
-        await (asyncio.shield(making) if making else self.make(tenant_id, table))
-        self._making.pop(name, None)
+        name = await self._made(tenant_id, table)
         alone = self._alone(name)
 
         def upload(job_id: str, timeout: float) -> bigquery.LoadJob:
@@ -117,14 +114,14 @@ class StagingTables:
                     size=size,
                     job_id=job_id,
                     location=location,
-                    job_config=_load_config(table, account.labels if account else {}),
+                    job_config=_load_config(table, account),
                     num_retries=UPLOAD_RETRIES if size > CHUNK_BYTES else 0,
                     timeout=timeout,
                 )
 
         def wait(job: bigquery.LoadJob, timeout: float) -> None:
             try:
-                wait_for_load(job, timeout)
+                wait_for_end(job, timeout)
             except google.Conflict as error:
                 # WRITE_EMPTY: a load whose record is gone has filled the table. The next `fill` makes it anew.
                 raise unavailable("load_staging", error) from error
@@ -141,6 +138,45 @@ class StagingTables:
             waits=backoff(first=self._first_wait_seconds, most=MAX_WAIT_SECONDS),
             max_jobs=MAX_LOADS,
         )
+
+    async def copy(self, tenant_id: str, table: StagingTable, source: str, *, within: timedelta, account: JobAccount | None = None) -> None:
+        """As `fill`, with the rows of the table `source` (`project.dataset.table`), in one copy job, which is free. Raises what BigQuery
+        answers if this account may not read `source`, or it is elsewhere: nothing is written then, and `fill` may be called.
+        """
+        name = await self._made(tenant_id, table)
+        alone = self._alone(name)
+        config = bigquery.CopyJobConfig(
+            labels=_labels("copy_staging", account),
+            # As in `_load_config`.
+            write_disposition=bigquery.WriteDisposition.WRITE_EMPTY,
+            create_disposition=bigquery.CreateDisposition.CREATE_NEVER,
+        )
+
+        def begin(job_id: str, timeout: float) -> bigquery.CopyJob:
+            metrics.BIGQUERY_JOBS.labels("copy_staging").inc()
+            metrics.BIGQUERY_STATEMENTS.labels(table.shape.name, "load").inc()
+            with alone(timeout):
+                how: Any = {"job_id": job_id, "location": location, "job_config": config, "timeout": timeout}
+                return self._bq.client.copy_table(source, name, **how, retry=NO_RETRY)
+
+        def wait(job: bigquery.CopyJob, timeout: float) -> None:
+            try:
+                wait_for_end(job, timeout)
+            finally:
+                count_job(job, account)
+
+        location = await self._bq.locations.of(self._bq.tenant(tenant_id))
+        waits = backoff(first=self._first_wait_seconds, most=MAX_WAIT_SECONDS)
+        seconds = within.total_seconds()
+        await self._bq.run_job("copy_staging", begin, wait, location=location, seconds=seconds, waits=waits, max_jobs=MAX_LOADS)
+
+    async def _made(self, tenant_id: str, table: StagingTable) -> str:
+        """The name of the table, which is made now, or was begun to be."""
+        name = self._name(tenant_id, table)
+        making = self._making.get(name)
+        await (asyncio.shield(making) if making else self.make(tenant_id, table))
+        self._making.pop(name, None)
+        return name
 
     async def drop(self, tenant_id: str, table: StagingTable) -> None:
         """Drops the table; does nothing if there is none. Raises Unavailable if BigQuery does not answer."""
@@ -206,12 +242,16 @@ class StagingTables:
         return alone
 
 
-def _load_config(table: StagingTable, labels: Mapping[str, str]) -> bigquery.LoadJobConfig:
+def _labels(statement: str, account: JobAccount | None) -> dict[str, str]:
+    return {"managed-by": "convergence", "service": "executor", "statement": statement, **(account.labels if account else {})}
+
+
+def _load_config(table: StagingTable, account: JobAccount | None) -> bigquery.LoadJobConfig:
     parquet = bigquery.ParquetOptions()  # type: ignore[no-untyped-call]
     # Without it an ARRAY column arrives as STRUCT<list ARRAY<STRUCT<element ...>>> (BigQuery, "Loading Parquet data").
     parquet.enable_list_inference = True
     config = bigquery.LoadJobConfig(
-        labels={"managed-by": "convergence", "service": "executor", "statement": "load_staging", **labels},
+        labels=_labels("load_staging", account),
         source_format=bigquery.SourceFormat.PARQUET,
         schema=table.shape.bigquery,
         # The table was just created empty: a load that ran twice is refused, never doubled.

@@ -1,7 +1,8 @@
 """The extract steps (`gcp.bigquery_extract`, `aws.s3_export`, `azure.blob_export`): read a tenant's own billing data, with the tenant's own
 credentials, into a staging table.
 
-Source -> Parquet on disk -> one load job. Only the source knows which cloud it is, see `sources.source`.
+Source -> Parquet on disk -> one load job; a large export is left to BigQuery if it can be (`reading.handover`). Only the source knows which
+cloud it is, see `sources.source`.
 """
 
 import asyncio
@@ -16,8 +17,9 @@ from services.executor.sources.exported_months import ExportsRequest
 from services.executor.sources.source import CheckCancelled, Estimate, Export, ReadRequest, Source, SourceType, Unchanged
 from services.executor.sources.spool import Spooled, spool
 from services.executor.staging.shape import StagingShape
-from services.executor.steps.at_source import at_source, read_across
-from services.executor.steps.unreadable import record_unreadable
+from services.executor.steps.reading.at_source import at_source, read_across
+from services.executor.steps.reading.handover import Handover
+from services.executor.steps.reading.unreadable import record_unreadable
 from services.executor.templates.months import MONTHS, month_of
 from services.executor.templates.parameters import ParameterType
 from services.executor.templates.period import DAY, DAYS, is_changed
@@ -51,34 +53,38 @@ class Extract:
         request = await self._request(context)
         staging, tenant_id = context.tools.staging, context.run.tenant_id
         begin_table = partial(asyncio.get_running_loop().call_soon_threadsafe, staging.begin, tenant_id, table)
+        handover = Handover(context, table)
 
-        def read(source: Source, check_cancelled: CheckCancelled) -> tuple[Export, Spooled] | Unchanged:
+        def read(source: Source, check_cancelled: CheckCancelled) -> tuple[Export, Spooled | int] | Unchanged:
             export, schema = source.find(request, check_cancelled), self.shape.arrow
             if isinstance(export, Unchanged):
                 return export
             check_cancelled()
             begin_table()  # not before: most runs for changed days find nothing to read
+            if (copied := handover.take(export, check_cancelled)) is not None:
+                return export, copied
             return export, spool(export.read(schema, check_cancelled), schema, room=context.tools.spool, tenant_id=tenant_id)
 
         try:
             found = await at_source(context, self.source_type, read)
             if isinstance(found, Unchanged):
                 return StepResult(rows_processed=0, is_unchanged=True, metadata=_unchanged(found))
-            export, spooled = found
-            with spooled:
-                within = timedelta(seconds=context.timeout_seconds)
-                await staging.fill(tenant_id, table, spooled.file, spooled.size, within=within, account=context.meter)
+            export, rows = found
+            if isinstance(rows, Spooled):
+                with rows:
+                    within = timedelta(seconds=context.timeout_seconds)
+                    await staging.fill(tenant_id, table, rows.file, rows.size, within=within, account=context.meter)
         except BaseException:
             staging.drop_later(tenant_id, [table])
             raise
         record_unreadable(context, export.origin, self.shape.name)
         return StepResult(
-            rows_processed=spooled.rows,
+            rows_processed=rows.rows if isinstance(rows, Spooled) else rows,
             outputs=export.outputs(),
             staging=(table,),
             metadata={
                 **export.origin,
-                "parquet_bytes": spooled.size,
+                **({"parquet_bytes": rows.size} if isinstance(rows, Spooled) else {"handed_over": True}),
                 **_days(context, export),
                 **await read_across(context, export.origin),
             },

@@ -14,7 +14,7 @@ import structlog
 from services.executor.errors import StepError
 from services.executor.records import Period
 from services.executor.sources.source import CheckCancelled, Estimate, FocusReport, FocusReporter, Source, SourceType
-from services.executor.steps.at_source import at_source
+from services.executor.steps.reading.at_source import at_source
 from services.executor.templates.parameters import ParameterType
 from services.executor.templates.period import DAY
 from services.executor.templates.section import Section

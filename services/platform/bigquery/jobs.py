@@ -29,7 +29,7 @@ BigQuery requires a multiple of 256 KiB ("Resumable uploads").
 PAGE_ROWS = 10_000
 """Of a result, in one answer. BigQuery sends fewer if they are large."""
 POLL_SHARE, MIN_POLL_SECONDS, MAX_POLL_SECONDS = 0.1, 0.1, 5.0
-"""Of a load job: the wait until the next poll, as a part of the time that it has taken so far."""
+"""Of a load or copy job: the wait until the next poll, as a part of the time that it has taken so far."""
 
 
 class JobAccount(Protocol):
@@ -188,8 +188,8 @@ def query_result(job: bigquery.QueryJob, timeout: float) -> RowIterator:
     return job.result(page_size=PAGE_ROWS, timeout=timeout, retry=NO_RETRY, job_retry=NO_RETRY)
 
 
-def wait_for_load(job: bigquery.LoadJob, timeout: float) -> None:
-    """Waits for the end of a load job. Raises the job's error; TimeoutError. BigQuery has no call that waits for one, and the
+def wait_for_end(job: bigquery.LoadJob | bigquery.CopyJob, timeout: float) -> None:
+    """Waits for the end of a load or copy job. Raises the job's error; TimeoutError. BigQuery has no call that waits for one, and the
     client's own polls leave a second and more between them: here it is a part of the time that the job has taken.
     """
     began = time.monotonic()

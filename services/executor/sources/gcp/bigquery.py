@@ -3,7 +3,7 @@
 BigQuery, real or emulated, sees the tenant's identity. All calls block: run them in a worker thread, or in several at once.
 """
 
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import datetime
@@ -40,7 +40,7 @@ from services.executor.sources.gcp.exports import EXPORTED, Listed, TableName, c
 from services.executor.sources.gcp.found import ExportArrivals, ExportDays, Listing, TableEstimate
 from services.executor.sources.gcp.prices import GcpMeter
 from services.executor.sources.gcp.query_jobs import RETRY, SECONDS, wait_for
-from services.executor.sources.gcp.read_streams import READ_STREAMS, read_session
+from services.executor.sources.gcp.read_streams import READ_STREAMS, checked, read_session
 from services.executor.sources.source import DailyTotal
 from services.platform.bigquery.errors import bytes_required
 from services.platform.settings import ServiceSettings
@@ -70,10 +70,10 @@ class GcpBilling:
         session that are read at once. Raises AccessRefused if the key cannot be used.
         """
         self.project = credentials.project_id
-        self._meter = meter or GcpMeter()
+        self.meter = meter or GcpMeter()
         identity, host = identity or identity_of(credentials.service_account or {}), settings.bigquery_emulator_host
         self._identity, self._streams = identity, streams
-        self._client = bigquery.Client(project=self.project, credentials=identity, client_options={"api_endpoint": host} if host else None)
+        self.client = bigquery.Client(project=self.project, credentials=identity, client_options={"api_endpoint": host} if host else None)
         self._reader = storage_reader(identity, settings.bigquery_storage_emulator_host)
         self._own = OwnResources.of(settings)
         self._tables_seen = dict[TableName, bigquery.Table]()
@@ -81,7 +81,7 @@ class GcpBilling:
 
     def close(self) -> None:
         """Closes the connections."""
-        self._client.close()  # type: ignore[no-untyped-call]
+        self.client.close()  # type: ignore[no-untyped-call]
         self._reader.transport.close()
 
     def list_tables(self, check_cancelled: Callable[[], None]) -> Listing:
@@ -99,9 +99,9 @@ class GcpBilling:
                     raise
                 return None
 
-        translated = self._translate_errors(f"project {self.project}", Role.DATA_VIEWER)
+        translated = self.translate_errors(f"project {self.project}", Role.DATA_VIEWER)
         with translated, asked("list_tables"), ThreadPoolExecutor(LISTED_AT_ONCE) as pool:
-            datasets = [one.reference for one in self._client.list_datasets(timeout=SECONDS, retry=RETRY)]
+            datasets = [one.reference for one in self.client.list_datasets(timeout=SECONDS, retry=RETRY)]
             for dataset, found in zip(datasets, pool.map(listed, datasets), strict=True):
                 if found is None:
                     hidden.append(f"{self.project}.{dataset.dataset_id}")
@@ -114,18 +114,18 @@ class GcpBilling:
         check_cancelled()
         try:
             with asked("get_table"):
-                return is_usage(_columns(self._client.get_table(str(table), timeout=SECONDS, retry=RETRY)))
+                return is_usage(_columns(self.client.get_table(str(table), timeout=SECONDS, retry=RETRY)))
         except _FAILURES:
             return False
 
     def created_at(self, table: TableName) -> datetime | None:
         """When the table, or the view, was created. Raises StepError."""
-        created: datetime | None = self._described(table).created
+        created: datetime | None = self.described(table).created
         return created
 
     def require_export_times(self, table: TableName) -> None:
         """Raises StepError if the table does not say when its rows were exported."""
-        found = self._described(table)
+        found = self.described(table)
         if EXPORTED not in {name.lower() for name in _columns(found)}:
             message = f"{table} has no column {EXPORTED}, so it cannot be seen what has changed in it. Run it for days, by date."
             raise StepError(message)
@@ -133,7 +133,7 @@ class GcpBilling:
     def days_of(self, export: TableName, period: Period, check_cancelled: Callable[[], None]) -> ExportDays:
         """The totals of each day in an export, from four of its columns. Raises StepError."""
         session, batches = self._open_rows(export, TOTALS, RowFilter(period=period), check_cancelled)
-        with self._translate_errors(f"table {export}", Role.READ_SESSION_USER):
+        with self.translate_errors(f"table {export}", Role.READ_SESSION_USER):
             days = totals_by_day(checked(batches, check_cancelled))
         return ExportDays(days=days, size=session.estimated_total_bytes_scanned)
 
@@ -141,7 +141,7 @@ class GcpBilling:
         """The days of the rows that were exported at `since` or later, from two columns of the newest partitions. Raises StepError."""
         rows = RowFilter(period=None, since=since, is_inclusive=True)
         session, batches = self._open_rows(export, ARRIVALS, rows, check_cancelled)
-        with self._translate_errors(f"table {export}", Role.READ_SESSION_USER):
+        with self.translate_errors(f"table {export}", Role.READ_SESSION_USER):
             days = latest_exports(checked(batches, check_cancelled))
         return ExportArrivals(days=days, size=session.estimated_total_bytes_scanned)
 
@@ -159,22 +159,22 @@ class GcpBilling:
 
     def estimate(self, table: TableName, columns: pa.Schema | None, rows: RowFilter) -> TableEstimate:
         """The estimate of `read`, by the same calls with the same rights. Raises StepError."""
-        with self._translate_errors(f"table {table}", Role.READ_SESSION_USER):
-            found = self._described(table)
+        with self.translate_errors(f"table {table}", Role.READ_SESSION_USER):
+            found = self.described(table)
             wanted = _wanted(found, columns)
             if found.table_type == "TABLE":
                 session = self._session(found, wanted, rows)
                 return TableEstimate(size=session.estimated_total_bytes_scanned, rows=session.estimated_row_count)
-        with self._translate_errors(f"view {table}", Role.JOB_USER):
+        with self.translate_errors(f"view {table}", Role.JOB_USER):
             job = self._query(found, wanted, rows, dry_run=True)
             return TableEstimate(size=job.total_bytes_processed or 0, rows=0, by_query=True)
 
     def focus_size(self, table: TableName, period: Period) -> int:
         """The bytes that `focus_totals` would read. Raises StepError."""
         sql, parameters = focus_totals(table, period)
-        with self._translate_errors(f"table {table}", Role.JOB_USER):
+        with self.translate_errors(f"table {table}", Role.JOB_USER):
             config = bigquery.QueryJobConfig(labels=FOCUS_LABELS, dry_run=True, use_query_cache=False, query_parameters=parameters)
-            job = self._begin(sql, config, self._location(table))
+            job = self.begin(sql, config, self._location(table))
             return job.total_bytes_processed or 0
 
     def focus_totals(self, table: TableName, period: Period, max_bytes: int, check_cancelled: Callable[[], None]) -> list[DailyTotal]:
@@ -182,48 +182,53 @@ class GcpBilling:
         Raises StepError; what `check_cancelled` raises.
         """
         sql, parameters = focus_totals(table, period)
-        with self._translate_errors(f"table {table}", Role.JOB_USER), asked("focus_totals"):
-            most = self._meter.max_query_bytes(max_bytes)
-            labels = {**FOCUS_LABELS, **self._meter.labels}
+        with self.translate_errors(f"table {table}", Role.JOB_USER), asked("focus_totals"):
+            most = self.meter.max_query_bytes(max_bytes)
+            labels = {**FOCUS_LABELS, **self.meter.labels}
             config = bigquery.QueryJobConfig(labels=labels, maximum_bytes_billed=most, query_parameters=parameters)
-            job = self._begin(sql, config, self._location(table))
-            wait_for(job, check_cancelled, self._meter)
+            job = self.begin(sql, config, self._location(table))
+            wait_for(job, check_cancelled, self.meter)
             rows = list(job.result(timeout=SECONDS, retry=RETRY, job_retry=None))
         return [DailyTotal(day=row["day"], currency=row["currency"], billed_cost=row["billed_cost"] or Decimal()) for row in rows]
 
     def _tables_of(self, dataset: bigquery.DatasetReference) -> Iterator[Listed]:
-        for table in self._client.list_tables(dataset, timeout=SECONDS, retry=RETRY):
+        for table in self.client.list_tables(dataset, timeout=SECONDS, retry=RETRY):
             name = TableName(project=table.project, dataset=table.dataset_id, table=table.table_id)
             one = Listed(name=name, type=table.table_type)
             if one.kind is not None or not one.is_table:
                 yield one
 
-    def _described(self, table: TableName) -> bigquery.Table:
-        if table.project.lower() in self._own.names:
-            raise StepError(f"Table {table} is in a project that {NOT_YOURS}")
+    def described(self, table: TableName) -> bigquery.Table:
+        """The table as BigQuery describes it, once it is known to be an export. Raises StepError."""
+        self.refuse_ours(table)
         if table not in self._tables_seen:
-            with self._translate_errors(f"table {table}", Role.DATA_VIEWER), asked("get_table"):
-                found = self._client.get_table(str(table), timeout=SECONDS, retry=RETRY)
+            with self.translate_errors(f"table {table}", Role.DATA_VIEWER), asked("get_table"):
+                found = self.client.get_table(str(table), timeout=SECONDS, retry=RETRY)
             check_usage(table, _columns(found))
             self._tables_seen[table] = found
         return self._tables_seen[table]
 
+    def refuse_ours(self, table: TableName) -> None:
+        """Raises StepError for a table of this installation."""
+        if table.project.lower() in self._own.names:
+            raise StepError(f"Table {table} is in a project that {NOT_YOURS}")
+
     def _open_rows(
         self, table: TableName, columns: pa.Schema | None, rows: RowFilter, check_cancelled: Callable[[], None]
     ) -> tuple[types.ReadSession, Iterator[pa.RecordBatch]]:
-        with self._translate_errors(f"table {table}", Role.READ_SESSION_USER):
-            found = self._described(table)
+        with self.translate_errors(f"table {table}", Role.READ_SESSION_USER):
+            found = self.described(table)
             wanted = _wanted(found, columns)
             if found.table_type == "TABLE":
                 session = self._session(found, wanted, rows)
-                reading = self._meter.session(session)
+                reading = self.meter.session(session)
             else:
                 session = self._session_of_view(found, wanted, rows, check_cancelled)
-                reading = self._meter.free()
+                reading = self.meter.free()
         return session, read_session(self._reader, session, reading, self._streams, check_cancelled)
 
     def _translated(self, table: TableName, batches: Iterator[pa.RecordBatch]) -> Generator[pa.RecordBatch]:
-        with self._translate_errors(f"table {table}", Role.READ_SESSION_USER):
+        with self.translate_errors(f"table {table}", Role.READ_SESSION_USER):
             yield from batches
 
     def _session(self, found: bigquery.Table, columns: Sequence[str], rows: RowFilter) -> types.ReadSession:
@@ -234,29 +239,29 @@ class GcpBilling:
         self, found: bigquery.Table, columns: Sequence[str], rows: RowFilter, check_cancelled: Callable[[], None]
     ) -> types.ReadSession:
         """The Storage Read API reads tables only: a query job selects the view's rows into its anonymous result table, which is read."""
-        with self._translate_errors(f"view {found.reference}", Role.JOB_USER), asked("read_view"):
+        with self.translate_errors(f"view {found.reference}", Role.JOB_USER), asked("read_view"):
             job = self._query(found, columns, rows)
-            wait_for(job, check_cancelled, self._meter)
+            wait_for(job, check_cancelled, self.meter)
         return self._open(job.destination, types.ReadSession.TableReadOptions())
 
     def _query(self, found: bigquery.Table, columns: Sequence[str], rows: RowFilter, *, dry_run: bool = False) -> bigquery.QueryJob:
-        labels = {**LABELS, **self._meter.labels}
+        labels = {**LABELS, **self.meter.labels}
         config = bigquery.QueryJobConfig(labels=labels, dry_run=dry_run, use_query_cache=not dry_run)
-        if not dry_run and (most := self._meter.max_query_bytes()) is not None:
+        if not dry_run and (most := self.meter.max_query_bytes()) is not None:
             config.maximum_bytes_billed = most
-        return self._begin(selection(found.reference, columns, rows), config, found.location)
+        return self.begin(selection(found.reference, columns, rows), config, found.location)
 
-    def _begin(self, sql: str, config: bigquery.QueryJobConfig, location: str | None) -> bigquery.QueryJob:
+    def begin(self, sql: str, config: bigquery.QueryJobConfig, location: str | None) -> bigquery.QueryJob:
         """`location`: of the tables that it reads; None: BigQuery finds out."""
-        return self._client.query(sql, job_config=config, location=location, timeout=SECONDS, retry=RETRY, job_retry=None)
+        return self.client.query(sql, job_config=config, location=location, timeout=SECONDS, retry=RETRY, job_retry=None)
 
     def location(self, table: TableName) -> str | None:
         """Where the export is; None if BigQuery does not say. Raises StepError."""
-        return cast("str | None", self._described(table).location)
+        return cast("str | None", self.described(table).location)
 
     def _location(self, table: TableName) -> str | None:
         """Where any table is. It is not checked to be an export, as that of FOCUS is none that we read."""
-        return cast("str | None", self._client.get_table(str(table), timeout=SECONDS, retry=RETRY).location)
+        return cast("str | None", self.client.get_table(str(table), timeout=SECONDS, retry=RETRY).location)
 
     def _open(self, table: bigquery.TableReference, options: types.ReadSession.TableReadOptions) -> types.ReadSession:
         path, trace = table.path.removeprefix("/"), tracer.trace_id() or ""
@@ -266,7 +271,7 @@ class GcpBilling:
         return cast("types.ReadSession", session)
 
     @contextmanager
-    def _translate_errors(self, what: str, role: Role) -> Iterator[None]:
+    def translate_errors(self, what: str, role: Role) -> Iterator[None]:
         """Maps Google client errors to StepError; never copies Google's text. A token that has to be fetched is fetched first: gRPC would
         ask again and again if it were refused.
         """
@@ -279,16 +284,9 @@ class GcpBilling:
             raise StepError(refused.message, is_retryable=refused.is_retryable) from refused
         except _FAILURES as error:
             if (needed := bytes_required(error)) is not None:
-                raise self._meter.refused(needed) from error
+                raise self.meter.refused(needed) from error
             explained = explain(error, Asked(what=what, project=self.project, role=role))
             raise StepError(explained.message, is_retryable=explained.is_retryable) from error
-
-
-def checked(batches: Iterable[pa.RecordBatch], check_cancelled: Callable[[], None]) -> Iterator[pa.RecordBatch]:
-    """The batches; `check_cancelled` is called before each, and its exception ends the iteration."""
-    for batch in batches:
-        check_cancelled()
-        yield batch
 
 
 def _columns(table: bigquery.Table) -> dict[str, str]:

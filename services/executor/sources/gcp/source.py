@@ -1,6 +1,6 @@
 """Google Cloud as a source: the usage cost exports of a tenant's project, read as rows of `x_staging_gcp_billing`."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import asdict, dataclass
 from datetime import date, datetime
@@ -18,12 +18,14 @@ from services.executor.metering.meter import StepMeter
 from services.executor.records import Period
 from services.executor.settings import ExecutorSettings
 from services.executor.sources.gcp.at_once import each
-from services.executor.sources.gcp.bigquery import GcpBilling, checked
+from services.executor.sources.gcp.bigquery import GcpBilling
 from services.executor.sources.gcp.changes import select_changed
 from services.executor.sources.gcp.export_rows import latest_by_day, newer_rows
 from services.executor.sources.gcp.export_source import ExportPart, ExportSelection, select_exports
 from services.executor.sources.gcp.focus_export import focus_report, measured
+from services.executor.sources.gcp.handover.hand_over import hand_over
 from services.executor.sources.gcp.prices import GcpMeter, GcpPrices
+from services.executor.sources.gcp.read_streams import checked
 from services.executor.sources.gcp.rows.flatten import exact_sum, flatten, source_credits
 from services.executor.sources.overlap import mapped
 from services.executor.sources.source import (
@@ -33,16 +35,16 @@ from services.executor.sources.source import (
     Estimate,
     Export,
     FocusReport,
+    HandedOver,
     ReadRequest,
     Source,
     SourceType,
     Unchanged,
 )
+from services.executor.staging.shape import StagingTable
 
 EXPORT: Final = "export_table"
 """The parameter that names the export; without it, the export is searched for."""
-MAX_ROWS: Final = 100_000_000
-"""The most rows that a run reads unless a setting says otherwise."""
 GROUP_ROWS: Final = 20_000
 """Rows that are flattened together: BigQuery sends batches of a thousand, too few for a good row group; larger batches are cut, so that
 memory stays bounded.
@@ -60,12 +62,24 @@ class _Piece:
     """`latest_by_day`."""
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RowLimits:
+    """How many rows a run may have, and how."""
+
+    most: int = 100_000_000
+    """The most that are read here."""
+    hand_over: int = 0
+    """More than this are left to BigQuery, where that is possible; 0: never."""
+
+
+USUAL_LIMITS: Final = RowLimits()
+
+
 class GcpExport:
     """The tables that a run reads; `sources.source.Export`."""
 
-    def __init__(self, cloud: GcpBilling, selection: ExportSelection, prices: GcpPrices, *, max_rows: int) -> None:
-        """`max_rows`: the most that it reads."""
-        self._cloud, self._selection, self._prices, self._max_rows = cloud, selection, prices, max_rows
+    def __init__(self, cloud: GcpBilling, selection: ExportSelection, prices: GcpPrices, *, limits: RowLimits) -> None:
+        self._cloud, self._selection, self._prices, self._limits = cloud, selection, prices, limits
         self._rows, self._costs, self._credits = 0, list[float](), list[float]()
         self._exported_to = dict[date, datetime | None]()
 
@@ -105,6 +119,7 @@ class GcpExport:
 
     def read(self, staged: pa.Schema, check_cancelled: CheckCancelled) -> Iterator[pa.Table]:
         """All rows, part by part. The first is read once all have been allowed."""
+        self._rows, self._costs, self._credits, self._exported_to = 0, [], [], {}
         parts = dict(enumerate(self._selection.parts))
         reads = each(parts, lambda place: self._cloud.read(parts[place].table, None, parts[place].rows, check_cancelled))
         for part, read in zip(
@@ -116,6 +131,18 @@ class GcpExport:
                 for piece in mapped(partial(_flattened, staged=staged, source=str(part.table)), groups, threads=1):
                     self._add(piece)
                     yield piece.table
+
+    def hand_over(self, table: StagingTable, place: Callable[[], str], check_cancelled: CheckCancelled) -> HandedOver | None:
+        """By a query of the tenant's own, if the operator lets it and there are enough rows; `sources.source.HandsOver`."""
+        if not self._limits.hand_over:
+            return None
+        found = hand_over(self._cloud, self._selection.parts, table, place, check_cancelled, more_than=self._limits.hand_over)
+        if found is None:
+            return None
+        handed, sums = found
+        self._rows, self._exported_to = handed.rows, {day: one.exported_to for day, one in sums.items()}
+        self._costs, self._credits = [one.cost for one in sums.values()], [one.credits for one in sums.values()]
+        return handed
 
     def outputs(self) -> Mapping[str, object]:
         """Counts and sums of the rows read; what was read of each day, and how far the tables have been read."""
@@ -129,9 +156,9 @@ class GcpExport:
 
     def _add(self, piece: _Piece) -> None:
         self._rows += piece.table.num_rows
-        if self._rows > self._max_rows:
+        if self._rows > self._limits.most:
             raise StepError(
-                f"The days of this run have more than {self._max_rows:,} rows, the most that a run reads here. Nothing is published of"
+                f"The days of this run have more than {self._limits.most:,} rows, the most that a run reads here. Nothing is published of"
                 " them. Run fewer days at once; for a day that is larger, the operator can raise CONVERGENCE_READ_MAX_ROWS."
             )
         for day, latest in piece.latest.items():
@@ -154,9 +181,8 @@ class GcpExport:
 class GcpSource:
     """A tenant's project; `sources.source.Source` and `FocusReporter`."""
 
-    def __init__(self, cloud: GcpBilling, prices: GcpPrices, *, max_rows: int = MAX_ROWS) -> None:
-        """`max_rows`: the most that a run reads."""
-        self._cloud, self._prices, self._max_rows = cloud, prices, max_rows
+    def __init__(self, cloud: GcpBilling, prices: GcpPrices, *, limits: RowLimits = USUAL_LIMITS) -> None:
+        self._cloud, self._prices, self._limits = cloud, prices, limits
 
     def find(self, request: ReadRequest, check_cancelled: CheckCancelled) -> Export | Unchanged:
         """The table named by the parameter, or the project's exports, which may have to be compared day by day."""
@@ -168,7 +194,7 @@ class GcpSource:
             selection = select_exports(self._cloud, named, request.period, check_cancelled)
         else:
             raise TypeError("the template is run for days")
-        return selection if isinstance(selection, Unchanged) else GcpExport(self._cloud, selection, self._prices, max_rows=self._max_rows)
+        return selection if isinstance(selection, Unchanged) else GcpExport(self._cloud, selection, self._prices, limits=self._limits)
 
     def focus_totals(self, period: Period, check_cancelled: CheckCancelled) -> FocusReport:
         """The totals of Google's FOCUS export."""
@@ -191,7 +217,7 @@ def open_gcp(access: TenantAccess, settings: ExecutorSettings, meter: StepMeter)
         credentials = read_gcp(access.plaintext)
         identity, streams = open_identity(credentials, access), settings.read_streams
         billing = GcpBilling(credentials, settings, GcpMeter(meter, prices), identity=identity, streams=streams)
-        return GcpSource(billing, prices, max_rows=settings.read_max_rows)
+        return GcpSource(billing, prices, limits=RowLimits(most=settings.read_max_rows, hand_over=settings.hand_over_rows))
     except AccessRefused as refused:
         raise StepError(refused.message, is_retryable=refused.is_retryable) from refused
 

@@ -60,7 +60,7 @@ def opened(
 
 
 def reader(cloud: GcpBilling) -> str:
-    [(name,)] = cloud._client.query_and_wait("SELECT SESSION_USER()")
+    [(name,)] = cloud.client.query_and_wait("SELECT SESSION_USER()")
     return str(name)
 
 

@@ -217,7 +217,7 @@ async def test_a_query_on_a_view_is_looked_after(tenant: Tenant, cloud: GcpBilli
         if job.asked == 3:
             raise Cancelled
 
-    monkeypatch.setattr(cloud._client, "query", lambda *_, **__: job)
+    monkeypatch.setattr(cloud.client, "query", lambda *_, **__: job)
     with pytest.raises(Cancelled):
         list(cloud.read(seen, COLUMNS, OF_DAY, check_cancelled))
     assert (job.asked, job.cancelled) == (3, 1)
@@ -225,7 +225,7 @@ async def test_a_query_on_a_view_is_looked_after(tenant: Tenant, cloud: GcpBilli
     def refuse(*_: object, **__: object) -> None:
         raise google.Forbidden("Access Denied: Project team: User does not have bigquery.jobs.create permission in project team.")  # type: ignore[no-untyped-call]
 
-    monkeypatch.setattr(cloud._client, "query", refuse)
+    monkeypatch.setattr(cloud.client, "query", refuse)
     for ask in (
         lambda: list(cloud.read(seen, COLUMNS, OF_DAY)),
         lambda: cloud.estimate(seen, COLUMNS, OF_DAY),

@@ -101,6 +101,7 @@ def test_all_of_the_export_that_google_writes_today_is_known() -> None:
     ("column", "kind", "value", "path", "expected"),
     [
         ("cost", pa.decimal128(38, 9), Decimal("0.1"), "cost", 0.1),
+        ("cost", pa.decimal128(38, 9), Decimal("1234.567891234"), "cost", 1234.567891234),
         ("cost", pa.string(), "0.1", "cost", 0.1),
         ("COST", pa.int64(), 2, "cost", 2.0),
         ("currency_conversion_rate", pa.int64(), 1, "currency_conversion_rate", 1.0),

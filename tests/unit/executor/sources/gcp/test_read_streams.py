@@ -17,7 +17,7 @@ from services.executor.sources.gcp.export_source import ExportPart, ExportSelect
 from services.executor.sources.gcp.exports import TableName
 from services.executor.sources.gcp.prices import GcpPrices
 from services.executor.sources.gcp.read_streams import read_session
-from services.executor.sources.gcp.source import GROUP_ROWS, GcpExport
+from services.executor.sources.gcp.source import GROUP_ROWS, GcpExport, RowLimits
 from services.executor.staging.shape import StagingShape
 from services.executor.workers import Cancelled
 from services.platform.bigquery.ddl import load_tables
@@ -115,7 +115,8 @@ class Cloud:
 def exported(cloud: Cloud, *, max_rows: int) -> GcpExport:
     part = ExportPart(table=TableName(project="p", dataset="d", table="t"), period=Period.of([DAY]))
     stub: Any = cloud
-    return GcpExport(stub, ExportSelection(parts=(part,), reason=""), GcpPrices(query=0.0, storage_read=0.0), max_rows=max_rows)
+    prices = GcpPrices(query=0.0, storage_read=0.0)
+    return GcpExport(stub, ExportSelection(parts=(part,), reason=""), prices, limits=RowLimits(most=max_rows))
 
 
 def test_a_day_with_more_rows_than_a_run_may_read_fails_and_says_what_to_do() -> None:

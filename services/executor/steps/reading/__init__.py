@@ -1,0 +1,1 @@
+"""What the steps that read a tenant's source share."""
