@@ -140,7 +140,9 @@ def _without_text(sql: str) -> str:
 
 @lru_cache(maxsize=64)
 def parse_blocks(text: str, source: str) -> Mapping[str, Block]:
-    """The blocks of a file, by name; kept, for a template asks anew for each block that it names. Raises ValueError, naming `source` and line, for text that is no block."""
+    """The blocks of a file, by name. Raises ValueError, naming `source` and line, for text that is no block. Kept: a template asks anew for
+    each block that it names.
+    """
     lines = text.splitlines()
     starts = [number for number, line in enumerate(lines) if _NAME.match(line)]
     for number, line in enumerate(lines[: starts[0] if starts else None], 1):

@@ -129,7 +129,7 @@ class Bench:
         return await self.tenant.rows(f"SELECT * FROM {table.name}")
 
 
-def blocks_of(path: Path) -> dict[str, Block]:
+def blocks_of(path: Path) -> Mapping[str, Block]:
     """The blocks of a file."""
     return load_blocks(path)
 
