@@ -129,9 +129,9 @@ class Bench:
         return await self.tenant.rows(f"SELECT * FROM {table.name}")
 
 
-def blocks_of(path: Path) -> Mapping[str, Block]:
+def blocks_of(path: Path) -> dict[str, Block]:
     """The blocks of a file."""
-    return load_blocks(path)
+    return dict(load_blocks(path))
 
 
 def sums(rows: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
