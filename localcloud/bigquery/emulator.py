@@ -39,12 +39,12 @@ from localcloud.bigquery import (
     storage,
 )
 from localcloud.bigquery.jobs import locations
-from localcloud.bigquery.sql import query_jobs, shelf, statements, translations, values
+from localcloud.bigquery.sql import geography, query_jobs, shelf, statements, translations, values
 from localcloud.google_sts import bigquery_callers
 from localcloud.settings import LocalSettings
 
 # In the order of loading; each comes from a wheel of its own.
-EXTENSIONS = ("icu", "ducklake", "spatial")
+EXTENSIONS = ("icu", "ducklake", *((geography.EXTENSION,) if geography.is_here() else ()))
 UNBOUND = re.compile(r'Failed to bind column reference "(?P<name>[^"]*)"')
 BACKEND_ERROR = "jobBackendError"
 BACKEND_ERROR_TEXT = "The job encountered an internal error during execution. Retrying the job may solve it."
@@ -65,6 +65,7 @@ def main() -> None:
     settings.bigquery_host, settings.bigquery_port = options.host, options.port
     settings.grpc_port, settings.data_dir = options.storage_port, options.data_dir
     settings.default_project_id = options.project
+    geography.install()
     # The first connection loads the extensions and attaches every project, which takes a second: done before the first caller.
     connection = database.connection()
     catalog.install(connection)
