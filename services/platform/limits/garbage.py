@@ -1,7 +1,7 @@
 """Keeps Python's garbage collector from stopping all calls of a process at once.
 
 A full collection looks at every object there is: some 200,000 once a service has started, nearly all of them modules, classes and clients
-that stay for good. That takes 100 ms on a quiet machine, in which the event loop answers nothing, and comes about twice a minute under load.
+that stay for good. That takes 100 ms on a quiet machine, in which the event loop answers nothing, and comes every half minute under load.
 """
 
 import gc
