@@ -6,11 +6,12 @@ The client shares the machine with the suite. Compare lines of one run, not of t
 
 import argparse
 import asyncio
+import gc
 import statistics
 import tempfile
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -90,10 +91,21 @@ async def by_grpc(channel: grpc.aio.Channel, key: str, name: str) -> AsyncIterat
     yield call
 
 
+@contextmanager
+def _no_collections() -> Iterator[None]:
+    """Python's garbage collector would stop all callers at once for as long as it looks at the client's own objects."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
+
+
 async def measure(whole: WholeStack, key: str, name: str, way: str, callers: int, seconds: float) -> Measured:
     """`way`: REST or gRPC."""
     took = list[float]()
     async with AsyncExitStack() as stack:
+        stack.enter_context(_no_collections())
         channel = await stack.enter_async_context(whole.gateway_channel())
         opened = [by_rest(whole, key, name) if way == "REST" else by_grpc(channel, key, name) for _ in range(callers)]
         calls = [await stack.enter_async_context(one) for one in opened]

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from benchmarks.neighbours.good import BARE, KEYLESS, QUOTA, RUN, TICK, WORK, Measured
+from benchmarks.neighbours.good import BARE, KEYLESS, NO_TICK, QUOTA, RUN, TICK, WORK, Measured
 from benchmarks.neighbours.usage import PROCESSES, Usage
 from localcloud.settings import SERVICES
 
@@ -51,7 +51,7 @@ def report(phases: Sequence[Phase], got: Mapping[str, int]) -> str:
     lines = [
         "| seconds | calls alone | beside | p50 alone | beside | ratio | p99 alone | beside | ratio |",
         "|---|--:|--:|--:|--:|--:|--:|--:|--:|",
-        *(_line(what, *_both(phases, what)) for what in (*HELD, WORK, TICK, BARE)),
+        *(_line(what, *_both(phases, what)) for what in (*HELD, WORK, TICK, NO_TICK, BARE)),
     ]
     took = ["| phase | jobs a second | " + " | ".join(PROCESSES) + " | event loops late by at most, ms |", "|---|--:|" + "--:|" * 7]
     for phase in phases:
@@ -90,6 +90,9 @@ Again: `make bench-neighbours`.
 def _line(what: str, alone: Sequence[float], beside: Sequence[float]) -> str:
     cells = [f"{len(alone)} | {len(beside)}"]
     for value in (statistics.median, lambda seconds: quantile(seconds, 99)):
-        before, after = (value(seconds) if seconds else float("nan") for seconds in (alone, beside))
+        if not alone or not beside:
+            cells.append(" | ".join(f"{value(seconds):.3f}" if seconds else "" for seconds in (alone, beside)) + " | ")
+            continue
+        before, after = value(alone), value(beside)
         cells.append(f"{before:.3f} | {after:.3f} | {after / before:.1f}")
     return f"| {what} | {' | '.join(cells)} |"

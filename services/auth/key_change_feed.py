@@ -11,8 +11,8 @@ class KeyChangeFeed:
     subscribers of its own; so caches are also bounded by `key_cache_seconds`.
     """
 
-    def __init__(self, memory: KeyMemory, *, also: Callable[[], None] = lambda: None) -> None:
-        """`also`: called for each change, before it is pushed."""
+    def __init__(self, memory: KeyMemory, *, also: Callable[[str], None] | None = None) -> None:
+        """`also`: called with the tenant of each change, before it is pushed."""
         self._memory, self._also = memory, also
         self._listeners = set[asyncio.Queue[str | None]]()
         self._closed = False
@@ -20,7 +20,8 @@ class KeyChangeFeed:
     def publish(self, tenant_id: str) -> None:
         """Announces that the tenant, or one of its keys, has changed."""
         self._memory.forget()
-        self._also()
+        if self._also is not None:
+            self._also(tenant_id)
         for listener in self._listeners:
             listener.put_nowait(tenant_id)
 

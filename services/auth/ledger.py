@@ -134,15 +134,18 @@ class Ledger:
         ]
 
     async def usage(self, tenant_id: str) -> Usage:
-        """The tenant's row for today, created if it is missing. What this process has answered before, it shows; changes by others show
-        `usage_known_seconds` later at most.
+        """The tenant's row for today, created if it is missing. It shows what this process has answered before, and the settlements that it
+        has collected; changes by others show `usage_known_seconds` later at most.
         """
+        collected = [one for one in self._settlements.pending() if one.tenant_id == tenant_id]
+        if (known := self._usages.known(tenant_id, _unique(collected))) is not None:
+            return known
         await self._settled({tenant_id})
-        return await self._usages.usage(tenant_id)
+        return await self._usages.read(tenant_id)
 
-    def doubt(self) -> None:
-        """This process has changed what the ledger reads: a subscription."""
-        self._memory.doubt()
+    def doubt(self, tenant_id: str) -> None:
+        """This process has changed what the ledger reads of the tenant: its subscription."""
+        self._memory.doubt(tenant_id)
 
     async def active_runs(self, tenant_id: str) -> int:
         """How many of the tenant's runs were admitted and are not settled yet, those whose lease has expired included."""
@@ -189,13 +192,10 @@ class Ledger:
         self._leases.keep(version, now, await self._store.list_leases(utc_day(now) - RESERVED_FOR))
 
     async def _settle_batch(self, settlements: Sequence[Settlement]) -> Sequence[None]:
-        # Of two for one id, the one that knows the cost, or at least that the run has begun.
-        least_first = sorted(settlements, key=lambda one: (one.cost is not None, one.outcome != NOT_STARTED))
-        unique = {one.reservation_id: one for one in least_first}
-        try:
-            await self._store.settle(list(unique.values()), self._clock.now())
-        finally:
-            self._memory.doubt()
+        unique = _unique(settlements)
+        with self._memory.changing(((one.tenant_id, one.reservation_id) for one in unique), is_settling=True) as changes:
+            await self._store.settle(unique, self._clock.now())
+            changes.extend(unique)
         return [None] * len(settlements)
 
     async def __aenter__(self) -> Self:
@@ -210,3 +210,9 @@ class Ledger:
 
 def _all_of(requests: Sequence[frozenset[str]]) -> list[str]:
     return sorted(frozenset(itertools.chain.from_iterable(requests)))
+
+
+def _unique(settlements: Sequence[Settlement]) -> list[Settlement]:
+    """Of two for one id, the one that knows the cost, or at least that the run has begun."""
+    least_first = sorted(settlements, key=lambda one: (one.cost is not None, one.outcome != NOT_STARTED))
+    return list({one.reservation_id: one for one in least_first}.values())

@@ -122,7 +122,8 @@ UPDATE tenant_api_keys SET is_active = FALSE WHERE tenant_id = @tenant_id AND ap
 
 -- name: read_usage
 -- Reads only. The ledger's row of each tenant for today, and which of @ids hold a reservation: the response to reservations, unless each is
--- known to be granted and its tenant to have no limit of cost. A tenant without an open row for today is missing in the result.
+-- known to be granted and its tenant to have no limit of cost. A tenant without an open row for today is missing in the result. Which
+-- reservations the row holds is read for `services/auth/usage/own_changes.py`.
 -- param: tenant_ids ARRAY<STRING>
 -- param: ids ARRAY<STRING>
 -- param: today DATE
@@ -143,7 +144,9 @@ SELECT
   s.max_export_bytes,
   s.tenant_id IS NOT NULL AS subscription_active,
   ARRAY(SELECT l.reservation_id FROM UNNEST(q.live_runs) AS l WHERE l.reservation_id IN UNNEST(@ids) AND l.lease_expires_at > @now) AS held,
-  (SELECT MIN(l.lease_expires_at) FROM UNNEST(q.live_runs) AS l WHERE l.lease_expires_at > @now) AS first_lease_ends_at
+  q.live_runs,
+  q.reservations,
+  q.uncosted_runs
 FROM tenant_usage_quotas AS q
 LEFT JOIN (
   SELECT a.tenant_id, a.daily_limit, a.monthly_limit, a.concurrent_limit, a.monthly_cost_limit_usd, a.max_export_bytes

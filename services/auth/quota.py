@@ -41,8 +41,12 @@ class Usage:
     subscription_active: bool
     held: frozenset[str]
     """Which of the requested ids hold a reservation."""
-    first_lease_ends_at: datetime | None = None
-    """Until when `concurrent_pipelines_running` is true of the same row: the first end of a lease that it counts."""
+    live_runs: frozenset[tuple[str, datetime | None]] = frozenset()
+    """The reservations that are not settled, and when their leases end."""
+    taken: frozenset[tuple[str, int]] = frozenset()
+    """The units that reservations of this day took."""
+    uncosted_runs: frozenset[str] = frozenset()
+    """Settled, but not what they have cost."""
 
 
 def refusing_limit(usage: Usage, *, is_retry: bool = False) -> Limit | None:

@@ -13,8 +13,9 @@ class AuthSettings(ServiceSettings):
     """How often it is recorded when keys were last used. This changes the keys' table, so every auth process then reads its keys anew."""
     key_memory_seconds: float = Field(default=300.0, ge=0)
     """How long what the tables say about keys is kept while the tables do not change; 0: every look-up is a statement."""
-    quota_known_seconds: float = Field(default=0.5, ge=0, le=5)
-    """How long GetQuota answers from memory before it asks BigQuery whether the ledger has changed; changes by this process show at once.
+    quota_known_seconds: float = Field(default=3.0, ge=0, le=10)
+    """How old a tenant's row may be from which GetQuota answers, as far as others have changed it; changes by this process show at once.
+    While it is asked for, it is read again in the background after a sixth of that.
     """
     reserve_gather_seconds: float = Field(default=1.0, ge=0, le=10)
     """Minimum time between batches of reservations: a table accepts 2.5 statements a second from all processes together. The first after an

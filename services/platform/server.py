@@ -22,6 +22,7 @@ from services.platform.audit.pending import PendingEntries
 from services.platform.audit.trail import AuditTrail
 from services.platform.clock import SystemClock
 from services.platform.limits.event_loop import watched_event_loop
+from services.platform.limits.garbage import leave_alone_what_has_started
 from services.platform.metrics.process import expect_jobs, show_build
 from services.platform.metrics.serve import serve_metrics
 from services.platform.periodic import Periodic
@@ -154,6 +155,7 @@ async def serve(
         serve_metrics(settings.listen.rsplit(":", 1)[0], settings.metrics_port, is_serving=serving.is_set)
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    leave_alone_what_has_started()
     await server.start()
     for service in ("", *(one.name for one in served)):
         await health.set(service, health_pb2.HealthCheckResponse.SERVING)

@@ -1,80 +1,211 @@
-"""What the ledger's tables said about tenants' usage, kept for as long as the tables have not changed. Pure but for its clock.
+"""What the ledger's tables said about tenants' usage, so that few questions wait for BigQuery. Pure but for its clock.
 
 How old an answer from this memory can be
-    1. It is used if the tables' version, read after the question, is the one that was read before the statement whose result is kept. So
-       nothing was committed in between: the answer is what a statement would say. See `TableVersions`.
-    2. For `seconds` after such a reading the version is taken to be the same. So a change by another process, or by hand, shows after
-       `seconds` at most. When half of that time is over, the reader reads again in the background, so that no question waits for it.
-    3. Not so a change by this process: each one that it makes ends step 2 before its caller gets an answer (`doubt`), and a reading of the
-       version that was on its way then confirms nothing. So this process never shows less than it has answered itself.
+    1. A tenant's row is used for `seconds` after the reading began that showed it, or that showed the tables' version to be the one from
+       before: then nothing was committed in between (`TableVersions`). So a change by another process, or by hand, shows after `seconds` at
+       most. When a part of that time is over, the reader reads again in the background: usually it shows much sooner. No question waits for
+       that, nor for what other tenants change.
+    2. Not so a change by this process: what it was answered is made of the row at once (`own_changes`), before its caller is answered. So
+       this process never shows less than the ledger has answered it. Where only a reading shows what has become of the row, or of all rows
+       (`doubt`), it is forgotten, and the next question waits for one.
+    3. A reading may or may not have seen a change that was in flight meanwhile. Such changes are made of its result, too; if it has them,
+       that changes nothing. Where an id was reserved and settled meanwhile, the result is not kept.
     4. Time alone changes two things: the day, and which leases have expired. A day's rows are used on that day, and a row until the first
        of its leases ends.
 Rows that are streamed into the tables show in the version late, so nothing is used for longer than LONGEST_UNREAD.
 """
 
-import math
 import time
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from services.auth.quota import Usage
+from services.auth.usage.own_changes import Change, after
 from services.platform.bigquery.table_versions import Version
 from services.platform.clock import utc_day
 
 LONGEST_UNREAD = timedelta(minutes=1)
 MAX_TENANTS = 10_000
+PARTS = 6
+"""Into so many parts the time is divided for which a row is used; after the first one it is read again in the background."""
+
+
+@dataclass(kw_only=True, slots=True)
+class _Row:
+    usage: Usage
+    version: Version | None
+    read_at: datetime
+    confirmed_at: float
+    """Monotonic seconds: when the reading began that showed it, or that it has not changed."""
+
+
+@dataclass(kw_only=True, slots=True, eq=False)
+class OwnChange:
+    """A statement of this process that changes rows of these tenants, from before it is sent until it was answered."""
+
+    ids: frozenset[tuple[str, str]]
+    """Tenant and reservation."""
+    is_settling: bool
+    answered: list[Change] | None = None
+    """What is known to have changed; None: it was not answered, or not well."""
+
+    def concerns(self, tenant_id: str) -> bool:
+        """Whether the tenant has one of the ids."""
+        return any(one == tenant_id for one, _ in self.ids)
+
+
+@dataclass(kw_only=True, slots=True, eq=False)
+class Reading:
+    """A look at the tables that has begun, and what this process has changed since."""
+
+    asked_at: float
+    now: datetime
+    changes: list[OwnChange] = field(default_factory=list)
+    doubted: set[str | None] = field(default_factory=set)
+    """Tenants; None: all."""
 
 
 class UsageMemory:
     """Of at most MAX_TENANTS tenants; with more, all are read again."""
 
     def __init__(self, *, seconds: float, monotonic: Callable[[], float] = time.monotonic) -> None:
-        """`seconds`: as in step 2; 0: the version is read for each question."""
+        """`seconds`: as in step 1; 0: each question waits until the tables' version is read."""
         self._seconds, self._monotonic = seconds, monotonic
-        self._version: Version | None = None
-        self._usages = dict[str, tuple[datetime, Usage]]()
-        self._unconfirmed_from = -math.inf
-        self._doubts = 0
+        self._rows = dict[str, _Row]()
+        self._asked = dict[str, float]()
+        self._in_flight = set[OwnChange]()
+        self._readings = set[Reading]()
 
-    @property
-    def doubts(self) -> int:
-        """How often this process has changed the tables."""
-        return self._doubts
+    def doubt(self, tenant_id: str | None = None) -> None:
+        """This process has changed the tenant's rows, or may have; None: any tenant's. No reading that is on its way is kept of them."""
+        if tenant_id is None:
+            self._rows.clear()
+        else:
+            self._rows.pop(tenant_id, None)
+        for reading in self._readings:
+            reading.doubted.add(tenant_id)
 
-    def doubt(self) -> None:
-        """This process has changed the tables, or may have."""
-        self._doubts += 1
-        self._unconfirmed_from = -math.inf
+    def moment(self) -> float:
+        """Now, for `forget_older`."""
+        return self._monotonic()
 
-    def confirmed(self, tenant_id: str, now: datetime) -> Usage | None:
-        """The tenant's usage, if the version was read within `seconds`."""
-        return self._usage(tenant_id, now) if self._monotonic() < self._unconfirmed_from else None
+    def forget_older(self, tenant_ids: Iterable[str], *, than: float) -> None:
+        """The rows of these tenants that were read and confirmed before `than`."""
+        for tenant_id in tenant_ids:
+            if (row := self._rows.get(tenant_id)) is not None and row.confirmed_at < than:
+                del self._rows[tenant_id]
 
-    def is_ageing(self) -> bool:
-        """True if half of the time since the version was read is over."""
-        return self._monotonic() >= self._unconfirmed_from - self._seconds / 2
-
-    def recall(self, version: Version | None, tenant_ids: Collection[str], now: datetime) -> Mapping[str, Usage]:
-        """What is known of these tenants. `version` was read after the question."""
-        if version is None or version != self._version:
-            return {}
-        return {one: usage for one in tenant_ids if (usage := self._usage(one, now)) is not None}
-
-    def keep(self, version: Version | None, now: datetime, usages: Iterable[Usage]) -> None:
-        """Keeps the result of a statement that was sent after `version` was read, and that after `now`."""
-        if version is None:
-            return
-        if version != self._version or len(self._usages) >= MAX_TENANTS:
-            self._version, self._usages, self._unconfirmed_from = version, {}, -math.inf
-        self._usages |= {usage.tenant_id: (now, usage) for usage in usages}
-
-    def confirm(self, version: Version | None, *, asked_at: float, doubts: int) -> None:
-        """`version` was read from `asked_at` (monotonic seconds) on, when `doubts` was as given."""
-        if version is not None and version == self._version and doubts == self._doubts:
-            self._unconfirmed_from = max(self._unconfirmed_from, asked_at + self._seconds)
-
-    def _usage(self, tenant_id: str, now: datetime) -> Usage | None:
-        read_at, usage = self._usages.get(tenant_id, (now, None))
-        if usage is None or usage.usage_date != utc_day(now) or now - read_at >= LONGEST_UNREAD:
+    def confirmed(self, tenant_id: str, now: datetime, collected: Iterable[Change] = ()) -> Usage | None:
+        """The tenant's usage, if it was read or confirmed within `seconds`, after these further changes; None also if only a reading shows
+        what they do.
+        """
+        self._asked[tenant_id] = self._monotonic()
+        row = self._usable(tenant_id, now, LONGEST_UNREAD)
+        if row is None or self._monotonic() >= row.confirmed_at + self._seconds:
             return None
-        return None if usage.first_lease_ends_at is not None and usage.first_lease_ends_at <= now else usage
+        return after(row.usage, collected, row.read_at)
+
+    def is_ageing(self, tenant_id: str) -> bool:
+        """True if the tenant's row is to be read again in the background."""
+        row = self._rows.get(tenant_id)
+        return row is None or self._monotonic() >= row.confirmed_at + self._seconds / PARTS
+
+    def wanted(self, most: int) -> list[str]:
+        """The tenants that were asked for within `seconds`, at most so many, the latest first."""
+        since = self._monotonic() - self._seconds
+        self._asked = {tenant_id: at for tenant_id, at in self._asked.items() if at >= since}
+        return sorted(self._asked, key=lambda one: -self._asked[one])[:most]
+
+    @contextmanager
+    def reading(self, now: datetime) -> Iterator[Reading]:
+        """Around a look at the tables, the version included."""
+        reading = Reading(asked_at=self._monotonic(), now=now, changes=list(self._in_flight))
+        self._readings.add(reading)
+        try:
+            yield reading
+        finally:
+            self._readings.discard(reading)
+
+    @contextmanager
+    def changing(self, ids: Iterable[tuple[str, str]], *, is_settling: bool) -> Iterator[list[Change]]:
+        """Around a statement that changes these reservations of these tenants. The list is for what is known to have changed; if the block
+        raises, nothing is.
+        """
+        own, changes = OwnChange(ids=frozenset(ids), is_settling=is_settling), list[Change]()
+        self._in_flight.add(own)
+        for reading in self._readings:
+            reading.changes.append(own)
+        try:
+            yield changes
+            own.answered = changes
+        finally:
+            self._in_flight.discard(own)
+            self._make(own)
+
+    def recall(
+        self, reading: Reading, version: Version | None, tenant_ids: Collection[str], *, longest: timedelta = LONGEST_UNREAD
+    ) -> Mapping[str, Usage]:
+        """What is known of these tenants, and as it was read less than `longest` ago. `version` was read within `reading`."""
+        if version is None:
+            return {}
+        found = dict[str, Usage]()
+        for tenant_id in tenant_ids:
+            row = self._usable(tenant_id, reading.now, longest)
+            if row is not None and row.version == version:
+                row.confirmed_at = max(row.confirmed_at, reading.asked_at)
+                found[tenant_id] = row.usage
+        return found
+
+    def keep(self, reading: Reading, version: Version | None, usages: Iterable[Usage]) -> None:
+        """Keeps the result of a statement that was sent within `reading`, after `version` was read."""
+        for usage in usages:
+            known = self._rows.get(usage.tenant_id)
+            is_newer = known is not None and known.confirmed_at > reading.asked_at
+            if is_newer or not reading.doubted.isdisjoint({None, usage.tenant_id}):
+                continue
+            # What is in flight is made of the row later; of a settlement the row may have forgotten the id by then.
+            changes = [one for one in reading.changes if one.concerns(usage.tenant_id)]
+            if _is_mixed(changes) or any(one.is_settling and one in self._in_flight for one in changes):
+                continue
+            made = _made(usage, [one for one in changes if one not in self._in_flight], reading.now)
+            if made is None:
+                continue
+            if len(self._rows) >= MAX_TENANTS:
+                self._rows.clear()
+            self._rows[usage.tenant_id] = _Row(usage=made, version=version, read_at=reading.now, confirmed_at=reading.asked_at)
+
+    def _make(self, change: OwnChange) -> None:
+        for tenant_id in {tenant_id for tenant_id, _ in change.ids}:
+            if (row := self._rows.get(tenant_id)) is None:
+                continue
+            made = _made(row.usage, [change], row.read_at)
+            if made is None:
+                del self._rows[tenant_id]
+            else:
+                row.usage = made
+
+    def _usable(self, tenant_id: str, now: datetime, longest: timedelta) -> _Row | None:
+        row = self._rows.get(tenant_id)
+        if row is None or row.usage.usage_date != utc_day(now) or now - row.read_at >= longest:
+            return None
+        ends = (ends for _, ends in row.usage.live_runs if ends is not None and ends > row.read_at)
+        return None if (first := min(ends, default=None)) is not None and first <= now else row
+
+
+def _made(usage: Usage, changes: Iterable[OwnChange], read_at: datetime) -> Usage | None:
+    made: Usage | None = usage
+    for change in changes:
+        if change.answered is None:
+            return None
+        made = after(made, (one for one in change.answered if one.tenant_id == usage.tenant_id), read_at)
+    return made
+
+
+def _is_mixed(changes: Iterable[OwnChange]) -> bool:
+    """True if an id was reserved and settled."""
+    ids = dict[bool, set[tuple[str, str]]]({False: set(), True: set()})
+    for own in changes:
+        ids[own.is_settling] |= own.ids
+    return not ids[False].isdisjoint(ids[True])

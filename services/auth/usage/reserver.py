@@ -30,6 +30,7 @@ from services.auth.quota import Usage, left, refusal, refusing_limit
 from services.auth.store import AuthStore, ReservationRequest
 from services.auth.usage.known_plans import KnownPlans
 from services.auth.usage.memory import UsageMemory
+from services.auth.usage.own_changes import Grant
 from services.platform.bigquery.table_versions import Version
 from services.platform.clock import Clock, utc_day
 from services.platform.errors import ConvergenceError, PermissionDenied
@@ -105,6 +106,16 @@ class Reserver:
 
     async def reserve(self, requests: Sequence[ReservationRequest]) -> Sequence[Reservation | ConvergenceError]:
         """The answer to each request, in order: its reservation, or why it is refused."""
+        began = self._memory.moment()
+        with self._memory.changing(((one.tenant_id, one.reservation_id) for one in requests), is_settling=False) as changes:
+            answers = await self._answers(requests)
+            changes.extend(_grant(one, answer) for one, answer in zip(requests, answers, strict=True) if isinstance(answer, Reservation))
+        # A tenant that was refused a run is not shown then that there was one left a moment before.
+        refused = {one.tenant_id for one, answer in zip(requests, answers, strict=True) if not isinstance(answer, Reservation)}
+        self._memory.forget_older(refused, than=began)
+        return answers
+
+    async def _answers(self, requests: Sequence[ReservationRequest]) -> Sequence[Reservation | ConvergenceError]:
         now = self._clock.now()
         # Two replays of one id in one batch are one request.
         unique = list({request.reservation_id: request for request in requests}.values())
@@ -137,10 +148,7 @@ class Reserver:
 
     async def _grant(self, batch: _Batch, *, all_or_none: bool = False) -> int:
         """To how many tenants something was granted."""
-        try:
-            return await self._store.reserve(batch.requests, batch.now, batch.today, batch.lease_expires_at, all_or_none=all_or_none)
-        finally:
-            self._memory.doubt()
+        return await self._store.reserve(batch.requests, batch.now, batch.today, batch.lease_expires_at, all_or_none=all_or_none)
 
     async def _terms(self, batch: _Batch, *, may_read: bool) -> tuple[Version | None, Mapping[str, _Terms], Mapping[str, Usage] | None]:
         """The version of the subscriptions; the terms of the batch's tenants, as far as they are known; and their rows, if these had to be
@@ -156,17 +164,20 @@ class Reserver:
 
     async def _read(self, batch: _Batch, version: Version | None) -> dict[str, Usage]:
         """The tenants' rows. `version`: of the subscriptions, read before."""
-        usages = await self._store.read_usage(batch.tenant_ids, batch.ids, batch.now, batch.today)
+        usages = await self._rows(batch.tenant_ids, batch)
         self._plans.note(version, usages.values())
+        return usages
+
+    async def _rows(self, tenant_ids: Sequence[str], batch: _Batch) -> dict[str, Usage]:
+        with self._memory.reading(batch.now) as reading:
+            usages = await self._store.read_usage(tenant_ids, batch.ids, batch.now, batch.today)
+            self._memory.keep(reading, None, (replace(usage, held=frozenset()) for usage in usages.values()))
         return usages
 
     async def _tried_again(self, batch: _Batch, usages: dict[str, Usage]) -> dict[str, Usage]:
         """The rows after requests were granted anew that may be granted by now; `usages` if there is none."""
         if missing := [tenant_id for tenant_id in batch.tenant_ids if tenant_id not in usages]:
-            try:
-                await self._store.open_day(missing, batch.now, batch.today)
-            finally:
-                self._memory.doubt()
+            await self._store.open_day(missing, batch.now, batch.today)
         # If a run of the tenant has just ended, its reservation is free by now.
         freed = await self._flush_settlements({one.tenant_id for one in batch.requests if _lacks_a_slot(one, usages.get(one.tenant_id))})
         again = [one for one in batch.requests if one.tenant_id in freed or _may_have_missed(one, usages.get(one.tenant_id))]
@@ -175,9 +186,19 @@ class Reserver:
         version, _ = await asyncio.gather(self._store.subscription_version(), self._grant(replace(batch, requests=again)))
         tenant_ids = sorted({request.tenant_id for request in again})
         # All ids: those of these tenants that were granted before count, too.
-        read_again = await self._store.read_usage(tenant_ids, batch.ids, batch.now, batch.today)
+        read_again = await self._rows(tenant_ids, batch)
         self._plans.note(version, read_again.values())
         return usages | read_again
+
+
+def _grant(request: ReservationRequest, answer: Reservation) -> Grant:
+    return Grant(
+        tenant_id=request.tenant_id,
+        reservation_id=request.reservation_id,
+        units=request.units,
+        usage_date=answer.usage_date,
+        lease_expires_at=answer.lease_expires_at,
+    )
 
 
 def _lacks_a_slot(request: ReservationRequest, usage: Usage | None) -> bool:

@@ -54,7 +54,9 @@ class AccessControl:
 
         async def admitted(call: Call) -> Any:
             caller = await self._caller(rpc, rule, call)
-            structlog.contextvars.bind_contextvars(tenant_id=caller.tenant_id or getattr(call.request, "tenant_id", None) or None)
+            # What the request says is in the log's lines already.
+            if caller.tenant_id and caller.tenant_id != getattr(call.request, "tenant_id", None):
+                structlog.contextvars.bind_contextvars(tenant_id=caller.tenant_id)
             set_caller(caller)
             return await proceed(call)
 
@@ -81,7 +83,9 @@ class AccessControl:
                 self._limiter.tenant(
                     call, tenant_id=holder.tenant_id, key_id=holder.api_key_id, per_minute=holder.limits.requests_per_minute
                 )
-                return _authorized(call, rule, holder, known)
+                _authorize(call, rule, holder)
+                claimed = claimed_user_id(call.metadata)
+                return _tenant_caller(holder, session, claimed) if claimed else known
         raise PermissionDenied("CALLER_DENIED", f"{rpc.path} has no access rule in its proto, so every call is refused.")
 
     async def _admin_caller(self, call: Call, rule: access_pb2.Allow) -> Caller:
@@ -116,18 +120,18 @@ class AccessControl:
         raise missing_api_key()
 
 
-def _tenant_caller(holder: KeyHolder, session: Session | None) -> Caller:
+def _tenant_caller(holder: KeyHolder, session: Session | None, claimed: str | None = None) -> Caller:
     return Caller(
         tenant_id=holder.tenant_id,
         api_key_id=holder.api_key_id,
         session_token_id=session.session_token_id if session else None,
         scopes=holder.scopes,
         limits=holder.limits,
-        user_id=session.user_id if session else None,
+        user_id=(session.user_id if session else None) or claimed,
     )
 
 
-def _authorized(call: Call, rule: access_pb2.Allow, holder: KeyHolder, known: Caller) -> Caller:
+def _authorize(call: Call, rule: access_pb2.Allow, holder: KeyHolder) -> None:
     asked = getattr(call.request, "tenant_id", holder.tenant_id)
     if asked != holder.tenant_id:
         raise PermissionDenied("TENANT_MISMATCH", "This API key or token is of another tenant. Use the tenant_id that it was issued for.")
@@ -138,8 +142,6 @@ def _authorized(call: Call, rule: access_pb2.Allow, holder: KeyHolder, known: Ca
     if not may(rule.tenant.scope, holder.scopes):
         needed = f"This call needs an API key or token with scope {rule.tenant.scope}"
         raise PermissionDenied("SCOPE_MISSING", f"{needed}; this one was issued without it. Ask for one that has it.")
-    claimed = claimed_user_id(call.metadata)
-    return replace(known, user_id=claimed) if claimed and not known.user_id else known
 
 
 def _service_caller(rpc: Rpc, rule: access_pb2.Allow, name: str | None) -> Caller:

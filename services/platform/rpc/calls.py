@@ -17,7 +17,12 @@ from services.platform.rpc.rules import OPEN_TO_PEERS, find_method
 
 # Seconds by which we give up before the caller's deadline, so that our error, which says more than gRPC's own, still arrives.
 DEADLINE_MARGIN = 0.25
+
+type Metadata = Sequence[tuple[str, str | bytes]]
+
 request_id: ContextVar[str] = ContextVar("request_id", default="")
+_sent: ContextVar[Metadata | None] = ContextVar("sent", default=None)
+"""The metadata of the call that the current task serves. gRPC makes Python objects of them each time it is asked."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -76,6 +81,8 @@ class InterceptorChain(grpc.aio.ServerInterceptor):  # type: ignore[misc]  # unt
         handler_call_details: grpc.HandlerCallDetails,
     ) -> Handler:
         path: str = handler_call_details.method
+        # In the task that serves the call.
+        _sent.set(handler_call_details.invocation_metadata)
         if (known := self._wrapped.get(path)) is not None:
             return known
         handler = await continuation(handler_call_details)
@@ -143,7 +150,8 @@ async def _parsed(handler: Any, raw: bytes, context: grpc.aio.ServicerContext[An
 
 
 def _call_of(request: Message, context: grpc.aio.ServicerContext[Any, Any]) -> Call:
-    sent = context.invocation_metadata() or ()
+    if (sent := _sent.get()) is None:
+        sent = context.invocation_metadata() or ()
     metadata = {name.lower(): value for name, value in sent if isinstance(value, str)}
     times = Counter(name.lower() for name, _ in sent) if len(sent) > len(metadata) else {}
     return Call(request=request, context=context, metadata=metadata, repeated=[name for name in times if times[name] > 1])

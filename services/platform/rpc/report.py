@@ -16,7 +16,7 @@ from services.platform.errors import ConvergenceError, DeadlineExceeded, Interna
 from services.platform.metrics.calls import CALL_SECONDS, CALL_STREAM_SECONDS, CALLS, CALLS_IN_FLIGHT
 from services.platform.rpc.calls import DEADLINE_MARGIN, Call, Rpc, Step, request_id
 from services.platform.rpc.secret_texts import has_secret
-from services.platform.tracing.tracer import annotate, note_answer
+from services.platform.tracing.tracer import annotate, is_on, note_answer
 
 _log = structlog.get_logger()
 MAX_REQUEST_ID = 128
@@ -30,7 +30,7 @@ def report(rpc: Rpc, proceed: Step) -> Step:
     """Gives the call its request id, logs and counts its result, and turns exceptions into a status. An exception's own text never reaches
     the caller.
     """
-    is_stream = rpc.method is not None and rpc.method.server_streaming
+    is_stream, is_traced = rpc.method is not None and rpc.method.server_streaming, is_on()
     in_flight, seconds_taken = CALLS_IN_FLIGHT.labels(rpc.path), (CALL_STREAM_SECONDS if is_stream else CALL_SECONDS).labels(rpc.path)
 
     async def reported(call: Call) -> Any:
@@ -38,7 +38,8 @@ def report(rpc: Rpc, proceed: Step) -> Step:
         request_id.set(identity)
         tenant_id = getattr(call.request, "tenant_id", "") or None
         structlog.contextvars.bind_contextvars(request_id=identity, rpc=rpc.path, tenant_id=tenant_id)
-        annotate({"convergence.request_id": identity} | ({"convergence.tenant_id": tenant_id} if tenant_id else {}))
+        if is_traced:
+            annotate({"convergence.request_id": identity} | ({"convergence.tenant_id": tenant_id} if tenant_id else {}))
         began, code = time.monotonic(), "OK"
         refusal: ConvergenceError | None = None
         left = call.context.time_remaining()
@@ -64,7 +65,8 @@ def report(rpc: Rpc, proceed: Step) -> Step:
             in_flight.dec()
             _calls(rpc.path, code, reason or "").inc()
             seconds_taken.observe(seconds)
-            note_answer(code, reason)
+            if is_traced:
+                note_answer(code, reason)
             _log.info("rpc", code=code, reason=reason, ms=round(seconds * 1000, 1))
         return await _refuse(call, refusal, identity)
 

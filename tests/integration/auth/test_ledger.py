@@ -3,13 +3,14 @@
 import asyncio
 import uuid
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
 from services.auth.ledger import Ledger
 from services.auth.quota import Usage
-from services.auth.store import AuthStore, ReservationRequest, Settlement
+from services.auth.store import AuthStore, RecordedUsage, ReservationRequest, Settlement
 from services.auth.usage.reserver import Reservation
 from services.platform.bigquery.client import BigQuery
 from services.platform.bigquery.sql import make_block
@@ -197,7 +198,52 @@ async def test_what_this_process_has_answered_shows_at_once_and_what_others_have
         assert await ledger.usage(tenant_id) == usage, "its hour has not passed"
         assert jobs() - before == 2, "another process's reservation, and no question"
         await ask(ledger, tenant_id)
+        assert (await ledger.usage(tenant_id)).concurrent_pipelines_running == 1, "this process's own"
+        assert jobs() - before == 3, "and no question"
+        ledger.doubt(tenant_id)
         assert (await ledger.usage(tenant_id)).concurrent_pipelines_running == 2
+
+
+async def test_what_memory_makes_of_a_change_is_what_a_reading_shows(store: AuthStore, clock: SetClock, provision: Provision) -> None:
+    """Of reservations and of each kind of end. A settlement that is only collected shows as it will be."""
+    tenant_id, cost, ids = await provision(), RecordedUsage(cost_usd=0.25), [new_id() for _ in range(6)]
+    async with Ledger(store, clock, lease=LEASE, usage_known_seconds=3600, batch_window_seconds=3600) as ledger:
+
+        async def shown() -> Usage:
+            before = jobs()
+            usage = await ledger.usage(tenant_id)
+            assert jobs() == before, "memory suffices"
+            return usage
+
+        async def read() -> Usage:
+            return (await store.read_usage([tenant_id], [], clock.now(), utc_day(clock.now())))[tenant_id]
+
+        await ledger.usage(tenant_id)
+        slots = [await ask(ledger, tenant_id, run, is_retry=run == ids[5]) for run in (*ids, ids[0])]
+        assert await shown() == await read()
+        outcomes = ["COMPLETED", "FAILED", "CANCELLED", "NOT_STARTED", "COMPLETED", "NOT_STARTED"]
+        ends = [settlement(tenant_id, *of) for of in zip(ids, slots, outcomes, strict=False)]
+        await ledger.settle([*ends[:4], replace(ends[4], cost=cost), ends[5]])
+        settled = await shown()
+        assert settled == await read()
+        collected = asyncio.create_task(ledger.settle([replace(ends[0], cost=cost), replace(ends[2], cost=cost)]))
+        await asyncio.sleep(0)
+        assert (await shown()).cost_usd_month == settled.cost_usd_month + 0.5
+        assert not collected.done()
+        await ledger.active_runs(tenant_id)
+        await collected
+        assert await shown() == await read()
+
+
+async def test_a_tenant_that_was_refused_a_run_is_shown_why(store: AuthStore, clock: SetClock, provision: Provision) -> None:
+    """Though another process has used up what was left a moment before."""
+    tenant_id = await provision(daily_limit=1)
+    async with Ledger(store, clock, lease=LEASE, usage_known_seconds=3600) as ledger, Ledger(store, clock, lease=LEASE) as elsewhere:
+        assert (await ledger.usage(tenant_id)).pipelines_run_today == 0
+        await ask(elsewhere, tenant_id)
+        assert (await ledger.usage(tenant_id)).pipelines_run_today == 0
+        assert isinstance(await ask(ledger, tenant_id), ResourceExhausted)
+        assert (await ledger.usage(tenant_id)).pipelines_run_today == 1
 
 
 async def test_settling_frees_the_slot_and_counts_once(ledger: Ledger, provision: Provision) -> None:

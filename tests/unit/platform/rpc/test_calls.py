@@ -162,8 +162,9 @@ async def test_an_interceptor_is_asked_once_for_each_rpc_and_is_not_there_where_
 
     chain = InterceptorChain([around])
     for path in ("/a.B/GetQuota", "/a.B/Other", "/a.B/GetQuota"):
-        handler: Any = await chain.intercept_service(find, SimpleNamespace(method=path))
-        context = SimpleNamespace(invocation_metadata=lambda: [("Name", "last"), ("name", "first"), ("name", "last"), ("raw-bin", b"")])
+        sent = [("Name", "last"), ("name", "first"), ("name", "last"), ("raw-bin", b"")]
+        handler: Any = await chain.intercept_service(find, SimpleNamespace(method=path, invocation_metadata=sent))
+        context = SimpleNamespace()
         assert await handler.unary_unary(REQUEST.SerializeToString(), context) == messages.GetQuotaResponse(tenant_id="acme_corp")
     assert (asked, passed) == (["/a.B/GetQuota", "/a.B/Other"], ["last", "last"])
 
@@ -184,9 +185,9 @@ async def test_a_stream_whose_message_cannot_be_sent_is_closed_at_once() -> None
     async def write(_: messages.GetQuotaResponse) -> None:
         raise ConnectionError
 
-    handler: Any = await InterceptorChain([]).intercept_service(find, SimpleNamespace(method="/a.B/Watch"))
+    handler: Any = await InterceptorChain([]).intercept_service(find, SimpleNamespace(method="/a.B/Watch", invocation_metadata=()))
     with pytest.raises(ConnectionError):
-        await handler.unary_stream(REQUEST.SerializeToString(), SimpleNamespace(invocation_metadata=list, write=write))
+        await handler.unary_stream(REQUEST.SerializeToString(), SimpleNamespace(write=write))
     assert closed.is_set()
 
 
