@@ -38,7 +38,7 @@ from localcloud.bigquery import catalog, resources
 from localcloud.bigquery.resources import stored
 from localcloud.bigquery.sql import shapes, shelf
 from localcloud.bigquery.sql.shapes import Shape
-from localcloud.bigquery.sql.statements import TEXT, Kept, Text, with_ids
+from localcloud.bigquery.sql.statements import ROW_COUNT, TEXT, Kept, Text, with_ids
 from localcloud.bigquery.sql.table_facts import Facts, Versions, expire, facts_of, schema_version
 from localcloud.bigquery.version import require_known_version
 
@@ -162,6 +162,7 @@ def _key(of_any_ids: str, context: Context) -> Key:
         frozenset(context.variables),
         frozenset(context.temporary),
         row_access.members(),
+        context.system.get("row_count") if ROW_COUNT.search(of_any_ids) else None,
     )
 
 
