@@ -216,7 +216,7 @@ def scripts(emulator: Emulator) -> Iterator[Any]:
         ),
         "SELECT @@row_count AS changed",
         # Twice as many each time.
-        "INSERT INTO n (tags) SELECT tags FROM n; IF @@row_count > 2 THEN SELECT @@row_count AS many; ELSE SELECT @@Row_Count AS few; END IF",
+        "INSERT INTO n (tags) SELECT tags FROM n; IF @@row_count > 2 THEN SELECT @@row_count AS n; ELSE SELECT @@Row_Count AS few; END IF",
         "BEGIN TRANSACTION; INSERT INTO n (a) VALUES (50); SELECT COUNT(*) AS w FROM n; ROLLBACK TRANSACTION; SELECT COUNT(*) AS n FROM n",
         "BEGIN TRANSACTION; INSERT INTO n (a) VALUES (60); COMMIT TRANSACTION; SELECT a FROM n ORDER BY a",
         (
