@@ -24,7 +24,7 @@ class LocalSettings(BaseSettings):
     bigquery_threads: int | None = Field(
         default=None,
         gt=0,
-        description="Of one statement in BigQuery: one takes the least CPU, one for each core (default) reads large tables faster.",
+        description="Of one statement in BigQuery (default: one, which takes the least CPU; one for each core while something large runs).",
     )
     kms_port: int = Field(default=9070, description="KMS, gRPC.")
     google_sts_port: int = Field(default=9085, description="Google's Security Token Service, HTTP.")

@@ -38,7 +38,7 @@ from localcloud.bigquery import (
     results,
     storage,
 )
-from localcloud.bigquery.jobs import locations
+from localcloud.bigquery.jobs import locations, threads
 from localcloud.bigquery.sql import geography, query_jobs, shelf, statements, translations, values
 from localcloud.google_sts import bigquery_callers
 from localcloud.settings import LocalSettings
@@ -90,6 +90,8 @@ def main() -> None:
     never_look_for_tables_in_python(connection)
     if options.threads:
         connection.execute(f"SET GLOBAL threads = {options.threads}")
+    else:
+        threads.install(connection)
     # uvicorn stops gracefully and then raises the signal again, which would end us before the database is closed.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _exit)
@@ -178,6 +180,6 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--data-dir", type=Path, default=local.state_dir / "bigquery", help="all its data (%(default)s)")
     parser.add_argument("--home", type=Path, default=local.cache_dir / "duckdb-home", help="DuckDB's extensions (%(default)s)")
     parser.add_argument("--project", default=local.project, help="project that always exists (%(default)s)")
-    parser.add_argument("--threads", type=int, default=local.bigquery_threads, help="of one statement (one for each core)")
+    parser.add_argument("--threads", type=int, default=local.bigquery_threads, help="of one statement (one, or as many as cores)")
     parser.add_argument("--google-sts", default=local.google_sts_url, help="URL of the token service whose tokens are checked (none)")
     return parser.parse_args()

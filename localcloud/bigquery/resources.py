@@ -1,7 +1,7 @@
 """Keeps in memory what the API has stored of a dataset, a table, a routine.
 
-local-bigquery reads it from a table of its own some ten times a statement, mostly to learn that there is nothing. All of it is written
-through `metadata.save` and `metadata.delete`, in this process.
+local-bigquery reads it from a table of its own some ten times a statement, mostly to learn that there is nothing; and which tables have row
+access policies, twice for each translation. All of it is written through `metadata.save` and `metadata.delete`, in this process.
 
 Upstream would have to do the same in `catalog.metadata`.
 """
@@ -11,7 +11,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any
 
-from local_bigquery.catalog import metadata
+from local_bigquery.catalog import metadata, row_access
 from local_bigquery.engine import database
 
 from localcloud.bigquery.version import require_known_version
@@ -20,26 +20,33 @@ KEPT = 20_000
 
 type Key = tuple[str, ...]
 """The kind, and the names that a resource's begin with."""
+type Tables = frozenset[tuple[str, str, str]]
 
 _list: Callable[..., list[Any]] = metadata.list_
 _save: Callable[..., Any] = metadata.save
 _delete: Callable[..., None] = metadata.delete
+_secured: Callable[[], Tables] = row_access.secured
 _lock = threading.Lock()
 _kept: OrderedDict[Key, list[Any]] = OrderedDict()
 _stored = 0
+# How often anything had been stored when these were the tables with policies.
+_policies: tuple[int, Tables] | None = None
 
 
 def install() -> None:
-    """Replaces `metadata.list_`, `save` and `delete`. RuntimeError if local-bigquery is not the known version."""
+    """Replaces `metadata.list_`, `save` and `delete`, and `row_access.secured`. RuntimeError if local-bigquery is not the known version."""
     require_known_version()
     # `metadata.load` and all others look them up by name at every call.
     metadata.list_, metadata.save, metadata.delete = list_, save, delete
+    row_access.secured = secured
 
 
 def reset() -> None:
     """Clears everything, for another database in the same process."""
+    global _policies  # noqa: PLW0603 - one database for the process
     with _lock:
         _kept.clear()
+        _policies = None
 
 
 def stored() -> int:
@@ -63,6 +70,19 @@ def list_(model: type[Any], *keys: str) -> list[Any]:
             if len(_kept) > KEPT:
                 _kept.popitem(last=False)
     return list(found)
+
+
+def secured() -> Tables:
+    """`row_access.secured`: the tables with policies."""
+    global _policies  # noqa: PLW0603 - see above
+    before, known = _stored, _policies
+    if known is not None and known[0] == before:
+        return known[1]
+    found = _secured()
+    with _lock:
+        if _stored == before:
+            _policies = before, found
+    return found
 
 
 def save(resource: Any, *keys: str) -> Any:

@@ -3,12 +3,15 @@
 Every query's rows go into a table of their own, and the answer is read from there; that stays so. But local-bigquery plans the query twice
 to learn its columns and once to run it, asks whether the new table exists already, describes it three times over to read it, and counts its
 rows before it reads them. Here a query is planned to learn its columns only where they are not known from the last time that it was run
-over the same tables, and a result that this process wrote is read as it is.
+over the same tables. A result that this process wrote is read as it is, and in the order in which it was written: neither is it described
+when its query's last result was, nor counted, nor sorted where all of it is asked for.
 
-Upstream would have to hand the relation from `tables.write` to `results.materialise`, and to know its own results from other tables.
+Upstream would have to hand the relation from `tables.write` to `results.materialise`, and to know its own results from other tables. (A
+result with a column `rowid` it reads in the order of that column, not of the query's.)
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import duckdb
@@ -30,8 +33,19 @@ type Reference = tuple[str, str, str]
 _write: Callable[..., bool] = tables.write
 _list_rows: Callable[..., tuple[results.Page, list[Any]]] = tabledata.list_rows
 _save: Callable[..., Any] = metadata.save
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Written:
+    """A result that was written."""
+
+    rows: int
+    shape: Shape
+    by_script: bool
+
+
 # In the order they were written. A job's id is its own, so each is written by one thread.
-_written: dict[Reference, None] = {}
+_written: dict[Reference, Written] = {}
 
 
 class Bound:
@@ -69,11 +83,17 @@ def write(cursor: Cursor, query: str, params: dict[str, Any] | None, reference: 
     if reference[1] != tables.RESULTS or is_special or config.createDisposition == "CREATE_NEVER":
         _written.pop(reference, None)
         return _write(cursor, query, params, reference, config, *args, **named)
-    bound = Bound(cursor, query, _shape(cursor, query, params))
-    with database.cursor() as writer:
+    shape = _shape(cursor, query, params)
+    bound, name = Bound(cursor, query, shape), tables.name(*reference)
+    if by_script := bool(named.get("isolated")):
         # Within a script, which may be in a transaction, results are written beside it.
-        results.materialise(bound, query, tables.name(*reference), params, False, writer if named.get("isolated") else None)  # noqa: FBT003
-    _written[reference] = None
+        with database.cursor() as writer:
+            results.materialise(bound, query, name, params, False, writer)  # noqa: FBT003
+            ((rows,),) = writer.fetchall()
+    else:
+        results.materialise(bound, query, name, params, False, None)  # noqa: FBT003
+        ((rows,),) = cursor.fetchall()
+    _written[reference] = Written(rows=rows, shape=shape, by_script=by_script)
     if len(_written) > KNOWN:
         _written.pop(next(iter(_written)), None)
     return True
@@ -101,21 +121,28 @@ def list_rows(project: str, dataset: str, table: str, *how: Any) -> tuple[result
     """
     max_results, start, selected, int64_timestamps = how
     reference = (project, dataset, table)
-    if reference not in _written or selected:
+    written = _written.get(reference)
+    if written is None or selected:
         return _list_rows(*reference, *how)
     name, limit = tables.name(*reference), results.DEFAULT_PAGE_SIZE if max_results is None else max_results
     try:
         with database.cursor() as cursor:
-            relation = cursor.sql(f"SELECT * FROM {name} LIMIT 0")  # noqa: S608
-            columns = list(zip(relation.columns, relation.types, strict=True))
-            page_of_it = f"SELECT * FROM {name} ORDER BY rowid LIMIT {limit} OFFSET {start}"  # noqa: S608
-            found = cursor.execute(f"SELECT {types.row(columns, int64_timestamps)} FROM ({page_of_it})").fetchall()  # noqa: S608
-            end = start + len(found)
-            # A page that is not full is the last, or lies behind it.
-            is_counted = len(found) < limit and (found or not start)
-            total = end if is_counted else cursor.execute(f"SELECT count(*) FROM {name}").fetchall()[0][0]  # noqa: S608
+            columns = _columns(cursor, name, written)
+            # All rows come in the order of their ids anyway; of a column of that name, local-bigquery makes the order.
+            is_whole = not start and written.rows <= limit and all(column.lower() != "rowid" for column, _ in columns)
+            page_of_it = name if is_whole else f"(SELECT * FROM {name} ORDER BY rowid LIMIT {limit} OFFSET {start})"  # noqa: S608
+            found = cursor.execute(f"SELECT {types.row(columns, int64_timestamps)} FROM {page_of_it}").fetchall()  # noqa: S608
     except duckdb.CatalogException:
         # Deleted by now.
         return _list_rows(*reference, *how)
-    page = results.Page([row for (row,) in found], total, str(end) if end < total else None)
+    end = start + len(found)
+    page = results.Page([row for (row,) in found], written.rows, str(end) if end < written.rows else None)
     return page, [types.field(column, kind) for column, kind in columns]
+
+
+def _columns(cursor: Cursor, name: str, written: Written) -> list[tuple[str, Any]]:
+    if (known := written.shape.stored.get(written.by_script)) is not None:
+        return known
+    relation = cursor.sql(f"SELECT * FROM {name} LIMIT 0")  # noqa: S608
+    columns = written.shape.stored[written.by_script] = list(zip(relation.columns, relation.types, strict=True))
+    return columns

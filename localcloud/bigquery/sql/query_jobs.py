@@ -1,9 +1,9 @@
 """Runs a query job without the questions that only some statements need.
 
-local-bigquery lists temporary tables before every job, though only a session's cursor is used for more than one. And it makes the default
-dataset the connection's schema, in which DuckDB then looks for every function, operator and type of every statement: each time a snapshot
-of the project is read from its metadata, a millisecond of a statement's three, also for a script's `SET` that reads no table. Translated
-SQL names its tables in full; only a dataset's own functions, and what is translated in other ways, are looked for there.
+local-bigquery lists temporary tables before every job, though only a session's cursor is used for more than one; DuckDB lists all tables of
+all projects for that, a sixth of the CPU of a run's statements. And it makes the default dataset the connection's schema, in which DuckDB
+then looks for every function, operator and type of every statement. Translated SQL names its tables in full; only functions that a project
+has made, and what is translated in other ways, are looked for there.
 
 Upstream would have to name functions in full, too.
 """
@@ -16,7 +16,7 @@ import duckdb
 from local_bigquery.catalog import metadata
 from local_bigquery.engine import database
 from local_bigquery.jobs import query
-from local_bigquery.models import Routine
+from local_bigquery.models import DatasetReference, Routine
 from local_bigquery.sql import params, script
 from local_bigquery.sql.translate import Context
 
@@ -39,16 +39,13 @@ def execute(
     cursor: duckdb.DuckDBPyConnection, project: str, job: str | None, config: Any, *, dry_run: bool = False, session: Any = None
 ) -> Any:
     """`query.execute`: runs a script, or a single statement. Returns statistics, those of a script's statements, and where the rows are."""
-    text, default = config.query or "", config.defaultDataset
-    dataset = default and default.datasetId
-    if session or not dataset or MAKING.search(text) or OTHERS.search(text):
-        return _execute(cursor, project, job, config, dry_run, session)
+    text, default = config.query or "", config.defaultDataset or DatasetReference()
     own = default.projectId or project
-    database.attach(own)
-    if metadata.list_(Routine, own, dataset):
+    if session or MAKING.search(text) or OTHERS.search(text) or metadata.list_(Routine, own):
         return _execute(cursor, project, job, config, dry_run, session)
+    database.attach(own)
     names, values = params.bind(config.queryParameters or [])
     system = {"current_job_id": job, "script.job_id": job, "session_id": None, "time_zone": "UTC"}
-    context = Context(own, dataset, names, values, system=system)
+    context = Context(own, default.datasetId, names, values, system=system)
     statements = script.parse_script(text)
     return query._execute(cursor, project, job, config, dry_run, False, context, statements)  # noqa: FBT003, SLF001 - the second half of it

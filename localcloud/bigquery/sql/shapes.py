@@ -6,7 +6,7 @@ when it was translated, and its text has the types of all its parameters in it.
 """
 
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 
@@ -16,6 +16,8 @@ class Shape:
 
     columns: list[str]
     types: list[Any]
+    stored: dict[bool, list[tuple[str, Any]]] = field(default_factory=dict)
+    """The same of the table that the rows are kept in, once it was looked at; by whether a script wrote it, which goes another way."""
 
 
 class Shaped(Protocol):

@@ -7,7 +7,8 @@ translation that is not kept, and for the words of an error.
 
 Texts that differ in random ids only, as those over a run's staging tables do, are one text.
 
-Upstream would have to keep trees by text, and to translate without copying them.
+Upstream would have to keep trees by text, and to translate without copying them. sqlglot's compiled form (`sqlglotc`) would split and parse
+faster, but local-bigquery's parsers are derived from sqlglot's, which compiled ones refuse.
 """
 
 import re
@@ -29,8 +30,10 @@ from localcloud.bigquery.version import require_known_version
 KEPT = 2000
 # Whatever contains one of these is parsed and translated anew: it depends on more than the text and its tables.
 OTHERS = re.compile(
-    r"information_schema|__tables|external_query|session_user|current_user|@@|\*`|_session|system_time|\bml\.", re.IGNORECASE
+    r"information_schema|__tables|external_query|session_user|current_user|@@(?!row_count\b)|\*`|_session|system_time|\bml\.", re.IGNORECASE
 )
+ROW_COUNT = re.compile(r"@@row_count\b", re.IGNORECASE)
+"""The one system variable that our scripts read; a number is put in its place."""
 RANDOM_ID = re.compile(r"[0-9a-f]{8}(?:_[0-9a-f]{4}){3}_[0-9a-f]{12}")
 CHANGES = (exp.Insert, exp.Update, exp.Delete)
 # What a CREATE TABLE may not have: then it reads other tables, or is seen by its session only.

@@ -5,7 +5,7 @@ statement takes, most of it in looking up its tables' columns and working out ty
 it was made from is as it was:
 
 - the text, the default project, the parameters' types (their values are bound, and are no part of it), the names of a script's variables
-  (their tables' names are put in), temporary tables, and the caller;
+  (their tables' names are put in), temporary tables, the caller, and `@@row_count` where it is read;
 - what the catalog says of its tables, as committed at that moment, like local-bigquery's own look-ups (see `table_facts`). They are looked
   at again when anything has changed in their project's schema, or in what the API has stored.
 
@@ -13,8 +13,8 @@ The default dataset is no part of it either, unless the text names it: every ten
 are the random ids in tables' names: every run has staging tables of its own, and they are alike.
 
 Only queries, DML over tables, plain CREATE TABLE and the values that a script's variables get are kept. What asks for more
-(INFORMATION_SCHEMA, wildcards, system variables, JavaScript, row access policies, tables that have expired, results of other queries) is
-translated every time, and so is whatever ends in an error.
+(INFORMATION_SCHEMA, wildcards, other system variables, JavaScript, row access policies, tables that have expired, results of other queries)
+is translated every time, and so is whatever ends in an error.
 
 Upstream would have to keep translations by text, context and the catalog's version, and count the versions itself.
 """
@@ -38,7 +38,7 @@ from localcloud.bigquery import catalog, resources
 from localcloud.bigquery.resources import stored
 from localcloud.bigquery.sql import shapes, shelf
 from localcloud.bigquery.sql.shapes import Shape
-from localcloud.bigquery.sql.statements import TEXT, Kept, Text, with_ids
+from localcloud.bigquery.sql.statements import ROW_COUNT, TEXT, Kept, Text, with_ids
 from localcloud.bigquery.sql.table_facts import Facts, Versions, expire, facts_of, schema_version
 from localcloud.bigquery.version import require_known_version
 
@@ -162,6 +162,7 @@ def _key(of_any_ids: str, context: Context) -> Key:
         frozenset(context.variables),
         frozenset(context.temporary),
         row_access.members(),
+        context.system.get("row_count") if ROW_COUNT.search(of_any_ids) else None,
     )
 
 

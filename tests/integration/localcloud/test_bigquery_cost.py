@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from local_bigquery.api import jobs as jobs_api
 from local_bigquery.api import tables as tables_api
-from local_bigquery.catalog import datasets, ddl, metadata, tabledata, tables
+from local_bigquery.catalog import datasets, ddl, metadata, row_access, tabledata, tables
 from local_bigquery.engine import database, results
 from local_bigquery.errors import BigQueryError, from_exception
 from local_bigquery.jobs import query, store
@@ -37,6 +37,7 @@ NOW = dt.datetime(2026, 3, 4, 5, 6, 7, 89, tzinfo=dt.UTC)
 REPLACED: list[tuple[Any, str]] = [
     *((store, name) for name in ("save", "load", "list_", "delete")),
     *((metadata, name) for name in ("list_", "save", "delete")),
+    (row_access, "secured"),
     *((script, name) for name in ("parse_script", "translate")),
     *((script.Interpreter, name) for name in ("sql", "declare", "set", "evaluate")),
     *((query, name) for name in ("translate", "execute", "from_duckdb")),
@@ -213,6 +214,9 @@ def scripts(emulator: Emulator) -> Iterator[Any]:
             "DECLARE one INT64 DEFAULT 1; DECLARE most INT64; SET most = (SELECT MAX(a) FROM n); UPDATE n SET a = a + one WHERE a = most; "
             "IF @@row_count > 0 THEN SELECT most, one, @@row_count AS changed; ELSE SELECT 0 AS none; END IF"
         ),
+        "SELECT @@row_count AS changed",
+        # Twice as many each time.
+        "INSERT INTO n (tags) SELECT tags FROM n; IF @@row_count > 2 THEN SELECT @@row_count AS n; ELSE SELECT @@Row_Count AS few; END IF",
         "BEGIN TRANSACTION; INSERT INTO n (a) VALUES (50); SELECT COUNT(*) AS w FROM n; ROLLBACK TRANSACTION; SELECT COUNT(*) AS n FROM n",
         "BEGIN TRANSACTION; INSERT INTO n (a) VALUES (60); COMMIT TRANSACTION; SELECT a FROM n ORDER BY a",
         (
@@ -237,6 +241,11 @@ def scripts(emulator: Emulator) -> Iterator[Any]:
     for text in texts:
         yield text, emulator.answer(text, "s"), emulator.sql(text, "s")
     given = [{"name": "x", "parameterType": {"type": kind}, "parameterValue": {"value": "1"}} for kind in ("INT64", "STRING", "BOOL")]
+    yield emulator.sql("CREATE SCHEMA other; CREATE TABLE other.n (a STRING)")
+    # Functions of another dataset, and no default dataset.
+    for default in ({"defaultDataset": {"projectId": PROJECT, "datasetId": "other"}}, {"defaultDataset": None}):
+        for text in ("SELECT s.f() AS x", "SELECT a FROM s.n ORDER BY a", "SELECT a FROM n", "UPDATE s.n SET a = a + 1 WHERE a > 50"):
+            yield emulator.sql(text, **default)
     for parameter in given:
         yield emulator.sql("SELECT @x AS x, a FROM n ORDER BY a", "s", queryParameters=[parameter], parameterMode="NAMED")
     for pair in ("1", "2"), ("3", "4"):
