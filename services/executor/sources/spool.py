@@ -5,16 +5,17 @@ its own run and no other.
 """
 
 import contextlib
+import itertools
 import shutil
 import tempfile
 import threading
 import weakref
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Self
+from typing import IO, Final, Self
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -22,6 +23,8 @@ import pyarrow.parquet as pq
 from services.executor.errors import StepError
 from services.executor.sources.overlap import mapped
 
+MOST_PARTS: Final = 1_000
+"""Files of one export. BigQuery loads 1,500 a day into a table, retries included."""
 UNWRITABLE = "The executor could not write its spool file. Run it again in a moment."
 
 
@@ -103,17 +106,24 @@ class Spooled:
         self._discard()
 
 
-def spool(tables: Iterable[pa.Table], schema: pa.Schema, *, room: SpoolRoom, tenant_id: str) -> Spooled:
+def spool(tables: Iterable[pa.Table], schema: pa.Schema, *, room: SpoolRoom, tenant_id: str, most: int | None = None) -> Spooled:
     """Writes the tables, all with `schema`, each as a row group, into one Parquet file, in a thread while the next table is made. Memory is
-    bounded by three tables of rows. Blocks. Raises StepError if the file cannot be written, and what `tables` raises.
+    bounded by three tables of rows. Once the file has `most` bytes, no more tables are taken. Blocks. Raises StepError if the file cannot
+    be written, and what `tables` raises.
     """
     rows, taken = 0, 0
     with ExitStack() as stack:
         file = stack.enter_context(temporary(room.folder))
         stack.callback(lambda: room.give_back(tenant_id, taken))
         with writing():
-            writer = pq.ParquetWriter(file, schema, compression="zstd")
+            writer = pq.ParquetWriter(file, schema, compression="zstd", write_statistics=False)  # BigQuery reads all rows
         stack.callback(_end, writer)
+
+        def until_full() -> Iterator[pa.Table]:
+            for table in tables:
+                yield table
+                if most is not None and taken >= most:
+                    return
 
         def write(table: pa.Table) -> int:
             nonlocal taken
@@ -125,13 +135,29 @@ def spool(tables: Iterable[pa.Table], schema: pa.Schema, *, room: SpoolRoom, ten
             room.take(tenant_id, grown)
             return rows
 
-        for written in mapped(write, tables, threads=1):  # errors of `tables` are the source's
+        for written in mapped(write, until_full(), threads=1):  # errors of `tables` are the source's
             rows += written
         with writing():
             writer.close()
             file.flush()  # a small file reaches the disk only now
         return Spooled(file, size=file.tell(), rows=rows, discard=stack.pop_all().close)
     raise AssertionError("the stack swallows no error")
+
+
+def spool_parts(
+    tables: Iterator[pa.Table], schema: pa.Schema, *, room: SpoolRoom, tenant_id: str, most: int
+) -> Generator[tuple[Spooled, bool]]:
+    """The tables in files of `most` bytes or little more, one after the other, each with whether it is the last. Without tables there is an
+    empty file. After MOST_PARTS, the last one has all that is left. Raises as `spool` does.
+    """
+    following, number, is_last = next(tables, None), 0, False
+    while not is_last:
+        number += 1
+        begun = itertools.chain([] if following is None else [following], tables)
+        part = spool(begun, schema, room=room, tenant_id=tenant_id, most=most if number <= MOST_PARTS else None)
+        following = next(tables, None)
+        is_last = following is None
+        yield part, is_last
 
 
 def _end(writer: pq.ParquetWriter) -> None:

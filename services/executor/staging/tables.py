@@ -84,7 +84,21 @@ class StagingTables:
 
         await self._bq.call("create_staging", create, seconds=SHORT_SECONDS)
 
-    async def fill(
+    async def made(self, tenant_id: str, table: StagingTable) -> str:
+        """The name of the table, once it is there, empty: made now, or begun before. Raises as `fill` does."""
+        name = self._name(tenant_id, table)
+        making = self._making.get(name)
+        await (asyncio.shield(making) if making else self.make(tenant_id, table))
+        self._making.pop(name, None)
+        return name
+
+    async def count(self, tenant_id: str, table: StagingTable) -> int:
+        """Its rows, as BigQuery knows them without a query."""
+        name = self._name(tenant_id, table)
+        found = await self._bq.call("count_staging", lambda timeout: self._bq.client.get_table(name, timeout=timeout, retry=NO_RETRY))
+        return int(found.num_rows or 0)
+
+    async def fill(  # noqa: PLR0913 - what is loaded, whereto, and on whose account
         self,
         tenant_id: str,
         table: StagingTable,
@@ -93,14 +107,16 @@ class StagingTables:
         *,
         within: timedelta,
         account: JobAccount | None = None,
+        is_part: bool = False,
     ) -> None:
         """Creates `table` anew, unless `begin` did, and loads the Parquet file (`size` bytes) into it in one job. A failed job is followed
         by another into the same table: a failed load has written nothing, and a load that has written is never followed by another
-        (WRITE_EMPTY). Loads are free; `account` gets their slot time.
+        (WRITE_EMPTY). Loads are free; `account` gets their slot time. `is_part`: the rows are added to a table that `made` has made; there
+        a load may have written twice, so `count` says afterwards whether it has.
 
         Raises Unavailable if BigQuery does not answer or all jobs fail; the table may exist or not then, and `fill` may be called again.
         """
-        name = await self._made(tenant_id, table)
+        name = self._name(tenant_id, table) if is_part else await self.made(tenant_id, table)
         alone = self._alone(name)
 
         def upload(job_id: str, timeout: float) -> bigquery.LoadJob:
@@ -114,7 +130,7 @@ class StagingTables:
                     size=size,
                     job_id=job_id,
                     location=location,
-                    job_config=_load_config(table, account),
+                    job_config=_load_config(table, account, is_part=is_part),
                     num_retries=UPLOAD_RETRIES if size > CHUNK_BYTES else 0,
                     timeout=timeout,
                 )
@@ -143,7 +159,7 @@ class StagingTables:
         """As `fill`, with the rows of the table `source` (`project.dataset.table`), in one copy job, which is free. Raises what BigQuery
         answers if this account may not read `source`, or it is elsewhere: nothing is written then, and `fill` may be called.
         """
-        name = await self._made(tenant_id, table)
+        name = await self.made(tenant_id, table)
         alone = self._alone(name)
         config = bigquery.CopyJobConfig(
             labels=_labels("copy_staging", account),
@@ -169,14 +185,6 @@ class StagingTables:
         waits = backoff(first=self._first_wait_seconds, most=MAX_WAIT_SECONDS)
         seconds = within.total_seconds()
         await self._bq.run_job("copy_staging", begin, wait, location=location, seconds=seconds, waits=waits, max_jobs=MAX_LOADS)
-
-    async def _made(self, tenant_id: str, table: StagingTable) -> str:
-        """The name of the table, which is made now, or was begun to be."""
-        name = self._name(tenant_id, table)
-        making = self._making.get(name)
-        await (asyncio.shield(making) if making else self.make(tenant_id, table))
-        self._making.pop(name, None)
-        return name
 
     async def drop(self, tenant_id: str, table: StagingTable) -> None:
         """Drops the table; does nothing if there is none. Raises Unavailable if BigQuery does not answer."""
@@ -246,7 +254,7 @@ def _labels(statement: str, account: JobAccount | None) -> dict[str, str]:
     return {"managed-by": "convergence", "service": "executor", "statement": statement, **(account.labels if account else {})}
 
 
-def _load_config(table: StagingTable, account: JobAccount | None) -> bigquery.LoadJobConfig:
+def _load_config(table: StagingTable, account: JobAccount | None, *, is_part: bool) -> bigquery.LoadJobConfig:
     parquet = bigquery.ParquetOptions()  # type: ignore[no-untyped-call]
     # Without it an ARRAY column arrives as STRUCT<list ARRAY<STRUCT<element ...>>> (BigQuery, "Loading Parquet data").
     parquet.enable_list_inference = True
@@ -255,7 +263,7 @@ def _load_config(table: StagingTable, account: JobAccount | None) -> bigquery.Lo
         source_format=bigquery.SourceFormat.PARQUET,
         schema=table.shape.bigquery,
         # The table was just created empty: a load that ran twice is refused, never doubled.
-        write_disposition=bigquery.WriteDisposition.WRITE_EMPTY,
+        write_disposition=bigquery.WriteDisposition.WRITE_APPEND if is_part else bigquery.WriteDisposition.WRITE_EMPTY,
         create_disposition=bigquery.CreateDisposition.CREATE_NEVER,
     )
     config.parquet_options = parquet

@@ -1,8 +1,8 @@
 """The extract steps (`gcp.bigquery_extract`, `aws.s3_export`, `azure.blob_export`): read a tenant's own billing data, with the tenant's own
 credentials, into a staging table.
 
-Source -> Parquet on disk -> one load job; a large export is left to BigQuery if it can be (`reading.handover`). Only the source knows which
-cloud it is, see `sources.source`.
+Source -> Parquet on disk -> a load job, of a large export several (`reading.loads`); or BigQuery does it all (`reading.handover`). Only the
+source knows which cloud it is, see `sources.source`.
 """
 
 import asyncio
@@ -15,10 +15,11 @@ from typing import Final
 from services.executor.sources.changed_days import ChangedRequest
 from services.executor.sources.exported_months import ExportsRequest
 from services.executor.sources.source import CheckCancelled, Estimate, Export, ReadRequest, Source, SourceType, Unchanged
-from services.executor.sources.spool import Spooled, spool
+from services.executor.sources.spool import Spooled, spool_parts
 from services.executor.staging.shape import StagingShape
 from services.executor.steps.reading.at_source import at_source, read_across
 from services.executor.steps.reading.handover import Handover
+from services.executor.steps.reading.loads import PART_BYTES, PartLoads, Staged
 from services.executor.steps.reading.unreadable import record_unreadable
 from services.executor.templates.months import MONTHS, month_of
 from services.executor.templates.parameters import ParameterType
@@ -53,9 +54,9 @@ class Extract:
         request = await self._request(context)
         staging, tenant_id = context.tools.staging, context.run.tenant_id
         begin_table = partial(asyncio.get_running_loop().call_soon_threadsafe, staging.begin, tenant_id, table)
-        handover = Handover(context, table)
+        handover, loads = Handover(context, table), PartLoads(context, table)
 
-        def read(source: Source, check_cancelled: CheckCancelled) -> tuple[Export, Spooled | int] | Unchanged:
+        def read(source: Source, check_cancelled: CheckCancelled) -> tuple[Export, Spooled | Staged] | Unchanged:
             export, schema = source.find(request, check_cancelled), self.shape.arrow
             if isinstance(export, Unchanged):
                 return export
@@ -63,7 +64,9 @@ class Extract:
             begin_table()  # not before: most runs for changed days find nothing to read
             if (copied := handover.take(export, check_cancelled)) is not None:
                 return export, copied
-            return export, spool(export.read(schema, check_cancelled), schema, room=context.tools.spool, tenant_id=tenant_id)
+            tables, room = export.read(schema, check_cancelled), context.tools.spool
+            parts = spool_parts(tables, schema, room=room, tenant_id=tenant_id, most=PART_BYTES)
+            return export, loads.take(parts, check_cancelled)
 
         try:
             found = await at_source(context, self.source_type, read)
@@ -79,12 +82,12 @@ class Extract:
             raise
         record_unreadable(context, export.origin, self.shape.name)
         return StepResult(
-            rows_processed=rows.rows if isinstance(rows, Spooled) else rows,
+            rows_processed=rows.rows,
             outputs=export.outputs(),
             staging=(table,),
             metadata={
                 **export.origin,
-                **({"parquet_bytes": rows.size} if isinstance(rows, Spooled) else {"handed_over": True}),
+                **({"handed_over": True} if rows.size is None else {"parquet_bytes": rows.size}),
                 **_days(context, export),
                 **await read_across(context, export.origin),
             },

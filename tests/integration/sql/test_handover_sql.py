@@ -16,7 +16,7 @@ from zetasql.core.exceptions import ServerError
 from zetasql.types import AnalyzerOptions, Value
 
 from services.executor.records import Period
-from services.executor.sources.gcp.export_rows import RowFilter
+from services.executor.sources.gcp.export_source import ExportPart
 from services.executor.sources.gcp.exports import TableName
 from services.executor.sources.gcp.handover.exact_sum import exact_credits
 from services.executor.sources.gcp.handover.flatten_sql import OwnColumns, day_totals, flattened, rows_of
@@ -107,10 +107,11 @@ def test_an_export_with_columns_of_its_own_has_no_such_sql(column: str, kind: st
 def test_both_queries_are_what_bigquery_takes() -> None:
     """With the export's pseudo column and at a time of the past; with columns that an export may lack."""
     period = Period(first=DAY.date(), last=DAY.date() + timedelta(days=1))
-    for schema in (MODERN, pa.schema([STANDARD.field("usage_start_time"), STANDARD.field("cost")])):
+    whole, new = ExportPart(table=SOURCE, period=period), ExportPart(table=SOURCE, period=period, since=dict.fromkeys(period.days, DAY))
+    for part, schema in ((whole, MODERN), (new, MODERN), (whole, pa.schema([STANDARD.field("usage_start_time"), STANDARD.field("cost")]))):
         columns = {field.name: google_type(field.type) for field in schema}
         export = [schema_field(name, kind) for name, kind in columns.items()]
-        rest = rows_of(SOURCE, RowFilter(period=period), by_ingestion=True, as_of=DAY.isoformat(" ")).replace(str(SOURCE), "t")
+        rest = rows_of(part, by_ingestion=True, as_of=DAY.isoformat(" ")).replace(str(SOURCE), "t")
         tables = [Table(name="t", sql="", columns={**columns, "_PARTITIONTIME": "TIMESTAMP"})]
         for sql in (f"SELECT {flattened(export, STAGED, SOURCE)} {rest}", f"SELECT {day_totals(export)} {rest} GROUP BY day"):
             with prepared(sql, tables) as query:

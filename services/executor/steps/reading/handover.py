@@ -1,10 +1,7 @@
 """Leaves an export's rows to BigQuery where the source can, and says why where it cannot."""
 
 import asyncio
-from collections.abc import Callable, Coroutine
-from concurrent.futures import wait
 from datetime import timedelta
-from typing import Any, Final
 
 import structlog
 from google.api_core import exceptions as google
@@ -12,10 +9,9 @@ from google.api_core import exceptions as google
 from services.executor.errors import StepError
 from services.executor.sources.source import CheckCancelled, Export, HandedOver, HandsOver
 from services.executor.staging.shape import StagingTable
+from services.executor.steps.reading.loads import Staged
+from services.executor.steps.reading.waiting import wait_for
 from services.executor.templates.step import StepContext
-
-LOOK_SECONDS: Final = 1.0
-"""How often `check_cancelled` is called while the rows are copied."""
 
 _log = structlog.get_logger()
 
@@ -27,28 +23,28 @@ class Handover:
         """On the event loop."""
         self._context, self._table, self._loop = context, table, asyncio.get_running_loop()
 
-    def take(self, export: Export, check_cancelled: CheckCancelled) -> int | None:
-        """How many rows the staging table has got; None: it is empty, and the export is to be read. Raises Unavailable, and what
+    def take(self, export: Export, check_cancelled: CheckCancelled) -> Staged | None:
+        """The rows that the staging table has got; None: it is empty, and the export is to be read. Raises Unavailable, and what
         `check_cancelled` raises.
         """
         if not isinstance(export, HandsOver):
             return None
         try:
-            handed = export.hand_over(self._table, lambda: self._wait(self._place(), check_cancelled), check_cancelled)
+            handed = export.hand_over(self._table, lambda: wait_for(self._place(), self._loop, check_cancelled), check_cancelled)
         except StepError as error:
             self._refused(error.message)
             return None
         if handed is None:
             return None
         try:
-            self._wait(self._copy(handed), check_cancelled)
+            wait_for(self._copy(handed), self._loop, check_cancelled)
         except google.GoogleAPICallError as error:
             self._refused(f"The copy of {handed.table} was refused: {type(error).__name__}. May this account read it?")
             return None
         finally:
             handed.discard()
         _log.info("export_handed_over", tenant_id=self._context.run.tenant_id, rows=handed.rows)
-        return handed.rows
+        return Staged(rows=handed.rows)
 
     def _refused(self, reason: str) -> None:
         _log.warning("export_not_handed_over", tenant_id=self._context.run.tenant_id, reason=reason)
@@ -60,13 +56,3 @@ class Handover:
     async def _copy(self, handed: HandedOver) -> None:
         within, context = timedelta(seconds=self._context.timeout_seconds), self._context
         await context.tools.staging.copy(context.run.tenant_id, self._table, handed.table, within=within, account=context.meter)
-
-    def _wait[Answer](self, work: Coroutine[Any, Any, Answer], check_cancelled: Callable[[], None]) -> Answer:
-        future = asyncio.run_coroutine_threadsafe(work, self._loop)
-        try:
-            while not wait([future], timeout=LOOK_SECONDS).done:
-                check_cancelled()
-        except BaseException:
-            future.cancel()
-            raise
-        return future.result()

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
-from datetime import date
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -22,8 +22,9 @@ from services.executor.sources.gcp.source import GcpSource, RowLimits
 from services.executor.sources.source import Source, SourceType
 from services.executor.templates.step import Toolbox
 from services.platform.settings import ServiceSettings
-from tests.support.executor.billing_export import MODERN, full, load, many
+from tests.support.executor.billing_export import MODERN, append, full, load, many
 from tests.support.executor.tenant import Tenant
+from tests.support.set_clock import SetClock
 
 DAY, NEXT = date(2025, 11, 17), date(2025, 11, 18)
 TABLE = "finance.gcp_billing_export_resource_v1_01AB2C_3D4E5F_6A7B8C"
@@ -66,6 +67,30 @@ async def test_few_rows_are_read(tenant: Tenant, tools: Toolbox, begin: Begin, s
         _, step = await published(tenant, leaving, await begin(date=str(NEXT)))
     assert "handed_over" not in step
     assert not [one for one in logs if one["event"] == "export_not_handed_over"], "the export has more rows, the day has not"
+
+
+async def test_of_days_that_are_published_only_what_is_new_is_taken(
+    tenant: Tenant, tools: Toolbox, begin: Begin, service_settings: ServiceSettings
+) -> None:
+    """A new day as a whole, and of the day before what has come since, to the microsecond."""
+    make_dataset(tenant)
+    clock = SetClock()
+    clock.time = published_at = datetime(2025, 11, 17, 12, tzinfo=UTC)
+    load(tenant.host, f"{tenant.project}.{TABLE}", [full(DAY, cost=1.0, export_time=published_at)], MODERN)
+    _, step = await published(tenant, replace(tools, clock=clock), await begin(days="changed", history_days=1))
+    assert (step["days"][-1], "handed_over" in step) == (str(DAY), False)
+
+    later = [full(DAY, cost=2.0, export_time=published_at + timedelta(microseconds=1)), full(DAY, cost=64.0, export_time=None)]
+    append(tenant.host, f"{tenant.project}.{TABLE}", [*later, full(NEXT, cost=4.0, export_time=published_at)], MODERN)
+    append(tenant.host, f"{tenant.project}.{TABLE}", [full(NEXT, cost=8.0, export_time=published_at + timedelta(days=1))], MODERN)
+    clock.time += timedelta(days=1)
+    leaving = replace(tools, clock=clock, sources=Leaving(tenant, service_settings, more_than=2))
+    _, step = await published(tenant, leaving, await begin(days="changed", history_days=1))
+    assert (step["days"], step["days_read_since"], step["handed_over"]) == ([str(DAY), str(NEXT)], [str(DAY)], True)
+    costs = await tenant.rows("SELECT usage_date, SUM(cost) AS cost FROM billing_cost_daily GROUP BY usage_date ORDER BY usage_date")
+    assert [(row["usage_date"], row["cost"]) for row in costs] == [(DAY, 3.0), (NEXT, 12.0)]
+    [mark] = (await tools.store.ledger.read(tenant.tenant_id, "gcp")).watermarks.values()
+    assert mark.watermark == published_at + timedelta(days=1)
 
 
 async def test_what_cannot_be_left_to_bigquery_is_read_and_said(

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from services.executor.errors import StepError
-from services.executor.sources.spool import SpoolRoom, spool, temporary, writing
+from services.executor.sources.spool import SpoolRoom, spool, spool_parts, temporary, writing
 
 SCHEMA = pa.schema([("id", pa.int64()), ("text", pa.string())])
 
@@ -103,3 +103,33 @@ def test_a_tenant_takes_half_of_the_room_at_most_and_others_find_as_much(tmp_pat
             assert other.rows == first.rows == 5_000
     with spool(piece, SCHEMA, room=room, tenant_id="greedy") as again:
         assert again.rows == 5_000
+
+
+def test_many_rows_are_in_several_files_and_few_in_one(tmp_path: Path) -> None:
+    """A file ends with the table that fills it, or with the one after that, which is made meanwhile; none is lost, and none is empty."""
+    room = SpoolRoom(tmp_path)
+
+    def written(tables: list[pa.Table], most: int) -> list[tuple[list[int], bool]]:
+        found = list[tuple[list[int], bool]]()
+        for part, is_last in spool_parts(iter(tables), SCHEMA, room=room, tenant_id="acme", most=most):
+            with part:
+                rows = pq.read_table(part.file)
+                found.append((rows["id"].to_pylist(), is_last))
+                assert part.rows == rows.num_rows
+        return found
+
+    pieces = [table(10, seed=seed).slice(seed, 1) for seed in range(7)]
+    assert written([], 1) == [([], True)]
+    assert written(pieces, 2**20) == [(list(range(7)), True)]
+    parts = written(pieces, 1)
+    assert [one for ids, _ in parts for one in ids] == list(range(7))
+    assert [is_last for _, is_last in parts] == [False] * (len(parts) - 1) + [True]
+    assert 3 <= len(parts) <= 7
+    assert all(ids for ids, _ in parts)
+    assert room.taken("acme") == 0
+
+
+def test_what_is_left_after_many_files_is_in_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("services.executor.sources.spool.MOST_PARTS", 2)
+    parts = list(spool_parts(iter([table(1)] * 20), SCHEMA, room=SpoolRoom(tmp_path), tenant_id="acme", most=1))
+    assert (len(parts), sum(part.rows for part, _ in parts)) == (3, 20)

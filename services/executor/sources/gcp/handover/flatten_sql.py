@@ -5,13 +5,15 @@ here. Tests hold both to be equal, with ZetaSQL's own implementation of GoogleSQ
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Final
 
 import pyarrow as pa
 from google.cloud.bigquery import SchemaField
 
 from services.executor.errors import StepError
-from services.executor.sources.gcp.export_rows import RowFilter, restriction
+from services.executor.sources.gcp.export_rows import restriction
+from services.executor.sources.gcp.export_source import ExportPart
 from services.executor.sources.gcp.exports import COST, EXPORTED, TIME, TableName
 from services.executor.sources.gcp.handover.exact_sum import exact_credits
 from services.executor.sources.gcp.rows.flatten import FLATTENED, OTHER, SOURCE
@@ -46,10 +48,14 @@ def flattened(export: Sequence[SchemaField], staged: pa.Schema, source: TableNam
     return ", ".join(f"{_column(columns_of(export), field, source)} AS {field.name}" for field in staged)
 
 
-def rows_of(table: TableName, rows: RowFilter, *, by_ingestion: bool, as_of: str) -> str:
-    """The rest of a SELECT: the rows AS r that the export had at the time `as_of`, a literal."""
+def rows_of(part: ExportPart, *, by_ingestion: bool, as_of: str) -> str:
+    """The rest of a SELECT: the rows AS r of the part that its table had at the time `as_of`, a literal."""
     # Only names that were checked, dates and times.
-    return f"FROM `{table}` AS r FOR SYSTEM_TIME AS OF TIMESTAMP '{as_of}' WHERE {restriction(rows, by_ingestion=by_ingestion)}"
+    where = restriction(part.rows, by_ingestion=by_ingestion)
+    if part.since:  # of each day what is newer, as `export_rows.newer_rows` has it
+        newer = (f"(DATE({TIME}) = '{day}' AND {EXPORTED} > TIMESTAMP '{_utc(since)}')" for day, since in part.since.items())
+        where = f"{where} AND ({' OR '.join(newer)})"
+    return f"FROM `{part.table}` AS r FOR SYSTEM_TIME AS OF TIMESTAMP '{as_of}' WHERE {where}"
 
 
 def day_totals(export: Sequence[SchemaField]) -> str:
@@ -131,6 +137,10 @@ def _is_plain(path: str, field: SchemaField, keeps: frozenset[str] | None) -> bo
     if keeps:
         return fields.keys() == keeps and all(one.field_type.upper() in _TEXT for one in field.fields)
     return path != "credits" or ("amount" in fields and fields["amount"].field_type.upper() in _FLOAT)
+
+
+def _utc(time: datetime) -> str:
+    return time.astimezone(UTC).isoformat(" ")
 
 
 def _has(export: Columns, path: str) -> bool:
