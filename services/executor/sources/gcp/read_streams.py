@@ -1,7 +1,7 @@
 """Reads the streams of a read session at once."""
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Final
 
 import pyarrow as pa
@@ -60,3 +60,10 @@ def _batches(stream: Any, schema: pa.Schema) -> Iterator[tuple[pa.RecordBatch, i
     for answer in stream:
         rows = answer.arrow_record_batch.serialized_record_batch
         yield pa.ipc.read_record_batch(pa.py_buffer(rows), schema), answer.uncompressed_byte_size or len(rows)
+
+
+def checked(batches: Iterable[pa.RecordBatch], check_cancelled: Callable[[], None]) -> Iterator[pa.RecordBatch]:
+    """The batches; `check_cancelled` is called before each, and its exception ends the iteration."""
+    for batch in batches:
+        check_cancelled()
+        yield batch

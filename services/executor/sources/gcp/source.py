@@ -18,12 +18,13 @@ from services.executor.metering.meter import StepMeter
 from services.executor.records import Period
 from services.executor.settings import ExecutorSettings
 from services.executor.sources.gcp.at_once import each
-from services.executor.sources.gcp.bigquery import GcpBilling, checked
+from services.executor.sources.gcp.bigquery import GcpBilling
 from services.executor.sources.gcp.changes import select_changed
 from services.executor.sources.gcp.export_rows import latest_by_day, newer_rows
 from services.executor.sources.gcp.export_source import ExportPart, ExportSelection, select_exports
 from services.executor.sources.gcp.focus_export import focus_report, measured
 from services.executor.sources.gcp.prices import GcpMeter, GcpPrices
+from services.executor.sources.gcp.read_streams import checked
 from services.executor.sources.gcp.rows.flatten import exact_sum, flatten, source_credits
 from services.executor.sources.overlap import mapped
 from services.executor.sources.source import (
