@@ -1,8 +1,9 @@
 """What a tenant may still run: decisions over its row of the ledger, without I/O."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
-from typing import Final, Literal
+from typing import Any, Final, Literal, Self
 
 from services.platform.errors import PermissionDenied, ResourceExhausted
 
@@ -47,6 +48,17 @@ class Usage:
     """The units that reservations of this day took."""
     uncosted_runs: frozenset[str] = frozenset()
     """Settled, but not what they have cost."""
+
+    @classmethod
+    def from_row(cls, row: Mapping[str, Any]) -> Self:
+        """Parses a row of `read_usage`; NULL units are one, as for `settle`."""
+        ids = {
+            "held": frozenset(row["held"]),
+            "live_runs": frozenset((one["reservation_id"], one["lease_expires_at"]) for one in row["live_runs"] or ()),
+            "taken": frozenset((one["reservation_id"], 1 if one["units"] is None else one["units"]) for one in row["reservations"] or ()),
+            "uncosted_runs": frozenset(row["uncosted_runs"] or ()),
+        }
+        return cls(**{name: value for name, value in row.items() if name != "reservations"} | ids)
 
 
 def refusing_limit(usage: Usage, *, is_retry: bool = False) -> Limit | None:

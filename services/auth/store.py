@@ -227,14 +227,7 @@ class AuthStore:
 
     def _usage(self, row: Mapping[str, Any]) -> Usage:
         most = self._plan_defaults.overridden({"max_export_bytes": row["max_export_bytes"]}).max_export_bytes
-        ids = {
-            "held": frozenset(row["held"]),
-            "live_runs": frozenset((one["reservation_id"], one["lease_expires_at"]) for one in row["live_runs"] or ()),
-            "taken": frozenset((one["reservation_id"], 1 if one["units"] is None else one["units"]) for one in row["reservations"] or ()),
-            "uncosted_runs": frozenset(row["uncosted_runs"] or ()),
-        }
-        fields = {name: value for name, value in row.items() if name != "reservations"}
-        return Usage(**{**fields, **ids, "max_export_bytes": most})
+        return Usage.from_row({**row, "max_export_bytes": most})
 
     async def open_day(self, tenant_ids: Sequence[str], now: datetime, today: date) -> None:
         """Creates the tenants' missing rows for today and opens them: live runs move into them."""
