@@ -130,6 +130,10 @@ bench-exports: gen ## Measure a month of a million exported rows against a bare 
 bench-calls-cpu: gen ## Measure the CPU that a call costs a service; CALLS_CPU="--against ../other" measures another checkout beside it
 	@$(PY) -m benchmarks.call_cpu $(CALLS_CPU)
 
+.PHONY: bench-emulator
+bench-emulator: gen ## Measure the CPU that a small statement costs the emulator of BigQuery; BENCH="--against ../other" measures another checkout beside it
+	@$(PY) -m benchmarks.emulator_cpu $(BENCH)
+
 .PHONY: bench-neighbours
 bench-neighbours: gen ## Measure a tenant alone and beside one that takes all it can get, into benchmarks/NEIGHBOURS.md
 	@$(PY) -m benchmarks.neighbours
