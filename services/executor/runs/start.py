@@ -3,7 +3,8 @@
 Statements one after the other before the response, and why there are no fewer
     A run with a new id:         key | reserve, beside it the credentials | the run's row
     With an Idempotency-Key:     key | the key's runs | credentials | reserve | claim (a script)
-    An attempt of the scheduler:       the row, beside it the credentials | reserve | claim (a script)
+    A new attempt of the scheduler:                          credentials | reserve | claim (a script)
+    One that was asked for before:     the row, beside it the credentials | reserve | claim (a script)
     The key costs a statement only if auth does not know it (`services.auth.key_memory`), the credentials only if they were not seen for
     some seconds. So with warm caches a new run takes two, and never more than three. An overlap is looked up beside the credentials.
 
@@ -18,6 +19,9 @@ Statements one after the other before the response, and why there are no fewer
        take a slot and a unit anew, and giving them back could take them from a run that another process has begun with this id; beside one
        that finds the run RUNNING, it would prolong the lease of a run that its executor may have lost. So there the look-ups go beside each
        other, and the reservation follows.
+       A new attempt needs no look-up: the scheduler says so only in the first call that it makes for the run's first claim, which is the
+       first of all calls with this id. Who takes the claim over, or has put the run back, does not say so, nor is it believed of a call
+       that gRPC repeats.
     4. Which run an Idempotency-Key means is looked up once: the statement that claims the run's row inserts none beside another one, and
        says whose the row is. What the run was started with is compared in memory if it is executed here.
 
@@ -75,16 +79,17 @@ class RunStarter:
         self._active.refuse_if_stopping()
         return await self._in_background(prepared, self._begin_once(prepared, may_exist=False))
 
-    async def start_attempt(self, request: RunRequest) -> RunStatus:
+    async def start_attempt(self, request: RunRequest, *, is_new: bool = False) -> RunStatus:
         """Starts an attempt of a scheduled run as `start_once` does. Raises as that does, and NotFound or InvalidArgument, as
-        `RunPreparer.prepare` does; errors that another attempt would get, too, are also recorded as the attempt's FAILED row.
+        `RunPreparer.prepare` does; errors that another attempt would get, too, are also recorded as the attempt's FAILED row. `is_new`: no
+        executor was ever asked to start it, so there is no row.
         """
         if self.is_here(request.pipeline_logging_id):
             return await self._join(request.pipeline_logging_id)
         self._active.refuse_if_stopping()
         try:
             prepared = self._preparer.prepare(request)
-            return await self._in_background(prepared, self._begin_once(prepared, may_exist=True))
+            return await self._in_background(prepared, self._begin_once(prepared, may_exist=not is_new))
         except (NotFound, InvalidArgument, FailedPrecondition) as refusal:
             await self._admission.insert_refused(request, refusal.message)
             raise

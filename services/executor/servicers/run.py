@@ -2,7 +2,7 @@
 
 import re
 from datetime import date
-from typing import Any
+from typing import Any, Final
 
 import grpc
 from convergence.executor.v1 import run_service_pb2 as messages
@@ -23,6 +23,9 @@ type Context = grpc.aio.ServicerContext[Any, Any]
 MAX_RUNS = 1_000
 TRIGGER_TYPES = ("scheduler", "backfill")
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+
+SENT_BEFORE: Final = "grpc-previous-rpc-attempts"
+"""The metadata by which gRPC says that it repeats a call."""
 
 
 class RunServicer(RunServiceServicer):
@@ -51,7 +54,9 @@ class RunServicer(RunServiceServicer):
 
     async def StartRun(self, request: messages.StartRunRequest, context: Context) -> messages.StartRunResponse:
         """Starts an attempt of a scheduled run, once. Raises as `RunStarter.start_attempt` does."""
-        return messages.StartRunResponse(status=await self._starter.start_attempt(_to_request(request)))
+        # The first of the calls that gRPC makes of one may have arrived.
+        is_new = request.is_new and not any(key == SENT_BEFORE for key, _ in context.invocation_metadata() or ())
+        return messages.StartRunResponse(status=await self._starter.start_attempt(_to_request(request), is_new=is_new))
 
     async def GetRunStates(self, request: messages.GetRunStatesRequest, context: Context) -> messages.GetRunStatesResponse:
         """The states of runs, see `RunStates.of`. Raises InvalidArgument, or Unavailable if auth does not answer."""

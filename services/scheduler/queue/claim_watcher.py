@@ -3,7 +3,7 @@
 import asyncio
 import random
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from types import TracebackType
 from typing import Self
@@ -125,6 +125,7 @@ class ClaimWatcher:
 
     async def _start(self, held: _Held) -> None:
         claim = held.claim
+        held.claim = replace(claim, is_new=False)  # whatever comes of it
         structlog.contextvars.bind_contextvars(tenant_id=claim.tenant_id, run_id=claim.run_id, attempt=claim.attempt)
         try:
             match await self._starter.start(claim):

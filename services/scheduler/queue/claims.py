@@ -36,6 +36,8 @@ class Claim:
     parameters: Mapping[str, Any]
     pipeline: Pipeline | None
     """None: the schedule was deleted."""
+    is_new: bool = False
+    """No process has asked for this attempt before: this claim is the run's first, and its holder has not started it yet."""
 
     @property
     def pipeline_logging_id(self) -> str:

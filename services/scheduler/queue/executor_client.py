@@ -32,7 +32,9 @@ class ExecutorClient:
         self._stub = RunServiceStub(channel)
 
     async def start(self, claim: Claim, pipeline: Pipeline) -> None:
-        """Starts the claim's attempt, once: repeated with the same claim, or by its next holder, it starts nothing."""
+        """Starts the claim's attempt, once: repeated with the same claim, or by its next holder, it starts nothing. `claim.is_new` must not
+        be repeated.
+        """
         parameters = struct_pb2.Struct()
         parameters.update(claim.parameters)
         await self._stub.StartRun(
@@ -48,6 +50,7 @@ class ExecutorClient:
                 as_of_date=claim.as_of_date(),
                 trigger_type=claim.trigger_type,
                 trigger_by=TRIGGER_BY,
+                is_new=claim.is_new,
             )
         )
 

@@ -130,7 +130,8 @@ WHERE q.state = 'PROCESSING'
 -- be refused must not take the turn of one that would start. For the same reason runs of a paused schedule are left out before turns are
 -- counted: they stay QUEUED until the schedule is resumed. Only runs within the span of `look` are claimed: their fire times bound the
 -- reads of their runs. A replay changes nothing: a claim that has rows takes no more. The SELECT returns the rows of the claim, as
--- claimed_runs does. `queue_position` counts by the same order.
+-- claimed_runs does, and which of them no process has started before (`is_new`): a run that is still in the queue into which its trigger has
+-- put it, and was never put back, for that leaves `not_before`. `queue_position` counts by the same order.
 -- param: claimed_by STRING
 -- param: max_runs INT64
 -- param: max_priority INT64
@@ -204,7 +205,8 @@ WHERE q.run_id = p.run_id AND q.state = 'QUEUED';
 SELECT
   q.run_id, q.config_id, q.tenant_id, q.pipeline_id, q.claimed_by, IFNULL(q.attempt, 1) AS attempt, q.scheduled_time,
   IFNULL(r.retry_count, 0) AS retry_count, IFNULL(r.max_retries, 3) AS max_retries, r.parameters,
-  c.provider, c.domain, c.pipeline_template
+  c.provider, c.domain, c.pipeline_template,
+  IFNULL(q.attempt, 1) = 1 AND q.not_before IS NULL AND IFNULL(q.added_at = r.created_at, FALSE) AS is_new
 FROM pipeline_execution_queue AS q
 LEFT JOIN scheduled_pipeline_runs AS r ON r.run_id = q.run_id AND r.scheduled_time BETWEEN @first_time AND @last_time
 LEFT JOIN tenant_pipeline_configs AS c ON c.config_id = q.config_id

@@ -2,7 +2,7 @@
 
 import asyncio
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -174,8 +174,13 @@ def scheduler_settings(service_settings: ServiceSettings) -> SchedulerSettings:
 
 
 @pytest.fixture
-def executor() -> StubExecutor:
-    return StubExecutor()
+def executor() -> Iterator[StubExecutor]:
+    """Whatever happens, an attempt is only new the first time."""
+    yield (stub := StubExecutor())
+    seen = set[str]()
+    for asked in stub.asked:
+        assert not (asked.is_new and asked.pipeline_logging_id in seen), f"{asked} was sent before"
+        seen.add(asked.pipeline_logging_id)
 
 
 @pytest.fixture

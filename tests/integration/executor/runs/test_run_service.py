@@ -28,6 +28,7 @@ from services.executor.templates.step import Toolbox
 from services.platform.clock import SystemClock
 from services.platform.errors import ConvergenceError, FailedPrecondition, InvalidArgument, NotFound, ResourceExhausted, Unavailable
 from tests.integration.executor.runs.test_life import Begin
+from tests.support.counting import jobs
 from tests.support.executor.fakes import Credentials, RecordingLedger, Work
 from tests.support.executor.tenant import Tenant
 
@@ -97,6 +98,31 @@ async def settled(quota: RecordingLedger, run: str) -> None:
     async with asyncio.timeout(20):
         while run not in dict(quota.settled):
             await asyncio.sleep(0.01)
+
+
+class Sent:
+    """The context of a call, as gRPC makes it: once more if the connection broke."""
+
+    def __init__(self, *, before: int = 0) -> None:
+        self._before = before
+
+    def invocation_metadata(self) -> list[tuple[str, str]]:
+        return [("grpc-previous-rpc-attempts", str(self._before))] if self._before else []
+
+
+async def test_it_is_not_looked_up_whether_a_new_attempt_has_begun(
+    tenant: Tenant, servicer: RunServicer, quota: RecordingLedger, work: Work
+) -> None:
+    """But it is if the same call comes once more. Then the run has ended, and nothing is reserved anew."""
+    asked, before = request(tenant, is_new=True), jobs("run_states")
+    assert (await servicer.StartRun(asked, Sent())).status == "RUNNING"
+    assert jobs("run_states") == before
+    work.end.set()
+    await settled(quota, asked.pipeline_logging_id)
+
+    assert (await servicer.StartRun(asked, Sent(before=1))).status == "COMPLETED"
+    assert jobs("run_states") == before + 1
+    assert quota.reserved == [asked.pipeline_logging_id]
 
 
 async def test_a_scheduled_run_is_recorded_without_a_user_and_with_its_real_date(
