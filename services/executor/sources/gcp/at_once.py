@@ -5,11 +5,17 @@ from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 
 
-def each[Key: Hashable, Answer](keys: Iterable[Key], call: Callable[[Key], Answer]) -> dict[Key, Answer]:
-    """What `call` returns for each key, in order. Raises the error of the first key that has one, once all calls have ended."""
+def each[Key: Hashable, Answer](
+    keys: Iterable[Key], call: Callable[[Key], Answer], *, beside: Callable[[], object] | None = None
+) -> dict[Key, Answer]:
+    """What `call` returns for each key, in order. Raises the error of the first key that has one, once all calls have ended, also that of
+    `beside`, whatever comes of it.
+    """
     wanted = list(dict.fromkeys(keys))
-    if len(wanted) <= 1:
+    if len(wanted) <= 1 and beside is None:
         return {key: call(key) for key in wanted}
-    with ThreadPoolExecutor(len(wanted), thread_name_prefix="at-once") as pool:
+    with ThreadPoolExecutor(len(wanted) + 1, thread_name_prefix="at-once") as pool:
         asked = {key: pool.submit(copy_context().run, call, key) for key in wanted}
+        if beside is not None:
+            pool.submit(copy_context().run, beside)
     return {key: answer.result() for key, answer in asked.items()}

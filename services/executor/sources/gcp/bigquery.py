@@ -4,8 +4,7 @@ BigQuery, real or emulated, sees the tenant's identity. All calls block: run the
 """
 
 from collections.abc import Callable, Generator, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from decimal import Decimal
 from threading import Lock
@@ -21,7 +20,7 @@ from google.cloud.bigquery_storage_v1 import types
 from services.clouds.access import AccessRefused
 from services.clouds.gcp.federation import FederatedIdentity
 from services.clouds.gcp.identity import GcpCredentials, identity_of, storage_reader
-from services.clouds.gcp.refusals import Asked, Role, explain, lacks_role
+from services.clouds.gcp.refusals import Asked, Role, explain
 from services.clouds.own_resources import NOT_YOURS, OwnResources
 from services.executor.errors import StepError
 from services.executor.records import Period
@@ -36,8 +35,8 @@ from services.executor.sources.gcp.export_rows import (
     selection,
     totals_by_day,
 )
-from services.executor.sources.gcp.exports import EXPORTED, Listed, TableName, check_usage, is_usage
-from services.executor.sources.gcp.found import ExportArrivals, ExportDays, Listing, TableEstimate
+from services.executor.sources.gcp.exports import EXPORTED, TableName, check_usage, is_usage
+from services.executor.sources.gcp.found import ExportArrivals, ExportDays, Listing, TableEstimate, list_tables
 from services.executor.sources.gcp.prices import GcpMeter
 from services.executor.sources.gcp.query_jobs import RETRY, SECONDS, wait_for
 from services.executor.sources.gcp.read_streams import READ_STREAMS, checked, read_session
@@ -48,8 +47,6 @@ from services.platform.tracing import tracer
 from services.platform.tracing.bigquery import asked
 
 LABELS: Final = {"managed-by": "convergence", "service": "executor", "statement": "read_view"}
-LISTED_AT_ONCE: Final = 4
-"""Datasets of a project whose tables are listed at the same time, each by a thread."""
 FOCUS_LABELS: Final = LABELS | {"statement": "focus_totals"}
 _FAILURES = (google.GoogleAPICallError, google_auth.GoogleAuthError, OSError)
 
@@ -77,6 +74,7 @@ class GcpBilling:
         self._reader = storage_reader(identity, settings.bigquery_storage_emulator_host)
         self._own = OwnResources.of(settings)
         self._tables_seen = dict[TableName, bigquery.Table]()
+        self._ahead = dict[tuple[TableName, RowFilter], types.ReadSession]()
         self._refreshing = Lock()
 
     def close(self) -> None:
@@ -88,26 +86,8 @@ class GcpBilling:
         """The tables in the project's datasets, as far as the account may see them; calls `check_cancelled` for each dataset. Raises
         StepError.
         """
-        tables, hidden = list[Listed](), list[str]()
-
-        def listed(dataset: bigquery.DatasetReference) -> list[Listed] | None:
-            check_cancelled()
-            try:
-                return list(self._tables_of(dataset))
-            except google.GoogleAPICallError as error:
-                if not lacks_role(error):
-                    raise
-                return None
-
-        translated = self.translate_errors(f"project {self.project}", Role.DATA_VIEWER)
-        with translated, asked("list_tables"), ThreadPoolExecutor(LISTED_AT_ONCE) as pool:
-            datasets = [one.reference for one in self.client.list_datasets(timeout=SECONDS, retry=RETRY)]
-            for dataset, found in zip(datasets, pool.map(listed, datasets), strict=True):
-                if found is None:
-                    hidden.append(f"{self.project}.{dataset.dataset_id}")
-                else:
-                    tables += found
-        return Listing(tables=tables, hidden=hidden)
+        with self.translate_errors(f"project {self.project}", Role.DATA_VIEWER), asked("list_tables"):
+            return list_tables(self.client, self.described, check_cancelled)
 
     def looks_like_usage(self, table: TableName, check_cancelled: Callable[[], None]) -> bool:
         """True if a table has the columns of a usage cost export; False if the account may not read the schema."""
@@ -157,6 +137,14 @@ class GcpBilling:
         _, batches = self._open_rows(table, columns, rows, check_cancelled)
         return self._translated(table, batches)
 
+    def open_ahead(self, table: TableName, rows: RowFilter) -> None:
+        """Opens the read session of `read` for all columns, which may or may not follow: a session is free, and reads nothing by itself.
+        What is wrong with it, `read` says.
+        """
+        with suppress(StepError), self.translate_errors(f"table {table}", Role.READ_SESSION_USER):
+            if (found := self.described(table)).table_type == "TABLE":
+                self._ahead[table, rows] = self._session(found, _wanted(found, None), rows)
+
     def estimate(self, table: TableName, columns: pa.Schema | None, rows: RowFilter) -> TableEstimate:
         """The estimate of `read`, by the same calls with the same rights. Raises StepError."""
         with self.translate_errors(f"table {table}", Role.READ_SESSION_USER):
@@ -191,13 +179,6 @@ class GcpBilling:
             rows = list(job.result(timeout=SECONDS, retry=RETRY, job_retry=None))
         return [DailyTotal(day=row["day"], currency=row["currency"], billed_cost=row["billed_cost"] or Decimal()) for row in rows]
 
-    def _tables_of(self, dataset: bigquery.DatasetReference) -> Iterator[Listed]:
-        for table in self.client.list_tables(dataset, timeout=SECONDS, retry=RETRY):
-            name = TableName(project=table.project, dataset=table.dataset_id, table=table.table_id)
-            one = Listed(name=name, type=table.table_type)
-            if one.kind is not None or not one.is_table:
-                yield one
-
     def described(self, table: TableName) -> bigquery.Table:
         """The table as BigQuery describes it, once it is known to be an export. Raises StepError."""
         self.refuse_ours(table)
@@ -220,7 +201,8 @@ class GcpBilling:
             found = self.described(table)
             wanted = _wanted(found, columns)
             if found.table_type == "TABLE":
-                session = self._session(found, wanted, rows)
+                opened = self._ahead.pop((table, rows), None) if columns is None else None
+                session = opened or self._session(found, wanted, rows)
                 reading = self.meter.session(session)
             else:
                 session = self._session_of_view(found, wanted, rows, check_cancelled)

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
+from functools import partial
 
 from services.executor.errors import StepError
 from services.executor.ledger.days import Watermark
@@ -112,6 +113,8 @@ def choose_tables(cloud: GcpBilling, found: FoundTables, period: Period, check_c
 def _of_both(
     cloud: GcpBilling, standard: TableName, detailed: TableName, period: Period, check_cancelled: Callable[[], None]
 ) -> ExportSelection:
+    all_days = ExportPart(table=detailed, period=period)
+
     def days_of(table: TableName) -> ExportDays | StepError:
         try:
             return cloud.days_of(table, period, check_cancelled)
@@ -120,13 +123,14 @@ def _of_both(
                 raise
             return error
 
-    found = each([detailed, standard], days_of)
+    # In most runs all days are read from the detailed export.
+    found = each([detailed, standard], days_of, beside=partial(cloud.open_ahead, detailed, all_days.rows))
     has, beside = found[detailed], found[standard]
     if isinstance(has, StepError):
         raise has
     if isinstance(beside, StepError):
         reason = f"The standard export cannot be read beside it: {beside.message}"
-        return ExportSelection(parts=(ExportPart(table=detailed, period=period),), reason=reason, compared_bytes=has.size)
+        return ExportSelection(parts=(all_days,), reason=reason, compared_bytes=has.size)
     choice = choose(standard=beside.sizes, detailed=has.sizes, period=period)
     parts = tuple(ExportPart(table=detailed if one.detailed else standard, period=one.period) for one in choice.stretches)
     return ExportSelection(parts=parts, reason=choice.reason, compared_bytes=has.size + beside.size)

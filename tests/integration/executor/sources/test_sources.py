@@ -269,6 +269,9 @@ class Project:
             raise held
         return held
 
+    def open_ahead(self, export: TableName, _: RowFilter) -> None:
+        pass
+
 
 def listed(*tables: str, kind: str = "TABLE") -> list[Listed]:
     return [Listed(name=TableName(project="team", dataset="d", table=table), type=kind) for table in tables]
