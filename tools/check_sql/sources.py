@@ -18,6 +18,7 @@ from services.executor.steps.bigquery_sql import Sql
 from services.executor.steps.dq_checks import Checks
 from services.executor.templates.catalog import load_catalog
 from services.executor.templates.step import SHARED, sql_file
+from services.executor.templates.step_reader import TemplateStep
 from services.platform.bigquery.ddl import Table, View, load_tables, load_views
 from services.platform.bigquery.sql import Block, load_blocks
 from tools.check_sql.problem import Problem
@@ -32,6 +33,7 @@ _MAY_HOLD_SQL = {
     Path("services/executor/costs/compose.py"),
     Path("services/executor/steps/publish_script.py"),
     Path("services/executor/steps/beside/after_publish.py"),
+    Path("services/executor/steps/beside/checked_script.py"),
     Path("services/executor/steps/beside/joint_script.py"),
     Path("services/executor/steps/ledger_script.py"),
     Path("services/executor/steps/run_end_script.py"),
@@ -94,14 +96,22 @@ def composed(root: Path) -> Iterator[tuple[Path, Block]]:
         yield composer, compose_question(question).block
     for template in load_catalog(root / "configs", STEP_TYPES).templates.values():
         for step in template.steps:
-            if isinstance(step.action, Checks):
-                yield root / "configs" / f"{template.name.path}.yml", step.action.query.block
-            if isinstance(step.action, Publish):
-                for script in (*step.action.scripts.values(), *step.action.joint.values()):
-                    yield root / "configs" / f"{template.name.path}.yml", script
-            if isinstance(step.action, Sql) and step.beside:
-                for block in (step.action.block, step.action.block_of_whole_days):
-                    yield root / "configs" / f"{template.name.path}.yml", block
+            for block in _blocks_of(step):
+                yield root / "configs" / f"{template.name.path}.yml", block
+
+
+def _blocks_of(step: TemplateStep) -> tuple[Block, ...]:
+    match step.action:
+        case Checks(query=query, first=None):
+            return (query.block,)
+        case Checks(query=query, first=Sql(block=block, block_of_whole_days=whole)):
+            return (query.block, block, whole)
+        case Publish(scripts=scripts, joint=joint):
+            return (*scripts.values(), *joint.values())
+        case Sql(block=block, block_of_whole_days=whole) if step.beside:
+            return (block, whole)
+        case _:
+            return ()
 
 
 def cost_questions() -> Iterator[Question]:

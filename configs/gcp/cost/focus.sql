@@ -11,6 +11,7 @@
 -- adjustment of usage of an earlier month corrects an invoice that was already written.
 -- gcp/cost/billing includes this block beside its publish: there, billing_cost_daily and x_meta_cost_days stand for what they are about to
 -- hold of the run's days.
+-- What later steps get to know stands in the variable `found`, under the same names: so focus_conformance is measured by the last statement.
 -- Step by step: `charges` are the rows of billing_cost_daily and what each says by itself; up to `recognized` it is decided what kind of
 -- charge each is, and for a commitment's fee and the usage that it pays for the pool in which they meet; `pools` has what follows from the
 -- sums of each pool, and `source` puts both together. Each source row becomes one of `parts` or more, and up to `priced` it is reckoned what
@@ -27,8 +28,10 @@
 DECLARE rows_staged INT64;
 DECLARE missing STRING;
 DECLARE found STRUCT<
-  sums ARRAY<STRUCT<day DATE, currency STRING, invoice_month STRING, row_count INT64, net_cost FLOAT64, contracted_cost FLOAT64, list_cost FLOAT64>>,
-  versions ARRAY<STRUCT<day DATE, version INT64>>>;
+  billing_rows INT64,
+  billing_sums ARRAY<STRUCT<day DATE, currency STRING, invoice_month STRING, row_count INT64, net_cost FLOAT64, contracted_cost FLOAT64, list_cost FLOAT64>>,
+  source_versions ARRAY<STRUCT<day DATE, version INT64>>,
+  not_loaded ARRAY<DATE>>;
 -- Google renames services and keeps their ids. A service is looked up by its id; one without an id here by its name, in lower case and
 -- without Google's and Cloud's before it: Cloud Dataflow and Dataflow are one.
 DECLARE services ARRAY<STRUCT<id STRING, name STRING, category STRING, subcategory STRING>> DEFAULT [
@@ -718,52 +721,56 @@ FROM priced AS s
 LEFT JOIN UNNEST(services) AS by_id ON by_id.id = s.service_id
 LEFT JOIN UNNEST(services) AS by_name ON by_name.name = s.service_key;
 SET rows_staged = @@row_count;
--- `sums`: what each row has to come to, from the row alone: whatever is priced counts before credits, at its price without a commitment and
--- at its list price; what is not (a tax, an adjustment, a credit without usage) is what it is billed as.
--- `versions`: which runs' rows these are, and how many of each. No run ever adds to another's rows, so as long as a day has this version, it
--- has the rows that were read.
-SET found = STRUCT(
-  ARRAY(
-    SELECT AS STRUCT
-      e.usage_date AS day, e.currency, e.invoice_month, COUNT(*) AS row_count, SUM(e.net_cost) AS net_cost,
-      SUM(IF(e.is_priced, IFNULL(e.cost_at_effective_price_default, e.cost), e.net_cost)) AS contracted_cost,
-      SUM(IF(e.is_priced, COALESCE(e.cost_at_list, e.cost_at_effective_price_default, e.cost), e.net_cost)) AS list_cost
-    FROM (
-      SELECT
-        b.usage_date, b.currency, b.invoice_month, b.net_cost, b.cost, b.cost_at_effective_price_default, b.cost_at_list,
-        IFNULL(b.cost_type, 'regular') = 'regular'
-          AND (IFNULL(b.cost, 1) != 0 OR IFNULL(b.credits_total, 0) = 0 OR IFNULL(b.usage_amount, 0) != 0) AS is_priced
-      FROM billing_cost_daily AS b
-      WHERE b.usage_date BETWEEN @first_day AND @last_day AND b.usage_date IN UNNEST(@run_days)
-    ) AS e
-    GROUP BY e.usage_date, e.currency, e.invoice_month) AS sums,
-  ARRAY(
-    SELECT AS STRUCT g.usage_date AS day, BIT_XOR(FARM_FINGERPRINT(CONCAT(g.run, ' ', CAST(g.row_count AS STRING)))) AS version
-    FROM (
-      SELECT b.usage_date, IFNULL(b.pipeline_logging_id, '') AS run, COUNT(*) AS row_count
-      FROM billing_cost_daily AS b
-      WHERE b.usage_date BETWEEN @first_day AND @last_day AND b.usage_date IN UNNEST(@run_days)
-      GROUP BY b.usage_date, run
-    ) AS g
-    GROUP BY g.usage_date) AS versions);
+-- `billing_sums`: what each row has to come to, from the row alone: whatever is priced counts before credits, at its price without a
+-- commitment and at its list price; what is not (a tax, an adjustment, a credit without usage) is what it is billed as.
+-- `source_versions`: which runs' rows these are, and how many of each. No run ever adds to another's rows, so as long as a day has this
+-- version, it has the rows that were read.
+-- `not_loaded`: the days without rows that the ledger of days does not have.
+SET found = (
+  SELECT AS STRUCT
+    (SELECT IFNULL(SUM(one.row_count), 0) FROM UNNEST(q.sums) AS one) AS billing_rows, q.sums AS billing_sums, q.versions AS source_versions,
+    ARRAY(
+      SELECT day
+      FROM UNNEST(@run_days) AS day
+      WHERE day NOT IN (SELECT one FROM UNNEST(q.loaded) AS one) AND day NOT IN (SELECT one.day FROM UNNEST(q.sums) AS one)) AS not_loaded
+  FROM (
+    SELECT
+      ARRAY(
+        SELECT AS STRUCT
+          e.usage_date AS day, e.currency, e.invoice_month, COUNT(*) AS row_count, SUM(e.net_cost) AS net_cost,
+          SUM(IF(e.is_priced, IFNULL(e.cost_at_effective_price_default, e.cost), e.net_cost)) AS contracted_cost,
+          SUM(IF(e.is_priced, COALESCE(e.cost_at_list, e.cost_at_effective_price_default, e.cost), e.net_cost)) AS list_cost
+        FROM (
+          SELECT
+            b.usage_date, b.currency, b.invoice_month, b.net_cost, b.cost, b.cost_at_effective_price_default, b.cost_at_list,
+            IFNULL(b.cost_type, 'regular') = 'regular'
+              AND (IFNULL(b.cost, 1) != 0 OR IFNULL(b.credits_total, 0) = 0 OR IFNULL(b.usage_amount, 0) != 0) AS is_priced
+          FROM billing_cost_daily AS b
+          WHERE b.usage_date BETWEEN @first_day AND @last_day AND b.usage_date IN UNNEST(@run_days)
+        ) AS e
+        GROUP BY e.usage_date, e.currency, e.invoice_month) AS sums,
+      ARRAY(
+        SELECT AS STRUCT g.usage_date AS day, BIT_XOR(FARM_FINGERPRINT(CONCAT(g.run, ' ', CAST(g.row_count AS STRING)))) AS version
+        FROM (
+          SELECT b.usage_date, IFNULL(b.pipeline_logging_id, '') AS run, COUNT(*) AS row_count
+          FROM billing_cost_daily AS b
+          WHERE b.usage_date BETWEEN @first_day AND @last_day AND b.usage_date IN UNNEST(@run_days)
+          GROUP BY b.usage_date, run
+        ) AS g
+        GROUP BY g.usage_date) AS versions,
+      ARRAY(
+        SELECT d.usage_date
+        FROM x_meta_cost_days AS d
+        WHERE d.source = 'gcp' AND d.source_table IS NOT NULL AND d.usage_date IN UNNEST(@run_days)) AS loaded
+  ) AS q);
 COMMIT TRANSACTION;
-SET missing = (
-  SELECT STRING_AGG(CAST(day AS STRING), ', ' ORDER BY day)
-  FROM UNNEST(@run_days) AS day
-  WHERE day NOT IN (
-    SELECT d.usage_date
-    FROM x_meta_cost_days AS d
-    WHERE d.source = 'gcp' AND d.source_table IS NOT NULL
-    UNION ALL
-    SELECT one.day
-    FROM UNNEST(found.sums) AS one));
 -- seldom: in the time before there was a ledger of days
-IF missing IS NOT NULL THEN
+IF ARRAY_LENGTH(found.not_loaded) > 0 THEN
   SET missing = (
-    SELECT STRING_AGG(text, ', ' ORDER BY text)
-    FROM UNNEST(SPLIT(missing, ', ')) AS text
-    WHERE text NOT IN (
-      SELECT CAST(loaded AS STRING)
+    SELECT STRING_AGG(CAST(day AS STRING), ', ' ORDER BY day)
+    FROM UNNEST(found.not_loaded) AS day
+    WHERE day NOT IN (
+      SELECT loaded
       FROM x_meta_pipeline_runs AS r
       CROSS JOIN UNNEST(GENERATE_DATE_ARRAY(
         SAFE_CAST(COALESCE(JSON_VALUE(r.parameters, '$.date'), JSON_VALUE(r.parameters, '$.start_date')) AS DATE),
@@ -772,5 +779,5 @@ IF missing IS NOT NULL THEN
         AND r.started_at >= TIMESTAMP(DATE_ADD(loaded, INTERVAL 1 DAY))));
 END IF;
 SELECT
-  rows_staged, (SELECT IFNULL(SUM(one.row_count), 0) FROM UNNEST(found.sums) AS one) AS billing_rows, found.sums AS billing_sums,
-  found.versions AS source_versions, CONCAT('gcp/cost/billing has never loaded ', missing, '. Run it for these days first.') AS missing
+  rows_staged, found.billing_rows, found.billing_sums, found.source_versions,
+  CONCAT('gcp/cost/billing has never loaded ', missing, '. Run it for these days first.') AS missing

@@ -6,6 +6,7 @@ checks, `m` = one row with the aggregates over `r`. One result row a check is ma
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from services.executor.checks.columns import Column
 from services.executor.checks.measure import Measure, Rule
@@ -14,6 +15,8 @@ from services.platform.bigquery.sql import Block, make_block
 
 NAME = "dq_checks"
 """The name of the composed query in metrics."""
+MEASURED: Final = ("check_name", "failing_rows", "observed_value")
+"""The columns of a custom block: STRING, INT64, STRING. Those of declared checks also have `sample_rows STRING`."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -21,9 +24,10 @@ class Composed:
     """A composed query and its parameters."""
 
     block: Block
-    """Returns one row a check: check_name STRING, failing_rows INT64, observed_value STRING, optionally sample_rows STRING."""
+    """Returns one row a check, with `columns`."""
     values: Mapping[str, object]
     """Values of the query's own parameters."""
+    columns: tuple[str, ...] = (*MEASURED, "sample_rows")
 
 
 def compose(rules: Mapping[str, Rule], blocks: Sequence[Block], *, staging: StagingShape | None, sample: Sequence[Column]) -> Composed:
@@ -34,7 +38,7 @@ def compose(rules: Mapping[str, Rule], blocks: Sequence[Block], *, staging: Stag
     if staging is None:
         [first, *others] = blocks
         if not others:
-            return Composed(block=first, values={})
+            return Composed(block=first, values={}, columns=MEASURED)
     measures = {name: rule.measure(f"dq{place}", shown(rule, sample)) for place, (name, rule) in enumerate(rules.items())}
     arms = [_declared(measures, staging)] if staging else []
     arms += [_custom(block) for block in blocks]

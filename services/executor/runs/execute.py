@@ -6,7 +6,6 @@ not succeed: they are stopped, and SKIPPED. Results are combined in the template
 """
 
 import asyncio
-import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
@@ -15,11 +14,11 @@ import structlog
 
 from services.executor.errors import StepError
 from services.executor.metering.meter import StepMeter
-from services.executor.records import RunOutcome, StepLog, StepStatus
+from services.executor.records import RunOutcome, StepStatus
 from services.executor.run_spans import span_of
 from services.executor.runs.last_step import last_step, may_end, steps_left
 from services.executor.runs.prepared import PreparedRun
-from services.executor.runs.progress import RunProgress, context_of
+from services.executor.runs.progress import RunProgress, TryEnd, context_of, log_step, staged_by
 from services.executor.templates.graph import should_run
 from services.executor.templates.step import LastStep, StepContext, StepResult, Toolbox, UsesTables
 from services.executor.templates.step_reader import Joining, TemplateStep
@@ -57,6 +56,7 @@ async def execute(prepared: PreparedRun, tools: Toolbox, progress: RunProgress |
         await _run(prepared, finalizers, progress, tools)
     finally:
         drop_staging(prepared, progress.results, tools)
+        tools.staging.drop_begun(prepared.run.tenant_id, staged_by(prepared, prepared.template.steps))
         await tools.store.flushed(prepared.run.tenant_id, prepared.run.pipeline_logging_id)
     return progress.outcome(prepared.template.steps)
 
@@ -89,7 +89,7 @@ async def _run(
             await _perform_unless_in_vain(prepared, step, progress, tools, await joining(step))
         else:
             progress.ended[step.id] = StepStatus.SKIPPED
-            _log_step(prepared, step, StepStatus.SKIPPED, tools)
+            log_step(prepared, step, StepStatus.SKIPPED, tools)
         progress.stop_needless(steps, tasks)
 
     async with asyncio.TaskGroup() as group:
@@ -119,7 +119,7 @@ async def _perform_unless_in_vain(
         if step.id not in progress.in_vain:
             raise
         progress.ended[step.id] = StepStatus.SKIPPED
-        _log_step(prepared, step, StepStatus.SKIPPED, tools, error_message=f"Stopped, for the step {step.beside} did not succeed.")
+        log_step(prepared, step, StepStatus.SKIPPED, tools, error_message=f"Stopped, for the step {step.beside} did not succeed.")
     finally:
         progress.working.discard(step.id)
 
@@ -133,7 +133,7 @@ async def _perform(prepared: PreparedRun, step: TemplateStep, progress: RunProgr
     for attempt in range(1, step.attempts + 1):
         part = BESIDE_PART if step.beside and step.beside not in progress.ended else 1.0
         began, meter = tools.clock.now(), progress.meter.step(step.id, attempt, part=part)
-        _log_step(prepared, step, StepStatus.RUNNING, tools, attempt=attempt)
+        log_step(prepared, step, StepStatus.RUNNING, tools, attempt=attempt)
         if last is not None:
             await tools.store.flushed(prepared.run.tenant_id, prepared.run.pipeline_logging_id)
         try:
@@ -144,48 +144,30 @@ async def _perform(prepared: PreparedRun, step: TemplateStep, progress: RunProgr
             progress.ended[step.id] = StepStatus.FAILED
             stopped = "The run was stopped while this step worked."
             metadata = {"can_heal": True, **_cost_of(meter)}
-            _log_step(prepared, step, StepStatus.FAILED, tools, attempt=attempt, error_message=stopped, metadata=metadata)
+            log_step(prepared, step, StepStatus.FAILED, tools, attempt=attempt, error_message=stopped, metadata=metadata)
             raise
         seconds = (tools.clock.now() - began).total_seconds()
         took = round(seconds * 1000)
         STEP_SECONDS.labels(step.type, StepStatus.COMPLETED if isinstance(result, tuple) else StepStatus.FAILED).observe(seconds)
+        end = TryEnd(prepared=prepared, progress=progress, tools=tools, attempt=attempt, duration_ms=took, cost=_cost_of(meter))
         if isinstance(result, tuple):
             first, second = result
-            _complete(prepared, step, first, progress, tools, attempt=attempt, duration_ms=took, cost=_cost_of(meter))
+            end.complete(step, first)
             if other and second:
-                _log_step(prepared, other, StepStatus.RUNNING, tools)
+                log_step(prepared, other, StepStatus.RUNNING, tools)
                 # It is in the same statement, so its cost is that of the first.
-                _complete(prepared, other, second, progress, tools, duration_ms=took, cost={})
+                end = replace(end, attempt=1, cost={})
+                if isinstance(second, StepError):
+                    end.fail(other, second)
+                else:
+                    end.complete(other, second)
             return
-        why: dict[str, Any] = {
-            "error_message": result.message,
-            "metadata": {**result.metadata, **({"can_heal": result.is_retryable} if says_retryable else {}), **_cost_of(meter)},
-        }
-        _log_step(prepared, step, StepStatus.FAILED, tools, attempt=attempt, duration_ms=took, **why)
         if attempt < step.attempts and result.is_retryable:
+            end.fail(step, result, is_last=False, says_retryable=says_retryable)
             await asyncio.sleep(next(waits))
             continue
-        progress.ended[step.id] = StepStatus.FAILED
-        progress.failures[step.id] = result.message
-        if says_retryable and not result.is_retryable:
-            progress.final.add(step.id)
+        end.fail(step, result, says_retryable=says_retryable)
         return
-
-
-def _complete(  # noqa: PLR0913 - the columns of a line
-    prepared: PreparedRun,
-    step: TemplateStep,
-    result: StepResult,
-    progress: RunProgress,
-    tools: Toolbox,
-    *,
-    attempt: int = 1,
-    duration_ms: int,
-    cost: Mapping[str, Any],
-) -> None:
-    progress.ended[step.id], progress.results[step.id] = StepStatus.COMPLETED, result
-    metadata, rows = {**result.metadata, **cost}, result.rows_processed
-    _log_step(prepared, step, StepStatus.COMPLETED, tools, attempt=attempt, duration_ms=duration_ms, rows_processed=rows, metadata=metadata)
 
 
 async def _if_last(
@@ -200,8 +182,8 @@ async def _if_last(
     if (results := await progress.foresight.of(left)) is None:
         return None
     for one, result in zip(left, results, strict=True):
-        _log_step(prepared, one, StepStatus.RUNNING, tools)
-        _complete(prepared, one, result, progress, tools, duration_ms=0, cost={})
+        log_step(prepared, one, StepStatus.RUNNING, tools)
+        TryEnd(prepared=prepared, progress=progress, tools=tools).complete(one, result)
     return last_step(step, steps, progress.results)
 
 
@@ -220,9 +202,9 @@ class _Attempt:
 
 async def _attempt(
     prepared: PreparedRun, step: TemplateStep, progress: RunProgress, tools: Toolbox, how: _Attempt
-) -> tuple[StepResult, StepResult | None] | StepError:
-    """One try: the step's result, and that of the other one, if it is done, too. Errors are returned, worded for the tenant; details are
-    logged.
+) -> tuple[StepResult, StepResult | StepError | None] | StepError:
+    """One try: the step's result, and that of the other one, or its error, if it is done, too. Errors are returned, worded for the tenant;
+    details are logged.
     """
     outcome = progress.seen_by(step, prepared.template.steps)
     context = replace(context_of(prepared, step, progress.results, tools, outcome=outcome), meter=how.meter, last=how.last)
@@ -249,7 +231,7 @@ async def _attempt(
 
 async def _done(
     prepared: PreparedRun, step: TemplateStep, progress: RunProgress, tools: Toolbox, context: StepContext, other: TemplateStep | None
-) -> tuple[StepResult, StepResult | None]:
+) -> tuple[StepResult, StepResult | StepError | None]:
     if other and isinstance(other.action, Joining):
         return await other.action.run_both(context, context_of(prepared, other, progress.results, tools))
     return await step.action.run(context), None
@@ -258,39 +240,3 @@ async def _done(
 def drop_staging(prepared: PreparedRun, results: Mapping[str, StepResult], tools: Toolbox) -> None:
     """Drops the steps' staging tables, in the background."""
     tools.staging.drop_later(prepared.run.tenant_id, [table for result in results.values() for table in result.staging])
-
-
-def _log_step(  # noqa: PLR0913 - the columns of a line
-    prepared: PreparedRun,
-    step: TemplateStep,
-    status: StepStatus,
-    tools: Toolbox,
-    *,
-    attempt: int = 1,
-    rows_processed: int | None = None,
-    duration_ms: int | None = None,
-    error_message: str | None = None,
-    metadata: Mapping[str, Any] | None = None,
-) -> None:
-    line = StepLog(
-        log_id=str(uuid.uuid4()),
-        tenant_id=prepared.run.tenant_id,
-        user_id=prepared.run.user_id,
-        pipeline_logging_id=prepared.run.pipeline_logging_id,
-        step_id=step.id,
-        step_type=step.type,
-        step_index=step.index,
-        attempt=attempt,
-        action=status.action,
-        provider=prepared.credentials_provider,
-        status=status,
-        rows_processed=rows_processed,
-        duration_ms=duration_ms,
-        error_message=error_message,
-        metadata=metadata or {},
-        timestamp=tools.clock.now(),
-    )
-    try:
-        tools.store.log_steps(prepared.run.tenant_id, [line])
-    except Exception as error:  # noqa: BLE001 - a step log is lost; the work itself is not undone for it
-        _log.warning("step_log_lost", step=step.id, status=status, error=type(error).__name__)

@@ -1,18 +1,26 @@
-"""How far a run has come: which of its steps have ended, and how, and what that makes of the run."""
+"""How far a run has come: which of its steps have ended, and how, what that makes of the run, and the lines that say so."""
 
 import asyncio
+import uuid
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
+import structlog
+
+from services.executor.errors import StepError
 from services.executor.metering.meter import RunMeter
-from services.executor.records import RunOutcome, RunStatus, StepStatus
+from services.executor.records import RunOutcome, RunStatus, StepLog, StepStatus
 from services.executor.runs.last_step import Foresight, in_order_of_counts
 from services.executor.runs.prepared import PreparedRun
+from services.executor.staging.shape import Stages, StagingTable
 from services.executor.templates.step import StepContext, StepResult, Toolbox
 from services.executor.templates.step_reader import TemplateStep
 
 RUNNING = RunOutcome(status=RunStatus.RUNNING)
 """The outcome passed to work steps: the run has not ended yet."""
+
+_log = structlog.get_logger()
 
 
 @dataclass(kw_only=True, slots=True)
@@ -89,5 +97,79 @@ def context_of(
         staging=tuple(table for result in known for table in result.staging),
         outcome=outcome,
         tools=tools,
+        staged_later=staged_by(prepared, [one for one in prepared.template.steps if step.id in one.ancestors]),
         requested_at=prepared.requested_at,
     )
+
+
+def staged_by(prepared: PreparedRun, steps: Iterable[TemplateStep]) -> tuple[StagingTable, ...]:
+    """The staging tables that these steps fill from others."""
+    return tuple(step.action.staged_in(prepared.run) for step in steps if isinstance(step.action, Stages))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TryEnd:
+    """Notes how a try of a step has ended, and logs it."""
+
+    prepared: PreparedRun
+    progress: RunProgress
+    tools: Toolbox
+    attempt: int = 1
+    duration_ms: int = 0
+    cost: Mapping[str, Any] = field(default_factory=dict)
+    """For the line's metadata."""
+
+    def complete(self, step: TemplateStep, result: StepResult) -> None:
+        """It has succeeded."""
+        self.progress.ended[step.id], self.progress.results[step.id] = StepStatus.COMPLETED, result
+        self._log(step, StepStatus.COMPLETED, rows_processed=result.rows_processed, metadata={**result.metadata, **self.cost})
+
+    def fail(self, step: TemplateStep, error: StepError, *, is_last: bool = True, says_retryable: bool = True) -> None:
+        """It has failed. `is_last`: it is not tried again. `says_retryable`: its error says whether the run may be retried."""
+        can_heal = {"can_heal": error.is_retryable} if says_retryable else {}
+        self._log(step, StepStatus.FAILED, error_message=error.message, metadata={**error.metadata, **can_heal, **self.cost})
+        if is_last:
+            self.progress.ended[step.id] = StepStatus.FAILED
+            self.progress.failures[step.id] = error.message
+            if says_retryable and not error.is_retryable:
+                self.progress.final.add(step.id)
+
+    def _log(self, step: TemplateStep, status: StepStatus, **columns: Any) -> None:
+        log_step(self.prepared, step, status, self.tools, attempt=self.attempt, duration_ms=self.duration_ms, **columns)
+
+
+def log_step(  # noqa: PLR0913 - the columns of a line
+    prepared: PreparedRun,
+    step: TemplateStep,
+    status: StepStatus,
+    tools: Toolbox,
+    *,
+    attempt: int = 1,
+    rows_processed: int | None = None,
+    duration_ms: int | None = None,
+    error_message: str | None = None,
+    metadata: Mapping[str, Any] | None = None,
+) -> None:
+    """A line of x_meta_step_logs. It is lost if it cannot be written: the work itself is not undone for it."""
+    line = StepLog(
+        log_id=str(uuid.uuid4()),
+        tenant_id=prepared.run.tenant_id,
+        user_id=prepared.run.user_id,
+        pipeline_logging_id=prepared.run.pipeline_logging_id,
+        step_id=step.id,
+        step_type=step.type,
+        step_index=step.index,
+        attempt=attempt,
+        action=status.action,
+        provider=prepared.credentials_provider,
+        status=status,
+        rows_processed=rows_processed,
+        duration_ms=duration_ms,
+        error_message=error_message,
+        metadata=metadata or {},
+        timestamp=tools.clock.now(),
+    )
+    try:
+        tools.store.log_steps(prepared.run.tenant_id, [line])
+    except Exception as error:  # noqa: BLE001
+        _log.warning("step_log_lost", step=step.id, status=status, error=type(error).__name__)

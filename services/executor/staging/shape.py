@@ -8,11 +8,12 @@ replaces it by the run's table name, the only text substitution in SQL.
 import re
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import pyarrow as pa
 from google.cloud.bigquery import SchemaField
 
+from services.executor.records import Run
 from services.executor.staging.casting import cast_column
 from services.platform.bigquery.ddl import Table
 from services.platform.bigquery.query_parameters import struct_fields
@@ -71,6 +72,15 @@ class StagingTable:
 
     shape: StagingShape
     name: str
+
+
+@runtime_checkable
+class Stages(Protocol):
+    """A step that fills a staging table from what earlier steps have staged."""
+
+    def staged_in(self, run: Run) -> StagingTable:
+        """This table, of the run."""
+        ...
 
 
 def bind(block: Block, tables: tuple[StagingTable, ...]) -> Block:

@@ -49,11 +49,16 @@ class StagingTables:
         self._locks = WeakValueDictionary[str, Any]()
 
     def begin(self, tenant_id: str, table: StagingTable) -> None:
-        """Begins to create `table`; returns at once. `fill` waits for it, and raises its error."""
+        """Begins to create `table`; returns at once. `fill` and `made` wait for it, and raise its error."""
         name = self._name(tenant_id, table)
         # Only for a drop that was asked for before: one that is asked for later waits for this.
         making = self._making[name] = asyncio.create_task(self._make(tenant_id, table, after=self._dropping.get(name)))
         making.add_done_callback(note_end)
+
+    def begin_all(self, tenant_id: str, tables: Iterable[StagingTable]) -> None:
+        """`begin` for each."""
+        for table in tables:
+            self.begin(tenant_id, table)
 
     async def make(self, tenant_id: str, table: StagingTable) -> None:
         """Creates `table`, empty. Its name is a run's own, so there usually is none; a table of an earlier try is dropped. Raises as `fill`
@@ -204,6 +209,10 @@ class StagingTables:
             if len(self._dropping) < MAX_DROPPING and name not in self._dropping:
                 after = self._making.pop(name, None)
                 self._dropping[name] = asyncio.create_task(self._drop_quietly(tenant_id, table, after=after))
+
+    def drop_begun(self, tenant_id: str, tables: Iterable[StagingTable]) -> None:
+        """As `drop_later`, of those that were begun and that nothing has used."""
+        self.drop_later(tenant_id, [table for table in tables if self._name(tenant_id, table) in self._making])
 
     async def _drop_quietly(self, tenant_id: str, table: StagingTable, *, after: asyncio.Task[None] | None) -> None:
         on_behalf_of.set(ALL)

@@ -5,10 +5,14 @@ identity.
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
+from typing import Any
 
+from services.executor.checks.compose import Composed
 from services.executor.errors import StepError
+from services.executor.records import Run
 from services.executor.staging.shape import StagingShape, StagingTable
 from services.executor.staging.table_after import reads_whole_days
+from services.executor.steps.beside.checked_script import checked_script
 from services.executor.templates.faults import Faults, TemplateError
 from services.executor.templates.section import Section
 from services.executor.templates.step import Scope, Step, StepContext, StepDryRun, StepResult
@@ -35,16 +39,27 @@ class Sql:
 
     async def run(self, context: StepContext) -> StepResult:
         """If data is `missing`, raises a retryable StepError: it may exist when another attempt runs."""
+        result, _ = await self.staged(context, {})
+        return result
+
+    async def staged(self, context: StepContext, own: Mapping[str, object]) -> tuple[StepResult, Mapping[str, Any]]:
+        """The result, and the whole answer of the script. `own`: values of parameters that `with_checks` has added. Raises as `run`."""
         async with self._staging(context) as (table, there):
-            [answer] = (await there.query(self._block(there))).rows
+            [answer] = (await there.query(self._block(there), own)).rows
             if answer[MISSING] is not None:
                 raise StepError(answer[MISSING], is_retryable=True)
-        return StepResult(
+        result = StepResult(
             rows_processed=answer[ROWS],
             outputs={name: answer[name] for name in self.OUTPUTS},
             staging=(table,),
             metadata={"staged_from": [one.name for one in self.reads], **context.days_not_over},
         )
+        return result, answer
+
+    def with_checks(self, checks: Composed) -> "Sql | None":
+        """This step, whose script measures these checks, too (`CHECKS`); None if it cannot."""
+        block, whole = (checked_script(one, (ROWS, MISSING, *self.OUTPUTS), checks) for one in (self.block, self.block_of_whole_days))
+        return replace(self, block=block, block_of_whole_days=whole) if block and whole else None
 
     async def dry_run(self, context: StepContext) -> StepDryRun:
         """Assumes that the step stages as many bytes as it reads."""
@@ -56,6 +71,10 @@ class Sql:
             staged_bytes=estimate.bytes_read,
             metadata={"staged_from": [one.name for one in self.reads], **context.days_not_over},
         )
+
+    def staged_in(self, run: Run) -> StagingTable:
+        """The run's staging table."""
+        return self.shape.table(run.pipeline_logging_id, run.attempt)
 
     def _block(self, context: StepContext) -> Block:
         return self.block_of_whole_days if reads_whole_days(context.outputs) else self.block
@@ -69,10 +88,10 @@ class Sql:
     async def _staging(self, context: StepContext) -> AsyncIterator[tuple[StagingTable, StepContext]]:
         """The run's staging table, empty, and the context that includes it; dropped again on an error."""
         tools, tenant_id = context.tools, context.run.tenant_id
-        table = self.shape.table(context.run.pipeline_logging_id, context.run.attempt)
+        table = self.staged_in(context.run)
         await tools.store.ensure_tables(tenant_id, self.reads)
         try:
-            await tools.staging.make(tenant_id, table)
+            await tools.staging.made(tenant_id, table)
             yield table, replace(context, staging=(*context.staging, table))
         except BaseException:
             with suppress(Exception):  # it expires by itself

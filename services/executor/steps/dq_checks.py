@@ -1,12 +1,15 @@
 """`dq.checks`: one query measures all checks of the step; a failed check of severity `error` fails the run, one of `warn` is only
 recorded.
+
+Where the step needs one that stages rows by a script (`bigquery.sql`), the last statement of that script measures the checks, see
+`beside.checked_script`: both are one job.
 """
 
 import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from services.executor.checks.columns import Column
 from services.executor.checks.compose import Composed, compose, shown
@@ -14,7 +17,10 @@ from services.executor.checks.kinds import KINDS, Known, read_columns
 from services.executor.checks.load_kinds import Volume
 from services.executor.checks.measure import Rule
 from services.executor.checks.verdicts import SEVERITIES, Check, Verdict, judge, refuse_errors, shown_samples
+from services.executor.errors import StepError
 from services.executor.records import DqResult
+from services.executor.steps.beside.checked_script import CHECKS
+from services.executor.steps.bigquery_sql import Sql
 from services.executor.templates.faults import Faults
 from services.executor.templates.name import SEGMENT
 from services.executor.templates.section import Section
@@ -37,14 +43,38 @@ class Checks:
     published: Table | None
     """`table`, if the query reads it."""
     checks: tuple[Check, ...]
+    first: Sql | None = None
+    """The step before it that stages rows, with the checks in its script."""
 
     async def run(self, context: StepContext) -> StepResult:
         """Records the verdicts before it acts on them. Raises StepError if a check of severity error failed."""
-        tools, run = context.tools, context.run
         await self._make_table(context)
-        answer = await context.query(self.query.block, self.query.values)
-        verdicts = [one for one in judge(self.checks, answer.rows) if not (one.check.of_whole_days and context.reads_parts_of_days)]
-        tools.store.record_verdicts(run.tenant_id, [self._result(verdict, context) for verdict in verdicts])
+        return self._result(context, (await context.query(self.query.block, self.query.values)).rows)
+
+    def joined(self, first: Step) -> "Checks":
+        """These checks, which can be measured along with what `first` does, if it stages rows by a script."""
+        staging = first.with_checks(self.query) if isinstance(first, Sql) else None
+        return replace(self, first=staging) if staging else self
+
+    async def run_both(self, first: StepContext, own: StepContext) -> tuple[StepResult, StepResult | StepError]:
+        """The result of the step that stages rows, and that of the checks, or why they have failed, which is no error of the first step.
+        `first` has what the first step gets to know, and is charged; `own` what this one gets to know. Raises as `run` of the first one.
+        """
+        if self.first is None:
+            raise TypeError("there is no script that measures these checks")
+        await self._make_table(own)
+        both = replace(first, outputs=own.outputs, staging=own.staging)
+        result, answer = await self.first.staged(both, self.query.values)
+        try:
+            return result, self._result(own, answer[CHECKS])
+        except StepError as failed:
+            return result, failed
+
+    def _result(self, context: StepContext, measured: Sequence[Mapping[str, Any]]) -> StepResult:
+        """Records the verdicts. Raises StepError."""
+        tools, run = context.tools, context.run
+        verdicts = [one for one in judge(self.checks, measured) if not (one.check.of_whole_days and context.reads_parts_of_days)]
+        tools.store.record_verdicts(run.tenant_id, [self._row(verdict, context) for verdict in verdicts])
         refuse_errors(verdicts)
         failed = [verdict for verdict in verdicts if not verdict.passed]
         summary = {"passed": len(verdicts) - len(failed), "warnings": [verdict.check.name for verdict in failed]}
@@ -63,7 +93,7 @@ class Checks:
     async def _make_table(self, context: StepContext) -> None:
         await context.tools.store.ensure_tables(context.run.tenant_id, self.tables)
 
-    def _result(self, verdict: Verdict, context: StepContext) -> DqResult:
+    def _row(self, verdict: Verdict, context: StepContext) -> DqResult:
         return DqResult(
             dq_result_id=str(uuid.uuid4()),
             tenant_id=context.run.tenant_id,

@@ -49,11 +49,14 @@ class Extract:
         return self.source_type.outputs
 
     async def run(self, context: StepContext) -> StepResult:
-        """Reads the export into a file, then loads the file into the staging table, which is created meanwhile. Raises StepError."""
+        """Reads the export into a file, then loads the file into the staging table, which is made meanwhile. Raises StepError."""
         table = self.shape.table(context.run.pipeline_logging_id, context.run.attempt)
         request = await self._request(context)
         staging, tenant_id = context.tools.staging, context.run.tenant_id
-        begin_table = partial(asyncio.get_running_loop().call_soon_threadsafe, staging.begin, tenant_id, table)
+        # Those of later steps at once, so that they need not wait for theirs.
+        begin_tables = partial(staging.begin_all, tenant_id, (table, *context.staged_later))
+        from_worker = asyncio.get_running_loop().call_soon_threadsafe
+        may_be_unchanged = request.changed is not None or request.exports is not None  # as most such runs find
         handover, loads = Handover(context, table), PartLoads(context, table)
 
         def read(source: Source, check_cancelled: CheckCancelled) -> tuple[Export, Spooled | Staged] | Unchanged:
@@ -61,13 +64,16 @@ class Extract:
             if isinstance(export, Unchanged):
                 return export
             check_cancelled()
-            begin_table()  # not before: most runs for changed days find nothing to read
+            if may_be_unchanged:
+                from_worker(begin_tables)
             if (copied := handover.take(export, check_cancelled)) is not None:
                 return export, copied
             tables, room = export.read(schema, check_cancelled), context.tools.spool
             parts = spool_parts(tables, schema, room=room, tenant_id=tenant_id, most=PART_BYTES)
             return export, loads.take(parts, check_cancelled)
 
+        if not may_be_unchanged:
+            begin_tables()
         try:
             found = await at_source(context, self.source_type, read)
             if isinstance(found, Unchanged):

@@ -94,6 +94,8 @@ class StepContext:
     """Counts what this try uses, and holds it to the run's caps."""
     last: LastStep | None = None
     """A step that can (`EndsRun`) may record the run's end along with its own work; None: other steps follow."""
+    staged_later: tuple[StagingTable, ...] = ()
+    """What steps after this one will fill."""
     requested_at: float = field(default_factory=time.monotonic)
     """When the run was asked for, in monotonic seconds: its credentials are those of this moment or later."""
 
@@ -116,8 +118,7 @@ class StepContext:
         `own`: parameters of the step itself. Raises as BigQuery.query does, and CapExceeded if it would cost more than the run may. `once`:
         raises TransactionCancelled, too, see `query_job`.
         """
-        dataset = self.tools.bq.tenant(self.run.tenant_id)
-        params = self._params(block, own or {})
+        dataset, params = self.tools.bq.tenant(self.run.tenant_id), self._params(block, own or {})
         try:
             return await self.tools.bq.query_job(
                 bind(block, self.staging), params, dataset=dataset, seconds=self.timeout_seconds, account=self.meter, once=once
@@ -129,8 +130,8 @@ class StepContext:
 
     async def dry_run(self, block: Block, own: Mapping[str, object] | None = None) -> "StepDryRun":
         """Estimates the query; nothing is run. Raises as BigQuery.query does."""
-        dataset = self.tools.bq.tenant(self.run.tenant_id)
-        size = await self.tools.bq.dry_run(bind(block, self.staging), self._params(block, own or {}), dataset=dataset)
+        bq, params = self.tools.bq, self._params(block, own or {})
+        size = await bq.dry_run(bind(block, self.staging), params, dataset=bq.tenant(self.run.tenant_id))
         return StepDryRun(bytes_read=size, references=block.references)
 
     def _params(self, block: Block, own: Mapping[str, object]) -> dict[str, object]:
@@ -263,8 +264,7 @@ class Scope:
         does not exist or declares an unknown parameter.
         """
         file, _, name = section.text(key).partition("#")
-        path = sql_file(self.folder, file)
-        if path is None:
+        if (path := sql_file(self.folder, file)) is None:
             raise section.error(f"there is no file {file} beside the template, and none of that name in {SHARED}/", key)
         try:
             found = parse_blocks(path.read_text(encoding="utf-8"), file).get(name)

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Protocol, runtime_checkable
 
+from services.executor.errors import StepError
 from services.executor.staging.table_after import Foreseeable, TableAfter
 from services.executor.templates.faults import Faults
 from services.executor.templates.graph import When, ancestors, find_cycle, topological_order
@@ -22,8 +23,10 @@ class Joining(Protocol):
         """A step that can do so with `first`; itself if it cannot."""
         ...
 
-    async def run_both(self, first: StepContext, own: StepContext) -> tuple[StepResult, StepResult | None]:
-        """The results of both, or that of `first` alone: then this step is still to be run. Raises as `run` of `first` does."""
+    async def run_both(self, first: StepContext, own: StepContext) -> tuple[StepResult, StepResult | StepError | None]:
+        """The results of both; or that of `first`, and why this one has failed, or None: then it is still to be run. Raises as `run` of
+        `first` does.
+        """
         ...
 
 
@@ -50,7 +53,8 @@ class TemplateStep:
     beside: str | None = None
     """The publish beside which it works, on the rows that this one is going to publish; if it does not, the work is in vain."""
     joins: str | None = None
-    """The publish along with which it can publish, in one transaction (`Joining`)."""
+    """The step along with which it can be done (`Joining`): of a publish, another one, in one transaction; of checks, the one that stages
+    what they check, in one script."""
 
     @property
     def is_work(self) -> bool:
@@ -203,11 +207,16 @@ def _tables_after(beside: Beside, steps: Mapping[str, TemplateStep]) -> tuple[Ta
 
 
 def _joined(step: TemplateStep, beside: Beside | None, steps: Mapping[str, TemplateStep]) -> TemplateStep:
-    """The step, which publishes along with the publish beside which its rows were made, if it can."""
-    first = steps.get(beside.step) if beside and step.is_work else None
-    if first is None or not isinstance(step.action, Joining) or (action := step.action.joined(first.action)) is step.action:
+    """The step, which is done along with the publish beside which its rows were made, or with one that it needs, if it can. The latter then
+    waits for all else that this one needs, so none of that may need it.
+    """
+    if not step.is_work or not isinstance(step.action, Joining):
         return step
-    return replace(step, action=action, joins=first.id)
+    needed = [need for need in step.needs if not any(need in steps[other].ancestors for other in step.needs if other in steps)]
+    for first in (steps[one] for one in ([beside.step] if beside else []) + needed if one in steps):
+        if first.is_work and (action := step.action.joined(first.action)) is not step.action:
+            return replace(step, action=action, joins=first.id)
+    return step
 
 
 def _check_need(one: _DeclaredStep, need: str, declared: Mapping[str, _DeclaredStep]) -> bool:

@@ -21,7 +21,7 @@ from tests.support.followed_run import followed_services
 
 pytestmark = pytest.mark.timeout(600)
 
-BUDGETS = {"before, cold": 3, "before, warm": 2, "after, cold": 4, "after, warm": 4}
+BUDGETS = {"before, cold": 3, "before, warm": 2, "after, cold": 3, "after, warm": 3}
 """Before RunPipeline's answer; and after it until the run is seen COMPLETED, the load included."""
 TIMES = Times(statement=0.2, load=0.4, stream=0.02, metadata=0.02, session=0.05)
 """A fifth of BigQuery's: long enough that statements which are sent together overlap."""

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from services.executor.errors import StepError
 from services.executor.records import RunOutcome, RunStatus
 from services.executor.store import Store
 from services.executor.templates.step import Step, StepContext, StepResult
@@ -48,7 +49,7 @@ class Waiting:
     def joined(self, first: Step) -> "Waiting":
         return self
 
-    async def run_both(self, first: StepContext, own: StepContext) -> tuple[StepResult, StepResult | None]:
+    async def run_both(self, first: StepContext, own: StepContext) -> tuple[StepResult, StepResult | StepError | None]:
         assert isinstance(self.step, Joining)
         self.reached.set()
         await self.let.wait()

@@ -20,6 +20,8 @@ from tests.support.executor.tenant import Tenant
 FOCUS = PipelineName(provider="gcp", domain="cost", template="focus")
 DAY = date(2025, 11, 17)
 
+type Both = tuple[StepResult, StepResult | StepError | None]
+
 
 class Beside(Steps):
     """extract -> checks -> publish, and beside it stage -> conformance, then both -> derived."""
@@ -32,12 +34,12 @@ class Beside(Steps):
 class Joined(Scripted):
     """A step that does the publish along with its own work, as far as the test says."""
 
-    both: Callable[[StepContext, StepContext], Awaitable[tuple[StepResult, StepResult | None]]]
+    both: Callable[[StepContext, StepContext], Awaitable[Both]]
 
     def joined(self, first: Step) -> "Joined":
         return self
 
-    async def run_both(self, first: StepContext, own: StepContext) -> tuple[StepResult, StepResult | None]:
+    async def run_both(self, first: StepContext, own: StepContext) -> Both:
         return await self.both(first, own)
 
 
@@ -161,6 +163,29 @@ async def test_what_joins_a_publish_is_done_along_with_it(tools: Toolbox, begin:
     found = [(line.step_id, line.status, line.rows_processed) for line in lines if line.step_id in {"publish", "derived"}]
     assert found == [("publish", "RUNNING", None), ("publish", "COMPLETED", 5), ("derived", "RUNNING", None), ("derived", "COMPLETED", 3)]
     assert (await story(store, job))["invoices"] == "COMPLETED"
+
+
+async def test_checks_that_are_done_along_with_what_they_check_fail_by_themselves(tools: Toolbox, begin: Begin, store: Store) -> None:
+    """The step before has done its work, and its staging table is dropped; the run fails for good as the checks do."""
+    steps = Steps()
+
+    async def both(first: StepContext, own: StepContext) -> Both:
+        assert (first.step_id, own.step_id, first.last) == ("stage", "conformance", None)
+        return StepResult(rows_processed=5), StepError("a charge has no currency", metadata={"samples": {}})
+
+    steps.add("stage", nothing)
+    steps.add("conformance", nothing, "stage")
+    steps.made[-1] = replace(steps.made[-1], joins="stage", action=Joined(does=nothing, both=both))
+    steps.add("publish", nothing, "conformance")
+    job = steps.job(await begin(**DATE))
+    async with asyncio.timeout(30):
+        outcome = await execute(job, tools)
+
+    assert (outcome.error_message, outcome.is_final) == ("Step conformance: a charge has no currency", True)
+    assert await story(store, job) == {"stage": "COMPLETED", "conformance": "FAILED", "publish": "SKIPPED"}
+    lines = await store.list_step_logs(job.run.tenant_id, job.run.pipeline_logging_id)
+    [failed] = [line for line in lines if line.status == "FAILED"]
+    assert (failed.error_message, failed.metadata) == ("a charge has no currency", {"samples": {}, "can_heal": False})
 
 
 async def test_what_cannot_join_a_publish_follows_it(tools: Toolbox, begin: Begin, store: Store) -> None:

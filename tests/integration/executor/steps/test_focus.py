@@ -1,8 +1,8 @@
 """gcp/cost/focus on the emulator: the output of gcp/cost/billing as FOCUS 1.2, compared with the export."""
 
 import re
-from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any
@@ -13,10 +13,11 @@ from services.executor.records import RunOutcome, RunStatus
 from services.executor.runs.dry_run import DryRunner
 from services.executor.runs.execute import execute
 from services.executor.runs.prepared import PreparedRun
+from services.executor.steps.dq_checks import Checks
 from services.executor.store import Store
 from services.executor.templates.catalog import Catalog
 from services.executor.templates.name import PipelineName
-from services.executor.templates.step import Step, StepContext, StepResult, Toolbox
+from services.executor.templates.step import Step, Toolbox
 from services.platform.bigquery.sql import Block, make_block
 from tests.support.executor.awkward_costs import Total, awkward, totals
 from tests.support.executor.billing_export import ACCOUNT, load, row
@@ -57,26 +58,23 @@ def shape(tools: Toolbox, begin: Begin) -> Shape:
     return run
 
 
-@dataclass(frozen=True, kw_only=True)
-class Tampered:
-    """A step whose staging table somebody lays hands on."""
-
-    step: Step
-    block: Block
-
-    @property
-    def OUTPUTS(self) -> Mapping[str, str]:
-        return self.step.OUTPUTS
-
-    async def run(self, context: StepContext) -> StepResult:
-        result = await self.step.run(context)
-        await replace(context, staging=result.staging).query(self.block)
-        return result
-
-
 def tampered(job: PreparedRun, block: Block) -> PreparedRun:
-    first, *others = job.template.steps
-    return replace(job, template=replace(job.template, steps=(replace(first, action=Tampered(step=first.action, block=block)), *others)))
+    """The block is done in the script that stages and checks, after the one and before the other."""
+
+    def done(script: Block) -> Block:
+        assert script.sql.count("\nSELECT answer.") == 1
+        return make_block(script.name, script.sql.replace("\nSELECT answer.", f"\n{block.sql};\nSELECT answer."), script.params)
+
+    def of(action: Step) -> Step:
+        if not isinstance(action, Checks) or action.first is None:
+            return action
+        staging = action.first
+        script, whole = done(staging.block), done(staging.block_of_whole_days)
+        return replace(action, first=replace(staging, block=script, block_of_whole_days=whole))
+
+    steps = tuple(replace(one, action=of(one.action)) for one in job.template.steps)
+    assert steps != job.template.steps
+    return replace(job, template=replace(job.template, steps=steps))
 
 
 async def published(tenant: Tenant, day: date = DAY) -> dict[str, Total]:
