@@ -87,3 +87,18 @@ async def test_a_fresh_table_takes_one_call_and_is_dropped_when_nobody_waits(
     tools.staging.begin(tenant.tenant_id, table)
     await tools.staging.fill(tenant.tenant_id, table, file, file.getbuffer().nbytes, within=timedelta(seconds=60))
     assert calls[4:] == ["delete", "create"], "a table that is being dropped is made anew afterwards"
+
+
+async def test_a_table_that_was_begun_for_a_later_step_is_used_once_or_dropped(tenant: Tenant, tools: Toolbox) -> None:
+    """The step gets it empty, and makes its own the next time; what no step has come for goes with the run."""
+    used, left, other = (StagingShape(name=f"x_staging_{name}", columns={"a": "INT64"}).table(str(uuid.uuid4()), 1) for name in "abc")
+    tools.staging.begin_all(tenant.tenant_id, [used, left])
+    await tools.staging.made(tenant.tenant_id, used)
+    await tenant.rows(f"INSERT INTO {used.name} (a) VALUES (1)")
+
+    tools.staging.drop_begun(tenant.tenant_id, [used, left, other])
+    await tools.staging.dropped()
+    assert (await columns(tenant, used), await columns(tenant, left)) == (["a"], [])
+
+    await tools.staging.made(tenant.tenant_id, used)
+    assert await tenant.rows(f"SELECT a FROM {used.name}") == [], "another try of the step"
