@@ -53,10 +53,11 @@ class Extract:
         table = self.shape.table(context.run.pipeline_logging_id, context.run.attempt)
         request = await self._request(context)
         staging, tenant_id = context.tools.staging, context.run.tenant_id
-        handover, loads = Handover(context, table), PartLoads(context, table)
-        made = (table, *context.staged_later)  # those of later steps at once, so that they need not wait for theirs
-        begin_tables = partial(asyncio.get_running_loop().call_soon_threadsafe, staging.begin_all, tenant_id, made)
+        # Those of later steps at once, so that they need not wait for theirs.
+        begin_tables = partial(staging.begin_all, tenant_id, (table, *context.staged_later))
+        from_worker = asyncio.get_running_loop().call_soon_threadsafe
         may_be_unchanged = request.changed is not None or request.exports is not None  # as most such runs find
+        handover, loads = Handover(context, table), PartLoads(context, table)
 
         def read(source: Source, check_cancelled: CheckCancelled) -> tuple[Export, Spooled | Staged] | Unchanged:
             export, schema = source.find(request, check_cancelled), self.shape.arrow
@@ -64,7 +65,7 @@ class Extract:
                 return export
             check_cancelled()
             if may_be_unchanged:
-                begin_tables()
+                from_worker(begin_tables)
             if (copied := handover.take(export, check_cancelled)) is not None:
                 return export, copied
             tables, room = export.read(schema, check_cancelled), context.tools.spool
