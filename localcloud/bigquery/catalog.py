@@ -2,9 +2,8 @@
 
 local-bigquery asks `duckdb_tables()`, `duckdb_views()`, `duckdb_columns()` and `duckdb_schemas()` some twenty times a statement. DuckDB
 answers each by listing every table of every attached project, statistics included, and filters afterwards: with 30 projects and 300 tables
-a SELECT takes 1.5 s instead of 0.1 s. Here the same five statements are answered from what DuckLake itself stores about the one project
-(`"__ducklake_metadata_<project>"`, an ordinary DuckDB database), as committed at that moment. An answer is kept until the next commit, or
-the next change of the project's schema.
+a SELECT takes 1.5 s instead of 0.1 s. Here the same five statements are answered from the register of names (`engine.register`) and from
+the tables themselves. An answer is kept until the table is another one, or has other rows.
 
 What is replaced is SQL text in functions of the pinned version; `install` refuses to start on any other text.
 """
@@ -20,10 +19,12 @@ from local_bigquery.catalog import datasets, tables
 from local_bigquery.engine import database
 from local_bigquery.sql.rules import partitions
 
-from localcloud.bigquery.commits import newest
+from localcloud.bigquery import commits
+from localcloud.bigquery.engine import files, register
 
 type Rows = list[tuple[Any, ...]]
 type Answer = Callable[[list[Any]], Rows | None]
+type Reference = tuple[str, str, str]
 
 OBJECTS = (
     "SELECT table_name, 'TABLE', estimated_size FROM duckdb_tables() "
@@ -47,8 +48,10 @@ _fetch: Callable[..., Rows] = database.fetch
 # Projects that DuckDB knows by exactly this name; none is ever detached.
 _known: set[str] = set()
 _lock = threading.Lock()
-# Of a question: the version of the project at which this was the answer.
-_kept: OrderedDict[tuple[Any, ...], tuple[int, Rows]] = OrderedDict()
+# Of a table: its version when these were its columns.
+_columns: OrderedDict[Reference, tuple[int, Rows]] = OrderedDict()
+# Of a table: the commit after which it had so many rows.
+_counts: OrderedDict[Reference, tuple[int, int]] = OrderedDict()
 
 
 def install(connection: duckdb.DuckDBPyConnection) -> None:
@@ -72,115 +75,122 @@ def install(connection: duckdb.DuckDBPyConnection) -> None:
 
 def reset() -> None:
     """Clears everything, for another database in the same process."""
+    register.reset()
+    commits.reset()
+    _known.clear()
     with _lock:
-        _kept.clear()
+        _columns.clear()
+        _counts.clear()
 
 
 def fetch(sql: str, params: list[Any] | None = None) -> Rows:
-    """`database.fetch`: the same rows, without listing every table there is, and without asking again before the next commit."""
+    """`database.fetch`: the same rows, without listing every table there is."""
     answer = _ANSWERS.get(sql)
-    if not answer or not params:
-        return _fetch(sql, params)
-    lake = metadata_of(params[0])
-    if lake is None or sql == COLUMN:
-        # Also the columns of views, which may be over tables of other projects.
-        rows = answer(params)
-        return _fetch(sql, params) if rows is None else rows
-    # Before anything is looked up: what changes after this is not missed. Only columns have versions: a table's rows are counted, and a
-    # dataset goes, with a commit that changes none.
-    commit, key = newest(lake), (sql, *params)
-    version = commit.schema_version if sql == REQUIRED else commit.number
-    with _lock:
-        known = _kept.get(key)
-    if known is not None and known[0] == version:
-        return list(known[1])
-    rows = answer(params) or []
-    with _lock:
-        _kept[key] = version, list(rows)
-        if len(_kept) > KEPT:
-            _kept.popitem(last=False)
-    return rows
+    rows = answer(params) if answer and params else None
+    return _fetch(sql, params) if rows is None else rows
 
 
-def metadata_of(project: str) -> str | None:
-    """The quoted name of the database with a project's metadata; None for what is not a project."""
-    if project not in database._attached:  # noqa: SLF001
-        return None
-    if project not in _known:
+def is_project(name: str) -> bool:
+    """Whether it is a project's name, exactly."""
+    if name not in database._attached:  # noqa: SLF001
+        return False
+    if name not in _known:
         # DuckDB's names ignore case, BigQuery's don't: `ATTACH IF NOT EXISTS "P"` beside "p" attaches nothing.
-        if not _fetch("SELECT 1 FROM duckdb_databases() WHERE type = 'ducklake' AND database_name = ?", [project]):
-            return None
-        _known.add(project)
-    name: str = database.quote(f"__ducklake_metadata_{project}")
-    return name
+        if not _fetch("SELECT 1 FROM duckdb_databases() WHERE database_name = ? AND ends_with(path, ?)", [name, files.SUFFIX]):
+            return False
+        _known.add(name)
+    return True
+
+
+def columns_of(project: str, dataset: str, table: str) -> Rows:
+    """Names, types, and whether they may be NULL ('YES', 'NO'), of a project's table or view; no rows if there is none."""
+    reference = (project, dataset, table)
+    kind = register.kind_of(*reference)
+    if kind is None:
+        return []
+    # Before anything is looked up: what changes after this is not missed.
+    version = commits.columns_version(*reference)
+    with _lock:
+        known = _columns.get(reference)
+    if known is not None and known[0] == version:
+        return known[1]
+    found = _described(list(reference), "true")
+    # The columns of a view are those of its tables, which may be of other projects.
+    if kind == "TABLE":
+        _keep(_columns, reference, (version, found))
+    return found
 
 
 def _objects(params: list[Any]) -> Rows | None:
     project, dataset, table = params
-    if metadata := metadata_of(project):
-        return _fetch(
-            f"SELECT table_name, 'TABLE', coalesce(record_count, 0) FROM {metadata}.ducklake_table "  # noqa: S608
-            f"JOIN {metadata}.ducklake_schema AS schema USING (schema_id) LEFT JOIN {metadata}.ducklake_table_stats USING (table_id) "
-            "WHERE schema_name = $1 AND table_name = coalesce($2, table_name) "
-            "AND ducklake_table.end_snapshot IS NULL AND schema.end_snapshot IS NULL "
-            f"UNION ALL SELECT view_name, 'VIEW', 0 FROM {metadata}.ducklake_view "
-            f"JOIN {metadata}.ducklake_schema AS schema USING (schema_id) "
-            "WHERE schema_name = $1 AND view_name = coalesce($2, view_name) "
-            "AND ducklake_view.end_snapshot IS NULL AND schema.end_snapshot IS NULL ORDER BY 1",
-            [dataset, table],
-        )
+    if is_project(project):
+        if table is None:
+            return [(name, kind, 0) for name, kind in register.tables(project, dataset)]
+        kind = register.kind_of(project, dataset, table)
+        return [] if kind is None else [(table, kind, _count(project, dataset, table) if kind == "TABLE" else 0)]
     if _is_result(project, dataset) and table:
         found = _result(table)
         return [] if found is None else [(table, "TABLE", found)]
     return None
 
 
+def _count(project: str, dataset: str, table: str) -> int:
+    reference = (project, dataset, table)
+    # Before anything is looked up: what changes after this is not missed.
+    version = commits.rows_version(*reference)
+    with _lock:
+        known = _counts.get(reference)
+    if known is not None and known[0] == version:
+        return known[1]
+    try:
+        ((found,),) = _fetch(f"SELECT count(*) FROM {database.quote(*reference)}")  # noqa: S608
+    except duckdb.CatalogException:
+        return 0  # dropped since it was looked up
+    _keep(_counts, reference, (version, found))
+    return int(found)
+
+
+def _keep[Value](kept: OrderedDict[Any, Value], key: Any, value: Value) -> None:
+    with _lock:
+        kept[key] = value
+        kept.move_to_end(key)
+        if len(kept) > KEPT:
+            kept.popitem(last=False)
+
+
 def _required(params: list[Any]) -> Rows | None:
     project, dataset, table = params
-    if metadata := metadata_of(project):
-        return _fetch(f"{_columns_of(metadata)} AND NOT nulls_allowed ORDER BY column_order", [dataset, table])
+    if is_project(project):
+        if register.kind_of(project, dataset, table) != "TABLE":
+            return []
+        return [(name,) for name, _, null in columns_of(project, dataset, table) if null == "NO"]
     if _is_result(project, dataset):
-        return [] if _result(table) is None else _described(params, "\"null\" = 'NO'")
+        return [] if _result(table) is None else [(name,) for name, *_ in _described(params, "\"null\" = 'NO'")]
     return None
 
 
 def _column(params: list[Any]) -> Rows | None:
     project, dataset, table, column = params
-    if metadata := metadata_of(project):
-        if rows := _fetch(f"{_columns_of(metadata)} AND column_name = ?", [dataset, table, column]):
-            return [(1,) for _ in rows]
-        # A view's columns are stored nowhere: DuckDB finds them when it binds the view.
-        must_bind = any(kind == "VIEW" for _, kind, _ in _objects([project, dataset, table]) or ())
+    if is_project(project):
+        columns = columns_of(project, dataset, table)
     elif _is_result(project, dataset):
-        must_bind = _result(table) is not None
+        columns = [] if _result(table) is None else _described(params[:3], "true")
     else:
         return None
-    return [(1,) for (name,) in _described(params[:3], "true") if name == column] if must_bind else []
-
-
-def _columns_of(metadata: str) -> str:
-    return (
-        f"SELECT column_name FROM {metadata}.ducklake_column JOIN {metadata}.ducklake_table AS tab USING (table_id) "  # noqa: S608
-        f"JOIN {metadata}.ducklake_schema AS schema USING (schema_id) WHERE schema_name = ? AND table_name = ? "
-        "AND parent_column IS NULL AND ducklake_column.end_snapshot IS NULL AND tab.end_snapshot IS NULL AND schema.end_snapshot IS NULL"
-    )
+    return [(1,) for name, *_ in columns if name == column]
 
 
 def _dataset(params: list[Any]) -> Rows | None:
     project, dataset = params
-    if metadata := metadata_of(project):
-        return _fetch(f"SELECT 1 FROM {metadata}.ducklake_schema WHERE schema_name = ? AND end_snapshot IS NULL", [dataset])  # noqa: S608
+    if is_project(project):
+        return [(1,)] if register.has_dataset(project, dataset) else []
     return None
 
 
 def _datasets(params: list[Any]) -> Rows | None:
     project, everything = params
-    if metadata := metadata_of(project):
-        return _fetch(
-            f"SELECT schema_name FROM {metadata}.ducklake_schema WHERE end_snapshot IS NULL AND schema_name <> 'main' "  # noqa: S608
-            "AND (? OR NOT starts_with(schema_name, '_')) ORDER BY schema_name",
-            [everything],
-        )
+    if is_project(project):
+        return [(name,) for name in register.datasets(project) if name != "main" and (everything or not name.startswith("_"))]
     return None
 
 
@@ -192,7 +202,7 @@ def _is_result(project: str, dataset: str) -> bool:
 def _described(path: list[str], condition: str) -> Rows:
     """Columns as DuckDB binds them: none of a view over what is gone."""
     try:
-        return _fetch(f"SELECT column_name FROM (DESCRIBE {database.quote(*path)}) WHERE {condition}")  # noqa: S608
+        return _fetch(f'SELECT column_name, column_type, "null" FROM (DESCRIBE {database.quote(*path)}) WHERE {condition}')  # noqa: S608
     except (duckdb.CatalogException, duckdb.BinderException):
         return []
 

@@ -1,4 +1,4 @@
-"""Keeps what the columns of a table are, while the schema of its project stays as it is.
+"""Keeps what the columns of a table are, for as long as they are that.
 
 local-bigquery plans a query over the table each time: when it describes a table, and twice for every call of insertAll. Where tables are
 made and dropped all the time, as a run does with its staging tables, that is a tenth of the emulator's work. insertAll also describes the
@@ -13,11 +13,11 @@ from collections.abc import Callable
 from typing import Any
 
 from local_bigquery.catalog import names, tabledata, tables
-from local_bigquery.engine import database
 from local_bigquery.errors import not_found
 
 from localcloud.bigquery import catalog
-from localcloud.bigquery.sql.table_facts import schema_version
+from localcloud.bigquery.commits import columns_version
+from localcloud.bigquery.engine import register
 from localcloud.bigquery.version import require_known_version
 
 KEPT = 5000
@@ -26,7 +26,7 @@ type Reference = tuple[str, str, str]
 
 _columns: Callable[..., list[Any]] = tables.columns
 _lock = threading.Lock()
-# Of a table: the version of its project's schema at which these were its columns.
+# Of a table: its version when these were its columns.
 _kept: OrderedDict[Reference, tuple[int, list[Any]]] = OrderedDict()
 
 
@@ -50,17 +50,17 @@ def reset() -> None:
 def columns(project: str, dataset: str, table: str) -> list[Any]:
     """`tables.columns`."""
     reference = (project, dataset, table)
-    if dataset == tables.RESULTS or catalog.metadata_of(project) is None:
+    if dataset == tables.RESULTS or not catalog.is_project(project):
         return _columns(*reference)
     # Before anything is looked up: what changes after this is not missed.
-    version = schema_version(project)
+    version = columns_version(*reference)
     with _lock:
         known = _kept.get(reference)
     if known is not None and known[0] == version:
         return list(known[1])
     found = _columns(*reference)
     # The columns of a view are those of its tables, which may be in another project.
-    if any(kind == "TABLE" for _, kind, _ in database.objects(*reference)):
+    if register.kind_of(*reference) == "TABLE":
         with _lock:
             _kept[reference] = version, list(found)
             _kept.move_to_end(reference)

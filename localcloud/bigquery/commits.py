@@ -1,16 +1,29 @@
-"""The newest commit of a project, for what is kept as long as nothing has been committed.
+"""What has been committed in a project: how often, when each table was made, and when its rows changed last.
 
-Asked several times a statement, so each thread has the question prepared: a quarter of what it costs as a text.
+Whatever the emulator keeps in memory is kept for as long as these numbers stay as they are. They are counted here, as DuckDB itself does
+not count: see `engine.cursors`.
 """
 
+import json
 import threading
+import time
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from typing import NamedTuple
 
-import duckdb
-from local_bigquery.engine import database
+from localcloud.bigquery.engine import register
+from localcloud.bigquery.engine.changes import ROWS, Change, Kind
 
-PREPARED = 100
-"""How many projects' questions a thread keeps."""
+FILE = "commits.json"
+"""In the directory of the data, from a stop to the next start."""
+
+type _Table = tuple[str, str]
+"""Dataset and table."""
+
+
+type _Reference = tuple[str, str, str]
 
 
 class Commit(NamedTuple):
@@ -21,35 +34,193 @@ class Commit(NamedTuple):
     """The count of the changes of the project's schema: tables, views, their columns and names."""
 
 
-class _Questions:
-    """A cursor of one thread's, and the names of what is prepared on it."""
+class _Project:
+    def __init__(self) -> None:
+        self.number = self.schema_version = 0
+        self.columns_from = 0
+        """The version of the schema from which on nothing is known of a table's columns but what `columns` says."""
+        self.columns: dict[_Table, int] = {}
+        """The version of the schema since which a table has its columns."""
+        self.rows_from = 0
+        self.rows: dict[_Table, int] = {}
+        """The commit since which it has its rows."""
+        self.created: dict[_Table, int] = {}
+        self.modified: dict[_Table, int] = {}
+        """In milliseconds since 1970."""
 
-    def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
-        self.connection = connection
-        self._cursor = connection.cursor()
-        self._names: dict[str, str] = {}
+    def note(self, change: Change, now: int) -> None:
+        """`number` and `schema_version` are those of the commit."""
+        if change.table is None:
+            self._note_dataset(change)
+            return
+        table = (change.dataset, change.table)
+        self.rows[table] = self.number
+        if change.kind not in ROWS:
+            self.columns[table] = self.schema_version
+        if change.kind is Kind.GONE:
+            self._forget(table)
+        elif change.kind is Kind.KEPT:
+            self.created.setdefault(table, now)
+        else:
+            if change.kind is Kind.MADE:
+                self.created[table] = now
+            # A table changes at a later moment than before, however soon.
+            self.modified[table] = max(now, self.modified.get(table, 0) + 1)
+        if change.renamed is not None:
+            self._rename(table, (change.dataset, change.renamed))
 
-    @property
-    def is_full(self) -> bool:
-        return len(self._names) >= PREPARED
+    def _note_dataset(self, change: Change) -> None:
+        if change.kind is Kind.GONE:
+            for table in [table for table in self.created.keys() | self.modified.keys() if table[0] == change.dataset]:
+                self._forget(table)
+        self.columns_from, self.rows_from = self.schema_version, self.number
 
-    def newest(self, lake: str) -> Commit:
-        if lake not in self._names:
-            name = f"newest_{len(self._names)}"
-            # Not max(): a plan may have that as a constant, from statistics of when it was made.
-            question = f"SELECT max_by(snapshot_id, snapshot_id), max_by(schema_version, snapshot_id) FROM {lake}.ducklake_snapshot"  # noqa: S608
-            self._cursor.execute(f"PREPARE {name} AS {question}")
-            self._names[lake] = name
-        return Commit(*self._cursor.execute(f"EXECUTE {self._names[lake]}").fetchall()[0])
+    def _rename(self, table: _Table, renamed: _Table) -> None:
+        self.columns[renamed], self.rows[renamed] = self.schema_version, self.number
+        for times in (self.created, self.modified):
+            if (then := times.pop(table, None)) is not None:
+                times[renamed] = then
+
+    def _forget(self, table: _Table) -> None:
+        self.created.pop(table, None)
+        self.modified.pop(table, None)
 
 
-_thread = threading.local()
+_lock = threading.Lock()
+_projects: dict[str, _Project] = {}
+_count = 0
+# By project, dataset and table.
+_mutated: dict[_Reference, int] = {}
+_commits = defaultdict[_Reference, threading.Lock](threading.Lock)
+_began = time.time_ns() // 1_000_000
 
 
-def newest(lake: str) -> Commit:
-    """Of a project, by the quoted name of its metadata (see `catalog.metadata_of`): as committed now."""
-    connection = database.connection()
-    questions: _Questions | None = getattr(_thread, "questions", None)
-    if questions is None or questions.connection is not connection or questions.is_full:
-        questions = _thread.questions = _Questions(connection)
-    return questions.newest(lake)
+def newest(project: str) -> Commit:
+    """Of a project, as committed now."""
+    with _lock:
+        known = _project(project)
+        return Commit(known.number, known.schema_version)
+
+
+def columns_version(project: str, dataset: str, table: str) -> int:
+    """The version of the project's schema since which a table, not a view, has the columns that it has."""
+    with _lock:
+        known = _project(project)
+        return max(known.columns_from, known.columns.get((dataset, table), 0))
+
+
+def rows_version(project: str, dataset: str, table: str) -> int:
+    """The number of the project's commit since which a table has its rows."""
+    with _lock:
+        known = _project(project)
+        return max(known.rows_from, known.rows.get((dataset, table), 0))
+
+
+def created(project: str, dataset: str, table: str) -> int:
+    """When a table was made, in milliseconds since 1970. When this process began, of one that was there before it, if the last process did
+    not end in order.
+    """
+    with _lock:
+        return _project(project).created.get((dataset, table), _began)
+
+
+def modified(project: str, dataset: str, table: str) -> int:
+    """When the rows of a table changed last, in milliseconds since 1970; 0 if they have not since it was made."""
+    with _lock:
+        known = _project(project)
+        return known.modified.get((dataset, table), 0 if (dataset, table) in known.created else _began)
+
+
+def count() -> int:
+    """The count of all that has been committed."""
+    return _count
+
+
+@contextmanager
+def in_turn(changes: Iterable[Change]) -> Iterator[None]:
+    """Of those that change one of these tables, but for insertions, one commits at a time, and has noted it before the next. So of two that
+    make a table if there is none, at the same time, the second finds it.
+    """
+    named = {_reference(change) for change in changes if change.kind not in (Kind.INSERTED, Kind.UNKNOWN)}
+    with _lock:
+        locks = [_commits[table] for table in sorted(named)]
+    with ExitStack() as stack:
+        for lock in locks:
+            stack.enter_context(lock)
+        yield
+
+
+def mutated_since(began: int, changes: Iterable[Change]) -> str | None:
+    """The name of a table among those that are mutated, which another commit has mutated since then; None: there is none."""
+    with _lock:
+        found = [table for table in _mutated_by(changes) if _mutated.get(table, 0) > began]
+    return ".".join(found[0]) if found else None
+
+
+def _mutated_by(changes: Iterable[Change]) -> set[_Reference]:
+    return {_reference(change) for change in changes if change.kind is Kind.MUTATED}
+
+
+def _reference(change: Change) -> _Reference:
+    return change.project, change.dataset, change.table or ""
+
+
+def note(changes: Iterable[Change]) -> None:
+    """These have been committed, together."""
+    global _count  # noqa: PLW0603 - one counter for the process
+    changes = list(changes)
+    for change in changes:
+        register.note(change)
+    now = time.time_ns() // 1_000_000
+    with _lock:
+        _count += 1
+        _mutated.update(dict.fromkeys(_mutated_by(changes), _count))
+        if any(change.kind is Kind.UNKNOWN for change in changes):
+            for known in _projects.values():
+                known.number, known.schema_version = known.number + 1, known.schema_version + 1
+                known.columns_from, known.rows_from = known.schema_version, known.number
+        for project in {change.project for change in changes if change.project}:
+            known = _project(project)
+            own = [change for change in changes if change.project == project]
+            if any(change.kind not in ROWS for change in own):
+                known.schema_version += 1
+            known.number += 1
+            for change in own:
+                known.note(change, now)
+
+
+def _project(project: str) -> _Project:
+    return _projects.setdefault(project, _Project())
+
+
+def save(folder: Path) -> None:
+    """Writes down when tables were made and changed, for the next process. After the last change."""
+    with _lock:
+        times = [
+            (project, dataset, table, at, known.modified.get((dataset, table), 0))
+            for project, known in _projects.items()
+            for (dataset, table), at in known.created.items()
+        ]
+    (folder / FILE).write_text(json.dumps(times))
+
+
+def load(folder: Path) -> None:
+    """Reads what the last process has written, before the first change. After a process that was killed there is nothing to read."""
+    path = folder / FILE
+    if not path.exists():
+        return
+    times = json.loads(path.read_text())
+    path.unlink()
+    with _lock:
+        for project, dataset, table, at, changed in times:
+            known = _project(project)
+            known.created[dataset, table] = at
+            if changed:
+                known.modified[dataset, table] = changed
+
+
+def reset() -> None:
+    """Clears everything, for another database in the same process."""
+    with _lock:
+        _projects.clear()
+        _mutated.clear()

@@ -28,8 +28,8 @@ from local_bigquery.settings import settings
 from localcloud.bigquery import (
     catalog,
     columns,
+    commits,
     created,
-    empty_tables,
     http,
     job_records,
     modified,
@@ -38,6 +38,7 @@ from localcloud.bigquery import (
     results,
     storage,
 )
+from localcloud.bigquery.engine import files
 from localcloud.bigquery.jobs import locations, threads
 from localcloud.bigquery.sql import geography, query_jobs, shelf, statements, translations, values
 from localcloud.google_sts import bigquery_callers
@@ -67,7 +68,9 @@ def main() -> None:
     settings.default_project_id = options.project
     geography.install()
     # The first connection loads the extensions and attaches every project, which takes a second: done before the first caller.
+    files.install()
     connection = database.connection()
+    commits.load(options.data_dir)
     catalog.install(connection)
     resources.install()
     columns.install()
@@ -80,7 +83,6 @@ def main() -> None:
     values.install()
     query_jobs.install()
     results.install()
-    empty_tables.install()
     created.install()
     modified.install()
     locations.install()
@@ -104,6 +106,7 @@ def main() -> None:
     finally:
         storage_server.stop(grace=1).wait()
         connection.close()
+        commits.save(options.data_dir)
 
 
 def never_look_for_tables_in_python(connection: duckdb.DuckDBPyConnection) -> None:

@@ -27,6 +27,8 @@ _save: Callable[..., Any] = metadata.save
 _delete: Callable[..., None] = metadata.delete
 _secured: Callable[[], Tables] = row_access.secured
 _lock = threading.Lock()
+# Of two that write a key at the same moment DuckDB refuses one.
+_writing = threading.Lock()
 _kept: OrderedDict[Key, list[Any]] = OrderedDict()
 _stored = 0
 # How often anything had been stored when these were the tables with policies.
@@ -87,14 +89,16 @@ def secured() -> Tables:
 
 def save(resource: Any, *keys: str) -> Any:
     """`metadata.save`."""
-    saved = _save(resource, *keys)
+    with _writing:
+        saved = _save(resource, *keys)
     _changed(metadata.KINDS[type(resource)], keys)
     return saved
 
 
 def delete(model: type[Any], *keys: str) -> None:
     """`metadata.delete`: those whose names begin with these."""
-    _delete(model, *keys)
+    with _writing:
+        _delete(model, *keys)
     _changed(metadata.KINDS[model], keys)
 
 

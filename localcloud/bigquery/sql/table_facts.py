@@ -11,7 +11,6 @@ from collections.abc import Iterable
 from typing import Any
 
 from local_bigquery.catalog import metadata, names, tables
-from local_bigquery.engine import database
 from local_bigquery.errors import BigQueryError
 from local_bigquery.models import Table
 from local_bigquery.sql import translate
@@ -19,6 +18,7 @@ from sqlglot import exp
 
 from localcloud.bigquery import catalog
 from localcloud.bigquery.commits import newest
+from localcloud.bigquery.engine import register
 
 MAX_DEPTH = 16
 """Of views over views."""
@@ -40,11 +40,10 @@ _parse = translate.parse
 
 
 def schema_version(project: str) -> int:
-    """DuckLake's count of the changes of a project's schema: tables, views, their columns and names."""
-    lake = catalog.metadata_of(project)
-    if lake is None:
+    """The count of the changes of a project's schema: tables, views, their columns and names."""
+    if not catalog.is_project(project):
         raise ValueError(f"there is no project {project}")
-    return newest(lake).schema_version
+    return newest(project).schema_version
 
 
 def reset() -> None:
@@ -63,7 +62,7 @@ def facts_of(read: Iterable[Reference], project: str, versions: Versions) -> Fac
     with _lock:
         known = {table: _kept[table] for table in wanted if table in _kept}
     found = {table: facts for table, (then, facts) in known.items() if then == versions}
-    found |= _tables(wanted - found.keys(), project)
+    found |= _tables(wanted - found.keys())
     for table in wanted - found.keys():
         if (facts := _view(table)) is None:
             return None
@@ -83,24 +82,17 @@ def expire(facts: Facts) -> bool:
     return any(expires for expires, *_ in facts.values())
 
 
-def _tables(wanted: set[Reference], project: str) -> Facts:
+def _tables(wanted: set[Reference]) -> Facts:
     """Of each table: when it expires, in milliseconds since 1970, its columns at all depths, and how it must be read."""
-    if not wanted:
-        return {}
-    lake = catalog.metadata_of(project)
-    rows = database.fetch(
-        "WITH columns AS (SELECT schema_name, table_name, CAST(list(row("  # noqa: S608
-        "column_id, column_order, parent_column, column_name, column_type, nulls_allowed) ORDER BY column_id) AS VARCHAR) AS all_of_them "
-        f"FROM {lake}.ducklake_table AS tab JOIN {lake}.ducklake_schema AS schema USING (schema_id) "
-        f"JOIN {lake}.ducklake_column AS col USING (table_id) "
-        f"WHERE (schema_name, table_name) IN ({', '.join(['(?, ?)'] * len(wanted))}) "
-        "AND tab.end_snapshot IS NULL AND schema.end_snapshot IS NULL AND col.end_snapshot IS NULL GROUP BY ALL) "
-        "SELECT schema_name, table_name, resource->>'$.expirationTime', all_of_them, resource->>'$.type', "
-        "resource->>'$.requirePartitionFilter', resource->>'$.timePartitioning' FROM columns LEFT JOIN emulator.tables "
-        "ON project_id = ? AND dataset_id = schema_name AND table_id = table_name",
-        [*(name for table in wanted for name in table[1:]), project],
-    )
-    return {(project, dataset, table): tuple(facts) for dataset, table, *facts in rows}
+    found: Facts = {}
+    for table in wanted:
+        if _kind(table) != "TABLE":
+            continue
+        stored = metadata.load(Table, *table) or Table()
+        partitioning = stored.timePartitioning and json.dumps(stored.timePartitioning.dump())
+        columns = json.dumps(catalog.columns_of(*table))
+        found[table] = (stored.expirationTime, columns, stored.type, stored.requirePartitionFilter, partitioning)
+    return found
 
 
 def _view(view: Reference) -> tuple[Any, ...] | None:
@@ -141,4 +133,4 @@ def _read(query: str, project: str, dataset: str) -> list[Reference] | None:
 
 
 def _kind(table: Reference) -> str | None:
-    return next((kind for _, kind, _ in database.objects(*table)), None)
+    return register.kind_of(*table) if catalog.is_project(table[0]) else None

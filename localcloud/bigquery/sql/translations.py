@@ -114,7 +114,7 @@ def kept_translate(tree: exp.Expression, context: Context) -> tuple[str, dict[st
     text: Text | None = tree.meta.get(TEXT)
     if text is None:
         return _translate(tree, context)
-    if context.functions or catalog.metadata_of(context.project_id) is None:
+    if context.functions or not catalog.is_project(context.project_id):
         return _translate(text.whole(), context)
     tables = context.dataset_id, text.ids
     key = _key(text.of_any_ids, context)

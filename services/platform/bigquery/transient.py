@@ -2,7 +2,7 @@
 
 From BigQuery's "Error messages" (backendError, rateLimitExceeded, jobRateLimitExceeded: retry with backoff; jobBackendError and
 jobInternalError: retry the job under a new id, though they are answered with status 400) and "Multi-statement transactions" (conflicting
-transactions are cancelled: retry). The emulator reports the latter as "Failed to commit".
+transactions are cancelled: retry). The emulator reports the latter as "Failed to commit" or "Conflict on".
 """
 
 import requests.exceptions

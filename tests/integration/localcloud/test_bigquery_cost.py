@@ -9,10 +9,11 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pytest
 from local_bigquery.api import jobs as jobs_api
 from local_bigquery.api import tables as tables_api
-from local_bigquery.catalog import datasets, ddl, metadata, row_access, tabledata, tables
+from local_bigquery.catalog import datasets, metadata, row_access, tabledata, tables
 from local_bigquery.engine import database, results
 from local_bigquery.errors import BigQueryError, from_exception
 from local_bigquery.jobs import query, store
@@ -21,9 +22,10 @@ from local_bigquery.settings import settings
 from local_bigquery.sql import params, script, translate
 from local_bigquery.sql.translate import Context
 
-from localcloud.bigquery import catalog, columns, empty_tables, job_records, partitions, resources, version
+from localcloud.bigquery import catalog, columns, commits, job_records, partitions, resources, version
 from localcloud.bigquery import results as own_results
 from localcloud.bigquery.emulator import use_home
+from localcloud.bigquery.engine import files
 from localcloud.bigquery.sql import query_jobs, shelf, statements, table_facts, translations, values
 from services.platform.bigquery.ddl import load_tables, load_views
 from services.platform.bigquery.query_parameters import struct_fields, to_parameter
@@ -44,13 +46,14 @@ REPLACED: list[tuple[Any, str]] = [
     *((tables, name) for name in ("columns", "create", "update", "write")),
     *((tabledata, name) for name in ("columns", "list_rows", "load")),
     (results, "materialise"),
-    (ddl, "apply"),
-    (database, "fetch"),
+    *((database, name) for name in ("fetch", "projects", "connection", "_connect", "_attach")),
 ]
 # Of our blocks: queries, also over a view, INSERT, UPDATE with arrays, DELETE, scripts with variables and a transaction.
 ANSWERED = ("put_tenant", "find_key_holders", "open_day", "reserve", "read_usage", "claim_runs", "enqueue", "delete_credentials")
 LATE = "32503680000000"  # the year 3000
 TIMES = ("creationTime", "startTime", "endTime", "lastModifiedTime", "etag")
+# Where a table has a project's rows, the original counts a row again that was changed.
+SIZES = ("numRows", "numBytes", "numTotalLogicalBytes", "numActiveLogicalBytes")
 
 type Answer = Callable[[], Any]
 
@@ -128,9 +131,9 @@ class Emulator:
 
 
 def timeless(found: Any) -> Any:
-    """Without what differs by the clock."""
+    """Without what differs by the clock, or is counted otherwise."""
     if isinstance(found, dict):
-        return {key: timeless(item) for key, item in found.items() if key not in TIMES}
+        return {key: timeless(item) for key, item in found.items() if key not in (*TIMES, *SIZES)}
     return [timeless(item) for item in found] if isinstance(found, list) else found
 
 
@@ -299,8 +302,9 @@ def install(monkeypatch: pytest.MonkeyPatch) -> None:
     """As the launcher does it, and undone at the end."""
     for owner, name in REPLACED:
         monkeypatch.setattr(owner, name, getattr(owner, name))
+    files.install()
     catalog.install(database.connection())
-    for part in (resources, columns, partitions, job_records, translations, statements, values, query_jobs, own_results, empty_tables):
+    for part in (resources, columns, partitions, job_records, translations, statements, values, query_jobs, own_results):
         part.install()
 
 
@@ -500,21 +504,22 @@ def test_threads_see_what_has_changed(environment: pytest.MonkeyPatch) -> None:
             assert list(pool.map(width, range(added * 10, added * 10 + 8))) == [added + 1] * 8
 
 
-def test_a_new_table_is_known_to_be_empty_once(environment: pytest.MonkeyPatch) -> None:
-    """However many are made, and filled, at the same time."""
+def test_a_tables_rows_are_counted(environment: pytest.MonkeyPatch) -> None:
+    """Those that are there now, whatever has been changed and deleted before."""
     install(environment)
-    assert refusals([Emulator().sql("CREATE SCHEMA d")]) == 0
-
-    def make(number: int) -> None:
-        for step, text in enumerate(("CREATE TABLE d.t{} (a INT64)", "INSERT INTO d.t{} (a) VALUES (1)")):
-            body = {"query": text.format(number), "requestId": f"{number}-{step}", "timeoutMs": 60_000}
-            jobs_api.run_query(PROJECT, QueryRequest.model_validate(body))
-
-    with ThreadPoolExecutor(4) as pool:
-        list(pool.map(make, range(8)))
-    lake = catalog.metadata_of(PROJECT)
-    found = database.fetch(f"SELECT count(*), count(DISTINCT table_id), max(record_count) FROM {lake}.ducklake_table_stats")
-    assert found == [(8, 8, 1)]
+    emulator, found = Emulator(), list[str | None]()
+    texts = (
+        "CREATE SCHEMA d; CREATE TABLE d.t (a INT64)",
+        "INSERT INTO d.t (a) SELECT n FROM UNNEST([1, 2, 3]) AS n",
+        "UPDATE d.t SET a = a + 1 WHERE a > 1",
+        "DELETE FROM d.t WHERE a > 3",
+        "BEGIN TRANSACTION; DELETE FROM d.t WHERE TRUE; ROLLBACK TRANSACTION",
+        "BEGIN TRANSACTION; DELETE FROM d.t WHERE a > 1; INSERT INTO d.t (a) VALUES (7), (8), (9); COMMIT TRANSACTION",
+    )
+    for text in texts:
+        assert refusals([emulator.sql(text)]) == 0, text
+        found.append(tables_api.get_table(PROJECT, "d", "t").numRows)
+    assert found == ["0", "3", "3", "2", "2", "4"]
 
 
 def test_jobs_and_results_outlive_the_process(environment: pytest.MonkeyPatch) -> None:
@@ -530,9 +535,62 @@ def test_jobs_and_results_outlive_the_process(environment: pytest.MonkeyPatch) -
     assert emulator.job("script_job_job1_1")["statistics"]["query"]["statementType"] == "SELECT"
 
 
+def test_the_data_of_an_earlier_version_is_refused(environment: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """What is stored beside it would say that there are tables."""
+    assert refusals([Emulator().sql("CREATE SCHEMA d; CREATE TABLE d.t (a INT64)")]) == 0
+    # As a process ends, and another begins.
+    database.connection().close()
+    database._connect.cache_clear()
+    database._attached.clear()
+    with pytest.raises(RuntimeError, match=f"{tmp_path / 'ours'} has been written by an earlier version: remove it"):
+        install(environment)
+
+
+def test_of_two_transactions_that_mutate_a_table_the_later_fails(environment: pytest.MonkeyPatch) -> None:
+    """Also if they leave all rows as they are; those that only insert are no conflict."""
+    install(environment)
+    assert refusals([Emulator().sql("CREATE SCHEMA d; CREATE TABLE d.t (a INT64); INSERT INTO d.t (a) VALUES (1)")]) == 0
+    lock, insert, none = "UPDATE here.d.t SET a = a", "INSERT INTO here.d.t VALUES (2)", "UPDATE here.d.t SET a = a WHERE a = 99"
+
+    def conflict(first: str, second: str, *, in_transaction: bool = True) -> bool:
+        with database.cursor() as one, database.cursor() as two:
+            one.execute("BEGIN")
+            one.execute(first)
+            if in_transaction:
+                two.execute("BEGIN")
+            two.execute(second)
+            if in_transaction:
+                two.execute("COMMIT")
+            try:
+                one.execute("COMMIT")
+            except duckdb.TransactionException as error:
+                return "Failed to commit" in str(error)
+        return False
+
+    cases = [(lock, lock), (lock, insert), (insert, lock), (insert, insert), (lock, none), (none, lock)]
+    assert [case for case in cases if conflict(*case)] == [(lock, lock)]
+    assert [case for case in cases if conflict(*case, in_transaction=False)] == [(lock, lock)]
+
+
+def test_when_a_table_was_made_and_changed_is_known_to_the_next_process(environment: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """If this one ends in order; if not, it counts as changed when the next began."""
+    install(environment)
+    emulator = Emulator()
+    for text in ("CREATE SCHEMA d", "CREATE TABLE d.t AS SELECT 1 AS a", "CREATE TABLE d.gone (a INT64)", "DROP TABLE d.gone"):
+        assert refusals([emulator.sql(text)]) == 0
+    known = (PROJECT, "d", "t")
+    before = commits.created(*known), commits.modified(*known)
+    assert before[0] <= before[1]
+    commits.save(tmp_path)
+    for expected in (before, (commits._began, commits._began)):
+        commits.reset()
+        commits.load(tmp_path)
+        assert (commits.created(*known), commits.modified(*known)) == expected
+
+
 @pytest.mark.parametrize(
     ("owner", "name", "part"),
-    [(script, "translate", translations), (store, "save", job_records), (query, "_run", empty_tables), (tabledata, "load", columns)],
+    [(script, "translate", translations), (store, "save", job_records), (tabledata, "load", columns)],
 )
 def test_another_local_bigquery_is_refused(monkeypatch: pytest.MonkeyPatch, owner: Any, name: str, part: Any) -> None:
     def other() -> None:
@@ -545,7 +603,7 @@ def test_another_local_bigquery_is_refused(monkeypatch: pytest.MonkeyPatch, owne
         part.install()
 
 
-@pytest.mark.parametrize("part", [columns, partitions, job_records, query_jobs, resources, translations, own_results, empty_tables])
+@pytest.mark.parametrize("part", [columns, partitions, job_records, query_jobs, resources, translations, own_results, files])
 def test_another_version_is_refused(monkeypatch: pytest.MonkeyPatch, part: Any) -> None:
     monkeypatch.setattr(version, "VERSION", "0.3.1")
     with pytest.raises(RuntimeError, match=r"is that of 0\.3\.1"):

@@ -1,0 +1,105 @@
+"""Connections to DuckDB that note what is changed over them, when it commits.
+
+Nothing in DuckDB says which tables a commit changed, or that there was one. All statements come from this process, so they are looked at
+as they are run: see `changes`. A change is noted after it can be seen, and before the caller has its answer.
+
+Of two transactions that change or delete rows of one table, the one that commits later fails, as in BigQuery. DuckDB knows only conflicts
+over rows, and of an UPDATE that leaves a row as it is it knows none; our services lock rows by such.
+"""
+
+from typing import Any, Self
+
+import duckdb
+
+from localcloud.bigquery import commits
+from localcloud.bigquery.engine.changes import ROWS, Change, change_of, of_a_transaction
+
+type Rows = list[tuple[Any, ...]]
+
+
+class Watched:
+    """A connection of DuckDB's, or a cursor. What it does not have itself is the connection's own."""
+
+    def __init__(self, raw: duckdb.DuckDBPyConnection) -> None:
+        self._raw = raw
+        self._changes: list[Change] | None = None
+        """Since BEGIN; None outside of a transaction."""
+        self._began = 0
+        """What was committed before BEGIN."""
+        self._rows: Rows | None = None
+        """What a change has answered."""
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._raw, name)
+
+    def cursor(self) -> "Watched":
+        """Another connection to the same database."""
+        return Watched(self._raw.cursor())
+
+    def close(self) -> None:
+        """What was not committed is taken back."""
+        self._raw.close()
+
+    def sql(self, query: str, **how: Any) -> Any:
+        """The relation of a query."""
+        return self._raw.sql(query, **how)
+
+    def execute(self, sql: str, params: Any = None) -> Self:
+        """Runs a statement; then its rows can be fetched."""
+        self._rows = None
+        change = change_of(sql)
+        if change is None:
+            word = of_a_transaction(sql)
+            if word is None:
+                self._raw.execute(sql, params)
+            else:
+                self._end_or_begin(word, sql)
+            return self
+        if self._changes is not None:
+            if self._run(change, sql, params):
+                self._changes.append(change)
+            return self
+        with commits.in_turn([change]):
+            if self._run(change, sql, params):
+                commits.note([change])
+        return self
+
+    def _run(self, change: Change, sql: str, params: Any) -> bool:
+        """Whether it has changed anything."""
+        self._raw.execute(sql, params)
+        # A statement has committed when all that it answers is read.
+        self._rows = self._raw.fetchall()
+        return change.kind not in ROWS or self._rows != [(0,)]
+
+    def fetchone(self) -> tuple[Any, ...] | None:
+        """The next row."""
+        if self._rows is None:
+            return self._raw.fetchone()
+        return self._rows.pop(0) if self._rows else None
+
+    def fetchall(self) -> Rows:
+        """The rows that are left."""
+        if self._rows is None:
+            return self._raw.fetchall()
+        rows, self._rows = self._rows, []
+        return rows
+
+    def _end_or_begin(self, word: str, sql: str) -> None:
+        if word == "BEGIN":
+            # What is committed from now on may be unknown to this transaction.
+            began = commits.count()
+            self._raw.execute(sql)
+            self._changes, self._began = [], began
+            return
+        changes, self._changes = self._changes, None
+        if word == "ROLLBACK" or not changes:
+            self._raw.execute(sql)
+            return
+        with commits.in_turn(changes):
+            if table := commits.mutated_since(self._began, changes):
+                self._raw.execute("ROLLBACK")
+                raise duckdb.TransactionException(
+                    f"Failed to commit: transaction conflict, another has changed rows of {table} since BEGIN"
+                )
+            self._raw.execute(sql)
+            commits.note(changes)
