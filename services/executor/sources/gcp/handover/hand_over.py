@@ -68,7 +68,9 @@ def hand_over(
     for part in parts:
         sql = f"{_select(cloud, part, day_totals(cloud.described(part.table).schema), as_of)} GROUP BY day"
         config = bigquery.QueryJobConfig(use_query_cache=False)
-        sums |= {row["day"]: _sums(row) for row in _run(cloud, sql, "handover_totals", config, location, check_cancelled).result()}
+        job = _run(cloud, sql, "handover_totals", config, location, check_cancelled)
+        with cloud.translate_errors(f"table {part.table}", Role.JOB_USER):
+            sums |= {row["day"]: _sums(row) for row in job.result(timeout=SECONDS, retry=RETRY, job_retry=None)}
     count = sum(one.rows for one in sums.values())
     if count <= more_than:
         return None
@@ -85,11 +87,11 @@ def hand_over(
 
 def _common_place(cloud: GcpBilling, parts: Sequence[ExportPart], staging: str) -> str:
     """Where the exports, the dataset and the staging table are: a query, and a copy, sees one location only."""
-    try:
-        with asked("get_dataset"):
+    with cloud.translate_errors(f"dataset {DATASET}", Role.DATA_VIEWER), asked("get_dataset"):
+        try:
             dataset = cloud.client.get_dataset(f"{cloud.project}.{DATASET}", timeout=SECONDS, retry=RETRY)
-    except (google.NotFound, google.Forbidden) as error:
-        raise StepError(f"Project {cloud.project} has no dataset {DATASET} that the service account can see.") from error
+        except (google.NotFound, google.Forbidden) as error:
+            raise StepError(f"Project {cloud.project} has no dataset {DATASET} that the service account can see.") from error
     places = {str(cloud.location(part.table)) for part in parts} | {str(dataset.location), staging}
     if len(places) > 1:
         raise StepError(
