@@ -40,7 +40,7 @@ from localcloud.bigquery import (
 )
 from localcloud.bigquery.engine import files
 from localcloud.bigquery.jobs import locations, threads
-from localcloud.bigquery.sql import geography, query_jobs, shelf, statements, translations, values
+from localcloud.bigquery.sql import geography, query_jobs, shelf, statements, time_travel, translations, values
 from localcloud.google_sts import bigquery_callers
 from localcloud.settings import LocalSettings
 
@@ -80,6 +80,7 @@ def main() -> None:
     shelf.install(options.home)
     translations.install()
     statements.install()
+    time_travel.install()
     values.install()
     query_jobs.install()
     results.install()

@@ -3,7 +3,7 @@
 local-bigquery keeps it in DuckLake: a Parquet file for each INSERT, and a catalog in tables of its own, which is read anew after every
 CREATE and DROP, all of it, and stays in memory for each version of it. An INSERT takes 12 ms of CPU there and half of one here, a CREATE
 TABLE beside 200 tables 96 ms and 1, the SELECT after it 70 ms and 0.7, and beside 400 tables the process has 6 GB. What DuckLake is for, to
-see tables as they were before (FOR SYSTEM_TIME AS OF), is used by none of ours, and refused here.
+see tables as they were before, none of ours needs: see `sql.time_travel`.
 
 Two transactions that mutate a table conflict: see `cursors`. A single statement that mutates rows which an open transaction has mutated
 is refused at once ("Conflict on update!"); in DuckLake the transaction was refused, when it committed. Both are what BigQuery calls a

@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import grpc
 import pytest
-from google.api_core.exceptions import InvalidArgument
+from google.api_core.exceptions import BadRequest, InvalidArgument
 from google.auth.credentials import AnonymousCredentials
 from google.cloud import bigquery
 from google.cloud.bigquery_storage_v1 import BigQueryReadClient, types
@@ -151,3 +151,15 @@ def test_a_table_says_when_its_rows_changed_last(client: bigquery.Client) -> Non
     ):
         nothing()
     assert client.get_table("partitioned.versioned").modified == last
+
+
+def test_a_table_as_it_was_is_read_while_it_is_so_and_refused_afterwards(client: bigquery.Client) -> None:
+    client.query("CREATE TABLE partitioned.earlier AS SELECT 1 AS id").result()
+    [(now,)] = client.query("SELECT CURRENT_TIMESTAMP()").result()
+    as_it_was = f"SELECT id FROM partitioned.earlier FOR SYSTEM_TIME AS OF TIMESTAMP '{now.isoformat(' ')}'"
+    assert [tuple(row) for row in client.query(as_it_was).result()] == [(1,)]
+    client.query("INSERT INTO partitioned.earlier VALUES (2)").result()
+    with pytest.raises(BadRequest, match=r"partitions:partitioned\.earlier has changed since"):
+        client.query(as_it_was).result()
+    with pytest.raises(BadRequest, match="takes a constant timestamp"):
+        client.query("SELECT id FROM partitioned.earlier FOR SYSTEM_TIME AS OF nothing").result()
