@@ -79,7 +79,7 @@ def test_up_leaves_nothing_behind_when_it_is_stopped_while_it_starts(tmp_path: P
         children = Path(f"/proc/{up.pid}/task").glob("*/children")
         parts = [int(pid) for path in children for pid in path.read_text().split()]
         up.send_signal(signal.SIGTERM)
-        out, err = up.communicate(timeout=20)
+        out, err = up.communicate(timeout=60)
 
     assert (up.returncode, out, err) == (0, "Stopped.\n", "")
     assert parts
