@@ -9,7 +9,7 @@ import pytest
 from tests.support.cli import CommandLine
 from tests.support.credentials.samples import Rsa
 from tests.support.executor.billing_export import ACCOUNT, STANDARD, load, many
-from tests.system.tenants import Suite, Tenant
+from tests.system.tenants import Suite, Tenant, until
 
 DAY = date(2025, 11, 17)
 SCOPES = ("audit:read", "costs:read", "costs:write", "credentials:write", "pipelines:run", "runs:read", "schedules:write")
@@ -127,7 +127,9 @@ def test_an_operator_s_commands(tenant: Tenant, caller: CommandLine, operator: C
     assert operator.good("jobs", "status")["processing_count"] >= 0
     assert {job["job"] for job in operator.good("fleet")["jobs"]} == {"trigger", "process-queue", "reset-daily-quotas", "check-credentials"}
     assert tenant.tenant_id in {one["tenant_id"] for one in operator.good("usage", "--tenants")}
-    assert {entry["chain"] for entry in operator.good("audit", "--chain", tenant.tenant_id)} == {tenant.tenant_id}
+    # Entries are written together, some seconds after what they are about.
+    entries = until(lambda: operator.good("audit", "--chain", tenant.tenant_id), bool, seconds=60)
+    assert {entry["chain"] for entry in entries} == {tenant.tenant_id}
     assert {one["tenant_id"] for one in operator.good("runs", "all", *of_tenant)} <= {tenant.tenant_id}
     made = operator.good("keys", "create", *of_tenant, "--scope", "runs:read")
     rotated = operator.good("keys", "rotate", made["api_key_id"], *of_tenant, "--overlap", "0")

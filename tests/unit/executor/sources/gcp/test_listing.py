@@ -34,7 +34,7 @@ class Project:
             self.enough.set()
 
     def list_datasets(self, **_: object) -> list[Any]:
-        assert self.enough.wait(10) or not self.waits_for
+        assert not self.waits_for or self.enough.wait(10)
         self.asked.append("datasets")
         return [SimpleNamespace(dataset_id=name, reference=bigquery.DatasetReference(self.project, name)) for name in self.tables]
 
