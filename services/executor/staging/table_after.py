@@ -68,5 +68,7 @@ def _replaced(sql: str, table: TableAfter, *, is_written: bool) -> str:
             raise ValueError(f"{table.name} is read here as it will be, so SQL can only name it in `FROM {table.name} AS alias`")
         return f"{match['read']}(\n{table.query}\n)" if match["read"] else match[0]
 
+    if table.name.lower() not in sql.lower():
+        return sql
     name = rf"\b{table.name}\b"
     return re.sub(rf"(?P<read>\b(?:FROM|JOIN)\s+){name}(?=\s+AS\s)|(?P<other>{name})|{_TEXT}", subquery, sql, flags=re.IGNORECASE)

@@ -24,6 +24,7 @@ from dataclasses import dataclass
 from functools import cache, lru_cache
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
 _NAME = re.compile(r"--\s*name:\s*(\w+)\s*$")
 _PARAM = re.compile(r"--\s*param:\s*(\w+)\s+(.+?)\s*$")
@@ -91,6 +92,13 @@ class Block:
 
 def make_block(name: str, sql: str, params: dict[str, str], line: int = 1) -> Block:
     """A block; the tables that it reads and writes are parsed from its text."""
+    return Block(name=name, sql=sql, params=params, line=line, **_parsed(sql))
+
+
+# Templates compose the same texts at each reload.
+@lru_cache(maxsize=4096)
+def _parsed(sql: str) -> Mapping[str, Any]:
+    """What a block is, besides what it is given."""
     bare = _without_text(sql)
     ctes = set(_WITH.findall(bare))
     read, billed, billed_with = list[str](), list[str](), dict[str, list[str]]()
@@ -104,18 +112,14 @@ def make_block(name: str, sql: str, params: dict[str, str], line: int = 1) -> Bl
         else:
             read += sorted(named - changed)
             billed += charged
-    return Block(
-        name=name,
-        sql=sql,
-        params=params,
-        line=line,
-        written=tuple(_DML.findall(bare)),
-        read=tuple(read),
-        billed=tuple(billed),
-        billed_with=tuple((param, tuple(tables)) for param, tables in billed_with.items()),
-        is_confirmed=bool(_CONFIRMED.search(bare)),
-        is_script=";" in bare.rstrip().rstrip(";"),
-    )
+    return {
+        "written": tuple(_DML.findall(bare)),
+        "read": tuple(read),
+        "billed": tuple(billed),
+        "billed_with": tuple((param, tuple(tables)) for param, tables in billed_with.items()),
+        "is_confirmed": bool(_CONFIRMED.search(bare)),
+        "is_script": ";" in bare.rstrip().rstrip(";"),
+    }
 
 
 def _usual_statements(bare: str) -> Iterator[tuple[str, str]]:
