@@ -1,4 +1,6 @@
-"""Makes calls by the name of their RPC, and keeps the first good answer of each and the first refusal for each reason."""
+"""Makes calls by the name of their RPC, and keeps the first good call of each, with its last answer if it is repeated, and the first
+refusal for each reason.
+"""
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
@@ -43,7 +45,9 @@ class Recorded:
         answer = rest.but(**headers or {}).call(rpc.verb.upper(), url, body)
         if answer.status == 200:
             made = Example(path=dict(path), query=dict(query or {}), headers=dict(headers or {}), body=body, answer=answer.body)
-            self.calls.setdefault(name, asdict(made))
+            known = self.calls.setdefault(name, asdict(made))
+            if {**known, "answer": answer.body} == asdict(made):
+                self.calls[name] = asdict(made)
         else:
             self.refused(answer.body)
         return answer

@@ -120,8 +120,9 @@ def _schedule(suite: Suite, mine: Rest, ask: Ask, of: dict[str, str]) -> None:
     ask(mine, "ListSchedules", query={"page_size": "2"}, **of)
     ask(mine, "UpdateSchedule", body={"schedule_cron": "45 2 * * *", "is_active": False}, **of, **config)
     ask(mine, "BackfillSchedule", body={"start_date": "2025-11-15", "end_date": str(DAY)}, **of, **config)
-    ask(suite.admin, "ListQueue", query={"page_size": "1", **of})
     queued = ask(mine, "ListScheduledRuns", query={"page_size": "2"}, **of).body["scheduled_runs"]
+    # All three that are queued: which of those that were added together is first, is chance.
+    ask(suite.admin, "ListQueue", query={"page_size": "3", **of})
     ask(mine, "GetScheduledRun", run_id=queued[0]["run_id"], **of)
     ask(mine, "DeleteSchedule", **of, **config)
     until(partial(ask, mine, "ListScheduledRuns", query={"state": "FAILED"}, **of), _has("scheduled_runs"), seconds=60)
@@ -136,9 +137,13 @@ def _operate(suite: Suite, ask: Ask) -> None:
     ask(suite.admin, "ProcessQueue", body={"max_runs": 1})
     ask(suite.admin, "GetSchedulerStatus")
     # When a job last succeeded is written in the background.
-    until(partial(ask, suite.admin, "GetFleet"), lambda fleet: any("last_success_at" in job for job in fleet.body["jobs"]), seconds=60)
+    until(partial(ask, suite.admin, "GetFleet"), _every_job_succeeded, seconds=60)
     ask(suite.admin, "ListAllRuns", query={"status": "COMPLETED", "page_size": "2"})
     ask(suite.admin, "ListUsage", query={"page_size": "2"})
+
+
+def _every_job_succeeded(fleet: Answer) -> bool:
+    return all("last_success_at" in job for job in fleet.body["jobs"])
 
 
 def _has(field: str) -> Any:

@@ -92,7 +92,7 @@ def test_what_a_tenant_reads_is_an_array_or_an_object(tenant: Tenant, caller: Co
     assert all(change["is_first_load"] for change in caller.good("costs", "changes", "--limit", "0"))
     assert [one["invoice_month"] for one in caller.good("costs", "invoices", "--from", "2025-11", "--to", "2025-11")] == ["2025-11"]
     assert {one["pipeline_logging_id"] for one in caller.good("quality", "--limit", "0")} == {run}
-    assert "RunPipeline" in {entry["action"] for entry in caller.good("audit")}
+    until(lambda: {entry["action"] for entry in caller.good("audit")}, lambda actions: "RunPipeline" in actions, seconds=60)
     assert caller.good("queue", "list") == []
     plotted = caller.run("costs", "query", *days, "--by", "service", "--plot")
     assert (plotted.code, "█" in plotted.out) == (0, True)
