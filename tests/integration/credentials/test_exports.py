@@ -111,7 +111,7 @@ async def test_a_job_that_failed_is_followed_by_another_one_in_the_next_call(
 async def test_rows_that_bigquery_would_leave_out_are_waited_for(
     credentials: Suite, bq: BigQuery, tenant: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Streamed a short time ago: nothing is exported, and the caller is told when to come again."""
+    """Streamed a short time ago: nothing is exported, and the answer says when to ask again."""
     as_they_are = DatasetExports._table
 
     async def settling(self: DatasetExports, dataset: str, name: str) -> Any:
